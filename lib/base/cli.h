@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* Verbs and options from tables; help comes from the same tables. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/error.h"
+
+/* Exit codes shared by all command lines. */
+enum {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,      /* the thing asked for did not succeed, or findings */
+    EXIT_USAGE = 2,       /* the command line is wrong */
+    EXIT_UNREACHABLE = 3, /* could not ask: agent, gateway or podman did not answer */
+};
+
+typedef struct CliOption {
+    const char *name;  /* long name without dashes */
+    const char *value; /* placeholder of its value, or NULL for a flag */
+    const char *help;
+    /* exactly one of these, matching `value` */
+    const char **text;
+    bool *flag;
+} CliOption;
+
+typedef struct CliVerb {
+    const char *name;      /* one or two words: "push", "devices add" */
+    const char *arguments; /* shown in help: "DEVICE FILE" */
+    int min_args, max_args;
+    const char *help;
+    int (*run)(int argc, char **argv, void *userdata); /* gets the positional arguments; returns an exit code */
+} CliVerb;
+
+typedef struct Cli {
+    const char *program;
+    const char *summary;
+    const CliOption *options; /* ends with {} */
+    const CliVerb *verbs;     /* ends with {}; NULL for a program without verbs */
+    int max_args;             /* without verbs: how many positional arguments are accepted */
+    const char *epilog;       /* printed at the end of --help, or NULL */
+} Cli;
+
+/* Parses options (anywhere on the line; `--` ends them), handles --help and --version, finds the verb (two-word
+ * verbs win over one-word ones) and runs it. Unknown options, verbs and wrong counts print one line to stderr and
+ * give EXIT_USAGE. Without verbs returns -1 when the caller should go on; args are in *ret_args (may be NULL). */
+int cli_run(const Cli *cli, int argc, char **argv, void *userdata);
+int cli_parse(const Cli *cli, int argc, char **argv, char ***ret_args);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Time: microseconds everywhere; CLOCK_BOOTTIME for intervals, wall clock only for records. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint64_t usec_t;
+
+#define USEC_PER_MSEC ((usec_t) 1000)
+#define USEC_PER_SEC ((usec_t) 1000000)
+#define USEC_PER_MINUTE (60 * USEC_PER_SEC)
+#define USEC_PER_HOUR (60 * USEC_PER_MINUTE)
+#define USEC_PER_DAY (24 * USEC_PER_HOUR)
+#define USEC_INFINITY ((usec_t) UINT64_MAX)
+
+#define TIMESTAMP_SIZE 32
+
+usec_t boottime_usec(void);
+usec_t realtime_usec(void);
+
+/* RFC 3339 in UTC with milliseconds: 2026-01-02T03:04:05.678Z. Returns buf. */
+const char *timestamp_format(usec_t realtime, char buf[static TIMESTAMP_SIZE]);
+/* The same form back; -EINVAL for anything else. */
+int timestamp_parse(const char *s, usec_t *ret);

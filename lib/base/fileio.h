@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Whole files, read with a cap and replaced atomically. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "lib/base/error.h"
+
+/* Reads a regular file (symbolic links in the last component are refused) of at most `max` bytes. *ret is
+ * NUL-terminated and owned by the caller; ret_len may be NULL.
+ * Errors: -ENOENT etc. with "file.read", -EFBIG with "file.too-large". */
+int file_read(const char *path, size_t max, char **ret, size_t *ret_len, Error *err) _must_check_;
+
+/* Replaces `path` so that after a power cut either the old or the new content is there whole: temporary file in
+ * the same folder (O_EXCL, O_NOFOLLOW), write, fsync, chown (skipped when uid is (uid_t) -1), rename, fsync of the
+ * folder. Errors carry "file.write". */
+int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid,
+                      Error *err) _must_check_;
+
+/* Creates the folder and its parents. Existing folders keep their mode; the last one gets `mode` and, unless
+ * uid is (uid_t) -1, the owner. */
+int dir_make(const char *path, mode_t mode, uid_t uid, gid_t gid, Error *err) _must_check_;
+
+/* Makes renames and removals in the folder durable. */
+int dir_sync(const char *path) _must_check_;
+
+/* Removes a file durably; missing is no error. */
+int file_remove(const char *path, Error *err) _must_check_;
+
+/* Removes a folder and all below it without following links; missing is no error. */
+int dir_remove(const char *path, Error *err) _must_check_;
+
+/* Writes all, across short writes and EINTR. */
+int fd_write_all(int fd, const void *data, size_t len) _must_check_;

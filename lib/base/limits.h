@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything that a peer or an input can make us allocate, in one place. Bytes unless the name says otherwise. */
+#pragma once
+
+/* facts: untrusted-input caps */
+#define YAML_SIZE_MAX (256 * 1024)
+#define YAML_DEPTH_MAX 32
+#define YAML_EVENTS_MAX 10000
+
+#define JSON_SIZE_MAX (1024 * 1024)
+#define JSON_DEPTH_MAX 32
+
+#define ENV_FILE_SIZE_MAX (256 * 1024)
+#define ENV_KEY_MAX 64
+#define ENV_VALUE_MAX 4096
+#define ENV_KEYS_MAX 1024
+
+#define COMPOSE_SERVICES_MAX 64
+#define COMPOSE_RENDERED_MAX (1024 * 1024)
+#define INTERPOLATE_DEPTH_MAX 16
+#define INTERPOLATE_RESULT_MAX (64 * 1024)
+
+#define HTTP_HEADER_MAX 8192
+#define HTTP_HEADERS_COUNT_MAX 64
+#define HTTP_BODY_MAX (1024 * 1024)
+
+/* a tunnel message carries a compose file inside JSON, hence twice the YAML cap and some room */
+#define WS_FRAME_MAX (1024 * 1024)
+#define WS_MESSAGE_MAX (1024 * 1024)
+#define WS_FRAGMENTS_MAX 64
+#define TUNNEL_QUEUE_BYTES_MAX (4 * 1024 * 1024)
+#define TUNNEL_QUEUE_MESSAGES_MAX 256
+
+#define CONTROL_LINE_MAX (1024 * 1024 + 4096)
+#define CONTROL_CLIENTS_MAX 32
+
+#define JWT_SIZE_MAX 4096
+#define REDACT_SECRETS_MAX 256
+
+#define PROCESS_LINE_MAX 8192
+#define PROCESS_OUTPUT_MAX (256 * 1024)
+
+#define PODMAN_RESPONSE_MAX (4 * 1024 * 1024)
+
+#define GATEWAY_CONNECTIONS_MAX 20000
+#define GATEWAY_QUERIES_MAX 1024

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Where things are on a box. One prefix (--root or SECBOX_ROOT) moves all of it. */
+#pragma once
+
+#include "lib/base/mem.h"
+
+#define ETC_DIR "/etc/tucomunidad"
+#define STATE_DIR "/var/lib/tucomunidad"
+#define RUN_DIR "/run/tucomunidad"
+
+#define AGENT_ENV_PATH ETC_DIR "/mgmt-agent.env"
+#define SECBOX_ENV_PATH ETC_DIR "/secbox.env"
+#define POLICY_PATH ETC_DIR "/policy.json"
+#define AGENT_STATE_DIR STATE_DIR "/mgmt-agent"
+#define LINK_STATE_DIR STATE_DIR "/mgmt-link"
+#define AGENT_SOCKET_PATH RUN_DIR "/mgmt-agent.sock"
+
+/* Sets the prefix; NULL or "" means none ("/" too). Call once, early; without a call SECBOX_ROOT counts. */
+void paths_set_root(const char *root);
+const char *paths_root(void);
+
+/* PREFIX + path: a new string, or NULL when out of memory. */
+char *path_in_root(const char *path);
+/* a + "/" + b */
+char *path_join(const char *a, const char *b);

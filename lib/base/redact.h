@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Keeps secrets out of logs, reports and captured output. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define REDACTED "(hidden)"
+
+/* Whether a key's value is secret by its name: contains TOKEN, SECRET, PASS, KEY, BOOTSTRAP, CREDENTIAL or AUTH,
+ * or ends in _DSN. Case does not matter. */
+bool redact_key_is_secret(const char *key);
+
+/* Remembers a value that must never be shown by this process; values under 6 bytes are ignored (they would hide
+ * half of every text). Copied; at most REDACT_SECRETS_MAX are kept. */
+void redact_add_secret(const char *value);
+void redact_forget_all(void);
+
+/* A new string (NULL when out of memory) with every known secret, and every text that looks like one, replaced:
+ * JWTs, `Bearer X`, user:password@ in URLs, PEM private keys, and KEY=value, "KEY": "value", -e KEY=value where the
+ * key is secret by name. Applying it twice changes nothing. */
+char *redact_text(const char *text);
