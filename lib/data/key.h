@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* P-256 key pairs (FIPS 186-5) by libcrypto: made where they live, stored as PKCS#8 PEM with mode 0600. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "lib/base/error.h"
+
+typedef struct Key Key;
+
+int key_generate(Key **ret, Error *err) _must_check_;
+/* Private key from a PEM file. -ENOENT when missing; "key.bad" when it is not a P-256 private key. */
+int key_load(const char *path, Key **ret, Error *err) _must_check_;
+/* Loads, or makes and saves durably (mode 0600, owner uid:gid unless (uid_t) -1) when missing. */
+int key_load_or_make(const char *path, uid_t uid, gid_t gid, Key **ret, Error *err) _must_check_;
+/* Public key from a JWK object as JSON text: {"kty":"EC","crv":"P-256","x":…,"y":…}; unknown members are ignored,
+ * a private "d" is refused. "key.bad". */
+int key_from_jwk(const char *jwk, size_t len, Key **ret, Error *err) _must_check_;
+Key *key_free(Key *k);
+DEFINE_CLEANUP(Key, key_free)
+
+/* New strings, NULL on failure: the public key as JWK with members in RFC 7638 order, and the RFC 7638 SHA-256
+ * thumbprint of it in base64url. */
+char *key_jwk(const Key *k);
+char *key_thumbprint(const Key *k);

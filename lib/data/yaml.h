@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* Strict YAML for files that others wrote: libyaml's event parser, one document, no anchors, aliases, tags, merge
+ * keys or duplicate keys, with the caps of limits.h. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/error.h"
+
+typedef enum YamlType {
+    YAML_SCALAR,
+    YAML_SEQUENCE,
+    YAML_MAPPING,
+} YamlType;
+
+typedef struct YamlNode YamlNode;
+
+/* A tree that its owner may read field by field. */
+struct YamlNode {
+    YamlType type;
+    unsigned line;      /* 1-based */
+    char *key;          /* in a mapping: this member's key; else NULL */
+    unsigned key_line;
+    char *value;        /* scalar: NUL-terminated UTF-8 text */
+    bool plain;         /* scalar: written without quotes, so null/true/8080 have a type */
+    YamlNode **items;   /* sequence and mapping: children in order */
+    size_t n_items;
+};
+
+/* Parses `text` in under 50 ms whatever it holds: the depth and size of the input are checked in a linear scan before
+ * libyaml (quadratic on deep nesting) sees it. `file` is the name used in errors.
+ * Errors: yaml.too-large, yaml.too-deep, yaml.too-many-nodes, yaml.syntax, yaml.alias, yaml.anchor, yaml.tag,
+ * yaml.merge-key, yaml.duplicate-key, yaml.multiple-documents, yaml.empty, yaml.not-utf8; all with file and line. */
+int yaml_parse(const char *text, size_t len, const char *file, YamlNode **ret, Error *err) _must_check_;
+
+YamlNode *yaml_free(YamlNode *node);
+DEFINE_CLEANUP(YamlNode, yaml_free)
+
+YamlNode *yaml_copy(const YamlNode *node);
+
+/* Member of a mapping, NULL when missing (or node is not a mapping). */
+const YamlNode *yaml_get(const YamlNode *node, const char *key);
+
+/* Plain-scalar types of the YAML 1.2 core schema: null, ~ and "" written plainly are null. */
+bool yaml_is_null(const YamlNode *node);
+bool yaml_is_bool(const YamlNode *node, bool *ret);

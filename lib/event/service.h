@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* What every daemon does alike: signals end the loop, readiness and watchdog go to systemd, timers are one line. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+
+DEFINE_CLEANUP(sd_event, sd_event_unref)
+DEFINE_CLEANUP(sd_event_source, sd_event_source_unref)
+
+/* A loop where SIGTERM and SIGINT end it with 0 and SIGPIPE is ignored. */
+int service_loop_new(sd_event **ret, Error *err) _must_check_;
+
+/* sd_notify(3) READY=1 with a STATUS= sentence; nothing when not run by systemd. */
+void service_ready(const char *status);
+void service_status(const char *status);
+
+/* Pets systemd's watchdog at half of WATCHDOG_USEC from the loop, and only while `healthy` (may be NULL) returns non-zero. */
+int service_watchdog_start(sd_event *event, int (*healthy)(void *userdata), void *userdata, Error *err) _must_check_;
+
+/* One-shot timer on CLOCK_BOOTTIME, `delay` from now. *source is replaced when set already (re-arming). */
+int timer_arm(sd_event *event, sd_event_source **source, usec_t delay, sd_event_time_handler_t handler, void *userdata)
+    _must_check_;
+/* NULL-safe; the source stays allocated and can be armed again. */
+void timer_disarm(sd_event_source *source);
