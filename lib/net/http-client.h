@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/* HTTP/1.1 requests by libcurl: on the loop for daemons, to the end for command lines and workers. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <systemd/sd-event.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+
+typedef struct HttpRequest {
+    const char *method;          /* NULL = GET */
+    const char *url;             /* http, https */
+    const char *unix_socket;     /* connect there instead of the URL's host; NULL = no */
+    const char *const *headers;  /* "Name: value", ends with NULL; may be NULL */
+    const char *body;            /* NULL = none */
+    size_t body_len;
+    const char *ca_file;         /* PEM; NULL = the system's authorities. Verification is never off. */
+    usec_t timeout_usec;         /* whole request; 0 is refused */
+    size_t response_max;         /* bytes; 0 = HTTP_BODY_MAX */
+    /* streaming: called with each piece of the body instead of collecting it; non-zero aborts. May be NULL. */
+    int (*on_data)(const char *data, size_t len, void *userdata);
+    void *userdata;
+} HttpRequest;
+
+typedef struct HttpResponse {
+    int status;       /* 0 when there was no answer */
+    char *body;       /* NUL-terminated, never NULL on success; owned */
+    size_t body_len;
+    char *date;       /* the Date header or NULL; owned */
+    usec_t retry_after_usec; /* Retry-After in seconds, 0 when absent */
+} HttpResponse;
+
+void http_response_done(HttpResponse *r);
+
+/* Runs one request to its end. 0 whenever an HTTP answer came, whatever its status. Redirects are not followed.
+ * Errors: http.bad-url (also for a literal "${"), http.resolve, http.connect, http.tls, http.timeout,
+ * http.too-large, http.failed. */
+int http_run(const HttpRequest *request, HttpResponse *ret, Error *err) _must_check_;
+
+/* Runs n requests at the same time, at most `parallel` in flight. rets, errs and results are arrays of n; results[i]
+ * is what http_run() would have returned. Returns 0, or negative when nothing could be started. */
+int http_run_all(const HttpRequest *requests, size_t n, unsigned parallel, HttpResponse *rets, Error *errs,
+                 int *results) _must_check_;
+
+typedef struct HttpClient HttpClient; /* a curl multi handle on an sd-event loop */
+typedef struct HttpCall HttpCall;
+
+int http_client_new(sd_event *event, HttpClient **ret, Error *err) _must_check_;
+HttpClient *http_client_free(HttpClient *c); /* cancels its calls */
+DEFINE_CLEANUP(HttpClient, http_client_free)
+
+/* r is 0 or negative with err set; response is borrowed until the callback returns. The call is freed afterwards. */
+typedef void (*http_done_t)(HttpCall *call, int r, const HttpResponse *response, const Error *err, void *userdata);
+
+/* Starts; the callback runs once, from the loop. The request's strings are copied. */
+int http_start(HttpClient *c, const HttpRequest *request, http_done_t on_done, void *userdata, HttpCall **ret,
+               Error *err) _must_check_;
+/* Cancels and silences. NULL-safe; only before the callback has run. */
+HttpCall *http_call_free(HttpCall *call);
+
+/* Whether text is an absolute URL with a scheme of the list ("https,http"), a host, no user info, no "${", no white
+ * space or control character. "url.bad" with a sentence that names what is wrong. */
+int url_check(const char *text, const char *schemes, Error *err) _must_check_;

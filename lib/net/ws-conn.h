@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* One WebSocket connection (RFC 6455, no extensions) over a stream, in either role, with a bounded send queue. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+
+typedef struct WsConn WsConn;
+
+/* Close codes of RFC 6455 §7.4.1 that we send. */
+enum {
+    WS_CLOSE_NORMAL = 1000,
+    WS_CLOSE_GOING_AWAY = 1001,
+    WS_CLOSE_PROTOCOL = 1002,
+    WS_CLOSE_UNSUPPORTED = 1003,
+    WS_CLOSE_BAD_DATA = 1007,
+    WS_CLOSE_POLICY = 1008,
+    WS_CLOSE_TOO_BIG = 1009,
+    WS_CLOSE_INTERNAL = 1011,
+    WS_CLOSE_RESTART = 1012,
+    WS_CLOSE_TRY_LATER = 1013,
+};
+
+typedef struct WsEvents {
+    /* A whole message; text is valid UTF-8 and NUL-terminated. Binary frames are the mux's (wire-format.md). */
+    void (*on_text)(WsConn *c, const char *text, size_t len, void *userdata);
+    void (*on_binary)(WsConn *c, const uint8_t *data, size_t len, void *userdata); /* NULL: closes with 1003 */
+    /* Once, last: the connection is over; code is the peer's close code, 1006 when it just went away. err says why.
+     * The owner frees the connection here or later. */
+    void (*on_closed)(WsConn *c, uint16_t code, const Error *err, void *userdata);
+    /* The queue has drained below half of its limit after a send was refused. May be NULL. */
+    void (*on_drained)(WsConn *c, void *userdata);
+} WsEvents;
+
+/* Makers are http_upgrade() (server, http-server.h) and the tunnel (client, tunnel.h). */
+void ws_conn_set_events(WsConn *c, const WsEvents *events, void *userdata);
+
+/* Queues one text message. -ENOBUFS when the queue is full (nothing was queued), -ENOTCONN after close. */
+int ws_conn_send_text(WsConn *c, const char *text, size_t len) _must_check_;
+
+/* Starts the closing handshake: what is queued is sent first; on_closed follows, within 5 s. */
+void ws_conn_close(WsConn *c, uint16_t code, const char *reason);
+
+/* Pings after `interval` without received data (±20 % jitter); the connection is dead after `dead` without any. */
+void ws_conn_set_keepalive(WsConn *c, usec_t interval, usec_t dead);
+
+size_t ws_conn_queued_bytes(const WsConn *c);
+/* Numeric address and port of the peer; borrowed. */
+const char *ws_conn_peer(const WsConn *c);
+usec_t ws_conn_opened_at(const WsConn *c); /* CLOCK_BOOTTIME */
+
+/* Frees at once without a closing handshake and without calling back. NULL-safe. */
+WsConn *ws_conn_free(WsConn *c);
+DEFINE_CLEANUP(WsConn, ws_conn_free)
