@@ -2,7 +2,7 @@
 /* Variables in compose files, by the Compose specification's interpolation section:
  *   $V ${V}  ${V:-d} ${V-d}  ${V:?m} ${V?m}  ${V:+r} ${V+r}  $$
  * Defaults, messages and replacements nest and may hold braces when they balance; an alternative that is not taken is
- * not evaluated. A lone $ that starts none of these stays as it is... except "${", which must close.
+ * not evaluated. A lone $ that starts none of these stays as it is; "${" must close.
  * One difference (SPEC §4.6): unset without a default is an error, never an empty string. */
 #pragma once
 

@@ -15,8 +15,8 @@ typedef struct RenderOptions {
     void *userdata;
 } RenderOptions;
 
-/* The compose file as text (new string): `depends_on`, `profiles`, `healthcheck` (the agent runs it itself) and
- * `environment` are left out, ports are quoted strings, every `$` is written `$$`, container_name and our labels are
+/* The compose file as text (new string): `depends_on`, `profiles` and `environment` are left out
+ * (`healthcheck` stays: the agent runs it through podman itself), ports are quoted strings, every `$` is written `$$`, container_name and our labels are
  * there. Nothing in it can change between two calls with the same input. */
 int compose_render(const ComposeProject *p, const RenderOptions *options, char **ret, Error *err) _must_check_;
 

@@ -1,0 +1,70 @@
+# SecBox. `make` builds, `make check` tests, `make demo` shows the main job. V=1 shows commands.
+BUILD ?= build
+V ?= 0
+Q = $(if $(filter 1,$(V)),,@)
+CC = gcc
+PKGS = libsystemd libcjson yaml-0.1 libcurl libssl libcrypto libpq
+VERSION = 0.1.0
+
+WARN = -Wall -Wextra -Wformat=2 -Wconversion -Wsign-conversion -Wimplicit-fallthrough -Wshadow -Wvla \
+  -Wtrampolines -Wbidi-chars=any -Wstrict-prototypes -Wmissing-prototypes -Werror
+HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
+  -fcf-protection=full -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks -fno-strict-overflow \
+  -fno-strict-aliasing -fPIE
+OPT = -O2 -g
+SAN =
+CFLAGS += -std=gnu17 $(OPT) $(WARN) $(if $(SAN),$(SAN) -fPIE,$(HARDEN)) -I. -MMD -MP \
+  -DSECBOX_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDFLAGS += -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed $(SAN)
+LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+LIB_SRC = $(wildcard lib/*/*.c env/*.c compose/*.c)
+LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
+LIB = $(BUILD)/libsecbox.a
+
+# program: every .c of its folder(s) that no other program owns
+mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c)
+mgmt-link_SRC = $(wildcard mgmt-agent/link/*.c)
+secboxctl_SRC = $(wildcard mgmt-agent/secboxctl/*.c)
+secbox-gateway_SRC = $(wildcard gateway/*.c)
+secbox-fleet_SRC = $(wildcard gateway/fleet/*.c)
+secbox_SRC = $(wildcard secbox/*.c)
+PROGRAMS = $(foreach p,mgmt-agent mgmt-link secboxctl secbox-gateway secbox-fleet secbox,$(if $($(p)_SRC),$(p)))
+BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
+
+UNIT_SRC = $(wildcard tests/unit/test-*.c)
+UNIT_BINS = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
+
+all: $(BINS)
+
+$(LIB): $(LIB_OBJ)
+	@echo "  AR    $@"
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c
+	@echo "  CC    $<"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+
+define program_rule
+$(BUILD)/bin/$(1): $$($(1)_SRC:%.c=$(BUILD)/obj/%.o) $(LIB)
+	@echo "  LD    $$@"
+	@mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
+
+$(BUILD)/tests/%: tests/unit/%.c $(LIB)
+	@echo "  TEST  $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
+
+unit: $(UNIT_BINS)
+	$(Q)for t in $(UNIT_BINS); do $$t || exit 1; done
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PHONY: all unit clean
+.SECONDARY:
