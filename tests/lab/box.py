@@ -4,10 +4,27 @@ import json
 import os
 import subprocess
 
+import yaml
+
 from .util import Daemon, program, read_text, wait_until
 
 AGENT_ENV = {"CLOUD_BASE_URL": "http://127.0.0.1:9", "DEVICE_ID": "caseta5", "BOOTSTRAP": "lab-bootstrap-secret-000001",
              "MGMT_GATEWAY_URL": "ws://127.0.0.1:9/mgmt"}
+
+
+def documents(process):
+    """The JSON documents that a command printed, one behind the other."""
+    found, text, decoder = [], process.stdout.strip(), json.JSONDecoder()
+    try:
+        while text:
+            document, end = decoder.raw_decode(text)
+            found.append(document)
+            text = text[end:].strip()
+    except ValueError:
+        found = []
+    if not found:
+        raise AssertionError(f"no JSON: exit {process.returncode}\n{process.stdout}{process.stderr}")
+    return found
 
 
 class Box:
@@ -86,27 +103,22 @@ class Box:
                               capture_output=True, text=True, check=False)
 
     def render(self, text, **kwargs):
-        """What the agent would hand to podman-compose for this file: exit code, file on stdout, error on stderr."""
-        return self.ctl("render", self.compose_path(text), **kwargs)
+        """What the agent would make of this file: ({service: definition}, error id or None)."""
+        p = self.ctl("render", "--json", self.compose_path(text), **kwargs)
+        last = documents(p)[-1]
+        if "error" in last:
+            return None, last["error"]["id"]
+        return yaml.safe_load(last["compose"])["services"], None
 
     def plan(self, text):
-        return self.ctl("plan", self.compose_path(text))
+        return documents(self.ctl("plan", "--json", self.compose_path(text)))[-1]
 
     def apply(self, text):
-        """Pushes a file locally and returns the compose.result."""
-        return self.result(self.ctl("apply", "--json", self.compose_path(text)))
-
-    @staticmethod
-    def result(process):
-        """The last JSON object that secboxctl printed; before it may stand one per line of progress."""
-        lines = [line for line in process.stdout.splitlines() if line.startswith("{")]
-        try:
-            return json.loads(process.stdout if not lines else lines[-1])
-        except ValueError:
-            raise AssertionError(f"secboxctl: exit {process.returncode}\n{process.stdout}{process.stderr}") from None
+        """Pushes a file locally and returns the compose.result, or {"error": …} when it was refused before the push."""
+        return documents(self.ctl("apply", "--json", self.compose_path(text)))[-1]
 
     def status(self):
-        return self.result(self.ctl("status", "--json"))
+        return documents(self.ctl("status", "--json"))[-1]
 
     def containers(self):
         """{service: facts} of what the agent made and keeps, whatever its state."""
