@@ -99,6 +99,7 @@ static void process_reap(Process *p)
 
     if (waitid(P_PIDFD, (id_t) p->pidfd, &si, WEXITED | WNOHANG) < 0 || si.si_pid != 0)
         return;
+    p->exit_source = sd_event_source_disable_unref(p->exit_source); /* a descriptor can be watched once */
     if (sd_event_add_io(p->event, &s, p->pidfd, EPOLLIN, reap_later, NULL) < 0)
         return;
     if (sd_event_source_set_io_fd_own(s, 1) >= 0)
