@@ -44,6 +44,14 @@ static void show_running(const ProgressView *v)
     fflush(v->out);
 }
 
+void progress_stop(ProgressView *v)
+{
+    if (v->live && v->phase[0])
+        fputc('\n', v->out);
+    fflush(v->out);
+    v->phase[0] = '\0';
+}
+
 static void end_phase(ProgressView *v, const char *outcome, usec_t now, const char *note)
 {
     _cleanup_(freep) char *text = text_printable(note);

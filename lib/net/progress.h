@@ -25,6 +25,9 @@ void progress_start(ProgressView *v, FILE *out, bool json);
 /* One compose.progress; an event whose seq was shown already is skipped. Returns 1 when shown, 0 when skipped. */
 int progress_event(ProgressView *v, const cJSON *event);
 
+/* Ends a line that is being overwritten, before something else is printed. */
+void progress_stop(ProgressView *v);
+
 /* The compose.result: ends the running phase, says the outcome, what to know, and the failing container's log (`log`, an
  * array of lines, of the error or of a service). Returns EXIT_OK for status 200, else EXIT_FAILED. */
 int progress_result(ProgressView *v, const cJSON *result);
