@@ -91,17 +91,35 @@ int verb_history(int argc, char **argv, void *userdata)
     return report_text(report_history(cJSON_GetObjectItemCaseSensitive(reply.body, "deployments")), EXIT_OK);
 }
 
+/* "device=caseta5, reason=new camera" from an entry's `detail` object: a new string, NULL when out of memory. */
+static char *detail_text(const cJSON *entry)
+{
+    const cJSON *detail = cJSON_GetObjectItemCaseSensitive(entry, "detail"), *item;
+    _cleanup_(strv_freep) char **parts = NULL;
+
+    if (!cJSON_IsObject(detail))
+        return str_format("%s", "");
+    cJSON_ArrayForEach(item, detail) {
+        _cleanup_(freep) char *text = cJSON_IsString(item) ? str_format("%s", item->valuestring) : json_print(item);
+        if (!text || strv_addf(&parts, "%s=%s", item->string, text) < 0)
+            return NULL;
+    }
+    return parts ? strv_join(parts, ", ") : str_format("%s", "");
+}
+
 static char *audit_text(const cJSON *entries)
 {
-    static const char *const headers[] = { "AT", "WHO", "ACTION", "DEVICE", "REASON", NULL };
+    static const char *const headers[] = { "AT", "WHO", "ACTION", "DEVICE", "ALARM", "DETAIL", NULL };
     _cleanup_(table_freep) Table *table = table_new(headers);
     const cJSON *entry;
 
     if (!table)
         return NULL;
     cJSON_ArrayForEach(entry, entries) {
-        if (table_row(table, json_string(entry, "at"), json_string(entry, "actor"), json_string(entry, "action"),
-                      json_string(entry, "device"), json_string(entry, "reason")) < 0)
+        _cleanup_(freep) char *detail = detail_text(entry);
+        if (!detail || table_row(table, json_string(entry, "at"), json_string(entry, "actor"),
+                                 json_string(entry, "action"), json_string(entry, "device"),
+                                 json_bool(entry, "alarm", false) ? "ALARM" : NULL, detail) < 0)
             return NULL;
     }
     return table_rows(table) > 0 ? table_print(table, 0) : str_format("nothing was done yet\n");

@@ -111,6 +111,24 @@ static int end_without_result(Follow *f, const Error *last, int r)
     return report_failure(PROGRAM, f->fleet->json, &err, -EHOSTUNREACH, EXIT_UNREACHABLE);
 }
 
+/* The gateway gave a push up: the box came back without a word about it. */
+static int gave_up(const cJSON *body)
+{
+    const cJSON *deployment = cJSON_GetObjectItemCaseSensitive(body, "deployment");
+    return cJSON_IsObject(deployment) && str_equal(json_string(deployment, "state"), "unknown");
+}
+
+static int end_unknown(Follow *f)
+{
+    _cleanup_(error_done) Error err = {};
+
+    progress_stop(&f->view);
+    int r = error_set(&err, EREMOTEIO, "fleet.unknown-outcome",
+                      "the gateway does not know how the push ended: `%s status %s` tells what the box runs", PROGRAM,
+                      f->device);
+    return report_failure(PROGRAM, f->fleet->json, &err, r, EXIT_FAILED);
+}
+
 static int follow(Follow *f)
 {
     for (;;) {
@@ -130,6 +148,8 @@ static int follow(Follow *f)
             shown = show_events(f, reply.body);
             if (cJSON_IsObject(result))
                 return progress_result(&f->view, result);
+            if (gave_up(reply.body))
+                return end_unknown(f);
         }
         if (boottime_usec() >= f->deadline)
             return end_without_result(f, &err, r);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* render: the variable-free file, by the box's own code, on any machine. */
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "compose/compose.h"
@@ -30,28 +29,16 @@ static int check_expanded(const EnvFile *env, const char *file, Error *err)
     return 0;
 }
 
-static int base_dir(const char *file, char **ret, Error *err)
-{
-    _cleanup_(freep) char *real = realpath(file, NULL);
-
-    if (!real)
-        return error_from_errno(err, -errno, "find the folder of %s", file);
-    char *slash = strrchr(real, '/');
-    slash[slash == real ? 1 : 0] = '\0';
-    *ret = TAKE_PTR(real);
-    return 0;
-}
-
 static int render(const Secboxctl *ctl, const char *path, char **ret, Error *err)
 {
     _cleanup_(freep) char *env_path = ctl->env_file ? strdup(ctl->env_file) : path_in_root(SECBOX_ENV_PATH);
-    _cleanup_(freep) char *text = NULL, *dir = NULL;
+    _cleanup_(freep) char *base_dir = path_in_root(STATE_DIR "/volumes"), *text = NULL;
     _cleanup_(compose_file_freep) ComposeFile *file = NULL;
     _cleanup_(compose_project_freep) ComposeProject *project = NULL;
     _cleanup_(env_freep) EnvFile *env = NULL;
     size_t len;
 
-    if (!env_path)
+    if (!env_path || !base_dir)
         return error_from_errno(err, -ENOMEM, "render %s", path);
     int r = file_read(path, YAML_SIZE_MAX, &text, &len, err);
     if (r >= 0)
@@ -60,14 +47,12 @@ static int render(const Secboxctl *ctl, const char *path, char **ret, Error *err
         r = env_load(env_path, &env, err);
     if (r >= 0)
         r = check_expanded(env, env_path, err);
-    if (r >= 0)
-        r = base_dir(path, &dir, err);
     if (r < 0)
         return r;
 
     const ComposeResolveOptions options = {
         .project = ctl->project ? ctl->project : PROJECT_DEFAULT,
-        .base_dir = dir,
+        .base_dir = base_dir, /* relative bind sources are the box's, not this machine's */
         .lookup = lookup_env,
         .userdata = env,
     };
