@@ -13,7 +13,7 @@ HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-
   -fno-strict-aliasing -fPIE
 OPT = -O2 -g
 SAN =
-CFLAGS += -std=gnu17 $(OPT) $(WARN) $(if $(SAN),$(SAN) -fPIE,$(HARDEN)) -I. -MMD -MP \
+CFLAGS += -std=gnu17 -D_GNU_SOURCE $(OPT) $(WARN) $(if $(SAN),$(SAN) -fPIE,$(HARDEN)) -I. -MMD -MP \
   -DSECBOX_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDFLAGS += -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed $(SAN)
 LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)

@@ -9,6 +9,7 @@
 
 #define JSON_SIZE_MAX (1024 * 1024)
 #define JSON_DEPTH_MAX 32
+#define JSON_VALUES_MAX 131072 /* values, each about 80 bytes of tree */
 
 #define ENV_FILE_SIZE_MAX (256 * 1024)
 #define ENV_KEY_MAX 64

@@ -21,7 +21,10 @@ typedef struct MessageType {
     unsigned senders;           /* MessageSender flags */
     size_t size_max;            /* bytes of the whole message */
     const char *const *strings; /* members that must be strings; ends with NULL; may be NULL */
-    const char *const *objects; /* members that must be objects */
+    const char *const *objects; /* members that must be objects; the same for the next three */
+    const char *const *numbers; /* what json_u64() reads: a decimal string or a small JSON integer */
+    const char *const *booleans;
+    const char *const *arrays;
     const char *help;
 } MessageType;
 
@@ -32,7 +35,8 @@ const MessageType *message_type_find(const char *name);
 
 /* Parses one message and checks it against the table. -ENOMSG (message.unknown-type) for a type that the table does not
  * have: on a tunnel the receiver ignores it without a word. Other errors: json.*, message.no-type, message.too-large,
- * message.sender (this sender may not send it), message.member. */
+ * message.sender (this sender may not send it), message.member. `sender` may be several flags or-ed together where a
+ * connection carries the messages of several programs. ret_type may be NULL. */
 int message_parse(const char *text, size_t len, MessageSender sender, cJSON **ret, const MessageType **ret_type,
                   Error *err) _must_check_;
 

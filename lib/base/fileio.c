@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading with a cap; replacing so that a power cut leaves the old or the new file, never half of one. */
+
+#include "lib/base/fileio.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/encode.h"
+#include "lib/base/strv.h"
+
+static int read_all(int fd, const char *path, size_t max, char **ret, size_t *ret_len, Error *err)
+{
+    _cleanup_(freep) char *data = NULL;
+    size_t len = 0, cap = 4096;
+
+    for (;;) {
+        char *grown = realloc(data, cap + 1);
+        ssize_t n;
+
+        if (!grown)
+            return error_set(err, ENOMEM, "file.read", "no memory to read %s", path);
+        data = grown;
+        n = read(fd, data + len, cap - len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_set(err, errno, "file.read", "cannot read %s: %s", path, strerror(errno));
+        if (n == 0)
+            break;
+        len += (size_t) n;
+        if (len > max)
+            return error_set(err, EFBIG, "file.too-large", "%s has more than %zu bytes", path, max);
+        if (len == cap)
+            cap = cap * 2;
+    }
+    data[len] = '\0';
+    *ret = TAKE_PTR(data);
+    if (ret_len)
+        *ret_len = len;
+    return 0;
+}
+
+int file_read(const char *path, size_t max, char **ret, size_t *ret_len, Error *err)
+{
+    _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
+
+    if (fd < 0)
+        return error_set(err, errno, "file.read", "cannot open %s: %s", path,
+                         errno == ELOOP ? "it is a symbolic link" : strerror(errno));
+    if (fstat(fd, &st) < 0)
+        return error_set(err, errno, "file.read", "cannot look at %s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return error_set(err, EINVAL, "file.read", "%s is not a regular file", path);
+    if ((uint64_t) st.st_size > max)
+        return error_set(err, EFBIG, "file.too-large", "%s has more than %zu bytes", path, max);
+    return read_all(fd, path, max, ret, ret_len, err);
+}
+
+int fd_write_all(int fd, const void *data, size_t len)
+{
+    const char *p = data;
+
+    while (len > 0) {
+        ssize_t n = write(fd, p, len);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        p += n;
+        len -= (size_t) n;
+    }
+    return 0;
+}
+
+int dir_sync(const char *path)
+{
+    _cleanup_(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t) (slash - path));
+}
+
+static int write_temporary(int fd, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid)
+{
+    int r = fd_write_all(fd, data, len);
+
+    if (r < 0)
+        return r;
+    if (fchmod(fd, mode) < 0)
+        return -errno;
+    if (uid != (uid_t) -1 && fchown(fd, uid, gid) < 0)
+        return -errno;
+    return fsync(fd) < 0 ? -errno : 0;
+}
+
+int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid, Error *err)
+{
+    _cleanup_(freep) char *folder = parent_of(path);
+    _cleanup_(freep) char *temporary = str_format("%s.tmp-%08x", path, (unsigned) random_u64());
+    int fd, r;
+
+    if (!folder || !temporary)
+        return error_set(err, ENOMEM, "file.write", "no memory to write %s", path);
+    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set(err, errno, "file.write", "cannot create %s: %s", temporary, strerror(errno));
+    r = write_temporary(fd, data, len, mode, uid, gid);
+    if (close(fd) < 0 && r == 0)
+        r = -errno;
+    if (r == 0 && rename(temporary, path) < 0)
+        r = -errno;
+    if (r < 0) {
+        unlink(temporary);
+        return error_set(err, r, "file.write", "cannot write %s: %s", path, strerror(-r));
+    }
+    r = dir_sync(folder);
+    if (r < 0)
+        return error_set(err, r, "file.write", "cannot sync %s: %s", folder, strerror(-r));
+    return 0;
+}
+
+int dir_make(const char *path, mode_t mode, uid_t uid, gid_t gid, Error *err)
+{
+    _cleanup_(freep) char *copy = strdup(path);
+
+    if (!copy)
+        return error_set(err, ENOMEM, "file.write", "no memory to make %s", path);
+    for (char *p = copy + 1; *p; p++) {
+        if (*p != '/')
+            continue;
+        *p = '\0';
+        if (mkdir(copy, 0755) < 0 && errno != EEXIST)
+            return error_set(err, errno, "file.write", "cannot make the folder %s: %s", copy, strerror(errno));
+        *p = '/';
+    }
+    if (mkdir(copy, mode) < 0 && errno != EEXIST)
+        return error_set(err, errno, "file.write", "cannot make the folder %s: %s", copy, strerror(errno));
+    if (chmod(copy, mode) < 0 || (uid != (uid_t) -1 && chown(copy, uid, gid) < 0))
+        return error_set(err, errno, "file.write", "cannot set owner and mode of %s: %s", copy, strerror(errno));
+    return 0;
+}
+
+int file_remove(const char *path, Error *err)
+{
+    _cleanup_(freep) char *folder = parent_of(path);
+
+    if (!folder)
+        return -ENOMEM;
+    if (unlink(path) < 0)
+        return errno == ENOENT ? 0
+                               : error_set(err, errno, "file.write", "cannot remove %s: %s", path, strerror(errno));
+    return dir_sync(folder);
+}
+
+static int remove_below(int fd, Error *err)
+{
+    DIR *dir = fdopendir(fd);
+    int r = 0;
+
+    if (!dir) {
+        r = -errno;
+        close(fd);
+        return error_set(err, r, "file.write", "cannot list a folder: %s", strerror(-r));
+    }
+    for (struct dirent *e; r == 0 && (e = readdir(dir));) {
+        int child;
+
+        if (str_equal(e->d_name, ".") || str_equal(e->d_name, ".."))
+            continue;
+        if (unlinkat(dirfd(dir), e->d_name, 0) == 0 || errno == ENOENT)
+            continue;
+        child = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (child < 0 || (r = remove_below(child, err)) < 0 ||
+            unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) < 0)
+            r = error_set(err, errno ? errno : EIO, "file.write", "cannot remove %s: %s", e->d_name, strerror(errno));
+    }
+    closedir(dir);
+    return r;
+}
+
+int dir_remove(const char *path, Error *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0
+                               : error_set(err, errno, "file.write", "cannot remove %s: %s", path, strerror(errno));
+    r = remove_below(fd, err);
+    if (r < 0)
+        return error_prefix(err, r, "removing %s", path);
+    if (rmdir(path) < 0 && errno != ENOENT)
+        return error_set(err, errno, "file.write", "cannot remove %s: %s", path, strerror(errno));
+    return 0;
+}

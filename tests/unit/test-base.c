@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: MIT */
+/* lib/base: what the rest of the tree leans on. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/cli.h"
+#include "lib/base/clock.h"
+#include "lib/base/encode.h"
+#include "lib/base/error.h"
+#include "lib/base/fileio.h"
+#include "lib/base/map.h"
+#include "lib/base/paths.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+
+static void test_error_first_reason_wins(void **state)
+{
+    _cleanup_(error_done) Error err = {};
+
+    (void) state;
+    assert_int_equal(error_set_at(&err, EINVAL, "a.b", "f.yml", 7, "x.y", "bad %d", 1), -EINVAL);
+    assert_int_equal(error_set(&err, ENOENT, "c.d", "other"), -ENOENT);
+    assert_int_equal(error_prefix(&err, -EINVAL, "while %s", "reading"), -EINVAL);
+    assert_string_equal(error_id(&err), "a.b");
+    assert_string_equal(err.message, "while reading: bad 1");
+    assert_string_equal(err.file, "f.yml");
+    assert_int_equal(err.line, 7);
+    assert_int_equal(error_set(NULL, ENOENT, "c.d", "other"), -ENOENT);
+}
+
+static void test_buf_limit(void **state)
+{
+    Buf b = BUF_INIT(10);
+
+    (void) state;
+    assert_int_equal(buf_puts(&b, "12345"), 0);
+    assert_int_equal(buf_puts(&b, "678901"), -EMSGSIZE);
+    assert_string_equal(b.data, "12345");
+    assert_int_equal(buf_printf(&b, "%s", "67890"), 0);
+    buf_consume(&b, 3);
+    assert_string_equal(b.data, "4567890");
+    buf_consume(&b, 100);
+    assert_int_equal(b.len, 0);
+    buf_done(&b);
+}
+
+static void test_numbers_are_strict(void **state)
+{
+    static const struct {
+        const char *text;
+        int r;
+        uint64_t value;
+    } cases[] = {
+        { "0", 0, 0 }, { "18446744073709551615", 0, UINT64_MAX }, { "18446744073709551616", -ERANGE, 0 },
+        { "", -EINVAL, 0 }, { " 1", -EINVAL, 0 }, { "1 ", -EINVAL, 0 }, { "-1", -EINVAL, 0 }, { "0x1", -EINVAL, 0 },
+        { "+1", -EINVAL, 0 }, { "007", 0, 7 },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        uint64_t value = 99;
+
+        assert_int_equal(str_to_u64(cases[i].text, 0, UINT64_MAX, &value), cases[i].r);
+        assert_true(value == (cases[i].r == 0 ? cases[i].value : 99));
+    }
+}
+
+static void test_utf8(void **state)
+{
+    static const struct {
+        const char *text;
+        bool valid;
+    } cases[] = {
+        { "abc", true }, { "caf\xc3\xa9", true }, { "\xe2\x82\xac", true }, { "\xf0\x9f\x98\x80", true },
+        { "\xc0\x80", false }, { "\xc3", false }, { "\xe0\x80\x80", false }, { "\xed\xa0\x80", false },
+        { "\xf4\x90\x80\x80", false }, { "\xff", false }, { "\x80", false }, { "\xf0\x80\x80\x80", false },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        assert_int_equal(utf8_is_valid(cases[i].text, strlen(cases[i].text)), cases[i].valid);
+}
+
+static void test_base64(void **state)
+{
+    /* RFC 4648 §10 */
+    static const char *const vectors[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" },
+                                              { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" } };
+    static const char *const bad[] = { "Z", "Zg", "Zg=", "Zh==", "Zg==\n", "Z g=", "====", "Zm9vZg==Zg==" };
+    uint8_t *data;
+    size_t len;
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(vectors); i++) {
+        char *text = base64_encode(vectors[i][0], strlen(vectors[i][0]));
+
+        assert_string_equal(text, vectors[i][1]);
+        assert_int_equal(base64_decode(text, strlen(text), &data, &len), 0);
+        assert_int_equal(len, strlen(vectors[i][0]));
+        assert_memory_equal(data, vectors[i][0], len);
+        free(data);
+        free(text);
+    }
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+        assert_int_equal(base64_decode(bad[i], strlen(bad[i]), &data, &len), -EINVAL);
+    assert_int_equal(base64url_decode("-_8", 3, &data, &len), 0);
+    assert_int_equal(data[0], 0xfb);
+    free(data);
+    assert_int_equal(base64url_decode("Zg==", 4, &data, &len), -EINVAL);
+}
+
+static void test_map_keeps_order_over_growth_and_removal(void **state)
+{
+    _cleanup_(map_freep) Map *m = map_new(free);
+    const char *key;
+    void *value;
+    unsigned seen = 0;
+
+    (void) state;
+    for (unsigned i = 0; i < 1000; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "k%u", i);
+        assert_int_equal(map_put(m, name, strdup(name)), 0);
+        if (i % 3 == 0)
+            map_remove(m, name);
+    }
+    assert_int_equal(map_size(m), 666);
+    assert_null(map_get(m, "k3"));
+    assert_string_equal(map_get(m, "k4"), "k4");
+    assert_int_equal(map_put(m, "k4", strdup("new")), 0);
+    assert_string_equal(map_get(m, "k4"), "new");
+    unsigned last = 0;
+    for (size_t i = 0; map_next(m, &i, &key, &value);) {
+        uint64_t number;
+
+        assert_int_equal(str_to_u64(key + 1, 0, 1000, &number), 0);
+        assert_true(seen == 0 || number > last);
+        last = (unsigned) number;
+        seen++;
+        map_remove(m, key);
+    }
+    assert_int_equal(seen, 666);
+    assert_int_equal(map_size(m), 0);
+}
+
+static void test_file_replace(void **state)
+{
+    char folder[] = "/tmp/secbox-base-XXXXXX";
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *path = NULL;
+    _cleanup_(freep) char *link = NULL;
+    _cleanup_(freep) char *data = NULL;
+    struct stat st;
+
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    path = path_join(folder, "a/b/file");
+    link = path_join(folder, "link");
+    _cleanup_(freep) char *deep = path_join(folder, "a/b");
+    assert_int_equal(dir_make(deep, 0700, (uid_t) -1, (gid_t) -1, &err), 0);
+    assert_int_equal(file_write_atomic(path, "one", 3, 0600, (uid_t) -1, (gid_t) -1, &err), 0);
+    assert_int_equal(file_write_atomic(path, "second", 6, 0640, (uid_t) -1, (gid_t) -1, &err), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    assert_int_equal(file_read(path, 6, &data, NULL, &err), 0);
+    assert_string_equal(data, "second");
+    assert_int_equal(symlink(path, link), 0);
+    char *none = NULL;
+    assert_int_equal(file_read(link, 100, &none, NULL, &err), -ELOOP);
+    error_done(&err);
+    assert_int_equal(file_read(path, 5, &none, NULL, &err), -EFBIG);
+    assert_string_equal(error_id(&err), "file.too-large");
+    error_done(&err);
+    assert_int_equal(file_read(folder, 5, &none, NULL, &err), -EINVAL);
+    error_done(&err);
+    assert_int_equal(file_remove(path, &err), 0);
+    assert_int_equal(file_read(path, 5, &none, NULL, &err), -ENOENT);
+    assert_null(none);
+    assert_int_equal(dir_remove(folder, &err), 0);
+    assert_int_equal(stat(folder, &st), -1);
+}
+
+static void test_timestamps(void **state)
+{
+    char text[TIMESTAMP_SIZE];
+    usec_t t = 0;
+
+    (void) state;
+    assert_string_equal(timestamp_format(1767322445678000, text), "2026-01-02T02:54:05.678Z");
+    assert_int_equal(timestamp_parse(text, &t), 0);
+    assert_true(t == 1767322445678000);
+    assert_int_equal(timestamp_parse("2026-06-31T00:00:00.000Z", &t), -EINVAL);
+    assert_int_equal(timestamp_parse("2026-01-02T02:54:05Z", &t), -EINVAL);
+    assert_int_equal(timestamp_parse("2026-01-02T02:54:05.678Zx", &t), -EINVAL);
+}
+
+static void test_redaction(void **state)
+{
+    static const char *const cases[][2] = {
+        { "nothing here", "nothing here" },
+        { "-e TUNNEL_TOKEN=abc123 -e A=b", "-e TUNNEL_TOKEN=(hidden) -e A=b" },
+        { "{\"password\": \"x\\\"y\", \"n\": 1}", "{\"password\": \"(hidden)\", \"n\": 1}" },
+        { "Authorization: Bearer abc.def", "Authorization: Bearer (hidden)" },
+        { "rtsp://user:pw@10.0.0.1/x", "rtsp://(hidden)@10.0.0.1/x" },
+        { "see eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.sig end", "see (hidden) end" },
+        { "value s3cr3t-value!", "value (hidden)!" },
+        { "MONKEYS are fine", "MONKEYS are fine" },
+        { "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\nafter", "(hidden)\nafter" },
+    };
+
+    (void) state;
+    redact_add_secret("s3cr3t-value");
+    redact_add_secret("short");
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *once = redact_text(cases[i][0]);
+        _cleanup_(freep) char *twice = redact_text(once);
+
+        assert_string_equal(once, cases[i][1]);
+        assert_string_equal(twice, once);
+    }
+    redact_forget_all();
+}
+
+static const char *opt_name;
+static bool opt_flag;
+static int verb_result;
+
+static int verb_add(int argc, char **argv, void *userdata)
+{
+    (void) userdata;
+    verb_result = argc * 10 + (int) strlen(argv[0]);
+    return EXIT_OK;
+}
+
+static void test_cli(void **state)
+{
+    static const CliOption options[] = { { "name", "N", "a name", &opt_name, NULL },
+                                         { "flag", NULL, "a flag", NULL, &opt_flag },
+                                         {} };
+    static const CliVerb verbs[] = { { "devices add", "ID", 1, 2, "adds", verb_add }, { "devices", "", 0, 0, "all", verb_add }, {} };
+    static const Cli cli = { "prog", "A program.", options, verbs, 0, NULL };
+
+    (void) state;
+    assert_int_equal(cli_run(&cli, 6, (char *[]) { "prog", "--name=x", "devices", "add", "abc", "--flag", NULL }, NULL), EXIT_OK);
+    assert_int_equal(verb_result, 13);
+    assert_string_equal(opt_name, "x");
+    assert_true(opt_flag);
+    assert_int_equal(cli_run(&cli, 3, (char *[]) { "prog", "devices", "add", NULL }, NULL), EXIT_USAGE);
+    assert_int_equal(cli_run(&cli, 2, (char *[]) { "prog", "nope", NULL }, NULL), EXIT_USAGE);
+    assert_int_equal(cli_run(&cli, 3, (char *[]) { "prog", "--nope", "devices", NULL }, NULL), EXIT_USAGE);
+    assert_int_equal(cli_run(&cli, 2, (char *[]) { "prog", "--name", NULL }, NULL), EXIT_USAGE);
+    assert_int_equal(cli_run(&cli, 3, (char *[]) { "prog", "--flag=1", "devices", NULL }, NULL), EXIT_USAGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_error_first_reason_wins),
+        cmocka_unit_test(test_buf_limit),
+        cmocka_unit_test(test_numbers_are_strict),
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_map_keeps_order_over_growth_and_removal),
+        cmocka_unit_test(test_file_replace),
+        cmocka_unit_test(test_timestamps),
+        cmocka_unit_test(test_redaction),
+        cmocka_unit_test(test_cli),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
