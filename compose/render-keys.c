@@ -316,11 +316,13 @@ static int render_ulimits(const RenderService *r, const char *key, const cJSON *
 
     cJSON_ArrayForEach(limit, value) {
         const char *soft = json_string(limit, "soft"), *hard = json_string(limit, "hard");
-        _cleanup_(freep) char *text =
-            str_format("%s=%s:%s", limit->string, soft ? soft : hard, hard ? hard : soft);
+        _cleanup_(freep) char *text = NULL;
 
         if (!soft && !hard)
             return render_unsupported(r, key, "a limit has no value");
+        soft = soft ? soft : hard;
+        hard = hard ? hard : soft;
+        text = str_format("%s=%s:%s", limit->string, soft, hard);
         if (!text || !list || append_escaped(list, text) < 0)
             return -ENOMEM;
     }

@@ -357,7 +357,7 @@ static int body_too_large(Error *err, const HttpBody *b)
 static int body_data(HttpBody *b, const char *data, size_t len, size_t *used, Error *err)
 {
     size_t n = b->left < len ? (size_t) b->left : len;
-    int r = b->left > b->out->max ? -EMSGSIZE : buf_append(b->out, data, n);
+    int r = buf_append(b->out, data, n);
     if (r < 0)
         return r == -EMSGSIZE ? body_too_large(err, b) : r;
     *used = n;
@@ -416,6 +416,9 @@ int http_body_feed(HttpBody *b, const char *data, size_t len, size_t *used, Erro
         int r = b->state == BODY_DATA ? body_data(b, data + i, len - i, &n, err) : body_frame(b, data[i]);
         if (r == -EBADMSG)
             return error_set(err, EBADMSG, "http.bad-request", "the chunks of the body are malformed");
+        /* A size that cannot fit is refused before its data comes. */
+        if (r >= 0 && b->state == BODY_DATA && b->left > b->out->max - b->out->len)
+            return body_too_large(err, b);
         if (r < 0)
             return r;
         i += n;
