@@ -8,13 +8,14 @@ import pytest
 
 from tests.lab.box import Box
 from tests.lab.gateway import Gateway
+from tests.lab.images import KINDS
 from tests.lab.podman_lab import PodmanLab
 from tests.lab.project import Project
 from tests.lab.registry import Registry
 from tests.lab.util import LabError, program
 
-IMAGES = [("server:1", "server", "1"), ("server:2", "server", "2"), ("crash:1", "crash", "1"), ("one-shot:1", "one-shot", "1"),
-          ("stubborn:1", "stubborn", "1"), ("unhealthy:1", "unhealthy", "1"), ("short-lived:1", "short-lived", "1")]
+# tag, kind, version
+IMAGES = [("server:1", "server", "1"), ("server:2", "server", "2"), *((f"{kind}:1", kind, "1") for kind in KINDS[1:])]
 
 
 def require_programs(*names):

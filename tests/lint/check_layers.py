@@ -88,7 +88,8 @@ def _declared(path):
     """Functions that a header declares."""
     content = re.sub(r"^\s*#.*?(?<!\\)$", "", code(path), flags=re.M | re.S)
     content = re.sub(r"\{[^{}]*\}", "{}", re.sub(r"\{[^{}]*\}", "{}", content))
-    for m in re.finditer(r"^(?!typedef|static|extern|DEFINE_)[A-Za-z_][\w \t*]*?[ *]([a-z_]\w*)\((?!\*)[^;{]*;", content, re.M):
+    declaration = r"^(?!typedef|static|extern|DEFINE_)[A-Za-z_][\w \t*]*?[ *]([a-z_]\w*)\((?!\*)[^;{]*;"
+    for m in re.finditer(declaration, content, re.M):
         yield m.group(1)
 
 
