@@ -38,12 +38,13 @@ typedef struct JwtExpect {
 int jwt_sign_device(const Key *issuer_key, const JwtClaims *claims, char **ret, Error *err) _must_check_;
 
 /* Checks size, form, alg (ES256, nothing else), typ, absence of crit/jku/x5u/jwk, signature, iss, aud, exp, nbf, iat,
- * presence of jti and sub. Errors: jwt.too-large, jwt.malformed, jwt.algorithm, jwt.type, jwt.header,
+ * presence of jti, sub and cnf.jkt. Errors: jwt.too-large, jwt.malformed, jwt.algorithm, jwt.type, jwt.header,
  * jwt.signature, jwt.issuer, jwt.audience, jwt.expired, jwt.not-yet-valid, jwt.missing-claim. */
 int jwt_verify_device(const Key *issuer_key, const char *token, const JwtExpect *expect, JwtClaims *ret, Error *err)
     _must_check_;
 
-/* Reads exp/iat/sub without checking anything: for the holder of a token, to know when to refresh. */
+/* Reads the claims without checking anything: for the holder of a token, to know when to refresh. iat and exp must be
+ * there, all else may be missing (NULL or 0). */
 int jwt_peek(const char *token, JwtClaims *ret, Error *err) _must_check_;
 
 /* DPoP proof: header {typ, alg, jwk}, claims {jti, htm: method, htu: uri, iat: now} and ath = base64url(SHA-256(token))

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "lib/base/error.h"
@@ -24,3 +25,10 @@ DEFINE_CLEANUP(Key, key_free)
  * thumbprint of it in base64url. */
 char *key_jwk(const Key *k);
 char *key_thumbprint(const Key *k);
+
+/* ES256 (RFC 7518 §3.4): ECDSA with SHA-256, the signature as r || s. key_sign() needs a private key (-EINVAL);
+ * key_verify() gives -EBADMSG when the signature is not of this key and this text. */
+#define KEY_SIGNATURE_SIZE 64
+int key_sign(const Key *k, const void *data, size_t len, uint8_t ret[static KEY_SIGNATURE_SIZE]) _must_check_;
+int key_verify(const Key *k, const void *data, size_t len, const uint8_t *signature, size_t signature_len)
+    _must_check_;

@@ -7,9 +7,6 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 
-DEFINE_CLEANUP(sd_event, sd_event_unref)
-DEFINE_CLEANUP(sd_event_source, sd_event_source_unref)
-
 /* A loop where SIGTERM and SIGINT end it with 0 and SIGPIPE is ignored. */
 int service_loop_new(sd_event **ret, Error *err) _must_check_;
 

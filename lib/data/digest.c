@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* SHA-256 and comparison of secrets. */
+#include "lib/data/digest.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <string.h>
+
+int sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE])
+{
+    return EVP_Digest(data, len, ret, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
+}
+
+int sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t digest[SHA256_SIZE];
+    int r;
+
+    r = sha256(data, len, digest);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < SHA256_SIZE; i++) {
+        ret[2 * i] = digits[digest[i] >> 4];
+        ret[2 * i + 1] = digits[digest[i] & 15];
+    }
+    ret[2 * SHA256_SIZE] = '\0';
+    return 0;
+}
+
+bool secret_equal(const char *a, const char *b)
+{
+    size_t len;
+
+    if (!a || !b)
+        return false;
+    len = strlen(a);
+    return len == strlen(b) && CRYPTO_memcmp(a, b, len) == 0;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* What must survive a crash: which deployment is under way, how far it is, and how to undo it. Written before it is
+ * acted on. One file, replaced atomically. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/clock.h"
+#include "lib/data/json.h"
+#include "mgmt-agent/state/deploy-state.h"
+
+/* How one container is undone. By id, since names move. */
+typedef struct JournalStep {
+    char *action;    /* "create", "replace", "remove" */
+    char *service;
+    char *container; /* the name that is wanted in the end */
+    char *old_id;    /* replace, remove: the container to bring back */
+    char *backup;    /* the name it has meanwhile */
+    bool was_running;
+} JournalStep;
+
+typedef struct Journal {
+    DeployState state;
+    char *id;        /* of the deployment, from the message */
+    char *version;
+    char *sha256;    /* of the compose text */
+    char *nonce;     /* NULL when nobody has to confirm */
+    unsigned tries;  /* how often this state was entered again after a restart */
+    char *boot_id;   /* deadline_usec counts on this boot's CLOCK_BOOTTIME; another boot gets the whole time again */
+    usec_t deadline_usec;
+    usec_t confirm_usec; /* how long the cloud has to confirm */
+    usec_t started_realtime;
+    cJSON *failure;  /* why it is rolling back: phase, status, error; NULL otherwise */
+    cJSON *project;  /* what becomes current when it is committed, see store.h */
+    JournalStep *steps;
+    size_t n_steps;
+} Journal;
+
+/* A missing file gives an idle journal. A file that cannot be read or parsed is journal.corrupt: the caller goes into
+ * recovery instead of guessing. */
+int journal_load(Journal *ret, Error *err) _must_check_;
+/* Durable when it returns. */
+int journal_save(const Journal *j, Error *err) _must_check_;
+/* The one place where the state changes: checks the transition, writes, then sets it. -EPROTO (journal.transition). */
+int journal_step(Journal *j, DeployEvent ev, Error *err) _must_check_;
+void journal_done(Journal *j);
+
+int journal_add_step(Journal *j, const char *action, const char *service, const char *container, const char *old_id,
+                     const char *backup, bool was_running) _must_check_;
+
+/* This boot's id; a new string. */
+char *boot_id_read(void);

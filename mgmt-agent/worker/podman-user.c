@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* Children get nothing of our own environment but what moves podman's storage and registries. */
+
+#include "mgmt-agent/worker/podman-user.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/strv.h"
+
+static const char *const passed_on[] = {
+    "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "CONTAINERS_REGISTRIES_CONF", "REGISTRY_AUTH_FILE", "TMPDIR",
+    "http_proxy",      "https_proxy",             "no_proxy",                   "HTTPS_PROXY",        "NO_PROXY",
+};
+
+void podman_user_done(PodmanUser *u)
+{
+    free(u->name);
+    free(u->home);
+    free(u->runtime_dir);
+    strv_free(u->env);
+    *u = (PodmanUser) {};
+}
+
+static int make_env(PodmanUser *u)
+{
+    int r = strv_add(&u->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+
+    if (r == 0)
+        r = strv_add(&u->env, "LANG=C.UTF-8");
+    /* podman-compose prints through Python: without this its lines arrive after the ones of podman */
+    if (r == 0)
+        r = strv_add(&u->env, "PYTHONUNBUFFERED=1");
+    if (r == 0)
+        r = strv_addf(&u->env, "HOME=%s", u->home);
+    if (r == 0)
+        r = strv_addf(&u->env, "USER=%s", u->name);
+    if (r == 0 && u->runtime_dir) {
+        struct stat st;
+        _cleanup_(freep) char *bus = str_format("%s/bus", u->runtime_dir);
+
+        r = strv_addf(&u->env, "XDG_RUNTIME_DIR=%s", u->runtime_dir);
+        if (r == 0 && bus && stat(bus, &st) == 0)
+            r = strv_addf(&u->env, "DBUS_SESSION_BUS_ADDRESS=unix:path=%s", bus);
+    }
+    for (size_t i = 0; r == 0 && i < ELEMENTSOF(passed_on); i++)
+        if (getenv(passed_on[i]))
+            r = strv_addf(&u->env, "%s=%s", passed_on[i], getenv(passed_on[i]));
+    return r;
+}
+
+static const struct passwd *find_entry(const char *wanted)
+{
+    static const char *const fallbacks[] = { "tc", "tcops", "root" };
+    const struct passwd *pw = NULL;
+
+    if (geteuid() != 0)
+        return getpwuid(geteuid());
+    if (!str_empty(wanted))
+        return getpwnam(wanted);
+    for (size_t i = 0; !pw && i < ELEMENTSOF(fallbacks); i++)
+        pw = getpwnam(fallbacks[i]);
+    return pw;
+}
+
+int podman_user_find(const char *wanted, PodmanUser *ret, Error *err)
+{
+    _cleanup_(podman_user_done) PodmanUser u = {};
+    const struct passwd *pw = find_entry(wanted);
+    struct stat st;
+
+    if (!pw)
+        return error_set(err, ENOENT, "podman.no-user", "there is no user '%s'; set PODMAN_USER in mgmt-agent.env",
+                         str_empty(wanted) ? "tc, tcops or root" : wanted);
+    u.name = strdup(pw->pw_name);
+    u.home = strdup(pw->pw_dir);
+    u.uid = pw->pw_uid;
+    u.gid = pw->pw_gid;
+    u.switch_user = pw->pw_uid != geteuid();
+    if (u.uid != 0) {
+        const char *own = getenv("XDG_RUNTIME_DIR");
+
+        u.runtime_dir = !u.switch_user && own ? strdup(own) : str_format("/run/user/%u", (unsigned) u.uid);
+    }
+    if (!u.name || !u.home || (u.uid != 0 && !u.runtime_dir))
+        return error_set(err, ENOMEM, "podman.no-user", "no memory");
+    if (u.runtime_dir && stat(u.runtime_dir, &st) < 0)
+        return error_set(err, ENOENT, "podman.no-runtime-dir",
+                         "%s does not exist, so rootless podman cannot run; do: loginctl enable-linger %s",
+                         u.runtime_dir, u.name);
+    if (make_env(&u) < 0)
+        return error_set(err, ENOMEM, "podman.no-user", "no memory");
+    *ret = u;
+    u = (PodmanUser) {};
+    return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The user whose podman runs the containers (SPEC §3), and the complete environment of its children. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "lib/base/error.h"
+
+typedef struct PodmanUser {
+    char *name;
+    uid_t uid;
+    gid_t gid;
+    char *home;
+    char *runtime_dir; /* XDG_RUNTIME_DIR; NULL for root */
+    char **env;        /* complete, for podman and podman-compose */
+    int switch_user;   /* whether children must change to it */
+} PodmanUser;
+
+/* `wanted` is PODMAN_USER or NULL: then tc, tcops, root in this order. When the caller is not root it is the caller itself.
+ * Errors: podman.no-user; podman.no-runtime-dir when a rootless user has no /run/user/UID (linger is not enabled). */
+int podman_user_find(const char *wanted, PodmanUser *ret, Error *err) _must_check_;
+void podman_user_done(PodmanUser *u);

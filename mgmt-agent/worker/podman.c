@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: MIT */
+/* A small client of the libpod REST API, version 4 (podman 4 and 5 both serve it). */
+
+#include "mgmt-agent/worker/podman.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/paths.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+#include "lib/event/process.h"
+#include "lib/event/service.h"
+#include "lib/net/http-client.h"
+
+#define API "http://podman/v4.0.0/libpod"
+#define CALL_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define READY_TIMEOUT_USEC (20 * USEC_PER_SEC)
+#define SERVICE_LIFETIME_USEC (2 * USEC_PER_HOUR)
+
+struct Podman {
+    char *socket;
+    char *version;
+    char *graphroot;
+    sd_event *event;
+    Process *service;
+    char *last_words; /* the service's last line on stderr */
+    bool ended;
+};
+
+static void on_service_line(Process *process, ProcessStream stream, const char *line, void *userdata)
+{
+    Podman *p = userdata;
+
+    (void) process;
+    (void) stream;
+    free(p->last_words);
+    p->last_words = redact_text(line);
+}
+
+static void on_service_done(Process *process, int status, bool timed_out, void *userdata)
+{
+    Podman *p = userdata;
+
+    (void) process;
+    (void) status;
+    (void) timed_out;
+    p->ended = true;
+}
+
+/* Takes what the service printed, so that it never blocks on a full pipe. */
+static void drain(Podman *p)
+{
+    while (!p->ended && sd_event_run(p->event, 0) > 0)
+        ;
+}
+
+Podman *podman_free(Podman *p)
+{
+    if (!p)
+        return NULL;
+    process_free(p->service);
+    sd_event_unref(p->event);
+    if (p->socket)
+        (void) unlink(p->socket);
+    free(p->last_words);
+    free(p->socket);
+    free(p->version);
+    free(p->graphroot);
+    free(p);
+    return NULL;
+}
+
+const char *podman_version(const Podman *p)
+{
+    return p->version;
+}
+
+const char *podman_graphroot(const Podman *p)
+{
+    return p->graphroot;
+}
+
+/* Podman's {"cause":…,"message":…}, or the bare status. */
+static int refused(const char *what, const HttpResponse *response, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    _cleanup_(freep) char *safe = NULL;
+    const char *message = NULL;
+
+    if (json_parse_object(response->body, response->body_len, &o, NULL) == 0)
+        message = json_string(o, "message");
+    safe = message ? redact_text(message) : NULL;
+    return error_set(err, response->status == 404 ? ENOENT : EIO, "podman.refused", "podman refused to %s: %s (%d)", what,
+                     safe ? safe : "no reason given", response->status);
+}
+
+/* One call. Answers 2xx and 304 (already so) give 0; 404 gives -ENOENT. response may be NULL. */
+static int call(Podman *p, const char *method, const char *path, usec_t timeout, const char *what, HttpResponse *ret,
+                Error *err)
+{
+    _cleanup_(freep) char *url = str_format(API "%s", path);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(error_done) Error reason = {};
+    HttpRequest request = { .method = method, .url = url, .unix_socket = p->socket, .timeout_usec = timeout,
+                            .response_max = PODMAN_RESPONSE_MAX };
+    int r;
+
+    if (!url)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    drain(p);
+    r = http_run(&request, &response, &reason);
+    if (r < 0)
+        return error_set(err, r, str_equal(error_id(&reason), "http.timeout") ? "podman.timeout" : "podman.unreachable",
+                         "podman did not answer when asked to %s: %s", what, error_message(&reason, r));
+    if (response.status >= 300 && response.status != 304)
+        return refused(what, &response, err);
+    if (ret) {
+        *ret = response;
+        response = (HttpResponse) {};
+    }
+    return 0;
+}
+
+static int call_json(Podman *p, const char *path, const char *what, cJSON **ret, Error *err)
+{
+    _cleanup_(http_response_done) HttpResponse response = {};
+    int r = call(p, "GET", path, CALL_TIMEOUT_USEC, what, &response, err);
+
+    if (r < 0)
+        return r;
+    r = json_parse(response.body, response.body_len, ret, err);
+    return r < 0 ? error_prefix(err, r, "podman's answer to '%s'", what) : 0;
+}
+
+/* Percent-encodes what may stand in an image reference or name. */
+static char *encode(const char *text)
+{
+    Buf b = BUF_INIT(4096);
+    int r = 0;
+
+    for (; *text && r == 0; text++) {
+        unsigned char c = (unsigned char) *text;
+
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.~", c))
+            r = buf_append(&b, text, 1);
+        else
+            r = buf_printf(&b, "%%%02X", c);
+    }
+    if (r < 0) {
+        buf_done(&b);
+        return NULL;
+    }
+    return buf_take(&b);
+}
+
+static int start_service(Podman *p, const PodmanUser *user, Error *err)
+{
+    _cleanup_(freep) char *folder = path_in_root(RUN_DIR "/podman");
+    _cleanup_(freep) char *address = NULL;
+    const char *argv[] = { "/usr/bin/podman", "system", "service", "--time=0", NULL, NULL };
+    ProcessSpec spec = { .argv = argv, .env = (const char *const *) user->env, .cwd = user->home, .uid = user->uid,
+                         .gid = user->gid, .drop_privileges = user->switch_user,
+                         .timeout_usec = SERVICE_LIFETIME_USEC, .keep_with_parent = true };
+    int r;
+
+    if (!folder)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    r = dir_make(folder, 0700, user->uid, user->gid, err);
+    if (r < 0)
+        return r;
+    p->socket = str_format("%s/api-%d.sock", folder, (int) getpid());
+    address = p->socket ? str_format("unix://%s", p->socket) : NULL;
+    if (!address)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    (void) unlink(p->socket);
+    argv[4] = address;
+    r = sd_event_new(&p->event);
+    if (r < 0)
+        return error_set(err, r, "podman.unreachable", "no event loop: %s", strerror(-r));
+    r = process_spawn(p->event, &spec, on_service_line, on_service_done, p, &p->service, err);
+    return r < 0 ? error_prefix(err, r, "starting podman") : 0;
+}
+
+static int wait_until_ready(Podman *p, Error *err)
+{
+    usec_t deadline = boottime_usec() + READY_TIMEOUT_USEC;
+
+    for (;;) {
+        _cleanup_(error_done) Error reason = {};
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        const cJSON *store, *version;
+        int r = -ENOENT;
+        struct stat st;
+
+        if (stat(p->socket, &st) == 0)
+            r = call_json(p, "/info", "tell about itself", &info, &reason);
+        if (r == 0) {
+            store = cJSON_GetObjectItemCaseSensitive(info, "store");
+            version = cJSON_GetObjectItemCaseSensitive(info, "version");
+            p->graphroot = strdup(json_string(store, "graphRoot") ? json_string(store, "graphRoot") : "/var/lib/containers");
+            p->version = strdup(json_string(version, "Version") ? json_string(version, "Version") : "unknown");
+            return p->graphroot && p->version ? 0 : -ENOMEM;
+        }
+        drain(p);
+        if (p->ended || boottime_usec() > deadline)
+            return error_set(err, ETIMEDOUT, "podman.unreachable", "podman %s (%s); try as its user: podman info",
+                             p->ended ? "ended instead of serving its API" : "did not serve its API within 20 s",
+                             p->last_words ? p->last_words : reason.message ? reason.message : "no socket");
+        usleep(20 * 1000);
+    }
+}
+
+int podman_open(const PodmanUser *user, Podman **ret, Error *err)
+{
+    _cleanup_(podman_freep) Podman *p = calloc(1, sizeof(*p));
+    int r;
+
+    if (!p)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    r = start_service(p, user, err);
+    if (r == 0)
+        r = wait_until_ready(p, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(p);
+    return 0;
+}
+
+static char *copy_string(const cJSON *o, const char *key)
+{
+    const char *s = json_string(o, key);
+
+    return strdup(s ? s : "");
+}
+
+static int observe(const cJSON *c, const char *project, ObservedContainer *o)
+{
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(c, "Labels");
+    const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(c, "Names"), 0));
+    const char *hash = json_string(labels, LABEL_HASH), *service = json_string(labels, LABEL_SERVICE);
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(c, "ExitCode");
+
+    if (!service)
+        service = json_string(labels, "com.docker.compose.service");
+    if (str_equal(json_string(labels, "io.podman.compose.project"), project) && service)
+        o->service = strdup(service);
+    o->id = copy_string(c, "Id");
+    o->name = strdup(name ? name : "");
+    o->image_id = copy_string(c, "ImageID");
+    o->config_hash = strdup(hash ? hash : "");
+    o->state = copy_string(c, "State");
+    o->exit_code = cJSON_IsNumber(code) ? code->valueint : 0;
+    return o->id && o->name && o->image_id && o->config_hash && o->state ? 0 : -ENOMEM;
+}
+
+void observed_free_all(ObservedContainer *o, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        observed_done(&o[i]);
+    free(o);
+}
+
+int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t *ret_n, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = NULL;
+    ObservedContainer *all;
+    const cJSON *c;
+    size_t n = 0;
+    int r = call_json(p, "/containers/json?all=true", "list containers", &list, err);
+
+    if (r < 0)
+        return r;
+    all = calloc((size_t) cJSON_GetArraySize(list) + 1, sizeof(*all));
+    if (!all)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    cJSON_ArrayForEach(c, list) {
+        r = observe(c, project, &all[n++]);
+        if (r < 0) {
+            observed_free_all(all, n);
+            return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+        }
+    }
+    *ret = all;
+    *ret_n = n;
+    return 0;
+}
+
+int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/json", container);
+    int r = path ? call_json(p, path, "show a container", ret, err) : -ENOMEM;
+
+    return r == -ENOENT ? error_prefix(err, r, "container %s", container) : r;
+}
+
+int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err)
+{
+    _cleanup_(freep) HttpRequest *calls = calloc(n + 1, sizeof(*calls));
+    _cleanup_(freep) HttpResponse *answers = calloc(n + 1, sizeof(*answers));
+    _cleanup_(freep) Error *errors = calloc(n + 1, sizeof(*errors));
+    _cleanup_(freep) int *results = calloc(n + 1, sizeof(*results));
+    int r = 0;
+
+    if (!calls || !answers || !errors || !results)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    for (size_t i = 0; i < n; i++) {
+        calls[i] = (HttpRequest) { .method = "POST", .unix_socket = p->socket, .response_max = PODMAN_RESPONSE_MAX,
+                                   .timeout_usec = requests[i].grace_seconds * USEC_PER_SEC + CALL_TIMEOUT_USEC };
+        calls[i].url = str_format(API "/containers/%s/stop?timeout=%u", requests[i].id, requests[i].grace_seconds);
+        if (!calls[i].url)
+            r = -ENOMEM;
+    }
+    if (r == 0 && n > 0)
+        r = http_run_all(calls, n, 8, answers, errors, results);
+    for (size_t i = 0; i < n; i++) {
+        if (r == 0 && results[i] < 0)
+            r = error_set(err, results[i], "podman.timeout", "podman did not stop container %.12s: %s", requests[i].id,
+                          error_message(&errors[i], results[i]));
+        else if (r == 0 && answers[i].status >= 300 && answers[i].status != 304 && answers[i].status != 404)
+            r = refused("stop a container", &answers[i], err);
+        free((char *) calls[i].url);
+        http_response_done(&answers[i]);
+        error_done(&errors[i]);
+    }
+    return r;
+}
+
+int podman_rename(Podman *p, const char *container, const char *name, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/rename?name=%s", container, name);
+
+    return path ? call(p, "POST", path, CALL_TIMEOUT_USEC, "rename a container", NULL, err) : -ENOMEM;
+}
+
+int podman_start(Podman *p, const char *container, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/start", container);
+
+    return path ? call(p, "POST", path, CALL_TIMEOUT_USEC, "start a container", NULL, err) : -ENOMEM;
+}
+
+int podman_remove(Podman *p, const char *container, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s?force=true&timeout=0", container);
+    _cleanup_(error_done) Error reason = {};
+    int r = path ? call(p, "DELETE", path, CALL_TIMEOUT_USEC, "remove a container", NULL, &reason) : -ENOMEM;
+
+    if (r == -ENOENT)
+        return 0;
+    return r < 0 ? error_set(err, r, error_id(&reason), "%s", error_message(&reason, r)) : 0;
+}
+
+int podman_healthcheck(Podman *p, const char *container, usec_t timeout, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/healthcheck", container);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    int r = path ? call(p, "GET", path, timeout, "run a health check", &response, err) : -ENOMEM;
+
+    if (r == 0)
+        r = json_parse_object(response.body, response.body_len, &o, err);
+    if (r < 0)
+        return r;
+    return str_equal(json_string(o, "Status"), "healthy");
+}
+
+/* Podman multiplexes both streams: an 8-byte header (stream, 3 zeros, length big-endian) before each piece. */
+static int append_log_frames(Buf *b, const char *data, size_t len)
+{
+    while (len >= 8) {
+        const unsigned char *h = (const unsigned char *) data;
+        size_t n = (size_t) h[4] << 24 | (size_t) h[5] << 16 | (size_t) h[6] << 8 | h[7];
+        int r;
+
+        if (n > len - 8)
+            n = len - 8;
+        r = buf_append(b, data + 8, n);
+        if (r < 0)
+            return r;
+        data += 8 + n;
+        len -= 8 + n;
+    }
+    return 0;
+}
+
+char *podman_log_tail(Podman *p, const char *container, unsigned lines)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/logs?stdout=true&stderr=true&tail=%u", container, lines);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(freep) char *text = NULL;
+    Buf b = BUF_INIT(PROCESS_OUTPUT_MAX);
+
+    if (path && call(p, "GET", path, CALL_TIMEOUT_USEC, "show a log", &response, NULL) == 0 && response.body)
+        (void) append_log_frames(&b, response.body, response.body_len);
+    text = buf_take(&b);
+    return text ? redact_text(text) : NULL;
+}
+
+int podman_image_id(Podman *p, const char *reference, char **ret, Error *err)
+{
+    _cleanup_(freep) char *encoded = encode(reference);
+    _cleanup_(freep) char *path = encoded ? str_format("/images/%s/json", encoded) : NULL;
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    _cleanup_(error_done) Error reason = {};
+    const char *id;
+    int r = path ? call_json(p, path, "show an image", &o, &reason) : -ENOMEM;
+
+    if (r == -ENOENT)
+        return error_set(err, ENOENT, "image.missing", "image %s is not on this box", reference);
+    if (r < 0)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    id = json_string(o, "Id");
+    *ret = id ? strdup(id) : NULL;
+    return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for image %s", reference);
+}
+
+/* The pull's answer is a stream of JSON objects; the last ones hold "id" or "error". */
+static int read_pull_answer(const char *body, const char *reference, char **ret, Error *err)
+{
+    _cleanup_(freep) char *id = NULL;
+
+    for (const char *p = body; *p;) {
+        size_t len = strcspn(p, "\n");
+        _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+
+        if (len > 0 && json_parse_object(p, len, &o, NULL) == 0) {
+            _cleanup_(freep) char *safe = json_string(o, "error") ? redact_text(json_string(o, "error")) : NULL;
+
+            if (!str_empty(safe))
+                return error_set(err, EIO, "pull.failed", "cannot pull %s: %s", reference, safe);
+            if (json_string(o, "id")) {
+                free(id);
+                id = strdup(json_string(o, "id"));
+            }
+        }
+        p += len + (p[len] == '\n');
+    }
+    if (!id)
+        return error_set(err, EIO, "pull.failed", "cannot pull %s: podman named no image", reference);
+    *ret = TAKE_PTR(id);
+    return 0;
+}
+
+int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret, Error *err)
+{
+    _cleanup_(freep) char *encoded = encode(reference);
+    _cleanup_(freep) char *path = encoded ? str_format("/images/pull?reference=%s&policy=%s", encoded, policy) : NULL;
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(error_done) Error reason = {};
+    int r = path ? call(p, "POST", path, timeout, "pull an image", &response, &reason) : -ENOMEM;
+
+    if (r < 0 && str_equal(error_id(&reason), "podman.timeout"))
+        return error_set(err, r, "pull.timeout", "pulling %s took longer than %llu s", reference,
+                         (unsigned long long) (timeout / USEC_PER_SEC));
+    if (r < 0)
+        return error_set(err, r, str_equal(error_id(&reason), "podman.refused") ? "pull.failed" : error_id(&reason),
+                         "cannot pull %s: %s", reference, error_message(&reason, r));
+    return read_pull_answer(response.body, reference, ret, err);
+}
+
+int podman_tag(Podman *p, const char *image, const char *repository, const char *tag, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/images/%s/tag?repo=%s&tag=%s", image, repository, tag);
+
+    return path ? call(p, "POST", path, CALL_TIMEOUT_USEC, "tag an image", NULL, err) : -ENOMEM;
+}
+
+void podman_untag_others(Podman *p, const char *repository, char *const *keep)
+{
+    _cleanup_(cJSON_Deletep) cJSON *images = NULL;
+    _cleanup_(freep) char *prefix = str_format("%s:", repository);
+    const cJSON *image, *name;
+
+    if (!prefix || call_json(p, "/images/json", "list images", &images, NULL) < 0)
+        return;
+    cJSON_ArrayForEach(image, images) {
+        cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(image, "RepoTags")) {
+            const char *text = cJSON_GetStringValue(name), *id = json_string(image, "Id");
+            _cleanup_(freep) char *path = NULL;
+
+            if (!text || !id || !str_starts(text, prefix) || strv_contains(keep, text + strlen(prefix)))
+                continue;
+            path = str_format("/images/%s/untag?repo=%s&tag=%s", id, repository, text + strlen(prefix));
+            if (path)
+                (void) call(p, "POST", path, CALL_TIMEOUT_USEC, "untag an image", NULL, NULL);
+        }
+    }
+}
