@@ -60,8 +60,10 @@ static void on_devices(Call *c, const StoreRows *rows)
 void api_devices_list(Call *c)
 {
     call_query(c,
-               "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ")) FROM devices ORDER BY id", NULL, 0,
-               on_devices);
+               "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ", 'last', CASE WHEN status ? 'last' THEN"
+               " jsonb_build_object('version', status->'last'->'version', 'outcome', status->'last'->'outcome',"
+               " 'status', status->'last'->'status', 'at', status->'last'->'at') END)) FROM devices ORDER BY id",
+               NULL, 0, on_devices);
 }
 
 static void fail_no_device(Call *c)

@@ -91,6 +91,8 @@ Call *call_free(Call *c)
     if (!c)
         return NULL;
     map_take(c->gateway->calls, c->id);
+    if (c->exchange)
+        http_on_gone(c->exchange, NULL, NULL);
     store_query_free(c->query);
     sd_event_source_disable_unref(c->timer);
     for (size_t i = 0; i < CALL_ARGS_MAX; i++)

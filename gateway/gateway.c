@@ -118,7 +118,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
 
-static int on_exit(sd_event_source *source _unused_, void *userdata)
+static int on_ending(sd_event_source *source _unused_, void *userdata)
 {
     session_farewell(userdata);
     return 0;
@@ -214,7 +214,7 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = timer_arm(event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
     if (r >= 0)
-        r = sd_event_add_exit(event, &g->farewell, on_exit, g);
+        r = sd_event_add_exit(event, &g->farewell, on_ending, g);
     if (r < 0)
         return error_from_errno(err, r, "starting");
     *ret = TAKE_PTR(g);
