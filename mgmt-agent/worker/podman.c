@@ -29,7 +29,36 @@ struct Podman {
     char *graphroot;
     sd_event *event;
     Process *service;
+    char *last_words; /* the service's last line on stderr */
+    bool ended;
 };
+
+static void on_service_line(Process *process, ProcessStream stream, const char *line, void *userdata)
+{
+    Podman *p = userdata;
+
+    (void) process;
+    (void) stream;
+    free(p->last_words);
+    p->last_words = redact_text(line);
+}
+
+static void on_service_done(Process *process, int status, bool timed_out, void *userdata)
+{
+    Podman *p = userdata;
+
+    (void) process;
+    (void) status;
+    (void) timed_out;
+    p->ended = true;
+}
+
+/* Takes what the service printed, so that it never blocks on a full pipe. */
+static void drain(Podman *p)
+{
+    while (!p->ended && sd_event_run(p->event, 0) > 0)
+        ;
+}
 
 Podman *podman_free(Podman *p)
 {
@@ -39,6 +68,7 @@ Podman *podman_free(Podman *p)
     sd_event_unref(p->event);
     if (p->socket)
         (void) unlink(p->socket);
+    free(p->last_words);
     free(p->socket);
     free(p->version);
     free(p->graphroot);
@@ -83,6 +113,7 @@ static int call(Podman *p, const char *method, const char *path, usec_t timeout,
 
     if (!url)
         return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    drain(p);
     r = http_run(&request, &response, &reason);
     if (r < 0)
         return error_set(err, r, str_equal(error_id(&reason), "http.timeout") ? "podman.timeout" : "podman.unreachable",
@@ -152,7 +183,7 @@ static int start_service(Podman *p, const PodmanUser *user, Error *err)
     r = sd_event_new(&p->event);
     if (r < 0)
         return error_set(err, r, "podman.unreachable", "no event loop: %s", strerror(-r));
-    r = process_spawn(p->event, &spec, NULL, NULL, p, &p->service, err);
+    r = process_spawn(p->event, &spec, on_service_line, on_service_done, p, &p->service, err);
     return r < 0 ? error_prefix(err, r, "starting podman") : 0;
 }
 
@@ -176,10 +207,11 @@ static int wait_until_ready(Podman *p, Error *err)
             p->version = strdup(json_string(version, "Version") ? json_string(version, "Version") : "unknown");
             return p->graphroot && p->version ? 0 : -ENOMEM;
         }
-        if (boottime_usec() > deadline)
-            return error_set(err, ETIMEDOUT, "podman.unreachable",
-                             "podman did not serve its API within 20 s (%s); try as its user: podman info",
-                             reason.message ? reason.message : "no socket");
+        drain(p);
+        if (p->ended || boottime_usec() > deadline)
+            return error_set(err, ETIMEDOUT, "podman.unreachable", "podman %s (%s); try as its user: podman info",
+                             p->ended ? "ended instead of serving its API" : "did not serve its API within 20 s",
+                             p->last_words ? p->last_words : reason.message ? reason.message : "no socket");
         usleep(20 * 1000);
     }
 }
@@ -285,7 +317,7 @@ int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err
             r = -ENOMEM;
     }
     if (r == 0 && n > 0)
-        r = http_run_all(calls, n, 8, answers, errors, results, err);
+        r = http_run_all(calls, n, 8, answers, errors, results);
     for (size_t i = 0; i < n; i++) {
         if (r == 0 && results[i] < 0)
             r = error_set(err, results[i], "podman.timeout", "podman did not stop container %.12s: %s", requests[i].id,

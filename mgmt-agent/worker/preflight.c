@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* What would change, and whether it can: podman answers, images, disk, ports, bind sources. Nothing is touched. */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/store.h"
+#include "mgmt-agent/worker/deploy.h"
+
+/* What must stay free after a pull, so that neither podman's store nor our own state hits the wall. */
+#define DISK_FREE_MIN_BYTES (512ull * 1024 * 1024)
+
+int deploy_open_podman(Deploy *d, Error *err)
+{
+    int r = 0;
+
+    if (!d->user.name)
+        r = podman_user_find(d->agent_env ? env_get(d->agent_env, "PODMAN_USER") : NULL, &d->user, err);
+    if (r == 0 && !d->driver.version)
+        r = driver_probe(d->options->podman_compose, &d->user, &d->driver, err);
+    if (r == 0 && !d->podman)
+        r = podman_open(&d->user, &d->podman, err);
+    return r;
+}
+
+int deploy_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
+{
+    size_t missing = 0;
+
+    if (!d->image_ids)
+        d->image_ids = map_new(free);
+    if (!d->image_ids)
+        return -ENOMEM;
+    for (size_t i = 0; i < d->project->n_services; i++) {
+        const ComposeService *s = &d->project->services[i];
+        _cleanup_(error_done) Error reason = {};
+        char *id = NULL;
+        int r;
+
+        if (map_get(d->image_ids, s->name))
+            continue;
+        r = podman_image_id(d->podman, s->image, &id, &reason);
+        if (r == -ENOENT) {
+            missing++;
+            continue;
+        }
+        if (r < 0)
+            return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+        if (map_put(d->image_ids, s->name, id) < 0) {
+            free(id);
+            return -ENOMEM;
+        }
+    }
+    *ret_missing = missing;
+    return 0;
+}
+
+/* For hashing: an image that is not here yet hashes as its name, so that its service counts as changed. */
+static const char *image_for_hash(const char *service, void *userdata)
+{
+    const Deploy *d = userdata;
+    const char *id = map_get(d->image_ids, service);
+    const ComposeService *s = compose_service_find(d->project, service);
+
+    return id ? id : s ? s->image : "";
+}
+
+int deploy_make_plan(Deploy *d, Error *err)
+{
+    int r;
+
+    if (!d->current) {
+        r = store_load_current(&d->current, err);
+        if (r < 0)
+            return r;
+        d->previous = current_to_project(d->current);
+    }
+    observed_free_all(d->observed, d->n_observed);
+    d->observed = NULL;
+    d->n_observed = 0;
+    r = podman_list(d->podman, d->project->name, &d->observed, &d->n_observed, err);
+    if (r == 0 && compose_hash_services(d->project, image_for_hash, d) < 0)
+        r = error_set(err, EIO, "plan.failed", "cannot hash the services");
+    if (r < 0)
+        return r;
+    plan_free(d->plan);
+    d->plan = NULL;
+    return compose_plan(d->project, d->previous, d->observed, d->n_observed, &d->plan, err);
+}
+
+static int check_disk(Deploy *d, Error *err)
+{
+    const char *paths[] = { podman_graphroot(d->podman), NULL };
+    _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR);
+
+    paths[1] = state;
+    for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+        struct statvfs vfs;
+        unsigned long long free_bytes;
+
+        if (!paths[i] || statvfs(paths[i], &vfs) < 0)
+            continue;
+        free_bytes = (unsigned long long) vfs.f_bavail * vfs.f_frsize;
+        if (free_bytes < DISK_FREE_MIN_BYTES)
+            return error_set(err, ENOSPC, "preflight.no-space",
+                             "only %llu MiB are free at %s, %llu are needed; remove unused images: podman image prune",
+                             free_bytes >> 20, paths[i], DISK_FREE_MIN_BYTES >> 20);
+    }
+    return 0;
+}
+
+static int check_bind_sources(Deploy *d, Error *err)
+{
+    for (size_t i = 0; i < d->project->n_services; i++) {
+        const ComposeService *s = &d->project->services[i];
+
+        for (char **source = s->bind_sources; source && *source; source++) {
+            struct stat st;
+
+            /* podman-compose would make an empty folder of a mistyped path, without a word */
+            if (lstat(*source, &st) < 0)
+                return error_set_at(err, errno, "preflight.bind-missing", NULL, s->line, s->name,
+                                    "service %s mounts %s, which does not exist; make it, or correct the path", s->name,
+                                    *source);
+        }
+    }
+    return 0;
+}
+
+/* "ADDRESS:PORT/PROTO" → a socket that can be bound there, 0; -EADDRINUSE when somebody listens. Other failures (an
+ * address that this box does not have yet) are podman's to judge. */
+static int try_bind(const char *address, uint16_t port, bool udp)
+{
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+    struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+    bool is_v6 = strchr(address, ':') != NULL;
+    _cleanup_(closep) int fd = socket(is_v6 ? AF_INET6 : AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    int one = 1, r;
+
+    if (fd < 0)
+        return 0;
+    if (!udp)
+        (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (*address && inet_pton(is_v6 ? AF_INET6 : AF_INET, address, is_v6 ? (void *) &v6.sin6_addr : (void *) &v4.sin_addr) != 1)
+        return 0;
+    r = is_v6 ? bind(fd, (struct sockaddr *) &v6, sizeof(v6)) : bind(fd, (struct sockaddr *) &v4, sizeof(v4));
+    return r < 0 && errno == EADDRINUSE ? -EADDRINUSE : 0;
+}
+
+/* A port that a container of the project holds now and that its own replacement or removal will free. */
+static bool port_is_ours(const Deploy *d, const char *port)
+{
+    for (size_t i = 0; d->previous && i < d->previous->n_services; i++)
+        if (strv_contains(d->previous->services[i].host_ports, port))
+            return true;
+    return false;
+}
+
+static int check_port(const Deploy *d, const ComposeService *s, const char *host_port, Error *err)
+{
+    _cleanup_(freep) char *copy = strdup(host_port);
+    char *slash = copy ? strrchr(copy, '/') : NULL, *colon;
+    uint64_t port;
+
+    if (!slash)
+        return 0;
+    *slash = '\0';
+    colon = strrchr(copy, ':');
+    if (!colon || str_to_u64(colon + 1, 1, 65535, &port) < 0)
+        return 0;
+    *colon = '\0';
+    if (port_is_ours(d, host_port) || try_bind(copy, (uint16_t) port, str_equal(slash + 1, "udp")) == 0)
+        return 0;
+    return error_set_at(err, EADDRINUSE, "preflight.port-in-use", NULL, s->line, s->name,
+                        "service %s wants port %s, but another program listens there (see: ss -lntup)", s->name,
+                        host_port);
+}
+
+static int check_ports(Deploy *d, Error *err)
+{
+    for (size_t i = 0; i < d->plan->n_steps; i++) {
+        const PlanStep *step = &d->plan->steps[i];
+        const ComposeService *s = compose_service_find(d->project, step->service);
+        int r = 0;
+
+        if (!s || (step->action != PLAN_CREATE && step->action != PLAN_REPLACE))
+            continue;
+        for (char **port = s->host_ports; r == 0 && port && *port; port++)
+            r = check_port(d, s, *port, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void report_plan(Deploy *d)
+{
+    for (size_t i = 0; i < d->plan->n_steps; i++) {
+        const PlanStep *s = &d->plan->steps[i];
+
+        if (s->action != PLAN_KEEP)
+            deploy_progress(d, "info", s->service, "%s %s%s%s", plan_action_to_string(s->action), s->service,
+                            str_empty(s->reason) ? "" : ": ", s->reason ? s->reason : "");
+    }
+    deploy_progress(d, "info", NULL, "%zu of %zu services change", d->plan->n_changes, d->plan->n_steps);
+}
+
+int deploy_preflight(Deploy *d, Error *err)
+{
+    size_t missing;
+    int r;
+
+    deploy_phase(d, "preflight");
+    r = deploy_open_podman(d, err);
+    if (r < 0)
+        return r;
+    deploy_progress(d, "info", NULL, "podman %s as %s, podman-compose %s: %s", podman_version(d->podman), d->user.name,
+                    d->driver.version, driver_strategy_to_string(d->driver.strategy));
+    r = deploy_resolve_images(d, &missing, err);
+    if (r == 0)
+        r = deploy_make_plan(d, err);
+    if (r < 0)
+        return r;
+    report_plan(d);
+    r = check_bind_sources(d, err);
+    if (r == 0)
+        r = check_ports(d, err);
+    return r == 0 && d->plan->n_changes > 0 ? check_disk(d, err) : r;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* Pure: does a container, as podman inspects it, have the settings that its service asks for? */
+#pragma once
+
+#include "compose/compose.h"
+
+/* 0 when all agree; 1 with a new sentence in *ret that names the first setting that differs (never a value of the
+ * environment); negative errno. Compared: every environment variable, no value with "${" among those asked for or any other,
+ * command, published ports, mounts, networks, restart policy, user, privileged. */
+int settings_compare(const ComposeService *s, const ComposeProject *p, const cJSON *inspected, char **ret) _must_check_;

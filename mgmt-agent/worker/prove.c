@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/* Asks podman, service by service, whether what runs is what was asked: the image, the settings, the environment, the
+ * health, and that it stays up. An exit status proves nothing. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/proc.h"
+#include "mgmt-agent/worker/deploy.h"
+#include "mgmt-agent/worker/prove-settings.h"
+
+#define POLL_USEC (250 * USEC_PER_MSEC)
+#define HEALTH_CALL_TIMEOUT_USEC (60 * USEC_PER_SEC)
+#define HEALTH_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
+#define COMPLETE_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
+#define LOG_LINES_SHOWN 20
+
+void deploy_show_log(Deploy *d, const char *container, const char *service)
+{
+    _cleanup_(freep) char *log = podman_log_tail(d->podman, container, LOG_LINES_SHOWN);
+
+    if (str_empty(log))
+        deploy_progress(d, "info", service, "container %s wrote no log", container);
+    else
+        deploy_progress(d, "info", service, "last lines of container %s:\n%s", container, log);
+}
+
+static int not_proved(Deploy *d, const ComposeService *s, Error *err, const char *id, const char *fmt, ...)
+    _printf_(5, 6);
+static int not_proved(Deploy *d, const ComposeService *s, Error *err, const char *id, const char *fmt, ...)
+{
+    _cleanup_(freep) char *text = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (vasprintf(&text, fmt, ap) < 0)
+        text = NULL;
+    va_end(ap);
+    deploy_show_log(d, s->container_name, s->name);
+    return error_set_at(err, EIO, id, NULL, s->line, s->name, "service %s: %s", s->name, text ? text : "not proved");
+}
+
+static bool is_one_shot(const ComposeService *s)
+{
+    return str_equal(s->restart, "no") || str_starts(s->restart, "on-failure");
+}
+
+typedef enum Life {
+    LIFE_RUNNING,
+    LIFE_COMPLETED, /* a one-shot that ended with 0 */
+} Life;
+
+/* The container is alive (or has ended well) and has never been restarted. */
+static int check_life(Deploy *d, const ComposeService *s, const cJSON *info, Life *ret, Error *err)
+{
+    const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "State");
+    const cJSON *restarts = cJSON_GetObjectItemCaseSensitive(info, "RestartCount");
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(state, "ExitCode");
+    const char *status = json_string(state, "Status");
+
+    if (cJSON_IsNumber(restarts) && restarts->valueint > 0)
+        return not_proved(d, s, err, "prove.restarts", "it died and was restarted %d times", restarts->valueint);
+    if (str_equal(status, "running")) {
+        *ret = LIFE_RUNNING;
+        return 0;
+    }
+    if (str_equal(status, "exited") && cJSON_IsNumber(code) && code->valueint == 0 && is_one_shot(s)) {
+        *ret = LIFE_COMPLETED;
+        return 0;
+    }
+    if (str_equal(status, "exited") && cJSON_IsNumber(code))
+        return not_proved(d, s, err, "prove.died", "its container exited with status %d", code->valueint);
+    return not_proved(d, s, err, "prove.not-running", "its container is %s", status ? status : "in an unknown state");
+}
+
+static int64_t number_member(const cJSON *o, const char *key)
+{
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(o, key);
+
+    return cJSON_IsNumber(n) ? (int64_t) n->valuedouble : 0;
+}
+
+typedef struct Health {
+    bool exists;
+    usec_t interval, start_period;
+    int64_t retries;
+} Health;
+
+/* From podman's inspection, so that an image's own HEALTHCHECK counts too. Podman gives nanoseconds. */
+static Health health_of(const cJSON *info)
+{
+    const cJSON *config = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Healthcheck");
+    const char *first = cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(config, "Test"), 0));
+    Health h = { .exists = first && !str_equal(first, "NONE") };
+
+    h.interval = (usec_t) number_member(config, "Interval") / 1000;
+    h.start_period = (usec_t) number_member(config, "StartPeriod") / 1000;
+    h.retries = number_member(config, "Retries");
+    if (h.retries <= 0)
+        h.retries = 3;
+    if (h.interval == 0)
+        h.interval = 30 * USEC_PER_SEC;
+    return h;
+}
+
+/* Runs the check until it passes; only failures behind the start period count. Podman's own timer cannot be relied on:
+ * without a systemd session its status says "starting" for ever. */
+static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, Error *err)
+{
+    usec_t begun = boottime_usec(), limit = begun + h->start_period + (usec_t) (h->retries + 1) * h->interval +
+                                            HEALTH_CALL_TIMEOUT_USEC;
+    usec_t pause = h->interval < 2 * USEC_PER_SEC ? h->interval : 2 * USEC_PER_SEC;
+    int64_t failures = 0;
+
+    if (limit > begun + HEALTH_WAIT_MAX_USEC)
+        limit = begun + HEALTH_WAIT_MAX_USEC;
+    for (;;) {
+        _cleanup_(error_done) Error reason = {};
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        Life life;
+        int r = podman_healthcheck(d->podman, s->container_name, HEALTH_CALL_TIMEOUT_USEC, &reason);
+
+        if (r == 1)
+            return 0;
+        r = podman_inspect(d->podman, s->container_name, &info, err);
+        if (r == 0)
+            r = check_life(d, s, info, &life, err);
+        if (r < 0)
+            return r;
+        if (boottime_usec() > begun + h->start_period)
+            failures++;
+        if (failures > h->retries || boottime_usec() > limit)
+            return not_proved(d, s, err, "prove.unhealthy", "its health check failed %lld times in a row",
+                              (long long) failures);
+        usleep((useconds_t) pause);
+    }
+}
+
+static int wait_completed(Deploy *d, const ComposeService *s, Error *err)
+{
+    usec_t limit = boottime_usec() + COMPLETE_WAIT_MAX_USEC;
+
+    for (;;) {
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        Life life = LIFE_RUNNING;
+        int r = podman_inspect(d->podman, s->container_name, &info, err);
+
+        if (r == 0)
+            r = check_life(d, s, info, &life, err);
+        if (r < 0 || life == LIFE_COMPLETED)
+            return r;
+        if (boottime_usec() > limit)
+            return not_proved(d, s, err, "prove.not-completed", "it did not complete within 10 minutes");
+        usleep(POLL_USEC);
+    }
+}
+
+int deploy_wait_ready(Deploy *d, const ComposeService *s, bool completed, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    Health health;
+    int r;
+
+    if (completed)
+        return wait_completed(d, s, err);
+    r = podman_inspect(d->podman, s->container_name, &info, err);
+    if (r < 0)
+        return r;
+    health = health_of(info);
+    return health.exists ? wait_healthy(d, s, &health, err) : 0;
+}
+
+/* Identity and settings, which cannot change while the container lives. */
+static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info, Error *err)
+{
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Labels");
+    const char *wanted_image = map_get(d->image_ids, s->name), *image = json_string(info, "Image");
+    _cleanup_(freep) char *difference = NULL;
+    int r;
+
+    if (!str_equal(image, wanted_image))
+        return not_proved(d, s, err, "prove.wrong-image", "it runs image %.12s, not %.12s", image ? image : "?",
+                          wanted_image ? wanted_image : "?");
+    if (!str_equal(json_string(labels, LABEL_HASH), s->config_hash))
+        return not_proved(d, s, err, "prove.wrong-settings", "its container was not made from this snapshot");
+    r = settings_compare(s, d->project, info, &difference);
+    if (r < 0)
+        return error_set(err, r, "prove.failed", "cannot compare the settings of service %s", s->name);
+    return r > 0 ? not_proved(d, s, err, "prove.wrong-settings", "%s", difference) : 0;
+}
+
+static int prove_service(Deploy *d, const ComposeService *s, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    Health health;
+    Life life;
+    int r = podman_inspect(d->podman, s->container_name, &info, err);
+
+    if (r == 0)
+        r = check_life(d, s, info, &life, err);
+    if (r == 0)
+        r = prove_settings(d, s, info, err);
+    if (r < 0)
+        return r;
+    health = health_of(info);
+    if (health.exists && life == LIFE_RUNNING) {
+        r = wait_healthy(d, s, &health, err);
+        if (r == 0)
+            deploy_progress(d, "info", s->name, "%s is healthy", s->container_name);
+    }
+    return r;
+}
+
+/* When the container's first process started, on CLOCK_BOOTTIME: the kernel's word, which no clock step moves. */
+static usec_t started_at(const cJSON *info)
+{
+    pid_t pid = (pid_t) number_member(cJSON_GetObjectItemCaseSensitive(info, "State"), "Pid");
+    uint64_t ticks = pid > 0 ? process_start_ticks(pid) : 0;
+
+    return ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
+}
+
+/* Whether all are still alive, and when the youngest started. */
+static int check_all_alive(Deploy *d, usec_t *ret_youngest, Error *err)
+{
+    usec_t youngest = 0;
+
+    for (size_t i = 0; i < d->project->n_services; i++) {
+        const ComposeService *s = &d->project->services[i];
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        Life life;
+        int r = podman_inspect(d->podman, s->container_name, &info, err);
+
+        if (r == 0)
+            r = check_life(d, s, info, &life, err);
+        if (r < 0)
+            return r;
+        if (started_at(info) > youngest)
+            youngest = started_at(info);
+    }
+    *ret_youngest = youngest;
+    return 0;
+}
+
+/* Until the youngest container has been up for the settle time; a death meanwhile is seen at once, not at the end. */
+static int settle(Deploy *d, Error *err)
+{
+    usec_t youngest = 0;
+    int r = check_all_alive(d, &youngest, err);
+
+    while (r == 0 && boottime_usec() < youngest + d->options->settle_usec) {
+        usleep(POLL_USEC);
+        r = check_all_alive(d, &youngest, err);
+    }
+    return r;
+}
+
+int deploy_prove(Deploy *d, Error *err)
+{
+    int r = 0;
+
+    deploy_phase(d, "prove");
+    for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
+        r = prove_service(d, &d->project->services[i], err);
+    if (r == 0)
+        r = settle(d, err);
+    if (r == 0)
+        deploy_progress(d, "info", NULL, "%zu of %zu services proved", d->project->n_services, d->project->n_services);
+    return r;
+}
