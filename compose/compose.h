@@ -40,11 +40,10 @@ typedef struct ComposeService {
     char *image;            /* as written */
     char *pull_policy;      /* "always", "missing", "never" or NULL */
     cJSON *environment;     /* object: KEY → string; keys without a value are resolved by the lookup */
-    cJSON *config;          /* object: every other key in normal form, see compose/normalise.c; never NULL */
+    cJSON *config;          /* object: see compose/normal-form.h; never NULL */
     char **depends_on;      /* names, sorted */
     cJSON *depends_conditions; /* object: name → "service_started" | "service_healthy" | "service_completed_successfully" */
-    cJSON *healthcheck;     /* {"test":[…],"interval_usec":"…","timeout_usec":…,"start_period_usec":…,"retries":n} or NULL;
-                               {"disable":true} */
+    cJSON *healthcheck;     /* see compose/normal-form.h; NULL when the file has none */
     char *restart;          /* "no", "always", "on-failure[:n]", "unless-stopped"; never NULL ("no") */
     char **networks;        /* names of top-level networks, sorted; {"default"} when none is named */
     char **bind_sources;    /* absolute host paths that must exist */

@@ -13,6 +13,7 @@
 /* Error ids that arrive from a peer live as long as the process, so their number is bounded. */
 #define FOREIGN_IDS_MAX 512
 #define FOREIGN_ID_LENGTH_MAX 80
+#define SHOWN_KEY_MAX 64
 /* The largest integer up to which every integer is a double. */
 #define EXACT_INTEGER_MAX 9007199254740992.0
 
@@ -40,6 +41,16 @@ static cJSON **sorted_members(const cJSON *object, size_t *ret_n)
     return members;
 }
 
+/* A key that may stand in an error, on a terminal and in a log. */
+static const char *shown(const char *key)
+{
+    size_t n = 0;
+
+    while (key[n] >= ' ' && key[n] <= '~')
+        n++;
+    return key[n] == '\0' && n <= SHOWN_KEY_MAX ? key : "(not shown)";
+}
+
 static int check_duplicates(const cJSON *object, Error *err)
 {
     _cleanup_(freep) cJSON **members = NULL;
@@ -52,8 +63,9 @@ static int check_duplicates(const cJSON *object, Error *err)
         return -ENOMEM;
     for (size_t i = 1; i < n; i++)
         if (strcmp(members[i - 1]->string, members[i]->string) == 0)
-            return error_set_at(err, EBADMSG, "json.duplicate-key", NULL, 0, members[i]->string,
-                                "the JSON key \"%.64s\" stands twice in one object; remove one", members[i]->string);
+            return error_set_at(err, EBADMSG, "json.duplicate-key", NULL, 0, shown(members[i]->string),
+                                "the JSON key \"%s\" stands twice in one object; remove one",
+                                shown(members[i]->string));
     return 0;
 }
 

@@ -28,16 +28,18 @@ struct YamlNode {
     size_t n_items;
 };
 
-/* Parses `text` in under 50 ms whatever it holds: the depth and size of the input are checked in a linear scan before
- * libyaml (quadratic on deep nesting) sees it. `file` is the name used in errors.
+/* Parses `text` in a few milliseconds whatever it holds: size, encoding and directives are checked in a linear scan, and
+ * libyaml (quadratic on deep nesting) is stopped at the first event that is not accepted. `file` is the name used in
+ * errors.
  * Errors: yaml.too-large, yaml.too-deep, yaml.too-many-nodes, yaml.syntax, yaml.alias, yaml.anchor, yaml.tag,
  * yaml.merge-key, yaml.duplicate-key, yaml.multiple-documents, yaml.empty, yaml.not-utf8; all with file and line. */
 int yaml_parse(const char *text, size_t len, const char *file, YamlNode **ret, Error *err) _must_check_;
 
-YamlNode *yaml_free(YamlNode *node);
-DEFINE_CLEANUP(YamlNode, yaml_free)
+/* libyaml exports a yaml_free() of its own, hence the longer name. */
+YamlNode *yaml_node_free(YamlNode *node);
+DEFINE_CLEANUP(YamlNode, yaml_node_free)
 
-YamlNode *yaml_copy(const YamlNode *node);
+YamlNode *yaml_node_copy(const YamlNode *node);
 
 /* Member of a mapping, NULL when missing (or node is not a mapping). */
 const YamlNode *yaml_get(const YamlNode *node, const char *key);

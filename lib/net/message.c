@@ -181,7 +181,7 @@ int message_parse(const char *text, size_t len, MessageSender sender, cJSON **re
         return error_set(err, EBADMSG, "message.no-type", "a message without a \"type\" string");
     type = message_type_find(name);
     if (!type)
-        return error_set(err, ENOMSG, "message.unknown-type", "there is no message type \"%.64s\"", name);
+        return error_set(err, ENOMSG, "message.unknown-type", "the message has a type that is not known here");
     if (!(type->senders & (unsigned) sender))
         return error_set(err, EPERM, "message.sender", "this peer may not send messages of type %s", type->name);
     if (len > type->size_max)

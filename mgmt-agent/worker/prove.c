@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/worker/deploy.h"
 #include "mgmt-agent/worker/prove-settings.h"
 
@@ -212,9 +213,20 @@ static int prove_service(Deploy *d, const ComposeService *s, Error *err)
     return r;
 }
 
-/* Whether all are still alive; the youngest container's start, on the wall clock that podman writes. */
-static int check_all_alive(Deploy *d, Error *err)
+/* When the container's first process started, on CLOCK_BOOTTIME: the kernel's word, which no clock step moves. */
+static usec_t started_at(const cJSON *info)
 {
+    pid_t pid = (pid_t) number_member(cJSON_GetObjectItemCaseSensitive(info, "State"), "Pid");
+    uint64_t ticks = pid > 0 ? process_start_ticks(pid) : 0;
+
+    return ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
+}
+
+/* Whether all are still alive, and when the youngest started. */
+static int check_all_alive(Deploy *d, usec_t *ret_youngest, Error *err)
+{
+    usec_t youngest = 0;
+
     for (size_t i = 0; i < d->project->n_services; i++) {
         const ComposeService *s = &d->project->services[i];
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
@@ -225,33 +237,35 @@ static int check_all_alive(Deploy *d, Error *err)
             r = check_life(d, s, info, &life, err);
         if (r < 0)
             return r;
+        if (started_at(info) > youngest)
+            youngest = started_at(info);
     }
+    *ret_youngest = youngest;
     return 0;
 }
 
-/* The settle time counts from the end of the apply phase's last start; death inside it is seen at once, not at its end. */
-static int settle(Deploy *d, usec_t since, Error *err)
+/* Until the youngest container has been up for the settle time; a death meanwhile is seen at once, not at the end. */
+static int settle(Deploy *d, Error *err)
 {
-    usec_t until = since + d->options->settle_usec;
-    int r = check_all_alive(d, err);
+    usec_t youngest = 0;
+    int r = check_all_alive(d, &youngest, err);
 
-    while (r == 0 && boottime_usec() < until) {
+    while (r == 0 && boottime_usec() < youngest + d->options->settle_usec) {
         usleep(POLL_USEC);
-        r = check_all_alive(d, err);
+        r = check_all_alive(d, &youngest, err);
     }
     return r;
 }
 
 int deploy_prove(Deploy *d, Error *err)
 {
-    usec_t since = boottime_usec();
     int r = 0;
 
     deploy_phase(d, "prove");
     for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
         r = prove_service(d, &d->project->services[i], err);
     if (r == 0)
-        r = settle(d, since, err);
+        r = settle(d, err);
     if (r == 0)
         deploy_progress(d, "info", NULL, "%zu of %zu services proved", d->project->n_services, d->project->n_services);
     return r;

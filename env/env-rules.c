@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of keys with their checks; validation of a whole file; secbox.env from mgmt-agent.env. */
+#include "env/env-rules.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+
+#define NAME_MAX_LENGTH 64
+#define HOST_MAX_LENGTH 253
+#define SECRET_MAX_LENGTH 2048
+#define POLL_INTERVAL_MIN 60
+#define POLL_INTERVAL_MAX 31536000
+/* Longer values are not shown: a cut could fall into the middle of a character. */
+#define SHOWN_MAX 200
+#define EXAMPLE_SIZE_MAX (64 * 1024)
+
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define ALNUM "ABCDEFGHIJKLMNOPQRSTUVWXYZ" LOWER "0123456789"
+
+static int check_port(const char *text, size_t len)
+{
+    char digits[6] = "";
+    uint64_t port;
+
+    if (len == 0 || len >= sizeof(digits) || strspn(text, "0123456789") < len)
+        return -EINVAL;
+    memcpy(digits, text, len);
+    return str_to_u64(digits, 1, 65535, &port);
+}
+
+/* Length of a DNS name, IPv4 address or [IPv6 address] at the start of text, 0 when there is none. */
+static size_t host_length(const char *text)
+{
+    size_t n;
+
+    if (text[0] == '[') {
+        n = strspn(text + 1, "0123456789abcdefABCDEF:.");
+        return n > 1 && text[1 + n] == ']' && memchr(text + 1, ':', n) ? n + 2 : 0;
+    }
+    n = strspn(text, ALNUM ".-_");
+    if (n > HOST_MAX_LENGTH || text[0] == '.' || text[0] == '-')
+        return 0;
+    return n;
+}
+
+/* scheme://host[:port][/path], where `schemes` is a list of "http://" and such. No user info, query, fragment. */
+static int check_url(const char *value, const char *const *schemes)
+{
+    const char *at = NULL;
+    size_t n;
+
+    for (; *schemes && !at; schemes++)
+        if (str_starts(value, *schemes))
+            at = value + strlen(*schemes);
+    n = at ? host_length(at) : 0;
+    if (n == 0)
+        return -EINVAL;
+    at += n;
+    if (*at == ':') {
+        n = strcspn(++at, "/");
+        if (check_port(at, n) < 0)
+            return -EINVAL;
+        at += n;
+    }
+    if (*at && *at != '/')
+        return -EINVAL;
+    return at[strspn(at, ALNUM "/-._~!&'()*+,;=:@%")] == '\0' ? 0 : -EINVAL;
+}
+
+static int check_web_url(const char *value)
+{
+    return check_url(value, (const char *const[]) { "https://", "http://", NULL });
+}
+
+static int check_tunnel_url(const char *value)
+{
+    return check_url(value, (const char *const[]) { "wss://", "ws://", NULL });
+}
+
+static int check_mgmt_url(const char *value)
+{
+    return str_ends(value, "/mgmt") ? check_tunnel_url(value) : -EINVAL;
+}
+
+static int check_name(const char *value)
+{
+    size_t n = strspn(value, ALNUM "._-");
+
+    return n > 0 && n <= NAME_MAX_LENGTH && value[n] == '\0' && !strchr("._-", value[0]) ? 0 : -EINVAL;
+}
+
+static int check_user(const char *value)
+{
+    size_t n = strspn(value, LOWER "0123456789_-");
+
+    return n > 0 && n <= 32 && value[n] == '\0' && value[0] != '-' && !strchr("0123456789", value[0]) ? 0 : -EINVAL;
+}
+
+static int check_secret(const char *value)
+{
+    size_t n = 0;
+
+    while (value[n] > ' ' && value[n] <= '~')
+        n++;
+    return n > 0 && n <= SECRET_MAX_LENGTH && value[n] == '\0' ? 0 : -EINVAL;
+}
+
+static int check_provider(const char *value)
+{
+    return str_equal(value, "cloudflare") || str_equal(value, "rathole") || str_equal(value, "none") ? 0 : -EINVAL;
+}
+
+static int check_server(const char *value)
+{
+    size_t n = host_length(value);
+
+    return n > 0 && value[n] == ':' ? check_port(value + n + 1, strlen(value + n + 1)) : -EINVAL;
+}
+
+static int check_interval(const char *value)
+{
+    uint64_t seconds;
+
+    return value[0] >= '0' && value[0] <= '9' ? str_to_u64(value, POLL_INTERVAL_MIN, POLL_INTERVAL_MAX, &seconds)
+                                              : -EINVAL;
+}
+
+static int check_path(const char *value)
+{
+    bool dots = strstr(value, "/../") || str_ends(value, "/..");
+
+    return value[0] == '/' && value[1] && !dots && !str_ends(value, "/") ? 0 : -EINVAL;
+}
+
+const EnvRule env_rules[] = {
+    { "CLOUD_BASE_URL", ENV_AGENT | ENV_SECBOX, ENV_AGENT | ENV_SECBOX, false, check_web_url,
+      "a URL https://HOST[:PORT][/PATH] (http:// in tests) without user, query and white space", "https://cloud.example",
+      "Where the cloud's HTTP interface is." },
+    { "DEVICE_ID", ENV_AGENT | ENV_SECBOX, ENV_AGENT | ENV_SECBOX, false, check_name,
+      "1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit", "caseta-5",
+      "The name of this box in the fleet." },
+    { "BOOTSTRAP", ENV_AGENT | ENV_SECBOX, 0, true, check_secret, "1 to 2048 printable characters without spaces",
+      "the-token-shown-at-registration", "The bootstrap token; each role claims its identity with it once." },
+    { "MGMT_GATEWAY_URL", ENV_AGENT, ENV_AGENT, false, check_mgmt_url, "a URL wss://HOST[:PORT]/…/mgmt",
+      "wss://cloud.example/mgmt", "Where the management tunnel goes; DEVICE_GATEWAY_URL is derived from it." },
+    { "DEVICE_GATEWAY_URL", ENV_SECBOX, 0, false, check_tunnel_url, "a URL wss://HOST[:PORT]/PATH",
+      "wss://cloud.example/device", "Where the device tunnel goes." },
+    { "RECOVERY_GATEWAY_URL", ENV_AGENT, 0, false, check_tunnel_url, "a URL wss://HOST[:PORT]/PATH",
+      "wss://recovery.example/recovery", "Where the recovery tunnel goes; derived from MGMT_GATEWAY_URL unless set." },
+    { "CLOUD_CA_FILE", ENV_AGENT | ENV_SECBOX, 0, false, check_path, "an absolute path of a PEM file",
+      "/etc/tucomunidad/cloud-ca.pem", "Authorities that the cloud's certificate is checked with, instead of the system's." },
+    { "PODMAN_USER", ENV_AGENT, 0, false, check_user, "the name of a user of this machine", "tc",
+      "Whose podman runs the containers; tc, else tcops, else root, unless set." },
+    { "WATCHTOWER_POLL_INTERVAL", ENV_AGENT | ENV_SECBOX, 0, false, check_interval,
+      "a whole number of seconds from 60 to 31536000", "86400", "How often images are looked up; 86400 unless set." },
+    { "TUNNEL_PROVIDER", ENV_SECBOX, 0, false, check_provider, "cloudflare, rathole or none", "none",
+      "What carries recordings to viewers." },
+    { "TUNNEL_TOKEN", ENV_SECBOX, 0, true, check_secret, "1 to 2048 printable characters without spaces",
+      "the-token-of-the-provider", "The credential for cloudflare or rathole." },
+    { "TUNNEL_SERVER", ENV_SECBOX, 0, false, check_server, "HOST:PORT", "relay.example:2333",
+      "The rathole server." },
+    { "TUNNEL_REMOTE_NAME", ENV_SECBOX, 0, false, check_name,
+      "1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit", "caseta-5",
+      "The name of this box at the rathole server; normally the device id." },
+    {},
+};
+
+const EnvRule *env_rule_find(const char *key)
+{
+    for (const EnvRule *rule = env_rules; rule->key; rule++)
+        if (str_equal(rule->key, key))
+            return rule;
+    return NULL;
+}
+
+static const char *kind_name(EnvFileKind kind)
+{
+    return kind == ENV_AGENT ? "mgmt-agent.env" : "secbox.env";
+}
+
+static bool is_blank(const char *value)
+{
+    return !value || value[strspn(value, " \t")] == '\0';
+}
+
+static unsigned line_of(const EnvFile *e, const char *key)
+{
+    for (size_t i = 0; i < env_size(e); i++)
+        if (str_equal(env_key_at(e, i), key))
+            return env_line_at(e, i);
+    return 0;
+}
+
+/* One sentence for all of them: a box is fixed in one go. */
+static int check_required(const EnvFile *e, EnvFileKind kind, const char *file, Error *err)
+{
+    _cleanup_(strv_freep) char **missing = NULL, **keys = NULL;
+    _cleanup_(freep) char *list = NULL, *key = NULL;
+    int r = 0;
+
+    for (const EnvRule *rule = env_rules; rule->key; rule++) {
+        const char *value = env_get(e, rule->key);
+
+        if (!(rule->required & (unsigned) kind) || !is_blank(value))
+            continue;
+        r = strv_addf(&missing, "%s%s", rule->key, !value ? "" : *value ? " (only white space)" : " (empty)");
+        if (r == 0)
+            r = strv_add(&keys, rule->key);
+        if (r < 0)
+            return error_from_errno(err, r, "cannot check an env file");
+    }
+    if (!missing)
+        return 0;
+    list = strv_join(missing, ", ");
+    key = strv_join(keys, ",");
+    if (!list || !key)
+        return error_from_errno(err, -ENOMEM, "cannot check an env file");
+    return error_set_at(err, EINVAL, "env.missing-keys", file, line_of(e, keys[0]), key,
+                        "%s lacks required keys: %s; add each as a line KEY=value%s", file ? file : kind_name(kind),
+                        list, kind == ENV_SECBOX ? ", or remove the file so that it is made from mgmt-agent.env" : "");
+}
+
+static int check_value(const EnvFile *e, size_t i, EnvFileKind kind, const char *file, Error *err)
+{
+    const char *key = env_key_at(e, i), *value = env_value_at(e, i), *name = file ? file : kind_name(kind);
+    const EnvRule *rule = env_rule_find(key);
+    unsigned line = env_line_at(e, i);
+
+    if (strstr(value, "${"))
+        return error_set_at(err, EINVAL, "env.unexpanded", file, line, key,
+                            "%s: the value of %s holds a literal \"${\", which nothing will replace; write the value "
+                            "itself",
+                            name, key);
+    if (kind == ENV_AGENT && (!rule || !(rule->kinds & ENV_AGENT)))
+        return error_set_at(err, EINVAL, "env.unknown-key", file, line, key,
+                            "%s: there is no key %s; correct its name, or remove the line (keys for containers belong "
+                            "into secbox.env)",
+                            name, key);
+    if (*value && is_blank(value))
+        return error_set_at(err, EINVAL, "env.white-space", file, line, key,
+                            "%s: the value of %s is only white space; write %s= for an empty value", name, key, key);
+    if (!*value || !rule || !(rule->kinds & (unsigned) kind) || rule->check(value) == 0)
+        return 0;
+    if (rule->secret || strchr(value, '@') || strlen(value) > SHOWN_MAX)
+        return error_set_at(err, EINVAL, "env.bad-value", file, line, key, "%s: %s must be %s", name, key,
+                            rule->expects);
+    return error_set_at(err, EINVAL, "env.bad-value", file, line, key, "%s: %s must be %s, not \"%s\"", name, key,
+                        rule->expects, value);
+}
+
+int env_validate(const EnvFile *e, EnvFileKind kind, const char *file, Error *err)
+{
+    int r;
+
+    r = check_required(e, kind, file, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < env_size(e); i++) {
+        r = check_value(e, i, kind, file, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+void env_count_required(const EnvFile *e, EnvFileKind kind, unsigned *ret_present, unsigned *ret_total)
+{
+    unsigned present = 0, total = 0;
+
+    for (const EnvRule *rule = env_rules; rule->key; rule++) {
+        if (!(rule->required & (unsigned) kind))
+            continue;
+        total++;
+        present += !is_blank(env_get(e, rule->key));
+    }
+    *ret_present = present;
+    *ret_total = total;
+}
+
+int env_derive_gateway_url(const char *mgmt_url, const char *role, char **ret, Error *err)
+{
+    size_t stem = strlen(mgmt_url) - (str_ends(mgmt_url, "/mgmt") ? strlen("mgmt") : 0);
+    char *url;
+
+    if (check_mgmt_url(mgmt_url) < 0)
+        return error_set_at(err, EINVAL, "env.bad-gateway-url", NULL, 0, "MGMT_GATEWAY_URL",
+                            "MGMT_GATEWAY_URL must be a URL wss://HOST[:PORT]/…/mgmt");
+    url = str_format("%.*s%s", (int) stem, mgmt_url, role);
+    if (!url)
+        return error_from_errno(err, -ENOMEM, "cannot derive a gateway URL");
+    *ret = url;
+    return 0;
+}
+
+/* A bad source is refused under an id of its own: the file to mend is mgmt-agent.env. */
+static int check_source(const EnvFile *agent, Error *err)
+{
+    _cleanup_(error_done) Error source_err = {};
+    int r;
+
+    r = check_required(agent, ENV_AGENT, NULL, err);
+    if (r < 0)
+        return error_prefix(err, r, "secbox.env cannot be made");
+    r = env_validate(agent, ENV_AGENT, NULL, &source_err);
+    if (r == 0)
+        return 0;
+    return error_set_at(err, r,
+                        str_equal(source_err.key, "MGMT_GATEWAY_URL") && str_equal(source_err.id, "env.bad-value")
+                            ? "env.bad-gateway-url"
+                            : "env.source-invalid",
+                        source_err.file, source_err.line, source_err.key, "secbox.env cannot be made: %s",
+                        error_message(&source_err, r));
+}
+
+int env_derive_secbox(const EnvFile *agent, EnvFile **ret, Error *err)
+{
+    static const char *const copied[] = { "CLOUD_BASE_URL", "DEVICE_ID", "BOOTSTRAP" };
+    _cleanup_(env_freep) EnvFile *e = NULL;
+    _cleanup_(freep) char *url = NULL;
+    int r;
+
+    r = check_source(agent, err);
+    if (r < 0)
+        return r;
+    r = env_derive_gateway_url(env_get(agent, "MGMT_GATEWAY_URL"), "device", &url, err);
+    if (r < 0)
+        return r;
+    e = env_new();
+    if (!e)
+        return error_from_errno(err, -ENOMEM, "cannot make secbox.env");
+    for (size_t i = 0; i < ELEMENTSOF(copied); i++) {
+        const char *value = env_get(agent, copied[i]);
+
+        r = is_blank(value) ? 0 : env_set(e, copied[i], value, err);
+        if (r < 0)
+            return r;
+    }
+    r = env_set(e, "DEVICE_GATEWAY_URL", url, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(e);
+    return 0;
+}
+
+char *env_print_example(EnvFileKind kind)
+{
+    _cleanup_(buf_done) Buf b = BUF_INIT(EXAMPLE_SIZE_MAX);
+    int r;
+
+    r = buf_printf(&b,
+                   "# %s: KEY=value lines, without quotes, without \"export\", without white space around '='.\n"
+                   "# Comments stand on lines of their own. Written from the rules in env/env-rules.c.\n",
+                   kind_name(kind));
+    for (const EnvRule *rule = env_rules; rule->key && r == 0; rule++) {
+        bool required = (rule->required & (unsigned) kind) != 0;
+
+        if (rule->kinds & (unsigned) kind)
+            r = buf_printf(&b, "\n# %s\n# %s: %s.\n%s%s=%s\n", rule->help, required ? "Required" : "Optional",
+                           rule->expects, required ? "" : "#", rule->key, rule->example);
+    }
+    return r < 0 ? NULL : buf_take(&b);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/* The two ways out of a change. Every step can be repeated: a worker that was killed here is followed by one that starts
+ * again from the journal. */
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/store.h"
+#include "mgmt-agent/worker/deploy.h"
+
+#define LEFTOVER_WAIT_USEC (30 * USEC_PER_SEC)
+
+/* Image ids that containers need in order to come back: those that run now and those before. */
+static int keep_images(Deploy *d, const cJSON *current, char ***keep)
+{
+    const cJSON *lists[] = { current, d->current };
+
+    for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
+        const cJSON *service;
+
+        cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(lists[i], "services")) {
+            const char *id = json_string(service, "imageId");
+            _cleanup_(error_done) Error err = {};
+            char tag[33];
+
+            if (!id || strlen(id) < 32)
+                continue;
+            snprintf(tag, sizeof(tag), "%.32s", id);
+            if (strv_contains(*keep, tag))
+                continue;
+            if (strv_add(keep, tag) < 0)
+                return -ENOMEM;
+            if (podman_tag(d->podman, id, KEEP_REPOSITORY, tag, &err) < 0)
+                deploy_progress(d, "info", NULL, "could not tag image %.12s to keep it: %s", id, error_message(&err, -EIO));
+        }
+    }
+    return 0;
+}
+
+static void remove_backups(Deploy *d)
+{
+    for (size_t i = 0; i < d->journal.n_steps; i++) {
+        const JournalStep *s = &d->journal.steps[i];
+        _cleanup_(error_done) Error err = {};
+
+        /* by id: its name may have been given to another meanwhile */
+        if (s->old_id && podman_remove(d->podman, s->old_id, &err) < 0)
+            deploy_progress(d, "info", s->service, "could not remove the old container %.12s (%s); do: podman rm %.12s",
+                            s->old_id, error_message(&err, -EIO), s->old_id);
+    }
+}
+
+int deploy_commit(Deploy *d, Error *err)
+{
+    _cleanup_(strv_freep) char **keep = NULL;
+    int r;
+
+    /* after a restart there is no project in memory: what becomes current was journaled when it was proved */
+    if (!d->journal.project)
+        return error_set(err, EINVAL, "journal.corrupt", "the journal does not say what was proved");
+    if (!d->current) {
+        r = store_load_current(&d->current, err);
+        if (r < 0)
+            return r;
+    }
+    r = keep_images(d, d->journal.project, &keep);
+    if (r == 0)
+        r = store_save_current(d->journal.project, err);
+    if (r < 0)
+        return r;
+    remove_backups(d);
+    podman_untag_others(d->podman, KEEP_REPOSITORY, keep);
+    store_prune_snapshots(json_string(d->journal.project, "version"), json_string(d->journal.project, "previous"));
+    deploy_unstage(d);
+    return 0;
+}
+
+/* Removes what the deployment made under the wanted name; the old container never is that one. */
+static int remove_new(Deploy *d, const JournalStep *s, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    _cleanup_(error_done) Error reason = {};
+    int r;
+
+    if (str_equal(s->action, "remove"))
+        return 0;
+    r = podman_inspect(d->podman, s->container, &info, &reason);
+    if (r == -ENOENT || (r == 0 && str_equal(json_string(info, "Id"), s->old_id)))
+        return 0;
+    if (r < 0)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    return podman_remove(d->podman, json_string(info, "Id"), err);
+}
+
+static int bring_back(Deploy *d, const JournalStep *s, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    const char *name;
+    int r;
+
+    if (!s->old_id)
+        return 0;
+    r = podman_inspect(d->podman, s->old_id, &info, err);
+    if (r < 0)
+        return r;
+    name = json_string(info, "Name");
+    if (!str_equal(name, s->container)) {
+        r = podman_rename(d->podman, s->old_id, s->container, err);
+        if (r < 0)
+            return r;
+    }
+    return s->was_running ? podman_start(d->podman, s->old_id, err) : 0;
+}
+
+static int check_back(Deploy *d, const JournalStep *s, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    const char *status;
+    int r;
+
+    if (!s->old_id || !s->was_running)
+        return 0;
+    r = podman_inspect(d->podman, s->old_id, &info, err);
+    if (r < 0)
+        return r;
+    status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
+    if (!str_equal(status, "running"))
+        return error_set(err, EIO, "rollback.not-running", "the old container %.12s of service %s is %s, not running",
+                         s->old_id, s->service, status ? status : "unknown");
+    return 0;
+}
+
+int deploy_roll_back(Deploy *d, Error *err)
+{
+    const Journal *j = &d->journal;
+    int r = 0;
+
+    deploy_phase(d, "rolling-back");
+    for (size_t i = j->n_steps; r == 0 && i > 0; i--)
+        r = remove_new(d, &j->steps[i - 1], err);
+    for (size_t i = 0; r == 0 && i < j->n_steps; i++)
+        r = bring_back(d, &j->steps[i], err);
+    for (size_t i = 0; r == 0 && i < j->n_steps; i++)
+        r = check_back(d, &j->steps[i], err);
+    if (r == 0)
+        deploy_unstage(d);
+    return r < 0 ? error_prefix(err, r, "rolling back") : 0;
+}
+
+/* Whether the environment of a process holds our marker. */
+static bool has_marker(const char *pid, const char *wanted)
+{
+    _cleanup_(freep) char *path = str_format("/proc/%s/environ", pid);
+    _cleanup_(freep) char *text = NULL;
+    size_t len = 0;
+
+    if (!path || file_read(path, 256 * 1024, &text, &len, NULL) < 0)
+        return false;
+    for (size_t at = 0; at < len; at += strlen(text + at) + 1)
+        if (str_equal(text + at, wanted))
+            return true;
+    return false;
+}
+
+/* Only podman-compose and the podman commands that it runs. conmon, the network helpers and rootless podman's own
+ * processes inherit the marker too, and must live on: they hold the containers. */
+static bool is_command(const char *pid)
+{
+    static const char *const verbs[] = { "run", "start", "create", "network" };
+    _cleanup_(freep) char *path = str_format("/proc/%s/cmdline", pid);
+    _cleanup_(freep) char *text = NULL;
+    const char *args[4] = { "", "", "", "" };
+    size_t len = 0, n = 0;
+
+    if (!path || file_read(path, 256 * 1024, &text, &len, NULL) < 0)
+        return false;
+    for (size_t at = 0; at < len && n < ELEMENTSOF(args); at += strlen(text + at) + 1)
+        args[n++] = text + at;
+    if (str_ends(args[0], "podman-compose") || str_ends(args[1], "podman-compose") ||
+        str_ends(args[1], "podman_compose.py"))
+        return true;
+    for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+        if ((str_equal(args[0], "podman") || str_ends(args[0], "/podman")) && str_equal(args[1], verbs[i]))
+            return true;
+    return false;
+}
+
+/* Sends `signal_number` (0: none) to each leftover and counts them. */
+static unsigned each_leftover(const char *wanted, int signal_number)
+{
+    DIR *proc = opendir("/proc");
+    unsigned n = 0;
+
+    if (!proc)
+        return 0;
+    for (struct dirent *e; (e = readdir(proc));) {
+        uint64_t pid;
+
+        if (!isdigit((unsigned char) e->d_name[0]) || str_to_u64(e->d_name, 2, INT32_MAX, &pid) < 0 ||
+            (pid_t) pid == getpid() || !has_marker(e->d_name, wanted) || !is_command(e->d_name))
+            continue;
+        n++;
+        if (signal_number != 0)
+            (void) kill((pid_t) pid, signal_number);
+    }
+    closedir(proc);
+    return n;
+}
+
+void deploy_end_leftovers(void)
+{
+    _cleanup_(freep) char *marker = path_in_root(AGENT_STATE_DIR);
+    _cleanup_(freep) char *wanted = marker ? str_format(PODMAN_USER_MARKER "=%s", marker) : NULL;
+    usec_t until = boottime_usec() + LEFTOVER_WAIT_USEC;
+
+    /* a `podman run` that is half-way is let finish: killing it would leave storage locked or mounts behind */
+    while (wanted && each_leftover(wanted, 0) > 0 && boottime_usec() < until)
+        usleep(100 * 1000);
+    if (wanted)
+        (void) each_leftover(wanted, SIGKILL);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* Progress lines and the final result; both sides of a crash see the same result because it is stored before it is said. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/log.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+#include "lib/net/message.h"
+#include "mgmt-agent/state/store.h"
+#include "mgmt-agent/worker/deploy.h"
+
+void deploy_emit(const cJSON *message)
+{
+    _cleanup_(freep) char *line = json_print(message);
+
+    /* the agent reads; when it is gone the journal still tells the next one */
+    if (line && fd_write_all(STDOUT_FILENO, line, strlen(line)) == 0 && fd_write_all(STDOUT_FILENO, "\n", 1) < 0)
+        return;
+}
+
+void deploy_progress(Deploy *d, const char *state, const char *service, const char *fmt, ...)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.progress");
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(freep) char *safe = NULL;
+    char at[TIMESTAMP_SIZE];
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    if (n < 0) {
+        text = NULL;
+        return;
+    }
+    safe = redact_text(text);
+    if (!m || !safe || json_add_string(m, "id", d->id) < 0 || json_add_string(m, "version", d->version) < 0 ||
+        json_add_string(m, "phase", d->phase ? d->phase : "verify") < 0 || json_add_string(m, "state", state) < 0 ||
+        json_add_string(m, "service", service) < 0 || json_add_string(m, "message", *safe ? safe : NULL) < 0 ||
+        json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || json_add_int(m, "seq", (int) ++d->seq) < 0)
+        return;
+    deploy_emit(m);
+}
+
+void deploy_phase(Deploy *d, const char *phase)
+{
+    d->phase = phase;
+    deploy_progress(d, "started", NULL, "%s", "");
+}
+
+/* First fitting row wins: an id or its prefix, or a phase. */
+int deploy_status_for(const char *phase, const Error *err)
+{
+    static const struct {
+        const char *phase;
+        const char *id_prefix;
+        int status;
+    } rows[] = {
+        { NULL, "snapshot.older-version", 409 },
+        { NULL, "snapshot.too-large", 400 },
+        { NULL, "snapshot.bad-", 400 },
+        { NULL, "snapshot.", 422 },
+        { NULL, "yaml.", 400 },
+        { NULL, "preflight.no-space", 507 },
+        { NULL, "preflight.", 422 },
+        { NULL, "plan.", 422 },
+        { NULL, "podman.no-", 503 },
+        { NULL, "podman.unreachable", 503 },
+        { NULL, "podman.timeout", 503 },
+        { NULL, "compose-driver.", 503 },
+        { NULL, "image.missing", 422 },
+        { NULL, "render.", 422 },
+        { "parse", "", 400 },
+        { "policy", "", 422 },
+        { "secbox-env-ensure", "", 503 },
+        { "secbox-env-sanity", "", 422 },
+        { "secbox-env-missing-keys", "", 422 },
+        { "render", "", 422 },
+        { NULL, "env.", 503 },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        if ((!rows[i].phase || str_equal(rows[i].phase, phase)) && str_starts(error_id(err), rows[i].id_prefix))
+            return rows[i].status;
+    return 500;
+}
+
+static int add_services(const Deploy *d, cJSON *m)
+{
+    cJSON *array = cJSON_CreateArray();
+    int r = json_add_item(m, "services", array);
+
+    for (size_t i = 0; r == 0 && d->plan && i < d->plan->n_steps; i++) {
+        const PlanStep *step = &d->plan->steps[i];
+        const ComposeService *s = d->project ? compose_service_find(d->project, step->service) : NULL;
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        cJSON *o = cJSON_CreateObject();
+
+        if (!o || json_append(array, o) < 0 || json_add_string(o, "name", step->service) < 0 ||
+            json_add_string(o, "container", step->container) < 0 ||
+            json_add_string(o, "action", plan_action_to_string(step->action)) < 0 ||
+            json_add_string(o, "image", s ? s->image : NULL) < 0)
+            return -ENOMEM;
+        if (step->action != PLAN_REMOVE && d->podman && podman_inspect(d->podman, step->container, &info, NULL) == 0)
+            r = json_add_string(o, "id", json_string(info, "Id"));
+    }
+    return r;
+}
+
+static cJSON *make_result(const Deploy *d, const char *outcome, int status, const Error *failure, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result");
+    bool failed = str_equal(outcome, "failed");
+    char at[TIMESTAMP_SIZE];
+
+    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_string(m, "version", d->version) < 0 ||
+        json_add_int(m, "status", status) < 0 || json_add_string(m, "phase", failed ? d->phase : outcome) < 0 ||
+        json_add_string(m, "outcome", outcome) < 0 || json_add_string(m, "sha256", d->sha256) < 0 ||
+        json_add_string(m, "failedPhase", failure ? d->phase : NULL) < 0 ||
+        (failure && json_add_item(m, "error", json_from_error(failure, r)) < 0) ||
+        json_add_int(m, "seconds", (int) ((boottime_usec() - d->started) / USEC_PER_SEC)) < 0 ||
+        json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || add_services(d, m) < 0)
+        return NULL;
+    if (str_equal(outcome, "done") && json_add_bool(m, "noop", d->plan && d->plan->n_changes == 0) < 0)
+        return NULL;
+    return TAKE_PTR(m);
+}
+
+int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failure, int r, DeployEvent last)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = make_result(d, outcome, status, failure, r);
+    _cleanup_(error_done) Error err = {};
+    int stored = m ? 0 : -ENOMEM;
+
+    if (stored == 0 && d->from_cloud)
+        stored = store_save_unacked(m, &err);
+    if (stored == 0)
+        stored = store_add_history(m, &err);
+    if (stored < 0) /* a full disk must not keep the answer from the cloud */
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, stored, "Cannot store the result, sending it all the same");
+    error_done(&err);
+    stored = journal_step(&d->journal, last, &err);
+    if (stored < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, stored, "Cannot close the journal; the next start repeats the last step");
+    if (m)
+        deploy_emit(m);
+    return str_equal(outcome, "done") ? 0 : 1;
+}

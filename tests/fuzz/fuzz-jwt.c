@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* No text that is not signed by the right key is ever accepted as a device token; tokens and JWKs of any shape are
+ * refused without harm. */
+#include <stdint.h>
+#include <string.h>
+
+#include "lib/data/jwt.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Made anew in every run, so that no corpus can hold a token of it. */
+static const Key *issuer(void)
+{
+    static Key *key;
+
+    if (!key && key_generate(&key, NULL) < 0)
+        abort();
+    return key;
+}
+
+static void check_proof(const char *text)
+{
+    _cleanup_(key_freep) Key *key = NULL;
+    _cleanup_(freep) char *id = NULL, *print = NULL;
+
+    if (jwt_verify_proof(text, "POST", "/token", NULL, 1562262616, &key, &id, NULL) < 0)
+        return;
+    print = key_thumbprint(key);
+    if (!id || !print || strlen(print) != 43)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    _cleanup_(freep) char *text = strndup((const char *) data, size);
+    _cleanup_(key_freep) Key *key = NULL;
+    JwtExpect expect = { .type = JWT_TYPE_DEVICE, .now = 1562262616, .allow_expired = 1 };
+    JwtClaims claims = {};
+
+    if (jwt_verify_device(issuer(), text, &expect, &claims, NULL) >= 0)
+        abort();
+    if (jwt_peek(text, &claims, NULL) == 0)
+        jwt_claims_done(&claims);
+    check_proof(text);
+    if (key_from_jwk((const char *) data, size, &key, NULL) == 0)
+        free(key_jwk(key));
+    return 0;
+}
