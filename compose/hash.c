@@ -45,6 +45,8 @@ static int describe_service(const ComposeProject *p, const ComposeService *s, co
         if (r >= 0 && !str_equal(member->string, "stop_grace_period"))
             r = add_reference(config, member->string, member);
     }
+    /* the service's name is the container's alias and label */
+    r = r < 0 ? r : json_add_string(out, "service", s->name);
     r = r < 0 ? r : add_reference(out, "environment", s->environment);
     r = r < 0 ? r : json_add_string(out, "container_name", s->container_name);
     r = r < 0 ? r : json_add_string(out, "image", image_id);

@@ -145,21 +145,50 @@ static int render_ports(const RenderService *r, const char *key, const cJSON *va
     return 0;
 }
 
+/* podman mounts a tmpfs with exec unless told otherwise; compose files were written for noexec, the default elsewhere. */
+static int append_tmpfs(const RenderService *r, const char *target, const char *options)
+{
+    _cleanup_(freep) char *padded = str_format(",%s,", options);
+    _cleanup_(freep) char *text = NULL;
+    bool said = padded && (strstr(padded, ",exec,") || strstr(padded, ",noexec,"));
+
+    text = str_format("%s%s%s%s", target, *options || !said ? ":" : "", options,
+                      said ? "" : *options ? ",noexec" : "noexec");
+    return padded && text && list_of(r, "tmpfs") ? append_escaped(list_of(r, "tmpfs"), text) : -ENOMEM;
+}
+
+static int render_tmpfs(const RenderService *r, const char *key, const cJSON *value)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, value) {
+        const char *text = cJSON_IsString(item) ? item->valuestring : "";
+        size_t len = strcspn(text, ":");
+        _cleanup_(freep) char *target = strndup(text, len);
+        int e;
+
+        if (len == 0)
+            return render_unsupported(r, key, "an entry has no path");
+        e = target ? append_tmpfs(r, target, text[len] ? text + len + 1 : "") : -ENOMEM;
+        if (e < 0)
+            return e;
+    }
+    return 0;
+}
+
 /* As an entry of `tmpfs`, which both versions hand to podman as it is. */
 static int render_tmpfs_mount(const RenderService *r, const char *target, const cJSON *options)
 {
     _cleanup_(strv_freep) char **words = NULL;
     _cleanup_(freep) char *joined = NULL;
-    _cleanup_(freep) char *text = NULL;
     const cJSON *option;
 
     cJSON_ArrayForEach(option, options) {
         if (cJSON_IsString(option) && strv_add(&words, option->valuestring) < 0)
             return -ENOMEM;
     }
-    joined = words ? strv_join(words, ",") : NULL;
-    text = str_format("%s%s%s", target, words ? ":" : "", joined ? joined : "");
-    return text && list_of(r, "tmpfs") ? append_escaped(list_of(r, "tmpfs"), text) : -ENOMEM;
+    joined = words ? strv_join(words, ",") : strdup("");
+    return joined ? append_tmpfs(r, target, joined) : -ENOMEM;
 }
 
 static int render_mount(const RenderService *r, const cJSON *mount)
@@ -396,7 +425,7 @@ static const KeyRule rules[] = {
     { "stop_grace_period", render_string },
     { "stop_signal", render_string },
     { "sysctls", render_map },
-    { "tmpfs", render_strings },
+    { "tmpfs", render_tmpfs },
     { "tty", render_true },
     { "ulimits", render_ulimits },
     { "user", render_string },

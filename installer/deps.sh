@@ -9,8 +9,8 @@ BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-d
 RUN="podman podman-compose netavark aardvark-dns uidmap slirp4netns fuse-overlayfs ca-certificates"
 # runc where the cgroups are v1, which crun refuses; crun where they are v2
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
-TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe python3-pytest python3-websockets python3-yaml python3-psycopg2
-    skopeo docker-registry git openssl node-ws"
+TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
+    python3-yaml python3-psycopg2 skopeo docker-registry git openssl node-ws"
 DEMO="$LAB"
 
 say() { printf 'deps: %s\n' "$*"; }

@@ -89,7 +89,8 @@ def test_row02_dotenv_beats_the_process_environment(interpolated):
 
 @pytest.mark.parametrize("version", ["1.0.6", "1.3.0"])
 def test_row03_missing_env_file_is_ignored_without_a_word(project, newer, version):
-    project.file(compose(service("web", more="environment:\n  URL: ${CLOUD_BASE_URL:-http://fallback}\n  ID: x${DEVICE_ID}")))
+    env = "environment:\n  URL: ${CLOUD_BASE_URL:-http://fallback}\n  ID: x${DEVICE_ID}"
+    project.file(compose(service("web", more=env)))
     run = project.run("--env-file", "/etc/does/not/exist.env", "up", "-d", version=newer(version))
     assert run.code == 0, run
     assert project.environment("web")["URL"] == "http://fallback"
@@ -338,7 +339,8 @@ def test_row32_interrupted_up_leaves_half_a_project(project):
 
 
 def test_row33_port_conflict_leaves_a_created_container(project):
-    project.file(compose(service("a", more='ports: ["127.0.0.1:18080:80"]'), service("b", more='ports: ["127.0.0.1:18080:80"]')))
+    port = 'ports: ["127.0.0.1:18080:80"]'
+    project.file(compose(service("a", more=port), service("b", more=port)))
     assert project.up().code == 0
     assert project.state("a") == "running"
     assert project.state("b") == "created"

@@ -120,6 +120,11 @@ class Box:
     def status(self):
         return documents(self.ctl("status", "--json"))[-1]
 
+    def status_pending(self):
+        """Whether a push is still under way."""
+        status = self.status()
+        return bool(status.get("status", status).get("pending"))
+
     def containers(self):
         """{service: facts} of what the agent made and keeps, whatever its state."""
         return {c["Config"]["Labels"]["io.tucomunidad.service"]: c for c in self.lab.containers().values()

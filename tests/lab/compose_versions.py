@@ -38,10 +38,10 @@ def mirror():
 
 
 def _apt(folder, *args):
-    options = {"Dir::State": f"{folder}/state", "Dir::State::status": "/var/lib/dpkg/status", "Dir::Cache": f"{folder}/cache",
-               "Dir::Etc::SourceList": f"{folder}/sources.list", "Dir::Etc::SourceParts": "-", "Dir::Etc::Preferences": "-",
-               "Dir::Etc::PreferencesParts": "-", "Acquire::Languages": "none", "APT::Sandbox::User": "",
-               "Acquire::Retries": "2"}
+    options = {"Dir::State": f"{folder}/state", "Dir::State::status": "/var/lib/dpkg/status",
+               "Dir::Cache": f"{folder}/cache", "Dir::Etc::SourceList": f"{folder}/sources.list",
+               "Dir::Etc::SourceParts": "-", "Dir::Etc::Preferences": "-", "Dir::Etc::PreferencesParts": "-",
+               "Acquire::Languages": "none", "APT::Sandbox::User": "", "Acquire::Retries": "2"}
     argv = ["apt-get", "-q"] + [item for k, v in options.items() for item in ("-o", f"{k}={v}")]
     return subprocess.run([*argv, *args], cwd=folder, text=True, capture_output=True, check=False)
 

@@ -28,6 +28,8 @@ class Gateway:
 
         os.makedirs(folder, exist_ok=True)
         self.dir = folder
+        self.state = os.path.join(folder, "state")
+        os.makedirs(self.state, mode=0o700, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.daemon = None
@@ -53,7 +55,7 @@ class Gateway:
         return p.stdout
 
     def start(self):
-        self.daemon = Daemon("secbox-gateway", self._argv("serve", "--listen", f"127.0.0.1:{self.port}"),
+        self.daemon = Daemon("secbox-gateway", self._argv("serve", "--listen", f"127.0.0.1:{self.port}", "--state", self.state),
                              os.path.join(self.dir, "gateway.log"), self.env)
         wait_until(lambda: port_answers(self.port), "the gateway listens", self.daemon.death)
 

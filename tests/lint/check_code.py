@@ -6,7 +6,7 @@ import subprocess
 
 from source import ROOT, code, lines, matches, of_kind, text
 
-LINE_MAX = 125       # the style asks for 110; this is where a line is too long for everyone
+LINE_MAX = 132       # the style asks for 110; this is where a line is too long for everyone
 FILE_LINES_MAX = 700
 FUNCTION_LINES_MAX = 100
 FORBIDDEN = r"(?<![\w.>])(system|popen|strcpy|strcat|sprintf|vsprintf|atoi|alloca|gets|strtok)\s*\("

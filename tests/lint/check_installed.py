@@ -12,9 +12,9 @@ from source import ROOT, of_kind, text
 # exposure by systemd-analyze security, 0 is best; what each may have at most
 EXPOSURE_MAX = {"mgmt-link.service": 1.5, "secbox-gateway.service": 1.6, "mgmt-agent.service": 9.6}
 # set on the agent, these would reach every container that it starts, or break its mounts
-INHERITED = ["NoNewPrivileges", "SystemCallFilter", "RestrictAddressFamilies", "RestrictNamespaces", "MemoryDenyWriteExecute",
-             "PrivateTmp", "ProtectHome", "ProtectSystem", "PrivateMounts", "PrivateDevices", "MemoryMax", "TasksMax", "CPUQuota",
-             "CapabilityBoundingSet", "RestrictSUIDSGID", "LockPersonality"]
+INHERITED = ["NoNewPrivileges", "SystemCallFilter", "RestrictAddressFamilies", "RestrictNamespaces",
+             "MemoryDenyWriteExecute", "PrivateTmp", "ProtectHome", "ProtectSystem", "PrivateMounts", "PrivateDevices",
+             "MemoryMax", "TasksMax", "CPUQuota", "CapabilityBoundingSet", "RestrictSUIDSGID", "LockPersonality"]
 
 
 def _units():
@@ -84,7 +84,8 @@ def programs_are_hardened():
     for path in programs:
         out = subprocess.run(["readelf", "-hldW", "--dyn-syms", path], capture_output=True, text=True, check=False).stdout
         for what, pattern in (("PIE", r"Type:\s+DYN"), ("RELRO", r"GNU_RELRO"), ("BIND_NOW", r"BIND_NOW|FLAGS_1.*NOW"),
-                              ("a stack that is not executable", r"GNU_STACK.*RW "), ("the stack protector", r"__stack_chk_fail")):
+                              ("a stack that is not executable", r"GNU_STACK.*RW "),
+                              ("the stack protector", r"__stack_chk_fail")):
             if not re.search(pattern, out):
                 yield f"build/bin/{os.path.basename(path)}: has no {what}"
 
