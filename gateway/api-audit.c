@@ -22,10 +22,11 @@ void api_audit_list(Call *c)
     char text[24];
     snprintf(text, sizeof(text), "%" PRIu64, limit);
     const char *params[] = { text };
-    call_query(c,
-               "SELECT jsonb_build_object('entries', coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object("
-               "'id', a.id::text, 'at', secbox_time(a.at), 'actor', a.actor, 'action', a.action, 'device', a.device,"
-               " 'alarm', a.alarm, 'detail', a.detail)) ORDER BY a.id DESC), '[]'::jsonb))"
-               " FROM (SELECT * FROM audit ORDER BY id DESC LIMIT $1::bigint) a",
-               params, 1, on_entries);
+    call_query(
+        c,
+        "SELECT jsonb_build_object('entries', coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object("
+        "'id', a.id::text, 'at', secbox_time(a.at), 'actor', a.actor, 'action', a.action, 'device', a.device,"
+        " 'alarm', a.alarm, 'detail', a.detail)) ORDER BY a.id DESC), '[]'::jsonb))"
+        " FROM (SELECT * FROM audit ORDER BY id DESC LIMIT $1::bigint) a",
+        params, 1, on_entries);
 }

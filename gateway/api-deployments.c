@@ -24,9 +24,9 @@
 
 #define DEPLOYMENT_JSON                                                                                      \
     "jsonb_strip_nulls(jsonb_build_object('id', d.id, 'device', d.device, 'version', d.version::text,"       \
-    " 'sha256', d.sha256, 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state, 'phase', d.phase,"  \
-    " 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline, 'createdAt', secbox_time(d.created_at)," \
-    " 'finishedAt', secbox_time(d.finished_at)))"
+    " 'sha256', d.sha256, 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state,"              \
+    " 'phase', d.phase, 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline,"                   \
+    " 'createdAt', secbox_time(d.created_at), 'finishedAt', secbox_time(d.finished_at)))"
 
 static void version_text(const Call *c, char buf[static 24])
 {
@@ -92,7 +92,8 @@ static int push_read(Call *c, const cJSON *body, DeploymentRequest *request, Err
     request->confirm_deadline = (unsigned) deadline;
     request->reason = json_string(body, "reason");
     if (request->reason && strlen(request->reason) > REASON_SIZE_MAX)
-        return error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes", REASON_SIZE_MAX);
+        return error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes",
+                         REASON_SIZE_MAX);
     _cleanup_(freep) char *wait = http_query(c->exchange, "wait");
     request->wait = !str_equal(wait, "0");
     return 0;
@@ -189,7 +190,8 @@ static void poll_ask(Call *c)
     snprintf(after, sizeof(after), "%" PRId64, (int64_t) c->after);
     const char *params[] = { c->args[0], version, after };
     call_query(c,
-               "SELECT jsonb_build_object('deployment', " DEPLOYMENT_JSON ", 'events', coalesce(e.list, '[]'::jsonb)) ||"
+               "SELECT jsonb_build_object('deployment', " DEPLOYMENT_JSON
+               ", 'events', coalesce(e.list, '[]'::jsonb)) ||"
                " CASE WHEN d.result IS NULL THEN '{}' ELSE jsonb_build_object('result', d.result) END,"
                " d.state, e.list IS NULL"
                " FROM deployments d LEFT JOIN LATERAL (SELECT jsonb_agg(x.event ORDER BY x.seq) AS list FROM"

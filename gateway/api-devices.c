@@ -59,11 +59,13 @@ static void on_devices(Call *c, const StoreRows *rows)
 
 void api_devices_list(Call *c)
 {
-    call_query(c,
-               "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ", 'last', CASE WHEN status ? 'last' THEN"
-               " jsonb_build_object('version', status->'last'->'version', 'outcome', status->'last'->'outcome',"
-               " 'status', status->'last'->'status', 'at', status->'last'->'at') END)) FROM devices ORDER BY id",
-               NULL, 0, on_devices);
+    call_query(
+        c,
+        "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+        ", 'last', CASE WHEN status ? 'last' THEN"
+        " jsonb_build_object('version', status->'last'->'version', 'outcome', status->'last'->'outcome',"
+        " 'status', status->'last'->'status', 'at', status->'last'->'at') END)) FROM devices ORDER BY id",
+        NULL, 0, on_devices);
 }
 
 static void fail_no_device(Call *c)
@@ -92,15 +94,16 @@ static void on_device(Call *c, const StoreRows *rows)
 void api_devices_show(Call *c)
 {
     const char *params[] = { c->args[0] };
-    call_query(c,
-               "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
-               ", 'pending', status->'pending', 'last', status->'last', 'statusAt', secbox_time(status_at),"
-               " 'deployment', (SELECT jsonb_build_object('id', d.id, 'version', d.version::text, 'phase', d.phase)"
-               " FROM deployments d WHERE d.device = devices.id AND d.state = 'open'),"
-               " 'keys', (SELECT jsonb_object_agg(k.role, k.thumbprint) FROM device_keys k"
-               " WHERE k.device = devices.id)"
-               ")) FROM devices WHERE id = $1",
-               params, 1, on_device);
+    call_query(
+        c,
+        "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+        ", 'pending', status->'pending', 'last', status->'last', 'statusAt', secbox_time(status_at),"
+        " 'deployment', (SELECT jsonb_build_object('id', d.id, 'version', d.version::text, 'phase', d.phase)"
+        " FROM deployments d WHERE d.device = devices.id AND d.state = 'open'),"
+        " 'keys', (SELECT jsonb_object_agg(k.role, k.thumbprint) FROM device_keys k"
+        " WHERE k.device = devices.id)"
+        ")) FROM devices WHERE id = $1",
+        params, 1, on_device);
 }
 
 static int check_labels(const cJSON *labels, Error *err)
@@ -112,7 +115,8 @@ static int check_labels(const cJSON *labels, Error *err)
         return error_set(err, EINVAL, "device.bad-labels", "a device has at most %d labels", LABELS_MAX);
     cJSON_ArrayForEach(i, labels)
     {
-        if (!cJSON_IsString(i) || strlen(i->valuestring) > LABEL_SIZE_MAX || strlen(i->string) > LABEL_SIZE_MAX)
+        if (!cJSON_IsString(i) || strlen(i->valuestring) > LABEL_SIZE_MAX ||
+            strlen(i->string) > LABEL_SIZE_MAX)
             return error_set_at(err, EINVAL, "device.bad-labels", NULL, 0, i->string,
                                 "a label is a text of at most %d bytes", LABEL_SIZE_MAX);
     }
@@ -143,10 +147,10 @@ static void on_bootstrap(Call *c, const StoreRows *rows)
         error_done(&err);
         return;
     }
+    bool blocked = str_equal(store_rows_get(rows, 0, 2), "t");
     cJSON *body = cJSON_CreateObject();
-    if (registry_put_device(c->gateway->registry, c->args[0],
-                            str_equal(store_rows_get(rows, 0, 2), "t")) < 0 ||
-        !body || json_add_item(body, "device", device_json(c->gateway, rows, 0)) < 0 ||
+    if (!body || registry_put_device(c->gateway->registry, c->args[0], blocked) < 0 ||
+        json_add_item(body, "device", device_json(c->gateway, rows, 0)) < 0 ||
         json_add_string(body, "bootstrap", b->secret) < 0 ||
         json_add_string(body, "bootstrapExpiresAt", store_rows_get(rows, 0, 3)) < 0) {
         cJSON_Delete(body);
@@ -161,9 +165,10 @@ static int add_read(Call *c, const cJSON *body, char **ret_labels, Error *err)
     const char *id = json_string(body, "id");
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(body, "labels");
     if (!device_id_is_valid(id))
-        return error_set(err, EINVAL, "device.bad-id",
-                         "a device id is 1 to %d letters, digits, '.', '_' and '-', beginning with a letter or digit",
-                         DEVICE_ID_MAX);
+        return error_set(
+            err, EINVAL, "device.bad-id",
+            "a device id is 1 to %d letters, digits, '.', '_' and '-', beginning with a letter or digit",
+            DEVICE_ID_MAX);
     int r = check_labels(labels, err);
     if (r < 0)
         return r;
@@ -194,10 +199,12 @@ void api_devices_add(Call *c)
                "WITH d AS (INSERT INTO devices(id, labels, created_by) VALUES ($1, $2::jsonb, $3)"
                " ON CONFLICT DO NOTHING RETURNING *),"
                " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
-               " SELECT id, $4, $3, now() + make_interval(hours => $5::integer) FROM d RETURNING device, expires_at),"
+               " SELECT id, $4, $3, now() + make_interval(hours => $5::integer) FROM d RETURNING device,"
+               " expires_at),"
                " a AS (INSERT INTO audit(actor, action, device, detail)"
                " SELECT $3, 'device.added', id, jsonb_build_object('labels', labels) FROM d)"
-               " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ")), blocked, secbox_time(expires_at)"
+               " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+               ")), blocked, secbox_time(expires_at)"
                " FROM d JOIN b ON b.device = d.id",
                params, ELEMENTSOF(params), on_bootstrap);
 }
@@ -211,15 +218,18 @@ void api_devices_bootstrap(Call *c)
     char hours[16];
     snprintf(hours, sizeof(hours), "%u", c->gateway->bootstrap_hours);
     const char *params[] = { c->args[0], c->actor, ((NewBootstrap *) c->scratch)->hash, hours };
-    call_query(c,
-               "WITH o AS (UPDATE bootstraps SET replaced_at = now() WHERE device = $1 AND replaced_at IS NULL),"
-               " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
-               " SELECT id, $3, $2, now() + make_interval(hours => $4::integer) FROM devices WHERE id = $1"
-               " RETURNING device, expires_at),"
-               " a AS (INSERT INTO audit(actor, action, device) SELECT $2, 'device.bootstrap-renewed', device FROM b)"
-               " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ")), blocked, secbox_time(expires_at)"
-               " FROM devices JOIN b ON b.device = devices.id",
-               params, ELEMENTSOF(params), on_bootstrap);
+    call_query(
+        c,
+        "WITH o AS (UPDATE bootstraps SET replaced_at = now() WHERE device = $1 AND replaced_at IS NULL),"
+        " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
+        " SELECT id, $3, $2, now() + make_interval(hours => $4::integer) FROM devices WHERE id = $1"
+        " RETURNING device, expires_at),"
+        " a AS (INSERT INTO audit(actor, action, device) SELECT $2, 'device.bootstrap-renewed', device"
+        " FROM b)"
+        " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+        ")), blocked, secbox_time(expires_at)"
+        " FROM devices JOIN b ON b.device = devices.id",
+        params, ELEMENTSOF(params), on_bootstrap);
 }
 
 static void on_block(Call *c, const StoreRows *rows)

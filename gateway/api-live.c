@@ -32,7 +32,8 @@ static void answer_with(Call *c, int status, const cJSON *message, const char *k
 static int box_status(const cJSON *message, int fallback)
 {
     uint64_t status = 0;
-    return json_u64(message, "status", &status) >= 0 && status >= 200 && status <= 599 ? (int) status : fallback;
+    return json_u64(message, "status", &status) >= 0 && status >= 200 && status <= 599 ? (int) status
+                                                                                       : fallback;
 }
 
 static void on_status_report(Call *c, const char *type, const cJSON *message)
@@ -71,7 +72,8 @@ int api_check_compose(const cJSON *body, const char **ret, Error *err)
 {
     const char *text = json_string(body, "compose");
     if (str_empty(text))
-        return error_set(err, EINVAL, "request.no-compose", "the body needs \"compose\", the text of a compose file");
+        return error_set(err, EINVAL, "request.no-compose",
+                         "the body needs \"compose\", the text of a compose file");
     size_t len = strlen(text);
     if (len > YAML_SIZE_MAX)
         return error_set_at(err, EFBIG, "compose.too-large", COMPOSE_NAME, 0, NULL,

@@ -61,7 +61,8 @@ static int path_match(const char *pattern, const char *path, char *args[static C
 }
 
 /* The route, or NULL with *ret_status 404 or 405. */
-static const Route *route_find(const char *method, const char *path, char *args[static CALL_ARGS_MAX], int *ret_status)
+static const Route *route_find(const char *method, const char *path, char *args[static CALL_ARGS_MAX],
+                               int *ret_status)
 {
     *ret_status = 404;
     for (const Route *i = routes; i->path; i++) {
@@ -95,7 +96,8 @@ static void call_start(Call *c)
     Error err = {};
     int r = 0;
     if (!c->gateway->ready && !str_equal(c->route->path, "/healthz"))
-        r = error_set(&err, ENOTCONN, "store.unavailable", "the gateway is starting, try again in some seconds");
+        r = error_set(&err, ENOTCONN, "store.unavailable",
+                      "the gateway is starting, try again in some seconds");
     else if (c->args[0] && !device_id_is_valid(c->args[0]))
         r = error_set(&err, ENOENT, "device.not-found", "there is no such device here");
     if (r < 0)

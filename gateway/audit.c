@@ -9,7 +9,8 @@ static void on_written(StoreQuery *q _unused_, int r, const StoreRows *rows _unu
                        void *userdata _unused_)
 {
     if (r < 0)
-        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "an audit entry is only in this log, the database did not take it");
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r,
+                    "an audit entry is only in this log, the database did not take it");
 }
 
 void audit_write(Gateway *g, const AuditEntry *entry)
@@ -17,8 +18,9 @@ void audit_write(Gateway *g, const AuditEntry *entry)
     _cleanup_(cJSON_Deletep) cJSON *owned = entry->detail;
     _cleanup_(freep) char *detail = owned ? json_print(owned) : NULL;
     const LogField fields[] = { { "ACTION", entry->action }, { "DEVICE", entry->device }, {} };
-    log_line(entry->alarm ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, fields, "%s: %s%s%s %s", entry->actor, entry->action,
-             entry->device ? " " : "", entry->device ? entry->device : "", detail ? detail : "");
+    log_line(entry->alarm ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, fields, "%s: %s%s%s %s", entry->actor,
+             entry->action, entry->device ? " " : "", entry->device ? entry->device : "",
+             detail ? detail : "");
 
     const char *params[] = { entry->actor, entry->action, entry->device, entry->alarm ? "true" : "false",
                              detail ? detail : "{}" };

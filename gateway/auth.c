@@ -48,8 +48,8 @@ static uint64_t now_seconds(void)
     return realtime_usec() / USEC_PER_SEC;
 }
 
-int auth_issue(Gateway *g, const char *device, Role role, const char *thumbprint, char **ret, uint64_t *ret_expires,
-               Error *err)
+int auth_issue(Gateway *g, const char *device, Role role, const char *thumbprint, char **ret,
+               uint64_t *ret_expires, Error *err)
 {
     char id[CALL_ID_SIZE];
     uint64_t now = now_seconds();
@@ -111,8 +111,8 @@ int auth_check_tunnel(Gateway *g, const char *token, Role role, JwtClaims *ret, 
     return 0;
 }
 
-int auth_check_proof(Gateway *g, const char *proof, const char *path, const char *token, Key **ret_key, char **ret_id,
-                     Error *err)
+int auth_check_proof(Gateway *g, const char *proof, const char *path, const char *token, Key **ret_key,
+                     char **ret_id, Error *err)
 {
     /* without --issuer we do not know by which name boxes reach us: then only the path has to match */
     _cleanup_(freep) char *uri = str_format("%s%s", g->issuer_set ? g->issuer : "", path);
@@ -122,7 +122,8 @@ int auth_check_proof(Gateway *g, const char *proof, const char *path, const char
     return r < 0 ? rejected(r) : 0;
 }
 
-int auth_refresh(Gateway *g, const char *token, const char *proof, char **ret, uint64_t *ret_expires, Error *err)
+int auth_refresh(Gateway *g, const char *token, const char *proof, char **ret, uint64_t *ret_expires,
+                 Error *err)
 {
     /* the issuer may have been renamed since: our signature on it is what counts here */
     const JwtExpect expect = { .type = JWT_TYPE_DEVICE, .now = now_seconds(), .allow_expired = 1 };
@@ -143,7 +144,8 @@ int auth_refresh(Gateway *g, const char *token, const char *proof, char **ret, u
     if (!thumbprint)
         return error_from_errno(err, -ENOMEM, "checking a proof");
     if (!str_equal(claims.thumbprint, thumbprint))
-        return error_set(err, EKEYREJECTED, "proof.key", "the proof is not by the key that the token was issued to");
+        return error_set(err, EKEYREJECTED, "proof.key",
+                         "the proof is not by the key that the token was issued to");
     r = registry_check(g->registry, claims.subject, role, thumbprint, err);
     if (r >= 0)
         r = registry_use_proof(g->registry, claims.subject, role, proof_id, now_seconds(), err);
@@ -178,13 +180,16 @@ void auth_operator(Call *c)
     const char *token = auth_bearer(c->exchange);
     char hash[SECRET_HASH_SIZE];
     if (!token) {
-        refuse_operator(c, "operator.token-missing",
-                        "name yourself with \"Authorization: Bearer TOKEN\" (see: secbox-gateway tokens add)");
+        refuse_operator(
+            c, "operator.token-missing",
+            "name yourself with \"Authorization: Bearer TOKEN\" (see: secbox-gateway tokens add)");
         return;
     }
-    if (!str_starts(token, OPERATOR_TOKEN_PREFIX) || strlen(token) != strlen(OPERATOR_TOKEN_PREFIX) + SECRET_CHARS ||
+    if (!str_starts(token, OPERATOR_TOKEN_PREFIX) ||
+        strlen(token) != strlen(OPERATOR_TOKEN_PREFIX) + SECRET_CHARS ||
         sha256_hex(token, strlen(token), hash) < 0) {
-        refuse_operator(c, "operator.token-unknown", "this is not an operator token (" OPERATOR_TOKEN_PREFIX "…)");
+        refuse_operator(c, "operator.token-unknown",
+                        "this is not an operator token (" OPERATOR_TOKEN_PREFIX "…)");
         return;
     }
     const char *params[] = { hash };

@@ -20,9 +20,9 @@ typedef struct StatusRow {
 } StatusRow;
 
 static const StatusRow status_table[] = {
-    { EINVAL, 400 },   { EKEYREJECTED, 401 }, { EACCES, 403 },   { ENOENT, 404 },  { EEXIST, 409 },
-    { EBUSY, 409 },    { EFBIG, 413 },        { EMSGSIZE, 413 }, { EBADMSG, 422 }, { ENOTCONN, 503 },
-    { EAGAIN, 429 },  { ENOBUFS, 503 },  { ETIMEDOUT, 504 },
+    { EINVAL, 400 }, { EKEYREJECTED, 401 }, { EACCES, 403 },    { ENOENT, 404 },  { EEXIST, 409 },
+    { EBUSY, 409 },  { EFBIG, 413 },        { EMSGSIZE, 413 },  { EBADMSG, 422 }, { ENOTCONN, 503 },
+    { EAGAIN, 429 }, { ENOBUFS, 503 },      { ETIMEDOUT, 504 },
 };
 
 int http_status_for(int r)
@@ -138,7 +138,8 @@ void call_fail(Call *c, int r, const Error *err)
     call_fail_status(c, http_status_for(r), r, err);
 }
 
-static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err,
+                          void *userdata)
 {
     Call *c = userdata;
     c->query = NULL;
@@ -187,8 +188,8 @@ int call_query_u64(Call *c, const char *name, uint64_t max, uint64_t fallback, u
     if (str_to_u64(text, 0, max, ret) >= 0)
         return 0;
     Error err = {};
-    error_set(&err, EINVAL, "request.bad-parameter", "the parameter \"%s\" must be a number from 0 to %llu", name,
-              (unsigned long long) max);
+    error_set(&err, EINVAL, "request.bad-parameter", "the parameter \"%s\" must be a number from 0 to %llu",
+              name, (unsigned long long) max);
     call_fail(c, -EINVAL, &err);
     error_done(&err);
     return -EINVAL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* One HTTP request from its arrival to its answer, through whatever it has to wait for. A call is answered exactly
- * once; the functions below that answer also free it. It vanishes silently when its client goes away. */
+/* One HTTP request from its arrival to its answer, through whatever it has to wait for. A call is answered
+ * exactly once; the functions below that answer also free it. It vanishes silently when its client goes away.
+ */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -19,9 +20,9 @@ struct Call {
     Gateway *gateway;
     HttpExchange *exchange;
     const Route *route;
-    char id[CALL_ID_SIZE];  /* also the id of what it asks a box */
+    char id[CALL_ID_SIZE];     /* also the id of what it asks a box */
     char *args[CALL_ARGS_MAX]; /* what the path's stars stood for: device, version */
-    char *actor;            /* "operator:NAME" once known */
+    char *actor;               /* "operator:NAME" once known */
     cJSON *body;
     StoreQuery *query;
     call_rows_t on_rows;
@@ -53,8 +54,8 @@ void call_answer_text(Call *c, int status, const char *json);
 void call_fail(Call *c, int r, const Error *err);
 void call_fail_status(Call *c, int status, int r, const Error *err);
 
-/* Runs a statement and hands its rows to on_rows; when the store fails the call is answered. The call must not be used
- * after this until on_rows. */
+/* Runs a statement and hands its rows to on_rows; when the store fails the call is answered. The call must
+ * not be used after this until on_rows. */
 void call_query(Call *c, const char *sql, const char *const *params, size_t n, call_rows_t on_rows);
 
 /* Arms the call's deadline; answers with an error if that fails, so it comes last in a handler. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A bootstrap token is good once for each role: the first key that comes with it is the key, and the same key may come
- * again. Another key is refused and raised as an alarm. */
+/* A bootstrap token is good once for each role: the first key that comes with it is the key, and the same key
+ * may come again. Another key is refused and raised as an alarm. */
 #include "gateway/claim.h"
 
 #include <errno.h>
@@ -48,7 +48,8 @@ static void claim_accept(Call *c, int status)
     if (r >= 0)
         r = registry_put_key(g->registry, device, k->role, k->thumbprint);
     if (r >= 0)
-        r = registry_use_proof(g->registry, device, k->role, k->proof_id, realtime_usec() / USEC_PER_SEC, &err);
+        r = registry_use_proof(g->registry, device, k->role, k->proof_id, realtime_usec() / USEC_PER_SEC,
+                               &err);
     if (r >= 0)
         r = auth_issue(g, device, k->role, k->thumbprint, &token, &expires, &err);
     if (r < 0)
@@ -76,18 +77,19 @@ static void claim_register(Call *c, const char *bootstrap)
 {
     Claim *k = c->scratch;
     const char *params[] = { c->args[0], role_name(k->role), k->thumbprint, k->jwk, bootstrap };
-    call_query(c,
-               "WITH k AS ("
-               " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
-               " VALUES ($1, $2, $3, $4::jsonb, $5::bigint)"
-               " ON CONFLICT (device, role) DO UPDATE SET thumbprint = excluded.thumbprint, jwk = excluded.jwk,"
-               " bootstrap = excluded.bootstrap, claimed_at = now()"
-               " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
-               " a AS (INSERT INTO audit(actor, action, device, detail)"
-               " SELECT 'device:' || device, 'device.claimed', device,"
-               " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k)"
-               " SELECT device FROM k",
-               params, ELEMENTSOF(params), on_registered);
+    call_query(
+        c,
+        "WITH k AS ("
+        " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
+        " VALUES ($1, $2, $3, $4::jsonb, $5::bigint)"
+        " ON CONFLICT (device, role) DO UPDATE SET thumbprint = excluded.thumbprint, jwk = excluded.jwk,"
+        " bootstrap = excluded.bootstrap, claimed_at = now()"
+        " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
+        " a AS (INSERT INTO audit(actor, action, device, detail)"
+        " SELECT 'device:' || device, 'device.claimed', device,"
+        " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k)"
+        " SELECT device FROM k",
+        params, ELEMENTSOF(params), on_registered);
 }
 
 static void claim_refuse(Call *c, int code, const char *id, const char *sentence)
@@ -102,19 +104,21 @@ static void claim_refuse_reused(Call *c, const char *known)
 {
     Claim *k = c->scratch;
     cJSON *detail = cJSON_CreateObject();
-    if (json_add_string(detail, "role", role_name(k->role)) < 0 || json_add_string(detail, "known", known) < 0 ||
+    if (json_add_string(detail, "role", role_name(k->role)) < 0 ||
+        json_add_string(detail, "known", known) < 0 ||
         json_add_string(detail, "refused", k->thumbprint) < 0 ||
         json_add_string(detail, "peer", http_peer(c->exchange)) < 0)
         detail = (cJSON_Delete(detail), NULL);
     _cleanup_(freep) char *actor = str_format("device:%s", c->args[0]);
     audit_write(c->gateway, &(AuditEntry) { .actor = actor ? actor : "device",
-                                            .action = "device.bootstrap_reused",
-                                            .device = c->args[0],
-                                            .alarm = true,
-                                            .detail = detail });
-    claim_refuse(c, EEXIST, "device.bootstrap-reused",
-                 "this bootstrap token was used before by another key: if the box was set up anew, an operator has to"
-                 " give it a new bootstrap token");
+                                           .action = "device.bootstrap_reused",
+                                           .device = c->args[0],
+                                           .alarm = true,
+                                           .detail = detail });
+    claim_refuse(
+        c, EEXIST, "device.bootstrap-reused",
+        "this bootstrap token was used before by another key: if the box was set up anew, an operator has to"
+        " give it a new bootstrap token");
 }
 
 static bool is_true(const char *sql_boolean)
@@ -169,8 +173,8 @@ static int claim_read(Call *c, const cJSON *body, Error *err)
     Claim *k = c->scratch;
     const char *device = json_string(body, "deviceId"), *bootstrap = json_string(body, "bootstrap");
     const char *proof = json_string(body, "proof");
-    if (!device_id_is_valid(device) || role_parse(json_string(body, "role"), &k->role) < 0 || str_empty(bootstrap) ||
-        strlen(bootstrap) > BOOTSTRAP_SIZE_MAX || !proof)
+    if (!device_id_is_valid(device) || role_parse(json_string(body, "role"), &k->role) < 0 ||
+        str_empty(bootstrap) || strlen(bootstrap) > BOOTSTRAP_SIZE_MAX || !proof)
         return error_set(err, EINVAL, "claim.malformed",
                          "a claim needs deviceId, role (mgmt, device or recovery), bootstrap and proof");
     _cleanup_(key_freep) Key *key = NULL;

@@ -11,18 +11,18 @@ struct Deployment {
     char id[CALL_ID_SIZE], nonce[CALL_ID_SIZE];
     uint64_t version; /* 0 until stored */
     unsigned confirm_deadline;
-    char *compose;               /* until it was sent */
-    char starter[CALL_ID_SIZE];  /* the call that asked for it, which may be gone */
+    char *compose;              /* until it was sent */
+    char starter[CALL_ID_SIZE]; /* the call that asked for it, which may be gone */
     bool wait;
-    bool progressed;             /* the box has spoken of it */
-    bool lost;                   /* given up: to be written as unknown */
-    uint64_t barred_connection;  /* no confirmation on this one: it was open before the change */
+    bool progressed;              /* the box has spoken of it */
+    bool lost;                    /* given up: to be written as unknown */
+    uint64_t barred_connection;   /* no confirmation on this one: it was open before the change */
     usec_t created_at, last_word; /* CLOCK_BOOTTIME */
-    cJSON *events;               /* array: not yet in the database */
-    int n_saving;                /* of them, in the statement that runs */
+    cJSON *events;                /* array: not yet in the database */
+    int n_saving;                 /* of them, in the statement that runs */
     unsigned n_events;
     char phase[64];
-    cJSON *result;               /* final, not yet in the database */
+    cJSON *result; /* final, not yet in the database */
     StoreQuery *query;
 };
 

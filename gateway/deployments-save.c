@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing deployments down: events first, then the result; one statement at a time; the box's result is acknowledged
- * only after it is committed. Whatever cannot be written now stays in memory until the store is back. */
+/* Writing deployments down: events first, then the result; one statement at a time; the box's result is
+ * acknowledged only after it is committed. Whatever cannot be written now stays in memory until the store is
+ * back. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -72,7 +73,8 @@ static int save_events(Deployment *d, Error *err)
 
 #define SAVE_RESULT_SQL                                                                                      \
     "WITH d AS (UPDATE deployments SET state = $3, phase = $4, status = $5::integer, result = $6::jsonb,"    \
-    " finished_at = now() WHERE device = $1 AND id = $2 AND state IN ('open', 'unknown') RETURNING version),"  \
+    " finished_at = now() WHERE device = $1 AND id = $2 AND state IN ('open', 'unknown')"                    \
+    " RETURNING version),"                                                                                   \
     " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT $7, 'compose.result', $1,"        \
     " $3::text IN ('recovery', 'unknown'), jsonb_build_object('id', $2::text, 'version', version::text,"     \
     " 'outcome', $3::text, 'phase', $4::text, 'status', $5::integer) FROM d)"                                \
@@ -88,8 +90,8 @@ static const char *state_from(const cJSON *result)
     return "failed";
 }
 
-static int query_result(Gateway *g, const char *device, const cJSON *result, bool by_box, store_done_t on_done,
-                        void *userdata, StoreQuery **ret, Error *err)
+static int query_result(Gateway *g, const char *device, const cJSON *result, bool by_box,
+                        store_done_t on_done, void *userdata, StoreQuery **ret, Error *err)
 {
     char status[24];
     uint64_t number = 0;
@@ -102,7 +104,9 @@ static int query_result(Gateway *g, const char *device, const cJSON *result, boo
     if (!text || !actor)
         return error_from_errno(err, -ENOMEM, "writing a result");
     const char *phase = json_string(result, "phase");
-    const char *params[] = { device, json_string(result, "id"), state_from(result), phase ? phase : "", status, text, actor };
+    const char *params[] = {
+        device, json_string(result, "id"), state_from(result), phase ? phase : "", status, text, actor
+    };
     return store_query(g->store, SAVE_RESULT_SQL, params, ELEMENTSOF(params), on_done, userdata, ret, err);
 }
 
@@ -134,7 +138,8 @@ static cJSON *result_new(const Deployment *d, int status, const char *outcome, i
     if (!o || json_add_string(o, "id", d->id) < 0 || json_add_u64(o, "version", d->version) < 0 ||
         json_add_int(o, "status", status) < 0 ||
         json_add_string(o, "phase", d->phase[0] ? d->phase : PHASE_SENDING) < 0 ||
-        json_add_string(o, "outcome", outcome) < 0 || json_add_item(o, "error", json_from_error(err, r)) < 0 ||
+        json_add_string(o, "outcome", outcome) < 0 ||
+        json_add_item(o, "error", json_from_error(err, r)) < 0 ||
         json_add_string(o, "at", timestamp_format(realtime_usec(), now)) < 0)
         return NULL;
     return TAKE_PTR(o);
@@ -174,8 +179,8 @@ void deployment_save(Deployment *d)
     error_done(&err);
 }
 
-/* A result that nothing in memory waits for: sent again after a lost acknowledgement, later than we had hoped, or of a
- * change made at the box itself. */
+/* A result that nothing in memory waits for: sent again after a lost acknowledgement, later than we had
+ * hoped, or of a change made at the box itself. */
 typedef struct LateResult {
     Gateway *gateway;
     char *device, *id, *version, *outcome;
@@ -197,21 +202,26 @@ DEFINE_CLEANUP(LateResult, late_result_free)
 static void note_local_result(const LateResult *l)
 {
     cJSON *detail = cJSON_CreateObject();
-    if (!detail || json_add_string(detail, "id", l->id) < 0 || json_add_string(detail, "version", l->version) < 0 ||
+    if (!detail || json_add_string(detail, "id", l->id) < 0 ||
+        json_add_string(detail, "version", l->version) < 0 ||
         json_add_string(detail, "outcome", l->outcome) < 0) {
         cJSON_Delete(detail);
         detail = NULL;
     }
     _cleanup_(freep) char *actor = str_format("device:%s", l->device);
-    audit_write(l->gateway, &(AuditEntry) { .actor = actor ? actor : "device", .action = "compose.result-local",
-                                            .device = l->device, .detail = detail });
+    audit_write(l->gateway, &(AuditEntry) { .actor = actor ? actor : "device",
+                                           .action = "compose.result-local",
+                                           .device = l->device,
+                                           .detail = detail });
 }
 
-static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err,
+                          void *userdata)
 {
     _cleanup_(late_result_freep) LateResult *l = userdata;
     if (r < 0) {
-        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "a result of %s waits until the box sends it again", l->device);
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "a result of %s waits until the box sends it again",
+                    l->device);
         return;
     }
     uint64_t version = 0;
@@ -246,7 +256,8 @@ void deployment_save_late(Gateway *g, const char *device, const cJSON *result)
         return;
     int r = query_result(g, device, stored, true, on_late_saved, l, NULL, &err);
     if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "a result of %s waits until the box sends it again", device);
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "a result of %s waits until the box sends it again",
+                    device);
     else
         l = NULL; /* on_late_saved has it */
     error_done(&err);

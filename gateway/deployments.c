@@ -110,8 +110,9 @@ static void call_fail_busy(Call *c)
     Error err = {};
     error_set(&err, EBUSY, "deployment.busy",
               "device %s is busy with another deployment: wait for its end, then push again", c->args[0]);
-    audit_write(c->gateway, &(AuditEntry) { .actor = c->actor, .action = "compose.push-refused-busy",
-                                            .device = c->args[0] });
+    audit_write(c->gateway, &(AuditEntry) { .actor = c->actor,
+                                           .action = "compose.push-refused-busy",
+                                           .device = c->args[0] });
     call_fail(c, -EBUSY, &err);
     error_done(&err);
 }
@@ -156,7 +157,8 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
     }
 }
 
-static int deployment_store(Deployment *d, const Call *c, const DeploymentRequest *request, uint64_t floor, Error *err)
+static int deployment_store(Deployment *d, const Call *c, const DeploymentRequest *request, uint64_t floor,
+                            Error *err)
 {
     char sha256[SHA256_HEX_SIZE], lowest[24], deadline[16];
     int r = sha256_hex(d->compose, strlen(d->compose), sha256);
@@ -164,7 +166,8 @@ static int deployment_store(Deployment *d, const Call *c, const DeploymentReques
         return error_from_errno(err, r, "opening a deployment");
     snprintf(lowest, sizeof(lowest), "%" PRIu64, floor);
     snprintf(deadline, sizeof(deadline), "%u", d->confirm_deadline);
-    const char *params[] = { d->device, lowest, d->id, sha256, d->compose, c->actor, request->reason, d->nonce, deadline };
+    const char *params[] = { d->device, lowest,          d->id,    sha256,  d->compose,
+                             c->actor,  request->reason, d->nonce, deadline };
     return store_query(
         d->gateway->store,
         "WITH v AS (SELECT greatest(coalesce(max(version), 0), $2::bigint) + 1 AS version"
@@ -173,7 +176,8 @@ static int deployment_store(Deployment *d, const Call *c, const DeploymentReques
         " confirm_deadline) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer FROM v"
         " ON CONFLICT DO NOTHING RETURNING device, version),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6, 'compose.push', device,"
-        " jsonb_build_object('id', $3::text, 'version', version::text, 'sha256', $4::text, 'reason', $7::text) FROM d)"
+        " jsonb_build_object('id', $3::text, 'version', version::text, 'sha256', $4::text, 'reason',"
+        " $7::text) FROM d)"
         " SELECT version FROM d",
         params, ELEMENTSOF(params), on_stored, d, &d->query, err);
 }
@@ -181,8 +185,9 @@ static int deployment_store(Deployment *d, const Call *c, const DeploymentReques
 static void push_offline(Call *c)
 {
     Error err = {};
-    audit_write(c->gateway, &(AuditEntry) { .actor = c->actor, .action = "compose.push-refused-offline",
-                                            .device = c->args[0] });
+    audit_write(c->gateway, &(AuditEntry) { .actor = c->actor,
+                                           .action = "compose.push-refused-offline",
+                                           .device = c->args[0] });
     live_offline_error(c->args[0], &err);
     call_fail(c, -ENOTCONN, &err);
     error_done(&err);
@@ -322,8 +327,8 @@ static void deployment_send_again(Deployment *d)
         return;
     deployment_log(d, LOG_LEVEL_INFO, "the box does not know it, sending it again");
     const char *params[] = { d->id };
-    int r = store_query(d->gateway->store, "SELECT compose FROM deployments WHERE id = $1 AND state = 'open'", params, 1,
-                        on_compose, d, &d->query, &err);
+    int r = store_query(d->gateway->store, "SELECT compose FROM deployments WHERE id = $1 AND state = 'open'",
+                        params, 1, on_compose, d, &d->query, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "cannot send the deployment of %s again", d->device);
     error_done(&err);
@@ -366,7 +371,8 @@ static int adopt_row(Gateway *g, const StoreRows *rows, size_t i, bool at_start)
     d->confirm_deadline = (unsigned) deadline;
     d->progressed = str_equal(store_rows_get(rows, i, 5), "t");
     /* the clock may have been set back since */
-    if (str_to_u64(store_rows_get(rows, i, 6), 0, INT32_MAX, &silent) >= 0 && silent * USEC_PER_SEC < d->created_at)
+    if (str_to_u64(store_rows_get(rows, i, 6), 0, INT32_MAX, &silent) >= 0 &&
+        silent * USEC_PER_SEC < d->created_at)
         d->created_at = d->last_word = d->created_at - silent * USEC_PER_SEC;
     if (at_start) {
         deployment_log(d, LOG_LEVEL_INFO, "taken over");

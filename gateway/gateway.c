@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Puts the parts together: loads what the tunnels need, then serves; loads again whenever the database was away. */
+/* Puts the parts together: loads what the tunnels need, then serves; loads again whenever the database was
+ * away. */
 #include "gateway/gateway.h"
 
 #include <errno.h>
@@ -24,7 +25,8 @@ static int load_devices(Gateway *g, const StoreRows *rows)
 {
     int r = 0;
     for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
-        r = registry_put_device(g->registry, store_rows_get(rows, i, 0), str_equal(store_rows_get(rows, i, 1), "t"));
+        r = registry_put_device(g->registry, store_rows_get(rows, i, 0),
+                                str_equal(store_rows_get(rows, i, 1), "t"));
     return r;
 }
 
@@ -135,9 +137,11 @@ static int parse_listen(const char *listen, char address[static ADDRESS_SIZE], u
         first++;
         last--;
     }
-    if (!colon || last <= first || last - first >= ADDRESS_SIZE || str_to_u64(colon + 1, 0, UINT16_MAX, &port) < 0)
+    if (!colon || last <= first || last - first >= ADDRESS_SIZE ||
+        str_to_u64(colon + 1, 0, UINT16_MAX, &port) < 0)
         return error_set(err, EINVAL, "config.listen",
-                         "--listen %s: give a numeric address and a port, like 0.0.0.0:8443 or [::]:8443", listen);
+                         "--listen %s: give a numeric address and a port, like 0.0.0.0:8443 or [::]:8443",
+                         listen);
     memcpy(address, first, (size_t) (last - first));
     address[last - first] = '\0';
     *ret_port = (uint16_t) port;
@@ -167,8 +171,8 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
     if (o->issuer)
         g->issuer = strdup(o->issuer);
     else
-        g->issuer = str_format(strchr(address, ':') ? "%s://[%s]:%u" : "%s://%s:%u", o->cert ? "https" : "http",
-                               address, http_server_port(g->server));
+        g->issuer = str_format(strchr(address, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
+                               o->cert ? "https" : "http", address, http_server_port(g->server));
     if (!g->issuer)
         return error_from_errno(err, -ENOMEM, "opening the server");
     for (size_t len = strlen(g->issuer); len > 0 && g->issuer[len - 1] == '/'; len--)

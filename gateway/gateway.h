@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The object that owns everything the gateway holds: store, server, registry, tunnels, open deployments, requests. */
+/* The object that owns everything the gateway holds: store, server, registry, tunnels, open deployments,
+ * requests. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,10 +33,10 @@ typedef struct Gateway {
     unsigned loading;
     unsigned token_hours, bootstrap_hours;
     Registry *registry;
-    Map *connections;  /* every tunnel, by connection id → Session, owned */
-    Map *tunnels;      /* DEVICE/ROLE → Session after its hello, borrowed */
-    Map *deployments;  /* device → its open Deployment, owned */
-    Map *calls;        /* requests that wait for something, by id → Call, owned */
+    Map *connections; /* every tunnel, by connection id → Session, owned */
+    Map *tunnels;     /* DEVICE/ROLE → Session after its hello, borrowed */
+    Map *deployments; /* device → its open Deployment, owned */
+    Map *calls;       /* requests that wait for something, by id → Call, owned */
     sd_event_source *sweep, *farewell;
     uint64_t next_connection;
 } Gateway;

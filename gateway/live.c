@@ -11,16 +11,18 @@
 
 int live_offline_error(const char *device, Error *err)
 {
-    return error_set(err, ENOTCONN, "device.offline", "device %s is not connected: look at its power and its line,"
-                                                      " then try again", device);
+    return error_set(err, ENOTCONN, "device.offline",
+                     "device %s is not connected: look at its power and its line,"
+                     " then try again",
+                     device);
 }
 
 static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Call *c = userdata;
     Error err = {};
-    error_set(&err, ETIMEDOUT, "device.timeout", "device %s is connected but did not answer: is mgmt-agent running?",
-              c->asked);
+    error_set(&err, ETIMEDOUT, "device.timeout",
+              "device %s is connected but did not answer: is mgmt-agent running?", c->asked);
     call_fail(c, -ETIMEDOUT, &err);
     error_done(&err);
     return 0;

@@ -4,8 +4,8 @@
 
 #include "gateway/call.h"
 
-/* Sends `message` (its id is the call's) to the box args[0] and waits; on_answer gets the box's answer. The call is
- * answered with 503 device.offline or 504 device.timeout otherwise. */
+/* Sends `message` (its id is the call's) to the box args[0] and waits; on_answer gets the box's answer. The
+ * call is answered with 503 device.offline or 504 device.timeout otherwise. */
 void live_ask(Call *c, const cJSON *message, usec_t timeout,
               void (*on_answer)(Call *c, const char *type, const cJSON *message));
 

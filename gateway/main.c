@@ -17,8 +17,9 @@ int main(int argc, char **argv)
     };
     const CliOption options[] = {
         { "listen", "ADDR:PORT", "where to listen (127.0.0.1:8080; port 0: any)", &s.listen, NULL },
-        { "database", "CONNINFO", "PostgreSQL connection string; with a password, set " DATABASE_VARIABLE " instead",
-          &s.database, NULL },
+        { "database", "CONNINFO",
+          "PostgreSQL connection string; with a password, set " DATABASE_VARIABLE " instead", &s.database,
+          NULL },
         { "state", "DIR", "where the key that signs device tokens is kept", &s.state, NULL },
         { "issuer", "URL", "public base URL; proofs must then name it (http(s)://listen)", &s.issuer, NULL },
         { "cert", "FILE", "TLS certificate chain, PEM; without it plain HTTP", &s.cert, NULL },

@@ -143,7 +143,8 @@ int registry_check(const Registry *r, const char *id, Role role, const char *thu
     if (!d)
         return error_set(err, EKEYREJECTED, "device.unknown", "no device \"%s\" is registered here", id);
     if (d->blocked)
-        return error_set(err, EACCES, "device.blocked", "device %s is blocked: an operator has to unblock it", id);
+        return error_set(err, EACCES, "device.blocked", "device %s is blocked: an operator has to unblock it",
+                         id);
     const char *known = d->roles[role].thumbprint;
     if (!known || !secret_equal(known, thumbprint))
         return error_set(err, EKEYREJECTED, "device.key-unknown",
@@ -167,12 +168,13 @@ int registry_use_proof(Registry *r, const char *id, Role role, const char *proof
         if (p->used_at + PROOF_LIFE_SECONDS <= now)
             unused = p;
         else if (memcmp(p->digest, digest, sizeof(p->digest)) == 0)
-            return error_set(err, EKEYREJECTED, "proof.replayed", "this proof was used before: make a new one");
+            return error_set(err, EKEYREJECTED, "proof.replayed",
+                             "this proof was used before: make a new one");
     }
     if (!unused)
         return error_set(err, EAGAIN, "proof.too-many",
-                         "device %s asked for more than %d tokens within ten minutes: wait, then try again", id,
-                         PROOFS_MAX);
+                         "device %s asked for more than %d tokens within ten minutes: wait, then try again",
+                         id, PROOFS_MAX);
     memcpy(unused->digest, digest, sizeof(unused->digest));
     unused->used_at = now;
     return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What has to be known to let a box in, in memory, so that accepting a tunnel never asks the database: which devices
- * exist, which are blocked, the key of each role, and the proofs that each key has used lately. */
+/* What has to be known to let a box in, in memory, so that accepting a tunnel never asks the database: which
+ * devices exist, which are blocked, the key of each role, and the proofs that each key has used lately. */
 #pragma once
 
 #include <stdbool.h>
@@ -36,11 +36,13 @@ int registry_put_device(Registry *r, const char *id, bool blocked) _must_check_;
 int registry_put_key(Registry *r, const char *id, Role role, const char *thumbprint) _must_check_;
 bool registry_has_device(const Registry *r, const char *id);
 
-/* Whether this key may speak for this device in this role. -EKEYREJECTED "device.unknown", "device.key-unknown"
- * (nobody has claimed, or another key has), -EACCES "device.blocked". */
-int registry_check(const Registry *r, const char *id, Role role, const char *thumbprint, Error *err) _must_check_;
+/* Whether this key may speak for this device in this role. -EKEYREJECTED "device.unknown",
+ * "device.key-unknown" (nobody has claimed, or another key has), -EACCES "device.blocked". */
+int registry_check(const Registry *r, const char *id, Role role, const char *thumbprint,
+                   Error *err) _must_check_;
 
-/* Marks a proof as used; `now` in seconds. -EKEYREJECTED "proof.replayed" when it was used before within its life,
- * -EAGAIN "proof.too-many" when this key used more proofs than are remembered. The key must pass registry_check(). */
-int registry_use_proof(Registry *r, const char *id, Role role, const char *proof_id, uint64_t now, Error *err)
-    _must_check_;
+/* Marks a proof as used; `now` in seconds. -EKEYREJECTED "proof.replayed" when it was used before within its
+ * life, -EAGAIN "proof.too-many" when this key used more proofs than are remembered. The key must pass
+ * registry_check(). */
+int registry_use_proof(Registry *r, const char *id, Role role, const char *proof_id, uint64_t now,
+                       Error *err) _must_check_;

@@ -17,7 +17,8 @@ static int parse_hours(const char *text, const char *option, unsigned *ret, Erro
 {
     uint64_t hours;
     if (str_to_u64(text, 1, HOURS_MAX, &hours) < 0)
-        return error_set(err, EINVAL, "config.hours", "--%s %s: give hours, from 1 to %d", option, text, HOURS_MAX);
+        return error_set(err, EINVAL, "config.hours", "--%s %s: give hours, from 1 to %d", option, text,
+                         HOURS_MAX);
     *ret = (unsigned) hours;
     return 0;
 }

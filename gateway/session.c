@@ -112,10 +112,11 @@ static void session_log(const Session *s, LogLevel level, const Error *err, int 
 {
     const LogField fields[] = { { "DEVICE", s->device }, { "ROLE", role_name(s->role) }, {} };
     if (r < 0)
-        log_failure(level, fields, err, r, "%s of %s from %s: %s", role_name(s->role), s->device, ws_conn_peer(s->ws),
-                    what);
+        log_failure(level, fields, err, r, "%s of %s from %s: %s", role_name(s->role), s->device,
+                    ws_conn_peer(s->ws), what);
     else
-        log_line(level, fields, "%s of %s from %s: %s", role_name(s->role), s->device, ws_conn_peer(s->ws), what);
+        log_line(level, fields, "%s of %s from %s: %s", role_name(s->role), s->device, ws_conn_peer(s->ws),
+                 what);
 }
 
 /* Out of the registry: nothing is sent through it any more. */
@@ -185,8 +186,8 @@ static void session_save_last_seen(Session *s)
         return;
     Error err = {};
     const char *params[] = { s->device };
-    if (store_query(s->gateway->store, "UPDATE devices SET last_seen_at = now() WHERE id = $1", params, 1, NULL, NULL,
-                    NULL, &err) < 0)
+    if (store_query(s->gateway->store, "UPDATE devices SET last_seen_at = now() WHERE id = $1", params, 1,
+                    NULL, NULL, NULL, &err) < 0)
         log_debug("last sight of %s is not recorded: %s", s->device, error_message(&err, -ENOBUFS));
     error_done(&err);
 }
@@ -228,10 +229,12 @@ static int session_register(Session *s)
 static int check_hello(const Session *s, const cJSON *m, Error *err)
 {
     uint64_t protocol = PROTOCOL_VERSION;
-    if (!str_equal(json_string(m, "deviceId"), s->device) || !str_equal(json_string(m, "role"), role_name(s->role)))
+    if (!str_equal(json_string(m, "deviceId"), s->device) ||
+        !str_equal(json_string(m, "role"), role_name(s->role)))
         return error_set(err, EPROTO, "hello.identity", "hello names another device or role than the token");
     if (json_u64(m, "protocol", &protocol) == -EINVAL || protocol < PROTOCOL_VERSION)
-        return error_set(err, EPROTO, "hello.protocol", "hello asks for a protocol that this gateway does not speak");
+        return error_set(err, EPROTO, "hello.protocol",
+                         "hello asks for a protocol that this gateway does not speak");
     return 0;
 }
 
@@ -247,8 +250,8 @@ static int session_hello(Session *s, const char *text, size_t len, Error *err)
     r = check_hello(s, m, err);
     if (r < 0)
         return r;
-    s->agent_version = str_format("%.*s %.*s", AGENT_VERSION_MAX, json_string(m, "program"), AGENT_VERSION_MAX,
-                                  json_string(m, "version"));
+    s->agent_version = str_format("%.*s %.*s", AGENT_VERSION_MAX, json_string(m, "program"),
+                                  AGENT_VERSION_MAX, json_string(m, "version"));
     r = s->agent_version ? send_welcome(s) : -ENOMEM;
     if (r >= 0)
         r = session_register(s);
@@ -283,7 +286,8 @@ static void on_refresh(Session *s, Gateway *g, const cJSON *message)
     }
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("auth.token");
     if (!m || json_add_string(m, "token", fresh) < 0 ||
-        json_add_string(m, "expiresAt", timestamp_format(expires * USEC_PER_SEC, until)) < 0 || session_send(s, m) < 0)
+        json_add_string(m, "expiresAt", timestamp_format(expires * USEC_PER_SEC, until)) < 0 ||
+        session_send(s, m) < 0)
         return; /* the box asks again, or over HTTP */
     secret_free(s->token);
     s->token = TAKE_PTR(fresh);
@@ -292,7 +296,8 @@ static void on_refresh(Session *s, Gateway *g, const cJSON *message)
 static void raise_floor(Session *s, const cJSON *object)
 {
     uint64_t version = 0;
-    if (object && json_u64(object, "version", &version) >= 0 && version <= VERSION_MAX && version > s->version_floor)
+    if (object && json_u64(object, "version", &version) >= 0 && version <= VERSION_MAX &&
+        version > s->version_floor)
         s->version_floor = version;
 }
 
@@ -360,8 +365,8 @@ static void on_closed(WsConn *c _unused_, uint16_t code, const Error *err, void 
 {
     Session *s = userdata;
     const LogField fields[] = { { "DEVICE", s->device }, { "ROLE", role_name(s->role) }, {} };
-    log_line(LOG_LEVEL_INFO, fields, "%s of %s: connection closed with %u%s%s", role_name(s->role), s->device, code,
-             err && err->message ? ": " : "", err && err->message ? err->message : "");
+    log_line(LOG_LEVEL_INFO, fields, "%s of %s: connection closed with %u%s%s", role_name(s->role), s->device,
+             code, err && err->message ? ": " : "", err && err->message ? err->message : "");
     if (s->up && !s->replaced && s->role == ROLE_MGMT) {
         if (s->unsaved_status)
             session_save_status(s);
@@ -398,9 +403,11 @@ static int session_admit(Gateway *g, HttpExchange *x, Role role, Error *err)
     const char *token = auth_bearer(x);
     _cleanup_(jwt_claims_done) JwtClaims claims = {};
     if (!http_wants_upgrade(x))
-        return error_set(err, EINVAL, "ws.not-an-upgrade", "this is a tunnel: it takes WebSocket upgrades only");
+        return error_set(err, EINVAL, "ws.not-an-upgrade",
+                         "this is a tunnel: it takes WebSocket upgrades only");
     if (!g->ready)
-        return error_set(err, ENOTCONN, "store.unavailable", "the gateway is starting, come back in some seconds");
+        return error_set(err, ENOTCONN, "store.unavailable",
+                         "the gateway is starting, come back in some seconds");
     if (!token)
         return error_set(err, EKEYREJECTED, "jwt.missing", "a tunnel needs \"Authorization: Bearer TOKEN\"");
     int r = auth_check_tunnel(g, token, role, &claims, err);
@@ -424,7 +431,8 @@ void session_accept(Gateway *g, HttpExchange *x, Role role)
     Error err = {};
     int r = session_admit(g, x, role, &err);
     if (r < 0) {
-        log_failure(LOG_LEVEL_NOTICE, NULL, &err, r, "a %s tunnel from %s is refused", role_name(role), http_peer(x));
+        log_failure(LOG_LEVEL_NOTICE, NULL, &err, r, "a %s tunnel from %s is refused", role_name(role),
+                    http_peer(x));
         exchange_fail(x, http_status_for(r), r, &err);
     }
     error_done(&err);
@@ -472,7 +480,8 @@ void session_close_device(Gateway *g, const char *device)
 void session_farewell(Gateway *g)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("goaway");
-    bool good = m && json_add_string(m, "reason", "restart") >= 0 && json_add_int(m, "retryAfterSeconds", 1) >= 0 &&
+    bool good = m && json_add_string(m, "reason", "restart") >= 0 &&
+                json_add_int(m, "retryAfterSeconds", 1) >= 0 &&
                 json_add_int(m, "spreadSeconds", FAREWELL_SPREAD_SECONDS) >= 0;
     void *value;
     for (size_t i = 0; map_next(g->connections, &i, NULL, &value);) {

@@ -37,7 +37,12 @@ static void notice_ignore(void *userdata _unused_, const char *message _unused_)
 }
 
 static const char *const connect_keywords[] = {
-    "dbname", "fallback_application_name", "connect_timeout", "keepalives_idle", "tcp_user_timeout", "client_encoding",
+    "dbname",
+    "fallback_application_name",
+    "connect_timeout",
+    "keepalives_idle",
+    "tcp_user_timeout",
+    "client_encoding",
     NULL,
 };
 
@@ -106,7 +111,8 @@ static bool result_is_good(const PGresult *result)
     return s == PGRES_COMMAND_OK || s == PGRES_TUPLES_OK;
 }
 
-int store_run(const char *conninfo, const char *sql, const char *const *params, size_t n, StoreRows **ret, Error *err)
+int store_run(const char *conninfo, const char *sql, const char *const *params, size_t n, StoreRows **ret,
+              Error *err)
 {
     int r = store_check_conninfo(conninfo, err);
     if (r < 0)

@@ -160,7 +160,8 @@ static void store_send_next(Store *s)
     if (!s->active)
         return;
     StoreQuery *q = s->active;
-    if (!PQsendQueryParams(s->conn, q->sql, (int) q->n_params, NULL, (const char *const *) q->params, NULL, NULL, 0) ||
+    if (!PQsendQueryParams(s->conn, q->sql, (int) q->n_params, NULL, (const char *const *) q->params, NULL,
+                           NULL, 0) ||
         store_flush(s) < 0 || timer_arm(s->event, &s->timer, QUERY_DEADLINE, on_deadline, s) < 0)
         store_lost_libpq(s);
 }
@@ -239,7 +240,7 @@ static void store_set_up(Store *s)
 
 static void store_connect_poll(Store *s)
 {
-    /* libpq may close the socket and open another with the same number: the old watch has to be gone before */
+    /* libpq may close the socket and open another with the same number: the old watch has to go before */
     s->io = sd_event_source_disable_unref(s->io);
     PostgresPollingStatusType poll = PQconnectPoll(s->conn);
     int r = 0;
@@ -287,7 +288,8 @@ static int on_kick(sd_event_source *source, void *userdata)
     return 0;
 }
 
-int store_new(sd_event *event, const char *conninfo, const StoreEvents *events, void *userdata, Store **ret, Error *err)
+int store_new(sd_event *event, const char *conninfo, const StoreEvents *events, void *userdata, Store **ret,
+              Error *err)
 {
     int r = store_check_conninfo(conninfo, err);
     if (r < 0)
@@ -299,9 +301,11 @@ int store_new(sd_event *event, const char *conninfo, const StoreEvents *events, 
     s->conninfo = strdup(conninfo);
     s->events = *events;
     s->userdata = userdata;
-    s->backoff = (Backoff) { .base_usec = 200 * USEC_PER_MSEC,
-                             .cap_usec = 10 * USEC_PER_SEC,
-                             .stable_usec = 10 * USEC_PER_SEC };
+    s->backoff = (Backoff) {
+        .base_usec = 200 * USEC_PER_MSEC,
+        .cap_usec = 10 * USEC_PER_SEC,
+        .stable_usec = 10 * USEC_PER_SEC,
+    };
     if (!s->conninfo)
         return error_from_errno(err, -ENOMEM, "preparing the database connection");
     r = sd_event_add_defer(event, &s->kick, on_kick, s);
@@ -361,8 +365,8 @@ static char **params_copy(const char *const *params, size_t n)
     return copy;
 }
 
-int store_query(Store *s, const char *sql, const char *const *params, size_t n, store_done_t on_done, void *userdata,
-                StoreQuery **ret, Error *err)
+int store_query(Store *s, const char *sql, const char *const *params, size_t n, store_done_t on_done,
+                void *userdata, StoreQuery **ret, Error *err)
 {
     if (s->state != STORE_UP)
         return error_set(err, ENOTCONN, "store.unavailable", "the database does not answer, try again");

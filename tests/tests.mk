@@ -9,7 +9,7 @@ FUZZ_BINS = $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/bin/%)
 # the packages first: what follows finds its libraries through pkg-config
 check: deps
 	$(Q)$(MAKE) all
-	$(TEST_RUN) all
+	$(Q)BUILD=$(BUILD) SECBOX_STRICT=1 $(TEST_PYTHON) tests/run.py all
 
 check-lint: all
 	$(TEST_RUN) lint

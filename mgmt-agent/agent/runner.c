@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
@@ -71,7 +72,7 @@ int runner_start(sd_event *event, const RunnerOptions *options, const char *job,
     _cleanup_(runner_freep) Runner *r = calloc(1, sizeof(*r));
     _cleanup_(strv_freep) char **argv = NULL;
     _cleanup_(freep) char *input = json_print(request);
-    ProcessSpec spec = { .timeout_usec = WORKER_TIMEOUT_USEC, .keep_with_parent = true };
+    ProcessSpec spec = { .timeout_usec = WORKER_TIMEOUT_USEC, .keep_with_parent = true, .line_max = JSON_SIZE_MAX };
     int k;
 
     if (!r || !input || strv_add(&argv, options->worker) < 0)
