@@ -23,13 +23,14 @@ LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 LIB = $(BUILD)/libsecbox.a
 
 # program: every .c of its folder(s) that no other program owns
-mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c)
+mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c mgmt-agent/state/*.c)
 mgmt-link_SRC = $(wildcard mgmt-agent/link/*.c)
+mgmt-worker_SRC = $(wildcard mgmt-agent/worker/*.c mgmt-agent/state/*.c)
 secboxctl_SRC = $(wildcard mgmt-agent/secboxctl/*.c)
 secbox-gateway_SRC = $(wildcard gateway/*.c)
 secbox-fleet_SRC = $(wildcard gateway/fleet/*.c)
 secbox_SRC = $(wildcard secbox/*.c)
-PROGRAMS = $(foreach p,mgmt-agent mgmt-link secboxctl secbox-gateway secbox-fleet secbox,$(if $($(p)_SRC),$(p)))
+PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox,$(if $($(p)_SRC),$(p)))
 BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
 
 UNIT_SRC = $(wildcard tests/unit/test-*.c)
@@ -66,5 +67,7 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+include installer/deps.mk tests/tests.mk
+
 .PHONY: all unit clean
 .SECONDARY:

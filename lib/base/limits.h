@@ -28,7 +28,7 @@
 /* a tunnel message carries a compose file inside JSON, hence twice the YAML cap and some room */
 #define WS_FRAME_MAX (1024 * 1024)
 #define WS_MESSAGE_MAX (1024 * 1024)
-#define WS_FRAGMENTS_MAX 64
+#define WS_FRAGMENTS_MAX 1024
 #define TUNNEL_QUEUE_BYTES_MAX (4 * 1024 * 1024)
 #define TUNNEL_QUEUE_MESSAGES_MAX 256
 

@@ -29,9 +29,8 @@ typedef struct LineReader {
     Process *process;
     ProcessStream stream;
     sd_event_source *source; /* NULL after the end of file; owns its descriptor */
-    size_t len;
     bool partial; /* something of a line has come */
-    char line[PROCESS_LINE_MAX + 1];
+    Buf line;     /* its limit is where a line is cut */
 } LineReader;
 
 struct Process {
@@ -67,8 +66,10 @@ static void process_release(Process *p)
 {
     sd_event_source_disable_unref(p->exit_source);
     sd_event_source_disable_unref(p->timer);
-    for (size_t i = 0; i < ELEMENTSOF(p->readers); i++)
+    for (size_t i = 0; i < ELEMENTSOF(p->readers); i++) {
         sd_event_source_disable_unref(p->readers[i].source);
+        buf_done(&p->readers[i].line);
+    }
     if (p->pidfd >= 0)
         close(p->pidfd);
     sd_event_unref(p->event);
@@ -131,23 +132,24 @@ static void reader_emit(LineReader *r)
 {
     Process *p = r->process;
 
-    r->line[r->len] = '\0';
-    r->len = 0;
     r->partial = false;
     if (p->on_line && !p->dead)
-        p->on_line(p, r->stream, r->line, p->userdata);
+        p->on_line(p, r->stream, r->line.data ? r->line.data : "", p->userdata);
+    buf_clear(&r->line);
 }
 
 static void reader_feed(LineReader *r, const char *data, size_t len)
 {
     for (size_t i = 0; i < len && !r->process->dead; i++) {
-        if (data[i] == '\n') {
+        char c = data[i] ? data[i] : '?'; /* a line is a C string */
+
+        if (c == '\n') {
             reader_emit(r);
             continue;
         }
         r->partial = true;
-        if (r->len < PROCESS_LINE_MAX)
-            r->line[r->len++] = data[i] ? data[i] : '?'; /* a line is a C string */
+        if (r->line.len < r->line.max && buf_append(&r->line, &c, 1) < 0)
+            r->line.max = r->line.len; /* out of memory cuts the line too */
     }
 }
 
@@ -486,6 +488,8 @@ int process_spawn(sd_event *event, const ProcessSpec *spec, process_line_t on_li
     p->on_line = on_line;
     p->on_done = on_done;
     p->userdata = userdata;
+    for (size_t i = 0; i < ELEMENTSOF(p->readers); i++)
+        p->readers[i].line = BUF_INIT(spec->line_max ? spec->line_max : PROCESS_LINE_MAX);
     p->kill_after = spec->kill_after_usec ? spec->kill_after_usec : KILL_AFTER_DEFAULT;
     r = process_start(p, spec, &out, &errs, &failure);
     if (r < 0) {

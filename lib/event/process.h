@@ -30,6 +30,7 @@ typedef struct ProcessSpec {
     size_t n_pass_fds;
     usec_t timeout_usec;     /* 0 is refused: everything ends */
     usec_t kill_after_usec;  /* between TERM and KILL; 0 = 10 s */
+    size_t line_max;         /* where an output line is cut; 0 = PROCESS_LINE_MAX */
     bool keep_with_parent;   /* dies (SIGKILL) when the parent dies; default for workers, not for `podman run` */
 } ProcessSpec;
 

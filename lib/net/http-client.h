@@ -18,7 +18,7 @@ typedef struct HttpRequest {
     size_t body_len;
     const char *ca_file;         /* PEM; NULL = the system's authorities. Verification is never off. */
     usec_t timeout_usec;         /* whole request; 0 is refused */
-    size_t response_max;         /* bytes; 0 = HTTP_BODY_MAX */
+    size_t response_max;         /* bytes; 0 = HTTP_BODY_MAX, or no limit when streaming */
     /* streaming: called with each piece of the body instead of collecting it; non-zero aborts. May be NULL. */
     int (*on_data)(const char *data, size_t len, void *userdata);
     void *userdata;

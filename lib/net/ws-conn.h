@@ -29,8 +29,8 @@ typedef struct WsEvents {
     /* A whole message; text is valid UTF-8 and NUL-terminated. Binary frames are the mux's (wire-format.md). */
     void (*on_text)(WsConn *c, const char *text, size_t len, void *userdata);
     void (*on_binary)(WsConn *c, const uint8_t *data, size_t len, void *userdata); /* NULL: closes with 1003 */
-    /* Once, last: the connection is over; code is the peer's close code, 1006 when it just went away. err says why.
-     * The owner frees the connection here or later. */
+    /* Once, last: the connection is over; code is the peer's close code, ours when we refused what it did, 1006 when it
+     * just went away. err says why. The owner frees the connection here or later. */
     void (*on_closed)(WsConn *c, uint16_t code, const Error *err, void *userdata);
     /* The queue has drained below half of its limit after a send was refused. May be NULL. */
     void (*on_drained)(WsConn *c, void *userdata);
@@ -39,8 +39,10 @@ typedef struct WsEvents {
 /* Makers are http_upgrade() (server, http-server.h) and the tunnel (client, tunnel.h). */
 void ws_conn_set_events(WsConn *c, const WsEvents *events, void *userdata);
 
-/* Queues one text message. -ENOBUFS when the queue is full (nothing was queued), -ENOTCONN after close. */
+/* Queues one text message. -ENOBUFS when the queue is full (nothing was queued), -ENOTCONN after close, -EMSGSIZE over
+ * WS_MESSAGE_MAX, -EILSEQ when it is not UTF-8. */
 int ws_conn_send_text(WsConn *c, const char *text, size_t len) _must_check_;
+int ws_conn_send_binary(WsConn *c, const uint8_t *data, size_t len) _must_check_;
 
 /* Starts the closing handshake: what is queued is sent first; on_closed follows, within 5 s. */
 void ws_conn_close(WsConn *c, uint16_t code, const char *reason);

@@ -6,26 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base/fileio.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/state/store.h"
 #include "mgmt-agent/worker/deploy.h"
-
-uint64_t process_start_ticks(pid_t pid)
-{
-    _cleanup_(freep) char *path = str_format("/proc/%d/stat", (int) pid);
-    _cleanup_(freep) char *text = NULL;
-    unsigned long long ticks = 0;
-    const char *p;
-
-    if (!path || file_read(path, 4096, &text, NULL, NULL) < 0)
-        return 0;
-    /* field 2 is the name in parentheses and may hold anything; field 22 is the 20th behind it */
-    p = strrchr(text, ')');
-    for (int field = 0; p && field < 20; field++)
-        p = strchr(p + 1, ' ');
-    return p && sscanf(p + 1, "%llu", &ticks) == 1 ? ticks : 0;
-}
 
 static int add_strings(cJSON *o, const char *key, char *const *v)
 {

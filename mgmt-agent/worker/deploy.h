@@ -63,6 +63,8 @@ int deploy_verify(Deploy *d, const cJSON *message, Error *err) _must_check_;
 int deploy_parse(Deploy *d, Error *err) _must_check_;
 int deploy_policy(Deploy *d, Error *err) _must_check_;
 int deploy_env_ensure(Deploy *d, bool *ret_created, Error *err) _must_check_;
+/* What deploy_env_ensure() would leave behind, in memory only: for plans. */
+int deploy_env_plan(Deploy *d, Error *err) _must_check_;
 int deploy_env_sanity(Deploy *d, Error *err) _must_check_;
 int deploy_render(Deploy *d, Error *err) _must_check_;
 
@@ -100,9 +102,6 @@ int deploy_commit(Deploy *d, Error *err) _must_check_;
 int deploy_roll_back(Deploy *d, Error *err) _must_check_;
 /* Waits for, then ends, what an earlier worker left running. */
 void deploy_end_leftovers(void);
-/* Value of the environment variable that marks our children. */
-char *deploy_marker(void);
-#define DEPLOY_MARKER_VARIABLE "SECBOX_WORKER"
 
 /* result.c */
 /* HTTP-like status for a failure in a phase. */
@@ -114,7 +113,5 @@ int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failu
 cJSON *current_from_deploy(const Deploy *d, Error *err);
 /* The project that `current` describes, with what compose_plan() reads; NULL when there is none. */
 ComposeProject *current_to_project(const cJSON *current);
-/* Start time of a process in clock ticks since boot (proc(5) stat field 22), 0 when it does not live. */
-uint64_t process_start_ticks(pid_t pid);
 
 #define KEEP_REPOSITORY "localhost/tucomunidad-keep"

@@ -17,11 +17,6 @@
 
 #define LEFTOVER_WAIT_USEC (30 * USEC_PER_SEC)
 
-char *deploy_marker(void)
-{
-    return path_in_root(AGENT_STATE_DIR);
-}
-
 /* Image ids that containers need in order to come back: those that run now and those before. */
 static int keep_images(Deploy *d, const cJSON *current, char ***keep)
 {
@@ -174,13 +169,27 @@ static bool has_marker(const char *pid, const char *wanted)
     return false;
 }
 
-/* conmon holds a container and inherits the marker: it must live on. */
-static bool is_conmon(const char *pid)
+/* Only podman-compose and the podman commands that it runs. conmon, the network helpers and rootless podman's own
+ * processes inherit the marker too, and must live on: they hold the containers. */
+static bool is_command(const char *pid)
 {
-    _cleanup_(freep) char *path = str_format("/proc/%s/comm", pid);
+    static const char *const verbs[] = { "run", "start", "create", "network" };
+    _cleanup_(freep) char *path = str_format("/proc/%s/cmdline", pid);
     _cleanup_(freep) char *text = NULL;
+    const char *args[4] = { "", "", "", "" };
+    size_t len = 0, n = 0;
 
-    return path && file_read(path, 64, &text, NULL, NULL) == 0 && str_starts(text, "conmon");
+    if (!path || file_read(path, 256 * 1024, &text, &len, NULL) < 0)
+        return false;
+    for (size_t at = 0; at < len && n < ELEMENTSOF(args); at += strlen(text + at) + 1)
+        args[n++] = text + at;
+    if (str_ends(args[0], "podman-compose") || str_ends(args[1], "podman-compose") ||
+        str_ends(args[1], "podman_compose.py"))
+        return true;
+    for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+        if ((str_equal(args[0], "podman") || str_ends(args[0], "/podman")) && str_equal(args[1], verbs[i]))
+            return true;
+    return false;
 }
 
 /* Sends `signal_number` (0: none) to each leftover and counts them. */
@@ -195,7 +204,7 @@ static unsigned each_leftover(const char *wanted, int signal_number)
         uint64_t pid;
 
         if (!isdigit((unsigned char) e->d_name[0]) || str_to_u64(e->d_name, 2, INT32_MAX, &pid) < 0 ||
-            (pid_t) pid == getpid() || !has_marker(e->d_name, wanted) || is_conmon(e->d_name))
+            (pid_t) pid == getpid() || !has_marker(e->d_name, wanted) || !is_command(e->d_name))
             continue;
         n++;
         if (signal_number != 0)
@@ -207,8 +216,8 @@ static unsigned each_leftover(const char *wanted, int signal_number)
 
 void deploy_end_leftovers(void)
 {
-    _cleanup_(freep) char *marker = deploy_marker();
-    _cleanup_(freep) char *wanted = marker ? str_format(DEPLOY_MARKER_VARIABLE "=%s", marker) : NULL;
+    _cleanup_(freep) char *marker = path_in_root(AGENT_STATE_DIR);
+    _cleanup_(freep) char *wanted = marker ? str_format(PODMAN_USER_MARKER "=%s", marker) : NULL;
     usec_t until = boottime_usec() + LEFTOVER_WAIT_USEC;
 
     /* a `podman run` that is half-way is let finish: killing it would leave storage locked or mounts behind */

@@ -135,7 +135,7 @@ int deploy_policy(Deploy *d, Error *err)
 
 static int load_secbox_env(Deploy *d, const char *path, Error *err)
 {
-    int r = env_load(path, &d->env, err);
+    int r = d->env ? 0 : env_load(path, &d->env, err);
 
     for (size_t i = 0; r == 0 && i < env_size(d->env); i++) {
         const EnvRule *rule = env_rule_find(env_key_at(d->env, i));
@@ -189,6 +189,22 @@ int deploy_env_ensure(Deploy *d, bool *ret_created, Error *err)
         deploy_progress(d, "info", NULL, "secbox.env was absent; made it from mgmt-agent.env (%zu keys)",
                         env_size(derived));
     return r;
+}
+
+int deploy_env_plan(Deploy *d, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(SECBOX_ENV_PATH);
+    int absent, r;
+
+    deploy_phase(d, "secbox-env-ensure");
+    r = load_agent_env(d, err);
+    if (r < 0)
+        return r;
+    absent = path ? env_is_absent(path, err) : -ENOMEM;
+    if (absent <= 0)
+        return absent;
+    deploy_progress(d, "info", NULL, "secbox.env is absent; a push makes it from mgmt-agent.env");
+    return env_derive_secbox(d->agent_env, &d->env, err);
 }
 
 static const char *lookup_env(const char *key, void *userdata)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/base/paths.h"
 #include "lib/base/strv.h"
 
 static const char *const passed_on[] = {
@@ -44,6 +45,12 @@ static int make_env(PodmanUser *u)
         r = strv_addf(&u->env, "XDG_RUNTIME_DIR=%s", u->runtime_dir);
         if (r == 0 && bus && stat(bus, &st) == 0)
             r = strv_addf(&u->env, "DBUS_SESSION_BUS_ADDRESS=unix:path=%s", bus);
+    }
+    /* marks our children, so that the next worker finds those that a killed one left behind */
+    if (r == 0) {
+        _cleanup_(freep) char *marker = path_in_root(AGENT_STATE_DIR);
+
+        r = marker ? strv_addf(&u->env, PODMAN_USER_MARKER "=%s", marker) : -ENOMEM;
     }
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(passed_on); i++)
         if (getenv(passed_on[i]))

@@ -6,6 +6,9 @@
 
 #include "lib/base/error.h"
 
+/* Environment variable that all children carry; its value is the box's state folder. */
+#define PODMAN_USER_MARKER "SECBOX_WORKER"
+
 typedef struct PodmanUser {
     char *name;
     uid_t uid;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/worker/deploy.h"
 #include "mgmt-agent/worker/prove-settings.h"
 

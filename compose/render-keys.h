@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* Single keys of a service, in the one form that podman-compose 1.0.3 to 1.3 read alike. */
+#pragma once
+
+#include "compose/compose.h"
+
+typedef struct RenderService {
+    const ComposeService *service;
+    cJSON *out; /* the service as podman-compose gets it; borrowed */
+    Error *err;
+} RenderService;
+
+/* Adds what the key of the normal form stands for to r->out. render.unsupported names keys that podman-compose 1.0.3
+ * would drop or get wrong without a word. */
+int render_key(const RenderService *r, const char *key, const cJSON *value) _must_check_;
+
+/* A new string in which podman-compose finds no variable: every `$` written twice. */
+char *render_escape(const char *text);
+
+/* Appends {"K": "V"} as "K=V" strings to a list: interpolation of keys differs between versions, list items are safe. */
+int render_pairs(const RenderService *r, const char *key, const cJSON *map, cJSON *list) _must_check_;

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The audit log: who did what to which box. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+#include "gateway/gateway.h"
+
+typedef struct AuditEntry {
+    const char *actor; /* "operator:NAME", "device:ID", "gateway" */
+    const char *action;
+    const char *device; /* may be NULL */
+    bool alarm;         /* somebody has to look at it */
+    cJSON *detail;      /* object, taken; may be NULL */
+} AuditEntry;
+
+/* Writes in the background and logs a line; a failure to write is logged as an error with the entry. */
+void audit_write(Gateway *g, const AuditEntry *entry);

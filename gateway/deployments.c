@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening, sending and following deployments. What is written when is in deployments-save.c. */
+#include "gateway/deployments-internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/api.h"
+#include "gateway/audit.h"
+#include "gateway/live.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/digest.h"
+#include "lib/data/json.h"
+#include "lib/net/message.h"
+
+/* the longest story that a box may tell about one deployment */
+#define EVENTS_MAX 5000
+#define UNSAVED_EVENTS_MAX 512
+/* beside its confirm deadline */
+#define SILENCE_MAX (30 * USEC_PER_MINUTE)
+
+static void deployment_log(const Deployment *d, LogLevel level, const char *what)
+{
+    char version[24];
+    snprintf(version, sizeof(version), "%" PRIu64, d->version);
+    const LogField fields[] = { { "DEVICE", d->device }, { "SNAPSHOT", version }, {} };
+    log_line(level, fields, "deployment %s of %s: %s", version, d->device, what);
+}
+
+Deployment *deployment_new(Gateway *g, const char *device)
+{
+    Deployment *d = calloc(1, sizeof(*d));
+    if (!d)
+        return NULL;
+    d->gateway = g;
+    d->created_at = d->last_word = boottime_usec();
+    d->events = cJSON_CreateArray();
+    d->device = strdup(device);
+    if (!d->events || !d->device || random_id(d->id) < 0 || random_id(d->nonce) < 0 ||
+        map_put(g->deployments, device, d) < 0)
+        return deployment_free(d);
+    return d;
+}
+
+Deployment *deployment_free(Deployment *d)
+{
+    if (!d)
+        return NULL;
+    if (d->device && map_get(d->gateway->deployments, d->device) == d)
+        map_take(d->gateway->deployments, d->device);
+    store_query_free(d->query);
+    cJSON_Delete(d->events);
+    cJSON_Delete(d->result);
+    free(d->device);
+    free(d->compose);
+    free(d);
+    return NULL;
+}
+
+static Call *deployment_starter(const Deployment *d)
+{
+    return d->starter[0] ? map_get(d->gateway->calls, d->starter) : NULL;
+}
+
+static cJSON *snapshot_message(const Deployment *d)
+{
+    char now[TIMESTAMP_SIZE];
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.snapshot");
+    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_u64(m, "version", d->version) < 0 ||
+        json_add_string(m, "deviceId", d->device) < 0 || json_add_string(m, "compose", d->compose) < 0 ||
+        json_add_string(m, "issuedAt", timestamp_format(realtime_usec(), now)) < 0 ||
+        json_add_string(m, "nonce", d->nonce) < 0 ||
+        json_add_int(m, "confirmDeadlineSeconds", (int) d->confirm_deadline) < 0)
+        return NULL;
+    return TAKE_PTR(m);
+}
+
+void deployment_send(Deployment *d)
+{
+    Session *s = session_find(d->gateway, d->device, ROLE_MGMT);
+    _cleanup_(cJSON_Deletep) cJSON *m = snapshot_message(d);
+    int r = !m ? -ENOMEM : s ? session_send(s, m) : -ENOTCONN;
+    if (r < 0) {
+        Error err = {};
+        live_offline_error(d->device, &err);
+        deployment_end_here(d, 503, r, &err);
+        error_done(&err);
+        return;
+    }
+    d->barred_connection = session_number(s);
+    d->compose = (free(d->compose), NULL);
+    deployment_log(d, LOG_LEVEL_INFO, "sent");
+}
+
+static cJSON *deployment_brief(const Deployment *d)
+{
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    cJSON *o = body ? cJSON_AddObjectToObject(body, "deployment") : NULL;
+    if (!o || json_add_string(o, "id", d->id) < 0 || json_add_u64(o, "version", d->version) < 0 ||
+        json_add_string(o, "device", d->device) < 0 || json_add_string(o, "state", "open") < 0)
+        return NULL;
+    return TAKE_PTR(body);
+}
+
+static void call_fail_busy(Call *c)
+{
+    Error err = {};
+    error_set(&err, EBUSY, "deployment.busy",
+              "device %s is busy with another deployment: wait for its end, then push again", c->args[0]);
+    audit_write(c->gateway, &(AuditEntry) { .actor = c->actor,
+                                           .action = "compose.push-refused-busy",
+                                           .device = c->args[0] });
+    call_fail(c, -EBUSY, &err);
+    error_done(&err);
+}
+
+/* Nothing was stored: as if it had never been asked for. */
+static void deployment_abandon(Deployment *d, int r, const Error *err)
+{
+    Call *c = deployment_starter(d);
+    deployment_free(d);
+    if (!c)
+        return;
+    if (r == 0)
+        call_fail_busy(c);
+    else
+        call_fail(c, r, err);
+}
+
+static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    Deployment *d = userdata;
+    d->query = NULL;
+    if (r < 0 || store_rows_count(rows) == 0 ||
+        str_to_u64(store_rows_get(rows, 0, 0), 1, UINT64_MAX, &d->version) < 0) {
+        deployment_abandon(d, r, err);
+        return;
+    }
+    Call *c = deployment_starter(d);
+    if (c && d->wait) {
+        c->version = d->version;
+        api_wait_for_end(c);
+        deployment_send(d);
+        return;
+    }
+    /* answered after sending, so that 202 means sent; sending never frees */
+    deployment_send(d);
+    c = deployment_starter(d);
+    if (c && d->result) {
+        c->version = d->version;
+        api_wait_for_end(c);
+    } else if (c) {
+        call_answer(c, 202, deployment_brief(d));
+    }
+}
+
+static int deployment_store(Deployment *d, const Call *c, const DeploymentRequest *request, uint64_t floor,
+                            Error *err)
+{
+    char sha256[SHA256_HEX_SIZE], lowest[24], deadline[16];
+    int r = sha256_hex(d->compose, strlen(d->compose), sha256);
+    if (r < 0)
+        return error_from_errno(err, r, "opening a deployment");
+    snprintf(lowest, sizeof(lowest), "%" PRIu64, floor);
+    snprintf(deadline, sizeof(deadline), "%u", d->confirm_deadline);
+    const char *params[] = { d->device, lowest,          d->id,    sha256,  d->compose,
+                             c->actor,  request->reason, d->nonce, deadline };
+    return store_query(
+        d->gateway->store,
+        "WITH v AS (SELECT greatest(coalesce(max(version), 0), $2::bigint) + 1 AS version"
+        " FROM deployments WHERE device = $1),"
+        " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
+        " confirm_deadline) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer FROM v"
+        " ON CONFLICT DO NOTHING RETURNING device, version),"
+        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6, 'compose.push', device,"
+        " jsonb_build_object('id', $3::text, 'version', version::text, 'sha256', $4::text, 'reason',"
+        " $7::text) FROM d)"
+        " SELECT version FROM d",
+        params, ELEMENTSOF(params), on_stored, d, &d->query, err);
+}
+
+static void push_offline(Call *c)
+{
+    Error err = {};
+    audit_write(c->gateway, &(AuditEntry) { .actor = c->actor,
+                                           .action = "compose.push-refused-offline",
+                                           .device = c->args[0] });
+    live_offline_error(c->args[0], &err);
+    call_fail(c, -ENOTCONN, &err);
+    error_done(&err);
+}
+
+void deployment_push(Call *c, const DeploymentRequest *request)
+{
+    Error err = {};
+    Gateway *g = c->gateway;
+    const Session *s = session_find(g, c->args[0], ROLE_MGMT);
+    if (!s) {
+        push_offline(c);
+        return;
+    }
+    if (map_get(g->deployments, c->args[0])) {
+        call_fail_busy(c);
+        return;
+    }
+    Deployment *d = deployment_new(g, c->args[0]);
+    int r = -ENOMEM;
+    if (d) {
+        memcpy(d->starter, c->id, sizeof(d->starter));
+        d->wait = request->wait;
+        d->confirm_deadline = request->confirm_deadline;
+        d->compose = strdup(request->compose);
+        r = d->compose ? deployment_store(d, c, request, session_version_floor(s), &err) : -ENOMEM;
+    }
+    if (r < 0) {
+        deployment_free(d);
+        call_fail(c, r, &err);
+    }
+    error_done(&err);
+}
+
+/* The open deployment of this box that the object's id names. */
+static Deployment *deployment_named(const Gateway *g, const Session *s, const cJSON *object)
+{
+    Deployment *d = map_get(g->deployments, session_device(s));
+    return d && d->version > 0 && str_equal(json_string(object, "id"), d->id) ? d : NULL;
+}
+
+/* The message as it is stored: what the path says is left out, the number is a number. */
+static cJSON *event_from(const cJSON *message, uint64_t seq)
+{
+    cJSON *e = cJSON_Duplicate(message, true);
+    if (!e)
+        return NULL;
+    static const char *const left_out[] = { "type", "id", "version", "seq" };
+    for (size_t i = 0; i < ELEMENTSOF(left_out); i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(e, left_out[i]);
+    if (json_add_int(e, "seq", (int) seq) < 0) {
+        cJSON_Delete(e);
+        return NULL;
+    }
+    return e;
+}
+
+void deployment_on_progress(Session *s, Gateway *g, const cJSON *message)
+{
+    Deployment *d = deployment_named(g, s, message);
+    uint64_t seq;
+    if (!d || d->result || json_u64(message, "seq", &seq) < 0 || seq > INT32_MAX)
+        return;
+    d->progressed = true;
+    d->last_word = boottime_usec();
+    if (++d->n_events > EVENTS_MAX || cJSON_GetArraySize(d->events) >= UNSAVED_EVENTS_MAX)
+        return; /* the result is what counts */
+    cJSON *event = event_from(message, seq);
+    if (!event || json_append(d->events, event) < 0)
+        return;
+    snprintf(d->phase, sizeof(d->phase), "%s", json_string(message, "phase"));
+    deployment_save(d);
+}
+
+void deployment_on_result(Session *s, Gateway *g, const cJSON *message)
+{
+    Deployment *d = deployment_named(g, s, message);
+    if (!d) {
+        deployment_save_late(g, session_device(s), message);
+        return;
+    }
+    d->last_word = boottime_usec();
+    if (d->result)
+        return; /* sent again before it was acknowledged */
+    d->result = cJSON_Duplicate(message, true);
+    if (!d->result)
+        return; /* without our acknowledgement the box sends it again */
+    cJSON_DeleteItemFromObjectCaseSensitive(d->result, "type");
+    deployment_log(d, LOG_LEVEL_NOTICE, json_string(message, "outcome"));
+    deployment_save(d);
+}
+
+static void deployment_confirm(Deployment *d, Session *s)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.confirm");
+    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_u64(m, "version", d->version) < 0 ||
+        json_add_string(m, "nonce", d->nonce) < 0 || session_send(s, m) < 0)
+        deployment_log(d, LOG_LEVEL_ERROR, "the confirmation cannot be sent, the box will roll back");
+    else
+        deployment_log(d, LOG_LEVEL_NOTICE, "confirmed on a connection opened after the change");
+}
+
+/* The box works on it. A connection on which it was seen in an earlier phase was open before the change. */
+static void deployment_pending(Deployment *d, Session *s, const cJSON *pending)
+{
+    const char *nonce = json_string(pending, "nonce");
+    d->progressed = true;
+    if (!str_equal(json_string(pending, "phase"), "confirm"))
+        d->barred_connection = session_number(s);
+    else if (session_number(s) == d->barred_connection)
+        deployment_log(d, LOG_LEVEL_INFO, "waits for a connection opened after the change");
+    else if (!nonce || !secret_equal(nonce, d->nonce))
+        deployment_log(d, LOG_LEVEL_WARNING, "the box names another nonce, not confirmed");
+    else
+        deployment_confirm(d, s);
+}
+
+static void on_compose(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    Deployment *d = userdata;
+    d->query = NULL;
+    if (r < 0 || store_rows_count(rows) == 0) {
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "cannot send the deployment of %s again", d->device);
+        return;
+    }
+    d->compose = strdup(store_rows_get(rows, 0, 0));
+    if (d->compose)
+        deployment_send(d);
+    deployment_save(d);
+}
+
+/* The box has never heard of it: the connection broke before the message arrived. */
+static void deployment_send_again(Deployment *d)
+{
+    Error err = {};
+    if (d->query)
+        return;
+    deployment_log(d, LOG_LEVEL_INFO, "the box does not know it, sending it again");
+    const char *params[] = { d->id };
+    int r = store_query(d->gateway->store, "SELECT compose FROM deployments WHERE id = $1 AND state = 'open'",
+                        params, 1, on_compose, d, &d->query, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "cannot send the deployment of %s again", d->device);
+    error_done(&err);
+}
+
+void deployment_on_status(Session *s, Gateway *g, const cJSON *message)
+{
+    Deployment *d = map_get(g->deployments, session_device(s));
+    const cJSON *last = cJSON_GetObjectItemCaseSensitive(message, "last");
+    const cJSON *pending = cJSON_GetObjectItemCaseSensitive(message, "pending");
+    if (!d || d->version == 0 || d->result)
+        return;
+    if (deployment_named(g, s, pending)) {
+        d->last_word = boottime_usec();
+        deployment_pending(d, s, pending);
+    } else if (deployment_named(g, s, last) && json_string(last, "outcome")) {
+        deployment_on_result(s, g, last);
+    } else if (!d->progressed && session_number(s) != d->barred_connection &&
+               boottime_usec() - d->created_at < d->confirm_deadline * USEC_PER_SEC) {
+        deployment_send_again(d);
+    }
+}
+
+static int adopt_row(Gateway *g, const StoreRows *rows, size_t i, bool at_start)
+{
+    const char *device = store_rows_get(rows, i, 0);
+    uint64_t deadline, silent = 0;
+    if (map_get(g->deployments, device))
+        return 0;
+    Deployment *d = deployment_new(g, device);
+    if (!d)
+        return -ENOMEM;
+    snprintf(d->id, sizeof(d->id), "%s", store_rows_get(rows, i, 2));
+    snprintf(d->nonce, sizeof(d->nonce), "%s", store_rows_get(rows, i, 3));
+    if (str_to_u64(store_rows_get(rows, i, 1), 1, UINT64_MAX, &d->version) < 0 ||
+        str_to_u64(store_rows_get(rows, i, 4), 0, UINT32_MAX, &deadline) < 0) {
+        deployment_free(d);
+        return -EBADMSG;
+    }
+    d->confirm_deadline = (unsigned) deadline;
+    d->progressed = str_equal(store_rows_get(rows, i, 5), "t");
+    /* the clock may have been set back since */
+    if (str_to_u64(store_rows_get(rows, i, 6), 0, INT32_MAX, &silent) >= 0 &&
+        silent * USEC_PER_SEC < d->created_at)
+        d->created_at = d->last_word = d->created_at - silent * USEC_PER_SEC;
+    if (at_start) {
+        deployment_log(d, LOG_LEVEL_INFO, "taken over");
+        return 0;
+    }
+    Error err = {};
+    error_set(&err, ENOTCONN, "store.unavailable", "the database went away before this deployment was sent");
+    deployment_end_here(d, 503, -ENOTCONN, &err);
+    error_done(&err);
+    return 0;
+}
+
+int deployments_adopt(Gateway *g, const StoreRows *rows, bool at_start)
+{
+    int r = 0;
+    for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
+        r = adopt_row(g, rows, i, at_start);
+    return r;
+}
+
+void deployments_sweep(Gateway *g)
+{
+    void *value;
+    usec_t now = boottime_usec();
+    for (size_t i = 0; map_next(g->deployments, &i, NULL, &value);) {
+        Deployment *d = value;
+        if (d->version == 0)
+            continue;
+        if (!d->lost && !d->result && now - d->last_word > d->confirm_deadline * USEC_PER_SEC + SILENCE_MAX) {
+            deployment_log(d, LOG_LEVEL_WARNING, "no word from the box for too long, its end is unknown");
+            d->lost = true;
+        }
+        deployment_save(d);
+    }
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Calls to the gateway's HTTP interface for operators (docs/wire-format.md). */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+#include "lib/data/json.h"
+
+typedef struct Api {
+    char *gateway; /* base URL without a slash at its end; owned */
+    char *token;   /* secret; owned */
+    char *ca_file; /* NULL = the system's authorities; owned */
+} Api;
+
+void api_done(Api *api);
+
+typedef struct ApiReply {
+    int status;  /* HTTP, 0 when there was no answer */
+    cJSON *body; /* an object when the call returned 0; owned */
+} ApiReply;
+
+void api_reply_done(ApiReply *reply);
+
+/* One request to its end; `body` may be NULL. *reply is released first and always set. 0 for a 2xx answer with a JSON
+ * object; -EREMOTEIO when the gateway answered with an error (err is the gateway's own, or api.status); -EHOSTUNREACH
+ * when it did not answer (http.*) or not with JSON (api.bad-answer). */
+int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
+             Error *err) _must_check_;
+
+/* Whether nobody could be asked: no answer, a proxy's word for that, or a box that is offline. */
+bool api_is_unreachable(const ApiReply *reply, int r);
+
+/* A new string with everything but letters, digits, '-', '.', '_' and '~' percent-encoded (RFC 3986 §2.1), or NULL. */
+char *api_encode(const char *text);

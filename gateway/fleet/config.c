@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/* Where gateway, token and CA come from: an option, else the environment, else ~/.config/secbox/fleet.env. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "env/env-file.h"
+#include "gateway/fleet/fleet.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/paths.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+#include "lib/net/http-client.h"
+
+static char *config_path(void)
+{
+    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+
+    if (!str_empty(config) && config[0] == '/')
+        return path_join(config, "secbox/fleet.env");
+    return str_empty(home) ? NULL : path_join(home, ".config/secbox/fleet.env");
+}
+
+/* A missing file is an empty one. */
+static int load_config(EnvFile **ret, Error *err)
+{
+    _cleanup_(freep) char *path = config_path();
+    _cleanup_(error_done) Error why = {};
+    struct stat st;
+
+    if (!path || stat(path, &st) < 0)
+        return (*ret = env_new()) ? 0 : error_from_errno(err, -ENOMEM, "read the configuration");
+    int r = env_load(path, ret, err);
+    if (r < 0)
+        return r;
+    if (env_get(*ret, "SECBOX_TOKEN") && (st.st_mode & 077)) {
+        env_free(TAKE_PTR(*ret));
+        return error_set_at(err, EPERM, "fleet.open-token", path, 0, "SECBOX_TOKEN",
+                            "others can read the token in this file: run chmod 0600 %s", path);
+    }
+    return 0;
+}
+
+/* Borrowed; NULL when the setting is nowhere. */
+static const char *setting(const char *option, const EnvFile *config, const char *key)
+{
+    const char *environment = getenv(key);
+
+    if (option)
+        return option;
+    return !str_empty(environment) ? environment : env_get(config, key);
+}
+
+static bool is_token(const char *text)
+{
+    size_t len = strlen(text);
+    return len > 0 && len <= JWT_SIZE_MAX && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                                          "0123456789-._~+/=:") == len;
+}
+
+/* --token-file, SECBOX_TOKEN, SECBOX_TOKEN_FILE, then the same two keys of the configuration. */
+static int find_token(const Fleet *fleet, const EnvFile *config, char **ret, Error *err)
+{
+    const char *value = fleet->token_file ? NULL : setting(NULL, config, "SECBOX_TOKEN");
+    const char *file = setting(fleet->token_file, config, "SECBOX_TOKEN_FILE");
+    _cleanup_(secret_freep) char *text = NULL;
+
+    if (!value && !file)
+        return error_set(err, EINVAL, "usage", "no token: give --token-file or set SECBOX_TOKEN");
+    if (value) {
+        text = strdup(value);
+        if (!text)
+            return error_from_errno(err, -ENOMEM, "read the token");
+    } else {
+        int r = file_read(file, JWT_SIZE_MAX, &text, NULL, err);
+        if (r < 0)
+            return r;
+    }
+    text[strcspn(text, "\r\n")] = '\0';
+    if (!is_token(text))
+        return error_set(err, EINVAL, "fleet.bad-token", "%s holds no token: one line without white space is expected",
+                         value ? "SECBOX_TOKEN" : file);
+    redact_add_secret(text);
+    *ret = TAKE_PTR(text);
+    return 0;
+}
+
+static bool is_loopback(const char *url)
+{
+    static const char *const hosts[] = { "http://127.", "http://localhost", "http://[::1]" };
+
+    for (size_t i = 0; i < ELEMENTSOF(hosts); i++) {
+        size_t len = strlen(hosts[i]);
+        if (str_starts(url, hosts[i]) && (i == 0 || url[len] == '\0' || strchr(":/", url[len])))
+            return true;
+    }
+    return false;
+}
+
+static int find_gateway(const Fleet *fleet, const EnvFile *config, char **ret, Error *err)
+{
+    const char *url = setting(fleet->gateway, config, "SECBOX_GATEWAY");
+    _cleanup_(error_done) Error why = {};
+
+    if (!url)
+        return error_set(err, EINVAL, "usage", "no gateway: give --gateway or set SECBOX_GATEWAY");
+    if (url_check(url, "https,http", &why) < 0)
+        return error_set(err, EINVAL, "usage", "the gateway \"%s\" is no URL: %s", url, error_message(&why, -EINVAL));
+    if (str_starts(url, "http://") && !is_loopback(url) && !fleet->plain_http)
+        return error_set(err, EPERM, "fleet.plain-http",
+                         "%s would send your token readable over the network: use https, or say --plain-http", url);
+
+    size_t len = strlen(url);
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    *ret = strndup(url, len);
+    return *ret ? 0 : error_from_errno(err, -ENOMEM, "read the configuration");
+}
+
+int fleet_begin(Fleet *fleet, Error *err)
+{
+    _cleanup_(env_freep) EnvFile *config = NULL;
+
+    int r = load_config(&config, err);
+    if (r >= 0)
+        r = find_gateway(fleet, config, &fleet->api.gateway, err);
+    if (r >= 0)
+        r = find_token(fleet, config, &fleet->api.token, err);
+    if (r < 0)
+        return r;
+    const char *ca = setting(fleet->ca, config, "SECBOX_CA");
+    fleet->api.ca_file = !str_empty(ca) ? strdup(ca) : NULL;
+    return !str_empty(ca) && !fleet->api.ca_file ? error_from_errno(err, -ENOMEM, "read the configuration") : 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* What secbox-fleet's verbs share: the options of the command line and the way to the gateway. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "gateway/fleet/api.h"
+#include "lib/base/cli.h"
+
+#define PROGRAM "secbox-fleet"
+
+typedef struct Fleet {
+    const char *gateway;          /* --gateway */
+    const char *token_file;       /* --token-file */
+    const char *ca;               /* --ca */
+    const char *label;            /* --label */
+    const char *limit;            /* --limit */
+    const char *confirm_deadline; /* --confirm-deadline */
+    const char *reason;           /* --reason */
+    const char *timeout;          /* --timeout */
+    bool wait;
+    bool json;
+    bool plain_http;
+    Api api; /* set by fleet_begin() */
+} Fleet;
+
+/* Every verb's first call: finds gateway, token and CA (config.c). Errors have the id "usage" or are fleet.*. */
+int fleet_begin(Fleet *fleet, Error *err) _must_check_;
+
+/* Text of a number option, between min and max; `fallback` when it is not given. Error id "usage". */
+int fleet_number(const char *text, const char *option, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *ret,
+                 Error *err) _must_check_;
+
+/* Prints the error and gives the exit code that fits: 3 when the gateway or the box could not be asked, 2 for usage,
+ * else 1. `reply` may be NULL. */
+int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int r);
+
+/* Reads a compose file and checks it with the box's own code. Policy findings are printed as warnings. New string. */
+int fleet_read_compose(const char *path, char **ret, Error *err) _must_check_;
+
+/* "/v1/devices/ID" + suffix with the id percent-encoded: a new string or NULL. */
+char *fleet_device_path(const char *device, const char *suffix);
+
+int verb_devices_add(int argc, char **argv, void *userdata);
+int verb_devices_list(int argc, char **argv, void *userdata);
+int verb_devices_show(int argc, char **argv, void *userdata);
+int verb_push(int argc, char **argv, void *userdata);
+int verb_plan(int argc, char **argv, void *userdata);
+int verb_history(int argc, char **argv, void *userdata);
+int verb_status(int argc, char **argv, void *userdata);
+int verb_audit(int argc, char **argv, void *userdata);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* secbox-fleet: the operators' command line against a gateway. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "compose/precheck.h"
+#include "gateway/fleet/fleet.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+#include "lib/base/text.h"
+#include "lib/net/report.h"
+
+static const CliVerb verbs[] = {
+    { "devices add", "ID", 1, 1, "register a box; prints its bootstrap token, once", verb_devices_add },
+    { "devices list", "", 0, 0, "all boxes", verb_devices_list },
+    { "devices show", "ID", 1, 1, "one box, as the gateway knows it", verb_devices_show },
+    { "push", "DEVICE FILE", 2, 2, "push a compose file to a box", verb_push },
+    { "plan", "DEVICE FILE", 2, 2, "what the push would change, service by service", verb_plan },
+    { "history", "DEVICE", 1, 1, "a box's pushes and how they ended", verb_history },
+    { "status", "DEVICE", 1, 1, "ask a box, live, how it is", verb_status },
+    { "audit", "", 0, 0, "who did what through the gateway", verb_audit },
+    {},
+};
+
+int fleet_number(const char *text, const char *option, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *ret,
+                 Error *err)
+{
+    uint64_t value = fallback;
+
+    if (text && str_to_u64(text, min, max, &value) < 0)
+        return error_set(err, EINVAL, "usage", "--%s takes a number from %llu to %llu, not \"%s\"", option,
+                         (unsigned long long) min, (unsigned long long) max, text);
+    *ret = value;
+    return 0;
+}
+
+int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int r)
+{
+    int exit_code = EXIT_FAILED;
+
+    if (str_equal(error_id(err), "usage"))
+        exit_code = EXIT_USAGE;
+    else if (api_is_unreachable(reply, r))
+        exit_code = EXIT_UNREACHABLE;
+    return report_failure(PROGRAM, fleet->json, err, r, exit_code);
+}
+
+int fleet_read_compose(const char *path, char **ret, Error *err)
+{
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(error_done) Error policy = {};
+    size_t len;
+
+    int r = file_read(path, YAML_SIZE_MAX, &text, &len, err);
+    if (r >= 0)
+        r = compose_precheck(text, len, path, &policy, err);
+    if (r < 0)
+        return r;
+    if (policy.id) {
+        _cleanup_(freep) char *finding = text_error(&policy, 0);
+        fprintf(stderr, "%s\nwarning: the box will refuse this unless its policy.json allows it\n",
+                finding ? finding : path);
+    }
+    *ret = TAKE_PTR(text);
+    return 0;
+}
+
+char *fleet_device_path(const char *device, const char *suffix)
+{
+    _cleanup_(freep) char *encoded = api_encode(device);
+    return encoded ? str_format("/v1/devices/%s%s", encoded, suffix) : NULL;
+}
+
+int main(int argc, char **argv)
+{
+    Fleet fleet = {};
+    const CliOption options[] = {
+        { "gateway", "URL", "the gateway (also SECBOX_GATEWAY)", .text = &fleet.gateway },
+        { "token-file", "FILE", "file with your token (also SECBOX_TOKEN, SECBOX_TOKEN_FILE)",
+          .text = &fleet.token_file },
+        { "ca", "FILE", "PEM file of the authority of the gateway's certificate (also SECBOX_CA)", .text = &fleet.ca },
+        { "plain-http", NULL, "send the token over http to another machine", .flag = &fleet.plain_http },
+        { "label", "K=V,…", "devices add: labels", .text = &fleet.label },
+        { "wait", NULL, "push: show it live and wait for its end", .flag = &fleet.wait },
+        { "confirm-deadline", "SECONDS", "push: roll back when the cloud has not confirmed by then",
+          .text = &fleet.confirm_deadline },
+        { "reason", "TEXT", "push: why, for the audit log", .text = &fleet.reason },
+        { "timeout", "SECONDS", "push --wait: wait so long (900)", .text = &fleet.timeout },
+        { "limit", "N", "history, audit: show N entries (20)", .text = &fleet.limit },
+        { "json", NULL, "one JSON document on stdout; push --wait: one per line", .flag = &fleet.json },
+        {},
+    };
+    const Cli cli = {
+        .program = PROGRAM,
+        .summary = "Operates boxes through a SecBox gateway.",
+        .options = options,
+        .verbs = verbs,
+        .epilog = "Settings not given are read from ~/.config/secbox/fleet.env (SECBOX_GATEWAY=… and so on).\n"
+                  "Exit status: 0 it worked, 1 it did not, 2 wrong usage, 3 the gateway or the box is out of reach.",
+    };
+
+    int exit_code = cli_run(&cli, argc, argv, &fleet);
+    api_done(&fleet.api);
+    return exit_code;
+}

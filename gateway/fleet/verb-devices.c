@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* devices add, list, show: the boxes that the gateway knows. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/fleet/fleet.h"
+#include "lib/base/strv.h"
+#include "lib/base/table.h"
+#include "lib/base/text.h"
+#include "lib/net/report.h"
+
+#define CALL_TIMEOUT (30 * USEC_PER_SEC)
+
+/* One "key=value" into the object. */
+static int add_label(cJSON *labels, char *label, Error *err)
+{
+    char *equals = strchr(label, '=');
+
+    if (!equals || equals == label)
+        return error_set(err, EINVAL, "usage", "--label takes KEY=VALUE, several with commas between, not \"%s\"", label);
+    *equals = '\0';
+    if (cJSON_GetObjectItemCaseSensitive(labels, label))
+        return error_set(err, EINVAL, "usage", "--label names %s twice", label);
+    return json_add_string(labels, label, equals + 1);
+}
+
+static int parse_labels(const char *text, cJSON *labels, Error *err)
+{
+    _cleanup_(freep) char *copy = strdup(text ? text : "");
+    int r = copy ? 0 : -ENOMEM;
+
+    for (char *label = copy; r >= 0 && label && *copy;) {
+        char *comma = strchr(label, ',');
+        if (comma)
+            *comma = '\0';
+        r = add_label(labels, label, err);
+        label = comma ? comma + 1 : NULL;
+    }
+    return r;
+}
+
+static int add_request(const Fleet *fleet, const char *id, cJSON **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
+    cJSON *labels = cJSON_CreateObject();
+
+    if (!request || json_add_item(request, "labels", labels) < 0 || !labels || json_add_string(request, "id", id) < 0)
+        return error_from_errno(err, -ENOMEM, "make a request");
+    int r = parse_labels(fleet->label, labels, err);
+    if (r < 0)
+        return error_from_errno(err, r, "make a request");
+    *ret = TAKE_PTR(request);
+    return 0;
+}
+
+/* The token alone goes to stdout, so that it can be piped to where it is needed. */
+static int show_bootstrap(const char *id, const cJSON *body)
+{
+    _cleanup_(freep) char *name = text_printable(id), *until = report_member(body, "bootstrapExpiresAt");
+    const char *bootstrap = json_string(body, "bootstrap");
+
+    fprintf(stderr, "%s is registered. Its bootstrap token, shown only now, is good until %s:\n", name ? name : id,
+            until ? until : "it is used");
+    return report_text(str_format("%s\n", bootstrap ? bootstrap : "-"), EXIT_OK);
+}
+
+int verb_devices_add(int argc, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+
+    (void) argc;
+    int r = add_request(fleet, argv[0], &request, &err);
+    if (r >= 0)
+        r = fleet_begin(fleet, &err);
+    if (r >= 0)
+        r = api_call(&fleet->api, "POST", "/v1/devices", request, CALL_TIMEOUT, &reply, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+    return fleet->json ? report_json(reply.body, EXIT_OK) : show_bootstrap(argv[0], reply.body);
+}
+
+/* "a=b,c=d" from a labels object: a new string, NULL when out of memory. */
+static char *labels_text(const cJSON *device)
+{
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(device, "labels"), *label;
+    _cleanup_(strv_freep) char **parts = NULL;
+
+    if (!cJSON_IsObject(labels))
+        return strdup("");
+    cJSON_ArrayForEach(label, labels) {
+        if (strv_addf(&parts, "%s=%s", label->string, cJSON_IsString(label) ? label->valuestring : "-") < 0)
+            return NULL;
+    }
+    return parts ? strv_join(parts, ",") : strdup("");
+}
+
+static int device_row(Table *table, const cJSON *device)
+{
+    const cJSON *current = cJSON_GetObjectItemCaseSensitive(device, "current");
+    _cleanup_(freep) char *version = cJSON_IsObject(current) ? report_member(current, "version") : NULL;
+    _cleanup_(freep) char *labels = labels_text(device);
+    const cJSON *last = cJSON_GetObjectItemCaseSensitive(device, "last");
+
+    if (!labels)
+        return -ENOMEM;
+    return table_row(table, json_string(device, "id"), json_bool(device, "connected", false) ? "yes" : "no",
+                     json_string(device, "connectedSince"), json_string(device, "agentVersion"), version,
+                     cJSON_IsObject(last) ? json_string(last, "outcome") : NULL, labels);
+}
+
+int verb_devices_list(int argc, char **argv, void *userdata)
+{
+    static const char *const headers[] = { "ID", "CONNECTED", "SINCE", "AGENT", "VERSION", "LAST PUSH", "LABELS", NULL };
+    Fleet *fleet = userdata;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(table_freep) Table *table = table_new(headers);
+    _cleanup_(error_done) Error err = {};
+    const cJSON *device;
+
+    (void) argc;
+    (void) argv;
+    int r = table ? fleet_begin(fleet, &err) : -ENOMEM;
+    if (r >= 0)
+        r = api_call(&fleet->api, "GET", "/v1/devices", NULL, CALL_TIMEOUT, &reply, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+    if (fleet->json)
+        return report_json(reply.body, EXIT_OK);
+    cJSON_ArrayForEach(device, cJSON_GetObjectItemCaseSensitive(reply.body, "devices")) {
+        if (cJSON_IsObject(device) && device_row(table, device) < 0)
+            return fleet_fail(fleet, NULL, NULL, -ENOMEM);
+    }
+    return report_text(table_rows(table) > 0 ? table_print(table, 0) : str_format("no devices yet\n"), EXIT_OK);
+}
+
+/* Prints "label   value"; takes value. */
+static void show_line(FILE *out, const char *label, char *value)
+{
+    _cleanup_(freep) char *printable = text_printable(value);
+    fprintf(out, "%-16s%s\n", label, str_empty(printable) ? "-" : printable);
+    free(value);
+}
+
+static char *version_text(const cJSON *device, const char *key, const char *detail)
+{
+    const cJSON *object = cJSON_GetObjectItemCaseSensitive(device, key);
+    _cleanup_(freep) char *version = cJSON_IsObject(object) ? report_member(object, "version") : NULL;
+    const char *more = cJSON_IsObject(object) ? json_string(object, detail) : NULL;
+
+    return str_format("%s%s%s", version ? version : "-", more ? ", " : "", more ? more : "");
+}
+
+static char *device_text(const cJSON *device)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    bool connected = json_bool(device, "connected", false);
+
+    if (!out)
+        return NULL;
+    show_line(out, "device", report_member(device, "id"));
+    show_line(out, "labels", labels_text(device));
+    show_line(out, "registered", report_member(device, "createdAt"));
+    show_line(out, "connected", connected ? str_format("yes") : str_format("no"));
+    show_line(out, connected ? "since" : "last seen", report_member(device, "connectedSince"));
+    show_line(out, "from", report_member(device, "peer"));
+    show_line(out, "agent", report_member(device, "agentVersion"));
+    show_line(out, "current", version_text(device, "current", "at"));
+    show_line(out, "pending", version_text(device, "pending", "phase"));
+    show_line(out, "last push", report_result_line(cJSON_GetObjectItemCaseSensitive(device, "last")));
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+int verb_devices_show(int argc, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(freep) char *path = fleet_device_path(argv[0], "");
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+
+    (void) argc;
+    int r = path ? fleet_begin(fleet, &err) : -ENOMEM;
+    if (r >= 0)
+        r = api_call(&fleet->api, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+    const cJSON *device = cJSON_GetObjectItemCaseSensitive(reply.body, "device");
+    return fleet->json ? report_json(reply.body, EXIT_OK) : report_text(device_text(device), EXIT_OK);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* push: checked here, sent once, then followed by long polls that outlive a restart of the gateway. */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+
+#include "gateway/fleet/fleet.h"
+#include "lib/base/strv.h"
+#include "lib/base/text.h"
+#include "lib/net/progress.h"
+#include "lib/net/report.h"
+
+#define SEND_TIMEOUT (60 * USEC_PER_SEC)
+#define POLL_WAIT_SECONDS 20
+#define POLL_GRACE (15 * USEC_PER_SEC)
+#define RETRY_PAUSE_MSEC 1000
+/* a gateway that answers long polls at once must not be asked in a tight loop */
+#define IDLE_PAUSE_MSEC 250
+#define TIMEOUT_DEFAULT_SECONDS 900
+#define CONFIRM_DEADLINE_MAX 86400
+
+typedef struct Follow {
+    Fleet *fleet;
+    const char *device;
+    char *version;
+    usec_t deadline;
+    ProgressView view;
+    bool lost; /* said that the gateway does not answer */
+} Follow;
+
+static int make_request(const Fleet *fleet, const char *text, cJSON **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
+    uint64_t confirm = 0;
+
+    int r = fleet_number(fleet->confirm_deadline, "confirm-deadline", 1, CONFIRM_DEADLINE_MAX, 0, &confirm, err);
+    if (r < 0)
+        return r;
+    if (!request || json_add_string(request, "compose", text) < 0 ||
+        json_add_string(request, "reason", fleet->reason) < 0 ||
+        (confirm > 0 && json_add_int(request, "confirmDeadlineSeconds", (int) confirm) < 0))
+        return error_from_errno(err, -ENOMEM, "make a request");
+    *ret = TAKE_PTR(request);
+    return 0;
+}
+
+static void pause_msec(int msec)
+{
+    (void) poll(NULL, 0, msec);
+}
+
+/* One long poll. */
+static int poll_once(Follow *f, ApiReply *reply, Error *err)
+{
+    usec_t now = boottime_usec(), left = f->deadline > now ? f->deadline - now : 0;
+    unsigned wait = left / USEC_PER_SEC < POLL_WAIT_SECONDS ? (unsigned) (left / USEC_PER_SEC) : POLL_WAIT_SECONDS;
+    _cleanup_(freep) char *version = api_encode(f->version), *suffix = NULL, *path = NULL;
+
+    if (version)
+        suffix = f->view.any_seq ? str_format("/deployments/%s?after=%llu&wait=%u", version,
+                                              (unsigned long long) f->view.last_seq, wait)
+                                 : str_format("/deployments/%s?wait=%u", version, wait);
+    path = suffix ? fleet_device_path(f->device, suffix) : NULL;
+    if (!path)
+        return error_from_errno(err, -ENOMEM, "make a request");
+    return api_call(&f->fleet->api, "GET", path, NULL, wait * USEC_PER_SEC + POLL_GRACE, reply, err);
+}
+
+/* Shows what is new. Returns how many events were. */
+static int show_events(Follow *f, const cJSON *body)
+{
+    const cJSON *event;
+    int shown = 0;
+
+    cJSON_ArrayForEach(event, cJSON_GetObjectItemCaseSensitive(body, "events")) {
+        if (cJSON_IsObject(event))
+            shown += progress_event(&f->view, event);
+    }
+    return shown;
+}
+
+/* A gateway that restarts, or a proxy in front of one that does, is asked again; a refusal is final. */
+static bool may_retry(const ApiReply *reply, int r)
+{
+    return api_is_unreachable(reply, r) || reply->status >= 500 || reply->status == 429;
+}
+
+static void say_lost(Follow *f, const Error *err, int r)
+{
+    _cleanup_(freep) char *why = text_printable(error_message(err, r));
+
+    if (f->lost)
+        return;
+    progress_stop(&f->view);
+    fprintf(stderr, "%s: %s; asking again\n", PROGRAM, why ? why : "the gateway does not answer");
+    f->lost = true;
+}
+
+static int end_without_result(Follow *f, const Error *last, int r)
+{
+    _cleanup_(error_done) Error err = {};
+
+    progress_stop(&f->view);
+    if (r < 0)
+        error_set(&err, EHOSTUNREACH, "fleet.lost-gateway",
+                  "%s; how the push ended is not known yet: `%s history %s` tells", error_message(last, r), PROGRAM,
+                  f->device);
+    else
+        error_set(&err, ETIMEDOUT, "fleet.timeout", "no result in time; the push goes on: `%s history %s` tells", PROGRAM,
+                  f->device);
+    return report_failure(PROGRAM, f->fleet->json, &err, -EHOSTUNREACH, EXIT_UNREACHABLE);
+}
+
+/* The gateway gave a push up: the box came back without a word about it. */
+static int gave_up(const cJSON *body)
+{
+    const cJSON *deployment = cJSON_GetObjectItemCaseSensitive(body, "deployment");
+    return cJSON_IsObject(deployment) && str_equal(json_string(deployment, "state"), "unknown");
+}
+
+static int end_unknown(Follow *f)
+{
+    _cleanup_(error_done) Error err = {};
+
+    progress_stop(&f->view);
+    int r = error_set(&err, EREMOTEIO, "fleet.unknown-outcome",
+                      "the gateway does not know how the push ended: `%s status %s` tells what the box runs", PROGRAM,
+                      f->device);
+    return report_failure(PROGRAM, f->fleet->json, &err, r, EXIT_FAILED);
+}
+
+static int follow(Follow *f)
+{
+    for (;;) {
+        _cleanup_(api_reply_done) ApiReply reply = {};
+        _cleanup_(error_done) Error err = {};
+        int shown = 0, r = poll_once(f, &reply, &err);
+
+        if (r < 0 && !may_retry(&reply, r)) {
+            progress_stop(&f->view);
+            return fleet_fail(f->fleet, &reply, &err, r);
+        }
+        if (r < 0) {
+            say_lost(f, &err, r);
+        } else {
+            const cJSON *result = cJSON_GetObjectItemCaseSensitive(reply.body, "result");
+            f->lost = false;
+            shown = show_events(f, reply.body);
+            if (cJSON_IsObject(result))
+                return progress_result(&f->view, result);
+            if (gave_up(reply.body))
+                return end_unknown(f);
+        }
+        if (boottime_usec() >= f->deadline)
+            return end_without_result(f, &err, r);
+        if (r < 0 || shown == 0)
+            pause_msec(r < 0 ? RETRY_PAUSE_MSEC : IDLE_PAUSE_MSEC);
+    }
+}
+
+static int show_accepted(const Fleet *fleet, const char *device, const cJSON *body, const char *version)
+{
+    _cleanup_(freep) char *name = text_printable(device);
+
+    if (fleet->json)
+        return report_json(body, EXIT_OK);
+    return report_text(str_format("version %s is on its way to %s; follow it with `%s history %s`\n", version,
+                                  name ? name : device, PROGRAM, name ? name : device),
+                       EXIT_OK);
+}
+
+static int sent(Fleet *fleet, const char *device, const ApiReply *reply, usec_t timeout)
+{
+    const cJSON *deployment = cJSON_GetObjectItemCaseSensitive(reply->body, "deployment");
+    _cleanup_(freep) char *version = cJSON_IsObject(deployment) ? report_member(deployment, "version") : NULL;
+    _cleanup_(error_done) Error err = {};
+
+    if (!version) {
+        int r = error_set(&err, EHOSTUNREACH, "api.bad-answer", "the gateway did not tell the push's version");
+        return fleet_fail(fleet, NULL, &err, r);
+    }
+    if (!fleet->wait)
+        return show_accepted(fleet, device, reply->body, version);
+
+    Follow f = { .fleet = fleet, .device = device, .version = version, .deadline = boottime_usec() + timeout };
+    progress_start(&f.view, stdout, fleet->json);
+    if (!fleet->json) {
+        _cleanup_(freep) char *name = text_printable(device);
+        printf("version %s to %s\n", version, name ? name : "-");
+        fflush(stdout);
+    }
+    return follow(&f);
+}
+
+int verb_push(int argc, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(freep) char *path = fleet_device_path(argv[0], "/compose-snapshot?wait=0"), *text = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+    uint64_t timeout = 0;
+
+    (void) argc;
+    int r = path ? fleet_number(fleet->timeout, "timeout", 1, CONFIRM_DEADLINE_MAX, TIMEOUT_DEFAULT_SECONDS, &timeout, &err)
+                 : error_from_errno(&err, -ENOMEM, "make a request");
+    if (r >= 0)
+        r = fleet_read_compose(argv[1], &text, &err);
+    if (r >= 0)
+        r = make_request(fleet, text, &request, &err);
+    if (r >= 0)
+        r = fleet_begin(fleet, &err);
+    if (r < 0)
+        return fleet_fail(fleet, NULL, &err, r);
+
+    r = api_call(&fleet->api, "POST", path, request, SEND_TIMEOUT, &reply, &err);
+    if (r == -EHOSTUNREACH && !str_equal(error_id(&err), "http.connect") && !str_equal(error_id(&err), "http.resolve"))
+        error_prefix(&err, r, "whether the push was taken is not known (`%s history %s` tells)", PROGRAM, argv[0]);
+    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : sent(fleet, argv[0], &reply, timeout * USEC_PER_SEC);
+}

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* Puts the parts together: loads what the tunnels need, then serves; loads again whenever the database was
+ * away. */
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/api.h"
+#include "gateway/deployments.h"
+#include "gateway/session.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/event/service.h"
+
+#define KEY_NAME "jwt-key.pem"
+#define SWEEP_INTERVAL (10 * USEC_PER_SEC)
+#define ADDRESS_SIZE 64
+
+static int load_devices(Gateway *g, const StoreRows *rows)
+{
+    int r = 0;
+    for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
+        r = registry_put_device(g->registry, store_rows_get(rows, i, 0),
+                                str_equal(store_rows_get(rows, i, 1), "t"));
+    return r;
+}
+
+static int load_keys(Gateway *g, const StoreRows *rows)
+{
+    int r = 0;
+    Role role;
+    for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
+        if (role_parse(store_rows_get(rows, i, 1), &role) >= 0)
+            r = registry_put_key(g->registry, store_rows_get(rows, i, 0), role, store_rows_get(rows, i, 2));
+    return r;
+}
+
+static int load_deployments(Gateway *g, const StoreRows *rows)
+{
+    int r = deployments_adopt(g, rows, !g->ready);
+    if (r >= 0)
+        deployments_sweep(g); /* what waited for the store */
+    return r;
+}
+
+static const struct {
+    const char *sql;
+    int (*load)(Gateway *g, const StoreRows *rows);
+} load_steps[] = {
+    { "SELECT id, blocked FROM devices", load_devices },
+    { "SELECT device, role, thumbprint FROM device_keys", load_keys },
+    { DEPLOYMENTS_OPEN_SQL, load_deployments },
+};
+
+static void gateway_load(Gateway *g);
+
+static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    Gateway *g = userdata;
+    if (r >= 0)
+        r = load_steps[g->loading].load(g, rows);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load what the database knows");
+        if (r != -ENOTCONN) /* when it is only away, on_up comes again */
+            sd_event_exit(g->event, r);
+        return;
+    }
+    g->loading++;
+    gateway_load(g);
+}
+
+static void gateway_load(Gateway *g)
+{
+    Error err = {};
+    if (g->loading < ELEMENTSOF(load_steps)) {
+        int r = store_query(g->store, load_steps[g->loading].sql, NULL, 0, on_loaded, g, NULL, &err);
+        if (r < 0)
+            log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "cannot load what the database knows");
+        error_done(&err);
+        return;
+    }
+    if (!g->ready)
+        log_notice("serving as %s on port %u", g->issuer, http_server_port(g->server));
+    g->ready = true;
+    service_ready("serving");
+}
+
+static void on_store_up(Store *s _unused_, void *userdata)
+{
+    Gateway *g = userdata;
+    log_notice("the database is there");
+    g->loading = 0;
+    gateway_load(g);
+}
+
+static void on_store_down(Store *s _unused_, usec_t retry_in, const Error *err, void *userdata _unused_)
+{
+    service_status("waiting for the database");
+    log_failure(LOG_LEVEL_ERROR, NULL, err, -ENOTCONN, "no database, trying again in %llu ms",
+                (unsigned long long) (retry_in / USEC_PER_MSEC));
+}
+
+static void on_request(HttpExchange *x, void *userdata)
+{
+    api_handle(userdata, x);
+}
+
+static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Gateway *g = userdata;
+    if (g->ready && store_is_up(g->store)) {
+        deployments_sweep(g);
+        session_sweep(g);
+    }
+    return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
+}
+
+static int on_ending(sd_event_source *source _unused_, void *userdata)
+{
+    session_farewell(userdata);
+    return 0;
+}
+
+/* "ADDRESS:PORT" or "[ADDRESS]:PORT" */
+static int parse_listen(const char *listen, char address[static ADDRESS_SIZE], uint16_t *ret_port, Error *err)
+{
+    uint64_t port;
+    const char *colon = strrchr(listen, ':');
+    const char *first = listen;
+    const char *last = colon;
+    if (colon && *first == '[' && colon > first + 1 && colon[-1] == ']') {
+        first++;
+        last--;
+    }
+    if (!colon || last <= first || last - first >= ADDRESS_SIZE ||
+        str_to_u64(colon + 1, 0, UINT16_MAX, &port) < 0)
+        return error_set(err, EINVAL, "config.listen",
+                         "--listen %s: give a numeric address and a port, like 0.0.0.0:8443 or [::]:8443",
+                         listen);
+    memcpy(address, first, (size_t) (last - first));
+    address[last - first] = '\0';
+    *ret_port = (uint16_t) port;
+    return 0;
+}
+
+static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
+{
+    char address[ADDRESS_SIZE];
+    HttpServerOptions options = {
+        .address = address,
+        .cert_file = o->cert,
+        .key_file = o->key,
+        .max_connections = GATEWAY_CONNECTIONS_MAX,
+        .handler = on_request,
+        .userdata = g,
+    };
+    int r = parse_listen(o->listen, address, &options.port, err);
+    if (r < 0)
+        return r;
+    if (!o->cert != !o->key)
+        return error_set(err, EINVAL, "config.tls", "--cert and --key are given together or not at all");
+    r = http_server_new(g->event, &options, &g->server, err);
+    if (r < 0)
+        return r;
+    g->issuer_set = o->issuer != NULL;
+    if (o->issuer)
+        g->issuer = strdup(o->issuer);
+    else
+        g->issuer = str_format(strchr(address, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
+                               o->cert ? "https" : "http", address, http_server_port(g->server));
+    if (!g->issuer)
+        return error_from_errno(err, -ENOMEM, "opening the server");
+    for (size_t len = strlen(g->issuer); len > 0 && g->issuer[len - 1] == '/'; len--)
+        g->issuer[len - 1] = '\0';
+    return 0;
+}
+
+static int gateway_open_key(Gateway *g, const char *state_dir, Error *err)
+{
+    _cleanup_(freep) char *path = path_join(state_dir, KEY_NAME);
+    if (!path)
+        return error_from_errno(err, -ENOMEM, "loading the signing key");
+    int r = dir_make(state_dir, 0700, (uid_t) -1, (gid_t) -1, err);
+    return r < 0 ? r : key_load_or_make(path, (uid_t) -1, (gid_t) -1, &g->key, err);
+}
+
+static int gateway_open_maps(Gateway *g)
+{
+    g->registry = registry_new();
+    g->connections = map_new(NULL);
+    g->tunnels = map_new(NULL);
+    g->deployments = map_new(NULL);
+    g->calls = map_new(NULL);
+    return g->registry && g->connections && g->tunnels && g->deployments && g->calls ? 0 : -ENOMEM;
+}
+
+int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, Error *err)
+{
+    static const StoreEvents store_events = { .on_up = on_store_up, .on_down = on_store_down };
+    _cleanup_(gateway_freep) Gateway *g = calloc(1, sizeof(*g));
+    if (!g)
+        return error_from_errno(err, -ENOMEM, "starting");
+    g->event = sd_event_ref(event);
+    g->token_hours = options->token_hours;
+    g->bootstrap_hours = options->bootstrap_hours;
+    int r = gateway_open_maps(g);
+    if (r >= 0)
+        r = gateway_open_key(g, options->state_dir, err);
+    if (r >= 0)
+        r = gateway_open_server(g, options, err);
+    if (r >= 0)
+        r = store_new(event, options->database, &store_events, g, &g->store, err);
+    if (r >= 0)
+        r = timer_arm(event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
+    if (r >= 0)
+        r = sd_event_add_exit(event, &g->farewell, on_ending, g);
+    if (r < 0)
+        return error_from_errno(err, r, "starting");
+    *ret = TAKE_PTR(g);
+    return 0;
+}
+
+/* Frees every value of a map whose values take themselves out of it. */
+static void free_all(Map *m, void (*free_value)(void *value))
+{
+    void *value;
+    for (size_t i = 0; m && map_next(m, &i, NULL, &value);)
+        free_value(value);
+    map_free(m);
+}
+
+static void free_call(void *value)
+{
+    call_free(value);
+}
+
+static void free_deployment(void *value)
+{
+    deployment_free(value);
+}
+
+static void free_session(void *value)
+{
+    session_free(value);
+}
+
+Gateway *gateway_free(Gateway *g)
+{
+    if (!g)
+        return NULL;
+    free_all(g->calls, free_call);
+    free_all(g->deployments, free_deployment);
+    free_all(g->connections, free_session);
+    map_free(g->tunnels);
+    http_server_free(g->server);
+    store_free(g->store);
+    registry_free(g->registry);
+    key_free(g->key);
+    free(g->issuer);
+    sd_event_source_disable_unref(g->sweep);
+    sd_event_source_disable_unref(g->farewell);
+    sd_event_unref(g->event);
+    free(g);
+    return NULL;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* The object that owns everything the gateway holds: store, server, registry, tunnels, open deployments,
+ * requests. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "gateway/registry.h"
+#include "gateway/store.h"
+#include "lib/base/map.h"
+#include "lib/data/key.h"
+#include "lib/net/http-server.h"
+
+typedef struct GatewayOptions {
+    const char *listen;    /* ADDRESS:PORT or [ADDRESS]:PORT */
+    const char *database;  /* libpq connection string */
+    const char *state_dir; /* holds jwt-key.pem */
+    const char *issuer;    /* public base URL; NULL = from `listen` */
+    const char *cert, *key;
+    unsigned token_hours, bootstrap_hours;
+} GatewayOptions;
+
+typedef struct Gateway {
+    sd_event *event;
+    Store *store;
+    HttpServer *server;
+    Key *key;        /* signs device tokens */
+    char *issuer;    /* without a trailing slash */
+    bool issuer_set; /* by the configuration: proofs must then name it */
+    bool ready;      /* the registry and the open deployments are loaded */
+    unsigned loading;
+    unsigned token_hours, bootstrap_hours;
+    Registry *registry;
+    Map *connections; /* every tunnel, by connection id → Session, owned */
+    Map *tunnels;     /* DEVICE/ROLE → Session after its hello, borrowed */
+    Map *deployments; /* device → its open Deployment, owned */
+    Map *calls;       /* requests that wait for something, by id → Call, owned */
+    sd_event_source *sweep, *farewell;
+    uint64_t next_connection;
+} Gateway;
+
+int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, Error *err) _must_check_;
+Gateway *gateway_free(Gateway *g);
+DEFINE_CLEANUP(Gateway, gateway_free)

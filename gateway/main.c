@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* secbox-gateway: the cloud side of the tunnels, the operators' HTTP interface, and its few verbs. */
+#include <stdlib.h>
+
+#include "gateway/verbs.h"
+#include "lib/base/cli.h"
+
+#define DATABASE_VARIABLE "SECBOX_GATEWAY_DATABASE"
+
+int main(int argc, char **argv)
+{
+    Settings s = {
+        .listen = "127.0.0.1:8080",
+        .database = getenv(DATABASE_VARIABLE),
+        .token_hours = "36",
+        .bootstrap_hours = "720",
+    };
+    const CliOption options[] = {
+        { "listen", "ADDR:PORT", "where to listen (127.0.0.1:8080; port 0: any)", &s.listen, NULL },
+        { "database", "CONNINFO",
+          "PostgreSQL connection string; with a password, set " DATABASE_VARIABLE " instead", &s.database,
+          NULL },
+        { "state", "DIR", "where the key that signs device tokens is kept", &s.state, NULL },
+        { "issuer", "URL", "public base URL; proofs must then name it (http(s)://listen)", &s.issuer, NULL },
+        { "cert", "FILE", "TLS certificate chain, PEM; without it plain HTTP", &s.cert, NULL },
+        { "key", "FILE", "its private key, PEM", &s.key, NULL },
+        { "token-hours", "HOURS", "life of a device token (36)", &s.token_hours, NULL },
+        { "bootstrap-hours", "HOURS", "life of a bootstrap token (720)", &s.bootstrap_hours, NULL },
+        {},
+    };
+    static const CliVerb verbs[] = {
+        { "serve", "", 0, 0, "serve boxes and operators", verb_serve },
+        { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add },
+        { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list },
+        { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke },
+        { "migrate", "", 0, 0, "bring the database schema up to date (serve does it too)", verb_migrate },
+        {},
+    };
+    const Cli cli = {
+        .program = "secbox-gateway",
+        .summary = "the cloud side of SecBox",
+        .options = options,
+        .verbs = verbs,
+    };
+    return cli_run(&cli, argc, argv, &s);
+}

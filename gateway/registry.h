@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* What has to be known to let a box in, in memory, so that accepting a tunnel never asks the database: which
+ * devices exist, which are blocked, the key of each role, and the proofs that each key has used lately. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base/error.h"
+
+#define DEVICE_ID_MAX 64
+
+typedef enum Role {
+    ROLE_MGMT,
+    ROLE_DEVICE,
+    ROLE_RECOVERY,
+    _ROLE_COUNT,
+} Role;
+
+const char *role_name(Role role);
+/* -EINVAL for any other name. */
+int role_parse(const char *name, Role *ret) _must_check_;
+
+/* 1 to 64 letters, digits, '.', '_', '-', beginning with a letter or digit. */
+bool device_id_is_valid(const char *id);
+
+typedef struct Registry Registry;
+
+Registry *registry_new(void);
+Registry *registry_free(Registry *r);
+DEFINE_CLEANUP(Registry, registry_free)
+
+/* Adds a device or changes whether it is blocked. 0 or -ENOMEM. */
+int registry_put_device(Registry *r, const char *id, bool blocked) _must_check_;
+/* Sets the key of one role; the device must be there (-ENOENT). */
+int registry_put_key(Registry *r, const char *id, Role role, const char *thumbprint) _must_check_;
+bool registry_has_device(const Registry *r, const char *id);
+
+/* Whether this key may speak for this device in this role. -EKEYREJECTED "device.unknown",
+ * "device.key-unknown" (nobody has claimed, or another key has), -EACCES "device.blocked". */
+int registry_check(const Registry *r, const char *id, Role role, const char *thumbprint,
+                   Error *err) _must_check_;
+
+/* Marks a proof as used; `now` in seconds. -EKEYREJECTED "proof.replayed" when it was used before within its
+ * life, -EAGAIN "proof.too-many" when this key used more proofs than are remembered. The key must pass
+ * registry_check(). */
+int registry_use_proof(Registry *r, const char *id, Role role, const char *proof_id, uint64_t now,
+                       Error *err) _must_check_;

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* The verb that serves: settings checked, then the loop until a signal ends it. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "gateway/gateway.h"
+#include "gateway/verbs.h"
+#include "lib/base/cli.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/event/service.h"
+#include "lib/net/http-client.h"
+
+#define HOURS_MAX 8784 /* a year */
+
+static int parse_hours(const char *text, const char *option, unsigned *ret, Error *err)
+{
+    uint64_t hours;
+    if (str_to_u64(text, 1, HOURS_MAX, &hours) < 0)
+        return error_set(err, EINVAL, "config.hours", "--%s %s: give hours, from 1 to %d", option, text,
+                         HOURS_MAX);
+    *ret = (unsigned) hours;
+    return 0;
+}
+
+/* Every tunnel is a descriptor; the usual soft limit of 1024 is there for programs that use select(2). */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warning("the limit of open files stays as it is: %s", strerror(errno));
+}
+
+static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
+{
+    *ret = (GatewayOptions) {
+        .listen = s->listen,
+        .database = s->database,
+        .state_dir = s->state,
+        .issuer = s->issuer,
+        .cert = s->cert,
+        .key = s->key,
+    };
+    if (!s->state)
+        return error_set(err, EINVAL, "config.state", "--state DIR is needed: the signing key is kept there");
+    int r = s->issuer ? url_check(s->issuer, "https,http", err) : 0;
+    if (r < 0)
+        return error_prefix(err, r, "--issuer");
+    r = parse_hours(s->token_hours, "token-hours", &ret->token_hours, err);
+    return r < 0 ? r : parse_hours(s->bootstrap_hours, "bootstrap-hours", &ret->bootstrap_hours, err);
+}
+
+int verb_serve(int argc _unused_, char **argv _unused_, void *userdata)
+{
+    _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+    _cleanup_(gateway_freep) Gateway *g = NULL;
+    _cleanup_(error_done) Error err = {};
+    GatewayOptions options;
+    log_open("secbox-gateway");
+    int r = read_options(userdata, &options, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "cannot start");
+        return EXIT_USAGE;
+    }
+    raise_descriptor_limit();
+    r = service_loop_new(&event, &err);
+    if (r >= 0)
+        r = gateway_new(event, &options, &g, &err);
+    if (r >= 0)
+        r = service_watchdog_start(event, NULL, NULL, &err);
+    if (r >= 0) {
+        r = sd_event_loop(event);
+        if (r < 0)
+            error_from_errno(&err, r, "running");
+    }
+    if (r < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "ending");
+    return r < 0 ? EXIT_FAILED : EXIT_OK;
+}

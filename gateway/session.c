@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/* Tunnels: who may open one, hello within its deadline, the newest wins, and which message goes where. */
+#include "gateway/session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/auth.h"
+#include "gateway/deployments.h"
+#include "gateway/live.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/event/service.h"
+#include "lib/net/message.h"
+#include "lib/net/ws-conn.h"
+
+#define SUBPROTOCOL "secbox.v1"
+#define PROTOCOL_VERSION 1
+#define HELLO_DEADLINE (10 * USEC_PER_SEC)
+#define KEEPALIVE_INTERVAL (25 * USEC_PER_SEC)
+#define KEEPALIVE_DEAD (60 * USEC_PER_SEC)
+/* a box that sends nonsense this often is closed */
+#define BAD_MESSAGES_MAX 16
+#define AGENT_VERSION_MAX 64
+#define CONNECTION_KEY_SIZE 24
+/* what "versions that pass 2^53" may reach before adding one could overflow PostgreSQL's bigint */
+#define VERSION_MAX (UINT64_C(1) << 62)
+#define FAREWELL_SPREAD_SECONDS 30
+
+struct Session {
+    Gateway *gateway;
+    WsConn *ws;
+    uint64_t number;
+    char *device, *token;
+    Role role;
+    bool up;
+    bool ended; /* closing: what still arrives counts no more */
+    unsigned bad_messages;
+    usec_t since; /* wall clock of the welcome */
+    uint64_t version_floor;
+    sd_event_source *deadline;
+    char *agent_version;
+    char *unsaved_status; /* the newest agent.status that is not in the database yet */
+};
+
+typedef void (*session_handler_t)(Session *s, Gateway *g, const cJSON *message);
+
+static void on_refresh(Session *s, Gateway *g, const cJSON *message);
+static void on_status(Session *s, Gateway *g, const cJSON *message);
+static void on_answer(Session *s, Gateway *g, const cJSON *message);
+
+static const struct {
+    const char *type;
+    bool mgmt_only;
+    session_handler_t handler;
+} session_handlers[] = {
+    { "auth.refresh", false, on_refresh },
+    { "agent.status", true, on_status },
+    { "compose.progress", true, deployment_on_progress },
+    { "compose.result", true, deployment_on_result },
+    { "status.report", true, on_answer },
+    { "compose.plan.result", true, on_answer },
+    { "error", true, on_answer },
+};
+
+static int tunnel_key(char **ret, const char *device, Role role)
+{
+    *ret = str_format("%s/%s", device, role_name(role));
+    return *ret ? 0 : -ENOMEM;
+}
+
+static void connection_key(char buf[static CONNECTION_KEY_SIZE], uint64_t number)
+{
+    snprintf(buf, CONNECTION_KEY_SIZE, "c-%" PRIx64, number);
+}
+
+bool session_path(const char *path, Role *ret)
+{
+    return path[0] == '/' && role_parse(path + 1, ret) >= 0;
+}
+
+Session *session_find(const Gateway *g, const char *device, Role role)
+{
+    _cleanup_(freep) char *key = NULL;
+    return tunnel_key(&key, device, role) < 0 ? NULL : map_get(g->tunnels, key);
+}
+
+const char *session_device(const Session *s)
+{
+    return s->device;
+}
+
+uint64_t session_number(const Session *s)
+{
+    return s->number;
+}
+
+uint64_t session_version_floor(const Session *s)
+{
+    return s->version_floor;
+}
+
+int session_send(Session *s, const cJSON *message)
+{
+    _cleanup_(freep) char *text = message ? json_print(message) : NULL;
+    return text ? ws_conn_send_text(s->ws, text, strlen(text)) : -ENOMEM;
+}
+
+static void session_log(const Session *s, LogLevel level, const Error *err, int r, const char *what)
+{
+    const LogField fields[] = { { "DEVICE", s->device }, { "ROLE", role_name(s->role) }, {} };
+    if (r < 0)
+        log_failure(level, fields, err, r, "%s of %s from %s: %s", role_name(s->role), s->device,
+                    ws_conn_peer(s->ws), what);
+    else
+        log_line(level, fields, "%s of %s from %s: %s", role_name(s->role), s->device, ws_conn_peer(s->ws),
+                 what);
+}
+
+/* Out of the registry: nothing is sent through it any more. */
+static void session_withdraw(Session *s)
+{
+    if (!s->up || s->ended)
+        return;
+    s->ended = true;
+    _cleanup_(freep) char *key = NULL;
+    if (tunnel_key(&key, s->device, s->role) >= 0 && map_get(s->gateway->tunnels, key) == s)
+        map_take(s->gateway->tunnels, key);
+    if (s->role == ROLE_MGMT)
+        live_device_gone(s->gateway, s->device);
+}
+
+Session *session_free(Session *s)
+{
+    if (!s)
+        return NULL;
+    char key[CONNECTION_KEY_SIZE];
+    connection_key(key, s->number);
+    map_take(s->gateway->connections, key);
+    sd_event_source_disable_unref(s->deadline);
+    ws_conn_free(s->ws);
+    secret_free(s->token);
+    free(s->device);
+    free(s->agent_version);
+    free(s->unsaved_status);
+    free(s);
+    return NULL;
+}
+
+static void session_close(Session *s, uint16_t code, const char *reason)
+{
+    session_withdraw(s);
+    s->ended = true;
+    ws_conn_close(s->ws, code, reason);
+}
+
+static int on_hello_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    session_log(userdata, LOG_LEVEL_NOTICE, NULL, 0, "no hello in time, closing");
+    session_close(userdata, WS_CLOSE_POLICY, "no hello in time");
+    return 0;
+}
+
+/* Writes the newest status; nothing waits for it, and a newer one replaces it. */
+static void session_save_status(Session *s)
+{
+    if (!s->unsaved_status || store_is_busy(s->gateway->store))
+        return;
+    Error err = {};
+    const char *params[] = { s->device, s->unsaved_status, s->agent_version };
+    int r = store_query(s->gateway->store,
+                        "UPDATE devices SET status = $2::jsonb, status_at = now(), last_seen_at = now(),"
+                        " agent_version = $3 WHERE id = $1",
+                        params, ELEMENTSOF(params), NULL, NULL, NULL, &err);
+    if (r < 0)
+        log_debug("status of %s waits: %s", s->device, error_message(&err, r));
+    else
+        s->unsaved_status = (free(s->unsaved_status), NULL);
+    error_done(&err);
+}
+
+static void session_save_last_seen(Session *s)
+{
+    if (store_is_busy(s->gateway->store))
+        return;
+    Error err = {};
+    const char *params[] = { s->device };
+    if (store_query(s->gateway->store, "UPDATE devices SET last_seen_at = now() WHERE id = $1", params, 1,
+                    NULL, NULL, NULL, &err) < 0)
+        log_debug("last sight of %s is not recorded: %s", s->device, error_message(&err, -ENOBUFS));
+    error_done(&err);
+}
+
+void session_sweep(Gateway *g)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->connections, &i, NULL, &value);)
+        session_save_status(value);
+}
+
+static int send_welcome(Session *s)
+{
+    char now[TIMESTAMP_SIZE], connection[CONNECTION_KEY_SIZE];
+    connection_key(connection, s->number);
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("welcome");
+    if (!m || json_add_string(m, "deviceId", s->device) < 0 ||
+        json_add_string(m, "serverTime", timestamp_format(realtime_usec(), now)) < 0 ||
+        json_add_string(m, "connection", connection) < 0)
+        return -ENOMEM;
+    return session_send(s, m);
+}
+
+/* Makes this the tunnel of its device and role; an older one is closed. */
+static int session_register(Session *s)
+{
+    _cleanup_(freep) char *key = NULL;
+    int r = tunnel_key(&key, s->device, s->role);
+    if (r < 0)
+        return r;
+    Session *older = map_get(s->gateway->tunnels, key);
+    if (older) {
+        session_log(older, LOG_LEVEL_INFO, NULL, 0, "replaced by a newer connection");
+        session_close(older, WS_CLOSE_GOING_AWAY, "replaced by a newer connection");
+    }
+    return map_put(s->gateway->tunnels, key, s);
+}
+
+static int check_hello(const Session *s, const cJSON *m, Error *err)
+{
+    uint64_t protocol = PROTOCOL_VERSION;
+    if (!str_equal(json_string(m, "deviceId"), s->device) ||
+        !str_equal(json_string(m, "role"), role_name(s->role)))
+        return error_set(err, EPROTO, "hello.identity", "hello names another device or role than the token");
+    if (json_u64(m, "protocol", &protocol) == -EINVAL || protocol < PROTOCOL_VERSION)
+        return error_set(err, EPROTO, "hello.protocol",
+                         "hello asks for a protocol that this gateway does not speak");
+    return 0;
+}
+
+static int session_hello(Session *s, const char *text, size_t len, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = NULL;
+    const MessageType *type = NULL;
+    int r = message_parse(text, len, SENDER_LINK | SENDER_BOX, &m, &type, err);
+    if (r < 0)
+        return r;
+    if (!str_equal(type->name, "hello"))
+        return error_set(err, EPROTO, "hello.missing", "the first message is %s, not hello", type->name);
+    r = check_hello(s, m, err);
+    if (r < 0)
+        return r;
+    s->agent_version = str_format("%.*s %.*s", AGENT_VERSION_MAX, json_string(m, "program"),
+                                  AGENT_VERSION_MAX, json_string(m, "version"));
+    r = s->agent_version ? send_welcome(s) : -ENOMEM;
+    if (r >= 0)
+        r = session_register(s);
+    if (r < 0)
+        return error_from_errno(err, r, "welcoming the box");
+    timer_disarm(s->deadline);
+    s->up = true;
+    s->since = realtime_usec();
+    session_log(s, LOG_LEVEL_INFO, NULL, 0, "connected");
+    return 0;
+}
+
+static void send_auth_error(Session *s, int r, const Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("auth.error");
+    if (!m || json_add_item(m, "error", json_from_error(err, r)) < 0 || session_send(s, m) < 0)
+        session_log(s, LOG_LEVEL_WARNING, err, r, "cannot tell the box that its refresh failed");
+}
+
+static void on_refresh(Session *s, Gateway *g, const cJSON *message)
+{
+    _cleanup_(secret_freep) char *fresh = NULL;
+    uint64_t expires = 0;
+    char until[TIMESTAMP_SIZE];
+    Error err = {};
+    int r = auth_refresh(g, s->token, json_string(message, "proof"), &fresh, &expires, &err);
+    if (r < 0) {
+        session_log(s, LOG_LEVEL_NOTICE, &err, r, "refresh refused");
+        send_auth_error(s, r, &err);
+        error_done(&err);
+        return;
+    }
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("auth.token");
+    if (!m || json_add_string(m, "token", fresh) < 0 ||
+        json_add_string(m, "expiresAt", timestamp_format(expires * USEC_PER_SEC, until)) < 0 ||
+        session_send(s, m) < 0)
+        return; /* the box asks again, or over HTTP */
+    secret_free(s->token);
+    s->token = TAKE_PTR(fresh);
+}
+
+static void raise_floor(Session *s, const cJSON *object)
+{
+    uint64_t version = 0;
+    if (object && json_u64(object, "version", &version) >= 0 && version <= VERSION_MAX &&
+        version > s->version_floor)
+        s->version_floor = version;
+}
+
+static void on_status(Session *s, Gateway *g, const cJSON *message)
+{
+    if (!str_equal(json_string(message, "deviceId"), s->device))
+        return;
+    static const char *const parts[] = { "current", "pending", "last" };
+    for (size_t i = 0; i < ELEMENTSOF(parts); i++)
+        raise_floor(s, cJSON_GetObjectItemCaseSensitive(message, parts[i]));
+    char *text = json_print(message);
+    if (text) {
+        free(s->unsaved_status);
+        s->unsaved_status = text;
+        session_save_status(s);
+    }
+    deployment_on_status(s, g, message);
+}
+
+static void on_answer(Session *s, Gateway *g, const cJSON *message)
+{
+    live_answer(g, s->device, json_string(message, "type"), message);
+}
+
+static void session_message(Session *s, const char *text, size_t len)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = NULL;
+    const MessageType *type = NULL;
+    Error err = {};
+    unsigned senders = s->role == ROLE_MGMT ? SENDER_AGENT | SENDER_LINK : SENDER_BOX;
+    int r = message_parse(text, len, senders, &m, &type, &err);
+    if (r >= 0) {
+        for (size_t i = 0; i < ELEMENTSOF(session_handlers); i++)
+            if (str_equal(session_handlers[i].type, type->name) &&
+                (s->role == ROLE_MGMT || !session_handlers[i].mgmt_only))
+                session_handlers[i].handler(s, s->gateway, m);
+    } else if (r != -ENOMSG) {
+        /* one bad message is dropped: to cut the box off for it would be worse */
+        session_log(s, LOG_LEVEL_WARNING, &err, r, "a message is ignored");
+        if (++s->bad_messages >= BAD_MESSAGES_MAX)
+            session_close(s, WS_CLOSE_POLICY, "too many bad messages");
+    }
+    error_done(&err);
+}
+
+static void on_text(WsConn *c _unused_, const char *text, size_t len, void *userdata)
+{
+    Session *s = userdata;
+    if (s->ended)
+        return;
+    if (s->up) {
+        session_message(s, text, len);
+        return;
+    }
+    Error err = {};
+    int r = session_hello(s, text, len, &err);
+    if (r < 0) {
+        session_log(s, LOG_LEVEL_NOTICE, &err, r, "refused");
+        session_close(s, WS_CLOSE_POLICY, error_id(&err));
+    }
+    error_done(&err);
+}
+
+static void on_closed(WsConn *c _unused_, uint16_t code, const Error *err, void *userdata)
+{
+    Session *s = userdata;
+    const LogField fields[] = { { "DEVICE", s->device }, { "ROLE", role_name(s->role) }, {} };
+    log_line(LOG_LEVEL_INFO, fields, "%s of %s: connection closed with %u%s%s", role_name(s->role), s->device,
+             code, err && err->message ? ": " : "", err && err->message ? err->message : "");
+    if (s->up && !s->ended && s->role == ROLE_MGMT) {
+        if (s->unsaved_status)
+            session_save_status(s);
+        else
+            session_save_last_seen(s);
+    }
+    session_withdraw(s);
+    session_free(s);
+}
+
+static const WsEvents ws_events = { .on_text = on_text, .on_closed = on_closed };
+
+static Session *session_new(Gateway *g, Role role, const char *device, const char *token)
+{
+    Session *s = calloc(1, sizeof(*s));
+    if (!s)
+        return NULL;
+    s->gateway = g;
+    s->role = role;
+    s->number = ++g->next_connection;
+    s->device = strdup(device);
+    s->token = strdup(token);
+    char key[CONNECTION_KEY_SIZE];
+    connection_key(key, s->number);
+    if (!s->device || !s->token || map_put(g->connections, key, s) < 0 ||
+        timer_arm(g->event, &s->deadline, HELLO_DEADLINE, on_hello_deadline, s) < 0)
+        return session_free(s);
+    return s;
+}
+
+/* Everything up to the upgrade; on failure nothing was answered yet. */
+static int session_admit(Gateway *g, HttpExchange *x, Role role, Error *err)
+{
+    const char *token = auth_bearer(x);
+    _cleanup_(jwt_claims_done) JwtClaims claims = {};
+    if (!http_wants_upgrade(x))
+        return error_set(err, EINVAL, "ws.not-an-upgrade",
+                         "this is a tunnel: it takes WebSocket upgrades only");
+    if (!g->ready)
+        return error_set(err, ENOTCONN, "store.unavailable",
+                         "the gateway is starting, come back in some seconds");
+    if (!token)
+        return error_set(err, EKEYREJECTED, "jwt.missing", "a tunnel needs \"Authorization: Bearer TOKEN\"");
+    int r = auth_check_tunnel(g, token, role, &claims, err);
+    if (r < 0)
+        return r;
+    Session *s = session_new(g, role, claims.subject, token);
+    if (!s)
+        return error_from_errno(err, -ENOMEM, "accepting a tunnel");
+    r = http_upgrade(x, SUBPROTOCOL, &s->ws, err);
+    if (r < 0) {
+        session_free(s);
+        return r == -ENOMEM ? r : -EINVAL;
+    }
+    ws_conn_set_events(s->ws, &ws_events, s);
+    ws_conn_set_keepalive(s->ws, KEEPALIVE_INTERVAL, KEEPALIVE_DEAD);
+    return 0;
+}
+
+void session_accept(Gateway *g, HttpExchange *x, Role role)
+{
+    Error err = {};
+    int r = session_admit(g, x, role, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_NOTICE, NULL, &err, r, "a %s tunnel from %s is refused", role_name(role),
+                    http_peer(x));
+        exchange_fail(x, http_status_for(r), r, &err);
+    }
+    error_done(&err);
+}
+
+int session_describe(const Gateway *g, const char *device, cJSON *object)
+{
+    char since[TIMESTAMP_SIZE];
+    _cleanup_(cJSON_Deletep) cJSON *roles = cJSON_CreateArray();
+    if (!roles)
+        return -ENOMEM;
+    for (Role i = 0; i < _ROLE_COUNT; i++)
+        if (session_find(g, device, i) && json_append(roles, cJSON_CreateString(role_name(i))) < 0)
+            return -ENOMEM;
+    const Session *s = session_find(g, device, ROLE_MGMT);
+    int r = json_add_bool(object, "connected", s != NULL);
+    if (r >= 0)
+        r = json_add_item(object, "roles", TAKE_PTR(roles));
+    if (r >= 0 && s)
+        r = json_add_string(object, "connectedSince", timestamp_format(s->since, since));
+    if (r >= 0 && s)
+        r = json_add_string(object, "peer", ws_conn_peer(s->ws));
+    if (r >= 0 && s && !cJSON_HasObjectItem(object, "agentVersion"))
+        r = json_add_string(object, "agentVersion", s->agent_version);
+    return r;
+}
+
+void session_close_key(Gateway *g, const char *device, Role role)
+{
+    Session *s = session_find(g, device, role);
+    if (s)
+        session_close(s, WS_CLOSE_POLICY, "the key of this device was replaced");
+}
+
+void session_close_device(Gateway *g, const char *device)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->connections, &i, NULL, &value);) {
+        Session *s = value;
+        if (str_equal(s->device, device))
+            session_close(s, WS_CLOSE_POLICY, "the device is blocked");
+    }
+}
+
+void session_farewell(Gateway *g)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("goaway");
+    bool good = m && json_add_string(m, "reason", "restart") >= 0 &&
+                json_add_int(m, "retryAfterSeconds", 1) >= 0 &&
+                json_add_int(m, "spreadSeconds", FAREWELL_SPREAD_SECONDS) >= 0;
+    void *value;
+    for (size_t i = 0; map_next(g->connections, &i, NULL, &value);) {
+        Session *s = value;
+        if (good && s->up && session_send(s, m) < 0)
+            log_debug("no goaway for %s: its queue is full", s->device);
+        ws_conn_close(s->ws, WS_CLOSE_RESTART, "restart");
+    }
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* One tunnel of one box: hello and welcome, messages in and out, and the registry of who is connected. */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "gateway/gateway.h"
+
+typedef struct Session Session;
+
+/* Answers an upgrade request for the tunnel of this role. */
+void session_accept(Gateway *g, HttpExchange *x, Role role);
+/* Whether the path is a tunnel's. */
+bool session_path(const char *path, Role *ret);
+
+/* The box's live tunnel for a role (after welcome), or NULL. */
+Session *session_find(const Gateway *g, const char *device, Role role);
+
+/* Sends one message. -ENOTCONN, -ENOBUFS, -ENOMEM. */
+int session_send(Session *s, const cJSON *message) _must_check_;
+
+const char *session_device(const Session *s);
+/* Never the same twice while the program runs; above 0. */
+uint64_t session_number(const Session *s);
+/* The highest deployment version that the box has spoken of. */
+uint64_t session_version_floor(const Session *s);
+
+/* Adds "connected", "connectedSince", "peer" and "roles" about a device. */
+int session_describe(const Gateway *g, const char *device, cJSON *object) _must_check_;
+
+/* Closes the tunnel of one role: its key is no longer the key. */
+void session_close_key(Gateway *g, const char *device, Role role);
+/* Closes all tunnels of a device. */
+void session_close_device(Gateway *g, const char *device);
+/* Says goaway to everyone: the program ends. */
+void session_farewell(Gateway *g);
+/* Writes what waits to be written about boxes, when the store has room. */
+void session_sweep(Gateway *g);
+Session *session_free(Session *s);

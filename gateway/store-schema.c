@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* The tables of the gateway, as a list of steps that only ever grows. */
+#include "gateway/store-internal.h"
+
+#include "lib/base/buf.h"
+
+#define SCRIPT_SIZE_MAX (256 * 1024)
+/* any constant that nobody else uses in this database */
+#define SCHEMA_LOCK "7301992544120781"
+
+typedef struct SchemaStep {
+    unsigned version;
+    const char *sql;
+} SchemaStep;
+
+static const SchemaStep schema_steps[] = {
+    { 1, "CREATE FUNCTION secbox_time(t timestamptz) RETURNS text LANGUAGE sql STABLE AS $fn$"
+         " SELECT to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') $fn$;\n"
+         "CREATE TABLE devices ("
+         " id text PRIMARY KEY,"
+         " labels jsonb NOT NULL DEFAULT '{}',"
+         " created_at timestamptz NOT NULL DEFAULT now(),"
+         " created_by text NOT NULL,"
+         " blocked boolean NOT NULL DEFAULT false,"
+         " agent_version text,"
+         " status jsonb,"
+         " status_at timestamptz,"
+         " last_seen_at timestamptz);\n"
+         "CREATE TABLE bootstraps ("
+         " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+         " device text NOT NULL REFERENCES devices(id) ON DELETE CASCADE,"
+         " hash text NOT NULL UNIQUE,"
+         " created_at timestamptz NOT NULL DEFAULT now(),"
+         " created_by text NOT NULL,"
+         " expires_at timestamptz NOT NULL,"
+         " replaced_at timestamptz);\n"
+         "CREATE INDEX bootstraps_device ON bootstraps(device);\n"
+         "CREATE TABLE device_keys ("
+         " device text NOT NULL REFERENCES devices(id) ON DELETE CASCADE,"
+         " role text NOT NULL CHECK (role IN ('mgmt', 'device', 'recovery')),"
+         " thumbprint text NOT NULL,"
+         " jwk jsonb NOT NULL,"
+         " bootstrap bigint NOT NULL REFERENCES bootstraps(id) ON DELETE CASCADE,"
+         " claimed_at timestamptz NOT NULL DEFAULT now(),"
+         " PRIMARY KEY (device, role));\n"
+         "CREATE TABLE deployments ("
+         " device text NOT NULL REFERENCES devices(id) ON DELETE CASCADE,"
+         " version bigint NOT NULL,"
+         " id text NOT NULL UNIQUE,"
+         " sha256 text NOT NULL,"
+         " compose text NOT NULL,"
+         " requested_by text NOT NULL,"
+         " reason text,"
+         " nonce text NOT NULL,"
+         " confirm_deadline integer NOT NULL,"
+         " state text NOT NULL DEFAULT 'open'"
+         " CHECK (state IN ('open', 'done', 'failed', 'rolled-back', 'recovery', 'unknown')),"
+         " phase text NOT NULL DEFAULT 'sent',"
+         " status integer,"
+         " result jsonb,"
+         " created_at timestamptz NOT NULL DEFAULT now(),"
+         " progressed_at timestamptz,"
+         " finished_at timestamptz,"
+         " PRIMARY KEY (device, version));\n"
+         "CREATE UNIQUE INDEX deployments_open ON deployments(device) WHERE state = 'open';\n"
+         "CREATE TABLE deployment_events ("
+         " device text NOT NULL,"
+         " version bigint NOT NULL,"
+         " seq bigint NOT NULL,"
+         " event jsonb NOT NULL,"
+         " at timestamptz NOT NULL DEFAULT now(),"
+         " PRIMARY KEY (device, version, seq),"
+         " FOREIGN KEY (device, version) REFERENCES deployments(device, version) ON DELETE CASCADE);\n"
+         "CREATE TABLE operator_tokens ("
+         " name text PRIMARY KEY,"
+         " hash text NOT NULL UNIQUE,"
+         " created_at timestamptz NOT NULL DEFAULT now(),"
+         " revoked_at timestamptz);\n"
+         "CREATE TABLE audit ("
+         " id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+         " at timestamptz NOT NULL DEFAULT now(),"
+         " actor text NOT NULL,"
+         " action text NOT NULL,"
+         " device text,"
+         " alarm boolean NOT NULL DEFAULT false,"
+         " detail jsonb NOT NULL DEFAULT '{}');\n"
+         "CREATE INDEX audit_device ON audit(device, id);\n" },
+};
+
+static int script_append(Buf *b)
+{
+    unsigned newest = schema_steps[ELEMENTSOF(schema_steps) - 1].version;
+    int r = buf_puts(b, "BEGIN;\nSELECT pg_advisory_xact_lock(" SCHEMA_LOCK ");\n"
+                        "CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY,"
+                        " applied_at timestamptz NOT NULL DEFAULT now());\n");
+    if (r < 0)
+        return r;
+    r = buf_printf(b,
+                   "DO $secbox$ BEGIN IF (SELECT max(version) FROM schema_version) > %u THEN RAISE EXCEPTION"
+                   " 'the database has a newer schema than this program, which knows version %u:"
+                   " install the newer secbox-gateway'; END IF; END $secbox$;\n",
+                   newest, newest);
+    for (size_t i = 0; i < ELEMENTSOF(schema_steps) && r >= 0; i++)
+        r = buf_printf(
+            b,
+            "DO $secbox$ BEGIN IF NOT EXISTS (SELECT 1 FROM schema_version WHERE version = %u) THEN\n"
+            "%sINSERT INTO schema_version(version) VALUES (%u);\nEND IF; END $secbox$;\n",
+            schema_steps[i].version, schema_steps[i].sql, schema_steps[i].version);
+    if (r < 0)
+        return r;
+    return buf_puts(b, "COMMIT;\nSET statement_timeout = '10s';\nSET lock_timeout = '5s';\n");
+}
+
+char *store_schema_script(void)
+{
+    Buf b = BUF_INIT(SCRIPT_SIZE_MAX);
+    if (script_append(&b) < 0) {
+        buf_done(&b);
+        return NULL;
+    }
+    return buf_take(&b);
+}

@@ -1,0 +1,82 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs what is missing of the Debian packages that SecBox needs, and nothing else.
+#   installer/deps.sh [build|run|test|demo]…      (all of them unless named)
+# Needs no network when everything is there. The database and the registry that come with it are not started.
+set -eu
+
+BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-dev libsystemd-dev libpq-dev libssl-dev"
+RUN="podman podman-compose netavark aardvark-dns uidmap slirp4netns fuse-overlayfs ca-certificates"
+# runc where the cgroups are v1, which crun refuses; crun where they are v2
+LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
+TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
+    python3-yaml python3-psycopg2 skopeo docker-registry git openssl node-ws"
+DEMO="$LAB"
+
+say() { printf 'deps: %s\n' "$*"; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo "$@"
+    fi
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# A package's service starts when it is installed; these two are only wanted as programs. A machine that has them keeps
+# its own settings.
+keep_services_off() {
+    case " $missing " in *" postgresql "*)
+        if [ ! -e /etc/postgresql-common ]; then
+            as_root mkdir -p /etc/postgresql-common
+            printf '# Written by the SecBox dependency step: only the programs are wanted.\ncreate_main_cluster = false\n' |
+                as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+        fi ;;
+    esac
+    case " $missing " in *" docker-registry "*)
+        if [ ! -e /etc/systemd/system/docker-registry.service ]; then
+            as_root mkdir -p /etc/systemd/system
+            as_root ln -s /dev/null /etc/systemd/system/docker-registry.service
+        fi ;;
+    esac
+}
+
+packages=
+[ $# -gt 0 ] || set -- build run test demo
+for group; do
+    case "$group" in
+    build) packages="$packages $BUILD" ;;
+    run) packages="$packages $RUN" ;;
+    test) packages="$packages $TEST" ;;
+    demo) packages="$packages $DEMO" ;;
+    *)
+        printf 'deps: unknown group "%s"; known: build run test demo\n' "$group" >&2
+        exit 2
+        ;;
+    esac
+done
+
+missing=
+for package in $packages; do
+    case " $missing " in *" $package "*) continue ;; esac
+    is_installed "$package" || missing="${missing:+$missing }$package"
+done
+if [ -z "$missing" ]; then
+    say "everything is there ($*)"
+    exit 0
+fi
+if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    say "missing, and you are neither root nor have sudo: $missing" >&2
+    exit 1
+fi
+say "installing: $missing"
+as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+keep_services_off
+# shellcheck disable=SC2086
+as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+    -o Dpkg::Options::=--force-confold $missing </dev/null
+say "done"

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* Text for terminals: replaces what would let a box or a file steer the terminal of the person who reads it. */
+#include "lib/base/text.h"
+
+#include <string.h>
+
+#include "lib/base/strv.h"
+
+/* U+0080–U+009F are control characters too, U+200E/F, U+2028–U+202E and U+2066–U+2069 reorder or break the line. */
+static size_t hidden_sequence(const unsigned char *s)
+{
+    if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f)
+        return 2;
+    if (s[0] != 0xe2)
+        return 0;
+    if (s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae)))
+        return 3;
+    if (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9)
+        return 3;
+    return 0;
+}
+
+char *text_printable(const char *text)
+{
+    if (!text)
+        text = "";
+    size_t len = strlen(text), n = 0;
+    char *out = malloc(len + 1);
+    if (!out)
+        return NULL;
+
+    bool utf8 = utf8_is_valid(text, len);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char) text[i];
+        size_t hidden = utf8 && c >= 0x80 ? hidden_sequence((const unsigned char *) text + i) : 0;
+
+        if (c == '\n' || c == '\t')
+            out[n++] = ' ';
+        else if (c < 0x20 || c == 0x7f || hidden || (c >= 0x80 && !utf8))
+            out[n++] = '?';
+        else
+            out[n++] = text[i];
+        if (hidden)
+            i += hidden - 1;
+    }
+    while (n > 0 && out[n - 1] == ' ')
+        n--;
+    out[n] = '\0';
+    return out;
+}
+
+size_t text_width(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += ((unsigned char) *text & 0xc0) != 0x80;
+    return n;
+}
+
+char *text_finding(const char *file, unsigned line, const char *message, const char *id, const char *key)
+{
+    _cleanup_(freep) char *place = NULL, *raw = NULL;
+
+    if (!file)
+        place = strdup("");
+    else
+        place = line > 0 ? str_format("%s:%u: ", file, line) : str_format("%s: ", file);
+    if (!place)
+        return NULL;
+
+    raw = str_format("%s%s%s%s%s%s%s%s", place, message ? message : "", id ? " [" : "", id ? id : "", id ? "]" : "",
+                     key ? " (" : "", key ? key : "", key ? ")" : "");
+    return raw ? text_printable(raw) : NULL;
+}
+
+char *text_error(const Error *err, int r)
+{
+    return text_finding(err ? err->file : NULL, err ? err->line : 0, error_message(err, r), error_id(err),
+                        err ? err->key : NULL);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Text for terminals: what came from outside is made harmless before a person sees it. */
+#pragma once
+
+#include <stddef.h>
+
+#include "lib/base/error.h"
+
+/* A new one-line string (NULL when out of memory): control characters, escape sequences' first byte, text direction marks
+ * and bytes that are no UTF-8 become '?', tabs and newlines a space. NULL gives "". */
+char *text_printable(const char *text);
+
+/* Columns that printable UTF-8 text takes, one per code point. */
+size_t text_width(const char *text);
+
+/* "FILE:LINE: MESSAGE [ID] (KEY)", the parts that are NULL (or line 0) left out. A new printable string or NULL. */
+char *text_finding(const char *file, unsigned line, const char *message, const char *id, const char *key);
+
+/* text_finding() of an error. */
+char *text_error(const Error *err, int r);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What the two command lines show of the messages of docs/wire-format.md: errors, plans, histories, a box's status. Pure;
+ * every string is new (NULL when out of memory) and harmless to a terminal. Absent or misshapen members show as "-". */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/error.h"
+#include "lib/data/json.h"
+
+/* An `error` object as "FILE:LINE: MESSAGE [ID] (KEY)". */
+char *report_error(const cJSON *error);
+
+/* A string member, or a number as decimal text; NULL when it is neither. */
+char *report_member(const cJSON *object, const char *key);
+
+/* {"changes", "steps"} as a table, or one sentence when nothing would change. */
+char *report_plan(const cJSON *plan);
+
+/* An array of compose.result objects, or of deployments that hold one as `result`, newest first. */
+char *report_history(const cJSON *entries);
+
+/* "version 42: rolled back, 500 in phase prove: …", from a compose.result or NULL. */
+char *report_result_line(const cJSON *result);
+
+/* The `status` object of status.report. */
+char *report_status(const cJSON *status);
+
+/* {"error": …} for --json. */
+cJSON *report_failure_json(const Error *err, int r);
+
+/* Prints an error for people on stderr ("PROGRAM: " in front unless it names a file) and, with `json`, as a document on
+ * stdout. Returns exit_code. */
+int report_failure(const char *program, bool json, const Error *err, int r, int exit_code);
+
+/* Prints a document on stdout, indented for people's eyes. Returns exit_code, or EXIT_FAILED when it cannot. */
+int report_json(const cJSON *document, int exit_code);
+
+/* Prints and frees a text. Returns exit_code, or EXIT_FAILED when text is NULL or stdout takes no more. */
+int report_text(char *text, int exit_code);

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* From a host name to a connected socket without blocking: numeric addresses at once, names by a child that asks the
+ * system's resolver (nsswitch and all), then one address after the other. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "lib/base/strv.h"
+#include "lib/net/stream-impl.h"
+
+#define HOST_MAX 253
+#define GETENT "/usr/bin/getent"
+
+struct StreamDial {
+    Process *resolver;
+    char *host;
+    StreamAddress addresses[STREAM_ADDRESSES_MAX];
+    size_t n_addresses, next;
+    uint16_t port;
+    bool connecting;
+    bool timed_out;
+    int last; /* why the last address did not do; negative errno */
+    char *last_address;
+};
+
+StreamDial *stream_dial_free(StreamDial *d)
+{
+    if (!d)
+        return NULL;
+    process_free(d->resolver);
+    free(d->host);
+    free(d->last_address);
+    free(d);
+    return NULL;
+}
+
+char *stream_address_format(const struct sockaddr *addr)
+{
+    char text[INET6_ADDRSTRLEN] = "";
+    if (addr->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *) addr;
+        (void) inet_ntop(AF_INET, &in->sin_addr, text, sizeof text);
+        return str_format("%s:%u", text, ntohs(in->sin_port));
+    }
+    if (addr->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *) addr;
+        (void) inet_ntop(AF_INET6, &in6->sin6_addr, text, sizeof text);
+        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+            return str_format("%s:%u", text + strlen("::ffff:"), ntohs(in6->sin6_port));
+        return str_format("[%s]:%u", text, ntohs(in6->sin6_port));
+    }
+    return strdup("local");
+}
+
+static bool host_is_plausible(const char *host)
+{
+    size_t len = strlen(host);
+    if (len == 0 || len > HOST_MAX || host[0] == '-')
+        return false;
+    for (const char *p = host; *p; p++)
+        if (!((*p >= '0' && *p <= '9') || ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z') || strchr(".-_:%", *p)))
+            return false;
+    return true;
+}
+
+/* Numeric only: getaddrinfo() does not ask anybody then. */
+static int add_address(StreamDial *d, const char *text)
+{
+    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(text, NULL, &hints, &found) != 0 || !found)
+        return -EINVAL;
+    int r = -EINVAL;
+    if (d->n_addresses < STREAM_ADDRESSES_MAX && found->ai_addrlen <= sizeof(struct sockaddr_storage)) {
+        StreamAddress *a = &d->addresses[d->n_addresses];
+        memcpy(&a->addr, found->ai_addr, found->ai_addrlen);
+        a->len = found->ai_addrlen;
+        if (found->ai_family == AF_INET)
+            ((struct sockaddr_in *) &a->addr)->sin_port = htons(d->port);
+        else
+            ((struct sockaddr_in6 *) &a->addr)->sin6_port = htons(d->port);
+        d->n_addresses++;
+        r = 0;
+    }
+    freeaddrinfo(found);
+    return r;
+}
+
+/* "192.0.2.1      STREAM name": other socket types repeat the same addresses. */
+static void on_resolver_line(Process *p _unused_, ProcessStream stream, const char *line, void *userdata)
+{
+    Stream *s = userdata;
+    const char *end = line + strcspn(line, " \t");
+    const char *type = end + strspn(end, " \t");
+    char address[INET6_ADDRSTRLEN + 32];
+    size_t len = (size_t) (end - line);
+    if (stream != PROCESS_STDOUT || !str_starts(type, "STREAM") || len == 0 || len >= sizeof address)
+        return;
+    memcpy(address, line, len);
+    address[len] = '\0';
+    (void) add_address(s->dial, address);
+}
+
+static void resolve_failed(Stream *s, int status, bool timed_out)
+{
+    if (timed_out)
+        error_set(&s->err, ETIMEDOUT, "stream.resolve",
+                  "the address of %s could not be found: the name servers did not answer within 10 s; check DNS and the uplink",
+                  s->dial->host);
+    else
+        error_set(&s->err, EHOSTUNREACH, "stream.resolve",
+                  "the address of %s could not be found (%s): check the name, DNS and the uplink", s->dial->host,
+                  WIFEXITED(status) && WEXITSTATUS(status) == 2 ? "unknown name" : "the resolver failed");
+    stream_fail(s, timed_out ? -ETIMEDOUT : -EHOSTUNREACH);
+}
+
+static void dial_failed(Stream *s)
+{
+    StreamDial *d = s->dial;
+    int code = d->last < 0 ? -d->last : EHOSTUNREACH;
+    error_set(&s->err, code, "stream.connect", "cannot connect to %s (tried %zu address%s, last %s): %s; %s", s->name,
+              d->n_addresses, d->n_addresses == 1 ? "" : "es", d->last_address ? d->last_address : "none",
+              code == ETIMEDOUT ? "no answer within 5 s" : strerror(code),
+              code == ECONNREFUSED ? "nothing listens there: check that the server runs, and the port"
+                                   : "check the uplink, and firewalls on the way");
+    stream_fail(s, -code);
+}
+
+static int on_connect_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Stream *s = userdata;
+    s->dial->timed_out = true;
+    stream_hold(s);
+    stream_dial_ready(s);
+    (void) stream_release(s);
+    return 0;
+}
+
+/* 0: under way or connected; negative: this address will not do. */
+static int try_address(Stream *s, const StreamAddress *a)
+{
+    StreamDial *d = s->dial;
+    free(d->last_address);
+    d->last_address = stream_address_format((const struct sockaddr *) &a->addr);
+    int fd = socket(a->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int r = stream_set_socket(s, fd);
+    if (r < 0)
+        return r;
+    if (connect(fd, (const struct sockaddr *) &a->addr, a->len) < 0 && errno != EINPROGRESS)
+        return -errno;
+    r = timer_arm(s->event, &s->timer, STREAM_CONNECT_TIMEOUT, on_connect_deadline, s);
+    d->connecting = r >= 0;
+    return r;
+}
+
+static void dial_next(Stream *s)
+{
+    StreamDial *d = s->dial;
+    d->connecting = false;
+    while (d->next < d->n_addresses) {
+        d->last = try_address(s, &d->addresses[d->next++]);
+        if (d->last >= 0)
+            return;
+    }
+    dial_failed(s);
+}
+
+static void dial_connected(Stream *s)
+{
+    s->timer = sd_event_source_disable_unref(s->timer);
+    int r = stream_socket_connected(s);
+    if (r < 0) {
+        s->dial->last = r;
+        dial_next(s);
+        return;
+    }
+    s->dial = stream_dial_free(s->dial);
+    if (s->state == STREAM_OPEN)
+        stream_opened(s);
+}
+
+void stream_dial_ready(Stream *s)
+{
+    StreamDial *d = s->dial;
+    int code = 0;
+    socklen_t len = sizeof code;
+    if (!d->connecting) {
+        dial_next(s);
+        return;
+    }
+    if (d->timed_out)
+        code = ETIMEDOUT;
+    else if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0)
+        code = errno;
+    d->timed_out = false;
+    if (code == 0) {
+        dial_connected(s);
+        return;
+    }
+    d->last = -code;
+    dial_next(s);
+}
+
+static void on_resolved(Process *p _unused_, int status, bool timed_out, void *userdata)
+{
+    Stream *s = userdata;
+    s->dial->resolver = process_free(s->dial->resolver);
+    stream_hold(s);
+    if (s->dial->n_addresses == 0)
+        resolve_failed(s, status, timed_out);
+    else
+        dial_next(s);
+    (void) stream_release(s);
+}
+
+static int resolve(Stream *s, Error *err)
+{
+    StreamDial *d = s->dial;
+    if (add_address(d, d->host) >= 0)
+        return stream_wake(s);
+    const char *argv[] = { GETENT, "ahosts", d->host, NULL };
+    ProcessSpec spec = {
+        .argv = argv,
+        .timeout_usec = STREAM_RESOLVE_TIMEOUT,
+        .kill_after_usec = USEC_PER_SEC,
+        .keep_with_parent = true,
+    };
+    return process_spawn(s->event, &spec, on_resolver_line, on_resolved, s, &d->resolver, err);
+}
+
+int stream_connect(sd_event *event, const char *host, uint16_t port, Tls *tls, const StreamEvents *events,
+                   void *userdata, Stream **ret, Error *err)
+{
+    if (!host_is_plausible(host) || port == 0)
+        return error_set(err, EINVAL, "stream.resolve", "\"%s\" port %u cannot be the address of a server", host, port);
+    _cleanup_(stream_freep) Stream *s = stream_new(event, events, userdata);
+    if (!s)
+        return -ENOMEM;
+    s->state = STREAM_DIALING;
+    s->name = strchr(host, ':') ? str_format("[%s]:%u", host, port) : str_format("%s:%u", host, port);
+    s->dial = calloc(1, sizeof *s->dial);
+    if (!s->name || !s->dial)
+        return -ENOMEM;
+    s->dial->port = port;
+    s->dial->host = strdup(host);
+    if (!s->dial->host)
+        return -ENOMEM;
+    int r = tls ? stream_tls_start(s, tls, host) : 0;
+    if (r < 0)
+        return error_set(err, -r, "stream.tls", "cannot set TLS up for %s", s->name);
+    r = resolve(s, err);
+    if (r < 0)
+        return error_prefix(err, r, "cannot find the address of %s", host);
+    *ret = TAKE_PTR(s);
+    return 0;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the stream share with each other and with nobody else. */
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/clock.h"
+#include "lib/event/process.h"
+#include "lib/event/service.h"
+#include "lib/net/stream.h"
+
+#define STREAM_ADDRESSES_MAX 8
+#define STREAM_READ_SIZE 16384
+
+#define STREAM_RESOLVE_TIMEOUT (10 * USEC_PER_SEC)
+#define STREAM_CONNECT_TIMEOUT (5 * USEC_PER_SEC)
+#define STREAM_TLS_CLIENT_TIMEOUT (10 * USEC_PER_SEC)
+#define STREAM_TLS_SERVER_TIMEOUT (5 * USEC_PER_SEC)
+#define STREAM_END_TIMEOUT (5 * USEC_PER_SEC)
+
+typedef enum StreamState {
+    STREAM_DIALING,   /* resolving or connecting */
+    STREAM_HANDSHAKE, /* TLS */
+    STREAM_OPEN,
+    STREAM_ENDING, /* the queue is being sent, then our direction ends */
+    STREAM_ENDED,  /* waits for the peer's end */
+    STREAM_CLOSED,
+} StreamState;
+
+typedef struct StreamAddress {
+    struct sockaddr_storage addr;
+    socklen_t len;
+} StreamAddress;
+
+typedef struct StreamDial StreamDial;
+typedef struct ssl_st StreamTls; /* OpenSSL's SSL */
+
+struct Stream {
+    sd_event *event;
+    sd_event_source *io, *timer, *wake;
+    const StreamEvents *events;
+    void *userdata;
+    StreamTls *tls;
+    StreamDial *dial; /* only while dialing */
+    char *name;       /* host:port as the user wrote it, or the peer; for sentences */
+    char *peer;
+    Buf out;
+    size_t out_start; /* bytes of `out` that are sent already */
+    size_t out_max;
+    Error err;
+    int failed; /* a failure that the loop still has to report */
+    int fd;
+    StreamState state;
+    unsigned busy; /* callbacks that are running: freeing waits for them */
+    bool freed;
+    bool paused;
+    bool server;
+    bool read_wants_write;
+};
+
+/* stream.c */
+Stream *stream_new(sd_event *event, const StreamEvents *events, void *userdata);
+int stream_set_socket(Stream *s, int fd);        /* takes fd */
+int stream_socket_connected(Stream *s);          /* goes on to TLS, or is open: then say stream_opened() */
+void stream_opened(Stream *s);                   /* from the loop only */
+void stream_fail(Stream *s, int r);              /* from the loop only: reports s->err and ends */
+int stream_wake(Stream *s);
+void stream_watch(Stream *s);
+void stream_hold(Stream *s);
+bool stream_release(Stream *s);                  /* true when the stream was freed meanwhile */
+
+/* stream-connect.c */
+StreamDial *stream_dial_free(StreamDial *d);
+void stream_dial_ready(Stream *s);               /* the loop says that something can go on */
+char *stream_address_format(const struct sockaddr *addr);
+
+/* stream-tls.c: results as read(2) with -EAGAIN for "wait for the socket"; errors are set on s->err. */
+int stream_tls_start(Stream *s, Tls *tls, const char *host); /* host NULL = server */
+int stream_tls_attach(Stream *s);
+int stream_tls_handshake(Stream *s, bool *ret_wants_write);
+ssize_t stream_tls_read(Stream *s, void *data, size_t len);
+ssize_t stream_tls_write(Stream *s, const void *data, size_t len);
+bool stream_tls_pending(const Stream *s);
+void stream_tls_shutdown(Stream *s);
+void stream_tls_free(Stream *s);

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* TLS for streams by OpenSSL 3: which versions and ciphers, who is trusted, and what to say when it fails. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+#include "lib/net/stream-impl.h"
+
+/* ALPN's wire form: one name with its length in front. */
+static const unsigned char alpn_http[] = "\x08http/1.1";
+#define ALPN_HTTP_SIZE (sizeof alpn_http - 1)
+
+static SSL_CTX *ctx_of(Tls *t)
+{
+    return (SSL_CTX *) t;
+}
+
+static const char *openssl_reason(void)
+{
+    unsigned long e = ERR_peek_last_error();
+    const char *reason = e ? ERR_reason_error_string(e) : NULL;
+    return reason ? reason : "no reason given";
+}
+
+static SSL_CTX *ctx_new(const SSL_METHOD *method)
+{
+    SSL_CTX *ctx = SSL_CTX_new(method);
+    if (!ctx)
+        return NULL;
+    (void) SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    (void) SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    (void) SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+        SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1)
+        return ctx;
+    SSL_CTX_free(ctx);
+    return NULL;
+}
+
+int tls_new_client(const char *ca_file, Tls **ret, Error *err)
+{
+    ERR_clear_error();
+    SSL_CTX *ctx = ctx_new(TLS_client_method());
+    if (!ctx)
+        return error_set(err, ENOMEM, "stream.tls", "cannot set TLS up: %s", openssl_reason());
+    int ok = ca_file ? SSL_CTX_load_verify_file(ctx, ca_file) : SSL_CTX_set_default_verify_paths(ctx);
+    if (ok != 1) {
+        int r = error_set(err, EINVAL, "stream.tls-files",
+                          "cannot load the certificate authorities from %s (%s): it must be a readable PEM file",
+                          ca_file ? ca_file : "the system's store", openssl_reason());
+        SSL_CTX_free(ctx);
+        return r;
+    }
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    (void) SSL_CTX_set_alpn_protos(ctx, alpn_http, ALPN_HTTP_SIZE);
+    *ret = (Tls *) ctx;
+    return 0;
+}
+
+/* A peer that offers only other protocols (h2) is refused: nothing else is spoken here. */
+static int select_alpn(SSL *ssl _unused_, const unsigned char **out, unsigned char *out_len,
+                       const unsigned char *in, unsigned in_len, void *userdata _unused_)
+{
+    unsigned char *chosen = NULL;
+    if (SSL_select_next_proto(&chosen, out_len, alpn_http, ALPN_HTTP_SIZE, in, in_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error *err)
+{
+    ERR_clear_error();
+    SSL_CTX *ctx = ctx_new(TLS_server_method());
+    if (!ctx)
+        return error_set(err, ENOMEM, "stream.tls", "cannot set TLS up: %s", openssl_reason());
+    const char *bad = NULL;
+    if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
+        bad = cert_file;
+    else if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(ctx) != 1)
+        bad = key_file;
+    if (bad) {
+        int r = error_set(err, EINVAL, "stream.tls-files",
+                          "cannot use %s (%s): it must be readable PEM, and key and certificate must belong together",
+                          bad, openssl_reason());
+        SSL_CTX_free(ctx);
+        return r;
+    }
+    (void) SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    (void) SSL_CTX_set_num_tickets(ctx, 1);
+    SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
+    *ret = (Tls *) ctx;
+    return 0;
+}
+
+Tls *tls_free(Tls *t)
+{
+    SSL_CTX_free(ctx_of(t));
+    return NULL;
+}
+
+static int expect_host(SSL *ssl, const char *host)
+{
+    uint8_t ip[sizeof(struct in6_addr)];
+    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+    if (inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1)
+        return X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1 ? 0 : -EINVAL;
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    if (X509_VERIFY_PARAM_set1_host(param, host, 0) != 1 || SSL_set_tlsext_host_name(ssl, host) != 1)
+        return -EINVAL;
+    return 0;
+}
+
+int stream_tls_start(Stream *s, Tls *tls, const char *host)
+{
+    SSL *ssl = SSL_new(ctx_of(tls));
+    if (!ssl)
+        return -ENOMEM;
+    s->tls = ssl;
+    if (!host) {
+        SSL_set_accept_state(ssl);
+        return 0;
+    }
+    SSL_set_connect_state(ssl);
+    return expect_host(ssl, host);
+}
+
+int stream_tls_attach(Stream *s)
+{
+    return SSL_set_fd(s->tls, s->fd) == 1 ? 0 : -ENOMEM;
+}
+
+static const char *verify_hint(long result)
+{
+    switch (result) {
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return "check this machine's clock, then renew the server's certificate";
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return "the certificate is for another name: check the URL and the certificate's names";
+    default:
+        return "if the server's authority is a private one, CLOUD_CA_FILE must name its certificate";
+    }
+}
+
+static int handshake_failed(Stream *s)
+{
+    long verify = SSL_get_verify_result(s->tls);
+    if (verify != X509_V_OK)
+        return error_set(&s->err, EPROTO, "stream.tls", "the certificate of %s is refused: %s; %s", s->name,
+                         X509_verify_cert_error_string(verify), verify_hint(verify));
+    int reason = ERR_GET_REASON(ERR_peek_last_error());
+    if (ERR_peek_last_error() == 0 || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+        return error_set(&s->err, ECONNRESET, "stream.tls",
+                         "%s closed the connection during the TLS handshake: is it a TLS port?", s->name);
+    if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST)
+        return error_set(&s->err, EPROTO, "stream.tls", "%s does not speak TLS: is it a TLS port?", s->name);
+    return error_set(&s->err, EPROTO, "stream.tls", "the TLS handshake with %s failed: %s", s->name,
+                     openssl_reason());
+}
+
+int stream_tls_handshake(Stream *s, bool *ret_wants_write)
+{
+    ERR_clear_error();
+    int r = SSL_do_handshake(s->tls);
+    if (r == 1)
+        return 0;
+    int e = SSL_get_error(s->tls, r);
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) {
+        *ret_wants_write = e == SSL_ERROR_WANT_WRITE;
+        return -EAGAIN;
+    }
+    return handshake_failed(s);
+}
+
+static ssize_t io_failed(Stream *s, int e)
+{
+    int code = errno > 0 && e == SSL_ERROR_SYSCALL ? errno : ECONNRESET;
+    if (e == SSL_ERROR_SYSCALL)
+        return error_set(&s->err, code, "stream.closed", "the connection with %s broke: %s", s->name,
+                         strerror(code));
+    if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+        return error_set(&s->err, ECONNRESET, "stream.closed", "%s went away without ending TLS", s->name);
+    return error_set(&s->err, EPROTO, "stream.tls", "TLS with %s failed: %s", s->name, openssl_reason());
+}
+
+ssize_t stream_tls_read(Stream *s, void *data, size_t len)
+{
+    ERR_clear_error();
+    errno = 0;
+    int n = SSL_read(s->tls, data, (int) len);
+    if (n > 0)
+        return n;
+    int e = SSL_get_error(s->tls, n);
+    if (e == SSL_ERROR_WANT_WRITE)
+        s->read_wants_write = true;
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
+        return -EAGAIN;
+    return e == SSL_ERROR_ZERO_RETURN ? 0 : io_failed(s, e);
+}
+
+ssize_t stream_tls_write(Stream *s, const void *data, size_t len)
+{
+    size_t n = 0;
+    ERR_clear_error();
+    errno = 0;
+    if (SSL_write_ex(s->tls, data, len, &n) == 1)
+        return (ssize_t) n;
+    int e = SSL_get_error(s->tls, 0);
+    /* Reading goes on at all times, so a write that waits for incoming data needs nothing special. */
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
+        return -EAGAIN;
+    return io_failed(s, e);
+}
+
+bool stream_tls_pending(const Stream *s)
+{
+    return s->tls && SSL_has_pending(s->tls) == 1;
+}
+
+void stream_tls_shutdown(Stream *s)
+{
+    if (!s->tls)
+        return;
+    ERR_clear_error();
+    (void) SSL_shutdown(s->tls);
+}
+
+void stream_tls_free(Stream *s)
+{
+    SSL_free(TAKE_PTR(s->tls));
+    ERR_clear_error();
+}

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of one stream on the loop: reading, the send queue, ending, failing, and being freed inside a callback. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "lib/base/strv.h"
+#include "lib/net/stream-impl.h"
+
+/* Reads per wake-up, so that one fast peer does not starve the others. */
+#define READS_PER_ROUND 8
+
+Stream *stream_new(sd_event *event, const StreamEvents *events, void *userdata)
+{
+    Stream *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->event = sd_event_ref(event);
+    s->events = events;
+    s->userdata = userdata;
+    s->fd = -1;
+    stream_set_queue_max(s, STREAM_QUEUE_DEFAULT);
+    return s;
+}
+
+static void sources_drop(Stream *s)
+{
+    s->io = sd_event_source_disable_unref(s->io);
+    s->timer = sd_event_source_disable_unref(s->timer);
+    s->wake = sd_event_source_disable_unref(s->wake);
+}
+
+static void stream_close_socket(Stream *s)
+{
+    sources_drop(s);
+    s->dial = stream_dial_free(s->dial);
+    stream_tls_free(s);
+    if (s->fd >= 0)
+        close(TAKE_FD(s->fd));
+    buf_done(&s->out);
+    s->out_start = 0;
+}
+
+static void stream_destroy(Stream *s)
+{
+    sd_event_unref(s->event);
+    error_done(&s->err);
+    free(s->name);
+    free(s->peer);
+    free(s);
+}
+
+Stream *stream_free(Stream *s)
+{
+    if (!s || s->freed)
+        return NULL;
+    s->freed = true;
+    s->state = STREAM_CLOSED;
+    stream_close_socket(s);
+    if (s->busy == 0)
+        stream_destroy(s);
+    return NULL;
+}
+
+void stream_hold(Stream *s)
+{
+    s->busy++;
+}
+
+bool stream_release(Stream *s)
+{
+    bool gone = s->freed;
+    if (--s->busy == 0 && gone)
+        stream_destroy(s);
+    return gone;
+}
+
+void stream_fail(Stream *s, int r)
+{
+    if (s->state == STREAM_CLOSED)
+        return;
+    s->state = STREAM_CLOSED;
+    stream_close_socket(s);
+    if (r < 0)
+        error_set(&s->err, -r, "stream.closed", "the connection with %s broke: %s", s->name, strerror(-r));
+    stream_hold(s);
+    s->events->on_closed(s, r, r < 0 ? &s->err : NULL, s->userdata);
+    (void) stream_release(s);
+}
+
+size_t stream_queued(const Stream *s)
+{
+    return s->out.len - s->out_start;
+}
+
+/* Follows what the stream waits for now. */
+void stream_watch(Stream *s)
+{
+    uint32_t events = 0;
+    if (!s->io || s->state == STREAM_DIALING || s->state == STREAM_HANDSHAKE)
+        return;
+    if (!s->paused || s->state == STREAM_ENDED)
+        events |= EPOLLIN;
+    if (stream_queued(s) > 0 || s->read_wants_write)
+        events |= EPOLLOUT;
+    (void) sd_event_source_set_io_events(s->io, events);
+}
+
+static int write_some(Stream *s, const void *data, size_t len, size_t *ret)
+{
+    ssize_t n;
+    if (s->tls) {
+        n = stream_tls_write(s, data, len);
+    } else {
+        n = send(s->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0)
+            n = errno == EINTR ? -EAGAIN : -errno;
+    }
+    if (n < 0)
+        return (int) n;
+    *ret = (size_t) n;
+    return 0;
+}
+
+static int queue_flush(Stream *s)
+{
+    int r = 0;
+    while (stream_queued(s) > 0) {
+        size_t n = 0;
+        r = write_some(s, s->out.data + s->out_start, stream_queued(s), &n);
+        if (r < 0)
+            break;
+        s->out_start += n;
+    }
+    if (stream_queued(s) == 0) {
+        buf_done(&s->out);
+        s->out_start = 0;
+    } else if (s->out_start > stream_queued(s)) {
+        buf_consume(&s->out, s->out_start);
+        s->out_start = 0;
+    }
+    return r == -EAGAIN ? 0 : r;
+}
+
+int stream_send(Stream *s, const void *data, size_t len)
+{
+    if (s->state != STREAM_OPEN || s->failed < 0)
+        return -ENOTCONN;
+    if (len > s->out_max || stream_queued(s) > s->out_max - len)
+        return -ENOBUFS;
+    int r = buf_append(&s->out, data, len);
+    if (r < 0)
+        return r == -EMSGSIZE ? -ENOBUFS : r;
+    r = queue_flush(s);
+    if (r < 0) {
+        s->failed = r;
+        return stream_wake(s);
+    }
+    stream_watch(s);
+    return 0;
+}
+
+static int on_end_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Stream *s = userdata;
+    error_set(&s->err, ETIMEDOUT, "stream.timeout", "%s did not end its side of the connection in time", s->name);
+    stream_fail(s, -ETIMEDOUT);
+    return 0;
+}
+
+/* Our direction is over once the queue is empty. */
+static void end_if_flushed(Stream *s)
+{
+    if (s->state != STREAM_ENDING || stream_queued(s) > 0)
+        return;
+    s->state = STREAM_ENDED;
+    stream_tls_shutdown(s);
+    (void) shutdown(s->fd, SHUT_WR);
+    s->read_wants_write = false;
+    stream_watch(s);
+}
+
+void stream_end(Stream *s)
+{
+    if (s->state == STREAM_DIALING || s->state == STREAM_HANDSHAKE) {
+        s->failed = -ECANCELED;
+        (void) stream_wake(s);
+        return;
+    }
+    if (s->state != STREAM_OPEN || s->failed < 0)
+        return;
+    s->state = STREAM_ENDING;
+    int r = timer_arm(s->event, &s->timer, STREAM_END_TIMEOUT, on_end_deadline, s);
+    if (r < 0) {
+        s->failed = r;
+        (void) stream_wake(s);
+        return;
+    }
+    end_if_flushed(s);
+}
+
+static ssize_t read_some(Stream *s, uint8_t *data, size_t len)
+{
+    if (s->tls && s->state != STREAM_ENDED)
+        return stream_tls_read(s, data, len);
+    ssize_t n = recv(s->fd, data, len, MSG_DONTWAIT);
+    return n >= 0 ? n : errno == EINTR ? -EAGAIN : -errno;
+}
+
+static bool can_read(const Stream *s)
+{
+    return s->state >= STREAM_OPEN && s->state < STREAM_CLOSED && (!s->paused || s->state == STREAM_ENDED);
+}
+
+/* The caller holds the stream. */
+static void read_round(Stream *s)
+{
+    uint8_t data[STREAM_READ_SIZE];
+    for (int i = 0; i < READS_PER_ROUND && can_read(s); i++) {
+        ssize_t n = read_some(s, data, sizeof data);
+        if (n == -EAGAIN)
+            return;
+        if (n <= 0) {
+            stream_fail(s, (int) n);
+            return;
+        }
+        if (s->state == STREAM_OPEN)
+            s->events->on_data(s, data, (size_t) n, s->userdata);
+        if (!s->tls && n < (ssize_t) sizeof data)
+            return;
+    }
+    /* What OpenSSL holds already, epoll does not tell about. */
+    if (can_read(s) && stream_tls_pending(s))
+        (void) stream_wake(s);
+}
+
+static void flush_round(Stream *s)
+{
+    if (stream_queued(s) == 0)
+        return;
+    int r = queue_flush(s);
+    if (r < 0) {
+        stream_fail(s, r);
+        return;
+    }
+    end_if_flushed(s);
+    if (s->state == STREAM_OPEN && s->events->on_flushed)
+        s->events->on_flushed(s, s->userdata);
+}
+
+static int on_tls_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Stream *s = userdata;
+    error_set(&s->err, ETIMEDOUT, "stream.timeout",
+              "%s accepted the connection but did not finish the TLS handshake in time: is it a TLS port?", s->name);
+    stream_fail(s, -ETIMEDOUT);
+    return 0;
+}
+
+void stream_opened(Stream *s)
+{
+    s->state = STREAM_OPEN;
+    s->timer = sd_event_source_disable_unref(s->timer);
+    stream_watch(s);
+    if (s->events->on_open)
+        s->events->on_open(s, s->userdata);
+    if (s->tls && can_read(s))
+        read_round(s);
+}
+
+static void handshake_round(Stream *s)
+{
+    bool wants_write = false;
+    int r = stream_tls_handshake(s, &wants_write);
+    if (r == -EAGAIN)
+        (void) sd_event_source_set_io_events(s->io, wants_write ? EPOLLOUT : EPOLLIN);
+    else if (r < 0)
+        stream_fail(s, r);
+    else
+        stream_opened(s);
+}
+
+static int on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t revents, void *userdata)
+{
+    Stream *s = userdata;
+    stream_hold(s);
+    if (s->state == STREAM_DIALING)
+        stream_dial_ready(s);
+    else if (s->state == STREAM_HANDSHAKE)
+        handshake_round(s);
+    else {
+        bool reads = (revents & (EPOLLIN | EPOLLHUP | EPOLLERR)) || s->read_wants_write;
+        s->read_wants_write = false;
+        if (revents & (EPOLLOUT | EPOLLIN))
+            flush_round(s);
+        if (s->state != STREAM_CLOSED && s->paused && (revents & (EPOLLHUP | EPOLLERR)))
+            stream_fail(s, -ECONNRESET);
+        else if (reads)
+            read_round(s);
+    }
+    if (s->state != STREAM_CLOSED)
+        stream_watch(s);
+    (void) stream_release(s);
+    return 0;
+}
+
+static int on_wake(sd_event_source *source _unused_, void *userdata)
+{
+    Stream *s = userdata;
+    s->wake = sd_event_source_disable_unref(s->wake);
+    stream_hold(s);
+    if (s->failed < 0)
+        stream_fail(s, s->failed);
+    else if (s->state == STREAM_DIALING)
+        stream_dial_ready(s);
+    else if (s->state == STREAM_HANDSHAKE)
+        handshake_round(s);
+    else if (can_read(s))
+        read_round(s);
+    if (s->state != STREAM_CLOSED)
+        stream_watch(s);
+    (void) stream_release(s);
+    return 0;
+}
+
+int stream_wake(Stream *s)
+{
+    return s->wake ? 0 : sd_event_add_defer(s->event, &s->wake, on_wake, s);
+}
+
+static void socket_options(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        { IPPROTO_TCP, TCP_NODELAY, 1 },       { IPPROTO_TCP, TCP_USER_TIMEOUT, 30000 },
+        { SOL_SOCKET, SO_KEEPALIVE, 1 },       { IPPROTO_TCP, TCP_KEEPIDLE, 60 },
+        { IPPROTO_TCP, TCP_KEEPINTVL, 10 },    { IPPROTO_TCP, TCP_KEEPCNT, 3 },
+    };
+    for (size_t i = 0; i < ELEMENTSOF(options); i++)
+        (void) setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+}
+
+int stream_set_socket(Stream *s, int fd)
+{
+    s->io = sd_event_source_disable_unref(s->io);
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = fd;
+    socket_options(fd);
+    return sd_event_add_io(s->event, &s->io, fd, s->state == STREAM_DIALING ? EPOLLOUT : EPOLLIN, on_io, s);
+}
+
+int stream_socket_connected(Stream *s)
+{
+    struct sockaddr_storage addr = {};
+    socklen_t len = sizeof addr;
+    if (getpeername(s->fd, (struct sockaddr *) &addr, &len) < 0)
+        return -errno;
+    s->peer = stream_address_format((const struct sockaddr *) &addr);
+    if (!s->name && s->peer)
+        s->name = strdup(s->peer);
+    if (!s->peer || !s->name)
+        return -ENOMEM;
+    if (!s->tls) {
+        s->state = STREAM_OPEN;
+        return 0;
+    }
+    s->state = STREAM_HANDSHAKE;
+    int r = stream_tls_attach(s);
+    if (r < 0)
+        return r;
+    return timer_arm(s->event, &s->timer, s->server ? STREAM_TLS_SERVER_TIMEOUT : STREAM_TLS_CLIENT_TIMEOUT,
+                     on_tls_deadline, s);
+}
+
+int stream_accept(sd_event *event, int fd, Tls *tls, const StreamEvents *events, void *userdata, Stream **ret)
+{
+    _cleanup_(closep) int owned = fd;
+    _cleanup_(stream_freep) Stream *s = stream_new(event, events, userdata);
+    if (!s)
+        return -ENOMEM;
+    s->server = true;
+    s->state = STREAM_OPEN;
+    int r = tls ? stream_tls_start(s, tls, NULL) : 0;
+    if (r >= 0)
+        r = stream_set_socket(s, TAKE_FD(owned));
+    if (r >= 0)
+        r = stream_socket_connected(s);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(s);
+    return 0;
+}
+
+void stream_set_events(Stream *s, const StreamEvents *events, void *userdata)
+{
+    s->events = events;
+    s->userdata = userdata;
+}
+
+void stream_set_queue_max(Stream *s, size_t max)
+{
+    s->out_max = max;
+    /* Sent bytes stay in front until they outweigh the rest, hence twice. */
+    s->out.max = 2 * max;
+}
+
+void stream_pause(Stream *s, bool paused)
+{
+    if (s->paused == paused)
+        return;
+    s->paused = paused;
+    stream_watch(s);
+    if (!paused && s->tls && s->state == STREAM_OPEN)
+        (void) stream_wake(s);
+}
+
+sd_event *stream_event(const Stream *s)
+{
+    return s->event;
+}
+
+const char *stream_peer(const Stream *s)
+{
+    return s->peer ? s->peer : "";
+}

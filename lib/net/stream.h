@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* A byte stream over TCP on sd-event, plain or TLS 1.2+, with a bounded send queue. An idle stream holds no buffers.
+ * Writing over TLS can raise SIGPIPE: programs ignore it (service_loop_new() does). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "lib/base/error.h"
+
+typedef struct Stream Stream;
+typedef struct Tls Tls; /* certificates and rules that many streams share */
+
+#define STREAM_QUEUE_DEFAULT ((size_t) 4 * 1024 * 1024)
+
+/* All run from the loop; every one of them may free the stream. */
+typedef struct StreamEvents {
+    void (*on_open)(Stream *s, void *userdata); /* connected, and TLS verified; may be NULL */
+    void (*on_data)(Stream *s, const uint8_t *data, size_t len, void *userdata);
+    void (*on_flushed)(Stream *s, void *userdata); /* the loop sent some of the queue; may be NULL */
+    /* Once, last. r = 0: the peer ended in good order (err is NULL); else negative and err says why:
+     * stream.resolve, stream.connect, stream.tls, stream.timeout, stream.closed. */
+    void (*on_closed)(Stream *s, int r, const Error *err, void *userdata);
+} StreamEvents;
+
+/* Client rules: the peer's certificate must lead to an authority of ca_file (PEM), or of the system when NULL, and name
+ * the host. stream.tls-files names a file that cannot be used. */
+int tls_new_client(const char *ca_file, Tls **ret, Error *err) _must_check_;
+/* Server rules: PEM chain and key. */
+int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error *err) _must_check_;
+/* Streams made with it go on. NULL-safe. */
+Tls *tls_free(Tls *t);
+DEFINE_CLEANUP(Tls, tls_free)
+
+/* Starts to resolve and connect; on_open or on_closed follows. Addresses are tried in the resolver's order, 5 s each;
+ * resolving and the TLS handshake get 10 s each. tls NULL = plain. `host` is a name or a numeric address without
+ * brackets. Errors: stream.resolve when host cannot be a host. */
+int stream_connect(sd_event *event, const char *host, uint16_t port, Tls *tls, const StreamEvents *events,
+                   void *userdata, Stream **ret, Error *err) _must_check_;
+
+/* Takes a connected socket (also on failure); with tls the handshake has 5 s, then on_open. */
+int stream_accept(sd_event *event, int fd, Tls *tls, const StreamEvents *events, void *userdata, Stream **ret)
+    _must_check_;
+
+/* `events` must stay where it is. */
+void stream_set_events(Stream *s, const StreamEvents *events, void *userdata);
+void stream_set_queue_max(Stream *s, size_t max);
+
+/* Sends what the socket takes now and queues the rest. Never calls back. -ENOBUFS: the queue would pass its limit
+ * (nothing was sent); -ENOTCONN: not open (any more). */
+int stream_send(Stream *s, const void *data, size_t len) _must_check_;
+size_t stream_queued(const Stream *s);
+
+/* While paused nothing is read; a reset is still noticed. */
+void stream_pause(Stream *s, bool paused);
+
+/* Sends the queue, ends our direction, drops what still comes in; on_closed follows within 5 s. */
+void stream_end(Stream *s);
+
+sd_event *stream_event(const Stream *s);
+/* "192.0.2.1:443", "[::1]:8443"; "" until connected. Borrowed. */
+const char *stream_peer(const Stream *s);
+
+/* Closes at once and calls nothing. NULL-safe; allowed inside every callback. */
+Stream *stream_free(Stream *s);
+DEFINE_CLEANUP(Stream, stream_free)

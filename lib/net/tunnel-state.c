@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* The tunnel's transition table and its delays. */
+#include "lib/base/strv.h"
+#include "lib/net/tunnel-state.h"
+
+#define STAGE_TIMEOUT (10 * USEC_PER_SEC)
+#define RETRY_AFTER_MAX_SECONDS 3600
+/* A server that names one delay to many boxes does not want them all at its end. */
+#define RETRY_AFTER_SPREAD (10 * USEC_PER_SEC)
+
+TunnelState tunnel_next(TunnelState state, TunnelInput input)
+{
+    /* 0 (which is TUNNEL_IDLE) in a cell means: stay; going idle has cells of its own below. */
+    static const unsigned char table[_TUNNEL_STATES][_TUNNEL_INPUTS] = {
+        [TUNNEL_IDLE] = { [TUNNEL_RETRY] = TUNNEL_WAITING },
+        [TUNNEL_WAITING] = { [TUNNEL_START] = TUNNEL_CONNECTING, [TUNNEL_RETRY] = TUNNEL_WAITING },
+        [TUNNEL_CONNECTING] = { [TUNNEL_CONNECTED] = TUNNEL_UPGRADING, [TUNNEL_LOST] = TUNNEL_WAITING },
+        [TUNNEL_UPGRADING] = { [TUNNEL_UPGRADED] = TUNNEL_GREETING, [TUNNEL_LOST] = TUNNEL_WAITING },
+        [TUNNEL_GREETING] = { [TUNNEL_WELCOMED] = TUNNEL_UP, [TUNNEL_LEAVE] = TUNNEL_LEAVING,
+                              [TUNNEL_LOST] = TUNNEL_WAITING },
+        [TUNNEL_UP] = { [TUNNEL_LEAVE] = TUNNEL_LEAVING, [TUNNEL_LOST] = TUNNEL_WAITING },
+        [TUNNEL_LEAVING] = { [TUNNEL_LOST] = TUNNEL_WAITING },
+    };
+    if (input == TUNNEL_NO_TOKEN || input == TUNNEL_REFUSED)
+        return TUNNEL_IDLE;
+    return table[state][input] ? table[state][input] : state;
+}
+
+usec_t tunnel_deadline(TunnelState state)
+{
+    return state == TUNNEL_UPGRADING || state == TUNNEL_GREETING ? STAGE_TIMEOUT : 0;
+}
+
+usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t random)
+{
+    backoff_session_ended(backoff, end->lasted_usec);
+    if (end->http_status == 401 || end->http_status == 403)
+        return USEC_INFINITY;
+    if (end->cycle)
+        return 0;
+    if (end->goaway)
+        return end->retry_after_usec + (end->spread_usec ? random % (end->spread_usec + 1) : 0);
+    return backoff_next(backoff, random, end->retry_after_usec, end->retry_after_usec ? RETRY_AFTER_SPREAD : 0);
+}
+
+usec_t tunnel_parse_retry_after(const char *value)
+{
+    uint64_t seconds = 0;
+    if (!value || str_to_u64(value, 0, UINT32_MAX, &seconds) < 0)
+        return 0;
+    return (seconds > RETRY_AFTER_MAX_SECONDS ? RETRY_AFTER_MAX_SECONDS : seconds) * USEC_PER_SEC;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* What a tunnel decides, without doing it: which state follows, how long each may last, when to come back. Pure. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/clock.h"
+#include "lib/event/backoff.h"
+
+typedef enum TunnelState {
+    TUNNEL_IDLE,       /* until tunnel_retry(): no token, or the token was refused */
+    TUNNEL_WAITING,    /* until the delay is over */
+    TUNNEL_CONNECTING, /* address, TCP, TLS; the stream has the deadlines */
+    TUNNEL_UPGRADING,
+    TUNNEL_GREETING, /* hello is sent, welcome is awaited */
+    TUNNEL_UP,
+    TUNNEL_LEAVING, /* our close is sent */
+    _TUNNEL_STATES,
+} TunnelState;
+
+typedef enum TunnelInput {
+    TUNNEL_START,     /* the delay is over, and there is a token */
+    TUNNEL_NO_TOKEN,
+    TUNNEL_CONNECTED,
+    TUNNEL_UPGRADED,
+    TUNNEL_WELCOMED,
+    TUNNEL_LEAVE,     /* goaway, or a cycle was asked for */
+    TUNNEL_LOST,      /* and will be tried again */
+    TUNNEL_REFUSED,   /* 401, 403 */
+    TUNNEL_RETRY,     /* tunnel_retry() */
+    _TUNNEL_INPUTS,
+} TunnelInput;
+
+/* The next state; an input that means nothing in this state leaves it. */
+TunnelState tunnel_next(TunnelState state, TunnelInput input);
+
+/* How long a state may last; 0 = no limit of its own. */
+usec_t tunnel_deadline(TunnelState state);
+
+typedef struct TunnelEnd {
+    int http_status;          /* of a refused upgrade, else 0 */
+    usec_t retry_after_usec;  /* Retry-After or goaway; 0 = none */
+    usec_t spread_usec;
+    usec_t lasted_usec;       /* of a session that was up */
+    bool cycle;               /* ended on purpose, to come back at once */
+    bool goaway;
+} TunnelEnd;
+
+/* When to come back: USEC_INFINITY after 401 and 403, 0 for a cycle, else what the server says or full jitter. */
+usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t random);
+
+/* Retry-After in seconds, at most an hour; 0 when it is missing or a date. */
+usec_t tunnel_parse_retry_after(const char *value);

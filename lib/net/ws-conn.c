@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT */
+/* One WebSocket connection on a stream: messages out of frames, pongs, keepalive, and the closing handshake. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/encode.h"
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+#include "lib/event/service.h"
+#include "lib/net/ws-conn-impl.h"
+
+#define CLOSE_TIMEOUT (5 * USEC_PER_SEC)
+#define CLOSE_GONE 1006
+/* Control frames may be queued when messages no longer may. */
+#define CONTROL_ROOM ((size_t) 4096)
+
+typedef enum WsState {
+    WS_OPEN,
+    WS_CLOSING,  /* our close frame is sent, the peer's is awaited */
+    WS_LEAVING,  /* nothing is awaited but the end of the stream */
+    WS_FINISHED,
+} WsState;
+
+struct WsConn {
+    Stream *stream;
+    const WsEvents *events;
+    void *userdata;
+    sd_event_source *timer;
+    WsMasks *masks; /* client only */
+    uint8_t *pong;  /* the newest ping that could not be answered yet; owned */
+    size_t pong_len;
+    usec_t interval, dead; /* 0 = no keepalive */
+    usec_t last_received, next_ping;
+    usec_t opened_at;
+    Error err;
+    WsDecoder decoder;
+    WsState state;
+    uint16_t close_code;
+    uint16_t busy;
+    bool freed;
+    bool refused; /* a send was; on_drained is owed */
+};
+
+static const StreamEvents stream_events;
+
+int ws_conn_new(Stream *stream, WsRole role, WsConn **ret)
+{
+    WsConn *c = calloc(1, sizeof *c);
+    if (!c)
+        return -ENOMEM;
+    if (role == WS_CLIENT) {
+        c->masks = calloc(1, sizeof *c->masks);
+        if (!c->masks) {
+            free(c);
+            return -ENOMEM;
+        }
+    }
+    c->stream = stream;
+    c->close_code = CLOSE_GONE;
+    c->opened_at = c->last_received = boottime_usec();
+    ws_decoder_init(&c->decoder, role, WS_MESSAGE_MAX);
+    stream_set_queue_max(stream, TUNNEL_QUEUE_BYTES_MAX + CONTROL_ROOM);
+    stream_set_events(stream, &stream_events, c);
+    *ret = c;
+    return 0;
+}
+
+static void ws_conn_destroy(WsConn *c)
+{
+    ws_decoder_done(&c->decoder);
+    error_done(&c->err);
+    free(c->masks);
+    free(c->pong);
+    free(c);
+}
+
+WsConn *ws_conn_free(WsConn *c)
+{
+    if (!c || c->freed)
+        return NULL;
+    c->freed = true;
+    c->timer = sd_event_source_disable_unref(c->timer);
+    c->stream = stream_free(c->stream);
+    if (c->busy == 0)
+        ws_conn_destroy(c);
+    return NULL;
+}
+
+static bool ws_conn_release(WsConn *c)
+{
+    bool gone = c->freed;
+    if (--c->busy == 0 && gone)
+        ws_conn_destroy(c);
+    return gone;
+}
+
+/* The end, told once. */
+static void finish(WsConn *c)
+{
+    if (c->state == WS_FINISHED || c->freed)
+        return;
+    c->state = WS_FINISHED;
+    c->timer = sd_event_source_disable_unref(c->timer);
+    c->busy++;
+    if (c->events && c->events->on_closed)
+        c->events->on_closed(c, c->close_code, &c->err, c->userdata);
+    c->stream = stream_free(c->stream);
+    (void) ws_conn_release(c);
+}
+
+static int send_frame(WsConn *c, WsOpcode opcode, const void *data, size_t len)
+{
+    _cleanup_(buf_done) Buf frame = BUF_INIT(len + WS_HEADER_MAX);
+    int r = ws_encode(&frame, c->masks, opcode, data, len);
+    return r < 0 ? r : stream_send(c->stream, frame.data, frame.len);
+}
+
+static int send_message(WsConn *c, WsOpcode opcode, const void *data, size_t len)
+{
+    if (c->state != WS_OPEN || c->freed)
+        return -ENOTCONN;
+    if (len > WS_MESSAGE_MAX)
+        return -EMSGSIZE;
+    if (stream_queued(c->stream) + len + WS_HEADER_MAX > TUNNEL_QUEUE_BYTES_MAX) {
+        c->refused = true;
+        return -ENOBUFS;
+    }
+    return send_frame(c, opcode, data, len);
+}
+
+int ws_conn_send_text(WsConn *c, const char *text, size_t len)
+{
+    return utf8_is_valid(text, len) ? send_message(c, WS_TEXT, text, len) : -EILSEQ;
+}
+
+int ws_conn_send_binary(WsConn *c, const uint8_t *data, size_t len)
+{
+    return send_message(c, WS_BINARY, data, len);
+}
+
+static int schedule(WsConn *c);
+
+static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    WsConn *c = userdata;
+    usec_t now = boottime_usec();
+    if (c->state != WS_OPEN) {
+        error_set(&c->err, ETIMEDOUT, "ws.close-timeout", "%s did not finish the closing handshake within 5 s",
+                  stream_peer(c->stream));
+        finish(c);
+        return 0;
+    }
+    if (now - c->last_received >= c->dead) {
+        error_set(&c->err, ETIMEDOUT, "ws.dead", "nothing came from %s for %llu s: the connection is dead",
+                  stream_peer(c->stream), (unsigned long long) ((now - c->last_received) / USEC_PER_SEC));
+        finish(c);
+        return 0;
+    }
+    if (now >= c->next_ping && now - c->last_received >= c->interval * 4 / 5) {
+        (void) send_frame(c, WS_PING, NULL, 0);
+        c->next_ping = now + c->interval;
+    }
+    int r = schedule(c);
+    if (r < 0) {
+        error_from_errno(&c->err, r, "cannot keep the connection with %s alive", stream_peer(c->stream));
+        finish(c);
+    }
+    return 0;
+}
+
+/* ±20 %, so that a fleet that came back together does not ping in lockstep. */
+static usec_t jittered(usec_t interval)
+{
+    return interval * 4 / 5 + random_below(interval * 2 / 5 + 1);
+}
+
+/* One timer serves pings and death. It is not moved for each frame received: it looks at the clock when it fires. */
+static int schedule(WsConn *c)
+{
+    usec_t now = boottime_usec();
+    usec_t ping = c->last_received + jittered(c->interval);
+    usec_t at = c->last_received + c->dead;
+    if (ping < c->next_ping)
+        ping = c->next_ping;
+    if (ping < at)
+        at = ping;
+    return timer_arm(stream_event(c->stream), &c->timer, at > now ? at - now : 1, on_timer, c);
+}
+
+void ws_conn_set_keepalive(WsConn *c, usec_t interval, usec_t dead)
+{
+    if (c->state != WS_OPEN || interval == 0 || dead == 0)
+        return;
+    c->interval = interval;
+    c->dead = dead;
+    c->next_ping = 0;
+    if (schedule(c) < 0)
+        stream_end(c->stream);
+}
+
+static void send_close(WsConn *c, uint16_t code, const char *reason)
+{
+    uint8_t payload[WS_CONTROL_MAX];
+    (void) send_frame(c, WS_CLOSE, payload, ws_close_payload(code, reason, payload));
+    if (timer_arm(stream_event(c->stream), &c->timer, CLOSE_TIMEOUT, on_timer, c) < 0)
+        stream_end(c->stream);
+}
+
+void ws_conn_close(WsConn *c, uint16_t code, const char *reason)
+{
+    if (c->state != WS_OPEN || c->freed)
+        return;
+    c->state = WS_CLOSING;
+    send_close(c, code, reason);
+}
+
+static void leave(WsConn *c)
+{
+    c->state = WS_LEAVING;
+    stream_end(c->stream);
+}
+
+/* We refuse what the peer did: say so, and do not wait for its view of it. */
+static void refuse(WsConn *c, uint16_t code, const char *reason)
+{
+    c->close_code = code;
+    if (c->state == WS_OPEN)
+        send_close(c, code, reason);
+    leave(c);
+}
+
+static void peer_closed(WsConn *c, const WsEvent *event)
+{
+    c->close_code = event->code;
+    if (event->len > 0)
+        error_set(&c->err, ECONNRESET, "ws.closed", "%s closed the connection with code %u: %.*s",
+                  stream_peer(c->stream), event->code, (int) event->len, (const char *) event->data);
+    else
+        error_set(&c->err, ECONNRESET, "ws.closed", "%s closed the connection with code %u", stream_peer(c->stream),
+                  event->code);
+    if (c->state == WS_OPEN)
+        send_close(c, event->code, NULL);
+    /* The server ends the stream first (RFC 6455 §7.1.1), so that the TIME_WAIT stays with it; a client waits a bit. */
+    if (c->masks && c->state == WS_OPEN)
+        c->state = WS_LEAVING;
+    else
+        leave(c);
+}
+
+/* While the peer does not take what we send, only its newest ping waits for an answer (RFC 6455 §5.5.3). */
+static void answer_ping(WsConn *c, const uint8_t *data, size_t len)
+{
+    if (c->state != WS_OPEN)
+        return;
+    if (stream_queued(c->stream) <= CONTROL_ROOM / 2 && send_frame(c, WS_PONG, data, len) >= 0)
+        return;
+    if (!c->pong)
+        c->pong = malloc(WS_CONTROL_MAX);
+    if (c->pong) {
+        memcpy(c->pong, data, len);
+        c->pong_len = len;
+    }
+}
+
+static void deliver(WsConn *c, const WsEvent *event)
+{
+    switch (event->opcode) {
+    case WS_TEXT:
+        if (c->state == WS_OPEN && c->events && c->events->on_text)
+            c->events->on_text(c, (const char *) event->data, event->len, c->userdata);
+        break;
+    case WS_BINARY:
+        if (c->state == WS_OPEN && c->events && c->events->on_binary) {
+            c->events->on_binary(c, event->data, event->len, c->userdata);
+        } else if (c->state == WS_OPEN) {
+            error_set(&c->err, EPROTO, "ws.binary", "%s sent a binary message, and nothing here takes one",
+                      stream_peer(c->stream));
+            refuse(c, WS_CLOSE_UNSUPPORTED, "no binary messages");
+        }
+        break;
+    case WS_PING:
+        answer_ping(c, event->data, event->len);
+        break;
+    case WS_CLOSE:
+        peer_closed(c, event);
+        break;
+    case WS_PONG:
+    case WS_CONTINUATION:
+        break;
+    }
+}
+
+void ws_conn_feed(WsConn *c, const uint8_t *data, size_t len)
+{
+    c->last_received = boottime_usec();
+    c->busy++;
+    for (int r = 1; r > 0 && !c->freed && c->state < WS_LEAVING;) {
+        WsEvent event = {};
+        Error err = {};
+        size_t used = 0;
+        r = ws_decode(&c->decoder, data, len, &used, &event, &err);
+        data += used;
+        len -= used;
+        if (r > 0) {
+            deliver(c, &event);
+        } else if (r < 0) {
+            uint16_t code = c->decoder.close_code ? c->decoder.close_code : WS_CLOSE_INTERNAL;
+            (void) error_copy(&c->err, &err);
+            refuse(c, code, error_id(&err));
+        }
+        error_done(&err);
+    }
+    if (!c->freed && c->state >= WS_LEAVING)
+        ws_decoder_done(&c->decoder);
+    (void) ws_conn_release(c);
+}
+
+static void on_data(Stream *s _unused_, const uint8_t *data, size_t len, void *userdata)
+{
+    ws_conn_feed(userdata, data, len);
+}
+
+static void on_flushed(Stream *s, void *userdata)
+{
+    WsConn *c = userdata;
+    if (c->state != WS_OPEN)
+        return;
+    if (c->pong && stream_queued(s) <= CONTROL_ROOM / 2 && send_frame(c, WS_PONG, c->pong, c->pong_len) >= 0) {
+        free(c->pong);
+        c->pong = NULL;
+    }
+    if (c->refused && stream_queued(s) < TUNNEL_QUEUE_BYTES_MAX / 2) {
+        c->refused = false;
+        if (c->events && c->events->on_drained)
+            c->events->on_drained(c, c->userdata);
+    }
+}
+
+static void on_stream_closed(Stream *s, int r, const Error *err, void *userdata)
+{
+    WsConn *c = userdata;
+    if (c->err.id == NULL) {
+        if (r < 0 && err && c->close_code == CLOSE_GONE)
+            (void) error_copy(&c->err, err);
+        else if (c->close_code == CLOSE_GONE)
+            error_set(&c->err, ECONNRESET, "ws.gone", "%s went away without a closing handshake", stream_peer(s));
+    }
+    finish(c);
+}
+
+static const StreamEvents stream_events = {
+    .on_data = on_data,
+    .on_flushed = on_flushed,
+    .on_closed = on_stream_closed,
+};
+
+void ws_conn_set_events(WsConn *c, const WsEvents *events, void *userdata)
+{
+    c->events = events;
+    c->userdata = userdata;
+}
+
+size_t ws_conn_queued_bytes(const WsConn *c)
+{
+    return c->stream ? stream_queued(c->stream) : 0;
+}
+
+const char *ws_conn_peer(const WsConn *c)
+{
+    return c->stream ? stream_peer(c->stream) : "";
+}
+
+usec_t ws_conn_opened_at(const WsConn *c)
+{
+    return c->opened_at;
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+/* Lifecycle: workers in, messages out, what follows from the journal. */
+
+#include "mgmt-agent/agent/agent.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+
+#include "env/env-rules.h"
+#include "lib/base/fileio.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/event/service.h"
+#include "mgmt-agent/state/store.h"
+
+#define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
+
+static void forget_query(Query *q)
+{
+    free(q->id);
+    free(q->job);
+    cJSON_Delete(q->request);
+    *q = (Query) {};
+}
+
+Agent *agent_free(Agent *a)
+{
+    if (!a)
+        return NULL;
+    runner_free(a->deploying);
+    runner_free(a->query);
+    for (size_t i = 0; i < a->n_queries; i++)
+        forget_query(&a->queries[i]);
+    control_free(a->control);
+    sd_event_source_disable_unref(a->timer);
+    journal_done(&a->journal);
+    cJSON_Delete(a->link_status);
+    free(a->deploying_id);
+    free(a->device_id);
+    sd_event_unref(a->event);
+    free(a);
+    return NULL;
+}
+
+bool agent_is_busy(const Agent *a)
+{
+    return a->deploying || (a->journal.state != DEPLOY_IDLE && a->journal.state != DEPLOY_RECOVERY);
+}
+
+static void log_progress(const cJSON *message)
+{
+    const char *text = json_string(message, "message"), *service = json_string(message, "service"),
+               *phase = json_string(message, "phase"), *state = json_string(message, "state");
+    LogField fields[] = { { "SNAPSHOT", json_string(message, "version") }, { "PHASE", phase }, { "SERVICE", service }, {} };
+    bool failed = str_equal(state, "failed");
+
+    log_line(failed ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, fields, "[compose-snapshot] %s%s%s", text ? "" : "phase ",
+             text ? text : phase ? phase : "", failed ? " (failed)" : "");
+}
+
+static void on_deploy_message(Runner *r, const cJSON *message, void *userdata)
+{
+    Agent *a = userdata;
+    const char *type = json_string(message, "type");
+
+    (void) r;
+    if (str_equal(type, "compose.progress")) {
+        log_progress(message);
+        if (a->from_cloud)
+            control_send(control_link(a->control), message);
+        control_send(a->requester, message);
+    } else if (str_equal(type, "compose.result")) {
+        a->answered = true;
+        agent_deliver_result(a, message, a->from_cloud, a->requester);
+    }
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Agent *a = userdata;
+
+    (void) source;
+    (void) usec;
+    agent_follow_journal(a);
+    return 0;
+}
+
+static void arm(Agent *a, usec_t delay)
+{
+    int r = timer_arm(a->event, &a->timer, delay, on_timer, a);
+
+    if (r < 0)
+        log_error("Cannot arm a timer: %s", strerror(-r));
+}
+
+static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
+{
+    Agent *a = userdata;
+
+    (void) exit_status;
+    a->failures = ok ? 0 : a->failures + 1;
+    log_debug("The worker for '%s' has ended", runner_job(r));
+    a->deploying = runner_free(a->deploying);
+    agent_follow_journal(a);
+}
+
+int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester, bool from_cloud,
+                 Error *err)
+{
+    char *copy = strdup(id);
+    int r;
+
+    if (!copy)
+        return -ENOMEM;
+    r = runner_start(a->event, &a->runner_options, job, request, on_deploy_message, on_deploy_done, a, &a->deploying, err);
+    if (r < 0) {
+        free(copy);
+        return r;
+    }
+    free(a->deploying_id);
+    a->deploying_id = copy;
+    a->requester = requester;
+    a->from_cloud = from_cloud;
+    a->answered = false;
+    timer_disarm(a->timer);
+    return 0;
+}
+
+/* A job on what the journal holds, asked for by nobody. */
+static void deploy_from_journal(Agent *a, const char *job)
+{
+    _cleanup_(cJSON_Deletep) cJSON *nothing = cJSON_CreateObject();
+    _cleanup_(error_done) Error err = {};
+    bool from_cloud = a->journal.version && !str_starts(a->journal.version, "local-");
+    int r = nothing ? agent_deploy(a, job, a->journal.id ? a->journal.id : "", nothing, a->requester, from_cloud, &err)
+                    : -ENOMEM;
+
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the job '%s', trying again in 30 s", job);
+        arm(a, RECOVER_PAUSE_USEC);
+    }
+}
+
+static void wait_for_confirmation(Agent *a)
+{
+    _cleanup_(cJSON_Deletep) cJSON *cycle = NULL;
+    _cleanup_(freep) char *boot_id = boot_id_read();
+    usec_t now = boottime_usec(), deadline = a->journal.deadline_usec;
+
+    /* another boot, another clock: the whole time again */
+    if (!str_equal(boot_id, a->journal.boot_id))
+        deadline = now + a->journal.confirm_usec;
+    if (now >= deadline) {
+        log_warning("Snapshot %s was not confirmed in time, rolling back", a->journal.version);
+        deploy_from_journal(a, "undo");
+        return;
+    }
+    log_info("Snapshot %s is proved here; waiting up to %llu s for the cloud to confirm it on a new connection",
+             a->journal.version, (unsigned long long) ((deadline - now) / USEC_PER_SEC));
+    arm(a, deadline - now);
+    cycle = message_new("link.cycle");
+    if (cycle)
+        control_send(control_link(a->control), cycle);
+}
+
+void agent_follow_journal(Agent *a)
+{
+    _cleanup_(error_done) Error err = {};
+    DeployState before = a->journal.state;
+    int r;
+
+    if (a->deploying)
+        return;
+    journal_done(&a->journal);
+    r = journal_load(&a->journal, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "The journal is unusable, refusing snapshots until it is mended");
+        a->journal.state = DEPLOY_RECOVERY;
+        return;
+    }
+    switch (a->journal.state) {
+    case DEPLOY_IDLE:
+    case DEPLOY_RECOVERY:
+        a->requester = NULL;
+        service_status("ready");
+        return;
+    case DEPLOY_CONFIRMING:
+        wait_for_confirmation(a);
+        return;
+    default:
+        /* the worker ended without finishing: another one takes over, at once the first time */
+        if (a->failures > 1 && before == a->journal.state) {
+            log_error("Snapshot %s is stuck in state '%s', trying again in 30 s", a->journal.version,
+                      deploy_state_to_string(a->journal.state));
+            a->failures = 1;
+            arm(a, RECOVER_PAUSE_USEC);
+            return;
+        }
+        deploy_from_journal(a, "recover");
+    }
+}
+
+static void next_query(Agent *a);
+
+static void on_query_message(Runner *r, const cJSON *message, void *userdata)
+{
+    Agent *a = userdata;
+    const char *type = json_string(message, "type");
+    Query *q = &a->queries[0];
+
+    (void) r;
+    if (str_equal(type, "compose.progress"))
+        return;
+    a->answered = a->answered || true;
+    if (str_equal(type, "worker.status")) {
+        _cleanup_(cJSON_Deletep) cJSON *report = agent_make_report(a, q->id, message);
+
+        if (report)
+            control_send(q->asker, report);
+    } else {
+        control_send(q->asker, message);
+    }
+    free(q->job); /* marks it as answered */
+    q->job = NULL;
+}
+
+static void on_query_done(Runner *r, int ok, int exit_status, void *userdata)
+{
+    Agent *a = userdata;
+    Query *q = &a->queries[0];
+
+    (void) r;
+    (void) ok;
+    (void) exit_status;
+    if (q->job) {
+        _cleanup_(error_done) Error err = {};
+
+        error_set(&err, EIO, "worker.failed", "the worker for '%s' ended without an answer; see the agent's log", q->job);
+        control_send_error(q->asker, q->id, &err, -EIO);
+    }
+    a->query = runner_free(a->query);
+    forget_query(q);
+    memmove(&a->queries[0], &a->queries[1], (a->n_queries - 1) * sizeof(Query));
+    a->n_queries--;
+    next_query(a);
+}
+
+static void next_query(Agent *a)
+{
+    while (!a->query && a->n_queries > 0) {
+        _cleanup_(error_done) Error err = {};
+        Query *q = &a->queries[0];
+        int r = runner_start(a->event, &a->runner_options, q->job, q->request, on_query_message, on_query_done, a,
+                             &a->query, &err);
+
+        if (r == 0)
+            return;
+        control_send_error(q->asker, q->id, &err, r);
+        forget_query(q);
+        memmove(&a->queries[0], &a->queries[1], (a->n_queries - 1) * sizeof(Query));
+        a->n_queries--;
+    }
+}
+
+int agent_ask(Agent *a, const char *job, const char *id, cJSON *request, ControlClient *asker, Error *err)
+{
+    Query *q = &a->queries[a->n_queries];
+
+    if (a->n_queries == QUERIES_WAITING_MAX) {
+        cJSON_Delete(request);
+        return error_set(err, EBUSY, "agent.busy", "%d questions wait already; ask again in a moment", QUERIES_WAITING_MAX);
+    }
+    *q = (Query) { .asker = asker, .id = strdup(id), .job = strdup(job), .request = request };
+    if (!q->id || !q->job || !q->request) {
+        forget_query(q);
+        return -ENOMEM;
+    }
+    a->n_queries++;
+    next_query(a);
+    return 0;
+}
+
+static void on_message(ControlClient *c, const cJSON *message, const MessageType *type, void *userdata)
+{
+    agent_handle(userdata, c, message, type);
+}
+
+static void on_gone(ControlClient *c, void *userdata)
+{
+    Agent *a = userdata;
+
+    if (a->requester == c)
+        a->requester = NULL;
+    for (size_t i = 0; i < a->n_queries; i++)
+        if (a->queries[i].asker == c)
+            a->queries[i].asker = NULL;
+    if (control_client_is_link(c) && !control_link(a->control)) {
+        log_warning("mgmt-link went away; results wait until it is back");
+        cJSON_Delete(a->link_status);
+        a->link_status = NULL;
+    }
+}
+
+static void read_device_id(Agent *a)
+{
+    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
+    _cleanup_(env_freep) EnvFile *env = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = path ? env_load(path, &env, &err) : -ENOMEM;
+
+    if (r == 0)
+        r = env_validate(env, ENV_AGENT, path, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "This box's configuration is not usable; snapshots are refused until it is");
+        return;
+    }
+    a->device_id = strdup(env_get(env, "DEVICE_ID"));
+    log_set_field("DEVICE", a->device_id);
+}
+
+static int make_folders(Error *err)
+{
+    static const struct {
+        const char *path;
+        mode_t mode;
+    } folders[] = { { RUN_DIR, 0755 }, { STATE_DIR, 0755 }, { AGENT_STATE_DIR, 0700 }, { STATE_DIR "/volumes", 0755 } };
+
+    for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
+        _cleanup_(freep) char *path = path_in_root(folders[i].path);
+        int r = path ? dir_make(path, folders[i].mode, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *err)
+{
+    static const ControlEvents control_events = { on_message, on_gone };
+    _cleanup_(agent_freep) Agent *a = calloc(1, sizeof(*a));
+    _cleanup_(freep) char *socket_path = path_in_root(AGENT_SOCKET_PATH);
+    const struct passwd *pw = getpwnam(options->link_user ? options->link_user : "mgmt-link");
+    int r;
+
+    if (!a || !socket_path)
+        return error_set(err, ENOMEM, "agent.start", "no memory");
+    a->event = sd_event_ref(event);
+    a->runner_options = (RunnerOptions) { options->worker, options->arguments };
+    a->started_realtime = realtime_usec();
+    r = make_folders(err);
+    if (r < 0)
+        return r;
+    read_device_id(a);
+    r = control_new(event, socket_path, pw ? pw->pw_uid : geteuid(), &control_events, a, &a->control, err);
+    if (r < 0)
+        return r;
+    agent_follow_journal(a);
+    *ret = TAKE_PTR(a);
+    return 0;
+}

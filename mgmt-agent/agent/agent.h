@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* mgmt-agent's core: one deployment at a time, done by a worker; the loop itself only decides, routes and waits. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "lib/base/clock.h"
+#include "mgmt-agent/agent/control.h"
+#include "mgmt-agent/agent/runner.h"
+#include "mgmt-agent/state/journal.h"
+
+#define QUERIES_WAITING_MAX 8
+
+typedef struct AgentOptions {
+    const char *worker;        /* path of mgmt-worker */
+    char *const *arguments;    /* options passed on to it */
+    const char *link_user;     /* whose processes may speak as mgmt-link; NULL = mgmt-link, if there is such a user */
+} AgentOptions;
+
+/* A question that a worker answers, waiting for its turn. */
+typedef struct Query {
+    ControlClient *asker; /* NULL when it went away: the answer is dropped */
+    char *id;             /* the question's id */
+    char *job;
+    cJSON *request;
+} Query;
+
+typedef struct Agent {
+    sd_event *event;
+    RunnerOptions runner_options;
+    Control *control;
+    char *device_id;
+    usec_t started_realtime;
+
+    /* the deployment */
+    Journal journal;         /* as the last worker left it */
+    Runner *deploying;       /* apply, commit, undo, recover */
+    char *deploying_id;      /* id of the message, for duplicates */
+    bool from_cloud, answered;
+    ControlClient *requester; /* secboxctl that asked for it, or NULL */
+    sd_event_source *timer;  /* confirmation deadline, or the next try to recover */
+    unsigned failures;       /* workers in a row that ended abnormally */
+
+    Runner *query;
+    Query queries[QUERIES_WAITING_MAX];
+    size_t n_queries;
+
+    cJSON *link_status;      /* the last link.status */
+} Agent;
+
+int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *err) _must_check_;
+Agent *agent_free(Agent *a);
+DEFINE_CLEANUP(Agent, agent_free)
+
+bool agent_is_busy(const Agent *a);
+
+/* Starts a deployment job; the request holds "message" and "source". */
+int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester, bool from_cloud,
+                 Error *err) _must_check_;
+/* Queues a question for a worker. agent.busy when too many wait. */
+int agent_ask(Agent *a, const char *job, const char *id, cJSON *request, ControlClient *asker, Error *err) _must_check_;
+/* Reads the journal and decides what follows: arm the deadline, recover, or nothing. */
+void agent_follow_journal(Agent *a);
+
+/* handlers.c */
+void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type);
+/* A compose.result: to the link when the cloud asked, to the requester, to the log. */
+void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlClient *requester);
+
+/* report.c */
+/* agent.status for the cloud; NULL when out of memory. */
+cJSON *agent_make_status(const Agent *a);
+/* status.report; `podman` is the worker's worker.status. */
+cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman);
+
+/* unchanged.c */
+/* Whether this snapshot runs already, as far as the kernel and our own files can tell; then *ret is the result to send. No
+ * child process is started. 1 yes, 0 no or not sure. */
+int agent_check_unchanged(Agent *a, const cJSON *message, bool from_cloud, cJSON **ret);

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/* Accepting, framing and queueing; what messages mean is handlers.c. */
+
+#include "mgmt-agent/agent/control.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/event/service.h"
+
+#define CONTROL_QUEUE_MAX (4 * 1024 * 1024)
+
+struct ControlClient {
+    Control *control;
+    ControlClient *next;
+    sd_event_source *source;
+    int fd;
+    uid_t uid;
+    bool is_link, may_be_local, doomed;
+    Buf in, out;
+};
+
+struct Control {
+    sd_event *event;
+    sd_event_source *source, *reaper;
+    char *path;
+    int fd;
+    uid_t link_uid;
+    const ControlEvents *events;
+    void *userdata;
+    ControlClient *clients, *link;
+    unsigned n_clients;
+};
+
+static void client_free(ControlClient *c)
+{
+    sd_event_source_unref(c->source);
+    if (c->fd >= 0)
+        close(c->fd);
+    buf_done(&c->in);
+    buf_done(&c->out);
+    free(c);
+}
+
+/* Clients are freed from the loop, never from inside one of their own callbacks. */
+static int reap(sd_event_source *source, void *userdata)
+{
+    Control *control = userdata;
+
+    (void) source;
+    for (ControlClient **p = &control->clients; *p;) {
+        ControlClient *c = *p;
+
+        if (!c->doomed) {
+            p = &c->next;
+            continue;
+        }
+        *p = c->next;
+        control->n_clients--;
+        control->events->on_gone(c, control->userdata);
+        client_free(c);
+    }
+    return 0;
+}
+
+static void doom(ControlClient *c)
+{
+    if (c->doomed)
+        return;
+    c->doomed = true;
+    if (c->control->link == c)
+        c->control->link = NULL;
+    (void) sd_event_source_set_enabled(c->source, SD_EVENT_OFF);
+    (void) sd_event_source_set_enabled(c->control->reaper, SD_EVENT_ONESHOT);
+}
+
+static void flush(ControlClient *c)
+{
+    while (c->out.len > 0) {
+        ssize_t n = send(c->fd, c->out.data, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            break;
+        if (n < 0) {
+            doom(c);
+            return;
+        }
+        buf_consume(&c->out, (size_t) n);
+    }
+    if (c->out.len == 0)
+        buf_done(&c->out);
+    (void) sd_event_source_set_io_events(c->source, c->out.len > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+void control_send(ControlClient *c, const cJSON *message)
+{
+    _cleanup_(freep) char *line = NULL;
+
+    if (!c || c->doomed || !(line = json_print(message)))
+        return;
+    if (buf_puts(&c->out, line) < 0 || buf_puts(&c->out, "\n") < 0) {
+        log_warning("A local client (uid %u) does not read its messages, dropping it", (unsigned) c->uid);
+        doom(c);
+        return;
+    }
+    flush(c);
+}
+
+void control_send_error(ControlClient *c, const char *id, const Error *err, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("error");
+
+    if (m && json_add_string(m, "id", id) == 0 && json_add_item(m, "error", json_from_error(err, r)) == 0)
+        control_send(c, m);
+}
+
+bool control_client_is_link(const ControlClient *c)
+{
+    return c->is_link;
+}
+
+ControlClient *control_link(Control *c)
+{
+    return c->link;
+}
+
+static void become_link(ControlClient *c)
+{
+    c->is_link = true;
+    c->may_be_local = false;
+    if (c->control->link && c->control->link != c)
+        doom(c->control->link);
+    c->control->link = c;
+}
+
+static void take_line(ControlClient *c, const char *line, size_t len)
+{
+    _cleanup_(cJSON_Deletep) cJSON *message = NULL;
+    _cleanup_(error_done) Error err = {};
+    const MessageType *type = NULL;
+    unsigned senders = c->is_link ? SENDER_CLOUD | SENDER_LINK : SENDER_LINK | (c->may_be_local ? SENDER_LOCAL : 0);
+    int r = message_parse(line, len, (MessageSender) senders, &message, &type, &err);
+
+    if (r == -ENOMSG)
+        return;
+    if (r < 0) {
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Refusing a message of a local client (uid %u)", (unsigned) c->uid);
+        control_send_error(c, NULL, &err, r);
+        return;
+    }
+    if (str_equal(type->name, "link.hello"))
+        become_link(c);
+    c->control->events->on_message(c, message, type, c->control->userdata);
+}
+
+static int read_some(ControlClient *c)
+{
+    ssize_t n;
+
+    if (buf_reserve(&c->in, 16384) < 0)
+        return -EMSGSIZE;
+    n = recv(c->fd, c->in.data + c->in.len, 16384, MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    if (n == 0)
+        return -ECONNRESET;
+    c->in.len += (size_t) n;
+    c->in.data[c->in.len] = '\0';
+    return 0;
+}
+
+static int on_client(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+    ControlClient *c = userdata;
+    char *newline;
+
+    (void) source;
+    (void) fd;
+    if (revents & EPOLLOUT)
+        flush(c);
+    if (!c->doomed && revents & (EPOLLIN | EPOLLHUP | EPOLLERR) && read_some(c) < 0)
+        doom(c);
+    while (!c->doomed && c->in.len > 0 && (newline = memchr(c->in.data, '\n', c->in.len))) {
+        size_t len = (size_t) (newline - c->in.data);
+
+        take_line(c, c->in.data, len);
+        buf_consume(&c->in, len + 1);
+    }
+    if (c->in.len == 0)
+        buf_done(&c->in);
+    return 0;
+}
+
+static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, void *userdata)
+{
+    Control *control = userdata;
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    ControlClient *c;
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    (void) source;
+    (void) revents;
+    if (fd < 0)
+        return 0;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || control->n_clients >= CONTROL_CLIENTS_MAX ||
+        (peer.uid != 0 && peer.uid != geteuid() && peer.uid != control->link_uid) || !(c = calloc(1, sizeof(*c)))) {
+        close(fd);
+        return 0;
+    }
+    *c = (ControlClient) { .control = control, .next = control->clients, .fd = fd, .uid = peer.uid,
+                           .may_be_local = peer.uid == 0 || peer.uid == geteuid(), .in = BUF_INIT(CONTROL_LINE_MAX + 16384),
+                           .out = BUF_INIT(CONTROL_QUEUE_MAX) };
+    if (sd_event_add_io(control->event, &c->source, fd, EPOLLIN, on_client, c) < 0) {
+        client_free(c);
+        return 0;
+    }
+    control->clients = c;
+    control->n_clients++;
+    return 0;
+}
+
+static int listen_at(const char *path, Error *err)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    _cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return error_set(err, ENAMETOOLONG, "control.listen", "the socket's path is too long: %s", path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    (void) unlink(path);
+    /* open to all at the file system's level: peers are judged by their credentials */
+    if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || chmod(path, 0666) < 0 || listen(fd, 16) < 0)
+        return error_set(err, errno, "control.listen", "cannot listen at %s: %s", path, strerror(errno));
+    return TAKE_FD(fd);
+}
+
+int control_new(sd_event *event, const char *path, uid_t link_uid, const ControlEvents *events, void *userdata,
+                Control **ret, Error *err)
+{
+    _cleanup_(control_freep) Control *c = calloc(1, sizeof(*c));
+    int r;
+
+    if (!c)
+        return error_set(err, ENOMEM, "control.listen", "no memory");
+    *c = (Control) { .event = sd_event_ref(event), .fd = -1, .link_uid = link_uid, .events = events, .userdata = userdata };
+    c->fd = listen_at(path, err);
+    if (c->fd < 0)
+        return c->fd;
+    c->path = strdup(path);
+    r = sd_event_add_io(event, &c->source, c->fd, EPOLLIN, on_accept, c);
+    if (r >= 0)
+        r = sd_event_add_defer(event, &c->reaper, reap, c);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(c->reaper, SD_EVENT_OFF);
+    if (r < 0 || !c->path)
+        return error_set(err, r < 0 ? r : -ENOMEM, "control.listen", "cannot watch %s", path);
+    *ret = TAKE_PTR(c);
+    return 0;
+}
+
+Control *control_free(Control *c)
+{
+    if (!c)
+        return NULL;
+    for (ControlClient *client = c->clients, *next; client; client = next) {
+        next = client->next;
+        client_free(client);
+    }
+    sd_event_source_unref(c->source);
+    sd_event_source_unref(c->reaper);
+    if (c->fd >= 0)
+        close(c->fd);
+    if (c->path)
+        (void) unlink(c->path);
+    free(c->path);
+    sd_event_unref(c->event);
+    free(c);
+    return NULL;
+}

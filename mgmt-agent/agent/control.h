@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* The agent's local socket: a stream of JSON lines; who speaks is known by the kernel's word, not by the peer's. */
+#pragma once
+
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "lib/data/json.h"
+#include "lib/net/message.h"
+
+typedef struct Control Control;
+typedef struct ControlClient ControlClient;
+
+typedef struct ControlEvents {
+    /* One message that passed the table for this client. */
+    void (*on_message)(ControlClient *c, const cJSON *message, const MessageType *type, void *userdata);
+    /* A client went away; forget it. */
+    void (*on_gone)(ControlClient *c, void *userdata);
+} ControlEvents;
+
+/* Listens at `path` (replacing a stale socket). link_uid is the user that may only speak as mgmt-link; root and our own
+ * user may speak as secboxctl, and become a link by saying link.hello. Others are refused at accept. Errors: control.listen. */
+int control_new(sd_event *event, const char *path, uid_t link_uid, const ControlEvents *events, void *userdata,
+                Control **ret, Error *err) _must_check_;
+Control *control_free(Control *c);
+DEFINE_CLEANUP(Control, control_free)
+
+bool control_client_is_link(const ControlClient *c);
+/* The link that said hello last, or NULL. */
+ControlClient *control_link(Control *c);
+
+/* Queues one line. A client that does not read (more than CONTROL_QUEUE_MAX waiting) is dropped. c may be NULL: nothing. */
+void control_send(ControlClient *c, const cJSON *message);
+void control_send_error(ControlClient *c, const char *id, const Error *err, int r);

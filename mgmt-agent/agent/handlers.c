@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* What each message does. The socket has checked already who may send it. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/agent/agent.h"
+#include "mgmt-agent/state/store.h"
+
+#define HISTORY_LIMIT_DEFAULT 20
+
+void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlClient *requester)
+{
+    const char *outcome = json_string(result, "outcome"), *version = json_string(result, "version");
+    const cJSON *status = cJSON_GetObjectItemCaseSensitive(result, "status");
+    LogField fields[] = { { "SNAPSHOT", version }, { "PHASE", json_string(result, "phase") }, {} };
+    bool done = str_equal(outcome, "done");
+
+    log_line(done ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, fields, "[compose-snapshot] snapshot %s: %s%s (%d)", version,
+             outcome, json_bool(result, "noop", false) ? ", nothing to change" : "",
+             cJSON_IsNumber(status) ? status->valueint : 0);
+    if (to_cloud)
+        control_send(control_link(a->control), result);
+    control_send(requester, result);
+}
+
+/* An answer to a snapshot that is refused before any work: not stored, the asker may send it again. */
+static void refuse(Agent *a, ControlClient *c, const cJSON *message, int status, const Error *err, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result");
+    char at[TIMESTAMP_SIZE];
+
+    (void) a;
+    if (!m || json_add_string(m, "id", json_string(message, "id")) < 0 ||
+        json_add_string(m, "version", json_string(message, "version")) < 0 || json_add_int(m, "status", status) < 0 ||
+        json_add_string(m, "phase", "verify") < 0 || json_add_string(m, "outcome", "failed") < 0 ||
+        json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 ||
+        json_add_item(m, "error", json_from_error(err, r)) < 0)
+        return;
+    log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Refusing snapshot %s (%d)", json_string(message, "version"), status);
+    control_send(c, m);
+}
+
+static cJSON *make_request(const cJSON *message, const char *source)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+
+    if (!o || json_add_string(o, "source", source) < 0 || json_add_item(o, "message", cJSON_Duplicate(message, 1)) < 0)
+        return NULL;
+    return TAKE_PTR(o);
+}
+
+/* Local snapshots get a version of their own that never meets the cloud's numbers. */
+static cJSON *localise(const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *copy = cJSON_Duplicate(message, 1);
+    _cleanup_(freep) char *version = str_format("local-%llu", (unsigned long long) (realtime_usec() / USEC_PER_MSEC));
+
+    if (!copy || !version)
+        return NULL;
+    cJSON_DeleteItemFromObjectCaseSensitive(copy, "version");
+    cJSON_DeleteItemFromObjectCaseSensitive(copy, "nonce");
+    return json_add_string(copy, "version", version) == 0 ? TAKE_PTR(copy) : NULL;
+}
+
+static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
+{
+    bool from_cloud = control_client_is_link(c);
+    _cleanup_(cJSON_Deletep) cJSON *message = from_cloud ? cJSON_Duplicate(wire, 1) : localise(wire);
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *result = NULL;
+    _cleanup_(error_done) Error err = {};
+    const char *id = json_string(message, "id");
+    int r;
+
+    if (!message)
+        return;
+    if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
+        return; /* delivered twice: the answer is on its way */
+    if (agent_is_busy(a)) {
+        r = error_set(&err, EBUSY, "deploy.busy", "another snapshot is being deployed; wait for its result");
+        refuse(a, c, message, 409, &err, r);
+        return;
+    }
+    if (agent_check_unchanged(a, message, from_cloud, &result)) {
+        agent_deliver_result(a, result, from_cloud, from_cloud ? NULL : c);
+        return;
+    }
+    request = make_request(message, from_cloud ? "cloud" : "local");
+    r = request ? agent_deploy(a, "apply", id, request, from_cloud ? NULL : c, from_cloud, &err) : -ENOMEM;
+    if (r < 0)
+        refuse(a, c, message, 503, &err, r);
+}
+
+static void handle_plan(Agent *a, ControlClient *c, const cJSON *message)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = agent_ask(a, "plan", json_string(message, "id"), make_request(message, "plan"), c, &err);
+
+    if (r < 0)
+        control_send_error(c, json_string(message, "id"), &err, r);
+}
+
+static void handle_status(Agent *a, ControlClient *c, const cJSON *message)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = agent_ask(a, "status", json_string(message, "id"), cJSON_CreateObject(), c, &err);
+
+    if (r < 0)
+        control_send_error(c, json_string(message, "id"), &err, r);
+}
+
+static void handle_env_ensure(Agent *a, ControlClient *c, const cJSON *message)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = agent_ask(a, "env-ensure", json_string(message, "id"), make_request(message, "local"), c, &err);
+
+    if (r < 0)
+        control_send_error(c, json_string(message, "id"), &err, r);
+}
+
+static void handle_history(Agent *a, ControlClient *c, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("history.report");
+    _cleanup_(error_done) Error err = {};
+    uint64_t limit = HISTORY_LIMIT_DEFAULT;
+    cJSON *entries = NULL;
+    int r;
+
+    (void) a;
+    if (json_u64(message, "limit", &limit) == -EINVAL || limit > STORE_HISTORY_MAX)
+        limit = STORE_HISTORY_MAX;
+    r = store_load_history(limit, &entries, &err);
+    if (r < 0) {
+        control_send_error(c, json_string(message, "id"), &err, r);
+        return;
+    }
+    if (m && json_add_item(m, "entries", entries) == 0 && json_add_string(m, "id", json_string(message, "id")) == 0)
+        control_send(c, m);
+}
+
+/* The snapshot before the current one, deployed like any other: with plan, proof and its own way back. */
+static void handle_rollback(Agent *a, ControlClient *c, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
+    _cleanup_(error_done) Error err = {};
+    const char *id = json_string(message, "id"), *previous;
+    int r = store_load_current(&current, &err);
+
+    previous = r == 0 && current ? json_string(current, "previous") : NULL;
+    if (r == 0 && !previous)
+        r = error_set(&err, ENOENT, "rollback.nothing", "there is no earlier snapshot on this box to go back to");
+    if (r == 0)
+        r = store_load_snapshot(previous, &snapshot, &err);
+    if (r == 0) {
+        cJSON_DeleteItemFromObjectCaseSensitive(snapshot, "id");
+        r = json_add_string(snapshot, "id", id);
+    }
+    if (r < 0) {
+        control_send_error(c, id, &err, r);
+        return;
+    }
+    log_notice("Going back from snapshot %s to %s, asked for on the box", json_string(current, "version"), previous);
+    handle_snapshot(a, c, snapshot);
+}
+
+static void handle_confirm(Agent *a, ControlClient *c, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    (void) c;
+    if (a->deploying || a->journal.state != DEPLOY_CONFIRMING || !str_equal(a->journal.id, json_string(message, "id")) ||
+        !str_equal(a->journal.nonce, json_string(message, "nonce"))) {
+        log_warning("Ignoring a confirmation of snapshot %s that nobody waits for", json_string(message, "version"));
+        return;
+    }
+    log_info("The cloud confirms snapshot %s", a->journal.version);
+    r = request ? agent_deploy(a, "commit", a->journal.id, request, a->requester, true, &err) : -ENOMEM;
+    if (r < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit snapshot %s yet", a->journal.version);
+}
+
+static void handle_ack(Agent *a, ControlClient *c, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *unacked = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = store_load_unacked(&unacked, &err);
+
+    (void) a;
+    (void) c;
+    if (r == 0 && unacked && str_equal(json_string(unacked, "id"), json_string(message, "id")))
+        r = store_save_unacked(NULL, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot note that the cloud has a result, it will be sent again");
+}
+
+static void handle_link_hello(Agent *a, ControlClient *c, const cJSON *message)
+{
+    (void) a;
+    (void) c;
+    log_info("mgmt-link %s is here", json_string(message, "version"));
+}
+
+/* A connection to the cloud has just come up: it hears where this box stands, and what it may have missed. */
+static void handle_link_status(Agent *a, ControlClient *c, const cJSON *message)
+{
+    bool was_connected = json_bool(a->link_status, "connected", false), connected = json_bool(message, "connected", false);
+    bool same = was_connected && str_equal(json_string(a->link_status, "since"), json_string(message, "since"));
+    _cleanup_(cJSON_Deletep) cJSON *status = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *unacked = NULL;
+
+    cJSON_Delete(a->link_status);
+    a->link_status = cJSON_Duplicate(message, 1);
+    if (!connected || same)
+        return;
+    status = agent_make_status(a);
+    if (status)
+        control_send(c, status);
+    if (store_load_unacked(&unacked, NULL) == 0 && unacked)
+        control_send(c, unacked);
+}
+
+void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type)
+{
+    static const struct {
+        const char *name;
+        void (*handle)(Agent *a, ControlClient *c, const cJSON *message);
+    } handlers[] = {
+        { "compose.snapshot", handle_snapshot }, { "compose.plan", handle_plan },
+        { "compose.confirm", handle_confirm },   { "compose.result.ack", handle_ack },
+        { "compose.rollback", handle_rollback }, { "status.get", handle_status },
+        { "history.get", handle_history },       { "env.ensure", handle_env_ensure },
+        { "link.hello", handle_link_hello },     { "link.status", handle_link_status },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(handlers); i++)
+        if (str_equal(handlers[i].name, type->name)) {
+            handlers[i].handle(a, c, message);
+            return;
+        }
+    log_debug("Message '%s' is not for mgmt-agent, ignoring it", type->name);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* mgmt-agent: the only program that changes the box. */
+
+#include <stdio.h>
+
+#include "lib/base/cli.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/event/service.h"
+#include "mgmt-agent/agent/agent.h"
+
+static const char *opt_root, *opt_worker, *opt_link_user, *opt_project, *opt_podman_compose, *opt_settle, *opt_pull_timeout;
+
+static const CliOption options[] = {
+    { "root", "DIR", "prefix of all paths (SECBOX_ROOT)", &opt_root, NULL },
+    { "worker", "FILE", "mgmt-worker (default: beside this program)", &opt_worker, NULL },
+    { "link-user", "NAME", "user that may speak as mgmt-link (mgmt-link)", &opt_link_user, NULL },
+    { "project", "NAME", "compose project name (secbox)", &opt_project, NULL },
+    { "podman-compose", "FILE", "the podman-compose to drive", &opt_podman_compose, NULL },
+    { "settle", "SECONDS", "how long new containers must stay up (5)", &opt_settle, NULL },
+    { "pull-timeout", "SECONDS", "how long pulling one image may take (1800)", &opt_pull_timeout, NULL },
+    {},
+};
+
+/* Beside our own executable, wherever it is installed. */
+static char *default_worker(void)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    size_t len = n > 0 ? (size_t) n : 0;
+
+    while (len > 0 && self[len - 1] != '/')
+        len--;
+    self[len] = '\0';
+    return str_format("%smgmt-worker", self);
+}
+
+static int worker_arguments(char ***ret)
+{
+    const struct {
+        const char *name, *value;
+    } passed_on[] = {
+        { "--root", paths_root() }, { "--project", opt_project }, { "--podman-compose", opt_podman_compose },
+        { "--settle", opt_settle }, { "--pull-timeout", opt_pull_timeout },
+    };
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ELEMENTSOF(passed_on); i++)
+        if (!str_empty(passed_on[i].value))
+            r = strv_addf(ret, "%s=%s", passed_on[i].name, passed_on[i].value);
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    static const Cli cli = { "mgmt-agent", "Keeps the containers of this box as the cloud wants them.", options, NULL, 0, NULL };
+    _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+    _cleanup_(agent_freep) Agent *agent = NULL;
+    _cleanup_(strv_freep) char **arguments = NULL;
+    _cleanup_(freep) char *worker = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = cli_parse(&cli, argc, argv, NULL);
+
+    if (r >= 0)
+        return r;
+    log_open("mgmt-agent");
+    if (opt_root)
+        paths_set_root(opt_root);
+    worker = opt_worker ? str_format("%s", opt_worker) : default_worker();
+    r = worker && worker_arguments(&arguments) == 0 ? service_loop_new(&event, &err) : -1;
+    if (r >= 0)
+        r = agent_new(event, &(AgentOptions) { worker, arguments, opt_link_user }, &agent, &err);
+    if (r >= 0)
+        r = service_watchdog_start(event, NULL, NULL, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start");
+        return EXIT_FAILED;
+    }
+    service_ready("ready");
+    log_info("mgmt-agent %s is ready", SECBOX_VERSION);
+    return sd_event_loop(event) < 0 ? EXIT_FAILED : EXIT_OK;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What mgmt-link takes from mgmt-agent.env, and where that file is. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "lib/base/error.h"
+
+typedef struct LinkConfig {
+    char *cloud_url, *gateway_url, *device_id;
+    char *bootstrap; /* secret; NULL when absent */
+    char *ca_file;   /* NULL = the system's authorities */
+} LinkConfig;
+
+void link_config_done(LinkConfig *c);
+
+/* Reads and checks the whole file (SPEC §5: a configuration that does not parse is a fault to report, never to retry).
+ * Errors: env.*, url.bad. */
+int link_config_load(const char *path, LinkConfig *ret, Error *err) _must_check_;
+
+/* $CREDENTIALS_DIRECTORY/mgmt-agent.env if the service manager gave us one, else the file on the box. New string. */
+char *link_config_path(bool *ret_is_credential);
+
+/* When the file on the box was last changed; 0 seconds when that cannot be seen. */
+struct timespec link_config_changed_at(const char *path);
+
+/* Becomes `user` (NULL: stays who we are) with no supplementary groups, and no way back (PR_SET_NO_NEW_PRIVS). */
+int link_drop_privileges(const char *user, uid_t uid, gid_t gid, Error *err) _must_check_;
+/* link.no-user */
+int link_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid, Error *err) _must_check_;

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of mgmt-link share. Private to this folder. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <time.h>
+
+#include "lib/base/map.h"
+#include "lib/net/http-client.h"
+#include "lib/net/identity.h"
+#include "lib/net/tunnel.h"
+#include "mgmt-agent/link/agent-client.h"
+#include "mgmt-agent/link/link-config.h"
+#include "mgmt-agent/link/link.h"
+
+struct Link {
+    sd_event *event;
+    sd_event_source *recheck;
+    char *agent_socket, *state_dir, *config_path;
+    bool config_is_credential;
+    struct timespec config_changed_at; /* of the file on the box, as it was read */
+    LinkConfig config;
+    bool configured, stopped; /* stopped: waits for another configuration */
+    Error fault;              /* why there is no tunnel, as last reported */
+    usec_t since;             /* wall clock: connected, or not, since then */
+    HttpClient *http;
+    Identity *identity;
+    Tunnel *tunnel;
+    AgentClient *agent;
+    Map *complained;        /* message types that were dropped, each logged once; values are not used */
+    unsigned progress_held; /* progress messages given to the tunnel while it was down */
+};
+
+/* link-status.c: what mgmt-agent, systemd and the log are told. */
+void link_report(Link *l);
+/* Takes over the reason, logs it if it is news, and reports. err NULL: connected. */
+void link_set_fault(Link *l, const Error *err, int r, const char *decision);
+cJSON *link_make_hello(const Link *l);
+void link_greet_agent(Link *l);
+
+/* link-pass.c: one message from one side to the other. */
+void link_from_cloud(Link *l, const cJSON *message, const char *text);
+void link_from_agent(Link *l, const char *line, size_t len);

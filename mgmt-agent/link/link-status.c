@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* link.hello, link.status and hello: who we are and how it stands. */
+#include <string.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/data/jwt.h"
+#include "lib/event/service.h"
+#include "lib/net/message.h"
+#include "mgmt-agent/link/link-impl.h"
+
+#define PROGRAM "mgmt-link"
+#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
+
+cJSON *link_make_hello(const Link *l)
+{
+    _cleanup_(freep) char *boot_id = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *hello = message_new("hello");
+
+    if (file_read(BOOT_ID_PATH, 64, &boot_id, NULL, NULL) >= 0)
+        boot_id[strcspn(boot_id, "\n")] = '\0';
+    if (!hello || json_add_string(hello, "deviceId", l->config.device_id) < 0 ||
+        json_add_string(hello, "role", "mgmt") < 0 || json_add_string(hello, "program", PROGRAM) < 0 ||
+        json_add_string(hello, "version", SECBOX_VERSION) < 0 ||
+        json_add_string(hello, "bootId", boot_id ? boot_id : "unknown") < 0 || json_add_int(hello, "protocol", 1) < 0)
+        return NULL;
+    return TAKE_PTR(hello);
+}
+
+static int add_token_expiry(const Link *l, cJSON *status)
+{
+    const char *token = l->identity ? identity_token(l->identity) : NULL;
+    char at[TIMESTAMP_SIZE];
+    JwtClaims claims = {};
+    int r;
+
+    if (!token || jwt_peek(token, &claims, NULL) < 0)
+        return 0;
+    r = json_add_string(status, "tokenExpiresAt", timestamp_format(claims.expires_at * USEC_PER_SEC, at));
+    jwt_claims_done(&claims);
+    return r;
+}
+
+static cJSON *make_status(const Link *l)
+{
+    _cleanup_(cJSON_Deletep) cJSON *status = message_new("link.status");
+    bool connected = l->tunnel && tunnel_is_up(l->tunnel);
+    char since[TIMESTAMP_SIZE];
+
+    if (!status || json_add_bool(status, "connected", connected) < 0 ||
+        json_add_string(status, "since", timestamp_format(l->since, since)) < 0 ||
+        json_add_string(status, "gateway", l->config.gateway_url) < 0 || add_token_expiry(l, status) < 0)
+        return NULL;
+    if (!connected && l->fault.id && json_add_item(status, "error", json_from_error(&l->fault, -1)) < 0)
+        return NULL;
+    return TAKE_PTR(status);
+}
+
+static void send_to_agent(Link *l, const cJSON *message)
+{
+    _cleanup_(freep) char *text = message ? json_print(message) : NULL;
+
+    if (!text || agent_client_send(l->agent, LINE_SESSION, text, strlen(text)) < 0)
+        log_debug("mgmt-agent could not be told how the tunnel stands");
+}
+
+void link_report(Link *l)
+{
+    _cleanup_(freep) char *sentence = NULL;
+
+    if (l->tunnel && tunnel_is_up(l->tunnel))
+        sentence = str_format("connected to %s", l->config.gateway_url);
+    else
+        sentence = str_format("not connected: %s", l->fault.id ? l->fault.message : "connecting");
+    if (sentence)
+        service_status(sentence);
+    if (agent_client_is_up(l->agent)) {
+        _cleanup_(cJSON_Deletep) cJSON *status = make_status(l);
+
+        send_to_agent(l, status);
+    }
+}
+
+void link_greet_agent(Link *l)
+{
+    _cleanup_(cJSON_Deletep) cJSON *hello = message_new("link.hello");
+
+    if (hello && json_add_string(hello, "program", PROGRAM) >= 0 &&
+        json_add_string(hello, "version", SECBOX_VERSION) >= 0)
+        send_to_agent(l, hello);
+    link_report(l);
+}
+
+/* Ends that somebody asked for are no reason to worry anyone. */
+static LogLevel level_of(const Error *err)
+{
+    return str_equal(err->id, "tunnel.cycle") || str_equal(err->id, "tunnel.goaway") ? LOG_LEVEL_NOTICE
+                                                                                     : LOG_LEVEL_WARNING;
+}
+
+void link_set_fault(Link *l, const Error *err, int r, const char *decision)
+{
+    bool was_fault = l->fault.id != NULL;
+    bool news = !was_fault || !str_equal(l->fault.id, err ? err->id : NULL) ||
+                !str_equal(l->fault.message, err ? err->message : NULL);
+
+    if (err && news) {
+        if (!was_fault)
+            l->since = realtime_usec();
+        (void) error_copy(&l->fault, err);
+        log_failure(level_of(err), NULL, err, r, "%s", decision);
+    } else if (err) {
+        log_debug("%s: %s again", decision, error_id(err));
+    } else {
+        l->since = realtime_usec();
+        error_done(&l->fault);
+    }
+    link_report(l);
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/* Lifecycle of mgmt-link: configuration, identity, tunnel, socket, and what to do when one of them fails. */
+#include "mgmt-agent/link/link.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/event/service.h"
+#include "lib/net/message.h"
+#include "mgmt-agent/link/link-impl.h"
+
+#define RECHECK (60 * USEC_PER_SEC)
+#define STOPPED "no management tunnel; correct the file, it is read again when it changes"
+
+static void link_stop(Link *l, const Error *err, int r);
+
+/* the tunnel's side */
+
+static cJSON *tunnel_make_hello(Tunnel *t, void *userdata)
+{
+    (void) t;
+    return link_make_hello(userdata);
+}
+
+static const char *tunnel_get_token(Tunnel *t, void *userdata)
+{
+    Link *l = userdata;
+
+    (void) t;
+    return l->identity ? identity_token(l->identity) : NULL;
+}
+
+static void on_tunnel_up(Tunnel *t, const cJSON *welcome, void *userdata)
+{
+    Link *l = userdata;
+
+    (void) t;
+    log_notice("management tunnel is up, connection %s", json_string(welcome, "connection"));
+    link_set_fault(l, NULL, 0, NULL);
+}
+
+static void on_tunnel_message(Tunnel *t, const cJSON *message, const char *text, void *userdata)
+{
+    (void) t;
+    link_from_cloud(userdata, message, text);
+}
+
+static void on_tunnel_down(Tunnel *t, int http_status, usec_t retry_in, const Error *err, void *userdata)
+{
+    Link *l = userdata;
+
+    (void) t;
+    if (http_status == 401 || http_status == 403) {
+        link_set_fault(l, err, -EACCES, "the gateway refused the token; getting another");
+        identity_refused(l->identity);
+    } else if (retry_in == USEC_INFINITY) {
+        link_set_fault(l, err, -EIO, "the management tunnel is down until there is a new token or configuration");
+    } else {
+        link_set_fault(l, err, -EIO, "the management tunnel is down and comes back by itself");
+    }
+}
+
+static const TunnelEvents tunnel_events = {
+    .make_hello = tunnel_make_hello,
+    .get_token = tunnel_get_token,
+    .on_up = on_tunnel_up,
+    .on_message = on_tunnel_message,
+    .on_down = on_tunnel_down,
+};
+
+/* the identity's side */
+
+static void on_token(Identity *i, const char *token, void *userdata)
+{
+    Link *l = userdata;
+
+    (void) i;
+    redact_add_secret(token);
+    if (!l->tunnel)
+        return; /* it asks when it is made */
+    if (tunnel_is_up(l->tunnel))
+        link_report(l);
+    else
+        tunnel_retry(l->tunnel);
+}
+
+static void on_identity_failure(Identity *i, usec_t retry_in, const Error *err, void *userdata)
+{
+    Link *l = userdata;
+
+    (void) i;
+    if (retry_in == USEC_INFINITY)
+        link_stop(l, err, -EINVAL);
+    else if (l->tunnel && tunnel_is_up(l->tunnel)) /* the present token is still good */
+        log_failure(LOG_LEVEL_WARNING, NULL, err, -EIO, "no new device token yet; it is tried again");
+    else
+        link_set_fault(l, err, -EIO, "no device token yet; it is tried again");
+}
+
+static int refresh_in_band(Identity *i, void *userdata)
+{
+    Link *l = userdata;
+    _cleanup_(freep) char *proof = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *message = NULL;
+    Error err = {};
+
+    if (!l->tunnel || !tunnel_is_up(l->tunnel))
+        return -ENOTCONN;
+    proof = identity_make_proof(i, &err);
+    if (!proof) {
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, -EIO, "no proof for a new token; asking over HTTP");
+        error_done(&err);
+        return -EIO;
+    }
+    message = message_new("auth.refresh");
+    if (!message || json_add_string(message, "proof", proof) < 0)
+        return -ENOMEM;
+    return tunnel_send_json(l->tunnel, message);
+}
+
+/* the agent's side */
+
+static void on_agent_up(AgentClient *c, void *userdata)
+{
+    (void) c;
+    log_info("connected to mgmt-agent");
+    link_greet_agent(userdata);
+}
+
+static void on_agent_line(AgentClient *c, const char *line, size_t len, void *userdata)
+{
+    (void) c;
+    link_from_agent(userdata, line, len);
+}
+
+static void on_agent_down(AgentClient *c, const Error *err, void *userdata)
+{
+    (void) c;
+    (void) userdata;
+    log_failure(LOG_LEVEL_NOTICE, NULL, err, -EIO, "waiting for mgmt-agent");
+}
+
+static const AgentEvents agent_events = {.on_up = on_agent_up, .on_line = on_agent_line, .on_down = on_agent_down};
+
+/* configuration */
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static struct timespec box_config_changed_at(void)
+{
+    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
+
+    return path ? link_config_changed_at(path) : (struct timespec) {};
+}
+
+static void link_read_config(Link *l)
+{
+    LinkConfig config = {};
+    Error err = {};
+    int r;
+
+    l->config_changed_at = box_config_changed_at();
+    r = link_config_load(l->config_path, &config, &err);
+    if (r < 0) {
+        error_done(&l->fault);
+        (void) error_copy(&l->fault, &err);
+        error_from_errno(&l->fault, r, "cannot read %s", l->config_path);
+        error_done(&err);
+        return;
+    }
+    link_config_done(&l->config);
+    l->config = config;
+    l->configured = true;
+    error_done(&l->fault);
+    redact_add_secret(config.bootstrap ? config.bootstrap : "");
+    log_set_field("DEVICE", config.device_id);
+}
+
+static void link_disconnect(Link *l)
+{
+    l->tunnel = tunnel_free(l->tunnel);
+    l->identity = identity_free(l->identity);
+}
+
+static int link_connect(Link *l, Error *err)
+{
+    const IdentityOptions identity = {
+        .role = "mgmt",
+        .cloud_url = l->config.cloud_url,
+        .device_id = l->config.device_id,
+        .bootstrap = l->config.bootstrap,
+        .ca_file = l->config.ca_file,
+        .state_dir = l->state_dir,
+        .uid = (uid_t) -1,
+        .gid = (gid_t) -1,
+        .on_token = on_token,
+        .on_failure = on_identity_failure,
+        .userdata = l,
+    };
+    const TunnelOptions tunnel = {
+        .url = l->config.gateway_url, .ca_file = l->config.ca_file, .events = &tunnel_events, .userdata = l};
+    int r = identity_new(l->event, l->http, &identity, &l->identity, err);
+
+    if (r < 0)
+        return r;
+    identity_set_inband(l->identity, refresh_in_band, l);
+    r = tunnel_new(l->event, &tunnel, &l->tunnel, err);
+    if (r < 0)
+        return r;
+    identity_start(l->identity);
+    return 0;
+}
+
+/* Reads the configuration again and starts over; where it is wrong the process stays and waits. */
+static void link_reload(Link *l)
+{
+    Error err = {};
+    int r;
+
+    link_disconnect(l);
+    l->configured = false;
+    l->stopped = false;
+    link_read_config(l);
+    if (!l->configured) {
+        (void) error_copy(&err, &l->fault);
+        error_done(&l->fault);
+        link_stop(l, &err, -EINVAL);
+    } else if ((r = link_connect(l, &err)) < 0) {
+        link_disconnect(l);
+        link_stop(l, &err, r);
+    } else {
+        link_report(l);
+    }
+    error_done(&err);
+}
+
+static int on_recheck(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    Link *l = userdata;
+    struct timespec now = box_config_changed_at();
+
+    (void) s;
+    (void) usec;
+    if (!l->stopped)
+        return 0;
+    if (same_time(now, l->config_changed_at) || now.tv_sec == 0)
+        return timer_arm(l->event, &l->recheck, RECHECK, on_recheck, l);
+    if (l->config_is_credential) {
+        /* the service manager holds the file for us and hands it out anew at a start */
+        log_notice("the configuration has changed: ending, to be started again with it");
+        return sd_event_exit(l->event, 1);
+    }
+    if (access(l->config_path, R_OK) < 0) {
+        l->config_changed_at = now;
+        log_warning("%s has changed but cannot be read by this user: restart mgmt-link", l->config_path);
+        return timer_arm(l->event, &l->recheck, RECHECK, on_recheck, l);
+    }
+    log_notice("the configuration has changed: reading it again");
+    link_reload(l);
+    return 0;
+}
+
+static void link_stop(Link *l, const Error *err, int r)
+{
+    l->stopped = true;
+    link_set_fault(l, err, r, STOPPED);
+    if (timer_arm(l->event, &l->recheck, RECHECK, on_recheck, l) < 0)
+        log_error("no timer: restart mgmt-link after correcting its configuration");
+}
+
+static int on_hup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+{
+    Link *l = userdata;
+
+    (void) s;
+    (void) si;
+    if (access(l->config_path, R_OK) < 0 && errno == EACCES) {
+        log_warning("SIGHUP: %s cannot be read by this user: restart mgmt-link", l->config_path);
+        return 0;
+    }
+    log_notice("SIGHUP: reading the configuration again");
+    link_reload(l);
+    return 0;
+}
+
+/* lifecycle */
+
+static int prepare_state(Link *l, const LinkOptions *options, Error *err)
+{
+    uid_t uid = (uid_t) -1;
+    gid_t gid = (gid_t) -1;
+    int r;
+
+    if (options->user && (r = link_find_user(options->user, &uid, &gid, err)) < 0)
+        return r;
+    r = dir_make(l->state_dir, 0700, geteuid() == 0 ? uid : (uid_t) -1, gid, err);
+    if (r < 0)
+        return r;
+    return link_drop_privileges(options->user, uid, gid, err);
+}
+
+int link_new(sd_event *event, const LinkOptions *options, Link **ret, Error *err)
+{
+    _cleanup_(link_freep) Link *l = calloc(1, sizeof(*l));
+    int r;
+
+    if (!l)
+        return error_from_errno(err, -ENOMEM, "cannot start");
+    l->event = sd_event_ref(event);
+    l->since = realtime_usec();
+    l->agent_socket = options->agent_socket ? strdup(options->agent_socket) : path_in_root(AGENT_SOCKET_PATH);
+    l->state_dir = path_in_root(LINK_STATE_DIR);
+    l->config_path = link_config_path(&l->config_is_credential);
+    l->complained = map_new(NULL);
+    if (!l->agent_socket || !l->state_dir || !l->config_path || !l->complained)
+        return error_from_errno(err, -ENOMEM, "cannot start");
+    link_read_config(l); /* before the privileges to do so are gone */
+    r = prepare_state(l, options, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(l);
+    return 0;
+}
+
+int link_start(Link *l, Error *err)
+{
+    Error fault = {};
+    int r = http_client_new(l->event, &l->http, err);
+
+    if (r >= 0)
+        r = sd_event_add_signal(l->event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_hup, l);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot start");
+    r = agent_client_new(l->event, l->agent_socket, &agent_events, l, &l->agent, err);
+    if (r < 0)
+        return r;
+    service_ready("starting");
+    if (!l->configured) {
+        fault = l->fault;
+        l->fault = (Error) {};
+        r = -EINVAL;
+    } else {
+        r = link_connect(l, &fault);
+        if (r < 0)
+            link_disconnect(l);
+    }
+    if (r < 0)
+        link_stop(l, &fault, r);
+    else
+        link_report(l);
+    error_done(&fault);
+    return 0;
+}
+
+Link *link_free(Link *l)
+{
+    if (!l)
+        return NULL;
+    link_disconnect(l);
+    http_client_free(l->http);
+    agent_client_free(l->agent);
+    sd_event_source_disable_unref(l->recheck);
+    map_free(l->complained);
+    link_config_done(&l->config);
+    error_done(&l->fault);
+    free(l->agent_socket);
+    free(l->state_dir);
+    free(l->config_path);
+    sd_event_unref(l->event);
+    free(l);
+    return NULL;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* doctor: runs the checks in order and shows them; the agent's and the env files' checks. */
+#include "mgmt-agent/secboxctl/doctor.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lib/base/strv.h"
+#include "lib/base/table.h"
+#include "lib/base/text.h"
+#include "lib/net/report.h"
+#include "mgmt-agent/secboxctl/agent-socket.h"
+#include "mgmt-agent/secboxctl/env-files.h"
+
+#define ASK_TIMEOUT (10 * USEC_PER_SEC)
+
+static const char *const verdict_names[] = {
+    [VERDICT_PASS] = "pass",
+    [VERDICT_FAIL] = "fail",
+    [VERDICT_UNKNOWN] = "unknown",
+};
+
+static void finding_setv(Finding *f, Verdict verdict, const char *advice, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
+
+static void finding_setv(Finding *f, Verdict verdict, const char *advice, const char *fmt, va_list ap)
+{
+    free(f->detail);
+    free(f->advice);
+    *f = (Finding) { .verdict = verdict, .advice = advice ? str_format("%s", advice) : NULL };
+    if (vasprintf(&f->detail, fmt, ap) < 0)
+        f->detail = NULL;
+}
+
+void finding_pass(Finding *f, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    finding_setv(f, VERDICT_PASS, NULL, fmt, ap);
+    va_end(ap);
+}
+
+void finding_set(Finding *f, Verdict verdict, const char *advice, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    finding_setv(f, verdict, advice, fmt, ap);
+    va_end(ap);
+}
+
+static void check_agent(Doctor *d, Finding *f)
+{
+    _cleanup_(agent_closep) AgentSocket *agent = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("status.get");
+    _cleanup_(error_done) Error err = {};
+
+    int r = request ? secboxctl_connect(d->ctl, &agent, &err) : error_from_errno(&err, -ENOMEM, "make a request");
+    if (r >= 0)
+        r = agent_ask(agent, request, "status.report", ASK_TIMEOUT, &d->report, &err);
+    if (r < 0) {
+        finding_set(f, VERDICT_FAIL, "Run `systemctl restart mgmt-agent` and read `journalctl -u mgmt-agent`.", "%s",
+                    error_message(&err, r));
+        return;
+    }
+    d->status = cJSON_GetObjectItemCaseSensitive(d->report, "status");
+    const cJSON *program = cJSON_GetObjectItemCaseSensitive(d->status, "agent");
+    const char *version = cJSON_IsObject(program) ? json_string(program, "version") : NULL;
+    finding_pass(f, "mgmt-agent %s answers", version ? version : "(version not told)");
+}
+
+static void check_env(Doctor *d, EnvFileKind kind, EnvFile **ret_env, Finding *f)
+{
+    _cleanup_(error_done) Error err = {};
+    unsigned present = 0, total = 0;
+    int r = env_files_check(kind, d->agent_env, ret_env, &err);
+
+    if (r < 0) {
+        _cleanup_(freep) char *text = text_error(&err, r);
+        finding_set(f, VERDICT_FAIL,
+                    kind == ENV_AGENT ? "Correct the file, or pair the box again on its page on port 8080."
+                                      : "Run `secboxctl env ensure` if the file is missing, else correct it.",
+                    "%s", text ? text : "out of memory");
+        return;
+    }
+    env_count_required(*ret_env, kind, &present, &total);
+    finding_pass(f, "%u/%u required keys present, owner and mode are right", present, total);
+}
+
+static void check_agent_env(Doctor *d, Finding *f)
+{
+    _cleanup_(error_done) Error err = {};
+
+    check_env(d, ENV_AGENT, &d->agent_env, f);
+    if (podman_user_find(d->agent_env, &d->user, &err) < 0 && f->verdict == VERDICT_PASS)
+        finding_set(f, VERDICT_FAIL, "Create the user, or correct PODMAN_USER in mgmt-agent.env.", "%s",
+                    error_message(&err, 0));
+}
+
+static void check_secbox_env(Doctor *d, Finding *f)
+{
+    _cleanup_(env_freep) EnvFile *env = NULL;
+    check_env(d, ENV_SECBOX, &env, f);
+}
+
+static void check_tunnel(Doctor *d, Finding *f)
+{
+    const cJSON *link = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "link") : NULL;
+
+    if (!cJSON_IsObject(link)) {
+        finding_set(f, VERDICT_UNKNOWN, "Make mgmt-agent answer first: only it knows.",
+                    "mgmt-agent did not tell about the tunnel");
+        return;
+    }
+    const char *gateway = json_string(link, "gateway");
+    if (json_bool(link, "connected", false)) {
+        finding_pass(f, "connected to %s", gateway ? gateway : "the gateway");
+        return;
+    }
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(link, "error");
+    _cleanup_(freep) char *why = cJSON_IsObject(error) ? report_error(error) : report_member(link, "error");
+    finding_set(f, VERDICT_FAIL, "Read `journalctl -u mgmt-link`; check MGMT_GATEWAY_URL, the network and the clock.",
+                "not connected to %s: %s", gateway ? gateway : "the gateway",
+                why ? why : "mgmt-link has not said why, or does not run");
+}
+
+const DoctorCheck doctor_checks[] = {
+    { "agent", check_agent },
+    { "mgmt-agent.env", check_agent_env },
+    { "secbox.env", check_secbox_env },
+    { "tunnel", check_tunnel },
+    { "podman", check_podman },
+    { "podman-compose", check_podman_compose },
+    { "clock", check_clock },
+    { "time-sync", check_time_sync },
+    { "space-state", check_state_space },
+    { "space-podman", check_podman_space },
+    { "dns", check_dns },
+    {},
+};
+
+static int add_json(cJSON *checks, const char *id, const Finding *f)
+{
+    cJSON *entry = cJSON_CreateObject();
+
+    if (!entry || json_append(checks, entry) < 0)
+        return -ENOMEM;
+    if (json_add_string(entry, "id", id) < 0 || json_add_string(entry, "result", verdict_names[f->verdict]) < 0 ||
+        json_add_string(entry, "detail", f->detail) < 0 || json_add_string(entry, "advice", f->advice) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+/* "DETAIL. ADVICE" */
+static int add_row(Table *table, const char *id, const Finding *f)
+{
+    _cleanup_(freep) char *text = str_format("%s%s%s", f->detail ? f->detail : "", f->advice ? ". " : "",
+                                             f->advice ? f->advice : "");
+    return text ? table_row(table, id, verdict_names[f->verdict], text) : -ENOMEM;
+}
+
+static int run_checks(Doctor *d, cJSON *checks, Table *table, unsigned counts[3])
+{
+    for (size_t i = 0; doctor_checks[i].id; i++) {
+        Finding f = { .verdict = VERDICT_UNKNOWN };
+
+        doctor_checks[i].run(d, &f);
+        counts[f.verdict]++;
+        int r = add_json(checks, doctor_checks[i].id, &f);
+        if (r >= 0)
+            r = add_row(table, doctor_checks[i].id, &f);
+        free(f.detail);
+        free(f.advice);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void doctor_done(Doctor *d)
+{
+    env_free(d->agent_env);
+    podman_user_done(&d->user);
+    cJSON_Delete(d->report);
+    free(d->graph_root);
+}
+
+static int exit_code_of(const unsigned counts[3])
+{
+    if (counts[VERDICT_FAIL] > 0)
+        return EXIT_FAILED;
+    return counts[VERDICT_UNKNOWN] > 0 ? EXIT_UNREACHABLE : EXIT_OK;
+}
+
+int verb_doctor(int argc, char **argv, void *userdata)
+{
+    static const char *const headers[] = { "CHECK", "RESULT", "WHAT, AND WHAT TO DO", NULL };
+    _cleanup_(doctor_done) Doctor d = { .ctl = secboxctl_begin(userdata) };
+    _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
+    _cleanup_(table_freep) Table *table = table_new(headers);
+    unsigned counts[3] = {};
+
+    (void) argc;
+    (void) argv;
+    cJSON *checks = document ? cJSON_AddArrayToObject(document, "checks") : NULL;
+    if (!checks || !table || run_checks(&d, checks, table, counts) < 0 ||
+        json_add_int(document, "passed", (int) counts[VERDICT_PASS]) < 0 ||
+        json_add_int(document, "failed", (int) counts[VERDICT_FAIL]) < 0 ||
+        json_add_int(document, "unknown", (int) counts[VERDICT_UNKNOWN]) < 0)
+        return secboxctl_fail(d.ctl, NULL, -ENOMEM);
+    if (d.ctl->json)
+        return report_json(document, exit_code_of(counts));
+
+    _cleanup_(freep) char *rows = table_print(table, 0);
+    return report_text(rows ? str_format("%s%u passed, %u failed, %u unknown\n", rows, counts[VERDICT_PASS],
+                                         counts[VERDICT_FAIL], counts[VERDICT_UNKNOWN])
+                            : NULL,
+                       exit_code_of(counts));
+}

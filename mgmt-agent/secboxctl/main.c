@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* secboxctl: the operators' verbs on the box itself, for when the cloud is gone. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/encode.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/net/message.h"
+#include "lib/net/report.h"
+#include "mgmt-agent/secboxctl/agent-socket.h"
+#include "mgmt-agent/secboxctl/secboxctl.h"
+
+#define TIMEOUT_DEFAULT_SECONDS 900
+#define TIMEOUT_MAX_SECONDS 86400
+
+static const CliVerb verbs[] = {
+    { "status", "", 0, 0, "what runs, the tunnel, the last push", verb_status },
+    { "plan", "FILE", 1, 1, "what applying a compose file would change, service by service", verb_plan },
+    { "apply", "FILE", 1, 1, "push a compose file from here, as the cloud would", verb_apply },
+    { "rollback", "", 0, 0, "go back to the push before the current one", verb_rollback },
+    { "history", "", 0, 0, "the last pushes and how they ended", verb_history },
+    { "render", "FILE", 1, 1, "print a compose file without variables; needs no agent", verb_render },
+    { "env check", "", 0, 0, "check mgmt-agent.env and secbox.env", verb_env_check },
+    { "env ensure", "", 0, 0, "create secbox.env from mgmt-agent.env if it is not there", verb_env_ensure },
+    { "env show", "", 0, 0, "keys and values of both files, secrets hidden", verb_env_show },
+    { "doctor", "", 0, 0, "check what a working box needs, and say what to do", verb_doctor },
+    {},
+};
+
+Secboxctl *secboxctl_begin(void *userdata)
+{
+    Secboxctl *ctl = userdata;
+
+    if (ctl->root)
+        paths_set_root(ctl->root);
+    return ctl;
+}
+
+int secboxctl_connect(const Secboxctl *ctl, AgentSocket **ret, Error *err)
+{
+    _cleanup_(freep) char *path = ctl->socket ? strdup(ctl->socket) : path_in_root(AGENT_SOCKET_PATH);
+
+    if (!path)
+        return error_from_errno(err, -ENOMEM, "connect to mgmt-agent");
+    return agent_open(path, ret, err);
+}
+
+cJSON *secboxctl_request(const char *type)
+{
+    unsigned char random[8];
+    _cleanup_(cJSON_Deletep) cJSON *request = message_new(type);
+
+    random_bytes(random, sizeof(random));
+    _cleanup_(freep) char *hex = hex_encode(random, sizeof(random));
+    _cleanup_(freep) char *id = hex ? str_format("local-%s", hex) : NULL;
+    if (!request || !id || json_add_string(request, "id", id) < 0)
+        return NULL;
+    return TAKE_PTR(request);
+}
+
+int secboxctl_timeout(const Secboxctl *ctl, usec_t *ret, Error *err)
+{
+    uint64_t seconds = TIMEOUT_DEFAULT_SECONDS;
+
+    if (ctl->timeout && str_to_u64(ctl->timeout, 1, TIMEOUT_MAX_SECONDS, &seconds) < 0)
+        return error_set(err, EINVAL, "usage", "--timeout takes seconds from 1 to %d, not \"%s\"", TIMEOUT_MAX_SECONDS,
+                         ctl->timeout);
+    *ret = seconds * USEC_PER_SEC;
+    return 0;
+}
+
+int secboxctl_fail(const Secboxctl *ctl, const Error *err, int r)
+{
+    int exit_code = EXIT_FAILED;
+
+    if (str_equal(error_id(err), "usage"))
+        exit_code = EXIT_USAGE;
+    else if (r == -EHOSTUNREACH)
+        exit_code = EXIT_UNREACHABLE;
+    return report_failure(PROGRAM, ctl->json, err, r, exit_code);
+}
+
+int main(int argc, char **argv)
+{
+    Secboxctl ctl = {};
+    const CliOption options[] = {
+        { "root", "DIR", "a box whose files are below DIR (also SECBOX_ROOT)", .text = &ctl.root },
+        { "socket", "PATH", "mgmt-agent's socket, if it is elsewhere", .text = &ctl.socket },
+        { "env-file", "ENV", "render: variables from this file, not from secbox.env", .text = &ctl.env_file },
+        { "project", "NAME", "render: the compose project's name", .text = &ctl.project },
+        { "limit", "N", "history: show N entries (20)", .text = &ctl.limit },
+        { "timeout", "SECONDS", "plan, apply, rollback: wait so long (900)", .text = &ctl.timeout },
+        { "json", NULL, "one JSON document on stdout; apply and rollback: one per line", .flag = &ctl.json },
+        {},
+    };
+    const Cli cli = {
+        .program = PROGRAM,
+        .summary = "Looks after this box, over mgmt-agent's socket or without it.",
+        .options = options,
+        .verbs = verbs,
+        .epilog = "Exit status: 0 it worked, 1 it did not, 2 wrong usage, 3 mgmt-agent could not be asked.",
+    };
+
+    return cli_run(&cli, argc, argv, &ctl);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* What secboxctl's verbs share: the options of the command line and one connection to mgmt-agent. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "lib/base/cli.h"
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+#include "lib/data/json.h"
+
+#define PROGRAM "secboxctl"
+
+typedef struct Secboxctl {
+    const char *root;     /* --root */
+    const char *socket;   /* --socket */
+    const char *env_file; /* --env-file */
+    const char *project;  /* --project */
+    const char *limit;    /* --limit */
+    const char *timeout;  /* --timeout, seconds */
+    bool json;
+} Secboxctl;
+
+typedef struct AgentSocket AgentSocket;
+
+/* Every verb's first line: the options in `userdata`, --root applied. */
+Secboxctl *secboxctl_begin(void *userdata);
+
+/* Connects to the agent's socket under --socket or --root. */
+int secboxctl_connect(const Secboxctl *ctl, AgentSocket **ret, Error *err) _must_check_;
+
+/* {"type", "id"} with a random id. */
+cJSON *secboxctl_request(const char *type);
+
+/* --timeout as microseconds; usage errors have the id "usage". */
+int secboxctl_timeout(const Secboxctl *ctl, usec_t *ret, Error *err) _must_check_;
+
+/* Prints the error and gives the exit code that fits: 3 when the agent could not be asked, 2 for usage, else 1. */
+int secboxctl_fail(const Secboxctl *ctl, const Error *err, int r);
+
+int verb_status(int argc, char **argv, void *userdata);
+int verb_history(int argc, char **argv, void *userdata);
+int verb_plan(int argc, char **argv, void *userdata);
+int verb_apply(int argc, char **argv, void *userdata);
+int verb_rollback(int argc, char **argv, void *userdata);
+int verb_render(int argc, char **argv, void *userdata);
+int verb_env_check(int argc, char **argv, void *userdata);
+int verb_env_ensure(int argc, char **argv, void *userdata);
+int verb_env_show(int argc, char **argv, void *userdata);
+int verb_doctor(int argc, char **argv, void *userdata);

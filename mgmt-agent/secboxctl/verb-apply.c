@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/* plan, apply, rollback: changes asked of the agent, after the checks that need no agent. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "compose/precheck.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+#include "lib/net/progress.h"
+#include "lib/net/report.h"
+#include "mgmt-agent/secboxctl/agent-socket.h"
+#include "mgmt-agent/secboxctl/secboxctl.h"
+
+#define STATUS_TIMEOUT (30 * USEC_PER_SEC)
+
+/* The file's text, once the box's own parser has accepted it. */
+static int read_compose(const char *path, char **ret, Error *err)
+{
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(error_done) Error policy = {}; /* the box's policy.json decides, in the agent */
+    size_t len;
+
+    int r = file_read(path, YAML_SIZE_MAX, &text, &len, err);
+    if (r >= 0)
+        r = compose_precheck(text, len, path, &policy, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(text);
+    return 0;
+}
+
+static int device_id(AgentSocket *agent, char **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("status.get"), *answer = NULL;
+
+    if (!request)
+        return error_from_errno(err, -ENOMEM, "make a request");
+    int r = agent_ask(agent, request, "status.report", STATUS_TIMEOUT, &answer, err);
+    if (r < 0)
+        return r;
+    *ret = report_member(cJSON_GetObjectItemCaseSensitive(answer, "status"), "deviceId");
+    if (!*ret)
+        return error_set(err, EHOSTUNREACH, "agent.bad-answer", "mgmt-agent does not say which device this is");
+    return 0;
+}
+
+/* Version "0" asks the agent for the next local version. */
+static int make_snapshot(AgentSocket *agent, const char *text, cJSON **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("compose.snapshot");
+    _cleanup_(freep) char *device = NULL;
+    char now[TIMESTAMP_SIZE];
+
+    if (!request)
+        return error_from_errno(err, -ENOMEM, "make a request");
+    int r = device_id(agent, &device, err);
+    if (r < 0)
+        return r;
+    if (json_add_string(request, "version", "0") < 0 || json_add_string(request, "deviceId", device) < 0 ||
+        json_add_string(request, "compose", text) < 0 ||
+        json_add_string(request, "issuedAt", timestamp_format(realtime_usec(), now)) < 0)
+        return error_from_errno(err, -ENOMEM, "make a request");
+    *ret = TAKE_PTR(request);
+    return 0;
+}
+
+/* Sends a request whose answer is compose.progress until compose.result, and shows it. */
+static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request, usec_t timeout)
+{
+    _cleanup_(error_done) Error err = {};
+    usec_t deadline = boottime_usec() + timeout;
+    ProgressView view;
+
+    progress_start(&view, stdout, ctl->json);
+    int r = agent_send(agent, request, &err);
+    while (r >= 0) {
+        _cleanup_(cJSON_Deletep) cJSON *message = NULL;
+
+        r = agent_receive(agent, json_string(request, "id"), deadline, &message, &err);
+        if (r >= 0 && str_equal(json_string(message, "type"), "compose.result"))
+            return progress_result(&view, message);
+        if (r >= 0 && str_equal(json_string(message, "type"), "compose.progress"))
+            progress_event(&view, message);
+    }
+    progress_stop(&view);
+    if (r == -EHOSTUNREACH)
+        error_prefix(&err, r, "how it ended is not known (`secboxctl history` tells)");
+    return secboxctl_fail(ctl, &err, r);
+}
+
+int verb_apply(int argc, char **argv, void *userdata)
+{
+    const Secboxctl *ctl = secboxctl_begin(userdata);
+    _cleanup_(agent_closep) AgentSocket *agent = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *text = NULL;
+    usec_t timeout;
+
+    (void) argc;
+    int r = secboxctl_timeout(ctl, &timeout, &err);
+    if (r >= 0)
+        r = read_compose(argv[0], &text, &err);
+    if (r >= 0)
+        r = secboxctl_connect(ctl, &agent, &err);
+    if (r >= 0)
+        r = make_snapshot(agent, text, &request, &err);
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, timeout);
+}
+
+int verb_rollback(int argc, char **argv, void *userdata)
+{
+    const Secboxctl *ctl = secboxctl_begin(userdata);
+    _cleanup_(agent_closep) AgentSocket *agent = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("compose.rollback");
+    _cleanup_(error_done) Error err = {};
+    usec_t timeout;
+
+    (void) argc;
+    (void) argv;
+    int r = request ? secboxctl_timeout(ctl, &timeout, &err) : error_from_errno(&err, -ENOMEM, "make a request");
+    if (r >= 0)
+        r = secboxctl_connect(ctl, &agent, &err);
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, timeout);
+}
+
+static int show_plan(const Secboxctl *ctl, cJSON *answer)
+{
+    _cleanup_(error_done) Error err = {};
+    cJSON *plan = cJSON_GetObjectItemCaseSensitive(answer, "plan");
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(answer, "error");
+
+    if (!cJSON_IsObject(plan)) {
+        int r = json_to_error(error, EREMOTEIO, &err);
+        return secboxctl_fail(ctl, &err, r);
+    }
+    if (!ctl->json)
+        return report_text(report_plan(plan), EXIT_OK);
+    _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
+    if (!document || json_add_item(document, "plan", cJSON_DetachItemViaPointer(answer, plan)) < 0)
+        return secboxctl_fail(ctl, &err, -ENOMEM);
+    return report_json(document, EXIT_OK);
+}
+
+int verb_plan(int argc, char **argv, void *userdata)
+{
+    const Secboxctl *ctl = secboxctl_begin(userdata);
+    _cleanup_(agent_closep) AgentSocket *agent = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("compose.plan"), *answer = NULL;
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *text = NULL;
+    usec_t timeout;
+
+    (void) argc;
+    int r = secboxctl_timeout(ctl, &timeout, &err);
+    if (r >= 0)
+        r = read_compose(argv[0], &text, &err);
+    if (r >= 0)
+        r = request ? json_add_string(request, "compose", text) : -ENOMEM;
+    if (r >= 0)
+        r = secboxctl_connect(ctl, &agent, &err);
+    if (r >= 0)
+        r = agent_ask(agent, request, "compose.plan.result", timeout, &answer, &err);
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : show_plan(ctl, answer);
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/* The jobs: which phases run in which order, and what their failure means. */
+
+#include "mgmt-agent/worker/jobs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/net/message.h"
+#include "mgmt-agent/state/store.h"
+
+void deploy_done(Deploy *d)
+{
+    free(d->id);
+    free(d->version);
+    free(d->text);
+    free(d->sha256);
+    free(d->nonce);
+    env_free(d->agent_env);
+    env_free(d->env);
+    compose_file_free(d->file);
+    policy_free(d->policy);
+    compose_project_free(d->project);
+    compose_project_free(d->previous);
+    cJSON_Delete(d->current);
+    podman_free(d->podman);
+    podman_user_done(&d->user);
+    driver_done(&d->driver);
+    map_free(d->image_ids);
+    observed_free_all(d->observed, d->n_observed);
+    plan_free(d->plan);
+    journal_done(&d->journal);
+    *d = (Deploy) {};
+}
+
+static char *copy_member(const cJSON *o, const char *key, const char *fallback)
+{
+    const char *s = json_string(o, key);
+
+    return s ? strdup(s) : fallback ? strdup(fallback) : NULL;
+}
+
+static int take_message(Deploy *d, const cJSON *request, const cJSON **ret_message)
+{
+    const cJSON *message = cJSON_GetObjectItemCaseSensitive(request, "message");
+
+    d->from_cloud = str_equal(json_string(request, "source"), "cloud");
+    d->id = copy_member(message, "id", "");
+    d->version = copy_member(message, "version", "0");
+    d->text = copy_member(message, "compose", "");
+    d->nonce = copy_member(message, "nonce", NULL);
+    *ret_message = message;
+    return d->id && d->version && d->text ? 0 : -ENOMEM;
+}
+
+/* Everything before a container is touched. */
+static int prepare(Deploy *d, const cJSON *message, Error *err)
+{
+    bool created;
+    int r = deploy_verify(d, message, err);
+
+    if (r == 0)
+        r = deploy_parse(d, err);
+    if (r == 0)
+        r = deploy_policy(d, err);
+    if (r == 0)
+        r = deploy_env_ensure(d, &created, err);
+    if (r == 0)
+        r = deploy_env_sanity(d, err);
+    if (r == 0)
+        r = deploy_render(d, err);
+    if (r == 0)
+        r = deploy_preflight(d, err);
+    return r == 0 ? deploy_pull(d, err) : r;
+}
+
+static int finish_rollback(Deploy *d, const Error *failure, int failure_r, const char *failed_phase)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = deploy_roll_back(d, &err);
+
+    if (r < 0) {
+        deploy_progress(d, "failed", NULL, "the rollback failed, leaving everything as it is: %s", error_message(&err, r));
+        return deploy_finish(d, "recovery", 500, &err, r, EVENT_FAILED);
+    }
+    deploy_progress(d, "done", NULL, "the old containers run again");
+    d->phase = failed_phase;
+    return deploy_finish(d, "rolled-back", 500, failure, failure_r, EVENT_FINISHED);
+}
+
+static int finish_commit(Deploy *d)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = deploy_commit(d, &err);
+
+    if (r < 0) /* what runs is proved; only the housekeeping failed, and the next start tries it again */
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot finish the commit of snapshot %s, keeping it as it runs",
+                    d->version);
+    deploy_phase(d, "done");
+    return deploy_finish(d, "done", 200, NULL, 0, EVENT_FINISHED);
+}
+
+static void report_failure(Deploy *d, const Error *err, int r)
+{
+    deploy_progress(d, "failed", NULL, "%s [%s]", error_message(err, r), error_id(err));
+}
+
+static int fail_untouched(Deploy *d, const Error *err, int r)
+{
+    report_failure(d, err, r);
+    deploy_unstage(d);
+    return deploy_finish(d, "failed", deploy_status_for(d->phase, err), err, r, EVENT_FAILED);
+}
+
+static int fail_touched(Deploy *d, const Error *err, int r)
+{
+    _cleanup_(error_done) Error journal_error = {};
+    const char *failed_phase = d->phase;
+    int j;
+
+    report_failure(d, err, r);
+    cJSON_Delete(d->journal.failure);
+    d->journal.failure = json_from_error(err, r);
+    if (d->journal.failure && json_add_string(d->journal.failure, "phase", failed_phase) < 0)
+        log_warning("Out of memory noting why snapshot %s failed", d->version);
+    j = journal_step(&d->journal, EVENT_FAILED, &journal_error);
+    if (j < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &journal_error, j, "Cannot write the journal, rolling back all the same");
+    return finish_rollback(d, err, r, failed_phase);
+}
+
+/* Proved here. The cloud confirms what it pushed itself, on a connection that is opened after this. */
+static int conclude(Deploy *d)
+{
+    _cleanup_(error_done) Error err = {};
+    bool confirm = d->from_cloud && d->nonce;
+    int r;
+
+    d->journal.project = current_from_deploy(d, &err);
+    if (!d->journal.project)
+        return fail_touched(d, &err, -ENOMEM);
+    if (confirm) {
+        d->journal.boot_id = boot_id_read();
+        d->journal.confirm_usec = d->confirm_usec;
+        d->journal.deadline_usec = boottime_usec() + d->confirm_usec;
+    }
+    r = journal_step(&d->journal, confirm ? EVENT_PROVED : EVENT_ACCEPTED, &err);
+    if (r < 0)
+        return fail_touched(d, &err, r);
+    if (!confirm)
+        return finish_commit(d);
+    deploy_phase(d, "confirm");
+    return 0;
+}
+
+/* All runs already: only what is remembered changes. */
+static int conclude_unchanged(Deploy *d)
+{
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    d->journal.project = current_from_deploy(d, &err);
+    r = d->journal.project ? journal_step(&d->journal, EVENT_NOTHING, &err) : -ENOMEM;
+    return r < 0 ? fail_untouched(d, &err, r) : finish_commit(d);
+}
+
+static int begin_journal(Deploy *d, Error *err)
+{
+    _cleanup_(journal_done) Journal last = {};
+    Journal *j = &d->journal;
+    int r = journal_load(&last, err);
+
+    if (r < 0)
+        return r;
+    j->state = last.state;
+    j->id = strdup(d->id);
+    j->version = strdup(d->version);
+    j->nonce = d->nonce ? strdup(d->nonce) : NULL;
+    j->started_realtime = realtime_usec();
+    if (!j->id || !j->version || (d->nonce && !j->nonce))
+        return -ENOMEM;
+    return journal_step(j, EVENT_START, err);
+}
+
+static int job_apply(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    const cJSON *message;
+    int r = take_message(d, request, &message);
+
+    d->phase = "verify";
+    if (r == 0)
+        r = begin_journal(d, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot begin a deployment");
+        report_failure(d, &err, r);
+        return 1;
+    }
+    r = prepare(d, message, &err);
+    if (r == 0)
+        r = store_save_snapshot(d->version, message, &err);
+    if (r < 0)
+        return fail_untouched(d, &err, r);
+    d->journal.sha256 = strdup(d->sha256);
+    if (d->plan->n_changes == 0)
+        return conclude_unchanged(d);
+    r = deploy_apply(d, &err);
+    if (r < 0 && d->journal.state == DEPLOY_PREPARING)
+        return fail_untouched(d, &err, r);
+    if (r == 0)
+        r = deploy_prove(d, &err);
+    return r < 0 ? fail_touched(d, &err, r) : conclude(d);
+}
+
+/* Brings what the journal says into memory; podman is asked by every job that follows. */
+static int resume(Deploy *d, Error *err)
+{
+    int r = journal_load(&d->journal, err);
+
+    if (r < 0)
+        return r;
+    d->id = strdup(d->journal.id ? d->journal.id : "");
+    d->version = strdup(d->journal.version ? d->journal.version : "0");
+    d->sha256 = strdup(d->journal.sha256 ? d->journal.sha256 : "");
+    d->nonce = d->journal.nonce ? strdup(d->journal.nonce) : NULL;
+    d->from_cloud = !str_starts(d->version ? d->version : "", "local-");
+    d->phase = deploy_state_to_string(d->journal.state);
+    if (!d->id || !d->version || !d->sha256)
+        return -ENOMEM;
+    return 0;
+}
+
+static int load_user(Deploy *d, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
+
+    /* without mgmt-agent.env the usual users are tried: undoing must not depend on it */
+    if (path && !d->agent_env && env_load(path, &d->agent_env, NULL) < 0)
+        log_warning("Cannot read %s; looking for the usual podman users", path);
+    return deploy_open_podman(d, err);
+}
+
+static int job_commit(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = resume(d, &err);
+
+    (void) request;
+    if (r == 0 && d->journal.state == DEPLOY_CONFIRMING)
+        r = journal_step(&d->journal, EVENT_CONFIRMED, &err);
+    if (r == 0)
+        r = load_user(d, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit; the journal keeps it for the next start");
+        return 1;
+    }
+    return finish_commit(d);
+}
+
+static const char *failure_phase(const cJSON *failure)
+{
+    static const char *const phases[] = { "apply", "prove", "confirm" };
+
+    for (size_t i = 0; i < ELEMENTSOF(phases); i++)
+        if (str_equal(json_string(failure, "phase"), phases[i]))
+            return phases[i];
+    return "apply";
+}
+
+static int roll_back_from_journal(Deploy *d)
+{
+    _cleanup_(error_done) Error failure = {};
+    const char *phase = failure_phase(d->journal.failure);
+    int r = -EINTR;
+
+    if (d->journal.failure)
+        r = json_to_error(d->journal.failure, EIO, &failure);
+    else
+        r = error_set(&failure, EINTR, "deploy.interrupted", "mgmt-agent was stopped in the middle of the change");
+    return finish_rollback(d, &failure, r, phase);
+}
+
+static int job_undo(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = resume(d, &err);
+
+    (void) request;
+    if (r == 0 && d->journal.state == DEPLOY_CONFIRMING) {
+        _cleanup_(error_done) Error reason = {};
+
+        error_set(&reason, ETIMEDOUT, "confirm.deadline", "the cloud did not confirm within %llu s",
+                  (unsigned long long) (d->journal.confirm_usec / USEC_PER_SEC));
+        cJSON_Delete(d->journal.failure);
+        d->journal.failure = json_from_error(&reason, -ETIMEDOUT);
+        if (d->journal.failure && json_add_string(d->journal.failure, "phase", "confirm") < 0)
+            r = -ENOMEM;
+        if (r == 0)
+            r = journal_step(&d->journal, EVENT_DEADLINE, &err);
+    }
+    if (r == 0)
+        r = load_user(d, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back yet; the journal keeps it for the next start");
+        return 1;
+    }
+    return roll_back_from_journal(d);
+}
+
+/* After a start: what the journal says was under way is finished or undone. */
+static int job_recover(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    DeployState before;
+    int r = resume(d, &err);
+
+    (void) request;
+    before = d->journal.state;
+    if (r == 0 && before != DEPLOY_IDLE)
+        r = journal_step(&d->journal, EVENT_RESTARTED, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot recover");
+        return 1;
+    }
+    if (before == DEPLOY_IDLE || before == DEPLOY_CONFIRMING || before == DEPLOY_RECOVERY)
+        return 0;
+    deploy_end_leftovers();
+    if (before == DEPLOY_PREPARING) {
+        error_set(&err, EINTR, "deploy.interrupted", "mgmt-agent was stopped before anything was touched; push again");
+        d->journal.state = DEPLOY_PREPARING;
+        return deploy_finish(d, "failed", 503, &err, -EINTR, EVENT_FAILED);
+    }
+    r = load_user(d, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot recover yet; trying again at the next start");
+        return 1;
+    }
+    if (d->journal.state == DEPLOY_COMMITTING)
+        return finish_commit(d);
+    if (d->journal.tries > 3) {
+        error_set(&err, EIO, "rollback.gave-up", "rolling back was interrupted %u times", d->journal.tries);
+        return deploy_finish(d, "recovery", 500, &err, -EIO, EVENT_FAILED);
+    }
+    return roll_back_from_journal(d);
+}
+
+static int emit_plan_result(Deploy *d, int status, const Error *failure, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.plan.result");
+
+    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_int(m, "status", status) < 0 ||
+        json_add_string(m, "phase", d->phase) < 0)
+        return 1;
+    if (failure ? json_add_item(m, "error", json_from_error(failure, r)) : json_add_item(m, "plan", plan_to_json(d->plan)))
+        return 1;
+    deploy_emit(m);
+    return failure ? 1 : 0;
+}
+
+/* As a push, but nothing is written, pulled or touched. */
+static int job_plan(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    const cJSON *message;
+    int r = take_message(d, request, &message);
+
+    d->phase = "verify";
+    if (r == 0)
+        r = deploy_parse(d, &err);
+    if (r == 0)
+        r = deploy_policy(d, &err);
+    if (r == 0)
+        r = deploy_env_plan(d, &err);
+    if (r == 0)
+        r = deploy_env_sanity(d, &err);
+    if (r == 0)
+        r = deploy_render(d, &err);
+    if (r == 0)
+        r = deploy_preflight(d, &err);
+    return r < 0 ? emit_plan_result(d, deploy_status_for(d->phase, &err), &err, r) : emit_plan_result(d, 200, NULL, 0);
+}
+
+static int job_env_ensure(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("env.report");
+    const cJSON *message;
+    bool created = false;
+    int r = take_message(d, request, &message);
+
+    if (r == 0)
+        r = deploy_env_ensure(d, &created, &err);
+    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_bool(m, "created", r == 0 && created) < 0 ||
+        (r < 0 && json_add_item(m, "error", json_from_error(&err, r)) < 0))
+        return 1;
+    deploy_emit(m);
+    return r < 0;
+}
+
+const Job jobs[] = {
+    { "apply", job_apply, "deploy a snapshot, up to its proof" },
+    { "commit", job_commit, "make a confirmed deployment final" },
+    { "undo", job_undo, "roll back a deployment that nobody confirmed" },
+    { "recover", job_recover, "finish or undo what a crash left" },
+    { "plan", job_plan, "say what a snapshot would change" },
+    { "env-ensure", job_env_ensure, "make secbox.env if it is absent" },
+    { "status", job_status, "say what runs" },
+    {},
+};

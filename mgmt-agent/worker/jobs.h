@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What a worker can be asked to do, as a table; each job prints message lines and ends. */
+#pragma once
+
+#include "mgmt-agent/worker/deploy.h"
+
+typedef struct Job {
+    const char *name;
+    /* `request` is what the agent wrote to standard input; the result is the exit status: 0 done, 1 not. */
+    int (*run)(Deploy *d, const cJSON *request);
+    const char *help;
+} Job;
+
+extern const Job jobs[]; /* ends with {} */
+
+/* status.c */
+int job_status(Deploy *d, const cJSON *request);

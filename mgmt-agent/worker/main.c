@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* mgmt-worker: one job for mgmt-agent, then gone. It may block; the agent's loop may not. */
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/cli.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/worker/jobs.h"
+
+static const char *opt_root, *opt_project = "secbox", *opt_podman_compose, *opt_settle = "5", *opt_pull_timeout = "1800",
+                                                                            *opt_parallel = "4";
+
+static const CliOption options[] = {
+    { "root", "DIR", "prefix of all paths", &opt_root, NULL },
+    { "project", "NAME", "compose project name (secbox)", &opt_project, NULL },
+    { "podman-compose", "FILE", "the podman-compose to drive", &opt_podman_compose, NULL },
+    { "settle", "SECONDS", "how long new containers must stay up (5)", &opt_settle, NULL },
+    { "pull-timeout", "SECONDS", "how long one image may take (1800)", &opt_pull_timeout, NULL },
+    { "parallel", "N", "podman-compose runs at the same time (4)", &opt_parallel, NULL },
+    {},
+};
+
+/* The request: one JSON object on standard input, to its end. */
+static int read_request(cJSON **ret, Error *err)
+{
+    Buf b = BUF_INIT(JSON_SIZE_MAX * 2);
+    ssize_t n = 1;
+    int r = 0;
+
+    while (n > 0 && r == 0) {
+        char piece[16384];
+
+        n = read(STDIN_FILENO, piece, sizeof(piece));
+        if (n > 0)
+            r = buf_append(&b, piece, (size_t) n);
+    }
+    if (r == 0)
+        r = json_parse_object(b.data ? b.data : "", b.len, ret, err);
+    buf_done(&b);
+    return r;
+}
+
+static int run(const Job *job, const WorkerOptions *worker_options)
+{
+    _cleanup_(deploy_done) Deploy d = { .options = worker_options, .started = boottime_usec() };
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = read_request(&request, &err);
+
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot read the job");
+        return EXIT_USAGE;
+    }
+    return job->run(&d, request);
+}
+
+int main(int argc, char **argv)
+{
+    static const Cli cli = { "mgmt-worker", "Does one job for mgmt-agent; not for people.", options, NULL, 1, NULL };
+    _cleanup_(freep) char **args = NULL;
+    WorkerOptions worker_options = {};
+    uint64_t settle, pull_timeout, parallel;
+    int r = cli_parse(&cli, argc, argv, &args);
+
+    if (r >= 0)
+        return r;
+    log_open("mgmt-worker");
+    (void) signal(SIGPIPE, SIG_IGN);
+    if (opt_root)
+        paths_set_root(opt_root);
+    if (str_to_u64(opt_settle, 0, 3600, &settle) < 0 || str_to_u64(opt_pull_timeout, 1, 86400, &pull_timeout) < 0 ||
+        str_to_u64(opt_parallel, 1, 32, &parallel) < 0) {
+        fprintf(stderr, "mgmt-worker: --settle, --pull-timeout and --parallel take whole numbers\n");
+        return EXIT_USAGE;
+    }
+    worker_options = (WorkerOptions) { .project = opt_project, .podman_compose = opt_podman_compose,
+                                       .settle_usec = settle * USEC_PER_SEC,
+                                       .pull_timeout_usec = pull_timeout * USEC_PER_SEC, .parallel = (unsigned) parallel };
+    for (const Job *job = jobs; job->name; job++)
+        if (str_equal(job->name, args[0]))
+            return run(job, &worker_options);
+    fprintf(stderr, "mgmt-worker: say which job; mgmt-agent does\n");
+    return EXIT_USAGE;
+}

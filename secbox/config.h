@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The container's configuration: environment variables under the rules of secbox.env. */
+#pragma once
+
+#include "env/env-rules.h"
+#include "lib/base/error.h"
+
+typedef struct Config {
+    EnvFile *env;      /* owns the strings below */
+    const char *cloud_url, *device_id, *gateway_url;
+    const char *bootstrap, *ca_file; /* NULL when not set */
+    char *state_dir;   /* $SECBOX_STATE */
+    char *heartbeat;   /* $SECBOX_RUN/heartbeat */
+} Config;
+
+void config_done(Config *c);
+
+/* Errors: env.*, config.no-gateway; the sentence names the variable and what it must be. */
+int config_load(Config *ret, Error *err) _must_check_;
+
+/* Where the heartbeat file is, whatever the rest of the configuration. New string. */
+char *config_heartbeat_path(void);

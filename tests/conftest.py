@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of the integration and system tests."""
+import os
+import shutil
+import tempfile
+
+import pytest
+
+from tests.lab.box import Box
+from tests.lab.gateway import Gateway
+from tests.lab.images import KINDS
+from tests.lab.podman_lab import PodmanLab
+from tests.lab.project import Project
+from tests.lab.registry import Registry
+from tests.lab.util import LabError, program
+
+# tag, kind, version
+IMAGES = [("server:1", "server", "1"), ("server:2", "server", "2"), *((f"{kind}:1", kind, "1") for kind in KINDS[1:])]
+
+
+def require_programs(*names):
+    """Skips without them; under `make check`, which builds all of them first, their absence is a failure."""
+    missing = [name for name in names if not os.access(program(name), os.X_OK)]
+    if missing and os.environ.get("SECBOX_STRICT") == "1":
+        pytest.fail(f"not built: {', '.join(missing)}")
+    if missing:
+        pytest.skip(f"not built: {', '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """A podman of its own with the lab's images in it."""
+    if not shutil.which("podman"):
+        pytest.skip("podman is not installed: installer/deps.sh test")
+    with PodmanLab() as it:
+        try:
+            for tag, kind, version in IMAGES:
+                it.image(f"localhost/{tag}", kind, version)
+        except LabError as e:
+            pytest.skip(f"podman cannot make images here: {e}")
+        yield it
+
+
+@pytest.fixture
+def folder():
+    path = tempfile.mkdtemp(prefix="secbox-test-")
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def project(lab, folder):
+    """A compose project of its own; everything in the lab's podman is removed behind the test."""
+    yield Project(lab, os.path.join(folder, "shop"))
+    lab.remove_all()
+
+
+@pytest.fixture
+def registry(lab):
+    if not shutil.which("docker-registry"):
+        pytest.skip("docker-registry is not installed: installer/deps.sh test")
+    with Registry(lab) as it:
+        yield it
+
+
+@pytest.fixture
+def box(lab, folder):
+    """One box with mgmt-agent, driven by secboxctl; no cloud."""
+    require_programs("mgmt-agent", "secboxctl")
+    with Box(lab, os.path.join(folder, "box")) as it:
+        it.start()
+        yield it
+    lab.remove_all()
+
+
+@pytest.fixture
+def gateway(folder):
+    require_programs("secbox-gateway")
+    try:
+        it = Gateway(os.path.join(folder, "gateway"))
+    except LabError as e:
+        pytest.skip(str(e))
+    with it:
+        yield it
+
+
+@pytest.fixture
+def fleet_box(lab, folder, gateway):
+    """One box whose tunnel to a gateway is up."""
+    require_programs("mgmt-agent", "mgmt-link", "secboxctl")
+    with Box(lab, os.path.join(folder, "box"), gateway.enroll("caseta5")) as it:
+        it.start()
+        gateway.wait_connected("caseta5")
+        yield it
+    lab.remove_all()

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: MIT
+"""What secbox-gateway does with pushes, whatever happens to connections, to itself and to its database."""
+# pylint: disable=redefined-outer-name,unused-import
+import json
+import threading
+import time
+import urllib.request
+
+import pytest
+
+from tests.integration.gateway_lab import (COMPOSE, WAIT_SECONDS, Gateway, Push, deployment, device, error_id, gw, refused,
+                                           shared, tunnel_url)
+from tests.lab.util import wait_until
+
+
+# pushes
+
+def test_push_to_the_end(gw, device):
+    tunnel = device.connect()
+    push = Push(gw, device, reason="a test", confirmDeadlineSeconds=77)
+    snapshot = tunnel.next("compose.snapshot")
+    assert snapshot["compose"] == COMPOSE and snapshot["deviceId"] == device.id
+    assert snapshot["confirmDeadlineSeconds"] == 77 and snapshot["nonce"] and snapshot["version"] == "1"
+    for seq, phase in enumerate(["verify", "parse", "policy"]):
+        tunnel.send(device.progress(snapshot, seq, phase))
+    tunnel.send(device.progress(snapshot, 1, "parse"))
+    tunnel.send(device.result(snapshot, services=[{"name": "web", "action": "replace"}]))
+    ack = tunnel.next("compose.result.ack")
+    assert ack["id"] == snapshot["id"]
+    answer = push.end()
+    assert answer.status == 200, answer
+    assert answer.json["result"]["outcome"] == "done" and answer.json["result"]["services"][0]["name"] == "web"
+    made = answer.json["deployment"]
+    assert made["id"] == snapshot["id"] and made["version"] == "1" and made["state"] == "done"
+    assert made["requestedBy"] == "operator:lab" and made["reason"] == "a test"
+    seen = deployment(gw, device, 1).json
+    assert [e["phase"] for e in seen["events"]] == ["verify", "parse", "policy"]
+    assert [e["seq"] for e in seen["events"]] == [0, 1, 2]
+    assert seen["result"]["status"] == 200
+    assert [e["seq"] for e in deployment(gw, device, 1, after=1).json["events"]] == [2]
+    listed = gw.request("GET", f"/v1/devices/{device.id}/deployments").json["deployments"]
+    assert [d["version"] for d in listed] == ["1"]
+    actions = [e["action"] for e in gw.audit() if e.get("device") == device.id]
+    assert actions == ["compose.result", "compose.push", "device.claimed", "device.added"]
+
+
+@pytest.mark.parametrize("status, phase, outcome", [
+    (422, "policy", "failed"), (500, "rolled-back", "rolled-back"), (507, "preflight", "failed"), (500, "recovery", "recovery"),
+])
+def test_the_status_of_the_box_is_passed_on(gw, device, status, phase, outcome):
+    tunnel = device.connect()
+    push = Push(gw, device)
+    snapshot = tunnel.next("compose.snapshot")
+    tunnel.send(device.result(snapshot, status, phase, outcome, error={"id": "x.y", "message": "why"}))
+    answer = push.end()
+    assert answer.status == status
+    assert answer.json["deployment"]["state"] == outcome
+    assert answer.json["result"]["error"] == {"id": "x.y", "message": "why"}
+
+
+def test_versions_rise_above_what_the_box_knows(gw, device):
+    tunnel = device.connect({"current": {"version": "9007199254740993", "sha256": "0" * 64, "at": "2026-01-02T03:04:05.678Z"}})
+    wait_until(lambda: gw.device(device.id).get("current"), "the status arrived")
+    push = Push(gw, device)
+    snapshot = tunnel.next("compose.snapshot")
+    assert snapshot["version"] == "9007199254740994"
+    tunnel.send(device.result(snapshot))
+    assert push.end().json["deployment"]["version"] == "9007199254740994"
+
+
+def test_long_poll(gw, device):
+    tunnel = device.connect()
+    answer = gw.request("POST", f"/v1/devices/{device.id}/compose-snapshot?wait=0", {"compose": COMPOSE})
+    assert answer.status == 202 and answer.json["deployment"]["version"] == "1"
+    snapshot = tunnel.next("compose.snapshot")
+    found = []
+    poll = threading.Thread(target=lambda: found.append(deployment(gw, device, 1, wait=30)), daemon=True)
+    poll.start()
+    time.sleep(0.3)
+    tunnel.send(device.progress(snapshot, 0, "verify"))
+    poll.join(WAIT_SECONDS)
+    assert [e["seq"] for e in found[0].json["events"]] == [0] and found[0].json["deployment"]["phase"] == "verify"
+    assert deployment(gw, device, 1, after=0, wait=1).json["events"] == []
+    poll = threading.Thread(target=lambda: found.append(deployment(gw, device, 1, after=0, wait=30)), daemon=True)
+    poll.start()
+    time.sleep(0.3)
+    tunnel.send(device.result(snapshot))
+    poll.join(WAIT_SECONDS)
+    assert found[1].json["result"]["outcome"] == "done" and found[1].json["deployment"]["state"] == "done"
+    assert deployment(gw, device, 99).status == 404
+    assert deployment(gw, device, "x").status == 404
+    assert deployment(gw, device, 1, wait="soon").status == 400
+
+
+def test_a_push_whose_client_left_goes_on(gw, device):
+    tunnel = device.connect()
+    request = urllib.request.Request(gw.url + f"/v1/devices/{device.id}/compose-snapshot", method="POST",
+                                     data=json.dumps({"compose": COMPOSE}).encode(),
+                                     headers={"Authorization": f"Bearer {gw.token}"})
+    with pytest.raises(OSError):
+        urllib.request.urlopen(request, timeout=1)
+    snapshot = tunnel.next("compose.snapshot")
+    tunnel.send(device.result(snapshot))
+    assert tunnel.next("compose.result.ack")
+    assert deployment(gw, device, 1).json["deployment"]["state"] == "done"
+
+
+def test_an_offline_device(gw, device):
+    answer = gw.push(device.id, COMPOSE)
+    assert answer.status == 503 and error_id(answer) == "device.offline"
+    assert gw.request("GET", f"/v1/devices/{device.id}/deployments").json["deployments"] == []
+    assert [e["actor"] for e in gw.audit("compose.push-refused-offline") if e["device"] == device.id] == ["operator:lab"]
+    assert error_id(gw.request("GET", f"/v1/devices/{device.id}/status")) == "device.offline"
+    assert gw.push("nobody", COMPOSE).status == 404
+
+
+def test_a_busy_device(gw, device):
+    tunnel = device.connect()
+    push = Push(gw, device)
+    snapshot = tunnel.next("compose.snapshot")
+    answer = gw.push(device.id, COMPOSE)
+    assert answer.status == 409 and error_id(answer) == "deployment.busy"
+    tunnel.send(device.result(snapshot))
+    assert push.end().status == 200
+    push = Push(gw, device)
+    again = tunnel.next("compose.snapshot")
+    assert again["version"] == "2"
+    tunnel.send(device.result(again, noop=True))
+    assert push.end().json["result"]["noop"] is True
+
+
+@pytest.mark.parametrize("body, status, reason", [
+    ({"compose": "services: [\n"}, 400, "yaml.syntax"),
+    ({"compose": "services:\n  web:\n    image: a\n    image: b\n"}, 400, "yaml.duplicate-key"),
+    ({"compose": "servces:\n  web: {}\n"}, 422, "compose.unknown-key"),
+    ({"compose": "a" * (256 * 1024 + 1)}, 413, "compose.too-large"),
+    ({}, 400, "request.no-compose"),
+    ({"compose": COMPOSE, "confirmDeadlineSeconds": 1}, 400, "request.bad-deadline"),
+    ({"compose": COMPOSE, "reason": "x" * 501}, 400, "request.bad-reason"),
+    (b"{", 400, "json.syntax"),
+])
+def test_a_push_that_is_refused_before_it_is_sent(gw, device, body, status, reason):
+    tunnel = device.connect()
+    answer = gw.raw("POST", f"/v1/devices/{device.id}/compose-snapshot", body, {"Authorization": f"Bearer {gw.token}"})
+    assert answer.status == status and error_id(answer) == reason, answer
+    if reason in ("yaml.duplicate-key", "compose.unknown-key"):
+        assert answer.json["error"]["file"] == "compose.yaml"
+        assert answer.json["error"]["line"] == (4 if status == 400 else 1)
+    assert tunnel.silent() == []
+
+
+def test_status_and_plan_are_asked_live(gw, device):
+    tunnel = device.connect()
+    answers = []
+    ask = threading.Thread(target=lambda: answers.append(gw.request("GET", f"/v1/devices/{device.id}/status")), daemon=True)
+    ask.start()
+    question = tunnel.next("status.get")
+    tunnel.send({"type": "status.report", "id": "another", "status": {}})
+    tunnel.send({"type": "status.report", "id": question["id"], "status": {"state": "idle"}})
+    ask.join(WAIT_SECONDS)
+    assert answers[0].status == 200 and answers[0].json == {"status": {"state": "idle"}}
+
+    error = {"id": "a.b", "message": "c"}
+    for reply, status, body in [
+            ({"type": "compose.plan.result", "status": 200, "phase": "plan", "plan": {"services": []}}, 200,
+             {"plan": {"services": []}}),
+            ({"type": "compose.plan.result", "status": 422, "phase": "policy", "error": error}, 422, {"error": error}),
+            ({"type": "error", "error": error}, 502, {"error": error})]:
+        plan = threading.Thread(target=lambda: answers.append(
+            gw.request("POST", f"/v1/devices/{device.id}/plan", {"compose": COMPOSE})), daemon=True)
+        plan.start()
+        question = tunnel.next("compose.plan")
+        assert question["compose"] == COMPOSE
+        tunnel.send({"id": question["id"], **reply})
+        plan.join(WAIT_SECONDS)
+        assert answers[-1].status == status and answers[-1].json == body
+
+    plan = threading.Thread(target=lambda: answers.append(
+        gw.request("POST", f"/v1/devices/{device.id}/plan", {"compose": COMPOSE})), daemon=True)
+    plan.start()
+    tunnel.next("compose.plan")
+    tunnel.close()
+    plan.join(WAIT_SECONDS)
+    assert answers[-1].status == 503 and error_id(answers[-1]) == "device.offline"
+
+
+# connections come and go
+
+def pending(snapshot, phase="confirm", **changed):
+    return {"pending": {"id": snapshot["id"], "version": snapshot["version"], "phase": phase,
+                        "nonce": snapshot["nonce"], **changed}}
+
+
+def test_confirmed_only_on_a_connection_opened_after_the_change(gw, device):
+    tunnel = device.connect()
+    push = Push(gw, device)
+    snapshot = tunnel.next("compose.snapshot")
+    tunnel.send(device.progress(snapshot, 0, "confirm"))
+    tunnel.send(device.status(**pending(snapshot)))
+    assert tunnel.silent() == [], "the connection that the snapshot came on is not proof"
+
+    middle = device.connect(pending(snapshot, "apply"))
+    middle.send(device.status(**pending(snapshot)))
+    assert middle.silent() == [], "nor one that was there while the change was made"
+
+    after = device.connect(pending(snapshot, nonce="0" * 32))
+    assert after.silent() == [], "nor a box that names another nonce"
+    after.send(device.progress(snapshot, 1, "confirm", "info"))
+    after.send(device.status(**pending(snapshot)))
+    confirm = after.next("compose.confirm")
+    assert confirm == {"type": "compose.confirm",
+                       "id": snapshot["id"], "version": snapshot["version"], "nonce": snapshot["nonce"]}
+    after.send(device.result(snapshot))
+    assert push.end().status == 200
+
+
+def test_a_result_that_was_lost_is_found_in_the_status(gw, device):
+    tunnel = device.connect()
+    push = Push(gw, device)
+    snapshot = tunnel.next("compose.snapshot")
+    tunnel.send(device.progress(snapshot, 0, "verify"))
+    tunnel.close()
+    last = device.result(snapshot, 500, "rolled-back", "rolled-back")
+    del last["type"]
+    again = device.connect({"last": last})
+    assert again.next()["type"] == "compose.result.ack"
+    answer = push.end()
+    assert answer.status == 500 and answer.json["result"]["outcome"] == "rolled-back"
+    # the box has not seen the acknowledgement and sends it again
+    again.send(device.result(snapshot, 500, "rolled-back", "rolled-back"))
+    assert again.next("compose.result.ack")["id"] == snapshot["id"]
+
+
+def test_a_snapshot_that_never_arrived_is_sent_again(gw, device):
+    tunnel = device.connect()
+    push = Push(gw, device)
+    snapshot = tunnel.next("compose.snapshot")
+    tunnel.close()
+    again = device.connect()
+    second = again.next("compose.snapshot")
+    assert (second["id"], second["version"], second["nonce"]) == (snapshot["id"], snapshot["version"], snapshot["nonce"])
+    again.send(device.result(second))
+    assert push.end().status == 200
+
+
+def test_a_result_of_a_change_made_at_the_box(gw, device):
+    tunnel = device.connect()
+    tunnel.send(device.result({"id": "local-1", "version": "5"}))
+    assert tunnel.next()["id"] == "local-1"
+    assert [e["detail"]["id"] for e in gw.audit("compose.result-local") if e["device"] == device.id] == ["local-1"]
+
+
+def test_the_gateway_restarts_in_the_middle(gw, device):
+    tunnel = device.connect()
+    push = Push(gw, device)
+    snapshot = tunnel.next("compose.snapshot")
+    tunnel.send(device.progress(snapshot, 0, "apply"))
+    wait_until(lambda: deployment(gw, device, 1).json["events"], "the event is stored")
+    gw.stop()
+    push.end()
+    assert tunnel.next("goaway")["reason"] == "restart"
+    assert tunnel.next() is None
+    gw.start()
+    assert gw.push(device.id, COMPOSE).status == 503
+    again = device.connect(pending(snapshot))
+    assert again.next("compose.confirm")["nonce"] == snapshot["nonce"]
+    assert error_id(gw.push(device.id, COMPOSE)) == "deployment.busy"
+    again.send(device.result(snapshot))
+    assert again.next("compose.result.ack")["id"] == snapshot["id"]
+    assert deployment(gw, device, 1).json["deployment"]["state"] == "done"
+
+
+def test_the_gateway_is_killed_before_the_result_is_acknowledged(gw, device):
+    tunnel = device.connect()
+    push = Push(gw, device)
+    snapshot = tunnel.next("compose.snapshot")
+    gw.daemon.kill()
+    gw.daemon = None
+    push.end()
+    gw.start()
+    again = device.connect(False)
+    again.send(device.result(snapshot))
+    assert again.next()["type"] == "compose.result.ack"
+    assert deployment(gw, device, 1).json["deployment"]["state"] == "done"
+
+
+def test_postgresql_restarts(gw, device):
+    tunnel = device.connect()
+    push = Push(gw, device)
+    snapshot = tunnel.next("compose.snapshot")
+    gw.postgres.pause()
+    answer = gw.request("GET", "/v1/devices")
+    assert answer.status == 503 and error_id(answer) == "store.unavailable"
+    assert gw.raw("GET", "/healthz", None, {}).status == 200
+    # boxes still come in, and what they say is kept until it can be written
+    tunnel.send(device.progress(snapshot, 0, "verify"))
+    second = device.connect(pending(snapshot, "apply"))
+    assert device.refresh().status == 200
+    second.send(device.progress(snapshot, 1, "apply"))
+    second.send(device.result(snapshot))
+    assert second.silent() == [], "not acknowledged before it is committed"
+    gw.postgres.resume()
+    assert second.next("compose.result.ack")["id"] == snapshot["id"]
+    answer = push.end()
+    assert answer.status == 200
+    assert [e["seq"] for e in deployment(gw, device, 1).json["events"]] == [0, 1]
+
+
+def test_a_gateway_that_starts_before_its_database(gw, device):
+    gw.stop()
+    gw.postgres.pause()
+    Gateway.start(gw)
+    assert gw.raw("GET", "/healthz", None, {}).status == 503
+    assert refused(tunnel_url(gw), device.token) == 503
+    assert device.refresh().status == 503
+    gw.postgres.resume()
+    wait_until(lambda: gw.raw("GET", "/healthz", None, {}).status == 200, "the gateway serves", gw.daemon.death)
+    device.connect()
+
+
+def test_a_box_that_is_silent_for_too_long(gw, device):
+    tunnel = device.connect()
+    gw.request("POST", f"/v1/devices/{device.id}/compose-snapshot?wait=0", {"compose": COMPOSE})
+    snapshot = tunnel.next("compose.snapshot")
+    tunnel.close()
+    gw.stop()
+    gw.postgres.sql(f"UPDATE deployments SET created_at = now() - interval '36 minutes' WHERE device = '{device.id}'")
+    gw.start()
+    wait_until(lambda: deployment(gw, device, 1).json["deployment"]["state"] == "unknown", "it is given up")
+    assert [e["alarm"] for e in gw.audit("compose.result") if e["device"] == device.id] == [True]
+    # it comes back after all
+    again = device.connect(False)
+    again.send(device.result(snapshot))
+    assert again.next("compose.result.ack")["id"] == snapshot["id"]
+    assert deployment(gw, device, 1).json["deployment"]["state"] == "done"

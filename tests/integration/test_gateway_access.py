@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: MIT
+"""Who gets in at secbox-gateway: claims, tokens, tunnels, operators."""
+# pylint: disable=redefined-outer-name,unused-import
+import base64
+import json
+import os
+import ssl
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+pytest.importorskip("cryptography")
+pytest.importorskip("websockets")
+
+from cryptography.hazmat.primitives import serialization  # noqa: E402
+
+from tests.integration.gateway_lab import NUMBERS, device, enroll, error_id, gw, refused, shared, tunnel_url
+from tests.lab.device import Device, DeviceKey, Tunnel, b64
+from tests.lab.postgres import Postgres
+from tests.lab.gateway import Answer
+from tests.lab.util import Daemon, free_port, port_answers, program, wait_until
+
+
+# claims and tokens
+
+def test_claim_and_the_same_key_again(gw):
+    box = enroll(gw, "claim-again")
+    first = box.claim()
+    assert first.status == 201
+    assert set(first.json) == {"token", "expiresAt", "serverTime"}
+    assert first.json["serverTime"].endswith("Z")
+    again = box.claim()
+    assert again.status == 200 and again.json["token"] != first.json["token"]
+    box.connect()
+    box.close()
+
+
+def test_claim_by_another_key_is_refused_and_raises_an_alarm(gw):
+    box = enroll(gw, "claim-other-key")
+    assert box.claim().status == 201
+    answer = box.claim(key=DeviceKey())
+    assert answer.status == 409 and error_id(answer) == "device.bootstrap-reused"
+    alarms = [e for e in gw.audit("device.bootstrap_reused") if e["device"] == box.id]
+    assert len(alarms) == 1 and alarms[0]["alarm"] is True
+    assert alarms[0]["detail"]["known"] == box.key.thumbprint
+    # the box itself goes on
+    assert box.refresh().status == 200
+
+
+def test_each_role_claims_with_its_own_key(gw):
+    box = enroll(gw, "claim-roles")
+    assert box.claim().status == 201
+    recovery = Device(gw.url, box.post, box.id, box.bootstrap, "recovery")
+    assert recovery.claim().status == 201
+    assert refused(tunnel_url(gw, "mgmt"), recovery.token) == 403
+    recovery.connect(status=False)
+    shown = gw.device(box.id)
+    assert shown["roles"] == ["recovery"] and shown["connected"] is False
+    assert shown["keys"] == {"mgmt": box.key.thumbprint, "recovery": recovery.key.thumbprint}
+    recovery.close()
+
+
+@pytest.mark.parametrize("changed, status, reason", [
+    ({"bootstrap": "sbb_wrong"}, 401, "bootstrap.invalid"),
+    ({"deviceId": "nobody"}, 401, "bootstrap.invalid"),
+    ({"deviceId": "../x"}, 400, "claim.malformed"),
+    ({"role": "root"}, 400, "claim.malformed"),
+    ({"bootstrap": ""}, 400, "claim.malformed"),
+    ({"proof": "a.b.c"}, 401, None),
+])
+def test_claim_refusals(gw, changed, status, reason):
+    box = enroll(gw, f"claim-{next(NUMBERS)}")
+    answer = box.claim(**changed)
+    assert answer.status == status, answer
+    assert reason in (None, error_id(answer))
+
+
+def test_claim_with_an_expired_bootstrap(gw):
+    box = enroll(gw, "claim-expired")
+    gw.postgres.sql("UPDATE bootstraps SET expires_at = now() - interval '1 minute' WHERE device = 'claim-expired'")
+    answer = box.claim()
+    assert answer.status == 401 and error_id(answer) == "bootstrap.expired"
+
+
+def test_a_new_bootstrap_lets_a_new_key_in(gw, device):
+    tunnel = device.connect()
+    answer = gw.request("POST", f"/v1/devices/{device.id}/bootstrap")
+    assert answer.status == 201
+    old = device.bootstrap
+    device.bootstrap = answer.json["bootstrap"]
+    former, device.key = device.key, DeviceKey()
+    assert device.claim(bootstrap=old).status == 401
+    assert device.claim().status == 201
+    assert tunnel.next() is None and tunnel.code == 1008
+    assert device.refresh(key=former).status == 401
+    assert device.refresh().status == 200
+
+
+def test_refresh(gw, device):
+    old = device.token
+    answer = device.refresh()
+    assert answer.status == 200 and answer.json["token"] != old
+    device.token = answer.json["token"]
+    device.connect()
+
+
+def test_refresh_with_an_expired_token(gw, device):
+    header, claims, _ = device.token.split(".")
+    read = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    assert read["sub"] == device.id and read["aud"] == "mgmt" and read["exp"] - read["iat"] == 36 * 3600
+    for when in ("iat", "nbf", "exp"):
+        read[when] -= 40 * 86400
+    # signed with the gateway's own key, as it would have been then
+    key = DeviceKey()
+    with open(os.path.join(gw.dir, "state", "jwt-key.pem"), "rb") as f:
+        key.private = serialization.load_pem_private_key(f.read(), None)
+    assert os.stat(os.path.join(gw.dir, "state", "jwt-key.pem")).st_mode & 0o777 == 0o600
+    expired = key.sign(json.loads(base64.urlsafe_b64decode(header + "==")), read)
+    assert refused(tunnel_url(gw), expired) == 401
+    answer = device.refresh(token=expired)
+    assert answer.status == 200
+    device.token = answer.json["token"]
+    device.connect()
+
+
+def test_refresh_with_a_stale_proof_tells_the_time(gw, device):
+    answer = device.refresh(age=3600)
+    assert answer.status == 401 and error_id(answer) == "proof.stale"
+    assert answer.json["serverTime"].startswith("20")
+
+
+def test_refresh_with_a_replayed_proof(gw, device):
+    proof = device.key.proof(device.url + "/api/device/refresh-jwt", device.token)
+    assert device.refresh(proof=proof).status == 200
+    answer = device.refresh(proof=proof)
+    assert answer.status == 401 and error_id(answer) == "proof.replayed"
+
+
+def test_refresh_too_often(gw, device):
+    answers = [device.refresh().status for _ in range(17)]
+    assert answers[:15] == [200] * 15 and answers[-1] == 429
+
+
+@pytest.mark.parametrize("make", [
+    lambda d: d.refresh(key=DeviceKey()),
+    lambda d: d.refresh(proof=d.key.proof(d.url + "/api/device/claim", d.token)),
+    lambda d: d.refresh(proof=d.key.proof(d.url + "/api/device/refresh-jwt", "another")),
+    lambda d: d.refresh(proof=d.key.proof(d.url + "/api/device/refresh-jwt", d.token, method="GET")),
+    lambda d: d.refresh(token="x"),
+    lambda d: d.post("/api/device/refresh-jwt", None, {"Authorization": "Bearer " + d.token}),
+], ids=["key", "path", "token", "method", "garbage", "no-proof"])
+def test_refresh_refusals(device, make):
+    assert make(device).status == 401
+
+
+def test_refresh_in_band(gw, device):
+    tunnel = device.connect()
+    tunnel.send({"type": "auth.refresh", "proof": device.key.proof(device.url + "/api/device/refresh-jwt", device.token)})
+    fresh = tunnel.next("auth.token")
+    assert fresh["token"] != device.token and fresh["expiresAt"].endswith("Z")
+    # the next proof is about the new token
+    device.token = fresh["token"]
+    stale = device.key.proof(device.url + "/api/device/refresh-jwt", device.token, age=9999)
+    tunnel.send({"type": "auth.refresh", "proof": stale})
+    assert tunnel.next("auth.error")["error"]["id"] == "proof.stale"
+    tunnel.send({"type": "auth.refresh", "proof": device.key.proof(device.url + "/api/device/refresh-jwt", device.token)})
+    assert tunnel.next()["type"] == "auth.token"
+
+
+# tunnels
+
+def forged(device, header=None, **changed):
+    head, claims, signature = device.token.split(".")
+    read = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    read.update(changed)
+    return ".".join([b64(json.dumps(header).encode()) if header else head, b64(json.dumps(read).encode()), signature])
+
+
+def test_upgrades_with_bad_tokens(gw, device):
+    url = tunnel_url(gw)
+    assert refused(url, None) == 401
+    assert refused(url, "garbage") == 401
+    assert refused(url, "x" * 6000) in (401, 431)
+    none = forged(device, header={"typ": "device+jwt", "alg": "none"})
+    assert refused(url, none.rsplit(".", 1)[0] + ".") == 401
+    assert refused(url, forged(device, header={"typ": "device+jwt", "alg": "HS256"})) == 401
+    assert refused(url, forged(device, sub="another")) == 401
+    assert refused(url, DeviceKey().sign({"typ": "device+jwt", "alg": "ES256"},
+                                         json.loads(base64.urlsafe_b64decode(device.token.split(".")[1] + "==")))) == 401
+    assert refused(tunnel_url(gw, "device"), device.token) == 403
+    assert refused(url, device.token, subprotocol="other.v1") == 400
+    assert gw.raw("GET", "/mgmt", None, {}).status == 400
+    device.connect()
+
+
+def test_a_blocked_device_is_kept_out(gw, device):
+    tunnel = device.connect()
+    assert gw.request("POST", f"/v1/devices/{device.id}/block").json["device"]["blocked"] is True
+    assert tunnel.next() is None and tunnel.code == 1008
+    assert refused(tunnel_url(gw), device.token) == 403
+    assert device.refresh().status == 403
+    assert device.claim().status == 403
+    assert gw.request("POST", f"/v1/devices/{device.id}/unblock").status == 200
+    device.connect()
+
+
+@pytest.mark.parametrize("first", [
+    {"type": "hello", "deviceId": "another", "role": "mgmt", "program": "p", "version": "1", "bootId": "b"},
+    {"type": "hello", "role": "mgmt"},
+    {"type": "agent.status", "deviceId": "x", "state": "idle"},
+    {"type": "never.heard-of"},
+], ids=["other-device", "incomplete", "not-hello", "unknown"])
+def test_a_bad_hello_ends_the_tunnel(gw, device, first):
+    tunnel = Tunnel(tunnel_url(gw), device.token, first)
+    assert tunnel.next() is None and tunnel.code == 1008
+    tunnel.close()
+    assert gw.device(device.id)["connected"] is False
+
+
+def test_the_newest_tunnel_wins(gw, device):
+    first = device.connect()
+    second = device.connect()
+    assert first.next() is None and first.code == 1001
+    assert gw.device(device.id)["connected"] is True
+    second.close()
+    wait_until(lambda: not gw.device(device.id)["connected"], "the box is gone")
+
+
+def test_unknown_and_bad_messages_do_not_cut_the_box_off(gw, device):
+    tunnel = device.connect()
+    tunnel.send({"type": "from.the-future", "a": [1]})
+    tunnel.send({"type": "agent.status"})
+    tunnel.send_text("not json")
+    tunnel.send({"type": "compose.confirm", "id": "x", "version": "1", "nonce": "n"})
+    tunnel.send(device.status(current={"version": "7", "sha256": "0" * 64, "at": "2026-01-02T03:04:05.678Z"}))
+    wait_until(lambda: gw.device(device.id).get("current"), "the status arrived")
+    assert gw.device(device.id)["current"]["version"] == "7"
+    for _ in range(40):
+        try:
+            tunnel.send_text("{")
+        except Exception:  # pylint: disable=broad-except
+            break
+    while tunnel.next() is not None:
+        pass
+    assert tunnel.code == 1008
+
+
+def test_devices(gw, device):
+    tunnel = device.connect()
+    tunnel.send(device.status(state="idle", last={"id": "x", "version": "3", "status": 200, "phase": "done", "outcome": "done"}))
+    wait_until(lambda: gw.device(device.id).get("last"), "the status arrived")
+    shown = gw.device(device.id)
+    assert shown["labels"] == {"site": "north"} and shown["connected"] is True
+    assert shown["agentVersion"] == "simulator 1" and shown["peer"].startswith("127.0.0.1:")
+    assert shown["connectedSince"].endswith("Z") and shown["createdAt"].endswith("Z")
+    assert shown["last"]["outcome"] == "done"
+    listed = {d["id"]: d for d in gw.request("GET", "/v1/devices").json["devices"]}
+    assert listed[device.id]["connected"] is True and listed[device.id]["last"]["outcome"] == "done"
+    assert gw.request("GET", "/v1/devices/nobody").status == 404
+    assert gw.request("POST", "/v1/devices", {"id": device.id}).status == 409
+    assert gw.request("POST", "/v1/devices", {"id": "a b"}).status == 400
+    assert gw.request("POST", "/v1/devices", {"id": "ok", "labels": {"a": 1}}).status == 400
+    assert gw.request("DELETE", "/v1/devices").status == 405
+    assert gw.request("GET", "/v2").status == 404
+
+
+# operators
+
+def test_operator_tokens(gw):
+    assert error_id(gw.raw("GET", "/v1/devices", None, {})) == "operator.token-missing"
+    for token in ("sbx_" + "A" * 43, "sbx_short", "x" * 47, gw.token + "x"):
+        answer = gw.raw("GET", "/v1/devices", None, {"Authorization": f"Bearer {token}"})
+        assert answer.status == 401 and error_id(answer) == "operator.token-unknown"
+    token = gw.run("tokens", "add", "ana@example").strip()
+    assert token.startswith("sbx_") and len(token) == 47
+    headers = {"Authorization": f"Bearer {token}"}
+    assert gw.raw("GET", "/v1/devices", None, headers).status == 200
+    assert "ana@example" in gw.run("tokens", "list") and token not in gw.run("tokens", "list")
+    assert gw.postgres.sql(f"SELECT count(*) FROM operator_tokens WHERE hash LIKE '%{token[4:]}%'") == [["0"]]
+    gw.run("tokens", "revoke", "ana@example")
+    assert gw.raw("GET", "/v1/devices", None, headers).status == 401
+    assert [e["detail"]["name"] for e in gw.audit("token.revoked")] == ["ana@example"]
+
+
+def test_audit_names_who_and_limits(gw, device):
+    entries = gw.audit("device.added")
+    assert entries[0]["device"] == device.id and entries[0]["actor"] == "operator:lab"
+    assert len(gw.request("GET", "/v1/audit?limit=1").json["entries"]) == 1
+    assert gw.request("GET", "/v1/audit?limit=-1").status == 400
+
+
+def test_nothing_secret_in_the_log_or_the_database(gw, device):
+    device.connect()
+    log = gw.log()
+    dump = json.dumps(gw.postgres.sql("SELECT * FROM bootstraps"))
+    for secret in (gw.token, device.token, device.bootstrap):
+        assert secret not in log and secret not in dump
+
+
+def test_migrate_twice_and_a_newer_schema():
+    with Postgres() as pg:
+        env = {"PATH": os.environ["PATH"], "SECBOX_GATEWAY_DATABASE": pg.conninfo}
+
+        def migrate():
+            return subprocess.run([program("secbox-gateway"), "migrate"], env=env, capture_output=True, text=True, check=False)
+        assert migrate().returncode == 0 and migrate().returncode == 0
+        pg.sql("INSERT INTO schema_version VALUES (999)")
+        done = migrate()
+        assert done.returncode == 1 and "newer" in done.stderr
+        pg.pause()
+        assert migrate().returncode == 3
+
+
+def test_a_password_in_the_connection_string_is_not_shown(tmp_path):
+    done = subprocess.run([program("secbox-gateway"), "migrate", "--database", "host=/nowhere password=verysecret"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 3 and "verysecret" not in done.stderr
+    done = subprocess.run([program("secbox-gateway"), "migrate", "--database", "postgresql://u:verysecret@[x"],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "verysecret" not in done.stderr
+
+
+def test_tls_and_a_configured_issuer(gw, tmp_path):
+    cert, key, port = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"), free_port()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-keyout", key, "-out", cert, "-subj", "/CN=cloud", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   check=True, capture_output=True)
+    trust = ssl.create_default_context(cafile=cert)
+    daemon = Daemon("secbox-gateway", [program("secbox-gateway"), "serve", "--listen", f"127.0.0.1:{port}", "--cert", cert,
+                                       "--key", key, "--state", str(tmp_path / "state"), "--issuer", "https://cloud.example/"],
+                    str(tmp_path / "log"), gw.env)
+
+    def ask(path, body=None):
+        request = urllib.request.Request(f"https://127.0.0.1:{port}{path}", data=body and json.dumps(body).encode())
+        try:
+            with urllib.request.urlopen(request, context=trust) as answer:
+                return Answer(answer.status, answer.read().decode())
+        except urllib.error.HTTPError as e:
+            with e:
+                return Answer(e.code, e.read().decode())
+
+    try:
+        wait_until(lambda: port_answers(port) and ask("/healthz").status == 200, "it serves TLS", daemon.death)
+        answer = gw.request("POST", "/v1/devices", {"id": "behind-tls"})
+        box = Device("https://cloud.example", lambda path, body, headers: ask(path, body), "behind-tls", answer.json["bootstrap"])
+        wrong = box.claim(proof=box.key.proof(f"https://127.0.0.1:{port}/api/device/claim"))
+        assert wrong.status == 401 and error_id(wrong) == "proof.uri"
+        assert box.claim().status == 201
+        assert json.loads(base64.urlsafe_b64decode(box.token.split(".")[1] + "=="))["iss"] == "https://cloud.example"
+    finally:
+        assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("argv, word", [
+    (["--listen", "nowhere"], "--listen"), (["--listen", "127.0.0.1:99999"], "--listen"), (["--issuer", "${X}"], "--issuer"),
+    (["--token-hours", "0"], "--token-hours"), (["--cert", "x"], "--key"), (["--database", ""], "--database"),
+])
+def test_a_bad_configuration_is_refused_at_the_start(tmp_path, argv, word):
+    done = subprocess.run([program("secbox-gateway"), "serve", "--state", str(tmp_path / "state"), "--database", "host=/nowhere",
+                           "--listen", "127.0.0.1:0", *argv], capture_output=True, text=True, check=False)
+    assert done.returncode in (1, 2) and word in done.stderr, done.stderr

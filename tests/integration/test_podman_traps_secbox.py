@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""The traps of test_podman_traps.py again, by the same numbers: with SecBox in front of podman-compose none is left."""
+import os
+import time
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.integration.test_podman_traps import SERVER, compose, service
+from tests.lab.box import Box
+
+SECRET = "lab-bootstrap-secret-000001"
+
+
+@pytest.fixture
+def offline(lab, folder):
+    """A box without an agent: what files become."""
+    require_programs("secboxctl")
+    it = Box(lab, os.path.join(folder, "box"))
+    it.write_env("secbox.env", {"CLOUD_BASE_URL": "https://cloud.example", "DEVICE_ID": "caseta5", "EMPTY": "", "SET": "set",
+                                "BOTH": "file", "DOLLAR": "pa$word", "LOOKS": "$SET"})
+    return it
+
+
+def web(value, key="V"):
+    return compose(service("web", more=f"environment:\n  {key}: '{value}'"))
+
+
+def failed_result(result):
+    """(outcome, status) of something that must not have succeeded."""
+    if "outcome" not in result:
+        return "refused", 422
+    return result["outcome"], result["status"]
+
+
+VALUES = [
+    (2, "${BOTH}", "file"),
+    (6, "${NOWHERE:-}", ""),
+    (6, "${NOWHERE-}", ""),
+    (7, "${EMPTY:-default}", "default"),
+    (7, "${EMPTY-default}", ""),
+    (8, "${NOWHERE:-${NEITHER:-inner}}", "inner"),
+    (9, "${SET+other}", "other"),
+    (9, "${SET:+other}", "other"),
+    (9, "${NOWHERE+other}", ""),
+    (10, "pa$$word", "pa$word"),
+    (10, "${DOLLAR}", "pa$word"),
+    (10, "${LOOKS}", "$SET"),
+]
+
+
+@pytest.mark.parametrize("row,text,value", VALUES)
+def test_value_is_what_the_specification_says(offline, row, text, value):
+    services, error = offline.render(web(text), env={"BOTH": "process", "NOWHERE2": "x"})
+    assert error is None, f"row {row}"
+    assert services["web"]["environment"]["V"].replace("$$", "$") == value, f"row {row}"
+
+
+REFUSED = [
+    (5, web("a${NOWHERE}b"), "interpolate.unset"),
+    (7, web("${EMPTY:?must not be empty}"), "interpolate.required"),
+    (9, web("${A.B}"), "interpolate.syntax"),
+    (9, web("${1}"), "interpolate.syntax"),
+    (10, web("pa$word"), "interpolate.unset"),
+    (21, compose(service("web", more="network_mode: host")), "compose.network-mode"),
+    (22, compose(service("web", more="networks: [front]")), "compose.missing-network"),
+    (23, compose(service("a", more="container_name: same"), service("b", more="container_name: same")),
+     "compose.duplicate-container-name"),
+    (24, "name: chosen\n" + SERVER, "compose.name"),
+    (28, "services:\n  web:\n    imgae: localhost/server:1\n", "compose.unknown-key"),
+    (33, compose(service("a", more='ports: ["127.0.0.1:18080:80"]'), service("b", more='ports: ["127.0.0.1:18080:80"]')),
+     "compose.duplicate-port"),
+]
+
+
+@pytest.mark.parametrize("row,text,wanted", REFUSED)
+def test_refused_with_a_reason(offline, row, text, wanted):
+    assert offline.render(text)[1] == wanted, f"row {row}"
+
+
+def test_row03_missing_env_file_is_an_error(offline):
+    os.unlink(offline.path("etc/tucomunidad/secbox.env"))
+    assert offline.render(SERVER)[1] == "env.missing"
+
+
+@pytest.mark.parametrize("line", ["A='quoted'", 'A="quoted"', "export A=1", "A =1"])
+def test_row12_only_what_all_dialects_read_alike(offline, line):
+    offline.write("etc/tucomunidad/secbox.env", f"CLOUD_BASE_URL=https://c.example\nDEVICE_ID=x\n{line}\n")
+    assert offline.render(SERVER)[1].startswith("env.")
+
+
+def test_row20_profiled_services_are_left_out(offline):
+    services, _ = offline.render(compose(service("web"), service("debug", more="profiles: [debug]")))
+    assert list(services) == ["web"]
+
+
+@pytest.mark.parametrize("port,wanted", [("8080", "8080"), ("22:22", "22:22")])
+def test_row25_ports_are_quoted_text(offline, port, wanted):
+    services, error = offline.render(compose(service("web", more=f"ports:\n  - {port}")))
+    assert error is None
+    assert [str(p) for p in services["web"]["ports"]] == [wanted]
+
+
+def test_row22_unused_network_does_no_harm(box):
+    assert box.apply(SERVER + "networks:\n  default: {}\n  spare: {}\n")["outcome"] == "done"
+
+
+def test_row01_a_push_works_with_the_installed_podman_compose(box):
+    result = box.apply(compose(service("web", more="environment:\n  ID: ${DEVICE_ID}")))
+    assert (result["outcome"], result["status"]) == ("done", 200)
+    assert box.environment("web")["ID"] == "caseta5"
+
+
+@pytest.mark.parametrize("image", ["nowhere:1", "crash:1"])
+def test_row13_failure_is_reported(box, image):
+    outcome, status = failed_result(box.apply(compose(service("web", image))))
+    assert outcome != "done" and status >= 400
+
+
+def test_row14_failed_pull_stops_the_push_before_anything_else(box):
+    assert box.apply(SERVER)["outcome"] == "done"
+    before = box.ids()
+    result = box.apply("services:\n  web:\n    image: 127.0.0.1:1/nowhere:1\n")
+    assert (result["outcome"], result["phase"]) == ("failed", "pull")
+    assert box.ids() == before and box.running() == {"web"}
+
+
+def test_row15_changed_image_and_environment_are_applied(box):
+    assert box.apply(SERVER)["outcome"] == "done"
+    before = box.ids()
+    assert box.apply(compose(service("web", "server:2", "environment:\n  NEW: value")))["outcome"] == "done"
+    assert box.ids() != before
+    assert box.containers()["web"]["Image"] == box.lab.image_id("localhost/server:2")
+    assert box.environment("web")["NEW"] == "value"
+
+
+def test_row16_only_what_changed_is_replaced(box):
+    assert box.apply(compose(service("a"), service("b")))["outcome"] == "done"
+    before = box.ids()
+    assert box.apply(compose(service("a"), service("b", more="environment:\n  NEW: value")))["outcome"] == "done"
+    assert box.ids()["a"] == before["a"]
+    assert box.ids()["b"] != before["b"]
+
+
+def test_row17_what_cannot_start_leaves_the_old_one_running(box):
+    assert box.apply(SERVER)["outcome"] == "done"
+    before = box.ids()
+    assert box.apply(compose(service("web", "crash:1")))["outcome"] == "rolled-back"
+    assert box.ids() == before and box.running() == {"web"}
+
+
+def test_row18_orphans_are_removed(box):
+    assert box.apply(compose(service("web"), service("old")))["outcome"] == "done"
+    assert box.apply(SERVER)["outcome"] == "done"
+    assert set(box.containers()) == {"web"}
+
+
+def test_row19_an_unhealthy_dependency_stops_the_push(box):
+    dependent = service("web", more="depends_on:\n  db:\n    condition: service_healthy")
+    sick = service("db", more='healthcheck:\n  test: ["CMD", "/bin/false"]\n  interval: 1s\n  retries: 1')
+    outcome, _ = failed_result(box.apply(compose(dependent, sick)))
+    assert outcome == "rolled-back"
+    assert "web" not in box.running()
+
+
+def test_row24_one_project_whatever_the_folder(box):
+    assert box.apply(SERVER)["outcome"] == "done"
+    projects = {c["Config"]["Labels"]["io.podman.compose.project"] for c in box.containers().values()}
+    box.files = os.path.join(box.files, "another-place")
+    os.makedirs(box.files)
+    assert box.apply(compose(service("web", "server:2")))["outcome"] == "done"
+    assert {c["Config"]["Labels"]["io.podman.compose.project"] for c in box.containers().values()} == projects
+    assert len(box.containers()) == 1
+
+
+def test_row26_a_missing_bind_source_is_not_made(box):
+    missing = box.path("var/lib/tucomunidad/volumes/recordigns")
+    box.write_policy({"bind": [box.path("var/lib/tucomunidad/volumes")]})
+    outcome, _ = failed_result(box.apply(compose(service("web", more=f"volumes:\n  - {missing}:/data"))))
+    assert outcome != "done"
+    assert not os.path.exists(missing)
+    assert box.ids() == {}
+
+
+def test_row27_a_missing_service_env_file_stops_the_push(box):
+    outcome, _ = failed_result(box.apply(compose(service("web", more="env_file: nowhere.env"))))
+    assert outcome in ("failed", "refused")
+    assert box.ids() == {}
+
+
+def test_row29_a_plan_makes_nothing(box):
+    before = box.lab.networks(), box.lab.volumes(), set(box.lab.containers())
+    answer = box.plan(compose(service("web", more="volumes:\n  - keep:/data")) + "volumes:\n  keep: {}\n")
+    assert answer["plan"]["changes"] == 1
+    assert (box.lab.networks(), box.lab.volumes(), set(box.lab.containers())) == before
+
+
+def test_row31_stop_grace_period_counts(box):
+    text = service("web", "stubborn:1", "stop_grace_period: 1s")
+    assert box.apply(compose(text))["outcome"] == "done"
+    begin = time.monotonic()
+    assert box.apply(SERVER)["outcome"] == "done"
+    with_grace = time.monotonic() - begin
+    assert box.apply(compose(service("web", "stubborn:1", "stop_grace_period: 15s")))["outcome"] == "done"
+    begin = time.monotonic()
+    assert box.apply(SERVER)["outcome"] == "done"
+    assert time.monotonic() - begin > with_grace, "14 s more of grace must show"
+
+
+def test_row34_configs_are_refused(box):
+    text = compose(service("web", more="configs: [app]")) + "configs:\n  app:\n    file: ./app\n"
+    outcome, _ = failed_result(box.apply(text))
+    assert outcome in ("failed", "refused")
+
+
+def test_row35_secrets_are_not_printed(box):
+    text = compose(service("web", more="environment:\n  BOOTSTRAP: ${BOOTSTRAP}"))
+    shown = box.ctl("apply", "--json", box.compose_path(text))
+    assert box.environment("web")["BOOTSTRAP"] == SECRET
+    assert SECRET not in shown.stdout + shown.stderr + box.log()
+
+
+def test_row36_the_same_again_does_nothing(box):
+    assert box.apply(SERVER)["outcome"] == "done"
+    before = box.ids()
+    again = box.apply(SERVER)
+    assert (again["status"], again["noop"]) == (200, True)
+    assert box.ids() == before
+
+
+def test_row37_the_image_is_pinned(box):
+    box.lab.podman("tag", "localhost/server:1", "localhost/moving:latest")
+    assert box.apply(compose(service("web", "moving:latest")))["outcome"] == "done"
+    facts = box.containers()["web"]
+    assert facts["Image"] == box.lab.image_id("localhost/server:1")
+    assert "latest" not in facts["ImageName"]

@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: MIT
+"""secboxctl: what works without an agent, and what it sends to and shows of an imitated one."""
+import getpass
+import json
+import os
+import pwd
+import subprocess
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.integration.fake_agent import STATUS, FakeAgent, progress, result
+from tests.lab.util import program
+
+GOOD = """services:
+  secbox:
+    image: ${REGISTRY:-registry.example}/secbox:${TAG-1}
+    environment:
+      CLOUD_BASE_URL: ${CLOUD_BASE_URL}
+      NESTED: ${A:-${B:-${C:-deep}}}
+      DOLLAR: $$HOME
+"""
+AGENT_ENV = "CLOUD_BASE_URL=http://127.0.0.1:9\nDEVICE_ID=caseta5\nBOOTSTRAP=boot-secret-1\nMGMT_GATEWAY_URL=ws://127.0.0.1:9/mgmt\n"
+SECBOX_ENV = ("CLOUD_BASE_URL=http://127.0.0.1:9\nDEVICE_ID=caseta5\nBOOTSTRAP=boot-secret-1\n"
+              "DEVICE_GATEWAY_URL=ws://127.0.0.1:9/device\nDB_PASSWORD=hunter22\nPLAIN=shown\n")
+
+
+class Ctl:
+    def __init__(self, folder):
+        self.root = folder
+        self.env = {"PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8"}
+
+    def write(self, name, text, mode=0o600):
+        path = os.path.join(self.root, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def env_files(self, agent=AGENT_ENV, secbox=SECBOX_ENV):
+        # the caller owns the files, so it has to be the podman user
+        user = f"PODMAN_USER={getpass.getuser()}\n" if agent == AGENT_ENV else ""
+        return (self.write("etc/tucomunidad/mgmt-agent.env", agent + user),
+                self.write("etc/tucomunidad/secbox.env", secbox))
+
+    def run(self, *args):
+        return subprocess.run([program("secboxctl"), "--root", self.root, *args], env=self.env, capture_output=True,
+                              text=True, check=False, cwd=self.root)
+
+
+@pytest.fixture(name="ctl")
+def ctl_fixture(folder):
+    require_programs("secboxctl")
+    return Ctl(folder)
+
+
+@pytest.fixture(name="agent")
+def agent_fixture(ctl):
+    with FakeAgent(ctl.root) as it:
+        yield it
+
+
+# render
+
+def test_render_prints_the_file_without_variables(ctl):
+    env = ctl.write("x.env", "CLOUD_BASE_URL=https://cloud.example\nTAG=\n")
+    p = ctl.run("render", "--env-file", env, ctl.write("compose.yaml", GOOD))
+    assert p.returncode == 0, p.stderr
+    assert "${" not in p.stdout
+    assert "registry.example/secbox:" in p.stdout and "https://cloud.example" in p.stdout and "deep" in p.stdout
+    again = ctl.run("render", "--env-file", env, ctl.write("again.yaml", p.stdout))
+    assert (again.returncode, again.stdout) == (0, p.stdout), again.stderr
+
+    p = ctl.run("render", "--env-file", env, "--json", "compose.yaml")
+    assert "https://cloud.example" in json.loads(p.stdout)["compose"]
+
+
+def test_render_takes_the_boxs_own_env_file(ctl):
+    ctl.env_files()
+    p = ctl.run("render", ctl.write("compose.yaml", GOOD))
+    assert p.returncode == 0 and "http://127.0.0.1:9" in p.stdout, p.stderr
+
+
+def test_render_names_the_project(ctl):
+    env = ctl.write("x.env", "CLOUD_BASE_URL=x\n")
+    p = ctl.run("render", "--env-file", env, "--project", "elsewhere", ctl.write("compose.yaml", GOOD))
+    assert p.returncode == 0 and "elsewhere" in p.stdout, p.stderr
+
+
+@pytest.mark.parametrize("compose,env,place,identifier", [
+    (GOOD, "TAG=2\n", "compose.yaml:5: ", "interpolate.unset"),
+    ("services:\n  a:\n    image: ${IMAGE:?say which}\n", "X=1\n", "compose.yaml:3: ", "interpolate.required"),
+    ("services:\n  a:\n    image: ${IMAGE\n", "IMAGE=1\n", "compose.yaml:3: ", "interpolate.syntax"),
+    ("services:\n  a:\n    image: x\n    colour: red\n", "X=1\n", "compose.yaml:4: ", "compose.unknown-key"),
+    ("services: [\n", "X=1\n", "compose.yaml:", "yaml."),
+    (GOOD, None, "x.env", "env.missing"),
+    (GOOD, "export CLOUD_BASE_URL=x\n", "x.env:1: ", "env."),
+    (GOOD, "CLOUD_BASE_URL=\"x\"\n", "x.env:1: ", "env.quotes"),
+    (GOOD, "A=1\nA=2\n", "x.env:2: ", "env.duplicate-key"),
+    (GOOD, "A=1\nCLOUD_BASE_URL=${OTHER:-x}\n", "x.env:2: ", "env.unexpanded"),
+    (GOOD, "no equals sign\n", "x.env:1: ", "env.syntax"),
+])
+def test_render_refuses_with_place_and_id(ctl, compose, env, place, identifier):
+    path = ctl.write("compose.yaml", compose)
+    if env is not None:
+        ctl.write("x.env", env)
+    p = ctl.run("render", "--env-file", os.path.join(ctl.root, "x.env"), path)
+    assert (p.returncode, p.stdout) == (1, ""), p
+    assert place in p.stderr and f"[{identifier}" in p.stderr, p.stderr
+    p = ctl.run("render", "--env-file", os.path.join(ctl.root, "x.env"), path, "--json")
+    assert p.returncode == 1 and json.loads(p.stdout)["error"]["id"].startswith(identifier)
+
+
+def test_render_needs_the_file(ctl):
+    p = ctl.run("render", "--env-file", ctl.write("x.env", "A=1\n"), "nowhere.yaml")
+    assert p.returncode == 1 and "nowhere.yaml" in p.stderr
+
+
+# env
+
+def test_env_check_of_good_files(ctl):
+    ctl.env_files()
+    p = ctl.run("env", "check")
+    assert p.returncode == 0, p.stderr
+    assert len(p.stdout.splitlines()) == 2 and "required keys present" in p.stdout
+    document = json.loads(ctl.run("env", "check", "--json").stdout)
+    assert [f["ok"] for f in document["files"]] == [True, True]
+
+
+@pytest.mark.parametrize("agent,secbox,identifier", [
+    (AGENT_ENV, "CLOUD_BASE_URL=http://127.0.0.1:9\nDEVICE_ID=\n", "env.missing-keys"),
+    (AGENT_ENV, "CLOUD_BASE_URL=${CLOUD_BASE_URL:-x}\nDEVICE_ID=caseta5\n", "env.unexpanded"),
+    (AGENT_ENV, "CLOUD_BASE_URL = x\n", "env.syntax"),
+    ("CLOUD_BASE_URL=http://127.0.0.1:9\n", SECBOX_ENV, "env.missing-keys"),
+    (AGENT_ENV + "NO_SUCH_SETTING=1\n", SECBOX_ENV, "env.unknown-key"),
+    (AGENT_ENV + "PODMAN_USER=nobody-of-that-name\n", SECBOX_ENV, "podman.no-user"),
+])
+def test_env_check_finds(ctl, agent, secbox, identifier):
+    ctl.env_files(agent, secbox)
+    p = ctl.run("env", "check")
+    assert p.returncode == 1 and f"[{identifier}]" in p.stderr, p
+    assert "boot-secret-1" not in p.stdout + p.stderr
+    document = json.loads(ctl.run("env", "check", "--json").stdout)
+    assert identifier in [f.get("error", {}).get("id") for f in document["files"]]
+
+
+def test_env_check_of_missing_files(ctl):
+    p = ctl.run("env", "check")
+    assert p.returncode == 1 and p.stderr.count("[env.missing]") == 2
+
+
+def test_env_check_of_mode_and_owner(ctl):
+    _, secbox = ctl.env_files()
+    os.chmod(secbox, 0o640)
+    p = ctl.run("env", "check")
+    assert p.returncode == 1 and "[env.bad-mode]" in p.stderr and f"chmod 0600 {secbox}" in p.stderr
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    os.chmod(secbox, 0o600)
+    os.chown(secbox, pwd.getpwnam("nobody").pw_uid, -1)
+    p = ctl.run("env", "check")
+    assert p.returncode == 1 and "[env.bad-owner]" in p.stderr and "run chown" in p.stderr
+
+
+def test_env_show_hides_secrets(ctl):
+    agent, secbox = ctl.env_files()
+    p = ctl.run("env", "show")
+    assert p.returncode == 0, p.stderr
+    assert "caseta5" in p.stdout and "shown" in p.stdout and "(hidden)" in p.stdout
+    document = ctl.run("env", "show", "--json").stdout
+    for text in (p.stdout, document):
+        assert "boot-secret-1" not in text and "hunter22" not in text
+    files = json.loads(document)["files"]
+    assert files[secbox]["DB_PASSWORD"] == "(hidden)" and files[agent]["DEVICE_ID"] == "caseta5"
+
+
+def test_env_ensure(ctl, agent):
+    agent.answers["env.ensure"] = [{"type": "env.report", "created": True}]
+    p = ctl.run("env", "ensure")
+    assert p.returncode == 0 and "was created" in p.stdout
+    agent.answers["env.ensure"] = [{"type": "env.report", "created": False}]
+    assert json.loads(ctl.run("env", "ensure", "--json").stdout) == {"created": False}
+    agent.answers["env.ensure"] = [{"type": "env.report", "created": False,
+                                    "error": {"id": "env.missing-keys", "message": "no DEVICE_ID", "file": "f"}}]
+    p = ctl.run("env", "ensure")
+    assert p.returncode == 1 and p.stderr == "f: no DEVICE_ID [env.missing-keys]\n"
+
+
+# the agent's verbs
+
+@pytest.mark.parametrize("args", [["status"], ["history"], ["rollback"], ["env", "ensure"], ["plan", "compose.yaml"],
+                                  ["apply", "compose.yaml"]])
+def test_no_agent(ctl, args):
+    ctl.write("compose.yaml", GOOD)
+    p = ctl.run(*args, "--json")
+    assert p.returncode == 3 and "systemctl status mgmt-agent" in p.stderr
+    assert json.loads(p.stdout)["error"]["id"] == "agent.unreachable"
+
+
+def test_status(ctl, agent):
+    p = ctl.run("status")
+    assert p.returncode == 0, p.stderr
+    assert "caseta5" in p.stdout and "registry.example/secbox:1" in p.stdout and "\x1b" not in p.stdout
+    assert json.loads(ctl.run("status", "--json").stdout) == STATUS
+    assert all(r["type"] == "status.get" and r["id"] for r in agent.requests)
+    assert len({r["id"] for r in agent.requests}) == 2
+
+
+def test_the_socket_can_be_named(ctl, agent):
+    p = subprocess.run([program("secboxctl"), "--socket", agent.path, "status"], env=ctl.env, capture_output=True, text=True,
+                       check=False)
+    assert p.returncode == 0, p.stderr
+    p = ctl.run("--socket", "/" + "x" * 200, "status")
+    assert p.returncode == 3 and "longer" in p.stderr
+
+
+def test_messages_about_something_else_are_skipped(ctl, agent):
+    agent.answers["status.get"] = [
+        {"type": "compose.progress", "id": "other", "version": "1", "phase": "pull", "state": "started", "seq": 1, "at": "T"},
+        {"type": "status.report", "id": "other", "status": {}},
+        {"type": "something.new", "x": 1},
+        {"type": "status.report", "status": STATUS}]
+    p = ctl.run("status", "--json")
+    assert p.returncode == 0 and json.loads(p.stdout) == STATUS, p.stderr
+
+
+@pytest.mark.parametrize("answers,identifier", [
+    ([None], "agent.closed"),
+    (["not json\n"], "agent.bad-answer"),
+    (["{\"type\":\"status.report\"", None], "agent.closed"),
+    (["{\"type\":\"status.report\",\"id\":\"x\"}\n"], "agent.bad-answer"),
+])
+def test_an_agent_that_fails(ctl, agent, answers, identifier):
+    agent.answers["status.get"] = answers
+    p = ctl.run("status")
+    assert p.returncode == 3 and f"[{identifier}]" in p.stderr, p
+
+
+def test_an_agent_that_refuses(ctl, agent):
+    agent.answers["history.get"] = [{"type": "error", "error": {"id": "agent.busy", "message": "a push runs"}}]
+    p = ctl.run("history")
+    assert p.returncode == 1 and p.stderr == "secboxctl: a push runs [agent.busy]\n"
+
+
+def test_history(ctl, agent):
+    entries = [{k: v for k, v in result(500, "rolled-back", "prove", error={"id": "x.y", "message": "why"}).items()
+                if k != "type"}]
+    agent.answers["history.get"] = [{"type": "history.report", "entries": entries}]
+    p = ctl.run("history", "--limit", "3")
+    assert p.returncode == 0 and "rolled-back" in p.stdout and "why [x.y]" in p.stdout
+    assert agent.request("history.get")["limit"] == 3
+    assert json.loads(ctl.run("history", "--json").stdout) == {"entries": entries}
+
+
+def test_plan(ctl, agent):
+    plan = {"changes": 1, "steps": [{"service": "secbox", "action": "create", "container": "secbox", "reason": "new"}]}
+    agent.answers["compose.plan"] = [{"type": "compose.plan.result", "status": 200, "phase": "preflight", "plan": plan}]
+    path = ctl.write("compose.yaml", GOOD)
+    p = ctl.run("plan", path)
+    assert p.returncode == 0 and "1 of 1 would change" in p.stdout
+    assert agent.request("compose.plan")["compose"] == GOOD
+    assert json.loads(ctl.run("plan", path, "--json").stdout) == {"plan": plan}
+
+    agent.answers["compose.plan"] = [{"type": "compose.plan.result", "status": 422, "phase": "policy",
+                                      "error": {"id": "policy.refused", "message": "no", "file": "c", "line": 4, "key": "k"}}]
+    p = ctl.run("plan", path)
+    assert p.returncode == 1 and p.stderr == "c:4: no [policy.refused] (k)\n"
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_a_faulty_file_is_not_sent(ctl, agent, verb):
+    path = ctl.write("compose.yaml", "services:\n  a:\n    imagee: x\n")
+    p = ctl.run(verb, path)
+    assert p.returncode == 1 and p.stderr.startswith(f"{path}:3: ") and "[compose.unknown-key]" in p.stderr
+    assert not agent.requests
+
+
+def test_apply_shows_it_live(ctl, agent):
+    agent.answers["compose.snapshot"] = [
+        progress(1, "parse", "started", 5), progress(2, "parse", "done", 5), progress(3, "apply", "started", 6),
+        progress(4, "apply", "info", 7, service="secbox", message="replacing"), progress(5, "apply", "done", 9),
+        result(services=[{"name": "secbox", "action": "replace", "image": "registry.example/secbox:1"}])]
+    p = ctl.run("apply", ctl.write("compose.yaml", GOOD))
+    assert p.returncode == 0, p.stderr
+    assert p.stdout.splitlines() == [
+        "  parse                    ok         0.0 s",
+        "    secbox: replacing",
+        "  apply                    ok         3.0 s",
+        "version 7: done, 200 (3.5 s)",
+        "  secbox                   replace  registry.example/secbox:1",
+    ]
+    sent = agent.request("compose.snapshot")
+    assert (sent["version"], sent["deviceId"], sent["compose"]) == ("0", "caseta5", GOOD)
+    assert sent["issuedAt"].endswith("Z") and sent["id"] != agent.request("status.get")["id"]
+
+
+def test_apply_and_rollback_that_fail(ctl, agent):
+    failed = [progress(1, "prove", "started", 5), result(500, "recovery", "prove", error={"id": "x.y", "message": "why"})]
+    agent.answers["compose.snapshot"] = agent.answers["compose.rollback"] = failed
+    for args in (["apply", ctl.write("compose.yaml", GOOD)], ["rollback"]):
+        p = ctl.run(*args)
+        assert p.returncode == 1 and "why [x.y]" in p.stdout and "bridge SSH" in p.stdout
+        p = ctl.run(*args, "--json")
+        lines = [json.loads(line) for line in p.stdout.splitlines()]
+        assert p.returncode == 1 and [m["type"] for m in lines] == ["compose.progress", "compose.result"]
+
+
+def test_apply_whose_agent_dies(ctl, agent):
+    agent.answers["compose.snapshot"] = [progress(1, "apply", "started", 5), None]
+    p = ctl.run("apply", ctl.write("compose.yaml", GOOD))
+    assert p.returncode == 3 and "secboxctl history" in p.stderr
+
+
+def test_apply_that_takes_too_long(ctl, agent):
+    agent.answers["compose.snapshot"] = [progress(1, "apply", "started", 5)]
+    p = ctl.run("apply", ctl.write("compose.yaml", GOOD), "--timeout", "1")
+    assert p.returncode == 3 and "[agent.timeout]" in p.stderr
+
+
+# doctor
+
+def test_doctor_of_a_box_that_is_not_there(ctl):
+    p = ctl.run("doctor", "--json")
+    assert p.returncode == 1, p.stderr
+    document = json.loads(p.stdout)
+    verdicts = {c["id"]: c["result"] for c in document["checks"]}
+    assert verdicts["agent"] == verdicts["mgmt-agent.env"] == verdicts["secbox.env"] == "fail"
+    assert verdicts["tunnel"] == verdicts["dns"] == "unknown" and verdicts["clock"] == "pass"
+    assert all(c["detail"] for c in document["checks"])
+    assert all(c["advice"] for c in document["checks"] if c["result"] != "pass")
+    assert document["passed"] + document["failed"] + document["unknown"] == len(document["checks"])
+
+    p = ctl.run("doctor")
+    assert p.returncode == 1 and len(p.stdout.splitlines()) == len(document["checks"]) + 2
+
+
+def test_doctor_without_podman(ctl):
+    ctl.env["PATH"] = ctl.root
+    checks = {c["id"]: c for c in json.loads(ctl.run("doctor", "--json").stdout)["checks"]}
+    assert checks["podman"]["result"] == checks["podman-compose"]["result"] == "fail"
+    assert "apt-get install podman" in checks["podman"]["advice"]
+    assert checks["space-podman"]["result"] == "unknown"
+
+
+def test_doctor_of_a_box_that_works(ctl, agent):
+    ctl.env_files()
+    os.makedirs(os.path.join(ctl.root, "var/lib/tucomunidad"))
+    ctl.write("podman", f"#!/bin/sh\n[ \"$1\" = info ] && echo '4.3.1 {ctl.root}'\n", 0o755)
+    ctl.write("podman-compose", "#!/bin/sh\necho \"['podman', '--version', '']\"\necho 'podman-compose version  1.0.3'\n", 0o755)
+    ctl.env["PATH"] = ctl.root
+    p = ctl.run("doctor", "--json")
+    checks = {c["id"]: c for c in json.loads(p.stdout)["checks"]}
+    for name in ("agent", "mgmt-agent.env", "secbox.env", "tunnel", "podman", "podman-compose", "clock", "dns"):
+        assert checks[name]["result"] == "pass", checks[name]
+    assert checks["podman"]["detail"].startswith("podman 4.3.1 answers")
+    assert checks["podman-compose"]["detail"] == "podman-compose 1.0.3, strategy classic"
+    assert ctl.root in checks["space-podman"]["detail"]
+
+    # what this machine's clock and disk say decides the rest
+    verdicts = [c["result"] for c in checks.values()]
+    assert p.returncode == (1 if "fail" in verdicts else 3 if "unknown" in verdicts else 0)
+
+    ctl.write("podman", "#!/bin/sh\necho 'cannot open storage' >&2\nexit 125\n", 0o755)
+    agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "link": {
+        "connected": False, "gateway": "wss://cloud.example/mgmt", "error": {"id": "ws.refused", "message": "HTTP 503"}}}}]
+    p = ctl.run("doctor", "--json")
+    checks = {c["id"]: c for c in json.loads(p.stdout)["checks"]}
+    assert p.returncode == 1
+    assert checks["podman"]["result"] == "fail" and "cannot open storage" in checks["podman"]["detail"]
+    assert checks["tunnel"]["result"] == "fail" and "HTTP 503" in checks["tunnel"]["detail"]
+
+
+@pytest.mark.parametrize("args", [[], ["nonsense"], ["env"], ["plan"], ["apply", "a", "b"], ["--nonsense"], ["render"],
+                                  ["history", "--limit", "many"], ["rollback", "--timeout", "0"], ["status", "--json=x"]])
+def test_usage_errors(ctl, args):
+    p = ctl.run(*args)
+    assert (p.returncode, p.stdout) == (2, ""), p
+    assert p.stderr.startswith("secboxctl: ")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""A cloud of one: PostgreSQL and secbox-gateway on loopback, and its HTTP interface."""
+import json
+import os
+import subprocess
+import urllib.error
+import urllib.request
+
+from .util import Daemon, LabError, PATIENCE_SECONDS, free_port, port_answers, program, wait_until
+
+
+class Answer:
+    def __init__(self, status, body):
+        self.status = status
+        self.text = body
+        try:
+            self.json = json.loads(body)
+        except ValueError:
+            self.json = None
+
+    def __repr__(self):
+        return f"<{self.status} {self.text}>"
+
+
+class Gateway:
+    def __init__(self, folder):
+        from .postgres import Postgres  # pylint: disable=import-outside-toplevel
+
+        os.makedirs(folder, exist_ok=True)
+        self.dir = folder
+        self.state = os.path.join(folder, "state")
+        os.makedirs(self.state, mode=0o700, exist_ok=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.daemon = None
+        self.postgres = Postgres()
+        self.postgres.start()
+        try:
+            self.env = {"PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8",
+                        "SECBOX_GATEWAY_DATABASE": self.postgres.conninfo}
+            self.token = None
+            self.start()
+            self.token = self.run("tokens", "add", "lab").strip().split()[-1]
+        except BaseException:
+            self.close()
+            raise
+
+    def _argv(self, *args):
+        return [program("secbox-gateway"), *args]
+
+    def run(self, *args):
+        p = subprocess.run(self._argv(*args), env=self.env, capture_output=True, text=True, check=False)
+        if p.returncode:
+            raise LabError(f"secbox-gateway {' '.join(args)}: exit {p.returncode}: {p.stderr}")
+        return p.stdout
+
+    def start(self):
+        self.daemon = Daemon("secbox-gateway", self._argv("serve", "--listen", f"127.0.0.1:{self.port}", "--state", self.state),
+                             os.path.join(self.dir, "gateway.log"), self.env)
+        wait_until(lambda: port_answers(self.port), "the gateway listens", self.daemon.death)
+
+    def stop(self):
+        if self.daemon:
+            self.daemon.stop()
+            self.daemon = None
+
+    def log(self):
+        return self.daemon.log() if self.daemon else ""
+
+    def request(self, method, path, body=None, timeout=PATIENCE_SECONDS * 4):
+        """One HTTP request as the operator `lab`."""
+        headers = {"Content-Type": "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return Answer(answer.status, answer.read().decode())
+        except urllib.error.HTTPError as e:
+            with e:
+                return Answer(e.code, e.read().decode())
+
+    def enroll(self, device):
+        """Makes a device; returns the mgmt-agent.env of its box."""
+        answer = self.request("POST", "/v1/devices", {"id": device, "labels": {}})
+        if answer.status != 201:
+            raise LabError(f"the gateway does not make devices: {answer}")
+        return {"CLOUD_BASE_URL": self.url, "DEVICE_ID": device, "BOOTSTRAP": answer.json["bootstrap"],
+                "MGMT_GATEWAY_URL": f"ws://127.0.0.1:{self.port}/mgmt"}
+
+    def device(self, device):
+        return self.request("GET", f"/v1/devices/{device}").json["device"]
+
+    def wait_connected(self, device):
+        return wait_until(lambda: self.device(device)["connected"], f"{device} is connected", self.daemon.death)
+
+    def push(self, device, compose, **more):
+        """Pushes a compose file and waits for the end: the HTTP status is the push's own."""
+        return self.request("POST", f"/v1/devices/{device}/compose-snapshot", {"compose": compose, **more})
+
+    def events(self, device, version):
+        answer = self.request("GET", f"/v1/devices/{device}/deployments/{version}")
+        return answer.json["events"]
+
+    def close(self):
+        self.stop()
+        self.postgres.stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""Runs a command in namespaces of its own, so that tests cannot harm the machine.
+
+As root: private network (only loopback), processes, mounts and temporary folder; systemd and D-Bus are out of sight, so
+that podman behaves alike on every machine. When the command ends, or this process is killed, everything that it started
+dies with it. As another user the command runs as it is (rootless podman has namespaces of its own), with the temporary
+folder only.
+
+    python3 -m tests.lab.isolate COMMAND [ARGUMENT…]
+"""
+import contextlib
+import ctypes
+import fcntl
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+PREFIX = "secbox-run-"
+MASKED = ["/run/systemd", "/run/dbus", "/dev/shm"]
+PR_SET_PDEATHSIG = 1
+
+
+def is_isolated():
+    return os.environ.get("SECBOX_ISOLATED") == "1"
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def container_ids(folder):
+    """Ids of the containers in podman stores below a folder."""
+    ids = set()
+    for path in glob.glob(os.path.join(folder, "**/overlay-containers/containers.json"), recursive=True):
+        with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as f:
+            ids.update(c["id"] for c in json.load(f))
+    return ids
+
+
+def remove_cgroups(ids):
+    """The empty cgroups that containers leave when they are killed with their whole namespace."""
+    for path in glob.glob("/sys/fs/cgroup/**/libpod_parent/libpod-*", recursive=True):
+        if os.path.basename(path).removeprefix("libpod-").removeprefix("conmon-") in ids:
+            for folder, _, _ in os.walk(path, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+
+
+def unmount_below(folder):
+    with open("/proc/self/mountinfo", encoding="utf-8") as f:
+        points = [line.split()[4] for line in f]
+    for point in sorted((p for p in points if p.startswith(folder + "/")), reverse=True):
+        subprocess.run(["umount", "-l", point], check=False, stderr=subprocess.DEVNULL)
+
+
+def remove_folder(folder):
+    remove_cgroups(container_ids(folder))
+    unmount_below(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class RunFolder:
+    """A temporary folder whose owner is known by a lock: what a killed run left behind is removed by the next one."""
+
+    def __init__(self):
+        self._remove_stale()
+        self.path = tempfile.mkdtemp(prefix=PREFIX)
+        os.chmod(self.path, 0o755)  # PostgreSQL's user has to get through
+        self._lock = open(os.path.join(self.path, "lock"), "w", encoding="utf-8")
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    @staticmethod
+    def _remove_stale():
+        for path in glob.glob(os.path.join(tempfile.gettempdir(), PREFIX + "*")):
+            if os.lstat(path).st_uid != os.geteuid():
+                continue
+            with contextlib.suppress(OSError), open(os.path.join(path, "lock"), "r+", encoding="utf-8") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                remove_folder(path)
+
+    def close(self):
+        remove_folder(self.path)
+        self._lock.close()
+
+
+def _inside(command):
+    """Process 1 of the namespace: runs the command and reaps what others leave to it."""
+    for path in MASKED:
+        if os.path.isdir(path):
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "none", path], check=True)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.execvp(command[0], command)
+        except OSError as e:
+            print(f"{command[0]}: {e}", file=sys.stderr)
+            os._exit(127)
+    while True:
+        pid, status = os.wait()
+        if pid == child:
+            return os.waitstatus_to_exitcode(status)
+
+
+def run(command, env=None):
+    """Runs the command, isolated as far as this user may; returns its exit code."""
+    if is_isolated():
+        return subprocess.run(command, env=env, check=False).returncode
+    folder = RunFolder()
+    env = dict(env or os.environ, TMPDIR=folder.path)
+    if os.geteuid() == 0:
+        env["SECBOX_ISOLATED"] = "1"
+        command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable,
+                   os.path.abspath(__file__), "--inside", *command]
+    try:
+        process = subprocess.Popen(command, env=env, preexec_fn=_die_with_parent)
+        try:
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        return code if code >= 0 else 128 - code
+    finally:
+        folder.close()
+
+
+def _stop(*_):
+    sys.exit(143)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--inside"]:
+        code = _inside(sys.argv[2:])
+        sys.exit(code if code >= 0 else 128 - code)
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""A PostgreSQL of one's own: a fresh cluster in a temporary folder, reachable by a UNIX socket only."""
+import glob
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+START_SECONDS = 120
+USER = "postgres"
+
+
+class PostgresError(Exception):
+    pass
+
+
+def _binary(name):
+    found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"), reverse=True)
+    path = found[0] if found else shutil.which(name)
+    if not path:
+        raise PostgresError(f"{name} is not installed (Debian package postgresql)")
+    return path
+
+
+def available():
+    try:
+        return bool(_binary("initdb") and _binary("postgres"))
+    except PostgresError:
+        return False
+
+
+class Postgres:
+    """start() makes and runs the cluster, stop() ends it and removes everything; pause() and resume() are an outage."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="secbox-pg-")
+        self.data = os.path.join(self.dir, "data")
+        self.log = os.path.join(self.dir, "log")
+        self.process = None
+        self.conninfo = f"host={self.dir} dbname=postgres user={USER}"
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(USER)
+            os.chown(self.dir, owner.pw_uid, owner.pw_gid)
+
+    def _command(self, *argv):
+        """PostgreSQL refuses to run as root."""
+        if os.geteuid() != 0:
+            return list(argv)
+        return ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--pdeathsig", "INT", *argv]
+
+    def _run(self, *argv, check=True):
+        env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8"}
+        done = subprocess.run(self._command(*argv), cwd=self.dir, env=env, capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise PostgresError(f"{argv[0]}: exit {done.returncode}: {done.stderr}")
+        return done
+
+    def start(self):
+        if not os.path.isdir(self.data):
+            self._run(_binary("initdb"), "--pgdata", self.data, "--username", USER, "--auth=trust", "--no-sync",
+                      "--encoding=UTF8", "--no-locale")
+        self.resume()
+
+    def resume(self):
+        settings = {"listen_addresses": "", "unix_socket_directories": self.dir, "fsync": "off",
+                    "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "16MB",
+                    "max_connections": "20", "wal_level": "minimal", "max_wal_senders": "0"}
+        argv = [_binary("postgres"), "-D", self.data]
+        for name, value in settings.items():
+            argv += ["-c", f"{name}={value}"]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self._command(*argv), cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, start_new_session=True)
+        end = time.monotonic() + START_SECONDS
+        while self._run(_binary("pg_isready"), "-q", "-h", self.dir, check=False).returncode:
+            if self.process.poll() is not None or time.monotonic() > end:
+                with open(self.log, encoding="utf-8", errors="replace") as log:
+                    text = log.read()
+                self.pause()
+                raise PostgresError(f"PostgreSQL does not start: {text}")
+            time.sleep(0.05)
+
+    def pause(self):
+        """Ends the server at once (clients lose their connections); the data stays."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(START_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process = None
+
+    def stop(self):
+        self.pause()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def sql(self, text):
+        """Runs a statement; rows as lists of texts."""
+        done = self._run(_binary("psql"), "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.conninfo,
+                         "-c", text)
+        return [line.split("\t") for line in done.stdout.splitlines()]
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop()

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""What the documents name must be there."""
+import os
+import re
+
+from source import ROOT, files, lines, of_kind, text
+
+
+def _make_targets():
+    targets = set()
+    for path in of_kind("Makefile", ".mk"):
+        for m in re.finditer(r"^([\w.$() /-]+?)\s*:(?!=)", text(path), re.M):
+            targets.update(m.group(1).split())
+    return targets
+
+
+def _documents():
+    return [f for f in of_kind(".md") if not f.startswith("tests/")]
+
+
+def make_targets_exist():
+    targets = _make_targets()
+    for path in _documents():
+        for i, line in enumerate(lines(path), 1):
+            for m in re.finditer(r"(?:`|^\s*(?:\$ )?)make((?: [\w=./-]+)*)", line):
+                for word in m.group(1).split():
+                    if "=" not in word and not word.startswith("-") and word not in targets:
+                        yield f"{path}:{i}: there is no target \"{word}\""
+
+
+def paths_exist():
+    """Paths in backquotes that begin with a folder of the tree."""
+    folders = {f.split("/", 1)[0] for f in files() if "/" in f}
+    for path in _documents():
+        for i, line in enumerate(lines(path), 1):
+            for name in re.findall(r"`([\w.-]+/[\w./-]+)`", line):
+                first = name.split("/", 1)[0]
+                if first in folders and not os.path.exists(os.path.join(ROOT, name)):
+                    yield f"{path}:{i}: there is no {name}"
+
+
+def readme_commands_exist():
+    """Commands of the README's code blocks are programs of the tree, make, or of the system."""
+    if "README.md" not in files():
+        raise LookupError("there is no README.md yet")
+    known = {"make", "git", "cd", "sudo", "curl", "ssh", "podman", "podman-compose", "journalctl", "systemctl", "cat",
+             "export", "sh", "apt-get", "install", "scp", "ls", "cp"}
+    programs = {m.group(1) for m in re.finditer(r"^([\w-]+)_SRC\s*=", text("Makefile"), re.M)}
+    block = False
+    for i, line in enumerate(lines("README.md"), 1):
+        if line.startswith("```"):
+            block = not block
+            continue
+        command = line.strip().removeprefix("$ ").split(" ")[0]
+        if not block or not command or line[0] in " #" or not re.fullmatch(r"[\w./-]+", command):
+            continue
+        if command.startswith(("build/bin/", "./build/bin/")):
+            command = os.path.basename(command)
+        if command not in known | programs and command not in files():
+            yield f"README.md:{i}: there is no command \"{command}\""
+
+
+def fuzz_targets_have_a_corpus():
+    for path in of_kind(".c", below=["tests/fuzz/fuzz-"]):
+        name = os.path.basename(path)[len("fuzz-"):-len(".c")]
+        if not any(f.startswith(f"tests/fuzz/corpus/{name}/") for f in files()):
+            yield f"{path}: tests/fuzz/corpus/{name}/ is empty"
+
+
+CHECKS = [make_targets_exist, paths_exist, readme_commands_exist, fuzz_targets_have_a_corpus]

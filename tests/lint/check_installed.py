@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""What gets installed: units, scripts, hardened programs."""
+import glob
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+from source import ROOT, of_kind, text
+
+# exposure by systemd-analyze security, 0 is best; what each may have at most
+EXPOSURE_MAX = {"mgmt-link.service": 1.5, "secbox-gateway.service": 1.6, "mgmt-agent.service": 9.6}
+# set on the agent, these would reach every container that it starts, or break its mounts
+INHERITED = ["NoNewPrivileges", "SystemCallFilter", "RestrictAddressFamilies", "RestrictNamespaces",
+             "MemoryDenyWriteExecute", "PrivateTmp", "ProtectHome", "ProtectSystem", "PrivateMounts", "PrivateDevices",
+             "MemoryMax", "TasksMax", "CPUQuota", "CapabilityBoundingSet", "RestrictSUIDSGID", "LockPersonality"]
+
+
+def _units():
+    return of_kind(".service", below=["installer/units/"])
+
+
+def _analyze(*args):
+    if not shutil.which("systemd-analyze"):
+        raise LookupError("systemd-analyze is not installed")
+    return subprocess.run(["systemd-analyze", *args], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def units_verify():
+    """With the programs in place, systemd has nothing to say about the units."""
+    with tempfile.TemporaryDirectory() as folder:
+        for unit in _units():
+            content = re.sub(r"(?m)^(ExecStart=)\S+", rf"\1{shutil.which('true')}", text(unit))
+            path = os.path.join(folder, os.path.basename(unit))
+            with open(path, "w", encoding="utf-8") as f:
+                f.write(content)
+        for unit in _units():
+            p = _analyze("verify", "--man=no", os.path.join(folder, os.path.basename(unit)))
+            for line in (p.stdout + p.stderr).splitlines():
+                if os.path.basename(unit) in line:
+                    yield f"{unit}: {line.replace(folder + '/', '')}"
+
+
+def units_are_tight():
+    for unit in _units():
+        most = EXPOSURE_MAX.get(os.path.basename(unit))
+        if most is None:
+            yield f"{unit}: give it a limit in tests/lint/check_installed.py"
+            continue
+        p = _analyze("security", "--offline=true", "--no-pager", os.path.join(ROOT, unit))
+        m = re.search(r"exposure level for \S+: ([0-9.]+)", p.stdout)
+        if not m:
+            yield f"{unit}: systemd-analyze security: {p.stderr.strip()}"
+        elif float(m.group(1)) > most:
+            yield f"{unit}: exposure {m.group(1)}, at most {most}"
+
+
+def agent_leaks_nothing_into_containers():
+    for unit in _units():
+        if os.path.basename(unit) != "mgmt-agent.service":
+            continue
+        if not re.search(r"(?m)^KillMode=process$", text(unit)):
+            yield f"{unit}: without KillMode=process a restart of the agent ends containers"
+        for directive in INHERITED:
+            if re.search(rf"(?m)^{directive}=", text(unit)):
+                yield f"{unit}: {directive}= would be inherited by the containers"
+
+
+def scripts_parse():
+    for path in of_kind(".sh"):
+        p = subprocess.run(["sh", "-n", path], cwd=ROOT, capture_output=True, text=True, check=False)
+        if p.returncode:
+            yield p.stderr.strip()
+        if not os.access(os.path.join(ROOT, path), os.X_OK):
+            yield f"{path}: is not executable"
+
+
+def programs_are_hardened():
+    """PIE, full RELRO, no executable stack, stack protector: of what is built."""
+    programs = glob.glob(os.path.join(ROOT, "build", "bin", "*"))
+    if not programs or not shutil.which("readelf"):
+        raise LookupError("nothing is built, or readelf is not installed")
+    for path in programs:
+        out = subprocess.run(["readelf", "-hldW", "--dyn-syms", path], capture_output=True, text=True, check=False).stdout
+        for what, pattern in (("PIE", r"Type:\s+DYN"), ("RELRO", r"GNU_RELRO"), ("BIND_NOW", r"BIND_NOW|FLAGS_1.*NOW"),
+                              ("a stack that is not executable", r"GNU_STACK.*RW "),
+                              ("the stack protector", r"__stack_chk_fail")):
+            if not re.search(pattern, out):
+                yield f"build/bin/{os.path.basename(path)}: has no {what}"
+
+
+CHECKS = [units_verify, units_are_tight, agent_leaks_nothing_into_containers, scripts_parse, programs_are_hardened]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""Who may include whom, and which files may see which library."""
+import os
+import re
+
+from source import code, includes, matches, of_kind
+
+BASE, DATA, EVENT, NET = "lib/base/", "lib/data/", "lib/event/", "lib/net/"
+LIBRARIES = {
+    BASE: (BASE,),
+    DATA: (BASE, DATA),
+    EVENT: (BASE, EVENT),
+    NET: (BASE, DATA, EVENT, NET),
+    "env/": (BASE, DATA, "env/"),
+    "compose/": (BASE, DATA, "compose/"),
+}
+ALL_LIBRARIES = tuple(LIBRARIES)
+# a program's folders → what it may include beside its own
+PROGRAMS = {
+    "mgmt-agent/agent/": ALL_LIBRARIES,
+    "mgmt-agent/link/": ALL_LIBRARIES,
+    "mgmt-agent/secboxctl/": ALL_LIBRARIES,
+    "gateway/fleet/": ALL_LIBRARIES,
+    "gateway/": ALL_LIBRARIES,
+    "secbox/": ALL_LIBRARIES,
+    "relay-client/": ALL_LIBRARIES,
+    "recovery-agent/": (BASE, DATA, EVENT, NET),
+}
+# header prefix → files that may include it (regular expressions)
+THIRD_PARTY = {
+    "cjson/": [r".*\.h", r"lib/data/.*"],
+    "yaml.h": [r"lib/data/yaml.*\.c"],
+    "openssl/": [r"lib/data/(digest|key|jwt)[\w-]*\.[ch]", r"lib/net/stream[\w-]*\.[ch]"],
+    "curl/": [r"lib/net/http-client[\w-]*\.[ch]"],
+    "libpq": [r"gateway/store[\w-]*\.[ch]", r"secbox/(replica|queue)[\w/-]*\.[ch]"],
+    "postgresql/": [r"gateway/store[\w-]*\.[ch]", r"secbox/(replica|queue)[\w/-]*\.[ch]"],
+    "systemd/sd-event.h": [r"lib/event/.*", r"lib/net/.*", *(p + ".*" for p in PROGRAMS)],
+    "systemd/sd-daemon.h": [r"lib/event/.*", r"lib/base/log\.c", *(p + ".*" for p in PROGRAMS)],
+    "systemd/sd-journal.h": [r"lib/base/log\.c", *(p + ".*" for p in PROGRAMS)],
+}
+PURE = ("env/", "compose/")
+# what a clock, a network or a loop would need; env_load() reads one file through lib/base/fileio.h
+IMPURE_HEADERS = {"<time.h>", "<sys/time.h>", "<sys/socket.h>", "<netdb.h>", "<unistd.h>", "<sys/wait.h>", "<pthread.h>"}
+CLOCKS = r"\b(realtime_usec|monotonic_usec|boottime_usec|clock_gettime|time|gettimeofday)\s*\("
+
+
+def _area(path, areas):
+    return next((a for a in areas if path.startswith(a)), None)
+
+
+def layers():
+    for path in of_kind(".c", ".h", below=[*LIBRARIES, *PROGRAMS]):
+        area = _area(path, LIBRARIES) or _area(path, PROGRAMS)
+        allowed = LIBRARIES.get(area) or (*PROGRAMS[area], area)
+        for line, name in includes(path):
+            target = name[1:-1]
+            if name.startswith('"') and not target.startswith(allowed):
+                yield f"{path}:{line}: {area} does not include {target}"
+            if name.startswith('"') and area == "gateway/" and target.startswith("gateway/fleet/"):
+                yield f"{path}:{line}: a program does not include another"
+
+
+def headers_from_the_root():
+    for path in of_kind(".c", ".h"):
+        for line, name in includes(path):
+            if name.startswith('"') and ("/" not in name or ".." in name):
+                yield f"{path}:{line}: {name}: headers are included by their path from the root"
+
+
+def third_party_headers():
+    for path in of_kind(".c", ".h"):
+        if path.startswith("tests/"):
+            continue
+        for line, name in includes(path):
+            for prefix, families in THIRD_PARTY.items():
+                if name.startswith("<" + prefix) and not any(re.fullmatch(f, path) for f in families):
+                    yield f"{path}:{line}: {name} is another family's (tests/lint/check_layers.py)"
+
+
+def purity():
+    for path in of_kind(".c", ".h", below=PURE):
+        for line, name in includes(path):
+            if name in IMPURE_HEADERS:
+                yield f"{path}:{line}: {name} in a part that is text in, result out"
+        for line, m in matches(CLOCKS, code(path)):
+            yield f"{path}:{line}: {m.group(1)}() in a part that has no clock: take it as a parameter"
+
+
+def _declared(path):
+    """Functions that a header declares."""
+    content = re.sub(r"^\s*#.*?(?<!\\)$", "", code(path), flags=re.M | re.S)
+    content = re.sub(r"\{[^{}]*\}", "{}", re.sub(r"\{[^{}]*\}", "{}", content))
+    declaration = r"^(?!typedef|static|extern|DEFINE_)[A-Za-z_][\w \t*]*?[ *]([a-z_]\w*)\((?!\*)[^;{]*;"
+    for m in re.finditer(declaration, content, re.M):
+        yield m.group(1)
+
+
+def public_functions_are_used():
+    words = {path: set(re.findall(r"\w+", code(path))) for path in of_kind(".c", ".h")}
+    for path in of_kind(".h", below=ALL_LIBRARIES):
+        stem = os.path.splitext(path)[0]
+        users = [w for p, w in words.items() if os.path.splitext(p)[0] != stem]
+        for name in _declared(path):
+            if not any(name in w or name + "p" in w for w in users):
+                yield f"{path}: {name}() is used by no one, not even a test"
+
+
+CHECKS = [layers, headers_from_the_root, third_party_headers, purity, public_functions_are_used]

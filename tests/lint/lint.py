@@ -1,0 +1,32 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The rules of the tree that a program can check. Prints what breaks them, and counts checks for tests/run.py."""
+import sys
+
+import check_code
+import check_docs
+import check_installed
+import check_layers
+
+
+def main():
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    for module in (check_code, check_layers, check_docs, check_installed):
+        for check in module.CHECKS:
+            name = check.__name__.replace("_", " ")
+            try:
+                problems = list(check())
+            except LookupError as e:
+                counts["skipped"] += 1
+                print(f"SKIPPED {name}: {e}")
+                continue
+            counts["failed" if problems else "passed"] += 1
+            if problems:
+                print(f"FAILED {name}")
+                print("".join(f"  {p}\n" for p in problems), end="")
+    print(f"lint: {sum(counts.values())} checks: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    return 1 if counts["failed"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Runs the test suites one after another and counts. The last line is always `N passed, N failed, N skipped`.
+
+    tests/run.py all | SUITE…
+"""
+import dataclasses
+import glob
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+sys.dont_write_bytecode = True
+
+from tests.lab import compose_versions, isolate  # noqa: E402  pylint: disable=wrong-import-position
+
+BUILD = os.environ.get("BUILD", "build")
+JOBS = str(os.cpu_count() or 1)
+SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
+FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "20000")
+FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "20")
+# A hang must not hold CI for ever; no suite comes near it.
+HANG_SECONDS = 25 * 60
+SANITIZER_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+                 "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
+
+
+@dataclasses.dataclass
+class Count:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def clean_env(**more):
+    """Without what an outer make says to its own children."""
+    return {**{k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}, **more}
+
+
+def make(*args):
+    p = subprocess.run(["make", "-s", "-j", JOBS, *args], cwd=ROOT, env=clean_env(), check=False)
+    return p.returncode == 0
+
+
+def run_and_show(argv, env=None, quiet=False):
+    """Exit code and output; the output is shown unless it is quiet and all went well."""
+    with subprocess.Popen(argv, cwd=ROOT, env=clean_env(**(env or {})), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors="replace", start_new_session=True) as p:
+        try:
+            out, _ = p.communicate(timeout=HANG_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(p.pid, signal.SIGKILL)
+            out = p.communicate()[0] + f"\nhung for {HANG_SECONDS} s\n"
+        except BaseException:
+            os.killpg(p.pid, signal.SIGKILL)
+            raise
+    if p.returncode or not quiet:
+        sys.stdout.write(out)
+    return p.returncode, out
+
+
+def first_number(pattern, text):
+    m = re.search(pattern, text)
+    return int(m.group(1)) if m else 0
+
+
+def lint():
+    code, out = run_and_show([sys.executable, "-B", "tests/lint/lint.py"])
+    m = re.search(r"^lint: \d+ checks: (\d+) passed, (\d+) failed, (\d+) skipped$", out, re.M)
+    if not m:
+        return Count(failed=1)
+    count = Count(*map(int, m.groups()))
+    return count if count.failed or code == 0 else Count(failed=1)
+
+
+def cmocka_count(code, out):
+    """What one cmocka program says of itself; a program that ended early has one failure more."""
+    groups = list(re.finditer(r"\[==========\] (?:[\w ./-]+: )?Running (\d+) test", out))
+    count = Count(sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", out)),
+                  sum(int(n) for n in re.findall(r"\[  FAILED  \] (?:[\w ./-]+: )?(\d+) test", out)),
+                  sum(int(n) for n in re.findall(r"\[  SKIPPED \] (?:[\w ./-]+: )?(\d+) test", out)))
+    ran = sum(int(m.group(1)) for m in groups)
+    if (code and not count.failed) or ran == 0 or count.passed + count.failed + count.skipped < ran:
+        count.failed += 1
+    return count
+
+
+def unit_in(build, env, *make_args):
+    if not make(f"BUILD={build}", *make_args, "unit-bins"):
+        return Count(failed=1)
+    count = Count()
+    for source in sorted(glob.glob(os.path.join(ROOT, "tests/unit/test-*.c"))):
+        name = os.path.basename(source)[:-2]
+        code, out = run_and_show([os.path.join(ROOT, build, "tests", name)], {"CMOCKA_MESSAGE_OUTPUT": "stdout", **env},
+                                 quiet=True)
+        one = cmocka_count(code, out)
+        if code == 0 and one.failed:
+            sys.stdout.write(out)
+        print(f"  {name}: {one}")
+        count.add(one)
+    return count
+
+
+def unit():
+    return unit_in(BUILD, {})
+
+
+def unit_asan():
+    return unit_in(f"{BUILD}/asan", SANITIZER_ENV, f"SAN={SANITIZERS}")
+
+
+def fuzz():
+    """Each target over its corpus, and over some thousand mutations of it."""
+    if not shutil.which("clang"):
+        print("  clang is not installed: installer/deps.sh test")
+        return Count(skipped=1)
+    build = f"{BUILD}/fuzz"
+    if not make(f"BUILD={build}", "CC=clang", "WARN=-Wall -Wextra -Werror", "HARDEN=",
+                f"SAN=-fsanitize=fuzzer-no-link {SANITIZERS.removeprefix(' ')}", "fuzz-bins"):
+        return Count(failed=1)
+    count = Count()
+    for source in sorted(glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz-*.c"))):
+        name = os.path.basename(source)[:-2]
+        corpus = os.path.join(ROOT, "tests/fuzz/corpus", name.removeprefix("fuzz-"))
+        with tempfile.TemporaryDirectory(prefix="secbox-fuzz-") as found:
+            code, _ = run_and_show([os.path.join(ROOT, build, "bin", name), f"-runs={FUZZ_RUNS}",
+                                    f"-max_total_time={FUZZ_SECONDS}", "-timeout=60", "-rss_limit_mb=1024",
+                                    f"-artifact_prefix={os.path.join(ROOT, build)}/{name}-", found, corpus],
+                                   SANITIZER_ENV, quiet=True)
+        print(f"  {name}: {'failed' if code else 'passed'}")
+        count.add(Count(failed=1) if code else Count(passed=1))
+    return count
+
+
+def pytest_in(folder):
+    """pytest, in namespaces of its own where possible; counted from its report, not from its words."""
+    report = os.path.join(ROOT, BUILD, f"report-{os.path.basename(folder)}.xml")
+    os.makedirs(os.path.dirname(report), exist_ok=True)
+    if os.path.exists(report):
+        os.unlink(report)
+    argv = [sys.executable, "-B", "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}",
+            folder]
+    sys.stdout.flush()
+    code = isolate.run(argv, env=clean_env(SECBOX_BIN=os.path.join(ROOT, BUILD, "bin")))
+    if not os.path.exists(report):
+        print(f"  pytest ended with {code} and without a report")
+        return Count(failed=1)
+    total = Count()
+    for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
+        n = {k: int(suite.get(k, "0")) for k in ("tests", "failures", "errors", "skipped")}
+        bad = n["failures"] + n["errors"]
+        total.add(Count(max(n["tests"] - bad - n["skipped"], 0), bad, n["skipped"]))
+    if code not in (0, 1) and not total.failed:
+        total.failed += 1
+    return total
+
+
+def integration():
+    for version in compose_versions.SUITES:  # while there is a network
+        why = compose_versions.fetch(version)
+        if why:
+            print(f"  podman-compose {version}: {why}")
+    return pytest_in("tests/integration")
+
+
+def system():
+    return pytest_in("tests/system")
+
+
+SUITES = {"lint": lint, "unit": unit, "unit-asan": unit_asan, "fuzz": fuzz, "integration": integration, "system": system}
+
+
+def main():
+    names = list(SUITES) if sys.argv[1:] in ([], ["all"]) else sys.argv[1:]
+    unknown = [n for n in names if n not in SUITES]
+    if unknown:
+        print(f"unknown suite {unknown[0]}; known: {' '.join(SUITES)}", file=sys.stderr)
+        return 2
+    os.chdir(ROOT)
+    rows, total = [], Count()
+    for name in names:
+        print(f"== {name}", flush=True)
+        begin = time.monotonic()
+        try:
+            count = SUITES[name]()
+        except OSError as e:
+            print(f"  {e}")
+            count = Count(failed=1)
+        if count.passed + count.failed == 0 and not count.skipped:
+            print(f"  {name} ran nothing")
+            count.failed += 1
+        rows.append((name, count, time.monotonic() - begin))
+        total.add(count)
+    print()
+    for name, count, seconds in rows:
+        print(f"{name:12} {count} in {seconds:.0f} s")
+    print(total)
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(main())

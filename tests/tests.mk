@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+# The test suites. `make check` is the one to run; tests/run.py counts, and its last line is the sum.
+TEST_PYTHON = /usr/bin/python3
+TEST_RUN = $(Q)BUILD=$(BUILD) $(TEST_PYTHON) tests/run.py
+
+FUZZ_SRC = $(wildcard tests/fuzz/fuzz-*.c)
+FUZZ_BINS = $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/bin/%)
+
+# the packages first: what follows finds its libraries through pkg-config
+check: deps
+	$(Q)$(MAKE) all
+	$(Q)BUILD=$(BUILD) SECBOX_STRICT=1 $(TEST_PYTHON) tests/run.py all
+
+check-lint: all
+	$(TEST_RUN) lint
+
+check-unit:
+	$(TEST_RUN) unit
+
+check-unit-asan:
+	$(TEST_RUN) unit-asan
+
+check-fuzz:
+	$(TEST_RUN) fuzz
+
+check-integration: all
+	$(TEST_RUN) integration
+
+check-system: all
+	$(TEST_RUN) system
+
+# Only built; tests/run.py runs them.
+unit-bins: $(UNIT_BINS)
+
+# Wants CC=clang and SAN with fuzzer-no-link, as tests/run.py calls it, in a BUILD folder of its own.
+fuzz-bins: $(FUZZ_BINS)
+
+$(BUILD)/bin/fuzz-%: tests/fuzz/fuzz-%.c $(LIB)
+	@echo "  FUZZ  $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
+
+.PHONY: check check-lint check-unit check-unit-asan check-fuzz check-integration check-system unit-bins fuzz-bins
