@@ -54,6 +54,18 @@ int take_words(const Place *at, cJSON *array) _must_check_;
 
 typedef int (*normalise_t)(const Place *at, const Normaliser *n, ComposeService *s);
 
+int normalise_capabilities(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_devices(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_expose(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_size(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_cpu_shares(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_oom_score(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_pids(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_cpus(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_scale(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_ulimits(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_ports(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_volumes(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_environment(const Place *service, const Normaliser *n, ComposeService *s) _must_check_;
