@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A compose file is refused with a reason, or resolves to a project that prints to a file that resolves to the same. */
+/* A compose file is refused with a reason, or resolves to a project that prints to a file that resolves to
+ * the same. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -30,7 +31,10 @@ static int read_env_file(const char *path, char **ret, void *userdata, Error *er
 static ComposeProject *resolve(const char *text, size_t size, Error *err)
 {
     const ComposeResolveOptions options = {
-        .project = "fuzz", .base_dir = "/srv/fuzz", .lookup = lookup, .read_env_file = read_env_file,
+        .project = "fuzz",
+        .base_dir = "/srv/fuzz",
+        .lookup = lookup,
+        .read_env_file = read_env_file,
     };
     _cleanup_(compose_file_freep) ComposeFile *f = NULL;
     _cleanup_(strv_freep) char **keys = NULL;

@@ -45,7 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* what succeeds without help succeeds with it, to the same text */
     if (r >= 0 && (lenient_r < 0 || !str_equal(result, lenient)))
         abort();
-    if (lenient_r < 0 && (str_equal(lenient_err.id, "interpolate.unset") || str_equal(lenient_err.id, "interpolate.required")))
+    if (lenient_r < 0 &&
+        (str_equal(lenient_err.id, "interpolate.unset") || str_equal(lenient_err.id, "interpolate.required")))
         abort();
     if (r >= 0 && !interpolate_has_variable(text) && !strstr(text, "$$") && !str_equal(result, text))
         abort();
