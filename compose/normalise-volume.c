@@ -66,7 +66,7 @@ static int append_clean(Buf *b, const char *path, size_t floor)
 
 static int check_path(const Place *at, const char *path)
 {
-    if (isalpha((unsigned char) path[0]) && path[1] == ':' && (path[2] == '\\' || path[2] == '/'))
+    if (isalpha((unsigned char) path[0]) && path[1] == ':' && path[2] == '\\')
         return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is a path of Windows", path);
     if (*path == '~')
         return place_fail(at, EINVAL, "compose.bad-value",
@@ -176,7 +176,8 @@ static int take_short(const Place *at, const Normaliser *n, Mount *m)
 
     if (r < 0)
         return r;
-    if (isalpha((unsigned char) value[0]) && value[1] == ':' && (value[2] == '\\' || value[2] == '/'))
+    /* C:/x:/y fails later: it reads as a volume C with the option /y */
+    if (isalpha((unsigned char) value[0]) && value[1] == ':' && value[2] == '\\')
         return check_path(at, value);
     copy = strdup(value);
     if (!copy)

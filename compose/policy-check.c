@@ -9,7 +9,6 @@
 #include <strings.h>
 
 #include "compose/interpolate.h"
-#include "compose/plan.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 

@@ -8,9 +8,6 @@
  * NULL: in that of any service. */
 bool policy_allows(const ComposePolicy *p, const char *service, const char *key, const char *item);
 
-/* Whether the service may mount this absolute host path. */
-bool policy_allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only);
-
 /* Whether the image is below one of the policy's prefixes (true when it has no list). */
 bool policy_allows_image(const ComposePolicy *p, const char *image);
 

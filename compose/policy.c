@@ -29,6 +29,9 @@ struct ComposePolicy {
     char **bind_ro;
     char **images; /* NULL: any */
     bool has_images;
+    /* with a prefix (--root) the same places below it */
+    char *root_volumes;
+    char *root_env;
 };
 
 /* Folders through which a container gets at the host itself: an entry above them does not cover them, each path has to
@@ -60,8 +63,9 @@ static const char *const sensitive_roots[] = {
     STATE_DIR,
 };
 
-/* clocks that look alike in and outside */
-static const char *const always_read_only[] = { "/etc/localtime", "/etc/timezone" };
+/* Clocks that look alike in and outside; and secbox.env, whose values every pushed file may name anyway, and which
+ * relay-client reads at each start. */
+static const char *const always_read_only[] = { "/etc/localtime", "/etc/timezone", SECBOX_ENV_PATH };
 
 bool policy_path_is_clean(const char *path)
 {
@@ -98,9 +102,9 @@ static bool path_is_home(const char *path)
     return path_is_below(path, "/home") && (!*rest || !strchr(rest + 1, '/'));
 }
 
-static bool path_is_sensitive(const char *path)
+static bool path_is_sensitive(const ComposePolicy *p, const char *path)
 {
-    if (path_is_below(path, VOLUMES_DIR))
+    if (path_is_below(path, VOLUMES_DIR) || path_is_below(path, p->root_volumes))
         return false;
     if (path_is_home(path) || strstr(path, "/."))
         return true;
@@ -124,12 +128,12 @@ bool policy_allows_bind(const ComposePolicy *p, const char *service, const char 
 
     if (!policy_path_is_clean(source) || str_equal(source, "/"))
         return false;
-    sensitive = path_is_sensitive(source);
+    sensitive = path_is_sensitive(p, source);
     if (list_allows_path(p->bind, source, sensitive) ||
         (read_only && list_allows_path(p->bind_ro, source, sensitive)))
         return true;
     for (size_t i = 0; read_only && i < ELEMENTSOF(always_read_only); i++)
-        if (str_equal(source, always_read_only[i]))
+        if (str_equal(source, always_read_only[i]) || str_equal(source, p->root_env))
             return true;
     for (size_t i = 0; i < p->n_services; i++) {
         const PolicyService *s = &p->services[i];
@@ -352,7 +356,12 @@ int policy_parse(const char *text, size_t len, const char *file, ComposePolicy *
     const cJSON *member;
     int r;
 
-    if (!p || strv_add(&p->bind, VOLUMES_DIR) < 0)
+    if (!p)
+        return -ENOMEM;
+    p->root_volumes = path_in_root(VOLUMES_DIR);
+    p->root_env = path_in_root(SECBOX_ENV_PATH);
+    if (!p->root_volumes || !p->root_env || strv_add(&p->bind, VOLUMES_DIR) < 0 ||
+        strv_add(&p->bind, p->root_volumes) < 0)
         return -ENOMEM;
     if (!text) {
         *ret = TAKE_PTR(p);
@@ -386,6 +395,8 @@ ComposePolicy *policy_free(ComposePolicy *p)
     strv_free(p->bind);
     strv_free(p->bind_ro);
     strv_free(p->images);
+    free(p->root_volumes);
+    free(p->root_env);
     free(p);
     return NULL;
 }

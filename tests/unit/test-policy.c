@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "compose/policy.h"
+#include "lib/base/paths.h"
 
 static ComposePolicy *policy_of(const char *text)
 {
@@ -260,6 +261,9 @@ static const BindCase binds[] = {
     { NULL, "/etc/localtime", true, true },
     { NULL, "/etc/localtime", false, false },
     { NULL, "/etc/timezone", true, true },
+    { NULL, "/etc/tucomunidad/secbox.env", true, true },
+    { NULL, "/etc/tucomunidad/secbox.env", false, false },
+    { NULL, "/etc/tucomunidad/mgmt-agent.env", true, false },
     { NULL, "/var/lib/tucomunidad/volumes", false, true },
     { NULL, "/var/lib/tucomunidad/volumes/a/b", false, true },
     { NULL, "/var/lib/tucomunidad/volumes/./a", false, false },
@@ -332,6 +336,30 @@ static void images_by_prefix(void **state _unused_)
     }
 }
 
+static void prefix_moves_the_defaults(void **state _unused_)
+{
+    static const struct {
+        const char *path;
+        int wanted;
+    } paths[] = {
+        { "/var/lib/tucomunidad/volumes/a", 0 },
+        { "/etc/tucomunidad/secbox.env", 0 },
+        { "/etc/tucomunidad/mgmt-agent.env", -EPERM },
+    };
+
+    paths_set_root("/box7");
+    for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+        _cleanup_(error_done) Error err = {};
+        _cleanup_(freep) char *source = str_format("/box7%s", paths[i].path);
+        _cleanup_(freep) char *config =
+            str_format("\"volumes\":[{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/x\",\"read_only\":true}]",
+                       source);
+
+        assert_int_equal(check_config(config, NULL, &err), paths[i].wanted);
+    }
+    paths_set_root(NULL);
+}
+
 static void variables_wait(void **state _unused_)
 {
     _cleanup_(error_done) Error err = {};
@@ -396,7 +424,7 @@ int main(void)
         cmocka_unit_test(definitions_refused),     cmocka_unit_test(ordinary_keys_pass),
         cmocka_unit_test(binds_by_components),     cmocka_unit_test(images_by_prefix),
         cmocka_unit_test(variables_wait),          cmocka_unit_test(refusal_names_the_entry),
-        cmocka_unit_test(bad_policies),
+        cmocka_unit_test(bad_policies),            cmocka_unit_test(prefix_moves_the_defaults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
