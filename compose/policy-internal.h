@@ -4,12 +4,9 @@
 
 #include "compose/policy.h"
 
-/* Whether `key` (or `key:item`, when item is not NULL) stands in the allow list of the service or of "*". With service
- * NULL: in that of any service. */
+/* Whether `key` (or `key:item`, when item is not NULL) stands in the allow list of the service or of "*".
+ * With service NULL: in that of any service. */
 bool policy_allows(const ComposePolicy *p, const char *service, const char *key, const char *item);
-
-/* Whether the service may mount this absolute host path. */
-bool policy_allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only);
 
 /* Whether the image is below one of the policy's prefixes (true when it has no list). */
 bool policy_allows_image(const ComposePolicy *p, const char *image);

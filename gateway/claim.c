@@ -154,8 +154,9 @@ static void on_looked(Call *c, const StoreRows *rows)
 static void claim_look(Call *c)
 {
     Claim *k = c->scratch;
-    if (++k->tries > CLAIM_TRIES) {
-        claim_refuse(c, ENOBUFS, "claim.contended", "too many claims at once for this device, try again");
+    /* anyone may ask: strangers get no more than half of the queue */
+    if (++k->tries > CLAIM_TRIES || store_is_busy(c->gateway->store)) {
+        claim_refuse(c, ENOBUFS, "store.busy", "too many claims at once, or no database: try again");
         return;
     }
     const char *params[] = { c->args[0], k->hash, role_name(k->role) };

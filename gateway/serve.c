@@ -2,6 +2,8 @@
 /* The verb that serves: settings checked, then the loop until a signal ends it. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
 
 #include "gateway/gateway.h"
 #include "gateway/verbs.h"
@@ -21,6 +23,17 @@ static int parse_hours(const char *text, const char *option, unsigned *ret, Erro
                          HOURS_MAX);
     *ret = (unsigned) hours;
     return 0;
+}
+
+/* Every tunnel is a descriptor; the usual soft limit of 1024 is there for programs that use select(2). */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        log_warning("the limit of open files stays as it is: %s", strerror(errno));
 }
 
 static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
@@ -54,6 +67,7 @@ int verb_serve(int argc _unused_, char **argv _unused_, void *userdata)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "cannot start");
         return EXIT_USAGE;
     }
+    raise_descriptor_limit();
     r = service_loop_new(&event, &err);
     if (r >= 0)
         r = gateway_new(event, &options, &g, &err);

@@ -36,7 +36,8 @@ struct Session {
     uint64_t number;
     char *device, *token;
     Role role;
-    bool up, replaced;
+    bool up;
+    bool ended; /* closing: what still arrives counts no more */
     unsigned bad_messages;
     usec_t since; /* wall clock of the welcome */
     uint64_t version_floor;
@@ -122,9 +123,9 @@ static void session_log(const Session *s, LogLevel level, const Error *err, int 
 /* Out of the registry: nothing is sent through it any more. */
 static void session_withdraw(Session *s)
 {
-    if (!s->up || s->replaced)
+    if (!s->up || s->ended)
         return;
-    s->replaced = true;
+    s->ended = true;
     _cleanup_(freep) char *key = NULL;
     if (tunnel_key(&key, s->device, s->role) >= 0 && map_get(s->gateway->tunnels, key) == s)
         map_take(s->gateway->tunnels, key);
@@ -152,6 +153,7 @@ Session *session_free(Session *s)
 static void session_close(Session *s, uint16_t code, const char *reason)
 {
     session_withdraw(s);
+    s->ended = true;
     ws_conn_close(s->ws, code, reason);
 }
 
@@ -346,8 +348,8 @@ static void session_message(Session *s, const char *text, size_t len)
 static void on_text(WsConn *c _unused_, const char *text, size_t len, void *userdata)
 {
     Session *s = userdata;
-    if (s->replaced)
-        return; /* closing: the newer connection speaks for the box */
+    if (s->ended)
+        return;
     if (s->up) {
         session_message(s, text, len);
         return;
@@ -367,7 +369,7 @@ static void on_closed(WsConn *c _unused_, uint16_t code, const Error *err, void 
     const LogField fields[] = { { "DEVICE", s->device }, { "ROLE", role_name(s->role) }, {} };
     log_line(LOG_LEVEL_INFO, fields, "%s of %s: connection closed with %u%s%s", role_name(s->role), s->device,
              code, err && err->message ? ": " : "", err && err->message ? err->message : "");
-    if (s->up && !s->replaced && s->role == ROLE_MGMT) {
+    if (s->up && !s->ended && s->role == ROLE_MGMT) {
         if (s->unsaved_status)
             session_save_status(s);
         else

@@ -30,7 +30,7 @@
 /* Clocks that differ less than this are left alone; proofs are good for 300 s either way. */
 #define CLOCK_TOLERANCE_SECONDS 30
 /* A refusal so long after the one before it is a new matter. */
-#define REFUSALS_FORGOTTEN (6 * USEC_PER_HOUR)
+#define REFUSALS_FORGOTTEN (12 * USEC_PER_HOUR)
 
 #define NETWORK_BACKOFF ((Backoff) { .base_usec = 2 * USEC_PER_SEC, .cap_usec = 5 * USEC_PER_MINUTE })
 #define REFUSED_BACKOFF ((Backoff) { .base_usec = 10 * USEC_PER_MINUTE, .cap_usec = 6 * USEC_PER_HOUR })
@@ -64,19 +64,23 @@ struct Identity {
     Wait wait;
     sd_event_source *timer;
     HttpCall *call;
-    Backoff network, refused;
+    Backoff network, refused; /* of our requests */
+    Backoff refusals;         /* of the tokens that we got */
     bool http_only;      /* the next try goes over HTTP also when a tunnel is up */
     bool claim_again;    /* the token was refused for good: the next try is a claim */
     bool claiming;       /* what the call under way is */
     bool clock_corrected; /* since the last success */
     int64_t clock_offset; /* the server's clock minus ours, seconds */
     usec_t refused_last;  /* boottime of the last identity_refused() */
+    bool *gone;           /* set when a callback has freed the identity */
 };
 
 Identity *identity_free(Identity *i)
 {
     if (!i)
         return NULL;
+    if (i->gone)
+        *i->gone = true;
     http_call_free(i->call);
     sd_event_source_disable_unref(i->timer);
     sd_event_unref(i->event);
@@ -233,7 +237,7 @@ int identity_new(sd_event *event, HttpClient *http, const IdentityOptions *optio
     i->event = sd_event_ref(event);
     i->http = http;
     i->network = NETWORK_BACKOFF;
-    i->refused = REFUSED_BACKOFF;
+    i->refused = i->refusals = REFUSED_BACKOFF;
     i->night_offset = night_offset(i->device_id, i->role);
     r = dir_make(options->state_dir, 0700, options->uid, options->gid, err);
     if (r < 0)
@@ -404,6 +408,7 @@ static void granted(Identity *i, cJSON *body)
 {
     _cleanup_(error_done) Error err = {};
     const char *token = json_string(body, "token");
+    bool gone = false;
     int r;
 
     if (!token) {
@@ -417,7 +422,11 @@ static void granted(Identity *i, cJSON *body)
         fail_network(i, 0, &err);
         return;
     }
+    i->gone = &gone;
     r = identity_accept_token(i, token, &err);
+    if (gone)
+        return;
+    i->gone = NULL;
     if (r < 0 && i->on_failure)
         i->on_failure(i, refresh_delay(i), &err, i->userdata);
 }
@@ -561,5 +570,7 @@ void identity_refused(Identity *i)
         return;
     i->refused_last = now;
     i->http_only = true;
-    wait_for(i, first ? WAIT_NOW : WAIT_RETRY, first ? 0 : backoff_next(&i->refused, random_u64(), 0, 0));
+    if (first)
+        i->refusals = REFUSED_BACKOFF;
+    wait_for(i, first ? WAIT_NOW : WAIT_RETRY, first ? 0 : backoff_next(&i->refusals, random_u64(), 0, 0));
 }

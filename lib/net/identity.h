@@ -35,7 +35,8 @@ int identity_new(sd_event *event, HttpClient *http, const IdentityOptions *optio
 Identity *identity_free(Identity *i);
 DEFINE_CLEANUP(Identity, identity_free)
 
-/* Gets a token if there is none that is fresh: claims or refreshes over HTTP, retrying by itself with backoff. */
+/* Gets a token if there is none that is fresh: claims or refreshes over HTTP, retrying by itself with backoff. A fresh
+ * one that was stored is announced by on_token too. Callbacks come from the loop only, and may free the identity. */
 void identity_start(Identity *i);
 /* The current token or NULL; borrowed until on_token. */
 const char *identity_token(const Identity *i);
@@ -49,7 +50,9 @@ usec_t identity_refresh_delay(uint64_t issued_at, uint64_t expires_at, uint64_t 
 
 /* A proof for the in-band refresh: put it in an auth.refresh message on the live tunnel. New string. */
 char *identity_make_proof(Identity *i, Error *err);
-/* The gateway's auth.token answer: stores it durably and arms the next refresh. */
+/* The gateway's auth.token answer: stores it durably, arms the next refresh and calls on_token. A token that does not
+ * parse or is for another device is refused and the present one stays (jwt.*, identity.other-device); one that cannot
+ * be stored is used, and the failure returned (file.write). */
 int identity_accept_token(Identity *i, const char *token, Error *err);
 /* Called when a refresh is due and a tunnel is up; without it (NULL) refreshing goes over HTTP. Returns 0 if taken. */
 void identity_set_inband(Identity *i, int (*refresh)(Identity *i, void *userdata), void *userdata);

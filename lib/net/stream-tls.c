@@ -154,9 +154,12 @@ static int handshake_failed(Stream *s)
     if (verify != X509_V_OK)
         return error_set(&s->err, EPROTO, "stream.tls", "the certificate of %s is refused: %s; %s", s->name,
                          X509_verify_cert_error_string(verify), verify_hint(verify));
-    if (ERR_peek_last_error() == 0)
+    int reason = ERR_GET_REASON(ERR_peek_last_error());
+    if (ERR_peek_last_error() == 0 || reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
         return error_set(&s->err, ECONNRESET, "stream.tls",
                          "%s closed the connection during the TLS handshake: is it a TLS port?", s->name);
+    if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST)
+        return error_set(&s->err, EPROTO, "stream.tls", "%s does not speak TLS: is it a TLS port?", s->name);
     return error_set(&s->err, EPROTO, "stream.tls", "the TLS handshake with %s failed: %s", s->name,
                      openssl_reason());
 }

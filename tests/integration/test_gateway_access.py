@@ -4,7 +4,10 @@
 import base64
 import json
 import os
+import ssl
 import subprocess
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -16,7 +19,8 @@ from cryptography.hazmat.primitives import serialization  # noqa: E402
 from tests.integration.gateway_lab import NUMBERS, device, enroll, error_id, gw, refused, shared, tunnel_url
 from tests.lab.device import Device, DeviceKey, Tunnel, b64
 from tests.lab.postgres import Postgres
-from tests.lab.util import program, wait_until
+from tests.lab.gateway import Answer
+from tests.lab.util import Daemon, free_port, port_answers, program, wait_until
 
 
 # claims and tokens
@@ -316,3 +320,44 @@ def test_a_password_in_the_connection_string_is_not_shown(tmp_path):
     done = subprocess.run([program("secbox-gateway"), "migrate", "--database", "postgresql://u:verysecret@[x"],
                           capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "verysecret" not in done.stderr
+
+
+def test_tls_and_a_configured_issuer(gw, tmp_path):
+    cert, key, port = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"), free_port()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-keyout", key, "-out", cert, "-subj", "/CN=cloud", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   check=True, capture_output=True)
+    trust = ssl.create_default_context(cafile=cert)
+    daemon = Daemon("secbox-gateway", [program("secbox-gateway"), "serve", "--listen", f"127.0.0.1:{port}", "--cert", cert,
+                                       "--key", key, "--state", str(tmp_path / "state"), "--issuer", "https://cloud.example/"],
+                    str(tmp_path / "log"), gw.env)
+
+    def ask(path, body=None):
+        request = urllib.request.Request(f"https://127.0.0.1:{port}{path}", data=body and json.dumps(body).encode())
+        try:
+            with urllib.request.urlopen(request, context=trust) as answer:
+                return Answer(answer.status, answer.read().decode())
+        except urllib.error.HTTPError as e:
+            with e:
+                return Answer(e.code, e.read().decode())
+
+    try:
+        wait_until(lambda: port_answers(port) and ask("/healthz").status == 200, "it serves TLS", daemon.death)
+        answer = gw.request("POST", "/v1/devices", {"id": "behind-tls"})
+        box = Device("https://cloud.example", lambda path, body, headers: ask(path, body), "behind-tls", answer.json["bootstrap"])
+        wrong = box.claim(proof=box.key.proof(f"https://127.0.0.1:{port}/api/device/claim"))
+        assert wrong.status == 401 and error_id(wrong) == "proof.uri"
+        assert box.claim().status == 201
+        assert json.loads(base64.urlsafe_b64decode(box.token.split(".")[1] + "=="))["iss"] == "https://cloud.example"
+    finally:
+        assert daemon.stop() == 0
+
+
+@pytest.mark.parametrize("argv, word", [
+    (["--listen", "nowhere"], "--listen"), (["--listen", "127.0.0.1:99999"], "--listen"), (["--issuer", "${X}"], "--issuer"),
+    (["--token-hours", "0"], "--token-hours"), (["--cert", "x"], "--key"), (["--database", ""], "--database"),
+])
+def test_a_bad_configuration_is_refused_at_the_start(tmp_path, argv, word):
+    done = subprocess.run([program("secbox-gateway"), "serve", "--state", str(tmp_path / "state"), "--database", "host=/nowhere",
+                           "--listen", "127.0.0.1:0", *argv], capture_output=True, text=True, check=False)
+    assert done.returncode in (1, 2) and word in done.stderr, done.stderr

@@ -199,6 +199,27 @@ static void test_limits(void **state)
     assert_string_equal(id, "env.too-large");
 }
 
+static void test_dangerous_keys(void **state)
+{
+    (void) state;
+    static const char *const dangerous[] = {
+        "LD_PRELOAD", "PATH", "PYTHONSTARTUP", "GODEBUG", "SSL_CERT_FILE", "HTTP_PROXY", "http_proxy",
+        "XDG_RUNTIME_DIR", "CONTAINER_HOST", "CONTAINERS_CONF", "COMPOSE_PROJECT_NAME", "HOME", "BASH_ENV",
+    };
+    static const char *const harmless[] = {
+        "DEVICE_ID", "NODE_ENV", "ENV", "DATA_PATH", "PATHS", "HOMEPAGE", "MY_LD_X", "COMPOSER", "OLD_PROXY",
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(dangerous); i++)
+        if (!env_key_is_dangerous(dangerous[i]))
+            fail_msg("%s would be taken", dangerous[i]);
+    for (size_t i = 0; i < ELEMENTSOF(harmless); i++)
+        if (env_key_is_dangerous(harmless[i]))
+            fail_msg("%s would be refused", harmless[i]);
+    for (const EnvRule *rule = env_rules; rule->key; rule++)
+        assert_false(env_key_is_dangerous(rule->key));
+}
+
 static void test_set(void **state)
 {
     (void) state;
@@ -497,6 +518,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_errors_never_hold_values),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_dangerous_keys),
         cmocka_unit_test(test_set),
         cmocka_unit_test(test_load),
         cmocka_unit_test(test_validate),
