@@ -357,3 +357,24 @@ def test_command_line():
     require_programs("mgmt-link")
     assert subprocess.run([program("mgmt-link"), "--help"], stdout=subprocess.PIPE, check=True).stdout
     assert subprocess.run([program("mgmt-link"), "--nonsense"], stderr=subprocess.DEVNULL, check=False).returncode == 2
+
+
+def test_full_queue_keeps_what_matters(cloud, box):
+    box.start()
+    connection = cloud.next_connection()
+    box.agent.wait_connected()
+    box.agent.close()
+    wait_until(lambda: "waiting for mgmt-agent" in box.logged(), "the loss of mgmt-agent")
+    connection.send({"type": "compose.confirm", "id": "d1", "version": "7", "nonce": "n"})
+    for n in range(400):
+        connection.send({"type": "status.get", "id": f"s{n}"})
+    # an answer to what came last shows that all of it has been read
+    connection.send({"type": "env.ensure", "id": "refused"})
+    assert connection.receive("error")["id"] == "refused"
+    box.agent.open()
+    assert box.agent.receive("link.status")["connected"]
+    assert box.agent.next()["type"] == "compose.confirm"
+    first = int(box.agent.next()["id"].removeprefix("s"))
+    assert 400 - 256 < first < 160, "the oldest questions went first"
+    assert [box.agent.next()["id"] for _ in range(first + 1, 400)] == [f"s{n}" for n in range(first + 1, 400)]
+    box.stop()
