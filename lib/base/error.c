@@ -107,6 +107,8 @@ int error_copy(Error *dst, const Error *src)
 
 void error_done(Error *e)
 {
+    if (!e)
+        return;
     free(e->message);
     free(e->file);
     free(e->key);

@@ -36,5 +36,5 @@ const char *error_message(const Error *e, int r);
 /* Copies src over dst (dst is released first). */
 int error_copy(Error *dst, const Error *src);
 
-/* Releases the content and leaves an empty error that can be set again. */
+/* Releases the content and leaves an empty error that can be set again. NULL-safe. */
 void error_done(Error *e);
