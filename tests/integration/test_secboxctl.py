@@ -347,7 +347,7 @@ def test_doctor_of_a_box_that_works(ctl, agent):
     ctl.env_files()
     os.makedirs(os.path.join(ctl.root, "var/lib/tucomunidad"))
     ctl.write("podman", f"#!/bin/sh\n[ \"$1\" = info ] && echo '4.3.1 {ctl.root}'\n", 0o755)
-    ctl.write("podman-compose", "#!/bin/sh\necho \"['podman', '--version', '']\"\necho 'podman-compose version  1.0.3'\n", 0o755)
+    ctl.write("podman-compose", "#!/bin/sh\necho \"['podman', '--version', '']\"\necho 'podman-composer version  1.0.3'\n", 0o755)
     ctl.env["PATH"] = ctl.root
     p = ctl.run("doctor", "--json")
     checks = {c["id"]: c for c in json.loads(p.stdout)["checks"]}
