@@ -260,6 +260,8 @@ char *report_status(const cJSON *status)
     status_programs(out, status);
     status_link(out, member(status, "link"));
     status_push(out, status);
+    if (member_object(status, "error"))
+        status_line(out, "containers", report_error(member(status, "error")));
     fprintf(out, "\n%s", services);
     if (fclose(out) != 0) {
         free(text);
@@ -268,7 +270,8 @@ char *report_status(const cJSON *status)
     return text;
 }
 
-cJSON *report_failure_json(const Error *err, int r)
+/* {"error": …} */
+static cJSON *failure_json(const Error *err, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
 
@@ -286,7 +289,7 @@ int report_failure(const char *program, bool json, const Error *err, int r, int 
     else
         fprintf(stderr, "%s: %s\n", program, text ? text : "out of memory");
     if (json) {
-        _cleanup_(cJSON_Deletep) cJSON *document = report_failure_json(err, r);
+        _cleanup_(cJSON_Deletep) cJSON *document = failure_json(err, r);
         (void) report_json(document, exit_code);
     }
     return exit_code;

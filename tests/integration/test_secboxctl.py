@@ -20,7 +20,8 @@ GOOD = """services:
       NESTED: ${A:-${B:-${C:-deep}}}
       DOLLAR: $$HOME
 """
-AGENT_ENV = "CLOUD_BASE_URL=http://127.0.0.1:9\nDEVICE_ID=caseta5\nBOOTSTRAP=boot-secret-1\nMGMT_GATEWAY_URL=ws://127.0.0.1:9/mgmt\n"
+AGENT_ENV = ("CLOUD_BASE_URL=http://127.0.0.1:9\nDEVICE_ID=caseta5\nBOOTSTRAP=boot-secret-1\n"
+             "MGMT_GATEWAY_URL=ws://127.0.0.1:9/mgmt\n")
 SECBOX_ENV = ("CLOUD_BASE_URL=http://127.0.0.1:9\nDEVICE_ID=caseta5\nBOOTSTRAP=boot-secret-1\n"
               "DEVICE_GATEWAY_URL=ws://127.0.0.1:9/device\nDB_PASSWORD=hunter22\nPLAIN=shown\n")
 

@@ -139,7 +139,7 @@ static void test_status(void **state)
           "secbox   running  healthy  secbox     img\n");
     check(report_status,
           "{\"link\":{\"connected\":false,\"error\":\"refused\"},\"env\":{\"ok\":false,\"error\":{\"id\":\"env.missing\","
-          "\"message\":\"no file\",\"file\":\"s.env\"}}}",
+          "\"message\":\"no file\",\"file\":\"s.env\"}},\"error\":{\"id\":\"podman.timeout\",\"message\":\"podman hangs\"}}",
           "device          -\n"
           "agent           -, pid -, since -\n"
           "podman          -, as user -\n"
@@ -148,6 +148,7 @@ static void test_status(void **state)
           "env files       s.env: no file [env.missing]\n"
           "current         nothing was pushed yet\n"
           "last push       none yet\n"
+          "containers      podman hangs [podman.timeout]\n"
           "\n"
           "no services run\n");
 }
@@ -227,7 +228,8 @@ static void test_progress_failed(void **state)
     _cleanup_(freep) char *text =
         show(false, events,
              "{\"version\":\"8\",\"status\":500,\"outcome\":\"rolled-back\",\"phase\":\"rolled-back\",\"failedPhase\":\"prove\","
-             "\"at\":\"2026-01-02T03:04:38.000Z\",\"error\":{\"id\":\"prove.unhealthy\",\"message\":\"secbox is unhealthy\",\"service\":\"secbox\",\"log\":[\"first\",\"second\\u0007\"]}}",
+             "\"at\":\"2026-01-02T03:04:38.000Z\",\"error\":{\"id\":\"prove.unhealthy\",\"message\":"
+             "\"secbox is unhealthy\",\"service\":\"secbox\",\"log\":[\"first\",\"second\\u0007\"]}}",
              &code);
     assert_int_equal(code, EXIT_FAILED);
     assert_string_equal(text, "    secbox: last lines:\n"
