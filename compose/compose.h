@@ -66,14 +66,16 @@ typedef struct ComposeResolveOptions {
     const char *base_dir;     /* relative bind sources and env_file paths are below it; they may not leave it */
     compose_lookup_t lookup;
     void *userdata;
-    /* Text of a service's env_file, by path inside base_dir; new string in *ret. NULL: env_file is refused. */
+    /* Text of a service's env_file; new string in *ret. The path is clean: relative to base_dir and below it when the
+     * file has a relative one, else absolute, for the callback to judge. NULL: env_file is refused. */
     int (*read_env_file)(const char *path, char **ret, void *userdata, Error *err);
 } ComposeResolveOptions;
 
 /* Interpolates every value (not keys) and normalises. Errors, with file, line and key path: interpolate.* (see
  * interpolate.h), compose.bad-value, compose.duplicate-container-name, compose.duplicate-port, compose.missing-network,
  * compose.missing-volume, compose.missing-dependency, compose.dependency-cycle, compose.bad-port, compose.bad-duration,
- * compose.no-image, compose.network-mode (host, container:, service: — podman-compose 1.0.3 cannot), compose.name. */
+ * compose.no-image, compose.network-mode (all but bridge — podman-compose 1.0.3 cannot), compose.literal-variable,
+ * compose.unsupported-key, compose.name. */
 int compose_resolve(const ComposeFile *f, const ComposeResolveOptions *options, ComposeProject **ret, Error *err)
     _must_check_;
 ComposeProject *compose_project_free(ComposeProject *p);

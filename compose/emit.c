@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Writes YAML of one shape only: block collections, plain words where nothing can go wrong, double quotes elsewhere. */
+/* Writes YAML of one shape only: block collections, plain words where nothing can go wrong, double quotes
+ * elsewhere. */
 #include "compose/emit.h"
 
 #include <ctype.h>
@@ -22,13 +23,15 @@ static const char *const reserved_words[] = {
     "y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf",
 };
 
-/* Letters, digits and a few marks, led by a letter, '/' or '_': no indicator, no number, date or base-60 form. */
+/* Letters, digits and a few marks, led by a letter, '/' or '_': no indicator, no number, date or base-60
+ * form. */
 static bool is_plain_safe(const char *s)
 {
     if (!isalpha((unsigned char) *s) && *s != '/' && *s != '_')
         return false;
     for (const char *p = s; *p; p++)
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("_./-", *p)))
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+              strchr("_./-", *p)))
             return false;
     for (size_t i = 0; i < ELEMENTSOF(reserved_words); i++)
         if (strcasecmp(s, reserved_words[i]) == 0)
@@ -54,18 +57,16 @@ static const char *short_escape(unsigned char c)
     }
 }
 
-/* Characters that are not ASCII and that a YAML parser would treat as a line break, a mark or not printable. */
+/* Characters that are not ASCII and that a YAML parser would treat as a line break, a mark or not printable.
+ */
 static bool is_unsafe_unicode(const char *s, size_t *ret_len, const char **ret_escape)
 {
     static const struct {
         const char *bytes;
         const char *escape;
     } special[] = {
-        { "\xe2\x80\xa8", "\\u2028" },
-        { "\xe2\x80\xa9", "\\u2029" },
-        { "\xef\xbb\xbf", "\\uFEFF" },
-        { "\xef\xbf\xbe", "\\uFFFE" },
-        { "\xef\xbf\xbf", "\\uFFFF" },
+        { "\xe2\x80\xa8", "\\u2028" }, { "\xe2\x80\xa9", "\\u2029" }, { "\xef\xbb\xbf", "\\uFEFF" },
+        { "\xef\xbf\xbe", "\\uFFFE" }, { "\xef\xbf\xbf", "\\uFFFF" },
     };
 
     for (size_t i = 0; i < ELEMENTSOF(special); i++)
@@ -187,7 +188,7 @@ static int emit_block(Buf *b, const cJSON *v, int indent, bool first_inline)
 
     if (indent > EMIT_DEPTH_MAX * INDENT_STEP)
         return -EINVAL;
-    cJSON_ArrayForEach(item, v) {
+    cJSON_ArrayForEach (item, v) {
         int r = first_inline ? 0 : buf_printf(b, "%*s", indent, "");
 
         first_inline = false;

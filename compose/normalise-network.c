@@ -43,7 +43,8 @@ static int take_attachment(const Place *at, cJSON *ret)
     return r < 0 ? r : take_address(at, "ipv6_address", AF_INET6, ret);
 }
 
-static int add_network(const Place *at, const Normaliser *n, ComposeService *s, cJSON *networks, const char *name)
+static int add_network(const Place *at, const Normaliser *n, ComposeService *s, cJSON *networks,
+                       const char *name)
 {
     const YamlNode *declared = yaml_get(n->root, "networks");
     cJSON *attachment;
@@ -87,7 +88,8 @@ int normalise_networks(const Place *at, const Normaliser *n, ComposeService *s)
     return 0;
 }
 
-/* "bridge" is what a container has anyway; podman-compose 1.0.3 adds --net to every other mode, and podman refuses. */
+/* "bridge" is what a container has anyway; podman-compose 1.0.3 adds --net to every other mode, and podman
+ * refuses. */
 int normalise_network_mode(const Place *at, const Normaliser *n, ComposeService *s)
 {
     const char *mode = NULL;
@@ -134,7 +136,8 @@ static int put_real_name(const Place *at, const Normaliser *n, cJSON *definition
     if (given && !compose_name_is_valid(given))
         return place_fail(&name, EINVAL, "compose.name", "\"%s\" is no name that podman takes", given);
     if (external && at->node->n_items > (name.node ? 2 : 1))
-        return place_fail(at, EINVAL, "compose.bad-value", "what is `external` has its settings elsewhere; only `name` fits");
+        return place_fail(at, EINVAL, "compose.bad-value",
+                          "what is `external` has its settings elsewhere; only `name` fits");
     if (!given && !external) {
         made = str_format("%s_%s", n->options->project, at->key);
         if (!made)
@@ -232,7 +235,8 @@ static int put_network(const Place *at, const Normaliser *n, cJSON *networks)
         r = put_driver(at, "bridge", definition);
     if (r >= 0 && (str_equal(json_string(definition, "driver"), "host") ||
                    str_equal(json_string(definition, "driver"), "none")))
-        return place_fail(at, EINVAL, "compose.network-mode", "podman-compose 1.0.3 cannot use the network driver %s",
+        return place_fail(at, EINVAL, "compose.network-mode",
+                          "podman-compose 1.0.3 cannot use the network driver %s",
                           json_string(definition, "driver"));
     if (r >= 0)
         r = put_map(at, "driver_opts", definition);

@@ -32,7 +32,8 @@ int take_text(const Place *at, const char **ret)
         return place_fail(at, EMSGSIZE, "compose.bad-value", "longer than %d bytes", TEXT_LENGTH_MAX);
     for (const char *p = value; *p; p++)
         if ((unsigned char) *p < 0x20 || *p == 0x7f)
-            return place_fail(at, EINVAL, "compose.bad-value", "the value has a line break or control character in it");
+            return place_fail(at, EINVAL, "compose.bad-value",
+                              "the value has a line break or control character in it");
     *ret = value;
     return 0;
 }
@@ -71,13 +72,14 @@ int take_integer(const Place *at, int64_t min, int64_t max, int64_t *ret)
     r = str_to_u64(*value == '-' ? value + 1 : value, 0, INT64_MAX, &magnitude);
     number = r < 0 ? 0 : (*value == '-' ? -(int64_t) magnitude : (int64_t) magnitude);
     if (r < 0 || number < min || number > max)
-        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no whole number from %" PRId64 " to %" PRId64, value,
-                          min, max);
+        return place_fail(at, EINVAL, "compose.bad-value",
+                          "\"%s\" is no whole number from %" PRId64 " to %" PRId64, value, min, max);
     *ret = number;
     return 0;
 }
 
-/* A decimal number (whole part and billionths) at the start of *p, which moves behind it. -EINVAL without digits, -ERANGE when large. */
+/* A decimal number (whole part and billionths) at the start of *p, which moves behind it. -EINVAL without
+ * digits, -ERANGE when large. */
 static int scan_decimal(const char **p, uint64_t *ret_whole, uint64_t *ret_nano)
 {
     const char *s = *p;
@@ -111,8 +113,8 @@ int take_size(const Place *at, uint64_t *ret)
         const char *unit;
         unsigned shift;
     } units[] = {
-        { "", 0 },    { "b", 0 },   { "k", 10 }, { "kb", 10 }, { "m", 20 },
-        { "mb", 20 }, { "g", 30 },  { "gb", 30 }, { "t", 40 }, { "tb", 40 },
+        { "", 0 },    { "b", 0 },  { "k", 10 },  { "kb", 10 }, { "m", 20 },
+        { "mb", 20 }, { "g", 30 }, { "gb", 30 }, { "t", 40 },  { "tb", 40 },
     };
     const char *value = NULL, *p;
     uint64_t whole = 0, nano = 0;
@@ -136,9 +138,10 @@ static int scan_duration(const char *p, uint64_t *ret)
     static const struct {
         const char *unit;
         usec_t usec;
-    } units[] = { /* two-letter units first */
-        { "us", 1 }, { "\xc2\xb5s", 1 }, { "ms", USEC_PER_MSEC }, { "s", USEC_PER_SEC }, { "m", USEC_PER_MINUTE },
-        { "h", USEC_PER_HOUR },
+    } units[] = {
+        /* two-letter units first */
+        { "us", 1 },           { "\xc2\xb5s", 1 },       { "ms", USEC_PER_MSEC },
+        { "s", USEC_PER_SEC }, { "m", USEC_PER_MINUTE }, { "h", USEC_PER_HOUR },
     };
     uint64_t total = 0;
 
@@ -179,7 +182,8 @@ int take_duration(const Place *at, uint64_t *ret_usec)
     if (r == -ERANGE)
         return place_fail(at, EINVAL, "compose.bad-duration", "\"%s\" is longer than a day", value);
     if (r < 0)
-        return place_fail(at, EINVAL, "compose.bad-duration", "\"%s\" is no duration; write it like 30s or 1m30s", value);
+        return place_fail(at, EINVAL, "compose.bad-duration",
+                          "\"%s\" is no duration; write it like 30s or 1m30s", value);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From the many spellings of a compose file to the one of compose/normal-form.h. Values are already interpolated here.
- * Functions that fail have set at->err (or return -ENOMEM alone). */
+/* From the many spellings of a compose file to the one of compose/normal-form.h. Values are already
+ * interpolated here. Functions that fail have set at->err (or return -ENOMEM alone). */
 #pragma once
 
 #include <stdint.h>
@@ -16,7 +16,8 @@ typedef struct Normaliser {
 
 /* --- one value (normalise-value.c) --- */
 
-/* Text on one line; compose.bad-type when it is not text, compose.bad-value for control characters or more than 4 KiB. */
+/* Text on one line; compose.bad-type when it is not text, compose.bad-value for control characters or more
+ * than 4 KiB. */
 int take_text(const Place *at, const char **ret) _must_check_;
 /* Any text, also of many lines. */
 int take_any_text(const Place *at, const char **ret) _must_check_;
@@ -54,6 +55,18 @@ int take_words(const Place *at, cJSON *array) _must_check_;
 
 typedef int (*normalise_t)(const Place *at, const Normaliser *n, ComposeService *s);
 
+int normalise_capabilities(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_devices(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_expose(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_size(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_cpu_shares(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_oom_score(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_pids(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_cpus(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_scale(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_ulimits(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_ports(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_volumes(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_environment(const Place *service, const Normaliser *n, ComposeService *s) _must_check_;
@@ -62,7 +75,8 @@ int normalise_depends_on(const Place *at, const Normaliser *n, ComposeService *s
 int normalise_networks(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_network_mode(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 
-/* A relative path joined to base_dir and cleaned; "../" out of it is compose.bad-value. New string in *ret. */
+/* A relative path joined to base_dir and cleaned; "../" out of it is compose.bad-value. New string in *ret.
+ */
 int take_host_path(const Place *at, const Normaliser *n, const char *path, char **ret) _must_check_;
 
 /* A whole service; s is zeroed and has its name. Also on failure the caller frees what is in s. */

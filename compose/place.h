@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where in a compose file a value stands: a chain from the value up to the top, written out only when something is wrong
- * there. */
+/* Where in a compose file a value stands: a chain from the value up to the top, written out only when
+ * something is wrong there. */
 #pragma once
 
 #include "lib/base/error.h"
@@ -9,8 +9,8 @@
 typedef struct Place {
     const struct Place *parent; /* NULL at the top */
     const char *file;
-    const YamlNode *node;       /* the value */
-    const char *key;            /* its key, NULL for a list item (then index counts) or at the top */
+    const YamlNode *node; /* the value */
+    const char *key;      /* its key, NULL for a list item (then index counts) or at the top */
     size_t index;
     Error *err;
 } Place;

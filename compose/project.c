@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Puts the services of a file together: what must be unique is unique, what is named exists, and the order is one in which
- * they can start. */
+/* Puts the services of a file together: what must be unique is unique, what is named exists, and the order is
+ * one in which they can start. */
 #include <errno.h>
 #include <string.h>
 
@@ -69,15 +69,17 @@ static int check_container_names(const ComposeProject *p, const Place *services)
 
             if (!str_equal(p->services[i].container_name, p->services[j].container_name))
                 continue;
-            message = str_format("the services %s and %s would both be the container %s; podman-compose would drop one",
-                                 p->services[j].name, p->services[i].name, p->services[i].container_name);
-            return fail_service(services, &p->services[i], "container_name", "compose.duplicate-container-name",
-                                message ? message : "");
+            message = str_format(
+                "the services %s and %s would both be the container %s; podman-compose would drop one",
+                p->services[j].name, p->services[i].name, p->services[i].container_name);
+            return fail_service(services, &p->services[i], "container_name",
+                                "compose.duplicate-container-name", message ? message : "");
         }
     return 0;
 }
 
-static int fail_port(const ComposeService *a, const ComposeService *b, const char *port, const Place *services)
+static int fail_port(const ComposeService *a, const ComposeService *b, const char *port,
+                     const Place *services)
 {
     _cleanup_(freep) char *message = NULL;
 
@@ -138,8 +140,10 @@ static int check_volumes(const ComposeProject *p, const Place *services)
 
             if (cJSON_GetObjectItemCaseSensitive(p->volumes, s->volumes[k]))
                 continue;
-            message = str_format("the volume %s is not under the top-level `volumes`; declare it there, or start a path "
-                                 "with ./", s->volumes[k]);
+            message = str_format(
+                "the volume %s is not under the top-level `volumes`; declare it there, or start a path "
+                "with ./",
+                s->volumes[k]);
             return fail_service(services, s, "volumes", "compose.missing-volume", message ? message : "");
         }
     }
@@ -201,7 +205,8 @@ static int fail_cycle(const Order *o, size_t service)
     if (r >= 0)
         r = buf_puts(&b, o->p->services[service].name);
     return r < 0 ? r
-                 : fail_service(o->services, &o->p->services[service], "depends_on", "compose.dependency-cycle", b.data);
+                 : fail_service(o->services, &o->p->services[service], "depends_on",
+                                "compose.dependency-cycle", b.data);
 }
 
 /* Depth is bounded by COMPOSE_SERVICES_MAX. */
@@ -269,7 +274,8 @@ static int check_project_name(const Place *top, const char *project)
     if (r < 0 || str_equal(text, project))
         return r;
     return place_fail(&name, EINVAL, "compose.name",
-                      "the file says `name: %s`, but it is pushed as %s; remove the line or make it equal", text, project);
+                      "the file says `name: %s`, but it is pushed as %s; remove the line or make it equal",
+                      text, project);
 }
 
 static int normalise_services(const Place *services, const Normaliser *n, ComposeProject *p)
@@ -314,7 +320,8 @@ static int build_project(const Place *top, const Normaliser *n, ComposeProject *
     return 0;
 }
 
-int compose_resolve(const ComposeFile *f, const ComposeResolveOptions *options, ComposeProject **ret, Error *err)
+int compose_resolve(const ComposeFile *f, const ComposeResolveOptions *options, ComposeProject **ret,
+                    Error *err)
 {
     _cleanup_(compose_project_freep) ComposeProject *p = calloc(1, sizeof(*p));
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;

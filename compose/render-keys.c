@@ -16,7 +16,7 @@ typedef struct KeyRule {
     int (*render)(const RenderService *r, const char *key, const cJSON *value);
 } KeyRule;
 
-int render_unsupported(const RenderService *r, const char *key, const char *why)
+static int render_unsupported(const RenderService *r, const char *key, const char *why)
 {
     _cleanup_(freep) char *path = str_format("services.%s.%s", r->service->name, key);
 

@@ -19,5 +19,3 @@ char *render_escape(const char *text);
 
 /* Appends {"K": "V"} as "K=V" strings to a list: interpolation of keys differs between versions, list items are safe. */
 int render_pairs(const RenderService *r, const char *key, const cJSON *map, cJSON *list) _must_check_;
-
-int render_unsupported(const RenderService *r, const char *key, const char *why) _must_check_;

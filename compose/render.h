@@ -15,11 +15,15 @@ typedef struct RenderOptions {
     void *userdata;
 } RenderOptions;
 
-/* The compose file as text (new string): `depends_on`, `profiles` and `environment` are left out
- * (`healthcheck` stays: the agent runs it through podman itself), ports are quoted strings, every `$` is written `$$`, container_name and our labels are
- * there. Nothing in it can change between two calls with the same input. */
+/* The compose file as text (new string), the same for podman-compose 1.0.3 to 1.3: `depends_on`, `profiles`,
+ * `pull_policy` and `environment` are left out (the agent orders, pulls and hands over), names of containers, networks
+ * and volumes are written out, lists are quoted strings, every `$` is written `$$`, a tmpfs is noexec unless it says exec,
+ * a CMD health check is a quoted shell line (the image needs /bin/sh), our labels are there. Only networks and volumes
+ * that the services use are declared. Nothing in it can change between two calls with the same input.
+ * Errors: render.unsupported (with the key: 1.0.3 would drop it without a word), render.no-image, render.no-service. */
 int compose_render(const ComposeProject *p, const RenderOptions *options, char **ret, Error *err) _must_check_;
 
-/* KEY=value lines of one service for podman's --env-file; a value with a newline is render.multi-line-value. New string,
- * secret. */
+/* KEY=value lines of one service for podman's --env-file; values arrive as they are, also empty ones and those with '#',
+ * '=', quotes and spaces at their ends. New string, secret. Errors: render.multi-line-value, render.value-too-long,
+ * render.bad-environment-key, render.bad-environment-value, render.too-large. */
 int compose_render_env(const ComposeService *s, char **ret, Error *err) _must_check_;

@@ -87,14 +87,15 @@ static unsigned node_shape(const YamlNode *node)
 
 static int fail_type(const Place *at, unsigned found, unsigned allowed)
 {
-    static const char *const names[] = { [SHAPE_TEXT] = "text", [SHAPE_LIST] = "a list", [SHAPE_MAP] = "a mapping",
-                                         [SHAPE_NULL] = "nothing" };
+    static const char *const names[] = {
+        [SHAPE_TEXT] = "text", [SHAPE_LIST] = "a list", [SHAPE_MAP] = "a mapping", [SHAPE_NULL] = "nothing"
+    };
     const char *a = allowed & SHAPE_TEXT ? "text" : NULL;
     const char *b = allowed & SHAPE_LIST ? "a list" : NULL;
     const char *c = allowed & SHAPE_MAP ? "a mapping" : NULL;
 
-    return place_fail(at, EINVAL, "compose.bad-type", "this is %s where %s%s%s%s%s is expected", names[found], a ? a : "",
-                      a && (b || c) ? " or " : "", b ? b : "", b && c ? " or " : "", c ? c : "");
+    return place_fail(at, EINVAL, "compose.bad-type", "this is %s where %s%s%s%s%s is expected", names[found],
+                      a ? a : "", a && (b || c) ? " or " : "", b ? b : "", b && c ? " or " : "", c ? c : "");
 }
 
 static int check_member(const SchemaKey *table, const Place *at, const SchemaKey **ret)
@@ -103,17 +104,18 @@ static int check_member(const SchemaKey *table, const Place *at, const SchemaKey
     const char *nearest;
 
     if (key && key->unsupported)
-        return place_fail(at, EINVAL, "compose.unsupported-key", "`%s` is not accepted: %s", at->key, key->unsupported);
+        return place_fail(at, EINVAL, "compose.unsupported-key", "`%s` is not accepted: %s", at->key,
+                          key->unsupported);
     if (key) {
         *ret = key;
         return 0;
     }
     nearest = schema_nearest_key(table, at->key);
     if (nearest)
-        return place_fail(at, EINVAL, "compose.unknown-key", "there is no key `%s` here; did you mean `%s`?", at->key,
-                          nearest);
-    return place_fail(at, EINVAL, "compose.unknown-key", "there is no key `%s` here; remove it or name it x-%s", at->key,
-                      at->key);
+        return place_fail(at, EINVAL, "compose.unknown-key", "there is no key `%s` here; did you mean `%s`?",
+                          at->key, nearest);
+    return place_fail(at, EINVAL, "compose.unknown-key",
+                      "there is no key `%s` here; remove it or name it x-%s", at->key, at->key);
 }
 
 static int apply_mapping(YamlNode *node, const Shape *shape, const Place *at)

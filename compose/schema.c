@@ -12,7 +12,9 @@ static const Shape text_or_null = { .allowed = SHAPE_TEXT | SHAPE_NULL };
 static const Shape texts = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &text };
 static const Shape text_or_texts = { .allowed = SHAPE_TEXT | SHAPE_LIST | SHAPE_NULL, .items = &text };
 static const Shape map_or_texts = {
-    .allowed = SHAPE_MAP | SHAPE_LIST | SHAPE_NULL, .values = &text_or_null, .items = &text,
+    .allowed = SHAPE_MAP | SHAPE_LIST | SHAPE_NULL,
+    .values = &text_or_null,
+    .items = &text,
 };
 static const Shape map = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &text_or_null };
 static const Shape anything = { .allowed = SHAPE_TEXT | SHAPE_LIST | SHAPE_MAP | SHAPE_NULL };
@@ -27,7 +29,9 @@ static const SchemaKey dependency_keys[] = {
 };
 static const Shape dependency = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = dependency_keys };
 static const Shape depends_on = {
-    .allowed = SHAPE_MAP | SHAPE_LIST | SHAPE_NULL, .values = &dependency, .items = &text,
+    .allowed = SHAPE_MAP | SHAPE_LIST | SHAPE_NULL,
+    .values = &dependency,
+    .items = &text,
 };
 
 static const SchemaKey limit_keys[] = {
@@ -75,7 +79,9 @@ static const SchemaKey env_file_keys[] = {
 };
 static const Shape env_file_item = { .allowed = SHAPE_TEXT | SHAPE_MAP, .members = env_file_keys };
 static const Shape env_file = {
-    .allowed = SHAPE_TEXT | SHAPE_LIST | SHAPE_MAP | SHAPE_NULL, .members = env_file_keys, .items = &env_file_item,
+    .allowed = SHAPE_TEXT | SHAPE_LIST | SHAPE_MAP | SHAPE_NULL,
+    .members = env_file_keys,
+    .items = &env_file_item,
 };
 
 static const SchemaKey healthcheck_keys[] = {
@@ -111,18 +117,16 @@ static const SchemaKey attachment_keys[] = {
 };
 static const Shape attachment = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = attachment_keys };
 static const Shape service_networks = {
-    .allowed = SHAPE_MAP | SHAPE_LIST | SHAPE_NULL, .values = &attachment, .items = &text,
+    .allowed = SHAPE_MAP | SHAPE_LIST | SHAPE_NULL,
+    .values = &attachment,
+    .items = &text,
 };
 
 static const SchemaKey port_keys[] = {
-    { "app_protocol", &text, NULL },
-    { "host_ip", &text, NULL },
-    { "mode", &text, NULL },
-    { "name", &text, NULL },
-    { "protocol", &text, NULL },
-    { "published", &text, NULL },
-    { "target", &text, NULL },
-    {},
+    { "app_protocol", &text, NULL }, { "host_ip", &text, NULL },
+    { "mode", &text, NULL },         { "name", &text, NULL },
+    { "protocol", &text, NULL },     { "published", &text, NULL },
+    { "target", &text, NULL },       {},
 };
 static const Shape port = { .allowed = SHAPE_TEXT | SHAPE_MAP, .members = port_keys };
 static const Shape ports = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &port };
@@ -209,7 +213,8 @@ const SchemaKey compose_service_keys[] = {
     { "environment", &map_or_texts, NULL },
     { "expose", &texts, NULL },
     { "extends", &anything, "a pushed file must be whole; write the service out" },
-    { "external_links", &anything, "podman has no links; put both services on one network and use the service's name" },
+    { "external_links", &anything,
+      "podman has no links; put both services on one network and use the service's name" },
     { "extra_hosts", &map_or_texts, NULL },
     { "gpus", &anything, "podman-compose 1.0.3 ignores it; use `devices`" },
     { "group_add", &texts, NULL },
@@ -221,7 +226,8 @@ const SchemaKey compose_service_keys[] = {
     { "isolation", &anything, WINDOWS },
     { "label_file", &anything, "a pushed file must be whole; write the labels under `labels`" },
     { "labels", &map_or_texts, NULL },
-    { "links", &anything, "podman has no links; put both services on one network and use the service's name" },
+    { "links", &anything,
+      "podman has no links; put both services on one network and use the service's name" },
     { "logging", &logging, NULL },
     { "mac_address", &text_or_null, NULL },
     { "mem_limit", &text_or_null, NULL },
@@ -247,7 +253,8 @@ const SchemaKey compose_service_keys[] = {
     { "restart", &text_or_null, NULL },
     { "runtime", &text_or_null, NULL },
     { "scale", &text_or_null, NULL },
-    { "secrets", &anything, "podman-compose 1.0.3 mounts secrets without owner or mode; use `environment` with a variable" },
+    { "secrets", &anything,
+      "podman-compose 1.0.3 mounts secrets without owner or mode; use `environment` with a variable" },
     { "security_opt", &texts, NULL },
     { "shm_size", &text_or_null, NULL },
     { "stdin_open", &text_or_null, NULL },
@@ -263,7 +270,8 @@ const SchemaKey compose_service_keys[] = {
     { "userns_mode", &text_or_null, NULL },
     { "uts", &text_or_null, NULL },
     { "volumes", &mounts, NULL },
-    { "volumes_from", &anything, "name a volume under the top-level `volumes` and mount it in both services" },
+    { "volumes_from", &anything,
+      "name a volume under the top-level `volumes` and mount it in both services" },
     { "working_dir", &text_or_null, NULL },
     {},
 };
@@ -310,12 +318,8 @@ static const SchemaKey network_keys[] = {
 static const Shape network = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = network_keys };
 
 static const SchemaKey volume_keys[] = {
-    { "driver", &text_or_null, NULL },
-    { "driver_opts", &map, NULL },
-    { "external", &external, NULL },
-    { "labels", &map_or_texts, NULL },
-    { "name", &text, NULL },
-    {},
+    { "driver", &text_or_null, NULL }, { "driver_opts", &map, NULL }, { "external", &external, NULL },
+    { "labels", &map_or_texts, NULL }, { "name", &text, NULL },       {},
 };
 static const Shape volume = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = volume_keys };
 
@@ -331,7 +335,8 @@ static const SchemaKey top_keys[] = {
     { "models", &anything, IGNORED },
     { "name", &text_or_null, NULL },
     { "networks", &networks, NULL },
-    { "secrets", &anything, "podman-compose 1.0.3 mounts secrets without owner or mode; use `environment` with a variable" },
+    { "secrets", &anything,
+      "podman-compose 1.0.3 mounts secrets without owner or mode; use `environment` with a variable" },
     { "services", &services, NULL },
     { "version", &text_or_null, NULL },
     { "volumes", &volumes, NULL },

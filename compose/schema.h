@@ -14,10 +14,10 @@ enum {
 typedef struct SchemaKey SchemaKey;
 
 typedef struct Shape {
-    unsigned allowed;            /* SHAPE_ flags */
-    const SchemaKey *members;    /* mapping: the keys it may have; NULL: any, then: */
-    const struct Shape *values;  /* mapping with any keys: their values */
-    const struct Shape *items;   /* list: its items */
+    unsigned allowed;           /* SHAPE_ flags */
+    const SchemaKey *members;   /* mapping: the keys it may have; NULL: any, then: */
+    const struct Shape *values; /* mapping with any keys: their values */
+    const struct Shape *items;  /* list: its items */
 } Shape;
 
 struct SchemaKey {

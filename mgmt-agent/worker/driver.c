@@ -68,8 +68,9 @@ char **driver_argv_up(const Driver *d, const char *project, const char *file, co
         r = strv_add(&argv, "-f");
     if (r == 0)
         r = strv_add(&argv, file);
+    /* the empty value: 1.0.6 takes any other, "0" too, for true */
     if (r == 0 && d->has_in_pod)
-        r = strv_add(&argv, "--in-pod=0");
+        r = strv_add(&argv, "--in-pod=");
     if (r == 0 && d->strategy == STRATEGY_MODERN)
         r = strv_addf(&argv, "--podman-run-args=--env-file=%s", env_file);
     if (r == 0)

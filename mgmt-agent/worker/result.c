@@ -90,26 +90,70 @@ int deploy_status_for(const char *phase, const Error *err)
     return 500;
 }
 
+static int add_service(cJSON *array, const char *name, const char *container, const char *action, const char *image,
+                       const char *id)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    if (!o || json_append(array, o) < 0 || json_add_string(o, "name", name) < 0 ||
+        json_add_string(o, "container", container) < 0 || json_add_string(o, "action", action) < 0 ||
+        json_add_string(o, "image", image) < 0 || json_add_string(o, "id", id) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int add_planned(const Deploy *d, cJSON *array)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < d->plan->n_steps; i++) {
+        const PlanStep *step = &d->plan->steps[i];
+        const ComposeService *s = d->project ? compose_service_find(d->project, step->service) : NULL;
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+
+        if (step->action != PLAN_REMOVE && d->podman && podman_inspect(d->podman, step->container, &info, NULL) < 0)
+            info = NULL;
+        r = add_service(array, step->service, step->container, plan_action_to_string(step->action), s ? s->image : NULL,
+                        json_string(info, "Id"));
+    }
+    return r;
+}
+
+static const JournalStep *step_of(const Journal *j, const char *service, bool removed)
+{
+    for (size_t i = 0; i < j->n_steps; i++)
+        if (str_equal(j->steps[i].service, service) && str_equal(j->steps[i].action, "remove") == removed)
+            return &j->steps[i];
+    return NULL;
+}
+
+/* After a restart or a confirmation there is no plan in memory; the journal knows what was changed. */
+static int add_journaled(const Journal *j, cJSON *array)
+{
+    const cJSON *service;
+    int r = 0;
+
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(j->project, "services")) {
+        const JournalStep *step = step_of(j, json_string(service, "name"), false);
+
+        if (r == 0)
+            r = add_service(array, json_string(service, "name"), json_string(service, "container"),
+                            step ? step->action : "keep", json_string(service, "image"), json_string(service, "id"));
+    }
+    for (size_t i = 0; r == 0 && i < j->n_steps; i++)
+        if (!j->project || str_equal(j->steps[i].action, "remove"))
+            r = add_service(array, j->steps[i].service, j->steps[i].container, j->steps[i].action, NULL, NULL);
+    return r;
+}
+
 static int add_services(const Deploy *d, cJSON *m)
 {
     cJSON *array = cJSON_CreateArray();
     int r = json_add_item(m, "services", array);
 
-    for (size_t i = 0; r == 0 && d->plan && i < d->plan->n_steps; i++) {
-        const PlanStep *step = &d->plan->steps[i];
-        const ComposeService *s = d->project ? compose_service_find(d->project, step->service) : NULL;
-        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-        cJSON *o = cJSON_CreateObject();
-
-        if (!o || json_append(array, o) < 0 || json_add_string(o, "name", step->service) < 0 ||
-            json_add_string(o, "container", step->container) < 0 ||
-            json_add_string(o, "action", plan_action_to_string(step->action)) < 0 ||
-            json_add_string(o, "image", s ? s->image : NULL) < 0)
-            return -ENOMEM;
-        if (step->action != PLAN_REMOVE && d->podman && podman_inspect(d->podman, step->container, &info, NULL) == 0)
-            r = json_add_string(o, "id", json_string(info, "Id"));
-    }
-    return r;
+    if (r < 0)
+        return r;
+    return d->plan ? add_planned(d, array) : add_journaled(&d->journal, array);
 }
 
 static cJSON *make_result(const Deploy *d, const char *outcome, int status, const Error *failure, int r)

@@ -98,7 +98,10 @@ def test_a_variable_that_nobody_knows_stops_the_push(gateway, deployed):
     answer = push(gateway, compose(service("web", more="environment:\n  A: ${NOBODY_KNOWS_IT}")))
     result = result_of(answer)
     assert answer.status == 422
-    assert result["error"]["id"] == "interpolate.unset"
+    assert result["phase"] == "secbox-env-missing-keys"
+    assert result["error"]["id"] == "env.missing-keys"
+    assert "NOBODY_KNOWS_IT" in result["error"]["message"]
+    assert result["error"]["file"] == "compose.yml" and result["error"]["line"] > 0
     assert "NOBODY_KNOWS_IT" in result["error"]["message"]
     assert deployed.ids() == before and deployed.running() == {"web"}
 

@@ -22,7 +22,8 @@ static const struct {
     const char *says;
 } cases[] = {
     { "services: {a: {image: x}}\n", NULL, 0, NULL, NULL },
-    { "version: '3'\nname: p\nservices: {a: {image: x}}\nnetworks: {n: }\nvolumes: {v: }\n", NULL, 0, NULL, NULL },
+    { "version: '3'\nname: p\nservices: {a: {image: x}}\nnetworks: {n: }\nvolumes: {v: }\n", NULL, 0, NULL,
+      NULL },
     { "x-y: &a 1\nservices: {a: {image: x}}\n", "yaml.anchor", 1, NULL, NULL },
     { "x-y: {z: [1]}\nservices: {a: {image: x, x-q: 1, deploy: {x-r: 2}}}\n", NULL, 0, NULL, NULL },
     { "- services\n", "compose.bad-type", 1, NULL, "a list where a mapping is expected" },
@@ -37,25 +38,33 @@ static const struct {
     { "services: {a: {image: x}}\nvolumes: {'a/b': }\n", "compose.name", 2, "volumes.a/b", NULL },
     { "services: {a: {image: x}}\nnetworks: {'..': }\n", "compose.name", 2, NULL, NULL },
     /* unknown keys */
-    { "services:\n  web:\n    imgae: x\n", "compose.unknown-key", 3, "services.web.imgae", "did you mean `image`?" },
+    { "services:\n  web:\n    imgae: x\n", "compose.unknown-key", 3, "services.web.imgae",
+      "did you mean `image`?" },
     { "services:\n  web:\n    enviroment: {}\n", "compose.unknown-key", 3, NULL, "`environment`" },
     { "services:\n  web:\n    port: []\n", "compose.unknown-key", 3, NULL, "`ports`" },
     { "services:\n  web:\n    depend_on: []\n", "compose.unknown-key", 3, NULL, "`depends_on`" },
     { "services:\n  web:\n    zzzzzz: x\n", "compose.unknown-key", 3, NULL, "x-zzzzzz" },
     { "servics: {}\n", "compose.unknown-key", 1, "servics", "`services`" },
     { "services: {a: {image: x, Image: y}}\n", "compose.unknown-key", 1, NULL, "`image`" },
-    { "services: {a: {healthcheck: {tset: x}}}\n", "compose.unknown-key", 1, "services.a.healthcheck.tset", "`test`" },
-    { "services: {a: {ports: [{taget: 1}]}}\n", "compose.unknown-key", 1, "services.a.ports[0].taget", "`target`" },
-    { "services: {a: {volumes: [x, {sorce: 1}]}}\n", "compose.unknown-key", 1, "services.a.volumes[1].sorce", "`source`" },
-    { "services: {a: {deploy: {resources: {limits: {cpu: 1}}}}}\n", "compose.unknown-key", 1, NULL, "`cpus`" },
+    { "services: {a: {healthcheck: {tset: x}}}\n", "compose.unknown-key", 1, "services.a.healthcheck.tset",
+      "`test`" },
+    { "services: {a: {ports: [{taget: 1}]}}\n", "compose.unknown-key", 1, "services.a.ports[0].taget",
+      "`target`" },
+    { "services: {a: {volumes: [x, {sorce: 1}]}}\n", "compose.unknown-key", 1, "services.a.volumes[1].sorce",
+      "`source`" },
+    { "services: {a: {deploy: {resources: {limits: {cpu: 1}}}}}\n", "compose.unknown-key", 1, NULL,
+      "`cpus`" },
     { "services: {a: {depends_on: {b: {conditoin: x}}}}\n", "compose.unknown-key", 1, NULL, "`condition`" },
-    { "services: {a: {image: x}}\nnetworks: {n: {intrenal: true}}\n", "compose.unknown-key", 2, "networks.n.intrenal",
-      "`internal`" },
-    { "services: {a: {image: x}}\nvolumes: {v: {extrenal: true}}\n", "compose.unknown-key", 2, NULL, "`external`" },
+    { "services: {a: {image: x}}\nnetworks: {n: {intrenal: true}}\n", "compose.unknown-key", 2,
+      "networks.n.intrenal", "`internal`" },
+    { "services: {a: {image: x}}\nvolumes: {v: {extrenal: true}}\n", "compose.unknown-key", 2, NULL,
+      "`external`" },
     /* keys that reach outside or that podman-compose gets wrong */
     { "include: [a.yml]\nservices: {a: {image: x}}\n", "compose.unsupported-key", 1, "include", "whole" },
-    { "services: {a: {image: x}}\nsecrets: {s: {file: ./s}}\n", "compose.unsupported-key", 2, "secrets", NULL },
-    { "services: {a: {image: x}}\nconfigs: {s: {file: ./s}}\n", "compose.unsupported-key", 2, "configs", NULL },
+    { "services: {a: {image: x}}\nsecrets: {s: {file: ./s}}\n", "compose.unsupported-key", 2, "secrets",
+      NULL },
+    { "services: {a: {image: x}}\nconfigs: {s: {file: ./s}}\n", "compose.unsupported-key", 2, "configs",
+      NULL },
     { "services: {a: {extends: {service: b}}}\n", "compose.unsupported-key", 1, "services.a.extends", NULL },
     { "services: {a: {build: .}}\n", "compose.unsupported-key", 1, "services.a.build", "`image`" },
     { "services: {a: {secrets: [s]}}\n", "compose.unsupported-key", 1, NULL, NULL },
@@ -69,10 +78,12 @@ static const struct {
     { "services: {a: {label_file: x}}\n", "compose.unsupported-key", 1, NULL, NULL },
     { "services: {a: {use_api_socket: true}}\n", "compose.unsupported-key", 1, NULL, NULL },
     { "services: {a: {deploy: {restart_policy: {}}}}\n", "compose.unsupported-key", 1, NULL, "`restart`" },
-    { "services: {a: {volumes: [{type: volume, volume: {subpath: x}}]}}\n", "compose.unsupported-key", 1, NULL, NULL },
+    { "services: {a: {volumes: [{type: volume, volume: {subpath: x}}]}}\n", "compose.unsupported-key", 1,
+      NULL, NULL },
     { "services: {a: {healthcheck: {start_interval: 1s}}}\n", "compose.unsupported-key", 1, NULL, NULL },
     /* shapes */
-    { "services: {a: {image: [x]}}\n", "compose.bad-type", 1, "services.a.image", "a list where text is expected" },
+    { "services: {a: {image: [x]}}\n", "compose.bad-type", 1, "services.a.image",
+      "a list where text is expected" },
     { "services: {a: {ports: '80:80'}}\n", "compose.bad-type", 1, "services.a.ports", "text where a list" },
     { "services: {a: {ports: [[80]]}}\n", "compose.bad-type", 1, "services.a.ports[0]", "text or a mapping" },
     { "services: {a: {ports: [~]}}\n", "compose.bad-type", 1, "services.a.ports[0]", NULL },
@@ -88,9 +99,12 @@ static const struct {
     { "services: {a: {image: x}}\nvolumes: [v]\n", "compose.bad-type", 2, NULL, NULL },
     { "services: {a: {image: x}}\nnetworks: {n: bridge}\n", "compose.bad-type", 2, NULL, NULL },
     /* keys that equal root are for the policy to judge, so they must get through here */
-    { "services: {a: {image: x, privileged: true, pid: host, ipc: host, uts: host, userns_mode: host, cgroup: host,\n"
-      " cgroup_parent: x, security_opt: [a], sysctls: {a: 1}, runtime: r, device_cgroup_rules: [a], devices: [/dev/x],\n"
-      " cap_add: [ALL], group_add: [root], network_mode: host}}\n", NULL, 0, NULL, NULL },
+    { "services: {a: {image: x, privileged: true, pid: host, ipc: host, uts: host, userns_mode: host, "
+      "cgroup: host,\n"
+      " cgroup_parent: x, security_opt: [a], sysctls: {a: 1}, runtime: r, device_cgroup_rules: [a], devices: "
+      "[/dev/x],\n"
+      " cap_add: [ALL], group_add: [root], network_mode: host}}\n",
+      NULL, 0, NULL, NULL },
     /* strict YAML comes first */
     { "services: {a: {image: x, image: y}}\n", "yaml.duplicate-key", 1, NULL, NULL },
     { "", "yaml.empty", 1, NULL, NULL },
@@ -110,8 +124,8 @@ static void test_cases(void **state)
             continue;
         }
         if (r >= 0 || f || !str_equal(err.id, cases[i].id) || err.line != cases[i].line)
-            fail_msg("%s: %d %s line %u, expected %s line %u", cases[i].text, r, error_id(&err), err.line, cases[i].id,
-                     cases[i].line);
+            fail_msg("%s: %d %s line %u, expected %s line %u", cases[i].text, r, error_id(&err), err.line,
+                     cases[i].id, cases[i].line);
         assert_string_equal(err.file, "c.yml");
         if (cases[i].key && !str_equal(err.key, cases[i].key))
             fail_msg("%s: place %s, expected %s", cases[i].text, err.key ? err.key : "(none)", cases[i].key);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is written reads back the same: single strings through the emitter, whole projects through compose_print(). */
+/* What is written reads back the same: single strings through the emitter, whole projects through
+ * compose_print(). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,13 +18,112 @@
 #include "lib/data/yaml.h"
 
 static const char *const nasty[] = {
-    "", " ", "a", " a", "a ", "a b", "yes", "No", "ON", "y", "true", "NULL", "~", "null", "1", "0x1f", "1e3", "1_000", ".5",
-    ".inf", ".NaN", "-1", "+1", "22:22", "190:20:30", "2001-12-14", "2001-12-14t21:59:43.10-05:00", "0o7", "010", "=", "<<",
-    "-", "- a", "?", "? a", ":", "a: b", "a:b", "a:", ":a", "#", "a #b", "a#b", "&a", "*a", "!a", "!!str a", "|", ">", ">-",
-    "%a", "@a", "`a", "[a]", "{a: b}", "a, b", ",", "]", "}", "'a'", "\"a\"", "it's", "\\", "\\n", "a\nb", "a\n", "\na", "a\n\nb",
-    "\t", "a\tb", "\r\n", "\x01\x02", "\x1b[0m", "\x7f", "\xc2\x80", "\xc2\x85", "\xc2\xa0", "\xe2\x80\xa8", "\xe2\x80\xa9",
-    "\xef\xbb\xbf", "\xef\xbb\xbf" "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "---", "...", "--- a", "/path/x", "_a",
-    "a-b_c.d/e", "$$", "${A}", "$A", "a$", "null ", "Nan", "inf", "nan", "0", "0.0", "1.2.3", "1-2", "e5", "0b1", "off",
+    "",
+    " ",
+    "a",
+    " a",
+    "a ",
+    "a b",
+    "yes",
+    "No",
+    "ON",
+    "y",
+    "true",
+    "NULL",
+    "~",
+    "null",
+    "1",
+    "0x1f",
+    "1e3",
+    "1_000",
+    ".5",
+    ".inf",
+    ".NaN",
+    "-1",
+    "+1",
+    "22:22",
+    "190:20:30",
+    "2001-12-14",
+    "2001-12-14t21:59:43.10-05:00",
+    "0o7",
+    "010",
+    "=",
+    "<<",
+    "-",
+    "- a",
+    "?",
+    "? a",
+    ":",
+    "a: b",
+    "a:b",
+    "a:",
+    ":a",
+    "#",
+    "a #b",
+    "a#b",
+    "&a",
+    "*a",
+    "!a",
+    "!!str a",
+    "|",
+    ">",
+    ">-",
+    "%a",
+    "@a",
+    "`a",
+    "[a]",
+    "{a: b}",
+    "a, b",
+    ",",
+    "]",
+    "}",
+    "'a'",
+    "\"a\"",
+    "it's",
+    "\\",
+    "\\n",
+    "a\nb",
+    "a\n",
+    "\na",
+    "a\n\nb",
+    "\t",
+    "a\tb",
+    "\r\n",
+    "\x01\x02",
+    "\x1b[0m",
+    "\x7f",
+    "\xc2\x80",
+    "\xc2\x85",
+    "\xc2\xa0",
+    "\xe2\x80\xa8",
+    "\xe2\x80\xa9",
+    "\xef\xbb\xbf",
+    "\xef\xbb\xbf"
+    "a",
+    "\xc3\xa9",
+    "\xe2\x82\xac",
+    "\xf0\x9f\x98\x80",
+    "---",
+    "...",
+    "--- a",
+    "/path/x",
+    "_a",
+    "a-b_c.d/e",
+    "$$",
+    "${A}",
+    "$A",
+    "a$",
+    "null ",
+    "Nan",
+    "inf",
+    "nan",
+    "0",
+    "0.0",
+    "1.2.3",
+    "1-2",
+    "e5",
+    "0b1",
+    "off",
 };
 
 static void test_strings(void **state)
@@ -137,7 +237,8 @@ static ComposeProject *resolve(const char *text)
     _cleanup_(error_done) Error err = {};
     ComposeProject *p = NULL;
 
-    if (compose_parse(text, strlen(text), "c.yml", &f, &err) < 0 || compose_resolve(f, &options, &p, &err) < 0)
+    if (compose_parse(text, strlen(text), "c.yml", &f, &err) < 0 ||
+        compose_resolve(f, &options, &p, &err) < 0)
         fail_msg("%s\n%s line %u: %s", text, error_id(&err), err.line, error_message(&err, 0));
     return p;
 }
@@ -156,9 +257,11 @@ static char *describe(const ComposeProject *p)
         _cleanup_(freep) char *ports = strv_join(s->host_ports, " ");
         _cleanup_(freep) char *binds = strv_join(s->bind_sources, " ");
 
-        assert_int_equal(buf_printf(&b, "%s %s %s %s %u\n%s\n%s\n%s\n%s\n%s\n%s\n", s->name, s->container_name, s->image,
-                                    s->pull_policy ? s->pull_policy : "-", s->stop_grace_seconds, environment, config,
-                                    depends, health, ports ? ports : "", binds ? binds : ""), 0);
+        assert_int_equal(buf_printf(&b, "%s %s %s %s %u\n%s\n%s\n%s\n%s\n%s\n%s\n", s->name,
+                                    s->container_name, s->image, s->pull_policy ? s->pull_policy : "-",
+                                    s->stop_grace_seconds, environment, config, depends, health,
+                                    ports ? ports : "", binds ? binds : ""),
+                         0);
     }
     {
         _cleanup_(freep) char *networks = json_print(p->networks);
@@ -191,7 +294,8 @@ static const char *const files[] = {
     "    expose: [80]\n"
     "    extra_hosts: {h: '::1'}\n"
     "    group_add: [video, 44]\n"
-    "    healthcheck: {test: [CMD, curl, 'http://x/$$y'], interval: 90s, timeout: 1500ms, start_period: 7us, retries: 9}\n"
+    "    healthcheck: {test: [CMD, curl, 'http://x/$$y'], interval: 90s, timeout: 1500ms, start_period: 7us, "
+    "retries: 9}\n"
     "    hostname: 'no'\n"
     "    init: true\n"
     "    ipc: shareable\n"
@@ -220,16 +324,19 @@ static const char *const files[] = {
     "    user: 0:0\n"
     "    userns_mode: keep-id\n"
     "    uts: host\n"
-    "    volumes: ['./a b:/a b', 'v:/v:ro', '/x:/y:rshared', {type: tmpfs, target: /t, tmpfs: {size: 1k, mode: '0700'}},\n"
+    "    volumes: ['./a b:/a b', 'v:/v:ro', '/x:/y:rshared', {type: tmpfs, target: /t, tmpfs: {size: 1k, "
+    "mode: '0700'}},\n"
     "              {type: tmpfs, target: /t2}]\n"
     "    working_dir: /w\n"
     "    depends_on: {db: {condition: service_completed_successfully}, c: }\n"
-    "    environment: {A: $SET, B: \"x\\ny\", C: '{\"a\": [1]}', D: '', E: ' lead', F: 'yes', G: '#', H: \"\\t\\x07\"}\n"
+    "    environment: {A: $SET, B: \"x\\ny\", C: '{\"a\": [1]}', D: '', E: ' lead', F: 'yes', G: '#', H: "
+    "\"\\t\\x07\"}\n"
     "  db: {image: pg, healthcheck: {disable: true}}\n"
     "  c: {image: c, healthcheck: {interval: 5s}, depends_on: [db]}\n"
     "networks:\n"
     "  n: {driver: macvlan, driver_opts: {parent: eth0}, internal: true, enable_ipv6: true, labels: [x=y],\n"
-    "      ipam: {driver: host-local, config: [{subnet: 10.0.0.0/8, gateway: 10.0.0.1, ip_range: 10.1.0.0/16}]}}\n"
+    "      ipam: {driver: host-local, config: [{subnet: 10.0.0.0/8, gateway: 10.0.0.1, ip_range: "
+    "10.1.0.0/16}]}}\n"
     "  e: {external: true, name: outside}\n"
     "volumes:\n"
     "  v: {name: data, labels: {a: 'yes'}, driver: x, driver_opts: {o: '$$1'}}\n",
@@ -255,7 +362,7 @@ static void test_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_strings), cmocka_unit_test(test_keys),       cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_strings),      cmocka_unit_test(test_keys),       cmocka_unit_test(test_layout),
         cmocka_unit_test(test_emit_refuses), cmocka_unit_test(test_round_trip),
     };
 

@@ -21,8 +21,8 @@ static const char *lookup(const char *key, void *userdata)
     static const struct {
         const char *key, *value;
     } values[] = {
-        { "A", "a" }, { "B", "b" }, { "E", "" }, { "D", "$A ${A} $$ ${NOPE}" }, { "Q", "'\"" }, { "_x9", "under" },
-        { "UTF", "\xc3\xa9" }, { "LONG", long_value },
+        { "A", "a" },   { "B", "b" },       { "E", "" },           { "D", "$A ${A} $$ ${NOPE}" },
+        { "Q", "'\"" }, { "_x9", "under" }, { "UTF", "\xc3\xa9" }, { "LONG", long_value },
     };
     unsigned *count = userdata;
 
@@ -190,15 +190,17 @@ static void test_grammar(void **state)
 {
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        const InterpolateContext context = { .lookup = lookup, .file = "c.yml", .line = 7, .key = "services.a.b[0]" };
+        const InterpolateContext context = {
+            .lookup = lookup, .file = "c.yml", .line = 7, .key = "services.a.b[0]"
+        };
         _cleanup_(error_done) Error err = {};
         _cleanup_(freep) char *result = NULL;
         int r = interpolate(cases[i].text, &context, &result, &err);
 
         if (cases[i].result) {
             if (r < 0 || !str_equal(result, cases[i].result))
-                fail_msg("%s gave %s %s, expected %s", cases[i].text, result ? result : "(none)", error_message(&err, r),
-                         cases[i].result);
+                fail_msg("%s gave %s %s, expected %s", cases[i].text, result ? result : "(none)",
+                         error_message(&err, r), cases[i].result);
             continue;
         }
         if (r >= 0 || result || !str_equal(err.id, cases[i].id) ||
@@ -312,9 +314,9 @@ static void test_has_variable(void **state)
         const char *text;
         bool has;
     } texts[] = {
-        { "", false },   { "a", false },     { "$", false },   { "$$", false },   { "$$A", false }, { "$1", false },
-        { "$A", true },  { "x$A", true },    { "${", true },   { "$$$A", true },  { "$${A}", false }, { "$_", true },
-        { "$$ $a", true }, { "$ ${x}", true }, { "a$ b", false },
+        { "", false },      { "a", false }, { "$", false },    { "$$", false },    { "$$A", false },
+        { "$1", false },    { "$A", true }, { "x$A", true },   { "${", true },     { "$$$A", true },
+        { "$${A}", false }, { "$_", true }, { "$$ $a", true }, { "$ ${x}", true }, { "a$ b", false },
     };
 
     (void) state;
@@ -326,8 +328,9 @@ static void test_has_variable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grammar),     cmocka_unit_test(test_depth),    cmocka_unit_test(test_length),
-        cmocka_unit_test(test_name_length), cmocka_unit_test(test_not_evaluated), cmocka_unit_test(test_on_unset),
+        cmocka_unit_test(test_grammar),       cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_length),        cmocka_unit_test(test_name_length),
+        cmocka_unit_test(test_not_evaluated), cmocka_unit_test(test_on_unset),
         cmocka_unit_test(test_has_variable),
     };
 

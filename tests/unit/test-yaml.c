@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Strict YAML: what is accepted and how it reads, and that every hostile text is refused with the right id and line. */
+/* Strict YAML: what is accepted and how it reads, and that every hostile text is refused with the right id
+ * and line. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,13 +27,13 @@ static YamlNode *parse_good(const char *text)
 static void test_tree(void **state)
 {
     _cleanup_(yaml_node_freep) YamlNode *root = parse_good("a: 22:22\n"
-                                                      "b:\n"
-                                                      "  - x\n"
-                                                      "  - \"y\\n\"\n"
-                                                      "  - {k: 'v', n: }\n"
-                                                      "? c\n"
-                                                      ": |\n"
-                                                      "  [[[[ not flow\n");
+                                                           "b:\n"
+                                                           "  - x\n"
+                                                           "  - \"y\\n\"\n"
+                                                           "  - {k: 'v', n: }\n"
+                                                           "? c\n"
+                                                           ": |\n"
+                                                           "  [[[[ not flow\n");
     const YamlNode *b = yaml_get(root, "b");
 
     (void) state;
@@ -75,10 +76,12 @@ static void test_types(void **state)
         bool null;
         int boolean; /* -1: none */
     } cases[] = {
-        { "a: ", true, -1 },       { "a: ~", true, -1 },       { "a: null", true, -1 },  { "a: NULL", true, -1 },
-        { "a: ''", false, -1 },    { "a: 'null'", false, -1 }, { "a: nil", false, -1 },  { "a: true", false, 1 },
-        { "a: True", false, 1 },   { "a: FALSE", false, 0 },   { "a: 'true'", false, -1 }, { "a: yes", false, -1 },
-        { "a: on", false, -1 },    { "a: 0", false, -1 },      { "a: []", false, -1 },   { "a: tRUE", false, -1 },
+        { "a: ", true, -1 },      { "a: ~", true, -1 },       { "a: null", true, -1 },
+        { "a: NULL", true, -1 },  { "a: ''", false, -1 },     { "a: 'null'", false, -1 },
+        { "a: nil", false, -1 },  { "a: true", false, 1 },    { "a: True", false, 1 },
+        { "a: FALSE", false, 0 }, { "a: 'true'", false, -1 }, { "a: yes", false, -1 },
+        { "a: on", false, -1 },   { "a: 0", false, -1 },      { "a: []", false, -1 },
+        { "a: tRUE", false, -1 },
     };
 
     (void) state;
@@ -133,7 +136,9 @@ static void test_refused(void **state)
         { "a: 1\nb: \"\\0\"\n", "yaml.syntax", 2 },
         { "a: 1\nb: \x01\n", "yaml.syntax", 2 },
         { "a: 1\rb: 2\n", "yaml.syntax", 1 },
-        { "\xef\xbb\xbf" "a: 1\n", "yaml.syntax", 1 },
+        { "\xef\xbb\xbf"
+          "a: 1\n",
+          "yaml.syntax", 1 },
         { "a: x\xe2\x80\xa8y\n", "yaml.syntax", 1 },
         { "a: x\xc2\x85y\n", "yaml.syntax", 1 },
         { "a: x\x7fy\n", "yaml.syntax", 1 },
@@ -148,8 +153,8 @@ static void test_refused(void **state)
         int r = yaml_parse(cases[i].text, strlen(cases[i].text), "f.yml", &root, &err);
 
         if (r >= 0 || !str_equal(err.id, cases[i].id) || err.line != cases[i].line)
-            fail_msg("case %zu: %d %s line %u, expected %s line %u", i, r, error_id(&err), err.line, cases[i].id,
-                     cases[i].line);
+            fail_msg("case %zu: %d %s line %u, expected %s line %u", i, r, error_id(&err), err.line,
+                     cases[i].id, cases[i].line);
         assert_ptr_equal(root, (YamlNode *) 0x1);
         assert_string_equal(err.file, "f.yml");
         assert_true(strlen(error_message(&err, r)) > 5);
@@ -291,11 +296,9 @@ static void test_depth(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree),    cmocka_unit_test(test_copy),
-        cmocka_unit_test(test_types),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_accepted), cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_large),   cmocka_unit_test(test_billion_laughs),
-        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_tree),    cmocka_unit_test(test_copy),           cmocka_unit_test(test_types),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_accepted),       cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_large),   cmocka_unit_test(test_billion_laughs), cmocka_unit_test(test_depth),
     };
 
     return cmocka_run_group_tests_name("yaml", tests, NULL, NULL);
