@@ -106,14 +106,15 @@ static int explain_definitions(const char *kind, char *const *names, const cJSON
         const cJSON *old = cJSON_GetObjectItemCaseSensitive(before, names[i]);
         const cJSON *new = cJSON_GetObjectItemCaseSensitive(after, names[i]);
 
-        if (old && new && !cJSON_Compare(old, new, true) && strv_addf(reasons, "%s %s changed", kind, names[i]) < 0)
+        if (old && new && !cJSON_Compare(old, new, true) &&
+            strv_addf(reasons, "%s %s changed", kind, names[i]) < 0)
             return -ENOMEM;
     }
     return 0;
 }
 
-static int explain_against(const ComposeProject *wanted, const ComposeService *s, const ComposeProject *previous,
-                           char ***reasons)
+static int explain_against(const ComposeProject *wanted, const ComposeService *s,
+                           const ComposeProject *previous, char ***reasons)
 {
     const ComposeService *before = previous ? compose_service_find(previous, s->name) : NULL;
     int r;
@@ -122,20 +123,22 @@ static int explain_against(const ComposeProject *wanted, const ComposeService *s
         return 0;
     r = explain_environment(before, s, reasons);
     r = r < 0 ? r : explain_config(before, s, reasons);
-    r = r < 0 ? r : explain_definitions("network", s->networks, previous->networks, wanted->networks, reasons);
+    r = r < 0 ? r
+              : explain_definitions("network", s->networks, previous->networks, wanted->networks, reasons);
     return r < 0 ? r : explain_definitions("volume", s->volumes, previous->volumes, wanted->volumes, reasons);
 }
 
-static int explain_change(const ComposeProject *wanted, const ComposeService *s, const ComposeProject *previous,
-                          const ObservedContainer *o, char ***reasons)
+static int explain_change(const ComposeProject *wanted, const ComposeService *s,
+                          const ComposeProject *previous, const ObservedContainer *o, char ***reasons)
 {
     char same_image[SHA256_HEX_SIZE];
     int r = compose_hash_service(wanted, s, o->image_id ? o->image_id : "", same_image);
 
     if (r < 0)
         return r;
-    /* with the container's own image the hash would be another one: then the image is (also) a reason; when that hash is
-     * the wanted one, it is none. Otherwise both differ, or only the rest: the last push knows the image's name. */
+    /* with the container's own image the hash would be another one: then the image is (also) a reason; when
+     * that hash is the wanted one, it is none. Otherwise both differ, or only the rest: the last push knows
+     * the image's name. */
     if (str_equal(same_image, o->config_hash))
         return strv_add(reasons, "image changed");
     if (!str_equal(same_image, s->config_hash) && strv_add(reasons, "image changed") < 0)

@@ -43,10 +43,11 @@ static int check_networks(const Planner *p)
         if (!old || cJSON_Compare(old, network, true) ||
             !str_equal(json_string(old, "name"), json_string(network, "name")))
             continue;
-        return error_set_at(p->err, EEXIST, "plan.network-changed", NULL, 0, network->string,
-                            "the network \"%.100s\" exists with another definition, and running containers cannot leave "
-                            "it; give the changed network another name",
-                            network->string);
+        return error_set_at(
+            p->err, EEXIST, "plan.network-changed", NULL, 0, network->string,
+            "the network \"%.100s\" exists with another definition, and running containers cannot leave "
+            "it; give the changed network another name",
+            network->string);
     }
     return 0;
 }
@@ -59,15 +60,17 @@ static bool is_wanted(const Planner *p, const char *service)
 static int check_name_holder(const Planner *p, const ComposeService *s, const ObservedContainer *o)
 {
     if (!o->service)
-        return error_set_at(p->err, EEXIST, "plan.name-taken", NULL, s->line, s->name,
-                            "a container called \"%s\" exists that is not of this project; rename or remove it, or give "
-                            "the service another container_name",
-                            o->name);
+        return error_set_at(
+            p->err, EEXIST, "plan.name-taken", NULL, s->line, s->name,
+            "a container called \"%s\" exists that is not of this project; rename or remove it, or give "
+            "the service another container_name",
+            o->name);
     if (!str_equal(o->service, s->name) && is_wanted(p, o->service))
-        return error_set_at(p->err, EEXIST, "plan.name-taken", NULL, s->line, s->name,
-                            "the name \"%s\" is still held by the container of service \"%s\"; give one of them another "
-                            "container_name",
-                            o->name, o->service);
+        return error_set_at(
+            p->err, EEXIST, "plan.name-taken", NULL, s->line, s->name,
+            "the name \"%s\" is still held by the container of service \"%s\"; give one of them another "
+            "container_name",
+            o->name, o->service);
     return 0;
 }
 
@@ -107,8 +110,8 @@ static bool is_as_wanted(const ComposeService *s, const ObservedContainer *o)
 }
 
 /* Takes reason, also on failure. */
-static int add_step(Planner *p, PlanAction action, const char *service, const char *container, const char *old_id,
-                    char *reason)
+static int add_step(Planner *p, PlanAction action, const char *service, const char *container,
+                    const char *old_id, char *reason)
 {
     PlanStep *step = &p->plan->steps[p->plan->n_steps++];
 
@@ -167,8 +170,8 @@ static int plan_removals(Planner *p)
     return 0;
 }
 
-int compose_plan(const ComposeProject *wanted, const ComposeProject *previous, const ObservedContainer *observed,
-                 size_t n_observed, Plan **ret, Error *err)
+int compose_plan(const ComposeProject *wanted, const ComposeProject *previous,
+                 const ObservedContainer *observed, size_t n_observed, Plan **ret, Error *err)
 {
     _cleanup_(plan_freep) Plan *plan = calloc(1, sizeof(Plan));
     _cleanup_(freep) bool *taken = calloc(n_observed + 1, sizeof(bool));
@@ -210,7 +213,8 @@ static cJSON *step_to_json(const PlanStep *step)
 
     if (o && json_add_string(o, "service", step->service) >= 0 &&
         json_add_string(o, "action", plan_action_to_string(step->action)) >= 0 &&
-        json_add_string(o, "container", step->container) >= 0 && json_add_string(o, "reason", step->reason) >= 0)
+        json_add_string(o, "container", step->container) >= 0 &&
+        json_add_string(o, "reason", step->reason) >= 0)
         return o;
     cJSON_Delete(o);
     return NULL;

@@ -9,26 +9,27 @@
 #define LABEL_HASH "io.tucomunidad.config-hash"
 #define LABEL_VERSION "io.tucomunidad.snapshot"
 
-/* Sets config_hash of every service: SHA-256 over the canonical JSON of everything that makes its container (image id,
- * environment, configuration, definitions of its networks and volumes). image_id maps service name → image id. */
+/* Sets config_hash of every service: SHA-256 over the canonical JSON of everything that makes its container
+ * (image id, environment, configuration, definitions of its networks and volumes). image_id maps service name
+ * → image id. */
 int compose_hash_services(ComposeProject *p, const char *(*image_id)(const char *service, void *userdata),
                           void *userdata) _must_check_;
 
 typedef struct ObservedContainer {
     char *id;
     char *name;
-    char *service;      /* from the label (ours, else podman-compose's), may be NULL */
-    char *image_id;     /* hex without sha256: */
-    char *config_hash;  /* label, "" when not ours */
-    char *state;        /* podman's: "running", "exited", "created", "paused", … */
+    char *service;     /* from the label (ours, else podman-compose's), may be NULL */
+    char *image_id;    /* hex without sha256: */
+    char *config_hash; /* label, "" when not ours */
+    char *state;       /* podman's: "running", "exited", "created", "paused", … */
     int exit_code;
 } ObservedContainer;
 
 typedef enum PlanAction {
-    PLAN_KEEP,    /* runs already as wanted */
+    PLAN_KEEP, /* runs already as wanted */
     PLAN_CREATE,
     PLAN_REPLACE,
-    PLAN_REMOVE,  /* a container of this project that the file does not know */
+    PLAN_REMOVE, /* a container of this project that the file does not know */
     _PLAN_ACTION_MAX,
 } PlanAction;
 const char *plan_action_to_string(PlanAction a);
@@ -36,23 +37,24 @@ const char *plan_action_to_string(PlanAction a);
 typedef struct PlanStep {
     PlanAction action;
     char *service;
-    char *container;   /* name it has or will have */
-    char *old_id;      /* replace, remove, keep */
-    char *reason;      /* "image changed; environment changed: A, B (values hidden)" */
+    char *container; /* name it has or will have */
+    char *old_id;    /* replace, remove, keep */
+    char *reason;    /* "image changed; environment changed: A, B (values hidden)" */
 } PlanStep;
 
 typedef struct Plan {
-    PlanStep *steps;   /* wanted services in start order, then removals */
+    PlanStep *steps; /* wanted services in start order, then removals */
     size_t n_steps;
-    size_t n_changes;  /* steps that are not KEEP */
+    size_t n_changes; /* steps that are not KEEP */
 } Plan;
 
-/* `previous` is the project that the last good push made, or NULL; it only serves to explain. A service is kept when a
- * container with its name and hash runs (or has exited 0 and is a one-shot: restart "no"). A foreign container that
- * holds a wanted name but is not of this project is plan.name-taken. A network whose definition differs from
- * `previous` is plan.network-changed (containers on it cannot move: use another name). */
-int compose_plan(const ComposeProject *wanted, const ComposeProject *previous, const ObservedContainer *observed,
-                 size_t n_observed, Plan **ret, Error *err) _must_check_;
+/* `previous` is the project that the last good push made, or NULL; it only serves to explain. A service is
+ * kept when a container with its name and hash runs (or has exited 0 and is a one-shot: restart "no"). A
+ * foreign container that holds a wanted name but is not of this project is plan.name-taken. A network whose
+ * definition differs from `previous` is plan.network-changed (containers on it cannot move: use another
+ * name). */
+int compose_plan(const ComposeProject *wanted, const ComposeProject *previous,
+                 const ObservedContainer *observed, size_t n_observed, Plan **ret, Error *err) _must_check_;
 Plan *plan_free(Plan *p);
 DEFINE_CLEANUP(Plan, plan_free)
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a compose file may ask of this box: one table of keys, used on the file as written (where values with variables
- * are skipped) and on its normal form (where nothing is). A key that is not in the table is refused. */
+/* What a compose file may ask of this box: one table of keys, used on the file as written (where values with
+ * variables are skipped) and on its normal form (where nothing is). A key that is not in the table is
+ * refused. */
 #include "compose/policy-internal.h"
 
 #include <ctype.h>
@@ -35,10 +36,11 @@ static int refuse(const Check *c, const char *key, const char *item, const char 
 
     if (!path)
         return -ENOMEM;
-    return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path,
-                        "%s%s%.100s %s; to allow it on this box, add \"%s%s%.100s\" to services.\"%s\".allow in "
-                        "policy.json",
-                        key, item ? " " : "", item ? item : "", why, key, item ? ":" : "", item ? item : "", service);
+    return error_set_at(
+        c->err, EPERM, "policy.refused", c->file, c->line, path,
+        "%s%s%.100s %s; to allow it on this box, add \"%s%s%.100s\" to services.\"%s\".allow in "
+        "policy.json",
+        key, item ? " " : "", item ? item : "", why, key, item ? ":" : "", item ? item : "", service);
 }
 
 static int refuse_always(const Check *c, const char *key, const char *why)
@@ -163,8 +165,8 @@ static int check_options(const Check *c, const char *key, const char *options, c
 }
 
 static const char *const tmpfs_options[] = {
-    "size", "mode", "uid", "gid", "rw", "ro", "noexec", "nosuid", "nodev", "noatime", "nr_inodes",
-    "tmpcopyup", "notmpcopyup", NULL,
+    "size",   "mode",  "uid",     "gid",       "rw",        "ro",          "noexec",
+    "nosuid", "nodev", "noatime", "nr_inodes", "tmpcopyup", "notmpcopyup", NULL,
 };
 
 static int check_tmpfs(const Check *c, const PolicyRule *rule, const cJSON *value)
@@ -182,8 +184,8 @@ static int check_tmpfs(const Check *c, const PolicyRule *rule, const cJSON *valu
 }
 
 static const char *const volume_options[] = {
-    "ro", "rw", "z", "Z", "private", "rprivate", "slave", "rslave", "bind", "rbind", "nosuid", "nodev",
-    "noexec", "copy", "nocopy", "cached", "delegated", "consistent", NULL,
+    "ro",     "rw",    "z",      "Z",    "private", "rprivate", "slave",     "rslave",     "bind", "rbind",
+    "nosuid", "nodev", "noexec", "copy", "nocopy",  "cached",   "delegated", "consistent", NULL,
 };
 
 static int check_bind(const Check *c, const char *source, bool read_only)
@@ -195,17 +197,20 @@ static int check_bind(const Check *c, const char *source, bool read_only)
     if (policy_allows_bind(c->policy, c->service, source, read_only))
         return 0;
     if (!policy_path_is_clean(source) || str_equal(source, "/"))
-        return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
-                            "the host path \"%.200s\" cannot be mounted: it must be absolute, without \".\" and \"..\", "
-                            "and not the root folder",
-                            source);
-    return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
-                        "the host path \"%.200s\" (%s) is outside the folders that this box opens to containers; use a "
-                        "named volume, or add it to services.\"%s\".%s in policy.json",
-                        source, read_only ? "read-only" : "writable", c->service, read_only ? "bind_ro" : "bind");
+        return error_set_at(
+            c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+            "the host path \"%.200s\" cannot be mounted: it must be absolute, without \".\" and \"..\", "
+            "and not the root folder",
+            source);
+    return error_set_at(
+        c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+        "the host path \"%.200s\" (%s) is outside the folders that this box opens to containers; use a "
+        "named volume, or add it to services.\"%s\".%s in policy.json",
+        source, read_only ? "read-only" : "writable", c->service, read_only ? "bind_ro" : "bind");
 }
 
-/* Names reach podman's -v and --net as they are: a path or an option in their place would mean something else. */
+/* Names reach podman's -v and --net as they are: a path or an option in their place would mean something
+ * else. */
 static bool name_is_plain(const char *name)
 {
     if (!isalnum((unsigned char) name[0]))
@@ -296,10 +301,11 @@ static int check_label(const Check *c, const char *name)
         if (!str_starts(name, reserved[i]))
             continue;
         path = c->service ? str_format("services.%s.labels", c->service) : strdup("labels");
-        return error_set_at(c->err, EPERM, "policy.reserved-label", c->file, c->line, path,
-                            "the label \"%.100s\" is kept for the tools that make containers on this box; use a name that "
-                            "does not begin with \"%s\"",
-                            name, reserved[i]);
+        return error_set_at(
+            c->err, EPERM, "policy.reserved-label", c->file, c->line, path,
+            "the label \"%.100s\" is kept for the tools that make containers on this box; use a name that "
+            "does not begin with \"%s\"",
+            name, reserved[i]);
     }
     return 0;
 }
@@ -309,7 +315,9 @@ static int check_labels(const Check *c, const PolicyRule *rule _unused_, const c
     const cJSON *item;
 
     cJSON_ArrayForEach(item, value) {
-        const char *name = cJSON_IsObject(value) ? item->string : cJSON_IsString(item) ? item->valuestring : NULL;
+        const char *name = cJSON_IsObject(value)  ? item->string
+                           : cJSON_IsString(item) ? item->valuestring
+                                                  : NULL;
         int r = name ? check_label(c, name) : 0;
 
         if (r < 0)
@@ -372,13 +380,15 @@ static int check_image_name(const Check *c, const char *image)
     if (!path)
         return -ENOMEM;
     if (!image_is_name(image))
-        return error_set_at(c->err, EPERM, "policy.image-not-allowed", c->file, c->line, path,
-                            "\"%.200s\" is not the name of an image in a registry (NAME, NAME:TAG or NAME@DIGEST)", image);
+        return error_set_at(
+            c->err, EPERM, "policy.image-not-allowed", c->file, c->line, path,
+            "\"%.200s\" is not the name of an image in a registry (NAME, NAME:TAG or NAME@DIGEST)", image);
     if (!policy_allows_image(c->policy, image))
-        return error_set_at(c->err, EPERM, "policy.image-not-allowed", c->file, c->line, path,
-                            "the image \"%.200s\" comes from a registry that this box's policy does not list; add its "
-                            "prefix to \"images\" in policy.json, and write the registry into the name",
-                            image);
+        return error_set_at(
+            c->err, EPERM, "policy.image-not-allowed", c->file, c->line, path,
+            "the image \"%.200s\" comes from a registry that this box's policy does not list; add its "
+            "prefix to \"images\" in policy.json, and write the registry into the name",
+            image);
     return 0;
 }
 
@@ -488,7 +498,8 @@ bool policy_key_is_known(const char *key)
     static const char *const never[] = { "image", "labels", "env_file", "deploy", NULL };
     const PolicyRule *rule = rule_find(key);
 
-    return (rule && rule->check && !list_has(never, key)) || str_equal(key, "driver_opts") || str_equal(key, "network_driver");
+    return (rule && rule->check && !list_has(never, key)) || str_equal(key, "driver_opts") ||
+           str_equal(key, "network_driver");
 }
 
 static int check_key(const Check *c, const char *key, const cJSON *value)
@@ -502,10 +513,12 @@ static int check_key(const Check *c, const char *key, const cJSON *value)
     return refuse_always(c, key, "is not among the keys that this box accepts");
 }
 
-/* Top-level volumes and networks. A volume called "/etc" would be a bind mount, a network called "host" the host's. */
+/* Top-level volumes and networks. A volume called "/etc" would be a bind mount, a network called "host" the
+ * host's. */
 static int check_definition(const Check *c, const char *kind, const char *key, const cJSON *d)
 {
-    static const char *const taken[] = { "host", "none", "private", "slirp4netns", "pasta", "container", "ns", NULL };
+    static const char *const taken[] = { "host",  "none",      "private", "slirp4netns",
+                                         "pasta", "container", "ns",      NULL };
     bool is_network = str_equal(kind, "networks");
     const char *name = json_string(d, "name");
     const char *driver = json_string(d, "driver");
@@ -513,13 +526,15 @@ static int check_definition(const Check *c, const char *kind, const char *key, c
     Check at = *c;
     int r;
 
-    if (!name_is_plain(key) || (name && !name_is_plain(name)) || (is_network && list_has(taken, name ? name : key))) {
+    if (!name_is_plain(key) || (name && !name_is_plain(name)) ||
+        (is_network && list_has(taken, name ? name : key))) {
         _cleanup_(freep) char *path = str_format("%s.%.100s.name", kind, key);
 
-        return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path ? path : kind,
-                            "\"%.100s\" cannot be a name under %s: use letters, digits, '_', '.' and '-', and none of "
-                            "podman's own words; no entry in policy.json can allow it",
-                            name ? name : key, kind);
+        return error_set_at(
+            c->err, EPERM, "policy.refused", c->file, c->line, path ? path : kind,
+            "\"%.100s\" cannot be a name under %s: use letters, digits, '_', '.' and '-', and none of "
+            "podman's own words; no entry in policy.json can allow it",
+            name ? name : key, kind);
     }
     if (is_network && driver && !str_equal(driver, "bridge") && !str_equal(driver, "default") &&
         !policy_allows(c->policy, c->service, "network_driver", driver)) {
@@ -624,7 +639,8 @@ int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Erro
     return r < 0 ? r : check_file_definitions(&c, "volumes", yaml_get(root, "volumes"));
 }
 
-static int check_used_definitions(const Check *c, const char *kind, char *const *names, const cJSON *definitions)
+static int check_used_definitions(const Check *c, const char *kind, char *const *names,
+                                  const cJSON *definitions)
 {
     for (size_t i = 0; names && names[i]; i++) {
         const cJSON *d = cJSON_GetObjectItemCaseSensitive(definitions, names[i]);
@@ -636,7 +652,8 @@ static int check_used_definitions(const Check *c, const char *kind, char *const 
     return 0;
 }
 
-int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file, Error *err)
+int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file,
+                                 Error *err)
 {
     for (size_t i = 0; i < p->n_services; i++) {
         const ComposeService *s = &p->services[i];

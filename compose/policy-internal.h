@@ -4,8 +4,8 @@
 
 #include "compose/policy.h"
 
-/* Whether `key` (or `key:item`, when item is not NULL) stands in the allow list of the service or of "*". With service
- * NULL: in that of any service. */
+/* Whether `key` (or `key:item`, when item is not NULL) stands in the allow list of the service or of "*".
+ * With service NULL: in that of any service. */
 bool policy_allows(const ComposePolicy *p, const char *service, const char *key, const char *item);
 
 /* Whether the image is below one of the policy's prefixes (true when it has no list). */

@@ -34,8 +34,8 @@ struct ComposePolicy {
     char *root_env;
 };
 
-/* Folders through which a container gets at the host itself: an entry above them does not cover them, each path has to
- * be listed as it is. */
+/* Folders through which a container gets at the host itself: an entry above them does not cover them, each
+ * path has to be listed as it is. */
 static const char *const sensitive_roots[] = {
     "/bin",
     "/boot",
@@ -63,8 +63,8 @@ static const char *const sensitive_roots[] = {
     STATE_DIR,
 };
 
-/* Clocks that look alike in and outside; and secbox.env, whose values every pushed file may name anyway, and which
- * relay-client reads at each start. */
+/* Clocks that look alike in and outside; and secbox.env, whose values every pushed file may name anyway, and
+ * which relay-client reads at each start. */
 static const char *const always_read_only[] = { "/etc/localtime", "/etc/timezone", SECBOX_ENV_PATH };
 
 bool policy_path_is_clean(const char *path)
@@ -98,7 +98,7 @@ static bool path_is_home(const char *path)
 {
     const char *rest = path + strlen("/home");
 
-    /* /home and /home/NAME hold keys and the rootless container store; what lies deeper is judged by its name */
+    /* these two hold keys and the rootless container store; what lies deeper is judged by its name */
     return path_is_below(path, "/home") && (!*rest || !strchr(rest + 1, '/'));
 }
 
@@ -204,12 +204,13 @@ static int parse_error(const ParseContext *c, const char *id, const char *member
 static int check_path_entry(const ParseContext *c, const char *member, const char *entry)
 {
     if (str_equal(entry, "/"))
-        return parse_error(c, "policy.bad-path", member,
-                           "the root folder cannot be opened to containers; list the folders that are needed, not",
-                           entry);
+        return parse_error(
+            c, "policy.bad-path", member,
+            "the root folder cannot be opened to containers; list the folders that are needed, not", entry);
     if (!policy_path_is_clean(entry))
         return parse_error(c, "policy.bad-path", member,
-                           "expected an absolute path without \".\", \"..\" and a slash at its end, not", entry);
+                           "expected an absolute path without \".\", \"..\" and a slash at its end, not",
+                           entry);
     return 0;
 }
 
@@ -217,7 +218,8 @@ static int check_image_entry(const ParseContext *c, const char *member, const ch
 {
     if (!*entry)
         return parse_error(c, "policy.bad-entry", member,
-                           "an empty prefix allows every image; leave \"images\" out for that, instead of", entry);
+                           "an empty prefix allows every image; leave \"images\" out for that, instead of",
+                           entry);
     return 0;
 }
 
@@ -258,14 +260,16 @@ static int parse_list(const ParseContext *c, const cJSON *value, entry_check_t c
     const cJSON *item;
 
     if (!cJSON_IsArray(value))
-        return parse_error(c, "policy.bad-type", value->string, "expected a list of strings for", value->string);
+        return parse_error(c, "policy.bad-type", value->string, "expected a list of strings for",
+                           value->string);
     if (cJSON_GetArraySize(value) > POLICY_ENTRIES_MAX)
         return parse_error(c, "policy.too-large", value->string, "too many entries in", value->string);
     cJSON_ArrayForEach(item, value) {
         int r;
 
         if (!cJSON_IsString(item) || !item->valuestring)
-            return parse_error(c, "policy.bad-type", value->string, "expected only strings in", value->string);
+            return parse_error(c, "policy.bad-type", value->string, "expected only strings in",
+                               value->string);
         r = check(c, value->string, item->valuestring);
         if (r >= 0)
             r = strv_take(&list, normalise_entry(item->valuestring));
@@ -287,7 +291,8 @@ static int parse_service(ComposePolicy *p, const cJSON *value, const ParseContex
     if (!place)
         return -ENOMEM;
     if (!cJSON_IsObject(value))
-        return parse_error(outer, "policy.bad-type", "services", "expected an object for service", value->string);
+        return parse_error(outer, "policy.bad-type", "services", "expected an object for service",
+                           value->string);
     s->name = strdup(value->string);
     if (!s->name)
         return -ENOMEM;
@@ -302,8 +307,8 @@ static int parse_service(ComposePolicy *p, const cJSON *value, const ParseContex
         else if (str_equal(member->string, "bind_ro"))
             r = parse_list(&c, member, check_path_entry, &s->bind_ro);
         else
-            r = parse_error(&c, "policy.unknown-key", member->string,
-                            "expected allow, bind or bind_ro, not", member->string);
+            r = parse_error(&c, "policy.unknown-key", member->string, "expected allow, bind or bind_ro, not",
+                            member->string);
         if (r < 0)
             return r;
     }
@@ -371,7 +376,8 @@ int policy_parse(const char *text, size_t len, const char *file, ComposePolicy *
     if (r == -ENOMEM)
         return r;
     if (r < 0)
-        return error_set_at(err, EINVAL, "policy.syntax", file, syntax.line, NULL, "%s", error_message(&syntax, r));
+        return error_set_at(err, EINVAL, "policy.syntax", file, syntax.line, NULL, "%s",
+                            error_message(&syntax, r));
     cJSON_ArrayForEach(member, root) {
         r = parse_member(p, member, &c);
         if (r < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pushed compose file may ask for: an allow-list; keys that equal root on the host only where the box's own
- * policy file allows them for that service. */
+/* What a pushed compose file may ask for: an allow-list; keys that equal root on the host only where the
+ * box's own policy file allows them for that service. */
 #pragma once
 
 #include "compose/compose.h"
@@ -11,23 +11,26 @@ typedef struct ComposePolicy ComposePolicy;
  *   {"services": {"frigate": {"allow": ["devices", "cap_add:NET_ADMIN", "privileged"],
  *                             "bind": ["/mnt/recordings"], "bind_ro": ["/etc/localtime"]}},
  *    "bind": ["/var/lib/tucomunidad/volumes"], "images": ["localhost/", "registry.example.com/"]}
- * Service "*" means all. `bind_ro` may stand at the top too. An allow entry is a compose key, or KEY:VALUE for one of
- * its values; of the definitions of networks and volumes "network_driver" and "driver_opts". Host paths count by
- * components; /, /etc, /run, /home/NAME, anything with a hidden component and the like are never covered by an entry
- * above them, only by themselves, and "/" by none. Without "bind", /var/lib/tucomunidad/volumes is open for writing;
- * /etc/localtime, /etc/timezone and secbox.env are always open for reading. Errors: policy.syntax, policy.unknown-key,
- * policy.bad-type, policy.bad-path, policy.bad-entry, policy.too-large. */
-int policy_parse(const char *text, size_t len, const char *file, ComposePolicy **ret, Error *err) _must_check_;
+ * Service "*" means all. `bind_ro` may stand at the top too. An allow entry is a compose key, or KEY:VALUE
+ * for one of its values; of the definitions of networks and volumes "network_driver" and "driver_opts". Host
+ * paths count by components; /, /etc, /run, /home/NAME, anything with a hidden component and the like are
+ * never covered by an entry above them, only by themselves, and "/" by none. Without "bind",
+ * /var/lib/tucomunidad/volumes is open for writing; /etc/localtime, /etc/timezone and secbox.env are always
+ * open for reading. Errors: policy.syntax, policy.unknown-key, policy.bad-type, policy.bad-path,
+ * policy.bad-entry, policy.too-large. */
+int policy_parse(const char *text, size_t len, const char *file, ComposePolicy **ret,
+                 Error *err) _must_check_;
 ComposePolicy *policy_free(ComposePolicy *p);
 DEFINE_CLEANUP(ComposePolicy, policy_free)
 
 /* Before interpolation: refuses what is refused whatever the variables are. */
 int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Error *err) _must_check_;
-/* After interpolation: the whole list, on the normal form. Errors: policy.refused with file, line, key and the entry to
- * add to policy.json, policy.bind-outside, policy.image-not-allowed, policy.reserved-label. It judges names, not the file
- * system: whoever mounts must check that a bind source resolves (realpath) to a path that is allowed as well. */
-int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file, Error *err)
-    _must_check_;
+/* After interpolation: the whole list, on the normal form. Errors: policy.refused with file, line, key and
+ * the entry to add to policy.json, policy.bind-outside, policy.image-not-allowed, policy.reserved-label. It
+ * judges names, not the file system: whoever mounts must check that a bind source resolves (realpath) to a
+ * path that is allowed as well. */
+int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file,
+                                 Error *err) _must_check_;
 
 /* Whether the service may mount this absolute host path: for the same check on what a path resolves to. */
 bool policy_allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Decides key by key how to say it to podman-compose so that 1.0.3, 1.0.6 and 1.3 give podman the same arguments, and
- * refuses what 1.0.3 would lose. */
+/* Decides key by key how to say it to podman-compose so that 1.0.3, 1.0.6 and 1.3 give podman the same
+ * arguments, and refuses what 1.0.3 would lose. */
 #include "compose/render-keys.h"
 
 #include <errno.h>
@@ -23,7 +23,8 @@ static int render_unsupported(const RenderService *r, const char *key, const cha
     if (!path)
         return -ENOMEM;
     return error_set_at(r->err, ENOTSUP, "render.unsupported", NULL, r->service->line, path,
-                        "podman-compose on the boxes cannot pass on \"%s\" (%s); take it out of the file", key, why);
+                        "podman-compose on the boxes cannot pass on \"%s\" (%s); take it out of the file",
+                        key, why);
 }
 
 char *render_escape(const char *text)
@@ -145,7 +146,8 @@ static int render_ports(const RenderService *r, const char *key, const cJSON *va
     return 0;
 }
 
-/* podman mounts a tmpfs with exec unless told otherwise; compose files were written for noexec, the default elsewhere. */
+/* podman mounts a tmpfs with exec unless told otherwise; compose files were written for noexec, the default
+ * elsewhere. */
 static int append_tmpfs(const RenderService *r, const char *target, const char *options)
 {
     _cleanup_(freep) char *padded = str_format(",%s,", options);
@@ -153,7 +155,9 @@ static int append_tmpfs(const RenderService *r, const char *target, const char *
     bool said = padded && (strstr(padded, ",exec,") || strstr(padded, ",noexec,"));
 
     text = str_format("%s%s%s%s", target, *options || !said ? ":" : "", options,
-                      said ? "" : *options ? ",noexec" : "noexec");
+                      said       ? ""
+                      : *options ? ",noexec"
+                                 : "noexec");
     return padded && text && list_of(r, "tmpfs") ? append_escaped(list_of(r, "tmpfs"), text) : -ENOMEM;
 }
 
@@ -246,10 +250,12 @@ static int render_networks(const RenderService *r, const char *key, const cJSON 
     cJSON_ArrayForEach(network, value) {
         cJSON_ArrayForEach(setting, network) {
             if (!str_equal(setting->string, "aliases"))
-                return render_unsupported(r, setting->string, "version 1.0.3 knows no settings of a service's network");
+                return render_unsupported(r, setting->string,
+                                          "version 1.0.3 knows no settings of a service's network");
             cJSON_ArrayForEach(alias, setting) {
                 if (!cJSON_IsString(alias) || !str_equal(alias->valuestring, r->service->name))
-                    return render_unsupported(r, "networks.aliases", "version 1.0.3 knows only the service's name");
+                    return render_unsupported(r, "networks.aliases",
+                                              "version 1.0.3 knows only the service's name");
             }
         }
         if (!list_of(r, key) || append_escaped(list_of(r, key), network->string) < 0)
@@ -310,7 +316,8 @@ static int render_healthcheck(const RenderService *r, const char *key, const cJS
         if (!text || is_zero(text))
             continue;
         /* whole seconds end in a digit and "s" */
-        if (str_equal(settings[i], "timeout") && (str_ends(text, "us") || (str_ends(text, "ms") && strlen(text) < 6)))
+        if (str_equal(settings[i], "timeout") &&
+            (str_ends(text, "us") || (str_ends(text, "ms") && strlen(text) < 6)))
             return render_unsupported(r, "healthcheck.timeout", "podman wants at least one second");
         e = add_escaped(out, settings[i], text);
     }
@@ -333,7 +340,8 @@ static int render_logging(const RenderService *r, const char *key, const cJSON *
         if (strchr(option->string, '$'))
             return render_unsupported(r, key, "an option's name has a '$'");
         if (e >= 0)
-            e = list ? add_escaped(list, option->string, cJSON_IsString(option) ? option->valuestring : "") : -ENOMEM;
+            e = list ? add_escaped(list, option->string, cJSON_IsString(option) ? option->valuestring : "")
+                     : -ENOMEM;
     }
     return e;
 }
@@ -375,64 +383,39 @@ static int render_security(const RenderService *r, const char *key, const cJSON 
 }
 
 /* The agent's own: it merges them with its labels. */
-static int render_elsewhere(const RenderService *r _unused_, const char *key _unused_, const cJSON *value _unused_)
+static int render_elsewhere(const RenderService *r _unused_, const char *key _unused_,
+                            const cJSON *value _unused_)
 {
     return 0;
 }
 
 static const KeyRule rules[] = {
-    { "annotations", render_map },
-    { "cap_add", render_strings },
-    { "cap_drop", render_strings },
-    { "cgroup", render_unknown },
-    { "cgroup_parent", render_unknown },
-    { "command", render_words },
-    { "cpu_shares", render_string },
-    { "cpus", render_string },
-    { "cpuset", render_unknown },
-    { "device_cgroup_rules", render_unknown },
-    { "devices", render_strings },
-    { "dns", render_unknown },
-    { "dns_opt", render_unknown },
-    { "dns_search", render_unknown },
-    { "domainname", render_unknown },
-    { "entrypoint", render_words },
-    { "expose", render_strings },
-    { "extra_hosts", render_strings },
-    { "group_add", render_unknown },
-    { "healthcheck", render_healthcheck },
-    { "hostname", render_string },
-    { "init", render_true },
-    { "ipc", render_unknown },
-    { "labels", render_elsewhere },
-    { "logging", render_logging },
-    { "mac_address", render_unknown },
-    { "mem_limit", render_string },
-    { "mem_reservation", render_string },
-    { "memswap_limit", render_unknown },
-    { "networks", render_networks },
-    { "oom_score_adj", render_unknown },
-    { "pid", render_unknown },
-    { "pids_limit", render_unknown },
-    { "ports", render_ports },
-    { "privileged", render_true },
-    { "read_only", render_true },
-    { "restart", render_string },
-    { "runtime", render_unknown },
-    { "security_opt", render_security },
-    { "shm_size", render_string },
-    { "stdin_open", render_true },
-    { "stop_grace_period", render_string },
-    { "stop_signal", render_string },
-    { "sysctls", render_map },
-    { "tmpfs", render_tmpfs },
-    { "tty", render_true },
-    { "ulimits", render_ulimits },
-    { "user", render_string },
-    { "userns_mode", render_unknown },
-    { "uts", render_unknown },
-    { "volumes", render_volumes },
-    { "working_dir", render_string },
+    { "annotations", render_map },       { "cap_add", render_strings },
+    { "cap_drop", render_strings },      { "cgroup", render_unknown },
+    { "cgroup_parent", render_unknown }, { "command", render_words },
+    { "cpu_shares", render_string },     { "cpus", render_string },
+    { "cpuset", render_unknown },        { "device_cgroup_rules", render_unknown },
+    { "devices", render_strings },       { "dns", render_unknown },
+    { "dns_opt", render_unknown },       { "dns_search", render_unknown },
+    { "domainname", render_unknown },    { "entrypoint", render_words },
+    { "expose", render_strings },        { "extra_hosts", render_strings },
+    { "group_add", render_unknown },     { "healthcheck", render_healthcheck },
+    { "hostname", render_string },       { "init", render_true },
+    { "ipc", render_unknown },           { "labels", render_elsewhere },
+    { "logging", render_logging },       { "mac_address", render_unknown },
+    { "mem_limit", render_string },      { "mem_reservation", render_string },
+    { "memswap_limit", render_unknown }, { "networks", render_networks },
+    { "oom_score_adj", render_unknown }, { "pid", render_unknown },
+    { "pids_limit", render_unknown },    { "ports", render_ports },
+    { "privileged", render_true },       { "read_only", render_true },
+    { "restart", render_string },        { "runtime", render_unknown },
+    { "security_opt", render_security }, { "shm_size", render_string },
+    { "stdin_open", render_true },       { "stop_grace_period", render_string },
+    { "stop_signal", render_string },    { "sysctls", render_map },
+    { "tmpfs", render_tmpfs },           { "tty", render_true },
+    { "ulimits", render_ulimits },       { "user", render_string },
+    { "userns_mode", render_unknown },   { "uts", render_unknown },
+    { "volumes", render_volumes },       { "working_dir", render_string },
 };
 
 int render_key(const RenderService *r, const char *key, const cJSON *value)

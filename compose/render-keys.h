@@ -10,12 +10,13 @@ typedef struct RenderService {
     Error *err;
 } RenderService;
 
-/* Adds what the key of the normal form stands for to r->out. render.unsupported names keys that podman-compose 1.0.3
- * would drop or get wrong without a word. */
+/* Adds what the key of the normal form stands for to r->out. render.unsupported names keys that
+ * podman-compose 1.0.3 would drop or get wrong without a word. */
 int render_key(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 
 /* A new string in which podman-compose finds no variable: every `$` written twice. */
 char *render_escape(const char *text);
 
-/* Appends {"K": "V"} as "K=V" strings to a list: interpolation of keys differs between versions, list items are safe. */
+/* Appends {"K": "V"} as "K=V" strings to a list: interpolation of keys differs between versions, list items
+ * are safe. */
 int render_pairs(const RenderService *r, const char *key, const cJSON *map, cJSON *list) _must_check_;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Puts the file for podman-compose together: services, the networks and volumes that they use, labels, pinned images;
- * and a service's environment for podman's --env-file. */
+/* Puts the file for podman-compose together: services, the networks and volumes that they use, labels, pinned
+ * images; and a service's environment for podman's --env-file. */
 #include "compose/render.h"
 
 #include <ctype.h>
@@ -77,7 +77,8 @@ static int render_service(const ComposeService *s, const RenderOptions *o, cJSON
     /* the normal form has these two always; a project made elsewhere may not */
     if (e >= 0 && !cJSON_HasObjectItem(r.out, "restart"))
         e = json_add_string(r.out, "restart", s->restart);
-    for (size_t i = 0; e >= 0 && s->networks && s->networks[i] && !cJSON_HasObjectItem(s->config, "networks"); i++) {
+    for (size_t i = 0; e >= 0 && s->networks && s->networks[i] && !cJSON_HasObjectItem(s->config, "networks");
+         i++) {
         cJSON *list = cJSON_GetObjectItemCaseSensitive(r.out, "networks");
 
         list = list ? list : cJSON_AddArrayToObject(r.out, "networks");
@@ -90,10 +91,11 @@ static int definition_unsupported(const char *kind, const char *name, const char
 {
     _cleanup_(freep) char *path = str_format("%s.%s.%s", kind, name, key);
 
-    return error_set_at(err, ENOTSUP, "render.unsupported", NULL, 0, path ? path : kind,
-                        "podman-compose on the boxes cannot pass on \"%s\" of %s \"%s\" (version 1.0.3 ignores it without a "
-                        "word); take it out, or make it by hand and declare it external",
-                        key, kind, name);
+    return error_set_at(
+        err, ENOTSUP, "render.unsupported", NULL, 0, path ? path : kind,
+        "podman-compose on the boxes cannot pass on \"%s\" of %s \"%s\" (version 1.0.3 ignores it without a "
+        "word); take it out, or make it by hand and declare it external",
+        key, kind, name);
 }
 
 /* `name` is written out: the way a prefix is put before it differs between versions. */
@@ -193,8 +195,8 @@ int compose_render(const ComposeProject *p, const RenderOptions *options, char *
     return r < 0 ? error_from_errno(err, r, "cannot write the compose file out") : 0;
 }
 
-/* podman 4.3 trims white space at the start of a line, skips lines with '#', and takes a line without '=' from the host's
- * environment; quotes and everything behind the first '=' stay as they are. */
+/* podman 4.3 trims white space at the start of a line, skips lines with '#', and takes a line without '='
+ * from the host's environment; quotes and everything behind the first '=' stay as they are. */
 static bool env_key_is_fine(const char *key)
 {
     if (!*key || *key == '#')
@@ -218,11 +220,13 @@ static int check_env(const ComposeService *s, const cJSON *item, Error *err)
         return error_set_at(err, EINVAL, "render.bad-environment-value", NULL, s->line, path,
                             "the variable has no text as its value");
     if (strpbrk(item->valuestring, "\n\r"))
-        return error_set_at(err, EINVAL, "render.multi-line-value", NULL, s->line, path,
-                            "the value has a line break, which an env file cannot hold; encode it (for example base64)");
+        return error_set_at(
+            err, EINVAL, "render.multi-line-value", NULL, s->line, path,
+            "the value has a line break, which an env file cannot hold; encode it (for example base64)");
     if (strlen(item->string) + strlen(item->valuestring) > ENV_LINE_MAX)
         return error_set_at(err, EMSGSIZE, "render.value-too-long", NULL, s->line, path,
-                            "name and value are longer than %d bytes, more than podman reads in one line", ENV_LINE_MAX);
+                            "name and value are longer than %d bytes, more than podman reads in one line",
+                            ENV_LINE_MAX);
     return 0;
 }
 
@@ -241,7 +245,8 @@ int compose_render_env(const ComposeService *s, char **ret, Error *err)
     }
     if (size > COMPOSE_RENDERED_MAX)
         return error_set_at(err, EMSGSIZE, "render.too-large", NULL, s->line, s->name,
-                            "the environment of service \"%s\" is larger than %d bytes", s->name, COMPOSE_RENDERED_MAX);
+                            "the environment of service \"%s\" is larger than %d bytes", s->name,
+                            COMPOSE_RENDERED_MAX);
     /* one block, never moved: a growing buffer would leave copies of secrets behind */
     text = end = malloc(size);
     if (!text)

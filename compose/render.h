@@ -5,25 +5,28 @@
 #include "compose/compose.h"
 
 typedef struct RenderOptions {
-    const char *const *services;  /* only these (NULL-terminated); NULL = all */
-    const char *version;          /* snapshot version, for the label */
+    const char *const *services; /* only these (NULL-terminated); NULL = all */
+    const char *version;         /* snapshot version, for the label */
     /* Image to run: an id or name@digest; borrowed. */
     const char *(*image)(const char *service, void *userdata);
-    /* Absolute path of the service's 0600 env file, put under `env_file:`; NULL result = leave out (the driver passes it
-     * by another way). */
+    /* Absolute path of the service's 0600 env file, put under `env_file:`; NULL result = leave out (the
+     * driver passes it by another way). */
     const char *(*env_file)(const char *service, void *userdata);
     void *userdata;
 } RenderOptions;
 
 /* The compose file as text (new string), the same for podman-compose 1.0.3 to 1.3: `depends_on`, `profiles`,
- * `pull_policy` and `environment` are left out (the agent orders, pulls and hands over), names of containers, networks
- * and volumes are written out, lists are quoted strings, every `$` is written `$$`, a tmpfs is noexec unless it says exec,
- * a CMD health check is a quoted shell line (the image needs /bin/sh), our labels are there. Only networks and volumes
- * that the services use are declared. Nothing in it can change between two calls with the same input.
- * Errors: render.unsupported (with the key: 1.0.3 would drop it without a word), render.no-image, render.no-service. */
-int compose_render(const ComposeProject *p, const RenderOptions *options, char **ret, Error *err) _must_check_;
+ * `pull_policy` and `environment` are left out (the agent orders, pulls and hands over), names of containers,
+ * networks and volumes are written out, lists are quoted strings, every `$` is written `$$`, a tmpfs is
+ * noexec unless it says exec, a CMD health check is a quoted shell line (the image needs /bin/sh), our labels
+ * are there. Only networks and volumes that the services use are declared. Nothing in it can change between
+ * two calls with the same input. Errors: render.unsupported (with the key: 1.0.3 would drop it without a
+ * word), render.no-image, render.no-service. */
+int compose_render(const ComposeProject *p, const RenderOptions *options, char **ret,
+                   Error *err) _must_check_;
 
-/* KEY=value lines of one service for podman's --env-file; values arrive as they are, also empty ones and those with '#',
- * '=', quotes and spaces at their ends. New string, secret. Errors: render.multi-line-value, render.value-too-long,
- * render.bad-environment-key, render.bad-environment-value, render.too-large. */
+/* KEY=value lines of one service for podman's --env-file; values arrive as they are, also empty ones and
+ * those with '#',
+ * '=', quotes and spaces at their ends. New string, secret. Errors: render.multi-line-value,
+ * render.value-too-long, render.bad-environment-key, render.bad-environment-value, render.too-large. */
 int compose_render_env(const ComposeService *s, char **ret, Error *err) _must_check_;

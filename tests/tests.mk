@@ -23,7 +23,7 @@ check-unit-asan:
 check-fuzz:
 	$(TEST_RUN) fuzz
 
-check-integration: all
+check-integration: all $(BUILD)/tests/ws-echo-server $(BUILD)/tests/ws-client
 	$(TEST_RUN) integration
 
 check-system: all

@@ -23,7 +23,7 @@ typedef struct HttpServerOptions {
     uint16_t port;         /* 0: chosen by the kernel, see http_server_port() */
     const char *cert_file; /* PEM chain; NULL = plain HTTP */
     const char *key_file;
-    unsigned max_connections;
+    unsigned max_connections; /* HTTP ones; what was handed over to WebSocket no longer counts. 0 = 1024 */
     http_handler_t handler;
     void *userdata;
 } HttpServerOptions;

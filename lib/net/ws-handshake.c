@@ -101,7 +101,7 @@ int ws_make_key(char ret[static WS_KEY_SIZE])
     return 0;
 }
 
-int ws_accept_for(const char *key, char ret[static WS_ACCEPT_SIZE])
+static int accept_for(const char *key, char ret[static WS_ACCEPT_SIZE])
 {
     uint8_t digest[SHA1_SIZE];
     _cleanup_(freep) char *joined = str_format("%s%s", key, ACCEPT_GUID);
@@ -147,7 +147,7 @@ int ws_check_request(const HttpHead *h, const char *protocol, char ret_accept[st
         return error_set(err, EINVAL, "ws.not-an-upgrade", "there must be one Sec-WebSocket-Key of 16 bytes in base64");
     if (protocol && !http_head_has_token(h, "Sec-WebSocket-Protocol", protocol))
         return error_set(err, EPROTONOSUPPORT, "ws.protocol", "Sec-WebSocket-Protocol must offer %s", protocol);
-    return ws_accept_for(http_head_get(h, "Sec-WebSocket-Key"), ret_accept);
+    return accept_for(http_head_get(h, "Sec-WebSocket-Key"), ret_accept);
 }
 
 int ws_make_response(Buf *out, const char *accept, const char *protocol)
@@ -195,7 +195,7 @@ int ws_check_response(const HttpHead *h, const char *key, const char *protocol, 
     char accept[WS_ACCEPT_SIZE];
     if (h->status != 101)
         return error_set(err, EACCES, "ws.refused", "the server refused the WebSocket with HTTP status %d", h->status);
-    int r = ws_accept_for(key, accept);
+    int r = accept_for(key, accept);
     if (r < 0)
         return r;
     if (!http_head_has_token(h, "Connection", "upgrade") || !http_head_has_token(h, "Upgrade", "websocket") ||

@@ -24,7 +24,6 @@ int ws_url_parse(const char *text, const char *id, WsUrl *ret, Error *err) _must
 void ws_url_done(WsUrl *u);
 
 int ws_make_key(char ret[static WS_KEY_SIZE]) _must_check_;
-int ws_accept_for(const char *key, char ret[static WS_ACCEPT_SIZE]) _must_check_;
 
 /* A server's view of a request; ret_accept is what to answer with. -EINVAL ws.not-an-upgrade, -EPROTONOSUPPORT
  * ws.version (answer 426 with Sec-WebSocket-Version: 13), ws.protocol. */

@@ -58,7 +58,8 @@ static inline void test_service(const cJSON *from, const char *project, ComposeS
     s->stop_grace_seconds = 10;
 }
 
-/* {"services": {NAME: {"image", "container_name", "environment", "config"}}, "networks": {}, "volumes": {}} */
+/* {"services": {NAME: {"image", "container_name", "environment", "config"}}, "networks": {}, "volumes": {}}
+ */
 static inline ComposeProject *project_from_json(const char *text)
 {
     _cleanup_(cJSON_Deletep) cJSON *root = NULL;
@@ -79,7 +80,8 @@ static inline ComposeProject *project_from_json(const char *text)
     }
     p->networks = test_object(root, "networks");
     if (!cJSON_HasObjectItem(p->networks, "default"))
-        cJSON_AddItemToObject(p->networks, "default", cJSON_Parse("{\"name\":\"box_default\",\"external\":false}"));
+        cJSON_AddItemToObject(p->networks, "default",
+                              cJSON_Parse("{\"name\":\"box_default\",\"external\":false}"));
     p->volumes = test_object(root, "volumes");
     return p;
 }

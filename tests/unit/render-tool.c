@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Prints what podman-compose would get for a project described as in compose-project.h: `render-tool FILE [ENV_DIR]`.
- * With ENV_DIR every service's environment is written to ENV_DIR/SERVICE.env and named in the file, unless ENV_DIR begins
- * with "-": then it is only written. tests/integration runs the result with the real podman-compose. */
+/* Prints what podman-compose would get for a project described as in compose-project.h: `render-tool FILE
+ * [ENV_DIR]`. With ENV_DIR every service's environment is written to ENV_DIR/SERVICE.env and named in the
+ * file, unless ENV_DIR begins with "-": then it is only written. tests/integration runs the result with the
+ * real podman-compose. */
 #include "tests/unit/compose-project.h"
 
 #include <stdio.h>

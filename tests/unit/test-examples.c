@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The shipped compose file goes all the way from text to podman-compose with nothing but a fresh secbox.env. */
+/* The shipped compose file goes all the way from text to podman-compose with nothing but a fresh secbox.env.
+ */
 #include "tests/unit/compose-project.h"
 
 #include <errno.h>
@@ -70,7 +71,8 @@ static void ships_as_it_is(void **state _unused_)
     render.userdata = p;
     r = r < 0 ? r : compose_render(p, &render, &text, &err);
     if (r < 0)
-        fail_msg("%s line %u %s: %s", error_id(&err), err.line, err.key ? err.key : "", error_message(&err, r));
+        fail_msg("%s line %u %s: %s", error_id(&err), err.line, err.key ? err.key : "",
+                 error_message(&err, r));
     assert_int_equal(p->n_services, 3);
     assert_null(strstr(text, "${"));
     assert_null(strstr(text, "bootstrap-token"));

@@ -367,6 +367,8 @@ static void test_upgrade(void **state)
     assert_non_null(strstr(out.data, "Sec-WebSocket-Protocol: secbox.v1\r\n"));
     assert_null(strstr(out.data, "Extensions"));
     assert_non_null(w->ws);
+    assert_true(ws_conn_opened_at(w->ws) <= boottime_usec());
+    assert_true(str_starts(ws_conn_peer(w->ws), "127.0.0.1:"));
     buf_clear(&out);
     /* "Hello" with the mask of RFC 6455 §5.7 */
     client_send(w, fd, "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", 11);
@@ -454,6 +456,44 @@ static void test_ws_backpressure(void **state)
     assert_int_equal(out.len, sent * 500010 + 7);
 }
 
+/* A silent peer gets pings and is then given up. */
+static void test_ws_keepalive(void **state)
+{
+    World *w = *state;
+    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(buf_done) Buf out = BUF_INIT(64 * 1024);
+    client_send(w, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    buf_clear(&out);
+    ws_conn_set_keepalive(w->ws, 20 * USEC_PER_MSEC, 500 * USEC_PER_MSEC);
+    assert_true(client_read(w, fd, &out, NULL));
+    assert_true(out.len >= 2);
+    assert_memory_equal(out.data, "\x89\x00", 2);
+    assert_int_equal(w->ws_closed, 1);
+    assert_int_equal(w->ws_code, 1006);
+}
+
+/* A peer that asks and never reads costs us one unanswered ping, not a queue. */
+static void test_ws_ping_flood(void **state)
+{
+    World *w = *state;
+    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(buf_done) Buf out = BUF_INIT(64 * 1024 * 1024);
+    client_send(w, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    _cleanup_(buf_done) Buf pings = BUF_INIT(64 * 1024);
+    for (int i = 0; i < 400; i++) {
+        assert_true(buf_append(&pings, "\x89\xfd\0\0\0\0", 6) >= 0);
+        assert_true(buf_printf(&pings, "%0125d", i) >= 0);
+    }
+    for (int i = 0; i < 300; i++) {
+        client_send(w, fd, pings.data, pings.len);
+        assert_true(ws_conn_queued_bytes(w->ws) <= 8192);
+    }
+    client_send(w, fd, "\x89\x84\0\0\0\0last", 10);
+    assert_false(client_read(w, fd, &out, "\x8a\x04last"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -469,6 +509,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ws_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ws_peer_vanishes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ws_backpressure, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ws_keepalive, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ws_ping_flood, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every compose feature that equals root is refused by default, named, and allowed by the entry that the refusal names. */
+/* Every compose feature that equals root is refused by default, named, and allowed by the entry that the
+ * refusal names. */
 #include "tests/unit/compose-project.h"
 
 #include <errno.h>
@@ -47,7 +48,8 @@ typedef struct Refusal {
 
 #define REFUSED "policy.refused"
 #define OUTSIDE "policy.bind-outside"
-#define MOUNT(path) "\"volumes\":[{\"type\":\"bind\",\"source\":\"" path "\",\"target\":\"/x\",\"read_only\":false}]"
+#define MOUNT(path)                                                                                          \
+    "\"volumes\":[{\"type\":\"bind\",\"source\":\"" path "\",\"target\":\"/x\",\"read_only\":false}]"
 
 static const Refusal refusals[] = {
     { "\"privileged\":true", "privileged: true", "privileged", REFUSED },
@@ -55,8 +57,10 @@ static const Refusal refusals[] = {
     { "\"cap_add\":[\"SYS_ADMIN\"]", "cap_add: [CAP_SYS_ADMIN]", "cap_add", REFUSED },
     { "\"cap_add\":[\"ALL\"]", "cap_add: [all]", "cap_add:ALL", REFUSED },
     { "\"devices\":[\"/dev/sda:/dev/sda:rwm\"]", "devices: [/dev/sda]", "devices", REFUSED },
-    { "\"devices\":[\"/dev/dri:/dev/dri:rwm\"]", "devices: [\"/dev/dri:/dev/dri\"]", "devices:/dev/dri", REFUSED },
-    { "\"device_cgroup_rules\":[\"b 8:* rwm\"]", "device_cgroup_rules: [\"b 8:* rwm\"]", "device_cgroup_rules", REFUSED },
+    { "\"devices\":[\"/dev/dri:/dev/dri:rwm\"]", "devices: [\"/dev/dri:/dev/dri\"]", "devices:/dev/dri",
+      REFUSED },
+    { "\"device_cgroup_rules\":[\"b 8:* rwm\"]", "device_cgroup_rules: [\"b 8:* rwm\"]",
+      "device_cgroup_rules", REFUSED },
     { MOUNT("/"), "volumes: [\"/:/x\"]", NULL, OUTSIDE },
     { MOUNT("/etc"), "volumes: [\"/etc:/x\"]", NULL, OUTSIDE },
     { MOUNT("/run"), "volumes: [\"/run:/x\"]", NULL, OUTSIDE },
@@ -68,7 +72,8 @@ static const Refusal refusals[] = {
     { MOUNT("/proc"), "volumes: [\"/proc:/x\"]", NULL, OUTSIDE },
     { MOUNT("/sys"), "volumes: [\"/sys:/x\"]", NULL, OUTSIDE },
     { MOUNT("/var/lib/tucomunidad"), "volumes: [\"/var/lib/tucomunidad:/x\"]", NULL, OUTSIDE },
-    { MOUNT("/var/lib/tucomunidad/volumesx"), "volumes: [\"/var/lib/tucomunidad/volumesx:/x\"]", NULL, OUTSIDE },
+    { MOUNT("/var/lib/tucomunidad/volumesx"), "volumes: [\"/var/lib/tucomunidad/volumesx:/x\"]", NULL,
+      OUTSIDE },
     { MOUNT("/var/lib/tucomunidad/volumes/../mgmt-agent"), NULL, NULL, OUTSIDE },
     { MOUNT("/mnt/recordings"), "volumes: [\"/mnt/recordings:/x\"]", NULL, OUTSIDE },
     { "\"tmpfs\":[\"/run:exec\"]", "tmpfs: [\"/run:size=1m,exec\"]", "tmpfs:exec", REFUSED },
@@ -88,29 +93,34 @@ static const Refusal refusals[] = {
     { "\"cgroup_parent\":\"/\"", "cgroup_parent: \"/\"", "cgroup_parent", REFUSED },
     { "\"security_opt\":[\"seccomp=unconfined\"]", "security_opt: [\"seccomp=unconfined\"]",
       "security_opt:seccomp=unconfined", REFUSED },
-    { "\"security_opt\":[\"apparmor=unconfined\"]", "security_opt: [\"apparmor:unconfined\"]", "security_opt", REFUSED },
-    { "\"security_opt\":[\"label=disable\"]", "security_opt: [\"label=disable\"]", "security_opt", REFUSED },
-    { "\"security_opt\":[\"no-new-privileges:false\"]", "security_opt: [\"no-new-privileges:false\"]", "security_opt",
+    { "\"security_opt\":[\"apparmor=unconfined\"]", "security_opt: [\"apparmor:unconfined\"]", "security_opt",
       REFUSED },
-    { "\"security_opt\":[\"unmask=ALL\"]", "security_opt: [\"unmask=ALL\"]", "security_opt:unmask=ALL", REFUSED },
-    { "\"sysctls\":{\"kernel.shmmax\":\"1\"}", "sysctls: {kernel.shmmax: 1}", "sysctls:kernel.shmmax", REFUSED },
+    { "\"security_opt\":[\"label=disable\"]", "security_opt: [\"label=disable\"]", "security_opt", REFUSED },
+    { "\"security_opt\":[\"no-new-privileges:false\"]", "security_opt: [\"no-new-privileges:false\"]",
+      "security_opt", REFUSED },
+    { "\"security_opt\":[\"unmask=ALL\"]", "security_opt: [\"unmask=ALL\"]", "security_opt:unmask=ALL",
+      REFUSED },
+    { "\"sysctls\":{\"kernel.shmmax\":\"1\"}", "sysctls: {kernel.shmmax: 1}", "sysctls:kernel.shmmax",
+      REFUSED },
     { "\"sysctls\":{\"net.core.somaxconn\":\"1\"}", "sysctls: [net.core.somaxconn=1]", "sysctls", REFUSED },
-    { "\"ulimits\":{\"core\":{\"soft\":\"1\",\"hard\":\"1\"}}", "ulimits: {core: 1}", "ulimits:core", REFUSED },
+    { "\"ulimits\":{\"core\":{\"soft\":\"1\",\"hard\":\"1\"}}", "ulimits: {core: 1}", "ulimits:core",
+      REFUSED },
     { "\"runtime\":\"kata\"", "runtime: kata", "runtime:kata", REFUSED },
     { "\"group_add\":[\"disk\"]", "group_add: [disk]", "group_add:disk", REFUSED },
-    { "\"annotations\":{\"run.oci.hooks.stdout\":\"x\"}", "annotations: {run.oci.hooks.stdout: x}", "annotations",
-      REFUSED },
+    { "\"annotations\":{\"run.oci.hooks.stdout\":\"x\"}", "annotations: {run.oci.hooks.stdout: x}",
+      "annotations", REFUSED },
     { "\"logging\":{\"driver\":\"k8s-file\",\"options\":{\"path\":\"/etc/cron.d/x\"}}",
       "logging: {driver: k8s-file, options: {path: /etc/cron.d/x}}", "logging:path", REFUSED },
-    { "\"logging\":{\"driver\":\"passthrough\"}", "logging: {driver: passthrough}", "logging:passthrough", REFUSED },
+    { "\"logging\":{\"driver\":\"passthrough\"}", "logging: {driver: passthrough}", "logging:passthrough",
+      REFUSED },
     { "\"labels\":{\"io.tucomunidad.service\":\"x\"}", "labels: [io.tucomunidad.service=x]", NULL,
       "policy.reserved-label" },
     { "\"labels\":{\"io.podman.compose.project\":\"x\"}", "labels: {io.podman.compose.project: x}", NULL,
       "policy.reserved-label" },
     { "\"labels\":{\"com.docker.compose.service\":\"x\"}", "labels: {com.docker.compose.service: x}", NULL,
       "policy.reserved-label" },
-    { "\"labels\":{\"PODMAN_SYSTEMD_UNIT\":\"ssh.service\"}", "labels: {PODMAN_SYSTEMD_UNIT: ssh.service}", NULL,
-      "policy.reserved-label" },
+    { "\"labels\":{\"PODMAN_SYSTEMD_UNIT\":\"ssh.service\"}", "labels: {PODMAN_SYSTEMD_UNIT: ssh.service}",
+      NULL, "policy.reserved-label" },
     { "\"build\":{\"context\":\"/\"}", "build: /", NULL, REFUSED },
     { "\"extends\":{\"file\":\"/etc/x\"}", "extends: {file: /etc/x, service: a}", NULL, REFUSED },
     { "\"volumes_from\":[\"a\"]", "volumes_from: [a]", NULL, REFUSED },
@@ -203,9 +213,12 @@ static void top_level_refused(void **state _unused_)
 static void definitions_refused(void **state _unused_)
 {
     static const char *const projects[] = {
-        "{\"services\":{\"web\":{\"config\":{\"volumes\":[{\"type\":\"volume\",\"source\":\"v\",\"target\":\"/x\"}]}}},"
-        "\"volumes\":{\"v\":{\"name\":\"box_v\",\"driver_opts\":{\"type\":\"none\",\"o\":\"bind\",\"device\":\"/\"}}}}",
-        "{\"services\":{\"web\":{\"config\":{\"volumes\":[{\"type\":\"volume\",\"source\":\"v\",\"target\":\"/x\"}]}}},"
+        "{\"services\":{\"web\":{\"config\":{\"volumes\":[{\"type\":\"volume\",\"source\":\"v\",\"target\":"
+        "\"/x\"}]}}},"
+        "\"volumes\":{\"v\":{\"name\":\"box_v\",\"driver_opts\":{\"type\":\"none\",\"o\":\"bind\",\"device\":"
+        "\"/\"}}}}",
+        "{\"services\":{\"web\":{\"config\":{\"volumes\":[{\"type\":\"volume\",\"source\":\"v\",\"target\":"
+        "\"/x\"}]}}},"
         "\"volumes\":{\"v\":{\"name\":\"/etc\",\"external\":true}}}",
         "{\"services\":{\"web\":{\"config\":{\"networks\":{\"n\":{}}}}},"
         "\"networks\":{\"n\":{\"name\":\"host\",\"external\":true}}}",
@@ -239,7 +252,8 @@ static void ordinary_keys_pass(void **state _unused_)
         "\"pid\":\"private\",\"ipc\":\"shareable\",\"healthcheck\":{\"test\":[\"NONE\"]}",
         MOUNT("/var/lib/tucomunidad/volumes/secbox"),
         "\"volumes\":[{\"type\":\"bind\",\"source\":\"/etc/localtime\",\"target\":\"/etc/localtime\","
-        "\"read_only\":true},{\"type\":\"tmpfs\",\"source\":\"\",\"target\":\"/t\",\"options\":[\"size=1\"]}]",
+        "\"read_only\":true},{\"type\":\"tmpfs\",\"source\":\"\",\"target\":\"/"
+        "t\",\"options\":[\"size=1\"]}]",
     };
 
     for (size_t i = 0; i < ELEMENTSOF(configs); i++) {
@@ -294,13 +308,14 @@ static void binds_by_components(void **state _unused_)
     for (size_t i = 0; i < ELEMENTSOF(binds); i++) {
         const BindCase *t = &binds[i];
         _cleanup_(error_done) Error err = {};
-        _cleanup_(freep) char *config =
-            str_format("\"volumes\":[{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/x\",\"read_only\":%s}]", t->source,
-                       t->read_only ? "true" : "false");
+        _cleanup_(freep) char *config = str_format(
+            "\"volumes\":[{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/x\",\"read_only\":%s}]",
+            t->source, t->read_only ? "true" : "false");
         int r = check_config(config, t->policy, &err);
 
         if ((r == 0) != t->allowed || (r < 0 && strcmp(error_id(&err), OUTSIDE) != 0))
-            fail_msg("%s with %s: %d %s", t->source, t->policy ? t->policy : "no policy", r, error_message(&err, r));
+            fail_msg("%s with %s: %d %s", t->source, t->policy ? t->policy : "no policy", r,
+                     error_message(&err, r));
     }
 }
 
@@ -320,18 +335,21 @@ static void images_by_prefix(void **state _unused_)
         { "{\"images\":[]}", "postgres:15", false },
         { "{\"images\":[\"localhost/\",\"registry.example.com\"]}", "localhost/a:1", true },
         { "{\"images\":[\"localhost/\",\"registry.example.com\"]}", "registry.example.com/a", true },
-        { "{\"images\":[\"localhost/\",\"registry.example.com\"]}", "registry.example.com.evil.example/a", false },
+        { "{\"images\":[\"localhost/\",\"registry.example.com\"]}", "registry.example.com.evil.example/a",
+          false },
         { "{\"images\":[\"localhost/\"]}", "postgres:15", false },
     };
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(error_done) Error err = {};
         _cleanup_(policy_freep) ComposePolicy *policy = policy_of(cases[i].policy);
-        _cleanup_(freep) char *text = str_format("{\"services\":{\"web\":{\"image\":\"%s\"}}}", cases[i].image);
+        _cleanup_(freep) char *text =
+            str_format("{\"services\":{\"web\":{\"image\":\"%s\"}}}", cases[i].image);
         _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(text);
         int r = compose_policy_check_project(p, policy, "box.yml", &err);
 
-        if ((r == 0) != cases[i].allowed || (r < 0 && strcmp(error_id(&err), "policy.image-not-allowed") != 0))
+        if ((r == 0) != cases[i].allowed ||
+            (r < 0 && strcmp(error_id(&err), "policy.image-not-allowed") != 0))
             fail_msg("%s: %d %s", cases[i].image, r, error_message(&err, r));
     }
 }
@@ -351,9 +369,9 @@ static void prefix_moves_the_defaults(void **state _unused_)
     for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
         _cleanup_(error_done) Error err = {};
         _cleanup_(freep) char *source = str_format("/box7%s", paths[i].path);
-        _cleanup_(freep) char *config =
-            str_format("\"volumes\":[{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/x\",\"read_only\":true}]",
-                       source);
+        _cleanup_(freep) char *config = str_format(
+            "\"volumes\":[{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/x\",\"read_only\":true}]",
+            source);
 
         assert_int_equal(check_config(config, NULL, &err), paths[i].wanted);
     }
@@ -363,9 +381,10 @@ static void prefix_moves_the_defaults(void **state _unused_)
 static void variables_wait(void **state _unused_)
 {
     _cleanup_(error_done) Error err = {};
-    int r = check_file("services:\n  web:\n    image: ${I:-a}\n    privileged: ${P:-false}\n    volumes: [\"${V}:/x\"]\n"
-                       "    cap_add: [\"${C}\"]\n",
-                       NULL, &err);
+    int r = check_file(
+        "services:\n  web:\n    image: ${I:-a}\n    privileged: ${P:-false}\n    volumes: [\"${V}:/x\"]\n"
+        "    cap_add: [\"${C}\"]\n",
+        NULL, &err);
 
     if (r < 0)
         fail_msg("%s", error_message(&err, r));
@@ -377,7 +396,8 @@ static void refusal_names_the_entry(void **state _unused_)
 
     assert_int_equal(check_config("\"cap_add\":[\"NET_ADMIN\"]", NULL, &err), -EPERM);
     assert_string_equal(err.key, "services.web.cap_add");
-    assert_non_null(strstr(err.message, "add \"cap_add:NET_ADMIN\" to services.\"web\".allow in policy.json"));
+    assert_non_null(
+        strstr(err.message, "add \"cap_add:NET_ADMIN\" to services.\"web\".allow in policy.json"));
 }
 
 static void bad_policies(void **state _unused_)
@@ -419,12 +439,18 @@ static void bad_policies(void **state _unused_)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused_by_default),      cmocka_unit_test(allowed_by_entry),
-        cmocka_unit_test(file_refused_by_default), cmocka_unit_test(top_level_refused),
-        cmocka_unit_test(definitions_refused),     cmocka_unit_test(ordinary_keys_pass),
-        cmocka_unit_test(binds_by_components),     cmocka_unit_test(images_by_prefix),
-        cmocka_unit_test(variables_wait),          cmocka_unit_test(refusal_names_the_entry),
-        cmocka_unit_test(bad_policies),            cmocka_unit_test(prefix_moves_the_defaults),
+        cmocka_unit_test(refused_by_default),
+        cmocka_unit_test(allowed_by_entry),
+        cmocka_unit_test(file_refused_by_default),
+        cmocka_unit_test(top_level_refused),
+        cmocka_unit_test(definitions_refused),
+        cmocka_unit_test(ordinary_keys_pass),
+        cmocka_unit_test(binds_by_components),
+        cmocka_unit_test(images_by_prefix),
+        cmocka_unit_test(variables_wait),
+        cmocka_unit_test(refusal_names_the_entry),
+        cmocka_unit_test(bad_policies),
+        cmocka_unit_test(prefix_moves_the_defaults),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What podman-compose gets: one text per key, nothing lost without a word, no value of the environment in it. */
+/* What podman-compose gets: one text per key, nothing lost without a word, no value of the environment in it.
+ */
 #include "tests/unit/compose-project.h"
 
 #include <errno.h>
@@ -19,8 +20,9 @@ static const char *env_file_of(const char *service _unused_, void *userdata _unu
 static int render(const char *json, const char *const *services, char **ret, Error *err)
 {
     _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(json);
-    const RenderOptions options = { .services = services, .version = "42", .image = image_of,
-                                    .env_file = env_file_of };
+    const RenderOptions options = {
+        .services = services, .version = "42", .image = image_of, .env_file = env_file_of
+    };
 
     strncpy(p->services[0].config_hash, "cafe", sizeof(p->services[0].config_hash) - 1);
     return compose_render(p, &options, ret, err);
@@ -35,28 +37,27 @@ static int render_config(const char *config, char **ret, Error *err)
 
 static void whole_file(void **state _unused_)
 {
-    static const char *const wanted =
-        "name: box\n"
-        "x-podman:\n"
-        "  in_pod: false\n"
-        "services:\n"
-        "  web:\n"
-        "    container_name: box_web_1\n"
-        "    image: \"localhost/web@sha256:00\"\n"
-        "    env_file:\n"
-        "      - \"/stage/$$web.env\"\n"
-        "    hostname: caseta5\n"
-        "    networks:\n"
-        "      - default\n"
-        "    restart: \"no\"\n"
-        "    labels:\n"
-        "      - \"a=$$b\"\n"
-        "      - \"io.tucomunidad.service=web\"\n"
-        "      - \"io.tucomunidad.config-hash=cafe\"\n"
-        "      - \"io.tucomunidad.snapshot=42\"\n"
-        "networks:\n"
-        "  default:\n"
-        "    name: box_default\n";
+    static const char *const wanted = "name: box\n"
+                                      "x-podman:\n"
+                                      "  in_pod: false\n"
+                                      "services:\n"
+                                      "  web:\n"
+                                      "    container_name: box_web_1\n"
+                                      "    image: \"localhost/web@sha256:00\"\n"
+                                      "    env_file:\n"
+                                      "      - \"/stage/$$web.env\"\n"
+                                      "    hostname: caseta5\n"
+                                      "    networks:\n"
+                                      "      - default\n"
+                                      "    restart: \"no\"\n"
+                                      "    labels:\n"
+                                      "      - \"a=$$b\"\n"
+                                      "      - \"io.tucomunidad.service=web\"\n"
+                                      "      - \"io.tucomunidad.config-hash=cafe\"\n"
+                                      "      - \"io.tucomunidad.snapshot=42\"\n"
+                                      "networks:\n"
+                                      "  default:\n"
+                                      "    name: box_default\n";
     _cleanup_(error_done) Error err = {};
     _cleanup_(freep) char *text = NULL;
     int r = render("{\"services\":{\"web\":{\"environment\":{\"TOKEN\":\"hunter2\"},\"depends_on\":[\"db\"],"
@@ -71,10 +72,14 @@ static void only_what_is_used(void **state _unused_)
 {
     static const char *const only[] = { "b", NULL }, *const wrong[] = { "nobody", NULL };
     static const char *const json =
-        "{\"services\":{\"a\":{\"config\":{\"networks\":{\"x\":{}},\"volumes\":[{\"type\":\"volume\",\"source\":\"va\","
-        "\"target\":\"/v\",\"read_only\":false}]}},\"b\":{\"config\":{\"networks\":{\"y\":{}},\"volumes\":[{\"type\":"
-        "\"volume\",\"source\":\"vb\",\"target\":\"/v\",\"read_only\":false}]}}},\"networks\":{\"x\":{\"name\":\"box_x\"},"
-        "\"y\":{\"name\":\"box_y\"}},\"volumes\":{\"va\":{\"name\":\"box_va\"},\"vb\":{\"name\":\"box_vb\"}}}";
+        "{\"services\":{\"a\":{\"config\":{\"networks\":{\"x\":{}},\"volumes\":[{\"type\":\"volume\","
+        "\"source\":\"va\","
+        "\"target\":\"/"
+        "v\",\"read_only\":false}]}},\"b\":{\"config\":{\"networks\":{\"y\":{}},\"volumes\":[{\"type\":"
+        "\"volume\",\"source\":\"vb\",\"target\":\"/"
+        "v\",\"read_only\":false}]}}},\"networks\":{\"x\":{\"name\":\"box_x\"},"
+        "\"y\":{\"name\":\"box_y\"}},\"volumes\":{\"va\":{\"name\":\"box_va\"},\"vb\":{\"name\":\"box_vb\"}}"
+        "}";
     _cleanup_(error_done) Error err = {}, no_service = {};
     _cleanup_(freep) char *text = NULL, *again = NULL, *none = NULL;
 
@@ -98,20 +103,22 @@ typedef struct KeyCase {
 } KeyCase;
 
 static const KeyCase keys[] = {
-    { "\"command\":[\"a\",\"$b\",\"yes\",\"8\"]", "command:\n      - a\n      - \"$$b\"\n      - \"yes\"\n      - \"8\"\n",
-      NULL },
-    { "\"ports\":[{\"address\":\"\",\"host\":\"22\",\"container\":\"22\",\"protocol\":\"tcp\"}]", "- \"22:22/tcp\"\n", NULL },
+    { "\"command\":[\"a\",\"$b\",\"yes\",\"8\"]",
+      "command:\n      - a\n      - \"$$b\"\n      - \"yes\"\n      - \"8\"\n", NULL },
+    { "\"ports\":[{\"address\":\"\",\"host\":\"22\",\"container\":\"22\",\"protocol\":\"tcp\"}]",
+      "- \"22:22/tcp\"\n", NULL },
     { "\"ports\":[{\"address\":\"127.0.0.1\",\"host\":\"\",\"container\":\"22\",\"protocol\":\"udp\"}]",
       "- \"127.0.0.1::22/udp\"\n", NULL },
-    { "\"ports\":[{\"address\":\"\",\"host\":\"\",\"container\":\"22\",\"protocol\":\"tcp\"}]", "- \"22/tcp\"\n", NULL },
+    { "\"ports\":[{\"address\":\"\",\"host\":\"\",\"container\":\"22\",\"protocol\":\"tcp\"}]",
+      "- \"22/tcp\"\n", NULL },
     { "\"ports\":[{\"address\":\"::1\",\"host\":\"80\",\"container\":\"80\",\"protocol\":\"tcp\"}]",
       "- \"[::1]:80:80/tcp\"\n", NULL },
     { "\"healthcheck\":{\"test\":[\"CMD\",\"a b\",\"it's\"],\"interval\":\"30s\",\"retries\":\"0\"}",
       "- \"'a b' 'it'\\\"'\\\"'s'\"\n      interval: \"30s\"\n", NULL },
     { "\"healthcheck\":{\"test\":[\"CMD-SHELL\",\"test $X\"],\"timeout\":\"1s\"}", "- \"test $$X\"\n", NULL },
     { "\"healthcheck\":{\"test\":[\"NONE\"]}", "test:\n        - NONE\n", NULL },
-    { "\"logging\":{\"options\":{\"max-size\":\"10m\"}}", "driver: k8s-file\n      options:\n        max-size: \"10m\"\n",
-      NULL },
+    { "\"logging\":{\"options\":{\"max-size\":\"10m\"}}",
+      "driver: k8s-file\n      options:\n        max-size: \"10m\"\n", NULL },
     { "\"sysctls\":{\"net.core.somaxconn\":\"9\"}", "- \"net.core.somaxconn=9\"\n", NULL },
     { "\"ulimits\":{\"nofile\":{\"soft\":\"1\",\"hard\":\"-1\"},\"nproc\":{\"hard\":\"5\"}}",
       "- \"nofile=1:-1\"\n      - \"nproc=5:5\"\n", NULL },
@@ -155,8 +162,10 @@ static const KeyCase keys[] = {
     { "\"healthcheck\":{\"interval\":\"3s\"}", NULL, "services.web.healthcheck" },
     { "\"healthcheck\":{\"test\":[\"CMD\"]}", NULL, "services.web.healthcheck.test" },
     { "\"healthcheck\":{\"test\":[\"CMD-SHELL\",\"a\",\"b\"]}", NULL, "services.web.healthcheck.test" },
-    { "\"healthcheck\":{\"test\":[\"CMD\",\"a\"],\"timeout\":\"500ms\"}", NULL, "services.web.healthcheck.timeout" },
-    { "\"volumes\":[{\"type\":\"bind\",\"source\":\"/a:b\",\"target\":\"/x\"}]", NULL, "services.web.volumes" },
+    { "\"healthcheck\":{\"test\":[\"CMD\",\"a\"],\"timeout\":\"500ms\"}", NULL,
+      "services.web.healthcheck.timeout" },
+    { "\"volumes\":[{\"type\":\"bind\",\"source\":\"/a:b\",\"target\":\"/x\"}]", NULL,
+      "services.web.volumes" },
     { "\"volumes\":[{\"type\":\"npipe\",\"source\":\"a\",\"target\":\"/x\"}]", NULL, "services.web.volumes" },
     { "\"labels\":{\"a=b\":\"c\"}", NULL, "services.web.labels" },
     { "\"logging\":{\"options\":{\"a$b\":\"c\"}}", NULL, "services.web.logging" },
@@ -174,7 +183,8 @@ static void every_key(void **state _unused_)
             fail_msg("%s: %s\n%s", t->config, error_message(&err, r), text ? text : "");
         if (t->wanted)
             continue;
-        if (r != -ENOTSUP || strcmp(error_id(&err), "render.unsupported") != 0 || !err.key || strcmp(err.key, t->key) != 0)
+        if (r != -ENOTSUP || strcmp(error_id(&err), "render.unsupported") != 0 || !err.key ||
+            strcmp(err.key, t->key) != 0)
             fail_msg("%s: %d %s %s", t->config, r, error_id(&err), err.key ? err.key : "");
         assert_int_equal(err.line, 7);
         assert_null(text);
@@ -200,7 +210,8 @@ static void definitions(void **state _unused_)
         _cleanup_(error_done) Error err = {};
         _cleanup_(freep) char *text = NULL;
         _cleanup_(freep) char *json = str_format(
-            "{\"services\":{\"web\":{\"config\":{\"networks\":{\"n\":{}}}}},\"networks\":{\"n\":{%s}}}", cases[i].network);
+            "{\"services\":{\"web\":{\"config\":{\"networks\":{\"n\":{}}}}},\"networks\":{\"n\":{%s}}}",
+            cases[i].network);
         int r = render(json, NULL, &text, &err);
 
         if (cases[i].wanted ? r < 0 || !strstr(text, cases[i].wanted) : r != -ENOTSUP)
@@ -246,7 +257,8 @@ static void environment(void **state _unused_)
         const EnvCase *t = &envs[i];
         _cleanup_(error_done) Error err = {};
         _cleanup_(secret_freep) char *text = NULL;
-        _cleanup_(freep) char *json = str_format("{\"services\":{\"web\":{\"environment\":{%s}}}}", t->environment);
+        _cleanup_(freep) char *json =
+            str_format("{\"services\":{\"web\":{\"environment\":{%s}}}}", t->environment);
         _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(json);
         int r = compose_render_env(&p->services[0], &text, &err);
 
@@ -275,8 +287,8 @@ static void long_values(void **state _unused_)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_file),      cmocka_unit_test(only_what_is_used), cmocka_unit_test(every_key),
-        cmocka_unit_test(definitions),     cmocka_unit_test(image_is_needed),   cmocka_unit_test(environment),
+        cmocka_unit_test(whole_file),  cmocka_unit_test(only_what_is_used), cmocka_unit_test(every_key),
+        cmocka_unit_test(definitions), cmocka_unit_test(image_is_needed),   cmocka_unit_test(environment),
         cmocka_unit_test(long_values),
     };
 
