@@ -388,6 +388,9 @@ static int exec_create(Podman *p, const char *container, const cJSON *argv, char
     _cleanup_(freep) char *body = NULL;
     int r = request ? json_add_item(request, "Cmd", cJSON_Duplicate(argv, 1)) : -ENOMEM;
 
+    /* something has to be attached, or podman does not wait for the end */
+    if (r == 0)
+        r = json_add_bool(request, "AttachStdout", true);
     body = r == 0 ? json_print(request) : NULL;
     if (!path || !body)
         return error_set(err, ENOMEM, "podman.unreachable", "no memory");
@@ -400,29 +403,28 @@ static int exec_create(Podman *p, const char *container, const cJSON *argv, char
     return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for a command in container %s", container);
 }
 
-/* Runs detached and is asked for its end: an attached one would hold the connection as long as the command likes. */
+/* The answer ends when the command does; a detached one would never be seen to end without podman's cleanup process. */
 static int exec_wait(Podman *p, const char *id, usec_t timeout, Error *err)
 {
     _cleanup_(freep) char *start = str_format("/exec/%s/start", id);
     _cleanup_(freep) char *show = str_format("/exec/%s/json", id);
-    usec_t until = boottime_usec() + timeout;
-    int r = start && show ? call_with_body(p, "POST", start, "{\"Detach\":true}", CALL_TIMEOUT_USEC,
-                                           "run a command in a container", NULL, err)
+    _cleanup_(http_response_done) HttpResponse output = {};
+    _cleanup_(cJSON_Deletep) cJSON *state = NULL;
+    _cleanup_(error_done) Error reason = {};
+    const cJSON *code;
+    int r = start && show ? call_with_body(p, "POST", start, "{\"Detach\":false}", timeout, "run a command in a container",
+                                           &output, &reason)
                           : -ENOMEM;
 
-    while (r == 0) {
-        _cleanup_(cJSON_Deletep) cJSON *state = NULL;
-        const cJSON *code;
-
-        r = call_json(p, show, "show a command in a container", &state, err);
-        code = cJSON_GetObjectItemCaseSensitive(state, "ExitCode");
-        if (r == 0 && !json_bool(state, "Running", false) && cJSON_IsNumber(code))
-            return code->valueint;
-        if (r == 0 && boottime_usec() > until)
-            return EXEC_TIMED_OUT;
-        usleep(50 * 1000);
-    }
-    return r;
+    if (r < 0 && str_equal(error_id(&reason), "podman.timeout"))
+        return EXEC_TIMED_OUT;
+    if (r < 0)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    r = call_json(p, show, "show a command in a container", &state, err);
+    code = cJSON_GetObjectItemCaseSensitive(state, "ExitCode");
+    if (r == 0 && !cJSON_IsNumber(code))
+        r = error_set(err, EIO, "podman.refused", "podman gave no exit status for a command in a container");
+    return r < 0 ? r : code->valueint;
 }
 
 int podman_exec(Podman *p, const char *container, const cJSON *argv, usec_t timeout, Error *err)
