@@ -16,6 +16,7 @@
 #define HEALTH_PAUSE_MAX_USEC (2 * USEC_PER_SEC)
 #define HEALTH_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
 #define COMPLETE_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
+#define KEPT_WAIT_USEC (10 * USEC_PER_SEC)
 #define LOG_LINES_SHOWN 20
 
 void deploy_show_log(Deploy *d, const char *container, const char *service)
@@ -245,7 +246,30 @@ static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info,
     return r > 0 ? not_proved(d, s, err, "prove.wrong-settings", "%s", difference) : 0;
 }
 
-static int prove_service(Deploy *d, const ComposeService *s, Error *err)
+/* A service that this push does not change only has to be there still: its restarts of last month, or a camera that makes
+ * it unhealthy today, are no reason to undo the push. One that its restart policy is just bringing back gets a moment. */
+static int prove_kept(Deploy *d, const ComposeService *s, Error *err)
+{
+    usec_t until = boottime_usec() + KEPT_WAIT_USEC;
+
+    for (;;) {
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        const char *status;
+        int r = podman_inspect(d->podman, s->container_name, &info, err);
+
+        if (r < 0)
+            return r;
+        status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
+        if (str_equal(status, "running") || (str_equal(status, "exited") && is_one_shot(s)))
+            return prove_settings(d, s, info, err);
+        if (boottime_usec() > until)
+            return not_proved(d, s, err, "prove.not-running", "it is not changed by this push, and its container is %s",
+                              status ? status : "in an unknown state");
+        usleep(POLL_USEC);
+    }
+}
+
+static int prove_changed(Deploy *d, const ComposeService *s, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     _cleanup_(health_done) Health health = {};
@@ -276,7 +300,7 @@ static usec_t started_at(const cJSON *info)
     return ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
 }
 
-/* Whether all are still alive, and when the youngest started. */
+/* Whether all new containers are still alive, and when the youngest started. */
 static int check_all_alive(Deploy *d, usec_t *ret_youngest, Error *err)
 {
     usec_t youngest = 0;
@@ -285,8 +309,11 @@ static int check_all_alive(Deploy *d, usec_t *ret_youngest, Error *err)
         const ComposeService *s = &d->project->services[i];
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
         Life life;
-        int r = podman_inspect(d->podman, s->container_name, &info, err);
+        int r;
 
+        if (!deploy_change_of(d, s->name))
+            continue;
+        r = podman_inspect(d->podman, s->container_name, &info, err);
         if (r == 0)
             r = check_life(d, s, info, &life, err);
         if (r < 0)
@@ -311,13 +338,18 @@ static int settle(Deploy *d, Error *err)
     return r;
 }
 
+static int prove_one(Deploy *d, const ComposeService *s, Error *err)
+{
+    return deploy_change_of(d, s->name) ? prove_changed(d, s, err) : prove_kept(d, s, err);
+}
+
 int deploy_prove(Deploy *d, Error *err)
 {
     int r = 0;
 
     deploy_phase(d, "prove");
     for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
-        r = prove_service(d, &d->project->services[i], err);
+        r = prove_one(d, &d->project->services[i], err);
     if (r == 0)
         r = settle(d, err);
     if (r == 0)
