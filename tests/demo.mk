@@ -5,7 +5,7 @@ DEMO = SECBOX_BIN=$(abspath $(BUILD))/bin /usr/bin/python3 -B tests/demo/demo.py
 # the packages first: what follows finds its libraries through pkg-config
 demo:
 	$(Q)installer/deps.sh build demo
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) -s --no-print-directory all
 	$(Q)$(DEMO) $(if $(filter 1,$(KEEP)),keep,run)
 
 demo-shell:
