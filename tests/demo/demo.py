@@ -53,6 +53,7 @@ def end_on_signals():
     def on_signal(number, _):
         for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(other, signal.SIG_IGN)
+        print("\ndemo: stopped; removing what it made", file=sys.stderr, flush=True)
         sys.exit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -67,7 +68,7 @@ def isolated(keep):
     """Runs the story in namespaces of its own; nothing of it outlives this call."""
     end_on_signals()
     env = dict(os.environ, SECBOX_DEMO_OWNER=str(os.getpid()), LANG="C.UTF-8", PYTHONIOENCODING="utf-8")
-    return isolate.run(inside_argv(keep), env=env)
+    return isolate.run(inside_argv(keep), env=env, own_session=True)
 
 
 def inside(keep):

@@ -14,6 +14,7 @@ import fcntl
 import glob
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ import tempfile
 PREFIX = "secbox-run-"
 MASKED = ["/run/systemd", "/run/dbus", "/dev/shm"]
 PR_SET_PDEATHSIG = 1
+GONE_SECONDS = 60  # only for a process that the kernel itself holds
 
 
 def is_isolated():
@@ -107,8 +109,23 @@ def _inside(command):
             return os.waitstatus_to_exitcode(status)
 
 
-def run(command, env=None):
-    """Runs the command, isolated as far as this user may; returns its exit code."""
+def _kill(process):
+    """Kills unshare, and waits for the last process of its namespace: process 1 of it ends behind all others."""
+    with contextlib.suppress(OSError), open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as f:
+        firsts = [os.pidfd_open(int(pid)) for pid in f.read().split()]
+        process.kill()
+        for first in firsts:
+            select.select([first], [], [], GONE_SECONDS)
+            os.close(first)
+    process.kill()
+    process.wait()
+
+
+def run(command, env=None, own_session=False):
+    """Runs the command, isolated as far as this user may; returns its exit code.
+
+    With own_session a Ctrl-C reaches only this process, which ends the command.
+    """
     if is_isolated():
         return subprocess.run(command, env=env, check=False).returncode
     folder = RunFolder()
@@ -118,12 +135,11 @@ def run(command, env=None):
         command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable,
                    os.path.abspath(__file__), "--inside", *command]
     try:
-        process = subprocess.Popen(command, env=env, preexec_fn=_die_with_parent)
+        process = subprocess.Popen(command, env=env, preexec_fn=_die_with_parent, start_new_session=own_session)
         try:
             code = process.wait()
         except BaseException:
-            process.kill()
-            process.wait()
+            _kill(process)
             raise
         return code if code >= 0 else 128 - code
     finally:
