@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runs a command in namespaces of its own, so that tests cannot harm the machine.
 
-As root: private network (only loopback), processes, mounts and temporary folder; systemd and D-Bus are out of sight, so
-that podman behaves alike on every machine. When the command ends, or this process is killed, everything that it started
+As root: private network (only loopback), processes, mounts and temporary folder; an empty /run, where podman's network
+and runtime keep their state, and where systemd and D-Bus would be found, so that podman behaves alike on every machine. When the command ends, or this process is killed, everything that it started
 dies with it. As another user the command runs as it is (rootless podman has namespaces of its own), with the temporary
 folder only.
 
@@ -22,7 +22,9 @@ import sys
 import tempfile
 
 PREFIX = "secbox-run-"
-MASKED = ["/run/systemd", "/run/dbus", "/dev/shm"]
+# what is empty inside, with its mode; podman keeps some state in the last two wherever its store is
+MASKED = {"/dev/shm": "1777", "/run": "755", "/var/lib/containers": "700"}
+RUN_FOLDERS = {"/run/lock": 0o1777, "/run/user": 0o755}
 PR_SET_PDEATHSIG = 1
 GONE_SECONDS = 60  # only for a process that the kernel itself holds
 
@@ -92,9 +94,12 @@ class RunFolder:
 
 def _inside(command):
     """Process 1 of the namespace: runs the command and reaps what others leave to it."""
-    for path in MASKED:
+    for path, mode in MASKED.items():
         if os.path.isdir(path):
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "none", path], check=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode={mode}", "none", path], check=True)
+    for path, mode in RUN_FOLDERS.items():
+        os.mkdir(path)
+        os.chmod(path, mode)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     child = os.fork()
     if child == 0:
