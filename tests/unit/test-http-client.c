@@ -580,7 +580,9 @@ static void test_loop_failures(void **state)
     static const struct {
         const char *path, *id;
         usec_t timeout;
-    } cases[] = {{"/never", "http.timeout", 200 * USEC_PER_MSEC}, {"/big", "http.too-large", LONG}, {"/garbage", "http.failed", LONG}};
+    } cases[] = {{"/never", "http.timeout", 200 * USEC_PER_MSEC},
+                 {"/big", "http.too-large", LONG},
+                 {"/garbage", "http.failed", LONG}};
 
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
