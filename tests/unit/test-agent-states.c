@@ -176,8 +176,10 @@ static void test_page_and_tables_agree(void **state)
         const char *begin = strstr(page, m->heading), *end;
         _cleanup_(freep) char *section = NULL;
 
-        if (!begin)
+        if (!begin) {
             fail_msg("%s has no heading \"%s\"", PAGE, m->heading);
+            return;
+        }
         end = strstr(begin + 3, "\n## ");
         section = end ? strndup(begin, (size_t) (end - begin)) : strdup(begin);
         read_section(m, section, read_table_line, "table");
