@@ -26,6 +26,8 @@
     "jsonb_strip_nulls(jsonb_build_object('id', d.id, 'device', d.device, 'version', d.version::text,"       \
     " 'sha256', d.sha256, 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state,"              \
     " 'phase', d.phase, 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline,"                   \
+    " 'outcome', d.result->'outcome', 'failedPhase', d.result->'failedPhase', 'error', d.result->'error',"   \
+    " 'noop', d.result->'noop', 'seconds', d.result->'seconds',"                                             \
     " 'createdAt', secbox_time(d.created_at), 'finishedAt', secbox_time(d.finished_at)))"
 
 static void version_text(const Call *c, char buf[static 24])

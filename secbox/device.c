@@ -118,8 +118,10 @@ static void on_token(Identity *i, const char *token, void *userdata)
 static void on_failure(Identity *i, usec_t retry_in, const Error *err, void *userdata)
 {
     (void) i;
-    tell(userdata, err, retry_in == USEC_INFINITY ? "no device token, and it is not asked for again: correct secbox.env and restart secbox"
-                                                  : "no device token yet; it is tried again");
+    tell(userdata, err,
+         retry_in == USEC_INFINITY
+             ? "no device token, and it is not asked for again: correct secbox.env and restart secbox"
+             : "no device token yet; it is tried again");
 }
 
 static int refresh_in_band(Identity *i, void *userdata)

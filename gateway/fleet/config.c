@@ -86,16 +86,18 @@ static int find_token(const Fleet *fleet, const EnvFile *config, char **ret, Err
     return 0;
 }
 
+/* By name or number only: what a name resolves to is another's word. */
 static bool is_loopback(const char *url)
 {
-    static const char *const hosts[] = { "http://127.", "http://localhost", "http://[::1]" };
+    if (!str_starts(url, "http://"))
+        return false;
+    const char *host = url + strlen("http://");
+    size_t len = strcspn(host, "/?#"), digits = strspn(host, "0123456789.");
 
-    for (size_t i = 0; i < ELEMENTSOF(hosts); i++) {
-        size_t len = strlen(hosts[i]);
-        if (str_starts(url, hosts[i]) && (i == 0 || url[len] == '\0' || strchr(":/", url[len])))
-            return true;
-    }
-    return false;
+    if (len >= 5 && strncmp(host, "[::1]", 5) == 0)
+        return len == 5 || host[5] == ':';
+    len = strcspn(host, ":/?#");
+    return (len == 9 && strncmp(host, "localhost", 9) == 0) || (digits == len && str_starts(host, "127."));
 }
 
 static int find_gateway(const Fleet *fleet, const EnvFile *config, char **ret, Error *err)
@@ -107,7 +109,7 @@ static int find_gateway(const Fleet *fleet, const EnvFile *config, char **ret, E
         return error_set(err, EINVAL, "usage", "no gateway: give --gateway or set SECBOX_GATEWAY");
     if (url_check(url, "https,http", &why) < 0)
         return error_set(err, EINVAL, "usage", "the gateway \"%s\" is no URL: %s", url, error_message(&why, -EINVAL));
-    if (str_starts(url, "http://") && !is_loopback(url) && !fleet->plain_http)
+    if (!str_starts(url, "https://") && !is_loopback(url) && !fleet->plain_http)
         return error_set(err, EPERM, "fleet.plain-http",
                          "%s would send your token readable over the network: use https, or say --plain-http", url);
 

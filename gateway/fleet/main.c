@@ -81,7 +81,7 @@ int main(int argc, char **argv)
           .text = &fleet.token_file },
         { "ca", "FILE", "PEM file of the authority of the gateway's certificate (also SECBOX_CA)", .text = &fleet.ca },
         { "plain-http", NULL, "send the token over http to another machine", .flag = &fleet.plain_http },
-        { "label", "K=V,…", "devices add: labels", .text = &fleet.label },
+        { "label", "K=V[,K=V]", "devices add: labels", .text = &fleet.label },
         { "wait", NULL, "push: show it live and wait for its end", .flag = &fleet.wait },
         { "confirm-deadline", "SECONDS", "push: roll back when the cloud has not confirmed by then",
           .text = &fleet.confirm_deadline },

@@ -167,7 +167,8 @@ static char *device_text(const cJSON *device)
     show_line(out, "labels", labels_text(device));
     show_line(out, "registered", report_member(device, "createdAt"));
     show_line(out, "connected", connected ? str_format("yes") : str_format("no"));
-    show_line(out, connected ? "since" : "last seen", report_member(device, "connectedSince"));
+    show_line(out, connected ? "since" : "last seen",
+              report_member(device, connected ? "connectedSince" : "lastSeenAt"));
     show_line(out, "from", report_member(device, "peer"));
     show_line(out, "agent", report_member(device, "agentVersion"));
     show_line(out, "current", version_text(device, "current", "at"));

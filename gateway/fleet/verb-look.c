@@ -10,7 +10,8 @@
 #define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define BOX_TIMEOUT (120 * USEC_PER_SEC)
 #define LIMIT_DEFAULT 20
-#define LIMIT_MAX 1000
+#define HISTORY_MAX 200
+#define AUDIT_MAX 1000
 
 /* GET or POST `path` (NULL = out of memory) with the settings of the command line. */
 static int ask(Fleet *fleet, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
@@ -62,10 +63,10 @@ int verb_status(int argc, char **argv, void *userdata)
     return fleet->json ? report_json(status, EXIT_OK) : report_text(report_status(status), EXIT_OK);
 }
 
-static int limit_of(const Fleet *fleet, unsigned *ret, Error *err)
+static int limit_of(const Fleet *fleet, unsigned max, unsigned *ret, Error *err)
 {
     uint64_t limit;
-    int r = fleet_number(fleet->limit, "limit", 1, LIMIT_MAX, LIMIT_DEFAULT, &limit, err);
+    int r = fleet_number(fleet->limit, "limit", 1, max, LIMIT_DEFAULT, &limit, err);
     if (r >= 0)
         *ret = (unsigned) limit;
     return r;
@@ -80,7 +81,7 @@ int verb_history(int argc, char **argv, void *userdata)
     unsigned limit = 0;
 
     (void) argc;
-    int r = limit_of(fleet, &limit, &err);
+    int r = limit_of(fleet, HISTORY_MAX, &limit, &err);
     path = base ? str_format("%s?limit=%u", base, limit) : NULL;
     if (r >= 0)
         r = ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
@@ -135,7 +136,7 @@ int verb_audit(int argc, char **argv, void *userdata)
 
     (void) argc;
     (void) argv;
-    int r = limit_of(fleet, &limit, &err);
+    int r = limit_of(fleet, AUDIT_MAX, &limit, &err);
     path = str_format("/v1/audit?limit=%u", limit);
     if (r >= 0)
         r = ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);

@@ -80,7 +80,8 @@ int fd_write_all(int fd, const void *data, size_t len)
     return 0;
 }
 
-int dir_sync(const char *path)
+/* Makes renames and removals in the folder durable. */
+static int dir_sync(const char *path)
 {
     _cleanup_(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 

@@ -22,9 +22,6 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
  * uid is (uid_t) -1, the owner. */
 int dir_make(const char *path, mode_t mode, uid_t uid, gid_t gid, Error *err) _must_check_;
 
-/* Makes renames and removals in the folder durable. */
-int dir_sync(const char *path) _must_check_;
-
 /* Removes a file durably; missing is no error. */
 int file_remove(const char *path, Error *err) _must_check_;
 

@@ -56,11 +56,6 @@ void log_open(const char *program)
     }
 }
 
-void log_set_max_level(LogLevel level)
-{
-    max_level = level;
-}
-
 void log_set_field(const char *name, const char *value)
 {
     size_t at = LOG_FIELDS_MAX;

@@ -14,7 +14,6 @@ typedef enum LogLevel {
 
 /* Name shown in lines on stderr ("mgmt-agent"). Debug lines are dropped unless SECBOX_LOG=debug. */
 void log_open(const char *program);
-void log_set_max_level(LogLevel level);
 
 /* Fields carried by every later line, e.g. log_set_field("DEVICE", id). NULL removes. The names are upper case. */
 void log_set_field(const char *name, const char *value);

@@ -68,18 +68,6 @@ int strv_addf(char ***v, const char *fmt, ...)
     return n < 0 ? -ENOMEM : strv_take(v, s);
 }
 
-char **strv_copy(char *const *v)
-{
-    _cleanup_(strv_freep) char **copy = calloc(1, sizeof(char *));
-
-    if (!copy)
-        return NULL;
-    for (; v && *v; v++)
-        if (strv_add(&copy, *v) < 0)
-            return NULL;
-    return TAKE_PTR(copy);
-}
-
 char *strv_join(char *const *v, const char *sep)
 {
     size_t len = 1, sep_len = strlen(sep);

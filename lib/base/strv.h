@@ -16,7 +16,6 @@ int strv_add(char ***v, const char *s) _must_check_;
 int strv_addf(char ***v, const char *fmt, ...) _printf_(2, 3) _must_check_;
 /* Takes ownership of s, also on failure. */
 int strv_take(char ***v, char *s) _must_check_;
-char **strv_copy(char *const *v);
 /* strings joined by sep; a new string or NULL when out of memory */
 char *strv_join(char *const *v, const char *sep);
 void strv_sort(char **v);

@@ -72,15 +72,25 @@ static void begin_phase(ProgressView *v, const char *phase, usec_t now)
     v->phase_started = now;
 }
 
+/* A container's log comes as one message of many lines: its first line is a heading for the rest. */
 static void show_info(ProgressView *v, const cJSON *event)
 {
     _cleanup_(freep) char *service = text_printable(json_string(event, "service"));
-    _cleanup_(freep) char *message = text_printable(json_string(event, "message"));
+    const char *line = json_string(event, "message");
+    bool first = true;
 
-    if (str_empty(message))
-        return;
     clear_line(v);
-    fprintf(v->out, "    %s%s%s\n", service ? service : "", str_empty(service) ? "" : ": ", message);
+    while (!str_empty(line)) {
+        size_t len = strcspn(line, "\n");
+        _cleanup_(freep) char *raw = strndup(line, len), *text = text_printable(raw);
+
+        if (first)
+            fprintf(v->out, "    %s%s%s\n", service ? service : "", str_empty(service) ? "" : ": ", text ? text : "");
+        else
+            fprintf(v->out, "      | %s\n", text ? text : "");
+        first = false;
+        line += line[len] ? len + 1 : len;
+    }
 }
 
 static int event_is_new(ProgressView *v, const cJSON *event)
@@ -112,7 +122,7 @@ int progress_event(ProgressView *v, const cJSON *event)
     } else if (phase) {
         if (v->phase[0] && !str_equal(v->phase, phase))
             end_phase(v, "ok", now, NULL);
-        if (!v->phase[0])
+        if (!v->phase[0] && !str_equal(phase, "done")) /* the end is told by the result */
             begin_phase(v, phase, now);
         if (str_equal(state, "done") || str_equal(state, "failed"))
             end_phase(v, str_equal(state, "done") ? "ok" : "failed", now, json_string(event, "message"));
@@ -178,6 +188,17 @@ static const char *outcome_meaning(const char *outcome)
     return NULL;
 }
 
+/* How the phase that still ran at the end went: a rollback that brought the old containers back went well. */
+static const char *last_phase_outcome(const ProgressView *v, const cJSON *result, int exit_code)
+{
+    const char *failed = json_string(result, "failedPhase");
+
+    if (exit_code == EXIT_OK)
+        return "ok";
+    return failed && !str_equal(failed, v->phase) && str_equal(json_string(result, "outcome"), "rolled-back") ? "ok"
+                                                                                                             : "failed";
+}
+
 int progress_result(ProgressView *v, const cJSON *result)
 {
     uint64_t status = 0;
@@ -189,7 +210,7 @@ int progress_result(ProgressView *v, const cJSON *result)
         print_json_line(v->out, result);
         return exit_code;
     }
-    end_phase(v, exit_code == EXIT_OK ? "ok" : "failed", event_time(result), NULL);
+    end_phase(v, last_phase_outcome(v, result, exit_code), event_time(result), NULL);
 
     _cleanup_(freep) char *line = report_result_line(result);
     fprintf(v->out, "%s", line ? line : "out of memory");

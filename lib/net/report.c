@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "lib/base/cli.h"
+#include "lib/base/clock.h"
 #include "lib/base/strv.h"
 #include "lib/base/table.h"
 #include "lib/base/text.h"
@@ -79,31 +80,56 @@ static const char *outcome_of(const cJSON *result)
 {
     const char *outcome = json_string(result, "outcome");
 
-    if (!cJSON_IsObject(result))
-        return "running";
     if (str_equal(outcome, "done") && json_bool(result, "noop", false))
         return "done (no change)";
     return outcome;
 }
 
+/* What a deployment's `state` at the gateway is called here when there is no result. */
+static const char *state_of(const cJSON *deployment)
+{
+    const char *state = json_string(deployment, "state");
+    return !state || str_equal(state, "open") ? "running" : state;
+}
+
+/* A result's `seconds`, or those between a deployment's two times: a new string or NULL. */
+static char *seconds_of(const cJSON *entry, const cJSON *result)
+{
+    const char *from = json_string(entry, "createdAt"), *to = json_string(entry, "finishedAt");
+    double seconds = number(result, "seconds", -1);
+    usec_t start, end;
+
+    if (seconds < 0 && from && to && timestamp_parse(from, &start) >= 0 && timestamp_parse(to, &end) >= 0 && end >= start)
+        seconds = (double) (end - start) / (double) USEC_PER_SEC;
+    return seconds >= 0 ? str_format("%.1f", seconds) : NULL;
+}
+
+/* The phase that failed, where a result tells it apart from its outcome. */
+static const char *phase_of(const cJSON *result)
+{
+    const char *failed = json_string(result, "failedPhase");
+    return failed ? failed : json_string(result, "phase");
+}
+
+static const char *first_string(const cJSON *object, const char *key, const char *other_key)
+{
+    const char *text = json_string(object, key);
+    return text ? text : json_string(object, other_key);
+}
+
 static int history_row(Table *table, const cJSON *entry)
 {
-    const cJSON *nested = member(entry, "result");
-    const cJSON *result = nested ? nested : entry;
+    const cJSON *nested = member_object(entry, "result"), *result = nested ? nested : entry;
     _cleanup_(freep) char *version = report_member(entry, "version"), *status = report_member(result, "status");
-    _cleanup_(freep) char *seconds = NULL, *why = NULL;
-    const cJSON *error = member_object(result, "error");
-    const char *at = json_string(result, "at");
+    _cleanup_(freep) char *seconds = seconds_of(entry, result), *why = NULL;
+    const char *at = json_string(result, "at"), *outcome = outcome_of(result);
 
     if (!version)
         version = report_member(result, "version");
-    if (!at)
-        at = json_string(entry, "createdAt");
-    if (number(result, "seconds", -1) >= 0)
-        seconds = str_format("%.1f", number(result, "seconds", 0));
-    if (error)
-        why = report_error(error);
-    return table_row(table, version, at, outcome_of(result), status, json_string(result, "phase"), seconds,
+    if (member_object(result, "error"))
+        why = report_error(member(result, "error"));
+    return table_row(table, version, at ? at : first_string(entry, "finishedAt", "createdAt"),
+                     outcome ? outcome : state_of(entry), status, phase_of(result), seconds,
                      why ? why : json_string(entry, "reason"));
 }
 
@@ -126,15 +152,16 @@ char *report_result_line(const cJSON *result)
 {
     _cleanup_(freep) char *version = report_member(result, "version"), *status = report_member(result, "status");
     _cleanup_(freep) char *error = NULL, *raw = NULL;
-    const char *phase = json_string(result, "phase"), *outcome = outcome_of(result);
+    const char *phase = phase_of(result), *outcome = outcome_of(result);
 
     if (!cJSON_IsObject(result))
         return str_format("none yet");
     if (member_object(result, "error"))
         error = report_error(member(result, "error"));
+    bool phase_tells = phase && !str_equal(phase, json_string(result, "outcome"));
     raw = str_format("version %s: %s, %s%s%s%s%s", version ? version : "-", outcome ? outcome : "-",
-                     status ? status : "-", phase && !str_equal(phase, outcome) ? " in phase " : "",
-                     phase && !str_equal(phase, outcome) ? phase : "", error ? ": " : "", error ? error : "");
+                     status ? status : "-", phase_tells ? " in phase " : "", phase_tells ? phase : "",
+                     error ? ": " : "", error ? error : "");
     return raw ? text_printable(raw) : NULL;
 }
 
@@ -233,6 +260,8 @@ char *report_status(const cJSON *status)
     status_programs(out, status);
     status_link(out, member(status, "link"));
     status_push(out, status);
+    if (member_object(status, "error"))
+        status_line(out, "containers", report_error(member(status, "error")));
     fprintf(out, "\n%s", services);
     if (fclose(out) != 0) {
         free(text);
@@ -241,7 +270,8 @@ char *report_status(const cJSON *status)
     return text;
 }
 
-cJSON *report_failure_json(const Error *err, int r)
+/* {"error": …} */
+static cJSON *failure_json(const Error *err, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
 
@@ -259,7 +289,7 @@ int report_failure(const char *program, bool json, const Error *err, int r, int 
     else
         fprintf(stderr, "%s: %s\n", program, text ? text : "out of memory");
     if (json) {
-        _cleanup_(cJSON_Deletep) cJSON *document = report_failure_json(err, r);
+        _cleanup_(cJSON_Deletep) cJSON *document = failure_json(err, r);
         (void) report_json(document, exit_code);
     }
     return exit_code;

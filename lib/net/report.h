@@ -26,9 +26,6 @@ char *report_result_line(const cJSON *result);
 /* The `status` object of status.report. */
 char *report_status(const cJSON *status);
 
-/* {"error": …} for --json. */
-cJSON *report_failure_json(const Error *err, int r);
-
 /* Prints an error for people on stderr ("PROGRAM: " in front unless it names a file) and, with `json`, as a document on
  * stdout. Returns exit_code. */
 int report_failure(const char *program, bool json, const Error *err, int r, int exit_code);

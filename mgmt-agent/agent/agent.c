@@ -104,6 +104,8 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     log_debug("The worker for '%s' has ended", runner_job(r));
     a->deploying = runner_free(a->deploying);
     agent_follow_journal(a);
+    if (a->answered)
+        agent_tell_cloud(a);
 }
 
 int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester, bool from_cloud,

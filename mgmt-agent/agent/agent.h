@@ -66,6 +66,8 @@ void agent_follow_journal(Agent *a);
 void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type);
 /* A compose.result: to the link when the cloud asked, to the requester, to the log. */
 void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlClient *requester);
+/* agent.status, when a tunnel is up: after each change of where this box stands. */
+void agent_tell_cloud(Agent *a);
 
 /* report.c */
 /* agent.status for the cloud; NULL when out of memory. */

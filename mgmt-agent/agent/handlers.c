@@ -26,6 +26,14 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
     control_send(requester, result);
 }
 
+void agent_tell_cloud(Agent *a)
+{
+    _cleanup_(cJSON_Deletep) cJSON *status = control_link(a->control) ? agent_make_status(a) : NULL;
+
+    if (status && json_bool(a->link_status, "connected", false))
+        control_send(control_link(a->control), status);
+}
+
 /* An answer to a snapshot that is refused before any work: not stored, the asker may send it again. */
 static void refuse(Agent *a, ControlClient *c, const cJSON *message, int status, const Error *err, int r)
 {
@@ -86,6 +94,7 @@ static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
     }
     if (agent_check_unchanged(a, message, from_cloud, &result)) {
         agent_deliver_result(a, result, from_cloud, from_cloud ? NULL : c);
+        agent_tell_cloud(a);
         return;
     }
     request = make_request(message, from_cloud ? "cloud" : "local");
@@ -211,16 +220,13 @@ static void handle_link_status(Agent *a, ControlClient *c, const cJSON *message)
 {
     bool was_connected = json_bool(a->link_status, "connected", false), connected = json_bool(message, "connected", false);
     bool same = was_connected && str_equal(json_string(a->link_status, "since"), json_string(message, "since"));
-    _cleanup_(cJSON_Deletep) cJSON *status = NULL;
     _cleanup_(cJSON_Deletep) cJSON *unacked = NULL;
 
     cJSON_Delete(a->link_status);
     a->link_status = cJSON_Duplicate(message, 1);
     if (!connected || same)
         return;
-    status = agent_make_status(a);
-    if (status)
-        control_send(c, status);
+    agent_tell_cloud(a);
     if (store_load_unacked(&unacked, NULL) == 0 && unacked)
         control_send(c, unacked);
 }

@@ -114,14 +114,16 @@ void check_podman(Doctor *d, Finding *f)
     finding_pass(f, "podman %s answers as user %s", result.out, d->user.name ? d->user.name : "of this process");
 }
 
-/* "podman-compose version 1.0.3" or "podman-compose version: 1.0.3" on one of the lines; the number, or NULL. */
+/* The number behind the word "version" on the line about podman-compose, which calls itself "podman-composer" in some
+ * releases and puts a colon in others; or NULL. */
 static const char *compose_version(char *out)
 {
-    char *at = out ? strstr(out, "podman-compose version") : NULL;
+    char *line = out ? strstr(out, "podman-compose") : NULL;
+    char *at = line ? strstr(line, "version") : NULL;
 
-    if (!at)
+    if (!at || memchr(line, '\n', (size_t) (at - line)))
         return NULL;
-    at += strlen("podman-compose version");
+    at += strlen("version");
     at += strspn(at, ": ");
     at[strspn(at, "0123456789.")] = '\0';
     return *at ? at : NULL;

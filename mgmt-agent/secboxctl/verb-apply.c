@@ -12,7 +12,6 @@
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
-#define STATUS_TIMEOUT (30 * USEC_PER_SEC)
 
 /* The file's text, once the box's own parser has accepted it. */
 static int read_compose(const char *path, char **ret, Error *err)
@@ -30,34 +29,13 @@ static int read_compose(const char *path, char **ret, Error *err)
     return 0;
 }
 
-static int device_id(AgentSocket *agent, char **ret, Error *err)
-{
-    _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("status.get"), *answer = NULL;
-
-    if (!request)
-        return error_from_errno(err, -ENOMEM, "make a request");
-    int r = agent_ask(agent, request, "status.report", STATUS_TIMEOUT, &answer, err);
-    if (r < 0)
-        return r;
-    *ret = report_member(cJSON_GetObjectItemCaseSensitive(answer, "status"), "deviceId");
-    if (!*ret)
-        return error_set(err, EHOSTUNREACH, "agent.bad-answer", "mgmt-agent does not say which device this is");
-    return 0;
-}
-
-/* Version "0" asks the agent for the next local version. */
-static int make_snapshot(AgentSocket *agent, const char *text, cJSON **ret, Error *err)
+/* Version "0" asks the agent for the next local version; whoever reaches its socket means this box. */
+static int make_snapshot(const char *text, cJSON **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("compose.snapshot");
-    _cleanup_(freep) char *device = NULL;
     char now[TIMESTAMP_SIZE];
 
-    if (!request)
-        return error_from_errno(err, -ENOMEM, "make a request");
-    int r = device_id(agent, &device, err);
-    if (r < 0)
-        return r;
-    if (json_add_string(request, "version", "0") < 0 || json_add_string(request, "deviceId", device) < 0 ||
+    if (!request || json_add_string(request, "version", "0") < 0 || json_add_string(request, "deviceId", "local") < 0 ||
         json_add_string(request, "compose", text) < 0 ||
         json_add_string(request, "issuedAt", timestamp_format(realtime_usec(), now)) < 0)
         return error_from_errno(err, -ENOMEM, "make a request");
@@ -105,7 +83,7 @@ int verb_apply(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
     if (r >= 0)
-        r = make_snapshot(agent, text, &request, &err);
+        r = make_snapshot(text, &request, &err);
     return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, timeout);
 }
 

@@ -45,6 +45,14 @@ static cJSON *service_to_json(const Deploy *d, const ComposeService *s)
     return TAKE_PTR(o);
 }
 
+/* What `rollback` goes back to. The same text again changes nothing of that. */
+static const char *previous_version(const Deploy *d)
+{
+    bool same = str_equal(json_string(d->current, "sha256"), d->sha256);
+
+    return json_string(d->current, same ? "previous" : "version");
+}
+
 cJSON *current_from_deploy(const Deploy *d, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
@@ -60,7 +68,7 @@ cJSON *current_from_deploy(const Deploy *d, Error *err)
          json_add_string(o, "sha256", d->sha256) < 0 || json_add_string(o, "inputs", inputs) < 0 ||
          json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0 ||
          json_add_string(o, "name", d->project->name) < 0 ||
-         json_add_string(o, "previous", json_string(d->current, "version")) < 0 ||
+         json_add_string(o, "previous", previous_version(d)) < 0 ||
          json_add_item(o, "networks", cJSON_Duplicate(d->project->networks, 1)) < 0 ||
          json_add_item(o, "volumes", cJSON_Duplicate(d->project->volumes, 1)) < 0))
         r = -ENOMEM;

@@ -29,7 +29,6 @@ typedef struct Deploy {
     char *id, *version, *text, *sha256, *nonce;
     bool from_cloud;
     usec_t confirm_usec;
-    usec_t started; /* CLOCK_BOOTTIME */
 
     /* what the phases found, in their order */
     const char *phase;

@@ -48,7 +48,7 @@ static int read_request(cJSON **ret, Error *err)
 
 static int run(const Job *job, const WorkerOptions *worker_options)
 {
-    _cleanup_(deploy_done) Deploy d = { .options = worker_options, .started = boottime_usec() };
+    _cleanup_(deploy_done) Deploy d = { .options = worker_options };
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
     int r = read_request(&request, &err);

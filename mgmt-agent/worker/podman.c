@@ -21,6 +21,7 @@
 #define API "http://podman/v4.0.0/libpod"
 #define CALL_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define READY_TIMEOUT_USEC (20 * USEC_PER_SEC)
+#define EXEC_TIMED_OUT 124 /* as timeout(1) says it */
 #define SERVICE_LIFETIME_USEC (2 * USEC_PER_HOUR)
 
 struct Podman {
@@ -101,14 +102,16 @@ static int refused(const char *what, const HttpResponse *response, Error *err)
 }
 
 /* One call. Answers 2xx and 304 (already so) give 0; 404 gives -ENOENT. response may be NULL. */
-static int call(Podman *p, const char *method, const char *path, usec_t timeout, const char *what, HttpResponse *ret,
-                Error *err)
+static int call_with_body(Podman *p, const char *method, const char *path, const char *body, usec_t timeout,
+                          const char *what, HttpResponse *ret, Error *err)
 {
+    static const char *const json_headers[] = { "Content-Type: application/json", NULL };
     _cleanup_(freep) char *url = str_format(API "%s", path);
     _cleanup_(http_response_done) HttpResponse response = {};
     _cleanup_(error_done) Error reason = {};
     HttpRequest request = { .method = method, .url = url, .unix_socket = p->socket, .timeout_usec = timeout,
-                            .response_max = PODMAN_RESPONSE_MAX };
+                            .response_max = PODMAN_RESPONSE_MAX, .body = body, .body_len = body ? strlen(body) : 0,
+                            .headers = body ? json_headers : NULL };
     int r;
 
     if (!url)
@@ -125,6 +128,12 @@ static int call(Podman *p, const char *method, const char *path, usec_t timeout,
         response = (HttpResponse) {};
     }
     return 0;
+}
+
+static int call(Podman *p, const char *method, const char *path, usec_t timeout, const char *what, HttpResponse *ret,
+                Error *err)
+{
+    return call_with_body(p, method, path, NULL, timeout, what, ret, err);
 }
 
 static int call_json(Podman *p, const char *path, const char *what, cJSON **ret, Error *err)
@@ -368,6 +377,62 @@ int podman_healthcheck(Podman *p, const char *container, usec_t timeout, Error *
     if (r < 0)
         return r;
     return str_equal(json_string(o, "Status"), "healthy");
+}
+
+static int exec_create(Podman *p, const char *container, const cJSON *argv, char **ret, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/exec", container);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
+    _cleanup_(cJSON_Deletep) cJSON *answer = NULL;
+    _cleanup_(freep) char *body = NULL;
+    int r = request ? json_add_item(request, "Cmd", cJSON_Duplicate(argv, 1)) : -ENOMEM;
+
+    /* something has to be attached, or podman does not wait for the end */
+    if (r == 0)
+        r = json_add_bool(request, "AttachStdout", true);
+    body = r == 0 ? json_print(request) : NULL;
+    if (!path || !body)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    r = call_with_body(p, "POST", path, body, CALL_TIMEOUT_USEC, "prepare a command in a container", &response, err);
+    if (r == 0)
+        r = json_parse_object(response.body, response.body_len, &answer, err);
+    if (r < 0)
+        return r;
+    *ret = json_string(answer, "Id") ? strdup(json_string(answer, "Id")) : NULL;
+    return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for a command in container %s", container);
+}
+
+/* The answer ends when the command does; a detached one would never be seen to end without podman's cleanup process. */
+static int exec_wait(Podman *p, const char *id, usec_t timeout, Error *err)
+{
+    _cleanup_(freep) char *start = str_format("/exec/%s/start", id);
+    _cleanup_(freep) char *show = str_format("/exec/%s/json", id);
+    _cleanup_(http_response_done) HttpResponse output = {};
+    _cleanup_(cJSON_Deletep) cJSON *state = NULL;
+    _cleanup_(error_done) Error reason = {};
+    const cJSON *code;
+    int r = start && show ? call_with_body(p, "POST", start, "{\"Detach\":false}", timeout, "run a command in a container",
+                                           &output, &reason)
+                          : -ENOMEM;
+
+    if (r < 0 && str_equal(error_id(&reason), "podman.timeout"))
+        return EXEC_TIMED_OUT;
+    if (r < 0)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    r = call_json(p, show, "show a command in a container", &state, err);
+    code = cJSON_GetObjectItemCaseSensitive(state, "ExitCode");
+    if (r == 0 && !cJSON_IsNumber(code))
+        r = error_set(err, EIO, "podman.refused", "podman gave no exit status for a command in a container");
+    return r < 0 ? r : code->valueint;
+}
+
+int podman_exec(Podman *p, const char *container, const cJSON *argv, usec_t timeout, Error *err)
+{
+    _cleanup_(freep) char *id = NULL;
+    int r = exec_create(p, container, argv, &id, err);
+
+    return r < 0 ? r : exec_wait(p, id, timeout, err);
 }
 
 /* Podman multiplexes both streams: an 8-byte header (stream, 3 zeros, length big-endian) before each piece. */

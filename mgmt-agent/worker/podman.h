@@ -38,7 +38,11 @@ int podman_start(Podman *p, const char *container, Error *err) _must_check_;
 /* Removes by force; a missing container is no error. */
 int podman_remove(Podman *p, const char *container, Error *err) _must_check_;
 
-/* Runs the container's health check once: 1 healthy, 0 not, negative on error. */
+/* Runs a command in a running container without taking its output: the exit status, 124 when it did not end in time
+ * (it is left running), negative on error. */
+int podman_exec(Podman *p, const char *container, const cJSON *argv, usec_t timeout, Error *err) _must_check_;
+
+/* Runs the health check that podman knows of (an image's own, as a rule) once: 1 healthy, 0 not, negative on error. */
 int podman_healthcheck(Podman *p, const char *container, usec_t timeout, Error *err) _must_check_;
 
 /* The last lines of its log, redacted; a new string, "" when there are none. */

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "lib/base/paths.h"
@@ -117,19 +116,36 @@ static int check_disk(Deploy *d, Error *err)
     return 0;
 }
 
+/* podman-compose would make an empty folder of a mistyped path, without a word; and a link that a container planted below
+ * its own volume must not open the rest of the host: what the path resolves to has to be allowed as well. */
+static int check_bind(Deploy *d, const ComposeService *s, const cJSON *volume, Error *err)
+{
+    const char *source = json_string(volume, "source");
+    _cleanup_(freep) char *real = source ? realpath(source, NULL) : NULL;
+
+    if (!real)
+        return error_set_at(err, errno, "preflight.bind-missing", NULL, s->line, s->name,
+                            "service %s mounts %s, which does not exist; make it, or correct the path", s->name,
+                            source ? source : "nothing");
+    if (!str_equal(real, source) &&
+        !policy_allows_bind(d->policy, s->name, real, json_bool(volume, "read_only", false)))
+        return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
+                            "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name, source,
+                            real);
+    return 0;
+}
+
 static int check_bind_sources(Deploy *d, Error *err)
 {
     for (size_t i = 0; i < d->project->n_services; i++) {
         const ComposeService *s = &d->project->services[i];
+        const cJSON *volume;
 
-        for (char **source = s->bind_sources; source && *source; source++) {
-            struct stat st;
+        cJSON_ArrayForEach(volume, cJSON_GetObjectItemCaseSensitive(s->config, "volumes")) {
+            int r = str_equal(json_string(volume, "type"), "bind") ? check_bind(d, s, volume, err) : 0;
 
-            /* podman-compose would make an empty folder of a mistyped path, without a word */
-            if (lstat(*source, &st) < 0)
-                return error_set_at(err, errno, "preflight.bind-missing", NULL, s->line, s->name,
-                                    "service %s mounts %s, which does not exist; make it, or correct the path", s->name,
-                                    *source);
+            if (r < 0)
+                return r;
         }
     }
     return 0;

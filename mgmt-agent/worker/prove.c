@@ -12,7 +12,8 @@
 #include "mgmt-agent/worker/prove-settings.h"
 
 #define POLL_USEC (250 * USEC_PER_MSEC)
-#define HEALTH_CALL_TIMEOUT_USEC (60 * USEC_PER_SEC)
+#define HEALTH_CALL_MARGIN_USEC (10 * USEC_PER_SEC)
+#define HEALTH_PAUSE_MAX_USEC (2 * USEC_PER_SEC)
 #define HEALTH_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
 #define COMPLETE_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
 #define LOG_LINES_SHOWN 20
@@ -84,45 +85,98 @@ static int64_t number_member(const cJSON *o, const char *key)
 
 typedef struct Health {
     bool exists;
-    usec_t interval, start_period;
+    cJSON *argv; /* the compose file's test as a command; NULL: podman runs the image's own */
+    usec_t interval, timeout, start_period;
     int64_t retries;
 } Health;
 
-/* From podman's inspection, so that an image's own HEALTHCHECK counts too. Podman gives nanoseconds. */
-static Health health_of(const cJSON *info)
+static void health_done(Health *h)
+{
+    cJSON_Delete(h->argv);
+}
+
+static usec_t usec_member(const cJSON *o, const char *key, usec_t fallback)
+{
+    uint64_t value;
+
+    return json_u64(o, key, &value) == 0 && value > 0 ? value : fallback;
+}
+
+/* ["CMD", "a", "b"] → a b; ["CMD-SHELL", "text"] → /bin/sh -c text. NULL when there is nothing to run. */
+static cJSON *test_to_argv(const cJSON *test)
+{
+    const char *kind = cJSON_GetStringValue(cJSON_GetArrayItem(test, 0));
+    cJSON *argv = NULL;
+
+    if (str_equal(kind, "CMD")) {
+        argv = cJSON_Duplicate(test, 1);
+        cJSON_DeleteItemFromArray(argv, 0);
+    } else if (str_equal(kind, "CMD-SHELL")) {
+        argv = cJSON_CreateStringArray(
+            (const char *[]) { "/bin/sh", "-c", cJSON_GetStringValue(cJSON_GetArrayItem(test, 1)) }, 3);
+    }
+    return argv;
+}
+
+/* The compose file's check is run by us, word for word: podman-compose can only hand it over as a line for a shell, which an
+ * image need not have. Else the image's own, as podman inspects it (in nanoseconds). */
+static Health health_of(const ComposeService *s, const cJSON *info)
 {
     const cJSON *config = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Healthcheck");
     const char *first = cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(config, "Test"), 0));
-    Health h = { .exists = first && !str_equal(first, "NONE") };
+    Health h = { .exists = first && !str_equal(first, "NONE"),
+                 .interval = (usec_t) number_member(config, "Interval") / 1000,
+                 .timeout = (usec_t) number_member(config, "Timeout") / 1000,
+                 .start_period = (usec_t) number_member(config, "StartPeriod") / 1000,
+                 .retries = number_member(config, "Retries") };
 
-    h.interval = (usec_t) number_member(config, "Interval") / 1000;
-    h.start_period = (usec_t) number_member(config, "StartPeriod") / 1000;
-    h.retries = number_member(config, "Retries");
+    if (s->healthcheck) {
+        h.argv = test_to_argv(cJSON_GetObjectItemCaseSensitive(s->healthcheck, "test"));
+        h.exists = h.argv != NULL;
+        h.interval = usec_member(s->healthcheck, "interval_usec", 0);
+        h.timeout = usec_member(s->healthcheck, "timeout_usec", 0);
+        h.start_period = usec_member(s->healthcheck, "start_period_usec", 0);
+        h.retries = number_member(s->healthcheck, "retries");
+    }
     if (h.retries <= 0)
         h.retries = 3;
     if (h.interval == 0)
         h.interval = 30 * USEC_PER_SEC;
+    if (h.timeout == 0)
+        h.timeout = 30 * USEC_PER_SEC;
     return h;
+}
+
+/* 1 healthy, 0 not (or the check itself could not be run: reason says why). */
+static int run_health_check(Deploy *d, const ComposeService *s, const Health *h, Error *reason)
+{
+    int r;
+
+    if (!h->argv)
+        return podman_healthcheck(d->podman, s->container_name, h->timeout + HEALTH_CALL_MARGIN_USEC, reason) == 1;
+    r = podman_exec(d->podman, s->container_name, h->argv, h->timeout, reason);
+    if (r > 0)
+        error_set(reason, EIO, "prove.unhealthy", "it ended with status %d (124: not within its timeout)", r);
+    return r == 0;
 }
 
 /* Runs the check until it passes; only failures behind the start period count. Podman's own timer cannot be relied on:
  * without a systemd session its status says "starting" for ever. */
 static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, Error *err)
 {
-    usec_t begun = boottime_usec(), limit = begun + h->start_period + (usec_t) (h->retries + 1) * h->interval +
-                                            HEALTH_CALL_TIMEOUT_USEC;
-    usec_t pause = h->interval < 2 * USEC_PER_SEC ? h->interval : 2 * USEC_PER_SEC;
+    usec_t begun = boottime_usec(), pause = h->interval < HEALTH_PAUSE_MAX_USEC ? h->interval : HEALTH_PAUSE_MAX_USEC;
+    usec_t limit = h->start_period + (usec_t) (h->retries + 1) * (h->interval + h->timeout);
     int64_t failures = 0;
 
-    if (limit > begun + HEALTH_WAIT_MAX_USEC)
-        limit = begun + HEALTH_WAIT_MAX_USEC;
+    if (limit > HEALTH_WAIT_MAX_USEC)
+        limit = HEALTH_WAIT_MAX_USEC;
     for (;;) {
         _cleanup_(error_done) Error reason = {};
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
         Life life;
-        int r = podman_healthcheck(d->podman, s->container_name, HEALTH_CALL_TIMEOUT_USEC, &reason);
+        int r;
 
-        if (r == 1)
+        if (run_health_check(d, s, h, &reason))
             return 0;
         r = podman_inspect(d->podman, s->container_name, &info, err);
         if (r == 0)
@@ -131,9 +185,9 @@ static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, Err
             return r;
         if (boottime_usec() > begun + h->start_period)
             failures++;
-        if (failures > h->retries || boottime_usec() > limit)
-            return not_proved(d, s, err, "prove.unhealthy", "its health check failed %lld times in a row",
-                              (long long) failures);
+        if (failures > h->retries || boottime_usec() > begun + limit)
+            return not_proved(d, s, err, "prove.unhealthy", "its health check failed %lld times in a row: %s",
+                              (long long) failures, reason.message ? reason.message : "podman calls it unhealthy");
         usleep((useconds_t) pause);
     }
 }
@@ -160,7 +214,7 @@ static int wait_completed(Deploy *d, const ComposeService *s, Error *err)
 int deploy_wait_ready(Deploy *d, const ComposeService *s, bool completed, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    Health health;
+    _cleanup_(health_done) Health health = {};
     int r;
 
     if (completed)
@@ -168,7 +222,7 @@ int deploy_wait_ready(Deploy *d, const ComposeService *s, bool completed, Error 
     r = podman_inspect(d->podman, s->container_name, &info, err);
     if (r < 0)
         return r;
-    health = health_of(info);
+    health = health_of(s, info);
     return health.exists ? wait_healthy(d, s, &health, err) : 0;
 }
 
@@ -194,7 +248,7 @@ static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info,
 static int prove_service(Deploy *d, const ComposeService *s, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    Health health;
+    _cleanup_(health_done) Health health = {};
     Life life;
     int r = podman_inspect(d->podman, s->container_name, &info, err);
 
@@ -204,7 +258,7 @@ static int prove_service(Deploy *d, const ComposeService *s, Error *err)
         r = prove_settings(d, s, info, err);
     if (r < 0)
         return r;
-    health = health_of(info);
+    health = health_of(s, info);
     if (health.exists && life == LIFE_RUNNING) {
         r = wait_healthy(d, s, &health, err);
         if (r == 0)

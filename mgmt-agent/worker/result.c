@@ -156,6 +156,14 @@ static int add_services(const Deploy *d, cJSON *m)
     return d->plan ? add_planned(d, array) : add_journaled(&d->journal, array);
 }
 
+/* From the snapshot's acceptance on, over restarts and reboots: hence the wall clock, which may have been stepped. */
+static int seconds_taken(const Deploy *d)
+{
+    usec_t now = realtime_usec(), begun = d->journal.started_realtime;
+
+    return begun > 0 && now > begun ? (int) ((now - begun) / USEC_PER_SEC) : 0;
+}
+
 static cJSON *make_result(const Deploy *d, const char *outcome, int status, const Error *failure, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result");
@@ -167,7 +175,7 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
         json_add_string(m, "outcome", outcome) < 0 || json_add_string(m, "sha256", d->sha256) < 0 ||
         json_add_string(m, "failedPhase", failure ? d->phase : NULL) < 0 ||
         (failure && json_add_item(m, "error", json_from_error(failure, r)) < 0) ||
-        json_add_int(m, "seconds", (int) ((boottime_usec() - d->started) / USEC_PER_SEC)) < 0 ||
+        json_add_int(m, "seconds", seconds_taken(d)) < 0 ||
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || add_services(d, m) < 0)
         return NULL;
     if (str_equal(outcome, "done") && json_add_bool(m, "noop", d->plan && d->plan->n_changes == 0) < 0)

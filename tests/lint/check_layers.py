@@ -12,12 +12,15 @@ LIBRARIES = {
     EVENT: (BASE, EVENT),
     NET: (BASE, DATA, EVENT, NET),
     "env/": (BASE, DATA, "env/"),
-    "compose/": (BASE, DATA, "compose/"),
+    "compose/": (BASE, DATA, "env/", "compose/"),
 }
 ALL_LIBRARIES = tuple(LIBRARIES)
 # a program's folders → what it may include beside its own
 PROGRAMS = {
-    "mgmt-agent/agent/": ALL_LIBRARIES,
+    # agent and worker are one program in two executables: the worker may block, the agent may not
+    "mgmt-agent/agent/": (*ALL_LIBRARIES, "mgmt-agent/state/"),
+    "mgmt-agent/worker/": (*ALL_LIBRARIES, "mgmt-agent/state/"),
+    "mgmt-agent/state/": (BASE, DATA),
     "mgmt-agent/link/": ALL_LIBRARIES,
     "mgmt-agent/secboxctl/": ALL_LIBRARIES,
     "gateway/fleet/": ALL_LIBRARIES,

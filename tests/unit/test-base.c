@@ -248,7 +248,9 @@ static void test_cli(void **state)
     static const CliOption options[] = { { "name", "N", "a name", &opt_name, NULL },
                                          { "flag", NULL, "a flag", NULL, &opt_flag },
                                          {} };
-    static const CliVerb verbs[] = { { "devices add", "ID", 1, 2, "adds", verb_add }, { "devices", "", 0, 0, "all", verb_add }, {} };
+    static const CliVerb verbs[] = { { "devices add", "ID", 1, 2, "adds", verb_add },
+                                     { "devices", "", 0, 0, "all", verb_add },
+                                     {} };
     static const Cli cli = { "prog", "A program.", options, verbs, 0, NULL };
 
     (void) state;

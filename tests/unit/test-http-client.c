@@ -352,7 +352,8 @@ static void test_tls_to_a_plain_server(void **state)
     assert_int_equal(http_run(&(HttpRequest) {.url = url, .timeout_usec = LONG}, &response, &err), -EPROTO);
     assert_string_equal(error_id(&err), "http.tls");
     error_done(&err);
-    assert_int_equal(http_run(&(HttpRequest) {.url = url, .timeout_usec = LONG, .ca_file = "/nonexistent.pem"}, &response, &err), -EPROTO);
+    HttpRequest q = {.url = url, .timeout_usec = LONG, .ca_file = "/nonexistent.pem"};
+    assert_int_equal(http_run(&q, &response, &err), -EPROTO);
     assert_string_equal(error_id(&err), "http.tls");
     error_done(&err);
 }
@@ -388,12 +389,13 @@ static void test_streaming(void **state)
     Error err = {};
 
     (void) state;
-    assert_int_equal(http_run(&(HttpRequest) {.url = url, .timeout_usec = LONG, .on_data = take, .userdata = &left}, &response, &err), 0);
+    HttpRequest q = {.url = url, .timeout_usec = LONG, .on_data = take, .userdata = &left};
+    assert_int_equal(http_run(&q, &response, &err), 0);
     assert_int_equal(left, HTTP_BODY_MAX - 1);
     assert_string_equal(response.body, "");
     http_response_done(&response);
     left = 100000;
-    assert_int_equal(http_run(&(HttpRequest) {.url = url, .timeout_usec = LONG, .on_data = take, .userdata = &left}, &response, &err), -ECANCELED);
+    assert_int_equal(http_run(&q, &response, &err), -ECANCELED);
     error_done(&err);
 }
 
@@ -578,7 +580,9 @@ static void test_loop_failures(void **state)
     static const struct {
         const char *path, *id;
         usec_t timeout;
-    } cases[] = {{"/never", "http.timeout", 200 * USEC_PER_MSEC}, {"/big", "http.too-large", LONG}, {"/garbage", "http.failed", LONG}};
+    } cases[] = {{"/never", "http.timeout", 200 * USEC_PER_MSEC},
+                 {"/big", "http.too-large", LONG},
+                 {"/garbage", "http.failed", LONG}};
 
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -595,7 +599,8 @@ static void test_loop_failures(void **state)
     HttpCall *call = NULL;
     Error err = {};
     async_begin(&a);
-    assert_int_equal(http_start(a.client, &(HttpRequest) {.url = "${X}", .timeout_usec = 1}, async_done, &a, &call, &err), -EINVAL);
+    HttpRequest bad = {.url = "${X}", .timeout_usec = 1};
+    assert_int_equal(http_start(a.client, &bad, async_done, &a, &call, &err), -EINVAL);
     assert_null(call);
     error_done(&err);
     async_end(&a);

@@ -82,12 +82,15 @@ static void test_history(void **state)
           "[{\"version\":\"3\",\"at\":\"T\",\"outcome\":\"rolled-back\",\"status\":500,\"phase\":\"prove\",\"seconds\":12.34,"
           "\"error\":{\"id\":\"prove.unhealthy\",\"message\":\"secbox is unhealthy\"}},"
           "{\"version\":\"2\",\"createdAt\":\"S\",\"reason\":\"try\",\"result\":null},"
+          "{\"version\":\"9\",\"createdAt\":\"2026-01-02T03:04:05.000Z\",\"finishedAt\":\"2026-01-02T03:04:15.500Z\",\"state\":"
+          "\"unknown\",\"status\":500,\"phase\":\"pull\"},"
           "{\"version\":\"1\",\"result\":{\"version\":\"1\",\"at\":\"R\",\"outcome\":\"done\",\"noop\":true,\"status\":200,"
           "\"phase\":\"done\",\"seconds\":0}}]",
-          "VERSION  AT  OUTCOME           STATUS  PHASE  SECONDS  WHY\n"
-          "3        T   rolled-back       500     prove  12.3     secbox is unhealthy [prove.unhealthy]\n"
-          "2        S   running           -       -      -        try\n"
-          "1        R   done (no change)  200     done   0.0      -\n");
+          "VERSION  AT                        OUTCOME           STATUS  PHASE  SECONDS  WHY\n"
+          "3        T                         rolled-back       500     prove  12.3     secbox is unhealthy [prove.unhealthy]\n"
+          "2        S                         running           -       -      -        try\n"
+          "9        2026-01-02T03:04:15.500Z  unknown           500     pull   10.5     -\n"
+          "1        R                         done (no change)  200     done   0.0      -\n");
 }
 
 static void test_result_line(void **state)
@@ -101,6 +104,12 @@ static void test_result_line(void **state)
           "{\"version\":\"4\",\"status\":422,\"outcome\":\"failed\",\"phase\":\"policy\",\"error\":{\"message\":\"no\","
           "\"id\":\"policy.refused\"}}",
           "version 4: failed, 422 in phase policy: no [policy.refused]");
+    check(report_result_line,
+          "{\"version\":\"local-4\",\"status\":500,\"outcome\":\"rolled-back\",\"phase\":\"rolled-back\",\"failedPhase\":"
+          "\"prove\"}",
+          "version local-4: rolled-back, 500 in phase prove");
+    check(report_result_line, "{\"version\":\"4\",\"status\":200,\"outcome\":\"done\",\"phase\":\"done\",\"noop\":true}",
+          "version 4: done (no change), 200");
     check(report_result_line, "{}", "version -: -, -");
 }
 
@@ -130,7 +139,7 @@ static void test_status(void **state)
           "secbox   running  healthy  secbox     img\n");
     check(report_status,
           "{\"link\":{\"connected\":false,\"error\":\"refused\"},\"env\":{\"ok\":false,\"error\":{\"id\":\"env.missing\","
-          "\"message\":\"no file\",\"file\":\"s.env\"}}}",
+          "\"message\":\"no file\",\"file\":\"s.env\"}},\"error\":{\"id\":\"podman.timeout\",\"message\":\"podman hangs\"}}",
           "device          -\n"
           "agent           -, pid -, since -\n"
           "podman          -, as user -\n"
@@ -139,6 +148,7 @@ static void test_status(void **state)
           "env files       s.env: no file [env.missing]\n"
           "current         nothing was pushed yet\n"
           "last push       none yet\n"
+          "containers      podman hangs [podman.timeout]\n"
           "\n"
           "no services run\n");
 }
@@ -181,6 +191,7 @@ static void test_progress_done(void **state)
         EVENT(5, "pull", "done", "18", ",\"message\":\"one image\""),
         EVENT(6, "apply", "started", "19", ""),
         EVENT(7, "prove", "started", "20", ""),
+        EVENT(8, "done", "started", "25", ""),
         NULL,
     };
     int code = -1;
@@ -197,7 +208,7 @@ static void test_progress_done(void **state)
                               "    secbox: half? way\n"
                               "  pull                     ok        12.0 s  one image\n"
                               "  apply                    ok         1.0 s\n"
-                              "  prove                    ok         5.5 s\n"
+                              "  prove                    ok         5.0 s\n"
                               "version 8: done, 200 (20.5 s)\n"
                               "  secbox                   replace  img:2\n");
 }
@@ -206,7 +217,9 @@ static void test_progress_failed(void **state)
 {
     static const char *const events[] = {
         EVENT(1, "prove", "started", "05", ""),
-        EVENT(2, "prove", "failed", "35", ",\"message\":\"secbox is unhealthy\""),
+        EVENT(2, "prove", "info", "34", ",\"service\":\"secbox\",\"message\":\"last lines:\\none\\n\\nt\\u001bwo\\n\""),
+        EVENT(3, "prove", "failed", "35", ",\"message\":\"secbox is unhealthy\""),
+        EVENT(4, "rolling-back", "started", "36", ""),
         NULL,
     };
     int code = -1;
@@ -214,11 +227,17 @@ static void test_progress_failed(void **state)
     (void) state;
     _cleanup_(freep) char *text =
         show(false, events,
-             "{\"version\":\"8\",\"status\":500,\"outcome\":\"rolled-back\",\"phase\":\"prove\",\"error\":{\"id\":"
-             "\"prove.unhealthy\",\"message\":\"secbox is unhealthy\",\"service\":\"secbox\",\"log\":[\"first\",\"second\\u0007\"]}}",
+             "{\"version\":\"8\",\"status\":500,\"outcome\":\"rolled-back\",\"phase\":\"rolled-back\",\"failedPhase\":\"prove\","
+             "\"at\":\"2026-01-02T03:04:38.000Z\",\"error\":{\"id\":\"prove.unhealthy\",\"message\":"
+             "\"secbox is unhealthy\",\"service\":\"secbox\",\"log\":[\"first\",\"second\\u0007\"]}}",
              &code);
     assert_int_equal(code, EXIT_FAILED);
-    assert_string_equal(text, "  prove                    failed    30.0 s  secbox is unhealthy\n"
+    assert_string_equal(text, "    secbox: last lines:\n"
+                              "      | one\n"
+                              "      | \n"
+                              "      | t?wo\n"
+                              "  prove                    failed    30.0 s  secbox is unhealthy\n"
+                              "  rolling-back             ok         2.0 s\n"
                               "version 8: rolled-back, 500 in phase prove: secbox is unhealthy [prove.unhealthy]\n"
                               "  the containers from before run again\n"
                               "  last lines of secbox:\n"

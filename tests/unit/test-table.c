@@ -94,8 +94,9 @@ static void test_table_grows(void **state)
 
     (void) state;
     _cleanup_(table_freep) Table *t = table_new(headers);
+    static const char *const row[] = { "x" };
     for (int i = 0; i < 1000; i++)
-        assert_int_equal(table_row(t, "x"), 0);
+        assert_int_equal(table_add(t, row), 0);
     assert_int_equal(table_rows(t), 1000);
     _cleanup_(freep) char *text = table_print(t, 0);
     assert_int_equal(text_width(text), 2002);

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The minimal secbox: its configuration, its tunnel, its heartbeat."""
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.integration.fake_cloud import FakeCloud
+from tests.lab.util import program, read_text, wait_until
+
+
+class SecBox:
+    def __init__(self, cloud):
+        self.folder = tempfile.mkdtemp(prefix="secbox-data-")
+        self.log = os.path.join(self.folder, "log")
+        self.heartbeat = os.path.join(self.folder, "run", "heartbeat")
+        self.env = {"PATH": os.environ["PATH"], "CLOUD_BASE_URL": cloud.cloud_url, "DEVICE_ID": "caseta5",
+                    "BOOTSTRAP": "bootstrap-secret-1", "DEVICE_GATEWAY_URL": cloud.url("device"),
+                    "SECBOX_STATE": os.path.join(self.folder, "state"), "SECBOX_RUN": os.path.join(self.folder, "run")}
+        self.process = None
+
+    def run(self, *arguments, **change):
+        env = {key: value for key, value in {**self.env, **change}.items() if value is not None}
+        return subprocess.run([program("secbox"), *arguments], env=env, text=True, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(  # pylint: disable=consider-using-with
+                [program("secbox")], env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+@pytest.fixture
+def cloud():
+    require_programs("secbox")
+    with FakeCloud() as it:
+        yield it
+
+
+@pytest.fixture
+def box(cloud):
+    it = SecBox(cloud)
+    yield it
+    if it.process and it.process.poll() is None:
+        it.process.kill()
+        it.process.wait()
+    shutil.rmtree(it.folder, ignore_errors=True)
+
+
+def test_tunnel_and_heartbeat(cloud, box):
+    assert box.run("healthcheck").returncode == 1
+    box.start()
+    connection = cloud.next_connection()
+    assert connection.ws.path == "/device"
+    assert connection.hello["role"] == "device" and connection.hello["program"] == "secbox"
+    wait_until(lambda: read_text(box.log).count("device tunnel ready") == 1, "the line in the log")
+    assert box.run("healthcheck").returncode == 0
+    connection.send({"type": "from.the.future"})
+    cloud.stop_tunnels()
+    cloud.start_tunnels()
+    assert cloud.next_connection().hello["deviceId"] == "caseta5"
+    box.process.send_signal(signal.SIGTERM)
+    assert box.process.wait() == 0
+    assert "bootstrap-secret-1" not in read_text(box.log)
+    with open(box.heartbeat, "w", encoding="ascii") as f:
+        f.write(f"{max(int((time.clock_gettime(time.CLOCK_BOOTTIME) - 60) * 1e6), 0)}\n")
+    stale = box.run("healthcheck")
+    assert stale.returncode == 1 and "old" in stale.stdout
+    with open(box.heartbeat, "w", encoding="ascii") as f:
+        f.write("nonsense\n")
+    assert box.run("healthcheck").returncode == 1
+
+
+def test_check(box):
+    good = box.run("--check")
+    assert good.returncode == 0 and "caseta5" in good.stdout
+    assert not os.path.exists(box.env["SECBOX_STATE"])
+    assert box.run("--check", BOOTSTRAP=None).returncode == 0
+
+
+@pytest.mark.parametrize("change, names", [
+    ({"CLOUD_BASE_URL": "${CLOUD_BASE_URL:-https://cloud.example}"}, ["CLOUD_BASE_URL", "${"]),
+    ({"CLOUD_BASE_URL": ""}, ["CLOUD_BASE_URL"]),
+    ({"DEVICE_ID": None, "CLOUD_BASE_URL": None}, ["DEVICE_ID", "CLOUD_BASE_URL"]),
+    ({"DEVICE_GATEWAY_URL": None}, ["DEVICE_GATEWAY_URL"]),
+    ({"DEVICE_GATEWAY_URL": "https://cloud.example/device"}, ["DEVICE_GATEWAY_URL", "wss://"]),
+    ({"CLOUD_CA_FILE": "relative.pem"}, ["CLOUD_CA_FILE"]),
+])
+@pytest.mark.parametrize("arguments", [["--check"], []])
+def test_wrong_configuration_ends_at_once(cloud, box, arguments, change, names):
+    ended = box.run(*arguments, **change)
+    assert ended.returncode == 1
+    for name in names:
+        assert name in ended.stdout
+    assert "bootstrap-secret-1" not in ended.stdout
+    assert not cloud.claims and not cloud.upgrades
+
+
+def test_command_line(box):
+    assert box.run("--help").returncode == 0
+    assert box.run("frobnicate").returncode == 2
+    assert box.run("--frobnicate").returncode == 2

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* What is refused before a box is asked, and what is only a warning. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "compose/precheck.h"
+#include "lib/base/strv.h"
+
+#define FILE_WITH(value) "services:\n  a:\n    image: x\n    environment:\n      K: " value "\n"
+
+static void test_precheck(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *refused; /* error id, or its first part with a dot behind it */
+        unsigned line;
+        const char *warned;
+    } cases[] = {
+        { FILE_WITH("plain"), NULL, 0, NULL },
+        { FILE_WITH("${SET_ON_THE_BOX}"), NULL, 0, NULL },
+        { FILE_WITH("${SET_ON_THE_BOX:?say it}"), NULL, 0, NULL },
+        { FILE_WITH("${A:-${B-${C}}}"), NULL, 0, NULL },
+        { FILE_WITH("$$HOME costs 5$"), NULL, 0, NULL },
+        { FILE_WITH("${A"), "interpolate.syntax", 5, NULL },
+        { FILE_WITH("${A:-${B}"), "interpolate.syntax", 5, NULL },
+        { FILE_WITH("${1A}"), "interpolate.syntax", 5, NULL },
+        { "services:\n  a:\n    image: x\n    privileged: true\n", NULL, 0, "policy." },
+        { "services:\n  a:\n    image: ${A\n    privileged: true\n", "interpolate.syntax", 3, NULL },
+        { "services:\n  a:\n    imagee: x\n", "compose.unknown-key", 3, NULL },
+        { "services:\n  a: [\n", "yaml.", 0, NULL },
+        { "services:\n  a:\n    image: x\n    image: y\n", "yaml.", 4, NULL },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(error_done) Error err = {}, policy = {};
+        int r = compose_precheck(cases[i].text, strlen(cases[i].text), "c.yaml", &policy, &err);
+
+        if (cases[i].refused ? r >= 0 || !str_starts(error_id(&err), cases[i].refused) : r < 0)
+            fail_msg("case %zu: %d, %s: %s", i, r, err.id ? err.id : "(none)", error_message(&err, r));
+        if (cases[i].line > 0)
+            assert_int_equal(err.line, cases[i].line);
+        if (cases[i].refused)
+            assert_string_equal(err.file, "c.yaml");
+        if (cases[i].warned ? !policy.id || !str_starts(policy.id, cases[i].warned) : policy.id != NULL)
+            fail_msg("case %zu: warned of %s", i, policy.id ? policy.id : "(none)");
+    }
+}
+
+static void test_empty_is_refused(void **state)
+{
+    _cleanup_(error_done) Error err = {}, policy = {};
+
+    (void) state;
+    assert_true(compose_precheck("", 0, "c.yaml", &policy, &err) < 0);
+    assert_non_null(err.id);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_precheck),
+        cmocka_unit_test(test_empty_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
