@@ -97,10 +97,12 @@ int deploy_make_plan(Deploy *d, Error *err)
 
 static int check_disk(Deploy *d, Error *err)
 {
-    const char *paths[] = { podman_graphroot(d->podman), NULL };
     _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR);
+    const char *paths[] = { NULL, state };
+    int r = podman_graphroot(d->podman, &paths[0], err);
 
-    paths[1] = state;
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
         struct statvfs vfs;
         unsigned long long free_bytes;
