@@ -245,26 +245,47 @@ static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info,
     return r > 0 ? not_proved(d, s, err, "prove.wrong-settings", "%s", difference) : 0;
 }
 
-static int prove_service(Deploy *d, const ComposeService *s, Error *err)
+/* Its container as podman shows it now, alive or ended well; kept for what is made current afterwards. */
+static int look_alive(Deploy *d, const ComposeService *s, const cJSON **ret, Life *ret_life, Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    _cleanup_(health_done) Health health = {};
-    Life life;
+    cJSON *info = NULL;
     int r = podman_inspect(d->podman, s->container_name, &info, err);
 
-    if (r == 0)
-        r = check_life(d, s, info, &life, err);
+    if (r < 0)
+        return r;
+    if (map_put(d->proved, s->name, info) < 0) {
+        cJSON_Delete(info);
+        return error_set(err, ENOMEM, "prove.failed", "no memory");
+    }
+    *ret = info;
+    return check_life(d, s, info, ret_life, err);
+}
+
+/* 1 when time went by waiting for its health. */
+static int prove_service(Deploy *d, const ComposeService *s, Error *err)
+{
+    _cleanup_(health_done) Health health = {};
+    const cJSON *info;
+    Life life;
+    int r = look_alive(d, s, &info, &life, err);
+
     if (r == 0)
         r = prove_settings(d, s, info, err);
     if (r < 0)
         return r;
     health = health_of(s, info);
-    if (health.exists && life == LIFE_RUNNING) {
-        r = wait_healthy(d, s, &health, err);
-        if (r == 0)
-            deploy_progress(d, "info", s->name, "%s is healthy", s->container_name);
-    }
-    return r;
+    if (!health.exists || life != LIFE_RUNNING)
+        return 0;
+    r = wait_healthy(d, s, &health, err);
+    if (r < 0)
+        return r;
+    deploy_progress(d, "info", s->name, "%s is healthy", s->container_name);
+    return 1;
+}
+
+static void free_inspection(void *value)
+{
+    cJSON_Delete(value);
 }
 
 /* When the container's first process started, on CLOCK_BOOTTIME: the kernel's word, which no clock step moves. */
@@ -276,50 +297,67 @@ static usec_t started_at(const cJSON *info)
     return ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
 }
 
-/* Whether all are still alive, and when the youngest started. */
-static int check_all_alive(Deploy *d, usec_t *ret_youngest, Error *err)
+static usec_t youngest_start(const Deploy *d)
 {
     usec_t youngest = 0;
 
     for (size_t i = 0; i < d->project->n_services; i++) {
-        const ComposeService *s = &d->project->services[i];
-        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-        Life life;
-        int r = podman_inspect(d->podman, s->container_name, &info, err);
+        usec_t started = started_at(map_get(d->proved, d->project->services[i].name));
 
-        if (r == 0)
-            r = check_life(d, s, info, &life, err);
-        if (r < 0)
-            return r;
-        if (started_at(info) > youngest)
-            youngest = started_at(info);
+        if (started > youngest)
+            youngest = started;
     }
-    *ret_youngest = youngest;
-    return 0;
+    return youngest;
 }
 
-/* Until the youngest container has been up for the settle time; a death meanwhile is seen at once, not at the end. */
-static int settle(Deploy *d, Error *err)
+static int check_all_alive(Deploy *d, Error *err)
 {
-    usec_t youngest = 0;
-    int r = check_all_alive(d, &youngest, err);
+    int r = 0;
 
-    while (r == 0 && boottime_usec() < youngest + d->options->settle_usec) {
-        usleep(POLL_USEC);
-        r = check_all_alive(d, &youngest, err);
+    for (size_t i = 0; r == 0 && i < d->project->n_services; i++) {
+        const cJSON *info;
+        Life life;
+
+        r = look_alive(d, &d->project->services[i], &info, &life, err);
+    }
+    return r;
+}
+
+/* Until all were seen alive in one look that began when the youngest container had been up for the settle time; a death
+ * meanwhile is seen at once, not at the end. `begun` is when the last look began. */
+static int settle(Deploy *d, usec_t begun, Error *err)
+{
+    usec_t end;
+    int r = 0;
+
+    while (r == 0 && begun < (end = youngest_start(d) + d->options->settle_usec)) {
+        usec_t now = boottime_usec();
+
+        if (now < end)
+            usleep((useconds_t) (end - now < POLL_USEC ? end - now : POLL_USEC));
+        begun = boottime_usec();
+        r = check_all_alive(d, err);
     }
     return r;
 }
 
 int deploy_prove(Deploy *d, Error *err)
 {
+    usec_t begun = boottime_usec();
     int r = 0;
 
     deploy_phase(d, "prove");
-    for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
+    map_free(d->proved);
+    d->proved = map_new(free_inspection);
+    if (!d->proved)
+        return error_set(err, ENOMEM, "prove.failed", "no memory");
+    for (size_t i = 0; r >= 0 && i < d->project->n_services; i++) {
         r = prove_service(d, &d->project->services[i], err);
-    if (r == 0)
-        r = settle(d, err);
+        if (r > 0) /* those before it may have died while it was waited for */
+            begun = 0;
+    }
+    if (r >= 0)
+        r = settle(d, begun, err);
     if (r == 0)
         deploy_progress(d, "info", NULL, "%zu of %zu services proved", d->project->n_services, d->project->n_services);
     return r;
