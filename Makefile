@@ -69,11 +69,24 @@ $(BUILD)/tests/%: tests/integration/%.c $(LIB)
 unit: $(UNIT_BINS)
 	$(Q)for t in $(UNIT_BINS); do $$t || exit 1; done
 
+# what a package would hold; the units and users are those of installer/units
+install: all
+	install -d $(DESTDIR)/usr/sbin $(DESTDIR)/usr/bin $(DESTDIR)/usr/lib/systemd/system $(DESTDIR)/usr/lib/sysusers.d \
+	  $(DESTDIR)/usr/lib/tmpfiles.d $(DESTDIR)/usr/share/man/man1 $(DESTDIR)/usr/share/man/man8
+	install $(addprefix $(BUILD)/bin/,mgmt-agent mgmt-worker mgmt-link secbox-gateway) $(DESTDIR)/usr/sbin
+	install $(addprefix $(BUILD)/bin/,secboxctl secbox-fleet) $(DESTDIR)/usr/bin
+	install -m 644 installer/units/*.service $(DESTDIR)/usr/lib/systemd/system
+	install -m 644 installer/units/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/secbox.conf
+	install -m 644 installer/units/sysusers-gateway.conf $(DESTDIR)/usr/lib/sysusers.d/secbox-gateway.conf
+	install -m 644 installer/units/tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/secbox.conf
+	install -m 644 docs/man/*.1 $(DESTDIR)/usr/share/man/man1
+	install -m 644 docs/man/*.8 $(DESTDIR)/usr/share/man/man8
+
 clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 include installer/deps.mk tests/tests.mk
 
-.PHONY: all unit clean
+.PHONY: all unit install clean
 .SECONDARY:
