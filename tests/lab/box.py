@@ -28,8 +28,9 @@ def documents(process):
 
 
 class Box:
-    def __init__(self, lab, folder, agent_env=None):
+    def __init__(self, lab, folder, agent_env=None, agent_args=()):
         self.lab = lab
+        self.agent_args = list(agent_args)
         self.root = os.path.join(folder, "root")
         self.logs = os.path.join(folder, "logs")
         self.files = os.path.join(folder, "files")
@@ -74,7 +75,7 @@ class Box:
             self.start_link()
 
     def start_agent(self):
-        self.agent = Daemon("mgmt-agent", [program("mgmt-agent"), "--root", self.root],
+        self.agent = Daemon("mgmt-agent", [program("mgmt-agent"), "--root", self.root, *self.agent_args],
                             os.path.join(self.logs, "mgmt-agent.log"), self.env)
         wait_until(lambda: self.ctl("status").returncode == 0, "mgmt-agent answers secboxctl", self.agent.death)
 
