@@ -98,7 +98,8 @@ static cJSON *journal_to_json(const Journal *j)
     if (!o || json_add_string(o, "state", deploy_state_to_string(j->state)) < 0 ||
         json_add_string(o, "id", j->id) < 0 || json_add_string(o, "version", j->version) < 0 ||
         json_add_string(o, "sha256", j->sha256) < 0 || json_add_string(o, "nonce", j->nonce) < 0 ||
-        json_add_u64(o, "tries", j->tries) < 0 || json_add_u64(o, "seq", j->seq) < 0 || json_add_string(o, "bootId", j->boot_id) < 0 ||
+        json_add_u64(o, "tries", j->tries) < 0 || json_add_u64(o, "seq", j->seq) < 0 ||
+        json_add_string(o, "bootId", j->boot_id) < 0 ||
         json_add_u64(o, "deadlineUsec", j->deadline_usec) < 0 || json_add_u64(o, "confirmUsec", j->confirm_usec) < 0 ||
         json_add_u64(o, "startedRealtime", j->started_realtime) < 0 || steps_to_json(j, o) < 0)
         return NULL;

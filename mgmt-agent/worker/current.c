@@ -26,11 +26,13 @@ static int add_strings(cJSON *o, const char *key, char *const *v)
 static cJSON *service_to_json(const Deploy *d, const ComposeService *s)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
-    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    const cJSON *state, *pid;
+    _cleanup_(cJSON_Deletep) cJSON *asked = NULL;
+    const cJSON *info = d->proved ? map_get(d->proved, s->name) : NULL, *state, *pid;
 
-    if (!o || podman_inspect(d->podman, s->container_name, &info, NULL) < 0)
+    if (!o || (!info && podman_inspect(d->podman, s->container_name, &asked, NULL) < 0))
         return NULL;
+    if (!info)
+        info = asked;
     state = cJSON_GetObjectItemCaseSensitive(info, "State");
     pid = cJSON_GetObjectItemCaseSensitive(state, "Pid");
     if (json_add_string(o, "name", s->name) < 0 || json_add_string(o, "container", s->container_name) < 0 ||

@@ -42,6 +42,7 @@ typedef struct Deploy {
     Podman *podman;
     Driver driver;
     Map *image_ids; /* service → image id */
+    Map *proved;    /* service → its container's last inspection (cJSON) while proving; NULL before that */
     ObservedContainer *observed;
     size_t n_observed;
     Plan *plan;

@@ -36,6 +36,7 @@ void deploy_done(Deploy *d)
     podman_user_done(&d->user);
     driver_done(&d->driver);
     map_free(d->image_ids);
+    map_free(d->proved);
     observed_free_all(d->observed, d->n_observed);
     plan_free(d->plan);
     journal_done(&d->journal);

@@ -30,6 +30,25 @@ int deploy_open_podman(Deploy *d, Error *err)
     return r;
 }
 
+/* What another service with the same image got. */
+static const char *resolved_already(const Deploy *d, const char *image)
+{
+    for (size_t i = 0; i < d->project->n_services; i++)
+        if (str_equal(d->project->services[i].image, image) && map_get(d->image_ids, d->project->services[i].name))
+            return map_get(d->image_ids, d->project->services[i].name);
+    return NULL;
+}
+
+static int resolve_image(const Deploy *d, const char *image, char **ret, Error *err)
+{
+    const char *known = resolved_already(d, image);
+
+    if (!known)
+        return podman_image_id(d->podman, image, ret, err);
+    *ret = strdup(known);
+    return *ret ? 0 : error_set(err, ENOMEM, "podman.unreachable", "no memory");
+}
+
 int deploy_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
 {
     size_t missing = 0;
@@ -46,7 +65,7 @@ int deploy_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
 
         if (map_get(d->image_ids, s->name))
             continue;
-        r = podman_image_id(d->podman, s->image, &id, &reason);
+        r = resolve_image(d, s->image, &id, &reason);
         if (r == -ENOENT) {
             missing++;
             continue;
@@ -97,10 +116,12 @@ int deploy_make_plan(Deploy *d, Error *err)
 
 static int check_disk(Deploy *d, Error *err)
 {
-    const char *paths[] = { podman_graphroot(d->podman), NULL };
     _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR);
+    const char *paths[] = { NULL, state };
+    int r = podman_graphroot(d->podman, &paths[0], err);
 
-    paths[1] = state;
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
         struct statvfs vfs;
         unsigned long long free_bytes;
