@@ -130,6 +130,8 @@ static CURLcode set_peer(CURL *e, const HttpRequest *request)
         c = curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
     if (c == CURLE_OK)
         c = curl_easy_setopt(e, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+    if (c == CURLE_OK) /* curl would keep all authorities in memory for a day, 1.3 MB of them, for the next request */
+        c = curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     if (c == CURLE_OK && request->ca_file) { /* these authorities and no others */
         c = curl_easy_setopt(e, CURLOPT_CAINFO, request->ca_file);
         if (c == CURLE_OK)
