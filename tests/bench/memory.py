@@ -109,9 +109,11 @@ def run(suite, lab, folder):
         echo = subprocess.Popen([server, cert, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             url = f"wss://127.0.0.1:{echo.stdout.readline().split()[1]}/"
-            for label, ours, peer in (("proportional", {}, {}), ("proportional, libraries shared with no one", ours_alone, peer_alone)):
-                suite.pairs(f"mgmt-agent + mgmt-link, idle, connected: {label}", "KiB", f"Node {version}, one idle WebSocket (ws)",
-                            lambda _, extra=ours: memory.ours(extra), lambda _, extra=peer: memory.peer(extra, url))
+            for label, ours, peer in (("proportional", {}, {}),
+                                      ("proportional, libraries shared with no one", ours_alone, peer_alone)):
+                suite.pairs(f"mgmt-agent + mgmt-link, idle, connected: {label}", "KiB",
+                            f"Node {version}, one idle WebSocket (ws)", lambda _, extra=ours: memory.ours(extra),
+                            lambda _, extra=peer: memory.peer(extra, url))
         finally:
             echo.stdin.close()
             echo.wait()
