@@ -87,6 +87,8 @@ char *deploy_stage_path(const char *service, const char *suffix);
 
 /* apply.c */
 int deploy_apply(Deploy *d, Error *err) _must_check_;
+/* The journaled step that makes this service's new container; NULL when the service is kept as it is. */
+const JournalStep *deploy_change_of(const Deploy *d, const char *service);
 
 /* prove.c */
 int deploy_prove(Deploy *d, Error *err) _must_check_;

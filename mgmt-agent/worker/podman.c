@@ -243,63 +243,12 @@ int podman_open(const PodmanUser *user, Podman **ret, Error *err)
     return 0;
 }
 
-static char *copy_string(const cJSON *o, const char *key)
-{
-    const char *s = json_string(o, key);
-
-    return strdup(s ? s : "");
-}
-
-static int observe(const cJSON *c, const char *project, ObservedContainer *o)
-{
-    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(c, "Labels");
-    const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(c, "Names"), 0));
-    const char *hash = json_string(labels, LABEL_HASH), *service = json_string(labels, LABEL_SERVICE);
-    const cJSON *code = cJSON_GetObjectItemCaseSensitive(c, "ExitCode");
-
-    if (!service)
-        service = json_string(labels, "com.docker.compose.service");
-    if (str_equal(json_string(labels, "io.podman.compose.project"), project) && service)
-        o->service = strdup(service);
-    o->id = copy_string(c, "Id");
-    o->name = strdup(name ? name : "");
-    o->image_id = copy_string(c, "ImageID");
-    o->config_hash = strdup(hash ? hash : "");
-    o->state = copy_string(c, "State");
-    o->exit_code = cJSON_IsNumber(code) ? code->valueint : 0;
-    return o->id && o->name && o->image_id && o->config_hash && o->state ? 0 : -ENOMEM;
-}
-
-void observed_free_all(ObservedContainer *o, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        observed_done(&o[i]);
-    free(o);
-}
-
 int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t *ret_n, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *list = NULL;
-    ObservedContainer *all;
-    const cJSON *c;
-    size_t n = 0;
     int r = call_json(p, "/containers/json?all=true", "list containers", &list, err);
 
-    if (r < 0)
-        return r;
-    all = calloc((size_t) cJSON_GetArraySize(list) + 1, sizeof(*all));
-    if (!all)
-        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
-    cJSON_ArrayForEach(c, list) {
-        r = observe(c, project, &all[n++]);
-        if (r < 0) {
-            observed_free_all(all, n);
-            return error_set(err, ENOMEM, "podman.unreachable", "no memory");
-        }
-    }
-    *ret = all;
-    *ret_n = n;
-    return 0;
+    return r < 0 ? r : podman_answer_containers(list, project, ret, ret_n, err);
 }
 
 int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err)
@@ -484,35 +433,15 @@ int podman_exec(Podman *p, const char *container, const cJSON *argv, usec_t time
     return r < 0 ? r : exec_wait(p, id, timeout, err);
 }
 
-/* Podman multiplexes both streams: an 8-byte header (stream, 3 zeros, length big-endian) before each piece. */
-static int append_log_frames(Buf *b, const char *data, size_t len)
-{
-    while (len >= 8) {
-        const unsigned char *h = (const unsigned char *) data;
-        size_t n = (size_t) h[4] << 24 | (size_t) h[5] << 16 | (size_t) h[6] << 8 | h[7];
-        int r;
-
-        if (n > len - 8)
-            n = len - 8;
-        r = buf_append(b, data + 8, n);
-        if (r < 0)
-            return r;
-        data += 8 + n;
-        len -= 8 + n;
-    }
-    return 0;
-}
-
 char *podman_log_tail(Podman *p, const char *container, unsigned lines)
 {
     _cleanup_(freep) char *path = str_format("/containers/%s/logs?stdout=true&stderr=true&tail=%u", container, lines);
     _cleanup_(http_response_done) HttpResponse response = {};
     _cleanup_(freep) char *text = NULL;
-    Buf b = BUF_INIT(PROCESS_OUTPUT_MAX);
 
-    if (path && call(p, "GET", path, CALL_TIMEOUT_USEC, "show a log", &response, NULL) == 0 && response.body)
-        (void) append_log_frames(&b, response.body, response.body_len);
-    text = buf_take(&b);
+    if (path && call(p, "GET", path, CALL_TIMEOUT_USEC, "show a log", &response, NULL) < 0)
+        http_response_done(&response);
+    text = podman_answer_log(response.body, response.body_len);
     return text ? redact_text(text) : NULL;
 }
 
@@ -534,33 +463,6 @@ int podman_image_id(Podman *p, const char *reference, char **ret, Error *err)
     return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for image %s", reference);
 }
 
-/* The pull's answer is a stream of JSON objects; the last ones hold "id" or "error". */
-static int read_pull_answer(const char *body, const char *reference, char **ret, Error *err)
-{
-    _cleanup_(freep) char *id = NULL;
-
-    for (const char *p = body; *p;) {
-        size_t len = strcspn(p, "\n");
-        _cleanup_(cJSON_Deletep) cJSON *o = NULL;
-
-        if (len > 0 && json_parse_object(p, len, &o, NULL) == 0) {
-            _cleanup_(freep) char *safe = json_string(o, "error") ? redact_text(json_string(o, "error")) : NULL;
-
-            if (!str_empty(safe))
-                return error_set(err, EIO, "pull.failed", "cannot pull %s: %s", reference, safe);
-            if (json_string(o, "id")) {
-                free(id);
-                id = strdup(json_string(o, "id"));
-            }
-        }
-        p += len + (p[len] == '\n');
-    }
-    if (!id)
-        return error_set(err, EIO, "pull.failed", "cannot pull %s: podman named no image", reference);
-    *ret = TAKE_PTR(id);
-    return 0;
-}
-
 int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret, Error *err)
 {
     _cleanup_(freep) char *encoded = encode(reference);
@@ -575,7 +477,7 @@ int podman_pull(Podman *p, const char *reference, const char *policy, usec_t tim
     if (r < 0)
         return error_set(err, r, str_equal(error_id(&reason), "podman.refused") ? "pull.failed" : error_id(&reason),
                          "cannot pull %s: %s", reference, error_message(&reason, r));
-    return read_pull_answer(response.body, reference, ret, err);
+    return podman_answer_pull(response.body, response.body_len, reference, ret, err);
 }
 
 int podman_tag(Podman *p, const char *image, const char *repository, const char *tag, Error *err)

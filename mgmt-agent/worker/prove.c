@@ -16,6 +16,7 @@
 #define HEALTH_PAUSE_MAX_USEC (2 * USEC_PER_SEC)
 #define HEALTH_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
 #define COMPLETE_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
+#define KEPT_WAIT_USEC (10 * USEC_PER_SEC)
 #define LOG_LINES_SHOWN 20
 
 void deploy_show_log(Deploy *d, const char *container, const char *service)
@@ -245,8 +246,8 @@ static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info,
     return r > 0 ? not_proved(d, s, err, "prove.wrong-settings", "%s", difference) : 0;
 }
 
-/* Its container as podman shows it now, alive or ended well; kept for what is made current afterwards. */
-static int look_alive(Deploy *d, const ComposeService *s, const cJSON **ret, Life *ret_life, Error *err)
+/* Its container as podman shows it now; kept for what is made current afterwards. */
+static int look_at(Deploy *d, const ComposeService *s, const cJSON **ret, Error *err)
 {
     cJSON *info = NULL;
     int r = podman_inspect(d->podman, s->container_name, &info, err);
@@ -258,17 +259,42 @@ static int look_alive(Deploy *d, const ComposeService *s, const cJSON **ret, Lif
         return error_set(err, ENOMEM, "prove.failed", "no memory");
     }
     *ret = info;
-    return check_life(d, s, info, ret_life, err);
+    return 0;
+}
+
+/* A service that this push does not change only has to be there still: its restarts of last month, or a camera that makes
+ * it unhealthy today, are no reason to undo the push. One that its restart policy is just bringing back gets a moment. */
+static int prove_kept(Deploy *d, const ComposeService *s, Error *err)
+{
+    usec_t until = boottime_usec() + KEPT_WAIT_USEC;
+
+    for (;;) {
+        const cJSON *info;
+        const char *status;
+        int r = look_at(d, s, &info, err);
+
+        if (r < 0)
+            return r;
+        status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
+        if (str_equal(status, "running") || (str_equal(status, "exited") && is_one_shot(s)))
+            return prove_settings(d, s, info, err);
+        if (boottime_usec() > until)
+            return not_proved(d, s, err, "prove.not-running", "it is not changed by this push, and its container is %s",
+                              status ? status : "in an unknown state");
+        usleep(POLL_USEC);
+    }
 }
 
 /* 1 when time went by waiting for its health. */
-static int prove_service(Deploy *d, const ComposeService *s, Error *err)
+static int prove_changed(Deploy *d, const ComposeService *s, Error *err)
 {
     _cleanup_(health_done) Health health = {};
     const cJSON *info;
     Life life;
-    int r = look_alive(d, s, &info, &life, err);
+    int r = look_at(d, s, &info, err);
 
+    if (r == 0)
+        r = check_life(d, s, info, &life, err);
     if (r == 0)
         r = prove_settings(d, s, info, err);
     if (r < 0)
@@ -297,12 +323,14 @@ static usec_t started_at(const cJSON *info)
     return ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
 }
 
+/* When the youngest of the new containers started. */
 static usec_t youngest_start(const Deploy *d)
 {
     usec_t youngest = 0;
 
     for (size_t i = 0; i < d->project->n_services; i++) {
-        usec_t started = started_at(map_get(d->proved, d->project->services[i].name));
+        const char *name = d->project->services[i].name;
+        usec_t started = deploy_change_of(d, name) ? started_at(map_get(d->proved, name)) : 0;
 
         if (started > youngest)
             youngest = started;
@@ -310,15 +338,21 @@ static usec_t youngest_start(const Deploy *d)
     return youngest;
 }
 
+/* Whether all new containers are still alive. */
 static int check_all_alive(Deploy *d, Error *err)
 {
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < d->project->n_services; i++) {
+        const ComposeService *s = &d->project->services[i];
         const cJSON *info;
         Life life;
 
-        r = look_alive(d, &d->project->services[i], &info, &life, err);
+        if (!deploy_change_of(d, s->name))
+            continue;
+        r = look_at(d, s, &info, err);
+        if (r == 0)
+            r = check_life(d, s, info, &life, err);
     }
     return r;
 }
@@ -341,6 +375,11 @@ static int settle(Deploy *d, usec_t begun, Error *err)
     return r;
 }
 
+static int prove_one(Deploy *d, const ComposeService *s, Error *err)
+{
+    return deploy_change_of(d, s->name) ? prove_changed(d, s, err) : prove_kept(d, s, err);
+}
+
 int deploy_prove(Deploy *d, Error *err)
 {
     usec_t begun = boottime_usec();
@@ -352,7 +391,7 @@ int deploy_prove(Deploy *d, Error *err)
     if (!d->proved)
         return error_set(err, ENOMEM, "prove.failed", "no memory");
     for (size_t i = 0; r >= 0 && i < d->project->n_services; i++) {
-        r = prove_service(d, &d->project->services[i], err);
+        r = prove_one(d, &d->project->services[i], err);
         if (r > 0) /* those before it may have died while it was waited for */
             begun = 0;
     }

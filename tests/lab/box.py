@@ -41,7 +41,7 @@ class Box:
         self.link = None
         self.connected = agent_env is not None
         self.agent_env = dict(AGENT_ENV, **(agent_env or {}))
-        self.agent_env.setdefault("PODMAN_USER", "root")
+        self.agent_env.setdefault("PODMAN_USER", lab.user)
         self.write_env("mgmt-agent.env", self.agent_env)
         self.env = dict(lab.env, SECBOX_ROOT=self.root)
 
