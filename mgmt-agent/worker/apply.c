@@ -46,10 +46,13 @@ static int record_steps(Deploy *d, Error *err)
     return journal_step(&d->journal, EVENT_READY, err);
 }
 
+/* What the old container was promised when it was made, not what the new one will be. */
 static unsigned grace_of(const Deploy *d, const char *service)
 {
-    const ComposeService *s = compose_service_find(d->project, service);
+    const ComposeService *s = d->previous ? compose_service_find(d->previous, service) : NULL;
 
+    if (!s)
+        s = compose_service_find(d->project, service);
     return s ? s->stop_grace_seconds : 10;
 }
 

@@ -246,8 +246,8 @@ static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info,
     return r > 0 ? not_proved(d, s, err, "prove.wrong-settings", "%s", difference) : 0;
 }
 
-/* Its container as podman shows it now; kept for what is made current afterwards. */
-static int look_at(Deploy *d, const ComposeService *s, const cJSON **ret, Error *err)
+/* Its container as podman shows it now, kept for what is made current afterwards. *ret is borrowed from d->proved. */
+static int look(Deploy *d, const ComposeService *s, const cJSON **ret, Error *err)
 {
     cJSON *info = NULL;
     int r = podman_inspect(d->podman, s->container_name, &info, err);
@@ -262,6 +262,13 @@ static int look_at(Deploy *d, const ComposeService *s, const cJSON **ret, Error 
     return 0;
 }
 
+static int look_alive(Deploy *d, const ComposeService *s, const cJSON **ret, Life *ret_life, Error *err)
+{
+    int r = look(d, s, ret, err);
+
+    return r < 0 ? r : check_life(d, s, *ret, ret_life, err);
+}
+
 /* A service that this push does not change only has to be there still: its restarts of last month, or a camera that makes
  * it unhealthy today, are no reason to undo the push. One that its restart policy is just bringing back gets a moment. */
 static int prove_kept(Deploy *d, const ComposeService *s, Error *err)
@@ -271,7 +278,7 @@ static int prove_kept(Deploy *d, const ComposeService *s, Error *err)
     for (;;) {
         const cJSON *info;
         const char *status;
-        int r = look_at(d, s, &info, err);
+        int r = look(d, s, &info, err);
 
         if (r < 0)
             return r;
@@ -291,10 +298,8 @@ static int prove_changed(Deploy *d, const ComposeService *s, Error *err)
     _cleanup_(health_done) Health health = {};
     const cJSON *info;
     Life life;
-    int r = look_at(d, s, &info, err);
+    int r = look_alive(d, s, &info, &life, err);
 
-    if (r == 0)
-        r = check_life(d, s, info, &life, err);
     if (r == 0)
         r = prove_settings(d, s, info, err);
     if (r < 0)
@@ -323,7 +328,7 @@ static usec_t started_at(const cJSON *info)
     return ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
 }
 
-/* When the youngest of the new containers started. */
+/* Of the containers that this push made. */
 static usec_t youngest_start(const Deploy *d)
 {
     usec_t youngest = 0;
@@ -338,21 +343,16 @@ static usec_t youngest_start(const Deploy *d)
     return youngest;
 }
 
-/* Whether all new containers are still alive. */
 static int check_all_alive(Deploy *d, Error *err)
 {
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < d->project->n_services; i++) {
-        const ComposeService *s = &d->project->services[i];
         const cJSON *info;
         Life life;
 
-        if (!deploy_change_of(d, s->name))
-            continue;
-        r = look_at(d, s, &info, err);
-        if (r == 0)
-            r = check_life(d, s, info, &life, err);
+        if (deploy_change_of(d, d->project->services[i].name))
+            r = look_alive(d, &d->project->services[i], &info, &life, err);
     }
     return r;
 }
@@ -375,6 +375,7 @@ static int settle(Deploy *d, usec_t begun, Error *err)
     return r;
 }
 
+/* 1 when time went by waiting for its health. */
 static int prove_one(Deploy *d, const ComposeService *s, Error *err)
 {
     return deploy_change_of(d, s->name) ? prove_changed(d, s, err) : prove_kept(d, s, err);

@@ -89,8 +89,10 @@ class Gateway:
                 return Answer(e.code, e.read().decode())
 
     def enroll(self, device):
-        """Makes a device; returns the mgmt-agent.env of its box."""
+        """Makes a device, or lets a new box take its place; returns the mgmt-agent.env of its box."""
         answer = self.request("POST", "/v1/devices", {"id": device, "labels": {}})
+        if answer.status == 409:
+            answer = self.request("POST", f"/v1/devices/{device}/bootstrap")
         if answer.status != 201:
             raise LabError(f"the gateway does not make devices: {answer}")
         return {"CLOUD_BASE_URL": self.url, "DEVICE_ID": device, "BOOTSTRAP": answer.json["bootstrap"],
