@@ -3,7 +3,6 @@
 #include "mgmt-agent/link/link.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 
@@ -44,7 +43,6 @@ static void on_tunnel_up(Tunnel *t, const cJSON *welcome, void *userdata)
 
     (void) t;
     log_notice("management tunnel is up, connection %s", json_string(welcome, "connection"));
-    (void) malloc_trim(0); /* of claim and handshake more stays behind than the tunnel needs */
     link_set_fault(l, NULL, 0, NULL);
 }
 

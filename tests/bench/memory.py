@@ -49,6 +49,11 @@ def trust(folder, cert):
     return {}
 
 
+def without_own_authorities(env):
+    """As under systemd: a developer's machine may name authorities in its environment."""
+    return {k: v for k, v in env.items() if k not in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
+
+
 def private_libraries(folder, *binaries):
     """Copies of all libraries of these programs: nobody else maps them, so nobody shares their pages."""
     os.makedirs(folder, exist_ok=True)
@@ -79,7 +84,7 @@ class Memory:
         device = f"box{self.serial}"
         env = {**self.gateway.enroll(device), **self.env}
         with Box(self.lab, os.path.join(self.folder, device), env) as box:
-            box.env.update(extra)
+            box.env = {**without_own_authorities(box.env), **extra}
             box.start()
             self.gateway.wait_connected(device)
             return settle([box.agent.pid, box.link.pid])
