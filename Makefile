@@ -99,7 +99,7 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-include installer/deps.mk tests/tests.mk tests/demo.mk
+include installer/deps.mk tests/tests.mk tests/demo.mk tests/bench/bench.mk
 
 .PHONY: all unit install clean
 .SECONDARY:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what is missing of the Debian packages that SecBox needs, and nothing else.
-#   installer/deps.sh [build|run|test|demo]…      (all of them unless named)
+#   installer/deps.sh [build|run|test|demo|bench]…      (all of them unless named)
 # Needs no network when everything is there. The database and the registry that come with it are not started.
 set -eu
 
@@ -12,6 +12,7 @@ LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static p
 TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
     python3-yaml python3-psycopg2 skopeo docker-registry git openssl node-ws"
 DEMO="$LAB curl"
+BENCH="$LAB nodejs node-ws openssl python3-yaml"
 
 say() { printf 'deps: %s\n' "$*"; }
 
@@ -46,15 +47,16 @@ keep_services_off() {
 }
 
 packages=
-[ $# -gt 0 ] || set -- build run test demo
+[ $# -gt 0 ] || set -- build run test demo bench
 for group; do
     case "$group" in
     build) packages="$packages $BUILD" ;;
     run) packages="$packages $RUN" ;;
     test) packages="$packages $TEST" ;;
     demo) packages="$packages $DEMO" ;;
+    bench) packages="$packages $BENCH" ;;
     *)
-        printf 'deps: unknown group "%s"; known: build run test demo\n' "$group" >&2
+        printf 'deps: unknown group "%s"; known: build run test demo bench\n' "$group" >&2
         exit 2
         ;;
     esac
