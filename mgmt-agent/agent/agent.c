@@ -148,9 +148,16 @@ static void deploy_from_journal(Agent *a, const char *job)
     }
 }
 
+void agent_cycle_link(Agent *a)
+{
+    _cleanup_(cJSON_Deletep) cJSON *cycle = message_new("link.cycle");
+
+    if (cycle && !a->deploying && a->journal.state == DEPLOY_CONFIRMING)
+        control_send(control_link(a->control), cycle);
+}
+
 static void wait_for_confirmation(Agent *a)
 {
-    _cleanup_(cJSON_Deletep) cJSON *cycle = NULL;
     _cleanup_(freep) char *boot_id = boot_id_read();
     usec_t now = boottime_usec(), deadline = a->journal.deadline_usec;
 
@@ -171,9 +178,7 @@ static void wait_for_confirmation(Agent *a)
     log_info("Snapshot %s is proved here; waiting up to %llu s for the cloud to confirm it on a new connection",
              a->journal.version, (unsigned long long) ((deadline - now) / USEC_PER_SEC));
     arm(a, deadline - now);
-    cycle = message_new("link.cycle");
-    if (cycle)
-        control_send(control_link(a->control), cycle);
+    agent_cycle_link(a);
 }
 
 void agent_follow_journal(Agent *a)

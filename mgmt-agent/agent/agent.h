@@ -62,6 +62,8 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
 int agent_ask(Agent *a, const char *job, const char *id, cJSON *request, ControlClient *asker, Error *err) _must_check_;
 /* Reads the journal and decides what follows: arm the deadline, recover, or nothing. */
 void agent_follow_journal(Agent *a);
+/* Asks mgmt-link for a new connection when a change waits for its confirmation: the cloud takes none that is older. */
+void agent_cycle_link(Agent *a);
 
 /* handlers.c */
 void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type);

@@ -61,7 +61,7 @@ class Stand:
     def stalled(self):
         if self.pushing.is_alive() or self.box.agent.process.poll() is not None:
             return None
-        return f"the push ended without the kill: {self.answer}"
+        return f"the push ended without the kill: {self.answer} {self.gateway.daemon.death()}"
 
     def check(self, result, outcome):
         """All of the old or all of the new runs, nothing else is there, and every record says so."""
