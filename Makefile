@@ -103,7 +103,7 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-include installer/deps.mk tests/tests.mk
+include installer/deps.mk tests/tests.mk tests/demo.mk
 
 .PHONY: all unit install clean
 .SECONDARY:

@@ -11,7 +11,7 @@ RUN="podman podman-compose netavark aardvark-dns uidmap slirp4netns fuse-overlay
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
 TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
     python3-yaml python3-psycopg2 skopeo docker-registry git openssl node-ws"
-DEMO="$LAB"
+DEMO="$LAB curl"
 
 say() { printf 'deps: %s\n' "$*"; }
 

@@ -20,6 +20,7 @@
 
 #define API "http://podman/v4.0.0/libpod"
 #define CALL_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define READY_POLL_USEC 5000
 #define READY_TIMEOUT_USEC (20 * USEC_PER_SEC)
 #define EXEC_TIMED_OUT 124 /* as timeout(1) says it */
 #define SERVICE_LIFETIME_USEC (2 * USEC_PER_HOUR)
@@ -80,11 +81,6 @@ Podman *podman_free(Podman *p)
 const char *podman_version(const Podman *p)
 {
     return p->version;
-}
-
-const char *podman_graphroot(const Podman *p)
-{
-    return p->graphroot;
 }
 
 /* Podman's {"cause":…,"message":…}, or the bare status. */
@@ -196,32 +192,38 @@ static int start_service(Podman *p, const PodmanUser *user, Error *err)
     return r < 0 ? error_prefix(err, r, "starting podman") : 0;
 }
 
+/* "Libpod/4.3.1 (linux)". Podman's /version and /info run dpkg four times and take half a second. */
+static char *version_from_server(const char *server)
+{
+    const char *prefix = "Libpod/";
+
+    if (!server || !str_starts(server, prefix))
+        return strdup("unknown");
+    return strndup(server + strlen(prefix), strcspn(server + strlen(prefix), " "));
+}
+
 static int wait_until_ready(Podman *p, Error *err)
 {
     usec_t deadline = boottime_usec() + READY_TIMEOUT_USEC;
 
     for (;;) {
+        _cleanup_(http_response_done) HttpResponse response = {};
         _cleanup_(error_done) Error reason = {};
-        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-        const cJSON *store, *version;
         int r = -ENOENT;
         struct stat st;
 
         if (stat(p->socket, &st) == 0)
-            r = call_json(p, "/info", "tell about itself", &info, &reason);
+            r = call(p, "GET", "/_ping", CALL_TIMEOUT_USEC, "tell its version", &response, &reason);
         if (r == 0) {
-            store = cJSON_GetObjectItemCaseSensitive(info, "store");
-            version = cJSON_GetObjectItemCaseSensitive(info, "version");
-            p->graphroot = strdup(json_string(store, "graphRoot") ? json_string(store, "graphRoot") : "/var/lib/containers");
-            p->version = strdup(json_string(version, "Version") ? json_string(version, "Version") : "unknown");
-            return p->graphroot && p->version ? 0 : -ENOMEM;
+            p->version = version_from_server(response.server);
+            return p->version ? 0 : error_set(err, ENOMEM, "podman.unreachable", "no memory");
         }
         drain(p);
         if (p->ended || boottime_usec() > deadline)
             return error_set(err, ETIMEDOUT, "podman.unreachable", "podman %s (%s); try as its user: podman info",
                              p->ended ? "ended instead of serving its API" : "did not serve its API within 20 s",
                              p->last_words ? p->last_words : reason.message ? reason.message : "no socket");
-        usleep(20 * 1000);
+        usleep(READY_POLL_USEC);
     }
 }
 
@@ -255,6 +257,53 @@ int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err)
     int r = path ? call_json(p, path, "show a container", ret, err) : -ENOMEM;
 
     return r == -ENOENT ? error_prefix(err, r, "container %s", container) : r;
+}
+
+/* GRAPHROOT/DRIVER-containers/ID/userdata, as every container knows it. NULL when there is none. */
+static char *graphroot_from_container(Podman *p)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    _cleanup_(freep) char *path = NULL;
+    const char *id;
+
+    if (call_json(p, "/containers/json?all=true&limit=1", "list containers", &list, NULL) < 0)
+        return NULL;
+    id = json_string(cJSON_GetArrayItem(list, 0), "Id");
+    if (!id || podman_inspect(p, id, &info, NULL) < 0 || !json_string(info, "StaticDir") ||
+        !(path = strdup(json_string(info, "StaticDir"))))
+        return NULL;
+    for (int level = 0; level < 3; level++) {
+        char *slash = strrchr(path, '/');
+
+        if (!slash || slash == path || (level == 1 && !str_equal(slash + 1, id)))
+            return NULL;
+        *slash = '\0';
+    }
+    return TAKE_PTR(path);
+}
+
+int podman_graphroot(Podman *p, const char **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    const char *found;
+    int r;
+
+    if (!p->graphroot)
+        p->graphroot = graphroot_from_container(p);
+    if (!p->graphroot) {
+        r = call_json(p, "/info", "tell about itself", &info, err);
+        if (r < 0)
+            return r;
+        found = json_string(cJSON_GetObjectItemCaseSensitive(info, "store"), "graphRoot");
+        if (!found)
+            return error_set(err, EIO, "podman.refused", "podman does not tell where its store is; try: podman info");
+        p->graphroot = strdup(found);
+    }
+    if (!p->graphroot)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    *ret = p->graphroot;
+    return 0;
 }
 
 int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err)

@@ -18,7 +18,8 @@ int podman_open(const PodmanUser *user, Podman **ret, Error *err) _must_check_;
 Podman *podman_free(Podman *p);
 DEFINE_CLEANUP(Podman, podman_free)
 const char *podman_version(const Podman *p);
-const char *podman_graphroot(const Podman *p);
+/* The folder of podman's store; borrowed. The first call may take as long as `podman info`. */
+int podman_graphroot(Podman *p, const char **ret, Error *err) _must_check_;
 
 /* All containers of this podman, of any project; see podman_answer_containers(). */
 int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t *ret_n, Error *err) _must_check_;
