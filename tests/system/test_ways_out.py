@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The ways out of a push that goes wrong, where they are narrow: what a rollback must undo, and what it must not touch."""
 import os
+import shutil
 import signal
 
 from tests.integration.test_podman_traps import compose, service
@@ -26,3 +27,16 @@ def test_a_restart_long_ago_does_not_stop_later_pushes(box):
     result = box.apply(compose(text, service("more")))
     assert result["status"] == 200, result
     assert box.running() == {"web", "more"}
+
+
+def test_one_container_that_cannot_come_back_does_not_keep_the_others_away(box):
+    shared = box.path("var/lib/tucomunidad/volumes/shared")
+    os.makedirs(shared)
+    mounting = service("a", more=f"volumes: [\"{shared}:/shared\"]")
+    assert box.apply(compose(mounting, service("b"), service("c")))["status"] == 200
+    before = box.ids()
+    shutil.rmtree(shared)
+    result = box.apply(compose(service("a", "crash:1"), service("b", "server:2"), service("c", "server:2")))
+    assert result["outcome"] == "recovery", result
+    assert box.running() == {"b", "c"}
+    assert {name: box.ids()[name] for name in ("b", "c")} == {name: before[name] for name in ("b", "c")}
