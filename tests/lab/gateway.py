@@ -23,15 +23,16 @@ class Answer:
 
 
 class Gateway:
-    def __init__(self, folder):
+    def __init__(self, folder, host="127.0.0.1"):
         from .postgres import Postgres  # pylint: disable=import-outside-toplevel
 
         os.makedirs(folder, exist_ok=True)
         self.dir = folder
         self.state = os.path.join(folder, "state")
         os.makedirs(self.state, mode=0o700, exist_ok=True)
+        self.host = host
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://{host}:{self.port}"
         self.daemon = None
         self.postgres = Postgres()
         self.postgres.start()
@@ -55,9 +56,9 @@ class Gateway:
         return p.stdout
 
     def start(self):
-        self.daemon = Daemon("secbox-gateway", self._argv("serve", "--listen", f"127.0.0.1:{self.port}", "--state", self.state),
+        self.daemon = Daemon("secbox-gateway", self._argv("serve", "--listen", f"{self.host}:{self.port}", "--state", self.state),
                              os.path.join(self.dir, "gateway.log"), self.env)
-        wait_until(lambda: port_answers(self.port), "the gateway listens", self.daemon.death)
+        wait_until(lambda: port_answers(self.port, self.host), "the gateway listens", self.daemon.death)
 
     def stop(self):
         if self.daemon:
@@ -87,7 +88,7 @@ class Gateway:
         if answer.status != 201:
             raise LabError(f"the gateway does not make devices: {answer}")
         return {"CLOUD_BASE_URL": self.url, "DEVICE_ID": device, "BOOTSTRAP": answer.json["bootstrap"],
-                "MGMT_GATEWAY_URL": f"ws://127.0.0.1:{self.port}/mgmt"}
+                "MGMT_GATEWAY_URL": f"ws://{self.host}:{self.port}/mgmt"}
 
     def device(self, device):
         return self.request("GET", f"/v1/devices/{device}").json["device"]

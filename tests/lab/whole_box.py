@@ -63,6 +63,9 @@ CAPABILITIES = ["AUDIT_CONTROL", "AUDIT_WRITE", "DAC_READ_SEARCH", "IPC_LOCK", "
 RIGHTS = [*(f"--cap-add={name}" for name in CAPABILITIES), "--security-opt=seccomp=unconfined",
           "--security-opt=apparmor=unconfined", "--security-opt=label=disable", "--security-opt=unmask=ALL", "--device=/dev/fuse",
           "--device=/dev/net/tun"]
+# On a machine systemd shares its mounts with its services' namespaces; in a container it leaves that to who made it. Without
+# it there are no credentials.
+INIT = ["/bin/sh", "-c", "mount --make-rshared / && exec /sbin/init"]
 MASKED_UNITS = ["systemd-sysctl.service", "systemd-binfmt.service", "systemd-modules-load.service",
                 "proc-sys-fs-binfmt_misc.automount", "proc-sys-fs-binfmt_misc.mount", "sys-kernel-debug.mount",
                 "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount", "dev-hugepages.mount"]
@@ -176,7 +179,7 @@ class WholeBox:
         self.host.podman("network", "create", "--disable-dns", "box")
         self.host.podman("run", "-d", "--name", self.name, "--hostname", "caseta5", "--network", "box", "--cgroups=disabled",
                          "--cgroupns=host", "--systemd=always", *RIGHTS, *limits, *volumes,
-                         "--rootfs", self.host.rootfs, "/sbin/init")
+                         "--rootfs", self.host.rootfs, *INIT)
         self.wait_booted()
         # a machine's own devices have these modes; before the first use, since a failed one leaves half a namespace
         self.run("chmod", "666", "/dev/net/tun", "/dev/fuse")
