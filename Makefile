@@ -33,12 +33,20 @@ secbox_SRC = $(wildcard secbox/*.c)
 PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox,$(if $($(p)_SRC),$(p)))
 BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
 
+# the agent without its mains, for its unit tests
+AGENT_SRC = $(filter-out %/main.c,$(sort $(mgmt-agent_SRC) $(mgmt-worker_SRC)))
+AGENT_LIB = $(BUILD)/libagent.a
+
 UNIT_SRC = $(wildcard tests/unit/test-*.c)
 UNIT_BINS = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 
 all: $(BINS)
 
 $(LIB): $(LIB_OBJ)
+	@echo "  AR    $@"
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(AGENT_LIB): $(AGENT_SRC:%.c=$(BUILD)/obj/%.o)
 	@echo "  AR    $@"
 	$(Q)rm -f $@; ar rcs $@ $^
 
@@ -59,6 +67,11 @@ $(BUILD)/tests/%: tests/unit/%.c $(LIB)
 	@echo "  TEST  $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
+
+$(BUILD)/tests/test-agent-%: tests/unit/test-agent-%.c $(AGENT_LIB) $(LIB)
+	@echo "  TEST  $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< $(AGENT_LIB) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
 
 # peers for the interoperation tests
 $(BUILD)/tests/%: tests/integration/%.c $(LIB)
@@ -86,7 +99,7 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-include installer/deps.mk tests/tests.mk
+include installer/deps.mk tests/tests.mk tests/demo.mk
 
 .PHONY: all unit install clean
 .SECONDARY:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The strict KEY=value dialect. What python-dotenv, podman and systemd would read differently is refused, with the
+/* The strict NAME=value dialect. What python-dotenv, podman and systemd would read differently is refused, with the
  * line to write instead; values never appear in errors, because any of them may be a secret. */
 #include "env/env-file.h"
 
@@ -161,10 +161,10 @@ static const Fault *value_fault(const char *value, size_t len)
 {
     static const Fault faults[] = {
         { "env.value-too-long", "the value is longer than 4096 bytes" },
-        { "env.white-space", "white space stands before or behind the value; write KEY=value without it" },
+        { "env.white-space", "white space stands before or behind the value; write NAME=value without it" },
         { "env.control-character", "the value holds a control character (a tab, or from a Windows editor a carriage "
                                    "return); remove it" },
-        { "env.quotes", "the value is in quotes, which would become part of it; write KEY=value without quotes" },
+        { "env.quotes", "the value is in quotes, which would become part of it; write NAME=value without quotes" },
         { "env.comment", "a # behind white space starts a comment for some readers; put comments on their own line" },
         { "env.backslash", "the value holds a backslash, which systemd would take away; use a value without" },
     };
@@ -236,11 +236,11 @@ static int parse_key(const Line *line, char key[static ENV_KEY_MAX + 1], Error *
     size_t len = equals ? (size_t) (equals - line->text) : 0;
 
     if (line->len > 6 && memcmp(line->text, "export", 6) == 0 && is_blank(line->text[6]))
-        return line_fail(line, err, "env.export", NULL, "remove the word \"export\"; write KEY=value");
+        return line_fail(line, err, "env.export", NULL, "remove the word \"export\"; write NAME=value");
     if (!equals)
-        return line_fail(line, err, "env.syntax", NULL, "there is no '='; write KEY=value, or # before a comment");
+        return line_fail(line, err, "env.syntax", NULL, "there is no '='; write NAME=value, or # before a comment");
     if (len > 0 && (is_blank(line->text[0]) || is_blank(line->text[len - 1])))
-        return line_fail(line, err, "env.syntax", NULL, "white space stands around the key; write KEY=value");
+        return line_fail(line, err, "env.syntax", NULL, "white space stands around the key; write NAME=value");
     if (len == 0 || len > ENV_KEY_MAX)
         return line_fail(line, err, "env.syntax", NULL, "the key before '=' must have 1 to 64 characters");
     memcpy(key, line->text, len);

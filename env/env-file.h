@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Env files in the one dialect that python-dotenv, podman --env-file and systemd read alike: KEY=value, nothing else. */
+/* Env files in the one dialect that python-dotenv, podman --env-file and systemd read alike: NAME=value, nothing else. */
 #pragma once
 
 #include <stdbool.h>
@@ -35,7 +35,7 @@ const char *env_get(const EnvFile *e, const char *key);
 /* Adds or replaces. env.bad-value when key or value cannot be written in the dialect. */
 int env_set(EnvFile *e, const char *key, const char *value, Error *err) _must_check_;
 
-/* The file's text: one KEY=value line per key. A new string that the caller treats as secret. NULL = out of memory. */
+/* The file's text: one NAME=value line per key. A new string that the caller treats as secret. NULL = out of memory. */
 char *env_print(const EnvFile *e);
 
 bool env_key_is_valid(const char *key);     /* [A-Za-z_][A-Za-z0-9_]*, at most ENV_KEY_MAX */

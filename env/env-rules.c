@@ -220,7 +220,7 @@ static int check_required(const EnvFile *e, EnvFileKind kind, const char *file, 
     if (!list || !key)
         return error_from_errno(err, -ENOMEM, "cannot check an env file");
     return error_set_at(err, EINVAL, "env.missing-keys", file, line_of(e, keys[0]), key,
-                        "%s lacks required keys: %s; add each as a line KEY=value%s", file ? file : kind_name(kind),
+                        "%s lacks required keys: %s; add each as a line NAME=value%s", file ? file : kind_name(kind),
                         list, kind == ENV_SECBOX ? ", or remove the file so that it is made from mgmt-agent.env" : "");
 }
 
@@ -352,7 +352,7 @@ char *env_print_example(EnvFileKind kind)
     int r;
 
     r = buf_printf(&b,
-                   "# %s: KEY=value lines, without quotes, without \"export\", without white space around '='.\n"
+                   "# %s: NAME=value lines, without quotes, without \"export\", without white space around '='.\n"
                    "# Comments stand on lines of their own. Written from the rules in env/env-rules.c.\n",
                    kind_name(kind));
     for (const EnvRule *rule = env_rules; rule->key && r == 0; rule++) {

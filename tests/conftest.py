@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of the integration and system tests."""
+import contextlib
 import os
 import shutil
 import tempfile
@@ -73,23 +74,34 @@ def box(lab, folder):
     lab.remove_all()
 
 
-@pytest.fixture
-def gateway(folder):
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory):
+    """One gateway for all tests of a module; each box takes the place of the one before."""
     require_programs("secbox-gateway")
     try:
-        it = Gateway(os.path.join(folder, "gateway"))
+        it = Gateway(str(tmp_path_factory.mktemp("gateway")))
     except LabError as e:
         pytest.skip(str(e))
     with it:
         yield it
 
 
+DEVICE = "caseta5"
+
+
+@contextlib.contextmanager
+def running_box(lab, folder, gateway, **options):
+    """A box whose tunnel to a gateway is up, until the end of the block."""
+    require_programs("mgmt-agent", "mgmt-link", "secboxctl")
+    with Box(lab, os.path.join(folder, "box"), gateway.enroll(DEVICE), **options) as it:
+        it.start()
+        gateway.wait_connected(DEVICE)
+        yield it
+    lab.remove_all()
+
+
 @pytest.fixture
 def fleet_box(lab, folder, gateway):
     """One box whose tunnel to a gateway is up."""
-    require_programs("mgmt-agent", "mgmt-link", "secboxctl")
-    with Box(lab, os.path.join(folder, "box"), gateway.enroll("caseta5")) as it:
-        it.start()
-        gateway.wait_connected("caseta5")
+    with running_box(lab, folder, gateway) as it:
         yield it
-    lab.remove_all()

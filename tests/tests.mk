@@ -35,6 +35,12 @@ unit-bins: $(UNIT_BINS)
 # Wants CC=clang and SAN with fuzzer-no-link, as tests/run.py calls it, in a BUILD folder of its own.
 fuzz-bins: $(FUZZ_BINS)
 
+# what the agent alone parses
+$(BUILD)/bin/fuzz-podman: tests/fuzz/fuzz-podman.c $(AGENT_LIB) $(LIB)
+	@echo "  FUZZ  $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(AGENT_LIB) $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
+
 $(BUILD)/bin/fuzz-%: tests/fuzz/fuzz-%.c $(LIB)
 	@echo "  FUZZ  $@"
 	@mkdir -p $(@D)

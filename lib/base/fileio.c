@@ -197,16 +197,23 @@ static int remove_below(int fd, Error *err)
     return r;
 }
 
-int dir_remove(const char *path, Error *err)
+int dir_clear(const char *path, Error *err)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r;
 
     if (fd < 0)
         return errno == ENOENT ? 0
-                               : error_set(err, errno, "file.write", "cannot remove %s: %s", path, strerror(errno));
+                               : error_set(err, errno, "file.write", "cannot empty %s: %s", path, strerror(errno));
     r = remove_below(fd, err);
+    return r < 0 ? error_prefix(err, r, "emptying %s", path) : 0;
+}
+
+int dir_remove(const char *path, Error *err)
+{
+    int r = dir_clear(path, err);
+
     if (r < 0)
-        return error_prefix(err, r, "removing %s", path);
+        return r;
     if (rmdir(path) < 0 && errno != ENOENT)
         return error_set(err, errno, "file.write", "cannot remove %s: %s", path, strerror(errno));
     return 0;

@@ -25,6 +25,9 @@ int dir_make(const char *path, mode_t mode, uid_t uid, gid_t gid, Error *err) _m
 /* Removes a file durably; missing is no error. */
 int file_remove(const char *path, Error *err) _must_check_;
 
+/* Removes all below a folder without following links, and keeps the folder itself; missing is no error. */
+int dir_clear(const char *path, Error *err) _must_check_;
+
 /* Removes a folder and all below it without following links; missing is no error. */
 int dir_remove(const char *path, Error *err) _must_check_;
 

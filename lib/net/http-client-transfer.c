@@ -56,10 +56,14 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 
     if (len >= 5 && strncmp(data, "HTTP/", 5) == 0) { /* of an interim answer, or the answer */
         free(TAKE_PTR(t->date));
+        free(TAKE_PTR(t->server));
         t->retry_after_usec = 0;
     } else if ((value = header_value(data, len, "Date", &value_len))) {
         free(t->date);
         t->date = strndup(value, value_len);
+    } else if ((value = header_value(data, len, "Server", &value_len))) {
+        free(t->server);
+        t->server = strndup(value, value_len);
     } else if ((value = header_value(data, len, "Retry-After", &value_len))) {
         _cleanup_(freep) char *text = strndup(value, value_len);
         uint64_t seconds;
@@ -227,6 +231,7 @@ Transfer *transfer_free(Transfer *t)
     curl_slist_free_all(t->headers);
     buf_done(&t->body);
     free(t->date);
+    free(t->server);
     free(t->what);
     free(t);
     return NULL;
@@ -292,6 +297,7 @@ int transfer_finish(Transfer *t, CURLcode code, HttpResponse *ret, Error *err)
     if (!response.body)
         return error_set(err, ENOMEM, "http.failed", "%s: out of memory", t->what);
     response.date = TAKE_PTR(t->date);
+    response.server = TAKE_PTR(t->server);
     *ret = response;
     return 0;
 }

@@ -17,6 +17,7 @@ typedef struct Transfer {
     void *userdata;
     usec_t timeout_usec;
     char *date;
+    char *server;
     usec_t retry_after_usec;
     bool too_large, stopped, out_of_memory, silenced;
     char detail[CURL_ERROR_SIZE];

@@ -18,6 +18,7 @@ void http_response_done(HttpResponse *r)
 {
     free(r->body);
     free(r->date);
+    free(r->server);
     *r = (HttpResponse) {};
 }
 

@@ -29,6 +29,7 @@ typedef struct HttpResponse {
     char *body;       /* NUL-terminated, never NULL on success; owned */
     size_t body_len;
     char *date;       /* the Date header or NULL; owned */
+    char *server;     /* the Server header or NULL; owned */
     usec_t retry_after_usec; /* Retry-After in seconds, 0 when absent */
 } HttpResponse;
 

@@ -37,6 +37,7 @@ Agent *agent_free(Agent *a)
     sd_event_source_disable_unref(a->timer);
     journal_done(&a->journal);
     cJSON_Delete(a->link_status);
+    cJSON_Delete(a->result);
     free(a->deploying_id);
     free(a->device_id);
     sd_event_unref(a->event);
@@ -72,8 +73,8 @@ static void on_deploy_message(Runner *r, const cJSON *message, void *userdata)
             control_send(control_link(a->control), message);
         control_send(a->requester, message);
     } else if (str_equal(type, "compose.result")) {
-        a->answered = true;
-        agent_deliver_result(a, message, a->from_cloud, a->requester);
+        cJSON_Delete(a->result);
+        a->result = cJSON_Duplicate(message, 1);
     }
 }
 
@@ -98,13 +99,16 @@ static void arm(Agent *a, usec_t delay)
 static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     Agent *a = userdata;
+    _cleanup_(cJSON_Deletep) cJSON *result = TAKE_PTR(a->result);
 
     (void) exit_status;
     a->failures = ok ? 0 : a->failures + 1;
     log_debug("The worker for '%s' has ended", runner_job(r));
     a->deploying = runner_free(a->deploying);
+    if (result)
+        agent_deliver_result(a, result, a->from_cloud, a->requester);
     agent_follow_journal(a);
-    if (a->answered)
+    if (result)
         agent_tell_cloud(a);
 }
 
@@ -125,7 +129,6 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
     a->deploying_id = copy;
     a->requester = requester;
     a->from_cloud = from_cloud;
-    a->answered = false;
     timer_disarm(a->timer);
     return 0;
 }
@@ -215,7 +218,6 @@ static void on_query_message(Runner *r, const cJSON *message, void *userdata)
     (void) r;
     if (str_equal(type, "compose.progress"))
         return;
-    a->answered = a->answered || true;
     if (str_equal(type, "worker.status")) {
         _cleanup_(cJSON_Deletep) cJSON *report = agent_make_report(a, q->id, message);
 

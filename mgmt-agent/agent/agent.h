@@ -36,7 +36,8 @@ typedef struct Agent {
     Journal journal;         /* as the last worker left it */
     Runner *deploying;       /* apply, commit, undo, recover */
     char *deploying_id;      /* id of the message, for duplicates */
-    bool from_cloud, answered;
+    bool from_cloud;
+    cJSON *result;           /* its compose.result, told when the worker has ended: then the next snapshot may come */
     ControlClient *requester; /* secboxctl that asked for it, or NULL */
     sd_event_source *timer;  /* confirmation deadline, or the next try to recover */
     unsigned failures;       /* workers in a row that ended abnormally */

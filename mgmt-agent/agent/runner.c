@@ -14,6 +14,7 @@
 
 /* a first deployment over a bad link pulls gigabytes */
 #define WORKER_TIMEOUT_USEC (6 * USEC_PER_HOUR)
+#define WORKER_TRY_AGAIN 2 /* it has said why itself */
 
 struct Runner {
     Process *process;
@@ -46,7 +47,7 @@ static void on_exit_of(Process *p, int status, bool timed_out, void *userdata)
     _cleanup_(freep) char *ended = process_status_string(status, timed_out);
 
     (void) p;
-    if (timed_out || (code != 0 && code != 1))
+    if (timed_out || code < 0 || code > WORKER_TRY_AGAIN)
         log_error("The worker for '%s' ended abnormally: %s", r->job, ended ? ended : "unknown");
     r->on_done(r, !timed_out && (code == 0 || code == 1), code, r->userdata);
 }

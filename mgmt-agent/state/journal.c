@@ -39,6 +39,7 @@ void journal_done(Journal *j)
         free(j->steps[i].service);
         free(j->steps[i].container);
         free(j->steps[i].old_id);
+        free(j->steps[i].old_name);
         free(j->steps[i].backup);
     }
     free(j->steps);
@@ -50,8 +51,7 @@ static char *copy_or_null(const char *s)
     return s ? strdup(s) : NULL;
 }
 
-int journal_add_step(Journal *j, const char *action, const char *service, const char *container, const char *old_id,
-                     const char *backup, bool was_running)
+int journal_add_step(Journal *j, const JournalStep *step)
 {
     JournalStep *grown = reallocarray(j->steps, j->n_steps + 1, sizeof(JournalStep)), *s;
 
@@ -59,9 +59,14 @@ int journal_add_step(Journal *j, const char *action, const char *service, const 
         return -ENOMEM;
     j->steps = grown;
     s = &j->steps[j->n_steps++];
-    *s = (JournalStep) { .action = strdup(action), .service = strdup(service), .container = strdup(container),
-                         .old_id = copy_or_null(old_id), .backup = copy_or_null(backup), .was_running = was_running };
-    return s->action && s->service && s->container && (s->old_id || !old_id) && (s->backup || !backup) ? 0 : -ENOMEM;
+    *s = (JournalStep) { .action = copy_or_null(step->action), .service = copy_or_null(step->service),
+                         .container = copy_or_null(step->container), .old_id = copy_or_null(step->old_id),
+                         .old_name = copy_or_null(step->old_name), .backup = copy_or_null(step->backup),
+                         .was_running = step->was_running };
+    return s->action && s->service && s->container && !s->old_id == !step->old_id && !s->old_name == !step->old_name &&
+                   !s->backup == !step->backup
+               ? 0
+               : -ENOMEM;
 }
 
 static cJSON *step_to_json(const JournalStep *s)
@@ -70,6 +75,7 @@ static cJSON *step_to_json(const JournalStep *s)
 
     if (!o || json_add_string(o, "action", s->action) < 0 || json_add_string(o, "service", s->service) < 0 ||
         json_add_string(o, "container", s->container) < 0 || json_add_string(o, "oldId", s->old_id) < 0 ||
+        json_add_string(o, "oldName", s->old_name) < 0 ||
         json_add_string(o, "backup", s->backup) < 0 || json_add_bool(o, "wasRunning", s->was_running) < 0)
         return NULL;
     return TAKE_PTR(o);
@@ -92,7 +98,8 @@ static cJSON *journal_to_json(const Journal *j)
     if (!o || json_add_string(o, "state", deploy_state_to_string(j->state)) < 0 ||
         json_add_string(o, "id", j->id) < 0 || json_add_string(o, "version", j->version) < 0 ||
         json_add_string(o, "sha256", j->sha256) < 0 || json_add_string(o, "nonce", j->nonce) < 0 ||
-        json_add_u64(o, "tries", j->tries) < 0 || json_add_string(o, "bootId", j->boot_id) < 0 ||
+        json_add_u64(o, "tries", j->tries) < 0 || json_add_u64(o, "seq", j->seq) < 0 ||
+        json_add_string(o, "bootId", j->boot_id) < 0 ||
         json_add_u64(o, "deadlineUsec", j->deadline_usec) < 0 || json_add_u64(o, "confirmUsec", j->confirm_usec) < 0 ||
         json_add_u64(o, "startedRealtime", j->started_realtime) < 0 || steps_to_json(j, o) < 0)
         return NULL;
@@ -126,13 +133,17 @@ static int steps_from_json(const cJSON *o, Journal *j)
     const cJSON *step;
 
     cJSON_ArrayForEach(step, cJSON_GetObjectItemCaseSensitive(o, "steps")) {
-        const char *action = json_string(step, "action"), *service = json_string(step, "service"),
-                   *container = json_string(step, "container");
+        const JournalStep borrowed = { .action = (char *) json_string(step, "action"),
+                                       .service = (char *) json_string(step, "service"),
+                                       .container = (char *) json_string(step, "container"),
+                                       .old_id = (char *) json_string(step, "oldId"),
+                                       .old_name = (char *) json_string(step, "oldName"),
+                                       .backup = (char *) json_string(step, "backup"),
+                                       .was_running = json_bool(step, "wasRunning", false) };
 
-        if (!action || !service || !container)
+        if (!borrowed.action || !borrowed.service || !borrowed.container || !borrowed.old_id != !borrowed.old_name)
             return -EINVAL;
-        if (journal_add_step(j, action, service, container, json_string(step, "oldId"), json_string(step, "backup"),
-                             json_bool(step, "wasRunning", false)) < 0)
+        if (journal_add_step(j, &borrowed) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -140,7 +151,7 @@ static int steps_from_json(const cJSON *o, Journal *j)
 
 static int journal_from_json(const cJSON *o, Journal *j)
 {
-    uint64_t tries = 0;
+    uint64_t tries = 0, seq = 0;
     int r;
 
     j->state = deploy_state_from_string(json_string(o, "state"));
@@ -153,6 +164,8 @@ static int journal_from_json(const cJSON *o, Journal *j)
     j->boot_id = copy_or_null(json_string(o, "bootId"));
     r = u64_member(o, "tries", &tries);
     if (r == 0)
+        r = u64_member(o, "seq", &seq);
+    if (r == 0)
         r = u64_member(o, "deadlineUsec", &j->deadline_usec);
     if (r == 0)
         r = u64_member(o, "confirmUsec", &j->confirm_usec);
@@ -161,6 +174,7 @@ static int journal_from_json(const cJSON *o, Journal *j)
     if (r < 0)
         return r;
     j->tries = (unsigned) tries;
+    j->seq = (unsigned) seq;
     if (cJSON_GetObjectItemCaseSensitive(o, "failure"))
         j->failure = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "failure"), 1);
     if (cJSON_GetObjectItemCaseSensitive(o, "project"))

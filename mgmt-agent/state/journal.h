@@ -14,9 +14,10 @@
 typedef struct JournalStep {
     char *action;    /* "create", "replace", "remove" */
     char *service;
-    char *container; /* the name that is wanted in the end */
+    char *container; /* the name that the new one has */
     char *old_id;    /* replace, remove: the container to bring back */
-    char *backup;    /* the name it has meanwhile */
+    char *old_name;  /* the name that it had */
+    char *backup;    /* the name that it has meanwhile */
     bool was_running;
 } JournalStep;
 
@@ -27,6 +28,7 @@ typedef struct Journal {
     char *sha256;    /* of the compose text */
     char *nonce;     /* NULL when nobody has to confirm */
     unsigned tries;  /* how often this state was entered again after a restart */
+    unsigned seq;    /* of the last progress that was told, so that the next worker's numbers are higher */
     char *boot_id;   /* deadline_usec counts on this boot's CLOCK_BOOTTIME; another boot gets the whole time again */
     usec_t deadline_usec;
     usec_t confirm_usec; /* how long the cloud has to confirm */
@@ -46,8 +48,8 @@ int journal_save(const Journal *j, Error *err) _must_check_;
 int journal_step(Journal *j, DeployEvent ev, Error *err) _must_check_;
 void journal_done(Journal *j);
 
-int journal_add_step(Journal *j, const char *action, const char *service, const char *container, const char *old_id,
-                     const char *backup, bool was_running) _must_check_;
+/* Copies the step's strings. */
+int journal_add_step(Journal *j, const JournalStep *step) _must_check_;
 
 /* This boot's id; a new string. */
 char *boot_id_read(void);

@@ -191,6 +191,18 @@ static const char *last_lines(const char *text, size_t n)
     return text;
 }
 
+/* The part of the old history that leaves room for `len` bytes more, at a line's start: the newest counts, not the oldest. */
+static const char *newest_that_fit(const char *old, size_t len)
+{
+    const char *p = last_lines(old, STORE_HISTORY_MAX - 1);
+
+    while (*p && strlen(p) + 1 + len > HISTORY_BYTES_MAX) {
+        p += strcspn(p, "\n");
+        p += *p == '\n';
+    }
+    return p;
+}
+
 static int read_history(char **ret, Error *err)
 {
     _cleanup_(freep) char *path = path_in_root(AGENT_STATE_DIR "/history.jsonl");
@@ -218,7 +230,9 @@ int store_add_history(const cJSON *result, Error *err)
     /* a history that cannot be read is started again: it must never stop a deployment */
     if (read_history(&old, &unreadable) < 0)
         old = strdup("");
-    r = old ? buf_puts(&b, last_lines(old, STORE_HISTORY_MAX - 1)) : -ENOMEM;
+    r = old ? buf_puts(&b, newest_that_fit(old, strlen(line) + 1)) : -ENOMEM;
+    if (r == 0 && b.len > 0 && b.data[b.len - 1] != '\n')
+        r = buf_puts(&b, "\n");
     if (r == 0)
         r = buf_printf(&b, "%s\n", line);
     if (r == 0)

@@ -16,7 +16,7 @@ static const ObservedContainer *observed_by_id(const Deploy *d, const char *id)
     return NULL;
 }
 
-static const JournalStep *journal_step_of(const Deploy *d, const char *service)
+const JournalStep *deploy_change_of(const Deploy *d, const char *service)
 {
     for (size_t i = 0; i < d->journal.n_steps; i++)
         if (str_equal(d->journal.steps[i].service, service) && !str_equal(d->journal.steps[i].action, "remove"))
@@ -32,19 +32,27 @@ static int record_steps(Deploy *d, Error *err)
         const ObservedContainer *old = s->old_id ? observed_by_id(d, s->old_id) : NULL;
         _cleanup_(freep) char *backup = old ? str_format("%s-before-%s", old->name, d->version) : NULL;
 
+        const JournalStep step = { .action = (char *) plan_action_to_string(s->action), .service = s->service,
+                                   .container = s->container, .old_id = old ? old->id : NULL,
+                                   .old_name = old ? old->name : NULL, .backup = backup,
+                                   .was_running = old && str_equal(old->state, "running") };
+
         if (s->action == PLAN_KEEP)
             continue;
-        if (journal_add_step(&d->journal, plan_action_to_string(s->action), s->service, old ? old->name : s->container,
-                             s->old_id, backup, old && str_equal(old->state, "running")) < 0)
+        if (journal_add_step(&d->journal, &step) < 0)
             return error_set(err, ENOMEM, "apply.failed", "no memory for the journal");
     }
+    d->journal.seq = d->seq;
     return journal_step(&d->journal, EVENT_READY, err);
 }
 
+/* What the old container was promised when it was made, not what the new one will be. */
 static unsigned grace_of(const Deploy *d, const char *service)
 {
-    const ComposeService *s = compose_service_find(d->project, service);
+    const ComposeService *s = d->previous ? compose_service_find(d->previous, service) : NULL;
 
+    if (!s)
+        s = compose_service_find(d->project, service);
     return s ? s->stop_grace_seconds : 10;
 }
 
@@ -174,7 +182,7 @@ static int apply_level(Deploy *d, unsigned level, Error *err)
         return -ENOMEM;
     for (size_t i = 0; i < d->project->n_services; i++) {
         const ComposeService *s = &d->project->services[i];
-        const JournalStep *step = journal_step_of(d, s->name);
+        const JournalStep *step = deploy_change_of(d, s->name);
 
         if (!step || level_of(d->project, s) != level)
             continue;
@@ -207,5 +215,6 @@ int deploy_apply(Deploy *d, Error *err)
     }
     for (unsigned level = 0; r == 0 && level <= deepest; level++)
         r = apply_level(d, level, err);
+    d->journal.seq = d->seq;
     return r < 0 ? r : journal_step(&d->journal, EVENT_APPLIED, err);
 }

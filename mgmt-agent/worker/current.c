@@ -11,6 +11,8 @@
 #include "mgmt-agent/state/store.h"
 #include "mgmt-agent/worker/deploy.h"
 
+#define STOP_GRACE_DEFAULT_SECONDS 10
+
 static int add_strings(cJSON *o, const char *key, char *const *v)
 {
     cJSON *array = cJSON_CreateArray();
@@ -24,11 +26,13 @@ static int add_strings(cJSON *o, const char *key, char *const *v)
 static cJSON *service_to_json(const Deploy *d, const ComposeService *s)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
-    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    const cJSON *state, *pid;
+    _cleanup_(cJSON_Deletep) cJSON *asked = NULL;
+    const cJSON *info = d->proved ? map_get(d->proved, s->name) : NULL, *state, *pid;
 
-    if (!o || podman_inspect(d->podman, s->container_name, &info, NULL) < 0)
+    if (!o || (!info && podman_inspect(d->podman, s->container_name, &asked, NULL) < 0))
         return NULL;
+    if (!info)
+        info = asked;
     state = cJSON_GetObjectItemCaseSensitive(info, "State");
     pid = cJSON_GetObjectItemCaseSensitive(state, "Pid");
     if (json_add_string(o, "name", s->name) < 0 || json_add_string(o, "container", s->container_name) < 0 ||
@@ -81,6 +85,16 @@ cJSON *current_from_deploy(const Deploy *d, Error *err)
     return TAKE_PTR(o);
 }
 
+/* "Ns" in the service's normal form; podman's own 10 s where it says nothing. */
+static unsigned grace_from_config(const cJSON *config)
+{
+    const char *text = json_string(config, "stop_grace_period");
+    _cleanup_(freep) char *digits = text ? strndup(text, strspn(text, "0123456789")) : NULL;
+    uint64_t seconds;
+
+    return digits && str_to_u64(digits, 0, UINT32_MAX, &seconds) == 0 ? (unsigned) seconds : STOP_GRACE_DEFAULT_SECONDS;
+}
+
 static int load_service(const cJSON *o, ComposeService *s)
 {
     const cJSON *port;
@@ -92,6 +106,7 @@ static int load_service(const cJSON *o, ComposeService *s)
     s->restart = strdup("no");
     s->environment = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "environment"), 1);
     s->config = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "config"), 1);
+    s->stop_grace_seconds = grace_from_config(s->config);
     if (hash)
         snprintf(s->config_hash, sizeof(s->config_hash), "%s", hash);
     cJSON_ArrayForEach(port, cJSON_GetObjectItemCaseSensitive(o, "hostPorts"))

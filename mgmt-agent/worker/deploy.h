@@ -42,6 +42,7 @@ typedef struct Deploy {
     Podman *podman;
     Driver driver;
     Map *image_ids; /* service → image id */
+    Map *proved;    /* service → its container's last inspection (cJSON) while proving; NULL before that */
     ObservedContainer *observed;
     size_t n_observed;
     Plan *plan;
@@ -86,6 +87,8 @@ char *deploy_stage_path(const char *service, const char *suffix);
 
 /* apply.c */
 int deploy_apply(Deploy *d, Error *err) _must_check_;
+/* The journaled step that makes this service's new container; NULL when the service is kept as it is. */
+const JournalStep *deploy_change_of(const Deploy *d, const char *service);
 
 /* prove.c */
 int deploy_prove(Deploy *d, Error *err) _must_check_;

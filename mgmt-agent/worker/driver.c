@@ -44,7 +44,7 @@ int driver_parse_version(const char *text, char **ret_version, DriverStrategy *r
 
     while (at && *at && *at != '\n' && !isdigit((unsigned char) *at))
         at++;
-    if (!at || sscanf(at, "%u.%u.%u", &major, &minor, &patch) != 3)
+    if (!at || !isdigit((unsigned char) *at) || sscanf(at, "%u.%u.%u", &major, &minor, &patch) != 3)
         return -EINVAL;
     version = str_format("%u.%u.%u", major, minor, patch);
     if (!version)

@@ -16,6 +16,7 @@
 #include "mgmt-agent/worker/deploy.h"
 
 #define LEFTOVER_WAIT_USEC (30 * USEC_PER_SEC)
+#define STOP_GRACE_SECONDS 10
 
 /* Image ids that containers need in order to come back: those that run now and those before. */
 static int keep_images(Deploy *d, const cJSON *current, char ***keep)
@@ -82,21 +83,52 @@ int deploy_commit(Deploy *d, Error *err)
     return 0;
 }
 
-/* Removes what the deployment made under the wanted name; the old container never is that one. */
-static int remove_new(Deploy *d, const JournalStep *s, Error *err)
+/* What the deployment made under the wanted name, if it came so far: a new string in *ret, else NULL. Never an old one. */
+static int find_new(Deploy *d, const JournalStep *s, char **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     _cleanup_(error_done) Error reason = {};
+    const char *id;
     int r;
 
+    *ret = NULL;
     if (str_equal(s->action, "remove"))
         return 0;
     r = podman_inspect(d->podman, s->container, &info, &reason);
-    if (r == -ENOENT || (r == 0 && str_equal(json_string(info, "Id"), s->old_id)))
+    if (r == -ENOENT)
         return 0;
     if (r < 0)
         return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
-    return podman_remove(d->podman, json_string(info, "Id"), err);
+    id = json_string(info, "Id");
+    for (size_t i = 0; id && i < d->journal.n_steps; i++)
+        if (str_equal(d->journal.steps[i].old_id, id))
+            return 0;
+    *ret = id ? strdup(id) : NULL;
+    return *ret ? 0 : -ENOMEM;
+}
+
+/* Stopped first, with time to close its files: the old one is about to use the same volumes. */
+static int remove_new(Deploy *d, Error *err)
+{
+    _cleanup_(freep) StopRequest *stops = calloc(d->journal.n_steps + 1, sizeof(*stops));
+    size_t n = 0;
+    int r = stops ? 0 : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i < d->journal.n_steps; i++) {
+        char *id = NULL;
+
+        r = find_new(d, &d->journal.steps[i], &id, err);
+        if (id)
+            stops[n++] = (StopRequest) { id, STOP_GRACE_SECONDS };
+    }
+    if (r == 0 && n > 0)
+        r = podman_stop_all(d->podman, stops, n, err);
+    for (size_t i = 0; i < n; i++) {
+        if (r == 0)
+            r = podman_remove(d->podman, stops[i].id, err);
+        free((char *) stops[i].id);
+    }
+    return r;
 }
 
 static int bring_back(Deploy *d, const JournalStep *s, Error *err)
@@ -111,8 +143,8 @@ static int bring_back(Deploy *d, const JournalStep *s, Error *err)
     if (r < 0)
         return r;
     name = json_string(info, "Name");
-    if (!str_equal(name, s->container)) {
-        r = podman_rename(d->podman, s->old_id, s->container, err);
+    if (!str_equal(name, s->old_name)) {
+        r = podman_rename(d->podman, s->old_id, s->old_name, err);
         if (r < 0)
             return r;
     }
@@ -140,11 +172,10 @@ static int check_back(Deploy *d, const JournalStep *s, Error *err)
 int deploy_roll_back(Deploy *d, Error *err)
 {
     const Journal *j = &d->journal;
-    int r = 0;
+    int r;
 
     deploy_phase(d, "rolling-back");
-    for (size_t i = j->n_steps; r == 0 && i > 0; i--)
-        r = remove_new(d, &j->steps[i - 1], err);
+    r = remove_new(d, err);
     for (size_t i = 0; r == 0 && i < j->n_steps; i++)
         r = bring_back(d, &j->steps[i], err);
     for (size_t i = 0; r == 0 && i < j->n_steps; i++)

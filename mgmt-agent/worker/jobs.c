@@ -13,6 +13,11 @@
 #include "lib/net/message.h"
 #include "mgmt-agent/state/store.h"
 
+#define ROLLBACK_TRIES_MAX 3
+#define SEQ_GAP 64
+/* exit status: nothing is wrong with the job, podman or the disk is; the agent starts it again after a pause */
+#define EXIT_TRY_AGAIN 2
+
 void deploy_done(Deploy *d)
 {
     free(d->id);
@@ -31,6 +36,7 @@ void deploy_done(Deploy *d)
     podman_user_done(&d->user);
     driver_done(&d->driver);
     map_free(d->image_ids);
+    map_free(d->proved);
     observed_free_all(d->observed, d->n_observed);
     plan_free(d->plan);
     journal_done(&d->journal);
@@ -83,6 +89,10 @@ static int finish_rollback(Deploy *d, const Error *failure, int failure_r, const
     _cleanup_(error_done) Error err = {};
     int r = deploy_roll_back(d, &err);
 
+    if (r < 0 && str_starts(error_id(&err), "podman.") && d->journal.tries < ROLLBACK_TRIES_MAX) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back while podman does not answer, trying again");
+        return EXIT_TRY_AGAIN;
+    }
     if (r < 0) {
         deploy_progress(d, "failed", NULL, "the rollback failed, leaving everything as it is: %s", error_message(&err, r));
         return deploy_finish(d, "recovery", 500, &err, r, EVENT_FAILED);
@@ -148,6 +158,7 @@ static int conclude(Deploy *d)
         d->journal.confirm_usec = d->confirm_usec;
         d->journal.deadline_usec = boottime_usec() + d->confirm_usec;
     }
+    d->journal.seq = d->seq;
     r = journal_step(&d->journal, confirm ? EVENT_PROVED : EVENT_ACCEPTED, &err);
     if (r < 0)
         return fail_touched(d, &err, r);
@@ -229,6 +240,8 @@ static int resume(Deploy *d, Error *err)
     d->nonce = d->journal.nonce ? strdup(d->journal.nonce) : NULL;
     d->from_cloud = !str_starts(d->version ? d->version : "", "local-");
     d->phase = deploy_state_to_string(d->journal.state);
+    /* what the worker before told behind its last entry in the journal has numbers too */
+    d->seq = d->journal.seq + SEQ_GAP;
     if (!d->id || !d->version || !d->sha256)
         return -ENOMEM;
     return 0;
@@ -255,8 +268,8 @@ static int job_commit(Deploy *d, const cJSON *request)
     if (r == 0)
         r = load_user(d, &err);
     if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit; the journal keeps it for the next start");
-        return 1;
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit yet, trying again");
+        return EXIT_TRY_AGAIN;
     }
     return finish_commit(d);
 }
@@ -305,8 +318,8 @@ static int job_undo(Deploy *d, const cJSON *request)
     if (r == 0)
         r = load_user(d, &err);
     if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back yet; the journal keeps it for the next start");
-        return 1;
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back yet, trying again");
+        return EXIT_TRY_AGAIN;
     }
     return roll_back_from_journal(d);
 }
@@ -320,28 +333,25 @@ static int job_recover(Deploy *d, const cJSON *request)
 
     (void) request;
     before = d->journal.state;
-    if (r == 0 && before != DEPLOY_IDLE)
-        r = journal_step(&d->journal, EVENT_RESTARTED, &err);
-    if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot recover");
-        return 1;
-    }
-    if (before == DEPLOY_IDLE || before == DEPLOY_CONFIRMING || before == DEPLOY_RECOVERY)
+    if (r == 0 && (before == DEPLOY_IDLE || before == DEPLOY_CONFIRMING || before == DEPLOY_RECOVERY))
         return 0;
     deploy_end_leftovers();
-    if (before == DEPLOY_PREPARING) {
+    if (r == 0 && before == DEPLOY_PREPARING) {
         error_set(&err, EINTR, "deploy.interrupted", "mgmt-agent was stopped before anything was touched; push again");
-        d->journal.state = DEPLOY_PREPARING;
         return deploy_finish(d, "failed", 503, &err, -EINTR, EVENT_FAILED);
     }
-    r = load_user(d, &err);
+    /* podman first: a podman that does not answer is no reason to use up a try */
+    if (r == 0)
+        r = load_user(d, &err);
+    if (r == 0)
+        r = journal_step(&d->journal, EVENT_RESTARTED, &err);
     if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot recover yet; trying again at the next start");
-        return 1;
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot recover yet, trying again");
+        return EXIT_TRY_AGAIN;
     }
     if (d->journal.state == DEPLOY_COMMITTING)
         return finish_commit(d);
-    if (d->journal.tries > 3) {
+    if (d->journal.tries > ROLLBACK_TRIES_MAX) {
         error_set(&err, EIO, "rollback.gave-up", "rolling back was interrupted %u times", d->journal.tries);
         return deploy_finish(d, "recovery", 500, &err, -EIO, EVENT_FAILED);
     }

@@ -20,6 +20,7 @@
 
 #define API "http://podman/v4.0.0/libpod"
 #define CALL_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define READY_POLL_USEC 5000
 #define READY_TIMEOUT_USEC (20 * USEC_PER_SEC)
 #define EXEC_TIMED_OUT 124 /* as timeout(1) says it */
 #define SERVICE_LIFETIME_USEC (2 * USEC_PER_HOUR)
@@ -80,11 +81,6 @@ Podman *podman_free(Podman *p)
 const char *podman_version(const Podman *p)
 {
     return p->version;
-}
-
-const char *podman_graphroot(const Podman *p)
-{
-    return p->graphroot;
 }
 
 /* Podman's {"cause":…,"message":…}, or the bare status. */
@@ -196,32 +192,38 @@ static int start_service(Podman *p, const PodmanUser *user, Error *err)
     return r < 0 ? error_prefix(err, r, "starting podman") : 0;
 }
 
+/* "Libpod/4.3.1 (linux)". Podman's /version and /info run dpkg four times and take half a second. */
+static char *version_from_server(const char *server)
+{
+    const char *prefix = "Libpod/";
+
+    if (!server || !str_starts(server, prefix))
+        return strdup("unknown");
+    return strndup(server + strlen(prefix), strcspn(server + strlen(prefix), " "));
+}
+
 static int wait_until_ready(Podman *p, Error *err)
 {
     usec_t deadline = boottime_usec() + READY_TIMEOUT_USEC;
 
     for (;;) {
+        _cleanup_(http_response_done) HttpResponse response = {};
         _cleanup_(error_done) Error reason = {};
-        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-        const cJSON *store, *version;
         int r = -ENOENT;
         struct stat st;
 
         if (stat(p->socket, &st) == 0)
-            r = call_json(p, "/info", "tell about itself", &info, &reason);
+            r = call(p, "GET", "/_ping", CALL_TIMEOUT_USEC, "tell its version", &response, &reason);
         if (r == 0) {
-            store = cJSON_GetObjectItemCaseSensitive(info, "store");
-            version = cJSON_GetObjectItemCaseSensitive(info, "version");
-            p->graphroot = strdup(json_string(store, "graphRoot") ? json_string(store, "graphRoot") : "/var/lib/containers");
-            p->version = strdup(json_string(version, "Version") ? json_string(version, "Version") : "unknown");
-            return p->graphroot && p->version ? 0 : -ENOMEM;
+            p->version = version_from_server(response.server);
+            return p->version ? 0 : error_set(err, ENOMEM, "podman.unreachable", "no memory");
         }
         drain(p);
         if (p->ended || boottime_usec() > deadline)
             return error_set(err, ETIMEDOUT, "podman.unreachable", "podman %s (%s); try as its user: podman info",
                              p->ended ? "ended instead of serving its API" : "did not serve its API within 20 s",
                              p->last_words ? p->last_words : reason.message ? reason.message : "no socket");
-        usleep(20 * 1000);
+        usleep(READY_POLL_USEC);
     }
 }
 
@@ -241,63 +243,12 @@ int podman_open(const PodmanUser *user, Podman **ret, Error *err)
     return 0;
 }
 
-static char *copy_string(const cJSON *o, const char *key)
-{
-    const char *s = json_string(o, key);
-
-    return strdup(s ? s : "");
-}
-
-static int observe(const cJSON *c, const char *project, ObservedContainer *o)
-{
-    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(c, "Labels");
-    const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(c, "Names"), 0));
-    const char *hash = json_string(labels, LABEL_HASH), *service = json_string(labels, LABEL_SERVICE);
-    const cJSON *code = cJSON_GetObjectItemCaseSensitive(c, "ExitCode");
-
-    if (!service)
-        service = json_string(labels, "com.docker.compose.service");
-    if (str_equal(json_string(labels, "io.podman.compose.project"), project) && service)
-        o->service = strdup(service);
-    o->id = copy_string(c, "Id");
-    o->name = strdup(name ? name : "");
-    o->image_id = copy_string(c, "ImageID");
-    o->config_hash = strdup(hash ? hash : "");
-    o->state = copy_string(c, "State");
-    o->exit_code = cJSON_IsNumber(code) ? code->valueint : 0;
-    return o->id && o->name && o->image_id && o->config_hash && o->state ? 0 : -ENOMEM;
-}
-
-void observed_free_all(ObservedContainer *o, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        observed_done(&o[i]);
-    free(o);
-}
-
 int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t *ret_n, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *list = NULL;
-    ObservedContainer *all;
-    const cJSON *c;
-    size_t n = 0;
     int r = call_json(p, "/containers/json?all=true", "list containers", &list, err);
 
-    if (r < 0)
-        return r;
-    all = calloc((size_t) cJSON_GetArraySize(list) + 1, sizeof(*all));
-    if (!all)
-        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
-    cJSON_ArrayForEach(c, list) {
-        r = observe(c, project, &all[n++]);
-        if (r < 0) {
-            observed_free_all(all, n);
-            return error_set(err, ENOMEM, "podman.unreachable", "no memory");
-        }
-    }
-    *ret = all;
-    *ret_n = n;
-    return 0;
+    return r < 0 ? r : podman_answer_containers(list, project, ret, ret_n, err);
 }
 
 int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err)
@@ -306,6 +257,53 @@ int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err)
     int r = path ? call_json(p, path, "show a container", ret, err) : -ENOMEM;
 
     return r == -ENOENT ? error_prefix(err, r, "container %s", container) : r;
+}
+
+/* GRAPHROOT/DRIVER-containers/ID/userdata, as every container knows it. NULL when there is none. */
+static char *graphroot_from_container(Podman *p)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    _cleanup_(freep) char *path = NULL;
+    const char *id;
+
+    if (call_json(p, "/containers/json?all=true&limit=1", "list containers", &list, NULL) < 0)
+        return NULL;
+    id = json_string(cJSON_GetArrayItem(list, 0), "Id");
+    if (!id || podman_inspect(p, id, &info, NULL) < 0 || !json_string(info, "StaticDir") ||
+        !(path = strdup(json_string(info, "StaticDir"))))
+        return NULL;
+    for (int level = 0; level < 3; level++) {
+        char *slash = strrchr(path, '/');
+
+        if (!slash || slash == path || (level == 1 && !str_equal(slash + 1, id)))
+            return NULL;
+        *slash = '\0';
+    }
+    return TAKE_PTR(path);
+}
+
+int podman_graphroot(Podman *p, const char **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    const char *found;
+    int r;
+
+    if (!p->graphroot)
+        p->graphroot = graphroot_from_container(p);
+    if (!p->graphroot) {
+        r = call_json(p, "/info", "tell about itself", &info, err);
+        if (r < 0)
+            return r;
+        found = json_string(cJSON_GetObjectItemCaseSensitive(info, "store"), "graphRoot");
+        if (!found)
+            return error_set(err, EIO, "podman.refused", "podman does not tell where its store is; try: podman info");
+        p->graphroot = strdup(found);
+    }
+    if (!p->graphroot)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    *ret = p->graphroot;
+    return 0;
 }
 
 int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err)
@@ -435,35 +433,15 @@ int podman_exec(Podman *p, const char *container, const cJSON *argv, usec_t time
     return r < 0 ? r : exec_wait(p, id, timeout, err);
 }
 
-/* Podman multiplexes both streams: an 8-byte header (stream, 3 zeros, length big-endian) before each piece. */
-static int append_log_frames(Buf *b, const char *data, size_t len)
-{
-    while (len >= 8) {
-        const unsigned char *h = (const unsigned char *) data;
-        size_t n = (size_t) h[4] << 24 | (size_t) h[5] << 16 | (size_t) h[6] << 8 | h[7];
-        int r;
-
-        if (n > len - 8)
-            n = len - 8;
-        r = buf_append(b, data + 8, n);
-        if (r < 0)
-            return r;
-        data += 8 + n;
-        len -= 8 + n;
-    }
-    return 0;
-}
-
 char *podman_log_tail(Podman *p, const char *container, unsigned lines)
 {
     _cleanup_(freep) char *path = str_format("/containers/%s/logs?stdout=true&stderr=true&tail=%u", container, lines);
     _cleanup_(http_response_done) HttpResponse response = {};
     _cleanup_(freep) char *text = NULL;
-    Buf b = BUF_INIT(PROCESS_OUTPUT_MAX);
 
-    if (path && call(p, "GET", path, CALL_TIMEOUT_USEC, "show a log", &response, NULL) == 0 && response.body)
-        (void) append_log_frames(&b, response.body, response.body_len);
-    text = buf_take(&b);
+    if (path && call(p, "GET", path, CALL_TIMEOUT_USEC, "show a log", &response, NULL) < 0)
+        http_response_done(&response);
+    text = podman_answer_log(response.body, response.body_len);
     return text ? redact_text(text) : NULL;
 }
 
@@ -485,33 +463,6 @@ int podman_image_id(Podman *p, const char *reference, char **ret, Error *err)
     return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for image %s", reference);
 }
 
-/* The pull's answer is a stream of JSON objects; the last ones hold "id" or "error". */
-static int read_pull_answer(const char *body, const char *reference, char **ret, Error *err)
-{
-    _cleanup_(freep) char *id = NULL;
-
-    for (const char *p = body; *p;) {
-        size_t len = strcspn(p, "\n");
-        _cleanup_(cJSON_Deletep) cJSON *o = NULL;
-
-        if (len > 0 && json_parse_object(p, len, &o, NULL) == 0) {
-            _cleanup_(freep) char *safe = json_string(o, "error") ? redact_text(json_string(o, "error")) : NULL;
-
-            if (!str_empty(safe))
-                return error_set(err, EIO, "pull.failed", "cannot pull %s: %s", reference, safe);
-            if (json_string(o, "id")) {
-                free(id);
-                id = strdup(json_string(o, "id"));
-            }
-        }
-        p += len + (p[len] == '\n');
-    }
-    if (!id)
-        return error_set(err, EIO, "pull.failed", "cannot pull %s: podman named no image", reference);
-    *ret = TAKE_PTR(id);
-    return 0;
-}
-
 int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret, Error *err)
 {
     _cleanup_(freep) char *encoded = encode(reference);
@@ -526,7 +477,7 @@ int podman_pull(Podman *p, const char *reference, const char *policy, usec_t tim
     if (r < 0)
         return error_set(err, r, str_equal(error_id(&reason), "podman.refused") ? "pull.failed" : error_id(&reason),
                          "cannot pull %s: %s", reference, error_message(&reason, r));
-    return read_pull_answer(response.body, reference, ret, err);
+    return podman_answer_pull(response.body, response.body_len, reference, ret, err);
 }
 
 int podman_tag(Podman *p, const char *image, const char *repository, const char *tag, Error *err)

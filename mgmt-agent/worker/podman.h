@@ -8,6 +8,7 @@
 #include "compose/plan.h"
 #include "lib/base/clock.h"
 #include "lib/data/json.h"
+#include "mgmt-agent/worker/podman-answer.h"
 #include "mgmt-agent/worker/podman-user.h"
 
 typedef struct Podman Podman;
@@ -17,11 +18,11 @@ int podman_open(const PodmanUser *user, Podman **ret, Error *err) _must_check_;
 Podman *podman_free(Podman *p);
 DEFINE_CLEANUP(Podman, podman_free)
 const char *podman_version(const Podman *p);
-const char *podman_graphroot(const Podman *p);
+/* The folder of podman's store; borrowed. The first call may take as long as `podman info`. */
+int podman_graphroot(Podman *p, const char **ret, Error *err) _must_check_;
 
-/* All containers of this podman, of any project. `service` is set only for those of `project`. *ret is an array of n. */
+/* All containers of this podman, of any project; see podman_answer_containers(). */
 int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t *ret_n, Error *err) _must_check_;
-void observed_free_all(ObservedContainer *o, size_t n);
 
 /* Name or id. -ENOENT (podman.no-container) when there is none. */
 int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err) _must_check_;

@@ -30,6 +30,25 @@ int deploy_open_podman(Deploy *d, Error *err)
     return r;
 }
 
+/* What another service with the same image got. */
+static const char *resolved_already(const Deploy *d, const char *image)
+{
+    for (size_t i = 0; i < d->project->n_services; i++)
+        if (str_equal(d->project->services[i].image, image) && map_get(d->image_ids, d->project->services[i].name))
+            return map_get(d->image_ids, d->project->services[i].name);
+    return NULL;
+}
+
+static int resolve_image(const Deploy *d, const char *image, char **ret, Error *err)
+{
+    const char *known = resolved_already(d, image);
+
+    if (!known)
+        return podman_image_id(d->podman, image, ret, err);
+    *ret = strdup(known);
+    return *ret ? 0 : error_set(err, ENOMEM, "podman.unreachable", "no memory");
+}
+
 int deploy_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
 {
     size_t missing = 0;
@@ -46,7 +65,7 @@ int deploy_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
 
         if (map_get(d->image_ids, s->name))
             continue;
-        r = podman_image_id(d->podman, s->image, &id, &reason);
+        r = resolve_image(d, s->image, &id, &reason);
         if (r == -ENOENT) {
             missing++;
             continue;
@@ -97,10 +116,12 @@ int deploy_make_plan(Deploy *d, Error *err)
 
 static int check_disk(Deploy *d, Error *err)
 {
-    const char *paths[] = { podman_graphroot(d->podman), NULL };
     _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR);
+    const char *paths[] = { NULL, state };
+    int r = podman_graphroot(d->podman, &paths[0], err);
 
-    paths[1] = state;
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
         struct statvfs vfs;
         unsigned long long free_bytes;
@@ -171,17 +192,45 @@ static int try_bind(const char *address, uint16_t port, bool udp)
     return r < 0 && errno == EADDRINUSE ? -EADDRINUSE : 0;
 }
 
-/* A port that a container of the project holds now and that its own replacement or removal will free. */
-static bool port_is_ours(const Deploy *d, const char *port)
+static int add_bound_ports(const cJSON *info, char ***ports)
 {
-    for (size_t i = 0; d->previous && i < d->previous->n_services; i++)
-        if (strv_contains(d->previous->services[i].host_ports, port))
-            return true;
-    return false;
+    const cJSON *bindings =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "HostConfig"), "PortBindings");
+    const cJSON *port, *binding;
+
+    cJSON_ArrayForEach(port, bindings) {
+        const char *slash = strchr(port->string, '/');
+
+        cJSON_ArrayForEach(binding, port) {
+            if (strv_addf(ports, "%s%s", json_string(binding, "HostPort"), slash ? slash : "/tcp") < 0)
+                return -ENOMEM;
+        }
+    }
+    return 0;
 }
 
-static int check_port(const Deploy *d, const ComposeService *s, const char *host_port, Error *err)
+/* "PORT/PROTO" of every container that this push replaces or removes, as podman knows them: those will be free. */
+static int list_freed_ports(Deploy *d, char ***ret, Error *err)
 {
+    for (size_t i = 0; i < d->plan->n_steps; i++) {
+        const PlanStep *step = &d->plan->steps[i];
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        int r;
+
+        if (!step->old_id || step->action == PLAN_KEEP)
+            continue;
+        r = podman_inspect(d->podman, step->old_id, &info, err);
+        if (r == 0)
+            r = add_bound_ports(info, ret);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int check_port(const ComposeService *s, const char *host_port, char *const *freed, Error *err)
+{
+    const char *port_and_protocol = strrchr(host_port, ':');
     _cleanup_(freep) char *copy = strdup(host_port);
     char *slash = copy ? strrchr(copy, '/') : NULL, *colon;
     uint64_t port;
@@ -193,7 +242,7 @@ static int check_port(const Deploy *d, const ComposeService *s, const char *host
     if (!colon || str_to_u64(colon + 1, 1, 65535, &port) < 0)
         return 0;
     *colon = '\0';
-    if (port_is_ours(d, host_port) || try_bind(copy, (uint16_t) port, str_equal(slash + 1, "udp")) == 0)
+    if (strv_contains(freed, port_and_protocol + 1) || try_bind(copy, (uint16_t) port, str_equal(slash + 1, "udp")) == 0)
         return 0;
     return error_set_at(err, EADDRINUSE, "preflight.port-in-use", NULL, s->line, s->name,
                         "service %s wants port %s, but another program listens there (see: ss -lntup)", s->name,
@@ -202,6 +251,11 @@ static int check_port(const Deploy *d, const ComposeService *s, const char *host
 
 static int check_ports(Deploy *d, Error *err)
 {
+    _cleanup_(strv_freep) char **freed = NULL;
+    int listed = list_freed_ports(d, &freed, err);
+
+    if (listed < 0)
+        return listed;
     for (size_t i = 0; i < d->plan->n_steps; i++) {
         const PlanStep *step = &d->plan->steps[i];
         const ComposeService *s = compose_service_find(d->project, step->service);
@@ -210,7 +264,7 @@ static int check_ports(Deploy *d, Error *err)
         if (!s || (step->action != PLAN_CREATE && step->action != PLAN_REPLACE))
             continue;
         for (char **port = s->host_ports; r == 0 && port && *port; port++)
-            r = check_port(d, s, *port, err);
+            r = check_port(s, *port, freed, err);
         if (r < 0)
             return r;
     }

@@ -16,6 +16,7 @@
 #define HEALTH_PAUSE_MAX_USEC (2 * USEC_PER_SEC)
 #define HEALTH_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
 #define COMPLETE_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
+#define KEPT_WAIT_USEC (10 * USEC_PER_SEC)
 #define LOG_LINES_SHOWN 20
 
 void deploy_show_log(Deploy *d, const char *container, const char *service)
@@ -245,26 +246,77 @@ static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info,
     return r > 0 ? not_proved(d, s, err, "prove.wrong-settings", "%s", difference) : 0;
 }
 
-static int prove_service(Deploy *d, const ComposeService *s, Error *err)
+/* Its container as podman shows it now, kept for what is made current afterwards. *ret is borrowed from d->proved. */
+static int look(Deploy *d, const ComposeService *s, const cJSON **ret, Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    _cleanup_(health_done) Health health = {};
-    Life life;
+    cJSON *info = NULL;
     int r = podman_inspect(d->podman, s->container_name, &info, err);
 
-    if (r == 0)
-        r = check_life(d, s, info, &life, err);
+    if (r < 0)
+        return r;
+    if (map_put(d->proved, s->name, info) < 0) {
+        cJSON_Delete(info);
+        return error_set(err, ENOMEM, "prove.failed", "no memory");
+    }
+    *ret = info;
+    return 0;
+}
+
+static int look_alive(Deploy *d, const ComposeService *s, const cJSON **ret, Life *ret_life, Error *err)
+{
+    int r = look(d, s, ret, err);
+
+    return r < 0 ? r : check_life(d, s, *ret, ret_life, err);
+}
+
+/* A service that this push does not change only has to be there still: its restarts of last month, or a camera that makes
+ * it unhealthy today, are no reason to undo the push. One that its restart policy is just bringing back gets a moment. */
+static int prove_kept(Deploy *d, const ComposeService *s, Error *err)
+{
+    usec_t until = boottime_usec() + KEPT_WAIT_USEC;
+
+    for (;;) {
+        const cJSON *info;
+        const char *status;
+        int r = look(d, s, &info, err);
+
+        if (r < 0)
+            return r;
+        status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
+        if (str_equal(status, "running") || (str_equal(status, "exited") && is_one_shot(s)))
+            return prove_settings(d, s, info, err);
+        if (boottime_usec() > until)
+            return not_proved(d, s, err, "prove.not-running", "it is not changed by this push, and its container is %s",
+                              status ? status : "in an unknown state");
+        usleep(POLL_USEC);
+    }
+}
+
+/* 1 when time went by waiting for its health. */
+static int prove_changed(Deploy *d, const ComposeService *s, Error *err)
+{
+    _cleanup_(health_done) Health health = {};
+    const cJSON *info;
+    Life life;
+    int r = look_alive(d, s, &info, &life, err);
+
     if (r == 0)
         r = prove_settings(d, s, info, err);
     if (r < 0)
         return r;
     health = health_of(s, info);
-    if (health.exists && life == LIFE_RUNNING) {
-        r = wait_healthy(d, s, &health, err);
-        if (r == 0)
-            deploy_progress(d, "info", s->name, "%s is healthy", s->container_name);
-    }
-    return r;
+    if (!health.exists || life != LIFE_RUNNING)
+        return 0;
+    r = wait_healthy(d, s, &health, err);
+    if (r < 0)
+        return r;
+    deploy_progress(d, "info", s->name, "%s is healthy", s->container_name);
+    return 1;
+}
+
+static void free_inspection(void *value)
+{
+    cJSON_Delete(value);
 }
 
 /* When the container's first process started, on CLOCK_BOOTTIME: the kernel's word, which no clock step moves. */
@@ -276,50 +328,76 @@ static usec_t started_at(const cJSON *info)
     return ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
 }
 
-/* Whether all are still alive, and when the youngest started. */
-static int check_all_alive(Deploy *d, usec_t *ret_youngest, Error *err)
+/* Of the containers that this push made. */
+static usec_t youngest_start(const Deploy *d)
 {
     usec_t youngest = 0;
 
     for (size_t i = 0; i < d->project->n_services; i++) {
-        const ComposeService *s = &d->project->services[i];
-        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-        Life life;
-        int r = podman_inspect(d->podman, s->container_name, &info, err);
+        const char *name = d->project->services[i].name;
+        usec_t started = deploy_change_of(d, name) ? started_at(map_get(d->proved, name)) : 0;
 
-        if (r == 0)
-            r = check_life(d, s, info, &life, err);
-        if (r < 0)
-            return r;
-        if (started_at(info) > youngest)
-            youngest = started_at(info);
+        if (started > youngest)
+            youngest = started;
     }
-    *ret_youngest = youngest;
-    return 0;
+    return youngest;
 }
 
-/* Until the youngest container has been up for the settle time; a death meanwhile is seen at once, not at the end. */
-static int settle(Deploy *d, Error *err)
+static int check_all_alive(Deploy *d, Error *err)
 {
-    usec_t youngest = 0;
-    int r = check_all_alive(d, &youngest, err);
+    int r = 0;
 
-    while (r == 0 && boottime_usec() < youngest + d->options->settle_usec) {
-        usleep(POLL_USEC);
-        r = check_all_alive(d, &youngest, err);
+    for (size_t i = 0; r == 0 && i < d->project->n_services; i++) {
+        const cJSON *info;
+        Life life;
+
+        if (deploy_change_of(d, d->project->services[i].name))
+            r = look_alive(d, &d->project->services[i], &info, &life, err);
     }
     return r;
 }
 
+/* Until all were seen alive in one look that began when the youngest container had been up for the settle time; a death
+ * meanwhile is seen at once, not at the end. `begun` is when the last look began. */
+static int settle(Deploy *d, usec_t begun, Error *err)
+{
+    usec_t end;
+    int r = 0;
+
+    while (r == 0 && begun < (end = youngest_start(d) + d->options->settle_usec)) {
+        usec_t now = boottime_usec();
+
+        if (now < end)
+            usleep((useconds_t) (end - now < POLL_USEC ? end - now : POLL_USEC));
+        begun = boottime_usec();
+        r = check_all_alive(d, err);
+    }
+    return r;
+}
+
+/* 1 when time went by waiting for its health. */
+static int prove_one(Deploy *d, const ComposeService *s, Error *err)
+{
+    return deploy_change_of(d, s->name) ? prove_changed(d, s, err) : prove_kept(d, s, err);
+}
+
 int deploy_prove(Deploy *d, Error *err)
 {
+    usec_t begun = boottime_usec();
     int r = 0;
 
     deploy_phase(d, "prove");
-    for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
-        r = prove_service(d, &d->project->services[i], err);
-    if (r == 0)
-        r = settle(d, err);
+    map_free(d->proved);
+    d->proved = map_new(free_inspection);
+    if (!d->proved)
+        return error_set(err, ENOMEM, "prove.failed", "no memory");
+    for (size_t i = 0; r >= 0 && i < d->project->n_services; i++) {
+        r = prove_one(d, &d->project->services[i], err);
+        if (r > 0) /* those before it may have died while it was waited for */
+            begun = 0;
+    }
+    if (r >= 0)
+        r = settle(d, begun, err);
     if (r == 0)
         deploy_progress(d, "info", NULL, "%zu of %zu services proved", d->project->n_services, d->project->n_services);
     return r;

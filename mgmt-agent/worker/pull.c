@@ -46,11 +46,15 @@ static int pull_one(Deploy *d, const ComposeService *s, Error *err)
  * (measured: every time without this, never with it). */
 static int sync_store(Deploy *d, Error *err)
 {
-    _cleanup_(closep) int fd = open(podman_graphroot(d->podman), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closep) int fd = -1;
+    const char *store;
+    int r = podman_graphroot(d->podman, &store, err);
 
+    if (r < 0)
+        return r;
+    fd = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || syncfs(fd) < 0)
-        return error_set(err, errno, "pull.sync", "cannot sync podman's store %s: %s", podman_graphroot(d->podman),
-                         strerror(errno));
+        return error_set(err, errno, "pull.sync", "cannot sync podman's store %s: %s", store, strerror(errno));
     return 0;
 }
 

@@ -153,7 +153,8 @@ static int add_services(const Deploy *d, cJSON *m)
 
     if (r < 0)
         return r;
-    return d->plan ? add_planned(d, array) : add_journaled(&d->journal, array);
+    /* once it is proved, the journal knows the containers too; before, and after a rollback, podman does */
+    return d->plan && d->journal.state != DEPLOY_COMMITTING ? add_planned(d, array) : add_journaled(&d->journal, array);
 }
 
 /* From the snapshot's acceptance on, over restarts and reboots: hence the wall clock, which may have been stepped. */

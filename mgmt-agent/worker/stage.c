@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The files that podman-compose and podman read: one compose file and one env file per changing service, in a folder of
- * the podman user on a memory file system. Gone when the deployment is over. */
+ * the podman user on a memory file system. The files are gone when the deployment is over. The folder itself must stay:
+ * podman-compose works in it, conmon inherits that, and a conmon without a working folder cannot restart its container. */
 
 #include <errno.h>
 #include <string.h>
@@ -68,7 +69,7 @@ static int stage_service(Deploy *d, const ComposeService *s, Error *err)
 int deploy_stage(Deploy *d, Error *err)
 {
     _cleanup_(freep) char *folder = path_in_root(STAGE_DIR);
-    int r = folder ? dir_remove(folder, err) : -ENOMEM;
+    int r = folder ? dir_clear(folder, err) : -ENOMEM;
 
     if (r == 0)
         r = dir_make(folder, 0700, d->user.uid, d->user.gid, err);
@@ -86,6 +87,6 @@ void deploy_unstage(Deploy *d)
     _cleanup_(freep) char *folder = path_in_root(STAGE_DIR);
     _cleanup_(error_done) Error err = {};
 
-    if (folder && dir_remove(folder, &err) < 0)
-        deploy_progress(d, "info", NULL, "could not remove %s: %s", folder, error_message(&err, -EIO));
+    if (folder && dir_clear(folder, &err) < 0)
+        deploy_progress(d, "info", NULL, "could not empty %s: %s", folder, error_message(&err, -EIO));
 }

@@ -29,11 +29,14 @@ static int add_service(Deploy *d, cJSON *services, const ObservedContainer *c)
 static int add_podman(Deploy *d, cJSON *o)
 {
     cJSON *podman = cJSON_CreateObject(), *driver = cJSON_CreateObject(), *services = cJSON_CreateArray();
+    const char *store = NULL;
 
+    if (podman_graphroot(d->podman, &store, NULL) < 0)
+        store = NULL;
     if (json_add_item(o, "podman", podman) < 0 || json_add_item(o, "podmanCompose", driver) < 0 ||
         json_add_item(o, "services", services) < 0 || json_add_string(o, "podmanUser", d->user.name) < 0 ||
         json_add_string(podman, "version", podman_version(d->podman)) < 0 ||
-        json_add_string(podman, "graphRoot", podman_graphroot(d->podman)) < 0 ||
+        json_add_string(podman, "graphRoot", store) < 0 ||
         json_add_string(driver, "version", d->driver.version) < 0 ||
         json_add_string(driver, "strategy", driver_strategy_to_string(d->driver.strategy)) < 0)
         return -ENOMEM;

@@ -2,6 +2,7 @@
 """A box in a folder: configuration, mgmt-agent, mgmt-link and the lab's podman behind them."""
 import json
 import os
+import shutil
 import subprocess
 
 import yaml
@@ -28,8 +29,11 @@ def documents(process):
 
 
 class Box:
-    def __init__(self, lab, folder, agent_env=None):
+    def __init__(self, lab, folder, agent_env=None, agent_args=(), process_env=None):
+        """agent_args are further options of mgmt-agent, process_env what only its process gets."""
         self.lab = lab
+        self.agent_args = list(agent_args)
+        self.process_env = process_env or {}
         self.root = os.path.join(folder, "root")
         self.logs = os.path.join(folder, "logs")
         self.files = os.path.join(folder, "files")
@@ -40,7 +44,7 @@ class Box:
         self.link = None
         self.connected = agent_env is not None
         self.agent_env = dict(AGENT_ENV, **(agent_env or {}))
-        self.agent_env.setdefault("PODMAN_USER", "root")
+        self.agent_env.setdefault("PODMAN_USER", lab.user)
         self.write_env("mgmt-agent.env", self.agent_env)
         self.env = dict(lab.env, SECBOX_ROOT=self.root)
 
@@ -74,8 +78,8 @@ class Box:
             self.start_link()
 
     def start_agent(self):
-        self.agent = Daemon("mgmt-agent", [program("mgmt-agent"), "--root", self.root],
-                            os.path.join(self.logs, "mgmt-agent.log"), self.env)
+        self.agent = Daemon("mgmt-agent", [program("mgmt-agent"), "--root", self.root, *self.agent_args],
+                            os.path.join(self.logs, "mgmt-agent.log"), {**self.env, **self.process_env})
         wait_until(lambda: self.ctl("status").returncode == 0, "mgmt-agent answers secboxctl", self.agent.death)
 
     def start_link(self):
@@ -87,6 +91,16 @@ class Box:
             if daemon:
                 daemon.stop()
         self.agent = self.link = None
+
+    def wipe(self):
+        """As after a new installation: no containers, no memory of any; the link keeps its identity."""
+        self.agent.stop()
+        self.lab.remove_all()
+        shutil.rmtree(self.path("var/lib/tucomunidad/mgmt-agent"))
+        self.start_agent()
+
+    def history(self):
+        return documents(self.ctl("history", "--json"))[-1]
 
     def log(self):
         return read_text(os.path.join(self.logs, "mgmt-agent.log")) + read_text(os.path.join(self.logs, "mgmt-link.log"))

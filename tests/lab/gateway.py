@@ -2,6 +2,7 @@
 """A cloud of one: PostgreSQL and secbox-gateway on loopback, and its HTTP interface."""
 import json
 import os
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -23,7 +24,9 @@ class Answer:
 
 
 class Gateway:
-    def __init__(self, folder, host="127.0.0.1"):
+    """With tls, a certificate and its key, everything goes over TLS; the certificate is its own authority."""
+
+    def __init__(self, folder, tls=None, host="127.0.0.1"):
         from .postgres import Postgres  # pylint: disable=import-outside-toplevel
 
         os.makedirs(folder, exist_ok=True)
@@ -32,7 +35,9 @@ class Gateway:
         os.makedirs(self.state, mode=0o700, exist_ok=True)
         self.host = host
         self.port = free_port()
-        self.url = f"http://{host}:{self.port}"
+        self.tls = tls
+        self.context = ssl.create_default_context(cafile=tls[0]) if tls else None
+        self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
         self.daemon = None
         self.postgres = Postgres()
         self.postgres.start()
@@ -56,7 +61,9 @@ class Gateway:
         return p.stdout
 
     def start(self):
-        self.daemon = Daemon("secbox-gateway", self._argv("serve", "--listen", f"{self.host}:{self.port}", "--state", self.state),
+        tls = ["--cert", self.tls[0], "--key", self.tls[1]] if self.tls else []
+        self.daemon = Daemon("secbox-gateway",
+                             self._argv("serve", "--listen", f"{self.host}:{self.port}", "--state", self.state, *tls),
                              os.path.join(self.dir, "gateway.log"), self.env)
         wait_until(lambda: port_answers(self.port, self.host), "the gateway listens", self.daemon.death)
 
@@ -76,19 +83,21 @@ class Gateway:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
+            with urllib.request.urlopen(request, timeout=timeout, context=self.context) as answer:
                 return Answer(answer.status, answer.read().decode())
         except urllib.error.HTTPError as e:
             with e:
                 return Answer(e.code, e.read().decode())
 
     def enroll(self, device):
-        """Makes a device; returns the mgmt-agent.env of its box."""
+        """Makes a device, or lets a new box take its place; returns the mgmt-agent.env of its box."""
         answer = self.request("POST", "/v1/devices", {"id": device, "labels": {}})
+        if answer.status == 409:
+            answer = self.request("POST", f"/v1/devices/{device}/bootstrap")
         if answer.status != 201:
             raise LabError(f"the gateway does not make devices: {answer}")
         return {"CLOUD_BASE_URL": self.url, "DEVICE_ID": device, "BOOTSTRAP": answer.json["bootstrap"],
-                "MGMT_GATEWAY_URL": f"ws://{self.host}:{self.port}/mgmt"}
+                "MGMT_GATEWAY_URL": f"{'wss' if self.tls else 'ws'}://{self.host}:{self.port}/mgmt"}
 
     def device(self, device):
         return self.request("GET", f"/v1/devices/{device}").json["device"]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Runs a command in namespaces of its own, so that tests cannot harm the machine.
 
-As root: private network (only loopback), processes, mounts and temporary folder; systemd and D-Bus are out of sight, so
-that podman behaves alike on every machine. When the command ends, or this process is killed, everything that it started
+As root: private network (only loopback), processes, mounts and temporary folder; an empty /run, where podman's network
+and runtime keep their state, and where systemd and D-Bus would be found, so that podman behaves alike on every machine. When the command ends, or this process is killed, everything that it started
 dies with it. As another user the command runs as it is (rootless podman has namespaces of its own), with the temporary
 folder only.
 
@@ -14,6 +14,7 @@ import fcntl
 import glob
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -21,8 +22,11 @@ import sys
 import tempfile
 
 PREFIX = "secbox-run-"
-MASKED = ["/run/systemd", "/run/dbus", "/dev/shm"]
+# what is empty inside, with its mode; podman keeps some state in the last two wherever its store is
+MASKED = {"/dev/shm": "1777", "/run": "755", "/var/lib/containers": "700"}
+RUN_FOLDERS = {"/run/lock": 0o1777, "/run/user": 0o755}
 PR_SET_PDEATHSIG = 1
+GONE_SECONDS = 60  # only for a process that the kernel itself holds
 
 
 def is_isolated():
@@ -90,9 +94,12 @@ class RunFolder:
 
 def _inside(command):
     """Process 1 of the namespace: runs the command and reaps what others leave to it."""
-    for path in MASKED:
+    for path, mode in MASKED.items():
         if os.path.isdir(path):
-            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "none", path], check=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode={mode}", "none", path], check=True)
+    for path, mode in RUN_FOLDERS.items():
+        os.mkdir(path)
+        os.chmod(path, mode)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     child = os.fork()
     if child == 0:
@@ -107,8 +114,23 @@ def _inside(command):
             return os.waitstatus_to_exitcode(status)
 
 
-def run(command, env=None):
-    """Runs the command, isolated as far as this user may; returns its exit code."""
+def _kill(process):
+    """Kills unshare, and waits for the last process of its namespace: process 1 of it ends behind all others."""
+    with contextlib.suppress(OSError), open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as f:
+        firsts = [os.pidfd_open(int(pid)) for pid in f.read().split()]
+        process.kill()
+        for first in firsts:
+            select.select([first], [], [], GONE_SECONDS)
+            os.close(first)
+    process.kill()
+    process.wait()
+
+
+def run(command, env=None, own_session=False):
+    """Runs the command, isolated as far as this user may; returns its exit code.
+
+    With own_session a Ctrl-C reaches only this process, which ends the command.
+    """
     if is_isolated():
         return subprocess.run(command, env=env, check=False).returncode
     folder = RunFolder()
@@ -118,12 +140,11 @@ def run(command, env=None):
         command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable,
                    os.path.abspath(__file__), "--inside", *command]
     try:
-        process = subprocess.Popen(command, env=env, preexec_fn=_die_with_parent)
+        process = subprocess.Popen(command, env=env, preexec_fn=_die_with_parent, start_new_session=own_session)
         try:
             code = process.wait()
         except BaseException:
-            process.kill()
-            process.wait()
+            _kill(process)
             raise
         return code if code >= 0 else 128 - code
     finally:

@@ -45,16 +45,15 @@ class Compose:
 
 
 class PodmanLab:
+    user = "root"
+
     def __init__(self):
         self.dir = os.path.realpath(tempfile.mkdtemp(prefix="secbox-lab-"))
         os.chmod(self.dir, 0o711)
         self.empty_dir = self._folder("empty")
         self.root_archive = images.root_archive()
         self.env = {**{k: v for k, v in os.environ.items() if not k.startswith(("CONTAINERS_", "COMPOSE_", "PODMAN_"))},
-                    "CONTAINERS_CONF": self._write("containers.conf", self._containers_conf()),
-                    "CONTAINERS_STORAGE_CONF": self._write("storage.conf", self._storage_conf()),
-                    "CONTAINERS_REGISTRIES_CONF": self._write("registries.conf", ""),
-                    "PYTHONDONTWRITEBYTECODE": "1"}
+                    **self._settings(), "PYTHONDONTWRITEBYTECODE": "1"}
         self._registries = []
         self._closed = False
         atexit.register(self.close)
@@ -62,6 +61,16 @@ class PodmanLab:
             self.version = self.podman("version", "--format", "{{.Client.Version}}").stdout.strip()
         except (OSError, subprocess.CalledProcessError) as e:
             raise LabError(f"podman does not work here: {e}") from e
+
+    def _settings(self):
+        """Writes the configuration; returns what in the environment leads to it."""
+        return {"CONTAINERS_CONF": self._write("containers.conf", self._containers_conf()),
+                "CONTAINERS_STORAGE_CONF": self._write("storage.conf", self._storage_conf()),
+                "CONTAINERS_REGISTRIES_CONF": self._write("registries.conf", "")}
+
+    def _command(self, *argv):
+        """The command as the user of this podman runs it."""
+        return list(argv)
 
     def _folder(self, name):
         path = os.path.join(self.dir, name)
@@ -73,6 +82,13 @@ class PodmanLab:
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)
         return path
+
+    def _engine_conf(self):
+        """Where a podman that has no user of its own keeps what others must not see."""
+        return f'tmp_dir = "{self._folder("tmp")}"\n'
+
+    def _network_conf(self):
+        return f'network_config_dir = "{self._folder("networks")}"\n'
 
     def _containers_conf(self):
         """Only what keeps the lab apart from the machine, and what this machine lacks."""
@@ -86,12 +102,11 @@ class PodmanLab:
                 'log_driver = "k8s-file"\n'
                 "[network]\n"
                 'network_backend = "netavark"\n'
-                f'network_config_dir = "{self._folder("networks")}"\n'
+                + self._network_conf() +
                 f'default_subnet_pools = [{{"base" = "{pool}", "size" = 24}}]\n'
                 "[engine]\n" + manager + runtime +
                 'events_logger = "file"\n'
-                'lock_type = "file"\n'
-                f'tmp_dir = "{self._folder("tmp")}"\n')
+                'lock_type = "file"\n' + self._engine_conf())
 
     def _storage_conf(self):
         return ('[storage]\ndriver = "overlay"\n'
@@ -105,7 +120,7 @@ class PodmanLab:
 
     def podman(self, *args, check=True, input=None, text=True):  # pylint: disable=redefined-builtin
         """Runs podman; raises with its stderr when it fails and check is set."""
-        p = subprocess.run(["podman", *args], env=self.env, input=input, capture_output=True, check=False)
+        p = subprocess.run(self._command("podman", *args), env=self.env, input=input, capture_output=True, check=False)
         if text:
             p.stdout, p.stderr = p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace")
         if check and p.returncode:

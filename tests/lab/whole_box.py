@@ -77,6 +77,10 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 """
 
 
+# The modes that these devices have on a machine, before the first use: a failed one leaves half a network namespace.
+TMPFILES = "z /dev/net/tun 0666\nz /dev/fuse 0666\n"
+
+
 def why_not():
     """Why there can be no whole box here; None when there can."""
     if os.geteuid() != 0:
@@ -109,14 +113,8 @@ class BoxPodman(PodmanLab):
         wait_until(lambda: "ready" in self.holder.log(), "the box's namespace", self.holder.death)
         self._prefix = ["nsenter", "-m", "-C", "-t", str(self.holder.pid), "--", "sh", "-uc", JOIN, "join"]
 
-    def podman(self, *args, check=True, input=None, text=True):  # pylint: disable=redefined-builtin
-        p = subprocess.run([*self._prefix, "podman", "--runtime", "crun", "--cgroup-manager", "cgroupfs", *args], env=self.env,
-                           input=input, capture_output=True, check=False)
-        if text:
-            p.stdout, p.stderr = p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace")
-        if check and p.returncode:
-            raise LabError(f"podman {' '.join(args)}: exit {p.returncode}: {p.stderr}")
-        return p
+    def _command(self, *argv):
+        return [*self._prefix, argv[0], "--runtime", "crun", "--cgroup-manager", "cgroupfs", *argv[1:]]
 
     def seen(self, inside):
         """A path of the box's root file system, as this process can open it."""
@@ -167,6 +165,7 @@ class WholeBox:
         if p.returncode:
             raise LabError(f"make install: exit {p.returncode}: {p.stdout}{p.stderr}")
         self.write("/etc/containers/containers.conf", CONTAINERS_CONF)
+        self.write("/etc/tmpfiles.d/lab.conf", TMPFILES)
         for unit in MASKED_UNITS:
             os.symlink("/dev/null", self.host.seen(f"/etc/systemd/system/{unit}"))
 
@@ -181,8 +180,6 @@ class WholeBox:
                          "--cgroupns=host", "--systemd=always", *RIGHTS, *limits, *volumes,
                          "--rootfs", self.host.rootfs, *INIT)
         self.wait_booted()
-        # a machine's own devices have these modes; before the first use, since a failed one leaves half a namespace
-        self.run("chmod", "666", "/dev/net/tun", "/dev/fuse")
         self.run("systemd-sysusers")
         self.run("systemd-tmpfiles", "--create")
         self.run("useradd", "--create-home", "--shell", "/bin/bash", USER)
@@ -294,7 +291,6 @@ class WholeBox:
         else:
             self.host.podman("restart", "-t", "90", self.name)
         self.wait_booted()
-        self.run("chmod", "666", "/dev/net/tun", "/dev/fuse")
 
     def close(self):
         self.host.close()

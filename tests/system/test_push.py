@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from tests.integration.test_podman_traps import SERVER, compose, service
+from tests.lab.argv_watch import ArgvWatch
 from tests.lab.util import wait_until
 
 DEVICE = "caseta5"
@@ -178,36 +179,6 @@ def test_an_image_from_a_registry_is_pulled_and_pinned(gateway, fleet_box, regis
     assert push(gateway, text).status == 200
     assert fleet_box.environment("web")["APP_VERSION"] in ("1", "2")
     assert fleet_box.running() == {"web"}
-
-
-class ArgvWatch:
-    """Reads the arguments of every process again and again until told to stop."""
-
-    def __init__(self, needles):
-        self.needles = [n.encode() for n in needles]
-        self.found = set()
-        self.rounds = 0
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def _watch(self):
-        while not self._end.is_set():
-            for pid in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    with open(f"/proc/{pid}/cmdline", "rb") as f:
-                        line = f.read()
-                except OSError:
-                    continue
-                self.found.update(line for n in self.needles if n in line)
-            self.rounds += 1
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        self._thread.join()
 
 
 def test_secrets_are_nowhere_but_in_the_container(gateway, fleet_box):

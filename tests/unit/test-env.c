@@ -331,7 +331,7 @@ static void test_missing_sentence(void **state)
 
     assert_true(env_validate(e, ENV_SECBOX, NULL, &err) < 0);
     assert_string_equal(err.message, "secbox.env lacks required keys: CLOUD_BASE_URL, DEVICE_ID (empty); add each as "
-                                     "a line KEY=value, or remove the file so that it is made from mgmt-agent.env");
+                                     "a line NAME=value, or remove the file so that it is made from mgmt-agent.env");
     error_done(&err);
     env_count_required(e, ENV_SECBOX, &present, &total);
     assert_int_equal(present, 0);

@@ -41,7 +41,7 @@ static const struct {
 } canned[] = {
     {"/hello", "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 5\r\n\r\nhello"},
     {"/teapot", "HTTP/1.1 418 Teapot\r\nContent-Length: 3\r\n\r\nno\n"},
-    {"/busy", "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"},
+    {"/busy", "HTTP/1.1 503 Busy\r\nServer: Busy/1.0 (test)\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"},
     {"/busy-date", "HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n"},
     {"/chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"},
     {"/interim", "HTTP/1.1 102 Wait\r\nRetry-After: 9\r\n\r\nHTTP/1.1 204 None\r\n\r\n"},
@@ -231,6 +231,10 @@ static void test_answers(void **state)
             assert_string_equal(response.date, "Sun, 06 Nov 1994 08:49:37 GMT");
         else
             assert_null(response.date);
+        if (i == 2)
+            assert_string_equal(response.server, "Busy/1.0 (test)");
+        else
+            assert_null(response.server);
         http_response_done(&response);
     }
 }

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""The same compose project twice: on a box of ours, and with bare podman-compose beside it."""
+import json
+import os
+import re
+import socket
+import time
+import uuid
+
+from tests.lab.box import Box
+from tests.lab.project import Project
+
+IMAGE = "localhost/server:1"
+SETTLE_SECONDS = 1
+DEVICE = "caseta5"
+
+
+def compose(names, serial=0, changed=None):
+    """A compose file; `changed` is the service whose environment carries the serial number."""
+    text = "services:\n"
+    for name in names:
+        number = serial if name == changed else 0
+        text += f"  {name}:\n    image: {IMAGE}\n    restart: always\n    environment:\n      SERIAL: \"{number}\"\n"
+    return text
+
+
+def services(n):
+    return [f"s{i:02}" for i in range(1, n + 1)]
+
+
+def last_pid():
+    """The process number given out last in this PID namespace: every new process or thread in it moves it on."""
+    with open("/proc/loadavg", encoding="ascii") as f:
+        return int(f.read().split()[4])
+
+
+class Ours:
+    """A box whose agent hears snapshots the way mgmt-link hands them over."""
+
+    def __init__(self, lab, folder):
+        self.box = Box(lab, folder, agent_args=["--settle", str(SETTLE_SECONDS)])
+        self.socket = None
+        self.version = 0
+
+    def __enter__(self):
+        self.box.start_agent()
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(self.box.path("run/tucomunidad/mgmt-agent.sock"))
+        self.lines = self.socket.makefile("r", encoding="utf-8")
+        self._send({"type": "link.hello", "program": "mgmt-link", "version": "bench"})
+        return self
+
+    def __exit__(self, *_):
+        self.lines.close()
+        self.socket.close()
+        self.box.close()
+
+    def _send(self, message):
+        self.socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def push(self, text):
+        """Seconds from sending the snapshot to its compose.result, and the result."""
+        self.version += 1
+        message = {"type": "compose.snapshot", "id": str(uuid.uuid4()), "version": str(self.version), "deviceId": DEVICE,
+                   "compose": text, "issuedAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        begin = time.monotonic()
+        self._send(message)
+        for line in self.lines:
+            seconds = time.monotonic() - begin
+            answer = json.loads(line)
+            if answer["type"] == "compose.result" and answer["id"] == message["id"]:
+                break
+        else:
+            raise AssertionError(f"mgmt-agent went away:\n{self.box.log()[-4000:]}")
+        if answer["status"] != 200:
+            raise AssertionError(f"the push failed: {answer}\n{self.box.log()[-4000:]}")
+        return seconds, answer
+
+    def push_unchanged(self, text):
+        """Milliseconds of a push that changes nothing, and how many processes came into being meanwhile."""
+        before = last_pid()
+        seconds, answer = self.push(text)
+        started = last_pid() - before
+        assert answer["noop"] is True, answer
+        return seconds * 1000, started
+
+    def push_changed(self, text, changed):
+        """Seconds of a push that replaces exactly this service."""
+        before = self.box.ids()
+        seconds, _ = self.push(text)
+        after = self.box.ids()
+        assert {s for s in after if after[s] != before.get(s)} == {changed}, (before, after)
+        return seconds
+
+    def clear(self):
+        self.box.lab.podman("rm", "-fa", "-t", "0", "--filter", "label=io.tucomunidad.service", check=False)
+
+
+class Peer:
+    """podman-compose as installed, told by hand."""
+
+    def __init__(self, lab, folder):
+        self.project = Project(lab, os.path.join(folder, "peer"))
+        self.lab = lab
+        self.name = f"podman-compose {lab.compose_version}"
+
+    def up(self, text, *args):
+        """Seconds of podman-compose up -d; every service runs afterwards."""
+        self.project.file(text)
+        before = last_pid()
+        begin = time.monotonic()
+        said = self.project.up(*args)
+        seconds = time.monotonic() - begin
+        self.started = last_pid() - before
+        wanted = set(re.findall(r"^  (\w+):$", text, re.M))
+        running = {s for s in wanted if self.project.state(s) == "running"}
+        assert running == wanted, said
+        return seconds
+
+    def replace(self, text, service, serial):
+        """Seconds to replace one service by hand: stop, remove, and podman-compose up with a file of this service alone."""
+        container = f"peer_{service}_1"
+        self.project.file(text)
+        begin = time.monotonic()
+        self.lab.podman("stop", container)
+        self.lab.podman("rm", container)
+        self.project.up()
+        seconds = time.monotonic() - begin
+        self.check(service, serial)
+        return seconds
+
+    def check(self, service, serial):
+        assert self.project.state(service) == "running"
+        assert self.project.environment(service)["SERIAL"] == str(serial)
+
+    def clear(self):
+        self.lab.podman("rm", "-fa", "-t", "0", "--filter", "label=io.podman.compose.project=peer", check=False)

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""Every command in the README and the docs is run here, or names a target, program, verb, option and file that exist."""
+import glob
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests import run
+from tests.conftest import require_programs
+from tests.integration.test_man_pages import help_of, names_in_help
+from tests.integration.test_podman_traps import compose, service
+from tests.lab.util import ROOT, bin_dir
+
+DOCUMENTS = ["README.md", *sorted(os.path.relpath(p, ROOT) for p in glob.glob(os.path.join(ROOT, "docs/*.md")))]
+PROGRAMS = ["mgmt-agent", "mgmt-link", "mgmt-worker", "secbox", "secboxctl", "secbox-fleet", "secbox-gateway"]
+BUILD = os.path.relpath(os.path.dirname(bin_dir()), ROOT)
+DEVICE = "caseta5"
+
+
+class Unknown(Exception):
+    """The command names something that does not exist."""
+
+
+def text_of(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def blocks(path):
+    """[(line number of the first command, [command, …])] of the ```sh blocks."""
+    found = []
+    text = text_of(path)
+    for m in re.finditer(r"^```sh\n(.*?)^```$", text, re.M | re.S):
+        commands = [c for c in m.group(1).replace("\\\n", " ").splitlines() if shlex.split(c, comments=True)]
+        found.append((text[:m.start()].count("\n") + 2, commands))
+    return found
+
+
+def commands():
+    return [(f"{path}:{line}", c) for path in DOCUMENTS for line, block in blocks(path) for c in block]
+
+
+def need(fact, sentence):
+    if not fact:
+        raise Unknown(sentence)
+
+
+def need_paths(args):
+    """What begins like a folder of the tree is there."""
+    folders = {name for name in os.listdir(ROOT) if os.path.isdir(os.path.join(ROOT, name)) and not name.startswith("build")}
+    for arg in args:
+        if arg.split("/", 1)[0] in folders:
+            need(os.path.exists(os.path.join(ROOT, arg)), f"there is no {arg}")
+
+
+def check_make(args):
+    for name in [a.split("=", 1)[0] for a in args if "=" in a]:
+        need(re.search(rf"\$\({name}\)|^{name}\b|,{name}\)", "".join(map(text_of, ["Makefile", "tests/demo.mk"])), re.M),
+             f"make knows no {name}")
+    targets = [a for a in args if "=" not in a]
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    p = subprocess.run(["make", "-n", *targets], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    need(p.returncode == 0, f"make {' '.join(targets)}: {p.stderr}")
+
+
+def check_program(name, args):
+    require_programs(name)
+    verbs, options = names_in_help(help_of(name)) if "Verbs:" in help_of(name) else (set(), set())
+    for option in [a for a in args if a.startswith("--")]:
+        need(option[2:].split("=", 1)[0] in options, f"{name} has no {option}")
+    words = " ".join(a for a in args if not a.startswith("--"))
+    need(not words or any(f"{words} ".startswith(f"{verb} ") for verb in verbs), f"{name} has no verb {words}")
+
+
+def check_python(args):
+    if args[:2] == ["-m", "tests.lab.isolate"]:
+        check_words(args[2:])
+    elif args[:2] == ["-m", "pytest"]:
+        p = subprocess.run([sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", *args[2:]],
+                           cwd=ROOT, capture_output=True, text=True, check=False)
+        need(p.returncode == 0, p.stdout[-500:])
+    else:
+        need(args and os.path.exists(os.path.join(ROOT, args[0])), f"there is no {args[:1]}")
+
+
+def check_deps(args):
+    groups = re.findall(r"^    (\w+)\) packages=", text_of("installer/deps.sh"), re.M)
+    need(groups and set(args) <= set(groups), f"deps.sh knows {groups}, not all of {args}")
+
+
+def check_systemctl(args):
+    need(args and args[0] in ("daemon-reload", "enable", "edit"), f"systemctl {args}")
+    for unit in [a for a in args[1:] if not a.startswith("--")]:
+        need(os.path.exists(os.path.join(ROOT, "installer/units", f"{unit}.service")), f"there is no unit {unit}")
+
+
+def check_demo(args):
+    verbs = re.findall(r"^    demo\.py (\w+)", text_of("tests/demo/demo.py"), re.M)
+    need(args and args[0] in verbs, f"demo.py knows {verbs}, not {args}")
+    if args[0] == "shell" and args[1:]:
+        check_words(args[1:])
+
+
+def check_run(args):
+    need(set(args) <= {"all", *run.SUITES}, f"tests/run.py knows {list(run.SUITES)}, not all of {args}")
+
+
+CHECKS = {"make": check_make, "/usr/bin/python3": check_python, "installer/deps.sh": check_deps, "systemctl": check_systemctl,
+          "tests/demo/demo.py": check_demo, "tests/run.py": check_run,
+          "journalctl": lambda args: check_systemctl(["edit", *args[args.index("-u") + 1:][:1]]),
+          **dict.fromkeys(["git", "cd", "mkdir", "install", "editor", "sudoedit", "systemd-sysusers", "systemd-tmpfiles",
+                           "createuser", "createdb"], need_paths)}
+
+
+def check_words(words):
+    """Raises Unknown unless everything that the command names is there."""
+    known_variables = text_of("tests/run.py") + text_of("tests/lab/util.py") + text_of("tests/unit/test-env.c")
+    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        name = words[0].split("=", 1)[0]
+        need(f'"{name}"' in known_variables, f"nothing reads {name}")
+        words = words[1:]
+    if words[0] == "sudo":
+        words = words[3:] if words[1] == "-u" else words[1:]
+    name, args = words[0], words[1:]
+    built = re.fullmatch(r"build/(?:(bin)|tests|fuzz/bin)/([\w-]+)", name)
+    if built and not built.group(1):
+        folder = "unit" if built.group(2).startswith("test-") else "fuzz"
+        need(os.path.exists(os.path.join(ROOT, "tests", folder, built.group(2) + ".c")), f"there is no {name}")
+        need_paths(args)
+    elif (built.group(2) if built else name) in PROGRAMS:
+        check_program(built.group(2) if built else name, args)
+    else:
+        need(name in CHECKS, f"{name} is not known here")
+        CHECKS[name](args)
+
+
+@pytest.mark.parametrize("where, command", commands())
+def test_command_names_what_exists(where, command):
+    try:
+        check_words(shlex.split(command, comments=True))
+    except Unknown as e:
+        pytest.fail(f"{where}: {command}: {e}", pytrace=False)
+
+
+@pytest.mark.parametrize("command", [
+    "make nonsense", "make demo NONSENSE=1", "NONSENSE=1 make", "nonsense", "sudo nonsense", "installer/deps.sh nonsense",
+    "secboxctl nonsense", "secboxctl env nonsense", "secbox-fleet push box file --nonsense", "sudo secboxctl devices list",
+    "sudo systemctl enable --now nonsense", "journalctl -u nonsense", "build/tests/test-nonsense", "build/fuzz/bin/fuzz-nonsense",
+    "install -m 600 env/examples/nonsense.env /etc", "/usr/bin/python3 -m pytest tests/system/nonsense.py",
+    "/usr/bin/python3 -m tests.lab.isolate /usr/bin/python3 -m pytest tests/system -k nonsense", "tests/run.py nonsense",
+    "/usr/bin/python3 tests/nonsense.py", "tests/demo/demo.py nonsense", "tests/demo/demo.py shell nonsense",
+])
+def test_what_does_not_exist_is_found(command):
+    with pytest.raises(Unknown):
+        check_words(shlex.split(command))
+
+
+def test_there_are_commands():
+    assert {path for path in DOCUMENTS if blocks(path)} >= {"README.md", "docs/hacking.md"}
+
+
+def test_the_tour_names_every_folder_and_no_other():
+    named = re.findall(r"^\| `([\w./-]+)/` \|", text_of("README.md"), re.M)
+    out = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "ls-files"], cwd=ROOT, capture_output=True, text=True,
+                         check=False).stdout
+    if not out:
+        pytest.skip("this tree is not a git repository")
+    folders = {os.path.dirname(path) for path in out.splitlines()}
+    for name in named:
+        assert os.path.isdir(os.path.join(ROOT, name)), f"there is no {name}"
+    for folder in folders - {""}:
+        assert any(f"{folder}/".startswith(f"{name}/") for name in named), f"the README does not say what {folder} is"
+
+
+def test_install_puts_everything_where_the_units_look_for_it(folder):
+    require_programs(*PROGRAMS)
+    p = subprocess.run(["make", "-s", f"BUILD={BUILD}", f"DESTDIR={folder}", "install"], cwd=ROOT, capture_output=True,
+                       text=True, check=False, env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")})
+    assert p.returncode == 0, p.stderr
+    units = glob.glob(os.path.join(folder, "usr/lib/systemd/system/*.service"))
+    assert units
+    for unit in units:
+        with open(unit, encoding="utf-8") as f:
+            wanted = re.search(r"^ExecStart=(\S+)", f.read(), re.M).group(1)
+        assert os.access(folder + wanted, os.X_OK), f"{unit}: {wanted}"
+    for name in ("secboxctl", "secbox-fleet"):
+        assert os.access(os.path.join(folder, "usr/bin", name), os.X_OK)
+
+
+def block_with(text):
+    """The commands of the README's block that holds this text."""
+    return next(block for _, block in blocks("README.md") if any(text in c for c in block))
+
+
+def shell(command, env, folder):
+    return subprocess.run(["bash", "-c", command.replace("sudo ", "")], cwd=folder, env=env, capture_output=True, text=True,
+                          check=False)
+
+
+def test_the_readmes_way_to_push(gateway, fleet_box, folder):
+    """The operator's blocks, word for word, against a gateway and a box."""
+    env = {**fleet_box.env, "HOME": folder, "PATH": f"{bin_dir()}:{os.environ['PATH']}",
+           "EDITOR": "true"}
+    settings = os.path.join(folder, ".config/secbox/fleet.env")
+    for command in block_with("secbox-fleet devices add"):
+        if command.startswith("editor "):
+            with open(settings, "a", encoding="utf-8") as f:
+                f.write(f"SECBOX_GATEWAY={gateway.url}\nSECBOX_TOKEN={gateway.token}\n")
+            continue
+        p = shell(command.replace(DEVICE, "another"), env, folder)
+        assert p.returncode == 0, p.stderr
+    assert gateway.push(DEVICE, compose(service("web"))).status == 200
+    with open(os.path.join(folder, "compose.yml"), "w", encoding="utf-8") as f:
+        f.write(compose(service("web"), service("more")))
+    for command in block_with("secbox-fleet push"):
+        if not command.startswith("journalctl"):
+            p = shell(command, env, folder)
+            assert p.returncode == 0, f"{command}: {p.stdout}{p.stderr}"
+    assert fleet_box.running() == {"web"}, "the rollback went back"

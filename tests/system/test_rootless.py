@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""A box whose containers belong to an unprivileged user: the agent stays root, podman and podman-compose do not."""
+import os
+import stat
+import urllib.request
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.integration.test_podman_traps import SERVER, compose, service
+from tests.lab import rootless
+from tests.lab.box import Box
+from tests.lab.util import LabError
+
+# tag, kind, version
+IMAGES = [("server:1", "server", "1"), ("server:2", "server", "2"), ("crash:1", "crash", "1")]
+DEVICE = "caseta5"
+STACK = compose(service("web", more="environment:\n  DEVICE: ${DEVICE_ID}\nports:\n  - 127.0.0.1:18080:80\n"
+                                    "volumes:\n  - data:/data"),
+                service("worker"), more="volumes:\n  data:\n")
+
+
+@pytest.fixture(scope="module")
+def users_lab():
+    why = rootless.missing()
+    if why:
+        pytest.skip(why)
+    try:
+        it = rootless.RootlessLab()
+    except LabError as e:
+        pytest.skip(f"rootless podman does not work here: {e}")
+    with it:
+        for tag, kind, version in IMAGES:
+            it.image(f"localhost/{tag}", kind, version)
+        yield it
+
+
+@pytest.fixture
+def users_box(users_lab, folder, gateway):
+    """One box with PODMAN_USER, whose tunnel is up. Its folders let the user through, as those of a real box do."""
+    require_programs("mgmt-agent", "mgmt-link", "mgmt-worker", "secboxctl")
+    os.chmod(folder, 0o711)
+    with Box(users_lab, os.path.join(folder, "box"), gateway.enroll(DEVICE)) as it:
+        it.start()
+        gateway.wait_connected(DEVICE)
+        yield it
+    users_lab.remove_all()
+
+
+def processes(name):
+    """{pid: uid} of the processes of this name."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as f:
+                if f.read().strip() == name:
+                    found[int(pid)] = os.stat(f"/proc/{pid}").st_uid
+        except OSError:
+            continue
+    return found
+
+
+def push(gateway, text):
+    answer = gateway.push(DEVICE, text)
+    assert answer.json is not None, answer
+    return answer.status, answer.json["result"]
+
+
+def test_a_push_runs_as_the_podman_user(gateway, users_box):
+    assert users_box.agent_env["PODMAN_USER"] == rootless.USER
+    status, result = push(gateway, STACK)
+    assert status == 200, result
+    assert users_box.running() == {"web", "worker"}
+    assert users_box.environment("web")["DEVICE"] == DEVICE
+
+    monitors = processes("conmon")
+    assert len(monitors) == 2 and set(monitors.values()) == {rootless.UID}, "no container is root's"
+    for container in users_box.containers().values():
+        assert os.stat(f"/proc/{container['State']['Pid']}").st_uid == rootless.UID
+        assert container["State"]["ConmonPid"] in monitors
+    with urllib.request.urlopen("http://127.0.0.1:18080/version", timeout=60) as answer:
+        assert answer.read().decode().strip() == "1"
+
+
+def test_the_env_file_belongs_to_the_podman_user(gateway, users_box):
+    assert users_box.secbox_env() is None
+    assert push(gateway, SERVER)[0] == 200
+    facts = os.stat(users_box.path("etc/tucomunidad/secbox.env"))
+    assert (facts.st_uid, facts.st_gid, stat.S_IMODE(facts.st_mode)) == (rootless.UID, rootless.UID, 0o600)
+    # what root alone may read stays so
+    facts = os.stat(users_box.path("etc/tucomunidad/mgmt-agent.env"))
+    assert (facts.st_uid, stat.S_IMODE(facts.st_mode)) == (0, 0o600)
+    assert os.stat(users_box.path("var/lib/tucomunidad/mgmt-agent")).st_uid == 0
+    assert not os.path.exists(users_box.path("run/tucomunidad/compose")), "staged files are gone"
+
+
+def test_one_service_is_replaced_and_the_same_again_is_a_noop(gateway, users_box):
+    assert push(gateway, compose(service("a"), service("b")))[0] == 200
+    before = users_box.ids()
+    text = compose(service("a"), service("b", "server:2"))
+    status, result = push(gateway, text)
+    assert status == 200, result
+    after = users_box.ids()
+    assert after["a"] == before["a"] and after["b"] != before["b"]
+    assert users_box.environment("b")["APP_VERSION"] == "2"
+
+    status, result = push(gateway, text)
+    assert (status, result["noop"]) == (200, True)
+    assert users_box.ids() == after
+
+
+def test_a_dying_image_is_rolled_back(gateway, users_box):
+    assert push(gateway, SERVER)[0] == 200
+    before = users_box.ids()
+    status, result = push(gateway, compose(service("web", "crash:1")))
+    assert (status, result["outcome"]) == (500, "rolled-back")
+    assert users_box.ids() == before and users_box.running() == {"web"}
+    assert set(processes("conmon").values()) == {rootless.UID}
+
+
+def test_a_user_without_a_session_is_told_what_to_do(gateway, users_box):
+    os.rename(users_box.lab.runtime_dir, users_box.lab.runtime_dir + "-away")
+    try:
+        status, result = push(gateway, SERVER)
+    finally:
+        os.rename(users_box.lab.runtime_dir + "-away", users_box.lab.runtime_dir)
+    assert (status, result["outcome"], result["error"]["id"]) == (503, "failed", "podman.no-runtime-dir")
+    assert f"loginctl enable-linger {rootless.USER}" in result["error"]["message"]
+    assert push(gateway, SERVER)[0] == 200
