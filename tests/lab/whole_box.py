@@ -148,7 +148,7 @@ class WholeBox:
         self.host = BoxPodman()
         self.name = self.host.name
         self.user = UserPodman(self)
-        self.uid = None
+        self.uid = self._pid = None
         try:
             self._install()
             self._start()
@@ -189,35 +189,33 @@ class WholeBox:
                    f"the service manager of {USER}")
 
     @property
-    def pid(self):
-        """The box's process 1, as seen from here."""
-        return int(self.host.podman("inspect", "--format", "{{.State.Pid}}", self.name).stdout)
-
-    @property
     def gateway_address(self):
         """The machine's address as the box sees it."""
-        facts = self.host.inspect(self.name)["NetworkSettings"]["Networks"]["box"]
-        return facts["Gateway"]
+        return self.host.inspect(self.name)["NetworkSettings"]["Networks"]["box"]["Gateway"]
 
     @property
     def address(self):
         return self.host.inspect(self.name)["NetworkSettings"]["Networks"]["box"]["IPAddress"]
 
     def wait_booted(self):
-        self._pid = str(self.pid)
+        self._pid = str(self.host.inspect(self.name)["State"]["Pid"])
 
         def booted():
             state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
             return state if state in ("running", "degraded") else None
         return wait_until(booted, "systemd has started the box")
 
+    def enter(self):
+        """What runs a command inside the box, in its part of the control groups."""
+        return ["nsenter", "-t", self._pid, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "sh", "-uc", JOIN, "join"]
+
     def run(self, *argv, check=True, input=None, env=None):  # pylint: disable=redefined-builtin
         """A command as root inside the box. It does not pass podman: that would add a process per command."""
         if isinstance(input, str):
             input = input.encode()
         settings = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **(env or {})}
-        p = subprocess.run(["nsenter", "-t", self._pid, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "env", "-i",
-                            *(f"{k}={v}" for k, v in settings.items()), "sh", "-uc", JOIN, "join", *argv], input=input, capture_output=True, check=False)
+        p = subprocess.run([*self.enter(), "env", "-i", *(f"{k}={v}" for k, v in settings.items()), *argv], input=input,
+                           capture_output=True, check=False)
         p.stdout, p.stderr = p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace")
         if check and p.returncode:
             raise LabError(f"{' '.join(argv)}: exit {p.returncode}: {p.stdout}{p.stderr}")
@@ -226,9 +224,10 @@ class WholeBox:
     def as_user(self, *argv, check=True, input=None):  # pylint: disable=redefined-builtin
         """A command as the podman user, in its home and with its service manager."""
         run = f"/run/user/{self.uid}"
-        return self.run("setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", "env", "-C", f"/home/{USER}", f"HOME=/home/{USER}", f"USER={USER}",
-                        f"XDG_RUNTIME_DIR={run}", f"DBUS_SESSION_BUS_ADDRESS=unix:path={run}/bus", *argv, check=check,
-                        input=input)
+        settings = {"HOME": f"/home/{USER}", "USER": USER, "XDG_RUNTIME_DIR": run,
+                    "DBUS_SESSION_BUS_ADDRESS": f"unix:path={run}/bus"}
+        return self.run("setpriv", f"--reuid={USER}", f"--regid={USER}", "--init-groups", "env", "-C", f"/home/{USER}", *argv,
+                        check=check, input=input, env=settings)
 
     def write(self, path, text, mode=0o644):
         with open(self.host.seen(path), "w", encoding="utf-8") as f:
@@ -307,6 +306,5 @@ if __name__ == "__main__":
         sys.exit(why_not())
     begin = time.monotonic()
     with WholeBox() as whole:
-        print(f"booted after {time.monotonic() - begin:.1f} s; its process 1 is {whole.pid}; ends with this shell")
-        subprocess.run(["nsenter", "-t", str(whole.pid), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "sh", "-uc",
-                        JOIN, "join", "/bin/bash", "-i"], check=False)
+        print(f"booted after {time.monotonic() - begin:.1f} s; it ends with this shell")
+        subprocess.run([*whole.enter(), "/bin/bash", "-i"], check=False)
