@@ -25,8 +25,8 @@ LIB = $(BUILD)/libsecbox.a
 # program: every .c of its folder(s) that no other program owns
 mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c mgmt-agent/state/*.c)
 mgmt-link_SRC = $(wildcard mgmt-agent/link/*.c)
-mgmt-worker_SRC = $(wildcard mgmt-agent/worker/*.c mgmt-agent/state/*.c)
-secboxctl_SRC = $(wildcard mgmt-agent/secboxctl/*.c)
+mgmt-worker_SRC = $(wildcard mgmt-agent/worker/*.c mgmt-agent/state/*.c mgmt-agent/host/*.c)
+secboxctl_SRC = $(wildcard mgmt-agent/secboxctl/*.c mgmt-agent/host/*.c)
 secbox-gateway_SRC = $(wildcard gateway/*.c)
 secbox-fleet_SRC = $(wildcard gateway/fleet/*.c)
 secbox_SRC = $(wildcard secbox/*.c)

@@ -166,6 +166,12 @@ static void wait_for_confirmation(Agent *a)
         deploy_from_journal(a, "undo");
         return;
     }
+    if (a->failures > 0) { /* or a commit that cannot start would have the tunnel cycle without a pause */
+        a->failures = 0;
+        log_warning("Snapshot %s could not be committed, trying again in 30 s", a->journal.version);
+        arm(a, deadline - now < RECOVER_PAUSE_USEC ? deadline - now : RECOVER_PAUSE_USEC);
+        return;
+    }
     log_info("Snapshot %s is proved here; waiting up to %llu s for the cloud to confirm it on a new connection",
              a->journal.version, (unsigned long long) ((deadline - now) / USEC_PER_SEC));
     agent_follow_later(a, deadline - now);

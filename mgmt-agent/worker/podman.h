@@ -9,7 +9,7 @@
 #include "lib/base/clock.h"
 #include "lib/data/json.h"
 #include "mgmt-agent/worker/podman-answer.h"
-#include "mgmt-agent/worker/podman-user.h"
+#include "mgmt-agent/host/podman-user.h"
 
 typedef struct Podman Podman;
 

@@ -103,7 +103,11 @@ class Gateway:
         return self.request("GET", f"/v1/devices/{device}").json["device"]
 
     def wait_connected(self, device):
-        return wait_until(lambda: self.device(device)["connected"], f"{device} is connected", self.daemon.death)
+        def connected():
+            answer = self.request("GET", f"/v1/devices/{device}")  # 503 while the gateway starts
+            return answer.status == 200 and answer.json["device"]["connected"]
+
+        return wait_until(connected, f"{device} is connected", self.daemon.death)
 
     def push(self, device, compose, **more):
         """Pushes a compose file and waits for the end: the HTTP status is the push's own."""
