@@ -101,8 +101,9 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     Agent *a = userdata;
     _cleanup_(cJSON_Deletep) cJSON *result = TAKE_PTR(a->result);
 
-    a->failures = ok ? 0 : a->failures + 1;
-    if (exit_status == 0 && str_equal(runner_job(r), "start"))
+    if (!str_equal(runner_job(r), "start"))
+        a->failures = ok ? 0 : a->failures + 1;
+    else if (exit_status == 0)
         agent_boot_done(a);
     log_debug("The worker for '%s' has ended", runner_job(r));
     a->deploying = runner_free(a->deploying);
@@ -169,7 +170,7 @@ static void wait_for_confirmation(Agent *a)
     if (a->failures > 0) { /* or a commit that cannot start would have the tunnel cycle without a pause */
         a->failures = 0;
         log_warning("Snapshot %s could not be committed, trying again in 30 s", a->journal.version);
-        arm(a, deadline - now < RECOVER_PAUSE_USEC ? deadline - now : RECOVER_PAUSE_USEC);
+        agent_follow_later(a, deadline - now < RECOVER_PAUSE_USEC ? deadline - now : RECOVER_PAUSE_USEC);
         return;
     }
     log_info("Snapshot %s is proved here; waiting up to %llu s for the cloud to confirm it on a new connection",
