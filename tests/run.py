@@ -21,7 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 sys.dont_write_bytecode = True
 
-from tests.lab import compose_versions, isolate  # noqa: E402  pylint: disable=wrong-import-position
+from tests.lab import box_image, compose_versions, isolate  # noqa: E402  pylint: disable=wrong-import-position
 
 BUILD = os.environ.get("BUILD", "build")
 JOBS = str(os.cpu_count() or 1)
@@ -214,6 +214,9 @@ def integration():
 
 
 def system():
+    why = box_image.prepare()  # while there is a network
+    if why:
+        print(f"  no whole box: {why}")
     return pytest_in("tests/system")
 
 
