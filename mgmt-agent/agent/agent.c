@@ -88,7 +88,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-static void arm(Agent *a, usec_t delay)
+void agent_follow_later(Agent *a, usec_t delay)
 {
     int r = timer_arm(a->event, &a->timer, delay, on_timer, a);
 
@@ -101,8 +101,10 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     Agent *a = userdata;
     _cleanup_(cJSON_Deletep) cJSON *result = TAKE_PTR(a->result);
 
-    (void) exit_status;
-    a->failures = ok ? 0 : a->failures + 1;
+    if (!str_equal(runner_job(r), "start"))
+        a->failures = ok ? 0 : a->failures + 1;
+    else if (exit_status == 0)
+        agent_boot_done(a);
     log_debug("The worker for '%s' has ended", runner_job(r));
     a->deploying = runner_free(a->deploying);
     if (result)
@@ -133,19 +135,22 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
     return 0;
 }
 
-/* A job on what the journal holds, asked for by nobody. */
-static void deploy_from_journal(Agent *a, const char *job)
+void agent_start_job(Agent *a, const char *job, bool tell_cloud)
 {
     _cleanup_(cJSON_Deletep) cJSON *nothing = cJSON_CreateObject();
     _cleanup_(error_done) Error err = {};
-    bool from_cloud = a->journal.version && !str_starts(a->journal.version, "local-");
-    int r = nothing ? agent_deploy(a, job, a->journal.id ? a->journal.id : "", nothing, a->requester, from_cloud, &err)
+    int r = nothing ? agent_deploy(a, job, a->journal.id ? a->journal.id : "", nothing, a->requester, tell_cloud, &err)
                     : -ENOMEM;
 
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the job '%s', trying again in 30 s", job);
-        arm(a, RECOVER_PAUSE_USEC);
+        agent_follow_later(a, RECOVER_PAUSE_USEC);
     }
+}
+
+static void deploy_from_journal(Agent *a, const char *job)
+{
+    agent_start_job(a, job, a->journal.version && !str_starts(a->journal.version, "local-"));
 }
 
 void agent_cycle_link(Agent *a)
@@ -172,12 +177,12 @@ static void wait_for_confirmation(Agent *a)
     if (a->failures > 0) { /* or a commit that cannot start would have the tunnel cycle without a pause */
         a->failures = 0;
         log_warning("Snapshot %s could not be committed, trying again in 30 s", a->journal.version);
-        arm(a, deadline - now < RECOVER_PAUSE_USEC ? deadline - now : RECOVER_PAUSE_USEC);
+        agent_follow_later(a, deadline - now < RECOVER_PAUSE_USEC ? deadline - now : RECOVER_PAUSE_USEC);
         return;
     }
     log_info("Snapshot %s is proved here; waiting up to %llu s for the cloud to confirm it on a new connection",
              a->journal.version, (unsigned long long) ((deadline - now) / USEC_PER_SEC));
-    arm(a, deadline - now);
+    agent_follow_later(a, deadline - now);
     agent_cycle_link(a);
 }
 
@@ -200,10 +205,12 @@ void agent_follow_journal(Agent *a)
     case DEPLOY_IDLE:
     case DEPLOY_RECOVERY:
         a->requester = NULL;
-        service_status("ready");
+        if (!agent_start_after_boot(a))
+            service_status("ready");
         return;
     case DEPLOY_CONFIRMING:
-        wait_for_confirmation(a);
+        if (!agent_start_after_boot(a))
+            wait_for_confirmation(a);
         return;
     default:
         /* the worker ended without finishing: another one takes over, at once the first time */
@@ -211,7 +218,7 @@ void agent_follow_journal(Agent *a)
             log_error("Snapshot %s is stuck in state '%s', trying again in 30 s", a->journal.version,
                       deploy_state_to_string(a->journal.state));
             a->failures = 1;
-            arm(a, RECOVER_PAUSE_USEC);
+            agent_follow_later(a, RECOVER_PAUSE_USEC);
             return;
         }
         deploy_from_journal(a, "recover");

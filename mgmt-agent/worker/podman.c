@@ -251,11 +251,17 @@ int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t 
     return r < 0 ? r : podman_answer_containers(list, project, ret, ret_n, err);
 }
 
+/* Where there is no container of a name, podman takes the name for the start of an id ("db", "cafe"), and shows another. */
 int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err)
 {
     _cleanup_(freep) char *path = str_format("/containers/%s/json", container);
-    int r = path ? call_json(p, path, "show a container", ret, err) : -ENOMEM;
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    int r = path ? call_json(p, path, "show a container", &info, err) : -ENOMEM;
 
+    if (r == 0 && !str_equal(json_string(info, "Name"), container) && !str_equal(json_string(info, "Id"), container))
+        r = error_set(err, ENOENT, "podman.refused", "there is no container of that name");
+    if (r == 0)
+        *ret = TAKE_PTR(info);
     return r == -ENOENT ? error_prefix(err, r, "container %s", container) : r;
 }
 

@@ -115,7 +115,7 @@ def test_row20_profiled_services_are_left_out(offline):
 def test_row25_ports_are_quoted_text(offline, port, wanted):
     services, error = offline.render(compose(service("web", more=f"ports:\n  - {port}")))
     assert error is None
-    assert services["web"]["ports"] == [wanted]
+    assert services["web"]["ports"] == [wanted], "text, never the number 1342"
 
 
 def test_row22_unused_network_does_no_harm(box):
