@@ -101,10 +101,11 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     Agent *a = userdata;
     _cleanup_(cJSON_Deletep) cJSON *result = TAKE_PTR(a->result);
 
+    (void) ok;
     (void) exit_status;
-    a->failures = ok ? 0 : a->failures + 1;
     log_debug("The worker for '%s' has ended", runner_job(r));
     a->deploying = runner_free(a->deploying);
+    a->ended = true;
     if (result)
         agent_deliver_result(a, result, a->from_cloud, a->requester);
     agent_follow_journal(a);
@@ -129,6 +130,7 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
     a->deploying_id = copy;
     a->requester = requester;
     a->from_cloud = from_cloud;
+    a->was = a->journal.state;
     timer_disarm(a->timer);
     return 0;
 }
@@ -148,7 +150,14 @@ static void deploy_from_journal(Agent *a, const char *job)
     }
 }
 
-static void wait_for_confirmation(Agent *a)
+static void try_again_later(Agent *a)
+{
+    log_error("Snapshot %s is stuck in state '%s', trying again in 30 s", a->journal.version,
+              deploy_state_to_string(a->journal.state));
+    arm(a, RECOVER_PAUSE_USEC);
+}
+
+static void wait_for_confirmation(Agent *a, bool stuck)
 {
     _cleanup_(cJSON_Deletep) cJSON *cycle = NULL;
     _cleanup_(freep) char *boot_id = boot_id_read();
@@ -157,6 +166,10 @@ static void wait_for_confirmation(Agent *a)
     /* another boot, another clock: the whole time again */
     if (!str_equal(boot_id, a->journal.boot_id))
         deadline = now + a->journal.confirm_usec;
+    if (now >= deadline && stuck) {
+        try_again_later(a);
+        return;
+    }
     if (now >= deadline) {
         log_warning("Snapshot %s was not confirmed in time, rolling back", a->journal.version);
         deploy_from_journal(a, "undo");
@@ -173,11 +186,12 @@ static void wait_for_confirmation(Agent *a)
 void agent_follow_journal(Agent *a)
 {
     _cleanup_(error_done) Error err = {};
-    DeployState before = a->journal.state;
+    bool ended = a->ended, stuck;
     int r;
 
     if (a->deploying)
         return;
+    a->ended = false;
     journal_done(&a->journal);
     r = journal_load(&a->journal, &err);
     if (r < 0) {
@@ -185,6 +199,9 @@ void agent_follow_journal(Agent *a)
         a->journal.state = DEPLOY_RECOVERY;
         return;
     }
+    /* The journal tells whether a worker came any further, not how it ended: on a full disk it does its work, again and
+     * again, and cannot write that it did. */
+    stuck = ended && a->was == a->journal.state;
     switch (a->journal.state) {
     case DEPLOY_IDLE:
     case DEPLOY_RECOVERY:
@@ -192,18 +209,14 @@ void agent_follow_journal(Agent *a)
         service_status("ready");
         return;
     case DEPLOY_CONFIRMING:
-        wait_for_confirmation(a);
+        wait_for_confirmation(a, stuck);
         return;
     default:
-        /* the worker ended without finishing: another one takes over, at once the first time */
-        if (a->failures > 1 && before == a->journal.state) {
-            log_error("Snapshot %s is stuck in state '%s', trying again in 30 s", a->journal.version,
-                      deploy_state_to_string(a->journal.state));
-            a->failures = 1;
-            arm(a, RECOVER_PAUSE_USEC);
-            return;
-        }
-        deploy_from_journal(a, "recover");
+        /* the worker ended without finishing: another one takes over */
+        if (stuck)
+            try_again_later(a);
+        else
+            deploy_from_journal(a, "recover");
     }
 }
 

@@ -36,11 +36,12 @@ typedef struct Agent {
     Journal journal;         /* as the last worker left it */
     Runner *deploying;       /* apply, commit, undo, recover */
     char *deploying_id;      /* id of the message, for duplicates */
+    DeployState was;         /* what the journal said when the worker was started */
+    bool ended;              /* a worker has just ended */
     bool from_cloud;
     cJSON *result;           /* its compose.result, told when the worker has ended: then the next snapshot may come */
     ControlClient *requester; /* secboxctl that asked for it, or NULL */
     sd_event_source *timer;  /* confirmation deadline, or the next try to recover */
-    unsigned failures;       /* workers in a row that ended abnormally */
 
     Runner *query;
     Query queries[QUERIES_WAITING_MAX];
