@@ -1,17 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what is missing of the Debian packages that SecBox needs, and nothing else.
-#   installer/deps.sh [build|run|test|demo]…      (all of them unless named)
+#   installer/deps.sh [-n] [build|run|box|test|demo|bench]…      (all but box unless named; -n: only name the packages)
 # Needs no network when everything is there. The database and the registry that come with it are not started.
 set -eu
 
 BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-dev libsystemd-dev libpq-dev libssl-dev"
 RUN="podman podman-compose netavark aardvark-dns uidmap slirp4netns fuse-overlayfs ca-certificates"
+# a box onto which only the programs are copied; a rootless podman user with its own service manager
+BOX="$RUN crun dbus dbus-user-session libpam-systemd iptables libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3"
 # runc where the cgroups are v1, which crun refuses; crun where they are v2
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
 TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
-    python3-yaml python3-psycopg2 skopeo docker-registry git openssl node-ws"
+    python3-yaml python3-psycopg2 skopeo docker-registry git openssl node-ws debootstrap"
 DEMO="$LAB curl"
+BENCH="$LAB nodejs node-ws openssl python3-yaml"
 
 say() { printf 'deps: %s\n' "$*"; }
 
@@ -46,20 +49,32 @@ keep_services_off() {
 }
 
 packages=
-[ $# -gt 0 ] || set -- build run test demo
+only_names=
+if [ "${1-}" = -n ]; then
+    only_names=1
+    shift
+fi
+[ $# -gt 0 ] || set -- build run test demo bench
 for group; do
     case "$group" in
     build) packages="$packages $BUILD" ;;
     run) packages="$packages $RUN" ;;
+    box) packages="$packages $BOX" ;;
     test) packages="$packages $TEST" ;;
     demo) packages="$packages $DEMO" ;;
+    bench) packages="$packages $BENCH" ;;
     *)
-        printf 'deps: unknown group "%s"; known: build run test demo\n' "$group" >&2
+        printf 'deps: unknown group "%s"; known: build run box test demo bench\n' "$group" >&2
         exit 2
         ;;
     esac
 done
 
+if [ -n "$only_names" ]; then
+    # shellcheck disable=SC2086
+    printf '%s\n' $packages
+    exit 0
+fi
 missing=
 for package in $packages; do
     case " $missing " in *" $package "*) continue ;; esac

@@ -88,7 +88,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-static void arm(Agent *a, usec_t delay)
+void agent_follow_later(Agent *a, usec_t delay)
 {
     int r = timer_arm(a->event, &a->timer, delay, on_timer, a);
 
@@ -102,10 +102,11 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     _cleanup_(cJSON_Deletep) cJSON *result = TAKE_PTR(a->result);
 
     (void) ok;
-    (void) exit_status;
+    a->ended = !str_equal(runner_job(r), "start"); /* which leaves the journal as it is */
+    if (!a->ended && exit_status == 0)
+        agent_boot_done(a);
     log_debug("The worker for '%s' has ended", runner_job(r));
     a->deploying = runner_free(a->deploying);
-    a->ended = true;
     if (result)
         agent_deliver_result(a, result, a->from_cloud, a->requester);
     agent_follow_journal(a);
@@ -135,39 +136,43 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
     return 0;
 }
 
-/* A job on what the journal holds, asked for by nobody. */
-static void deploy_from_journal(Agent *a, const char *job)
+void agent_start_job(Agent *a, const char *job, bool tell_cloud)
 {
     _cleanup_(cJSON_Deletep) cJSON *nothing = cJSON_CreateObject();
     _cleanup_(error_done) Error err = {};
-    bool from_cloud = a->journal.version && !str_starts(a->journal.version, "local-");
-    int r = nothing ? agent_deploy(a, job, a->journal.id ? a->journal.id : "", nothing, a->requester, from_cloud, &err)
+    int r = nothing ? agent_deploy(a, job, a->journal.id ? a->journal.id : "", nothing, a->requester, tell_cloud, &err)
                     : -ENOMEM;
 
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the job '%s', trying again in 30 s", job);
-        arm(a, RECOVER_PAUSE_USEC);
+        agent_follow_later(a, RECOVER_PAUSE_USEC);
     }
 }
 
-static void try_again_later(Agent *a)
+static void deploy_from_journal(Agent *a, const char *job)
 {
-    log_error("Snapshot %s is stuck in state '%s', trying again in 30 s", a->journal.version,
-              deploy_state_to_string(a->journal.state));
-    arm(a, RECOVER_PAUSE_USEC);
+    agent_start_job(a, job, a->journal.version && !str_starts(a->journal.version, "local-"));
+}
+
+void agent_cycle_link(Agent *a)
+{
+    _cleanup_(cJSON_Deletep) cJSON *cycle = message_new("link.cycle");
+
+    if (cycle && !a->deploying && a->journal.state == DEPLOY_CONFIRMING)
+        control_send(control_link(a->control), cycle);
 }
 
 static void wait_for_confirmation(Agent *a, bool stuck)
 {
-    _cleanup_(cJSON_Deletep) cJSON *cycle = NULL;
     _cleanup_(freep) char *boot_id = boot_id_read();
     usec_t now = boottime_usec(), deadline = a->journal.deadline_usec;
 
     /* another boot, another clock: the whole time again */
     if (!str_equal(boot_id, a->journal.boot_id))
         deadline = now + a->journal.confirm_usec;
-    if (now >= deadline && stuck) {
-        try_again_later(a);
+    if (stuck) { /* or a commit that cannot be written down would have the tunnel cycle without a pause */
+        log_warning("Snapshot %s could not be committed or taken back, trying again in 30 s", a->journal.version);
+        agent_follow_later(a, RECOVER_PAUSE_USEC);
         return;
     }
     if (now >= deadline) {
@@ -177,10 +182,8 @@ static void wait_for_confirmation(Agent *a, bool stuck)
     }
     log_info("Snapshot %s is proved here; waiting up to %llu s for the cloud to confirm it on a new connection",
              a->journal.version, (unsigned long long) ((deadline - now) / USEC_PER_SEC));
-    arm(a, deadline - now);
-    cycle = message_new("link.cycle");
-    if (cycle)
-        control_send(control_link(a->control), cycle);
+    agent_follow_later(a, deadline - now);
+    agent_cycle_link(a);
 }
 
 void agent_follow_journal(Agent *a)
@@ -206,17 +209,22 @@ void agent_follow_journal(Agent *a)
     case DEPLOY_IDLE:
     case DEPLOY_RECOVERY:
         a->requester = NULL;
-        service_status("ready");
+        if (!agent_start_after_boot(a))
+            service_status("ready");
         return;
     case DEPLOY_CONFIRMING:
-        wait_for_confirmation(a, stuck);
+        if (!agent_start_after_boot(a))
+            wait_for_confirmation(a, stuck);
         return;
     default:
-        /* the worker ended without finishing: another one takes over */
-        if (stuck)
-            try_again_later(a);
-        else
+        /* the worker ended without finishing: another one takes over, at once if the last one came any further */
+        if (!stuck) {
             deploy_from_journal(a, "recover");
+            return;
+        }
+        log_error("Snapshot %s is stuck in state '%s', trying again in 30 s", a->journal.version,
+                  deploy_state_to_string(a->journal.state));
+        agent_follow_later(a, RECOVER_PAUSE_USEC);
     }
 }
 

@@ -34,7 +34,7 @@ typedef struct Agent {
 
     /* the deployment */
     Journal journal;         /* as the last worker left it */
-    Runner *deploying;       /* apply, commit, undo, recover */
+    Runner *deploying;       /* apply, commit, undo, recover, start */
     char *deploying_id;      /* id of the message, for duplicates */
     DeployState was;         /* what the journal said when the worker was started */
     bool ended;              /* a worker has just ended */
@@ -42,6 +42,11 @@ typedef struct Agent {
     cJSON *result;           /* its compose.result, told when the worker has ended: then the next snapshot may come */
     ControlClient *requester; /* secboxctl that asked for it, or NULL */
     sd_event_source *timer;  /* confirmation deadline, or the next try to recover */
+
+    struct {
+        bool done, paused;
+        unsigned tries;
+    } boot;                  /* see boot.c */
 
     Runner *query;
     Query queries[QUERIES_WAITING_MAX];
@@ -63,6 +68,8 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
 int agent_ask(Agent *a, const char *job, const char *id, cJSON *request, ControlClient *asker, Error *err) _must_check_;
 /* Reads the journal and decides what follows: arm the deadline, recover, or nothing. */
 void agent_follow_journal(Agent *a);
+/* Asks mgmt-link for a new connection when a change waits for its confirmation: the cloud takes none that is older. */
+void agent_cycle_link(Agent *a);
 
 /* handlers.c */
 void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type);
@@ -70,6 +77,16 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
 void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlClient *requester);
 /* agent.status, when a tunnel is up: after each change of where this box stands. */
 void agent_tell_cloud(Agent *a);
+
+/* Does so after a while; any job that starts before puts it off to its end. */
+void agent_follow_later(Agent *a, usec_t delay);
+/* A job on what the journal or the store holds, asked for by nobody; it is tried again when it cannot be started. */
+void agent_start_job(Agent *a, const char *job, bool tell_cloud);
+
+/* boot.c */
+/* Sees to it, once per boot, that what shall run is started. True when the journal has to wait: a job or a pause is under way. */
+bool agent_start_after_boot(Agent *a);
+void agent_boot_done(Agent *a);
 
 /* report.c */
 /* agent.status for the cloud; NULL when out of memory. */

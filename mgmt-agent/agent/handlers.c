@@ -210,9 +210,10 @@ static void handle_ack(Agent *a, ControlClient *c, const cJSON *message)
 
 static void handle_link_hello(Agent *a, ControlClient *c, const cJSON *message)
 {
-    (void) a;
     (void) c;
     log_info("mgmt-link %s is here", json_string(message, "version"));
+    /* when we were started again in between, nobody has told it yet, and its connection may be older than the change */
+    agent_cycle_link(a);
 }
 
 /* A connection to the cloud has just come up: it hears where this box stands, and what it may have missed. */

@@ -32,30 +32,21 @@ static char *find_program(const char *name)
     return NULL;
 }
 
-/* Runs argv as the podman user (as ourselves when we are not root). */
-static int run_as_user(const Doctor *d, const char *const *argv, ProcessResult *ret, Error *err)
+/* Runs argv as the podman user (as ourselves when we are not root), in the environment that mgmt-agent gives it. */
+static int run_as_user(Doctor *d, const char *const *argv, ProcessResult *ret, Error *err)
 {
-    bool drop = geteuid() == 0 && d->user.name && d->user.uid != 0;
-    _cleanup_(strv_freep) char **env = NULL;
-    const char *home = d->user.name && (drop || geteuid() == 0) ? d->user.home : getenv("HOME");
-    uid_t uid = drop ? d->user.uid : geteuid();
+    int r = d->user.name ? 0 : podman_user_find(NULL, &d->user, err);
 
-    int r = strv_addf(&env, "PATH=%s", search_path());
     if (r >= 0)
-        r = strv_add(&env, "LANG=C.UTF-8");
-    if (r >= 0)
-        r = strv_addf(&env, "HOME=%s", home ? home : "/");
-    if (r >= 0 && uid != 0)
-        r = strv_addf(&env, "XDG_RUNTIME_DIR=/run/user/%u", (unsigned) uid);
+        r = podman_user_prepare(&d->user, err);
     if (r < 0)
-        return error_from_errno(err, r, "run %s", argv[0]);
-
+        return r;
     const ProcessSpec spec = {
         .argv = argv,
-        .env = (const char *const *) env,
+        .env = (const char *const *) d->user.env,
         .uid = d->user.uid,
         .gid = d->user.gid,
-        .drop_privileges = drop,
+        .drop_privileges = d->user.switch_user,
         .timeout_usec = PODMAN_TIMEOUT,
         .keep_with_parent = true,
     };

@@ -4,7 +4,7 @@
 
 #include "env/env-file.h"
 #include "lib/data/json.h"
-#include "mgmt-agent/secboxctl/podman-user.h"
+#include "mgmt-agent/host/podman-user.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
 typedef enum Verdict {

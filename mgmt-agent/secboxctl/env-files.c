@@ -8,7 +8,7 @@
 
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/secboxctl/podman-user.h"
+#include "mgmt-agent/host/podman-user.h"
 
 char *env_files_path(EnvFileKind kind)
 {
@@ -19,7 +19,7 @@ char *env_files_path(EnvFileKind kind)
 static int expected_owner(EnvFileKind kind, const EnvFile *agent_env, PodmanUser *ret, Error *err)
 {
     if (kind == ENV_SECBOX)
-        return podman_user_find(agent_env, ret, err);
+        return podman_user_find(agent_env ? env_get(agent_env, "PODMAN_USER") : NULL, ret, err);
     *ret = (PodmanUser) { .name = str_format("root"), .uid = 0 };
     return ret->name ? 0 : error_from_errno(err, -ENOMEM, "check the owner");
 }

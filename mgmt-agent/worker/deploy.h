@@ -111,6 +111,10 @@ int deploy_status_for(const char *phase, const Error *err);
 /* Stores and prints compose.result, then leaves the journal by `last` (EVENT_FINISHED, EVENT_FAILED). */
 int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failure, int r, DeployEvent last);
 
+/* boot.c */
+/* deploy_open_podman() for a job that goes on with what was: after a boot it waits for the podman user's service manager. */
+int deploy_open_again(Deploy *d, Error *err) _must_check_;
+
 /* current.c: what is committed, as JSON for the store. */
 cJSON *current_from_deploy(const Deploy *d, Error *err);
 /* The project that `current` describes, with what compose_plan() reads; NULL when there is none. */

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "lib/base/error.h"
-#include "mgmt-agent/worker/podman-user.h"
+#include "mgmt-agent/host/podman-user.h"
 
 typedef enum DriverStrategy {
     STRATEGY_CLASSIC, /* up to 1.0.6: `env_file:` becomes podman's --env-file; --in-pod is not known to 1.0.3 */

@@ -61,6 +61,7 @@ static void remove_backups(Deploy *d)
 int deploy_commit(Deploy *d, Error *err)
 {
     _cleanup_(strv_freep) char **keep = NULL;
+    bool repeated;
     int r;
 
     /* after a restart there is no project in memory: what becomes current was journaled when it was proved */
@@ -71,13 +72,19 @@ int deploy_commit(Deploy *d, Error *err)
         if (r < 0)
             return r;
     }
+    /* a crash behind store_save_current(): what was before is known no more, so nothing of it is given up */
+    repeated = str_equal(json_string(d->current, "id"), json_string(d->journal.project, "id"));
     r = keep_images(d, d->journal.project, &keep);
     if (r == 0)
         r = store_save_current(d->journal.project, err);
     if (r < 0)
         return r;
     remove_backups(d);
-    podman_untag_others(d->podman, KEEP_REPOSITORY, keep);
+    /* a stale network would be taken for the same one when its name comes back with another definition */
+    podman_remove_networks(d->podman, json_string(d->journal.project, "name"),
+                           cJSON_GetObjectItemCaseSensitive(d->journal.project, "networks"));
+    if (!repeated)
+        podman_untag_others(d->podman, KEEP_REPOSITORY, keep);
     store_prune_snapshots(json_string(d->journal.project, "version"), json_string(d->journal.project, "previous"));
     deploy_unstage(d);
     return 0;
@@ -202,6 +209,15 @@ static int each_step(Deploy *d, int (*undo)(Deploy *d, const JournalStep *s, Err
     return first;
 }
 
+/* Those that the deployment made; without knowing what is committed none is touched. */
+static void remove_new_networks(Deploy *d)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+
+    if (store_load_current(&current, NULL) == 0)
+        podman_remove_networks(d->podman, d->options->project, cJSON_GetObjectItemCaseSensitive(current, "networks"));
+}
+
 int deploy_roll_back(Deploy *d, Error *err)
 {
     int removed, back, r;
@@ -210,8 +226,10 @@ int deploy_roll_back(Deploy *d, Error *err)
     removed = remove_new(d, err);
     back = each_step(d, bring_back, err);
     r = removed < 0 ? removed : back < 0 ? back : each_step(d, check_back, err);
-    if (r == 0)
+    if (r == 0) {
+        remove_new_networks(d);
         deploy_unstage(d);
+    }
     return r < 0 ? error_prefix(err, r, "rolling back") : 0;
 }
 

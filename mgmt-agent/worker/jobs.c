@@ -15,8 +15,6 @@
 
 #define ROLLBACK_TRIES_MAX 3
 #define SEQ_GAP 64
-/* exit status: nothing is wrong with the job, podman or the disk is; the agent starts it again after a pause */
-#define EXIT_TRY_AGAIN 2
 
 void deploy_done(Deploy *d)
 {
@@ -247,16 +245,6 @@ static int resume(Deploy *d, Error *err)
     return 0;
 }
 
-static int load_user(Deploy *d, Error *err)
-{
-    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
-
-    /* without mgmt-agent.env the usual users are tried: undoing must not depend on it */
-    if (path && !d->agent_env && env_load(path, &d->agent_env, NULL) < 0)
-        log_warning("Cannot read %s; looking for the usual podman users", path);
-    return deploy_open_podman(d, err);
-}
-
 static int job_commit(Deploy *d, const cJSON *request)
 {
     _cleanup_(error_done) Error err = {};
@@ -266,7 +254,7 @@ static int job_commit(Deploy *d, const cJSON *request)
     if (r == 0 && d->journal.state == DEPLOY_CONFIRMING)
         r = journal_step(&d->journal, EVENT_CONFIRMED, &err);
     if (r == 0)
-        r = load_user(d, &err);
+        r = deploy_open_again(d, &err);
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit yet, trying again");
         return EXIT_TRY_AGAIN;
@@ -316,7 +304,7 @@ static int job_undo(Deploy *d, const cJSON *request)
             r = journal_step(&d->journal, EVENT_DEADLINE, &err);
     }
     if (r == 0)
-        r = load_user(d, &err);
+        r = deploy_open_again(d, &err);
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back yet, trying again");
         return EXIT_TRY_AGAIN;
@@ -342,7 +330,7 @@ static int job_recover(Deploy *d, const cJSON *request)
     }
     /* podman first: a podman that does not answer is no reason to use up a try */
     if (r == 0)
-        r = load_user(d, &err);
+        r = deploy_open_again(d, &err);
     if (r == 0)
         r = journal_step(&d->journal, EVENT_RESTARTED, &err);
     if (r < 0) {
@@ -416,6 +404,7 @@ const Job jobs[] = {
     { "commit", job_commit, "make a confirmed deployment final" },
     { "undo", job_undo, "roll back a deployment that nobody confirmed" },
     { "recover", job_recover, "finish or undo what a crash left" },
+    { "start", job_start, "start what ran before the boot" },
     { "plan", job_plan, "say what a snapshot would change" },
     { "env-ensure", job_env_ensure, "make secbox.env if it is absent" },
     { "status", job_status, "say what runs" },

@@ -4,6 +4,9 @@
 
 #include "mgmt-agent/worker/deploy.h"
 
+/* exit status: nothing is wrong with the job, podman or the disk is; the agent starts it again after a pause */
+#define EXIT_TRY_AGAIN 2
+
 typedef struct Job {
     const char *name;
     /* `request` is what the agent wrote to standard input; the result is the exit status: 0 done, 1 not. */
@@ -12,6 +15,9 @@ typedef struct Job {
 } Job;
 
 extern const Job jobs[]; /* ends with {} */
+
+/* boot.c */
+int job_start(Deploy *d, const cJSON *request);
 
 /* status.c */
 int job_status(Deploy *d, const cJSON *request);

@@ -23,6 +23,8 @@ int deploy_open_podman(Deploy *d, Error *err)
 
     if (!d->user.name)
         r = podman_user_find(d->agent_env ? env_get(d->agent_env, "PODMAN_USER") : NULL, &d->user, err);
+    if (r == 0)
+        r = podman_user_prepare(&d->user, err);
     if (r == 0 && !d->driver.version)
         r = driver_probe(d->options->podman_compose, &d->user, &d->driver, err);
     if (r == 0 && !d->podman)

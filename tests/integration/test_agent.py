@@ -15,6 +15,7 @@ WORKER = """#!/bin/sh
 for job; do :; done
 echo "$job" >> "$SECBOX_TEST_JOBS"
 cat > /dev/null
+[ "$job" = start ] && exit 0
 [ -e "$SECBOX_TEST_JOBS.$job" ] && . "$SECBOX_TEST_JOBS.$job"
 exit 1
 """
@@ -108,7 +109,8 @@ class Agent:
         return read_text(self.log_path)
 
     def jobs(self):
-        return read_text(self.jobs_path).split()
+        """What the worker was asked for, but for starting containers after a boot."""
+        return [job for job in read_text(self.jobs_path).split() if job != "start"]
 
     def peer(self, *first):
         self.peers.append(Peer(self.socket, *first))
@@ -135,6 +137,9 @@ def agent(folder):
     it.stop()
 
 
+CONFIRM = {"type": "compose.confirm", "id": "d1", "version": "7", "nonce": "n1"}
+
+
 @pytest.mark.parametrize("state,job", [("rolling-back", "recover"), ("committing", "recover"), ("confirming", "undo")])
 def test_a_job_that_gets_nowhere_is_not_repeated_at_once(agent, state, job):
     """A disk that is full: the worker cannot write that it is done, and says nothing of it with its exit status."""
@@ -146,3 +151,26 @@ def test_a_job_that_gets_nowhere_is_not_repeated_at_once(agent, state, job):
     wait_until(lambda: job in agent.jobs(), "the worker is started")
     time.sleep(3)
     assert len(agent.jobs()) <= 3, agent.jobs()
+
+
+def test_an_agent_that_restarts_while_it_waits_asks_for_a_connection_again(agent):
+    agent.confirming()
+    agent.start()
+    link = agent.link()
+    assert link.next("link.cycle")
+
+
+def test_one_new_connection_is_asked_for(agent):
+    """The worker cannot write the commit down: no reason to break the tunnel each time."""
+    agent.confirming()
+    agent.start()
+    link = agent.link()
+    assert link.next("link.cycle")
+    for n in range(3):
+        link.send(agent.connected(f"2026-01-02T03:04:{n + 10}.000Z"))
+        link.send(CONFIRM)
+        wait_until(lambda n=n: len(agent.jobs()) > n, "the commit is tried")
+    agent.peer({"type": "history.get", "id": "h"}).next("history.report")
+    link.socket.settimeout(1)
+    with contextlib.suppress(TimeoutError):
+        assert link.next("link.cycle") is None

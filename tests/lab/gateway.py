@@ -26,17 +26,18 @@ class Answer:
 class Gateway:
     """With tls, a certificate and its key, everything goes over TLS; the certificate is its own authority."""
 
-    def __init__(self, folder, tls=None):
+    def __init__(self, folder, tls=None, host="127.0.0.1"):
         from .postgres import Postgres  # pylint: disable=import-outside-toplevel
 
         os.makedirs(folder, exist_ok=True)
         self.dir = folder
         self.state = os.path.join(folder, "state")
         os.makedirs(self.state, mode=0o700, exist_ok=True)
+        self.host = host
         self.port = free_port()
         self.tls = tls
         self.context = ssl.create_default_context(cafile=tls[0]) if tls else None
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
         self.daemon = None
         self.postgres = Postgres()
         self.postgres.start()
@@ -62,9 +63,9 @@ class Gateway:
     def start(self):
         tls = ["--cert", self.tls[0], "--key", self.tls[1]] if self.tls else []
         self.daemon = Daemon("secbox-gateway",
-                             self._argv("serve", "--listen", f"127.0.0.1:{self.port}", "--state", self.state, *tls),
+                             self._argv("serve", "--listen", f"{self.host}:{self.port}", "--state", self.state, *tls),
                              os.path.join(self.dir, "gateway.log"), self.env)
-        wait_until(lambda: port_answers(self.port), "the gateway listens", self.daemon.death)
+        wait_until(lambda: port_answers(self.port, self.host), "the gateway listens", self.daemon.death)
 
     def stop(self):
         if self.daemon:
@@ -96,13 +97,17 @@ class Gateway:
         if answer.status != 201:
             raise LabError(f"the gateway does not make devices: {answer}")
         return {"CLOUD_BASE_URL": self.url, "DEVICE_ID": device, "BOOTSTRAP": answer.json["bootstrap"],
-                "MGMT_GATEWAY_URL": f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.port}/mgmt"}
+                "MGMT_GATEWAY_URL": f"{'wss' if self.tls else 'ws'}://{self.host}:{self.port}/mgmt"}
 
     def device(self, device):
         return self.request("GET", f"/v1/devices/{device}").json["device"]
 
     def wait_connected(self, device):
-        return wait_until(lambda: self.device(device)["connected"], f"{device} is connected", self.daemon.death)
+        def connected():
+            answer = self.request("GET", f"/v1/devices/{device}")  # 503 while the gateway starts
+            return answer.status == 200 and answer.json["device"]["connected"]
+
+        return wait_until(connected, f"{device} is connected", self.daemon.death)
 
     def push(self, device, compose, **more):
         """Pushes a compose file and waits for the end: the HTTP status is the push's own."""

@@ -2,9 +2,9 @@
 """Runs a command in namespaces of its own, so that tests cannot harm the machine.
 
 As root: private network (only loopback), processes, mounts and temporary folder; an empty /run, where podman's network
-and runtime keep their state, and where systemd and D-Bus would be found, so that podman behaves alike on every machine. When the command ends, or this process is killed, everything that it started
-dies with it. As another user the command runs as it is (rootless podman has namespaces of its own), with the temporary
-folder only.
+and runtime keep their state, and where systemd and D-Bus would be found, so that podman behaves alike on every machine.
+When the command ends, or this process is killed, everything that it started dies with it. As another user the command
+runs as it is (rootless podman has namespaces of its own), with the temporary folder only.
 
     python3 -m tests.lab.isolate COMMAND [ARGUMENT…]
 """

@@ -47,8 +47,8 @@ def wait_until(fact, what, alive=None):
         time.sleep(0.05)
 
 
-def port_answers(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+def port_answers(port, host="127.0.0.1"):
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
         return True
     return False
 

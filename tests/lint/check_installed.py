@@ -63,7 +63,7 @@ def agent_leaks_nothing_into_containers():
         if not re.search(r"(?m)^KillMode=process$", text(unit)):
             yield f"{unit}: without KillMode=process a restart of the agent ends containers"
         for directive in INHERITED:
-            if re.search(rf"(?m)^{directive}=", text(unit)):
+            if re.search(rf"(?m)^{directive}=(?!infinity$)", text(unit)):
                 yield f"{unit}: {directive}= would be inherited by the containers"
 
 

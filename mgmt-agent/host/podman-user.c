@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Children get nothing of our own environment but what moves podman's storage and registries. */
 
-#include "mgmt-agent/worker/podman-user.h"
+#include "mgmt-agent/host/podman-user.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -76,7 +76,6 @@ int podman_user_find(const char *wanted, PodmanUser *ret, Error *err)
 {
     _cleanup_(podman_user_done) PodmanUser u = {};
     const struct passwd *pw = find_entry(wanted);
-    struct stat st;
 
     if (!pw)
         return error_set(err, ENOENT, "podman.no-user", "there is no user '%s'; set PODMAN_USER in mgmt-agent.env",
@@ -93,13 +92,20 @@ int podman_user_find(const char *wanted, PodmanUser *ret, Error *err)
     }
     if (!u.name || !u.home || (u.uid != 0 && !u.runtime_dir))
         return error_set(err, ENOMEM, "podman.no-user", "no memory");
-    if (u.runtime_dir && stat(u.runtime_dir, &st) < 0)
-        return error_set(err, ENOENT, "podman.no-runtime-dir",
-                         "%s does not exist, so rootless podman cannot run; do: loginctl enable-linger %s",
-                         u.runtime_dir, u.name);
-    if (make_env(&u) < 0)
-        return error_set(err, ENOMEM, "podman.no-user", "no memory");
     *ret = u;
     u = (PodmanUser) {};
     return 0;
+}
+
+int podman_user_prepare(PodmanUser *u, Error *err)
+{
+    struct stat st;
+
+    if (u->env)
+        return 0;
+    if (u->runtime_dir && stat(u->runtime_dir, &st) < 0)
+        return error_set(err, ENOENT, "podman.no-runtime-dir",
+                         "%s does not exist, so rootless podman cannot run; do: loginctl enable-linger %s",
+                         u->runtime_dir, u->name);
+    return make_env(u) < 0 ? error_set(err, ENOMEM, "podman.no-user", "no memory") : 0;
 }

@@ -15,11 +15,15 @@ typedef struct PodmanUser {
     gid_t gid;
     char *home;
     char *runtime_dir; /* XDG_RUNTIME_DIR; NULL for root */
-    char **env;        /* complete, for podman and podman-compose */
+    char **env;        /* complete, for podman and podman-compose; NULL before podman_user_prepare() */
     int switch_user;   /* whether children must change to it */
 } PodmanUser;
 
 /* `wanted` is PODMAN_USER or NULL: then tc, tcops, root in this order. When the caller is not root it is the caller itself.
- * Errors: podman.no-user; podman.no-runtime-dir when a rootless user has no /run/user/UID (linger is not enabled). */
+ * Errors: podman.no-user. */
 int podman_user_find(const char *wanted, PodmanUser *ret, Error *err) _must_check_;
+
+/* Makes the environment for its children; once is enough. Errors: podman.no-runtime-dir when a rootless user has no
+ * /run/user/UID (linger is not enabled). */
+int podman_user_prepare(PodmanUser *u, Error *err) _must_check_;
 void podman_user_done(PodmanUser *u);

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: MIT
+"""SecBox as installed: on a Debian 12 with systemd as process 1, from its units, with rootless podman."""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import types
+import urllib.request
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.lab import whole_box
+from tests.lab.gateway import Gateway
+from tests.lab.util import LabError, program, read_text, wait_until
+
+DEVICE = "caseta5"
+CA_FILE = "/etc/ssl/certs/lab-cloud.pem"
+UNITS = ["mgmt-agent", "mgmt-link"]
+SANITY_OK = "[compose-snapshot] secbox.env sanity ok (2/2 required keys present)"
+# Shorter waits; and a score that a child would inherit if it could (lowering it takes a capability that machines lack)
+DROP_IN = "[Service]\nWatchdogSec=3\nOOMScoreAdjust=200\n"
+PORT = 8088
+STACK = f"""
+services:
+  web:
+    image: localhost/server:1
+    restart: unless-stopped
+    ports: ["{PORT}:80"]
+    networks: [front]
+    environment:
+      URL: ${{CLOUD_BASE_URL:-http://literal.invalid}}
+      DEVICE: ${{DEVICE_ID}}
+    healthcheck:
+      test: ["CMD", "wget", "-q", "-O", "-", "http://127.0.0.1/version"]
+      interval: 2s
+  store:
+    image: localhost/server:1
+    restart: always
+    networks: [front]
+networks:
+  front: {{}}
+"""
+STACK_2 = STACK.replace("server:1", "server:2")
+
+
+def make_certificate(folder, address):
+    cert, key = os.path.join(folder, "cloud.crt"), os.path.join(folder, "cloud.key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-keyout", key, "-out", cert, "-subj", "/CN=cloud", "-addext", f"subjectAltName=IP:{address}"],
+                   check=True, capture_output=True)
+    return cert, key
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """One box for all tests of this file, and a gateway outside it."""
+    require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "secboxctl", "secbox-gateway", "secbox-fleet")
+    why = whole_box.why_not()
+    if why:
+        pytest.skip(f"no whole box here: {why}")
+    folder = tempfile.mkdtemp(prefix="secbox-whole-")
+    try:
+        box = whole_box.WholeBox()
+    except LabError as e:
+        pytest.skip(f"a whole box does not start here: {e}")
+    with box, Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
+        box.write(CA_FILE, read_text(gateway.tls[0]))
+        agent_env = {**gateway.enroll(DEVICE), "CLOUD_CA_FILE": CA_FILE}
+        for version in ("1", "2"):
+            box.image(f"localhost/server:{version}", "server", version)
+        box.image("localhost/crash:1", "crash")
+        box.run("mkdir", "-p", "/etc/systemd/system/mgmt-agent.service.d")
+        box.write("/etc/systemd/system/mgmt-agent.service.d/lab.conf", DROP_IN)
+        box.write_env("mgmt-agent.env", agent_env)
+        box.run("systemctl", "daemon-reload")
+        box.run("systemctl", "enable", "--now", *UNITS)
+        try:
+            gateway.wait_connected(DEVICE)
+        except LabError as e:
+            pytest.fail(f"{e}\n{box.run('systemctl', 'status', '--no-pager', *UNITS, check=False).stdout}{box.log()}")
+        yield types.SimpleNamespace(box=box, gateway=gateway, agent_env=agent_env, folder=folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def push(whole, text):
+    """secbox-fleet push --wait, as an operator types it: exit code and the JSON documents that it prints."""
+    path = os.path.join(whole.folder, "compose.yml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    env = {"PATH": os.environ["PATH"], "HOME": whole.folder, "SECBOX_GATEWAY": whole.gateway.url,
+           "SECBOX_TOKEN": whole.gateway.token, "SECBOX_CA": whole.gateway.tls[0]}
+    p = subprocess.run([program("secbox-fleet"), "push", DEVICE, path, "--wait", "--json"], env=env, text=True,
+                       capture_output=True, check=False)
+    documents = [json.loads(line) for line in p.stdout.splitlines()]
+    assert documents, p.stderr
+    return p.returncode, documents[-1]
+
+
+@pytest.fixture
+def deployed(whole):
+    """The box runs STACK and nothing is under way."""
+    wait_until(lambda: not settling(whole), "nothing is under way")
+    code, last = push(whole, STACK)
+    assert code == 0, last
+    return whole
+
+
+def settling(whole):
+    try:
+        device = whole.gateway.device(DEVICE)
+        status = whole.box.status()
+    except ValueError:
+        return True
+    return not device["connected"] or bool(status.get("status", status).get("pending"))
+
+
+def get(whole, path):
+    with urllib.request.urlopen(f"http://{whole.box.address}:{PORT}{path}", timeout=30) as answer:
+        return answer.read().decode()
+
+
+def facts_of_process(box, pid):
+    """/proc/PID/status and more, of a process of the box by its number there."""
+    return box.status_of(pid) | {"oom": box.run("cat", f"/proc/{pid}/oom_score_adj").stdout.strip()}
+
+
+def core_limit(box, pid):
+    line = next(l for l in box.run("cat", f"/proc/{pid}/limits").stdout.splitlines() if l.startswith("Max core file size"))
+    return line.split()[4:6]
+
+
+def wait_answers(box):
+    wait_until(lambda: box.run("secboxctl", "status", check=False).returncode == 0, "mgmt-agent answers secboxctl")
+
+
+def test_units_are_up(whole):
+    for unit in UNITS:
+        facts = whole.box.unit(unit, "Type", "ActiveState", "SubState", "NRestarts", "UnitFileState", "StatusText")
+        assert (facts["Type"], facts["ActiveState"], facts["SubState"]) == ("notify", "active", "running"), facts
+        assert facts["UnitFileState"] == "enabled"
+        assert facts["StatusText"], "READY came with a status"
+    assert whole.box.unit("mgmt-link", "NRestarts")["NRestarts"] == "0"
+    complaints = whole.box.run("systemd-analyze", "verify", "--man=no", *(f"{u}.service" for u in UNITS), check=False)
+    assert complaints.returncode == 0 and not complaints.stderr.strip(), complaints.stderr
+
+
+def test_the_link_is_nobody_in_particular(whole):
+    box = whole.box
+    pid = box.main_pid("mgmt-link")
+    facts = box.status_of(pid)
+    uid = box.run("id", "-u", "mgmt-link").stdout.strip()
+    assert facts["Uid"].split() == [uid] * 4 and uid != "0"
+    assert facts["NoNewPrivs"] == "1" and facts["Seccomp"] == "2"
+    assert {facts[f"Cap{kind}"].strip("0") for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {""}
+    as_link = ["setpriv", "--reuid=mgmt-link", "--regid=mgmt-link", "--init-groups"]
+    for path in ("/etc/tucomunidad/mgmt-agent.env", "/etc/tucomunidad/secbox.env", "/var/lib/tucomunidad/mgmt-agent/."):
+        assert box.run(*as_link, "test", "-r", path, check=False).returncode != 0, path
+    assert box.run(*as_link, "test", "-r", "/run/credentials/mgmt-link.service/mgmt-agent.env", check=False).returncode == 0
+
+
+def test_it_claimed_its_identity(whole):
+    device = whole.gateway.device(DEVICE)
+    assert device["connected"] and device["roles"] == ["mgmt"]
+    assert device["peer"].startswith(whole.box.address)
+    folder = "/var/lib/tucomunidad/mgmt-link"
+    facts = whole.box.run("stat", "-c", "%a %U", folder).stdout.split()
+    assert facts == ["700", "mgmt-link"]
+    modes = whole.box.run("find", folder, "-type", "f", "-printf", "%m %u\\n").stdout.split("\n")
+    assert set(filter(None, modes)) == {"600 mgmt-link"}
+
+
+def test_a_push_ends_well(deployed):
+    box = deployed.box
+    assert set(box.running()) == {"web", "store"}
+    assert get(deployed, "/version") == "1\n"
+    served = get(deployed, "/env").splitlines()
+    assert f"URL={deployed.agent_env['CLOUD_BASE_URL']}" in served and f"DEVICE={DEVICE}" in served
+    assert box.user.podman("exec", box.ids()["web"], "wget", "-q", "-O", "-", "http://store/version").stdout == "1\n"
+
+
+def test_the_env_file_is_the_podman_users(deployed):
+    path = "/etc/tucomunidad/secbox.env"
+    assert deployed.box.run("stat", "-c", "%a %U %G", path).stdout.split() == ["600", "tc", "tc"]
+    made = dict(line.split("=", 1) for line in deployed.box.read(path).splitlines())
+    assert made == {**{k: deployed.agent_env[k] for k in ("CLOUD_BASE_URL", "DEVICE_ID", "BOOTSTRAP")},
+                    "DEVICE_GATEWAY_URL": deployed.agent_env["MGMT_GATEWAY_URL"].replace("/mgmt", "/device")}
+
+
+def test_containers_are_rootless_and_inherit_nothing_of_the_unit(deployed):
+    box = deployed.box
+    assert box.run("podman", "ps", "-aq").stdout == "", "root's podman has no container"
+    assert facts_of_process(box, box.main_pid("mgmt-agent"))["oom"] == "200"
+    for service, container in box.containers().items():
+        pid = container["State"]["Pid"]
+        facts = facts_of_process(box, pid)
+        assert facts["Uid"].split()[0] == str(box.uid), service
+        assert facts["oom"] == "0", "what shields the agent must not shield its containers"
+        assert core_limit(box, pid)[1] == core_limit(box, 1)[1]
+        assert facts["Umask"] == "0022"
+
+
+def test_the_journal_tells_it_with_fields(whole):
+    # a push that is not a repetition goes through all phases
+    code, last = push(whole, STACK + f"# {os.urandom(4).hex()}\n")
+    assert (code, last["status"]) == (0, 200), last
+    entries = [e for e in whole.box.journal("mgmt-agent") if e["MESSAGE"] == SANITY_OK]
+    assert entries
+    assert entries[-1]["PHASE"] == "secbox-env-sanity"
+    assert entries[-1]["SNAPSHOT"] == last["version"]
+    assert entries[-1]["DEVICE"] == DEVICE
+    assert entries[-1]["SYSLOG_IDENTIFIER"] == "mgmt-agent" and entries[-1]["PRIORITY"] == "6"
+    secret = whole.agent_env["BOOTSTRAP"]
+    assert secret not in whole.box.run("journalctl", "--no-pager", "-o", "export", "--all").stdout
+
+
+def test_what_dies_at_start_is_rolled_back(deployed):
+    before = deployed.box.running()
+    code, last = push(deployed, STACK.replace("server:1", "crash:1"))
+    assert code != 0
+    assert (last["status"], last["outcome"], last["phase"]) == (500, "rolled-back", "rolled-back"), last
+    assert deployed.box.running() == before, "the very same containers run again"
+    assert get(deployed, "/version") == "1\n"
+
+
+@pytest.mark.parametrize("how", [["restart", "mgmt-agent"], ["kill", "-s", "KILL", "mgmt-agent"], ["stop", "mgmt-agent"]],
+                         ids=lambda how: "-".join(how[:1]))
+def test_containers_outlive_the_agent(deployed, how):
+    box = deployed.box
+    before = {service: c["State"]["Pid"] for service, c in box.containers().items()}
+    old = box.main_pid("mgmt-agent")
+    box.run("systemctl", *how)
+    if how[0] == "stop":
+        assert get(deployed, "/version") == "1\n"
+        box.run("systemctl", "start", "mgmt-agent")
+    wait_until(lambda: box.main_pid("mgmt-agent") not in (0, old), "systemd starts mgmt-agent again")
+    wait_answers(box)
+    assert {service: c["State"]["Pid"] for service, c in box.containers().items()} == before
+    wait_until(lambda: not settling(deployed), "the tunnel is up")
+    code, last = push(deployed, STACK)
+    assert (code, last["noop"]) == (0, True), last
+
+
+def test_killed_in_mid_apply_it_ends_whole(deployed):
+    box = deployed.box
+    before = box.ids()
+    found = []
+    pushing = threading.Thread(target=lambda: found.append(push(deployed, STACK_2)))
+    pushing.start()
+    wait_until(lambda: box.ids() != before, "the push touches containers")
+    box.run("systemctl", "kill", "-s", "KILL", "mgmt-agent")
+    pushing.join()
+    wait_until(lambda: not settling(deployed), "the agent has made up its mind")
+    running = box.running()
+    assert set(running) == {"web", "store"} == set(box.ids())
+    images = {c["Image"] for c in box.containers().values()}
+    assert images in ({box.user.image_id("localhost/server:1")}, {box.user.image_id("localhost/server:2")})
+    assert found[0][1]["outcome"] in ("rolled-back", "done"), found
+
+
+def test_the_watchdog_brings_back_a_stuck_agent(deployed):
+    box = deployed.box
+    before = box.running()
+    old = box.main_pid("mgmt-agent")
+    box.run("kill", "-STOP", str(old))
+    wait_until(lambda: box.main_pid("mgmt-agent") not in (0, old), "systemd replaces the stuck agent")
+    wait_answers(box)
+    assert any("Watchdog timeout" in e["MESSAGE"] for e in box.journal("mgmt-agent"))
+    assert box.running() == before
+
+
+def test_the_doctor_finds_nothing_of_ours(deployed):
+    p = deployed.box.run("secboxctl", "doctor", "--json", check=False)
+    checks = {c["id"]: c for c in json.loads(p.stdout)["checks"]}
+    # the clock and the space are the machine's own
+    bad = {k: c for k, c in checks.items() if c["result"] != "pass" and k != "time-sync" and not k.startswith("space-")}
+    assert not bad
+    assert "user tc" in checks["podman"]["detail"]
+
+
+def test_a_local_rollback_and_the_history(deployed):
+    code, last = push(deployed, STACK_2)
+    assert (code, last["outcome"]) == (0, "done"), last
+    entries = json.loads(deployed.box.run("secboxctl", "history", "--json").stdout)
+    assert last["version"] in json.dumps(entries)
+    assert get(deployed, "/version") == "2\n"
+    deployed.box.run("secboxctl", "rollback")
+    assert get(deployed, "/version") == "1\n"
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["reboot", "power-cut"])
+def test_after_a_restart_of_the_box_everything_runs_again(deployed, hard):
+    box = deployed.box
+    before = box.ids()
+    box.reboot(hard)
+    wait_until(lambda: not settling(deployed), "the box is back")
+    assert box.ids() == before
+    wait_until(lambda: box.running() == before, "the same containers run again")
+    assert get(deployed, "/version") == "1\n"
+    for unit in UNITS:
+        assert box.unit(unit, "ActiveState")["ActiveState"] == "active"
