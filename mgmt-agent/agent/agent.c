@@ -39,6 +39,7 @@ Agent *agent_free(Agent *a)
     cJSON_Delete(a->link_status);
     cJSON_Delete(a->result);
     free(a->deploying_id);
+    free(a->deploying_version);
     free(a->device_id);
     sd_event_unref(a->event);
     free(a);
@@ -100,16 +101,22 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     Agent *a = userdata;
     _cleanup_(cJSON_Deletep) cJSON *result = TAKE_PTR(a->result);
+    ControlClient *requester = a->requester;
+    bool from_cloud = a->from_cloud;
 
     (void) ok;
-    a->ended = !str_equal(runner_job(r), "start"); /* which leaves the journal as it is */
-    if (!a->ended && exit_status == 0)
+    bool is_push = str_equal(runner_job(r), "apply");
+    bool deployed = !str_equal(runner_job(r), "start"); /* which leaves the journal as it is */
+    a->ended = deployed;
+    if (!deployed && exit_status == 0)
         agent_boot_done(a);
     log_debug("The worker for '%s' has ended", runner_job(r));
     a->deploying = runner_free(a->deploying);
     if (result)
-        agent_deliver_result(a, result, a->from_cloud, a->requester);
+        agent_deliver_result(a, result, from_cloud, requester);
     agent_follow_journal(a);
+    if (!result && deployed && !agent_is_busy(a) && (result = agent_make_result(a, is_push)))
+        agent_deliver_result(a, result, from_cloud, requester);
     if (result)
         agent_tell_cloud(a);
 }
@@ -117,18 +124,20 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
 int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester, bool from_cloud,
                  Error *err)
 {
-    char *copy = strdup(id);
+    const char *asked = json_string(cJSON_GetObjectItemCaseSensitive(request, "message"), "version");
+    _cleanup_(freep) char *version = strdup(asked ? asked : a->journal.version ? a->journal.version : "0");
+    _cleanup_(freep) char *copy = strdup(id);
     int r;
 
-    if (!copy)
+    if (!copy || !version)
         return -ENOMEM;
     r = runner_start(a->event, &a->runner_options, job, request, on_deploy_message, on_deploy_done, a, &a->deploying, err);
-    if (r < 0) {
-        free(copy);
+    if (r < 0)
         return r;
-    }
     free(a->deploying_id);
-    a->deploying_id = copy;
+    free(a->deploying_version);
+    a->deploying_id = TAKE_PTR(copy);
+    a->deploying_version = TAKE_PTR(version);
     a->requester = requester;
     a->from_cloud = from_cloud;
     a->was = a->journal.state;

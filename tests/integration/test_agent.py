@@ -153,6 +153,21 @@ def test_a_job_that_gets_nowhere_is_not_repeated_at_once(agent, state, job):
     assert len(agent.jobs()) <= 3, agent.jobs()
 
 
+def test_a_worker_that_dies_before_its_journal_is_answered_for(agent):
+    agent.start()
+    link = agent.link()
+    link.send(agent.snapshot())
+    result = link.next("compose.result")
+    assert result["id"] == "d2" and result["outcome"] == "failed" and result["status"] >= 500, result
+
+
+def test_a_local_push_is_answered_for_too(agent):
+    agent.start()
+    peer = agent.peer(agent.snapshot(version="0", deviceId="local"))
+    result = peer.next("compose.result")
+    assert result["id"] == "d2" and result["outcome"] == "failed" and result["status"] >= 500, result
+
+
 def test_an_agent_that_restarts_while_it_waits_asks_for_a_connection_again(agent):
     agent.confirming()
     agent.start()
@@ -169,7 +184,7 @@ def test_one_new_connection_is_asked_for(agent):
     for n in range(3):
         link.send(agent.connected(f"2026-01-02T03:04:{n + 10}.000Z"))
         link.send(CONFIRM)
-        wait_until(lambda n=n: len(agent.jobs()) > n, "the commit is tried")
+        wait_until(lambda n=n: agent.log().count("could not be committed") > n, "the commit is tried")
     agent.peer({"type": "history.get", "id": "h"}).next("history.report")
     link.socket.settimeout(1)
     with contextlib.suppress(TimeoutError):
