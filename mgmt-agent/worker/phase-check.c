@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "compose/render.h"
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -277,6 +278,23 @@ int deploy_env_sanity(Deploy *d, Error *err)
     return 0;
 }
 
+static const char *image_as_named(const char *service, void *userdata)
+{
+    const Deploy *d = userdata;
+    const ComposeService *s = compose_service_find(d->project, service);
+
+    return s ? s->image : NULL;
+}
+
+/* What podman-compose cannot be told is found now, not when the file is written for it. */
+static int try_render(Deploy *d, Error *err)
+{
+    RenderOptions options = { .version = d->version, .image = image_as_named, .userdata = d };
+    _cleanup_(freep) char *text = NULL;
+
+    return compose_render(d->project, &options, &text, err);
+}
+
 int deploy_render(Deploy *d, Error *err)
 {
     int r;
@@ -287,7 +305,9 @@ int deploy_render(Deploy *d, Error *err)
         return r;
     /* what variables hid from the first look */
     r = compose_policy_check_project(d->project, d->policy, COMPOSE_NAME, err);
-    if (r < 0)
+    if (r < 0) {
         d->phase = "policy";
-    return r;
+        return r;
+    }
+    return try_render(d, err);
 }
