@@ -195,15 +195,6 @@ static int check_back(Deploy *d, const JournalStep *s, Error *err)
     return 0;
 }
 
-/* Those that the deployment made; without knowing what is committed none is touched. */
-static void remove_new_networks(Deploy *d)
-{
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
-
-    if (store_load_current(&current, NULL) == 0)
-        podman_remove_networks(d->podman, d->options->project, cJSON_GetObjectItemCaseSensitive(current, "networks"));
-}
-
 /* All of them, whatever becomes of one: the service that cannot come back must not keep those away that can, least of all
  * the one that holds the tunnel. */
 static int each_step(Deploy *d, int (*undo)(Deploy *d, const JournalStep *s, Error *err), Error *err)
@@ -216,6 +207,15 @@ static int each_step(Deploy *d, int (*undo)(Deploy *d, const JournalStep *s, Err
         note_failure(d, &d->journal.steps[i], &reason, undo(d, &d->journal.steps[i], &reason), &first, err);
     }
     return first;
+}
+
+/* Those that the deployment made; without knowing what is committed none is touched. */
+static void remove_new_networks(Deploy *d)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+
+    if (store_load_current(&current, NULL) == 0)
+        podman_remove_networks(d->podman, d->options->project, cJSON_GetObjectItemCaseSensitive(current, "networks"));
 }
 
 int deploy_roll_back(Deploy *d, Error *err)
