@@ -22,6 +22,10 @@ LIB_SRC = $(wildcard lib/*/*.c env/*.c compose/*.c)
 LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 LIB = $(BUILD)/libsecbox.a
 
+# SAN_LOGS=FOLDER: what is linked writes what its sanitizers find to files there
+SAN_LOGS =
+LIBS += $(if $(SAN_LOGS),-DSANITIZER_LOGS='"$(SAN_LOGS)"' tests/lab/sanitizer-options.c)
+
 # program: every .c of its folder(s) that no other program owns
 mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c mgmt-agent/state/*.c)
 mgmt-link_SRC = $(wildcard mgmt-agent/link/*.c)
@@ -99,7 +103,7 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-include installer/deps.mk tests/tests.mk tests/demo.mk
+include installer/deps.mk tests/tests.mk tests/demo.mk tests/bench/bench.mk
 
 .PHONY: all unit install clean
 .SECONDARY:

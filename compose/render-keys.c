@@ -109,6 +109,8 @@ int render_pairs(const RenderService *r, const char *key, const cJSON *map, cJSO
 
         if (strchr(item->string, '=') || !*item->string)
             return render_unsupported(r, key, "a name in it is empty or has a '='");
+        if (strchr(item->string, '$')) /* the newest releases read names as they read values, the others do not */
+            return render_unsupported(r, key, "a name in it has a '$'");
         pair = str_format("%s=%s", item->string, cJSON_IsString(item) ? item->valuestring : "");
         if (!pair || !list || append_escaped(list, pair) < 0)
             return -ENOMEM;

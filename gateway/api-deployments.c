@@ -8,12 +8,12 @@
 #include <string.h>
 
 #include "gateway/deployments.h"
+#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
 #define CONFIRM_DEADLINE_SECONDS 300
 #define CONFIRM_DEADLINE_MIN 5
-#define CONFIRM_DEADLINE_MAX 86400
 #define REASON_SIZE_MAX 500
 /* a push that takes longer is followed with GET …/deployments/VERSION */
 #define PUSH_WAIT_MAX (3600 * USEC_PER_SEC)
@@ -88,9 +88,9 @@ static int push_read(Call *c, const cJSON *body, DeploymentRequest *request, Err
     if (r < 0)
         return r;
     if (json_u64(body, "confirmDeadlineSeconds", &deadline) == -EINVAL || deadline < CONFIRM_DEADLINE_MIN ||
-        deadline > CONFIRM_DEADLINE_MAX)
+        deadline > CONFIRM_SECONDS_MAX)
         return error_set(err, EINVAL, "request.bad-deadline", "confirmDeadlineSeconds must be from %d to %d",
-                         CONFIRM_DEADLINE_MIN, CONFIRM_DEADLINE_MAX);
+                         CONFIRM_DEADLINE_MIN, CONFIRM_SECONDS_MAX);
     request->confirm_deadline = (unsigned) deadline;
     request->reason = json_string(body, "reason");
     if (request->reason && strlen(request->reason) > REASON_SIZE_MAX)

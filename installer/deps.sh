@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what is missing of the Debian packages that SecBox needs, and nothing else.
-#   installer/deps.sh [-n] [build|run|box|test|demo]…      (all but box unless named; -n: only name the packages)
+#   installer/deps.sh [-n] [build|run|box|test|demo|bench]…      (all but box unless named; -n: only name the packages)
 # Needs no network when everything is there. The database and the registry that come with it are not started.
 set -eu
 
@@ -12,8 +12,9 @@ BOX="$RUN crun dbus dbus-user-session libpam-systemd iptables libcurl4 libcjson1
 # runc where the cgroups are v1, which crun refuses; crun where they are v2
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
 TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
-    python3-yaml python3-psycopg2 skopeo docker-registry git openssl node-ws debootstrap"
+    python3-yaml python3-cryptography skopeo docker-registry git openssl node-ws debootstrap groff-base"
 DEMO="$LAB curl"
+BENCH="$LAB nodejs node-ws openssl python3-yaml"
 
 say() { printf 'deps: %s\n' "$*"; }
 
@@ -53,7 +54,7 @@ if [ "${1-}" = -n ]; then
     only_names=1
     shift
 fi
-[ $# -gt 0 ] || set -- build run test demo
+[ $# -gt 0 ] || set -- build run test demo bench
 for group; do
     case "$group" in
     build) packages="$packages $BUILD" ;;
@@ -61,8 +62,9 @@ for group; do
     box) packages="$packages $BOX" ;;
     test) packages="$packages $TEST" ;;
     demo) packages="$packages $DEMO" ;;
+    bench) packages="$packages $BENCH" ;;
     *)
-        printf 'deps: unknown group "%s"; known: build run box test demo\n' "$group" >&2
+        printf 'deps: unknown group "%s"; known: build run box test demo bench\n' "$group" >&2
         exit 2
         ;;
     esac

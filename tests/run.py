@@ -4,6 +4,7 @@
 
     tests/run.py all | SUITE…
 """
+import contextlib
 import dataclasses
 import glob
 import os
@@ -148,16 +149,16 @@ def fuzz():
     return count
 
 
-def pytest_in(folder):
+def pytest_in(folder, build=BUILD):
     """pytest, in namespaces of its own where possible; counted from its report, not from its words."""
-    report = os.path.join(ROOT, BUILD, f"report-{os.path.basename(folder)}.xml")
+    report = os.path.join(ROOT, build, f"report-{os.path.basename(folder)}.xml")
     os.makedirs(os.path.dirname(report), exist_ok=True)
     if os.path.exists(report):
         os.unlink(report)
     argv = [sys.executable, "-B", "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}",
             folder]
     sys.stdout.flush()
-    code = isolate.run(argv, env=clean_env(SECBOX_BIN=os.path.join(ROOT, BUILD, "bin")))
+    code = isolate.run(argv, env=clean_env(BUILD=build, SECBOX_BIN=os.path.join(ROOT, build, "bin")))
     if not os.path.exists(report):
         print(f"  pytest ended with {code} and without a report")
         return Count(failed=1)
@@ -171,26 +172,69 @@ def pytest_in(folder):
     return total
 
 
-def integration():
+def sanitizer_reports(folder):
+    """One failure for each program that the sanitizers had something to say of."""
+    count = Count()
+    for path in sorted(glob.glob(os.path.join(folder, "report.*"))):
+        with open(path, encoding="utf-8", errors="replace") as f:
+            print(f"  {os.path.basename(path)}:\n{f.read()[:8000]}")
+        count.failed += 1
+    return count
+
+
+def sanitized(folder):
+    """A folder of tests once more, run against programs with sanitizers in them."""
+    build = f"{BUILD}/asan"
+    logs = os.path.join(ROOT, build, "logs")
+    for path in (logs, os.path.join(ROOT, build, "bin")):  # linked anew: programs may be there that know no folder
+        shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(logs)
+    os.chmod(logs, 0o1777)  # for those that drop their privileges
+    peers = [f"{build}/tests/{name}" for name in ("ws-echo-server", "ws-client", "render-tool")]
+    for path in peers:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(ROOT, path))
+    if not make(f"BUILD={build}", f"SAN={SANITIZERS}", f"SAN_LOGS={logs}", "all", *peers):
+        return Count(failed=1)
+    count = pytest_in(folder, build)
+    count.add(sanitizer_reports(logs))
+    return count
+
+
+def fetch_compose_versions():
     for version in compose_versions.SUITES:  # while there is a network
         why = compose_versions.fetch(version)
         if why:
             print(f"  podman-compose {version}: {why}")
+
+
+def integration_asan():
+    fetch_compose_versions()
+    return sanitized("tests/integration")
+
+
+def integration():
+    fetch_compose_versions()
     return pytest_in("tests/integration")
 
 
 def system():
+    fetch_compose_versions()
     why = box_image.prepare()  # while there is a network
     if why:
         print(f"  no whole box: {why}")
     return pytest_in("tests/system")
 
 
-SUITES = {"lint": lint, "unit": unit, "unit-asan": unit_asan, "fuzz": fuzz, "integration": integration, "system": system}
+SUITES = {"lint": lint, "unit": unit, "unit-asan": unit_asan, "fuzz": fuzz, "integration": integration,
+          "integration-asan": integration_asan, "system": system}
+# `all` has their tests already: the integration tests run against sanitized programs, the system tests against those that
+# are installed. Both once more would double the longest part of it.
+ON_REQUEST = {"integration"}
 
 
 def main():
-    names = list(SUITES) if sys.argv[1:] in ([], ["all"]) else sys.argv[1:]
+    names = [n for n in SUITES if n not in ON_REQUEST] if sys.argv[1:] in ([], ["all"]) else sys.argv[1:]
     unknown = [n for n in names if n not in SUITES]
     if unknown:
         print(f"unknown suite {unknown[0]}; known: {' '.join(SUITES)}", file=sys.stderr)

@@ -26,6 +26,9 @@ check-fuzz:
 check-integration: all $(BUILD)/tests/ws-echo-server $(BUILD)/tests/ws-client
 	$(TEST_RUN) integration
 
+check-integration-asan:
+	$(TEST_RUN) integration-asan
+
 check-system: all
 	$(TEST_RUN) system
 
@@ -46,4 +49,5 @@ $(BUILD)/bin/fuzz-%: tests/fuzz/fuzz-%.c $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
 
-.PHONY: check check-lint check-unit check-unit-asan check-fuzz check-integration check-system unit-bins fuzz-bins
+.PHONY: check check-lint check-unit check-unit-asan check-fuzz check-integration check-integration-asan check-system \
+  unit-bins fuzz-bins

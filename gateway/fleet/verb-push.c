@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "gateway/fleet/fleet.h"
+#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/net/progress.h"
@@ -17,7 +18,7 @@
 /* a gateway that answers long polls at once must not be asked in a tight loop */
 #define IDLE_PAUSE_MSEC 250
 #define TIMEOUT_DEFAULT_SECONDS 900
-#define CONFIRM_DEADLINE_MAX 86400
+#define TIMEOUT_MAX_SECONDS 86400
 
 typedef struct Follow {
     Fleet *fleet;
@@ -33,7 +34,7 @@ static int make_request(const Fleet *fleet, const char *text, cJSON **ret, Error
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
     uint64_t confirm = 0;
 
-    int r = fleet_number(fleet->confirm_deadline, "confirm-deadline", 1, CONFIRM_DEADLINE_MAX, 0, &confirm, err);
+    int r = fleet_number(fleet->confirm_deadline, "confirm-deadline", 1, CONFIRM_SECONDS_MAX, 0, &confirm, err);
     if (r < 0)
         return r;
     if (!request || json_add_string(request, "compose", text) < 0 ||
@@ -202,7 +203,7 @@ int verb_push(int argc, char **argv, void *userdata)
     uint64_t timeout = 0;
 
     (void) argc;
-    int r = path ? fleet_number(fleet->timeout, "timeout", 1, CONFIRM_DEADLINE_MAX, TIMEOUT_DEFAULT_SECONDS, &timeout, &err)
+    int r = path ? fleet_number(fleet->timeout, "timeout", 1, TIMEOUT_MAX_SECONDS, TIMEOUT_DEFAULT_SECONDS, &timeout, &err)
                  : error_from_errno(&err, -ENOMEM, "make a request");
     if (r >= 0)
         r = fleet_read_compose(argv[1], &text, &err);

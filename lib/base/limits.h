@@ -35,6 +35,9 @@
 #define CONTROL_LINE_MAX (1024 * 1024 + 4096)
 #define CONTROL_CLIENTS_MAX 32
 
+/* how long a change may wait for its confirmation: seconds */
+#define CONFIRM_SECONDS_MAX 3600
+
 #define JWT_SIZE_MAX 4096
 #define REDACT_SECRETS_MAX 256
 

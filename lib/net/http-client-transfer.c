@@ -123,6 +123,7 @@ static CURLcode set_method(CURL *e, const HttpRequest *request)
 static CURLcode set_peer(CURL *e, const HttpRequest *request)
 {
     CURLcode c = curl_easy_setopt(e, CURLOPT_URL, request->url);
+    char *folder = NULL;
 
     if (c == CURLE_OK)
         c = curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -130,6 +131,12 @@ static CURLcode set_peer(CURL *e, const HttpRequest *request)
         c = curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
     if (c == CURLE_OK)
         c = curl_easy_setopt(e, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+    if (c == CURLE_OK) /* or curl keeps all authorities in memory for a day */
+        c = curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+    if (c == CURLE_OK)
+        c = curl_easy_getinfo(e, CURLINFO_CAPATH, &folder);
+    if (c == CURLE_OK && folder && !request->ca_file) /* its folder instead of the bundle, which is read whole, 0.9 MB */
+        c = curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
     if (c == CURLE_OK && request->ca_file) { /* these authorities and no others */
         c = curl_easy_setopt(e, CURLOPT_CAINFO, request->ca_file);
         if (c == CURLE_OK)

@@ -41,13 +41,20 @@ static SSL_CTX *ctx_new(const SSL_METHOD *method)
     return NULL;
 }
 
+/* The system's folder of authorities is read one by one, as peers need them; its bundle would be held whole, 0.5 MB. */
+static int load_system_authorities(SSL_CTX *ctx)
+{
+    return getenv(X509_get_default_cert_file_env()) ? SSL_CTX_set_default_verify_paths(ctx)
+                                                    : SSL_CTX_set_default_verify_dir(ctx);
+}
+
 int tls_new_client(const char *ca_file, Tls **ret, Error *err)
 {
     ERR_clear_error();
     SSL_CTX *ctx = ctx_new(TLS_client_method());
     if (!ctx)
         return error_set(err, ENOMEM, "stream.tls", "cannot set TLS up: %s", openssl_reason());
-    int ok = ca_file ? SSL_CTX_load_verify_file(ctx, ca_file) : SSL_CTX_set_default_verify_paths(ctx);
+    int ok = ca_file ? SSL_CTX_load_verify_file(ctx, ca_file) : load_system_authorities(ctx);
     if (ok != 1) {
         int r = error_set(err, EINVAL, "stream.tls-files",
                           "cannot load the certificate authorities from %s (%s): it must be a readable PEM file",

@@ -39,6 +39,7 @@ Agent *agent_free(Agent *a)
     cJSON_Delete(a->link_status);
     cJSON_Delete(a->result);
     free(a->deploying_id);
+    free(a->deploying_version);
     free(a->device_id);
     sd_event_unref(a->event);
     free(a);
@@ -100,16 +101,22 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     Agent *a = userdata;
     _cleanup_(cJSON_Deletep) cJSON *result = TAKE_PTR(a->result);
+    ControlClient *requester = a->requester;
+    bool from_cloud = a->from_cloud;
 
-    if (!str_equal(runner_job(r), "start"))
-        a->failures = ok ? 0 : a->failures + 1;
-    else if (exit_status == 0)
+    (void) ok;
+    bool is_push = str_equal(runner_job(r), "apply");
+    bool deployed = !str_equal(runner_job(r), "start"); /* which leaves the journal as it is */
+    a->ended = deployed;
+    if (!deployed && exit_status == 0)
         agent_boot_done(a);
     log_debug("The worker for '%s' has ended", runner_job(r));
     a->deploying = runner_free(a->deploying);
     if (result)
-        agent_deliver_result(a, result, a->from_cloud, a->requester);
+        agent_deliver_result(a, result, from_cloud, requester);
     agent_follow_journal(a);
+    if (!result && deployed && !agent_is_busy(a) && (result = agent_make_result(a, is_push)))
+        agent_deliver_result(a, result, from_cloud, requester);
     if (result)
         agent_tell_cloud(a);
 }
@@ -117,20 +124,23 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
 int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester, bool from_cloud,
                  Error *err)
 {
-    char *copy = strdup(id);
+    const char *asked = json_string(cJSON_GetObjectItemCaseSensitive(request, "message"), "version");
+    _cleanup_(freep) char *version = strdup(asked ? asked : a->journal.version ? a->journal.version : "0");
+    _cleanup_(freep) char *copy = strdup(id);
     int r;
 
-    if (!copy)
+    if (!copy || !version)
         return -ENOMEM;
     r = runner_start(a->event, &a->runner_options, job, request, on_deploy_message, on_deploy_done, a, &a->deploying, err);
-    if (r < 0) {
-        free(copy);
+    if (r < 0)
         return r;
-    }
     free(a->deploying_id);
-    a->deploying_id = copy;
+    free(a->deploying_version);
+    a->deploying_id = TAKE_PTR(copy);
+    a->deploying_version = TAKE_PTR(version);
     a->requester = requester;
     a->from_cloud = from_cloud;
+    a->was = a->journal.state;
     timer_disarm(a->timer);
     return 0;
 }
@@ -153,42 +163,47 @@ static void deploy_from_journal(Agent *a, const char *job)
     agent_start_job(a, job, a->journal.version && !str_starts(a->journal.version, "local-"));
 }
 
-static void wait_for_confirmation(Agent *a)
+void agent_cycle_link(Agent *a)
 {
-    _cleanup_(cJSON_Deletep) cJSON *cycle = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *cycle = message_new("link.cycle");
+
+    if (cycle && !a->deploying && a->journal.state == DEPLOY_CONFIRMING)
+        control_send(control_link(a->control), cycle);
+}
+
+static void wait_for_confirmation(Agent *a, bool stuck)
+{
     _cleanup_(freep) char *boot_id = boot_id_read();
     usec_t now = boottime_usec(), deadline = a->journal.deadline_usec;
 
     /* another boot, another clock: the whole time again */
     if (!str_equal(boot_id, a->journal.boot_id))
         deadline = now + a->journal.confirm_usec;
+    if (stuck) { /* or a commit that cannot be written down would have the tunnel cycle without a pause */
+        log_warning("Snapshot %s could not be committed or taken back, trying again in 30 s", a->journal.version);
+        agent_follow_later(a, RECOVER_PAUSE_USEC);
+        return;
+    }
     if (now >= deadline) {
         log_warning("Snapshot %s was not confirmed in time, rolling back", a->journal.version);
         deploy_from_journal(a, "undo");
         return;
     }
-    if (a->failures > 0) { /* or a commit that cannot start would have the tunnel cycle without a pause */
-        a->failures = 0;
-        log_warning("Snapshot %s could not be committed, trying again in 30 s", a->journal.version);
-        agent_follow_later(a, deadline - now < RECOVER_PAUSE_USEC ? deadline - now : RECOVER_PAUSE_USEC);
-        return;
-    }
     log_info("Snapshot %s is proved here; waiting up to %llu s for the cloud to confirm it on a new connection",
              a->journal.version, (unsigned long long) ((deadline - now) / USEC_PER_SEC));
     agent_follow_later(a, deadline - now);
-    cycle = message_new("link.cycle");
-    if (cycle)
-        control_send(control_link(a->control), cycle);
+    agent_cycle_link(a);
 }
 
 void agent_follow_journal(Agent *a)
 {
     _cleanup_(error_done) Error err = {};
-    DeployState before = a->journal.state;
+    bool ended = a->ended, stuck;
     int r;
 
     if (a->deploying)
         return;
+    a->ended = false;
     journal_done(&a->journal);
     r = journal_load(&a->journal, &err);
     if (r < 0) {
@@ -196,6 +211,9 @@ void agent_follow_journal(Agent *a)
         a->journal.state = DEPLOY_RECOVERY;
         return;
     }
+    /* The journal tells whether a worker came any further, not how it ended: on a full disk it does its work, again and
+     * again, and cannot write that it did. */
+    stuck = ended && a->was == a->journal.state;
     switch (a->journal.state) {
     case DEPLOY_IDLE:
     case DEPLOY_RECOVERY:
@@ -205,18 +223,17 @@ void agent_follow_journal(Agent *a)
         return;
     case DEPLOY_CONFIRMING:
         if (!agent_start_after_boot(a))
-            wait_for_confirmation(a);
+            wait_for_confirmation(a, stuck);
         return;
     default:
-        /* the worker ended without finishing: another one takes over, at once the first time */
-        if (a->failures > 1 && before == a->journal.state) {
-            log_error("Snapshot %s is stuck in state '%s', trying again in 30 s", a->journal.version,
-                      deploy_state_to_string(a->journal.state));
-            a->failures = 1;
-            agent_follow_later(a, RECOVER_PAUSE_USEC);
+        /* the worker ended without finishing: another one takes over, at once if the last one came any further */
+        if (!stuck) {
+            deploy_from_journal(a, "recover");
             return;
         }
-        deploy_from_journal(a, "recover");
+        log_error("Snapshot %s is stuck in state '%s', trying again in 30 s", a->journal.version,
+                  deploy_state_to_string(a->journal.state));
+        agent_follow_later(a, RECOVER_PAUSE_USEC);
     }
 }
 

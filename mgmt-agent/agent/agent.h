@@ -36,11 +36,13 @@ typedef struct Agent {
     Journal journal;         /* as the last worker left it */
     Runner *deploying;       /* apply, commit, undo, recover, start */
     char *deploying_id;      /* id of the message, for duplicates */
+    char *deploying_version;
+    DeployState was;         /* what the journal said when the worker was started */
+    bool ended;              /* a worker has just ended */
     bool from_cloud;
     cJSON *result;           /* its compose.result, told when the worker has ended: then the next snapshot may come */
     ControlClient *requester; /* secboxctl that asked for it, or NULL */
     sd_event_source *timer;  /* confirmation deadline, or the next try to recover */
-    unsigned failures;       /* workers in a row that ended abnormally */
 
     struct {
         bool done, paused;
@@ -67,9 +69,14 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
 int agent_ask(Agent *a, const char *job, const char *id, cJSON *request, ControlClient *asker, Error *err) _must_check_;
 /* Reads the journal and decides what follows: arm the deadline, recover, or nothing. */
 void agent_follow_journal(Agent *a);
+/* Asks mgmt-link for a new connection when a change waits for its confirmation: the cloud takes none that is older. */
+void agent_cycle_link(Agent *a);
 
 /* handlers.c */
 void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type);
+/* What is said when the worker has said nothing and left nothing to recover: what it has stored, or, of a push, that it
+ * failed. A new compose.result, or NULL. */
+cJSON *agent_make_result(const Agent *a, bool is_push);
 /* A compose.result: to the link when the cloud asked, to the requester, to the log. */
 void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlClient *requester);
 /* agent.status, when a tunnel is up: after each change of where this box stands. */

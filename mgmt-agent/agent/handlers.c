@@ -34,21 +34,46 @@ void agent_tell_cloud(Agent *a)
         control_send(control_link(a->control), status);
 }
 
-/* An answer to a snapshot that is refused before any work: not stored, the asker may send it again. */
-static void refuse(Agent *a, ControlClient *c, const cJSON *message, int status, const Error *err, int r)
+static cJSON *make_failure(const char *id, const char *version, int status, const Error *err, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result");
     char at[TIMESTAMP_SIZE];
 
-    (void) a;
-    if (!m || json_add_string(m, "id", json_string(message, "id")) < 0 ||
-        json_add_string(m, "version", json_string(message, "version")) < 0 || json_add_int(m, "status", status) < 0 ||
-        json_add_string(m, "phase", "verify") < 0 || json_add_string(m, "outcome", "failed") < 0 ||
+    if (!m || json_add_string(m, "id", id) < 0 || json_add_string(m, "version", version) < 0 ||
+        json_add_int(m, "status", status) < 0 || json_add_string(m, "phase", "verify") < 0 ||
+        json_add_string(m, "outcome", "failed") < 0 ||
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 ||
         json_add_item(m, "error", json_from_error(err, r)) < 0)
-        return;
+        return NULL;
+    return TAKE_PTR(m);
+}
+
+cJSON *agent_make_result(const Agent *a, bool is_push)
+{
+    _cleanup_(cJSON_Deletep) cJSON *history = NULL;
+    _cleanup_(error_done) Error err = {};
+    const cJSON *last = store_load_history(1, &history, NULL) == 0 ? cJSON_GetArrayItem(history, 0) : NULL;
+    int r;
+
+    if (last && str_equal(json_string(last, "id"), a->deploying_id) &&
+        str_equal(json_string(last, "version"), a->deploying_version))
+        return cJSON_DetachItemFromArray(history, 0);
+    if (!is_push)
+        return NULL;
+    r = error_set(&err, EIO, "worker.failed",
+                  "the worker ended before it began, and nothing was touched; the agent's log says more");
+    return make_failure(a->deploying_id, a->deploying_version, 500, &err, r);
+}
+
+/* An answer to a snapshot that is refused before any work: not stored, the asker may send it again. */
+static void refuse(ControlClient *c, const cJSON *message, int status, const Error *err, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m =
+        make_failure(json_string(message, "id"), json_string(message, "version"), status, err, r);
+
     log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Refusing snapshot %s (%d)", json_string(message, "version"), status);
-    control_send(c, m);
+    if (m)
+        control_send(c, m);
 }
 
 static cJSON *make_request(const cJSON *message, const char *source)
@@ -89,7 +114,7 @@ static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
         return; /* delivered twice: the answer is on its way */
     if (agent_is_busy(a)) {
         r = error_set(&err, EBUSY, "deploy.busy", "another snapshot is being deployed; wait for its result");
-        refuse(a, c, message, 409, &err, r);
+        refuse(c, message, 409, &err, r);
         return;
     }
     if (agent_check_unchanged(a, message, from_cloud, &result)) {
@@ -100,7 +125,7 @@ static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
     request = make_request(message, from_cloud ? "cloud" : "local");
     r = request ? agent_deploy(a, "apply", id, request, from_cloud ? NULL : c, from_cloud, &err) : -ENOMEM;
     if (r < 0)
-        refuse(a, c, message, 503, &err, r);
+        refuse(c, message, 503, &err, r);
 }
 
 static void handle_plan(Agent *a, ControlClient *c, const cJSON *message)
@@ -210,9 +235,10 @@ static void handle_ack(Agent *a, ControlClient *c, const cJSON *message)
 
 static void handle_link_hello(Agent *a, ControlClient *c, const cJSON *message)
 {
-    (void) a;
     (void) c;
     log_info("mgmt-link %s is here", json_string(message, "version"));
+    /* when we were started again in between, nobody has told it yet, and its connection may be older than the change */
+    agent_cycle_link(a);
 }
 
 /* A connection to the cloud has just come up: it hears where this box stands, and what it may have missed. */

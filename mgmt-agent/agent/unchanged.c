@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
@@ -39,6 +40,16 @@ static bool all_unchanged(const cJSON *current)
     return true;
 }
 
+static bool has_good_form(const cJSON *message)
+{
+    const cJSON *signatures = cJSON_GetObjectItemCaseSensitive(message, "signatures");
+    uint64_t seconds = CONFIRM_SECONDS_MAX;
+    int r = json_u64(message, "confirmDeadlineSeconds", &seconds);
+
+    return (r == 0 || r == -ENOENT) && seconds > 0 && seconds <= CONFIRM_SECONDS_MAX &&
+           (!signatures || cJSON_IsArray(signatures));
+}
+
 /* What `verify` would check; whatever it would refuse goes the long way and is refused there. */
 static bool would_be_accepted(const Agent *a, const cJSON *message, bool from_cloud, uint64_t *ret_version)
 {
@@ -46,6 +57,8 @@ static bool would_be_accepted(const Agent *a, const cJSON *message, bool from_cl
     uint64_t floor;
     usec_t at;
 
+    if (!has_good_form(message))
+        return false;
     if (!from_cloud)
         return true;
     return str_equal(json_string(message, "deviceId"), a->device_id) && store_load_floor(&floor, NULL) == 0 &&

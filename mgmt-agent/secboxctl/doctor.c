@@ -92,7 +92,8 @@ static void check_agent_env(Doctor *d, Finding *f)
     _cleanup_(error_done) Error err = {};
 
     check_env(d, ENV_AGENT, &d->agent_env, f);
-    if (podman_user_find(d->agent_env ? env_get(d->agent_env, "PODMAN_USER") : NULL, &d->user, &err) < 0 && f->verdict == VERDICT_PASS)
+    const char *wanted = d->agent_env ? env_get(d->agent_env, "PODMAN_USER") : NULL;
+    if (podman_user_find(wanted, &d->user, &err) < 0 && f->verdict == VERDICT_PASS)
         finding_set(f, VERDICT_FAIL, "Create the user, or correct PODMAN_USER in mgmt-agent.env.", "%s",
                     error_message(&err, 0));
 }

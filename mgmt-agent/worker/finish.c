@@ -61,6 +61,7 @@ static void remove_backups(Deploy *d)
 int deploy_commit(Deploy *d, Error *err)
 {
     _cleanup_(strv_freep) char **keep = NULL;
+    bool repeated;
     int r;
 
     /* after a restart there is no project in memory: what becomes current was journaled when it was proved */
@@ -71,13 +72,19 @@ int deploy_commit(Deploy *d, Error *err)
         if (r < 0)
             return r;
     }
+    /* a crash behind store_save_current(): what was before is known no more, so nothing of it is given up */
+    repeated = str_equal(json_string(d->current, "id"), json_string(d->journal.project, "id"));
     r = keep_images(d, d->journal.project, &keep);
     if (r == 0)
         r = store_save_current(d->journal.project, err);
     if (r < 0)
         return r;
     remove_backups(d);
-    podman_untag_others(d->podman, KEEP_REPOSITORY, keep);
+    /* a stale network would be taken for the same one when its name comes back with another definition */
+    podman_remove_networks(d->podman, json_string(d->journal.project, "name"),
+                           cJSON_GetObjectItemCaseSensitive(d->journal.project, "networks"));
+    if (!repeated)
+        podman_untag_others(d->podman, KEEP_REPOSITORY, keep);
     store_prune_snapshots(json_string(d->journal.project, "version"), json_string(d->journal.project, "previous"));
     deploy_unstage(d);
     return 0;
@@ -107,28 +114,47 @@ static int find_new(Deploy *d, const JournalStep *s, char **ret, Error *err)
     return *ret ? 0 : -ENOMEM;
 }
 
+/* Keeps the first of several failures, which is the one that is told in the end. */
+static void note_failure(Deploy *d, const JournalStep *s, const Error *reason, int r, int *first, Error *err)
+{
+    if (r >= 0)
+        return;
+    deploy_progress(d, "info", s->service, "cannot undo the change of %s: %s", s->service, error_message(reason, r));
+    if (*first == 0)
+        *first = error_set(err, r, error_id(reason), "%s", error_message(reason, r));
+}
+
 /* Stopped first, with time to close its files: the old one is about to use the same volumes. */
 static int remove_new(Deploy *d, Error *err)
 {
-    _cleanup_(freep) StopRequest *stops = calloc(d->journal.n_steps + 1, sizeof(*stops));
+    const size_t n_steps = d->journal.n_steps;
+    _cleanup_(freep) StopRequest *stops = calloc(n_steps + 1, sizeof(*stops));
+    _cleanup_(freep) const JournalStep **steps = calloc(n_steps + 1, sizeof(*steps));
+    _cleanup_(error_done) Error slow = {};
     size_t n = 0;
-    int r = stops ? 0 : -ENOMEM;
+    int first = 0;
 
-    for (size_t i = 0; r == 0 && i < d->journal.n_steps; i++) {
+    if (!stops || !steps)
+        return -ENOMEM;
+    for (size_t i = 0; i < n_steps; i++) {
+        _cleanup_(error_done) Error reason = {};
         char *id = NULL;
 
-        r = find_new(d, &d->journal.steps[i], &id, err);
+        note_failure(d, &d->journal.steps[i], &reason, find_new(d, &d->journal.steps[i], &id, &reason), &first, err);
+        steps[n] = &d->journal.steps[i];
         if (id)
             stops[n++] = (StopRequest) { id, STOP_GRACE_SECONDS };
     }
-    if (r == 0 && n > 0)
-        r = podman_stop_all(d->podman, stops, n, err);
+    /* one that does not stop is ended by its removal */
+    if (n > 0 && podman_stop_all(d->podman, stops, n, &slow) < 0)
+        deploy_progress(d, "info", NULL, "stopping the new containers: %s", error_message(&slow, -EIO));
     for (size_t i = 0; i < n; i++) {
-        if (r == 0)
-            r = podman_remove(d->podman, stops[i].id, err);
+        _cleanup_(error_done) Error reason = {};
+
+        note_failure(d, steps[i], &reason, podman_remove(d->podman, stops[i].id, &reason), &first, err);
         free((char *) stops[i].id);
     }
-    return r;
+    return first;
 }
 
 static int bring_back(Deploy *d, const JournalStep *s, Error *err)
@@ -169,19 +195,41 @@ static int check_back(Deploy *d, const JournalStep *s, Error *err)
     return 0;
 }
 
+/* All of them, whatever becomes of one: the service that cannot come back must not keep those away that can, least of all
+ * the one that holds the tunnel. */
+static int each_step(Deploy *d, int (*undo)(Deploy *d, const JournalStep *s, Error *err), Error *err)
+{
+    int first = 0;
+
+    for (size_t i = 0; i < d->journal.n_steps; i++) {
+        _cleanup_(error_done) Error reason = {};
+
+        note_failure(d, &d->journal.steps[i], &reason, undo(d, &d->journal.steps[i], &reason), &first, err);
+    }
+    return first;
+}
+
+/* Those that the deployment made; without knowing what is committed none is touched. */
+static void remove_new_networks(Deploy *d)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+
+    if (store_load_current(&current, NULL) == 0)
+        podman_remove_networks(d->podman, d->options->project, cJSON_GetObjectItemCaseSensitive(current, "networks"));
+}
+
 int deploy_roll_back(Deploy *d, Error *err)
 {
-    const Journal *j = &d->journal;
-    int r;
+    int removed, back, r;
 
     deploy_phase(d, "rolling-back");
-    r = remove_new(d, err);
-    for (size_t i = 0; r == 0 && i < j->n_steps; i++)
-        r = bring_back(d, &j->steps[i], err);
-    for (size_t i = 0; r == 0 && i < j->n_steps; i++)
-        r = check_back(d, &j->steps[i], err);
-    if (r == 0)
+    removed = remove_new(d, err);
+    back = each_step(d, bring_back, err);
+    r = removed < 0 ? removed : back < 0 ? back : each_step(d, check_back, err);
+    if (r == 0) {
+        remove_new_networks(d);
         deploy_unstage(d);
+    }
     return r < 0 ? error_prefix(err, r, "rolling back") : 0;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "compose/render.h"
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -16,7 +17,6 @@
 #include "mgmt-agent/worker/deploy.h"
 
 #define CONFIRM_DEFAULT_SECONDS 300
-#define CONFIRM_MAX_SECONDS 3600
 #define COMPOSE_NAME "compose.yml"
 
 static int load_agent_env(Deploy *d, Error *err)
@@ -41,9 +41,9 @@ static int check_times(Deploy *d, const cJSON *message, Error *err)
     usec_t at;
     int r = json_u64(message, "confirmDeadlineSeconds", &seconds);
 
-    if ((r < 0 && r != -ENOENT) || seconds == 0 || seconds > CONFIRM_MAX_SECONDS)
+    if ((r < 0 && r != -ENOENT) || seconds == 0 || seconds > CONFIRM_SECONDS_MAX)
         return error_set(err, EINVAL, "snapshot.bad-deadline", "confirmDeadlineSeconds must be from 1 to %d",
-                         CONFIRM_MAX_SECONDS);
+                         CONFIRM_SECONDS_MAX);
     d->confirm_usec = seconds * USEC_PER_SEC;
     if (expires && timestamp_parse(expires, &at) < 0)
         return error_set(err, EINVAL, "snapshot.bad-time", "expiresAt is not a time: %.40s", expires);
@@ -151,13 +151,15 @@ static int env_is_absent(const char *path, Error *err)
 {
     _cleanup_(freep) char *text = NULL;
     _cleanup_(error_done) Error reason = {};
-    int r = file_read(path, ENV_FILE_SIZE_MAX, &text, NULL, &reason);
+    size_t len = 0;
+    int r = file_read(path, ENV_FILE_SIZE_MAX, &text, &len, &reason);
 
     if (r == -ENOENT)
         return 1;
     if (r < 0)
         return error_set(err, r, "env.unreadable", "%s", error_message(&reason, r));
-    return text[strspn(text, " \t\r\n")] == '\0';
+    /* by its length: what begins with a zero byte is damaged, not empty */
+    return strspn(text, " \t\r\n") == len;
 }
 
 int deploy_env_ensure(Deploy *d, bool *ret_created, Error *err)
@@ -276,6 +278,23 @@ int deploy_env_sanity(Deploy *d, Error *err)
     return 0;
 }
 
+static const char *image_as_named(const char *service, void *userdata)
+{
+    const Deploy *d = userdata;
+    const ComposeService *s = compose_service_find(d->project, service);
+
+    return s ? s->image : NULL;
+}
+
+/* What podman-compose cannot be told is found now, not when the file is written for it. */
+static int try_render(Deploy *d, Error *err)
+{
+    RenderOptions options = { .version = d->version, .image = image_as_named, .userdata = d };
+    _cleanup_(freep) char *text = NULL;
+
+    return compose_render(d->project, &options, &text, err);
+}
+
 int deploy_render(Deploy *d, Error *err)
 {
     int r;
@@ -286,7 +305,9 @@ int deploy_render(Deploy *d, Error *err)
         return r;
     /* what variables hid from the first look */
     r = compose_policy_check_project(d->project, d->policy, COMPOSE_NAME, err);
-    if (r < 0)
+    if (r < 0) {
         d->phase = "policy";
-    return r;
+        return r;
+    }
+    return try_render(d, err);
 }

@@ -251,11 +251,17 @@ int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t 
     return r < 0 ? r : podman_answer_containers(list, project, ret, ret_n, err);
 }
 
+/* Where there is no container of a name, podman takes the name for the start of an id ("db", "cafe"), and shows another. */
 int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err)
 {
     _cleanup_(freep) char *path = str_format("/containers/%s/json", container);
-    int r = path ? call_json(p, path, "show a container", ret, err) : -ENOMEM;
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    int r = path ? call_json(p, path, "show a container", &info, err) : -ENOMEM;
 
+    if (r == 0 && !str_equal(json_string(info, "Name"), container) && !str_equal(json_string(info, "Id"), container))
+        r = error_set(err, ENOENT, "podman.refused", "there is no container of that name");
+    if (r == 0)
+        *ret = TAKE_PTR(info);
     return r == -ENOENT ? error_prefix(err, r, "container %s", container) : r;
 }
 
@@ -506,5 +512,35 @@ void podman_untag_others(Podman *p, const char *repository, char *const *keep)
             if (path)
                 (void) call(p, "POST", path, CALL_TIMEOUT_USEC, "untag an image", NULL, NULL);
         }
+    }
+}
+
+static bool is_kept(const cJSON *keep, const char *name)
+{
+    const cJSON *definition;
+
+    cJSON_ArrayForEach(definition, keep)
+        if (str_equal(json_string(definition, "name"), name))
+            return true;
+    return false;
+}
+
+void podman_remove_networks(Podman *p, const char *project, const cJSON *keep)
+{
+    _cleanup_(cJSON_Deletep) cJSON *networks = NULL;
+    const cJSON *network;
+
+    if (call_json(p, "/networks/json", "list networks", &networks, NULL) < 0)
+        return;
+    cJSON_ArrayForEach(network, networks) {
+        const char *name = json_string(network, "name");
+        const cJSON *labels = cJSON_GetObjectItemCaseSensitive(network, "labels");
+        _cleanup_(freep) char *path = NULL;
+
+        if (!name || !str_equal(json_string(labels, "io.podman.compose.project"), project) || is_kept(keep, name))
+            continue;
+        path = str_format("/networks/%s", name);
+        if (path) /* podman refuses while a container is on it */
+            (void) call(p, "DELETE", path, CALL_TIMEOUT_USEC, "remove a network", NULL, NULL);
     }
 }

@@ -57,3 +57,5 @@ int podman_pull(Podman *p, const char *reference, const char *policy, usec_t tim
 int podman_tag(Podman *p, const char *image, const char *repository, const char *tag, Error *err) _must_check_;
 /* Removes names below `repository` whose tag is not in keep (NULL-terminated). Best effort. */
 void podman_untag_others(Podman *p, const char *repository, char *const *keep);
+/* Removes the project's networks that nobody uses and that `keep` (definitions with a "name") does not have. Best effort. */
+void podman_remove_networks(Podman *p, const char *project, const cJSON *keep);

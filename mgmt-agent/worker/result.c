@@ -66,6 +66,7 @@ int deploy_status_for(const char *phase, const Error *err)
         { NULL, "snapshot.bad-", 400 },
         { NULL, "snapshot.", 422 },
         { NULL, "yaml.", 400 },
+        { NULL, "compose.", 422 },
         { NULL, "preflight.no-space", 507 },
         { NULL, "preflight.", 422 },
         { NULL, "plan.", 422 },

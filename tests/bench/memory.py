@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import time
 
+from tests.lab import isolate
 from tests.lab.box import Box
 from tests.lab.gateway import Gateway
 from tests.lab.util import ROOT, Daemon, program, wait_until
 
-AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+AUTHORITIES = "/etc/ssl/certs"
 NODE_CLIENT = os.path.join(ROOT, "tests", "bench", "ws-idle.js")
 IDLE_SECONDS = 2
 
@@ -25,16 +26,32 @@ def proportional(pids):
 
 
 def make_certificate(folder):
-    """A server's own certificate, its key, and a file of authorities: the system's and this one, as many as a box loads."""
-    cert, key, authorities = (os.path.join(folder, name) for name in ("cert.pem", "key.pem", "authorities.pem"))
+    """A server's certificate, which is its own authority, and its key."""
+    cert, key = (os.path.join(folder, name) for name in ("cert.pem", "key.pem"))
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
                     key, "-out", cert, "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1"],
                    check=True, capture_output=True)
-    with open(authorities, "wb") as out:
-        for path in (AUTHORITIES, cert):
-            with open(path, "rb") as f:
-                shutil.copyfileobj(f, out)
-    return cert, key, authorities
+    return cert, key
+
+
+def trust(folder, cert):
+    """Makes the certificate one of the system's authorities, in our own mount namespace only. What a box's mgmt-agent.env
+    has to say beyond that: nothing; elsewhere it names the certificate."""
+    if not isolate.is_isolated():
+        return {"CLOUD_CA_FILE": cert}
+    copy = os.path.join(folder, "authorities")
+    subprocess.run(["cp", "-a", AUTHORITIES, copy], check=True)
+    name = subprocess.run(["openssl", "x509", "-noout", "-hash", "-in", cert], check=True, capture_output=True, text=True).stdout
+    shutil.copy(cert, os.path.join(copy, f"{name.strip()}.0"))
+    with open(cert, "rb") as f, open(os.path.join(copy, "ca-certificates.crt"), "ab") as out:
+        shutil.copyfileobj(f, out)
+    subprocess.run(["mount", "--bind", copy, AUTHORITIES], check=True)
+    return {}
+
+
+def without_own_authorities(env):
+    """As under systemd: a developer's machine may name authorities in its environment."""
+    return {k: v for k, v in env.items() if k not in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
 
 
 def private_libraries(folder, *binaries):
@@ -53,30 +70,31 @@ def settle(pids):
 
 
 class Memory:
-    def __init__(self, lab, folder, gateway, authorities):
+    def __init__(self, lab, folder, gateway, cert, env):
         self.lab = lab
         self.folder = folder
         self.gateway = gateway
-        self.authorities = authorities
+        self.cert = cert
+        self.env = env
         self.serial = 0
 
     def ours(self, extra):
         """Pss of mgmt-agent and mgmt-link of a new box that has just claimed its identity and opened its tunnel."""
         self.serial += 1
         device = f"box{self.serial}"
-        env = dict(self.gateway.enroll(device), CLOUD_CA_FILE=self.authorities)
+        env = {**self.gateway.enroll(device), **self.env}
         with Box(self.lab, os.path.join(self.folder, device), env) as box:
-            box.env.update(extra)
+            box.env = {**without_own_authorities(box.env), **extra}
             box.start()
             self.gateway.wait_connected(device)
             return settle([box.agent.pid, box.link.pid])
 
     def peer(self, extra, url):
         log = os.path.join(self.folder, "node.log")
-        env = {"PATH": os.environ["PATH"], "NODE_PATH": "/usr/share/nodejs", **extra}
+        env = {"PATH": os.environ["PATH"], "NODE_PATH": "/usr/share/nodejs", "NODE_EXTRA_CA_CERTS": self.cert, **extra}
         if os.path.exists(log):
             os.unlink(log)
-        node = Daemon("node", ["node", NODE_CLIENT, url, self.authorities], log, env)
+        node = Daemon("node", ["node", NODE_CLIENT, url], log, env)
         try:
             wait_until(lambda: "open" in node.log(), "node's WebSocket is open", node.death)
             return settle([node.pid])
@@ -85,22 +103,25 @@ class Memory:
 
 
 def run(suite, lab, folder):
-    cert, key, authorities = make_certificate(folder)
+    cert, key = make_certificate(folder)
+    env = trust(folder, cert)
     server = os.path.join(os.path.dirname(os.path.dirname(program("x"))), "tests", "ws-echo-server")
     ours_alone = private_libraries(os.path.join(folder, "lib-ours"), program("mgmt-agent"), program("mgmt-link"))
     peer_alone = private_libraries(os.path.join(folder, "lib-node"), shutil.which("node"))
     version = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout.strip()
     with Gateway(os.path.join(folder, "gateway"), tls=(cert, key)) as gateway:
-        memory = Memory(lab, folder, gateway, authorities)
+        memory = Memory(lab, folder, gateway, cert, env)
         echo = subprocess.Popen([server, cert, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             url = f"wss://127.0.0.1:{echo.stdout.readline().split()[1]}/"
-            for label, ours, peer in (("proportional", {}, {}), ("proportional, libraries shared with no one", ours_alone, peer_alone)):
-                suite.pairs(f"mgmt-agent + mgmt-link, idle, connected: {label}", "KiB", f"Node {version}, one idle WebSocket (ws)",
-                            lambda _, extra=ours: memory.ours(extra), lambda _, extra=peer: memory.peer(extra, url))
+            for label, ours, peer in (("proportional", {}, {}),
+                                      ("proportional, libraries shared with no one", ours_alone, peer_alone)):
+                suite.pairs(f"mgmt-agent + mgmt-link, idle, connected: {label}", "KiB",
+                            f"Node {version}, one idle WebSocket (ws)", lambda _, extra=ours: memory.ours(extra),
+                            lambda _, extra=peer: memory.peer(extra, url))
         finally:
             echo.stdin.close()
             echo.wait()
-    suite.note("memory: Pss of /proc/PID/smaps_rollup; over TLS, verified against the system's authorities and the bench's own; "
-               "ours against a real secbox-gateway")
+    suite.note("memory: Pss of /proc/PID/smaps_rollup; over TLS, verified against the system's authorities; ours "
+               "against a real secbox-gateway, just after its claim")
     suite.note("libraries shared with no one: private copies, as if nothing else on the box used OpenSSL, libsystemd or libc")

@@ -87,7 +87,8 @@ def first_apply(suite, lab, folder, n):
 def run(suite, folder, quick=False):
     with PodmanLab() as lab:
         lab.image("localhost/server:1", "server", "1")
-        suite.note(f"podman {lab.version}; ours: from the snapshot on mgmt-agent's socket, as mgmt-link sends it, to compose.result")
+        suite.note(f"podman {lab.version}; ours: from the snapshot on mgmt-agent's socket, as mgmt-link sends it, to "
+                   "compose.result")
         suite.note(f"ours includes the proof that everything runs and stays up for {SETTLE_SECONDS} s from its start (--settle "
                    f"{SETTLE_SECONDS}); podman-compose proves nothing")
         suite.note("processes are counted by the numbers that the kernel gives out in the bench's own PID namespace, where "

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: MIT
 """The traps of test_podman_traps.py again, by the same numbers: with SecBox in front of podman-compose none is left."""
+# pylint: disable=redefined-outer-name
 import os
+import socket
+import threading
 import time
 
 import pytest
 
 from tests.conftest import require_programs
 from tests.integration.test_podman_traps import SERVER, compose, service
+from tests.lab import compose_versions
+from tests.lab.argv_watch import ArgvWatch
 from tests.lab.box import Box
+from tests.lab.recorder import Recorder
+from tests.lab.util import read_text, wait_until
 
 SECRET = "lab-bootstrap-secret-000001"
 
@@ -20,6 +27,16 @@ def offline(lab, folder):
     it.write_env("secbox.env", {"CLOUD_BASE_URL": "https://cloud.example", "DEVICE_ID": "caseta5", "EMPTY": "", "SET": "set",
                                 "BOTH": "file", "DOLLAR": "pa$word", "LOOKS": "$SET"})
     return it
+
+
+@pytest.fixture
+def box(lab, folder):
+    """A box without a cloud that does not wait long to see whether a service stays up."""
+    require_programs("mgmt-agent", "secboxctl")
+    with Box(lab, os.path.join(folder, "box"), agent_args=["--settle=1"]) as it:
+        it.start()
+        yield it
+    lab.remove_all()
 
 
 def web(value, key="V"):
@@ -94,11 +111,11 @@ def test_row20_profiled_services_are_left_out(offline):
     assert list(services) == ["web"]
 
 
-@pytest.mark.parametrize("port,wanted", [("8080", "8080"), ("22:22", "22:22")])
+@pytest.mark.parametrize("port,wanted", [("8080", "8080/tcp"), ("22:22", "22:22/tcp")])
 def test_row25_ports_are_quoted_text(offline, port, wanted):
     services, error = offline.render(compose(service("web", more=f"ports:\n  - {port}")))
     assert error is None
-    assert [str(p) for p in services["web"]["ports"]] == [wanted]
+    assert services["web"]["ports"] == [wanted], "text, never the number 1342"
 
 
 def test_row22_unused_network_does_no_harm(box):
@@ -109,6 +126,14 @@ def test_row01_a_push_works_with_the_installed_podman_compose(box):
     result = box.apply(compose(service("web", more="environment:\n  ID: ${DEVICE_ID}")))
     assert (result["outcome"], result["status"]) == ("done", 200)
     assert box.environment("web")["ID"] == "caseta5"
+
+
+@pytest.mark.parametrize("key,wanted", [("environment", "compose.bad-value"), ("labels", "render.unsupported")])
+def test_row11_names_with_a_dollar_are_refused(box, key, wanted):
+    """What becomes of them depends on the release."""
+    result = box.apply(compose(service("web", more=f"{key}:\n  ${{SET}}.key: value")))
+    assert (result["status"], result["phase"], result["error"]["id"]) == (422, "render", wanted)
+    assert box.ids() == {}
 
 
 @pytest.mark.parametrize("image", ["nowhere:1", "crash:1"])
@@ -195,16 +220,61 @@ def test_row29_a_plan_makes_nothing(box):
     assert (box.lab.networks(), box.lab.volumes(), set(box.lab.containers())) == before
 
 
-def test_row31_stop_grace_period_counts(box):
-    text = service("web", "stubborn:1", "stop_grace_period: 1s")
-    assert box.apply(compose(text))["outcome"] == "done"
-    begin = time.monotonic()
+def test_row30_networks_of_the_past_are_removed(box):
+    """One that is left behind would be taken for the same one when its name comes back with another definition."""
+    fronted = compose(service("web", more="networks: [front]"))
+    assert box.apply(fronted + "networks:\n  front: {}\n")["outcome"] == "done"
+    assert box.lab.networks() - {"podman"} == {"secbox_front"}
+    box.lab.podman("network", "create", "strangers")
     assert box.apply(SERVER)["outcome"] == "done"
-    with_grace = time.monotonic() - begin
-    assert box.apply(compose(service("web", "stubborn:1", "stop_grace_period: 15s")))["outcome"] == "done"
-    begin = time.monotonic()
+    assert box.lab.networks() - {"podman"} == {"secbox_default", "strangers"}
+    assert box.apply(fronted + "networks:\n  front:\n    internal: true\n")["outcome"] == "done"
+    assert '"internal": true' in box.lab.podman("network", "inspect", "secbox_front").stdout
+    assert box.apply(compose(service("web", "crash:1", "networks: [other]")) + "networks:\n  other: {}\n")["outcome"] == \
+        "rolled-back"
+    assert box.lab.networks() - {"podman", "secbox_default"} == {"secbox_front", "strangers"}
+    assert box.running() == {"web"}
+
+
+# asked to end, it writes a line a second for as long as it is let live
+LINGERS = service("web", more="""stop_grace_period: 3s
+volumes: ["keep:/data"]
+command: [sh, -c, "trap 'touch /data/asked' TERM; while sleep 1; do [ ! -e /data/asked ] || echo >> /data/lived; done"]""")
+
+
+@pytest.mark.parametrize("new", [SERVER, compose(service("other"))], ids=["replaced", "removed"])
+def test_row31_stop_grace_period_counts(box, new):
+    """That of the container that is stopped, whatever the new file says; podman-compose would wait its 10 s."""
+    assert box.apply(compose(LINGERS, more="volumes:\n  keep: {}\n"))["outcome"] == "done"
+    data = box.lab.podman("volume", "inspect", "--format", "{{.Mountpoint}}", "secbox_keep").stdout.strip()
+    assert box.apply(new)["outcome"] == "done"
+    assert len(read_text(os.path.join(data, "lived"))) <= 4
+
+
+def test_row32_killed_in_the_middle_is_reconciled(box):
+    text = compose(*(service(name) for name in "abcd"))
+    path = box.compose_path(text)
+    pushing = threading.Thread(target=lambda: box.ctl("apply", "--json", path))
+    pushing.start()
+    wait_until(lambda: box.lab.podman("ps", "-aq").stdout, "the first container is there", box.agent.death)
+    box.agent.kill()
+    pushing.join()
+    box.start_agent()
+    wait_until(lambda: not box.status_pending(), "the agent has put it right", box.agent.death)
+    assert box.history()["entries"][0]["outcome"] == "rolled-back"
+    assert box.lab.containers() == {}
+    assert box.apply(text)["outcome"] == "done"
+    assert box.running() == set("abcd")
+
+
+def test_row33_a_port_of_another_program_is_refused_before_anything_stops(box):
     assert box.apply(SERVER)["outcome"] == "done"
-    assert time.monotonic() - begin > with_grace, "14 s more of grace must show"
+    before = box.ids()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = box.apply(compose(service("web", more=f'ports: ["127.0.0.1:{port}:80"]')))
+    assert (result["outcome"], result["phase"], result["error"]["id"]) == ("failed", "preflight", "preflight.port-in-use")
+    assert box.ids() == before and box.running() == {"web"}
 
 
 def test_row34_configs_are_refused(box):
@@ -234,3 +304,65 @@ def test_row37_the_image_is_pinned(box):
     facts = box.containers()["web"]
     assert facts["Image"] == box.lab.image_id("localhost/server:1")
     assert "latest" not in facts["ImageName"]
+
+
+def test_row37_a_moved_tag_is_another_image_with_the_same_file(box):
+    box.lab.podman("tag", "localhost/server:1", "localhost/moving:latest")
+    assert box.apply(compose(service("web", "moving:latest")))["outcome"] == "done"
+    box.lab.podman("tag", "localhost/server:2", "localhost/moving:latest")
+    assert box.apply(compose(service("web", "moving:latest"), service("more")))["outcome"] == "done"
+    assert box.containers()["web"]["Image"] == box.lab.image_id("localhost/server:2")
+
+
+STRATEGIES = {None: "podman-compose 1.0.3: classic", "1.0.6": "podman-compose 1.0.6: classic",
+              "1.3.0": "podman-compose 1.3.0: modern"}
+STACK = [service("a", more="environment:\n  TOKEN: ${BOOTSTRAP}\n  DEVICE_ID: ${DEVICE_ID}\n  EMPTY: ''\n"
+                           "  DOLLAR: pa$$word\nlabels:\n  shop.price: a$$b"),
+         service("b")]
+
+
+@pytest.mark.parametrize("version", STRATEGIES)
+def test_a_push_with_each_podman_compose(lab, folder, version):
+    """Rows 1 to 4, 11, 15, 16, 24 and 35 on each release: what it is told, what becomes of it, and who could read it."""
+    if version and not compose_versions.is_cached(version):
+        why = compose_versions.fetch(version)
+        if why:
+            pytest.skip(f"podman-compose {version} cannot be had: {why}")
+    if version is None and lab.compose_version != "1.0.3":
+        pytest.skip(f"podman-compose {lab.compose_version} is installed")
+    require_programs("mgmt-agent", "secboxctl")
+    recorder = Recorder(folder, version)
+    hostile = {"DEVICE_ID": "process", "BOOTSTRAP": "process", "COMPOSE_FILE": "/nowhere", "COMPOSE_PROJECT_NAME": "wrong"}
+    with Box(lab, os.path.join(folder, "box"), agent_args=["--settle=1", f"--podman-compose={recorder.program}"],
+             process_env=hostile) as box:
+        box.start()
+        with ArgvWatch([SECRET]) as watch:
+            assert box.apply(compose(*STACK))["outcome"] == "done"
+            first = box.ids()
+            changed = [STACK[0], service("b", "server:2", "environment:\n  NEW: value")]
+            assert box.apply(compose(*changed))["outcome"] == "done"
+            second = box.ids()
+            assert second["a"] == first["a"] and second["b"] != first["b"]
+            assert box.containers()["b"]["Image"] == lab.image_id("localhost/server:2")
+            assert box.environment("b")["NEW"] == "value"
+            dying = box.apply(compose(STACK[0], service("b", "crash:1")))
+        assert (dying["outcome"], dying["status"]) == ("rolled-back", 500)
+        assert box.ids() == second and box.running() == {"a", "b"}
+
+        env = box.environment("a")
+        assert (env["TOKEN"], env["DEVICE_ID"], env["EMPTY"], env["DOLLAR"]) == (SECRET, "caseta5", "", "pa$word")
+        assert box.containers()["a"]["Config"]["Labels"]["shop.price"] == "a$b"
+        assert watch.rounds > 5 and "podman" in watch.programs and not watch.found
+        assert SECRET not in box.log()
+        assert lab.podman("pod", "ps", "-q").stdout == ""
+        assert set(lab.containers("secbox")) == {"secbox_a_1", "secbox_b_1"}
+        assert STRATEGIES[version] in box.log()
+    lab.remove_all()
+    calls = recorder.calls("up")
+    assert len(calls) == 4, "one for each service that was made, none for one that was not"
+    for call in calls:
+        assert "-p" in call.argv and call.argv[call.argv.index("-p") + 1] == "secbox"
+        paths = [word.split("=")[-1] for word in call.argv if "/" in word]
+        assert paths and all(os.path.isabs(path) for path in paths)
+        assert not set(call.env) & set(hostile)
+        assert SECRET not in str(call.argv) + str(call.env)

@@ -10,17 +10,31 @@
 
 #define JOURNAL AGENT_STATE_DIR "/journal.json"
 
+static void add_step(Journal *j, const char *action, const char *service, const char *old_id, bool was_running)
+{
+    _cleanup_(freep) char *container = str_format("box_%s_1", service);
+    _cleanup_(freep) char *old_name = old_id ? str_format("old-%s", service) : NULL;
+    _cleanup_(freep) char *backup = old_id ? str_format("old-%s-before-7", service) : NULL;
+    _cleanup_(freep) char *id = old_id ? strdup(old_id) : NULL;
+    _cleanup_(freep) char *does = strdup(action);
+    _cleanup_(freep) char *name = strdup(service);
+
+    assert_int_equal(journal_add_step(j, &(JournalStep) { .action = does, .service = name, .container = container,
+                                                          .old_id = id, .old_name = old_name, .backup = backup,
+                                                          .was_running = was_running }), 0);
+}
+
 static void fill(Journal *j)
 {
     *j = (Journal) { .state = DEPLOY_PROVING, .id = strdup("d-1"), .version = strdup("18446744073709551615"),
-                     .sha256 = strdup("abc"), .nonce = strdup("nonce \"quoted\""), .tries = 2, .boot_id = strdup("boot"),
+                     .sha256 = strdup("abc"), .nonce = strdup("nonce \"quoted\""), .tries = 2, .seq = 41, .boot_id = strdup("boot"),
                      .deadline_usec = UINT64_MAX, .confirm_usec = 300 * USEC_PER_SEC,
                      .started_realtime = UINT64_C(1767323045678000) };
     j->failure = json_of("{\"id\":\"prove.not-running\",\"message\":\"es läuft nicht\",\"phase\":\"prove\"}");
     j->project = json_of("{\"name\":\"box\",\"services\":[{\"name\":\"web\",\"id\":\"1\"}]}");
-    assert_int_equal(journal_add_step(j, "replace", "web", "box_web_1", "0123", "box_web_1-before-7", true), 0);
-    assert_int_equal(journal_add_step(j, "create", "more", "box_more_1", NULL, NULL, false), 0);
-    assert_int_equal(journal_add_step(j, "remove", "old", "box_old_1", "4567", "box_old_1-before-7", false), 0);
+    add_step(j, "replace", "web", "0123", true);
+    add_step(j, "create", "more", NULL, false);
+    add_step(j, "remove", "old", "4567", false);
 }
 
 static void assert_same(const char *a, const char *b)
@@ -43,6 +57,7 @@ static void assert_same_journal(const Journal *a, const Journal *b)
     assert_same(a->sha256, b->sha256);
     assert_same(a->nonce, b->nonce);
     assert_int_equal(a->tries, b->tries);
+    assert_int_equal(a->seq, b->seq);
     assert_same(a->boot_id, b->boot_id);
     assert_int_equal(a->deadline_usec, b->deadline_usec);
     assert_int_equal(a->confirm_usec, b->confirm_usec);
@@ -55,6 +70,7 @@ static void assert_same_journal(const Journal *a, const Journal *b)
         assert_same(a->steps[i].service, b->steps[i].service);
         assert_same(a->steps[i].container, b->steps[i].container);
         assert_same(a->steps[i].old_id, b->steps[i].old_id);
+        assert_same(a->steps[i].old_name, b->steps[i].old_name);
         assert_same(a->steps[i].backup, b->steps[i].backup);
         assert_int_equal(a->steps[i].was_running, b->steps[i].was_running);
     }

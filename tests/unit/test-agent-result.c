@@ -22,7 +22,7 @@ static void test_status(void **state)
         { "verify", "env.missing-keys", 503 },
         { "verify", "store.read", 500 },
         { "parse", "yaml.syntax", 400 },
-        { "parse", "compose.unknown-key", 400 },
+        { "parse", "compose.unknown-key", 422 },
         { "policy", "policy.refused", 422 },
         { "policy", "yaml.too-deep", 400 },
         { "secbox-env-ensure", "env.missing-keys", 503 },

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+# Benchmarks beside the peers, each in one run with them: a table, and $(BUILD)/bench/SUITE.json.
+BENCH_RUNS = 5
+BENCH = $(Q)BUILD=$(BUILD) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B tests/bench/run.py --runs $(BENCH_RUNS)
+
+bench: bench-push
+
+# the packages first: what follows finds its libraries through pkg-config
+bench-deps:
+	$(Q)installer/deps.sh build bench
+
+bench-push: bench-deps
+	$(Q)$(MAKE) all $(BUILD)/tests/ws-echo-server
+	$(BENCH) push
+
+.PHONY: bench bench-deps bench-push

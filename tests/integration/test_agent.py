@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""mgmt-agent alone: a worker that only notes what it was asked, and a link and clients that this test plays."""
+import contextlib
+import json
+import os
+import socket
+import time
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.lab.util import PATIENCE_SECONDS, Daemon, program, read_text, wait_until
+
+WORKER = """#!/bin/sh
+for job; do :; done
+echo "$job" >> "$SECBOX_TEST_JOBS"
+cat > /dev/null
+[ "$job" = start ] && exit 0
+[ -e "$SECBOX_TEST_JOBS.$job" ] && . "$SECBOX_TEST_JOBS.$job"
+exit 1
+"""
+AGENT_ENV = """CLOUD_BASE_URL=http://127.0.0.1:9
+DEVICE_ID=caseta5
+BOOTSTRAP=lab-bootstrap-secret-000001
+MGMT_GATEWAY_URL=ws://127.0.0.1:9/mgmt
+PODMAN_USER=root
+"""
+
+
+class Peer:
+    """One connection to the agent's socket."""
+
+    def __init__(self, path, *first):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(PATIENCE_SECONDS)
+        self.socket.connect(path)
+        self.lines = self.socket.makefile("rb")
+        for message in first:
+            self.send(message)
+
+    def send(self, message):
+        self.socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def next(self, kind=None):
+        """The next message (of this type); None when the agent has closed the connection."""
+        for line in self.lines:
+            message = json.loads(line)
+            if kind is None or message["type"] == kind:
+                return message
+        return None
+
+    def close(self):
+        self.lines.close()
+        self.socket.close()
+
+
+class Agent:
+    def __init__(self, folder):
+        self.root = os.path.join(folder, "root")
+        self.state = os.path.join(self.root, "var/lib/tucomunidad/mgmt-agent")
+        self.socket = os.path.join(self.root, "run/tucomunidad/mgmt-agent.sock")
+        self.jobs_path = os.path.join(folder, "jobs")
+        self.worker = os.path.join(folder, "worker")
+        self.log_path = os.path.join(folder, "agent.log")
+        self.daemon = None
+        self.peers = []
+        for path in ("etc/tucomunidad", "run/tucomunidad", "var/lib/tucomunidad/mgmt-agent"):
+            os.makedirs(os.path.join(self.root, path))
+        self.write(os.path.join(self.root, "etc/tucomunidad/mgmt-agent.env"), AGENT_ENV)
+        self.write(self.worker, WORKER, 0o700)
+
+    @staticmethod
+    def write(path, text, mode=0o600):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(path, mode)
+
+    def on_job(self, job, script):
+        """What the worker does when it is asked for this job."""
+        self.write(f"{self.jobs_path}.{job}", script)
+
+    def journal(self, **members):
+        self.write(os.path.join(self.state, "journal.json"), json.dumps(members))
+
+    def confirming(self, left=3600, boot=None, **more):
+        """A deployment that waits for its confirmation."""
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as f:
+            boot = boot or f.read().strip()
+        deadline = int((time.clock_gettime(time.CLOCK_BOOTTIME) + left) * 1e6)
+        self.journal(state="confirming", id="d1", version="7", nonce="n1", bootId=boot, deadlineUsec=str(deadline),
+                     confirmUsec=str(3600 * 10**6), steps=[], **more)
+
+    def start(self):
+        self.daemon = Daemon("mgmt-agent", [program("mgmt-agent"), "--root", self.root, "--worker", self.worker],
+                             self.log_path, {**os.environ, "SECBOX_TEST_JOBS": self.jobs_path})
+        wait_until(lambda: "is ready" in self.log(), "mgmt-agent is ready", self.daemon.death)
+        return self
+
+    def stop(self):
+        for peer in self.peers:
+            with contextlib.suppress(OSError):
+                peer.close()
+        self.peers = []
+        if self.daemon:
+            self.daemon.stop()
+            self.daemon = None
+
+    def log(self):
+        return read_text(self.log_path)
+
+    def jobs(self):
+        """What the worker was asked for, but for starting containers after a boot."""
+        return [job for job in read_text(self.jobs_path).split() if job != "start"]
+
+    def peer(self, *first):
+        self.peers.append(Peer(self.socket, *first))
+        return self.peers[-1]
+
+    def link(self, since="2026-01-02T03:04:05.000Z"):
+        return self.peer({"type": "link.hello", "program": "mgmt-link", "version": "1"}, self.connected(since))
+
+    @staticmethod
+    def connected(since):
+        return {"type": "link.status", "connected": True, "since": since}
+
+    @staticmethod
+    def snapshot(**more):
+        return {"type": "compose.snapshot", "id": "d2", "version": "8", "deviceId": "caseta5", "compose": "services: {}\n",
+                "issuedAt": "2026-01-02T03:04:05.678Z", "nonce": "n2", **more}
+
+
+@pytest.fixture
+def agent(folder):
+    require_programs("mgmt-agent")
+    it = Agent(folder)
+    yield it
+    it.stop()
+
+
+CONFIRM = {"type": "compose.confirm", "id": "d1", "version": "7", "nonce": "n1"}
+
+
+@pytest.mark.parametrize("state,job", [("rolling-back", "recover"), ("committing", "recover"), ("confirming", "undo")])
+def test_a_job_that_gets_nowhere_is_not_repeated_at_once(agent, state, job):
+    """A disk that is full: the worker cannot write that it is done, and says nothing of it with its exit status."""
+    if state == "confirming":
+        agent.confirming(left=-1)
+    else:
+        agent.journal(state=state, id="d1", version="7", steps=[])
+    agent.start()
+    wait_until(lambda: job in agent.jobs(), "the worker is started")
+    time.sleep(3)
+    assert len(agent.jobs()) <= 3, agent.jobs()
+
+
+def test_a_worker_that_dies_before_its_journal_is_answered_for(agent):
+    agent.start()
+    link = agent.link()
+    link.send(agent.snapshot())
+    result = link.next("compose.result")
+    assert result["id"] == "d2" and result["outcome"] == "failed" and result["status"] >= 500, result
+
+
+def test_a_local_push_is_answered_for_too(agent):
+    agent.start()
+    peer = agent.peer(agent.snapshot(version="0", deviceId="local"))
+    result = peer.next("compose.result")
+    assert result["id"] == "d2" and result["outcome"] == "failed" and result["status"] >= 500, result
+
+
+def test_an_agent_that_restarts_while_it_waits_asks_for_a_connection_again(agent):
+    agent.confirming()
+    agent.start()
+    link = agent.link()
+    assert link.next("link.cycle")
+
+
+def test_one_new_connection_is_asked_for(agent):
+    """The worker cannot write the commit down: no reason to break the tunnel each time."""
+    agent.confirming()
+    agent.start()
+    link = agent.link()
+    assert link.next("link.cycle")
+    for n in range(3):
+        link.send(agent.connected(f"2026-01-02T03:04:{n + 10}.000Z"))
+        link.send(CONFIRM)
+        wait_until(lambda n=n: agent.log().count("could not be committed") > n, "the commit is tried")
+    agent.peer({"type": "history.get", "id": "h"}).next("history.report")
+    link.socket.settimeout(1)
+    with contextlib.suppress(TimeoutError):
+        assert link.next("link.cycle") is None

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""The benchmarks run, and their JSON has the documented form."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.bench.measure import FIELDS, Suite, check_form
+from tests.conftest import require_programs
+from tests.lab.util import ROOT
+
+GOOD = {"metric": "m", "unit": "ms", "ours": 1.0, "peer": 4.0, "peer_name": "p", "ratio": 0.25, "runs": 5}
+
+
+def test_pairs_are_measured_in_turn(folder):
+    calls = []
+    suite = Suite("sample", 3)
+
+    def measured(who, values):
+        def call(run):
+            calls.append((who, run))
+            return values[run]
+        return call
+
+    suite.pairs("m", "ms", "p", measured("ours", [9, 1, 2]), measured("peer", [4, 4, 100]))
+    assert calls == [("ours", 0), ("peer", 0), ("ours", 1), ("peer", 1), ("ours", 2), ("peer", 2)]
+    suite.save(folder)
+    with open(os.path.join(folder, "sample.json"), encoding="utf-8") as f:
+        document = json.load(f)
+    assert document == [{"metric": "m", "unit": "ms", "ours": 2, "peer": 4, "peer_name": "p", "ratio": 0.5, "runs": 3}]
+    assert check_form(document) is None
+    assert "0.500" in suite.table()
+
+
+@pytest.mark.parametrize("document", [
+    {}, [], [{}], [{**GOOD, "more": 1}], [{k: GOOD[k] for k in reversed(FIELDS)}], [{**GOOD, "ratio": 0.26}],
+    [{**GOOD, "runs": 0}], [{**GOOD, "ours": "1"}], [{**GOOD, "unit": ""}], [{**GOOD, "peer_name": None}]])
+def test_another_form_is_noticed(document):
+    assert check_form([GOOD]) is None
+    assert check_form(document)
+
+
+def test_the_push_suite_runs(folder):
+    require_programs("mgmt-agent", "mgmt-worker")
+    for name in ("podman", "podman-compose"):
+        if not shutil.which(name):
+            pytest.skip(f"{name} is not installed: installer/deps.sh bench")
+    p = subprocess.run([sys.executable, "-B", os.path.join(ROOT, "tests", "bench", "run.py"), "--quick", "--runs", "1",
+                        "--out", folder, "push"], capture_output=True, text=True, check=False)
+    assert p.returncode == 0, p.stdout + p.stderr
+    with open(os.path.join(folder, "push.json"), encoding="utf-8") as f:
+        document = json.load(f)
+    assert check_form(document) is None
+    again = document[0]
+    assert (again["metric"], again["unit"], again["runs"]) == ("the same snapshot again, services: 1", "ms", 1)
+    assert again["ours"] < again["peer"]
+    started = [row for row in document if row["unit"] == "processes"]
+    assert all(row["ours"] == 0 for row in started)
