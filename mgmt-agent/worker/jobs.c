@@ -117,11 +117,16 @@ static void report_failure(Deploy *d, const Error *err, int r)
     deploy_progress(d, "failed", NULL, "%s [%s]", error_message(err, r), error_id(err));
 }
 
+static int status_of(const Deploy *d, const Error *err, int r)
+{
+    return r == -ENOSPC || r == -EDQUOT ? 507 : deploy_status_for(d->phase, err);
+}
+
 static int fail_untouched(Deploy *d, const Error *err, int r)
 {
     report_failure(d, err, r);
     deploy_unstage(d);
-    return deploy_finish(d, "failed", deploy_status_for(d->phase, err), err, r, EVENT_FAILED);
+    return deploy_finish(d, "failed", status_of(d, err, r), err, r, EVENT_FAILED);
 }
 
 static int fail_touched(Deploy *d, const Error *err, int r)
@@ -205,8 +210,8 @@ static int job_apply(Deploy *d, const cJSON *request)
     if (r == 0)
         r = begin_journal(d, &err);
     if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot begin a deployment");
         report_failure(d, &err, r);
+        deploy_answer(d, "failed", status_of(d, &err, r), &err, r);
         return 1;
     }
     r = prepare(d, message, &err);
