@@ -105,7 +105,7 @@ static int finish_commit(Deploy *d)
     _cleanup_(error_done) Error err = {};
     int r = deploy_commit(d, &err);
 
-    if (r < 0) /* what runs is proved; only the housekeeping failed, and the next start tries it again */
+    if (r < 0) /* what runs is proved; only the housekeeping failed, and the next push removes what is left over */
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot finish the commit of snapshot %s, keeping it as it runs",
                     d->version);
     deploy_phase(d, "done");
