@@ -38,6 +38,7 @@ Agent *agent_free(Agent *a)
     journal_done(&a->journal);
     cJSON_Delete(a->link_status);
     cJSON_Delete(a->result);
+    free(a->connection.since);
     free(a->deploying_id);
     free(a->deploying_version);
     free(a->device_id);
@@ -121,6 +122,12 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
         agent_tell_cloud(a);
 }
 
+static void forget_connection(Agent *a)
+{
+    free(a->connection.since);
+    memset(&a->connection, 0, sizeof(a->connection));
+}
+
 int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester, bool from_cloud,
                  Error *err)
 {
@@ -141,6 +148,8 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
     a->requester = requester;
     a->from_cloud = from_cloud;
     a->was = a->journal.state;
+    if (str_equal(job, "apply"))
+        forget_connection(a);
     timer_disarm(a->timer);
     return 0;
 }
@@ -163,12 +172,36 @@ static void deploy_from_journal(Agent *a, const char *job)
     agent_start_job(a, job, a->journal.version && !str_starts(a->journal.version, "local-"));
 }
 
+static void note_since(Agent *a, const cJSON *status)
+{
+    const char *since = json_string(status, "since");
+
+    free(a->connection.since);
+    a->connection.since = since ? strdup(since) : NULL;
+    a->connection.known = true;
+}
+
 void agent_cycle_link(Agent *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *cycle = message_new("link.cycle");
 
-    if (cycle && !a->deploying && a->journal.state == DEPLOY_CONFIRMING)
-        control_send(control_link(a->control), cycle);
+    if (!cycle || a->deploying || a->journal.state != DEPLOY_CONFIRMING || a->connection.asked || !control_link(a->control))
+        return;
+    if (a->link_status)
+        note_since(a, a->link_status);
+    a->connection.asked = true;
+    control_send(control_link(a->control), cycle);
+}
+
+void agent_note_connection(Agent *a, const cJSON *status)
+{
+    if (!a->connection.asked || a->connection.fresh)
+        return;
+    if (!a->connection.known) /* the link has just said hello: this is what it had when it was asked for another */
+        note_since(a, status);
+    else
+        a->connection.fresh = json_bool(status, "connected", false) &&
+                              !str_equal(json_string(status, "since"), a->connection.since);
 }
 
 static void wait_for_confirmation(Agent *a, bool stuck)
@@ -341,6 +374,7 @@ static void on_gone(ControlClient *c, void *userdata)
             a->queries[i].asker = NULL;
     if (control_client_is_link(c) && !control_link(a->control)) {
         log_warning("mgmt-link went away; results wait until it is back");
+        a->connection.asked = a->connection.fresh; /* what it was asked for may be lost with it */
         cJSON_Delete(a->link_status);
         a->link_status = NULL;
     }

@@ -189,3 +189,16 @@ def test_one_new_connection_is_asked_for(agent):
     link.socket.settimeout(1)
     with contextlib.suppress(TimeoutError):
         assert link.next("link.cycle") is None
+
+
+def test_a_confirmation_on_the_old_connection_counts_for_nothing(agent):
+    agent.confirming()
+    agent.start()
+    link = agent.link()
+    assert link.next("link.cycle")
+    link.send(CONFIRM)
+    wait_until(lambda: "Ignoring a confirmation" in agent.log(), "the agent refuses it")
+    assert agent.jobs() == []
+    link.send(agent.connected("2026-01-02T03:05:00.000Z"))
+    link.send(CONFIRM)
+    wait_until(lambda: agent.jobs() == ["commit"], "the one on the new connection is good")
