@@ -9,7 +9,19 @@ pytest.importorskip("cryptography")
 pytest.importorskip("websockets")
 
 from tests.integration.gateway_lab import device, enroll, error_id, gw, refused, shared, tunnel_url  # noqa: E402
+from tests.lab.device import DeviceKey  # noqa: E402
 from tests.lab.util import wait_until  # noqa: E402
+
+
+def test_a_box_may_be_set_up_anew_many_times_in_a_row(gw):
+    """The limit on tokens is one on a key: a new key has had none."""
+    box = enroll(gw, "claim-often")
+    for _ in range(20):
+        answer = gw.request("POST", f"/v1/devices/{box.id}/bootstrap")
+        assert answer.status == 201, answer
+        box.bootstrap, box.key = answer.json["bootstrap"], DeviceKey()
+        answer = box.claim()
+        assert answer.status == 201, answer
 
 
 def wait_for_a_waiting_lock(gw):
