@@ -16,6 +16,7 @@
 #include "mgmt-agent/state/store.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
+#define BOOTS_MAX 3 /* while a change waits for its confirmation */
 
 static void forget_query(Query *q)
 {
@@ -204,17 +205,37 @@ void agent_note_connection(Agent *a, const cJSON *status)
                               !str_equal(json_string(status, "since"), a->connection.since);
 }
 
-static void wait_for_confirmation(Agent *a, bool stuck)
+/* Another boot, another clock: the whole time again. But what the change brought may be the reason for the boots. */
+static usec_t deadline_of(Agent *a)
 {
     _cleanup_(freep) char *boot_id = boot_id_read();
-    usec_t now = boottime_usec(), deadline = a->journal.deadline_usec;
+    _cleanup_(error_done) Error err = {};
+    Journal *j = &a->journal;
+    int r;
 
-    /* another boot, another clock: the whole time again */
-    if (!str_equal(boot_id, a->journal.boot_id))
-        deadline = now + a->journal.confirm_usec;
+    if (!boot_id || str_equal(boot_id, j->boot_id))
+        return j->deadline_usec;
+    free(j->boot_id);
+    j->boot_id = TAKE_PTR(boot_id);
+    j->deadline_usec = j->tries < BOOTS_MAX ? boottime_usec() + j->confirm_usec : 0;
+    r = journal_step(j, EVENT_RESTARTED, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot write down until when snapshot %s waits", j->version);
+    return j->deadline_usec;
+}
+
+static void wait_for_confirmation(Agent *a, bool stuck)
+{
+    usec_t now, deadline = deadline_of(a);
+
+    now = boottime_usec();
     if (stuck) { /* or a commit that cannot be written down would have the tunnel cycle without a pause */
         log_warning("Snapshot %s could not be committed or taken back, trying again in 30 s", a->journal.version);
         agent_follow_later(a, RECOVER_PAUSE_USEC);
+        return;
+    }
+    if (a->connection.confirmed) { /* the commit could not be written down yet */
+        deploy_from_journal(a, "commit");
         return;
     }
     if (now >= deadline) {

@@ -57,6 +57,7 @@ typedef struct Agent {
     struct {
         bool asked;          /* link.cycle was sent for this change */
         bool known, fresh;   /* since when the connection was that had to go; another one has come */
+        bool confirmed;      /* it is; committing may take more than one try */
         char *since;
     } connection;            /* on which the change is to be confirmed */
 } Agent;
