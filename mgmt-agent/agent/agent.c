@@ -13,6 +13,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/event/service.h"
+#include "mgmt-agent/state/reserve.h"
 #include "mgmt-agent/state/store.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
@@ -281,6 +282,7 @@ void agent_follow_journal(Agent *a)
     case DEPLOY_IDLE:
     case DEPLOY_RECOVERY:
         a->requester = NULL;
+        reserve_make();
         if (!agent_start_after_boot(a))
             service_status("ready");
         return;
