@@ -93,6 +93,9 @@ class Gateway:
         """Makes a device, or lets a new box take its place; returns the mgmt-agent.env of its box."""
         answer = self.request("POST", "/v1/devices", {"id": device, "labels": {}})
         if answer.status == 409:
+            self.stop()  # and with it the count of what the box before has asked for, which has a limit
+            self.start()
+            wait_until(lambda: self.request("GET", "/v1/devices").status == 200, "the gateway serves", self.daemon.death)
             answer = self.request("POST", f"/v1/devices/{device}/bootstrap")
         if answer.status != 201:
             raise LabError(f"the gateway does not make devices: {answer}")
