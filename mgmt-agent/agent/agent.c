@@ -195,6 +195,18 @@ static void wait_for_confirmation(Agent *a, bool stuck)
     agent_cycle_link(a);
 }
 
+/* What was under way is not known any more, and nothing of it is undone. But a snapshot may still come and put things right. */
+static void begin_journal_anew(Agent *a, const Error *why, int r)
+{
+    _cleanup_(error_done) Error err = {};
+
+    log_failure(LOG_LEVEL_ERROR, NULL, why, r, "The journal is set aside, going on in recovery");
+    a->journal.state = DEPLOY_RECOVERY;
+    r = journal_set_aside(&err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot set the journal aside; snapshots are refused until it can be read");
+}
+
 void agent_follow_journal(Agent *a)
 {
     _cleanup_(error_done) Error err = {};
@@ -206,11 +218,8 @@ void agent_follow_journal(Agent *a)
     a->ended = false;
     journal_done(&a->journal);
     r = journal_load(&a->journal, &err);
-    if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "The journal is unusable, refusing snapshots until it is mended");
-        a->journal.state = DEPLOY_RECOVERY;
-        return;
-    }
+    if (r < 0)
+        begin_journal_anew(a, &err, r);
     /* The journal tells whether a worker came any further, not how it ended: on a full disk it does its work, again and
      * again, and cannot write that it did. */
     stuck = ended && a->was == a->journal.state;

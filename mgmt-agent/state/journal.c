@@ -3,6 +3,8 @@
 
 #include "mgmt-agent/state/journal.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/fileio.h"
@@ -209,6 +211,19 @@ int journal_load(Journal *ret, Error *err)
     *ret = j;
     j = (Journal) {};
     return 0;
+}
+
+int journal_set_aside(Error *err)
+{
+    const Journal fresh = { .state = DEPLOY_RECOVERY };
+    _cleanup_(freep) char *path = journal_path();
+    _cleanup_(freep) char *aside = path ? str_format("%s.unreadable", path) : NULL;
+
+    if (!aside)
+        return error_set(err, ENOMEM, "journal.write", "no memory for the journal");
+    if (rename(path, aside) < 0)
+        return error_set(err, errno, "journal.write", "cannot rename %s: %s", path, strerror(errno));
+    return journal_save(&fresh, err);
 }
 
 int journal_step(Journal *j, DeployEvent ev, Error *err)

@@ -42,6 +42,9 @@ typedef struct Journal {
 /* A missing file gives an idle journal. A file that cannot be read or parsed is journal.corrupt: the caller goes into
  * recovery instead of guessing. */
 int journal_load(Journal *ret, Error *err) _must_check_;
+/* Gives a journal that cannot be read another name, so that its end is not the end of all deployments, and begins a new one
+ * in DEPLOY_RECOVERY. */
+int journal_set_aside(Error *err) _must_check_;
 /* Durable when it returns. */
 int journal_save(const Journal *j, Error *err) _must_check_;
 /* The one place where the state changes: checks the transition, writes, then sets it. -EPROTO (journal.transition). */

@@ -105,7 +105,7 @@ static int finish_commit(Deploy *d)
     _cleanup_(error_done) Error err = {};
     int r = deploy_commit(d, &err);
 
-    if (r < 0) /* what runs is proved; only the housekeeping failed, and the next start tries it again */
+    if (r < 0) /* what runs is proved; only the housekeeping failed, and the next push removes what is left over */
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot finish the commit of snapshot %s, keeping it as it runs",
                     d->version);
     deploy_phase(d, "done");
@@ -117,11 +117,16 @@ static void report_failure(Deploy *d, const Error *err, int r)
     deploy_progress(d, "failed", NULL, "%s [%s]", error_message(err, r), error_id(err));
 }
 
+static int status_of(const Deploy *d, const Error *err, int r)
+{
+    return r == -ENOSPC || r == -EDQUOT ? 507 : deploy_status_for(d->phase, err);
+}
+
 static int fail_untouched(Deploy *d, const Error *err, int r)
 {
     report_failure(d, err, r);
     deploy_unstage(d);
-    return deploy_finish(d, "failed", deploy_status_for(d->phase, err), err, r, EVENT_FAILED);
+    return deploy_finish(d, "failed", status_of(d, err, r), err, r, EVENT_FAILED);
 }
 
 static int fail_touched(Deploy *d, const Error *err, int r)
@@ -205,8 +210,8 @@ static int job_apply(Deploy *d, const cJSON *request)
     if (r == 0)
         r = begin_journal(d, &err);
     if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot begin a deployment");
         report_failure(d, &err, r);
+        deploy_answer(d, "failed", status_of(d, &err, r), &err, r);
         return 1;
     }
     r = prepare(d, message, &err);

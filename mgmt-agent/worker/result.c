@@ -185,6 +185,14 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
     return TAKE_PTR(m);
 }
 
+void deploy_answer(Deploy *d, const char *outcome, int status, const Error *failure, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = make_result(d, outcome, status, failure, r);
+
+    if (m)
+        deploy_emit(m);
+}
+
 int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failure, int r, DeployEvent last)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = make_result(d, outcome, status, failure, r);

@@ -178,7 +178,8 @@ class PodmanLab:
         return words[words.index("version", words.index("podman-composer") if "podman-composer" in words else 0) + 1]
 
     def remove_all(self):
-        """Between tests: no containers, networks or volumes; images stay."""
+        """Between tests: no pods, containers, networks or volumes; images stay."""
+        self.podman("pod", "rm", "-fa", "-t", "0", check=False)
         self.podman("rm", "-fa", "-t", "0", check=False)
         self.podman("network", "prune", "-f", check=False)
         self.podman("volume", "prune", "-f", check=False)

@@ -81,6 +81,11 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 TMPFILES = "z /dev/net/tun 0666\nz /dev/fuse 0666\n"
 
 
+# podman's restart policies fight systemd when it ends the containers of a rootless user, up to this time. Shorter than
+# Debian's two minutes, for the tests' sake.
+USER_MANAGER = "[Service]\nTimeoutStopSec=10\n"
+
+
 def why_not():
     """Why there can be no whole box here; None when there can."""
     if os.geteuid() != 0:
@@ -166,6 +171,8 @@ class WholeBox:
             raise LabError(f"make install: exit {p.returncode}: {p.stdout}{p.stderr}")
         self.write("/etc/containers/containers.conf", CONTAINERS_CONF)
         self.write("/etc/tmpfiles.d/lab.conf", TMPFILES)
+        os.makedirs(self.host.seen("/etc/systemd/system/user@.service.d"), exist_ok=True)
+        self.write("/etc/systemd/system/user@.service.d/lab.conf", USER_MANAGER)
         for unit in MASKED_UNITS:
             os.symlink("/dev/null", self.host.seen(f"/etc/systemd/system/{unit}"))
 

@@ -1,11 +1,39 @@
 # SPDX-License-Identifier: MIT
 """The ways out of a push that goes wrong, where they are narrow: what a rollback must undo, and what it must not touch."""
+import contextlib
 import os
 import shutil
 import signal
+import subprocess
 
-from tests.integration.test_podman_traps import compose, service
+import pytest
+
+from tests.integration.test_podman_traps import SERVER, compose, service
 from tests.lab.util import wait_until
+
+
+class Full:
+    """A small file system in the place of a folder, with what was in it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        aside = self.path + ".aside"
+        shutil.copytree(self.path, aside)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0700", "none", self.path], check=True)
+        shutil.copytree(aside, self.path, dirs_exist_ok=True)
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", "-l", self.path], check=True)
+
+    def fill(self):
+        fd = os.open(os.path.join(self.path, "filler"), os.O_WRONLY | os.O_CREAT)
+        with contextlib.suppress(OSError):
+            while os.write(fd, bytes(4096)):
+                pass
+        os.close(fd)
 
 
 def test_a_name_that_begins_an_id_is_not_that_container(box):
@@ -40,3 +68,27 @@ def test_one_container_that_cannot_come_back_does_not_keep_the_others_away(box):
     assert result["outcome"] == "recovery", result
     assert box.running() == {"b", "c"}
     assert {name: box.ids()[name] for name in ("b", "c")} == {name: before[name] for name in ("b", "c")}
+
+
+def test_a_journal_that_cannot_be_read_does_not_end_all_pushes(box):
+    assert box.apply(SERVER)["status"] == 200
+    box.stop()
+    box.write("var/lib/tucomunidad/mgmt-agent/journal.json", "\x00\x00{")
+    box.start_agent()
+    result = box.apply(compose(service("web", "server:2")))
+    assert result["status"] == 200, result
+    assert box.running() == {"web"}
+    assert "set aside" in box.log()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file systems")
+def test_a_full_disk_is_told(box):
+    assert box.apply(SERVER)["status"] == 200
+    state = box.path("var/lib/tucomunidad/mgmt-agent")
+    box.stop()
+    with Full(state) as disk:
+        box.start_agent()
+        disk.fill()
+        result = box.apply(compose(service("web", "server:2")))
+        assert (result["outcome"], result["status"]) == ("failed", 507), result
+        box.stop()

@@ -122,6 +122,13 @@ def get(whole, path):
         return answer.read().decode()
 
 
+def answers(whole):
+    try:
+        return get(whole, "/version")
+    except OSError:
+        return None
+
+
 def facts_of_process(box, pid):
     """/proc/PID/status and more, of a process of the box by its number there."""
     return box.status_of(pid) | {"oom": box.run("cat", f"/proc/{pid}/oom_score_adj").stdout.strip()}
@@ -298,6 +305,10 @@ def test_after_a_restart_of_the_box_everything_runs_again(deployed, hard):
     wait_until(lambda: not settling(deployed), "the box is back")
     assert box.ids() == before
     wait_until(lambda: box.running() == before, "the same containers run again")
+    try:
+        wait_until(lambda: answers(deployed), "the published port answers")
+    except LabError as e:
+        pytest.fail(f"{e}\n{box.run('ss', '-tlnp').stdout}{box.run('journalctl', '--no-pager').stdout}")
     assert get(deployed, "/version") == "1\n"
     for unit in UNITS:
         assert box.unit(unit, "ActiveState")["ActiveState"] == "active"
