@@ -138,10 +138,15 @@ class PodmanLab:
     def containers(self, project=None):
         """{name: facts} of all containers, or of one project."""
         filters = ["--filter", f"label=io.podman.compose.project={project}"] if project else []
-        ids = self.podman("ps", "-aq", "--no-trunc", *filters).stdout.split()
-        if not ids:
-            return {}
-        return {c["Name"]: c for c in json.loads(self.podman("container", "inspect", *ids).stdout)}
+        while True:
+            ids = self.podman("ps", "-aq", "--no-trunc", *filters).stdout.split()
+            if not ids:
+                return {}
+            p = self.podman("container", "inspect", *ids, check=False)
+            if p.returncode == 0:
+                return {c["Name"]: c for c in json.loads(p.stdout)}
+            if "no such container" not in p.stderr:  # else one was removed between the two commands
+                raise LabError(f"podman container inspect: exit {p.returncode}: {p.stderr}")
 
     def environment(self, name):
         """The environment that a container was made with."""
@@ -173,7 +178,8 @@ class PodmanLab:
         return words[words.index("version", words.index("podman-composer") if "podman-composer" in words else 0) + 1]
 
     def remove_all(self):
-        """Between tests: no containers, networks or volumes; images stay."""
+        """Between tests: no pods, containers, networks or volumes; images stay."""
+        self.podman("pod", "rm", "-fa", "-t", "0", check=False)
         self.podman("rm", "-fa", "-t", "0", check=False)
         self.podman("network", "prune", "-f", check=False)
         self.podman("volume", "prune", "-f", check=False)
