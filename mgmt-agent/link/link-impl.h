@@ -22,6 +22,7 @@ struct Link {
     struct timespec config_changed_at; /* of the file on the box, as it was read */
     LinkConfig config;
     bool configured, stopped; /* stopped: waits for another configuration */
+    bool may_mend;            /* or for what it names to be there: the configuration itself is good */
     Error fault;              /* why there is no tunnel, as last reported */
     usec_t since;             /* wall clock: connected, or not, since then */
     HttpClient *http;

@@ -17,9 +17,12 @@
 #include "mgmt-agent/link/link-impl.h"
 
 #define RECHECK (60 * USEC_PER_SEC)
+#define MEND_RECHECK (10 * USEC_PER_SEC)
+#define MENDING "no management tunnel; it is tried again"
 #define STOPPED "no management tunnel; correct the file, it is read again when it changes"
 
 static void link_stop(Link *l, const Error *err, int r);
+static bool may_mend(const Error *err);
 
 /* the tunnel's side */
 
@@ -221,11 +224,32 @@ static int link_connect(Link *l, Error *err)
     return 0;
 }
 
+/* What this box lacks for the moment, as memory, space for the key or the authorities' file, may be there later, when nobody
+ * can come by to say so. A value that is wrong stays wrong. */
+static bool may_mend(const Error *err)
+{
+    return !str_equal(error_id(err), "identity.bad-config") && !str_equal(error_id(err), "tunnel.bad-url");
+}
+
+static void link_try(Link *l)
+{
+    Error err = {};
+    int r = link_connect(l, &err);
+
+    if (r < 0) {
+        link_disconnect(l);
+        link_stop(l, &err, r);
+    } else {
+        l->stopped = false;
+        link_report(l);
+    }
+    error_done(&err);
+}
+
 /* Reads the configuration again and starts over; where it is wrong the process stays and waits. */
 static void link_reload(Link *l)
 {
     Error err = {};
-    int r;
 
     link_disconnect(l);
     l->configured = false;
@@ -235,11 +259,8 @@ static void link_reload(Link *l)
         (void) error_copy(&err, &l->fault);
         error_done(&l->fault);
         link_stop(l, &err, -EINVAL);
-    } else if ((r = link_connect(l, &err)) < 0) {
-        link_disconnect(l);
-        link_stop(l, &err, r);
     } else {
-        link_report(l);
+        link_try(l);
     }
     error_done(&err);
 }
@@ -253,8 +274,11 @@ static int on_recheck(sd_event_source *s, uint64_t usec, void *userdata)
     (void) usec;
     if (!l->stopped)
         return 0;
-    if (same_time(now, l->config_changed_at) || now.tv_sec == 0)
-        return timer_arm(l->event, &l->recheck, RECHECK, on_recheck, l);
+    if (same_time(now, l->config_changed_at) || now.tv_sec == 0) {
+        if (l->may_mend)
+            link_try(l);
+        return l->stopped ? timer_arm(l->event, &l->recheck, l->may_mend ? MEND_RECHECK : RECHECK, on_recheck, l) : 0;
+    }
     if (l->config_is_credential) {
         /* the service manager holds the file for us and hands it out anew at a start */
         log_notice("the configuration has changed: ending, to be started again with it");
@@ -273,8 +297,9 @@ static int on_recheck(sd_event_source *s, uint64_t usec, void *userdata)
 static void link_stop(Link *l, const Error *err, int r)
 {
     l->stopped = true;
-    link_set_fault(l, err, r, STOPPED);
-    if (timer_arm(l->event, &l->recheck, RECHECK, on_recheck, l) < 0)
+    l->may_mend = may_mend(err) && l->configured && !l->identity;
+    link_set_fault(l, err, r, l->may_mend ? MENDING : STOPPED);
+    if (timer_arm(l->event, &l->recheck, l->may_mend ? MEND_RECHECK : RECHECK, on_recheck, l) < 0)
         log_error("no timer: restart mgmt-link after correcting its configuration");
 }
 
@@ -345,19 +370,13 @@ int link_start(Link *l, Error *err)
     if (r < 0)
         return r;
     service_ready("starting");
-    if (!l->configured) {
-        fault = l->fault;
-        l->fault = (Error) {};
-        r = -EINVAL;
-    } else {
-        r = link_connect(l, &fault);
-        if (r < 0)
-            link_disconnect(l);
+    if (l->configured) {
+        link_try(l);
+        return 0;
     }
-    if (r < 0)
-        link_stop(l, &fault, r);
-    else
-        link_report(l);
+    fault = l->fault;
+    l->fault = (Error) {};
+    link_stop(l, &fault, -EINVAL);
     error_done(&fault);
     return 0;
 }
