@@ -16,6 +16,9 @@
 #include "lib/event/service.h"
 
 #define CONTROL_QUEUE_MAX (4 * 1024 * 1024)
+/* Of those who may not speak as secboxctl; whoever takes mgmt-link over must not keep root out of its own socket. */
+#define LINKS_MAX 4
+#define ACCEPT_PAUSE_USEC USEC_PER_SEC
 
 struct ControlClient {
     Control *control;
@@ -23,20 +26,21 @@ struct ControlClient {
     sd_event_source *source;
     int fd;
     uid_t uid;
+    bool is_local; /* root's, or our own user's */
     bool is_link, may_be_local, doomed;
     Buf in, out;
 };
 
 struct Control {
     sd_event *event;
-    sd_event_source *source, *reaper;
+    sd_event_source *source, *reaper, *pause;
     char *path;
     int fd;
     uid_t link_uid;
     const ControlEvents *events;
     void *userdata;
     ControlClient *clients, *link;
-    unsigned n_clients;
+    unsigned n_clients, n_links; /* n_links: of them, those that may not be local */
 };
 
 static void client_free(ControlClient *c)
@@ -64,6 +68,7 @@ static int reap(sd_event_source *source, void *userdata)
         }
         *p = c->next;
         control->n_clients--;
+        control->n_links -= !c->is_local;
         control->events->on_gone(c, control->userdata);
         client_free(c);
     }
@@ -200,25 +205,53 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
     return 0;
 }
 
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Control *control = userdata;
+
+    (void) source;
+    (void) usec;
+    return sd_event_source_set_enabled(control->source, SD_EVENT_ON);
+}
+
+/* Out of descriptors: whoever waits goes on waiting, and the loop does not turn for it without a pause. */
+static void pause_accepting(Control *control)
+{
+    log_warning("Cannot accept a local client: %s", strerror(errno));
+    if (timer_arm(control->event, &control->pause, ACCEPT_PAUSE_USEC, on_pause_over, control) >= 0)
+        (void) sd_event_source_set_enabled(control->source, SD_EVENT_OFF);
+}
+
+static bool may_come_in(const Control *control, uid_t uid, bool is_local)
+{
+    if (control->n_clients >= CONTROL_CLIENTS_MAX)
+        return false;
+    return is_local || (uid == control->link_uid && control->n_links < LINKS_MAX);
+}
+
 static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, void *userdata)
 {
     Control *control = userdata;
-    struct ucred peer;
+    struct ucred peer = { .uid = (uid_t) -1 };
     socklen_t len = sizeof(peer);
+    bool is_local;
     ControlClient *c;
     int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     (void) source;
     (void) revents;
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            pause_accepting(control);
         return 0;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || control->n_clients >= CONTROL_CLIENTS_MAX ||
-        (peer.uid != 0 && peer.uid != geteuid() && peer.uid != control->link_uid) || !(c = calloc(1, sizeof(*c)))) {
+    }
+    is_local = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+    if (!may_come_in(control, peer.uid, is_local) || !(c = calloc(1, sizeof(*c)))) {
         close(fd);
         return 0;
     }
-    *c = (ControlClient) { .control = control, .next = control->clients, .fd = fd, .uid = peer.uid,
-                           .may_be_local = peer.uid == 0 || peer.uid == geteuid(), .in = BUF_INIT(CONTROL_LINE_MAX + 16384),
+    *c = (ControlClient) { .control = control, .next = control->clients, .fd = fd, .uid = peer.uid, .is_local = is_local,
+                           .may_be_local = is_local, .in = BUF_INIT(CONTROL_LINE_MAX + 16384),
                            .out = BUF_INIT(CONTROL_QUEUE_MAX) };
     if (sd_event_add_io(control->event, &c->source, fd, EPOLLIN, on_client, c) < 0) {
         client_free(c);
@@ -226,6 +259,7 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
     }
     control->clients = c;
     control->n_clients++;
+    control->n_links += !is_local;
     return 0;
 }
 
@@ -262,6 +296,9 @@ int control_new(sd_event *event, const char *path, uid_t link_uid, const Control
         r = sd_event_add_defer(event, &c->reaper, reap, c);
     if (r >= 0)
         r = sd_event_source_set_enabled(c->reaper, SD_EVENT_OFF);
+    /* the loop's first timer takes a descriptor, and this one is for when there are none */
+    if (r >= 0)
+        r = timer_arm(event, &c->pause, ACCEPT_PAUSE_USEC, on_pause_over, c);
     if (r < 0 || !c->path)
         return error_set(err, r < 0 ? r : -ENOMEM, "control.listen", "cannot watch %s", path);
     *ret = TAKE_PTR(c);
@@ -278,6 +315,7 @@ Control *control_free(Control *c)
     }
     sd_event_source_unref(c->source);
     sd_event_source_unref(c->reaper);
+    sd_event_source_disable_unref(c->pause);
     if (c->fd >= 0)
         close(c->fd);
     if (c->path)

@@ -3,7 +3,10 @@
 import contextlib
 import json
 import os
+import resource
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -93,8 +96,8 @@ class Agent:
         self.journal(state="confirming", id="d1", version="7", nonce="n1", bootId=boot, deadlineUsec=str(deadline),
                      confirmUsec=str(3600 * 10**6), steps=[], **more)
 
-    def start(self):
-        self.daemon = Daemon("mgmt-agent", [program("mgmt-agent"), "--root", self.root, "--worker", self.worker],
+    def start(self, *options):
+        self.daemon = Daemon("mgmt-agent", [program("mgmt-agent"), "--root", self.root, "--worker", self.worker, *options],
                              self.log_path, {**os.environ, "SECBOX_TEST_JOBS": self.jobs_path})
         wait_until(lambda: "is ready" in self.log(), "mgmt-agent is ready", self.daemon.death)
         return self
@@ -228,3 +231,48 @@ def test_another_boot_gets_the_whole_time_once(agent):
     agent.start()
     agent.stop()
     assert agent.read_journal() == first
+
+
+CROWD = """
+import socket, sys, time
+found = []
+for _ in range(40):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    found.append(s)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_links_user_cannot_keep_root_out(agent):
+    for path, _, _ in os.walk(agent.root):
+        os.chmod(path, 0o755)
+    os.chmod(os.path.dirname(agent.root), 0o755)
+    os.chmod(agent.state, 0o700)
+    agent.start("--link-user", "nobody")
+    crowd = subprocess.Popen(["setpriv", "--reuid=nobody", "--clear-groups", sys.executable, "-c", CROWD, agent.socket],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert crowd.stdout.readline() == b"ready\n"
+    assert agent.peer({"type": "history.get", "id": "h"}).next("history.report")
+    crowd.communicate()
+
+
+def cpu_seconds(pid):
+    fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_no_descriptors_left_is_no_reason_to_spin(agent):
+    agent.start()
+    pid = agent.daemon.pid
+    open_now = len(os.listdir(f"/proc/{pid}/fd"))
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_now, before[1]))
+    peer = agent.peer({"type": "history.get", "id": "h"})
+    begin = cpu_seconds(pid)
+    time.sleep(3)
+    assert cpu_seconds(pid) - begin < 1
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    assert peer.next("history.report")
