@@ -44,9 +44,12 @@ static void claim_accept(Call *c, int status)
     _cleanup_(secret_freep) char *token = NULL;
     uint64_t expires = 0;
     Error err = {};
-    int r = registry_put_device(g->registry, device, false);
+    /* what an operator has said of a device that is known here may be newer than our look at the database */
+    int r = registry_has_device(g->registry, device) ? 0 : registry_put_device(g->registry, device, false);
     if (r >= 0)
         r = registry_put_key(g->registry, device, k->role, k->thumbprint);
+    if (r >= 0)
+        r = registry_check(g->registry, device, k->role, k->thumbprint, &err);
     if (r >= 0)
         r = registry_use_proof(g->registry, device, k->role, k->proof_id, realtime_usec() / USEC_PER_SEC,
                                &err);

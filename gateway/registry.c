@@ -129,6 +129,9 @@ int registry_put_key(Registry *r, const char *id, Role role, const char *thumbpr
         return -ENOMEM;
     free(e->thumbprint);
     e->thumbprint = copy;
+    /* proofs are by a key: those of the former one are refused for that, and the limit begins anew */
+    free(e->proofs);
+    e->proofs = NULL;
     return 0;
 }
 

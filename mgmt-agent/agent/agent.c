@@ -13,9 +13,11 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/event/service.h"
+#include "mgmt-agent/state/reserve.h"
 #include "mgmt-agent/state/store.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
+#define BOOTS_MAX 3 /* while a change waits for its confirmation */
 
 static void forget_query(Query *q)
 {
@@ -38,6 +40,7 @@ Agent *agent_free(Agent *a)
     journal_done(&a->journal);
     cJSON_Delete(a->link_status);
     cJSON_Delete(a->result);
+    free(a->connection.since);
     free(a->deploying_id);
     free(a->deploying_version);
     free(a->device_id);
@@ -121,6 +124,12 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
         agent_tell_cloud(a);
 }
 
+static void forget_connection(Agent *a)
+{
+    free(a->connection.since);
+    memset(&a->connection, 0, sizeof(a->connection));
+}
+
 int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester, bool from_cloud,
                  Error *err)
 {
@@ -141,6 +150,8 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
     a->requester = requester;
     a->from_cloud = from_cloud;
     a->was = a->journal.state;
+    if (str_equal(job, "apply"))
+        forget_connection(a);
     timer_disarm(a->timer);
     return 0;
 }
@@ -163,25 +174,69 @@ static void deploy_from_journal(Agent *a, const char *job)
     agent_start_job(a, job, a->journal.version && !str_starts(a->journal.version, "local-"));
 }
 
+static void note_since(Agent *a, const cJSON *status)
+{
+    const char *since = json_string(status, "since");
+
+    free(a->connection.since);
+    a->connection.since = since ? strdup(since) : NULL;
+    a->connection.known = true;
+}
+
 void agent_cycle_link(Agent *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *cycle = message_new("link.cycle");
 
-    if (cycle && !a->deploying && a->journal.state == DEPLOY_CONFIRMING)
-        control_send(control_link(a->control), cycle);
+    if (!cycle || a->deploying || a->journal.state != DEPLOY_CONFIRMING || a->connection.asked || !control_link(a->control))
+        return;
+    if (a->link_status)
+        note_since(a, a->link_status);
+    a->connection.asked = true;
+    control_send(control_link(a->control), cycle);
+}
+
+void agent_note_connection(Agent *a, const cJSON *status)
+{
+    if (!a->connection.asked || a->connection.fresh)
+        return;
+    if (!a->connection.known) /* the link has just said hello: this is what it had when it was asked for another */
+        note_since(a, status);
+    else
+        a->connection.fresh = json_bool(status, "connected", false) &&
+                              !str_equal(json_string(status, "since"), a->connection.since);
+}
+
+/* Another boot, another clock: the whole time again. But what the change brought may be the reason for the boots. */
+static usec_t deadline_of(Agent *a)
+{
+    _cleanup_(freep) char *boot_id = boot_id_read();
+    _cleanup_(error_done) Error err = {};
+    Journal *j = &a->journal;
+    int r;
+
+    if (!boot_id || str_equal(boot_id, j->boot_id))
+        return j->deadline_usec;
+    free(j->boot_id);
+    j->boot_id = TAKE_PTR(boot_id);
+    j->deadline_usec = j->tries < BOOTS_MAX ? boottime_usec() + j->confirm_usec : 0;
+    r = journal_step(j, EVENT_RESTARTED, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot write down until when snapshot %s waits", j->version);
+    return j->deadline_usec;
 }
 
 static void wait_for_confirmation(Agent *a, bool stuck)
 {
-    _cleanup_(freep) char *boot_id = boot_id_read();
-    usec_t now = boottime_usec(), deadline = a->journal.deadline_usec;
+    usec_t now, deadline = deadline_of(a);
 
-    /* another boot, another clock: the whole time again */
-    if (!str_equal(boot_id, a->journal.boot_id))
-        deadline = now + a->journal.confirm_usec;
+    now = boottime_usec();
     if (stuck) { /* or a commit that cannot be written down would have the tunnel cycle without a pause */
         log_warning("Snapshot %s could not be committed or taken back, trying again in 30 s", a->journal.version);
         agent_follow_later(a, RECOVER_PAUSE_USEC);
+        return;
+    }
+    if (a->connection.confirmed) { /* the commit could not be written down yet */
+        deploy_from_journal(a, "commit");
         return;
     }
     if (now >= deadline) {
@@ -227,6 +282,7 @@ void agent_follow_journal(Agent *a)
     case DEPLOY_IDLE:
     case DEPLOY_RECOVERY:
         a->requester = NULL;
+        reserve_make();
         if (!agent_start_after_boot(a))
             service_status("ready");
         return;
@@ -341,6 +397,7 @@ static void on_gone(ControlClient *c, void *userdata)
             a->queries[i].asker = NULL;
     if (control_client_is_link(c) && !control_link(a->control)) {
         log_warning("mgmt-link went away; results wait until it is back");
+        a->connection.asked = a->connection.fresh; /* what it was asked for may be lost with it */
         cJSON_Delete(a->link_status);
         a->link_status = NULL;
     }

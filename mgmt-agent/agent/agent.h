@@ -54,6 +54,12 @@ typedef struct Agent {
     size_t n_queries;
 
     cJSON *link_status;      /* the last link.status */
+    struct {
+        bool asked;          /* link.cycle was sent for this change */
+        bool known, fresh;   /* since when the connection was that had to go; another one has come */
+        bool confirmed;      /* it is; committing may take more than one try */
+        char *since;
+    } connection;            /* on which the change is to be confirmed */
 } Agent;
 
 int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *err) _must_check_;
@@ -69,8 +75,11 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
 int agent_ask(Agent *a, const char *job, const char *id, cJSON *request, ControlClient *asker, Error *err) _must_check_;
 /* Reads the journal and decides what follows: arm the deadline, recover, or nothing. */
 void agent_follow_journal(Agent *a);
-/* Asks mgmt-link for a new connection when a change waits for its confirmation: the cloud takes none that is older. */
+/* Asks mgmt-link, once for each change, for a new connection when the change waits for its confirmation: none that comes on
+ * an older one counts. */
 void agent_cycle_link(Agent *a);
+/* Hears of each link.status, and sees when that new connection is there. */
+void agent_note_connection(Agent *a, const cJSON *status);
 
 /* handlers.c */
 void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type);

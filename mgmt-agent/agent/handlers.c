@@ -213,7 +213,13 @@ static void handle_confirm(Agent *a, ControlClient *c, const cJSON *message)
         log_warning("Ignoring a confirmation of snapshot %s that nobody waits for", json_string(message, "version"));
         return;
     }
+    if (!a->connection.fresh) {
+        log_warning("Ignoring a confirmation of snapshot %s on a connection that is older than the change",
+                    a->journal.version);
+        return;
+    }
     log_info("The cloud confirms snapshot %s", a->journal.version);
+    a->connection.confirmed = true;
     r = request ? agent_deploy(a, "commit", a->journal.id, request, a->requester, true, &err) : -ENOMEM;
     if (r < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit snapshot %s yet", a->journal.version);
@@ -250,6 +256,7 @@ static void handle_link_status(Agent *a, ControlClient *c, const cJSON *message)
 
     cJSON_Delete(a->link_status);
     a->link_status = cJSON_Duplicate(message, 1);
+    agent_note_connection(a, message);
     if (!connected || same)
         return;
     agent_tell_cloud(a);

@@ -11,6 +11,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/reserve.h"
 
 static char *journal_path(void)
 {
@@ -118,8 +119,14 @@ int journal_save(const Journal *j, Error *err)
     _cleanup_(freep) char *text = o ? json_print(o) : NULL;
     _cleanup_(freep) char *path = journal_path();
 
+    int r;
+
     if (!text || !path)
         return error_set(err, ENOMEM, "journal.write", "no memory for the journal");
+    r = file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+    if ((r != -ENOSPC && r != -EDQUOT) || reserve_release() < 0)
+        return r;
+    error_done(err);
     return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
 }
 

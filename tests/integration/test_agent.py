@@ -82,6 +82,9 @@ class Agent:
     def journal(self, **members):
         self.write(os.path.join(self.state, "journal.json"), json.dumps(members))
 
+    def read_journal(self):
+        return json.loads(read_text(os.path.join(self.state, "journal.json")))
+
     def confirming(self, left=3600, boot=None, **more):
         """A deployment that waits for its confirmation."""
         with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as f:
@@ -189,3 +192,39 @@ def test_one_new_connection_is_asked_for(agent):
     link.socket.settimeout(1)
     with contextlib.suppress(TimeoutError):
         assert link.next("link.cycle") is None
+
+
+def test_a_confirmation_on_the_old_connection_counts_for_nothing(agent):
+    agent.confirming()
+    agent.start()
+    link = agent.link()
+    assert link.next("link.cycle")
+    link.send(CONFIRM)
+    wait_until(lambda: "Ignoring a confirmation" in agent.log(), "the agent refuses it")
+    assert agent.jobs() == []
+    link.send(agent.connected("2026-01-02T03:05:00.000Z"))
+    link.send(CONFIRM)
+    wait_until(lambda: agent.jobs() == ["commit"], "the one on the new connection is good")
+
+
+def test_reboots_do_not_put_the_deadline_off_for_ever(agent):
+    agent.confirming(boot="another-boot")
+    for _ in range(3):
+        agent.start()
+        wait_until(lambda: agent.read_journal()["bootId"] != "another-boot", "this boot is noted")
+        assert agent.jobs() == []
+        agent.stop()
+        agent.journal(**{**agent.read_journal(), "bootId": "another-boot"})
+    agent.start()
+    wait_until(lambda: agent.jobs() == ["undo"], "the change is taken back")
+
+
+def test_another_boot_gets_the_whole_time_once(agent):
+    agent.confirming(boot="another-boot")
+    agent.start()
+    wait_until(lambda: agent.read_journal()["bootId"] != "another-boot", "this boot is noted")
+    agent.stop()
+    first = agent.read_journal()
+    agent.start()
+    agent.stop()
+    assert agent.read_journal() == first

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from tests.integration.test_podman_traps import SERVER, compose, service
+from tests.lab.box import documents
 from tests.lab.util import wait_until
 
 
@@ -29,7 +30,7 @@ class Full:
         subprocess.run(["umount", "-l", self.path], check=True)
 
     def fill(self):
-        fd = os.open(os.path.join(self.path, "filler"), os.O_WRONLY | os.O_CREAT)
+        fd = os.open(os.path.join(self.path, "filler"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         with contextlib.suppress(OSError):
             while os.write(fd, bytes(4096)):
                 pass
@@ -91,4 +92,10 @@ def test_a_full_disk_is_told(box):
         disk.fill()
         result = box.apply(compose(service("web", "server:2")))
         assert (result["outcome"], result["status"]) == ("failed", 507), result
+        assert result["error"]["id"] == "preflight.no-space", "the journal could still be written"
+        assert documents(box.ctl("history", "--json"))[0]["entries"][0]["id"] == result["id"]
+        os.unlink(os.path.join(state, "reserve"))
+        disk.fill()
+        result = box.apply(compose(service("web", "server:2")))
+        assert (result["outcome"], result["status"], result["error"]["id"]) == ("failed", 507, "file.write"), result
         box.stop()
