@@ -38,8 +38,8 @@ usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t rando
         return USEC_INFINITY;
     if (end->cycle)
         return 0;
-    if (end->goaway)
-        return end->retry_after_usec + (end->spread_usec ? random % (end->spread_usec + 1) : 0);
+    if (end->goaway) /* counted too: a gateway that sends everybody away at once must not have them back at once, for ever */
+        return backoff_next(backoff, random, end->retry_after_usec, end->spread_usec);
     return backoff_next(backoff, random, end->retry_after_usec, end->retry_after_usec ? RETRY_AFTER_SPREAD : 0);
 }
 

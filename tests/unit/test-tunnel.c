@@ -439,7 +439,7 @@ static void test_decisions(void **state)
     assert_true(tunnel_retry_delay(&stable, &b, UINT64_MAX) == USEC_PER_SEC);
     TunnelEnd cycle = { .cycle = true }, goaway = { .goaway = true, .spread_usec = 9 };
     assert_true(tunnel_retry_delay(&cycle, &b, UINT64_MAX) == 0);
-    assert_true(tunnel_retry_delay(&goaway, &b, 19) == 9);
+    assert_true(tunnel_retry_delay(&goaway, &b, 19) <= 9);
 }
 
 int main(void)
