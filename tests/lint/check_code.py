@@ -6,13 +6,12 @@ import subprocess
 
 from source import ROOT, code, lines, matches, of_kind, text
 
-LINE_MAX = 132       # the style asks for 110; this is where a line is too long for everyone
+LINE_MAX = 132       # .clang-format folds at 120; this is where a line is too long for everyone
 FILE_LINES_MAX = 700
 FUNCTION_LINES_MAX = 100
 FORBIDDEN = r"(?<![\w.>])(system|popen|strcpy|strcat|sprintf|vsprintf|atoi|alloca|gets|strtok)\s*\("
 WORDS = r"\b(TODO|FIXME|XXX|HACK|stub|not implemented|unimplemented)\b"
-PLACES = r"/(?:work|farm)/|/root/(?:wt|helper)\b"
-REGISTRY_HOSTS = r"\b(pypi\.org|pythonhosted\.org|registry\.npmjs\.org|proxy\.golang\.org|crates\.io|deb\.debian\.org)\b"
+PLACES = r"(?<![\w.}])/root/\w"  # somebody's own folder
 TEXT_FILES = (".c", ".h", ".py", ".sh", ".mk", ".md", ".service", ".conf", ".json", ".yaml", ".yml", ".js", "Makefile")
 
 
@@ -79,9 +78,8 @@ def no_variable_names_of_machines():
     for path in of_kind(*TEXT_FILES):
         if path.startswith("tests/lint/"):
             continue
-        for pattern, what in ((PLACES, "a path of one machine"), (REGISTRY_HOSTS, "the name of a package registry's host")):
-            for line, m in matches(pattern, text(path)):
-                yield f"{path}:{line}: {m.group(0)} is {what}"
+        for line, m in matches(PLACES, text(path)):
+            yield f"{path}:{line}: {m.group(0)} is a path of one machine"
 
 
 def file_names():
