@@ -62,7 +62,8 @@ static bool would_be_accepted(const Agent *a, const cJSON *message, bool from_cl
     if (!from_cloud)
         return true;
     return str_equal(json_string(message, "deviceId"), a->device_id) && store_load_floor(&floor, NULL) == 0 &&
-           str_to_u64(json_string(message, "version"), 1, UINT64_MAX, ret_version) == 0 && *ret_version > floor &&
+           str_to_u64(json_string(message, "version"), 1, UINT64_MAX, ret_version) == 0 &&
+           store_check_step(*ret_version, floor, NULL) == 0 &&
            (!expires || (timestamp_parse(expires, &at) == 0 && realtime_usec() <= at));
 }
 

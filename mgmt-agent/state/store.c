@@ -19,6 +19,9 @@
 #include "lib/data/digest.h"
 
 #define HISTORY_BYTES_MAX (4 * 1024 * 1024)
+/* PostgreSQL's bigint, with room; and a step that is larger than any clock's, so that clocks may serve as versions */
+#define VERSION_MAX (UINT64_C(1) << 62)
+#define VERSION_STEP_MAX (UINT64_C(1) << 61)
 
 static int save_json(const char *name, const cJSON *value, Error *err)
 {
@@ -166,6 +169,37 @@ int store_load_floor(uint64_t *ret, Error *err)
     if (o && json_u64(o, "floor", &floor) < 0)
         return error_set(err, EINVAL, "store.read", "floor.json holds no version");
     *ret = floor;
+    return 0;
+}
+
+uint64_t store_highest_snapshot(void)
+{
+    _cleanup_(freep) char *folder = path_in_root(AGENT_STATE_DIR "/snapshots");
+    DIR *dir = folder ? opendir(folder) : NULL;
+    uint64_t highest = 0, version;
+
+    if (!dir)
+        return 0;
+    for (struct dirent *e; (e = readdir(dir));) {
+        _cleanup_(freep) char *name = strndup(e->d_name, strcspn(e->d_name, "."));
+
+        if (name && str_to_u64(name, 1, UINT64_MAX, &version) == 0 && version > highest)
+            highest = version;
+    }
+    closedir(dir);
+    return highest;
+}
+
+int store_check_step(uint64_t version, uint64_t floor, Error *err)
+{
+    if (version <= floor)
+        return error_set(err, ESTALE, "snapshot.older-version",
+                         "version %llu is not above %llu, the highest this box has accepted", (unsigned long long) version,
+                         (unsigned long long) floor);
+    if (version > VERSION_MAX || version - floor > VERSION_STEP_MAX)
+        return error_set(err, ERANGE, "snapshot.version-jump",
+                         "version %llu is so far above %llu that none could follow it for long; count in smaller steps",
+                         (unsigned long long) version, (unsigned long long) floor);
     return 0;
 }
 

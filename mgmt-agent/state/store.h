@@ -25,6 +25,11 @@ int store_save_current(const cJSON *current, Error *err) _must_check_;
 /* The highest version that the cloud ever had accepted here; 0 at first. */
 int store_load_floor(uint64_t *ret, Error *err) _must_check_;
 int store_save_floor(uint64_t floor, Error *err) _must_check_;
+/* The highest version whose snapshot is kept, for when the floor cannot be read; 0 when there is none. */
+uint64_t store_highest_snapshot(void);
+/* Whether a cloud's version may follow `floor`: higher, but not so high that few or none could follow it.
+ * snapshot.older-version, snapshot.version-jump. */
+int store_check_step(uint64_t version, uint64_t floor, Error *err) _must_check_;
 
 /* history.jsonl: one compose.result a line, oldest first, cut to STORE_HISTORY_MAX. */
 int store_add_history(const cJSON *result, Error *err) _must_check_;

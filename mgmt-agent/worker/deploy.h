@@ -77,6 +77,9 @@ int deploy_make_plan(Deploy *d, Error *err) _must_check_;
 /* Ids of all images that are here; *ret_missing says how many are not. */
 int deploy_resolve_images(Deploy *d, size_t *ret_missing, Error *err) _must_check_;
 
+/* What runs now as it was remembered, in d->current; NULL when it is not known. */
+void deploy_load_current(Deploy *d);
+
 /* pull.c */
 int deploy_pull(Deploy *d, Error *err) _must_check_;
 

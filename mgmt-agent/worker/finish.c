@@ -67,11 +67,8 @@ int deploy_commit(Deploy *d, Error *err)
     /* after a restart there is no project in memory: what becomes current was journaled when it was proved */
     if (!d->journal.project)
         return error_set(err, EINVAL, "journal.corrupt", "the journal does not say what was proved");
-    if (!d->current) {
-        r = store_load_current(&d->current, err);
-        if (r < 0)
-            return r;
-    }
+    if (!d->current)
+        deploy_load_current(d);
     /* a crash behind store_save_current(): what was before is known no more, so nothing of it is given up */
     repeated = str_equal(json_string(d->current, "id"), json_string(d->journal.project, "id"));
     r = keep_images(d, d->journal.project, &keep);

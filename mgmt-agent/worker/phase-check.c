@@ -65,6 +65,7 @@ static int check_authority(const cJSON *message, Error *err)
 
 static int check_version(Deploy *d, Error *err)
 {
+    _cleanup_(error_done) Error reason = {};
     uint64_t version, floor;
     int r;
 
@@ -73,14 +74,14 @@ static int check_version(Deploy *d, Error *err)
     r = str_to_u64(d->version, 1, UINT64_MAX, &version);
     if (r < 0)
         return error_set(err, EINVAL, "snapshot.bad-version", "'%.40s' is not a version number", d->version);
-    r = store_load_floor(&floor, err);
-    if (r < 0)
-        return r;
-    if (version <= floor)
-        return error_set(err, ESTALE, "snapshot.older-version",
-                         "version %s is not above %llu, the highest this box has accepted", d->version,
-                         (unsigned long long) floor);
-    return store_save_floor(version, err);
+    r = store_load_floor(&floor, &reason);
+    if (r < 0) { /* a bad block must not be the end of all pushes */
+        floor = store_highest_snapshot();
+        deploy_progress(d, "info", NULL, "%s; going on from version %llu, the highest that is kept",
+                        error_message(&reason, r), (unsigned long long) floor);
+    }
+    r = store_check_step(version, floor, err);
+    return r < 0 ? r : store_save_floor(version, err);
 }
 
 int deploy_verify(Deploy *d, const cJSON *message, Error *err)

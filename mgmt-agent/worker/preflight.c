@@ -93,14 +93,22 @@ static const char *image_for_hash(const char *service, void *userdata)
     return id ? id : s ? s->image : "";
 }
 
+void deploy_load_current(Deploy *d)
+{
+    _cleanup_(error_done) Error reason = {};
+    int r = store_load_current(&d->current, &reason);
+
+    /* containers are known by their labels; without what is remembered of them, only explanations are poorer */
+    if (r < 0)
+        deploy_progress(d, "info", NULL, "%s; going on without it, this push writes it anew", error_message(&reason, r));
+}
+
 int deploy_make_plan(Deploy *d, Error *err)
 {
     int r;
 
     if (!d->current) {
-        r = store_load_current(&d->current, err);
-        if (r < 0)
-            return r;
+        deploy_load_current(d);
         d->previous = current_to_project(d->current);
     }
     observed_free_all(d->observed, d->n_observed);

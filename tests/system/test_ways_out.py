@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The ways out of a push that goes wrong, where they are narrow: what a rollback must undo, and what it must not touch."""
 import contextlib
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
 
+from tests.conftest import running_box
 from tests.integration.test_podman_traps import SERVER, compose, service
 from tests.lab.box import documents
-from tests.lab.util import wait_until
+from tests.lab.util import PATIENCE_SECONDS, wait_until
 
 
 class Full:
@@ -99,3 +102,48 @@ def test_a_full_disk_is_told(box):
         result = box.apply(compose(service("web", "server:2")))
         assert (result["outcome"], result["status"], result["error"]["id"]) == ("failed", 507, "file.write"), result
         box.stop()
+
+
+@pytest.mark.parametrize("name", ["current.json", "floor.json"])
+def test_a_damaged_file_does_not_end_all_pushes(gateway, lab, folder, name):
+    """After a power cut, or a bad block: the push that comes next writes it anew."""
+    with running_box(lab, folder, gateway) as it:
+        first = gateway.push(it.agent_env["DEVICE_ID"], SERVER).json["deployment"]
+        it.write(f"var/lib/tucomunidad/mgmt-agent/{name}", "\x00" * 64)
+        answer = gateway.push(it.agent_env["DEVICE_ID"], compose(service("web", "server:2")))
+        assert answer.status == 200, answer
+        assert it.running() == {"web"}
+        assert int(answer.json["deployment"]["version"]) > int(first["version"])
+
+
+class CloudByHand:
+    """mgmt-link's place at the agent's socket."""
+
+    def __init__(self, box):
+        self.box = box
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(PATIENCE_SECONDS)
+        self.socket.connect(box.path("run/tucomunidad/mgmt-agent.sock"))
+        self.lines = self.socket.makefile()
+        self.send({"type": "link.hello", "program": "mgmt-link", "version": "1"})
+
+    def send(self, message):
+        self.socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def push(self, version):
+        """The result of a push that nobody has to confirm."""
+        self.send({"type": "compose.snapshot", "id": f"v{version}", "version": version, "compose": SERVER,
+                   "deviceId": self.box.agent_env["DEVICE_ID"], "issuedAt": "2026-01-02T03:04:05.678Z"})
+        for line in self.lines:
+            message = json.loads(line)
+            if message["type"] == "compose.result":
+                return message
+        return None
+
+
+def test_one_absurd_version_does_not_end_all_pushes(box):
+    """A cloud that counts wrongly once must not be locked out for ever: versions only go up."""
+    cloud = CloudByHand(box)
+    assert cloud.push("18446744073709551615")["error"]["id"] == "snapshot.version-jump"
+    assert cloud.push("7")["status"] == 200
+    cloud.socket.close()
