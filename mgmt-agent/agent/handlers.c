@@ -95,6 +95,8 @@ static cJSON *localise(const cJSON *message)
         return NULL;
     cJSON_DeleteItemFromObjectCaseSensitive(copy, "version");
     cJSON_DeleteItemFromObjectCaseSensitive(copy, "nonce");
+    /* the cloud's time limit is on its push; whoever goes back to it on the box does so now */
+    cJSON_DeleteItemFromObjectCaseSensitive(copy, "expiresAt");
     return json_add_string(copy, "version", version) == 0 ? TAKE_PTR(copy) : NULL;
 }
 

@@ -17,7 +17,7 @@ from tests.lab.util import PATIENCE_SECONDS, Daemon, program, read_text, wait_un
 WORKER = """#!/bin/sh
 for job; do :; done
 echo "$job" >> "$SECBOX_TEST_JOBS"
-cat > /dev/null
+cat > "$SECBOX_TEST_JOBS.input"
 [ "$job" = start ] && exit 0
 [ -e "$SECBOX_TEST_JOBS.$job" ] && . "$SECBOX_TEST_JOBS.$job"
 exit 1
@@ -276,3 +276,15 @@ def test_no_descriptors_left_is_no_reason_to_spin(agent):
     assert cpu_seconds(pid) - begin < 1
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     assert peer.next("history.report")
+
+
+def test_going_back_is_not_too_late_because_the_push_was(agent):
+    agent.write(os.path.join(agent.state, "current.json"), json.dumps({"version": "7", "previous": "6", "services": []}))
+    os.makedirs(os.path.join(agent.state, "snapshots"))
+    agent.write(os.path.join(agent.state, "snapshots/6.json"),
+                json.dumps(agent.snapshot(version="6", expiresAt="2026-01-02T03:04:05.678Z")))
+    agent.start()
+    assert agent.peer({"type": "compose.rollback", "id": "back"}).next("compose.result")
+    message = json.loads(read_text(agent.jobs_path + ".input"))["message"]
+    assert message["id"] == "back" and message["version"].startswith("local-")
+    assert "expiresAt" not in message and "nonce" not in message
