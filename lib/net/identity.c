@@ -33,7 +33,7 @@
 #define REFUSALS_FORGOTTEN (12 * USEC_PER_HOUR)
 
 #define NETWORK_BACKOFF ((Backoff) { .base_usec = 2 * USEC_PER_SEC, .cap_usec = 5 * USEC_PER_MINUTE })
-#define REFUSED_BACKOFF ((Backoff) { .base_usec = 10 * USEC_PER_MINUTE, .cap_usec = 6 * USEC_PER_HOUR })
+#define REFUSED_BACKOFF ((Backoff) { .base_usec = 10 * USEC_PER_MINUTE, .cap_usec = USEC_PER_HOUR })
 
 typedef enum Wait {
     WAIT_NOTHING,  /* not started, or stopped for good */
