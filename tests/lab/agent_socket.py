@@ -25,6 +25,10 @@ class AgentSocket:
     def send(self, message):
         self.send_bytes(json.dumps(message).encode() + b"\n")
 
+    def connected(self, since):
+        """As mgmt-link says that its tunnel is up, on a connection that is known by when it was opened."""
+        self.send({"type": "link.status", "connected": True, "since": since})
+
     def next(self, *kinds):
         """The next message of one of these types; None when the agent has closed the connection."""
         while True:

@@ -230,11 +230,16 @@ def test_killed_while_it_waits_for_the_confirmation(stand):
     stand.box.agent.kill()
     stand.box.start_agent()
     assert stand.box.status_pending(), "it still waits"
+    confirm = {"type": "compose.confirm", "id": snapshot["id"], "version": snapshot["version"], "nonce": "n" * 32}
     with AgentSocket(stand.box, link=True) as cloud:
-        cloud.send({"type": "compose.confirm", "id": snapshot["id"], "version": snapshot["version"], "nonce": "m" * 32})
-        cloud.send({"type": "compose.confirm", "id": snapshot["id"], "version": snapshot["version"], "nonce": "n" * 32})
+        cloud.connected("2026-01-02T03:04:05.000Z")
+        cloud.send({**confirm, "nonce": "m" * 32})
+        cloud.send(confirm)
+        cloud.connected("2026-01-02T03:04:06.000Z")
+        cloud.send(confirm)
         result = cloud.next("compose.result")
-    assert "Ignoring a confirmation" in stand.box.log()
+    assert "that nobody waits for" in stand.box.log()
+    assert "older than the change" in stand.box.log()
     stand.check(result, NEW)
     stand.box.start_link()
     stand.gateway.wait_connected(DEVICE)
