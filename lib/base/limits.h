@@ -32,6 +32,18 @@
 #define TUNNEL_QUEUE_BYTES_MAX (4 * 1024 * 1024)
 #define TUNNEL_QUEUE_MESSAGES_MAX 256
 
+/* streams in a tunnel (mux.h); windows are also what a sender may have to keep for replay */
+#define MUX_STREAMS_MAX 16
+#define MUX_OPEN_MAX 4096
+#define MUX_FRAME_DATA_MAX 16384
+#define MUX_FRAME_DATA_SHARED 4096 /* while several streams are active */
+#define MUX_WINDOW_INITIAL (256 * 1024)
+#define MUX_WINDOW_MAX (4 * 1024 * 1024)
+#define MUX_SESSION_MAX_BOX (4 * 1024 * 1024)
+#define MUX_SESSION_MAX_GATEWAY (4 * 1024 * 1024)
+#define MUX_NOTSENT_LOWAT 16384
+#define BRIDGE_SESSIONS_MAX 8
+
 #define CONTROL_LINE_MAX (1024 * 1024 + 4096)
 #define CONTROL_CLIENTS_MAX 32
 

@@ -9,6 +9,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/net/mux.h"
 
 typedef struct Tunnel Tunnel;
 
@@ -23,11 +24,22 @@ typedef struct TunnelEvents {
     /* Was up or failed to come up. http_status is that of a refused upgrade or 0. retry_in is what was decided;
      * USEC_INFINITY when it will not retry by itself: after 401/403 (get a new token, then tunnel_retry()). */
     void (*on_down)(Tunnel *t, int http_status, usec_t retry_in, const Error *err, void *userdata);
+    /* The gateway asks for a stream (mux.h, on_open). NULL: none is accepted. Streams outlive a connection. */
+    void (*on_stream)(Tunnel *t, MuxStream *s, const cJSON *open, void *userdata);
+    /* Instead of get_token and make_hello: the gateway's `challenge` is there; the hello that answers it, owned by the
+     * tunnel afterwards. The upgrade then carries no token. */
+    cJSON *(*answer_challenge)(Tunnel *t, const cJSON *challenge, void *userdata);
 } TunnelEvents;
 
 typedef struct TunnelOptions {
     const char *url;     /* wss://host[:port]/mgmt, or ws:// on request of the configuration */
     const char *ca_file; /* NULL = system authorities */
+    /* Numeric addresses at which the gateway was before; NULL = none. They are tried, too, when the resolver has no answer
+     * within 2 s; the certificate must still name the URL's host. Ends with NULL; copied. */
+    const char *const *known_addresses;
+    /* Seconds since 1970 that are known to have passed; 0 = no opinion. A certificate that is not valid by this machine's
+     * clock is accepted if it was valid then: a clock that stands at 1970, or far ahead, must not lock a box out. */
+    uint64_t time_floor;
     const TunnelEvents *events;
     void *userdata;
 } TunnelOptions;
@@ -38,6 +50,13 @@ Tunnel *tunnel_free(Tunnel *t);
 DEFINE_CLEANUP(Tunnel, tunnel_free)
 
 bool tunnel_is_up(const Tunnel *t);
+/* The numeric address of the present connection, without port; NULL when there is none. Borrowed. */
+const char *tunnel_address(const Tunnel *t);
+/* As in the options, for the next connections. */
+int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floor) _must_check_;
+
+/* The streams of this tunnel, made at the first call; NULL = out of memory. Owned by the tunnel. */
+Mux *tunnel_mux(Tunnel *t);
 
 /* Sends, or queues until up. -ENOBUFS when the queue is full; -EMSGSIZE over WS_MESSAGE_MAX. */
 int tunnel_send(Tunnel *t, const char *text, size_t len) _must_check_;
