@@ -25,6 +25,7 @@ from tests.lab import box_image, compose_versions, isolate  # noqa: E402  pylint
 
 BUILD = os.environ.get("BUILD", "build")
 JOBS = str(os.cpu_count() or 1)
+TESTS_AT_ONCE = 2 * (os.cpu_count() or 1)
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "20000")
 FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "20")
@@ -149,26 +150,76 @@ def fuzz():
     return count
 
 
-def pytest_in(folder, build=BUILD):
-    """pytest, in namespaces of its own where possible; counted from its report, not from its words."""
-    report = os.path.join(ROOT, build, f"report-{os.path.basename(folder)}.xml")
-    os.makedirs(os.path.dirname(report), exist_ok=True)
-    if os.path.exists(report):
-        os.unlink(report)
-    argv = [sys.executable, "-B", "-m", "pytest", "-q", "-ra", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}",
-            folder]
-    sys.stdout.flush()
-    code = isolate.run(argv, env=clean_env(BUILD=build, SECBOX_BIN=os.path.join(ROOT, build, "bin")))
+def count_report(report, code):
+    """What a report of pytest says; it counts, not pytest's words."""
+    total = Count()
     if not os.path.exists(report):
         print(f"  pytest ended with {code} and without a report")
         return Count(failed=1)
-    total = Count()
     for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
         n = {k: int(suite.get(k, "0")) for k in ("tests", "failures", "errors", "skipped")}
         bad = n["failures"] + n["errors"]
         total.add(Count(max(n["tests"] - bad - n["skipped"], 0), bad, n["skipped"]))
-    if code not in (0, 1) and not total.failed:
+    if code and not total.failed:
         total.failed += 1
+    return total
+
+
+class TestFile:
+    """One file of tests in namespaces of its own. Its output is shown when it has ended, as one piece."""
+
+    def __init__(self, path, reports, env):
+        self.path = path
+        self.report = os.path.join(reports, os.path.basename(path)[:-3] + ".xml")
+        self.begin = time.monotonic()
+        self.output = tempfile.TemporaryFile("w+", errors="replace")
+        argv = [sys.executable, "-B", "-m", "tests.lab.isolate", sys.executable, "-B", "-m", "pytest", "-q", "-ra", "--tb=short",
+                "-p", "no:cacheprovider", f"--junitxml={self.report}", path]
+        self.process = subprocess.Popen(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=self.output,
+                                        stderr=subprocess.STDOUT, preexec_fn=isolate.die_with_parent)
+
+    def has_ended(self):
+        if time.monotonic() - self.begin > HANG_SECONDS:
+            print(f"  {self.path} hung for {HANG_SECONDS} s")
+            self.stop()
+        return self.process.poll() is not None
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+    def count(self):
+        count = count_report(self.report, self.process.returncode)
+        self.output.seek(0)
+        if count.failed or count.skipped:
+            sys.stdout.write(self.output.read())
+        self.output.close()
+        print(f"  {os.path.relpath(self.path, ROOT)}: {count} in {time.monotonic() - self.begin:.0f} s", flush=True)
+        return count
+
+
+def pytest_in(folder, build=BUILD):
+    """Each file of tests in a pytest and, where possible, namespaces of its own, several at a time: they mostly wait."""
+    reports = os.path.join(ROOT, build, f"reports-{os.path.basename(folder)}")
+    shutil.rmtree(reports, ignore_errors=True)
+    os.makedirs(reports)
+    env = clean_env(BUILD=build, SECBOX_BIN=os.path.join(ROOT, build, "bin"))
+    # without root, or inside of other namespaces, all of them share one network
+    at_once = TESTS_AT_ONCE if os.geteuid() == 0 and not isolate.is_isolated() else 1
+    # the longest first, as far as their size tells
+    waiting = sorted(glob.glob(os.path.join(ROOT, folder, "test_*.py")), key=os.path.getsize)
+    running, total = [], Count()
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                running.append(TestFile(waiting.pop(), reports, env))
+            time.sleep(0.2)
+            for test in [t for t in running if t.has_ended()]:
+                running.remove(test)
+                total.add(test.count())
+    finally:
+        for test in running:
+            test.stop()
     return total
 
 

@@ -33,7 +33,8 @@ def is_isolated():
     return os.environ.get("SECBOX_ISOLATED") == "1"
 
 
-def _die_with_parent():
+def die_with_parent():
+    """For preexec_fn: the child ends with the thread that started it."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -140,7 +141,7 @@ def run(command, env=None, own_session=False):
         command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable,
                    os.path.abspath(__file__), "--inside", *command]
     try:
-        process = subprocess.Popen(command, env=env, preexec_fn=_die_with_parent, start_new_session=own_session)
+        process = subprocess.Popen(command, env=env, preexec_fn=die_with_parent, start_new_session=own_session)
         try:
             code = process.wait()
         except BaseException:
