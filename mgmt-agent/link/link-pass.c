@@ -61,7 +61,7 @@ static const struct {
 };
 
 /* Changes and their confirmations are kept for an agent that restarts; questions are asked again. */
-static const char *const kept_types[] = {"compose.snapshot", "compose.confirm", "compose.result.ack"};
+static const char *const kept_types[] = {"compose.snapshot", "compose.confirm", "compose.result.ack", "image.update"};
 
 static LineKind kind_of(const char *type)
 {
