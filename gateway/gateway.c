@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "gateway/api.h"
+#include "gateway/challenge.h"
 #include "gateway/deployments.h"
+#include "gateway/recovery.h"
 #include "gateway/session.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -194,9 +196,13 @@ static int gateway_open_maps(Gateway *g)
     g->registry = registry_new();
     g->connections = map_new(NULL);
     g->tunnels = map_new(NULL);
+    g->challenges = map_new(NULL);
+    g->recoveries = map_new(recovery_free);
     g->deployments = map_new(NULL);
     g->calls = map_new(NULL);
-    return g->registry && g->connections && g->tunnels && g->deployments && g->calls ? 0 : -ENOMEM;
+    bool good = g->registry && g->connections && g->tunnels && g->challenges && g->recoveries && g->deployments &&
+                g->calls;
+    return good ? 0 : -ENOMEM;
 }
 
 int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, Error *err)
@@ -255,8 +261,10 @@ Gateway *gateway_free(Gateway *g)
         return NULL;
     free_all(g->calls, free_call);
     free_all(g->deployments, free_deployment);
+    free_all(g->challenges, challenge_free);
     free_all(g->connections, free_session);
     map_free(g->tunnels);
+    map_free(g->recoveries);
     http_server_free(g->server);
     store_free(g->store);
     registry_free(g->registry);

@@ -35,6 +35,8 @@ typedef struct Gateway {
     Registry *registry;
     Map *connections; /* every tunnel, by connection id → Session, owned */
     Map *tunnels;     /* DEVICE/ROLE → Session after its hello, borrowed */
+    Map *challenges;  /* connections whose key is not proved yet, by number → Challenge, owned */
+    Map *recoveries;  /* device → what is known of its recovery-agent, owned */
     Map *deployments; /* device → its open Deployment, owned */
     Map *calls;       /* requests that wait for something, by id → Call, owned */
     sd_event_source *sweep, *farewell;

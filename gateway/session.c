@@ -8,8 +8,11 @@
 #include <string.h>
 
 #include "gateway/auth.h"
+#include "gateway/challenge.h"
 #include "gateway/deployments.h"
 #include "gateway/live.h"
+#include "gateway/recovery.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -17,7 +20,6 @@
 #include "lib/net/message.h"
 #include "lib/net/ws-conn.h"
 
-#define SUBPROTOCOL "secbox.v1"
 #define PROTOCOL_VERSION 1
 #define HELLO_DEADLINE (10 * USEC_PER_SEC)
 #define KEEPALIVE_INTERVAL (25 * USEC_PER_SEC)
@@ -34,7 +36,7 @@ struct Session {
     Gateway *gateway;
     WsConn *ws;
     uint64_t number;
-    char *device, *token;
+    char *device, *token; /* token NULL: the key was proved on this connection */
     Role role;
     bool up;
     bool ended; /* closing: what still arrives counts no more */
@@ -64,6 +66,9 @@ static const struct {
     { "status.report", true, on_answer },
     { "compose.plan.result", true, on_answer },
     { "error", true, on_answer },
+    { "probe.request", false, recovery_on_probe_request },
+    { "probe.answer", false, recovery_on_probe_answer },
+    { "recovery.status", false, recovery_on_status },
 };
 
 static int tunnel_key(char **ret, const char *device, Role role)
@@ -91,6 +96,11 @@ Session *session_find(const Gateway *g, const char *device, Role role)
 const char *session_device(const Session *s)
 {
     return s->device;
+}
+
+Role session_role(const Session *s)
+{
+    return s->role;
 }
 
 uint64_t session_number(const Session *s)
@@ -279,7 +289,8 @@ static void on_refresh(Session *s, Gateway *g, const cJSON *message)
     uint64_t expires = 0;
     char until[TIMESTAMP_SIZE];
     Error err = {};
-    int r = auth_refresh(g, s->token, json_string(message, "proof"), &fresh, &expires, &err);
+    int r = s->token ? auth_refresh(g, s->token, json_string(message, "proof"), &fresh, &expires, &err)
+                     : error_set(&err, EINVAL, "refresh.no-token", "this tunnel has no token to refresh");
     if (r < 0) {
         session_log(s, LOG_LEVEL_NOTICE, &err, r, "refresh refused");
         send_auth_error(s, r, &err);
@@ -390,10 +401,10 @@ static Session *session_new(Gateway *g, Role role, const char *device, const cha
     s->role = role;
     s->number = ++g->next_connection;
     s->device = strdup(device);
-    s->token = strdup(token);
+    s->token = token ? strdup(token) : NULL;
     char key[CONNECTION_KEY_SIZE];
     connection_key(key, s->number);
-    if (!s->device || !s->token || map_put(g->connections, key, s) < 0 ||
+    if (!s->device || (token && !s->token) || map_put(g->connections, key, s) < 0 ||
         timer_arm(g->event, &s->deadline, HELLO_DEADLINE, on_hello_deadline, s) < 0)
         return session_free(s);
     return s;
@@ -410,6 +421,8 @@ static int session_admit(Gateway *g, HttpExchange *x, Role role, Error *err)
     if (!g->ready)
         return error_set(err, ENOTCONN, "store.unavailable",
                          "the gateway is starting, come back in some seconds");
+    if (!token && role == ROLE_RECOVERY)
+        return challenge_accept(g, x, err);
     if (!token)
         return error_set(err, EKEYREJECTED, "jwt.missing", "a tunnel needs \"Authorization: Bearer TOKEN\"");
     int r = auth_check_tunnel(g, token, role, &claims, err);
@@ -418,13 +431,32 @@ static int session_admit(Gateway *g, HttpExchange *x, Role role, Error *err)
     Session *s = session_new(g, role, claims.subject, token);
     if (!s)
         return error_from_errno(err, -ENOMEM, "accepting a tunnel");
-    r = http_upgrade(x, SUBPROTOCOL, &s->ws, err);
+    r = http_upgrade(x, TUNNEL_SUBPROTOCOL, &s->ws, err);
     if (r < 0) {
         session_free(s);
         return r == -ENOMEM ? r : -EINVAL;
     }
     ws_conn_set_events(s->ws, &ws_events, s);
     ws_conn_set_keepalive(s->ws, KEEPALIVE_INTERVAL, KEEPALIVE_DEAD);
+    return 0;
+}
+
+int session_adopt(Gateway *g, Role role, const char *device, WsConn *ws, const char *hello, size_t len, Error *err)
+{
+    Session *s = session_new(g, role, device, NULL);
+    if (!s)
+        return error_from_errno(err, -ENOMEM, "accepting a tunnel");
+    s->ws = ws;
+    int r = session_hello(s, hello, len, err);
+    if (r < 0) {
+        s->ws = NULL;
+        session_withdraw(s);
+        session_free(s);
+        return r;
+    }
+    ws_conn_set_message_max(ws, WS_MESSAGE_MAX);
+    ws_conn_set_events(ws, &ws_events, s);
+    ws_conn_set_keepalive(ws, KEEPALIVE_INTERVAL, KEEPALIVE_DEAD);
     return 0;
 }
 
@@ -457,6 +489,8 @@ int session_describe(const Gateway *g, const char *device, cJSON *object)
         r = json_add_string(object, "connectedSince", timestamp_format(s->since, since));
     if (r >= 0 && s)
         r = json_add_string(object, "peer", ws_conn_peer(s->ws));
+    if (r >= 0)
+        r = recovery_describe(g, device, object);
     if (r >= 0 && s && !cJSON_HasObjectItem(object, "agentVersion"))
         r = json_add_string(object, "agentVersion", s->agent_version);
     return r;

@@ -6,10 +6,15 @@
 
 #include "gateway/gateway.h"
 
+#define TUNNEL_SUBPROTOCOL "secbox.v1"
+
 typedef struct Session Session;
 
 /* Answers an upgrade request for the tunnel of this role. */
 void session_accept(Gateway *g, HttpExchange *x, Role role);
+/* Makes a connection whose peer has proved its key the box's tunnel; `hello` is what it said. Takes ws on success. */
+int session_adopt(Gateway *g, Role role, const char *device, WsConn *ws, const char *hello, size_t len,
+                  Error *err) _must_check_;
 /* Whether the path is a tunnel's. */
 bool session_path(const char *path, Role *ret);
 
@@ -20,6 +25,7 @@ Session *session_find(const Gateway *g, const char *device, Role role);
 int session_send(Session *s, const cJSON *message) _must_check_;
 
 const char *session_device(const Session *s);
+Role session_role(const Session *s);
 /* Never the same twice while the program runs; above 0. */
 uint64_t session_number(const Session *s);
 /* The highest deployment version that the box has spoken of. */

@@ -70,6 +70,14 @@ static void on_up(Tunnel *t, const cJSON *welcome, void *userdata)
     log_notice("device tunnel ready");
 }
 
+static void answer_probe(Tunnel *t, const char *id)
+{
+    _cleanup_(cJSON_Deletep) cJSON *answer = message_new("probe.answer");
+
+    if (!answer || json_add_string(answer, "id", id) < 0 || tunnel_send_json(t, answer) < 0)
+        log_debug("a probe of the gateway is not answered: no room");
+}
+
 static void on_message(Tunnel *t, const cJSON *message, const char *text, void *userdata)
 {
     const Device *d = userdata;
@@ -77,9 +85,10 @@ static void on_message(Tunnel *t, const cJSON *message, const char *text, void *
     Error err = {};
     int r = 0;
 
-    (void) t;
     (void) text;
-    if (str_equal(type, "auth.token")) {
+    if (str_equal(type, "probe")) {
+        answer_probe(t, json_string(message, "id"));
+    } else if (str_equal(type, "auth.token")) {
         r = identity_accept_token(d->identity, json_string(message, "token"), &err);
         if (r < 0)
             log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "the token from the gateway is not taken, the present one stays");

@@ -154,6 +154,23 @@ static char *version_text(const cJSON *device, const char *key, const char *deta
     return str_format("%s%s%s", version ? version : "-", more ? ", " : "", more ? more : "");
 }
 
+/* "wedged, open since …: reason; reason" */
+static char *recovery_text(const cJSON *device)
+{
+    const cJSON *recovery = cJSON_GetObjectItemCaseSensitive(device, "recovery"), *reason;
+    const char *state = json_string(recovery, "state"), *since = json_string(recovery, "since");
+    _cleanup_(strv_freep) char **reasons = NULL;
+
+    if (!state)
+        return NULL;
+    cJSON_ArrayForEach(reason, cJSON_GetObjectItemCaseSensitive(recovery, "reasons"))
+        if (cJSON_IsString(reason) && strv_add(&reasons, reason->valuestring) < 0)
+            return NULL;
+    _cleanup_(freep) char *why = reasons ? strv_join(reasons, "; ") : NULL;
+    return str_format("%s, %s since %s%s%s", state, json_bool(recovery, "open", false) ? "open" : "closed",
+                      since ? since : "?", why ? ": " : "", why ? why : "");
+}
+
 static char *device_text(const cJSON *device)
 {
     char *text = NULL;
@@ -174,6 +191,7 @@ static char *device_text(const cJSON *device)
     show_line(out, "current", version_text(device, "current", "at"));
     show_line(out, "pending", version_text(device, "pending", "phase"));
     show_line(out, "last push", report_result_line(cJSON_GetObjectItemCaseSensitive(device, "last")));
+    show_line(out, "recovery", recovery_text(device));
     if (fclose(out) != 0) {
         free(text);
         return NULL;

@@ -60,3 +60,6 @@
 
 #define GATEWAY_CONNECTIONS_MAX 20000
 #define GATEWAY_QUERIES_MAX 1024
+/* connections that have not proved who they are; the oldest gives way */
+#define GATEWAY_CHALLENGES_MAX 1024
+#define HELLO_SIZE_MAX 8192

@@ -14,6 +14,7 @@ typedef enum MessageSender {
     SENDER_LINK = 1 << 2,  /* mgmt-link itself → cloud or mgmt-agent */
     SENDER_LOCAL = 1 << 3, /* secboxctl → mgmt-agent */
     SENDER_BOX = 1 << 4,   /* other box programs (secbox, recovery-agent) → cloud */
+    SENDER_RECOVERY = 1 << 5, /* recovery-agent → mgmt-agent */
 } MessageSender;
 
 typedef struct MessageType {

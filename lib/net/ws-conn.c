@@ -360,6 +360,11 @@ void ws_conn_set_events(WsConn *c, const WsEvents *events, void *userdata)
     c->userdata = userdata;
 }
 
+void ws_conn_set_message_max(WsConn *c, size_t max)
+{
+    c->decoder.message_max = max;
+}
+
 size_t ws_conn_queued_bytes(const WsConn *c)
 {
     return c->stream ? stream_queued(c->stream) : 0;

@@ -50,6 +50,9 @@ void ws_conn_close(WsConn *c, uint16_t code, const char *reason);
 /* Pings after `interval` without received data (±20 % jitter); the connection is dead after `dead` without any. */
 void ws_conn_set_keepalive(WsConn *c, usec_t interval, usec_t dead);
 
+/* How long a message of the peer may be from now on (WS_MESSAGE_MAX at first): longer ones close with 1009. */
+void ws_conn_set_message_max(WsConn *c, size_t max);
+
 size_t ws_conn_queued_bytes(const WsConn *c);
 /* Numeric address and port of the peer; borrowed. */
 const char *ws_conn_peer(const WsConn *c);

@@ -43,6 +43,16 @@ static void take_auth_error(Link *l, const cJSON *message)
     identity_refused(l->identity);
 }
 
+/* From this loop and not from mgmt-agent's: what is asked is whether this tunnel serves. */
+static void answer_probe(Link *l, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *answer = message_new("probe.answer");
+
+    if (!answer || json_add_string(answer, "id", json_string(message, "id")) < 0 ||
+        tunnel_send_json(l->tunnel, answer) < 0)
+        log_debug("a probe of the gateway is not answered: no room");
+}
+
 static void ignore(Link *l, const cJSON *message)
 {
     (void) l;
@@ -56,6 +66,9 @@ static const struct {
 } own_messages[] = {
     {"auth.token", take_token},
     {"auth.error", take_auth_error},
+    {"challenge", ignore}, /* an answer to a token-less upgrade only */
+    {"probe", answer_probe},
+    {"probe.result", ignore},
     {"welcome", ignore},
     {"goaway", ignore}, /* the tunnel obeys it */
 };

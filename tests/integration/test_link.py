@@ -190,8 +190,11 @@ def test_what_may_not_pass(cloud, box):
                     {"type": "compose.rollback", "id": "secboxctl"}, {"type": "link.cycle"},
                     {"type": "link.status", "connected": True},
                     {"type": "welcome", "deviceId": "caseta5", "serverTime": timestamp(), "connection": "9"},
+                    {"type": "challenge", "nonce": "n", "serverTime": timestamp()},
+                    {"type": "probe.result", "id": "p", "device": "ok", "mgmt": "ok"}, {"type": "probe", "id": "p-1"},
                     {"type": "status.get", "id": "after"}):
         connection.send(message)
+    assert connection.receive("probe.answer") == {"type": "probe.answer", "id": "p-1"}, "the link's own sign of life"
     assert box.agent.next() == {"type": "status.get", "id": "after"}
     box.agent.send("this is not JSON")
     box.agent.send({"type": "hello", "deviceId": "evil"})

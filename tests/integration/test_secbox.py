@@ -61,6 +61,8 @@ def test_tunnel_and_heartbeat(cloud, box):
     wait_until(lambda: read_text(box.log).count("device tunnel ready") == 1, "the line in the log")
     assert box.run("healthcheck").returncode == 0
     connection.send({"type": "from.the.future"})
+    connection.send({"type": "probe", "id": "p-1"})
+    assert connection.receive("probe.answer") == {"type": "probe.answer", "id": "p-1"}
     cloud.stop_tunnels()
     cloud.start_tunnels()
     assert cloud.next_connection().hello["deviceId"] == "caseta5"

@@ -28,10 +28,13 @@ class DeviceKey:
         self.jwk = {"crv": "P-256", "kty": "EC", "x": b64(point.x.to_bytes(32, "big")), "y": b64(point.y.to_bytes(32, "big"))}
         self.thumbprint = b64(hashlib.sha256(json.dumps(self.jwk, separators=(",", ":"), sort_keys=True).encode()).digest())
 
+    def signature(self, text):
+        r, s = decode_dss_signature(self.private.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+        return b64(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+
     def sign(self, header, claims):
         text = ".".join(b64(json.dumps(part).encode()) for part in (header, claims))
-        r, s = decode_dss_signature(self.private.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
-        return f"{text}.{b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+        return f"{text}.{self.signature(text)}"
 
     def proof(self, uri, token=None, method="POST", age=0, jti=None):
         claims = {"jti": jti or str(uuid.uuid4()), "htm": method, "htu": uri, "iat": int(time.time()) - age}
@@ -45,7 +48,7 @@ class Tunnel:
 
     def __init__(self, url, token, hello=None, subprotocol="secbox.v1"):
         self.received = queue.Queue()
-        self.code = None
+        self.code = self.reason = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -73,7 +76,7 @@ class Tunnel:
                 self.received.put(json.loads(text))
         except websockets.ConnectionClosed:
             pass
-        self.code = self._socket.close_code
+        self.code, self.reason = self._socket.close_code, self._socket.close_reason
         self.received.put(None)
 
     def send(self, message):
@@ -148,6 +151,16 @@ class Device:
         assert welcome["type"] == "welcome" and welcome["deviceId"] == self.id
         if status is not False:
             tunnel.send(self.status(**(status or {})))
+        return tunnel
+
+    def challenged(self, nonce=None, by=None, **changed):
+        """A token-less tunnel whose challenge is answered; the gateway's word on it is not read yet."""
+        tunnel = Tunnel(self.url.replace("http", "ws", 1) + "/" + self.role, None)
+        self.tunnels.append(tunnel)
+        tunnel.challenge = tunnel.next("challenge")
+        by = by or self.key
+        proof = by.signature(f"secbox-recovery-v1\n{nonce or tunnel.challenge['nonce']}\n{self.id}\n")
+        tunnel.send(self.hello(**{"key": by.jwk, "proof": proof, **changed}))
         return tunnel
 
     def status(self, **more):

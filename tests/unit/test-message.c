@@ -18,7 +18,7 @@
 #include "lib/net/message.h"
 
 static const MessageSender all_senders[] = {
-    SENDER_CLOUD, SENDER_AGENT, SENDER_LINK, SENDER_LOCAL, SENDER_BOX,
+    SENDER_CLOUD, SENDER_AGENT, SENDER_LINK, SENDER_LOCAL, SENDER_BOX, SENDER_RECOVERY,
 };
 
 static char *golden_read(const char *type, size_t *ret_len)
@@ -191,7 +191,7 @@ static void test_refused(void **state)
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         Error err = {};
-        MessageSender any = (MessageSender) 31;
+        MessageSender any = (MessageSender) 63;
 
         if (parse(cases[i].text, strlen(cases[i].text), any, NULL, &err) != cases[i].r ||
             !str_equal(err.id, cases[i].id))

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* A bootstrap token is good once for each role: the first key that comes with it is the key, and the same key
+ * may come again. Another key is refused and raised as an alarm. */
+#pragma once
+
+#include "gateway/gateway.h"
+
+typedef struct KeyClaim KeyClaim;
+
+typedef struct KeyClaimRequest {
+    const char *device;    /* a valid id */
+    Role role;
+    const char *bootstrap; /* as the box sent it */
+    const Key *key;        /* whose possession is proved */
+    const char *peer;      /* for the alarm */
+} KeyClaimRequest;
+
+/* r = 0: the key is registered, and may speak for the device; is_new when it was not before. Otherwise negative:
+ * -EKEYREJECTED bootstrap.invalid, bootstrap.expired; -EACCES device.blocked; -EEXIST device.bootstrap-reused;
+ * store.*. Runs once, from the loop; the claim is over and freed behind it. */
+typedef void (*key_claim_done_t)(KeyClaim *k, int r, bool is_new, const Error *err, void *userdata);
+
+/* Looks the token up and registers the key; all of the request is copied. Errors: store.busy, store.unavailable. */
+int key_claim_start(Gateway *g, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,
+                    KeyClaim **ret, Error *err) _must_check_;
+/* Silences; what the database was told stays. NULL-safe. */
+KeyClaim *key_claim_free(KeyClaim *k);
