@@ -12,13 +12,14 @@
 #include "lib/net/stream-impl.h"
 
 #define HOST_MAX 253
-#define GETENT "/usr/bin/getent"
+const char *stream_resolver = "/usr/bin/getent";
 
 struct StreamDial {
     Process *resolver;
     char *host;
     StreamAddress addresses[STREAM_ADDRESSES_MAX];
     size_t n_addresses, next;
+    char **known; /* tried behind what the resolver says; owned */
     uint16_t port;
     bool connecting;
     bool timed_out;
@@ -32,6 +33,7 @@ StreamDial *stream_dial_free(StreamDial *d)
         return NULL;
     process_free(d->resolver);
     free(d->host);
+    strv_free(d->known);
     free(d->last_address);
     free(d);
     return NULL;
@@ -66,6 +68,14 @@ static bool host_is_plausible(const char *host)
     return true;
 }
 
+static bool is_listed(const StreamDial *d, const StreamAddress *a)
+{
+    for (size_t i = 0; i < d->n_addresses; i++)
+        if (d->addresses[i].len == a->len && memcmp(&d->addresses[i].addr, &a->addr, a->len) == 0)
+            return true;
+    return false;
+}
+
 /* Numeric only: getaddrinfo() does not ask anybody then. */
 static int add_address(StreamDial *d, const char *text)
 {
@@ -82,7 +92,7 @@ static int add_address(StreamDial *d, const char *text)
             ((struct sockaddr_in *) &a->addr)->sin_port = htons(d->port);
         else
             ((struct sockaddr_in6 *) &a->addr)->sin6_port = htons(d->port);
-        d->n_addresses++;
+        d->n_addresses += !is_listed(d, a);
         r = 0;
     }
     freeaddrinfo(found);
@@ -167,7 +177,32 @@ static void dial_next(Stream *s)
         if (d->last >= 0)
             return;
     }
-    dial_failed(s);
+    if (!d->resolver) {
+        dial_failed(s);
+        return;
+    }
+    /* The known addresses did not do; the resolver, which is late, may still have others. */
+    s->io = sd_event_source_disable_unref(s->io);
+    timer_disarm(s->timer);
+}
+
+/* From now on the known addresses are as good as the resolver's. */
+static void use_known(StreamDial *d)
+{
+    for (char **known = d->known; known && *known; known++)
+        (void) add_address(d, *known);
+    d->known = strv_free(d->known);
+}
+
+static int on_head_start_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Stream *s = userdata;
+    use_known(s->dial);
+    stream_hold(s);
+    if (s->dial->n_addresses > 0)
+        dial_next(s);
+    (void) stream_release(s);
+    return 0;
 }
 
 static void dial_connected(Stream *s)
@@ -209,11 +244,13 @@ void stream_dial_ready(Stream *s)
 static void on_resolved(Process *p _unused_, int status, bool timed_out, void *userdata)
 {
     Stream *s = userdata;
-    s->dial->resolver = process_free(s->dial->resolver);
+    StreamDial *d = s->dial;
+    d->resolver = process_free(d->resolver);
+    use_known(d);
     stream_hold(s);
-    if (s->dial->n_addresses == 0)
+    if (d->n_addresses == 0)
         resolve_failed(s, status, timed_out);
-    else
+    else if (!d->connecting)
         dial_next(s);
     (void) stream_release(s);
 }
@@ -223,19 +260,28 @@ static int resolve(Stream *s, Error *err)
     StreamDial *d = s->dial;
     if (add_address(d, d->host) >= 0)
         return stream_wake(s);
-    const char *argv[] = { GETENT, "ahosts", d->host, NULL };
+    const char *argv[] = { stream_resolver, "ahosts", d->host, NULL };
     ProcessSpec spec = {
         .argv = argv,
         .timeout_usec = STREAM_RESOLVE_TIMEOUT,
         .kill_after_usec = USEC_PER_SEC,
         .keep_with_parent = true,
     };
-    return process_spawn(s->event, &spec, on_resolver_line, on_resolved, s, &d->resolver, err);
+    int r = process_spawn(s->event, &spec, on_resolver_line, on_resolved, s, &d->resolver, err);
+    if (!d->known)
+        return r;
+    if (r >= 0)
+        return timer_arm(s->event, &s->timer, STREAM_RESOLVE_HEAD_START, on_head_start_over, s);
+    error_done(err);
+    use_known(d);
+    return stream_wake(s);
 }
 
-int stream_connect(sd_event *event, const char *host, uint16_t port, Tls *tls, const StreamEvents *events,
-                   void *userdata, Stream **ret, Error *err)
+int stream_connect(sd_event *event, const StreamTarget *target, const StreamEvents *events, void *userdata, Stream **ret,
+                   Error *err)
 {
+    const char *host = target->host;
+    uint16_t port = target->port;
     if (!host_is_plausible(host) || port == 0)
         return error_set(err, EINVAL, "stream.resolve", "\"%s\" port %u cannot be the address of a server", host, port);
     _cleanup_(stream_freep) Stream *s = stream_new(event, events, userdata);
@@ -250,7 +296,10 @@ int stream_connect(sd_event *event, const char *host, uint16_t port, Tls *tls, c
     s->dial->host = strdup(host);
     if (!s->dial->host)
         return -ENOMEM;
-    int r = tls ? stream_tls_start(s, tls, host) : 0;
+    for (const char *const *known = target->known; known && *known; known++)
+        if (strv_add(&s->dial->known, *known) < 0)
+            return -ENOMEM;
+    int r = target->tls ? stream_tls_start(s, target->tls, host) : 0;
     if (r < 0)
         return error_set(err, -r, "stream.tls", "cannot set TLS up for %s", s->name);
     r = resolve(s, err);

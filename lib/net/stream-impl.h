@@ -13,8 +13,12 @@
 
 #define STREAM_ADDRESSES_MAX 8
 #define STREAM_READ_SIZE 16384
+/* What is read of TLS at once in bulk; and a send buffer that is kept then. */
+#define STREAM_BULK_SIZE ((size_t) 65536)
 
 #define STREAM_RESOLVE_TIMEOUT (10 * USEC_PER_SEC)
+/* How long the resolver is waited for when addresses are known. */
+#define STREAM_RESOLVE_HEAD_START (2 * USEC_PER_SEC)
 #define STREAM_CONNECT_TIMEOUT (5 * USEC_PER_SEC)
 #define STREAM_TLS_CLIENT_TIMEOUT (10 * USEC_PER_SEC)
 #define STREAM_TLS_SERVER_TIMEOUT (5 * USEC_PER_SEC)
@@ -58,6 +62,8 @@ struct Stream {
     bool paused;
     bool server;
     bool read_wants_write;
+    bool want_write;
+    bool bulk;
 };
 
 /* stream.c */
@@ -72,6 +78,7 @@ void stream_hold(Stream *s);
 bool stream_release(Stream *s);                  /* true when the stream was freed meanwhile */
 
 /* stream-connect.c */
+extern const char *stream_resolver; /* "/usr/bin/getent"; tests have one of their own */
 StreamDial *stream_dial_free(StreamDial *d);
 void stream_dial_ready(Stream *s);               /* the loop says that something can go on */
 char *stream_address_format(const struct sockaddr *addr);
@@ -83,5 +90,6 @@ int stream_tls_handshake(Stream *s, bool *ret_wants_write);
 ssize_t stream_tls_read(Stream *s, void *data, size_t len);
 ssize_t stream_tls_write(Stream *s, const void *data, size_t len);
 bool stream_tls_pending(const Stream *s);
+void stream_tls_set_bulk(Stream *s, bool bulk);
 void stream_tls_shutdown(Stream *s);
 void stream_tls_free(Stream *s);

@@ -68,6 +68,40 @@ int tls_new_client(const char *ca_file, Tls **ret, Error *err)
     return 0;
 }
 
+/* The same certificates once more, at another time and by the same rules otherwise. */
+static int verify_at(X509_STORE_CTX *first, time_t when)
+{
+    X509_STORE_CTX *again = X509_STORE_CTX_new();
+    int ok = 0;
+    if (again && X509_STORE_CTX_init(again, X509_STORE_CTX_get0_store(first), X509_STORE_CTX_get0_cert(first),
+                                     X509_STORE_CTX_get0_untrusted(first)) == 1) {
+        X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(again);
+        ok = X509_VERIFY_PARAM_set1(param, X509_STORE_CTX_get0_param(first));
+        X509_VERIFY_PARAM_set_time(param, when);
+        ok = ok == 1 && X509_verify_cert(again) == 1;
+    }
+    X509_STORE_CTX_free(again);
+    return ok;
+}
+
+/* `floor` is the number itself: nothing has to be kept for it. */
+static int verify_with_floor(X509_STORE_CTX *ctx, void *floor)
+{
+    int ok = X509_verify_cert(ctx);
+    int e = X509_STORE_CTX_get_error(ctx);
+    if (ok == 1 || (e != X509_V_ERR_CERT_NOT_YET_VALID && e != X509_V_ERR_CERT_HAS_EXPIRED))
+        return ok;
+    if (!verify_at(ctx, (time_t) (uintptr_t) floor))
+        return 0;
+    X509_STORE_CTX_set_error(ctx, X509_V_OK);
+    return 1;
+}
+
+void tls_set_time_floor(Tls *t, uint64_t seconds)
+{
+    SSL_CTX_set_cert_verify_callback(ctx_of(t), seconds ? verify_with_floor : NULL, (void *) (uintptr_t) seconds);
+}
+
 /* A peer that offers only other protocols (h2) is refused: nothing else is spoken here. */
 static int select_alpn(SSL *ssl _unused_, const unsigned char **out, unsigned char *out_len,
                        const unsigned char *in, unsigned in_len, void *userdata _unused_)
@@ -228,6 +262,21 @@ ssize_t stream_tls_write(Stream *s, const void *data, size_t len)
 bool stream_tls_pending(const Stream *s)
 {
     return s->tls && SSL_has_pending(s->tls) == 1;
+}
+
+/* OpenSSL's own buffers: kept, and one for several records, so that reading one record is not two calls of the kernel. */
+void stream_tls_set_bulk(Stream *s, bool bulk)
+{
+    if (!s->tls)
+        return;
+    if (SSL_has_pending(s->tls) == 0)
+        (void) SSL_free_buffers(s->tls); /* the next ones have the size that is set here */
+    SSL_set_read_ahead(s->tls, bulk);
+    SSL_set_default_read_buffer_len(s->tls, bulk ? STREAM_BULK_SIZE : 0);
+    if (bulk)
+        (void) SSL_clear_mode(s->tls, SSL_MODE_RELEASE_BUFFERS);
+    else
+        (void) SSL_set_mode(s->tls, SSL_MODE_RELEASE_BUFFERS);
 }
 
 void stream_tls_shutdown(Stream *s)

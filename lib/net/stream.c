@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of one stream on the loop: reading, the send queue, ending, failing, and being freed inside a callback. */
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -104,7 +105,7 @@ void stream_watch(Stream *s)
         return;
     if (!s->paused || s->state == STREAM_ENDED)
         events |= EPOLLIN;
-    if (stream_queued(s) > 0 || s->read_wants_write)
+    if (stream_queued(s) > 0 || s->read_wants_write || (s->want_write && s->state == STREAM_OPEN))
         events |= EPOLLOUT;
     (void) sd_event_source_set_io_events(s->io, events);
 }
@@ -136,7 +137,10 @@ static int queue_flush(Stream *s)
         s->out_start += n;
     }
     if (stream_queued(s) == 0) {
-        buf_done(&s->out);
+        if (s->bulk && s->out.cap <= STREAM_BULK_SIZE)
+            s->out.len = 0;
+        else
+            buf_done(&s->out);
         s->out_start = 0;
     } else if (s->out_start > stream_queued(s)) {
         buf_consume(&s->out, s->out_start);
@@ -145,22 +149,66 @@ static int queue_flush(Stream *s)
     return r == -EAGAIN ? 0 : r;
 }
 
-int stream_send(Stream *s, const void *data, size_t len)
+int stream_reserve(Stream *s, size_t len, uint8_t **ret)
 {
     if (s->state != STREAM_OPEN || s->failed < 0)
         return -ENOTCONN;
     if (len > s->out_max || stream_queued(s) > s->out_max - len)
         return -ENOBUFS;
-    int r = buf_append(&s->out, data, len);
+    int r = buf_reserve(&s->out, len);
     if (r < 0)
         return r == -EMSGSIZE ? -ENOBUFS : r;
-    r = queue_flush(s);
+    *ret = (uint8_t *) s->out.data + s->out.len;
+    return 0;
+}
+
+int stream_commit(Stream *s, size_t len)
+{
+    s->out.len += len;
+    s->out.data[s->out.len] = '\0';
+    int r = queue_flush(s);
     if (r < 0) {
         s->failed = r;
         return stream_wake(s);
     }
     stream_watch(s);
     return 0;
+}
+
+int stream_send(Stream *s, const void *data, size_t len)
+{
+    uint8_t *at;
+    int r = stream_reserve(s, len, &at);
+    if (r < 0)
+        return r;
+    if (len > 0)
+        memcpy(at, data, len);
+    return stream_commit(s, len);
+}
+
+void stream_want_write(Stream *s, bool want)
+{
+    if (s->want_write == want)
+        return;
+    s->want_write = want;
+    stream_watch(s);
+}
+
+void stream_set_unsent_max(Stream *s, size_t bytes)
+{
+    int value = bytes > INT_MAX ? INT_MAX : (int) bytes;
+    if (s->fd >= 0)
+        (void) setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
+}
+
+void stream_set_bulk(Stream *s, bool bulk)
+{
+    if (s->bulk == bulk)
+        return;
+    s->bulk = bulk;
+    if (!bulk && stream_queued(s) == 0)
+        buf_done(&s->out);
+    stream_tls_set_bulk(s, bulk);
 }
 
 static int on_end_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -251,6 +299,12 @@ static void flush_round(Stream *s)
         s->events->on_flushed(s, s->userdata);
 }
 
+static void writable_round(Stream *s)
+{
+    if (s->state == STREAM_OPEN && s->want_write && stream_queued(s) == 0 && s->events->on_writable)
+        s->events->on_writable(s, s->userdata);
+}
+
 static int on_tls_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Stream *s = userdata;
@@ -296,6 +350,8 @@ static int on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t rev
         s->read_wants_write = false;
         if (revents & (EPOLLOUT | EPOLLIN))
             flush_round(s);
+        if (revents & EPOLLOUT)
+            writable_round(s);
         if (s->state != STREAM_CLOSED && s->paused && (revents & (EPOLLHUP | EPOLLERR)))
             stream_fail(s, -ECONNRESET);
         else if (reads)

@@ -20,6 +20,8 @@ typedef struct StreamEvents {
     void (*on_open)(Stream *s, void *userdata); /* connected, and TLS verified; may be NULL */
     void (*on_data)(Stream *s, const uint8_t *data, size_t len, void *userdata);
     void (*on_flushed)(Stream *s, void *userdata); /* the loop sent some of the queue; may be NULL */
+    /* Asked for by stream_want_write(): the queue is empty and the socket takes more. May be NULL. */
+    void (*on_writable)(Stream *s, void *userdata);
     /* Once, last. r = 0: the peer ended in good order (err is NULL); else negative and err says why:
      * stream.resolve, stream.connect, stream.tls, stream.timeout, stream.closed. */
     void (*on_closed)(Stream *s, int r, const Error *err, void *userdata);
@@ -28,17 +30,29 @@ typedef struct StreamEvents {
 /* Client rules: the peer's certificate must lead to an authority of ca_file (PEM), or of the system when NULL, and name
  * the host. stream.tls-files names a file that cannot be used. */
 int tls_new_client(const char *ca_file, Tls **ret, Error *err) _must_check_;
+/* For clients: a chain that is not valid by this machine's clock is accepted if it was valid at `seconds` since 1970; all
+ * else is checked as ever. 0 = no such moment. For handshakes from now on. */
+void tls_set_time_floor(Tls *t, uint64_t seconds);
 /* Server rules: PEM chain and key. */
 int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error *err) _must_check_;
 /* Streams made with it go on. NULL-safe. */
 Tls *tls_free(Tls *t);
 DEFINE_CLEANUP(Tls, tls_free)
 
+typedef struct StreamTarget {
+    const char *host; /* a name, or a numeric address without brackets */
+    uint16_t port;
+    Tls *tls; /* NULL = plain */
+    /* Numeric addresses at which the host was before; NULL = none. Ends with NULL. Used when the resolver fails, has no
+     * answer within 2 s, or none of its addresses can be reached. The certificate must still name `host`. */
+    const char *const *known;
+} StreamTarget;
+
 /* Starts to resolve and connect; on_open or on_closed follows. Addresses are tried in the resolver's order, 5 s each;
- * resolving and the TLS handshake get 10 s each. tls NULL = plain. `host` is a name or a numeric address without
- * brackets. Errors: stream.resolve when host cannot be a host. */
-int stream_connect(sd_event *event, const char *host, uint16_t port, Tls *tls, const StreamEvents *events,
-                   void *userdata, Stream **ret, Error *err) _must_check_;
+ * resolving and the TLS handshake get 10 s each. All of the target is copied, or shared. Errors: stream.resolve when
+ * host cannot be a host. */
+int stream_connect(sd_event *event, const StreamTarget *target, const StreamEvents *events, void *userdata, Stream **ret,
+                   Error *err) _must_check_;
 
 /* Takes a connected socket (also on failure); with tls the handshake has 5 s, then on_open. */
 int stream_accept(sd_event *event, int fd, Tls *tls, const StreamEvents *events, void *userdata, Stream **ret)
@@ -52,6 +66,19 @@ void stream_set_queue_max(Stream *s, size_t max);
  * (nothing was sent); -ENOTCONN: not open (any more). */
 int stream_send(Stream *s, const void *data, size_t len) _must_check_;
 size_t stream_queued(const Stream *s);
+/* The same without a copy of what is sent: where to write exactly `len` bytes, then stream_commit() with no other call
+ * on the stream in between. Errors as of stream_send(). */
+int stream_reserve(Stream *s, size_t len, uint8_t **ret) _must_check_;
+int stream_commit(Stream *s, size_t len) _must_check_;
+
+/* While wanted, on_writable is called from the loop whenever it may be. */
+void stream_want_write(Stream *s, bool want);
+/* The socket takes more only while fewer bytes than this are unsent in it (TCP_NOTSENT_LOWAT): what is sent later, and
+ * matters more, does not queue up behind them. */
+void stream_set_unsent_max(Stream *s, size_t bytes);
+/* Much is about to flow, or no longer: keeps buffers, and larger ones, instead of releasing them after each read and
+ * write. Costs up to 130 KB while on. */
+void stream_set_bulk(Stream *s, bool bulk);
 
 /* While paused nothing is read; a reset is still noticed. */
 void stream_pause(Stream *s, bool paused);

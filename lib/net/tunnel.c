@@ -136,9 +136,10 @@ static void down(Tunnel *t, int r, const Error *err)
 static int connect_now(Tunnel *t)
 {
     _cleanup_(error_done) Error err = {};
+    StreamTarget target = { .host = t->url.host, .port = t->url.port, .tls = t->tls };
     int r = enter(t, TUNNEL_START);
     if (r >= 0)
-        r = stream_connect(t->event, t->url.host, t->url.port, t->tls, &stream_events, t, &t->stream, &err);
+        r = stream_connect(t->event, &target, &stream_events, t, &t->stream, &err);
     if (r < 0)
         down(t, r, &err);
     return 0;

@@ -113,8 +113,9 @@ static int run(Client *c, const char *url, const char *ca, Error *err)
     int r = ws_url_parse(url, "client.bad-url", &c->url, err);
     if (r >= 0 && c->url.tls)
         r = tls_new_client(ca, &tls, err);
+    StreamTarget target = { .host = c->url.host, .port = c->url.port, .tls = tls };
     if (r >= 0)
-        r = stream_connect(c->event, c->url.host, c->url.port, tls, &stream_events, c, &c->stream, err);
+        r = stream_connect(c->event, &target, &stream_events, c, &c->stream, err);
     return r < 0 ? r : sd_event_loop(c->event);
 }
 

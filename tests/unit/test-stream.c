@@ -5,9 +5,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <linux/sockios.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cmocka.h>
@@ -17,7 +20,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
 #include "lib/event/service.h"
-#include "lib/net/stream.h"
+#include "lib/net/stream-impl.h"
 
 #define OPENSSL "/usr/bin/openssl"
 
@@ -30,6 +33,10 @@ typedef struct Side {
     int result;
     char *id, *message;
     bool echo, free_on_data, free_on_open, end_on_data;
+    uint64_t time_floor;
+    const char *const *known;
+    size_t to_write, written; /* by on_writable, in pieces */
+    unsigned writable;
 } Side;
 
 typedef struct World {
@@ -75,7 +82,27 @@ static void on_closed(Stream *s, int r, const Error *err, void *userdata)
     side->s = stream_free(s);
 }
 
-static const StreamEvents events = { .on_open = on_open, .on_data = on_data, .on_closed = on_closed };
+static void on_writable(Stream *s, void *userdata)
+{
+    static const uint8_t piece[4096] = "piece";
+    Side *side = userdata;
+    side->writable++;
+    assert_int_equal(stream_queued(s), 0);
+    uint8_t *at = NULL;
+    assert_true(stream_reserve(s, sizeof piece, &at) >= 0);
+    memcpy(at, piece, sizeof piece);
+    assert_true(stream_commit(s, sizeof piece) >= 0);
+    side->written += sizeof piece;
+    if (side->written >= side->to_write)
+        stream_want_write(s, false);
+}
+
+static const StreamEvents events = {
+    .on_open = on_open,
+    .on_data = on_data,
+    .on_writable = on_writable,
+    .on_closed = on_closed,
+};
 
 static int on_listen(sd_event_source *source, int listener, uint32_t revents, void *userdata)
 {
@@ -152,7 +179,10 @@ static void dial(World *w, const char *host, const char *ca)
     _cleanup_(tls_freep) Tls *tls = NULL;
     if (ca && tls_new_client(ca_file, &tls, &err) < 0)
         fail_msg("%s", err.message);
-    if (stream_connect(w->event, host, w->port, tls, &events, &w->client, &w->client.s, &err) < 0)
+    StreamTarget target = { .host = host, .port = w->port, .tls = tls, .known = w->client.known };
+    if (tls)
+        tls_set_time_floor(tls, w->client.time_floor);
+    if (stream_connect(w->event, &target, &events, &w->client, &w->client.s, &err) < 0)
         fail_msg("%s", err.message);
 }
 
@@ -297,7 +327,8 @@ static void test_names_that_are_none(void **state)
     for (size_t i = 0; i < ELEMENTSOF(hosts); i++) {
         _cleanup_(error_done) Error err = {};
         Stream *s = NULL;
-        assert_int_equal(stream_connect(w->event, hosts[i], 1, NULL, &events, &w->client, &s, &err), -EINVAL);
+        StreamTarget target = { .host = hosts[i], .port = 1 };
+        assert_int_equal(stream_connect(w->event, &target, &events, &w->client, &s, &err), -EINVAL);
         assert_string_equal(err.id, "stream.resolve");
         assert_null(s);
     }
@@ -368,6 +399,158 @@ static void test_bulk_tls(void **state)
     bulk(*state);
 }
 
+static size_t unsent(const Stream *s)
+{
+    int n = 0;
+    assert_int_equal(ioctl(s->fd, SIOCOUTQNSD, &n), 0);
+    return (size_t) n;
+}
+
+static bool is_full(const Stream *s)
+{
+    struct pollfd p = { .fd = s->fd, .events = POLLOUT };
+    return poll(&p, 1, 0) == 0;
+}
+
+/* Writes when asked to until nothing goes any more; what the peer says meanwhile still arrives, and then all goes on. */
+static void writable(World *w)
+{
+    const size_t low = 16384, most = (size_t) 64 * 1024 * 1024;
+    RUN_UNTIL(w, w->client.opened == 1 || w->client.closed);
+    RUN_UNTIL(w, w->server.s && (!w->server_tls || w->server.opened));
+    stream_set_unsent_max(w->client.s, low);
+    stream_set_bulk(w->client.s, true);
+    stream_set_bulk(w->server.s, true);
+    stream_pause(w->server.s, true);
+    w->client.to_write = most;
+    stream_want_write(w->client.s, true);
+    RUN_UNTIL(w, w->client.written > 0 && is_full(w->client.s));
+    /* one piece more, and what TLS adds */
+    assert_true(unsent(w->client.s) > 0 && unsent(w->client.s) <= low + 8192);
+    assert_int_equal(stream_send(w->server.s, "still heard", 11), 0);
+    RUN_UNTIL(w, w->client.in.len == 11);
+    assert_true(w->client.written < most && w->client.writable == w->client.written / 4096);
+    w->client.to_write = w->client.written + (size_t) 4 * 1024 * 1024;
+    stream_pause(w->server.s, false);
+    RUN_UNTIL(w, w->server.in.len >= w->client.to_write);
+    assert_int_equal(w->server.in.len, w->client.written);
+    for (size_t i = 0; i < w->server.in.len; i += 4096)
+        assert_string_equal(w->server.in.data + i, "piece");
+    /* not wanted any more: nobody asks */
+    unsigned times = w->client.writable;
+    stream_set_bulk(w->client.s, false);
+    stream_set_bulk(w->server.s, false);
+    assert_int_equal(stream_send(w->client.s, "x", 1), 0);
+    RUN_UNTIL(w, w->server.in.len == w->client.written + 1);
+    assert_int_equal(w->client.writable, times);
+    assert_null(w->client.s->out.data);
+}
+
+static void test_writable_plain(void **state)
+{
+    dial(*state, "127.0.0.1", NULL);
+    writable(*state);
+}
+
+static void test_writable_tls(void **state)
+{
+    serve_tls(*state, "good");
+    dial(*state, "127.0.0.1", "ca");
+    writable(*state);
+}
+
+#define JUNE_2020 1591000000
+#define JUNE_2022 1654000000
+#define JUNE_2040 2222000000
+
+/* A clock that is wrong, and a moment that is known to have passed: "ages" is the authority of all times. */
+static const struct {
+    const char *cert, *ca, *host;
+    uint64_t floor;
+    const char *says; /* NULL = accepted */
+} clocks[] = {
+    { "past", "ages", "localhost", 0, "clock" },
+    { "past", "ages", "localhost", JUNE_2020, NULL },
+    { "past", "ages", "localhost", JUNE_2022, "clock" },
+    { "future", "ages", "localhost", 0, "clock" },
+    { "future", "ages", "localhost", JUNE_2040, NULL },
+    { "future", "ages", "localhost", JUNE_2022, "clock" },
+    /* valid now is enough */
+    { "good", "ca", "localhost", JUNE_2020, NULL },
+    /* nothing but the time is let off */
+    { "past", "ages", "127.0.0.1", JUNE_2020, "the certificate is for another name" },
+    { "past", "stranger", "localhost", JUNE_2020, "CLOUD_CA_FILE" },
+    { "stranger", "ages", "localhost", JUNE_2020, "CLOUD_CA_FILE" },
+    /* the whole chain at one time: its authority was not there yet */
+    { "early", "ca", "localhost", JUNE_2020, "clock" },
+};
+
+static void test_clock(void **state)
+{
+    World *w = *state;
+    for (size_t i = 0; i < ELEMENTSOF(clocks); i++) {
+        serve_tls(w, clocks[i].cert);
+        w->client.closed = w->client.opened = 0;
+        w->client.time_floor = clocks[i].floor;
+        dial(w, clocks[i].host, clocks[i].ca);
+        RUN_UNTIL(w, w->client.closed || w->client.opened);
+        if (clocks[i].says && (!w->client.closed || !strstr(w->client.message, clocks[i].says)))
+            fail_msg("%zu: %s", i, w->client.closed ? w->client.message : "accepted");
+        if (!clocks[i].says && !w->client.opened)
+            fail_msg("%zu: %s", i, w->client.message);
+        w->client.s = stream_free(w->client.s);
+    }
+}
+
+static void test_known_addresses(void **state)
+{
+    World *w = *state;
+    static const char *const known[] = { "not an address", "127.0.0.2", "127.0.0.1", NULL };
+    w->client.known = known;
+    dial(w, "no-such-host.invalid", NULL);
+    hello(w);
+}
+
+static void write_file(const char *name, const char *text, mode_t mode)
+{
+    _cleanup_(freep) char *path = str_format("%s/%s", folder, name);
+    assert_true(file_write_atomic(path, text, strlen(text), mode, (uid_t) -1, (gid_t) -1, NULL) >= 0);
+}
+
+static void set_resolver(const char *script)
+{
+    static char path[sizeof folder + 16];
+    write_file("resolver", script, 0755);
+    (void) snprintf(path, sizeof path, "%s/resolver", folder);
+    stream_resolver = path;
+}
+
+/* A resolver that never answers costs its head start; one that is late is still listened to. */
+static void test_resolver_hangs(void **state)
+{
+    World *w = *state;
+    static const char *const known[] = { "127.0.0.1", NULL }, *const wrong[] = { "127.0.0.2", NULL };
+    const char *usual = stream_resolver;
+    serve_tls(w, "good");
+    w->client.known = known;
+    set_resolver("#!/bin/sh\nexec sleep 60\n");
+    dial(w, "localhost", "ca");
+    hello(w);
+    w->client.s = stream_free(w->client.s);
+    /* the name still counts, not the address */
+    w->client.opened = w->client.closed = 0;
+    dial(w, "gateway.example", "ca");
+    RUN_UNTIL(w, w->client.closed);
+    assert_string_equal(w->client.id, "stream.tls");
+    w->client.closed = 0;
+    w->client.in.len = 0;
+    w->client.known = wrong;
+    set_resolver("#!/bin/sh\nsleep 2.5\necho '127.0.0.1  STREAM localhost'\n");
+    dial(w, "localhost", "ca");
+    hello(w);
+    stream_resolver = usual;
+}
+
 static void test_free_inside(void **state)
 {
     World *w = *state;
@@ -408,6 +591,31 @@ static void openssl(const char *const *argv)
 #define ISSUED "-CA", "ca.pem", "-CAkey", "ca.key"
 #define RUN(...) openssl((const char *const[]) { OPENSSL, __VA_ARGS__, NULL })
 
+/* "req" and "x509" only make certificates that are valid from now on; "ca" needs its settings in a file. */
+static const char ca_settings[] = "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\n"
+                                  "default_md=sha256\npolicy=p\ncopy_extensions=copy\nunique_subject=no\n"
+                                  "[p]\ncommonName=supplied\n";
+
+#define CA "ca", "-batch", "-notext", "-config", "ca.conf"
+#define FROM_TO(from, to) "-startdate", from "0101000000Z", "-enddate", to "0101000000Z"
+
+static void make_aged_certificates(void)
+{
+    write_file("ca.conf", ca_settings, 0600);
+    write_file("index", "", 0600);
+    write_file("serial", "01\n", 0600);
+    RUN("req", KEY_OPTIONS, "-keyout", "ages.key", "-out", "ages.csr", "-subj", "/CN=ages", "-addext",
+        "basicConstraints=critical,CA:TRUE");
+    RUN(CA, "-selfsign", "-keyfile", "ages.key", "-in", "ages.csr", "-out", "ages.pem", FROM_TO("2000", "2049"));
+    RUN("req", KEY_OPTIONS, "-keyout", "past.key", "-out", "past.csr", "-subj", "/CN=past", "-addext",
+        "subjectAltName=DNS:localhost");
+    RUN(CA, "-cert", "ages.pem", "-keyfile", "ages.key", "-in", "past.csr", "-out", "past.pem", FROM_TO("2020", "2021"));
+    RUN(CA, "-cert", "ages.pem", "-keyfile", "ages.key", "-in", "past.csr", "-out", "future.pem", FROM_TO("2040", "2041"));
+    RUN(CA, "-cert", "ca.pem", "-keyfile", "ca.key", "-in", "past.csr", "-out", "early.pem", FROM_TO("2020", "2021"));
+    RUN("pkey", "-in", "past.key", "-out", "future.key");
+    RUN("pkey", "-in", "past.key", "-out", "early.key");
+}
+
 static int make_certificates(void **state)
 {
     (void) state;
@@ -422,6 +630,7 @@ static int make_certificates(void **state)
     RUN("req", KEY_OPTIONS, "-keyout", "expired.key", "-out", "expired.csr", "-subj", "/CN=expired", "-addext",
         "subjectAltName=DNS:localhost");
     RUN("x509", "-req", "-in", "expired.csr", ISSUED, "-days", "-1", "-copy_extensions", "copy", "-out", "expired.pem");
+    make_aged_certificates();
     return 0;
 }
 
@@ -447,6 +656,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_free_while_dialing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bulk_plain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bulk_tls, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_writable_plain, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_writable_tls, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_clock, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_known_addresses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resolver_hangs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_inside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_accepted_and_dropped, setup, teardown),
     };
