@@ -370,9 +370,9 @@ static int adopt_row(Gateway *g, const StoreRows *rows, size_t i, bool at_start)
     }
     d->confirm_deadline = (unsigned) deadline;
     d->progressed = str_equal(store_rows_get(rows, i, 5), "t");
-    /* the clock may have been set back since */
-    if (str_to_u64(store_rows_get(rows, i, 6), 0, INT32_MAX, &silent) >= 0 &&
-        silent * USEC_PER_SEC < d->created_at)
+    /* The clock may have been set back since. A machine that is up for a shorter time than the box was silent gives a time
+     * before its boot: differences are right all the same, modulo 2^64. */
+    if (str_to_u64(store_rows_get(rows, i, 6), 0, INT32_MAX, &silent) >= 0)
         d->created_at = d->last_word = d->created_at - silent * USEC_PER_SEC;
     if (at_start) {
         deployment_log(d, LOG_LEVEL_INFO, "taken over");
