@@ -74,19 +74,30 @@ class RunFolder:
 
     def __init__(self):
         self._remove_stale()
+        while not self._make():
+            pass
+
+    def _make(self):
+        """Whether we own it: until it is locked another run may take it for a stale one."""
         self.path = tempfile.mkdtemp(prefix=PREFIX)
-        os.chmod(self.path, 0o755)  # PostgreSQL's user has to get through
-        self._lock = open(os.path.join(self.path, "lock"), "w", encoding="utf-8")
-        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            os.chmod(self.path, 0o755)  # PostgreSQL's user has to get through
+            self._lock = open(os.path.join(self.path, "lock"), "w", encoding="utf-8")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (FileNotFoundError, BlockingIOError):
+            return False
+        return os.path.exists(self.path)
 
     @staticmethod
     def _remove_stale():
         for path in glob.glob(os.path.join(tempfile.gettempdir(), PREFIX + "*")):
-            if os.lstat(path).st_uid != os.geteuid():
-                continue
-            with contextlib.suppress(OSError), open(os.path.join(path, "lock"), "r+", encoding="utf-8") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                remove_folder(path)
+            # another run may remove it, or its own, at the same moment
+            with contextlib.suppress(OSError):
+                if os.lstat(path).st_uid != os.geteuid():
+                    continue
+                with open(os.path.join(path, "lock"), "r+", encoding="utf-8") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    remove_folder(path)
 
     def close(self):
         remove_folder(self.path)
