@@ -3,36 +3,30 @@
 #include "lib/data/key.h"
 
 #include <errno.h>
-#include <openssl/bio.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
-#include <openssl/pem.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "lib/base/encode.h"
-#include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
+#include "lib/data/key-pem.h"
 
 #define CURVE "prime256v1"
 #define COORDINATE_SIZE 32
-#define POINT_SIZE (1 + 2 * COORDINATE_SIZE)
-#define PEM_SIZE_MAX 8192
 #define JWK_SIZE_MAX 4096
 #define DER_SIGNATURE_MAX 80
 
-DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free)
 DEFINE_CLEANUP(EVP_PKEY_CTX, EVP_PKEY_CTX_free)
 DEFINE_CLEANUP(EVP_MD_CTX, EVP_MD_CTX_free)
 DEFINE_CLEANUP(ECDSA_SIG, ECDSA_SIG_free)
 DEFINE_CLEANUP(BIGNUM, BN_free)
-DEFINE_CLEANUP(BIO, BIO_free)
 
 struct Key {
     EVP_PKEY *pkey;
@@ -93,20 +87,10 @@ static bool passes(EVP_PKEY *pkey, int (*check)(EVP_PKEY_CTX *))
     return ctx && check(ctx) == 1;
 }
 
-/* Without a callback libcrypto would ask for a pass phrase on the terminal. */
-static int no_pass_phrase(char *buf, int size, int writing, void *userdata)
-{
-    (void) buf, (void) size, (void) writing, (void) userdata;
-    return -1;
-}
-
 static Key *key_from_pem(const char *text, size_t len)
 {
-    _cleanup_(BIO_freep) BIO *bio = BIO_new_mem_buf(text, (int) len);
-    _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = key_pem_parse(text, len);
 
-    if (bio)
-        pkey = PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase, NULL);
     if (!pkey || !is_p256(pkey) || !passes(pkey, EVP_PKEY_check)) {
         ERR_clear_error();
         return NULL;
@@ -121,7 +105,7 @@ int key_load(const char *path, Key **ret, Error *err)
     Key *k;
     int r;
 
-    r = file_read(path, PEM_SIZE_MAX, &text, &len, err);
+    r = key_pem_read(path, &text, &len, err);
     if (r < 0)
         return r;
     k = key_from_pem(text, len);
@@ -132,23 +116,6 @@ int key_load(const char *path, Key **ret, Error *err)
                             path);
     *ret = k;
     return 0;
-}
-
-static int key_save(const Key *k, const char *path, uid_t uid, gid_t gid, Error *err)
-{
-    _cleanup_(BIO_freep) BIO *bio = BIO_new(BIO_s_mem());
-    char *text = NULL;
-    long len = 0;
-    int r;
-
-    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL) != 1 ||
-        (len = BIO_get_mem_data(bio, &text)) <= 0) {
-        ERR_clear_error();
-        return error_set(err, EIO, "key.generate", "libcrypto could not write the new key as PEM");
-    }
-    r = file_write_atomic(path, text, (size_t) len, 0600, uid, gid, err);
-    OPENSSL_cleanse(text, (size_t) len);
-    return r;
 }
 
 int key_load_or_make(const char *path, uid_t uid, gid_t gid, Key **ret, Error *err)
@@ -167,7 +134,7 @@ int key_load_or_make(const char *path, uid_t uid, gid_t gid, Key **ret, Error *e
         r = key_generate(&k, err);
         if (r < 0)
             return r;
-        r = key_save(k, path, uid, gid, err);
+        r = key_pem_write(k->pkey, path, uid, gid, err);
         if (r < 0)
             return r;
     }
@@ -188,11 +155,11 @@ static int jwk_coordinate(const cJSON *jwk, const char *name, uint8_t ret[static
     return 0;
 }
 
-static EVP_PKEY *pkey_from_point(uint8_t point[static POINT_SIZE])
+static EVP_PKEY *pkey_from_point(const uint8_t point[static KEY_POINT_SIZE])
 {
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *) (uintptr_t) CURVE, 0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point, POINT_SIZE),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *) (uintptr_t) point, KEY_POINT_SIZE),
         OSSL_PARAM_construct_end(),
     };
     _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
@@ -206,10 +173,21 @@ static EVP_PKEY *pkey_from_point(uint8_t point[static POINT_SIZE])
     return TAKE_PTR(pkey);
 }
 
+int key_from_point(const uint8_t point[static KEY_POINT_SIZE], Key **ret)
+{
+    EVP_PKEY *pkey = pkey_from_point(point);
+    Key *k = pkey ? key_wrap(pkey, false) : NULL;
+
+    if (!k)
+        return pkey ? -ENOMEM : -EBADMSG;
+    *ret = k;
+    return 0;
+}
+
 int key_from_jwk(const char *jwk, size_t len, Key **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *object = NULL;
-    uint8_t point[POINT_SIZE] = { 4 }; /* uncompressed, SEC 1 §2.3.3 */
+    uint8_t point[KEY_POINT_SIZE] = { 4 }; /* uncompressed, SEC 1 §2.3.3 */
     EVP_PKEY *pkey;
     Key *k;
 

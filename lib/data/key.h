@@ -18,6 +18,9 @@ int key_load_or_make(const char *path, uid_t uid, gid_t gid, Key **ret, Error *e
 /* Public key from a JWK object as JSON text: {"kty":"EC","crv":"P-256","x":…,"y":…}; unknown members are ignored,
  * a private "d" is refused. "key.bad". */
 int key_from_jwk(const char *jwk, size_t len, Key **ret, Error *err) _must_check_;
+/* Public key from an uncompressed point (SEC 1 §2.3.3): -EBADMSG when it is not on the curve. */
+#define KEY_POINT_SIZE 65
+int key_from_point(const uint8_t point[static KEY_POINT_SIZE], Key **ret) _must_check_;
 Key *key_free(Key *k);
 DEFINE_CLEANUP(Key, key_free)
 

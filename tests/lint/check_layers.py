@@ -34,7 +34,7 @@ PROGRAMS = {
 THIRD_PARTY = {
     "cjson/": [r".*\.h", r"lib/data/.*"],
     "yaml.h": [r"lib/data/yaml.*\.c"],
-    "openssl/": [r"lib/data/(digest|key|jwt)[\w-]*\.[ch]", r"lib/net/stream[\w-]*\.[ch]"],
+    "openssl/": [r"lib/data/(digest|key|jwt|ssh-cert)[\w-]*\.[ch]", r"lib/net/stream[\w-]*\.[ch]"],
     "curl/": [r"lib/net/http-client[\w-]*\.[ch]"],
     "libpq": [r"gateway/store[\w-]*\.[ch]", r"secbox/(replica|queue)[\w/-]*\.[ch]"],
     "postgresql/": [r"gateway/store[\w-]*\.[ch]", r"secbox/(replica|queue)[\w/-]*\.[ch]"],
