@@ -41,6 +41,9 @@ BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
 AGENT_SRC = $(filter-out %/main.c,$(sort $(mgmt-agent_SRC) $(mgmt-worker_SRC)))
 AGENT_LIB = $(BUILD)/libagent.a
 
+# the same of the gateway
+GATEWAY_LIB = $(BUILD)/libgateway.a
+
 UNIT_SRC = $(wildcard tests/unit/test-*.c)
 UNIT_BINS = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 
@@ -51,6 +54,10 @@ $(LIB): $(LIB_OBJ)
 	$(Q)rm -f $@; ar rcs $@ $^
 
 $(AGENT_LIB): $(AGENT_SRC:%.c=$(BUILD)/obj/%.o)
+	@echo "  AR    $@"
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(GATEWAY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox-gateway_SRC)))
 	@echo "  AR    $@"
 	$(Q)rm -f $@; ar rcs $@ $^
 
@@ -76,6 +83,11 @@ $(BUILD)/tests/test-agent-%: tests/unit/test-agent-%.c $(AGENT_LIB) $(LIB)
 	@echo "  TEST  $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $< $(AGENT_LIB) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
+
+$(BUILD)/tests/test-gateway-%: tests/unit/test-gateway-%.c $(GATEWAY_LIB) $(LIB)
+	@echo "  TEST  $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< $(GATEWAY_LIB) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
 
 # peers for the interoperation tests
 $(BUILD)/tests/%: tests/integration/%.c $(LIB)

@@ -33,6 +33,13 @@ const Route routes[] = {
     { "GET", "/v1/devices/*/deployments", ACCESS_OPERATOR, api_deployments_list, "what was pushed" },
     { "GET", "/v1/devices/*/deployments/*", ACCESS_OPERATOR, api_deployments_show, "one deployment, live" },
     { "POST", "/v1/devices/*/plan", ACCESS_OPERATOR, api_plan, "what a push would change" },
+    { "POST", "/v1/grants", ACCESS_OPERATOR, api_grants_add, "ask for the right to log in to a box" },
+    { "GET", "/v1/grants", ACCESS_OPERATOR, api_grants_list, "grants, newest first" },
+    { "GET", "/v1/grants/*", ACCESS_OPERATOR, api_grants_show, "one grant" },
+    { "POST", "/v1/grants/*/revoke", ACCESS_OPERATOR, api_grants_revoke, "end a grant and its sessions" },
+    { "POST", "/v1/grants/*/certificate", ACCESS_OPERATOR, api_grants_certificate, "an SSH user certificate" },
+    { "GET", "/v1/sessions", ACCESS_OPERATOR, api_sessions_list, "who was logged in where" },
+    { "GET", "/v1/support-ca", ACCESS_OPERATOR, api_support_ca, "the key that boxes trust for support staff" },
     { "GET", "/v1/audit", ACCESS_OPERATOR, api_audit_list, "who did what" },
     {},
 };
@@ -98,7 +105,7 @@ static void call_start(Call *c)
     if (!c->gateway->ready && !str_equal(c->route->path, "/healthz"))
         r = error_set(&err, ENOTCONN, "store.unavailable",
                       "the gateway is starting, try again in some seconds");
-    else if (c->args[0] && !device_id_is_valid(c->args[0]))
+    else if (c->args[0] && str_starts(c->route->path, "/v1/devices/") && !device_id_is_valid(c->args[0]))
         r = error_set(&err, ENOENT, "device.not-found", "there is no such device here");
     if (r < 0)
         call_fail(c, r, &err);

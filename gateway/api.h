@@ -40,5 +40,14 @@ void api_status(Call *c);
 void api_plan(Call *c);
 /* Checks a compose file the way the box will. -EFBIG, -EINVAL (YAML), -EBADMSG (content), with the place. */
 int api_check_compose(const cJSON *body, const char **ret, Error *err) _must_check_;
+/* api-grants.c */
+void api_grants_add(Call *c);
+void api_grants_list(Call *c);
+void api_grants_show(Call *c);
+void api_grants_revoke(Call *c);
+void api_sessions_list(Call *c);
+/* api-certificates.c */
+void api_grants_certificate(Call *c);
+void api_support_ca(Call *c);
 /* api-audit.c */
 void api_audit_list(Call *c);

@@ -168,11 +168,16 @@ static void on_operator(Call *c, const StoreRows *rows)
         refuse_operator(c, "operator.token-unknown", "this operator token is unknown or was revoked");
         return;
     }
-    c->actor = str_format("operator:%s", store_rows_get(rows, 0, 0));
+    c->actor = str_format(OPERATOR_ACTOR_PREFIX "%s", store_rows_get(rows, 0, 0));
     if (!c->actor)
         call_fail(c, -ENOMEM, NULL);
     else
         c->route->handler(c);
+}
+
+const char *auth_person(const Call *c)
+{
+    return c->actor + strlen(OPERATOR_ACTOR_PREFIX);
 }
 
 void auth_operator(Call *c)

@@ -9,6 +9,7 @@
 #define REFRESH_PATH "/api/device/refresh-jwt"
 #define OPERATOR_TOKEN_PREFIX "sbx_"
 #define BOOTSTRAP_PREFIX "sbb_"
+#define OPERATOR_ACTOR_PREFIX "operator:"
 #define SECRET_HASH_SIZE 65
 
 /* What stands behind "Bearer " in the Authorization header; NULL when there is none. Borrowed. */
@@ -34,5 +35,7 @@ int auth_check_proof(Gateway *g, const char *proof, const char *path, const char
 int auth_refresh(Gateway *g, const char *token, const char *proof, char **ret, uint64_t *ret_expires,
                  Error *err) _must_check_;
 
+/* The name of the operator who asks; borrowed from the call. */
+const char *auth_person(const Call *c);
 /* Finds out which operator asks, then calls the route's handler; answers 401 otherwise. */
 void auth_operator(Call *c);

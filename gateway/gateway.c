@@ -20,6 +20,7 @@
 #include "lib/event/service.h"
 
 #define KEY_NAME "jwt-key.pem"
+#define CA_NAME "support-ca.pem"
 #define SWEEP_INTERVAL (10 * USEC_PER_SEC)
 #define ADDRESS_SIZE 64
 
@@ -182,13 +183,15 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
     return 0;
 }
 
-static int gateway_open_key(Gateway *g, const char *state_dir, Error *err)
+static int gateway_open_keys(Gateway *g, const char *state_dir, Error *err)
 {
-    _cleanup_(freep) char *path = path_join(state_dir, KEY_NAME);
-    if (!path)
-        return error_from_errno(err, -ENOMEM, "loading the signing key");
+    _cleanup_(freep) char *path = path_join(state_dir, KEY_NAME), *ca = path_join(state_dir, CA_NAME);
+    if (!path || !ca)
+        return error_from_errno(err, -ENOMEM, "loading the signing keys");
     int r = dir_make(state_dir, 0700, (uid_t) -1, (gid_t) -1, err);
-    return r < 0 ? r : key_load_or_make(path, (uid_t) -1, (gid_t) -1, &g->key, err);
+    if (r >= 0)
+        r = key_load_or_make(path, (uid_t) -1, (gid_t) -1, &g->key, err);
+    return r < 0 ? r : ssh_ca_load_or_make(ca, &g->ca, err);
 }
 
 static int gateway_open_maps(Gateway *g)
@@ -216,7 +219,7 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     g->bootstrap_hours = options->bootstrap_hours;
     int r = gateway_open_maps(g);
     if (r >= 0)
-        r = gateway_open_key(g, options->state_dir, err);
+        r = gateway_open_keys(g, options->state_dir, err);
     if (r >= 0)
         r = gateway_open_server(g, options, err);
     if (r >= 0)
@@ -269,6 +272,7 @@ Gateway *gateway_free(Gateway *g)
     store_free(g->store);
     registry_free(g->registry);
     key_free(g->key);
+    ssh_ca_free(g->ca);
     free(g->issuer);
     sd_event_source_disable_unref(g->sweep);
     sd_event_source_disable_unref(g->farewell);

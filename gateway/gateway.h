@@ -11,12 +11,13 @@
 #include "gateway/store.h"
 #include "lib/base/map.h"
 #include "lib/data/key.h"
+#include "lib/data/ssh-cert.h"
 #include "lib/net/http-server.h"
 
 typedef struct GatewayOptions {
     const char *listen;    /* ADDRESS:PORT or [ADDRESS]:PORT */
     const char *database;  /* libpq connection string */
-    const char *state_dir; /* holds jwt-key.pem */
+    const char *state_dir; /* holds jwt-key.pem and support-ca.pem */
     const char *issuer;    /* public base URL; NULL = from `listen` */
     const char *cert, *key;
     unsigned token_hours, bootstrap_hours;
@@ -27,6 +28,7 @@ typedef struct Gateway {
     Store *store;
     HttpServer *server;
     Key *key;        /* signs device tokens */
+    SshCa *ca;       /* signs the certificates of support staff */
     char *issuer;    /* without a trailing slash */
     bool issuer_set; /* by the configuration: proofs must then name it */
     bool ready;      /* the registry and the open deployments are loaded */

@@ -85,6 +85,32 @@ static const SchemaStep schema_steps[] = {
          " alarm boolean NOT NULL DEFAULT false,"
          " detail jsonb NOT NULL DEFAULT '{}');\n"
          "CREATE INDEX audit_device ON audit(device, id);\n" },
+    { 2, "CREATE TABLE grants ("
+         " id text PRIMARY KEY,"
+         " device text NOT NULL REFERENCES devices(id) ON DELETE CASCADE,"
+         " person text NOT NULL,"
+         " reason text NOT NULL,"
+         " created_at timestamptz NOT NULL DEFAULT now(),"
+         " expires_at timestamptz NOT NULL,"
+         " max_seconds integer NOT NULL,"
+         " idle_seconds integer NOT NULL,"
+         " forwarding boolean NOT NULL,"
+         " break_glass boolean NOT NULL,"
+         " revoked_at timestamptz,"
+         " revoked_by text);\n"
+         "CREATE INDEX grants_device ON grants(device, created_at);\n"
+         "CREATE SEQUENCE certificate_serials;\n"
+         "CREATE TABLE bridge_sessions ("
+         " id text PRIMARY KEY,"
+         " grant_id text NOT NULL REFERENCES grants(id) ON DELETE CASCADE,"
+         " way text NOT NULL,"
+         " opened_at timestamptz NOT NULL DEFAULT now(),"
+         " closed_at timestamptz,"
+         " to_box bigint NOT NULL DEFAULT 0,"
+         " from_box bigint NOT NULL DEFAULT 0,"
+         " end_reason text);\n"
+         "CREATE INDEX bridge_sessions_grant ON bridge_sessions(grant_id);\n"
+         "CREATE INDEX bridge_sessions_opened ON bridge_sessions(opened_at);\n" },
 };
 
 static int script_append(Buf *b)

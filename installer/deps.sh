@@ -12,7 +12,8 @@ BOX="$RUN crun dbus dbus-user-session libpam-systemd iptables libcurl4 libcjson1
 # runc where the cgroups are v1, which crun refuses; crun where they are v2
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
 TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
-    python3-yaml python3-cryptography skopeo docker-registry git openssl node-ws debootstrap groff-base"
+    python3-yaml python3-cryptography skopeo docker-registry git openssl node-ws debootstrap groff-base
+    openssh-client rsync"
 DEMO="$LAB curl"
 BENCH="$LAB nodejs node-ws openssl python3-yaml"
 

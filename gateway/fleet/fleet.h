@@ -18,6 +18,11 @@ typedef struct Fleet {
     const char *confirm_deadline; /* --confirm-deadline */
     const char *reason;           /* --reason */
     const char *timeout;          /* --timeout */
+    const char *for_time;         /* --for */
+    const char *max;              /* --max */
+    const char *idle;             /* --idle */
+    bool forwarding;
+    bool break_glass;
     bool wait;
     bool json;
     bool plain_http;
@@ -26,6 +31,13 @@ typedef struct Fleet {
 
 /* Every verb's first call: finds gateway, token and CA (config.c). Errors have the id "usage" or are fleet.*. */
 int fleet_begin(Fleet *fleet, Error *err) _must_check_;
+
+/* Begins, and does one request to `path` (NULL = out of memory). As api_call(). */
+int fleet_ask(Fleet *fleet, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
+              Error *err) _must_check_;
+
+/* Seconds of an option like "90s", "15m", "1h"; *ret stays as it is when the option is not given. Error id "usage". */
+int fleet_duration(const char *text, const char *option, unsigned max, int *ret, Error *err) _must_check_;
 
 /* Text of a number option, between min and max; `fallback` when it is not given. Error id "usage". */
 int fleet_number(const char *text, const char *option, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *ret,
@@ -49,3 +61,9 @@ int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);
 int verb_status(int argc, char **argv, void *userdata);
 int verb_audit(int argc, char **argv, void *userdata);
+int verb_grants_add(int argc, char **argv, void *userdata);
+int verb_grants_list(int argc, char **argv, void *userdata);
+int verb_grants_show(int argc, char **argv, void *userdata);
+int verb_grants_revoke(int argc, char **argv, void *userdata);
+int verb_sessions(int argc, char **argv, void *userdata);
+int verb_support_ca(int argc, char **argv, void *userdata);

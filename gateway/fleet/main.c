@@ -19,6 +19,12 @@ static const CliVerb verbs[] = {
     { "plan", "DEVICE FILE", 2, 2, "what the push would change, service by service", verb_plan },
     { "history", "DEVICE", 1, 1, "a box's pushes and how they ended", verb_history },
     { "status", "DEVICE", 1, 1, "ask a box, live, how it is", verb_status },
+    { "grants add", "DEVICE", 1, 1, "ask for the right to log in to a box, for a --reason", verb_grants_add },
+    { "grants list", "", 0, 0, "who may log in where, and who might", verb_grants_list },
+    { "grants show", "GRANT", 1, 1, "one grant", verb_grants_show },
+    { "grants revoke", "GRANT", 1, 1, "end a grant and its sessions at once", verb_grants_revoke },
+    { "sessions", "[DEVICE]", 0, 1, "who is and was logged in to boxes", verb_sessions },
+    { "support-ca", "", 0, 0, "the key that boxes trust for support staff", verb_support_ca },
     { "audit", "", 0, 0, "who did what through the gateway", verb_audit },
     {},
 };
@@ -33,6 +39,28 @@ int fleet_number(const char *text, const char *option, uint64_t min, uint64_t ma
                          (unsigned long long) min, (unsigned long long) max, text);
     *ret = value;
     return 0;
+}
+
+int fleet_duration(const char *text, const char *option, unsigned max, int *ret, Error *err)
+{
+    usec_t time = 0;
+
+    if (!text)
+        return 0;
+    if (duration_parse(text, &time) < 0 || time > max * USEC_PER_SEC)
+        return error_set(err, EINVAL, "usage", "--%s takes a time like 90s, 15m or 1h, at most %uh, not \"%s\"", option,
+                         max / 3600, text);
+    *ret = (int) (time / USEC_PER_SEC);
+    return 0;
+}
+
+int fleet_ask(Fleet *fleet, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
+              Error *err)
+{
+    if (!path)
+        return error_from_errno(err, -ENOMEM, "make a request");
+    int r = fleet_begin(fleet, err);
+    return r < 0 ? r : api_call(&fleet->api, method, path, body, timeout, reply, err);
 }
 
 int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int r)
@@ -85,9 +113,14 @@ int main(int argc, char **argv)
         { "wait", NULL, "push: show it live and wait for its end", .flag = &fleet.wait },
         { "confirm-deadline", "SECONDS", "push: roll back when the cloud has not confirmed by then",
           .text = &fleet.confirm_deadline },
-        { "reason", "TEXT", "push: why, for the audit log", .text = &fleet.reason },
+        { "reason", "TEXT", "push, grants add: why, for the audit log", .text = &fleet.reason },
+        { "for", "TIME", "grants add: how long the grant holds (1h)", .text = &fleet.for_time },
+        { "max", "TIME", "grants add: how long one session may last (1h)", .text = &fleet.max },
+        { "idle", "TIME", "grants add: ends a session in which nobody does anything (15m)", .text = &fleet.idle },
+        { "forwarding", NULL, "grants add: with forwarding of ports", .flag = &fleet.forwarding },
+        { "break-glass", NULL, "grants add: opens the recovery way, even of a healthy box", .flag = &fleet.break_glass },
         { "timeout", "SECONDS", "push --wait: wait so long (900)", .text = &fleet.timeout },
-        { "limit", "N", "history, audit: show N entries (20)", .text = &fleet.limit },
+        { "limit", "N", "history, sessions, audit: show N entries (20)", .text = &fleet.limit },
         { "json", NULL, "one JSON document on stdout; push --wait: one per line", .flag = &fleet.json },
         {},
     };

@@ -13,16 +13,6 @@
 #define HISTORY_MAX 200
 #define AUDIT_MAX 1000
 
-/* GET or POST `path` (NULL = out of memory) with the settings of the command line. */
-static int ask(Fleet *fleet, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
-               Error *err)
-{
-    if (!path)
-        return error_from_errno(err, -ENOMEM, "make a request");
-    int r = fleet_begin(fleet, err);
-    return r < 0 ? r : api_call(&fleet->api, method, path, body, timeout, reply, err);
-}
-
 int verb_plan(int argc, char **argv, void *userdata)
 {
     Fleet *fleet = userdata;
@@ -36,7 +26,7 @@ int verb_plan(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = request ? json_add_string(request, "compose", text) : -ENOMEM;
     if (r >= 0)
-        r = ask(fleet, "POST", path, request, BOX_TIMEOUT, &reply, &err);
+        r = fleet_ask(fleet, "POST", path, request, BOX_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
     if (fleet->json)
@@ -52,7 +42,7 @@ int verb_status(int argc, char **argv, void *userdata)
     _cleanup_(error_done) Error err = {};
 
     (void) argc;
-    int r = ask(fleet, "GET", path, NULL, BOX_TIMEOUT, &reply, &err);
+    int r = fleet_ask(fleet, "GET", path, NULL, BOX_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
 
@@ -84,7 +74,7 @@ int verb_history(int argc, char **argv, void *userdata)
     int r = limit_of(fleet, HISTORY_MAX, &limit, &err);
     path = base ? str_format("%s?limit=%u", base, limit) : NULL;
     if (r >= 0)
-        r = ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
+        r = fleet_ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
     if (fleet->json)
@@ -139,7 +129,7 @@ int verb_audit(int argc, char **argv, void *userdata)
     int r = limit_of(fleet, AUDIT_MAX, &limit, &err);
     path = str_format("/v1/audit?limit=%u", limit);
     if (r >= 0)
-        r = ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
+        r = fleet_ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
     if (fleet->json)

@@ -60,3 +60,31 @@ int timestamp_parse(const char *s, usec_t *ret)
     *ret = (usec_t) seconds * USEC_PER_SEC + millis * USEC_PER_MSEC;
     return 0;
 }
+
+int duration_parse(const char *s, usec_t *ret)
+{
+    static const struct {
+        char letter;
+        usec_t unit;
+    } units[] = { { 's', USEC_PER_SEC }, { 'm', USEC_PER_MINUTE }, { 'h', USEC_PER_HOUR } };
+    const usec_t most = 366 * USEC_PER_DAY;
+    size_t digits = strspn(s, "0123456789");
+    usec_t n = 0;
+
+    if (digits == 0 || strlen(s) != digits + 1)
+        return -EINVAL;
+    for (size_t i = 0; i < digits; i++) {
+        n = n * 10 + (usec_t) (s[i] - '0');
+        if (n > most)
+            return -ERANGE;
+    }
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (units[i].letter != s[digits])
+            continue;
+        if (n == 0 || n > most / units[i].unit)
+            return n == 0 ? -EINVAL : -ERANGE;
+        *ret = n * units[i].unit;
+        return 0;
+    }
+    return -EINVAL;
+}

@@ -23,3 +23,6 @@ usec_t realtime_usec(void);
 const char *timestamp_format(usec_t realtime, char buf[static TIMESTAMP_SIZE]);
 /* The same form back; -EINVAL for anything else. */
 int timestamp_parse(const char *s, usec_t *ret);
+
+/* "90s", "15m", "1h": decimal digits and one unit. -EINVAL for anything else and for nothing, -ERANGE over a year. */
+int duration_parse(const char *s, usec_t *ret);

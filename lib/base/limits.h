@@ -63,3 +63,9 @@
 /* connections that have not proved who they are; the oldest gives way */
 #define GATEWAY_CHALLENGES_MAX 1024
 #define HELLO_SIZE_MAX 8192
+
+/* bridge SSH: a grant, and what may be open at once */
+#define GRANT_REASON_MAX 400
+#define GRANT_SECONDS_MAX 86400
+#define BRIDGE_SESSIONS_DEVICE_MAX 4
+#define BRIDGE_SESSIONS_PERSON_MAX 16

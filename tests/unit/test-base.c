@@ -205,6 +205,26 @@ static void test_timestamps(void **state)
     assert_int_equal(timestamp_parse("2026-01-02T02:54:05.678Zx", &t), -EINVAL);
 }
 
+static void test_durations(void **state)
+{
+    static const char *const bad[] = { "", "s", "1", "1d", "1 s", " 1s", "1s ", "1.5h", "-1s", "+1s", "1m30s", "0s", "1H" };
+    static const char *const large[] = { "9000h", "600000m", "99999999999999999999999999s", "36893488147419103232s" };
+    usec_t t = 7;
+
+    (void) state;
+    assert_int_equal(duration_parse("90s", &t), 0);
+    assert_true(t == 90 * USEC_PER_SEC);
+    assert_int_equal(duration_parse("015m", &t), 0);
+    assert_true(t == 15 * USEC_PER_MINUTE);
+    assert_int_equal(duration_parse("24h", &t), 0);
+    assert_true(t == USEC_PER_DAY);
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+        assert_int_equal(duration_parse(bad[i], &t), -EINVAL);
+    for (size_t i = 0; i < ELEMENTSOF(large); i++)
+        assert_int_equal(duration_parse(large[i], &t), -ERANGE);
+    assert_true(t == USEC_PER_DAY);
+}
+
 static void test_redaction(void **state)
 {
     static const char *const cases[][2] = {
@@ -276,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_map_keeps_order_over_growth_and_removal),
         cmocka_unit_test(test_file_replace),
         cmocka_unit_test(test_timestamps),
+        cmocka_unit_test(test_durations),
         cmocka_unit_test(test_redaction),
         cmocka_unit_test(test_cli),
     };
