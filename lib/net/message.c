@@ -18,7 +18,7 @@
 #define MEMBERS(...) ((const char *const[]) { __VA_ARGS__, NULL })
 
 const MessageType message_types[] = {
-    { .name = "hello", .senders = SENDER_LINK | SENDER_BOX, .size_max = SMALL,
+    { .name = "hello", .senders = SENDER_LINK | SENDER_BOX | SENDER_OPERATOR, .size_max = SMALL,
       .strings = MEMBERS("deviceId", "role", "program", "version", "bootId"),
       .help = "who connects: the first message on a tunnel" },
     { .name = "challenge", .senders = SENDER_CLOUD, .size_max = SMALL, .strings = MEMBERS("nonce", "serverTime"),
@@ -94,6 +94,10 @@ const MessageType message_types[] = {
       .strings = MEMBERS("id", "service"), .help = "make the container of a service anew from the current deployment" },
     { .name = "container.result", .senders = SENDER_AGENT, .size_max = MEDIUM, .strings = MEMBERS("id"),
       .booleans = MEMBERS("ok"), .help = "whether the container runs again" },
+    { .name = "recovery.open", .senders = SENDER_CLOUD, .size_max = SMALL, .strings = MEMBERS("id", "reason"),
+      .numbers = MEMBERS("seconds"), .help = "let support staff in for a while" },
+    { .name = "bridge.progress", .senders = SENDER_CLOUD, .size_max = SMALL, .strings = MEMBERS("session", "state"),
+      .help = "which way into a box is tried, and what came of it" },
     { .name = "error", .senders = SENDER_AGENT, .size_max = MEDIUM, .objects = MEMBERS("error"),
       .help = "the request itself was refused" },
     {},

@@ -15,6 +15,7 @@ typedef enum MessageSender {
     SENDER_LOCAL = 1 << 3, /* secboxctl → mgmt-agent */
     SENDER_BOX = 1 << 4,   /* other box programs (secbox, recovery-agent) → cloud */
     SENDER_RECOVERY = 1 << 5, /* recovery-agent → mgmt-agent */
+    SENDER_OPERATOR = 1 << 6, /* secbox-fleet → gateway */
 } MessageSender;
 
 typedef struct MessageType {

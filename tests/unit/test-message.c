@@ -18,7 +18,7 @@
 #include "lib/net/message.h"
 
 static const MessageSender all_senders[] = {
-    SENDER_CLOUD, SENDER_AGENT, SENDER_LINK, SENDER_LOCAL, SENDER_BOX, SENDER_RECOVERY,
+    SENDER_CLOUD, SENDER_AGENT, SENDER_LINK, SENDER_LOCAL, SENDER_BOX, SENDER_RECOVERY, SENDER_OPERATOR,
 };
 
 static char *golden_read(const char *type, size_t *ret_len)
