@@ -69,3 +69,8 @@
 #define GRANT_SECONDS_MAX 86400
 #define BRIDGE_SESSIONS_DEVICE_MAX 4
 #define BRIDGE_SESSIONS_PERSON_MAX 16
+
+/* rollouts at the gateway; those that are open at once, each with its boxes in memory */
+#define ROLLOUT_GROUPS_MAX 16
+#define ROLLOUT_PARALLEL_MAX 1000
+#define ROLLOUTS_OPEN_MAX 32
