@@ -364,17 +364,17 @@ static void play(Play *p)
     p->view.groups = p->groups;
     for (unsigned step = 0; step < 10000; step++) {
         RolloutDecision d = rollout_decide(&p->view, p->now);
-        RolloutCounts all = play_sum(p);
         if (d.event >= 0)
             play_apply(p, (RolloutEvent) d.event);
-        else if (d.may_send > 0 && play_send(p, d.may_send))
-            all = play_sum(p);
-        else if (all.sent > 0)
-            play_result(p);
-        else if (d.wake_at != USEC_INFINITY)
-            p->now = d.wake_at;
-        else
-            return;
+        else if (d.may_send == 0 || !play_send(p, d.may_send)) {
+            if (play_sum(p).sent > 0)
+                play_result(p);
+            else if (d.wake_at != USEC_INFINITY)
+                p->now = d.wake_at;
+            else
+                return;
+        }
+        RolloutCounts all = play_sum(p);
         if (all.failed > p->failed_max_seen)
             p->failed_max_seen = all.failed;
         if (all.sent > p->in_flight_max_seen)
