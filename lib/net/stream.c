@@ -164,8 +164,12 @@ int stream_reserve(Stream *s, size_t len, uint8_t **ret)
 
 int stream_commit(Stream *s, size_t len)
 {
+    bool blocked = stream_queued(s) > 0;
     s->out.len += len;
     s->out.data[s->out.len] = '\0';
+    /* The loop goes on with it then, and says on_flushed. */
+    if (blocked)
+        return 0;
     int r = queue_flush(s);
     if (r < 0) {
         s->failed = r;

@@ -18,8 +18,6 @@
 #include "lib/net/ws-handshake.h"
 
 #define PROTOCOL "secbox.v1"
-#define PING_INTERVAL (25 * USEC_PER_SEC)
-#define DEAD_AFTER (60 * USEC_PER_SEC)
 #define GOAWAY_SECONDS_MAX 3600
 #define ID_MAX 128
 /* A gateway that restarts says so to all its boxes at once. */
@@ -336,7 +334,7 @@ static void welcome(Tunnel *t, const cJSON *message)
     if (enter(t, TUNNEL_WELCOMED) < 0)
         return;
     t->up_since = boottime_usec();
-    ws_conn_set_keepalive(t->ws, PING_INTERVAL, DEAD_AFTER);
+    ws_conn_set_busy(t->ws, false);
     if (t->events->on_up)
         t->events->on_up(t, message, t->userdata);
     if (!t->freed)

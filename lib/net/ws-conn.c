@@ -7,6 +7,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/event/service.h"
+#include "lib/net/send-queue.h"
 #include "lib/net/ws-conn-impl.h"
 
 #define CLOSE_TIMEOUT (5 * USEC_PER_SEC)
@@ -28,15 +29,19 @@ struct WsConn {
     sd_event_source *timer;
     WsMasks *masks; /* client only */
     uint8_t *pong;  /* the newest ping that could not be answered yet; owned */
-    size_t pong_len;
+    SendQueue *waiting; /* whole frames behind what the stream has queued; NULL when there are none */
     usec_t interval, dead; /* 0 = no keepalive */
-    usec_t last_received, next_ping;
+    usec_t last_alive, next_ping;
     usec_t opened_at;
+    usec_t ping_at; /* when the ping that is under way was sent; 0 = none is */
+    usec_t rtt;
     Error err;
     WsDecoder decoder;
     WsState state;
+    uint32_t ping_serial;
     uint16_t close_code;
-    uint16_t busy;
+    uint16_t holds;
+    uint8_t pong_len;
     bool freed;
     bool refused; /* a send was; on_drained is owed */
 };
@@ -57,17 +62,27 @@ int ws_conn_new(Stream *stream, WsRole role, WsConn **ret)
     }
     c->stream = stream;
     c->close_code = CLOSE_GONE;
-    c->opened_at = c->last_received = boottime_usec();
+    c->opened_at = c->last_alive = boottime_usec();
     ws_decoder_init(&c->decoder, role, WS_MESSAGE_MAX);
     stream_set_queue_max(stream, TUNNEL_QUEUE_BYTES_MAX + CONTROL_ROOM);
+    stream_set_unsent_max(stream, MUX_NOTSENT_LOWAT);
     stream_set_events(stream, &stream_events, c);
     *ret = c;
     return 0;
 }
 
+static void waiting_free(WsConn *c)
+{
+    if (c->waiting)
+        send_queue_clear(c->waiting);
+    free(c->waiting);
+    c->waiting = NULL;
+}
+
 static void ws_conn_destroy(WsConn *c)
 {
     ws_decoder_done(&c->decoder);
+    waiting_free(c);
     error_done(&c->err);
     free(c->masks);
     free(c->pong);
@@ -81,7 +96,7 @@ WsConn *ws_conn_free(WsConn *c)
     c->freed = true;
     c->timer = sd_event_source_disable_unref(c->timer);
     c->stream = stream_free(c->stream);
-    if (c->busy == 0)
+    if (c->holds == 0)
         ws_conn_destroy(c);
     return NULL;
 }
@@ -89,7 +104,7 @@ WsConn *ws_conn_free(WsConn *c)
 static bool ws_conn_release(WsConn *c)
 {
     bool gone = c->freed;
-    if (--c->busy == 0 && gone)
+    if (--c->holds == 0 && gone)
         ws_conn_destroy(c);
     return gone;
 }
@@ -101,41 +116,125 @@ static void finish(WsConn *c)
         return;
     c->state = WS_FINISHED;
     c->timer = sd_event_source_disable_unref(c->timer);
-    c->busy++;
+    c->holds++;
     if (c->events && c->events->on_closed)
         c->events->on_closed(c, c->close_code, &c->err, c->userdata);
     c->stream = stream_free(c->stream);
     (void) ws_conn_release(c);
 }
 
-static int send_frame(WsConn *c, WsOpcode opcode, const void *data, size_t len)
+static int send_frame(WsConn *c, WsOpcode opcode, const void *head, size_t head_len, const void *data, size_t len)
 {
-    _cleanup_(buf_done) Buf frame = BUF_INIT(len + WS_HEADER_MAX);
-    int r = ws_encode(&frame, c->masks, opcode, data, len);
-    return r < 0 ? r : stream_send(c->stream, frame.data, frame.len);
+    uint8_t *at;
+    size_t size = ws_frame_size(c->masks, head_len + len);
+    int r = stream_reserve(c->stream, size, &at);
+    if (r < 0)
+        return r;
+    ws_frame_write(at, c->masks, opcode, head, head_len, data, len);
+    return stream_commit(c->stream, size);
 }
 
-static int send_message(WsConn *c, WsOpcode opcode, const void *data, size_t len)
+static int send_control(WsConn *c, WsOpcode opcode, const void *data, size_t len)
+{
+    return send_frame(c, opcode, NULL, 0, data, len);
+}
+
+/* Behind what the stream has queued, where control frames can still pass it. */
+static int hold_back(WsConn *c, WsOpcode opcode, const void *head, size_t head_len, const void *data, size_t len)
+{
+    size_t size = ws_frame_size(c->masks, head_len + len);
+    _cleanup_(freep) uint8_t *frame = malloc(size);
+    if (!frame)
+        return -ENOMEM;
+    if (!c->waiting) {
+        c->waiting = malloc(sizeof *c->waiting);
+        if (!c->waiting)
+            return -ENOMEM;
+        *c->waiting = SEND_QUEUE_INIT(SIZE_MAX, TUNNEL_QUEUE_BYTES_MAX + CONTROL_ROOM);
+    }
+    ws_frame_write(frame, c->masks, opcode, head, head_len, data, len);
+    return send_queue_push(c->waiting, (const char *) frame, size);
+}
+
+static void release_waiting(WsConn *c)
+{
+    size_t len = 0;
+    const char *frame;
+    while (c->waiting && stream_queued(c->stream) == 0 && (frame = send_queue_peek(c->waiting, &len))) {
+        if (stream_send(c->stream, frame, len) < 0)
+            return;
+        send_queue_pop(c->waiting);
+    }
+    if (c->waiting && c->waiting->n == 0)
+        waiting_free(c);
+}
+
+size_t ws_conn_queued_bytes(const WsConn *c)
+{
+    return c->stream ? stream_queued(c->stream) + (c->waiting ? c->waiting->bytes : 0) : 0;
+}
+
+static int send_message(WsConn *c, WsOpcode opcode, const void *head, size_t head_len, const void *data, size_t len)
 {
     if (c->state != WS_OPEN || c->freed)
         return -ENOTCONN;
-    if (len > WS_MESSAGE_MAX)
+    if (len > WS_MESSAGE_MAX || head_len > WS_MESSAGE_MAX - len)
         return -EMSGSIZE;
-    if (stream_queued(c->stream) + len + WS_HEADER_MAX > TUNNEL_QUEUE_BYTES_MAX) {
+    if (ws_conn_queued_bytes(c) + head_len + len + WS_HEADER_MAX > TUNNEL_QUEUE_BYTES_MAX) {
         c->refused = true;
         return -ENOBUFS;
     }
-    return send_frame(c, opcode, data, len);
+    bool blocked = c->waiting || stream_queued(c->stream) > 0;
+    return (blocked ? hold_back : send_frame)(c, opcode, head, head_len, data, len);
 }
 
 int ws_conn_send_text(WsConn *c, const char *text, size_t len)
 {
-    return utf8_is_valid(text, len) ? send_message(c, WS_TEXT, text, len) : -EILSEQ;
+    return utf8_is_valid(text, len) ? send_message(c, WS_TEXT, NULL, 0, text, len) : -EILSEQ;
 }
 
 int ws_conn_send_binary(WsConn *c, const uint8_t *data, size_t len)
 {
-    return send_message(c, WS_BINARY, data, len);
+    return send_message(c, WS_BINARY, NULL, 0, data, len);
+}
+
+int ws_conn_send_frame(WsConn *c, const uint8_t *head, size_t head_len, const uint8_t *data, size_t len)
+{
+    return send_message(c, WS_BINARY, head, head_len, data, len);
+}
+
+void ws_conn_want_write(WsConn *c, bool want)
+{
+    if (!c->freed && c->state == WS_OPEN)
+        stream_want_write(c->stream, want);
+}
+
+/* The serial number tells the answer to this ping from one that comes unasked (RFC 6455 §5.5.3). */
+static void send_ping(WsConn *c)
+{
+    c->ping_serial++;
+    if (send_control(c, WS_PING, &c->ping_serial, sizeof c->ping_serial) >= 0)
+        c->ping_at = boottime_usec();
+}
+
+void ws_conn_ping(WsConn *c)
+{
+    if (!c->freed && c->state == WS_OPEN && c->ping_at == 0)
+        send_ping(c);
+}
+
+static void take_pong(WsConn *c, const WsEvent *event)
+{
+    if (c->ping_at == 0 || event->len != sizeof c->ping_serial ||
+        memcmp(event->data, &c->ping_serial, sizeof c->ping_serial) != 0)
+        return;
+    c->rtt = boottime_usec() - c->ping_at;
+    c->ping_at = 0;
+}
+
+usec_t ws_conn_rtt(const WsConn *c)
+{
+    return c->rtt;
 }
 
 static int schedule(WsConn *c);
@@ -150,14 +249,14 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         finish(c);
         return 0;
     }
-    if (now - c->last_received >= c->dead) {
+    if (now - c->last_alive >= c->dead) {
         error_set(&c->err, ETIMEDOUT, "ws.dead", "nothing came from %s for %llu s: the connection is dead",
-                  stream_peer(c->stream), (unsigned long long) ((now - c->last_received) / USEC_PER_SEC));
+                  stream_peer(c->stream), (unsigned long long) ((now - c->last_alive) / USEC_PER_SEC));
         finish(c);
         return 0;
     }
-    if (now >= c->next_ping && now - c->last_received >= c->interval * 4 / 5) {
-        (void) send_frame(c, WS_PING, NULL, 0);
+    if (now >= c->next_ping && now - c->last_alive >= c->interval * 4 / 5) {
+        send_ping(c);
         c->next_ping = now + c->interval;
     }
     int r = schedule(c);
@@ -178,8 +277,8 @@ static usec_t jittered(usec_t interval)
 static int schedule(WsConn *c)
 {
     usec_t now = boottime_usec();
-    usec_t ping = c->last_received + jittered(c->interval);
-    usec_t at = c->last_received + c->dead;
+    usec_t ping = c->last_alive + jittered(c->interval);
+    usec_t at = c->last_alive + c->dead;
     if (ping < c->next_ping)
         ping = c->next_ping;
     if (ping < at)
@@ -194,14 +293,29 @@ void ws_conn_set_keepalive(WsConn *c, usec_t interval, usec_t dead)
     c->interval = interval;
     c->dead = dead;
     c->next_ping = 0;
+    /* A shorter limit begins now: silence so far was within the longer one. */
+    c->last_alive = boottime_usec();
     if (schedule(c) < 0)
         stream_end(c->stream);
+}
+
+void ws_conn_set_busy(WsConn *c, bool busy)
+{
+    if (c->freed || c->state != WS_OPEN)
+        return;
+    stream_set_bulk(c->stream, busy);
+    if (busy)
+        ws_conn_set_keepalive(c, WS_PING_BUSY, WS_DEAD_BUSY);
+    else
+        ws_conn_set_keepalive(c, WS_PING_IDLE, WS_DEAD_IDLE);
 }
 
 static void send_close(WsConn *c, uint16_t code, const char *reason)
 {
     uint8_t payload[WS_CONTROL_MAX];
-    (void) send_frame(c, WS_CLOSE, payload, ws_close_payload(code, reason, payload));
+    size_t len = ws_close_payload(code, reason, payload);
+    stream_want_write(c->stream, false);
+    (void) (c->waiting ? hold_back : send_frame)(c, WS_CLOSE, NULL, 0, payload, len);
     if (timer_arm(stream_event(c->stream), &c->timer, CLOSE_TIMEOUT, on_timer, c) < 0)
         stream_end(c->stream);
 }
@@ -224,6 +338,7 @@ static void leave(WsConn *c)
 static void refuse(WsConn *c, uint16_t code, const char *reason)
 {
     c->close_code = code;
+    waiting_free(c);
     if (c->state == WS_OPEN)
         send_close(c, code, reason);
     leave(c);
@@ -238,6 +353,7 @@ static void peer_closed(WsConn *c, const WsEvent *event)
     else
         error_set(&c->err, ECONNRESET, "ws.closed", "%s closed the connection with code %u", stream_peer(c->stream),
                   event->code);
+    waiting_free(c);
     if (c->state == WS_OPEN)
         send_close(c, event->code, NULL);
     /* The server ends the stream first (RFC 6455 §7.1.1), so that the TIME_WAIT stays with it; a client waits a bit. */
@@ -252,13 +368,13 @@ static void answer_ping(WsConn *c, const uint8_t *data, size_t len)
 {
     if (c->state != WS_OPEN)
         return;
-    if (stream_queued(c->stream) <= CONTROL_ROOM / 2 && send_frame(c, WS_PONG, data, len) >= 0)
+    if (stream_queued(c->stream) <= CONTROL_ROOM / 2 && send_control(c, WS_PONG, data, len) >= 0)
         return;
     if (!c->pong)
         c->pong = malloc(WS_CONTROL_MAX);
     if (c->pong) {
         memcpy(c->pong, data, len);
-        c->pong_len = len;
+        c->pong_len = (uint8_t) len;
     }
 }
 
@@ -285,6 +401,8 @@ static void deliver(WsConn *c, const WsEvent *event)
         peer_closed(c, event);
         break;
     case WS_PONG:
+        take_pong(c, event);
+        break;
     case WS_CONTINUATION:
         break;
     }
@@ -292,8 +410,8 @@ static void deliver(WsConn *c, const WsEvent *event)
 
 void ws_conn_feed(WsConn *c, const uint8_t *data, size_t len)
 {
-    c->last_received = boottime_usec();
-    c->busy++;
+    c->last_alive = boottime_usec();
+    c->holds++;
     for (int r = 1; r > 0 && !c->freed && c->state < WS_LEAVING;) {
         WsEvent event = {};
         Error err = {};
@@ -323,17 +441,30 @@ static void on_data(Stream *s _unused_, const uint8_t *data, size_t len, void *u
 static void on_flushed(Stream *s, void *userdata)
 {
     WsConn *c = userdata;
-    if (c->state != WS_OPEN)
+    if (c->state > WS_CLOSING)
         return;
-    if (c->pong && stream_queued(s) <= CONTROL_ROOM / 2 && send_frame(c, WS_PONG, c->pong, c->pong_len) >= 0) {
+    /* The peer takes what we send: it lives, though it may be too busy with it to answer a ping. */
+    c->last_alive = boottime_usec();
+    if (c->state == WS_OPEN && c->pong && stream_queued(s) <= CONTROL_ROOM / 2 &&
+        send_control(c, WS_PONG, c->pong, c->pong_len) >= 0) {
         free(c->pong);
         c->pong = NULL;
     }
-    if (c->refused && stream_queued(s) < TUNNEL_QUEUE_BYTES_MAX / 2) {
+    release_waiting(c);
+    if (c->state == WS_OPEN && c->refused && ws_conn_queued_bytes(c) < TUNNEL_QUEUE_BYTES_MAX / 2) {
         c->refused = false;
         if (c->events && c->events->on_drained)
             c->events->on_drained(c, c->userdata);
     }
+}
+
+static void on_writable(Stream *s _unused_, void *userdata)
+{
+    WsConn *c = userdata;
+    if (c->state == WS_OPEN && c->events && c->events->on_writable)
+        c->events->on_writable(c, c->userdata);
+    else
+        stream_want_write(c->stream, false);
 }
 
 static void on_stream_closed(Stream *s, int r, const Error *err, void *userdata)
@@ -351,6 +482,7 @@ static void on_stream_closed(Stream *s, int r, const Error *err, void *userdata)
 static const StreamEvents stream_events = {
     .on_data = on_data,
     .on_flushed = on_flushed,
+    .on_writable = on_writable,
     .on_closed = on_stream_closed,
 };
 
@@ -363,11 +495,6 @@ void ws_conn_set_events(WsConn *c, const WsEvents *events, void *userdata)
 void ws_conn_set_message_max(WsConn *c, size_t max)
 {
     c->decoder.message_max = max;
-}
-
-size_t ws_conn_queued_bytes(const WsConn *c)
-{
-    return c->stream ? stream_queued(c->stream) : 0;
 }
 
 const char *ws_conn_peer(const WsConn *c)

@@ -34,7 +34,15 @@ typedef struct WsEvents {
     void (*on_closed)(WsConn *c, uint16_t code, const Error *err, void *userdata);
     /* The queue has drained below half of its limit after a send was refused. May be NULL. */
     void (*on_drained)(WsConn *c, void *userdata);
+    /* Asked for by ws_conn_want_write(): nothing is queued and the socket takes more. May be NULL. */
+    void (*on_writable)(WsConn *c, void *userdata);
 } WsEvents;
+
+/* Without streams, and with (ws_conn_set_busy). */
+#define WS_PING_IDLE (25 * USEC_PER_SEC)
+#define WS_DEAD_IDLE (60 * USEC_PER_SEC)
+#define WS_PING_BUSY (10 * USEC_PER_SEC)
+#define WS_DEAD_BUSY (15 * USEC_PER_SEC)
 
 /* Makers are http_upgrade() (server, http-server.h) and the tunnel (client, tunnel.h). */
 void ws_conn_set_events(WsConn *c, const WsEvents *events, void *userdata);
@@ -43,12 +51,25 @@ void ws_conn_set_events(WsConn *c, const WsEvents *events, void *userdata);
  * WS_MESSAGE_MAX, -EILSEQ when it is not UTF-8. */
 int ws_conn_send_text(WsConn *c, const char *text, size_t len) _must_check_;
 int ws_conn_send_binary(WsConn *c, const uint8_t *data, size_t len) _must_check_;
+/* One binary message in two pieces, each copied once. */
+int ws_conn_send_frame(WsConn *c, const uint8_t *head, size_t head_len, const uint8_t *data, size_t len) _must_check_;
+
+/* While wanted, on_writable is called from the loop whenever it may be. */
+void ws_conn_want_write(WsConn *c, bool want);
 
 /* Starts the closing handshake: what is queued is sent first; on_closed follows, within 5 s. */
 void ws_conn_close(WsConn *c, uint16_t code, const char *reason);
 
-/* Pings after `interval` without received data (±20 % jitter); the connection is dead after `dead` without any. */
+/* Pings after `interval` without received data (±20 % jitter); the connection is dead after `dead` in which nothing came
+ * and nothing of the queue was taken. A ping goes ahead of the messages that wait. */
 void ws_conn_set_keepalive(WsConn *c, usec_t interval, usec_t dead);
+/* Streams are open on it, or no longer: watches it more closely, and keeps buffers for bulk (stream.h). */
+void ws_conn_set_busy(WsConn *c, bool busy);
+
+/* Pings now, unless a ping is under way; ws_conn_rtt() follows. */
+void ws_conn_ping(WsConn *c);
+/* The latest round trip that was measured, 0 before the first. */
+usec_t ws_conn_rtt(const WsConn *c);
 
 /* How long a message of the peer may be from now on (WS_MESSAGE_MAX at first): longer ones close with 1009. */
 void ws_conn_set_message_max(WsConn *c, size_t max);

@@ -186,22 +186,40 @@ static int take_header(WsDecoder *d, const uint8_t *data, size_t len, size_t *us
     return d->head_len == d->head_need ? check_header(d, err) : 0;
 }
 
-static void unmask(WsDecoder *d, uint8_t *data, size_t len)
+/* Copies and masks in one go; `at` is the place in the payload. Returns the place behind. */
+static uint8_t copy_masked(uint8_t *to, const uint8_t *from, size_t len, const uint8_t mask[static 4], uint8_t at)
 {
     uint8_t key[8];
-    uint64_t wide, word;
+    uint64_t wide, words[4];
     size_t i = 0;
     for (size_t k = 0; k < sizeof key; k++)
-        key[k] = d->mask[(d->mask_at + k) % 4];
+        key[k] = mask[(at + k) % 4];
     memcpy(&wide, key, sizeof wide);
-    for (; len - i >= sizeof word; i += sizeof word) {
-        memcpy(&word, data + i, sizeof word);
-        word ^= wide;
-        memcpy(data + i, &word, sizeof word);
+    for (; len - i >= sizeof words; i += sizeof words) {
+        memcpy(words, from + i, sizeof words);
+        for (size_t k = 0; k < ELEMENTSOF(words); k++)
+            words[k] ^= wide;
+        memcpy(to + i, words, sizeof words);
     }
     for (size_t k = 0; i < len; i++, k++)
-        data[i] ^= key[k];
-    d->mask_at = (uint8_t) ((d->mask_at + len) % 4);
+        to[i] = from[i] ^ key[k % sizeof key];
+    return (uint8_t) ((at + len) % 4);
+}
+
+/* A binary message that is there whole and as it is needs no copy. */
+static bool is_ready_made(const WsDecoder *d, size_t len)
+{
+    return d->opcode == WS_BINARY && d->final && d->role == WS_CLIENT && d->left <= len && d->message.len == 0;
+}
+
+static int take_ready_made(WsDecoder *d, const uint8_t *data, size_t *used, WsEvent *ret)
+{
+    *ret = (WsEvent) { .opcode = WS_BINARY, .data = data, .len = (size_t) d->left };
+    *used += (size_t) d->left;
+    d->left = 0;
+    d->message_opcode = 0;
+    d->state = DECODER_HEAD;
+    return 1;
 }
 
 static int take_payload(WsDecoder *d, const uint8_t *data, size_t len, size_t *used, Error *err)
@@ -210,15 +228,19 @@ static int take_payload(WsDecoder *d, const uint8_t *data, size_t len, size_t *u
     uint8_t *at;
     if (d->opcode >= WS_CLOSE) {
         at = d->control + d->control_len;
-        memcpy(at, data, n);
         d->control_len = (uint8_t) (d->control_len + n);
     } else {
-        int r = buf_append(&d->message, data, n);
+        int r = buf_reserve(&d->message, n);
         if (r < 0)
             return r == -EMSGSIZE ? too_large(d, err) : r;
-        at = (uint8_t *) d->message.data + d->message.len - n;
+        at = (uint8_t *) d->message.data + d->message.len;
+        d->message.len += n;
+        d->message.data[d->message.len] = '\0';
     }
-    unmask(d, at, n);
+    if (d->role == WS_SERVER)
+        d->mask_at = copy_masked(at, data, n, d->mask, d->mask_at);
+    else
+        memcpy(at, data, n);
     *used = n;
     d->left -= n;
     if (d->opcode < WS_CLOSE && d->message_opcode == WS_TEXT && !utf8_feed(&d->utf8, at, n))
@@ -278,6 +300,8 @@ int ws_decode(WsDecoder *d, const uint8_t *data, size_t len, size_t *used, WsEve
         buf_done(&d->message);
     while (d->state <= DECODER_PAYLOAD) {
         size_t n = 0;
+        if (d->state == DECODER_PAYLOAD && is_ready_made(d, len - *used))
+            return take_ready_made(d, data + *used, used, ret);
         int r = d->state == DECODER_HEAD ? take_header(d, data + *used, len - *used, &n, err)
                                          : take_payload(d, data + *used, len - *used, &n, err);
         *used += n;
@@ -305,36 +329,60 @@ static void next_mask(WsMasks *m, uint8_t ret[static 4])
     memcpy(ret, m->bytes + m->left, 4);
 }
 
-static size_t write_header(uint8_t head[static WS_HEADER_MAX], WsOpcode opcode, bool final, size_t len)
+typedef struct Piece {
+    const uint8_t *data;
+    size_t len;
+} Piece;
+
+/* Without the mask. */
+static size_t write_header(uint8_t *head, WsOpcode opcode, bool final, size_t len, bool masked)
 {
     head[0] = (uint8_t) ((final ? 0x80 : 0) | (uint8_t) opcode);
     size_t bytes = len < 126 ? 0 : len <= UINT16_MAX ? 2 : 8;
-    head[1] = (uint8_t) (bytes == 0 ? len : bytes == 2 ? 126 : 127);
+    head[1] = (uint8_t) ((masked ? 0x80 : 0) | (bytes == 0 ? len : bytes == 2 ? 126 : 127));
     for (size_t i = 0; i < bytes; i++)
         head[2 + i] = (uint8_t) ((uint64_t) len >> (8 * (bytes - 1 - i)));
     return 2 + bytes;
 }
 
+size_t ws_frame_size(const WsMasks *masks, size_t len)
+{
+    size_t head = len < 126 ? 2 : len <= UINT16_MAX ? 4 : 10;
+    return head + (masks ? 4 : 0) + len;
+}
+
+static void write_frame(uint8_t *at, WsMasks *masks, WsOpcode opcode, bool final, const Piece pieces[static 2])
+{
+    at += write_header(at, opcode, final, pieces[0].len + pieces[1].len, masks != NULL);
+    uint8_t mask[4], place = 0;
+    if (masks) {
+        next_mask(masks, mask);
+        memcpy(at, mask, sizeof mask);
+        at += sizeof mask;
+    }
+    for (size_t i = 0; i < 2; i++) {
+        if (masks)
+            place = copy_masked(at, pieces[i].data, pieces[i].len, mask, place);
+        else if (pieces[i].len > 0)
+            memcpy(at, pieces[i].data, pieces[i].len);
+        at += pieces[i].len;
+    }
+}
+
+void ws_frame_write(uint8_t *at, WsMasks *masks, WsOpcode opcode, const void *head, size_t head_len, const void *data,
+                    size_t len)
+{
+    write_frame(at, masks, opcode, true, (const Piece[]) { { head, head_len }, { data, len } });
+}
+
 int ws_encode_frame(Buf *out, WsMasks *masks, WsOpcode opcode, bool final, const void *data, size_t len)
 {
-    uint8_t head[WS_HEADER_MAX];
-    WsDecoder masker = {};
-    size_t n = write_header(head, opcode, final, len);
-    if (masks) {
-        next_mask(masks, masker.mask);
-        head[1] |= 0x80;
-        memcpy(head + n, masker.mask, 4);
-        n += 4;
-    }
-    int r = buf_reserve(out, n + len);
+    size_t size = ws_frame_size(masks, len);
+    int r = buf_reserve(out, size);
     if (r < 0)
         return r;
-    memcpy(out->data + out->len, head, n);
-    if (len > 0)
-        memcpy(out->data + out->len + n, data, len);
-    if (masks)
-        unmask(&masker, (uint8_t *) out->data + out->len + n, len);
-    out->len += n + len;
+    write_frame((uint8_t *) out->data + out->len, masks, opcode, final, (const Piece[]) { { data, len }, {} });
+    out->len += size;
     out->data[out->len] = '\0';
     return 0;
 }

@@ -52,7 +52,7 @@ typedef struct WsDecoder {
     uint8_t control[WS_CONTROL_MAX + 1];
 } WsDecoder;
 
-/* A whole message or control frame. data is NUL-terminated and good until the next call. */
+/* A whole message or control frame. data is good until the next call, and NUL-terminated unless it is binary. */
 typedef struct WsEvent {
     WsOpcode opcode;
     const uint8_t *data; /* close: the reason */
@@ -74,6 +74,10 @@ typedef struct WsMasks {
     size_t left;
 } WsMasks;
 
+/* What one final frame takes, and writing it there: a message in two pieces, each copied (and masked) once. */
+size_t ws_frame_size(const WsMasks *masks, size_t len);
+void ws_frame_write(uint8_t *at, WsMasks *masks, WsOpcode opcode, const void *head, size_t head_len, const void *data,
+                    size_t len);
 /* Appends one final frame; masks != NULL makes it a client's. */
 int ws_encode(Buf *out, WsMasks *masks, WsOpcode opcode, const void *data, size_t len) _must_check_;
 /* Appends any frame, for those who fragment. */

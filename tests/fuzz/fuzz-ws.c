@@ -24,7 +24,7 @@ static void mix(Trace *t, const uint8_t *data, size_t len)
 
 static void check_event(const WsEvent *e)
 {
-    if (e->data[e->len] != 0 || e->len > MESSAGE_MAX)
+    if (e->len > MESSAGE_MAX || (e->opcode != WS_BINARY && e->data[e->len] != 0))
         abort();
     if (e->opcode == WS_TEXT && !utf8_is_valid((const char *) e->data, e->len))
         abort();

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -27,7 +28,7 @@ typedef struct World {
     HttpServer *server;
     HttpExchange *parked;
     WsConn *ws;
-    unsigned handled, gone, ws_closed;
+    unsigned handled, gone, ws_closed, to_write;
     uint16_t ws_code;
 } World;
 
@@ -46,7 +47,21 @@ static void on_ws_closed(WsConn *c, uint16_t code, const Error *err, void *userd
     w->ws = ws_conn_free(c);
 }
 
-static const WsEvents ws_events = { .on_text = on_text, .on_closed = on_ws_closed };
+static void on_ws_writable(WsConn *c, void *userdata)
+{
+    World *w = userdata;
+    static const uint8_t data[] = "data";
+    assert_int_equal(ws_conn_queued_bytes(c), 0);
+    assert_true(ws_conn_send_frame(c, (const uint8_t *) "head", 4, data, 4) >= 0);
+    if (--w->to_write == 0)
+        ws_conn_want_write(c, false);
+}
+
+static const WsEvents ws_events = {
+    .on_text = on_text,
+    .on_writable = on_ws_writable,
+    .on_closed = on_ws_closed,
+};
 
 static void on_gone(HttpExchange *x, void *userdata)
 {
@@ -456,6 +471,78 @@ static void test_ws_backpressure(void **state)
     assert_int_equal(out.len, sent * 500010 + 7);
 }
 
+/* Walks over unmasked frames of up to 64 KiB: their count, and which of them is the first ping. */
+static unsigned count_frames(const Buf *in, unsigned *ret_ping)
+{
+    unsigned n = 0;
+    *ret_ping = UINT_MAX;
+    for (size_t at = 0; at < in->len; n++) {
+        const uint8_t *head = (const uint8_t *) in->data + at;
+        if (head[0] == 0x89 && *ret_ping == UINT_MAX)
+            *ret_ping = n;
+        at += head[1] < 126 ? 2u + head[1] : 4u + (size_t) (head[2] << 8 | head[3]);
+        assert_true(at <= in->len);
+    }
+    return n;
+}
+
+/* What waits does not keep a ping waiting, and comes in order behind it; only the answer to that ping makes a round trip. */
+static void test_ws_ping_goes_ahead(void **state)
+{
+    World *w = *state;
+    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(buf_done) Buf out = BUF_INIT(64 * 1024 * 1024);
+    client_send(w, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    buf_clear(&out);
+    _cleanup_(freep) char *big = malloc(60000);
+    memset(big, 'x', 60000);
+    unsigned sent = 0, ping = 0;
+    for (; ws_conn_queued_bytes(w->ws) < 5 * 60000; sent++)
+        assert_true(ws_conn_send_text(w->ws, big, 60000) >= 0);
+    ws_conn_ping(w->ws);
+    ws_conn_ping(w->ws);
+    assert_true(ws_conn_send_text(w->ws, "the end", 7) >= 0);
+    assert_false(client_read(w, fd, &out, "the end"));
+    assert_int_equal(count_frames(&out, &ping), sent + 2);
+    assert_true(ping > 0 && ping <= sent - 3);
+    const char *payload = (const char *) memmem(out.data, out.len, "\x89\x04", 2) + 2;
+    client_send(w, fd, "\x8a\x84\0\0\0\0zzzz" "\x81\x82\0\0\0\0hi", 18);
+    assert_false(client_read(w, fd, &out, "\x81\x02hi"));
+    assert_int_equal(ws_conn_rtt(w->ws), 0);
+    _cleanup_(buf_done) Buf pong = BUF_INIT(64);
+    assert_true(buf_append(&pong, "\x8a\x84\0\0\0\0", 6) >= 0 && buf_append(&pong, payload, 4) >= 0);
+    client_send(w, fd, pong.data, pong.len);
+    while (ws_conn_rtt(w->ws) == 0)
+        assert_true(sd_event_run(w->event, 1000) >= 0);
+    ws_conn_ping(w->ws);
+    assert_false(client_read(w, fd, &out, "\x89\x04"));
+}
+
+static void test_ws_writable(void **state)
+{
+    World *w = *state;
+    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(buf_done) Buf out = BUF_INIT(64 * 1024);
+    client_send(w, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    buf_clear(&out);
+    w->to_write = 3;
+    ws_conn_set_busy(w->ws, true);
+    ws_conn_want_write(w->ws, true);
+    assert_false(client_read(w, fd, &out, "\x82\x08headdata\x82\x08headdata\x82\x08headdata"));
+    assert_int_equal(w->to_write, 0);
+    ws_conn_set_busy(w->ws, false);
+    /* wanted still when it closes: nobody is asked any more, and the end comes */
+    w->to_write = 3;
+    ws_conn_want_write(w->ws, true);
+    ws_conn_close(w->ws, WS_CLOSE_NORMAL, NULL);
+    assert_false(client_read(w, fd, &out, "\x88\x02\x03\xe8"));
+    client_send(w, fd, "\x88\x82\0\0\0\0\x03\xe8", 8);
+    assert_true(client_read(w, fd, &out, NULL));
+    assert_int_equal(w->to_write, 3);
+}
+
 /* A silent peer gets pings and is then given up. */
 static void test_ws_keepalive(void **state)
 {
@@ -468,7 +555,7 @@ static void test_ws_keepalive(void **state)
     ws_conn_set_keepalive(w->ws, 20 * USEC_PER_MSEC, 500 * USEC_PER_MSEC);
     assert_true(client_read(w, fd, &out, NULL));
     assert_true(out.len >= 2);
-    assert_memory_equal(out.data, "\x89\x00", 2);
+    assert_memory_equal(out.data, "\x89\x04", 2);
     assert_int_equal(w->ws_closed, 1);
     assert_int_equal(w->ws_code, 1006);
 }
@@ -509,6 +596,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ws_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ws_peer_vanishes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ws_backpressure, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ws_ping_goes_ahead, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ws_writable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ws_keepalive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ws_ping_flood, setup, teardown),
     };
