@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of a box's session share with each other and with nobody else. */
+#pragma once
+
+#include "gateway/session.h"
+#include "lib/base/log.h"
+#include "lib/net/ws-conn.h"
+
+struct Session {
+    Gateway *gateway;
+    WsConn *ws;
+    uint64_t number;
+    char *device, *token; /* token NULL: the key was proved on this connection */
+    Role role;
+    bool up;
+    bool ended; /* closing: what still arrives counts no more */
+    unsigned bad_messages;
+    usec_t since; /* wall clock of the welcome */
+    uint64_t version_floor;
+    sd_event_source *deadline;
+    char *agent_version;
+    char *unsaved_status; /* the newest agent.status that is not in the database yet */
+};
+
+/* session.c */
+void session_log(const Session *s, LogLevel level, const Error *err, int r, const char *what);
+void session_close(Session *s, uint16_t code, const char *reason);
+
+/* session-messages.c */
+void session_message(Session *s, const char *text, size_t len);
+void session_save_status(Session *s);
+void session_save_last_seen(Session *s);
