@@ -193,18 +193,59 @@ int compose_plan(const ComposeProject *wanted, const ComposeProject *previous,
     return 0;
 }
 
+static void step_done(PlanStep *s)
+{
+    free(s->service);
+    free(s->container);
+    free(s->old_id);
+    free(s->reason);
+}
+
 Plan *plan_free(Plan *p)
 {
-    for (size_t i = 0; p && i < p->n_steps; i++) {
-        free(p->steps[i].service);
-        free(p->steps[i].container);
-        free(p->steps[i].old_id);
-        free(p->steps[i].reason);
-    }
+    for (size_t i = 0; p && i < p->n_steps; i++)
+        step_done(&p->steps[i]);
     if (p)
         free(p->steps);
     free(p);
     return NULL;
+}
+
+static int step_set(PlanStep *s, PlanAction action, const char *reason)
+{
+    char *copy = strdup(reason);
+
+    if (!copy)
+        return -ENOMEM;
+    free(s->reason);
+    s->reason = copy;
+    s->action = action;
+    return 0;
+}
+
+int plan_limit(Plan *p, char *const *only, char *const *again)
+{
+    size_t n = 0;
+    int r = 0;
+
+    p->n_changes = 0;
+    for (size_t i = 0; i < p->n_steps; i++) {
+        PlanStep *s = &p->steps[i];
+        bool meant = s->action != PLAN_REMOVE && strv_contains(only, s->service);
+
+        if (!meant && (s->action == PLAN_CREATE || s->action == PLAN_REMOVE)) {
+            step_done(s);
+            continue;
+        }
+        if (r == 0 && !meant && s->action == PLAN_REPLACE)
+            r = step_set(s, PLAN_KEEP, "is not meant by this change");
+        if (r == 0 && meant && s->action == PLAN_KEEP && strv_contains(again, s->service))
+            r = step_set(s, PLAN_REPLACE, "is made anew");
+        p->n_changes += s->action != PLAN_KEEP;
+        p->steps[n++] = *s;
+    }
+    p->n_steps = n;
+    return r;
 }
 
 static cJSON *step_to_json(const PlanStep *step)

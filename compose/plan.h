@@ -58,6 +58,11 @@ int compose_plan(const ComposeProject *wanted, const ComposeProject *previous,
 Plan *plan_free(Plan *p);
 DEFINE_CLEANUP(Plan, plan_free)
 
+/* Leaves of the plan what is about the services in `only`: others that run stay as they are whatever differs, those that are
+ * not there are not made, and nothing is removed. Services in `again` (may be NULL) are made anew although nothing about
+ * them changes. Both end with NULL. */
+int plan_limit(Plan *p, char *const *only, char *const *again) _must_check_;
+
 /* {"changes": n, "steps": [{"service","action","container","reason"}]} */
 cJSON *plan_to_json(const Plan *p);
 

@@ -54,14 +54,15 @@ bool agent_is_busy(const Agent *a)
     return a->deploying || (a->journal.state != DEPLOY_IDLE && a->journal.state != DEPLOY_RECOVERY);
 }
 
-static void log_progress(const cJSON *message)
+static void log_progress(const Agent *a, const cJSON *message)
 {
     const char *text = json_string(message, "message"), *service = json_string(message, "service"),
                *phase = json_string(message, "phase"), *state = json_string(message, "state");
     LogField fields[] = { { "SNAPSHOT", json_string(message, "version") }, { "PHASE", phase }, { "SERVICE", service }, {} };
     bool failed = str_equal(state, "failed");
 
-    log_line(failed ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, fields, "[compose-snapshot] %s%s%s", text ? "" : "phase ",
+    log_line(failed ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, fields, "[%s] %s%s%s",
+             str_equal(runner_job(a->deploying), "update") ? "image-update" : "compose-snapshot", text ? "" : "phase ",
              text ? text : phase ? phase : "", failed ? " (failed)" : "");
 }
 
@@ -72,7 +73,7 @@ static void on_deploy_message(Runner *r, const cJSON *message, void *userdata)
 
     (void) r;
     if (str_equal(type, "compose.progress")) {
-        log_progress(message);
+        log_progress(a, message);
         if (a->from_cloud)
             control_send(control_link(a->control), message);
         control_send(a->requester, message);
@@ -100,6 +101,12 @@ void agent_follow_later(Agent *a, usec_t delay)
         log_error("Cannot arm a timer: %s", strerror(-r));
 }
 
+/* The other jobs go on with what one of these began. */
+static bool begins_deployment(const char *job)
+{
+    return str_equal(job, "apply") || str_equal(job, "update");
+}
+
 static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     Agent *a = userdata;
@@ -108,7 +115,7 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     bool from_cloud = a->from_cloud;
 
     (void) ok;
-    bool is_push = str_equal(runner_job(r), "apply");
+    bool is_push = begins_deployment(runner_job(r));
     bool deployed = !str_equal(runner_job(r), "start"); /* which leaves the journal as it is */
     a->ended = deployed;
     if (!deployed && exit_status == 0)
@@ -150,7 +157,7 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
     a->requester = requester;
     a->from_cloud = from_cloud;
     a->was = a->journal.state;
-    if (str_equal(job, "apply"))
+    if (begins_deployment(job))
         forget_connection(a);
     timer_disarm(a->timer);
     return 0;
@@ -204,6 +211,8 @@ void agent_note_connection(Agent *a, const cJSON *status)
     else
         a->connection.fresh = json_bool(status, "connected", false) &&
                               !str_equal(json_string(status, "since"), a->connection.since);
+    if (a->connection.fresh && a->journal.by_connection)
+        agent_follow_journal(a);
 }
 
 /* Another boot, another clock: the whole time again. But what the change brought may be the reason for the boots. */
@@ -230,6 +239,10 @@ static void wait_for_confirmation(Agent *a, bool stuck)
     usec_t now, deadline = deadline_of(a);
 
     now = boottime_usec();
+    if (a->journal.by_connection && a->connection.fresh && !a->connection.confirmed) {
+        log_info("The tunnel came up again after update %s", a->journal.version);
+        a->connection.confirmed = true;
+    }
     if (stuck) { /* or a commit that cannot be written down would have the tunnel cycle without a pause */
         log_warning("Snapshot %s could not be committed or taken back, trying again in 30 s", a->journal.version);
         agent_follow_later(a, RECOVER_PAUSE_USEC);
@@ -244,8 +257,9 @@ static void wait_for_confirmation(Agent *a, bool stuck)
         deploy_from_journal(a, "undo");
         return;
     }
-    log_info("Snapshot %s is proved here; waiting up to %llu s for the cloud to confirm it on a new connection",
-             a->journal.version, (unsigned long long) ((deadline - now) / USEC_PER_SEC));
+    log_info("%s %s is proved here; waiting up to %llu s for %s", a->journal.kind ? "Update" : "Snapshot", a->journal.version,
+             (unsigned long long) ((deadline - now) / USEC_PER_SEC),
+             a->journal.by_connection ? "the tunnel to come up again" : "the cloud to confirm it on a new connection");
     agent_follow_later(a, deadline - now);
     agent_cycle_link(a);
 }

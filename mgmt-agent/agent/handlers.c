@@ -16,10 +16,11 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
     const char *outcome = json_string(result, "outcome"), *version = json_string(result, "version");
     const cJSON *status = cJSON_GetObjectItemCaseSensitive(result, "status");
     LogField fields[] = { { "SNAPSHOT", version }, { "PHASE", json_string(result, "phase") }, {} };
-    bool done = str_equal(outcome, "done");
+    bool done = str_equal(outcome, "done"), is_update = str_equal(json_string(result, "kind"), "update");
 
-    log_line(done ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, fields, "[compose-snapshot] snapshot %s: %s%s (%d)", version,
-             outcome, json_bool(result, "noop", false) ? ", nothing to change" : "",
+    log_line(done ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, fields, "[%s] %s %s: %s%s (%d)",
+             is_update ? "image-update" : "compose-snapshot", is_update ? "update" : "snapshot", version, outcome,
+             json_bool(result, "noop", false) ? ", nothing to change" : "",
              cJSON_IsNumber(status) ? status->valueint : 0);
     if (to_cloud)
         control_send(control_link(a->control), result);
@@ -71,8 +72,10 @@ static void refuse(ControlClient *c, const cJSON *message, int status, const Err
     _cleanup_(cJSON_Deletep) cJSON *m =
         make_failure(json_string(message, "id"), json_string(message, "version"), status, err, r);
 
-    log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Refusing snapshot %s (%d)", json_string(message, "version"), status);
-    if (m)
+    log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Refusing %s %s (%d)",
+                str_equal(json_string(message, "type"), "image.update") ? "update" : "snapshot",
+                json_string(message, "version"), status);
+    if (m && (str_equal(json_string(message, "type"), "compose.snapshot") || json_add_string(m, "kind", "update") == 0))
         control_send(c, m);
 }
 
@@ -126,6 +129,51 @@ static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
     }
     request = make_request(message, from_cloud ? "cloud" : "local");
     r = request ? agent_deploy(a, "apply", id, request, from_cloud ? NULL : c, from_cloud, &err) : -ENOMEM;
+    if (r < 0)
+        refuse(c, message, 503, &err, r);
+}
+
+/* What the box said when it was asked the same before: a gateway that was killed asks again. */
+static cJSON *find_result(const char *id)
+{
+    _cleanup_(cJSON_Deletep) cJSON *history = NULL;
+
+    if (store_load_history(STORE_HISTORY_MAX, &history, NULL) < 0)
+        return NULL;
+    for (int i = 0; i < cJSON_GetArraySize(history); i++)
+        if (str_equal(json_string(cJSON_GetArrayItem(history, i), "id"), id))
+            return cJSON_DetachItemFromArray(history, i);
+    return NULL;
+}
+
+static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
+{
+    const char *id = json_string(message, "id");
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *before = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
+        return;
+    if (agent_is_busy(a)) {
+        r = error_set(&err, EBUSY, "deploy.busy", "another change is under way; wait for its result");
+        refuse(c, message, 409, &err, r);
+        return;
+    }
+    before = find_result(id);
+    if (before) {
+        control_send(c, before);
+        return;
+    }
+    if (a->journal.state == DEPLOY_RECOVERY) {
+        r = error_set(&err, EBUSY, "deploy.recovery",
+                      "a rollback failed on this box; push a compose file, or look at what runs, before images are updated");
+        refuse(c, message, 409, &err, r);
+        return;
+    }
+    request = make_request(message, "cloud");
+    r = request ? agent_deploy(a, "update", id, request, NULL, true, &err) : -ENOMEM;
     if (r < 0)
         refuse(c, message, 503, &err, r);
 }
@@ -273,6 +321,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         void (*handle)(Agent *a, ControlClient *c, const cJSON *message);
     } handlers[] = {
         { "compose.snapshot", handle_snapshot }, { "compose.plan", handle_plan },
+        { "image.update", handle_update },
         { "compose.confirm", handle_confirm },   { "compose.result.ack", handle_ack },
         { "compose.rollback", handle_rollback }, { "status.get", handle_status },
         { "history.get", handle_history },       { "env.ensure", handle_env_ensure },

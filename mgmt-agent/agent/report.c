@@ -64,13 +64,21 @@ static int add_last(cJSON *o)
     return json_add_item(o, "last", last);
 }
 
+/* What agents of an earlier time would have ignored without a word. */
+static int add_accepts(cJSON *o)
+{
+    static const char *const types[] = { "image.update" };
+
+    return json_add_item(o, "accepts", cJSON_CreateStringArray(types, ELEMENTSOF(types)));
+}
+
 cJSON *agent_make_status(const Agent *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("agent.status");
 
     if (!m || json_add_string(m, "deviceId", a->device_id ? a->device_id : "") < 0 ||
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
-        add_pending(a, m, true) < 0 || add_last(m) < 0)
+        add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0)
         return NULL;
     return TAKE_PTR(m);
 }

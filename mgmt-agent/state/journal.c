@@ -30,6 +30,7 @@ char *boot_id_read(void)
 
 void journal_done(Journal *j)
 {
+    free(j->kind);
     free(j->id);
     free(j->version);
     free(j->sha256);
@@ -37,6 +38,7 @@ void journal_done(Journal *j)
     free(j->boot_id);
     cJSON_Delete(j->failure);
     cJSON_Delete(j->project);
+    cJSON_Delete(j->updates);
     for (size_t i = 0; i < j->n_steps; i++) {
         free(j->steps[i].action);
         free(j->steps[i].service);
@@ -99,6 +101,7 @@ static cJSON *journal_to_json(const Journal *j)
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
 
     if (!o || json_add_string(o, "state", deploy_state_to_string(j->state)) < 0 ||
+        json_add_string(o, "kind", j->kind) < 0 || (j->by_connection && json_add_bool(o, "byConnection", true) < 0) ||
         json_add_string(o, "id", j->id) < 0 || json_add_string(o, "version", j->version) < 0 ||
         json_add_string(o, "sha256", j->sha256) < 0 || json_add_string(o, "nonce", j->nonce) < 0 ||
         json_add_u64(o, "tries", j->tries) < 0 || json_add_u64(o, "seq", j->seq) < 0 ||
@@ -109,6 +112,8 @@ static cJSON *journal_to_json(const Journal *j)
     if (j->failure && json_add_item(o, "failure", cJSON_Duplicate(j->failure, 1)) < 0)
         return NULL;
     if (j->project && json_add_item(o, "project", cJSON_Duplicate(j->project, 1)) < 0)
+        return NULL;
+    if (j->updates && json_add_item(o, "updates", cJSON_Duplicate(j->updates, 1)) < 0)
         return NULL;
     return TAKE_PTR(o);
 }
@@ -166,6 +171,8 @@ static int journal_from_json(const cJSON *o, Journal *j)
     j->state = deploy_state_from_string(json_string(o, "state"));
     if (j->state < 0)
         return -EINVAL;
+    j->kind = copy_or_null(json_string(o, "kind"));
+    j->by_connection = json_bool(o, "byConnection", false);
     j->id = copy_or_null(json_string(o, "id"));
     j->version = copy_or_null(json_string(o, "version"));
     j->sha256 = copy_or_null(json_string(o, "sha256"));
@@ -188,6 +195,8 @@ static int journal_from_json(const cJSON *o, Journal *j)
         j->failure = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "failure"), 1);
     if (cJSON_GetObjectItemCaseSensitive(o, "project"))
         j->project = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "project"), 1);
+    if (cJSON_GetObjectItemCaseSensitive(o, "updates"))
+        j->updates = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "updates"), 1);
     return steps_from_json(o, j);
 }
 

@@ -23,6 +23,8 @@ typedef struct JournalStep {
 
 typedef struct Journal {
     DeployState state;
+    char *kind;      /* "update" and the like; NULL for a push */
+    bool by_connection; /* it is confirmed by the tunnel that comes up again, not by the cloud's word */
     char *id;        /* of the deployment, from the message */
     char *version;
     char *sha256;    /* of the compose text */
@@ -35,6 +37,7 @@ typedef struct Journal {
     usec_t started_realtime;
     cJSON *failure;  /* why it is rolling back: phase, status, error; NULL otherwise */
     cJSON *project;  /* what becomes current when it is committed, see store.h */
+    cJSON *updates;  /* an update's: array of {"service", "image", "digest", "reference", "imageId", "oldImageId"} */
     JournalStep *steps;
     size_t n_steps;
 } Journal;

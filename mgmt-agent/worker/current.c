@@ -9,6 +9,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/state/store.h"
+#include "mgmt-agent/state/watch-labels.h"
 #include "mgmt-agent/worker/deploy.h"
 
 #define STOP_GRACE_DEFAULT_SECONDS 10
@@ -21,6 +22,30 @@ static int add_strings(cJSON *o, const char *key, char *const *v)
     for (; r == 0 && v && *v; v++)
         r = json_append(array, cJSON_CreateString(*v));
     return r;
+}
+
+static const cJSON *remembered_service(const Deploy *d, const char *name)
+{
+    const cJSON *service;
+
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(d->current, "services"))
+        if (str_equal(json_string(service, "name"), name))
+            return service;
+    return NULL;
+}
+
+/* The last good one before `image`: what it ran until now, or, when that is the same, what it ran before that. */
+static const char *previous_image(const Deploy *d, const char *name, const char *image)
+{
+    const cJSON *before = remembered_service(d, name);
+    const char *id = json_string(before, "imageId");
+
+    return id && !str_equal(id, image) ? id : json_string(before, "previousImageId");
+}
+
+static const cJSON *labels_of(const cJSON *info)
+{
+    return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Labels");
 }
 
 static cJSON *service_to_json(const Deploy *d, const ComposeService *s)
@@ -38,6 +63,8 @@ static cJSON *service_to_json(const Deploy *d, const ComposeService *s)
     if (json_add_string(o, "name", s->name) < 0 || json_add_string(o, "container", s->container_name) < 0 ||
         json_add_string(o, "id", json_string(info, "Id")) < 0 || json_add_string(o, "image", s->image) < 0 ||
         json_add_string(o, "imageId", json_string(info, "Image")) < 0 ||
+        json_add_string(o, "previousImageId", previous_image(d, s->name, json_string(info, "Image"))) < 0 ||
+        json_add_item(o, "labels", watch_labels_select(labels_of(info))) < 0 ||
         json_add_string(o, "hash", s->config_hash) < 0 || json_add_string(o, "state", json_string(state, "Status")) < 0 ||
         json_add_string(o, "staticDir", json_string(info, "StaticDir")) < 0 ||
         json_add_int(o, "pid", cJSON_IsNumber(pid) ? pid->valueint : 0) < 0 ||
@@ -57,8 +84,40 @@ static const char *previous_version(const Deploy *d)
     return json_string(d->current, same ? "previous" : "version");
 }
 
+/* What a limited change leaves of the deployment that it changed: all but the services that it replaced. What those others ran
+ * with, and what the file's inputs were, stays as it was. */
+static cJSON *current_with_changes(const Deploy *d, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_Duplicate(d->current, 1);
+    cJSON *services = cJSON_GetObjectItemCaseSensitive(o, "services");
+    char at[TIMESTAMP_SIZE];
+    int r = services ? 0 : -ENOMEM;
+
+    cJSON_DeleteItemFromObjectCaseSensitive(o, "id");
+    cJSON_DeleteItemFromObjectCaseSensitive(o, "at");
+    if (r == 0 && (json_add_string(o, "id", d->id) < 0 ||
+                   json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0))
+        r = -ENOMEM;
+    for (int i = 0; r == 0 && i < cJSON_GetArraySize(services); i++) {
+        const char *name = json_string(cJSON_GetArrayItem(services, i), "name");
+        const ComposeService *s = name && deploy_change_of(d, name) ? compose_service_find(d->project, name) : NULL;
+        cJSON *changed = s ? service_to_json(d, s) : NULL;
+
+        if (s && !(changed && cJSON_ReplaceItemInArray(services, i, changed)))
+            r = -ENOMEM;
+    }
+    if (r < 0) {
+        error_set(err, r, "store.current", "cannot describe what runs now");
+        return NULL;
+    }
+    return TAKE_PTR(o);
+}
+
 cJSON *current_from_deploy(const Deploy *d, Error *err)
 {
+    if (d->only)
+        return current_with_changes(d, err);
+
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     _cleanup_(freep) char *inputs = NULL;
     cJSON *services = cJSON_CreateArray();

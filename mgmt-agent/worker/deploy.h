@@ -30,6 +30,10 @@ typedef struct Deploy {
     bool from_cloud;
     usec_t confirm_usec;
 
+    /* limits, of what is no push; NULL otherwise */
+    char **only;  /* the services that may change */
+    char **again; /* of them, those that are made anew although nothing about them changes */
+
     /* what the phases found, in their order */
     const char *phase;
     unsigned seq;
@@ -42,6 +46,7 @@ typedef struct Deploy {
     Podman *podman;
     Driver driver;
     Map *image_ids; /* service → image id */
+    char *failed_log; /* the last lines of the container that was not proved */
     Map *proved;    /* service → its container's last inspection (cJSON) while proving; NULL before that */
     ObservedContainer *observed;
     size_t n_observed;
@@ -50,6 +55,9 @@ typedef struct Deploy {
 } Deploy;
 
 void deploy_done(Deploy *d);
+
+/* What every job with a message takes from its request. *ret_message is borrowed from it. */
+int deploy_take_message(Deploy *d, const cJSON *request, const cJSON **ret_message) _must_check_;
 
 /* Tells what happens, as compose.progress on standard output. state: "started", "done", "failed", "info". */
 void deploy_progress(Deploy *d, const char *state, const char *service, const char *fmt, ...) _printf_(4, 5);
@@ -60,6 +68,8 @@ void deploy_emit(const cJSON *message);
 
 /* phase-check.c: verify, parse, policy, secbox-env-ensure, secbox-env-sanity, render. Nothing is touched. */
 int deploy_verify(Deploy *d, const cJSON *message, Error *err) _must_check_;
+/* The same of an order that carries no compose file. */
+int deploy_verify_update(Deploy *d, const cJSON *message, Error *err) _must_check_;
 int deploy_parse(Deploy *d, Error *err) _must_check_;
 int deploy_policy(Deploy *d, Error *err) _must_check_;
 int deploy_env_ensure(Deploy *d, bool *ret_created, Error *err) _must_check_;
@@ -82,6 +92,10 @@ void deploy_load_current(Deploy *d);
 
 /* pull.c */
 int deploy_pull(Deploy *d, Error *err) _must_check_;
+/* Pulls one image, again when the connection broke: layers that are here already are not fetched a second time. The id is a
+ * new string. Errors: pull.no-space (-ENOSPC), pull.failed, pull.timeout. */
+int deploy_pull_image(Deploy *d, const char *service, const char *reference, const char *policy, char **ret, Error *err)
+    _must_check_;
 
 /* stage.c: the files that podman-compose reads. */
 int deploy_stage(Deploy *d, Error *err) _must_check_;

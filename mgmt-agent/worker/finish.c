@@ -14,35 +14,43 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/store.h"
 #include "mgmt-agent/worker/deploy.h"
+#include "mgmt-agent/worker/update.h"
 
 #define LEFTOVER_WAIT_USEC (30 * USEC_PER_SEC)
 #define STOP_GRACE_SECONDS 10
 
-/* Image ids that containers need in order to come back: those that run now and those before. */
+static int keep_image(Deploy *d, const char *id, char ***keep)
+{
+    _cleanup_(error_done) Error err = {};
+    char tag[33];
+
+    if (!id || strlen(id) < 32)
+        return 0;
+    snprintf(tag, sizeof(tag), "%.32s", id);
+    if (strv_contains(*keep, tag))
+        return 0;
+    if (strv_add(keep, tag) < 0)
+        return -ENOMEM;
+    if (podman_tag(d->podman, id, KEEP_REPOSITORY, tag, &err) < 0)
+        deploy_progress(d, "info", NULL, "could not tag image %.12s to keep it: %s", id, error_message(&err, -EIO));
+    return 0;
+}
+
+/* Images that containers need in order to come back: those that run now, those of the deployment before, and of each service
+ * the last one that was good before its present one. */
 static int keep_images(Deploy *d, const cJSON *current, char ***keep)
 {
-    const cJSON *lists[] = { current, d->current };
+    const cJSON *lists[] = { current, d->current }, *service;
+    int r = 0;
 
-    for (size_t i = 0; i < ELEMENTSOF(lists); i++) {
-        const cJSON *service;
-
+    for (size_t i = 0; i < ELEMENTSOF(lists); i++)
         cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(lists[i], "services")) {
-            const char *id = json_string(service, "imageId");
-            _cleanup_(error_done) Error err = {};
-            char tag[33];
-
-            if (!id || strlen(id) < 32)
-                continue;
-            snprintf(tag, sizeof(tag), "%.32s", id);
-            if (strv_contains(*keep, tag))
-                continue;
-            if (strv_add(keep, tag) < 0)
-                return -ENOMEM;
-            if (podman_tag(d->podman, id, KEEP_REPOSITORY, tag, &err) < 0)
-                deploy_progress(d, "info", NULL, "could not tag image %.12s to keep it: %s", id, error_message(&err, -EIO));
+            if (r == 0)
+                r = keep_image(d, json_string(service, "imageId"), keep);
+            if (r == 0 && lists[i] == current)
+                r = keep_image(d, json_string(service, "previousImageId"), keep);
         }
-    }
-    return 0;
+    return r;
 }
 
 static void remove_backups(Deploy *d)
@@ -76,12 +84,14 @@ int deploy_commit(Deploy *d, Error *err)
         r = store_save_current(d->journal.project, err);
     if (r < 0)
         return r;
+    update_name_images(d);
     remove_backups(d);
     /* a stale network would be taken for the same one when its name comes back with another definition */
     podman_remove_networks(d->podman, json_string(d->journal.project, "name"),
                            cJSON_GetObjectItemCaseSensitive(d->journal.project, "networks"));
     if (!repeated)
-        podman_untag_others(d->podman, KEEP_REPOSITORY, keep);
+        podman_drop_others(d->podman, KEEP_REPOSITORY, keep);
+    update_sweep_images(d);
     store_prune_snapshots(json_string(d->journal.project, "version"), json_string(d->journal.project, "previous"));
     deploy_unstage(d);
     return 0;
@@ -225,6 +235,7 @@ int deploy_roll_back(Deploy *d, Error *err)
     r = removed < 0 ? removed : back < 0 ? back : each_step(d, check_back, err);
     if (r == 0) {
         remove_new_networks(d);
+        update_sweep_images(d);
         deploy_unstage(d);
     }
     return r < 0 ? error_prefix(err, r, "rolling back") : 0;

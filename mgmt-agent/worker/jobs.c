@@ -12,8 +12,9 @@
 #include "lib/base/strv.h"
 #include "lib/net/message.h"
 #include "mgmt-agent/state/store.h"
+#include "mgmt-agent/worker/flow.h"
+#include "mgmt-agent/worker/update.h"
 
-#define ROLLBACK_TRIES_MAX 3
 #define SEQ_GAP 64
 
 void deploy_done(Deploy *d)
@@ -23,6 +24,9 @@ void deploy_done(Deploy *d)
     free(d->text);
     free(d->sha256);
     free(d->nonce);
+    strv_free(d->only);
+    strv_free(d->again);
+    free(d->failed_log);
     env_free(d->agent_env);
     env_free(d->env);
     compose_file_free(d->file);
@@ -48,7 +52,7 @@ static char *copy_member(const cJSON *o, const char *key, const char *fallback)
     return s ? strdup(s) : fallback ? strdup(fallback) : NULL;
 }
 
-static int take_message(Deploy *d, const cJSON *request, const cJSON **ret_message)
+int deploy_take_message(Deploy *d, const cJSON *request, const cJSON **ret_message)
 {
     const cJSON *message = cJSON_GetObjectItemCaseSensitive(request, "message");
 
@@ -82,152 +86,24 @@ static int prepare(Deploy *d, const cJSON *message, Error *err)
     return r == 0 ? deploy_pull(d, err) : r;
 }
 
-static int finish_rollback(Deploy *d, const Error *failure, int failure_r, const char *failed_phase)
-{
-    _cleanup_(error_done) Error err = {};
-    int r = deploy_roll_back(d, &err);
-
-    if (r < 0 && str_starts(error_id(&err), "podman.") && d->journal.tries < ROLLBACK_TRIES_MAX) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back while podman does not answer, trying again");
-        return EXIT_TRY_AGAIN;
-    }
-    if (r < 0) {
-        deploy_progress(d, "failed", NULL, "the rollback failed, leaving everything as it is: %s", error_message(&err, r));
-        return deploy_finish(d, "recovery", 500, &err, r, EVENT_FAILED);
-    }
-    deploy_progress(d, "done", NULL, "the old containers run again");
-    d->phase = failed_phase;
-    return deploy_finish(d, "rolled-back", 500, failure, failure_r, EVENT_FINISHED);
-}
-
-static int finish_commit(Deploy *d)
-{
-    _cleanup_(error_done) Error err = {};
-    int r = deploy_commit(d, &err);
-
-    if (r < 0) /* what runs is proved; only the housekeeping failed, and the next push removes what is left over */
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot finish the commit of snapshot %s, keeping it as it runs",
-                    d->version);
-    deploy_phase(d, "done");
-    return deploy_finish(d, "done", 200, NULL, 0, EVENT_FINISHED);
-}
-
-static void report_failure(Deploy *d, const Error *err, int r)
-{
-    deploy_progress(d, "failed", NULL, "%s [%s]", error_message(err, r), error_id(err));
-}
-
-static int status_of(const Deploy *d, const Error *err, int r)
-{
-    return r == -ENOSPC || r == -EDQUOT ? 507 : deploy_status_for(d->phase, err);
-}
-
-static int fail_untouched(Deploy *d, const Error *err, int r)
-{
-    report_failure(d, err, r);
-    deploy_unstage(d);
-    return deploy_finish(d, "failed", status_of(d, err, r), err, r, EVENT_FAILED);
-}
-
-static int fail_touched(Deploy *d, const Error *err, int r)
-{
-    _cleanup_(error_done) Error journal_error = {};
-    const char *failed_phase = d->phase;
-    int j;
-
-    report_failure(d, err, r);
-    cJSON_Delete(d->journal.failure);
-    d->journal.failure = json_from_error(err, r);
-    if (d->journal.failure && json_add_string(d->journal.failure, "phase", failed_phase) < 0)
-        log_warning("Out of memory noting why snapshot %s failed", d->version);
-    j = journal_step(&d->journal, EVENT_FAILED, &journal_error);
-    if (j < 0)
-        log_failure(LOG_LEVEL_ERROR, NULL, &journal_error, j, "Cannot write the journal, rolling back all the same");
-    return finish_rollback(d, err, r, failed_phase);
-}
-
-/* Proved here. The cloud confirms what it pushed itself, on a connection that is opened after this. */
-static int conclude(Deploy *d)
-{
-    _cleanup_(error_done) Error err = {};
-    bool confirm = d->from_cloud && d->nonce;
-    int r;
-
-    d->journal.project = current_from_deploy(d, &err);
-    if (!d->journal.project)
-        return fail_touched(d, &err, -ENOMEM);
-    if (confirm) {
-        d->journal.boot_id = boot_id_read();
-        d->journal.confirm_usec = d->confirm_usec;
-        d->journal.deadline_usec = boottime_usec() + d->confirm_usec;
-    }
-    d->journal.seq = d->seq;
-    r = journal_step(&d->journal, confirm ? EVENT_PROVED : EVENT_ACCEPTED, &err);
-    if (r < 0)
-        return fail_touched(d, &err, r);
-    if (!confirm)
-        return finish_commit(d);
-    deploy_phase(d, "confirm");
-    return 0;
-}
-
-/* All runs already: only what is remembered changes. */
-static int conclude_unchanged(Deploy *d)
-{
-    _cleanup_(error_done) Error err = {};
-    int r;
-
-    d->journal.project = current_from_deploy(d, &err);
-    r = d->journal.project ? journal_step(&d->journal, EVENT_NOTHING, &err) : -ENOMEM;
-    return r < 0 ? fail_untouched(d, &err, r) : finish_commit(d);
-}
-
-static int begin_journal(Deploy *d, Error *err)
-{
-    _cleanup_(journal_done) Journal last = {};
-    Journal *j = &d->journal;
-    int r = journal_load(&last, err);
-
-    if (r < 0)
-        return r;
-    j->state = last.state;
-    j->id = strdup(d->id);
-    j->version = strdup(d->version);
-    j->nonce = d->nonce ? strdup(d->nonce) : NULL;
-    j->started_realtime = realtime_usec();
-    if (!j->id || !j->version || (d->nonce && !j->nonce))
-        return -ENOMEM;
-    return journal_step(j, EVENT_START, err);
-}
-
 static int job_apply(Deploy *d, const cJSON *request)
 {
     _cleanup_(error_done) Error err = {};
     const cJSON *message;
-    int r = take_message(d, request, &message);
+    int r = deploy_take_message(d, request, &message);
 
     d->phase = "verify";
     if (r == 0)
-        r = begin_journal(d, &err);
-    if (r < 0) {
-        report_failure(d, &err, r);
-        deploy_answer(d, "failed", status_of(d, &err, r), &err, r);
-        return 1;
-    }
+        r = flow_begin(d, &err);
+    if (r < 0)
+        return flow_refuse(d, &err, r);
     r = prepare(d, message, &err);
     if (r == 0)
         r = store_save_snapshot(d->version, message, &err);
     if (r < 0)
-        return fail_untouched(d, &err, r);
+        return flow_fail_untouched(d, &err, r);
     d->journal.sha256 = strdup(d->sha256);
-    if (d->plan->n_changes == 0)
-        return conclude_unchanged(d);
-    r = deploy_apply(d, &err);
-    if (r < 0 && d->journal.state == DEPLOY_PREPARING)
-        return fail_untouched(d, &err, r);
-    if (r == 0)
-        r = deploy_prove(d, &err);
-    return r < 0 ? fail_touched(d, &err, r) : conclude(d);
+    return flow_change(d);
 }
 
 /* Brings what the journal says into memory; podman is asked by every job that follows. */
@@ -264,7 +140,7 @@ static int job_commit(Deploy *d, const cJSON *request)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit yet, trying again");
         return EXIT_TRY_AGAIN;
     }
-    return finish_commit(d);
+    return flow_commit(d);
 }
 
 static const char *failure_phase(const cJSON *failure)
@@ -287,7 +163,7 @@ static int roll_back_from_journal(Deploy *d)
         r = json_to_error(d->journal.failure, EIO, &failure);
     else
         r = error_set(&failure, EINTR, "deploy.interrupted", "mgmt-agent was stopped in the middle of the change");
-    return finish_rollback(d, &failure, r, phase);
+    return flow_roll_back(d, &failure, r, phase);
 }
 
 static int job_undo(Deploy *d, const cJSON *request)
@@ -299,7 +175,8 @@ static int job_undo(Deploy *d, const cJSON *request)
     if (r == 0 && d->journal.state == DEPLOY_CONFIRMING) {
         _cleanup_(error_done) Error reason = {};
 
-        error_set(&reason, ETIMEDOUT, "confirm.deadline", "the cloud did not confirm within %llu s",
+        error_set(&reason, ETIMEDOUT, "confirm.deadline", "%s within %llu s",
+                  d->journal.by_connection ? "the tunnel did not come up again" : "the cloud did not confirm",
                   (unsigned long long) (d->journal.confirm_usec / USEC_PER_SEC));
         cJSON_Delete(d->journal.failure);
         d->journal.failure = json_from_error(&reason, -ETIMEDOUT);
@@ -343,7 +220,7 @@ static int job_recover(Deploy *d, const cJSON *request)
         return EXIT_TRY_AGAIN;
     }
     if (d->journal.state == DEPLOY_COMMITTING)
-        return finish_commit(d);
+        return flow_commit(d);
     if (d->journal.tries > ROLLBACK_TRIES_MAX) {
         error_set(&err, EIO, "rollback.gave-up", "rolling back was interrupted %u times", d->journal.tries);
         return deploy_finish(d, "recovery", 500, &err, -EIO, EVENT_FAILED);
@@ -369,7 +246,7 @@ static int job_plan(Deploy *d, const cJSON *request)
 {
     _cleanup_(error_done) Error err = {};
     const cJSON *message;
-    int r = take_message(d, request, &message);
+    int r = deploy_take_message(d, request, &message);
 
     d->phase = "verify";
     if (r == 0)
@@ -393,7 +270,7 @@ static int job_env_ensure(Deploy *d, const cJSON *request)
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("env.report");
     const cJSON *message;
     bool created = false;
-    int r = take_message(d, request, &message);
+    int r = deploy_take_message(d, request, &message);
 
     if (r == 0)
         r = deploy_env_ensure(d, &created, &err);
@@ -406,6 +283,7 @@ static int job_env_ensure(Deploy *d, const cJSON *request)
 
 const Job jobs[] = {
     { "apply", job_apply, "deploy a snapshot, up to its proof" },
+    { "update", job_update, "give some services other images, up to their proof" },
     { "commit", job_commit, "make a confirmed deployment final" },
     { "undo", job_undo, "roll back a deployment that nobody confirmed" },
     { "recover", job_recover, "finish or undo what a crash left" },

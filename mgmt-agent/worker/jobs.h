@@ -6,6 +6,8 @@
 
 /* exit status: nothing is wrong with the job, podman or the disk is; the agent starts it again after a pause */
 #define EXIT_TRY_AGAIN 2
+/* how often a rollback that was interrupted is taken up again */
+#define ROLLBACK_TRIES_MAX 3
 
 typedef struct Job {
     const char *name;

@@ -84,9 +84,21 @@ static int check_version(Deploy *d, Error *err)
     return r < 0 ? r : store_save_floor(version, err);
 }
 
-int deploy_verify(Deploy *d, const cJSON *message, Error *err)
+/* For this box, now, and not before. */
+static int check_addressee(Deploy *d, const cJSON *message, Error *err)
 {
     const char *device = json_string(message, "deviceId");
+    int r;
+
+    if (d->from_cloud && !str_equal(device, env_get(d->agent_env, "DEVICE_ID")))
+        return error_set(err, EINVAL, "snapshot.wrong-device", "this snapshot is for box '%.64s', this is '%s'",
+                         device ? device : "", env_get(d->agent_env, "DEVICE_ID"));
+    r = check_times(d, message, err);
+    return r < 0 ? r : check_version(d, err);
+}
+
+int deploy_verify(Deploy *d, const cJSON *message, Error *err)
+{
     char hex[SHA256_HEX_SIZE];
     int r;
 
@@ -98,18 +110,24 @@ int deploy_verify(Deploy *d, const cJSON *message, Error *err)
         r = load_agent_env(d, err);
     if (r < 0)
         return r;
-    if (d->from_cloud && !str_equal(device, env_get(d->agent_env, "DEVICE_ID")))
-        return error_set(err, EINVAL, "snapshot.wrong-device", "this snapshot is for box '%.64s', this is '%s'",
-                         device ? device : "", env_get(d->agent_env, "DEVICE_ID"));
-    r = check_times(d, message, err);
-    if (r == 0)
-        r = check_version(d, err);
+    r = check_addressee(d, message, err);
     if (r == 0)
         r = sha256_hex(d->text, strlen(d->text), hex);
     if (r < 0)
         return r;
     d->sha256 = strdup(hex);
     return d->sha256 ? 0 : -ENOMEM;
+}
+
+int deploy_verify_update(Deploy *d, const cJSON *message, Error *err)
+{
+    int r;
+
+    deploy_phase(d, "verify");
+    r = check_authority(message, err);
+    if (r == 0)
+        r = load_agent_env(d, err);
+    return r < 0 ? r : check_addressee(d, message, err);
 }
 
 int deploy_parse(Deploy *d, Error *err)

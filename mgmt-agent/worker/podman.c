@@ -451,19 +451,26 @@ char *podman_log_tail(Podman *p, const char *container, unsigned lines)
     return text ? redact_text(text) : NULL;
 }
 
-int podman_image_id(Podman *p, const char *reference, char **ret, Error *err)
+int podman_inspect_image(Podman *p, const char *reference, cJSON **ret, Error *err)
 {
     _cleanup_(freep) char *encoded = encode(reference);
     _cleanup_(freep) char *path = encoded ? str_format("/images/%s/json", encoded) : NULL;
-    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
     _cleanup_(error_done) Error reason = {};
-    const char *id;
-    int r = path ? call_json(p, path, "show an image", &o, &reason) : -ENOMEM;
+    int r = path ? call_json(p, path, "show an image", ret, &reason) : -ENOMEM;
 
     if (r == -ENOENT)
         return error_set(err, ENOENT, "image.missing", "image %s is not on this box", reference);
+    return r < 0 ? error_set(err, r, error_id(&reason), "%s", error_message(&reason, r)) : 0;
+}
+
+int podman_image_id(Podman *p, const char *reference, char **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    const char *id;
+    int r = podman_inspect_image(p, reference, &o, err);
+
     if (r < 0)
-        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+        return r;
     id = json_string(o, "Id");
     *ret = id ? strdup(id) : NULL;
     return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for image %s", reference);
@@ -493,7 +500,24 @@ int podman_tag(Podman *p, const char *image, const char *repository, const char 
     return path ? call(p, "POST", path, CALL_TIMEOUT_USEC, "tag an image", NULL, err) : -ENOMEM;
 }
 
-void podman_untag_others(Podman *p, const char *repository, char *const *keep)
+/* Podman refuses while a container has it, or another name. */
+static void remove_image(Podman *p, const char *id)
+{
+    _cleanup_(freep) char *path = str_format("/images/%s?force=false", id);
+
+    if (path)
+        (void) call(p, "DELETE", path, CALL_TIMEOUT_USEC, "remove an image", NULL, NULL);
+}
+
+static void drop_name(Podman *p, const char *id, const char *repository, const char *tag)
+{
+    _cleanup_(freep) char *path = str_format("/images/%s/untag?repo=%s&tag=%s", id, repository, tag);
+
+    if (path)
+        (void) call(p, "POST", path, CALL_TIMEOUT_USEC, "untag an image", NULL, NULL);
+}
+
+void podman_drop_others(Podman *p, const char *repository, char *const *keep)
 {
     _cleanup_(cJSON_Deletep) cJSON *images = NULL;
     _cleanup_(freep) char *prefix = str_format("%s:", repository);
@@ -502,17 +526,45 @@ void podman_untag_others(Podman *p, const char *repository, char *const *keep)
     if (!prefix || call_json(p, "/images/json", "list images", &images, NULL) < 0)
         return;
     cJSON_ArrayForEach(image, images) {
-        cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(image, "RepoTags")) {
-            const char *text = cJSON_GetStringValue(name), *id = json_string(image, "Id");
-            _cleanup_(freep) char *path = NULL;
+        const cJSON *names = cJSON_GetObjectItemCaseSensitive(image, "RepoTags");
+        const char *id = json_string(image, "Id");
+        int dropped = 0;
+
+        cJSON_ArrayForEach(name, names) {
+            const char *text = cJSON_GetStringValue(name);
 
             if (!text || !id || !str_starts(text, prefix) || strv_contains(keep, text + strlen(prefix)))
                 continue;
-            path = str_format("/images/%s/untag?repo=%s&tag=%s", id, repository, text + strlen(prefix));
-            if (path)
-                (void) call(p, "POST", path, CALL_TIMEOUT_USEC, "untag an image", NULL, NULL);
+            drop_name(p, id, repository, text + strlen(prefix));
+            dropped++;
         }
+        if (dropped > 0 && dropped == cJSON_GetArraySize(names))
+            remove_image(p, id);
     }
+}
+
+static bool has_prefix(const cJSON *strings, const char *prefix)
+{
+    const cJSON *s;
+
+    cJSON_ArrayForEach(s, strings)
+        if (cJSON_IsString(s) && str_starts(s->valuestring, prefix))
+            return true;
+    return false;
+}
+
+void podman_remove_untagged(Podman *p, const char *repository)
+{
+    _cleanup_(cJSON_Deletep) cJSON *images = NULL;
+    _cleanup_(freep) char *prefix = str_format("%s@", repository);
+    const cJSON *image;
+
+    if (!prefix || call_json(p, "/images/json", "list images", &images, NULL) < 0)
+        return;
+    cJSON_ArrayForEach(image, images)
+        if (cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(image, "RepoTags")) == 0 && json_string(image, "Id") &&
+            has_prefix(cJSON_GetObjectItemCaseSensitive(image, "RepoDigests"), prefix))
+            remove_image(p, json_string(image, "Id"));
 }
 
 static bool is_kept(const cJSON *keep, const char *name)

@@ -51,11 +51,15 @@ char *podman_log_tail(Podman *p, const char *container, unsigned lines);
 
 /* The id of a local image, hexadecimal without prefix. -ENOENT (image.missing) when it is not here. */
 int podman_image_id(Podman *p, const char *reference, char **ret, Error *err) _must_check_;
+int podman_inspect_image(Podman *p, const char *reference, cJSON **ret, Error *err) _must_check_;
 /* Pulls; `policy` is "always" or "missing". The id as above. Errors: pull.failed with podman's sentence, pull.timeout. */
 int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret, Error *err) _must_check_;
 /* Gives an image another name, so that no prune takes it. */
 int podman_tag(Podman *p, const char *image, const char *repository, const char *tag, Error *err) _must_check_;
-/* Removes names below `repository` whose tag is not in keep (NULL-terminated). Best effort. */
-void podman_untag_others(Podman *p, const char *repository, char *const *keep);
+/* Removes names below `repository` whose tag is not in keep (NULL-terminated), and with the last name the image, unless a
+ * container has it. Best effort. */
+void podman_drop_others(Podman *p, const char *repository, char *const *keep);
+/* Removes images of a repository that no tag and no container has. Best effort. */
+void podman_remove_untagged(Podman *p, const char *repository);
 /* Removes the project's networks that nobody uses and that `keep` (definitions with a "name") does not have. Best effort. */
 void podman_remove_networks(Podman *p, const char *project, const cJSON *keep);

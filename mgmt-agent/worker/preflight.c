@@ -13,6 +13,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/store.h"
 #include "mgmt-agent/worker/deploy.h"
+#include "mgmt-agent/worker/update.h"
 
 /* What must stay free after a pull, so that neither podman's store nor our own state hits the wall. */
 #define DISK_FREE_MIN_BYTES (512ull * 1024 * 1024)
@@ -59,6 +60,8 @@ int deploy_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
         d->image_ids = map_new(free);
     if (!d->image_ids)
         return -ENOMEM;
+    if (d->only)
+        return update_resolve_images(d, ret_missing, err);
     for (size_t i = 0; i < d->project->n_services; i++) {
         const ComposeService *s = &d->project->services[i];
         _cleanup_(error_done) Error reason = {};
@@ -121,7 +124,10 @@ int deploy_make_plan(Deploy *d, Error *err)
         return r;
     plan_free(d->plan);
     d->plan = NULL;
-    return compose_plan(d->project, d->previous, d->observed, d->n_observed, &d->plan, err);
+    r = compose_plan(d->project, d->previous, d->observed, d->n_observed, &d->plan, err);
+    if (r == 0 && d->only && plan_limit(d->plan, d->only, d->again) < 0)
+        r = error_set(err, ENOMEM, "plan.failed", "no memory");
+    return r;
 }
 
 static int check_disk(Deploy *d, Error *err)

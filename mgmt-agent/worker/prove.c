@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/failed.h"
 #include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/worker/deploy.h"
 #include "mgmt-agent/worker/prove-settings.h"
@@ -23,6 +24,8 @@ void deploy_show_log(Deploy *d, const char *container, const char *service)
 {
     _cleanup_(freep) char *log = podman_log_tail(d->podman, container, LOG_LINES_SHOWN);
 
+    free(d->failed_log);
+    d->failed_log = log ? strndup(log, FAILED_LOG_MAX) : NULL;
     if (str_empty(log))
         deploy_progress(d, "info", service, "container %s wrote no log", container);
     else
@@ -284,7 +287,8 @@ static int prove_kept(Deploy *d, const ComposeService *s, Error *err)
             return r;
         status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
         if (str_equal(status, "running") || (str_equal(status, "exited") && is_one_shot(s)))
-            return prove_settings(d, s, info, err);
+            /* a change that is limited to other services says nothing of this one's settings */
+            return d->only ? 0 : prove_settings(d, s, info, err);
         if (boottime_usec() > until)
             return not_proved(d, s, err, "prove.not-running", "it is not changed by this push, and its container is %s",
                               status ? status : "in an unknown state");
@@ -375,10 +379,20 @@ static int settle(Deploy *d, usec_t begun, Error *err)
     return r;
 }
 
+static bool ran_before(const Deploy *d, const char *container)
+{
+    for (size_t i = 0; i < d->n_observed; i++)
+        if (str_equal(d->observed[i].name, container))
+            return str_equal(d->observed[i].state, "running");
+    return false;
+}
+
 /* 1 when time went by waiting for its health. */
 static int prove_one(Deploy *d, const ComposeService *s, Error *err)
 {
-    return deploy_change_of(d, s->name) ? prove_changed(d, s, err) : prove_kept(d, s, err);
+    if (deploy_change_of(d, s->name))
+        return prove_changed(d, s, err);
+    return !d->only || ran_before(d, s->container_name) ? prove_kept(d, s, err) : 0;
 }
 
 int deploy_prove(Deploy *d, Error *err)

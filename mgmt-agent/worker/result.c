@@ -12,6 +12,7 @@
 #include "lib/net/message.h"
 #include "mgmt-agent/state/store.h"
 #include "mgmt-agent/worker/deploy.h"
+#include "mgmt-agent/worker/update.h"
 
 void deploy_emit(const cJSON *message)
 {
@@ -76,6 +77,13 @@ int deploy_status_for(const char *phase, const Error *err)
         { NULL, "compose-driver.", 503 },
         { NULL, "image.missing", 422 },
         { NULL, "render.", 422 },
+        { NULL, "update.nothing-deployed", 404 },
+        { NULL, "update.not-here", 404 },
+        { NULL, "update.bad-digest", 400 },
+        { NULL, "update.failed-before", 422 },
+        { NULL, "update.pinned", 422 },
+        { NULL, "update.not-now", 503 },
+        { NULL, "update.too-young", 503 },
         { "parse", "", 400 },
         { "policy", "", 422 },
         { "secbox-env-ensure", "", 503 },
@@ -172,7 +180,8 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
     bool failed = str_equal(outcome, "failed");
     char at[TIMESTAMP_SIZE];
 
-    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_string(m, "version", d->version) < 0 ||
+    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_string(m, "kind", d->journal.kind) < 0 ||
+        json_add_string(m, "version", d->version) < 0 ||
         json_add_int(m, "status", status) < 0 || json_add_string(m, "phase", failed ? d->phase : outcome) < 0 ||
         json_add_string(m, "outcome", outcome) < 0 || json_add_string(m, "sha256", d->sha256) < 0 ||
         json_add_string(m, "failedPhase", failure ? d->phase : NULL) < 0 ||
@@ -181,6 +190,8 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || add_services(d, m) < 0)
         return NULL;
     if (str_equal(outcome, "done") && json_add_bool(m, "noop", d->plan && d->plan->n_changes == 0) < 0)
+        return NULL;
+    if (d->journal.updates && json_add_item(m, "updates", cJSON_Duplicate(d->journal.updates, 1)) < 0)
         return NULL;
     return TAKE_PTR(m);
 }
@@ -201,11 +212,13 @@ int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failu
 
     if (stored == 0 && d->from_cloud)
         stored = store_save_unacked(m, &err);
-    if (stored == 0)
+    if (stored == 0 && !update_is_put_off(d, failure))
         stored = store_add_history(m, &err);
     if (stored < 0) /* a full disk must not keep the answer from the cloud */
         log_failure(LOG_LEVEL_WARNING, NULL, &err, stored, "Cannot store the result, sending it all the same");
     error_done(&err);
+    if (!str_equal(outcome, "done") && !str_equal(outcome, "failed"))
+        update_note_failure(d);
     stored = journal_step(&d->journal, last, &err);
     if (stored < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, stored, "Cannot close the journal; the next start repeats the last step");

@@ -31,6 +31,9 @@ static void fill(Journal *j)
                      .deadline_usec = UINT64_MAX, .confirm_usec = 300 * USEC_PER_SEC,
                      .started_realtime = UINT64_C(1767323045678000) };
     j->failure = json_of("{\"id\":\"prove.not-running\",\"message\":\"es läuft nicht\",\"phase\":\"prove\"}");
+    j->kind = strdup("update");
+    j->by_connection = true;
+    j->updates = json_of("[{\"service\":\"web\",\"imageId\":\"00ff\"}]");
     j->project = json_of("{\"name\":\"box\",\"services\":[{\"name\":\"web\",\"id\":\"1\"}]}");
     add_step(j, "replace", "web", "0123", true);
     add_step(j, "create", "more", NULL, false);
@@ -52,6 +55,9 @@ static void assert_same_json(const cJSON *a, const cJSON *b)
 static void assert_same_journal(const Journal *a, const Journal *b)
 {
     assert_int_equal(a->state, b->state);
+    assert_same(a->kind, b->kind);
+    assert_int_equal(a->by_connection, b->by_connection);
+    assert_same_json(a->updates, b->updates);
     assert_same(a->id, b->id);
     assert_same(a->version, b->version);
     assert_same(a->sha256, b->sha256);

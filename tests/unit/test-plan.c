@@ -259,6 +259,37 @@ static void whole_project(void **state _unused_)
         observed_done(&o[i]);
 }
 
+/* An update of one service leaves everything else as it is, whatever differs. */
+static void limited(void **state _unused_)
+{
+    static char *const only[] = { "web", "cache", NULL }, *const again[] = { "cache", NULL };
+    _cleanup_(compose_project_freep) ComposeProject *before =
+        hashed("{\"services\":{\"db\":{},\"web\":{},\"cache\":{},\"old\":{}}}", image_a);
+    _cleanup_(compose_project_freep) ComposeProject *p =
+        hashed("{\"services\":{\"db\":{},\"web\":{},\"cache\":{},\"missing\":{}}}", image_b);
+    _cleanup_(plan_freep) Plan *plan = NULL;
+    ObservedContainer o[4];
+
+    for (size_t i = 0; i < ELEMENTSOF(o); i++)
+        o[i] = observed(&before->services[i], IMAGE_A);
+    set(&o[2].config_hash, p->services[2].config_hash);
+    assert_int_equal(compose_plan(p, before, o, ELEMENTSOF(o), &plan, NULL), 0);
+    assert_int_equal(plan->n_steps, 5);
+    assert_int_equal(plan->n_changes, 4);
+    assert_int_equal(plan_limit(plan, only, again), 0);
+    assert_int_equal(plan->n_steps, 3);
+    assert_int_equal(plan->n_changes, 2);
+    assert_string_equal(plan->steps[0].service, "db");
+    assert_int_equal(plan->steps[0].action, PLAN_KEEP);
+    assert_string_equal(plan->steps[1].service, "web");
+    assert_int_equal(plan->steps[1].action, PLAN_REPLACE);
+    assert_string_equal(plan->steps[2].service, "cache");
+    assert_int_equal(plan->steps[2].action, PLAN_REPLACE);
+    assert_string_equal(plan->steps[2].reason, "is made anew");
+    for (size_t i = 0; i < ELEMENTSOF(o); i++)
+        observed_done(&o[i]);
+}
+
 static void names(void **state _unused_)
 {
     _cleanup_(compose_project_freep) ComposeProject *before =
@@ -338,6 +369,7 @@ int main(void)
         cmocka_unit_test(one_shot_needs_restart_no),
         cmocka_unit_test(long_lists_are_cut),
         cmocka_unit_test(whole_project),
+        cmocka_unit_test(limited),
         cmocka_unit_test(names),
         cmocka_unit_test(new_container_name),
         cmocka_unit_test(networks),

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""A new image on the cloud's order: proved and confirmed, or taken back, through the same engine as a push."""
+# pylint: disable=redefined-outer-name
+import uuid
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.lab.agent_socket import AgentSocket
+from tests.lab.box import Box
+from tests.lab.registry import Registry
+from tests.lab.util import wait_until
+
+WEB, DB = "shop/web", "shop/db"
+
+
+class Shop:
+    """A box that runs two services from a registry, and a cloud that is only a socket."""
+
+    def __init__(self, lab, registry, folder):
+        self.lab, self.registry = lab, registry
+        self.digests = {}
+        for kind, version in [("server", "1"), ("server", "2"), ("server", "3"), ("crash", "1"), ("unhealthy", "1")]:
+            local = f"localhost/{kind}:{version}"
+            if kind == "server" and version == "3":
+                lab.image(local, kind, version)
+            self.digests[f"{kind}:{version}"] = registry.push(local, WEB, f"{kind}-{version}")
+        registry.move_tag(WEB, "server-1", "latest")
+        registry.push("localhost/server:1", DB, "15")
+        self.web, self.db = f"{registry.address}/{WEB}:latest", f"{registry.address}/{DB}:15"
+        self.box = Box(lab, folder, agent_args=["--settle=1"])
+        self.version = 100
+        self.connections = 0
+
+    def compose(self, **more):
+        extra = {"web": "", "db": "", **more}
+        return ("services:\n  web:\n    image: {self.web}\n    environment:\n      DEVICE: ${{DEVICE_ID}}\n{extra['web']}"
+                f"  db:\n    image: {self.db}\n{extra['db']}")
+
+    def push(self, cloud, **more):
+        self.version += 1
+        return self.answer(cloud, cloud.snapshot(self.compose(**more), str(self.version)))
+
+    def order(self, what, **more):
+        self.version += 1
+        message = {"type": "image.update", "id": str(uuid.uuid4()), "version": str(self.version),
+        return ("services:\n"
+                f"  web:\n    image: {self.web}\n    environment:\n      DEVICE: ${{DEVICE_ID}}\n{extra['web']}"
+        return {k: v for k, v in message.items() if v is not None}
+
+    def update(self, cloud, what, **more):
+        return self.answer(cloud, self.order(what, **more))
+
+    @staticmethod
+    def answer(cloud, message):
+        """What ends it; results that were not acknowledged come again on every connection."""
+        cloud.send(message)
+        while True:
+            answer = cloud.next("compose.result", "error")
+            if answer is None or answer.get("id") == message["id"]:
+                return answer
+
+    def version_of(self, service):
+        return self.box.environment(service)["APP_VERSION"]
+
+    def current(self):
+        return self.box.status()["current"]
+
+
+@pytest.fixture(scope="module")
+def shop(lab, tmp_path_factory):
+    require_programs("mgmt-agent", "secboxctl")
+    with Registry(lab) as registry:
+        it = Shop(lab, registry, str(tmp_path_factory.mktemp("shop")))
+        with it.box:
+            it.box.start_agent()
+            yield it
+        lab.remove_all()
+
+
+@pytest.fixture
+def cloud(shop):
+    """Connected, with version 1 of both services running."""
+    with AgentSocket(shop.box, link=True) as it:
+        it.connected("2026-01-02T03:04:05.000Z")
+        result = shop.push(it)
+        assert result["outcome"] == "done", result
+        if shop.version_of("web") != "1":
+            assert shop.update(it, "server:1")["outcome"] == "done"
+        yield it
+
+
+def keep_tags(lab):
+    return set(lab.podman("images", "--format", "{{.Tag}}", "localhost/tucomunidad-keep").stdout.split())
+
+
+def test_one_service_gets_the_new_image(shop, cloud):
+    before, old = shop.box.ids(), shop.box.containers()["web"]["Image"]
+    result = shop.update(cloud, "server:2", image=shop.web.rsplit(":", 1)[0])
+    assert (result["outcome"], result["status"], result["kind"]) == ("done", 200, "update"), result
+    assert [(u["service"], u["digest"], u["oldImageId"]) for u in result["updates"]] == \
+        [("web", shop.digests["server:2"], old)]
+    after = shop.box.ids()
+    assert after["db"] == before["db"] and after["web"] != before["web"]
+    assert shop.version_of("web") == "2" and shop.box.environment("web")["DEVICE"] == "caseta5"
+    new = shop.box.containers()["web"]["Image"]
+    assert shop.lab.image_id(shop.web) == new, "the name means what runs"
+    assert {new[:32], old[:32]} <= keep_tags(shop.lab)
+    assert shop.box.history()["entries"][0]["id"] == result["id"]
+
+    same = shop.push(cloud)
+    assert same["outcome"] == "done" and same["noop"], "a push of the same file leaves the new image alone"
+    assert shop.box.ids() == after
+
+    again = shop.answer(cloud, {**shop.order("server:2"), "id": result["id"]})
+    assert again == {**result, "type": "compose.result"}, "asked again, it says what it said"
+    noop = shop.update(cloud, "server:2")
+    assert noop["outcome"] == "done" and noop["noop"] and shop.box.ids() == after
+
+
+@pytest.mark.parametrize("image,error", [("crash:1", "prove.died"), ("unhealthy:1", "prove.unhealthy")])
+def test_a_bad_image_is_taken_back_and_not_tried_again(shop, cloud, image, error):
+    before, facts = shop.box.ids(), shop.box.containers()["web"]
+    result = shop.update(cloud, image)
+    assert (result["outcome"], result["status"], result["error"]["id"]) == ("rolled-back", 500, error), result
+    after = shop.box.containers()["web"]
+    assert shop.box.ids() == before and after["Image"] == facts["Image"]
+    assert after["Config"] == facts["Config"] and after["State"]["Status"] == "running"
+    assert shop.lab.image_id(shop.web) == facts["Image"], "the name never meant the bad one"
+    assert shop.digests[image] not in shop.lab.podman("images", "--digests", "--format", "{{.Digest}}").stdout, "it is removed"
+    result = shop.update(cloud, image)
+    assert (result["outcome"], result["status"], result["error"]["id"]) == ("failed", 422, "update.failed-before"), result
+    assert shop.box.ids() == before
+
+
+def test_it_is_confirmed_by_the_cloud(shop, cloud):
+    order = shop.order("server:3", nonce="n" * 32, confirmDeadlineSeconds=600)
+    cloud.send(order)
+    assert cloud.next("link.cycle")
+    wait_until(lambda: (shop.box.status()["pending"] or {}).get("phase") == "confirm", "it waits", shop.box.agent.death)
+    cloud.connected("2026-01-02T03:05:00.000Z")
+    cloud.send({"type": "compose.confirm", "id": order["id"], "version": order["version"], "nonce": "n" * 32})
+    assert cloud.next("compose.result")["outcome"] == "done"
+    assert shop.version_of("web") == "3"
+
+
+def test_nobody_confirms(shop, cloud):
+    before = shop.box.ids()
+    result = shop.update(cloud, "server:3", nonce="n" * 32, confirmDeadlineSeconds=2)
+    assert (result["outcome"], result["error"]["id"]) == ("rolled-back", "confirm.deadline")
+    assert shop.box.ids() == before and shop.version_of("web") == "1"
+
+
+REFUSED = {
+    "not-here": ({"image": "registry.example/other"}, 404, "update.not-here"),
+    "wrong-service": ({"service": "db"}, 404, "update.not-here"),
+    "no-digest": ({"digest": "latest"}, 400, "update.bad-digest"),
+    "older": ({"version": "1"}, 409, "snapshot.older-version"),
+    "other-box": ({"deviceId": "another"}, 422, "snapshot.wrong-device"),
+    "unknown": ({"digest": "sha256:" + "0" * 64}, 500, "pull.failed"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_before_anything_is_touched(shop, cloud, name):
+    changed, status, error = REFUSED[name]
+    before = shop.box.ids()
+    result = shop.update(cloud, "server:2", **changed)
+    assert (result["outcome"], result["status"], result["error"]["id"]) == ("failed", status, error), result
+    assert shop.box.ids() == before

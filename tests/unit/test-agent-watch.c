@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* What labels ask for, how old an image is, and which images are not tried again. */
+#include "tests/unit/agent-root.h"
+
+#include <errno.h>
+
+#include "lib/base/clock.h"
+#include "mgmt-agent/state/failed.h"
+#include "mgmt-agent/state/image-age.h"
+#include "mgmt-agent/state/watch-labels.h"
+
+#define W "com.centurylinklabs.watchtower."
+
+static WatchLabels labels(const char *text)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = json_of(text);
+    WatchLabels l = {};
+
+    assert_int_equal(watch_labels_read(o, &l), 0);
+    return l;
+}
+
+static void test_labels(void **state)
+{
+    static const struct {
+        const char *text;
+        bool enabled, disabled, monitor_only, local;
+    } cases[] = {
+        { "{}", false, false, false, false },
+        { "{\"" W "enable\":\"true\"}", true, false, false, false },
+        { "{\"" W "enable\":\"0\"}", false, true, false, false },
+        { "{\"" W "monitor-only\":\"True\",\"other\":\"x\"}", false, false, true, false },
+        { "{\"" W "no-pull\":\"1\"}", false, false, false, true },
+        { "{\"io.containers.autoupdate\":\"registry\"}", true, false, false, false },
+        { "{\"io.containers.autoupdate\":\"image\"}", true, false, false, false },
+        { "{\"io.containers.autoupdate\":\"local\"}", true, false, false, true },
+        { "{\"io.containers.autoupdate\":\"disabled\"}", false, true, false, false },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(watch_labels_done) WatchLabels l = labels(cases[i].text);
+
+        assert_null(l.problem);
+        assert_int_equal(l.enabled, cases[i].enabled);
+        assert_int_equal(l.disabled, cases[i].disabled);
+        assert_int_equal(l.monitor_only, cases[i].monitor_only);
+        assert_int_equal(l.local, cases[i].local);
+    }
+}
+
+static void test_bad_labels(void **state)
+{
+    static const char *const cases[] = {
+        "{\"" W "enable\":\"yes\"}",       "{\"" W "monitor-only\":\"\"}",
+        "{\"" W "no-pull\":\"ja\"}",       "{\"io.containers.autoupdate\":\"always\"}",
+        "{\"" W "lifecycle.pre-update-timeout\":\"1m\"}",
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(watch_labels_done) WatchLabels l = labels(cases[i]);
+
+        assert_non_null(l.problem);
+        assert_non_null(strstr(l.problem, "must be"));
+    }
+}
+
+static void test_lists_and_hooks(void **state)
+{
+    _cleanup_(watch_labels_done) WatchLabels l =
+        labels("{\"" W "depends-on\":\" /db, cache ,,queue\",\"" W "scope\":\"prod\",\"" W
+               "lifecycle.pre-update\":\"exit 75\",\"" W "lifecycle.post-update\":\"true\",\"" W
+               "lifecycle.post-update-timeout\":\"2\",\"" W "lifecycle.pre-check-timeout\":\"0\",\"" W
+               "lifecycle.post-check-timeout\":\"99999\"}");
+    _cleanup_(freep) char *names = strv_join(l.depends_on, "|");
+
+    (void) state;
+    assert_null(l.problem);
+    assert_string_equal(names, "db|cache|queue");
+    assert_string_equal(l.scope, "prod");
+    assert_string_equal(l.hooks[HOOK_PRE_UPDATE], "exit 75");
+    assert_string_equal(l.hooks[HOOK_POST_UPDATE], "true");
+    assert_null(l.hooks[HOOK_PRE_CHECK]);
+    assert_int_equal(l.hook_timeout[HOOK_PRE_UPDATE], USEC_PER_MINUTE);
+    assert_int_equal(l.hook_timeout[HOOK_POST_UPDATE], 2 * USEC_PER_MINUTE);
+    assert_int_equal(l.hook_timeout[HOOK_PRE_CHECK], HOOK_TIMEOUT_MAX_USEC);
+    assert_int_equal(l.hook_timeout[HOOK_POST_CHECK], HOOK_TIMEOUT_MAX_USEC);
+}
+
+static void test_select(void **state)
+{
+    _cleanup_(freep) char *long_value = malloc(2001);
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *kept = NULL;
+    _cleanup_(freep) char *printed = NULL;
+
+    (void) state;
+    memset(long_value, 'x', 2000);
+    long_value[2000] = '\0';
+    text = str_format("{\"maintainer\":\"a\",\"" W "scope\":\"s\",\"" W "lifecycle.pre-check\":\"true\",\"" W
+                      "lifecycle.post-check\":\"%s\"}", long_value);
+    o = json_of(text);
+    kept = watch_labels_select(o);
+    printed = json_print_canonical(kept);
+    assert_string_equal(printed, "{\"" W "lifecycle.pre-check\":\"true\",\"" W "scope\":\"s\"}");
+}
+
+#define SECONDS(n) ((usec_t) (n) * USEC_PER_SEC)
+#define NOON_2026 SECONDS(1767268800) /* 2026-01-01T12:00:00Z */
+
+static void test_rfc3339(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t seconds; /* -1: refused */
+    } cases[] = {
+        { "2026-01-01T12:00:00Z", 1767268800 },
+        { "2026-01-01T12:00:00.123456789Z", 1767268800 },
+        { "2026-01-01T14:00:00+02:00", 1767268800 },
+        { "2026-01-01T06:30:00.5-05:30", 1767268800 },
+        { "2026-01-01T12:00:00", -1 },
+        { "2026-01-01 12:00:00Z", -1 },
+        { "2026-01-01T12:00:00.Z", -1 },
+        { "2026-01-01T12:00:00Zulu", -1 },
+        { "2026-01-01T12:00:00+2:00", -1 },
+        { "2026-01-01T12:00:00+25:00", -1 },
+        { "1960-01-01T12:00:00Z", -1 },
+        { "", -1 },
+    };
+    usec_t at = 0;
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        int r = rfc3339_parse(cases[i].text, &at);
+
+        if ((r == 0) != (cases[i].seconds >= 0) || (r == 0 && at != SECONDS(cases[i].seconds)))
+            fail_msg("'%s': %d, %llu", cases[i].text, r, (unsigned long long) at);
+    }
+    assert_int_equal(rfc3339_parse(NULL, &at), -EINVAL);
+}
+
+static void test_image_age(void **state)
+{
+    static const struct {
+        const char *info;
+        usec_t at;
+    } cases[] = {
+        { "{\"Created\":\"2025-12-31T12:00:00Z\"}", NOON_2026 - SECONDS(86400) },
+        { "{\"Created\":\"1970-01-01T00:00:00Z\"}", 0 },
+        { "{\"Created\":\"2026-01-01T12:00:01Z\"}", 0 },
+        { "{\"Created\":\"1970-01-01T00:00:00Z\",\"Labels\":{\"org.opencontainers.image.created\":\"2026-01-01T11:00:00Z\"}}",
+          NOON_2026 - SECONDS(3600) },
+        { "{\"Created\":\"2025-12-31T12:00:00Z\",\"Labels\":{\"org.opencontainers.image.created\":\"today\"}}",
+          NOON_2026 - SECONDS(86400) },
+        { "{}", 0 },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(cJSON_Deletep) cJSON *info = json_of(cases[i].info);
+
+        if (image_made_at(info, NOON_2026) != cases[i].at)
+            fail_msg("%s", cases[i].info);
+    }
+}
+
+static void add_failed(const char *digest, const char *image_id, const char *why)
+{
+    _cleanup_(freep) char *text = str_format("{\"service\":\"web\",\"imageId\":\"%s\",\"error\":{\"id\":\"%s\"}}", image_id, why);
+    cJSON *entry = json_of(text);
+
+    assert_int_equal(json_add_string(entry, "digest", digest), 0);
+    assert_int_equal(failed_add(entry, NULL), 0);
+}
+
+static void assert_failed(const char *digest, const char *image_id, bool expected)
+{
+    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
+
+    assert_int_equal(failed_load(&failed, NULL), 0);
+    assert_true((failed_find(failed, digest, image_id) != NULL) == expected);
+}
+
+static void test_failed_images(void **state)
+{
+    _cleanup_(error_done) Error err = {};
+
+    (void) state;
+    assert_failed("sha256:a", "1", false);
+    add_failed("sha256:a", "1", "prove.died");
+    add_failed(NULL, "2", "prove.unhealthy");
+    assert_failed("sha256:a", NULL, true);
+    assert_failed("sha256:other", "1", true);
+    assert_failed(NULL, "2", true);
+    assert_failed("sha256:b", "3", false);
+    assert_failed(NULL, NULL, false);
+    assert_int_equal(failed_forget("sha256:b", &err), -ENOENT);
+    assert_string_equal(error_id(&err), "update.unknown-digest");
+    assert_int_equal(failed_forget("sha256:a", NULL), 0);
+    assert_failed("sha256:a", "1", false);
+    assert_failed(NULL, "2", true);
+    assert_int_equal(failed_forget("all", NULL), 0);
+    assert_failed(NULL, "2", false);
+    assert_int_equal(failed_forget("all", NULL), 0);
+}
+
+/* It may have been the network: three times before it is left alone. */
+static void test_unconfirmed_images(void **state)
+{
+    (void) state;
+    for (unsigned i = 1; i <= FAILED_UNCONFIRMED_MAX; i++) {
+        add_failed("sha256:net", "9", "confirm.deadline");
+        assert_failed("sha256:net", "9", i == FAILED_UNCONFIRMED_MAX);
+    }
+    assert_int_equal(failed_forget("9", NULL), 0);
+}
+
+static void test_failed_list_is_bounded_and_forgiving(void **state)
+{
+    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
+
+    (void) state;
+    for (unsigned i = 0; i < FAILED_MAX + 5; i++) {
+        _cleanup_(freep) char *digest = str_format("sha256:%u", i);
+
+        add_failed(digest, digest + 3, "prove.died");
+    }
+    assert_failed("sha256:36", NULL, true);
+    assert_int_equal(failed_load(&failed, NULL), 0);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(failed, "failed")), FAILED_MAX);
+    agent_root_write(AGENT_STATE_DIR "/updates-failed.json", "{\"failed\":");
+    assert_failed("sha256:36", NULL, false);
+    add_failed("sha256:new", "8", "prove.died");
+    assert_failed("sha256:new", NULL, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_bad_labels),
+        cmocka_unit_test(test_lists_and_hooks),
+        cmocka_unit_test(test_select),
+        cmocka_unit_test(test_rfc3339),
+        cmocka_unit_test(test_image_age),
+        cmocka_unit_test(test_failed_images),
+        cmocka_unit_test(test_unconfirmed_images),
+        cmocka_unit_test(test_failed_list_is_bounded_and_forgiving),
+    };
+
+    return cmocka_run_group_tests(tests, agent_root_make, agent_root_remove);
+}
