@@ -44,8 +44,8 @@ class Shop:
     def order(self, what, **more):
         self.version += 1
         message = {"type": "image.update", "id": str(uuid.uuid4()), "version": str(self.version),
-        return ("services:\n"
-                f"  web:\n    image: {self.web}\n    environment:\n      DEVICE: ${{DEVICE_ID}}\n{extra['web']}"
+                   "deviceId": self.box.agent_env["DEVICE_ID"], "image": self.web, "digest": self.digests.get(what),
+                   "issuedAt": "2026-01-02T03:04:05.678Z", **more}
         return {k: v for k, v in message.items() if v is not None}
 
     def update(self, cloud, what, **more):
