@@ -27,10 +27,12 @@ typedef enum MuxSide {
 
 typedef struct MuxEvents {
     /* The peer asks for a stream. `open` is what it said (target, grant, …), borrowed. Answer with mux_stream_accept() or
-     * mux_stream_reset(), now or later. NULL: every stream is refused with "stream.no-target". */
+     * mux_stream_reset(), now or later: it can be answered until then, even when the peer has taken it back meanwhile
+     * (mux_stream_set_events() lets its user hear of that). NULL: every stream is refused with "stream.no-target". */
     void (*on_open)(Mux *m, MuxStream *s, const cJSON *open, void *userdata);
-    /* There is something to pull: see to it that mux_pull() is called when the connection can take a frame. Called from
-     * any function below that makes something to send, at most once until the next mux_pull() that returned 0. */
+    /* There is something to pull, or for mux_tick() to do: see to it that mux_pull() is called when the connection can take
+     * a frame, and mux_tick() afterwards. Called from any function below that makes something to send, at most once until
+     * the next mux_pull() that returned 0. */
     void (*on_sendable)(Mux *m, void *userdata);
 } MuxEvents;
 
@@ -77,7 +79,8 @@ int mux_feed(Mux *m, const uint8_t *frame, size_t len, usec_t now, Error *err) _
 int mux_pull(Mux *m, usec_t now, uint8_t header[static MUX_HEADER_SIZE], const uint8_t **ret_data, size_t *ret_len);
 bool mux_is_sendable(const Mux *m);
 
-/* Does what has become due; returns when it must be called again (CLOCK_BOOTTIME), USEC_INFINITY for not at all. */
+/* Does what has become due; returns when it must be called again (CLOCK_BOOTTIME), USEC_INFINITY for not at all. What is
+ * fed, attached, detached or told by on_sendable can make that earlier: call it behind them. */
 usec_t mux_tick(Mux *m, usec_t now);
 /* The connection's round trip, for the growth of windows. */
 void mux_set_rtt(Mux *m, usec_t rtt);
@@ -92,10 +95,14 @@ int mux_open(Mux *m, const cJSON *open, const MuxStreamEvents *events, void *use
 /* Takes what on_open offered. */
 void mux_stream_accept(MuxStream *s, const MuxStreamEvents *events, void *userdata);
 
+/* Hands a stream to another user; on one that was not accepted yet only on_closed can follow. */
+void mux_stream_set_events(MuxStream *s, const MuxStreamEvents *events, void *userdata);
+
 /* Queues what there is room for and says how much that was; on_room follows when it was less than len. Data may be
  * written before the stream is accepted. */
 size_t mux_stream_write(MuxStream *s, const void *data, size_t len);
-/* The same without a copy: where to put at most *ret_len bytes (0 = no room, on_room follows), then how many were. */
+/* The same without a copy: where to put at most *ret_len bytes (0 = no room, on_room follows), then how many were. No other
+ * function on this mux may be called in between. */
 uint8_t *mux_stream_reserve(MuxStream *s, size_t *ret_len);
 void mux_stream_commit(MuxStream *s, size_t len);
 /* Bytes of on_data that are dealt with: gives the peer credit. */
