@@ -24,6 +24,7 @@
 #define HTTP_HEADER_MAX 8192
 #define HTTP_HEADERS_COUNT_MAX 64
 #define HTTP_BODY_MAX (1024 * 1024)
+#define HTTP_HANDSHAKES_MAX 256 /* TLS handshakes under way, 50 KB each */
 
 /* a tunnel message carries a compose file inside JSON, hence twice the YAML cap and some room */
 #define WS_FRAME_MAX (1024 * 1024)

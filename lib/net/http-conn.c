@@ -55,6 +55,7 @@ struct HttpConn {
     HttpPhase phase;
     bool keep_alive;
     bool used; /* has had a request */
+    bool greeting; /* the TLS handshake is under way */
     bool in_loop; /* conn_process() runs and will go on by itself */
     bool freed;
 };
@@ -84,6 +85,14 @@ static void conn_unlink(HttpConn *c)
     s->n_conns--;
 }
 
+static void greeting_over(HttpConn *c)
+{
+    if (!c->greeting)
+        return;
+    c->greeting = false;
+    http_server_handshake_over(c->server);
+}
+
 static void conn_free(HttpConn *c)
 {
     if (c->freed)
@@ -91,6 +100,7 @@ static void conn_free(HttpConn *c)
     c->freed = true;
     HttpExchange *x = TAKE_PTR(c->x);
     conn_unlink(c);
+    greeting_over(c);
     c->timer = sd_event_source_disable_unref(c->timer);
     c->stream = stream_free(c->stream);
     buf_done(&c->in);
@@ -377,6 +387,11 @@ static void conn_process(HttpConn *c)
         stream_pause(c->stream, c->in.len > PIPELINE_MAX);
 }
 
+static void on_open(Stream *stream _unused_, void *userdata)
+{
+    greeting_over(userdata);
+}
+
 static void on_data(Stream *stream, const uint8_t *data, size_t len, void *userdata)
 {
     HttpConn *c = userdata;
@@ -406,6 +421,7 @@ static void on_closed(Stream *stream _unused_, int r _unused_, const Error *err 
 }
 
 static const StreamEvents stream_events = {
+    .on_open = on_open,
     .on_data = on_data,
     .on_flushed = on_flushed,
     .on_closed = on_closed,
@@ -430,6 +446,8 @@ int http_conn_start(HttpServer *s, int fd)
         c->next->prev = c;
     s->conns = c;
     s->n_conns++;
+    c->greeting = s->tls != NULL;
+    s->n_handshakes += c->greeting;
     conn_deadline(c, HEAD_TIMEOUT);
     return 0;
 }

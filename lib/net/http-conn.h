@@ -15,6 +15,8 @@ struct HttpServer {
     http_handler_t handler;
     void *userdata;
     unsigned n_conns, max_conns;
+    unsigned n_handshakes, max_handshakes;
+    bool starved; /* out of descriptors: nobody is accepted until the pause is over */
     int fd, reserve_fd;
     uint16_t port;
 };
@@ -24,3 +26,5 @@ int http_conn_start(HttpServer *s, int fd) _must_check_;
 /* Ends the oldest connection on which nothing goes on. -ENOENT when all are busy. */
 int http_conn_evict(HttpServer *s) _must_check_;
 void http_conn_free_all(HttpServer *s);
+/* A connection's TLS handshake is over, well or not. */
+void http_server_handshake_over(HttpServer *s);

@@ -5,11 +5,13 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/event/service.h"
 #include "lib/net/http-conn.h"
@@ -17,17 +19,33 @@
 #define ACCEPT_PAUSE (1 * USEC_PER_SEC)
 #define ACCEPTS_PER_ROUND 64
 #define CONNECTIONS_DEFAULT 1024
+/* The kernel's own limit (net.core.somaxconn) is what counts. */
+#define BACKLOG 65535
+#define SILENCE_SECONDS 5
+
+/* A socket that nobody accepts from is not watched either: it would wake the loop again and again. */
+static int listener_watch(HttpServer *s)
+{
+    bool accepts = !s->starved && s->n_handshakes < s->max_handshakes;
+    return s->io ? sd_event_source_set_enabled(s->io, accepts ? SD_EVENT_ON : SD_EVENT_OFF) : 0;
+}
+
+void http_server_handshake_over(HttpServer *s)
+{
+    s->n_handshakes--;
+    (void) listener_watch(s);
+}
 
 static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     HttpServer *s = userdata;
-    return sd_event_source_set_enabled(s->io, SD_EVENT_ON);
+    s->starved = false;
+    return listener_watch(s);
 }
 
 static void accept_pause(HttpServer *s)
 {
-    if (timer_arm(s->event, &s->pause, ACCEPT_PAUSE, on_pause_over, s) >= 0)
-        (void) sd_event_source_set_enabled(s->io, SD_EVENT_OFF);
+    s->starved = timer_arm(s->event, &s->pause, ACCEPT_PAUSE, on_pause_over, s) >= 0;
 }
 
 static int reserve_open(void)
@@ -49,6 +67,14 @@ static void accept_starved(HttpServer *s)
     accept_pause(s);
 }
 
+/* Whoever gave up while waiting in the backlog cannot finish a handshake: nothing is computed for him. */
+static bool peer_has_left(int fd)
+{
+    struct tcp_info info = {};
+    socklen_t len = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) >= 0 && info.tcpi_state != TCP_ESTABLISHED;
+}
+
 /* 0: go on; negative: enough for this round. */
 static int accept_one(HttpServer *s)
 {
@@ -58,7 +84,7 @@ static int accept_one(HttpServer *s)
             accept_starved(s);
         return errno == ECONNABORTED || errno == EINTR ? 0 : -EAGAIN;
     }
-    if (s->n_conns >= s->max_conns && http_conn_evict(s) < 0) {
+    if ((s->tls && peer_has_left(fd)) || (s->n_conns >= s->max_conns && http_conn_evict(s) < 0)) {
         close(fd);
         return 0;
     }
@@ -68,10 +94,10 @@ static int accept_one(HttpServer *s)
 static int on_listen(sd_event_source *source _unused_, int fd _unused_, uint32_t revents _unused_, void *userdata)
 {
     HttpServer *s = userdata;
-    for (int i = 0; i < ACCEPTS_PER_ROUND; i++)
+    for (int i = 0; i < ACCEPTS_PER_ROUND && s->n_handshakes < s->max_handshakes; i++)
         if (accept_one(s) < 0)
             break;
-    return 0;
+    return listener_watch(s);
 }
 
 static int listen_on(const char *address, uint16_t port, int *ret_fd, uint16_t *ret_port)
@@ -91,7 +117,7 @@ static int listen_on(const char *address, uint16_t port, int *ret_fd, uint16_t *
     *at = htons(port);
     _cleanup_(closep) int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0 ||
-        bind(fd, (struct sockaddr *) &addr, len) < 0 || listen(fd, SOMAXCONN) < 0 ||
+        bind(fd, (struct sockaddr *) &addr, len) < 0 || listen(fd, BACKLOG) < 0 ||
         getsockname(fd, (struct sockaddr *) &addr, &len) < 0)
         return -errno;
     *ret_port = ntohs(*at);
@@ -109,6 +135,7 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
     s->handler = options->handler;
     s->userdata = options->userdata;
     s->max_conns = options->max_connections ? options->max_connections : CONNECTIONS_DEFAULT;
+    s->max_handshakes = options->max_handshakes ? options->max_handshakes : HTTP_HANDSHAKES_MAX;
     int r = 0;
     if (options->cert_file)
         r = tls_new_server(options->cert_file, options->key_file, &s->tls, err);
@@ -120,6 +147,11 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
                          "cannot listen on %s port %u: %s; check that the address is this machine's and the port free",
                          options->address, options->port, strerror(-r));
     s->reserve_fd = reserve_open();
+    if (s->tls) {
+        /* a client speaks first in TLS: whoever says nothing stays with the kernel and takes no place from others */
+        int seconds = SILENCE_SECONDS;
+        (void) setsockopt(s->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
+    }
     r = sd_event_add_io(event, &s->io, s->fd, EPOLLIN, on_listen, s);
     if (r < 0)
         return error_from_errno(err, r, "cannot watch the listening socket");

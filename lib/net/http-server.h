@@ -24,6 +24,9 @@ typedef struct HttpServerOptions {
     const char *cert_file; /* PEM chain; NULL = plain HTTP */
     const char *key_file;
     unsigned max_connections; /* HTTP ones; what was handed over to WebSocket no longer counts. 0 = 1024 */
+    /* TLS handshakes under way at one time; while they are, nobody is accepted and the kernel's backlog holds the rest.
+     * 0 = HTTP_HANDSHAKES_MAX */
+    unsigned max_handshakes;
     http_handler_t handler;
     void *userdata;
 } HttpServerOptions;

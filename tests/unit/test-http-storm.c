@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* More TLS handshakes than the server takes on at one time: the others wait in the kernel's backlog, the loop sleeps, and
+ * each one that ends lets the next one in. */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/strv.h"
+#include "lib/event/process.h"
+#include "lib/event/service.h"
+#include "lib/net/http-conn.h"
+
+#define OPENSSL "/usr/bin/openssl"
+#define PLACES 2
+#define CROWD 6
+/* A loop that spins turns thousands of times in this. */
+#define WATCHED (300 * USEC_PER_MSEC)
+#define TURNS_MAX 50
+
+static char folder[] = "/tmp/secbox-storm-XXXXXX";
+
+typedef struct World {
+    sd_event *event;
+    HttpServer *server;
+    Tls *tls;
+    Stream *client;
+    unsigned handled, answered, failed;
+    int crowd[CROWD];
+} World;
+
+static void handler(HttpExchange *x, void *userdata)
+{
+    World *w = userdata;
+    w->handled++;
+    http_respond(x, 200, "text/plain", "in", 2, NULL);
+}
+
+static int setup(void **state)
+{
+    World *w = calloc(1, sizeof *w);
+    _cleanup_(freep) char *cert = str_format("%s/cert.pem", folder);
+    _cleanup_(freep) char *key = str_format("%s/key.pem", folder);
+    HttpServerOptions options = { .address = "127.0.0.1", .cert_file = cert, .key_file = key, .max_handshakes = PLACES,
+                                  .handler = handler, .userdata = w };
+    assert_true(service_loop_new(&w->event, NULL) >= 0);
+    assert_true(http_server_new(w->event, &options, &w->server, NULL) >= 0);
+    assert_true(tls_new_client(cert, &w->tls, NULL) >= 0);
+    for (size_t i = 0; i < CROWD; i++)
+        w->crowd[i] = -1;
+    *state = w;
+    return 0;
+}
+
+static void leave(World *w, size_t i)
+{
+    if (w->crowd[i] >= 0)
+        close(TAKE_FD(w->crowd[i]));
+}
+
+static int teardown(void **state)
+{
+    World *w = *state;
+    stream_free(w->client);
+    for (size_t i = 0; i < CROWD; i++)
+        leave(w, i);
+    http_server_free(w->server);
+    tls_free(w->tls);
+    sd_event_unref(w->event);
+    free(w);
+    return 0;
+}
+
+/* Connects and begins a TLS record that never ends. */
+static void come(World *w, size_t i)
+{
+    static const uint8_t begin[] = { 0x16, 0x03, 0x01, 0x01, 0x00, 0x01 };
+    struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(http_server_port(w->server)) };
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    w->crowd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(w->crowd[i] >= 0);
+    assert_int_equal(connect(w->crowd[i], (struct sockaddr *) &addr, sizeof addr), 0);
+    assert_int_equal(send(w->crowd[i], begin, sizeof begin, MSG_NOSIGNAL), sizeof begin);
+}
+
+/* How often the loop wakes up in a while. */
+static unsigned turns(World *w)
+{
+    unsigned n = 0;
+    usec_t end = boottime_usec() + WATCHED;
+    while (boottime_usec() < end)
+        if (sd_event_run(w->event, WATCHED) > 0)
+            n++;
+    return n;
+}
+
+#define RUN_UNTIL(w, condition)                                                                              \
+    while (!(condition))                                                                                     \
+    assert_true(sd_event_run((w)->event, 10000) >= 0)
+
+static void on_client_open(Stream *s, void *userdata)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    (void) userdata;
+    assert_true(stream_send(s, request, sizeof request - 1) >= 0);
+}
+
+static void on_client_data(Stream *s, const uint8_t *data, size_t len, void *userdata)
+{
+    World *w = userdata;
+    (void) s;
+    assert_non_null(memmem(data, len, " 200 ", 5));
+    w->answered++;
+}
+
+static void on_client_closed(Stream *s, int r, const Error *err, void *userdata)
+{
+    World *w = userdata;
+    (void) r;
+    (void) err;
+    w->failed++;
+    w->client = stream_free(s);
+}
+
+static const StreamEvents client_events = {
+    .on_open = on_client_open, .on_data = on_client_data, .on_closed = on_client_closed,
+};
+
+static void good_client(World *w)
+{
+    w->client = stream_free(w->client);
+    assert_true(stream_connect(w->event, "127.0.0.1", http_server_port(w->server), w->tls, &client_events, w, &w->client,
+                               NULL) >= 0);
+}
+
+static void test_places_are_bounded(void **state)
+{
+    World *w = *state;
+    for (size_t i = 0; i < CROWD; i++)
+        come(w, i);
+    RUN_UNTIL(w, w->server->n_handshakes == PLACES);
+    assert_true(turns(w) < TURNS_MAX);
+    assert_int_equal(w->server->n_handshakes, PLACES);
+    assert_int_equal(w->server->n_conns, PLACES);
+
+    /* when places get free the next ones have them; those who gave up in the backlog are passed over */
+    good_client(w);
+    for (size_t i = 0; i < CROWD; i++)
+        leave(w, i);
+    RUN_UNTIL(w, w->answered == 1);
+    assert_int_equal(w->handled, 1);
+    assert_int_equal(w->failed, 0);
+    assert_int_equal(w->server->n_handshakes, 0);
+    assert_int_equal(w->server->n_conns, 1);
+}
+
+/* A connection that is only kept open takes no place. */
+static void test_idle_takes_no_place(void **state)
+{
+    World *w = *state;
+    Stream *idle[PLACES + 1] = {};
+    for (size_t i = 0; i < ELEMENTSOF(idle); i++) {
+        good_client(w);
+        RUN_UNTIL(w, w->answered == i + 1);
+        idle[i] = TAKE_PTR(w->client);
+    }
+    assert_int_equal(w->server->n_handshakes, 0);
+    assert_int_equal(w->server->n_conns, ELEMENTSOF(idle));
+    assert_true(turns(w) < TURNS_MAX);
+    for (size_t i = 0; i < ELEMENTSOF(idle); i++)
+        stream_free(idle[i]);
+}
+
+static void test_freed_while_full(void **state)
+{
+    World *w = *state;
+    for (size_t i = 0; i < CROWD; i++)
+        come(w, i);
+    RUN_UNTIL(w, w->server->n_handshakes == PLACES);
+    w->server = http_server_free(w->server);
+}
+
+static int make_certificate(void **state)
+{
+    static const char *const argv[] = { OPENSSL, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                                        "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj",
+                                        "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", NULL };
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    ProcessSpec spec = { .argv = argv, .cwd = folder, .timeout_usec = 10 * USEC_PER_MINUTE };
+    ProcessResult result = {};
+    assert_true(process_run(&spec, NULL, NULL, &result, NULL) >= 0);
+    if (result.status != 0)
+        fail_msg("%s", result.err);
+    process_result_done(&result);
+    return 0;
+}
+
+static int remove_certificate(void **state)
+{
+    (void) state;
+    return dir_remove(folder, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_places_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_idle_takes_no_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_freed_while_full, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
+}
