@@ -72,6 +72,7 @@ int stream_set_socket(Stream *s, int fd);        /* takes fd */
 int stream_socket_connected(Stream *s);          /* goes on to TLS, or is open: then say stream_opened() */
 void stream_opened(Stream *s);                   /* from the loop only */
 void stream_fail(Stream *s, int r);              /* from the loop only: reports s->err and ends */
+int stream_broke(Stream *s, int code);           /* sets s->err; returns -code */
 int stream_wake(Stream *s);
 void stream_watch(Stream *s);
 void stream_hold(Stream *s);

@@ -223,8 +223,7 @@ static ssize_t io_failed(Stream *s, int e)
 {
     int code = errno > 0 && e == SSL_ERROR_SYSCALL ? errno : ECONNRESET;
     if (e == SSL_ERROR_SYSCALL)
-        return error_set(&s->err, code, "stream.closed", "the connection with %s broke: %s", s->name,
-                         strerror(code));
+        return stream_broke(s, code);
     if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
         return error_set(&s->err, ECONNRESET, "stream.closed", "%s went away without ending TLS", s->name);
     return error_set(&s->err, EPROTO, "stream.tls", "TLS with %s failed: %s", s->name, openssl_reason());

@@ -79,6 +79,15 @@ bool stream_release(Stream *s)
     return gone;
 }
 
+/* Whether the peer ended it or the way to it is gone is not the same to whoever decides when to come back. */
+int stream_broke(Stream *s, int code)
+{
+    const char *id = code == ETIMEDOUT ? "stream.timeout"
+                     : code == ENETUNREACH || code == EHOSTUNREACH || code == ENETDOWN ? "stream.unreachable"
+                                                                                       : "stream.closed";
+    return error_set(&s->err, code, id, "the connection with %s broke: %s", s->name, strerror(code));
+}
+
 void stream_fail(Stream *s, int r)
 {
     if (s->state == STREAM_CLOSED)
@@ -86,7 +95,7 @@ void stream_fail(Stream *s, int r)
     s->state = STREAM_CLOSED;
     stream_close_socket(s);
     if (r < 0)
-        error_set(&s->err, -r, "stream.closed", "the connection with %s broke: %s", s->name, strerror(-r));
+        (void) stream_broke(s, -r);
     stream_hold(s);
     s->events->on_closed(s, r, r < 0 ? &s->err : NULL, s->userdata);
     (void) stream_release(s);

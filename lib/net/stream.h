@@ -23,7 +23,8 @@ typedef struct StreamEvents {
     /* Asked for by stream_want_write(): the queue is empty and the socket takes more. May be NULL. */
     void (*on_writable)(Stream *s, void *userdata);
     /* Once, last. r = 0: the peer ended in good order (err is NULL); else negative and err says why:
-     * stream.resolve, stream.connect, stream.tls, stream.timeout, stream.closed. */
+     * stream.resolve, stream.connect, stream.tls, stream.timeout, stream.unreachable (the way to it is gone),
+     * stream.closed. */
     void (*on_closed)(Stream *s, int r, const Error *err, void *userdata);
 } StreamEvents;
 

@@ -2,11 +2,12 @@
 /* The tunnel's transition table and its delays. */
 #include "lib/base/strv.h"
 #include "lib/net/tunnel-state.h"
+#include "lib/net/ws-conn.h"
 
 #define STAGE_TIMEOUT (10 * USEC_PER_SEC)
 #define RETRY_AFTER_MAX_SECONDS 3600
-/* A server that names one delay to many boxes does not want them all at its end. */
-#define RETRY_AFTER_SPREAD (10 * USEC_PER_SEC)
+/* A server that names one delay to many boxes does not want them all at its end: up to as much again is added. */
+#define RETRY_AFTER_SPREAD_MAX (10 * USEC_PER_SEC)
 
 TunnelState tunnel_next(TunnelState state, TunnelInput input)
 {
@@ -40,7 +41,21 @@ usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t rando
         return 0;
     if (end->goaway) /* counted too: a gateway that sends everybody away at once must not have them back at once, for ever */
         return backoff_next(backoff, random, end->retry_after_usec, end->spread_usec);
-    return backoff_next(backoff, random, end->retry_after_usec, end->retry_after_usec ? RETRY_AFTER_SPREAD : 0);
+    usec_t spread = end->retry_after_usec < RETRY_AFTER_SPREAD_MAX ? end->retry_after_usec : RETRY_AFTER_SPREAD_MAX;
+    return backoff_next(backoff, random, end->retry_after_usec, spread);
+}
+
+bool tunnel_gateway_left(uint16_t close_code, const char *reason)
+{
+    static const char *const own_link[] = { "ws.dead", "ws.close-timeout", "stream.timeout", "stream.unreachable" };
+    if (close_code == WS_CLOSE_GOING_AWAY || close_code == WS_CLOSE_RESTART || close_code == WS_CLOSE_TRY_LATER)
+        return true;
+    if (close_code != WS_CLOSE_GONE)
+        return false;
+    for (size_t i = 0; i < ELEMENTSOF(own_link); i++)
+        if (str_equal(reason, own_link[i]))
+            return false;
+    return true;
 }
 
 usec_t tunnel_parse_retry_after(const char *value)

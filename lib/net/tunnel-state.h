@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/base/clock.h"
 #include "lib/event/backoff.h"
@@ -43,11 +44,16 @@ typedef struct TunnelEnd {
     usec_t spread_usec;
     usec_t lasted_usec;       /* of a session that was up */
     bool cycle;               /* ended on purpose, to come back at once */
-    bool goaway;
+    bool goaway;              /* or the gateway left without a word: retry_after_usec and spread_usec count */
 } TunnelEnd;
 
 /* When to come back: USEC_INFINITY after 401 and 403, 0 for a cycle, else what the server says or full jitter. */
 usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t random);
+
+/* Whether the gateway, or whatever stands in front of it, ended a WebSocket connection: then it ended those of all boxes, and
+ * they must not all be back at once. Not when this box's own link is to blame (reason is the id of the error that the
+ * connection ended with; NULL = none), nor when the close code speaks of this connection alone. */
+bool tunnel_gateway_left(uint16_t close_code, const char *reason);
 
 /* Retry-After in seconds, at most an hour; 0 when it is missing or a date. */
 usec_t tunnel_parse_retry_after(const char *value);

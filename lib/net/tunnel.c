@@ -20,8 +20,8 @@
 #define PROTOCOL "secbox.v1"
 #define GOAWAY_SECONDS_MAX 3600
 #define ID_MAX 128
-/* A gateway that restarts says so to all its boxes at once. */
-#define RESTART_SPREAD (30 * USEC_PER_SEC)
+/* A gateway that goes away is lost to all its boxes at once: over which time they come back when it has not said. */
+#define GONE_SPREAD (30 * USEC_PER_SEC)
 
 struct Tunnel {
     sd_event *event;
@@ -38,6 +38,7 @@ struct Tunnel {
     SendQueue queue;
     Backoff backoff;
     usec_t up_since;
+    usec_t spread; /* as the gateway's last welcome had it */
     TunnelEnd end; /* what is known of it already */
     Error end_reason;
     TunnelState state;
@@ -334,6 +335,9 @@ static void welcome(Tunnel *t, const cJSON *message)
     if (enter(t, TUNNEL_WELCOMED) < 0)
         return;
     t->up_since = boottime_usec();
+    t->spread = seconds_of(message, "spreadSeconds");
+    if (t->spread == 0)
+        t->spread = GONE_SPREAD;
     ws_conn_set_busy(t->ws, false);
     if (t->events->on_up)
         t->events->on_up(t, message, t->userdata);
@@ -396,9 +400,9 @@ static void on_ws_closed(WsConn *c _unused_, uint16_t code, const Error *err, vo
     t->busy++;
     if (t->end.cycle)
         error_set(&t->end_reason, ECONNRESET, "tunnel.cycle", "the connection was given up for a new one");
-    if ((code == WS_CLOSE_RESTART || code == WS_CLOSE_TRY_LATER) && !t->end.goaway && !t->end.cycle) {
+    if (!t->end.goaway && !t->end.cycle && tunnel_gateway_left(code, err ? err->id : NULL)) {
         t->end.goaway = true;
-        t->end.spread_usec = RESTART_SPREAD;
+        t->end.spread_usec = t->spread;
     }
     down(t, -ECONNRESET, err);
     (void) tunnel_release(t);
@@ -429,6 +433,7 @@ int tunnel_new(sd_event *event, const TunnelOptions *options, Tunnel **ret, Erro
         r = tls_new_client(options->ca_file, &t->tls, err);
     if (r < 0)
         return r;
+    t->spread = GONE_SPREAD;
     t->state = TUNNEL_WAITING;
     r = arm(t, 0);
     if (r < 0)

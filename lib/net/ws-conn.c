@@ -11,7 +11,6 @@
 #include "lib/net/ws-conn-impl.h"
 
 #define CLOSE_TIMEOUT (5 * USEC_PER_SEC)
-#define CLOSE_GONE 1006
 /* Control frames may be queued when messages no longer may. */
 #define CONTROL_ROOM ((size_t) 4096)
 
@@ -61,7 +60,7 @@ int ws_conn_new(Stream *stream, WsRole role, WsConn **ret)
         }
     }
     c->stream = stream;
-    c->close_code = CLOSE_GONE;
+    c->close_code = WS_CLOSE_GONE;
     c->opened_at = c->last_alive = boottime_usec();
     ws_decoder_init(&c->decoder, role, WS_MESSAGE_MAX);
     stream_set_queue_max(stream, TUNNEL_QUEUE_BYTES_MAX + CONTROL_ROOM);
@@ -471,9 +470,9 @@ static void on_stream_closed(Stream *s, int r, const Error *err, void *userdata)
 {
     WsConn *c = userdata;
     if (c->err.id == NULL) {
-        if (r < 0 && err && c->close_code == CLOSE_GONE)
+        if (r < 0 && err && c->close_code == WS_CLOSE_GONE)
             (void) error_copy(&c->err, err);
-        else if (c->close_code == CLOSE_GONE)
+        else if (c->close_code == WS_CLOSE_GONE)
             error_set(&c->err, ECONNRESET, "ws.gone", "%s went away without a closing handshake", stream_peer(s));
     }
     finish(c);

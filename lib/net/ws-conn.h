@@ -11,12 +11,13 @@
 
 typedef struct WsConn WsConn;
 
-/* Close codes of RFC 6455 §7.4.1 that we send. */
+/* Close codes of RFC 6455 §7.4.1 that we send or tell. */
 enum {
     WS_CLOSE_NORMAL = 1000,
     WS_CLOSE_GOING_AWAY = 1001,
     WS_CLOSE_PROTOCOL = 1002,
     WS_CLOSE_UNSUPPORTED = 1003,
+    WS_CLOSE_GONE = 1006, /* never sent: it stands for a peer that went away without a word */
     WS_CLOSE_BAD_DATA = 1007,
     WS_CLOSE_POLICY = 1008,
     WS_CLOSE_TOO_BIG = 1009,

@@ -125,7 +125,7 @@ class FakeCloud:
         self._count += 1
         connection = Connection(self, ws, hello, self._count)
         await ws.send(json.dumps({"type": "welcome", "deviceId": hello["deviceId"], "serverTime": timestamp(),
-                                  "connection": str(self._count)}))
+                                  "connection": str(self._count), "spreadSeconds": 1}))
         self.connections.put(connection)
         try:
             async for text in ws:
