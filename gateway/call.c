@@ -3,6 +3,7 @@
 #include "gateway/call.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/encode.h"
@@ -13,7 +14,8 @@
 #include "lib/event/service.h"
 
 #define JSON_TYPE "application/json"
-#define RETRY_SECONDS "5"
+#define NO_MEMORY "{\"error\":{\"id\":\"system.error\",\"message\":\"out of memory\"}}"
+#define RETRY_SECONDS 5
 
 typedef struct StatusRow {
     int code, status;
@@ -44,11 +46,26 @@ int random_id(char ret[static CALL_ID_SIZE])
     return 0;
 }
 
+static void respond_later(HttpExchange *x, int status, const char *text, unsigned retry_seconds)
+{
+    char retry[32];
+    const char *const headers[] = { "Cache-Control: no-store", retry_seconds > 0 ? retry : NULL, NULL };
+    (void) snprintf(retry, sizeof(retry), "Retry-After: %u", retry_seconds);
+    http_respond(x, status, JSON_TYPE, text, strlen(text), headers);
+}
+
 static void respond(HttpExchange *x, int status, const char *text)
 {
-    static const char *const plain[] = { "Cache-Control: no-store", NULL };
-    static const char *const retry[] = { "Cache-Control: no-store", "Retry-After: " RETRY_SECONDS, NULL };
-    http_respond(x, status, JSON_TYPE, text, strlen(text), status == 503 || status == 429 ? retry : plain);
+    respond_later(x, status, text, status == 503 || status == 429 ? RETRY_SECONDS : 0);
+}
+
+void exchange_fail_busy(HttpExchange *x, unsigned retry_seconds, const Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    _cleanup_(freep) char *text = NULL;
+    if (body && json_add_item(body, "error", json_from_error(err, -EBUSY)) >= 0)
+        text = json_print(body);
+    respond_later(x, 503, text ? text : NO_MEMORY, retry_seconds);
 }
 
 void exchange_fail(HttpExchange *x, int status, int r, const Error *err)
@@ -60,8 +77,7 @@ void exchange_fail(HttpExchange *x, int status, int r, const Error *err)
     if (body && json_add_item(body, "error", json_from_error(err, r)) >= 0 &&
         (status != 401 || json_add_string(body, "serverTime", timestamp_format(realtime_usec(), now)) >= 0))
         text = json_print(body);
-    respond(x, text ? status : 500,
-            text ? text : "{\"error\":{\"id\":\"system.error\",\"message\":\"out of memory\"}}");
+    respond(x, text ? status : 500, text ? text : NO_MEMORY);
 }
 
 static void on_client_gone(HttpExchange *x _unused_, void *userdata)

@@ -70,6 +70,8 @@ int call_query_u64(Call *c, const char *name, uint64_t max, uint64_t fallback, u
 int http_status_for(int r);
 /* Answers an exchange that has no call. */
 void exchange_fail(HttpExchange *x, int status, int r, const Error *err);
+/* 503, and when to come back. */
+void exchange_fail_busy(HttpExchange *x, unsigned retry_seconds, const Error *err);
 
 /* 32 hexadecimal digits of randomness. 0 or -ENOMEM. */
 int random_id(char ret[static CALL_ID_SIZE]) _must_check_;

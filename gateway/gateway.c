@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/admission.h"
 #include "gateway/api.h"
 #include "gateway/challenge.h"
 #include "gateway/deployments.h"
@@ -217,6 +218,7 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     g->event = sd_event_ref(event);
     g->token_hours = options->token_hours;
     g->bootstrap_hours = options->bootstrap_hours;
+    admission_init(g, options->accept_rate, options->accept_burst);
     int r = gateway_open_maps(g);
     if (r >= 0)
         r = gateway_open_keys(g, options->state_dir, err);

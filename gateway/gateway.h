@@ -10,6 +10,7 @@
 #include "gateway/registry.h"
 #include "gateway/store.h"
 #include "lib/base/map.h"
+#include "lib/base/token-bucket.h"
 #include "lib/data/key.h"
 #include "lib/data/ssh-cert.h"
 #include "lib/net/http-server.h"
@@ -21,6 +22,7 @@ typedef struct GatewayOptions {
     const char *issuer;    /* public base URL; NULL = from `listen` */
     const char *cert, *key;
     unsigned token_hours, bootstrap_hours;
+    unsigned accept_rate, accept_burst;
 } GatewayOptions;
 
 typedef struct Gateway {
@@ -34,6 +36,7 @@ typedef struct Gateway {
     bool ready;      /* the registry and the open deployments are loaded */
     unsigned loading;
     unsigned token_hours, bootstrap_hours;
+    TokenBucket accepts; /* tunnels; see admission.h */
     Registry *registry;
     Map *connections; /* every tunnel, by connection id → Session, owned */
     Map *tunnels;     /* DEVICE/ROLE → Session after its hello, borrowed */

@@ -14,6 +14,7 @@ int main(int argc, char **argv)
         .database = getenv(DATABASE_VARIABLE),
         .token_hours = "36",
         .bootstrap_hours = "720",
+        .accept_rate = "500",
     };
     const CliOption options[] = {
         { "listen", "ADDR:PORT", "where to listen (127.0.0.1:8080; port 0: any)", &s.listen, NULL },
@@ -26,6 +27,9 @@ int main(int argc, char **argv)
         { "key", "FILE", "its private key, PEM", &s.key, NULL },
         { "token-hours", "HOURS", "life of a device token (36)", &s.token_hours, NULL },
         { "bootstrap-hours", "HOURS", "life of a bootstrap token (720)", &s.bootstrap_hours, NULL },
+        { "accept-rate", "N", "tunnels accepted in a second (500); boxes beyond that are told when to come back",
+          &s.accept_rate, NULL },
+        { "accept-burst", "N", "tunnels accepted at once after a quiet time (as many as in a second)", &s.accept_burst, NULL },
         {},
     };
     static const CliVerb verbs[] = {

@@ -31,6 +31,7 @@ typedef struct Device {
 
 struct Registry {
     Map *devices;
+    size_t n_keys;
 };
 
 static const char *const role_names[_ROLE_COUNT] = {
@@ -127,12 +128,19 @@ int registry_put_key(Registry *r, const char *id, Role role, const char *thumbpr
     char *copy = strdup(thumbprint);
     if (!copy)
         return -ENOMEM;
+    if (!e->thumbprint)
+        r->n_keys++;
     free(e->thumbprint);
     e->thumbprint = copy;
     /* proofs are by a key: those of the former one are refused for that, and the limit begins anew */
     free(e->proofs);
     e->proofs = NULL;
     return 0;
+}
+
+size_t registry_keys(const Registry *r)
+{
+    return r->n_keys;
 }
 
 bool registry_has_device(const Registry *r, const char *id)

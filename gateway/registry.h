@@ -35,6 +35,8 @@ int registry_put_device(Registry *r, const char *id, bool blocked) _must_check_;
 /* Sets the key of one role; the device must be there (-ENOENT). */
 int registry_put_key(Registry *r, const char *id, Role role, const char *thumbprint) _must_check_;
 bool registry_has_device(const Registry *r, const char *id);
+/* How many keys there are: as many tunnels may come. */
+size_t registry_keys(const Registry *r);
 
 /* Whether this key may speak for this device in this role. -EKEYREJECTED "device.unknown",
  * "device.key-unknown" (nobody has claimed, or another key has), -EACCES "device.blocked". */

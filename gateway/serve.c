@@ -25,6 +25,16 @@ static int parse_hours(const char *text, const char *option, unsigned *ret, Erro
     return 0;
 }
 
+static int parse_accepts(const char *text, const char *option, unsigned *ret, Error *err)
+{
+    uint64_t n;
+    if (str_to_u64(text, 1, TOKEN_RATE_MAX, &n) < 0)
+        return error_set(err, EINVAL, "config.accepts", "--%s %s: give a number of tunnels, from 1 to %llu", option, text,
+                         (unsigned long long) TOKEN_RATE_MAX);
+    *ret = (unsigned) n;
+    return 0;
+}
+
 /* Every tunnel is a descriptor; the usual soft limit of 1024 is there for programs that use select(2). */
 static void raise_descriptor_limit(void)
 {
@@ -52,7 +62,13 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
     if (r < 0)
         return error_prefix(err, r, "--issuer");
     r = parse_hours(s->token_hours, "token-hours", &ret->token_hours, err);
-    return r < 0 ? r : parse_hours(s->bootstrap_hours, "bootstrap-hours", &ret->bootstrap_hours, err);
+    if (r >= 0)
+        r = parse_hours(s->bootstrap_hours, "bootstrap-hours", &ret->bootstrap_hours, err);
+    if (r >= 0)
+        r = parse_accepts(s->accept_rate, "accept-rate", &ret->accept_rate, err);
+    if (r >= 0)
+        r = parse_accepts(s->accept_burst ? s->accept_burst : s->accept_rate, "accept-burst", &ret->accept_burst, err);
+    return r;
 }
 
 int verb_serve(int argc _unused_, char **argv _unused_, void *userdata)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/admission.h"
 #include "gateway/auth.h"
 #include "gateway/challenge.h"
 #include "gateway/live.h"
@@ -25,7 +26,6 @@
 #define KEEPALIVE_DEAD (60 * USEC_PER_SEC)
 #define AGENT_VERSION_MAX 64
 #define CONNECTION_KEY_SIZE 24
-#define FAREWELL_SPREAD_SECONDS 30
 
 static int tunnel_key(char **ret, const char *device, Role role)
 {
@@ -137,7 +137,8 @@ static int send_welcome(Session *s)
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("welcome");
     if (!m || json_add_string(m, "deviceId", s->device) < 0 ||
         json_add_string(m, "serverTime", timestamp_format(realtime_usec(), now)) < 0 ||
-        json_add_string(m, "connection", connection) < 0)
+        json_add_string(m, "connection", connection) < 0 ||
+        json_add_int(m, "spreadSeconds", admission_spread(s->gateway, registry_keys(s->gateway->registry))) < 0)
         return -ENOMEM;
     return session_send(s, m);
 }
@@ -257,9 +258,6 @@ static int session_admit(Gateway *g, HttpExchange *x, Role role, Error *err)
     if (!http_wants_upgrade(x))
         return error_set(err, EINVAL, "ws.not-an-upgrade",
                          "this is a tunnel: it takes WebSocket upgrades only");
-    if (!g->ready)
-        return error_set(err, ENOTCONN, "store.unavailable",
-                         "the gateway is starting, come back in some seconds");
     if (!token && role == ROLE_RECOVERY)
         return challenge_accept(g, x, err);
     if (!token)
@@ -277,6 +275,7 @@ static int session_admit(Gateway *g, HttpExchange *x, Role role, Error *err)
     }
     ws_conn_set_events(s->ws, &ws_events, s);
     ws_conn_set_keepalive(s->ws, KEEPALIVE_INTERVAL, KEEPALIVE_DEAD);
+    admission_take(g); /* not before: whoever has no token for a tunnel takes no place from those who have */
     return 0;
 }
 
@@ -296,13 +295,22 @@ int session_adopt(Gateway *g, Role role, const char *device, WsConn *ws, const c
     ws_conn_set_message_max(ws, WS_MESSAGE_MAX);
     ws_conn_set_events(ws, &ws_events, s);
     ws_conn_set_keepalive(ws, KEEPALIVE_INTERVAL, KEEPALIVE_DEAD);
+    admission_take(g);
     return 0;
 }
 
 void session_accept(Gateway *g, HttpExchange *x, Role role)
 {
     Error err = {};
-    int r = session_admit(g, x, role, &err);
+    unsigned retry_after = 0;
+    int r = admission_check(g, &retry_after, &err);
+    if (r < 0) {
+        log_debug("a %s tunnel from %s has to come back in %u s", role_name(role), http_peer(x), retry_after);
+        exchange_fail_busy(x, retry_after, &err);
+        error_done(&err);
+        return;
+    }
+    r = session_admit(g, x, role, &err);
     if (r < 0) {
         log_failure(LOG_LEVEL_NOTICE, NULL, &err, r, "a %s tunnel from %s is refused", role_name(role),
                     http_peer(x));
@@ -357,7 +365,7 @@ void session_farewell(Gateway *g)
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("goaway");
     bool good = m && json_add_string(m, "reason", "restart") >= 0 &&
                 json_add_int(m, "retryAfterSeconds", 1) >= 0 &&
-                json_add_int(m, "spreadSeconds", FAREWELL_SPREAD_SECONDS) >= 0;
+                json_add_int(m, "spreadSeconds", admission_spread(g, map_size(g->connections))) >= 0;
     void *value;
     for (size_t i = 0; map_next(g->connections, &i, NULL, &value);) {
         Session *s = value;

@@ -4,6 +4,7 @@
 
 typedef struct Settings {
     const char *listen, *database, *state, *issuer, *cert, *key, *token_hours, *bootstrap_hours;
+    const char *accept_rate, *accept_burst;
 } Settings;
 
 int verb_serve(int argc, char **argv, void *userdata);

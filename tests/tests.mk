@@ -23,7 +23,7 @@ check-unit-asan:
 check-fuzz:
 	$(TEST_RUN) fuzz
 
-check-integration: all $(BUILD)/tests/ws-echo-server $(BUILD)/tests/ws-client
+check-integration: all $(BUILD)/tests/ws-echo-server $(BUILD)/tests/ws-client $(BUILD)/tests/many-boxes
 	$(TEST_RUN) integration
 
 check-integration-asan:

@@ -46,7 +46,7 @@ class DeviceKey:
 class Tunnel:
     """One WebSocket, on a thread of its own. Messages are dicts; None marks the end."""
 
-    def __init__(self, url, token, hello=None, subprotocol="secbox.v1"):
+    def __init__(self, url, token, hello=None, subprotocol="secbox.v1", tls=None):
         self.received = queue.Queue()
         self.code = self.reason = None
         self._loop = asyncio.new_event_loop()
@@ -54,7 +54,7 @@ class Tunnel:
         self._thread.start()
         self._socket = None
         try:
-            self._socket = self._call(self._open(url, token, subprotocol))
+            self._socket = self._call(self._open(url, token, subprotocol, tls))
         except BaseException:
             self._end()
             raise
@@ -65,9 +65,9 @@ class Tunnel:
     def _call(self, coroutine):
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE_SECONDS)
 
-    async def _open(self, url, token, subprotocol):
+    async def _open(self, url, token, subprotocol, tls):
         headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
-        return await websockets.connect(url, extra_headers=headers, compression=None, open_timeout=PATIENCE_SECONDS,
+        return await websockets.connect(url, extra_headers=headers, compression=None, open_timeout=PATIENCE_SECONDS, ssl=tls,
                                         subprotocols=[subprotocol] if subprotocol else None)
 
     async def _read(self):

@@ -26,7 +26,7 @@ class Answer:
 class Gateway:
     """With tls, a certificate and its key, everything goes over TLS; the certificate is its own authority."""
 
-    def __init__(self, folder, tls=None, host="127.0.0.1"):
+    def __init__(self, folder, tls=None, host="127.0.0.1", options=()):
         from .postgres import Postgres  # pylint: disable=import-outside-toplevel
 
         os.makedirs(folder, exist_ok=True)
@@ -36,6 +36,7 @@ class Gateway:
         self.host = host
         self.port = free_port()
         self.tls = tls
+        self.options = list(options)  # further ones of serve
         self.context = ssl.create_default_context(cafile=tls[0]) if tls else None
         self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
         self.daemon = None
@@ -63,8 +64,8 @@ class Gateway:
 
     def start(self):
         tls = ["--cert", self.tls[0], "--key", self.tls[1]] if self.tls else []
-        self.daemon = Daemon("secbox-gateway",
-                             self._argv("serve", "--listen", f"{self.host}:{self.port}", "--state", self.state, *tls),
+        listen = ["--listen", f"{self.host}:{self.port}"]
+        self.daemon = Daemon("secbox-gateway", self._argv("serve", *listen, "--state", self.state, *tls, *self.options),
                              os.path.join(self.dir, "gateway.log"), self.env)
         wait_until(lambda: port_answers(self.port, self.host), "the gateway listens", self.daemon.death)
 

@@ -94,6 +94,22 @@ class Postgres:
                 self.process.wait()
         self.process = None
 
+    def _all(self):
+        pids = [self.process.pid]
+        for pid in pids:
+            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+                pids += [int(child) for child in f.read().split()]
+        return pids
+
+    def freeze(self):
+        """The server keeps its connections and does nothing; thaw() lets it go on."""
+        for pid in self._all():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self):
+        for pid in reversed(self._all()):
+            os.kill(pid, signal.SIGCONT)
+
     def stop(self):
         self.pause()
         shutil.rmtree(self.dir, ignore_errors=True)

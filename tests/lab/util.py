@@ -62,11 +62,11 @@ def read_text(path):
 class Daemon:
     """One process that we started, its output in a file; ended by its pid."""
 
-    def __init__(self, name, argv, log_path, env, cwd=None):
+    def __init__(self, name, argv, log_path, env, cwd=None, stdin=subprocess.DEVNULL):
         self.name = name
         self.log_path = log_path
         with open(log_path, "ab") as log:
-            self.process = subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            self.process = subprocess.Popen(argv, env=env, cwd=cwd, stdin=stdin, stdout=log, stderr=log,
                                             start_new_session=True)
 
     @property

@@ -136,8 +136,8 @@ static const StreamEvents client_events = {
 static void good_client(World *w)
 {
     w->client = stream_free(w->client);
-    assert_true(stream_connect(w->event, "127.0.0.1", http_server_port(w->server), w->tls, &client_events, w, &w->client,
-                               NULL) >= 0);
+    const StreamTarget target = { .host = "127.0.0.1", .port = http_server_port(w->server), .tls = w->tls };
+    assert_true(stream_connect(w->event, &target, &client_events, w, &w->client, NULL) >= 0);
 }
 
 static void test_places_are_bounded(void **state)
