@@ -170,6 +170,11 @@ int http_client_new(sd_event *event, HttpClient **ret, Error *err)
     return 0;
 }
 
+void http_client_limit_host(HttpClient *c, unsigned n)
+{
+    (void) curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long) n);
+}
+
 HttpClient *http_client_free(HttpClient *c)
 {
     if (!c)
@@ -199,7 +204,7 @@ int http_start(HttpClient *c, const HttpRequest *request, http_done_t on_done, v
     *call = (HttpCall) {.client = c, .on_done = on_done, .userdata = userdata};
     t->owner = call;
     /* daemons ask rarely: a connection kept for later would only be found dead */
-    if (curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, 1L) != CURLE_OK ||
+    if (curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, request->reuse ? 0L : 1L) != CURLE_OK ||
         curl_multi_add_handle(c->multi, t->easy) != CURLM_OK) {
         free(call);
         return error_set(err, EIO, "http.failed", "%s: curl does not take the request", t->what);

@@ -9,7 +9,7 @@
 
 typedef struct Transfer {
     CURL *easy;
-    struct curl_slist *headers;
+    struct curl_slist *headers_out;
     char *what; /* "GET https://host/path", for error sentences: without the query, which may be secret */
     Buf body;
     size_t received, response_max;
@@ -18,7 +18,12 @@ typedef struct Transfer {
     usec_t timeout_usec;
     char *date;
     char *server;
-    usec_t retry_after_usec;
+    char *retry_after;
+    char *ca_advice;
+    char **keep_headers; /* names */
+    char **headers;
+    size_t headers_size;
+    bool impatient; /* timeout_usec is not the only limit in time */
     bool too_large, stopped, out_of_memory, silenced;
     char detail[CURL_ERROR_SIZE];
     void *owner; /* for the user of the transfer */

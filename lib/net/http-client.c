@@ -19,7 +19,18 @@ void http_response_done(HttpResponse *r)
     free(r->body);
     free(r->date);
     free(r->server);
+    strv_free(r->headers);
     *r = (HttpResponse) {};
+}
+
+const char *http_response_header(const HttpResponse *r, const char *name, size_t n)
+{
+    size_t len = strlen(name);
+
+    for (char *const *h = r->headers; h && *h; h++)
+        if (strncasecmp(*h, name, len) == 0 && str_starts(*h + len, ": ") && n-- == 0)
+            return *h + len + 2;
+    return NULL;
 }
 
 typedef struct Batch {
@@ -218,4 +229,57 @@ int url_check(const char *text, const char *schemes, Error *err)
     if (why)
         return error_set(err, EINVAL, "url.bad", "\"%.200s\" is not a usable URL (%s): %s", text, schemes, why);
     return 0;
+}
+
+int url_resolve(const char *base, const char *location, char **ret, Error *err)
+{
+    _cleanup_(curl_url_cleanupp) CURLU *u = curl_url();
+    const char *why = bad_characters(location);
+    _cleanup_(freep) char *copy = NULL;
+    char *text = NULL;
+    CURLUcode c;
+    int r;
+
+    if (why)
+        return error_set(err, EINVAL, "url.bad", "the URL is not usable: %s", why);
+    if (!u || curl_url_set(u, CURLUPART_URL, base, 0) != CURLUE_OK)
+        return error_set(err, EINVAL, "url.bad", "there is no URL to begin from");
+    c = curl_url_set(u, CURLUPART_URL, location, CURLU_DISALLOW_USER);
+    if (c == CURLUE_OK)
+        c = curl_url_get(u, CURLUPART_URL, &text, 0);
+    if (c != CURLUE_OK)
+        return error_set(err, EINVAL, "url.bad", "the URL is not usable: %s", curl_url_strerror(c));
+    copy = strdup(text);
+    curl_free(text);
+    if (!copy)
+        return error_set(err, ENOMEM, "url.bad", "out of memory");
+    r = url_check(copy, "https,http", err);
+    if (r == 0)
+        *ret = TAKE_PTR(copy);
+    return r;
+}
+
+/* "scheme://host:port" in lower case, NULL when it is no such URL. */
+static char *url_origin(const char *text)
+{
+    _cleanup_(curl_url_cleanupp) CURLU *u = curl_url();
+    char *scheme = NULL, *host = NULL, *port = NULL, *origin = NULL;
+
+    if (u && curl_url_set(u, CURLUPART_URL, text, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK)
+        origin = str_format("%s://%s:%s", scheme, host, port);
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    return origin;
+}
+
+bool url_same_origin(const char *a, const char *b)
+{
+    _cleanup_(freep) char *of_a = url_origin(a);
+    _cleanup_(freep) char *of_b = url_origin(b);
+
+    return of_a && of_b && strcasecmp(of_a, of_b) == 0;
 }

@@ -17,11 +17,17 @@ typedef struct HttpRequest {
     const char *body;            /* NULL = none */
     size_t body_len;
     const char *ca_file;         /* PEM; NULL = the system's authorities. Verification is never off. */
+    const char *ca_pem;          /* PEM text of authorities beside the system's; not together with ca_file; NULL = none */
+    const char *ca_advice;       /* what to look at when a certificate is refused; NULL = the clock and CLOUD_CA_FILE */
     usec_t timeout_usec;         /* whole request; 0 is refused */
+    usec_t connect_timeout_usec; /* until the connection stands, TLS included; 0 = only timeout_usec */
+    usec_t stall_usec;           /* gives up when next to nothing comes for so long, whole seconds; 0 = only timeout_usec */
     size_t response_max;         /* bytes; 0 = HTTP_BODY_MAX, or no limit when streaming */
     /* streaming: called with each piece of the body instead of collecting it; non-zero aborts. May be NULL. */
     int (*on_data)(const char *data, size_t len, void *userdata);
     void *userdata;
+    const char *const *keep_headers; /* names of the answer's headers to keep, ends with NULL; may be NULL */
+    bool reuse;                  /* http_start(): leave the connection open for the client's next request */
 } HttpRequest;
 
 typedef struct HttpResponse {
@@ -30,10 +36,14 @@ typedef struct HttpResponse {
     size_t body_len;
     char *date;       /* the Date header or NULL; owned */
     char *server;     /* the Server header or NULL; owned */
-    usec_t retry_after_usec; /* Retry-After in seconds, 0 when absent */
+    usec_t retry_after_usec; /* Retry-After; a date is taken relative to Date; 0 when absent */
+    char **headers;   /* "Name: value" of those asked for, as they came; owned */
+    size_t wire_bytes; /* heads and bodies of request and answer, without TLS */
 } HttpResponse;
 
 void http_response_done(HttpResponse *r);
+/* The value of the n-th kept header of that name (from 0), or NULL; borrowed. */
+const char *http_response_header(const HttpResponse *r, const char *name, size_t n);
 
 /* Runs one request to its end. 0 whenever an HTTP answer came, whatever its status. Redirects are not followed.
  * Errors: http.bad-url (also for a literal "${"), http.resolve, http.connect, http.tls, http.timeout,
@@ -51,6 +61,8 @@ typedef struct HttpCall HttpCall;
 int http_client_new(sd_event *event, HttpClient **ret, Error *err) _must_check_;
 HttpClient *http_client_free(HttpClient *c); /* cancels its calls */
 DEFINE_CLEANUP(HttpClient, http_client_free)
+/* At most n connections to one host at a time; what is more waits, and its time runs. */
+void http_client_limit_host(HttpClient *c, unsigned n);
 
 /* r is 0 or negative with err set; response is borrowed until the callback returns. The call is freed afterwards. */
 typedef void (*http_done_t)(HttpCall *call, int r, const HttpResponse *response, const Error *err, void *userdata);
@@ -64,3 +76,9 @@ HttpCall *http_call_free(HttpCall *call);
 /* Whether text is an absolute URL with a scheme of the list ("https,http"), a host, no user info, no "${", no white
  * space or control character. "url.bad" with a sentence that names what is wrong. */
 int url_check(const char *text, const char *schemes, Error *err) _must_check_;
+
+/* What a Location header means, seen from the URL that was asked (RFC 3986 §5). *ret has passed url_check() for "https,http";
+ * "url.bad" otherwise. */
+int url_resolve(const char *base, const char *location, char **ret, Error *err) _must_check_;
+/* Whether scheme, host and port are the same, defaults filled in. False when one of them is no URL. */
+bool url_same_origin(const char *a, const char *b);

@@ -46,6 +46,10 @@ static const struct {
     {"/chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"},
     {"/interim", "HTTP/1.1 102 Wait\r\nRetry-After: 9\r\n\r\nHTTP/1.1 204 None\r\n\r\n"},
     {"/moved", "HTTP/1.1 302 Found\r\nLocation: /hello\r\nContent-Length: 0\r\n\r\n"},
+    {"/later", "HTTP/1.1 429 Slow\r\nDate: Fri, 31 Dec 1999 23:59:30 GMT\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n"
+               "Content-Length: 0\r\n\r\n"},
+    {"/kept", "HTTP/1.1 102 Wait\r\nX-One: interim\r\n\r\nHTTP/1.1 401 No\r\nx-one: Basic realm=\"a\"\r\nX-Other: o\r\n"
+              "X-ONE:Bearer b \r\nX-Two:\r\nContent-Length: 0\r\n\r\n"},
     {"/closed", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end"},
     {"/cut", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"},
     {"/garbage", "this is not HTTP at all\r\n\r\n"},
@@ -71,6 +75,14 @@ static void serve_big(int fd, size_t size)
             _exit(0);
         size -= n;
     }
+}
+
+static void serve_headers(int fd)
+{
+    say(fd, "HTTP/1.1 200 OK\r\n");
+    for (size_t i = 0; i < HTTP_HEADER_MAX / 16 + 1; i++)
+        say(fd, "X-One: 0123456789abcdef\r\n");
+    say(fd, "Content-Length: 0\r\n\r\n");
 }
 
 static void serve_echo(int fd, const char *request)
@@ -107,6 +119,8 @@ static _Noreturn void serve(int fd)
         }
     else if (str_starts(path, "/echo"))
         serve_echo(fd, request);
+    else if (str_equal(path, "/headers"))
+        serve_headers(fd);
     else if (str_equal(path, "/big"))
         serve_big(fd, HTTP_BODY_MAX + 1);
     else if (str_equal(path, "/full"))
@@ -237,6 +251,101 @@ static void test_answers(void **state)
             assert_null(response.server);
         http_response_done(&response);
     }
+}
+
+static void test_kept_headers(void **state)
+{
+    _cleanup_(freep) char *url = url_of("/kept"), *big = url_of("/headers"), *later = url_of("/later");
+    const char *const names[] = {"X-One", "X-Two", NULL};
+    HttpResponse response = {};
+    Error err = {};
+
+    (void) state;
+    assert_int_equal(http_run(&(HttpRequest) {.url = url, .timeout_usec = LONG, .keep_headers = names}, &response, NULL), 0);
+    assert_string_equal(http_response_header(&response, "x-one", 0), "Basic realm=\"a\"");
+    assert_string_equal(http_response_header(&response, "X-One", 1), "Bearer b");
+    assert_null(http_response_header(&response, "X-One", 2));
+    assert_string_equal(http_response_header(&response, "X-Two", 0), "");
+    assert_null(http_response_header(&response, "X-Other", 0));
+    assert_true(response.wire_bytes > 150 && response.wire_bytes < 400);
+    http_response_done(&response);
+    assert_int_equal(http_run(&(HttpRequest) {.url = big, .timeout_usec = LONG, .keep_headers = names}, &response, &err), -EFBIG);
+    assert_string_equal(error_id(&err), "http.too-large");
+    error_done(&err);
+    /* relative to the peer's own Date, whatever the clock here says */
+    assert_int_equal(http_run(&(HttpRequest) {.url = later, .timeout_usec = LONG}, &response, NULL), 0);
+    assert_int_equal(response.retry_after_usec, 29 * USEC_PER_SEC);
+    http_response_done(&response);
+}
+
+static void test_head(void **state)
+{
+    _cleanup_(freep) char *url = url_of("/hello");
+    HttpResponse response = {};
+
+    (void) state;
+    assert_int_equal(http_run(&(HttpRequest) {.method = "HEAD", .url = url, .timeout_usec = LONG}, &response, NULL), 0);
+    assert_int_equal(response.status, 200);
+    assert_int_equal(response.body_len, 0); /* although the answer claims five bytes */
+    http_response_done(&response);
+}
+
+static void test_stall(void **state)
+{
+    _cleanup_(freep) char *url = url_of("/never");
+    HttpResponse response = {};
+    Error err = {};
+    HttpRequest q = {.url = url, .timeout_usec = LONG, .connect_timeout_usec = LONG, .stall_usec = USEC_PER_SEC};
+
+    (void) state;
+    assert_int_equal(http_run(&q, &response, &err), -ETIMEDOUT);
+    assert_string_equal(error_id(&err), "http.timeout");
+    error_done(&err);
+    q.ca_file = q.ca_pem = "x";
+    assert_int_equal(http_run(&q, &response, &err), -EINVAL);
+    error_done(&err);
+}
+
+static void test_resolve(void **state)
+{
+    static const struct {
+        const char *location, *is; /* NULL: refused */
+        bool same;
+    } cases[] = {
+        {"/v2/b", "https://r.example:5000/v2/b", true},
+        {"b?x=1", "https://r.example:5000/v2/b?x=1", true},
+        {"https://R.example:5000/other", "https://R.example:5000/other", true},
+        {"//cdn.example/b", "https://cdn.example/b", false},
+        {"http://r.example:5000/v2/b", "http://r.example:5000/v2/b", false},
+        {"https://r.example/v2/b", "https://r.example/v2/b", false},
+        {"https://user:pass@r.example:5000/", NULL, false},
+        {"file:///etc/passwd", NULL, false},
+        {"ftp://r.example/", NULL, false},
+        {"https://r.example:99999/", NULL, false},
+        {"https:///", NULL, false},
+        {"/a b", NULL, false},
+        {"", NULL, false},
+    };
+    const char *base = "https://r.example:5000/v2/a";
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *url = NULL;
+        Error err = {};
+        int r = url_resolve(base, cases[i].location, &url, &err);
+
+        if (!cases[i].is) {
+            assert_true(r < 0 && !url);
+            assert_string_equal(error_id(&err), "url.bad");
+            error_done(&err);
+            continue;
+        }
+        assert_int_equal(r, 0);
+        assert_string_equal(url, cases[i].is);
+        assert_int_equal(url_same_origin(base, url), cases[i].same);
+    }
+    assert_true(url_same_origin("https://a.example/x", "https://A.example:443/y"));
+    assert_false(url_same_origin("https://a.example/", "not a URL"));
 }
 
 static void test_request_line_headers_body(void **state)
@@ -673,6 +782,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_kept_headers),
+        cmocka_unit_test(test_head),
+        cmocka_unit_test(test_stall),
+        cmocka_unit_test(test_resolve),
         cmocka_unit_test(test_request_line_headers_body),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_cap_is_exact),
