@@ -59,6 +59,17 @@
 
 #define PODMAN_RESPONSE_MAX (4 * 1024 * 1024)
 
+/* what a registry and its token server may say; manifests are at most 4 MiB by the OCI's own word, real ones some KiB */
+#define IMAGE_NAME_MAX 512
+#define REGISTRY_MANIFEST_MAX (1024 * 1024)
+#define REGISTRY_TOKEN_ANSWER_MAX (64 * 1024)
+#define REGISTRY_TOKEN_MAX (16 * 1024)
+#define REGISTRY_REDIRECTS_MAX 5
+#define REGISTRY_HOST_CONNECTIONS_MAX 6
+#define REGISTRY_CONF_SIZE_MAX (256 * 1024)
+#define REGISTRY_CONF_TABLES_MAX 256
+#define REGISTRY_CA_SIZE_MAX (512 * 1024)
+
 #define GATEWAY_CONNECTIONS_MAX 20000
 #define GATEWAY_QUERIES_MAX 1024
 /* connections that have not proved who they are; the oldest gives way */

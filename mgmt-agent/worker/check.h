@@ -32,3 +32,14 @@
 #include "mgmt-agent/worker/deploy.h"
 
 int job_check(Deploy *d, const cJSON *request);
+
+/* The job `registry-check`: what of `check` reads the network. It runs as podman's user, whose files say how registries are
+ * reached, or as nobody where that is root, and knows podman and the box only from its request:
+ *   {"timeoutSeconds": N, "images": [{"image", "id", "digest", "repoDigests": [ … ]}, …]}
+ * It answers with a line {"type": "worker.registry-check", "requests", "bytes", "images": [ … ]}, whose images are those of
+ * the answer above without `service`, `image`, `imageId` and `here`. */
+int job_registry_check(Deploy *d, const cJSON *request);
+
+#define CHECK_SECONDS_MIN 5
+#define CHECK_SECONDS_MAX 600
+#define CHECK_SECONDS_DEFAULT 120

@@ -12,6 +12,7 @@
 #include "lib/base/strv.h"
 #include "lib/net/message.h"
 #include "mgmt-agent/state/store.h"
+#include "mgmt-agent/worker/check.h"
 #include "mgmt-agent/worker/flow.h"
 #include "mgmt-agent/worker/update.h"
 
@@ -291,5 +292,7 @@ const Job jobs[] = {
     { "plan", job_plan, "say what a snapshot would change" },
     { "env-ensure", job_env_ensure, "make secbox.env if it is absent" },
     { "status", job_status, "say what runs" },
+    { "check", job_check, "ask the registries whether images are still the newest" },
+    { "registry-check", job_registry_check, "the part of check that needs the network and no rights" },
     {},
 };

@@ -72,6 +72,26 @@ int podman_answer_containers(const cJSON *list, const char *project, ObservedCon
     return 0;
 }
 
+int podman_answer_image(const cJSON *info, LocalImage *ret, Error *err)
+{
+    _cleanup_(local_image_done) LocalImage l = {};
+    const char *id = json_string(info, "Id"), *digest = json_string(info, "Digest");
+    const cJSON *entry;
+
+    if (str_empty(id))
+        return error_set(err, EIO, "podman.refused", "podman showed an image without an id");
+    l.id = strdup(str_starts(id, "sha256:") ? id + strlen("sha256:") : id);
+    l.digest = str_empty(digest) ? NULL : strdup(digest);
+    if (!l.id || (!str_empty(digest) && !l.digest))
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(info, "RepoDigests"))
+        if (cJSON_IsString(entry) && strv_add(&l.repo_digests, entry->valuestring) < 0)
+            return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    *ret = l;
+    l = (LocalImage) {};
+    return 0;
+}
+
 /* A stream of JSON objects, one a line; the last ones hold "id" or "error". */
 int podman_answer_pull(const char *body, size_t len, const char *reference, char **ret, Error *err)
 {

@@ -476,6 +476,14 @@ int podman_image_id(Podman *p, const char *reference, char **ret, Error *err)
     return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for image %s", reference);
 }
 
+int podman_image_digests(Podman *p, const char *reference, LocalImage *ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    int r = podman_inspect_image(p, reference, &o, err);
+
+    return r < 0 ? r : podman_answer_image(o, ret, err);
+}
+
 int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret, Error *err)
 {
     _cleanup_(freep) char *encoded = encode(reference);

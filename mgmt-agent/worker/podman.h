@@ -52,6 +52,8 @@ char *podman_log_tail(Podman *p, const char *container, unsigned lines);
 /* The id of a local image, hexadecimal without prefix. -ENOENT (image.missing) when it is not here. */
 int podman_image_id(Podman *p, const char *reference, char **ret, Error *err) _must_check_;
 int podman_inspect_image(Podman *p, const char *reference, cJSON **ret, Error *err) _must_check_;
+/* All digests of a local image, by name or id. -ENOENT (image.missing) when it is not here. */
+int podman_image_digests(Podman *p, const char *reference, LocalImage *ret, Error *err) _must_check_;
 /* Pulls; `policy` is "always" or "missing". The id as above. Errors: pull.failed with podman's sentence, pull.timeout. */
 int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret, Error *err) _must_check_;
 /* Gives an image another name, so that no prune takes it. */

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""A private certificate authority, and certificates by it for servers of the lab."""
+import datetime
+import ipaddress
+import os
+import ssl
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+DAY = datetime.timedelta(days=1)
+
+
+def _name(text):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+class Authority:
+    def __init__(self, folder, name="lab authority"):
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        now = datetime.datetime.utcnow()
+        self.certificate = (
+            x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(name)).public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number()).not_valid_before(now - 2 * DAY).not_valid_after(now + 30 * DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(self.key, hashes.SHA256()))
+        self.file = self._write("ca.crt", self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def _write(self, name, data):
+        path = os.path.join(self.folder, name)
+        with open(path, "wb") as f:
+            f.write(data)
+        return path
+
+    def issue(self, name="server", hosts=("localhost", "127.0.0.1"), expired=False):
+        """Certificate and key files of a server."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        until = datetime.datetime.utcnow() + (-DAY if expired else 10 * DAY)
+        names = [x509.IPAddress(ipaddress.ip_address(h)) if h[0].isdigit() else x509.DNSName(h) for h in hosts]
+        certificate = (
+            x509.CertificateBuilder().subject_name(_name(hosts[0])).issuer_name(self.certificate.subject)
+            .public_key(key.public_key()).serial_number(x509.random_serial_number()).not_valid_before(until - 11 * DAY)
+            .not_valid_after(until).add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .sign(self.key, hashes.SHA256()))
+        secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return (self._write(f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM)),
+                self._write(f"{name}.key", secret))
+
+    def server_context(self, name="server", **how):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.issue(name, **how))
+        return context
