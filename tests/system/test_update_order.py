@@ -34,7 +34,7 @@ class Shop:
 
     def compose(self, **more):
         extra = {"web": "", "db": "", **more}
-        return ("services:\n  web:\n    image: {self.web}\n    environment:\n      DEVICE: ${{DEVICE_ID}}\n{extra['web']}"
+        return (f"services:\n  web:\n    image: {self.web}\n    environment:\n      DEVICE: ${{DEVICE_ID}}\n{extra['web']}"
                 f"  db:\n    image: {self.db}\n{extra['db']}")
 
     def push(self, cloud, **more):
@@ -53,8 +53,12 @@ class Shop:
 
     @staticmethod
     def answer(cloud, message):
-        """What ends it; results that were not acknowledged come again on every connection."""
         cloud.send(message)
+        return Shop.end_of(cloud, message)
+
+    @staticmethod
+    def end_of(cloud, message):
+        """What ends it; results that were not acknowledged come again on every connection."""
         while True:
             answer = cloud.next("compose.result", "error")
             if answer is None or answer.get("id") == message["id"]:
@@ -140,7 +144,7 @@ def test_it_is_confirmed_by_the_cloud(shop, cloud):
     wait_until(lambda: (shop.box.status()["pending"] or {}).get("phase") == "confirm", "it waits", shop.box.agent.death)
     cloud.connected("2026-01-02T03:05:00.000Z")
     cloud.send({"type": "compose.confirm", "id": order["id"], "version": order["version"], "nonce": "n" * 32})
-    assert cloud.next("compose.result")["outcome"] == "done"
+    assert shop.end_of(cloud, order)["outcome"] == "done"
     assert shop.version_of("web") == "3"
 
 
