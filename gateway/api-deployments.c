@@ -24,7 +24,9 @@
 
 #define DEPLOYMENT_JSON                                                                                      \
     "jsonb_strip_nulls(jsonb_build_object('id', d.id, 'device', d.device, 'version', d.version::text,"       \
-    " 'sha256', d.sha256, 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state,"              \
+    " 'kind', d.kind, 'sha256', nullif(d.sha256, ''), 'image', d.image, 'digest', d.digest,"                 \
+    " 'service', d.service, 'rollout', d.rollout,"                                                           \
+    " 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state,"                                  \
     " 'phase', d.phase, 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline,"                   \
     " 'outcome', d.result->'outcome', 'failedPhase', d.result->'failedPhase', 'error', d.result->'error',"   \
     " 'noop', d.result->'noop', 'seconds', d.result->'seconds',"                                             \

@@ -40,6 +40,12 @@ const Route routes[] = {
     { "POST", "/v1/grants/*/certificate", ACCESS_OPERATOR, api_grants_certificate, "an SSH user certificate" },
     { "GET", "/v1/sessions", ACCESS_OPERATOR, api_sessions_list, "who was logged in where" },
     { "GET", "/v1/support-ca", ACCESS_OPERATOR, api_support_ca, "the key that boxes trust for support staff" },
+    { "POST", "/v1/rollouts", ACCESS_OPERATOR, api_rollouts_start, "start a rollout" },
+    { "GET", "/v1/rollouts", ACCESS_OPERATOR, api_rollouts_list, "rollouts, newest first" },
+    { "GET", "/v1/rollouts/*", ACCESS_OPERATOR, api_rollouts_show, "one rollout, live" },
+    { "POST", "/v1/rollouts/*/pause", ACCESS_OPERATOR, api_rollouts_pause, "send to no more boxes for now" },
+    { "POST", "/v1/rollouts/*/resume", ACCESS_OPERATOR, api_rollouts_resume, "go on" },
+    { "POST", "/v1/rollouts/*/abort", ACCESS_OPERATOR, api_rollouts_abort, "end it for good" },
     { "GET", "/v1/audit", ACCESS_OPERATOR, api_audit_list, "who did what" },
     {},
 };

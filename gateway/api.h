@@ -49,5 +49,15 @@ void api_sessions_list(Call *c);
 /* api-certificates.c */
 void api_grants_certificate(Call *c);
 void api_support_ca(Call *c);
+/* api-rollouts.c */
+void api_rollouts_list(Call *c);
+void api_rollouts_show(Call *c);
+void api_rollouts_pause(Call *c);
+void api_rollouts_resume(Call *c);
+void api_rollouts_abort(Call *c);
+/* Answers with rollout args[0]. */
+void api_rollout_answer(Call *c, int status);
+/* api-rollouts-start.c */
+void api_rollouts_start(Call *c);
 /* api-audit.c */
 void api_audit_list(Call *c);

@@ -4,6 +4,7 @@
 
 #include "gateway/deployments.h"
 #include "lib/base/clock.h"
+#include "lib/base/log.h"
 
 struct Deployment {
     Gateway *gateway;
@@ -11,7 +12,10 @@ struct Deployment {
     char id[CALL_ID_SIZE], nonce[CALL_ID_SIZE];
     uint64_t version; /* 0 until stored */
     unsigned confirm_deadline;
-    char *compose;              /* until it was sent */
+    bool update;                    /* a new image, not a compose file */
+    char *compose;                  /* until it was sent, as the next three */
+    char *image, *digest, *service; /* of an update; service may be NULL */
+    char *rollout;                  /* that it is part of, or NULL */
     char starter[CALL_ID_SIZE]; /* the call that asked for it, which may be gone */
     bool wait;
     bool progressed;              /* the box has spoken of it */
@@ -27,10 +31,13 @@ struct Deployment {
 };
 
 Deployment *deployment_new(Gateway *g, const char *device);
+void deployment_log(const Deployment *d, LogLevel level, const char *what);
 /* Writes the next thing that is not in the database yet, if nothing is being written. */
 void deployment_save(Deployment *d);
-/* Sends the snapshot to the box, or ends the deployment when the box has just gone. */
+/* Sends it to the box, or ends the deployment when the box has just gone. */
 void deployment_send(Deployment *d);
+/* Reads from the database what is to be sent, then sends it: the box has never heard of it. */
+void deployment_send_again(Deployment *d);
 /* Ends it without the box's word. */
 void deployment_end_here(Deployment *d, int status, int code, const Error *err);
 /* Writes a result of a deployment that is not open in memory, and acknowledges it. */

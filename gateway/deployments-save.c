@@ -9,12 +9,16 @@
 
 #include "gateway/audit.h"
 #include "gateway/deployments-internal.h"
+#include "gateway/rollout-plan.h"
+#include "gateway/rollouts.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/net/message.h"
 
 #define PHASE_SENDING "send"
+/* how often a box that is busy gets its turn anew */
+#define ROLLOUT_ATTEMPTS_MAX "10"
 
 void deployment_tell(Gateway *g, const char *device, uint64_t version, bool final)
 {
@@ -71,14 +75,24 @@ static int save_events(Deployment *d, Error *err)
                        params, ELEMENTSOF(params), on_events_saved, d, &d->query, err);
 }
 
+/* The box's place in its rollout changes with it. A retry has its limit; what was given up can still turn out to
+ * have worked. */
 #define SAVE_RESULT_SQL                                                                                      \
     "WITH d AS (UPDATE deployments SET state = $3, phase = $4, status = $5::integer, result = $6::jsonb,"    \
     " finished_at = now() WHERE device = $1 AND id = $2 AND state IN ('open', 'unknown')"                    \
-    " RETURNING version),"                                                                                   \
-    " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT $7, 'compose.result', $1,"        \
-    " $3::text IN ('recovery', 'unknown'), jsonb_build_object('id', $2::text, 'version', version::text,"     \
-    " 'outcome', $3::text, 'phase', $4::text, 'status', $5::integer) FROM d)"                                \
-    " SELECT (SELECT version FROM d), EXISTS (SELECT 1 FROM deployments WHERE device = $1 AND id = $2)"
+    " RETURNING version, kind, rollout),"                                                                    \
+    " b AS (UPDATE rollout_boxes b SET error = $6::jsonb->'error', finished_at = now(),"                     \
+    " state = CASE WHEN $8 = 'waiting' AND attempts >= $9::integer THEN 'failed' ELSE $8 END FROM d"         \
+    " WHERE b.rollout = d.rollout AND b.device = $1 AND b.deployment = $2"                                   \
+    " AND (b.state = 'sent' OR (b.state = 'failed' AND $8 IN ('done', 'rolled-back')))"                      \
+    " RETURNING b.rollout, b.state),"                                                                        \
+    " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT $7,"                              \
+    " CASE kind WHEN 'update' THEN 'image.update-result' ELSE 'compose.result' END, $1,"                     \
+    " $3::text IN ('recovery', 'unknown'), jsonb_strip_nulls(jsonb_build_object('id', $2::text,"             \
+    " 'version', version::text, 'outcome', $3::text, 'phase', $4::text, 'status', $5::integer,"              \
+    " 'rollout', rollout)) FROM d)"                                                                          \
+    " SELECT (SELECT version FROM d), EXISTS (SELECT 1 FROM deployments WHERE device = $1 AND id = $2),"     \
+    " (SELECT rollout FROM b), (SELECT state FROM b)"
 
 /* What a deployment ends in: the box's outcome, if it is one that we know. */
 static const char *state_from(const cJSON *result)
@@ -103,15 +117,32 @@ static int query_result(Gateway *g, const char *device, const cJSON *result, boo
     _cleanup_(freep) char *actor = by_box ? str_format("device:%s", device) : strdup("gateway");
     if (!text || !actor)
         return error_from_errno(err, -ENOMEM, "writing a result");
-    const char *phase = json_string(result, "phase");
-    const char *params[] = {
-        device, json_string(result, "id"), state_from(result), phase ? phase : "", status, text, actor
-    };
+    const char *phase = json_string(result, "phase"), *state = state_from(result);
+    RolloutBoxEvent event = rollout_box_event(state, (unsigned) number);
+    int box = rollout_box_next(ROLLOUT_BOX_SENT, event);
+    const char *params[] = { device,
+                             json_string(result, "id"),
+                             state,
+                             phase ? phase : "",
+                             status,
+                             text,
+                             actor,
+                             rollout_box_state_to_string((RolloutBoxState) box),
+                             ROLLOUT_ATTEMPTS_MAX };
     return store_query(g->store, SAVE_RESULT_SQL, params, ELEMENTSOF(params), on_done, userdata, ret, err);
 }
 
-static void on_result_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err,
-                            void *userdata)
+/* Columns of SAVE_RESULT_SQL. */
+static void tell_rollouts(Gateway *g, const char *device, const StoreRows *rows)
+{
+    const char *rollout = store_rows_get(rows, 0, 2), *state = store_rows_get(rows, 0, 3);
+    if (rollout)
+        rollouts_on_end(g, rollout, device, state);
+    else
+        rollouts_wake(g); /* the box is free for those that wait for it */
+}
+
+static void on_result_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     Deployment *d = userdata;
     d->query = NULL;
@@ -128,6 +159,7 @@ static void on_result_saved(StoreQuery *q _unused_, int r, const StoreRows *rows
         acknowledge(g, device, d->id);
     deployment_free(d);
     deployment_tell(g, device, version, true);
+    tell_rollouts(g, device, rows);
 }
 
 /* The result of a deployment that the gateway itself ends. */
@@ -231,6 +263,7 @@ static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, 
     else if (!str_equal(store_rows_get(rows, 0, 1), "t"))
         note_local_result(l);
     acknowledge(l->gateway, l->device, l->id);
+    tell_rollouts(l->gateway, l->device, rows);
 }
 
 static char *copy_member(const cJSON *object, const char *key)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening, sending and following deployments. What is written when is in deployments-save.c. */
+/* Following deployments by what their boxes say. They are opened and sent in deployments-send.c; what is
+ * written when is in deployments-save.c. */
 #include "gateway/deployments-internal.h"
 
 #include <errno.h>
@@ -7,9 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/api.h"
-#include "gateway/audit.h"
-#include "gateway/live.h"
+#include "gateway/rollouts.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
@@ -22,7 +21,7 @@
 /* beside its confirm deadline */
 #define SILENCE_MAX (30 * USEC_PER_MINUTE)
 
-static void deployment_log(const Deployment *d, LogLevel level, const char *what)
+void deployment_log(const Deployment *d, LogLevel level, const char *what)
 {
     char version[24];
     snprintf(version, sizeof(version), "%" PRIu64, d->version);
@@ -56,170 +55,12 @@ Deployment *deployment_free(Deployment *d)
     cJSON_Delete(d->result);
     free(d->device);
     free(d->compose);
+    free(d->image);
+    free(d->digest);
+    free(d->service);
+    free(d->rollout);
     free(d);
     return NULL;
-}
-
-static Call *deployment_starter(const Deployment *d)
-{
-    return d->starter[0] ? map_get(d->gateway->calls, d->starter) : NULL;
-}
-
-static cJSON *snapshot_message(const Deployment *d)
-{
-    char now[TIMESTAMP_SIZE];
-    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.snapshot");
-    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_u64(m, "version", d->version) < 0 ||
-        json_add_string(m, "deviceId", d->device) < 0 || json_add_string(m, "compose", d->compose) < 0 ||
-        json_add_string(m, "issuedAt", timestamp_format(realtime_usec(), now)) < 0 ||
-        json_add_string(m, "nonce", d->nonce) < 0 ||
-        json_add_int(m, "confirmDeadlineSeconds", (int) d->confirm_deadline) < 0)
-        return NULL;
-    return TAKE_PTR(m);
-}
-
-void deployment_send(Deployment *d)
-{
-    Session *s = session_find(d->gateway, d->device, ROLE_MGMT);
-    _cleanup_(cJSON_Deletep) cJSON *m = snapshot_message(d);
-    int r = !m ? -ENOMEM : s ? session_send(s, m) : -ENOTCONN;
-    if (r < 0) {
-        Error err = {};
-        live_offline_error(d->device, &err);
-        deployment_end_here(d, 503, r, &err);
-        error_done(&err);
-        return;
-    }
-    d->barred_connection = session_number(s);
-    d->compose = (free(d->compose), NULL);
-    deployment_log(d, LOG_LEVEL_INFO, "sent");
-}
-
-static cJSON *deployment_brief(const Deployment *d)
-{
-    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
-    cJSON *o = body ? cJSON_AddObjectToObject(body, "deployment") : NULL;
-    if (!o || json_add_string(o, "id", d->id) < 0 || json_add_u64(o, "version", d->version) < 0 ||
-        json_add_string(o, "device", d->device) < 0 || json_add_string(o, "state", "open") < 0)
-        return NULL;
-    return TAKE_PTR(body);
-}
-
-static void call_fail_busy(Call *c)
-{
-    Error err = {};
-    error_set(&err, EBUSY, "deployment.busy",
-              "device %s is busy with another deployment: wait for its end, then push again", c->args[0]);
-    audit_write(c->gateway, &(AuditEntry) { .actor = c->actor,
-                                           .action = "compose.push-refused-busy",
-                                           .device = c->args[0] });
-    call_fail(c, -EBUSY, &err);
-    error_done(&err);
-}
-
-/* Nothing was stored: as if it had never been asked for. */
-static void deployment_abandon(Deployment *d, int r, const Error *err)
-{
-    Call *c = deployment_starter(d);
-    deployment_free(d);
-    if (!c)
-        return;
-    if (r == 0)
-        call_fail_busy(c);
-    else
-        call_fail(c, r, err);
-}
-
-static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
-{
-    Deployment *d = userdata;
-    d->query = NULL;
-    if (r < 0 || store_rows_count(rows) == 0 ||
-        str_to_u64(store_rows_get(rows, 0, 0), 1, UINT64_MAX, &d->version) < 0) {
-        deployment_abandon(d, r, err);
-        return;
-    }
-    Call *c = deployment_starter(d);
-    if (c && d->wait) {
-        c->version = d->version;
-        api_wait_for_end(c);
-        deployment_send(d);
-        return;
-    }
-    /* answered after sending, so that 202 means sent; sending never frees */
-    deployment_send(d);
-    c = deployment_starter(d);
-    if (c && d->result) {
-        c->version = d->version;
-        api_wait_for_end(c);
-    } else if (c) {
-        call_answer(c, 202, deployment_brief(d));
-    }
-}
-
-static int deployment_store(Deployment *d, const Call *c, const DeploymentRequest *request, uint64_t floor,
-                            Error *err)
-{
-    char sha256[SHA256_HEX_SIZE], lowest[24], deadline[16];
-    int r = sha256_hex(d->compose, strlen(d->compose), sha256);
-    if (r < 0)
-        return error_from_errno(err, r, "opening a deployment");
-    snprintf(lowest, sizeof(lowest), "%" PRIu64, floor);
-    snprintf(deadline, sizeof(deadline), "%u", d->confirm_deadline);
-    const char *params[] = { d->device, lowest,          d->id,    sha256,  d->compose,
-                             c->actor,  request->reason, d->nonce, deadline };
-    return store_query(
-        d->gateway->store,
-        "WITH v AS (SELECT greatest(coalesce(max(version), 0), $2::bigint) + 1 AS version"
-        " FROM deployments WHERE device = $1),"
-        " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer FROM v"
-        " ON CONFLICT DO NOTHING RETURNING device, version),"
-        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6, 'compose.push', device,"
-        " jsonb_build_object('id', $3::text, 'version', version::text, 'sha256', $4::text, 'reason',"
-        " $7::text) FROM d)"
-        " SELECT version FROM d",
-        params, ELEMENTSOF(params), on_stored, d, &d->query, err);
-}
-
-static void push_offline(Call *c)
-{
-    Error err = {};
-    audit_write(c->gateway, &(AuditEntry) { .actor = c->actor,
-                                           .action = "compose.push-refused-offline",
-                                           .device = c->args[0] });
-    live_offline_error(c->args[0], &err);
-    call_fail(c, -ENOTCONN, &err);
-    error_done(&err);
-}
-
-void deployment_push(Call *c, const DeploymentRequest *request)
-{
-    Error err = {};
-    Gateway *g = c->gateway;
-    const Session *s = session_find(g, c->args[0], ROLE_MGMT);
-    if (!s) {
-        push_offline(c);
-        return;
-    }
-    if (map_get(g->deployments, c->args[0])) {
-        call_fail_busy(c);
-        return;
-    }
-    Deployment *d = deployment_new(g, c->args[0]);
-    int r = -ENOMEM;
-    if (d) {
-        memcpy(d->starter, c->id, sizeof(d->starter));
-        d->wait = request->wait;
-        d->confirm_deadline = request->confirm_deadline;
-        d->compose = strdup(request->compose);
-        r = d->compose ? deployment_store(d, c, request, session_version_floor(s), &err) : -ENOMEM;
-    }
-    if (r < 0) {
-        deployment_free(d);
-        call_fail(c, r, &err);
-    }
-    error_done(&err);
 }
 
 /* The open deployment of this box that the object's id names. */
@@ -305,32 +146,18 @@ static void deployment_pending(Deployment *d, Session *s, const cJSON *pending)
         deployment_confirm(d, s);
 }
 
-static void on_compose(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
-{
-    Deployment *d = userdata;
-    d->query = NULL;
-    if (r < 0 || store_rows_count(rows) == 0) {
-        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "cannot send the deployment of %s again", d->device);
-        return;
-    }
-    d->compose = strdup(store_rows_get(rows, 0, 0));
-    if (d->compose)
-        deployment_send(d);
-    deployment_save(d);
-}
-
-/* The box has never heard of it: the connection broke before the message arrived. */
-static void deployment_send_again(Deployment *d)
+/* The connection broke before the message arrived. Who pushed it may have gone long ago; a rollout still wants it, or
+ * ends it, so that the box gets its turn when the rollout goes on. */
+static void deployment_never_arrived(Deployment *d)
 {
     Error err = {};
-    if (d->query)
-        return;
-    deployment_log(d, LOG_LEVEL_INFO, "the box does not know it, sending it again");
-    const char *params[] = { d->id };
-    int r = store_query(d->gateway->store, "SELECT compose FROM deployments WHERE id = $1 AND state = 'open'",
-                        params, 1, on_compose, d, &d->query, &err);
-    if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "cannot send the deployment of %s again", d->device);
+    bool young = boottime_usec() - d->created_at < d->confirm_deadline * USEC_PER_SEC;
+    if (d->rollout ? rollouts_is_sending(d->gateway, d->rollout) : young) {
+        deployment_send_again(d);
+    } else if (d->rollout) {
+        error_set(&err, ENOTCONN, "rollout.stopped", "the rollout was stopped before this reached the box");
+        deployment_end_here(d, 503, -ENOTCONN, &err);
+    }
     error_done(&err);
 }
 
@@ -346,9 +173,8 @@ void deployment_on_status(Session *s, Gateway *g, const cJSON *message)
         deployment_pending(d, s, pending);
     } else if (deployment_named(g, s, last) && json_string(last, "outcome")) {
         deployment_on_result(s, g, last);
-    } else if (!d->progressed && session_number(s) != d->barred_connection &&
-               boottime_usec() - d->created_at < d->confirm_deadline * USEC_PER_SEC) {
-        deployment_send_again(d);
+    } else if (!d->progressed && session_number(s) != d->barred_connection) {
+        deployment_never_arrived(d);
     }
 }
 
@@ -370,6 +196,13 @@ static int adopt_row(Gateway *g, const StoreRows *rows, size_t i, bool at_start)
     }
     d->confirm_deadline = (unsigned) deadline;
     d->progressed = str_equal(store_rows_get(rows, i, 5), "t");
+    d->update = str_equal(store_rows_get(rows, i, 7), "t");
+    const char *rollout = store_rows_get(rows, i, 8);
+    d->rollout = rollout ? strdup(rollout) : NULL;
+    if (rollout && !d->rollout) {
+        deployment_free(d);
+        return -ENOMEM;
+    }
     /* The clock may have been set back since. A machine that is up for a shorter time than the box was silent gives a time
      * before its boot: differences are right all the same, modulo 2^64. */
     if (str_to_u64(store_rows_get(rows, i, 6), 0, INT32_MAX, &silent) >= 0)

@@ -12,6 +12,7 @@
 #include "gateway/challenge.h"
 #include "gateway/deployments.h"
 #include "gateway/recovery.h"
+#include "gateway/rollouts.h"
 #include "gateway/session.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -59,6 +60,8 @@ static const struct {
     { "SELECT id, blocked FROM devices", load_devices },
     { "SELECT device, role, thumbprint FROM device_keys", load_keys },
     { DEPLOYMENTS_OPEN_SQL, load_deployments },
+    { ROLLOUTS_SQL, rollouts_adopt },
+    { ROLLOUT_BOXES_SQL, rollouts_adopt_boxes },
 };
 
 static void gateway_load(Gateway *g);
@@ -91,6 +94,7 @@ static void gateway_load(Gateway *g)
     if (!g->ready)
         log_notice("serving as %s on port %u", g->issuer, http_server_port(g->server));
     g->ready = true;
+    rollouts_wake(g);
     service_ready("serving");
 }
 
@@ -120,6 +124,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     if (g->ready && store_is_up(g->store)) {
         deployments_sweep(g);
         session_sweep(g);
+        rollouts_wake(g);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
@@ -203,9 +208,10 @@ static int gateway_open_maps(Gateway *g)
     g->challenges = map_new(NULL);
     g->recoveries = map_new(recovery_free);
     g->deployments = map_new(NULL);
+    g->rollouts = rollouts_new(g);
     g->calls = map_new(NULL);
     bool good = g->registry && g->connections && g->tunnels && g->challenges && g->recoveries && g->deployments &&
-                g->calls;
+                g->rollouts && g->calls;
     return good ? 0 : -ENOMEM;
 }
 
@@ -266,6 +272,7 @@ Gateway *gateway_free(Gateway *g)
         return NULL;
     free_all(g->calls, free_call);
     free_all(g->deployments, free_deployment);
+    rollouts_free(g->rollouts);
     free_all(g->challenges, challenge_free);
     free_all(g->connections, free_session);
     map_free(g->tunnels);

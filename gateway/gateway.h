@@ -43,6 +43,7 @@ typedef struct Gateway {
     Map *challenges;  /* connections whose key is not proved yet, by number → Challenge, owned */
     Map *recoveries;  /* device → what is known of its recovery-agent, owned */
     Map *deployments; /* device → its open Deployment, owned */
+    struct Rollouts *rollouts;
     Map *calls;       /* requests that wait for something, by id → Call, owned */
     sd_event_source *sweep, *farewell;
     uint64_t next_connection;

@@ -16,6 +16,8 @@ struct Session {
     bool ended; /* closing: what still arrives counts no more */
     unsigned bad_messages;
     usec_t since; /* wall clock of the welcome */
+    bool agent_spoke;   /* mgmt-agent is behind it, not only mgmt-link */
+    bool takes_updates; /* and it knows image.update */
     uint64_t version_floor;
     sd_event_source *deadline;
     char *agent_version;

@@ -9,6 +9,7 @@
 #include "gateway/deployments.h"
 #include "gateway/live.h"
 #include "gateway/recovery.h"
+#include "gateway/rollouts.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/net/message.h"
@@ -95,6 +96,17 @@ static void raise_floor(Session *s, const cJSON *object)
         s->version_floor = version;
 }
 
+static bool accepts(const cJSON *status, const char *type)
+{
+    const cJSON *item, *list = cJSON_GetObjectItemCaseSensitive(status, "accepts");
+    cJSON_ArrayForEach(item, list)
+    {
+        if (cJSON_IsString(item) && str_equal(item->valuestring, type))
+            return true;
+    }
+    return false;
+}
+
 static void on_status(Session *s, Gateway *g, const cJSON *message)
 {
     if (!str_equal(json_string(message, "deviceId"), s->device))
@@ -108,7 +120,10 @@ static void on_status(Session *s, Gateway *g, const cJSON *message)
         s->unsaved_status = text;
         session_save_status(s);
     }
+    s->agent_spoke = true;
+    s->takes_updates = accepts(message, "image.update");
     deployment_on_status(s, g, message);
+    rollouts_wake(g);
 }
 
 static void on_answer(Session *s, Gateway *g, const cJSON *message)

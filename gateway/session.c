@@ -69,6 +69,16 @@ uint64_t session_version_floor(const Session *s)
     return s->version_floor;
 }
 
+bool session_agent_spoke(const Session *s)
+{
+    return s->agent_spoke;
+}
+
+bool session_takes_updates(const Session *s)
+{
+    return s->takes_updates;
+}
+
 int session_send(Session *s, const cJSON *message)
 {
     _cleanup_(freep) char *text = message ? json_print(message) : NULL;

@@ -30,6 +30,9 @@ Role session_role(const Session *s);
 uint64_t session_number(const Session *s);
 /* The highest deployment version that the box has spoken of. */
 uint64_t session_version_floor(const Session *s);
+/* Whether agent.status has come through it, and whether that said that the agent takes image.update. */
+bool session_agent_spoke(const Session *s);
+bool session_takes_updates(const Session *s);
 
 /* Adds "connected", "connectedSince", "peer" and "roles" about a device. */
 int session_describe(const Gateway *g, const char *device, cJSON *object) _must_check_;

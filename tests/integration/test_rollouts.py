@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: MIT
+"""Rollouts over simulated boxes with real tunnels: who gets what when, and what stops it, pauses it and changes nothing in it."""
+# pylint: disable=redefined-outer-name,unused-import,too-many-arguments
+import itertools
+import json
+import os
+import subprocess
+import threading
+
+import pytest
+
+from tests.integration.gateway_lab import COMPOSE, Push, error_id, gw, shared
+from tests.lab.fleet_sim import BUSY, HOLD, NOT_HERE, ROLLED_BACK, SimFleet
+from tests.lab.util import program, wait_until
+
+NUMBERS = itertools.count(1)
+IMAGE = "registry.example/web:1"
+NEVER = 3600
+
+
+def digest(n=1):
+    return f"sha256:{n:064x}"
+
+
+@pytest.fixture
+def site():
+    """A label that only this test's boxes have."""
+    return f"site-{next(NUMBERS)}"
+
+
+@pytest.fixture
+def fleet(gw):
+    with SimFleet(gw) as it:
+        yield it
+
+
+def boxes(fleet, site, n, labels=None, **more):
+    first = len(fleet.boxes)
+    return fleet.add([f"{site}-{first + i}" for i in range(n)], {"site": site, **(labels or {})}, **more)
+
+
+def start(gw, site, **more):
+    """Starts a rollout of an image (or of `compose`) over a site's boxes; no soaking unless the test wants it."""
+    what = {} if "compose" in more else {"image": IMAGE, "digest": digest()}
+    answer = gw.request("POST", "/v1/rollouts", {**what, "labels": {"site": site}, "soakSeconds": 0, **more})
+    assert answer.status == 201, answer
+    return answer.json["rollout"]
+
+
+def show(gw, rollout):
+    answer = gw.request("GET", f"/v1/rollouts/{rollout['id']}")
+    assert answer.status == 200, answer
+    return answer.json["rollout"]
+
+
+def wait_state(gw, rollout, *states):
+    def there():
+        now = show(gw, rollout)
+        return now if now["state"] in states else None
+
+    return wait_until(there, f"the rollout is {' or '.join(states)}", lambda: gw.daemon.death() if gw.daemon else None)
+
+
+def total(rollout, key):
+    return sum(group[key] for group in rollout["groups"])
+
+
+def action(gw, rollout, verb, status=200):
+    answer = gw.request("POST", f"/v1/rollouts/{rollout['id']}/{verb}")
+    assert answer.status == status, answer
+    return answer
+
+
+def audit(gw, rollout):
+    return [e for e in gw.audit() if e["detail"].get("rollout") == rollout["id"]]
+
+
+def changed(box):
+    """What was done to it, without the ids."""
+    return [what for _, _, what in box.changes]
+
+
+def test_group_by_group_to_the_end(gw, fleet, site):
+    canary = boxes(fleet, site, 1, {"rollout": "canary"})[0]
+    others = boxes(fleet, site, 19)
+    canary.outcome = lambda message: HOLD
+    rollout = start(gw, site, groups="canary=1,25%,100%", haltAt="100%", reason="a test", service="web")
+    assert rollout["state"] == "running" and rollout["reason"] == "a test" and rollout["haltAt"] == "100%"
+    assert [(g["name"], g["boxes"]) for g in rollout["groups"]] == [("canary=1", 1), ("25%", 4), ("100%", 15)]
+    wait_until(lambda: canary.held, "the canary has its turn")
+    message = canary.held
+    assert message["image"] == IMAGE and message["digest"] == digest() and message["service"] == "web"
+    assert message["deviceId"] == canary.id and message["version"] == "1" and message["confirmDeadlineSeconds"] == 300
+    assert [g["sent"] for g in show(gw, rollout)["groups"]] == [1, 0, 0] and not any(box.received for box in others)
+    assert show(gw, rollout)["underWay"][0]["device"] == canary.id
+
+    fleet.release(canary)
+    done = wait_state(gw, rollout, "done")
+    assert [g["done"] for g in done["groups"]] == [1, 4, 15] and done["failures"] == [] and done["finishedAt"]
+    for box in [canary, *others]:
+        assert changed(box) == [digest()] and len(box.confirmed) == 1 and set(box.received.values()) == {1}
+    listed = gw.request("GET", f"/v1/devices/{canary.id}/deployments").json["deployments"]
+    assert listed[0]["kind"] == "update" and listed[0]["image"] == IMAGE and listed[0]["rollout"] == rollout["id"]
+    assert listed[0]["state"] == "done" and "sha256" not in listed[0]
+    actions = [e["action"] for e in reversed(audit(gw, rollout)) if e["action"].startswith("rollout.")]
+    assert actions == ["rollout.started", *["rollout.soaking", "rollout.next-group"] * 2, "rollout.soaking", "rollout.done"]
+    started = [e for e in audit(gw, rollout) if e["action"] == "rollout.started"][0]
+    assert started["actor"] == "operator:lab" and started["detail"]["boxes"] == 20
+    assert gw.request("GET", "/v1/rollouts?limit=1").json["rollouts"][0]["id"] == rollout["id"]
+
+
+def test_a_bad_image_stops_at_the_canary(gw, fleet, site):
+    everyone = boxes(fleet, site, 12)
+    for box in everyone:
+        box.outcome = lambda message: ROLLED_BACK
+    rollout = start(gw, site, groups="canary=1,50%,100%")
+    halted = wait_state(gw, rollout, "halted")
+    assert halted["error"]["id"] == "rollout.halted" and "1 of 1 boxes" in halted["error"]["message"]
+    assert [g["rolledBack"] for g in halted["groups"]] == [1, 0, 0] and sum(bool(box.received) for box in everyone) == 1
+    failure = halted["failures"][0]
+    assert failure["error"] == ROLLED_BACK[2] and failure["state"] == "rolled-back" and failure["version"] == "1"
+    assert [e["alarm"] for e in audit(gw, rollout) if e["action"] == "rollout.halted"] == [True]
+    assert error_id(action(gw, rollout, "pause", 409)) == "rollout.state"
+
+    # whoever resumes has looked at it: what failed so far counts no more
+    for box in everyone:
+        box.outcome = lambda message: ("done", 200, None)
+    assert action(gw, rollout, "resume").json["rollout"]["state"] == "running"
+    done = wait_state(gw, rollout, "done")
+    assert total(done, "done") == 11 and total(done, "rolledBack") == 1 and "error" not in done
+    for verb in ("pause", "resume"):
+        assert error_id(action(gw, rollout, verb, 409)) == "rollout.state"
+    assert action(gw, rollout, "abort").json["rollout"]["state"] == "aborted"
+
+
+def test_the_threshold_is_of_all_boxes_and_bounds_what_is_under_way(gw, fleet, site):
+    everyone = boxes(fleet, site, 20)
+    for box in everyone:
+        box.outcome = lambda message: HOLD
+    rollout = start(gw, site, groups="100%", haltAt="15%")
+    wait_until(lambda: sum(box.held is not None for box in everyone) == 3, "three boxes have their turn")
+    held = [box for box in everyone if box.held]
+    fleet.release(held[0])
+    wait_until(lambda: sum(box.held is not None for box in everyone) == 3, "the next has its turn")
+    for box in [box for box in everyone if box.held]:
+        fleet.release(box, ROLLED_BACK)
+    halted = wait_state(gw, rollout, "halted")
+    wait_until(lambda: show(gw, rollout)["groups"][0]["sent"] == 0, "nothing is under way")
+    assert total(show(gw, rollout), "rolledBack") == 3 and total(halted, "boxes") == 20
+    assert sum(bool(box.received) for box in everyone) == 4
+    action(gw, rollout, "abort")
+
+
+def test_soaking_holds_the_next_group_back(gw, fleet, site):
+    everyone = boxes(fleet, site, 4)
+    rollout = start(gw, site, groups="canary=1,100%", soakSeconds=NEVER)
+    soaking = wait_state(gw, rollout, "soaking")
+    assert soaking["soakEndsAt"] > soaking["createdAt"] and total(soaking, "done") == 1
+    gw.stop()
+    gw.start()
+    wait_until(lambda: len(fleet.connected()) == 4, "the boxes are back")
+    assert show(gw, rollout) == soaking
+    gw.postgres.sql(f"UPDATE rollouts SET soaking_since = now() - interval '2 hours' WHERE id = '{rollout['id']}'")
+    gw.daemon.kill()
+    gw.daemon = None
+    gw.start()
+    wait_until(lambda: total(show(gw, rollout), "done") == 4, "the next group has had its turn")
+    assert wait_state(gw, rollout, "soaking")["group"] == 1
+    assert all(changed(box) == [digest()] for box in everyone)
+    action(gw, rollout, "abort")
+
+
+def test_pause_and_resume(gw, fleet, site):
+    everyone = boxes(fleet, site, 6)
+    for box in everyone:
+        box.outcome = lambda message: HOLD
+    rollout = start(gw, site, groups="100%", parallel=2, haltAt="100%")
+    wait_until(lambda: sum(box.held is not None for box in everyone) == 2, "two boxes have their turn")
+    assert action(gw, rollout, "pause").json["rollout"]["state"] == "paused"
+    for box in everyone:
+        if box.held:
+            fleet.release(box)
+        box.outcome = lambda message: ("done", 200, None)
+    paused = wait_until(lambda: (lambda r: r if total(r, "done") == 2 else None)(show(gw, rollout)), "they end all the same")
+    assert paused["state"] == "paused" and total(paused, "waiting") == 4
+    action(gw, rollout, "resume")
+    wait_state(gw, rollout, "done")
+    assert all(changed(box) == [digest()] for box in everyone)
+
+
+def test_boxes_that_are_busy_elsewhere_or_have_nothing_to_do(gw, fleet, site):
+    busy, pushed, other, old, plain = boxes(fleet, site, 5)
+    refusals = iter([BUSY, BUSY])
+    busy.outcome = lambda message: next(refusals, ("done", 200, None))
+    other.outcome = lambda message: NOT_HERE
+    fleet.disconnect(old)
+    old.accepts = []
+    fleet.connect(old)
+    pushed.outcome = lambda message: HOLD
+    push = Push(gw, pushed)
+    wait_until(lambda: pushed.held, "an operator's push is under way")
+    rollout = start(gw, site, groups="100%", haltAt="100%")
+    wait_until(lambda: total(show(gw, rollout), "skipped") == 2 and changed(plain), "those that can have their turn")
+    assert changed(pushed) == [COMPOSE] and show(gw, rollout)["state"] == "running"
+    pushed.outcome = lambda message: ("done", 200, None)
+    fleet.release(pushed)
+    assert push.end().status == 200
+    done = wait_state(gw, rollout, "done")
+    assert total(done, "done") == 3 and total(done, "failed") == 0
+    assert changed(pushed) == [COMPOSE, digest()] and changed(busy) == [digest()] and sum(busy.received.values()) == 3
+    assert {b["device"]: b["error"]["id"] for b in done["skipped"]} == {other.id: "update.not-here",
+                                                                        old.id: "rollout.old-agent"}
+    assert not old.received
+
+
+def test_boxes_that_are_offline_catch_up(gw, fleet, site):
+    here = boxes(fleet, site, 3)
+    away, later = boxes(fleet, site, 2, online=False)
+    rollout = start(gw, site, groups="100%", haltAt="100%", offlineAfterSeconds=1)
+    done = wait_state(gw, rollout, "done")
+    assert total(done, "done") == 3 and {b["device"] for b in done["offline"]} == {away.id, later.id}
+    assert all(changed(box) == [digest()] for box in here)
+    gw.stop()
+    gw.start()
+    fleet.connect(away)
+    wait_until(lambda: total(show(gw, rollout), "done") == 4, "the box that came back has caught up")
+    assert changed(away) == [digest()]
+
+    # a later rollout of the same takes the place of this one
+    second = start(gw, site, groups="100%", haltAt="100%", offlineAfterSeconds=1, digest=digest(2))
+    skipped = show(gw, rollout)["skipped"]
+    assert [(b["device"], b["error"]["id"]) for b in skipped] == [(later.id, "rollout.superseded")]
+    wait_state(gw, second, "done")
+    fleet.connect(later)
+    wait_until(lambda: total(show(gw, second), "done") == 5, "the last one has caught up")
+    assert changed(later) == [digest(2)] and changed(away) == [digest(), digest(2)]
+
+
+def test_a_canary_that_is_offline_proves_nothing(gw, fleet, site):
+    canary = boxes(fleet, site, 1, {"rollout": "canary"}, online=False)[0]
+    others = boxes(fleet, site, 3)
+    rollout = start(gw, site, groups="canary=1,100%", offlineAfterSeconds=1)
+    wait_until(lambda: show(gw, rollout)["groups"][0]["offline"] == 1, "the canary is known to be away")
+    assert show(gw, rollout)["group"] == 0 and not any(box.received for box in others)
+    # aborted for good; what is under way ends all the same
+    canary.outcome = lambda message: HOLD
+    fleet.connect(canary)
+    wait_until(lambda: canary.held, "the canary has its turn")
+    action(gw, rollout, "abort")
+    fleet.release(canary)
+    wait_until(lambda: show(gw, rollout)["groups"][0]["done"] == 1, "its end is written down all the same")
+    assert show(gw, rollout)["state"] == "aborted" and not any(box.received for box in others)
+
+
+def test_two_rollouts_of_the_same_do_not_mix(gw, fleet, site):
+    everyone = boxes(fleet, site, 2)
+    for box in everyone:
+        box.outcome = lambda message: HOLD
+    rollout = start(gw, site, groups="100%", haltAt="100%")
+    wait_until(lambda: all(box.held for box in everyone), "both have their turn")
+    body = {"image": IMAGE, "digest": digest(2), "labels": {"site": site}}
+    answer = gw.request("POST", "/v1/rollouts", body)
+    assert answer.status == 409 and error_id(answer) == "rollout.busy" and rollout["id"] in answer.json["error"]["message"]
+    other = start(gw, site, image="registry.example/db:1", groups="100%", haltAt="100%")
+    for box in everyone:
+        box.outcome = lambda message: ("done", 200, None)
+        fleet.release(box)
+    wait_state(gw, rollout, "done")
+    wait_state(gw, other, "done")
+    assert all(len(box.changes) == 2 for box in everyone)
+
+
+def test_a_compose_file_is_rolled_out_the_same_way(gw, fleet, site):
+    everyone = boxes(fleet, site, 6)
+    bad = everyone[3]
+    bad.outcome = lambda message: ROLLED_BACK
+    rollout = start(gw, site, compose=COMPOSE, groups="canary=1,100%", haltAt="50%", confirmDeadlineSeconds=60)
+    assert rollout["kind"] == "compose" and len(rollout["sha256"]) == 64 and "image" not in rollout
+    end = wait_state(gw, rollout, "done", "halted")
+    if end["state"] == "halted":  # it was the canary
+        action(gw, rollout, "resume")
+        end = wait_state(gw, rollout, "done")
+    assert total(end, "done") == 5 and end["failures"][0]["device"] == bad.id
+    assert all(box.changes[0][1:] == ("compose.snapshot", COMPOSE) for box in everyone)
+    listed = gw.request("GET", f"/v1/devices/{bad.id}/deployments").json["deployments"]
+    assert listed[0]["kind"] == "compose" and listed[0]["state"] == "rolled-back" and listed[0]["sha256"] == rollout["sha256"]
+
+
+def test_kills_and_a_lost_database_change_nothing(gw, fleet, site):
+    everyone = boxes(fleet, site, 40)
+    bad = set(everyone[:2])
+    for box in everyone:
+        box.outcome = lambda message, box=box: ROLLED_BACK if box in bad else ("done", 200, None)
+    rollout = start(gw, site, groups="canary=2,25%,100%", haltAt="25%")
+
+    def finished():
+        rows = gw.postgres.sql("SELECT count(*) FROM rollout_boxes WHERE finished_at IS NOT NULL"
+                               f" AND rollout = '{rollout['id']}'")
+        return int(rows[0][0])
+
+    def resume_if_halted():
+        if show(gw, rollout)["state"] == "halted":  # both of the bad ones came first
+            action(gw, rollout, "resume")
+
+    for limit in (4, 12):
+        wait_until(lambda limit=limit: resume_if_halted() or finished() >= limit, f"{limit} boxes have ended")
+        gw.daemon.kill()
+        gw.daemon = None
+        gw.start()
+    wait_until(lambda: resume_if_halted() or finished() >= 20, "20 boxes have ended")
+    gw.postgres.pause()
+    gw.postgres.resume()
+    wait_until(lambda: gw.request("GET", "/v1/rollouts").status == 200, "the database is back")
+    wait_until(lambda: resume_if_halted() or show(gw, rollout)["state"] == "done", "the rollout is done")
+    done = show(gw, rollout)
+    assert total(done, "done") == 38 and total(done, "rolledBack") == 2
+    for box in everyone:
+        assert changed(box) == [digest()], f"{box.id}: {box.changes}"
+    made = gw.postgres.sql(f"SELECT device, count(*) FROM deployments WHERE rollout = '{rollout['id']}'"
+                           " AND state IN ('done', 'rolled-back') GROUP BY device")
+    assert len(made) == 40 and {row[1] for row in made} == {"1"}
+    unfinished = gw.postgres.sql(f"SELECT count(*) FROM deployments WHERE rollout = '{rollout['id']}' AND state = 'open'")
+    assert unfinished == [["0"]]
+
+
+@pytest.mark.parametrize("body, status, reason", [
+    ({"image": "web@sha256:1", "digest": digest()}, 400, "rollout.bad-image"),
+    ({"image": "-web", "digest": digest()}, 400, "rollout.bad-image"),
+    ({"digest": digest()}, 400, "rollout.bad-image"),
+    ({"image": IMAGE}, 400, "rollout.bad-digest"),
+    ({"image": IMAGE, "digest": digest()[:-1]}, 400, "rollout.bad-digest"),
+    ({"image": IMAGE, "digest": digest(), "service": ""}, 400, "rollout.bad-service"),
+    ({"image": IMAGE, "digest": digest(), "compose": COMPOSE}, 400, "rollout.two-things"),
+    ({"compose": "servces:\n  web: {}\n"}, 422, "compose.unknown-key"),
+    ({"compose": "a: ["}, 400, "yaml.syntax"),
+    ({"image": IMAGE, "digest": digest(), "groups": "5"}, 400, "rollout.bad-groups"),
+    ({"image": IMAGE, "digest": digest(), "haltAt": "2"}, 400, "rollout.bad-share"),
+    ({"image": IMAGE, "digest": digest(), "haltAt": 2}, 400, "rollout.bad-share"),
+    ({"image": IMAGE, "digest": digest(), "soakSeconds": -1}, 400, "rollout.bad-number"),
+    ({"image": IMAGE, "digest": digest(), "parallel": 0}, 400, "rollout.bad-number"),
+    ({"image": IMAGE, "digest": digest(), "offlineAfterSeconds": "soon"}, 400, "rollout.bad-number"),
+    ({"image": IMAGE, "digest": digest(), "confirmDeadlineSeconds": 1}, 400, "rollout.bad-number"),
+    ({"image": IMAGE, "digest": digest(), "labels": {"a": 1}}, 400, "rollout.bad-labels"),
+    ({"image": IMAGE, "digest": digest(), "labels": {"site": "nowhere"}}, 422, "rollout.no-boxes"),
+    ({"image": IMAGE, "digest": digest(), "reason": "x" * 501}, 400, "request.bad-reason"),
+])
+def test_rollouts_that_are_refused(gw, body, status, reason):
+    answer = gw.request("POST", "/v1/rollouts", body)
+    assert answer.status == status and error_id(answer) == reason, answer
+
+
+def test_rollouts_that_are_not_there(gw):
+    assert gw.request("GET", "/v1/rollouts/r-none").status == 404
+    for verb in ("pause", "resume", "abort"):
+        assert error_id(gw.request("POST", f"/v1/rollouts/r-none/{verb}")) == "rollout.not-found"
+    assert gw.raw("GET", "/v1/rollouts", None, {}).status == 401
