@@ -34,7 +34,8 @@ secboxctl_SRC = $(wildcard mgmt-agent/secboxctl/*.c mgmt-agent/host/*.c)
 secbox-gateway_SRC = $(wildcard gateway/*.c)
 secbox-fleet_SRC = $(wildcard gateway/fleet/*.c)
 secbox_SRC = $(wildcard secbox/*.c)
-PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox,$(if $($(p)_SRC),$(p)))
+recovery-agent_SRC = $(if $(wildcard lib/net/bridge.c),$(wildcard recovery-agent/*.c))
+PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox recovery-agent,$(if $($(p)_SRC),$(p)))
 BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
 
 # the agent without its mains, for its unit tests
@@ -43,6 +44,9 @@ AGENT_LIB = $(BUILD)/libagent.a
 
 # the same of the gateway
 GATEWAY_LIB = $(BUILD)/libgateway.a
+
+# the same of recovery-agent
+RECOVERY_LIB = $(BUILD)/librecovery.a
 
 UNIT_SRC = $(wildcard tests/unit/test-*.c)
 UNIT_BINS = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
@@ -58,6 +62,10 @@ $(AGENT_LIB): $(AGENT_SRC:%.c=$(BUILD)/obj/%.o)
 	$(Q)rm -f $@; ar rcs $@ $^
 
 $(GATEWAY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox-gateway_SRC)))
+	@echo "  AR    $@"
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(RECOVERY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(wildcard recovery-agent/*.c)))
 	@echo "  AR    $@"
 	$(Q)rm -f $@; ar rcs $@ $^
 
@@ -88,6 +96,11 @@ $(BUILD)/tests/test-gateway-%: tests/unit/test-gateway-%.c $(GATEWAY_LIB) $(LIB)
 	@echo "  TEST  $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -o $@ $< $(GATEWAY_LIB) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
+
+$(BUILD)/tests/test-recovery-%: tests/unit/test-recovery-%.c $(RECOVERY_LIB) $(LIB)
+	@echo "  TEST  $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -o $@ $< $(RECOVERY_LIB) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
 
 # peers for the interoperation tests
 $(BUILD)/tests/%: tests/integration/%.c $(LIB)

@@ -176,6 +176,12 @@ void recovery_on_status(Session *s, Gateway *g, const cJSON *message)
     v->was_wedged = wedged;
 }
 
+void recovery_on_reconnect(Session *s, Gateway *g, const cJSON *message _unused_)
+{
+    if (session_role(s) == ROLE_RECOVERY)
+        session_close_role(g, session_device(s), ROLE_DEVICE, WS_CLOSE_GOING_AWAY, "recovery asks for a new connection");
+}
+
 int recovery_describe(const Gateway *g, const char *device, cJSON *object)
 {
     char at[TIMESTAMP_SIZE];

@@ -13,6 +13,8 @@ void recovery_on_probe_request(Session *s, Gateway *g, const cJSON *message);
 void recovery_on_probe_answer(Session *s, Gateway *g, const cJSON *message);
 /* recovery.status */
 void recovery_on_status(Session *s, Gateway *g, const cJSON *message);
+/* recovery.reconnect: the box's device tunnel is closed. */
+void recovery_on_reconnect(Session *s, Gateway *g, const cJSON *message);
 
 /* Adds "recovery" about a device, if it has ever said anything since the gateway's start. */
 int recovery_describe(const Gateway *g, const char *device, cJSON *object) _must_check_;

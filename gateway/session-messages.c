@@ -146,6 +146,7 @@ static const struct {
     { "probe.request", false, recovery_on_probe_request },
     { "probe.answer", false, recovery_on_probe_answer },
     { "recovery.status", false, recovery_on_status },
+    { "recovery.reconnect", false, recovery_on_reconnect },
 };
 
 void session_message(Session *s, const char *text, size_t len)

@@ -353,11 +353,16 @@ int session_describe(const Gateway *g, const char *device, cJSON *object)
     return r;
 }
 
-void session_close_key(Gateway *g, const char *device, Role role)
+void session_close_role(Gateway *g, const char *device, Role role, uint16_t code, const char *reason)
 {
     Session *s = session_find(g, device, role);
     if (s)
-        session_close(s, WS_CLOSE_POLICY, "the key of this device was replaced");
+        session_close(s, code, reason);
+}
+
+void session_close_key(Gateway *g, const char *device, Role role)
+{
+    session_close_role(g, device, role, WS_CLOSE_POLICY, "the key of this device was replaced");
 }
 
 void session_close_device(Gateway *g, const char *device)

@@ -39,6 +39,8 @@ int session_describe(const Gateway *g, const char *device, cJSON *object) _must_
 
 /* Closes the tunnel of one role: its key is no longer the key. */
 void session_close_key(Gateway *g, const char *device, Role role);
+/* Closes the tunnel of one role, if there is one. */
+void session_close_role(Gateway *g, const char *device, Role role, uint16_t code, const char *reason);
 /* Closes all tunnels of a device. */
 void session_close_device(Gateway *g, const char *device);
 /* Says goaway to everyone: the program ends. */

@@ -44,6 +44,12 @@ $(BUILD)/bin/fuzz-podman: tests/fuzz/fuzz-podman.c $(AGENT_LIB) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(AGENT_LIB) $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
 
+# what recovery-agent alone parses
+$(BUILD)/bin/fuzz-recovery: tests/fuzz/fuzz-recovery.c $(RECOVERY_LIB) $(LIB)
+	@echo "  FUZZ  $@"
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(RECOVERY_LIB) $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
+
 $(BUILD)/bin/fuzz-%: tests/fuzz/fuzz-%.c $(LIB)
 	@echo "  FUZZ  $@"
 	@mkdir -p $(@D)

@@ -88,6 +88,8 @@ const MessageType message_types[] = {
       .strings = MEMBERS("state", "since", "verdict", "step"), .objects = MEMBERS("budget"),
       .booleans = MEMBERS("open"), .arrays = MEMBERS("reasons"),
       .help = "whether the main way is wedged, and whether recovery-agent lets people in" },
+    { .name = "recovery.reconnect", .senders = SENDER_BOX, .size_max = SMALL,
+      .help = "asks the gateway to give up the box's device tunnel, so that it comes anew" },
     { .name = "container.restart", .senders = SENDER_RECOVERY | SENDER_LOCAL, .size_max = SMALL,
       .strings = MEMBERS("id", "service"), .help = "restart the container of a service and prove that it runs" },
     { .name = "container.recreate", .senders = SENDER_RECOVERY | SENDER_LOCAL, .size_max = SMALL,

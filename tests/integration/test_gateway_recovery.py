@@ -215,6 +215,12 @@ def test_probes_go_through_the_other_tunnels(gw, box):
     # of two requests at once the newer counts
     recovery.send({"type": "probe.request", "id": "p-5"})
     assert probe(recovery, "p-6") == ("ok", "ok")
+    # and the device tunnel, only that one, is given up when recovery asks for it
+    silent.tunnel.send({"type": "recovery.reconnect"})
+    assert probe(recovery, "p-7") == ("ok", "ok")
+    recovery.send({"type": "recovery.reconnect"})
+    answering.join(PATIENCE_SECONDS)
+    assert answering.tunnel.code == 1001 and probe(recovery, "p-8") == ("offline", "ok")
     for other in (device, mgmt):
         other.close()
 

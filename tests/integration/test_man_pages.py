@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import require_programs
 from tests.lab.util import ROOT, program
 
-PROGRAMS = ["secbox-fleet", "secboxctl", "secbox-gateway", "mgmt-agent", "mgmt-link"]
+PROGRAMS = ["secbox-fleet", "secboxctl", "secbox-gateway", "mgmt-agent", "mgmt-link", "recovery-agent"]
 
 
 def help_of(name):

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/* What the core's two files share. */
+#pragma once
+
+#include "lib/data/key.h"
+#include "lib/event/saver.h"
+#include "lib/net/agent-request.h"
+#include "lib/net/bridge.h"
+#include "lib/net/listener.h"
+#include "lib/net/tunnel.h"
+#include "recovery-agent/access.h"
+#include "recovery-agent/config.h"
+#include "recovery-agent/ladder.h"
+#include "recovery-agent/heartbeat.h"
+#include "recovery-agent/recovery.h"
+#include "recovery-agent/state.h"
+#include "recovery-agent/verdict.h"
+
+#define PROBE_ID_SIZE 32
+
+/* The checks of a round, in this order; listeners follow. */
+enum {
+    CHECK_HEARTBEAT,
+    CHECK_DEVICE, /* the device tunnel, from its far end */
+    CHECK_LISTENERS,
+};
+
+struct Recovery {
+    sd_event *event;
+    Config config, other; /* other: the one to try when the gateway cannot be reached with this one; may be empty */
+    State state;
+    Saver *saver;
+    const char *program;      /* our own path; borrowed */
+    Key *key;
+    Tunnel *tunnel;
+    Bridge *bridge;
+    Access access;
+    char boot_id[BOOT_ID_SIZE];
+    char *last_fault;         /* the same failure again is no news */
+    char *told;               /* the last recovery.status */
+    sd_event_source *again, *watch_config;
+    uint64_t config_seen;     /* when the files on the box were changed, as they were at our start */
+    usec_t up_since;          /* of our tunnel; 0 = down */
+    bool was_up, loopback_worked;
+
+    /* a round */
+    sd_event_source *next, *expiry;
+    Listeners *listeners;
+    char probe_id[PROBE_ID_SIZE]; /* of the probe.request that waits; "" = none */
+    bool listeners_settled;
+    CheckResult results[CHECK_LISTENERS + LISTENERS_MAX];
+    const char *device_state; /* what the gateway said last of the device tunnel: a constant, or NULL */
+    usec_t offline_since, round_started, round_ended;
+    bool heartbeat_seen, others_in;
+    VerdictOptions verdict_options;
+    Verdict verdict;
+    usec_t healthy_since;
+    usec_t changed_at; /* wall clock of the verdict */
+
+    LadderOptions ladder_options;
+    Ladder ladder;
+    LadderStep running;
+    AgentRequest *request;
+
+    /* whether the disk takes anything */
+    sd_event_source *scratch_timer;
+    bool disk_fault;
+};
+
+/* round.c */
+int rounds_start(Recovery *r, Error *err) _must_check_;
+void round_take_result(Recovery *r, const cJSON *message);
+void rounds_stop(Recovery *r);
+
+/* recovery.c */
+LadderTime recovery_time(const Recovery *r);
+/* Says where we stand, to the cloud, to systemd and the journal, if that is news. */
+void recovery_tell(Recovery *r);
+/* state.json; on_done may be NULL. */
+int recovery_save(Recovery *r, saver_done_t on_done);

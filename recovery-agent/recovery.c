@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: MIT */
+/* The tunnel and what is said in it, who is let in, and what is remembered. */
+#include "recovery-agent/recovery.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/event/alive.h"
+#include "lib/event/service.h"
+#include "lib/net/challenge.h"
+#include "lib/net/message.h"
+#include "recovery-agent/recovery-impl.h"
+
+#define STATE_FOLDER STATE_DIR "/recovery"
+#define SESSIONS_PATH RUN_DIR "/sessions/recovery-agent.json"
+#define RECOVERY_ENV_PATH ETC_DIR "/recovery.env"
+#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
+#define SCRATCH_INTERVAL USEC_PER_MINUTE
+#define WATCH_INTERVAL USEC_PER_MINUTE
+#define WAIT_INTERVAL (5 * USEC_PER_SEC)
+/* A new configuration gets so long to reach the gateway, then the one that worked before has its turn. */
+#define AGAIN_AFTER (2 * USEC_PER_MINUTE)
+#define CA_SIZE_MAX (1024 * 1024)
+
+LadderTime recovery_time(const Recovery *r)
+{
+    uint64_t wall = realtime_usec() / USEC_PER_SEC;
+    return (LadderTime) { .boottime = boottime_usec(), .boot_id = r->boot_id,
+                          .wall = wall >= r->state.server_time ? wall : 0 };
+}
+
+static int save_file(Recovery *r, const char *name, const char *text, saver_done_t on_done)
+{
+    _cleanup_(freep) char *path = path_join(r->state.folder, name);
+    return path && text ? saver_write(r->saver, path, text, on_done, r) : -ENOMEM;
+}
+
+int recovery_save(Recovery *r, saver_done_t on_done)
+{
+    _cleanup_(freep) char *text = state_print(&r->state);
+    return save_file(r, "state.json", text, on_done);
+}
+
+/* The gateway has been reached with this configuration: it is the one to come back to. */
+static void save_config(Recovery *r)
+{
+    _cleanup_(secret_freep) char *text = config_print(&r->config);
+    _cleanup_(freep) char *ca = NULL, *copy = path_join(r->state.folder, "ca.pem");
+    bool needs_ca = r->config.ca_file && !str_equal(r->config.ca_file, copy);
+    if ((needs_ca && (file_read(r->config.ca_file, CA_SIZE_MAX, &ca, NULL, NULL) < 0 ||
+                      save_file(r, "ca.pem", ca, NULL) < 0)) ||
+        save_file(r, "config.env", text, NULL) < 0)
+        log_warning("the configuration that works could not be kept");
+}
+
+/* What is told */
+
+static const char *open_word(const Recovery *r)
+{
+    const char *reason = access_reason(&r->access, boottime_usec());
+    return reason ? reason : "closed";
+}
+
+static int add_reasons(const Recovery *r, cJSON *array)
+{
+    int k = 0;
+    if (r->verdict.bad[CHECK_HEARTBEAT] > 0)
+        k = json_append(array, cJSON_CreateString("heartbeat: no progress"));
+    if (k >= 0 && r->verdict.bad[CHECK_DEVICE] > 0)
+        k = json_append(array, cJSON_CreateString(r->offline_since > 0 ? "device tunnel: not connected"
+                                                                        : "device tunnel: connected, but no answer"));
+    for (size_t i = 0; k >= 0 && i < listeners_count(r->listeners); i++) {
+        _cleanup_(freep) char *text = str_format("%s: no answer", listeners_name(r->listeners, i));
+        if (r->verdict.bad[CHECK_LISTENERS + i] > 0)
+            k = json_append(array, cJSON_CreateString(text ? text : "listener"));
+    }
+    if (k >= 0 && r->disk_fault)
+        k = json_append(array, cJSON_CreateString("disk: takes nothing"));
+    return k;
+}
+
+static cJSON *make_budget(const Recovery *r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    const LadderTime now = recovery_time(r);
+    for (LadderStep step = STEP_RESTART; step < _STEPS; step++)
+        if (json_add_int(o, ladder_step_name(step), (int) budget_left(&r->state.budget, step, &now)) < 0)
+            return NULL;
+    return TAKE_PTR(o);
+}
+
+static cJSON *make_status(const Recovery *r)
+{
+    char since[TIMESTAMP_SIZE];
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("recovery.status");
+    cJSON *reasons = cJSON_CreateArray();
+    LadderStep step = r->running != STEP_NONE ? r->running : r->ladder.last;
+    if (!m || json_add_item(m, "reasons", reasons) < 0 || add_reasons(r, reasons) < 0 ||
+        json_add_string(m, "state", verdict_state_name(r->verdict.state)) < 0 ||
+        json_add_bool(m, "open", access_reason(&r->access, boottime_usec()) != NULL) < 0 ||
+        json_add_string(m, "since", timestamp_format(r->changed_at, since)) < 0 ||
+        json_add_string(m, "verdict", open_word(r)) < 0 || json_add_string(m, "step", ladder_step_name(step)) < 0 ||
+        json_add_item(m, "budget", make_budget(r)) < 0)
+        return NULL;
+    return TAKE_PTR(m);
+}
+
+static void tell_here(const cJSON *status)
+{
+    _cleanup_(freep) char *reasons = json_print(cJSON_GetObjectItemCaseSensitive(status, "reasons"));
+    _cleanup_(freep) char *text =
+        str_format("main way %s, recovery %s (%s), step %s, %s", json_string(status, "state"),
+                   json_bool(status, "open", false) ? "open" : "closed", json_string(status, "verdict"),
+                   json_string(status, "step"), reasons ? reasons : "");
+    if (!text)
+        return;
+    service_status(text);
+    log_notice("%s", text);
+}
+
+void recovery_tell(Recovery *r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *status = make_status(r);
+    char *text = status ? json_print(status) : NULL;
+    if (!text || str_equal(text, r->told)) {
+        free(text);
+        return;
+    }
+    free(r->told);
+    r->told = text;
+    tell_here(status);
+    if (r->up_since > 0 && tunnel_send(r->tunnel, text, strlen(text)) < 0)
+        log_warning("the cloud cannot be told: no room");
+}
+
+/* The tunnel */
+
+static cJSON *answer_challenge(Tunnel *t _unused_, const cJSON *challenge, void *userdata)
+{
+    const Recovery *r = userdata;
+    _cleanup_(cJSON_Deletep) cJSON *hello = message_new("hello"), *key = NULL;
+    _cleanup_(freep) char *jwk = key_jwk(r->key), *proof = NULL;
+    if (!hello || !jwk || json_parse_object(jwk, strlen(jwk), &key, NULL) < 0 ||
+        challenge_prove(r->key, json_string(challenge, "nonce"), r->config.device_id, &proof) < 0 ||
+        json_add_string(hello, "deviceId", r->config.device_id) < 0 ||
+        json_add_string(hello, "role", "recovery") < 0 || json_add_string(hello, "program", "recovery-agent") < 0 ||
+        json_add_string(hello, "version", SECBOX_VERSION) < 0 || json_add_string(hello, "bootId", r->boot_id) < 0 ||
+        json_add_int(hello, "protocol", 1) < 0 || json_add_item(hello, "key", TAKE_PTR(key)) < 0 ||
+        json_add_string(hello, "proof", proof) < 0 || json_add_string(hello, "bootstrap", r->config.bootstrap) < 0)
+        return NULL;
+    return TAKE_PTR(hello);
+}
+
+static void on_up(Tunnel *t, const cJSON *welcome, void *userdata)
+{
+    Recovery *r = userdata;
+    usec_t server_time = 0;
+    (void) timestamp_parse(json_string(welcome, "serverTime"), &server_time);
+    log_notice("the recovery tunnel is up, by %s", tunnel_address(t));
+    free(TAKE_PTR(r->last_fault));
+    r->up_since = boottime_usec();
+    timer_disarm(r->again);
+    if (!r->was_up)
+        save_config(r);
+    r->was_up = true;
+    if (state_note_gateway(&r->state, tunnel_address(t), server_time / USEC_PER_SEC) > 0)
+        (void) recovery_save(r, NULL);
+    if (tunnel_set_known(t, (const char *const *) r->state.addresses, r->state.server_time) < 0)
+        log_warning("no memory to remember the gateway's address");
+    free(TAKE_PTR(r->told));
+    recovery_tell(r);
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void try_again_later(Recovery *r)
+{
+    if (timer_arm(r->event, &r->again, AGAIN_AFTER, on_again, r) < 0)
+        log_error("no memory for another try");
+}
+
+static void on_down(Tunnel *t _unused_, int http_status _unused_, usec_t retry_in, const Error *err, void *userdata)
+{
+    Recovery *r = userdata;
+    r->up_since = 0;
+    r->offline_since = 0;
+    if (!str_equal(r->last_fault, err->message)) {
+        free(r->last_fault);
+        r->last_fault = err->message ? strdup(err->message) : NULL;
+        log_failure(LOG_LEVEL_WARNING, NULL, err, -EIO, "the recovery tunnel is down and comes back by itself");
+    }
+    /* no token can be wrong here: a gateway that does not know this way yet may learn it */
+    if (retry_in == USEC_INFINITY)
+        try_again_later(r);
+}
+
+static void take_order(Recovery *r, const cJSON *message)
+{
+    uint64_t seconds = 0;
+    bool break_glass = json_bool(message, "breakGlass", false);
+    if (json_u64(message, "seconds", &seconds) < 0)
+        return;
+    log_notice("the cloud opens recovery for %llu s%s: %s", (unsigned long long) seconds,
+               break_glass ? ", whatever the main way does" : "", json_string(message, "reason"));
+    access_order(&r->access, break_glass, seconds, boottime_usec());
+    recovery_tell(r);
+}
+
+static void on_message(Tunnel *t _unused_, const cJSON *message, const char *text _unused_, void *userdata)
+{
+    const char *type = json_string(message, "type");
+    if (str_equal(type, "probe.result"))
+        round_take_result(userdata, message);
+    else if (str_equal(type, "recovery.open"))
+        take_order(userdata, message);
+}
+
+static void on_stream(Tunnel *t _unused_, MuxStream *s, const cJSON *open, void *userdata)
+{
+    Recovery *r = userdata;
+    bridge_open(r->bridge, s, open);
+}
+
+static int may_open(const cJSON *open _unused_, void *userdata, Error *err)
+{
+    const Recovery *r = userdata;
+    if (access_reason(&r->access, boottime_usec()))
+        return 0;
+    return error_set(err, EACCES, "recovery.closed",
+                     "the main way works, so recovery is closed: use that, or a break-glass grant");
+}
+
+static const TunnelEvents tunnel_events = {
+    .answer_challenge = answer_challenge,
+    .on_up = on_up,
+    .on_down = on_down,
+    .on_message = on_message,
+    .on_stream = on_stream,
+};
+
+static int connect_tunnel(Recovery *r, Error *err)
+{
+    const TunnelOptions options = {
+        .url = r->config.gateway_url,
+        .ca_file = r->config.ca_file,
+        .known_addresses = (const char *const *) r->state.addresses,
+        .time_floor = r->state.server_time,
+        .events = &tunnel_events,
+        .userdata = r,
+    };
+    r->tunnel = tunnel_free(r->tunnel);
+    return tunnel_new(r->event, &options, &r->tunnel, err);
+}
+
+static void connect_or_wait(Recovery *r)
+{
+    _cleanup_(error_done) Error err = {};
+    int k = connect_tunnel(r, &err);
+    if (k < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, k, "no recovery tunnel; it is tried again");
+    if (k < 0 || r->other.device_id)
+        try_again_later(r);
+}
+
+/* Not up for a while: the other configuration, if there is one. */
+static int on_again(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Recovery *r = userdata;
+    const Config now = r->config;
+    if (!r->other.device_id && r->tunnel) {
+        tunnel_retry(r->tunnel);
+        return 0;
+    }
+    if (r->other.device_id) {
+        r->config = r->other;
+        r->other = now;
+        log_warning("the gateway is not reached: trying the configuration %s",
+                    str_equal(r->config.ca_file, now.ca_file) ? "that differs" : "with other authorities");
+    }
+    connect_or_wait(r);
+    return 0;
+}
+
+/* The configuration */
+
+static char *config_path(const char *name, const char *path)
+{
+    const char *folder = getenv("CREDENTIALS_DIRECTORY");
+    _cleanup_(freep) char *credential = str_empty(folder) ? NULL : path_join(folder, name);
+    return credential && access(credential, F_OK) == 0 ? TAKE_PTR(credential) : path_in_root(path);
+}
+
+static int read_config_file(Config *c, const char *name, const char *inside, Error *err)
+{
+    _cleanup_(freep) char *path = config_path(name, inside);
+    _cleanup_(secret_freep) char *text = NULL;
+    size_t len = 0;
+    int k = path ? file_read(path, ENV_FILE_SIZE_MAX, &text, &len, err) : -ENOMEM;
+    if (k == -ENOENT) {
+        error_done(err);
+        return 0;
+    }
+    return k < 0 ? k : config_parse(c, text, len, path, err);
+}
+
+static int read_config(Config *ret, Error *err)
+{
+    _cleanup_(config_done) Config c = {};
+    int k = config_init(&c);
+    if (k >= 0)
+        k = read_config_file(&c, "mgmt-agent.env", AGENT_ENV_PATH, err);
+    if (k >= 0)
+        k = read_config_file(&c, "recovery.env", RECOVERY_ENV_PATH, err);
+    if (k >= 0)
+        k = config_check(&c, err);
+    if (k >= 0 && c.ca_file && access(c.ca_file, R_OK) < 0)
+        k = error_set_at(err, errno, "config.value", NULL, 0, "CLOUD_CA_FILE", "%s cannot be read: %s", c.ca_file,
+                         strerror(errno));
+    if (k < 0)
+        return k;
+    *ret = c;
+    c = (Config) {};
+    return 0;
+}
+
+/* The one on the box, and beside it the one that worked last; that alone when the former is damaged. */
+static int load_config(Recovery *r, Error *err)
+{
+    _cleanup_(error_done) Error ignored = {};
+    _cleanup_(config_done) Config kept = {};
+    int k = read_config(&r->config, err);
+    bool has_kept = state_load_config(&r->state, &kept, &ignored) >= 0;
+    if (k < 0 && !has_kept)
+        return k;
+    if (k < 0) {
+        log_failure(LOG_LEVEL_WARNING, NULL, err, k, "the configuration is damaged: going on with the one that worked last");
+        error_done(err);
+        r->config = kept;
+        kept = (Config) {};
+    } else if (has_kept && !(str_equal(kept.gateway_url, r->config.gateway_url) &&
+                             str_equal(kept.device_id, r->config.device_id) && !kept.ca_file == !r->config.ca_file)) {
+        r->other = kept;
+        kept = (Config) {};
+    }
+    redact_add_secret(r->config.bootstrap);
+    return 0;
+}
+
+/* When the files on the box were changed, as one number. */
+static uint64_t config_stamp(void)
+{
+    static const char *const files[] = { AGENT_ENV_PATH, RECOVERY_ENV_PATH };
+    uint64_t stamp = 0;
+    for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+        struct stat st = {};
+        _cleanup_(freep) char *path = path_in_root(files[i]);
+        if (path && stat(path, &st) == 0)
+            stamp += (uint64_t) st.st_mtim.tv_sec * 1000000000 + (uint64_t) st.st_mtim.tv_nsec;
+    }
+    return stamp;
+}
+
+/* The service manager holds the files for us and hands them out anew at a start. Nobody is thrown out for it. */
+static int on_watch_config(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Recovery *r = userdata;
+    if (config_stamp() != r->config_seen && (!r->bridge || bridge_sessions(r->bridge) == 0)) {
+        log_notice("the configuration has changed: ending, to be started again with it");
+        return sd_event_exit(r->event, 0);
+    }
+    return timer_arm(r->event, &r->watch_config, WATCH_INTERVAL, on_watch_config, r);
+}
+
+/* Life */
+
+static void on_scratch(bool written, void *userdata)
+{
+    Recovery *r = userdata;
+    if (r->disk_fault == written)
+        log_warning(written ? "the disk takes files again" : "the disk takes no file: what is remembered may be old");
+    r->disk_fault = !written;
+}
+
+static int on_scratch_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Recovery *r = userdata;
+    (void) save_file(r, "scratch", r->boot_id, on_scratch);
+    return timer_arm(r->event, &r->scratch_timer, SCRATCH_INTERVAL, on_scratch_timer, r);
+}
+
+/* A full disk is no reason to be ended: people come in to make room. A loop that does not turn and a process that gets no
+ * socket are; but not where there was never one to get. */
+int recovery_is_alive(void *recovery)
+{
+    Recovery *r = recovery;
+    usec_t longest = 3 * (r->config.interval + r->config.probe_timeout + 10) * USEC_PER_SEC;
+    bool loopback = alive_loopback() >= 0, lost = r->loopback_worked && !loopback;
+    r->loopback_worked = r->loopback_worked || loopback;
+    return !lost && (!r->listeners || boottime_usec() - r->round_ended < longest);
+}
+
+static int open_bridge(Recovery *r, Error *err)
+{
+    _cleanup_(freep) char *sessions = path_in_root(SESSIONS_PATH);
+    const BridgeTarget targets[] = { { "ssh", "127.0.0.1", (uint16_t) r->config.ssh_port }, {} };
+    const BridgeOptions options = {
+        .program = "recovery-agent",
+        .targets = targets,
+        .sessions_path = sessions,
+        .may_open = may_open,
+        .userdata = r,
+    };
+    return sessions ? bridge_new(r->event, &options, &r->bridge, err) : -ENOMEM;
+}
+
+static int start(Recovery *r, Error *err)
+{
+    _cleanup_(freep) char *key_path = path_join(r->state.folder, "key.pem");
+    int k = key_path ? key_load_or_make(key_path, (uid_t) -1, (gid_t) -1, &r->key, err) : -ENOMEM;
+    if (k >= 0)
+        k = open_bridge(r, err);
+    if (k >= 0)
+        k = rounds_start(r, err);
+    if (k < 0)
+        return k;
+    connect_or_wait(r);
+    return timer_arm(r->event, &r->scratch_timer, SCRATCH_INTERVAL, on_scratch_timer, r);
+}
+
+static int prepare(Recovery *r, Error *err)
+{
+    _cleanup_(freep) char *boot_id = NULL, *folder = path_in_root(STATE_FOLDER);
+    _cleanup_(error_done) Error lost = {};
+    if (file_read(BOOT_ID_PATH, BOOT_ID_SIZE, &boot_id, NULL, NULL) >= 0)
+        memcpy(r->boot_id, boot_id, strcspn(boot_id, "\n") < BOOT_ID_SIZE ? strcspn(boot_id, "\n") : BOOT_ID_SIZE - 1);
+    const LadderTime now = recovery_time(r);
+    int k = folder ? state_load(&r->state, folder, &now, &lost) : -ENOMEM;
+    if (k == -EIO)
+        log_failure(LOG_LEVEL_WARNING, NULL, &lost, k, "what was remembered is lost");
+    else if (k < 0)
+        return k;
+    return saver_new(r->event, r->program, &r->saver, err);
+}
+
+int recovery_new(sd_event *event, const char *program, Recovery **ret, Error *err)
+{
+    _cleanup_(recovery_freep) Recovery *r = calloc(1, sizeof(*r));
+    if (!r)
+        return error_from_errno(err, -ENOMEM, "starting");
+    r->event = sd_event_ref(event);
+    r->program = program;
+    r->config_seen = config_stamp();
+    int k = prepare(r, err);
+    if (k < 0)
+        return error_from_errno(err, k, "starting");
+    k = load_config(r, err);
+    if (k < 0) {
+        /* a box that is not claimed yet: its files will change */
+        log_failure(LOG_LEVEL_ERROR, NULL, err, k, "there is no configuration; it is read when the file changes");
+        error_done(err);
+        service_status("waits for a configuration");
+    } else {
+        k = start(r, err);
+        if (k < 0)
+            return error_from_errno(err, k, "starting");
+    }
+    k = timer_arm(event, &r->watch_config, k < 0 ? WAIT_INTERVAL : WATCH_INTERVAL, on_watch_config, r);
+    if (k < 0)
+        return error_from_errno(err, k, "starting");
+    *ret = TAKE_PTR(r);
+    return 0;
+}
+
+Recovery *recovery_free(Recovery *r)
+{
+    if (!r)
+        return NULL;
+    rounds_stop(r);
+    tunnel_free(r->tunnel);
+    bridge_free(r->bridge);
+    saver_free(r->saver);
+    sd_event_source_disable_unref(r->again);
+    sd_event_source_disable_unref(r->watch_config);
+    sd_event_source_disable_unref(r->scratch_timer);
+    key_free(r->key);
+    state_done(&r->state);
+    config_done(&r->config);
+    config_done(&r->other);
+    free(r->last_fault);
+    free(r->told);
+    sd_event_unref(r->event);
+    free(r);
+    return NULL;
+}
