@@ -53,6 +53,7 @@ struct MuxStream {
 
     uint64_t received, consumed, limit;
     bool in_ended, end_reported;
+    bool is_short;          /* it needs more window than there was */
     size_t window;
     uint64_t measured_from; /* consumed, at … */
     usec_t measured_at;

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #define CAP_MIN ((size_t) 1024)
-/* Up to here a ring is cheap to make again, so it goes as soon as it is empty. */
-#define CAP_CHEAP ((size_t) 64 * 1024)
+/* Smaller ones are not worth a copy to make them smaller still. */
+#define CAP_LARGE ((size_t) 64 * 1024)
 
 /* Copies the content into memory of its own size. */
 static int resize(MuxRing *r, size_t cap)
@@ -71,18 +71,15 @@ void mux_ring_drop(MuxRing *r, size_t len)
     r->start += len;
     if (r->start >= r->cap)
         r->start -= r->cap;
-    if (r->len > 0)
-        return;
-    r->start = 0;
-    if (r->cap <= CAP_CHEAP)
+    if (r->len == 0)
         mux_ring_done(r);
+    else if (r->cap > CAP_LARGE && r->len <= r->cap / 8)
+        (void) resize(r, r->cap / 4);
 }
 
 void mux_ring_fit(MuxRing *r)
 {
-    if (r->len == 0)
-        mux_ring_done(r);
-    else if (r->cap > CAP_CHEAP && r->len <= r->cap / 4)
+    if (r->cap > CAP_LARGE && r->len <= r->cap / 4)
         (void) resize(r, r->len);
 }
 

@@ -18,8 +18,8 @@ uint8_t *mux_ring_reserve(MuxRing *r, size_t want, size_t room, size_t cap_max, 
 void mux_ring_commit(MuxRing *r, size_t len);
 /* The bytes at `offset` that lie together. */
 const uint8_t *mux_ring_peek(const MuxRing *r, size_t offset, size_t *ret_len);
-/* Forgets the first `len` bytes. A large ring stays for the next ones, until mux_ring_fit(). */
+/* Forgets the first `len` bytes; shrinks behind a burst. */
 void mux_ring_drop(MuxRing *r, size_t len);
-/* Gives back what a burst has left. */
+/* No larger than need be, for a stream that has come to rest. */
 void mux_ring_fit(MuxRing *r);
 void mux_ring_done(MuxRing *r);

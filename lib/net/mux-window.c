@@ -48,17 +48,30 @@ static void borrow(Mux *m, const MuxStream *wants, size_t window, size_t missing
         most->window -= least(missing, most->window - window);
 }
 
+/* What was taken from a large stream must not grow back before the small one has it. */
+static bool must_wait(const MuxStream *s)
+{
+    for (unsigned i = 0; i < MUX_STREAMS_MAX; i++) {
+        const MuxStream *t = s->mux->streams[i];
+        if (t && t->is_short && t->window < s->window && s->mux->now - t->active_at <= MUX_ACTIVE)
+            return true;
+    }
+    return false;
+}
+
 static void grow(MuxStream *s, size_t wanted)
 {
     size_t now, later;
     if (wanted > s->mux->options.window_max)
         wanted = s->mux->options.window_max;
-    if (wanted <= s->window)
+    s->is_short = false;
+    if (wanted <= s->window || must_wait(s))
         return;
     size_t more = wanted - s->window;
     measure(s->mux, &now, &later);
     if (later < more)
         borrow(s->mux, s, wanted, more - later);
+    s->is_short = now < more;
     s->window += least(more, now);
 }
 
@@ -98,6 +111,8 @@ void mux_window_raise(MuxStream *s)
     if (s->consumed - s->measured_from >= s->window / 2) {
         if (m->now - s->measured_at < 2 * m->rtt)
             grow(s, s->window * 2);
+        else
+            s->is_short = s->window < m->options.window_initial;
         s->measured_from = s->consumed;
         s->measured_at = m->now;
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -239,7 +240,7 @@ static inline void pair_connect(Pair *p)
 
 static inline void user_init(User *u)
 {
-    *u = (User) { .in = BUF_INIT(64 * 1024 * 1024) };
+    *u = (User) { .in = BUF_INIT(128 * 1024 * 1024) };
 }
 
 static inline void user_done(User *u)
@@ -260,6 +261,29 @@ static inline void pair_open(Pair *p, User *gateway, User *box)
     pair_run(p);
     assert_int_equal(gateway->accepted, 1);
     assert_non_null(box->stream);
+}
+
+/* A frame that no mux of ours would send, to `to`. */
+static inline int inject(Pair *p, End *to, MuxKind kind, unsigned flags, uint32_t stream, uint64_t position,
+                         const void *data, size_t len)
+{
+    _cleanup_(freep) uint8_t *frame = malloc(MUX_HEADER_SIZE + len);
+    MuxFrame f = { .kind = kind, .flags = (uint8_t) flags, .stream = stream, .position = position };
+    Error err = {};
+    assert_non_null(frame);
+    mux_frame_encode(&f, frame);
+    if (len > 0)
+        memcpy(frame + MUX_HEADER_SIZE, data, len);
+    int r = mux_feed(to->mux, frame, MUX_HEADER_SIZE + len, p->now, &err);
+    if (r < 0)
+        assert_string_equal(error_id(&err), "mux.protocol");
+    error_done(&err);
+    return r;
+}
+
+static inline int inject_text(Pair *p, End *to, MuxKind kind, uint32_t stream, uint64_t position, const char *text)
+{
+    return inject(p, to, kind, 0, stream, position, text, strlen(text));
 }
 
 /* Bytes whose value says where they belong. */
