@@ -3,7 +3,7 @@
 BENCH_RUNS = 5
 BENCH = $(Q)BUILD=$(BUILD) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B tests/bench/run.py --runs $(BENCH_RUNS)
 
-bench: bench-push
+bench: bench-push bench-update
 
 # the packages first: what follows finds its libraries through pkg-config
 bench-deps:
@@ -13,4 +13,8 @@ bench-push: bench-deps
 	$(Q)$(MAKE) all $(BUILD)/tests/ws-echo-server
 	$(BENCH) push
 
-.PHONY: bench bench-deps bench-push
+bench-update: bench-deps
+	$(Q)$(MAKE) all
+	$(BENCH) update
+
+.PHONY: bench bench-deps bench-push bench-update

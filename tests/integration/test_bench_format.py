@@ -59,3 +59,17 @@ def test_the_push_suite_runs(folder):
     assert again["ours"] < again["peer"]
     started = [row for row in document if row["unit"] == "processes"]
     assert all(row["ours"] == 0 for row in started)
+
+
+def test_the_update_suite_runs(folder):
+    require_programs("mgmt-worker")
+    for name in ("podman", "skopeo", "docker-registry"):
+        if not shutil.which(name):
+            pytest.skip(f"{name} is not installed: installer/deps.sh bench")
+    p = subprocess.run([sys.executable, "-B", os.path.join(ROOT, "tests", "bench", "run.py"), "--quick", "--runs", "1",
+                        "--out", folder, "update"], capture_output=True, text=True, check=False)
+    assert p.returncode == 0, p.stdout + p.stderr
+    with open(os.path.join(folder, "update.json"), encoding="utf-8") as f:
+        document = json.load(f)
+    assert check_form(document) is None
+    assert (document[0]["unit"], document[0]["peer_name"]) == ("ms", "skopeo inspect of each")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A box whose containers belong to an unprivileged user: the agent stays root, podman and podman-compose do not."""
+import json
 import os
+import shutil
 import stat
 import urllib.request
 
@@ -8,8 +10,12 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.integration.test_podman_traps import SERVER, compose, service
+from tests.integration.test_registry import PASSWORD, USER, Checker, manifest_of, serve, uid_of_peer
 from tests.lab import rootless
+from tests.lab.authority import Authority
 from tests.lab.box import Box
+from tests.lab.hostile_registry import HostileRegistry
+from tests.lab.registry import basic
 from tests.lab.util import LabError
 
 # tag, kind, version
@@ -134,3 +140,37 @@ def test_a_user_without_a_session_is_told_what_to_do(gateway, users_box):
     assert (status, result["outcome"], result["error"]["id"]) == (503, "failed", "podman.no-runtime-dir")
     assert f"loginctl enable-linger {rootless.USER}" in result["error"]["message"]
     assert push(gateway, SERVER)[0] == 200
+
+
+def test_registries_are_asked_as_the_podman_user_with_the_users_own_files(users_lab, folder):
+    require_programs("mgmt-worker")
+    os.chmod(folder, 0o711)
+    authority = Authority(os.path.join(folder, "authority"))
+    check = Checker(users_lab, folder)
+    os.makedirs(os.path.join(check.root, "etc/tucomunidad"))
+    with open(os.path.join(check.root, "etc/tucomunidad/mgmt-agent.env"), "w", encoding="utf-8") as f:
+        f.write(f"PODMAN_USER={rootless.USER}\n")
+    uids = []
+
+    def rule(h):
+        uids.append(uid_of_peer(h))
+        if h.headers["Authorization"] == f"Basic {basic(USER, PASSWORD)}":
+            serve(manifest_of("a" * 64))(h)
+        else:
+            h.say(401, {"WWW-Authenticate": 'Basic realm="x"'})
+
+    with HostileRegistry(authority.server_context()) as registry:
+        registry.rules = {"web": rule}
+        image = ("web", f"{registry.address}/web:1", users_lab.image_id("localhost/server:1"))
+        assert check(image).images["web"]["error"]["id"] == "registry.tls"
+        settings = os.path.join(users_lab.home, ".config/containers")
+        os.makedirs(os.path.join(settings, "certs.d", registry.address))
+        shutil.copy(authority.file, os.path.join(settings, "certs.d", registry.address))
+        assert check(image).images["web"]["error"]["id"] == "registry.unauthorized"
+        auth = os.path.join(settings, "auth.json")
+        with open(auth, "w", encoding="utf-8") as f:
+            json.dump({"auths": {registry.address: {"auth": basic(USER, PASSWORD)}}}, f)
+        os.chown(auth, rootless.UID, rootless.UID)
+        os.chmod(auth, 0o600)
+        assert check(image).images["web"]["state"] == "new"
+    assert set(uids) == {rootless.UID}
