@@ -21,6 +21,14 @@ typedef struct Fleet {
     const char *for_time;         /* --for */
     const char *max;              /* --max */
     const char *idle;             /* --idle */
+    const char *to;               /* --to */
+    const char *compose;          /* --compose */
+    const char *service;          /* --service */
+    const char *groups;           /* --groups */
+    const char *halt_at;          /* --halt-at */
+    const char *soak;             /* --soak */
+    const char *parallel;         /* --parallel */
+    const char *offline_after;    /* --offline-after */
     bool forwarding;
     bool break_glass;
     bool wait;
@@ -38,6 +46,9 @@ int fleet_ask(Fleet *fleet, const char *method, const char *path, const cJSON *b
 
 /* Seconds of an option like "90s", "15m", "1h"; *ret stays as it is when the option is not given. Error id "usage". */
 int fleet_duration(const char *text, const char *option, unsigned max, int *ret, Error *err) _must_check_;
+
+/* Labels of --label ("K=V,K=V", NULL = none), into an object. Error id "usage". */
+int fleet_labels(const char *text, cJSON *labels, Error *err) _must_check_;
 
 /* Text of a number option, between min and max; `fallback` when it is not given. Error id "usage". */
 int fleet_number(const char *text, const char *option, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *ret,
@@ -67,3 +78,9 @@ int verb_grants_show(int argc, char **argv, void *userdata);
 int verb_grants_revoke(int argc, char **argv, void *userdata);
 int verb_sessions(int argc, char **argv, void *userdata);
 int verb_support_ca(int argc, char **argv, void *userdata);
+int verb_rollout_start(int argc, char **argv, void *userdata);
+int verb_rollout_status(int argc, char **argv, void *userdata);
+int verb_rollout_list(int argc, char **argv, void *userdata);
+int verb_rollout_pause(int argc, char **argv, void *userdata);
+int verb_rollout_resume(int argc, char **argv, void *userdata);
+int verb_rollout_abort(int argc, char **argv, void *userdata);

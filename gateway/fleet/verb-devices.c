@@ -25,7 +25,7 @@ static int add_label(cJSON *labels, char *label, Error *err)
     return json_add_string(labels, label, equals + 1);
 }
 
-static int parse_labels(const char *text, cJSON *labels, Error *err)
+int fleet_labels(const char *text, cJSON *labels, Error *err)
 {
     _cleanup_(freep) char *copy = strdup(text ? text : "");
     int r = copy ? 0 : -ENOMEM;
@@ -47,7 +47,7 @@ static int add_request(const Fleet *fleet, const char *id, cJSON **ret, Error *e
 
     if (!request || json_add_item(request, "labels", labels) < 0 || !labels || json_add_string(request, "id", id) < 0)
         return error_from_errno(err, -ENOMEM, "make a request");
-    int r = parse_labels(fleet->label, labels, err);
+    int r = fleet_labels(fleet->label, labels, err);
     if (r < 0)
         return error_from_errno(err, r, "make a request");
     *ret = TAKE_PTR(request);

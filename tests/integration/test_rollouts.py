@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import subprocess
-import threading
 
 import pytest
 
@@ -354,3 +353,74 @@ def test_rollouts_that_are_not_there(gw):
     for verb in ("pause", "resume", "abort"):
         assert error_id(gw.request("POST", f"/v1/rollouts/r-none/{verb}")) == "rollout.not-found"
     assert gw.raw("GET", "/v1/rollouts", None, {}).status == 401
+
+
+# the command line
+
+def fleet_env(gw):
+    return {"PATH": os.environ["PATH"], "HOME": gw.dir, "LANG": "C.UTF-8", "SECBOX_GATEWAY": gw.url, "SECBOX_TOKEN": gw.token}
+
+
+def command(gw, *args):
+    return subprocess.run([program("secbox-fleet"), *args], env=fleet_env(gw), capture_output=True, text=True, check=False,
+                          timeout=120)
+
+
+def test_the_command_line(gw, fleet, site):
+    everyone = boxes(fleet, site, 5)
+    failing = everyone[2]
+    failing.outcome = lambda message: ROLLED_BACK
+    away = boxes(fleet, site, 1, online=False)[0]
+    p = command(gw, "rollout", "start", IMAGE, "--to", digest(), "--label", f"site={site}", "--groups", f"label:site={site}",
+                "--halt-at", "50%", "--soak", "0", "--offline-after", "1s", "--parallel", "2", "--reason", "because", "--wait")
+    assert p.returncode == 0, p
+    assert "4 of 6 done, 1 failed" in p.stdout and p.stdout.endswith("done\n"), p.stdout
+    assert f"{failing.id} (label:site={site}), rolled-back: {ROLLED_BACK[2]['message']} [prove.died]" in p.stdout
+    text = command(gw, "rollout", "status").stdout
+    assert "rollout r-" in text and f"{IMAGE} to sha256:000000000000" in text and "4 of 6 boxes done, 1 failed" in text
+    assert f"offline:\n  {away.id}" in text and "halts before more than 50% fail" in text
+    rollout = json.loads(command(gw, "rollout", "status", "--json").stdout)["rollout"]
+    assert rollout["reason"] == "because" and rollout["parallel"] == 2
+    listed = command(gw, "rollout", "list", "--limit", "1").stdout.splitlines()
+    assert len(listed) == 2 and rollout["id"] in listed[1] and "4 of 6" in listed[1]
+
+    assert command(gw, "rollout", "pause", rollout["id"]).returncode == 1
+    assert "aborted" in command(gw, "rollout", "abort", rollout["id"]).stdout
+    p = command(gw, "rollout", "status", rollout["id"], "--wait", "--json")
+    assert p.returncode == 1 and json.loads(p.stdout.splitlines()[-1])["rollout"]["state"] == "aborted"
+
+
+def test_the_command_line_follows_through_a_restart(gw, fleet, site, folder):
+    everyone = boxes(fleet, site, 4)
+    path = os.path.join(folder, "compose.yml")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(COMPOSE)
+    everyone[0].outcome = lambda message: HOLD
+    with subprocess.Popen([program("secbox-fleet"), "rollout", "start", "--compose", path, "--label", f"site={site}", "--groups",
+                           "100%", "--halt-at", "100%", "--soak", "0s", "--wait", "--json"], env=fleet_env(gw),
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as following:
+        first = json.loads(following.stdout.readline())["rollout"]
+        wait_until(lambda: total(show(gw, first), "done") == 3, "three boxes are done")
+        gw.daemon.kill()
+        gw.daemon = None
+        gw.start()
+        fleet.release(everyone[0])
+        out, err = following.communicate(timeout=120)
+    assert following.returncode == 0, err
+    assert json.loads(out.splitlines()[-1])["rollout"]["state"] == "done"
+    assert all(changed(box) == [COMPOSE] for box in everyone)
+
+
+@pytest.mark.parametrize("args, sentence", [
+    ((), "takes an image and --to DIGEST, or --compose FILE"),
+    (("web:1",), "say with --to which digest"),
+    (("web:1", "--to", "sha256:1", "--compose", "x.yml"), "or --compose FILE"),
+    (("--compose", "x.yml", "--to", "sha256:1"), "belong to an image"),
+    (("web:1", "--to", "sha256:1", "--soak", "soon"), "--soak takes a time"),
+    (("web:1", "--to", "sha256:1", "--parallel", "0"), "--parallel takes a number"),
+    (("web:1", "--to", "sha256:1", "--label", "x"), "--label takes KEY=VALUE"),
+    (("web:1", "--to", "sha256:1", "--timeout", "x"), "--timeout takes a number"),
+])
+def test_command_lines_that_are_wrong(gw, args, sentence):
+    p = command(gw, "rollout", "start", *args)
+    assert p.returncode == 2 and sentence in p.stderr, p

@@ -118,7 +118,8 @@ class SimBox:
         """All is well here; now the cloud has to say so, on a new connection."""
         self.pending["phase"] = "confirm"
         await self._progress(1, "confirm")
-        await self.socket.close()
+        if self.socket:  # else the next connection is a new one anyway
+            await self.socket.close()
 
     def _result(self, change, outcome, status, error):
         result = {"type": "compose.result", "id": change["id"], "version": change["version"], "status": status,
