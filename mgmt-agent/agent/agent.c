@@ -77,7 +77,7 @@ static void on_deploy_message(Runner *r, const cJSON *message, void *userdata)
         if (a->from_cloud)
             control_send(control_link(a->control), message);
         control_send(a->requester, message);
-    } else if (str_equal(type, "compose.result")) {
+    } else if (str_equal(type, "compose.result") || str_equal(type, "container.result")) {
         cJSON_Delete(a->result);
         a->result = cJSON_Duplicate(message, 1);
     }
@@ -104,7 +104,7 @@ void agent_follow_later(Agent *a, usec_t delay)
 /* The other jobs go on with what one of these began. */
 static bool begins_deployment(const char *job)
 {
-    return str_equal(job, "apply") || str_equal(job, "update");
+    return str_equal(job, "apply") || str_equal(job, "update") || str_equal(job, "recreate");
 }
 
 static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
@@ -116,11 +116,16 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
 
     (void) ok;
     bool is_push = begins_deployment(runner_job(r));
-    bool deployed = !str_equal(runner_job(r), "start"); /* which leaves the journal as it is */
+    bool started = str_equal(runner_job(r), "start"), restarted = str_equal(runner_job(r), "restart");
+    bool deployed = !started && !restarted; /* those leave the journal as it is */
     a->ended = deployed;
-    if (!deployed && exit_status == 0)
+    if (started && exit_status == 0)
         agent_boot_done(a);
     log_debug("The worker for '%s' has ended", runner_job(r));
+    if (agent_is_service_job(runner_job(r)))
+        agent_answer_service(a, result, requester);
+    if (restarted)
+        result = (cJSON_Delete(result), NULL);
     a->deploying = runner_free(a->deploying);
     if (result)
         agent_deliver_result(a, result, from_cloud, requester);
@@ -451,12 +456,20 @@ static int make_folders(Error *err)
     return 0;
 }
 
+/* Ours when there is no such user: a box in a folder. */
+static uid_t user_id(const char *name, const char *usual)
+{
+    const struct passwd *pw = getpwnam(name ? name : usual);
+
+    return pw ? pw->pw_uid : geteuid();
+}
+
 int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *err)
 {
     static const ControlEvents control_events = { on_message, on_gone };
     _cleanup_(agent_freep) Agent *a = calloc(1, sizeof(*a));
     _cleanup_(freep) char *socket_path = path_in_root(AGENT_SOCKET_PATH);
-    const struct passwd *pw = getpwnam(options->link_user ? options->link_user : "mgmt-link");
+    ControlUsers users = { user_id(options->link_user, "mgmt-link"), user_id(options->recovery_user, "secbox-recovery") };
     int r;
 
     if (!a || !socket_path)
@@ -468,7 +481,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     if (r < 0)
         return r;
     read_device_id(a);
-    r = control_new(event, socket_path, pw ? pw->pw_uid : geteuid(), &control_events, a, &a->control, err);
+    r = control_new(event, socket_path, &users, &control_events, a, &a->control, err);
     if (r < 0)
         return r;
     agent_follow_journal(a);

@@ -15,6 +15,7 @@ typedef struct AgentOptions {
     const char *worker;        /* path of mgmt-worker */
     char *const *arguments;    /* options passed on to it */
     const char *link_user;     /* whose processes may speak as mgmt-link; NULL = mgmt-link, if there is such a user */
+    const char *recovery_user; /* the same of recovery-agent; NULL = secbox-recovery */
 } AgentOptions;
 
 /* A question that a worker answers, waiting for its turn. */
@@ -34,7 +35,7 @@ typedef struct Agent {
 
     /* the deployment */
     Journal journal;         /* as the last worker left it */
-    Runner *deploying;       /* apply, commit, undo, recover, start */
+    Runner *deploying;       /* apply, update, recreate, commit, undo, recover, start, restart */
     char *deploying_id;      /* id of the message, for duplicates */
     char *deploying_version;
     DeployState was;         /* what the journal said when the worker was started */
@@ -95,6 +96,13 @@ void agent_tell_cloud(Agent *a);
 void agent_follow_later(Agent *a, usec_t delay);
 /* A job on what the journal or the store holds, asked for by nobody; it is tried again when it cannot be started. */
 void agent_start_job(Agent *a, const char *job, bool tell_cloud);
+
+/* service.c */
+/* container.restart, container.recreate */
+void agent_handle_service(Agent *a, ControlClient *c, const cJSON *message);
+bool agent_is_service_job(const char *job);
+/* container.result for who asked, from what the worker said: container.result, compose.result, or nothing (NULL). */
+void agent_answer_service(Agent *a, const cJSON *result, ControlClient *requester);
 
 /* boot.c */
 /* Sees to it, once per boot, that what shall run is started. True when the journal has to wait: a job or a pause is under way. */

@@ -18,6 +18,7 @@
 #define CONTROL_QUEUE_MAX (4 * 1024 * 1024)
 /* Of those who may not speak as secboxctl; whoever takes mgmt-link over must not keep root out of its own socket. */
 #define LINKS_MAX 4
+#define RECOVERIES_MAX 4
 #define ACCEPT_PAUSE_USEC USEC_PER_SEC
 
 struct ControlClient {
@@ -27,6 +28,7 @@ struct ControlClient {
     int fd;
     uid_t uid;
     bool is_local; /* root's, or our own user's */
+    bool is_recovery;
     bool is_link, may_be_local, doomed;
     Buf in, out;
 };
@@ -36,11 +38,11 @@ struct Control {
     sd_event_source *source, *reaper, *pause;
     char *path;
     int fd;
-    uid_t link_uid;
+    ControlUsers users;
     const ControlEvents *events;
     void *userdata;
     ControlClient *clients, *link;
-    unsigned n_clients, n_links; /* n_links: of them, those that may not be local */
+    unsigned n_clients, n_links, n_recoveries; /* the latter two: of them, those that may not be local */
 };
 
 static void client_free(ControlClient *c)
@@ -68,7 +70,8 @@ static int reap(sd_event_source *source, void *userdata)
         }
         *p = c->next;
         control->n_clients--;
-        control->n_links -= !c->is_local;
+        control->n_recoveries -= c->is_recovery;
+        control->n_links -= !c->is_local && !c->is_recovery;
         control->events->on_gone(c, control->userdata);
         client_free(c);
     }
@@ -152,7 +155,9 @@ static void take_line(ControlClient *c, const char *line, size_t len)
     _cleanup_(cJSON_Deletep) cJSON *message = NULL;
     _cleanup_(error_done) Error err = {};
     const MessageType *type = NULL;
-    unsigned senders = c->is_link ? SENDER_CLOUD | SENDER_LINK : SENDER_LINK | (c->may_be_local ? SENDER_LOCAL : 0);
+    unsigned senders = c->is_recovery ? SENDER_RECOVERY
+                       : c->is_link   ? SENDER_CLOUD | SENDER_LINK
+                                      : SENDER_LINK | (c->may_be_local ? SENDER_LOCAL : 0);
     int r = message_parse(line, len, (MessageSender) senders, &message, &type, &err);
 
     if (r == -ENOMSG)
@@ -226,7 +231,8 @@ static bool may_come_in(const Control *control, uid_t uid, bool is_local)
 {
     if (control->n_clients >= CONTROL_CLIENTS_MAX)
         return false;
-    return is_local || (uid == control->link_uid && control->n_links < LINKS_MAX);
+    return is_local || (uid == control->users.recovery && control->n_recoveries < RECOVERIES_MAX) ||
+           (uid == control->users.link && control->n_links < LINKS_MAX);
 }
 
 static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, void *userdata)
@@ -234,7 +240,7 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
     Control *control = userdata;
     struct ucred peer = { .uid = (uid_t) -1 };
     socklen_t len = sizeof(peer);
-    bool is_local;
+    bool is_local, is_recovery;
     ControlClient *c;
     int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -246,12 +252,13 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
         return 0;
     }
     is_local = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+    is_recovery = !is_local && peer.uid == control->users.recovery;
     if (!may_come_in(control, peer.uid, is_local) || !(c = calloc(1, sizeof(*c)))) {
         close(fd);
         return 0;
     }
     *c = (ControlClient) { .control = control, .next = control->clients, .fd = fd, .uid = peer.uid, .is_local = is_local,
-                           .may_be_local = is_local, .in = BUF_INIT(CONTROL_LINE_MAX + 16384),
+                           .is_recovery = is_recovery, .may_be_local = is_local, .in = BUF_INIT(CONTROL_LINE_MAX + 16384),
                            .out = BUF_INIT(CONTROL_QUEUE_MAX) };
     if (sd_event_add_io(control->event, &c->source, fd, EPOLLIN, on_client, c) < 0) {
         client_free(c);
@@ -259,7 +266,8 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
     }
     control->clients = c;
     control->n_clients++;
-    control->n_links += !is_local;
+    control->n_recoveries += is_recovery;
+    control->n_links += !is_local && !is_recovery;
     return 0;
 }
 
@@ -278,7 +286,7 @@ static int listen_at(const char *path, Error *err)
     return TAKE_FD(fd);
 }
 
-int control_new(sd_event *event, const char *path, uid_t link_uid, const ControlEvents *events, void *userdata,
+int control_new(sd_event *event, const char *path, const ControlUsers *users, const ControlEvents *events, void *userdata,
                 Control **ret, Error *err)
 {
     _cleanup_(control_freep) Control *c = calloc(1, sizeof(*c));
@@ -286,7 +294,7 @@ int control_new(sd_event *event, const char *path, uid_t link_uid, const Control
 
     if (!c)
         return error_set(err, ENOMEM, "control.listen", "no memory");
-    *c = (Control) { .event = sd_event_ref(event), .fd = -1, .link_uid = link_uid, .events = events, .userdata = userdata };
+    *c = (Control) { .event = sd_event_ref(event), .fd = -1, .users = *users, .events = events, .userdata = userdata };
     c->fd = listen_at(path, err);
     if (c->fd < 0)
         return c->fd;

@@ -18,9 +18,14 @@ typedef struct ControlEvents {
     void (*on_gone)(ControlClient *c, void *userdata);
 } ControlEvents;
 
-/* Listens at `path` (replacing a stale socket). link_uid is the user that may only speak as mgmt-link; root and our own
- * user may speak as secboxctl, and become a link by saying link.hello. Others are refused at accept. Errors: control.listen. */
-int control_new(sd_event *event, const char *path, uid_t link_uid, const ControlEvents *events, void *userdata,
+typedef struct ControlUsers {
+    uid_t link;     /* may only speak as mgmt-link */
+    uid_t recovery; /* may only speak as recovery-agent */
+} ControlUsers;
+
+/* Listens at `path` (replacing a stale socket). Root and our own user may speak as secboxctl, and become a link by saying
+ * link.hello; beside them come those of `users`. Others are refused at accept. Errors: control.listen. */
+int control_new(sd_event *event, const char *path, const ControlUsers *users, const ControlEvents *events, void *userdata,
                 Control **ret, Error *err) _must_check_;
 Control *control_free(Control *c);
 DEFINE_CLEANUP(Control, control_free)

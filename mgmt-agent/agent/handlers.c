@@ -325,6 +325,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "compose.confirm", handle_confirm },   { "compose.result.ack", handle_ack },
         { "compose.rollback", handle_rollback }, { "status.get", handle_status },
         { "history.get", handle_history },       { "env.ensure", handle_env_ensure },
+        { "container.restart", agent_handle_service }, { "container.recreate", agent_handle_service },
         { "link.hello", handle_link_hello },     { "link.status", handle_link_status },
     };
 

@@ -10,12 +10,14 @@
 #include "lib/event/service.h"
 #include "mgmt-agent/agent/agent.h"
 
-static const char *opt_root, *opt_worker, *opt_link_user, *opt_project, *opt_podman_compose, *opt_settle, *opt_pull_timeout;
+static const char *opt_root, *opt_worker, *opt_link_user, *opt_recovery_user, *opt_project, *opt_podman_compose, *opt_settle,
+    *opt_pull_timeout;
 
 static const CliOption options[] = {
     { "root", "DIR", "prefix of all paths (SECBOX_ROOT)", &opt_root, NULL },
     { "worker", "FILE", "mgmt-worker (default: beside this program)", &opt_worker, NULL },
     { "link-user", "NAME", "user that may speak as mgmt-link (mgmt-link)", &opt_link_user, NULL },
+    { "recovery-user", "NAME", "user that may speak as recovery-agent (secbox-recovery)", &opt_recovery_user, NULL },
     { "project", "NAME", "compose project name (secbox)", &opt_project, NULL },
     { "podman-compose", "FILE", "the podman-compose to drive", &opt_podman_compose, NULL },
     { "settle", "SECONDS", "how long new containers must stay up (5)", &opt_settle, NULL },
@@ -70,7 +72,7 @@ int main(int argc, char **argv)
     worker = opt_worker ? str_format("%s", opt_worker) : default_worker();
     r = worker && worker_arguments(&arguments) == 0 ? service_loop_new(&event, &err) : -1;
     if (r >= 0)
-        r = agent_new(event, &(AgentOptions) { worker, arguments, opt_link_user }, &agent, &err);
+        r = agent_new(event, &(AgentOptions) { worker, arguments, opt_link_user, opt_recovery_user }, &agent, &err);
     if (r >= 0)
         r = service_watchdog_start(event, NULL, NULL, &err);
     if (r < 0) {

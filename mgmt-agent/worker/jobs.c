@@ -289,6 +289,8 @@ const Job jobs[] = {
     { "undo", job_undo, "roll back a deployment that nobody confirmed" },
     { "recover", job_recover, "finish or undo what a crash left" },
     { "start", job_start, "start what ran before the boot" },
+    { "restart", job_restart, "start the container of one service again" },
+    { "recreate", job_recreate, "make the container of one service anew" },
     { "plan", job_plan, "say what a snapshot would change" },
     { "env-ensure", job_env_ensure, "make secbox.env if it is absent" },
     { "status", job_status, "say what runs" },

@@ -21,5 +21,9 @@ extern const Job jobs[]; /* ends with {} */
 /* boot.c */
 int job_start(Deploy *d, const cJSON *request);
 
+/* service.c */
+int job_restart(Deploy *d, const cJSON *request);
+int job_recreate(Deploy *d, const cJSON *request);
+
 /* status.c */
 int job_status(Deploy *d, const cJSON *request);

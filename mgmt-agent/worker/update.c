@@ -389,7 +389,7 @@ static int check_age(Deploy *d, const cJSON *request, Error *err)
     return 0;
 }
 
-static int load_deployed(Deploy *d, Error *err)
+int update_load_deployed(Deploy *d, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
     const char *version;
@@ -413,7 +413,7 @@ static int load_deployed(Deploy *d, Error *err)
 
 static int begin(Deploy *d, const cJSON *request, Error *err)
 {
-    int r = load_deployed(d, err);
+    int r = update_load_deployed(d, err);
 
     d->journal.kind = strdup(KIND_UPDATE);
     d->journal.by_connection = json_bool(request, "byConnection", false);

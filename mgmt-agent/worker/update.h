@@ -17,8 +17,12 @@
 #include "mgmt-agent/worker/deploy.h"
 
 #define KIND_UPDATE "update"
+#define KIND_RECREATE "recreate"
 
 int job_update(Deploy *d, const cJSON *request);
+
+/* What is deployed, for a change that is limited to some of its services: d->current, d->previous, d->text, d->sha256. */
+int update_load_deployed(Deploy *d, Error *err) _must_check_;
 
 /* Of a deployment that is limited to some services (d->only): every other one keeps the image that it runs. */
 int update_resolve_images(Deploy *d, size_t *ret_missing, Error *err) _must_check_;

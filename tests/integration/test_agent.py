@@ -259,6 +259,45 @@ def test_the_links_user_cannot_keep_root_out(agent):
     crowd.communicate()
 
 
+RECOVERY = """
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+answers = s.makefile("r")
+for message in ({"type": "status.get", "id": "a"}, {"type": "compose.rollback", "id": "b"}, {"type": "compose.confirm", "id": "c",
+                "version": "7", "nonce": "n1"}, {"type": "link.hello", "program": "x", "version": "1"},
+                {"type": "container.restart", "id": "d", "service": "web"}):
+    s.sendall(json.dumps(message).encode() + b"\\n")
+    print(answers.readline(), end="", flush=True)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_recoverys_user_may_ask_for_a_container_and_nothing_else(agent):
+    for path, _, _ in os.walk(agent.root):
+        os.chmod(path, 0o755)
+    os.chmod(os.path.dirname(agent.root), 0o755)
+    os.chmod(agent.state, 0o700)
+    agent.on_job("restart", """printf '{"type":"container.result","id":"d","ok":true}\n'; exit 0""")
+    agent.start("--recovery-user", "nobody")
+    p = subprocess.run(["setpriv", "--reuid=nobody", "--clear-groups", sys.executable, "-c", RECOVERY, agent.socket],
+                       capture_output=True, text=True, check=True)
+    *refused, taken = [json.loads(line) for line in p.stdout.splitlines()]
+    assert [m["error"]["id"] for m in refused] == ["message.sender"] * 4, refused
+    assert taken == {"type": "container.result", "id": "d", "ok": True}
+    assert agent.jobs() == ["restart"]
+
+
+def test_a_worker_that_dies_over_a_container_is_answered_for(agent):
+    agent.start()
+    peer = agent.peer()
+    for kind in ("restart", "recreate"):
+        agent.on_job(kind, "exit 3")
+        peer.send({"type": f"container.{kind}", "id": kind, "service": "web"})
+        answer = peer.next("container.result")
+        assert (answer["id"], answer["ok"], answer["error"]["id"]) == (kind, False, "worker.failed")
+
+
 def cpu_seconds(pid):
     fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
