@@ -3,6 +3,9 @@
  * what the other wrote, all of it when nothing was reset, and the end right behind the last byte. */
 #include "tests/unit/mux-pair.h"
 
+#include "lib/base/strv.h"
+#include "lib/net/mux-impl.h"
+
 #define STREAMS 6
 #define RUNS 3000
 #define STEPS 160
@@ -24,7 +27,7 @@ typedef struct Side {
 
 typedef struct Line {
     Side opener, acceptor;
-    bool is_used, was_reset;
+    bool is_used, was_reset, was_cut;
 } Line;
 
 typedef struct Model {
@@ -34,6 +37,12 @@ typedef struct Model {
     size_t initial, max, session;
     bool attached;
 } Model;
+
+/* What the lives had in them, so that they do not become dull unnoticed. */
+static struct {
+    unsigned long long bytes;
+    unsigned cuts, lost_frames, clean, clean_over_cuts, resets, lost;
+} seen;
 
 static unsigned below(Model *m, unsigned bound)
 {
@@ -48,6 +57,17 @@ static Side *other(Side *s)
     return s == &s->line->opener ? &s->line->acceptor : &s->line->opener;
 }
 
+static void do_reset(Side *s)
+{
+    if (!s->stream)
+        return;
+    s->line->was_reset = true;
+    seen.resets++;
+    mux_stream_reset(s->stream, "test.reset");
+    s->stream = NULL;
+    s->closed = true;
+}
+
 static void on_data(MuxStream *stream, const uint8_t *data, size_t len, void *userdata)
 {
     Side *s = userdata;
@@ -60,10 +80,24 @@ static void on_data(MuxStream *stream, const uint8_t *data, size_t len, void *us
     in->got += len;
     assert_true(in->got <= in->written);
     assert_true(in->got - in->consumed <= s->model->max);
-    if (below(s->model, 2)) {
+    seen.bytes += len;
+    unsigned what = below(s->model, 200);
+    if (what == 0) {
+        do_reset(s);
+    } else if (what == 1) {
+        do_reset(other(s));
+    } else if (what < 100) {
         mux_stream_consumed(stream, len);
         in->consumed += len;
     }
+}
+
+static void on_accepted(MuxStream *stream, void *userdata)
+{
+    Side *s = userdata;
+    assert_ptr_equal(stream, s->stream);
+    if (below(s->model, 30) == 0)
+        do_reset(s);
 }
 
 static void on_end(MuxStream *stream, void *userdata)
@@ -89,9 +123,12 @@ static void on_closed(MuxStream *stream, const char *reason, void *userdata)
         assert_true(s->out.ended && other(s)->out.ended);
     else
         assert_true(s->line->was_reset);
+    if (str_equal(reason, "stream.lost"))
+        seen.lost++;
 }
 
-static const MuxStreamEvents events = { .on_data = on_data, .on_end = on_end, .on_closed = on_closed };
+static const MuxStreamEvents events = { .on_accepted = on_accepted, .on_data = on_data, .on_end = on_end,
+                                        .on_closed = on_closed };
 
 static void on_open(Mux *mux _unused_, MuxStream *stream, const cJSON *open, void *userdata)
 {
@@ -169,16 +206,6 @@ static void do_finish(Side *s)
     mux_stream_finish(s->stream);
 }
 
-static void do_reset(Side *s)
-{
-    if (!s->stream)
-        return;
-    s->line->was_reset = true;
-    mux_stream_reset(s->stream, "test.reset");
-    s->stream = NULL;
-    s->closed = true;
-}
-
 static void connect(Model *m)
 {
     if (!m->attached)
@@ -191,8 +218,47 @@ static void cut(Model *m)
 {
     if (!m->attached)
         return;
+    seen.cuts++;
+    for (unsigned i = 0; i < 2; i++) {
+        End *e = i ? &m->pair.box : &m->pair.gateway;
+        seen.lost_frames += (unsigned) (e->sent - e->delivered);
+    }
+    for (unsigned i = 0; i < STREAMS; i++)
+        m->lines[i].was_cut = true;
     pair_cut(&m->pair);
     m->attached = false;
+}
+
+/* Beyond the grace every stream may be lost. */
+static void wait_long(Model *m)
+{
+    if (m->attached)
+        return;
+    m->pair.now += MUX_GRACE;
+    for (unsigned i = 0; i < STREAMS; i++)
+        m->lines[i].was_reset |= m->lines[i].is_used;
+    (void) mux_tick(m->pair.box.mux, m->pair.now);
+    (void) mux_tick(m->pair.gateway.mux, m->pair.now);
+}
+
+/* What both sides keep stays within what they were given. */
+static void check_bounds(const Model *m)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        const Mux *mux = i ? m->pair.box.mux : m->pair.gateway.mux;
+        size_t granted = 0;
+        for (unsigned k = 0; k < MUX_STREAMS_MAX; k++) {
+            const MuxStream *s = mux->streams[k];
+            if (!s)
+                continue;
+            assert_true(s->ring.cap <= m->max + MUX_QUEUE_AHEAD);
+            assert_true(s->received <= s->limit && s->consumed <= s->received);
+            assert_true(s->next <= mux_stream_tail(s) && s->next >= s->confirmed);
+            assert_true(s->next <= s->peer_limit || s->next == 0);
+            granted += (size_t) (s->limit - s->consumed);
+        }
+        assert_true(granted <= m->session);
+    }
 }
 
 static void step(Model *m)
@@ -216,6 +282,8 @@ static void step(Model *m)
         cut(m);
     else if (what < 49)
         connect(m);
+    else if (what < 51 && below(m, 20) == 0)
+        wait_long(m);
     else if (what < 52)
         (void) mux_tick(e->mux, m->pair.now);
     else if (what < 76 && m->attached)
@@ -258,8 +326,10 @@ static void run(uint64_t seed)
     m.pair.now = 1000 * USEC_PER_SEC;
     make(&m, &m.pair.box, MUX_CLIENT);
     make(&m, &m.pair.gateway, MUX_GATEWAY);
-    for (unsigned i = 0; i < STEPS; i++)
+    for (unsigned i = 0; i < STEPS; i++) {
         step(&m);
+        check_bounds(&m);
+    }
     finish(&m);
     for (unsigned i = 0; i < STREAMS; i++) {
         Line *l = &m.lines[i];
@@ -268,6 +338,8 @@ static void run(uint64_t seed)
         assert_true(l->opener.closed && l->acceptor.closed);
         assert_int_equal(l->opener.out.got, l->opener.out.written);
         assert_int_equal(l->acceptor.out.got, l->acceptor.out.written);
+        seen.clean++;
+        seen.clean_over_cuts += l->was_cut;
     }
     pair_done(&m.pair);
 }
@@ -279,11 +351,12 @@ static void test_random_lives(void **state _unused_)
         run(strtoull(one, NULL, 10));
         return;
     }
-    for (uint64_t seed = 1; seed <= RUNS; seed++) {
+    for (uint64_t seed = 1; seed <= RUNS; seed++)
         run(seed);
-        if (seed % 500 == 0)
-            print_message("%llu\n", (unsigned long long) seed);
-    }
+    print_message("%llu bytes, %u cuts, %u frames lost, %u streams ended well (%u cut before), %u resets, %u lost\n",
+                  seen.bytes, seen.cuts, seen.lost_frames, seen.clean, seen.clean_over_cuts, seen.resets, seen.lost);
+    assert_true(seen.bytes > RUNS * 50000 && seen.cuts > RUNS && seen.lost_frames > RUNS);
+    assert_true(seen.clean > RUNS && seen.clean_over_cuts > RUNS / 2 && seen.resets > RUNS / 2 && seen.lost > RUNS / 10);
 }
 
 int main(void)
