@@ -255,7 +255,7 @@ static void check_bounds(const Model *m)
             assert_true(s->received <= s->limit && s->consumed <= s->received);
             assert_true(s->next <= mux_stream_tail(s) && s->next >= s->confirmed);
             assert_true(s->next <= s->peer_limit || s->next == 0);
-            granted += (size_t) (s->limit - s->consumed);
+            granted += (size_t) ((s->in_ended ? s->received : s->limit) - s->consumed);
         }
         assert_true(granted <= m->session);
     }
