@@ -18,7 +18,9 @@ typedef struct Host {
     bool answered;     /* it has, in whichever way */
     bool settled;      /* nobody waits for the first any more */
     bool has_leader;
-    Challenge challenge; /* its first; NONE as long as it wants none */
+    Challenge challenge; /* its last; NONE as long as it wants none */
+    bool limited;        /* it does not want to be asked any more, for so long: */
+    usec_t limited_usec; /* 0: it did not say how long */
 } Host;
 
 typedef enum Step {
@@ -43,6 +45,7 @@ struct Ask {
     bool elsewhere;        /* redirected to another origin, where our authorization has no business */
     char *authorization;   /* "Authorization: …"; secret */
     unsigned authorized;   /* how often it was made */
+    bool early;            /* it answers the challenge that another image of the host got */
     bool waiting;          /* for the host's first */
     HttpCall *call;
     registry_done_t on_done;

@@ -85,8 +85,11 @@ static void on_token(HttpCall *call, int r, const HttpResponse *response, const 
         take_token(a, response);
     else if (response->status == 401 || response->status == 403 || response->status == 400)
         refused(a);
-    else
+    else if (response->status == 429 || response->status >= 500)
         ask_fail_status(a, response, "its token server");
+    else
+        ask_fail(a, EBADMSG, "registry.bad-answer", 0, "%s: the registry's token server answers with an unexpected status (%d)",
+                 a->name, response->status);
 }
 
 static char *own_scope(const Ask *a)
@@ -154,9 +157,10 @@ static int answer_challenge(Ask *a, Error *err)
     return a->authorization ? ask_send_step(a, err) : error_set(err, ENOMEM, "registry.bad-answer", "no memory");
 }
 
-/* The best of all challenges of an answer. */
+/* The best of all challenges of an answer becomes the host's. 1 when it leads elsewhere than the one before. */
 static int take_challenge(Ask *a, const HttpResponse *response)
 {
+    Challenge *of_host = &a->host->challenge;
     _cleanup_(challenge_done) Challenge best = {};
     const char *header;
     int r = 0;
@@ -173,10 +177,11 @@ static int take_challenge(Ask *a, const HttpResponse *response)
     }
     if (r < 0)
         return r;
-    challenge_done(&a->host->challenge);
-    a->host->challenge = best;
+    r = best.kind != of_host->kind || !str_equal(best.realm, of_host->realm) || !str_equal(best.service, of_host->service);
+    challenge_done(of_host);
+    *of_host = best;
     best = (Challenge) {};
-    return 0;
+    return r;
 }
 
 void ask_authorize(Ask *a, const HttpResponse *response)
@@ -189,15 +194,17 @@ void ask_authorize(Ask *a, const HttpResponse *response)
                  "%s: the registry leads to another host that wants credentials; they are not sent there", a->name);
         return;
     }
-    if (a->authorized == AUTHORIZATIONS_MAX || (a->authorized > 0 && a->step == STEP_HEAD)) {
-        refused(a);
-        return;
-    }
     r = take_challenge(a, response);
     if (r < 0) {
         ask_fail(a, EBADMSG, "registry.bad-answer", 0, "%s: the registry's challenge (WWW-Authenticate) is malformed", a->name);
         return;
     }
+    /* an answer to another image's challenge may be no answer to this one's */
+    if (a->authorized == AUTHORIZATIONS_MAX || (a->authorized > 0 && a->step == STEP_HEAD && !(a->early && r > 0))) {
+        refused(a);
+        return;
+    }
+    a->early = false;
     r = a->host->challenge.kind == CHALLENGE_NONE ? -EACCES : answer_challenge(a, &err);
     if (r == -EACCES)
         refused(a);
@@ -211,6 +218,7 @@ int ask_authorize_early(Ask *a, Error *err)
 
     if (a->host->challenge.kind == CHALLENGE_NONE)
         return 0;
+    a->early = true;
     r = answer_challenge(a, err);
     if (r == -EACCES) { /* nothing to offer: the registry itself shall say whether that will do */
         a->authorized = 0;

@@ -228,7 +228,11 @@ static void host_settle(Registry *r, Host *h)
     h->settled = true;
     while ((a = find_waiting(r, h))) {
         a->waiting = false;
-        go_ahead(a);
+        if (h->limited)
+            ask_fail(a, EBUSY, "registry.rate-limited", h->limited_usec, "%s: not asked, since %s has been asked too often (429)",
+                     a->name, h->name);
+        else
+            go_ahead(a);
     }
 }
 
@@ -440,6 +444,8 @@ static void on_answer(HttpCall *call, int r, const HttpResponse *response, const
     /* the challenge is taken from the first answer, so that it comes before the others are let go */
     bool first = !host->settled;
     host->settled = host->answered = true;
+    host->limited = response->status == 429;
+    host->limited_usec = response->retry_after_usec;
     take_answer(a, response);
     if (first)
         host_settle(registry, host);

@@ -37,7 +37,7 @@ int job_check(Deploy *d, const cJSON *request);
  * reached, or as nobody where that is root, and knows podman and the box only from its request:
  *   {"timeoutSeconds": N, "images": [{"image", "id", "digest", "repoDigests": [ … ]}, …]}
  * It answers with a line {"type": "worker.registry-check", "requests", "bytes", "images": [ … ]}, whose images are those of
- * the answer above without `service`, `image`, `imageId` and `here`. */
+ * the answer above without `service`, `image`, `imageId`, `reference` and `here`: those the parent knows better. */
 int job_registry_check(Deploy *d, const cJSON *request);
 
 #define CHECK_SECONDS_MIN 5

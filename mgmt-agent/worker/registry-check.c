@@ -64,20 +64,15 @@ static int say_unknown(Image *image, int r, const Error *err, usec_t retry_after
 
 static int say_found(Image *image, const RegistryAnswer *answer)
 {
-    _cleanup_(freep) char *reference = image_ref_print(&image->ref, answer->remote->digest);
     const char *config = answer->remote->config_digest;
     const char *hex = config ? strchr(config, ':') : NULL;
     bool is_new = answer->verdict == IMAGE_NEW;
     cJSON *o = image->answer;
 
-    if (!reference || json_add_string(o, "state", is_new ? "new" : "current") < 0 ||
-        json_add_string(o, "digest", answer->remote->digest) < 0)
+    if (json_add_string(o, "state", is_new ? "new" : "current") < 0 || json_add_string(o, "digest", answer->remote->digest) < 0)
         return -ENOMEM;
-    if (!is_new)
-        return 0;
-    if (json_add_string(o, "reference", reference) < 0 ||
-        json_add_string(o, "platformDigest", answer->remote->platform_digest) < 0 ||
-        json_add_string(o, "newImageId", hex ? hex + 1 : NULL) < 0)
+    if (is_new && (json_add_string(o, "platformDigest", answer->remote->platform_digest) < 0 ||
+                   json_add_string(o, "newImageId", hex ? hex + 1 : NULL) < 0))
         return -ENOMEM;
     return 0;
 }

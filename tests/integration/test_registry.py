@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.lab.authority import Authority
 from tests.lab.hostile_registry import HostileRegistry
 from tests.lab.registry import PrivateEtc, Registry, basic
 from tests.lab.token_server import TokenServer
-from tests.lab.util import free_port, program
+from tests.lab.util import PATIENCE_SECONDS, free_port, program
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -366,13 +367,14 @@ def test_everything_that_a_registry_can_do_wrong(lab, check, private_etc, author
         for it in (expired, foreign, plain):
             it.rules = {"web": serve(new)}
         nobody = f"127.0.0.1:{free_port()}"
-        found = check(*((name, f"{evil.address}/{name}:1", mine) for name in evil.rules if name != "redirected-there"),
+        slow = [(name, f"{evil.address}/{name}:1", mine) for name in ("stalled", "half-a-head")]
+        wanted = [name for name in evil.rules if name not in ("redirected-there", "stalled", "half-a-head")]
+        found = check(*((name, f"{evil.address}/{name}:1", mine) for name in wanted),
                       ("expired", f"{expired.address}/web:1", mine), ("foreign", f"{foreign.address}/web:1", mine),
                       ("plain", f"{plain.address}/web:1", mine), ("nobody", f"{nobody}/web:1", mine),
-                      ("nobody-either", f"{nobody}/web:2", mine), ("no-such-host", "registry.invalid/web:1", mine),
-                      timeoutSeconds=5)
+                      ("nobody-either", f"{nobody}/web:2", mine), ("no-such-host", "registry.invalid/web:1", mine))
         said = {name: (i["state"], i.get("error", {}).get("id"), i.get("later"), i.get("retryAfterSeconds"))
-                for name, i in found.images.items()}
+                for name, i in [*found.images.items(), *check(*slow, timeoutSeconds=5).images.items()]}
 
     def unknown(kind, later=False, after=None):
         return "unknown", f"registry.{kind}", later, after
@@ -399,6 +401,45 @@ def test_everything_that_a_registry_can_do_wrong(lab, check, private_etc, author
     assert PASSWORD not in found.log and basic(USER, PASSWORD) not in found.log
     # what reads all this has no rights
     assert set(uids) == {NOBODY}
+
+
+def test_one_host_is_asked_concurrently_and_not_against_its_will(lab, check, private_etc, authority):
+    mine = lab.image_id("localhost/server:1")
+    meeting = threading.Barrier(6)
+    names = ["first", *(f"app{i}" for i in range(6))]
+
+    def together(h):
+        meeting.wait(PATIENCE_SECONDS)  # nobody is answered before all six are here
+        serve(manifest_of(mine))(h)
+
+    with HostileRegistry(authority.server_context()) as registry:
+        private_etc.trust(registry.address, authority)
+        registry.rules = {"first": serve(manifest_of(mine)), **dict.fromkeys(names[1:], together)}
+        images = [(name, f"{registry.address}/{name}:1", mine) for name in names]
+        found = check(*images)
+        assert {i["state"] for i in found.images.values()} == {"current"}
+        assert registry.connections <= 6
+
+        # sent away at the first: the others are not even asked
+        registry.requests.clear()
+        registry.rules = dict.fromkeys(names, lambda h: h.say(429, {"Retry-After": "300"}))
+        found = check(*images)
+        assert {(i["error"]["id"], i["later"], i["retryAfterSeconds"]) for i in found.images.values()} == {
+            ("registry.rate-limited", True, 300)}
+        assert len(registry.requests) == 1
+
+        # each image has a token server of its own
+        def own_realm(h):
+            name = h.path.split("/")[2]
+            if h.headers["Authorization"] == f"Bearer token-for-{name}":
+                serve(manifest_of(mine))(h)
+            else:
+                h.say(401, {"WWW-Authenticate": f'Bearer realm="https://{registry.address}/v2/token/manifests/{name}",service="x"'})
+
+        registry.rules = {**dict.fromkeys(names, own_realm), "token": lambda h: h.say(
+            200, {}, json.dumps({"token": "token-for-" + h.path.split("/")[-1].split("?")[0]}).encode())}
+        found = check(*images)
+        assert {i["state"] for i in found.images.values()} == {"current"}, found.whole
 
 
 def test_plain_http_only_where_podman_was_told_so(lab, check):
