@@ -16,8 +16,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
-#include "lib/net/mux-frame.h"
-#include "lib/net/mux.h"
+#include "lib/net/mux-impl.h"
 
 #define WIRE_MAX 65536
 
@@ -303,4 +302,20 @@ static inline void assert_filled(const Buf *b)
     for (size_t i = 0; i < b->len; i++)
         if ((uint8_t) b->data[i] != byte_at(i))
             fail_msg("byte %zu of %zu is wrong", i, b->len);
+}
+
+/* Writes what comes next in such bytes. */
+static inline size_t write_filled(User *u, size_t len)
+{
+    _cleanup_(freep) uint8_t *data = malloc(len);
+    assert_non_null(data);
+    fill(data, len, mux_stream_tail(u->stream));
+    return mux_stream_write(u->stream, data, len);
+}
+
+static inline void pair_end(Pair *p, User *a, User *b)
+{
+    user_done(a);
+    user_done(b);
+    pair_done(p);
 }

@@ -4,7 +4,6 @@
 #include "tests/unit/mux-pair.h"
 
 #include "lib/base/strv.h"
-#include "lib/net/mux-impl.h"
 
 #define STREAMS 6
 #define RUNS 3000

@@ -3,14 +3,6 @@
 #include "tests/unit/mux-pair.h"
 
 #include "lib/base/strv.h"
-#include "lib/net/mux-impl.h"
-
-static void done(Pair *p, User *a, User *b)
-{
-    user_done(a);
-    user_done(b);
-    pair_done(p);
-}
 
 static void reconnect(Pair *p)
 {
@@ -83,7 +75,7 @@ static bool live(unsigned cut, unsigned cut_again)
     assert_string_equal(here.reason, "");
     assert_string_equal(there.reason, "");
     assert_int_equal(mux_streams(p.box.mux) + mux_streams(p.gateway.mux), 0);
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
     return far;
 }
 
@@ -113,7 +105,7 @@ static void test_reset_while_apart(void **state _unused_)
     pair_connect(&p);
     pair_run(&p);
     assert_string_equal(there.reason, "grant.revoked");
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void test_reset_lost(void **state _unused_)
@@ -189,7 +181,7 @@ static void test_open_lost(void **state _unused_)
         pair_run(&p);
         there.stream = p.box.offered;
     }
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void test_grace(void **state _unused_)
@@ -230,7 +222,7 @@ static void test_grace(void **state _unused_)
     pair_connect(&p);
     pair_run(&p);
     user_done(&late);
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void test_lost_at_one_side_only(void **state _unused_)
@@ -258,7 +250,7 @@ static void test_lost_at_one_side_only(void **state _unused_)
     p.now += MUX_GRACE;
     (void) mux_tick(p.gateway.mux, p.now);
     assert_string_equal(here.reason, "stream.lost");
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void test_peer_restarts(void **state _unused_)
@@ -290,7 +282,7 @@ static void test_peer_restarts(void **state _unused_)
     assert_int_equal(mux_streams(p.box.mux), 1);
     user_done(&here2);
     user_done(&there2);
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 /* Resumes that no mux of ours would send. */
@@ -330,7 +322,7 @@ static void test_bad_resumes(void **state _unused_)
         assert_int_equal(inject_text(&p, &p.gateway, MUX_FRAME_RESUME, here.stream->id, cases[i].position, json), 0);
         if (!str_equal(here.closed ? here.reason : NULL, cases[i].reason))
             fail_msg("%s: %s", cases[i].name, here.reason);
-        done(&p, &here, &there);
+        pair_end(&p, &here, &there);
     }
 }
 
@@ -375,7 +367,7 @@ static void test_frames_before_resume(void **state _unused_)
     _cleanup_(freep) char *open = str_format("{\"token\":\"%s\",\"window\":9}", here.stream->token);
     assert_int_equal(inject_text(&p, &p.box, MUX_FRAME_OPEN, here.stream->id, 0, open), 0);
     assert_string_equal(there.reason, "stream.gap");
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void test_feed_while_apart(void **state _unused_)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams over one connection: opening, flow control, ends, and who sends next. */
+/* Streams over one connection: opening, flow control, ends, and what a peer may not do. */
 #include "tests/unit/mux-pair.h"
 
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/net/mux-impl.h"
 
 #define TOKEN "\"token\":\"0123456789abcdef0123456789abcdef\""
 
@@ -90,21 +89,6 @@ static void test_refusals(void **state _unused_)
 }
 
 
-static void done(Pair *p, User *a, User *b)
-{
-    user_done(a);
-    user_done(b);
-    pair_done(p);
-}
-
-static size_t write_filled(User *u, size_t len)
-{
-    _cleanup_(freep) uint8_t *data = malloc(len);
-    assert_non_null(data);
-    fill(data, len, mux_stream_tail(u->stream));
-    return mux_stream_write(u->stream, data, len);
-}
-
 static unsigned kinds_on_wire(const End *e, MuxKind kind)
 {
     unsigned n = 0;
@@ -141,7 +125,7 @@ static void test_before_acceptance(void **state _unused_)
     assert_int_equal(there.in.len, MUX_QUEUE_AHEAD);
     assert_filled(&there.in);
     assert_int_equal(there.ended, 1);
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void test_taken_back_before_acceptance(void **state _unused_)
@@ -177,7 +161,7 @@ static void test_taken_back_before_acceptance(void **state _unused_)
         assert_int_equal(mux_streams(p.box.mux), 0);
         assert_null(end_pull(&p, &p.box));
     }
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void test_flow_control(void **state _unused_)
@@ -225,7 +209,7 @@ static void test_flow_control(void **state _unused_)
     assert_in_range(credits, 8, 32);
     assert_filled(&there.in);
     assert_int_equal(mux_stream_sent(here.stream) / MUX_WINDOW_INITIAL, mux_stream_received(there.stream) / MUX_WINDOW_INITIAL);
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void test_reset(void **state _unused_)
@@ -253,7 +237,7 @@ static void test_reset(void **state _unused_)
     assert_int_equal(there.closed, 0);
     assert_string_equal(here.reason, "test.enough");
     assert_int_equal(mux_streams(p.box.mux) + mux_streams(p.gateway.mux), 0);
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void free_mux_on_data(MuxStream *s, const uint8_t *data _unused_, size_t len _unused_, void *userdata)
@@ -275,7 +259,7 @@ static void test_free_in_a_callback(void **state _unused_)
     assert_non_null(end_pull(&p, &p.gateway));
     assert_true(end_deliver(&p, &p.gateway));
     assert_null(p.box.mux);
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void pull_in_sendable(Mux *m, void *userdata)
@@ -307,7 +291,7 @@ static void test_sendable(void **state _unused_)
     p.gateway.calls = 0;
     pair_connect(&p);
     assert_int_equal(p.gateway.calls, 1);
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 
     unsigned frames = 0;
     Mux *m;
@@ -321,211 +305,6 @@ static void test_sendable(void **state _unused_)
     mux_stream_reset(s, NULL);
     assert_int_equal(frames, 2);
     mux_free(m);
-}
-
-/* The stream id of a data frame, and its length. */
-static uint32_t data_frame(const WireFrame *f, size_t *ret_len)
-{
-    MuxFrame frame;
-    assert_non_null(f);
-    assert_int_equal(mux_frame_decode(f->data, f->len, &frame, NULL), 0);
-    assert_int_equal(frame.kind, MUX_FRAME_DATA);
-    *ret_len = frame.len;
-    return frame.stream;
-}
-
-static void test_a_keystroke_overtakes(void **state _unused_)
-{
-    Pair p;
-    User bulk, bulk_there, shell, shell_there;
-    size_t len;
-    pair_init_sized(&p, 1024 * 1024, 1024 * 1024, 16 * 1024 * 1024);
-    pair_open(&p, &bulk, &bulk_there);
-    pair_open(&p, &shell, &shell_there);
-    uint32_t bulk_id = bulk.stream->id, shell_id = shell.stream->id;
-
-    assert_int_equal(write_filled(&bulk, 1024 * 1024), 1024 * 1024);
-    assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), bulk_id);
-    assert_int_equal(len, MUX_FRAME_DATA_MAX);
-    mux_stream_write(shell.stream, "l", 1);
-    assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), shell_id);
-    assert_int_equal(len, 1);
-    /* for a second the copy is polite, and then it is alone again */
-    assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), bulk_id);
-    assert_int_equal(len, MUX_FRAME_DATA_SHARED);
-    p.now += 2 * USEC_PER_SEC;
-    assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), bulk_id);
-    assert_int_equal(len, MUX_FRAME_DATA_MAX);
-    pair_run(&p);
-    user_done(&shell);
-    user_done(&shell_there);
-    done(&p, &bulk, &bulk_there);
-}
-
-static void test_nobody_starves(void **state _unused_)
-{
-    enum { SHELLS = 8 };
-    Pair p;
-    User bulk, bulk_there, shells[SHELLS], there[SHELLS];
-    size_t len, small = 0, large = 0;
-    pair_init(&p);
-    pair_open(&p, &bulk, &bulk_there);
-    for (unsigned i = 0; i < SHELLS; i++)
-        pair_open(&p, &shells[i], &there[i]);
-    uint32_t id = bulk.stream->id;
-    write_filled(&bulk, 200 * 1024);
-    /* each of them has always something small to send */
-    for (unsigned i = 0; i < 1000; i++) {
-        for (unsigned k = 0; k < SHELLS; k++)
-            if (mux_stream_sendable(shells[k].stream) == 0)
-                write_filled(&shells[k], 4096);
-        uint32_t of = data_frame(end_pull(&p, &p.gateway), &len);
-        *(of == id ? &large : &small) += len;
-        assert_true(end_deliver(&p, &p.gateway));
-        while (end_pull(&p, &p.box))
-            assert_true(end_deliver(&p, &p.box));
-    }
-    assert_in_range(large, small / 20, small / 10);
-    size_t least = SIZE_MAX, most = 0;
-    for (unsigned i = 0; i < SHELLS; i++) {
-        least = there[i].in.len < least ? there[i].in.len : least;
-        most = there[i].in.len > most ? there[i].in.len : most;
-        user_done(&shells[i]);
-        user_done(&there[i]);
-    }
-    assert_true(most - least <= 4096);
-    done(&p, &bulk, &bulk_there);
-}
-
-static void test_bulk_in_turn(void **state _unused_)
-{
-    enum { COPIES = 4 };
-    Pair p;
-    User here[COPIES], there[COPIES];
-    pair_init(&p);
-    for (unsigned i = 0; i < COPIES; i++) {
-        pair_open(&p, &here[i], &there[i]);
-        there[i].hold = true;
-        write_filled(&here[i], 1000 + i * 777);
-    }
-    pair_run(&p);
-    /* rings whose ends cut frames, at a different place in each */
-    for (unsigned i = 0; i < COPIES; i++) {
-        mux_stream_consumed(there[i].stream, 500);
-        there[i].hold = false;
-        assert_int_equal(write_filled(&here[i], 240 * 1024), 240 * 1024);
-    }
-    for (unsigned i = 0; i < 120; i++) {
-        assert_non_null(end_pull(&p, &p.gateway));
-        assert_true(end_deliver(&p, &p.gateway));
-    }
-    for (unsigned i = 0; i < COPIES; i++)
-        assert_in_range(there[i].in.len - (1000 + i * 777), 28 * 4096, 32 * 4096);
-    pair_run(&p);
-    for (unsigned i = 0; i < COPIES; i++) {
-        assert_filled(&there[i].in);
-        user_done(&here[i]);
-        user_done(&there[i]);
-    }
-    pair_done(&p);
-}
-
-/* Copies for so many round trips of 20 ms, as fast as the windows let it. Returns bytes. */
-static size_t copy(Pair *p, User *from, User *to, unsigned trips, usec_t trip)
-{
-    size_t before = to->in.len;
-    for (unsigned i = 0; i < trips; i++) {
-        while (write_filled(from, 65536) > 0)
-            ;
-        while (end_pull(p, &p->gateway))
-            ;
-        p->now += trip;
-        while (end_deliver(p, &p->gateway))
-            ;
-        while (end_pull(p, &p->box))
-            ;
-        while (end_deliver(p, &p->box))
-            ;
-        end_flush_wire(&p->gateway);
-        end_flush_wire(&p->box);
-    }
-    return to->in.len - before;
-}
-
-static size_t granted(const Mux *m)
-{
-    size_t sum = 0;
-    for (unsigned i = 0; i < MUX_STREAMS_MAX; i++)
-        if (m->streams[i])
-            sum += (size_t) (m->streams[i]->limit - m->streams[i]->consumed);
-    return sum;
-}
-
-static void test_windows_grow(void **state _unused_)
-{
-    Pair p;
-    User a, a_there, b, b_there;
-    pair_init(&p);
-    mux_set_rtt(p.box.mux, 20 * USEC_PER_MSEC);
-    pair_open(&p, &a, &a_there);
-    /* a slow path: half a window takes longer than two round trips */
-    copy(&p, &a, &a_there, 8, 200 * USEC_PER_MSEC);
-    assert_int_equal(a_there.stream->window, MUX_WINDOW_INITIAL);
-    /* a fast one takes all but what is kept for others */
-    copy(&p, &a, &a_there, 8, 20 * USEC_PER_MSEC);
-    assert_in_range(a_there.stream->window, 3 * 1024 * 1024, MUX_SESSION_MAX_BOX - MUX_SESSION_MAX_BOX / 8);
-    assert_true(copy(&p, &a, &a_there, 1, 20 * USEC_PER_MSEC) > 3 * 1024 * 1024);
-    assert_true(granted(p.box.mux) <= MUX_SESSION_MAX_BOX);
-
-    /* another one begins as usual, and takes its share of it */
-    pair_open(&p, &b, &b_there);
-    assert_int_equal(b_there.stream->window, MUX_WINDOW_INITIAL);
-    for (unsigned i = 0; i < 10; i++) {
-        copy(&p, &b, &b_there, 1, 10 * USEC_PER_MSEC);
-        copy(&p, &a, &a_there, 1, 10 * USEC_PER_MSEC);
-        assert_true(granted(p.box.mux) <= MUX_SESSION_MAX_BOX);
-    }
-    assert_in_range(b_there.stream->window, 1024 * 1024, a_there.stream->window + 1024 * 1024);
-
-    /* and gives it back with its end */
-    mux_stream_reset(b.stream, "test.over");
-    pair_run(&p);
-    copy(&p, &a, &a_there, 8, 20 * USEC_PER_MSEC);
-    assert_true(a_there.stream->window >= 3 * 1024 * 1024);
-    assert_filled(&a_there.in);
-    assert_filled(&b_there.in);
-    user_done(&b);
-    user_done(&b_there);
-    done(&p, &a, &a_there);
-}
-
-static void test_session_is_bounded(void **state _unused_)
-{
-    Pair p;
-    User here[MUX_STREAMS_MAX], there[MUX_STREAMS_MAX];
-    pair_init_sized(&p, 256 * 1024, 1024 * 1024, 1024 * 1024);
-    mux_set_rtt(p.box.mux, 20 * USEC_PER_MSEC);
-    for (unsigned i = 0; i < MUX_STREAMS_MAX; i++) {
-        pair_open(&p, &here[i], &there[i]);
-        assert_true(there[i].stream->window >= MUX_WINDOW_MIN);
-        copy(&p, &here[i], &there[i], 8, 20 * USEC_PER_MSEC);
-        assert_true(granted(p.box.mux) <= 1024 * 1024);
-        there[i].hold = true;
-    }
-    /* all are filled, also where the sender's own bound needs receipts in between */
-    for (unsigned i = 0; i < 4 * MUX_STREAMS_MAX; i++) {
-        copy(&p, &here[i % MUX_STREAMS_MAX], &there[i % MUX_STREAMS_MAX], 1, USEC_PER_SEC);
-        (void) mux_tick(p.box.mux, p.now);
-    }
-    size_t held = 0;
-    for (unsigned i = 0; i < MUX_STREAMS_MAX; i++)
-        held += (size_t) (mux_stream_received(there[i].stream) - there[i].stream->consumed);
-    assert_in_range(held, 512 * 1024, 1024 * 1024);
-    for (unsigned i = 0; i < MUX_STREAMS_MAX; i++) {
-        user_done(&here[i]);
-        user_done(&there[i]);
-    }
-    pair_done(&p);
 }
 
 static void test_idle_holds_nothing(void **state _unused_)
@@ -568,7 +347,7 @@ static void test_idle_holds_nothing(void **state _unused_)
     assert_int_equal(here.stream->ring.cap, cap);
     (void) mux_tick(p.gateway.mux, at);
     assert_int_equal(here.stream->ring.cap, left);
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void test_limits_of_opening(void **state _unused_)
@@ -613,7 +392,7 @@ static void test_limits_of_opening(void **state _unused_)
     assert_int_equal(end_pull(&p, &p.box)->data[0], MUX_FRAME_RESET);
     assert_int_equal(memcmp(p.box.wire[0]->data + MUX_HEADER_SIZE, "stream.too-many", 15), 0);
     user_done(&extra);
-    done(&p, &here, &there);
+    pair_end(&p, &here, &there);
 }
 
 static void test_bad_opens(void **state _unused_)
@@ -725,7 +504,7 @@ static void test_bad_frames(void **state _unused_)
             assert_int_equal(there.in.len, 5);
             assert_int_equal(here.closed, 0);
         }
-        done(&p, &here, &there);
+        pair_end(&p, &here, &there);
     }
 }
 
@@ -758,32 +537,7 @@ static void test_overlap(void **state _unused_)
     assert_int_equal(kinds_on_wire(&p.box, MUX_FRAME_RESET), 0);
     assert_int_equal(end_pull(&p, &p.box)->data[0], MUX_FRAME_RESET);
     assert_null(end_pull(&p, &p.box));
-    done(&p, &here, &there);
-}
-
-/* A peer that allows everything and confirms nothing. */
-static void test_memory_is_bounded(void **state _unused_)
-{
-    uint8_t none[8] = {};
-    Pair p;
-    User here[4], there[4];
-    size_t held = 0;
-    pair_init(&p);
-    for (unsigned i = 0; i < 4; i++)
-        pair_open(&p, &here[i], &there[i]);
-    for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(inject(&p, &p.gateway, MUX_FRAME_CREDIT, 0, here[i].stream->id, UINT32_MAX, none, 8), 0);
-        while (write_filled(&here[i], 65536) > 0)
-            while (end_pull(&p, &p.gateway))
-                ;
-        held += here[i].stream->ring.cap;
-    }
-    assert_in_range(held, MUX_SESSION_MAX_GATEWAY, MUX_SESSION_MAX_GATEWAY + 4 * 2 * MUX_QUEUE_AHEAD);
-    for (unsigned i = 0; i < 4; i++) {
-        user_done(&here[i]);
-        user_done(&there[i]);
-    }
-    pair_done(&p);
+    pair_end(&p, &here, &there);
 }
 
 int main(void)
@@ -797,17 +551,11 @@ int main(void)
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_free_in_a_callback),
         cmocka_unit_test(test_sendable),
-        cmocka_unit_test(test_a_keystroke_overtakes),
-        cmocka_unit_test(test_nobody_starves),
-        cmocka_unit_test(test_bulk_in_turn),
-        cmocka_unit_test(test_windows_grow),
-        cmocka_unit_test(test_session_is_bounded),
         cmocka_unit_test(test_idle_holds_nothing),
         cmocka_unit_test(test_limits_of_opening),
         cmocka_unit_test(test_bad_opens),
         cmocka_unit_test(test_bad_frames),
         cmocka_unit_test(test_overlap),
-        cmocka_unit_test(test_memory_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
