@@ -199,7 +199,7 @@ static int session_hello(Session *s, const char *text, size_t len, Error *err)
         r = session_register(s);
     if (r < 0)
         return error_from_errno(err, r, "welcoming the box");
-    timer_disarm(s->deadline);
+    s->deadline = sd_event_source_disable_unref(s->deadline);
     s->up = true;
     s->since = realtime_usec();
     session_log(s, LOG_LEVEL_INFO, NULL, 0, "connected");
