@@ -3,7 +3,7 @@
 BENCH_RUNS = 5
 BENCH = $(Q)BUILD=$(BUILD) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B tests/bench/run.py --runs $(BENCH_RUNS)
 
-bench: bench-push bench-update
+bench: bench-push bench-update bench-tunnel
 
 # the packages first: what follows finds its libraries through pkg-config
 bench-deps:
@@ -17,4 +17,8 @@ bench-update: bench-deps
 	$(Q)$(MAKE) all
 	$(BENCH) update
 
-.PHONY: bench bench-deps bench-push bench-update
+bench-tunnel: bench-deps
+	$(Q)$(MAKE) all $(BUILD)/tests/many-boxes
+	$(BENCH) tunnel
+
+.PHONY: bench bench-deps bench-push bench-update bench-tunnel

@@ -43,17 +43,23 @@ def test_another_form_is_noticed(document):
     assert check_form(document)
 
 
+def quick(suite, folder):
+    """The rows of a suite's one quick run."""
+    p = subprocess.run([sys.executable, "-B", os.path.join(ROOT, "tests", "bench", "run.py"), "--quick", "--runs", "1",
+                        "--out", folder, suite], capture_output=True, text=True, check=False)
+    assert p.returncode == 0, p.stdout + p.stderr
+    with open(os.path.join(folder, f"{suite}.json"), encoding="utf-8") as f:
+        document = json.load(f)
+    assert check_form(document) is None
+    return document
+
+
 def test_the_push_suite_runs(folder):
     require_programs("mgmt-agent", "mgmt-worker")
     for name in ("podman", "podman-compose"):
         if not shutil.which(name):
             pytest.skip(f"{name} is not installed: installer/deps.sh bench")
-    p = subprocess.run([sys.executable, "-B", os.path.join(ROOT, "tests", "bench", "run.py"), "--quick", "--runs", "1",
-                        "--out", folder, "push"], capture_output=True, text=True, check=False)
-    assert p.returncode == 0, p.stdout + p.stderr
-    with open(os.path.join(folder, "push.json"), encoding="utf-8") as f:
-        document = json.load(f)
-    assert check_form(document) is None
+    document = quick("push", folder)
     again = document[0]
     assert (again["metric"], again["unit"], again["runs"]) == ("the same snapshot again, services: 1", "ms", 1)
     assert again["ours"] < again["peer"]
@@ -66,10 +72,14 @@ def test_the_update_suite_runs(folder):
     for name in ("podman", "skopeo", "docker-registry"):
         if not shutil.which(name):
             pytest.skip(f"{name} is not installed: installer/deps.sh bench")
-    p = subprocess.run([sys.executable, "-B", os.path.join(ROOT, "tests", "bench", "run.py"), "--quick", "--runs", "1",
-                        "--out", folder, "update"], capture_output=True, text=True, check=False)
-    assert p.returncode == 0, p.stdout + p.stderr
-    with open(os.path.join(folder, "update.json"), encoding="utf-8") as f:
-        document = json.load(f)
-    assert check_form(document) is None
+    document = quick("update", folder)
     assert (document[0]["unit"], document[0]["peer_name"]) == ("ms", "skopeo inspect of each")
+
+
+def test_the_tunnel_suite_runs(folder):
+    require_programs("secbox-gateway")
+    if not shutil.which("node"):
+        pytest.skip("node is not installed: installer/deps.sh bench")
+    idle = quick("tunnel", folder)[0]
+    assert (idle["metric"], idle["unit"]) == ("memory of the gateway for each idle box, boxes: 200", "KiB")
+    assert 0 < idle["ours"] < idle["peer"]

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+"""Tunnels: thousands of idle ones, and streams in one of them."""
+from tests.bench import storm
+
+
+def run(suite, folder, quick=False):
+    storm.run(suite, folder, [200] if quick else None)
