@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The box's end of a tunnel: carries out what tunnel-state.c decides, on a stream and then on a WebSocket. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "lib/event/service.h"
 #include "lib/net/http-parse.h"
 #include "lib/net/message.h"
+#include "lib/net/mux-carrier.h"
 #include "lib/net/send-queue.h"
 #include "lib/net/stream.h"
 #include "lib/net/tunnel-state.h"
@@ -32,6 +34,9 @@ struct Tunnel {
     Tls *tls;
     Stream *stream; /* until the upgrade */
     WsConn *ws;     /* from then on */
+    MuxCarrier *carrier; /* NULL until there are streams */
+    char **known;
+    char address[INET6_ADDRSTRLEN];
     Buf answer;
     size_t scanned;
     char key[WS_KEY_SIZE];
@@ -44,15 +49,19 @@ struct Tunnel {
     TunnelState state;
     unsigned busy;
     bool freed;
+    bool challenged; /* on this connection, and answered */
 };
 
 static const StreamEvents stream_events;
-static const WsEvents ws_events;
+static const WsEvents ws_events, ws_events_with_streams;
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
 static void disconnect(Tunnel *t)
 {
+    if (t->carrier)
+        mux_carrier_detach(t->carrier);
+    t->challenged = false;
     t->stream = stream_free(t->stream);
     t->ws = ws_conn_free(t->ws);
     buf_done(&t->answer);
@@ -62,6 +71,7 @@ static void disconnect(Tunnel *t)
 static void tunnel_destroy(Tunnel *t)
 {
     send_queue_clear(&t->queue);
+    strv_free(t->known);
     error_done(&t->end_reason);
     ws_url_done(&t->url);
     tls_free(t->tls);
@@ -75,6 +85,7 @@ Tunnel *tunnel_free(Tunnel *t)
         return NULL;
     t->freed = true;
     t->timer = sd_event_source_disable_unref(t->timer);
+    t->carrier = mux_carrier_free(t->carrier);
     disconnect(t);
     if (t->busy == 0)
         tunnel_destroy(t);
@@ -119,7 +130,11 @@ static void down(Tunnel *t, int r, const Error *err)
     TunnelEnd end = t->end;
     t->end = (TunnelEnd) {};
     disconnect(t);
-    usec_t delay = tunnel_retry_delay(&end, &t->backoff, random_u64());
+    TunnelEnd how = end;
+    /* No new token would come that could end the waiting. */
+    if (t->events->answer_challenge)
+        how.http_status = 0;
+    usec_t delay = tunnel_retry_delay(&how, &t->backoff, random_u64());
     r = enter(t, delay == USEC_INFINITY ? TUNNEL_REFUSED : TUNNEL_LOST);
     if (r >= 0 && t->state == TUNNEL_WAITING)
         r = arm(t, delay);
@@ -135,7 +150,12 @@ static void down(Tunnel *t, int r, const Error *err)
 static int connect_now(Tunnel *t)
 {
     _cleanup_(error_done) Error err = {};
-    StreamTarget target = { .host = t->url.host, .port = t->url.port, .tls = t->tls };
+    StreamTarget target = {
+        .host = t->url.host,
+        .port = t->url.port,
+        .tls = t->tls,
+        .known = (const char *const *) t->known,
+    };
     int r = enter(t, TUNNEL_START);
     if (r >= 0)
         r = stream_connect(t->event, &target, &stream_events, t, &t->stream, &err);
@@ -144,20 +164,28 @@ static int connect_now(Tunnel *t)
     return 0;
 }
 
+/* Challenge comes first, then hello, then welcome. */
+static bool wants_challenge(const Tunnel *t)
+{
+    return t->events->answer_challenge && !t->challenged;
+}
+
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Tunnel *t = userdata;
     t->busy++;
     if (t->state == TUNNEL_WAITING) {
-        const char *token = t->events->get_token(t, t->userdata);
-        if (!t->freed && token)
+        bool may = t->events->answer_challenge || t->events->get_token(t, t->userdata);
+        if (!t->freed && may)
             (void) connect_now(t);
         else if (!t->freed)
             (void) enter(t, TUNNEL_NO_TOKEN);
     } else if (t->state == TUNNEL_UPGRADING || t->state == TUNNEL_GREETING) {
         error_set(&t->end_reason, ETIMEDOUT, "tunnel.timeout", "%s:%u accepted the connection but %s within 10 s",
                   t->url.host, t->url.port,
-                  t->state == TUNNEL_UPGRADING ? "did not answer the WebSocket upgrade" : "sent no welcome");
+                  t->state == TUNNEL_UPGRADING ? "did not answer the WebSocket upgrade"
+                  : wants_challenge(t)         ? "sent no challenge"
+                                               : "sent no welcome");
         down(t, -ETIMEDOUT, NULL);
     }
     (void) tunnel_release(t);
@@ -170,8 +198,9 @@ static void on_open(Stream *s, void *userdata)
     Tunnel *t = userdata;
     _cleanup_(buf_done) Buf request = BUF_INIT(2 * HTTP_HEADER_MAX);
     t->busy++;
-    const char *token = t->events->get_token(t, t->userdata);
-    if (t->freed || !token) {
+    bool with_token = !t->events->answer_challenge;
+    const char *token = with_token ? t->events->get_token(t, t->userdata) : NULL;
+    if (t->freed || (with_token && !token)) {
         if (!t->freed) {
             disconnect(t);
             (void) enter(t, TUNNEL_NO_TOKEN);
@@ -222,13 +251,21 @@ static int check_answer(Tunnel *t, const HttpHead *head, Error *err)
                      t->url.port, head->status, status_hint(head->status));
 }
 
-static int send_hello(Tunnel *t)
+/* challenge NULL: the connection was let in by its token. */
+static int send_hello(Tunnel *t, const cJSON *challenge)
 {
-    _cleanup_(cJSON_Deletep) cJSON *hello = t->events->make_hello(t, t->userdata);
+    _cleanup_(cJSON_Deletep) cJSON *hello = challenge ? t->events->answer_challenge(t, challenge, t->userdata)
+                                                      : t->events->make_hello(t, t->userdata);
     if (t->freed || !t->ws)
         return 0;
     _cleanup_(freep) char *text = hello ? json_print(hello) : NULL;
     return text ? ws_conn_send_text(t->ws, text, strlen(text)) : -ENOMEM;
+}
+
+static void use_events(Tunnel *t)
+{
+    bool streams = t->carrier || t->events->on_stream;
+    ws_conn_set_events(t->ws, streams ? &ws_events_with_streams : &ws_events, t);
 }
 
 /* 1: upgraded, and what came behind the answer is in *ret_rest; 0: more is needed. */
@@ -249,11 +286,11 @@ static int take_answer(Tunnel *t, size_t *ret_rest, Error *err)
     if (r < 0)
         return r;
     t->stream = NULL;
-    ws_conn_set_events(t->ws, &ws_events, t);
+    use_events(t);
     *ret_rest = t->answer.len - head_len;
     r = enter(t, TUNNEL_UPGRADED);
-    if (r >= 0)
-        r = send_hello(t);
+    if (r >= 0 && !t->events->answer_challenge)
+        r = send_hello(t, NULL);
     return r < 0 ? r : 1;
 }
 
@@ -309,6 +346,8 @@ static void flush(Tunnel *t)
 static void leave(Tunnel *t, const char *reason)
 {
     (void) enter(t, TUNNEL_LEAVE);
+    if (t->carrier)
+        mux_carrier_detach(t->carrier);
     ws_conn_close(t->ws, WS_CLOSE_NORMAL, reason);
 }
 
@@ -339,10 +378,20 @@ static void welcome(Tunnel *t, const cJSON *message)
     if (t->spread == 0)
         t->spread = GONE_SPREAD;
     ws_conn_set_busy(t->ws, false);
-    if (t->events->on_up)
+    if (t->carrier)
+        mux_carrier_attach(t->carrier, t->ws);
+    if (!t->freed && t->state == TUNNEL_UP && t->events->on_up)
         t->events->on_up(t, message, t->userdata);
     if (!t->freed)
         flush(t);
+}
+
+static void take_challenge(Tunnel *t, const cJSON *message)
+{
+    t->challenged = true;
+    int r = send_hello(t, message);
+    if (!t->freed && r < 0)
+        down(t, r, NULL);
 }
 
 /* A message of a known type that is not as it must be: its sender is told, the tunnel stays. Losing the tunnel over one
@@ -379,11 +428,14 @@ static void on_text(WsConn *c, const char *text, size_t len, void *userdata)
         obey_goaway(t, message);
     } else if (t->state == TUNNEL_UP) {
         t->events->on_message(t, message, text, t->userdata);
-    } else if (t->state == TUNNEL_GREETING && str_equal(type->name, "welcome")) {
-        welcome(t, message);
+    } else if (t->state == TUNNEL_GREETING && str_equal(type->name, wants_challenge(t) ? "challenge" : "welcome")) {
+        if (wants_challenge(t))
+            take_challenge(t, message);
+        else
+            welcome(t, message);
     } else {
-        error_set(&t->end_reason, EPROTO, "tunnel.no-welcome", "%s:%u sent \"%s\" where welcome should be",
-                  t->url.host, t->url.port, type->name);
+        error_set(&t->end_reason, EPROTO, "tunnel.no-welcome", "%s:%u sent \"%s\" where %s should be",
+                  t->url.host, t->url.port, type->name, wants_challenge(t) ? "challenge" : "welcome");
         ws_conn_close(c, WS_CLOSE_POLICY, "welcome first");
     }
     (void) tunnel_release(t);
@@ -392,6 +444,62 @@ static void on_text(WsConn *c, const char *text, size_t len, void *userdata)
 static void on_drained(WsConn *c _unused_, void *userdata)
 {
     flush(userdata);
+}
+
+static void on_stream_open(Mux *m _unused_, MuxStream *s, const cJSON *open, void *userdata)
+{
+    Tunnel *t = userdata;
+    if (t->events->on_stream)
+        t->events->on_stream(t, s, open, t->userdata);
+    else
+        mux_stream_reset(s, "stream.no-target");
+}
+
+static int make_carrier(Tunnel *t)
+{
+    MuxCarrierOptions options = {
+        .side = MUX_CLIENT,
+        .session_max = MUX_SESSION_MAX_BOX,
+        .on_open = on_stream_open,
+        .userdata = t,
+    };
+    int r = t->carrier ? 0 : mux_carrier_new(t->event, &options, &t->carrier);
+    if (r < 0 || t->state != TUNNEL_UP || !t->ws)
+        return r;
+    use_events(t);
+    mux_carrier_attach(t->carrier, t->ws);
+    return 0;
+}
+
+Mux *tunnel_mux(Tunnel *t)
+{
+    if (!t->carrier && make_carrier(t) < 0)
+        return NULL;
+    return mux_carrier_mux(t->carrier);
+}
+
+static void on_binary(WsConn *c, const uint8_t *data, size_t len, void *userdata)
+{
+    Tunnel *t = userdata;
+    if (t->state != TUNNEL_UP || (!t->carrier && make_carrier(t) < 0)) {
+        ws_conn_close(c, t->state == TUNNEL_UP ? WS_CLOSE_INTERNAL : WS_CLOSE_POLICY, "welcome first");
+        return;
+    }
+    t->busy++;
+    mux_carrier_on_binary(t->carrier, data, len);
+    (void) tunnel_release(t);
+}
+
+static void on_writable(WsConn *c, void *userdata)
+{
+    Tunnel *t = userdata;
+    if (!t->carrier) {
+        ws_conn_want_write(c, false);
+        return;
+    }
+    t->busy++;
+    mux_carrier_on_writable(t->carrier);
+    (void) tunnel_release(t);
 }
 
 static void on_ws_closed(WsConn *c _unused_, uint16_t code, const Error *err, void *userdata)
@@ -412,6 +520,13 @@ static const WsEvents ws_events = {
     .on_text = on_text,
     .on_closed = on_ws_closed,
     .on_drained = on_drained,
+};
+static const WsEvents ws_events_with_streams = {
+    .on_text = on_text,
+    .on_binary = on_binary,
+    .on_closed = on_ws_closed,
+    .on_drained = on_drained,
+    .on_writable = on_writable,
 };
 
 int tunnel_new(sd_event *event, const TunnelOptions *options, Tunnel **ret, Error *err)
@@ -434,12 +549,42 @@ int tunnel_new(sd_event *event, const TunnelOptions *options, Tunnel **ret, Erro
     if (r < 0)
         return r;
     t->spread = GONE_SPREAD;
+    r = tunnel_set_known(t, options->known_addresses, options->time_floor);
     t->state = TUNNEL_WAITING;
-    r = arm(t, 0);
+    if (r >= 0)
+        r = arm(t, 0);
     if (r < 0)
         return error_from_errno(err, r, "cannot start the tunnel");
     *ret = TAKE_PTR(t);
     return 0;
+}
+
+int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floor)
+{
+    _cleanup_(strv_freep) char **known = NULL;
+    for (; addresses && *addresses; addresses++)
+        if (strv_add(&known, *addresses) < 0)
+            return -ENOMEM;
+    strv_free(t->known);
+    t->known = TAKE_PTR(known);
+    if (t->tls)
+        tls_set_time_floor(t->tls, time_floor);
+    return 0;
+}
+
+const char *tunnel_address(Tunnel *t)
+{
+    const char *peer = t->ws ? ws_conn_peer(t->ws) : t->stream ? stream_peer(t->stream) : "";
+    const char *end = strrchr(peer, ':');
+    if (!end)
+        return NULL;
+    bool bracketed = peer[0] == '[' && end > peer + 1;
+    size_t len = (size_t) (end - peer) - (bracketed ? 2 : 0);
+    if (len >= sizeof t->address)
+        return NULL;
+    memcpy(t->address, peer + bracketed, len);
+    t->address[len] = '\0';
+    return t->address;
 }
 
 bool tunnel_is_up(const Tunnel *t)

@@ -51,7 +51,7 @@ DEFINE_CLEANUP(Tunnel, tunnel_free)
 
 bool tunnel_is_up(const Tunnel *t);
 /* The numeric address of the present connection, without port; NULL when there is none. Borrowed. */
-const char *tunnel_address(const Tunnel *t);
+const char *tunnel_address(Tunnel *t);
 /* As in the options, for the next connections. */
 int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floor) _must_check_;
 
