@@ -11,7 +11,7 @@ static MuxFarewell *add(Mux *m, MuxKind kind, uint32_t id, uint64_t position, co
     MuxFarewell *f = malloc(sizeof *f + len);
     if (!f)
         return NULL;
-    *f = (MuxFarewell) { .kind = kind, .stream = id, .position = position, .len = len };
+    *f = (MuxFarewell) { .kind = kind, .at = m->now, .stream = id, .position = position, .len = len };
     memcpy(f->data, data, len);
     while (*at)
         at = &(*at)->next;
@@ -65,6 +65,7 @@ void mux_farewell_sent(Mux *m, MuxFarewell *f)
     MuxFarewell **oldest = NULL;
     unsigned n = 0;
     f->is_sent = true;
+    f->at = m->now;
     for (MuxFarewell **at = &m->farewells; *at; at = &(*at)->next)
         if ((*at)->is_sent) {
             oldest = oldest ? oldest : at;
@@ -75,6 +76,33 @@ void mux_farewell_sent(Mux *m, MuxFarewell *f)
     MuxFarewell *old = *oldest;
     *oldest = old->next;
     free(old);
+}
+
+usec_t mux_farewells_tick(Mux *m)
+{
+    usec_t next = USEC_INFINITY;
+    for (MuxFarewell **at = &m->farewells; *at;) {
+        MuxFarewell *f = *at;
+        if (m->is_attached && !f->is_sent) {
+            at = &f->next;
+        } else if (m->now - f->at >= MUX_GRACE) {
+            *at = f->next;
+            free(f);
+        } else {
+            next = f->at + MUX_GRACE < next ? f->at + MUX_GRACE : next;
+            at = &f->next;
+        }
+    }
+    return next;
+}
+
+void mux_farewells_clear(Mux *m)
+{
+    while (m->farewells) {
+        MuxFarewell *f = m->farewells;
+        m->farewells = f->next;
+        free(f);
+    }
 }
 
 bool mux_farewells_full(const Mux *m)

@@ -26,6 +26,7 @@ typedef struct MuxFarewell {
     struct MuxFarewell *next;
     MuxKind kind;
     bool is_sent;
+    usec_t at; /* it was made, or sent */
     uint32_t stream;
     uint64_t position;
     size_t len;
@@ -110,6 +111,9 @@ MuxFarewell *mux_farewell_find(const Mux *m, uint32_t id);
 MuxFarewell *mux_farewell_next(const Mux *m);
 void mux_farewell_sent(Mux *m, MuxFarewell *f);
 bool mux_farewells_full(const Mux *m);
+/* Forgets those that no peer can ask about any more: it has lost the streams, too. Returns when there is more to forget. */
+usec_t mux_farewells_tick(Mux *m);
+void mux_farewells_clear(Mux *m);
 
 /* mux-stream.c */
 uint64_t mux_stream_tail(const MuxStream *s); /* behind the last byte that was written */

@@ -79,7 +79,9 @@ void mux_ring_drop(MuxRing *r, size_t len)
 
 void mux_ring_fit(MuxRing *r)
 {
-    if (r->cap > CAP_LARGE && r->len <= r->cap / 4)
+    if (r->len == 0)
+        mux_ring_done(r);
+    else if (r->cap > CAP_LARGE && r->len <= r->cap / 4)
         (void) resize(r, r->len);
 }
 

@@ -76,6 +76,8 @@ void mux_stream_commit(MuxStream *s, size_t len)
     mux_ring_commit(&s->ring, len);
     if (len > 0)
         s->active_at = s->mux->now;
+    else if (s->ring.len == 0)
+        mux_ring_done(&s->ring);
     mux_wake(s->mux);
 }
 

@@ -44,11 +44,7 @@ static void bury(Mux *m)
 static void mux_destroy(Mux *m)
 {
     bury(m);
-    while (m->farewells) {
-        MuxFarewell *f = m->farewells;
-        m->farewells = f->next;
-        free(f);
-    }
+    mux_farewells_clear(m);
     free(m);
 }
 
@@ -113,6 +109,11 @@ size_t mux_streams(const Mux *m)
     for (unsigned i = 0; i < MUX_STREAMS_MAX; i++)
         n += m->streams[i] != NULL;
     return n;
+}
+
+bool mux_is_idle(const Mux *m)
+{
+    return mux_streams(m) == 0 && !m->farewells;
 }
 
 int mux_stream_new(Mux *m, uint32_t id, bool is_ours, MuxStream **ret)
@@ -268,6 +269,7 @@ usec_t mux_tick(Mux *m, usec_t now)
     for (unsigned i = 0; i < MUX_STREAMS_MAX && !m->is_freed; i++)
         if (m->streams[i] && !m->streams[i]->ended)
             next = earliest(next, stream_tick(m->streams[i]));
+    next = earliest(next, mux_farewells_tick(m));
     if (m->tick_due)
         next = m->now;
     if (!mux_is_sendable(m))

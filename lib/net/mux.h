@@ -86,6 +86,9 @@ usec_t mux_tick(Mux *m, usec_t now);
 void mux_set_rtt(Mux *m, usec_t rtt);
 
 size_t mux_streams(const Mux *m);
+/* No streams, and nothing that a peer might still want to know about earlier ones: without a connection, it may be freed.
+ * Freed before that, the peer would hear "stream.unknown" instead of how a stream ended. */
+bool mux_is_idle(const Mux *m);
 /* Refuses new streams from now on and tells the peer; those that are open go on. */
 void mux_go_away(Mux *m);
 

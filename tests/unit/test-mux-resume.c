@@ -93,6 +93,35 @@ static void test_cut_anywhere(void **state _unused_)
     assert_true(lives > 400);
 }
 
+/* The last confirmation is lost. Who had sent it has no stream any more, and can still say how it ended. */
+static void test_end_lost(void **state _unused_)
+{
+    Pair p;
+    User here, there;
+    pair_init(&p);
+    pair_open(&p, &here, &there);
+    mux_stream_finish(here.stream);
+    pair_run(&p);
+    mux_stream_finish(there.stream);
+    assert_int_equal(end_pull(&p, &p.box)->data[0], MUX_FRAME_HALF_CLOSE);
+    assert_true(end_deliver(&p, &p.box));
+    assert_int_equal(here.closed, 1);
+    assert_int_equal(end_pull(&p, &p.gateway)->data[0], MUX_FRAME_CREDIT);
+    assert_int_equal(there.closed, 0);
+    pair_cut(&p);
+    assert_false(mux_is_idle(p.gateway.mux));
+    pair_connect(&p);
+    pair_run(&p);
+    assert_int_equal(there.closed, 1);
+    assert_string_equal(there.reason, "");
+
+    /* on a connection that holds it is forgotten after a while */
+    p.now += MUX_GRACE;
+    (void) mux_tick(p.gateway.mux, p.now);
+    assert_true(mux_is_idle(p.gateway.mux));
+    pair_end(&p, &here, &there);
+}
+
 static void test_reset_while_apart(void **state _unused_)
 {
     Pair p;
@@ -214,11 +243,18 @@ static void test_grace(void **state _unused_)
     assert_int_equal(late.closed, 0); /* it was asked for again on each connection */
     assert_true(next > p.now && next <= p.now + MUX_GRACE);
     p.now = next;
-    assert_int_equal(mux_tick(p.gateway.mux, p.now), USEC_INFINITY);
+    (void) mux_tick(p.gateway.mux, p.now);
     assert_string_equal(late.reason, "stream.lost");
-    assert_int_equal(mux_tick(p.box.mux, p.now), USEC_INFINITY);
+    next = mux_tick(p.box.mux, p.now);
     assert_string_equal(there.reason, "stream.lost");
     assert_int_equal(mux_streams(p.box.mux) + mux_streams(p.gateway.mux), 0);
+
+    /* nor is it kept for ever how they ended */
+    assert_int_equal(next, p.now + MUX_GRACE);
+    assert_false(mux_is_idle(p.box.mux));
+    p.now = next;
+    assert_int_equal(mux_tick(p.box.mux, p.now), USEC_INFINITY);
+    assert_true(mux_is_idle(p.box.mux));
     pair_connect(&p);
     pair_run(&p);
     user_done(&late);
@@ -387,6 +423,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cut_anywhere),
+        cmocka_unit_test(test_end_lost),
         cmocka_unit_test(test_reset_while_apart),
         cmocka_unit_test(test_reset_lost),
         cmocka_unit_test(test_open_lost),

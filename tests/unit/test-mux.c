@@ -327,6 +327,15 @@ static void test_idle_holds_nothing(void **state _unused_)
     assert_null(here.stream->ring.data);
     assert_int_equal(mux_tick(p.box.mux, p.now), USEC_INFINITY);
     assert_int_equal(mux_tick(p.gateway.mux, p.now), USEC_INFINITY);
+    /* nor does a read that found nothing leave anything behind */
+    size_t room;
+    assert_non_null(mux_stream_reserve(here.stream, &room));
+    mux_stream_commit(here.stream, 0);
+    assert_null(here.stream->ring.data);
+    assert_non_null(mux_stream_reserve(here.stream, &room));
+    (void) mux_tick(p.gateway.mux, p.now + USEC_PER_SEC);
+    assert_null(here.stream->ring.data);
+    p.now += USEC_PER_SEC;
 
     /* what a copy leaves behind is made small when it rests */
     there.hold = true;
