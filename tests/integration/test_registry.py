@@ -163,6 +163,7 @@ def test_an_image_of_several_platforms(lab, registry, check):
     registry.move_tag("web", "other-moved", "1")
     found = check(("web", image, mine))
     assert found.images["web"]["state"] == "current" and found.images["web"]["digest"] != index
+    assert found.whole["requests"] == 3  # by TLS, which it does not speak; HEAD; the index, and no more
 
     # only the platform's digest is known here; then none at all
     lab.podman("rmi", "-f", mine)
@@ -210,8 +211,8 @@ def test_credentials_and_a_private_authority(lab, check, private_etc, authority)
         check.write_auth({"credHelpers": {registry.address: "pass"}})
         refused_because("docker-credential-pass, which is not supported")
         # the longest prefix counts
-        check.login(**{registry.address: basic(USER, "wrong-password"), f"{registry.address}/team": basic(USER, PASSWORD),
-                       f"{registry.address}/team/we": basic(USER, "wrong-password")})
+        check.login(**{f"{registry.address}/team/we": basic(USER, "wrong-password"),
+                       f"{registry.address}/team": basic(USER, PASSWORD), registry.address: basic(USER, "wrong-password")})
         assert now()["digest"] == wanted
         private_etc.distrust(registry.address)
         asked = len(registry.asked("secbox/"))
@@ -306,6 +307,8 @@ def test_everything_that_a_registry_can_do_wrong(lab, check, private_etc, author
         index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [
             {"digest": digest_of(new), "platform": {"os": "linux", "architecture": "amd64"}}]}).encode()
 
+        two_faced = json.dumps({**json.loads(index), **json.loads(current), "mediaType": OCI_INDEX}).encode()
+
         def tag_or(digest_rule, tag_rule):
             return lambda h: (digest_rule if "sha256:" in h.path else tag_rule)(h)
 
@@ -356,7 +359,7 @@ def test_everything_that_a_registry_can_do_wrong(lab, check, private_etc, author
             "huge": tag_or(serve(b" " * (2 << 20)), serve(new)),
             "huge-unannounced": serve(b"[" * (2 << 20), head=False),
             "no-json": serve(b"<html>", head=False),
-            "two-faced": serve(index, media_type=OCI, head=False),
+            "two-faced": serve(two_faced, head=False),
             "old-schema": serve(b'{"schemaVersion":1}', media_type="application/vnd.docker.distribution.manifest.v1+json"),
             "no-config": serve(b'{"config":{"digest":"sha256:../../x"}}', head=False),
             "index-in-index": tag_or(serve(index, OCI_INDEX), serve(index, OCI_INDEX, claimed=digest_of(index))),

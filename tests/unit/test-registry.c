@@ -292,7 +292,7 @@ static void test_credentials(void **state)
     };
     Files *f = *state;
 
-    put(f, "run/auth.json", "{\"auths\":{\"r.example\":{\"auth\":\"" B64_A "\"},\"r.example/team\":{\"auth\":\"" B64_B "\"},"
+    put(f, "run/auth.json", "{\"auths\":{\"r.example/team\":{\"auth\":\"" B64_B "\"},\"r.example\":{\"auth\":\"" B64_A "\"},"
         "\"helped.example\":{\"auth\":\"" B64_A "\"},\"empty.example\":{}},\"credHelpers\":{\"helped.example\":\"pass\"}}");
     put(f, "home/containers/auth.json", "{\"auths\":{\"r.example\":{\"auth\":\"" B64_B "\"},"
         "\"second.example\":{\"auth\":\"" B64_B "\"}}}");
