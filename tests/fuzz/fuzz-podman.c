@@ -27,6 +27,15 @@ static void list_containers(const cJSON *answer)
     observed_free_all(all, n);
 }
 
+static void show_image(const cJSON *answer)
+{
+    _cleanup_(local_image_done) LocalImage image = {};
+    _cleanup_(error_done) Error err = {};
+
+    if ((podman_answer_image(answer, &image, &err) == 0) != (image.id && !err.id))
+        abort();
+}
+
 /* The same JSON as an answer to inspect, for a service that wants nothing and for one that wants something. */
 static void compare_settings(const cJSON *answer)
 {
@@ -70,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     if (json_parse(body, size, &answer, NULL) == 0) {
         list_containers(answer);
+        show_image(answer);
         compare_settings(answer);
     }
     return 0;

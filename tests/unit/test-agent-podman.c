@@ -116,6 +116,40 @@ static void test_no_list_of_containers(void **state)
     }
 }
 
+static void test_digests_of_an_image(void **state)
+{
+    static const struct {
+        const char *info, *id, *digest, *names; /* NULL id: refused */
+    } cases[] = {
+        { "{\"Id\":\"sha256:ab\",\"Digest\":\"sha256:cd\",\"RepoDigests\":[\"a@1\",\"b@2\"]}", "ab", "sha256:cd", "a@1,b@2" },
+        { "{\"Id\":\"ab\",\"Digest\":\"\",\"RepoDigests\":[]}", "ab", NULL, "" },
+        { "{\"Id\":\"ab\",\"RepoDigests\":null}", "ab", NULL, "" },
+        { "{\"Id\":\"ab\",\"Digest\":7,\"RepoDigests\":[7,\"a@1\",{}]}", "ab", NULL, "a@1" },
+        { "{\"Id\":\"\"}", NULL, NULL, NULL },
+        { "{}", NULL, NULL, NULL },
+        { "[]", NULL, NULL, NULL },
+        { "7", NULL, NULL, NULL },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(cJSON_Deletep) cJSON *info = cJSON_Parse(cases[i].info);
+        _cleanup_(local_image_done) LocalImage image = {};
+        _cleanup_(error_done) Error err = {};
+        int r = podman_answer_image(info, &image, &err);
+
+        assert_int_equal(r, cases[i].id ? 0 : -EIO);
+        assert_true(str_equal(image.id, cases[i].id) && str_equal(image.digest, cases[i].digest));
+        if (r < 0) {
+            assert_string_equal(error_id(&err), "podman.refused");
+        } else {
+            _cleanup_(freep) char *names = strv_join(image.repo_digests, ",");
+
+            assert_string_equal(names ? names : "", cases[i].names);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_containers),
         cmocka_unit_test(test_no_list_of_containers),
+        cmocka_unit_test(test_digests_of_an_image),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
