@@ -107,7 +107,7 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 {
     MuxCarrier *c = userdata;
     c->armed = USEC_INFINITY;
-    if (!c->ws && mux_streams(c->mux) == 0) {
+    if (!c->ws && mux_is_idle(c->mux)) {
         if (c->options.on_idle)
             c->options.on_idle(c, c->options.userdata);
         return 0;
@@ -163,7 +163,7 @@ static void follow(MuxCarrier *c)
         return;
     if (c->ws)
         watch(c);
-    else if (mux_streams(c->mux) == 0)
+    else if (mux_is_idle(c->mux))
         next = 0; /* idle, which is told from the loop */
     arm(c, next);
 }
@@ -207,10 +207,13 @@ void mux_carrier_on_writable(MuxCarrier *c)
         uint8_t header[MUX_HEADER_SIZE];
         const uint8_t *data = NULL;
         size_t len = 0;
-        /* What a connection does not take any more, the next one is sent again. */
-        if (mux_pull(c->mux, boottime_usec(), header, &data, &len) == 0 ||
-            ws_conn_send_frame(c->ws, header, sizeof header, data, len) < 0) {
+        if (mux_pull(c->mux, boottime_usec(), header, &data, &len) == 0) {
             ws_conn_want_write(c->ws, false);
+            break;
+        }
+        /* A frame that was pulled counts as sent: what a connection does not take, only the next one can make up for. */
+        if (ws_conn_send_frame(c->ws, header, sizeof header, data, len) < 0) {
+            ws_conn_close(c->ws, WS_CLOSE_INTERNAL, "a frame was lost");
             break;
         }
     }

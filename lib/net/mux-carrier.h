@@ -16,7 +16,7 @@ typedef struct MuxCarrierOptions {
     size_t session_max;
     /* As MuxEvents.on_open. */
     void (*on_open)(Mux *m, MuxStream *s, const cJSON *open, void *userdata);
-    /* No connection, and no stream left: the owner may free the carrier, here or later. May be NULL. */
+    /* No connection, and the mux is idle (mux.h): the owner may free the carrier, here or later. May be NULL. */
     void (*on_idle)(MuxCarrier *c, void *userdata);
     void *userdata;
 } MuxCarrierOptions;

@@ -226,7 +226,6 @@ static int feed_half_close(Mux *m, const MuxFrame *f, Error *err _unused_)
     }
     bool is_new = !s->in_ended;
     s->in_ended = s->credit_due = true;
-    s->end_reported = false;
     if (is_new && s->events && s->events->on_end)
         s->events->on_end(s, s->userdata);
     if (!s->is_gone)

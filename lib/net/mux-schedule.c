@@ -10,7 +10,7 @@
 
 static bool can_send(const MuxStream *s)
 {
-    return s->is_linked && s->is_accepted && !s->resume_due && !s->ended;
+    return s->is_linked && s->is_accepted && !s->ended;
 }
 
 size_t mux_stream_sendable(const MuxStream *s)

@@ -92,7 +92,6 @@ void mux_stream_consumed(MuxStream *s, size_t len)
 void mux_stream_finish(MuxStream *s)
 {
     s->is_finished = true;
-    s->wants_room = false;
     mux_wake(s->mux);
 }
 

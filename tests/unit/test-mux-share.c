@@ -55,6 +55,7 @@ static void test_nobody_starves(void **state _unused_)
     write_filled(&bulk, 200 * 1024);
     /* each of them has always something small to send */
     for (unsigned i = 0; i < 1000; i++) {
+        write_filled(&bulk, 65536);
         for (unsigned k = 0; k < SHELLS; k++)
             if (mux_stream_sendable(shells[k].stream) == 0)
                 write_filled(&shells[k], 4096);

@@ -128,6 +128,31 @@ static void test_before_acceptance(void **state _unused_)
     pair_end(&p, &here, &there);
 }
 
+/* What an opener has to say before it was heard. */
+static void test_too_early(void **state _unused_)
+{
+    static const struct {
+        MuxKind kind;
+        size_t len;
+        const char *reason;
+    } cases[] = { { MUX_FRAME_DATA, 1, "stream.window" }, { MUX_FRAME_HALF_CLOSE, 0, "stream.gap" } };
+    for (unsigned i = 0; i < ELEMENTSOF(cases); i++) {
+        Pair p;
+        User here;
+        pair_init(&p);
+        user_init(&here);
+        assert_int_equal(mux_open(p.gateway.mux, NULL, &user_events, &here, &here.stream), 0);
+        pair_run(&p);
+        assert_int_equal(inject(&p, &p.box, cases[i].kind, 0, here.stream->id, 0, "x", cases[i].len), 0);
+        pair_run(&p);
+        assert_string_equal(here.reason, cases[i].reason);
+        mux_stream_reset(p.box.offered, NULL);
+        assert_null(end_pull(&p, &p.box));
+        user_done(&here);
+        pair_done(&p);
+    }
+}
+
 static void test_taken_back_before_acceptance(void **state _unused_)
 {
     Pair p;
@@ -187,6 +212,13 @@ static void test_flow_control(void **state _unused_)
     assert_int_equal(there.in.len, MUX_WINDOW_INITIAL + MUX_QUEUE_AHEAD);
     assert_int_equal(here.rooms, 1);
     size_t room;
+    for (uint8_t *to; (to = mux_stream_reserve(here.stream, &room));) {
+        fill(to, room, mux_stream_tail(here.stream));
+        mux_stream_commit(here.stream, room);
+    }
+    mux_stream_consumed(there.stream, MUX_WINDOW_INITIAL / 4);
+    pair_run(&p);
+    assert_int_equal(here.rooms, 2);
     assert_non_null(mux_stream_reserve(here.stream, &room));
     assert_true(room <= MUX_WINDOW_INITIAL + MUX_QUEUE_AHEAD);
     mux_stream_commit(here.stream, 0);
@@ -337,6 +369,15 @@ static void test_idle_holds_nothing(void **state _unused_)
     assert_null(here.stream->ring.data);
     p.now += USEC_PER_SEC;
 
+    /* a credit tells it, too */
+    there.hold = true;
+    write_filled(&here, MUX_WINDOW_INITIAL / 4);
+    pair_run(&p);
+    assert_true(mux_tick(p.box.mux, p.now) <= p.now + USEC_PER_SEC);
+    mux_stream_consumed(there.stream, MUX_WINDOW_INITIAL / 4);
+    pair_run(&p);
+    assert_int_equal(mux_tick(p.box.mux, p.now), USEC_INFINITY);
+
     /* what a copy leaves behind is made small when it rests */
     there.hold = true;
     write_filled(&here, MUX_WINDOW_INITIAL);
@@ -348,7 +389,7 @@ static void test_idle_holds_nothing(void **state _unused_)
     p.now += USEC_PER_SEC / 2;
     pair_run(&p);
     assert_int_equal(inject(&p, &p.gateway, MUX_FRAME_CREDIT, 0, here.stream->id, here.stream->peer_limit,
-                            "\0\0\0\0\0\6\x40\0", 8), 0);
+                            "\0\0\0\0\0\7\x40\0", 8), 0);
     size_t left = here.stream->ring.len, cap = here.stream->ring.cap;
     assert_in_range(left, cap / 8 + 1, cap / 4);
     at = mux_tick(p.gateway.mux, p.now);
@@ -555,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_hello),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_before_acceptance),
+        cmocka_unit_test(test_too_early),
         cmocka_unit_test(test_taken_back_before_acceptance),
         cmocka_unit_test(test_flow_control),
         cmocka_unit_test(test_reset),
