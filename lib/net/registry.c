@@ -582,8 +582,8 @@ int registry_ask(Registry *r, const ImageRef *ref, const LocalImage *local, regi
     if (k == 0 && a->host->has_leader && !a->host->settled) {
         a->waiting = true;
     } else if (k == 0) {
-        a->host->has_leader = true;
         k = ask_send_step(a, err);
+        a->host->has_leader = k == 0;
     }
     if (k < 0)
         ask_free(a);
