@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
+#include "lib/base/window.h"
 
 #define NAME_MAX_LENGTH 64
 #define HOST_MAX_LENGTH 253
@@ -129,6 +131,26 @@ static int check_interval(const char *value)
                                               : -EINVAL;
 }
 
+static int check_windows(const char *value)
+{
+    TimeWindow windows[TIME_WINDOWS_MAX];
+    size_t n;
+
+    return windows_parse(value, windows, &n);
+}
+
+static int check_span(const char *value)
+{
+    usec_t span;
+
+    return duration_parse(value, &span);
+}
+
+static int check_switch(const char *value)
+{
+    return str_equal(value, "0") || str_equal(value, "1") ? 0 : -EINVAL;
+}
+
 static int check_path(const char *value)
 {
     bool dots = strstr(value, "/../") || str_ends(value, "/..");
@@ -157,6 +179,18 @@ const EnvRule env_rules[] = {
       "Whose podman runs the containers; tc, else tcops, else root, unless set." },
     { "WATCHTOWER_POLL_INTERVAL", ENV_AGENT | ENV_SECBOX, 0, false, check_interval,
       "a whole number of seconds from 60 to 31536000", "86400", "How often images are looked up; 86400 unless set." },
+    { "UPDATE_WINDOW", ENV_AGENT, 0, false, check_windows,
+      "windows of local time, DAYS/HH:MM-HH:MM or HH:MM-HH:MM, separated by commas", "mon-fri/02:00-05:00,sat+sun/01:00-06:00",
+      "When this box may take a new image by itself; always unless set." },
+    { "UPDATE_COOL_DOWN", ENV_AGENT, 0, false, check_span, "a whole number followed by s, m or h", "72h",
+      "How old a new image must be before this box takes it by itself; any age unless set." },
+    { "UPDATE_MONITOR_ONLY", ENV_AGENT, 0, false, check_switch, "0 or 1", "1",
+      "1: new images are told and not taken." },
+    { "UPDATE_LABEL_ENABLE", ENV_AGENT, 0, false, check_switch, "0 or 1", "1",
+      "1: only services are watched whose labels ask for it." },
+    { "UPDATE_SCOPE", ENV_AGENT, 0, false, check_name,
+      "1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit", "production",
+      "Only services whose scope label says the same are watched; all unless set." },
     { "TUNNEL_PROVIDER", ENV_SECBOX, 0, false, check_provider, "cloudflare, rathole or none", "none",
       "What carries recordings to viewers." },
     { "TUNNEL_TOKEN", ENV_SECBOX, 0, true, check_secret, "1 to 2048 printable characters without spaces",

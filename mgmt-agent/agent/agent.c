@@ -13,6 +13,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/event/service.h"
+#include "mgmt-agent/agent/watch.h"
 #include "mgmt-agent/state/reserve.h"
 #include "mgmt-agent/state/store.h"
 
@@ -31,6 +32,7 @@ Agent *agent_free(Agent *a)
 {
     if (!a)
         return NULL;
+    watch_free(a->watch);
     runner_free(a->deploying);
     runner_free(a->query);
     for (size_t i = 0; i < a->n_queries; i++)
@@ -77,6 +79,7 @@ static void on_deploy_message(Runner *r, const cJSON *message, void *userdata)
         if (a->from_cloud)
             control_send(control_link(a->control), message);
         control_send(a->requester, message);
+        watch_note_progress(a->watch, message);
     } else if (str_equal(type, "compose.result") || str_equal(type, "container.result")) {
         cJSON_Delete(a->result);
         a->result = cJSON_Duplicate(message, 1);
@@ -134,6 +137,7 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
         agent_deliver_result(a, result, from_cloud, requester);
     if (result)
         agent_tell_cloud(a);
+    watch_continue(a->watch);
 }
 
 static void forget_connection(Agent *a)
@@ -411,6 +415,7 @@ static void on_gone(ControlClient *c, void *userdata)
 
     if (a->requester == c)
         a->requester = NULL;
+    watch_forget_client(a->watch, c);
     for (size_t i = 0; i < a->n_queries; i++)
         if (a->queries[i].asker == c)
             a->queries[i].asker = NULL;
@@ -485,6 +490,9 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     if (r < 0)
         return r;
     agent_follow_journal(a);
+    r = watch_new(a, options->poll_interval, &a->watch, err);
+    if (r < 0)
+        return r;
     *ret = TAKE_PTR(a);
     return 0;
 }

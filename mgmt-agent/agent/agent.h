@@ -16,6 +16,7 @@ typedef struct AgentOptions {
     char *const *arguments;    /* options passed on to it */
     const char *link_user;     /* whose processes may speak as mgmt-link; NULL = mgmt-link, if there is such a user */
     const char *recovery_user; /* the same of recovery-agent; NULL = secbox-recovery */
+    usec_t poll_interval;      /* between checks for new images; 0: as the settings say */
 } AgentOptions;
 
 /* A question that a worker answers, waiting for its turn. */
@@ -25,6 +26,8 @@ typedef struct Query {
     char *job;
     cJSON *request;
 } Query;
+
+typedef struct Watch Watch;
 
 typedef struct Agent {
     sd_event *event;
@@ -49,6 +52,8 @@ typedef struct Agent {
         bool done, paused;
         unsigned tries;
     } boot;                  /* see boot.c */
+
+    Watch *watch;            /* updates images; see watch.h */
 
     Runner *query;
     Query queries[QUERIES_WAITING_MAX];

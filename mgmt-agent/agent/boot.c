@@ -4,7 +4,7 @@
 #include "mgmt-agent/state/boot.h"
 
 #include "lib/base/log.h"
-#include "mgmt-agent/agent/agent.h"
+#include "mgmt-agent/agent/watch.h"
 #include "mgmt-agent/state/store.h"
 
 #define TRIES_MAX 5
@@ -21,6 +21,7 @@ void agent_boot_done(Agent *a)
 {
     a->boot.done = true;
     boot_remember();
+    watch_continue(a->watch);
 }
 
 bool agent_start_after_boot(Agent *a)

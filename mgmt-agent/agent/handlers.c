@@ -6,7 +6,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/agent/agent.h"
+#include "mgmt-agent/agent/watch.h"
 #include "mgmt-agent/state/store.h"
 
 #define HISTORY_LIMIT_DEFAULT 20
@@ -25,6 +25,7 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
     if (to_cloud)
         control_send(control_link(a->control), result);
     control_send(requester, result);
+    watch_note_result(a->watch, result);
 }
 
 void agent_tell_cloud(Agent *a)
@@ -321,7 +322,9 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         void (*handle)(Agent *a, ControlClient *c, const cJSON *message);
     } handlers[] = {
         { "compose.snapshot", handle_snapshot }, { "compose.plan", handle_plan },
-        { "image.update", handle_update },
+        { "image.update", handle_update },       { "updates.get", watch_handle_get },
+        { "updates.check", watch_handle_check }, { "updates.forget", watch_handle_forget },
+        { "updates.hold", watch_handle_hold },
         { "compose.confirm", handle_confirm },   { "compose.result.ack", handle_ack },
         { "compose.rollback", handle_rollback }, { "status.get", handle_status },
         { "history.get", handle_history },       { "env.ensure", handle_env_ensure },

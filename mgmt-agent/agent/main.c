@@ -11,7 +11,7 @@
 #include "mgmt-agent/agent/agent.h"
 
 static const char *opt_root, *opt_worker, *opt_link_user, *opt_recovery_user, *opt_project, *opt_podman_compose, *opt_settle,
-    *opt_pull_timeout;
+    *opt_pull_timeout, *opt_poll_interval;
 
 static const CliOption options[] = {
     { "root", "DIR", "prefix of all paths (SECBOX_ROOT)", &opt_root, NULL },
@@ -22,6 +22,7 @@ static const CliOption options[] = {
     { "podman-compose", "FILE", "the podman-compose to drive", &opt_podman_compose, NULL },
     { "settle", "SECONDS", "how long new containers must stay up (5)", &opt_settle, NULL },
     { "pull-timeout", "SECONDS", "how long pulling one image may take (1800)", &opt_pull_timeout, NULL },
+    { "poll-interval", "SECONDS", "how often images are looked up (as the env files say)", &opt_poll_interval, NULL },
     {},
 };
 
@@ -62,17 +63,23 @@ int main(int argc, char **argv)
     _cleanup_(strv_freep) char **arguments = NULL;
     _cleanup_(freep) char *worker = NULL;
     _cleanup_(error_done) Error err = {};
+    uint64_t poll_interval = 0;
     int r = cli_parse(&cli, argc, argv, NULL);
 
     if (r >= 0)
         return r;
+    if (opt_poll_interval && str_to_u64(opt_poll_interval, 1, 31536000, &poll_interval) < 0) {
+        fprintf(stderr, "mgmt-agent: --poll-interval takes seconds from 1 to 31536000\n");
+        return EXIT_USAGE;
+    }
     log_open("mgmt-agent");
     if (opt_root)
         paths_set_root(opt_root);
     worker = opt_worker ? str_format("%s", opt_worker) : default_worker();
     r = worker && worker_arguments(&arguments) == 0 ? service_loop_new(&event, &err) : -1;
     if (r >= 0)
-        r = agent_new(event, &(AgentOptions) { worker, arguments, opt_link_user, opt_recovery_user }, &agent, &err);
+        r = agent_new(event, &(AgentOptions) { worker, arguments, opt_link_user, opt_recovery_user, poll_interval * USEC_PER_SEC },
+                      &agent, &err);
     if (r >= 0)
         r = service_watchdog_start(event, NULL, NULL, &err);
     if (r < 0) {

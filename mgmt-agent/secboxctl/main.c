@@ -20,6 +20,8 @@ static const CliVerb verbs[] = {
     { "apply", "FILE", 1, 1, "push a compose file from here, as the cloud would", verb_apply },
     { "rollback", "", 0, 0, "go back to the push before the current one", verb_rollback },
     { "history", "", 0, 0, "the last pushes and how they ended", verb_history },
+    { "updates", "", 0, 0, "which images are watched, what is new, what failed and why", verb_updates },
+    { "update", "[SERVICE...]", 0, 64, "look for new images now, and take them", verb_update },
     { "render", "FILE", 1, 1, "print a compose file without variables; needs no agent", verb_render },
     { "env check", "", 0, 0, "check mgmt-agent.env and secbox.env", verb_env_check },
     { "env ensure", "", 0, 0, "create secbox.env from mgmt-agent.env if it is not there", verb_env_ensure },
@@ -90,8 +92,12 @@ int main(int argc, char **argv)
         { "env-file", "ENV", "render: variables from this file, not from secbox.env", .text = &ctl.env_file },
         { "project", "NAME", "render: the compose project's name", .text = &ctl.project },
         { "limit", "N", "history: show N entries (20)", .text = &ctl.limit },
-        { "timeout", "SECONDS", "plan, apply, rollback: wait so long (900)", .text = &ctl.timeout },
-        { "json", NULL, "one JSON document on stdout; apply and rollback: one per line", .flag = &ctl.json },
+        { "force", NULL, "update: whatever the lock, a hook or the image's age say", .flag = &ctl.force },
+        { "forget", "DIGEST", "update: let an image that failed be tried again; or all", .text = &ctl.forget },
+        { "lock", "REASON", "update: hold updates back until --unlock or a reboot", .text = &ctl.lock },
+        { "unlock", NULL, "update: let them go on", .flag = &ctl.unlock },
+        { "timeout", "SECONDS", "plan, apply, rollback, update: wait so long (900)", .text = &ctl.timeout },
+        { "json", NULL, "one JSON document on stdout; apply, rollback, update: one per line", .flag = &ctl.json },
         {},
     };
     const Cli cli = {

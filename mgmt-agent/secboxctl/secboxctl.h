@@ -18,7 +18,9 @@ typedef struct Secboxctl {
     const char *project;  /* --project */
     const char *limit;    /* --limit */
     const char *timeout;  /* --timeout, seconds */
-    bool json;
+    const char *forget;   /* --forget */
+    const char *lock;     /* --lock */
+    bool json, force, unlock;
 } Secboxctl;
 
 typedef struct AgentSocket AgentSocket;
@@ -42,6 +44,8 @@ int verb_status(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);
 int verb_plan(int argc, char **argv, void *userdata);
 int verb_apply(int argc, char **argv, void *userdata);
+int verb_updates(int argc, char **argv, void *userdata);
+int verb_update(int argc, char **argv, void *userdata);
 int verb_rollback(int argc, char **argv, void *userdata);
 int verb_render(int argc, char **argv, void *userdata);
 int verb_env_check(int argc, char **argv, void *userdata);

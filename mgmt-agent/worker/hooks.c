@@ -9,8 +9,7 @@
 
 #define EXIT_NOT_NOW 75 /* EX_TEMPFAIL of sysexits.h */
 
-/* The exit status, or negative. A container that does not run, or has no such hook, gives 0. */
-static int run_hook(Deploy *d, const char *container, const char *service, WatchHook h, Error *err)
+int update_run_hook(Deploy *d, const char *container, const char *service, WatchHook h, Error *err)
 {
     _cleanup_(watch_labels_done) WatchLabels l = {};
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
@@ -54,7 +53,7 @@ int update_run_hooks(Deploy *d, WatchHook h, Error *err)
 
         if (step->action != PLAN_REPLACE || !container)
             continue;
-        r = judge(step->service, h, run_hook(d, container, step->service, h, err), err);
+        r = judge(step->service, h, update_run_hook(d, container, step->service, h, err), err);
         if (r < 0)
             return r;
     }

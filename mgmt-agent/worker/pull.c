@@ -10,7 +10,7 @@
 #include "mgmt-agent/worker/update.h"
 
 #define PULL_TRIES 3
-#define PULL_PAUSE_USEC (2 * USEC_PER_SEC)
+#define PULL_PAUSE_USEC USEC_PER_SEC
 
 /* localhost/ is podman's name for what was built on this box: no registry has it. */
 static bool is_local(const char *image)

@@ -12,6 +12,7 @@
 #include "mgmt-agent/state/failed.h"
 #include "mgmt-agent/state/image-age.h"
 #include "mgmt-agent/state/store.h"
+#include "mgmt-agent/state/update-lock.h"
 #include "mgmt-agent/worker/flow.h"
 #include "mgmt-agent/worker/jobs.h"
 
@@ -213,6 +214,16 @@ static int check_failed(const Deploy *d, bool force, Error *err)
     return 0;
 }
 
+static int check_lock(bool force, Error *err)
+{
+    _cleanup_(freep) char *holder = NULL;
+
+    if (force || update_lock_read(&holder) == 0)
+        return 0;
+    return error_set(err, EBUSY, "update.locked", "updates are held by %s; to let them go on: secboxctl update --unlock",
+                     holder ? holder : "somebody");
+}
+
 /* Its labels order it as `depends_on` in the file would, unless that would go round in a circle. */
 static bool depends_on(const ComposeProject *p, const ComposeService *s, const char *name, unsigned depth)
 {
@@ -337,6 +348,8 @@ static int prepare(Deploy *d, const cJSON *request, const cJSON *message, Error 
 
     if (r == 0)
         r = take_order(d, request, message, err);
+    if (r == 0)
+        r = check_lock(force, err);
     if (r == 0)
         r = check_failed(d, force, err);
     if (r == 0)
@@ -517,8 +530,10 @@ void update_note_failure(const Deploy *d)
 
 bool update_is_put_off(const Deploy *d, const Error *failure)
 {
-    const char *id = error_id(failure);
+    static const char *const ids[] = { "update.not-now", "update.locked", "update.too-young", "update.failed-before" };
 
-    return str_equal(d->journal.kind, KIND_UPDATE) && !d->from_cloud && failure &&
-           (str_equal(id, "update.not-now") || str_equal(id, "update.too-young") || str_equal(id, "update.failed-before"));
+    for (size_t i = 0; failure && !d->from_cloud && str_equal(d->journal.kind, KIND_UPDATE) && i < ELEMENTSOF(ids); i++)
+        if (str_equal(error_id(failure), ids[i]))
+            return true;
+    return false;
 }

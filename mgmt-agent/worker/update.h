@@ -10,7 +10,7 @@
  * `service`, `image` and `digest` say what is meant.
  *
  * Errors: update.nothing-deployed, update.not-here (no service here runs that image), update.pinned, update.bad-digest,
- * update.failed-before, update.not-now (the service's own pre-update hook), update.too-young, update.hook. */
+ * update.failed-before, update.locked, update.not-now (the service's own pre-update hook), update.too-young, update.hook. */
 #pragma once
 
 #include "mgmt-agent/state/watch-labels.h"
@@ -28,6 +28,9 @@ int update_load_deployed(Deploy *d, Error *err) _must_check_;
 int update_resolve_images(Deploy *d, size_t *ret_missing, Error *err) _must_check_;
 int update_pull(Deploy *d, bool *ret_pulled, Error *err) _must_check_;
 
+/* The exit status of a container's hook (124 when it did not end in time), or negative. One that does not run, or has no such
+ * hook, gives 0. */
+int update_run_hook(Deploy *d, const char *container, const char *service, WatchHook h, Error *err) _must_check_;
 /* Runs this hook of every service that changes. */
 int update_run_hooks(Deploy *d, WatchHook h, Error *err) _must_check_;
 

@@ -1,75 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A new image on the cloud's order: proved and confirmed, or taken back, through the same engine as a push."""
 # pylint: disable=redefined-outer-name
-import uuid
-
 import pytest
 
 from tests.conftest import require_programs
 from tests.lab.agent_socket import AgentSocket
-from tests.lab.box import Box
 from tests.lab.registry import Registry
+from tests.lab.shop import Shop
 from tests.lab.util import wait_until
-
-WEB, DB = "shop/web", "shop/db"
-
-
-class Shop:
-    """A box that runs two services from a registry, and a cloud that is only a socket."""
-
-    def __init__(self, lab, registry, folder):
-        self.lab, self.registry = lab, registry
-        self.digests = {}
-        for kind, version in [("server", "1"), ("server", "2"), ("server", "3"), ("crash", "1"), ("unhealthy", "1")]:
-            local = f"localhost/{kind}:{version}"
-            if kind == "server" and version == "3":
-                lab.image(local, kind, version)
-            self.digests[f"{kind}:{version}"] = registry.push(local, WEB, f"{kind}-{version}")
-        registry.move_tag(WEB, "server-1", "latest")
-        registry.push("localhost/server:1", DB, "15")
-        self.web, self.db = f"{registry.address}/{WEB}:latest", f"{registry.address}/{DB}:15"
-        self.box = Box(lab, folder, agent_args=["--settle=1"])
-        self.version = 100
-        self.connections = 0
-
-    def compose(self, **more):
-        extra = {"web": "", "db": "", **more}
-        return (f"services:\n  web:\n    image: {self.web}\n    environment:\n      DEVICE: ${{DEVICE_ID}}\n{extra['web']}"
-                f"  db:\n    image: {self.db}\n{extra['db']}")
-
-    def push(self, cloud, **more):
-        self.version += 1
-        return self.answer(cloud, cloud.snapshot(self.compose(**more), str(self.version)))
-
-    def order(self, what, **more):
-        self.version += 1
-        message = {"type": "image.update", "id": str(uuid.uuid4()), "version": str(self.version),
-                   "deviceId": self.box.agent_env["DEVICE_ID"], "image": self.web, "digest": self.digests.get(what),
-                   "issuedAt": "2026-01-02T03:04:05.678Z", **more}
-        return {k: v for k, v in message.items() if v is not None}
-
-    def update(self, cloud, what, **more):
-        return self.answer(cloud, self.order(what, **more))
-
-    @staticmethod
-    def answer(cloud, message):
-        cloud.send(message)
-        return Shop.end_of(cloud, message)
-
-    @staticmethod
-    def end_of(cloud, message):
-        """What ends it; results that were not acknowledged come again on every connection."""
-        while True:
-            answer = cloud.next("compose.result", "error")
-            if answer is None or answer.get("id") == message["id"]:
-                return answer
-
-    def version_of(self, service):
-        return self.box.environment(service)["APP_VERSION"]
-
-    def current(self):
-        return self.box.status()["current"]
-
 
 @pytest.fixture(scope="module")
 def shop(lab, tmp_path_factory):

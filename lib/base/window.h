@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Windows of local time, as people write them into settings. Pure but for the time zone, which is libc's. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+
+typedef struct TimeWindow {
+    unsigned days;     /* bit n: day n of the week, 0 is Sunday; the day on which the window opens */
+    unsigned from, to; /* minutes since midnight; `to` below or equal to `from` is on the next day */
+} TimeWindow;
+
+#define TIME_WINDOWS_MAX 16
+
+/* "02:00-05:00", "mon-fri/01:00-04:30,sat+sun/22:00-06:00": windows separated by commas, each with its days before a slash or
+ * for every day; days are joined by '+', or ranges. No white space. -EINVAL, -E2BIG. */
+int windows_parse(const char *text, TimeWindow ret[static TIME_WINDOWS_MAX], size_t *ret_n) _must_check_;
+
+/* Whether one of them is open; without any always. */
+bool windows_are_open(const TimeWindow *w, size_t n, usec_t realtime);
+
+/* When one is open next: `realtime` itself while one is. USEC_INFINITY when none opens within eight days, which only happens
+ * to a window that falls into the hour that a clock change leaves out. */
+usec_t windows_next(const TimeWindow *w, size_t n, usec_t realtime);

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Sees that somebody works on containers or images beside the agent: podman's own records change, or a process that was proved
+ * to run has ended. It says only that there is something to look at. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "lib/data/json.h"
+
+typedef struct Hand Hand;
+typedef void (*hand_t)(void *userdata);
+
+int hand_new(sd_event *event, hand_t on_change, void *userdata, Hand **ret) _must_check_;
+Hand *hand_free(Hand *h);
+DEFINE_CLEANUP(Hand, hand_free)
+
+/* Watches what `current` (current.json) describes, and nothing that was watched before. Best effort: without it changes are
+ * seen at the next check. Calls back, later, when a process of it is gone already. */
+void hand_follow(Hand *h, const cJSON *current);

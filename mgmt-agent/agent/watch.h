@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* The watcher: from time to time, or when asked, it looks at what runs, asks the registries, and has new images put in place,
+ * one deployment after another. Everything that may take time is a worker's; the watcher waits for the agent to be idle, and
+ * lets it go first. */
+#pragma once
+
+#include "mgmt-agent/agent/agent.h"
+
+/* interval_usec: instead of what the settings say; 0: the settings. */
+int watch_new(Agent *a, usec_t interval_usec, Watch **ret, Error *err) _must_check_;
+Watch *watch_free(Watch *w);
+DEFINE_CLEANUP(Watch, watch_free)
+
+/* The agent has nothing to do: what waited for that goes on. NULL-safe, as all of these. */
+void watch_continue(Watch *w);
+/* Hears of every deployment's progress and result, its own among them. */
+void watch_note_progress(Watch *w, const cJSON *message);
+void watch_note_result(Watch *w, const cJSON *result);
+/* A client is gone: nobody to answer any more. */
+void watch_forget_client(Watch *w, const ControlClient *c);
+
+/* handlers */
+void watch_handle_get(Agent *a, ControlClient *c, const cJSON *message);
+void watch_handle_check(Agent *a, ControlClient *c, const cJSON *message);
+void watch_handle_forget(Agent *a, ControlClient *c, const cJSON *message);
+void watch_handle_hold(Agent *a, ControlClient *c, const cJSON *message);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The update lock: a file that says who does not want images to be replaced now. Anything on the host that may write to
+ * RUN_DIR can take it; it does not survive a reboot. */
+#pragma once
+
+#include "lib/base/error.h"
+
+/* 1 when it is held, *ret being the holder in its own words ("root: replacing a disk"), a new string; 0 when not. */
+int update_lock_read(char **ret);
+/* Errors: update.locked (-EEXIST) naming the holder, file.write. */
+int update_lock_take(const char *holder, Error *err) _must_check_;
+int update_lock_release(Error *err) _must_check_;

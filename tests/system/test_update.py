@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""The box updates its images by itself: a moved tag is taken, proved and kept, or taken back; whatever goes wrong on the way,
+what runs stays as it is, and the box says why."""
+# pylint: disable=redefined-outer-name
+import contextlib
+import threading
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.lab.front import Front
+from tests.lab.registry import Registry
+from tests.lab.shop import WEB, Shop
+from tests.lab.util import wait_until
+
+SHORT_LIVED = "FROM localhost/short-lived:1\nENV LIFETIME=0.5\n"
+
+
+@pytest.fixture(scope="module")
+def shop(lab, tmp_path_factory):
+    require_programs("mgmt-agent", "secboxctl")
+    with Registry(lab) as registry, Front(lab, registry.port) as front:
+        it = Shop(lab, registry, str(tmp_path_factory.mktemp("shop")), front, args=["--settle=1", "--pull-timeout=3"])
+        it.front = front
+        lab.podman("build", "-q", "-t", "localhost/dies-soon:1", "-f", "-", lab.empty_dir, input=SHORT_LIVED.encode())
+        it.digests["dies-soon:1"] = registry.push("localhost/dies-soon:1", WEB, "dies-soon-1")
+        with it.box:
+            it.box.start_agent()
+            yield it
+        lab.remove_all()
+
+
+@pytest.fixture
+def stock(shop):
+    """Version 1 of both services runs, and the registry has nothing else."""
+    shop.restock()
+    yield shop
+    shop.box.write_env("mgmt-agent.env", shop.box.agent_env)
+
+
+def test_a_moved_tag_is_taken_within_one_interval_and_back(stock):
+    before = stock.box.ids()
+    stock.restart("--poll-interval=1")
+    for version in "21":
+        stock.registry.move_tag(WEB, f"server-{version}", "latest")
+        wait_until(lambda v=version: stock.version_of("web") == v, f"version {version} is taken", stock.box.agent.death)
+        wait_until(lambda: not stock.box.status_pending(), "it is kept", stock.box.agent.death)
+        last = stock.box.history()["entries"][0]
+        assert (last["outcome"], last["kind"], last["status"]) == ("done", "update", 200), last
+        assert stock.box.ids()["db"] == before["db"], "the other service is left alone"
+    stock.restart()
+
+
+BAD = {"crash-1": ["prove.died"], "unhealthy-1": ["prove.unhealthy"],
+       "dies-soon-1": ["prove.died", "prove.not-running"]}  # the latter where podman has not collected its status yet
+
+
+@pytest.mark.parametrize("tag", BAD)
+def test_a_bad_image_is_taken_back_and_left_alone(stock, tag):
+    before, facts = stock.box.ids(), stock.box.containers()["web"]
+    digest = stock.registry.move_tag(WEB, tag, "latest")
+    results, updates = stock.take()
+    assert results["web"]["outcome"] == "rolled-back" and results["web"]["error"]["id"] in BAD[tag], results
+    after = stock.box.containers()["web"]
+    assert stock.box.ids() == before and after["Config"] == facts["Config"] and after["State"]["Status"] == "running"
+    failed = updates["failed"][0]
+    assert (failed["digest"], failed["service"], failed["error"]["id"]) == \
+        (digest, "web", results["web"]["error"]["id"])
+    assert "as planned" in failed["log"] if tag.startswith("dies") else failed["log"]
+    assert stock.entry(updates)["held"] == "failed-before"
+
+    results, updates = stock.take()
+    assert not results and stock.entry(updates)["state"] == "new", "it is told, and not tried"
+    text = stock.box.ctl("updates").stdout
+    assert digest in text and "failed-before" in text
+    assert not stock.ctl("update", "--forget", digest)[-1]["failed"]
+    stock.registry.move_tag(WEB, "server-2", "latest")
+    results, updates = stock.take("web")
+    assert results["web"]["outcome"] == "done" and stock.version_of("web") == "2", "the next one is taken"
+    assert stock.entry(updates)["state"] == "current"
+
+
+def test_an_index_of_what_runs_is_no_news(stock):
+    """The same image for this machine, published in an index: its digest is another, and nothing is new."""
+    before, pulls = stock.box.ids(), len(stock.front.asked)
+    stock.registry.push_index({"linux/amd64": "localhost/server:1", "linux/arm64/v8": "localhost/server:2"}, WEB)
+    results, updates = stock.take()
+    assert not results and stock.entry(updates)["state"] == "current", updates
+    assert stock.box.ids() == before
+    assert not [path for _, path in stock.front.asked[pulls:] if "/blobs/" in path], "nothing was pulled to find out"
+    stock.registry.push_index({"linux/amd64": "localhost/server:2", "linux/arm64/v8": "localhost/server:1"}, WEB)
+    results, _ = stock.take()
+    assert results["web"]["outcome"] == "done" and stock.version_of("web") == "2"
+
+
+def on_manifest(status, *headers):
+    return lambda h: "/manifests/" in h.path and (h.say(status, headers, b"{}") or True)
+
+
+ASKED_IN_VAIN = {
+    "401": (on_manifest(401), "registry.unauthorized"),
+    "404": (on_manifest(404), "registry.not-found"),
+    "429": (on_manifest(429, ("Retry-After", "3600")), "registry.rate-limited"),
+    "503": (on_manifest(503), "registry.unavailable"),
+}
+
+
+@pytest.mark.parametrize("name", ASKED_IN_VAIN)
+def test_a_registry_that_does_not_tell(stock, name):
+    fault, error = ASKED_IN_VAIN[name]
+    before = stock.box.ids()
+    stock.registry.move_tag(WEB, "server-2", "latest")
+    with stock.front.failing(fault):
+        results, updates = stock.take()
+        assert not results and stock.box.ids() == before
+        entry = stock.entry(updates)
+        assert entry["error"]["id"] == error, entry
+        assert ("retryAt" in entry) == (name in ("429", "503")), "what may pass is asked again, the rest at the next check"
+        assert error in stock.box.ctl("updates").stdout
+    results, updates = stock.take()
+    assert results["web"]["outcome"] == "done" and "error" not in stock.entry(updates)
+
+
+def on_layer(answer):
+    """Of the layer's blob, which is more than a config's few kilobytes."""
+    def fault(h):
+        if h.command != "GET" or "/blobs/" not in h.path:
+            return False
+        status, headers, body, _ = h.fetch()
+        return len(body) > 10000 and (answer(h, status, headers, body) or True)
+    return fault
+
+
+def stall(h, status, headers, body):
+    h.say(status, headers, body[:5000], len(body))
+    h.server.front.release.wait()
+
+
+def corrupt(h):
+    """Another manifest than the digest says, for podman alone: the box has asked with success."""
+    if h.command != "GET" or "/manifests/sha256:" not in h.path or "containers/" not in h.headers["User-Agent"]:
+        return False
+    status, headers, body, _ = h.fetch()
+    h.say(status, headers, body + b" ")
+    return True
+
+
+PULLED_IN_VAIN = {
+    "truncated": (on_layer(lambda h, s, headers, body: h.say(s, headers, body[:5000], len(body))), "pull.failed", 500),
+    "stalled": (on_layer(stall), "pull.timeout", 500),
+    "wrong-digest": (corrupt, "pull.failed", 500),
+}
+
+
+@pytest.mark.parametrize("name", PULLED_IN_VAIN)
+def test_a_pull_that_fails(stock, name):
+    fault, error, status = PULLED_IN_VAIN[name]
+    before = stock.box.ids()
+    digest = stock.publish_fresh()
+    with stock.front.failing(fault):
+        results, updates = stock.take()
+        assert (results["web"]["outcome"], results["web"]["status"], results["web"]["error"]["id"]) == ("failed", status, error)
+        assert results["web"]["phase"] == "pull"
+        assert stock.box.ids() == before and stock.box.running() == {"web", "db"}
+        assert stock.entry(updates)["error"]["id"] == error and "retryAt" in stock.entry(updates)
+        assert not updates["failed"], "that says nothing against the image"
+    results, _ = stock.take()
+    assert results["web"]["outcome"] == "done" and results["web"]["updates"][0]["digest"] == digest

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/* What the watcher decides: who is watched, when it asks, what is taken and what waits; and what it remembers of it. */
+#include "tests/unit/agent-root.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "env/env-file.h"
+#include "lib/base/clock.h"
+#include "mgmt-agent/agent/watch-state.h"
+
+#define W "com.centurylinklabs.watchtower."
+#define NOW (UINT64_C(1767268800) * USEC_PER_SEC) /* 2026-01-01T12:00:00Z, a Thursday */
+
+static EnvFile *env_of(const char *text)
+{
+    _cleanup_(error_done) Error err = {};
+    EnvFile *e = NULL;
+
+    if (env_parse(text, strlen(text), "x.env", &e, &err) < 0)
+        fail_msg("%s", error_message(&err, -EINVAL));
+    return e;
+}
+
+static void test_settings(void **state)
+{
+    _cleanup_(env_freep) EnvFile *agent = env_of("UPDATE_WINDOW=02:00-05:00\nUPDATE_COOL_DOWN=72h\nUPDATE_MONITOR_ONLY=1\n"
+                                                 "UPDATE_SCOPE=prod\nUPDATE_LABEL_ENABLE=1\n");
+    _cleanup_(env_freep) EnvFile *secbox = env_of("WATCHTOWER_POLL_INTERVAL=3600\n");
+    _cleanup_(env_freep) EnvFile *other = env_of("WATCHTOWER_POLL_INTERVAL=7200\n");
+    _cleanup_(watch_config_done) WatchConfig c = {}, none = {}, both = {};
+
+    (void) state;
+    assert_int_equal(watch_config_read(NULL, NULL, &none, NULL), 0);
+    assert_int_equal(none.interval, USEC_PER_DAY);
+    assert_int_equal(none.n_windows, 0);
+    assert_int_equal(watch_config_read(agent, secbox, &c, NULL), 0);
+    assert_int_equal(c.interval, USEC_PER_HOUR);
+    assert_int_equal(c.cool_down, 72 * USEC_PER_HOUR);
+    assert_int_equal(c.n_windows, 1);
+    assert_true(c.monitor_only && c.label_enable);
+    assert_string_equal(c.scope, "prod");
+    assert_int_equal(watch_config_read(other, secbox, &both, NULL), 0);
+    assert_int_equal(both.interval, 2 * USEC_PER_HOUR);
+}
+
+static void test_bad_settings(void **state)
+{
+    static const char *const cases[] = { "UPDATE_WINDOW=2-5\n", "UPDATE_COOL_DOWN=3 days\n", "UPDATE_MONITOR_ONLY=yes\n",
+                                         "UPDATE_LABEL_ENABLE=2\n", "UPDATE_SCOPE=a b\n", "WATCHTOWER_POLL_INTERVAL=5\n" };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(env_freep) EnvFile *agent = env_of(cases[i]);
+        _cleanup_(error_done) Error err = {};
+        WatchConfig c = {};
+
+        assert_int_equal(watch_config_read(agent, NULL, &c, &err), -EINVAL);
+        assert_string_equal(error_id(&err), "env.bad-value");
+        assert_true(strncmp(cases[i], err.key, strlen(err.key)) == 0);
+    }
+}
+
+static void test_targets(void **state)
+{
+    static const struct {
+        const char *config, *service;
+        WatchSource source;
+        bool monitor_only;
+        const char *why; /* a part of it */
+    } cases[] = {
+        { "", "{\"image\":\"r.example/a:1\"}", WATCH_REGISTRY, false, NULL },
+        { "", "{\"image\":\"r.example/a@sha256:00\"}", WATCH_NOT, false, "by digest" },
+        { "", "{\"image\":\"localhost/a:1\"}", WATCH_NOT, false, "made on this box" },
+        { "", "{\"image\":\"localhost/a:1\",\"labels\":{\"io.containers.autoupdate\":\"local\"}}", WATCH_LOCAL, false, NULL },
+        { "", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "no-pull\":\"true\"}}", WATCH_LOCAL, false, NULL },
+        { "", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "enable\":\"false\"}}", WATCH_NOT, false, "labels say so" },
+        { "", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "enable\":\"maybe\"}}", WATCH_NOT, false, "must be true or false" },
+        { "", "{\"image\":\"r.example/a:1\",\"config\":{\"labels\":{\"" W "enable\":\"0\"}}}", WATCH_NOT, false, "labels" },
+        { "", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "monitor-only\":\"true\"}}", WATCH_REGISTRY, true, NULL },
+        { "UPDATE_MONITOR_ONLY=1\n", "{\"image\":\"r.example/a:1\"}", WATCH_REGISTRY, true, NULL },
+        { "UPDATE_LABEL_ENABLE=1\n", "{\"image\":\"r.example/a:1\"}", WATCH_NOT, false, "UPDATE_LABEL_ENABLE" },
+        { "UPDATE_LABEL_ENABLE=1\n", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "enable\":\"true\"}}", WATCH_REGISTRY, false,
+          NULL },
+        { "UPDATE_LABEL_ENABLE=1\n", "{\"image\":\"r.example/a:1\",\"labels\":{\"io.containers.autoupdate\":\"registry\"}}",
+          WATCH_REGISTRY, false, NULL },
+        { "UPDATE_SCOPE=prod\n", "{\"image\":\"r.example/a:1\"}", WATCH_NOT, false, "scope" },
+        { "UPDATE_SCOPE=prod\n", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "scope\":\"prod\"}}",
+          WATCH_REGISTRY, false, NULL },
+        { "", "{\"name\":\"a\"}", WATCH_NOT, false, "not known" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(env_freep) EnvFile *agent = env_of(cases[i].config);
+        _cleanup_(cJSON_Deletep) cJSON *service = json_of(cases[i].service);
+        _cleanup_(watch_config_done) WatchConfig c = {};
+        _cleanup_(watch_target_done) WatchTarget t = {};
+
+        assert_int_equal(watch_config_read(agent, NULL, &c, NULL), 0);
+        assert_int_equal(watch_target_of(&c, service, &t), 0);
+        if (t.source != cases[i].source || t.monitor_only != cases[i].monitor_only || !t.why != !cases[i].why ||
+            (t.why && !strstr(t.why, cases[i].why)))
+            fail_msg("%s %s: %d %s", cases[i].config, cases[i].service, (int) t.source, t.why ? t.why : "");
+    }
+}
+
+static void test_next_check(void **state)
+{
+    const WatchConfig day = { .interval = USEC_PER_DAY }, quick = { .interval = 10 * USEC_PER_SEC };
+    const usec_t boot = NOW - USEC_PER_HOUR;
+
+    (void) state;
+    /* never asked: soon after the start, spread */
+    assert_int_equal(watch_next_check(&day, 0, boot, 0, NOW), boot);
+    assert_int_equal(watch_next_check(&day, 0, boot, 7 * USEC_PER_MINUTE, NOW), boot + 7 * USEC_PER_MINUTE);
+    assert_true(watch_next_check(&day, 0, boot, UINT64_MAX, NOW) <= boot + WATCH_SPREAD_MAX_USEC);
+    /* an interval after the last one */
+    assert_int_equal(watch_next_check(&day, NOW - USEC_PER_HOUR, boot, 0, NOW), NOW + 23 * USEC_PER_HOUR);
+    assert_int_equal(watch_next_check(&quick, NOW, boot, USEC_PER_SEC / 2, NOW), NOW + 10 * USEC_PER_SEC + USEC_PER_SEC / 2);
+    /* overdue since before the start: not at once with all others */
+    assert_int_equal(watch_next_check(&day, NOW - 9 * USEC_PER_DAY, NOW, USEC_PER_MINUTE, NOW), NOW + USEC_PER_MINUTE);
+    /* a clock that was ahead */
+    assert_int_equal(watch_next_check(&day, NOW + USEC_PER_DAY, boot, 0, NOW), boot);
+}
+
+static void test_retry_delay(void **state)
+{
+    const WatchConfig day = { .interval = USEC_PER_DAY }, quick = { .interval = USEC_PER_SEC };
+    usec_t before = 0;
+
+    (void) state;
+    for (unsigned tries = 0; tries < 40; tries++) {
+        usec_t delay = watch_retry_delay(&day, tries);
+
+        assert_true(delay >= before && delay <= USEC_PER_DAY);
+        before = delay;
+    }
+    assert_int_equal(watch_retry_delay(&day, 0), 5 * USEC_PER_MINUTE);
+    assert_int_equal(before, USEC_PER_DAY);
+    assert_int_equal(watch_retry_delay(&quick, 3), USEC_PER_SEC);
+}
+
+static void test_decisions(void **state)
+{
+    static const struct {
+        const char *config, *entry;
+        bool order;
+        WatchVerdict verdict;
+        const char *why;
+    } cases[] = {
+        { "", "{\"state\":\"new\",\"digest\":\"d\"}", false, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"current\"}", true, WATCH_NOTHING, NULL },
+        { "", "{\"state\":\"new\",\"digest\":\"bad\"}", false, WATCH_NOTHING, "failed-before" },
+        { "", "{\"state\":\"new\",\"digest\":\"bad\"}", true, WATCH_NOTHING, "failed-before" },
+        { "", "{\"state\":\"new\",\"newImageId\":\"b1\"}", true, WATCH_NOTHING, "failed-before" },
+        { "", "{\"state\":\"new\",\"digest\":\"d\",\"monitorOnly\":true}", false, WATCH_NOTHING, "monitor-only" },
+        { "", "{\"state\":\"new\",\"digest\":\"d\",\"monitorOnly\":true}", true, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T12:30:00.000Z\"}", false, WATCH_WAIT, "later" },
+        { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T12:30:00.000Z\"}", true, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T11:59:59.000Z\"}", false, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"retryAt\":\"2027-01-01T12:30:00.000Z\"}", false, WATCH_TAKE, NULL },
+        { "UPDATE_WINDOW=02:00-05:00\n", "{\"state\":\"new\"}", false, WATCH_WAIT, "window" },
+        { "UPDATE_WINDOW=02:00-05:00\n", "{\"state\":\"new\"}", true, WATCH_TAKE, NULL },
+        { "UPDATE_WINDOW=thu/11:00-13:00\n", "{\"state\":\"new\"}", false, WATCH_TAKE, NULL },
+    };
+    _cleanup_(cJSON_Deletep) cJSON *failed =
+        json_of("{\"failed\":[{\"digest\":\"bad\",\"imageId\":\"b1\",\"error\":{\"id\":\"prove.died\"}}]}");
+
+    (void) state;
+    setenv("TZ", "UTC", 1);
+    tzset();
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(env_freep) EnvFile *agent = env_of(cases[i].config);
+        _cleanup_(cJSON_Deletep) cJSON *entry = json_of(cases[i].entry);
+        _cleanup_(watch_config_done) WatchConfig c = {};
+        const char *why;
+        usec_t at;
+
+        assert_int_equal(watch_config_read(agent, NULL, &c, NULL), 0);
+        if (watch_decide(&c, entry, failed, cases[i].order, NOW, &at, &why) != cases[i].verdict || !str_equal(why, cases[i].why))
+            fail_msg("%s %s: %s", cases[i].config, cases[i].entry, why ? why : "nothing holds it back");
+        if (cases[i].verdict == WATCH_WAIT)
+            assert_true(at > NOW && at < NOW + USEC_PER_DAY);
+    }
+}
+
+static const WatchConfig plain = { .interval = USEC_PER_DAY };
+
+static WatchState known(const char *current_text)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = json_of(current_text);
+    WatchState s = {};
+
+    agent_root_write(AGENT_STATE_DIR "/updates.json", NULL);
+    assert_int_equal(watch_state_load(&s, NULL), 0);
+    assert_int_equal(watch_state_follow(&s, &plain, current), 0);
+    return s;
+}
+
+#define ONE(id) "{\"services\":[{\"name\":\"web\",\"image\":\"r.example/web:1\",\"imageId\":\"" id "\"}]}"
+
+static void note(cJSON *entry, const char *answer)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = json_of(answer);
+
+    assert_int_equal(watch_state_note_check(entry, &plain, o, NOW), 0);
+}
+
+static void assert_member(const cJSON *entry, const char *key, const char *value)
+{
+    if (!str_equal(json_string(entry, key), value))
+        fail_msg("%s is %s, not %s", key, json_string(entry, key) ? json_string(entry, key) : "absent", value ? value : "absent");
+}
+
+/* News, a registry that goes away, the update, and what comes after it. */
+static void test_what_is_remembered(void **state)
+{
+    _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
+    _cleanup_(watch_state_done) WatchState loaded = {};
+    _cleanup_(cJSON_Deletep) cJSON *updated = json_of(ONE("new"));
+    _cleanup_(cJSON_Deletep) cJSON *result =
+        json_of("{\"outcome\":\"done\",\"updates\":[{\"service\":\"web\",\"imageId\":\"new\"}]}");
+    cJSON *entry = watch_state_entry(&s, "web");
+
+    (void) state;
+    assert_member(entry, "state", "unknown");
+    note(entry, "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"new\"}");
+    assert_member(entry, "seenAt", "2026-01-01T12:00:00.000Z");
+    note(entry, "{\"state\":\"unknown\",\"later\":true,\"error\":{\"id\":\"registry.offline\"}}");
+    assert_member(entry, "state", "new");
+    assert_member(entry, "retryAt", "2026-01-01T12:05:00.000Z");
+    note(entry, "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"new\"}");
+    assert_null(cJSON_GetObjectItem(entry, "error"));
+    assert_int_equal(watch_state_note_try(entry, &plain, NOW), 0);
+    s.last_check = NOW;
+    assert_int_equal(watch_state_save(&s, NULL), 0);
+
+    assert_int_equal(watch_state_load(&loaded, NULL), 0);
+    assert_int_equal(loaded.last_check, NOW);
+    assert_true(cJSON_Compare(loaded.entries, s.entries, true));
+    assert_int_equal(watch_state_note_result(entry, result), 0);
+    assert_member(entry, "state", "current");
+    assert_int_equal(watch_state_follow(&s, &plain, updated), 0);
+    entry = watch_state_entry(&s, "web");
+    assert_member(entry, "state", "current");
+    assert_member(entry, "retryAt", NULL);
+    note(entry, "{\"state\":\"unknown\",\"later\":true,\"retryAfterSeconds\":1800,\"error\":{\"id\":\"registry.rate-limited\"}}");
+    assert_member(entry, "retryAt", "2026-01-01T12:30:00.000Z");
+    note(entry, "{\"state\":\"unknown\",\"later\":false,\"error\":{\"id\":\"registry.unauthorized\"}}");
+    assert_non_null(cJSON_GetObjectItem(entry, "error"));
+    note(entry, "{\"state\":\"current\"}");
+    assert_null(cJSON_GetObjectItem(entry, "error"));
+}
+
+static void test_another_image_is_another_entry(void **state)
+{
+    _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
+    _cleanup_(cJSON_Deletep) cJSON *pushed =
+        json_of("{\"services\":[{\"name\":\"web\",\"image\":\"r.example/web:2\",\"imageId\":\"x\"},"
+                "{\"name\":\"db\",\"image\":\"d\"}]}");
+
+    (void) state;
+    note(watch_state_entry(&s, "web"), "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"new\"}");
+    assert_int_equal(watch_state_follow(&s, &plain, pushed), 0);
+    assert_int_equal(cJSON_GetArraySize(s.entries), 2);
+    assert_member(watch_state_entry(&s, "web"), "state", "unknown");
+    assert_member(watch_state_entry(&s, "web"), "digest", NULL);
+    assert_int_equal(watch_state_follow(&s, &plain, NULL), 0);
+    assert_int_equal(cJSON_GetArraySize(s.entries), 0);
+}
+
+static void look(cJSON *entry, const char *means)
+{
+    _cleanup_(cJSON_Deletep) cJSON *seen = cJSON_CreateObject();
+
+    assert_int_equal(json_add_string(seen, "nameImageId", means), 0);
+    assert_int_equal(watch_state_note_look(entry, seen, NOW), 0);
+}
+
+/* A name that means another image from one look to the next was given that by somebody. */
+static void test_pulled_by_hand(void **state)
+{
+    _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
+    cJSON *entry = watch_state_entry(&s, "web");
+
+    (void) state;
+    look(entry, "other"); /* since before we looked: a push that was taken back, say */
+    assert_member(entry, "state", "unknown");
+    look(entry, "other");
+    assert_member(entry, "state", "unknown");
+    look(entry, "pulled");
+    assert_member(entry, "state", "new");
+    assert_member(entry, "newImageId", "pulled");
+    assert_true(json_bool(entry, "byHand", false));
+    note(entry, "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"pulled\"}");
+    assert_true(json_bool(entry, "byHand", false));
+    note(entry, "{\"state\":\"new\",\"digest\":\"d2\",\"newImageId\":\"newer\"}");
+    assert_false(json_bool(entry, "byHand", false));
+    watch_state_forget_names(&s);
+    look(entry, "again");
+    assert_member(entry, "newImageId", "newer");
+    look(entry, "old");
+    assert_member(entry, "newImageId", "newer");
+}
+
+static void test_damaged_file(void **state)
+{
+    static const char *const texts[] = { "", "{", "{\"services\":{}}", "{\"services\":[],\"lastCheckAt\":\"soon\"}" };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+        _cleanup_(watch_state_done) WatchState s = {};
+
+        agent_root_write(AGENT_STATE_DIR "/updates.json", texts[i]);
+        assert_int_equal(watch_state_load(&s, NULL), 0);
+        assert_int_equal(s.last_check, 0);
+        assert_int_equal(cJSON_GetArraySize(s.entries), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_bad_settings),
+        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_next_check),
+        cmocka_unit_test(test_retry_delay),
+        cmocka_unit_test(test_decisions),
+        cmocka_unit_test(test_what_is_remembered),
+        cmocka_unit_test(test_another_image_is_another_entry),
+        cmocka_unit_test(test_pulled_by_hand),
+        cmocka_unit_test(test_damaged_file),
+    };
+
+    return cmocka_run_group_tests(tests, agent_root_make, agent_root_remove);
+}
