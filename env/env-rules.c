@@ -123,6 +123,11 @@ static int check_server(const char *value)
     return n > 0 && value[n] == ':' ? check_port(value + n + 1, strlen(value + n + 1)) : -EINVAL;
 }
 
+static int check_port_number(const char *value)
+{
+    return check_port(value, strlen(value));
+}
+
 static int check_interval(const char *value)
 {
     uint64_t seconds;
@@ -173,6 +178,10 @@ const EnvRule env_rules[] = {
       "wss://cloud.example/device", "Where the device tunnel goes." },
     { "RECOVERY_GATEWAY_URL", ENV_AGENT, 0, false, check_tunnel_url, "a URL wss://HOST[:PORT]/PATH",
       "wss://recovery.example/recovery", "Where the recovery tunnel goes; derived from MGMT_GATEWAY_URL unless set." },
+    { "SSH_PORT", ENV_AGENT, 0, false, check_port_number, "a port from 1 to 65535", "22",
+      "Where this box's sshd listens on 127.0.0.1, for bridge SSH; 22 unless set." },
+    { "SSH_TARGET", ENV_SECBOX, 0, false, check_server, "HOST:PORT", "host.containers.internal:22",
+      "Where the box's sshd is, as its container sees it; host.containers.internal:22 unless set." },
     { "CLOUD_CA_FILE", ENV_AGENT | ENV_SECBOX, 0, false, check_path, "an absolute path of a PEM file",
       "/etc/tucomunidad/cloud-ca.pem", "Authorities that the cloud's certificate is checked with, instead of the system's." },
     { "PODMAN_USER", ENV_AGENT, 0, false, check_user, "the name of a user of this machine", "tc",

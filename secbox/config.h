@@ -2,6 +2,8 @@
 /* The container's configuration: environment variables under the rules of secbox.env. */
 #pragma once
 
+#include <stdint.h>
+
 #include "env/env-rules.h"
 #include "lib/base/error.h"
 
@@ -10,7 +12,10 @@ typedef struct Config {
     const char *cloud_url, *device_id, *gateway_url;
     const char *bootstrap, *ca_file; /* NULL when not set */
     char *state_dir;   /* $SECBOX_STATE */
-    char *heartbeat;   /* $SECBOX_RUN/heartbeat */
+    char *run_dir;     /* $SECBOX_RUN */
+    char *heartbeat;   /* in it */
+    char *ssh_host;    /* where the box's sshd is, seen from here */
+    uint16_t ssh_port;
 } Config;
 
 void config_done(Config *c);

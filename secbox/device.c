@@ -11,6 +11,7 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "lib/net/bridge.h"
 #include "lib/net/identity.h"
 #include "lib/net/message.h"
 #include "lib/net/tunnel.h"
@@ -22,6 +23,7 @@ struct Device {
     HttpClient *http;
     Identity *identity;
     Tunnel *tunnel;
+    Bridge *bridge;
     char *state_dir, *last_failure;
 };
 
@@ -111,8 +113,22 @@ static void on_down(Tunnel *t, int http_status, usec_t retry_in, const Error *er
         identity_refused(d->identity);
 }
 
+static void on_stream(Tunnel *t, MuxStream *s, const cJSON *open, void *userdata)
+{
+    const Device *d = userdata;
+
+    (void) t;
+    bridge_open(d->bridge, s, open);
+}
+
 static const TunnelEvents tunnel_events = {
-    .make_hello = make_hello, .get_token = get_token, .on_up = on_up, .on_message = on_message, .on_down = on_down};
+    .make_hello = make_hello,
+    .get_token = get_token,
+    .on_up = on_up,
+    .on_message = on_message,
+    .on_down = on_down,
+    .on_stream = on_stream,
+};
 
 static void on_token(Identity *i, const char *token, void *userdata)
 {
@@ -148,6 +164,16 @@ static int refresh_in_band(Identity *i, void *userdata)
     return tunnel_send_json(d->tunnel, message);
 }
 
+static int open_bridge(Device *d, sd_event *event, Error *err)
+{
+    const Config *c = d->config;
+    _cleanup_(freep) char *sessions = path_join(c->run_dir, "sessions.json");
+    const BridgeTarget targets[] = {{.name = "ssh", .host = c->ssh_host, .port = c->ssh_port}, {}};
+    const BridgeOptions options = {.program = "secbox", .targets = targets, .sessions_path = sessions};
+
+    return sessions ? bridge_new(event, &options, &d->bridge, err) : -ENOMEM;
+}
+
 static int device_connect(Device *d, sd_event *event, Error *err)
 {
     const Config *c = d->config;
@@ -171,6 +197,7 @@ static int device_connect(Device *d, sd_event *event, Error *err)
         return r;
     if ((r = http_client_new(event, &d->http, err)) < 0 ||
         (r = identity_new(event, d->http, &identity, &d->identity, err)) < 0 ||
+        (r = open_bridge(d, event, err)) < 0 ||
         (r = tunnel_new(event, &tunnel, &d->tunnel, err)) < 0)
         return r;
     identity_set_inband(d->identity, refresh_in_band, d);
@@ -202,6 +229,7 @@ Device *device_free(Device *d)
 {
     if (!d)
         return NULL;
+    bridge_free(d->bridge);
     tunnel_free(d->tunnel);
     identity_free(d->identity);
     http_client_free(d->http);

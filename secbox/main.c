@@ -30,10 +30,11 @@ static int serve(const Config *config, Error *err)
     _cleanup_(device_freep) Device *device = NULL;
     int r = service_loop_new(&event, err);
 
-    if (r >= 0)
-        r = device_new(event, config, &device, err);
+    /* first, since it makes the folder */
     if (r >= 0)
         r = heartbeat_start(event, config->heartbeat, &heartbeat, err);
+    if (r >= 0)
+        r = device_new(event, config, &device, err);
     if (r >= 0)
         r = service_watchdog_start(event, NULL, NULL, err);
     if (r < 0)

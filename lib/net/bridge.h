@@ -14,21 +14,21 @@ typedef struct Bridge Bridge;
 /* A peer names a target, never an address. */
 typedef struct BridgeTarget {
     const char *name; /* "ssh" */
-    const char *host; /* numeric, or a name for /etc/hosts; resolved when the bridge is made and at each failure to connect */
+    const char *host; /* numeric, or a name; resolved at each open (stream.h) */
     uint16_t port;
 } BridgeTarget;
 
 typedef struct BridgeOptions {
     const char *program;           /* named in the sessions file */
     const BridgeTarget *targets;   /* ends with {}; copied */
-    const char *sessions_path;     /* NULL = none is written */
+    const char *sessions_path;     /* see sessions-file.h; NULL = none is written. Its folder must be there */
     /* Whether this stream may be opened now; NULL = always. Error ids reach the gateway as the reason. */
     int (*may_open)(const cJSON *open, void *userdata, Error *err);
     void *userdata;
 } BridgeOptions;
 
 int bridge_new(sd_event *event, const BridgeOptions *options, Bridge **ret, Error *err) _must_check_;
-/* Resets what is open with "bridge.ended". NULL-safe. */
+/* Resets what is open with "bridge.ended": so before the mux of its streams is freed. NULL-safe. */
 Bridge *bridge_free(Bridge *b);
 DEFINE_CLEANUP(Bridge, bridge_free)
 

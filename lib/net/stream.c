@@ -465,6 +465,17 @@ int stream_accept(sd_event *event, int fd, Tls *tls, const StreamEvents *events,
     return 0;
 }
 
+int stream_take_socket(Stream *s)
+{
+    int none = 0;
+    if (s->state != STREAM_OPEN || s->tls)
+        return -EINVAL;
+    s->state = STREAM_CLOSED;
+    sources_drop(s);
+    (void) setsockopt(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &none, sizeof none);
+    return TAKE_FD(s->fd);
+}
+
 void stream_set_events(Stream *s, const StreamEvents *events, void *userdata)
 {
     s->events = events;

@@ -91,6 +91,10 @@ sd_event *stream_event(const Stream *s);
 /* "192.0.2.1:443", "[::1]:8443"; "" until connected. Borrowed. */
 const char *stream_peer(const Stream *s);
 
+/* Takes the socket of a plain, open stream out of it, from on_open, before anything was sent or read; nothing of it is
+ * called any more, and the stream is still to be freed. The peer may then stall for as long as it likes. */
+int stream_take_socket(Stream *s) _must_check_;
+
 /* Closes at once and calls nothing. NULL-safe; allowed inside every callback. */
 Stream *stream_free(Stream *s);
 DEFINE_CLEANUP(Stream, stream_free)

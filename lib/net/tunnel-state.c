@@ -5,6 +5,8 @@
 #include "lib/net/ws-conn.h"
 
 #define STAGE_TIMEOUT (10 * USEC_PER_SEC)
+/* Few boxes have streams open when all are cut off, and on those somebody waits. */
+#define STREAMS_SPREAD (5 * USEC_PER_SEC)
 #define RETRY_AFTER_MAX_SECONDS 3600
 /* A server that names one delay to many boxes does not want them all at its end: up to as much again is added. */
 #define RETRY_AFTER_SPREAD_MAX (10 * USEC_PER_SEC)
@@ -32,6 +34,14 @@ usec_t tunnel_deadline(TunnelState state)
     return state == TUNNEL_UPGRADING || state == TUNNEL_GREETING ? STAGE_TIMEOUT : 0;
 }
 
+static usec_t usual_delay(const TunnelEnd *end, Backoff *backoff, uint64_t random)
+{
+    if (end->goaway) /* counted too: a gateway that sends everybody away at once must not have them back at once, for ever */
+        return backoff_next(backoff, random, end->retry_after_usec, end->spread_usec);
+    usec_t spread = end->retry_after_usec < RETRY_AFTER_SPREAD_MAX ? end->retry_after_usec : RETRY_AFTER_SPREAD_MAX;
+    return backoff_next(backoff, random, end->retry_after_usec, spread);
+}
+
 usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t random)
 {
     backoff_session_ended(backoff, end->lasted_usec);
@@ -39,10 +49,10 @@ usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t rando
         return USEC_INFINITY;
     if (end->cycle)
         return 0;
-    if (end->goaway) /* counted too: a gateway that sends everybody away at once must not have them back at once, for ever */
-        return backoff_next(backoff, random, end->retry_after_usec, end->spread_usec);
-    usec_t spread = end->retry_after_usec < RETRY_AFTER_SPREAD_MAX ? end->retry_after_usec : RETRY_AFTER_SPREAD_MAX;
-    return backoff_next(backoff, random, end->retry_after_usec, spread);
+    usec_t delay = usual_delay(end, backoff, random);
+    if (end->streams && delay > end->retry_after_usec + STREAMS_SPREAD)
+        return end->retry_after_usec + random % (STREAMS_SPREAD + 1);
+    return delay;
 }
 
 bool tunnel_gateway_left(uint16_t close_code, const char *reason)

@@ -45,9 +45,11 @@ typedef struct TunnelEnd {
     usec_t lasted_usec;       /* of a session that was up */
     bool cycle;               /* ended on purpose, to come back at once */
     bool goaway;              /* or the gateway left without a word: retry_after_usec and spread_usec count */
+    bool streams;             /* are open and wait for the next connection */
 } TunnelEnd;
 
-/* When to come back: USEC_INFINITY after 401 and 403, 0 for a cycle, else what the server says or full jitter. */
+/* When to come back: USEC_INFINITY after 401 and 403, 0 for a cycle, else what the server says or full jitter; with streams
+ * within 5 s of what the server asks for at least. */
 usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t random);
 
 /* Whether the gateway, or whatever stands in front of it, ended a WebSocket connection: then it ended those of all boxes, and

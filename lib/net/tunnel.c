@@ -131,6 +131,7 @@ static void down(Tunnel *t, int r, const Error *err)
     t->end = (TunnelEnd) {};
     disconnect(t);
     TunnelEnd how = end;
+    how.streams = t->carrier && mux_streams(mux_carrier_mux(t->carrier)) > 0;
     /* No new token would come that could end the waiting. */
     if (t->events->answer_challenge)
         how.http_status = 0;

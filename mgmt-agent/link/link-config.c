@@ -14,6 +14,8 @@
 #include "lib/base/strv.h"
 #include "lib/net/http-client.h"
 
+#define SSH_PORT_DEFAULT 22
+
 void link_config_done(LinkConfig *c)
 {
     free(c->cloud_url);
@@ -49,6 +51,11 @@ int link_config_load(const char *path, LinkConfig *ret, Error *err)
         copy_value(env, "DEVICE_ID", &c.device_id) < 0 || copy_value(env, "BOOTSTRAP", &c.bootstrap) < 0 ||
         copy_value(env, "CLOUD_CA_FILE", &c.ca_file) < 0)
         return error_from_errno(err, -ENOMEM, "cannot keep the configuration");
+    const char *port = env_get(env, "SSH_PORT");
+    uint64_t ssh_port = SSH_PORT_DEFAULT;
+    if (!str_empty(port) && str_to_u64(port, 1, UINT16_MAX, &ssh_port) < 0)
+        return error_set(err, EINVAL, "env.bad-value", "SSH_PORT in %s must be a port from 1 to 65535", path);
+    c.ssh_port = (uint16_t) ssh_port;
     r = url_check(c.cloud_url ? c.cloud_url : "", "https,http", err);
     if (r < 0)
         return error_prefix(err, r, "CLOUD_BASE_URL in %s", path);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -12,6 +13,7 @@ typedef struct LinkConfig {
     char *cloud_url, *gateway_url, *device_id;
     char *bootstrap; /* secret; NULL when absent */
     char *ca_file;   /* NULL = the system's authorities */
+    uint16_t ssh_port;
 } LinkConfig;
 
 void link_config_done(LinkConfig *c);

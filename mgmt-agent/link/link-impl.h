@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "lib/base/map.h"
+#include "lib/net/bridge.h"
 #include "lib/net/http-client.h"
 #include "lib/net/identity.h"
 #include "lib/net/tunnel.h"
@@ -28,6 +29,7 @@ struct Link {
     HttpClient *http;
     Identity *identity;
     Tunnel *tunnel;
+    Bridge *bridge; /* of this tunnel */
     AgentClient *agent;
     Map *complained;        /* message types that were dropped, each logged once; values are not used */
     unsigned progress_held; /* progress messages given to the tunnel while it was down */

@@ -70,9 +70,18 @@ static void on_tunnel_down(Tunnel *t, int http_status, usec_t retry_in, const Er
     }
 }
 
+static void on_tunnel_stream(Tunnel *t, MuxStream *s, const cJSON *open, void *userdata)
+{
+    Link *l = userdata;
+
+    (void) t;
+    bridge_open(l->bridge, s, open);
+}
+
 static const TunnelEvents tunnel_events = {
     .make_hello = tunnel_make_hello,
     .get_token = tunnel_get_token,
+    .on_stream = on_tunnel_stream,
     .on_up = on_tunnel_up,
     .on_message = on_tunnel_message,
     .on_down = on_tunnel_down,
@@ -191,8 +200,18 @@ static void link_read_config(Link *l)
 
 static void link_disconnect(Link *l)
 {
+    l->bridge = bridge_free(l->bridge);
     l->tunnel = tunnel_free(l->tunnel);
     l->identity = identity_free(l->identity);
+}
+
+static int link_open_bridge(Link *l, Error *err)
+{
+    _cleanup_(freep) char *sessions = path_in_root(LINK_SESSIONS_PATH);
+    const BridgeTarget targets[] = {{.name = "ssh", .host = "127.0.0.1", .port = l->config.ssh_port}, {}};
+    const BridgeOptions options = {.program = "mgmt-link", .targets = targets, .sessions_path = sessions};
+
+    return sessions ? bridge_new(l->event, &options, &l->bridge, err) : -ENOMEM;
 }
 
 static int link_connect(Link *l, Error *err)
@@ -217,7 +236,9 @@ static int link_connect(Link *l, Error *err)
     if (r < 0)
         return r;
     identity_set_inband(l->identity, refresh_in_band, l);
-    r = tunnel_new(l->event, &tunnel, &l->tunnel, err);
+    r = link_open_bridge(l, err);
+    if (r >= 0)
+        r = tunnel_new(l->event, &tunnel, &l->tunnel, err);
     if (r < 0)
         return r;
     identity_start(l->identity);
@@ -322,6 +343,7 @@ static int on_hup(sd_event_source *s, const struct signalfd_siginfo *si, void *u
 
 static int prepare_state(Link *l, const LinkOptions *options, Error *err)
 {
+    _cleanup_(freep) char *run_dir = path_in_root(LINK_RUN_DIR);
     uid_t uid = (uid_t) -1;
     gid_t gid = (gid_t) -1;
     int r;
@@ -331,6 +353,9 @@ static int prepare_state(Link *l, const LinkOptions *options, Error *err)
     r = dir_make(l->state_dir, 0700, geteuid() == 0 ? uid : (uid_t) -1, gid, err);
     if (r < 0)
         return r;
+    /* under systemd it is there; a tunnel is worth having without it */
+    if (!run_dir || dir_make(run_dir, 0700, geteuid() == 0 ? uid : (uid_t) -1, gid, NULL) < 0)
+        log_debug("there is no " LINK_RUN_DIR);
     return link_drop_privileges(options->user, uid, gid, err);
 }
 

@@ -26,6 +26,7 @@ static const CliVerb verbs[] = {
     { "env check", "", 0, 0, "check mgmt-agent.env and secbox.env", verb_env_check },
     { "env ensure", "", 0, 0, "create secbox.env from mgmt-agent.env if it is not there", verb_env_ensure },
     { "env show", "", 0, 0, "keys and values of both files, secrets hidden", verb_env_show },
+    { "sessions", "", 0, 0, "who is logged in over the bridge; needs no agent", verb_sessions },
     { "doctor", "", 0, 0, "check what a working box needs, and say what to do", verb_doctor },
     {},
 };

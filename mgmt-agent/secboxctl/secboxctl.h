@@ -51,4 +51,5 @@ int verb_render(int argc, char **argv, void *userdata);
 int verb_env_check(int argc, char **argv, void *userdata);
 int verb_env_ensure(int argc, char **argv, void *userdata);
 int verb_env_show(int argc, char **argv, void *userdata);
+int verb_sessions(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);

@@ -447,6 +447,17 @@ static void test_decisions(void **state)
     TunnelEnd cycle = { .cycle = true }, goaway = { .goaway = true, .spread_usec = 9 };
     assert_true(tunnel_retry_delay(&cycle, &b, UINT64_MAX) == 0);
     assert_true(tunnel_retry_delay(&goaway, &b, 19) <= 9);
+    /* with streams the spread is short, and what the gateway asks for at least still counts */
+    TunnelEnd drain = { .goaway = true, .retry_after_usec = 20 * USEC_PER_SEC, .spread_usec = USEC_PER_HOUR };
+    assert_true(tunnel_retry_delay(&drain, &b, USEC_PER_HOUR - 1) > 25 * USEC_PER_SEC);
+    drain.streams = true;
+    for (uint64_t random = 0; random < 100 * USEC_PER_SEC; random += 777777) {
+        usec_t delay = tunnel_retry_delay(&drain, &b, random);
+        assert_true(delay >= 20 * USEC_PER_SEC && delay <= 25 * USEC_PER_SEC);
+    }
+    TunnelEnd cut = { .streams = true };
+    for (int i = 0; i < 12; i++)
+        assert_true(tunnel_retry_delay(&cut, &b, UINT64_MAX - (uint64_t) i) <= 5 * USEC_PER_SEC);
 }
 
 int main(void)
