@@ -21,7 +21,6 @@
 #include "recovery-agent/recovery-impl.h"
 
 #define STATE_FOLDER STATE_DIR "/recovery"
-#define SESSIONS_PATH RUN_DIR "/sessions/recovery-agent.json"
 #define RECOVERY_ENV_PATH ETC_DIR "/recovery.env"
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 #define SCRATCH_INTERVAL USEC_PER_MINUTE
@@ -257,6 +256,7 @@ static int connect_tunnel(Recovery *r, Error *err)
         .events = &tunnel_events,
         .userdata = r,
     };
+    bridge_end_all(r->bridge);
     r->tunnel = tunnel_free(r->tunnel);
     return tunnel_new(r->event, &options, &r->tunnel, err);
 }
@@ -410,7 +410,7 @@ int recovery_is_alive(void *recovery)
 
 static int open_bridge(Recovery *r, Error *err)
 {
-    _cleanup_(freep) char *sessions = path_in_root(SESSIONS_PATH);
+    _cleanup_(freep) char *sessions = path_in_root(RECOVERY_SESSIONS_PATH);
     const BridgeTarget targets[] = { { "ssh", "127.0.0.1", (uint16_t) r->config.ssh_port }, {} };
     const BridgeOptions options = {
         .program = "recovery-agent",
@@ -485,8 +485,8 @@ Recovery *recovery_free(Recovery *r)
     if (!r)
         return NULL;
     rounds_stop(r);
-    tunnel_free(r->tunnel);
     bridge_free(r->bridge);
+    tunnel_free(r->tunnel);
     saver_free(r->saver);
     sd_event_source_disable_unref(r->again);
     sd_event_source_disable_unref(r->watch_config);

@@ -241,7 +241,7 @@ def sanitized(folder):
         shutil.rmtree(path, ignore_errors=True)
     os.makedirs(logs)
     os.chmod(logs, 0o1777)  # for those that drop their privileges
-    peers = [f"{build}/tests/{name}" for name in ("ws-echo-server", "ws-client", "many-boxes", "render-tool")]
+    peers = [f"{build}/tests/{name}" for name in ("ws-echo-server", "ws-client", "many-boxes", "render-tool", "mux-peer")]
     for path in peers:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(ROOT, path))

@@ -23,7 +23,8 @@ check-unit-asan:
 check-fuzz:
 	$(TEST_RUN) fuzz
 
-check-integration: all $(BUILD)/tests/ws-echo-server $(BUILD)/tests/ws-client $(BUILD)/tests/many-boxes
+check-integration: all $(BUILD)/tests/ws-echo-server $(BUILD)/tests/ws-client $(BUILD)/tests/many-boxes \
+    $(BUILD)/tests/mux-peer
 	$(TEST_RUN) integration
 
 check-integration-asan:

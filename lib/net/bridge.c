@@ -351,10 +351,10 @@ int bridge_new(sd_event *event, const BridgeOptions *options, Bridge **ret, Erro
     return 0;
 }
 
-Bridge *bridge_free(Bridge *b)
+void bridge_end_all(Bridge *b)
 {
     if (!b)
-        return NULL;
+        return;
     for (unsigned i = 0; i < BRIDGE_SESSIONS_MAX; i++) {
         BridgeSession *s = b->sessions[i];
         if (!s)
@@ -367,6 +367,14 @@ Bridge *bridge_free(Bridge *b)
         }
         session_free(s);
     }
+    show(b);
+}
+
+Bridge *bridge_free(Bridge *b)
+{
+    if (!b)
+        return NULL;
+    bridge_end_all(b);
     sessions_file_free(b->file);
     sd_event_source_disable_unref(b->timer);
     sd_event_unref(b->event);

@@ -21,7 +21,7 @@ typedef struct BridgeTarget {
 typedef struct BridgeOptions {
     const char *program;           /* named in the sessions file */
     const BridgeTarget *targets;   /* ends with {}; copied */
-    const char *sessions_path;     /* see sessions-file.h; NULL = none is written. Its folder must be there */
+    const char *sessions_path;     /* see sessions-file.h; NULL = none is written */
     /* Whether this stream may be opened now; NULL = always. Error ids reach the gateway as the reason. */
     int (*may_open)(const cJSON *open, void *userdata, Error *err);
     void *userdata;
@@ -31,6 +31,10 @@ int bridge_new(sd_event *event, const BridgeOptions *options, Bridge **ret, Erro
 /* Resets what is open with "bridge.ended": so before the mux of its streams is freed. NULL-safe. */
 Bridge *bridge_free(Bridge *b);
 DEFINE_CLEANUP(Bridge, bridge_free)
+
+/* The same, and the bridge goes on: for a new tunnel in place of the one that its streams came by.
+ * NULL-safe. */
+void bridge_end_all(Bridge *b);
 
 /* What MuxEvents.on_open and TunnelEvents.on_stream hand over. Refusals: bridge.no-target, bridge.busy (BRIDGE_SESSIONS_MAX
  * are open), bridge.connect (nothing listens, or no answer within 10 s), and those of may_open. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/fileio.h"
@@ -46,6 +47,15 @@ static bool is_locked(const char *path)
     return fd >= 0 && fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
 }
 
+/* Where a service manager has not made it already. */
+static void make_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    _cleanup_(freep) char *folder = slash ? strndup(path, (size_t) (slash - path)) : NULL;
+    if (folder)
+        (void) mkdir(folder, 0700);
+}
+
 int sessions_file_new(const char *path, const char *program, SessionsFile **ret, Error *err)
 {
     _cleanup_(sessions_file_freep) SessionsFile *f = calloc(1, sizeof *f);
@@ -55,6 +65,7 @@ int sessions_file_new(const char *path, const char *program, SessionsFile **ret,
     f->program = strdup(program);
     if (!f->program)
         return -ENOMEM;
+    make_folder(path);
     int lock = take_lock(path);
     if (lock == -EAGAIN || lock == -EACCES)
         return error_set(err, -lock, "sessions.taken", "%s is written by another process, or not for this user to write",

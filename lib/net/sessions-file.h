@@ -9,7 +9,7 @@
 
 typedef struct SessionsFile SessionsFile;
 
-/* Its folder must be there. What an earlier process left is replaced. */
+/* Makes its folder (0700), but not that folder's parents. What an earlier process left is replaced. */
 int sessions_file_new(const char *path, const char *program, SessionsFile **ret, Error *err) _must_check_;
 /* Removes the file. NULL-safe. */
 SessionsFile *sessions_file_free(SessionsFile *f);

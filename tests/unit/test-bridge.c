@@ -298,10 +298,16 @@ static void test_taken_back(void **state)
     Guest *waits = come(w, 2, "by-name");
     RUN_UNTIL(w, g->heard);
     (void) carry(w->gateway, w->box);
-    w->bridge = bridge_free(w->bridge);
+    bridge_end_all(w->bridge);
+    assert_int_equal(listed(w), 0);
     RUN_UNTIL(w, g->ended && waits->ended);
     assert_string_equal(g->reason, "bridge.ended");
     assert_string_equal(waits->reason, "bridge.ended");
+    g = come(w, 3, "ssh");
+    RUN_UNTIL(w, g->heard);
+    w->bridge = bridge_free(w->bridge);
+    RUN_UNTIL(w, g->ended);
+    assert_string_equal(g->reason, "bridge.ended");
     cJSON *none = read_file(w, -ENOENT);
     assert_null(none);
 }
