@@ -169,7 +169,7 @@ static int feed_data(Mux *m, const MuxFrame *f, Error *err _unused_)
     MuxStream *s = mux_find(m, f->stream);
     if (!s || !s->is_linked)
         return 0;
-    if (f->position > UINT64_MAX - f->len || f->position + f->len > s->limit || !s->is_accepted) {
+    if (f->position > UINT64_MAX - f->len || f->position + f->len > s->limit) {
         refuse(s, "stream.window");
         return 0;
     }

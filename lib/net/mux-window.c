@@ -56,7 +56,7 @@ static bool must_wait(const MuxStream *s)
 {
     for (unsigned i = 0; i < MUX_STREAMS_MAX; i++) {
         const MuxStream *t = s->mux->streams[i];
-        if (t && t->is_short && t->window < s->window && s->mux->now - t->active_at <= MUX_ACTIVE)
+        if (t && t->is_short && !t->in_ended && t->window < s->window && s->mux->now - t->active_at <= MUX_ACTIVE)
             return true;
     }
     return false;

@@ -191,7 +191,7 @@ void mux_settle(Mux *m)
 static void introduce(MuxStream *s)
 {
     s->is_said = s->is_linked = false;
-    s->credit_due = s->end_reported = s->end_sent = false;
+    s->end_reported = s->end_sent = false;
     s->open_due = s->is_ours && !s->is_accepted;
     s->resume_due = s->is_accepted;
     if (s->open_due)
@@ -228,7 +228,6 @@ void mux_detach(Mux *m, usec_t now)
         if (!s)
             continue;
         s->is_linked = false;
-        s->receipt_at = 0;
         if (s->lost_at == 0)
             s->lost_at = m->now + MUX_GRACE;
     }

@@ -160,6 +160,16 @@ static void test_windows_grow(void **state _unused_)
     /* another one begins as usual, and takes its share of it */
     pair_open(&p, &b, &b_there);
     assert_int_equal(b_there.stream->window, MUX_WINDOW_INITIAL);
+    size_t before = a_there.stream->window;
+    copy(&p, &b, &b_there, 1, 20 * USEC_PER_MSEC);
+    assert_true(b_there.stream->is_short && a_there.stream->window < before);
+    before = a_there.stream->window;
+    copy(&p, &a, &a_there, 2, 20 * USEC_PER_MSEC);
+    assert_int_equal(a_there.stream->window, before);
+    /* nobody waits for one that wanted more and then fell silent */
+    p.now += 2 * USEC_PER_SEC;
+    copy(&p, &a, &a_there, 2, 20 * USEC_PER_MSEC);
+    assert_true(a_there.stream->window > before);
     for (unsigned i = 0; i < 10; i++) {
         copy(&p, &b, &b_there, 1, 10 * USEC_PER_MSEC);
         copy(&p, &a, &a_there, 1, 10 * USEC_PER_MSEC);
@@ -167,8 +177,8 @@ static void test_windows_grow(void **state _unused_)
     }
     assert_in_range(b_there.stream->window, 1024 * 1024, a_there.stream->window + 1024 * 1024);
 
-    /* and gives it back with its end */
-    mux_stream_reset(b.stream, "test.over");
+    /* and with its last byte it gives back what it had */
+    mux_stream_finish(b.stream);
     pair_run(&p);
     copy(&p, &a, &a_there, 8, 20 * USEC_PER_MSEC);
     assert_true(a_there.stream->window >= 3 * 1024 * 1024);
@@ -201,6 +211,17 @@ static void test_session_is_bounded(void **state _unused_)
     for (unsigned i = 0; i < MUX_STREAMS_MAX; i++)
         held += (size_t) (mux_stream_received(there[i].stream) - there[i].stream->consumed);
     assert_in_range(held, 512 * 1024, 1024 * 1024);
+    /* who came last and began with little has the usual window as soon as there is room */
+    unsigned last = MUX_STREAMS_MAX - 1;
+    assert_int_equal(there[last].stream->window, MUX_WINDOW_MIN);
+    for (unsigned i = 0; i < last; i++)
+        mux_stream_reset(here[i].stream, NULL);
+    pair_run(&p);
+    there[last].hold = false;
+    mux_stream_consumed(there[last].stream, SIZE_MAX);
+    pair_run(&p);
+    copy(&p, &here[last], &there[last], 4, USEC_PER_SEC);
+    assert_int_equal(there[last].stream->window, 256 * 1024);
     for (unsigned i = 0; i < MUX_STREAMS_MAX; i++) {
         user_done(&here[i]);
         user_done(&there[i]);

@@ -29,8 +29,15 @@ static void test_hello(void **state _unused_)
     assert_int_equal(there.ended, 1);
     assert_int_equal(here.ended + here.closed + there.closed, 0);
     assert_int_equal(mux_stream_write(there.stream, "!", 1), 1);
-    mux_stream_finish(there.stream);
     pair_run(&p);
+    mux_stream_finish(there.stream);
+    /* the half-close, its confirmation, and nothing else */
+    assert_int_equal(end_pull(&p, &p.box)->data[0], MUX_FRAME_HALF_CLOSE);
+    assert_true(end_deliver(&p, &p.box));
+    assert_int_equal(end_pull(&p, &p.gateway)->data[0], MUX_FRAME_CREDIT);
+    assert_true(end_deliver(&p, &p.gateway));
+    assert_null(end_pull(&p, &p.box));
+    assert_null(end_pull(&p, &p.gateway));
     assert_string_equal(here.in.data, "SSH-2.0!");
     assert_int_equal(here.closed, 1);
     assert_int_equal(there.closed, 1);
@@ -359,6 +366,17 @@ static void test_idle_holds_nothing(void **state _unused_)
     assert_null(here.stream->ring.data);
     assert_int_equal(mux_tick(p.box.mux, p.now), USEC_INFINITY);
     assert_int_equal(mux_tick(p.gateway.mux, p.now), USEC_INFINITY);
+    /* nor does a trickle put it off */
+    mux_stream_write(here.stream, "a", 1);
+    pair_run(&p);
+    p.now += USEC_PER_SEC / 2;
+    mux_stream_write(here.stream, "b", 1);
+    pair_run(&p);
+    p.now += USEC_PER_SEC / 2;
+    (void) mux_tick(p.box.mux, p.now);
+    pair_run(&p);
+    assert_int_equal(mux_stream_sent(here.stream), 5);
+    p.now += USEC_PER_SEC;
     /* nor does a read that found nothing leave anything behind */
     size_t room;
     assert_non_null(mux_stream_reserve(here.stream, &room));
@@ -389,7 +407,7 @@ static void test_idle_holds_nothing(void **state _unused_)
     p.now += USEC_PER_SEC / 2;
     pair_run(&p);
     assert_int_equal(inject(&p, &p.gateway, MUX_FRAME_CREDIT, 0, here.stream->id, here.stream->peer_limit,
-                            "\0\0\0\0\0\7\x40\0", 8), 0);
+                            "\0\0\0\0\0\7\x40\2", 8), 0);
     size_t left = here.stream->ring.len, cap = here.stream->ring.cap;
     assert_in_range(left, cap / 8 + 1, cap / 4);
     at = mux_tick(p.gateway.mux, p.now);
@@ -492,6 +510,17 @@ static void test_bad_opens(void **state _unused_)
                                  "{\"token\":\"fedcba9876543210fedcba9876543210\",\"window\":5}"), 0);
     assert_memory_equal(end_pull(&p, &p.box)->data + MUX_HEADER_SIZE, "stream.unknown", 14);
     mux_stream_reset(p.box.offered, NULL);
+
+    /* of those that were told only the last are remembered */
+    p.box.refuse = "test.refused";
+    for (uint32_t i = 0; i < 40; i++) {
+        assert_int_equal(inject_text(&p, &p.box, MUX_FRAME_OPEN, 201 + 2 * i, 0, "{" TOKEN ",\"window\":5}"), 0);
+        assert_non_null(end_pull(&p, &p.box));
+    }
+    unsigned kept = 0;
+    for (const MuxFarewell *f = p.box.mux->farewells; f; f = f->next)
+        kept++;
+    assert_int_equal(kept, MUX_FAREWELLS_KEPT);
 
     /* whose id is ours, and who never takes an answer */
     assert_int_equal(inject_text(&p, &p.box, MUX_FRAME_OPEN, 2, 0, "{" TOKEN ",\"window\":5}"), -EPROTO);
