@@ -37,7 +37,8 @@
 #define MUX_STREAMS_MAX 16
 #define MUX_OPEN_MAX 4096
 #define MUX_FRAME_DATA_MAX 16384
-#define MUX_FRAME_DATA_SHARED 4096 /* while several streams are active */
+#define MUX_FRAME_DATA_ALONE (MUX_FRAME_DATA_MAX - 32) /* what is sent: with both headers one TLS record */
+#define MUX_FRAME_DATA_SHARED 4096                     /* while several streams are active */
 #define MUX_WINDOW_INITIAL (256 * 1024)
 #define MUX_WINDOW_MAX (4 * 1024 * 1024)
 #define MUX_SESSION_MAX_BOX (4 * 1024 * 1024)

@@ -148,7 +148,7 @@ static size_t frame_max(const Mux *m)
         const MuxStream *s = m->streams[i];
         active += s && s->active_at != 0 && m->now - s->active_at <= MUX_ACTIVE;
     }
-    return active > 1 ? MUX_FRAME_DATA_SHARED : MUX_FRAME_DATA_MAX;
+    return active > 1 ? MUX_FRAME_DATA_SHARED : MUX_FRAME_DATA_ALONE;
 }
 
 static size_t frame_size(const MuxStream *s, size_t max)

@@ -74,7 +74,7 @@ void mux_detach(Mux *m, usec_t now);
 int mux_feed(Mux *m, const uint8_t *frame, size_t len, usec_t now, Error *err) _must_check_;
 
 /* The next frame to send, by priority: control, then streams with small backlogs, then bulk in turn; 4 KiB of data at the
- * most while several streams are active, 16 KiB otherwise. 1: header and *ret_data (borrowed until the next call of any
+ * most while several streams are active, nearly 16 KiB otherwise. 1: header and *ret_data (borrowed until the next call of any
  * function here; may be empty) make one frame, which counts as sent. 0: nothing now. */
 int mux_pull(Mux *m, usec_t now, uint8_t header[static MUX_HEADER_SIZE], const uint8_t **ret_data, size_t *ret_len);
 bool mux_is_sendable(const Mux *m);

@@ -25,7 +25,7 @@ static void test_a_keystroke_overtakes(void **state _unused_)
 
     assert_int_equal(write_filled(&bulk, 1024 * 1024), 1024 * 1024);
     assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), bulk_id);
-    assert_int_equal(len, MUX_FRAME_DATA_MAX);
+    assert_int_equal(len, MUX_FRAME_DATA_ALONE);
     mux_stream_write(shell.stream, "l", 1);
     assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), shell_id);
     assert_int_equal(len, 1);
@@ -34,7 +34,7 @@ static void test_a_keystroke_overtakes(void **state _unused_)
     assert_int_equal(len, MUX_FRAME_DATA_SHARED);
     p.now += 2 * USEC_PER_SEC;
     assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), bulk_id);
-    assert_int_equal(len, MUX_FRAME_DATA_MAX);
+    assert_int_equal(len, MUX_FRAME_DATA_ALONE);
     pair_run(&p);
     user_done(&shell);
     user_done(&shell_there);

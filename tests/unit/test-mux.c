@@ -262,7 +262,7 @@ static void test_reset(void **state _unused_)
     mux_stream_reset(here.stream, "grant.revoked");
     assert_int_equal(mux_streams(p.gateway.mux), 0);
     pair_run(&p);
-    assert_int_equal(there.in.len, 16384);
+    assert_int_equal(there.in.len, MUX_FRAME_DATA_ALONE);
     assert_string_equal(there.reason, "grant.revoked");
     assert_int_equal(here.closed, 0);
     user_done(&here);
