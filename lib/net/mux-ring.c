@@ -72,9 +72,7 @@ void mux_ring_drop(MuxRing *r, size_t len)
     if (r->start >= r->cap)
         r->start -= r->cap;
     if (r->len == 0)
-        mux_ring_done(r);
-    else if (r->cap > CAP_LARGE && r->len <= r->cap / 8)
-        (void) resize(r, r->cap / 4);
+        r->start = 0;
 }
 
 void mux_ring_fit(MuxRing *r)

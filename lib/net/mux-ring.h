@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What one stream has to send and to keep for a replay: a ring that grows with need and is gone when it is empty. */
+/* What one stream has to send and to keep for a replay: a ring that grows with need. It does not shrink by itself: to give
+ * memory back and take it again for each burst costs far more than the copying. */
 #pragma once
 
 #include <stddef.h>
@@ -18,8 +19,8 @@ uint8_t *mux_ring_reserve(MuxRing *r, size_t want, size_t room, size_t cap_max, 
 void mux_ring_commit(MuxRing *r, size_t len);
 /* The bytes at `offset` that lie together. */
 const uint8_t *mux_ring_peek(const MuxRing *r, size_t offset, size_t *ret_len);
-/* Forgets the first `len` bytes; shrinks behind a burst. */
+/* Forgets the first `len` bytes. */
 void mux_ring_drop(MuxRing *r, size_t len);
-/* No larger than need be, for a stream that has come to rest. */
+/* No larger than need be: gone when it is empty. */
 void mux_ring_fit(MuxRing *r);
 void mux_ring_done(MuxRing *r);

@@ -35,9 +35,24 @@ size_t mux_stream_room(const MuxStream *s)
     return max > s->ring.len ? max - s->ring.len : 0;
 }
 
+/* What the bursts of other streams have left goes before this one grows beyond what all may have. */
+static void make_room(const MuxStream *s, size_t want)
+{
+    const Mux *m = s->mux;
+    size_t sum = s->ring.len + want;
+    if (s->ring.cap - s->ring.len >= want)
+        return;
+    for (unsigned i = 0; i < MUX_STREAMS_MAX; i++)
+        sum += m->streams[i] && m->streams[i] != s ? m->streams[i]->ring.cap : 0;
+    for (unsigned i = 0; i < MUX_STREAMS_MAX && sum > m->options.session_max; i++)
+        if (m->streams[i] && m->streams[i] != s)
+            mux_ring_fit(&m->streams[i]->ring);
+}
+
 static uint8_t *reserve(MuxStream *s, size_t want, size_t *ret_len)
 {
     size_t cap_max = s->mux->options.window_max + MUX_QUEUE_AHEAD;
+    make_room(s, want);
     return mux_ring_reserve(&s->ring, want, mux_stream_room(s), cap_max, ret_len);
 }
 

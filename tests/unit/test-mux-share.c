@@ -254,6 +254,34 @@ static void test_memory_is_bounded(void **state _unused_)
     pair_done(&p);
 }
 
+/* The same in turn: what one burst has left is given back before another one takes as much. */
+static void test_bursts_in_turn(void **state _unused_)
+{
+    Pair p;
+    User here[8], there[8];
+    pair_init(&p);
+    for (unsigned i = 0; i < 8; i++)
+        pair_open(&p, &here[i], &there[i]);
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t received[8] = {};
+        assert_int_equal(inject(&p, &p.gateway, MUX_FRAME_CREDIT, 0, here[i].stream->id, UINT32_MAX, received, 8), 0);
+        while (write_filled(&here[i], 65536) > 0)
+            while (end_pull(&p, &p.gateway))
+                ;
+        assert_true(here[i].stream->ring.cap >= MUX_WINDOW_MAX);
+        mux_put_u64(received, here[i].stream->sent_max);
+        assert_int_equal(inject(&p, &p.gateway, MUX_FRAME_CREDIT, 0, here[i].stream->id, UINT32_MAX, received, 8), 0);
+    }
+    size_t held = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        held += here[i].stream->ring.cap;
+        user_done(&here[i]);
+        user_done(&there[i]);
+    }
+    assert_in_range(held, MUX_WINDOW_MAX, MUX_SESSION_MAX_GATEWAY + MUX_QUEUE_AHEAD);
+    pair_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_windows_grow),
         cmocka_unit_test(test_session_is_bounded),
         cmocka_unit_test(test_memory_is_bounded),
+        cmocka_unit_test(test_bursts_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
