@@ -6,7 +6,7 @@
 set -eu
 
 BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-dev libsystemd-dev libpq-dev libssl-dev"
-RUN="podman podman-compose netavark aardvark-dns uidmap slirp4netns fuse-overlayfs ca-certificates"
+RUN="openssh-server podman podman-compose netavark aardvark-dns uidmap slirp4netns fuse-overlayfs ca-certificates"
 # a box onto which only the programs are copied; a rootless podman user with its own service manager
 BOX="$RUN crun dbus dbus-user-session libpam-systemd iptables libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3"
 # runc where the cgroups are v1, which crun refuses; crun where they are v2
@@ -31,7 +31,7 @@ is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# A package's service starts when it is installed; these two are only wanted as programs. A machine that has them keeps
+# A package's service starts when it is installed; these are only wanted as programs. A machine that has them keeps
 # its own settings.
 keep_services_off() {
     case " $missing " in *" postgresql "*)
@@ -47,8 +47,22 @@ keep_services_off() {
             as_root ln -s /dev/null /etc/systemd/system/docker-registry.service
         fi ;;
     esac
+    case " $missing " in *" openssh-server "*)
+        if [ ! -e /etc/systemd/system/ssh.service ]; then
+            as_root mkdir -p /etc/systemd/system
+            as_root ln -s /dev/null /etc/systemd/system/ssh.service
+            masked_ssh=1
+        fi ;;
+    esac
 }
 
+# Where tests are run a sshd stays off for good; on a box it starts with the next boot, or when somebody starts it.
+unmask_ssh() {
+    case " $groups " in *" test "*) return ;; esac
+    [ -z "$masked_ssh" ] || as_root rm -f /etc/systemd/system/ssh.service
+}
+
+masked_ssh=
 packages=
 only_names=
 if [ "${1-}" = -n ]; then
@@ -56,6 +70,7 @@ if [ "${1-}" = -n ]; then
     shift
 fi
 [ $# -gt 0 ] || set -- build run test demo bench
+groups=$*
 for group; do
     case "$group" in
     build) packages="$packages $BUILD" ;;
@@ -95,4 +110,5 @@ keep_services_off
 # shellcheck disable=SC2086
 as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
     -o Dpkg::Options::=--force-confold $missing </dev/null
+unmask_ssh
 say "done"
