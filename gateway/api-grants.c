@@ -9,6 +9,7 @@
 
 #include "gateway/auth.h"
 #include "gateway/grants.h"
+#include "gateway/visit.h"
 #include "lib/base/strv.h"
 
 #define GRANT_ID_SIZE 19 /* "g-" and 16 digits, with NUL */
@@ -39,6 +40,13 @@ static void on_grant(Call *c, const StoreRows *rows)
     }
     call_fail(c, grant_not_found(c->args[0], &err), &err);
     error_done(&err);
+}
+
+static void on_revoked(Call *c, const StoreRows *rows)
+{
+    if (store_rows_count(rows) > 0)
+        visits_end_grant(c->gateway, c->args[0], "grant.revoked", "the grant was revoked");
+    on_grant(c, rows);
 }
 
 static void on_added(Call *c, const StoreRows *rows)
@@ -144,7 +152,7 @@ void api_grants_revoke(Call *c)
                " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $2, 'grant.revoked', g.device,"
                " jsonb_build_object('grant', g.id, 'person', g.person) FROM g, o WHERE o.fresh)"
                " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
-               params, ELEMENTSOF(params), on_grant);
+               params, ELEMENTSOF(params), on_revoked);
 }
 
 void api_sessions_list(Call *c)

@@ -7,6 +7,7 @@
 
 #include "gateway/auth.h"
 #include "gateway/claim.h"
+#include "gateway/operator.h"
 #include "gateway/session.h"
 #include "lib/base/strv.h"
 
@@ -30,6 +31,7 @@ const Route routes[] = {
     { "POST", "/v1/devices/*/unblock", ACCESS_OPERATOR, api_devices_unblock, "let it in again" },
     { "GET", "/v1/devices/*/status", ACCESS_OPERATOR, api_status, "ask the box" },
     { "POST", "/v1/devices/*/compose-snapshot", ACCESS_OPERATOR, api_snapshot_push, "push a compose file" },
+    { "GET", "/v1/devices/*/bridge", ACCESS_OPERATOR, operator_accept, "a tunnel for sessions on the box" },
     { "GET", "/v1/devices/*/deployments", ACCESS_OPERATOR, api_deployments_list, "what was pushed" },
     { "GET", "/v1/devices/*/deployments/*", ACCESS_OPERATOR, api_deployments_show, "one deployment, live" },
     { "POST", "/v1/devices/*/plan", ACCESS_OPERATOR, api_plan, "what a push would change" },

@@ -9,11 +9,14 @@
 
 #include "gateway/admission.h"
 #include "gateway/api.h"
+#include "gateway/box-streams.h"
 #include "gateway/challenge.h"
 #include "gateway/deployments.h"
+#include "gateway/operator.h"
 #include "gateway/recovery.h"
 #include "gateway/rollouts.h"
 #include "gateway/session.h"
+#include "gateway/visit.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -53,15 +56,22 @@ static int load_deployments(Gateway *g, const StoreRows *rows)
     return r;
 }
 
+static int load_nothing(Gateway *g _unused_, const StoreRows *rows _unused_)
+{
+    return 0;
+}
+
 static const struct {
     const char *sql;
     int (*load)(Gateway *g, const StoreRows *rows);
+    bool at_start; /* not again after an outage of the store */
 } load_steps[] = {
-    { "SELECT id, blocked FROM devices", load_devices },
-    { "SELECT device, role, thumbprint FROM device_keys", load_keys },
-    { DEPLOYMENTS_OPEN_SQL, load_deployments },
-    { ROLLOUTS_SQL, rollouts_adopt },
-    { ROLLOUT_BOXES_SQL, rollouts_adopt_boxes },
+    { VISITS_LOST_SQL, load_nothing, true },
+    { "SELECT id, blocked FROM devices", load_devices, false },
+    { "SELECT device, role, thumbprint FROM device_keys", load_keys, false },
+    { DEPLOYMENTS_OPEN_SQL, load_deployments, false },
+    { ROLLOUTS_SQL, rollouts_adopt, false },
+    { ROLLOUT_BOXES_SQL, rollouts_adopt_boxes, false },
 };
 
 static void gateway_load(Gateway *g);
@@ -84,6 +94,8 @@ static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
 static void gateway_load(Gateway *g)
 {
     Error err = {};
+    while (g->ready && g->loading < ELEMENTSOF(load_steps) && load_steps[g->loading].at_start)
+        g->loading++;
     if (g->loading < ELEMENTSOF(load_steps)) {
         int r = store_query(g->store, load_steps[g->loading].sql, NULL, 0, on_loaded, g, NULL, &err);
         if (r < 0)
@@ -125,12 +137,15 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         deployments_sweep(g);
         session_sweep(g);
         rollouts_wake(g);
+        visits_sweep(g);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
 
 static int on_ending(sd_event_source *source _unused_, void *userdata)
 {
+    visits_end_all(userdata, "gateway.restart", "the gateway restarts: log in again");
+    operator_farewell(userdata);
     session_farewell(userdata);
     return 0;
 }
@@ -207,11 +222,15 @@ static int gateway_open_maps(Gateway *g)
     g->tunnels = map_new(NULL);
     g->challenges = map_new(NULL);
     g->recoveries = map_new(recovery_free);
+    g->streams = map_new(box_streams_free);
+    g->operators = map_new(NULL);
+    g->bridges = map_new(NULL);
+    g->visits = map_new(NULL);
     g->deployments = map_new(NULL);
     g->rollouts = rollouts_new(g);
     g->calls = map_new(NULL);
-    bool good = g->registry && g->connections && g->tunnels && g->challenges && g->recoveries && g->deployments &&
-                g->rollouts && g->calls;
+    bool good = g->registry && g->connections && g->tunnels && g->challenges && g->recoveries && g->streams &&
+                g->operators && g->bridges && g->visits && g->deployments && g->rollouts && g->calls;
     return good ? 0 : -ENOMEM;
 }
 
@@ -274,7 +293,11 @@ Gateway *gateway_free(Gateway *g)
     free_all(g->deployments, free_deployment);
     rollouts_free(g->rollouts);
     free_all(g->challenges, challenge_free);
+    free_all(g->visits, visit_free);
+    free_all(g->operators, operator_conn_free);
+    free_all(g->bridges, operator_free);
     free_all(g->connections, free_session);
+    map_free(g->streams);
     map_free(g->tunnels);
     map_free(g->recoveries);
     http_server_free(g->server);

@@ -42,6 +42,10 @@ typedef struct Gateway {
     Map *tunnels;     /* DEVICE/ROLE → Session after its hello, borrowed */
     Map *challenges;  /* connections whose key is not proved yet, by number → Challenge, owned */
     Map *recoveries;  /* device → what is known of its recovery-agent, owned */
+    Map *streams;     /* DEVICE/ROLE → BoxStreams, owned */
+    Map *operators;   /* connections of operators to boxes, by number → OperatorConn, owned */
+    Map *bridges;     /* what such connections carry, by person, box and resume → Operator, owned */
+    Map *visits;      /* who is logged in to a box, by session id → Visit, owned */
     Map *deployments; /* device → its open Deployment, owned */
     struct Rollouts *rollouts;
     Map *calls;       /* requests that wait for something, by id → Call, owned */

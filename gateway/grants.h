@@ -34,7 +34,7 @@ typedef struct Grant {
 
 /* The columns of a row of grants that grant_from_row() reads, in its order. */
 #define GRANT_COLUMNS                                                                                        \
-    "id, device, person, reason, floor(extract(epoch FROM expires_at - now()))::bigint,"                     \
+    "id, device, person, reason, ceil(extract(epoch FROM expires_at - now()))::bigint,"                     \
     " floor(extract(epoch FROM expires_at))::bigint, max_seconds, idle_seconds, forwarding, break_glass,"    \
     " revoked_at IS NOT NULL"
 #define GRANT_COLUMNS_COUNT 11

@@ -2,6 +2,7 @@
 /* What the files of a box's session share with each other and with nobody else. */
 #pragma once
 
+#include "gateway/box-streams.h"
 #include "gateway/session.h"
 #include "lib/base/log.h"
 #include "lib/net/ws-conn.h"
@@ -20,6 +21,7 @@ struct Session {
     bool takes_updates; /* and it knows image.update */
     uint64_t version_floor;
     sd_event_source *deadline;
+    BoxStreams *streams; /* borrowed; NULL until somebody visits */
     char *agent_version;
     char *unsaved_status; /* the newest agent.status that is not in the database yet */
 };

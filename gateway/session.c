@@ -12,6 +12,7 @@
 #include "gateway/challenge.h"
 #include "gateway/live.h"
 #include "gateway/recovery.h"
+#include "gateway/visit.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -102,6 +103,9 @@ static void session_withdraw(Session *s)
     if (!s->up || s->ended)
         return;
     s->ended = true;
+    BoxStreams *streams = TAKE_PTR(s->streams);
+    if (streams)
+        box_streams_detach(streams);
     _cleanup_(freep) char *key = NULL;
     if (tunnel_key(&key, s->device, s->role) >= 0 && map_get(s->gateway->tunnels, key) == s)
         map_take(s->gateway->tunnels, key);
@@ -117,6 +121,8 @@ Session *session_free(Session *s)
     connection_key(key, s->number);
     map_take(s->gateway->connections, key);
     sd_event_source_disable_unref(s->deadline);
+    if (s->streams)
+        box_streams_detach(TAKE_PTR(s->streams));
     ws_conn_free(s->ws);
     secret_free(s->token);
     free(s->device);
@@ -168,6 +174,24 @@ static int session_register(Session *s)
     return map_put(s->gateway->tunnels, key, s);
 }
 
+/* The tunnel's streams, those of the connection before or, with `make`, new ones. */
+static BoxStreams *session_streams(Session *s, bool make)
+{
+    _cleanup_(freep) char *key = NULL;
+    if (s->streams || !s->up || s->ended || tunnel_key(&key, s->device, s->role) < 0)
+        return s->streams;
+    s->streams = make ? box_streams_make(s->gateway, key) : box_streams_find(s->gateway, key);
+    if (s->streams)
+        mux_carrier_attach(box_streams_carrier(s->streams), s->ws);
+    return s->streams;
+}
+
+Mux *session_mux(Session *s)
+{
+    BoxStreams *streams = session_streams(s, true);
+    return streams ? mux_carrier_mux(box_streams_carrier(streams)) : NULL;
+}
+
 static int check_hello(const Session *s, const cJSON *m, Error *err)
 {
     uint64_t protocol = PROTOCOL_VERSION;
@@ -217,11 +241,28 @@ static void on_text(WsConn *c _unused_, const char *text, size_t len, void *user
     }
     Error err = {};
     int r = session_hello(s, text, len, &err);
-    if (r < 0) {
+    if (r >= 0) {
+        (void) session_streams(s, false);
+    } else {
         session_log(s, LOG_LEVEL_NOTICE, &err, r, "refused");
         session_close(s, WS_CLOSE_POLICY, error_id(&err));
     }
     error_done(&err);
+}
+
+static void on_binary(WsConn *c _unused_, const uint8_t *data, size_t len, void *userdata)
+{
+    /* made even for a box that has no business with streams: it gets a proper refusal */
+    BoxStreams *streams = session_streams(userdata, true);
+    if (streams)
+        mux_carrier_on_binary(box_streams_carrier(streams), data, len);
+}
+
+static void on_writable(WsConn *c _unused_, void *userdata)
+{
+    BoxStreams *streams = session_streams(userdata, false);
+    if (streams)
+        mux_carrier_on_writable(box_streams_carrier(streams));
 }
 
 static void on_closed(WsConn *c _unused_, uint16_t code, const Error *err, void *userdata)
@@ -240,7 +281,12 @@ static void on_closed(WsConn *c _unused_, uint16_t code, const Error *err, void 
     session_free(s);
 }
 
-static const WsEvents ws_events = { .on_text = on_text, .on_closed = on_closed };
+static const WsEvents ws_events = {
+    .on_text = on_text,
+    .on_binary = on_binary,
+    .on_closed = on_closed,
+    .on_writable = on_writable,
+};
 
 static Session *session_new(Gateway *g, Role role, const char *device, const char *token)
 {
@@ -306,6 +352,7 @@ int session_adopt(Gateway *g, Role role, const char *device, WsConn *ws, const c
     ws_conn_set_events(ws, &ws_events, s);
     ws_conn_set_keepalive(ws, KEEPALIVE_INTERVAL, KEEPALIVE_DEAD);
     admission_take(g);
+    (void) session_streams(s, false);
     return 0;
 }
 
@@ -368,6 +415,7 @@ void session_close_key(Gateway *g, const char *device, Role role)
 void session_close_device(Gateway *g, const char *device)
 {
     void *value;
+    visits_end_device(g, device, "device.blocked", "the box was blocked");
     for (size_t i = 0; map_next(g->connections, &i, NULL, &value);) {
         Session *s = value;
         if (str_equal(s->device, device))

@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 
 #include "gateway/gateway.h"
+#include "lib/net/mux.h"
 
 #define TUNNEL_SUBPROTOCOL "secbox.v1"
 
@@ -23,6 +24,10 @@ Session *session_find(const Gateway *g, const char *device, Role role);
 
 /* Sends one message. -ENOTCONN, -ENOBUFS, -ENOMEM. */
 int session_send(Session *s, const cJSON *message) _must_check_;
+
+/* The streams in this tunnel, made at the first call; NULL when out of memory. Not to be kept: they go when the tunnel's
+ * connection and the last stream are over. */
+Mux *session_mux(Session *s);
 
 const char *session_device(const Session *s);
 Role session_role(const Session *s);

@@ -13,19 +13,22 @@
 #include "lib/base/strv.h"
 #include "lib/net/http-client.h"
 
-static char *config_path(void)
+#define LOGIN_DEFAULT "root"
+#define LOGIN_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
+char *fleet_config_path(const char *name)
 {
     const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
 
     if (!str_empty(config) && config[0] == '/')
-        return path_join(config, "secbox/fleet.env");
-    return str_empty(home) ? NULL : path_join(home, ".config/secbox/fleet.env");
+        return str_format("%s/secbox/%s", config, name);
+    return str_empty(home) ? NULL : str_format("%s/.config/secbox/%s", home, name);
 }
 
 /* A missing file is an empty one. */
 static int load_config(EnvFile **ret, Error *err)
 {
-    _cleanup_(freep) char *path = config_path();
+    _cleanup_(freep) char *path = fleet_config_path("fleet.env");
     _cleanup_(error_done) Error why = {};
     struct stat st;
 
@@ -120,11 +123,28 @@ static int find_gateway(const Fleet *fleet, const EnvFile *config, char **ret, E
     return *ret ? 0 : error_from_errno(err, -ENOMEM, "read the configuration");
 }
 
+/* A name that could be taken for an option of ssh is no name. */
+static int find_login(const Fleet *fleet, const EnvFile *config, char **ret, Error *err)
+{
+    const char *login = setting(fleet->user, config, "SECBOX_SSH_USER");
+
+    if (str_empty(login))
+        login = LOGIN_DEFAULT;
+    if (login[0] == '-' || strspn(login, LOGIN_CHARACTERS) != strlen(login))
+        return error_set(err, EINVAL, "usage", "the user name on the box, \"%s\", is no user name", login);
+    *ret = strdup(login);
+    return *ret ? 0 : error_from_errno(err, -ENOMEM, "read the configuration");
+}
+
 int fleet_begin(Fleet *fleet, Error *err)
 {
     _cleanup_(env_freep) EnvFile *config = NULL;
 
+    if (fleet->api.gateway) /* begun already */
+        return 0;
     int r = load_config(&config, err);
+    if (r >= 0)
+        r = find_login(fleet, config, &fleet->login, err);
     if (r >= 0)
         r = find_gateway(fleet, config, &fleet->api.gateway, err);
     if (r >= 0)

@@ -29,16 +29,24 @@ typedef struct Fleet {
     const char *soak;             /* --soak */
     const char *parallel;         /* --parallel */
     const char *offline_after;    /* --offline-after */
+    const char *grant;            /* --grant */
+    const char *way;              /* --way */
+    const char *user;             /* --user */
+    const char *known_hosts;      /* --known-hosts */
     bool forwarding;
     bool break_glass;
     bool wait;
     bool json;
     bool plain_http;
-    Api api; /* set by fleet_begin() */
+    Api api;     /* set by fleet_begin() */
+    char *login; /* the same: whom to be on a box; owned */
 } Fleet;
 
 /* Every verb's first call: finds gateway, token and CA (config.c). Errors have the id "usage" or are fleet.*. */
 int fleet_begin(Fleet *fleet, Error *err) _must_check_;
+
+/* A file of the operator's own settings, whether it exists or not: a new string; NULL when there is no home or no memory. */
+char *fleet_config_path(const char *name);
 
 /* Begins, and does one request to `path` (NULL = out of memory). As api_call(). */
 int fleet_ask(Fleet *fleet, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
@@ -84,3 +92,7 @@ int verb_rollout_list(int argc, char **argv, void *userdata);
 int verb_rollout_pause(int argc, char **argv, void *userdata);
 int verb_rollout_resume(int argc, char **argv, void *userdata);
 int verb_rollout_abort(int argc, char **argv, void *userdata);
+int verb_ssh(int argc, char **argv, void *userdata);
+int verb_ssh_proxy(int argc, char **argv, void *userdata);
+int verb_ssh_cert(int argc, char **argv, void *userdata);
+int verb_ssh_config(int argc, char **argv, void *userdata);

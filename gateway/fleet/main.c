@@ -11,6 +11,8 @@
 #include "lib/base/text.h"
 #include "lib/net/report.h"
 
+#define SSH_ARGUMENTS_MAX 1024
+
 static const CliVerb verbs[] = {
     { "devices add", "ID", 1, 1, "register a box; prints its bootstrap token, once", verb_devices_add },
     { "devices list", "", 0, 0, "all boxes", verb_devices_list },
@@ -24,6 +26,10 @@ static const CliVerb verbs[] = {
     { "grants show", "GRANT", 1, 1, "one grant", verb_grants_show },
     { "grants revoke", "GRANT", 1, 1, "end a grant and its sessions at once", verb_grants_revoke },
     { "sessions", "[DEVICE]", 0, 1, "who is and was logged in to boxes", verb_sessions },
+    { "ssh", "DEVICE [-- ARG…]", 1, SSH_ARGUMENTS_MAX, "log in to a box, or run a command there", verb_ssh },
+    { "ssh-proxy", "DEVICE", 1, 1, "for ssh's ProxyCommand: a box's sshd on stdin and stdout", verb_ssh_proxy },
+    { "ssh-cert", "DEVICE", 1, 1, "for ssh's Match exec: a key and a certificate for a box", verb_ssh_cert },
+    { "ssh-config", "[DEVICE…]", 0, SSH_ARGUMENTS_MAX, "lines for ~/.ssh/config, for ssh, scp, sftp and rsync", verb_ssh_config },
     { "support-ca", "", 0, 0, "the key that boxes trust for support staff", verb_support_ca },
     { "rollout start", "[IMAGE]", 0, 1, "bring an image, or a --compose file, to boxes in groups", verb_rollout_start },
     { "rollout status", "[ID]", 0, 1, "how far a rollout is (the newest)", verb_rollout_status },
@@ -119,12 +125,12 @@ int main(int argc, char **argv)
         { "wait", NULL, "push, rollout: show it live and wait for its end", .flag = &fleet.wait },
         { "confirm-deadline", "SECONDS", "push, rollout: a box rolls back when the cloud has not confirmed by then",
           .text = &fleet.confirm_deadline },
-        { "reason", "TEXT", "push, grants add, rollout: why, for the audit log", .text = &fleet.reason },
-        { "for", "TIME", "grants add: how long the grant holds (1h)", .text = &fleet.for_time },
-        { "max", "TIME", "grants add: how long one session may last (1h)", .text = &fleet.max },
-        { "idle", "TIME", "grants add: ends a session in which nobody does anything (15m)", .text = &fleet.idle },
-        { "forwarding", NULL, "grants add: with forwarding of ports", .flag = &fleet.forwarding },
-        { "break-glass", NULL, "grants add: opens the recovery way, even of a healthy box", .flag = &fleet.break_glass },
+        { "reason", "TEXT", "push, grants add, rollout, ssh: why, for the audit log", .text = &fleet.reason },
+        { "for", "TIME", "grants add, ssh: how long the grant holds (1h)", .text = &fleet.for_time },
+        { "max", "TIME", "grants add, ssh: how long one session may last (1h)", .text = &fleet.max },
+        { "idle", "TIME", "grants add, ssh: ends a session in which nobody does anything (15m)", .text = &fleet.idle },
+        { "forwarding", NULL, "grants add, ssh: with forwarding of ports", .flag = &fleet.forwarding },
+        { "break-glass", NULL, "grants add, ssh: opens the recovery way, even of a healthy box", .flag = &fleet.break_glass },
         { "to", "DIGEST", "rollout start: the image's new digest, sha256:…", .text = &fleet.to },
         { "compose", "FILE", "rollout start: a compose file instead of an image", .text = &fleet.compose },
         { "service", "NAME", "rollout start: only this service of those that run the image", .text = &fleet.service },
@@ -134,6 +140,10 @@ int main(int argc, char **argv)
         { "parallel", "N", "rollout start: at most so many boxes at once (50)", .text = &fleet.parallel },
         { "offline-after", "TIME", "rollout start: how long a group waits for boxes that are away (2m)",
           .text = &fleet.offline_after },
+        { "grant", "ID", "ssh, ssh-proxy: use this grant (the newest of yours)", .text = &fleet.grant },
+        { "way", "WAY", "ssh, ssh-proxy: auto, device, mgmt or recovery (auto)", .text = &fleet.way },
+        { "known-hosts", "LINK", "ssh-proxy: the link to set to the file of host keys", .text = &fleet.known_hosts },
+        { "user", "NAME", "ssh, ssh-config: whom to be on the box (root)", .text = &fleet.user },
         { "timeout", "SECONDS", "--wait: wait so long (push: 900, rollout: to the end)", .text = &fleet.timeout },
         { "limit", "N", "history, sessions, rollout list, audit: show N entries (20)", .text = &fleet.limit },
         { "json", NULL, "one JSON document on stdout; with --wait one per line", .flag = &fleet.json },
@@ -150,5 +160,6 @@ int main(int argc, char **argv)
 
     int exit_code = cli_run(&cli, argc, argv, &fleet);
     api_done(&fleet.api);
+    free(fleet.login);
     return exit_code;
 }

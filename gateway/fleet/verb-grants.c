@@ -2,6 +2,7 @@
 /* grants, sessions, support-ca: who may log in to which box, and who did. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "gateway/fleet/grants.h"
 #include "lib/base/limits.h"
@@ -57,10 +58,43 @@ int fleet_grant_make(Fleet *fleet, const char *device, ApiReply *reply, Error *e
     return r < 0 ? r : api_call(&fleet->api, "POST", "/v1/grants", request, CALL_TIMEOUT, reply, err);
 }
 
+static int no_grant(const char *device, Error *err)
+{
+    _cleanup_(freep) char *name = text_printable(device);
+
+    return error_set(err, ENOENT, "fleet.no-grant",
+                     "you have no grant for %s: type `%s ssh %s --reason \"WHY\"`, or `%s grants add %s --reason \"WHY\"`",
+                     name ? name : "it", PROGRAM, name ? name : "it", PROGRAM, name ? name : "it");
+}
+
+int fleet_grant_find(Fleet *fleet, const char *device, char **ret, ApiReply *reply, Error *err)
+{
+    _cleanup_(freep) char *encoded = api_encode(device), *path = NULL;
+    const char *id = fleet->grant;
+
+    path = encoded ? str_format("/v1/grants?device=%s&open=1&mine=1", encoded) : NULL;
+    if (!id && path) {
+        int r = api_call(&fleet->api, "GET", path, NULL, CALL_TIMEOUT, reply, err);
+        if (r < 0)
+            return r;
+        id = json_string(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(reply->body, "grants"), 0), "id");
+        if (!id)
+            return no_grant(device, err);
+    }
+    *ret = id ? strdup(id) : NULL;
+    return *ret ? 0 : error_from_errno(err, -ENOMEM, "look for a grant");
+}
+
 static void show_line(FILE *out, const char *label, char *value)
 {
     fprintf(out, "%-16s%s\n", label, value ? value : "-");
     free(value);
+}
+
+int fleet_int(const cJSON *object, const char *key)
+{
+    uint64_t n = 0;
+    return json_u64(object, key, &n) >= 0 && n <= INT32_MAX ? (int) n : 0;
 }
 
 static char *grant_text(const cJSON *grant)
@@ -91,12 +125,6 @@ static char *grant_text(const cJSON *grant)
         return NULL;
     }
     return text;
-}
-
-int fleet_int(const cJSON *object, const char *key)
-{
-    uint64_t n = 0;
-    return json_u64(object, key, &n) >= 0 && n <= INT32_MAX ? (int) n : 0;
 }
 
 static int show_grant(const Fleet *fleet, const ApiReply *reply)

@@ -70,6 +70,7 @@ def check_make(args):
 def check_program(name, args):
     require_programs(name)
     verbs, options = names_in_help(help_of(name)) if "Verbs:" in help_of(name) else (set(), set())
+    args = args[:args.index("--")] if "--" in args else args  # what stands behind it is another program's
     for option in [a for a in args if a.startswith("--")]:
         need(option[2:].split("=", 1)[0] in options, f"{name} has no {option}")
     words = " ".join(a for a in args if not a.startswith("--"))
@@ -113,7 +114,7 @@ CHECKS = {"make": check_make, "/usr/bin/python3": check_python, "installer/deps.
           "tests/demo/demo.py": check_demo, "tests/run.py": check_run,
           "journalctl": lambda args: check_systemctl(["edit", *args[args.index("-u") + 1:][:1]]),
           **dict.fromkeys(["git", "cd", "mkdir", "install", "editor", "sudoedit", "systemd-sysusers", "systemd-tmpfiles",
-                           "createuser", "createdb"], need_paths)}
+                           "createuser", "createdb", "scp"], need_paths)}
 
 
 def check_words(words):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Grants and the certificates under them: what the gateway gives to whom, and whether OpenSSH takes it."""
 # pylint: disable=redefined-outer-name,unused-import
-import json
 import os
 import re
 import stat
@@ -11,7 +10,8 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.integration.gateway_lab import error_id, gw, shared
-from tests.lab.util import program, wait_until
+from tests.lab.fleet import Fleet
+from tests.lab.util import wait_until
 
 BOX = "caseta5"
 REASON = "the recorder is silent"
@@ -24,26 +24,10 @@ def bob(shared):
     return shared.run("tokens", "add", "bob").strip()
 
 
-class Fleet:
-    """secbox-fleet as one person."""
-
-    def __init__(self, gw, token, home):
-        self.env = {"PATH": os.environ["PATH"], "HOME": home, "LANG": "C.UTF-8", "SECBOX_GATEWAY": gw.url,
-                    "SECBOX_TOKEN": token}
-
-    def run(self, *args, check=None):
-        p = subprocess.run([program("secbox-fleet"), *args], env=self.env, capture_output=True, text=True, check=False)
-        assert check is None or p.returncode == check, p
-        return p
-
-    def json(self, *args):
-        return json.loads(self.run(*args, "--json", check=0).stdout)
-
-
 @pytest.fixture
 def lab_fleet(gw, bob, folder):
     require_programs("secbox-fleet")
-    return Fleet(gw, gw.token, folder)
+    return Fleet(gw.url, gw.token, folder)
 
 
 def ask(gw, token, method, path, body=None):

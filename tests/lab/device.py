@@ -73,7 +73,8 @@ class Tunnel:
     async def _read(self):
         try:
             async for text in self._socket:
-                self.received.put(json.loads(text))
+                if isinstance(text, str):  # streams are beyond it
+                    self.received.put(json.loads(text))
         except websockets.ConnectionClosed:
             pass
         self.code, self.reason = self._socket.close_code, self._socket.close_reason

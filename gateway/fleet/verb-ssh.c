@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* ssh, ssh-cert, ssh-config: OpenSSH with a key that lives as long as its session, or as its grant. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "gateway/fleet/grants.h"
+#include "gateway/fleet/known-hosts.h"
+#include "gateway/fleet/ssh.h"
+#include "lib/base/buf.h"
+#include "lib/base/fileio.h"
+#include "lib/base/strv.h"
+#include "lib/base/text.h"
+#include "lib/net/report.h"
+
+#define CALL_TIMEOUT (30 * USEC_PER_SEC)
+#define ALIAS "secbox-"
+#define GRANT_FILE_MAX 256
+#define COMMAND_MAX 65536
+
+/* The grant to use; one is asked for when there is none and a reason is given. */
+static int take_grant(Fleet *fleet, const char *device, char **ret, ApiReply *reply, Error *err)
+{
+    _cleanup_(error_done) Error why = {};
+
+    int r = fleet_grant_find(fleet, device, ret, reply, &why);
+    if (r == -ENOENT && !str_empty(fleet->reason) && str_equal(error_id(&why), "fleet.no-grant")) {
+        r = fleet_grant_make(fleet, device, reply, err);
+        if (r < 0)
+            return r;
+        *ret = strdup(fleet_grant_id(reply));
+        return *ret ? 0 : error_from_errno(err, -ENOMEM, "keep the grant");
+    }
+    if (r < 0)
+        (void) error_copy(err, &why);
+    return r;
+}
+
+static int add_word(Buf *command, const char *word)
+{
+    _cleanup_(freep) char *quoted = ssh_quote(word);
+    int r = quoted ? 0 : -ENOMEM;
+
+    /* ssh expands percent signs before the shell sees them */
+    for (const char *c = quoted; r >= 0 && *c; c++)
+        r = *c == '%' ? buf_puts(command, "%%") : buf_append(command, c, 1);
+    return r < 0 ? r : buf_puts(command, " ");
+}
+
+static int add_option(Buf *command, const char *name, const char *value)
+{
+    if (!value)
+        return 0;
+    int r = add_word(command, name);
+    return r < 0 ? r : add_word(command, value);
+}
+
+/* The way back to this program with the settings of this command line; the token never among them. */
+static char *proxy_command(const Fleet *fleet, const char *device, const char *grant, const char *known_hosts)
+{
+    _cleanup_(freep) char *own = ssh_own_path();
+    Buf command = BUF_INIT(COMMAND_MAX);
+
+    int r = own ? add_word(&command, own) : -ENOMEM;
+    if (r >= 0)
+        r = add_word(&command, "ssh-proxy");
+    if (r >= 0)
+        r = add_option(&command, "--grant", grant);
+    if (r >= 0)
+        r = add_option(&command, "--known-hosts", known_hosts);
+    if (r >= 0)
+        r = add_option(&command, "--way", fleet->way);
+    if (r >= 0)
+        r = add_option(&command, "--gateway", fleet->gateway);
+    if (r >= 0)
+        r = add_option(&command, "--token-file", fleet->token_file);
+    if (r >= 0)
+        r = add_option(&command, "--ca", fleet->ca);
+    if (r >= 0 && fleet->plain_http)
+        r = add_word(&command, "--plain-http");
+    if (r >= 0)
+        r = add_word(&command, "--");
+    if (r >= 0)
+        r = add_word(&command, device);
+    if (r < 0) {
+        buf_done(&command);
+        return NULL;
+    }
+    return buf_take(&command);
+}
+
+static int add_setting(char ***argv, const char *name, const char *value)
+{
+    int r = value ? strv_add(argv, "-o") : -ENOMEM;
+    return r < 0 ? r : strv_addf(argv, "%s=%s", name, value);
+}
+
+static int make_argv(const Fleet *fleet, const char *grant, const char *folder, int argc, char **args, char ***ret)
+{
+    _cleanup_(strv_freep) char **argv = NULL;
+    _cleanup_(freep) char *key = str_format("%s/key", folder), *certificate = str_format("%s/key-cert.pub", folder);
+    _cleanup_(freep) char *known_hosts = str_format("%s/known_hosts", folder), *alias = str_format(ALIAS "%s", args[0]);
+    _cleanup_(freep) char *proxy = known_hosts ? proxy_command(fleet, args[0], grant, known_hosts) : NULL;
+    const struct {
+        const char *name, *value;
+    } settings[] = {
+        { "ProxyCommand", proxy },         { "IdentityFile", key },
+        { "CertificateFile", certificate }, { "IdentitiesOnly", "yes" },
+        { "HostKeyAlias", alias },          { "UserKnownHostsFile", known_hosts },
+        { "GlobalKnownHostsFile", "none" }, { "StrictHostKeyChecking", "accept-new" },
+        { "UpdateHostKeys", "no" },         { "HashKnownHosts", "no" },
+        { "User", fleet->login },
+    };
+
+    int r = strv_add(&argv, "ssh");
+    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(settings); i++)
+        r = add_setting(&argv, settings[i].name, settings[i].value);
+    for (int i = 0; r >= 0 && i < argc; i++)
+        r = strv_add(&argv, args[i]);
+    if (r >= 0)
+        *ret = TAKE_PTR(argv);
+    return r;
+}
+
+static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc, char **args, ApiReply *reply, Error *err)
+{
+    _cleanup_(freep) char *key = str_format("%s/key", folder);
+    _cleanup_(strv_freep) char **argv = NULL;
+
+    int r = key ? ssh_make_key(key, err) : error_from_errno(err, -ENOMEM, "make a key");
+    if (r >= 0)
+        r = ssh_certify(fleet, grant, key, reply, err);
+    if (r >= 0)
+        r = error_from_errno(err, make_argv(fleet, grant, folder, argc, args, &argv), "run ssh");
+    return r < 0 ? r : ssh_run(argv, true, err);
+}
+
+static int make_folder(char **ret, Error *err)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR"), *temporary = getenv("TMPDIR");
+    const char *base = !str_empty(runtime) && access(runtime, W_OK) == 0 ? runtime
+                       : !str_empty(temporary)                           ? temporary
+                                                                         : "/tmp";
+    char *folder = str_format("%s/secbox-ssh-XXXXXX", base);
+
+    if (!folder || !mkdtemp(folder)) {
+        int r = folder ? -errno : -ENOMEM;
+        free(folder);
+        return error_from_errno(err, r, "make a folder for the key below %s", base);
+    }
+    *ret = folder;
+    return 0;
+}
+
+static int check_device(const char *device, Error *err)
+{
+    if (device[0] == '-' || device[0] == '.' || strpbrk(device, "/@ \t\n\"'"))
+        return error_set(err, EINVAL, "usage", "\"%s\" is no box's id", device);
+    return 0;
+}
+
+int verb_ssh(int argc, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *grant = NULL, *folder = NULL;
+
+    int r = check_device(argv[0], &err);
+    if (r >= 0)
+        r = fleet_begin(fleet, &err);
+    if (r >= 0)
+        r = take_grant(fleet, argv[0], &grant, &reply, &err);
+    if (r >= 0)
+        r = make_folder(&folder, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+    r = log_in(fleet, grant, folder, argc, argv, &reply, &err);
+    _cleanup_(error_done) Error ignored = {};
+    if (dir_remove(folder, &ignored) < 0)
+        fprintf(stderr, "%s: %s, which holds a key, cannot be removed\n", PROGRAM, folder);
+    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : r;
+}
+
+/* Whether the key there was certified under this grant: it then holds as long as the grant. */
+static bool is_certified(const char *key, const char *grant)
+{
+    _cleanup_(freep) char *path = str_format("%s@grant", key), *certificate = str_format("%s-cert.pub", key), *text = NULL;
+
+    return path && certificate && access(key, R_OK) == 0 && access(certificate, R_OK) == 0 &&
+           file_read(path, GRANT_FILE_MAX, &text, NULL, NULL) >= 0 && str_equal(text, grant);
+}
+
+static int certify(Fleet *fleet, const char *key, const char *grant, ApiReply *reply, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("%s@grant", key);
+
+    if (!path)
+        return error_from_errno(err, -ENOMEM, "keep a key");
+    int r = file_remove(path, err);
+    if (r >= 0 && access(key, F_OK) < 0)
+        r = ssh_make_key(key, err);
+    if (r >= 0)
+        r = ssh_certify(fleet, grant, key, reply, err);
+    return r < 0 ? r : file_write_atomic(path, grant, strlen(grant), 0600, (uid_t) -1, (gid_t) -1, err);
+}
+
+int verb_ssh_cert(int argc _unused_, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *grant = NULL, *folder = fleet_config_path("ssh"), *key = NULL;
+
+    key = folder ? str_format("%s/%s", folder, argv[0]) : NULL;
+    int r = key ? check_device(argv[0], &err) : error_from_errno(&err, -ENOMEM, "keep a key");
+    if (r >= 0)
+        r = dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, &err);
+    if (r >= 0)
+        r = fleet_begin(fleet, &err);
+    if (r >= 0)
+        r = take_grant(fleet, argv[0], &grant, &reply, &err);
+    if (r >= 0 && !is_certified(key, grant))
+        r = certify(fleet, key, grant, &reply, &err);
+    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : EXIT_OK;
+}
+
+/* The ids to write lines for: those of the command line, else all that the gateway knows. */
+static int find_devices(Fleet *fleet, int argc, char **argv, char ***ret, ApiReply *reply, Error *err)
+{
+    _cleanup_(strv_freep) char **devices = NULL;
+    const cJSON *device;
+    int r = 0;
+
+    for (int i = 0; i < argc && r >= 0; i++)
+        r = strv_add(&devices, argv[i]);
+    if (argc == 0)
+        r = api_call(&fleet->api, "GET", "/v1/devices", NULL, CALL_TIMEOUT, reply, err);
+    if (argc == 0 && r >= 0) {
+        cJSON_ArrayForEach(device, cJSON_GetObjectItemCaseSensitive(reply->body, "devices")) {
+            if (r >= 0 && json_string(device, "id"))
+                r = strv_add(&devices, json_string(device, "id"));
+        }
+    }
+    for (size_t i = 0; r >= 0 && devices && devices[i]; i++)
+        r = check_device(devices[i], err);
+    if (r >= 0 && !devices)
+        r = error_set(err, ENOENT, "fleet.no-devices", "the gateway knows no boxes yet: name some");
+    if (r < 0)
+        return error_from_errno(err, r, "look for boxes");
+    *ret = TAKE_PTR(devices);
+    return 0;
+}
+
+static char *config_text(const Fleet *fleet, char *const *devices)
+{
+    _cleanup_(freep) char *own = ssh_own_path(), *quoted = own ? ssh_quote(own) : NULL, *names = strv_join(devices, ",");
+    _cleanup_(freep) char *key = fleet_config_path("ssh/%n"), *link = known_hosts_link("%n");
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = quoted && names && key && link ? open_memstream(&text, &size) : NULL;
+
+    if (!out)
+        return NULL;
+    fprintf(out, "# Written by `%s ssh-config`: put it into ~/.ssh/config, before other blocks that match these names.\n", PROGRAM);
+    for (size_t i = 0; devices[i]; i++)
+        fprintf(out, "Host %s\n    HostKeyAlias " ALIAS "%s\n", devices[i], devices[i]);
+    fprintf(out, "Match originalhost %s exec \"%s ssh-cert %%n\"\n", names, quoted);
+    fprintf(out, "    ProxyCommand %s ssh-proxy %%n\n    User %s\n", quoted, fleet->login);
+    fprintf(out, "    IdentityFile \"%s\"\n    CertificateFile \"%s-cert.pub\"\n    IdentitiesOnly yes\n", key, key);
+    fprintf(out, "    UserKnownHostsFile \"%s\"\n    GlobalKnownHostsFile none\n", link);
+    fprintf(out, "    StrictHostKeyChecking accept-new\n    UpdateHostKeys no\n    HashKnownHosts no\n");
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+int verb_ssh_config(int argc, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(strv_freep) char **devices = NULL;
+
+    int r = fleet_begin(fleet, &err);
+    if (r >= 0)
+        r = find_devices(fleet, argc, argv, &devices, &reply, &err);
+    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : report_text(config_text(fleet, devices), EXIT_OK);
+}
