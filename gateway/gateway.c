@@ -136,7 +136,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     if (g->ready && store_is_up(g->store)) {
         deployments_sweep(g);
         session_sweep(g);
-        rollouts_wake(g);
+        rollouts_sweep(g);
         visits_sweep(g);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);

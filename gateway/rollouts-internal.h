@@ -40,7 +40,8 @@ struct Rollouts {
     sd_event_source *timer;
     usec_t wake_at; /* what the timer is armed for; USEC_INFINITY: it is not */
     StoreQuery *reload;
-    bool reload_again;
+    bool reload_again; /* something changed since it began */
+    bool stale;        /* it could not be made */
 };
 
 void rollout_log(const Rollout *r, LogLevel level, const char *what);

@@ -439,29 +439,36 @@ void rollouts_on_end(Gateway *g, const char *rollout, const char *device, const 
     rollouts_wake(g);
 }
 
+/* The end of a load that was asked for. When the database is only away, everything is loaded once it is back. */
+static void reload_ended(Rollouts *rs, int r, const Error *err)
+{
+    rs->stale = r < 0 && r != -ENOTCONN;
+    if (rs->stale)
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load the rollouts, trying again at the next sweep");
+    if (r >= 0 && rs->reload_again)
+        rollouts_reload(rs->gateway);
+}
+
 static void on_boxes_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     Rollouts *rs = userdata;
     rs->reload = NULL;
     if (r >= 0)
         r = rollouts_adopt_boxes(rs->gateway, rows);
-    if (r < 0 && r != -ENOTCONN)
-        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load the boxes of the rollouts");
-    if (r >= 0 && rs->reload_again)
-        rollouts_reload(rs->gateway);
+    reload_ended(rs, r, err);
 }
 
 static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     Rollouts *rs = userdata;
+    Error why = {};
     rs->reload = NULL;
     if (r >= 0)
         r = rollouts_adopt(rs->gateway, rows);
-    Error why = {};
     if (r >= 0)
         r = store_query(rs->gateway->store, ROLLOUT_BOXES_SQL, NULL, 0, on_boxes_loaded, rs, &rs->reload, &why);
-    if (r < 0 && r != -ENOTCONN)
-        log_failure(LOG_LEVEL_ERROR, NULL, why.id ? &why : err, r, "cannot load the rollouts");
+    if (r < 0)
+        reload_ended(rs, r, why.id ? &why : err);
     error_done(&why);
 }
 
@@ -474,6 +481,13 @@ void rollouts_reload(Gateway *g)
         return;
     int r = store_query(g->store, ROLLOUTS_SQL, NULL, 0, on_loaded, rs, &rs->reload, &err);
     if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "cannot load the rollouts");
+        reload_ended(rs, r, &err);
     error_done(&err);
+}
+
+void rollouts_sweep(Gateway *g)
+{
+    if (g->rollouts->stale)
+        rollouts_reload(g);
+    rollouts_wake(g);
 }

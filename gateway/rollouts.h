@@ -28,6 +28,8 @@ int rollouts_adopt_boxes(Gateway *g, const StoreRows *rows) _must_check_;
 
 /* Somebody changed the database: makes the copy anew. */
 void rollouts_reload(Gateway *g);
+/* Now and then: looks at everything, and tries again what could not be loaded. */
+void rollouts_sweep(Gateway *g);
 /* Something happened that a rollout may wait for; all of them are looked at soon. */
 void rollouts_wake(Gateway *g);
 /* Whether a rollout still sends to boxes. */

@@ -157,7 +157,7 @@ def test_soaking_holds_the_next_group_back(gw, fleet, site):
     assert soaking["soakEndsAt"] > soaking["createdAt"] and total(soaking, "done") == 1
     gw.stop()
     gw.start()
-    wait_until(lambda: len(fleet.connected()) == 4, "the boxes are back")
+    wait_until(lambda: len(fleet.known()) == 4, "the boxes are back")
     assert show(gw, rollout) == soaking
     gw.postgres.sql(f"UPDATE rollouts SET soaking_since = now() - interval '2 hours' WHERE id = '{rollout['id']}'")
     gw.daemon.kill()
@@ -249,6 +249,68 @@ def test_a_canary_that_is_offline_proves_nothing(gw, fleet, site):
     fleet.release(canary)
     wait_until(lambda: show(gw, rollout)["groups"][0]["done"] == 1, "its end is written down all the same")
     assert show(gw, rollout)["state"] == "aborted" and not any(box.received for box in others)
+
+
+def test_updated_boxes_that_go_away_hold_the_next_group_back(gw, fleet, site):
+    canary = boxes(fleet, site, 1, {"rollout": "canary"})[0]
+    boxes(fleet, site, 2)
+    rollout = start(gw, site, groups="canary=1,100%", soakSeconds=NEVER)
+    wait_state(gw, rollout, "soaking")
+    fleet.disconnect(canary)
+    wait_until(lambda: not gw.device(canary.id)["connected"], "the canary is away")
+    gw.postgres.sql(f"UPDATE rollouts SET soak_seconds = 0 WHERE id = '{rollout['id']}'")
+    gw.daemon.kill()
+    gw.daemon = None
+    gw.start()
+    wait_until(lambda: len(fleet.known()) == 2, "the others are back")
+    assert show(gw, rollout)["state"] == "soaking" and total(show(gw, rollout), "done") == 1
+    fleet.connect(canary)
+    assert total(wait_state(gw, rollout, "done"), "done") == 3
+
+
+def test_what_never_arrived_is_sent_again_unless_the_rollout_was_stopped(gw, fleet, site):
+    first, second = boxes(fleet, site, 2)
+    first.deaf = second.deaf = True
+    rollout = start(gw, site, groups="100%", haltAt="100%")
+    wait_until(lambda: first.lost and second.lost, "both have their turn, and do not hear of it")
+    first.deaf = False
+    fleet.disconnect(first)
+    fleet.connect(first)
+    wait_until(lambda: total(show(gw, rollout), "done") == 1, "the first has got it")
+    assert list(first.received.items()) == [(first.lost[0], 1)] and changed(first) == [digest()]
+
+    action(gw, rollout, "pause")
+    second.deaf = False
+    fleet.disconnect(second)
+    fleet.connect(second)
+    wait_until(lambda: total(show(gw, rollout), "waiting") == 1, "the second waits for its next turn")
+    assert not second.received
+    listed = gw.request("GET", f"/v1/devices/{second.id}/deployments").json["deployments"]
+    assert listed[0]["status"] == 503 and listed[0]["error"]["id"] == "rollout.stopped"
+    action(gw, rollout, "resume")
+    assert total(wait_state(gw, rollout, "done"), "done") == 2 and changed(second) == [digest()]
+
+
+def test_a_box_that_does_not_come_back_halts_the_rollout(gw, fleet, site):
+    box, *others = boxes(fleet, site, 3)
+    for each in (box, *others):
+        each.outcome = lambda message: HOLD
+    rollout = start(gw, site, groups="100%", haltAt="0%")
+    held = wait_until(lambda: next((b for b in (box, *others) if b.held), None), "one box has its turn")
+    fleet.disconnect(held)
+    gw.stop()
+    gw.postgres.sql("UPDATE deployments SET created_at = now() - interval '36 minutes', progressed_at = NULL"
+                    f" WHERE device = '{held.id}'")
+    gw.start()
+    halted = wait_state(gw, rollout, "halted")
+    assert [(f["device"], f["state"], f["error"]["id"]) for f in halted["failures"]] == [(held.id, "failed",
+                                                                                      "deployment.unknown")]
+    # it had been confirmed, and says after all that it worked
+    fleet.connect(held)
+    fleet.release(held, ("done", 200, None))
+    wait_until(lambda: total(show(gw, rollout), "done") == 1, "its late word counts")
+    assert show(gw, rollout)["failures"] == [] and show(gw, rollout)["state"] == "halted"
+    action(gw, rollout, "abort")
 
 
 def test_two_rollouts_of_the_same_do_not_mix(gw, fleet, site):

@@ -12,6 +12,7 @@ import threading
 import websockets
 
 from .device import DeviceKey
+from .util import wait_until
 
 PATIENCE_SECONDS = 120
 AT = "2026-01-02T03:04:05.678Z"
@@ -33,10 +34,13 @@ class SimBox:
         self.outcome = lambda message: DONE
         self.received = collections.Counter()  # message id → how often
         self.changes = []                      # what was done to the box, in order: (id, kind, what)
+        self.lost = []
         self.confirmed = []
         self.pending = None
         self.last = None
+        self.unacknowledged = None
         self.held = None
+        self.deaf = False                      # loses what changes it, as if the connection had broken before
         self.socket = None
         self.online = asyncio.Event()
         self.task = None
@@ -68,6 +72,8 @@ class SimBox:
             await socket.recv()
             self.socket = socket
             await socket.send(json.dumps(self.status()))
+            if self.unacknowledged:
+                await socket.send(json.dumps(self.unacknowledged))
             async for text in socket:
                 await self._message(json.loads(text))
 
@@ -79,12 +85,16 @@ class SimBox:
 
     async def _message(self, message):
         kind = message["type"]
-        if kind in ("image.update", "compose.snapshot"):
+        if kind in ("image.update", "compose.snapshot") and self.deaf:
+            self.lost.append(message["id"])
+        elif kind in ("image.update", "compose.snapshot"):
             self.received[message["id"]] += 1
             await self._change(message)
         elif kind == "compose.confirm" and self.pending and message["nonce"] == self.pending["nonce"]:
             self.confirmed.append(message["id"])
             await self._end(self.pending, *DONE)
+        elif kind == "compose.result.ack" and self.unacknowledged and message["id"] == self.unacknowledged["id"]:
+            self.unacknowledged = None
         elif kind == "goaway":
             await self.socket.close()
 
@@ -130,7 +140,7 @@ class SimBox:
         await self._send(self._result(message, outcome, status, error))
 
     async def _end(self, change, outcome, status, error):
-        self.last = self._result(change, outcome, status, error)
+        self.last = self.unacknowledged = self._result(change, outcome, status, error)
         self.pending = None
         await self._send(self.last)
 
@@ -150,7 +160,7 @@ class SimFleet:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE_SECONDS)
 
     def add(self, names, labels=None, online=True):
-        """Boxes that have claimed their role, and connect unless told otherwise."""
+        """Boxes that have claimed their role, and are connected unless told otherwise."""
         async def make(name):
             return SimBox(self, name, labels or {})
 
@@ -167,7 +177,13 @@ class SimFleet:
             self.boxes[name] = box
             added.append(box)
         self._call(self._begin(added, online))
+        if online:
+            wait_until(lambda: self.known().issuperset(box.id for box in added), "the boxes are connected")
         return added
+
+    def known(self):
+        """Ids of those that the gateway knows to be connected."""
+        return {d["id"] for d in self.gateway.request("GET", "/v1/devices").json["devices"] if d["connected"]}
 
     async def _begin(self, boxes, online):
         for box in boxes:
@@ -199,9 +215,6 @@ class SimFleet:
             await box._prove()  # pylint: disable=protected-access
         else:
             await box._end(box.pending, *outcome)  # pylint: disable=protected-access
-
-    def connected(self):
-        return [box for box in self.boxes.values() if box.socket]
 
     def close(self):
         async def end():
