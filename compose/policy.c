@@ -32,6 +32,7 @@ struct ComposePolicy {
     /* with a prefix (--root) the same places below it */
     char *root_volumes;
     char *root_env;
+    char *root_run;
 };
 
 /* Folders through which a container gets at the host itself: an entry above them does not cover them, each
@@ -128,6 +129,8 @@ bool policy_allows_bind(const ComposePolicy *p, const char *service, const char 
 
     if (!policy_path_is_clean(source) || str_equal(source, "/"))
         return false;
+    if (str_equal(source, SECBOX_RUN_DIR) || str_equal(source, p->root_run))
+        return true;
     sensitive = path_is_sensitive(p, source);
     if (list_allows_path(p->bind, source, sensitive) ||
         (read_only && list_allows_path(p->bind_ro, source, sensitive)))
@@ -365,7 +368,8 @@ int policy_parse(const char *text, size_t len, const char *file, ComposePolicy *
         return -ENOMEM;
     p->root_volumes = path_in_root(VOLUMES_DIR);
     p->root_env = path_in_root(SECBOX_ENV_PATH);
-    if (!p->root_volumes || !p->root_env || strv_add(&p->bind, VOLUMES_DIR) < 0 ||
+    p->root_run = path_in_root(SECBOX_RUN_DIR);
+    if (!p->root_volumes || !p->root_env || !p->root_run || strv_add(&p->bind, VOLUMES_DIR) < 0 ||
         strv_add(&p->bind, p->root_volumes) < 0)
         return -ENOMEM;
     if (!text) {
@@ -403,6 +407,7 @@ ComposePolicy *policy_free(ComposePolicy *p)
     strv_free(p->images);
     free(p->root_volumes);
     free(p->root_env);
+    free(p->root_run);
     free(p);
     return NULL;
 }

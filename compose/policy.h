@@ -15,7 +15,8 @@ typedef struct ComposePolicy ComposePolicy;
  * for one of its values; of the definitions of networks and volumes "network_driver" and "driver_opts". Host
  * paths count by components; /, /etc, /run, /home/NAME, anything with a hidden component and the like are
  * never covered by an entry above them, only by themselves, and "/" by none. Without "bind",
- * /var/lib/tucomunidad/volumes is open for writing; /etc/localtime, /etc/timezone and secbox.env are always
+ * /var/lib/tucomunidad/volumes is open for writing, and /run/tucomunidad/secbox, where a heartbeat is shown, always
+ * is; /etc/localtime, /etc/timezone and secbox.env are always
  * open for reading. Errors: policy.syntax, policy.unknown-key, policy.bad-type, policy.bad-path,
  * policy.bad-entry, policy.too-large. */
 int policy_parse(const char *text, size_t len, const char *file, ComposePolicy **ret,

@@ -7,7 +7,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 
-#define HEARTBEAT_INTERVAL (10 * USEC_PER_SEC)
+#define HEARTBEAT_INTERVAL (2 * USEC_PER_SEC)
 #define HEARTBEAT_STALE (45 * USEC_PER_SEC)
 
 typedef struct Heartbeat Heartbeat;

@@ -11,6 +11,8 @@
 #define AGENT_ENV_PATH ETC_DIR "/mgmt-agent.env"
 #define SECBOX_ENV_PATH ETC_DIR "/secbox.env"
 #define POLICY_PATH ETC_DIR "/policy.json"
+/* the main container's /run/secbox as the host sees it: its heartbeat */
+#define SECBOX_RUN_DIR RUN_DIR "/secbox"
 #define AGENT_STATE_DIR STATE_DIR "/mgmt-agent"
 #define LINK_STATE_DIR STATE_DIR "/mgmt-link"
 #define AGENT_SOCKET_PATH RUN_DIR "/mgmt-agent.sock"

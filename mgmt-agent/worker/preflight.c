@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/statvfs.h>
 
+#include "lib/base/fileio.h"
+#include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/store.h"
@@ -18,6 +20,17 @@
 /* What must stay free after a pull, so that neither podman's store nor our own state hits the wall. */
 #define DISK_FREE_MIN_BYTES (512ull * 1024 * 1024)
 
+/* Where a service shows its heartbeat. It is gone after each boot, and no start of a container waits for a push. */
+static void make_run_folder(const Deploy *d)
+{
+    _cleanup_(freep) char *path = path_in_root(SECBOX_RUN_DIR);
+    _cleanup_(error_done) Error err = {};
+    int r = path ? dir_make(path, 0755, d->user.uid, d->user.gid, &err) : -ENOMEM;
+
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Services cannot show their heartbeat");
+}
+
 int deploy_open_podman(Deploy *d, Error *err)
 {
     int r = 0;
@@ -26,6 +39,8 @@ int deploy_open_podman(Deploy *d, Error *err)
         r = podman_user_find(d->agent_env ? env_get(d->agent_env, "PODMAN_USER") : NULL, &d->user, err);
     if (r == 0)
         r = podman_user_prepare(&d->user, err);
+    if (r == 0)
+        make_run_folder(d);
     if (r == 0 && !d->driver.version)
         r = driver_probe(d->options->podman_compose, &d->user, &d->driver, err);
     if (r == 0 && !d->podman)

@@ -64,6 +64,9 @@ static const Refusal refusals[] = {
     { MOUNT("/"), "volumes: [\"/:/x\"]", NULL, OUTSIDE },
     { MOUNT("/etc"), "volumes: [\"/etc:/x\"]", NULL, OUTSIDE },
     { MOUNT("/run"), "volumes: [\"/run:/x\"]", NULL, OUTSIDE },
+    { MOUNT("/run/tucomunidad"), "volumes: [\"/run/tucomunidad:/x\"]", NULL, OUTSIDE },
+    { MOUNT("/run/tucomunidad/secbox/x"), "volumes: [\"/run/tucomunidad/secbox/x:/x\"]", NULL, OUTSIDE },
+    { MOUNT("/run/tucomunidad/sessions"), "volumes: [\"/run/tucomunidad/sessions:/x\"]", NULL, OUTSIDE },
     { MOUNT("/run/podman/podman.sock"), "volumes: [\"/run/podman/podman.sock:/x\"]", NULL, OUTSIDE },
     { MOUNT("/var/run/docker.sock"), "volumes: [\"/var/run/docker.sock:/x\"]", NULL, OUTSIDE },
     { MOUNT("/run/dbus/system_bus_socket"), "volumes: [\"/run/dbus/system_bus_socket:/x\"]", NULL, OUTSIDE },
@@ -251,6 +254,7 @@ static void ordinary_keys_pass(void **state _unused_)
         "\"logging\":{\"driver\":\"journald\",\"options\":{\"tag\":\"x\"}},\"labels\":{\"io.example\":\"x\"}",
         "\"pid\":\"private\",\"ipc\":\"shareable\",\"healthcheck\":{\"test\":[\"NONE\"]}",
         MOUNT("/var/lib/tucomunidad/volumes/secbox"),
+        MOUNT("/run/tucomunidad/secbox"),
         "\"volumes\":[{\"type\":\"bind\",\"source\":\"/etc/localtime\",\"target\":\"/etc/localtime\","
         "\"read_only\":true},{\"type\":\"tmpfs\",\"source\":\"\",\"target\":\"/"
         "t\",\"options\":[\"size=1\"]}]",
