@@ -34,7 +34,7 @@ secboxctl_SRC = $(wildcard mgmt-agent/secboxctl/*.c mgmt-agent/host/*.c)
 secbox-gateway_SRC = $(wildcard gateway/*.c)
 secbox-fleet_SRC = $(wildcard gateway/fleet/*.c)
 secbox_SRC = $(wildcard secbox/*.c)
-recovery-agent_SRC = $(if $(wildcard lib/net/bridge.c),$(wildcard recovery-agent/*.c))
+recovery-agent_SRC = $(wildcard recovery-agent/*.c)
 PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox recovery-agent,$(if $($(p)_SRC),$(p)))
 BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
 
@@ -65,7 +65,7 @@ $(GATEWAY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox-g
 	@echo "  AR    $@"
 	$(Q)rm -f $@; ar rcs $@ $^
 
-$(RECOVERY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(wildcard recovery-agent/*.c)))
+$(RECOVERY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(recovery-agent_SRC)))
 	@echo "  AR    $@"
 	$(Q)rm -f $@; ar rcs $@ $^
 
@@ -121,9 +121,16 @@ unit: $(UNIT_BINS)
 install: all
 	install -d $(DESTDIR)/usr/sbin $(DESTDIR)/usr/bin $(DESTDIR)/usr/lib/systemd/system $(DESTDIR)/usr/lib/sysusers.d \
 	  $(DESTDIR)/usr/lib/tmpfiles.d $(DESTDIR)/usr/share/man/man1 $(DESTDIR)/usr/share/man/man8
-	install $(addprefix $(BUILD)/bin/,mgmt-agent mgmt-worker mgmt-link secbox-gateway) $(DESTDIR)/usr/sbin
+	install $(addprefix $(BUILD)/bin/,mgmt-agent mgmt-worker mgmt-link recovery-agent secbox-gateway) $(DESTDIR)/usr/sbin
 	install $(addprefix $(BUILD)/bin/,secboxctl secbox-fleet) $(DESTDIR)/usr/bin
-	install -m 644 installer/units/*.service $(DESTDIR)/usr/lib/systemd/system
+	install -m 644 $(wildcard $(addprefix installer/units/*.,service path slice mount)) $(DESTDIR)/usr/lib/systemd/system
+	install -d $(DESTDIR)/usr/lib/systemd/system/ssh.service.d $(DESTDIR)/usr/lib/secbox $(DESTDIR)/etc/ssh/sshd_config.d \
+	  $(DESTDIR)/usr/share/doc/secbox
+	install -m 644 installer/units/ssh.service.d/secbox.conf $(DESTDIR)/usr/lib/systemd/system/ssh.service.d
+	install installer/recovery/recovery-sshd.sh $(DESTDIR)/usr/lib/secbox/recovery-sshd
+	install -m 644 installer/recovery/sshd_config $(DESTDIR)/usr/lib/secbox/recovery-sshd_config
+	install -m 644 installer/recovery/sshd-support-ca.conf $(DESTDIR)/etc/ssh/sshd_config.d/secbox.conf
+	install -m 644 installer/recovery/recovery.env.example $(DESTDIR)/usr/share/doc/secbox
 	install -m 644 installer/units/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/secbox.conf
 	install -m 644 installer/units/sysusers-gateway.conf $(DESTDIR)/usr/lib/sysusers.d/secbox-gateway.conf
 	install -m 644 installer/units/tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/secbox.conf

@@ -1,0 +1,94 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What the recovery sshd needs, made below /run from what is there: it must start with a full disk and damaged files.
+#   recovery-sshd prepare      host key, port, principals
+#   recovery-sshd principals   only whom a certificate must name: the box's id
+# SECBOX_ROOT moves all paths.
+set -u
+umask 022
+
+root=${SECBOX_ROOT-}
+run=$root/run/tucomunidad/recovery-sshd
+state=$root/var/lib/tucomunidad/recovery-sshd
+agent_env=$root/etc/tucomunidad/mgmt-agent.env
+recovery_env=$root/etc/tucomunidad/recovery.env
+# the configuration that recovery-agent reached the cloud with last
+kept_env=$root/var/lib/tucomunidad/recovery/config.env
+
+say() { printf 'recovery-sshd: %s\n' "$*" >&2; }
+
+# value NAME PATTERN FILE…: the first value of that form
+value() {
+    name=$1 pattern=$2
+    shift 2
+    for file; do
+        found=$(sed -n "s/^$name=\($pattern\)\$/\1/p" "$file" 2>/dev/null | head -n 1)
+        [ -z "$found" ] || { printf '%s\n' "$found"; return; }
+    done
+}
+
+# replace FILE MODE: standard input becomes the file, whole
+replace() {
+    cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"
+}
+
+principals() {
+    device=$(value DEVICE_ID '[A-Za-z0-9][A-Za-z0-9._-]\{0,63\}' "$agent_env" "$kept_env")
+    [ -n "$device" ] || say "this box has no DEVICE_ID yet: only the break-glass key is good"
+    printf '%s\n' "$device" | replace "$run/principals" 644
+}
+
+listen() {
+    chosen=2222
+    for file in "$kept_env" "$recovery_env"; do
+        port=$(value RECOVERY_SSH_PORT '[0-9]\{1,5\}' "$file")
+        if [ -n "$port" ] && [ "$port" -ge 1 ] && [ "$port" -le 65535 ]; then
+            chosen=$port
+        fi
+    done
+    printf 'ListenAddress 127.0.0.1:%s\n' "$chosen" | replace "$run/listen.conf" 644
+}
+
+is_key() { [ -s "$1" ] && ssh-keygen -y -P '' -f "$1" >/dev/null 2>&1; }
+
+keep_key() {
+    mkdir -p -m 700 "$state" && replace "$state/host_key" 600 <"$run/host_key" && sync "$state/host_key" "$state"
+}
+
+# The key on the disk, else the one that this boot has used already, else a new one.
+host_key() {
+    if is_key "$state/host_key"; then
+        replace "$run/host_key" 600 <"$state/host_key"
+        return
+    fi
+    [ ! -e "$state/host_key" ] || say "the host key is damaged"
+    if ! is_key "$run/host_key"; then
+        rm -f "$run/host_key" "$run/host_key.pub"
+        ssh-keygen -q -t ed25519 -N '' -C '' -f "$run/host_key" || return 1
+        say "a new host key was made: $(ssh-keygen -l -f "$run/host_key.pub")"
+    fi
+    keep_key 2>/dev/null || say "the host key cannot be kept on the disk: it is another one after the next boot"
+}
+
+# Without PAM sshd takes a password field that begins with "!" for a locked account.
+warn_if_locked() {
+    case $(getent shadow root 2>/dev/null) in
+    root:!*) say "root's password field begins with '!', so nobody gets in: usermod -p '*' root" ;;
+    esac
+}
+
+mkdir -p "$run" || exit 1
+case ${1-} in
+principals) principals ;;
+prepare)
+    [ -n "$root" ] || mkdir -p -m 755 /run/sshd
+    principals
+    listen
+    warn_if_locked
+    host_key
+    ;;
+*)
+    say "say prepare or principals"
+    exit 2
+    ;;
+esac
