@@ -35,7 +35,7 @@ const Setting settings[] = {
     NUMBER("RECOVERY_RESTART_AFTER", restart_after, "30", 0, HOUR),
     NUMBER("RECOVERY_RECREATE_AFTER", recreate_after, "180", 0, 6 * HOUR),
     NUMBER("RECOVERY_REBOOT", reboot, "0", 0, 1),
-    NUMBER("RECOVERY_REBOOT_AFTER", reboot_after, "1200", 60, 24 * HOUR),
+    NUMBER("RECOVERY_REBOOT_AFTER", reboot_after, "1200", 1, 24 * HOUR),
     {},
 };
 

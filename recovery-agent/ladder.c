@@ -8,7 +8,6 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-#define REFUSED_PAUSE (20 * USEC_PER_SEC)
 /* When all that may be tried was tried, from the restart again. */
 #define AGAIN_AFTER (30 * USEC_PER_MINUTE)
 
@@ -174,5 +173,5 @@ void ladder_ended(Ladder *l, const LadderOptions *o, LadderStep step, bool taken
 {
     if (taken)
         l->last = step;
-    l->not_before = now + (!taken ? REFUSED_PAUSE : step == STEP_RECONNECT ? 0 : o->settle);
+    l->not_before = now + (!taken ? o->settle / 3 : step == STEP_RECONNECT ? 0 : o->settle);
 }

@@ -45,6 +45,7 @@ struct Recovery {
 
     /* a round */
     sd_event_source *next, *expiry;
+    char *heartbeat;          /* the file, below the prefix */
     Listeners *listeners;
     char probe_id[PROBE_ID_SIZE]; /* of the probe.request that waits; "" = none */
     bool listeners_settled;

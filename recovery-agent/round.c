@@ -250,7 +250,7 @@ static int on_next(sd_event_source *source _unused_, uint64_t usec _unused_, voi
     r->round_started = boottime_usec();
     r->listeners_settled = false;
     r->results[CHECK_HEARTBEAT] =
-        heartbeat_check(r->config.heartbeat, r->round_started, r->config.stale * USEC_PER_SEC, &r->heartbeat_seen);
+        heartbeat_check(r->heartbeat, r->round_started, r->config.stale * USEC_PER_SEC, &r->heartbeat_seen);
     ask_gateway(r);
     int k = timer_arm(r->event, &r->expiry, r->config.probe_timeout * USEC_PER_SEC, on_expiry, r);
     listeners_try(r->listeners, on_listeners_settled, r);
@@ -278,6 +278,9 @@ int rounds_start(Recovery *r, Error *err)
     r->changed_at = realtime_usec();
     r->round_ended = boottime_usec();
     verdict_init(&r->verdict, &r->verdict_options, r->round_ended);
+    r->heartbeat = path_in_root(c->heartbeat);
+    if (!r->heartbeat)
+        return -ENOMEM;
     int k = listeners_new(r->event, c->probes, &r->listeners, err);
     return k < 0 ? k : timer_arm(r->event, &r->next, 0, on_next, r);
 }
@@ -287,5 +290,6 @@ void rounds_stop(Recovery *r)
     sd_event_source_disable_unref(r->next);
     sd_event_source_disable_unref(r->expiry);
     listeners_free(r->listeners);
+    free(r->heartbeat);
     agent_request_free(r->request);
 }

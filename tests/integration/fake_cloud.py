@@ -116,11 +116,15 @@ class FakeCloud:
     async def _upgrade(self, path, headers):
         token = headers.get("Authorization", "").removeprefix("Bearer ")
         self.upgrades.append((path, token))
+        if path.endswith("/recovery") and not token:
+            return None
         if not token or token == self.refuse_token:
             return http.HTTPStatus.UNAUTHORIZED, [], b""
         return None
 
-    async def _tunnel(self, ws, _path):
+    async def _tunnel(self, ws, path):
+        if path.endswith("/recovery"):
+            await ws.send(json.dumps({"type": "challenge", "nonce": "nonce-of-the-fake", "serverTime": timestamp()}))
         hello = json.loads(await ws.recv())
         self._count += 1
         connection = Connection(self, ws, hello, self._count)
