@@ -6,7 +6,7 @@
 
 #define STAGE_TIMEOUT (10 * USEC_PER_SEC)
 /* Few boxes have streams open when all are cut off, and on those somebody waits. */
-#define STREAMS_SPREAD (5 * USEC_PER_SEC)
+#define STREAMS_SPREAD (1 * USEC_PER_SEC)
 #define RETRY_AFTER_MAX_SECONDS 3600
 /* A server that names one delay to many boxes does not want them all at its end: up to as much again is added. */
 #define RETRY_AFTER_SPREAD_MAX (10 * USEC_PER_SEC)

@@ -49,7 +49,7 @@ typedef struct TunnelEnd {
 } TunnelEnd;
 
 /* When to come back: USEC_INFINITY after 401 and 403, 0 for a cycle, else what the server says or full jitter; with streams
- * within 5 s of what the server asks for at least. */
+ * within 1 s of what the server asks for at least. */
 usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t random);
 
 /* Whether the gateway, or whatever stands in front of it, ended a WebSocket connection: then it ended those of all boxes, and
