@@ -130,7 +130,7 @@ void call_answer_text(Call *c, int status, const char *json)
 
 void call_answer(Call *c, int status, cJSON *body)
 {
-    _cleanup_(cJSON_Deletep) cJSON *owned = body;
+    _cleanup_(cJSON_Deletep) _unused_ cJSON *owned = body;
     _cleanup_(freep) char *text = body ? json_print(body) : NULL;
     if (!text) {
         call_fail(c, -ENOMEM, NULL);

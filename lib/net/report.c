@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/cli.h"
 #include "lib/base/clock.h"
@@ -11,6 +12,7 @@
 #include "lib/base/table.h"
 #include "lib/base/text.h"
 
+#define DIGEST_SHOWN 19 /* "sha256:" and twelve digits */
 #define LABEL_WIDTH 16
 
 static const cJSON *member(const cJSON *object, const char *key)
@@ -117,20 +119,33 @@ static const char *first_string(const cJSON *object, const char *key, const char
     return text ? text : json_string(object, other_key);
 }
 
+/* Why there was this deployment: its reason, and the image that it brought. A new string, NULL when neither is known. */
+static char *why_of(const cJSON *entry)
+{
+    const char *reason = json_string(entry, "reason"), *image = json_string(entry, "image");
+    const char *digest = json_string(entry, "digest");
+
+    if (!image)
+        return reason ? strdup(reason) : NULL;
+    return str_format("%s to %.*s%s%s", image, DIGEST_SHOWN, digest ? digest : "-", reason ? ": " : "", reason ? reason : "");
+}
+
 static int history_row(Table *table, const cJSON *entry)
 {
     const cJSON *nested = member_object(entry, "result"), *result = nested ? nested : entry;
     _cleanup_(freep) char *version = report_member(entry, "version"), *status = report_member(result, "status");
-    _cleanup_(freep) char *seconds = seconds_of(entry, result), *why = NULL;
+    _cleanup_(freep) char *seconds = seconds_of(entry, result), *why = why_of(entry);
     const char *at = json_string(result, "at"), *outcome = outcome_of(result);
 
     if (!version)
         version = report_member(result, "version");
-    if (member_object(result, "error"))
+    if (member_object(result, "error")) {
+        free(why);
         why = report_error(member(result, "error"));
+    }
     return table_row(table, version, at ? at : first_string(entry, "finishedAt", "createdAt"),
                      outcome ? outcome : state_of(entry), status, phase_of(result), seconds,
-                     why ? why : json_string(entry, "reason"));
+                     why);
 }
 
 char *report_history(const cJSON *entries)

@@ -434,13 +434,13 @@ def test_the_command_line(gw, fleet, site):
     failing.outcome = lambda message: ROLLED_BACK
     away = boxes(fleet, site, 1, online=False)[0]
     p = command(gw, "rollout", "start", IMAGE, "--to", digest(), "--label", f"site={site}", "--groups", f"label:site={site}",
-                "--halt-at", "50%", "--soak", "0", "--offline-after", "1s", "--parallel", "2", "--reason", "because", "--wait")
+                "--halt-at", "100%", "--soak", "0", "--offline-after", "1s", "--parallel", "2", "--reason", "because", "--wait")
     assert p.returncode == 0, p
     assert "4 of 6 done, 1 failed" in p.stdout and p.stdout.endswith("done\n"), p.stdout
     assert f"{failing.id} (label:site={site}), rolled-back: {ROLLED_BACK[2]['message']} [prove.died]" in p.stdout
     text = command(gw, "rollout", "status").stdout
     assert "rollout r-" in text and f"{IMAGE} to sha256:000000000000" in text and "4 of 6 boxes done, 1 failed" in text
-    assert f"offline:\n  {away.id}" in text and "halts before more than 50% fail" in text
+    assert f"offline:\n  {away.id}" in text and "halts before more than 100% fail" in text
     rollout = json.loads(command(gw, "rollout", "status", "--json").stdout)["rollout"]
     assert rollout["reason"] == "because" and rollout["parallel"] == 2
     listed = command(gw, "rollout", "list", "--limit", "1").stdout.splitlines()

@@ -85,12 +85,14 @@ static void test_history(void **state)
           "{\"version\":\"9\",\"createdAt\":\"2026-01-02T03:04:05.000Z\",\"finishedAt\":\"2026-01-02T03:04:15.500Z\",\"state\":"
           "\"unknown\",\"status\":500,\"phase\":\"pull\"},"
           "{\"version\":\"1\",\"result\":{\"version\":\"1\",\"at\":\"R\",\"outcome\":\"done\",\"noop\":true,\"status\":200,"
-          "\"phase\":\"done\",\"seconds\":0}}]",
+          "\"phase\":\"done\",\"seconds\":0}},"
+          "{\"version\":\"7\",\"createdAt\":\"Q\",\"image\":\"web:1\",\"digest\":\"sha256:0123456789abcdef\",\"reason\":\"new\"}]",
           "VERSION  AT                        OUTCOME           STATUS  PHASE  SECONDS  WHY\n"
           "3        T                         rolled-back       500     prove  12.3     secbox is unhealthy [prove.unhealthy]\n"
           "2        S                         running           -       -      -        try\n"
           "9        2026-01-02T03:04:15.500Z  unknown           500     pull   10.5     -\n"
-          "1        R                         done (no change)  200     done   0.0      -\n");
+          "1        R                         done (no change)  200     done   0.0      -\n"
+          "7        Q                         running           -       -      -        web:1 to sha256:0123456789ab: new\n");
 }
 
 static void test_result_line(void **state)
