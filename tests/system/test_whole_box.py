@@ -175,7 +175,8 @@ def test_the_link_lets_people_in(whole):
     env = {"PATH": os.environ["PATH"], "HOME": whole.folder, "SECBOX_GATEWAY": whole.gateway.url,
            "SECBOX_TOKEN": whole.gateway.token, "SECBOX_CA": whole.gateway.tls[0]}
     fleet = program("secbox-fleet")
-    subprocess.run([fleet, "grants", "add", DEVICE, "--reason", "the camera is dark"], env=env, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([fleet, "grants", "add", DEVICE, "--reason", "the camera is dark"], env=env, check=True,
+                   stdout=subprocess.DEVNULL)
     with subprocess.Popen([fleet, "ssh-proxy", DEVICE], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as person:
         assert person.stdout.readline().startswith(b"SSH-2.0-OpenSSH")
         entry, = json.loads(box.run("secboxctl", "sessions", "--json").stdout)["sessions"]
