@@ -24,8 +24,9 @@ class BridgeBox:
         for name in ("host_key", "host_key.pub"):  # both ways lead to the one sshd of the box, stopped and started apart
             shutil.copy(os.path.join(self.sshds["device"].folder, name), os.path.join(self.sshds["mgmt"].folder, name))
         self.daemons = {}
-
-        self.settings = {**gateway.enroll(device), "SSH_PORT": str(self.sshds["mgmt"].port), **({"CLOUD_CA_FILE": gateway.tls[0]} if gateway.tls else {})}
+        self.settings = {**gateway.enroll(device), "SSH_PORT": str(self.sshds["mgmt"].port)}
+        if gateway.tls:
+            self.settings["CLOUD_CA_FILE"] = gateway.tls[0]
 
     def start(self):
         for sshd in self.sshds.values():
