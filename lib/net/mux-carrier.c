@@ -8,6 +8,9 @@
 
 /* Frames for one wake-up of a socket that takes them all, so that other connections get their turn. */
 #define FRAMES_PER_ROUND 8
+/* A socket is said to be writable again below half of TCP_NOTSENT_LOWAT, and one write may go far above it: it would be what a
+ * shell waits behind. */
+#define UNSENT_ENOUGH ((size_t) MUX_NOTSENT_LOWAT / 2)
 /* Bulk keeps the connection from falling silent, so the keepalive alone would never measure a round trip. */
 #define RTT_INTERVAL (10 * USEC_PER_SEC)
 
@@ -203,7 +206,7 @@ void mux_carrier_on_binary(MuxCarrier *c, const uint8_t *data, size_t len)
 
 void mux_carrier_on_writable(MuxCarrier *c)
 {
-    for (unsigned i = 0; c->ws && i < FRAMES_PER_ROUND && ws_conn_queued_bytes(c->ws) == 0; i++) {
+    for (unsigned i = 0; c->ws && i < FRAMES_PER_ROUND && ws_conn_unsent(c->ws) < UNSENT_ENOUGH; i++) {
         uint8_t header[MUX_HEADER_SIZE];
         const uint8_t *data = NULL;
         size_t len = 0;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of one stream on the loop: reading, the send queue, ending, failing, and being freed inside a callback. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "lib/base/strv.h"
@@ -212,6 +214,12 @@ void stream_set_unsent_max(Stream *s, size_t bytes)
     int value = bytes > INT_MAX ? INT_MAX : (int) bytes;
     if (s->fd >= 0)
         (void) setsockopt(s->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
+}
+
+size_t stream_unsent(const Stream *s)
+{
+    int value = 0;
+    return s->fd >= 0 && ioctl(s->fd, SIOCOUTQNSD, &value) >= 0 && value > 0 ? (size_t) value : 0;
 }
 
 void stream_set_bulk(Stream *s, bool bulk)

@@ -47,7 +47,6 @@ typedef struct StreamTarget {
     /* Numeric addresses at which the host was before; NULL = none. Ends with NULL. Used when the resolver fails, has no
      * answer within 2 s, or none of its addresses can be reached. The certificate must still name `host`. */
     const char *const *known;
-    bool known_only; /* without asking the resolver, if there are any */
 } StreamTarget;
 
 /* Starts to resolve and connect; on_open or on_closed follows. Addresses are tried in the resolver's order, 5 s each;
@@ -78,6 +77,8 @@ void stream_want_write(Stream *s, bool want);
 /* The socket takes more only while fewer bytes than this are unsent in it (TCP_NOTSENT_LOWAT): what is sent later, and
  * matters more, does not queue up behind them. */
 void stream_set_unsent_max(Stream *s, size_t bytes);
+/* Bytes that are unsent in the socket now, without those that wait in our queue. */
+size_t stream_unsent(const Stream *s);
 /* Much is about to flow, or no longer: keeps buffers, and larger ones, instead of releasing them after each read and
  * write. Costs up to 130 KB while on. */
 void stream_set_bulk(Stream *s, bool bulk);

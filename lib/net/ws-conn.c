@@ -173,6 +173,11 @@ size_t ws_conn_queued_bytes(const WsConn *c)
     return c->stream ? stream_queued(c->stream) + (c->waiting ? c->waiting->bytes : 0) : 0;
 }
 
+size_t ws_conn_unsent(const WsConn *c)
+{
+    return c->stream ? ws_conn_queued_bytes(c) + stream_unsent(c->stream) : 0;
+}
+
 static int send_message(WsConn *c, WsOpcode opcode, const void *head, size_t head_len, const void *data, size_t len)
 {
     if (c->state != WS_OPEN || c->freed)

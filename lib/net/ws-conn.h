@@ -57,6 +57,8 @@ int ws_conn_send_frame(WsConn *c, const uint8_t *head, size_t head_len, const ui
 
 /* While wanted, on_writable is called from the loop whenever it may be. */
 void ws_conn_want_write(WsConn *c, bool want);
+/* Bytes that wait: in our queue and, not sent yet, in the socket. */
+size_t ws_conn_unsent(const WsConn *c);
 
 /* Starts the closing handshake: what is queued is sent first; on_closed follows, within 5 s. */
 void ws_conn_close(WsConn *c, uint16_t code, const char *reason);
