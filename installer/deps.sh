@@ -15,7 +15,7 @@ TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-
     python3-yaml python3-cryptography skopeo docker-registry git openssl node-ws debootstrap groff-base
     openssh-client rsync"
 DEMO="$LAB curl"
-BENCH="$LAB nodejs node-ws openssl python3-yaml python3-cryptography skopeo docker-registry"
+BENCH="$LAB openssh-client stunnel4 nodejs node-ws openssl python3-yaml python3-cryptography skopeo docker-registry"
 
 say() { printf 'deps: %s\n' "$*"; }
 

@@ -18,7 +18,7 @@ bench-update: bench-deps
 	$(BENCH) update
 
 bench-tunnel: bench-deps
-	$(Q)$(MAKE) all $(BUILD)/tests/many-boxes
+	$(Q)$(MAKE) all $(addprefix $(BUILD)/tests/,many-boxes way pace)
 	$(BENCH) tunnel
 
 .PHONY: bench bench-deps bench-push bench-update bench-tunnel
