@@ -409,6 +409,8 @@ void session_close_role(Gateway *g, const char *device, Role role, uint16_t code
 
 void session_close_key(Gateway *g, const char *device, Role role)
 {
+    /* whoever comes by the new key has no part in what the old one carried */
+    visits_end_way(g, device, role, "device.key-replaced", "the box has a new key");
     session_close_role(g, device, role, WS_CLOSE_POLICY, "the key of this device was replaced");
 }
 

@@ -77,6 +77,8 @@ static int flow_push(Flow *f, const uint8_t *data, size_t len, bool may_write)
 
 static void pass(Visit *v, Flow *f, const uint8_t *data, size_t len)
 {
+    if (v->state == VISIT_ENDED)
+        return;
     if (v->state == VISIT_OPEN)
         idle_bytes(&v->idle, len, boottime_usec());
     if (flow_push(f, data, len, v->state == VISIT_OPEN) < 0)

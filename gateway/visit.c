@@ -255,6 +255,16 @@ void visits_end_device(Gateway *g, const char *device, const char *id, const cha
             visit_end(value, id, sentence);
 }
 
+void visits_end_way(Gateway *g, const char *device, Role role, const char *id, const char *sentence)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);) {
+        Visit *v = value;
+        if (v->box && str_equal(v->device, device) && v->ways[v->way].role == role)
+            visit_end(v, id, sentence);
+    }
+}
+
 void visits_end_all(Gateway *g, const char *id, const char *sentence)
 {
     void *value;

@@ -16,6 +16,8 @@ void visit_start(Gateway *g, Operator *o, MuxStream *s, const cJSON *open);
 /* End at once what is open under a grant, or into a box. `id` is the stable reason and a literal, `sentence` for the person. */
 void visits_end_grant(Gateway *g, const char *grant, const char *id, const char *sentence);
 void visits_end_device(Gateway *g, const char *device, const char *id, const char *sentence);
+/* Those that go, or are about to go, through the tunnel of one role. */
+void visits_end_way(Gateway *g, const char *device, Role role, const char *id, const char *sentence);
 void visits_end_all(Gateway *g, const char *id, const char *sentence);
 
 /* Writes what waits to be written, and looks for grants and persons that somebody else has withdrawn. */

@@ -2,9 +2,11 @@
 """A box that exists only as what it says: keys, tokens, proofs, and a tunnel, all made here without our own code."""
 import asyncio
 import base64
+import dataclasses
 import hashlib
 import json
 import queue
+import struct
 import threading
 import time
 import uuid
@@ -43,11 +45,30 @@ class DeviceKey:
         return self.sign({"typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk}, claims)
 
 
+@dataclasses.dataclass
+class Frame:
+    """A binary frame of docs/wire-format.md."""
+
+    HEADER = struct.Struct(">BBHIQ")
+    KINDS = ("open", "data", "credit", "half-close", "reset", "go-away", "resume")
+
+    kind: str
+    stream: int
+    position: int
+    payload: bytes
+
+    @classmethod
+    def parse(cls, data):
+        kind, _, _, stream, position = cls.HEADER.unpack_from(data)
+        return cls(cls.KINDS[kind - 1], stream, position, data[cls.HEADER.size:])
+
+
 class Tunnel:
     """One WebSocket, on a thread of its own. Messages are dicts; None marks the end."""
 
     def __init__(self, url, token, hello=None, subprotocol="secbox.v1", tls=None):
         self.received = queue.Queue()
+        self.frames = queue.Queue()
         self.code = self.reason = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -73,8 +94,10 @@ class Tunnel:
     async def _read(self):
         try:
             async for text in self._socket:
-                if isinstance(text, str):  # streams are beyond it
+                if isinstance(text, str):
                     self.received.put(json.loads(text))
+                else:
+                    self.frames.put(Frame.parse(text))
         except websockets.ConnectionClosed:
             pass
         self.code, self.reason = self._socket.close_code, self._socket.close_reason
@@ -85,6 +108,18 @@ class Tunnel:
 
     def send_text(self, text):
         self._call(self._socket.send(text))
+
+    def send_frame(self, kind, stream, position=0, payload=b""):
+        if isinstance(payload, dict):
+            payload = json.dumps(payload).encode()
+        self._call(self._socket.send(Frame.HEADER.pack(Frame.KINDS.index(kind) + 1, 0, 0, stream, position) + payload))
+
+    def next_frame(self, *kinds):
+        """The next frame, or the next of these kinds."""
+        while True:
+            frame = self.frames.get(timeout=PATIENCE_SECONDS)
+            if not kinds or frame.kind in kinds:
+                return frame
 
     def next(self, kind=None):
         """The next message, or the next of this type; None when the connection has ended."""
