@@ -19,6 +19,7 @@ struct Deployment {
     char starter[CALL_ID_SIZE]; /* the call that asked for it, which may be gone */
     bool wait;
     bool progressed;              /* the box has spoken of it */
+    bool unsent;                  /* the box is there and has not got it: to be sent when the store is back */
     bool lost;                    /* given up: to be written as unknown */
     uint64_t barred_connection;   /* no confirmation on this one: it was open before the change */
     usec_t created_at, last_word; /* CLOCK_BOOTTIME */

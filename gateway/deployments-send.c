@@ -48,6 +48,7 @@ void deployment_send(Deployment *d)
     Session *s = session_find(d->gateway, d->device, ROLE_MGMT);
     _cleanup_(cJSON_Deletep) cJSON *m = deployment_message(d);
     int r = !m ? -ENOMEM : s ? session_send(s, m) : -ENOTCONN;
+    d->unsent = false;
     if (r < 0) {
         Error err = {};
         live_offline_error(d->device, &err);
@@ -285,6 +286,7 @@ static void on_content(StoreQuery *q _unused_, int r, const StoreRows *rows, con
 void deployment_send_again(Deployment *d)
 {
     Error err = {};
+    d->unsent = true;
     if (d->query)
         return;
     deployment_log(d, LOG_LEVEL_INFO, "the box does not know it, sending it again");

@@ -238,6 +238,8 @@ void deployments_sweep(Gateway *g)
             deployment_log(d, LOG_LEVEL_WARNING, "no word from the box for too long, its end is unknown");
             d->lost = true;
         }
+        if (d->unsent && !d->progressed && !d->result && !d->lost && session_find(g, d->device, ROLE_MGMT))
+            deployment_send_again(d);
         deployment_save(d);
     }
 }

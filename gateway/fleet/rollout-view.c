@@ -28,6 +28,13 @@ static int sum(const cJSON *rollout, const char *key)
     return n;
 }
 
+/* A member as text for a terminal; NULL when there is none. */
+static char *clean_member(const cJSON *object, const char *key)
+{
+    _cleanup_(freep) char *text = report_member(object, key);
+    return text ? text_printable(text) : NULL;
+}
+
 static int failed_of(const cJSON *group)
 {
     return fleet_int(group, "failed") + fleet_int(group, "rolledBack");
@@ -137,8 +144,8 @@ static void print_boxes(FILE *out, const char *heading, const cJSON *rollout, co
 char *rollout_view(const cJSON *rollout, usec_t now)
 {
     _cleanup_(freep) char *what = subject(rollout), *state = state_of(rollout, now), *groups = groups_text(rollout);
-    _cleanup_(freep) char *by = report_member(rollout, "createdBy"), *at = report_member(rollout, "createdAt");
-    _cleanup_(freep) char *id = report_member(rollout, "id"), *halt_at = report_member(rollout, "haltAt");
+    _cleanup_(freep) char *by = clean_member(rollout, "createdBy"), *at = clean_member(rollout, "createdAt");
+    _cleanup_(freep) char *id = clean_member(rollout, "id"), *halt_at = clean_member(rollout, "haltAt");
     const cJSON *error = member(rollout, "error");
     char *text = NULL;
     size_t size = 0;
@@ -227,8 +234,8 @@ static void print_changed_groups(FILE *out, const cJSON *before, const cJSON *ro
         const cJSON *was = cJSON_GetArrayItem(member(before, "groups"), index++);
         if (was ? cJSON_Compare(was, group, true) : index - 1 > fleet_int(rollout, "group"))
             continue;
-        _cleanup_(freep) char *name = report_member(group, "name"), *clean = name ? text_printable(name) : NULL;
-        fprintf(out, "%s: %d of %d done, %d failed, %d under way, %d offline\n", clean ? clean : "-",
+        _cleanup_(freep) char *name = clean_member(group, "name");
+        fprintf(out, "%s: %d of %d done, %d failed, %d under way, %d offline\n", name ? name : "-",
                 fleet_int(group, "done"), fleet_int(group, "boxes"), failed_of(group), fleet_int(group, "sent"),
                 fleet_int(group, "offline"));
     }
@@ -236,7 +243,7 @@ static void print_changed_groups(FILE *out, const cJSON *before, const cJSON *ro
 
 char *rollout_view_news(const cJSON *before, const cJSON *rollout)
 {
-    const char *state = json_string(rollout, "state");
+    _cleanup_(freep) char *state = clean_member(rollout, "state");
     const cJSON *error = member(rollout, "error");
     char *text = NULL;
     size_t size = 0;
@@ -246,10 +253,9 @@ char *rollout_view_news(const cJSON *before, const cJSON *rollout)
         return NULL;
     print_changed_groups(out, before, rollout);
     print_new_failures(out, before, rollout);
-    if (!str_equal(json_string(before, "state"), state)) {
-        _cleanup_(freep) char *clean = state ? text_printable(state) : NULL;
+    if (!str_equal(json_string(before, "state"), json_string(rollout, "state"))) {
         _cleanup_(freep) char *why = cJSON_IsObject(error) ? report_error(error) : NULL;
-        fprintf(out, "%s%s%s\n", clean ? clean : "-", why ? ": " : "", why ? why : "");
+        fprintf(out, "%s%s%s\n", state ? state : "-", why ? ": " : "", why ? why : "");
     }
     if (fclose(out) != 0) {
         free(text);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* ssh, ssh-cert, ssh-config: OpenSSH with a key that lives as long as its session, or as its grant. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 
 #include "gateway/fleet/grants.h"
 #include "gateway/fleet/known-hosts.h"
@@ -192,23 +193,52 @@ static bool is_certified(const char *key, const char *grant)
            file_read(path, GRANT_FILE_MAX, &text, NULL, NULL) >= 0 && str_equal(text, grant);
 }
 
+/* ssh-keygen overwrites nothing, and what it was killed over would be in its way for ever. */
+static int make_key_once(const char *key, const char *public, Error *err)
+{
+    if (access(key, R_OK) == 0 && access(public, R_OK) == 0)
+        return 0;
+    int r = file_remove(key, err);
+    if (r >= 0)
+        r = file_remove(public, err);
+    return r < 0 ? r : ssh_make_key(key, err);
+}
+
 static int certify(Fleet *fleet, const char *key, const char *grant, ApiReply *reply, Error *err)
 {
-    _cleanup_(freep) char *path = str_format("%s@grant", key);
+    _cleanup_(freep) char *path = str_format("%s@grant", key), *public = str_format("%s.pub", key);
 
-    if (!path)
+    if (!path || !public)
         return error_from_errno(err, -ENOMEM, "keep a key");
     int r = file_remove(path, err);
-    if (r >= 0 && access(key, F_OK) < 0)
-        r = ssh_make_key(key, err);
+    if (r >= 0)
+        r = make_key_once(key, public, err);
     if (r >= 0)
         r = ssh_certify(fleet, grant, key, reply, err);
     return r < 0 ? r : file_write_atomic(path, grant, strlen(grant), 0600, (uid_t) -1, (gid_t) -1, err);
 }
 
+/* Several ssh may start at once: one makes the key, the others find it. */
+static int lock_folder(const char *folder, int *ret, Error *err)
+{
+    int r = dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err);
+    if (r < 0)
+        return r;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+        r = -errno;
+        if (fd >= 0)
+            close(fd);
+        return error_from_errno(err, r, "lock %s", folder);
+    }
+    *ret = fd;
+    return 0;
+}
+
 int verb_ssh_cert(int argc _unused_, char **argv, void *userdata)
 {
     Fleet *fleet = userdata;
+    _cleanup_(closep) int lock = -1;
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(error_done) Error err = {};
     _cleanup_(freep) char *grant = NULL, *folder = fleet_config_path("ssh"), *key = NULL;
@@ -216,7 +246,7 @@ int verb_ssh_cert(int argc _unused_, char **argv, void *userdata)
     key = folder ? str_format("%s/%s", folder, argv[0]) : NULL;
     int r = key ? check_device(argv[0], &err) : error_from_errno(&err, -ENOMEM, "keep a key");
     if (r >= 0)
-        r = dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, &err);
+        r = lock_folder(folder, &lock, &err);
     if (r >= 0)
         r = fleet_begin(fleet, &err);
     if (r >= 0)

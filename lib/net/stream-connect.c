@@ -255,11 +255,15 @@ static void on_resolved(Process *p _unused_, int status, bool timed_out, void *u
     (void) stream_release(s);
 }
 
-static int resolve(Stream *s, Error *err)
+static int resolve(Stream *s, bool known_only, Error *err)
 {
     StreamDial *d = s->dial;
     if (add_address(d, d->host) >= 0)
         return stream_wake(s);
+    if (known_only && d->known) {
+        use_known(d);
+        return stream_wake(s);
+    }
     const char *argv[] = { stream_resolver, "ahosts", d->host, NULL };
     ProcessSpec spec = {
         .argv = argv,
@@ -302,7 +306,7 @@ int stream_connect(sd_event *event, const StreamTarget *target, const StreamEven
     int r = target->tls ? stream_tls_start(s, target->tls, host) : 0;
     if (r < 0)
         return error_set(err, -r, "stream.tls", "cannot set TLS up for %s", s->name);
-    r = resolve(s, err);
+    r = resolve(s, target->known_only, err);
     if (r < 0)
         return error_prefix(err, r, "cannot find the address of %s", host);
     *ret = TAKE_PTR(s);

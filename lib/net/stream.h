@@ -47,6 +47,7 @@ typedef struct StreamTarget {
     /* Numeric addresses at which the host was before; NULL = none. Ends with NULL. Used when the resolver fails, has no
      * answer within 2 s, or none of its addresses can be reached. The certificate must still name `host`. */
     const char *const *known;
+    bool known_only; /* without asking the resolver, if there are any */
 } StreamTarget;
 
 /* Starts to resolve and connect; on_open or on_closed follows. Addresses are tried in the resolver's order, 5 s each;

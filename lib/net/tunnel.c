@@ -50,6 +50,7 @@ struct Tunnel {
     unsigned busy;
     bool freed;
     bool challenged; /* on this connection, and answered */
+    bool known_turn; /* the resolver's addresses led nowhere last time */
 };
 
 static const StreamEvents stream_events;
@@ -119,6 +120,8 @@ static int enter(Tunnel *t, TunnelInput input)
  * change that decision by tunnel_retry(). */
 static void down(Tunnel *t, int r, const Error *err)
 {
+    /* A resolver that lies (a portal of the uplink's provider) is as bad as none. */
+    t->known_turn = !t->known_turn && t->up_since == 0 && t->end.http_status == 0;
     if (t->up_since > 0)
         t->end.lasted_usec = boottime_usec() - t->up_since;
     t->up_since = 0;
@@ -156,6 +159,7 @@ static int connect_now(Tunnel *t)
         .port = t->url.port,
         .tls = t->tls,
         .known = (const char *const *) t->known,
+        .known_only = t->known_turn,
     };
     int r = enter(t, TUNNEL_START);
     if (r >= 0)

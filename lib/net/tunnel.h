@@ -35,7 +35,8 @@ typedef struct TunnelOptions {
     const char *url;     /* wss://host[:port]/mgmt, or ws:// on request of the configuration */
     const char *ca_file; /* NULL = system authorities */
     /* Numeric addresses at which the gateway was before; NULL = none. They are tried, too, when the resolver has no answer
-     * within 2 s; the certificate must still name the URL's host. Ends with NULL; copied. */
+     * within 2 s, and alone after a try that did not lead to the gateway; the certificate must still name the URL's host.
+     * Ends with NULL; copied. */
     const char *const *known_addresses;
     /* Seconds since 1970 that are known to have passed; 0 = no opinion. A certificate that is not valid by this machine's
      * clock is accepted if it was valid then: a clock that stands at 1970, or far ahead, must not lock a box out. */

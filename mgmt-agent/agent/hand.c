@@ -57,7 +57,7 @@ static int on_gone(sd_event_source *source, void *userdata)
     Hand *h = userdata;
 
     (void) source;
-    h->on_change(h->userdata);
+    h->on_change(true, h->userdata);
     return 0;
 }
 
@@ -85,7 +85,7 @@ static int on_file(sd_event_source *source, const struct inotify_event *event, v
 
     (void) source;
     if (event->len > 0 && (str_equal(event->name, "containers.json") || str_equal(event->name, "images.json")))
-        h->on_change(h->userdata);
+        h->on_change(false, h->userdata);
     return 0;
 }
 
@@ -96,7 +96,7 @@ static int on_process(sd_event_source *source, int fd, uint32_t revents, void *u
     (void) fd;
     (void) revents;
     (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    h->on_change(h->userdata);
+    h->on_change(true, h->userdata);
     return 0;
 }
 

@@ -3,12 +3,14 @@
  * to run has ended. It says only that there is something to look at. */
 #pragma once
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "lib/data/json.h"
 
 typedef struct Hand Hand;
-typedef void (*hand_t)(void *userdata);
+/* `process`: a process that was followed has ended; otherwise a list of podman's has changed. */
+typedef void (*hand_t)(bool process, void *userdata);
 
 int hand_new(sd_event *event, hand_t on_change, void *userdata, Hand **ret) _must_check_;
 Hand *hand_free(Hand *h);

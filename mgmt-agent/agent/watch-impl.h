@@ -42,6 +42,8 @@ struct Watch {
     Round round, waiting;  /* waiting: an order that came while another round, or a push, was under way */
     Hand *hand;            /* sees what is done by hand */
     usec_t hand_seen, hand_looked; /* CLOCK_BOOTTIME: something was, 0: nothing; when it was last looked at */
+    usec_t hand_rest;      /* how long it is not looked again */
+    usec_t own_end;        /* CLOCK_BOOTTIME: of the last change of our own */
     char *followed;        /* id of the deployment that it follows */
     char *complaint;       /* about the settings, said once */
 };

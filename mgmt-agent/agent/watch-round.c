@@ -388,7 +388,6 @@ void watch_begin(Watch *w, Round *r)
     w->round = *r;
     *r = (Round) {};
     w->hand_seen = 0;
-    w->hand_looked = boottime_usec();
     w->round.skipped = cJSON_CreateObject();
     w->round.results = cJSON_CreateArray();
     if (cJSON_GetArraySize(w->state.entries) == 0) { /* nothing was ever deployed */

@@ -129,7 +129,11 @@ static cJSON *make_entry(WatchState *s, const WatchTarget *t, const cJSON *servi
     if (same && !str_equal(json_string(known, "imageId"), image_id)) {
         drop_news(entry);
         drop(entry, "state");
+        same = false;
     }
+    /* what was just deployed is what its image's name means */
+    if (entry && !same && put_string(entry, "nameImageId", image_id) < 0)
+        return NULL;
     if (!entry || put_string(entry, "service", name) < 0 || put_string(entry, "image", image) < 0 ||
         put_string(entry, "source", watch_source_to_string(t->source)) < 0 || put_string(entry, "why", t->why) < 0 ||
         put_bool(entry, "monitorOnly", t->monitor_only) < 0 || put_string(entry, "imageId", image_id) < 0 ||

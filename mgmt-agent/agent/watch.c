@@ -17,9 +17,10 @@
 /* Settings are read again so often, and a wall clock that was set is noticed. */
 #define WAKE_MAX_USEC (10 * USEC_PER_MINUTE)
 #define WAKE_MIN_USEC (100 * USEC_PER_MSEC)
-/* What is done by hand is let finish, and is not looked at more often than this. */
+/* What is done by hand is let finish. A container that dies again and again is looked at less and less often. */
 #define HAND_PAUSE_USEC (5 * USEC_PER_SEC)
-#define HAND_REST_USEC USEC_PER_MINUTE
+#define HAND_REST_MAX_USEC (5 * USEC_PER_MINUTE)
+#define OWN_ECHO_USEC (2 * USEC_PER_SEC)
 
 void round_done(Round *r)
 {
@@ -129,7 +130,7 @@ static usec_t entry_due(const WatchConfig *c, const cJSON *entry, const cJSON *f
 
 static usec_t hand_due(const Watch *w)
 {
-    usec_t rested = w->hand_looked > 0 ? w->hand_looked + HAND_REST_USEC : 0, seen = w->hand_seen + HAND_PAUSE_USEC;
+    usec_t rested = w->hand_looked > 0 ? w->hand_looked + w->hand_rest : 0, seen = w->hand_seen + HAND_PAUSE_USEC;
 
     if (w->hand_seen == 0)
         return USEC_INFINITY;
@@ -143,8 +144,15 @@ static bool find_due(Watch *w, const WatchConfig *c, Round *ret, usec_t *ret_del
     _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
     const cJSON *entry;
 
-    if (hand <= up)
+    if (hand <= up) {
+        bool again = w->hand_looked > 0 && up - w->hand_looked < 3 * w->hand_rest;
+
+        w->hand_rest = !again                                       ? HAND_PAUSE_USEC
+                       : w->hand_rest * 2 < HAND_REST_MAX_USEC ? w->hand_rest * 2
+                                                               : HAND_REST_MAX_USEC;
+        w->hand_looked = up;
         return true;
+    }
     first = watch_next_check(c, w->state.last_check, w->started, w->random, now);
     if (first <= now) {
         ret->ask = ret->all = true;
@@ -201,8 +209,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 void watch_continue(Watch *w)
 {
-    if (w)
-        watch_arm(w);
+    if (!w)
+        return;
+    w->own_end = boottime_usec();
+    watch_arm(w);
 }
 
 static void tell_asker(const Watch *w, const cJSON *message)
@@ -250,7 +260,12 @@ void watch_note_result(Watch *w, const cJSON *result)
         return;
     if (is_of_round(w, result))
         note_own_result(w, result);
-    watch_state_forget_names(&w->state);
+    if (json_bool(result, "noop", false))
+        return;
+    if (json_string(result, "kind") || !str_equal(json_string(result, "outcome"), "done")) {
+        watch_state_forget_names(&w->state);
+        w->hand_seen = boottime_usec();
+    }
     (void) watch_save(w);
 }
 
@@ -264,12 +279,12 @@ void watch_forget_client(Watch *w, const ControlClient *c)
         w->waiting.asker = NULL;
 }
 
-static void on_hand(void *userdata)
+static void on_hand(bool process, void *userdata)
 {
     Watch *w = userdata;
 
-    /* our own doing looks like anybody's; what is left of it is seen to be nothing */
-    if (w->hand_seen > 0)
+    /* our own doing looks like anybody's, and podman's lists may be a moment behind it */
+    if (w->hand_seen > 0 || w->agent->deploying || (!process && boottime_usec() < w->own_end + OWN_ECHO_USEC))
         return;
     w->hand_seen = boottime_usec();
     if (w->round.step == ROUND_NONE)

@@ -10,6 +10,7 @@
 #include "compose/policy.h"
 #include "env/env-file.h"
 #include "lib/base/map.h"
+#include "lib/base/paths.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/worker/driver.h"
 #include "mgmt-agent/worker/podman.h"
@@ -101,6 +102,14 @@ int deploy_pull_image(Deploy *d, const char *service, const char *reference, con
 int deploy_stage(Deploy *d, Error *err) _must_check_;
 void deploy_unstage(Deploy *d);
 char *deploy_stage_path(const char *service, const char *suffix);
+
+/* by-hand.c */
+#define BY_HAND_DIR STATE_DIR "/compose"
+/* Writes BY_HAND_DIR/PROJECT.next; failing to is reported, and is no failure of the change. */
+void deploy_write_by_hand(Deploy *d);
+/* Puts it in effect, if it is there; or forgets it. */
+void deploy_keep_by_hand(Deploy *d, const char *project);
+void deploy_drop_by_hand(const char *project);
 
 /* apply.c */
 int deploy_apply(Deploy *d, Error *err) _must_check_;

@@ -93,6 +93,7 @@ int deploy_commit(Deploy *d, Error *err)
         podman_drop_others(d->podman, KEEP_REPOSITORY, keep);
     update_sweep_images(d);
     store_prune_snapshots(json_string(d->journal.project, "version"), json_string(d->journal.project, "previous"));
+    deploy_keep_by_hand(d, json_string(d->journal.project, "name"));
     deploy_unstage(d);
     return 0;
 }
@@ -235,7 +236,9 @@ int deploy_roll_back(Deploy *d, Error *err)
     r = removed < 0 ? removed : back < 0 ? back : each_step(d, check_back, err);
     if (r == 0) {
         remove_new_networks(d);
+        update_name_back(d);
         update_sweep_images(d);
+        deploy_drop_by_hand(d->options->project);
         deploy_unstage(d);
     }
     return r < 0 ? error_prefix(err, r, "rolling back") : 0;

@@ -93,6 +93,7 @@ int flow_conclude(Deploy *d)
     d->journal.project = current_from_deploy(d, &err);
     if (!d->journal.project)
         return fail_touched(d, &err, -ENOMEM);
+    deploy_write_by_hand(d);
     if (confirm) {
         d->journal.boot_id = boot_id_read();
         d->journal.confirm_usec = d->confirm_usec;
@@ -115,6 +116,7 @@ static int conclude_unchanged(Deploy *d)
     int r;
 
     d->journal.project = current_from_deploy(d, &err);
+    deploy_write_by_hand(d);
     r = d->journal.project ? journal_step(&d->journal, EVENT_NOTHING, &err) : -ENOMEM;
     return r < 0 ? flow_fail_untouched(d, &err, r) : flow_commit(d);
 }

@@ -453,22 +453,35 @@ int job_update(Deploy *d, const cJSON *request)
     return r < 0 ? flow_fail_untouched(d, &err, r) : flow_change(d);
 }
 
+static void name_image(Deploy *d, const cJSON *item, const char *id)
+{
+    const char *image = json_string(item, "image");
+    size_t n = image ? repository_length(image) : 0;
+    _cleanup_(freep) char *repository = image ? strndup(image, n) : NULL;
+    _cleanup_(error_done) Error err = {};
+
+    if (repository && id &&
+        podman_tag(d->podman, id, repository, image[n] == ':' ? image + n + 1 : "latest", &err) < 0)
+        deploy_progress(d, "info", json_string(item, "service"), "could not let %s mean image %.12s: %s", image, id,
+                        error_message(&err, -EIO));
+}
+
 void update_name_images(Deploy *d)
 {
     const cJSON *item;
 
-    cJSON_ArrayForEach(item, d->journal.updates) {
-        const char *image = json_string(item, "image"), *id = json_string(item, "imageId");
-        size_t n = image ? repository_length(image) : 0;
-        _cleanup_(freep) char *repository = image ? strndup(image, n) : NULL;
-        _cleanup_(error_done) Error err = {};
+    cJSON_ArrayForEach(item, d->journal.updates)
+        if (json_string(item, "reference"))
+            name_image(d, item, json_string(item, "imageId"));
+}
 
-        if (!repository || !id || !json_string(item, "reference"))
-            continue;
-        if (podman_tag(d->podman, id, repository, image[n] == ':' ? image + n + 1 : "latest", &err) < 0)
-            deploy_progress(d, "info", json_string(item, "service"), "could not let %s mean the new image: %s", image,
-                            error_message(&err, -EIO));
-    }
+void update_name_back(Deploy *d)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, d->journal.updates)
+        if (!json_string(item, "reference"))
+            name_image(d, item, json_string(item, "oldImageId"));
 }
 
 void update_sweep_images(Deploy *d)

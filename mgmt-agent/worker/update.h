@@ -36,6 +36,8 @@ int update_run_hooks(Deploy *d, WatchHook h, Error *err) _must_check_;
 
 /* Lets the names in the compose file mean the images that were proved. */
 void update_name_images(Deploy *d);
+/* The way back: names that had been given another meaning on this box mean again what runs. */
+void update_name_back(Deploy *d);
 /* Takes images off the disk that nothing needs any more. Best effort. */
 void update_sweep_images(Deploy *d);
 /* Remembers an image that could not be proved, before the journal forgets why it is rolled back. */

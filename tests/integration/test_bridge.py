@@ -18,6 +18,7 @@ from tests.integration.gateway_lab import enroll, error_id, gw, shared
 from tests.lab import sshd
 from tests.lab.argv_watch import ArgvWatch
 from tests.lab.bridge_box import BridgeBox
+from tests.lab.bridge_copy import CUTS, copy
 from tests.lab.cut_proxy import CutProxy
 from tests.lab.fleet import Fleet
 from tests.lab.util import PATIENCE_SECONDS, free_port, wait_until
@@ -26,7 +27,6 @@ BOX = "caseta5"
 REASON = "the recorder is silent"
 # with sanitizers everything is slower; the whole gigabyte goes through in tests/system
 COPY_MEGABYTES = 6 if "/asan/" in os.environ.get("SECBOX_BIN", "") else 24
-CUTS = 10
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,9 @@ def test_openssh_by_its_own_configuration(gw, alice, folder):
 
     issued = len(gw.audit("certificate.issued"))
     grant_of(gw)
-    assert run_ssh_tool(alice, config, "ssh", BOX, "echo", "hello") == "hello\n"
+    hellos = [subprocess.Popen(["ssh", "-F", config, BOX, "echo", "hello"], env=alice.env, stdout=subprocess.PIPE, text=True)
+              for _ in range(3)]  # all at once: one of them makes the key
+    assert [p.communicate()[0] for p in hellos] == ["hello\n"] * 3
     source, there, back = (os.path.join(folder, name) for name in ("source", "there", "back"))
     data = os.urandom(3_000_000)
     os.mkdir(source)
@@ -355,57 +357,44 @@ def test_recovery_is_told_to_open(gw, alice):
     recovery.close()
 
 
+def test_the_way_in_through_recovery(gw, box, alice):
+    """Closed while the box is well, but for a break-glass grant; the last way when both others hang. Its sshd has a host key
+    of its own, which ssh must not take for a stranger's."""
+    require_programs("recovery-agent")
+    known = os.path.join(alice.home, ".config/secbox/known_hosts.d")
+    plain = grant_of(gw)
+    assert alice.run("ssh", BOX, "--", "echo", "in", check=0).stdout == "in\n"
+    with box.recovery() as recovery:
+        wait_until(lambda: gw.device(BOX).get("recovery", {}).get("open") is False, "recovery is closed", recovery.daemon.death)
+        p = alice.run("ssh", BOX, "--way", "recovery", "--", "true", check=255)
+        assert "recovery-agent: it is closed while the box is well" in p.stderr and "--break-glass" in p.stderr
+        p = alice.run("ssh", BOX, "--grant", grant_of(gw, breakGlass=True), "--way", "recovery", "--", "echo", "in", check=0)
+        assert p.stdout == "in\n" and "connected through recovery-agent" in p.stderr
+
+        for way in ("device", "mgmt"):
+            box.signal(way, signal.SIGSTOP)
+        try:
+            begun = time.monotonic()
+            p = alice.run("ssh", BOX, "--grant", plain, "--", "echo", "in", check=0)
+            seconds = time.monotonic() - begun
+        finally:
+            for way in ("device", "mgmt"):
+                box.signal(way, signal.SIGCONT)
+        assert p.stdout == "in\n" and "mgmt-link: no answer within 3 s; trying recovery-agent" in p.stderr
+        print(f"in after {seconds:.1f} s")
+        assert f'ID "lab/{plain}/' in recovery.sshd.log()
+    for name in ("host", "recovery"):
+        with open(os.path.join(known, f"{BOX}@{name}"), encoding="utf-8") as f:
+            assert len(f.readlines()) == 1
+    assert [s["way"] for s in sessions(gw)[:3]] == ["recovery", "recovery", "device"]
+
+
 # what breaks on the way
-
-class Stream:
-    """A stream of bytes that is never stored, with its hash."""
-
-    SCRIPT = ("import hashlib, sys; h = hashlib.sha256(); n = 0\n"
-              "for i in range(int(sys.argv[1])):\n"
-              "    b = hashlib.sha256(str(i).encode()).digest() * 32768; h.update(b); sys.stdout.buffer.write(b)\n"
-              "sys.stdout.buffer.flush(); print(h.hexdigest(), file=sys.stderr)")
-    SINK = ("import hashlib, sys; h = hashlib.sha256()\n"
-            "while b := sys.stdin.buffer.read(1 << 20): h.update(b)\n"
-            "print(h.hexdigest())")
-
-
-def cut_on_the_way(line, total, p):
-    """Cuts the line ten times while so many bytes go through it."""
-    start, begun = line.passed, line.cuts
-    while line.cuts - begun < CUTS and p.poll() is None:
-        if line.passed - start > total * (line.cuts - begun + 1) // (CUTS + 1):
-            line.cut()
-        time.sleep(0.005)
-    return line.cuts - begun
-
-
-def copy(alice, line, megabytes, to_box):
-    """Copies through ssh while the line is cut; both sides' hashes."""
-    total = megabytes << 20
-    here, there = (Stream.SCRIPT, Stream.SINK) if to_box else (Stream.SINK, Stream.SCRIPT)
-    remote = f"exec python3 -c '{there}' {megabytes}"
-    ssh = ["ssh", BOX, "--", "-o", "Compression=no", remote]
-    with contextlib.ExitStack() as stack:
-        local = ["python3", "-c", here, str(megabytes)]
-        if to_box:
-            source = stack.enter_context(subprocess.Popen(local, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-            p = stack.enter_context(alice.start(*ssh, stdin=source.stdout))
-            source.stdout.close()
-        else:
-            p = stack.enter_context(alice.start(*ssh))
-            sink = stack.enter_context(subprocess.Popen(local, stdin=p.stdout, stdout=subprocess.PIPE, text=True))
-            p.stdout.close()
-        cuts = cut_on_the_way(line, total, p)
-        errors = p.stderr.read()
-        hashes = (source.stderr.read(), p.stdout.read()) if to_box else (errors, sink.stdout.read())
-        assert p.wait(PATIENCE_SECONDS) == 0, errors
-    return cuts, [h.split()[-1] for h in hashes], errors
-
 
 @pytest.mark.parametrize("to_box", [True, False])
 def test_a_copy_over_a_line_that_breaks(gw, line, alice, to_box):
     grant = grant_of(gw)
-    cuts, hashes, errors = copy(alice, line, COPY_MEGABYTES, to_box)
+    (cuts,), hashes, errors = copy(alice, BOX, COPY_MEGABYTES, to_box, [line])
     assert cuts >= CUTS and hashes[0] == hashes[1] and len(hashes[0]) == 64, errors
     done = ended_session(gw, grant)
     assert done["endReason"] == "closed"
@@ -416,7 +405,7 @@ def test_a_copy_while_the_operators_line_breaks(gw, alice):
     grant_of(gw)
     with CutProxy(gw.port) as own:
         alice.env["SECBOX_GATEWAY"] = f"http://127.0.0.1:{own.port}"
-        cuts, hashes, errors = copy(alice, own, COPY_MEGABYTES, True)
+        (cuts,), hashes, errors = copy(alice, BOX, COPY_MEGABYTES, True, [own])
     assert cuts >= CUTS and hashes[0] == hashes[1], errors
     assert "the session is kept for 90 s" in errors and "the session goes on" in errors
 

@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -119,6 +120,14 @@ def test_a_session_is_shown_while_it_lasts(sshd, peer, link):
     assert "bytes in" in link.logged() and sessions(link.root) == "Nobody is logged in over the bridge.\n"
     path = os.path.join(link.root, "run/tucomunidad/mgmt-link/sessions.json")
     assert os.stat(path).st_mode & 0o777 == 0o600
+    # a new configuration ends what came by the old one
+    with contextlib.closing(socket.create_connection(("127.0.0.1", peer.local))) as s:
+        assert s.makefile("rb").readline()
+        link.process.send_signal(signal.SIGHUP)
+        peer.expect("up")
+        peer.expect("refused stream.unknown")
+        assert s.recv(1) == b"" and "bridge.ended" in link.logged()
+    assert json.loads(sessions(link.root, "--json")) == {"sessions": []}
     # what a program leaves behind that is killed is no longer true
     with contextlib.closing(socket.create_connection(("127.0.0.1", peer.local))) as s:
         assert s.makefile("rb").readline()

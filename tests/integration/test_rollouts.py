@@ -47,7 +47,8 @@ def start(gw, site, **more):
 
 
 def show(gw, rollout):
-    answer = gw.request("GET", f"/v1/rollouts/{rollout['id']}")
+    answer = wait_until(lambda: (lambda a: a if a.status != 503 else None)(gw.request("GET", f"/v1/rollouts/{rollout['id']}")),
+                        "the gateway has its database")
     assert answer.status == 200, answer
     return answer.json["rollout"]
 
@@ -275,7 +276,10 @@ def test_what_never_arrived_is_sent_again_unless_the_rollout_was_stopped(gw, fle
     wait_until(lambda: first.lost and second.lost, "both have their turn, and do not hear of it")
     first.deaf = False
     fleet.disconnect(first)
+    gw.postgres.pause()
     fleet.connect(first)
+    wait_until(lambda: f"cannot send the deployment of {first.id} again" in gw.log(), "it cannot be sent without the database")
+    gw.postgres.resume()
     wait_until(lambda: total(show(gw, rollout), "done") == 1, "the first has got it")
     assert list(first.received.items()) == [(first.lost[0], 1)] and changed(first) == [digest()]
 

@@ -4,7 +4,6 @@ agent does (progress, a new connection for the confirmation, results until they 
 image or file does to a box is the test's to say."""
 import asyncio
 import collections
-import concurrent.futures
 import json
 import random
 import threading
@@ -54,7 +53,7 @@ class SimBox:
         return message
 
     async def live(self):
-        while True:
+        while not self.fleet.closing:
             await self.online.wait()
             try:
                 await self._connection()
@@ -152,6 +151,7 @@ class SimFleet:
         self.gateway = gateway
         self.url = gateway.url
         self.boxes = {}
+        self.closing = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -216,20 +216,25 @@ class SimFleet:
         else:
             await box._end(box.pending, *outcome)  # pylint: disable=protected-access
 
-    def close(self):
-        async def end():
-            tasks = [box.task for box in self.boxes.values() if box.task]
-            for task in tasks:
+    async def _end(self):
+        """A wait that ends just when it is cancelled takes no note of that: so once more."""
+        self.closing = True
+        left = {box.task for box in self.boxes.values() if box.task}
+        while left:
+            for task in left:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            done, left = await asyncio.wait(left, timeout=5)
+            for task in done:
+                if not task.cancelled() and task.exception():
+                    raise task.exception()
 
+    def close(self):
         try:
-            self._call(end())
-        except concurrent.futures.TimeoutError:
-            pass
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE_SECONDS)
-        self._loop.close()
+            self._call(self._end())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(PATIENCE_SECONDS)
+            self._loop.close()
 
     def __enter__(self):
         return self

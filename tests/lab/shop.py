@@ -6,20 +6,22 @@ import tempfile
 import uuid
 
 from .box import Box, documents
+from .util import wait_until
 
+KINDS = [("server", "1"), ("server", "2"), ("server", "3"), ("crash", "1"), ("unhealthy", "1")]
 WEB, DB = "shop/web", "shop/db"
 
 
 class Shop:
     """A box that runs two services from a registry, and a cloud that is only a socket."""
 
-    def __init__(self, lab, registry, folder, front=None, args=("--settle=1",), process_env=None):
+    def __init__(self, lab, registry, folder, front=None, args=("--settle=1",), process_env=None, kinds=KINDS):
         """front: what the box takes for the registry."""
         self.lab, self.registry = lab, registry
         address = front.address if front else registry.address
         self.digests = {}
         made = lab.podman("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
-        for kind, version in [("server", "1"), ("server", "2"), ("server", "3"), ("crash", "1"), ("unhealthy", "1")]:
+        for kind, version in kinds:
             local = f"localhost/{kind}:{version}"
             if local not in made:
                 lab.image(local, kind, version)
@@ -32,9 +34,10 @@ class Shop:
         self.version = 100
 
     def compose(self, **more):
-        extra = {"web": "", "db": "", **more}
+        """web and db: more lines of these services; more: of the file."""
+        extra = {"web": "", "db": "", "more": "", **more}
         return (f"services:\n  web:\n    image: {self.web}\n    environment:\n      DEVICE: ${{DEVICE_ID}}\n{extra['web']}"
-                f"  db:\n    image: {self.db}\n{extra['db']}")
+                f"  db:\n    image: {self.db}\n{extra['db']}{extra['more']}")
 
     def publish_fresh(self):
         """`latest` becomes a good image with a layer that nobody has yet; its digest."""
@@ -58,12 +61,17 @@ class Shop:
     def restock(self, **more):
         """`latest` is version 1 again, and version 1 runs."""
         self.registry.move_tag(WEB, "server-1", "latest")
-        result = self.box.apply(self.compose(**more))
-        assert result["outcome"] == "done", result
+        self.apply()
         if self.version_of("web") != "1":
             self.take("web")
         assert self.version_of("web") == "1", self.box.log()[-4000:]
         self.ctl("update", "--forget", "all")
+        if more:
+            self.apply(**more)
+
+    def apply(self, **more):
+        result = self.box.apply(self.compose(**more))
+        assert result["outcome"] == "done", result
 
     def ctl(self, *args):
         """What secboxctl says: its documents."""
@@ -72,13 +80,24 @@ class Shop:
     def take(self, *args):
         """Looks for new images and takes them: the results by service, and what is known afterwards."""
         *events, updates = self.ctl("update", *args)
+        assert "services" in updates, updates
         results = {}
         for event in events:
             for update in event.get("updates", []) if event["type"] == "compose.result" else []:
                 results[update["service"]] = event
         return results, updates
 
-    def entry(self, updates, service="web"):
+    def wait_taken(self, version):
+        """Until the service web runs this version, and it is kept."""
+        wait_until(lambda: self.version_of("web") == version, f"version {version} is taken", self.box.agent.death)
+        wait_until(lambda: not self.box.status_pending(), "it is kept", self.box.agent.death)
+
+    def updates(self):
+        """What is known of updates."""
+        return self.ctl("updates")[-1]
+
+    @staticmethod
+    def entry(updates, service="web"):
         return next(e for e in updates["services"] if e["service"] == service)
 
     def push(self, cloud, **more):

@@ -43,8 +43,7 @@ def test_a_moved_tag_is_taken_within_one_interval_and_back(stock):
     stock.restart("--poll-interval=1")
     for version in "21":
         stock.registry.move_tag(WEB, f"server-{version}", "latest")
-        wait_until(lambda v=version: stock.version_of("web") == v, f"version {version} is taken", stock.box.agent.death)
-        wait_until(lambda: not stock.box.status_pending(), "it is kept", stock.box.agent.death)
+        stock.wait_taken(version)
         last = stock.box.history()["entries"][0]
         assert (last["outcome"], last["kind"], last["status"]) == ("done", "update", 200), last
         assert stock.box.ids()["db"] == before["db"], "the other service is left alone"

@@ -168,6 +168,26 @@ def test_the_link_is_nobody_in_particular(whole):
     assert box.run(*as_link, "test", "-r", "/run/credentials/mgmt-link.service/mgmt-agent.env", check=False).returncode == 0
 
 
+def test_the_link_lets_people_in(whole):
+    """From its sandbox to the box's sshd, and the site sees who it is."""
+    box = whole.box
+    box.run("systemctl", "start", "ssh")
+    env = {"PATH": os.environ["PATH"], "HOME": whole.folder, "SECBOX_GATEWAY": whole.gateway.url,
+           "SECBOX_TOKEN": whole.gateway.token, "SECBOX_CA": whole.gateway.tls[0]}
+    fleet = program("secbox-fleet")
+    subprocess.run([fleet, "grants", "add", DEVICE, "--reason", "the camera is dark"], env=env, check=True,
+                   stdout=subprocess.DEVNULL)
+    with subprocess.Popen([fleet, "ssh-proxy", DEVICE], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as person:
+        assert person.stdout.readline().startswith(b"SSH-2.0-OpenSSH")
+        entry, = json.loads(box.run("secboxctl", "sessions", "--json").stdout)["sessions"]
+        assert (entry["program"], entry["target"], entry["reason"]) == ("mgmt-link", "ssh", "the camera is dark")
+        person.stdin.close()
+    wait_until(lambda: "[bridge] lab has left" in box.run("journalctl", "-u", "mgmt-link", "-o", "cat").stdout, "the last line")
+    assert json.loads(box.run("secboxctl", "sessions", "--json").stdout) == {"sessions": []}
+    facts = box.run("stat", "-c", "%U %a", "/run/tucomunidad/mgmt-link", "/run/tucomunidad/mgmt-link/sessions.json").stdout
+    assert facts.splitlines() == ["mgmt-link 700", "mgmt-link 600"]
+
+
 def test_it_claimed_its_identity(whole):
     device = whole.gateway.device(DEVICE)
     assert device["connected"] and device["roles"] == ["mgmt"]

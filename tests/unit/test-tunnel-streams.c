@@ -19,6 +19,7 @@
 #include "lib/net/http-server.h"
 #include "lib/net/message.h"
 #include "lib/net/mux-carrier.h"
+#include "lib/net/stream-impl.h"
 #include "lib/net/tunnel.h"
 
 #define WELCOME "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
@@ -477,6 +478,35 @@ static void test_known_address(void **state)
     assert_string_equal(w->down_id, "stream.tls");
 }
 
+static void on_stranger(HttpExchange *x, void *userdata)
+{
+    (void) userdata;
+    http_respond(x, 200, "text/html", "buy now", 7, NULL);
+}
+
+/* A resolver that leads everybody to its own pages: the next try does without it. */
+static void test_resolver_lies(void **state)
+{
+    World *w = *state;
+    static const char *const known[] = { "127.0.0.1", NULL };
+    static const char script[] = "#!/bin/sh\necho '127.0.0.2  STREAM localhost'\n";
+    const char *usual = stream_resolver;
+    _cleanup_(freep) char *path = str_format("%s/resolver", folder);
+    _cleanup_(http_server_freep) HttpServer *stranger = NULL;
+    HttpServerOptions options = {
+        .address = "127.0.0.2", .port = http_server_port(w->server), .handler = on_stranger, .userdata = w,
+    };
+    assert_true(file_write_atomic(path, script, strlen(script), 0755, (uid_t) -1, (gid_t) -1, NULL) >= 0);
+    assert_true(http_server_new(w->event, &options, &stranger, NULL) >= 0);
+    stream_resolver = path;
+    start(w, &with_streams, "localhost", known);
+    RUN_UNTIL(w, w->downs == 1);
+    assert_string_equal(w->down_id, "stream.tls");
+    RUN_UNTIL(w, w->ups == 1);
+    assert_int_equal(w->downs, 1);
+    stream_resolver = usual;
+}
+
 static int make_certificate(void **state)
 {
     (void) state;
@@ -511,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_challenge, setup, teardown),
         cmocka_unit_test_setup_teardown(test_challenge_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_known_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_resolver_lies, setup, teardown),
     };
     return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
 }

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+"""What holds a new image back, what goes with it, and what people do by hand beside the agent."""
+# pylint: disable=redefined-outer-name
+import os
+import time
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.lab.registry import Registry
+from tests.lab.shop import DB, WEB, Shop
+from tests.lab.util import wait_until
+
+LABEL = "com.centurylinklabs.watchtower"
+
+
+@pytest.fixture(scope="module")
+def shop(lab, tmp_path_factory):
+    require_programs("mgmt-agent", "secboxctl")
+    with Registry(lab) as registry:
+        it = Shop(lab, registry, str(tmp_path_factory.mktemp("shop")), args=["--settle=0"])
+        with it.box:
+            it.box.start_agent()
+            yield it
+        lab.remove_all()
+
+
+@pytest.fixture
+def stock(shop):
+    """Version 1 of both services runs, and the registry has nothing else."""
+    shop.restock()
+    yield shop
+    shop.box.write_env("mgmt-agent.env", shop.box.agent_env)
+
+
+def labels(**values):
+    lines = "".join(f"      {name if '.' in name else f'{LABEL}.{name}'}: {value!r}\n" for name, value in values.items())
+    return f"    labels:\n{lines}"
+
+
+def web_with(stock, **values):
+    """The same stack, with labels on the service web."""
+    stock.restock(web=labels(**{k.replace("_", "-"): v for k, v in values.items()}))
+
+
+def new_image(stock, version="2"):
+    stock.registry.move_tag(WEB, f"server-{version}", "latest")
+
+
+def hooks(**commands):
+    return {f"{LABEL}.lifecycle.{k.replace('_', '-')}": v for k, v in commands.items()}
+
+
+def test_hooks_run_around_the_update_in_the_right_container(stock):
+    said = {"pre_check": "check", "pre_update": "before", "post_update": "after", "post_check": "checked"}
+    commands = {hook: f"echo {word} $$APP_VERSION >> /data/log" for hook, word in said.items()}
+    stock.restock(web=labels(**hooks(**commands)) + "    volumes: ['kept:/data']\n", more="volumes: {kept: {}}\n")
+    new_image(stock)
+    results, _ = stock.take("web")
+    assert results["web"]["outcome"] == "done", results
+    log = stock.lab.podman("exec", "secbox_web_1", "cat", "/data/log").stdout.split("\n")
+    assert log[-5:-1] == ["check 1", "before 1", "after 2", "checked 2"], log
+
+
+def test_a_hook_says_not_now(stock):
+    stock.restock(web=labels(**hooks(pre_update="exit 75")))
+    before = stock.box.ids()
+    new_image(stock)
+    results, updates = stock.take()
+    assert (results["web"]["outcome"], results["web"]["status"], results["web"]["error"]["id"]) == ("failed", 503, "update.not-now")
+    assert stock.entry(updates)["error"]["id"] == "update.not-now" and "retryAt" in stock.entry(updates)
+    assert stock.box.ids() == before
+    assert stock.box.history()["entries"][0].get("kind") != "update" or \
+        stock.box.history()["entries"][0]["id"] != results["web"]["id"], "that is no news for the history"
+
+    stock.restock(web=labels(**hooks(pre_check="exit 75")))
+    new_image(stock)
+    results, _ = stock.take()
+    assert not results and "not now to be updated" in stock.box.log()
+    results, _ = stock.take("--force")
+    assert results["web"]["outcome"] == "done"
+
+
+def test_a_hook_that_fails_afterwards_takes_the_update_back(stock):
+    stock.restock(web=labels(**hooks(post_update="test $$APP_VERSION = 1")))
+    before = stock.box.ids()
+    new_image(stock)
+    results, updates = stock.take()
+    assert (results["web"]["outcome"], results["web"]["error"]["id"]) == ("rolled-back", "update.hook"), results
+    assert stock.box.ids() == before and updates["failed"][0]["error"]["id"] == "update.hook"
+
+
+def test_monitor_only_and_enable(stock):
+    web_with(stock, monitor_only="true")
+    before = stock.box.ids()
+    new_image(stock)
+    stock.restart("--poll-interval=1")
+    entry = wait_until(lambda: next((e for e in stock.updates()["services"] if e.get("held") == "monitor-only"), None),
+                       "it is told", stock.box.agent.death)
+    assert entry["state"] == "new" and stock.box.ids() == before
+    stock.restart()
+    results, _ = stock.take("web")
+    assert results["web"]["outcome"] == "done", "who asks for it gets it"
+
+    web_with(stock, enable="false")
+    new_image(stock)
+    results, updates = stock.take()
+    assert not results and stock.entry(updates)["source"] == "no" and "labels" in stock.entry(updates)["why"]
+    web_with(stock, enable="perhaps")
+    assert "must be true or false" in stock.entry(stock.updates())["why"]
+
+
+def test_windows_and_bad_settings(stock):
+    before = stock.box.ids()
+    closed = "-".join(time.strftime("%H:%M", time.localtime(time.time() + hours * 3600)) for hours in (2, 3))
+    stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_WINDOW": closed})
+    new_image(stock)
+    stock.restart("--poll-interval=1")
+    wait_until(lambda: stock.entry(stock.updates()).get("held") == "window", "it waits for its window", stock.box.agent.death)
+    updates = stock.updates()
+    assert not updates["windowOpen"] and updates["windowOpensAt"] > updates["lastCheckAt"]
+    assert stock.box.ids() == before
+
+    stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_WINDOW": "2 to 5"})
+    error = wait_until(lambda: stock.updates().get("error"), "a bad value is told", stock.box.agent.death)
+    assert error["id"] == "env.bad-value" and "UPDATE_WINDOW" in error["message"]
+    assert stock.box.ids() == before, "and nothing is guessed"
+    assert "UPDATE_WINDOW" in stock.box.ctl("updates").stdout
+
+    stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_WINDOW": "00:00-24:00"})
+    stock.wait_taken("2")
+    stock.restart()
+
+
+def test_too_young(stock):
+    before = stock.box.ids()
+    stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_COOL_DOWN": "1h"})
+    new_image(stock)
+    stock.restart("--poll-interval=1")
+    error = wait_until(lambda: stock.entry(stock.updates()).get("error"), "it is seen to be young", stock.box.agent.death)
+    assert error["id"] == "update.too-young" and stock.box.ids() == before
+    old = "FROM localhost/server:2\nLABEL org.opencontainers.image.created=2020-01-01T00:00:00Z\n"
+    stock.lab.podman("build", "-q", "-t", "localhost/old:1", "-f", "-", stock.lab.empty_dir, input=old.encode())
+    stock.registry.push("localhost/old:1", WEB, "latest")
+    stock.wait_taken("2")
+    stock.restart()
+
+
+def test_the_lock_names_its_holder(stock):
+    before = stock.box.ids()
+    assert stock.ctl("update", "--lock", "replacing a camera")[-1]["lock"].endswith(": replacing a camera")
+    again = stock.box.ctl("update", "--lock", "mine")
+    assert again.returncode == 1 and "replacing a camera" in again.stderr
+    new_image(stock)
+    results, updates = stock.take()
+    assert (results["web"]["status"], results["web"]["error"]["id"]) == (423, "update.locked")
+    assert "replacing a camera" in results["web"]["error"]["message"] and "replacing a camera" in updates["lock"]
+    assert stock.box.ids() == before
+    assert "lock" not in stock.ctl("update", "--unlock")[-1]
+    stock.box.write("run/tucomunidad/update-lock", "backup job\n")
+    assert stock.updates()["lock"] == "backup job"
+    os.unlink(stock.box.path("run/tucomunidad/update-lock"))
+    results, _ = stock.take()
+    assert results["web"]["outcome"] == "done"
+
+
+def test_what_depends_on_it_is_made_anew_behind_it(stock):
+    stock.restock(db=labels(**{"depends-on": "web"}))
+    before = stock.box.ids()
+    new_image(stock)
+    results, _ = stock.take("web")
+    assert results["web"]["outcome"] == "done"
+    assert [u["service"] for u in results["web"]["updates"]] == ["web"]
+    after = {name: c["State"]["StartedAt"] for name, c in stock.box.containers().items()}
+    assert stock.box.ids()["db"] != before["db"] and stock.box.environment("db")["APP_VERSION"] == "1"
+    assert after["web"] < after["db"], "in order"
+
+
+def test_two_images_one_after_the_other(stock):
+    """One that is bad does not take the other one with it."""
+    before = stock.box.ids()
+    new_image(stock)
+    stock.registry.push("localhost/crash:1", DB, "15")
+    results, _ = stock.take()
+    assert (results["web"]["outcome"], results["db"]["outcome"]) == ("done", "rolled-back")
+    assert stock.version_of("web") == "2" and stock.box.ids()["db"] == before["db"] and stock.box.running() == {"web", "db"}
+    stock.registry.push("localhost/server:1", DB, "15")
+
+
+def test_a_local_image_counts_by_what_its_name_means(stock):
+    stock.lab.podman("tag", "localhost/server:1", "localhost/mine:1")
+    text = stock.compose() + "  mine:\n    image: localhost/mine:1\n" + labels(**{"io.containers.autoupdate": "local"})
+    assert stock.box.apply(text)["outcome"] == "done"
+    before = stock.box.ids()
+    stock.lab.podman("tag", "localhost/server:2", "localhost/mine:1")
+    results, _ = stock.take("mine")
+    assert results["mine"]["outcome"] == "done" and stock.version_of("mine") == "2"
+    stock.lab.podman("tag", "localhost/crash:1", "localhost/mine:1")
+    results, _ = stock.take("mine")
+    assert results["mine"]["outcome"] == "rolled-back" and stock.version_of("mine") == "2"
+    assert stock.lab.image_id("localhost/mine:1") == stock.box.containers()["mine"]["Image"], "the name means what runs again"
+    assert stock.box.ids()["web"] == before["web"]
+
+
+def by_hand(stock, *args):
+    """podman-compose as somebody types it on the box."""
+    folder = stock.box.path("var/lib/tucomunidad/compose/secbox")
+    run = stock.lab.compose(folder, *args)
+    assert run.code == 0, run
+    return run
+
+
+def test_typed_by_hand(stock):
+    """`pull && up -d` and `restart` work beside the agent, which notices and goes on from there."""
+    before, log = stock.box.ids(), len(stock.box.log())
+    by_hand(stock, "restart", "db")
+    wait_until(lambda: "Service db was started again" in stock.box.log()[log:], "the restart is noticed", stock.box.agent.death)
+    assert stock.box.ids() == before
+    same = stock.box.apply(stock.compose())
+    assert same["noop"] and same["seconds"] == 0, "the agent knows the new process"
+
+    new_image(stock)
+    by_hand(stock, "pull", *([] if stock.lab.compose_version == "1.0.3" else ["web"]))  # 1.0.3 only knows all of them
+    by_hand(stock, "up", "-d", "web")
+    stock.wait_taken("2")
+    current = stock.box.containers()
+    assert current["db"]["Id"] == before["db"] and stock.box.running() == {"web", "db"}
+    assert stock.box.apply(stock.compose())["noop"], "a push of the same file leaves it alone"
+
+
+def test_a_container_made_anew_by_hand(stock):
+    log = len(stock.box.log())
+    stock.lab.podman("rm", "-f", "-t", "0", "secbox_web_1")
+    by_hand(stock, "up", "-d", "web")
+    made = stock.box.ids()["web"]
+    wait_until(lambda: "service web was made anew by hand" in stock.box.log()[log:], "it is noticed", stock.box.agent.death)
+    new_image(stock)
+    results, _ = stock.take("web")
+    assert results["web"]["outcome"] == "done" and stock.box.ids()["web"] != made
+
+
+def test_stopped_by_hand_it_stays_stopped(stock):
+    stock.lab.podman("stop", "-t", "0", "secbox_web_1")
+    new_image(stock)
+    results, updates = stock.take()
+    assert not results and stock.entry(updates)["state"] == "new"
+    assert stock.box.running() == {"db"} and "its container does not run" in stock.box.log()
+    stock.lab.podman("start", "secbox_web_1")
+
+
+def test_a_prune_takes_neither_what_runs_nor_what_ran_last(stock):
+    old = stock.box.containers()["web"]["Image"]
+    new_image(stock)
+    assert stock.take("web")[0]["web"]["outcome"] == "done"
+    new = stock.box.containers()["web"]["Image"]
+    stock.lab.podman("rmi", "localhost/server:1", "localhost/server:2")
+    stock.lab.podman("image", "prune", "-f")
+    there = set(stock.lab.podman("images", "-a", "--no-trunc", "--format", "{{.Id}}").stdout.split())
+    assert {old, new} <= {image.removeprefix("sha256:") for image in there}
+    for version in "12":
+        stock.lab.image(f"localhost/server:{version}", "server", version)
