@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "gateway/alive.h"
 #include "gateway/gateway.h"
 #include "gateway/verbs.h"
 #include "lib/base/cli.h"
@@ -75,6 +76,7 @@ int verb_serve(int argc _unused_, char **argv _unused_, void *userdata)
 {
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     _cleanup_(gateway_freep) Gateway *g = NULL;
+    _cleanup_(gateway_alive_freep) GatewayAlive *alive = NULL;
     _cleanup_(error_done) Error err = {};
     GatewayOptions options;
     log_open("secbox-gateway");
@@ -88,7 +90,9 @@ int verb_serve(int argc _unused_, char **argv _unused_, void *userdata)
     if (r >= 0)
         r = gateway_new(event, &options, &g, &err);
     if (r >= 0)
-        r = service_watchdog_start(event, NULL, NULL, &err);
+        r = gateway_alive_new(g, &options, &alive, &err);
+    if (r >= 0)
+        r = service_watchdog_start(event, gateway_alive_check, alive, &err);
     if (r >= 0) {
         r = sd_event_loop(event);
         if (r < 0)

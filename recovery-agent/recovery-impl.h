@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/data/key.h"
+#include "lib/event/alive.h"
 #include "lib/event/saver.h"
 #include "lib/net/agent-request.h"
 #include "lib/net/bridge.h"
@@ -41,7 +42,8 @@ struct Recovery {
     sd_event_source *again, *watch_config;
     uint64_t config_seen;     /* when the files on the box were changed, as they were at our start */
     usec_t up_since;          /* of our tunnel; 0 = down */
-    bool was_up, loopback_worked;
+    bool was_up;
+    Alive alive;
 
     /* a round */
     sd_event_source *next, *expiry;

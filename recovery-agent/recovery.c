@@ -14,7 +14,6 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/alive.h"
 #include "lib/event/service.h"
 #include "lib/net/challenge.h"
 #include "lib/net/message.h"
@@ -403,9 +402,8 @@ int recovery_is_alive(void *recovery)
 {
     Recovery *r = recovery;
     usec_t longest = 3 * (r->config.interval + r->config.probe_timeout + 10) * USEC_PER_SEC;
-    bool loopback = alive_loopback() >= 0, lost = r->loopback_worked && !loopback;
-    r->loopback_worked = r->loopback_worked || loopback;
-    return !lost && (!r->listeners || boottime_usec() - r->round_ended < longest);
+    return alive_still(&r->alive) && (!r->listeners || boottime_usec() - r->round_ended < longest) &&
+           (!r->tunnel || !tunnel_is_overdue(r->tunnel));
 }
 
 static int open_bridge(Recovery *r, Error *err)

@@ -11,6 +11,7 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "lib/event/alive.h"
 #include "lib/net/bridge.h"
 #include "lib/net/identity.h"
 #include "lib/net/message.h"
@@ -24,6 +25,7 @@ struct Device {
     Identity *identity;
     Tunnel *tunnel;
     Bridge *bridge;
+    Alive alive;
     char *state_dir, *last_failure;
 };
 
@@ -223,6 +225,13 @@ int device_new(sd_event *event, const Config *config, Device **ret, Error *err)
         return r;
     *ret = TAKE_PTR(d);
     return 0;
+}
+
+int device_is_alive(void *device)
+{
+    Device *d = device;
+
+    return alive_still(&d->alive) && !tunnel_is_overdue(d->tunnel);
 }
 
 Device *device_free(Device *d)

@@ -15,6 +15,8 @@
 struct Heartbeat {
     sd_event *event;
     sd_event_source *timer;
+    int (*healthy)(void *userdata);
+    void *userdata;
     int fd;
     bool complained;
 };
@@ -31,7 +33,7 @@ static int write_now(int fd)
 static int on_beat(sd_event_source *s, uint64_t usec, void *userdata)
 {
     Heartbeat *h = userdata;
-    int r = write_now(h->fd);
+    int r = !h->healthy || h->healthy(h->userdata) ? write_now(h->fd) : 0;
 
     (void) s;
     (void) usec;
@@ -72,6 +74,12 @@ int heartbeat_start(sd_event *event, const char *path, Heartbeat **ret, Error *e
         return error_from_errno(err, r, "cannot start the heartbeat");
     *ret = TAKE_PTR(h);
     return 0;
+}
+
+void heartbeat_depend(Heartbeat *h, int (*healthy)(void *userdata), void *userdata)
+{
+    h->healthy = healthy;
+    h->userdata = userdata;
 }
 
 Heartbeat *heartbeat_free(Heartbeat *h)

@@ -14,6 +14,8 @@ typedef struct Heartbeat Heartbeat;
 
 /* Makes the folder, writes at once and then every HEARTBEAT_INTERVAL. */
 int heartbeat_start(sd_event *event, const char *path, Heartbeat **ret, Error *err) _must_check_;
+/* From now on only while `healthy` returns non-zero. */
+void heartbeat_depend(Heartbeat *h, int (*healthy)(void *userdata), void *userdata);
 Heartbeat *heartbeat_free(Heartbeat *h);
 DEFINE_CLEANUP(Heartbeat, heartbeat_free)
 

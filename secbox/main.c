@@ -36,7 +36,9 @@ static int serve(const Config *config, Error *err)
     if (r >= 0)
         r = device_new(event, config, &device, err);
     if (r >= 0)
-        r = service_watchdog_start(event, NULL, NULL, err);
+        heartbeat_depend(heartbeat, device_is_alive, device);
+    if (r >= 0)
+        r = service_watchdog_start(event, device_is_alive, device, err);
     if (r < 0)
         return r;
     service_ready("running");

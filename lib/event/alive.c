@@ -41,7 +41,10 @@ int alive_loopback(void)
     _cleanup_(closep) int in = -1;
     if (listener < 0)
         return listener;
-    if (out < 0 || (connect(out, (struct sockaddr *) &address, sizeof(address)) < 0 && errno != EINPROGRESS))
+    /* no connection is left in the kernel's memory of those that were */
+    const struct linger now = { .l_onoff = 1 };
+    if (out < 0 || setsockopt(out, SOL_SOCKET, SO_LINGER, &now, sizeof(now)) < 0 ||
+        (connect(out, (struct sockaddr *) &address, sizeof(address)) < 0 && errno != EINPROGRESS))
         return -errno;
     int r = wait_for(listener, POLLIN);
     if (r < 0)
@@ -56,6 +59,13 @@ int alive_loopback(void)
     if (r < 0)
         return r;
     return recv(in, &byte, 1, 0) == 1 ? 0 : -EIO;
+}
+
+int alive_still(Alive *a)
+{
+    bool works = alive_loopback() >= 0, lost = a->loopback_worked && !works;
+    a->loopback_worked = a->loopback_worked || works;
+    return !lost;
 }
 
 int alive_scratch(const char *path)

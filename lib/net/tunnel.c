@@ -22,6 +22,8 @@
 #define PROTOCOL "secbox.v1"
 #define GOAWAY_SECONDS_MAX 3600
 #define ID_MAX 128
+/* For states that end by the stream's own deadlines, of which each address has one. */
+#define OVERDUE (3 * USEC_PER_MINUTE)
 /* A gateway that goes away is lost to all its boxes at once: over which time they come back when it has not said. */
 #define GONE_SPREAD (30 * USEC_PER_SEC)
 
@@ -47,6 +49,7 @@ struct Tunnel {
     TunnelEnd end; /* what is known of it already */
     Error end_reason;
     TunnelState state;
+    usec_t due; /* when the state ends by itself at the latest; USEC_INFINITY: it need not */
     unsigned busy;
     bool freed;
     bool challenged; /* on this connection, and answered */
@@ -103,6 +106,7 @@ static bool tunnel_release(Tunnel *t)
 
 static int arm(Tunnel *t, usec_t delay)
 {
+    t->due = boottime_usec() + delay;
     return timer_arm(t->event, &t->timer, delay, on_timer, t);
 }
 
@@ -113,6 +117,7 @@ static int enter(Tunnel *t, TunnelInput input)
     if (limit > 0)
         return arm(t, limit);
     timer_disarm(t->timer);
+    t->due = t->state == TUNNEL_CONNECTING || t->state == TUNNEL_LEAVING ? boottime_usec() + OVERDUE : USEC_INFINITY;
     return 0;
 }
 
@@ -595,6 +600,11 @@ const char *tunnel_address(Tunnel *t)
 bool tunnel_is_up(const Tunnel *t)
 {
     return t->state == TUNNEL_UP;
+}
+
+bool tunnel_is_overdue(const Tunnel *t)
+{
+    return t->due != USEC_INFINITY && boottime_usec() > t->due + USEC_PER_MINUTE;
 }
 
 int tunnel_send(Tunnel *t, const char *text, size_t len)

@@ -51,6 +51,8 @@ Tunnel *tunnel_free(Tunnel *t);
 DEFINE_CLEANUP(Tunnel, tunnel_free)
 
 bool tunnel_is_up(const Tunnel *t);
+/* Something should have happened to this tunnel long ago and did not: a fault of ours. For watchdogs. */
+bool tunnel_is_overdue(const Tunnel *t);
 /* The numeric address of the present connection, without port; NULL when there is none. Borrowed. */
 const char *tunnel_address(Tunnel *t);
 /* As in the options, for the next connections. */

@@ -315,6 +315,16 @@ static void handle_link_status(Agent *a, ControlClient *c, const cJSON *message)
         control_send(c, unacked);
 }
 
+/* Our own watchdog, by way of the socket. */
+static void handle_probe(Agent *a, ControlClient *c, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("probe.answer");
+
+    (void) a;
+    if (m && json_add_string(m, "id", json_string(message, "id")) == 0)
+        control_send(c, m);
+}
+
 void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type)
 {
     static const struct {
@@ -329,6 +339,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "compose.rollback", handle_rollback }, { "status.get", handle_status },
         { "history.get", handle_history },       { "env.ensure", handle_env_ensure },
         { "container.restart", agent_handle_service }, { "container.recreate", agent_handle_service },
+        { "probe", handle_probe },
         { "link.hello", handle_link_hello },     { "link.status", handle_link_status },
     };
 

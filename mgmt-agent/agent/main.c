@@ -9,6 +9,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/service.h"
 #include "mgmt-agent/agent/agent.h"
+#include "mgmt-agent/agent/alive.h"
 
 static const char *opt_root, *opt_worker, *opt_link_user, *opt_recovery_user, *opt_project, *opt_podman_compose, *opt_settle,
     *opt_pull_timeout, *opt_poll_interval;
@@ -60,6 +61,7 @@ int main(int argc, char **argv)
     static const Cli cli = { "mgmt-agent", "Keeps the containers of this box as the cloud wants them.", options, NULL, 0, NULL };
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     _cleanup_(agent_freep) Agent *agent = NULL;
+    _cleanup_(agent_alive_freep) AgentAlive *alive = NULL;
     _cleanup_(strv_freep) char **arguments = NULL;
     _cleanup_(freep) char *worker = NULL;
     _cleanup_(error_done) Error err = {};
@@ -81,7 +83,9 @@ int main(int argc, char **argv)
         r = agent_new(event, &(AgentOptions) { worker, arguments, opt_link_user, opt_recovery_user, poll_interval * USEC_PER_SEC },
                       &agent, &err);
     if (r >= 0)
-        r = service_watchdog_start(event, NULL, NULL, &err);
+        r = agent_alive_new(event, &alive, &err);
+    if (r >= 0)
+        r = service_watchdog_start(event, agent_alive_check, alive, &err);
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start");
         return EXIT_FAILED;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "lib/base/map.h"
+#include "lib/event/alive.h"
 #include "lib/net/bridge.h"
 #include "lib/net/http-client.h"
 #include "lib/net/identity.h"
@@ -32,6 +33,7 @@ struct Link {
     Bridge *bridge; /* of this tunnel */
     AgentClient *agent;
     Map *complained;        /* message types that were dropped, each logged once; values are not used */
+    Alive alive;
     unsigned progress_held; /* progress messages given to the tunnel while it was down */
 };
 

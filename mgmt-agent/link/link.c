@@ -406,6 +406,13 @@ int link_start(Link *l, Error *err)
     return 0;
 }
 
+int link_is_alive(void *link)
+{
+    Link *l = link;
+
+    return alive_still(&l->alive) && (!l->tunnel || !tunnel_is_overdue(l->tunnel));
+}
+
 Link *link_free(Link *l)
 {
     if (!l)

@@ -18,5 +18,7 @@ typedef struct LinkOptions {
 int link_new(sd_event *event, const LinkOptions *options, Link **ret, Error *err) _must_check_;
 /* Starts everything; the rest happens on the loop. */
 int link_start(Link *l, Error *err) _must_check_;
+/* For the watchdog: the tunnel is where it should be by now, and what it is made of, a socket, works. */
+int link_is_alive(void *link);
 Link *link_free(Link *l);
 DEFINE_CLEANUP(Link, link_free)

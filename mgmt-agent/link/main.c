@@ -20,7 +20,7 @@ static int run(const LinkOptions *options)
     if (r >= 0)
         r = link_start(link, &err);
     if (r >= 0)
-        r = service_watchdog_start(event, NULL, NULL, &err);
+        r = service_watchdog_start(event, link_is_alive, link, &err);
     if (r >= 0)
         r = sd_event_loop(event);
     if (r < 0) {
