@@ -9,6 +9,7 @@
 
 #include "gateway/rollout-groups.h"
 #include "gateway/rollouts.h"
+#include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
@@ -173,19 +174,26 @@ static int add_box(cJSON *list, const RolloutCandidate *box, int position)
                : 0;
 }
 
-/* Who takes part, as a JSON array; *ret_n how many. */
-static char *print_boxes(const RolloutCandidate *boxes, size_t n, size_t *ret_n)
+/* Who takes part, as a JSON array, and their names as an array for PostgreSQL; *ret_n how many. */
+static int print_boxes(const RolloutCandidate *boxes, size_t n, char **ret, char **ret_devices, size_t *ret_n)
 {
     _cleanup_(cJSON_Deletep) cJSON *list = cJSON_CreateArray();
+    Buf devices = BUF_INIT(JSON_SIZE_MAX);
+    int r = list ? buf_puts(&devices, "{") : -ENOMEM;
     *ret_n = 0;
-    for (size_t i = 0; list && i < n; i++) {
+    for (size_t i = 0; i < n && r >= 0; i++) {
         if (boxes[i].group < 0)
             continue;
-        if (add_box(list, &boxes[i], (int) i) < 0)
-            return NULL;
+        r = add_box(list, &boxes[i], (int) i);
+        if (r >= 0)
+            r = buf_printf(&devices, "%s%s", *ret_n > 0 ? "," : "", boxes[i].id);
         ++*ret_n;
     }
-    return list ? json_print(list) : NULL;
+    if (r >= 0)
+        r = buf_puts(&devices, "}");
+    *ret = r >= 0 ? json_print(list) : NULL;
+    *ret_devices = buf_take(&devices);
+    return *ret && *ret_devices ? 0 : -ENOMEM;
 }
 
 static void on_started(Call *c, const StoreRows *rows)
@@ -212,13 +220,14 @@ static void on_started(Call *c, const StoreRows *rows)
     fail(c, -EBUSY, &err);
 }
 
-/* A box that still waits for an earlier rollout of the same gets this one instead. */
+/* A box that still waits for an earlier rollout of the same gets this one instead. The boxes come as an array, too: comparing
+ * with that is hashed, however little PostgreSQL knows of the tables, where a join might try every pair. */
 #define START_SQL                                                                                            \
     "WITH new AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS n(device text, position integer, \"group\"" \
     " integer)),"                                                                                            \
     " same AS (SELECT id, state FROM rollouts WHERE kind = $3 AND ($3 = 'compose' OR image = $4)),"          \
     " busy AS (SELECT s.id FROM same s WHERE s.state IN ('running', 'soaking', 'paused', 'halted')"          \
-    " AND EXISTS (SELECT 1 FROM rollout_boxes b JOIN new ON new.device = b.device WHERE b.rollout = s.id"    \
+    " AND EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = s.id AND b.device = ANY ($19::text[])"     \
     " AND b.state IN ('waiting', 'offline', 'sent')) LIMIT 1),"                                              \
     " r AS (INSERT INTO rollouts(id, kind, image, digest, service, compose, sha256, labels, groups, halt_at,"\
     " soak_seconds, parallel, offline_after, confirm_deadline, reason, created_by)"                          \
@@ -230,7 +239,7 @@ static void on_started(Call *c, const StoreRows *rows)
     " SELECT r.id, new.device, new.position, new.\"group\" FROM r, new),"                                    \
     " old AS (UPDATE rollout_boxes o SET state = 'skipped', finished_at = now(),"                              \
     " error = jsonb_build_object('id', 'rollout.superseded', 'message', 'rollout ' || r.id || ' took its"    \
-    " place') FROM r, new, same s WHERE o.rollout = s.id AND s.state = 'done' AND o.device = new.device"     \
+    " place') FROM r, same s WHERE o.rollout = s.id AND s.state = 'done' AND o.device = ANY ($19::text[])"   \
     " AND o.state IN ('waiting', 'offline')),"                                                               \
     " a AS (INSERT INTO audit(actor, action, detail) SELECT created_by, 'rollout.started',"                  \
     " jsonb_strip_nulls(jsonb_build_object('rollout', id, 'image', image, 'digest', digest, 'service',"      \
@@ -238,7 +247,7 @@ static void on_started(Call *c, const StoreRows *rows)
     " 'reason', reason)) FROM r)"                                                                            \
     " SELECT (SELECT id FROM r), (SELECT id FROM busy)"
 
-static void store(Call *c, const Start *s, const char *boxes, const char *groups)
+static void store(Call *c, const Start *s, const char *boxes, const char *devices, const char *groups)
 {
     char halt_at[16], soak[24], parallel[24], offline_after[24], deadline[24], open_max[16];
     snprintf(halt_at, sizeof(halt_at), "%u", s->halt_at);
@@ -264,7 +273,8 @@ static void store(Call *c, const Start *s, const char *boxes, const char *groups
                              deadline,
                              s->reason,
                              c->actor,
-                             open_max };
+                             open_max,
+                             devices };
     call_query(c, START_SQL, params, ELEMENTSOF(params), on_started);
 }
 
@@ -285,10 +295,13 @@ static void on_candidates(Call *c, const StoreRows *rows)
     }
     if (r >= 0)
         r = rollout_assign(&s->groups, s->id, boxes, n);
-    _cleanup_(freep) char *list = r >= 0 ? print_boxes(boxes, n, &taking_part) : NULL;
-    _cleanup_(freep) char *groups = print_groups(&s->groups);
-    if (!list || !groups) {
-        call_fail(c, r < 0 ? r : -ENOMEM, NULL);
+    _cleanup_(freep) char *list = NULL, *devices = NULL, *groups = print_groups(&s->groups);
+    if (r >= 0)
+        r = print_boxes(boxes, n, &list, &devices, &taking_part);
+    if (r >= 0 && !groups)
+        r = -ENOMEM;
+    if (r < 0) {
+        call_fail(c, r, NULL);
         return;
     }
     if (taking_part == 0) {
@@ -297,7 +310,7 @@ static void on_candidates(Call *c, const StoreRows *rows)
         fail(c, -EBADMSG, &err);
         return;
     }
-    store(c, s, list, groups);
+    store(c, s, list, devices, groups);
 }
 
 void api_rollouts_start(Call *c)

@@ -52,7 +52,7 @@ bool rollout_box_is_here(const Gateway *g, const char *device);
 /* Each writes one change, and sets `query` when it could be queued (else the next wake tries again). The copy
  * changes when the database has. */
 void rollout_save_event(Rollout *r, RolloutEvent event);
-void rollout_save_away(Rollout *r, cJSON *devices);
+void rollout_save_away(Rollout *r, char *const *devices);
 void rollout_save_skip(Rollout *r, RolloutBox *box, const Error *why);
 
 /* Wakes the requests that wait for news of it. */

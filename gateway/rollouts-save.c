@@ -145,17 +145,18 @@ static void on_skip_saved(StoreQuery *q _unused_, int code, const StoreRows *row
     boxes_become(userdata, code, rows, err, ROLLOUT_BOX_SKIPPED);
 }
 
-void rollout_save_away(Rollout *r, cJSON *devices)
+#define SAVE_AWAY_SQL                                                                                        \
+    "UPDATE rollout_boxes SET state = 'offline' WHERE rollout = $1 AND device = ANY ($2::text[])"            \
+    " AND state = 'waiting' RETURNING device"
+
+void rollout_save_away(Rollout *r, char *const *devices)
 {
     Error err = {};
-    _cleanup_(cJSON_Deletep) cJSON *owned = devices;
-    _cleanup_(freep) char *list = json_print(owned);
+    _cleanup_(freep) char *joined = strv_join(devices, ","), *list = joined ? str_format("{%s}", joined) : NULL;
     const char *params[] = { r->id, list };
-    int code = !list ? -ENOMEM
-                     : store_query(r->gateway->store,
-                                   "UPDATE rollout_boxes SET state = 'offline' WHERE rollout = $1 AND state = 'waiting'"
-                                   " AND device IN (SELECT jsonb_array_elements_text($2::jsonb)) RETURNING device",
-                                   params, ELEMENTSOF(params), on_away_saved, r, &r->query, &err);
+    int code = list ? store_query(r->gateway->store, SAVE_AWAY_SQL, params, ELEMENTSOF(params), on_away_saved, r,
+                                  &r->query, &err)
+                    : -ENOMEM;
     if (code < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "rollout %s: boxes that are away wait", r->id);
     error_done(&err);

@@ -15,6 +15,8 @@
 
 /* many boxes say something at once: all of it is looked at together */
 #define WAKE_DELAY (30 * USEC_PER_MSEC)
+/* boxes whose absence is written down in one statement */
+#define AWAY_BATCH 1000
 #define RETRY_DELAY (2 * USEC_PER_SEC)
 #define RETRY_DELAY_MAX (10 * USEC_PER_MINUTE)
 #define RETRY_DOUBLINGS 7
@@ -255,8 +257,8 @@ static bool is_unsent(const RolloutBox *box)
 static usec_t look_for_away(Rollout *r, usec_t now)
 {
     usec_t wake_at = USEC_INFINITY;
-    _cleanup_(cJSON_Deletep) cJSON *gone = cJSON_CreateArray();
-    for (size_t i = 0; gone && i < r->n_boxes && r->boxes[i].group <= r->view.group; i++) {
+    _cleanup_(strv_freep) char **gone = NULL;
+    for (size_t i = 0, n = 0; n < AWAY_BATCH && i < r->n_boxes && r->boxes[i].group <= r->view.group; i++) {
         RolloutBox *box = &r->boxes[i];
         if (box->state != ROLLOUT_BOX_WAITING)
             continue;
@@ -269,12 +271,14 @@ static usec_t look_for_away(Rollout *r, usec_t now)
         if (box->away_since + r->offline_after > now) {
             if (box->away_since + r->offline_after < wake_at)
                 wake_at = box->away_since + r->offline_after;
-        } else if (json_append(gone, cJSON_CreateString(box->device)) < 0) {
+        } else if (strv_add(&gone, box->device) < 0) {
             break; /* the next look finds it again */
+        } else {
+            n++;
         }
     }
-    if (cJSON_GetArraySize(gone) > 0)
-        rollout_save_away(r, TAKE_PTR(gone));
+    if (gone)
+        rollout_save_away(r, gone);
     return wake_at;
 }
 

@@ -158,6 +158,9 @@ static const SchemaStep schema_steps[] = {
          " finished_at timestamptz,"
          " PRIMARY KEY (rollout, device));\n"
          "CREATE INDEX rollout_boxes_deployment ON rollout_boxes(deployment);\n" },
+    { 4, "CREATE INDEX rollout_boxes_unfinished ON rollout_boxes(rollout)"
+         " WHERE state IN ('waiting', 'offline', 'sent');\n"
+         "CREATE INDEX rollout_boxes_device ON rollout_boxes(device);\n" },
 };
 
 static int script_append(Buf *b)

@@ -388,6 +388,20 @@ def test_kills_and_a_lost_database_change_nothing(gw, fleet, site):
     assert unfinished == [["0"]]
 
 
+def test_ten_thousand_boxes_that_are_away(gw, site):
+    gw.postgres.sql("INSERT INTO devices(id, labels, created_by) SELECT '%s-' || i, '{\"site\": \"%s\"}', 'lab'"
+                    " FROM generate_series(1, 10000) i" % (site, site))
+    try:
+        rollout = start(gw, site, groups="100%", offlineAfterSeconds=1)
+        wait_until(lambda: total(show(gw, rollout), "offline") == 10000, "all are known to be away")
+        gw.postgres.sql(f"UPDATE rollouts SET state = 'done' WHERE id = '{rollout['id']}'")
+        second = start(gw, site, groups="100%", digest=digest(2))
+        assert total(show(gw, rollout), "skipped") == 10000 and total(show(gw, second), "waiting") == 10000
+        action(gw, second, "abort")
+    finally:
+        gw.postgres.sql(f"DELETE FROM devices WHERE labels->>'site' = '{site}'")
+
+
 @pytest.mark.parametrize("body, status, reason", [
     ({"image": "web@sha256:1", "digest": digest()}, 400, "rollout.bad-image"),
     ({"image": "-web", "digest": digest()}, 400, "rollout.bad-image"),
