@@ -111,15 +111,34 @@ int auth_check_tunnel(Gateway *g, const char *token, Role role, JwtClaims *ret, 
     return 0;
 }
 
-int auth_check_proof(Gateway *g, const char *proof, const char *path, const char *token, Key **ret_key,
+int auth_check_proof(Gateway *g, const char *proof, const char *path, const char *token_hash, Key **ret_key,
                      char **ret_id, Error *err)
 {
     /* without --issuer we do not know by which name boxes reach us: then only the path has to match */
     _cleanup_(freep) char *uri = str_format("%s%s", g->issuer_set ? g->issuer : "", path);
     if (!uri)
         return error_from_errno(err, -ENOMEM, "checking a proof");
-    int r = jwt_verify_proof(proof, "POST", uri, token, now_seconds(), ret_key, ret_id, err);
+    int r = jwt_verify_proof(proof, "POST", uri, token_hash, now_seconds(), ret_key, ret_id, err);
     return r < 0 ? rejected(r) : 0;
+}
+
+int auth_renew(Gateway *g, const char *device, Role role, const char *token_hash, const char *proof, char **ret,
+               uint64_t *ret_expires, Error *err)
+{
+    _cleanup_(key_freep) Key *key = NULL;
+    _cleanup_(freep) char *proof_id = NULL;
+    int r = auth_check_proof(g, proof, REFRESH_PATH, token_hash, &key, &proof_id, err);
+    if (r < 0)
+        return r;
+    _cleanup_(freep) char *thumbprint = key_thumbprint(key);
+    if (!thumbprint)
+        return error_from_errno(err, -ENOMEM, "checking a proof");
+    r = registry_check(g->registry, device, role, thumbprint, err);
+    if (r >= 0)
+        r = registry_use_proof(g->registry, device, role, proof_id, now_seconds(), err);
+    if (r < 0)
+        return r;
+    return auth_issue(g, device, role, thumbprint, ret, ret_expires, err);
 }
 
 int auth_refresh(Gateway *g, const char *token, const char *proof, char **ret, uint64_t *ret_expires,
@@ -128,30 +147,19 @@ int auth_refresh(Gateway *g, const char *token, const char *proof, char **ret, u
     /* the issuer may have been renamed since: our signature on it is what counts here */
     const JwtExpect expect = { .type = JWT_TYPE_DEVICE, .now = now_seconds(), .allow_expired = 1 };
     _cleanup_(jwt_claims_done) JwtClaims claims = {};
+    char hash[JWT_HASH_SIZE];
     Role role;
     int r = jwt_verify_device(g->key, token, &expect, &claims, err);
     if (r < 0)
         return rejected(r);
     if (role_parse(claims.audience, &role) < 0)
         return error_set(err, EKEYREJECTED, "jwt.audience", "the token names no role of a box");
-
-    _cleanup_(key_freep) Key *key = NULL;
-    _cleanup_(freep) char *proof_id = NULL;
-    r = auth_check_proof(g, proof, REFRESH_PATH, token, &key, &proof_id, err);
+    r = jwt_hash(token, hash);
     if (r < 0)
-        return r;
-    _cleanup_(freep) char *thumbprint = key_thumbprint(key);
-    if (!thumbprint)
-        return error_from_errno(err, -ENOMEM, "checking a proof");
-    if (!str_equal(claims.thumbprint, thumbprint))
-        return error_set(err, EKEYREJECTED, "proof.key",
-                         "the proof is not by the key that the token was issued to");
-    r = registry_check(g->registry, claims.subject, role, thumbprint, err);
-    if (r >= 0)
-        r = registry_use_proof(g->registry, claims.subject, role, proof_id, now_seconds(), err);
-    if (r < 0)
-        return r;
-    return auth_issue(g, claims.subject, role, thumbprint, ret, ret_expires, err);
+        return error_from_errno(err, r, "checking a proof");
+    /* a token of a key that was replaced since gets none for the new one */
+    r = registry_check(g->registry, claims.subject, role, claims.thumbprint, err);
+    return r < 0 ? r : auth_renew(g, claims.subject, role, hash, proof, ret, ret_expires, err);
 }
 
 static void refuse_operator(Call *c, const char *id, const char *sentence)

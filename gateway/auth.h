@@ -28,9 +28,12 @@ cJSON *auth_token_json(const char *token, uint64_t expires);
 int auth_check_tunnel(Gateway *g, const char *token, Role role, JwtClaims *ret, Error *err) _must_check_;
 
 /* Checks a proof for POST `path`. Outputs are owned by the caller. -EKEYREJECTED. */
-int auth_check_proof(Gateway *g, const char *proof, const char *path, const char *token, Key **ret_key,
+int auth_check_proof(Gateway *g, const char *proof, const char *path, const char *token_hash, Key **ret_key,
                      char **ret_id, Error *err) _must_check_;
 
+/* A new token for one of which only jwt_hash() is left, which opened a tunnel of this device and role, and a fresh proof. */
+int auth_renew(Gateway *g, const char *device, Role role, const char *token_hash, const char *proof, char **ret,
+               uint64_t *ret_expires, Error *err) _must_check_;
 /* A new token for an old one, expired or not, and a fresh proof by the key that the old one names. */
 int auth_refresh(Gateway *g, const char *token, const char *proof, char **ret, uint64_t *ret_expires,
                  Error *err) _must_check_;

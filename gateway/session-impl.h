@@ -5,13 +5,15 @@
 #include "gateway/box-streams.h"
 #include "gateway/session.h"
 #include "lib/base/log.h"
+#include "lib/data/jwt.h"
 #include "lib/net/ws-conn.h"
 
 struct Session {
     Gateway *gateway;
     WsConn *ws;
     uint64_t number;
-    char *device, *token; /* token NULL: the key was proved on this connection */
+    char *device;
+    char token_hash[JWT_HASH_SIZE]; /* of the present token; "": the key was proved on this connection */
     Role role;
     bool up;
     bool ended; /* closing: what still arrives counts no more */

@@ -71,8 +71,9 @@ static void on_refresh(Session *s, Gateway *g, const cJSON *message)
     uint64_t expires = 0;
     char until[TIMESTAMP_SIZE];
     Error err = {};
-    int r = s->token ? auth_refresh(g, s->token, json_string(message, "proof"), &fresh, &expires, &err)
-                     : error_set(&err, EINVAL, "refresh.no-token", "this tunnel has no token to refresh");
+    int r = s->token_hash[0] == '\0'
+                ? error_set(&err, EINVAL, "refresh.no-token", "this tunnel has no token to refresh")
+                : auth_renew(g, s->device, s->role, s->token_hash, json_string(message, "proof"), &fresh, &expires, &err);
     if (r < 0) {
         session_log(s, LOG_LEVEL_NOTICE, &err, r, "refresh refused");
         send_auth_error(s, r, &err);
@@ -82,10 +83,8 @@ static void on_refresh(Session *s, Gateway *g, const cJSON *message)
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("auth.token");
     if (!m || json_add_string(m, "token", fresh) < 0 ||
         json_add_string(m, "expiresAt", timestamp_format(expires * USEC_PER_SEC, until)) < 0 ||
-        session_send(s, m) < 0)
+        session_send(s, m) < 0 || jwt_hash(fresh, s->token_hash) < 0)
         return; /* the box asks again, or over HTTP */
-    secret_free(s->token);
-    s->token = TAKE_PTR(fresh);
 }
 
 static void raise_floor(Session *s, const cJSON *object)

@@ -124,7 +124,6 @@ Session *session_free(Session *s)
     if (s->streams)
         box_streams_detach(TAKE_PTR(s->streams));
     ws_conn_free(s->ws);
-    secret_free(s->token);
     free(s->device);
     free(s->agent_version);
     free(s->unsaved_status);
@@ -297,10 +296,9 @@ static Session *session_new(Gateway *g, Role role, const char *device, const cha
     s->role = role;
     s->number = ++g->next_connection;
     s->device = strdup(device);
-    s->token = token ? strdup(token) : NULL;
     char key[CONNECTION_KEY_SIZE];
     connection_key(key, s->number);
-    if (!s->device || (token && !s->token) || map_put(g->connections, key, s) < 0 ||
+    if (!s->device || (token && jwt_hash(token, s->token_hash) < 0) || map_put(g->connections, key, s) < 0 ||
         timer_arm(g->event, &s->deadline, HELLO_DEADLINE, on_hello_deadline, s) < 0)
         return session_free(s);
     return s;

@@ -304,14 +304,16 @@ int jwt_sign_device(const Key *issuer_key, const JwtClaims *claims, char **ret, 
     return token_make(issuer_key, header, payload, ret, err);
 }
 
-/* ath (RFC 9449 §4.2). New string, NULL when out of memory. */
-static char *token_hash(const char *access_token)
+int jwt_hash(const char *token, char ret[static JWT_HASH_SIZE])
 {
     uint8_t digest[SHA256_SIZE];
+    int r = sha256(token, strlen(token), digest);
+    _cleanup_(freep) char *text = r >= 0 ? base64url_encode(digest, sizeof(digest)) : NULL;
 
-    if (sha256(access_token, strlen(access_token), digest) < 0)
-        return NULL;
-    return base64url_encode(digest, sizeof(digest));
+    if (!text)
+        return -ENOMEM;
+    memcpy(ret, text, JWT_HASH_SIZE);
+    return 0;
 }
 
 static cJSON *proof_header(const Key *device_key)
@@ -330,15 +332,16 @@ int jwt_sign_proof(const Key *device_key, const char *method, const char *uri, c
                    char **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *header = proof_header(device_key), *payload = cJSON_CreateObject();
-    _cleanup_(freep) char *id = NULL, *hash = NULL;
+    _cleanup_(freep) char *id = NULL;
+    char hash[JWT_HASH_SIZE];
     uint8_t random[PROOF_ID_SIZE];
 
     random_bytes(random, sizeof(random));
     id = base64url_encode(random, sizeof(random));
-    hash = access_token ? token_hash(access_token) : NULL;
-    if (!header || !payload || !id || (access_token && !hash) || json_add_string(payload, "jti", id) < 0 ||
+    if (!header || !payload || !id || (access_token && jwt_hash(access_token, hash) < 0) ||
+        json_add_string(payload, "jti", id) < 0 ||
         json_add_string(payload, "htm", method) < 0 || json_add_string(payload, "htu", uri) < 0 ||
-        add_time(payload, "iat", now) < 0 || json_add_string(payload, "ath", hash) < 0)
+        add_time(payload, "iat", now) < 0 || json_add_string(payload, "ath", access_token ? hash : NULL) < 0)
         return error_from_errno(err, -ENOMEM, "cannot make a proof");
     return token_make(device_key, header, payload, ret, err);
 }
@@ -361,7 +364,7 @@ static bool uri_matches(const char *htu, const char *uri)
     return strlen(uri) == len && memcmp(at, uri, len) == 0;
 }
 
-static int check_proof_claims(const cJSON *payload, const char *method, const char *uri, const char *access_token,
+static int check_proof_claims(const cJSON *payload, const char *method, const char *uri, const char *token_hash,
                               uint64_t now, Error *err)
 {
     uint64_t at = 0;
@@ -371,14 +374,8 @@ static int check_proof_claims(const cJSON *payload, const char *method, const ch
         return error_set(err, EACCES, "proof.method", "the proof was not made for the method %s", method);
     if (!uri_matches(json_string(payload, "htu"), uri))
         return error_set(err, EACCES, "proof.uri", "the proof was not made for %s", uri);
-    if (access_token) {
-        _cleanup_(freep) char *hash = token_hash(access_token);
-
-        if (!hash)
-            return error_from_errno(err, -ENOMEM, "cannot check a proof");
-        if (!secret_equal(json_string(payload, "ath"), hash))
-            return error_set(err, EACCES, "proof.token", "the proof was not made for the token that came with it");
-    }
+    if (token_hash && !secret_equal(json_string(payload, "ath"), token_hash))
+        return error_set(err, EACCES, "proof.token", "the proof was not made for the token that came with it");
     r = claim_time(payload, "iat", &at, err);
     if (r < 0)
         return r;
@@ -398,7 +395,7 @@ static int proof_key(const cJSON *header, Key **ret, Error *err)
     return key_from_jwk(jwk, strlen(jwk), ret, err);
 }
 
-int jwt_verify_proof(const char *proof, const char *method, const char *uri, const char *access_token, uint64_t now,
+int jwt_verify_proof(const char *proof, const char *method, const char *uri, const char *token_hash, uint64_t now,
                      Key **ret_key, char **ret_id, Error *err)
 {
     _cleanup_(token_done) Token t = {};
@@ -418,7 +415,7 @@ int jwt_verify_proof(const char *proof, const char *method, const char *uri, con
     r = check_signature(&t, key, err);
     if (r < 0)
         return r;
-    r = check_proof_claims(t.payload, method, uri, access_token, now, err);
+    r = check_proof_claims(t.payload, method, uri, token_hash, now, err);
     if (r < 0)
         return r;
     r = claim_string(t.payload, "jti", &id, err);

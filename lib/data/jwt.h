@@ -52,8 +52,12 @@ int jwt_peek(const char *token, JwtClaims *ret, Error *err) _must_check_;
 int jwt_sign_proof(const Key *device_key, const char *method, const char *uri, const char *access_token, uint64_t now,
                    char **ret, Error *err) _must_check_;
 
-/* Checks a proof. On success *ret_key is the key it was made with (compare its thumbprint with the registered one) and
+/* What a proof says of the token that it goes with (RFC 9449 §4.2): base64url(SHA-256(token)). */
+#define JWT_HASH_SIZE 44
+int jwt_hash(const char *token, char ret[static JWT_HASH_SIZE]) _must_check_;
+
+/* Checks a proof; token_hash is jwt_hash() of the token that must go with it, or NULL. On success *ret_key is the key it was made with (compare its thumbprint with the registered one) and
  * *ret_id its jti (for a replay cache); both owned by the caller. uri is compared by path only when it starts with '/'.
  * Errors: as above, and proof.method, proof.uri, proof.token, proof.stale (iat further than 300 s from now). */
-int jwt_verify_proof(const char *proof, const char *method, const char *uri, const char *access_token, uint64_t now,
+int jwt_verify_proof(const char *proof, const char *method, const char *uri, const char *token_hash, uint64_t now,
                      Key **ret_key, char **ret_id, Error *err) _must_check_;
