@@ -56,8 +56,9 @@ int jwt_sign_proof(const Key *device_key, const char *method, const char *uri, c
 #define JWT_HASH_SIZE 44
 int jwt_hash(const char *token, char ret[static JWT_HASH_SIZE]) _must_check_;
 
-/* Checks a proof; token_hash is jwt_hash() of the token that must go with it, or NULL. On success *ret_key is the key it was made with (compare its thumbprint with the registered one) and
- * *ret_id its jti (for a replay cache); both owned by the caller. uri is compared by path only when it starts with '/'.
+/* Checks a proof; token_hash is jwt_hash() of the token that must go with it, or NULL. On success *ret_key is the key it
+ * was made with (compare its thumbprint with the registered one) and *ret_id its jti (for a replay cache); both owned by the
+ * caller. uri is compared by path only when it starts with '/'.
  * Errors: as above, and proof.method, proof.uri, proof.token, proof.stale (iat further than 300 s from now). */
 int jwt_verify_proof(const char *proof, const char *method, const char *uri, const char *token_hash, uint64_t now,
                      Key **ret_key, char **ret_id, Error *err) _must_check_;

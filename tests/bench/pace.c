@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Measures what a connection can do, from one end of a tunnel to the other.
- *   pace serve                      listens on 127.0.0.1, prints the port; the first byte of a connection says what it does:
+ *   pace serve                      listens on 127.0.0.1, prints the port; greets as an sshd does, which a bridge waits for;
+ *                                   then the first byte of a connection says what it does:
  *                                   e echoes, s swallows everything and says how much it was, g gives for ever
  *   pace flood PORT s|g SECONDS     Mbit/s towards the server, or from it
  *   pace ping PORT SECONDS EVERY    64 bytes there and back for so long, each EVERY ms at the earliest: the median, the 99th
@@ -25,6 +26,7 @@
 #define WARM_UP (200 * USEC_PER_MSEC)
 
 static char piece[PIECE];
+static const char greeting[] = "SSH-2.0-pace\r\n";
 
 static int fail(const char *what)
 {
@@ -70,7 +72,7 @@ static void serve_one(int fd)
     uint64_t total = 0;
     ssize_t n;
     no_delay(fd);
-    if (read_all(fd, &what, 1) < 0)
+    if (write_all(fd, greeting, sizeof greeting - 1) < 0 || read_all(fd, &what, 1) < 0)
         return;
     if (what == 'g')
         while (write_all(fd, piece, PIECE) == 0)
@@ -117,7 +119,8 @@ static int connect_to(uint64_t port)
     if (fd < 0 || connect(fd, (struct sockaddr *) &addr, sizeof addr) < 0)
         return -1;
     no_delay(fd);
-    return fd;
+    char got[sizeof greeting - 1];
+    return read_all(fd, got, sizeof got) < 0 ? -1 : fd;
 }
 
 static double mbits(uint64_t bytes, usec_t time)

@@ -4,10 +4,14 @@ over a slow link. All carry a visitor's connection on the gateway's side to a se
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
+import threading
 import time
 
 from tests.lab import crowd
+from tests.lab.fleet import Fleet
+from tests.lab.gateway import Gateway
 from tests.lab.isolate import is_isolated
 from tests.lab.sshd import Sshd, make_key
 from tests.lab.util import Daemon, free_port, program, wait_until
@@ -19,6 +23,7 @@ SHELL_EVERY_MS = 20
 LINK = {"rate": "20mbit", "burst": "32kb", "latency": "100ms"}
 GATEWAY_ADDRESS, BOX_ADDRESS = "10.99.0.1", "10.99.0.2"
 NAMESPACE = "box"
+DEVICE = "caseta"
 CONGESTION = "/proc/sys/net/ipv4/tcp_congestion_control"
 
 
@@ -112,6 +117,58 @@ class Ours:
             daemon.stop()
 
 
+class Whole(Ours):
+    """The programs themselves: secbox-fleet ssh-proxy for each visitor, the gateway, mgmt-link; TLS twice, a grant, an audit."""
+    name = "whole"
+
+    def __init__(self, place):
+        folder = os.path.join(place.folder, f"whole-{time.monotonic_ns()}")
+        self.ends = []
+        self.listener = None
+        self.gateway = Gateway(os.path.join(folder, "gateway"), tls=(place.cert, place.key), host=place.gateway)
+        try:
+            self._start(place, folder)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, place, folder):
+        wait_until(lambda: self.gateway.request("GET", "/healthz").status == 200, "the gateway serves", self.gateway.daemon.death)
+        settings = {**self.gateway.enroll(DEVICE), "SSH_PORT": str(place.target), "CLOUD_CA_FILE": place.cert}
+        root = os.path.join(folder, "root")
+        for path in ("etc/tucomunidad", "run/tucomunidad", "var/lib/tucomunidad"):
+            os.makedirs(os.path.join(root, path))
+        path = os.path.join(root, "etc/tucomunidad/mgmt-agent.env")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("".join(f"{k}={v}\n" for k, v in settings.items()))
+        os.chmod(path, 0o600)
+        self.ends = [self.gateway.daemon, place.start_box("mgmt-link", [program("mgmt-link"), "--root", root])]
+        self.gateway.wait_connected(DEVICE)
+        fleet = Fleet(self.gateway.url, self.gateway.token, folder)
+        fleet.env["SECBOX_CA"] = place.cert
+        fleet.run("grants", "add", DEVICE, "--reason", "a measurement", check=0)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(fleet,), daemon=True).start()
+
+    def _accept(self, fleet):
+        with contextlib.suppress(OSError):
+            while True:
+                visitor, _ = self.listener.accept()
+                with visitor:
+                    proxy = subprocess.Popen([program("secbox-fleet"), "ssh-proxy", DEVICE], env=fleet.env, stdin=visitor,
+                                             stdout=visitor, stderr=subprocess.DEVNULL)
+                threading.Thread(target=proxy.wait, daemon=True).start()
+
+    def close(self):
+        if self.listener:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
+        for daemon in self.ends[1:]:
+            daemon.stop()
+        self.gateway.close()
+
+
 class SshR(Ours):
     name = "ssh -R (OpenSSH)"
 
@@ -144,7 +201,12 @@ class Stunnel(Ours):
             self.ends.append(start(f"stunnel-{name}", [shutil.which("stunnel4") or "stunnel", path]))
 
 
-PEERS = [SshR, Stunnel]
+def peers(suite):
+    found = [SshR, Stunnel]
+    if not (shutil.which("stunnel4") or shutil.which("stunnel")):
+        suite.note("stunnel is not installed: installer/deps.sh bench")
+        found.remove(Stunnel)
+    return found
 
 
 @contextlib.contextmanager
@@ -173,9 +235,9 @@ def on_slow_link(_, way):
     return {"bulk": float(out), "p50": p50 / 1000, "p99": p99 / 1000}
 
 
-def compare(suite, folder, slow, measure, metrics):
+def compare(suite, folder, slow, kinds, measure, metrics):
     """One row for each metric and peer; all of them in turn in each run."""
-    found = {kind: [] for kind in (Ours, *PEERS)}
+    found = {kind: [] for kind in kinds}
     with Place(folder, slow) as place:
         for _ in range(suite.runs):
             for kind, results in found.items():
@@ -185,22 +247,29 @@ def compare(suite, folder, slow, measure, metrics):
             suite.note("the slow link: veth with tc tbf " + " ".join(word for item in LINK.items() for word in item) +
                        f" at both ends, TCP {place.control}")
     for key, (metric, unit) in metrics.items():
-        for kind in PEERS:
-            suite.row(metric, unit, kind.name, [r[key] for r in found[Ours]], [r[key] for r in found[kind]])
+        for kind in kinds[1:]:
+            if kind is not Whole:
+                suite.row(metric, unit, kind.name, [r[key] for r in found[Ours]], [r[key] for r in found[kind]])
+        if Whole in kinds:
+            suite.row(f"{metric}; operator to box", unit, SshR.name, [r[key] for r in found[Whole]],
+                      [r[key] for r in found[SshR]])
 
 
 def run(suite, folder, quick=False):
-    compare(suite, folder, False, on_loopback,
+    kinds = [Ours, SshR] if quick else [Ours, Whole, *peers(suite)]
+    compare(suite, folder, False, kinds, on_loopback,
             {"to": ("bulk on loopback, gateway to box", "Mbit/s"), "from": ("bulk on loopback, box to gateway", "Mbit/s"),
              "added": ("added round trip on loopback, 64 B", "µs")})
     suite.note("streams: one tunnel over TLS with a WebSocket and our streams in it, on both ends with the libraries of gateway "
                "and box; bulk and echo by tests/bench/pace.c; everything shares this machine's cores")
+    suite.note("operator to box: secbox-fleet ssh-proxy, the gateway and mgmt-link themselves: two such tunnels one behind the "
+               "other, TLS twice; ssh -R is one")
     if quick:
         return
     if not is_isolated():
         suite.note("the slow link needs root, for network namespaces: not measured")
         return
-    compare(suite, folder, True, on_slow_link,
+    compare(suite, folder, True, kinds, on_slow_link,
             {"p50": ("a shell during a bulk copy, 20 Mbit/s: median", "ms"),
              "p99": ("a shell during a bulk copy, 20 Mbit/s: 99 %", "ms"),
              "bulk": ("the copy meanwhile", "Mbit/s")})
