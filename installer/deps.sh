@@ -13,7 +13,7 @@ BOX="$RUN crun dbus dbus-user-session libpam-systemd iptables libcurl4 libcjson1
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
 TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
     python3-yaml python3-cryptography skopeo docker-registry git openssl node-ws debootstrap groff-base
-    openssh-client rsync"
+    openssh-client rsync nftables"
 DEMO="$LAB curl"
 BENCH="$LAB openssh-client stunnel4 nodejs node-ws openssl python3-yaml python3-cryptography skopeo docker-registry"
 

@@ -20,6 +20,20 @@ from tests.lab.util import LabError, program
 IMAGES = [("server:1", "server", "1"), ("server:2", "server", "2"), *((f"{kind}:1", kind, "1") for kind in KINDS[1:])]
 
 
+NOTE = "note: "
+_notes = []
+
+
+def note(text):
+    """A figure that a test has measured and does not judge; shown at the end, whether the test passes or not."""
+    _notes.append(text)
+
+
+def pytest_terminal_summary(terminalreporter):
+    for text in _notes:
+        terminalreporter.write_line(NOTE + text)
+
+
 def require_programs(*names):
     """Skips without them; under `make check`, which builds all of them first, their absence is a failure."""
     missing = [name for name in names if not os.access(program(name), os.X_OK)]

@@ -31,6 +31,7 @@ FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "20000")
 FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "20")
 # A hang must not hold CI for ever; no suite comes near it.
 HANG_SECONDS = 25 * 60
+NOTE = "note: "  # what tests/conftest.py puts in front of figures that tests have measured
 SANITIZER_ENV = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
                  "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 
@@ -191,8 +192,11 @@ class TestFile:
     def count(self):
         count = count_report(self.report, self.process.returncode)
         self.output.seek(0)
+        text = self.output.read()
         if count.failed or count.skipped:
-            sys.stdout.write(self.output.read())
+            sys.stdout.write(text)
+        else:
+            sys.stdout.writelines(f"  {line}\n" for line in text.splitlines() if line.startswith(NOTE))
         self.output.close()
         print(f"  {os.path.relpath(self.path, ROOT)}: {count} in {time.monotonic() - self.begin:.0f} s", flush=True)
         return count

@@ -33,6 +33,11 @@ check-integration-asan:
 check-system: all
 	$(TEST_RUN) system
 
+# A healthy box under load, for an hour unless SOAK_SECONDS says otherwise.
+SOAK_SECONDS = 3600
+soak: deps all
+	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B tests/soak/soak.py $(SOAK_SECONDS)
+
 # Only built; tests/run.py runs them.
 unit-bins: $(UNIT_BINS)
 
@@ -63,4 +68,4 @@ $(BUILD)/bin/fuzz-%: tests/fuzz/fuzz-%.c $(LIB)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
 
 .PHONY: check check-lint check-unit check-unit-asan check-fuzz check-integration check-integration-asan check-system \
-  unit-bins fuzz-bins
+  soak unit-bins fuzz-bins

@@ -59,7 +59,7 @@ def need_paths(args):
 
 def check_make(args):
     for name in [a.split("=", 1)[0] for a in args if "=" in a]:
-        need(re.search(rf"\$\({name}\)|^{name}\b|,{name}\)", "".join(map(text_of, ["Makefile", "tests/demo.mk"])), re.M),
+        need(re.search(rf"\$\({name}\)|^{name}\b|,{name}\)", "".join(map(text_of, ["Makefile", "tests/demo.mk", "tests/tests.mk"])), re.M),
              f"make knows no {name}")
     targets = [a for a in args if "=" not in a]
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}

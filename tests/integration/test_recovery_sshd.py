@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from tests.lab import isolate
-from tests.lab.support import RecoverySshd, SupportCa, keygen, make_key
+from tests.lab.sshd import make_key
+from tests.lab.support import RecoverySshd, SupportCa, keygen
 from tests.lab.util import ROOT, free_port, port_answers, read_text, wait_until
 
 AGENT_ENV = "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta5\nBOOTSTRAP=x\nMGMT_GATEWAY_URL=wss://cloud.example/mgmt\n"
@@ -59,7 +60,8 @@ def test_who_comes_in(sshd, ca, folder):
     assert refused(sshd.ssh(ca.certificate("root"), "true")), "the user's name is no principal"
     assert refused(sshd.ssh(ca.certificate("caseta5", valid="20200101:20200102"), "true")), "one that is over"
     assert refused(sshd.ssh(SupportCa(os.path.join(folder, "stranger")).certificate("caseta5"), "true"))
-    plain = make_key(os.path.join(folder, "plain"))
+    plain = os.path.join(folder, "plain")
+    make_key(plain)
     assert refused(sshd.ssh(plain, "true"))
     p = sshd.ssh(plain, "true", options=["-o", "PreferredAuthentications=password,keyboard-interactive"])
     assert p.returncode == 255 and "publickey" in p.stderr and "password" not in p.stderr.split("(")[-1]
@@ -145,7 +147,8 @@ def test_the_machines_own_sshd_takes_the_same_certificates(sshd, ca, folder):
     drop_in = read_text(os.path.join(ROOT, "installer/recovery/sshd-support-ca.conf"))
     drop_in = drop_in.replace(" /etc/", f" {sshd.root}/etc/").replace(" /run/", f" {sshd.root}/run/")
     write(folder, "drop-in.conf", drop_in)
-    key = make_key(os.path.join(folder, "host"))
+    key = os.path.join(folder, "host")
+    make_key(key)
     write(folder, "sshd_config", f"Include {folder}/drop-in.conf\nListenAddress 127.0.0.1:{port}\nHostKey {key}\nPidFile none\n")
     own = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", f"{folder}/sshd_config", "-o", "StrictModes=no"],
                            stderr=subprocess.DEVNULL)

@@ -24,9 +24,10 @@ class Answer:
 
 
 class Gateway:
-    """With tls, a certificate and its key, everything goes over TLS; the certificate is its own authority."""
+    """With tls, a certificate and its key, everything goes over TLS; the certificate is its own authority unless there is
+    another. `name` is how boxes call it, when that is not its address."""
 
-    def __init__(self, folder, tls=None, host="127.0.0.1", options=()):
+    def __init__(self, folder, tls=None, host="127.0.0.1", options=(), authority=None, name=None):
         from .postgres import Postgres  # pylint: disable=import-outside-toplevel
 
         os.makedirs(folder, exist_ok=True)
@@ -37,7 +38,8 @@ class Gateway:
         self.port = free_port()
         self.tls = tls
         self.options = list(options)  # further ones of serve
-        self.context = ssl.create_default_context(cafile=tls[0]) if tls else None
+        self.name = name or host
+        self.context = ssl.create_default_context(cafile=authority or tls[0]) if tls else None
         self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
         self.daemon = None
         self.returns = 0
@@ -104,8 +106,9 @@ class Gateway:
             answer = self.request("POST", f"/v1/devices/{device}/bootstrap")
         if answer.status != 201:
             raise LabError(f"the gateway does not make devices: {answer}")
-        return {"CLOUD_BASE_URL": self.url, "DEVICE_ID": device, "BOOTSTRAP": answer.json["bootstrap"],
-                "MGMT_GATEWAY_URL": f"{'wss' if self.tls else 'ws'}://{self.host}:{self.port}/mgmt"}
+        at = f"{'s' if self.tls else ''}://{self.name}:{self.port}"
+        return {"CLOUD_BASE_URL": f"http{at}", "DEVICE_ID": device, "BOOTSTRAP": answer.json["bootstrap"],
+                "MGMT_GATEWAY_URL": f"ws{at}/mgmt"}
 
     def device(self, device):
         return self.request("GET", f"/v1/devices/{device}").json["device"]

@@ -1,24 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Kills mgmt-agent or its worker at an exact point: before or after one system call of the worker, named by its data."""
 import os
-import subprocess
 
-from .util import LabError
-
-SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kill-point.c")
+from .preload import compile_library
 
 
 class KillPoint:
     """`env` goes to mgmt-agent; nothing happens until a point is armed."""
 
     def __init__(self, folder):
-        library = os.path.join(folder, "kill-point.so")
         self.path = os.path.join(folder, "kill-point")
-        p = subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared",
-                            "-o", library, SOURCE, "-ldl"], capture_output=True, text=True, check=False)
-        if p.returncode:
-            raise LabError(f"{SOURCE} does not compile: {p.stderr}")
-        self.env = {"LD_PRELOAD": library, "SECBOX_KILL_POINT": self.path}
+        self.env = {"LD_PRELOAD": compile_library("kill-point", folder), "SECBOX_KILL_POINT": self.path}
 
     def arm(self, call, when, text, count=1, whom="agent"):
         """call is write, send (podman's API) or rename (a file of ours is replaced by one that holds the text)."""

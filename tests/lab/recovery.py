@@ -42,8 +42,9 @@ class Recovery:
         with open(self.path("run/tucomunidad/secbox/heartbeat"), "w", encoding="ascii") as f:
             f.write(f"{int((time.clock_gettime(time.CLOCK_BOOTTIME) - age) * 1e6):020d}\n")
 
-    def start(self):
-        self.daemon = Daemon("recovery-agent", [program("recovery-agent"), "--root", self.root], self.log_path, self.env)
+    def start(self, prefix=()):
+        """`prefix` is what it is started by, faketime for one."""
+        self.daemon = Daemon("recovery-agent", [*prefix, program("recovery-agent"), "--root", self.root], self.log_path, self.env)
         return self
 
     def start_sshd(self, folder):

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 
+from .sshd import make_key
 from .util import ROOT, Daemon, LabError, PATIENCE_SECONDS, port_answers, read_text, wait_until
 
 SCRIPT = os.path.join(ROOT, "installer/recovery/recovery-sshd.sh")
@@ -14,23 +15,19 @@ def keygen(*args):
     return subprocess.run(["ssh-keygen", *args], check=True, capture_output=True, text=True).stdout
 
 
-def make_key(path):
-    keygen("-q", "-t", "ed25519", "-N", "", "-C", "", "-f", path)
-    return path
-
-
 class SupportCa:
     def __init__(self, folder):
         self.folder = os.path.join(folder, "support")
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        self.key = make_key(os.path.join(self.folder, "ca"))
-        self.public = read_text(self.key + ".pub")
+        self.key = os.path.join(self.folder, "ca")
+        self.public = make_key(self.key) + "\n"
         self.made = 0
 
     def certificate(self, principal, *options, valid="always:forever"):
         """The path of a new key that has a certificate beside it."""
         self.made += 1
-        key = make_key(os.path.join(self.folder, f"key-{self.made}"))
+        key = os.path.join(self.folder, f"key-{self.made}")
+        make_key(key)
         keygen("-q", "-s", self.key, "-I", "alice/g-1/1", "-n", principal, "-V", valid, *(o for x in options for o in ("-O", x)),
                key + ".pub")
         return key
@@ -64,13 +61,14 @@ class RecoverySshd:
             f.write(text)
         return path
 
-    def start(self):
+    def start(self, prefix=()):
+        """`prefix` is what it is started by, faketime for one."""
         p = self.prepare()
         if p.returncode:
             raise LabError(f"recovery-sshd prepare: exit {p.returncode}: {p.stderr}")
         # the folder is below /tmp, which everybody may write to: only that the lab cannot have
-        self.daemon = Daemon("sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", self.config(), "-o", "StrictModes=no"], self.log_path,
-                             {"PATH": os.environ["PATH"]})
+        argv = [*prefix, "/usr/sbin/sshd", "-D", "-e", "-f", self.config(), "-o", "StrictModes=no"]
+        self.daemon = Daemon("sshd", argv, self.log_path, {"PATH": os.environ["PATH"]})
         wait_until(lambda: port_answers(self.port), "the recovery sshd listens", self.daemon.death)
 
     def stop(self):
