@@ -59,8 +59,8 @@ def need_paths(args):
 
 def check_make(args):
     for name in [a.split("=", 1)[0] for a in args if "=" in a]:
-        need(re.search(rf"\$\({name}\)|^{name}\b|,{name}\)", "".join(map(text_of, ["Makefile", "tests/demo.mk", "tests/tests.mk"])), re.M),
-             f"make knows no {name}")
+        text = "".join(map(text_of, ["Makefile", "tests/demo.mk", "tests/tests.mk"]))
+        need(re.search(rf"\$\({name}\)|^{name}\b|,{name}\)", text, re.M), f"make knows no {name}")
     targets = [a for a in args if "=" not in a]
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
     p = subprocess.run(["make", "-n", *targets], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
