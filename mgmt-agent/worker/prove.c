@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/buf.h"
+#include "lib/base/limits.h"
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "mgmt-agent/state/failed.h"
 #include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/worker/deploy.h"
@@ -20,12 +23,40 @@
 #define KEPT_WAIT_USEC (10 * USEC_PER_SEC)
 #define LOG_LINES_SHOWN 20
 
+/* A container writes what it likes; the journal and messages hold UTF-8. The end of it, if it is long. A new string or NULL. */
+static char *make_printable(const char *log)
+{
+    Buf b = BUF_INIT(8 * PROCESS_OUTPUT_MAX);
+    const char *end;
+    char *text = NULL;
+    int r = 0;
+
+    while (r == 0 && *log) {
+        size_t n = strcspn(log, "\n");
+        _cleanup_(freep) char *line = strndup(log, n);
+        _cleanup_(freep) char *safe = line ? text_printable(line) : NULL;
+
+        r = safe ? buf_printf(&b, "%s\n", safe) : -ENOMEM;
+        log += n + (log[n] == '\n');
+    }
+    if (r == 0 && b.len > 0) {
+        end = b.data + (b.len > FAILED_LOG_MAX ? b.len - FAILED_LOG_MAX : 0);
+        while (((unsigned char) *end & 0xc0) == 0x80)
+            end++;
+        text = strdup(end);
+    }
+    buf_done(&b);
+    return text;
+}
+
 void deploy_show_log(Deploy *d, const char *container, const char *service)
 {
-    _cleanup_(freep) char *log = podman_log_tail(d->podman, container, LOG_LINES_SHOWN);
+    _cleanup_(freep) char *raw = podman_log_tail(d->podman, container, LOG_LINES_SHOWN);
+    const char *log;
 
     free(d->failed_log);
-    d->failed_log = log ? strndup(log, FAILED_LOG_MAX) : NULL;
+    d->failed_log = raw ? make_printable(raw) : NULL;
+    log = d->failed_log;
     if (str_empty(log))
         deploy_progress(d, "info", service, "container %s wrote no log", container);
     else

@@ -175,6 +175,28 @@ static int seconds_taken(const Deploy *d)
     return begun > 0 && now > begun ? (int) ((now - begun) / USEC_PER_SEC) : 0;
 }
 
+/* With the last lines of the container that was not proved, for who reads the result and not the progress. */
+static cJSON *failure_to_json(const Deploy *d, const Error *failure, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = json_from_error(failure, r);
+    const char *kept = json_string(d->journal.failure, "log"), *p = kept ? kept : d->failed_log;
+    cJSON *lines = o && !str_empty(p) ? cJSON_CreateArray() : NULL;
+
+    if (!lines)
+        return TAKE_PTR(o);
+    if (json_add_item(o, "log", lines) < 0)
+        return NULL;
+    while (*p) {
+        size_t n = strcspn(p, "\n");
+        _cleanup_(freep) char *line = strndup(p, n);
+
+        if (!line || json_append(lines, cJSON_CreateString(line)) < 0)
+            return NULL;
+        p += n + (p[n] == '\n');
+    }
+    return TAKE_PTR(o);
+}
+
 static cJSON *make_result(const Deploy *d, const char *outcome, int status, const Error *failure, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result");
@@ -186,7 +208,7 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
         json_add_int(m, "status", status) < 0 || json_add_string(m, "phase", failed ? d->phase : outcome) < 0 ||
         json_add_string(m, "outcome", outcome) < 0 || json_add_string(m, "sha256", d->sha256) < 0 ||
         json_add_string(m, "failedPhase", failure ? d->phase : NULL) < 0 ||
-        (failure && json_add_item(m, "error", json_from_error(failure, r)) < 0) ||
+        (failure && json_add_item(m, "error", failure_to_json(d, failure, r)) < 0) ||
         json_add_int(m, "seconds", seconds_taken(d)) < 0 ||
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || add_services(d, m) < 0)
         return NULL;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What it costs to find out that no image has anything newer, beside skopeo."""
+"""What it costs to find out that no image has anything newer, beside skopeo; and how long a service is away that gets one."""
 import json
 import os
 import socket
@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 
+from tests.bench import downtime
 from tests.lab import isolate
 from tests.lab.authority import Authority
 from tests.lab.podman_lab import PodmanLab
@@ -145,3 +146,4 @@ def run(suite, folder, quick=False):
                             lambda _: checks.peer())
             return
         nothing_new(suite, lab, folder)
+        downtime.run(suite, lab, folder)

@@ -2,18 +2,17 @@
 """The box updates its images by itself: a moved tag is taken, proved and kept, or taken back; whatever goes wrong on the way,
 what runs stays as it is, and the box says why."""
 # pylint: disable=redefined-outer-name
-import contextlib
-import threading
-
 import pytest
 
 from tests.conftest import require_programs
+from tests.lab.authority import Authority
 from tests.lab.front import Front
-from tests.lab.registry import Registry
+from tests.lab.registry import PrivateEtc, Registry
 from tests.lab.shop import WEB, Shop
-from tests.lab.util import wait_until
 
 SHORT_LIVED = "FROM localhost/short-lived:1\nENV LIFETIME=0.5\n"
+# what it writes is no UTF-8, and what is kept of it must be
+GARBLED = "FROM localhost/server:1\nCMD [\"/bin/sh\", \"-c\", \"printf 'as planned \\\\377\\\\376\\\\n' >&2; exit 4\"]\n"
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,9 @@ def shop(lab, tmp_path_factory):
         it = Shop(lab, registry, str(tmp_path_factory.mktemp("shop")), front, args=["--settle=1", "--pull-timeout=3"])
         it.front = front
         lab.podman("build", "-q", "-t", "localhost/dies-soon:1", "-f", "-", lab.empty_dir, input=SHORT_LIVED.encode())
-        it.digests["dies-soon:1"] = registry.push("localhost/dies-soon:1", WEB, "dies-soon-1")
+        lab.podman("build", "-q", "-t", "localhost/garbled:1", "-f", "-", lab.empty_dir, input=GARBLED.encode())
+        for kind in ("dies-soon", "garbled"):
+            it.digests[f"{kind}:1"] = registry.push(f"localhost/{kind}:1", WEB, f"{kind}-1")
         with it.box:
             it.box.start_agent()
             yield it
@@ -50,7 +51,7 @@ def test_a_moved_tag_is_taken_within_one_interval_and_back(stock):
     stock.restart()
 
 
-BAD = {"crash-1": ["prove.died"], "unhealthy-1": ["prove.unhealthy"],
+BAD = {"crash-1": ["prove.died"], "unhealthy-1": ["prove.unhealthy"], "garbled-1": ["prove.died"],
        "dies-soon-1": ["prove.died", "prove.not-running"]}  # the latter where podman has not collected its status yet
 
 
@@ -65,7 +66,9 @@ def test_a_bad_image_is_taken_back_and_left_alone(stock, tag):
     failed = updates["failed"][0]
     assert (failed["digest"], failed["service"], failed["error"]["id"]) == \
         (digest, "web", results["web"]["error"]["id"])
-    assert "as planned" in failed["log"] if tag.startswith("dies") else failed["log"]
+    assert ("as planned" in failed["log"]) == (tag in ("dies-soon-1", "garbled-1")) and failed["log"]
+    assert tag != "garbled-1" or "as planned ??" in failed["log"]
+    assert results["web"]["error"]["log"] == failed["log"].splitlines()
     assert stock.entry(updates)["held"] == "failed-before"
 
     results, updates = stock.take()
@@ -118,6 +121,21 @@ def test_a_registry_that_does_not_tell(stock, name):
         assert error in stock.box.ctl("updates").stdout
     results, updates = stock.take()
     assert results["web"]["outcome"] == "done" and "error" not in stock.entry(updates)
+
+
+def test_a_registry_whose_certificate_has_expired(stock, tmp_path):
+    """Even by an authority that is trusted: it is not asked anything, and what runs stays."""
+    authority = Authority(str(tmp_path))
+    with PrivateEtc() as etc, Front(stock.lab, stock.registry.port, authority.server_context(expired=True)) as front:
+        etc.trust(front.address, authority)
+        image = f"{front.address}/{WEB}:latest"
+        stock.lab.podman("tag", "localhost/server:1", image)
+        assert stock.box.apply(stock.compose().replace(stock.web, image))["outcome"] == "done"
+        before = stock.box.ids()
+        results, updates = stock.take("web")
+        assert not results and stock.entry(updates)["error"]["id"] == "registry.tls", updates
+        assert not front.asked and stock.box.ids() == before and stock.box.running() == {"web", "db"}
+    stock.lab.podman("rmi", image)
 
 
 def on_layer(answer):
