@@ -36,7 +36,8 @@ static void while_child_runs(void)
     sigaction(SIGTERM, &forward, NULL);
 }
 
-static int spawn(char *const *argv, bool with_terminal, pid_t *ret)
+/* The child gets the signal mask that we had. */
+static int spawn(char *const *argv, bool with_terminal, const sigset_t *mask, pid_t *ret)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -54,7 +55,9 @@ static int spawn(char *const *argv, bool with_terminal, pid_t *ret)
     }
     r = posix_spawnattr_setsigdefault(&attributes, &defaults);
     if (r == 0)
-        r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+        r = posix_spawnattr_setsigmask(&attributes, mask);
+    if (r == 0)
+        r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     if (r == 0 && !with_terminal)
         r = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", 0, 0);
     if (r == 0)
@@ -66,15 +69,21 @@ static int spawn(char *const *argv, bool with_terminal, pid_t *ret)
 
 int ssh_run(char *const *argv, bool with_terminal, Error *err)
 {
+    sigset_t forwarded, before;
     pid_t pid = 0;
     int status = 0;
 
     while_child_runs();
-    int r = spawn(argv, with_terminal, &pid);
+    sigemptyset(&forwarded);
+    sigaddset(&forwarded, SIGHUP);
+    sigaddset(&forwarded, SIGTERM);
+    sigprocmask(SIG_BLOCK, &forwarded, &before); /* until there is somebody to forward them to */
+    int r = spawn(argv, with_terminal, &before, &pid);
+    child = r < 0 ? 0 : (sig_atomic_t) pid;
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (r < 0)
         return error_set(err, -r, "ssh.spawn", "%s cannot be run: %s (Debian package openssh-client)", argv[0],
                          strerror(-r));
-    child = (sig_atomic_t) pid;
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return error_set(err, errno, "ssh.spawn", "%s is lost: %s", argv[0], strerror(errno));
