@@ -538,6 +538,7 @@ int http_upgrade(HttpExchange *x, const char *protocol, WsConn **ret, Error *err
         r = ws_conn_new(c->stream, WS_SERVER, &ws);
     if (r < 0)
         return error_from_errno(err, r, "cannot make the WebSocket");
+    ws_conn_set_clock(ws, c->server->clock);
     if (stream_send(c->stream, answer.data, answer.len) < 0)
         stream_end(c->stream);
     c->stream = NULL;

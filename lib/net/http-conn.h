@@ -2,6 +2,7 @@
 /* What the HTTP server's accepting half and its connections share with each other and with nobody else. */
 #pragma once
 
+#include "lib/event/coarse-timer.h"
 #include "lib/net/http-server.h"
 #include "lib/net/stream.h"
 
@@ -10,6 +11,7 @@ typedef struct HttpConn HttpConn;
 struct HttpServer {
     sd_event *event;
     sd_event_source *io, *pause;
+    CoarseClock *clock; /* of the WebSockets that were made here */
     HttpConn *conns; /* newest first */
     Tls *tls;
     http_handler_t handler;

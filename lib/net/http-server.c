@@ -136,8 +136,8 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
     s->userdata = options->userdata;
     s->max_conns = options->max_connections ? options->max_connections : CONNECTIONS_DEFAULT;
     s->max_handshakes = options->max_handshakes ? options->max_handshakes : HTTP_HANDSHAKES_MAX;
-    int r = 0;
-    if (options->cert_file)
+    int r = coarse_clock_new(event, &s->clock);
+    if (r >= 0 && options->cert_file)
         r = tls_new_server(options->cert_file, options->key_file, &s->tls, err);
     if (r < 0)
         return r;
@@ -171,6 +171,7 @@ HttpServer *http_server_free(HttpServer *s)
     s->io = sd_event_source_disable_unref(s->io);
     s->pause = sd_event_source_disable_unref(s->pause);
     http_conn_free_all(s);
+    coarse_clock_unref(s->clock);
     tls_free(s->tls);
     if (s->fd >= 0)
         close(s->fd);

@@ -11,6 +11,8 @@
 #include "lib/net/ws-conn-impl.h"
 
 #define CLOSE_TIMEOUT (5 * USEC_PER_SEC)
+/* Delays from here on may be a second longer. */
+#define COARSE_DELAY_MIN (6 * USEC_PER_SEC)
 /* Control frames may be queued when messages no longer may. */
 #define CONTROL_ROOM ((size_t) 4096)
 
@@ -26,6 +28,8 @@ struct WsConn {
     const WsEvents *events;
     void *userdata;
     sd_event_source *timer;
+    CoarseTimer coarse; /* instead of `timer`, where there is a clock for it */
+    CoarseClock *clock;
     WsMasks *masks; /* client only */
     uint8_t *pong;  /* the newest ping that could not be answered yet; owned */
     SendQueue *waiting; /* whole frames behind what the stream has queued; NULL when there are none */
@@ -78,8 +82,15 @@ static void waiting_free(WsConn *c)
     c->waiting = NULL;
 }
 
+static void timers_off(WsConn *c)
+{
+    c->timer = sd_event_source_disable_unref(c->timer);
+    coarse_timer_disarm(&c->coarse);
+}
+
 static void ws_conn_destroy(WsConn *c)
 {
+    coarse_clock_unref(c->clock);
     ws_decoder_done(&c->decoder);
     waiting_free(c);
     error_done(&c->err);
@@ -93,7 +104,7 @@ WsConn *ws_conn_free(WsConn *c)
     if (!c || c->freed)
         return NULL;
     c->freed = true;
-    c->timer = sd_event_source_disable_unref(c->timer);
+    timers_off(c);
     c->stream = stream_free(c->stream);
     if (c->holds == 0)
         ws_conn_destroy(c);
@@ -114,7 +125,7 @@ static void finish(WsConn *c)
     if (c->state == WS_FINISHED || c->freed)
         return;
     c->state = WS_FINISHED;
-    c->timer = sd_event_source_disable_unref(c->timer);
+    timers_off(c);
     c->holds++;
     if (c->events && c->events->on_closed)
         c->events->on_closed(c, c->close_code, &c->err, c->userdata);
@@ -242,8 +253,25 @@ usec_t ws_conn_rtt(const WsConn *c)
 }
 
 static int schedule(WsConn *c);
+static void timer_is_over(void *userdata);
 
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    timer_is_over(userdata);
+    return 0;
+}
+
+static int arm(WsConn *c, usec_t delay)
+{
+    if (!c->clock || delay < COARSE_DELAY_MIN) {
+        coarse_timer_disarm(&c->coarse);
+        return timer_arm(stream_event(c->stream), &c->timer, delay, on_timer, c);
+    }
+    c->timer = sd_event_source_disable_unref(c->timer);
+    return coarse_timer_arm(c->clock, &c->coarse, delay, timer_is_over, c);
+}
+
+static void timer_is_over(void *userdata)
 {
     WsConn *c = userdata;
     usec_t now = boottime_usec();
@@ -251,13 +279,13 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         error_set(&c->err, ETIMEDOUT, "ws.close-timeout", "%s did not finish the closing handshake within 5 s",
                   stream_peer(c->stream));
         finish(c);
-        return 0;
+        return;
     }
     if (now - c->last_alive >= c->dead) {
         error_set(&c->err, ETIMEDOUT, "ws.dead", "nothing came from %s for %llu s: the connection is dead",
                   stream_peer(c->stream), (unsigned long long) ((now - c->last_alive) / USEC_PER_SEC));
         finish(c);
-        return 0;
+        return;
     }
     if (now >= c->next_ping && now - c->last_alive >= c->interval * 4 / 5) {
         send_ping(c);
@@ -268,7 +296,6 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         error_from_errno(&c->err, r, "cannot keep the connection with %s alive", stream_peer(c->stream));
         finish(c);
     }
-    return 0;
 }
 
 /* ±20 %, so that a fleet that came back together does not ping in lockstep. */
@@ -287,7 +314,13 @@ static int schedule(WsConn *c)
         ping = c->next_ping;
     if (ping < at)
         at = ping;
-    return timer_arm(stream_event(c->stream), &c->timer, at > now ? at - now : 1, on_timer, c);
+    return arm(c, at > now ? at - now : 1);
+}
+
+void ws_conn_set_clock(WsConn *c, CoarseClock *clock)
+{
+    coarse_clock_unref(c->clock);
+    c->clock = coarse_clock_ref(clock);
 }
 
 void ws_conn_set_keepalive(WsConn *c, usec_t interval, usec_t dead)
@@ -320,7 +353,7 @@ static void send_close(WsConn *c, uint16_t code, const char *reason)
     size_t len = ws_close_payload(code, reason, payload);
     stream_want_write(c->stream, false);
     (void) (c->waiting ? hold_back : send_frame)(c, WS_CLOSE, NULL, 0, payload, len);
-    if (timer_arm(stream_event(c->stream), &c->timer, CLOSE_TIMEOUT, on_timer, c) < 0)
+    if (arm(c, CLOSE_TIMEOUT) < 0)
         stream_end(c->stream);
 }
 
