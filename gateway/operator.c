@@ -68,23 +68,30 @@ void operator_free(void *operator)
     free(o);
 }
 
+static size_t operator_streams(const Operator *o)
+{
+    return mux_streams(mux_carrier_mux(o->carrier));
+}
+
 static void connection_key(char buf[static CONNECTION_KEY_SIZE], uint64_t number)
 {
     snprintf(buf, CONNECTION_KEY_SIZE, "o-%" PRIx64, number);
 }
 
-/* The connection carries nothing from now on; what it carried waits for the next one. */
-static void conn_withdraw(OperatorConn *c)
+/* The connection carries nothing from now on; what it carried waits for the next one. `for_good`: the operator has said
+ * that there will be none, and does not ask any more how streams ended. */
+static void conn_withdraw(OperatorConn *c, bool for_good)
 {
     Operator *o = TAKE_PTR(c->operator);
     c->ended = true;
-    if (o && mux_streams(mux_carrier_mux(o->carrier)) == 0) {
-        mux_carrier_detach(o->carrier); /* with its connection still set, on_idle leaves it to us */
+    if (!o)
+        return;
+    bool over = mux_is_idle(mux_carrier_mux(o->carrier)) || (for_good && operator_streams(o) == 0);
+    mux_carrier_detach(o->carrier); /* with its connection still set, on_idle leaves it to us */
+    if (over)
         operator_free(o);
-    } else if (o) {
+    else
         o->conn = NULL;
-        mux_carrier_detach(o->carrier);
-    }
 }
 
 void operator_conn_free(void *conn)
@@ -93,7 +100,7 @@ void operator_conn_free(void *conn)
     char key[CONNECTION_KEY_SIZE];
     connection_key(key, c->number);
     map_take(c->gateway->operators, key);
-    conn_withdraw(c);
+    conn_withdraw(c, false);
     sd_event_source_disable_unref(c->deadline);
     ws_conn_free(c->ws);
     free(c->person);
@@ -103,7 +110,7 @@ void operator_conn_free(void *conn)
 
 static void conn_close(OperatorConn *c, uint16_t code, const char *reason)
 {
-    conn_withdraw(c);
+    conn_withdraw(c, false);
     ws_conn_close(c->ws, code, reason);
 }
 
@@ -151,12 +158,15 @@ static Operator *operator_new(OperatorConn *c, const char *key)
     return o;
 }
 
+/* Those in use: what only remembers how its streams ended does not count. */
 static size_t count_of(const Gateway *g, const char *person)
 {
     void *value;
     size_t n = 0;
-    for (size_t i = 0; map_next(g->bridges, &i, NULL, &value);)
-        n += str_equal(((const Operator *) value)->person, person);
+    for (size_t i = 0; map_next(g->bridges, &i, NULL, &value);) {
+        const Operator *o = value;
+        n += (o->conn || operator_streams(o) > 0) && str_equal(o->person, person);
+    }
     return n;
 }
 
@@ -263,8 +273,9 @@ static void on_writable(WsConn *ws _unused_, void *userdata)
         mux_carrier_on_writable(c->operator->carrier);
 }
 
-static void on_closed(WsConn *ws _unused_, uint16_t code _unused_, const Error *err _unused_, void *userdata)
+static void on_closed(WsConn *ws _unused_, uint16_t code, const Error *err _unused_, void *userdata)
 {
+    conn_withdraw(userdata, code == WS_CLOSE_NORMAL);
     operator_conn_free(userdata);
 }
 
