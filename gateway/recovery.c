@@ -7,6 +7,7 @@
 
 #include "gateway/audit.h"
 #include "gateway/call.h"
+#include "gateway/visit.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -77,7 +78,8 @@ static void probe_finish(Recovery *v)
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("probe.result");
     _cleanup_(freep) char *asked = TAKE_PTR(v->asked);
     timer_disarm(v->deadline);
-    if (!s || session_number(s) != v->session || !m || json_add_string(m, "id", asked) < 0)
+    if (!s || session_number(s) != v->session || !m || json_add_string(m, "id", asked) < 0 ||
+        json_add_int(m, "sessions", (int) visits_open(v->gateway, v->device)) < 0)
         return;
     for (size_t i = 0; i < ELEMENTSOF(probed); i++)
         if (json_add_string(m, role_name(probed[i]), probe_word(v->states[i])) < 0)

@@ -151,6 +151,17 @@ static void on_grant(StoreQuery *q _unused_, int r, const StoreRows *rows, const
     visit_try(v);
 }
 
+size_t visits_open(const Gateway *g, const char *device)
+{
+    size_t n = 0;
+    void *value;
+    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);) {
+        const Visit *v = value;
+        n += v->state == VISIT_OPEN && str_equal(v->device, device);
+    }
+    return n;
+}
+
 static size_t count_of(const Gateway *g, const char *person, const char *device)
 {
     void *value;

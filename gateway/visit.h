@@ -20,6 +20,9 @@ void visits_end_device(Gateway *g, const char *device, const char *id, const cha
 void visits_end_way(Gateway *g, const char *device, Role role, const char *id, const char *sentence);
 void visits_end_all(Gateway *g, const char *id, const char *sentence);
 
+/* How many people are in a box now. */
+size_t visits_open(const Gateway *g, const char *device);
+
 /* Writes what waits to be written, and looks for grants and persons that somebody else has withdrawn. */
 void visits_sweep(Gateway *g);
 

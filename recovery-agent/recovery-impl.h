@@ -65,9 +65,11 @@ struct Recovery {
     LadderStep running;
     AgentRequest *request;
 
-    /* whether the disk takes anything */
-    sd_event_source *scratch_timer;
-    bool disk_fault;
+    /* whether the sshd answers, and the disk takes anything */
+    sd_event_source *self_timer;
+    Listeners *sshd;
+    unsigned self_checks, sshd_failures;
+    bool asking_sshd, disk_fault;
 };
 
 /* round.c */

@@ -22,7 +22,11 @@
 #define STATE_FOLDER STATE_DIR "/recovery"
 #define RECOVERY_ENV_PATH ETC_DIR "/recovery.env"
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
-#define SCRATCH_INTERVAL USEC_PER_MINUTE
+#define RESTART_SSHD_PATH RUN_DIR "/recovery/restart-sshd"
+#define SELF_ROUNDS 3 /* of checks, between two of ourselves */
+/* each write is one on a flash disk */
+#define SCRATCH_EVERY 4
+#define SSHD_FAILURES 2
 #define WATCH_INTERVAL USEC_PER_MINUTE
 #define WAIT_INTERVAL (5 * USEC_PER_SEC)
 /* A new configuration gets so long to reach the gateway, then the one that worked before has its turn. */
@@ -51,7 +55,7 @@ int recovery_save(Recovery *r, saver_done_t on_done)
 /* The gateway has been reached with this configuration: it is the one to come back to. */
 static void save_config(Recovery *r)
 {
-    _cleanup_(secret_freep) char *text = config_print(&r->config);
+    _cleanup_(secret_freep) char *text = settings_print(settings, &r->config);
     _cleanup_(freep) char *ca = NULL, *copy = path_join(r->state.folder, "ca.pem");
     bool needs_ca = r->config.ca_file && !str_equal(r->config.ca_file, copy);
     if ((needs_ca && (file_read(r->config.ca_file, CA_SIZE_MAX, &ca, NULL, NULL) < 0 ||
@@ -81,6 +85,8 @@ static int add_reasons(const Recovery *r, cJSON *array)
         if (r->verdict.bad[CHECK_LISTENERS + i] > 0)
             k = json_append(array, cJSON_CreateString(text ? text : "listener"));
     }
+    if (k >= 0 && r->sshd_failures > 0)
+        k = json_append(array, cJSON_CreateString("recovery sshd: no answer"));
     if (k >= 0 && r->disk_fault)
         k = json_append(array, cJSON_CreateString("disk: takes nothing"));
     return k;
@@ -308,13 +314,13 @@ static int read_config_file(Config *c, const char *name, const char *inside, Err
         error_done(err);
         return 0;
     }
-    return k < 0 ? k : config_parse(c, text, len, path, err);
+    return k < 0 ? k : settings_parse(settings, c, text, len, path, err);
 }
 
 static int read_config(Config *ret, Error *err)
 {
     _cleanup_(config_done) Config c = {};
-    int k = config_init(&c);
+    int k = settings_init(settings, &c);
     if (k >= 0)
         k = read_config_file(&c, "mgmt-agent.env", AGENT_ENV_PATH, err);
     if (k >= 0)
@@ -389,11 +395,40 @@ static void on_scratch(bool written, void *userdata)
     r->disk_fault = !written;
 }
 
-static int on_scratch_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+/* A path unit sees the file and starts the sshd anew, with all that it needs: it is no use to let people in to nobody. */
+static void on_sshd(void *userdata)
 {
     Recovery *r = userdata;
-    (void) save_file(r, "scratch", r->boot_id, on_scratch);
-    return timer_arm(r->event, &r->scratch_timer, SCRATCH_INTERVAL, on_scratch_timer, r);
+    _cleanup_(freep) char *path = path_in_root(RESTART_SSHD_PATH);
+    _cleanup_(error_done) Error err = {};
+    r->asking_sshd = false;
+    r->sshd_failures = listeners_good(r->sshd, 0) ? 0 : r->sshd_failures + 1;
+    if (r->sshd_failures == 0 || r->sshd_failures % SSHD_FAILURES != 0)
+        return;
+    log_warning("the recovery sshd does not answer on port %llu: asking for it to be started anew",
+                (unsigned long long) r->config.ssh_port);
+    int k = path ? file_write_atomic(path, "", 0, 0600, (uid_t) -1, (gid_t) -1, &err) : -ENOMEM;
+    if (k < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, k, "that cannot be asked for");
+}
+
+static usec_t self_interval(const Recovery *r)
+{
+    return SELF_ROUNDS * r->config.interval * USEC_PER_SEC;
+}
+
+/* Is what we need ourselves there? */
+static int on_self(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Recovery *r = userdata;
+    if (r->self_checks++ % SCRATCH_EVERY == 0)
+        (void) save_file(r, "scratch", r->boot_id, on_scratch);
+    if (r->asking_sshd)
+        listeners_expire(r->sshd);
+    else
+        listeners_try(r->sshd, on_sshd, r);
+    r->asking_sshd = true;
+    return timer_arm(r->event, &r->self_timer, self_interval(r), on_self, r);
 }
 
 /* A full disk is no reason to be ended: people come in to make room. A loop that does not turn and a process that gets no
@@ -431,7 +466,9 @@ static int start(Recovery *r, Error *err)
     if (k < 0)
         return k;
     connect_or_wait(r);
-    return timer_arm(r->event, &r->scratch_timer, SCRATCH_INTERVAL, on_scratch_timer, r);
+    _cleanup_(freep) char *sshd = str_format("banner:127.0.0.1:%llu", (unsigned long long) r->config.ssh_port);
+    k = sshd ? listeners_new(r->event, sshd, &r->sshd, err) : -ENOMEM;
+    return k < 0 ? k : timer_arm(r->event, &r->self_timer, self_interval(r), on_self, r);
 }
 
 static int prepare(Recovery *r, Error *err)
@@ -488,7 +525,8 @@ Recovery *recovery_free(Recovery *r)
     saver_free(r->saver);
     sd_event_source_disable_unref(r->again);
     sd_event_source_disable_unref(r->watch_config);
-    sd_event_source_disable_unref(r->scratch_timer);
+    sd_event_source_disable_unref(r->self_timer);
+    listeners_free(r->sshd);
     key_free(r->key);
     state_done(&r->state);
     config_done(&r->config);

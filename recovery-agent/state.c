@@ -119,11 +119,11 @@ int state_load_config(const State *s, Config *ret, Error *err)
     _cleanup_(secret_freep) char *text = NULL;
     _cleanup_(config_done) Config c = {};
     size_t len = 0;
-    if (!path || !ca_path || config_init(&c) < 0)
+    if (!path || !ca_path || settings_init(settings, &c) < 0)
         return -ENOMEM;
     int r = file_read(path, ENV_FILE_SIZE_MAX, &text, &len, err);
     if (r >= 0)
-        r = config_parse(&c, text, len, path, err);
+        r = settings_parse(settings, &c, text, len, path, err);
     if (r >= 0)
         r = config_check(&c, err);
     if (r < 0)

@@ -23,11 +23,11 @@ static void check(bool good)
 static void fuzz_config(const char *text, size_t size)
 {
     Config c, again;
-    check(config_init(&c) == 0 && config_init(&again) == 0);
-    if (config_parse(&c, text, size, "fuzz", NULL) == 0) {
-        _cleanup_(secret_freep) char *printed = config_print(&c);
-        check(printed && config_parse(&again, printed, strlen(printed), "again", NULL) == 0);
-        _cleanup_(secret_freep) char *twice = config_print(&again);
+    check(settings_init(settings, &c) == 0 && settings_init(settings, &again) == 0);
+    if (settings_parse(settings, &c, text, size, "fuzz", NULL) == 0) {
+        _cleanup_(secret_freep) char *printed = settings_print(settings, &c);
+        check(printed && settings_parse(settings, &again, printed, strlen(printed), "again", NULL) == 0);
+        _cleanup_(secret_freep) char *twice = settings_print(settings, &again);
         check(twice && strcmp(printed, twice) == 0);
         check(config_check(&c, NULL) < 0 || (c.device_id && c.gateway_url));
     }

@@ -26,7 +26,9 @@ from cryptography.x509.oid import NameOID  # noqa: E402
 from tests.conftest import require_programs  # noqa: E402
 from tests.integration.fake_cloud import FakeCloud  # noqa: E402
 from tests.integration.gateway_lab import NUMBERS, Lab, enroll, gw, shared  # noqa: E402
+from tests.lab import sshd  # noqa: E402
 from tests.lab.device import Device  # noqa: E402
+from tests.lab.fleet import Fleet  # noqa: E402
 from tests.lab.recovery import Recovery  # noqa: E402
 from tests.lab.util import Daemon, program, read_text, wait_until  # noqa: E402
 
@@ -121,13 +123,14 @@ class Way:
         self.device = Device(gw.url, lambda path, body, headers: gw.raw("POST", path, body, headers), box.device,
                              env["BOOTSTRAP"], role)
         assert self.device.claim().status in (200, 201)
-        self.answers = True
+        self.answers, self.probes = True, 0
         self.tunnel = self.device.connect(status=False)
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
     def run(self):
         while (message := self.tunnel.next()) is not None:
+            self.probes += message["type"] == "probe"
             if message["type"] == "probe" and self.answers:
                 self.tunnel.send({"type": "probe.answer", "id": message["id"]})
 
@@ -222,7 +225,7 @@ def test_climbs_the_ladder_within_its_budget(gw, box):
         return {"ok": message["type"] == "container.restart"}
 
     agent = FakeAgent(box, answer)
-    box.write_env("recovery.env", {**box.settings, "RECOVERY_REBOOT": 1, "RECOVERY_REBOOT_AFTER": 8})
+    box.write_env("recovery.env", {**box.settings, "RECOVERY_REBOOT": 1, "RECOVERY_REBOOT_AFTER": 5})
     box.start()
     wait_shown(box, state="healthy")
     heart.beats = False
@@ -246,12 +249,14 @@ def test_climbs_the_ladder_within_its_budget(gw, box):
 
 
 def test_a_hung_mgmt_agent_keeps_nobody_out(gw, box):
-    device, agent = Way(gw, box, "device"), FakeAgent(box, lambda message: None)
+    heart, agent = Heart(box), FakeAgent(box, lambda message: None)
     box.start()
     wait_shown(box, state="healthy")
-    device.answers = False
-    wait_shown(box, state="wedged", open=True, step="reconnect")
-    device.close()
+    heart.beats = False
+    wait_until(lambda: agent.asked, "it is asked", box.daemon.death)
+    seen = wait_shown(box, state="wedged", open=True, step="restart")
+    wait_until(lambda: shown(box)["recovery"]["statusAt"] >= seen["statusAt"], "it goes on")
+    heart.close()
     agent.close()
 
 
@@ -266,9 +271,12 @@ def test_the_cloud_opens_it(folder):
         assert connection.hello["role"] == "recovery" and {"key", "proof", "bootstrap"} <= set(connection.hello)
 
         def status(**wanted):
-            while not wanted.items() <= (seen := connection.receive("recovery.status")).items():
-                pass
-            return seen
+            while True:
+                message = connection.next()
+                if message["type"] == "probe.request":
+                    connection.send({"type": "probe.result", "id": message["id"], "device": "ok", "mgmt": "ok"})
+                elif wanted.items() <= message.items():
+                    return
 
         status(state="healthy", open=False)
         order = {"type": "recovery.open", "id": "s-1", "reason": "both ways failed", "seconds": "3600"}
@@ -373,6 +381,52 @@ def test_a_clock_that_is_wrong_keeps_nobody_out(gw, box, folder, year):
     box.start()
     wait_connected(box)
     front.close()
+
+
+def test_support_staff_get_in(gw, box, folder):
+    """Through the gateway, to the real sshd with the shipped settings: by recovery, when the other ways fail or by order."""
+    if sshd.missing():
+        pytest.skip(sshd.missing())
+    require_programs("secbox-fleet")
+    device, heart, agent = Way(gw, box, "device"), Heart(box), FakeAgent(box, lambda message: {"ok": True})
+    box.write_env("recovery.env", {**box.settings, "RECOVERY_RESTART_AFTER": 0})
+    box.start_sshd(gw.request("GET", "/v1/support-ca").json["publicKey"])
+    box.start()
+    alice = Fleet(gw.url, gw.token, folder)
+    wait_shown(box, state="healthy", open=False)
+    p = alice.run("ssh", box.device, "--reason", "a look", "--way", "recovery", "--", "echo in", check=255)
+    assert "it is closed while the box is well" in p.stderr
+    # the cloud's own verdict: the device tunnel takes no stream, there is no mgmt-link, so recovery is told to open
+    p = alice.run("ssh", box.device, "--reason", "a look", "--", "echo in", check=0)
+    assert p.stdout == "in\n" and "recovery" in p.stderr
+    assert gw.audit("bridge.opened")[0]["detail"]["way"] == "recovery"
+    assert re.search(r"\[bridge\] lab is in by ssh", box.log())
+    wait_shown(box, open=False)
+    grant = alice.json("grants", "add", box.device, "--reason", "now", "--break-glass")["grant"]["id"]
+    stays = alice.start("ssh", box.device, "--grant", grant, "--way", "recovery", "--", "echo in; exec cat",
+                        stdin=subprocess.PIPE)
+    assert stays.stdout.readline() == "in\n", stays.communicate()
+    wait_shown(box, open=True, verdict="break-glass")
+    # nothing is tried while somebody works on the box; who is in stays in
+    heart.beats = False
+    wait_shown(box, state="wedged")
+    rounds = device.probes
+    wait_until(lambda: device.probes >= rounds + 5, "some more rounds have passed", box.daemon.death)
+    assert not agent.asked
+    stays.stdin.close()
+    assert stays.wait(60) == 0
+    wait_until(lambda: ("container.restart", "secbox") in agent.asked, "then it is", box.daemon.death)
+    for part in (agent, heart, device):
+        part.close()
+
+
+def test_a_sshd_that_does_not_answer_is_started_anew(box):
+    listener = socket.create_server(("127.0.0.1", box.port))  # accepts, and never says anything
+    box.start()
+    wait_until(lambda: os.path.exists(box.path("run/tucomunidad/recovery/restart-sshd")), "a start is asked for",
+               box.daemon.death)
+    assert "recovery sshd: no answer" in wait_shown(box, state="starting")["reasons"]
+    listener.close()
 
 
 def test_name_servers_that_are_dead_keep_it_out_only_once(gw, box):

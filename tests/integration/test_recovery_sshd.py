@@ -28,7 +28,7 @@ def sshd(folder, ca):
     port = free_port()
     write(root, "etc/tucomunidad/mgmt-agent.env", AGENT_ENV)
     write(root, "etc/tucomunidad/recovery.env", f"RECOVERY_SSH_PORT={port}\n")
-    with RecoverySshd(root, port, ca) as it:
+    with RecoverySshd(root, port, ca.public) as it:
         yield it
 
 

@@ -7,6 +7,7 @@ import subprocess
 
 import yaml
 
+from .recovery import Recovery
 from .util import Daemon, program, read_text, wait_until
 
 AGENT_ENV = {"CLOUD_BASE_URL": "http://127.0.0.1:9", "DEVICE_ID": "caseta5", "BOOTSTRAP": "lab-bootstrap-secret-000001",
@@ -41,7 +42,7 @@ class Box:
                      self.files]:
             os.makedirs(path, exist_ok=True)
         self.agent = None
-        self.link = None
+        self.link = self.recovery = None
         self.connected = agent_env is not None
         self.agent_env = dict(AGENT_ENV, **(agent_env or {}))
         self.agent_env.setdefault("PODMAN_USER", lab.user)
@@ -86,7 +87,18 @@ class Box:
         self.link = Daemon("mgmt-link", [program("mgmt-link"), "--root", self.root],
                            os.path.join(self.logs, "mgmt-link.log"), self.env)
 
+    def start_recovery(self, support_ca=None, **settings):
+        """recovery-agent, and with the public line of a support CA its sshd: self.recovery, see recovery.py."""
+        self.recovery = Recovery(self.root, **settings)
+        self.recovery.device = self.agent_env["DEVICE_ID"]
+        if support_ca:
+            self.recovery.start_sshd(support_ca)
+        self.recovery.start()
+
     def stop(self):
+        if self.recovery:
+            self.recovery.close()
+        self.recovery = None
         for daemon in (self.link, self.agent):
             if daemon:
                 daemon.stop()

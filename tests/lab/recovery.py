@@ -3,7 +3,7 @@
 import os
 import time
 
-from .support import RecoverySshd, SupportCa
+from .support import RecoverySshd
 from .util import Daemon, free_port, program, read_text, wait_until
 
 # What takes minutes on a box takes seconds here.
@@ -20,7 +20,7 @@ class Recovery:
         self.log_path = os.path.join(root, "recovery-agent.log")
         self.port = free_port()
         self.settings = {**QUICK, "RECOVERY_SSH_PORT": self.port, **settings}
-        self.daemon = self.sshd = self.ca = None
+        self.daemon = self.sshd = None
         self.env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
         for folder in ("etc/tucomunidad", "run/tucomunidad/recovery", "run/tucomunidad/secbox", "run/tucomunidad/sessions"):
             os.makedirs(self.path(folder), exist_ok=True)
@@ -39,18 +39,18 @@ class Recovery:
 
     def beat(self, age=0.0):
         """A heartbeat as the main container writes it, of some seconds ago."""
-        with open(self.path("run/tucomunidad/secbox/heartbeat"), "w", encoding="ascii") as f:
-            f.write(f"{int((time.clock_gettime(time.CLOCK_BOOTTIME) - age) * 1e6):020d}\n")
+        fd = os.open(self.path("run/tucomunidad/secbox/heartbeat"), os.O_WRONLY | os.O_CREAT, 0o644)
+        os.pwrite(fd, f"{int((time.clock_gettime(time.CLOCK_BOOTTIME) - age) * 1e6):020d}\n".encode(), 0)
+        os.close(fd)
 
     def start(self, prefix=()):
         """`prefix` is what it is started by, faketime for one."""
         self.daemon = Daemon("recovery-agent", [*prefix, program("recovery-agent"), "--root", self.root], self.log_path, self.env)
         return self
 
-    def start_sshd(self, folder):
-        """The real sshd with the shipped settings, for the certificates of self.ca."""
-        self.ca = SupportCa(folder)
-        self.sshd = RecoverySshd(self.root, self.port, self.ca)
+    def start_sshd(self, public):
+        """The real sshd with the shipped settings; `public` is the support CA's line, a gateway's or a SupportCa's."""
+        self.sshd = RecoverySshd(self.root, self.port, public)
         self.sshd.start()
 
     def stop(self):

@@ -36,14 +36,14 @@ class SupportCa:
 class RecoverySshd:
     """The sshd of secbox-recovery-sshd.service with its shipped settings, their paths moved below the box's folder."""
 
-    def __init__(self, root, port, ca):
+    def __init__(self, root, port, public):
         self.root, self.port = root, port
         self.log_path = os.path.join(root, "recovery-sshd.log")
         self.daemon = None
         trust = os.path.join(root, "etc/tucomunidad/trust")
         os.makedirs(trust, exist_ok=True)
         with open(os.path.join(trust, "support-ca.pub"), "w", encoding="utf-8") as f:
-            f.write(ca.public)
+            f.write(public.strip() + "\n")
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
 
     def path(self, inside):

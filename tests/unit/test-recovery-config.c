@@ -22,10 +22,10 @@
 
 static int parse(Config *c, const char *text, Error *err)
 {
-    int r = config_init(c);
+    int r = settings_init(settings, c);
 
     assert_int_equal(r, 0);
-    r = config_parse(c, text, strlen(text), "the file", err);
+    r = settings_parse(settings, c, text, strlen(text), "the file", err);
     return r < 0 ? r : config_check(c, err);
 }
 
@@ -48,10 +48,10 @@ static void test_good(void **state)
     assert_int_equal(c.reboot, 1);
     assert_int_equal(c.failures, 3);
     /* the printed text reads back the same */
-    _cleanup_(secret_freep) char *printed = config_print(&c);
+    _cleanup_(secret_freep) char *printed = settings_print(settings, &c);
     Config again;
     assert_int_equal(parse(&again, printed, &err), 0);
-    _cleanup_(secret_freep) char *twice = config_print(&again);
+    _cleanup_(secret_freep) char *twice = settings_print(settings, &again);
     assert_string_equal(printed, twice);
     config_done(&c);
     config_done(&again);
@@ -67,16 +67,16 @@ static void test_bad(void **state)
         {"DEVICE_ID=\nMGMT_GATEWAY_URL=wss://c/mgmt\n", "config.missing", "DEVICE_ID", 0},
         {"DEVICE_ID=a\n", "config.missing", "RECOVERY_GATEWAY_URL", 0},
         {"DEVICE_ID=a\nMGMT_GATEWAY_URL=wss://c/other\n", "config.missing", "RECOVERY_GATEWAY_URL", 0},
-        {GOOD "DEVICE_ID=b\n", "config.duplicate", "DEVICE_ID", 3},
-        {"DEVICE_ID=\"a\"\n", "config.value", "DEVICE_ID", 1},
-        {"DEVICE_ID=${ID:-x}\n", "config.value", "DEVICE_ID", 1},
-        {"DEVICE_ID= a\n", "config.value", "DEVICE_ID", 1},
-        {"DEVICE_ID=a\r\n", "config.value", "DEVICE_ID", 1},
-        {"DEVICE_ID=\xff\n", "config.value", "DEVICE_ID", 1},
-        {GOOD "RECOVERY_SSH_PORT=0\n", "config.value", "RECOVERY_SSH_PORT", 3},
-        {GOOD "RECOVERY_SSH_PORT=65536\n", "config.value", "RECOVERY_SSH_PORT", 3},
-        {GOOD "RECOVERY_SSH_PORT=\n", "config.value", "RECOVERY_SSH_PORT", 3},
-        {GOOD "RECOVERY_REBOOT=yes\n", "config.value", "RECOVERY_REBOOT", 3},
+        {GOOD "DEVICE_ID=b\n", "settings.duplicate", "DEVICE_ID", 3},
+        {"DEVICE_ID=\"a\"\n", "settings.value", "DEVICE_ID", 1},
+        {"DEVICE_ID=${ID:-x}\n", "settings.value", "DEVICE_ID", 1},
+        {"DEVICE_ID= a\n", "settings.value", "DEVICE_ID", 1},
+        {"DEVICE_ID=a\r\n", "settings.value", "DEVICE_ID", 1},
+        {"DEVICE_ID=\xff\n", "settings.value", "DEVICE_ID", 1},
+        {GOOD "RECOVERY_SSH_PORT=0\n", "settings.value", "RECOVERY_SSH_PORT", 3},
+        {GOOD "RECOVERY_SSH_PORT=65536\n", "settings.value", "RECOVERY_SSH_PORT", 3},
+        {GOOD "RECOVERY_SSH_PORT=\n", "settings.value", "RECOVERY_SSH_PORT", 3},
+        {GOOD "RECOVERY_REBOOT=yes\n", "settings.value", "RECOVERY_REBOOT", 3},
         {GOOD "CLOUD_CA_FILE=ca.pem\n", "config.value", "RECOVERY_HEARTBEAT", 0},
     };
 
@@ -92,8 +92,8 @@ static void test_bad(void **state)
     }
     /* NUL inside a value */
     Config c;
-    assert_int_equal(config_init(&c), 0);
-    assert_int_equal(config_parse(&c, "DEVICE_ID=a\0b\n", 14, "f", NULL), -EINVAL);
+    assert_int_equal(settings_init(settings, &c), 0);
+    assert_int_equal(settings_parse(settings, &c, "DEVICE_ID=a\0b\n", 14, "f", NULL), -EINVAL);
     assert_null(c.device_id);
     config_done(&c);
 }
