@@ -107,6 +107,7 @@ static void gateway_load(Gateway *g)
         log_notice("serving as %s on port %u", g->issuer, http_server_port(g->server));
     g->ready = true;
     rollouts_wake(g);
+    visits_sweep(g); /* what waited for the store */
     service_ready("serving");
 }
 

@@ -258,6 +258,36 @@ def test_a_new_key_inherits_no_session(gw, box, person):
     fresh.close()
 
 
+def test_a_session_without_the_database(gw, box, person):
+    """It goes on, and its end is written down when the database is back; new ones are refused meanwhile."""
+    mine, theirs = joined(box, person)
+    gw.postgres.pause()
+    try:
+        person.tunnel.send_frame("data", mine, 0, b"who is there")
+        assert box.tunnel.next_frame("data").payload == b"who is there"
+
+        def refused_now():
+            person.open()
+            return person.progress("refused")["error"] == "store.unavailable"
+
+        wait_until(refused_now, "the gateway has noticed")
+        person.tunnel.send_frame("reset", mine, 0, b"operator.left")
+        assert box.tunnel.next_frame("reset").stream == theirs
+    finally:
+        gw.postgres.resume()
+    wait_until(lambda: gw.request("GET", "/healthz").status == 200 and gw.request("GET", "/v1/devices").status == 200,
+               "the gateway serves again", gw.daemon.death)
+
+    def written():
+        found = gw.request("GET", f"/v1/sessions?device={box.id}").json["sessions"]
+        return found[0] if found and "closedAt" in found[0] else None
+
+    session = wait_until(written, "its end is written down", gw.daemon.death)
+    assert (session["endReason"], session["bytesToBox"], session["bytesFromBox"]) == ("closed", "12", str(len(BANNER)))
+    actions = [e["action"] for e in gw.audit() if e["detail"].get("session") == session["id"]]
+    assert actions == ["bridge.closed", "bridge.opened"]
+
+
 def test_so_many_bridges_for_a_person(gw, box):
     name = f"many-{time.monotonic_ns()}"
     token = gw.run("tokens", "add", name).strip()
