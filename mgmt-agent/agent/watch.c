@@ -17,6 +17,7 @@
 /* Settings are read again so often, and a wall clock that was set is noticed. */
 #define WAKE_MAX_USEC (10 * USEC_PER_MINUTE)
 #define WAKE_MIN_USEC (100 * USEC_PER_MSEC)
+#define WAKE_BAD_SETTINGS_USEC USEC_PER_MINUTE
 /* What is done by hand is let finish. A container that dies again and again is looked at less and less often. */
 #define HAND_PAUSE_USEC (5 * USEC_PER_SEC)
 #define HAND_REST_MAX_USEC (5 * USEC_PER_MINUTE)
@@ -190,6 +191,8 @@ static void tick(Watch *w)
         watch_begin(w, &due);
         return;
     }
+    if (w->complaint)
+        delay = WAKE_BAD_SETTINGS_USEC;
     delay = delay < WAKE_MIN_USEC ? WAKE_MIN_USEC : delay > WAKE_MAX_USEC ? WAKE_MAX_USEC : delay;
     wake_in(w, delay);
 }

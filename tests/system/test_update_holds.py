@@ -27,7 +27,7 @@ def shop(lab, tmp_path_factory):
 
 @pytest.fixture
 def stock(shop):
-    """Version 1 of both services runs, and the registry has nothing else."""
+    """Both services run, and the registry has nothing newer."""
     shop.restock()
     yield shop
     shop.box.write_env("mgmt-agent.env", shop.box.agent_env)
@@ -43,10 +43,6 @@ def web_with(stock, **values):
     stock.restock(web=labels(**{k.replace("_", "-"): v for k, v in values.items()}))
 
 
-def new_image(stock, version="2"):
-    stock.registry.move_tag(WEB, f"server-{version}", "latest")
-
-
 def hooks(**commands):
     return {f"{LABEL}.lifecycle.{k.replace('_', '-')}": v for k, v in commands.items()}
 
@@ -55,17 +51,17 @@ def test_hooks_run_around_the_update_in_the_right_container(stock):
     said = {"pre_check": "check", "pre_update": "before", "post_update": "after", "post_check": "checked"}
     commands = {hook: f"echo {word} $$APP_VERSION >> /data/log" for hook, word in said.items()}
     stock.restock(web=labels(**hooks(**commands)) + "    volumes: ['kept:/data']\n", more="volumes: {kept: {}}\n")
-    new_image(stock)
+    old, new = stock.version_of("web"), stock.news()
     results, _ = stock.take("web")
     assert results["web"]["outcome"] == "done", results
     log = stock.lab.podman("exec", "secbox_web_1", "cat", "/data/log").stdout.split("\n")
-    assert log[-5:-1] == ["check 1", "before 1", "after 2", "checked 2"], log
+    assert log[-5:-1] == [f"check {old}", f"before {old}", f"after {new}", f"checked {new}"], log
 
 
 def test_a_hook_says_not_now(stock):
     stock.restock(web=labels(**hooks(pre_update="exit 75")))
     before = stock.box.ids()
-    new_image(stock)
+    stock.news()
     results, updates = stock.take()
     assert (results["web"]["outcome"], results["web"]["status"], results["web"]["error"]["id"]) == ("failed", 503, "update.not-now")
     assert stock.entry(updates)["error"]["id"] == "update.not-now" and "retryAt" in stock.entry(updates)
@@ -74,7 +70,7 @@ def test_a_hook_says_not_now(stock):
         stock.box.history()["entries"][0]["id"] != results["web"]["id"], "that is no news for the history"
 
     stock.restock(web=labels(**hooks(pre_check="exit 75")))
-    new_image(stock)
+    stock.news()
     results, _ = stock.take()
     assert not results and "not now to be updated" in stock.box.log()
     results, _ = stock.take("--force")
@@ -82,9 +78,9 @@ def test_a_hook_says_not_now(stock):
 
 
 def test_a_hook_that_fails_afterwards_takes_the_update_back(stock):
-    stock.restock(web=labels(**hooks(post_update="test $$APP_VERSION = 1")))
+    stock.restock(web=labels(**hooks(post_update=f"test $$APP_VERSION = {stock.version_of('web')}")))
     before = stock.box.ids()
-    new_image(stock)
+    stock.news()
     results, updates = stock.take()
     assert (results["web"]["outcome"], results["web"]["error"]["id"]) == ("rolled-back", "update.hook"), results
     assert stock.box.ids() == before and updates["failed"][0]["error"]["id"] == "update.hook"
@@ -93,7 +89,7 @@ def test_a_hook_that_fails_afterwards_takes_the_update_back(stock):
 def test_monitor_only_and_enable(stock):
     web_with(stock, monitor_only="true")
     before = stock.box.ids()
-    new_image(stock)
+    stock.news()
     stock.restart("--poll-interval=1")
     entry = wait_until(lambda: next((e for e in stock.updates()["services"] if e.get("held") == "monitor-only"), None),
                        "it is told", stock.box.agent.death)
@@ -103,7 +99,7 @@ def test_monitor_only_and_enable(stock):
     assert results["web"]["outcome"] == "done", "who asks for it gets it"
 
     web_with(stock, enable="false")
-    new_image(stock)
+    stock.news()
     results, updates = stock.take()
     assert not results and stock.entry(updates)["source"] == "no" and "labels" in stock.entry(updates)["why"]
     web_with(stock, enable="perhaps")
@@ -114,7 +110,7 @@ def test_windows_and_bad_settings(stock):
     before = stock.box.ids()
     closed = "-".join(time.strftime("%H:%M", time.localtime(time.time() + hours * 3600)) for hours in (2, 3))
     stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_WINDOW": closed})
-    new_image(stock)
+    new = stock.news()
     stock.restart("--poll-interval=1")
     wait_until(lambda: stock.entry(stock.updates()).get("held") == "window", "it waits for its window", stock.box.agent.death)
     updates = stock.updates()
@@ -128,21 +124,22 @@ def test_windows_and_bad_settings(stock):
     assert "UPDATE_WINDOW" in stock.box.ctl("updates").stdout
 
     stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_WINDOW": "00:00-24:00"})
-    stock.wait_taken("2")
+    assert "error" not in stock.updates()
+    stock.wait_taken(new)
     stock.restart()
 
 
 def test_too_young(stock):
     before = stock.box.ids()
     stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_COOL_DOWN": "1h"})
-    new_image(stock)
+    new = stock.news()
     stock.restart("--poll-interval=1")
     error = wait_until(lambda: stock.entry(stock.updates()).get("error"), "it is seen to be young", stock.box.agent.death)
     assert error["id"] == "update.too-young" and stock.box.ids() == before
-    old = "FROM localhost/server:2\nLABEL org.opencontainers.image.created=2020-01-01T00:00:00Z\n"
+    old = f"FROM localhost/server:{new}\nLABEL org.opencontainers.image.created=2020-01-01T00:00:00Z\n"
     stock.lab.podman("build", "-q", "-t", "localhost/old:1", "-f", "-", stock.lab.empty_dir, input=old.encode())
     stock.registry.push("localhost/old:1", WEB, "latest")
-    stock.wait_taken("2")
+    stock.wait_taken(new)
     stock.restart()
 
 
@@ -151,7 +148,7 @@ def test_the_lock_names_its_holder(stock):
     assert stock.ctl("update", "--lock", "replacing a camera")[-1]["lock"].endswith(": replacing a camera")
     again = stock.box.ctl("update", "--lock", "mine")
     assert again.returncode == 1 and "replacing a camera" in again.stderr
-    new_image(stock)
+    stock.news()
     results, updates = stock.take()
     assert (results["web"]["status"], results["web"]["error"]["id"]) == (423, "update.locked")
     assert "replacing a camera" in results["web"]["error"]["message"] and "replacing a camera" in updates["lock"]
@@ -167,7 +164,7 @@ def test_the_lock_names_its_holder(stock):
 def test_what_depends_on_it_is_made_anew_behind_it(stock):
     stock.restock(db=labels(**{"depends-on": "web"}))
     before = stock.box.ids()
-    new_image(stock)
+    stock.news()
     results, _ = stock.take("web")
     assert results["web"]["outcome"] == "done"
     assert [u["service"] for u in results["web"]["updates"]] == ["web"]
@@ -179,11 +176,11 @@ def test_what_depends_on_it_is_made_anew_behind_it(stock):
 def test_two_images_one_after_the_other(stock):
     """One that is bad does not take the other one with it."""
     before = stock.box.ids()
-    new_image(stock)
+    new = stock.news()
     stock.registry.push("localhost/crash:1", DB, "15")
     results, _ = stock.take()
     assert (results["web"]["outcome"], results["db"]["outcome"]) == ("done", "rolled-back")
-    assert stock.version_of("web") == "2" and stock.box.ids()["db"] == before["db"] and stock.box.running() == {"web", "db"}
+    assert stock.version_of("web") == new and stock.box.ids()["db"] == before["db"] and stock.box.running() == {"web", "db"}
     stock.registry.push("localhost/server:1", DB, "15")
 
 
@@ -219,10 +216,10 @@ def test_typed_by_hand(stock):
     same = stock.box.apply(stock.compose())
     assert same["noop"] and same["seconds"] == 0, "the agent knows the new process"
 
-    new_image(stock)
+    new = stock.news()
     by_hand(stock, "pull", *([] if stock.lab.compose_version == "1.0.3" else ["web"]))  # 1.0.3 only knows all of them
     by_hand(stock, "up", "-d", "web")
-    stock.wait_taken("2")
+    stock.wait_taken(new)
     current = stock.box.containers()
     assert current["db"]["Id"] == before["db"] and stock.box.running() == {"web", "db"}
     assert stock.box.apply(stock.compose())["noop"], "a push of the same file leaves it alone"
@@ -234,14 +231,14 @@ def test_a_container_made_anew_by_hand(stock):
     by_hand(stock, "up", "-d", "web")
     made = stock.box.ids()["web"]
     wait_until(lambda: "service web was made anew by hand" in stock.box.log()[log:], "it is noticed", stock.box.agent.death)
-    new_image(stock)
+    stock.news()
     results, _ = stock.take("web")
     assert results["web"]["outcome"] == "done" and stock.box.ids()["web"] != made
 
 
 def test_stopped_by_hand_it_stays_stopped(stock):
     stock.lab.podman("stop", "-t", "0", "secbox_web_1")
-    new_image(stock)
+    stock.news()
     results, updates = stock.take()
     assert not results and stock.entry(updates)["state"] == "new"
     assert stock.box.running() == {"db"} and "its container does not run" in stock.box.log()
@@ -250,7 +247,7 @@ def test_stopped_by_hand_it_stays_stopped(stock):
 
 def test_a_prune_takes_neither_what_runs_nor_what_ran_last(stock):
     old = stock.box.containers()["web"]["Image"]
-    new_image(stock)
+    stock.news()
     assert stock.take("web")[0]["web"]["outcome"] == "done"
     new = stock.box.containers()["web"]["Image"]
     stock.lab.podman("rmi", "localhost/server:1", "localhost/server:2")
