@@ -27,9 +27,9 @@ value() {
     done
 }
 
-# replace FILE MODE: standard input becomes the file, whole
+# replace FILE MODE: standard input becomes the file, whole; two of us may run at once
 replace() {
-    cat >"$1.new" && chmod "$2" "$1.new" && mv -f "$1.new" "$1"
+    cat >"$1.$$" && chmod "$2" "$1.$$" && mv -f "$1.$$" "$1"
 }
 
 principals() {

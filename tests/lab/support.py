@@ -66,8 +66,7 @@ class RecoverySshd:
         p = self.prepare()
         if p.returncode:
             raise LabError(f"recovery-sshd prepare: exit {p.returncode}: {p.stderr}")
-        # the folder is below /tmp, which everybody may write to: only that the lab cannot have
-        argv = [*prefix, "/usr/sbin/sshd", "-D", "-e", "-f", self.config(), "-o", "StrictModes=no"]
+        argv = [*prefix, "/usr/sbin/sshd", "-D", "-e", "-f", self.config()]
         self.daemon = Daemon("sshd", argv, self.log_path, {"PATH": os.environ["PATH"]})
         wait_until(lambda: port_answers(self.port), "the recovery sshd listens", self.daemon.death)
 

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""recovery-agent and its sshd as installed: on a Debian 12 with systemd as process 1, from their units."""
+import shutil
+import tempfile
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.lab import whole_box
+from tests.lab.fleet import Fleet
+from tests.lab.gateway import Gateway
+from tests.lab.util import LabError, read_text, wait_until
+from tests.system.test_whole_box import CA_FILE, make_certificate
+
+DEVICE = "caseta5"
+UNITS = ["recovery-agent", "secbox-recovery-sshd", "secbox-principals.path", "recovery-sshd-restart.path", "recovery-reboot.path"]
+
+
+@pytest.fixture(scope="module")
+def whole():
+    require_programs("mgmt-agent", "mgmt-link", "recovery-agent", "secbox-gateway", "secbox-fleet")
+    why = whole_box.why_not()
+    if why:
+        pytest.skip(f"no whole box here: {why}")
+    folder = tempfile.mkdtemp(prefix="secbox-recovery-")
+    try:
+        box = whole_box.WholeBox()
+    except LabError as e:
+        pytest.skip(f"a whole box does not start here: {e}")
+    with box, Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
+        box.write(CA_FILE, read_text(gateway.tls[0]))
+        box.write("/etc/tucomunidad/trust/support-ca.pub", gateway.request("GET", "/v1/support-ca").json["publicKey"] + "\n")
+        box.write_env("mgmt-agent.env", {**gateway.enroll(DEVICE), "CLOUD_CA_FILE": CA_FILE})
+        box.run("systemctl", "daemon-reload")
+        box.run("systemctl", "enable", "--now", "mgmt-agent", "mgmt-link", "recovery-agent")
+        box.gateway, box.fleet = gateway, Fleet(gateway.url, gateway.token, folder)
+        box.fleet.env["SECBOX_CA"] = gateway.tls[0]
+        wait_until(lambda: connected(box), "recovery-agent is connected")
+        yield box
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def connected(box):
+    return "recovery" in box.gateway.device(DEVICE).get("roles", [])
+
+
+def told(box, text):
+    return any(text in str(e.get("MESSAGE")) for e in box.journal("recovery-agent"))
+
+
+def login(box, command):
+    """Through the gateway and recovery-agent to root's shell."""
+    return box.fleet.run("ssh", DEVICE, "--reason", "a test", "--way", "recovery", "--", command)
+
+
+def test_one_command_enables_all_of_it(whole):
+    for unit in UNITS:
+        assert whole.unit(unit, "ActiveState")["ActiveState"] == "active", unit
+        assert whole.run("systemctl", "is-enabled", unit).stdout.strip() == "enabled"
+    for unit in UNITS[:2]:
+        assert whole.unit(unit, "Slice")["Slice"] == "secbox-recovery.slice"
+        assert whole.unit(unit, "StartLimitIntervalUSec")["StartLimitIntervalUSec"] == "0", "no number of crashes ends it for good"
+    wait_until(lambda: whole.unit("secbox-principals.service", "Result")["Result"] == "success", "the id is known")
+    assert whole.run("cat", "/run/tucomunidad/recovery-sshd/principals").stdout == DEVICE + "\n"
+    status = whole.status_of(whole.main_pid("recovery-agent"))
+    assert set(status["Uid"].split()) == {whole.run("id", "-u", "secbox-recovery").stdout.strip()}
+    assert int(status["CapEff"], 16) == 0 and status["NoNewPrivs"] == "1"
+    p = login(whole, "echo in as $(id -un)")
+    assert p.stdout == "in as root\n", p.stderr
+
+
+def test_damaged_files_keep_nobody_out(whole):
+    good = whole.read("/etc/tucomunidad/mgmt-agent.env")
+    for damage in (lambda: whole.write("/etc/tucomunidad/mgmt-agent.env", "\0\1\2", 0o600),
+                   lambda: whole.run("rm", "/etc/tucomunidad/mgmt-agent.env")):
+        damage()
+        whole.run("systemctl", "restart", "recovery-agent", "secbox-recovery-sshd")
+        wait_until(lambda: connected(whole), "recovery-agent is connected")
+        assert login(whole, "echo in").stdout == "in\n"
+    assert told(whole, "going on with the one that worked last")
+    whole.write("/etc/tucomunidad/mgmt-agent.env", good, 0o600)
+
+
+def test_what_sshd_needs_is_made_again(whole):
+    """/run/sshd is compiled into Debian's sshd; without it no connection is answered."""
+    whole.run("rm", "-rf", "/run/sshd")
+    whole.run("sh", "-c", ": > /run/tucomunidad/recovery-sshd/host_key")
+    wait_until(lambda: login(whole, "echo in").stdout == "in\n", "people get in again")
+    assert told(whole, "the recovery sshd does not answer")
+    whole.run("systemctl", "kill", "--signal=KILL", "secbox-recovery-sshd")
+    whole.run("systemctl", "kill", "--signal=KILL", "recovery-agent")
+    wait_until(lambda: login(whole, "echo in").stdout == "in\n", "process 1 has started both again")
+
+
+def test_a_reboot_is_roots_to_allow(whole):
+    key = whole.read("/var/lib/tucomunidad/recovery-sshd/host_key")
+    ask = ["setpriv", "--reuid=secbox-recovery", "--clear-groups", "touch", "/run/tucomunidad/recovery/reboot"]
+    whole.run(*ask)
+    wait_until(lambda: whole.run("test", "-e", "/run/tucomunidad/recovery/reboot", check=False).returncode == 1, "the wish is seen")
+    assert whole.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")
+    whole.write_env("recovery.env", {"RECOVERY_REBOOT": 1})
+    whole.run(*ask)
+    wait_until(lambda: whole.host.inspect(whole.name)["State"]["Status"] == "exited", "the box goes down")
+    whole.host.podman("start", whole.name)
+    whole.wait_booted()
+    wait_until(lambda: connected(whole), "recovery-agent is connected after the boot")
+    assert login(whole, "echo in").stdout == "in\n"
+    assert whole.read("/var/lib/tucomunidad/recovery-sshd/host_key") == key
