@@ -16,6 +16,7 @@ struct Session {
     char token_hash[JWT_HASH_SIZE]; /* of the present token; "": the key was proved on this connection */
     Role role;
     bool up;
+    bool takes_streams; /* it said so; older boxes close for the first frame */
     bool ended; /* closing: what still arrives counts no more */
     unsigned bad_messages;
     usec_t since; /* wall clock of the welcome */

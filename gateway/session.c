@@ -185,9 +185,14 @@ static BoxStreams *session_streams(Session *s, bool make)
     return s->streams;
 }
 
+bool session_takes_streams(const Session *s)
+{
+    return s->takes_streams;
+}
+
 Mux *session_mux(Session *s)
 {
-    BoxStreams *streams = session_streams(s, true);
+    BoxStreams *streams = s->takes_streams ? session_streams(s, true) : NULL;
     return streams ? mux_carrier_mux(box_streams_carrier(streams)) : NULL;
 }
 
@@ -223,6 +228,7 @@ static int session_hello(Session *s, const char *text, size_t len, Error *err)
     if (r < 0)
         return error_from_errno(err, r, "welcoming the box");
     s->deadline = sd_event_source_disable_unref(s->deadline);
+    s->takes_streams = json_bool(m, "streams", false);
     s->up = true;
     s->since = realtime_usec();
     session_log(s, LOG_LEVEL_INFO, NULL, 0, "connected");

@@ -25,8 +25,10 @@ Session *session_find(const Gateway *g, const char *device, Role role);
 /* Sends one message. -ENOTCONN, -ENOBUFS, -ENOMEM. */
 int session_send(Session *s, const cJSON *message) _must_check_;
 
-/* The streams in this tunnel, made at the first call; NULL when out of memory. Not to be kept: they go when the tunnel's
- * connection and the last stream are over. */
+/* Whether the box takes streams in this tunnel. */
+bool session_takes_streams(const Session *s);
+/* The streams in this tunnel, made at the first call; NULL when out of memory, or when the box takes none. Not to be kept:
+ * they go when the tunnel's connection and the last stream are over. */
 Mux *session_mux(Session *s);
 
 const char *session_device(const Session *s);

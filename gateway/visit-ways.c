@@ -12,6 +12,7 @@
 #include "lib/net/message.h"
 
 #define WAY_SECONDS 3
+#define TOO_OLD "its program is too old to let anybody in"
 
 /* Support staff are let in by recovery-agent for as long as a session may last. */
 void visit_tell_recovery(Visit *v)
@@ -64,7 +65,7 @@ void visit_way_refused(Visit *v, const char *reason)
         { "bridge.connect", "nothing listens for ssh there" },
         { "bridge.busy", "as many sessions as it takes are open" },
         { "bridge.no-target", "it knows no ssh" },
-        { "stream.no-target", "it is too old for this" },
+        { "stream.no-target", TOO_OLD },
         { "recovery.closed", "it is closed while the box is well (a grant with --break-glass opens it)" },
     };
     const char *id = reason ? reason : "closed";
@@ -110,6 +111,10 @@ void visit_try(Visit *v)
     }
     v->any_way = true;
     v->accepted = false;
+    if (!session_takes_streams(s)) {
+        visit_way_failed(v, TOO_OLD);
+        return;
+    }
     _cleanup_(freep) char *sentence = str_format("trying %s", w->title);
     if (sentence)
         visit_say(v, "trying", NULL, sentence);

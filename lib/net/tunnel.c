@@ -268,6 +268,8 @@ static int send_hello(Tunnel *t, const cJSON *challenge)
                                                       : t->events->make_hello(t, t->userdata);
     if (t->freed || !t->ws)
         return 0;
+    if (hello && t->events->on_stream && json_add_bool(hello, "streams", true) < 0)
+        return -ENOMEM;
     _cleanup_(freep) char *text = hello ? json_print(hello) : NULL;
     return text ? ws_conn_send_text(t->ws, text, strlen(text)) : -ENOMEM;
 }

@@ -233,6 +233,14 @@ def test_a_box_opens_no_streams(box):
     assert box.tunnel.next_frame("reset").payload == b"stream.unknown"
 
 
+def test_an_older_box_is_left_in_peace(box, person):
+    box.tunnel.close()
+    box.tunnel = box.connect(False, streams=False)
+    person.open(way="device")
+    assert "too old" in person.progress("failed")["message"] and person.progress("refused")["error"] == "bridge.no-way"
+    assert box.tunnel.frames.empty() and box.tunnel.silent(0) == []
+
+
 def test_nonsense_in_frames_costs_the_connection(gw, box, person):
     joined(box, person)
     person.tunnel.send_frame("resume", 0, 0, b"{}")

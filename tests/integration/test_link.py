@@ -146,7 +146,7 @@ def test_hello_and_status(cloud, box):
     connection = cloud.next_connection()
     assert connection.ws.path == "/mgmt"
     assert connection.hello == {"type": "hello", "deviceId": "caseta5", "role": "mgmt", "program": "mgmt-link",
-                                "version": first["version"], "protocol": 1,
+                                "version": first["version"], "protocol": 1, "streams": True,
                                 "bootId": read_text("/proc/sys/kernel/random/boot_id").strip()}
     status = box.agent.wait_connected()
     assert status["gateway"] == cloud.url("mgmt") and status["tokenExpiresAt"] and "error" not in status

@@ -4,7 +4,6 @@ for its support staff. No mgmt-agent, no podman."""
 import contextlib
 import os
 import shutil
-import types
 
 from .recovery import Recovery
 from .sshd import Sshd
@@ -62,7 +61,7 @@ class BridgeBox:
     def recovery(self):
         """With recovery-agent and its own sshd, until the end of the block."""
         with Recovery(self.root) as it:
-            it.sshd = RecoverySshd(self.root, it.port, types.SimpleNamespace(public=self.ca + "\n"))
+            it.sshd = RecoverySshd(self.root, it.port, self.ca)
             it.sshd.start()
             self.daemons["recovery"] = it.start().daemon
             self.wait_connected("recovery")

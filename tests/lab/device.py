@@ -177,11 +177,11 @@ class Device:
 
     def hello(self, **changed):
         return {"type": "hello", "deviceId": self.id, "role": self.role, "program": "simulator", "version": "1",
-                "bootId": "b", "protocol": 1, **changed}
+                "bootId": "b", "protocol": 1, "streams": True, **changed}
 
-    def connect(self, status=None):
+    def connect(self, status=None, **changed):
         """A tunnel after its welcome; agent.status is sent unless it is False."""
-        tunnel = Tunnel(self.url.replace("http", "ws", 1) + "/" + self.role, self.token, self.hello())
+        tunnel = Tunnel(self.url.replace("http", "ws", 1) + "/" + self.role, self.token, self.hello(**changed))
         self.tunnels.append(tunnel)
         welcome = tunnel.next()
         assert welcome["type"] == "welcome" and welcome["deviceId"] == self.id
