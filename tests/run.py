@@ -245,7 +245,8 @@ def sanitized(folder):
         shutil.rmtree(path, ignore_errors=True)
     os.makedirs(logs)
     os.chmod(logs, 0o1777)  # for those that drop their privileges
-    peers = [f"{build}/tests/{name}" for name in ("ws-echo-server", "ws-client", "many-boxes", "render-tool", "mux-peer")]
+    names = ("ws-echo-server", "ws-client", "render-tool", "mux-peer", "many-boxes", "way", "pace")
+    peers = [f"{build}/tests/{name}" for name in names]
     for path in peers:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(ROOT, path))

@@ -23,8 +23,7 @@ check-unit-asan:
 check-fuzz:
 	$(TEST_RUN) fuzz
 
-check-integration: all $(BUILD)/tests/ws-echo-server $(BUILD)/tests/ws-client $(BUILD)/tests/many-boxes \
-    $(BUILD)/tests/mux-peer
+check-integration: all $(addprefix $(BUILD)/tests/,ws-echo-server ws-client mux-peer many-boxes way pace)
 	$(TEST_RUN) integration
 
 check-integration-asan:
