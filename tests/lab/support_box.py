@@ -90,7 +90,7 @@ class SupportBox:
         self.box.write_policy({"bind": [cloud.authority.file]})
         settings = {**RECOVERY, "RECOVERY_PROBES": f"banner:127.0.0.1:{self.sshd.port}", **(recovery or {})}
         self.recovery = Recovery(self.box.root, **settings)
-        self.recovery_sshd = RecoverySshd(self.box.root, self.recovery.port, cloud)
+        self.recovery_sshd = RecoverySshd(self.box.root, self.recovery.port, cloud.public)
         self.staff = cloud.staff(folder)
 
     @property
