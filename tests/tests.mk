@@ -44,7 +44,7 @@ unit-bins: $(UNIT_BINS)
 fuzz-bins: $(FUZZ_BINS)
 
 # what the agent alone parses
-$(BUILD)/bin/fuzz-podman: tests/fuzz/fuzz-podman.c $(AGENT_LIB) $(LIB)
+$(BUILD)/bin/fuzz-podman $(BUILD)/bin/fuzz-watch: $(BUILD)/bin/fuzz-%: tests/fuzz/fuzz-%.c $(AGENT_LIB) $(LIB)
 	@echo "  FUZZ  $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(AGENT_LIB) $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
