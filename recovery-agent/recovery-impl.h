@@ -51,6 +51,7 @@ struct Recovery {
     Listeners *listeners;
     char probe_id[PROBE_ID_SIZE]; /* of the probe.request that waits; "" = none */
     bool listeners_settled;
+    unsigned rounds;
     CheckResult results[CHECK_LISTENERS + LISTENERS_MAX];
     const char *device_state; /* what the gateway said last of the device tunnel: a constant, or NULL */
     usec_t offline_since, round_started, round_ended;

@@ -230,8 +230,18 @@ void round_take_result(Recovery *r, const cJSON *message)
     finish_if_settled(r);
 }
 
+/* As long as all is well every other round does: each costs six messages on lines that may be counted by the byte, and a wedge
+ * is still known within 20 s. */
+static bool may_skip(Recovery *r)
+{
+    return r->verdict.state == VERDICT_HEALTHY && r->results[CHECK_DEVICE] == CHECK_GOOD && r->up_since > 0 &&
+           r->rounds++ % 2 == 1;
+}
+
 static void ask_gateway(Recovery *r)
 {
+    if (may_skip(r))
+        return;
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("probe.request");
     r->results[CHECK_DEVICE] = CHECK_UNKNOWN;
     r->probe_id[0] = '\0';
