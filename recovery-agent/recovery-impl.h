@@ -42,7 +42,7 @@ struct Recovery {
     sd_event_source *again, *watch_config;
     uint64_t config_seen;     /* when the files on the box were changed, as they were at our start */
     usec_t up_since;          /* of our tunnel; 0 = down */
-    bool was_up;
+    bool was_up, config_kept;
     Alive alive;
 
     /* a round */

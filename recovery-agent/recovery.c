@@ -52,7 +52,13 @@ int recovery_save(Recovery *r, saver_done_t on_done)
     return save_file(r, "state.json", text, on_done);
 }
 
-/* The gateway has been reached with this configuration: it is the one to come back to. */
+static void on_config_saved(bool written, void *userdata)
+{
+    Recovery *r = userdata;
+    r->config_kept = written;
+}
+
+/* The gateway has been reached with this configuration: it is the one to come back to. Tried again until it is kept. */
 static void save_config(Recovery *r)
 {
     _cleanup_(secret_freep) char *text = settings_print(settings, &r->config);
@@ -60,8 +66,8 @@ static void save_config(Recovery *r)
     bool needs_ca = r->config.ca_file && !str_equal(r->config.ca_file, copy);
     if ((needs_ca && (file_read(r->config.ca_file, CA_SIZE_MAX, &ca, NULL, NULL) < 0 ||
                       save_file(r, "ca.pem", ca, NULL) < 0)) ||
-        save_file(r, "config.env", text, NULL) < 0)
-        log_warning("the configuration that works could not be kept");
+        save_file(r, "config.env", text, on_config_saved) < 0)
+        log_warning("the configuration that works could not be kept yet");
 }
 
 /* What is told */
@@ -423,6 +429,8 @@ static int on_self(sd_event_source *source _unused_, uint64_t usec _unused_, voi
     Recovery *r = userdata;
     if (r->self_checks++ % SCRATCH_EVERY == 0)
         (void) save_file(r, "scratch", r->boot_id, on_scratch);
+    if (r->was_up && !r->config_kept)
+        save_config(r);
     if (r->asking_sshd)
         listeners_expire(r->sshd);
     else
