@@ -101,7 +101,9 @@ def test_recovery_agent(folder, manager):
         box.env.update(manager.env)
         os.makedirs(box.state("scratch"))
         box.start()
-        box.wait_log("the disk takes no file")
+        # sd_notify(3) waits for a manager that does not read
+        wait_until(lambda: manager.wait_pings(1) or "the disk takes no file" in box.log(), "it has tried the disk",
+                   box.daemon.death)
         check(manager, box.daemon)
 
 
