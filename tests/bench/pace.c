@@ -177,7 +177,7 @@ static int compare(const void *a, const void *b)
 static int ping(uint64_t port, uint64_t seconds, uint64_t every)
 {
     char message[PING_SIZE] = {};
-    usec_t *took = calloc(PINGS_MAX, sizeof *took);
+    _cleanup_(freep) usec_t *took = calloc(PINGS_MAX, sizeof *took);
     int fd = connect_to(port);
     if (!took || fd < 0 || write_all(fd, "e", 1) < 0)
         return fail("pace: connecting");
@@ -198,7 +198,6 @@ static int ping(uint64_t port, uint64_t seconds, uint64_t every)
     qsort(took, count, sizeof *took, compare);
     (void) printf("%llu %llu %llu\n", (unsigned long long) took[count / 2], (unsigned long long) took[count * 99 / 100],
                   (unsigned long long) took[count - 1]);
-    free(took);
     return 0;
 }
 

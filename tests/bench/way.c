@@ -34,6 +34,7 @@ typedef struct Way {
     WsConn *ws;
     Tunnel *tunnel;
     Bridge *bridge;
+    MuxPump *pumps[MUX_STREAMS_MAX];
 } Way;
 
 /* the gateway's end */
@@ -78,8 +79,19 @@ static void on_request(HttpExchange *x, void *userdata)
         ws_conn_set_events(w->ws, &gateway_events, w);
 }
 
-static void on_pump_done(MuxPump *p, const char *reason _unused_, void *userdata _unused_)
+static MuxPump **place_of(Way *w, const MuxPump *p)
 {
+    for (size_t i = 0; i < ELEMENTSOF(w->pumps); i++)
+        if (w->pumps[i] == p)
+            return &w->pumps[i];
+    return NULL;
+}
+
+static void on_pump_done(MuxPump *p, const char *reason _unused_, void *userdata)
+{
+    MuxPump **place = place_of(userdata, p);
+    if (place)
+        *place = NULL;
     mux_pump_free(p, NULL);
 }
 
@@ -88,18 +100,18 @@ static int on_visitor(sd_event_source *source _unused_, int listener, uint32_t r
     static const MuxStreamEvents none = {};
     Way *w = userdata;
     MuxStream *stream = NULL;
-    MuxPump *pump = NULL;
+    MuxPump **place = place_of(w, NULL);
     int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     _cleanup_(cJSON_Deletep) cJSON *open = cJSON_CreateObject();
     if (fd < 0)
         return 0;
-    if (!open || json_add_string(open, "target", TARGET) < 0 ||
+    if (!place || !open || json_add_string(open, "target", TARGET) < 0 ||
         mux_open(mux_carrier_mux(w->carrier), open, &none, NULL, &stream) < 0) {
         close(fd);
         return 0;
     }
     MuxPumpOptions options = { .in = fd, .out = fd, .on_done = on_pump_done, .userdata = w };
-    if (mux_pump_new(w->event, stream, false, &options, &pump) < 0)
+    if (mux_pump_new(w->event, stream, false, &options, place) < 0)
         mux_stream_reset(stream, "bench");
     return 0;
 }
@@ -193,6 +205,8 @@ static int on_input(sd_event_source *source _unused_, int fd, uint32_t revents _
 
 static void way_done(Way *w)
 {
+    for (size_t i = 0; i < ELEMENTSOF(w->pumps); i++)
+        mux_pump_free(w->pumps[i], NULL);
     bridge_free(w->bridge);
     tunnel_free(w->tunnel);
     mux_carrier_free(w->carrier);
