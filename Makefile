@@ -18,7 +18,7 @@ CFLAGS += -std=gnu17 -D_GNU_SOURCE $(OPT) $(WARN) $(if $(SAN),$(SAN) -fPIE,$(HAR
 LDFLAGS += -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed $(SAN)
 LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
-LIB_SRC = $(wildcard lib/*/*.c env/*.c compose/*.c)
+LIB_SRC = $(wildcard lib/*/*.c env/*.c compose/*.c compose/*/*.c)
 LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
 LIB = $(BUILD)/libsecbox.a
 
@@ -29,11 +29,11 @@ LIBS += $(if $(SAN_LOGS),-DSANITIZER_LOGS='"$(SAN_LOGS)"' tests/lab/sanitizer-op
 # program: every .c of its folder(s) that no other program owns
 mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c mgmt-agent/state/*.c)
 mgmt-link_SRC = $(wildcard mgmt-agent/link/*.c)
-mgmt-worker_SRC = $(wildcard mgmt-agent/worker/*.c mgmt-agent/state/*.c mgmt-agent/host/*.c)
+mgmt-worker_SRC = $(wildcard mgmt-agent/worker/*.c mgmt-agent/worker/*/*.c mgmt-agent/state/*.c mgmt-agent/host/*.c)
 secboxctl_SRC = $(wildcard mgmt-agent/secboxctl/*.c mgmt-agent/host/*.c)
-secbox-gateway_SRC = $(wildcard gateway/*.c)
+secbox-gateway_SRC = $(filter-out gateway/fleet/%,$(wildcard gateway/*.c gateway/*/*.c))
 secbox-fleet_SRC = $(wildcard gateway/fleet/*.c)
-secbox_SRC = $(wildcard secbox/*.c)
+secbox_SRC = $(wildcard secbox/*.c secbox/*/*.c)
 recovery-agent_SRC = $(wildcard recovery-agent/*.c)
 PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox recovery-agent,$(if $($(p)_SRC),$(p)))
 BINS = $(PROGRAMS:%=$(BUILD)/bin/%)

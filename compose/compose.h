@@ -27,7 +27,7 @@ const char *compose_file_name(const ComposeFile *f);
 /* Where variables come from: the value, "" when set and empty, NULL when unset. */
 typedef const char *(*compose_lookup_t)(const char *key, void *userdata);
 
-/* compose/interpolate.h holds the grammar. All variables that the file cannot do without (no default, not inside an
+/* compose/parse/interpolate.h holds the grammar. All variables that the file cannot do without (no default, not inside an
  * alternative that is not taken), sorted, once each. New strv in *ret. */
 int compose_required_keys(const ComposeFile *f, compose_lookup_t lookup, void *userdata, char ***ret, Error *err)
     _must_check_;
@@ -40,10 +40,10 @@ typedef struct ComposeService {
     char *image;            /* as written */
     char *pull_policy;      /* "always", "missing", "never" or NULL */
     cJSON *environment;     /* object: KEY → string; keys without a value are resolved by the lookup */
-    cJSON *config;          /* object: see compose/normal-form.h; never NULL */
+    cJSON *config;          /* object: see compose/normalise/normal-form.h; never NULL */
     char **depends_on;      /* names, sorted */
     cJSON *depends_conditions; /* object: name → "service_started" | "service_healthy" | "service_completed_successfully" */
-    cJSON *healthcheck;     /* see compose/normal-form.h; NULL when the file has none */
+    cJSON *healthcheck;     /* see compose/normalise/normal-form.h; NULL when the file has none */
     char *restart;          /* "no", "always", "on-failure[:n]", "unless-stopped"; never NULL ("no") */
     char **networks;        /* names of top-level networks, sorted; {"default"} when none is named */
     char **bind_sources;    /* absolute host paths that must exist */

@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
-#include "compose/interpolate.h"
-#include "compose/policy.h"
+#include "compose/parse/interpolate.h"
+#include "compose/policy/policy.h"
 #include "lib/base/strv.h"
 
 static const char *lookup_nothing(const char *key, void *userdata)

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "compose/normalise.h"
-#include "compose/variables.h"
+#include "compose/normalise/normalise.h"
+#include "compose/parse/variables.h"
 #include "lib/base/buf.h"
 #include "lib/base/map.h"
 #include "lib/base/strv.h"

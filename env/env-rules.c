@@ -9,7 +9,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/base/window.h"
+#include "lib/base/maintenance-window.h"
 
 #define NAME_MAX_LENGTH 64
 #define HOST_MAX_LENGTH 253

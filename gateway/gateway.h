@@ -7,13 +7,13 @@
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
-#include "gateway/registry.h"
-#include "gateway/store.h"
+#include "gateway/devices/device-registry.h"
+#include "gateway/store/store.h"
 #include "lib/base/map.h"
 #include "lib/base/token-bucket.h"
 #include "lib/data/key.h"
 #include "lib/data/ssh-cert.h"
-#include "lib/net/http-server.h"
+#include "lib/http/server.h"
 
 typedef struct GatewayOptions {
     const char *listen;    /* ADDRESS:PORT or [ADDRESS]:PORT */

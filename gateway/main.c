@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "gateway/verbs.h"
-#include "lib/base/cli.h"
+#include "lib/cli/cli.h"
 
 #define DATABASE_VARIABLE "SECBOX_GATEWAY_DATABASE"
 

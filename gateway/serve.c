@@ -5,14 +5,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "gateway/alive.h"
+#include "gateway/http/self-check-port.h"
 #include "gateway/gateway.h"
 #include "gateway/verbs.h"
-#include "lib/base/cli.h"
+#include "lib/cli/cli.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "lib/event/service.h"
-#include "lib/net/http-client.h"
+#include "lib/event/daemon.h"
+#include "lib/http/client.h"
 
 #define HOURS_MAX 8784 /* a year */
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* recovery-agent: the way into the box that shares nothing with what it rescues. */
-#include "lib/base/cli.h"
+#include "lib/cli/cli.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/event/saver.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 #include "recovery-agent/recovery.h"
 
 #define SELF "/proc/self/exe"

@@ -3,18 +3,18 @@
 #pragma once
 
 #include "lib/data/key.h"
-#include "lib/event/alive.h"
+#include "lib/event/self-check.h"
 #include "lib/event/saver.h"
-#include "lib/net/agent-request.h"
-#include "lib/net/bridge.h"
+#include "lib/tunnel/agent-request.h"
+#include "lib/tunnel/bridge.h"
 #include "lib/net/listener.h"
-#include "lib/net/tunnel.h"
+#include "lib/tunnel/tunnel.h"
 #include "recovery-agent/access.h"
-#include "recovery-agent/config.h"
+#include "recovery-agent/recovery-config.h"
 #include "recovery-agent/ladder.h"
-#include "recovery-agent/heartbeat.h"
+#include "recovery-agent/heartbeat-reader.h"
 #include "recovery-agent/recovery.h"
-#include "recovery-agent/state.h"
+#include "recovery-agent/recovery-state.h"
 #include "recovery-agent/verdict.h"
 
 #define PROBE_ID_SIZE 32

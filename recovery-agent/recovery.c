@@ -14,9 +14,9 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/service.h"
-#include "lib/net/challenge.h"
-#include "lib/net/message.h"
+#include "lib/event/daemon.h"
+#include "lib/tunnel/key-challenge.h"
+#include "lib/tunnel/message.h"
 #include "recovery-agent/recovery-impl.h"
 
 #define STATE_FOLDER STATE_DIR "/recovery"

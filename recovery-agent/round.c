@@ -11,8 +11,8 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/service.h"
-#include "lib/net/message.h"
+#include "lib/event/daemon.h"
+#include "lib/tunnel/message.h"
 #include "recovery-agent/recovery-impl.h"
 
 #define REBOOT_PATH RUN_DIR "/recovery/reboot"

@@ -11,11 +11,11 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/alive.h"
-#include "lib/net/bridge.h"
-#include "lib/net/identity.h"
-#include "lib/net/message.h"
-#include "lib/net/tunnel.h"
+#include "lib/event/self-check.h"
+#include "lib/tunnel/bridge.h"
+#include "lib/tunnel/identity.h"
+#include "lib/tunnel/message.h"
+#include "lib/tunnel/tunnel.h"
 
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 

@@ -5,7 +5,7 @@
 #include <systemd/sd-event.h>
 
 #include "lib/base/error.h"
-#include "secbox/config.h"
+#include "secbox/secbox-config.h"
 
 typedef struct Device Device;
 

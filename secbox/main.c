@@ -3,13 +3,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "lib/base/cli.h"
+#include "lib/cli/cli.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "lib/event/service.h"
-#include "secbox/config.h"
+#include "lib/event/daemon.h"
+#include "secbox/secbox-config.h"
 #include "secbox/device.h"
-#include "secbox/heartbeat.h"
+#include "secbox/heartbeat-writer.h"
 
 static int healthcheck(void)
 {

@@ -56,7 +56,7 @@ $(BUILD)/bin/fuzz-recovery: tests/fuzz/fuzz-recovery.c $(RECOVERY_LIB) $(LIB)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(RECOVERY_LIB) $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
 
 # what the gateway alone parses
-$(BUILD)/bin/fuzz-rollout: tests/fuzz/fuzz-rollout.c $(BUILD)/obj/gateway/rollout-groups.o $(LIB)
+$(BUILD)/bin/fuzz-rollout: tests/fuzz/fuzz-rollout.c $(BUILD)/obj/gateway/rollouts/rollout-groups.o $(LIB)
 	@echo "  FUZZ  $@"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $(filter-out %.h,$^) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)

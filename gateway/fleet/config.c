@@ -11,7 +11,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
-#include "lib/net/http-client.h"
+#include "lib/http/client.h"
 
 #define LOGIN_DEFAULT "root"
 #define LOGIN_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-#include "gateway/fleet/api.h"
-#include "lib/base/cli.h"
+#include "gateway/fleet/gateway-client.h"
+#include "lib/cli/cli.h"
 
 #define PROGRAM "secbox-fleet"
 
@@ -42,7 +42,7 @@ typedef struct Fleet {
     char *login; /* the same: whom to be on a box; owned */
 } Fleet;
 
-/* Every verb's first call: finds gateway, token and CA (config.c). Errors have the id "usage" or are fleet.*. */
+/* Every verb's first call: finds gateway, token and CA (gateway/fleet/config.c). Errors have the id "usage" or are fleet.*. */
 int fleet_begin(Fleet *fleet, Error *err) _must_check_;
 
 /* A file of the operator's own settings, whether it exists or not: a new string; NULL when there is no home or no memory. */

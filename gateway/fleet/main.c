@@ -9,7 +9,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
-#include "lib/net/report.h"
+#include "lib/cli/report.h"
 
 #define SSH_ARGUMENTS_MAX 1024
 

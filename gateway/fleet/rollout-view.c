@@ -4,11 +4,11 @@
 
 #include <stdio.h>
 
-#include "gateway/fleet/grants.h"
+#include "gateway/fleet/verb-grants.h"
 #include "lib/base/strv.h"
-#include "lib/base/table.h"
+#include "lib/cli/table.h"
 #include "lib/base/text.h"
-#include "lib/net/report.h"
+#include "lib/cli/report.h"
 
 #define DIGEST_SHOWN 19 /* "sha256:" and twelve digits */
 

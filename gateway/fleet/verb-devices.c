@@ -6,9 +6,9 @@
 
 #include "gateway/fleet/fleet.h"
 #include "lib/base/strv.h"
-#include "lib/base/table.h"
+#include "lib/cli/table.h"
 #include "lib/base/text.h"
-#include "lib/net/report.h"
+#include "lib/cli/report.h"
 
 #define CALL_TIMEOUT (30 * USEC_PER_SEC)
 

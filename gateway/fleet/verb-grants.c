@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/fleet/grants.h"
+#include "gateway/fleet/verb-grants.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/base/table.h"
+#include "lib/cli/table.h"
 #include "lib/base/text.h"
-#include "lib/net/report.h"
+#include "lib/cli/report.h"
 
 #define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define LIMIT_DEFAULT 20

@@ -10,7 +10,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
-#include "lib/net/report.h"
+#include "lib/cli/report.h"
 
 #define CALL_TIMEOUT (60 * USEC_PER_SEC)
 #define POLL_WAIT_SECONDS 20

@@ -5,18 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/fleet/grants.h"
+#include "gateway/fleet/verb-grants.h"
 #include "gateway/fleet/known-hosts.h"
 #include "lib/base/encode.h"
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
-#include "lib/event/service.h"
-#include "lib/net/message.h"
-#include "lib/net/mux-pump.h"
-#include "lib/net/report.h"
-#include "lib/net/tunnel.h"
+#include "lib/event/daemon.h"
+#include "lib/tunnel/message.h"
+#include "lib/mux/pump.h"
+#include "lib/cli/report.h"
+#include "lib/tunnel/tunnel.h"
 
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 #define RESUME_BYTES 32

@@ -6,14 +6,14 @@
 #include <string.h>
 #include <sys/file.h>
 
-#include "gateway/fleet/grants.h"
+#include "gateway/fleet/verb-grants.h"
 #include "gateway/fleet/known-hosts.h"
 #include "gateway/fleet/ssh.h"
 #include "lib/base/buf.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
-#include "lib/net/report.h"
+#include "lib/cli/report.h"
 
 #define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define ALIAS "secbox-"

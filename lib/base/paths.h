@@ -17,7 +17,7 @@
 #define LINK_STATE_DIR STATE_DIR "/mgmt-link"
 #define AGENT_SOCKET_PATH RUN_DIR "/mgmt-agent.sock"
 #define LINK_RUN_DIR RUN_DIR "/mgmt-link"
-/* who is in (lib/net/sessions-file.h), each in a folder that its writer owns; the last one is of the container secbox */
+/* who is in (lib/tunnel/sessions-file.h), each in a folder that its writer owns; the last one is of the container secbox */
 #define LINK_SESSIONS_PATH LINK_RUN_DIR "/sessions.json"
 #define RECOVERY_SESSIONS_PATH RUN_DIR "/recovery/sessions.json"
 #define SECBOX_SESSIONS_PATH RUN_DIR "/secbox/sessions.json"

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 
 #define SLOTS 64
 

@@ -17,7 +17,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/event/process-child.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 
 #define KILL_AFTER_DEFAULT (10 * USEC_PER_SEC)
 #define LINGER (1 * USEC_PER_SEC) /* for output that descendants keep open */

@@ -3,15 +3,15 @@
 #include "lib/event/saver.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/cli.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 
 #define QUEUE_MAX 6
 #define SAVE_SIZE_MAX (2 * 1024 * 1024)
@@ -133,15 +133,15 @@ int saver_run(const char *path)
     _cleanup_(buf_done) Buf text = BUF_INIT(SAVE_SIZE_MAX);
     for (;;) {
         if (buf_reserve(&text, 4096) < 0)
-            return EXIT_FAILED;
+            return EXIT_FAILURE;
         ssize_t n = read(STDIN_FILENO, text.data + text.len, 4096);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return EXIT_FAILED;
+            return EXIT_FAILURE;
         if (n == 0)
             break;
         text.len += (size_t) n;
     }
-    return file_write_atomic(path, text.data, text.len, 0600, (uid_t) -1, (gid_t) -1, NULL) < 0 ? EXIT_FAILED : EXIT_OK;
+    return file_write_atomic(path, text.data, text.len, 0600, (uid_t) -1, (gid_t) -1, NULL) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

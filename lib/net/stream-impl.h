@@ -8,7 +8,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/event/process.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 #include "lib/net/stream.h"
 
 #define STREAM_ADDRESSES_MAX 8

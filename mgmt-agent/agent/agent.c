@@ -12,10 +12,10 @@
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/event/service.h"
-#include "mgmt-agent/agent/watch.h"
+#include "lib/event/daemon.h"
+#include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/state/reserve.h"
-#include "mgmt-agent/state/store.h"
+#include "mgmt-agent/state/snapshot-store.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
 #define BOOTS_MAX 3 /* while a change waits for its confirmation */

@@ -51,9 +51,9 @@ typedef struct Agent {
     struct {
         bool done, paused;
         unsigned tries;
-    } boot;                  /* see boot.c */
+    } boot;                  /* see boot-job.c */
 
-    Watch *watch;            /* updates images; see watch.h */
+    Watch *watch;            /* updates images; see image-watch.h */
 
     Runner *query;
     Query queries[QUERIES_WAITING_MAX];
@@ -102,19 +102,19 @@ void agent_follow_later(Agent *a, usec_t delay);
 /* A job on what the journal or the store holds, asked for by nobody; it is tried again when it cannot be started. */
 void agent_start_job(Agent *a, const char *job, bool tell_cloud);
 
-/* service.c */
+/* container-jobs.c */
 /* container.restart, container.recreate */
 void agent_handle_service(Agent *a, ControlClient *c, const cJSON *message);
 bool agent_is_service_job(const char *job);
 /* container.result for who asked, from what the worker said: container.result, compose.result, or nothing (NULL). */
 void agent_answer_service(Agent *a, const cJSON *result, ControlClient *requester);
 
-/* boot.c */
+/* boot-job.c */
 /* Sees to it, once per boot, that what shall run is started. True when the journal has to wait: a job or a pause is under way. */
 bool agent_start_after_boot(Agent *a);
 void agent_boot_done(Agent *a);
 
-/* report.c */
+/* agent-report.c */
 /* agent.status for the cloud; NULL when out of memory. */
 cJSON *agent_make_status(const Agent *a);
 /* status.report; `podman` is the worker's worker.status. */

@@ -13,7 +13,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 
 #define CONTROL_QUEUE_MAX (4 * 1024 * 1024)
 /* Of those who may not speak as secboxctl; whoever takes mgmt-link over must not keep root out of its own socket. */

@@ -6,7 +6,7 @@
 #include <systemd/sd-event.h>
 
 #include "lib/data/json.h"
-#include "lib/net/message.h"
+#include "lib/tunnel/message.h"
 
 typedef struct Control Control;
 typedef struct ControlClient ControlClient;

@@ -6,8 +6,8 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/agent/watch.h"
-#include "mgmt-agent/state/store.h"
+#include "mgmt-agent/agent/image-watch.h"
+#include "mgmt-agent/state/snapshot-store.h"
 
 #define HISTORY_LIMIT_DEFAULT 20
 

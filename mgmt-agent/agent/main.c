@@ -3,13 +3,13 @@
 
 #include <stdio.h>
 
-#include "lib/base/cli.h"
+#include "lib/cli/cli.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 #include "mgmt-agent/agent/agent.h"
-#include "mgmt-agent/agent/alive.h"
+#include "mgmt-agent/agent/agent-self-check.h"
 
 static const char *opt_root, *opt_worker, *opt_link_user, *opt_recovery_user, *opt_project, *opt_podman_compose, *opt_settle,
     *opt_pull_timeout, *opt_poll_interval;

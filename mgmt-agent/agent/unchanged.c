@@ -11,7 +11,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/state/proc.h"
-#include "mgmt-agent/state/store.h"
+#include "mgmt-agent/state/snapshot-store.h"
 
 /* A container never changes its image or settings while it lives: its first process, alive since we proved it, is proof. A
  * one-shot that had ended well only has to be there still. */

@@ -12,7 +12,7 @@
 #include "lib/base/encode.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 
 #define RETRY USEC_PER_SEC
 #define RETRY_JITTER (250 * USEC_PER_MSEC)

@@ -12,7 +12,7 @@
 #include "env/env-rules.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/net/http-client.h"
+#include "lib/http/client.h"
 
 #define SSH_PORT_DEFAULT 22
 

@@ -7,11 +7,11 @@
 #include <time.h>
 
 #include "lib/base/map.h"
-#include "lib/event/alive.h"
-#include "lib/net/bridge.h"
-#include "lib/net/http-client.h"
-#include "lib/net/identity.h"
-#include "lib/net/tunnel.h"
+#include "lib/event/self-check.h"
+#include "lib/tunnel/bridge.h"
+#include "lib/http/client.h"
+#include "lib/tunnel/identity.h"
+#include "lib/tunnel/tunnel.h"
 #include "mgmt-agent/link/agent-client.h"
 #include "mgmt-agent/link/link-config.h"
 #include "mgmt-agent/link/link.h"

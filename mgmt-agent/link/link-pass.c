@@ -7,7 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/net/message.h"
+#include "lib/tunnel/message.h"
 #include "mgmt-agent/link/link-impl.h"
 
 /* Leaves room in the tunnel's queue for what matters more, while the tunnel is down. */

@@ -7,8 +7,8 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/data/jwt.h"
-#include "lib/event/service.h"
-#include "lib/net/message.h"
+#include "lib/event/daemon.h"
+#include "lib/tunnel/message.h"
 #include "mgmt-agent/link/link-impl.h"
 
 #define PROGRAM "mgmt-link"

@@ -12,8 +12,8 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/service.h"
-#include "lib/net/message.h"
+#include "lib/event/daemon.h"
+#include "lib/tunnel/message.h"
 #include "mgmt-agent/link/link-impl.h"
 
 #define RECHECK (60 * USEC_PER_SEC)

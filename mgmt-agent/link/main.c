@@ -2,10 +2,10 @@
 /* mgmt-link: the management tunnel. Holds no right to change anything on the box. */
 #include <stddef.h>
 
-#include "lib/base/cli.h"
+#include "lib/cli/cli.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 #include "mgmt-agent/link/link.h"
 
 static int run(const LinkOptions *options)

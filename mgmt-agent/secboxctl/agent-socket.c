@@ -12,7 +12,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/net/message.h"
+#include "lib/tunnel/message.h"
 
 #define CONNECT_TIMEOUT_SECONDS 10
 

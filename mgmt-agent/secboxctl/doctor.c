@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 #include "lib/base/strv.h"
-#include "lib/base/table.h"
+#include "lib/cli/table.h"
 #include "lib/base/text.h"
-#include "lib/net/report.h"
+#include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/env-files.h"
 

@@ -6,8 +6,8 @@
 #include "lib/base/encode.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/net/message.h"
-#include "lib/net/report.h"
+#include "lib/tunnel/message.h"
+#include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 

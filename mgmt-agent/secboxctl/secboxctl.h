@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "lib/base/cli.h"
+#include "lib/cli/cli.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 #include "lib/data/json.h"

@@ -7,8 +7,8 @@
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/net/progress.h"
-#include "lib/net/report.h"
+#include "lib/cli/progress.h"
+#include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 

@@ -9,7 +9,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/net/report.h"
+#include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
 #define PROJECT_DEFAULT "secbox"

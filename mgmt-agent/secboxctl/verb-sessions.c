@@ -5,9 +5,9 @@
 
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/base/table.h"
-#include "lib/net/report.h"
-#include "lib/net/sessions-file.h"
+#include "lib/cli/table.h"
+#include "lib/cli/report.h"
+#include "lib/tunnel/sessions-file.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
 static const char *const files[] = { LINK_SESSIONS_PATH, RECOVERY_SESSIONS_PATH, SECBOX_SESSIONS_PATH, NULL };

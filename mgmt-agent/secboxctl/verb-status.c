@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "lib/base/strv.h"
-#include "lib/net/report.h"
+#include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 

@@ -8,10 +8,10 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
-#include "lib/base/table.h"
+#include "lib/cli/table.h"
 #include "lib/base/text.h"
-#include "lib/net/progress.h"
-#include "lib/net/report.h"
+#include "lib/cli/progress.h"
+#include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 

@@ -36,7 +36,7 @@ typedef struct Journal {
     usec_t confirm_usec; /* how long the cloud has to confirm */
     usec_t started_realtime;
     cJSON *failure;  /* why it is rolling back: phase, status, error; NULL otherwise */
-    cJSON *project;  /* what becomes current when it is committed, see store.h */
+    cJSON *project;  /* what becomes current when it is committed, see snapshot-store.h */
     cJSON *updates;  /* an update's: array of {"service", "image", "digest", "reference", "imageId", "oldImageId"} */
     JournalStep *steps;
     size_t n_steps;

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/cli.h"
+#include "lib/cli/cli.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/worker/jobs.h"
+#include "mgmt-agent/worker/jobs/jobs.h"
 
 static const char *opt_root, *opt_project = "secbox", *opt_podman_compose, *opt_settle = "5", *opt_pull_timeout = "1800",
                                                                             *opt_parallel = "4";

@@ -15,9 +15,9 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/data/jwt.h"
-#include "lib/event/service.h"
-#include "lib/net/message.h"
-#include "lib/net/tunnel.h"
+#include "lib/event/daemon.h"
+#include "lib/tunnel/message.h"
+#include "lib/tunnel/tunnel.h"
 
 #define ROLE "mgmt"
 #define TELL_EVERY (20 * USEC_PER_MSEC)

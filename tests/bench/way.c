@@ -14,13 +14,14 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/service.h"
-#include "lib/net/bridge.h"
-#include "lib/net/http-server.h"
-#include "lib/net/message.h"
-#include "lib/net/mux-carrier.h"
-#include "lib/net/mux-pump.h"
-#include "lib/net/tunnel.h"
+#include "lib/event/daemon.h"
+#include "lib/tunnel/bridge.h"
+#include "lib/http/server.h"
+#include "lib/tunnel/message.h"
+#include "lib/mux/carrier.h"
+#include "lib/mux/pump.h"
+#include "lib/tunnel/tunnel.h"
+#include "lib/websocket/accept.h"
 
 #define SUBPROTOCOL "secbox.v1"
 #define TARGET "ssh"
@@ -73,7 +74,7 @@ static const WsEvents gateway_events = { .on_text = on_gateway_text,
 static void on_request(HttpExchange *x, void *userdata)
 {
     Way *w = userdata;
-    if (w->ws || http_upgrade(x, SUBPROTOCOL, &w->ws, NULL) < 0)
+    if (w->ws || ws_accept(x, SUBPROTOCOL, &w->ws, NULL) < 0)
         http_respond(x, 400, "text/plain", "no", 2, NULL);
     else
         ws_conn_set_events(w->ws, &gateway_events, w);

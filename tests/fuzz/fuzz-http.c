@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/net/http-parse.h"
-#include "lib/net/ws-handshake.h"
+#include "lib/http/parser.h"
+#include "lib/websocket/handshake.h"
 
 #define BODY_MAX 4096
 

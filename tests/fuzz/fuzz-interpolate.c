@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compose/interpolate.h"
+#include "compose/parse/interpolate.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 

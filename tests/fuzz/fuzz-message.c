@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A message that is accepted has a type that this sender may send, and its members. */
 #include "lib/data/json.h"
-#include "lib/net/message.h"
+#include "lib/tunnel/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "lib/base/limits.h"
-#include "lib/net/mux-impl.h"
+#include "lib/mux/mux-impl.h"
 
 #define WINDOW 32768
 #define WINDOW_MAX 131072

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "lib/base/mem.h"
-#include "mgmt-agent/worker/podman-answer.h"
-#include "mgmt-agent/worker/prove-settings.h"
+#include "mgmt-agent/worker/podman/podman-answer.h"
+#include "mgmt-agent/worker/phases/prove-settings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "compose/policy-internal.h"
+#include "compose/policy/policy-internal.h"
 #include "lib/base/error.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -7,8 +7,8 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/net/listener.h"
-#include "recovery-agent/config.h"
-#include "recovery-agent/heartbeat.h"
+#include "recovery-agent/recovery-config.h"
+#include "recovery-agent/heartbeat-reader.h"
 #include "recovery-agent/ladder.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,8 +6,8 @@
 
 #include "lib/base/strv.h"
 #include "lib/data/toml.h"
-#include "lib/net/http-client.h"
-#include "lib/net/registry-challenge.h"
+#include "lib/http/client.h"
+#include "lib/registry/auth-challenge.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "gateway/rollout-groups.h"
-#include "gateway/rollout-plan.h"
+#include "gateway/rollouts/rollout-groups.h"
+#include "gateway/rollouts/rollout-plan.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 

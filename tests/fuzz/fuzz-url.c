@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
-#include "lib/net/http-client.h"
+#include "lib/http/client.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
-#include "lib/base/window.h"
+#include "lib/base/maintenance-window.h"
 #include "mgmt-agent/state/image-age.h"
 #include "mgmt-agent/state/watch-labels.h"
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
-#include "lib/net/ws.h"
+#include "lib/websocket/codec.h"
 
 #define MESSAGE_MAX 4096
 

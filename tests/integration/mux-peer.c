@@ -12,10 +12,11 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/service.h"
-#include "lib/net/http-server.h"
-#include "lib/net/mux-carrier.h"
-#include "lib/net/mux-pump.h"
+#include "lib/event/daemon.h"
+#include "lib/http/server.h"
+#include "lib/mux/carrier.h"
+#include "lib/mux/pump.h"
+#include "lib/websocket/accept.h"
 
 #define WELCOME                                                                                              \
     "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
@@ -84,7 +85,7 @@ static void on_request(HttpExchange *x, void *userdata)
 {
     Peer *p = userdata;
     WsConn *ws = NULL;
-    if (http_upgrade(x, "secbox.v1", &ws, NULL) < 0) {
+    if (ws_accept(x, "secbox.v1", &ws, NULL) < 0) {
         http_respond(x, 400, "text/plain", "no", 2, NULL);
         return;
     }

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "lib/base/limits.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 #include "lib/net/stream.h"
-#include "lib/net/ws-conn-impl.h"
-#include "lib/net/ws-handshake.h"
+#include "lib/websocket/connection-impl.h"
+#include "lib/websocket/handshake.h"
 
 typedef struct Client {
     sd_event *event;

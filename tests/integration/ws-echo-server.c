@@ -5,8 +5,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "lib/event/service.h"
-#include "lib/net/http-server.h"
+#include "lib/event/daemon.h"
+#include "lib/http/server.h"
+#include "lib/websocket/accept.h"
 
 static void on_text(WsConn *c, const char *text, size_t len, void *userdata)
 {
@@ -38,7 +39,7 @@ static void on_request(HttpExchange *x, void *userdata)
     _cleanup_(error_done) Error err = {};
     WsConn *c = NULL;
     (void) userdata;
-    if (http_upgrade(x, "secbox.v1", &c, &err) < 0)
+    if (ws_accept(x, "secbox.v1", &c, &err) < 0)
         http_respond(x, 400, "text/plain", error_id(&err), strlen(error_id(&err)), NULL);
     else
         ws_conn_set_events(c, &events, NULL);

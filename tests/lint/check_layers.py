@@ -5,12 +5,28 @@ import re
 
 from source import code, includes, matches, of_kind
 
-BASE, DATA, EVENT, NET = "lib/base/", "lib/data/", "lib/event/", "lib/net/"
+# room → the rooms of lib that it may include, beside itself; a room may only name rooms above it in this table
+LIB_ROOMS = {
+    "base": (),
+    "data": ("base",),
+    "cli": ("base", "data"),
+    "event": ("base",),
+    "net": ("base", "event"),
+    "http": ("base", "data", "event", "net"),
+    "websocket": ("base", "data", "event", "net", "http"),
+    "mux": ("base", "data", "event", "websocket"),
+    "tunnel": ("base", "data", "event", "net", "http", "websocket", "mux"),
+    "registry": ("base", "data", "event", "http"),
+}
+
+
+def _rooms(*names):
+    return tuple(f"lib/{name}/" for name in names)
+
+
+BASE, DATA = _rooms("base", "data")
 LIBRARIES = {
-    BASE: (BASE,),
-    DATA: (BASE, DATA),
-    EVENT: (BASE, EVENT),
-    NET: (BASE, DATA, EVENT, NET),
+    **{f"lib/{room}/": _rooms(room, *others) for room, others in LIB_ROOMS.items()},
     "env/": (BASE, DATA, "env/"),
     "compose/": (BASE, DATA, "env/", "compose/"),
 }
@@ -28,17 +44,19 @@ PROGRAMS = {
     "gateway/": ALL_LIBRARIES,
     "secbox/": ALL_LIBRARIES,
     "relay-client/": ALL_LIBRARIES,
-    "recovery-agent/": (BASE, DATA, EVENT, NET),
+    "recovery-agent/": _rooms("base", "data", "cli", "event", "net", "websocket", "mux", "tunnel"),
 }
+# folders whose includes still run in a circle
+CIRCLES = {"compose", "gateway", "mgmt-agent/worker"}
 # header prefix → files that may include it (regular expressions)
 THIRD_PARTY = {
     "cjson/": [r".*\.h", r"lib/data/.*"],
     "yaml.h": [r"lib/data/yaml.*\.c"],
     "openssl/": [r"lib/data/(digest|key|jwt|ssh-cert)[\w-]*\.[ch]", r"lib/net/stream[\w-]*\.[ch]"],
-    "curl/": [r"lib/net/http-client[\w-]*\.[ch]"],
-    "libpq": [r"gateway/store[\w-]*\.[ch]", r"secbox/(replica|queue)[\w/-]*\.[ch]"],
-    "postgresql/": [r"gateway/store[\w-]*\.[ch]", r"secbox/(replica|queue)[\w/-]*\.[ch]"],
-    "systemd/sd-event.h": [r"lib/event/.*", r"lib/net/.*", *(p + ".*" for p in PROGRAMS)],
+    "curl/": [r"lib/http/client[\w-]*\.[ch]"],
+    "libpq": [r"gateway/store/[\w-]*\.[ch]", r"secbox/(replica|queue)[\w/-]*\.[ch]"],
+    "postgresql/": [r"gateway/store/[\w-]*\.[ch]", r"secbox/(replica|queue)[\w/-]*\.[ch]"],
+    "systemd/sd-event.h": [r"lib/(event|net|http|websocket|mux|tunnel|registry)/.*", *(p + ".*" for p in PROGRAMS)],
     "systemd/sd-daemon.h": [r"lib/event/.*", r"lib/base/log\.c", *(p + ".*" for p in PROGRAMS)],
     "systemd/sd-journal.h": [r"lib/base/log\.c", *(p + ".*" for p in PROGRAMS)],
 }
@@ -62,6 +80,38 @@ def layers():
                 yield f"{path}:{line}: {area} does not include {target}"
             if name.startswith('"') and area == "gateway/" and target.startswith("gateway/fleet/"):
                 yield f"{path}:{line}: a program does not include another"
+
+
+def _graph():
+    """folder → the folders that its files include, with one place each."""
+    graph = {}
+    for path in of_kind(".c", ".h", below=[*LIBRARIES, *PROGRAMS]):
+        here = os.path.dirname(path)
+        for line, name in includes(path):
+            there = os.path.dirname(name[1:-1])
+            if name.startswith('"') and there != here:
+                graph.setdefault(here, {}).setdefault(there, f"{path}:{line}")
+    return graph
+
+
+def _reachable(graph, start):
+    found, todo = set(), [start]
+    while todo:
+        for there in graph.get(todo.pop(), ()):
+            if there not in found:
+                found.add(there)
+                todo.append(there)
+    return found
+
+
+def no_circles_between_folders():
+    graph = _graph()
+    reachable = {folder: _reachable(graph, folder) for folder in graph}
+    for here, targets in sorted(graph.items()):
+        for there, place in sorted(targets.items()):
+            tolerated = any((here + "/").startswith(c + "/") and (there + "/").startswith(c + "/") for c in CIRCLES)
+            if here in reachable.get(there, ()) and not tolerated:
+                yield f"{place}: {here} includes {there}, from which a way of includes leads back to {here}"
 
 
 def headers_from_the_root():
@@ -109,4 +159,4 @@ def public_functions_are_used():
                 yield f"{path}: {name}() is used by no one, not even a test"
 
 
-CHECKS = [layers, headers_from_the_root, third_party_headers, purity, public_functions_are_used]
+CHECKS = [layers, no_circles_between_folders, headers_from_the_root, third_party_headers, purity, public_functions_are_used]

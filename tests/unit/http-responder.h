@@ -23,8 +23,8 @@
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/event/service.h"
-#include "lib/net/http-client.h"
+#include "lib/event/daemon.h"
+#include "lib/http/client.h"
 
 #define LONG (600 * USEC_PER_SEC)
 

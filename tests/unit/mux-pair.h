@@ -16,7 +16,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
-#include "lib/net/mux-impl.h"
+#include "lib/mux/mux-impl.h"
 
 #define WIRE_MAX 65536
 

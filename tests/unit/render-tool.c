@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "compose/render.h"
+#include "compose/render/render.h"
 #include "lib/base/paths.h"
 
 static const char *env_dir;

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "mgmt-agent/worker/check-answer.h"
+#include "mgmt-agent/worker/jobs/check-answer.h"
 
 #define D16 "0123456789abcdef"
 #define HEX D16 D16 D16 D16

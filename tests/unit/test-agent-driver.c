@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "mgmt-agent/worker/driver.h"
+#include "mgmt-agent/worker/podman/podman-compose.h"
 
 static void test_versions(void **state)
 {

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "mgmt-agent/worker/podman-answer.h"
+#include "mgmt-agent/worker/podman/podman-answer.h"
 
 static void test_pull(void **state)
 {

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "mgmt-agent/worker/deploy.h"
+#include "mgmt-agent/worker/phases/deploy.h"
 
 static void test_status(void **state)
 {

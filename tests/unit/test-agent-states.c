@@ -3,7 +3,7 @@
 #include "tests/unit/agent-root.h"
 #include "tests/unit/states-page.h"
 
-#include "lib/net/tunnel-state.h"
+#include "lib/tunnel/tunnel-state.h"
 #include "mgmt-agent/state/deploy-state.h"
 
 static const char *deploy_state_name(int state)

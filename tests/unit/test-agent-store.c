@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "mgmt-agent/state/store.h"
+#include "mgmt-agent/state/snapshot-store.h"
 
 #define HISTORY AGENT_STATE_DIR "/history.jsonl"
 

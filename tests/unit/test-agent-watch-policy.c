@@ -7,7 +7,7 @@
 
 #include "env/env-file.h"
 #include "lib/base/clock.h"
-#include "mgmt-agent/agent/watch-state.h"
+#include "mgmt-agent/agent/image-watch-state.h"
 
 #define W "com.centurylinklabs.watchtower."
 #define NOW (UINT64_C(1767268800) * USEC_PER_SEC) /* 2026-01-01T12:00:00Z, a Thursday */

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "lib/base/clock.h"
-#include "mgmt-agent/state/failed.h"
+#include "mgmt-agent/state/failed-images.h"
 #include "mgmt-agent/state/image-age.h"
 #include "mgmt-agent/state/watch-labels.h"
 

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 #include "lib/base/buf.h"
-#include "lib/base/cli.h"
+#include "lib/cli/cli.h"
 #include "lib/base/clock.h"
 #include "lib/base/encode.h"
 #include "lib/base/error.h"

@@ -22,9 +22,9 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/service.h"
-#include "lib/net/bridge.h"
-#include "lib/net/sessions-file.h"
+#include "lib/event/daemon.h"
+#include "lib/tunnel/bridge.h"
+#include "lib/tunnel/sessions-file.h"
 
 typedef struct Guest {
     MuxStream *s;

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "lib/net/challenge.h"
+#include "lib/tunnel/key-challenge.h"
 
 static void test_proof(void **state)
 {

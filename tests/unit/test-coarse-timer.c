@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "lib/event/coarse-timer.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 
 typedef struct World World;
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "compose/compose.h"
-#include "compose/schema.h"
+#include "compose/parse/schema.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 

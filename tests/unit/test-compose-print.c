@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "compose/compose.h"
-#include "compose/emit.h"
+#include "compose/render/emit.h"
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"

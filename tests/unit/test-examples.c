@@ -5,8 +5,8 @@
 
 #include <errno.h>
 
-#include "compose/policy.h"
-#include "compose/render.h"
+#include "compose/policy/policy.h"
+#include "compose/render/render.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 

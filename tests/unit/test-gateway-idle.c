@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "gateway/idle.h"
+#include "gateway/sessions/idle.h"
 
 #define START (1000 * USEC_PER_SEC)
 /* of OpenSSH with chacha20-poly1305: a keepalive and its answer, a key and its echo */

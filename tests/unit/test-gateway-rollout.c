@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
-#include "gateway/rollout-groups.h"
-#include "gateway/rollout-plan.h"
+#include "gateway/rollouts/rollout-groups.h"
+#include "gateway/rollouts/rollout-plan.h"
 #include "lib/base/limits.h"
 #include "lib/data/json.h"
 

@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "gateway/grants.h"
-#include "gateway/ways.h"
+#include "gateway/sessions/grants.h"
+#include "gateway/sessions/access-routes.h"
 #include "lib/data/json.h"
 
 static void test_ways(void **state)

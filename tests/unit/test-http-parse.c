@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/base/strv.h"
-#include "lib/net/http-parse.h"
+#include "lib/http/parser.h"
 
 /* Feeds the bytes in steps; returns the status that would be answered (0 = a good request), body in *out. */
 static int run(const char *bytes, size_t len, size_t step, Buf *body, size_t *ret_used)

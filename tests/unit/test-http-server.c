@@ -17,8 +17,9 @@
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/event/service.h"
-#include "lib/net/http-server.h"
+#include "lib/event/daemon.h"
+#include "lib/http/server.h"
+#include "lib/websocket/accept.h"
 
 /* A safety net for a broken implementation, not a measure of speed. */
 #define PATIENCE (120 * USEC_PER_SEC)
@@ -74,7 +75,7 @@ static void on_gone(HttpExchange *x, void *userdata)
 static void upgrade(World *w, HttpExchange *x)
 {
     _cleanup_(error_done) Error err = {};
-    if (http_upgrade(x, "secbox.v1", &w->ws, &err) < 0)
+    if (ws_accept(x, "secbox.v1", &w->ws, &err) < 0)
         http_respond(x, 400, "text/plain", err.id, strlen(err.id), NULL);
     else
         ws_conn_set_events(w->ws, &ws_events, w);

@@ -15,8 +15,8 @@
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
-#include "lib/event/service.h"
-#include "lib/net/http-conn.h"
+#include "lib/event/daemon.h"
+#include "lib/http/server-conn.h"
 
 #define OPENSSL "/usr/bin/openssl"
 #define PLACES 2

@@ -15,8 +15,8 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/data/jwt.h"
-#include "lib/net/http-server.h"
-#include "lib/net/identity.h"
+#include "lib/http/server.h"
+#include "lib/tunnel/identity.h"
 
 #define HOUR 3600
 #define DAY 86400

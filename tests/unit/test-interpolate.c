@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "compose/interpolate.h"
+#include "compose/parse/interpolate.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 

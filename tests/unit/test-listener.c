@@ -15,8 +15,8 @@
 #include <cmocka.h>
 
 #include "lib/base/strv.h"
-#include "lib/event/alive.h"
-#include "lib/event/service.h"
+#include "lib/event/self-check.h"
+#include "lib/event/daemon.h"
 #include "lib/net/listener.h"
 
 static void test_judge(void **state)

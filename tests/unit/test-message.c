@@ -15,7 +15,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/net/message.h"
+#include "lib/tunnel/message.h"
 
 static const MessageSender all_senders[] = {
     SENDER_CLOUD, SENDER_AGENT, SENDER_LINK, SENDER_LOCAL, SENDER_BOX, SENDER_RECOVERY, SENDER_OPERATOR,

@@ -15,8 +15,8 @@
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/net/mux-frame.h"
-#include "lib/net/mux-ring.h"
+#include "lib/mux/frame.h"
+#include "lib/mux/ring.h"
 
 #define FOLDER "tests/golden/mux"
 #define VECTOR_MAX 1024

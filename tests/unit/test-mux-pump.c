@@ -18,8 +18,8 @@
 #include "lib/base/encode.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/event/service.h"
-#include "lib/net/mux-pump.h"
+#include "lib/event/daemon.h"
+#include "lib/mux/pump.h"
 
 #define BULK ((size_t) 8 * 1000 * 1000)
 

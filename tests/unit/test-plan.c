@@ -4,7 +4,7 @@
 
 #include <errno.h>
 
-#include "compose/plan.h"
+#include "compose/plan/plan.h"
 
 #define IMAGE_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define IMAGE_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"

@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "compose/policy.h"
+#include "compose/policy/policy.h"
 #include "lib/base/paths.h"
 
 static ComposePolicy *policy_of(const char *text)

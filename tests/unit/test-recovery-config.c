@@ -15,8 +15,8 @@
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "recovery-agent/config.h"
-#include "recovery-agent/state.h"
+#include "recovery-agent/recovery-config.h"
+#include "recovery-agent/recovery-state.h"
 
 #define GOOD "DEVICE_ID=caseta5\nMGMT_GATEWAY_URL=wss://cloud.example/x/mgmt\n"
 

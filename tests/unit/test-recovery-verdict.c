@@ -10,7 +10,7 @@
 
 #include "lib/base/mem.h"
 #include "recovery-agent/access.h"
-#include "recovery-agent/heartbeat.h"
+#include "recovery-agent/heartbeat-reader.h"
 #include "recovery-agent/verdict.h"
 
 #define ROUND (4 * USEC_PER_SEC)

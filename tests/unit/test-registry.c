@@ -17,8 +17,8 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/toml.h"
-#include "lib/net/registry-challenge.h"
-#include "lib/net/registry-conf.h"
+#include "lib/registry/auth-challenge.h"
+#include "lib/registry/registries-conf.h"
 
 /* TOML */
 

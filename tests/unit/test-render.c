@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-#include "compose/render.h"
+#include "compose/render/render.h"
 
 static const char *image_of(const char *service, void *userdata _unused_)
 {

@@ -8,9 +8,9 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "lib/base/cli.h"
-#include "lib/net/progress.h"
-#include "lib/net/report.h"
+#include "lib/cli/cli.h"
+#include "lib/cli/progress.h"
+#include "lib/cli/report.h"
 
 static cJSON *parse(const char *text)
 {

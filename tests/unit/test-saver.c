@@ -16,7 +16,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/event/saver.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 
 static char folder[] = "/tmp/test-saver-XXXXXX";
 

@@ -16,7 +16,7 @@
 #include <sys/un.h>
 
 #include "lib/base/strv.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 
 static int manager_open(void)
 {

@@ -19,7 +19,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
-#include "lib/event/service.h"
+#include "lib/event/daemon.h"
 #include "lib/net/stream-impl.h"
 
 #define OPENSSL "/usr/bin/openssl"

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <errno.h>
 
-#include "lib/base/table.h"
+#include "lib/cli/table.h"
 #include "lib/base/text.h"
 
 static void test_printable(void **state)

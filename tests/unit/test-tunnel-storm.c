@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "lib/net/tunnel-state.h"
+#include "lib/tunnel/tunnel-state.h"
 
 /* The longest delay before try n, whatever the random number. */
 static usec_t longest(TunnelEnd end, unsigned n)

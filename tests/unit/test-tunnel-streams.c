@@ -15,12 +15,13 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/process.h"
-#include "lib/event/service.h"
-#include "lib/net/http-server.h"
-#include "lib/net/message.h"
-#include "lib/net/mux-carrier.h"
+#include "lib/event/daemon.h"
+#include "lib/http/server.h"
+#include "lib/tunnel/message.h"
+#include "lib/mux/carrier.h"
 #include "lib/net/stream-impl.h"
-#include "lib/net/tunnel.h"
+#include "lib/tunnel/tunnel.h"
+#include "lib/websocket/accept.h"
 
 #define WELCOME "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
 #define CHALLENGE "{\"type\":\"challenge\",\"nonce\":\"n-1\",\"serverTime\":\"2026-01-02T03:04:05.678Z\"}"
@@ -186,7 +187,7 @@ static void on_request(HttpExchange *x, void *userdata)
     }
     if (w->ws)
         gateway_drop(w);
-    assert_true(http_upgrade(x, "secbox.v1", &w->ws, NULL) >= 0);
+    assert_true(ws_accept(x, "secbox.v1", &w->ws, NULL) >= 0);
     ws_conn_set_events(w->ws, &gateway_events, w);
     for (unsigned i = 0; i < w->greetings; i++)
         assert_true(ws_conn_send_text(w->ws, w->greeting, strlen(w->greeting)) >= 0);

@@ -12,12 +12,13 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/service.h"
-#include "lib/net/http-server.h"
-#include "lib/net/message.h"
+#include "lib/event/daemon.h"
+#include "lib/http/server.h"
+#include "lib/tunnel/message.h"
 #include "lib/net/send-queue.h"
-#include "lib/net/tunnel-state.h"
-#include "lib/net/tunnel.h"
+#include "lib/tunnel/tunnel-state.h"
+#include "lib/tunnel/tunnel.h"
+#include "lib/websocket/accept.h"
 
 #define WELCOME "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
 
@@ -86,7 +87,7 @@ static void on_request(HttpExchange *x, void *userdata)
         return;
     }
     assert_string_equal(http_path(x), "/mgmt");
-    assert_true(http_upgrade(x, "secbox.v1", &w->ws, NULL) >= 0);
+    assert_true(ws_accept(x, "secbox.v1", &w->ws, NULL) >= 0);
     ws_conn_set_events(w->ws, &gateway_events, w);
 }
 

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "lib/base/strv.h"
-#include "lib/base/window.h"
+#include "lib/base/maintenance-window.h"
 
 static void test_good_and_bad_windows(void **state)
 {

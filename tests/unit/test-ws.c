@@ -13,8 +13,8 @@
 #include "lib/base/encode.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/net/ws-handshake.h"
-#include "lib/net/ws.h"
+#include "lib/websocket/handshake.h"
+#include "lib/websocket/codec.h"
 
 enum { FIN = 0x80, RSV1 = 0x40, RSV2 = 0x20, RSV3 = 0x10, C = 0, T = 1, B = 2, CLOSE = 8, PING = 9, PONG = 10 };
 

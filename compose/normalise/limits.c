@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* Limits and counts: sizes, processors, ulimits, and what `deploy` says about them. */
+#include <errno.h>
+#include <string.h>
+
+#include "compose/normalise/normalise.h"
+#include "lib/base/strv.h"
+
+static int put_size(const Place *at, ComposeService *s, const char *key)
+{
+    const char *text = NULL;
+    uint64_t size = 0;
+    int r = take_text(at, &text);
+
+    if (r < 0)
+        return r;
+    if (str_equal(text, "-1") && str_equal(key, "memswap_limit"))
+        return put_text(s->config, key, "-1");
+    r = take_size(at, &size);
+    if (r < 0)
+        return r;
+    if (size == 0)
+        return place_fail(at, EINVAL, "compose.bad-value", "a size of 0 limits nothing; remove `%s`",
+                          at->key);
+    return put_number(s->config, key, size);
+}
+
+int normalise_size(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    (void) n;
+    return put_size(at, s, at->key);
+}
+
+static int put_integer(const Place *at, ComposeService *s, const char *key, int64_t min, int64_t max)
+{
+    _cleanup_(freep) char *text = NULL;
+    int64_t value = 0;
+    int r = take_integer(at, min, max, &value);
+
+    if (r < 0)
+        return r;
+    text = str_format("%lld", (long long) value);
+    return text ? put_text(s->config, key, text) : -ENOMEM;
+}
+
+int normalise_cpu_shares(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    (void) n;
+    return put_integer(at, s, at->key, 2, 262144);
+}
+
+int normalise_oom_score(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    (void) n;
+    return put_integer(at, s, at->key, -1000, 1000);
+}
+
+static int put_pids(const Place *at, ComposeService *s)
+{
+    return put_integer(at, s, "pids_limit", -1, INT32_MAX);
+}
+
+int normalise_pids(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    (void) n;
+    return put_pids(at, s);
+}
+
+/* Digits with one optional fraction, without zeros that say nothing: 0.50 and .5 are both 0.5. */
+static int put_cpus(const Place *at, ComposeService *s)
+{
+    _cleanup_(freep) char *text = NULL;
+    const char *value = NULL;
+    size_t whole, fraction = 0, keep;
+    int r = take_text(at, &value);
+
+    if (r < 0)
+        return r;
+    value += strspn(value, "0");
+    whole = strspn(value, "0123456789");
+    if (value[whole] == '.')
+        fraction = strspn(value + whole + 1, "0123456789");
+    if (strlen(value) != whole + (value[whole] == '.') + fraction || whole > 4 || fraction > 9)
+        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no number of processors, like 1.5",
+                          at->node->value);
+    for (keep = fraction; keep > 0 && value[whole + keep] == '0';)
+        keep--;
+    if (whole + keep == 0)
+        return place_fail(at, EINVAL, "compose.bad-value", "0 processors limits nothing; remove `%s`",
+                          at->key);
+    text = str_format("%.*s%s%.*s", whole ? (int) whole : 1, whole ? value : "0", keep ? "." : "", (int) keep,
+                      keep ? value + whole + 1 : "");
+    return text ? put_text(s->config, "cpus", text) : -ENOMEM;
+}
+
+int normalise_cpus(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    (void) n;
+    return put_cpus(at, s);
+}
+
+static int put_limit(const Place *at, cJSON *limit, const char *key)
+{
+    _cleanup_(freep) char *text = NULL;
+    int64_t value = 0;
+    int r;
+
+    if (!at->node)
+        return place_fail(at, EINVAL, "compose.bad-value", "an ulimit has both `soft` and `hard`");
+    r = take_integer(at, -1, INT64_MAX, &value);
+    if (r < 0)
+        return r;
+    text = str_format("%lld", (long long) value);
+    return text ? put_text(limit, key, text) : -ENOMEM;
+}
+
+int normalise_ulimits(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    cJSON *ulimits = put_object(s->config, at->key);
+
+    (void) n;
+    if (!ulimits)
+        return -ENOMEM;
+    for (size_t i = 0; i < at->node->n_items; i++) {
+        Place item = place_child(at, i);
+        bool both = item.node->type == YAML_SCALAR;
+        Place soft = both ? item : place_member(&item, "soft");
+        Place hard = both ? item : place_member(&item, "hard");
+        cJSON *limit = put_object(ulimits, item.key);
+        int r = limit ? put_limit(&soft, limit, "soft") : -ENOMEM;
+
+        if (r >= 0)
+            r = put_limit(&hard, limit, "hard");
+        if (r < 0)
+            return r;
+    }
+    members_sort(ulimits);
+    return 0;
+}
+
+int normalise_scale(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    const char *text = NULL;
+    int r = take_text(at, &text);
+
+    (void) n;
+    (void) s;
+    if (r < 0 || str_equal(text, "1"))
+        return r;
+    return place_fail(at, EINVAL, "compose.unsupported-key",
+                      "a service runs once on a box; `%s` can only be 1", at->key);
+}
+
+static int put_resource(const Place *at, const char *key, const char *as, ComposeService *s)
+{
+    Place member = place_member(at, key);
+
+    if (!member.node || yaml_is_null(member.node))
+        return 0;
+    if (cJSON_GetObjectItemCaseSensitive(s->config, as))
+        return place_fail(&member, EINVAL, "compose.bad-value",
+                          "the service sets `%s`, too; remove one of them", as);
+    if (str_equal(as, "cpus"))
+        return put_cpus(&member, s);
+    return str_equal(as, "pids_limit") ? put_pids(&member, s) : put_size(&member, s, as);
+}
+
+/* Runs last, so that it can see what the service itself says. */
+int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    Place replicas = place_member(at, "replicas"), mode = place_member(at, "mode");
+    Place resources = place_member(at, "resources");
+    Place limits = place_member(&resources, "limits"),
+          reservations = place_member(&resources, "reservations");
+    const char *text = NULL;
+    int r = replicas.node ? normalise_scale(&replicas, n, s) : 0;
+
+    if (r >= 0 && mode.node)
+        r = take_text(&mode, &text);
+    if (r >= 0 && text && !str_equal(text, "replicated"))
+        return place_fail(&mode, EINVAL, "compose.unsupported-key",
+                          "only the mode replicated makes sense on one box");
+    if (r >= 0)
+        r = put_resource(&limits, "cpus", "cpus", s);
+    if (r >= 0)
+        r = put_resource(&limits, "memory", "mem_limit", s);
+    if (r >= 0)
+        r = put_resource(&limits, "pids", "pids_limit", s);
+    return r < 0 ? r : put_resource(&reservations, "memory", "mem_reservation", s);
+}

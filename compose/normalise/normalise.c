@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* A whole service: which function brings which key into its normal form. */
+#include "compose/normalise/normalise.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/strv.h"
+
+#define STOP_GRACE_DEFAULT 10
+#define STOP_GRACE_MAX 3600
+
+/* --- keys whose value is taken as it is --- */
+
+static int normalise_text(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    const char *text = NULL;
+    int r = take_text(at, &text);
+
+    (void) n;
+    if (r < 0)
+        return r;
+    if (!*text)
+        return place_fail(at, EINVAL, "compose.bad-value", "`%s` is empty; give it a value or remove it",
+                          at->key);
+    return put_text(s->config, at->key, text);
+}
+
+static int normalise_bool(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    bool value = false;
+    int r = take_bool(at, &value);
+
+    (void) n;
+    return r < 0 ? r : json_add_bool(s->config, at->key, value);
+}
+
+static int normalise_texts(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    cJSON *array = put_array(s->config, at->key);
+
+    (void) n;
+    return array ? take_texts(at, array) : -ENOMEM;
+}
+
+static int normalise_map(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    cJSON *object = put_object(s->config, at->key);
+
+    (void) n;
+    return object ? take_map(at, object) : -ENOMEM;
+}
+
+static int normalise_words(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    cJSON *array = put_array(s->config, at->key);
+
+    (void) n;
+    return array ? take_words(at, array) : -ENOMEM;
+}
+
+/* --- logging, starting and stopping --- */
+
+static int normalise_logging(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    Place driver = place_member(at, "driver"), options = place_member(at, "options");
+    cJSON *logging = put_object(s->config, at->key), *map;
+    const char *text = NULL;
+    int r = logging ? 0 : -ENOMEM;
+
+    (void) n;
+    if (r >= 0 && driver.node)
+        r = take_text(&driver, &text);
+    if (r >= 0 && text)
+        r = put_text(logging, "driver", text);
+    if (r < 0 || !options.node || options.node->n_items == 0)
+        return r;
+    map = put_object(logging, "options");
+    return map ? take_map(&options, map) : -ENOMEM;
+}
+
+static int normalise_restart(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    const char *text = NULL;
+    uint64_t times = 0;
+    int r = take_text(at, &text);
+
+    (void) n;
+    if (r < 0)
+        return r;
+    if (!str_equal(text, "no") && !str_equal(text, "always") && !str_equal(text, "unless-stopped") &&
+        !str_equal(text, "on-failure") &&
+        (!str_starts(text, "on-failure:") ||
+         str_to_u64(text + strlen("on-failure:"), 0, 1000000, &times) < 0))
+        return place_fail(at, EINVAL, "compose.bad-value",
+                          "\"%s\" is not no, always, unless-stopped, on-failure or on-failure:5", text);
+    s->restart = strdup(text);
+    return s->restart ? put_text(s->config, "restart", text) : -ENOMEM;
+}
+
+static int normalise_stop_grace(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    _cleanup_(freep) char *text = NULL;
+    uint64_t usec = 0, seconds;
+    int r = take_duration(at, &usec);
+
+    (void) n;
+    if (r < 0)
+        return r;
+    seconds = (usec + USEC_PER_SEC - 1) / USEC_PER_SEC;
+    if (seconds > STOP_GRACE_MAX)
+        return place_fail(at, EINVAL, "compose.bad-duration",
+                          "longer than an hour; a push would wait that long");
+    s->stop_grace_seconds = (unsigned) seconds;
+    text = str_format("%us", s->stop_grace_seconds);
+    return text ? put_text(s->config, at->key, text) : -ENOMEM;
+}
+
+/* --- keys that are fields of the service --- */
+
+static int normalise_image(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    const char *text = NULL;
+    int r = take_text(at, &text);
+
+    (void) n;
+    if (r < 0)
+        return r;
+    if (!*text)
+        return place_fail(at, EINVAL, "compose.no-image", "`image` is empty");
+    if (strlen(text) > 512 || !isalnum((unsigned char) *text) ||
+        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/:@-") != strlen(text))
+        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no image, like registry/name:tag",
+                          text);
+    s->image = strdup(text);
+    return s->image ? 0 : -ENOMEM;
+}
+
+static int normalise_container_name(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    const char *text = NULL;
+    int r = take_text(at, &text);
+
+    (void) n;
+    if (r < 0)
+        return r;
+    if (!compose_name_is_valid(text))
+        return place_fail(at, EINVAL, "compose.name", "\"%s\" is no name that podman takes", text);
+    s->container_name = strdup(text);
+    return s->container_name ? 0 : -ENOMEM;
+}
+
+static int normalise_pull_policy(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    const char *text = NULL;
+    int r = take_text(at, &text);
+
+    (void) n;
+    if (r < 0)
+        return r;
+    if (str_equal(text, "if_not_present"))
+        text = "missing";
+    if (!str_equal(text, "always") && !str_equal(text, "missing") && !str_equal(text, "never"))
+        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is not always, missing or never", text);
+    s->pull_policy = strdup(text);
+    return s->pull_policy ? 0 : -ENOMEM;
+}
+
+/* In the order in which they run. depends_on, networks and environment run for every service, see below. */
+static const struct {
+    const char *key;
+    normalise_t normalise;
+} rules[] = {
+    { "image", normalise_image },
+    { "container_name", normalise_container_name },
+    { "pull_policy", normalise_pull_policy },
+    { "network_mode", normalise_network_mode },
+    { "annotations", normalise_map },
+    { "cap_add", normalise_capabilities },
+    { "cap_drop", normalise_capabilities },
+    { "cgroup", normalise_text },
+    { "cgroup_parent", normalise_text },
+    { "command", normalise_words },
+    { "cpu_shares", normalise_cpu_shares },
+    { "cpus", normalise_cpus },
+    { "cpuset", normalise_text },
+    { "device_cgroup_rules", normalise_texts },
+    { "devices", normalise_devices },
+    { "dns", normalise_texts },
+    { "dns_opt", normalise_texts },
+    { "dns_search", normalise_texts },
+    { "domainname", normalise_text },
+    { "entrypoint", normalise_words },
+    { "expose", normalise_expose },
+    { "extra_hosts", normalise_extra_hosts },
+    { "group_add", normalise_texts },
+    { "healthcheck", normalise_healthcheck },
+    { "hostname", normalise_text },
+    { "init", normalise_bool },
+    { "ipc", normalise_text },
+    { "labels", normalise_map },
+    { "logging", normalise_logging },
+    { "mac_address", normalise_text },
+    { "mem_limit", normalise_size },
+    { "mem_reservation", normalise_size },
+    { "memswap_limit", normalise_size },
+    { "oom_score_adj", normalise_oom_score },
+    { "pid", normalise_text },
+    { "pids_limit", normalise_pids },
+    { "ports", normalise_ports },
+    { "privileged", normalise_bool },
+    { "read_only", normalise_bool },
+    { "restart", normalise_restart },
+    { "runtime", normalise_text },
+    { "scale", normalise_scale },
+    { "security_opt", normalise_texts },
+    { "shm_size", normalise_size },
+    { "stdin_open", normalise_bool },
+    { "stop_grace_period", normalise_stop_grace },
+    { "stop_signal", normalise_text },
+    { "sysctls", normalise_map },
+    { "tmpfs", normalise_texts },
+    { "tty", normalise_bool },
+    { "ulimits", normalise_ulimits },
+    { "user", normalise_text },
+    { "userns_mode", normalise_text },
+    { "uts", normalise_text },
+    { "volumes", normalise_volumes },
+    { "working_dir", normalise_text },
+    { "deploy", normalise_deploy },
+};
+
+static int put_defaults(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    int r = 0;
+
+    if (!s->image)
+        return place_fail(at, EINVAL, "compose.no-image", "the service %s has no `image`", s->name);
+    if (!s->container_name)
+        s->container_name = str_format("%s_%s_1", n->options->project, s->name);
+    if (!s->restart) {
+        s->restart = strdup("no");
+        r = put_text(s->config, "restart", "no");
+    }
+    return r < 0 || !s->container_name || !s->restart ? -ENOMEM : 0;
+}
+
+static int check_networks(const Place *at)
+{
+    Place mode = place_member(at, "network_mode"), networks = place_member(at, "networks");
+
+    if (mode.node && !yaml_is_null(mode.node) && networks.node && networks.node->n_items > 0)
+        return place_fail(&mode, EINVAL, "compose.network-mode",
+                          "a service has `network_mode` or `networks`, not both");
+    return 0;
+}
+
+int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    Place depends_on = place_member(at, "depends_on"), networks = place_member(at, "networks");
+    int r = 0;
+
+    s->line = place_line(at);
+    s->stop_grace_seconds = STOP_GRACE_DEFAULT;
+    s->config = cJSON_CreateObject();
+    s->depends_conditions = cJSON_CreateObject();
+    if (!s->config || !s->depends_conditions)
+        return -ENOMEM;
+    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(rules); i++) {
+        Place member = place_member(at, rules[i].key);
+
+        if (member.node && !yaml_is_null(member.node))
+            r = rules[i].normalise(&member, n, s);
+    }
+    if (r >= 0)
+        r = check_networks(at);
+    if (r >= 0)
+        r = normalise_networks(&networks, n, s);
+    if (r >= 0)
+        r = normalise_depends_on(&depends_on, n, s);
+    if (r >= 0)
+        r = normalise_environment(at, n, s);
+    if (r >= 0)
+        r = put_defaults(at, n, s);
+    if (r >= 0)
+        members_sort(s->config);
+    return r;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* Lists whose entries have a form of their own and whose order means nothing. */
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "compose/normalise/normalise.h"
+#include "lib/base/strv.h"
+
+/* Replaces every text of the list by what `change` makes of it, then sorts. */
+static int normalise_set(const Place *at, ComposeService *s,
+                         int (*change)(const Place *, const char *, char **))
+{
+    cJSON *array = put_array(s->config, at->key);
+
+    if (!array)
+        return -ENOMEM;
+    for (size_t i = 0; i < at->node->n_items; i++) {
+        _cleanup_(freep) char *changed = NULL;
+        Place item = place_child(at, i);
+        const char *text = NULL;
+        int r = take_text(&item, &text);
+
+        if (r >= 0)
+            r = change(&item, text, &changed);
+        if (r >= 0)
+            r = append_text(array, changed);
+        if (r < 0)
+            return r;
+    }
+    set_normalise(array);
+    return 0;
+}
+
+static int change_capability(const Place *at, const char *text, char **ret)
+{
+    char *name;
+
+    if (strncasecmp(text, "CAP_", 4) == 0)
+        text += 4;
+    if (!*text || strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_") != strlen(text))
+        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no capability, like NET_ADMIN", text);
+    name = strdup(text);
+    if (!name)
+        return -ENOMEM;
+    for (char *p = name; *p; p++)
+        *p = (char) toupper((unsigned char) *p);
+    *ret = name;
+    return 0;
+}
+
+int normalise_capabilities(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    (void) n;
+    return normalise_set(at, s, change_capability);
+}
+
+/* HOST[:CONTAINER[:PERMISSIONS]] */
+static int change_device(const Place *at, const char *text, char **ret)
+{
+    _cleanup_(freep) char *copy = strdup(text);
+    char *container, *permissions = NULL;
+
+    if (!copy)
+        return -ENOMEM;
+    container = strchr(copy, ':');
+    if (container)
+        *container++ = '\0';
+    /* the second part may be the permissions alone */
+    if (container && *container != '/' && !strchr(container, ':')) {
+        permissions = container;
+        container = NULL;
+    }
+    if (container && (permissions = strchr(container, ':')))
+        *permissions++ = '\0';
+    if (*copy != '/' || (container && *container != '/') ||
+        (permissions && (!*permissions || strspn(permissions, "rwm") != strlen(permissions))))
+        return place_fail(at, EINVAL, "compose.bad-value",
+                          "\"%s\" is no device, like /dev/dri or /dev/a:/dev/b:rw", text);
+    *ret = str_format("%s:%s:%s", copy, container ? container : copy, permissions ? permissions : "rwm");
+    return *ret ? 0 : -ENOMEM;
+}
+
+int normalise_devices(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    (void) n;
+    return normalise_set(at, s, change_device);
+}
+
+static int change_expose(const Place *at, const char *text, char **ret)
+{
+    size_t digits = strspn(text, "0123456789");
+    const char *protocol = text[digits] == '/' ? text + digits + 1 : "tcp";
+    _cleanup_(freep) char *number = strndup(text, digits);
+    uint64_t port = 0;
+
+    if (!number)
+        return -ENOMEM;
+    if (str_to_u64(number, 1, 65535, &port) < 0 || (text[digits] && text[digits] != '/') ||
+        (!str_equal(protocol, "tcp") && !str_equal(protocol, "udp") && !str_equal(protocol, "sctp")))
+        return place_fail(at, EINVAL, "compose.bad-port",
+                          "\"%s\" is no port; write it like \"80\" or \"53/udp\"", text);
+    *ret = str_format("%u/%s", (unsigned) port, protocol);
+    return *ret ? 0 : -ENOMEM;
+}
+
+int normalise_expose(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    (void) n;
+    return normalise_set(at, s, change_expose);
+}
+
+/* Mapping, or list of NAME:ADDRESS or NAME=ADDRESS. */
+int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    cJSON *array = put_array(s->config, at->key);
+
+    (void) n;
+    if (!array)
+        return -ENOMEM;
+    for (size_t i = 0; i < at->node->n_items; i++) {
+        _cleanup_(freep) char *line = NULL;
+        Place item = place_child(at, i);
+        const char *text = NULL;
+        size_t name;
+        int r = take_text(&item, &text);
+
+        if (r < 0)
+            return r;
+        name = item.key ? 0 : strcspn(text, ":=");
+        if (item.key ? !*text : name == 0 || !text[name] || !text[name + 1])
+            return place_fail(&item, EINVAL, "compose.bad-value", "\"%s\" is not NAME:ADDRESS", text);
+        line = item.key ? str_format("%s:%s", item.key, text)
+                        : str_format("%.*s:%s", (int) name, text, text + name + 1);
+        if (!line || append_text(array, line) < 0)
+            return -ENOMEM;
+    }
+    set_normalise(array);
+    return 0;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Variables in a whole file. */
+#pragma once
+
+#include "compose/parse/parse.h"
+
+/* A copy of the file's tree in which every value (no key) is interpolated. All values together may become at
+ * most COMPOSE_RENDERED_MAX long. With on_unset, unset variables are reported there instead of failing. */
+int compose_interpolate(const ComposeFile *f, compose_lookup_t lookup, void *userdata,
+                        int (*on_unset)(const char *name, void *userdata), YamlNode **ret,
+                        Error *err) _must_check_;

@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: MIT */
+/* What a compose file may ask of this box: one table of keys, used on the file as written (where values with
+ * variables are skipped) and on its normal form (where nothing is). A key that is not in the table is
+ * refused. */
+#include "compose/policy/policy-internal.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "compose/parse/interpolate.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+typedef struct Check {
+    const ComposePolicy *policy;
+    const char *file;
+    const char *service; /* NULL for top-level definitions */
+    unsigned line;
+    Error *err;
+} Check;
+
+typedef struct PolicyRule PolicyRule;
+struct PolicyRule {
+    const char *key;
+    int (*check)(const Check *c, const PolicyRule *rule, const cJSON *value); /* NULL: free */
+    const char *const *free; /* items that need no permission; ends with NULL */
+    const char *cut;         /* characters that end an item's name */
+};
+
+static int refuse(const Check *c, const char *key, const char *item, const char *why)
+{
+    const char *service = c->service ? c->service : "*";
+    _cleanup_(freep) char *path = c->service ? str_format("services.%s.%s", c->service, key) : strdup(key);
+
+    if (!path)
+        return -ENOMEM;
+    return error_set_at(
+        c->err, EPERM, "policy.refused", c->file, c->line, path,
+        "%s%s%.100s %s; to allow it on this box, add \"%s%s%.100s\" to services.\"%s\".allow in "
+        "policy.json",
+        key, item ? " " : "", item ? item : "", why, key, item ? ":" : "", item ? item : "", service);
+}
+
+static int refuse_always(const Check *c, const char *key, const char *why)
+{
+    _cleanup_(freep) char *path = c->service ? str_format("services.%s.%s", c->service, key) : strdup(key);
+
+    if (!path)
+        return -ENOMEM;
+    return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path,
+                        "%s %s; no entry in policy.json can allow it: take it out of the file", key, why);
+}
+
+static bool list_has(const char *const *list, const char *s)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        if (strcasecmp(list[i], s) == 0)
+            return true;
+    return false;
+}
+
+static bool is_false(const cJSON *value)
+{
+    static const char *const words[] = { "", "0", "false", "no", "off", "n", NULL };
+
+    if (cJSON_IsString(value))
+        return list_has(words, value->valuestring);
+    return cJSON_IsFalse(value) || cJSON_IsNull(value) || (cJSON_IsNumber(value) && value->valueint == 0);
+}
+
+static int need(const Check *c, const char *key, const char *item, const char *why)
+{
+    return policy_allows(c->policy, c->service, key, item) ? 0 : refuse(c, key, item, why);
+}
+
+static int check_true(const Check *c, const PolicyRule *rule, const cJSON *value)
+{
+    return is_false(value) ? 0 : need(c, rule->key, NULL, "gives the service the whole host");
+}
+
+static int check_word(const Check *c, const PolicyRule *rule, const cJSON *value)
+{
+    if (cJSON_IsNull(value))
+        return 0;
+    if (!cJSON_IsString(value))
+        return need(c, rule->key, NULL, "is refused by this box's policy");
+    if (!*value->valuestring || list_has(rule->free, value->valuestring))
+        return 0;
+    return need(c, rule->key, value->valuestring, "opens a part of the host to the service");
+}
+
+/* "CAP_net_admin" → "NET_ADMIN" */
+static void normalise_capability(char *name)
+{
+    if (strncasecmp(name, "CAP_", 4) == 0)
+        memmove(name, name + 4, strlen(name + 4) + 1);
+    for (; *name; name++)
+        *name = (char) toupper((unsigned char) *name);
+}
+
+static int check_item(const Check *c, const PolicyRule *rule, const char *text)
+{
+    _cleanup_(freep) char *name = strndup(text, rule->cut ? strcspn(text, rule->cut) : strlen(text));
+
+    if (!name)
+        return -ENOMEM;
+    if (str_equal(rule->key, "cap_add"))
+        normalise_capability(name);
+    if (list_has(rule->free, name))
+        return 0;
+    return need(c, rule->key, name, "is refused by this box's policy");
+}
+
+/* A map (its keys count), a list (its strings count), or one string. */
+static int check_items(const Check *c, const PolicyRule *rule, const cJSON *value)
+{
+    const cJSON *item;
+
+    if (cJSON_IsNull(value))
+        return 0;
+    if (cJSON_IsString(value))
+        return check_item(c, rule, value->valuestring);
+    if (!cJSON_IsArray(value) && !cJSON_IsObject(value))
+        return need(c, rule->key, NULL, "is refused by this box's policy");
+    cJSON_ArrayForEach(item, value) {
+        int r = 0;
+
+        if (cJSON_IsObject(value))
+            r = check_item(c, rule, item->string);
+        else if (cJSON_IsString(item))
+            r = check_item(c, rule, item->valuestring);
+        else if (cJSON_IsObject(item)) /* devices: {source: …} */
+            r = check_item(c, rule, json_string(item, "source") ? json_string(item, "source") : "");
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int check_option(const Check *c, const char *key, const char *option, const char *const *fine)
+{
+    _cleanup_(freep) char *name = strndup(option, strcspn(option, "="));
+
+    if (!name)
+        return -ENOMEM;
+    if (!*name || list_has(fine, name))
+        return 0;
+    return need(c, key, name, "is a mount option that weakens the container");
+}
+
+static int check_options(const Check *c, const char *key, const char *options, const char *const *fine)
+{
+    for (const char *p = options; *p;) {
+        _cleanup_(freep) char *option = strndup(p, strcspn(p, ","));
+        int r = option ? check_option(c, key, option, fine) : -ENOMEM;
+
+        if (r < 0)
+            return r;
+        p += strcspn(p, ",");
+        p += *p == ',';
+    }
+    return 0;
+}
+
+static const char *const tmpfs_options[] = {
+    "size",   "mode",  "uid",     "gid",       "rw",        "ro",          "noexec",
+    "nosuid", "nodev", "noatime", "nr_inodes", "tmpcopyup", "notmpcopyup", NULL,
+};
+
+static int check_tmpfs(const Check *c, const PolicyRule *rule, const cJSON *value)
+{
+    const cJSON *item = cJSON_IsArray(value) ? value->child : value;
+
+    for (; item; item = cJSON_IsArray(value) ? item->next : NULL) {
+        const char *colon = cJSON_IsString(item) ? strchr(item->valuestring, ':') : NULL;
+        int r = colon ? check_options(c, rule->key, colon + 1, tmpfs_options) : 0;
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static const char *const volume_options[] = {
+    "ro",     "rw",    "z",      "Z",    "private", "rprivate", "slave",     "rslave",     "bind", "rbind",
+    "nosuid", "nodev", "noexec", "copy", "nocopy",  "cached",   "delegated", "consistent", NULL,
+};
+
+static int check_bind(const Check *c, const char *source, bool read_only)
+{
+    _cleanup_(freep) char *path = str_format("services.%s.volumes", c->service);
+
+    if (!path)
+        return -ENOMEM;
+    if (policy_allows_bind(c->policy, c->service, source, read_only))
+        return 0;
+    if (!policy_path_is_clean(source) || str_equal(source, "/"))
+        return error_set_at(
+            c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+            "the host path \"%.200s\" cannot be mounted: it must be absolute, without \".\" and \"..\", "
+            "and not the root folder",
+            source);
+    return error_set_at(
+        c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+        "the host path \"%.200s\" (%s) is outside the folders that this box opens to containers; use a "
+        "named volume, or add it to services.\"%s\".%s in policy.json",
+        source, read_only ? "read-only" : "writable", c->service, read_only ? "bind_ro" : "bind");
+}
+
+/* Names reach podman's -v and --net as they are: a path or an option in their place would mean something
+ * else. */
+static bool name_is_plain(const char *name)
+{
+    if (!isalnum((unsigned char) name[0]))
+        return false;
+    for (const char *p = name; *p; p++)
+        if (!isalnum((unsigned char) *p) && !strchr("_.-", *p))
+            return false;
+    return true;
+}
+
+/* SOURCE:TARGET[:OPTIONS], as written in the file. */
+static int check_short_volume(const Check *c, const char *text)
+{
+    _cleanup_(freep) char *source = strndup(text, strcspn(text, ":"));
+    const char *target = strchr(text, ':');
+    const char *options = target ? strchr(target + 1, ':') : NULL;
+    _cleanup_(freep) char *padded = str_format(",%s,", options ? options + 1 : "");
+    int r = 0;
+
+    if (!source || !padded)
+        return -ENOMEM;
+    if (!target) /* only a place inside the container */
+        return 0;
+    if (source[0] == '/')
+        r = check_bind(c, source, strstr(padded, ",ro,") != NULL);
+    /* relative sources are judged when they are absolute, on the normal form */
+    return r < 0 || !options ? r : check_options(c, "volumes", options + 1, volume_options);
+}
+
+static int check_volume_words(const Check *c, const cJSON *mount, bool tmpfs)
+{
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(mount, "options");
+    const char *propagation = json_string(cJSON_GetObjectItemCaseSensitive(mount, "bind"), "propagation");
+    const cJSON *option;
+
+    cJSON_ArrayForEach(option, options) {
+        int r = !cJSON_IsString(option) ? 0
+                                        : check_options(c, tmpfs ? "tmpfs" : "volumes", option->valuestring,
+                                                        tmpfs ? tmpfs_options : volume_options);
+
+        if (r < 0)
+            return r;
+    }
+    return propagation ? check_options(c, "volumes", propagation, volume_options) : 0;
+}
+
+static int check_long_volume(const Check *c, const cJSON *mount)
+{
+    const char *type = json_string(mount, "type");
+    const char *source = json_string(mount, "source");
+    const cJSON *read_only = cJSON_GetObjectItemCaseSensitive(mount, "read_only");
+    int r = 0;
+
+    if (!type) /* a variable, or missing: the normal form has it */
+        return 0;
+    if (str_equal(type, "bind") && source && (source[0] == '/' || !strchr("./~", source[0]) || !*source))
+        r = check_bind(c, source, read_only && !is_false(read_only));
+    else if (!str_equal(type, "bind") && !str_equal(type, "volume") && !str_equal(type, "tmpfs"))
+        r = need(c, "volumes", type, "is a kind of mount that this box's policy refuses");
+    return r < 0 ? r : check_volume_words(c, mount, str_equal(type, "tmpfs"));
+}
+
+static int check_volumes(const Check *c, const PolicyRule *rule _unused_, const cJSON *value)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, value) {
+        int r = 0;
+
+        if (cJSON_IsString(item))
+            r = check_short_volume(c, item->valuestring);
+        else if (cJSON_IsObject(item))
+            r = check_long_volume(c, item);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int check_label(const Check *c, const char *name)
+{
+    static const char *const reserved[] = { "io.tucomunidad.", "io.podman.compose.", "com.docker.compose.",
+                                            "PODMAN_SYSTEMD_UNIT" };
+
+    for (size_t i = 0; i < ELEMENTSOF(reserved); i++) {
+        _cleanup_(freep) char *path = NULL;
+
+        if (!str_starts(name, reserved[i]))
+            continue;
+        path = c->service ? str_format("services.%s.labels", c->service) : strdup("labels");
+        return error_set_at(
+            c->err, EPERM, "policy.reserved-label", c->file, c->line, path,
+            "the label \"%.100s\" is kept for the tools that make containers on this box; use a name that "
+            "does not begin with \"%s\"",
+            name, reserved[i]);
+    }
+    return 0;
+}
+
+static int check_labels(const Check *c, const PolicyRule *rule _unused_, const cJSON *value)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, value) {
+        const char *name = cJSON_IsObject(value)  ? item->string
+                           : cJSON_IsString(item) ? item->valuestring
+                                                  : NULL;
+        int r = name ? check_label(c, name) : 0;
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* k8s-file's option "path" writes to any file of the host. */
+static int check_logging(const Check *c, const PolicyRule *rule, const cJSON *value)
+{
+    static const char *const drivers[] = { "journald", "k8s-file", "json-file", "none", NULL };
+    static const char *const options[] = { "max-size", "max-file", "tag", "labels", "env", NULL };
+    const char *driver = json_string(value, "driver");
+    const cJSON *option;
+
+    if (driver && !list_has(drivers, driver)) {
+        int r = need(c, rule->key, driver, "is a log driver that this box's policy refuses");
+
+        if (r < 0)
+            return r;
+    }
+    cJSON_ArrayForEach(option, cJSON_GetObjectItemCaseSensitive(value, "options")) {
+        int r = list_has(options, option->string)
+                    ? 0
+                    : need(c, rule->key, option->string, "is a log option that this box's policy refuses");
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int check_deploy(const Check *c, const PolicyRule *rule _unused_, const cJSON *value)
+{
+    const cJSON *part;
+
+    cJSON_ArrayForEach(part, cJSON_GetObjectItemCaseSensitive(value, "resources")) {
+        if (cJSON_HasObjectItem(part, "devices") && !policy_allows(c->policy, c->service, "devices", NULL))
+            return refuse(c, "devices", NULL, "under deploy.resources is refused by this box's policy");
+    }
+    return 0;
+}
+
+/* podman takes transports ("docker-archive:/path") and options in the place of a name. */
+static bool image_is_name(const char *image)
+{
+    if (!isalnum((unsigned char) image[0]) || strstr(image, ":/"))
+        return false;
+    for (const char *p = image; *p; p++)
+        if (!isalnum((unsigned char) *p) && !strchr("._-/:@", *p))
+            return false;
+    return true;
+}
+
+static int check_image_name(const Check *c, const char *image)
+{
+    _cleanup_(freep) char *path = str_format("services.%s.image", c->service);
+
+    if (!path)
+        return -ENOMEM;
+    if (!image_is_name(image))
+        return error_set_at(
+            c->err, EPERM, "policy.image-not-allowed", c->file, c->line, path,
+            "\"%.200s\" is not the name of an image in a registry (NAME, NAME:TAG or NAME@DIGEST)", image);
+    if (!policy_allows_image(c->policy, image))
+        return error_set_at(
+            c->err, EPERM, "policy.image-not-allowed", c->file, c->line, path,
+            "the image \"%.200s\" comes from a registry that this box's policy does not list; add its "
+            "prefix to \"images\" in policy.json, and write the registry into the name",
+            image);
+    return 0;
+}
+
+static int check_image(const Check *c, const PolicyRule *rule _unused_, const cJSON *value)
+{
+    return cJSON_IsString(value) ? check_image_name(c, value->valuestring) : 0;
+}
+
+static int check_env_file(const Check *c, const PolicyRule *rule, const cJSON *value)
+{
+    const cJSON *item = cJSON_IsArray(value) ? value->child : value;
+
+    for (; item; item = cJSON_IsArray(value) ? item->next : NULL) {
+        const char *path = cJSON_IsString(item) ? item->valuestring : json_string(item, "path");
+
+        if (path && (path[0] == '/' || path[0] == '~' || strstr(path, "..")))
+            return refuse_always(c, rule->key, "names a file outside the snapshot");
+    }
+    return 0;
+}
+
+static const char *const private_words[] = { "private", NULL };
+static const char *const ipc_words[] = { "private", "shareable", "none", NULL };
+static const char *const network_words[] = { "bridge", "none", "private", NULL };
+static const char *const security_words[] = { "no-new-privileges", "no-new-privileges:true",
+                                              "no-new-privileges=true", NULL };
+static const char *const ulimit_words[] = { "nofile", "nproc", NULL };
+
+static const PolicyRule service_rules[] = {
+    { "annotations", check_items, NULL, "=" }, /* runtimes take settings from them */
+    { "attach", NULL, NULL, NULL },
+    { "cap_add", check_items, NULL, NULL },
+    { "cap_drop", NULL, NULL, NULL },
+    { "cgroup", check_word, private_words, NULL },
+    { "cgroup_parent", check_word, NULL, NULL },
+    { "command", NULL, NULL, NULL },
+    { "container_name", NULL, NULL, NULL },
+    { "cpu_shares", NULL, NULL, NULL },
+    { "cpus", NULL, NULL, NULL },
+    { "cpuset", NULL, NULL, NULL },
+    { "depends_on", NULL, NULL, NULL },
+    { "deploy", check_deploy, NULL, NULL },
+    { "device_cgroup_rules", check_items, NULL, NULL },
+    { "devices", check_items, NULL, ":" },
+    { "dns", NULL, NULL, NULL },
+    { "dns_opt", NULL, NULL, NULL },
+    { "dns_search", NULL, NULL, NULL },
+    { "domainname", NULL, NULL, NULL },
+    { "entrypoint", NULL, NULL, NULL },
+    { "env_file", check_env_file, NULL, NULL },
+    { "environment", NULL, NULL, NULL },
+    { "expose", NULL, NULL, NULL },
+    { "extra_hosts", NULL, NULL, NULL },
+    { "group_add", check_items, NULL, NULL },
+    { "healthcheck", NULL, NULL, NULL },
+    { "hostname", NULL, NULL, NULL },
+    { "image", check_image, NULL, NULL },
+    { "init", NULL, NULL, NULL },
+    { "ipc", check_word, ipc_words, NULL },
+    { "labels", check_labels, NULL, NULL },
+    { "links", NULL, NULL, NULL },
+    { "logging", check_logging, NULL, NULL },
+    { "mac_address", NULL, NULL, NULL },
+    { "mem_limit", NULL, NULL, NULL },
+    { "mem_reservation", NULL, NULL, NULL },
+    { "memswap_limit", NULL, NULL, NULL },
+    { "network_mode", check_word, network_words, NULL },
+    { "networks", NULL, NULL, NULL },
+    { "oom_score_adj", NULL, NULL, NULL },
+    { "pid", check_word, private_words, NULL },
+    { "pids_limit", NULL, NULL, NULL },
+    { "platform", NULL, NULL, NULL },
+    { "ports", NULL, NULL, NULL },
+    { "privileged", check_true, NULL, NULL },
+    { "profiles", NULL, NULL, NULL },
+    { "pull_policy", NULL, NULL, NULL },
+    { "read_only", NULL, NULL, NULL },
+    { "restart", NULL, NULL, NULL },
+    { "runtime", check_word, NULL, NULL },
+    { "scale", NULL, NULL, NULL },
+    { "security_opt", check_items, security_words, NULL },
+    { "shm_size", NULL, NULL, NULL },
+    { "stdin_open", NULL, NULL, NULL },
+    { "stop_grace_period", NULL, NULL, NULL },
+    { "stop_signal", NULL, NULL, NULL },
+    { "sysctls", check_items, NULL, "=" },
+    { "tmpfs", check_tmpfs, NULL, NULL },
+    { "tty", NULL, NULL, NULL },
+    { "ulimits", check_items, ulimit_words, NULL },
+    { "user", NULL, NULL, NULL },
+    { "userns_mode", check_word, NULL, NULL },
+    { "uts", check_word, private_words, NULL },
+    { "volumes", check_volumes, NULL, NULL },
+    { "working_dir", NULL, NULL, NULL },
+};
+
+static const PolicyRule *rule_find(const char *key)
+{
+    for (size_t i = 0; i < ELEMENTSOF(service_rules); i++)
+        if (str_equal(service_rules[i].key, key))
+            return &service_rules[i];
+    return NULL;
+}
+
+bool policy_key_is_known(const char *key)
+{
+    static const char *const never[] = { "image", "labels", "env_file", "deploy", NULL };
+    const PolicyRule *rule = rule_find(key);
+
+    return (rule && rule->check && !list_has(never, key)) || str_equal(key, "driver_opts") ||
+           str_equal(key, "network_driver");
+}
+
+static int check_key(const Check *c, const char *key, const cJSON *value)
+{
+    const PolicyRule *rule = rule_find(key);
+
+    if (rule)
+        return rule->check ? rule->check(c, rule, value) : 0;
+    if (str_starts(key, "x-") && !str_starts(key, "x-podman"))
+        return 0;
+    return refuse_always(c, key, "is not among the keys that this box accepts");
+}
+
+/* Top-level volumes and networks. A volume called "/etc" would be a bind mount, a network called "host" the
+ * host's. */
+static int check_definition(const Check *c, const char *kind, const char *key, const cJSON *d)
+{
+    static const char *const taken[] = { "host",  "none",      "private", "slirp4netns",
+                                         "pasta", "container", "ns",      NULL };
+    bool is_network = str_equal(kind, "networks");
+    const char *name = json_string(d, "name");
+    const char *driver = json_string(d, "driver");
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(d, "driver_opts");
+    Check at = *c;
+    int r;
+
+    if (!name_is_plain(key) || (name && !name_is_plain(name)) ||
+        (is_network && list_has(taken, name ? name : key))) {
+        _cleanup_(freep) char *path = str_format("%s.%.100s.name", kind, key);
+
+        return error_set_at(
+            c->err, EPERM, "policy.refused", c->file, c->line, path ? path : kind,
+            "\"%.100s\" cannot be a name under %s: use letters, digits, '_', '.' and '-', and none of "
+            "podman's own words; no entry in policy.json can allow it",
+            name ? name : key, kind);
+    }
+    if (is_network && driver && !str_equal(driver, "bridge") && !str_equal(driver, "default") &&
+        !policy_allows(c->policy, c->service, "network_driver", driver)) {
+        at.service = NULL;
+        return refuse(&at, "network_driver", driver, "puts containers on the host's own networks");
+    }
+    if (((options && options->child) || (!is_network && driver && !str_equal(driver, "local"))) &&
+        !policy_allows(c->policy, c->service, "driver_opts", NULL)) {
+        at.service = NULL;
+        return refuse(&at, "driver_opts", NULL, "can mount any part of the host");
+    }
+    r = check_labels(c, NULL, cJSON_GetObjectItemCaseSensitive(d, "labels"));
+    return r;
+}
+
+/* As written: a tree of cJSON where everything with a variable in it is null. */
+static cJSON *literals_of(const YamlNode *node)
+{
+    cJSON *out;
+    bool b;
+
+    if (node->type == YAML_SCALAR) {
+        if (yaml_is_null(node) || interpolate_has_variable(node->value))
+            return cJSON_CreateNull();
+        return yaml_is_bool(node, &b) ? cJSON_CreateBool(b) : cJSON_CreateString(node->value);
+    }
+    out = node->type == YAML_MAPPING ? cJSON_CreateObject() : cJSON_CreateArray();
+    for (size_t i = 0; out && i < node->n_items; i++) {
+        cJSON *item = literals_of(node->items[i]);
+
+        if (!item || (node->type == YAML_MAPPING ? json_add_item(out, node->items[i]->key, item)
+                                                 : json_append(out, item)) < 0) {
+            cJSON_Delete(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+static int check_file_service(const Check *outer, const YamlNode *service)
+{
+    Check c = *outer;
+
+    c.service = service->key;
+    if (service->type != YAML_MAPPING || yaml_get(service, "profiles"))
+        return 0;
+    for (size_t i = 0; i < service->n_items; i++) {
+        const YamlNode *node = service->items[i];
+        _cleanup_(cJSON_Deletep) cJSON *value = literals_of(node);
+        int r;
+
+        if (!value)
+            return -ENOMEM;
+        c.line = node->key_line;
+        r = check_key(&c, node->key, value);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int check_file_definitions(const Check *outer, const char *kind, const YamlNode *definitions)
+{
+    Check c = *outer;
+
+    for (size_t i = 0; definitions && i < definitions->n_items; i++) {
+        const YamlNode *node = definitions->items[i];
+        _cleanup_(cJSON_Deletep) cJSON *value = literals_of(node);
+        int r;
+
+        if (!value)
+            return -ENOMEM;
+        c.line = node->key_line;
+        r = check_definition(&c, kind, node->key, value);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Error *err)
+{
+    static const char *const known[] = { "version", "name", "services", "networks", "volumes", NULL };
+    const YamlNode *root = compose_file_root(f);
+    const YamlNode *services = yaml_get(root, "services");
+    Check c = { policy, compose_file_name(f), NULL, 0, err };
+    int r;
+
+    for (size_t i = 0; i < root->n_items; i++) {
+        const char *key = root->items[i]->key;
+
+        c.line = root->items[i]->key_line;
+        if (!list_has(known, key) && (!str_starts(key, "x-") || str_starts(key, "x-podman")))
+            return refuse_always(&c, key, "is not among the keys that this box accepts");
+    }
+    for (size_t i = 0; services && i < services->n_items; i++) {
+        r = check_file_service(&c, services->items[i]);
+        if (r < 0)
+            return r;
+    }
+    r = check_file_definitions(&c, "networks", yaml_get(root, "networks"));
+    return r < 0 ? r : check_file_definitions(&c, "volumes", yaml_get(root, "volumes"));
+}
+
+static int check_used_definitions(const Check *c, const char *kind, char *const *names,
+                                  const cJSON *definitions)
+{
+    for (size_t i = 0; names && names[i]; i++) {
+        const cJSON *d = cJSON_GetObjectItemCaseSensitive(definitions, names[i]);
+        int r = d ? check_definition(c, kind, names[i], d) : 0;
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file,
+                                 Error *err)
+{
+    for (size_t i = 0; i < p->n_services; i++) {
+        const ComposeService *s = &p->services[i];
+        const Check c = { policy, file, s->name, s->line, err };
+        const cJSON *member;
+        int r = check_image_name(&c, s->image);
+
+        cJSON_ArrayForEach(member, s->config) {
+            r = r < 0 ? r : check_key(&c, member->string, member);
+        }
+        r = r < 0 ? r : check_used_definitions(&c, "networks", s->networks, p->networks);
+        r = r < 0 ? r : check_used_definitions(&c, "volumes", s->volumes, p->volumes);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

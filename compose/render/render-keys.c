@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: MIT */
+/* Decides key by key how to say it to podman-compose so that 1.0.3, 1.0.6 and 1.3 give podman the same
+ * arguments, and refuses what 1.0.3 would lose. */
+#include "compose/render/render-keys.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+typedef struct KeyRule {
+    const char *key;
+    int (*render)(const RenderService *r, const char *key, const cJSON *value);
+} KeyRule;
+
+static int render_unsupported(const RenderService *r, const char *key, const char *why)
+{
+    _cleanup_(freep) char *path = str_format("services.%s.%s", r->service->name, key);
+
+    if (!path)
+        return -ENOMEM;
+    return error_set_at(r->err, ENOTSUP, "render.unsupported", NULL, r->service->line, path,
+                        "podman-compose on the boxes cannot pass on \"%s\" (%s); take it out of the file",
+                        key, why);
+}
+
+char *render_escape(const char *text)
+{
+    _cleanup_(buf_done) Buf b = BUF_INIT(2 * strlen(text) + 1);
+    int r = buf_puts(&b, "");
+
+    for (const char *p = text; r >= 0 && *p; p++)
+        r = buf_append(&b, *p == '$' ? "$$" : p, *p == '$' ? 2 : 1);
+    return r < 0 ? NULL : buf_take(&b);
+}
+
+static int append_escaped(cJSON *list, const char *text)
+{
+    _cleanup_(freep) char *escaped = render_escape(text);
+
+    return escaped ? json_append(list, cJSON_CreateString(escaped)) : -ENOMEM;
+}
+
+static int add_escaped(cJSON *object, const char *key, const char *text)
+{
+    _cleanup_(freep) char *escaped = render_escape(text);
+
+    return escaped ? json_add_string(object, key, escaped) : -ENOMEM;
+}
+
+/* The list under r->out, made when it is not there yet. */
+static cJSON *list_of(const RenderService *r, const char *key)
+{
+    cJSON *list = cJSON_GetObjectItemCaseSensitive(r->out, key);
+
+    return list ? list : cJSON_AddArrayToObject(r->out, key);
+}
+
+static int render_unknown(const RenderService *r, const char *key, const cJSON *value _unused_)
+{
+    return render_unsupported(r, key, "version 1.0.3 ignores it without a word");
+}
+
+/* Empty means unset, in compose as in podman. */
+static int render_string(const RenderService *r, const char *key, const cJSON *value)
+{
+    if (!cJSON_IsString(value))
+        return render_unsupported(r, key, "it is not a string");
+    return *value->valuestring ? add_escaped(r->out, key, value->valuestring) : 0;
+}
+
+static int render_true(const RenderService *r, const char *key, const cJSON *value)
+{
+    return cJSON_IsTrue(value) ? json_add_bool(r->out, key, true) : 0;
+}
+
+static int render_strings(const RenderService *r, const char *key, const cJSON *value)
+{
+    const cJSON *item;
+    cJSON *list = NULL;
+
+    cJSON_ArrayForEach(item, value) {
+        if (!cJSON_IsString(item))
+            return render_unsupported(r, key, "an entry is not a string");
+        list = list_of(r, key);
+        if (!list || append_escaped(list, item->valuestring) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* An empty list takes the image's own words away, and podman-compose has no way to say so. */
+static int render_words(const RenderService *r, const char *key, const cJSON *value)
+{
+    if (!cJSON_GetArraySize(value))
+        return render_unsupported(r, key, "an empty one would leave the image's own in place");
+    return render_strings(r, key, value);
+}
+
+int render_pairs(const RenderService *r, const char *key, const cJSON *map, cJSON *list)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, map) {
+        _cleanup_(freep) char *pair = NULL;
+
+        if (strchr(item->string, '=') || !*item->string)
+            return render_unsupported(r, key, "a name in it is empty or has a '='");
+        if (strchr(item->string, '$')) /* the newest releases read names as they read values, the others do not */
+            return render_unsupported(r, key, "a name in it has a '$'");
+        pair = str_format("%s=%s", item->string, cJSON_IsString(item) ? item->valuestring : "");
+        if (!pair || !list || append_escaped(list, pair) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int render_map(const RenderService *r, const char *key, const cJSON *value)
+{
+    return value->child ? render_pairs(r, key, value, list_of(r, key)) : 0;
+}
+
+static int render_ports(const RenderService *r, const char *key, const cJSON *value)
+{
+    cJSON *list = value->child ? list_of(r, key) : NULL;
+    const cJSON *port;
+
+    cJSON_ArrayForEach(port, value) {
+        const char *address = json_string(port, "address"), *host = json_string(port, "host");
+        const char *container = json_string(port, "container"), *protocol = json_string(port, "protocol");
+        bool v6 = address && strchr(address, ':') && address[0] != '[';
+        _cleanup_(freep) char *text = NULL;
+
+        if (str_empty(container))
+            return render_unsupported(r, key, "a port of the container is missing");
+        if (!str_empty(address))
+            text = str_format(v6 ? "[%s]:%s:%s/%s" : "%s:%s:%s/%s", address, host ? host : "", container,
+                              str_empty(protocol) ? "tcp" : protocol);
+        else
+            text = str_format("%s%s%s/%s", host ? host : "", str_empty(host) ? "" : ":", container,
+                              str_empty(protocol) ? "tcp" : protocol);
+        if (!text || !list || append_escaped(list, text) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* podman mounts a tmpfs with exec unless told otherwise; compose files were written for noexec, the default
+ * elsewhere. */
+static int append_tmpfs(const RenderService *r, const char *target, const char *options)
+{
+    _cleanup_(freep) char *padded = str_format(",%s,", options);
+    _cleanup_(freep) char *text = NULL;
+    bool said = padded && (strstr(padded, ",exec,") || strstr(padded, ",noexec,"));
+
+    text = str_format("%s%s%s%s", target, *options || !said ? ":" : "", options,
+                      said       ? ""
+                      : *options ? ",noexec"
+                                 : "noexec");
+    return padded && text && list_of(r, "tmpfs") ? append_escaped(list_of(r, "tmpfs"), text) : -ENOMEM;
+}
+
+static int render_tmpfs(const RenderService *r, const char *key, const cJSON *value)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, value) {
+        const char *text = cJSON_IsString(item) ? item->valuestring : "";
+        size_t len = strcspn(text, ":");
+        _cleanup_(freep) char *target = strndup(text, len);
+        int e;
+
+        if (len == 0)
+            return render_unsupported(r, key, "an entry has no path");
+        e = target ? append_tmpfs(r, target, text[len] ? text + len + 1 : "") : -ENOMEM;
+        if (e < 0)
+            return e;
+    }
+    return 0;
+}
+
+/* As an entry of `tmpfs`, which both versions hand to podman as it is. */
+static int render_tmpfs_mount(const RenderService *r, const char *target, const cJSON *options)
+{
+    _cleanup_(strv_freep) char **words = NULL;
+    _cleanup_(freep) char *joined = NULL;
+    const cJSON *option;
+
+    cJSON_ArrayForEach(option, options) {
+        if (cJSON_IsString(option) && strv_add(&words, option->valuestring) < 0)
+            return -ENOMEM;
+    }
+    joined = words ? strv_join(words, ",") : strdup("");
+    return joined ? append_tmpfs(r, target, joined) : -ENOMEM;
+}
+
+static int render_mount(const RenderService *r, const cJSON *mount)
+{
+    const char *type = json_string(mount, "type"), *source = json_string(mount, "source");
+    const char *target = json_string(mount, "target");
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(mount, "options");
+    const cJSON *option = options ? options->child : NULL;
+    cJSON *out, *bind;
+    int e;
+
+    if (!type || str_empty(target) || strchr(target, ':') || (source && strchr(source, ':')))
+        return render_unsupported(r, "volumes", "a path is missing or has a ':'");
+    if (str_equal(type, "tmpfs"))
+        return render_tmpfs_mount(r, target, options);
+    if (!str_equal(type, "bind") && !str_equal(type, "volume"))
+        return render_unsupported(r, "volumes", "a mount is neither bind, volume nor tmpfs");
+    if (str_equal(type, "volume") && option)
+        return render_unsupported(r, "volumes", "options of a named volume are lost");
+    if (!list_of(r, "volumes"))
+        return -ENOMEM;
+    out = cJSON_CreateObject();
+    e = out ? json_append(list_of(r, "volumes"), out) : -ENOMEM;
+    e = e < 0 ? e : json_add_string(out, "type", type);
+    e = e < 0 || str_empty(source) ? e : add_escaped(out, "source", source);
+    e = e < 0 ? e : add_escaped(out, "target", target);
+    if (e >= 0 && json_bool(mount, "read_only", false))
+        e = json_add_bool(out, "read_only", true);
+    if (e < 0 || !option)
+        return e;
+    if (option->next || !cJSON_IsString(option))
+        return render_unsupported(r, "volumes", "a bind mount takes one propagation word");
+    bind = cJSON_AddObjectToObject(out, "bind");
+    return bind ? add_escaped(bind, "propagation", option->valuestring) : -ENOMEM;
+}
+
+static int render_volumes(const RenderService *r, const char *key _unused_, const cJSON *value)
+{
+    const cJSON *mount;
+
+    cJSON_ArrayForEach(mount, value) {
+        int e = render_mount(r, mount);
+
+        if (e < 0)
+            return e;
+    }
+    return 0;
+}
+
+/* Version 1.0.3 knows a list of networks and nothing else. The service's own name is an alias in any case. */
+static int render_networks(const RenderService *r, const char *key, const cJSON *value)
+{
+    const cJSON *network, *setting, *alias;
+
+    cJSON_ArrayForEach(network, value) {
+        cJSON_ArrayForEach(setting, network) {
+            if (!str_equal(setting->string, "aliases"))
+                return render_unsupported(r, setting->string,
+                                          "version 1.0.3 knows no settings of a service's network");
+            cJSON_ArrayForEach(alias, setting) {
+                if (!cJSON_IsString(alias) || !str_equal(alias->valuestring, r->service->name))
+                    return render_unsupported(r, "networks.aliases",
+                                              "version 1.0.3 knows only the service's name");
+            }
+        }
+        if (!list_of(r, key) || append_escaped(list_of(r, key), network->string) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Version 1.0.3 ignores `disable`, and both lose the quotes of CMD: a shell line in quotes survives. */
+static int render_test(const RenderService *r, const cJSON *test, cJSON *out)
+{
+    _cleanup_(buf_done) Buf line = BUF_INIT(INTERPOLATE_RESULT_MAX * 5);
+    const char *kind = cJSON_IsString(test->child) ? test->child->valuestring : "";
+    const cJSON *word = test->child ? test->child->next : NULL;
+    cJSON *list = cJSON_AddArrayToObject(out, "test");
+    int e = list ? 0 : -ENOMEM;
+
+    if (str_equal(kind, "NONE"))
+        return e < 0 ? e : append_escaped(list, "NONE");
+    if (!word || (!str_equal(kind, "CMD") && !str_equal(kind, "CMD-SHELL")))
+        return render_unsupported(r, "healthcheck.test", "it must be NONE, CMD or CMD-SHELL with a command");
+    if (str_equal(kind, "CMD-SHELL")) {
+        if (word->next || !cJSON_IsString(word))
+            return render_unsupported(r, "healthcheck.test", "CMD-SHELL takes one string");
+        e = e < 0 ? e : append_escaped(list, "CMD-SHELL");
+        return e < 0 ? e : append_escaped(list, word->valuestring);
+    }
+    for (; e >= 0 && word; word = word->next) {
+        e = buf_puts(&line, line.len ? " '" : "'");
+        for (const char *p = cJSON_IsString(word) ? word->valuestring : ""; e >= 0 && *p; p++)
+            e = *p == '\'' ? buf_puts(&line, "'\"'\"'") : buf_append(&line, p, 1);
+        e = e < 0 ? e : buf_puts(&line, "'");
+    }
+    e = e < 0 ? e : append_escaped(list, "CMD-SHELL");
+    return e < 0 ? e : append_escaped(list, line.data);
+}
+
+/* Zero stands for the default everywhere; podman refuses it. */
+static bool is_zero(const char *text)
+{
+    return strspn(text, "0smu.") == strlen(text);
+}
+
+static int render_healthcheck(const RenderService *r, const char *key, const cJSON *value)
+{
+    static const char *const settings[] = { "interval", "timeout", "start_period", "retries" };
+    const cJSON *test = cJSON_GetObjectItemCaseSensitive(value, "test");
+    cJSON *out;
+    int e;
+
+    if (!test || !test->child)
+        return render_unsupported(r, key, "podman ignores its settings when there is no test");
+    out = cJSON_AddObjectToObject(r->out, key);
+    e = out ? render_test(r, test, out) : -ENOMEM;
+    for (size_t i = 0; e >= 0 && i < ELEMENTSOF(settings); i++) {
+        const char *text = json_string(value, settings[i]);
+
+        if (!text || is_zero(text))
+            continue;
+        /* whole seconds end in a digit and "s" */
+        if (str_equal(settings[i], "timeout") &&
+            (str_ends(text, "us") || (str_ends(text, "ms") && strlen(text) < 6)))
+            return render_unsupported(r, "healthcheck.timeout", "podman wants at least one second");
+        e = add_escaped(out, settings[i], text);
+    }
+    return e;
+}
+
+static int render_logging(const RenderService *r, const char *key, const cJSON *value)
+{
+    const char *driver = json_string(value, "driver");
+    const cJSON *options = cJSON_GetObjectItemCaseSensitive(value, "options");
+    cJSON *out = cJSON_AddObjectToObject(r->out, key);
+    cJSON *list;
+    const cJSON *option;
+    int e = out ? add_escaped(out, "driver", driver ? driver : "k8s-file") : -ENOMEM;
+
+    if (e < 0 || !options || !options->child)
+        return e;
+    list = cJSON_AddObjectToObject(out, "options");
+    cJSON_ArrayForEach(option, options) {
+        if (strchr(option->string, '$'))
+            return render_unsupported(r, key, "an option's name has a '$'");
+        if (e >= 0)
+            e = list ? add_escaped(list, option->string, cJSON_IsString(option) ? option->valuestring : "")
+                     : -ENOMEM;
+    }
+    return e;
+}
+
+static int render_ulimits(const RenderService *r, const char *key, const cJSON *value)
+{
+    cJSON *list = value->child ? list_of(r, key) : NULL;
+    const cJSON *limit;
+
+    cJSON_ArrayForEach(limit, value) {
+        const char *soft = json_string(limit, "soft"), *hard = json_string(limit, "hard");
+        _cleanup_(freep) char *text = NULL;
+
+        if (!soft && !hard)
+            return render_unsupported(r, key, "a limit has no value");
+        soft = soft ? soft : hard;
+        hard = hard ? hard : soft;
+        text = str_format("%s=%s:%s", limit->string, soft, hard);
+        if (!text || !list || append_escaped(list, text) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int render_security(const RenderService *r, const char *key, const cJSON *value)
+{
+    cJSON *list = value->child ? list_of(r, key) : NULL;
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, value) {
+        const char *text = cJSON_IsString(item) ? item->valuestring : "";
+
+        if (str_equal(text, "no-new-privileges:true") || str_equal(text, "no-new-privileges=true"))
+            text = "no-new-privileges";
+        if (!list || append_escaped(list, text) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* The agent's own: it merges them with its labels. */
+static int render_elsewhere(const RenderService *r _unused_, const char *key _unused_,
+                            const cJSON *value _unused_)
+{
+    return 0;
+}
+
+static const KeyRule rules[] = {
+    { "annotations", render_map },       { "cap_add", render_strings },
+    { "cap_drop", render_strings },      { "cgroup", render_unknown },
+    { "cgroup_parent", render_unknown }, { "command", render_words },
+    { "cpu_shares", render_string },     { "cpus", render_string },
+    { "cpuset", render_unknown },        { "device_cgroup_rules", render_unknown },
+    { "devices", render_strings },       { "dns", render_unknown },
+    { "dns_opt", render_unknown },       { "dns_search", render_unknown },
+    { "domainname", render_unknown },    { "entrypoint", render_words },
+    { "expose", render_strings },        { "extra_hosts", render_strings },
+    { "group_add", render_unknown },     { "healthcheck", render_healthcheck },
+    { "hostname", render_string },       { "init", render_true },
+    { "ipc", render_unknown },           { "labels", render_elsewhere },
+    { "logging", render_logging },       { "mac_address", render_unknown },
+    { "mem_limit", render_string },      { "mem_reservation", render_string },
+    { "memswap_limit", render_unknown }, { "networks", render_networks },
+    { "oom_score_adj", render_unknown }, { "pid", render_unknown },
+    { "pids_limit", render_unknown },    { "ports", render_ports },
+    { "privileged", render_true },       { "read_only", render_true },
+    { "restart", render_string },        { "runtime", render_unknown },
+    { "security_opt", render_security }, { "shm_size", render_string },
+    { "stdin_open", render_true },       { "stop_grace_period", render_string },
+    { "stop_signal", render_string },    { "sysctls", render_map },
+    { "tmpfs", render_tmpfs },           { "tty", render_true },
+    { "ulimits", render_ulimits },       { "user", render_string },
+    { "userns_mode", render_unknown },   { "uts", render_unknown },
+    { "volumes", render_volumes },       { "working_dir", render_string },
+};
+
+int render_key(const RenderService *r, const char *key, const cJSON *value)
+{
+    for (size_t i = 0; i < ELEMENTSOF(rules); i++)
+        if (str_equal(rules[i].key, key))
+            return rules[i].render(r, key, value);
+    return render_unknown(r, key, value);
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing deployments down: events first, then the result; one statement at a time; the box's result is
+ * acknowledged only after it is committed. Whatever cannot be written now stays in memory until the store is
+ * back. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/auth/audit.h"
+#include "gateway/deployments/deployments-internal.h"
+#include "gateway/rollouts/rollout-plan.h"
+#include "gateway/rollouts/rollouts.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/tunnel/message.h"
+
+#define PHASE_SENDING "send"
+/* how often a box that is busy gets its turn anew */
+#define ROLLOUT_ATTEMPTS_MAX "10"
+
+void deployment_tell(Gateway *g, const char *device, uint64_t version, bool final)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->calls, &i, NULL, &value);) {
+        Call *c = value;
+        if (c->on_news && c->version == version && str_equal(c->args[0], device))
+            c->on_news(c, final);
+    }
+}
+
+static void acknowledge(Gateway *g, const char *device, const char *id)
+{
+    Session *s = session_find(g, device, ROLE_MGMT);
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result.ack");
+    if (!s)
+        return; /* it is sent again after the next welcome, and acknowledged then */
+    if (!m || json_add_string(m, "id", id) < 0 || session_send(s, m) < 0)
+        log_debug("the result %s of %s is not acknowledged yet", id, device);
+}
+
+static void on_events_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err,
+                            void *userdata)
+{
+    Deployment *d = userdata;
+    d->query = NULL;
+    int n = d->n_saving;
+    d->n_saving = 0;
+    if (r == -ENOTCONN)
+        return; /* once more when the store is back: the same seq again changes nothing */
+    if (r < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "%d progress events of %s are dropped", n, d->device);
+    for (int i = 0; i < n; i++)
+        cJSON_DeleteItemFromArray(d->events, 0);
+    deployment_tell(d->gateway, d->device, d->version, false);
+    deployment_save(d);
+}
+
+static int save_events(Deployment *d, Error *err)
+{
+    char version[24];
+    snprintf(version, sizeof(version), "%" PRIu64, d->version);
+    _cleanup_(freep) char *events = json_print(d->events);
+    if (!events)
+        return error_from_errno(err, -ENOMEM, "writing progress events");
+    d->n_saving = cJSON_GetArraySize(d->events);
+    const char *params[] = { d->device, version, events, d->phase };
+    return store_query(d->gateway->store,
+                       "WITH e AS (INSERT INTO deployment_events(device, version, seq, event)"
+                       " SELECT $1, $2::bigint, (x->>'seq')::bigint, x FROM jsonb_array_elements($3::jsonb) x"
+                       " ON CONFLICT DO NOTHING)"
+                       " UPDATE deployments SET phase = $4, progressed_at = now()"
+                       " WHERE device = $1 AND version = $2::bigint",
+                       params, ELEMENTSOF(params), on_events_saved, d, &d->query, err);
+}
+
+/* The box's place in its rollout changes with it. A retry has its limit; what was given up can still turn out to
+ * have worked. */
+#define SAVE_RESULT_SQL                                                                                      \
+    "WITH d AS (UPDATE deployments SET state = $3, phase = $4, status = $5::integer, result = $6::jsonb,"    \
+    " finished_at = now() WHERE device = $1 AND id = $2 AND state IN ('open', 'unknown')"                    \
+    " RETURNING version, kind, rollout),"                                                                    \
+    " b AS (UPDATE rollout_boxes b SET error = $6::jsonb->'error', finished_at = now(),"                     \
+    " state = CASE WHEN $8 = 'waiting' AND attempts >= $9::integer THEN 'failed' ELSE $8 END FROM d"         \
+    " WHERE b.rollout = d.rollout AND b.device = $1 AND b.deployment = $2"                                   \
+    " AND (b.state = 'sent' OR (b.state = 'failed' AND $8 IN ('done', 'rolled-back')))"                      \
+    " RETURNING b.rollout, b.state),"                                                                        \
+    " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT $7,"                              \
+    " CASE kind WHEN 'update' THEN 'image.update-result' ELSE 'compose.result' END, $1,"                     \
+    " $3::text IN ('recovery', 'unknown'), jsonb_strip_nulls(jsonb_build_object('id', $2::text,"             \
+    " 'version', version::text, 'outcome', $3::text, 'phase', $4::text, 'status', $5::integer,"              \
+    " 'rollout', rollout)) FROM d)"                                                                          \
+    " SELECT (SELECT version FROM d), EXISTS (SELECT 1 FROM deployments WHERE device = $1 AND id = $2),"     \
+    " (SELECT rollout FROM b), (SELECT state FROM b)"
+
+/* What a deployment ends in: the box's outcome, if it is one that we know. */
+static const char *state_from(const cJSON *result)
+{
+    static const char *const known[] = { "done", "failed", "rolled-back", "recovery", "unknown" };
+    for (size_t i = 0; i < ELEMENTSOF(known); i++)
+        if (str_equal(json_string(result, "outcome"), known[i]))
+            return known[i];
+    return "failed";
+}
+
+static int query_result(Gateway *g, const char *device, const cJSON *result, bool by_box,
+                        store_done_t on_done, void *userdata, StoreQuery **ret, Error *err)
+{
+    char status[24];
+    uint64_t number = 0;
+    /* HTTP-like; anything else would break the operator's answer */
+    if (json_u64(result, "status", &number) < 0 || number < 200 || number > 599)
+        number = 500;
+    snprintf(status, sizeof(status), "%" PRIu64, number);
+    _cleanup_(freep) char *text = json_print(result);
+    _cleanup_(freep) char *actor = by_box ? str_format("device:%s", device) : strdup("gateway");
+    if (!text || !actor)
+        return error_from_errno(err, -ENOMEM, "writing a result");
+    const char *phase = json_string(result, "phase"), *state = state_from(result);
+    RolloutBoxEvent event = rollout_box_event(state, (unsigned) number);
+    int box = rollout_box_next(ROLLOUT_BOX_SENT, event);
+    const char *params[] = { device,
+                             json_string(result, "id"),
+                             state,
+                             phase ? phase : "",
+                             status,
+                             text,
+                             actor,
+                             rollout_box_state_to_string((RolloutBoxState) box),
+                             ROLLOUT_ATTEMPTS_MAX };
+    return store_query(g->store, SAVE_RESULT_SQL, params, ELEMENTSOF(params), on_done, userdata, ret, err);
+}
+
+/* Columns of SAVE_RESULT_SQL. */
+static void tell_rollouts(Gateway *g, const char *device, const StoreRows *rows)
+{
+    const char *rollout = store_rows_get(rows, 0, 2), *state = store_rows_get(rows, 0, 3);
+    if (rollout)
+        rollouts_on_end(g, rollout, device, state);
+    else
+        rollouts_wake(g); /* the box is free for those that wait for it */
+}
+
+static void on_result_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    Deployment *d = userdata;
+    d->query = NULL;
+    if (r < 0) {
+        /* the next sweep tries again; without an acknowledgement the box keeps it too */
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "the result of %s is not written yet", d->device);
+        return;
+    }
+    Gateway *g = d->gateway;
+    _cleanup_(freep) char *device = TAKE_PTR(d->device);
+    uint64_t version = d->version;
+    map_take(g->deployments, device);
+    if (!d->lost)
+        acknowledge(g, device, d->id);
+    deployment_free(d);
+    deployment_tell(g, device, version, true);
+    tell_rollouts(g, device, rows);
+}
+
+/* The result of a deployment that the gateway itself ends. */
+static cJSON *result_new(const Deployment *d, int status, const char *outcome, int r, const Error *err)
+{
+    char now[TIMESTAMP_SIZE];
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    if (!o || json_add_string(o, "id", d->id) < 0 || json_add_u64(o, "version", d->version) < 0 ||
+        json_add_int(o, "status", status) < 0 ||
+        json_add_string(o, "phase", d->phase[0] ? d->phase : PHASE_SENDING) < 0 ||
+        json_add_string(o, "outcome", outcome) < 0 ||
+        json_add_item(o, "error", json_from_error(err, r)) < 0 ||
+        json_add_string(o, "at", timestamp_format(realtime_usec(), now)) < 0)
+        return NULL;
+    return TAKE_PTR(o);
+}
+
+static cJSON *result_lost(const Deployment *d)
+{
+    Error err = {};
+    error_set(&err, ETIMEDOUT, "deployment.unknown",
+              "the box has not said for too long how this ended: ask for its status when it is back");
+    cJSON *o = result_new(d, 504, "unknown", -ETIMEDOUT, &err);
+    error_done(&err);
+    return o;
+}
+
+void deployment_end_here(Deployment *d, int status, int code, const Error *err)
+{
+    if (!d->result)
+        d->result = result_new(d, status, "failed", code, err);
+    deployment_save(d);
+}
+
+void deployment_save(Deployment *d)
+{
+    Error err = {};
+    int r = 0;
+    if (d->query || !store_is_up(d->gateway->store))
+        return;
+    if (d->lost && !d->result)
+        d->result = result_lost(d);
+    if (cJSON_GetArraySize(d->events) > 0)
+        r = save_events(d, &err);
+    else if (d->result)
+        r = query_result(d->gateway, d->device, d->result, !d->lost, on_result_saved, d, &d->query, &err);
+    if (r < 0) /* the next sweep tries again */
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "news of %s are not written yet", d->device);
+    error_done(&err);
+}
+
+/* A result that nothing in memory waits for: sent again after a lost acknowledgement, later than we had
+ * hoped, or of a change made at the box itself. */
+typedef struct LateResult {
+    Gateway *gateway;
+    char *device, *id, *version, *outcome;
+} LateResult;
+
+static void late_result_free(LateResult *l)
+{
+    if (!l)
+        return;
+    free(l->device);
+    free(l->id);
+    free(l->version);
+    free(l->outcome);
+    free(l);
+}
+DEFINE_CLEANUP(LateResult, late_result_free)
+
+/* A change made at the box: recorded, so that the audit log tells the whole story. */
+static void note_local_result(const LateResult *l)
+{
+    cJSON *detail = cJSON_CreateObject();
+    if (!detail || json_add_string(detail, "id", l->id) < 0 ||
+        json_add_string(detail, "version", l->version) < 0 ||
+        json_add_string(detail, "outcome", l->outcome) < 0) {
+        cJSON_Delete(detail);
+        detail = NULL;
+    }
+    _cleanup_(freep) char *actor = str_format("device:%s", l->device);
+    audit_write(l->gateway, &(AuditEntry) { .actor = actor ? actor : "device",
+                                           .action = "compose.result-local",
+                                           .device = l->device,
+                                           .detail = detail });
+}
+
+static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err,
+                          void *userdata)
+{
+    _cleanup_(late_result_freep) LateResult *l = userdata;
+    if (r < 0) {
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "a result of %s waits until the box sends it again",
+                    l->device);
+        return;
+    }
+    uint64_t version = 0;
+    const char *updated = store_rows_get(rows, 0, 0);
+    if (updated && str_to_u64(updated, 0, UINT64_MAX, &version) >= 0)
+        deployment_tell(l->gateway, l->device, version, true);
+    else if (!str_equal(store_rows_get(rows, 0, 1), "t"))
+        note_local_result(l);
+    acknowledge(l->gateway, l->device, l->id);
+    tell_rollouts(l->gateway, l->device, rows);
+}
+
+static char *copy_member(const cJSON *object, const char *key)
+{
+    const char *value = json_string(object, key);
+    return strdup(value ? value : "");
+}
+
+void deployment_save_late(Gateway *g, const char *device, const cJSON *result)
+{
+    Error err = {};
+    _cleanup_(late_result_freep) LateResult *l = calloc(1, sizeof(*l));
+    _cleanup_(cJSON_Deletep) cJSON *stored = cJSON_Duplicate(result, true);
+    if (!l || !stored)
+        return; /* the box sends it again */
+    cJSON_DeleteItemFromObjectCaseSensitive(stored, "type");
+    l->gateway = g;
+    l->device = strdup(device);
+    l->id = copy_member(result, "id");
+    l->version = copy_member(result, "version");
+    l->outcome = copy_member(result, "outcome");
+    if (!l->device || !l->id || !l->version || !l->outcome)
+        return;
+    int r = query_result(g, device, stored, true, on_late_saved, l, NULL, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "a result of %s waits until the box sends it again",
+                    device);
+    else
+        l = NULL; /* on_late_saved has it */
+    error_done(&err);
+}

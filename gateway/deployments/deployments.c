@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/* Following deployments by what their boxes say. They are opened and sent in deployments-send.c; what is
+ * written when is in deployments-save.c. */
+#include "gateway/deployments/deployments-internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/rollouts/rollouts.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/digest.h"
+#include "lib/data/json.h"
+#include "lib/tunnel/message.h"
+
+/* the longest story that a box may tell about one deployment */
+#define EVENTS_MAX 5000
+#define UNSAVED_EVENTS_MAX 512
+/* beside its confirm deadline */
+#define SILENCE_MAX (30 * USEC_PER_MINUTE)
+
+void deployment_log(const Deployment *d, LogLevel level, const char *what)
+{
+    char version[24];
+    snprintf(version, sizeof(version), "%" PRIu64, d->version);
+    const LogField fields[] = { { "DEVICE", d->device }, { "SNAPSHOT", version }, {} };
+    log_line(level, fields, "deployment %s of %s: %s", version, d->device, what);
+}
+
+Deployment *deployment_new(Gateway *g, const char *device)
+{
+    Deployment *d = calloc(1, sizeof(*d));
+    if (!d)
+        return NULL;
+    d->gateway = g;
+    d->created_at = d->last_word = boottime_usec();
+    d->events = cJSON_CreateArray();
+    d->device = strdup(device);
+    if (!d->events || !d->device || random_id(d->id) < 0 || random_id(d->nonce) < 0 ||
+        map_put(g->deployments, device, d) < 0)
+        return deployment_free(d);
+    return d;
+}
+
+Deployment *deployment_free(Deployment *d)
+{
+    if (!d)
+        return NULL;
+    if (d->device && map_get(d->gateway->deployments, d->device) == d)
+        map_take(d->gateway->deployments, d->device);
+    store_query_free(d->query);
+    cJSON_Delete(d->events);
+    cJSON_Delete(d->result);
+    free(d->device);
+    free(d->compose);
+    free(d->image);
+    free(d->digest);
+    free(d->service);
+    free(d->rollout);
+    free(d);
+    return NULL;
+}
+
+/* The open deployment of this box that the object's id names. */
+static Deployment *deployment_named(const Gateway *g, const Session *s, const cJSON *object)
+{
+    Deployment *d = map_get(g->deployments, session_device(s));
+    return d && d->version > 0 && str_equal(json_string(object, "id"), d->id) ? d : NULL;
+}
+
+/* The message as it is stored: what the path says is left out, the number is a number. */
+static cJSON *event_from(const cJSON *message, uint64_t seq)
+{
+    cJSON *e = cJSON_Duplicate(message, true);
+    if (!e)
+        return NULL;
+    static const char *const left_out[] = { "type", "id", "version", "seq" };
+    for (size_t i = 0; i < ELEMENTSOF(left_out); i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(e, left_out[i]);
+    if (json_add_int(e, "seq", (int) seq) < 0) {
+        cJSON_Delete(e);
+        return NULL;
+    }
+    return e;
+}
+
+void deployment_on_progress(Session *s, Gateway *g, const cJSON *message)
+{
+    Deployment *d = deployment_named(g, s, message);
+    uint64_t seq;
+    if (!d || d->result || json_u64(message, "seq", &seq) < 0 || seq > INT32_MAX)
+        return;
+    d->progressed = true;
+    d->last_word = boottime_usec();
+    if (++d->n_events > EVENTS_MAX || cJSON_GetArraySize(d->events) >= UNSAVED_EVENTS_MAX)
+        return; /* the result is what counts */
+    cJSON *event = event_from(message, seq);
+    if (!event || json_append(d->events, event) < 0)
+        return;
+    snprintf(d->phase, sizeof(d->phase), "%s", json_string(message, "phase"));
+    deployment_save(d);
+}
+
+void deployment_on_result(Session *s, Gateway *g, const cJSON *message)
+{
+    Deployment *d = deployment_named(g, s, message);
+    if (!d) {
+        deployment_save_late(g, session_device(s), message);
+        return;
+    }
+    d->last_word = boottime_usec();
+    if (d->result)
+        return; /* sent again before it was acknowledged */
+    d->result = cJSON_Duplicate(message, true);
+    if (!d->result)
+        return; /* without our acknowledgement the box sends it again */
+    cJSON_DeleteItemFromObjectCaseSensitive(d->result, "type");
+    deployment_log(d, LOG_LEVEL_NOTICE, json_string(message, "outcome"));
+    deployment_save(d);
+}
+
+static void deployment_confirm(Deployment *d, Session *s)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.confirm");
+    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_u64(m, "version", d->version) < 0 ||
+        json_add_string(m, "nonce", d->nonce) < 0 || session_send(s, m) < 0)
+        deployment_log(d, LOG_LEVEL_ERROR, "the confirmation cannot be sent, the box will roll back");
+    else
+        deployment_log(d, LOG_LEVEL_NOTICE, "confirmed on a connection opened after the change");
+}
+
+/* The box works on it. A connection on which it was seen in an earlier phase was open before the change. */
+static void deployment_pending(Deployment *d, Session *s, const cJSON *pending)
+{
+    const char *nonce = json_string(pending, "nonce");
+    d->progressed = true;
+    if (!str_equal(json_string(pending, "phase"), "confirm"))
+        d->barred_connection = session_number(s);
+    else if (session_number(s) == d->barred_connection)
+        deployment_log(d, LOG_LEVEL_INFO, "waits for a connection opened after the change");
+    else if (!nonce || !secret_equal(nonce, d->nonce))
+        deployment_log(d, LOG_LEVEL_WARNING, "the box names another nonce, not confirmed");
+    else
+        deployment_confirm(d, s);
+}
+
+/* The connection broke before the message arrived. Who pushed it may have gone long ago; a rollout still wants it, or
+ * ends it, so that the box gets its turn when the rollout goes on. */
+static void deployment_never_arrived(Deployment *d)
+{
+    Error err = {};
+    bool young = boottime_usec() - d->created_at < d->confirm_deadline * USEC_PER_SEC;
+    if (d->rollout ? rollouts_is_sending(d->gateway, d->rollout) : young) {
+        deployment_send_again(d);
+    } else if (d->rollout) {
+        error_set(&err, ENOTCONN, "rollout.stopped", "the rollout was stopped before this reached the box");
+        deployment_end_here(d, 503, -ENOTCONN, &err);
+    }
+    error_done(&err);
+}
+
+void deployment_on_status(Session *s, Gateway *g, const cJSON *message)
+{
+    Deployment *d = map_get(g->deployments, session_device(s));
+    const cJSON *last = cJSON_GetObjectItemCaseSensitive(message, "last");
+    const cJSON *pending = cJSON_GetObjectItemCaseSensitive(message, "pending");
+    if (!d || d->version == 0 || d->result)
+        return;
+    if (deployment_named(g, s, pending)) {
+        d->last_word = boottime_usec();
+        deployment_pending(d, s, pending);
+    } else if (deployment_named(g, s, last) && json_string(last, "outcome")) {
+        deployment_on_result(s, g, last);
+    } else if (!d->progressed && session_number(s) != d->barred_connection) {
+        deployment_never_arrived(d);
+    }
+}
+
+static int adopt_row(Gateway *g, const StoreRows *rows, size_t i, bool at_start)
+{
+    const char *device = store_rows_get(rows, i, 0);
+    uint64_t deadline, silent = 0;
+    if (map_get(g->deployments, device))
+        return 0;
+    Deployment *d = deployment_new(g, device);
+    if (!d)
+        return -ENOMEM;
+    snprintf(d->id, sizeof(d->id), "%s", store_rows_get(rows, i, 2));
+    snprintf(d->nonce, sizeof(d->nonce), "%s", store_rows_get(rows, i, 3));
+    if (str_to_u64(store_rows_get(rows, i, 1), 1, UINT64_MAX, &d->version) < 0 ||
+        str_to_u64(store_rows_get(rows, i, 4), 0, UINT32_MAX, &deadline) < 0) {
+        deployment_free(d);
+        return -EBADMSG;
+    }
+    d->confirm_deadline = (unsigned) deadline;
+    d->progressed = str_equal(store_rows_get(rows, i, 5), "t");
+    d->update = str_equal(store_rows_get(rows, i, 7), "t");
+    const char *rollout = store_rows_get(rows, i, 8);
+    d->rollout = rollout ? strdup(rollout) : NULL;
+    if (rollout && !d->rollout) {
+        deployment_free(d);
+        return -ENOMEM;
+    }
+    /* The clock may have been set back since. A machine that is up for a shorter time than the box was silent gives a time
+     * before its boot: differences are right all the same, modulo 2^64. */
+    if (str_to_u64(store_rows_get(rows, i, 6), 0, INT32_MAX, &silent) >= 0)
+        d->created_at = d->last_word = d->created_at - silent * USEC_PER_SEC;
+    if (at_start) {
+        deployment_log(d, LOG_LEVEL_INFO, "taken over");
+        return 0;
+    }
+    Error err = {};
+    error_set(&err, ENOTCONN, "store.unavailable", "the database went away before this deployment was sent");
+    deployment_end_here(d, 503, -ENOTCONN, &err);
+    error_done(&err);
+    return 0;
+}
+
+int deployments_adopt(Gateway *g, const StoreRows *rows, bool at_start)
+{
+    int r = 0;
+    for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
+        r = adopt_row(g, rows, i, at_start);
+    return r;
+}
+
+void deployments_sweep(Gateway *g)
+{
+    void *value;
+    usec_t now = boottime_usec();
+    for (size_t i = 0; map_next(g->deployments, &i, NULL, &value);) {
+        Deployment *d = value;
+        if (d->version == 0)
+            continue;
+        if (!d->lost && !d->result && now - d->last_word > d->confirm_deadline * USEC_PER_SEC + SILENCE_MAX) {
+            deployment_log(d, LOG_LEVEL_WARNING, "no word from the box for too long, its end is unknown");
+            d->lost = true;
+        }
+        if (d->unsent && !d->progressed && !d->result && !d->lost && session_find(g, d->device, ROLE_MGMT))
+            deployment_send_again(d);
+        deployment_save(d);
+    }
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/* Routes about devices: list, add, show, a new bootstrap token, block and unblock. */
+#include "gateway/http/api.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/auth/audit.h"
+#include "gateway/auth/auth.h"
+#include "gateway/devices/device-connection.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+#define LABELS_MAX 32
+#define LABEL_SIZE_MAX 256
+
+/* Secrets of one new bootstrap token, between making and showing it. */
+typedef struct NewBootstrap {
+    char *secret;
+    char hash[SECRET_HASH_SIZE];
+} NewBootstrap;
+
+static void new_bootstrap_free(void *scratch)
+{
+    NewBootstrap *b = scratch;
+    secret_free(b->secret);
+    free(b);
+}
+
+/* The row's JSON object with what only memory knows. */
+static cJSON *device_json(const Gateway *g, const StoreRows *rows, size_t row)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    const char *id = store_rows_get(rows, row, 0), *text = store_rows_get(rows, row, 1);
+    if (!id || !text || json_parse_object(text, strlen(text), &o, NULL) < 0 || session_describe(g, id, o) < 0)
+        return NULL;
+    return TAKE_PTR(o);
+}
+
+static void on_devices(Call *c, const StoreRows *rows)
+{
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    cJSON *list = body ? cJSON_AddArrayToObject(body, "devices") : NULL;
+    for (size_t i = 0; list && i < store_rows_count(rows); i++)
+        if (json_append(list, device_json(c->gateway, rows, i)) < 0)
+            list = NULL;
+    if (list)
+        call_answer(c, 200, TAKE_PTR(body));
+    else
+        call_fail(c, -ENOMEM, NULL);
+}
+
+#define DEVICE_COMMON                                                                                        \
+    "'id', id, 'labels', labels, 'createdAt', secbox_time(created_at), 'createdBy', created_by,"             \
+    " 'blocked', blocked, 'agentVersion', agent_version, 'lastSeenAt', secbox_time(last_seen_at),"           \
+    " 'state', status->'state', 'current', status->'current'"
+
+void api_devices_list(Call *c)
+{
+    call_query(
+        c,
+        "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+        ", 'last', CASE WHEN status ? 'last' THEN"
+        " jsonb_build_object('version', status->'last'->'version', 'outcome', status->'last'->'outcome',"
+        " 'status', status->'last'->'status', 'at', status->'last'->'at') END)) FROM devices ORDER BY id",
+        NULL, 0, on_devices);
+}
+
+static void fail_no_device(Call *c)
+{
+    Error err = {};
+    error_set(&err, ENOENT, "device.not-found", "there is no device \"%s\" here", c->args[0]);
+    call_fail(c, -ENOENT, &err);
+    error_done(&err);
+}
+
+static void on_device(Call *c, const StoreRows *rows)
+{
+    if (store_rows_count(rows) == 0) {
+        fail_no_device(c);
+        return;
+    }
+    cJSON *body = cJSON_CreateObject();
+    if (!body || json_add_item(body, "device", device_json(c->gateway, rows, 0)) < 0) {
+        cJSON_Delete(body);
+        call_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    call_answer(c, 200, body);
+}
+
+void api_devices_show(Call *c)
+{
+    const char *params[] = { c->args[0] };
+    call_query(
+        c,
+        "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+        ", 'pending', status->'pending', 'last', status->'last', 'statusAt', secbox_time(status_at),"
+        " 'deployment', (SELECT jsonb_build_object('id', d.id, 'version', d.version::text, 'phase', d.phase)"
+        " FROM deployments d WHERE d.device = devices.id AND d.state = 'open'),"
+        " 'keys', (SELECT jsonb_object_agg(k.role, k.thumbprint) FROM device_keys k"
+        " WHERE k.device = devices.id)"
+        ")) FROM devices WHERE id = $1",
+        params, 1, on_device);
+}
+
+static int check_labels(const cJSON *labels, Error *err)
+{
+    const cJSON *i;
+    if (labels && !cJSON_IsObject(labels))
+        return error_set(err, EINVAL, "device.bad-labels", "labels must be an object of texts");
+    if (cJSON_GetArraySize(labels) > LABELS_MAX)
+        return error_set(err, EINVAL, "device.bad-labels", "a device has at most %d labels", LABELS_MAX);
+    cJSON_ArrayForEach(i, labels)
+    {
+        if (!cJSON_IsString(i) || strlen(i->valuestring) > LABEL_SIZE_MAX ||
+            strlen(i->string) > LABEL_SIZE_MAX)
+            return error_set_at(err, EINVAL, "device.bad-labels", NULL, 0, i->string,
+                                "a label is a text of at most %d bytes", LABEL_SIZE_MAX);
+    }
+    return 0;
+}
+
+static int call_make_bootstrap(Call *c)
+{
+    NewBootstrap *b = calloc(1, sizeof(*b));
+    if (!b)
+        return -ENOMEM;
+    c->scratch = b;
+    c->scratch_free = new_bootstrap_free;
+    return auth_make_secret(BOOTSTRAP_PREFIX, &b->secret, b->hash);
+}
+
+static void on_bootstrap(Call *c, const StoreRows *rows)
+{
+    const NewBootstrap *b = c->scratch;
+    if (store_rows_count(rows) == 0) {
+        Error err = {};
+        if (!str_equal(c->route->path, "/v1/devices")) {
+            fail_no_device(c);
+            return;
+        }
+        error_set(&err, EEXIST, "device.exists", "there is a device \"%s\" already", c->args[0]);
+        call_fail(c, -EEXIST, &err);
+        error_done(&err);
+        return;
+    }
+    bool blocked = str_equal(store_rows_get(rows, 0, 2), "t");
+    cJSON *body = cJSON_CreateObject();
+    if (!body || registry_put_device(c->gateway->registry, c->args[0], blocked) < 0 ||
+        json_add_item(body, "device", device_json(c->gateway, rows, 0)) < 0 ||
+        json_add_string(body, "bootstrap", b->secret) < 0 ||
+        json_add_string(body, "bootstrapExpiresAt", store_rows_get(rows, 0, 3)) < 0) {
+        cJSON_Delete(body);
+        call_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    call_answer(c, 201, body);
+}
+
+static int add_read(Call *c, const cJSON *body, char **ret_labels, Error *err)
+{
+    const char *id = json_string(body, "id");
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(body, "labels");
+    if (!device_id_is_valid(id))
+        return error_set(
+            err, EINVAL, "device.bad-id",
+            "a device id is 1 to %d letters, digits, '.', '_' and '-', beginning with a letter or digit",
+            DEVICE_ID_MAX);
+    int r = check_labels(labels, err);
+    if (r < 0)
+        return r;
+    c->args[0] = strdup(id);
+    *ret_labels = labels ? json_print(labels) : strdup("{}");
+    if (!c->args[0] || !*ret_labels || call_make_bootstrap(c) < 0)
+        return error_from_errno(err, -ENOMEM, "adding a device");
+    return 0;
+}
+
+void api_devices_add(Call *c)
+{
+    Error err = {};
+    _cleanup_(freep) char *labels = NULL;
+    const cJSON *body = call_parse_body(c);
+    if (!body)
+        return;
+    int r = add_read(c, body, &labels, &err);
+    if (r < 0) {
+        call_fail(c, r, &err);
+        error_done(&err);
+        return;
+    }
+    char hours[16];
+    snprintf(hours, sizeof(hours), "%u", c->gateway->bootstrap_hours);
+    const char *params[] = { c->args[0], labels, c->actor, ((NewBootstrap *) c->scratch)->hash, hours };
+    call_query(c,
+               "WITH d AS (INSERT INTO devices(id, labels, created_by) VALUES ($1, $2::jsonb, $3)"
+               " ON CONFLICT DO NOTHING RETURNING *),"
+               " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
+               " SELECT id, $4, $3, now() + make_interval(hours => $5::integer) FROM d RETURNING device,"
+               " expires_at),"
+               " a AS (INSERT INTO audit(actor, action, device, detail)"
+               " SELECT $3, 'device.added', id, jsonb_build_object('labels', labels) FROM d)"
+               " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+               ")), blocked, secbox_time(expires_at)"
+               " FROM d JOIN b ON b.device = d.id",
+               params, ELEMENTSOF(params), on_bootstrap);
+}
+
+void api_devices_bootstrap(Call *c)
+{
+    if (call_make_bootstrap(c) < 0) {
+        call_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    char hours[16];
+    snprintf(hours, sizeof(hours), "%u", c->gateway->bootstrap_hours);
+    const char *params[] = { c->args[0], c->actor, ((NewBootstrap *) c->scratch)->hash, hours };
+    call_query(
+        c,
+        "WITH o AS (UPDATE bootstraps SET replaced_at = now() WHERE device = $1 AND replaced_at IS NULL),"
+        " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
+        " SELECT id, $3, $2, now() + make_interval(hours => $4::integer) FROM devices WHERE id = $1"
+        " RETURNING device, expires_at),"
+        " a AS (INSERT INTO audit(actor, action, device) SELECT $2, 'device.bootstrap-renewed', device"
+        " FROM b)"
+        " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+        ")), blocked, secbox_time(expires_at)"
+        " FROM devices JOIN b ON b.device = devices.id",
+        params, ELEMENTSOF(params), on_bootstrap);
+}
+
+static void on_block(Call *c, const StoreRows *rows)
+{
+    bool blocked = store_rows_count(rows) > 0 && str_equal(store_rows_get(rows, 0, 2), "t");
+    if (store_rows_count(rows) > 0 && registry_put_device(c->gateway->registry, c->args[0], blocked) < 0) {
+        call_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    if (blocked)
+        session_close_device(c->gateway, c->args[0]);
+    on_device(c, rows);
+}
+
+static void set_blocked(Call *c, const char *blocked, const char *action)
+{
+    const char *params[] = { c->args[0], c->actor, blocked, action };
+    call_query(c,
+               "WITH d AS (UPDATE devices SET blocked = $3::boolean WHERE id = $1 RETURNING *),"
+               " a AS (INSERT INTO audit(actor, action, device) SELECT $2, $4, id FROM d)"
+               " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ")), blocked FROM d",
+               params, ELEMENTSOF(params), on_block);
+}
+
+void api_devices_block(Call *c)
+{
+    set_blocked(c, "true", "device.blocked");
+}
+
+void api_devices_unblock(Call *c)
+{
+    set_blocked(c, "false", "device.unblocked");
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* Routes that ask the box itself: its status, and what a compose file would change. */
+#include "gateway/http/api.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "compose/compose.h"
+#include "gateway/devices/device-query.h"
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/tunnel/message.h"
+
+#define STATUS_TIMEOUT (30 * USEC_PER_SEC)
+#define PLAN_TIMEOUT (120 * USEC_PER_SEC)
+#define COMPOSE_NAME "compose.yaml"
+
+/* Passes on a member of the box's answer as {"KEY": …}. */
+static void answer_with(Call *c, int status, const cJSON *message, const char *key)
+{
+    cJSON *body = cJSON_CreateObject();
+    cJSON *part = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, key), true);
+    if (!body || json_add_item(body, key, part) < 0) {
+        cJSON_Delete(body);
+        call_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    call_answer(c, status, body);
+}
+
+static int box_status(const cJSON *message, int fallback)
+{
+    uint64_t status = 0;
+    return json_u64(message, "status", &status) >= 0 && status >= 200 && status <= 599 ? (int) status
+                                                                                       : fallback;
+}
+
+static void on_status_report(Call *c, const char *type, const cJSON *message)
+{
+    if (str_equal(type, "status.report"))
+        answer_with(c, 200, message, "status");
+    else if (str_equal(type, "error"))
+        answer_with(c, 502, message, "error");
+}
+
+static void on_plan_result(Call *c, const char *type, const cJSON *message)
+{
+    bool planned = str_equal(type, "compose.plan.result");
+    if (planned && cJSON_GetObjectItemCaseSensitive(message, "plan"))
+        answer_with(c, box_status(message, 200), message, "plan");
+    else if (planned || str_equal(type, "error"))
+        answer_with(c, box_status(message, 502), message, "error");
+}
+
+static void ask(Call *c, const char *type, const char *compose, usec_t timeout,
+                void (*on_answer)(Call *c, const char *type, const cJSON *message))
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new(type);
+    if (!m || json_add_string(m, "id", c->id) < 0 || json_add_string(m, "compose", compose) < 0)
+        call_fail(c, -ENOMEM, NULL);
+    else
+        live_ask(c, m, timeout, on_answer);
+}
+
+void api_status(Call *c)
+{
+    ask(c, "status.get", NULL, STATUS_TIMEOUT, on_status_report);
+}
+
+int api_check_compose(const cJSON *body, const char **ret, Error *err)
+{
+    const char *text = json_string(body, "compose");
+    if (str_empty(text))
+        return error_set(err, EINVAL, "request.no-compose",
+                         "the body needs \"compose\", the text of a compose file");
+    size_t len = strlen(text);
+    if (len > YAML_SIZE_MAX)
+        return error_set_at(err, EFBIG, "compose.too-large", COMPOSE_NAME, 0, NULL,
+                            "the compose file has %zu bytes, more than %d", len, YAML_SIZE_MAX);
+    _cleanup_(compose_file_freep) ComposeFile *file = NULL;
+    int r = compose_parse(text, len, COMPOSE_NAME, &file, err);
+    if (r == -ENOMEM)
+        return r;
+    if (r < 0)
+        return str_starts(error_id(err), "yaml.") ? -EINVAL : -EBADMSG;
+    *ret = text;
+    return 0;
+}
+
+void api_plan(Call *c)
+{
+    Error err = {};
+    const char *compose = NULL;
+    const cJSON *body = call_parse_body(c);
+    if (!body)
+        return;
+    int r = api_check_compose(body, &compose, &err);
+    if (r < 0)
+        call_fail(c, r, &err);
+    else
+        ask(c, "compose.plan", compose, PLAN_TIMEOUT, on_plan_result);
+    error_done(&err);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* The two statements of a claim: a look, and an entry that only the first of several can make. */
+#include "gateway/devices/claim-key.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/auth/audit.h"
+#include "gateway/devices/device-connection.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/digest.h"
+#include "lib/data/json.h"
+
+#define CLAIM_TRIES 3
+
+struct KeyClaim {
+    Gateway *gateway;
+    Role role;
+    char hash[SHA256_HEX_SIZE]; /* of the bootstrap token */
+    char *device, *thumbprint, *jwk, *peer;
+    unsigned tries;
+    StoreQuery *query;
+    void (*on_rows)(KeyClaim *k, const StoreRows *rows);
+    key_claim_done_t on_done;
+    void *userdata;
+};
+
+KeyClaim *key_claim_free(KeyClaim *k)
+{
+    if (!k)
+        return NULL;
+    store_query_free(k->query);
+    free(k->device);
+    free(k->thumbprint);
+    free(k->jwk);
+    free(k->peer);
+    free(k);
+    return NULL;
+}
+
+static void claim_end(KeyClaim *k, int r, bool is_new, const Error *err)
+{
+    k->on_done(k, r, is_new, err, k->userdata);
+    key_claim_free(k);
+}
+
+static void claim_refuse(KeyClaim *k, int code, const char *id, const char *sentence)
+{
+    Error err = {};
+    int r = error_set(&err, code, id, "%s", sentence);
+    claim_end(k, r, false, &err);
+    error_done(&err);
+}
+
+static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    KeyClaim *k = userdata;
+    k->query = NULL;
+    if (r < 0)
+        claim_end(k, r, false, err);
+    else
+        k->on_rows(k, rows);
+}
+
+static int claim_query(KeyClaim *k, const char *sql, const char *const *params, size_t n,
+                       void (*on_rows)(KeyClaim *k, const StoreRows *rows), Error *err)
+{
+    k->on_rows = on_rows;
+    return store_query(k->gateway->store, sql, params, n, on_query_done, k, &k->query, err);
+}
+
+static int claim_look(KeyClaim *k, Error *err);
+
+/* The key is registered: remember it. */
+static void claim_accept(KeyClaim *k, bool is_new)
+{
+    Registry *registry = k->gateway->registry;
+    Error err = {};
+    /* what an operator has said of a device that is known here may be newer than our look at the database */
+    int r = registry_has_device(registry, k->device) ? 0 : registry_put_device(registry, k->device, false);
+    if (r >= 0)
+        r = registry_put_key(registry, k->device, k->role, k->thumbprint);
+    if (r >= 0)
+        r = registry_check(registry, k->device, k->role, k->thumbprint, &err);
+    claim_end(k, r, is_new, &err);
+    error_done(&err);
+}
+
+static void on_registered(KeyClaim *k, const StoreRows *rows)
+{
+    Error err = {};
+    if (store_rows_count(rows) == 0) { /* another claim came between: look again */
+        int r = claim_look(k, &err);
+        if (r < 0)
+            claim_end(k, r, false, &err);
+        error_done(&err);
+        return;
+    }
+    const LogField fields[] = { { "DEVICE", k->device }, {} };
+    log_line(LOG_LEVEL_NOTICE, fields, "device %s claimed the role %s", k->device, role_name(k->role));
+    /* a box that was set up anew: tunnels by its former key end */
+    session_close_key(k->gateway, k->device, k->role);
+    claim_accept(k, true);
+}
+
+static void claim_register(KeyClaim *k, const char *bootstrap)
+{
+    Error err = {};
+    const char *params[] = { k->device, role_name(k->role), k->thumbprint, k->jwk, bootstrap };
+    int r = claim_query(
+        k,
+        "WITH k AS ("
+        " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
+        " VALUES ($1, $2, $3, $4::jsonb, $5::bigint)"
+        " ON CONFLICT (device, role) DO UPDATE SET thumbprint = excluded.thumbprint, jwk = excluded.jwk,"
+        " bootstrap = excluded.bootstrap, claimed_at = now()"
+        " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
+        " a AS (INSERT INTO audit(actor, action, device, detail)"
+        " SELECT 'device:' || device, 'device.claimed', device,"
+        " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k)"
+        " SELECT device FROM k",
+        params, ELEMENTSOF(params), on_registered, &err);
+    if (r < 0)
+        claim_end(k, r, false, &err);
+    error_done(&err);
+}
+
+static void claim_refuse_reused(KeyClaim *k, const char *known)
+{
+    cJSON *detail = cJSON_CreateObject();
+    if (json_add_string(detail, "role", role_name(k->role)) < 0 ||
+        json_add_string(detail, "known", known) < 0 ||
+        json_add_string(detail, "refused", k->thumbprint) < 0 || json_add_string(detail, "peer", k->peer) < 0)
+        detail = (cJSON_Delete(detail), NULL);
+    _cleanup_(freep) char *actor = str_format("device:%s", k->device);
+    audit_write(k->gateway, &(AuditEntry) { .actor = actor ? actor : "device",
+                                           .action = "device.bootstrap_reused",
+                                           .device = k->device,
+                                           .alarm = true,
+                                           .detail = detail });
+    claim_refuse(
+        k, EEXIST, "device.bootstrap-reused",
+        "this bootstrap token was used before by another key: if the box was set up anew, an operator has to"
+        " give it a new bootstrap token");
+}
+
+static bool is_true(const char *sql_boolean)
+{
+    return str_equal(sql_boolean, "t");
+}
+
+static void on_looked(KeyClaim *k, const StoreRows *rows)
+{
+    if (store_rows_count(rows) == 0) {
+        claim_refuse(k, EKEYREJECTED, "bootstrap.invalid",
+                     "the bootstrap token does not belong to this device, or was replaced");
+        return;
+    }
+    const char *bootstrap = store_rows_get(rows, 0, 0);
+    bool expired = is_true(store_rows_get(rows, 0, 1));
+    const char *known = store_rows_get(rows, 0, 3);
+    bool used = is_true(store_rows_get(rows, 0, 4)); /* this bootstrap, for this role */
+    if (is_true(store_rows_get(rows, 0, 2)))
+        claim_refuse(k, EACCES, "device.blocked", "this device is blocked: an operator has to unblock it");
+    else if (used && str_equal(known, k->thumbprint))
+        claim_accept(k, false); /* the answer was lost: also when the token has expired since */
+    else if (used)
+        claim_refuse_reused(k, known);
+    else if (expired)
+        claim_refuse(k, EKEYREJECTED, "bootstrap.expired",
+                     "the bootstrap token has expired: an operator has to give the box a new one");
+    else
+        claim_register(k, bootstrap);
+}
+
+static int claim_look(KeyClaim *k, Error *err)
+{
+    /* anyone may ask: strangers get no more than half of the queue */
+    if (++k->tries > CLAIM_TRIES || store_is_busy(k->gateway->store))
+        return error_set(err, ENOBUFS, "store.busy", "too many claims at once, or no database: try again");
+    const char *params[] = { k->device, k->hash, role_name(k->role) };
+    return claim_query(k,
+                       "SELECT b.id, b.expires_at < now(), d.blocked, k.thumbprint, k.bootstrap = b.id"
+                       " FROM bootstraps b JOIN devices d ON d.id = b.device"
+                       " LEFT JOIN device_keys k ON k.device = b.device AND k.role = $3"
+                       " WHERE b.device = $1 AND b.hash = $2 AND b.replaced_at IS NULL",
+                       params, ELEMENTSOF(params), on_looked, err);
+}
+
+int key_claim_start(Gateway *g, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,
+                    KeyClaim **ret, Error *err)
+{
+    KeyClaim *k = calloc(1, sizeof(*k));
+    if (!k)
+        return error_from_errno(err, -ENOMEM, "reading a claim");
+    *k = (KeyClaim) { .gateway = g, .role = request->role, .on_done = on_done, .userdata = userdata };
+    k->device = strdup(request->device);
+    k->thumbprint = key_thumbprint(request->key);
+    k->jwk = key_jwk(request->key);
+    k->peer = strdup(request->peer);
+    int r = -ENOMEM;
+    if (k->device && k->thumbprint && k->jwk && k->peer &&
+        sha256_hex(request->bootstrap, strlen(request->bootstrap), k->hash) >= 0)
+        r = claim_look(k, err);
+    if (r < 0) {
+        key_claim_free(k);
+        return error_from_errno(err, r, "reading a claim");
+    }
+    *ret = k;
+    return 0;
+}

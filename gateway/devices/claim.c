@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* The two requests by which a box gets tokens over HTTP; the rules of a claim are claim-key.c. */
+#include "gateway/devices/claim.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/auth/auth.h"
+#include "gateway/devices/claim-key.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+#define BOOTSTRAP_SIZE_MAX 256
+
+typedef struct Claim {
+    Role role;
+    char *thumbprint, *proof_id;
+    KeyClaim *key_claim; /* while the database is asked */
+} Claim;
+
+static void claim_free(void *scratch)
+{
+    Claim *k = scratch;
+    key_claim_free(k->key_claim);
+    free(k->thumbprint);
+    free(k->proof_id);
+    free(k);
+}
+
+/* The key is registered: use the proof up, hand out the token. */
+static void on_claimed(KeyClaim *key_claim _unused_, int r, bool is_new, const Error *reason, void *userdata)
+{
+    Call *c = userdata;
+    Claim *k = c->scratch;
+    Gateway *g = c->gateway;
+    const char *device = c->args[0];
+    _cleanup_(secret_freep) char *token = NULL;
+    uint64_t expires = 0;
+    Error err = {};
+    k->key_claim = NULL;
+    if (r < 0) {
+        call_fail(c, r, reason);
+        return;
+    }
+    r = registry_use_proof(g->registry, device, k->role, k->proof_id, realtime_usec() / USEC_PER_SEC, &err);
+    if (r >= 0)
+        r = auth_issue(g, device, k->role, k->thumbprint, &token, &expires, &err);
+    if (r < 0)
+        call_fail(c, r, &err);
+    else
+        call_answer(c, is_new ? 201 : 200, auth_token_json(token, expires));
+    error_done(&err);
+}
+
+/* Reads the body into the scratch and starts. */
+static int claim_start(Call *c, const cJSON *body, Error *err)
+{
+    Claim *k = c->scratch;
+    const char *device = json_string(body, "deviceId"), *bootstrap = json_string(body, "bootstrap");
+    const char *proof = json_string(body, "proof");
+    if (!device_id_is_valid(device) || role_parse(json_string(body, "role"), &k->role) < 0 ||
+        str_empty(bootstrap) || strlen(bootstrap) > BOOTSTRAP_SIZE_MAX || !proof)
+        return error_set(err, EINVAL, "claim.malformed",
+                         "a claim needs deviceId, role (mgmt, device or recovery), bootstrap and proof");
+    _cleanup_(key_freep) Key *key = NULL;
+    int r = auth_check_proof(c->gateway, proof, CLAIM_PATH, NULL, &key, &k->proof_id, err);
+    if (r < 0)
+        return r;
+    k->thumbprint = key_thumbprint(key);
+    c->args[0] = strdup(device);
+    if (!k->thumbprint || !c->args[0])
+        return error_from_errno(err, -ENOMEM, "reading a claim");
+    const KeyClaimRequest request = {
+        .device = device,
+        .role = k->role,
+        .bootstrap = bootstrap,
+        .key = key,
+        .peer = http_peer(c->exchange),
+    };
+    return key_claim_start(c->gateway, &request, on_claimed, c, &k->key_claim, err);
+}
+
+void claim_handle(Call *c)
+{
+    Error err = {};
+    const cJSON *body = call_parse_body(c);
+    if (!body)
+        return;
+    c->scratch = calloc(1, sizeof(Claim));
+    c->scratch_free = claim_free;
+    int r = c->scratch ? claim_start(c, body, &err) : -ENOMEM;
+    if (r < 0)
+        call_fail(c, r, &err);
+    error_done(&err);
+}
+
+void refresh_handle(Call *c)
+{
+    Error err = {};
+    const char *token = auth_bearer(c->exchange), *proof = http_header(c->exchange, "DPoP");
+    _cleanup_(secret_freep) char *fresh = NULL;
+    uint64_t expires = 0;
+    int r;
+    if (!token || !proof)
+        r = error_set(&err, EKEYREJECTED, "refresh.incomplete",
+                      "a refresh needs \"Authorization: Bearer TOKEN\" and \"DPoP: PROOF\"");
+    else
+        r = auth_refresh(c->gateway, token, proof, &fresh, &expires, &err);
+    if (r < 0)
+        call_fail(c, r, &err);
+    else
+        call_answer(c, 200, auth_token_json(fresh, expires));
+    error_done(&err);
+}

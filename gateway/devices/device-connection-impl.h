@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of a box's session share with each other and with nobody else. */
+#pragma once
+
+#include "gateway/devices/device-streams.h"
+#include "gateway/devices/device-connection.h"
+#include "lib/base/log.h"
+#include "lib/data/jwt.h"
+#include "lib/websocket/connection.h"
+
+struct Session {
+    Gateway *gateway;
+    WsConn *ws;
+    uint64_t number;
+    char *device;
+    char token_hash[JWT_HASH_SIZE]; /* of the present token; "": the key was proved on this connection */
+    Role role;
+    bool up;
+    bool takes_streams; /* it said so; older boxes close for the first frame */
+    bool ended; /* closing: what still arrives counts no more */
+    unsigned bad_messages;
+    usec_t since; /* wall clock of the welcome */
+    bool agent_spoke;   /* mgmt-agent is behind it, not only mgmt-link */
+    bool takes_updates; /* and it knows image.update */
+    uint64_t version_floor;
+    sd_event_source *deadline;
+    BoxStreams *streams; /* borrowed; NULL until somebody visits */
+    char *agent_version;
+    char *unsaved_status; /* the newest agent.status that is not in the database yet */
+};
+
+/* device-connection.c */
+void session_log(const Session *s, LogLevel level, const Error *err, int r, const char *what);
+void session_close(Session *s, uint16_t code, const char *reason);
+
+/* device-messages.c */
+void session_message(Session *s, const char *text, size_t len);
+void session_save_status(Session *s);
+void session_save_last_seen(Session *s);

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* What boxes say in their tunnels: which message goes where, and what of it is kept. */
+#include "gateway/devices/device-connection-impl.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/auth/auth.h"
+#include "gateway/deployments/deployments.h"
+#include "gateway/devices/device-query.h"
+#include "gateway/devices/recovery-reports.h"
+#include "gateway/rollouts/rollouts.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/tunnel/message.h"
+
+/* a box that sends nonsense this often is closed */
+#define BAD_MESSAGES_MAX 16
+/* what "versions that pass 2^53" may reach before adding one could overflow PostgreSQL's bigint */
+#define VERSION_MAX (UINT64_C(1) << 62)
+
+typedef void (*session_handler_t)(Session *s, Gateway *g, const cJSON *message);
+
+/* Writes the newest status; nothing waits for it, and a newer one replaces it. */
+void session_save_status(Session *s)
+{
+    if (!s->unsaved_status || store_is_busy(s->gateway->store))
+        return;
+    Error err = {};
+    const char *params[] = { s->device, s->unsaved_status, s->agent_version };
+    int r = store_query(s->gateway->store,
+                        "UPDATE devices SET status = $2::jsonb, status_at = now(), last_seen_at = now(),"
+                        " agent_version = $3 WHERE id = $1",
+                        params, ELEMENTSOF(params), NULL, NULL, NULL, &err);
+    if (r < 0)
+        log_debug("status of %s waits: %s", s->device, error_message(&err, r));
+    else
+        s->unsaved_status = (free(s->unsaved_status), NULL);
+    error_done(&err);
+}
+
+void session_save_last_seen(Session *s)
+{
+    if (store_is_busy(s->gateway->store))
+        return;
+    Error err = {};
+    const char *params[] = { s->device };
+    if (store_query(s->gateway->store, "UPDATE devices SET last_seen_at = now() WHERE id = $1", params, 1,
+                    NULL, NULL, NULL, &err) < 0)
+        log_debug("last sight of %s is not recorded: %s", s->device, error_message(&err, -ENOBUFS));
+    error_done(&err);
+}
+
+void session_sweep(Gateway *g)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->connections, &i, NULL, &value);)
+        session_save_status(value);
+}
+
+static void send_auth_error(Session *s, int r, const Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("auth.error");
+    if (!m || json_add_item(m, "error", json_from_error(err, r)) < 0 || session_send(s, m) < 0)
+        session_log(s, LOG_LEVEL_WARNING, err, r, "cannot tell the box that its refresh failed");
+}
+
+static void on_refresh(Session *s, Gateway *g, const cJSON *message)
+{
+    _cleanup_(secret_freep) char *fresh = NULL;
+    uint64_t expires = 0;
+    char until[TIMESTAMP_SIZE];
+    Error err = {};
+    int r = s->token_hash[0] == '\0'
+                ? error_set(&err, EINVAL, "refresh.no-token", "this tunnel has no token to refresh")
+                : auth_renew(g, s->device, s->role, s->token_hash, json_string(message, "proof"), &fresh, &expires, &err);
+    if (r < 0) {
+        session_log(s, LOG_LEVEL_NOTICE, &err, r, "refresh refused");
+        send_auth_error(s, r, &err);
+        error_done(&err);
+        return;
+    }
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("auth.token");
+    if (!m || json_add_string(m, "token", fresh) < 0 ||
+        json_add_string(m, "expiresAt", timestamp_format(expires * USEC_PER_SEC, until)) < 0 ||
+        session_send(s, m) < 0 || jwt_hash(fresh, s->token_hash) < 0)
+        return; /* the box asks again, or over HTTP */
+}
+
+static void raise_floor(Session *s, const cJSON *object)
+{
+    uint64_t version = 0;
+    if (object && json_u64(object, "version", &version) >= 0 && version <= VERSION_MAX &&
+        version > s->version_floor)
+        s->version_floor = version;
+}
+
+static bool accepts(const cJSON *status, const char *type)
+{
+    const cJSON *item, *list = cJSON_GetObjectItemCaseSensitive(status, "accepts");
+    cJSON_ArrayForEach(item, list)
+    {
+        if (cJSON_IsString(item) && str_equal(item->valuestring, type))
+            return true;
+    }
+    return false;
+}
+
+static void on_status(Session *s, Gateway *g, const cJSON *message)
+{
+    if (!str_equal(json_string(message, "deviceId"), s->device))
+        return;
+    static const char *const parts[] = { "current", "pending", "last" };
+    for (size_t i = 0; i < ELEMENTSOF(parts); i++)
+        raise_floor(s, cJSON_GetObjectItemCaseSensitive(message, parts[i]));
+    char *text = json_print(message);
+    if (text) {
+        free(s->unsaved_status);
+        s->unsaved_status = text;
+        session_save_status(s);
+    }
+    s->agent_spoke = true;
+    s->takes_updates = accepts(message, "image.update");
+    deployment_on_status(s, g, message);
+    rollouts_wake(g);
+}
+
+static void on_answer(Session *s, Gateway *g, const cJSON *message)
+{
+    live_answer(g, s->device, json_string(message, "type"), message);
+}
+
+static const struct {
+    const char *type;
+    bool mgmt_only;
+    session_handler_t handler;
+} session_handlers[] = {
+    { "auth.refresh", false, on_refresh },
+    { "agent.status", true, on_status },
+    { "compose.progress", true, deployment_on_progress },
+    { "compose.result", true, deployment_on_result },
+    { "status.report", true, on_answer },
+    { "compose.plan.result", true, on_answer },
+    { "error", true, on_answer },
+    { "probe.request", false, recovery_on_probe_request },
+    { "probe.answer", false, recovery_on_probe_answer },
+    { "recovery.status", false, recovery_on_status },
+    { "recovery.reconnect", false, recovery_on_reconnect },
+};
+
+void session_message(Session *s, const char *text, size_t len)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = NULL;
+    const MessageType *type = NULL;
+    Error err = {};
+    unsigned senders = s->role == ROLE_MGMT ? SENDER_AGENT | SENDER_LINK : SENDER_BOX;
+    int r = message_parse(text, len, senders, &m, &type, &err);
+    if (r >= 0) {
+        for (size_t i = 0; i < ELEMENTSOF(session_handlers); i++)
+            if (str_equal(session_handlers[i].type, type->name) &&
+                (s->role == ROLE_MGMT || !session_handlers[i].mgmt_only))
+                session_handlers[i].handler(s, s->gateway, m);
+    } else if (r != -ENOMSG) {
+        /* one bad message is dropped: to cut the box off for it would be worse */
+        session_log(s, LOG_LEVEL_WARNING, &err, r, "a message is ignored");
+        if (++s->bad_messages >= BAD_MESSAGES_MAX)
+            session_close(s, WS_CLOSE_POLICY, "too many bad messages");
+    }
+    error_done(&err);
+}

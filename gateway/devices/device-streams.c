@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* One carrier for each tunnel that has, or had, streams. */
+#include "gateway/devices/device-streams.h"
+
+#include <string.h>
+
+#include "lib/base/limits.h"
+
+struct BoxStreams {
+    Gateway *gateway;
+    char *tunnel;
+    MuxCarrier *carrier;
+};
+
+void box_streams_free(void *streams)
+{
+    BoxStreams *b = streams;
+    mux_carrier_free(b->carrier);
+    free(b->tunnel);
+    free(b);
+}
+
+static void on_idle(MuxCarrier *c _unused_, void *userdata)
+{
+    BoxStreams *b = userdata;
+    map_take(b->gateway->streams, b->tunnel);
+    box_streams_free(b);
+}
+
+BoxStreams *box_streams_find(const Gateway *g, const char *tunnel)
+{
+    return map_get(g->streams, tunnel);
+}
+
+BoxStreams *box_streams_make(Gateway *g, const char *tunnel)
+{
+    BoxStreams *b = map_get(g->streams, tunnel);
+    if (b)
+        return b;
+    b = calloc(1, sizeof(*b));
+    if (!b)
+        return NULL;
+    /* no on_open: a box opens no streams here */
+    const MuxCarrierOptions options = {
+        .side = MUX_GATEWAY,
+        .session_max = MUX_SESSION_MAX_GATEWAY,
+        .on_idle = on_idle,
+        .userdata = b,
+    };
+    b->gateway = g;
+    b->tunnel = strdup(tunnel);
+    if (!b->tunnel || mux_carrier_new(g->event, &options, &b->carrier) < 0 || map_put(g->streams, tunnel, b) < 0) {
+        box_streams_free(b);
+        return NULL;
+    }
+    return b;
+}
+
+MuxCarrier *box_streams_carrier(BoxStreams *b)
+{
+    return b->carrier;
+}
+
+void box_streams_detach(BoxStreams *b)
+{
+    mux_carrier_detach(b->carrier);
+}

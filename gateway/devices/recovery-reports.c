@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* One small record for each box whose recovery-agent has spoken. */
+#include "gateway/devices/recovery-reports.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/auth/audit.h"
+#include "gateway/http/request.h"
+#include "gateway/sessions/support-session.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/event/daemon.h"
+#include "lib/tunnel/message.h"
+
+#define PROBE_TIMEOUT (3 * USEC_PER_SEC)
+
+typedef enum ProbeState {
+    PROBE_OFFLINE,
+    PROBE_WAITING,
+    PROBE_OK,
+} ProbeState;
+
+/* the tunnels that are tried */
+static const Role probed[] = { ROLE_DEVICE, ROLE_MGMT };
+
+typedef struct Recovery {
+    Gateway *gateway;
+    char *device;
+    char *status; /* the last recovery.status without its type */
+    usec_t status_at;
+    bool was_wedged;
+    /* the probe under way */
+    char *asked;               /* the id in probe.request; NULL = none */
+    char id[CALL_ID_SIZE];     /* the id in `probe`, which nobody but the tunnels knows */
+    uint64_t session;          /* who asked */
+    ProbeState states[ELEMENTSOF(probed)];
+    sd_event_source *deadline;
+} Recovery;
+
+void recovery_free(void *recovery)
+{
+    Recovery *v = recovery;
+    sd_event_source_disable_unref(v->deadline);
+    free(v->device);
+    free(v->status);
+    free(v->asked);
+    free(v);
+}
+
+/* The box's record, made when there is none; NULL when out of memory. */
+static Recovery *recovery_of(Gateway *g, const char *device)
+{
+    Recovery *v = map_get(g->recoveries, device);
+    if (v)
+        return v;
+    v = calloc(1, sizeof(*v));
+    if (!v)
+        return NULL;
+    v->gateway = g;
+    v->device = strdup(device);
+    if (!v->device || map_put(g->recoveries, device, v) < 0) {
+        recovery_free(v);
+        return NULL;
+    }
+    return v;
+}
+
+static const char *probe_word(ProbeState state)
+{
+    return state == PROBE_OK ? "ok" : state == PROBE_OFFLINE ? "offline" : "silent";
+}
+
+static void probe_finish(Recovery *v)
+{
+    Session *s = session_find(v->gateway, v->device, ROLE_RECOVERY);
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("probe.result");
+    _cleanup_(freep) char *asked = TAKE_PTR(v->asked);
+    timer_disarm(v->deadline);
+    if (!s || session_number(s) != v->session || !m || json_add_string(m, "id", asked) < 0 ||
+        json_add_int(m, "sessions", (int) visits_open(v->gateway, v->device)) < 0)
+        return;
+    for (size_t i = 0; i < ELEMENTSOF(probed); i++)
+        if (json_add_string(m, role_name(probed[i]), probe_word(v->states[i])) < 0)
+            return;
+    if (session_send(s, m) < 0)
+        log_debug("recovery of %s does not take the result of its probe", v->device);
+}
+
+static int on_probe_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    probe_finish(userdata);
+    return 0;
+}
+
+static bool probe_waits(const Recovery *v)
+{
+    for (size_t i = 0; i < ELEMENTSOF(probed); i++)
+        if (v->states[i] == PROBE_WAITING)
+            return true;
+    return false;
+}
+
+static void probe_send(Recovery *v, size_t i)
+{
+    Session *s = session_find(v->gateway, v->device, probed[i]);
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("probe");
+    v->states[i] = s ? PROBE_WAITING : PROBE_OFFLINE;
+    if (s && m && json_add_string(m, "id", v->id) >= 0 && session_send(s, m) < 0)
+        log_debug("%s of %s takes no probe now", role_name(probed[i]), v->device);
+}
+
+void recovery_on_probe_request(Session *s, Gateway *g, const cJSON *message)
+{
+    if (session_role(s) != ROLE_RECOVERY)
+        return;
+    Recovery *v = recovery_of(g, session_device(s));
+    char *asked = strdup(json_string(message, "id"));
+    if (!v || !asked || random_id(v->id) < 0 ||
+        timer_arm(g->event, &v->deadline, PROBE_TIMEOUT, on_probe_timeout, v) < 0) {
+        free(asked);
+        return; /* no result is an answer that recovery-agent understands */
+    }
+    free(v->asked);
+    v->asked = asked;
+    v->session = session_number(s);
+    for (size_t i = 0; i < ELEMENTSOF(probed); i++)
+        probe_send(v, i);
+    if (!probe_waits(v))
+        probe_finish(v);
+}
+
+void recovery_on_probe_answer(Session *s, Gateway *g, const cJSON *message)
+{
+    Recovery *v = map_get(g->recoveries, session_device(s));
+    if (!v || !v->asked || !str_equal(v->id, json_string(message, "id")))
+        return;
+    for (size_t i = 0; i < ELEMENTSOF(probed); i++)
+        if (probed[i] == session_role(s) && v->states[i] == PROBE_WAITING)
+            v->states[i] = PROBE_OK;
+    if (!probe_waits(v))
+        probe_finish(v);
+}
+
+static void raise_alarm(const Recovery *v, const cJSON *message)
+{
+    _cleanup_(freep) char *actor = str_format("device:%s", v->device);
+    cJSON *detail = cJSON_CreateObject();
+    const cJSON *reasons = cJSON_GetObjectItemCaseSensitive(message, "reasons");
+    if (detail && json_add_item(detail, "reasons", cJSON_Duplicate(reasons, true)) < 0)
+        detail = (cJSON_Delete(detail), NULL);
+    audit_write(v->gateway, &(AuditEntry) { .actor = actor ? actor : "device",
+                                            .action = "recovery.wedged",
+                                            .device = v->device,
+                                            .alarm = true,
+                                            .detail = detail });
+}
+
+void recovery_on_status(Session *s, Gateway *g, const cJSON *message)
+{
+    if (session_role(s) != ROLE_RECOVERY)
+        return;
+    Recovery *v = recovery_of(g, session_device(s));
+    _cleanup_(cJSON_Deletep) cJSON *kept = cJSON_Duplicate(message, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(kept, "type");
+    char *text = kept ? json_print(kept) : NULL;
+    if (!v || !text) {
+        free(text);
+        return;
+    }
+    free(v->status);
+    v->status = text;
+    v->status_at = realtime_usec();
+    bool wedged = str_equal(json_string(message, "state"), "wedged");
+    if (wedged && !v->was_wedged)
+        raise_alarm(v, message);
+    v->was_wedged = wedged;
+}
+
+void recovery_on_reconnect(Session *s, Gateway *g, const cJSON *message _unused_)
+{
+    if (session_role(s) == ROLE_RECOVERY)
+        session_close_role(g, session_device(s), ROLE_DEVICE, WS_CLOSE_GOING_AWAY, "recovery asks for a new connection");
+}
+
+int recovery_describe(const Gateway *g, const char *device, cJSON *object)
+{
+    char at[TIMESTAMP_SIZE];
+    const Recovery *v = map_get(g->recoveries, device);
+    _cleanup_(cJSON_Deletep) cJSON *status = NULL;
+    if (!v || !v->status)
+        return 0;
+    int r = json_parse_object(v->status, strlen(v->status), &status, NULL);
+    if (r >= 0)
+        r = json_add_string(status, "statusAt", timestamp_format(v->status_at, at));
+    return r < 0 ? r : json_add_item(object, "recovery", TAKE_PTR(status));
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests with the operator's token; the gateway's errors become ours. */
+#include "gateway/fleet/gateway-client.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/strv.h"
+#include "lib/http/client.h"
+
+/* deployments and histories are the largest answers */
+#define ANSWER_MAX (8 * 1024 * 1024)
+#define ENCODED_MAX 4096
+
+void api_done(Api *api)
+{
+    free(api->gateway);
+    secret_free(api->token);
+    free(api->ca_file);
+    *api = (Api) {};
+}
+
+void api_reply_done(ApiReply *reply)
+{
+    cJSON_Delete(reply->body);
+    *reply = (ApiReply) {};
+}
+
+static bool is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c));
+}
+
+char *api_encode(const char *text)
+{
+    Buf out = BUF_INIT(ENCODED_MAX);
+    int r = buf_puts(&out, "");
+
+    for (; r >= 0 && *text; text++)
+        r = is_unreserved(*text) ? buf_append(&out, text, 1) : buf_printf(&out, "%%%02X", (unsigned char) *text);
+    if (r < 0) {
+        buf_done(&out);
+        return NULL;
+    }
+    return buf_take(&out);
+}
+
+bool api_is_unreachable(const ApiReply *reply, int r)
+{
+    int status = reply ? reply->status : 0;
+    return r == -EHOSTUNREACH || status == 502 || status == 503 || status == 504;
+}
+
+static int answer_error(const Api *api, ApiReply *reply, Error *err)
+{
+    const cJSON *error = reply->body ? cJSON_GetObjectItemCaseSensitive(reply->body, "error") : NULL;
+
+    if (cJSON_IsObject(error))
+        return json_to_error(error, EREMOTEIO, err);
+    return error_set(err, EREMOTEIO, "api.status", "%s answered with HTTP status %d and no reason", api->gateway,
+                     reply->status);
+}
+
+static int parse_answer(const Api *api, const HttpResponse *response, ApiReply *reply, Error *err)
+{
+    _cleanup_(error_done) Error why = {};
+    bool good = response->status >= 200 && response->status <= 299;
+    int r = 0;
+
+    reply->status = response->status;
+    if (response->body_len > 0)
+        r = json_parse_object(response->body, response->body_len, &reply->body, &why);
+    if (!good)
+        return answer_error(api, reply, err);
+    if (r < 0 || !reply->body)
+        return error_set(err, EHOSTUNREACH, "api.bad-answer", "what %s answers is no SecBox gateway's: %s",
+                         api->gateway, response->body_len > 0 ? error_message(&why, r) : "an empty body");
+    return 0;
+}
+
+int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
+             Error *err)
+{
+    _cleanup_(freep) char *url = str_format("%s%s", api->gateway, path), *text = body ? json_print(body) : NULL;
+    _cleanup_(secret_freep) char *authorization = str_format("Authorization: Bearer %s", api->token);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(error_done) Error why = {};
+
+    api_reply_done(reply);
+    if (!url || !authorization || (body && !text))
+        return error_from_errno(err, -ENOMEM, "make a request");
+    const char *const headers[] = { authorization, "Accept: application/json",
+                                    body ? "Content-Type: application/json" : NULL, NULL };
+    const HttpRequest request = {
+        .method = method,
+        .url = url,
+        .headers = headers,
+        .body = text,
+        .body_len = text ? strlen(text) : 0,
+        .ca_file = api->ca_file,
+        .timeout_usec = timeout,
+        .response_max = ANSWER_MAX,
+    };
+    int r = http_run(&request, &response, &why);
+    if (r < 0) {
+        error_prefix(&why, r, "%s cannot be reached", api->gateway);
+        (void) error_copy(err, &why);
+        return r == -ENOMEM ? r : -EHOSTUNREACH;
+    }
+    return parse_answer(api, &response, reply, err);
+}

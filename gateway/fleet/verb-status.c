@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* plan, history, status, audit: questions to the gateway and through it to a box. */
+#include <errno.h>
+
+#include "gateway/fleet/fleet.h"
+#include "lib/base/strv.h"
+#include "lib/cli/table.h"
+#include "lib/cli/report.h"
+
+#define CALL_TIMEOUT (30 * USEC_PER_SEC)
+#define BOX_TIMEOUT (120 * USEC_PER_SEC)
+#define LIMIT_DEFAULT 20
+#define HISTORY_MAX 200
+#define AUDIT_MAX 1000
+
+int verb_plan(int argc, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(freep) char *path = fleet_device_path(argv[0], "/plan"), *text = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+
+    (void) argc;
+    int r = fleet_read_compose(argv[1], &text, &err);
+    if (r >= 0)
+        r = request ? json_add_string(request, "compose", text) : -ENOMEM;
+    if (r >= 0)
+        r = fleet_ask(fleet, "POST", path, request, BOX_TIMEOUT, &reply, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+    if (fleet->json)
+        return report_json(reply.body, EXIT_OK);
+    return report_text(report_plan(cJSON_GetObjectItemCaseSensitive(reply.body, "plan")), EXIT_OK);
+}
+
+int verb_status(int argc, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(freep) char *path = fleet_device_path(argv[0], "/status");
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+
+    (void) argc;
+    int r = fleet_ask(fleet, "GET", path, NULL, BOX_TIMEOUT, &reply, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+
+    /* the answer is the box's status.report; its members besides `status` are of the tunnel, not of interest */
+    const cJSON *status = cJSON_GetObjectItemCaseSensitive(reply.body, "status");
+    if (!cJSON_IsObject(status))
+        status = reply.body;
+    return fleet->json ? report_json(status, EXIT_OK) : report_text(report_status(status), EXIT_OK);
+}
+
+static int limit_of(const Fleet *fleet, unsigned max, unsigned *ret, Error *err)
+{
+    uint64_t limit;
+    int r = fleet_number(fleet->limit, "limit", 1, max, LIMIT_DEFAULT, &limit, err);
+    if (r >= 0)
+        *ret = (unsigned) limit;
+    return r;
+}
+
+int verb_history(int argc, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(freep) char *base = fleet_device_path(argv[0], "/deployments"), *path = NULL;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+    unsigned limit = 0;
+
+    (void) argc;
+    int r = limit_of(fleet, HISTORY_MAX, &limit, &err);
+    path = base ? str_format("%s?limit=%u", base, limit) : NULL;
+    if (r >= 0)
+        r = fleet_ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+    if (fleet->json)
+        return report_json(reply.body, EXIT_OK);
+    return report_text(report_history(cJSON_GetObjectItemCaseSensitive(reply.body, "deployments")), EXIT_OK);
+}
+
+/* "device=caseta5, reason=new camera" from an entry's `detail` object: a new string, NULL when out of memory. */
+static char *detail_text(const cJSON *entry)
+{
+    const cJSON *detail = cJSON_GetObjectItemCaseSensitive(entry, "detail"), *item;
+    _cleanup_(strv_freep) char **parts = NULL;
+
+    if (!cJSON_IsObject(detail))
+        return str_format("%s", "");
+    cJSON_ArrayForEach(item, detail) {
+        _cleanup_(freep) char *text = cJSON_IsString(item) ? str_format("%s", item->valuestring) : json_print(item);
+        if (!text || strv_addf(&parts, "%s=%s", item->string, text) < 0)
+            return NULL;
+    }
+    return parts ? strv_join(parts, ", ") : str_format("%s", "");
+}
+
+static char *audit_text(const cJSON *entries)
+{
+    static const char *const headers[] = { "AT", "WHO", "ACTION", "DEVICE", "ALARM", "DETAIL", NULL };
+    _cleanup_(table_freep) Table *table = table_new(headers);
+    const cJSON *entry;
+
+    if (!table)
+        return NULL;
+    cJSON_ArrayForEach(entry, entries) {
+        _cleanup_(freep) char *detail = detail_text(entry);
+        if (!detail || table_row(table, json_string(entry, "at"), json_string(entry, "actor"),
+                                 json_string(entry, "action"), json_string(entry, "device"),
+                                 json_bool(entry, "alarm", false) ? "ALARM" : NULL, detail) < 0)
+            return NULL;
+    }
+    return table_rows(table) > 0 ? table_print(table, 0) : str_format("nothing was done yet\n");
+}
+
+int verb_audit(int argc, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(freep) char *path = NULL;
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+    unsigned limit = 0;
+
+    (void) argc;
+    (void) argv;
+    int r = limit_of(fleet, AUDIT_MAX, &limit, &err);
+    path = str_format("/v1/audit?limit=%u", limit);
+    if (r >= 0)
+        r = fleet_ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+    if (fleet->json)
+        return report_json(reply.body, EXIT_OK);
+    return report_text(audit_text(cJSON_GetObjectItemCaseSensitive(reply.body, "entries")), EXIT_OK);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests: their life, their answers, their errors. */
+#include "gateway/http/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/encode.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/event/daemon.h"
+
+#define JSON_TYPE "application/json"
+#define NO_MEMORY "{\"error\":{\"id\":\"system.error\",\"message\":\"out of memory\"}}"
+#define RETRY_SECONDS 5
+
+typedef struct StatusRow {
+    int code, status;
+} StatusRow;
+
+static const StatusRow status_table[] = {
+    { EINVAL, 400 }, { EKEYREJECTED, 401 }, { EACCES, 403 },    { ENOENT, 404 },  { EEXIST, 409 },
+    { EBUSY, 409 },  { EFBIG, 413 },        { EMSGSIZE, 413 },  { EBADMSG, 422 }, { ENOTCONN, 503 },
+    { EAGAIN, 429 }, { ENOBUFS, 503 },      { ETIMEDOUT, 504 },
+};
+
+int http_status_for(int r)
+{
+    for (size_t i = 0; i < ELEMENTSOF(status_table); i++)
+        if (status_table[i].code == -r)
+            return status_table[i].status;
+    return 500;
+}
+
+int random_id(char ret[static CALL_ID_SIZE])
+{
+    uint8_t bytes[16];
+    random_bytes(bytes, sizeof(bytes));
+    _cleanup_(freep) char *hex = hex_encode(bytes, sizeof(bytes));
+    if (!hex)
+        return -ENOMEM;
+    memcpy(ret, hex, CALL_ID_SIZE);
+    return 0;
+}
+
+static void respond_later(HttpExchange *x, int status, const char *text, unsigned retry_seconds)
+{
+    char retry[32];
+    const char *const headers[] = { "Cache-Control: no-store", retry_seconds > 0 ? retry : NULL, NULL };
+    (void) snprintf(retry, sizeof(retry), "Retry-After: %u", retry_seconds);
+    http_respond(x, status, JSON_TYPE, text, strlen(text), headers);
+}
+
+static void respond(HttpExchange *x, int status, const char *text)
+{
+    respond_later(x, status, text, status == 503 || status == 429 ? RETRY_SECONDS : 0);
+}
+
+void exchange_fail_busy(HttpExchange *x, unsigned retry_seconds, const Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    _cleanup_(freep) char *text = NULL;
+    if (body && json_add_item(body, "error", json_from_error(err, -EBUSY)) >= 0)
+        text = json_print(body);
+    respond_later(x, 503, text ? text : NO_MEMORY, retry_seconds);
+}
+
+void exchange_fail(HttpExchange *x, int status, int r, const Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    char now[TIMESTAMP_SIZE];
+    _cleanup_(freep) char *text = NULL;
+    /* a box with a wrong clock sets its proofs right by this */
+    if (body && json_add_item(body, "error", json_from_error(err, r)) >= 0 &&
+        (status != 401 || json_add_string(body, "serverTime", timestamp_format(realtime_usec(), now)) >= 0))
+        text = json_print(body);
+    respond(x, text ? status : 500, text ? text : NO_MEMORY);
+}
+
+static void on_client_gone(HttpExchange *x _unused_, void *userdata)
+{
+    Call *c = userdata;
+    c->exchange = NULL;
+    call_free(c);
+}
+
+Call *call_new(Gateway *g, HttpExchange *x, const Route *route)
+{
+    Call *c = calloc(1, sizeof(*c));
+    if (!c || random_id(c->id) < 0 || map_put(g->calls, c->id, c) < 0) {
+        free(c);
+        exchange_fail(x, 500, -ENOMEM, NULL);
+        return NULL;
+    }
+    c->gateway = g;
+    c->exchange = x;
+    c->route = route;
+    http_on_gone(x, on_client_gone, c);
+    return c;
+}
+
+Call *call_free(Call *c)
+{
+    if (!c)
+        return NULL;
+    map_take(c->gateway->calls, c->id);
+    if (c->exchange)
+        http_on_gone(c->exchange, NULL, NULL);
+    store_query_free(c->query);
+    sd_event_source_disable_unref(c->timer);
+    for (size_t i = 0; i < CALL_ARGS_MAX; i++)
+        free(c->args[i]);
+    cJSON_Delete(c->body);
+    free(c->actor);
+    free(c->asked);
+    if (c->scratch)
+        c->scratch_free(c->scratch);
+    free(c);
+    return NULL;
+}
+
+void call_answer_text(Call *c, int status, const char *json)
+{
+    respond(TAKE_PTR(c->exchange), status, json);
+    call_free(c);
+}
+
+void call_answer(Call *c, int status, cJSON *body)
+{
+    _cleanup_(cJSON_Deletep) _unused_ cJSON *owned = body;
+    _cleanup_(freep) char *text = body ? json_print(body) : NULL;
+    if (!text) {
+        call_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    call_answer_text(c, status, text);
+}
+
+void call_fail_status(Call *c, int status, int r, const Error *err)
+{
+    const LogField fields[] = { { "DEVICE", c->args[0] }, {} };
+    if (status >= 500)
+        log_failure(status == 503 ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, c->args[0] ? fields : NULL, err, r,
+                    "%s %s answered with %d", http_method(c->exchange), http_path(c->exchange), status);
+    exchange_fail(TAKE_PTR(c->exchange), status, r, err);
+    call_free(c);
+}
+
+void call_fail(Call *c, int r, const Error *err)
+{
+    call_fail_status(c, http_status_for(r), r, err);
+}
+
+static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err,
+                          void *userdata)
+{
+    Call *c = userdata;
+    c->query = NULL;
+    if (r < 0)
+        call_fail(c, r, err);
+    else
+        c->on_rows(c, rows);
+}
+
+void call_query(Call *c, const char *sql, const char *const *params, size_t n, call_rows_t on_rows)
+{
+    Error err = {};
+    c->on_rows = on_rows;
+    int r = store_query(c->gateway->store, sql, params, n, on_query_done, c, &c->query, &err);
+    if (r < 0)
+        call_fail(c, r, &err);
+    error_done(&err);
+}
+
+void call_set_timer(Call *c, usec_t delay, sd_event_time_handler_t handler)
+{
+    /* without its deadline a call could wait for ever: better to end it now */
+    if (timer_arm(c->gateway->event, &c->timer, delay, handler, c) < 0)
+        call_fail(c, -ENOMEM, NULL);
+}
+
+const cJSON *call_parse_body(Call *c)
+{
+    Error err = {};
+    size_t len = 0;
+    const char *text = http_body(c->exchange, &len);
+    int r = json_parse_object(text, len, &c->body, &err);
+    if (r < 0)
+        call_fail_status(c, r == -EFBIG || r == -EMSGSIZE ? 413 : 400, r, &err);
+    error_done(&err);
+    return r < 0 ? NULL : c->body;
+}
+
+int call_query_u64(Call *c, const char *name, uint64_t max, uint64_t fallback, uint64_t *ret)
+{
+    _cleanup_(freep) char *text = http_query(c->exchange, name);
+    if (!text) {
+        *ret = fallback;
+        return 0;
+    }
+    if (str_to_u64(text, 0, max, ret) >= 0)
+        return 0;
+    Error err = {};
+    error_set(&err, EINVAL, "request.bad-parameter", "the parameter \"%s\" must be a number from 0 to %llu",
+              name, (unsigned long long) max);
+    call_fail(c, -EINVAL, &err);
+    error_done(&err);
+    return -EINVAL;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* One HTTP request from its arrival to its answer, through whatever it has to wait for. A call is answered
+ * exactly once; the functions below that answer also free it. It vanishes silently when its client goes away.
+ */
+#pragma once
+
+#include <cjson/cJSON.h>
+
+#include "gateway/gateway.h"
+#include "lib/http/server.h"
+
+#define CALL_ID_SIZE 33
+#define CALL_ARGS_MAX 2
+
+typedef struct Call Call;
+typedef struct Route Route;
+typedef void (*call_rows_t)(Call *c, const StoreRows *rows);
+
+struct Call {
+    Gateway *gateway;
+    HttpExchange *exchange;
+    const Route *route;
+    char id[CALL_ID_SIZE];     /* also the id of what it asks a box */
+    char *args[CALL_ARGS_MAX]; /* what the path's stars stood for: device, version */
+    char *actor;               /* "operator:NAME" once known */
+    cJSON *body;
+    StoreQuery *query;
+    call_rows_t on_rows;
+    sd_event_source *timer;
+
+    /* waiting for a box's answer to the message with this call's id */
+    char *asked; /* device */
+    void (*on_answer)(Call *c, const char *type, const cJSON *message);
+
+    /* waiting for news of deployment args[0]/version */
+    uint64_t version, after;
+    usec_t wait_until; /* CLOCK_BOOTTIME */
+    void (*on_news)(Call *c, bool final);
+
+    /* what one handler keeps between its steps */
+    void *scratch;
+    void (*scratch_free)(void *scratch);
+};
+
+/* Takes the exchange over. NULL when out of memory (it was answered then). */
+Call *call_new(Gateway *g, HttpExchange *x, const Route *route);
+/* Frees without answering: for the end of the program and for clients that went away. */
+Call *call_free(Call *c);
+
+/* Answers with JSON. `body` is taken. */
+void call_answer(Call *c, int status, cJSON *body);
+void call_answer_text(Call *c, int status, const char *json);
+/* Answers {"error": …} with the status that belongs to r, or with `status`. */
+void call_fail(Call *c, int r, const Error *err);
+void call_fail_status(Call *c, int status, int r, const Error *err);
+
+/* Runs a statement and hands its rows to on_rows; when the store fails the call is answered. The call must
+ * not be used after this until on_rows. */
+void call_query(Call *c, const char *sql, const char *const *params, size_t n, call_rows_t on_rows);
+
+/* Arms the call's deadline; answers with an error if that fails, so it comes last in a handler. */
+void call_set_timer(Call *c, usec_t delay, sd_event_time_handler_t handler);
+
+/* Parses the body, which must be a JSON object. On failure the call is answered and NULL returned. */
+const cJSON *call_parse_body(Call *c);
+/* A decimal query parameter, or the fallback; on failure the call is answered and negative returned. */
+int call_query_u64(Call *c, const char *name, uint64_t max, uint64_t fallback, uint64_t *ret) _must_check_;
+
+/* The HTTP status that belongs to a negative errno. */
+int http_status_for(int r);
+/* Answers an exchange that has no call. */
+void exchange_fail(HttpExchange *x, int status, int r, const Error *err);
+/* 503, and when to come back. */
+void exchange_fail_busy(HttpExchange *x, unsigned retry_seconds, const Error *err);
+
+/* 32 hexadecimal digits of randomness. 0 or -ENOMEM. */
+int random_id(char ret[static CALL_ID_SIZE]) _must_check_;

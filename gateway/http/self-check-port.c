@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Over plain HTTP an answer is asked for; over TLS, whose certificate is for another name than ours, a connection has to do. */
+#include "gateway/http/self-check-port.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/strv.h"
+#include "lib/net/listener.h"
+
+#define FAILURES_MAX 4
+
+struct GatewayAlive {
+    Listeners *self;
+    bool asking, worked;
+    unsigned failures;
+};
+
+GatewayAlive *gateway_alive_free(GatewayAlive *a)
+{
+    if (a) {
+        listeners_free(a->self);
+        free(a);
+    }
+    return NULL;
+}
+
+/* Where everybody is listened to, we are as well. */
+static char *self_address(const char *listen)
+{
+    const char *colon = strrchr(listen, ':');
+    if (str_starts(listen, "0.0.0.0:"))
+        return strdup("127.0.0.1");
+    if (str_starts(listen, "[::]:"))
+        return strdup("[::1]");
+    return strndup(listen, colon ? (size_t) (colon - listen) : strlen(listen));
+}
+
+int gateway_alive_new(const Gateway *g, const GatewayOptions *options, GatewayAlive **ret, Error *err)
+{
+    _cleanup_(gateway_alive_freep) GatewayAlive *a = calloc(1, sizeof(*a));
+    _cleanup_(freep) char *address = self_address(options->listen), *listener = NULL;
+    if (address)
+        listener = str_format("%s:%s:%u%s", options->cert ? "tcp" : "http", address, http_server_port(g->server),
+                              options->cert ? "" : "/alive");
+    if (!a || !listener)
+        return error_from_errno(err, -ENOMEM, "starting");
+    int r = listeners_new(g->event, listener, &a->self, err);
+    if (r >= 0)
+        *ret = TAKE_PTR(a);
+    return r;
+}
+
+static void on_settled(void *userdata)
+{
+    GatewayAlive *a = userdata;
+    bool good = listeners_good(a->self, 0);
+    a->asking = false;
+    a->worked = a->worked || good;
+    a->failures = good ? 0 : a->failures + 1;
+}
+
+int gateway_alive_check(void *alive)
+{
+    GatewayAlive *a = alive;
+    if (a->asking)
+        a->failures++;
+    a->asking = true;
+    listeners_try(a->self, on_settled, a);
+    return !a->worked || a->failures < FAILURES_MAX;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting a rollout: what it brings, to which boxes, in which groups. All of it is stored in one statement. */
+#include "gateway/http/api.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/rollouts/rollout-groups.h"
+#include "gateway/rollouts/rollouts.h"
+#include "lib/base/buf.h"
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+#include "lib/data/digest.h"
+#include "lib/data/json.h"
+
+#define HALT_AT_DEFAULT "2%"
+#define SOAK_DEFAULT 600
+#define SOAK_MAX (30 * 86400)
+#define PARALLEL_DEFAULT 50
+#define OFFLINE_AFTER_DEFAULT 120
+#define OFFLINE_AFTER_MAX 86400
+#define CONFIRM_DEADLINE_DEFAULT 300
+#define CONFIRM_DEADLINE_MIN 5
+#define REASON_SIZE_MAX 500
+#define IMAGE_SIZE_MAX 255
+#define SERVICE_SIZE_MAX 128
+#define ID_DIGITS 8
+
+typedef struct Start {
+    char id[sizeof("r-") + ID_DIGITS];
+    RolloutGroups groups;
+    char *labels;
+    const char *compose, *image, *digest, *service, *reason; /* borrowed from the body */
+    char sha256[SHA256_HEX_SIZE];
+    unsigned halt_at;
+    uint64_t soak, parallel, offline_after, confirm_deadline;
+} Start;
+
+static void start_free(void *scratch)
+{
+    Start *s = scratch;
+    rollout_groups_done(&s->groups);
+    free(s->labels);
+    free(s);
+}
+
+static void fail(Call *c, int r, Error *err)
+{
+    call_fail(c, r, err);
+    error_done(err);
+}
+
+static bool is_image(const char *text)
+{
+    size_t len = text ? strlen(text) : 0;
+    return len > 0 && len <= IMAGE_SIZE_MAX && text[0] != '-' &&
+           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/:") == len;
+}
+
+static bool is_digest(const char *text)
+{
+    const char *hex = text && str_starts(text, "sha256:") ? text + strlen("sha256:") : "";
+    return strlen(hex) == SHA256_HEX_SIZE - 1 && strspn(hex, "0123456789abcdef") == SHA256_HEX_SIZE - 1;
+}
+
+static int read_update(const cJSON *body, Start *s, Error *err)
+{
+    s->image = json_string(body, "image");
+    s->digest = json_string(body, "digest");
+    s->service = json_string(body, "service");
+    s->compose = "";
+    if (!is_image(s->image))
+        return error_set_at(err, EINVAL, "rollout.bad-image", NULL, 0, "image",
+                            "\"image\" must be the image's name as the compose files have it, without a digest");
+    if (!is_digest(s->digest))
+        return error_set_at(err, EINVAL, "rollout.bad-digest", NULL, 0, "digest",
+                            "\"digest\" must be sha256: and 64 hexadecimal digits, as the registry tells it");
+    if (s->service && (s->service[0] == '\0' || strlen(s->service) > SERVICE_SIZE_MAX))
+        return error_set_at(err, EINVAL, "rollout.bad-service", NULL, 0, "service",
+                            "\"service\" must be the name of a service");
+    return 0;
+}
+
+static int read_compose(const cJSON *body, Start *s, Error *err)
+{
+    if (cJSON_HasObjectItem(body, "image") || cJSON_HasObjectItem(body, "digest"))
+        return error_set(err, EINVAL, "rollout.two-things", "a rollout brings an image or a compose file, not both");
+    int r = api_check_compose(body, &s->compose, err);
+    if (r < 0)
+        return r;
+    r = sha256_hex(s->compose, strlen(s->compose), s->sha256);
+    return r < 0 ? error_from_errno(err, r, "starting a rollout") : 0;
+}
+
+static int read_number(const cJSON *body, const char *key, uint64_t min, uint64_t max, uint64_t fallback,
+                       uint64_t *ret, Error *err)
+{
+    *ret = fallback;
+    if (json_u64(body, key, ret) == -EINVAL || *ret < min || *ret > max)
+        return error_set_at(err, EINVAL, "rollout.bad-number", NULL, 0, key, "%s must be from %" PRIu64 " to %" PRIu64,
+                            key, min, max);
+    return 0;
+}
+
+static int read_share(const cJSON *body, Start *s, Error *err)
+{
+    const char *text = json_string(body, "haltAt");
+    if (cJSON_HasObjectItem(body, "haltAt") && !text)
+        text = "";
+    if (rollout_share_parse(text ? text : HALT_AT_DEFAULT, &s->halt_at) < 0)
+        return error_set_at(err, EINVAL, "rollout.bad-share", NULL, 0, "haltAt",
+                            "haltAt must be a share like 2%% or 0.5%%, at most 100%%");
+    return 0;
+}
+
+static int read_labels(const cJSON *body, Start *s, Error *err)
+{
+    const cJSON *item, *labels = cJSON_GetObjectItemCaseSensitive(body, "labels");
+    bool good = !labels || cJSON_IsObject(labels);
+    cJSON_ArrayForEach(item, labels)
+    {
+        good = good && cJSON_IsString(item);
+    }
+    if (!good)
+        return error_set_at(err, EINVAL, "rollout.bad-labels", NULL, 0, "labels", "labels must be an object of texts");
+    s->labels = labels ? json_print(labels) : strdup("{}");
+    return s->labels ? 0 : -ENOMEM;
+}
+
+static int read_settings(const cJSON *body, Start *s, Error *err)
+{
+    const char *groups = json_string(body, "groups");
+    int r = rollout_groups_parse(groups ? groups : ROLLOUT_GROUPS_DEFAULT, &s->groups, err);
+    if (r >= 0)
+        r = read_share(body, s, err);
+    if (r >= 0)
+        r = read_labels(body, s, err);
+    if (r >= 0)
+        r = read_number(body, "soakSeconds", 0, SOAK_MAX, SOAK_DEFAULT, &s->soak, err);
+    if (r >= 0)
+        r = read_number(body, "parallel", 1, ROLLOUT_PARALLEL_MAX, PARALLEL_DEFAULT, &s->parallel, err);
+    if (r >= 0)
+        r = read_number(body, "offlineAfterSeconds", 1, OFFLINE_AFTER_MAX, OFFLINE_AFTER_DEFAULT, &s->offline_after,
+                        err);
+    if (r >= 0)
+        r = read_number(body, "confirmDeadlineSeconds", CONFIRM_DEADLINE_MIN, CONFIRM_SECONDS_MAX,
+                        CONFIRM_DEADLINE_DEFAULT, &s->confirm_deadline, err);
+    s->reason = json_string(body, "reason");
+    if (r >= 0 && s->reason && strlen(s->reason) > REASON_SIZE_MAX)
+        r = error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes", REASON_SIZE_MAX);
+    return r;
+}
+
+/* Names of the groups as a JSON array. */
+static char *print_groups(const RolloutGroups *groups)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = cJSON_CreateArray();
+    for (size_t i = 0; list && i < groups->n; i++)
+        if (json_append(list, cJSON_CreateString(groups->list[i].name)) < 0)
+            return NULL;
+    return list ? json_print(list) : NULL;
+}
+
+static int add_box(cJSON *list, const RolloutCandidate *box, int position)
+{
+    cJSON *o = cJSON_CreateObject();
+    if (json_append(list, o) < 0)
+        return -ENOMEM;
+    return json_add_string(o, "device", box->id) < 0 || json_add_int(o, "position", position) < 0 ||
+                   json_add_int(o, "group", box->group) < 0
+               ? -ENOMEM
+               : 0;
+}
+
+/* Who takes part, as a JSON array, and their names as an array for PostgreSQL; *ret_n how many. */
+static int print_boxes(const RolloutCandidate *boxes, size_t n, char **ret, char **ret_devices, size_t *ret_n)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = cJSON_CreateArray();
+    Buf devices = BUF_INIT(JSON_SIZE_MAX);
+    int r = list ? buf_puts(&devices, "{") : -ENOMEM;
+    *ret_n = 0;
+    for (size_t i = 0; i < n && r >= 0; i++) {
+        if (boxes[i].group < 0)
+            continue;
+        r = add_box(list, &boxes[i], (int) i);
+        if (r >= 0)
+            r = buf_printf(&devices, "%s%s", *ret_n > 0 ? "," : "", boxes[i].id);
+        ++*ret_n;
+    }
+    if (r >= 0)
+        r = buf_puts(&devices, "}");
+    *ret = r >= 0 ? json_print(list) : NULL;
+    *ret_devices = buf_take(&devices);
+    return *ret && *ret_devices ? 0 : -ENOMEM;
+}
+
+static void on_started(Call *c, const StoreRows *rows)
+{
+    const Start *s = c->scratch;
+    Error err = {};
+    const char *busy = store_rows_get(rows, 0, 1);
+    if (store_rows_get(rows, 0, 0)) {
+        c->args[0] = strdup(s->id);
+        if (!c->args[0]) {
+            call_fail(c, -ENOMEM, NULL);
+            return;
+        }
+        rollouts_reload(c->gateway);
+        api_rollout_answer(c, 201);
+        return;
+    }
+    if (busy)
+        error_set(&err, EBUSY, "rollout.busy",
+                  "rollout %s of the same is still open for some of these boxes: wait for its end, or abort it", busy);
+    else
+        error_set(&err, EBUSY, "rollout.too-many", "%d rollouts are open already: wait for the end of one, or abort one",
+                  ROLLOUTS_OPEN_MAX);
+    fail(c, -EBUSY, &err);
+}
+
+/* A box that still waits for an earlier rollout of the same gets this one instead. The boxes come as an array, too: comparing
+ * with that is hashed, however little PostgreSQL knows of the tables, where a join might try every pair. */
+#define START_SQL                                                                                            \
+    "WITH new AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS n(device text, position integer, \"group\"" \
+    " integer)),"                                                                                            \
+    " same AS (SELECT id, state FROM rollouts WHERE kind = $3 AND ($3 = 'compose' OR image = $4)),"          \
+    " busy AS (SELECT s.id FROM same s WHERE s.state IN ('running', 'soaking', 'paused', 'halted')"          \
+    " AND EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = s.id AND b.device = ANY ($19::text[])"     \
+    " AND b.state IN ('waiting', 'offline', 'sent')) LIMIT 1),"                                              \
+    " r AS (INSERT INTO rollouts(id, kind, image, digest, service, compose, sha256, labels, groups, halt_at,"\
+    " soak_seconds, parallel, offline_after, confirm_deadline, reason, created_by)"                          \
+    " SELECT $2, $3, nullif($4, ''), nullif($5, ''), $6, $7, $8, $9::jsonb, $10::jsonb, $11::integer,"       \
+    " $12::integer, $13::integer, $14::integer, $15::integer, $16, $17 WHERE NOT EXISTS (SELECT 1 FROM busy)"\
+    " AND (SELECT count(*) FROM rollouts WHERE state IN ('running', 'soaking', 'paused', 'halted'))"         \
+    " < $18::integer RETURNING *),"                                                                          \
+    " b AS (INSERT INTO rollout_boxes(rollout, device, position, group_index)"                               \
+    " SELECT r.id, new.device, new.position, new.\"group\" FROM r, new),"                                    \
+    " old AS (UPDATE rollout_boxes o SET state = 'skipped', finished_at = now(),"                              \
+    " error = jsonb_build_object('id', 'rollout.superseded', 'message', 'rollout ' || r.id || ' took its"    \
+    " place') FROM r, same s WHERE o.rollout = s.id AND s.state = 'done' AND o.device = ANY ($19::text[])"   \
+    " AND o.state IN ('waiting', 'offline')),"                                                               \
+    " a AS (INSERT INTO audit(actor, action, detail) SELECT created_by, 'rollout.started',"                  \
+    " jsonb_strip_nulls(jsonb_build_object('rollout', id, 'image', image, 'digest', digest, 'service',"      \
+    " service, 'sha256', nullif(sha256, ''), 'groups', groups, 'boxes', (SELECT count(*) FROM new),"         \
+    " 'reason', reason)) FROM r)"                                                                            \
+    " SELECT (SELECT id FROM r), (SELECT id FROM busy)"
+
+static void store(Call *c, const Start *s, const char *boxes, const char *devices, const char *groups)
+{
+    char halt_at[16], soak[24], parallel[24], offline_after[24], deadline[24], open_max[16];
+    snprintf(halt_at, sizeof(halt_at), "%u", s->halt_at);
+    snprintf(soak, sizeof(soak), "%" PRIu64, s->soak);
+    snprintf(parallel, sizeof(parallel), "%" PRIu64, s->parallel);
+    snprintf(offline_after, sizeof(offline_after), "%" PRIu64, s->offline_after);
+    snprintf(deadline, sizeof(deadline), "%" PRIu64, s->confirm_deadline);
+    snprintf(open_max, sizeof(open_max), "%d", ROLLOUTS_OPEN_MAX);
+    const char *params[] = { boxes,
+                             s->id,
+                             s->image ? "update" : "compose",
+                             s->image ? s->image : "",
+                             s->digest ? s->digest : "",
+                             s->service,
+                             s->compose,
+                             s->sha256,
+                             s->labels,
+                             groups,
+                             halt_at,
+                             soak,
+                             parallel,
+                             offline_after,
+                             deadline,
+                             s->reason,
+                             c->actor,
+                             open_max,
+                             devices };
+    call_query(c, START_SQL, params, ELEMENTSOF(params), on_started);
+}
+
+static void on_candidates(Call *c, const StoreRows *rows)
+{
+    const Start *s = c->scratch;
+    size_t n = store_rows_count(rows), taking_part = 0;
+    _cleanup_(freep) RolloutCandidate *boxes = calloc(n + 1, sizeof(*boxes));
+    _cleanup_(cJSON_Deletep) cJSON *labels = cJSON_CreateArray();
+    int r = boxes && labels ? 0 : -ENOMEM;
+    for (size_t i = 0; i < n && r >= 0; i++) {
+        const char *text = store_rows_get(rows, i, 1);
+        cJSON *parsed = NULL;
+        r = json_parse_object(text, strlen(text), &parsed, NULL);
+        if (r >= 0)
+            r = json_append(labels, parsed);
+        boxes[i] = (RolloutCandidate) { .id = store_rows_get(rows, i, 0), .labels = parsed };
+    }
+    if (r >= 0)
+        r = rollout_assign(&s->groups, s->id, boxes, n);
+    _cleanup_(freep) char *list = NULL, *devices = NULL, *groups = print_groups(&s->groups);
+    if (r >= 0)
+        r = print_boxes(boxes, n, &list, &devices, &taking_part);
+    if (r >= 0 && !groups)
+        r = -ENOMEM;
+    if (r < 0) {
+        call_fail(c, r, NULL);
+        return;
+    }
+    if (taking_part == 0) {
+        Error err = {};
+        error_set(&err, EBADMSG, "rollout.no-boxes", "no box belongs to this rollout: look at its labels and groups");
+        fail(c, -EBADMSG, &err);
+        return;
+    }
+    store(c, s, list, devices, groups);
+}
+
+void api_rollouts_start(Call *c)
+{
+    Error err = {};
+    char random[CALL_ID_SIZE];
+    const cJSON *body = call_parse_body(c);
+    if (!body)
+        return;
+    Start *s = calloc(1, sizeof(*s));
+    if (!s || random_id(random) < 0) {
+        free(s);
+        call_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    c->scratch = s;
+    c->scratch_free = start_free;
+    snprintf(s->id, sizeof(s->id), "r-%.*s", ID_DIGITS, random);
+    int r = cJSON_HasObjectItem(body, "compose") ? read_compose(body, s, &err) : read_update(body, s, &err);
+    if (r >= 0)
+        r = read_settings(body, s, &err);
+    if (r < 0) {
+        fail(c, r, &err);
+        return;
+    }
+    const char *params[] = { s->labels };
+    call_query(c, "SELECT id, labels::text FROM devices WHERE NOT blocked AND labels @> $1::jsonb", params, 1,
+               on_candidates);
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing down what the gateway itself decides about rollouts, each decision with its audit entry in one
+ * transaction that names the state it starts from. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "gateway/http/request.h"
+#include "gateway/rollouts/rollouts-internal.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+void rollout_tell(const Rollout *r)
+{
+    void *value;
+    Map *calls = r->gateway->calls;
+    for (size_t i = 0; map_next(calls, &i, NULL, &value);) {
+        Call *c = value;
+        if (c->on_news && c->version == 0 && str_equal(c->args[0], r->id))
+            c->on_news(c, false);
+    }
+}
+
+/* A change is not there, or nobody knows whether it is: what is in the database counts. */
+static void look_again(Rollout *r, int code, const Error *err)
+{
+    if (code < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, err, code, "a change of rollout %s is not written", r->id);
+    if (code != -ENOTCONN) /* else it is loaded when the database is back */
+        rollouts_reload(r->gateway);
+}
+
+static void on_event_saved(StoreQuery *q _unused_, int code, const StoreRows *rows, const Error *err, void *userdata)
+{
+    Rollout *r = userdata;
+    r->query = NULL;
+    if (code < 0 || store_rows_count(rows) == 0) {
+        look_again(r, code, err);
+        return;
+    }
+    RolloutEvent event = (RolloutEvent) r->event;
+    r->view.state = (RolloutState) rollout_next(r->view.state, event);
+    if (event == ROLLOUT_SOAKED)
+        r->view.group++;
+    if (event == ROLLOUT_COMPLETE)
+        r->view.soaking_since = boottime_usec();
+    rollout_log(r, event == ROLLOUT_HALT ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, rollout_state_to_string(r->view.state));
+    rollout_tell(r);
+    rollouts_wake(r->gateway);
+}
+
+/* Why it halts; NULL for every other event. */
+static cJSON *reason_for(const Rollout *r, RolloutEvent event)
+{
+    if (event != ROLLOUT_HALT)
+        return NULL;
+    Error err = {};
+    unsigned attempted, failed = rollout_failures(&r->view, &attempted);
+    error_set(&err, ECANCELED, "rollout.halted",
+              "%u of %u boxes failed or rolled back, and %u.%02u %% of all are allowed to:"
+              " look at them, then resume or abort the rollout",
+              failed, attempted, r->view.halt_at / ROLLOUT_PERCENT, r->view.halt_at % ROLLOUT_PERCENT);
+    cJSON *reason = json_from_error(&err, -ECANCELED);
+    error_done(&err);
+    return reason;
+}
+
+static cJSON *detail_for(const Rollout *r, const cJSON *reason)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    if (!o || json_add_string(o, "rollout", r->id) < 0 ||
+        json_add_string(o, "group", r->groups[r->view.group]) < 0 ||
+        json_add_string(o, "reason", json_string(reason, "message")) < 0)
+        return NULL;
+    return TAKE_PTR(o);
+}
+
+void rollout_save_event(Rollout *r, RolloutEvent event)
+{
+    static const char *const actions[_ROLLOUT_EVENTS] = {
+        [ROLLOUT_COMPLETE] = "rollout.soaking",
+        [ROLLOUT_SOAKED] = "rollout.next-group",
+        [ROLLOUT_FINISH] = "rollout.done",
+        [ROLLOUT_HALT] = "rollout.halted",
+    };
+    char group[16];
+    _cleanup_(cJSON_Deletep) cJSON *reason = reason_for(r, event), *detail = detail_for(r, reason);
+    _cleanup_(freep) char *reason_text = reason ? json_print(reason) : NULL;
+    _cleanup_(freep) char *detail_text = detail ? json_print(detail) : NULL;
+    int next = rollout_next(r->view.state, event);
+    if (next < 0 || !detail_text || (event == ROLLOUT_HALT && !reason_text))
+        return;
+    snprintf(group, sizeof(group), "%zu", r->view.group);
+    const char *params[] = { r->id,
+                             rollout_state_to_string(r->view.state),
+                             group,
+                             rollout_state_to_string((RolloutState) next),
+                             event == ROLLOUT_SOAKED ? "1" : "0",
+                             reason_text,
+                             actions[event],
+                             detail_text };
+    Error err = {};
+    r->event = (int) event;
+    int code = store_query(
+        r->gateway->store,
+        "WITH r AS (UPDATE rollouts SET state = $4, group_index = group_index + $5::integer, halted = $6::jsonb,"
+        " soaking_since = CASE WHEN $4 = 'soaking' THEN now() END,"
+        " finished_at = CASE WHEN $4 = 'done' THEN now() END"
+        " WHERE id = $1 AND state = $2 AND group_index = $3::integer RETURNING state),"
+        " a AS (INSERT INTO audit(actor, action, alarm, detail)"
+        " SELECT 'gateway', $7, state = 'halted', $8::jsonb FROM r)"
+        " SELECT 1 FROM r",
+        params, ELEMENTSOF(params), on_event_saved, r, &r->query, &err);
+    if (code < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "a change of rollout %s waits", r->id);
+    error_done(&err);
+}
+
+/* Rows: the boxes that changed. */
+static void boxes_become(Rollout *r, int code, const StoreRows *rows, const Error *err, RolloutBoxState state)
+{
+    r->query = NULL;
+    if (code < 0) {
+        look_again(r, code, err);
+        return;
+    }
+    for (size_t i = 0; i < store_rows_count(rows); i++) {
+        RolloutBox *box = map_get(r->by_device, store_rows_get(rows, i, 0));
+        if (box)
+            box->state = state;
+    }
+    if (store_rows_count(rows) == 0)
+        rollouts_reload(r->gateway);
+    rollout_tell(r);
+    rollouts_wake(r->gateway);
+}
+
+static void on_away_saved(StoreQuery *q _unused_, int code, const StoreRows *rows, const Error *err, void *userdata)
+{
+    boxes_become(userdata, code, rows, err, ROLLOUT_BOX_OFFLINE);
+}
+
+static void on_skip_saved(StoreQuery *q _unused_, int code, const StoreRows *rows, const Error *err, void *userdata)
+{
+    boxes_become(userdata, code, rows, err, ROLLOUT_BOX_SKIPPED);
+}
+
+#define SAVE_AWAY_SQL                                                                                        \
+    "UPDATE rollout_boxes SET state = 'offline' WHERE rollout = $1 AND device = ANY ($2::text[])"            \
+    " AND state = 'waiting' RETURNING device"
+
+void rollout_save_away(Rollout *r, char *const *devices)
+{
+    Error err = {};
+    _cleanup_(freep) char *joined = strv_join(devices, ","), *list = joined ? str_format("{%s}", joined) : NULL;
+    const char *params[] = { r->id, list };
+    int code = list ? store_query(r->gateway->store, SAVE_AWAY_SQL, params, ELEMENTSOF(params), on_away_saved, r,
+                                  &r->query, &err)
+                    : -ENOMEM;
+    if (code < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "rollout %s: boxes that are away wait", r->id);
+    error_done(&err);
+}
+
+void rollout_save_skip(Rollout *r, RolloutBox *box, const Error *why)
+{
+    Error err = {};
+    _cleanup_(cJSON_Deletep) cJSON *reason = json_from_error(why, -EOPNOTSUPP);
+    _cleanup_(freep) char *text = reason ? json_print(reason) : NULL;
+    const char *params[] = { r->id, box->device, text };
+    int code = !text ? -ENOMEM
+                     : store_query(r->gateway->store,
+                                   "UPDATE rollout_boxes SET state = 'skipped', error = $3::jsonb, finished_at = now()"
+                                   " WHERE rollout = $1 AND device = $2 AND state IN ('waiting', 'offline')"
+                                   " RETURNING device",
+                                   params, ELEMENTSOF(params), on_skip_saved, r, &r->query, &err);
+    if (code < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "rollout %s: %s waits", r->id, box->device);
+    error_done(&err);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* See access-routes.h. */
+#include "gateway/sessions/access-routes.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/strv.h"
+
+static const Way all_ways[WAYS_MAX] = {
+    { ROLE_DEVICE, "device", "device tunnel" },
+    { ROLE_MGMT, "mgmt", "mgmt-link" },
+    { ROLE_RECOVERY, "recovery", "recovery-agent" },
+};
+
+int ways_parse(const char *text, Way ret[static WAYS_MAX], size_t *ret_n, Error *err)
+{
+    if (!text || str_equal(text, "auto")) {
+        memcpy(ret, all_ways, sizeof(all_ways));
+        *ret_n = WAYS_MAX;
+        return 0;
+    }
+    for (size_t i = 0; i < WAYS_MAX; i++) {
+        if (str_equal(text, all_ways[i].name)) {
+            ret[0] = all_ways[i];
+            *ret_n = 1;
+            return 0;
+        }
+    }
+    return error_set(err, EINVAL, "bridge.way", "a way in is auto, device, mgmt or recovery");
+}

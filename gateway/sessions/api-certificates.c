@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Routes for SSH user certificates: a box trusts the gateway's support authority, and the principal is the box. */
+#include "gateway/http/api.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "gateway/auth/auth.h"
+#include "gateway/sessions/grants.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+#define CA_COMMENT "secbox-support-ca"
+
+static void scratch_free(void *scratch)
+{
+    ssh_public_key_done(scratch);
+    free(scratch);
+}
+
+/* The certificate's clock begins in 1970, where a box's clock may stand; what bounds it is the grant, at the gateway. */
+static int sign(const Call *c, const Grant *g, uint64_t serial, char **ret, Error *err)
+{
+    static const char *const plain[] = { "permit-pty", NULL };
+    static const char *const forwarding[] = { "permit-port-forwarding", "permit-pty", NULL };
+    _cleanup_(freep) char *key_id = str_format("%s/%s/%" PRIu64, g->person, g->id, serial);
+    if (!key_id)
+        return error_from_errno(err, -ENOMEM, "signing a certificate");
+    const SshCertSpec spec = {
+        .key = c->scratch,
+        .serial = serial,
+        .key_id = key_id,
+        .principal = g->device,
+        .valid_before = g->expires_at,
+        .extensions = g->forwarding ? forwarding : plain,
+    };
+    return ssh_cert_sign(c->gateway->ca, &spec, ret, err);
+}
+
+static int answer_certificate(Call *c, const Grant *g, uint64_t serial, cJSON **ret, Error *err)
+{
+    char until[TIMESTAMP_SIZE];
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    int r = sign(c, g, serial, &text, err);
+    if (r < 0)
+        return r;
+    if (!body || json_add_string(body, "certificate", text) < 0 || json_add_u64(body, "serial", serial) < 0 ||
+        json_add_string(body, "expiresAt", timestamp_format(g->expires_at * USEC_PER_SEC, until)) < 0)
+        return error_from_errno(err, -ENOMEM, "signing a certificate");
+    *ret = TAKE_PTR(body);
+    return 0;
+}
+
+/* The statement counted the serial and wrote the audit entry only if the grant holds; here it is only said why not. */
+static void on_grant(Call *c, const StoreRows *rows)
+{
+    Error err = {};
+    _cleanup_(grant_done) Grant g = {};
+    cJSON *body = NULL;
+    uint64_t serial = 0;
+    int r = store_rows_count(rows) > 0 ? grant_from_row(rows, 0, &g) : grant_not_found(c->args[0], &err);
+    if (r >= 0)
+        r = grant_check(&g, auth_person(c), NULL, &err);
+    const char *number = r < 0 ? NULL : store_rows_get(rows, 0, GRANT_COLUMNS_COUNT);
+    if (r >= 0 && (!number || str_to_u64(number, 1, INT64_MAX, &serial) < 0))
+        r = error_set(&err, EACCES, "grant.expired", "grant %s has expired: ask for a new one", g.id);
+    if (r >= 0)
+        r = answer_certificate(c, &g, serial, &body, &err);
+    if (r < 0)
+        call_fail(c, r, &err);
+    else
+        call_answer(c, 200, body);
+    error_done(&err);
+}
+
+void api_grants_certificate(Call *c)
+{
+    Error err = {};
+    const cJSON *body = call_parse_body(c);
+    if (!body)
+        return;
+    SshPublicKey *key = calloc(1, sizeof(*key));
+    c->scratch = key;
+    c->scratch_free = key ? scratch_free : NULL;
+    const char *text = json_string(body, "publicKey");
+    int r = key ? ssh_public_key_parse(text ? text : "", key, &err) : -ENOMEM;
+    if (r < 0) {
+        call_fail(c, r == -EBADMSG ? -EINVAL : r, &err);
+        error_done(&err);
+        return;
+    }
+    const char *params[] = { c->args[0], auth_person(c), c->actor, key->fingerprint };
+    call_query(c,
+               "WITH g AS (SELECT * FROM grants WHERE id = $1),"
+               " s AS (SELECT nextval('certificate_serials') AS serial FROM g WHERE g.person = $2"
+               " AND g.revoked_at IS NULL AND g.expires_at > now()),"
+               " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $3, 'certificate.issued', g.device,"
+               " jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $4::text,"
+               " 'forwarding', g.forwarding) FROM g, s)"
+               " SELECT " GRANT_COLUMNS ", s.serial FROM g LEFT JOIN s ON true",
+               params, ELEMENTSOF(params), on_grant);
+}
+
+void api_support_ca(Call *c)
+{
+    _cleanup_(freep) char *line = ssh_ca_public(c->gateway->ca, CA_COMMENT);
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    if (!line || !body || json_add_string(body, "publicKey", line) < 0)
+        call_fail(c, -ENOMEM, NULL);
+    else
+        call_answer(c, 200, TAKE_PTR(body));
+}

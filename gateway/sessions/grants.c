@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading and judging grants. */
+#include "gateway/sessions/grants.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/devices/device-registry.h"
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+/* One line that says something: it is shown in lists, logs and on the box. */
+static int check_reason(const char *reason, Error *err)
+{
+    bool blank = true;
+    for (const char *c = reason ? reason : ""; *c; c++) {
+        if ((unsigned char) *c < ' ' || *c == 0x7f)
+            return error_set(err, EINVAL, "grant.bad-reason", "the reason must be one line without control characters");
+        blank = blank && *c == ' ';
+    }
+    if (blank)
+        return error_set(err, EINVAL, "grant.no-reason", "say for what reason: it is kept with what is done under the grant");
+    if (strlen(reason) > GRANT_REASON_MAX)
+        return error_set(err, EINVAL, "grant.bad-reason", "the reason has more than %d bytes", GRANT_REASON_MAX);
+    return 0;
+}
+
+static int read_seconds(const cJSON *body, const char *key, unsigned fallback, unsigned *ret, Error *err)
+{
+    uint64_t seconds = fallback;
+    int r = json_u64(body, key, &seconds);
+    if (r == -EINVAL || seconds < 1 || seconds > GRANT_SECONDS_MAX)
+        return error_set_at(err, EINVAL, "grant.bad-duration", NULL, 0, key,
+                            "\"%s\" must be a number of seconds from 1 to %d", key, GRANT_SECONDS_MAX);
+    *ret = (unsigned) seconds;
+    return 0;
+}
+
+static int read_flag(const cJSON *body, const char *key, bool *ret, Error *err)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(body, key);
+    if (item && !cJSON_IsBool(item))
+        return error_set_at(err, EINVAL, "grant.bad-flag", NULL, 0, key, "\"%s\" must be true or false", key);
+    *ret = cJSON_IsTrue(item);
+    return 0;
+}
+
+int grant_request_read(const cJSON *body, GrantRequest *ret, Error *err)
+{
+    GrantRequest q = { .device = json_string(body, "device"), .reason = json_string(body, "reason") };
+    if (!device_id_is_valid(q.device))
+        return error_set(err, EINVAL, "grant.no-device", "\"device\" must name the box");
+    int r = check_reason(q.reason, err);
+    if (r >= 0)
+        r = read_seconds(body, "seconds", GRANT_SECONDS_DEFAULT, &q.seconds, err);
+    if (r >= 0)
+        r = read_seconds(body, "maxSeconds", GRANT_SESSION_SECONDS_DEFAULT, &q.max_seconds, err);
+    if (r >= 0)
+        r = read_seconds(body, "idleSeconds", GRANT_IDLE_SECONDS_DEFAULT, &q.idle_seconds, err);
+    if (r >= 0)
+        r = read_flag(body, "forwarding", &q.forwarding, err);
+    if (r >= 0)
+        r = read_flag(body, "breakGlass", &q.break_glass, err);
+    if (r >= 0)
+        *ret = q;
+    return r;
+}
+
+void grant_done(Grant *g)
+{
+    free(g->id);
+    free(g->device);
+    free(g->person);
+    free(g->reason);
+    *g = (Grant) {};
+}
+
+static bool row_is_true(const StoreRows *rows, size_t row, unsigned column)
+{
+    return str_equal(store_rows_get(rows, row, column), "t");
+}
+
+static uint64_t row_number(const StoreRows *rows, size_t row, unsigned column)
+{
+    uint64_t n = 0;
+    const char *text = store_rows_get(rows, row, column);
+    return text && str_to_u64(text, 0, INT64_MAX, &n) >= 0 ? n : 0; /* negative: nothing is left */
+}
+
+int grant_from_row(const StoreRows *rows, size_t row, Grant *ret)
+{
+    Grant g = {
+        .id = strdup(store_rows_get(rows, row, 0)),
+        .device = strdup(store_rows_get(rows, row, 1)),
+        .person = strdup(store_rows_get(rows, row, 2)),
+        .reason = strdup(store_rows_get(rows, row, 3)),
+        .seconds_left = (int64_t) row_number(rows, row, 4),
+        .expires_at = row_number(rows, row, 5),
+        .max_seconds = (unsigned) row_number(rows, row, 6),
+        .idle_seconds = (unsigned) row_number(rows, row, 7),
+        .forwarding = row_is_true(rows, row, 8),
+        .break_glass = row_is_true(rows, row, 9),
+        .revoked = row_is_true(rows, row, 10),
+    };
+    if (!g.id || !g.device || !g.person || !g.reason) {
+        grant_done(&g);
+        return -ENOMEM;
+    }
+    *ret = g;
+    return 0;
+}
+
+int grant_check(const Grant *g, const char *person, const char *device, Error *err)
+{
+    if (!str_equal(g->person, person))
+        return error_set(err, EACCES, "grant.not-yours", "grant %s is %s's: ask for one of your own", g->id, g->person);
+    if (device && !str_equal(g->device, device))
+        return error_set(err, EACCES, "grant.other-device", "grant %s is for %s, not for %s", g->id, g->device, device);
+    if (g->revoked)
+        return error_set(err, EACCES, "grant.revoked", "grant %s was revoked: ask for a new one", g->id);
+    if (g->seconds_left <= 0)
+        return error_set(err, EACCES, "grant.expired", "grant %s has expired: ask for a new one", g->id);
+    return 0;
+}
+
+int grant_not_found(const char *id, Error *err)
+{
+    return error_set(err, ENOENT, "grant.not-found", "there is no grant \"%s\" here", id);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Grants: that a named person may log in to one box, for a reason and for a while. What is asked for, what is stored, and
+ * whether it holds; pure. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "gateway/store/store.h"
+
+#define GRANT_SECONDS_DEFAULT 3600
+#define GRANT_SESSION_SECONDS_DEFAULT 3600
+#define GRANT_IDLE_SECONDS_DEFAULT 900
+
+/* What the body of POST /v1/grants asks for; texts are borrowed from it. */
+typedef struct GrantRequest {
+    const char *device, *reason;
+    unsigned seconds, max_seconds, idle_seconds;
+    bool forwarding, break_glass;
+} GrantRequest;
+
+/* -EINVAL: grant.no-device, grant.no-reason, grant.bad-reason, grant.bad-duration, grant.bad-flag. */
+int grant_request_read(const cJSON *body, GrantRequest *ret, Error *err) _must_check_;
+
+/* One grant as it stood in the database; texts are owned. */
+typedef struct Grant {
+    char *id, *device, *person, *reason;
+    int64_t seconds_left; /* 0 or less: expired */
+    uint64_t expires_at;  /* seconds since 1970 */
+    unsigned max_seconds, idle_seconds;
+    bool forwarding, break_glass, revoked;
+} Grant;
+
+/* The columns of a row of grants that grant_from_row() reads, in its order. */
+#define GRANT_COLUMNS                                                                                        \
+    "id, device, person, reason, ceil(extract(epoch FROM expires_at - now()))::bigint,"                     \
+    " floor(extract(epoch FROM expires_at))::bigint, max_seconds, idle_seconds, forwarding, break_glass,"    \
+    " revoked_at IS NOT NULL"
+#define GRANT_COLUMNS_COUNT 11
+int grant_from_row(const StoreRows *rows, size_t row, Grant *ret) _must_check_;
+void grant_done(Grant *g);
+
+/* Whether this person may use it now for this box (NULL: whichever it is for). -EACCES: grant.not-yours,
+ * grant.other-device, grant.revoked, grant.expired. */
+int grant_check(const Grant *g, const char *person, const char *device, Error *err) _must_check_;
+
+/* "grant.not-found" with a sentence; returns -ENOENT. */
+int grant_not_found(const char *id, Error *err);

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* What is written down of a visit, each step once however often the database has to be asked. */
+#include "gateway/sessions/support-session-impl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "gateway/auth/audit.h"
+#include "gateway/auth/auth.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+#define NUMBER_SIZE 24
+
+static const char open_sql[] =
+    "WITH s AS (INSERT INTO bridge_sessions(id, grant_id, way, opened_at) VALUES ($1, $2, $3, $4::timestamptz)"
+    " ON CONFLICT (id) DO NOTHING RETURNING *)"
+    " INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'bridge.opened', g.device,"
+    " jsonb_build_object('session', s.id, 'grant', g.id, 'person', g.person, 'reason', g.reason, 'way', s.way)"
+    " FROM s JOIN grants g ON g.id = s.grant_id";
+
+static const char bytes_sql[] = "UPDATE bridge_sessions SET to_box = $2::bigint, from_box = $3::bigint"
+                                " WHERE id = $1 AND closed_at IS NULL";
+
+static const char close_sql[] =
+    "WITH s AS (UPDATE bridge_sessions SET to_box = $2::bigint, from_box = $3::bigint, closed_at = $4::timestamptz,"
+    " end_reason = $5 WHERE id = $1 AND closed_at IS NULL RETURNING *)"
+    " INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'bridge.closed', g.device,"
+    " jsonb_build_object('session', s.id, 'grant', g.id, 'person', g.person, 'reason', g.reason, 'way', s.way,"
+    " 'bytesToBox', s.to_box::text, 'bytesFromBox', s.from_box::text,"
+    " 'seconds', round(extract(epoch FROM s.closed_at - s.opened_at)), 'endReason', s.end_reason)"
+    " FROM s JOIN grants g ON g.id = s.grant_id";
+
+static void log_visit(const Visit *v, LogLevel level, const Error *err, int r, const char *what)
+{
+    const LogField fields[] = { { "DEVICE", v->device }, { "SESSION", v->id }, { "GRANT", v->grant_id }, {} };
+    if (r < 0)
+        log_failure(level, fields, err, r, "session %s of %s on %s: %s", v->id, v->person, v->device, what);
+    else
+        log_line(level, fields, "session %s of %s on %s: %s", v->id, v->person, v->device, what);
+}
+
+/* What the database will never take is in the log only; all else is tried again by the sweep. */
+static bool is_settled(const Visit *v, int r, const Error *err)
+{
+    if (r < 0)
+        log_visit(v, LOG_LEVEL_ERROR, err, r,
+                  r == -ENOTCONN ? "is not written down yet" : "cannot be written down, it is only in this log");
+    return r != -ENOTCONN;
+}
+
+static void on_open_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err, void *userdata)
+{
+    Visit *v = userdata;
+    v->query = NULL;
+    v->open_saved = is_settled(v, r, err);
+    if (v->open_saved && v->state == VISIT_ENDED)
+        visit_save(v);
+}
+
+static void on_bytes_saved(StoreQuery *q _unused_, int r _unused_, const StoreRows *rows _unused_,
+                           const Error *err _unused_, void *userdata)
+{
+    Visit *v = userdata;
+    v->query = NULL;
+    if (v->state == VISIT_ENDED)
+        visit_save(v);
+}
+
+static void on_close_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err, void *userdata)
+{
+    Visit *v = userdata;
+    v->query = NULL;
+    if (is_settled(v, r, err))
+        visit_free(v);
+}
+
+/* Whatever cannot be queued now is left to the sweep. */
+static void run(Visit *v, const char *sql, const char *const *params, size_t n, store_done_t on_done)
+{
+    Error err = {};
+    int r = store_query(v->gateway->store, sql, params, n, on_done, v, &v->query, &err);
+    if (r < 0)
+        log_debug("session %s is written down later: %s", v->id, error_message(&err, r));
+    error_done(&err);
+}
+
+static void save_open(Visit *v)
+{
+    char at[TIMESTAMP_SIZE];
+    const char *params[] = { v->id, v->grant_id, v->ways[v->way].name, timestamp_format(v->opened_at, at) };
+    run(v, open_sql, params, ELEMENTSOF(params), on_open_saved);
+}
+
+static void save_progress(Visit *v)
+{
+    char to[NUMBER_SIZE], from[NUMBER_SIZE], at[TIMESTAMP_SIZE];
+    bool ended = v->state == VISIT_ENDED;
+    uint64_t bytes = v->to_box.bytes + v->from_box.bytes;
+    if (!ended && bytes == v->saved_bytes)
+        return;
+    v->saved_bytes = bytes;
+    snprintf(to, sizeof(to), "%" PRIu64, v->to_box.bytes);
+    snprintf(from, sizeof(from), "%" PRIu64, v->from_box.bytes);
+    const char *params[] = { v->id, to, from, timestamp_format(v->closed_at, at), v->end_reason };
+    if (ended)
+        run(v, close_sql, params, 5, on_close_saved);
+    else
+        run(v, bytes_sql, params, 3, on_bytes_saved);
+}
+
+void visit_save(Visit *v)
+{
+    if (v->query || v->opened_at == 0)
+        return;
+    if (!v->open_saved)
+        save_open(v);
+    else
+        save_progress(v);
+}
+
+void visit_log_open(const Visit *v)
+{
+    _cleanup_(freep) char *what = str_format("open through %s", v->ways[v->way].title);
+    log_visit(v, LOG_LEVEL_NOTICE, NULL, 0, what ? what : "open");
+}
+
+void visit_log_end(const Visit *v)
+{
+    _cleanup_(freep) char *what = str_format("ended by %s, %" PRIu64 " bytes to the box and %" PRIu64 " from it",
+                                             v->end_reason ? v->end_reason : "?", v->to_box.bytes, v->from_box.bytes);
+    log_visit(v, LOG_LEVEL_NOTICE, NULL, 0, what ? what : "ended");
+}
+
+void visit_audit_refusal(const Visit *v)
+{
+    _cleanup_(freep) char *actor = str_format(OPERATOR_ACTOR_PREFIX "%s", v->person);
+    cJSON *detail = cJSON_CreateObject();
+    if (detail && (json_add_string(detail, "session", v->id) < 0 || json_add_string(detail, "grant", v->grant_id) < 0 ||
+                   json_add_string(detail, "error", v->end_reason) < 0 ||
+                   json_add_string(detail, "ways", v->story.data) < 0))
+        detail = (cJSON_Delete(detail), NULL);
+    audit_write(v->gateway, &(AuditEntry) { .actor = actor ? actor : OPERATOR_ACTOR_PREFIX,
+                                            .action = "bridge.refused",
+                                            .device = v->device,
+                                            .detail = detail });
+}

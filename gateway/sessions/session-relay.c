@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* Bytes from one stream to the other. A byte counts as dealt with once the other stream has taken it, so that the sender's
+ * window is what bounds all that waits here. */
+#include "gateway/sessions/support-session-impl.h"
+
+#include <errno.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+
+/* a window, and as much again that is gone and not cleared away yet */
+#define WAITING_MAX ((size_t) 2 * MUX_WINDOW_MAX + MUX_FRAME_DATA_MAX)
+
+void flow_init(Flow *f, MuxStream **from, MuxStream **to)
+{
+    *f = (Flow) { .from = from, .to = to, .waiting = BUF_INIT(WAITING_MAX) };
+}
+
+void flow_done(Flow *f)
+{
+    buf_done(&f->waiting);
+    f->start = 0;
+}
+
+static bool flow_waits(const Flow *f)
+{
+    return f->waiting.len > f->start;
+}
+
+/* Gives back credit, unless the other side has nothing more to send. */
+static void flow_consumed(Flow *f, size_t n)
+{
+    if (n > 0 && *f->from)
+        mux_stream_consumed(*f->from, n);
+}
+
+static void flow_finish(Flow *f)
+{
+    if (!f->ended || f->finished || flow_waits(f) || !*f->to)
+        return;
+    f->finished = true;
+    mux_stream_finish(*f->to);
+}
+
+void flow_flush(Flow *f)
+{
+    if (flow_waits(f) && *f->to) {
+        size_t n = mux_stream_write(*f->to, f->waiting.data + f->start, f->waiting.len - f->start);
+        f->start += n;
+        flow_consumed(f, n);
+        if (!flow_waits(f))
+            flow_done(f);
+    }
+    flow_finish(f);
+}
+
+/* What the other stream does not take waits; moved to the front only when most of what is there is gone. */
+static int flow_keep(Flow *f, const uint8_t *data, size_t len)
+{
+    if (f->start > f->waiting.len / 2) {
+        buf_consume(&f->waiting, f->start);
+        f->start = 0;
+    }
+    return buf_append(&f->waiting, data, len);
+}
+
+static int flow_push(Flow *f, const uint8_t *data, size_t len, bool may_write)
+{
+    size_t n = 0;
+    f->bytes += len;
+    if (may_write && !flow_waits(f) && *f->to) {
+        n = mux_stream_write(*f->to, data, len);
+        flow_consumed(f, n);
+    }
+    return n < len ? flow_keep(f, data + n, len - n) : 0;
+}
+
+static void pass(Visit *v, Flow *f, const uint8_t *data, size_t len)
+{
+    if (v->state == VISIT_ENDED)
+        return;
+    if (v->state == VISIT_OPEN)
+        idle_bytes(&v->idle, len, boottime_usec());
+    if (flow_push(f, data, len, v->state == VISIT_OPEN) < 0)
+        visit_end(v, "gateway.no-memory", "the gateway has no memory for this session");
+}
+
+static void on_their_data(MuxStream *s _unused_, const uint8_t *data, size_t len, void *userdata)
+{
+    Visit *v = userdata;
+    pass(v, &v->to_box, data, len);
+}
+
+static void on_their_room(MuxStream *s _unused_, void *userdata)
+{
+    Visit *v = userdata;
+    flow_flush(&v->from_box);
+}
+
+static void on_their_end(MuxStream *s _unused_, void *userdata)
+{
+    Visit *v = userdata;
+    v->to_box.ended = true;
+    if (v->state == VISIT_OPEN)
+        flow_flush(&v->to_box);
+}
+
+static void on_their_closed(MuxStream *s _unused_, const char *reason, void *userdata)
+{
+    Visit *v = userdata;
+    bool left = str_equal(reason, "operator.left") || str_equal(reason, "local.closed"); /* how ssh ends */
+    v->theirs = NULL;
+    v->operator = NULL;
+    if (reason)
+        visit_end(v, left ? "closed" : reason, NULL);
+    else if (!v->box)
+        visit_end(v, "closed", NULL);
+}
+
+const MuxStreamEvents visit_their_events = {
+    .on_data = on_their_data,
+    .on_room = on_their_room,
+    .on_end = on_their_end,
+    .on_closed = on_their_closed,
+};
+
+static void on_box_accepted(MuxStream *s _unused_, void *userdata)
+{
+    Visit *v = userdata;
+    v->accepted = true;
+}
+
+static void on_box_data(MuxStream *s _unused_, const uint8_t *data, size_t len, void *userdata)
+{
+    Visit *v = userdata;
+    if (v->state == VISIT_TRYING)
+        visit_opened(v);
+    pass(v, &v->from_box, data, len);
+}
+
+static void on_box_room(MuxStream *s _unused_, void *userdata)
+{
+    Visit *v = userdata;
+    if (v->state == VISIT_OPEN)
+        flow_flush(&v->to_box);
+}
+
+static void on_box_end(MuxStream *s _unused_, void *userdata)
+{
+    Visit *v = userdata;
+    if (v->state == VISIT_TRYING) {
+        visit_way_failed(v, "its sshd hung up without a word");
+        return;
+    }
+    v->from_box.ended = true;
+    flow_flush(&v->from_box);
+}
+
+static void on_box_closed(MuxStream *s _unused_, const char *reason, void *userdata)
+{
+    Visit *v = userdata;
+    v->box = NULL;
+    if (v->state == VISIT_TRYING)
+        visit_way_refused(v, reason);
+    else if (reason)
+        visit_end(v, reason, "the box ended the session");
+    else if (!v->theirs)
+        visit_end(v, "closed", NULL);
+}
+
+const MuxStreamEvents visit_box_events = {
+    .on_accepted = on_box_accepted,
+    .on_data = on_box_data,
+    .on_room = on_box_room,
+    .on_end = on_box_end,
+    .on_closed = on_box_closed,
+};

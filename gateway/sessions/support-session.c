@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a visit: may it be, how long, and its end. */
+#include "gateway/sessions/support-session-impl.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/event/daemon.h"
+#include "lib/tunnel/message.h"
+
+#define NAME_MAX_BYTES 128
+#define STORY_MAX 1024
+
+void visit_free(void *visit)
+{
+    Visit *v = visit;
+    if (map_get(v->gateway->visits, v->id) == v)
+        map_take(v->gateway->visits, v->id);
+    if (v->theirs)
+        mux_stream_reset(v->theirs, "gateway.restart");
+    if (v->box)
+        mux_stream_reset(v->box, "gateway.restart");
+    store_query_free(v->query);
+    sd_event_source_disable_unref(v->timer);
+    flow_done(&v->to_box);
+    flow_done(&v->from_box);
+    buf_done(&v->story);
+    grant_done(&v->grant);
+    free(v->name);
+    free(v->person);
+    free(v->device);
+    free(v->grant_id);
+    free(v->end_reason);
+    free(v);
+}
+
+void visit_say(Visit *v, const char *state, const char *error, const char *sentence)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("bridge.progress");
+    const char *way = v->way < v->n_ways ? v->ways[v->way].name : NULL;
+    if (!v->operator)
+        return;
+    if (m && json_add_string(m, "session", v->id) >= 0 && json_add_string(m, "id", v->name) >= 0 &&
+        json_add_string(m, "way", way) >= 0 && json_add_string(m, "state", state) >= 0 &&
+        json_add_string(m, "error", error) >= 0 && json_add_string(m, "message", sentence) >= 0)
+        operator_send(v->operator, m);
+}
+
+void visit_end(Visit *v, const char *id, const char *sentence)
+{
+    if (v->state == VISIT_ENDED)
+        return;
+    bool was_open = v->state == VISIT_OPEN;
+    v->end_reason = strdup(id);
+    v->state = VISIT_ENDED;
+    v->closed_at = realtime_usec();
+    if (sentence)
+        visit_say(v, was_open ? "ended" : "refused", id, sentence);
+    v->operator = NULL;
+    if (v->theirs)
+        mux_stream_reset(TAKE_PTR(v->theirs), id);
+    if (v->box)
+        mux_stream_reset(TAKE_PTR(v->box), id);
+    timer_disarm(v->timer);
+    flow_done(&v->to_box);
+    flow_done(&v->from_box);
+    if (was_open) {
+        visit_log_end(v);
+        visit_save(v);
+    } else {
+        visit_audit_refusal(v);
+        visit_free(v);
+    }
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void watch(Visit *v, usec_t now)
+{
+    usec_t idle_at = v->idle.active_at + v->grant.idle_seconds * USEC_PER_SEC;
+    usec_t at = idle_at < v->ends_at ? idle_at : v->ends_at;
+    if (timer_arm(v->gateway->event, &v->timer, at > now ? at - now : 0, on_timer, v) < 0)
+        visit_end(v, "gateway.no-memory", "the gateway has no memory for this session");
+}
+
+static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Visit *v = userdata;
+    usec_t now = boottime_usec();
+    if (now >= v->ends_at && v->ends_by_grant)
+        visit_end(v, "grant.expired", "the grant has expired");
+    else if (now >= v->ends_at)
+        visit_end(v, "session.too-long", "the session has reached the longest time that its grant allows");
+    else if (idle_time(&v->idle, now) >= v->grant.idle_seconds * USEC_PER_SEC)
+        visit_end(v, "session.idle", "nobody did anything for as long as the grant allows");
+    else
+        watch(v, now);
+    return 0;
+}
+
+void visit_opened(Visit *v)
+{
+    usec_t now = boottime_usec(), longest = now + v->grant.max_seconds * USEC_PER_SEC;
+    v->state = VISIT_OPEN;
+    v->opened_at = realtime_usec();
+    if (longest < v->ends_at) {
+        v->ends_at = longest;
+        v->ends_by_grant = false;
+    }
+    idle_start(&v->idle, now);
+    _cleanup_(freep) char *sentence = str_format("connected through %s", v->ways[v->way].title);
+    visit_say(v, "open", NULL, sentence ? sentence : "connected");
+    visit_log_open(v);
+    visit_save(v);
+    flow_flush(&v->to_box);
+    watch(v, now);
+}
+
+static int judge(Visit *v, const StoreRows *rows, Error *err)
+{
+    int r = store_rows_count(rows) > 0 ? grant_from_row(rows, 0, &v->grant) : grant_not_found(v->grant_id, err);
+    if (r >= 0)
+        r = grant_check(&v->grant, v->person, v->device, err);
+    if (r >= 0 && !str_equal(store_rows_get(rows, 0, GRANT_COLUMNS_COUNT), "t"))
+        r = error_set(err, EACCES, "operator.revoked", "the token of %s was revoked", v->person);
+    return r;
+}
+
+static void on_grant(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *query_err, void *userdata)
+{
+    Visit *v = userdata;
+    _cleanup_(error_done) Error err = {};
+    v->query = NULL;
+    if (r < 0)
+        (void) error_copy(&err, query_err);
+    else
+        r = judge(v, rows, &err);
+    if (r < 0) {
+        visit_end(v, error_id(&err), error_message(&err, r));
+        return;
+    }
+    v->ends_at = boottime_usec() + (usec_t) v->grant.seconds_left * USEC_PER_SEC;
+    v->ends_by_grant = true;
+    v->state = VISIT_TRYING;
+    if (v->grant.break_glass)
+        visit_tell_recovery(v);
+    visit_try(v);
+}
+
+size_t visits_open(const Gateway *g, const char *device)
+{
+    size_t n = 0;
+    void *value;
+    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);) {
+        const Visit *v = value;
+        n += v->state == VISIT_OPEN && str_equal(v->device, device);
+    }
+    return n;
+}
+
+static size_t count_of(const Gateway *g, const char *person, const char *device)
+{
+    void *value;
+    size_t n = 0;
+    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);) {
+        const Visit *v = value;
+        n += v->state != VISIT_ENDED && (!person || str_equal(v->person, person)) &&
+             (!device || str_equal(v->device, device));
+    }
+    return n;
+}
+
+static int admit(Visit *v, const cJSON *open, Error *err)
+{
+    if (!str_equal(json_string(open, "target"), "ssh"))
+        return error_set(err, EINVAL, "bridge.no-target", "the only target is ssh");
+    if (!device_id_is_valid(v->grant_id))
+        return grant_not_found(v->grant_id, err);
+    if (count_of(v->gateway, NULL, v->device) > BRIDGE_SESSIONS_DEVICE_MAX)
+        return error_set(err, EBUSY, "bridge.device-full", "%s has %d sessions open already", v->device,
+                         BRIDGE_SESSIONS_DEVICE_MAX);
+    if (count_of(v->gateway, v->person, NULL) > BRIDGE_SESSIONS_PERSON_MAX)
+        return error_set(err, EBUSY, "bridge.person-full", "%s has %d sessions open already", v->person,
+                         BRIDGE_SESSIONS_PERSON_MAX);
+    int r = ways_parse(json_string(open, "way"), v->ways, &v->n_ways, err);
+    const char *params[] = { v->grant_id };
+    return r < 0 ? r
+                 : store_query(v->gateway->store,
+                               "SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM operator_tokens t"
+                               " WHERE t.name = person AND t.revoked_at IS NULL) FROM grants WHERE id = $1",
+                               params, ELEMENTSOF(params), on_grant, v, &v->query, err);
+}
+
+/* What the operator calls the stream, if that can be said back. */
+static const char *name_of(const cJSON *open)
+{
+    const char *name = json_string(open, "id");
+    size_t n = 0;
+    while (name && name[n] > ' ' && name[n] <= '~')
+        n++;
+    return n > 0 && n <= NAME_MAX_BYTES && name[n] == '\0' ? name : NULL;
+}
+
+static Visit *visit_new(Gateway *g, Operator *o, const cJSON *open)
+{
+    char id[CALL_ID_SIZE];
+    Visit *v = calloc(1, sizeof(*v));
+    if (!v)
+        return NULL;
+    const char *name = name_of(open), *grant = json_string(open, "grant");
+    v->gateway = g;
+    v->operator = o;
+    v->story = BUF_INIT(STORY_MAX);
+    flow_init(&v->to_box, &v->theirs, &v->box);
+    flow_init(&v->from_box, &v->box, &v->theirs);
+    v->name = name ? strdup(name) : NULL;
+    v->person = strdup(operator_person(o));
+    v->device = strdup(operator_device(o));
+    v->grant_id = strdup(grant ? grant : "");
+    int r = random_id(id);
+    if (r >= 0) {
+        memcpy(v->id, "s-", 2);
+        memcpy(v->id + 2, id, VISIT_ID_SIZE - 3);
+    }
+    if (r < 0 || (name && !v->name) || !v->person || !v->device || !v->grant_id || map_put(g->visits, v->id, v) < 0) {
+        visit_free(v);
+        return NULL;
+    }
+    return v;
+}
+
+void visit_start(Gateway *g, Operator *o, MuxStream *s, const cJSON *open)
+{
+    Error err = {};
+    Visit *v = visit_new(g, o, open);
+    if (!v) {
+        mux_stream_reset(s, "gateway.no-memory");
+        return;
+    }
+    v->theirs = s;
+    /* taken at once: what an operator says before there is a way waits here, within its window */
+    mux_stream_accept(s, &visit_their_events, v);
+    int r = admit(v, open, &err);
+    if (r < 0)
+        visit_end(v, error_id(&err), error_message(&err, r));
+    error_done(&err);
+}
+
+void visits_end_grant(Gateway *g, const char *grant, const char *id, const char *sentence)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);)
+        if (str_equal(((Visit *) value)->grant_id, grant))
+            visit_end(value, id, sentence);
+}
+
+void visits_end_device(Gateway *g, const char *device, const char *id, const char *sentence)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);)
+        if (str_equal(((Visit *) value)->device, device))
+            visit_end(value, id, sentence);
+}
+
+void visits_end_way(Gateway *g, const char *device, Role role, const char *id, const char *sentence)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);) {
+        Visit *v = value;
+        if (v->box && str_equal(v->device, device) && v->ways[v->way].role == role)
+            visit_end(v, id, sentence);
+    }
+}
+
+void visits_end_all(Gateway *g, const char *id, const char *sentence)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);)
+        visit_end(value, id, sentence);
+}
+
+/* A token revoked on the command line, a grant revoked through another gateway. */
+static void on_withdrawn(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    Gateway *g = userdata;
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "whether the grants in use still hold is not known");
+    for (size_t i = 0; r >= 0 && i < store_rows_count(rows); i++) {
+        bool revoked = str_equal(store_rows_get(rows, i, 1), "t");
+        visits_end_grant(g, store_rows_get(rows, i, 0), revoked ? "grant.revoked" : "operator.revoked",
+                         revoked ? "the grant was revoked" : "your token was revoked");
+    }
+}
+
+static void look_for_withdrawn(Gateway *g, char *const *grants)
+{
+    Error err = {};
+    _cleanup_(freep) char *list = grants ? strv_join(grants, ",") : NULL;
+    const char *params[] = { list };
+    if (!list)
+        return;
+    int r = store_query(g->store,
+                        "SELECT g.id, g.revoked_at IS NOT NULL FROM grants g"
+                        " WHERE g.id = ANY (string_to_array($1, ',')) AND (g.revoked_at IS NOT NULL OR NOT EXISTS"
+                        " (SELECT 1 FROM operator_tokens t WHERE t.name = g.person AND t.revoked_at IS NULL))",
+                        params, ELEMENTSOF(params), on_withdrawn, g, NULL, &err);
+    if (r < 0)
+        log_debug("grants in use are looked at later: %s", error_message(&err, r));
+    error_done(&err);
+}
+
+void visits_sweep(Gateway *g)
+{
+    _cleanup_(strv_freep) char **grants = NULL;
+    void *value;
+    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);) {
+        Visit *v = value;
+        if (v->state == VISIT_OPEN && !strv_contains(grants, v->grant_id) && strv_add(&grants, v->grant_id) < 0)
+            return;
+        visit_save(v);
+    }
+    look_for_withdrawn(g, grants);
+}

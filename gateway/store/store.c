@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/* The connection's life (waiting → connecting → setting up → up) and the queue of statements. */
+#include "gateway/store/store.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "gateway/store/store-internal.h"
+#include "lib/base/encode.h"
+#include "lib/base/limits.h"
+#include "lib/event/backoff.h"
+#include "lib/event/daemon.h"
+
+#define CONNECT_DEADLINE (10 * USEC_PER_SEC)
+/* longer than statement_timeout of the schema script: the server's own word is the better one */
+#define QUERY_DEADLINE (15 * USEC_PER_SEC)
+#define SETUP_DEADLINE (120 * USEC_PER_SEC)
+
+typedef enum StoreState {
+    STORE_WAITING,
+    STORE_CONNECTING,
+    STORE_SETTING_UP,
+    STORE_UP,
+} StoreState;
+
+struct StoreQuery {
+    Store *store;
+    const char *sql;
+    char **params; /* one block: pointers, then texts */
+    size_t n_params;
+    store_done_t on_done; /* NULL: silenced */
+    void *userdata;
+    StoreQuery *next;
+};
+
+struct Store {
+    sd_event *event;
+    char *conninfo;
+    StoreEvents events;
+    void *userdata;
+    StoreState state;
+    PGconn *conn;
+    sd_event_source *io, *timer, *kick;
+    Backoff backoff;
+    usec_t up_since;
+    StoreQuery *first, *last; /* waiting */
+    StoreQuery *active;       /* sent */
+    size_t n_waiting;
+    PGresult *result; /* the newest of the active statement, an error wins */
+};
+
+static void store_connect(Store *s);
+static int on_store_io(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+
+static StoreQuery *query_destroy(StoreQuery *q)
+{
+    if (q) {
+        free(q->params);
+        free(q);
+    }
+    return NULL;
+}
+
+/* Ends one statement that is in no list any more. */
+static void query_finish(StoreQuery *q, int r, const StoreRows *rows, const Error *err)
+{
+    if (q->on_done)
+        q->on_done(q, r, rows, err, q->userdata);
+    query_destroy(q);
+}
+
+static StoreQuery *query_pop(Store *s)
+{
+    StoreQuery *q = s->first;
+    if (!q)
+        return NULL;
+    s->first = q->next;
+    if (!s->first)
+        s->last = NULL;
+    s->n_waiting--;
+    q->next = NULL;
+    return q;
+}
+
+static int on_retry(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    store_connect(userdata);
+    return 0;
+}
+
+static void store_drop_connection(Store *s)
+{
+    s->io = sd_event_source_disable_unref(s->io);
+    timer_disarm(s->timer);
+    PQclear(s->result);
+    s->result = NULL;
+    PQfinish(s->conn);
+    s->conn = NULL;
+}
+
+/* The one way down: everything that waits is told, then the next try is planned. */
+static void store_lost(Store *s, const Error *err)
+{
+    if (s->state == STORE_UP)
+        backoff_session_ended(&s->backoff, boottime_usec() - s->up_since);
+    s->state = STORE_WAITING;
+    usec_t delay = backoff_next(&s->backoff, random_u64(), 0, 0);
+    s->events.on_down(s, delay, err, s->userdata);
+    store_drop_connection(s);
+    StoreQuery *active = TAKE_PTR(s->active);
+    if (active)
+        query_finish(active, -ENOTCONN, NULL, err);
+    for (StoreQuery *q = query_pop(s); q; q = query_pop(s))
+        query_finish(q, -ENOTCONN, NULL, err);
+    if (timer_arm(s->event, &s->timer, delay, on_retry, s) < 0)
+        sd_event_exit(s->event, -ENOMEM); /* without the timer it would stay down for ever */
+}
+
+static void store_lost_libpq(Store *s)
+{
+    Error err = {};
+    store_result_error(s->conn, NULL, &err);
+    store_lost(s, &err);
+    error_done(&err);
+}
+
+static int on_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Error err = {};
+    error_set(&err, ETIMEDOUT, "store.unavailable", "the database does not answer in time, try again");
+    store_lost(userdata, &err);
+    error_done(&err);
+    return 0;
+}
+
+/* Watches the socket for `events`; libpq may have changed it since. */
+static int store_watch(Store *s, uint32_t events)
+{
+    if (s->io && sd_event_source_get_io_fd(s->io) == PQsocket(s->conn))
+        return sd_event_source_set_io_events(s->io, events);
+    s->io = sd_event_source_disable_unref(s->io);
+    return sd_event_add_io(s->event, &s->io, PQsocket(s->conn), events, on_store_io, s);
+}
+
+/* After a send: 0, or negative when the connection is gone. */
+static int store_flush(Store *s)
+{
+    int r = PQflush(s->conn);
+    if (r < 0)
+        return -ENOTCONN;
+    return store_watch(s, EPOLLIN | (r > 0 ? (uint32_t) EPOLLOUT : 0));
+}
+
+static void store_send_next(Store *s)
+{
+    if (s->state != STORE_UP || s->active)
+        return;
+    s->active = query_pop(s);
+    if (!s->active)
+        return;
+    StoreQuery *q = s->active;
+    if (!PQsendQueryParams(s->conn, q->sql, (int) q->n_params, NULL, (const char *const *) q->params, NULL,
+                           NULL, 0) ||
+        store_flush(s) < 0 || timer_arm(s->event, &s->timer, QUERY_DEADLINE, on_deadline, s) < 0)
+        store_lost_libpq(s);
+}
+
+static void store_set_up_done(Store *s, int r, const Error *err)
+{
+    if (r < 0) {
+        store_lost(s, err);
+        return;
+    }
+    s->state = STORE_UP;
+    s->up_since = boottime_usec();
+    s->events.on_up(s, s->userdata);
+}
+
+/* The active statement has ended: tells its owner. */
+static void store_statement_done(Store *s)
+{
+    Error err = {};
+    int r = 0;
+    _cleanup_(PQclearp) PGresult *result = TAKE_PTR(s->result);
+    ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        r = store_result_error(s->conn, result, &err);
+    timer_disarm(s->timer);
+    if (s->state == STORE_SETTING_UP) {
+        store_set_up_done(s, r, &err);
+    } else if (r == -ENOTCONN) {
+        store_lost(s, &err);
+    } else {
+        StoreQuery *q = TAKE_PTR(s->active);
+        if (q)
+            query_finish(q, r, r < 0 ? NULL : store_rows_from(result), &err);
+    }
+    error_done(&err);
+}
+
+static bool result_failed(const PGresult *result)
+{
+    return PQresultStatus(result) == PGRES_FATAL_ERROR || PQresultStatus(result) == PGRES_BAD_RESPONSE;
+}
+
+static void store_read(Store *s)
+{
+    if (!PQconsumeInput(s->conn)) {
+        store_lost_libpq(s);
+        return;
+    }
+    bool busy = s->active || s->state == STORE_SETTING_UP;
+    while (busy && !PQisBusy(s->conn)) {
+        PGresult *next = PQgetResult(s->conn);
+        if (!next) {
+            store_statement_done(s);
+            store_send_next(s);
+            return;
+        }
+        if (s->result && result_failed(s->result)) {
+            PQclear(next);
+            continue;
+        }
+        PQclear(s->result);
+        s->result = next;
+    }
+    if (!busy && PQstatus(s->conn) == CONNECTION_BAD)
+        store_lost_libpq(s);
+}
+
+static void store_set_up(Store *s)
+{
+    _cleanup_(freep) char *script = store_schema_script();
+    s->state = STORE_SETTING_UP;
+    if (!script || PQsetnonblocking(s->conn, 1) < 0 || !PQsendQuery(s->conn, script) || store_flush(s) < 0 ||
+        timer_arm(s->event, &s->timer, SETUP_DEADLINE, on_deadline, s) < 0)
+        store_lost_libpq(s);
+}
+
+static void store_connect_poll(Store *s)
+{
+    /* libpq may close the socket and open another with the same number: the old watch has to go before */
+    s->io = sd_event_source_disable_unref(s->io);
+    PostgresPollingStatusType poll = PQconnectPoll(s->conn);
+    int r = 0;
+    if (poll == PGRES_POLLING_OK)
+        store_set_up(s);
+    else if (poll == PGRES_POLLING_READING)
+        r = store_watch(s, EPOLLIN);
+    else if (poll == PGRES_POLLING_WRITING)
+        r = store_watch(s, EPOLLOUT);
+    else
+        r = -ENOTCONN;
+    if (r < 0)
+        store_lost_libpq(s);
+}
+
+static int on_store_io(sd_event_source *source _unused_, int fd _unused_, uint32_t revents, void *userdata)
+{
+    Store *s = userdata;
+    if (s->state == STORE_CONNECTING) {
+        store_connect_poll(s);
+        return 0;
+    }
+    if ((revents & EPOLLOUT) && store_flush(s) < 0) {
+        store_lost_libpq(s);
+        return 0;
+    }
+    if (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))
+        store_read(s);
+    return 0;
+}
+
+static void store_connect(Store *s)
+{
+    s->state = STORE_CONNECTING;
+    s->conn = store_connect_start(s->conninfo);
+    if (!s->conn || PQstatus(s->conn) == CONNECTION_BAD || store_watch(s, EPOLLOUT) < 0 ||
+        timer_arm(s->event, &s->timer, CONNECT_DEADLINE, on_deadline, s) < 0)
+        store_lost_libpq(s);
+}
+
+static int on_kick(sd_event_source *source, void *userdata)
+{
+    (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    store_send_next(userdata);
+    return 0;
+}
+
+int store_new(sd_event *event, const char *conninfo, const StoreEvents *events, void *userdata, Store **ret,
+              Error *err)
+{
+    int r = store_check_conninfo(conninfo, err);
+    if (r < 0)
+        return r;
+    _cleanup_(store_freep) Store *s = calloc(1, sizeof(*s));
+    if (!s)
+        return error_from_errno(err, -ENOMEM, "preparing the database connection");
+    s->event = sd_event_ref(event);
+    s->conninfo = strdup(conninfo);
+    s->events = *events;
+    s->userdata = userdata;
+    s->backoff = (Backoff) {
+        .base_usec = 200 * USEC_PER_MSEC,
+        .cap_usec = 10 * USEC_PER_SEC,
+        .stable_usec = 10 * USEC_PER_SEC,
+    };
+    if (!s->conninfo)
+        return error_from_errno(err, -ENOMEM, "preparing the database connection");
+    r = sd_event_add_defer(event, &s->kick, on_kick, s);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(s->kick, SD_EVENT_OFF);
+    if (r >= 0)
+        r = timer_arm(event, &s->timer, 0, on_retry, s);
+    if (r < 0)
+        return error_from_errno(err, r, "preparing the database connection");
+    *ret = TAKE_PTR(s);
+    return 0;
+}
+
+Store *store_free(Store *s)
+{
+    if (!s)
+        return NULL;
+    store_drop_connection(s);
+    query_destroy(s->active);
+    for (StoreQuery *q = query_pop(s); q; q = query_pop(s))
+        query_destroy(q);
+    sd_event_source_disable_unref(s->timer);
+    sd_event_source_disable_unref(s->kick);
+    sd_event_unref(s->event);
+    free(s->conninfo);
+    free(s);
+    return NULL;
+}
+
+bool store_is_up(const Store *s)
+{
+    return s->state == STORE_UP;
+}
+
+bool store_is_busy(const Store *s)
+{
+    return s->state != STORE_UP || s->n_waiting > GATEWAY_QUERIES_MAX / 2;
+}
+
+static char **params_copy(const char *const *params, size_t n)
+{
+    size_t size = sizeof(char *);
+    for (size_t i = 0; i < n; i++)
+        size += sizeof(char *) + (params[i] ? strlen(params[i]) + 1 : 0);
+    char **copy = malloc(size);
+    if (!copy)
+        return NULL;
+    char *text = (char *) (copy + n);
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = NULL;
+        if (!params[i])
+            continue;
+        size_t len = strlen(params[i]) + 1;
+        copy[i] = memcpy(text, params[i], len);
+        text += len;
+    }
+    return copy;
+}
+
+int store_query(Store *s, const char *sql, const char *const *params, size_t n, store_done_t on_done,
+                void *userdata, StoreQuery **ret, Error *err)
+{
+    if (s->state != STORE_UP)
+        return error_set(err, ENOTCONN, "store.unavailable", "the database does not answer, try again");
+    if (s->n_waiting >= GATEWAY_QUERIES_MAX)
+        return error_set(err, ENOBUFS, "store.busy", "too many requests wait for the database, try again");
+    StoreQuery *q = calloc(1, sizeof(*q));
+    char **copy = params_copy(params, n);
+    if (!q || !copy || sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT) < 0) {
+        free(q);
+        free(copy);
+        return error_from_errno(err, -ENOMEM, "asking the database");
+    }
+    *q = (StoreQuery) { s, sql, copy, n, on_done, userdata, NULL };
+    if (s->last)
+        s->last->next = q;
+    else
+        s->first = q;
+    s->last = q;
+    s->n_waiting++;
+    if (ret)
+        *ret = q;
+    return 0;
+}
+
+StoreQuery *store_query_free(StoreQuery *q)
+{
+    if (!q)
+        return NULL;
+    q->on_done = NULL;
+    Store *s = q->store;
+    StoreQuery *before = NULL;
+    for (StoreQuery *i = s->first; i; before = i, i = i->next) {
+        if (i != q)
+            continue;
+        if (before)
+            before->next = q->next;
+        else
+            s->first = q->next;
+        if (s->last == q)
+            s->last = before;
+        s->n_waiting--;
+        return query_destroy(q);
+    }
+    return NULL; /* sent: freed when its answer is there */
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/* How messages read for people: tables and lines made from the JSON that boxes and gateways answer with. */
+#include "lib/cli/report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/cli/cli.h"
+#include "lib/base/clock.h"
+#include "lib/base/strv.h"
+#include "lib/cli/table.h"
+#include "lib/base/text.h"
+
+#define DIGEST_SHOWN 19 /* "sha256:" and twelve digits */
+#define LABEL_WIDTH 16
+
+static const cJSON *member(const cJSON *object, const char *key)
+{
+    return cJSON_IsObject(object) ? cJSON_GetObjectItemCaseSensitive(object, key) : NULL;
+}
+
+static const cJSON *member_object(const cJSON *object, const char *key)
+{
+    const cJSON *item = member(object, key);
+    return cJSON_IsObject(item) ? item : NULL;
+}
+
+static double number(const cJSON *object, const char *key, double fallback)
+{
+    const cJSON *item = member(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : fallback;
+}
+
+char *report_member(const cJSON *object, const char *key)
+{
+    const cJSON *item = member(object, key);
+
+    if (cJSON_IsString(item))
+        return text_printable(item->valuestring);
+    if (cJSON_IsNumber(item))
+        return str_format("%.0f", item->valuedouble);
+    return NULL;
+}
+
+char *report_error(const cJSON *error)
+{
+    const char *id = json_string(error, "id"), *message = json_string(error, "message");
+    double line = number(error, "line", 0);
+
+    return text_finding(json_string(error, "file"), line > 0 && line < 1e9 ? (unsigned) line : 0,
+                        message ? message : "no reason was given", id, json_string(error, "key"));
+}
+
+char *report_plan(const cJSON *plan)
+{
+    static const char *const headers[] = { "SERVICE", "ACTION", "CONTAINER", "REASON", NULL };
+    _cleanup_(table_freep) Table *table = table_new(headers);
+    _cleanup_(freep) char *rows = NULL;
+    unsigned changes = 0;
+    const cJSON *step;
+
+    if (!table)
+        return NULL;
+    cJSON_ArrayForEach(step, member(plan, "steps")) {
+        const char *action = json_string(step, "action");
+        if (!str_equal(action, "keep"))
+            changes++;
+        if (table_row(table, json_string(step, "service"), action, json_string(step, "container"),
+                      json_string(step, "reason")) < 0)
+            return NULL;
+    }
+    rows = table_print(table, 0);
+    if (!rows)
+        return NULL;
+    if (changes == 0)
+        return str_format("%snothing would change\n", table_rows(table) > 0 ? rows : "");
+    return str_format("%s%u of %zu would change\n", rows, changes, table_rows(table));
+}
+
+static const char *outcome_of(const cJSON *result)
+{
+    const char *outcome = json_string(result, "outcome");
+
+    if (str_equal(outcome, "done") && json_bool(result, "noop", false))
+        return "done (no change)";
+    return outcome;
+}
+
+/* What a deployment's `state` at the gateway is called here when there is no result. */
+static const char *state_of(const cJSON *deployment)
+{
+    const char *state = json_string(deployment, "state");
+    return !state || str_equal(state, "open") ? "running" : state;
+}
+
+/* A result's `seconds`, or those between a deployment's two times: a new string or NULL. */
+static char *seconds_of(const cJSON *entry, const cJSON *result)
+{
+    const char *from = json_string(entry, "createdAt"), *to = json_string(entry, "finishedAt");
+    double seconds = number(result, "seconds", -1);
+    usec_t start, end;
+
+    if (seconds < 0 && from && to && timestamp_parse(from, &start) >= 0 && timestamp_parse(to, &end) >= 0 && end >= start)
+        seconds = (double) (end - start) / (double) USEC_PER_SEC;
+    return seconds >= 0 ? str_format("%.1f", seconds) : NULL;
+}
+
+/* The phase that failed, where a result tells it apart from its outcome. */
+static const char *phase_of(const cJSON *result)
+{
+    const char *failed = json_string(result, "failedPhase");
+    return failed ? failed : json_string(result, "phase");
+}
+
+static const char *first_string(const cJSON *object, const char *key, const char *other_key)
+{
+    const char *text = json_string(object, key);
+    return text ? text : json_string(object, other_key);
+}
+
+/* Why there was this deployment: its reason, and the image that it brought. A new string, NULL when neither is known. */
+static char *why_of(const cJSON *entry)
+{
+    const char *reason = json_string(entry, "reason"), *image = json_string(entry, "image");
+    const char *digest = json_string(entry, "digest");
+
+    if (!image)
+        return reason ? strdup(reason) : NULL;
+    return str_format("%s to %.*s%s%s", image, DIGEST_SHOWN, digest ? digest : "-", reason ? ": " : "", reason ? reason : "");
+}
+
+static int history_row(Table *table, const cJSON *entry)
+{
+    const cJSON *nested = member_object(entry, "result"), *result = nested ? nested : entry;
+    _cleanup_(freep) char *version = report_member(entry, "version"), *status = report_member(result, "status");
+    _cleanup_(freep) char *seconds = seconds_of(entry, result), *why = why_of(entry);
+    const char *at = json_string(result, "at"), *outcome = outcome_of(result);
+
+    if (!version)
+        version = report_member(result, "version");
+    if (member_object(result, "error")) {
+        free(why);
+        why = report_error(member(result, "error"));
+    }
+    return table_row(table, version, at ? at : first_string(entry, "finishedAt", "createdAt"),
+                     outcome ? outcome : state_of(entry), status, phase_of(result), seconds,
+                     why);
+}
+
+char *report_history(const cJSON *entries)
+{
+    static const char *const headers[] = { "VERSION", "AT", "OUTCOME", "STATUS", "PHASE", "SECONDS", "WHY", NULL };
+    _cleanup_(table_freep) Table *table = table_new(headers);
+    const cJSON *entry;
+
+    if (!table)
+        return NULL;
+    cJSON_ArrayForEach(entry, entries) {
+        if (history_row(table, entry) < 0)
+            return NULL;
+    }
+    return table_rows(table) > 0 ? table_print(table, 0) : str_format("no push yet\n");
+}
+
+char *report_result_line(const cJSON *result)
+{
+    _cleanup_(freep) char *version = report_member(result, "version"), *status = report_member(result, "status");
+    _cleanup_(freep) char *error = NULL, *raw = NULL;
+    const char *phase = phase_of(result), *outcome = outcome_of(result);
+
+    if (!cJSON_IsObject(result))
+        return str_format("none yet");
+    if (member_object(result, "error"))
+        error = report_error(member(result, "error"));
+    bool phase_tells = phase && !str_equal(phase, json_string(result, "outcome"));
+    raw = str_format("version %s: %s, %s%s%s%s%s", version ? version : "-", outcome ? outcome : "-",
+                     status ? status : "-", phase_tells ? " in phase " : "", phase_tells ? phase : "",
+                     error ? ": " : "", error ? error : "");
+    return raw ? text_printable(raw) : NULL;
+}
+
+/* One "label   value" line; value may be NULL. Takes value. */
+static void status_line(FILE *out, const char *label, char *value)
+{
+    _cleanup_(freep) char *printable = text_printable(value ? value : "-");
+    free(value);
+    fprintf(out, "%-*s%s\n", LABEL_WIDTH, label, printable ? printable : "-");
+}
+
+static const char *or_dash(const char *s)
+{
+    return str_empty(s) ? "-" : s;
+}
+
+static void status_programs(FILE *out, const cJSON *status)
+{
+    const cJSON *agent = member(status, "agent"), *compose = member(status, "podmanCompose");
+    _cleanup_(freep) char *pid = report_member(agent, "pid");
+
+    status_line(out, "device", report_member(status, "deviceId"));
+    status_line(out, "agent", str_format("%s, pid %s, since %s", or_dash(json_string(agent, "version")),
+                                         or_dash(pid), or_dash(json_string(agent, "startedAt"))));
+    status_line(out, "podman", str_format("%s, as user %s", or_dash(json_string(member(status, "podman"), "version")),
+                                          or_dash(json_string(status, "podmanUser"))));
+    status_line(out, "podman-compose", str_format("%s, strategy %s", or_dash(json_string(compose, "version")),
+                                                  or_dash(json_string(compose, "strategy"))));
+}
+
+static void status_link(FILE *out, const cJSON *link)
+{
+    const cJSON *error = member(link, "error");
+    _cleanup_(freep) char *why = cJSON_IsObject(error) ? report_error(error) : report_member(link, "error");
+    const char *gateway = or_dash(json_string(link, "gateway")), *since = json_string(link, "since");
+
+    if (json_bool(link, "connected", false))
+        status_line(out, "tunnel", str_format("connected to %s since %s", gateway, or_dash(since)));
+    else
+        status_line(out, "tunnel", str_format("not connected to %s%s%s: %s", gateway, since ? " since " : "",
+                                              since ? since : "", why ? why : "mgmt-link has not said why"));
+    if (json_string(link, "tokenExpiresAt"))
+        status_line(out, "token", str_format("good until %s", json_string(link, "tokenExpiresAt")));
+}
+
+static void status_push(FILE *out, const cJSON *status)
+{
+    const cJSON *current = member_object(status, "current"), *pending = member_object(status, "pending");
+    _cleanup_(freep) char *version = report_member(current, "version"), *next = report_member(pending, "version");
+    const cJSON *env = member(status, "env");
+
+    if (json_bool(env, "ok", false))
+        status_line(out, "env files", str_format("ok"));
+    else
+        status_line(out, "env files", report_error(member(env, "error")));
+    if (current)
+        status_line(out, "current", str_format("version %s since %s, sha256 %.12s", or_dash(version),
+                                               or_dash(json_string(current, "at")),
+                                               or_dash(json_string(current, "sha256"))));
+    else
+        status_line(out, "current", str_format("nothing was pushed yet"));
+    if (pending)
+        status_line(out, "pending", str_format("version %s, in phase %s", or_dash(next),
+                                               or_dash(json_string(pending, "phase"))));
+    status_line(out, "last push", report_result_line(member(status, "last")));
+}
+
+static char *services_table(const cJSON *services)
+{
+    static const char *const headers[] = { "SERVICE", "STATE", "HEALTH", "CONTAINER", "IMAGE", NULL };
+    _cleanup_(table_freep) Table *table = table_new(headers);
+    const cJSON *service;
+
+    if (!table)
+        return NULL;
+    cJSON_ArrayForEach(service, services) {
+        if (table_row(table, json_string(service, "name"), json_string(service, "state"),
+                      json_string(service, "health"), json_string(service, "container"),
+                      json_string(service, "image")) < 0)
+            return NULL;
+    }
+    return table_rows(table) > 0 ? table_print(table, 0) : str_format("no services run\n");
+}
+
+char *report_status(const cJSON *status)
+{
+    _cleanup_(freep) char *services = services_table(member(status, "services"));
+    char *text = NULL;
+    size_t size = 0;
+
+    if (!services)
+        return NULL;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    status_programs(out, status);
+    status_link(out, member(status, "link"));
+    status_push(out, status);
+    if (member_object(status, "error"))
+        status_line(out, "containers", report_error(member(status, "error")));
+    fprintf(out, "\n%s", services);
+    if (fclose(out) != 0) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* {"error": …} */
+static cJSON *failure_json(const Error *err, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
+
+    if (!document || json_add_item(document, "error", json_from_error(err, r)) < 0)
+        return NULL;
+    return TAKE_PTR(document);
+}
+
+int report_failure(const char *program, bool json, const Error *err, int r, int exit_code)
+{
+    _cleanup_(freep) char *text = text_error(err, r);
+
+    if (text && err && err->file)
+        fprintf(stderr, "%s\n", text);
+    else
+        fprintf(stderr, "%s: %s\n", program, text ? text : "out of memory");
+    if (json) {
+        _cleanup_(cJSON_Deletep) cJSON *document = failure_json(err, r);
+        (void) report_json(document, exit_code);
+    }
+    return exit_code;
+}
+
+int report_json(const cJSON *document, int exit_code)
+{
+    _cleanup_(freep) char *text = document ? json_print_pretty(document) : NULL;
+    return report_text(text ? str_format("%s\n", text) : NULL, exit_code);
+}
+
+int report_text(char *text, int exit_code)
+{
+    _cleanup_(freep) char *owned = text;
+
+    if (!owned) {
+        fprintf(stderr, "out of memory\n");
+        return EXIT_FAILED;
+    }
+    if (fputs(owned, stdout) < 0 || fflush(stdout) != 0) {
+        fprintf(stderr, "cannot write to standard output: %s\n", error_message(NULL, -errno));
+        return EXIT_FAILED;
+    }
+    return exit_code;
+}

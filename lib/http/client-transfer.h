@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* One request as a curl easy handle, its answer being collected, and what its end means. Private to http-client*.c. */
+#pragma once
+
+#include <curl/curl.h>
+
+#include "lib/base/buf.h"
+#include "lib/http/client.h"
+
+typedef struct Transfer {
+    CURL *easy;
+    struct curl_slist *headers_out;
+    char *what; /* "GET https://host/path", for error sentences: without the query, which may be secret */
+    Buf body;
+    size_t received, response_max;
+    int (*on_data)(const char *data, size_t len, void *userdata);
+    void *userdata;
+    usec_t timeout_usec;
+    char *date;
+    char *server;
+    char *retry_after;
+    char *ca_advice;
+    char **keep_headers; /* names */
+    char **headers;
+    size_t headers_size;
+    bool impatient; /* timeout_usec is not the only limit in time */
+    bool too_large, stopped, out_of_memory, silenced;
+    char detail[CURL_ERROR_SIZE];
+    void *owner; /* for the user of the transfer */
+} Transfer;
+
+/* Checks the request and prepares it; curl copies all strings. Nothing is sent yet. */
+int transfer_new(const HttpRequest *request, Transfer **ret, Error *err) _must_check_;
+Transfer *transfer_free(Transfer *t);
+DEFINE_CLEANUP(Transfer, transfer_free)
+
+/* Turns curl's result into the answer or an error. */
+int transfer_finish(Transfer *t, CURLcode code, HttpResponse *ret, Error *err) _must_check_;
+/* The transfer of a finished handle. */
+Transfer *transfer_of(CURL *easy);

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT */
+/* One HTTP connection: reads whole requests within deadlines, hands them to the handler, sends the answers. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/event/daemon.h"
+#include "lib/http/server-conn.h"
+#include "lib/http/parser.h"
+
+#define HEAD_TIMEOUT (10 * USEC_PER_SEC)
+#define BODY_TIMEOUT (60 * USEC_PER_SEC)
+#define IDLE_TIMEOUT (60 * USEC_PER_SEC)
+#define SEND_TIMEOUT (120 * USEC_PER_SEC)
+#define ANSWER_MAX ((size_t) 16 * 1024 * 1024)
+/* What a client may send ahead of its answer before we stop reading. */
+#define PIPELINE_MAX ((size_t) 64 * 1024)
+#define INPUT_MAX (2 * PIPELINE_MAX)
+
+typedef enum HttpPhase {
+    HTTP_IDLE,      /* nothing of a request is there */
+    HTTP_HEAD,
+    HTTP_BODY,
+    HTTP_ANSWERING, /* the handler has it */
+    HTTP_SENDING,   /* the answer waits in the queue */
+    HTTP_ENDING,
+} HttpPhase;
+
+struct HttpExchange {
+    HttpConn *conn;
+    HttpHead head;
+    HttpBody reader;
+    Buf body;
+    char *path;
+    const char *query; /* in head.target */
+    void (*gone)(HttpExchange *x, void *userdata);
+    void *gone_userdata;
+    bool head_only; /* HEAD: like GET, but the body stays here */
+};
+
+struct HttpConn {
+    HttpServer *server;
+    HttpConn *prev, *next;
+    Stream *stream;
+    sd_event_source *timer;
+    HttpExchange *x;
+    Buf in;
+    size_t scanned;
+    HttpPhase phase;
+    bool keep_alive;
+    bool used; /* has had a request */
+    bool greeting; /* the TLS handshake is under way */
+    bool in_loop; /* conn_process() runs and will go on by itself */
+    bool freed;
+};
+
+static void conn_process(HttpConn *c);
+
+static HttpExchange *exchange_free(HttpExchange *x)
+{
+    if (!x)
+        return NULL;
+    http_head_done(&x->head);
+    buf_done(&x->body);
+    free(x->path);
+    free(x);
+    return NULL;
+}
+
+static void conn_unlink(HttpConn *c)
+{
+    HttpServer *s = c->server;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        s->conns = c->next;
+    if (c->next)
+        c->next->prev = c->prev;
+    s->n_conns--;
+}
+
+static void greeting_over(HttpConn *c)
+{
+    if (!c->greeting)
+        return;
+    c->greeting = false;
+    http_server_handshake_over(c->server);
+}
+
+static void conn_free(HttpConn *c)
+{
+    if (c->freed)
+        return;
+    c->freed = true;
+    HttpExchange *x = TAKE_PTR(c->x);
+    conn_unlink(c);
+    greeting_over(c);
+    c->timer = sd_event_source_disable_unref(c->timer);
+    c->stream = stream_free(c->stream);
+    buf_done(&c->in);
+    if (x) {
+        x->conn = NULL;
+        if (x->gone && c->phase == HTTP_ANSWERING)
+            x->gone(x, x->gone_userdata);
+        exchange_free(x);
+    }
+    if (!c->in_loop)
+        free(c);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void conn_deadline(HttpConn *c, usec_t delay)
+{
+    /* Without a deadline a connection could stay for ever: rather lose it. */
+    if (timer_arm(c->server->event, &c->timer, delay, on_timer, c) < 0)
+        stream_end(c->stream);
+}
+
+/* Sends nothing more and waits for the peer's end, so that a reset does not overtake the answer. */
+static void conn_end(HttpConn *c)
+{
+    c->phase = HTTP_ENDING;
+    timer_disarm(c->timer);
+    buf_done(&c->in);
+    stream_pause(c->stream, false);
+    stream_end(c->stream);
+}
+
+static const char *status_text(int status)
+{
+    static const struct {
+        int status;
+        const char *text;
+    } table[] = {
+        { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" }, { 304, "Not Modified" },
+        { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
+        { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" }, { 410, "Gone" },
+        { 413, "Content Too Large" }, { 415, "Unsupported Media Type" }, { 417, "Expectation Failed" },
+        { 422, "Unprocessable Content" }, { 426, "Upgrade Required" }, { 429, "Too Many Requests" },
+        { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" }, { 501, "Not Implemented" },
+        { 502, "Bad Gateway" }, { 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
+        { 505, "HTTP Version Not Supported" },
+    };
+    for (size_t i = 0; i < ELEMENTSOF(table); i++)
+        if (table[i].status == status)
+            return table[i].text;
+    return "Status";
+}
+
+/* IMF-fixdate (RFC 9110 §5.6.7), whatever the locale. */
+static void format_date(char ret[static 40])
+{
+    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t now = (time_t) (realtime_usec() / USEC_PER_SEC);
+    struct tm tm = {};
+    (void) gmtime_r(&now, &tm);
+    (void) snprintf(ret, 40, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * (tm.tm_wday % 7), tm.tm_mday,
+                    months + 3 * (tm.tm_mon % 12), (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+static bool header_is_safe(const char *line)
+{
+    for (const char *p = line; *p; p++)
+        if (((unsigned char) *p < 0x20 && *p != '\t') || *p == 0x7f)
+            return false;
+    return strchr(line, ':');
+}
+
+static int write_head(Buf *out, int status, const char *content_type, size_t len, bool keep_alive,
+                      const char *const *headers)
+{
+    char date[40];
+    format_date(date);
+    int r = buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, status_text(status), date);
+    if (r >= 0 && status != 204 && status != 304)
+        r = buf_printf(out, "Content-Length: %zu\r\n", len);
+    if (r >= 0 && content_type && len > 0)
+        r = buf_printf(out, "Content-Type: %s\r\n", content_type);
+    if (r >= 0 && !keep_alive)
+        r = buf_puts(out, "Connection: close\r\n");
+    for (; r >= 0 && headers && *headers; headers++)
+        if (header_is_safe(*headers))
+            r = buf_printf(out, "%s\r\n", *headers);
+    return r >= 0 ? buf_puts(out, "\r\n") : r;
+}
+
+/* The connection after an answer was queued: the next request, or the end. */
+static void conn_answered(HttpConn *c)
+{
+    if (!c->keep_alive) {
+        conn_end(c);
+        return;
+    }
+    if (stream_queued(c->stream) > 0) {
+        c->phase = HTTP_SENDING;
+        conn_deadline(c, SEND_TIMEOUT);
+        return;
+    }
+    c->phase = HTTP_IDLE;
+    stream_pause(c->stream, false);
+    if (c->in.len == 0) {
+        buf_done(&c->in);
+        conn_deadline(c, IDLE_TIMEOUT);
+    } else if (!c->in_loop) {
+        /* More requests are here already; the handler may not be called from inside http_respond(). */
+        conn_deadline(c, 0);
+    }
+}
+
+static void conn_send(HttpConn *c, int status, const char *content_type, const char *body, size_t len,
+                      bool head_only, const char *const *headers)
+{
+    _cleanup_(buf_done) Buf out = BUF_INIT(ANSWER_MAX);
+    bool bodyless = head_only || status == 204 || status == 304;
+    int r = write_head(&out, status, content_type, len, c->keep_alive, headers);
+    if (r >= 0 && !bodyless && len > 0)
+        r = buf_append(&out, body, len);
+    if (r >= 0)
+        r = stream_send(c->stream, out.data, out.len);
+    if (r < 0)
+        c->keep_alive = false;
+    conn_answered(c);
+}
+
+void http_respond(HttpExchange *x, int status, const char *content_type, const char *body, size_t len,
+                  const char *const *headers)
+{
+    HttpConn *c = x->conn;
+    bool head_only = x->head_only;
+    if (!c)
+        return;
+    c->x = NULL;
+    conn_send(c, status, content_type, body, body ? len : 0, head_only, headers);
+    exchange_free(x);
+}
+
+/* What the parser refuses never reaches the handler. */
+static void conn_refuse(HttpConn *c, int status, const char *id, const char *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *answer = cJSON_CreateObject();
+    cJSON *error = answer ? cJSON_AddObjectToObject(answer, "error") : NULL;
+    _cleanup_(freep) char *text = NULL;
+    if (error && json_add_string(error, "id", id) >= 0 && json_add_string(error, "message", message) >= 0)
+        text = json_print(answer);
+    c->x = exchange_free(c->x);
+    c->keep_alive = false;
+    conn_send(c, status, "application/json", text, text ? strlen(text) : 0, false, NULL);
+}
+
+static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    HttpConn *c = userdata;
+    if (c->phase == HTTP_HEAD || c->phase == HTTP_BODY)
+        conn_refuse(c, 408, "http.timeout", "the request did not arrive in time");
+    else if (c->phase == HTTP_IDLE && c->in.len > 0)
+        conn_process(c);
+    else
+        conn_free(c);
+    return 0;
+}
+
+static int split_target(HttpExchange *x)
+{
+    const char *target = x->head.target;
+    size_t len = strcspn(target, "?");
+    x->query = target[len] == '?' ? target + len + 1 : NULL;
+    return http_percent_decode(target, len, false, &x->path);
+}
+
+static bool method_is_known(const char *method)
+{
+    static const char *const known[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS" };
+    for (size_t i = 0; i < ELEMENTSOF(known); i++)
+        if (str_equal(method, known[i]))
+            return true;
+    return false;
+}
+
+/* Makes the exchange from a whole head. 0 or negative with *ret_status to answer. */
+static int exchange_new(HttpConn *c, size_t head_len, int *ret_status, Error *err)
+{
+    HttpExchange *x = calloc(1, sizeof *x);
+    *ret_status = 500;
+    if (!x)
+        return -ENOMEM;
+    x->conn = c;
+    x->body = BUF_INIT(HTTP_BODY_MAX);
+    c->x = x;
+    int r = http_request_parse(c->in.data, head_len, &x->head, ret_status, err);
+    if (r < 0)
+        return r;
+    buf_consume(&c->in, head_len);
+    if (!method_is_known(x->head.method)) {
+        *ret_status = 501;
+        return error_set(err, ENOSYS, "http.method", "the method %s is not known here", x->head.method);
+    }
+    if (x->head.content_length > HTTP_BODY_MAX) {
+        *ret_status = 413;
+        return error_set(err, EMSGSIZE, "http.too-large", "the body is longer than %d bytes", HTTP_BODY_MAX);
+    }
+    if (split_target(x) < 0) {
+        *ret_status = 400;
+        return error_set(err, EBADMSG, "http.bad-request", "the path has a broken %%XX");
+    }
+    x->head_only = str_equal(x->head.method, "HEAD");
+    http_body_init(&x->reader, &x->head, &x->body);
+    return 0;
+}
+
+/* 1: the head is whole and good. 0: wait, or it was refused. */
+static int take_head(HttpConn *c)
+{
+    _cleanup_(error_done) Error err = {};
+    int status = 400;
+    int r = http_head_find(c->in.data, c->in.len, &c->scanned, &err);
+    if (r == 0)
+        return 0;
+    if (r > 0) {
+        c->scanned = 0;
+        r = exchange_new(c, (size_t) r, &status, &err);
+    } else if (r == -EMSGSIZE) {
+        status = 431;
+    }
+    if (r < 0) {
+        conn_refuse(c, status, error_id(&err), error_message(&err, r));
+        return 0;
+    }
+    c->used = true;
+    c->keep_alive = c->x->head.keep_alive;
+    c->phase = HTTP_BODY;
+    conn_deadline(c, BODY_TIMEOUT);
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (c->x->head.expects_continue && c->in.len == 0 && (c->x->head.chunked || c->x->head.content_length > 0) &&
+        stream_send(c->stream, go_on, sizeof go_on - 1) < 0)
+        c->keep_alive = false;
+    return 1;
+}
+
+/* 1: the body is whole. 0: wait, or it was refused. */
+static int take_body(HttpConn *c)
+{
+    _cleanup_(error_done) Error err = {};
+    size_t used = 0;
+    int r = http_body_feed(&c->x->reader, c->in.data ? c->in.data : "", c->in.len, &used, &err);
+    if (r < 0) {
+        conn_refuse(c, r == -EMSGSIZE ? 413 : r == -ENOMEM ? 500 : 400, error_id(&err), error_message(&err, r));
+        return 0;
+    }
+    buf_consume(&c->in, used);
+    return r;
+}
+
+/* The next whole request goes to the handler. Whether to go on. */
+static bool process_one(HttpConn *c)
+{
+    if (c->phase == HTTP_IDLE && c->in.len > 0) {
+        c->phase = HTTP_HEAD;
+        conn_deadline(c, HEAD_TIMEOUT);
+    }
+    if (c->phase == HTTP_HEAD && take_head(c) == 0)
+        return false;
+    if (c->phase != HTTP_BODY || take_body(c) == 0)
+        return false;
+    c->phase = HTTP_ANSWERING;
+    timer_disarm(c->timer);
+    c->server->handler(c->x, c->server->userdata);
+    return !c->freed && c->phase == HTTP_IDLE;
+}
+
+/* Everything that the input allows, one request after the other. The connection may be gone afterwards. */
+static void conn_process(HttpConn *c)
+{
+    c->in_loop = true;
+    while (process_one(c))
+        ;
+    c->in_loop = false;
+    if (c->freed)
+        free(c);
+    else if (c->phase == HTTP_ANSWERING || c->phase == HTTP_SENDING)
+        stream_pause(c->stream, c->in.len > PIPELINE_MAX);
+}
+
+static void on_open(Stream *stream _unused_, void *userdata)
+{
+    greeting_over(userdata);
+}
+
+static void on_data(Stream *stream, const uint8_t *data, size_t len, void *userdata)
+{
+    HttpConn *c = userdata;
+    if (c->phase == HTTP_ENDING)
+        return;
+    if (buf_append(&c->in, data, len) < 0) {
+        conn_free(c);
+        return;
+    }
+    if (c->phase == HTTP_ANSWERING || c->phase == HTTP_SENDING)
+        stream_pause(stream, c->in.len > PIPELINE_MAX);
+    else
+        conn_process(c);
+}
+
+static void on_flushed(Stream *stream, void *userdata)
+{
+    HttpConn *c = userdata;
+    if (c->phase != HTTP_SENDING || stream_queued(stream) > 0)
+        return;
+    conn_answered(c);
+}
+
+static void on_closed(Stream *stream _unused_, int r _unused_, const Error *err _unused_, void *userdata)
+{
+    conn_free(userdata);
+}
+
+static const StreamEvents stream_events = {
+    .on_open = on_open,
+    .on_data = on_data,
+    .on_flushed = on_flushed,
+    .on_closed = on_closed,
+};
+
+int http_conn_start(HttpServer *s, int fd)
+{
+    _cleanup_(closep) int owned = fd;
+    HttpConn *c = calloc(1, sizeof *c);
+    if (!c)
+        return -ENOMEM;
+    int r = stream_accept(s->event, TAKE_FD(owned), s->tls, &stream_events, c, &c->stream);
+    if (r < 0) {
+        free(c);
+        return r;
+    }
+    stream_set_queue_max(c->stream, ANSWER_MAX);
+    c->server = s;
+    c->in = BUF_INIT(INPUT_MAX);
+    c->next = s->conns;
+    if (c->next)
+        c->next->prev = c;
+    s->conns = c;
+    s->n_conns++;
+    c->greeting = s->tls != NULL;
+    s->n_handshakes += c->greeting;
+    conn_deadline(c, HEAD_TIMEOUT);
+    return 0;
+}
+
+int http_conn_evict(HttpServer *s)
+{
+    HttpConn *oldest = NULL;
+    for (HttpConn *c = s->conns; c; c = c->next)
+        if (c->phase == HTTP_IDLE && c->in.len == 0 && c->used)
+            oldest = c;
+    if (!oldest)
+        return -ENOENT;
+    conn_free(oldest);
+    return 0;
+}
+
+void http_conn_free_all(HttpServer *s)
+{
+    while (s->conns)
+        conn_free(s->conns);
+}
+
+const char *http_method(const HttpExchange *x)
+{
+    return x->head_only ? "GET" : x->head.method;
+}
+
+const char *http_path(const HttpExchange *x)
+{
+    return x->path;
+}
+
+const char *http_header(const HttpExchange *x, const char *name)
+{
+    return http_head_get(&x->head, name);
+}
+
+const char *http_body(const HttpExchange *x, size_t *ret_len)
+{
+    if (ret_len)
+        *ret_len = x->body.len;
+    return x->body.data ? x->body.data : "";
+}
+
+const char *http_peer(const HttpExchange *x)
+{
+    return x->conn ? stream_peer(x->conn->stream) : "";
+}
+
+char *http_query(const HttpExchange *x, const char *name)
+{
+    for (const char *p = x->query; p && *p;) {
+        size_t len = strcspn(p, "&"), key_len = strcspn(p, "=&");
+        _cleanup_(freep) char *key = NULL;
+        char *value = NULL;
+        if (http_percent_decode(p, key_len, true, &key) >= 0 && str_equal(key, name)) {
+            size_t skip = key_len < len ? key_len + 1 : len;
+            return http_percent_decode(p + skip, len - skip, true, &value) >= 0 ? value : NULL;
+        }
+        p += len + (p[len] == '&');
+    }
+    return NULL;
+}
+
+void http_on_gone(HttpExchange *x, void (*gone)(HttpExchange *x, void *userdata), void *userdata)
+{
+    x->gone = gone;
+    x->gone_userdata = userdata;
+}
+
+const HttpHead *http_head(const HttpExchange *x)
+{
+    return &x->head;
+}
+
+Stream *http_switchable(const HttpExchange *x, CoarseClock **ret_clock)
+{
+    HttpConn *c = x->conn;
+    if (!c || c->in.len > 0 || x->head_only)
+        return NULL;
+    *ret_clock = c->server->clock;
+    return c->stream;
+}
+
+void http_switch(HttpExchange *x, const char *answer, size_t len)
+{
+    HttpConn *c = x->conn;
+    if (stream_send(c->stream, answer, len) < 0)
+        stream_end(c->stream);
+    c->stream = NULL;
+    c->x = exchange_free(x);
+    conn_free(c);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What the HTTP server's accepting half and its connections share with each other and with nobody else. */
+#pragma once
+
+#include "lib/event/coarse-timer.h"
+#include "lib/http/server.h"
+#include "lib/net/stream.h"
+
+typedef struct HttpConn HttpConn;
+
+struct HttpServer {
+    sd_event *event;
+    sd_event_source *io, *pause;
+    CoarseClock *clock; /* of the WebSockets that were made here */
+    HttpConn *conns; /* newest first */
+    Tls *tls;
+    http_handler_t handler;
+    void *userdata;
+    unsigned n_conns, max_conns;
+    unsigned n_handshakes, max_handshakes;
+    bool starved; /* out of descriptors: nobody is accepted until the pause is over */
+    int fd, reserve_fd;
+    uint16_t port;
+};
+
+/* Takes the socket, also on failure. */
+int http_conn_start(HttpServer *s, int fd) _must_check_;
+/* Ends the oldest connection on which nothing goes on. -ENOENT when all are busy. */
+int http_conn_evict(HttpServer *s) _must_check_;
+void http_conn_free_all(HttpServer *s);
+/* A connection's TLS handshake is over, well or not. */
+void http_server_handshake_over(HttpServer *s);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* A small HTTP/1.1 server (RFC 9112) on sd-event, plain or TLS 1.2+, whose connections can be switched to another protocol.
+ * Refuses what smuggling needs: Content-Length with Transfer-Encoding, repeated Content-Length, obs-fold, bare LF,
+ * bad chunk extensions, white space before the colon. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "lib/base/error.h"
+#include "lib/event/coarse-timer.h"
+#include "lib/http/parser.h"
+#include "lib/net/stream.h"
+
+typedef struct HttpServer HttpServer;
+typedef struct HttpExchange HttpExchange; /* one request and its answer */
+
+/* Called for each whole request. Answer now or later with http_respond()/http_switch(); until then the exchange lives. */
+typedef void (*http_handler_t)(HttpExchange *x, void *userdata);
+
+typedef struct HttpServerOptions {
+    const char *address;   /* numeric, "127.0.0.1", "::" */
+    uint16_t port;         /* 0: chosen by the kernel, see http_server_port() */
+    const char *cert_file; /* PEM chain; NULL = plain HTTP */
+    const char *key_file;
+    unsigned max_connections; /* HTTP ones; what was switched to another protocol no longer counts. 0 = 1024 */
+    /* TLS handshakes under way at one time; while they are, nobody is accepted and the kernel's backlog holds the rest.
+     * 0 = HTTP_HANDSHAKES_MAX */
+    unsigned max_handshakes;
+    http_handler_t handler;
+    void *userdata;
+} HttpServerOptions;
+
+int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServer **ret, Error *err) _must_check_;
+uint16_t http_server_port(const HttpServer *s);
+HttpServer *http_server_free(HttpServer *s);
+DEFINE_CLEANUP(HttpServer, http_server_free)
+
+/* Borrowed from the exchange. */
+const char *http_method(const HttpExchange *x);
+const char *http_path(const HttpExchange *x);                    /* percent-decoded, without the query */
+const char *http_header(const HttpExchange *x, const char *name); /* NULL when absent */
+const char *http_body(const HttpExchange *x, size_t *ret_len);   /* NUL-terminated, "" when empty */
+const char *http_peer(const HttpExchange *x);
+/* Decoded query parameter: a new string, or NULL when absent. */
+char *http_query(const HttpExchange *x, const char *name);
+
+/* Told once if the peer goes away before the answer; the exchange is freed after it. */
+void http_on_gone(HttpExchange *x, void (*gone)(HttpExchange *x, void *userdata), void *userdata);
+
+/* Answers and ends the exchange (x is not to be used any more). body may be NULL; extra headers "Name: value" end with
+ * NULL or are NULL. Keep-alive is handled. */
+void http_respond(HttpExchange *x, int status, const char *content_type, const char *body, size_t len,
+                  const char *const *headers);
+
+/* For protocols that a connection can be switched to (101). The request's head, borrowed; the connection's stream and the
+ * clock that watches all of the server's connections, NULL when it cannot be switched: more came than the request. */
+const HttpHead *http_head(const HttpExchange *x);
+Stream *http_switchable(const HttpExchange *x, CoarseClock **ret_clock);
+/* Sends the whole 101 response and ends the exchange; the stream is now whose owner the caller made of it. */
+void http_switch(HttpExchange *x, const char *answer, size_t len);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* What the agent says of itself. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "env/env-rules.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/agent/agent.h"
+#include "mgmt-agent/state/snapshot-store.h"
+
+static int add_current(cJSON *o)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    cJSON *short_form;
+
+    if (store_load_current(&current, NULL) < 0 || !current)
+        return cJSON_AddNullToObject(o, "current") ? 0 : -ENOMEM;
+    short_form = cJSON_CreateObject();
+    if (json_add_item(o, "current", short_form) < 0 ||
+        json_add_string(short_form, "version", json_string(current, "version")) < 0 ||
+        json_add_string(short_form, "sha256", json_string(current, "sha256")) < 0 ||
+        json_add_string(short_form, "at", json_string(current, "at")) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static const char *pending_phase(DeployState s)
+{
+    return s == DEPLOY_CONFIRMING ? "confirm" : deploy_state_to_string(s);
+}
+
+static int add_pending(const Agent *a, cJSON *o, bool with_nonce)
+{
+    cJSON *pending;
+
+    if (a->journal.state == DEPLOY_IDLE && !a->deploying)
+        return cJSON_AddNullToObject(o, "pending") ? 0 : -ENOMEM;
+    pending = cJSON_CreateObject();
+    if (json_add_item(o, "pending", pending) < 0)
+        return -ENOMEM;
+    if (a->deploying && a->journal.state == DEPLOY_IDLE)
+        return json_add_string(pending, "id", a->deploying_id) < 0 ||
+                       json_add_string(pending, "phase", runner_job(a->deploying)) < 0
+                   ? -ENOMEM
+                   : 0;
+    if (json_add_string(pending, "id", a->journal.id) < 0 || json_add_string(pending, "version", a->journal.version) < 0 ||
+        json_add_string(pending, "phase", pending_phase(a->journal.state)) < 0 ||
+        (with_nonce && json_add_string(pending, "nonce", a->journal.nonce) < 0))
+        return -ENOMEM;
+    return 0;
+}
+
+/* The last result, without its type. */
+static int add_last(cJSON *o)
+{
+    _cleanup_(cJSON_Deletep) cJSON *history = NULL;
+    cJSON *last = store_load_history(1, &history, NULL) == 0 ? cJSON_DetachItemFromArray(history, 0) : NULL;
+
+    if (!last)
+        return cJSON_AddNullToObject(o, "last") ? 0 : -ENOMEM;
+    cJSON_DeleteItemFromObjectCaseSensitive(last, "type");
+    return json_add_item(o, "last", last);
+}
+
+/* What agents of an earlier time would have ignored without a word. */
+static int add_accepts(cJSON *o)
+{
+    static const char *const types[] = { "image.update" };
+
+    return json_add_item(o, "accepts", cJSON_CreateStringArray(types, ELEMENTSOF(types)));
+}
+
+cJSON *agent_make_status(const Agent *a)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("agent.status");
+
+    if (!m || json_add_string(m, "deviceId", a->device_id ? a->device_id : "") < 0 ||
+        json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
+        add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0)
+        return NULL;
+    return TAKE_PTR(m);
+}
+
+static int add_env(cJSON *o)
+{
+    static const struct {
+        const char *path;
+        EnvFileKind kind;
+    } files[] = { { AGENT_ENV_PATH, ENV_AGENT }, { SECBOX_ENV_PATH, ENV_SECBOX } };
+    _cleanup_(error_done) Error err = {};
+    cJSON *env = cJSON_CreateObject();
+    int r = json_add_item(o, "env", env), bad = 0;
+
+    for (size_t i = 0; r == 0 && bad == 0 && i < ELEMENTSOF(files); i++) {
+        _cleanup_(freep) char *path = path_in_root(files[i].path);
+        _cleanup_(env_freep) EnvFile *e = NULL;
+
+        bad = path ? env_load(path, &e, &err) : -ENOMEM;
+        if (bad == 0)
+            bad = env_validate(e, files[i].kind, path, &err);
+    }
+    if (r == 0)
+        r = json_add_bool(env, "ok", bad == 0);
+    if (r == 0 && bad < 0)
+        r = json_add_item(env, "error", json_from_error(&err, bad));
+    return r;
+}
+
+static int add_agent(const Agent *a, cJSON *o)
+{
+    cJSON *agent = cJSON_CreateObject();
+    char at[TIMESTAMP_SIZE];
+
+    if (json_add_item(o, "agent", agent) < 0 || json_add_string(agent, "version", SECBOX_VERSION) < 0 ||
+        json_add_int(agent, "pid", (int) getpid()) < 0 ||
+        json_add_string(agent, "startedAt", timestamp_format(a->started_realtime, at)) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int add_link(const Agent *a, cJSON *o)
+{
+    cJSON *link = a->link_status ? cJSON_Duplicate(a->link_status, 1) : cJSON_CreateObject();
+
+    if (json_add_item(o, "link", link) < 0)
+        return -ENOMEM;
+    cJSON_DeleteItemFromObjectCaseSensitive(link, "type");
+    return a->link_status ? 0 : json_add_bool(link, "connected", false);
+}
+
+cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
+{
+    static const char *const from_worker[] = { "podman", "podmanCompose", "podmanUser", "services", "error" };
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("status.report");
+    cJSON *status = cJSON_CreateObject();
+
+    if (!m || json_add_string(m, "id", id) < 0 || json_add_item(m, "status", status) < 0 || add_agent(a, status) < 0 ||
+        json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
+        add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0)
+        return NULL;
+    for (size_t i = 0; i < ELEMENTSOF(from_worker); i++) {
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(podman, from_worker[i]);
+
+        if (item && json_add_item(status, from_worker[i], cJSON_Duplicate(item, 1)) < 0)
+            return NULL;
+    }
+    return TAKE_PTR(m);
+}

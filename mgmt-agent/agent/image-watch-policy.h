@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* What the watcher decides: which services are watched and how, when it asks, and whether what it found may be taken now.
+ * Pure: settings, labels, what is remembered and the time go in. */
+#pragma once
+
+#include "env/env-file.h"
+#include "lib/base/maintenance-window.h"
+#include "lib/data/json.h"
+
+#define WATCH_INTERVAL_DEFAULT_USEC USEC_PER_DAY
+#define WATCH_SPREAD_MAX_USEC (15 * USEC_PER_MINUTE)
+
+typedef struct WatchConfig {
+    usec_t interval, cool_down;
+    TimeWindow windows[TIME_WINDOWS_MAX];
+    size_t n_windows;
+    bool monitor_only, label_enable;
+    char *scope; /* NULL: all */
+} WatchConfig;
+
+/* From both env files, either of which may be NULL; WATCHTOWER_POLL_INTERVAL of mgmt-agent.env counts before that of
+ * secbox.env. A value that is not valid is env.bad-value, and nothing is guessed in its place. */
+int watch_config_read(const EnvFile *agent, const EnvFile *secbox, WatchConfig *ret, Error *err) _must_check_;
+void watch_config_done(WatchConfig *c);
+
+typedef enum WatchSource {
+    WATCH_NOT,
+    WATCH_REGISTRY, /* news is another digest there */
+    WATCH_LOCAL,    /* news is another meaning of the image's name on this box */
+} WatchSource;
+const char *watch_source_to_string(WatchSource s); /* "no", "registry", "local" */
+
+typedef struct WatchTarget {
+    WatchSource source;
+    bool monitor_only;
+    char *why; /* it is not watched; NULL when it is */
+} WatchTarget;
+
+/* Of a service as current.json has it. -ENOMEM is the only failure. */
+int watch_target_of(const WatchConfig *c, const cJSON *service, WatchTarget *ret) _must_check_;
+void watch_target_done(WatchTarget *t);
+
+/* When all are asked next: an interval after the last time, plus a tenth of it at most (`random` says how much), so that the
+ * boxes of a fleet do not come at once; after a start that is overdue only the latter. `last` 0: never. A last time that is in
+ * the future counts as never: the clock was wrong then. */
+usec_t watch_next_check(const WatchConfig *c, usec_t last, usec_t started, uint64_t random, usec_t now);
+
+/* How long to leave alone what has failed `tries` times for a reason that may pass. */
+usec_t watch_retry_delay(const WatchConfig *c, unsigned tries);
+
+typedef enum WatchVerdict {
+    WATCH_NOTHING, /* there is no news, or it is not for this box to take */
+    WATCH_WAIT,    /* until *ret_at */
+    WATCH_TAKE,
+} WatchVerdict;
+
+/* Of an entry of updates.json (image-watch-state.h). *ret_why is a word on what holds it back: "monitor-only", "failed-before",
+ * "window", "later"; NULL when nothing does. `order`: somebody has just asked for it, so that only what failed before and what
+ * runs nowhere is held back. */
+WatchVerdict watch_decide(const WatchConfig *c, const cJSON *entry, const cJSON *failed, bool order, usec_t now, usec_t *ret_at,
+                          const char **ret_why);

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* Settings in, reports out, and the messages of those who ask. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "env/env-rules.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/agent/image-watch-impl.h"
+#include "mgmt-agent/state/failed-images.h"
+#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/state/update-lock.h"
+
+/* A box that was never claimed has neither file, and nothing to update. */
+static int load_env(const char *name, EnvFile **ret, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(name);
+    int r;
+
+    if (!path)
+        return error_set(err, ENOMEM, "system.error", "no memory");
+    if (access(path, F_OK) < 0 && errno == ENOENT)
+        return 0;
+    r = env_load(path, ret, err);
+    return r;
+}
+
+int watch_load_config(const Watch *w, WatchConfig *ret, Error *err)
+{
+    _cleanup_(env_freep) EnvFile *agent = NULL;
+    _cleanup_(env_freep) EnvFile *secbox = NULL;
+    int r = load_env(AGENT_ENV_PATH, &agent, err);
+
+    if (r == 0)
+        r = load_env(SECBOX_ENV_PATH, &secbox, err);
+    if (r == 0)
+        r = watch_config_read(agent, secbox, ret, err);
+    if (r == 0 && w->interval > 0)
+        ret->interval = w->interval;
+    return r;
+}
+
+static int add_time(cJSON *o, const char *key, usec_t at)
+{
+    char text[TIMESTAMP_SIZE];
+
+    return at == 0 || at == USEC_INFINITY ? 0 : json_add_string(o, key, timestamp_format(at, text));
+}
+
+static int add_settings(const Watch *w, cJSON *o)
+{
+    _cleanup_(watch_config_done) WatchConfig c = {};
+    _cleanup_(error_done) Error err = {};
+    usec_t now = realtime_usec();
+    int r = watch_load_config(w, &c, &err);
+
+    if (r < 0)
+        return json_add_item(o, "error", json_from_error(&err, r));
+    return json_add_int(o, "intervalSeconds", (int) (c.interval / USEC_PER_SEC)) < 0 ||
+                   json_add_int(o, "coolDownSeconds", (int) (c.cool_down / USEC_PER_SEC)) < 0 ||
+                   json_add_bool(o, "monitorOnly", c.monitor_only) < 0 || json_add_string(o, "scope", c.scope) < 0 ||
+                   json_add_bool(o, "windowOpen", windows_are_open(c.windows, c.n_windows, now)) < 0 ||
+                   (c.n_windows > 0 && add_time(o, "windowOpensAt", windows_next(c.windows, c.n_windows, now)) < 0) ||
+                   add_time(o, "nextCheckAt", watch_next_check(&c, w->state.last_check, w->started, w->random, now)) < 0
+               ? -ENOMEM
+               : 0;
+}
+
+/* What holds news back that are not taken, so that nobody has to guess. */
+static int add_held(const Watch *w, cJSON *services)
+{
+    _cleanup_(watch_config_done) WatchConfig c = {};
+    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
+    cJSON *entry;
+
+    if (watch_load_config(w, &c, NULL) < 0 || failed_load(&failed, NULL) < 0)
+        return 0;
+    cJSON_ArrayForEach(entry, services) {
+        const char *why = NULL;
+        usec_t at;
+
+        (void) watch_decide(&c, entry, failed, json_bool(entry, "byHand", false), realtime_usec(), &at, &why);
+        if (json_add_string(entry, "held", why) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int add_lock(cJSON *o)
+{
+    _cleanup_(freep) char *holder = NULL;
+
+    return update_lock_read(&holder) > 0 ? json_add_string(o, "lock", holder ? holder : "somebody") : 0;
+}
+
+static int add_lists(const Watch *w, cJSON *o)
+{
+    cJSON *services = cJSON_Duplicate(w->state.entries, 1);
+    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
+    int r = json_add_item(o, "services", services);
+
+    if (r == 0)
+        r = add_held(w, services);
+    if (r == 0)
+        r = failed_load(&failed, NULL);
+    return r == 0 ? json_add_item(o, "failed", cJSON_DetachItemFromObjectCaseSensitive(failed, "failed")) : r;
+}
+
+cJSON *watch_make_report(Watch *w, const char *id, const cJSON *results)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("updates.report");
+    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(watch_config_done) WatchConfig c = {};
+    cJSON *o = cJSON_CreateObject();
+
+    /* asked right after a push, it knows of it */
+    if (w->round.step == ROUND_NONE && watch_load_config(w, &c, NULL) == 0 && store_load_current(&current, NULL) == 0 &&
+        watch_state_follow(&w->state, &c, current) < 0) {
+        cJSON_Delete(o);
+        return NULL;
+    }
+    if (!m || json_add_item(m, "updates", o) < 0 || json_add_string(m, "id", id) < 0 || add_settings(w, o) < 0 ||
+        add_time(o, "lastCheckAt", w->state.last_check) < 0 || json_add_bool(o, "busy", w->round.step != ROUND_NONE) < 0 ||
+        add_lock(o) < 0 || add_lists(w, o) < 0)
+        return NULL;
+    if (results && json_add_item(o, "results", cJSON_Duplicate(results, 1)) < 0)
+        return NULL;
+    return TAKE_PTR(m);
+}
+
+static void report_to(Agent *a, ControlClient *c, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *report = watch_make_report(a->watch, json_string(message, "id"), NULL);
+
+    if (report)
+        control_send(c, report);
+}
+
+void watch_handle_get(Agent *a, ControlClient *c, const cJSON *message)
+{
+    report_to(a, c, message);
+    if (a->watch->complaint && a->watch->round.step == ROUND_NONE) /* whoever mends the settings looks whether they are right */
+        watch_arm(a->watch);
+}
+
+static int take_services(Watch *w, const cJSON *message, char ***ret, Error *err)
+{
+    const cJSON *services = cJSON_GetObjectItemCaseSensitive(message, "services"), *item;
+
+    cJSON_ArrayForEach(item, services) {
+        const char *name = cJSON_GetStringValue(item);
+
+        if (!name || !watch_state_entry(&w->state, name))
+            return error_set(err, ENOENT, "update.no-service",
+                             "there is no service '%.60s' on this box; `secboxctl updates` shows them", name ? name : "");
+        if (strv_length(*ret) >= COMPOSE_SERVICES_MAX || strv_add(ret, name) < 0)
+            return error_set(err, ENOMEM, "update.no-service", "too many services are named");
+    }
+    return 0;
+}
+
+/* It begins when the round, or the push, that is under way has ended. */
+void watch_handle_check(Agent *a, ControlClient *c, const cJSON *message)
+{
+    Watch *w = a->watch;
+    const char *id = json_string(message, "id");
+    _cleanup_(cJSON_Deletep) cJSON *fresh = watch_make_report(w, id, NULL); /* knows of services that were just pushed */
+    _cleanup_(error_done) Error err = {};
+    Round order = { .ask = true, .order = true, .force = json_bool(message, "force", false), .asker = c };
+    int r = fresh ? 0 : -ENOMEM;
+
+    if (w->waiting.id)
+        r = error_set(&err, EBUSY, "agent.busy", "another such order waits already; ask again in a moment");
+    else if (a->journal.state == DEPLOY_RECOVERY)
+        r = error_set(&err, EBUSY, "deploy.recovery", "a rollback failed on this box; push a compose file, or look at what runs, "
+                                                      "before images are updated");
+    if (r == 0)
+        r = take_services(w, message, &order.only, &err);
+    if (r == 0 && !(order.id = strdup(id)))
+        r = -ENOMEM;
+    if (r < 0) {
+        round_done(&order);
+        control_send_error(c, id, &err, r);
+        return;
+    }
+    order.all = !order.only;
+    w->waiting = order;
+    if (w->round.step == ROUND_NONE)
+        watch_arm(w);
+}
+
+void watch_handle_forget(Agent *a, ControlClient *c, const cJSON *message)
+{
+    const char *id = json_string(message, "id");
+    _cleanup_(error_done) Error err = {};
+    int r = 0;
+
+    /* the worker may be writing to the same list */
+    if (a->deploying)
+        r = error_set(&err, EBUSY, "deploy.busy", "a change is under way; wait for its result");
+    if (r == 0)
+        r = failed_forget(json_string(message, "digest"), &err);
+    if (r < 0) {
+        control_send_error(c, id, &err, r);
+        return;
+    }
+    log_notice("What failed with %s may be tried again", json_string(message, "digest"));
+    report_to(a, c, message);
+}
+
+void watch_handle_hold(Agent *a, ControlClient *c, const cJSON *message)
+{
+    const char *id = json_string(message, "id"), *holder = json_string(message, "holder");
+    _cleanup_(error_done) Error err = {};
+    int r = holder ? update_lock_take(holder, &err) : update_lock_release(&err);
+
+    if (r < 0) {
+        control_send_error(c, id, &err, r);
+        return;
+    }
+    log_notice("Updates are %s%s", holder ? "held by " : "not held any more", holder ? holder : "");
+    report_to(a, c, message);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* When a round begins, and what it is about. */
+
+#include "mgmt-agent/agent/image-watch.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/encode.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/event/daemon.h"
+#include "mgmt-agent/agent/image-watch-impl.h"
+#include "mgmt-agent/state/failed-images.h"
+#include "mgmt-agent/state/snapshot-store.h"
+
+/* Settings are read again so often, and a wall clock that was set is noticed. */
+#define WAKE_MAX_USEC (10 * USEC_PER_MINUTE)
+#define WAKE_MIN_USEC (100 * USEC_PER_MSEC)
+#define WAKE_BAD_SETTINGS_USEC USEC_PER_MINUTE
+/* What is done by hand is let finish. A container that dies again and again is looked at less and less often. */
+#define HAND_PAUSE_USEC (5 * USEC_PER_SEC)
+#define HAND_REST_MAX_USEC (5 * USEC_PER_MINUTE)
+#define OWN_ECHO_USEC (2 * USEC_PER_SEC)
+
+void round_done(Round *r)
+{
+    strv_free(r->only);
+    cJSON_Delete(r->skipped);
+    cJSON_Delete(r->queue);
+    cJSON_Delete(r->results);
+    free(r->update_id);
+    free(r->id);
+    *r = (Round) {};
+}
+
+bool round_includes(const Round *r, const char *service)
+{
+    return !r->only || strv_contains(r->only, service);
+}
+
+int watch_save(Watch *w)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = watch_state_save(&w->state, &err);
+
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot write down what is known of updates");
+    return r;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void wake_in(Watch *w, usec_t delay)
+{
+    int r = timer_arm(w->agent->event, &w->timer, delay, on_timer, w);
+
+    if (r < 0)
+        log_error("Cannot arm the watcher's timer: %s", strerror(-r));
+}
+
+void watch_arm(Watch *w)
+{
+    wake_in(w, 0);
+}
+
+static bool may_begin(const Watch *w)
+{
+    return w->round.step == ROUND_NONE && !agent_is_busy(w->agent) && w->agent->boot.done &&
+           w->agent->journal.state != DEPLOY_RECOVERY;
+}
+
+/* Once for each deployment: what has ended since was seen, and does not have to be seen at every wake. */
+static void follow(Watch *w, const cJSON *current)
+{
+    const char *id = json_string(current, "id");
+
+    if (current && str_equal(id ? id : "", w->followed))
+        return;
+    free(w->followed);
+    w->followed = current ? strdup(id ? id : "") : NULL;
+    hand_follow(w->hand, current);
+}
+
+/* A failure is said once for each reason. */
+int watch_refresh(Watch *w, WatchConfig *ret)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = watch_load_config(w, ret, &err);
+
+    if (r < 0) {
+        if (!str_equal(w->complaint, error_message(&err, r))) {
+            log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "No image is updated until the settings are right");
+            free(w->complaint);
+            w->complaint = strdup(error_message(&err, r));
+        }
+        return r;
+    }
+    free(w->complaint);
+    w->complaint = NULL;
+    r = store_load_current(&current, &err);
+    if (r == 0)
+        r = watch_state_follow(&w->state, ret, current);
+    if (r < 0) {
+        watch_config_done(ret);
+        return r;
+    }
+    follow(w, current);
+    return 0;
+}
+
+/* When an entry wants something: wall clock, USEC_INFINITY for never. */
+static usec_t entry_due(const WatchConfig *c, const cJSON *entry, const cJSON *failed, usec_t now)
+{
+    const char *why, *retry_at = json_string(entry, "retryAt");
+    usec_t at = USEC_INFINITY;
+
+    switch (watch_decide(c, entry, failed, json_bool(entry, "byHand", false), now, &at, &why)) {
+    case WATCH_TAKE:
+        return retry_at && timestamp_parse(retry_at, &at) == 0 && at > now && at - now <= c->interval ? at : now;
+    case WATCH_WAIT:
+        return at;
+    case WATCH_NOTHING:
+        /* nothing is known of it: its registry could not be asked */
+        if (!why && retry_at && timestamp_parse(retry_at, &at) == 0)
+            return at > now && at - now > c->interval ? now : at;
+    }
+    return USEC_INFINITY;
+}
+
+static usec_t hand_due(const Watch *w)
+{
+    usec_t rested = w->hand_looked > 0 ? w->hand_looked + w->hand_rest : 0, seen = w->hand_seen + HAND_PAUSE_USEC;
+
+    if (w->hand_seen == 0)
+        return USEC_INFINITY;
+    return seen > rested ? seen : rested;
+}
+
+/* What is due now, as a round; false when nothing is, and *ret_delay says for how long. */
+static bool find_due(Watch *w, const WatchConfig *c, Round *ret, usec_t *ret_delay)
+{
+    usec_t now = realtime_usec(), up = boottime_usec(), hand = hand_due(w), first;
+    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
+    const cJSON *entry;
+
+    if (hand <= up) {
+        bool again = w->hand_looked > 0 && up - w->hand_looked < 3 * w->hand_rest;
+
+        w->hand_rest = !again                                       ? HAND_PAUSE_USEC
+                       : w->hand_rest * 2 < HAND_REST_MAX_USEC ? w->hand_rest * 2
+                                                               : HAND_REST_MAX_USEC;
+        w->hand_looked = up;
+        return true;
+    }
+    first = watch_next_check(c, w->state.last_check, w->started, w->random, now);
+    if (first <= now) {
+        ret->ask = ret->all = true;
+        return true;
+    }
+    if (failed_load(&failed, NULL) < 0)
+        return false;
+    cJSON_ArrayForEach(entry, w->state.entries) {
+        usec_t due = entry_due(c, entry, failed, now);
+
+        if (due <= now && strv_add(&ret->only, json_string(entry, "service")) == 0)
+            ret->ask = true;
+        first = due < first ? due : first;
+    }
+    *ret_delay = first - now;
+    if (hand != USEC_INFINITY && hand - up < *ret_delay)
+        *ret_delay = hand - up;
+    return ret->ask;
+}
+
+static void tick(Watch *w)
+{
+    _cleanup_(watch_config_done) WatchConfig c = {};
+    usec_t delay = WAKE_MAX_USEC;
+    Round due = {};
+
+    if (may_begin(w) && w->waiting.id) {
+        Round order = w->waiting;
+
+        w->waiting = (Round) {};
+        watch_begin(w, &order);
+        return;
+    }
+    if (may_begin(w) && watch_refresh(w, &c) == 0 && find_due(w, &c, &due, &delay)) {
+        watch_begin(w, &due);
+        return;
+    }
+    if (w->complaint)
+        delay = WAKE_BAD_SETTINGS_USEC;
+    delay = delay < WAKE_MIN_USEC ? WAKE_MIN_USEC : delay > WAKE_MAX_USEC ? WAKE_MAX_USEC : delay;
+    wake_in(w, delay);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Watch *w = userdata;
+
+    (void) source;
+    (void) usec;
+    if (w->round.step == ROUND_UPDATE)
+        watch_next_update(w);
+    else if (w->round.step == ROUND_NONE)
+        tick(w);
+    return 0;
+}
+
+void watch_continue(Watch *w)
+{
+    if (!w)
+        return;
+    w->own_end = boottime_usec();
+    watch_arm(w);
+}
+
+static void tell_asker(const Watch *w, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *copy = w->round.asker ? cJSON_Duplicate(message, 1) : NULL;
+
+    if (!copy)
+        return;
+    cJSON_DeleteItemFromObjectCaseSensitive(copy, "id");
+    if (json_add_string(copy, "id", w->round.id) == 0)
+        control_send(w->round.asker, copy);
+}
+
+static bool is_of_round(const Watch *w, const cJSON *message)
+{
+    return w && w->round.update_id && str_equal(json_string(message, "id"), w->round.update_id);
+}
+
+void watch_note_progress(Watch *w, const cJSON *message)
+{
+    if (is_of_round(w, message))
+        tell_asker(w, message);
+}
+
+static void note_own_result(Watch *w, const cJSON *result)
+{
+    const cJSON *item;
+
+    tell_asker(w, result);
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(result, "updates")) {
+        cJSON *entry = watch_state_entry(&w->state, json_string(item, "service"));
+
+        if (entry && watch_state_note_result(entry, result) < 0)
+            log_warning("Out of memory noting how an update ended");
+    }
+    if (json_append(w->round.results, cJSON_Duplicate(result, 1)) < 0)
+        log_warning("Out of memory noting how an update ended");
+    free(w->round.update_id);
+    w->round.update_id = NULL;
+}
+
+void watch_note_result(Watch *w, const cJSON *result)
+{
+    if (!w)
+        return;
+    if (is_of_round(w, result))
+        note_own_result(w, result);
+    if (json_bool(result, "noop", false))
+        return;
+    if (json_string(result, "kind") || !str_equal(json_string(result, "outcome"), "done")) {
+        watch_state_forget_names(&w->state);
+        w->hand_seen = boottime_usec();
+    }
+    (void) watch_save(w);
+}
+
+void watch_forget_client(Watch *w, const ControlClient *c)
+{
+    if (!w)
+        return;
+    if (w->round.asker == c)
+        w->round.asker = NULL;
+    if (w->waiting.asker == c)
+        w->waiting.asker = NULL;
+}
+
+static void on_hand(bool process, void *userdata)
+{
+    Watch *w = userdata;
+
+    /* our own doing looks like anybody's, and podman's lists may be a moment behind it */
+    if (w->hand_seen > 0 || w->agent->deploying || (!process && boottime_usec() < w->own_end + OWN_ECHO_USEC))
+        return;
+    w->hand_seen = boottime_usec();
+    if (w->round.step == ROUND_NONE)
+        watch_arm(w);
+}
+
+Watch *watch_free(Watch *w)
+{
+    if (!w)
+        return NULL;
+    runner_free(w->runner);
+    cJSON_Delete(w->answer);
+    round_done(&w->round);
+    round_done(&w->waiting);
+    hand_free(w->hand);
+    watch_state_done(&w->state);
+    sd_event_source_disable_unref(w->timer);
+    free(w->complaint);
+    free(w->followed);
+    free(w);
+    return NULL;
+}
+
+int watch_new(Agent *a, usec_t interval_usec, Watch **ret, Error *err)
+{
+    _cleanup_(watch_freep) Watch *w = calloc(1, sizeof(*w));
+    int r;
+
+    if (!w)
+        return error_set(err, ENOMEM, "agent.start", "no memory");
+    w->agent = a;
+    w->interval = interval_usec;
+    w->started = realtime_usec();
+    random_bytes(&w->random, sizeof(w->random));
+    r = watch_state_load(&w->state, err);
+    if (r == 0)
+        r = hand_new(a->event, on_hand, w, &w->hand);
+    if (r < 0)
+        return error_set(err, r, "agent.start", "cannot start the watcher: %s", strerror(-r));
+    watch_arm(w);
+    *ret = TAKE_PTR(w);
+    return 0;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/* inotify(7) on the folders where podman keeps its lists, pidfd_open(2) on the containers' first processes. */
+
+#include "mgmt-agent/agent/manual-changes.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/proc.h"
+
+typedef struct HandProcess {
+    int fd;
+    sd_event_source *source;
+} HandProcess;
+
+struct Hand {
+    sd_event *event;
+    hand_t on_change;
+    void *userdata;
+    sd_event_source *containers, *images, *gone;
+    char *containers_path;
+    HandProcess processes[COMPOSE_SERVICES_MAX];
+    size_t n_processes;
+};
+
+static void forget_processes(Hand *h)
+{
+    for (size_t i = 0; i < h->n_processes; i++) {
+        sd_event_source_disable_unref(h->processes[i].source);
+        close(h->processes[i].fd);
+    }
+    h->n_processes = 0;
+}
+
+Hand *hand_free(Hand *h)
+{
+    if (!h)
+        return NULL;
+    forget_processes(h);
+    sd_event_source_disable_unref(h->containers);
+    sd_event_source_disable_unref(h->images);
+    sd_event_source_disable_unref(h->gone);
+    free(h->containers_path);
+    sd_event_unref(h->event);
+    free(h);
+    return NULL;
+}
+
+static int on_gone(sd_event_source *source, void *userdata)
+{
+    Hand *h = userdata;
+
+    (void) source;
+    h->on_change(true, h->userdata);
+    return 0;
+}
+
+int hand_new(sd_event *event, hand_t on_change, void *userdata, Hand **ret)
+{
+    _cleanup_(hand_freep) Hand *h = calloc(1, sizeof(*h));
+    int r;
+
+    if (!h)
+        return -ENOMEM;
+    *h = (Hand) { .event = sd_event_ref(event), .on_change = on_change, .userdata = userdata };
+    r = sd_event_add_defer(event, &h->gone, on_gone, h);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(h->gone, SD_EVENT_OFF);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(h);
+    return 0;
+}
+
+/* The lists are replaced by renaming; locks and layers beside them come and go all the time. */
+static int on_file(sd_event_source *source, const struct inotify_event *event, void *userdata)
+{
+    Hand *h = userdata;
+
+    (void) source;
+    if (event->len > 0 && (str_equal(event->name, "containers.json") || str_equal(event->name, "images.json")))
+        h->on_change(false, h->userdata);
+    return 0;
+}
+
+static int on_process(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+    Hand *h = userdata;
+
+    (void) fd;
+    (void) revents;
+    (void) sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    h->on_change(true, h->userdata);
+    return 0;
+}
+
+/* GRAPHROOT/DRIVER-containers of GRAPHROOT/DRIVER-containers/ID/userdata; a new string or NULL. */
+static char *containers_folder(const cJSON *current)
+{
+    const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(current, "services"), 0);
+    const char *folder = json_string(first, "staticDir");
+    _cleanup_(freep) char *path = folder ? strdup(folder) : NULL;
+
+    for (int level = 0; path && level < 2; level++) {
+        char *slash = strrchr(path, '/');
+
+        if (!slash || slash == path)
+            return NULL;
+        *slash = '\0';
+    }
+    return path && str_ends(path, "-containers") ? TAKE_PTR(path) : NULL;
+}
+
+static void follow_folders(Hand *h, const cJSON *current)
+{
+    _cleanup_(freep) char *containers = containers_folder(current);
+    _cleanup_(freep) char *images = NULL;
+    int r;
+
+    if (!containers || str_equal(containers, h->containers_path))
+        return;
+    images = str_format("%.*s-images", (int) (strlen(containers) - strlen("-containers")), containers);
+    h->containers = sd_event_source_disable_unref(h->containers);
+    h->images = sd_event_source_disable_unref(h->images);
+    r = sd_event_add_inotify(h->event, &h->containers, containers, IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR, on_file, h);
+    if (r >= 0 && images)
+        r = sd_event_add_inotify(h->event, &h->images, images, IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR, on_file, h);
+    if (r < 0)
+        log_debug("Cannot watch podman's lists at %s: %s", containers, strerror(-r));
+    free(h->containers_path);
+    h->containers_path = TAKE_PTR(containers);
+}
+
+/* -ESRCH when it is not the process that was proved. */
+static int follow_process(Hand *h, pid_t pid, uint64_t ticks)
+{
+    HandProcess *p = &h->processes[h->n_processes];
+    int fd = (int) syscall(SYS_pidfd_open, pid, 0u), r;
+
+    if (fd < 0)
+        return -errno;
+    r = process_start_ticks(pid) == ticks ? sd_event_add_io(h->event, &p->source, fd, EPOLLIN, on_process, h) : -ESRCH;
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    p->fd = fd;
+    h->n_processes++;
+    return 0;
+}
+
+void hand_follow(Hand *h, const cJSON *current)
+{
+    const cJSON *service;
+    bool gone = false;
+
+    forget_processes(h);
+    follow_folders(h, current);
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services")) {
+        const cJSON *pid = cJSON_GetObjectItemCaseSensitive(service, "pid");
+        uint64_t ticks = 0;
+
+        if (!str_equal(json_string(service, "state"), "running") || !cJSON_IsNumber(pid) || pid->valueint <= 0 ||
+            json_u64(service, "startTicks", &ticks) < 0 || h->n_processes == ELEMENTSOF(h->processes))
+            continue;
+        if (follow_process(h, pid->valueint, ticks) == -ESRCH)
+            gone = true;
+    }
+    if (gone)
+        (void) sd_event_source_set_enabled(h->gone, SD_EVENT_ONESHOT);
+}

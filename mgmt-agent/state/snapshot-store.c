@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/* Files below AGENT_STATE_DIR; every write is atomic and durable. */
+
+#include "mgmt-agent/state/snapshot-store.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/data/digest.h"
+
+#define HISTORY_BYTES_MAX (4 * 1024 * 1024)
+/* PostgreSQL's bigint, with room; and a step that is larger than any clock's, so that clocks may serve as versions */
+#define VERSION_MAX (UINT64_C(1) << 62)
+#define VERSION_STEP_MAX (UINT64_C(1) << 61)
+
+static int save_json(const char *name, const cJSON *value, Error *err)
+{
+    _cleanup_(freep) char *relative = path_join(AGENT_STATE_DIR, name);
+    _cleanup_(freep) char *path = relative ? path_in_root(relative) : NULL;
+    _cleanup_(freep) char *text = json_print(value);
+
+    if (!path || !text)
+        return error_set(err, ENOMEM, "store.write", "no memory to write %s", name);
+    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+}
+
+/* *ret is NULL when the file is missing. */
+static int load_json(const char *name, cJSON **ret, Error *err)
+{
+    _cleanup_(freep) char *relative = path_join(AGENT_STATE_DIR, name);
+    _cleanup_(freep) char *path = relative ? path_in_root(relative) : NULL;
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(error_done) Error reason = {};
+    cJSON *value = NULL;
+    size_t len;
+    int r;
+
+    if (!path)
+        return error_set(err, ENOMEM, "store.read", "no memory to read %s", name);
+    r = file_read(path, JSON_SIZE_MAX, &text, &len, &reason);
+    if (r == -ENOENT) {
+        *ret = NULL;
+        return 0;
+    }
+    if (r == 0)
+        r = json_parse_object(text, len, &value, &reason);
+    if (r < 0)
+        return error_set(err, r, "store.read", "%s cannot be read: %s", path, error_message(&reason, r));
+    *ret = value;
+    return 0;
+}
+
+int store_check_version(const char *version, Error *err)
+{
+    const char *p = str_starts(version, "local-") ? version + 6 : version;
+    size_t n = 0;
+
+    while (isalnum((unsigned char) p[n]))
+        n++;
+    if (n == 0 || n > 40 || p[n] != '\0')
+        return error_set(err, EINVAL, "snapshot.bad-version", "'%.60s' is not a snapshot version (digits)", version);
+    return 0;
+}
+
+int store_save_snapshot(const char *version, const cJSON *snapshot, Error *err)
+{
+    _cleanup_(freep) char *folder = path_in_root(AGENT_STATE_DIR "/snapshots");
+    _cleanup_(freep) char *name = str_format("snapshots/%s.json", version);
+    int r = store_check_version(version, err);
+
+    if (r < 0)
+        return r;
+    if (!folder || !name)
+        return error_set(err, ENOMEM, "store.write", "no memory to write a snapshot");
+    r = dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err);
+    return r < 0 ? r : save_json(name, snapshot, err);
+}
+
+int store_load_snapshot(const char *version, cJSON **ret, Error *err)
+{
+    _cleanup_(freep) char *name = str_format("snapshots/%s.json", version);
+    int r = store_check_version(version, err);
+
+    if (r < 0)
+        return r;
+    if (!name)
+        return -ENOMEM;
+    r = load_json(name, ret, err);
+    if (r == 0 && !*ret)
+        return error_set(err, ENOENT, "snapshot.unknown", "snapshot %s is not kept on this box any more", version);
+    return r;
+}
+
+typedef struct SnapshotFile {
+    char *name;
+    struct timespec changed;
+} SnapshotFile;
+
+static int compare_newest_first(const void *a, const void *b)
+{
+    const SnapshotFile *x = a, *y = b;
+
+    if (x->changed.tv_sec != y->changed.tv_sec)
+        return x->changed.tv_sec < y->changed.tv_sec ? 1 : -1;
+    return x->changed.tv_nsec < y->changed.tv_nsec ? 1 : x->changed.tv_nsec > y->changed.tv_nsec ? -1 : 0;
+}
+
+static bool snapshot_is_named(const char *file, const char *version)
+{
+    return version && str_starts(file, version) && str_equal(file + strlen(version), ".json");
+}
+
+void store_prune_snapshots(const char *keep_a, const char *keep_b)
+{
+    _cleanup_(freep) char *folder = path_in_root(AGENT_STATE_DIR "/snapshots");
+    DIR *dir = folder ? opendir(folder) : NULL;
+    SnapshotFile files[64];
+    size_t n = 0;
+
+    if (!dir)
+        return;
+    for (struct dirent *e; n < ELEMENTSOF(files) && (e = readdir(dir));) {
+        struct stat st;
+
+        if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        files[n] = (SnapshotFile) { .name = strdup(e->d_name), .changed = st.st_mtim };
+        if (files[n].name)
+            n++;
+    }
+    qsort(files, n, sizeof(files[0]), compare_newest_first);
+    for (size_t i = 0; i < n; i++) {
+        if (i >= STORE_SNAPSHOTS_KEPT && !snapshot_is_named(files[i].name, keep_a) &&
+            !snapshot_is_named(files[i].name, keep_b))
+            (void) unlinkat(dirfd(dir), files[i].name, 0);
+        free(files[i].name);
+    }
+    closedir(dir);
+}
+
+int store_load_current(cJSON **ret, Error *err)
+{
+    return load_json("current.json", ret, err);
+}
+
+int store_save_current(const cJSON *current, Error *err)
+{
+    return save_json("current.json", current, err);
+}
+
+int store_load_floor(uint64_t *ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    uint64_t floor = 0;
+    int r = load_json("floor.json", &o, err);
+
+    if (r < 0)
+        return r;
+    if (o && json_u64(o, "floor", &floor) < 0)
+        return error_set(err, EINVAL, "store.read", "floor.json holds no version");
+    *ret = floor;
+    return 0;
+}
+
+uint64_t store_highest_snapshot(void)
+{
+    _cleanup_(freep) char *folder = path_in_root(AGENT_STATE_DIR "/snapshots");
+    DIR *dir = folder ? opendir(folder) : NULL;
+    uint64_t highest = 0, version;
+
+    if (!dir)
+        return 0;
+    for (struct dirent *e; (e = readdir(dir));) {
+        _cleanup_(freep) char *name = strndup(e->d_name, strcspn(e->d_name, "."));
+
+        if (name && str_to_u64(name, 1, UINT64_MAX, &version) == 0 && version > highest)
+            highest = version;
+    }
+    closedir(dir);
+    return highest;
+}
+
+int store_check_step(uint64_t version, uint64_t floor, Error *err)
+{
+    if (version <= floor)
+        return error_set(err, ESTALE, "snapshot.older-version",
+                         "version %llu is not above %llu, the highest this box has accepted", (unsigned long long) version,
+                         (unsigned long long) floor);
+    if (version > VERSION_MAX || version - floor > VERSION_STEP_MAX)
+        return error_set(err, ERANGE, "snapshot.version-jump",
+                         "version %llu is so far above %llu that none could follow it for long; count in smaller steps",
+                         (unsigned long long) version, (unsigned long long) floor);
+    return 0;
+}
+
+int store_save_floor(uint64_t floor, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+
+    if (!o || json_add_u64(o, "floor", floor) < 0)
+        return error_set(err, ENOMEM, "store.write", "no memory for the version floor");
+    return save_json("floor.json", o, err);
+}
+
+/* Start of the newest n lines of text. */
+static const char *last_lines(const char *text, size_t n)
+{
+    const char *p = text + strlen(text);
+
+    while (p > text) {
+        if (p[-1] == '\n' && p[0] != '\0' && n-- == 1)
+            return p;
+        p--;
+    }
+    return text;
+}
+
+/* The part of the old history that leaves room for `len` bytes more, at a line's start: the newest counts, not the oldest. */
+static const char *newest_that_fit(const char *old, size_t len)
+{
+    const char *p = last_lines(old, STORE_HISTORY_MAX - 1);
+
+    while (*p && strlen(p) + 1 + len > HISTORY_BYTES_MAX) {
+        p += strcspn(p, "\n");
+        p += *p == '\n';
+    }
+    return p;
+}
+
+static int read_history(char **ret, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(AGENT_STATE_DIR "/history.jsonl");
+    int r = path ? file_read(path, HISTORY_BYTES_MAX, ret, NULL, err) : -ENOMEM;
+
+    if (r == -ENOENT) {
+        error_done(err);
+        *ret = strdup("");
+        return *ret ? 0 : -ENOMEM;
+    }
+    return r;
+}
+
+int store_add_history(const cJSON *result, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(AGENT_STATE_DIR "/history.jsonl");
+    _cleanup_(freep) char *line = json_print(result);
+    _cleanup_(freep) char *old = NULL;
+    _cleanup_(error_done) Error unreadable = {};
+    Buf b = BUF_INIT(HISTORY_BYTES_MAX);
+    int r;
+
+    if (!path || !line)
+        return error_set(err, ENOMEM, "store.write", "no memory for the history");
+    /* a history that cannot be read is started again: it must never stop a deployment */
+    if (read_history(&old, &unreadable) < 0)
+        old = strdup("");
+    r = old ? buf_puts(&b, newest_that_fit(old, strlen(line) + 1)) : -ENOMEM;
+    if (r == 0 && b.len > 0 && b.data[b.len - 1] != '\n')
+        r = buf_puts(&b, "\n");
+    if (r == 0)
+        r = buf_printf(&b, "%s\n", line);
+    if (r == 0)
+        r = file_write_atomic(path, b.data, b.len, 0600, (uid_t) -1, (gid_t) -1, err);
+    buf_done(&b);
+    return r;
+}
+
+int store_load_history(size_t limit, cJSON **ret, Error *err)
+{
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *array = cJSON_CreateArray();
+    int r;
+
+    if (!array)
+        return -ENOMEM;
+    r = read_history(&text, err);
+    if (r < 0)
+        return r;
+    for (const char *p = limit > 0 ? last_lines(text, limit) : ""; *p;) {
+        size_t len = strcspn(p, "\n");
+        cJSON *entry = NULL;
+
+        if (json_parse_object(p, len, &entry, NULL) == 0 && !cJSON_InsertItemInArray(array, 0, entry)) {
+            cJSON_Delete(entry);
+            return -ENOMEM;
+        }
+        p += len + (p[len] == '\n');
+    }
+    *ret = TAKE_PTR(array);
+    return 0;
+}
+
+int store_save_unacked(const cJSON *result, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(AGENT_STATE_DIR "/unacked.json");
+
+    if (result)
+        return save_json("unacked.json", result, err);
+    return path ? file_remove(path, err) : -ENOMEM;
+}
+
+int store_load_unacked(cJSON **ret, Error *err)
+{
+    return load_json("unacked.json", ret, err);
+}
+
+static int add_file_digest(Buf *b, const char *path_below_root)
+{
+    _cleanup_(freep) char *path = path_in_root(path_below_root);
+    _cleanup_(freep) char *text = NULL;
+    char hex[SHA256_HEX_SIZE] = "";
+    size_t len = 0;
+
+    if (!path)
+        return -ENOMEM;
+    if (file_read(path, ENV_FILE_SIZE_MAX, &text, &len, NULL) == 0 && sha256_hex(text, len, hex) < 0)
+        return -EIO;
+    return buf_printf(b, "%s\n", hex);
+}
+
+int store_inputs_digest(const char *compose, char **ret, Error *err)
+{
+    Buf b = BUF_INIT(1024);
+    char hex[SHA256_HEX_SIZE];
+    int r = sha256_hex(compose, strlen(compose), hex);
+
+    if (r == 0)
+        r = buf_printf(&b, "%s\n", hex);
+    if (r == 0)
+        r = add_file_digest(&b, SECBOX_ENV_PATH);
+    if (r == 0)
+        r = add_file_digest(&b, POLICY_PATH);
+    if (r == 0)
+        r = sha256_hex(b.data, b.len, hex);
+    buf_done(&b);
+    if (r < 0)
+        return error_set(err, r, "store.digest", "cannot digest the snapshot's inputs");
+    *ret = strdup(hex);
+    return *ret ? 0 : -ENOMEM;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* The compose file for people: what runs, in a folder named like the project, so that podman-compose typed there means the
+ * box's own containers. Images have their names and not ids, so that `podman-compose pull` means something. It is written when
+ * a change is proved and takes effect when that is committed. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "compose/render/render.h"
+#include "lib/base/fileio.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/worker/phases/deploy.h"
+
+static char *folder_of(const char *project, const char *suffix)
+{
+    _cleanup_(freep) char *base = path_in_root(BY_HAND_DIR);
+
+    return base ? str_format("%s/%s%s", base, project, suffix) : NULL;
+}
+
+/* Where it will be, once it is in effect. One at a time. */
+typedef struct ByHand {
+    const Deploy *deploy;
+    char path[4096];
+} ByHand;
+
+static const char *image_of(const char *service, void *userdata)
+{
+    const ByHand *b = userdata;
+    const ComposeService *s = compose_service_find(b->deploy->project, service);
+
+    return s ? s->image : NULL;
+}
+
+static const char *env_file_of(const char *service, void *userdata)
+{
+    ByHand *b = userdata;
+    _cleanup_(freep) char *folder = folder_of(b->deploy->project->name, "");
+
+    if (!folder || snprintf(b->path, sizeof(b->path), "%s/%s.env", folder, service) >= (int) sizeof(b->path))
+        return NULL;
+    return b->path;
+}
+
+static int write_file(const Deploy *d, const char *folder, const char *name, const char *text, Error *err)
+{
+    _cleanup_(freep) char *path = path_join(folder, name);
+
+    return path ? file_write_atomic(path, text, strlen(text), 0600, d->user.uid, d->user.gid, err) : -ENOMEM;
+}
+
+static int write_env(const Deploy *d, const char *folder, const ComposeService *s, Error *err)
+{
+    _cleanup_(secret_freep) char *text = NULL;
+    _cleanup_(freep) char *name = str_format("%s.env", s->name);
+    int r = name ? compose_render_env(s, &text, err) : -ENOMEM;
+
+    return r < 0 ? r : write_file(d, folder, name, text, err);
+}
+
+static int write_all(Deploy *d, const char *folder, Error *err)
+{
+    _cleanup_(freep) char *base = path_in_root(BY_HAND_DIR);
+    _cleanup_(freep) char *text = NULL;
+    ByHand b = { .deploy = d };
+    RenderOptions options = { .version = d->version, .image = image_of, .env_file = env_file_of, .userdata = &b };
+    int r = base ? dir_make(base, 0755, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
+
+    if (r == 0)
+        r = dir_remove(folder, err);
+    if (r == 0)
+        r = dir_make(folder, 0700, d->user.uid, d->user.gid, err);
+    if (r == 0)
+        r = compose_render(d->project, &options, &text, err);
+    if (r == 0)
+        r = write_file(d, folder, "compose.yaml", text, err);
+    for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
+        r = write_env(d, folder, &d->project->services[i], err);
+    return r;
+}
+
+void deploy_write_by_hand(Deploy *d)
+{
+    _cleanup_(freep) char *folder = folder_of(d->project->name, ".next");
+    _cleanup_(error_done) Error err = {};
+    int r = folder ? write_all(d, folder, &err) : -ENOMEM;
+
+    if (r < 0)
+        deploy_progress(d, "info", NULL, "could not write the compose file for people: %s", error_message(&err, r));
+}
+
+void deploy_keep_by_hand(Deploy *d, const char *project)
+{
+    _cleanup_(freep) char *next = folder_of(project, ".next");
+    _cleanup_(freep) char *folder = folder_of(project, "");
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    if (!next || !folder || access(next, F_OK) < 0)
+        return;
+    r = dir_remove(folder, &err);
+    if (r == 0 && rename(next, folder) < 0)
+        r = error_set(&err, errno, "file.write", "cannot rename %s: %s", next, strerror(errno));
+    if (r < 0)
+        deploy_progress(d, "info", NULL, "could not put the compose file for people in place: %s", error_message(&err, r));
+}
+
+void deploy_drop_by_hand(const char *project)
+{
+    _cleanup_(freep) char *next = folder_of(project, ".next");
+
+    if (next && dir_remove(next, NULL) < 0)
+        return; /* the next one replaces it */
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/* One service of the current deployment: its container started again, or made anew. Asked for by recovery-agent when the box's
+ * main way does not serve, and by people. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/strv.h"
+#include "lib/tunnel/message.h"
+#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/jobs/jobs.h"
+#include "mgmt-agent/worker/jobs/update.h"
+
+/* A container that hangs does not answer its signal: whoever waits for it waits in vain. */
+#define GRACE_MAX_SECONDS 10
+#define POLL_USEC (250 * USEC_PER_MSEC)
+
+static const cJSON *find_service(const cJSON *current, const char *name)
+{
+    const cJSON *service;
+
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services"))
+        if (str_equal(json_string(service, "name"), name))
+            return service;
+    return NULL;
+}
+
+static int unknown_service(const char *name, Error *err)
+{
+    return error_set(err, ENOENT, "container.unknown", "the current deployment has no service \"%.64s\"", name);
+}
+
+/* By its id, or by its name when somebody made it anew by hand. */
+static int find_container(Deploy *d, const cJSON *service, char **ret, Error *err)
+{
+    const char *keys[] = { json_string(service, "id"), json_string(service, "container") };
+    int r = -ENOENT;
+
+    for (size_t i = 0; i < ELEMENTSOF(keys) && r == -ENOENT; i++) {
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+
+        if (!keys[i])
+            continue;
+        error_done(err);
+        r = podman_inspect(d->podman, keys[i], &info, err);
+        if (r == 0)
+            *ret = strdup(json_string(info, "Id") ? json_string(info, "Id") : keys[i]);
+    }
+    if (r == 0 && !*ret)
+        return -ENOMEM;
+    if (r != -ENOENT)
+        return r;
+    error_done(err);
+    return error_set(err, r, "container.missing", "service %s has no container; one has to be made anew",
+                     json_string(service, "name"));
+}
+
+/* It runs, and goes on running for the settle time. */
+static int prove_running(Deploy *d, const char *container, Error *err)
+{
+    usec_t until = boottime_usec() + d->options->settle_usec;
+
+    for (;;) {
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        const cJSON *state;
+        int r = podman_inspect(d->podman, container, &info, err);
+
+        if (r < 0)
+            return r;
+        state = cJSON_GetObjectItemCaseSensitive(info, "State");
+        if (!str_equal(json_string(state, "Status"), "running"))
+            return error_set(err, EIO, "container.not-running", "the container was started and is %s",
+                             json_string(state, "Status") ? json_string(state, "Status") : "gone");
+        if (boottime_usec() >= until)
+            return 0;
+        usleep(POLL_USEC);
+    }
+}
+
+static unsigned grace_of(const Deploy *d, const char *name)
+{
+    const ComposeService *s = d->previous ? compose_service_find(d->previous, name) : NULL;
+
+    return s && s->stop_grace_seconds < GRACE_MAX_SECONDS ? s->stop_grace_seconds : GRACE_MAX_SECONDS;
+}
+
+static int restart(Deploy *d, const cJSON *service, Error *err)
+{
+    _cleanup_(freep) char *container = NULL;
+    unsigned grace = grace_of(d, json_string(service, "name"));
+    int r = deploy_open_again(d, err);
+
+    if (r == 0)
+        r = find_container(d, service, &container, err);
+    if (r < 0)
+        return r;
+    r = podman_stop_all(d->podman, &(StopRequest) { container, grace }, 1, err);
+    if (r == 0)
+        r = podman_start(d->podman, container, err);
+    return r == 0 ? prove_running(d, container, err) : r;
+}
+
+static int emit_result(const Deploy *d, const Error *failure, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("container.result");
+
+    if (m && json_add_string(m, "id", d->id) == 0 && json_add_bool(m, "ok", r == 0) == 0 &&
+        (r == 0 || json_add_item(m, "error", json_from_error(failure, r)) == 0))
+        deploy_emit(m);
+    return r == 0 ? 0 : 1;
+}
+
+/* The journal is not asked and not written: nothing becomes different, and no later worker has to undo it. */
+int job_restart(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    const cJSON *message, *service;
+    int r = deploy_take_message(d, request, &message);
+    const char *name = json_string(message, "service");
+
+    d->phase = "restart";
+    if (r == 0)
+        r = store_load_current(&d->current, &err);
+    d->previous = current_to_project(d->current);
+    service = find_service(d->current, name ? name : "");
+    if (r == 0)
+        r = service ? restart(d, service, &err) : unknown_service(name ? name : "", &err);
+    if (r == 0)
+        deploy_progress(d, "info", name, "the container of %s is started again and runs", name);
+    else
+        deploy_progress(d, "failed", name, "the container of %s was to be started again: %s [%s]", name,
+                        error_message(&err, r), error_id(&err));
+    return emit_result(d, &err, r);
+}
+
+static int begin(Deploy *d, const cJSON *message, Error *err)
+{
+    const char *name = json_string(message, "service");
+    int r = update_load_deployed(d, err);
+
+    if (r == 0 && !find_service(d->current, name ? name : ""))
+        r = unknown_service(name ? name : "", err);
+    if (r < 0)
+        return r;
+    d->journal.kind = strdup(KIND_RECREATE);
+    if (!d->journal.kind || strv_add(&d->only, name) < 0 || strv_add(&d->again, name) < 0)
+        return -ENOMEM;
+    return flow_begin(d, err);
+}
+
+static int prepare(Deploy *d, const cJSON *message, Error *err)
+{
+    bool created;
+    int r = deploy_verify_update(d, message, err);
+
+    if (r == 0)
+        r = deploy_parse(d, err);
+    if (r == 0)
+        r = deploy_policy(d, err);
+    if (r == 0)
+        r = deploy_env_ensure(d, &created, err);
+    if (r == 0)
+        r = deploy_env_sanity(d, err);
+    if (r == 0)
+        r = deploy_render(d, err);
+    if (r == 0)
+        r = deploy_preflight(d, err);
+    return r == 0 ? deploy_pull(d, err) : r;
+}
+
+/* A deployment like any other, of one service whose image and settings stay: with proof, journal and way back. */
+int job_recreate(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    const cJSON *message;
+    int r = deploy_take_message(d, request, &message);
+
+    d->phase = "verify";
+    if (r == 0)
+        r = begin(d, message, &err);
+    if (r < 0)
+        return flow_refuse(d, &err, r);
+    r = prepare(d, message, &err);
+    return r < 0 ? flow_fail_untouched(d, &err, r) : flow_change(d);
+}

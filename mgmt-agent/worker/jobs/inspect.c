@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* One look at each container; only a hook changes anything, and only in there. */
+
+#include "mgmt-agent/worker/jobs/inspect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/proc.h"
+#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/jobs/update.h"
+
+static bool is_wanted(const cJSON *wanted, const char *name)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, wanted)
+        if (str_equal(cJSON_GetStringValue(item), name))
+            return true;
+    return !wanted;
+}
+
+static int add_facts(cJSON *o, const cJSON *info)
+{
+    const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "State");
+    const cJSON *pid = cJSON_GetObjectItemCaseSensitive(state, "Pid");
+    int number = cJSON_IsNumber(pid) && pid->valueint > 0 ? pid->valueint : 0;
+
+    return json_add_string(o, "id", json_string(info, "Id")) < 0 ||
+                   json_add_string(o, "imageId", json_string(info, "Image")) < 0 ||
+                   json_add_string(o, "state", json_string(state, "Status")) < 0 ||
+                   json_add_string(o, "staticDir", json_string(info, "StaticDir")) < 0 ||
+                   json_add_int(o, "pid", number) < 0 ||
+                   json_add_u64(o, "startTicks", number > 0 ? process_start_ticks(number) : 0) < 0
+               ? -ENOMEM
+               : 0;
+}
+
+static int add_name(Deploy *d, cJSON *o, const char *image)
+{
+    _cleanup_(freep) char *id = NULL;
+
+    if (!image || strchr(image, '@') || podman_image_id(d->podman, image, &id, NULL) < 0)
+        return 0;
+    return json_add_string(o, "nameImageId", id);
+}
+
+/* Of what somebody started by hand. */
+static void keep_unknown(Deploy *d, const cJSON *service, const char *image_id)
+{
+    char tag[33];
+
+    if (!image_id || strlen(image_id) < 32 || str_equal(json_string(service, "imageId"), image_id))
+        return;
+    snprintf(tag, sizeof(tag), "%.32s", image_id);
+    if (podman_tag(d->podman, image_id, KEEP_REPOSITORY, tag, NULL) < 0)
+        deploy_progress(d, "info", json_string(service, "name"), "could not tag image %.12s to keep it", image_id);
+}
+
+static int look_at(Deploy *d, const cJSON *service, WatchHook hook, cJSON *all)
+{
+    const char *name = json_string(service, "name"), *container = json_string(service, "container");
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    int r = o ? 0 : -ENOMEM;
+
+    if (r < 0 || !name || !container || podman_inspect(d->podman, container, &info, NULL) < 0)
+        return r;
+    if (json_add_string(o, "service", name) < 0 || add_facts(o, info) < 0 || add_name(d, o, json_string(service, "image")) < 0)
+        return -ENOMEM;
+    keep_unknown(d, service, json_string(info, "Image"));
+    if (hook < _HOOK_MAX) {
+        _cleanup_(error_done) Error err = {};
+        int status = update_run_hook(d, container, name, hook, &err);
+
+        if (status < 0)
+            deploy_progress(d, "info", name, "its %s hook: %s", watch_hook_to_string(hook), error_message(&err, status));
+        else if (status > 0)
+            deploy_progress(d, "info", name, "its %s hook ended with status %d", watch_hook_to_string(hook), status);
+        r = json_add_int(o, "hookStatus", status < 0 ? 1 : status);
+    }
+    return r == 0 ? json_append(all, TAKE_PTR(o)) : r;
+}
+
+static WatchHook hook_from(const char *name)
+{
+    for (size_t h = 0; name && h < _HOOK_MAX; h++)
+        if (str_equal(name, watch_hook_to_string((WatchHook) h)))
+            return (WatchHook) h;
+    return _HOOK_MAX;
+}
+
+static int look_at_all(Deploy *d, const cJSON *request, cJSON *answer)
+{
+    const cJSON *wanted = cJSON_GetObjectItemCaseSensitive(request, "services"), *service;
+    const cJSON *hooked = cJSON_GetObjectItemCaseSensitive(request, "hooked");
+    WatchHook hook = hook_from(json_string(request, "hook"));
+    cJSON *all = cJSON_CreateArray();
+    const char *store = NULL;
+    int r = json_add_item(answer, "services", all);
+
+    if (r == 0 && podman_graphroot(d->podman, &store, NULL) == 0)
+        r = json_add_string(answer, "graphRoot", store);
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(d->current, "services"))
+        if (r == 0 && is_wanted(wanted, json_string(service, "name")))
+            r = look_at(d, service, is_wanted(hooked, json_string(service, "name")) ? hook : _HOOK_MAX, all);
+    return r;
+}
+
+int job_look(Deploy *d, const cJSON *request)
+{
+    _cleanup_(cJSON_Deletep) cJSON *answer = cJSON_CreateObject();
+    _cleanup_(error_done) Error err = {};
+    int r = answer ? json_add_string(answer, "type", "worker.look") : -ENOMEM;
+
+    d->phase = "look";
+    d->id = strdup("look");
+    d->version = strdup("0");
+    if (r == 0)
+        r = store_load_current(&d->current, &err);
+    if (r == 0)
+        r = deploy_open_again(d, &err);
+    if (r == 0)
+        r = look_at_all(d, request, answer);
+    if (r < 0 && (!answer || json_add_item(answer, "error", json_from_error(&err, r)) < 0))
+        return 1;
+    deploy_emit(answer);
+    return r < 0;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* The job `look`: what podman has of the services that were deployed last, so that the agent notices what was done by hand.
+ *
+ * Request: {"services": ["web", …], "hook": "pre-check" or "post-check", "hooked": ["web", …]}; without `services` all are
+ * looked at. With `hook` those in `hooked` (or all, without it) that have such a hook run it.
+ * Answer, one line: {"type": "worker.look", "graphRoot", "services": [{"service", "id", "imageId", "state", "staticDir", "pid",
+ * "startTicks", "nameImageId", "hookStatus"}, …]} of the containers that are there, or {"type": "worker.look", "error"}.
+ * `nameImageId` is what the image's name means on this box, absent when that is nothing. An image that runs and is not the one
+ * that was deployed gets a name that keeps it from a prune. */
+#pragma once
+
+#include "mgmt-agent/worker/phases/deploy.h"
+
+int job_look(Deploy *d, const cJSON *request);

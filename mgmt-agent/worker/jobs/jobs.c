@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/* The jobs: which phases run in which order, and what their failure means. */
+
+#include "mgmt-agent/worker/jobs/jobs.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/tunnel/message.h"
+#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/jobs/update-check.h"
+#include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/jobs/inspect.h"
+#include "mgmt-agent/worker/jobs/update.h"
+
+#define SEQ_GAP 64
+
+void deploy_done(Deploy *d)
+{
+    free(d->id);
+    free(d->version);
+    free(d->text);
+    free(d->sha256);
+    free(d->nonce);
+    strv_free(d->only);
+    strv_free(d->again);
+    free(d->failed_log);
+    env_free(d->agent_env);
+    env_free(d->env);
+    compose_file_free(d->file);
+    policy_free(d->policy);
+    compose_project_free(d->project);
+    compose_project_free(d->previous);
+    cJSON_Delete(d->current);
+    podman_free(d->podman);
+    podman_user_done(&d->user);
+    driver_done(&d->driver);
+    map_free(d->image_ids);
+    map_free(d->proved);
+    observed_free_all(d->observed, d->n_observed);
+    plan_free(d->plan);
+    journal_done(&d->journal);
+    *d = (Deploy) {};
+}
+
+static char *copy_member(const cJSON *o, const char *key, const char *fallback)
+{
+    const char *s = json_string(o, key);
+
+    return s ? strdup(s) : fallback ? strdup(fallback) : NULL;
+}
+
+int deploy_take_message(Deploy *d, const cJSON *request, const cJSON **ret_message)
+{
+    const cJSON *message = cJSON_GetObjectItemCaseSensitive(request, "message");
+
+    d->from_cloud = str_equal(json_string(request, "source"), "cloud");
+    d->id = copy_member(message, "id", "");
+    d->version = copy_member(message, "version", "0");
+    d->text = copy_member(message, "compose", "");
+    d->nonce = copy_member(message, "nonce", NULL);
+    *ret_message = message;
+    return d->id && d->version && d->text ? 0 : -ENOMEM;
+}
+
+/* Everything before a container is touched. */
+static int prepare(Deploy *d, const cJSON *message, Error *err)
+{
+    bool created;
+    int r = deploy_verify(d, message, err);
+
+    if (r == 0)
+        r = deploy_parse(d, err);
+    if (r == 0)
+        r = deploy_policy(d, err);
+    if (r == 0)
+        r = deploy_env_ensure(d, &created, err);
+    if (r == 0)
+        r = deploy_env_sanity(d, err);
+    if (r == 0)
+        r = deploy_render(d, err);
+    if (r == 0)
+        r = deploy_preflight(d, err);
+    return r == 0 ? deploy_pull(d, err) : r;
+}
+
+static int job_apply(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    const cJSON *message;
+    int r = deploy_take_message(d, request, &message);
+
+    d->phase = "verify";
+    if (r == 0)
+        r = flow_begin(d, &err);
+    if (r < 0)
+        return flow_refuse(d, &err, r);
+    r = prepare(d, message, &err);
+    if (r == 0)
+        r = store_save_snapshot(d->version, message, &err);
+    if (r < 0)
+        return flow_fail_untouched(d, &err, r);
+    d->journal.sha256 = strdup(d->sha256);
+    return flow_change(d);
+}
+
+/* Brings what the journal says into memory; podman is asked by every job that follows. */
+static int resume(Deploy *d, Error *err)
+{
+    int r = journal_load(&d->journal, err);
+
+    if (r < 0)
+        return r;
+    d->id = strdup(d->journal.id ? d->journal.id : "");
+    d->version = strdup(d->journal.version ? d->journal.version : "0");
+    d->sha256 = strdup(d->journal.sha256 ? d->journal.sha256 : "");
+    d->nonce = d->journal.nonce ? strdup(d->journal.nonce) : NULL;
+    d->from_cloud = !str_starts(d->version ? d->version : "", "local-");
+    d->phase = deploy_state_to_string(d->journal.state);
+    /* what the worker before told behind its last entry in the journal has numbers too */
+    d->seq = d->journal.seq + SEQ_GAP;
+    if (!d->id || !d->version || !d->sha256)
+        return -ENOMEM;
+    return 0;
+}
+
+static int job_commit(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = resume(d, &err);
+
+    (void) request;
+    if (r == 0 && d->journal.state == DEPLOY_CONFIRMING)
+        r = journal_step(&d->journal, EVENT_CONFIRMED, &err);
+    if (r == 0)
+        r = deploy_open_again(d, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit yet, trying again");
+        return EXIT_TRY_AGAIN;
+    }
+    return flow_commit(d);
+}
+
+static const char *failure_phase(const cJSON *failure)
+{
+    static const char *const phases[] = { "apply", "prove", "confirm" };
+
+    for (size_t i = 0; i < ELEMENTSOF(phases); i++)
+        if (str_equal(json_string(failure, "phase"), phases[i]))
+            return phases[i];
+    return "apply";
+}
+
+static int roll_back_from_journal(Deploy *d)
+{
+    _cleanup_(error_done) Error failure = {};
+    const char *phase = failure_phase(d->journal.failure);
+    int r = -EINTR;
+
+    if (d->journal.failure)
+        r = json_to_error(d->journal.failure, EIO, &failure);
+    else
+        r = error_set(&failure, EINTR, "deploy.interrupted", "mgmt-agent was stopped in the middle of the change");
+    return flow_roll_back(d, &failure, r, phase);
+}
+
+static int job_undo(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = resume(d, &err);
+
+    (void) request;
+    if (r == 0 && d->journal.state == DEPLOY_CONFIRMING) {
+        _cleanup_(error_done) Error reason = {};
+
+        error_set(&reason, ETIMEDOUT, "confirm.deadline", "%s within %llu s",
+                  d->journal.by_connection ? "the tunnel did not come up again" : "the cloud did not confirm",
+                  (unsigned long long) (d->journal.confirm_usec / USEC_PER_SEC));
+        cJSON_Delete(d->journal.failure);
+        d->journal.failure = json_from_error(&reason, -ETIMEDOUT);
+        if (d->journal.failure && json_add_string(d->journal.failure, "phase", "confirm") < 0)
+            r = -ENOMEM;
+        if (r == 0)
+            r = journal_step(&d->journal, EVENT_DEADLINE, &err);
+    }
+    if (r == 0)
+        r = deploy_open_again(d, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back yet, trying again");
+        return EXIT_TRY_AGAIN;
+    }
+    return roll_back_from_journal(d);
+}
+
+/* After a start: what the journal says was under way is finished or undone. */
+static int job_recover(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    DeployState before;
+    int r = resume(d, &err);
+
+    (void) request;
+    before = d->journal.state;
+    if (r == 0 && (before == DEPLOY_IDLE || before == DEPLOY_CONFIRMING || before == DEPLOY_RECOVERY))
+        return 0;
+    deploy_end_leftovers();
+    if (r == 0 && before == DEPLOY_PREPARING) {
+        error_set(&err, EINTR, "deploy.interrupted", "mgmt-agent was stopped before anything was touched; push again");
+        return deploy_finish(d, "failed", 503, &err, -EINTR, EVENT_FAILED);
+    }
+    /* podman first: a podman that does not answer is no reason to use up a try */
+    if (r == 0)
+        r = deploy_open_again(d, &err);
+    if (r == 0)
+        r = journal_step(&d->journal, EVENT_RESTARTED, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot recover yet, trying again");
+        return EXIT_TRY_AGAIN;
+    }
+    if (d->journal.state == DEPLOY_COMMITTING)
+        return flow_commit(d);
+    if (d->journal.tries > ROLLBACK_TRIES_MAX) {
+        error_set(&err, EIO, "rollback.gave-up", "rolling back was interrupted %u times", d->journal.tries);
+        return deploy_finish(d, "recovery", 500, &err, -EIO, EVENT_FAILED);
+    }
+    return roll_back_from_journal(d);
+}
+
+static int emit_plan_result(Deploy *d, int status, const Error *failure, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.plan.result");
+
+    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_int(m, "status", status) < 0 ||
+        json_add_string(m, "phase", d->phase) < 0)
+        return 1;
+    if (failure ? json_add_item(m, "error", json_from_error(failure, r)) : json_add_item(m, "plan", plan_to_json(d->plan)))
+        return 1;
+    deploy_emit(m);
+    return failure ? 1 : 0;
+}
+
+/* As a push, but nothing is written, pulled or touched. */
+static int job_plan(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    const cJSON *message;
+    int r = deploy_take_message(d, request, &message);
+
+    d->phase = "verify";
+    if (r == 0)
+        r = deploy_parse(d, &err);
+    if (r == 0)
+        r = deploy_policy(d, &err);
+    if (r == 0)
+        r = deploy_env_plan(d, &err);
+    if (r == 0)
+        r = deploy_env_sanity(d, &err);
+    if (r == 0)
+        r = deploy_render(d, &err);
+    if (r == 0)
+        r = deploy_preflight(d, &err);
+    return r < 0 ? emit_plan_result(d, deploy_status_for(d->phase, &err), &err, r) : emit_plan_result(d, 200, NULL, 0);
+}
+
+static int job_env_ensure(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("env.report");
+    const cJSON *message;
+    bool created = false;
+    int r = deploy_take_message(d, request, &message);
+
+    if (r == 0)
+        r = deploy_env_ensure(d, &created, &err);
+    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_bool(m, "created", r == 0 && created) < 0 ||
+        (r < 0 && json_add_item(m, "error", json_from_error(&err, r)) < 0))
+        return 1;
+    deploy_emit(m);
+    return r < 0;
+}
+
+const Job jobs[] = {
+    { "apply", job_apply, "deploy a snapshot, up to its proof" },
+    { "update", job_update, "give some services other images, up to their proof" },
+    { "commit", job_commit, "make a confirmed deployment final" },
+    { "undo", job_undo, "roll back a deployment that nobody confirmed" },
+    { "recover", job_recover, "finish or undo what a crash left" },
+    { "start", job_start, "start what ran before the boot" },
+    { "restart", job_restart, "start the container of one service again" },
+    { "recreate", job_recreate, "make the container of one service anew" },
+    { "plan", job_plan, "say what a snapshot would change" },
+    { "look", job_look, "look at what runs, for changes made by hand" },
+    { "env-ensure", job_env_ensure, "make secbox.env if it is absent" },
+    { "status", job_status, "say what runs" },
+    { "check", job_check, "ask the registries whether images are still the newest" },
+    { "registry-check", job_registry_check, "the part of check that needs the network and no rights" },
+    {},
+};

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* What a worker can be asked to do, as a table; each job prints message lines and ends. */
+#pragma once
+
+#include "mgmt-agent/worker/phases/deploy.h"
+
+/* exit status: nothing is wrong with the job, podman or the disk is; the agent starts it again after a pause */
+#define EXIT_TRY_AGAIN 2
+/* how often a rollback that was interrupted is taken up again */
+#define ROLLBACK_TRIES_MAX 3
+
+typedef struct Job {
+    const char *name;
+    /* `request` is what the agent wrote to standard input; the result is the exit status: 0 done, 1 not. */
+    int (*run)(Deploy *d, const cJSON *request);
+    const char *help;
+} Job;
+
+extern const Job jobs[]; /* ends with {} */
+
+/* boot-containers.c */
+int job_start(Deploy *d, const cJSON *request);
+
+/* container-orders.c */
+int job_restart(Deploy *d, const cJSON *request);
+int job_recreate(Deploy *d, const cJSON *request);
+
+/* status.c */
+int job_status(Deploy *d, const cJSON *request);

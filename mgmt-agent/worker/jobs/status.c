@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* What runs, in podman's words: the part of status.report that needs podman. */
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/jobs/jobs.h"
+
+static int add_service(Deploy *d, cJSON *services, const ObservedContainer *c)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    cJSON *o = cJSON_CreateObject();
+    const char *health = NULL;
+
+    if (podman_inspect(d->podman, c->id, &info, NULL) == 0)
+        health = json_string(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "State"), "Health"), "Status");
+    if (!o || json_append(services, o) < 0 || json_add_string(o, "name", c->service) < 0 ||
+        json_add_string(o, "container", c->name) < 0 || json_add_string(o, "id", c->id) < 0 ||
+        json_add_string(o, "image", json_string(info, "ImageName")) < 0 || json_add_string(o, "state", c->state) < 0 ||
+        json_add_string(o, "health", health) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int add_podman(Deploy *d, cJSON *o)
+{
+    cJSON *podman = cJSON_CreateObject(), *driver = cJSON_CreateObject(), *services = cJSON_CreateArray();
+    const char *store = NULL;
+
+    if (podman_graphroot(d->podman, &store, NULL) < 0)
+        store = NULL;
+    if (json_add_item(o, "podman", podman) < 0 || json_add_item(o, "podmanCompose", driver) < 0 ||
+        json_add_item(o, "services", services) < 0 || json_add_string(o, "podmanUser", d->user.name) < 0 ||
+        json_add_string(podman, "version", podman_version(d->podman)) < 0 ||
+        json_add_string(podman, "graphRoot", store) < 0 ||
+        json_add_string(driver, "version", d->driver.version) < 0 ||
+        json_add_string(driver, "strategy", driver_strategy_to_string(d->driver.strategy)) < 0)
+        return -ENOMEM;
+    for (size_t i = 0; i < d->n_observed; i++)
+        if (d->observed[i].service && add_service(d, services, &d->observed[i]) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+/* Prints one line {"type": "worker.status", …}; with an `error` member when podman cannot be asked. */
+int job_status(Deploy *d, const cJSON *request)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
+    _cleanup_(error_done) Error err = {};
+    int r = o && path ? 0 : -ENOMEM;
+
+    (void) request;
+    /* a broken mgmt-agent.env is reported by `env`; podman can be asked all the same */
+    if (r == 0 && env_load(path, &d->agent_env, NULL) < 0)
+        d->agent_env = NULL;
+    if (r == 0)
+        r = deploy_open_podman(d, &err);
+    if (r == 0)
+        r = podman_list(d->podman, d->options->project, &d->observed, &d->n_observed, &err);
+    if (r == 0)
+        r = add_podman(d, o);
+    if (r < 0 && (!o || json_add_item(o, "error", json_from_error(&err, r)) < 0))
+        return 1;
+    if (json_add_string(o, "type", "worker.status") < 0)
+        return 1;
+    deploy_emit(o);
+    return r < 0;
+}

@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT */
+/* What an update adds to the phases of a push. */
+
+#include "mgmt-agent/worker/jobs/update.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/failed-images.h"
+#include "mgmt-agent/state/image-age.h"
+#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/state/update-lock.h"
+#include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/jobs/jobs.h"
+
+static const cJSON *services_of(const Deploy *d)
+{
+    return cJSON_GetObjectItemCaseSensitive(d->current, "services");
+}
+
+static const cJSON *current_service(const Deploy *d, const char *name)
+{
+    const cJSON *service;
+
+    cJSON_ArrayForEach(service, services_of(d))
+        if (str_equal(json_string(service, "name"), name))
+            return service;
+    return NULL;
+}
+
+static cJSON *item_of(const Deploy *d, const char *service)
+{
+    cJSON *item;
+
+    cJSON_ArrayForEach(item, d->journal.updates)
+        if (str_equal(json_string(item, "service"), service))
+            return item;
+    return NULL;
+}
+
+static int check_digest(const char *digest, Error *err)
+{
+    const char *hex = digest && str_starts(digest, "sha256:") ? digest + strlen("sha256:") : "";
+
+    if (strlen(hex) == 64 && strspn(hex, "0123456789abcdef") == 64)
+        return 0;
+    return error_set(err, EINVAL, "update.bad-digest", "'%.80s' is no digest; it must be sha256: and 64 hexadecimal digits",
+                     digest ? digest : "");
+}
+
+/* Length of the name without its tag. */
+static size_t repository_length(const char *image)
+{
+    const char *slash = strrchr(image, '/'), *colon = strrchr(image, ':');
+
+    return colon && (!slash || colon > slash) ? (size_t) (colon - image) : strlen(image);
+}
+
+/* What is pulled: the repository that this box's own compose file names, at the digest. */
+static int add_reference(cJSON *item, const char *image, const char *digest, Error *err)
+{
+    _cleanup_(freep) char *reference = NULL;
+    int r;
+
+    if (strchr(image, '@'))
+        return error_set(err, EINVAL, "update.pinned",
+                         "service %s names its image by digest (%.120s), so only a push can change it",
+                         json_string(item, "service"), image);
+    if (!digest)
+        return 0;
+    r = check_digest(digest, err);
+    if (r < 0)
+        return r;
+    reference = str_format("%.*s@%s", (int) repository_length(image), image, digest);
+    return reference && json_add_string(item, "reference", reference) == 0 && json_add_string(item, "digest", digest) == 0
+               ? 0
+               : -ENOMEM;
+}
+
+static int add_item(Deploy *d, const cJSON *service, const char *digest, const char *seen_at, Error *err)
+{
+    cJSON *item = cJSON_CreateObject();
+    const char *name = json_string(service, "name"), *image = json_string(service, "image");
+
+    if (!name || !image || item_of(d, name)) {
+        cJSON_Delete(item);
+        return 0;
+    }
+    if (!item || json_append(d->journal.updates, item) < 0 || json_add_string(item, "service", name) < 0 ||
+        json_add_string(item, "image", image) < 0 || json_add_string(item, "seenAt", seen_at) < 0 ||
+        json_add_string(item, "oldImageId", json_string(service, "imageId")) < 0)
+        return -ENOMEM;
+    return add_reference(item, image, digest, err);
+}
+
+/* The image of an order is the name in the compose file, or its repository. */
+static bool is_ordered(const cJSON *service, const char *name, const char *image)
+{
+    const char *its_image = json_string(service, "image");
+
+    if (name && !str_equal(json_string(service, "name"), name))
+        return false;
+    if (!image)
+        return name != NULL;
+    return its_image && (str_equal(its_image, image) || (strlen(image) == repository_length(its_image) &&
+                                                         strncmp(its_image, image, strlen(image)) == 0));
+}
+
+static int take_ordered(Deploy *d, const cJSON *message, Error *err)
+{
+    const char *name = json_string(message, "service"), *image = json_string(message, "image");
+    const char *digest = json_string(message, "digest");
+    const cJSON *service;
+    int r = check_digest(digest, err);
+
+    cJSON_ArrayForEach(service, services_of(d))
+        if (r == 0 && is_ordered(service, name, image))
+            r = add_item(d, service, digest, NULL, err);
+    return r;
+}
+
+static int take_found(Deploy *d, const cJSON *images, Error *err)
+{
+    const cJSON *image;
+    int r = 0;
+
+    cJSON_ArrayForEach(image, images) {
+        const cJSON *service = current_service(d, json_string(image, "service"));
+
+        if (r == 0 && service)
+            r = add_item(d, service, json_string(image, "digest"), json_string(image, "seenAt"), err);
+    }
+    return r;
+}
+
+static int labels_of(const cJSON *service, WatchLabels *ret)
+{
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(service, "labels");
+
+    return watch_labels_read(labels, ret);
+}
+
+static bool depends_on_changed(const WatchLabels *l, char *const *changed)
+{
+    for (char **name = l->depends_on; name && *name; name++)
+        if (strv_contains(changed, *name))
+            return true;
+    return false;
+}
+
+/* The services whose label says that they depend on one that changes are made anew behind it, and so on from there. */
+static int add_dependents(Deploy *d, Error *err)
+{
+    size_t before;
+
+    do {
+        const cJSON *service;
+
+        before = strv_length(d->only);
+        cJSON_ArrayForEach(service, services_of(d)) {
+            _cleanup_(watch_labels_done) WatchLabels l = {};
+            const char *name = json_string(service, "name");
+
+            if (!name || strv_contains(d->only, name))
+                continue;
+            if (labels_of(service, &l) < 0)
+                return error_set(err, ENOMEM, "update.failed", "no memory");
+            if (depends_on_changed(&l, d->only) && (strv_add(&d->only, name) < 0 || strv_add(&d->again, name) < 0))
+                return error_set(err, ENOMEM, "update.failed", "no memory");
+        }
+    } while (strv_length(d->only) > before);
+    return 0;
+}
+
+static int take_order(Deploy *d, const cJSON *request, const cJSON *message, Error *err)
+{
+    const cJSON *images = cJSON_GetObjectItemCaseSensitive(request, "images"), *item;
+    int r = images ? take_found(d, images, err) : take_ordered(d, message, err);
+
+    if (r == 0 && cJSON_GetArraySize(d->journal.updates) == 0)
+        r = error_set(err, ENOENT, "update.not-here", "no service of this box runs %.200s",
+                      json_string(message, "image")     ? json_string(message, "image")
+                      : json_string(message, "service") ? json_string(message, "service")
+                                                        : "what is to be updated");
+    cJSON_ArrayForEach(item, d->journal.updates)
+        if (r == 0)
+            r = strv_add(&d->only, json_string(item, "service"));
+    return r == 0 ? add_dependents(d, err) : r;
+}
+
+/* What failed before is not tried again by itself, whoever asks, until somebody says that it should be. */
+static int check_failed(const Deploy *d, bool force, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
+    const cJSON *item;
+    int r = force ? 0 : failed_load(&failed, err);
+
+    if (r < 0 || force)
+        return r;
+    cJSON_ArrayForEach(item, d->journal.updates) {
+        const char *digest = json_string(item, "digest");
+        const cJSON *entry = failed_find(failed, digest, json_string(item, "imageId"));
+
+        if (entry)
+            return error_set(err, EALREADY, "update.failed-before",
+                             "%s of service %s failed here at %s (%s); to try it again: secboxctl update --forget %s",
+                             digest ? digest : "this image", json_string(item, "service"), json_string(entry, "at"),
+                             json_string(cJSON_GetObjectItemCaseSensitive(entry, "error"), "message"),
+                             digest ? digest : json_string(item, "imageId"));
+    }
+    return 0;
+}
+
+static int check_lock(bool force, Error *err)
+{
+    _cleanup_(freep) char *holder = NULL;
+
+    if (force || update_lock_read(&holder) == 0)
+        return 0;
+    return error_set(err, EBUSY, "update.locked", "updates are held by %s; to let them go on: secboxctl update --unlock",
+                     holder ? holder : "somebody");
+}
+
+/* Its labels order it as `depends_on` in the file would, unless that would go round in a circle. */
+static bool depends_on(const ComposeProject *p, const ComposeService *s, const char *name, unsigned depth)
+{
+    for (char **on = s->depends_on; on && *on && depth < COMPOSE_SERVICES_MAX; on++) {
+        const ComposeService *next = compose_service_find(p, *on);
+
+        if (str_equal(*on, name) || (next && depends_on(p, next, name, depth + 1)))
+            return true;
+    }
+    return false;
+}
+
+static int order_by_labels(Deploy *d, Error *err)
+{
+    for (size_t i = 0; i < d->project->n_services; i++) {
+        ComposeService *s = &d->project->services[i];
+        _cleanup_(watch_labels_done) WatchLabels l = {};
+
+        if (labels_of(current_service(d, s->name), &l) < 0)
+            return error_set(err, ENOMEM, "update.failed", "no memory");
+        for (char **name = l.depends_on; name && *name; name++) {
+            const ComposeService *on = compose_service_find(d->project, *name);
+
+            if (!on || on == s || strv_contains(s->depends_on, *name))
+                continue;
+            if (depends_on(d->project, on, s->name, 0))
+                deploy_progress(d, "info", s->name, "its label says that it depends on %s, which depends on it; ignored", *name);
+            else if (strv_add(&s->depends_on, *name) < 0)
+                return error_set(err, ENOMEM, "update.failed", "no memory");
+        }
+    }
+    return 0;
+}
+
+/* The image that a service of a limited deployment runs now; it need not be what the image's name means by now. */
+static int pin_image(Deploy *d, const ComposeService *s, bool *ret_missing)
+{
+    const char *id = json_string(current_service(d, s->name), "imageId");
+    char *copy = id ? strdup(id) : NULL;
+
+    *ret_missing = !id;
+    if (!id)
+        return 0;
+    if (copy && map_put(d->image_ids, s->name, copy) == 0)
+        return 0;
+    free(copy);
+    return -ENOMEM;
+}
+
+static int set_image(Deploy *d, cJSON *item, const char *service, char *id)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(item, "imageId");
+    if (json_add_string(item, "imageId", id) < 0 || map_put(d->image_ids, service, id) < 0) {
+        free(id);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+static int resolve_updated(Deploy *d, const ComposeService *s, cJSON *item, bool *ret_missing, Error *err)
+{
+    const char *reference = json_string(item, "reference");
+    _cleanup_(error_done) Error reason = {};
+    char *id = NULL;
+    int r = podman_image_id(d->podman, reference ? reference : s->image, &id, &reason);
+
+    *ret_missing = r == -ENOENT;
+    if (r == -ENOENT && reference)
+        return 0;
+    if (r < 0)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    return set_image(d, item, s->name, id);
+}
+
+int update_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
+{
+    size_t missing = 0;
+
+    for (size_t i = 0; i < d->project->n_services; i++) {
+        const ComposeService *s = &d->project->services[i];
+        cJSON *item = item_of(d, s->name);
+        bool is_missing = false;
+        int r = 0;
+
+        if (!map_get(d->image_ids, s->name))
+            r = item ? resolve_updated(d, s, item, &is_missing, err) : pin_image(d, s, &is_missing);
+        if (r < 0)
+            return r;
+        missing += is_missing;
+    }
+    *ret_missing = missing;
+    return 0;
+}
+
+int update_pull(Deploy *d, bool *ret_pulled, Error *err)
+{
+    cJSON *item;
+
+    *ret_pulled = false;
+    cJSON_ArrayForEach(item, d->journal.updates) {
+        const char *service = json_string(item, "service"), *reference = json_string(item, "reference");
+        char *id = NULL;
+        int r;
+
+        if (!reference || map_get(d->image_ids, service))
+            continue;
+        r = deploy_pull_image(d, service, reference, "missing", &id, err);
+        if (r == 0)
+            r = set_image(d, item, service, id);
+        if (r < 0)
+            return r;
+        *ret_pulled = true;
+    }
+    return 0;
+}
+
+/* A service that is not in the compose file any more cannot be there: both come from the same snapshot. */
+static int prepare(Deploy *d, const cJSON *request, const cJSON *message, Error *err)
+{
+    bool force = json_bool(request, "force", false), created;
+    int r = deploy_verify_update(d, message, err);
+
+    if (r == 0)
+        r = take_order(d, request, message, err);
+    if (r == 0)
+        r = check_lock(force, err);
+    if (r == 0)
+        r = check_failed(d, force, err);
+    if (r == 0)
+        r = deploy_parse(d, err);
+    if (r == 0)
+        r = deploy_policy(d, err);
+    if (r == 0)
+        r = deploy_env_ensure(d, &created, err);
+    if (r == 0)
+        r = deploy_env_sanity(d, err);
+    if (r == 0)
+        r = deploy_render(d, err);
+    if (r == 0)
+        r = order_by_labels(d, err);
+    if (r == 0)
+        r = deploy_preflight(d, err);
+    if (r == 0)
+        r = deploy_pull(d, err);
+    if (r == 0) /* by now the ids are known, of those too that no registry gave */
+        r = check_failed(d, force, err);
+    return r;
+}
+
+/* The age that the image itself claims; where it claims none, since when this box has known of it. */
+static int check_age(Deploy *d, const cJSON *request, Error *err)
+{
+    uint64_t cool_down = 0;
+    const cJSON *item;
+    int r = json_u64(request, "coolDownSeconds", &cool_down);
+
+    if (r == -ENOENT || cool_down == 0)
+        return 0;
+    cJSON_ArrayForEach(item, d->journal.updates) {
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        const char *id = json_string(item, "imageId");
+        usec_t since, now = realtime_usec(), wait = cool_down * USEC_PER_SEC;
+
+        r = id ? podman_inspect_image(d->podman, id, &info, err) : -ENOENT;
+        if (r < 0)
+            return r;
+        since = image_made_at(info, now);
+        if (since == 0 && (!json_string(item, "seenAt") || timestamp_parse(json_string(item, "seenAt"), &since) < 0))
+            since = now;
+        if (since + wait > now)
+            return error_set(err, EAGAIN, "update.too-young",
+                             "the new image of service %s is %llu h old, and UPDATE_COOL_DOWN asks for %llu h",
+                             json_string(item, "service"), (unsigned long long) ((now - since) / USEC_PER_HOUR),
+                             (unsigned long long) (wait / USEC_PER_HOUR));
+    }
+    return 0;
+}
+
+int update_load_deployed(Deploy *d, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
+    const char *version;
+    int r = store_load_current(&d->current, err);
+
+    if (r < 0)
+        return r;
+    version = json_string(d->current, "version");
+    if (!version)
+        return error_set(err, ENOENT, "update.nothing-deployed",
+                         "nothing was ever deployed on this box, so there is nothing to update; push a compose file first");
+    r = store_load_snapshot(version, &snapshot, err);
+    if (r < 0)
+        return r;
+    d->previous = current_to_project(d->current);
+    free(d->text);
+    d->text = strdup(json_string(snapshot, "compose") ? json_string(snapshot, "compose") : "");
+    d->sha256 = strdup(json_string(d->current, "sha256") ? json_string(d->current, "sha256") : "");
+    return d->text && d->sha256 && d->previous ? 0 : -ENOMEM;
+}
+
+static int begin(Deploy *d, const cJSON *request, Error *err)
+{
+    int r = update_load_deployed(d, err);
+
+    d->journal.kind = strdup(KIND_UPDATE);
+    d->journal.by_connection = json_bool(request, "byConnection", false);
+    d->journal.updates = cJSON_CreateArray();
+    if (!d->journal.kind || !d->journal.updates)
+        return -ENOMEM;
+    return r == 0 ? flow_begin(d, err) : r;
+}
+
+int job_update(Deploy *d, const cJSON *request)
+{
+    _cleanup_(error_done) Error err = {};
+    const cJSON *message;
+    int r = deploy_take_message(d, request, &message);
+
+    d->phase = "verify";
+    if (r == 0)
+        r = begin(d, request, &err);
+    if (r < 0)
+        return flow_refuse(d, &err, r);
+    r = prepare(d, request, message, &err);
+    if (r == 0 && d->plan->n_changes > 0 && !json_bool(request, "force", false))
+        r = check_age(d, request, &err);
+    return r < 0 ? flow_fail_untouched(d, &err, r) : flow_change(d);
+}
+
+static void name_image(Deploy *d, const cJSON *item, const char *id)
+{
+    const char *image = json_string(item, "image");
+    size_t n = image ? repository_length(image) : 0;
+    _cleanup_(freep) char *repository = image ? strndup(image, n) : NULL;
+    _cleanup_(error_done) Error err = {};
+
+    if (repository && id &&
+        podman_tag(d->podman, id, repository, image[n] == ':' ? image + n + 1 : "latest", &err) < 0)
+        deploy_progress(d, "info", json_string(item, "service"), "could not let %s mean image %.12s: %s", image, id,
+                        error_message(&err, -EIO));
+}
+
+void update_name_images(Deploy *d)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, d->journal.updates)
+        if (json_string(item, "reference"))
+            name_image(d, item, json_string(item, "imageId"));
+}
+
+void update_name_back(Deploy *d)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, d->journal.updates)
+        if (!json_string(item, "reference"))
+            name_image(d, item, json_string(item, "oldImageId"));
+}
+
+void update_sweep_images(Deploy *d)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, d->journal.updates) {
+        const char *image = json_string(item, "image");
+        _cleanup_(freep) char *repository = image ? strndup(image, repository_length(image)) : NULL;
+
+        if (repository)
+            podman_remove_untagged(d->podman, repository);
+    }
+}
+
+/* What an image is to blame for. That an agent was stopped, a disk was full or podman hung says nothing against it. */
+static bool is_its_fault(const char *id)
+{
+    return id && (str_starts(id, "prove.") || str_equal(id, "apply.not-started") || str_equal(id, "update.hook") ||
+                  str_equal(id, "confirm.deadline"));
+}
+
+static int describe_failure(const Deploy *d, const cJSON *item, cJSON *entry)
+{
+    static const char *const copied[] = { "service", "image", "digest", "imageId" };
+    const cJSON *failure = d->journal.failure;
+    cJSON *error = cJSON_CreateObject();
+    char at[TIMESTAMP_SIZE];
+    int r = json_add_item(entry, "error", error);
+
+    if (r == 0)
+        r = json_add_string(error, "id", json_string(failure, "id"));
+    if (r == 0)
+        r = json_add_string(error, "message", json_string(failure, "message"));
+    if (r == 0)
+        r = json_add_string(entry, "at", timestamp_format(realtime_usec(), at));
+    for (size_t i = 0; r == 0 && i < ELEMENTSOF(copied); i++)
+        r = json_add_string(entry, copied[i], json_string(item, copied[i]));
+    return r == 0 ? json_add_string(entry, "log", json_string(failure, "log")) : r;
+}
+
+void update_note_failure(const Deploy *d)
+{
+    const cJSON *item;
+
+    if (!str_equal(d->journal.kind, KIND_UPDATE) || !is_its_fault(json_string(d->journal.failure, "id")))
+        return;
+    cJSON_ArrayForEach(item, d->journal.updates) {
+        _cleanup_(cJSON_Deletep) cJSON *entry = cJSON_CreateObject();
+        _cleanup_(error_done) Error err = {};
+        int r = entry ? describe_failure(d, item, entry) : -ENOMEM;
+
+        if (r == 0)
+            r = failed_add(TAKE_PTR(entry), &err);
+        if (r < 0)
+            log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot remember that an image failed, it may be tried again");
+    }
+}
+
+bool update_is_put_off(const Deploy *d, const Error *failure)
+{
+    static const char *const ids[] = { "update.not-now", "update.locked", "update.too-young", "update.failed-before" };
+
+    for (size_t i = 0; failure && !d->from_cloud && str_equal(d->journal.kind, KIND_UPDATE) && i < ELEMENTSOF(ids); i++)
+        if (str_equal(error_id(failure), ids[i]))
+            return true;
+    return false;
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/* Replaces what changes and nothing else. An old container is stopped and renamed, never removed, until finish.c. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/strv.h"
+#include "mgmt-agent/worker/phases/deploy.h"
+
+static const ObservedContainer *observed_by_id(const Deploy *d, const char *id)
+{
+    for (size_t i = 0; i < d->n_observed; i++)
+        if (str_equal(d->observed[i].id, id))
+            return &d->observed[i];
+    return NULL;
+}
+
+const JournalStep *deploy_change_of(const Deploy *d, const char *service)
+{
+    for (size_t i = 0; i < d->journal.n_steps; i++)
+        if (str_equal(d->journal.steps[i].service, service) && !str_equal(d->journal.steps[i].action, "remove"))
+            return &d->journal.steps[i];
+    return NULL;
+}
+
+/* Writes down what will be done, with the ids that undo it, before any of it is done. */
+static int record_steps(Deploy *d, Error *err)
+{
+    for (size_t i = 0; i < d->plan->n_steps; i++) {
+        const PlanStep *s = &d->plan->steps[i];
+        const ObservedContainer *old = s->old_id ? observed_by_id(d, s->old_id) : NULL;
+        _cleanup_(freep) char *backup = old ? str_format("%s-before-%s", old->name, d->version) : NULL;
+
+        const JournalStep step = { .action = (char *) plan_action_to_string(s->action), .service = s->service,
+                                   .container = s->container, .old_id = old ? old->id : NULL,
+                                   .old_name = old ? old->name : NULL, .backup = backup,
+                                   .was_running = old && str_equal(old->state, "running") };
+
+        if (s->action == PLAN_KEEP)
+            continue;
+        if (journal_add_step(&d->journal, &step) < 0)
+            return error_set(err, ENOMEM, "apply.failed", "no memory for the journal");
+    }
+    d->journal.seq = d->seq;
+    return journal_step(&d->journal, EVENT_READY, err);
+}
+
+/* What the old container was promised when it was made, not what the new one will be. */
+static unsigned grace_of(const Deploy *d, const char *service)
+{
+    const ComposeService *s = d->previous ? compose_service_find(d->previous, service) : NULL;
+
+    if (!s)
+        s = compose_service_find(d->project, service);
+    return s ? s->stop_grace_seconds : 10;
+}
+
+/* Stops the old containers of these journal steps at the same time, then gives them their backup names. */
+static int set_aside(Deploy *d, const JournalStep *const *steps, size_t n, Error *err)
+{
+    _cleanup_(freep) StopRequest *stops = calloc(n + 1, sizeof(*stops));
+    size_t n_stops = 0;
+    int r;
+
+    if (!stops)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        if (steps[i]->old_id)
+            stops[n_stops++] = (StopRequest) { steps[i]->old_id, grace_of(d, steps[i]->service) };
+    r = podman_stop_all(d->podman, stops, n_stops, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (steps[i]->old_id)
+            r = podman_rename(d->podman, steps[i]->old_id, steps[i]->backup, err);
+    return r;
+}
+
+static int set_aside_removed(Deploy *d, Error *err)
+{
+    _cleanup_(freep) const JournalStep **steps = calloc(d->journal.n_steps + 1, sizeof(*steps));
+    size_t n = 0;
+
+    if (!steps)
+        return -ENOMEM;
+    for (size_t i = 0; i < d->journal.n_steps; i++)
+        if (str_equal(d->journal.steps[i].action, "remove"))
+            steps[n++] = &d->journal.steps[i];
+    return set_aside(d, steps, n, err);
+}
+
+/* How many dependencies deep a service stands; services of one level do not depend on each other. */
+static unsigned level_of(const ComposeProject *p, const ComposeService *s)
+{
+    unsigned level = 0;
+
+    for (char **name = s->depends_on; name && *name; name++) {
+        const ComposeService *dependency = compose_service_find(p, *name);
+        unsigned below = dependency ? level_of(p, dependency) + 1 : 0;
+
+        if (below > level)
+            level = below;
+    }
+    return level;
+}
+
+static int wait_for_dependencies(Deploy *d, const ComposeService *s, Error *err)
+{
+    for (char **name = s->depends_on; name && *name; name++) {
+        const char *condition = json_string(s->depends_conditions, *name);
+        const ComposeService *dependency = compose_service_find(d->project, *name);
+        bool completed = str_equal(condition, "service_completed_successfully");
+        int r;
+
+        if (!dependency || (!completed && !str_equal(condition, "service_healthy")))
+            continue;
+        deploy_progress(d, "info", s->name, "waiting for %s to %s", *name, completed ? "complete" : "be healthy");
+        r = deploy_wait_ready(d, dependency, completed, err);
+        if (r < 0)
+            return error_prefix(err, r, "service %s waits for %s", s->name, *name);
+    }
+    return 0;
+}
+
+/* A container that podman-compose claims to have started, as podman sees it. */
+static int check_created(Deploy *d, const DriverJob *job, const char *container, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    _cleanup_(error_done) Error reason = {};
+    const char *status = NULL;
+    int r = podman_inspect(d->podman, container, &info, &reason);
+
+    if (r == 0)
+        status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
+    if (r < 0 && r != -ENOENT)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    if (r == 0 && !str_equal(status, "created") && !str_equal(status, "configured"))
+        return 0;
+    if (!str_empty(job->output))
+        deploy_progress(d, "info", job->service, "podman-compose said:\n%s", job->output);
+    return error_set(err, EIO, "apply.not-started", "podman-compose did not start service %s: container %s is %s",
+                     job->service, container, status ? status : "missing");
+}
+
+static int make_jobs(Deploy *d, const ComposeService *const *services, size_t n, DriverJob *jobs)
+{
+    for (size_t i = 0; i < n; i++) {
+        jobs[i].service = services[i]->name;
+        jobs[i].file = deploy_stage_path(services[i]->name, ".yml");
+        jobs[i].env_file = deploy_stage_path(services[i]->name, ".env");
+        if (!jobs[i].file || !jobs[i].env_file)
+            return -ENOMEM;
+        deploy_progress(d, "info", services[i]->name, "starting %s", services[i]->container_name);
+    }
+    return 0;
+}
+
+static int start_services(Deploy *d, const ComposeService *const *services, size_t n, bool first, Error *err)
+{
+    _cleanup_(freep) DriverJob *jobs = calloc(n + 1, sizeof(*jobs));
+    int r = jobs ? make_jobs(d, services, n, jobs) : -ENOMEM;
+
+    if (r == 0)
+        r = driver_up_all(&d->driver, &d->user, d->project->name, jobs, n, d->options->parallel, first, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = check_created(d, &jobs[i], services[i]->container_name, err);
+    for (size_t i = 0; jobs && i < n; i++) {
+        free((char *) jobs[i].file);
+        free((char *) jobs[i].env_file);
+        free(jobs[i].output);
+    }
+    return r;
+}
+
+static int apply_level(Deploy *d, unsigned level, Error *err)
+{
+    _cleanup_(freep) const ComposeService **services = calloc(d->project->n_services + 1, sizeof(*services));
+    _cleanup_(freep) const JournalStep **steps = calloc(d->project->n_services + 1, sizeof(*steps));
+    size_t n = 0;
+    int r = 0;
+
+    if (!services || !steps)
+        return -ENOMEM;
+    for (size_t i = 0; i < d->project->n_services; i++) {
+        const ComposeService *s = &d->project->services[i];
+        const JournalStep *step = deploy_change_of(d, s->name);
+
+        if (!step || level_of(d->project, s) != level)
+            continue;
+        services[n] = s;
+        steps[n++] = step;
+    }
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = wait_for_dependencies(d, services[i], err);
+    if (r == 0)
+        r = set_aside(d, steps, n, err);
+    return r == 0 && n > 0 ? start_services(d, services, n, level == 0, err) : r;
+}
+
+int deploy_apply(Deploy *d, Error *err)
+{
+    unsigned deepest = 0;
+    int r;
+
+    deploy_phase(d, "apply");
+    r = deploy_stage(d, err);
+    if (r == 0)
+        r = record_steps(d, err);
+    if (r == 0)
+        r = set_aside_removed(d, err);
+    for (size_t i = 0; i < d->project->n_services; i++) {
+        unsigned level = level_of(d->project, &d->project->services[i]);
+
+        if (level > deepest)
+            deepest = level;
+    }
+    for (unsigned level = 0; r == 0 && level <= deepest; level++)
+        r = apply_level(d, level, err);
+    d->journal.seq = d->seq;
+    return r < 0 ? r : journal_step(&d->journal, EVENT_APPLIED, err);
+}

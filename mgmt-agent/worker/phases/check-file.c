@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/* The phases before podman is asked anything: everything is resolved before anything is touched. */
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+#include "compose/render/render.h"
+#include "env/env-rules.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/paths.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+#include "lib/data/digest.h"
+#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/phases/deploy.h"
+
+#define CONFIRM_DEFAULT_SECONDS 300
+#define COMPOSE_NAME "compose.yml"
+
+static int load_agent_env(Deploy *d, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
+    int r;
+
+    if (d->agent_env)
+        return 0;
+    r = path ? env_load(path, &d->agent_env, err) : -ENOMEM;
+    if (r == 0) {
+        r = env_validate(d->agent_env, ENV_AGENT, path, err);
+        redact_add_secret(env_get(d->agent_env, "BOOTSTRAP"));
+    }
+    return r < 0 ? error_prefix(err, r, "this box's own configuration") : 0;
+}
+
+static int check_times(Deploy *d, const cJSON *message, Error *err)
+{
+    const char *expires = json_string(message, "expiresAt");
+    uint64_t seconds = CONFIRM_DEFAULT_SECONDS;
+    usec_t at;
+    int r = json_u64(message, "confirmDeadlineSeconds", &seconds);
+
+    if ((r < 0 && r != -ENOENT) || seconds == 0 || seconds > CONFIRM_SECONDS_MAX)
+        return error_set(err, EINVAL, "snapshot.bad-deadline", "confirmDeadlineSeconds must be from 1 to %d",
+                         CONFIRM_SECONDS_MAX);
+    d->confirm_usec = seconds * USEC_PER_SEC;
+    if (expires && timestamp_parse(expires, &at) < 0)
+        return error_set(err, EINVAL, "snapshot.bad-time", "expiresAt is not a time: %.40s", expires);
+    if (expires && realtime_usec() > at)
+        return error_set(err, EKEYEXPIRED, "snapshot.expired", "this snapshot expired at %s; push it again", expires);
+    return 0;
+}
+
+/* Signatures (SPEC §4.1) are checked here, first of all, once snapshots carry them: the message came over an
+ * authenticated tunnel, and its `signatures` member is reserved for that. */
+static int check_authority(const cJSON *message, Error *err)
+{
+    const cJSON *signatures = cJSON_GetObjectItemCaseSensitive(message, "signatures");
+
+    if (signatures && !cJSON_IsArray(signatures))
+        return error_set(err, EINVAL, "snapshot.bad-signatures", "signatures must be an array");
+    return 0;
+}
+
+static int check_version(Deploy *d, Error *err)
+{
+    _cleanup_(error_done) Error reason = {};
+    uint64_t version, floor;
+    int r;
+
+    if (!d->from_cloud)
+        return store_check_version(d->version, err);
+    r = str_to_u64(d->version, 1, UINT64_MAX, &version);
+    if (r < 0)
+        return error_set(err, EINVAL, "snapshot.bad-version", "'%.40s' is not a version number", d->version);
+    r = store_load_floor(&floor, &reason);
+    if (r < 0) { /* a bad block must not be the end of all pushes */
+        floor = store_highest_snapshot();
+        deploy_progress(d, "info", NULL, "%s; going on from version %llu, the highest that is kept",
+                        error_message(&reason, r), (unsigned long long) floor);
+    }
+    r = store_check_step(version, floor, err);
+    return r < 0 ? r : store_save_floor(version, err);
+}
+
+/* For this box, now, and not before. */
+static int check_addressee(Deploy *d, const cJSON *message, Error *err)
+{
+    const char *device = json_string(message, "deviceId");
+    int r;
+
+    if (d->from_cloud && !str_equal(device, env_get(d->agent_env, "DEVICE_ID")))
+        return error_set(err, EINVAL, "snapshot.wrong-device", "this snapshot is for box '%.64s', this is '%s'",
+                         device ? device : "", env_get(d->agent_env, "DEVICE_ID"));
+    r = check_times(d, message, err);
+    return r < 0 ? r : check_version(d, err);
+}
+
+int deploy_verify(Deploy *d, const cJSON *message, Error *err)
+{
+    char hex[SHA256_HEX_SIZE];
+    int r;
+
+    deploy_phase(d, "verify");
+    if (strlen(d->text) > YAML_SIZE_MAX)
+        return error_set(err, EFBIG, "snapshot.too-large", "the compose file has more than %d bytes", YAML_SIZE_MAX);
+    r = check_authority(message, err);
+    if (r == 0)
+        r = load_agent_env(d, err);
+    if (r < 0)
+        return r;
+    r = check_addressee(d, message, err);
+    if (r == 0)
+        r = sha256_hex(d->text, strlen(d->text), hex);
+    if (r < 0)
+        return r;
+    d->sha256 = strdup(hex);
+    return d->sha256 ? 0 : -ENOMEM;
+}
+
+int deploy_verify_update(Deploy *d, const cJSON *message, Error *err)
+{
+    int r;
+
+    deploy_phase(d, "verify");
+    r = check_authority(message, err);
+    if (r == 0)
+        r = load_agent_env(d, err);
+    return r < 0 ? r : check_addressee(d, message, err);
+}
+
+int deploy_parse(Deploy *d, Error *err)
+{
+    deploy_phase(d, "parse");
+    return compose_parse(d->text, strlen(d->text), COMPOSE_NAME, &d->file, err);
+}
+
+int deploy_policy(Deploy *d, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(POLICY_PATH);
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(error_done) Error reason = {};
+    size_t len = 0;
+    int r;
+
+    deploy_phase(d, "policy");
+    r = path ? file_read(path, JSON_SIZE_MAX, &text, &len, &reason) : -ENOMEM;
+    if (r < 0 && r != -ENOENT)
+        return error_set(err, r, "policy.unreadable", "%s", error_message(&reason, r));
+    r = policy_parse(text, len, path, &d->policy, err);
+    return r < 0 ? r : compose_policy_check(d->file, d->policy, err);
+}
+
+static int load_secbox_env(Deploy *d, const char *path, Error *err)
+{
+    int r = d->env ? 0 : env_load(path, &d->env, err);
+
+    for (size_t i = 0; r == 0 && i < env_size(d->env); i++) {
+        const EnvRule *rule = env_rule_find(env_key_at(d->env, i));
+
+        if (rule ? rule->secret : redact_key_is_secret(env_key_at(d->env, i)))
+            redact_add_secret(env_value_at(d->env, i));
+    }
+    return r;
+}
+
+/* Absent, or holding nothing: only then is the file ours to write. */
+static int env_is_absent(const char *path, Error *err)
+{
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(error_done) Error reason = {};
+    size_t len = 0;
+    int r = file_read(path, ENV_FILE_SIZE_MAX, &text, &len, &reason);
+
+    if (r == -ENOENT)
+        return 1;
+    if (r < 0)
+        return error_set(err, r, "env.unreadable", "%s", error_message(&reason, r));
+    /* by its length: what begins with a zero byte is damaged, not empty */
+    return strspn(text, " \t\r\n") == len;
+}
+
+int deploy_env_ensure(Deploy *d, bool *ret_created, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(SECBOX_ENV_PATH);
+    _cleanup_(env_freep) EnvFile *derived = NULL;
+    _cleanup_(secret_freep) char *text = NULL;
+    int absent, r;
+
+    deploy_phase(d, "secbox-env-ensure");
+    absent = path ? env_is_absent(path, err) : -ENOMEM;
+    if (absent < 0)
+        return absent;
+    *ret_created = absent;
+    if (!absent)
+        return 0;
+    r = load_agent_env(d, err);
+    if (r == 0)
+        r = env_derive_secbox(d->agent_env, &derived, err);
+    if (r == 0 && !d->user.name)
+        r = podman_user_find(env_get(d->agent_env, "PODMAN_USER"), &d->user, err);
+    if (r < 0)
+        return r;
+    text = env_print(derived);
+    if (!text)
+        return -ENOMEM;
+    r = file_write_atomic(path, text, strlen(text), 0600, d->user.uid, d->user.gid, err);
+    if (r == 0)
+        deploy_progress(d, "info", NULL, "secbox.env was absent; made it from mgmt-agent.env (%zu keys)",
+                        env_size(derived));
+    return r;
+}
+
+int deploy_env_plan(Deploy *d, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(SECBOX_ENV_PATH);
+    int absent, r;
+
+    deploy_phase(d, "secbox-env-ensure");
+    r = load_agent_env(d, err);
+    if (r < 0)
+        return r;
+    absent = path ? env_is_absent(path, err) : -ENOMEM;
+    if (absent <= 0)
+        return absent;
+    deploy_progress(d, "info", NULL, "secbox.env is absent; a push makes it from mgmt-agent.env");
+    return env_derive_secbox(d->agent_env, &d->env, err);
+}
+
+static const char *lookup_env(const char *key, void *userdata)
+{
+    return env_get(userdata, key);
+}
+
+/* The one file that a pushed compose file may name is the box's own secbox.env. */
+static int read_env_file(const char *path, char **ret, void *userdata, Error *err)
+{
+    if (!str_equal(path, SECBOX_ENV_PATH))
+        return error_set(err, ENOENT, "compose.env-file",
+                         "a pushed compose file can use no env_file but %s, not %s; put the keys there, or under "
+                         "environment:",
+                         SECBOX_ENV_PATH, path);
+    *ret = env_print(userdata);
+    return *ret ? 0 : -ENOMEM;
+}
+
+static int resolve(Deploy *d, ComposeProject **ret, Error *err)
+{
+    ComposeResolveOptions options = { .project = d->options->project, .lookup = lookup_env, .userdata = d->env,
+                                      .read_env_file = read_env_file };
+    _cleanup_(freep) char *base = path_in_root(STATE_DIR "/volumes");
+
+    options.base_dir = base;
+    return base ? compose_resolve(d->file, &options, ret, err) : -ENOMEM;
+}
+
+/* Keys that the compose file cannot do without and that secbox.env lacks, all named at once, with the place of the first. */
+static int check_compose_keys(Deploy *d, Error *err)
+{
+    _cleanup_(strv_freep) char **missing = NULL;
+    _cleanup_(freep) char *names = NULL;
+    _cleanup_(error_done) Error place = {};
+    ComposeProject *unused = NULL;
+    int r = compose_required_keys(d->file, lookup_env, d->env, &missing, err);
+
+    if (r < 0 || strv_length(missing) == 0)
+        return r;
+    names = strv_join(missing, ", ");
+    if (resolve(d, &unused, &place) == 0)
+        compose_project_free(unused);
+    return error_set_at(err, ENOKEY, "env.missing-keys", place.file, place.line, place.key,
+                        "secbox.env lacks keys that the compose file needs: %s; add them, or give them defaults",
+                        names ? names : "");
+}
+
+int deploy_env_sanity(Deploy *d, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(SECBOX_ENV_PATH);
+    unsigned present, total;
+    int r;
+
+    deploy_phase(d, "secbox-env-sanity");
+    r = path ? load_secbox_env(d, path, err) : -ENOMEM;
+    if (r < 0)
+        return r;
+    env_count_required(d->env, ENV_SECBOX, &present, &total);
+    r = env_validate(d->env, ENV_SECBOX, path, err);
+    if (r == 0)
+        r = check_compose_keys(d, err);
+    if (r < 0) {
+        if (str_equal(error_id(err), "env.missing-keys"))
+            d->phase = "secbox-env-missing-keys";
+        return r;
+    }
+    deploy_progress(d, "info", NULL, "secbox.env sanity ok (%u/%u required keys present)", present, total);
+    return 0;
+}
+
+static const char *image_as_named(const char *service, void *userdata)
+{
+    const Deploy *d = userdata;
+    const ComposeService *s = compose_service_find(d->project, service);
+
+    return s ? s->image : NULL;
+}
+
+/* What podman-compose cannot be told is found now, not when the file is written for it. */
+static int try_render(Deploy *d, Error *err)
+{
+    RenderOptions options = { .version = d->version, .image = image_as_named, .userdata = d };
+    _cleanup_(freep) char *text = NULL;
+
+    return compose_render(d->project, &options, &text, err);
+}
+
+int deploy_render(Deploy *d, Error *err)
+{
+    int r;
+
+    deploy_phase(d, "render");
+    r = resolve(d, &d->project, err);
+    if (r < 0)
+        return r;
+    /* what variables hid from the first look */
+    r = compose_policy_check_project(d->project, d->policy, COMPOSE_NAME, err);
+    if (r < 0) {
+        d->phase = "policy";
+        return r;
+    }
+    return try_render(d, err);
+}

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/* The two ways out of a change. Every step can be repeated: a worker that was killed here is followed by one that starts
+ * again from the journal. */
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/jobs/update.h"
+
+#define LEFTOVER_WAIT_USEC (30 * USEC_PER_SEC)
+#define STOP_GRACE_SECONDS 10
+
+static int keep_image(Deploy *d, const char *id, char ***keep)
+{
+    _cleanup_(error_done) Error err = {};
+    char tag[33];
+
+    if (!id || strlen(id) < 32)
+        return 0;
+    snprintf(tag, sizeof(tag), "%.32s", id);
+    if (strv_contains(*keep, tag))
+        return 0;
+    if (strv_add(keep, tag) < 0)
+        return -ENOMEM;
+    if (podman_tag(d->podman, id, KEEP_REPOSITORY, tag, &err) < 0)
+        deploy_progress(d, "info", NULL, "could not tag image %.12s to keep it: %s", id, error_message(&err, -EIO));
+    return 0;
+}
+
+/* Images that containers need in order to come back: those that run now, those of the deployment before, and of each service
+ * the last one that was good before its present one. */
+static int keep_images(Deploy *d, const cJSON *current, char ***keep)
+{
+    const cJSON *lists[] = { current, d->current }, *service;
+    int r = 0;
+
+    for (size_t i = 0; i < ELEMENTSOF(lists); i++)
+        cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(lists[i], "services")) {
+            if (r == 0)
+                r = keep_image(d, json_string(service, "imageId"), keep);
+            if (r == 0 && lists[i] == current)
+                r = keep_image(d, json_string(service, "previousImageId"), keep);
+        }
+    return r;
+}
+
+static void remove_backups(Deploy *d)
+{
+    for (size_t i = 0; i < d->journal.n_steps; i++) {
+        const JournalStep *s = &d->journal.steps[i];
+        _cleanup_(error_done) Error err = {};
+
+        /* by id: its name may have been given to another meanwhile */
+        if (s->old_id && podman_remove(d->podman, s->old_id, &err) < 0)
+            deploy_progress(d, "info", s->service, "could not remove the old container %.12s (%s); do: podman rm %.12s",
+                            s->old_id, error_message(&err, -EIO), s->old_id);
+    }
+}
+
+int deploy_commit(Deploy *d, Error *err)
+{
+    _cleanup_(strv_freep) char **keep = NULL;
+    bool repeated;
+    int r;
+
+    /* after a restart there is no project in memory: what becomes current was journaled when it was proved */
+    if (!d->journal.project)
+        return error_set(err, EINVAL, "journal.corrupt", "the journal does not say what was proved");
+    if (!d->current)
+        deploy_load_current(d);
+    /* a crash behind store_save_current(): what was before is known no more, so nothing of it is given up */
+    repeated = str_equal(json_string(d->current, "id"), json_string(d->journal.project, "id"));
+    r = keep_images(d, d->journal.project, &keep);
+    if (r == 0)
+        r = store_save_current(d->journal.project, err);
+    if (r < 0)
+        return r;
+    update_name_images(d);
+    remove_backups(d);
+    /* a stale network would be taken for the same one when its name comes back with another definition */
+    podman_remove_networks(d->podman, json_string(d->journal.project, "name"),
+                           cJSON_GetObjectItemCaseSensitive(d->journal.project, "networks"));
+    if (!repeated)
+        podman_drop_others(d->podman, KEEP_REPOSITORY, keep);
+    update_sweep_images(d);
+    store_prune_snapshots(json_string(d->journal.project, "version"), json_string(d->journal.project, "previous"));
+    deploy_keep_by_hand(d, json_string(d->journal.project, "name"));
+    deploy_unstage(d);
+    return 0;
+}
+
+/* What the deployment made under the wanted name, if it came so far: a new string in *ret, else NULL. Never an old one. */
+static int find_new(Deploy *d, const JournalStep *s, char **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    _cleanup_(error_done) Error reason = {};
+    const char *id;
+    int r;
+
+    *ret = NULL;
+    if (str_equal(s->action, "remove"))
+        return 0;
+    r = podman_inspect(d->podman, s->container, &info, &reason);
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    id = json_string(info, "Id");
+    for (size_t i = 0; id && i < d->journal.n_steps; i++)
+        if (str_equal(d->journal.steps[i].old_id, id))
+            return 0;
+    *ret = id ? strdup(id) : NULL;
+    return *ret ? 0 : -ENOMEM;
+}
+
+/* Keeps the first of several failures, which is the one that is told in the end. */
+static void note_failure(Deploy *d, const JournalStep *s, const Error *reason, int r, int *first, Error *err)
+{
+    if (r >= 0)
+        return;
+    deploy_progress(d, "info", s->service, "cannot undo the change of %s: %s", s->service, error_message(reason, r));
+    if (*first == 0)
+        *first = error_set(err, r, error_id(reason), "%s", error_message(reason, r));
+}
+
+/* Stopped first, with time to close its files: the old one is about to use the same volumes. */
+static int remove_new(Deploy *d, Error *err)
+{
+    const size_t n_steps = d->journal.n_steps;
+    _cleanup_(freep) StopRequest *stops = calloc(n_steps + 1, sizeof(*stops));
+    _cleanup_(freep) const JournalStep **steps = calloc(n_steps + 1, sizeof(*steps));
+    _cleanup_(error_done) Error slow = {};
+    size_t n = 0;
+    int first = 0;
+
+    if (!stops || !steps)
+        return -ENOMEM;
+    for (size_t i = 0; i < n_steps; i++) {
+        _cleanup_(error_done) Error reason = {};
+        char *id = NULL;
+
+        note_failure(d, &d->journal.steps[i], &reason, find_new(d, &d->journal.steps[i], &id, &reason), &first, err);
+        steps[n] = &d->journal.steps[i];
+        if (id)
+            stops[n++] = (StopRequest) { id, STOP_GRACE_SECONDS };
+    }
+    /* one that does not stop is ended by its removal */
+    if (n > 0 && podman_stop_all(d->podman, stops, n, &slow) < 0)
+        deploy_progress(d, "info", NULL, "stopping the new containers: %s", error_message(&slow, -EIO));
+    for (size_t i = 0; i < n; i++) {
+        _cleanup_(error_done) Error reason = {};
+
+        note_failure(d, steps[i], &reason, podman_remove(d->podman, stops[i].id, &reason), &first, err);
+        free((char *) stops[i].id);
+    }
+    return first;
+}
+
+static int bring_back(Deploy *d, const JournalStep *s, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    const char *name;
+    int r;
+
+    if (!s->old_id)
+        return 0;
+    r = podman_inspect(d->podman, s->old_id, &info, err);
+    if (r < 0)
+        return r;
+    name = json_string(info, "Name");
+    if (!str_equal(name, s->old_name)) {
+        r = podman_rename(d->podman, s->old_id, s->old_name, err);
+        if (r < 0)
+            return r;
+    }
+    return s->was_running ? podman_start(d->podman, s->old_id, err) : 0;
+}
+
+static int check_back(Deploy *d, const JournalStep *s, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    const char *status;
+    int r;
+
+    if (!s->old_id || !s->was_running)
+        return 0;
+    r = podman_inspect(d->podman, s->old_id, &info, err);
+    if (r < 0)
+        return r;
+    status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
+    if (!str_equal(status, "running"))
+        return error_set(err, EIO, "rollback.not-running", "the old container %.12s of service %s is %s, not running",
+                         s->old_id, s->service, status ? status : "unknown");
+    return 0;
+}
+
+/* All of them, whatever becomes of one: the service that cannot come back must not keep those away that can, least of all
+ * the one that holds the tunnel. */
+static int each_step(Deploy *d, int (*undo)(Deploy *d, const JournalStep *s, Error *err), Error *err)
+{
+    int first = 0;
+
+    for (size_t i = 0; i < d->journal.n_steps; i++) {
+        _cleanup_(error_done) Error reason = {};
+
+        note_failure(d, &d->journal.steps[i], &reason, undo(d, &d->journal.steps[i], &reason), &first, err);
+    }
+    return first;
+}
+
+/* Those that the deployment made; without knowing what is committed none is touched. */
+static void remove_new_networks(Deploy *d)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+
+    if (store_load_current(&current, NULL) == 0)
+        podman_remove_networks(d->podman, d->options->project, cJSON_GetObjectItemCaseSensitive(current, "networks"));
+}
+
+int deploy_roll_back(Deploy *d, Error *err)
+{
+    int removed, back, r;
+
+    deploy_phase(d, "rolling-back");
+    removed = remove_new(d, err);
+    back = each_step(d, bring_back, err);
+    r = removed < 0 ? removed : back < 0 ? back : each_step(d, check_back, err);
+    if (r == 0) {
+        remove_new_networks(d);
+        update_name_back(d);
+        update_sweep_images(d);
+        deploy_drop_by_hand(d->options->project);
+        deploy_unstage(d);
+    }
+    return r < 0 ? error_prefix(err, r, "rolling back") : 0;
+}
+
+/* Whether the environment of a process holds our marker. */
+static bool has_marker(const char *pid, const char *wanted)
+{
+    _cleanup_(freep) char *path = str_format("/proc/%s/environ", pid);
+    _cleanup_(freep) char *text = NULL;
+    size_t len = 0;
+
+    if (!path || file_read(path, 256 * 1024, &text, &len, NULL) < 0)
+        return false;
+    for (size_t at = 0; at < len; at += strlen(text + at) + 1)
+        if (str_equal(text + at, wanted))
+            return true;
+    return false;
+}
+
+/* Only podman-compose and the podman commands that it runs. conmon, the network helpers and rootless podman's own
+ * processes inherit the marker too, and must live on: they hold the containers. */
+static bool is_command(const char *pid)
+{
+    static const char *const verbs[] = { "run", "start", "create", "network" };
+    _cleanup_(freep) char *path = str_format("/proc/%s/cmdline", pid);
+    _cleanup_(freep) char *text = NULL;
+    const char *args[4] = { "", "", "", "" };
+    size_t len = 0, n = 0;
+
+    if (!path || file_read(path, 256 * 1024, &text, &len, NULL) < 0)
+        return false;
+    for (size_t at = 0; at < len && n < ELEMENTSOF(args); at += strlen(text + at) + 1)
+        args[n++] = text + at;
+    if (str_ends(args[0], "podman-compose") || str_ends(args[1], "podman-compose") ||
+        str_ends(args[1], "podman_compose.py"))
+        return true;
+    for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+        if ((str_equal(args[0], "podman") || str_ends(args[0], "/podman")) && str_equal(args[1], verbs[i]))
+            return true;
+    return false;
+}
+
+/* Sends `signal_number` (0: none) to each leftover and counts them. */
+static unsigned each_leftover(const char *wanted, int signal_number)
+{
+    DIR *proc = opendir("/proc");
+    unsigned n = 0;
+
+    if (!proc)
+        return 0;
+    for (struct dirent *e; (e = readdir(proc));) {
+        uint64_t pid;
+
+        if (!isdigit((unsigned char) e->d_name[0]) || str_to_u64(e->d_name, 2, INT32_MAX, &pid) < 0 ||
+            (pid_t) pid == getpid() || !has_marker(e->d_name, wanted) || !is_command(e->d_name))
+            continue;
+        n++;
+        if (signal_number != 0)
+            (void) kill((pid_t) pid, signal_number);
+    }
+    closedir(proc);
+    return n;
+}
+
+void deploy_end_leftovers(void)
+{
+    _cleanup_(freep) char *marker = path_in_root(AGENT_STATE_DIR);
+    _cleanup_(freep) char *wanted = marker ? str_format(PODMAN_USER_MARKER "=%s", marker) : NULL;
+    usec_t until = boottime_usec() + LEFTOVER_WAIT_USEC;
+
+    /* a `podman run` that is half-way is let finish: killing it would leave storage locked or mounts behind */
+    while (wanted && each_leftover(wanted, 0) > 0 && boottime_usec() < until)
+        usleep(100 * 1000);
+    if (wanted)
+        (void) each_leftover(wanted, SIGKILL);
+}

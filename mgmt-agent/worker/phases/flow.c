@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* How every change of the box begins and ends, whatever asked for it: one journal, one way forward, one way back. */
+
+#include "mgmt-agent/worker/phases/flow.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/worker/jobs/jobs.h"
+#include "mgmt-agent/worker/jobs/update.h"
+
+int flow_roll_back(Deploy *d, const Error *failure, int failure_r, const char *failed_phase)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = deploy_roll_back(d, &err);
+
+    if (r < 0 && str_starts(error_id(&err), "podman.") && d->journal.tries < ROLLBACK_TRIES_MAX) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back while podman does not answer, trying again");
+        return EXIT_TRY_AGAIN;
+    }
+    if (r < 0) {
+        deploy_progress(d, "failed", NULL, "the rollback failed, leaving everything as it is: %s", error_message(&err, r));
+        return deploy_finish(d, "recovery", 500, &err, r, EVENT_FAILED);
+    }
+    deploy_progress(d, "done", NULL, "the old containers run again");
+    d->phase = failed_phase;
+    return deploy_finish(d, "rolled-back", 500, failure, failure_r, EVENT_FINISHED);
+}
+
+int flow_commit(Deploy *d)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = deploy_commit(d, &err);
+
+    if (r < 0) /* what runs is proved; only the housekeeping failed, and the next push removes what is left over */
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot finish the commit of snapshot %s, keeping it as it runs",
+                    d->version);
+    deploy_phase(d, "done");
+    return deploy_finish(d, "done", 200, NULL, 0, EVENT_FINISHED);
+}
+
+static void report(Deploy *d, const Error *err, int r)
+{
+    deploy_progress(d, "failed", NULL, "%s [%s]", error_message(err, r), error_id(err));
+}
+
+static int status_of(const Deploy *d, const Error *err, int r)
+{
+    return r == -ENOSPC || r == -EDQUOT ? 507 : deploy_status_for(d->phase, err);
+}
+
+int flow_refuse(Deploy *d, const Error *err, int r)
+{
+    report(d, err, r);
+    deploy_answer(d, "failed", status_of(d, err, r), err, r);
+    return 1;
+}
+
+int flow_fail_untouched(Deploy *d, const Error *err, int r)
+{
+    report(d, err, r);
+    deploy_unstage(d);
+    return deploy_finish(d, "failed", status_of(d, err, r), err, r, EVENT_FAILED);
+}
+
+static int fail_touched(Deploy *d, const Error *err, int r)
+{
+    _cleanup_(error_done) Error journal_error = {};
+    const char *failed_phase = d->phase;
+    int j;
+
+    report(d, err, r);
+    cJSON_Delete(d->journal.failure);
+    d->journal.failure = json_from_error(err, r);
+    if (d->journal.failure && (json_add_string(d->journal.failure, "phase", failed_phase) < 0 ||
+                               json_add_string(d->journal.failure, "log", d->failed_log) < 0))
+        log_warning("Out of memory noting why snapshot %s failed", d->version);
+    j = journal_step(&d->journal, EVENT_FAILED, &journal_error);
+    if (j < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &journal_error, j, "Cannot write the journal, rolling back all the same");
+    return flow_roll_back(d, err, r, failed_phase);
+}
+
+/* Proved here. The cloud confirms what it pushed itself, on a connection that is opened after this. */
+int flow_conclude(Deploy *d)
+{
+    _cleanup_(error_done) Error err = {};
+    bool confirm = (d->from_cloud && d->nonce) || d->journal.by_connection;
+    int r;
+
+    d->journal.project = current_from_deploy(d, &err);
+    if (!d->journal.project)
+        return fail_touched(d, &err, -ENOMEM);
+    deploy_write_by_hand(d);
+    if (confirm) {
+        d->journal.boot_id = boot_id_read();
+        d->journal.confirm_usec = d->confirm_usec;
+        d->journal.deadline_usec = boottime_usec() + d->confirm_usec;
+    }
+    d->journal.seq = d->seq;
+    r = journal_step(&d->journal, confirm ? EVENT_PROVED : EVENT_ACCEPTED, &err);
+    if (r < 0)
+        return fail_touched(d, &err, r);
+    if (!confirm)
+        return flow_commit(d);
+    deploy_phase(d, "confirm");
+    return 0;
+}
+
+/* All runs already: only what is remembered changes. */
+static int conclude_unchanged(Deploy *d)
+{
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    d->journal.project = current_from_deploy(d, &err);
+    deploy_write_by_hand(d);
+    r = d->journal.project ? journal_step(&d->journal, EVENT_NOTHING, &err) : -ENOMEM;
+    return r < 0 ? flow_fail_untouched(d, &err, r) : flow_commit(d);
+}
+
+/* The container is as new as it gets: what it makes of the hook is seen when it is proved. */
+static int run_post_update(Deploy *d, Error *err)
+{
+    _cleanup_(error_done) Error reason = {};
+    int r = update_run_hooks(d, HOOK_POST_UPDATE, &reason);
+
+    if (r < 0 && str_equal(error_id(&reason), "update.hook"))
+        return error_set(err, r, "update.hook", "%s", error_message(&reason, r));
+    if (r < 0)
+        deploy_progress(d, "info", NULL, "%s", error_message(&reason, r));
+    return 0;
+}
+
+int flow_change(Deploy *d)
+{
+    bool is_update = str_equal(d->journal.kind, KIND_UPDATE);
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    if (d->plan->n_changes == 0)
+        return conclude_unchanged(d);
+    r = is_update ? update_run_hooks(d, HOOK_PRE_UPDATE, &err) : 0;
+    if (r == 0)
+        r = deploy_apply(d, &err);
+    if (r < 0 && d->journal.state == DEPLOY_PREPARING)
+        return flow_fail_untouched(d, &err, r);
+    if (r == 0 && is_update)
+        r = run_post_update(d, &err);
+    if (r == 0)
+        r = deploy_prove(d, &err);
+    return r < 0 ? fail_touched(d, &err, r) : flow_conclude(d);
+}
+
+int flow_begin(Deploy *d, Error *err)
+{
+    _cleanup_(journal_done) Journal last = {};
+    Journal *j = &d->journal;
+    int r = journal_load(&last, err);
+
+    if (r < 0)
+        return r;
+    j->state = last.state;
+    j->id = strdup(d->id);
+    j->version = strdup(d->version);
+    j->nonce = d->nonce ? strdup(d->nonce) : NULL;
+    j->started_realtime = realtime_usec();
+    if (!j->id || !j->version || (d->nonce && !j->nonce))
+        return -ENOMEM;
+    return journal_step(j, EVENT_START, err);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+/* What would change, and whether it can: podman answers, images, disk, ports, bind sources. Nothing is touched. */
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/jobs/update.h"
+
+/* What must stay free after a pull, so that neither podman's store nor our own state hits the wall. */
+#define DISK_FREE_MIN_BYTES (512ull * 1024 * 1024)
+
+/* Where a service shows its heartbeat. It is gone after each boot, and no start of a container waits for a push. */
+static void make_run_folder(const Deploy *d)
+{
+    _cleanup_(freep) char *path = path_in_root(SECBOX_RUN_DIR);
+    _cleanup_(error_done) Error err = {};
+    int r = path ? dir_make(path, 0755, d->user.uid, d->user.gid, &err) : -ENOMEM;
+
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Services cannot show their heartbeat");
+}
+
+int deploy_open_podman(Deploy *d, Error *err)
+{
+    int r = 0;
+
+    if (!d->user.name)
+        r = podman_user_find(d->agent_env ? env_get(d->agent_env, "PODMAN_USER") : NULL, &d->user, err);
+    if (r == 0)
+        r = podman_user_prepare(&d->user, err);
+    if (r == 0)
+        make_run_folder(d);
+    if (r == 0 && !d->driver.version)
+        r = driver_probe(d->options->podman_compose, &d->user, &d->driver, err);
+    if (r == 0 && !d->podman)
+        r = podman_open(&d->user, &d->podman, err);
+    return r;
+}
+
+/* What another service with the same image got. */
+static const char *resolved_already(const Deploy *d, const char *image)
+{
+    for (size_t i = 0; i < d->project->n_services; i++)
+        if (str_equal(d->project->services[i].image, image) && map_get(d->image_ids, d->project->services[i].name))
+            return map_get(d->image_ids, d->project->services[i].name);
+    return NULL;
+}
+
+static int resolve_image(const Deploy *d, const char *image, char **ret, Error *err)
+{
+    const char *known = resolved_already(d, image);
+
+    if (!known)
+        return podman_image_id(d->podman, image, ret, err);
+    *ret = strdup(known);
+    return *ret ? 0 : error_set(err, ENOMEM, "podman.unreachable", "no memory");
+}
+
+int deploy_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
+{
+    size_t missing = 0;
+
+    if (!d->image_ids)
+        d->image_ids = map_new(free);
+    if (!d->image_ids)
+        return -ENOMEM;
+    if (d->only)
+        return update_resolve_images(d, ret_missing, err);
+    for (size_t i = 0; i < d->project->n_services; i++) {
+        const ComposeService *s = &d->project->services[i];
+        _cleanup_(error_done) Error reason = {};
+        char *id = NULL;
+        int r;
+
+        if (map_get(d->image_ids, s->name))
+            continue;
+        r = resolve_image(d, s->image, &id, &reason);
+        if (r == -ENOENT) {
+            missing++;
+            continue;
+        }
+        if (r < 0)
+            return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+        if (map_put(d->image_ids, s->name, id) < 0) {
+            free(id);
+            return -ENOMEM;
+        }
+    }
+    *ret_missing = missing;
+    return 0;
+}
+
+/* For hashing: an image that is not here yet hashes as its name, so that its service counts as changed. */
+static const char *image_for_hash(const char *service, void *userdata)
+{
+    const Deploy *d = userdata;
+    const char *id = map_get(d->image_ids, service);
+    const ComposeService *s = compose_service_find(d->project, service);
+
+    return id ? id : s ? s->image : "";
+}
+
+void deploy_load_current(Deploy *d)
+{
+    _cleanup_(error_done) Error reason = {};
+    int r = store_load_current(&d->current, &reason);
+
+    /* containers are known by their labels; without what is remembered of them, only explanations are poorer */
+    if (r < 0)
+        deploy_progress(d, "info", NULL, "%s; going on without it, this push writes it anew", error_message(&reason, r));
+}
+
+int deploy_make_plan(Deploy *d, Error *err)
+{
+    int r;
+
+    if (!d->current) {
+        deploy_load_current(d);
+        d->previous = current_to_project(d->current);
+    }
+    observed_free_all(d->observed, d->n_observed);
+    d->observed = NULL;
+    d->n_observed = 0;
+    r = podman_list(d->podman, d->project->name, &d->observed, &d->n_observed, err);
+    if (r == 0 && compose_hash_services(d->project, image_for_hash, d) < 0)
+        r = error_set(err, EIO, "plan.failed", "cannot hash the services");
+    if (r < 0)
+        return r;
+    plan_free(d->plan);
+    d->plan = NULL;
+    r = compose_plan(d->project, d->previous, d->observed, d->n_observed, &d->plan, err);
+    if (r == 0 && d->only && plan_limit(d->plan, d->only, d->again) < 0)
+        r = error_set(err, ENOMEM, "plan.failed", "no memory");
+    return r;
+}
+
+static int check_disk(Deploy *d, Error *err)
+{
+    _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR);
+    const char *paths[] = { NULL, state };
+    int r = podman_graphroot(d->podman, &paths[0], err);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+        struct statvfs vfs;
+        unsigned long long free_bytes;
+
+        if (!paths[i] || statvfs(paths[i], &vfs) < 0)
+            continue;
+        free_bytes = (unsigned long long) vfs.f_bavail * vfs.f_frsize;
+        if (free_bytes < DISK_FREE_MIN_BYTES)
+            return error_set(err, ENOSPC, "preflight.no-space",
+                             "only %llu MiB are free at %s, %llu are needed; remove unused images: podman image prune",
+                             free_bytes >> 20, paths[i], DISK_FREE_MIN_BYTES >> 20);
+    }
+    return 0;
+}
+
+/* podman-compose would make an empty folder of a mistyped path, without a word; and a link that a container planted below
+ * its own volume must not open the rest of the host: what the path resolves to has to be allowed as well. */
+static int check_bind(Deploy *d, const ComposeService *s, const cJSON *volume, Error *err)
+{
+    const char *source = json_string(volume, "source");
+    _cleanup_(freep) char *real = source ? realpath(source, NULL) : NULL;
+
+    if (!real)
+        return error_set_at(err, errno, "preflight.bind-missing", NULL, s->line, s->name,
+                            "service %s mounts %s, which does not exist; make it, or correct the path", s->name,
+                            source ? source : "nothing");
+    if (!str_equal(real, source) &&
+        !policy_allows_bind(d->policy, s->name, real, json_bool(volume, "read_only", false)))
+        return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
+                            "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name, source,
+                            real);
+    return 0;
+}
+
+static int check_bind_sources(Deploy *d, Error *err)
+{
+    for (size_t i = 0; i < d->project->n_services; i++) {
+        const ComposeService *s = &d->project->services[i];
+        const cJSON *volume;
+
+        cJSON_ArrayForEach(volume, cJSON_GetObjectItemCaseSensitive(s->config, "volumes")) {
+            int r = str_equal(json_string(volume, "type"), "bind") ? check_bind(d, s, volume, err) : 0;
+
+            if (r < 0)
+                return r;
+        }
+    }
+    return 0;
+}
+
+/* "ADDRESS:PORT/PROTO" → a socket that can be bound there, 0; -EADDRINUSE when somebody listens. Other failures (an
+ * address that this box does not have yet) are podman's to judge. */
+static int try_bind(const char *address, uint16_t port, bool udp)
+{
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+    struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+    bool is_v6 = strchr(address, ':') != NULL;
+    _cleanup_(closep) int fd = socket(is_v6 ? AF_INET6 : AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    int one = 1, r;
+
+    if (fd < 0)
+        return 0;
+    if (!udp)
+        (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (*address && inet_pton(is_v6 ? AF_INET6 : AF_INET, address, is_v6 ? (void *) &v6.sin6_addr : (void *) &v4.sin_addr) != 1)
+        return 0;
+    r = is_v6 ? bind(fd, (struct sockaddr *) &v6, sizeof(v6)) : bind(fd, (struct sockaddr *) &v4, sizeof(v4));
+    return r < 0 && errno == EADDRINUSE ? -EADDRINUSE : 0;
+}
+
+static int add_bound_ports(const cJSON *info, char ***ports)
+{
+    const cJSON *bindings =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "HostConfig"), "PortBindings");
+    const cJSON *port, *binding;
+
+    cJSON_ArrayForEach(port, bindings) {
+        const char *slash = strchr(port->string, '/');
+
+        cJSON_ArrayForEach(binding, port) {
+            if (strv_addf(ports, "%s%s", json_string(binding, "HostPort"), slash ? slash : "/tcp") < 0)
+                return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+/* "PORT/PROTO" of every container that this push replaces or removes, as podman knows them: those will be free. */
+static int list_freed_ports(Deploy *d, char ***ret, Error *err)
+{
+    for (size_t i = 0; i < d->plan->n_steps; i++) {
+        const PlanStep *step = &d->plan->steps[i];
+        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        int r;
+
+        if (!step->old_id || step->action == PLAN_KEEP)
+            continue;
+        r = podman_inspect(d->podman, step->old_id, &info, err);
+        if (r == 0)
+            r = add_bound_ports(info, ret);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int check_port(const ComposeService *s, const char *host_port, char *const *freed, Error *err)
+{
+    const char *port_and_protocol = strrchr(host_port, ':');
+    _cleanup_(freep) char *copy = strdup(host_port);
+    char *slash = copy ? strrchr(copy, '/') : NULL, *colon;
+    uint64_t port;
+
+    if (!slash)
+        return 0;
+    *slash = '\0';
+    colon = strrchr(copy, ':');
+    if (!colon || str_to_u64(colon + 1, 1, 65535, &port) < 0)
+        return 0;
+    *colon = '\0';
+    if (strv_contains(freed, port_and_protocol + 1) || try_bind(copy, (uint16_t) port, str_equal(slash + 1, "udp")) == 0)
+        return 0;
+    return error_set_at(err, EADDRINUSE, "preflight.port-in-use", NULL, s->line, s->name,
+                        "service %s wants port %s, but another program listens there (see: ss -lntup)", s->name,
+                        host_port);
+}
+
+static int check_ports(Deploy *d, Error *err)
+{
+    _cleanup_(strv_freep) char **freed = NULL;
+    int listed = list_freed_ports(d, &freed, err);
+
+    if (listed < 0)
+        return listed;
+    for (size_t i = 0; i < d->plan->n_steps; i++) {
+        const PlanStep *step = &d->plan->steps[i];
+        const ComposeService *s = compose_service_find(d->project, step->service);
+        int r = 0;
+
+        if (!s || (step->action != PLAN_CREATE && step->action != PLAN_REPLACE))
+            continue;
+        for (char **port = s->host_ports; r == 0 && port && *port; port++)
+            r = check_port(s, *port, freed, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static void report_plan(Deploy *d)
+{
+    for (size_t i = 0; i < d->plan->n_steps; i++) {
+        const PlanStep *s = &d->plan->steps[i];
+
+        if (s->action != PLAN_KEEP)
+            deploy_progress(d, "info", s->service, "%s %s%s%s", plan_action_to_string(s->action), s->service,
+                            str_empty(s->reason) ? "" : ": ", s->reason ? s->reason : "");
+    }
+    deploy_progress(d, "info", NULL, "%zu of %zu services change", d->plan->n_changes, d->plan->n_steps);
+}
+
+int deploy_preflight(Deploy *d, Error *err)
+{
+    size_t missing;
+    int r;
+
+    deploy_phase(d, "preflight");
+    r = deploy_open_podman(d, err);
+    if (r < 0)
+        return r;
+    deploy_progress(d, "info", NULL, "podman %s as %s, podman-compose %s: %s", podman_version(d->podman), d->user.name,
+                    d->driver.version, driver_strategy_to_string(d->driver.strategy));
+    r = deploy_resolve_images(d, &missing, err);
+    if (r == 0)
+        r = deploy_make_plan(d, err);
+    if (r < 0)
+        return r;
+    report_plan(d);
+    r = check_bind_sources(d, err);
+    if (r == 0)
+        r = check_ports(d, err);
+    return r == 0 && d->plan->n_changes > 0 ? check_disk(d, err) : r;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* Podman runs as a user whom a container may have taken over: its answers are input like any other. */
+
+#include "mgmt-agent/worker/podman/podman-answer.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/limits.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+
+static char *copy_string(const cJSON *o, const char *key)
+{
+    const char *s = json_string(o, key);
+
+    return strdup(s ? s : "");
+}
+
+static int observe(const cJSON *c, const char *project, ObservedContainer *o)
+{
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(c, "Labels");
+    const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(c, "Names"), 0));
+    const char *hash = json_string(labels, LABEL_HASH), *service = json_string(labels, LABEL_SERVICE);
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(c, "ExitCode");
+
+    if (!service)
+        service = json_string(labels, "com.docker.compose.service");
+    if (str_equal(json_string(labels, "io.podman.compose.project"), project) && service)
+        o->service = strdup(service);
+    o->id = copy_string(c, "Id");
+    o->name = strdup(name ? name : "");
+    o->image_id = copy_string(c, "ImageID");
+    o->config_hash = strdup(hash ? hash : "");
+    o->state = copy_string(c, "State");
+    o->exit_code = cJSON_IsNumber(code) ? code->valueint : 0;
+    if (str_empty(json_string(c, "Id")))
+        return -EINVAL;
+    return o->id && o->name && o->image_id && o->config_hash && o->state ? 0 : -ENOMEM;
+}
+
+void observed_free_all(ObservedContainer *o, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        observed_done(&o[i]);
+    free(o);
+}
+
+int podman_answer_containers(const cJSON *list, const char *project, ObservedContainer **ret, size_t *ret_n, Error *err)
+{
+    ObservedContainer *all;
+    const cJSON *c;
+    size_t n = 0;
+
+    if (!cJSON_IsArray(list))
+        return error_set(err, EIO, "podman.refused", "podman's list of containers is no list");
+    all = calloc((size_t) cJSON_GetArraySize(list) + 1, sizeof(*all));
+    if (!all)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    cJSON_ArrayForEach(c, list) {
+        int r = observe(c, project, &all[n++]);
+
+        if (r < 0) {
+            observed_free_all(all, n);
+            return r == -ENOMEM ? error_set(err, ENOMEM, "podman.unreachable", "no memory")
+                                : error_set(err, EIO, "podman.refused", "podman listed a container without an id");
+        }
+    }
+    *ret = all;
+    *ret_n = n;
+    return 0;
+}
+
+int podman_answer_image(const cJSON *info, LocalImage *ret, Error *err)
+{
+    _cleanup_(local_image_done) LocalImage l = {};
+    const char *id = json_string(info, "Id"), *digest = json_string(info, "Digest");
+    const cJSON *entry;
+
+    if (str_empty(id))
+        return error_set(err, EIO, "podman.refused", "podman showed an image without an id");
+    l.id = strdup(str_starts(id, "sha256:") ? id + strlen("sha256:") : id);
+    l.digest = str_empty(digest) ? NULL : strdup(digest);
+    if (!l.id || (!str_empty(digest) && !l.digest))
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(info, "RepoDigests"))
+        if (cJSON_IsString(entry) && strv_add(&l.repo_digests, entry->valuestring) < 0)
+            return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    *ret = l;
+    l = (LocalImage) {};
+    return 0;
+}
+
+/* A stream of JSON objects, one a line; the last ones hold "id" or "error". */
+int podman_answer_pull(const char *body, size_t len, const char *reference, char **ret, Error *err)
+{
+    _cleanup_(freep) char *id = NULL;
+
+    for (const char *p = body, *end = body + len; p < end;) {
+        const char *newline = memchr(p, '\n', (size_t) (end - p));
+        size_t n = (size_t) ((newline ? newline : end) - p);
+        _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+
+        if (n > 0 && json_parse_object(p, n, &o, NULL) == 0) {
+            _cleanup_(freep) char *safe = json_string(o, "error") ? redact_text(json_string(o, "error")) : NULL;
+
+            if (!str_empty(safe))
+                return error_set(err, EIO, "pull.failed", "cannot pull %s: %s", reference, safe);
+            if (!str_empty(json_string(o, "id"))) {
+                free(id);
+                id = strdup(json_string(o, "id"));
+            }
+        }
+        p += n + 1;
+    }
+    if (!id)
+        return error_set(err, EIO, "pull.failed", "cannot pull %s: podman named no image", reference);
+    *ret = TAKE_PTR(id);
+    return 0;
+}
+
+/* Podman multiplexes both streams: an 8-byte header (stream, 3 zeros, length big-endian) before each piece. */
+char *podman_answer_log(const char *data, size_t len)
+{
+    Buf b = BUF_INIT(PROCESS_OUTPUT_MAX);
+
+    while (len >= 8) {
+        const unsigned char *h = (const unsigned char *) data;
+        size_t n = (size_t) h[4] << 24 | (size_t) h[5] << 16 | (size_t) h[6] << 8 | h[7];
+
+        if (n > len - 8)
+            n = len - 8;
+        if (buf_append(&b, data + 8, n) < 0)
+            break;
+        data += 8 + n;
+        len -= 8 + n;
+    }
+    return buf_take(&b);
+}

@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: MIT */
+/* A small client of the libpod REST API, version 4 (podman 4 and 5 both serve it). */
+
+#include "mgmt-agent/worker/podman/podman.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/paths.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+#include "lib/event/process.h"
+#include "lib/event/daemon.h"
+#include "lib/http/client.h"
+
+#define API "http://podman/v4.0.0/libpod"
+#define CALL_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define READY_POLL_USEC 5000
+#define READY_TIMEOUT_USEC (20 * USEC_PER_SEC)
+#define EXEC_TIMED_OUT 124 /* as timeout(1) says it */
+#define SERVICE_LIFETIME_USEC (2 * USEC_PER_HOUR)
+
+struct Podman {
+    char *socket;
+    char *version;
+    char *graphroot;
+    sd_event *event;
+    Process *service;
+    char *last_words; /* the service's last line on stderr */
+    bool ended;
+};
+
+static void on_service_line(Process *process, ProcessStream stream, const char *line, void *userdata)
+{
+    Podman *p = userdata;
+
+    (void) process;
+    (void) stream;
+    free(p->last_words);
+    p->last_words = redact_text(line);
+}
+
+static void on_service_done(Process *process, int status, bool timed_out, void *userdata)
+{
+    Podman *p = userdata;
+
+    (void) process;
+    (void) status;
+    (void) timed_out;
+    p->ended = true;
+}
+
+/* Takes what the service printed, so that it never blocks on a full pipe. */
+static void drain(Podman *p)
+{
+    while (!p->ended && sd_event_run(p->event, 0) > 0)
+        ;
+}
+
+Podman *podman_free(Podman *p)
+{
+    if (!p)
+        return NULL;
+    process_free(p->service);
+    sd_event_unref(p->event);
+    if (p->socket)
+        (void) unlink(p->socket);
+    free(p->last_words);
+    free(p->socket);
+    free(p->version);
+    free(p->graphroot);
+    free(p);
+    return NULL;
+}
+
+const char *podman_version(const Podman *p)
+{
+    return p->version;
+}
+
+/* Podman's {"cause":…,"message":…}, or the bare status. */
+static int refused(const char *what, const HttpResponse *response, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    _cleanup_(freep) char *safe = NULL;
+    const char *message = NULL;
+
+    if (json_parse_object(response->body, response->body_len, &o, NULL) == 0)
+        message = json_string(o, "message");
+    safe = message ? redact_text(message) : NULL;
+    return error_set(err, response->status == 404 ? ENOENT : EIO, "podman.refused", "podman refused to %s: %s (%d)", what,
+                     safe ? safe : "no reason given", response->status);
+}
+
+/* One call. Answers 2xx and 304 (already so) give 0; 404 gives -ENOENT. response may be NULL. */
+static int call_with_body(Podman *p, const char *method, const char *path, const char *body, usec_t timeout,
+                          const char *what, HttpResponse *ret, Error *err)
+{
+    static const char *const json_headers[] = { "Content-Type: application/json", NULL };
+    _cleanup_(freep) char *url = str_format(API "%s", path);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(error_done) Error reason = {};
+    HttpRequest request = { .method = method, .url = url, .unix_socket = p->socket, .timeout_usec = timeout,
+                            .response_max = PODMAN_RESPONSE_MAX, .body = body, .body_len = body ? strlen(body) : 0,
+                            .headers = body ? json_headers : NULL };
+    int r;
+
+    if (!url)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    drain(p);
+    r = http_run(&request, &response, &reason);
+    if (r < 0)
+        return error_set(err, r, str_equal(error_id(&reason), "http.timeout") ? "podman.timeout" : "podman.unreachable",
+                         "podman did not answer when asked to %s: %s", what, error_message(&reason, r));
+    if (response.status >= 300 && response.status != 304)
+        return refused(what, &response, err);
+    if (ret) {
+        *ret = response;
+        response = (HttpResponse) {};
+    }
+    return 0;
+}
+
+static int call(Podman *p, const char *method, const char *path, usec_t timeout, const char *what, HttpResponse *ret,
+                Error *err)
+{
+    return call_with_body(p, method, path, NULL, timeout, what, ret, err);
+}
+
+static int call_json(Podman *p, const char *path, const char *what, cJSON **ret, Error *err)
+{
+    _cleanup_(http_response_done) HttpResponse response = {};
+    int r = call(p, "GET", path, CALL_TIMEOUT_USEC, what, &response, err);
+
+    if (r < 0)
+        return r;
+    r = json_parse(response.body, response.body_len, ret, err);
+    return r < 0 ? error_prefix(err, r, "podman's answer to '%s'", what) : 0;
+}
+
+/* Percent-encodes what may stand in an image reference or name. */
+static char *encode(const char *text)
+{
+    Buf b = BUF_INIT(4096);
+    int r = 0;
+
+    for (; *text && r == 0; text++) {
+        unsigned char c = (unsigned char) *text;
+
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-_.~", c))
+            r = buf_append(&b, text, 1);
+        else
+            r = buf_printf(&b, "%%%02X", c);
+    }
+    if (r < 0) {
+        buf_done(&b);
+        return NULL;
+    }
+    return buf_take(&b);
+}
+
+static int start_service(Podman *p, const PodmanUser *user, Error *err)
+{
+    _cleanup_(freep) char *folder = path_in_root(RUN_DIR "/podman");
+    _cleanup_(freep) char *address = NULL;
+    const char *argv[] = { "/usr/bin/podman", "system", "service", "--time=0", NULL, NULL };
+    ProcessSpec spec = { .argv = argv, .env = (const char *const *) user->env, .cwd = user->home, .uid = user->uid,
+                         .gid = user->gid, .drop_privileges = user->switch_user,
+                         .timeout_usec = SERVICE_LIFETIME_USEC, .keep_with_parent = true };
+    int r;
+
+    if (!folder)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    r = dir_make(folder, 0700, user->uid, user->gid, err);
+    if (r < 0)
+        return r;
+    p->socket = str_format("%s/api-%d.sock", folder, (int) getpid());
+    address = p->socket ? str_format("unix://%s", p->socket) : NULL;
+    if (!address)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    (void) unlink(p->socket);
+    argv[4] = address;
+    r = sd_event_new(&p->event);
+    if (r < 0)
+        return error_set(err, r, "podman.unreachable", "no event loop: %s", strerror(-r));
+    r = process_spawn(p->event, &spec, on_service_line, on_service_done, p, &p->service, err);
+    return r < 0 ? error_prefix(err, r, "starting podman") : 0;
+}
+
+/* "Libpod/4.3.1 (linux)". Podman's /version and /info run dpkg four times and take half a second. */
+static char *version_from_server(const char *server)
+{
+    const char *prefix = "Libpod/";
+
+    if (!server || !str_starts(server, prefix))
+        return strdup("unknown");
+    return strndup(server + strlen(prefix), strcspn(server + strlen(prefix), " "));
+}
+
+static int wait_until_ready(Podman *p, Error *err)
+{
+    usec_t deadline = boottime_usec() + READY_TIMEOUT_USEC;
+
+    for (;;) {
+        _cleanup_(http_response_done) HttpResponse response = {};
+        _cleanup_(error_done) Error reason = {};
+        int r = -ENOENT;
+        struct stat st;
+
+        if (stat(p->socket, &st) == 0)
+            r = call(p, "GET", "/_ping", CALL_TIMEOUT_USEC, "tell its version", &response, &reason);
+        if (r == 0) {
+            p->version = version_from_server(response.server);
+            return p->version ? 0 : error_set(err, ENOMEM, "podman.unreachable", "no memory");
+        }
+        drain(p);
+        if (p->ended || boottime_usec() > deadline)
+            return error_set(err, ETIMEDOUT, "podman.unreachable", "podman %s (%s); try as its user: podman info",
+                             p->ended ? "ended instead of serving its API" : "did not serve its API within 20 s",
+                             p->last_words ? p->last_words : reason.message ? reason.message : "no socket");
+        usleep(READY_POLL_USEC);
+    }
+}
+
+int podman_open(const PodmanUser *user, Podman **ret, Error *err)
+{
+    _cleanup_(podman_freep) Podman *p = calloc(1, sizeof(*p));
+    int r;
+
+    if (!p)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    r = start_service(p, user, err);
+    if (r == 0)
+        r = wait_until_ready(p, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(p);
+    return 0;
+}
+
+int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t *ret_n, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = NULL;
+    int r = call_json(p, "/containers/json?all=true", "list containers", &list, err);
+
+    return r < 0 ? r : podman_answer_containers(list, project, ret, ret_n, err);
+}
+
+/* Where there is no container of a name, podman takes the name for the start of an id ("db", "cafe"), and shows another. */
+int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/json", container);
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    int r = path ? call_json(p, path, "show a container", &info, err) : -ENOMEM;
+
+    if (r == 0 && !str_equal(json_string(info, "Name"), container) && !str_equal(json_string(info, "Id"), container))
+        r = error_set(err, ENOENT, "podman.refused", "there is no container of that name");
+    if (r == 0)
+        *ret = TAKE_PTR(info);
+    return r == -ENOENT ? error_prefix(err, r, "container %s", container) : r;
+}
+
+/* GRAPHROOT/DRIVER-containers/ID/userdata, as every container knows it. NULL when there is none. */
+static char *graphroot_from_container(Podman *p)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    _cleanup_(freep) char *path = NULL;
+    const char *id;
+
+    if (call_json(p, "/containers/json?all=true&limit=1", "list containers", &list, NULL) < 0)
+        return NULL;
+    id = json_string(cJSON_GetArrayItem(list, 0), "Id");
+    if (!id || podman_inspect(p, id, &info, NULL) < 0 || !json_string(info, "StaticDir") ||
+        !(path = strdup(json_string(info, "StaticDir"))))
+        return NULL;
+    for (int level = 0; level < 3; level++) {
+        char *slash = strrchr(path, '/');
+
+        if (!slash || slash == path || (level == 1 && !str_equal(slash + 1, id)))
+            return NULL;
+        *slash = '\0';
+    }
+    return TAKE_PTR(path);
+}
+
+int podman_graphroot(Podman *p, const char **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    const char *found;
+    int r;
+
+    if (!p->graphroot)
+        p->graphroot = graphroot_from_container(p);
+    if (!p->graphroot) {
+        r = call_json(p, "/info", "tell about itself", &info, err);
+        if (r < 0)
+            return r;
+        found = json_string(cJSON_GetObjectItemCaseSensitive(info, "store"), "graphRoot");
+        if (!found)
+            return error_set(err, EIO, "podman.refused", "podman does not tell where its store is; try: podman info");
+        p->graphroot = strdup(found);
+    }
+    if (!p->graphroot)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    *ret = p->graphroot;
+    return 0;
+}
+
+int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err)
+{
+    _cleanup_(freep) HttpRequest *calls = calloc(n + 1, sizeof(*calls));
+    _cleanup_(freep) HttpResponse *answers = calloc(n + 1, sizeof(*answers));
+    _cleanup_(freep) Error *errors = calloc(n + 1, sizeof(*errors));
+    _cleanup_(freep) int *results = calloc(n + 1, sizeof(*results));
+    int r = 0;
+
+    if (!calls || !answers || !errors || !results)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    for (size_t i = 0; i < n; i++) {
+        calls[i] = (HttpRequest) { .method = "POST", .unix_socket = p->socket, .response_max = PODMAN_RESPONSE_MAX,
+                                   .timeout_usec = requests[i].grace_seconds * USEC_PER_SEC + CALL_TIMEOUT_USEC };
+        calls[i].url = str_format(API "/containers/%s/stop?timeout=%u", requests[i].id, requests[i].grace_seconds);
+        if (!calls[i].url)
+            r = -ENOMEM;
+    }
+    if (r == 0 && n > 0)
+        r = http_run_all(calls, n, 8, answers, errors, results);
+    for (size_t i = 0; i < n; i++) {
+        if (r == 0 && results[i] < 0)
+            r = error_set(err, results[i], "podman.timeout", "podman did not stop container %.12s: %s", requests[i].id,
+                          error_message(&errors[i], results[i]));
+        else if (r == 0 && answers[i].status >= 300 && answers[i].status != 304 && answers[i].status != 404)
+            r = refused("stop a container", &answers[i], err);
+        free((char *) calls[i].url);
+        http_response_done(&answers[i]);
+        error_done(&errors[i]);
+    }
+    return r;
+}
+
+int podman_rename(Podman *p, const char *container, const char *name, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/rename?name=%s", container, name);
+
+    return path ? call(p, "POST", path, CALL_TIMEOUT_USEC, "rename a container", NULL, err) : -ENOMEM;
+}
+
+int podman_start(Podman *p, const char *container, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/start", container);
+
+    return path ? call(p, "POST", path, CALL_TIMEOUT_USEC, "start a container", NULL, err) : -ENOMEM;
+}
+
+int podman_remove(Podman *p, const char *container, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s?force=true&timeout=0", container);
+    _cleanup_(error_done) Error reason = {};
+    int r = path ? call(p, "DELETE", path, CALL_TIMEOUT_USEC, "remove a container", NULL, &reason) : -ENOMEM;
+
+    if (r == -ENOENT)
+        return 0;
+    return r < 0 ? error_set(err, r, error_id(&reason), "%s", error_message(&reason, r)) : 0;
+}
+
+int podman_healthcheck(Podman *p, const char *container, usec_t timeout, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/healthcheck", container);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    int r = path ? call(p, "GET", path, timeout, "run a health check", &response, err) : -ENOMEM;
+
+    if (r == 0)
+        r = json_parse_object(response.body, response.body_len, &o, err);
+    if (r < 0)
+        return r;
+    return str_equal(json_string(o, "Status"), "healthy");
+}
+
+static int exec_create(Podman *p, const char *container, const cJSON *argv, char **ret, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/exec", container);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
+    _cleanup_(cJSON_Deletep) cJSON *answer = NULL;
+    _cleanup_(freep) char *body = NULL;
+    int r = request ? json_add_item(request, "Cmd", cJSON_Duplicate(argv, 1)) : -ENOMEM;
+
+    /* something has to be attached, or podman does not wait for the end */
+    if (r == 0)
+        r = json_add_bool(request, "AttachStdout", true);
+    body = r == 0 ? json_print(request) : NULL;
+    if (!path || !body)
+        return error_set(err, ENOMEM, "podman.unreachable", "no memory");
+    r = call_with_body(p, "POST", path, body, CALL_TIMEOUT_USEC, "prepare a command in a container", &response, err);
+    if (r == 0)
+        r = json_parse_object(response.body, response.body_len, &answer, err);
+    if (r < 0)
+        return r;
+    *ret = json_string(answer, "Id") ? strdup(json_string(answer, "Id")) : NULL;
+    return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for a command in container %s", container);
+}
+
+/* The answer ends when the command does; a detached one would never be seen to end without podman's cleanup process. */
+static int exec_wait(Podman *p, const char *id, usec_t timeout, Error *err)
+{
+    _cleanup_(freep) char *start = str_format("/exec/%s/start", id);
+    _cleanup_(freep) char *show = str_format("/exec/%s/json", id);
+    _cleanup_(http_response_done) HttpResponse output = {};
+    _cleanup_(cJSON_Deletep) cJSON *state = NULL;
+    _cleanup_(error_done) Error reason = {};
+    const cJSON *code;
+    int r = start && show ? call_with_body(p, "POST", start, "{\"Detach\":false}", timeout, "run a command in a container",
+                                           &output, &reason)
+                          : -ENOMEM;
+
+    if (r < 0 && str_equal(error_id(&reason), "podman.timeout"))
+        return EXEC_TIMED_OUT;
+    if (r < 0)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    r = call_json(p, show, "show a command in a container", &state, err);
+    code = cJSON_GetObjectItemCaseSensitive(state, "ExitCode");
+    if (r == 0 && !cJSON_IsNumber(code))
+        r = error_set(err, EIO, "podman.refused", "podman gave no exit status for a command in a container");
+    return r < 0 ? r : code->valueint;
+}
+
+int podman_exec(Podman *p, const char *container, const cJSON *argv, usec_t timeout, Error *err)
+{
+    _cleanup_(freep) char *id = NULL;
+    int r = exec_create(p, container, argv, &id, err);
+
+    return r < 0 ? r : exec_wait(p, id, timeout, err);
+}
+
+char *podman_log_tail(Podman *p, const char *container, unsigned lines)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/logs?stdout=true&stderr=true&tail=%u", container, lines);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(freep) char *text = NULL;
+
+    if (path && call(p, "GET", path, CALL_TIMEOUT_USEC, "show a log", &response, NULL) < 0)
+        http_response_done(&response);
+    text = podman_answer_log(response.body, response.body_len);
+    return text ? redact_text(text) : NULL;
+}
+
+int podman_inspect_image(Podman *p, const char *reference, cJSON **ret, Error *err)
+{
+    _cleanup_(freep) char *encoded = encode(reference);
+    _cleanup_(freep) char *path = encoded ? str_format("/images/%s/json", encoded) : NULL;
+    _cleanup_(error_done) Error reason = {};
+    int r = path ? call_json(p, path, "show an image", ret, &reason) : -ENOMEM;
+
+    if (r == -ENOENT)
+        return error_set(err, ENOENT, "image.missing", "image %s is not on this box", reference);
+    return r < 0 ? error_set(err, r, error_id(&reason), "%s", error_message(&reason, r)) : 0;
+}
+
+int podman_image_id(Podman *p, const char *reference, char **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    const char *id;
+    int r = podman_inspect_image(p, reference, &o, err);
+
+    if (r < 0)
+        return r;
+    id = json_string(o, "Id");
+    *ret = id ? strdup(id) : NULL;
+    return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for image %s", reference);
+}
+
+int podman_image_digests(Podman *p, const char *reference, LocalImage *ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    int r = podman_inspect_image(p, reference, &o, err);
+
+    return r < 0 ? r : podman_answer_image(o, ret, err);
+}
+
+int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret, Error *err)
+{
+    _cleanup_(freep) char *encoded = encode(reference);
+    _cleanup_(freep) char *path = encoded ? str_format("/images/pull?reference=%s&policy=%s", encoded, policy) : NULL;
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(error_done) Error reason = {};
+    int r = path ? call(p, "POST", path, timeout, "pull an image", &response, &reason) : -ENOMEM;
+
+    if (r < 0 && str_equal(error_id(&reason), "podman.timeout"))
+        return error_set(err, r, "pull.timeout", "pulling %s took longer than %llu s", reference,
+                         (unsigned long long) (timeout / USEC_PER_SEC));
+    if (r < 0)
+        return error_set(err, r, str_equal(error_id(&reason), "podman.refused") ? "pull.failed" : error_id(&reason),
+                         "cannot pull %s: %s", reference, error_message(&reason, r));
+    return podman_answer_pull(response.body, response.body_len, reference, ret, err);
+}
+
+int podman_tag(Podman *p, const char *image, const char *repository, const char *tag, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/images/%s/tag?repo=%s&tag=%s", image, repository, tag);
+
+    return path ? call(p, "POST", path, CALL_TIMEOUT_USEC, "tag an image", NULL, err) : -ENOMEM;
+}
+
+/* Podman refuses while a container has it, or another name. */
+static void remove_image(Podman *p, const char *id)
+{
+    _cleanup_(freep) char *path = str_format("/images/%s?force=false", id);
+
+    if (path)
+        (void) call(p, "DELETE", path, CALL_TIMEOUT_USEC, "remove an image", NULL, NULL);
+}
+
+static void drop_name(Podman *p, const char *id, const char *repository, const char *tag)
+{
+    _cleanup_(freep) char *path = str_format("/images/%s/untag?repo=%s&tag=%s", id, repository, tag);
+
+    if (path)
+        (void) call(p, "POST", path, CALL_TIMEOUT_USEC, "untag an image", NULL, NULL);
+}
+
+void podman_drop_others(Podman *p, const char *repository, char *const *keep)
+{
+    _cleanup_(cJSON_Deletep) cJSON *images = NULL;
+    _cleanup_(freep) char *prefix = str_format("%s:", repository);
+    const cJSON *image, *name;
+
+    if (!prefix || call_json(p, "/images/json", "list images", &images, NULL) < 0)
+        return;
+    cJSON_ArrayForEach(image, images) {
+        const cJSON *names = cJSON_GetObjectItemCaseSensitive(image, "RepoTags");
+        const char *id = json_string(image, "Id");
+        int dropped = 0;
+
+        cJSON_ArrayForEach(name, names) {
+            const char *text = cJSON_GetStringValue(name);
+
+            if (!text || !id || !str_starts(text, prefix) || strv_contains(keep, text + strlen(prefix)))
+                continue;
+            drop_name(p, id, repository, text + strlen(prefix));
+            dropped++;
+        }
+        if (dropped > 0 && dropped == cJSON_GetArraySize(names))
+            remove_image(p, id);
+    }
+}
+
+static bool has_prefix(const cJSON *strings, const char *prefix)
+{
+    const cJSON *s;
+
+    cJSON_ArrayForEach(s, strings)
+        if (cJSON_IsString(s) && str_starts(s->valuestring, prefix))
+            return true;
+    return false;
+}
+
+void podman_remove_untagged(Podman *p, const char *repository)
+{
+    _cleanup_(cJSON_Deletep) cJSON *images = NULL;
+    _cleanup_(freep) char *prefix = str_format("%s@", repository);
+    const cJSON *image;
+
+    if (!prefix || call_json(p, "/images/json", "list images", &images, NULL) < 0)
+        return;
+    cJSON_ArrayForEach(image, images)
+        if (cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(image, "RepoTags")) == 0 && json_string(image, "Id") &&
+            has_prefix(cJSON_GetObjectItemCaseSensitive(image, "RepoDigests"), prefix))
+            remove_image(p, json_string(image, "Id"));
+}
+
+static bool is_kept(const cJSON *keep, const char *name)
+{
+    const cJSON *definition;
+
+    cJSON_ArrayForEach(definition, keep)
+        if (str_equal(json_string(definition, "name"), name))
+            return true;
+    return false;
+}
+
+void podman_remove_networks(Podman *p, const char *project, const cJSON *keep)
+{
+    _cleanup_(cJSON_Deletep) cJSON *networks = NULL;
+    const cJSON *network;
+
+    if (call_json(p, "/networks/json", "list networks", &networks, NULL) < 0)
+        return;
+    cJSON_ArrayForEach(network, networks) {
+        const char *name = json_string(network, "name");
+        const cJSON *labels = cJSON_GetObjectItemCaseSensitive(network, "labels");
+        _cleanup_(freep) char *path = NULL;
+
+        if (!name || !str_equal(json_string(labels, "io.podman.compose.project"), project) || is_kept(keep, name))
+            continue;
+        path = str_format("/networks/%s", name);
+        if (path) /* podman refuses while a container is on it */
+            (void) call(p, "DELETE", path, CALL_TIMEOUT_USEC, "remove a network", NULL, NULL);
+    }
+}

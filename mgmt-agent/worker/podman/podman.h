@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* Podman's own word, over its REST API on a UNIX socket that this worker has podman serve for as long as it lives.
+ * Every call has a deadline. Common errors: podman.unreachable, podman.timeout, podman.refused (with podman's sentence). */
+#pragma once
+
+#include <stdbool.h>
+
+#include "compose/plan/plan.h"
+#include "lib/base/clock.h"
+#include "lib/data/json.h"
+#include "mgmt-agent/worker/podman/podman-answer.h"
+#include "mgmt-agent/host/podman-user.h"
+
+typedef struct Podman Podman;
+
+/* Starts `podman system service` as the user and waits until it answers. */
+int podman_open(const PodmanUser *user, Podman **ret, Error *err) _must_check_;
+Podman *podman_free(Podman *p);
+DEFINE_CLEANUP(Podman, podman_free)
+const char *podman_version(const Podman *p);
+/* The folder of podman's store; borrowed. The first call may take as long as `podman info`. */
+int podman_graphroot(Podman *p, const char **ret, Error *err) _must_check_;
+
+/* All containers of this podman, of any project; see podman_answer_containers(). */
+int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t *ret_n, Error *err) _must_check_;
+
+/* Name or id. -ENOENT (podman.no-container) when there is none. */
+int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err) _must_check_;
+
+/* Stops those that run, all at the same time, each with its own grace; the missing are no error. */
+typedef struct StopRequest {
+    const char *id;
+    unsigned grace_seconds;
+} StopRequest;
+int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err) _must_check_;
+
+int podman_rename(Podman *p, const char *container, const char *name, Error *err) _must_check_;
+int podman_start(Podman *p, const char *container, Error *err) _must_check_;
+/* Removes by force; a missing container is no error. */
+int podman_remove(Podman *p, const char *container, Error *err) _must_check_;
+
+/* Runs a command in a running container without taking its output: the exit status, 124 when it did not end in time
+ * (it is left running), negative on error. */
+int podman_exec(Podman *p, const char *container, const cJSON *argv, usec_t timeout, Error *err) _must_check_;
+
+/* Runs the health check that podman knows of (an image's own, as a rule) once: 1 healthy, 0 not, negative on error. */
+int podman_healthcheck(Podman *p, const char *container, usec_t timeout, Error *err) _must_check_;
+
+/* The last lines of its log, redacted; a new string, "" when there are none. */
+char *podman_log_tail(Podman *p, const char *container, unsigned lines);
+
+/* The id of a local image, hexadecimal without prefix. -ENOENT (image.missing) when it is not here. */
+int podman_image_id(Podman *p, const char *reference, char **ret, Error *err) _must_check_;
+int podman_inspect_image(Podman *p, const char *reference, cJSON **ret, Error *err) _must_check_;
+/* All digests of a local image, by name or id. -ENOENT (image.missing) when it is not here. */
+int podman_image_digests(Podman *p, const char *reference, LocalImage *ret, Error *err) _must_check_;
+/* Pulls; `policy` is "always" or "missing". The id as above. Errors: pull.failed with podman's sentence, pull.timeout. */
+int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret, Error *err) _must_check_;
+/* Gives an image another name, so that no prune takes it. */
+int podman_tag(Podman *p, const char *image, const char *repository, const char *tag, Error *err) _must_check_;
+/* Removes names below `repository` whose tag is not in keep (NULL-terminated), and with the last name the image, unless a
+ * container has it. Best effort. */
+void podman_drop_others(Podman *p, const char *repository, char *const *keep);
+/* Removes images of a repository that no tag and no container has. Best effort. */
+void podman_remove_untagged(Podman *p, const char *repository);
+/* Removes the project's networks that nobody uses and that `keep` (definitions with a "name") does not have. Best effort. */
+void podman_remove_networks(Podman *p, const char *project, const cJSON *keep);

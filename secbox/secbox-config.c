@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* Takes the known variables and judges them as env/ would judge the file that they came from. */
+#include "secbox/secbox-config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+
+#define STATE_DEFAULT "/var/lib/secbox"
+#define RUN_DEFAULT "/run/secbox"
+#define SSH_TARGET_DEFAULT "host.containers.internal:22"
+#define SOURCE "the environment (secbox.env)"
+
+static const char *variable(const char *name, const char *fallback)
+{
+    const char *value = getenv(name);
+
+    return str_empty(value) ? fallback : value;
+}
+
+char *config_heartbeat_path(void)
+{
+    return path_join(variable("SECBOX_RUN", RUN_DEFAULT), "heartbeat");
+}
+
+void config_done(Config *c)
+{
+    env_free(c->env);
+    free(c->state_dir);
+    free(c->run_dir);
+    free(c->heartbeat);
+    free(c->ssh_host);
+    *c = (Config) {};
+}
+
+static int take_variables(EnvFile *env, Error *err)
+{
+    for (const EnvRule *rule = env_rules; rule->key; rule++) {
+        const char *value = rule->kinds & ENV_SECBOX ? getenv(rule->key) : NULL;
+        int r = value ? env_set(env, rule->key, value, err) : 0;
+
+        if (r < 0)
+            return error_prefix(err, r, SOURCE);
+    }
+    return 0;
+}
+
+/* HOST:PORT or [IPV6]:PORT, which env_validate() has seen. */
+static int take_ssh_target(Config *c)
+{
+    const char *value = env_get(c->env, "SSH_TARGET"), *target = str_empty(value) ? SSH_TARGET_DEFAULT : value;
+    const char *colon = strrchr(target, ':');
+    bool bracketed = target[0] == '[';
+    uint64_t port = 0;
+
+    if (!colon || str_to_u64(colon + 1, 1, UINT16_MAX, &port) < 0)
+        return -EINVAL;
+    c->ssh_port = (uint16_t) port;
+    c->ssh_host = strndup(target + bracketed, (size_t) (colon - target) - (bracketed ? 2 : 0));
+    return c->ssh_host ? 0 : -ENOMEM;
+}
+
+static const char *value_or_null(const EnvFile *env, const char *key)
+{
+    const char *value = env_get(env, key);
+
+    return str_empty(value) ? NULL : value;
+}
+
+int config_load(Config *ret, Error *err)
+{
+    _cleanup_(config_done) Config c = {.env = env_new()};
+    int r;
+
+    c.state_dir = strdup(variable("SECBOX_STATE", STATE_DEFAULT));
+    c.run_dir = strdup(variable("SECBOX_RUN", RUN_DEFAULT));
+    c.heartbeat = config_heartbeat_path();
+    if (!c.env || !c.state_dir || !c.run_dir || !c.heartbeat)
+        return error_from_errno(err, -ENOMEM, "cannot keep the configuration");
+    r = take_variables(c.env, err);
+    if (r >= 0)
+        r = env_validate(c.env, ENV_SECBOX, SOURCE, err);
+    if (r < 0)
+        return r;
+    r = take_ssh_target(&c);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot take SSH_TARGET");
+    c.cloud_url = value_or_null(c.env, "CLOUD_BASE_URL");
+    c.device_id = value_or_null(c.env, "DEVICE_ID");
+    c.gateway_url = value_or_null(c.env, "DEVICE_GATEWAY_URL");
+    c.bootstrap = value_or_null(c.env, "BOOTSTRAP");
+    c.ca_file = value_or_null(c.env, "CLOUD_CA_FILE");
+    if (!c.gateway_url)
+        return error_set_at(err, EINVAL, "config.no-gateway", NULL, 0, "DEVICE_GATEWAY_URL",
+                            SOURCE " lacks DEVICE_GATEWAY_URL, where the device tunnel goes; add it as wss://HOST/device");
+    *ret = c;
+    c = (Config) {};
+    return 0;
+}
