@@ -33,7 +33,7 @@ static int load_devices(Gateway *g, const StoreRows *rows)
 {
     int r = 0;
     for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
-        r = registry_put_device(g->registry, store_rows_get(rows, i, 0),
+        r = device_registry_put_device(g->registry, store_rows_get(rows, i, 0),
                                 str_equal(store_rows_get(rows, i, 1), "t"));
     return r;
 }
@@ -44,7 +44,7 @@ static int load_keys(Gateway *g, const StoreRows *rows)
     Role role;
     for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
         if (role_parse(store_rows_get(rows, i, 1), &role) >= 0)
-            r = registry_put_key(g->registry, store_rows_get(rows, i, 0), role, store_rows_get(rows, i, 2));
+            r = device_registry_put_key(g->registry, store_rows_get(rows, i, 0), role, store_rows_get(rows, i, 2));
     return r;
 }
 
@@ -66,7 +66,7 @@ static const struct {
     int (*load)(Gateway *g, const StoreRows *rows);
     bool at_start; /* not again after an outage of the store */
 } load_steps[] = {
-    { VISITS_LOST_SQL, load_nothing, true },
+    { SUPPORT_SESSIONS_LOST_SQL, load_nothing, true },
     { "SELECT id, blocked FROM devices", load_devices, false },
     { "SELECT device, role, thumbprint FROM device_keys", load_keys, false },
     { DEPLOYMENTS_OPEN_SQL, load_deployments, false },
@@ -107,7 +107,7 @@ static void gateway_load(Gateway *g)
         log_notice("serving as %s on port %u", g->issuer, http_server_port(g->server));
     g->ready = true;
     rollouts_wake(g);
-    visits_sweep(g); /* what waited for the store */
+    support_sessions_sweep(g); /* what waited for the store */
     service_ready("serving");
 }
 
@@ -136,18 +136,18 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     Gateway *g = userdata;
     if (g->ready && store_is_up(g->store)) {
         deployments_sweep(g);
-        session_sweep(g);
+        device_conn_sweep(g);
         rollouts_sweep(g);
-        visits_sweep(g);
+        support_sessions_sweep(g);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
 
 static int on_ending(sd_event_source *source _unused_, void *userdata)
 {
-    visits_end_all(userdata, "gateway.restart", "the gateway restarts: log in again");
+    support_sessions_end_all(userdata, "gateway.restart", "the gateway restarts: log in again");
     operator_farewell(userdata);
-    session_farewell(userdata);
+    device_conn_farewell(userdata);
     return 0;
 }
 
@@ -218,7 +218,7 @@ static int gateway_open_keys(Gateway *g, const char *state_dir, Error *err)
 
 static int gateway_open_maps(Gateway *g)
 {
-    g->registry = registry_new();
+    g->registry = device_registry_new();
     g->connections = map_new(NULL);
     g->tunnels = map_new(NULL);
     g->challenges = map_new(NULL);
@@ -226,12 +226,12 @@ static int gateway_open_maps(Gateway *g)
     g->streams = map_new(box_streams_free);
     g->operators = map_new(NULL);
     g->bridges = map_new(NULL);
-    g->visits = map_new(NULL);
+    g->support_sessions = map_new(NULL);
     g->deployments = map_new(NULL);
     g->rollouts = rollouts_new(g);
-    g->calls = map_new(NULL);
+    g->requests = map_new(NULL);
     bool good = g->registry && g->connections && g->tunnels && g->challenges && g->recoveries && g->streams &&
-                g->operators && g->bridges && g->visits && g->deployments && g->rollouts && g->calls;
+                g->operators && g->bridges && g->support_sessions && g->deployments && g->rollouts && g->requests;
     return good ? 0 : -ENOMEM;
 }
 
@@ -273,7 +273,7 @@ static void free_all(Map *m, void (*free_value)(void *value))
 
 static void free_call(void *value)
 {
-    call_free(value);
+    request_free(value);
 }
 
 static void free_deployment(void *value)
@@ -283,18 +283,18 @@ static void free_deployment(void *value)
 
 static void free_session(void *value)
 {
-    session_free(value);
+    device_conn_free(value);
 }
 
 Gateway *gateway_free(Gateway *g)
 {
     if (!g)
         return NULL;
-    free_all(g->calls, free_call);
+    free_all(g->requests, free_call);
     free_all(g->deployments, free_deployment);
     rollouts_free(g->rollouts);
     free_all(g->challenges, challenge_free);
-    free_all(g->visits, visit_free);
+    free_all(g->support_sessions, support_session_free);
     free_all(g->operators, operator_conn_free);
     free_all(g->bridges, operator_free);
     free_all(g->connections, free_session);
@@ -303,7 +303,7 @@ Gateway *gateway_free(Gateway *g)
     map_free(g->recoveries);
     http_server_free(g->server);
     store_free(g->store);
-    registry_free(g->registry);
+    device_registry_free(g->registry);
     key_free(g->key);
     ssh_ca_free(g->ca);
     free(g->issuer);

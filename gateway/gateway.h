@@ -37,18 +37,18 @@ typedef struct Gateway {
     unsigned loading;
     unsigned token_hours, bootstrap_hours;
     TokenBucket accepts; /* tunnels; see admission.h */
-    Registry *registry;
-    Map *connections; /* every tunnel, by connection id → Session, owned */
-    Map *tunnels;     /* DEVICE/ROLE → Session after its hello, borrowed */
+    DeviceRegistry *registry;
+    Map *connections; /* every tunnel, by connection id → DeviceConn, owned */
+    Map *tunnels;     /* DEVICE/ROLE → DeviceConn after its hello, borrowed */
     Map *challenges;  /* connections whose key is not proved yet, by number → Challenge, owned */
     Map *recoveries;  /* device → what is known of its recovery-agent, owned */
     Map *streams;     /* DEVICE/ROLE → BoxStreams, owned */
     Map *operators;   /* connections of operators to boxes, by number → OperatorConn, owned */
     Map *bridges;     /* what such connections carry, by person, box and resume → Operator, owned */
-    Map *visits;      /* who is logged in to a box, by session id → Visit, owned */
+    Map *support_sessions;      /* who is logged in to a box, by session id → SupportSession, owned */
     Map *deployments; /* device → its open Deployment, owned */
     struct Rollouts *rollouts;
-    Map *calls;       /* requests that wait for something, by id → Call, owned */
+    Map *requests;       /* requests that wait for something, by id → Request, owned */
     sd_event_source *sweep, *farewell;
     uint64_t next_connection;
 } Gateway;

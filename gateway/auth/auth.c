@@ -51,7 +51,7 @@ static uint64_t now_seconds(void)
 int auth_issue(Gateway *g, const char *device, Role role, const char *thumbprint, char **ret,
                uint64_t *ret_expires, Error *err)
 {
-    char id[CALL_ID_SIZE];
+    char id[REQUEST_ID_SIZE];
     uint64_t now = now_seconds();
     uint64_t expires = now + (uint64_t) g->token_hours * 3600;
     int r = random_id(id);
@@ -102,7 +102,7 @@ int auth_check_tunnel(Gateway *g, const char *token, Role role, JwtClaims *ret, 
     int r = jwt_verify_device(g->key, token, &expect, &claims, err);
     if (r < 0)
         return str_equal(error_id(err), "jwt.audience") ? -EACCES : rejected(r);
-    r = registry_check(g->registry, claims.subject, role, claims.thumbprint, err);
+    r = device_registry_check(g->registry, claims.subject, role, claims.thumbprint, err);
     if (r < 0) {
         jwt_claims_done(&claims);
         return r;
@@ -133,9 +133,9 @@ int auth_renew(Gateway *g, const char *device, Role role, const char *token_hash
     _cleanup_(freep) char *thumbprint = key_thumbprint(key);
     if (!thumbprint)
         return error_from_errno(err, -ENOMEM, "checking a proof");
-    r = registry_check(g->registry, device, role, thumbprint, err);
+    r = device_registry_check(g->registry, device, role, thumbprint, err);
     if (r >= 0)
-        r = registry_use_proof(g->registry, device, role, proof_id, now_seconds(), err);
+        r = device_registry_use_proof(g->registry, device, role, proof_id, now_seconds(), err);
     if (r < 0)
         return r;
     return auth_issue(g, device, role, thumbprint, ret, ret_expires, err);
@@ -158,19 +158,19 @@ int auth_refresh(Gateway *g, const char *token, const char *proof, char **ret, u
     if (r < 0)
         return error_from_errno(err, r, "checking a proof");
     /* a token of a key that was replaced since gets none for the new one */
-    r = registry_check(g->registry, claims.subject, role, claims.thumbprint, err);
+    r = device_registry_check(g->registry, claims.subject, role, claims.thumbprint, err);
     return r < 0 ? r : auth_renew(g, claims.subject, role, hash, proof, ret, ret_expires, err);
 }
 
-static void refuse_operator(Call *c, const char *id, const char *sentence)
+static void refuse_operator(Request *c, const char *id, const char *sentence)
 {
     Error err = {};
     error_set(&err, EKEYREJECTED, id, "%s", sentence);
-    call_fail(c, -EKEYREJECTED, &err);
+    request_fail(c, -EKEYREJECTED, &err);
     error_done(&err);
 }
 
-static void on_operator(Call *c, const StoreRows *rows)
+static void on_operator(Request *c, const StoreRows *rows)
 {
     if (store_rows_count(rows) == 0) {
         refuse_operator(c, "operator.token-unknown", "this operator token is unknown or was revoked");
@@ -178,17 +178,17 @@ static void on_operator(Call *c, const StoreRows *rows)
     }
     c->actor = str_format(OPERATOR_ACTOR_PREFIX "%s", store_rows_get(rows, 0, 0));
     if (!c->actor)
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
     else
         c->route->handler(c);
 }
 
-const char *auth_person(const Call *c)
+const char *auth_person(const Request *c)
 {
     return c->actor + strlen(OPERATOR_ACTOR_PREFIX);
 }
 
-void auth_operator(Call *c)
+void auth_operator(Request *c)
 {
     const char *token = auth_bearer(c->exchange);
     char hash[SECRET_HASH_SIZE];
@@ -206,6 +206,6 @@ void auth_operator(Call *c)
         return;
     }
     const char *params[] = { hash };
-    call_query(c, "SELECT name FROM operator_tokens WHERE hash = $1 AND revoked_at IS NULL", params,
+    request_query(c, "SELECT name FROM operator_tokens WHERE hash = $1 AND revoked_at IS NULL", params,
                ELEMENTSOF(params), on_operator);
 }

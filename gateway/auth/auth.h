@@ -39,6 +39,6 @@ int auth_refresh(Gateway *g, const char *token, const char *proof, char **ret, u
                  Error *err) _must_check_;
 
 /* The name of the operator who asks; borrowed from the call. */
-const char *auth_person(const Call *c);
-/* Finds out which operator asks, then calls the route's handler; answers 401 otherwise. */
-void auth_operator(Call *c);
+const char *auth_person(const Request *c);
+/* Finds out which operator asks, then requests the route's handler; answers 401 otherwise. */
+void auth_operator(Request *c);

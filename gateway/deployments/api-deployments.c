@@ -32,40 +32,40 @@
     " 'noop', d.result->'noop', 'seconds', d.result->'seconds',"                                             \
     " 'createdAt', secbox_time(d.created_at), 'finishedAt', secbox_time(d.finished_at)))"
 
-static void version_text(const Call *c, char buf[static 24])
+static void version_text(const Request *c, char buf[static 24])
 {
     snprintf(buf, 24, "%" PRIu64, c->version);
 }
 
-static void on_ended(Call *c, const StoreRows *rows)
+static void on_ended(Request *c, const StoreRows *rows)
 {
     uint64_t status = 500;
     const char *text = store_rows_count(rows) > 0 ? store_rows_get(rows, 0, 0) : NULL;
     const char *number = text ? store_rows_get(rows, 0, 1) : NULL;
     if (!text) {
-        call_fail(c, -EIO, NULL);
+        request_fail(c, -EIO, NULL);
         return;
     }
     if (number && str_to_u64(number, 200, 599, &status) < 0)
         status = 500;
-    call_answer_text(c, number ? (int) status : 202, text);
+    request_answer_text(c, number ? (int) status : 202, text);
 }
 
-static void answer_end(Call *c)
+static void answer_end(Request *c)
 {
     char version[24];
     version_text(c, version);
     c->on_news = NULL;
     c->timer = sd_event_source_disable_unref(c->timer);
     const char *params[] = { c->args[0], version };
-    call_query(c,
+    request_query(c,
                "SELECT jsonb_strip_nulls(jsonb_build_object('deployment', " DEPLOYMENT_JSON ")) ||"
                " CASE WHEN d.result IS NULL THEN '{}' ELSE jsonb_build_object('result', d.result) END,"
                " d.status FROM deployments d WHERE d.device = $1 AND d.version = $2::bigint",
                params, ELEMENTSOF(params), on_ended);
 }
 
-static void on_end_news(Call *c, bool final)
+static void on_end_news(Request *c, bool final)
 {
     if (final)
         answer_end(c);
@@ -77,13 +77,13 @@ static int on_push_timeout(sd_event_source *source _unused_, uint64_t usec _unus
     return 0;
 }
 
-void api_wait_for_end(Call *c)
+void api_wait_for_end(Request *c)
 {
     c->on_news = on_end_news;
-    call_set_timer(c, PUSH_WAIT_MAX, on_push_timeout);
+    request_set_timer(c, PUSH_WAIT_MAX, on_push_timeout);
 }
 
-static int push_read(Call *c, const cJSON *body, DeploymentRequest *request, Error *err)
+static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
     uint64_t deadline = CONFIRM_DEADLINE_SECONDS;
     int r = api_check_compose(body, &request->compose, err);
@@ -103,59 +103,59 @@ static int push_read(Call *c, const cJSON *body, DeploymentRequest *request, Err
     return 0;
 }
 
-static void fail_not_found(Call *c, const char *id, const char *sentence)
+static void fail_not_found(Request *c, const char *id, const char *sentence)
 {
     Error err = {};
     error_set(&err, ENOENT, id, "%s", sentence);
-    call_fail(c, -ENOENT, &err);
+    request_fail(c, -ENOENT, &err);
     error_done(&err);
 }
 
-void api_snapshot_push(Call *c)
+void api_snapshot_push(Request *c)
 {
     Error err = {};
     DeploymentRequest request = {};
-    if (!registry_has_device(c->gateway->registry, c->args[0])) {
+    if (!device_registry_has_device(c->gateway->registry, c->args[0])) {
         fail_not_found(c, "device.not-found", "there is no such device here");
         return;
     }
-    const cJSON *body = call_parse_body(c);
+    const cJSON *body = request_parse_body(c);
     if (!body)
         return;
     int r = push_read(c, body, &request, &err);
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     else
         deployment_push(c, &request);
     error_done(&err);
 }
 
-static void on_list(Call *c, const StoreRows *rows)
+static void on_list(Request *c, const StoreRows *rows)
 {
     if (!str_equal(store_rows_get(rows, 0, 1), "t"))
         fail_not_found(c, "device.not-found", "there is no such device here");
     else
-        call_answer_text(c, 200, store_rows_get(rows, 0, 0));
+        request_answer_text(c, 200, store_rows_get(rows, 0, 0));
 }
 
-void api_deployments_list(Call *c)
+void api_deployments_list(Request *c)
 {
     uint64_t limit;
     char text[24];
-    if (call_query_u64(c, "limit", LIST_LIMIT_MAX, LIST_LIMIT, &limit) < 0)
+    if (request_query_u64(c, "limit", LIST_LIMIT_MAX, LIST_LIMIT, &limit) < 0)
         return;
     snprintf(text, sizeof(text), "%" PRIu64, limit);
     const char *params[] = { c->args[0], text };
-    call_query(c,
+    request_query(c,
                "SELECT jsonb_build_object('deployments', coalesce(jsonb_agg(" DEPLOYMENT_JSON
                " ORDER BY d.version DESC), '[]'::jsonb)), EXISTS (SELECT 1 FROM devices WHERE id = $1)"
                " FROM (SELECT * FROM deployments WHERE device = $1 ORDER BY version DESC LIMIT $2::bigint) d",
                params, ELEMENTSOF(params), on_list);
 }
 
-static void poll_ask(Call *c);
+static void poll_ask(Request *c);
 
-static void on_poll_news(Call *c, bool final _unused_)
+static void on_poll_news(Request *c, bool final _unused_)
 {
     c->on_news = NULL;
     poll_ask(c);
@@ -163,14 +163,14 @@ static void on_poll_news(Call *c, bool final _unused_)
 
 static int on_poll_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
-    Call *c = userdata;
+    Request *c = userdata;
     c->wait_until = 0;
     if (c->on_news)
         on_poll_news(c, false);
     return 0;
 }
 
-static void on_polled(Call *c, const StoreRows *rows)
+static void on_polled(Request *c, const StoreRows *rows)
 {
     if (store_rows_count(rows) == 0) {
         fail_not_found(c, "deployment.not-found", "this device has no such deployment");
@@ -180,20 +180,20 @@ static void on_polled(Call *c, const StoreRows *rows)
     bool open = str_equal(store_rows_get(rows, 0, 1), "open");
     bool empty = str_equal(store_rows_get(rows, 0, 2), "t");
     if (!open || !empty || c->wait_until <= now) {
-        call_answer_text(c, 200, store_rows_get(rows, 0, 0));
+        request_answer_text(c, 200, store_rows_get(rows, 0, 0));
         return;
     }
     c->on_news = on_poll_news;
-    call_set_timer(c, c->wait_until - now, on_poll_timeout);
+    request_set_timer(c, c->wait_until - now, on_poll_timeout);
 }
 
-static void poll_ask(Call *c)
+static void poll_ask(Request *c)
 {
     char version[24], after[24];
     version_text(c, version);
     snprintf(after, sizeof(after), "%" PRId64, (int64_t) c->after);
     const char *params[] = { c->args[0], version, after };
-    call_query(c,
+    request_query(c,
                "SELECT jsonb_build_object('deployment', " DEPLOYMENT_JSON
                ", 'events', coalesce(e.list, '[]'::jsonb)) ||"
                " CASE WHEN d.result IS NULL THEN '{}' ELSE jsonb_build_object('result', d.result) END,"
@@ -205,7 +205,7 @@ static void poll_ask(Call *c)
                params, ELEMENTSOF(params), on_polled);
 }
 
-void api_deployments_show(Call *c)
+void api_deployments_show(Request *c)
 {
     uint64_t after, wait;
     _cleanup_(freep) char *given = http_query(c->exchange, "after");
@@ -213,8 +213,8 @@ void api_deployments_show(Call *c)
         fail_not_found(c, "deployment.not-found", "a deployment is named by its version, a number");
         return;
     }
-    if (call_query_u64(c, "after", INT32_MAX, 0, &after) < 0 ||
-        call_query_u64(c, "wait", INT32_MAX, 0, &wait) < 0)
+    if (request_query_u64(c, "after", INT32_MAX, 0, &after) < 0 ||
+        request_query_u64(c, "wait", INT32_MAX, 0, &wait) < 0)
         return;
     /* a box may count from 0: without "after" every event is asked for */
     c->after = given ? after : (uint64_t) -1;

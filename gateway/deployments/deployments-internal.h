@@ -9,14 +9,14 @@
 struct Deployment {
     Gateway *gateway;
     char *device;
-    char id[CALL_ID_SIZE], nonce[CALL_ID_SIZE];
+    char id[REQUEST_ID_SIZE], nonce[REQUEST_ID_SIZE];
     uint64_t version; /* 0 until stored */
     unsigned confirm_deadline;
     bool update;                    /* a new image, not a compose file */
     char *compose;                  /* until it was sent, as the next three */
     char *image, *digest, *service; /* of an update; service may be NULL */
     char *rollout;                  /* that it is part of, or NULL */
-    char starter[CALL_ID_SIZE]; /* the call that asked for it, which may be gone */
+    char starter[REQUEST_ID_SIZE]; /* the call that asked for it, which may be gone */
     bool wait;
     bool progressed;              /* the box has spoken of it */
     bool unsent;                  /* the box is there and has not got it: to be sent when the store is back */

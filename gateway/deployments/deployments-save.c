@@ -23,8 +23,8 @@
 void deployment_tell(Gateway *g, const char *device, uint64_t version, bool final)
 {
     void *value;
-    for (size_t i = 0; map_next(g->calls, &i, NULL, &value);) {
-        Call *c = value;
+    for (size_t i = 0; map_next(g->requests, &i, NULL, &value);) {
+        Request *c = value;
         if (c->on_news && c->version == version && str_equal(c->args[0], device))
             c->on_news(c, final);
     }
@@ -32,11 +32,11 @@ void deployment_tell(Gateway *g, const char *device, uint64_t version, bool fina
 
 static void acknowledge(Gateway *g, const char *device, const char *id)
 {
-    Session *s = session_find(g, device, ROLE_MGMT);
+    DeviceConn *s = device_conn_find(g, device, ROLE_MGMT);
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result.ack");
     if (!s)
         return; /* it is sent again after the next welcome, and acknowledged then */
-    if (!m || json_add_string(m, "id", id) < 0 || session_send(s, m) < 0)
+    if (!m || json_add_string(m, "id", id) < 0 || device_conn_send(s, m) < 0)
         log_debug("the result %s of %s is not acknowledged yet", id, device);
 }
 

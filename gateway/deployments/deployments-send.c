@@ -15,9 +15,9 @@
 #include "lib/data/json.h"
 #include "lib/tunnel/message.h"
 
-static Call *deployment_starter(const Deployment *d)
+static Request *deployment_starter(const Deployment *d)
 {
-    return d->starter[0] ? map_get(d->gateway->calls, d->starter) : NULL;
+    return d->starter[0] ? map_get(d->gateway->requests, d->starter) : NULL;
 }
 
 static int add_content(const Deployment *d, cJSON *m)
@@ -45,18 +45,18 @@ static cJSON *deployment_message(const Deployment *d)
 
 void deployment_send(Deployment *d)
 {
-    Session *s = session_find(d->gateway, d->device, ROLE_MGMT);
+    DeviceConn *s = device_conn_find(d->gateway, d->device, ROLE_MGMT);
     _cleanup_(cJSON_Deletep) cJSON *m = deployment_message(d);
-    int r = !m ? -ENOMEM : s ? session_send(s, m) : -ENOTCONN;
+    int r = !m ? -ENOMEM : s ? device_conn_send(s, m) : -ENOTCONN;
     d->unsent = false;
     if (r < 0) {
         Error err = {};
-        live_offline_error(d->device, &err);
+        device_offline_error(d->device, &err);
         deployment_end_here(d, 503, r, &err);
         error_done(&err);
         return;
     }
-    d->barred_connection = session_number(s);
+    d->barred_connection = device_conn_number(s);
     d->compose = (free(d->compose), NULL);
     d->image = (free(d->image), NULL);
     d->digest = (free(d->digest), NULL);
@@ -74,7 +74,7 @@ static cJSON *deployment_brief(const Deployment *d)
     return TAKE_PTR(body);
 }
 
-static void call_fail_busy(Call *c)
+static void request_fail_busy(Request *c)
 {
     Error err = {};
     error_set(&err, EBUSY, "deployment.busy",
@@ -82,7 +82,7 @@ static void call_fail_busy(Call *c)
     audit_write(c->gateway, &(AuditEntry) { .actor = c->actor,
                                            .action = "compose.push-refused-busy",
                                            .device = c->args[0] });
-    call_fail(c, -EBUSY, &err);
+    request_fail(c, -EBUSY, &err);
     error_done(&err);
 }
 
@@ -90,16 +90,16 @@ static void call_fail_busy(Call *c)
 static void deployment_abandon(Deployment *d, int r, const Error *err)
 {
     Gateway *g = d->gateway;
-    Call *c = deployment_starter(d);
+    Request *c = deployment_starter(d);
     _cleanup_(freep) char *rollout = TAKE_PTR(d->rollout), *device = TAKE_PTR(d->device);
     map_take(g->deployments, device);
     deployment_free(d);
     if (rollout)
         rollouts_on_stored(g, rollout, device, r < 0 ? r : -EBUSY);
     else if (c && r == 0)
-        call_fail_busy(c);
+        request_fail_busy(c);
     else if (c)
-        call_fail(c, r, err);
+        request_fail(c, r, err);
 }
 
 static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
@@ -113,7 +113,7 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
     }
     if (d->rollout)
         rollouts_on_stored(d->gateway, d->rollout, d->device, 0);
-    Call *c = deployment_starter(d);
+    Request *c = deployment_starter(d);
     if (c && d->wait) {
         c->version = d->version;
         api_wait_for_end(c);
@@ -127,11 +127,11 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
         c->version = d->version;
         api_wait_for_end(c);
     } else if (c) {
-        call_answer(c, 202, deployment_brief(d));
+        request_answer(c, 202, deployment_brief(d));
     }
 }
 
-static int deployment_store(Deployment *d, const Call *c, const DeploymentRequest *request, uint64_t floor,
+static int deployment_store(Deployment *d, const Request *c, const DeploymentRequest *request, uint64_t floor,
                             Error *err)
 {
     char sha256[SHA256_HEX_SIZE], lowest[24], deadline[16];
@@ -184,28 +184,28 @@ static int deployment_store_turn(Deployment *d, uint64_t floor, Error *err)
         params, ELEMENTSOF(params), on_stored, d, &d->query, err);
 }
 
-static void push_offline(Call *c)
+static void push_offline(Request *c)
 {
     Error err = {};
     audit_write(c->gateway, &(AuditEntry) { .actor = c->actor,
                                            .action = "compose.push-refused-offline",
                                            .device = c->args[0] });
-    live_offline_error(c->args[0], &err);
-    call_fail(c, -ENOTCONN, &err);
+    device_offline_error(c->args[0], &err);
+    request_fail(c, -ENOTCONN, &err);
     error_done(&err);
 }
 
-void deployment_push(Call *c, const DeploymentRequest *request)
+void deployment_push(Request *c, const DeploymentRequest *request)
 {
     Error err = {};
     Gateway *g = c->gateway;
-    const Session *s = session_find(g, c->args[0], ROLE_MGMT);
+    const DeviceConn *s = device_conn_find(g, c->args[0], ROLE_MGMT);
     if (!s) {
         push_offline(c);
         return;
     }
     if (map_get(g->deployments, c->args[0])) {
-        call_fail_busy(c);
+        request_fail_busy(c);
         return;
     }
     Deployment *d = deployment_new(g, c->args[0]);
@@ -215,11 +215,11 @@ void deployment_push(Call *c, const DeploymentRequest *request)
         d->wait = request->wait;
         d->confirm_deadline = request->confirm_deadline;
         d->compose = strdup(request->compose);
-        r = d->compose ? deployment_store(d, c, request, session_version_floor(s), &err) : -ENOMEM;
+        r = d->compose ? deployment_store(d, c, request, device_conn_version_floor(s), &err) : -ENOMEM;
     }
     if (r < 0) {
         deployment_free(d);
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     }
     error_done(&err);
 }
@@ -233,9 +233,9 @@ static int copy(const char *text, char **ret)
 
 int deployment_order(Gateway *g, const DeploymentOrder *order, Error *err)
 {
-    const Session *s = session_find(g, order->device, ROLE_MGMT);
+    const DeviceConn *s = device_conn_find(g, order->device, ROLE_MGMT);
     if (!s)
-        return live_offline_error(order->device, err);
+        return device_offline_error(order->device, err);
     if (map_get(g->deployments, order->device))
         return error_set(err, EBUSY, "deployment.busy", "device %s is busy with another deployment", order->device);
     Deployment *d = deployment_new(g, order->device);
@@ -253,7 +253,7 @@ int deployment_order(Gateway *g, const DeploymentOrder *order, Error *err)
     if (r >= 0)
         r = copy(order->service, &d->service);
     if (r >= 0)
-        r = deployment_store_turn(d, session_version_floor(s), err);
+        r = deployment_store_turn(d, device_conn_version_floor(s), err);
     if (r < 0)
         deployment_free(d);
     return r;

@@ -64,9 +64,9 @@ Deployment *deployment_free(Deployment *d)
 }
 
 /* The open deployment of this box that the object's id names. */
-static Deployment *deployment_named(const Gateway *g, const Session *s, const cJSON *object)
+static Deployment *deployment_named(const Gateway *g, const DeviceConn *s, const cJSON *object)
 {
-    Deployment *d = map_get(g->deployments, session_device(s));
+    Deployment *d = map_get(g->deployments, device_conn_device(s));
     return d && d->version > 0 && str_equal(json_string(object, "id"), d->id) ? d : NULL;
 }
 
@@ -86,7 +86,7 @@ static cJSON *event_from(const cJSON *message, uint64_t seq)
     return e;
 }
 
-void deployment_on_progress(Session *s, Gateway *g, const cJSON *message)
+void deployment_on_progress(DeviceConn *s, Gateway *g, const cJSON *message)
 {
     Deployment *d = deployment_named(g, s, message);
     uint64_t seq;
@@ -103,11 +103,11 @@ void deployment_on_progress(Session *s, Gateway *g, const cJSON *message)
     deployment_save(d);
 }
 
-void deployment_on_result(Session *s, Gateway *g, const cJSON *message)
+void deployment_on_result(DeviceConn *s, Gateway *g, const cJSON *message)
 {
     Deployment *d = deployment_named(g, s, message);
     if (!d) {
-        deployment_save_late(g, session_device(s), message);
+        deployment_save_late(g, device_conn_device(s), message);
         return;
     }
     d->last_word = boottime_usec();
@@ -121,24 +121,24 @@ void deployment_on_result(Session *s, Gateway *g, const cJSON *message)
     deployment_save(d);
 }
 
-static void deployment_confirm(Deployment *d, Session *s)
+static void deployment_confirm(Deployment *d, DeviceConn *s)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.confirm");
     if (!m || json_add_string(m, "id", d->id) < 0 || json_add_u64(m, "version", d->version) < 0 ||
-        json_add_string(m, "nonce", d->nonce) < 0 || session_send(s, m) < 0)
+        json_add_string(m, "nonce", d->nonce) < 0 || device_conn_send(s, m) < 0)
         deployment_log(d, LOG_LEVEL_ERROR, "the confirmation cannot be sent, the box will roll back");
     else
         deployment_log(d, LOG_LEVEL_NOTICE, "confirmed on a connection opened after the change");
 }
 
 /* The box works on it. A connection on which it was seen in an earlier phase was open before the change. */
-static void deployment_pending(Deployment *d, Session *s, const cJSON *pending)
+static void deployment_pending(Deployment *d, DeviceConn *s, const cJSON *pending)
 {
     const char *nonce = json_string(pending, "nonce");
     d->progressed = true;
     if (!str_equal(json_string(pending, "phase"), "confirm"))
-        d->barred_connection = session_number(s);
-    else if (session_number(s) == d->barred_connection)
+        d->barred_connection = device_conn_number(s);
+    else if (device_conn_number(s) == d->barred_connection)
         deployment_log(d, LOG_LEVEL_INFO, "waits for a connection opened after the change");
     else if (!nonce || !secret_equal(nonce, d->nonce))
         deployment_log(d, LOG_LEVEL_WARNING, "the box names another nonce, not confirmed");
@@ -161,9 +161,9 @@ static void deployment_never_arrived(Deployment *d)
     error_done(&err);
 }
 
-void deployment_on_status(Session *s, Gateway *g, const cJSON *message)
+void deployment_on_status(DeviceConn *s, Gateway *g, const cJSON *message)
 {
-    Deployment *d = map_get(g->deployments, session_device(s));
+    Deployment *d = map_get(g->deployments, device_conn_device(s));
     const cJSON *last = cJSON_GetObjectItemCaseSensitive(message, "last");
     const cJSON *pending = cJSON_GetObjectItemCaseSensitive(message, "pending");
     if (!d || d->version == 0 || d->result)
@@ -173,7 +173,7 @@ void deployment_on_status(Session *s, Gateway *g, const cJSON *message)
         deployment_pending(d, s, pending);
     } else if (deployment_named(g, s, last) && json_string(last, "outcome")) {
         deployment_on_result(s, g, last);
-    } else if (!d->progressed && session_number(s) != d->barred_connection) {
+    } else if (!d->progressed && device_conn_number(s) != d->barred_connection) {
         deployment_never_arrived(d);
     }
 }
@@ -238,7 +238,7 @@ void deployments_sweep(Gateway *g)
             deployment_log(d, LOG_LEVEL_WARNING, "no word from the box for too long, its end is unknown");
             d->lost = true;
         }
-        if (d->unsent && !d->progressed && !d->result && !d->lost && session_find(g, d->device, ROLE_MGMT))
+        if (d->unsent && !d->progressed && !d->result && !d->lost && device_conn_find(g, d->device, ROLE_MGMT))
             deployment_send_again(d);
         deployment_save(d);
     }

@@ -19,7 +19,7 @@ typedef struct DeploymentRequest {
 
 /* Stores a deployment for the box args[0], sends it and answers the call, now or when it has ended. A box
  * that is not connected: 503 device.offline; one that is busy with another: 409 deployment.busy. */
-void deployment_push(Call *c, const DeploymentRequest *request);
+void deployment_push(Request *c, const DeploymentRequest *request);
 
 /* What a rollout gives each of its boxes; it holds all of this in the database too. */
 typedef struct DeploymentOrder {
@@ -36,10 +36,10 @@ int deployment_order(Gateway *g, const DeploymentOrder *order, Error *err) _must
 bool deployment_is_of(const Gateway *g, const char *device, const char *rollout);
 
 /* What a box says. */
-void deployment_on_progress(Session *s, Gateway *g, const cJSON *message);
-void deployment_on_result(Session *s, Gateway *g, const cJSON *message);
+void deployment_on_progress(DeviceConn *s, Gateway *g, const cJSON *message);
+void deployment_on_result(DeviceConn *s, Gateway *g, const cJSON *message);
 /* `last` and `pending` of agent.status: ends, confirms or sends again what is open. */
-void deployment_on_status(Session *s, Gateway *g, const cJSON *message);
+void deployment_on_status(DeviceConn *s, Gateway *g, const cJSON *message);
 
 /* The columns that deployments_adopt() reads, of everything that is open. */
 #define DEPLOYMENTS_OPEN_SQL                                                                                 \

@@ -34,12 +34,12 @@ static cJSON *device_json(const Gateway *g, const StoreRows *rows, size_t row)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = NULL;
     const char *id = store_rows_get(rows, row, 0), *text = store_rows_get(rows, row, 1);
-    if (!id || !text || json_parse_object(text, strlen(text), &o, NULL) < 0 || session_describe(g, id, o) < 0)
+    if (!id || !text || json_parse_object(text, strlen(text), &o, NULL) < 0 || device_conn_describe(g, id, o) < 0)
         return NULL;
     return TAKE_PTR(o);
 }
 
-static void on_devices(Call *c, const StoreRows *rows)
+static void on_devices(Request *c, const StoreRows *rows)
 {
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
     cJSON *list = body ? cJSON_AddArrayToObject(body, "devices") : NULL;
@@ -47,9 +47,9 @@ static void on_devices(Call *c, const StoreRows *rows)
         if (json_append(list, device_json(c->gateway, rows, i)) < 0)
             list = NULL;
     if (list)
-        call_answer(c, 200, TAKE_PTR(body));
+        request_answer(c, 200, TAKE_PTR(body));
     else
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
 }
 
 #define DEVICE_COMMON                                                                                        \
@@ -57,9 +57,9 @@ static void on_devices(Call *c, const StoreRows *rows)
     " 'blocked', blocked, 'agentVersion', agent_version, 'lastSeenAt', secbox_time(last_seen_at),"           \
     " 'state', status->'state', 'current', status->'current'"
 
-void api_devices_list(Call *c)
+void api_devices_list(Request *c)
 {
-    call_query(
+    request_query(
         c,
         "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
         ", 'last', CASE WHEN status ? 'last' THEN"
@@ -68,15 +68,15 @@ void api_devices_list(Call *c)
         NULL, 0, on_devices);
 }
 
-static void fail_no_device(Call *c)
+static void fail_no_device(Request *c)
 {
     Error err = {};
     error_set(&err, ENOENT, "device.not-found", "there is no device \"%s\" here", c->args[0]);
-    call_fail(c, -ENOENT, &err);
+    request_fail(c, -ENOENT, &err);
     error_done(&err);
 }
 
-static void on_device(Call *c, const StoreRows *rows)
+static void on_device(Request *c, const StoreRows *rows)
 {
     if (store_rows_count(rows) == 0) {
         fail_no_device(c);
@@ -85,16 +85,16 @@ static void on_device(Call *c, const StoreRows *rows)
     cJSON *body = cJSON_CreateObject();
     if (!body || json_add_item(body, "device", device_json(c->gateway, rows, 0)) < 0) {
         cJSON_Delete(body);
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
         return;
     }
-    call_answer(c, 200, body);
+    request_answer(c, 200, body);
 }
 
-void api_devices_show(Call *c)
+void api_devices_show(Request *c)
 {
     const char *params[] = { c->args[0] };
-    call_query(
+    request_query(
         c,
         "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
         ", 'pending', status->'pending', 'last', status->'last', 'statusAt', secbox_time(status_at),"
@@ -123,7 +123,7 @@ static int check_labels(const cJSON *labels, Error *err)
     return 0;
 }
 
-static int call_make_bootstrap(Call *c)
+static int request_make_bootstrap(Request *c)
 {
     NewBootstrap *b = calloc(1, sizeof(*b));
     if (!b)
@@ -133,7 +133,7 @@ static int call_make_bootstrap(Call *c)
     return auth_make_secret(BOOTSTRAP_PREFIX, &b->secret, b->hash);
 }
 
-static void on_bootstrap(Call *c, const StoreRows *rows)
+static void on_bootstrap(Request *c, const StoreRows *rows)
 {
     const NewBootstrap *b = c->scratch;
     if (store_rows_count(rows) == 0) {
@@ -143,24 +143,24 @@ static void on_bootstrap(Call *c, const StoreRows *rows)
             return;
         }
         error_set(&err, EEXIST, "device.exists", "there is a device \"%s\" already", c->args[0]);
-        call_fail(c, -EEXIST, &err);
+        request_fail(c, -EEXIST, &err);
         error_done(&err);
         return;
     }
     bool blocked = str_equal(store_rows_get(rows, 0, 2), "t");
     cJSON *body = cJSON_CreateObject();
-    if (!body || registry_put_device(c->gateway->registry, c->args[0], blocked) < 0 ||
+    if (!body || device_registry_put_device(c->gateway->registry, c->args[0], blocked) < 0 ||
         json_add_item(body, "device", device_json(c->gateway, rows, 0)) < 0 ||
         json_add_string(body, "bootstrap", b->secret) < 0 ||
         json_add_string(body, "bootstrapExpiresAt", store_rows_get(rows, 0, 3)) < 0) {
         cJSON_Delete(body);
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
         return;
     }
-    call_answer(c, 201, body);
+    request_answer(c, 201, body);
 }
 
-static int add_read(Call *c, const cJSON *body, char **ret_labels, Error *err)
+static int add_read(Request *c, const cJSON *body, char **ret_labels, Error *err)
 {
     const char *id = json_string(body, "id");
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(body, "labels");
@@ -174,28 +174,28 @@ static int add_read(Call *c, const cJSON *body, char **ret_labels, Error *err)
         return r;
     c->args[0] = strdup(id);
     *ret_labels = labels ? json_print(labels) : strdup("{}");
-    if (!c->args[0] || !*ret_labels || call_make_bootstrap(c) < 0)
+    if (!c->args[0] || !*ret_labels || request_make_bootstrap(c) < 0)
         return error_from_errno(err, -ENOMEM, "adding a device");
     return 0;
 }
 
-void api_devices_add(Call *c)
+void api_devices_add(Request *c)
 {
     Error err = {};
     _cleanup_(freep) char *labels = NULL;
-    const cJSON *body = call_parse_body(c);
+    const cJSON *body = request_parse_body(c);
     if (!body)
         return;
     int r = add_read(c, body, &labels, &err);
     if (r < 0) {
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
         error_done(&err);
         return;
     }
     char hours[16];
     snprintf(hours, sizeof(hours), "%u", c->gateway->bootstrap_hours);
     const char *params[] = { c->args[0], labels, c->actor, ((NewBootstrap *) c->scratch)->hash, hours };
-    call_query(c,
+    request_query(c,
                "WITH d AS (INSERT INTO devices(id, labels, created_by) VALUES ($1, $2::jsonb, $3)"
                " ON CONFLICT DO NOTHING RETURNING *),"
                " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
@@ -209,16 +209,16 @@ void api_devices_add(Call *c)
                params, ELEMENTSOF(params), on_bootstrap);
 }
 
-void api_devices_bootstrap(Call *c)
+void api_devices_bootstrap(Request *c)
 {
-    if (call_make_bootstrap(c) < 0) {
-        call_fail(c, -ENOMEM, NULL);
+    if (request_make_bootstrap(c) < 0) {
+        request_fail(c, -ENOMEM, NULL);
         return;
     }
     char hours[16];
     snprintf(hours, sizeof(hours), "%u", c->gateway->bootstrap_hours);
     const char *params[] = { c->args[0], c->actor, ((NewBootstrap *) c->scratch)->hash, hours };
-    call_query(
+    request_query(
         c,
         "WITH o AS (UPDATE bootstraps SET replaced_at = now() WHERE device = $1 AND replaced_at IS NULL),"
         " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
@@ -232,34 +232,34 @@ void api_devices_bootstrap(Call *c)
         params, ELEMENTSOF(params), on_bootstrap);
 }
 
-static void on_block(Call *c, const StoreRows *rows)
+static void on_block(Request *c, const StoreRows *rows)
 {
     bool blocked = store_rows_count(rows) > 0 && str_equal(store_rows_get(rows, 0, 2), "t");
-    if (store_rows_count(rows) > 0 && registry_put_device(c->gateway->registry, c->args[0], blocked) < 0) {
-        call_fail(c, -ENOMEM, NULL);
+    if (store_rows_count(rows) > 0 && device_registry_put_device(c->gateway->registry, c->args[0], blocked) < 0) {
+        request_fail(c, -ENOMEM, NULL);
         return;
     }
     if (blocked)
-        session_close_device(c->gateway, c->args[0]);
+        device_conn_close_device(c->gateway, c->args[0]);
     on_device(c, rows);
 }
 
-static void set_blocked(Call *c, const char *blocked, const char *action)
+static void set_blocked(Request *c, const char *blocked, const char *action)
 {
     const char *params[] = { c->args[0], c->actor, blocked, action };
-    call_query(c,
+    request_query(c,
                "WITH d AS (UPDATE devices SET blocked = $3::boolean WHERE id = $1 RETURNING *),"
                " a AS (INSERT INTO audit(actor, action, device) SELECT $2, $4, id FROM d)"
                " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ")), blocked FROM d",
                params, ELEMENTSOF(params), on_block);
 }
 
-void api_devices_block(Call *c)
+void api_devices_block(Request *c)
 {
     set_blocked(c, "true", "device.blocked");
 }
 
-void api_devices_unblock(Call *c)
+void api_devices_unblock(Request *c)
 {
     set_blocked(c, "false", "device.unblocked");
 }

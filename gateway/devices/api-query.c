@@ -17,16 +17,16 @@
 #define COMPOSE_NAME "compose.yaml"
 
 /* Passes on a member of the box's answer as {"KEY": …}. */
-static void answer_with(Call *c, int status, const cJSON *message, const char *key)
+static void answer_with(Request *c, int status, const cJSON *message, const char *key)
 {
     cJSON *body = cJSON_CreateObject();
     cJSON *part = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, key), true);
     if (!body || json_add_item(body, key, part) < 0) {
         cJSON_Delete(body);
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
         return;
     }
-    call_answer(c, status, body);
+    request_answer(c, status, body);
 }
 
 static int box_status(const cJSON *message, int fallback)
@@ -36,7 +36,7 @@ static int box_status(const cJSON *message, int fallback)
                                                                                        : fallback;
 }
 
-static void on_status_report(Call *c, const char *type, const cJSON *message)
+static void on_status_report(Request *c, const char *type, const cJSON *message)
 {
     if (str_equal(type, "status.report"))
         answer_with(c, 200, message, "status");
@@ -44,7 +44,7 @@ static void on_status_report(Call *c, const char *type, const cJSON *message)
         answer_with(c, 502, message, "error");
 }
 
-static void on_plan_result(Call *c, const char *type, const cJSON *message)
+static void on_plan_result(Request *c, const char *type, const cJSON *message)
 {
     bool planned = str_equal(type, "compose.plan.result");
     if (planned && cJSON_GetObjectItemCaseSensitive(message, "plan"))
@@ -53,17 +53,17 @@ static void on_plan_result(Call *c, const char *type, const cJSON *message)
         answer_with(c, box_status(message, 502), message, "error");
 }
 
-static void ask(Call *c, const char *type, const char *compose, usec_t timeout,
-                void (*on_answer)(Call *c, const char *type, const cJSON *message))
+static void ask(Request *c, const char *type, const char *compose, usec_t timeout,
+                void (*on_answer)(Request *c, const char *type, const cJSON *message))
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new(type);
     if (!m || json_add_string(m, "id", c->id) < 0 || json_add_string(m, "compose", compose) < 0)
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
     else
-        live_ask(c, m, timeout, on_answer);
+        device_query_ask(c, m, timeout, on_answer);
 }
 
-void api_status(Call *c)
+void api_status(Request *c)
 {
     ask(c, "status.get", NULL, STATUS_TIMEOUT, on_status_report);
 }
@@ -88,16 +88,16 @@ int api_check_compose(const cJSON *body, const char **ret, Error *err)
     return 0;
 }
 
-void api_plan(Call *c)
+void api_plan(Request *c)
 {
     Error err = {};
     const char *compose = NULL;
-    const cJSON *body = call_parse_body(c);
+    const cJSON *body = request_parse_body(c);
     if (!body)
         return;
     int r = api_check_compose(body, &compose, &err);
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     else
         ask(c, "compose.plan", compose, PLAN_TIMEOUT, on_plan_result);
     error_done(&err);

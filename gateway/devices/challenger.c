@@ -69,7 +69,7 @@ static void refuse(Challenge *c, int r, const Error *err)
 static void admit(Challenge *c, const char *device, const char *hello, size_t len)
 {
     Error err = {};
-    int r = session_adopt(c->gateway, ROLE_RECOVERY, device, c->ws, hello, len, &err);
+    int r = device_conn_adopt(c->gateway, ROLE_RECOVERY, device, c->ws, hello, len, &err);
     if (r >= 0) {
         c->ws = NULL;
         challenge_free(c);
@@ -127,7 +127,7 @@ static int check_key(Challenge *c, const cJSON *hello, const Key *key, Error *er
         return error_from_errno(err, -ENOMEM, "checking a key");
     if (!device_id_is_valid(device))
         return error_set(err, EKEYREJECTED, "device.unknown", "the hello names no device");
-    int r = registry_check(c->gateway->registry, device, ROLE_RECOVERY, thumbprint, err);
+    int r = device_registry_check(c->gateway->registry, device, ROLE_RECOVERY, thumbprint, err);
     bool may_claim = r == -EKEYREJECTED && !str_empty(json_string(hello, "bootstrap"));
     if (r < 0 && !may_claim)
         return r;

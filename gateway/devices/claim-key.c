@@ -75,14 +75,14 @@ static int claim_look(KeyClaim *k, Error *err);
 /* The key is registered: remember it. */
 static void claim_accept(KeyClaim *k, bool is_new)
 {
-    Registry *registry = k->gateway->registry;
+    DeviceRegistry *registry = k->gateway->registry;
     Error err = {};
     /* what an operator has said of a device that is known here may be newer than our look at the database */
-    int r = registry_has_device(registry, k->device) ? 0 : registry_put_device(registry, k->device, false);
+    int r = device_registry_has_device(registry, k->device) ? 0 : device_registry_put_device(registry, k->device, false);
     if (r >= 0)
-        r = registry_put_key(registry, k->device, k->role, k->thumbprint);
+        r = device_registry_put_key(registry, k->device, k->role, k->thumbprint);
     if (r >= 0)
-        r = registry_check(registry, k->device, k->role, k->thumbprint, &err);
+        r = device_registry_check(registry, k->device, k->role, k->thumbprint, &err);
     claim_end(k, r, is_new, &err);
     error_done(&err);
 }
@@ -100,7 +100,7 @@ static void on_registered(KeyClaim *k, const StoreRows *rows)
     const LogField fields[] = { { "DEVICE", k->device }, {} };
     log_line(LOG_LEVEL_NOTICE, fields, "device %s claimed the role %s", k->device, role_name(k->role));
     /* a box that was set up anew: tunnels by its former key end */
-    session_close_key(k->gateway, k->device, k->role);
+    device_conn_close_key(k->gateway, k->device, k->role);
     claim_accept(k, true);
 }
 

@@ -30,7 +30,7 @@ static void claim_free(void *scratch)
 /* The key is registered: use the proof up, hand out the token. */
 static void on_claimed(KeyClaim *key_claim _unused_, int r, bool is_new, const Error *reason, void *userdata)
 {
-    Call *c = userdata;
+    Request *c = userdata;
     Claim *k = c->scratch;
     Gateway *g = c->gateway;
     const char *device = c->args[0];
@@ -39,21 +39,21 @@ static void on_claimed(KeyClaim *key_claim _unused_, int r, bool is_new, const E
     Error err = {};
     k->key_claim = NULL;
     if (r < 0) {
-        call_fail(c, r, reason);
+        request_fail(c, r, reason);
         return;
     }
-    r = registry_use_proof(g->registry, device, k->role, k->proof_id, realtime_usec() / USEC_PER_SEC, &err);
+    r = device_registry_use_proof(g->registry, device, k->role, k->proof_id, realtime_usec() / USEC_PER_SEC, &err);
     if (r >= 0)
         r = auth_issue(g, device, k->role, k->thumbprint, &token, &expires, &err);
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     else
-        call_answer(c, is_new ? 201 : 200, auth_token_json(token, expires));
+        request_answer(c, is_new ? 201 : 200, auth_token_json(token, expires));
     error_done(&err);
 }
 
 /* Reads the body into the scratch and starts. */
-static int claim_start(Call *c, const cJSON *body, Error *err)
+static int claim_start(Request *c, const cJSON *body, Error *err)
 {
     Claim *k = c->scratch;
     const char *device = json_string(body, "deviceId"), *bootstrap = json_string(body, "bootstrap");
@@ -80,21 +80,21 @@ static int claim_start(Call *c, const cJSON *body, Error *err)
     return key_claim_start(c->gateway, &request, on_claimed, c, &k->key_claim, err);
 }
 
-void claim_handle(Call *c)
+void claim_handle(Request *c)
 {
     Error err = {};
-    const cJSON *body = call_parse_body(c);
+    const cJSON *body = request_parse_body(c);
     if (!body)
         return;
     c->scratch = calloc(1, sizeof(Claim));
     c->scratch_free = claim_free;
     int r = c->scratch ? claim_start(c, body, &err) : -ENOMEM;
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     error_done(&err);
 }
 
-void refresh_handle(Call *c)
+void refresh_handle(Request *c)
 {
     Error err = {};
     const char *token = auth_bearer(c->exchange), *proof = http_header(c->exchange, "DPoP");
@@ -107,8 +107,8 @@ void refresh_handle(Call *c)
     else
         r = auth_refresh(c->gateway, token, proof, &fresh, &expires, &err);
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     else
-        call_answer(c, 200, auth_token_json(fresh, expires));
+        request_answer(c, 200, auth_token_json(fresh, expires));
     error_done(&err);
 }

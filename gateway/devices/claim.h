@@ -5,6 +5,6 @@
 #include "gateway/http/request.h"
 
 /* POST /api/device/claim */
-void claim_handle(Call *c);
+void claim_handle(Request *c);
 /* POST /api/device/refresh-jwt */
-void refresh_handle(Call *c);
+void refresh_handle(Request *c);

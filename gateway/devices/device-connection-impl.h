@@ -8,7 +8,7 @@
 #include "lib/data/jwt.h"
 #include "lib/websocket/connection.h"
 
-struct Session {
+struct DeviceConn {
     Gateway *gateway;
     WsConn *ws;
     uint64_t number;
@@ -24,16 +24,16 @@ struct Session {
     bool takes_updates; /* and it knows image.update */
     uint64_t version_floor;
     sd_event_source *deadline;
-    BoxStreams *streams; /* borrowed; NULL until somebody visits */
+    BoxStreams *streams; /* borrowed; NULL until somebody support_sessions */
     char *agent_version;
     char *unsaved_status; /* the newest agent.status that is not in the database yet */
 };
 
 /* device-connection.c */
-void session_log(const Session *s, LogLevel level, const Error *err, int r, const char *what);
-void session_close(Session *s, uint16_t code, const char *reason);
+void device_conn_log(const DeviceConn *s, LogLevel level, const Error *err, int r, const char *what);
+void device_conn_close(DeviceConn *s, uint16_t code, const char *reason);
 
 /* device-messages.c */
-void session_message(Session *s, const char *text, size_t len);
-void session_save_status(Session *s);
-void session_save_last_seen(Session *s);
+void device_conn_message(DeviceConn *s, const char *text, size_t len);
+void device_conn_save_status(DeviceConn *s);
+void device_conn_save_last_seen(DeviceConn *s);

@@ -40,54 +40,54 @@ static void connection_key(char buf[static CONNECTION_KEY_SIZE], uint64_t number
     snprintf(buf, CONNECTION_KEY_SIZE, "c-%" PRIx64, number);
 }
 
-bool session_path(const char *path, Role *ret)
+bool device_conn_path(const char *path, Role *ret)
 {
     return path[0] == '/' && role_parse(path + 1, ret) >= 0;
 }
 
-Session *session_find(const Gateway *g, const char *device, Role role)
+DeviceConn *device_conn_find(const Gateway *g, const char *device, Role role)
 {
     _cleanup_(freep) char *key = NULL;
     return tunnel_key(&key, device, role) < 0 ? NULL : map_get(g->tunnels, key);
 }
 
-const char *session_device(const Session *s)
+const char *device_conn_device(const DeviceConn *s)
 {
     return s->device;
 }
 
-Role session_role(const Session *s)
+Role device_conn_role(const DeviceConn *s)
 {
     return s->role;
 }
 
-uint64_t session_number(const Session *s)
+uint64_t device_conn_number(const DeviceConn *s)
 {
     return s->number;
 }
 
-uint64_t session_version_floor(const Session *s)
+uint64_t device_conn_version_floor(const DeviceConn *s)
 {
     return s->version_floor;
 }
 
-bool session_agent_spoke(const Session *s)
+bool device_conn_agent_spoke(const DeviceConn *s)
 {
     return s->agent_spoke;
 }
 
-bool session_takes_updates(const Session *s)
+bool device_conn_takes_updates(const DeviceConn *s)
 {
     return s->takes_updates;
 }
 
-int session_send(Session *s, const cJSON *message)
+int device_conn_send(DeviceConn *s, const cJSON *message)
 {
     _cleanup_(freep) char *text = message ? json_print(message) : NULL;
     return text ? ws_conn_send_text(s->ws, text, strlen(text)) : -ENOMEM;
 }
 
-void session_log(const Session *s, LogLevel level, const Error *err, int r, const char *what)
+void device_conn_log(const DeviceConn *s, LogLevel level, const Error *err, int r, const char *what)
 {
     const LogField fields[] = { { "DEVICE", s->device }, { "ROLE", role_name(s->role) }, {} };
     if (r < 0)
@@ -99,7 +99,7 @@ void session_log(const Session *s, LogLevel level, const Error *err, int r, cons
 }
 
 /* Out of the registry: nothing is sent through it any more. */
-static void session_withdraw(Session *s)
+static void session_withdraw(DeviceConn *s)
 {
     if (!s->up || s->ended)
         return;
@@ -111,10 +111,10 @@ static void session_withdraw(Session *s)
     if (tunnel_key(&key, s->device, s->role) >= 0 && map_get(s->gateway->tunnels, key) == s)
         map_take(s->gateway->tunnels, key);
     if (s->role == ROLE_MGMT)
-        live_device_gone(s->gateway, s->device);
+        device_query_gone(s->gateway, s->device);
 }
 
-Session *session_free(Session *s)
+DeviceConn *device_conn_free(DeviceConn *s)
 {
     if (!s)
         return NULL;
@@ -132,7 +132,7 @@ Session *session_free(Session *s)
     return NULL;
 }
 
-void session_close(Session *s, uint16_t code, const char *reason)
+void device_conn_close(DeviceConn *s, uint16_t code, const char *reason)
 {
     session_withdraw(s);
     s->ended = true;
@@ -141,12 +141,12 @@ void session_close(Session *s, uint16_t code, const char *reason)
 
 static int on_hello_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
-    session_log(userdata, LOG_LEVEL_NOTICE, NULL, 0, "no hello in time, closing");
-    session_close(userdata, WS_CLOSE_POLICY, "no hello in time");
+    device_conn_log(userdata, LOG_LEVEL_NOTICE, NULL, 0, "no hello in time, closing");
+    device_conn_close(userdata, WS_CLOSE_POLICY, "no hello in time");
     return 0;
 }
 
-static int send_welcome(Session *s)
+static int send_welcome(DeviceConn *s)
 {
     char now[TIMESTAMP_SIZE], connection[CONNECTION_KEY_SIZE];
     connection_key(connection, s->number);
@@ -154,28 +154,28 @@ static int send_welcome(Session *s)
     if (!m || json_add_string(m, "deviceId", s->device) < 0 ||
         json_add_string(m, "serverTime", timestamp_format(realtime_usec(), now)) < 0 ||
         json_add_string(m, "connection", connection) < 0 ||
-        json_add_int(m, "spreadSeconds", admission_spread(s->gateway, registry_keys(s->gateway->registry))) < 0)
+        json_add_int(m, "spreadSeconds", admission_spread(s->gateway, device_registry_keys(s->gateway->registry))) < 0)
         return -ENOMEM;
-    return session_send(s, m);
+    return device_conn_send(s, m);
 }
 
 /* Makes this the tunnel of its device and role; an older one is closed. */
-static int session_register(Session *s)
+static int device_conn_register(DeviceConn *s)
 {
     _cleanup_(freep) char *key = NULL;
     int r = tunnel_key(&key, s->device, s->role);
     if (r < 0)
         return r;
-    Session *older = map_get(s->gateway->tunnels, key);
+    DeviceConn *older = map_get(s->gateway->tunnels, key);
     if (older) {
-        session_log(older, LOG_LEVEL_INFO, NULL, 0, "replaced by a newer connection");
-        session_close(older, WS_CLOSE_GOING_AWAY, "replaced by a newer connection");
+        device_conn_log(older, LOG_LEVEL_INFO, NULL, 0, "replaced by a newer connection");
+        device_conn_close(older, WS_CLOSE_GOING_AWAY, "replaced by a newer connection");
     }
     return map_put(s->gateway->tunnels, key, s);
 }
 
 /* The tunnel's streams, those of the connection before or, with `make`, new ones. */
-static BoxStreams *session_streams(Session *s, bool make)
+static BoxStreams *device_conn_streams(DeviceConn *s, bool make)
 {
     _cleanup_(freep) char *key = NULL;
     if (s->streams || !s->up || s->ended || tunnel_key(&key, s->device, s->role) < 0)
@@ -186,18 +186,18 @@ static BoxStreams *session_streams(Session *s, bool make)
     return s->streams;
 }
 
-bool session_takes_streams(const Session *s)
+bool device_conn_takes_streams(const DeviceConn *s)
 {
     return s->takes_streams;
 }
 
-Mux *session_mux(Session *s)
+Mux *device_conn_mux(DeviceConn *s)
 {
-    BoxStreams *streams = s->takes_streams ? session_streams(s, true) : NULL;
+    BoxStreams *streams = s->takes_streams ? device_conn_streams(s, true) : NULL;
     return streams ? mux_carrier_mux(box_streams_carrier(streams)) : NULL;
 }
 
-static int check_hello(const Session *s, const cJSON *m, Error *err)
+static int check_hello(const DeviceConn *s, const cJSON *m, Error *err)
 {
     uint64_t protocol = PROTOCOL_VERSION;
     if (!str_equal(json_string(m, "deviceId"), s->device) ||
@@ -209,7 +209,7 @@ static int check_hello(const Session *s, const cJSON *m, Error *err)
     return 0;
 }
 
-static int session_hello(Session *s, const char *text, size_t len, Error *err)
+static int device_conn_hello(DeviceConn *s, const char *text, size_t len, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = NULL;
     const MessageType *type = NULL;
@@ -225,33 +225,33 @@ static int session_hello(Session *s, const char *text, size_t len, Error *err)
                                   AGENT_VERSION_MAX, json_string(m, "version"));
     r = s->agent_version ? send_welcome(s) : -ENOMEM;
     if (r >= 0)
-        r = session_register(s);
+        r = device_conn_register(s);
     if (r < 0)
         return error_from_errno(err, r, "welcoming the box");
     s->deadline = sd_event_source_disable_unref(s->deadline);
     s->takes_streams = json_bool(m, "streams", false);
     s->up = true;
     s->since = realtime_usec();
-    session_log(s, LOG_LEVEL_INFO, NULL, 0, "connected");
+    device_conn_log(s, LOG_LEVEL_INFO, NULL, 0, "connected");
     return 0;
 }
 
 static void on_text(WsConn *c _unused_, const char *text, size_t len, void *userdata)
 {
-    Session *s = userdata;
+    DeviceConn *s = userdata;
     if (s->ended)
         return;
     if (s->up) {
-        session_message(s, text, len);
+        device_conn_message(s, text, len);
         return;
     }
     Error err = {};
-    int r = session_hello(s, text, len, &err);
+    int r = device_conn_hello(s, text, len, &err);
     if (r >= 0) {
-        (void) session_streams(s, false);
+        (void) device_conn_streams(s, false);
     } else {
-        session_log(s, LOG_LEVEL_NOTICE, &err, r, "refused");
-        session_close(s, WS_CLOSE_POLICY, error_id(&err));
+        device_conn_log(s, LOG_LEVEL_NOTICE, &err, r, "refused");
+        device_conn_close(s, WS_CLOSE_POLICY, error_id(&err));
     }
     error_done(&err);
 }
@@ -259,32 +259,32 @@ static void on_text(WsConn *c _unused_, const char *text, size_t len, void *user
 static void on_binary(WsConn *c _unused_, const uint8_t *data, size_t len, void *userdata)
 {
     /* made even for a box that has no business with streams: it gets a proper refusal */
-    BoxStreams *streams = session_streams(userdata, true);
+    BoxStreams *streams = device_conn_streams(userdata, true);
     if (streams)
         mux_carrier_on_binary(box_streams_carrier(streams), data, len);
 }
 
 static void on_writable(WsConn *c _unused_, void *userdata)
 {
-    BoxStreams *streams = session_streams(userdata, false);
+    BoxStreams *streams = device_conn_streams(userdata, false);
     if (streams)
         mux_carrier_on_writable(box_streams_carrier(streams));
 }
 
 static void on_closed(WsConn *c _unused_, uint16_t code, const Error *err, void *userdata)
 {
-    Session *s = userdata;
+    DeviceConn *s = userdata;
     const LogField fields[] = { { "DEVICE", s->device }, { "ROLE", role_name(s->role) }, {} };
     log_line(LOG_LEVEL_INFO, fields, "%s of %s: connection closed with %u%s%s", role_name(s->role), s->device,
              code, err && err->message ? ": " : "", err && err->message ? err->message : "");
     if (s->up && !s->ended && s->role == ROLE_MGMT) {
         if (s->unsaved_status)
-            session_save_status(s);
+            device_conn_save_status(s);
         else
-            session_save_last_seen(s);
+            device_conn_save_last_seen(s);
     }
     session_withdraw(s);
-    session_free(s);
+    device_conn_free(s);
 }
 
 static const WsEvents ws_events = {
@@ -294,9 +294,9 @@ static const WsEvents ws_events = {
     .on_writable = on_writable,
 };
 
-static Session *session_new(Gateway *g, Role role, const char *device, const char *token)
+static DeviceConn *device_conn_new(Gateway *g, Role role, const char *device, const char *token)
 {
-    Session *s = calloc(1, sizeof(*s));
+    DeviceConn *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;
     s->gateway = g;
@@ -307,12 +307,12 @@ static Session *session_new(Gateway *g, Role role, const char *device, const cha
     connection_key(key, s->number);
     if (!s->device || (token && jwt_hash(token, s->token_hash) < 0) || map_put(g->connections, key, s) < 0 ||
         timer_arm(g->event, &s->deadline, HELLO_DEADLINE, on_hello_deadline, s) < 0)
-        return session_free(s);
+        return device_conn_free(s);
     return s;
 }
 
 /* Everything up to the upgrade; on failure nothing was answered yet. */
-static int session_admit(Gateway *g, HttpExchange *x, Role role, Error *err)
+static int device_conn_admit(Gateway *g, HttpExchange *x, Role role, Error *err)
 {
     const char *token = auth_bearer(x);
     _cleanup_(jwt_claims_done) JwtClaims claims = {};
@@ -326,12 +326,12 @@ static int session_admit(Gateway *g, HttpExchange *x, Role role, Error *err)
     int r = auth_check_tunnel(g, token, role, &claims, err);
     if (r < 0)
         return r;
-    Session *s = session_new(g, role, claims.subject, token);
+    DeviceConn *s = device_conn_new(g, role, claims.subject, token);
     if (!s)
         return error_from_errno(err, -ENOMEM, "accepting a tunnel");
     r = ws_accept(x, TUNNEL_SUBPROTOCOL, &s->ws, err);
     if (r < 0) {
-        session_free(s);
+        device_conn_free(s);
         return r == -ENOMEM ? r : -EINVAL;
     }
     ws_conn_set_events(s->ws, &ws_events, s);
@@ -340,28 +340,28 @@ static int session_admit(Gateway *g, HttpExchange *x, Role role, Error *err)
     return 0;
 }
 
-int session_adopt(Gateway *g, Role role, const char *device, WsConn *ws, const char *hello, size_t len, Error *err)
+int device_conn_adopt(Gateway *g, Role role, const char *device, WsConn *ws, const char *hello, size_t len, Error *err)
 {
-    Session *s = session_new(g, role, device, NULL);
+    DeviceConn *s = device_conn_new(g, role, device, NULL);
     if (!s)
         return error_from_errno(err, -ENOMEM, "accepting a tunnel");
     s->ws = ws;
-    int r = session_hello(s, hello, len, err);
+    int r = device_conn_hello(s, hello, len, err);
     if (r < 0) {
         s->ws = NULL;
         session_withdraw(s);
-        session_free(s);
+        device_conn_free(s);
         return r;
     }
     ws_conn_set_message_max(ws, WS_MESSAGE_MAX);
     ws_conn_set_events(ws, &ws_events, s);
     ws_conn_set_keepalive(ws, KEEPALIVE_INTERVAL, KEEPALIVE_DEAD);
     admission_take(g);
-    (void) session_streams(s, false);
+    (void) device_conn_streams(s, false);
     return 0;
 }
 
-void session_accept(Gateway *g, HttpExchange *x, Role role)
+void device_conn_accept(Gateway *g, HttpExchange *x, Role role)
 {
     Error err = {};
     unsigned retry_after = 0;
@@ -372,7 +372,7 @@ void session_accept(Gateway *g, HttpExchange *x, Role role)
         error_done(&err);
         return;
     }
-    r = session_admit(g, x, role, &err);
+    r = device_conn_admit(g, x, role, &err);
     if (r < 0) {
         log_failure(LOG_LEVEL_NOTICE, NULL, &err, r, "a %s tunnel from %s is refused", role_name(role),
                     http_peer(x));
@@ -381,16 +381,16 @@ void session_accept(Gateway *g, HttpExchange *x, Role role)
     error_done(&err);
 }
 
-int session_describe(const Gateway *g, const char *device, cJSON *object)
+int device_conn_describe(const Gateway *g, const char *device, cJSON *object)
 {
     char since[TIMESTAMP_SIZE];
     _cleanup_(cJSON_Deletep) cJSON *roles = cJSON_CreateArray();
     if (!roles)
         return -ENOMEM;
     for (Role i = 0; i < _ROLE_COUNT; i++)
-        if (session_find(g, device, i) && json_append(roles, cJSON_CreateString(role_name(i))) < 0)
+        if (device_conn_find(g, device, i) && json_append(roles, cJSON_CreateString(role_name(i))) < 0)
             return -ENOMEM;
-    const Session *s = session_find(g, device, ROLE_MGMT);
+    const DeviceConn *s = device_conn_find(g, device, ROLE_MGMT);
     int r = json_add_bool(object, "connected", s != NULL);
     if (r >= 0)
         r = json_add_item(object, "roles", TAKE_PTR(roles));
@@ -405,32 +405,32 @@ int session_describe(const Gateway *g, const char *device, cJSON *object)
     return r;
 }
 
-void session_close_role(Gateway *g, const char *device, Role role, uint16_t code, const char *reason)
+void device_conn_close_role(Gateway *g, const char *device, Role role, uint16_t code, const char *reason)
 {
-    Session *s = session_find(g, device, role);
+    DeviceConn *s = device_conn_find(g, device, role);
     if (s)
-        session_close(s, code, reason);
+        device_conn_close(s, code, reason);
 }
 
-void session_close_key(Gateway *g, const char *device, Role role)
+void device_conn_close_key(Gateway *g, const char *device, Role role)
 {
     /* whoever comes by the new key has no part in what the old one carried */
-    visits_end_way(g, device, role, "device.key-replaced", "the box has a new key");
-    session_close_role(g, device, role, WS_CLOSE_POLICY, "the key of this device was replaced");
+    support_sessions_end_way(g, device, role, "device.key-replaced", "the box has a new key");
+    device_conn_close_role(g, device, role, WS_CLOSE_POLICY, "the key of this device was replaced");
 }
 
-void session_close_device(Gateway *g, const char *device)
+void device_conn_close_device(Gateway *g, const char *device)
 {
     void *value;
-    visits_end_device(g, device, "device.blocked", "the box was blocked");
+    support_sessions_end_device(g, device, "device.blocked", "the box was blocked");
     for (size_t i = 0; map_next(g->connections, &i, NULL, &value);) {
-        Session *s = value;
+        DeviceConn *s = value;
         if (str_equal(s->device, device))
-            session_close(s, WS_CLOSE_POLICY, "the device is blocked");
+            device_conn_close(s, WS_CLOSE_POLICY, "the device is blocked");
     }
 }
 
-void session_farewell(Gateway *g)
+void device_conn_farewell(Gateway *g)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("goaway");
     bool good = m && json_add_string(m, "reason", "restart") >= 0 &&
@@ -438,8 +438,8 @@ void session_farewell(Gateway *g)
                 json_add_int(m, "spreadSeconds", admission_spread(g, map_size(g->connections))) >= 0;
     void *value;
     for (size_t i = 0; map_next(g->connections, &i, NULL, &value);) {
-        Session *s = value;
-        if (good && s->up && session_send(s, m) < 0)
+        DeviceConn *s = value;
+        if (good && s->up && device_conn_send(s, m) < 0)
             log_debug("no goaway for %s: its queue is full", s->device);
         ws_conn_close(s->ws, WS_CLOSE_RESTART, "restart");
     }

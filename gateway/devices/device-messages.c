@@ -19,10 +19,10 @@
 /* what "versions that pass 2^53" may reach before adding one could overflow PostgreSQL's bigint */
 #define VERSION_MAX (UINT64_C(1) << 62)
 
-typedef void (*session_handler_t)(Session *s, Gateway *g, const cJSON *message);
+typedef void (*device_conn_handler_t)(DeviceConn *s, Gateway *g, const cJSON *message);
 
 /* Writes the newest status; nothing waits for it, and a newer one replaces it. */
-void session_save_status(Session *s)
+void device_conn_save_status(DeviceConn *s)
 {
     if (!s->unsaved_status || store_is_busy(s->gateway->store))
         return;
@@ -39,7 +39,7 @@ void session_save_status(Session *s)
     error_done(&err);
 }
 
-void session_save_last_seen(Session *s)
+void device_conn_save_last_seen(DeviceConn *s)
 {
     if (store_is_busy(s->gateway->store))
         return;
@@ -51,21 +51,21 @@ void session_save_last_seen(Session *s)
     error_done(&err);
 }
 
-void session_sweep(Gateway *g)
+void device_conn_sweep(Gateway *g)
 {
     void *value;
     for (size_t i = 0; map_next(g->connections, &i, NULL, &value);)
-        session_save_status(value);
+        device_conn_save_status(value);
 }
 
-static void send_auth_error(Session *s, int r, const Error *err)
+static void send_auth_error(DeviceConn *s, int r, const Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("auth.error");
-    if (!m || json_add_item(m, "error", json_from_error(err, r)) < 0 || session_send(s, m) < 0)
-        session_log(s, LOG_LEVEL_WARNING, err, r, "cannot tell the box that its refresh failed");
+    if (!m || json_add_item(m, "error", json_from_error(err, r)) < 0 || device_conn_send(s, m) < 0)
+        device_conn_log(s, LOG_LEVEL_WARNING, err, r, "cannot tell the box that its refresh failed");
 }
 
-static void on_refresh(Session *s, Gateway *g, const cJSON *message)
+static void on_refresh(DeviceConn *s, Gateway *g, const cJSON *message)
 {
     _cleanup_(secret_freep) char *fresh = NULL;
     uint64_t expires = 0;
@@ -75,7 +75,7 @@ static void on_refresh(Session *s, Gateway *g, const cJSON *message)
                 ? error_set(&err, EINVAL, "refresh.no-token", "this tunnel has no token to refresh")
                 : auth_renew(g, s->device, s->role, s->token_hash, json_string(message, "proof"), &fresh, &expires, &err);
     if (r < 0) {
-        session_log(s, LOG_LEVEL_NOTICE, &err, r, "refresh refused");
+        device_conn_log(s, LOG_LEVEL_NOTICE, &err, r, "refresh refused");
         send_auth_error(s, r, &err);
         error_done(&err);
         return;
@@ -83,11 +83,11 @@ static void on_refresh(Session *s, Gateway *g, const cJSON *message)
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("auth.token");
     if (!m || json_add_string(m, "token", fresh) < 0 ||
         json_add_string(m, "expiresAt", timestamp_format(expires * USEC_PER_SEC, until)) < 0 ||
-        session_send(s, m) < 0 || jwt_hash(fresh, s->token_hash) < 0)
+        device_conn_send(s, m) < 0 || jwt_hash(fresh, s->token_hash) < 0)
         return; /* the box asks again, or over HTTP */
 }
 
-static void raise_floor(Session *s, const cJSON *object)
+static void raise_floor(DeviceConn *s, const cJSON *object)
 {
     uint64_t version = 0;
     if (object && json_u64(object, "version", &version) >= 0 && version <= VERSION_MAX &&
@@ -106,7 +106,7 @@ static bool accepts(const cJSON *status, const char *type)
     return false;
 }
 
-static void on_status(Session *s, Gateway *g, const cJSON *message)
+static void on_status(DeviceConn *s, Gateway *g, const cJSON *message)
 {
     if (!str_equal(json_string(message, "deviceId"), s->device))
         return;
@@ -117,7 +117,7 @@ static void on_status(Session *s, Gateway *g, const cJSON *message)
     if (text) {
         free(s->unsaved_status);
         s->unsaved_status = text;
-        session_save_status(s);
+        device_conn_save_status(s);
     }
     s->agent_spoke = true;
     s->takes_updates = accepts(message, "image.update");
@@ -125,16 +125,16 @@ static void on_status(Session *s, Gateway *g, const cJSON *message)
     rollouts_wake(g);
 }
 
-static void on_answer(Session *s, Gateway *g, const cJSON *message)
+static void on_answer(DeviceConn *s, Gateway *g, const cJSON *message)
 {
-    live_answer(g, s->device, json_string(message, "type"), message);
+    device_query_answer(g, s->device, json_string(message, "type"), message);
 }
 
 static const struct {
     const char *type;
     bool mgmt_only;
-    session_handler_t handler;
-} session_handlers[] = {
+    device_conn_handler_t handler;
+} device_conn_handlers[] = {
     { "auth.refresh", false, on_refresh },
     { "agent.status", true, on_status },
     { "compose.progress", true, deployment_on_progress },
@@ -148,7 +148,7 @@ static const struct {
     { "recovery.reconnect", false, recovery_on_reconnect },
 };
 
-void session_message(Session *s, const char *text, size_t len)
+void device_conn_message(DeviceConn *s, const char *text, size_t len)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = NULL;
     const MessageType *type = NULL;
@@ -156,15 +156,15 @@ void session_message(Session *s, const char *text, size_t len)
     unsigned senders = s->role == ROLE_MGMT ? SENDER_AGENT | SENDER_LINK : SENDER_BOX;
     int r = message_parse(text, len, senders, &m, &type, &err);
     if (r >= 0) {
-        for (size_t i = 0; i < ELEMENTSOF(session_handlers); i++)
-            if (str_equal(session_handlers[i].type, type->name) &&
-                (s->role == ROLE_MGMT || !session_handlers[i].mgmt_only))
-                session_handlers[i].handler(s, s->gateway, m);
+        for (size_t i = 0; i < ELEMENTSOF(device_conn_handlers); i++)
+            if (str_equal(device_conn_handlers[i].type, type->name) &&
+                (s->role == ROLE_MGMT || !device_conn_handlers[i].mgmt_only))
+                device_conn_handlers[i].handler(s, s->gateway, m);
     } else if (r != -ENOMSG) {
         /* one bad message is dropped: to cut the box off for it would be worse */
-        session_log(s, LOG_LEVEL_WARNING, &err, r, "a message is ignored");
+        device_conn_log(s, LOG_LEVEL_WARNING, &err, r, "a message is ignored");
         if (++s->bad_messages >= BAD_MESSAGES_MAX)
-            session_close(s, WS_CLOSE_POLICY, "too many bad messages");
+            device_conn_close(s, WS_CLOSE_POLICY, "too many bad messages");
     }
     error_done(&err);
 }

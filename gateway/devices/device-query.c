@@ -9,7 +9,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-int live_offline_error(const char *device, Error *err)
+int device_offline_error(const char *device, Error *err)
 {
     return error_set(err, ENOTCONN, "device.offline",
                      "device %s is not connected: look at its power and its line,"
@@ -19,51 +19,51 @@ int live_offline_error(const char *device, Error *err)
 
 static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
-    Call *c = userdata;
+    Request *c = userdata;
     Error err = {};
     error_set(&err, ETIMEDOUT, "device.timeout",
               "device %s is connected but did not answer: is mgmt-agent running?", c->asked);
-    call_fail(c, -ETIMEDOUT, &err);
+    request_fail(c, -ETIMEDOUT, &err);
     error_done(&err);
     return 0;
 }
 
-void live_ask(Call *c, const cJSON *message, usec_t timeout,
-              void (*on_answer)(Call *c, const char *type, const cJSON *message))
+void device_query_ask(Request *c, const cJSON *message, usec_t timeout,
+              void (*on_answer)(Request *c, const char *type, const cJSON *message))
 {
     Error err = {};
-    Session *s = session_find(c->gateway, c->args[0], ROLE_MGMT);
-    int r = s ? session_send(s, message) : -ENOTCONN;
+    DeviceConn *s = device_conn_find(c->gateway, c->args[0], ROLE_MGMT);
+    int r = s ? device_conn_send(s, message) : -ENOTCONN;
     if (r == -ENOTCONN)
-        live_offline_error(c->args[0], &err);
+        device_offline_error(c->args[0], &err);
     c->asked = strdup(c->args[0]);
     if (r >= 0 && !c->asked)
         r = -ENOMEM;
     c->on_answer = on_answer;
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     else
-        call_set_timer(c, timeout, on_timeout);
+        request_set_timer(c, timeout, on_timeout);
     error_done(&err);
 }
 
-void live_answer(Gateway *g, const char *device, const char *type, const cJSON *message)
+void device_query_answer(Gateway *g, const char *device, const char *type, const cJSON *message)
 {
     const char *id = json_string(message, "id");
-    Call *c = id ? map_get(g->calls, id) : NULL;
+    Request *c = id ? map_get(g->requests, id) : NULL;
     if (c && c->on_answer && str_equal(c->asked, device))
         c->on_answer(c, type, message);
 }
 
-void live_device_gone(Gateway *g, const char *device)
+void device_query_gone(Gateway *g, const char *device)
 {
     void *value;
     Error err = {};
-    live_offline_error(device, &err);
-    for (size_t i = 0; map_next(g->calls, &i, NULL, &value);) {
-        Call *c = value;
+    device_offline_error(device, &err);
+    for (size_t i = 0; map_next(g->requests, &i, NULL, &value);) {
+        Request *c = value;
         if (c->on_answer && str_equal(c->asked, device))
-            call_fail(c, -ENOTCONN, &err);
+            request_fail(c, -ENOTCONN, &err);
     }
     error_done(&err);
 }

@@ -29,7 +29,7 @@ typedef struct Device {
     RoleEntry roles[_ROLE_COUNT];
 } Device;
 
-struct Registry {
+struct DeviceRegistry {
     Map *devices;
     size_t n_keys;
 };
@@ -81,17 +81,17 @@ static void device_free(void *value)
     free(d);
 }
 
-Registry *registry_new(void)
+DeviceRegistry *device_registry_new(void)
 {
-    Registry *r = calloc(1, sizeof(*r));
+    DeviceRegistry *r = calloc(1, sizeof(*r));
     if (r)
         r->devices = map_new(device_free);
     if (r && !r->devices)
-        return registry_free(r);
+        return device_registry_free(r);
     return r;
 }
 
-Registry *registry_free(Registry *r)
+DeviceRegistry *device_registry_free(DeviceRegistry *r)
 {
     if (r) {
         map_free(r->devices);
@@ -100,7 +100,7 @@ Registry *registry_free(Registry *r)
     return NULL;
 }
 
-int registry_put_device(Registry *r, const char *id, bool blocked)
+int device_registry_put_device(DeviceRegistry *r, const char *id, bool blocked)
 {
     Device *d = map_get(r->devices, id);
     if (d) {
@@ -117,7 +117,7 @@ int registry_put_device(Registry *r, const char *id, bool blocked)
     return ret;
 }
 
-int registry_put_key(Registry *r, const char *id, Role role, const char *thumbprint)
+int device_registry_put_key(DeviceRegistry *r, const char *id, Role role, const char *thumbprint)
 {
     Device *d = map_get(r->devices, id);
     if (!d)
@@ -138,17 +138,17 @@ int registry_put_key(Registry *r, const char *id, Role role, const char *thumbpr
     return 0;
 }
 
-size_t registry_keys(const Registry *r)
+size_t device_registry_keys(const DeviceRegistry *r)
 {
     return r->n_keys;
 }
 
-bool registry_has_device(const Registry *r, const char *id)
+bool device_registry_has_device(const DeviceRegistry *r, const char *id)
 {
     return map_get(r->devices, id) != NULL;
 }
 
-int registry_check(const Registry *r, const char *id, Role role, const char *thumbprint, Error *err)
+int device_registry_check(const DeviceRegistry *r, const char *id, Role role, const char *thumbprint, Error *err)
 {
     const Device *d = map_get(r->devices, id);
     if (!d)
@@ -163,7 +163,7 @@ int registry_check(const Registry *r, const char *id, Role role, const char *thu
     return 0;
 }
 
-int registry_use_proof(Registry *r, const char *id, Role role, const char *proof_id, uint64_t now, Error *err)
+int device_registry_use_proof(DeviceRegistry *r, const char *id, Role role, const char *proof_id, uint64_t now, Error *err)
 {
     Device *d = map_get(r->devices, id);
     if (!d)

@@ -24,27 +24,27 @@ int role_parse(const char *name, Role *ret) _must_check_;
 /* 1 to 64 letters, digits, '.', '_', '-', beginning with a letter or digit. */
 bool device_id_is_valid(const char *id);
 
-typedef struct Registry Registry;
+typedef struct DeviceRegistry DeviceRegistry;
 
-Registry *registry_new(void);
-Registry *registry_free(Registry *r);
-DEFINE_CLEANUP(Registry, registry_free)
+DeviceRegistry *device_registry_new(void);
+DeviceRegistry *device_registry_free(DeviceRegistry *r);
+DEFINE_CLEANUP(DeviceRegistry, device_registry_free)
 
 /* Adds a device or changes whether it is blocked. 0 or -ENOMEM. */
-int registry_put_device(Registry *r, const char *id, bool blocked) _must_check_;
+int device_registry_put_device(DeviceRegistry *r, const char *id, bool blocked) _must_check_;
 /* Sets the key of one role; the device must be there (-ENOENT). */
-int registry_put_key(Registry *r, const char *id, Role role, const char *thumbprint) _must_check_;
-bool registry_has_device(const Registry *r, const char *id);
+int device_registry_put_key(DeviceRegistry *r, const char *id, Role role, const char *thumbprint) _must_check_;
+bool device_registry_has_device(const DeviceRegistry *r, const char *id);
 /* How many keys there are: as many tunnels may come. */
-size_t registry_keys(const Registry *r);
+size_t device_registry_keys(const DeviceRegistry *r);
 
 /* Whether this key may speak for this device in this role. -EKEYREJECTED "device.unknown",
  * "device.key-unknown" (nobody has claimed, or another key has), -EACCES "device.blocked". */
-int registry_check(const Registry *r, const char *id, Role role, const char *thumbprint,
+int device_registry_check(const DeviceRegistry *r, const char *id, Role role, const char *thumbprint,
                    Error *err) _must_check_;
 
 /* Marks a proof as used; `now` in seconds. -EKEYREJECTED "proof.replayed" when it was used before within its
  * life, -EAGAIN "proof.too-many" when this key used more proofs than are remembered. The key must pass
- * registry_check(). */
-int registry_use_proof(Registry *r, const char *id, Role role, const char *proof_id, uint64_t now,
+ * device_registry_check(). */
+int device_registry_use_proof(DeviceRegistry *r, const char *id, Role role, const char *proof_id, uint64_t now,
                        Error *err) _must_check_;

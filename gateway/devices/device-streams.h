@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The streams in the boxes' tunnels. A box that nobody visits has none of this; what there is outlives the box's
- * connection, so that a visit goes on when the box comes back. */
+/* The streams in the boxes' tunnels. A box that nobody support_sessions has none of this; what there is outlives the box's
+ * connection, so that a session goes on when the box comes back. */
 #pragma once
 
 #include "gateway/gateway.h"

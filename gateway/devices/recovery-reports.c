@@ -33,7 +33,7 @@ typedef struct Recovery {
     bool was_wedged;
     /* the probe under way */
     char *asked;               /* the id in probe.request; NULL = none */
-    char id[CALL_ID_SIZE];     /* the id in `probe`, which nobody but the tunnels knows */
+    char id[REQUEST_ID_SIZE];     /* the id in `probe`, which nobody but the tunnels knows */
     uint64_t session;          /* who asked */
     ProbeState states[ELEMENTSOF(probed)];
     sd_event_source *deadline;
@@ -74,17 +74,17 @@ static const char *probe_word(ProbeState state)
 
 static void probe_finish(Recovery *v)
 {
-    Session *s = session_find(v->gateway, v->device, ROLE_RECOVERY);
+    DeviceConn *s = device_conn_find(v->gateway, v->device, ROLE_RECOVERY);
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("probe.result");
     _cleanup_(freep) char *asked = TAKE_PTR(v->asked);
     timer_disarm(v->deadline);
-    if (!s || session_number(s) != v->session || !m || json_add_string(m, "id", asked) < 0 ||
-        json_add_int(m, "sessions", (int) visits_open(v->gateway, v->device)) < 0)
+    if (!s || device_conn_number(s) != v->session || !m || json_add_string(m, "id", asked) < 0 ||
+        json_add_int(m, "sessions", (int) support_sessions_open(v->gateway, v->device)) < 0)
         return;
     for (size_t i = 0; i < ELEMENTSOF(probed); i++)
         if (json_add_string(m, role_name(probed[i]), probe_word(v->states[i])) < 0)
             return;
-    if (session_send(s, m) < 0)
+    if (device_conn_send(s, m) < 0)
         log_debug("recovery of %s does not take the result of its probe", v->device);
 }
 
@@ -104,18 +104,18 @@ static bool probe_waits(const Recovery *v)
 
 static void probe_send(Recovery *v, size_t i)
 {
-    Session *s = session_find(v->gateway, v->device, probed[i]);
+    DeviceConn *s = device_conn_find(v->gateway, v->device, probed[i]);
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("probe");
     v->states[i] = s ? PROBE_WAITING : PROBE_OFFLINE;
-    if (s && m && json_add_string(m, "id", v->id) >= 0 && session_send(s, m) < 0)
+    if (s && m && json_add_string(m, "id", v->id) >= 0 && device_conn_send(s, m) < 0)
         log_debug("%s of %s takes no probe now", role_name(probed[i]), v->device);
 }
 
-void recovery_on_probe_request(Session *s, Gateway *g, const cJSON *message)
+void recovery_on_probe_request(DeviceConn *s, Gateway *g, const cJSON *message)
 {
-    if (session_role(s) != ROLE_RECOVERY)
+    if (device_conn_role(s) != ROLE_RECOVERY)
         return;
-    Recovery *v = recovery_of(g, session_device(s));
+    Recovery *v = recovery_of(g, device_conn_device(s));
     char *asked = strdup(json_string(message, "id"));
     if (!v || !asked || random_id(v->id) < 0 ||
         timer_arm(g->event, &v->deadline, PROBE_TIMEOUT, on_probe_timeout, v) < 0) {
@@ -124,20 +124,20 @@ void recovery_on_probe_request(Session *s, Gateway *g, const cJSON *message)
     }
     free(v->asked);
     v->asked = asked;
-    v->session = session_number(s);
+    v->session = device_conn_number(s);
     for (size_t i = 0; i < ELEMENTSOF(probed); i++)
         probe_send(v, i);
     if (!probe_waits(v))
         probe_finish(v);
 }
 
-void recovery_on_probe_answer(Session *s, Gateway *g, const cJSON *message)
+void recovery_on_probe_answer(DeviceConn *s, Gateway *g, const cJSON *message)
 {
-    Recovery *v = map_get(g->recoveries, session_device(s));
+    Recovery *v = map_get(g->recoveries, device_conn_device(s));
     if (!v || !v->asked || !str_equal(v->id, json_string(message, "id")))
         return;
     for (size_t i = 0; i < ELEMENTSOF(probed); i++)
-        if (probed[i] == session_role(s) && v->states[i] == PROBE_WAITING)
+        if (probed[i] == device_conn_role(s) && v->states[i] == PROBE_WAITING)
             v->states[i] = PROBE_OK;
     if (!probe_waits(v))
         probe_finish(v);
@@ -157,11 +157,11 @@ static void raise_alarm(const Recovery *v, const cJSON *message)
                                             .detail = detail });
 }
 
-void recovery_on_status(Session *s, Gateway *g, const cJSON *message)
+void recovery_on_status(DeviceConn *s, Gateway *g, const cJSON *message)
 {
-    if (session_role(s) != ROLE_RECOVERY)
+    if (device_conn_role(s) != ROLE_RECOVERY)
         return;
-    Recovery *v = recovery_of(g, session_device(s));
+    Recovery *v = recovery_of(g, device_conn_device(s));
     _cleanup_(cJSON_Deletep) cJSON *kept = cJSON_Duplicate(message, true);
     cJSON_DeleteItemFromObjectCaseSensitive(kept, "type");
     char *text = kept ? json_print(kept) : NULL;
@@ -178,10 +178,10 @@ void recovery_on_status(Session *s, Gateway *g, const cJSON *message)
     v->was_wedged = wedged;
 }
 
-void recovery_on_reconnect(Session *s, Gateway *g, const cJSON *message _unused_)
+void recovery_on_reconnect(DeviceConn *s, Gateway *g, const cJSON *message _unused_)
 {
-    if (session_role(s) == ROLE_RECOVERY)
-        session_close_role(g, session_device(s), ROLE_DEVICE, WS_CLOSE_GOING_AWAY, "recovery asks for a new connection");
+    if (device_conn_role(s) == ROLE_RECOVERY)
+        device_conn_close_role(g, device_conn_device(s), ROLE_DEVICE, WS_CLOSE_GOING_AWAY, "recovery asks for a new connection");
 }
 
 int recovery_describe(const Gateway *g, const char *device, cJSON *object)

@@ -9,12 +9,12 @@
 
 /* probe.request: `probe` goes down the box's device and management tunnels; what came back within 3 s is told as
  * probe.result. One at a time for each box; a new one takes the place of the one before. */
-void recovery_on_probe_request(Session *s, Gateway *g, const cJSON *message);
-void recovery_on_probe_answer(Session *s, Gateway *g, const cJSON *message);
+void recovery_on_probe_request(DeviceConn *s, Gateway *g, const cJSON *message);
+void recovery_on_probe_answer(DeviceConn *s, Gateway *g, const cJSON *message);
 /* recovery.status */
-void recovery_on_status(Session *s, Gateway *g, const cJSON *message);
+void recovery_on_status(DeviceConn *s, Gateway *g, const cJSON *message);
 /* recovery.reconnect: the box's device tunnel is closed. */
-void recovery_on_reconnect(Session *s, Gateway *g, const cJSON *message);
+void recovery_on_reconnect(DeviceConn *s, Gateway *g, const cJSON *message);
 
 /* Adds "recovery" about a device, if it has ever said anything since the gateway's start. */
 int recovery_describe(const Gateway *g, const char *device, cJSON *object) _must_check_;

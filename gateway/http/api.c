@@ -11,11 +11,11 @@
 #include "gateway/devices/device-connection.h"
 #include "lib/base/strv.h"
 
-static void api_health(Call *c)
+static void api_health(Request *c)
 {
     HttpExchange *x = TAKE_PTR(c->exchange);
     bool ready = c->gateway->ready;
-    call_free(c);
+    request_free(c);
     http_respond(x, ready ? 200 : 503, "text/plain", ready ? "ok" : "starting", ready ? 2 : 8, NULL);
 }
 
@@ -53,7 +53,7 @@ const Route routes[] = {
 };
 
 /* Compares segment by segment; what stars stand for goes to args (new strings). 1 on a match, 0 on none. */
-static int path_match(const char *pattern, const char *path, char *args[static CALL_ARGS_MAX])
+static int path_match(const char *pattern, const char *path, char *args[static REQUEST_ARGS_MAX])
 {
     size_t n = 0;
     while (*pattern) {
@@ -63,7 +63,7 @@ static int path_match(const char *pattern, const char *path, char *args[static C
             continue;
         }
         size_t len = strcspn(path, "/");
-        if (len == 0 || n == CALL_ARGS_MAX)
+        if (len == 0 || n == REQUEST_ARGS_MAX)
             return 0;
         free(args[n]);
         args[n] = strndup(path, len);
@@ -76,7 +76,7 @@ static int path_match(const char *pattern, const char *path, char *args[static C
 }
 
 /* The route, or NULL with *ret_status 404 or 405. */
-static const Route *route_find(const char *method, const char *path, char *args[static CALL_ARGS_MAX],
+static const Route *route_find(const char *method, const char *path, char *args[static REQUEST_ARGS_MAX],
                                int *ret_status)
 {
     *ret_status = 404;
@@ -106,7 +106,7 @@ static void refuse_route(HttpExchange *x, int status)
     error_done(&err);
 }
 
-static void call_start(Call *c)
+static void request_start(Request *c)
 {
     Error err = {};
     int r = 0;
@@ -116,7 +116,7 @@ static void call_start(Call *c)
     else if (c->args[0] && str_starts(c->route->path, "/v1/devices/") && !device_id_is_valid(c->args[0]))
         r = error_set(&err, ENOENT, "device.not-found", "there is no such device here");
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     else if (c->route->access == ACCESS_OPERATOR)
         auth_operator(c);
     else
@@ -128,20 +128,20 @@ void api_handle(Gateway *g, HttpExchange *x)
 {
     Role role;
     int status;
-    char *args[CALL_ARGS_MAX] = {};
-    if (session_path(http_path(x), &role)) {
-        session_accept(g, x, role);
+    char *args[REQUEST_ARGS_MAX] = {};
+    if (device_conn_path(http_path(x), &role)) {
+        device_conn_accept(g, x, role);
         return;
     }
     const Route *route = route_find(http_method(x), http_path(x), args, &status);
-    Call *c = route ? call_new(g, x, route) : NULL;
+    Request *c = route ? request_new(g, x, route) : NULL;
     if (!route)
         refuse_route(x, status);
     if (!c) {
-        for (size_t i = 0; i < CALL_ARGS_MAX; i++)
+        for (size_t i = 0; i < REQUEST_ARGS_MAX; i++)
             free(args[i]);
         return;
     }
     memcpy(c->args, args, sizeof(args));
-    call_start(c);
+    request_start(c);
 }

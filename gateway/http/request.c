@@ -35,14 +35,14 @@ int http_status_for(int r)
     return 500;
 }
 
-int random_id(char ret[static CALL_ID_SIZE])
+int random_id(char ret[static REQUEST_ID_SIZE])
 {
     uint8_t bytes[16];
     random_bytes(bytes, sizeof(bytes));
     _cleanup_(freep) char *hex = hex_encode(bytes, sizeof(bytes));
     if (!hex)
         return -ENOMEM;
-    memcpy(ret, hex, CALL_ID_SIZE);
+    memcpy(ret, hex, REQUEST_ID_SIZE);
     return 0;
 }
 
@@ -82,15 +82,15 @@ void exchange_fail(HttpExchange *x, int status, int r, const Error *err)
 
 static void on_client_gone(HttpExchange *x _unused_, void *userdata)
 {
-    Call *c = userdata;
+    Request *c = userdata;
     c->exchange = NULL;
-    call_free(c);
+    request_free(c);
 }
 
-Call *call_new(Gateway *g, HttpExchange *x, const Route *route)
+Request *request_new(Gateway *g, HttpExchange *x, const Route *route)
 {
-    Call *c = calloc(1, sizeof(*c));
-    if (!c || random_id(c->id) < 0 || map_put(g->calls, c->id, c) < 0) {
+    Request *c = calloc(1, sizeof(*c));
+    if (!c || random_id(c->id) < 0 || map_put(g->requests, c->id, c) < 0) {
         free(c);
         exchange_fail(x, 500, -ENOMEM, NULL);
         return NULL;
@@ -102,16 +102,16 @@ Call *call_new(Gateway *g, HttpExchange *x, const Route *route)
     return c;
 }
 
-Call *call_free(Call *c)
+Request *request_free(Request *c)
 {
     if (!c)
         return NULL;
-    map_take(c->gateway->calls, c->id);
+    map_take(c->gateway->requests, c->id);
     if (c->exchange)
         http_on_gone(c->exchange, NULL, NULL);
     store_query_free(c->query);
     sd_event_source_disable_unref(c->timer);
-    for (size_t i = 0; i < CALL_ARGS_MAX; i++)
+    for (size_t i = 0; i < REQUEST_ARGS_MAX; i++)
         free(c->args[i]);
     cJSON_Delete(c->body);
     free(c->actor);
@@ -122,79 +122,79 @@ Call *call_free(Call *c)
     return NULL;
 }
 
-void call_answer_text(Call *c, int status, const char *json)
+void request_answer_text(Request *c, int status, const char *json)
 {
     respond(TAKE_PTR(c->exchange), status, json);
-    call_free(c);
+    request_free(c);
 }
 
-void call_answer(Call *c, int status, cJSON *body)
+void request_answer(Request *c, int status, cJSON *body)
 {
     _cleanup_(cJSON_Deletep) _unused_ cJSON *owned = body;
     _cleanup_(freep) char *text = body ? json_print(body) : NULL;
     if (!text) {
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
         return;
     }
-    call_answer_text(c, status, text);
+    request_answer_text(c, status, text);
 }
 
-void call_fail_status(Call *c, int status, int r, const Error *err)
+void request_fail_status(Request *c, int status, int r, const Error *err)
 {
     const LogField fields[] = { { "DEVICE", c->args[0] }, {} };
     if (status >= 500)
         log_failure(status == 503 ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, c->args[0] ? fields : NULL, err, r,
                     "%s %s answered with %d", http_method(c->exchange), http_path(c->exchange), status);
     exchange_fail(TAKE_PTR(c->exchange), status, r, err);
-    call_free(c);
+    request_free(c);
 }
 
-void call_fail(Call *c, int r, const Error *err)
+void request_fail(Request *c, int r, const Error *err)
 {
-    call_fail_status(c, http_status_for(r), r, err);
+    request_fail_status(c, http_status_for(r), r, err);
 }
 
 static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err,
                           void *userdata)
 {
-    Call *c = userdata;
+    Request *c = userdata;
     c->query = NULL;
     if (r < 0)
-        call_fail(c, r, err);
+        request_fail(c, r, err);
     else
         c->on_rows(c, rows);
 }
 
-void call_query(Call *c, const char *sql, const char *const *params, size_t n, call_rows_t on_rows)
+void request_query(Request *c, const char *sql, const char *const *params, size_t n, request_rows_t on_rows)
 {
     Error err = {};
     c->on_rows = on_rows;
     int r = store_query(c->gateway->store, sql, params, n, on_query_done, c, &c->query, &err);
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     error_done(&err);
 }
 
-void call_set_timer(Call *c, usec_t delay, sd_event_time_handler_t handler)
+void request_set_timer(Request *c, usec_t delay, sd_event_time_handler_t handler)
 {
-    /* without its deadline a call could wait for ever: better to end it now */
+    /* without its deadline a request could wait for ever: better to end it now */
     if (timer_arm(c->gateway->event, &c->timer, delay, handler, c) < 0)
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
 }
 
-const cJSON *call_parse_body(Call *c)
+const cJSON *request_parse_body(Request *c)
 {
     Error err = {};
     size_t len = 0;
     const char *text = http_body(c->exchange, &len);
     int r = json_parse_object(text, len, &c->body, &err);
     if (r < 0)
-        call_fail_status(c, r == -EFBIG || r == -EMSGSIZE ? 413 : 400, r, &err);
+        request_fail_status(c, r == -EFBIG || r == -EMSGSIZE ? 413 : 400, r, &err);
     error_done(&err);
     return r < 0 ? NULL : c->body;
 }
 
-int call_query_u64(Call *c, const char *name, uint64_t max, uint64_t fallback, uint64_t *ret)
+int request_query_u64(Request *c, const char *name, uint64_t max, uint64_t fallback, uint64_t *ret)
 {
     _cleanup_(freep) char *text = http_query(c->exchange, name);
     if (!text) {
@@ -206,7 +206,7 @@ int call_query_u64(Call *c, const char *name, uint64_t max, uint64_t fallback, u
     Error err = {};
     error_set(&err, EINVAL, "request.bad-parameter", "the parameter \"%s\" must be a number from 0 to %llu",
               name, (unsigned long long) max);
-    call_fail(c, -EINVAL, &err);
+    request_fail(c, -EINVAL, &err);
     error_done(&err);
     return -EINVAL;
 }

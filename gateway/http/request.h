@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One HTTP request from its arrival to its answer, through whatever it has to wait for. A call is answered
+/* One HTTP request from its arrival to its answer, through whatever it has to wait for. A request is answered
  * exactly once; the functions below that answer also free it. It vanishes silently when its client goes away.
  */
 #pragma once
@@ -9,33 +9,33 @@
 #include "gateway/gateway.h"
 #include "lib/http/server.h"
 
-#define CALL_ID_SIZE 33
-#define CALL_ARGS_MAX 2
+#define REQUEST_ID_SIZE 33
+#define REQUEST_ARGS_MAX 2
 
-typedef struct Call Call;
+typedef struct Request Request;
 typedef struct Route Route;
-typedef void (*call_rows_t)(Call *c, const StoreRows *rows);
+typedef void (*request_rows_t)(Request *c, const StoreRows *rows);
 
-struct Call {
+struct Request {
     Gateway *gateway;
     HttpExchange *exchange;
     const Route *route;
-    char id[CALL_ID_SIZE];     /* also the id of what it asks a box */
-    char *args[CALL_ARGS_MAX]; /* what the path's stars stood for: device, version */
+    char id[REQUEST_ID_SIZE];     /* also the id of what it asks a box */
+    char *args[REQUEST_ARGS_MAX]; /* what the path's stars stood for: device, version */
     char *actor;               /* "operator:NAME" once known */
     cJSON *body;
     StoreQuery *query;
-    call_rows_t on_rows;
+    request_rows_t on_rows;
     sd_event_source *timer;
 
-    /* waiting for a box's answer to the message with this call's id */
+    /* waiting for a box's answer to the message with this request's id */
     char *asked; /* device */
-    void (*on_answer)(Call *c, const char *type, const cJSON *message);
+    void (*on_answer)(Request *c, const char *type, const cJSON *message);
 
     /* waiting for news of deployment args[0]/version */
     uint64_t version, after;
     usec_t wait_until; /* CLOCK_BOOTTIME */
-    void (*on_news)(Call *c, bool final);
+    void (*on_news)(Request *c, bool final);
 
     /* what one handler keeps between its steps */
     void *scratch;
@@ -43,35 +43,35 @@ struct Call {
 };
 
 /* Takes the exchange over. NULL when out of memory (it was answered then). */
-Call *call_new(Gateway *g, HttpExchange *x, const Route *route);
+Request *request_new(Gateway *g, HttpExchange *x, const Route *route);
 /* Frees without answering: for the end of the program and for clients that went away. */
-Call *call_free(Call *c);
+Request *request_free(Request *c);
 
 /* Answers with JSON. `body` is taken. */
-void call_answer(Call *c, int status, cJSON *body);
-void call_answer_text(Call *c, int status, const char *json);
+void request_answer(Request *c, int status, cJSON *body);
+void request_answer_text(Request *c, int status, const char *json);
 /* Answers {"error": …} with the status that belongs to r, or with `status`. */
-void call_fail(Call *c, int r, const Error *err);
-void call_fail_status(Call *c, int status, int r, const Error *err);
+void request_fail(Request *c, int r, const Error *err);
+void request_fail_status(Request *c, int status, int r, const Error *err);
 
-/* Runs a statement and hands its rows to on_rows; when the store fails the call is answered. The call must
+/* Runs a statement and hands its rows to on_rows; when the store fails the request is answered. The request must
  * not be used after this until on_rows. */
-void call_query(Call *c, const char *sql, const char *const *params, size_t n, call_rows_t on_rows);
+void request_query(Request *c, const char *sql, const char *const *params, size_t n, request_rows_t on_rows);
 
-/* Arms the call's deadline; answers with an error if that fails, so it comes last in a handler. */
-void call_set_timer(Call *c, usec_t delay, sd_event_time_handler_t handler);
+/* Arms the request's deadline; answers with an error if that fails, so it comes last in a handler. */
+void request_set_timer(Request *c, usec_t delay, sd_event_time_handler_t handler);
 
-/* Parses the body, which must be a JSON object. On failure the call is answered and NULL returned. */
-const cJSON *call_parse_body(Call *c);
-/* A decimal query parameter, or the fallback; on failure the call is answered and negative returned. */
-int call_query_u64(Call *c, const char *name, uint64_t max, uint64_t fallback, uint64_t *ret) _must_check_;
+/* Parses the body, which must be a JSON object. On failure the request is answered and NULL returned. */
+const cJSON *request_parse_body(Request *c);
+/* A decimal query parameter, or the fallback; on failure the request is answered and negative returned. */
+int request_query_u64(Request *c, const char *name, uint64_t max, uint64_t fallback, uint64_t *ret) _must_check_;
 
 /* The HTTP status that belongs to a negative errno. */
 int http_status_for(int r);
-/* Answers an exchange that has no call. */
+/* Answers an exchange that has no request. */
 void exchange_fail(HttpExchange *x, int status, int r, const Error *err);
 /* 503, and when to come back. */
 void exchange_fail_busy(HttpExchange *x, unsigned retry_seconds, const Error *err);
 
 /* 32 hexadecimal digits of randomness. 0 or -ENOMEM. */
-int random_id(char ret[static CALL_ID_SIZE]) _must_check_;
+int random_id(char ret[static REQUEST_ID_SIZE]) _must_check_;

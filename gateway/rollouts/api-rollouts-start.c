@@ -46,9 +46,9 @@ static void start_free(void *scratch)
     free(s);
 }
 
-static void fail(Call *c, int r, Error *err)
+static void fail(Request *c, int r, Error *err)
 {
-    call_fail(c, r, err);
+    request_fail(c, r, err);
     error_done(err);
 }
 
@@ -196,7 +196,7 @@ static int print_boxes(const RolloutCandidate *boxes, size_t n, char **ret, char
     return *ret && *ret_devices ? 0 : -ENOMEM;
 }
 
-static void on_started(Call *c, const StoreRows *rows)
+static void on_started(Request *c, const StoreRows *rows)
 {
     const Start *s = c->scratch;
     Error err = {};
@@ -204,7 +204,7 @@ static void on_started(Call *c, const StoreRows *rows)
     if (store_rows_get(rows, 0, 0)) {
         c->args[0] = strdup(s->id);
         if (!c->args[0]) {
-            call_fail(c, -ENOMEM, NULL);
+            request_fail(c, -ENOMEM, NULL);
             return;
         }
         rollouts_reload(c->gateway);
@@ -247,7 +247,7 @@ static void on_started(Call *c, const StoreRows *rows)
     " 'reason', reason)) FROM r)"                                                                            \
     " SELECT (SELECT id FROM r), (SELECT id FROM busy)"
 
-static void store(Call *c, const Start *s, const char *boxes, const char *devices, const char *groups)
+static void store(Request *c, const Start *s, const char *boxes, const char *devices, const char *groups)
 {
     char halt_at[16], soak[24], parallel[24], offline_after[24], deadline[24], open_max[16];
     snprintf(halt_at, sizeof(halt_at), "%u", s->halt_at);
@@ -275,10 +275,10 @@ static void store(Call *c, const Start *s, const char *boxes, const char *device
                              c->actor,
                              open_max,
                              devices };
-    call_query(c, START_SQL, params, ELEMENTSOF(params), on_started);
+    request_query(c, START_SQL, params, ELEMENTSOF(params), on_started);
 }
 
-static void on_candidates(Call *c, const StoreRows *rows)
+static void on_candidates(Request *c, const StoreRows *rows)
 {
     const Start *s = c->scratch;
     size_t n = store_rows_count(rows), taking_part = 0;
@@ -301,7 +301,7 @@ static void on_candidates(Call *c, const StoreRows *rows)
     if (r >= 0 && !groups)
         r = -ENOMEM;
     if (r < 0) {
-        call_fail(c, r, NULL);
+        request_fail(c, r, NULL);
         return;
     }
     if (taking_part == 0) {
@@ -313,17 +313,17 @@ static void on_candidates(Call *c, const StoreRows *rows)
     store(c, s, list, devices, groups);
 }
 
-void api_rollouts_start(Call *c)
+void api_rollouts_start(Request *c)
 {
     Error err = {};
-    char random[CALL_ID_SIZE];
-    const cJSON *body = call_parse_body(c);
+    char random[REQUEST_ID_SIZE];
+    const cJSON *body = request_parse_body(c);
     if (!body)
         return;
     Start *s = calloc(1, sizeof(*s));
     if (!s || random_id(random) < 0) {
         free(s);
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
         return;
     }
     c->scratch = s;
@@ -337,6 +337,6 @@ void api_rollouts_start(Call *c)
         return;
     }
     const char *params[] = { s->labels };
-    call_query(c, "SELECT id, labels::text FROM devices WHERE NOT blocked AND labels @> $1::jsonb", params, 1,
+    request_query(c, "SELECT id, labels::text FROM devices WHERE NOT blocked AND labels @> $1::jsonb", params, 1,
                on_candidates);
 }

@@ -45,28 +45,28 @@
     " ORDER BY b.group_index, b.position), '[]'::jsonb) FROM (SELECT * FROM rollout_boxes"                   \
     " WHERE rollout = r.id AND state IN (" states ") ORDER BY group_index, position LIMIT " BOXES_SHOWN ") b)"
 
-static void fail_no_rollout(Call *c)
+static void fail_no_rollout(Request *c)
 {
     Error err = {};
     error_set(&err, ENOENT, "rollout.not-found", "there is no such rollout here");
-    call_fail(c, -ENOENT, &err);
+    request_fail(c, -ENOENT, &err);
     error_done(&err);
 }
 
-static void on_list(Call *c, const StoreRows *rows)
+static void on_list(Request *c, const StoreRows *rows)
 {
-    call_answer_text(c, 200, store_rows_get(rows, 0, 0));
+    request_answer_text(c, 200, store_rows_get(rows, 0, 0));
 }
 
-void api_rollouts_list(Call *c)
+void api_rollouts_list(Request *c)
 {
     uint64_t limit;
-    if (call_query_u64(c, "limit", LIST_LIMIT_MAX, LIST_LIMIT, &limit) < 0)
+    if (request_query_u64(c, "limit", LIST_LIMIT_MAX, LIST_LIMIT, &limit) < 0)
         return;
     char text[24];
     snprintf(text, sizeof(text), "%" PRIu64, limit);
     const char *params[] = { text };
-    call_query(c,
+    request_query(c,
                "SELECT jsonb_build_object('rollouts', coalesce(jsonb_agg(" ROLLOUT_JSON
                " ORDER BY r.created_at DESC), '[]'::jsonb))"
                " FROM (SELECT * FROM rollouts ORDER BY created_at DESC LIMIT $1::bigint) r",
@@ -94,9 +94,9 @@ static void show_free(void *scratch)
     free(show);
 }
 
-static void show_ask(Call *c);
+static void show_ask(Request *c);
 
-static void on_news(Call *c, bool final _unused_)
+static void on_news(Request *c, bool final _unused_)
 {
     c->on_news = NULL;
     show_ask(c);
@@ -104,14 +104,14 @@ static void on_news(Call *c, bool final _unused_)
 
 static int on_poll_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
-    Call *c = userdata;
+    Request *c = userdata;
     c->wait_until = 0;
     if (c->on_news)
         on_news(c, false);
     return 0;
 }
 
-static void on_shown(Call *c, const StoreRows *rows)
+static void on_shown(Request *c, const StoreRows *rows)
 {
     const Show *show = c->scratch;
     if (store_rows_count(rows) == 0) {
@@ -120,25 +120,25 @@ static void on_shown(Call *c, const StoreRows *rows)
     }
     usec_t now = boottime_usec();
     if (!str_equal(store_rows_get(rows, 0, 1), show->mark) || c->wait_until <= now) {
-        call_answer_text(c, show->status, store_rows_get(rows, 0, 0));
+        request_answer_text(c, show->status, store_rows_get(rows, 0, 0));
         return;
     }
     c->on_news = on_news;
-    call_set_timer(c, c->wait_until - now, on_poll_timeout);
+    request_set_timer(c, c->wait_until - now, on_poll_timeout);
 }
 
-static void show_ask(Call *c)
+static void show_ask(Request *c)
 {
     const char *params[] = { c->args[0] };
-    call_query(c, SHOW_SQL, params, 1, on_shown);
+    request_query(c, SHOW_SQL, params, 1, on_shown);
 }
 
-static void show_start(Call *c, int status, char *mark)
+static void show_start(Request *c, int status, char *mark)
 {
     Show *show = calloc(1, sizeof(*show));
     if (!show) {
         free(mark);
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
         return;
     }
     *show = (Show) { status, mark };
@@ -149,15 +149,15 @@ static void show_start(Call *c, int status, char *mark)
     show_ask(c);
 }
 
-void api_rollout_answer(Call *c, int status)
+void api_rollout_answer(Request *c, int status)
 {
     show_start(c, status, NULL);
 }
 
-void api_rollouts_show(Call *c)
+void api_rollouts_show(Request *c)
 {
     uint64_t wait;
-    if (call_query_u64(c, "wait", INT32_MAX, 0, &wait) < 0)
+    if (request_query_u64(c, "wait", INT32_MAX, 0, &wait) < 0)
         return;
     if (wait > POLL_WAIT_MAX_SECONDS)
         wait = POLL_WAIT_MAX_SECONDS;
@@ -165,7 +165,7 @@ void api_rollouts_show(Call *c)
     show_start(c, 200, http_query(c->exchange, "after"));
 }
 
-static void on_changed(Call *c, const StoreRows *rows)
+static void on_changed(Request *c, const StoreRows *rows)
 {
     const char *state = store_rows_count(rows) > 0 ? store_rows_get(rows, 0, 0) : NULL;
     if (!state) {
@@ -179,7 +179,7 @@ static void on_changed(Call *c, const StoreRows *rows)
     }
     Error err = {};
     error_set(&err, EBUSY, "rollout.state", "the rollout %s is %s: this is not possible now", c->args[0], state);
-    call_fail(c, -EBUSY, &err);
+    request_fail(c, -EBUSY, &err);
     error_done(&err);
 }
 
@@ -196,7 +196,7 @@ static char *states_before(RolloutEvent event)
 }
 
 /* A resume forgives the failures so far: who resumes has looked at them. */
-static void change(Call *c, RolloutEvent event, const char *action)
+static void change(Request *c, RolloutEvent event, const char *action)
 {
     _cleanup_(freep) char *before = states_before(event);
     int next = rollout_next(ROLLOUT_PAUSED, event);
@@ -204,10 +204,10 @@ static void change(Call *c, RolloutEvent event, const char *action)
         next = rollout_next(ROLLOUT_RUNNING, event);
     const char *params[] = { c->args[0], before, rollout_state_to_string((RolloutState) next), c->actor, action };
     if (!before) {
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
         return;
     }
-    call_query(c,
+    request_query(c,
                "WITH u AS (UPDATE rollouts SET state = $3, soaking_since = NULL,"
                " halted = CASE WHEN $3 = 'running' THEN NULL ELSE halted END,"
                " finished_at = CASE WHEN $3 = 'aborted' THEN now() END,"
@@ -220,17 +220,17 @@ static void change(Call *c, RolloutEvent event, const char *action)
                params, ELEMENTSOF(params), on_changed);
 }
 
-void api_rollouts_pause(Call *c)
+void api_rollouts_pause(Request *c)
 {
     change(c, ROLLOUT_PAUSE, "rollout.paused");
 }
 
-void api_rollouts_resume(Call *c)
+void api_rollouts_resume(Request *c)
 {
     change(c, ROLLOUT_RESUME, "rollout.resumed");
 }
 
-void api_rollouts_abort(Call *c)
+void api_rollouts_abort(Request *c)
 {
     change(c, ROLLOUT_ABORT, "rollout.aborted");
 }

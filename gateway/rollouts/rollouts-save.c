@@ -13,9 +13,9 @@
 void rollout_tell(const Rollout *r)
 {
     void *value;
-    Map *calls = r->gateway->calls;
-    for (size_t i = 0; map_next(calls, &i, NULL, &value);) {
-        Call *c = value;
+    Map *requests = r->gateway->requests;
+    for (size_t i = 0; map_next(requests, &i, NULL, &value);) {
+        Request *c = value;
         if (c->on_news && c->version == 0 && str_equal(c->args[0], r->id))
             c->on_news(c, false);
     }

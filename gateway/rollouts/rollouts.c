@@ -225,8 +225,8 @@ bool rollouts_is_sending(const Gateway *g, const char *rollout)
 
 bool rollout_box_is_here(const Gateway *g, const char *device)
 {
-    const Session *s = session_find(g, device, ROLE_MGMT);
-    return s && session_agent_spoke(s);
+    const DeviceConn *s = device_conn_find(g, device, ROLE_MGMT);
+    return s && device_conn_agent_spoke(s);
 }
 
 void rollout_count(const Rollout *r, RolloutCounts counts[static ROLLOUT_GROUPS_MAX])
@@ -324,7 +324,7 @@ static usec_t send_boxes(Rollout *r, unsigned may_send, usec_t now)
         if (!is_unsent(box) || !rollout_box_is_here(r->gateway, box->device) ||
             map_get(r->gateway->deployments, box->device))
             continue;
-        if (r->update && !session_takes_updates(session_find(r->gateway, box->device, ROLE_MGMT))) {
+        if (r->update && !device_conn_takes_updates(device_conn_find(r->gateway, box->device, ROLE_MGMT))) {
             if (!r->query)
                 skip_old_agent(r, box);
             continue;

@@ -7,20 +7,20 @@
 
 #include "lib/base/strv.h"
 
-static const Way all_ways[WAYS_MAX] = {
+static const AccessRoute all_ways[ACCESS_ROUTES_MAX] = {
     { ROLE_DEVICE, "device", "device tunnel" },
     { ROLE_MGMT, "mgmt", "mgmt-link" },
     { ROLE_RECOVERY, "recovery", "recovery-agent" },
 };
 
-int ways_parse(const char *text, Way ret[static WAYS_MAX], size_t *ret_n, Error *err)
+int access_routes_parse(const char *text, AccessRoute ret[static ACCESS_ROUTES_MAX], size_t *ret_n, Error *err)
 {
     if (!text || str_equal(text, "auto")) {
         memcpy(ret, all_ways, sizeof(all_ways));
-        *ret_n = WAYS_MAX;
+        *ret_n = ACCESS_ROUTES_MAX;
         return 0;
     }
-    for (size_t i = 0; i < WAYS_MAX; i++) {
+    for (size_t i = 0; i < ACCESS_ROUTES_MAX; i++) {
         if (str_equal(text, all_ways[i].name)) {
             ret[0] = all_ways[i];
             *ret_n = 1;

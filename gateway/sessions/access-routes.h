@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ways into a box, in the order in which they are tried. Pure. */
+/* The routes into a box, in the order in which they are tried. Pure. */
 #pragma once
 
 #include <stddef.h>
@@ -7,13 +7,13 @@
 #include "gateway/devices/device-registry.h"
 #include "lib/base/error.h"
 
-#define WAYS_MAX 3
+#define ACCESS_ROUTES_MAX 3
 
-typedef struct Way {
+typedef struct AccessRoute {
     Role role;
     const char *name;  /* on the wire */
     const char *title; /* in sentences */
-} Way;
+} AccessRoute;
 
 /* "auto" or NULL: all, in order; else the one named. "bridge.way" for anything else. */
-int ways_parse(const char *text, Way ret[static WAYS_MAX], size_t *ret_n, Error *err) _must_check_;
+int access_routes_parse(const char *text, AccessRoute ret[static ACCESS_ROUTES_MAX], size_t *ret_n, Error *err) _must_check_;

@@ -20,7 +20,7 @@ static void scratch_free(void *scratch)
 }
 
 /* The certificate's clock begins in 1970, where a box's clock may stand; what bounds it is the grant, at the gateway. */
-static int sign(const Call *c, const Grant *g, uint64_t serial, char **ret, Error *err)
+static int sign(const Request *c, const Grant *g, uint64_t serial, char **ret, Error *err)
 {
     static const char *const plain[] = { "permit-pty", NULL };
     static const char *const forwarding[] = { "permit-port-forwarding", "permit-pty", NULL };
@@ -38,7 +38,7 @@ static int sign(const Call *c, const Grant *g, uint64_t serial, char **ret, Erro
     return ssh_cert_sign(c->gateway->ca, &spec, ret, err);
 }
 
-static int answer_certificate(Call *c, const Grant *g, uint64_t serial, cJSON **ret, Error *err)
+static int answer_certificate(Request *c, const Grant *g, uint64_t serial, cJSON **ret, Error *err)
 {
     char until[TIMESTAMP_SIZE];
     _cleanup_(freep) char *text = NULL;
@@ -54,7 +54,7 @@ static int answer_certificate(Call *c, const Grant *g, uint64_t serial, cJSON **
 }
 
 /* The statement counted the serial and wrote the audit entry only if the grant holds; here it is only said why not. */
-static void on_grant(Call *c, const StoreRows *rows)
+static void on_grant(Request *c, const StoreRows *rows)
 {
     Error err = {};
     _cleanup_(grant_done) Grant g = {};
@@ -69,16 +69,16 @@ static void on_grant(Call *c, const StoreRows *rows)
     if (r >= 0)
         r = answer_certificate(c, &g, serial, &body, &err);
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     else
-        call_answer(c, 200, body);
+        request_answer(c, 200, body);
     error_done(&err);
 }
 
-void api_grants_certificate(Call *c)
+void api_grants_certificate(Request *c)
 {
     Error err = {};
-    const cJSON *body = call_parse_body(c);
+    const cJSON *body = request_parse_body(c);
     if (!body)
         return;
     SshPublicKey *key = calloc(1, sizeof(*key));
@@ -87,12 +87,12 @@ void api_grants_certificate(Call *c)
     const char *text = json_string(body, "publicKey");
     int r = key ? ssh_public_key_parse(text ? text : "", key, &err) : -ENOMEM;
     if (r < 0) {
-        call_fail(c, r == -EBADMSG ? -EINVAL : r, &err);
+        request_fail(c, r == -EBADMSG ? -EINVAL : r, &err);
         error_done(&err);
         return;
     }
     const char *params[] = { c->args[0], auth_person(c), c->actor, key->fingerprint };
-    call_query(c,
+    request_query(c,
                "WITH g AS (SELECT * FROM grants WHERE id = $1),"
                " s AS (SELECT nextval('certificate_serials') AS serial FROM g WHERE g.person = $2"
                " AND g.revoked_at IS NULL AND g.expires_at > now()),"
@@ -103,12 +103,12 @@ void api_grants_certificate(Call *c)
                params, ELEMENTSOF(params), on_grant);
 }
 
-void api_support_ca(Call *c)
+void api_support_ca(Request *c)
 {
     _cleanup_(freep) char *line = ssh_ca_public(c->gateway->ca, CA_COMMENT);
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
     if (!line || !body || json_add_string(body, "publicKey", line) < 0)
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
     else
-        call_answer(c, 200, TAKE_PTR(body));
+        request_answer(c, 200, TAKE_PTR(body));
 }

@@ -26,46 +26,46 @@
     " 'state', CASE WHEN g.revoked_at IS NOT NULL THEN 'revoked' WHEN g.expires_at <= now() THEN 'expired'"  \
     " ELSE 'open' END))"
 
-static void on_document(Call *c, const StoreRows *rows)
+static void on_document(Request *c, const StoreRows *rows)
 {
-    call_answer_text(c, 200, store_rows_get(rows, 0, 0));
+    request_answer_text(c, 200, store_rows_get(rows, 0, 0));
 }
 
-static void on_grant(Call *c, const StoreRows *rows)
+static void on_grant(Request *c, const StoreRows *rows)
 {
     Error err = {};
     if (store_rows_count(rows) > 0) {
-        call_answer_text(c, 200, store_rows_get(rows, 0, 0));
+        request_answer_text(c, 200, store_rows_get(rows, 0, 0));
         return;
     }
-    call_fail(c, grant_not_found(c->args[0], &err), &err);
+    request_fail(c, grant_not_found(c->args[0], &err), &err);
     error_done(&err);
 }
 
-static void on_revoked(Call *c, const StoreRows *rows)
+static void on_revoked(Request *c, const StoreRows *rows)
 {
     if (store_rows_count(rows) > 0)
-        visits_end_grant(c->gateway, c->args[0], "grant.revoked", "the grant was revoked");
+        support_sessions_end_grant(c->gateway, c->args[0], "grant.revoked", "the grant was revoked");
     on_grant(c, rows);
 }
 
-static void on_added(Call *c, const StoreRows *rows)
+static void on_added(Request *c, const StoreRows *rows)
 {
     Error err = {};
     if (store_rows_count(rows) > 0) {
-        call_answer_text(c, 201, store_rows_get(rows, 0, 0));
+        request_answer_text(c, 201, store_rows_get(rows, 0, 0));
         return;
     }
-    call_fail(c, error_set(&err, ENOENT, "device.not-found", "there is no such device here"), &err);
+    request_fail(c, error_set(&err, ENOENT, "device.not-found", "there is no such device here"), &err);
     error_done(&err);
 }
 
-static void add(Call *c, const GrantRequest *q)
+static void add(Request *c, const GrantRequest *q)
 {
-    char id[CALL_ID_SIZE + 2], seconds[NUMBER_SIZE], max_seconds[NUMBER_SIZE], idle_seconds[NUMBER_SIZE];
+    char id[REQUEST_ID_SIZE + 2], seconds[NUMBER_SIZE], max_seconds[NUMBER_SIZE], idle_seconds[NUMBER_SIZE];
     memcpy(id, "g-", 2);
     if (random_id(id + 2) < 0) {
-        call_fail(c, -ENOMEM, NULL);
+        request_fail(c, -ENOMEM, NULL);
         return;
     }
     id[GRANT_ID_SIZE - 1] = '\0';
@@ -75,7 +75,7 @@ static void add(Call *c, const GrantRequest *q)
     const char *params[] = { id,           q->device,    auth_person(c), q->reason,
                              seconds,      max_seconds,  idle_seconds,   q->forwarding ? "true" : "false",
                              q->break_glass ? "true" : "false", c->actor };
-    call_query(c,
+    request_query(c,
                "WITH g AS (INSERT INTO grants(id, device, person, reason, expires_at, max_seconds, idle_seconds,"
                " forwarding, break_glass) SELECT $1, d.id, $3, $4, now() + make_interval(secs => $5::integer),"
                " $6::integer, $7::integer, $8::boolean, $9::boolean FROM devices d WHERE d.id = $2 RETURNING *),"
@@ -87,24 +87,24 @@ static void add(Call *c, const GrantRequest *q)
                params, ELEMENTSOF(params), on_added);
 }
 
-void api_grants_add(Call *c)
+void api_grants_add(Request *c)
 {
     Error err = {};
     GrantRequest q = {};
-    const cJSON *body = call_parse_body(c);
+    const cJSON *body = request_parse_body(c);
     if (!body)
         return;
     int r = grant_request_read(body, &q, &err);
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     else
         add(c, &q);
     error_done(&err);
 }
 
-/* The box that ?device= names; on failure the call is answered and negative returned. *ret may be NULL then and is
+/* The box that ?device= names; on failure the request is answered and negative returned. *ret may be NULL then and is
  * owned by the caller. */
-static int query_device(Call *c, char **ret)
+static int query_device(Request *c, char **ret)
 {
     Error err = {};
     char *device = http_query(c->exchange, "device");
@@ -113,20 +113,20 @@ static int query_device(Call *c, char **ret)
         return 0;
     }
     free(device);
-    call_fail(c, error_set(&err, EINVAL, "request.bad-parameter", "the parameter \"device\" must be the id of a box"), &err);
+    request_fail(c, error_set(&err, EINVAL, "request.bad-parameter", "the parameter \"device\" must be the id of a box"), &err);
     error_done(&err);
     return -EINVAL;
 }
 
-void api_grants_list(Call *c)
+void api_grants_list(Request *c)
 {
     uint64_t open = 0, mine = 0;
     _cleanup_(freep) char *device = NULL;
-    if (call_query_u64(c, "open", 1, 0, &open) < 0 || call_query_u64(c, "mine", 1, 0, &mine) < 0 ||
+    if (request_query_u64(c, "open", 1, 0, &open) < 0 || request_query_u64(c, "mine", 1, 0, &mine) < 0 ||
         query_device(c, &device) < 0)
         return;
     const char *params[] = { device, mine ? auth_person(c) : NULL, open ? "true" : "false" };
-    call_query(c,
+    request_query(c,
                "SELECT jsonb_build_object('grants', coalesce(jsonb_agg(" GRANT_JSON " ORDER BY g.created_at DESC),"
                " '[]'::jsonb)) FROM (SELECT * FROM grants WHERE ($1::text IS NULL OR device = $1)"
                " AND ($2::text IS NULL OR person = $2)"
@@ -135,17 +135,17 @@ void api_grants_list(Call *c)
                params, ELEMENTSOF(params), on_document);
 }
 
-void api_grants_show(Call *c)
+void api_grants_show(Request *c)
 {
     const char *params[] = { c->args[0] };
-    call_query(c, "SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM grants g WHERE g.id = $1", params,
+    request_query(c, "SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM grants g WHERE g.id = $1", params,
                ELEMENTSOF(params), on_grant);
 }
 
-void api_grants_revoke(Call *c)
+void api_grants_revoke(Request *c)
 {
     const char *params[] = { c->args[0], c->actor };
-    call_query(c,
+    request_query(c,
                "WITH o AS (SELECT revoked_at IS NULL AS fresh FROM grants WHERE id = $1),"
                " g AS (UPDATE grants SET revoked_at = coalesce(revoked_at, now()),"
                " revoked_by = coalesce(revoked_by, $2) WHERE id = $1 RETURNING *),"
@@ -155,16 +155,16 @@ void api_grants_revoke(Call *c)
                params, ELEMENTSOF(params), on_revoked);
 }
 
-void api_sessions_list(Call *c)
+void api_sessions_list(Request *c)
 {
     uint64_t limit = 0;
     char text[NUMBER_SIZE];
     _cleanup_(freep) char *device = NULL;
-    if (call_query_u64(c, "limit", LIMIT_MAX, LIMIT, &limit) < 0 || query_device(c, &device) < 0)
+    if (request_query_u64(c, "limit", LIMIT_MAX, LIMIT, &limit) < 0 || query_device(c, &device) < 0)
         return;
     snprintf(text, sizeof(text), "%" PRIu64, limit);
     const char *params[] = { device, text };
-    call_query(c,
+    request_query(c,
                "SELECT jsonb_build_object('sessions', coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object("
                "'id', s.id, 'grant', s.grant_id, 'device', s.device, 'person', s.person, 'reason', s.reason,"
                " 'way', s.way, 'openedAt', secbox_time(s.opened_at), 'closedAt', secbox_time(s.closed_at),"

@@ -132,7 +132,7 @@ static void on_idle(MuxCarrier *c _unused_, void *userdata)
 static void on_open(Mux *m _unused_, MuxStream *s, const cJSON *open, void *userdata)
 {
     Operator *o = userdata;
-    visit_start(o->gateway, o, s, open);
+    support_session_start(o->gateway, o, s, open);
 }
 
 static Operator *operator_new(OperatorConn *c, const char *key)
@@ -293,16 +293,16 @@ static int on_deadline(sd_event_source *source _unused_, uint64_t usec _unused_,
     return 0;
 }
 
-static OperatorConn *conn_new(const Call *call)
+static OperatorConn *conn_new(const Request *request)
 {
     char key[CONNECTION_KEY_SIZE];
     OperatorConn *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
-    c->gateway = call->gateway;
-    c->number = ++call->gateway->next_connection;
-    c->person = strdup(auth_person(call));
-    c->device = strdup(call->args[0]);
+    c->gateway = request->gateway;
+    c->number = ++request->gateway->next_connection;
+    c->person = strdup(auth_person(request));
+    c->device = strdup(request->args[0]);
     connection_key(key, c->number);
     if (!c->person || !c->device || map_put(c->gateway->operators, key, c) < 0 ||
         timer_arm(c->gateway->event, &c->deadline, HELLO_DEADLINE, on_deadline, c) < 0) {
@@ -312,35 +312,35 @@ static OperatorConn *conn_new(const Call *call)
     return c;
 }
 
-static int conn_upgrade(Call *call, Error *err)
+static int conn_upgrade(Request *request, Error *err)
 {
-    if (!ws_is_wanted(call->exchange))
+    if (!ws_is_wanted(request->exchange))
         return error_set(err, EINVAL, "ws.not-an-upgrade", "this is a tunnel: it takes WebSocket upgrades only");
-    if (!registry_has_device(call->gateway->registry, call->args[0]))
-        return error_set(err, ENOENT, "device.not-found", "there is no device \"%s\" here", call->args[0]);
-    OperatorConn *c = conn_new(call);
+    if (!device_registry_has_device(request->gateway->registry, request->args[0]))
+        return error_set(err, ENOENT, "device.not-found", "there is no device \"%s\" here", request->args[0]);
+    OperatorConn *c = conn_new(request);
     if (!c)
         return error_from_errno(err, -ENOMEM, "opening a bridge");
-    int r = ws_accept(call->exchange, TUNNEL_SUBPROTOCOL, &c->ws, err);
+    int r = ws_accept(request->exchange, TUNNEL_SUBPROTOCOL, &c->ws, err);
     if (r < 0) {
         operator_conn_free(c);
         return r == -ENOMEM ? r : -EINVAL;
     }
-    call->exchange = NULL;
+    request->exchange = NULL;
     ws_conn_set_events(c->ws, &ws_events, c);
     ws_conn_set_keepalive(c->ws, KEEPALIVE_INTERVAL, KEEPALIVE_DEAD);
     ws_conn_set_message_max(c->ws, HELLO_SIZE_MAX);
     return 0;
 }
 
-void operator_accept(Call *c)
+void operator_accept(Request *c)
 {
     Error err = {};
     int r = conn_upgrade(c, &err);
     if (r < 0)
-        call_fail(c, r, &err);
+        request_fail(c, r, &err);
     else
-        call_free(c);
+        request_free(c);
     error_done(&err);
 }
 

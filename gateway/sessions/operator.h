@@ -10,8 +10,8 @@
 typedef struct Operator Operator;
 typedef struct OperatorConn OperatorConn;
 
-/* GET /v1/devices/ID/bridge: answers the call with an upgrade, or refuses it. */
-void operator_accept(Call *c);
+/* GET /v1/devices/ID/bridge: answers the request with an upgrade, or refuses it. */
+void operator_accept(Request *c);
 
 const char *operator_person(const Operator *o);
 const char *operator_device(const Operator *o);

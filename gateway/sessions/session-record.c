@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is written down of a visit, each step once however often the database has to be asked. */
+/* What is written down of a session, each step once however often the database has to be asked. */
 #include "gateway/sessions/support-session-impl.h"
 
 #include <errno.h>
@@ -33,7 +33,7 @@ static const char close_sql[] =
     " 'seconds', round(extract(epoch FROM s.closed_at - s.opened_at)), 'endReason', s.end_reason)"
     " FROM s JOIN grants g ON g.id = s.grant_id";
 
-static void log_visit(const Visit *v, LogLevel level, const Error *err, int r, const char *what)
+static void log_visit(const SupportSession *v, LogLevel level, const Error *err, int r, const char *what)
 {
     const LogField fields[] = { { "DEVICE", v->device }, { "SESSION", v->id }, { "GRANT", v->grant_id }, {} };
     if (r < 0)
@@ -43,7 +43,7 @@ static void log_visit(const Visit *v, LogLevel level, const Error *err, int r, c
 }
 
 /* What the database will never take is in the log only; all else is tried again by the sweep. */
-static bool is_settled(const Visit *v, int r, const Error *err)
+static bool is_settled(const SupportSession *v, int r, const Error *err)
 {
     if (r < 0)
         log_visit(v, LOG_LEVEL_ERROR, err, r,
@@ -53,32 +53,32 @@ static bool is_settled(const Visit *v, int r, const Error *err)
 
 static void on_open_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     v->query = NULL;
     v->open_saved = is_settled(v, r, err);
     if (v->open_saved && v->state == VISIT_ENDED)
-        visit_save(v);
+        support_session_save(v);
 }
 
 static void on_bytes_saved(StoreQuery *q _unused_, int r _unused_, const StoreRows *rows _unused_,
                            const Error *err _unused_, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     v->query = NULL;
     if (v->state == VISIT_ENDED)
-        visit_save(v);
+        support_session_save(v);
 }
 
 static void on_close_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     v->query = NULL;
     if (is_settled(v, r, err))
-        visit_free(v);
+        support_session_free(v);
 }
 
 /* Whatever cannot be queued now is left to the sweep. */
-static void run(Visit *v, const char *sql, const char *const *params, size_t n, store_done_t on_done)
+static void run(SupportSession *v, const char *sql, const char *const *params, size_t n, store_done_t on_done)
 {
     Error err = {};
     int r = store_query(v->gateway->store, sql, params, n, on_done, v, &v->query, &err);
@@ -87,14 +87,14 @@ static void run(Visit *v, const char *sql, const char *const *params, size_t n, 
     error_done(&err);
 }
 
-static void save_open(Visit *v)
+static void save_open(SupportSession *v)
 {
     char at[TIMESTAMP_SIZE];
-    const char *params[] = { v->id, v->grant_id, v->ways[v->way].name, timestamp_format(v->opened_at, at) };
+    const char *params[] = { v->id, v->grant_id, v->routes[v->way].name, timestamp_format(v->opened_at, at) };
     run(v, open_sql, params, ELEMENTSOF(params), on_open_saved);
 }
 
-static void save_progress(Visit *v)
+static void save_progress(SupportSession *v)
 {
     char to[NUMBER_SIZE], from[NUMBER_SIZE], at[TIMESTAMP_SIZE];
     bool ended = v->state == VISIT_ENDED;
@@ -111,7 +111,7 @@ static void save_progress(Visit *v)
         run(v, bytes_sql, params, 3, on_bytes_saved);
 }
 
-void visit_save(Visit *v)
+void support_session_save(SupportSession *v)
 {
     if (v->query || v->opened_at == 0)
         return;
@@ -121,20 +121,20 @@ void visit_save(Visit *v)
         save_progress(v);
 }
 
-void visit_log_open(const Visit *v)
+void support_session_log_open(const SupportSession *v)
 {
-    _cleanup_(freep) char *what = str_format("open through %s", v->ways[v->way].title);
+    _cleanup_(freep) char *what = str_format("open through %s", v->routes[v->way].title);
     log_visit(v, LOG_LEVEL_NOTICE, NULL, 0, what ? what : "open");
 }
 
-void visit_log_end(const Visit *v)
+void support_session_log_end(const SupportSession *v)
 {
     _cleanup_(freep) char *what = str_format("ended by %s, %" PRIu64 " bytes to the box and %" PRIu64 " from it",
                                              v->end_reason ? v->end_reason : "?", v->to_box.bytes, v->from_box.bytes);
     log_visit(v, LOG_LEVEL_NOTICE, NULL, 0, what ? what : "ended");
 }
 
-void visit_audit_refusal(const Visit *v)
+void support_session_audit_refusal(const SupportSession *v)
 {
     _cleanup_(freep) char *actor = str_format(OPERATOR_ACTOR_PREFIX "%s", v->person);
     cJSON *detail = cJSON_CreateObject();

@@ -75,31 +75,31 @@ static int flow_push(Flow *f, const uint8_t *data, size_t len, bool may_write)
     return n < len ? flow_keep(f, data + n, len - n) : 0;
 }
 
-static void pass(Visit *v, Flow *f, const uint8_t *data, size_t len)
+static void pass(SupportSession *v, Flow *f, const uint8_t *data, size_t len)
 {
     if (v->state == VISIT_ENDED)
         return;
     if (v->state == VISIT_OPEN)
         idle_bytes(&v->idle, len, boottime_usec());
     if (flow_push(f, data, len, v->state == VISIT_OPEN) < 0)
-        visit_end(v, "gateway.no-memory", "the gateway has no memory for this session");
+        support_session_end(v, "gateway.no-memory", "the gateway has no memory for this session");
 }
 
 static void on_their_data(MuxStream *s _unused_, const uint8_t *data, size_t len, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     pass(v, &v->to_box, data, len);
 }
 
 static void on_their_room(MuxStream *s _unused_, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     flow_flush(&v->from_box);
 }
 
 static void on_their_end(MuxStream *s _unused_, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     v->to_box.ended = true;
     if (v->state == VISIT_OPEN)
         flow_flush(&v->to_box);
@@ -107,17 +107,17 @@ static void on_their_end(MuxStream *s _unused_, void *userdata)
 
 static void on_their_closed(MuxStream *s _unused_, const char *reason, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     bool left = str_equal(reason, "operator.left") || str_equal(reason, "local.closed"); /* how ssh ends */
     v->theirs = NULL;
     v->operator = NULL;
     if (reason)
-        visit_end(v, left ? "closed" : reason, NULL);
+        support_session_end(v, left ? "closed" : reason, NULL);
     else if (!v->box)
-        visit_end(v, "closed", NULL);
+        support_session_end(v, "closed", NULL);
 }
 
-const MuxStreamEvents visit_their_events = {
+const MuxStreamEvents support_session_their_events = {
     .on_data = on_their_data,
     .on_room = on_their_room,
     .on_end = on_their_end,
@@ -126,30 +126,30 @@ const MuxStreamEvents visit_their_events = {
 
 static void on_box_accepted(MuxStream *s _unused_, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     v->accepted = true;
 }
 
 static void on_box_data(MuxStream *s _unused_, const uint8_t *data, size_t len, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     if (v->state == VISIT_TRYING)
-        visit_opened(v);
+        support_session_opened(v);
     pass(v, &v->from_box, data, len);
 }
 
 static void on_box_room(MuxStream *s _unused_, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     if (v->state == VISIT_OPEN)
         flow_flush(&v->to_box);
 }
 
 static void on_box_end(MuxStream *s _unused_, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     if (v->state == VISIT_TRYING) {
-        visit_way_failed(v, "its sshd hung up without a word");
+        support_session_way_failed(v, "its sshd hung up without a word");
         return;
     }
     v->from_box.ended = true;
@@ -158,17 +158,17 @@ static void on_box_end(MuxStream *s _unused_, void *userdata)
 
 static void on_box_closed(MuxStream *s _unused_, const char *reason, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     v->box = NULL;
     if (v->state == VISIT_TRYING)
-        visit_way_refused(v, reason);
+        support_session_way_refused(v, reason);
     else if (reason)
-        visit_end(v, reason, "the box ended the session");
+        support_session_end(v, reason, "the box ended the session");
     else if (!v->theirs)
-        visit_end(v, "closed", NULL);
+        support_session_end(v, "closed", NULL);
 }
 
-const MuxStreamEvents visit_box_events = {
+const MuxStreamEvents support_session_box_events = {
     .on_accepted = on_box_accepted,
     .on_data = on_box_data,
     .on_room = on_box_room,

@@ -15,9 +15,9 @@
 #define TOO_OLD "its program is too old to let anybody in"
 
 /* Support staff are let in by recovery-agent for as long as a session may last. */
-void visit_tell_recovery(Visit *v)
+void support_session_tell_recovery(SupportSession *v)
 {
-    Session *s = session_find(v->gateway, v->grant.device, ROLE_RECOVERY);
+    DeviceConn *s = device_conn_find(v->gateway, v->grant.device, ROLE_RECOVERY);
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("recovery.open");
     _cleanup_(freep) char *reason = str_format("%s: %s", v->grant.person, v->grant.reason);
     int64_t seconds = v->grant.seconds_left < v->grant.max_seconds ? v->grant.seconds_left : v->grant.max_seconds;
@@ -25,39 +25,39 @@ void visit_tell_recovery(Visit *v)
         return;
     if (!m || !reason || json_add_string(m, "id", v->id) < 0 || json_add_string(m, "reason", reason) < 0 ||
         json_add_int(m, "seconds", (int) seconds) < 0 || json_add_bool(m, "breakGlass", v->grant.break_glass) < 0 ||
-        session_send(s, m) < 0)
+        device_conn_send(s, m) < 0)
         return; /* it then says itself that it is closed */
     v->recovery_told = true;
 }
 
-static int open_stream(Visit *v, Session *s)
+static int open_stream(SupportSession *v, DeviceConn *s)
 {
     _cleanup_(cJSON_Deletep) cJSON *open = cJSON_CreateObject();
-    Mux *m = session_mux(s);
+    Mux *m = device_conn_mux(s);
     if (!m || !open || json_add_string(open, "target", "ssh") < 0 || json_add_string(open, "session", v->id) < 0 ||
         json_add_string(open, "grant", v->grant.id) < 0 || json_add_string(open, "person", v->grant.person) < 0 ||
         json_add_string(open, "reason", v->grant.reason) < 0)
         return -ENOMEM;
-    return mux_open(m, open, &visit_box_events, v, &v->box);
+    return mux_open(m, open, &support_session_box_events, v, &v->box);
 }
 
-void visit_way_failed(Visit *v, const char *what)
+void support_session_way_failed(SupportSession *v, const char *what)
 {
-    const Way *w = &v->ways[v->way], *next = v->way + 1 < v->n_ways ? w + 1 : NULL;
+    const AccessRoute *w = &v->routes[v->way], *next = v->way + 1 < v->n_ways ? w + 1 : NULL;
     if (v->box)
         mux_stream_reset(TAKE_PTR(v->box), "bridge.given-up");
     timer_disarm(v->timer);
     _cleanup_(freep) char *sentence = next ? str_format("%s: %s; trying %s", w->title, what, next->title)
                                            : str_format("%s: %s", w->title, what);
     if (sentence)
-        visit_say(v, "failed", NULL, sentence);
+        support_session_say(v, "failed", NULL, sentence);
     if (buf_printf(&v->story, "%s%s: %s", v->story.len > 0 ? "; " : "", w->title, what) < 0)
         log_debug("what came of %s is not told to the end", w->title);
     v->way++;
-    visit_try(v);
+    support_session_try(v);
 }
 
-void visit_way_refused(Visit *v, const char *reason)
+void support_session_way_refused(SupportSession *v, const char *reason)
 {
     static const struct {
         const char *id, *sentence;
@@ -71,56 +71,57 @@ void visit_way_refused(Visit *v, const char *reason)
     const char *id = reason ? reason : "closed";
     for (size_t i = 0; i < ELEMENTSOF(known); i++) {
         if (str_equal(known[i].id, id)) {
-            visit_way_failed(v, known[i].sentence);
+            support_session_way_failed(v, known[i].sentence);
             return;
         }
     }
     _cleanup_(freep) char *sentence = str_format("it refused: %s", id);
-    visit_way_failed(v, sentence ? sentence : "it refused");
+    support_session_way_failed(v, sentence ? sentence : "it refused");
 }
 
 static int on_silence(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     _cleanup_(freep) char *sentence = str_format(
         v->accepted ? "it took the session, but its sshd said nothing within %d s" : "no answer within %d s", WAY_SECONDS);
-    visit_way_failed(v, sentence ? sentence : "no answer");
+    support_session_way_failed(v, sentence ? sentence : "no answer");
     return 0;
 }
 
 /* None is left. */
-static void give_up(Visit *v)
+static void give_up(SupportSession *v)
 {
     _cleanup_(freep) char *sentence = str_format("no way into %s. %s", v->grant.device, v->story.data ? v->story.data : "");
-    visit_end(v, v->any_way ? "bridge.no-way" : "device.offline", sentence ? sentence : "no way in");
+    support_session_end(v, v->any_way ? "bridge.no-way" : "device.offline", sentence ? sentence : "no way in");
 }
 
-void visit_try(Visit *v)
+void support_session_try(SupportSession *v)
 {
     if (v->way == v->n_ways) {
         give_up(v);
         return;
     }
-    const Way *w = &v->ways[v->way];
+    const AccessRoute *w = &v->routes[v->way];
     if (w->role == ROLE_RECOVERY && v->way > 0)
-        visit_tell_recovery(v);
-    Session *s = session_find(v->gateway, v->grant.device, w->role);
+        support_session_tell_recovery(v);
+    DeviceConn *s = device_conn_find(v->gateway, v->grant.device, w->role);
     if (!s) {
-        visit_way_failed(v, "not connected");
+        support_session_way_failed(v, "not connected");
         return;
     }
     v->any_way = true;
     v->accepted = false;
-    if (!session_takes_streams(s)) {
-        visit_way_failed(v, TOO_OLD);
+    if (!device_conn_takes_streams(s)) {
+        support_session_way_failed(v, TOO_OLD);
         return;
     }
     _cleanup_(freep) char *sentence = str_format("trying %s", w->title);
     if (sentence)
-        visit_say(v, "trying", NULL, sentence);
+        support_session_say(v, "trying", NULL, sentence);
     int r = open_stream(v, s);
     if (r >= 0)
         r = timer_arm(v->gateway->event, &v->timer, WAY_SECONDS * USEC_PER_SEC, on_silence, v);
     if (r < 0)
-        visit_way_failed(v, r == -EMFILE ? "its tunnel carries as many streams as it can" : "the gateway cannot use it now");
+        support_session_way_failed(v, r == -EMFILE ? "its tunnel carries as many streams as it can"
+                                                   : "the gateway cannot use it now");
 }

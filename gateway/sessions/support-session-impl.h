@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of a visit share with each other and with nobody else. */
+/* What the files of a session share with each other and with nobody else. */
 #pragma once
 
 #include "gateway/sessions/grants.h"
@@ -10,39 +10,39 @@
 
 #define VISIT_ID_SIZE 19 /* "s-" and 16 digits, with NUL */
 
-typedef enum VisitState {
+typedef enum SupportSessionState {
     VISIT_ASKING, /* the database is asked about the grant */
     VISIT_TRYING, /* one way after the other */
     VISIT_OPEN,
     VISIT_ENDED, /* no streams any more; kept until its end is written down */
-} VisitState;
+} SupportSessionState;
 
 /* One direction: what came from one stream and could not be written to the other yet, at most a window. */
 typedef struct Flow {
-    MuxStream **from, **to; /* of the visit */
+    MuxStream **from, **to; /* of the session */
     Buf waiting;
     size_t start; /* bytes of `waiting` that are gone */
     uint64_t bytes;
     bool ended, finished; /* nothing more comes; and we have said so to the other side */
 } Flow;
 
-struct Visit {
+struct SupportSession {
     Gateway *gateway;
     Operator *operator; /* NULL behind the end of its stream */
     char id[VISIT_ID_SIZE];
     char *name; /* the id that the operator gave; NULL = none */
     char *person, *device, *grant_id; /* as asked for */
-    VisitState state;
+    SupportSessionState state;
     Grant grant; /* known behind VISIT_ASKING */
     StoreQuery *query;
     sd_event_source *timer;
     MuxStream *theirs, *box;
 
-    Way ways[WAYS_MAX];
+    AccessRoute routes[ACCESS_ROUTES_MAX];
     size_t n_ways, way;
     bool any_way, recovery_told;
     bool accepted; /* by the box, which has not said anything yet */
-    Buf story;     /* what came of the ways so far */
+    Buf story;     /* what came of the routes so far */
 
     Flow to_box, from_box;
     Idle idle;
@@ -56,28 +56,28 @@ struct Visit {
 };
 
 /* support-session.c */
-void visit_say(Visit *v, const char *state, const char *error, const char *sentence);
+void support_session_say(SupportSession *v, const char *state, const char *error, const char *sentence);
 /* Resets what is open with the reason `id`, and lets the record follow. `sentence` NULL: the person is not told. */
-void visit_end(Visit *v, const char *id, const char *sentence);
+void support_session_end(SupportSession *v, const char *id, const char *sentence);
 /* The way is good. */
-void visit_opened(Visit *v);
+void support_session_opened(SupportSession *v);
 
 /* session-routes.c */
-void visit_try(Visit *v);
+void support_session_try(SupportSession *v);
 /* Goes on to the next way; `what` came of this one. */
-void visit_way_failed(Visit *v, const char *what);
-void visit_way_refused(Visit *v, const char *reason);
-void visit_tell_recovery(Visit *v);
+void support_session_way_failed(SupportSession *v, const char *what);
+void support_session_way_refused(SupportSession *v, const char *reason);
+void support_session_tell_recovery(SupportSession *v);
 
 /* session-relay.c */
-extern const MuxStreamEvents visit_their_events, visit_box_events;
+extern const MuxStreamEvents support_session_their_events, support_session_box_events;
 void flow_init(Flow *f, MuxStream **from, MuxStream **to);
 void flow_done(Flow *f);
 /* Writes what waits as far as there is room, then the end. */
 void flow_flush(Flow *f);
 
 /* session-record.c */
-void visit_save(Visit *v);
-void visit_audit_refusal(const Visit *v);
-void visit_log_open(const Visit *v);
-void visit_log_end(const Visit *v);
+void support_session_save(SupportSession *v);
+void support_session_audit_refusal(const SupportSession *v);
+void support_session_log_open(const SupportSession *v);
+void support_session_log_end(const SupportSession *v);

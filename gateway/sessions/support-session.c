@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a visit: may it be, how long, and its end. */
+/* The life of a session: may it be, how long, and its end. */
 #include "gateway/sessions/support-session-impl.h"
 
 #include <errno.h>
@@ -15,11 +15,11 @@
 #define NAME_MAX_BYTES 128
 #define STORY_MAX 1024
 
-void visit_free(void *visit)
+void support_session_free(void *session)
 {
-    Visit *v = visit;
-    if (map_get(v->gateway->visits, v->id) == v)
-        map_take(v->gateway->visits, v->id);
+    SupportSession *v = session;
+    if (map_get(v->gateway->support_sessions, v->id) == v)
+        map_take(v->gateway->support_sessions, v->id);
     if (v->theirs)
         mux_stream_reset(v->theirs, "gateway.restart");
     if (v->box)
@@ -38,10 +38,10 @@ void visit_free(void *visit)
     free(v);
 }
 
-void visit_say(Visit *v, const char *state, const char *error, const char *sentence)
+void support_session_say(SupportSession *v, const char *state, const char *error, const char *sentence)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("bridge.progress");
-    const char *way = v->way < v->n_ways ? v->ways[v->way].name : NULL;
+    const char *way = v->way < v->n_ways ? v->routes[v->way].name : NULL;
     if (!v->operator)
         return;
     if (m && json_add_string(m, "session", v->id) >= 0 && json_add_string(m, "id", v->name) >= 0 &&
@@ -50,7 +50,7 @@ void visit_say(Visit *v, const char *state, const char *error, const char *sente
         operator_send(v->operator, m);
 }
 
-void visit_end(Visit *v, const char *id, const char *sentence)
+void support_session_end(SupportSession *v, const char *id, const char *sentence)
 {
     if (v->state == VISIT_ENDED)
         return;
@@ -59,7 +59,7 @@ void visit_end(Visit *v, const char *id, const char *sentence)
     v->state = VISIT_ENDED;
     v->closed_at = realtime_usec();
     if (sentence)
-        visit_say(v, was_open ? "ended" : "refused", id, sentence);
+        support_session_say(v, was_open ? "ended" : "refused", id, sentence);
     v->operator = NULL;
     if (v->theirs)
         mux_stream_reset(TAKE_PTR(v->theirs), id);
@@ -69,40 +69,40 @@ void visit_end(Visit *v, const char *id, const char *sentence)
     flow_done(&v->to_box);
     flow_done(&v->from_box);
     if (was_open) {
-        visit_log_end(v);
-        visit_save(v);
+        support_session_log_end(v);
+        support_session_save(v);
     } else {
-        visit_audit_refusal(v);
-        visit_free(v);
+        support_session_audit_refusal(v);
+        support_session_free(v);
     }
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
-static void watch(Visit *v, usec_t now)
+static void watch(SupportSession *v, usec_t now)
 {
     usec_t idle_at = v->idle.active_at + v->grant.idle_seconds * USEC_PER_SEC;
     usec_t at = idle_at < v->ends_at ? idle_at : v->ends_at;
     if (timer_arm(v->gateway->event, &v->timer, at > now ? at - now : 0, on_timer, v) < 0)
-        visit_end(v, "gateway.no-memory", "the gateway has no memory for this session");
+        support_session_end(v, "gateway.no-memory", "the gateway has no memory for this session");
 }
 
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     usec_t now = boottime_usec();
     if (now >= v->ends_at && v->ends_by_grant)
-        visit_end(v, "grant.expired", "the grant has expired");
+        support_session_end(v, "grant.expired", "the grant has expired");
     else if (now >= v->ends_at)
-        visit_end(v, "session.too-long", "the session has reached the longest time that its grant allows");
+        support_session_end(v, "session.too-long", "the session has reached the longest time that its grant allows");
     else if (idle_time(&v->idle, now) >= v->grant.idle_seconds * USEC_PER_SEC)
-        visit_end(v, "session.idle", "nobody did anything for as long as the grant allows");
+        support_session_end(v, "session.idle", "nobody did anything for as long as the grant allows");
     else
         watch(v, now);
     return 0;
 }
 
-void visit_opened(Visit *v)
+void support_session_opened(SupportSession *v)
 {
     usec_t now = boottime_usec(), longest = now + v->grant.max_seconds * USEC_PER_SEC;
     v->state = VISIT_OPEN;
@@ -112,15 +112,15 @@ void visit_opened(Visit *v)
         v->ends_by_grant = false;
     }
     idle_start(&v->idle, now);
-    _cleanup_(freep) char *sentence = str_format("connected through %s", v->ways[v->way].title);
-    visit_say(v, "open", NULL, sentence ? sentence : "connected");
-    visit_log_open(v);
-    visit_save(v);
+    _cleanup_(freep) char *sentence = str_format("connected through %s", v->routes[v->way].title);
+    support_session_say(v, "open", NULL, sentence ? sentence : "connected");
+    support_session_log_open(v);
+    support_session_save(v);
     flow_flush(&v->to_box);
     watch(v, now);
 }
 
-static int judge(Visit *v, const StoreRows *rows, Error *err)
+static int judge(SupportSession *v, const StoreRows *rows, Error *err)
 {
     int r = store_rows_count(rows) > 0 ? grant_from_row(rows, 0, &v->grant) : grant_not_found(v->grant_id, err);
     if (r >= 0)
@@ -132,7 +132,7 @@ static int judge(Visit *v, const StoreRows *rows, Error *err)
 
 static void on_grant(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *query_err, void *userdata)
 {
-    Visit *v = userdata;
+    SupportSession *v = userdata;
     _cleanup_(error_done) Error err = {};
     v->query = NULL;
     if (r < 0)
@@ -140,23 +140,23 @@ static void on_grant(StoreQuery *q _unused_, int r, const StoreRows *rows, const
     else
         r = judge(v, rows, &err);
     if (r < 0) {
-        visit_end(v, error_id(&err), error_message(&err, r));
+        support_session_end(v, error_id(&err), error_message(&err, r));
         return;
     }
     v->ends_at = boottime_usec() + (usec_t) v->grant.seconds_left * USEC_PER_SEC;
     v->ends_by_grant = true;
     v->state = VISIT_TRYING;
     if (v->grant.break_glass)
-        visit_tell_recovery(v);
-    visit_try(v);
+        support_session_tell_recovery(v);
+    support_session_try(v);
 }
 
-size_t visits_open(const Gateway *g, const char *device)
+size_t support_sessions_open(const Gateway *g, const char *device)
 {
     size_t n = 0;
     void *value;
-    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);) {
-        const Visit *v = value;
+    for (size_t i = 0; map_next(g->support_sessions, &i, NULL, &value);) {
+        const SupportSession *v = value;
         n += v->state == VISIT_OPEN && str_equal(v->device, device);
     }
     return n;
@@ -166,15 +166,15 @@ static size_t count_of(const Gateway *g, const char *person, const char *device)
 {
     void *value;
     size_t n = 0;
-    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);) {
-        const Visit *v = value;
+    for (size_t i = 0; map_next(g->support_sessions, &i, NULL, &value);) {
+        const SupportSession *v = value;
         n += v->state != VISIT_ENDED && (!person || str_equal(v->person, person)) &&
              (!device || str_equal(v->device, device));
     }
     return n;
 }
 
-static int admit(Visit *v, const cJSON *open, Error *err)
+static int admit(SupportSession *v, const cJSON *open, Error *err)
 {
     if (!str_equal(json_string(open, "target"), "ssh"))
         return error_set(err, EINVAL, "bridge.no-target", "the only target is ssh");
@@ -186,7 +186,7 @@ static int admit(Visit *v, const cJSON *open, Error *err)
     if (count_of(v->gateway, v->person, NULL) > BRIDGE_SESSIONS_PERSON_MAX)
         return error_set(err, EBUSY, "bridge.person-full", "%s has %d sessions open already", v->person,
                          BRIDGE_SESSIONS_PERSON_MAX);
-    int r = ways_parse(json_string(open, "way"), v->ways, &v->n_ways, err);
+    int r = access_routes_parse(json_string(open, "way"), v->routes, &v->n_ways, err);
     const char *params[] = { v->grant_id };
     return r < 0 ? r
                  : store_query(v->gateway->store,
@@ -195,7 +195,7 @@ static int admit(Visit *v, const cJSON *open, Error *err)
                                params, ELEMENTSOF(params), on_grant, v, &v->query, err);
 }
 
-/* What the operator calls the stream, if that can be said back. */
+/* What the operator requests the stream, if that can be said back. */
 static const char *name_of(const cJSON *open)
 {
     const char *name = json_string(open, "id");
@@ -205,10 +205,10 @@ static const char *name_of(const cJSON *open)
     return n > 0 && n <= NAME_MAX_BYTES && name[n] == '\0' ? name : NULL;
 }
 
-static Visit *visit_new(Gateway *g, Operator *o, const cJSON *open)
+static SupportSession *support_session_new(Gateway *g, Operator *o, const cJSON *open)
 {
-    char id[CALL_ID_SIZE];
-    Visit *v = calloc(1, sizeof(*v));
+    char id[REQUEST_ID_SIZE];
+    SupportSession *v = calloc(1, sizeof(*v));
     if (!v)
         return NULL;
     const char *name = name_of(open), *grant = json_string(open, "grant");
@@ -226,61 +226,61 @@ static Visit *visit_new(Gateway *g, Operator *o, const cJSON *open)
         memcpy(v->id, "s-", 2);
         memcpy(v->id + 2, id, VISIT_ID_SIZE - 3);
     }
-    if (r < 0 || (name && !v->name) || !v->person || !v->device || !v->grant_id || map_put(g->visits, v->id, v) < 0) {
-        visit_free(v);
+    if (r < 0 || (name && !v->name) || !v->person || !v->device || !v->grant_id || map_put(g->support_sessions, v->id, v) < 0) {
+        support_session_free(v);
         return NULL;
     }
     return v;
 }
 
-void visit_start(Gateway *g, Operator *o, MuxStream *s, const cJSON *open)
+void support_session_start(Gateway *g, Operator *o, MuxStream *s, const cJSON *open)
 {
     Error err = {};
-    Visit *v = visit_new(g, o, open);
+    SupportSession *v = support_session_new(g, o, open);
     if (!v) {
         mux_stream_reset(s, "gateway.no-memory");
         return;
     }
     v->theirs = s;
     /* taken at once: what an operator says before there is a way waits here, within its window */
-    mux_stream_accept(s, &visit_their_events, v);
+    mux_stream_accept(s, &support_session_their_events, v);
     int r = admit(v, open, &err);
     if (r < 0)
-        visit_end(v, error_id(&err), error_message(&err, r));
+        support_session_end(v, error_id(&err), error_message(&err, r));
     error_done(&err);
 }
 
-void visits_end_grant(Gateway *g, const char *grant, const char *id, const char *sentence)
+void support_sessions_end_grant(Gateway *g, const char *grant, const char *id, const char *sentence)
 {
     void *value;
-    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);)
-        if (str_equal(((Visit *) value)->grant_id, grant))
-            visit_end(value, id, sentence);
+    for (size_t i = 0; map_next(g->support_sessions, &i, NULL, &value);)
+        if (str_equal(((SupportSession *) value)->grant_id, grant))
+            support_session_end(value, id, sentence);
 }
 
-void visits_end_device(Gateway *g, const char *device, const char *id, const char *sentence)
+void support_sessions_end_device(Gateway *g, const char *device, const char *id, const char *sentence)
 {
     void *value;
-    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);)
-        if (str_equal(((Visit *) value)->device, device))
-            visit_end(value, id, sentence);
+    for (size_t i = 0; map_next(g->support_sessions, &i, NULL, &value);)
+        if (str_equal(((SupportSession *) value)->device, device))
+            support_session_end(value, id, sentence);
 }
 
-void visits_end_way(Gateway *g, const char *device, Role role, const char *id, const char *sentence)
+void support_sessions_end_way(Gateway *g, const char *device, Role role, const char *id, const char *sentence)
 {
     void *value;
-    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);) {
-        Visit *v = value;
-        if (v->box && str_equal(v->device, device) && v->ways[v->way].role == role)
-            visit_end(v, id, sentence);
+    for (size_t i = 0; map_next(g->support_sessions, &i, NULL, &value);) {
+        SupportSession *v = value;
+        if (v->box && str_equal(v->device, device) && v->routes[v->way].role == role)
+            support_session_end(v, id, sentence);
     }
 }
 
-void visits_end_all(Gateway *g, const char *id, const char *sentence)
+void support_sessions_end_all(Gateway *g, const char *id, const char *sentence)
 {
     void *value;
-    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);)
-        visit_end(value, id, sentence);
+    for (size_t i = 0; map_next(g->support_sessions, &i, NULL, &value);)
+        support_session_end(value, id, sentence);
 }
 
 /* A token revoked on the command line, a grant revoked through another gateway. */
@@ -291,7 +291,7 @@ static void on_withdrawn(StoreQuery *q _unused_, int r, const StoreRows *rows, c
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "whether the grants in use still hold is not known");
     for (size_t i = 0; r >= 0 && i < store_rows_count(rows); i++) {
         bool revoked = str_equal(store_rows_get(rows, i, 1), "t");
-        visits_end_grant(g, store_rows_get(rows, i, 0), revoked ? "grant.revoked" : "operator.revoked",
+        support_sessions_end_grant(g, store_rows_get(rows, i, 0), revoked ? "grant.revoked" : "operator.revoked",
                          revoked ? "the grant was revoked" : "your token was revoked");
     }
 }
@@ -313,15 +313,15 @@ static void look_for_withdrawn(Gateway *g, char *const *grants)
     error_done(&err);
 }
 
-void visits_sweep(Gateway *g)
+void support_sessions_sweep(Gateway *g)
 {
     _cleanup_(strv_freep) char **grants = NULL;
     void *value;
-    for (size_t i = 0; map_next(g->visits, &i, NULL, &value);) {
-        Visit *v = value;
+    for (size_t i = 0; map_next(g->support_sessions, &i, NULL, &value);) {
+        SupportSession *v = value;
         if (v->state == VISIT_OPEN && !strv_contains(grants, v->grant_id) && strv_add(&grants, v->grant_id) < 0)
             return;
-        visit_save(v);
+        support_session_save(v);
     }
     look_for_withdrawn(g, grants);
 }

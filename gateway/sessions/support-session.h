@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A visit: one session of a person on a box, from the stream that an operator opens to the record of its end. It finds a
- * way in, passes bytes both ways, and ends when its grant, its clock or its person says so. */
+/* A session: one session of a person on a box, from the stream that an operator opens to the record of its end. It finds a
+ * way in, passes bytes both routes, and ends when its grant, its clock or its person says so. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -8,26 +8,26 @@
 #include "gateway/sessions/operator.h"
 #include "lib/mux/mux.h"
 
-typedef struct Visit Visit;
+typedef struct SupportSession SupportSession;
 
 /* An operator asks for a stream: takes or refuses it. */
-void visit_start(Gateway *g, Operator *o, MuxStream *s, const cJSON *open);
+void support_session_start(Gateway *g, Operator *o, MuxStream *s, const cJSON *open);
 
 /* End at once what is open under a grant, or into a box. `id` is the stable reason and a literal, `sentence` for the person. */
-void visits_end_grant(Gateway *g, const char *grant, const char *id, const char *sentence);
-void visits_end_device(Gateway *g, const char *device, const char *id, const char *sentence);
+void support_sessions_end_grant(Gateway *g, const char *grant, const char *id, const char *sentence);
+void support_sessions_end_device(Gateway *g, const char *device, const char *id, const char *sentence);
 /* Those that go, or are about to go, through the tunnel of one role. */
-void visits_end_way(Gateway *g, const char *device, Role role, const char *id, const char *sentence);
-void visits_end_all(Gateway *g, const char *id, const char *sentence);
+void support_sessions_end_way(Gateway *g, const char *device, Role role, const char *id, const char *sentence);
+void support_sessions_end_all(Gateway *g, const char *id, const char *sentence);
 
 /* How many people are in a box now. */
-size_t visits_open(const Gateway *g, const char *device);
+size_t support_sessions_open(const Gateway *g, const char *device);
 
 /* Writes what waits to be written, and looks for grants and persons that somebody else has withdrawn. */
-void visits_sweep(Gateway *g);
+void support_sessions_sweep(Gateway *g);
 
-/* At the gateway's start: closes the records of visits that ended with the gateway before. */
-#define VISITS_LOST_SQL                                                                                      \
+/* At the gateway's start: closes the records of support_sessions that ended with the gateway before. */
+#define SUPPORT_SESSIONS_LOST_SQL                                                                                      \
     "WITH s AS (UPDATE bridge_sessions SET closed_at = now(), end_reason = 'gateway.lost'"                   \
     " WHERE closed_at IS NULL RETURNING *)"                                                                  \
     " INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'bridge.closed',"     \
@@ -35,4 +35,4 @@ void visits_sweep(Gateway *g);
     " 'way', s.way, 'endReason', s.end_reason) FROM s JOIN grants g ON g.id = s.grant_id"
 
 /* For the end of the program. */
-void visit_free(void *visit);
+void support_session_free(void *session);

@@ -40,9 +40,10 @@ struct Watch {
     Runner *runner;
     cJSON *answer;         /* of the runner's job */
     Round round, waiting;  /* waiting: an order that came while another round, or a push, was under way */
-    Hand *hand;            /* sees what is done by hand */
-    usec_t hand_seen, hand_looked; /* CLOCK_BOOTTIME: something was, 0: nothing; when it was last looked at */
-    usec_t hand_rest;      /* how long it is not looked again */
+    ManualChanges *manual;            /* sees what is done by hand */
+    /* CLOCK_BOOTTIME: something was, 0: nothing; when it was last looked at */
+    usec_t manual_changes_seen, manual_changes_inspected;
+    usec_t manual_changes_rest;      /* how long it is not looked again */
     usec_t own_end;        /* CLOCK_BOOTTIME: of the last change of our own */
     char *followed;        /* id of the deployment that it follows */
     char *complaint;       /* about the settings, said once */
@@ -69,4 +70,4 @@ int watch_load_config(const Watch *w, WatchConfig *ret, Error *err) _must_check_
 cJSON *watch_make_report(Watch *w, const char *id, const cJSON *results);
 
 /* image-watch-inspect.c: what a look found. */
-void watch_take_look(Watch *w, const cJSON *look);
+void watch_take_inspection(Watch *w, const cJSON *look);

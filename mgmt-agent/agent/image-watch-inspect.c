@@ -92,7 +92,7 @@ static void adopt_all(Watch *w, const cJSON *look)
     r = store_save_current(current, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot write down what was changed by hand");
-    hand_follow(w->hand, current);
+    manual_changes_follow(w->manual, current);
 }
 
 static int skip(Watch *w, const char *service, const char *why)
@@ -101,7 +101,7 @@ static int skip(Watch *w, const char *service, const char *why)
 }
 
 /* What should run and does not was stopped by somebody; an update would start it again. */
-static int look_at(Watch *w, cJSON *entry, const cJSON *current, const cJSON *look)
+static int inspect_container(Watch *w, cJSON *entry, const cJSON *current, const cJSON *look)
 {
     const char *name = json_string(entry, "service");
     const cJSON *seen = seen_of(look, name), *hook = cJSON_GetObjectItemCaseSensitive(seen, "hookStatus"), *service;
@@ -115,10 +115,10 @@ static int look_at(Watch *w, cJSON *entry, const cJSON *current, const cJSON *lo
     if (cJSON_IsNumber(hook) && hook->valueint == EXIT_NOT_NOW && !w->round.force &&
         skip(w, name, "its pre-check hook says that it is not now to be updated") < 0)
         return -ENOMEM;
-    return watch_state_note_look(entry, seen, realtime_usec());
+    return watch_state_note_inspection(entry, seen, realtime_usec());
 }
 
-void watch_take_look(Watch *w, const cJSON *look)
+void watch_take_inspection(Watch *w, const cJSON *look)
 {
     _cleanup_(watch_config_done) WatchConfig c = {};
     _cleanup_(cJSON_Deletep) cJSON *current = NULL;
@@ -133,7 +133,7 @@ void watch_take_look(Watch *w, const cJSON *look)
         r = watch_state_follow(&w->state, &c, current);
     cJSON_ArrayForEach(entry, w->state.entries)
         if (r == 0)
-            r = look_at(w, entry, current, look);
+            r = inspect_container(w, entry, current, look);
     if (r < 0)
         log_warning("[image-update] what runs could not be noted: %s", strerror(-r));
 }

@@ -376,7 +376,7 @@ static void on_look_done(Runner *r, int ok, int exit_status, void *userdata)
         start_after(w);
         return;
     }
-    watch_take_look(w, w->answer);
+    watch_take_inspection(w, w->answer);
     start_check(w);
 }
 
@@ -387,7 +387,7 @@ void watch_begin(Watch *w, Round *r)
 
     w->round = *r;
     *r = (Round) {};
-    w->hand_seen = 0;
+    w->manual_changes_seen = 0;
     w->round.skipped = cJSON_CreateObject();
     w->round.results = cJSON_CreateArray();
     if (cJSON_GetArraySize(w->state.entries) == 0) { /* nothing was ever deployed */

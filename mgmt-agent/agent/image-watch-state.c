@@ -184,7 +184,7 @@ static int note_current(cJSON *entry)
     return put_string(entry, "state", "current");
 }
 
-int watch_state_note_look(cJSON *entry, const cJSON *seen, usec_t now)
+int watch_state_note_inspection(cJSON *entry, const cJSON *seen, usec_t now)
 {
     const char *before = json_string(entry, "nameImageId"), *means = json_string(seen, "nameImageId");
     const char *runs = json_string(entry, "imageId"), *source = json_string(entry, "source");

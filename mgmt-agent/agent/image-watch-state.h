@@ -24,7 +24,7 @@ cJSON *watch_state_entry(const WatchState *s, const char *service);
 
 /* One service of a worker.look. Sees what the image's name means: another image is news where the box's own meaning counts, and
  * where somebody has given the name another one since the last look. */
-int watch_state_note_look(cJSON *entry, const cJSON *seen, usec_t now) _must_check_;
+int watch_state_note_inspection(cJSON *entry, const cJSON *seen, usec_t now) _must_check_;
 /* After a change that was taken back, or gave a name that others share another meaning: what names mean at the next look is
  * not somebody's doing. */
 void watch_state_forget_names(WatchState *s);

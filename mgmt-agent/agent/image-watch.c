@@ -79,7 +79,7 @@ static void follow(Watch *w, const cJSON *current)
         return;
     free(w->followed);
     w->followed = current ? strdup(id ? id : "") : NULL;
-    hand_follow(w->hand, current);
+    manual_changes_follow(w->manual, current);
 }
 
 /* A failure is said once for each reason. */
@@ -129,11 +129,12 @@ static usec_t entry_due(const WatchConfig *c, const cJSON *entry, const cJSON *f
     return USEC_INFINITY;
 }
 
-static usec_t hand_due(const Watch *w)
+static usec_t manual_changes_due(const Watch *w)
 {
-    usec_t rested = w->hand_looked > 0 ? w->hand_looked + w->hand_rest : 0, seen = w->hand_seen + HAND_PAUSE_USEC;
+    usec_t rested = w->manual_changes_inspected > 0 ? w->manual_changes_inspected + w->manual_changes_rest : 0;
+    usec_t seen = w->manual_changes_seen + HAND_PAUSE_USEC;
 
-    if (w->hand_seen == 0)
+    if (w->manual_changes_seen == 0)
         return USEC_INFINITY;
     return seen > rested ? seen : rested;
 }
@@ -141,17 +142,17 @@ static usec_t hand_due(const Watch *w)
 /* What is due now, as a round; false when nothing is, and *ret_delay says for how long. */
 static bool find_due(Watch *w, const WatchConfig *c, Round *ret, usec_t *ret_delay)
 {
-    usec_t now = realtime_usec(), up = boottime_usec(), hand = hand_due(w), first;
+    usec_t now = realtime_usec(), up = boottime_usec(), hand = manual_changes_due(w), first;
     _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
     const cJSON *entry;
 
     if (hand <= up) {
-        bool again = w->hand_looked > 0 && up - w->hand_looked < 3 * w->hand_rest;
+        bool again = w->manual_changes_inspected > 0 && up - w->manual_changes_inspected < 3 * w->manual_changes_rest;
 
-        w->hand_rest = !again                                       ? HAND_PAUSE_USEC
-                       : w->hand_rest * 2 < HAND_REST_MAX_USEC ? w->hand_rest * 2
+        w->manual_changes_rest = !again                                       ? HAND_PAUSE_USEC
+                       : w->manual_changes_rest * 2 < HAND_REST_MAX_USEC ? w->manual_changes_rest * 2
                                                                : HAND_REST_MAX_USEC;
-        w->hand_looked = up;
+        w->manual_changes_inspected = up;
         return true;
     }
     first = watch_next_check(c, w->state.last_check, w->started, w->random, now);
@@ -267,7 +268,7 @@ void watch_note_result(Watch *w, const cJSON *result)
         return;
     if (json_string(result, "kind") || !str_equal(json_string(result, "outcome"), "done")) {
         watch_state_forget_names(&w->state);
-        w->hand_seen = boottime_usec();
+        w->manual_changes_seen = boottime_usec();
     }
     (void) watch_save(w);
 }
@@ -287,9 +288,9 @@ static void on_hand(bool process, void *userdata)
     Watch *w = userdata;
 
     /* our own doing looks like anybody's, and podman's lists may be a moment behind it */
-    if (w->hand_seen > 0 || w->agent->deploying || (!process && boottime_usec() < w->own_end + OWN_ECHO_USEC))
+    if (w->manual_changes_seen > 0 || w->agent->deploying || (!process && boottime_usec() < w->own_end + OWN_ECHO_USEC))
         return;
-    w->hand_seen = boottime_usec();
+    w->manual_changes_seen = boottime_usec();
     if (w->round.step == ROUND_NONE)
         watch_arm(w);
 }
@@ -302,7 +303,7 @@ Watch *watch_free(Watch *w)
     cJSON_Delete(w->answer);
     round_done(&w->round);
     round_done(&w->waiting);
-    hand_free(w->hand);
+    manual_changes_free(w->manual);
     watch_state_done(&w->state);
     sd_event_source_disable_unref(w->timer);
     free(w->complaint);
@@ -324,7 +325,7 @@ int watch_new(Agent *a, usec_t interval_usec, Watch **ret, Error *err)
     random_bytes(&w->random, sizeof(w->random));
     r = watch_state_load(&w->state, err);
     if (r == 0)
-        r = hand_new(a->event, on_hand, w, &w->hand);
+        r = manual_changes_new(a->event, on_hand, w, &w->manual);
     if (r < 0)
         return error_set(err, r, "agent.start", "cannot start the watcher: %s", strerror(-r));
     watch_arm(w);

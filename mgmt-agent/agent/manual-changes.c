@@ -14,22 +14,22 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/proc.h"
 
-typedef struct HandProcess {
+typedef struct ManualProcess {
     int fd;
     sd_event_source *source;
-} HandProcess;
+} ManualProcess;
 
-struct Hand {
+struct ManualChanges {
     sd_event *event;
-    hand_t on_change;
+    manual_changes_t on_change;
     void *userdata;
     sd_event_source *containers, *images, *gone;
     char *containers_path;
-    HandProcess processes[COMPOSE_SERVICES_MAX];
+    ManualProcess processes[COMPOSE_SERVICES_MAX];
     size_t n_processes;
 };
 
-static void forget_processes(Hand *h)
+static void forget_processes(ManualChanges *h)
 {
     for (size_t i = 0; i < h->n_processes; i++) {
         sd_event_source_disable_unref(h->processes[i].source);
@@ -38,7 +38,7 @@ static void forget_processes(Hand *h)
     h->n_processes = 0;
 }
 
-Hand *hand_free(Hand *h)
+ManualChanges *manual_changes_free(ManualChanges *h)
 {
     if (!h)
         return NULL;
@@ -54,21 +54,21 @@ Hand *hand_free(Hand *h)
 
 static int on_gone(sd_event_source *source, void *userdata)
 {
-    Hand *h = userdata;
+    ManualChanges *h = userdata;
 
     (void) source;
     h->on_change(true, h->userdata);
     return 0;
 }
 
-int hand_new(sd_event *event, hand_t on_change, void *userdata, Hand **ret)
+int manual_changes_new(sd_event *event, manual_changes_t on_change, void *userdata, ManualChanges **ret)
 {
-    _cleanup_(hand_freep) Hand *h = calloc(1, sizeof(*h));
+    _cleanup_(manual_changes_freep) ManualChanges *h = calloc(1, sizeof(*h));
     int r;
 
     if (!h)
         return -ENOMEM;
-    *h = (Hand) { .event = sd_event_ref(event), .on_change = on_change, .userdata = userdata };
+    *h = (ManualChanges) { .event = sd_event_ref(event), .on_change = on_change, .userdata = userdata };
     r = sd_event_add_defer(event, &h->gone, on_gone, h);
     if (r >= 0)
         r = sd_event_source_set_enabled(h->gone, SD_EVENT_OFF);
@@ -81,7 +81,7 @@ int hand_new(sd_event *event, hand_t on_change, void *userdata, Hand **ret)
 /* The lists are replaced by renaming; locks and layers beside them come and go all the time. */
 static int on_file(sd_event_source *source, const struct inotify_event *event, void *userdata)
 {
-    Hand *h = userdata;
+    ManualChanges *h = userdata;
 
     (void) source;
     if (event->len > 0 && (str_equal(event->name, "containers.json") || str_equal(event->name, "images.json")))
@@ -91,7 +91,7 @@ static int on_file(sd_event_source *source, const struct inotify_event *event, v
 
 static int on_process(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
-    Hand *h = userdata;
+    ManualChanges *h = userdata;
 
     (void) fd;
     (void) revents;
@@ -117,7 +117,7 @@ static char *containers_folder(const cJSON *current)
     return path && str_ends(path, "-containers") ? TAKE_PTR(path) : NULL;
 }
 
-static void follow_folders(Hand *h, const cJSON *current)
+static void follow_folders(ManualChanges *h, const cJSON *current)
 {
     _cleanup_(freep) char *containers = containers_folder(current);
     _cleanup_(freep) char *images = NULL;
@@ -138,9 +138,9 @@ static void follow_folders(Hand *h, const cJSON *current)
 }
 
 /* -ESRCH when it is not the process that was proved. */
-static int follow_process(Hand *h, pid_t pid, uint64_t ticks)
+static int follow_process(ManualChanges *h, pid_t pid, uint64_t ticks)
 {
-    HandProcess *p = &h->processes[h->n_processes];
+    ManualProcess *p = &h->processes[h->n_processes];
     int fd = (int) syscall(SYS_pidfd_open, pid, 0u), r;
 
     if (fd < 0)
@@ -155,7 +155,7 @@ static int follow_process(Hand *h, pid_t pid, uint64_t ticks)
     return 0;
 }
 
-void hand_follow(Hand *h, const cJSON *current)
+void manual_changes_follow(ManualChanges *h, const cJSON *current)
 {
     const cJSON *service;
     bool gone = false;

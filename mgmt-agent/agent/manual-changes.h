@@ -8,14 +8,14 @@
 
 #include "lib/data/json.h"
 
-typedef struct Hand Hand;
+typedef struct ManualChanges ManualChanges;
 /* `process`: a process that was followed has ended; otherwise a list of podman's has changed. */
-typedef void (*hand_t)(bool process, void *userdata);
+typedef void (*manual_changes_t)(bool process, void *userdata);
 
-int hand_new(sd_event *event, hand_t on_change, void *userdata, Hand **ret) _must_check_;
-Hand *hand_free(Hand *h);
-DEFINE_CLEANUP(Hand, hand_free)
+int manual_changes_new(sd_event *event, manual_changes_t on_change, void *userdata, ManualChanges **ret) _must_check_;
+ManualChanges *manual_changes_free(ManualChanges *h);
+DEFINE_CLEANUP(ManualChanges, manual_changes_free)
 
 /* Watches what `current` (current.json) describes, and nothing that was watched before. Best effort: without it changes are
  * seen at the next check. Calls back, later, when a process of it is gone already. */
-void hand_follow(Hand *h, const cJSON *current);
+void manual_changes_follow(ManualChanges *h, const cJSON *current);

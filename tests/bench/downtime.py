@@ -7,7 +7,7 @@ import time
 
 from tests.lab.project import Project
 from tests.lab.registry import Registry
-from tests.lab.shop import WEB, Shop
+from tests.lab.two_service_box import WEB, TwoServiceBox
 from tests.lab.util import free_port, wait_until
 
 SETTLE_SECONDS = 1
@@ -68,7 +68,7 @@ def run(suite, lab, folder):
                f"update, with its check, proof (--settle {SETTLE_SECONDS}) and way back; podman-compose 1.0.3's own up -d would "
                "leave the old container running, so the peer has to stop and remove it first, and proves nothing")
     with Registry(lab) as registry:
-        shop = Shop(lab, registry, os.path.join(folder, "box"), args=[f"--settle={SETTLE_SECONDS}"],
+        shop = TwoServiceBox(lab, registry, os.path.join(folder, "box"), args=[f"--settle={SETTLE_SECONDS}"],
                     kinds=[("server", "1"), ("server", "2")])
         project = Project(lab, os.path.join(folder, "peer"))
         image = f"{registry.address}/{WEB}:peer"

@@ -3,7 +3,7 @@
 import os
 
 from tests.bench import memory
-from tests.bench.stack import SETTLE_SECONDS, Ours, Peer, compose, services
+from tests.bench.stack import SETTLE_SECONDS, SecBoxStack, Peer, compose, services
 from tests.lab import isolate
 from tests.lab.podman_lab import PodmanLab
 
@@ -15,7 +15,7 @@ def same_again(suite, lab, folder, n):
     """The snapshot that runs already, once more."""
     text = compose(services(n))
     counts = {"ours": [], "peer": []}
-    with Ours(lab, os.path.join(folder, f"same-{n}")) as ours:
+    with SecBoxStack(lab, os.path.join(folder, f"same-{n}")) as ours:
         peer = Peer(lab, folder)
         ours.push(text)
         peer.up(text)
@@ -39,7 +39,7 @@ def same_again(suite, lab, folder, n):
 def one_changed(suite, lab, folder, n):
     """One service gets another environment; then the whole project by podman-compose's only way to apply a change."""
     names = services(n)
-    with Ours(lab, os.path.join(folder, "changed")) as ours:
+    with SecBoxStack(lab, os.path.join(folder, "changed")) as ours:
         peer = Peer(lab, folder)
         ours.push(compose(names))
         peer.up(compose(names))
@@ -70,7 +70,7 @@ def first_apply(suite, lab, folder, n):
     peer = Peer(lab, folder)
 
     def ours_first(run):
-        with Ours(lab, os.path.join(folder, f"first-{run}")) as ours:
+        with SecBoxStack(lab, os.path.join(folder, f"first-{run}")) as ours:
             seconds, _ = ours.push(text)
             ours.clear()
         return seconds

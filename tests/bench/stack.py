@@ -34,7 +34,7 @@ def last_pid():
         return int(f.read().split()[4])
 
 
-class Ours:
+class SecBoxStack:
     """A box whose agent hears snapshots the way mgmt-link hands them over."""
 
     def __init__(self, lab, folder):

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 
-from tests.lab import crowd
+from tests.lab import simulated_boxes
 from tests.lab.gateway import Gateway
 from tests.lab.isolate import is_isolated
 from tests.lab.util import ROOT, Daemon, free_port, port_answers, wait_until
@@ -41,13 +41,13 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Ours:
+class SecBoxStack:
     """secbox-gateway that knows `count` boxes. Its burst lets the first round in as fast as it can; once killed it starts
     as it does without options."""
 
     def __init__(self, folder, tls, count):
         self.gateway = Gateway(os.path.join(folder, "gateway"), tls=tls)
-        crowd.make_rows(self.gateway.postgres, count)
+        simulated_boxes.make_rows(self.gateway.postgres, count)
         self.count = count
         self.url = self.gateway.url
 
@@ -69,7 +69,7 @@ class Ours:
         self.gateway.daemon.kill()
 
     def crowd(self, folder, count):
-        return crowd.Crowd(folder, self.url.replace("http", "ws", 1) + "/mgmt", self.gateway.tls[0],
+        return simulated_boxes.SimulatedBoxes(folder, self.url.replace("http", "ws", 1) + "/mgmt", self.gateway.tls[0],
                            os.path.join(self.gateway.state, "jwt-key.pem"), self.url, count, PROCESSES, PARALLEL)
 
     def close(self):
@@ -104,8 +104,8 @@ class Node:
         self.daemon.kill()
 
     def crowd(self, folder, count):
-        return crowd.Crowd(folder, self.url.replace("http", "ws", 1) + "/mgmt", self.tls[0], self.signer, self.url, count,
-                           PROCESSES, PARALLEL)
+        return simulated_boxes.SimulatedBoxes(folder, self.url.replace("http", "ws", 1) + "/mgmt", self.tls[0],
+                                              self.signer, self.url, count, PROCESSES, PARALLEL)
 
     def stop(self):
         if self.daemon:
@@ -192,11 +192,11 @@ def run(suite, folder, sizes=None):
     if is_isolated():
         with open(PORTS, "w", encoding="ascii") as f:
             f.write("1024 65535")
-    tls = crowd.make_certificate(folder)
+    tls = simulated_boxes.make_certificate(folder)
     version = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout.strip()
     peer = f"Node {version}, ws, the same boxes"
     sizes = [n for n in sizes or SIZES if n <= largest()] or [largest()]
-    ours = Ours(folder, tls, max(sizes))
+    ours = SecBoxStack(folder, tls, max(sizes))
     node = Node(folder, tls, os.path.join(ours.gateway.state, "jwt-key.pem"))
     try:
         storms = {"ours": Storm(folder, ours, tls[0]), "peer": Storm(folder, node, tls[0])}

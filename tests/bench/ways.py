@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from tests.lab import crowd
+from tests.lab import simulated_boxes
 from tests.lab.fleet import Fleet
 from tests.lab.gateway import Gateway
 from tests.lab.isolate import is_isolated
@@ -44,7 +44,7 @@ class Place:
         self.slow = slow
         self.prefix = ["ip", "netns", "exec", NAMESPACE] if slow else []
         self.gateway, self.box = (GATEWAY_ADDRESS, BOX_ADDRESS) if slow else ("127.0.0.1", "127.0.0.1")
-        self.cert, self.key = crowd.make_certificate(folder, [GATEWAY_ADDRESS, BOX_ADDRESS])
+        self.cert, self.key = simulated_boxes.make_certificate(folder, [GATEWAY_ADDRESS, BOX_ADDRESS])
         self.target = None
         self.control = None
 
@@ -96,7 +96,7 @@ class Place:
             self._ip("ip", "netns", "delete", NAMESPACE)
 
 
-class Ours:
+class SecBoxStack:
     """Streams in a WebSocket over TLS, as gateway and box have them."""
     name = "ours"
 
@@ -117,7 +117,7 @@ class Ours:
             daemon.stop()
 
 
-class Whole(Ours):
+class Whole(SecBoxStack):
     """The programs themselves: secbox-fleet ssh-proxy for each visitor, the gateway, mgmt-link; TLS twice, a grant, an audit."""
     name = "whole"
 
@@ -169,7 +169,7 @@ class Whole(Ours):
         self.gateway.close()
 
 
-class SshR(Ours):
+class SshR(SecBoxStack):
     name = "ssh -R (OpenSSH)"
 
     def __init__(self, place):
@@ -183,7 +183,7 @@ class SshR(Ours):
             f"127.0.0.1:{self.port}:127.0.0.1:{place.target}", f"root@{place.gateway}"])]
 
 
-class Stunnel(Ours):
+class Stunnel(SecBoxStack):
     """TLS for each connection, not a tunnel for all: the box has to be reachable for it."""
     name = "stunnel, a connection for each stream"
 
@@ -249,14 +249,14 @@ def compare(suite, folder, slow, kinds, measure, metrics):
     for key, (metric, unit) in metrics.items():
         for kind in kinds[1:]:
             if kind is not Whole:
-                suite.row(metric, unit, kind.name, [r[key] for r in found[Ours]], [r[key] for r in found[kind]])
+                suite.row(metric, unit, kind.name, [r[key] for r in found[SecBoxStack]], [r[key] for r in found[kind]])
         if Whole in kinds:
             suite.row(f"{metric}; operator to box", unit, SshR.name, [r[key] for r in found[Whole]],
                       [r[key] for r in found[SshR]])
 
 
 def run(suite, folder, quick=False):
-    kinds = [Ours, SshR] if quick else [Ours, Whole, *peers(suite)]
+    kinds = [SecBoxStack, SshR] if quick else [SecBoxStack, Whole, *peers(suite)]
     compare(suite, folder, False, kinds, on_loopback,
             {"to": ("bulk on loopback, gateway to box", "Mbit/s"), "from": ("bulk on loopback, box to gateway", "Mbit/s"),
              "added": ("added round trip on loopback, 64 B", "µs")})

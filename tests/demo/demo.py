@@ -78,13 +78,13 @@ def inside(keep):
     folder = tempfile.mkdtemp(prefix="secbox-demo-")
     os.chmod(folder, 0o755)
     subprocess.run(["mount", "--bind", folder, PLACE], check=True)
-    tale = story.Story(PLACE)
+    demo = story.Story(PLACE)
     begin = time.monotonic()
     try:
-        tale.tell()
+        demo.tell()
         heading(f"Done in {time.monotonic() - begin:.0f} s: every line marked [ok] was checked")
         if keep:
-            stay(tale)
+            stay(demo)
         return 0
     except BrokenPipeError:
         return 1
@@ -92,16 +92,16 @@ def inside(keep):
         return fail(story.sentence_of(e))
     finally:
         with contextlib.suppress(Exception):
-            tale.close()
+            demo.close()
         subprocess.run(["umount", "-l", PLACE], check=False)
         isolate.remove_folder(folder)
 
 
-def stay(tale):
-    tale.write_shell()
+def stay(demo):
+    demo.write_shell()
     with open(os.path.join(tempfile.gettempdir(), STATE), "w", encoding="utf-8") as f:
         json.dump({"owner": int(os.environ["SECBOX_DEMO_OWNER"])}, f)
-    tale.how_to_use()
+    demo.how_to_use()
     print(KEPT, flush=True)
     signal.pause()
 

@@ -15,7 +15,7 @@ pytest.importorskip("cryptography")
 from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: E402
 
 from tests.conftest import require_programs  # noqa: E402
-from tests.lab import crowd, postgres  # noqa: E402
+from tests.lab import simulated_boxes, postgres  # noqa: E402
 from tests.lab.device import DeviceKey, Tunnel  # noqa: E402
 from tests.lab.gateway import Gateway  # noqa: E402
 from tests.lab.util import wait_until  # noqa: E402
@@ -33,8 +33,8 @@ def cloud(tmp_path_factory):
     if not postgres.available():
         pytest.skip("PostgreSQL is not installed: installer/deps.sh test")
     folder = tmp_path_factory.mktemp("storm")
-    with Gateway(str(folder / "gateway"), tls=crowd.make_certificate(str(folder))) as it:
-        crowd.make_rows(it.postgres, BOXES)
+    with Gateway(str(folder / "gateway"), tls=simulated_boxes.make_certificate(str(folder))) as it:
+        simulated_boxes.make_rows(it.postgres, BOXES)
         yield it
 
 
@@ -118,7 +118,8 @@ def test_a_gateway_that_ends_spreads_its_boxes(cloud):
 def test_all_boxes_come_back(cloud, folder):
     start(cloud)
     url = cloud.url.replace("http", "ws", 1) + "/mgmt"
-    with crowd.Crowd(folder, url, cloud.tls[0], os.path.join(cloud.state, "jwt-key.pem"), cloud.url, BOXES) as boxes:
+    signer = os.path.join(cloud.state, "jwt-key.pem")
+    with simulated_boxes.SimulatedBoxes(folder, url, cloud.tls[0], signer, cloud.url, BOXES) as boxes:
         # a tunnel is accepted, and comes back, without a word from the database
         cloud.postgres.freeze()
         try:

@@ -21,7 +21,7 @@ def phase(name):
     return f'"phase":"{name}","state":"started"'
 
 
-class Stand:
+class CrashableBox:
     """A box with a trigger in its worker, and what ran on it before."""
 
     def __init__(self, box, gateway, kill_point):
@@ -107,7 +107,7 @@ def shared(lab, gateway, tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("crash"))
     kill_point = KillPoint(folder)
     with running_box(lab, folder, gateway, agent_args=["--settle=1"], process_env=kill_point.env) as box:
-        yield Stand(box, gateway, kill_point)
+        yield CrashableBox(box, gateway, kill_point)
 
 
 @pytest.fixture

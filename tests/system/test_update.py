@@ -6,9 +6,9 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.lab.authority import Authority
-from tests.lab.front import Front
+from tests.lab.registry_proxy import RegistryProxy
 from tests.lab.registry import PrivateEtc, Registry
-from tests.lab.shop import WEB, Shop
+from tests.lab.two_service_box import WEB, TwoServiceBox
 
 SHORT_LIVED = "FROM localhost/short-lived:1\nENV LIFETIME=0.5\n"
 # what it writes is no UTF-8, and what is kept of it must be
@@ -18,8 +18,8 @@ GARBLED = "FROM localhost/server:1\nCMD [\"/bin/sh\", \"-c\", \"printf 'as plann
 @pytest.fixture(scope="module")
 def shop(lab, tmp_path_factory):
     require_programs("mgmt-agent", "secboxctl")
-    with Registry(lab) as registry, Front(lab, registry.port) as front:
-        it = Shop(lab, registry, str(tmp_path_factory.mktemp("shop")), front, args=["--settle=1", "--pull-timeout=3"])
+    with Registry(lab) as registry, RegistryProxy(lab, registry.port) as front:
+        it = TwoServiceBox(lab, registry, str(tmp_path_factory.mktemp("shop")), front, args=["--settle=1", "--pull-timeout=3"])
         it.front = front
         lab.podman("build", "-q", "-t", "localhost/dies-soon:1", "-f", "-", lab.empty_dir, input=SHORT_LIVED.encode())
         lab.podman("build", "-q", "-t", "localhost/garbled:1", "-f", "-", lab.empty_dir, input=GARBLED.encode())
@@ -127,7 +127,7 @@ def test_a_registry_that_does_not_tell(stock, name):
 def test_a_registry_whose_certificate_has_expired(stock, tmp_path):
     """Even by an authority that is trusted: it is not asked anything, and what runs stays."""
     authority = Authority(str(tmp_path))
-    with PrivateEtc() as etc, Front(stock.lab, stock.registry.port, authority.server_context(expired=True)) as front:
+    with PrivateEtc() as etc, RegistryProxy(stock.lab, stock.registry.port, authority.server_context(expired=True)) as front:
         etc.trust(front.address, authority)
         image = f"{front.address}/{WEB}:latest"
         stock.lab.podman("tag", "localhost/server:1", image)

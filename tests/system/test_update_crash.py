@@ -11,11 +11,11 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.lab.agent_socket import AgentSocket
-from tests.lab.front import Front
+from tests.lab.registry_proxy import RegistryProxy
 from tests.lab.kill_point import KillPoint
 from tests.lab.podman_lab import PodmanLab
 from tests.lab.registry import Registry
-from tests.lab.shop import WEB, Shop
+from tests.lab.two_service_box import WEB, TwoServiceBox
 from tests.lab.util import wait_until
 
 OLD, NEW = "old", "new"
@@ -30,8 +30,8 @@ def shop(lab, tmp_path_factory):
     require_programs("mgmt-agent", "secboxctl")
     folder = str(tmp_path_factory.mktemp("shop"))
     kill_point = KillPoint(folder)
-    with Registry(lab) as registry, Front(lab, registry.port) as front:
-        it = Shop(lab, registry, folder, front, args=["--settle=1"], process_env=kill_point.env)
+    with Registry(lab) as registry, RegistryProxy(lab, registry.port) as front:
+        it = TwoServiceBox(lab, registry, folder, front, args=["--settle=1"], process_env=kill_point.env)
         it.front, it.kill_point = front, kill_point
         with it.box:
             it.box.start_agent()
@@ -240,8 +240,8 @@ class SmallLab(PodmanLab):
 def test_the_disk_is_full_while_it_is_pulled(folder):
     """507, nothing is touched, nothing is held against the image, and it is taken when there is space."""
     require_programs("mgmt-agent", "secboxctl")
-    with SmallLab() as lab, Registry(lab) as registry, Front(lab, registry.port) as front:
-        stock = Shop(lab, registry, os.path.join(folder, "box"), front, kinds=[("server", "1"), ("server", "2")])
+    with SmallLab() as lab, Registry(lab) as registry, RegistryProxy(lab, registry.port) as front:
+        stock = TwoServiceBox(lab, registry, os.path.join(folder, "box"), front, kinds=[("server", "1"), ("server", "2")])
         with stock.box:
             stock.box.start_agent()
             stock.restock()

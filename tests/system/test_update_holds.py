@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.lab.registry import Registry
-from tests.lab.shop import DB, WEB, Shop
+from tests.lab.two_service_box import DB, WEB, TwoServiceBox
 from tests.lab.util import wait_until
 
 LABEL = "com.centurylinklabs.watchtower"
@@ -18,7 +18,7 @@ LABEL = "com.centurylinklabs.watchtower"
 def shop(lab, tmp_path_factory):
     require_programs("mgmt-agent", "secboxctl")
     with Registry(lab) as registry:
-        it = Shop(lab, registry, str(tmp_path_factory.mktemp("shop")), args=["--settle=0"])
+        it = TwoServiceBox(lab, registry, str(tmp_path_factory.mktemp("shop")), args=["--settle=0"])
         with it.box:
             it.box.start_agent()
             yield it

@@ -6,14 +6,14 @@ import pytest
 from tests.conftest import require_programs
 from tests.lab.agent_socket import AgentSocket
 from tests.lab.registry import Registry
-from tests.lab.shop import Shop
+from tests.lab.two_service_box import TwoServiceBox
 from tests.lab.util import wait_until
 
 @pytest.fixture(scope="module")
 def shop(lab, tmp_path_factory):
     require_programs("mgmt-agent", "secboxctl")
     with Registry(lab) as registry:
-        it = Shop(lab, registry, str(tmp_path_factory.mktemp("shop")))
+        it = TwoServiceBox(lab, registry, str(tmp_path_factory.mktemp("shop")))
         with it.box:
             it.box.start_agent()
             yield it

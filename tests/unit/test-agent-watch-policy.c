@@ -275,7 +275,7 @@ static void look(cJSON *entry, const char *means)
     _cleanup_(cJSON_Deletep) cJSON *seen = cJSON_CreateObject();
 
     assert_int_equal(json_add_string(seen, "nameImageId", means), 0);
-    assert_int_equal(watch_state_note_look(entry, seen, NOW), 0);
+    assert_int_equal(watch_state_note_inspection(entry, seen, NOW), 0);
 }
 
 /* A name that means another image from one look to the next was given that by somebody. */

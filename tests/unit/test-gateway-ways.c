@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which ways into a box are tried, and what a grant asks for. */
+/* Which routes into a box are tried, and what a grant asks for. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,25 +15,25 @@
 
 static void test_ways(void **state)
 {
-    Way ways[WAYS_MAX];
+    AccessRoute routes[ACCESS_ROUTES_MAX];
     size_t n = 0;
 
     (void) state;
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(ways_parse(i ? "auto" : NULL, ways, &n, NULL), 0);
+        assert_int_equal(access_routes_parse(i ? "auto" : NULL, routes, &n, NULL), 0);
         assert_int_equal(n, 3);
-        assert_int_equal(ways[0].role, ROLE_DEVICE);
-        assert_int_equal(ways[1].role, ROLE_MGMT);
-        assert_int_equal(ways[2].role, ROLE_RECOVERY);
+        assert_int_equal(routes[0].role, ROLE_DEVICE);
+        assert_int_equal(routes[1].role, ROLE_MGMT);
+        assert_int_equal(routes[2].role, ROLE_RECOVERY);
     }
-    assert_int_equal(ways_parse("recovery", ways, &n, NULL), 0);
+    assert_int_equal(access_routes_parse("recovery", routes, &n, NULL), 0);
     assert_int_equal(n, 1);
-    assert_int_equal(ways[0].role, ROLE_RECOVERY);
+    assert_int_equal(routes[0].role, ROLE_RECOVERY);
 
     static const char *const bad[] = { "", "Auto", "device ", "devices", "operator" };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         Error err = {};
-        assert_int_equal(ways_parse(bad[i], ways, &n, &err), -EINVAL);
+        assert_int_equal(access_routes_parse(bad[i], routes, &n, &err), -EINVAL);
         assert_string_equal(err.id, "bridge.way");
         error_done(&err);
     }

@@ -59,7 +59,7 @@ static void keep_unknown(Deploy *d, const cJSON *service, const char *image_id)
         deploy_progress(d, "info", json_string(service, "name"), "could not tag image %.12s to keep it", image_id);
 }
 
-static int look_at(Deploy *d, const cJSON *service, WatchHook hook, cJSON *all)
+static int inspect_container(Deploy *d, const cJSON *service, WatchHook hook, cJSON *all)
 {
     const char *name = json_string(service, "name"), *container = json_string(service, "container");
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
@@ -92,7 +92,7 @@ static WatchHook hook_from(const char *name)
     return _HOOK_MAX;
 }
 
-static int look_at_all(Deploy *d, const cJSON *request, cJSON *answer)
+static int inspect_all(Deploy *d, const cJSON *request, cJSON *answer)
 {
     const cJSON *wanted = cJSON_GetObjectItemCaseSensitive(request, "services"), *service;
     const cJSON *hooked = cJSON_GetObjectItemCaseSensitive(request, "hooked");
@@ -105,11 +105,11 @@ static int look_at_all(Deploy *d, const cJSON *request, cJSON *answer)
         r = json_add_string(answer, "graphRoot", store);
     cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(d->current, "services"))
         if (r == 0 && is_wanted(wanted, json_string(service, "name")))
-            r = look_at(d, service, is_wanted(hooked, json_string(service, "name")) ? hook : _HOOK_MAX, all);
+            r = inspect_container(d, service, is_wanted(hooked, json_string(service, "name")) ? hook : _HOOK_MAX, all);
     return r;
 }
 
-int job_look(Deploy *d, const cJSON *request)
+int job_inspect(Deploy *d, const cJSON *request)
 {
     _cleanup_(cJSON_Deletep) cJSON *answer = cJSON_CreateObject();
     _cleanup_(error_done) Error err = {};
@@ -123,7 +123,7 @@ int job_look(Deploy *d, const cJSON *request)
     if (r == 0)
         r = deploy_open_again(d, &err);
     if (r == 0)
-        r = look_at_all(d, request, answer);
+        r = inspect_all(d, request, answer);
     if (r < 0 && (!answer || json_add_item(answer, "error", json_from_error(&err, r)) < 0))
         return 1;
     deploy_emit(answer);

@@ -11,4 +11,4 @@
 
 #include "mgmt-agent/worker/phases/deploy.h"
 
-int job_look(Deploy *d, const cJSON *request);
+int job_inspect(Deploy *d, const cJSON *request);

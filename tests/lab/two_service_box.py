@@ -12,7 +12,7 @@ KINDS = [("server", "1"), ("server", "2"), ("server", "3"), ("crash", "1"), ("un
 WEB, DB = "shop/web", "shop/db"
 
 
-class Shop:
+class TwoServiceBox:
     """A box that runs two services from a registry, and a cloud that is only a socket."""
 
     def __init__(self, lab, registry, folder, front=None, args=("--settle=1",), process_env=None, kinds=KINDS):
@@ -118,7 +118,7 @@ class Shop:
     @staticmethod
     def answer(cloud, message):
         cloud.send(message)
-        return Shop.end_of(cloud, message)
+        return TwoServiceBox.end_of(cloud, message)
 
     @staticmethod
     def end_of(cloud, message):

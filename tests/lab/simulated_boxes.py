@@ -35,7 +35,7 @@ def make_certificate(folder, addresses=()):
     return cert, key
 
 
-class Crowd:
+class SimulatedBoxes:
     """`processes` processes that share `count` boxes. counts() is the sum of their newest lines."""
 
     def __init__(self, folder, url, cert, key, issuer, count, processes=1, parallel=64):

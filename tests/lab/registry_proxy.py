@@ -6,7 +6,7 @@ import http.server
 import threading
 
 
-class Front:
+class RegistryProxy:
     """`fault(handler)` is asked first; true means that it has answered. Only what pulling needs is passed on."""
 
     def __init__(self, lab, port, context=None):
