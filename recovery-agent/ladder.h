@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/boot-id.h"
 
-#define BOOT_ID_SIZE 37
 #define BUDGET_ENTRIES_MAX 32
 
 typedef enum LadderStep {

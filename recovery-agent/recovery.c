@@ -15,13 +15,13 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
+#include "lib/tunnel/hello.h"
 #include "lib/tunnel/key-challenge.h"
 #include "lib/tunnel/message.h"
 #include "recovery-agent/recovery-impl.h"
 
 #define STATE_FOLDER STATE_DIR "/recovery"
 #define RECOVERY_ENV_PATH ETC_DIR "/recovery.env"
-#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 #define RESTART_SSHD_PATH RUN_DIR "/recovery/restart-sshd"
 #define SELF_ROUNDS 3 /* of checks, between two of ourselves */
 /* each write is one on a flash disk */
@@ -157,14 +157,11 @@ void recovery_tell(Recovery *r)
 static cJSON *answer_challenge(Tunnel *t _unused_, const cJSON *challenge, void *userdata)
 {
     const Recovery *r = userdata;
-    _cleanup_(cJSON_Deletep) cJSON *hello = message_new("hello"), *key = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *hello = hello_new(r->config.device_id, "recovery", "recovery-agent"), *key = NULL;
     _cleanup_(freep) char *jwk = key_jwk(r->key), *proof = NULL;
     if (!hello || !jwk || json_parse_object(jwk, strlen(jwk), &key, NULL) < 0 ||
         challenge_prove(r->key, json_string(challenge, "nonce"), r->config.device_id, &proof) < 0 ||
-        json_add_string(hello, "deviceId", r->config.device_id) < 0 ||
-        json_add_string(hello, "role", "recovery") < 0 || json_add_string(hello, "program", "recovery-agent") < 0 ||
-        json_add_string(hello, "version", SECBOX_VERSION) < 0 || json_add_string(hello, "bootId", r->boot_id) < 0 ||
-        json_add_int(hello, "protocol", 1) < 0 || json_add_item(hello, "key", TAKE_PTR(key)) < 0 ||
+        json_add_item(hello, "key", TAKE_PTR(key)) < 0 ||
         json_add_string(hello, "proof", proof) < 0 || json_add_string(hello, "bootstrap", r->config.bootstrap) < 0)
         return NULL;
     return TAKE_PTR(hello);
@@ -481,10 +478,10 @@ static int start(Recovery *r, Error *err)
 
 static int prepare(Recovery *r, Error *err)
 {
-    _cleanup_(freep) char *boot_id = NULL, *folder = path_in_root(STATE_FOLDER);
+    _cleanup_(freep) char *boot_id = boot_id_read(), *folder = path_in_root(STATE_FOLDER);
     _cleanup_(error_done) Error lost = {};
-    if (file_read(BOOT_ID_PATH, BOOT_ID_SIZE, &boot_id, NULL, NULL) >= 0)
-        memcpy(r->boot_id, boot_id, strcspn(boot_id, "\n") < BOOT_ID_SIZE ? strcspn(boot_id, "\n") : BOOT_ID_SIZE - 1);
+    if (boot_id)
+        memcpy(r->boot_id, boot_id, strnlen(boot_id, BOOT_ID_SIZE - 1));
     const LadderTime now = recovery_time(r);
     int k = folder ? state_load(&r->state, folder, &now, &lost) : -ENOMEM;
     if (k == -EIO)

@@ -13,12 +13,12 @@
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/event/daemon.h"
+#include "lib/tunnel/hello.h"
 #include "lib/tunnel/message.h"
 #include "lib/mux/pump.h"
 #include "lib/cli/report.h"
 #include "lib/tunnel/tunnel.h"
 
-#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 #define RESUME_BYTES 32
 #define GOODBYE_STEP (5 * USEC_PER_MSEC)
 #define GOODBYE_MAX (2 * USEC_PER_SEC)
@@ -31,7 +31,7 @@ typedef struct Proxy {
     MuxPump *pump;
     sd_event_source *timer, *hangup;
     const char *device;
-    char *grant, *url, *boot_id;
+    char *grant, *url;
     char *resume; /* secret: goes on with a connection that was lost */
     usec_t goodbye_until;
     bool was_up, lost, told; /* told: the person knows why it ended */
@@ -49,7 +49,6 @@ static void proxy_done(Proxy *p)
     secret_free(p->resume);
     free(p->grant);
     free(p->url);
-    free(p->boot_id);
 }
 
 static void say(const char *text)
@@ -76,12 +75,9 @@ static int fail(Proxy *p, const Error *err, int r, int exit_code)
 static cJSON *make_hello(Tunnel *t _unused_, void *userdata)
 {
     const Proxy *p = userdata;
-    _cleanup_(cJSON_Deletep) cJSON *hello = message_new("hello");
+    _cleanup_(cJSON_Deletep) cJSON *hello = hello_new(p->device, "operator", PROGRAM);
 
-    if (!hello || json_add_string(hello, "deviceId", p->device) < 0 || json_add_string(hello, "role", "operator") < 0 ||
-        json_add_string(hello, "program", PROGRAM) < 0 || json_add_string(hello, "version", SECBOX_VERSION) < 0 ||
-        json_add_string(hello, "bootId", p->boot_id) < 0 || json_add_int(hello, "protocol", 1) < 0 ||
-        json_add_string(hello, "resume", p->resume) < 0)
+    if (!hello || json_add_string(hello, "resume", p->resume) < 0)
         return NULL;
     return TAKE_PTR(hello);
 }
@@ -272,11 +268,7 @@ static int make_resume(Proxy *p)
     random_bytes(bytes, sizeof(bytes));
     p->resume = hex_encode(bytes, sizeof(bytes));
     explicit_bzero(bytes, sizeof(bytes));
-    if (file_read(BOOT_ID_PATH, 64, &p->boot_id, NULL, NULL) >= 0)
-        p->boot_id[strcspn(p->boot_id, "\n")] = '\0';
-    else
-        p->boot_id = strdup("unknown");
-    return p->resume && p->boot_id ? 0 : -ENOMEM;
+    return p->resume ? 0 : -ENOMEM;
 }
 
 static int proxy_start(Proxy *p, Error *err)

@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/base/boot-id.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 #define MODE 0600
 
 struct SessionsFile {
@@ -98,9 +98,7 @@ SessionsFile *sessions_file_free(SessionsFile *f)
 int sessions_file_write(SessionsFile *f, cJSON *sessions, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *list = sessions, *document = cJSON_CreateObject();
-    _cleanup_(freep) char *boot_id = NULL;
-    if (file_read(BOOT_ID_PATH, 64, &boot_id, NULL, NULL) >= 0)
-        boot_id[strcspn(boot_id, "\n")] = '\0';
+    _cleanup_(freep) char *boot_id = boot_id_read();
     if (!list || !document || json_add_string(document, "program", f->program) < 0 ||
         json_add_int(document, "pid", getpid()) < 0 || json_add_string(document, "bootId", boot_id) < 0 ||
         json_add_item(document, "sessions", TAKE_PTR(list)) < 0)

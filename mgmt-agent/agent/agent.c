@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "env/env-rules.h"
+#include "lib/base/boot-id.h"
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"

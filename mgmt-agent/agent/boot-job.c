@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* After a boot nothing runs: rootless podman starts no container by itself. The snapshot is what shall run, so the agent has a
  * worker start it again, once per boot; who stops a container by hand finds it stopped when the agent restarts. */
-#include "mgmt-agent/state/boot-id.h"
+#include "mgmt-agent/state/boot-mark.h"
 
 #include "lib/base/log.h"
 #include "mgmt-agent/agent/image-watch.h"

@@ -8,13 +8,13 @@
 
 #include "lib/base/map.h"
 #include "lib/event/self-check.h"
-#include "lib/tunnel/bridge.h"
 #include "lib/http/client.h"
-#include "lib/tunnel/identity.h"
-#include "lib/tunnel/tunnel.h"
+#include "lib/tunnel/device-tunnel.h"
 #include "mgmt-agent/link/agent-client.h"
 #include "mgmt-agent/link/link-config.h"
 #include "mgmt-agent/link/link.h"
+
+#define LINK_PROGRAM "mgmt-link"
 
 struct Link {
     sd_event *event;
@@ -28,9 +28,7 @@ struct Link {
     Error fault;              /* why there is no tunnel, as last reported */
     usec_t since;             /* wall clock: connected, or not, since then */
     HttpClient *http;
-    Identity *identity;
-    Tunnel *tunnel;
-    Bridge *bridge; /* of this tunnel */
+    DeviceTunnel *tunnel;
     AgentClient *agent;
     Map *complained;        /* message types that were dropped, each logged once; values are not used */
     Alive alive;
@@ -41,7 +39,6 @@ struct Link {
 void link_report(Link *l);
 /* Takes over the reason, logs it if it is news, and reports. err NULL: connected. */
 void link_set_fault(Link *l, const Error *err, int r, const char *decision);
-cJSON *link_make_hello(const Link *l);
 void link_greet_agent(Link *l);
 
 /* link-pass.c: one message from one side to the other. */

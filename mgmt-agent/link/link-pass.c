@@ -23,65 +23,23 @@ static void complain(Link *l, const char *from, const char *type, const char *re
     log_warning("a message of type \"%s\" from %s is dropped: %s (said once)", type, from, reason);
 }
 
-static void take_token(Link *l, const cJSON *message)
-{
-    Error err = {};
-    int r = identity_accept_token(l->identity, json_string(message, "token"), &err);
-
-    if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "the token from the gateway is not taken, the present one stays");
-    error_done(&err);
-}
-
-static void take_auth_error(Link *l, const cJSON *message)
-{
-    Error err = {};
-    int r = json_to_error(cJSON_GetObjectItemCaseSensitive(message, "error"), EACCES, &err);
-
-    log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "the gateway gave no new token; asking over HTTP");
-    error_done(&err);
-    identity_refused(l->identity);
-}
-
-/* From this loop and not from mgmt-agent's: what is asked is whether this tunnel serves. */
-static void answer_probe(Link *l, const cJSON *message)
-{
-    _cleanup_(cJSON_Deletep) cJSON *answer = message_new("probe.answer");
-
-    if (!answer || json_add_string(answer, "id", json_string(message, "id")) < 0 ||
-        tunnel_send_json(l->tunnel, answer) < 0)
-        log_debug("a probe of the gateway is not answered: no room");
-}
-
-static void ignore(Link *l, const cJSON *message)
-{
-    (void) l;
-    (void) message;
-}
-
-/* What the cloud says to us and not to mgmt-agent. */
-static const struct {
-    const char *type;
-    void (*take)(Link *l, const cJSON *message);
-} own_messages[] = {
-    {"auth.token", take_token},
-    {"auth.error", take_auth_error},
-    {"challenge", ignore}, /* an answer to a token-less upgrade only */
-    {"probe", answer_probe},
-    {"probe.result", ignore},
-    {"welcome", ignore},
-    {"goaway", ignore}, /* the tunnel obeys it */
-};
+/* What the tunnel itself obeys, or what is no business of mgmt-agent's. */
+static const char *const own_types[] = {"challenge", "probe.result", "welcome", "goaway"};
 
 /* Changes and their confirmations are kept for an agent that restarts; questions are asked again. */
 static const char *const kept_types[] = {"compose.snapshot", "compose.confirm", "compose.result.ack", "image.update"};
 
+static bool is_one_of(const char *const *types, size_t n, const char *type)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_equal(types[i], type))
+            return true;
+    return false;
+}
+
 static LineKind kind_of(const char *type)
 {
-    for (size_t i = 0; i < ELEMENTSOF(kept_types); i++)
-        if (str_equal(kept_types[i], type))
-            return LINE_KEEP;
-    return LINE_ASK;
+    return is_one_of(kept_types, ELEMENTSOF(kept_types), type) ? LINE_KEEP : LINE_ASK;
 }
 
 void link_from_cloud(Link *l, const cJSON *message, const char *text)
@@ -97,11 +55,8 @@ void link_from_cloud(Link *l, const cJSON *message, const char *text)
         complain(l, "the cloud", type->name, "the cloud may not say this");
         return;
     }
-    for (size_t i = 0; i < ELEMENTSOF(own_messages); i++)
-        if (str_equal(own_messages[i].type, type->name)) {
-            own_messages[i].take(l, message);
-            return;
-        }
+    if (is_one_of(own_types, ELEMENTSOF(own_types), type->name))
+        return;
     if (strpbrk(text, "\r\n")) { /* legal white space in JSON, but the end of a line on the socket */
         line = json_print(message);
         if (!line) {
@@ -117,11 +72,11 @@ void link_from_cloud(Link *l, const cJSON *message, const char *text)
 
 static int pass_to_cloud(Link *l, const char *type, const char *line, size_t len)
 {
-    if (tunnel_is_up(l->tunnel))
+    if (device_tunnel_is_up(l->tunnel))
         l->progress_held = 0;
     else if (str_equal(type, "compose.progress") && l->progress_held++ >= PROGRESS_HELD_MAX)
         return 0; /* the results must find room; mgmt-agent sends them again until they are acknowledged */
-    return tunnel_send(l->tunnel, line, len);
+    return tunnel_send(device_tunnel_get(l->tunnel), line, len);
 }
 
 void link_from_agent(Link *l, const char *line, size_t len)
@@ -139,7 +94,7 @@ void link_from_agent(Link *l, const char *line, size_t len)
     if (str_equal(type->name, "link.cycle")) {
         if (l->tunnel) {
             log_info("mgmt-agent asks for a new connection");
-            tunnel_cycle(l->tunnel);
+            tunnel_cycle(device_tunnel_get(l->tunnel));
         }
         return;
     }

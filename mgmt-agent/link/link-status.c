@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* link.hello, link.status and hello: who we are and how it stands. */
+/* link.hello and link.status: who we are and how it stands. */
 #include <string.h>
 
-#include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -11,27 +10,9 @@
 #include "lib/tunnel/message.h"
 #include "mgmt-agent/link/link-impl.h"
 
-#define PROGRAM "mgmt-link"
-#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
-
-cJSON *link_make_hello(const Link *l)
-{
-    _cleanup_(freep) char *boot_id = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *hello = message_new("hello");
-
-    if (file_read(BOOT_ID_PATH, 64, &boot_id, NULL, NULL) >= 0)
-        boot_id[strcspn(boot_id, "\n")] = '\0';
-    if (!hello || json_add_string(hello, "deviceId", l->config.device_id) < 0 ||
-        json_add_string(hello, "role", "mgmt") < 0 || json_add_string(hello, "program", PROGRAM) < 0 ||
-        json_add_string(hello, "version", SECBOX_VERSION) < 0 ||
-        json_add_string(hello, "bootId", boot_id ? boot_id : "unknown") < 0 || json_add_int(hello, "protocol", 1) < 0)
-        return NULL;
-    return TAKE_PTR(hello);
-}
-
 static int add_token_expiry(const Link *l, cJSON *status)
 {
-    const char *token = l->identity ? identity_token(l->identity) : NULL;
+    const char *token = device_tunnel_token(l->tunnel);
     char at[TIMESTAMP_SIZE];
     JwtClaims claims = {};
     int r;
@@ -46,7 +27,7 @@ static int add_token_expiry(const Link *l, cJSON *status)
 static cJSON *make_status(const Link *l)
 {
     _cleanup_(cJSON_Deletep) cJSON *status = message_new("link.status");
-    bool connected = l->tunnel && tunnel_is_up(l->tunnel);
+    bool connected = device_tunnel_is_up(l->tunnel);
     char since[TIMESTAMP_SIZE];
 
     if (!status || json_add_bool(status, "connected", connected) < 0 ||
@@ -70,7 +51,7 @@ void link_report(Link *l)
 {
     _cleanup_(freep) char *sentence = NULL;
 
-    if (l->tunnel && tunnel_is_up(l->tunnel))
+    if (device_tunnel_is_up(l->tunnel))
         sentence = str_format("connected to %s", l->config.gateway_url);
     else
         sentence = str_format("not connected: %s", l->fault.id ? l->fault.message : "connecting");
@@ -87,7 +68,7 @@ void link_greet_agent(Link *l)
 {
     _cleanup_(cJSON_Deletep) cJSON *hello = message_new("link.hello");
 
-    if (hello && json_add_string(hello, "program", PROGRAM) >= 0 &&
+    if (hello && json_add_string(hello, "program", LINK_PROGRAM) >= 0 &&
         json_add_string(hello, "version", SECBOX_VERSION) >= 0)
         send_to_agent(l, hello);
     link_report(l);

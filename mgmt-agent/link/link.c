@@ -13,7 +13,6 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
-#include "lib/tunnel/message.h"
 #include "mgmt-agent/link/link-impl.h"
 
 #define RECHECK (60 * USEC_PER_SEC)
@@ -26,116 +25,56 @@ static bool may_mend(const Error *err);
 
 /* the tunnel's side */
 
-static cJSON *tunnel_make_hello(Tunnel *t, void *userdata)
+static void on_tunnel_up(DeviceTunnel *t _unused_, const cJSON *welcome, void *userdata)
 {
-    (void) t;
-    return link_make_hello(userdata);
-}
-
-static const char *tunnel_get_token(Tunnel *t, void *userdata)
-{
-    Link *l = userdata;
-
-    (void) t;
-    return l->identity ? identity_token(l->identity) : NULL;
-}
-
-static void on_tunnel_up(Tunnel *t, const cJSON *welcome, void *userdata)
-{
-    Link *l = userdata;
-
-    (void) t;
     log_notice("management tunnel is up, connection %s", json_string(welcome, "connection"));
-    link_set_fault(l, NULL, 0, NULL);
+    link_set_fault(userdata, NULL, 0, NULL);
 }
 
-static void on_tunnel_message(Tunnel *t, const cJSON *message, const char *text, void *userdata)
+static void on_tunnel_message(DeviceTunnel *t _unused_, const cJSON *message, const char *text, void *userdata)
 {
-    (void) t;
     link_from_cloud(userdata, message, text);
 }
 
-static void on_tunnel_down(Tunnel *t, int http_status, usec_t retry_in, const Error *err, void *userdata)
+static void on_tunnel_down(DeviceTunnel *t _unused_, int http_status, usec_t retry_in, const Error *err, void *userdata)
 {
-    Link *l = userdata;
-
-    (void) t;
-    if (http_status == 401 || http_status == 403) {
-        link_set_fault(l, err, -EACCES, "the gateway refused the token; getting another");
-        identity_refused(l->identity);
-    } else if (retry_in == USEC_INFINITY) {
-        link_set_fault(l, err, -EIO, "the management tunnel is down until there is a new token or configuration");
-    } else {
-        link_set_fault(l, err, -EIO, "the management tunnel is down and comes back by itself");
-    }
+    if (http_status == 401 || http_status == 403)
+        link_set_fault(userdata, err, -EACCES, "the gateway refused the token; getting another");
+    else if (retry_in == USEC_INFINITY)
+        link_set_fault(userdata, err, -EIO, "the management tunnel is down until there is a new token or configuration");
+    else
+        link_set_fault(userdata, err, -EIO, "the management tunnel is down and comes back by itself");
 }
 
-static void on_tunnel_stream(Tunnel *t, MuxStream *s, const cJSON *open, void *userdata)
+static void on_token(DeviceTunnel *t, void *userdata)
 {
-    Link *l = userdata;
-
-    (void) t;
-    bridge_open(l->bridge, s, open);
+    if (device_tunnel_is_up(t))
+        link_report(userdata);
 }
 
-static const TunnelEvents tunnel_events = {
-    .make_hello = tunnel_make_hello,
-    .get_token = tunnel_get_token,
-    .on_stream = on_tunnel_stream,
+static void on_no_token(DeviceTunnel *t, usec_t retry_in, const Error *err, void *userdata)
+{
+    if (retry_in == USEC_INFINITY)
+        link_stop(userdata, err, -EINVAL);
+    else if (device_tunnel_is_up(t)) /* the present token is still good */
+        log_failure(LOG_LEVEL_WARNING, NULL, err, -EIO, "no new device token yet; it is tried again");
+    else
+        link_set_fault(userdata, err, -EIO, "no device token yet; it is tried again");
+}
+
+static void on_refresh_failed(DeviceTunnel *t _unused_, int r, const Error *err, const char *decision, void *userdata _unused_)
+{
+    log_failure(LOG_LEVEL_WARNING, NULL, err, r, "%s", decision);
+}
+
+static const DeviceTunnelEvents tunnel_events = {
     .on_up = on_tunnel_up,
     .on_message = on_tunnel_message,
     .on_down = on_tunnel_down,
+    .on_token = on_token,
+    .on_no_token = on_no_token,
+    .on_refresh_failed = on_refresh_failed,
 };
-
-/* the identity's side */
-
-static void on_token(Identity *i, const char *token, void *userdata)
-{
-    Link *l = userdata;
-
-    (void) i;
-    redact_add_secret(token);
-    if (!l->tunnel)
-        return; /* it asks when it is made */
-    if (tunnel_is_up(l->tunnel))
-        link_report(l);
-    else
-        tunnel_retry(l->tunnel);
-}
-
-static void on_identity_failure(Identity *i, usec_t retry_in, const Error *err, void *userdata)
-{
-    Link *l = userdata;
-
-    (void) i;
-    if (retry_in == USEC_INFINITY)
-        link_stop(l, err, -EINVAL);
-    else if (l->tunnel && tunnel_is_up(l->tunnel)) /* the present token is still good */
-        log_failure(LOG_LEVEL_WARNING, NULL, err, -EIO, "no new device token yet; it is tried again");
-    else
-        link_set_fault(l, err, -EIO, "no device token yet; it is tried again");
-}
-
-static int refresh_in_band(Identity *i, void *userdata)
-{
-    Link *l = userdata;
-    _cleanup_(freep) char *proof = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *message = NULL;
-    Error err = {};
-
-    if (!l->tunnel || !tunnel_is_up(l->tunnel))
-        return -ENOTCONN;
-    proof = identity_make_proof(i, &err);
-    if (!proof) {
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, -EIO, "no proof for a new token; asking over HTTP");
-        error_done(&err);
-        return -EIO;
-    }
-    message = message_new("auth.refresh");
-    if (!message || json_add_string(message, "proof", proof) < 0)
-        return -ENOMEM;
-    return tunnel_send_json(l->tunnel, message);
-}
 
 /* the agent's side */
 
@@ -198,51 +137,25 @@ static void link_read_config(Link *l)
     log_set_field("DEVICE", config.device_id);
 }
 
-static void link_disconnect(Link *l)
-{
-    l->bridge = bridge_free(l->bridge);
-    l->tunnel = tunnel_free(l->tunnel);
-    l->identity = identity_free(l->identity);
-}
-
-static int link_open_bridge(Link *l, Error *err)
+static int link_connect(Link *l, Error *err)
 {
     _cleanup_(freep) char *sessions = path_in_root(LINK_SESSIONS_PATH);
     const BridgeTarget targets[] = {{.name = "ssh", .host = "127.0.0.1", .port = l->config.ssh_port}, {}};
-    const BridgeOptions options = {.program = "mgmt-link", .targets = targets, .sessions_path = sessions};
-
-    return sessions ? bridge_new(l->event, &options, &l->bridge, err) : -ENOMEM;
-}
-
-static int link_connect(Link *l, Error *err)
-{
-    const IdentityOptions identity = {
+    const DeviceTunnelOptions options = {
         .role = "mgmt",
+        .program = LINK_PROGRAM,
         .cloud_url = l->config.cloud_url,
+        .gateway_url = l->config.gateway_url,
         .device_id = l->config.device_id,
         .bootstrap = l->config.bootstrap,
         .ca_file = l->config.ca_file,
         .state_dir = l->state_dir,
-        .uid = (uid_t) -1,
-        .gid = (gid_t) -1,
-        .on_token = on_token,
-        .on_failure = on_identity_failure,
+        .sessions_path = sessions,
+        .targets = targets,
+        .events = &tunnel_events,
         .userdata = l,
     };
-    const TunnelOptions tunnel = {
-        .url = l->config.gateway_url, .ca_file = l->config.ca_file, .events = &tunnel_events, .userdata = l};
-    int r = identity_new(l->event, l->http, &identity, &l->identity, err);
-
-    if (r < 0)
-        return r;
-    identity_set_inband(l->identity, refresh_in_band, l);
-    r = link_open_bridge(l, err);
-    if (r >= 0)
-        r = tunnel_new(l->event, &tunnel, &l->tunnel, err);
-    if (r < 0)
-        return r;
-    identity_start(l->identity);
-    return 0;
+    return sessions ? device_tunnel_new(l->event, l->http, &options, &l->tunnel, err) : -ENOMEM;
 }
 
 /* What this box lacks for the moment, as memory, space for the key or the authorities' file, may be there later, when nobody
@@ -258,7 +171,6 @@ static void link_try(Link *l)
     int r = link_connect(l, &err);
 
     if (r < 0) {
-        link_disconnect(l);
         link_stop(l, &err, r);
     } else {
         l->stopped = false;
@@ -272,7 +184,7 @@ static void link_reload(Link *l)
 {
     Error err = {};
 
-    link_disconnect(l);
+    l->tunnel = device_tunnel_free(l->tunnel);
     l->configured = false;
     l->stopped = false;
     link_read_config(l);
@@ -318,7 +230,7 @@ static int on_recheck(sd_event_source *s, uint64_t usec, void *userdata)
 static void link_stop(Link *l, const Error *err, int r)
 {
     l->stopped = true;
-    l->may_mend = may_mend(err) && l->configured && !l->identity;
+    l->may_mend = may_mend(err) && l->configured && !l->tunnel;
     link_set_fault(l, err, r, l->may_mend ? MENDING : STOPPED);
     if (timer_arm(l->event, &l->recheck, l->may_mend ? MEND_RECHECK : RECHECK, on_recheck, l) < 0)
         log_error("no timer: restart mgmt-link after correcting its configuration");
@@ -410,14 +322,14 @@ int link_is_alive(void *link)
 {
     Link *l = link;
 
-    return alive_still(&l->alive) && (!l->tunnel || !tunnel_is_overdue(l->tunnel));
+    return alive_still(&l->alive) && !device_tunnel_is_overdue(l->tunnel);
 }
 
 Link *link_free(Link *l)
 {
     if (!l)
         return NULL;
-    link_disconnect(l);
+    device_tunnel_free(l->tunnel);
     http_client_free(l->http);
     agent_client_free(l->agent);
     sd_event_source_disable_unref(l->recheck);

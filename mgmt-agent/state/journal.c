@@ -18,16 +18,6 @@ static char *journal_path(void)
     return path_in_root(AGENT_STATE_DIR "/journal.json");
 }
 
-char *boot_id_read(void)
-{
-    char *text = NULL;
-
-    if (file_read("/proc/sys/kernel/random/boot_id", 128, &text, NULL, NULL) < 0)
-        return strdup("unknown");
-    text[strcspn(text, "\n")] = '\0';
-    return text;
-}
-
 void journal_done(Journal *j)
 {
     free(j->kind);

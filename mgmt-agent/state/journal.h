@@ -56,6 +56,3 @@ void journal_done(Journal *j);
 
 /* Copies the step's strings. */
 int journal_add_step(Journal *j, const JournalStep *step) _must_check_;
-
-/* This boot's id; a new string. */
-char *boot_id_read(void);

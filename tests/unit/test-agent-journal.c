@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "lib/base/boot-id.h"
 #include "mgmt-agent/state/journal.h"
 
 #define JOURNAL AGENT_STATE_DIR "/journal.json"

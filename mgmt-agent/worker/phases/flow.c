@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/boot-id.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/worker/jobs/jobs.h"

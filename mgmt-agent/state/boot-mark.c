@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The id is compared although /run is emptied by a boot: the folder may be a lasting one elsewhere. */
-#include "mgmt-agent/state/boot-id.h"
+#include "mgmt-agent/state/boot-mark.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "lib/base/boot-id.h"
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/state/journal.h"
 
 #define MARKER_PATH RUN_DIR "/boot"
 

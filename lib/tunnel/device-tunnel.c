@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/tunnel/device-tunnel.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "lib/tunnel/hello.h"
+#include "lib/tunnel/identity.h"
+#include "lib/tunnel/message.h"
+
+struct DeviceTunnel {
+    char *device_id, *role, *program;
+    Identity *identity;
+    Tunnel *tunnel;
+    Bridge *bridge;
+    const DeviceTunnelEvents *events;
+    void *userdata;
+};
+
+/* The tunnel */
+
+static cJSON *make_hello(Tunnel *t _unused_, void *userdata)
+{
+    const DeviceTunnel *d = userdata;
+    return hello_new(d->device_id, d->role, d->program);
+}
+
+static const char *get_token(Tunnel *t _unused_, void *userdata)
+{
+    return device_tunnel_token(userdata);
+}
+
+static void on_up(Tunnel *t _unused_, const cJSON *welcome, void *userdata)
+{
+    DeviceTunnel *d = userdata;
+    d->events->on_up(d, welcome, d->userdata);
+}
+
+static void on_down(Tunnel *t _unused_, int http_status, usec_t retry_in, const Error *err, void *userdata)
+{
+    DeviceTunnel *d = userdata;
+    d->events->on_down(d, http_status, retry_in, err, d->userdata);
+    if (http_status == 401 || http_status == 403)
+        identity_refused(d->identity);
+}
+
+static void on_stream(Tunnel *t _unused_, MuxStream *s, const cJSON *open, void *userdata)
+{
+    const DeviceTunnel *d = userdata;
+    bridge_open(d->bridge, s, open);
+}
+
+static void take_token(DeviceTunnel *d, const cJSON *message)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = identity_accept_token(d->identity, json_string(message, "token"), &err);
+    if (r < 0)
+        d->events->on_refresh_failed(d, r, &err, "the token from the gateway is not taken, the present one stays", d->userdata);
+}
+
+static void take_auth_error(DeviceTunnel *d, const cJSON *message)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = json_to_error(cJSON_GetObjectItemCaseSensitive(message, "error"), EACCES, &err);
+    d->events->on_refresh_failed(d, r, &err, "the gateway gave no new token; asking over HTTP", d->userdata);
+    identity_refused(d->identity);
+}
+
+/* From this loop, whoever else serves the box: what is asked is whether this tunnel works. A probe without an answer, for
+ * want of room, is one more that failed. */
+static void answer_probe(DeviceTunnel *d, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *answer = message_new("probe.answer");
+    if (answer && json_add_string(answer, "id", json_string(message, "id")) >= 0)
+        (void) !tunnel_send_json(d->tunnel, answer);
+}
+
+static void on_message(Tunnel *t _unused_, const cJSON *message, const char *text, void *userdata)
+{
+    static const struct {
+        const char *type;
+        void (*take)(DeviceTunnel *d, const cJSON *message);
+    } own[] = {{"auth.token", take_token}, {"auth.error", take_auth_error}, {"probe", answer_probe}};
+    DeviceTunnel *d = userdata;
+    const char *type = json_string(message, "type");
+    for (size_t i = 0; i < ELEMENTSOF(own); i++)
+        if (str_equal(own[i].type, type)) {
+            own[i].take(d, message);
+            return;
+        }
+    if (d->events->on_message)
+        d->events->on_message(d, message, text, d->userdata);
+}
+
+static const TunnelEvents tunnel_events = {
+    .make_hello = make_hello,
+    .get_token = get_token,
+    .on_up = on_up,
+    .on_message = on_message,
+    .on_down = on_down,
+    .on_stream = on_stream,
+};
+
+/* The identity */
+
+static void on_token(Identity *i _unused_, const char *token, void *userdata)
+{
+    DeviceTunnel *d = userdata;
+    redact_add_secret(token);
+    if (d->tunnel && !tunnel_is_up(d->tunnel))
+        tunnel_retry(d->tunnel);
+    if (d->events->on_token)
+        d->events->on_token(d, d->userdata);
+}
+
+static void on_failure(Identity *i _unused_, usec_t retry_in, const Error *err, void *userdata)
+{
+    DeviceTunnel *d = userdata;
+    d->events->on_no_token(d, retry_in, err, d->userdata);
+}
+
+static int refresh_in_band(Identity *i, void *userdata)
+{
+    DeviceTunnel *d = userdata;
+    _cleanup_(error_done) Error err = {};
+    if (!device_tunnel_is_up(d))
+        return -ENOTCONN;
+    _cleanup_(freep) char *proof = identity_make_proof(i, &err);
+    if (!proof) {
+        d->events->on_refresh_failed(d, -EIO, &err, "no proof for a new token; asking over HTTP", d->userdata);
+        return -EIO;
+    }
+    _cleanup_(cJSON_Deletep) cJSON *message = message_new("auth.refresh");
+    if (!message || json_add_string(message, "proof", proof) < 0)
+        return -ENOMEM;
+    return tunnel_send_json(d->tunnel, message);
+}
+
+/* Both */
+
+static int connect_parts(DeviceTunnel *d, sd_event *event, HttpClient *http, const DeviceTunnelOptions *o, Error *err)
+{
+    const IdentityOptions identity = {
+        .role = o->role,
+        .cloud_url = o->cloud_url,
+        .device_id = o->device_id,
+        .bootstrap = o->bootstrap,
+        .ca_file = o->ca_file,
+        .state_dir = o->state_dir,
+        .uid = (uid_t) -1,
+        .gid = (gid_t) -1,
+        .on_token = on_token,
+        .on_failure = on_failure,
+        .userdata = d,
+    };
+    const BridgeOptions bridge = {.program = o->program, .targets = o->targets, .sessions_path = o->sessions_path};
+    const TunnelOptions tunnel = {.url = o->gateway_url, .ca_file = o->ca_file, .events = &tunnel_events, .userdata = d};
+    int r = identity_new(event, http, &identity, &d->identity, err);
+    if (r >= 0)
+        r = bridge_new(event, &bridge, &d->bridge, err);
+    if (r >= 0)
+        r = tunnel_new(event, &tunnel, &d->tunnel, err);
+    if (r < 0)
+        return r;
+    identity_set_inband(d->identity, refresh_in_band, d);
+    identity_start(d->identity);
+    return 0;
+}
+
+int device_tunnel_new(sd_event *event, HttpClient *http, const DeviceTunnelOptions *options, DeviceTunnel **ret, Error *err)
+{
+    _cleanup_(device_tunnel_freep) DeviceTunnel *d = calloc(1, sizeof(*d));
+    if (!d)
+        return error_from_errno(err, -ENOMEM, "cannot make the %s tunnel", options->role);
+    d->events = options->events;
+    d->userdata = options->userdata;
+    d->device_id = strdup(options->device_id);
+    d->role = strdup(options->role);
+    d->program = strdup(options->program);
+    if (!d->device_id || !d->role || !d->program)
+        return error_from_errno(err, -ENOMEM, "cannot make the %s tunnel", options->role);
+    int r = connect_parts(d, event, http, options, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(d);
+    return 0;
+}
+
+DeviceTunnel *device_tunnel_free(DeviceTunnel *d)
+{
+    if (!d)
+        return NULL;
+    bridge_free(d->bridge);
+    tunnel_free(d->tunnel);
+    identity_free(d->identity);
+    free(d->device_id);
+    free(d->role);
+    free(d->program);
+    free(d);
+    return NULL;
+}
+
+bool device_tunnel_is_up(const DeviceTunnel *d)
+{
+    return d && d->tunnel && tunnel_is_up(d->tunnel);
+}
+
+bool device_tunnel_is_overdue(const DeviceTunnel *d)
+{
+    return d && d->tunnel && tunnel_is_overdue(d->tunnel);
+}
+
+const char *device_tunnel_token(const DeviceTunnel *d)
+{
+    return d && d->identity ? identity_token(d->identity) : NULL;
+}
+
+Tunnel *device_tunnel_get(DeviceTunnel *d)
+{
+    return d ? d->tunnel : NULL;
+}
