@@ -128,10 +128,10 @@ static bool may(LadderStep step, const LadderOptions *o, const LadderInput *in)
 {
     switch (step) {
     case STEP_RECONNECT:
-        return in->tunnel_up;
+        return in->tunnel_up && !in->no_service;
     case STEP_RESTART:
     case STEP_RECREATE:
-        return in->was_healthy;
+        return in->was_healthy && !in->no_service;
     case STEP_REBOOT:
         /* a line that is down, or a gateway, is no reason: this box itself must show it */
         return o->reboot && in->was_healthy && in->local;

@@ -69,6 +69,7 @@ typedef struct LadderInput {
     bool wedged, local; /* local: this box itself shows it, not only the far end */
     usec_t since;       /* of the wedge, CLOCK_BOOTTIME */
     bool was_healthy;   /* ever: a box that was never set up is not repaired */
+    bool no_service;    /* the main container is not deployed: there is nothing to start again */
     bool operator_in;   /* someone works on it already */
     bool tunnel_up;
 } LadderInput;

@@ -10,6 +10,7 @@
 #include "lib/net/listener.h"
 #include "lib/tunnel/tunnel.h"
 #include "recovery-agent/access.h"
+#include "recovery-agent/deployed.h"
 #include "recovery-agent/recovery-config.h"
 #include "recovery-agent/ladder.h"
 #include "recovery-agent/heartbeat-reader.h"
@@ -22,7 +23,7 @@
 /* The checks of a round, in this order; listeners follow. */
 enum {
     CHECK_HEARTBEAT,
-    CHECK_DEVICE, /* the device tunnel, from its far end */
+    CHECK_TUNNEL, /* the way in, from its far end */
     CHECK_LISTENERS,
 };
 
@@ -53,7 +54,9 @@ struct Recovery {
     bool listeners_settled;
     unsigned rounds;
     CheckResult results[CHECK_LISTENERS + LISTENERS_MAX];
-    const char *device_state; /* what the gateway said last of the device tunnel: a constant, or NULL */
+    Deployed deployed;        /* whether the main container is */
+    const char *way;          /* the tunnel that is judged: a constant, or NULL */
+    bool way_silent;          /* it is connected, and does not answer */
     usec_t offline_since, round_started, round_ended;
     bool heartbeat_seen, others_in;
     VerdictOptions verdict_options;

@@ -54,6 +54,7 @@ static int read_state(State *s, const char *text, size_t len, Error *err)
     }
     (void) json_u64(o, "serverTime", &s->server_time);
     s->was_healthy = json_bool(o, "wasHealthy", false);
+    s->had_device = json_bool(o, "hadDevice", false);
     s->budget = budget;
     return 0;
 }
@@ -95,6 +96,7 @@ char *state_print(const State *s)
         if (json_append(addresses, cJSON_CreateString(s->addresses[i])) < 0)
             return NULL;
     if (!addresses || json_add_bool(o, "wasHealthy", s->was_healthy) < 0 ||
+        json_add_bool(o, "hadDevice", s->had_device) < 0 ||
         json_add_u64(o, "serverTime", s->server_time) < 0 ||
         json_add_item(o, "budget", budget_to_json(&s->budget)) < 0)
         return NULL;

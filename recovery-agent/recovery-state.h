@@ -16,7 +16,7 @@ typedef struct State {
     char *folder;
     char *addresses[STATE_ADDRESSES_MAX + 1]; /* the last good ones, newest first; ends with NULL */
     uint64_t server_time;                     /* seconds since 1970 that the gateway has told, 0 = never */
-    bool was_healthy;
+    bool was_healthy, had_device; /* ever; the latter: a device tunnel that answered */
     Budget budget;
 } State;
 

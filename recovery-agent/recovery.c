@@ -80,15 +80,16 @@ static const char *open_word(const Recovery *r)
 
 static int add_reasons(const Recovery *r, cJSON *array)
 {
-    int k = 0;
-    if (r->verdict.bad[CHECK_HEARTBEAT] > 0)
+    _cleanup_(freep) char *way = str_format("%s tunnel: %s", r->way ? r->way : "device",
+                                            r->way_silent ? "connected, but no answer" : "not connected");
+    int k = way ? 0 : -ENOMEM;
+    if (k >= 0 && verdict_blames(&r->verdict, CHECK_HEARTBEAT))
         k = json_append(array, cJSON_CreateString("heartbeat: no progress"));
-    if (k >= 0 && r->verdict.bad[CHECK_DEVICE] > 0)
-        k = json_append(array, cJSON_CreateString(r->offline_since > 0 ? "device tunnel: not connected"
-                                                                        : "device tunnel: connected, but no answer"));
+    if (k >= 0 && verdict_blames(&r->verdict, CHECK_TUNNEL))
+        k = json_append(array, cJSON_CreateString(way));
     for (size_t i = 0; k >= 0 && i < listeners_count(r->listeners); i++) {
         _cleanup_(freep) char *text = str_format("%s: no answer", listeners_name(r->listeners, i));
-        if (r->verdict.bad[CHECK_LISTENERS + i] > 0)
+        if (verdict_blames(&r->verdict, CHECK_LISTENERS + i))
             k = json_append(array, cJSON_CreateString(text ? text : "listener"));
     }
     if (k >= 0 && r->sshd_failures > 0)

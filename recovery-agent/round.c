@@ -118,7 +118,7 @@ static void take_step(Recovery *r, LadderStep step)
 static bool is_local(const Recovery *r)
 {
     for (size_t i = 0; i < CHECK_LISTENERS + listeners_count(r->listeners); i++)
-        if (i != CHECK_DEVICE && r->verdict.bad[i] >= r->verdict_options.failures)
+        if (i != CHECK_TUNNEL && r->verdict.bad[i] >= r->verdict_options.failures)
             return true;
     return false;
 }
@@ -131,6 +131,7 @@ static void climb(Recovery *r)
         .local = is_local(r),
         .since = r->verdict.since,
         .was_healthy = r->state.was_healthy,
+        .no_service = r->deployed == DEPLOYED_NO,
         .operator_in = r->others_in || bridge_sessions(r->bridge) > 0,
         .tunnel_up = r->up_since > 0,
     };
@@ -200,16 +201,43 @@ static int on_expiry(sd_event_source *source _unused_, uint64_t usec _unused_, v
     return 0;
 }
 
+static bool had_device(Recovery *r, bool has)
+{
+    if (has && !r->state.had_device) {
+        r->state.had_device = true;
+        (void) recovery_save(r, NULL);
+    }
+    return r->state.had_device;
+}
+
+/* Which tunnel people come in by on this box, and what the gateway says of it. The container that holds the device tunnel need
+ * not be deployed: then there is the management tunnel. Whether it is may be unknown for long, since mgmt-agent tells: then a
+ * device tunnel is missed only where there was one, and otherwise nothing is missed. */
+static const char *far_end_state(Recovery *r, const cJSON *result)
+{
+    const char *device = json_string(result, "device"), *mgmt = json_string(result, "mgmt");
+    bool has = str_equal(device, "ok"), had = had_device(r, has), offline = str_equal(device, "offline");
+    bool by_device = has || r->deployed == DEPLOYED_YES || (r->deployed == DEPLOYED_UNKNOWN && (had || !offline));
+    const char *way = by_device ? "device" : "management";
+    if (!str_equal(way, r->way))
+        r->offline_since = 0;
+    r->way = way;
+    if (by_device)
+        return device;
+    return r->deployed == DEPLOYED_NO || str_equal(mgmt, "ok") ? mgmt : NULL;
+}
+
 /* Tunnels are lost together when the gateway restarts, and come back one by one: being offline counts after a while, of which
  * we ourselves were connected. */
-static CheckResult judge_device(Recovery *r, const char *state, usec_t now)
+static CheckResult judge_tunnel(Recovery *r, const char *state, usec_t now)
 {
     usec_t limit = r->config.offline * USEC_PER_SEC;
     if (!str_equal(state, "offline"))
         r->offline_since = 0;
+    r->way_silent = str_equal(state, "silent");
     if (str_equal(state, "ok"))
         return CHECK_GOOD;
-    if (str_equal(state, "silent"))
+    if (r->way_silent)
         return CHECK_BAD;
     if (!str_equal(state, "offline"))
         return CHECK_UNKNOWN;
@@ -224,7 +252,7 @@ void round_take_result(Recovery *r, const cJSON *message)
     if (!r->probe_id[0] || !str_equal(json_string(message, "id"), r->probe_id))
         return;
     r->probe_id[0] = '\0';
-    r->results[CHECK_DEVICE] = judge_device(r, json_string(message, "device"), boottime_usec());
+    r->results[CHECK_TUNNEL] = judge_tunnel(r, far_end_state(r, message), boottime_usec());
     /* people who came in by another way work on the box, too */
     r->others_in = json_u64(message, "sessions", &sessions) >= 0 && sessions > 0;
     finish_if_settled(r);
@@ -234,7 +262,7 @@ void round_take_result(Recovery *r, const cJSON *message)
  * is still known within 20 s. */
 static bool may_skip(Recovery *r)
 {
-    return r->verdict.state == VERDICT_HEALTHY && r->results[CHECK_DEVICE] == CHECK_GOOD && r->up_since > 0 &&
+    return r->verdict.state == VERDICT_HEALTHY && r->results[CHECK_TUNNEL] == CHECK_GOOD && r->up_since > 0 &&
            r->rounds++ % 2 == 1;
 }
 
@@ -243,7 +271,7 @@ static void ask_gateway(Recovery *r)
     if (may_skip(r))
         return;
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("probe.request");
-    r->results[CHECK_DEVICE] = CHECK_UNKNOWN;
+    r->results[CHECK_TUNNEL] = CHECK_UNKNOWN;
     r->probe_id[0] = '\0';
     if (r->up_since == 0)
         r->others_in = false;
@@ -259,8 +287,12 @@ static int on_next(sd_event_source *source _unused_, uint64_t usec _unused_, voi
     Recovery *r = userdata;
     r->round_started = boottime_usec();
     r->listeners_settled = false;
+    r->deployed = deployed_read(r->config.service);
+    r->heartbeat_seen = r->heartbeat_seen && r->deployed != DEPLOYED_NO;
     r->results[CHECK_HEARTBEAT] =
-        heartbeat_check(r->heartbeat, r->round_started, r->config.stale * USEC_PER_SEC, &r->heartbeat_seen);
+        r->deployed == DEPLOYED_NO
+            ? CHECK_UNKNOWN
+            : heartbeat_check(r->heartbeat, r->round_started, r->config.stale * USEC_PER_SEC, &r->heartbeat_seen);
     ask_gateway(r);
     int k = timer_arm(r->event, &r->expiry, r->config.probe_timeout * USEC_PER_SEC, on_expiry, r);
     listeners_try(r->listeners, on_listeners_settled, r);

@@ -39,6 +39,11 @@ void verdict_excuse(Verdict *v, usec_t until)
         v->judge_from = until;
 }
 
+bool verdict_blames(const Verdict *v, size_t i)
+{
+    return v->bad[i] > 0 || (v->state == VERDICT_WEDGED && (v->why >> i & 1));
+}
+
 static bool enter(Verdict *v, VerdictState state, usec_t now)
 {
     if (v->state == state)
@@ -72,22 +77,25 @@ static bool look_at_clocks(Verdict *v, const VerdictOptions *o, usec_t boottime,
 bool verdict_round(Verdict *v, const VerdictOptions *o, const CheckResult *results, size_t n, usec_t boottime,
                    usec_t monotonic)
 {
-    bool any_good = false, any_bad = false, wedged = false;
+    bool any_good = false, any_bad = false;
+    unsigned why = 0;
     if (!look_at_clocks(v, o, boottime, monotonic))
         return false;
     for (size_t i = 0; i < n && i < VERDICT_CHECKS_MAX; i++) {
         v->bad[i] = results[i] == CHECK_BAD ? v->bad[i] + 1 : 0;
         any_good = any_good || results[i] == CHECK_GOOD;
         any_bad = any_bad || results[i] == CHECK_BAD;
-        wedged = wedged || v->bad[i] >= o->failures;
+        why |= v->bad[i] >= o->failures ? 1u << i : 0;
     }
     v->good = any_bad ? 0 : any_good ? v->good + 1 : v->good;
     if (boottime < v->judge_from) {
         forget_failures(v);
-        wedged = false;
+        why = 0;
     }
-    if (wedged)
+    if (why) {
+        v->why = why;
         return enter(v, VERDICT_WEDGED, boottime);
+    }
     if (any_bad)
         return v->state == VERDICT_HEALTHY && enter(v, VERDICT_SUSPECT, boottime);
     if (v->state == VERDICT_SUSPECT || v->good >= o->good)

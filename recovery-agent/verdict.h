@@ -35,6 +35,7 @@ typedef struct Verdict {
     usec_t judge_from; /* the end of the grace */
     usec_t last_boottime, last_monotonic; /* of the round before; 0 = there was none */
     unsigned bad[VERDICT_CHECKS_MAX];     /* failures in a row */
+    unsigned why;                         /* bit i: check i has failed often enough in this wedge */
     unsigned good;                        /* good rounds in a row */
     bool was_healthy;                     /* ever */
 } Verdict;
@@ -47,5 +48,8 @@ void verdict_excuse(Verdict *v, usec_t until);
  * (this process did not run) does not count against anybody. Returns true when the state changed. */
 bool verdict_round(Verdict *v, const VerdictOptions *o, const CheckResult *results, size_t n, usec_t boottime,
                    usec_t monotonic);
+
+/* Whether check i failed in the last round, or is why the box is wedged: that stays said while a step takes its time. */
+bool verdict_blames(const Verdict *v, size_t i);
 
 const char *verdict_state_name(VerdictState state);

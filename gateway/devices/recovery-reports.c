@@ -36,6 +36,7 @@ typedef struct Recovery {
     char id[REQUEST_ID_SIZE];     /* the id in `probe`, which nobody but the tunnels knows */
     uint64_t session;          /* who asked */
     ProbeState states[ELEMENTSOF(probed)];
+    bool has_probed;
     sd_event_source *deadline;
 } Recovery;
 
@@ -125,6 +126,7 @@ void recovery_on_probe_request(DeviceConn *s, Gateway *g, const cJSON *message)
     free(v->asked);
     v->asked = asked;
     v->session = device_conn_number(s);
+    v->has_probed = true;
     for (size_t i = 0; i < ELEMENTSOF(probed); i++)
         probe_send(v, i);
     if (!probe_waits(v))
@@ -143,12 +145,32 @@ void recovery_on_probe_answer(DeviceConn *s, Gateway *g, const cJSON *message)
         probe_finish(v);
 }
 
+/* What we know ourselves of a wedge for which the box named no reason. */
+static const char *own_reason(const Recovery *v)
+{
+    if (v->has_probed && v->states[0] == PROBE_OFFLINE)
+        return "device tunnel: not connected";
+    if (v->has_probed && v->states[0] == PROBE_WAITING)
+        return "device tunnel: connected, but no answer";
+    return "the box named none; `secbox-fleet devices show` has its last report";
+}
+
+/* A new array. Older boxes name none while a step is under way: then those of the report before, or what we know. */
+static cJSON *reasons_of(const Recovery *v, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *before = NULL;
+    const cJSON *reasons = cJSON_GetObjectItemCaseSensitive(message, "reasons");
+    const char *own = own_reason(v);
+    if (cJSON_GetArraySize(reasons) == 0 && v->status && json_parse_object(v->status, strlen(v->status), &before, NULL) >= 0)
+        reasons = cJSON_GetObjectItemCaseSensitive(before, "reasons");
+    return cJSON_GetArraySize(reasons) > 0 ? cJSON_Duplicate(reasons, true) : cJSON_CreateStringArray(&own, 1);
+}
+
 static void raise_alarm(const Recovery *v, const cJSON *message)
 {
     _cleanup_(freep) char *actor = str_format("device:%s", v->device);
     cJSON *detail = cJSON_CreateObject();
-    const cJSON *reasons = cJSON_GetObjectItemCaseSensitive(message, "reasons");
-    if (detail && json_add_item(detail, "reasons", cJSON_Duplicate(reasons, true)) < 0)
+    if (detail && json_add_item(detail, "reasons", reasons_of(v, message)) < 0)
         detail = (cJSON_Delete(detail), NULL);
     audit_write(v->gateway, &(AuditEntry) { .actor = actor ? actor : "device",
                                             .action = "recovery.wedged",
@@ -169,13 +191,13 @@ void recovery_on_status(DeviceConn *s, Gateway *g, const cJSON *message)
         free(text);
         return;
     }
-    free(v->status);
-    v->status = text;
-    v->status_at = realtime_usec();
     bool wedged = str_equal(json_string(message, "state"), "wedged");
     if (wedged && !v->was_wedged)
         raise_alarm(v, message);
     v->was_wedged = wedged;
+    free(v->status);
+    v->status = text;
+    v->status_at = realtime_usec();
 }
 
 void recovery_on_reconnect(DeviceConn *s, Gateway *g, const cJSON *message _unused_)

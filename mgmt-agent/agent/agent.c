@@ -302,6 +302,7 @@ void agent_follow_journal(Agent *a)
     /* The journal tells whether a worker came any further, not how it ended: on a full disk it does its work, again and
      * again, and cannot write that it did. */
     stuck = ended && a->was == a->journal.state;
+    agent_publish_services();
     switch (a->journal.state) {
     case DEPLOY_IDLE:
     case DEPLOY_RECOVERY:

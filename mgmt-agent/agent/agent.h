@@ -120,6 +120,10 @@ cJSON *agent_make_status(const Agent *a);
 /* status.report; `podman` is the worker's worker.status. */
 cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman);
 
+/* service-names.c */
+/* Leaves the names of the deployed services where recovery-agent reads them. */
+void agent_publish_services(void);
+
 /* unchanged.c */
 /* Whether this snapshot runs already, as far as the kernel and our own files can tell; then *ret is the result to send. No
  * child process is started. 1 yes, 0 no or not sure. */

@@ -7,6 +7,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/net/listener.h"
+#include "recovery-agent/deployed.h"
 #include "recovery-agent/recovery-config.h"
 #include "recovery-agent/heartbeat-reader.h"
 #include "recovery-agent/ladder.h"
@@ -56,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     _cleanup_(freep) char *text = size > 0 ? strndup((const char *) data + 1, size - 1) : NULL;
     if (!text)
         return 0;
-    switch (data[0] % 4) {
+    switch (data[0] % 8) {
     case 0:
         fuzz_config((const char *) data + 1, size - 1);
         break;
@@ -65,6 +66,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 2:
         check(heartbeat_judge(text, USEC_PER_HOUR, USEC_PER_SEC) != CHECK_UNKNOWN);
+        break;
+    case 4:
+        (void) deployed_judge(text, "secbox");
         break;
     default:
         for (ListenerKind kind = LISTENER_TCP; kind <= LISTENER_HTTP; kind++)

@@ -100,6 +100,10 @@ static void test_variants(void **state)
     play(&options, &in, 1800, steps, sizeof(steps));
     assert_string_equal(steps, "");
     in = wedge(0);
+    in.no_service = true;
+    play(&options, &in, 1800, steps, sizeof(steps));
+    assert_string_equal(steps, "reboot@1200");
+    in = wedge(0);
     in.operator_in = true;
     play(&options, &in, 1800, steps, sizeof(steps));
     assert_string_equal(steps, "");

@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/paths.h"
 #include "recovery-agent/access.h"
+#include "recovery-agent/deployed.h"
 #include "recovery-agent/heartbeat-reader.h"
 #include "recovery-agent/verdict.h"
 
@@ -248,6 +250,51 @@ static void test_access(void **state)
     assert_string_equal(access_reason(&a, now + USEC_PER_DAY - 1), "break-glass");
 }
 
+/* A step that has just begun excuses everybody; what it is for stays said. */
+static void test_a_wedge_keeps_its_reason(void **state)
+{
+    Box b = healthy_box();
+
+    (void) state;
+    (void) round_of(&b, G, B, G);
+    assert_true(verdict_blames(&b.v, 1));
+    assert_false(verdict_blames(&b.v, 0) || verdict_blames(&b.v, 2));
+    rounds_of(&b, 2, G, B, G);
+    verdict_excuse(&b.v, b.boottime + 60 * USEC_PER_SEC);
+    assert_int_equal(b.v.state, VERDICT_WEDGED);
+    assert_true(verdict_blames(&b.v, 1));
+    assert_false(verdict_blames(&b.v, 0) || verdict_blames(&b.v, 2));
+    rounds_of(&b, 2, U, U, U);
+    assert_true(verdict_blames(&b.v, 1));
+    /* another one takes its place, or all are well */
+    b.boottime += 100 * USEC_PER_SEC;
+    b.monotonic += 100 * USEC_PER_SEC;
+    rounds_of(&b, 5, B, G, G);
+    assert_true(verdict_blames(&b.v, 0));
+    assert_false(verdict_blames(&b.v, 1));
+    rounds_of(&b, 3, G, G, G);
+    assert_int_equal(b.v.state, VERDICT_HEALTHY);
+    assert_false(verdict_blames(&b.v, 0) || verdict_blames(&b.v, 1));
+}
+
+static void test_what_is_deployed(void **state)
+{
+    (void) state;
+    assert_int_equal(deployed_judge(SERVICE_NAMES_HEAD "\nweb\nsecbox\ndb\n", "secbox"), DEPLOYED_YES);
+    assert_int_equal(deployed_judge(SERVICE_NAMES_HEAD "\nsecbox\n", "secbox"), DEPLOYED_YES);
+    assert_int_equal(deployed_judge(SERVICE_NAMES_HEAD "\nweb\nsecbox2\nmy-secbox\n", "secbox"), DEPLOYED_NO);
+    assert_int_equal(deployed_judge(SERVICE_NAMES_HEAD "\n", "secbox"), DEPLOYED_NO);
+    /* what is damaged or another kind of list accuses nobody */
+    assert_int_equal(deployed_judge("", "secbox"), DEPLOYED_UNKNOWN);
+    assert_int_equal(deployed_judge("secbox\n", "secbox"), DEPLOYED_UNKNOWN);
+    assert_int_equal(deployed_judge("secbox-services 2\nweb\n", "secbox"), DEPLOYED_UNKNOWN);
+    assert_int_equal(deployed_judge(SERVICE_NAMES_HEAD, "secbox"), DEPLOYED_UNKNOWN);
+    assert_int_equal(deployed_judge(SERVICE_NAMES_HEAD "\nweb\nsecbo", "secbox"), DEPLOYED_UNKNOWN);
+    paths_set_root("/nonexistent");
+    assert_int_equal(deployed_read("secbox"), DEPLOYED_UNKNOWN);
+    paths_set_root(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +308,8 @@ int main(void)
         cmocka_unit_test(test_sleep_of_the_machine),
         cmocka_unit_test(test_late_rounds),
         cmocka_unit_test(test_heartbeat),
+        cmocka_unit_test(test_a_wedge_keeps_its_reason),
+        cmocka_unit_test(test_what_is_deployed),
         cmocka_unit_test(test_access),
     };
 
