@@ -13,6 +13,7 @@
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 
+#include "lib/base/lifetime.h"
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
@@ -47,8 +48,7 @@ struct Process {
     int status;
     bool exited; /* but not reaped: its pid still names the group */
     bool terminating, timed_out, done;
-    unsigned busy; /* handlers on the stack */
-    bool dead;     /* freed from inside a handler */
+    Lifetime life;
 };
 
 static const char *const default_env[] = {
@@ -62,7 +62,7 @@ static const char *const step_words[] = {
     [CHILD_STEP_EXEC] = "it could not be executed",
 };
 
-static void process_release(Process *p)
+static void process_destroy(Process *p)
 {
     sd_event_source_disable_unref(p->exit_source);
     sd_event_source_disable_unref(p->timer);
@@ -76,10 +76,10 @@ static void process_release(Process *p)
     free(p);
 }
 
-static void process_leave(Process *p)
+static void process_release(Process *p)
 {
-    if (--p->busy == 0 && p->dead)
-        process_release(p);
+    if (lifetime_release(&p->life))
+        process_destroy(p);
 }
 
 static int reap_later(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -112,7 +112,7 @@ static void process_finish(Process *p)
 {
     siginfo_t si = {};
 
-    if (p->done || p->dead)
+    if (p->done || p->life.ended)
         return;
     p->done = true;
     timer_disarm(p->timer);
@@ -133,14 +133,14 @@ static void reader_emit(LineReader *r)
     Process *p = r->process;
 
     r->partial = false;
-    if (p->on_line && !p->dead)
+    if (p->on_line && !p->life.ended)
         p->on_line(p, r->stream, r->line.data ? r->line.data : "", p->userdata);
     buf_clear(&r->line);
 }
 
 static void reader_feed(LineReader *r, const char *data, size_t len)
 {
-    for (size_t i = 0; i < len && !r->process->dead; i++) {
+    for (size_t i = 0; i < len && !r->process->life.ended; i++) {
         char c = data[i] ? data[i] : '?'; /* a line is a C string */
 
         if (c == '\n') {
@@ -193,12 +193,12 @@ static int on_output(sd_event_source *s, int fd, uint32_t revents, void *userdat
 
     (void) s;
     (void) revents;
-    p->busy++;
-    if (reader_read(r, fd) < 0 && !p->dead) {
+    lifetime_hold(&p->life);
+    if (reader_read(r, fd) < 0 && !p->life.ended) {
         reader_end(r);
         process_check_end(p);
     }
-    process_leave(p);
+    process_release(p);
     return 0;
 }
 
@@ -210,18 +210,18 @@ static int on_linger(sd_event_source *s, uint64_t usec, void *userdata)
 
     (void) s;
     (void) usec;
-    p->busy++;
+    lifetime_hold(&p->life);
     for (size_t i = 0; i < ELEMENTSOF(p->readers); i++) {
         LineReader *r = &p->readers[i];
         int n = 1;
 
-        for (int total = 0; r->source && !p->dead && n > 0 && total < PIPE_SIZE; total += n)
+        for (int total = 0; r->source && !p->life.ended && n > 0 && total < PIPE_SIZE; total += n)
             n = reader_read(r, sd_event_source_get_io_fd(r->source));
-        if (r->source && !p->dead)
+        if (r->source && !p->life.ended)
             reader_end(r);
     }
     process_finish(p);
-    process_leave(p);
+    process_release(p);
     return 0;
 }
 
@@ -271,26 +271,24 @@ static int on_exit_event(sd_event_source *s, int fd, uint32_t revents, void *use
     else
         p->status = si.si_code == CLD_EXITED ? (si.si_status & 0xff) << 8 : si.si_status & 0x7f;
     p->exited = true;
-    p->busy++;
+    lifetime_hold(&p->life);
     (void) sd_event_source_set_enabled(s, SD_EVENT_OFF);
     if (timer_arm(p->event, &p->timer, LINGER, on_linger, p) < 0)
         process_finish(p);
     process_check_end(p);
-    process_leave(p);
+    process_release(p);
     return 0;
 }
 
 Process *process_free(Process *p)
 {
-    if (!p || p->dead)
+    if (!p || !lifetime_end(&p->life))
         return NULL;
-    p->dead = true;
     if (!p->done) {
         (void) kill(-p->pid, SIGKILL);
         process_reap(p);
     }
-    if (p->busy == 0)
-        process_release(p);
+    process_release(p);
     return NULL;
 }
 
@@ -493,7 +491,7 @@ int process_spawn(sd_event *event, const ProcessSpec *spec, process_line_t on_li
     p->kill_after = spec->kill_after_usec ? spec->kill_after_usec : KILL_AFTER_DEFAULT;
     r = process_start(p, spec, &out, &errs, &failure);
     if (r < 0) {
-        process_release(p);
+        process_destroy(p);
         if (failure.error > 0 && (size_t) failure.step < ELEMENTSOF(step_words))
             return error_set(err, -r, "process.spawn", "cannot start %s: %s: %s%s%s", spec->argv[0],
                              step_words[failure.step],
@@ -505,7 +503,7 @@ int process_spawn(sd_event *event, const ProcessSpec *spec, process_line_t on_li
     if (r < 0) {
         (void) kill(-p->pid, SIGKILL);
         (void) waitpid(p->pid, NULL, 0);
-        process_release(p);
+        process_destroy(p);
         return error_set(err, -r, "process.spawn", "cannot watch %s: %s", spec->argv[0], strerror(-r));
     }
     *ret = p;

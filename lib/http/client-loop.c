@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "lib/base/lifetime.h"
 #include "lib/event/daemon.h"
 #include "lib/http/client-transfer.h"
 
@@ -24,8 +25,8 @@ struct HttpClient {
     CURLM *multi;
     sd_event_source *timer;
     HttpCall *calls;
-    unsigned in_curl, busy;
-    bool dead; /* freed from inside a callback */
+    unsigned in_curl;
+    Lifetime life;
 };
 
 static void call_unlink(HttpCall *call)
@@ -46,7 +47,7 @@ static void call_release(HttpCall *call)
     free(call);
 }
 
-static void client_release(HttpClient *c)
+static void client_destroy(HttpClient *c)
 {
     while (c->calls)
         call_release(c->calls);
@@ -70,7 +71,7 @@ static void call_end(HttpClient *c, CURL *easy, CURLcode code)
     }
     http_response_done(&response);
     error_done(&err);
-    if (!c->dead)
+    if (!c->life.ended)
         call_release(call);
 }
 
@@ -80,14 +81,14 @@ static void client_step(HttpClient *c, curl_socket_t fd, int events)
     const CURLMsg *m;
     int n;
 
-    c->busy++;
+    lifetime_hold(&c->life);
     c->in_curl++;
     (void) curl_multi_socket_action(c->multi, fd, events, &n);
     c->in_curl--;
-    while (!c->dead && (m = curl_multi_info_read(c->multi, &n)))
+    while (!c->life.ended && (m = curl_multi_info_read(c->multi, &n)))
         call_end(c, m->easy_handle, m->data.result);
-    if (--c->busy == 0 && c->dead)
-        client_release(c);
+    if (lifetime_release(&c->life))
+        client_destroy(c);
 }
 
 static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata)
@@ -163,7 +164,7 @@ int http_client_new(sd_event *event, HttpClient **ret, Error *err)
         curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c) != CURLM_OK ||
         curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer) != CURLM_OK ||
         curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c) != CURLM_OK) {
-        client_release(c);
+        client_destroy(c);
         return error_set(err, EINVAL, "http.failed", "curl refuses its options");
     }
     *ret = c;
@@ -177,15 +178,14 @@ void http_client_limit_host(HttpClient *c, unsigned n)
 
 HttpClient *http_client_free(HttpClient *c)
 {
-    if (!c)
+    if (!c || !lifetime_end(&c->life))
         return NULL;
     for (HttpCall *call = c->calls; call; call = call->next) {
         call->finished = true;
         call->transfer->silenced = true;
     }
-    c->dead = true;
-    if (c->busy == 0)
-        client_release(c);
+    if (lifetime_release(&c->life))
+        client_destroy(c);
     return NULL;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/base/lifetime.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -54,8 +55,7 @@ struct HttpConn {
     bool keep_alive;
     bool used; /* has had a request */
     bool greeting; /* the TLS handshake is under way */
-    bool in_loop; /* conn_process() runs and will go on by itself */
-    bool freed;
+    Lifetime life; /* held while conn_process() runs and will go on by itself */
 };
 
 static void conn_process(HttpConn *c);
@@ -93,9 +93,8 @@ static void greeting_over(HttpConn *c)
 
 static void conn_free(HttpConn *c)
 {
-    if (c->freed)
+    if (!lifetime_end(&c->life))
         return;
-    c->freed = true;
     HttpExchange *x = TAKE_PTR(c->x);
     conn_unlink(c);
     greeting_over(c);
@@ -108,7 +107,7 @@ static void conn_free(HttpConn *c)
             x->gone(x, x->gone_userdata);
         exchange_free(x);
     }
-    if (!c->in_loop)
+    if (lifetime_release(&c->life))
         free(c);
 }
 
@@ -206,7 +205,7 @@ static void conn_answered(HttpConn *c)
     if (c->in.len == 0) {
         buf_done(&c->in);
         conn_deadline(c, IDLE_TIMEOUT);
-    } else if (!c->in_loop) {
+    } else if (c->life.holds == 0) {
         /* More requests are here already; the handler may not be called from inside http_respond(). */
         conn_deadline(c, 0);
     }
@@ -369,17 +368,16 @@ static bool process_one(HttpConn *c)
     c->phase = HTTP_ANSWERING;
     timer_disarm(c->timer);
     c->server->handler(c->x, c->server->userdata);
-    return !c->freed && c->phase == HTTP_IDLE;
+    return !c->life.ended && c->phase == HTTP_IDLE;
 }
 
 /* Everything that the input allows, one request after the other. The connection may be gone afterwards. */
 static void conn_process(HttpConn *c)
 {
-    c->in_loop = true;
+    lifetime_hold(&c->life);
     while (process_one(c))
         ;
-    c->in_loop = false;
-    if (c->freed)
+    if (lifetime_release(&c->life))
         free(c);
     else if (c->phase == HTTP_ANSWERING || c->phase == HTTP_SENDING)
         stream_pause(c->stream, c->in.len > PIPELINE_MAX);

@@ -2,6 +2,7 @@
 /* The clock, the socket and the round trip of a Mux. */
 #include <errno.h>
 
+#include "lib/base/lifetime.h"
 #include "lib/base/limits.h"
 #include "lib/event/daemon.h"
 #include "lib/mux/carrier.h"
@@ -23,8 +24,7 @@ struct MuxCarrier {
     usec_t armed;     /* when the timer fires; USEC_INFINITY = not */
     usec_t next_ping; /* while busy */
     bool busy;        /* as the present connection was told */
-    bool freed;
-    unsigned holds; /* callbacks of streams may run: freeing waits for them */
+    Lifetime life; /* held while callbacks of streams may run */
 };
 
 static void follow(MuxCarrier *c);
@@ -79,13 +79,12 @@ static void carrier_destroy(MuxCarrier *c)
 
 MuxCarrier *mux_carrier_free(MuxCarrier *c)
 {
-    if (!c || c->freed)
+    if (!c || !lifetime_end(&c->life))
         return NULL;
-    c->freed = true;
     c->ws = NULL;
     c->timer = sd_event_source_disable_unref(c->timer);
     c->mux = mux_free(c->mux);
-    if (c->holds == 0)
+    if (lifetime_release(&c->life))
         carrier_destroy(c);
     return NULL;
 }
@@ -93,11 +92,9 @@ MuxCarrier *mux_carrier_free(MuxCarrier *c)
 /* Goes on where nothing of a stream runs any more; c may be gone behind it. */
 static void carrier_release(MuxCarrier *c)
 {
-    if (--c->holds > 0)
-        return;
-    if (c->freed)
+    if (lifetime_release(&c->life))
         carrier_destroy(c);
-    else
+    else if (c->life.holds == 0)
         follow(c);
 }
 
@@ -119,7 +116,7 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         ws_conn_ping(c->ws);
         c->next_ping = boottime_usec() + RTT_INTERVAL;
     }
-    c->holds++;
+    lifetime_hold(&c->life);
     carrier_release(c);
     return 0;
 }
@@ -156,13 +153,12 @@ static void watch(MuxCarrier *c)
 /* After whatever happened: does what has become due, and sees to it that the rest is done in time. */
 static void follow(MuxCarrier *c)
 {
-    c->holds++;
+    lifetime_hold(&c->life);
     usec_t next = mux_tick(c->mux, boottime_usec());
-    if (--c->holds == 0 && c->freed) {
+    bool gone = c->life.ended;
+    if (lifetime_release(&c->life))
         carrier_destroy(c);
-        return;
-    }
-    if (c->freed)
+    if (gone)
         return;
     if (c->ws)
         watch(c);
@@ -175,7 +171,7 @@ void mux_carrier_attach(MuxCarrier *c, WsConn *ws)
 {
     c->ws = ws;
     c->busy = false;
-    c->holds++;
+    lifetime_hold(&c->life);
     mux_attach(c->mux, boottime_usec());
     if (c->ws && mux_is_sendable(c->mux))
         ws_conn_want_write(c->ws, true);
@@ -198,7 +194,7 @@ void mux_carrier_on_binary(MuxCarrier *c, const uint8_t *data, size_t len)
     _cleanup_(error_done) Error err = {};
     if (!c->ws)
         return;
-    c->holds++;
+    lifetime_hold(&c->life);
     if (mux_feed(c->mux, data, len, boottime_usec(), &err) < 0 && c->ws)
         ws_conn_close(c->ws, WS_CLOSE_PROTOCOL, error_id(&err));
     carrier_release(c);
@@ -220,6 +216,6 @@ void mux_carrier_on_writable(MuxCarrier *c)
             break;
         }
     }
-    c->holds++;
+    lifetime_hold(&c->life);
     carrier_release(c);
 }

@@ -301,7 +301,7 @@ int mux_feed(Mux *m, const uint8_t *frame, size_t len, usec_t now, Error *err)
     if (r < 0)
         return r;
     mux_touch(m, now);
-    mux_hold(m);
+    lifetime_hold(&m->life);
     r = feeders[f.kind](m, &f, err);
     if (r >= 0 && m->is_broken)
         r = error_set(err, ENOMEM, "mux.no-memory", "no memory to tell the peer of the end of a stream");

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "lib/base/limits.h"
+#include "lib/base/lifetime.h"
 #include "lib/mux/frame.h"
 #include "lib/mux/ring.h"
 
@@ -75,11 +76,11 @@ struct Mux {
     uint8_t scratch[MUX_RESUME_MAX];
     usec_t now, rtt;
     uint32_t next_id, peer_id; /* the highest of the peer on this connection */
-    unsigned busy;
     unsigned turn, small_turn; /* indices of streams: whose turn is next */
     size_t small_bytes;        /* sent past waiting bulk */
     bool turn_paid;
-    bool is_attached, is_freed;
+    bool is_attached;
+    Lifetime life;
     bool is_told;           /* on_sendable was called */
     bool tick_due;
     bool is_broken;         /* a farewell could not be kept: only a new connection makes both sides agree */
@@ -88,7 +89,6 @@ struct Mux {
 
 /* mux.c */
 void mux_touch(Mux *m, usec_t now);
-void mux_hold(Mux *m);
 void mux_release(Mux *m);
 /* Calls on_sendable if that is owed. The mux may be gone behind it, unless it is held. */
 void mux_wake(Mux *m);

@@ -50,11 +50,9 @@ static void mux_destroy(Mux *m)
 
 Mux *mux_free(Mux *m)
 {
-    if (!m || m->is_freed)
+    if (!m || !lifetime_end(&m->life))
         return NULL;
-    m->is_freed = true;
     m->is_attached = false;
-    mux_hold(m);
     for (unsigned i = 0; i < MUX_STREAMS_MAX; i++)
         if (m->streams[i])
             mux_stream_remove(m->streams[i], 0, NULL);
@@ -68,29 +66,23 @@ void mux_touch(Mux *m, usec_t now)
         m->now = now;
 }
 
-void mux_hold(Mux *m)
-{
-    m->busy++;
-}
-
 void mux_release(Mux *m)
 {
-    if (--m->busy > 0)
-        return;
-    bury(m);
-    if (m->is_freed)
+    if (lifetime_release(&m->life))
         mux_destroy(m);
+    else if (m->life.holds == 0)
+        bury(m);
 }
 
 void mux_wake(Mux *m)
 {
     const MuxEvents *events = m->options.events;
-    if (m->is_told || m->is_freed || !events || !events->on_sendable)
+    if (m->is_told || m->life.ended || !events || !events->on_sendable)
         return;
     if (!m->tick_due && !mux_is_sendable(m))
         return;
     m->is_told = true;
-    mux_hold(m);
+    lifetime_hold(&m->life);
     events->on_sendable(m, m->options.userdata);
     mux_release(m);
 }
@@ -149,7 +141,7 @@ void mux_stream_remove(MuxStream *s, MuxKind kind, const char *reason)
     m->gone = s;
     if (kind == MUX_FRAME_RESET && mux_farewell_reset(m, s->id, reason) < 0)
         m->is_broken = true;
-    if (m->busy == 0)
+    if (m->life.holds == 0)
         bury(m);
 }
 
@@ -174,7 +166,7 @@ void mux_stream_close(MuxStream *s, MuxKind kind, const char *reason)
 void mux_settle(Mux *m)
 {
     m->tick_due = false;
-    for (unsigned i = 0; i < MUX_STREAMS_MAX && !m->is_freed; i++) {
+    for (unsigned i = 0; i < MUX_STREAMS_MAX && !m->life.ended; i++) {
         MuxStream *s = m->streams[i];
         if (s && s->ended && s->events) {
             mux_stream_remove(s, 0, NULL);
@@ -212,7 +204,7 @@ void mux_attach(Mux *m, usec_t now)
     for (unsigned i = 0; i < MUX_STREAMS_MAX; i++)
         if (m->streams[i] && !m->streams[i]->ended)
             introduce(m->streams[i]);
-    mux_hold(m);
+    lifetime_hold(&m->life);
     mux_settle(m);
     mux_wake(m);
     mux_release(m);
@@ -263,9 +255,9 @@ usec_t mux_tick(Mux *m, usec_t now)
 {
     usec_t next = USEC_INFINITY;
     mux_touch(m, now);
-    mux_hold(m);
+    lifetime_hold(&m->life);
     mux_settle(m);
-    for (unsigned i = 0; i < MUX_STREAMS_MAX && !m->is_freed; i++)
+    for (unsigned i = 0; i < MUX_STREAMS_MAX && !m->life.ended; i++)
         if (m->streams[i] && !m->streams[i]->ended)
             next = earliest(next, stream_tick(m->streams[i]));
     next = earliest(next, mux_farewells_tick(m));
@@ -274,7 +266,7 @@ usec_t mux_tick(Mux *m, usec_t now)
     if (!mux_is_sendable(m))
         m->is_told = false;
     mux_wake(m);
-    if (m->is_freed)
+    if (m->life.ended)
         next = USEC_INFINITY;
     mux_release(m);
     return next;
@@ -317,7 +309,7 @@ static int open_text(MuxStream *s, const cJSON *open)
 int mux_open(Mux *m, const cJSON *open, const MuxStreamEvents *events, void *userdata, MuxStream **ret)
 {
     MuxStream *s;
-    if (m->away || m->peer_away || m->is_freed || m->next_id > LAST_ID)
+    if (m->away || m->peer_away || m->life.ended || m->next_id > LAST_ID)
         return -ENOTCONN;
     int r = mux_stream_new(m, m->next_id, true, &s);
     if (r < 0)

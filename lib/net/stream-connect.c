@@ -143,9 +143,9 @@ static int on_connect_deadline(sd_event_source *source _unused_, uint64_t usec _
 {
     Stream *s = userdata;
     s->dial->timed_out = true;
-    stream_hold(s);
+    lifetime_hold(&s->life);
     stream_dial_ready(s);
-    (void) stream_release(s);
+    stream_release(s);
     return 0;
 }
 
@@ -198,10 +198,10 @@ static int on_head_start_over(sd_event_source *source _unused_, uint64_t usec _u
 {
     Stream *s = userdata;
     use_known(s->dial);
-    stream_hold(s);
+    lifetime_hold(&s->life);
     if (s->dial->n_addresses > 0)
         dial_next(s);
-    (void) stream_release(s);
+    stream_release(s);
     return 0;
 }
 
@@ -247,12 +247,12 @@ static void on_resolved(Process *p _unused_, int status, bool timed_out, void *u
     StreamDial *d = s->dial;
     d->resolver = process_free(d->resolver);
     use_known(d);
-    stream_hold(s);
+    lifetime_hold(&s->life);
     if (d->n_addresses == 0)
         resolve_failed(s, status, timed_out);
     else if (!d->connecting)
         dial_next(s);
-    (void) stream_release(s);
+    stream_release(s);
 }
 
 static int resolve(Stream *s, bool known_only, Error *err)

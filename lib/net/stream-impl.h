@@ -7,6 +7,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
+#include "lib/base/lifetime.h"
 #include "lib/event/process.h"
 #include "lib/event/daemon.h"
 #include "lib/net/stream.h"
@@ -57,8 +58,7 @@ struct Stream {
     int failed; /* a failure that the loop still has to report */
     int fd;
     StreamState state;
-    unsigned busy; /* callbacks that are running: freeing waits for them */
-    bool freed;
+    Lifetime life;
     bool paused;
     bool server;
     bool read_wants_write;
@@ -75,8 +75,7 @@ void stream_fail(Stream *s, int r);              /* from the loop only: reports 
 int stream_broke(Stream *s, int code);           /* sets s->err; returns -code */
 int stream_wake(Stream *s);
 void stream_watch(Stream *s);
-void stream_hold(Stream *s);
-bool stream_release(Stream *s);                  /* true when the stream was freed meanwhile */
+void stream_release(Stream *s);                  /* gives back a lifetime_hold() */
 
 /* stream-connect.c */
 extern const char *stream_resolver; /* "/usr/bin/getent"; tests have one of their own */

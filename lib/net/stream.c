@@ -58,27 +58,18 @@ static void stream_destroy(Stream *s)
 
 Stream *stream_free(Stream *s)
 {
-    if (!s || s->freed)
+    if (!s || !lifetime_end(&s->life))
         return NULL;
-    s->freed = true;
     s->state = STREAM_CLOSED;
     stream_close_socket(s);
-    if (s->busy == 0)
-        stream_destroy(s);
+    stream_release(s);
     return NULL;
 }
 
-void stream_hold(Stream *s)
+void stream_release(Stream *s)
 {
-    s->busy++;
-}
-
-bool stream_release(Stream *s)
-{
-    bool gone = s->freed;
-    if (--s->busy == 0 && gone)
+    if (lifetime_release(&s->life))
         stream_destroy(s);
-    return gone;
 }
 
 /* Whether the peer ended it or the way to it is gone is not the same to whoever decides when to come back. */
@@ -98,9 +89,9 @@ void stream_fail(Stream *s, int r)
     stream_close_socket(s);
     if (r < 0)
         (void) stream_broke(s, -r);
-    stream_hold(s);
+    lifetime_hold(&s->life);
     s->events->on_closed(s, r, r < 0 ? &s->err : NULL, s->userdata);
-    (void) stream_release(s);
+    stream_release(s);
 }
 
 size_t stream_queued(const Stream *s)
@@ -361,7 +352,7 @@ static void handshake_round(Stream *s)
 static int on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t revents, void *userdata)
 {
     Stream *s = userdata;
-    stream_hold(s);
+    lifetime_hold(&s->life);
     if (s->state == STREAM_DIALING)
         stream_dial_ready(s);
     else if (s->state == STREAM_HANDSHAKE)
@@ -380,7 +371,7 @@ static int on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t rev
     }
     if (s->state != STREAM_CLOSED)
         stream_watch(s);
-    (void) stream_release(s);
+    stream_release(s);
     return 0;
 }
 
@@ -388,7 +379,7 @@ static int on_wake(sd_event_source *source _unused_, void *userdata)
 {
     Stream *s = userdata;
     s->wake = sd_event_source_disable_unref(s->wake);
-    stream_hold(s);
+    lifetime_hold(&s->life);
     if (s->failed < 0)
         stream_fail(s, s->failed);
     else if (s->state == STREAM_DIALING)
@@ -399,7 +390,7 @@ static int on_wake(sd_event_source *source _unused_, void *userdata)
         read_round(s);
     if (s->state != STREAM_CLOSED)
         stream_watch(s);
-    (void) stream_release(s);
+    stream_release(s);
     return 0;
 }
 

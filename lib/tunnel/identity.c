@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lib/base/lifetime.h"
 #include "lib/base/encode.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -72,17 +73,13 @@ struct Identity {
     bool clock_corrected; /* since the last success */
     int64_t clock_offset; /* the server's clock minus ours, seconds */
     usec_t refused_last;  /* boottime of the last identity_refused() */
-    bool *gone;           /* set when a callback has freed the identity */
+    Lifetime life;
 };
 
-Identity *identity_free(Identity *i)
+static void identity_release(Identity *i)
 {
-    if (!i)
-        return NULL;
-    if (i->gone)
-        *i->gone = true;
-    http_call_free(i->call);
-    sd_event_source_disable_unref(i->timer);
+    if (!lifetime_release(&i->life))
+        return;
     sd_event_unref(i->event);
     key_free(i->key);
     secret_free(i->token);
@@ -93,6 +90,15 @@ Identity *identity_free(Identity *i)
     free(i->ca_file);
     free(i->token_path);
     free(i);
+}
+
+Identity *identity_free(Identity *i)
+{
+    if (!i || !lifetime_end(&i->life))
+        return NULL;
+    i->call = http_call_free(i->call);
+    i->timer = sd_event_source_disable_unref(i->timer);
+    identity_release(i);
     return NULL;
 }
 
@@ -408,7 +414,6 @@ static void granted(Identity *i, cJSON *body)
 {
     _cleanup_(error_done) Error err = {};
     const char *token = json_string(body, "token");
-    bool gone = false;
     int r;
 
     if (!token) {
@@ -422,13 +427,11 @@ static void granted(Identity *i, cJSON *body)
         fail_network(i, 0, &err);
         return;
     }
-    i->gone = &gone;
+    lifetime_hold(&i->life);
     r = identity_accept_token(i, token, &err);
-    if (gone)
-        return;
-    i->gone = NULL;
-    if (r < 0 && i->on_failure)
+    if (r < 0 && !i->life.ended && i->on_failure)
         i->on_failure(i, refresh_delay(i), &err, i->userdata);
+    identity_release(i);
 }
 
 static void on_answer(HttpCall *call, int r, const HttpResponse *response, const Error *http_err, void *userdata)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/base/encode.h"
+#include "lib/base/lifetime.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -50,8 +51,7 @@ struct Tunnel {
     Error end_reason;
     TunnelState state;
     usec_t due; /* when the state ends by itself at the latest; USEC_INFINITY: it need not */
-    unsigned busy;
-    bool freed;
+    Lifetime life;
     bool challenged; /* on this connection, and answered */
     bool known_turn; /* the resolver's addresses led nowhere last time */
 };
@@ -83,25 +83,21 @@ static void tunnel_destroy(Tunnel *t)
     free(t);
 }
 
+static void tunnel_release(Tunnel *t)
+{
+    if (lifetime_release(&t->life))
+        tunnel_destroy(t);
+}
+
 Tunnel *tunnel_free(Tunnel *t)
 {
-    if (!t || t->freed)
+    if (!t || !lifetime_end(&t->life))
         return NULL;
-    t->freed = true;
     t->timer = sd_event_source_disable_unref(t->timer);
     t->carrier = mux_carrier_free(t->carrier);
     disconnect(t);
-    if (t->busy == 0)
-        tunnel_destroy(t);
+    tunnel_release(t);
     return NULL;
-}
-
-static bool tunnel_release(Tunnel *t)
-{
-    bool gone = t->freed;
-    if (--t->busy == 0 && gone)
-        tunnel_destroy(t);
-    return gone;
 }
 
 static int arm(Tunnel *t, usec_t delay)
@@ -183,12 +179,12 @@ static bool wants_challenge(const Tunnel *t)
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Tunnel *t = userdata;
-    t->busy++;
+    lifetime_hold(&t->life);
     if (t->state == TUNNEL_WAITING) {
         bool may = t->events->answer_challenge || t->events->get_token(t, t->userdata);
-        if (!t->freed && may)
+        if (!t->life.ended && may)
             (void) connect_now(t);
-        else if (!t->freed)
+        else if (!t->life.ended)
             (void) enter(t, TUNNEL_NO_TOKEN);
     } else if (t->state == TUNNEL_UPGRADING || t->state == TUNNEL_GREETING) {
         error_set(&t->end_reason, ETIMEDOUT, "tunnel.timeout", "%s:%u accepted the connection but %s within 10 s",
@@ -198,7 +194,7 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
                                                : "sent no welcome");
         down(t, -ETIMEDOUT, NULL);
     }
-    (void) tunnel_release(t);
+    tunnel_release(t);
     return 0;
 }
 
@@ -207,15 +203,15 @@ static void on_open(Stream *s, void *userdata)
 {
     Tunnel *t = userdata;
     _cleanup_(buf_done) Buf request = BUF_INIT(2 * HTTP_HEADER_MAX);
-    t->busy++;
+    lifetime_hold(&t->life);
     bool with_token = !t->events->answer_challenge;
     const char *token = with_token ? t->events->get_token(t, t->userdata) : NULL;
-    if (t->freed || (with_token && !token)) {
-        if (!t->freed) {
+    if (t->life.ended || (with_token && !token)) {
+        if (!t->life.ended) {
             disconnect(t);
             (void) enter(t, TUNNEL_NO_TOKEN);
         }
-        (void) tunnel_release(t);
+        tunnel_release(t);
         return;
     }
     int r = ws_make_key(t->key);
@@ -229,7 +225,7 @@ static void on_open(Stream *s, void *userdata)
         r = enter(t, TUNNEL_CONNECTED);
     if (r < 0)
         down(t, r, NULL);
-    (void) tunnel_release(t);
+    tunnel_release(t);
 }
 
 static const char *status_hint(int status)
@@ -266,7 +262,7 @@ static int send_hello(Tunnel *t, const cJSON *challenge)
 {
     _cleanup_(cJSON_Deletep) cJSON *hello = challenge ? t->events->answer_challenge(t, challenge, t->userdata)
                                                       : t->events->make_hello(t, t->userdata);
-    if (t->freed || !t->ws)
+    if (t->life.ended || !t->ws)
         return 0;
     if (hello && t->events->on_stream && json_add_bool(hello, "streams", true) < 0)
         return -ENOMEM;
@@ -311,30 +307,30 @@ static void on_data(Stream *s _unused_, const uint8_t *data, size_t len, void *u
     Tunnel *t = userdata;
     _cleanup_(error_done) Error err = {};
     size_t rest = 0;
-    t->busy++;
+    lifetime_hold(&t->life);
     int r = buf_append(&t->answer, data, len);
     if (r >= 0)
         r = take_answer(t, &rest, &err);
-    if (!t->freed && r < 0) {
+    if (!t->life.ended && r < 0) {
         down(t, r, &err);
-    } else if (!t->freed && r > 0 && t->ws) {
+    } else if (!t->life.ended && r > 0 && t->ws) {
         _cleanup_(buf_done) Buf answer = t->answer;
         t->answer = BUF_INIT(answer.max);
         if (rest > 0)
             ws_conn_feed(t->ws, (const uint8_t *) answer.data + answer.len - rest, rest);
     }
-    (void) tunnel_release(t);
+    tunnel_release(t);
 }
 
 static void on_stream_closed(Stream *s _unused_, int r, const Error *err, void *userdata)
 {
     Tunnel *t = userdata;
-    t->busy++;
+    lifetime_hold(&t->life);
     if (r == 0)
         error_set(&t->end_reason, ECONNRESET, "tunnel.closed",
                   "%s:%u closed the connection instead of answering the WebSocket upgrade", t->url.host, t->url.port);
     down(t, r < 0 ? r : -ECONNRESET, err);
-    (void) tunnel_release(t);
+    tunnel_release(t);
 }
 
 static const StreamEvents stream_events = {
@@ -392,9 +388,9 @@ static void welcome(Tunnel *t, const cJSON *message)
     ws_conn_set_busy(t->ws, false);
     if (t->carrier)
         mux_carrier_attach(t->carrier, t->ws);
-    if (!t->freed && t->state == TUNNEL_UP && t->events->on_up)
+    if (!t->life.ended && t->state == TUNNEL_UP && t->events->on_up)
         t->events->on_up(t, message, t->userdata);
-    if (!t->freed)
+    if (!t->life.ended)
         flush(t);
 }
 
@@ -402,7 +398,7 @@ static void take_challenge(Tunnel *t, const cJSON *message)
 {
     t->challenged = true;
     int r = send_hello(t, message);
-    if (!t->freed && r < 0)
+    if (!t->life.ended && r < 0)
         down(t, r, NULL);
 }
 
@@ -430,7 +426,7 @@ static void on_text(WsConn *c, const char *text, size_t len, void *userdata)
     int r = message_parse(text, len, SENDER_CLOUD, &message, &type, &err);
     if (r == -ENOMSG)
         return;
-    t->busy++;
+    lifetime_hold(&t->life);
     if (r < 0 && str_starts(error_id(&err), "message.") && t->state == TUNNEL_UP) {
         answer_bad_message(t, text, len, &err, r);
     } else if (r < 0) {
@@ -450,7 +446,7 @@ static void on_text(WsConn *c, const char *text, size_t len, void *userdata)
                   t->url.host, t->url.port, type->name, wants_challenge(t) ? "challenge" : "welcome");
         ws_conn_close(c, WS_CLOSE_POLICY, "welcome first");
     }
-    (void) tunnel_release(t);
+    tunnel_release(t);
 }
 
 static void on_drained(WsConn *c _unused_, void *userdata)
@@ -497,9 +493,9 @@ static void on_binary(WsConn *c, const uint8_t *data, size_t len, void *userdata
         ws_conn_close(c, t->state == TUNNEL_UP ? WS_CLOSE_INTERNAL : WS_CLOSE_POLICY, "welcome first");
         return;
     }
-    t->busy++;
+    lifetime_hold(&t->life);
     mux_carrier_on_binary(t->carrier, data, len);
-    (void) tunnel_release(t);
+    tunnel_release(t);
 }
 
 static void on_writable(WsConn *c, void *userdata)
@@ -509,15 +505,15 @@ static void on_writable(WsConn *c, void *userdata)
         ws_conn_want_write(c, false);
         return;
     }
-    t->busy++;
+    lifetime_hold(&t->life);
     mux_carrier_on_writable(t->carrier);
-    (void) tunnel_release(t);
+    tunnel_release(t);
 }
 
 static void on_ws_closed(WsConn *c _unused_, uint16_t code, const Error *err, void *userdata)
 {
     Tunnel *t = userdata;
-    t->busy++;
+    lifetime_hold(&t->life);
     if (t->end.cycle)
         error_set(&t->end_reason, ECONNRESET, "tunnel.cycle", "the connection was given up for a new one");
     if (!t->end.goaway && !t->end.cycle && tunnel_gateway_left(code, err ? err->id : NULL)) {
@@ -525,7 +521,7 @@ static void on_ws_closed(WsConn *c _unused_, uint16_t code, const Error *err, vo
         t->end.spread_usec = t->spread;
     }
     down(t, -ECONNRESET, err);
-    (void) tunnel_release(t);
+    tunnel_release(t);
 }
 
 static const WsEvents ws_events = {
@@ -628,7 +624,7 @@ int tunnel_send_json(Tunnel *t, const cJSON *message)
 
 void tunnel_retry(Tunnel *t)
 {
-    if (t->freed || (t->state != TUNNEL_IDLE && t->state != TUNNEL_WAITING))
+    if (t->life.ended || (t->state != TUNNEL_IDLE && t->state != TUNNEL_WAITING))
         return;
     if (enter(t, TUNNEL_RETRY) < 0 || arm(t, 0) < 0)
         t->state = TUNNEL_IDLE;
@@ -636,7 +632,7 @@ void tunnel_retry(Tunnel *t)
 
 void tunnel_cycle(Tunnel *t)
 {
-    if (t->freed || t->state == TUNNEL_LEAVING)
+    if (t->life.ended || t->state == TUNNEL_LEAVING)
         return;
     if (t->state == TUNNEL_UP) {
         t->end.cycle = true;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "lib/base/encode.h"
+#include "lib/base/lifetime.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
@@ -43,9 +44,8 @@ struct WsConn {
     WsState state;
     uint32_t ping_serial;
     uint16_t close_code;
-    uint16_t holds;
+    Lifetime life;
     uint8_t pong_len;
-    bool freed;
     bool refused; /* a send was; on_drained is owed */
 };
 
@@ -99,38 +99,34 @@ static void ws_conn_destroy(WsConn *c)
     free(c);
 }
 
-WsConn *ws_conn_free(WsConn *c)
+static void ws_conn_release(WsConn *c)
 {
-    if (!c || c->freed)
-        return NULL;
-    c->freed = true;
-    timers_off(c);
-    c->stream = stream_free(c->stream);
-    if (c->holds == 0)
+    if (lifetime_release(&c->life))
         ws_conn_destroy(c);
-    return NULL;
 }
 
-static bool ws_conn_release(WsConn *c)
+WsConn *ws_conn_free(WsConn *c)
 {
-    bool gone = c->freed;
-    if (--c->holds == 0 && gone)
-        ws_conn_destroy(c);
-    return gone;
+    if (!c || !lifetime_end(&c->life))
+        return NULL;
+    timers_off(c);
+    c->stream = stream_free(c->stream);
+    ws_conn_release(c);
+    return NULL;
 }
 
 /* The end, told once. */
 static void finish(WsConn *c)
 {
-    if (c->state == WS_FINISHED || c->freed)
+    if (c->state == WS_FINISHED || c->life.ended)
         return;
     c->state = WS_FINISHED;
     timers_off(c);
-    c->holds++;
+    lifetime_hold(&c->life);
     if (c->events && c->events->on_closed)
         c->events->on_closed(c, c->close_code, &c->err, c->userdata);
     c->stream = stream_free(c->stream);
-    (void) ws_conn_release(c);
+    ws_conn_release(c);
 }
 
 static int send_frame(WsConn *c, WsOpcode opcode, const void *head, size_t head_len, const void *data, size_t len)
@@ -191,7 +187,7 @@ size_t ws_conn_unsent(const WsConn *c)
 
 static int send_message(WsConn *c, WsOpcode opcode, const void *head, size_t head_len, const void *data, size_t len)
 {
-    if (c->state != WS_OPEN || c->freed)
+    if (c->state != WS_OPEN || c->life.ended)
         return -ENOTCONN;
     if (len > WS_MESSAGE_MAX || head_len > WS_MESSAGE_MAX - len)
         return -EMSGSIZE;
@@ -220,7 +216,7 @@ int ws_conn_send_frame(WsConn *c, const uint8_t *head, size_t head_len, const ui
 
 void ws_conn_want_write(WsConn *c, bool want)
 {
-    if (!c->freed && c->state == WS_OPEN)
+    if (!c->life.ended && c->state == WS_OPEN)
         stream_want_write(c->stream, want);
 }
 
@@ -234,7 +230,7 @@ static void send_ping(WsConn *c)
 
 void ws_conn_ping(WsConn *c)
 {
-    if (!c->freed && c->state == WS_OPEN && c->ping_at == 0)
+    if (!c->life.ended && c->state == WS_OPEN && c->ping_at == 0)
         send_ping(c);
 }
 
@@ -338,7 +334,7 @@ void ws_conn_set_keepalive(WsConn *c, usec_t interval, usec_t dead)
 
 void ws_conn_set_busy(WsConn *c, bool busy)
 {
-    if (c->freed || c->state != WS_OPEN)
+    if (c->life.ended || c->state != WS_OPEN)
         return;
     stream_set_bulk(c->stream, busy);
     if (busy)
@@ -359,7 +355,7 @@ static void send_close(WsConn *c, uint16_t code, const char *reason)
 
 void ws_conn_close(WsConn *c, uint16_t code, const char *reason)
 {
-    if (c->state != WS_OPEN || c->freed)
+    if (c->state != WS_OPEN || c->life.ended)
         return;
     c->state = WS_CLOSING;
     send_close(c, code, reason);
@@ -448,8 +444,8 @@ static void deliver(WsConn *c, const WsEvent *event)
 void ws_conn_feed(WsConn *c, const uint8_t *data, size_t len)
 {
     c->last_alive = boottime_usec();
-    c->holds++;
-    for (int r = 1; r > 0 && !c->freed && c->state < WS_LEAVING;) {
+    lifetime_hold(&c->life);
+    for (int r = 1; r > 0 && !c->life.ended && c->state < WS_LEAVING;) {
         WsEvent event = {};
         Error err = {};
         size_t used = 0;
@@ -465,9 +461,9 @@ void ws_conn_feed(WsConn *c, const uint8_t *data, size_t len)
         }
         error_done(&err);
     }
-    if (!c->freed && c->state >= WS_LEAVING)
+    if (!c->life.ended && c->state >= WS_LEAVING)
         ws_decoder_done(&c->decoder);
-    (void) ws_conn_release(c);
+    ws_conn_release(c);
 }
 
 static void on_data(Stream *s _unused_, const uint8_t *data, size_t len, void *userdata)

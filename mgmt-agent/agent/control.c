@@ -29,13 +29,14 @@ struct ControlClient {
     uid_t uid;
     bool is_local; /* root's, or our own user's */
     bool is_recovery;
-    bool is_link, may_be_local, doomed;
+    bool is_link, may_be_local;
+    bool closed; /* its last callbacks may still run: freed from the loop */
     Buf in, out;
 };
 
 struct Control {
     sd_event *event;
-    sd_event_source *source, *reaper, *pause;
+    sd_event_source *source, *sweeper, *pause;
     char *path;
     int fd;
     ControlUsers users;
@@ -56,7 +57,7 @@ static void client_free(ControlClient *c)
 }
 
 /* Clients are freed from the loop, never from inside one of their own callbacks. */
-static int reap(sd_event_source *source, void *userdata)
+static int sweep(sd_event_source *source, void *userdata)
 {
     Control *control = userdata;
 
@@ -64,7 +65,7 @@ static int reap(sd_event_source *source, void *userdata)
     for (ControlClient **p = &control->clients; *p;) {
         ControlClient *c = *p;
 
-        if (!c->doomed) {
+        if (!c->closed) {
             p = &c->next;
             continue;
         }
@@ -78,15 +79,15 @@ static int reap(sd_event_source *source, void *userdata)
     return 0;
 }
 
-static void doom(ControlClient *c)
+static void client_close(ControlClient *c)
 {
-    if (c->doomed)
+    if (c->closed)
         return;
-    c->doomed = true;
+    c->closed = true;
     if (c->control->link == c)
         c->control->link = NULL;
     (void) sd_event_source_set_enabled(c->source, SD_EVENT_OFF);
-    (void) sd_event_source_set_enabled(c->control->reaper, SD_EVENT_ONESHOT);
+    (void) sd_event_source_set_enabled(c->control->sweeper, SD_EVENT_ONESHOT);
 }
 
 static void flush(ControlClient *c)
@@ -99,7 +100,7 @@ static void flush(ControlClient *c)
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             break;
         if (n < 0) {
-            doom(c);
+            client_close(c);
             return;
         }
         buf_consume(&c->out, (size_t) n);
@@ -113,11 +114,11 @@ void control_send(ControlClient *c, const cJSON *message)
 {
     _cleanup_(freep) char *line = NULL;
 
-    if (!c || c->doomed || !(line = json_print(message)))
+    if (!c || c->closed || !(line = json_print(message)))
         return;
     if (buf_puts(&c->out, line) < 0 || buf_puts(&c->out, "\n") < 0) {
         log_warning("A local client (uid %u) does not read its messages, dropping it", (unsigned) c->uid);
-        doom(c);
+        client_close(c);
         return;
     }
     flush(c);
@@ -146,7 +147,7 @@ static void become_link(ControlClient *c)
     c->is_link = true;
     c->may_be_local = false;
     if (c->control->link && c->control->link != c)
-        doom(c->control->link);
+        client_close(c->control->link);
     c->control->link = c;
 }
 
@@ -197,9 +198,9 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
     (void) fd;
     if (revents & EPOLLOUT)
         flush(c);
-    if (!c->doomed && revents & (EPOLLIN | EPOLLHUP | EPOLLERR) && read_some(c) < 0)
-        doom(c);
-    while (!c->doomed && c->in.len > 0 && (newline = memchr(c->in.data, '\n', c->in.len))) {
+    if (!c->closed && revents & (EPOLLIN | EPOLLHUP | EPOLLERR) && read_some(c) < 0)
+        client_close(c);
+    while (!c->closed && c->in.len > 0 && (newline = memchr(c->in.data, '\n', c->in.len))) {
         size_t len = (size_t) (newline - c->in.data);
 
         take_line(c, c->in.data, len);
@@ -301,9 +302,9 @@ int control_new(sd_event *event, const char *path, const ControlUsers *users, co
     c->path = strdup(path);
     r = sd_event_add_io(event, &c->source, c->fd, EPOLLIN, on_accept, c);
     if (r >= 0)
-        r = sd_event_add_defer(event, &c->reaper, reap, c);
+        r = sd_event_add_defer(event, &c->sweeper, sweep, c);
     if (r >= 0)
-        r = sd_event_source_set_enabled(c->reaper, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(c->sweeper, SD_EVENT_OFF);
     /* the loop's first timer takes a descriptor, and this one is for when there are none */
     if (r >= 0)
         r = timer_arm(event, &c->pause, ACCEPT_PAUSE_USEC, on_pause_over, c);
@@ -322,7 +323,7 @@ Control *control_free(Control *c)
         client_free(client);
     }
     sd_event_source_unref(c->source);
-    sd_event_source_unref(c->reaper);
+    sd_event_source_unref(c->sweeper);
     sd_event_source_disable_unref(c->pause);
     if (c->fd >= 0)
         close(c->fd);
