@@ -2,21 +2,45 @@
 BUILD ?= build
 V ?= 0
 Q = $(if $(filter 1,$(V)),,@)
-CC = gcc
 PKGS = libsystemd libcjson yaml-0.1 libcurl libssl libcrypto libpq
-VERSION = 0.1.0
+VERSION = 0.2.0
+
+# All cores, unless -j says otherwise. While it reads, make does not tell what its -j is: its command line does. A make
+# below another one takes part in that one's jobs.
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += $(shell { tr '\0' '\n' </proc/$$PPID/cmdline; printenv MAKEFLAGS | tr ' ' '\n'; } | \
+  grep -qE '^(-[a-zA-Z]*j|--jobs)' || echo -j$$(nproc))
+endif
+
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+
+# those of the words that this compiler knows; clang before 16 wants to hear more before it zeroes variables
+if_known = $(shell for word in $(1); do $(CC) -Werror $$word -E -x c /dev/null >/dev/null 2>&1 && echo $$word; done)
+ZERO := -ftrivial-auto-var-init=zero
+ZERO_OF_OLD_CLANG := -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang
+SOME_WARN := $(call if_known,-Wtrampolines -Wbidi-chars=any)
+SOME_HARDEN := $(call if_known,-fstack-clash-protection -fcf-protection=full $(ZERO))
+ifeq ($(filter $(ZERO),$(SOME_HARDEN)),)
+SOME_HARDEN += $(ZERO) $(ZERO_OF_OLD_CLANG)
+endif
 
 WARN = -Wall -Wextra -Wformat=2 -Wconversion -Wsign-conversion -Wimplicit-fallthrough -Wshadow -Wvla \
-  -Wtrampolines -Wbidi-chars=any -Wstrict-prototypes -Wmissing-prototypes -Werror
-HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
-  -fcf-protection=full -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks -fno-strict-overflow \
-  -fno-strict-aliasing -fPIE
+  -Wstrict-prototypes -Wmissing-prototypes -Werror $(SOME_WARN)
+HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fno-delete-null-pointer-checks \
+  -fno-strict-overflow -fno-strict-aliasing -fPIE $(SOME_HARDEN)
 OPT = -O2 -g
 SAN =
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 CFLAGS += -std=gnu17 -D_GNU_SOURCE $(OPT) $(WARN) $(if $(SAN),$(SAN) -fPIE,$(HARDEN)) -I. -MMD -MP \
-  -DSECBOX_VERSION='"$(VERSION)"' $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+  -DSECBOX_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 LDFLAGS += -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed $(SAN)
-LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+LIBS = $(PKG_LIBS) -lm
+
+comma := ,
+FLAGS := $(CC) $(CFLAGS)
 
 LIB_SRC = $(wildcard lib/*/*.c env/*.c compose/*.c compose/*/*.c)
 LIB_OBJ = $(LIB_SRC:%.c=$(BUILD)/obj/%.o)
@@ -51,25 +75,39 @@ RECOVERY_LIB = $(BUILD)/librecovery.a
 UNIT_SRC = $(wildcard tests/unit/test-*.c)
 UNIT_BINS = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 
-all: $(BINS)
+# Two files that change with what they hold: another compiler or other flags compile everything anew, a file that came
+# or went makes the libraries anew.
+SOURCES := $(sort $(LIB_SRC) $(foreach p,$(PROGRAMS),$($(p)_SRC)) $(wildcard tests/*/*.c))
+define note
+ifneq ($$(file <$(BUILD)/$(1)),$$($(2)))
+$$(shell mkdir -p $(BUILD))
+$$(file >$(BUILD)/$(1),$$($(2)))
+endif
+endef
+$(eval $(call note,flags,FLAGS))
+$(eval $(call note,sources,SOURCES))
 
-$(LIB): $(LIB_OBJ)
+all: $(BINS) $(BUILD)/compile_commands.json ## build the programs into build/bin (the default)
+
+# thin: a list of objects, which the linker then names by their paths
+define archive
 	@echo "  AR    $@"
-	$(Q)rm -f $@; ar rcs $@ $^
+	$(Q)rm -f $@; ar qcs --thin $@ $(filter %.o,$^)
+endef
 
-$(AGENT_LIB): $(AGENT_SRC:%.c=$(BUILD)/obj/%.o)
-	@echo "  AR    $@"
-	$(Q)rm -f $@; ar rcs $@ $^
+$(LIB): $(LIB_OBJ) $(BUILD)/sources
+	$(archive)
 
-$(GATEWAY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox-gateway_SRC)))
-	@echo "  AR    $@"
-	$(Q)rm -f $@; ar rcs $@ $^
+$(AGENT_LIB): $(AGENT_SRC:%.c=$(BUILD)/obj/%.o) $(BUILD)/sources
+	$(archive)
 
-$(RECOVERY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(recovery-agent_SRC)))
-	@echo "  AR    $@"
-	$(Q)rm -f $@; ar rcs $@ $^
+$(GATEWAY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox-gateway_SRC))) $(BUILD)/sources
+	$(archive)
 
-$(BUILD)/obj/%.o: %.c
+$(RECOVERY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(recovery-agent_SRC))) $(BUILD)/sources
+	$(archive)
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
@@ -82,37 +120,35 @@ $(BUILD)/bin/$(1): $$($(1)_SRC:%.c=$(BUILD)/obj/%.o) $(LIB)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
-$(BUILD)/tests/%: tests/unit/%.c $(LIB)
+# Test programs. The linker names what it took out of the libraries (--trace), and that is what a program depends on:
+# after a change only those are linked again, and run by `make quick`, that contain what has changed.
+TEST_LIBS = $(LIB)
+$(BUILD)/tests/test-agent-%: TEST_LIBS = $(AGENT_LIB) $(LIB)
+$(BUILD)/tests/test-gateway-%: TEST_LIBS = $(GATEWAY_LIB) $(LIB)
+$(BUILD)/tests/test-recovery-%: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
+define link_test
 	@echo "  TEST  $@"
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
+	$(Q)$(CC) $(LDFLAGS) -Wl,--trace -o $@ $< $(TEST_LIBS) $(LIBS) $(1) >$@.trace
+	@sed -n 's|^$(BUILD)/.*\.o$$|$@: &\n&:|p' $@.trace >$@.d; rm $@.trace
+endef
 
-$(BUILD)/tests/test-agent-%: tests/unit/test-agent-%.c $(AGENT_LIB) $(LIB)
-	@echo "  TEST  $@"
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $< $(AGENT_LIB) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
+.SECONDEXPANSION:
+# the peers of the interoperation tests, and load for benchmarks and the tests of storms, stand beside the unit tests
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o | $$(TEST_LIBS)
+	$(call link_test,-lcmocka)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/integration/%.o | $$(TEST_LIBS)
+	$(call link_test)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o | $$(TEST_LIBS)
+	$(call link_test)
 
-$(BUILD)/tests/test-gateway-%: tests/unit/test-gateway-%.c $(GATEWAY_LIB) $(LIB)
-	@echo "  TEST  $@"
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $< $(GATEWAY_LIB) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
-
-$(BUILD)/tests/test-recovery-%: tests/unit/test-recovery-%.c $(RECOVERY_LIB) $(LIB)
-	@echo "  TEST  $@"
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $< $(RECOVERY_LIB) $(LIB) $(LDFLAGS) $(LIBS) -lcmocka
-
-# peers for the interoperation tests
-$(BUILD)/tests/%: tests/integration/%.c $(LIB)
-	@echo "  TEST  $@"
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
-
-# load for benchmarks and the tests of storms
-$(BUILD)/tests/%: tests/bench/%.c $(LIB)
-	@echo "  TEST  $@"
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -o $@ $< $(LIB) $(LDFLAGS) $(LIBS)
+# for editors (clangd looks here) and clang-tidy
+define compile_command
+{"directory": "$(CURDIR)", "file": "$(1)", "command": "$(subst ",\",$(subst \,\\,$(FLAGS))) -c $(1)"}
+endef
+$(BUILD)/compile_commands.json: $(BUILD)/flags $(BUILD)/sources
+	$(Q)$(file >$@,[$(subst } {,}$(comma) {,$(foreach source,$(SOURCES),$(call compile_command,$(source))))])
+compile_commands.json: $(BUILD)/compile_commands.json ## what compiles each file, for editors and tools: in build/
 
 unit: $(UNIT_BINS)
 	$(Q)for t in $(UNIT_BINS); do $$t || exit 1; done

@@ -43,28 +43,12 @@ unit-bins: $(UNIT_BINS)
 # Wants CC=clang and SAN with fuzzer-no-link, as tests/run.py calls it, in a BUILD folder of its own.
 fuzz-bins: $(FUZZ_BINS)
 
-# what the agent alone parses
-$(BUILD)/bin/fuzz-podman $(BUILD)/bin/fuzz-watch: $(BUILD)/bin/fuzz-%: tests/fuzz/fuzz-%.c $(AGENT_LIB) $(LIB)
-	@echo "  FUZZ  $@"
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(AGENT_LIB) $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
-
-# what recovery-agent alone parses
-$(BUILD)/bin/fuzz-recovery: tests/fuzz/fuzz-recovery.c $(RECOVERY_LIB) $(LIB)
-	@echo "  FUZZ  $@"
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(RECOVERY_LIB) $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
-
-# what the gateway alone parses
-$(BUILD)/bin/fuzz-rollout: tests/fuzz/fuzz-rollout.c $(BUILD)/obj/gateway/rollouts/rollout-groups.o $(LIB)
-	@echo "  FUZZ  $@"
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $(filter-out %.h,$^) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
-
-$(BUILD)/bin/fuzz-%: tests/fuzz/fuzz-%.c $(LIB)
-	@echo "  FUZZ  $@"
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB) $(LDFLAGS) -fsanitize=fuzzer $(LIBS)
+# what the agent, the gateway and recovery-agent alone parse
+$(addprefix $(BUILD)/bin/fuzz-,podman watch): TEST_LIBS = $(AGENT_LIB) $(LIB)
+$(BUILD)/bin/fuzz-rollout: TEST_LIBS = $(GATEWAY_LIB) $(LIB)
+$(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
+$(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o | $$(TEST_LIBS)
+	$(call link_test,-fsanitize=fuzzer)
 
 .PHONY: check check-lint check-unit check-unit-asan check-fuzz check-integration check-integration-asan check-system \
   soak unit-bins fuzz-bins

@@ -29,7 +29,6 @@ char *fleet_config_path(const char *name)
 static int load_config(EnvFile **ret, Error *err)
 {
     _cleanup_(freep) char *path = fleet_config_path("fleet.env");
-    _cleanup_(error_done) Error why = {};
     struct stat st;
 
     if (!path || stat(path, &st) < 0)

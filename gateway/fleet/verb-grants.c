@@ -269,7 +269,6 @@ int verb_support_ca(int argc, char **argv, void *userdata)
         return fleet_fail(fleet, &reply, &err, r);
     if (fleet->json)
         return report_json(reply.body, EXIT_OK);
-    char *line = report_member(reply.body, "publicKey");
-    _cleanup_(freep) char *owned = line;
+    _cleanup_(freep) char *line = report_member(reply.body, "publicKey");
     return report_text(line ? str_format("%s\n", line) : NULL, EXIT_OK);
 }

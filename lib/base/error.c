@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int error_vset(Error *e, int code, const char *id, const char *fmt, va_list ap)
+static _printf_(4, 0) int error_vset(Error *e, int code, const char *id, const char *fmt, va_list ap)
 {
     int r = code < 0 ? code : -code;
 

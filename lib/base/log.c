@@ -136,7 +136,7 @@ static void write_stderr(LogLevel level, const LogField *fields, const char *tex
     buf_done(&b);
 }
 
-static void log_vline(LogLevel level, const LogField *fields, const char *fmt, va_list ap)
+static _printf_(3, 0) void log_vline(LogLevel level, const LogField *fields, const char *fmt, va_list ap)
 {
     _cleanup_(freep) char *text = NULL;
     _cleanup_(freep) char *safe = NULL;

@@ -56,7 +56,6 @@ static void test_history_is_cut(void **state)
 static void test_fat_results(void **state)
 {
     _cleanup_(cJSON_Deletep) cJSON *entries = NULL;
-    _cleanup_(freep) char *text = NULL;
 
     (void) state;
     agent_root_write(HISTORY, NULL);

@@ -98,8 +98,8 @@ static const char *const nasty[] = {
     "\xe2\x80\xa8",
     "\xe2\x80\xa9",
     "\xef\xbb\xbf",
-    "\xef\xbb\xbf"
-    "a",
+    ("\xef\xbb\xbf"
+     "a"),
     "\xc3\xa9",
     "\xe2\x82\xac",
     "\xf0\x9f\x98\x80",

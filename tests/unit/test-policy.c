@@ -197,8 +197,8 @@ static void top_level_refused(void **state _unused_)
         "include: [other.yml]\nservices: {web: {image: a}}\n",
         "secrets: {s: {file: /etc/shadow}}\nservices: {web: {image: a}}\n",
         "configs: {s: {file: /etc/shadow}}\nservices: {web: {image: a}}\n",
-        "services: {web: {image: a, volumes: [\"v:/x\"]}}\n"
-        "volumes: {v: {driver_opts: {type: none, o: bind, device: /}}}\n",
+        ("services: {web: {image: a, volumes: [\"v:/x\"]}}\n"
+         "volumes: {v: {driver_opts: {type: none, o: bind, device: /}}}\n"),
         "services: {web: {image: a, volumes: [\"v:/x\"]}}\nvolumes: {v: {external: true, name: /etc}}\n",
         "services: {web: {image: a, networks: [n]}}\nnetworks: {n: {external: true, name: host}}\n",
         "services: {web: {image: a, networks: [n]}}\nnetworks: {n: {driver: macvlan}}\n",
