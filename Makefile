@@ -1,4 +1,4 @@
-# SecBox. `make` builds, `make check` tests, `make demo` shows the main job. V=1 shows commands.
+# SecBox. `make help` says what there is. V=1 shows commands.
 BUILD ?= build
 V ?= 0
 Q = $(if $(filter 1,$(V)),,@)
@@ -135,8 +135,8 @@ endef
 
 .SECONDEXPANSION:
 # the peers of the interoperation tests, and load for benchmarks and the tests of storms, stand beside the unit tests
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o | $$(TEST_LIBS)
-	$(call link_test,-lcmocka)
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/obj/tests/unit/filter.o | $$(TEST_LIBS)
+	$(call link_test,$(BUILD)/obj/tests/unit/filter.o -lcmocka)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/integration/%.o | $$(TEST_LIBS)
 	$(call link_test)
 $(BUILD)/tests/%: $(BUILD)/obj/tests/bench/%.o | $$(TEST_LIBS)
@@ -154,7 +154,7 @@ unit: $(UNIT_BINS)
 	$(Q)for t in $(UNIT_BINS); do $$t || exit 1; done
 
 # what a package would hold; the units and users are those of installer/units
-install: all
+install: all ## copy programs, units and pages into DESTDIR
 	install -d $(DESTDIR)/usr/sbin $(DESTDIR)/usr/bin $(DESTDIR)/usr/lib/systemd/system $(DESTDIR)/usr/lib/sysusers.d \
 	  $(DESTDIR)/usr/lib/tmpfiles.d $(DESTDIR)/usr/share/man/man1 $(DESTDIR)/usr/share/man/man8
 	install $(addprefix $(BUILD)/bin/,mgmt-agent mgmt-worker mgmt-link recovery-agent secbox-gateway) $(DESTDIR)/usr/sbin
@@ -173,11 +173,14 @@ install: all
 	install -m 644 docs/man/*.1 $(DESTDIR)/usr/share/man/man1
 	install -m 644 docs/man/*.8 $(DESTDIR)/usr/share/man/man8
 
-clean:
+clean: ## remove what was built
 	rm -rf $(BUILD)
+
+help: ## these lines
+	@awk -F ':.*## ' '/^[a-z._-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST:%.d=)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
 include installer/deps.mk tests/tests.mk tests/demo.mk tests/bench/bench.mk
 
-.PHONY: all unit install clean
+.PHONY: all unit install clean help compile_commands.json
 .SECONDARY:

@@ -3,15 +3,15 @@
 DEMO = SECBOX_BIN=$(abspath $(BUILD))/bin /usr/bin/python3 -B tests/demo/demo.py
 
 # the packages first: what follows finds its libraries through pkg-config
-demo:
+demo: ## the main job shown and checked, in half a minute; KEEP=1 leaves it running
 	$(Q)installer/deps.sh build demo
 	$(Q)$(MAKE) -s --no-print-directory all
 	$(Q)$(DEMO) $(if $(filter 1,$(KEEP)),keep,run)
 
-demo-shell:
+demo-shell: ## a shell in the demo that was left running
 	$(Q)$(DEMO) shell
 
-demo-stop:
+demo-stop: ## end it
 	$(Q)$(DEMO) stop
 
 .PHONY: demo demo-shell demo-stop

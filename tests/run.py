@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs the test suites one after another and counts. The last line is always `N passed, N failed, N skipped`.
 
-    tests/run.py all | SUITE…
+    tests/run.py all | SUITE… | --named NAME
 """
 import contextlib
 import dataclasses
@@ -21,6 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 sys.dont_write_bytecode = True
 
+from tests import named  # noqa: E402  pylint: disable=wrong-import-position
 from tests.lab import box_image, compose_versions, isolate  # noqa: E402  pylint: disable=wrong-import-position
 
 BUILD = os.environ.get("BUILD", "build")
@@ -83,8 +84,8 @@ def first_number(pattern, text):
     return int(m.group(1)) if m else 0
 
 
-def lint():
-    code, out = run_and_show([sys.executable, "-B", "tests/lint/lint.py"])
+def lint(*arguments):
+    code, out = run_and_show([sys.executable, "-B", "tests/lint/lint.py", *arguments])
     m = re.search(r"^lint: \d+ checks: (\d+) passed, (\d+) failed, (\d+) skipped$", out, re.M)
     if not m:
         return Count(failed=1)
@@ -104,19 +105,25 @@ def cmocka_count(code, out):
     return count
 
 
+def run_unit(build, env, source, tests=""):
+    """One program of unit tests; of its tests those whose names hold `tests`."""
+    name = os.path.basename(source)[:-2]
+    chosen = {"TEST_FILTER": f"*{tests}*"} if tests else {}
+    code, out = run_and_show([os.path.join(ROOT, build, "tests", name)], {"CMOCKA_MESSAGE_OUTPUT": "stdout", **env, **chosen},
+                             quiet=True)
+    count = cmocka_count(code, out)
+    if code == 0 and count.failed:
+        sys.stdout.write(out)
+    print(f"  {name}: {count}")
+    return count
+
+
 def unit_in(build, env, *make_args):
     if not make(f"BUILD={build}", *make_args, "unit-bins"):
         return Count(failed=1)
     count = Count()
     for source in sorted(glob.glob(os.path.join(ROOT, "tests/unit/test-*.c"))):
-        name = os.path.basename(source)[:-2]
-        code, out = run_and_show([os.path.join(ROOT, build, "tests", name)], {"CMOCKA_MESSAGE_OUTPUT": "stdout", **env},
-                                 quiet=True)
-        one = cmocka_count(code, out)
-        if code == 0 and one.failed:
-            sys.stdout.write(out)
-        print(f"  {name}: {one}")
-        count.add(one)
+        count.add(run_unit(build, env, source))
     return count
 
 
@@ -128,7 +135,21 @@ def unit_asan():
     return unit_in(f"{BUILD}/asan", SANITIZER_ENV, f"SAN={SANITIZERS}")
 
 
-def fuzz():
+def compilers():
+    """All of it built by each compiler, with its warnings and its hardening."""
+    count = Count()
+    for name, build in (("gcc", BUILD), ("clang", f"{BUILD}/clang")):
+        if not shutil.which(name):
+            print(f"  {name} is not installed: installer/deps.sh test")
+            count.add(Count(skipped=1))
+            continue
+        built = make(f"CC={name}", f"BUILD={build}", "all", "unit-bins")
+        print(f"  {name}: {'passed' if built else 'failed'}")
+        count.add(Count(passed=1) if built else Count(failed=1))
+    return count
+
+
+def fuzz(sources=None):
     """Each target over its corpus, and over some thousand mutations of it."""
     if not shutil.which("clang"):
         print("  clang is not installed: installer/deps.sh test")
@@ -138,7 +159,7 @@ def fuzz():
                 f"SAN=-fsanitize=fuzzer-no-link {SANITIZERS.removeprefix(' ')}", "fuzz-bins"):
         return Count(failed=1)
     count = Count()
-    for source in sorted(glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz-*.c"))):
+    for source in sources or sorted(glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz-*.c"))):
         name = os.path.basename(source)[:-2]
         corpus = os.path.join(ROOT, "tests/fuzz/corpus", name.removeprefix("fuzz-"))
         with tempfile.TemporaryDirectory(prefix="secbox-fuzz-") as found:
@@ -169,13 +190,13 @@ def count_report(report, code):
 class TestFile:
     """One file of tests in namespaces of its own. Its output is shown when it has ended, as one piece."""
 
-    def __init__(self, path, reports, env):
+    def __init__(self, path, reports, env, tests=""):
         self.path = path
         self.report = os.path.join(reports, os.path.basename(path)[:-3] + ".xml")
         self.begin = time.monotonic()
         self.output = tempfile.TemporaryFile("w+", errors="replace")
         argv = [sys.executable, "-B", "-m", "tests.lab.isolate", sys.executable, "-B", "-m", "pytest", "-q", "-ra", "--tb=short",
-                "-p", "no:cacheprovider", f"--junitxml={self.report}", path]
+                "-p", "no:cacheprovider", f"--junitxml={self.report}", *(["-k", tests] if tests else []), path]
         self.process = subprocess.Popen(argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=self.output,
                                         stderr=subprocess.STDOUT, preexec_fn=isolate.die_with_parent)
 
@@ -202,7 +223,7 @@ class TestFile:
         return count
 
 
-def pytest_in(folder, build=BUILD):
+def pytest_in(folder, build=BUILD, chosen=None):
     """Each file of tests in a pytest and, where possible, namespaces of its own, several at a time: they mostly wait."""
     reports = os.path.join(ROOT, build, f"reports-{os.path.basename(folder)}")
     shutil.rmtree(reports, ignore_errors=True)
@@ -211,12 +232,14 @@ def pytest_in(folder, build=BUILD):
     # without root, or inside of other namespaces, all of them share one network
     at_once = TESTS_AT_ONCE if os.geteuid() == 0 and not isolate.is_isolated() else 1
     # the longest first, as far as their size tells
-    waiting = sorted(glob.glob(os.path.join(ROOT, folder, "test_*.py")), key=os.path.getsize)
+    tests = chosen or dict.fromkeys(glob.glob(os.path.join(ROOT, folder, "test_*.py")), "")
+    waiting = sorted(tests, key=os.path.getsize)
     running, total = [], Count()
     try:
         while waiting or running:
             while waiting and len(running) < at_once:
-                running.append(TestFile(waiting.pop(), reports, env))
+                path = waiting.pop()
+                running.append(TestFile(path, reports, env, tests[path]))
             time.sleep(0.2)
             for test in [t for t in running if t.has_ended()]:
                 running.remove(test)
@@ -237,6 +260,9 @@ def sanitizer_reports(folder):
     return count
 
 
+PEERS = ("ws-echo-server", "ws-client", "render-tool", "mux-peer", "many-boxes", "way", "pace")
+
+
 def sanitized(folder):
     """A folder of tests once more, run against programs with sanitizers in them."""
     build = f"{BUILD}/asan"
@@ -245,8 +271,7 @@ def sanitized(folder):
         shutil.rmtree(path, ignore_errors=True)
     os.makedirs(logs)
     os.chmod(logs, 0o1777)  # for those that drop their privileges
-    names = ("ws-echo-server", "ws-client", "render-tool", "mux-peer", "many-boxes", "way", "pace")
-    peers = [f"{build}/tests/{name}" for name in names]
+    peers = [f"{build}/tests/{name}" for name in PEERS]
     for path in peers:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(ROOT, path))
@@ -265,43 +290,82 @@ def fetch_compose_versions():
 
 
 def integration_asan():
-    fetch_compose_versions()
+    prepare_pytest("tests/integration")
     return sanitized("tests/integration")
 
 
 def integration():
-    fetch_compose_versions()
+    prepare_pytest("tests/integration")
     return pytest_in("tests/integration")
 
 
 def system():
-    fetch_compose_versions()
-    why = box_image.prepare()  # while there is a network
-    if why:
-        print(f"  no whole box: {why}")
+    prepare_pytest("tests/system")
     return pytest_in("tests/system")
 
 
-SUITES = {"lint": lint, "unit": unit, "unit-asan": unit_asan, "fuzz": fuzz, "integration": integration,
+def prepare_pytest(folder):
+    """What the tests of a folder need that the machine may not have yet; while there is a network."""
+    fetch_compose_versions()
+    why = box_image.prepare() if folder == "tests/system" else None
+    if why:
+        print(f"  no whole box: {why}")
+
+
+def named_tests(name):
+    """The tests of any suite whose names hold `name`, as the programs are installed, without sanitizers."""
+    count = Count()
+    if named.lint(name):
+        count.add(lint("--named", name))
+    units = named.unit(name)
+    if units and not make(f"BUILD={BUILD}", *(f"{BUILD}/tests/{os.path.basename(path)[:-2]}" for path in units)):
+        return Count(failed=1)
+    for path, tests in units.items():
+        count.add(run_unit(BUILD, {}, path, tests))
+    sources = named.fuzz(name)
+    if sources:
+        count.add(fuzz(sources))
+    for folder in ("tests/integration", "tests/system"):
+        chosen = named.pytest_files(folder, name)
+        if chosen and not make(f"BUILD={BUILD}", "all", *(f"{BUILD}/tests/{peer}" for peer in PEERS)):
+            return Count(failed=1)
+        if chosen:
+            prepare_pytest(folder)
+            count.add(pytest_in(folder, chosen=chosen))
+    return count
+
+
+SUITES = {"lint": lint, "compilers": compilers, "unit": unit, "unit-asan": unit_asan, "fuzz": fuzz, "integration": integration,
           "integration-asan": integration_asan, "system": system}
 # `all` has their tests already: the integration tests run against sanitized programs, the system tests against those that
 # are installed. Both once more would double the longest part of it.
 ON_REQUEST = {"integration"}
 
 
-def main():
-    names = [n for n in SUITES if n not in ON_REQUEST] if sys.argv[1:] in ([], ["all"]) else sys.argv[1:]
+def suites_of(arguments):
+    """Name → function, by the arguments."""
+    if len(arguments) == 2 and arguments[0] == "--named":
+        return {f"*{arguments[1]}*": lambda: named_tests(arguments[1])}
+    names = [n for n in SUITES if n not in ON_REQUEST] if arguments in ([], ["all"]) else arguments
     unknown = [n for n in names if n not in SUITES]
     if unknown:
-        print(f"unknown suite {unknown[0]}; known: {' '.join(SUITES)}", file=sys.stderr)
+        raise LookupError(f"unknown suite {unknown[0]}; known: {' '.join(SUITES)}")
+    return {name: SUITES[name] for name in names}
+
+
+def main():
+    try:
+        suites = suites_of(sys.argv[1:])
+    except LookupError as e:
+        print(e.args[0], file=sys.stderr)
         return 2
     os.chdir(ROOT)
     rows, total = [], Count()
-    for name in names:
+    for name, suite in suites.items():
         print(f"== {name}", flush=True)
         begin = time.monotonic()
         try:
-            count = SUITES[name]()
+            count = suite()
         except OSError as e:
             print(f"  {e}")
             count = Count(failed=1)

@@ -7,34 +7,54 @@ FUZZ_SRC = $(wildcard tests/fuzz/fuzz-*.c)
 FUZZ_BINS = $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/bin/%)
 
 # the packages first: what follows finds its libraries through pkg-config
-check: deps
-	$(Q)$(MAKE) all
-	$(Q)BUILD=$(BUILD) SECBOX_STRICT=1 $(TEST_PYTHON) tests/run.py all
+check: deps ## build with gcc and clang and run every test; T=NAME: only tests whose name holds NAME
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)BUILD=$(BUILD) SECBOX_STRICT=1 $(TEST_PYTHON) tests/run.py $(if $(T),--named '$(T)',all)
 
-check-lint: all
+# Unit tests are linked from objects, so those that a change does not reach are not run again.
+UNIT_PASSED = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/passed/%)
+quick: all ## lint, and the unit tests that the last change reaches
+	$(TEST_RUN) lint
+	$(Q)$(MAKE) --no-print-directory unit-bins
+	$(Q)$(MAKE) --no-print-directory unit-passed
+unit-passed: $(UNIT_PASSED)
+$(BUILD)/passed/%: $(BUILD)/tests/%
+	@mkdir -p $(@D)
+	@echo "  PASS  $*"
+	$(Q)CMOCKA_MESSAGE_OUTPUT=stdout $< >$@.out 2>&1 || { cat $@.out; exit 1; }
+	@touch $@
+
+# what tests read of the tree
+$(BUILD)/passed/test-message: docs/wire-format.md $(wildcard tests/golden/*.json)
+$(filter $(BUILD)/passed/test-mux%,$(UNIT_PASSED)): $(wildcard tests/golden/mux/*)
+$(addprefix $(BUILD)/passed/test-,env examples): $(wildcard env/examples/* compose/examples/*)
+$(BUILD)/passed/test-recovery-config: docs/man/recovery-agent.8 installer/recovery/recovery.env.example
+
+check-lint: all ## what a program can check of the rules
 	$(TEST_RUN) lint
 
-check-unit:
+check-unit: ## the unit tests
 	$(TEST_RUN) unit
 
-check-unit-asan:
+check-unit-asan: ## the same with AddressSanitizer and UBSan
 	$(TEST_RUN) unit-asan
 
-check-fuzz:
+check-fuzz: ## each fuzz target for some seconds (FUZZ_SECONDS, FUZZ_RUNS)
 	$(TEST_RUN) fuzz
 
-check-integration: all $(addprefix $(BUILD)/tests/,ws-echo-server ws-client mux-peer many-boxes way pace)
+PEERS = $(addprefix $(BUILD)/tests/,ws-echo-server ws-client mux-peer many-boxes way pace)
+check-integration: all $(PEERS) ## the integration tests against the programs as installed
 	$(TEST_RUN) integration
 
-check-integration-asan:
+check-integration-asan: ## the same with sanitizers in the programs
 	$(TEST_RUN) integration-asan
 
-check-system: all
+check-system: all ## whole boxes, podman, PostgreSQL
 	$(TEST_RUN) system
 
 # A healthy box under load, for an hour unless SOAK_SECONDS says otherwise.
 SOAK_SECONDS = 3600
-soak: deps all
+soak: deps all ## a healthy box under load for SOAK_SECONDS
 	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B tests/soak/soak.py $(SOAK_SECONDS)
 
 # Only built; tests/run.py runs them.
@@ -50,5 +70,8 @@ $(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o | $$(TEST_LIBS)
 	$(call link_test,-fsanitize=fuzzer)
 
-.PHONY: check check-lint check-unit check-unit-asan check-fuzz check-integration check-integration-asan check-system \
-  soak unit-bins fuzz-bins
+check-compilers: ## all of it built with gcc and with clang
+	$(TEST_RUN) compilers
+
+.PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
+  check-integration-asan check-system soak unit-bins fuzz-bins

@@ -3,7 +3,11 @@
 BENCH_RUNS = 5
 BENCH = $(Q)BUILD=$(BUILD) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B tests/bench/run.py --runs $(BENCH_RUNS)
 
-bench: bench-push bench-update bench-tunnel
+# one after another: they measure
+bench: ## figures beside the alternatives
+	$(Q)$(MAKE) bench-push
+	$(Q)$(MAKE) bench-update
+	$(Q)$(MAKE) bench-tunnel
 
 # the packages first: what follows finds its libraries through pkg-config
 bench-deps:
