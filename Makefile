@@ -179,7 +179,8 @@ clean: ## remove what was built
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z._-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST:%.d=)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+# only of the sources that are here: what was moved away is not asked for
+-include $(wildcard $(SOURCES:%.c=$(BUILD)/obj/%.d) $(BUILD)/tests/*.d $(BUILD)/bin/*.d)
 include installer/deps.mk tests/tests.mk tests/demo.mk tests/bench/bench.mk
 
 .PHONY: all unit install clean help compile_commands.json
