@@ -46,10 +46,26 @@ static int read_all(int fd, const char *path, size_t max, char **ret, size_t *re
     return 0;
 }
 
-int file_read(const char *path, size_t max, char **ret, size_t *ret_len, Error *err)
+/* `secret`: for its owner alone, who is `owner`, us or root. */
+static int check_secret(const struct stat *st, const char *path, uid_t owner, Error *err)
+{
+    if (st->st_mode & 077)
+        return error_set_at(err, EPERM, "key.bad-mode", path, 0, NULL,
+                            "%s can be read or changed by others (mode %04o); run chmod 600 %s, and make a new secret if "
+                            "somebody may have read this one",
+                            path, (unsigned) st->st_mode & 07777, path);
+    if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != owner)
+        return error_set_at(err, EPERM, "key.bad-mode", path, 0, NULL,
+                            "%s belongs to user %u, who can read and change it; give it to its program's user by chown",
+                            path, (unsigned) st->st_uid);
+    return 0;
+}
+
+static int read_file(const char *path, size_t max, const uid_t *owner, char **ret, size_t *ret_len, Error *err)
 {
     _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat st;
+    int r;
 
     if (fd < 0)
         return error_set(err, errno, "file.read", "cannot open %s: %s", path,
@@ -60,7 +76,19 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len, Error *
         return error_set(err, EINVAL, "file.read", "%s is not a regular file", path);
     if ((uint64_t) st.st_size > max)
         return error_set(err, EFBIG, "file.too-large", "%s has more than %zu bytes", path, max);
+    if (owner && (r = check_secret(&st, path, *owner, err)) < 0)
+        return r;
     return read_all(fd, path, max, ret, ret_len, err);
+}
+
+int file_read(const char *path, size_t max, char **ret, size_t *ret_len, Error *err)
+{
+    return read_file(path, max, NULL, ret, ret_len, err);
+}
+
+int file_read_secret(const char *path, size_t max, uid_t owner, char **ret, size_t *ret_len, Error *err)
+{
+    return read_file(path, max, &owner, ret, ret_len, err);
 }
 
 int fd_write_all(int fd, const void *data, size_t len)
@@ -171,6 +199,31 @@ int file_remove(const char *path, Error *err)
     return dir_sync(folder);
 }
 
+static int remove_below(int fd, Error *err);
+
+/* A file or a folder. The reason given is that of the first step that failed for good: what `unlink` says of a file,
+ * never what became of taking it for a folder. */
+static int remove_entry(int parent, const char *name, Error *err)
+{
+    int child, r;
+
+    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    r = -errno;
+    child = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (child < 0) {
+        if (errno != ENOTDIR && errno != ELOOP)
+            r = -errno;
+        return r == -ENOENT ? 0 : error_set(err, r, "file.write", "cannot remove %s: %s", name, strerror(-r));
+    }
+    r = remove_below(child, err);
+    if (r < 0)
+        return error_prefix(err, r, "in %s", name);
+    if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return error_set(err, errno, "file.write", "cannot remove %s: %s", name, strerror(errno));
+    return 0;
+}
+
 static int remove_below(int fd, Error *err)
 {
     DIR *dir = fdopendir(fd);
@@ -181,17 +234,17 @@ static int remove_below(int fd, Error *err)
         close(fd);
         return error_set(err, r, "file.write", "cannot list a folder: %s", strerror(-r));
     }
-    for (struct dirent *e; r == 0 && (e = readdir(dir));) {
-        int child;
+    while (r == 0) {
+        struct dirent *e;
 
-        if (str_equal(e->d_name, ".") || str_equal(e->d_name, ".."))
-            continue;
-        if (unlinkat(dirfd(dir), e->d_name, 0) == 0 || errno == ENOENT)
-            continue;
-        child = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (child < 0 || (r = remove_below(child, err)) < 0 ||
-            unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) < 0)
-            r = error_set(err, errno ? errno : EIO, "file.write", "cannot remove %s: %s", e->d_name, strerror(errno));
+        errno = 0;
+        e = readdir(dir);
+        if (!e && errno != 0)
+            r = error_set(err, errno, "file.write", "cannot list a folder: %s", strerror(errno));
+        if (!e)
+            break;
+        if (!str_equal(e->d_name, ".") && !str_equal(e->d_name, ".."))
+            r = remove_entry(dirfd(dir), e->d_name, err);
     }
     closedir(dir);
     return r;

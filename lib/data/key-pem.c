@@ -30,9 +30,9 @@ EVP_PKEY *key_pem_parse(const char *text, size_t len)
     return pkey;
 }
 
-int key_pem_read(const char *path, char **ret, size_t *ret_len, Error *err)
+int key_pem_read(const char *path, uid_t owner, char **ret, size_t *ret_len, Error *err)
 {
-    return file_read(path, PEM_SIZE_MAX, ret, ret_len, err);
+    return file_read_secret(path, PEM_SIZE_MAX, owner, ret, ret_len, err);
 }
 
 int key_pem_write(EVP_PKEY *pkey, const char *path, uid_t uid, gid_t gid, Error *err)

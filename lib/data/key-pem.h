@@ -12,8 +12,8 @@ DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free)
 /* NULL when the text is no private key without pass phrase. */
 EVP_PKEY *key_pem_parse(const char *text, size_t len);
 
-/* What file_read() gives, cut at a sane size: the caller parses, judges and wipes it (secret_free). */
-int key_pem_read(const char *path, char **ret, size_t *ret_len, Error *err) _must_check_;
+/* What file_read_secret() gives, cut at a sane size: the caller parses, judges and wipes it (secret_free). */
+int key_pem_read(const char *path, uid_t owner, char **ret, size_t *ret_len, Error *err) _must_check_;
 
 /* Saves durably, mode 0600, owner uid:gid unless (uid_t) -1. */
 int key_pem_write(EVP_PKEY *pkey, const char *path, uid_t uid, gid_t gid, Error *err) _must_check_;

@@ -98,14 +98,14 @@ static Key *key_from_pem(const char *text, size_t len)
     return key_wrap(TAKE_PTR(pkey), true);
 }
 
-int key_load(const char *path, Key **ret, Error *err)
+static int load_of(const char *path, uid_t owner, Key **ret, Error *err)
 {
     _cleanup_(secret_freep) char *text = NULL;
     size_t len = 0;
     Key *k;
     int r;
 
-    r = key_pem_read(path, &text, &len, err);
+    r = key_pem_read(path, owner, &text, &len, err);
     if (r < 0)
         return r;
     k = key_from_pem(text, len);
@@ -118,13 +118,18 @@ int key_load(const char *path, Key **ret, Error *err)
     return 0;
 }
 
+int key_load(const char *path, Key **ret, Error *err)
+{
+    return load_of(path, (uid_t) -1, ret, err);
+}
+
 int key_load_or_make(const char *path, uid_t uid, gid_t gid, Key **ret, Error *err)
 {
     _cleanup_(key_freep) Key *k = NULL;
     _cleanup_(error_done) Error load_err = {};
     int r;
 
-    r = key_load(path, &k, &load_err);
+    r = load_of(path, uid, &k, &load_err);
     if (r < 0 && r != -ENOENT) {
         if (err)
             error_copy(err, &load_err);

@@ -11,9 +11,11 @@
 typedef struct Key Key;
 
 int key_generate(Key **ret, Error *err) _must_check_;
-/* Private key from a PEM file. -ENOENT when missing; "key.bad" when it is not a P-256 private key. */
+/* Private key from a PEM file. -ENOENT when missing; "key.bad" when it is not a P-256 private key,
+ * "key.bad-mode" when others than its owner have rights to it. */
 int key_load(const char *path, Key **ret, Error *err) _must_check_;
-/* Loads, or makes and saves durably (mode 0600, owner uid:gid unless (uid_t) -1) when missing. */
+/* Loads, or makes and saves durably (mode 0600, owner uid:gid unless (uid_t) -1) when missing. The file may belong to
+ * `uid`, this process' user or root. */
 int key_load_or_make(const char *path, uid_t uid, gid_t gid, Key **ret, Error *err) _must_check_;
 /* Public key from a JWK object as JSON text: {"kty":"EC","crv":"P-256","x":…,"y":…}; unknown members are ignored,
  * a private "d" is refused. "key.bad". */

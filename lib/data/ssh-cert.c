@@ -170,7 +170,7 @@ static int ca_load(const char *path, EVP_PKEY **ret, Error *err)
     _cleanup_(secret_freep) char *text = NULL;
     size_t len = 0;
 
-    int r = key_pem_read(path, &text, &len, err);
+    int r = key_pem_read(path, (uid_t) -1, &text, &len, err);
     if (r < 0)
         return r;
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = key_pem_parse(text, len);

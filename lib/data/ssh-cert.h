@@ -26,7 +26,7 @@ void ssh_public_key_done(SshPublicKey *k);
 
 typedef struct SshCa SshCa;
 
-/* The authority's private key from a PEM file of mode 0600; made when it is missing. "key.bad". */
+/* The authority's private key from a PEM file of mode 0600; made when it is missing. "key.bad", "key.bad-mode". */
 int ssh_ca_load_or_make(const char *path, SshCa **ret, Error *err) _must_check_;
 SshCa *ssh_ca_free(SshCa *ca);
 DEFINE_CLEANUP(SshCa, ssh_ca_free)

@@ -191,6 +191,35 @@ static void test_file_replace(void **state)
     assert_int_equal(stat(folder, &st), -1);
 }
 
+/* What keeps a file from being removed is told of that file, wherever it lies, and by its own reason. */
+static void test_removal_names_what_failed(void **state)
+{
+    char folder[] = "/tmp/test-base-XXXXXX";
+    _cleanup_(error_done) Error err = {};
+    bool root = geteuid() == 0;
+    int r;
+
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    _cleanup_(freep) char *upper = str_format("%s/upper", folder), *inner = str_format("%s/upper/inner", folder);
+    _cleanup_(freep) char *file = str_format("%s/stuck", inner);
+    assert_int_equal(dir_make(inner, 0755, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(file_write_atomic(file, "x", 1, 0600, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(chmod(folder, 0755), 0);
+    assert_int_equal(chmod(inner, 0555), 0);
+    if (root) /* nothing of a file is refused to root */
+        assert_int_equal(seteuid(65534), 0);
+    r = dir_clear(folder, &err);
+    if (root)
+        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(r, -EACCES);
+    assert_non_null(strstr(err.message, "cannot remove stuck: Permission denied"));
+    assert_non_null(strstr(err.message, "in upper: in inner: "));
+    assert_null(strstr(err.message, "Not a directory"));
+    assert_int_equal(chmod(inner, 0755), 0);
+    assert_int_equal(dir_remove(folder, NULL), 0);
+}
+
 static void test_timestamps(void **state)
 {
     char text[TIMESTAMP_SIZE];
@@ -295,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_map_keeps_order_over_growth_and_removal),
         cmocka_unit_test(test_file_replace),
+        cmocka_unit_test(test_removal_names_what_failed),
         cmocka_unit_test(test_timestamps),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_redaction),

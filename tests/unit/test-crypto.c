@@ -191,6 +191,47 @@ static void test_key_files(void **state)
     assert_int_equal(dir_remove(folder, &err), 0);
 }
 
+/* A key that somebody else may have read or changed is no proof of anything. */
+static void test_key_files_that_others_may_touch(void **state)
+{
+    static const mode_t refused[] = { 0644, 0640, 0604, 0620, 0602, 0610, 0601 }, taken[] = { 0600, 0400 };
+    char folder[] = "/tmp/test-crypto-XXXXXX";
+    _cleanup_(key_freep) Key *made = NULL;
+
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    _cleanup_(freep) char *path = str_format("%s/key.pem", folder);
+    assert_int_equal(key_load_or_make(path, (uid_t) -1, (gid_t) -1, &made, NULL), 0);
+    for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+        _cleanup_(error_done) Error err = {};
+        Key *none = NULL;
+
+        assert_int_equal(chmod(path, refused[i]), 0);
+        assert_int_equal(key_load(path, &none, &err), -EPERM);
+        assert_string_equal(err.id, "key.bad-mode");
+        assert_string_equal(err.file, path);
+        assert_non_null(strstr(err.message, "chmod 600"));
+        assert_int_equal(key_load_or_make(path, (uid_t) -1, (gid_t) -1, &none, NULL), -EPERM);
+        assert_null(none);
+    }
+    for (size_t i = 0; i < ELEMENTSOF(taken); i++) {
+        _cleanup_(key_freep) Key *k = NULL;
+
+        assert_int_equal(chmod(path, taken[i]), 0);
+        assert_int_equal(key_load(path, &k, NULL), 0);
+    }
+    if (geteuid() == 0) {
+        _cleanup_(key_freep) Key *k = NULL, *none = NULL;
+        _cleanup_(error_done) Error err = {};
+
+        assert_int_equal(chown(path, 65534, 65534), 0);
+        assert_int_equal(key_load(path, &none, &err), -EPERM);
+        assert_string_equal(err.id, "key.bad-mode");
+        assert_int_equal(key_load_or_make(path, 65534, 65534, &k, NULL), 0);
+    }
+    assert_int_equal(dir_remove(folder, NULL), 0);
+}
+
 static void test_key_files_of_other_kinds(void **state)
 {
     (void) state;
@@ -615,6 +656,7 @@ int main(void)
         cmocka_unit_test(test_jwk),
         cmocka_unit_test(test_jwk_refused),
         cmocka_unit_test(test_key_files),
+        cmocka_unit_test(test_key_files_that_others_may_touch),
         cmocka_unit_test(test_key_files_of_other_kinds),
         cmocka_unit_test(test_device_token),
         cmocka_unit_test(test_device_token_times),
