@@ -17,6 +17,8 @@ void redact_add_secret(const char *value);
 void redact_forget_all(void);
 
 /* A new string (NULL when out of memory) with every known secret, and every text that looks like one, replaced:
- * JWTs, `Bearer X`, user:password@ in URLs, PEM private keys, and KEY=value, "KEY": "value", -e KEY=value where the
- * key is secret by name. Applying it twice changes nothing. */
+ * JWTs, `Bearer X`, operators' tokens, user:password@ in URLs, PEM private keys, and KEY=value, "KEY": "value",
+ * -e KEY=value, --password VALUE, X-Token: value, and password: value at the start of a line, where the key is secret by
+ * name. Known secrets go first, so that no shape keeps one. Takes time in proportion to the text's length. Applying it
+ * twice changes nothing. */
 char *redact_text(const char *text);

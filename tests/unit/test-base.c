@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "lib/base/buf.h"
 #include "lib/cli/cli.h"
@@ -266,6 +267,18 @@ static void test_redaction(void **state)
         { "value s3cr3t-value!", "value (hidden)!" },
         { "MONKEYS are fine", "MONKEYS are fine" },
         { "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\nafter", "(hidden)\nafter" },
+        { "AUTH_s3cr3t-value=1", "AUTH_(hidden)=1" },
+        { "TOKEN=(hidden)s3cr3t-value", "TOKEN=(hidden)" },
+        { "xs3cr3t-valuey", "x(hidden)y" },
+        { "Authorization: Basic dXNlcjpwdw==", "Authorization: Basic (hidden)" },
+        { "curl -H 'X-Token: v1' https://h/p", "curl -H 'X-Token: (hidden)' https://h/p" },
+        { "a: b\n  password: v w\n  - api_key: 'k'\n", "a: b\n  password: (hidden)\n  - api_key: '(hidden)'\n" },
+        { "login --password hunter2 --user u", "login --password (hidden) --user u" },
+        { "login --password-file /run/p", "login --password-file /run/p" },
+        { "the operator's sbx_Abc-123_defghi.", "the operator's (hidden)." },
+        { "http://u:p/w@h/x", "http://(hidden)@h/x" },
+        { "docker://reg:5000/img@sha256:ab", "docker://reg:5000/img@sha256:ab" },
+        { "cannot read the key: Permission denied", "cannot read the key: Permission denied" },
     };
 
     (void) state;
@@ -279,6 +292,37 @@ static void test_redaction(void **state)
         assert_string_equal(twice, once);
     }
     redact_forget_all();
+}
+
+/* What took seconds when each repetition was searched to the end of the text takes none: the longer text may need some
+ * times as much as the shorter one, not its square. The counts are of the CPU, so a busy machine changes nothing. */
+static void test_redaction_takes_linear_time(void **state)
+{
+    static const char *const pieces[] = { "eyJ-", "eyJ.", "://", "://a:b/", "-----BEGIN ", "-----BEGIN PRIVATE", "Bearer ",
+                                          "--", "a-", "KEY=\"", "Bearer (hidden)" };
+    enum { SHORT = 64 * 1024, TIMES = 16 };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(pieces); i++) {
+        clock_t spent[2];
+
+        for (size_t k = 0; k < 2; k++) {
+            size_t len = k == 0 ? SHORT : SHORT * TIMES, piece = strlen(pieces[i]);
+            _cleanup_(freep) char *text = malloc(len + 1);
+
+            assert_non_null(text);
+            for (size_t at = 0; at < len; at++)
+                text[at] = pieces[i][at % piece];
+            text[len] = '\0';
+            spent[k] = clock();
+            _cleanup_(freep) char *shown = redact_text(text);
+            spent[k] = clock() - spent[k];
+            assert_non_null(shown);
+        }
+        /* the square would be 256 times as much */
+        if (spent[1] > (spent[0] + CLOCKS_PER_SEC / 50) * TIMES * 4)
+            fail_msg("%s: %ld then %ld clocks", pieces[i], (long) spent[0], (long) spent[1]);
+    }
 }
 
 static const char *opt_name;
@@ -328,6 +372,7 @@ int main(void)
         cmocka_unit_test(test_timestamps),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_redaction),
+        cmocka_unit_test(test_redaction_takes_linear_time),
         cmocka_unit_test(test_cli),
     };
 
