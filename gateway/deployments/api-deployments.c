@@ -10,6 +10,7 @@
 #include "gateway/deployments/deployments.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/data/json.h"
 
 #define CONFIRM_DEADLINE_SECONDS 300
@@ -98,6 +99,9 @@ static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, 
     if (request->reason && strlen(request->reason) > REASON_SIZE_MAX)
         return error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes",
                          REASON_SIZE_MAX);
+    if (request->reason && !text_is_plain(request->reason))
+        return error_set(err, EINVAL, "request.bad-reason",
+                         "the reason must be one line without control characters and invisible ones");
     _cleanup_(freep) char *wait = http_query(c->exchange, "wait");
     request->wait = !str_equal(wait, "0");
     return 0;

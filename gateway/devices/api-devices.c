@@ -11,6 +11,7 @@
 #include "gateway/auth/auth.h"
 #include "gateway/devices/device-connection.h"
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/data/json.h"
 
 #define LABELS_MAX 32
@@ -116,9 +117,10 @@ static int check_labels(const cJSON *labels, Error *err)
     cJSON_ArrayForEach(i, labels)
     {
         if (!cJSON_IsString(i) || strlen(i->valuestring) > LABEL_SIZE_MAX ||
-            strlen(i->string) > LABEL_SIZE_MAX)
+            strlen(i->string) > LABEL_SIZE_MAX || !text_is_plain(i->valuestring) || !text_is_plain(i->string))
             return error_set_at(err, EINVAL, "device.bad-labels", NULL, 0, i->string,
-                                "a label is a text of at most %d bytes", LABEL_SIZE_MAX);
+                                "a label is a text of at most %d bytes without control characters and invisible ones",
+                                LABEL_SIZE_MAX);
     }
     return 0;
 }

@@ -149,7 +149,7 @@ static void show_news(Follow *f, const ApiReply *reply)
     f->lost = false;
     if (!mark || str_equal(mark, f->mark))
         return;
-    text = f->fleet->json ? json_print(reply->body) : rollout_view_news(f->shown, rollout);
+    text = f->fleet->json ? report_json_line(reply->body) : rollout_view_news(f->shown, rollout);
     if (text && *text)
         printf("%s%s", text, f->fleet->json ? "\n" : "");
     fflush(stdout);

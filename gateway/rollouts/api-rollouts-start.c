@@ -12,6 +12,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
 
@@ -150,6 +151,9 @@ static int read_settings(const cJSON *body, Start *s, Error *err)
     s->reason = json_string(body, "reason");
     if (r >= 0 && s->reason && strlen(s->reason) > REASON_SIZE_MAX)
         r = error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes", REASON_SIZE_MAX);
+    if (r >= 0 && s->reason && !text_is_plain(s->reason))
+        r = error_set(err, EINVAL, "request.bad-reason",
+                      "the reason must be one line without control characters and invisible ones");
     return r;
 }
 

@@ -8,19 +8,20 @@
 #include "gateway/devices/device-registry.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/data/json.h"
 
 /* One line that says something: it is shown in lists, logs and on the box. */
 static int check_reason(const char *reason, Error *err)
 {
     bool blank = true;
-    for (const char *c = reason ? reason : ""; *c; c++) {
-        if ((unsigned char) *c < ' ' || *c == 0x7f)
-            return error_set(err, EINVAL, "grant.bad-reason", "the reason must be one line without control characters");
+    for (const char *c = reason ? reason : ""; *c; c++)
         blank = blank && *c == ' ';
-    }
     if (blank)
         return error_set(err, EINVAL, "grant.no-reason", "say for what reason: it is kept with what is done under the grant");
+    if (!text_is_plain(reason))
+        return error_set(err, EINVAL, "grant.bad-reason",
+                         "the reason must be one line without control characters and invisible ones");
     if (strlen(reason) > GRANT_REASON_MAX)
         return error_set(err, EINVAL, "grant.bad-reason", "the reason has more than %d bytes", GRANT_REASON_MAX);
     return 0;

@@ -23,7 +23,8 @@ typedef struct LogField {
     const char *value;
 } LogField;
 
-/* `fields` ends with {} and may be NULL. Text passes the redactor (redact.h) first. Keeps errno. */
+/* `fields` ends with {} and may be NULL. Text and values pass the redactor (redact.h) and are made
+ * printable (text.h), so one event is one line. Keeps errno. */
 void log_line(LogLevel level, const LogField *fields, const char *fmt, ...) _printf_(3, 4);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, NULL, __VA_ARGS__)
@@ -31,6 +32,11 @@ void log_line(LogLevel level, const LogField *fields, const char *fmt, ...) _pri
 #define log_notice(...) log_line(LOG_LEVEL_NOTICE, NULL, __VA_ARGS__)
 #define log_info(...) log_line(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
 #define log_debug(...) log_line(LOG_LEVEL_DEBUG, NULL, __VA_ARGS__)
+
+/* Passes on a line from the stderr of a child of ours that was started with LOG_RELAY_VARIABLE=1: its severity and fields
+ * stay. Any other line, from a library or a sanitizer, is a warning that names `who`. */
+#define LOG_RELAY_VARIABLE "SECBOX_LOG_RELAY"
+void log_relay(const char *who, const char *line);
 
 /* One line from an error: "PREFIX: message [id] (file:line key)". */
 void log_failure(LogLevel level, const LogField *fields, const Error *err, int r, const char *fmt, ...)

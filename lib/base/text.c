@@ -4,20 +4,52 @@
 
 #include <string.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/strv.h"
 
-/* U+0080–U+009F are control characters too, U+200E/F, U+2028–U+202E and U+2066–U+2069 reorder or break the line. */
+/* The length of a character that a terminal acts on, or that shows nothing and so makes two texts look alike: U+0080–U+009F,
+ * U+061C, U+200B–U+200F, U+2028–U+202E, U+2060–U+2069, U+FEFF. 0 for others; `s` is valid UTF-8. */
 static size_t hidden_sequence(const unsigned char *s)
 {
     if (s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f)
         return 2;
-    if (s[0] != 0xe2)
-        return 0;
-    if (s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae)))
+    if (s[0] == 0xd8 && s[1] == 0x9c)
+        return 2;
+    if (s[0] == 0xe2 && s[1] == 0x80 && ((s[2] >= 0x8b && s[2] <= 0x8f) || (s[2] >= 0xa8 && s[2] <= 0xae)))
         return 3;
-    if (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9)
+    if (s[0] == 0xe2 && s[1] == 0x81 && s[2] >= 0xa0 && s[2] <= 0xa9)
         return 3;
-    return 0;
+    return s[0] == 0xef && s[1] == 0xbb && s[2] == 0xbf ? 3 : 0;
+}
+
+bool text_is_plain(const char *text)
+{
+    if (!utf8_is_valid(text, strlen(text)))
+        return false;
+    for (const unsigned char *s = (const unsigned char *) text; *s; s++)
+        if (*s < 0x20 || *s == 0x7f || (*s >= 0x80 && hidden_sequence(s)))
+            return false;
+    return true;
+}
+
+char *text_escape_json(const char *json)
+{
+    _cleanup_(buf_done) Buf out = BUF_INIT(strlen(json) * 6 + 1);
+    int r = 0;
+
+    if (!utf8_is_valid(json, strlen(json)))
+        return NULL;
+    for (const unsigned char *s = (const unsigned char *) json; *s && r == 0;) {
+        size_t n = *s == 0x7f ? 1 : *s >= 0x80 ? hidden_sequence(s) : 0;
+        unsigned code = n == 1   ? s[0]
+                        : n == 2 ? (s[0] & 0x1fU) << 6 | (s[1] & 0x3fU)
+                        : n == 3 ? (s[0] & 0x0fU) << 12 | (s[1] & 0x3fU) << 6 | (s[2] & 0x3fU)
+                                 : 0;
+
+        r = n > 0 ? buf_printf(&out, "\\u%04x", code) : buf_append(&out, s, 1);
+        s += n > 0 ? n : 1;
+    }
+    return r < 0 ? NULL : buf_take(&out);
 }
 
 char *text_printable(const char *text)

@@ -18,7 +18,7 @@ void progress_start(ProgressView *v, FILE *out, bool json)
 
 static void print_json_line(FILE *out, const cJSON *value)
 {
-    _cleanup_(freep) char *text = json_print(value);
+    _cleanup_(freep) char *text = report_json_line(value);
     if (text)
         fprintf(out, "%s\n", text);
     fflush(out);

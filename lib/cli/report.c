@@ -310,10 +310,17 @@ int report_failure(const char *program, bool json, const Error *err, int r, int 
     return exit_code;
 }
 
+char *report_json_line(const cJSON *document)
+{
+    _cleanup_(freep) char *text = json_print(document);
+    return text ? text_escape_json(text) : NULL;
+}
+
 int report_json(const cJSON *document, int exit_code)
 {
     _cleanup_(freep) char *text = document ? json_print_pretty(document) : NULL;
-    return report_text(text ? str_format("%s\n", text) : NULL, exit_code);
+    _cleanup_(freep) char *harmless = text ? text_escape_json(text) : NULL;
+    return report_text(harmless ? str_format("%s\n", harmless) : NULL, exit_code);
 }
 
 int report_text(char *text, int exit_code)

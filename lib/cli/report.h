@@ -32,6 +32,8 @@ int report_failure(const char *program, bool json, const Error *err, int r, int 
 
 /* Prints a document on stdout, indented for people's eyes. Returns exit_code, or EXIT_FAILED when it cannot. */
 int report_json(const cJSON *document, int exit_code);
+/* A document on one line, harmless for a terminal (text.h): a new string or NULL. */
+char *report_json_line(const cJSON *document);
 
 /* Prints and frees a text. Returns exit_code, or EXIT_FAILED when text is NULL or stdout takes no more. */
 int report_text(char *text, int exit_code);

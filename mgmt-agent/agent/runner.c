@@ -31,7 +31,7 @@ static void on_line(Process *p, ProcessStream stream, const char *line, void *us
 
     (void) p;
     if (stream == PROCESS_STDERR) {
-        log_info("worker: %s", line);
+        log_relay("worker", line);
         return;
     }
     if (json_parse_object(line, strlen(line), &message, NULL) == 0)
@@ -71,7 +71,7 @@ int runner_start(sd_event *event, const RunnerOptions *options, const char *job,
                  runner_message_t on_message, runner_done_t on_done, void *userdata, Runner **ret, Error *err)
 {
     _cleanup_(runner_freep) Runner *r = calloc(1, sizeof(*r));
-    _cleanup_(strv_freep) char **argv = NULL;
+    _cleanup_(strv_freep) char **argv = NULL, **env = NULL;
     _cleanup_(freep) char *input = json_print(request);
     ProcessSpec spec = { .timeout_usec = WORKER_TIMEOUT_USEC, .keep_with_parent = true, .line_max = JSON_SIZE_MAX };
     int k;
@@ -83,11 +83,16 @@ int runner_start(sd_event *event, const RunnerOptions *options, const char *job,
             return error_set(err, ENOMEM, "worker.start", "no memory");
     if (strv_add(&argv, job) < 0 || !(r->job = strdup(job)))
         return error_set(err, ENOMEM, "worker.start", "no memory");
+    for (char *const *e = environ; *e; e++)
+        if (strv_add(&env, *e) < 0)
+            return error_set(err, ENOMEM, "worker.start", "no memory");
+    if (strv_add(&env, LOG_RELAY_VARIABLE "=1") < 0)
+        return error_set(err, ENOMEM, "worker.start", "no memory");
     r->on_message = on_message;
     r->on_done = on_done;
     r->userdata = userdata;
     spec.argv = (const char *const *) argv;
-    spec.env = (const char *const *) environ;
+    spec.env = (const char *const *) env;
     spec.input = input;
     spec.input_len = strlen(input);
     k = process_spawn(event, &spec, on_line, on_exit_of, r, &r->process, err);

@@ -133,7 +133,7 @@ static int print_when(Buf *b, const cJSON *updates)
 
 static int print_document(const cJSON *updates, int exit_code)
 {
-    _cleanup_(freep) char *line = json_print(updates);
+    _cleanup_(freep) char *line = report_json_line(updates);
 
     return report_text(line ? str_format("%s\n", line) : NULL, exit_code);
 }

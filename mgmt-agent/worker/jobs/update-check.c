@@ -130,7 +130,7 @@ static void on_child_line(Process *p, ProcessStream stream, const char *line, vo
 
     (void) p;
     if (stream == PROCESS_STDERR)
-        log_info("registry-check: %s", line);
+        log_relay("registry-check", line);
     else if (json_parse_object(line, strlen(line), &o, NULL) == 0) {
         cJSON_Delete(c->child_answer);
         c->child_answer = o;
@@ -142,13 +142,21 @@ static int run_child(Deploy *d, Check *c, uint64_t seconds, Error *err)
     /* not by its path, which podman's user need not be able to walk */
     const char *argv[] = { "/proc/self/exe", "registry-check", NULL };
     _cleanup_(freep) char *input = json_print(c->child_request);
+    _cleanup_(strv_freep) char **env = NULL;
     _cleanup_(process_result_done) ProcessResult result = {};
-    ProcessSpec spec = { .argv = argv, .env = (const char *const *) d->user.env, .uid = d->user.uid, .gid = d->user.gid,
+    ProcessSpec spec = { .argv = argv, .uid = d->user.uid, .gid = d->user.gid,
                          .drop_privileges = d->user.switch_user, .timeout_usec = seconds * USEC_PER_SEC + CHILD_SLACK_USEC,
                          .keep_with_parent = true, .line_max = JSON_SIZE_MAX, .input = input,
                          .input_len = input ? strlen(input) : 0 };
     _cleanup_(freep) char *ended = NULL;
     const cJSON *failure;
+
+    for (char *const *e = d->user.env; e && *e; e++)
+        if (strv_add(&env, *e) < 0)
+            return -ENOMEM;
+    if (strv_add(&env, LOG_RELAY_VARIABLE "=1") < 0)
+        return -ENOMEM;
+    spec.env = (const char *const *) env;
     int r = input ? process_run(&spec, on_child_line, c, &result, err) : -ENOMEM;
 
     if (r < 0)
