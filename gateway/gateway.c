@@ -17,6 +17,10 @@
 #include "gateway/rollouts/rollouts.h"
 #include "gateway/devices/device-connection.h"
 #include "gateway/sessions/support-session.h"
+#include "gateway/store/deployments-table.h"
+#include "gateway/store/devices-table.h"
+#include "gateway/store/rollouts-table.h"
+#include "gateway/store/sessions-table.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -34,7 +38,7 @@ static int load_devices(Gateway *g, const StoreRows *rows)
     int r = 0;
     for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
         r = device_registry_put_device(g->registry, store_rows_get(rows, i, 0),
-                                str_equal(store_rows_get(rows, i, 1), "t"));
+                                store_rows_true(rows, i, 1));
     return r;
 }
 
@@ -61,17 +65,23 @@ static int load_nothing(Gateway *g _unused_, const StoreRows *rows _unused_)
     return 0;
 }
 
+/* What the gateway before has left open ended with it. */
+static Statement sql_sessions_lost(void)
+{
+    return sql_sessions_close_all("gateway.lost");
+}
+
 static const struct {
-    const char *sql;
+    Statement (*sql)(void);
     int (*load)(Gateway *g, const StoreRows *rows);
     bool at_start; /* not again after an outage of the store */
 } load_steps[] = {
-    { SUPPORT_SESSIONS_LOST_SQL, load_nothing, true },
-    { "SELECT id, blocked FROM devices", load_devices, false },
-    { "SELECT device, role, thumbprint FROM device_keys", load_keys, false },
-    { DEPLOYMENTS_OPEN_SQL, load_deployments, false },
-    { ROLLOUTS_SQL, rollouts_adopt, false },
-    { ROLLOUT_BOXES_SQL, rollouts_adopt_boxes, false },
+    { sql_sessions_lost, load_nothing, true },
+    { sql_devices_known, load_devices, false },
+    { sql_device_keys, load_keys, false },
+    { sql_deployments_open, load_deployments, false },
+    { sql_rollouts_open, rollouts_adopt, false },
+    { sql_rollout_boxes, rollouts_adopt_boxes, false },
 };
 
 static void gateway_load(Gateway *g);
@@ -97,7 +107,7 @@ static void gateway_load(Gateway *g)
     while (g->ready && g->loading < ELEMENTSOF(load_steps) && load_steps[g->loading].at_start)
         g->loading++;
     if (g->loading < ELEMENTSOF(load_steps)) {
-        int r = store_query(g->store, load_steps[g->loading].sql, NULL, 0, on_loaded, g, NULL, &err);
+        int r = store_query(g->store, load_steps[g->loading].sql(), on_loaded, g, NULL, &err);
         if (r < 0)
             log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "cannot load what the database knows");
         error_done(&err);

@@ -2,6 +2,7 @@
 /* One row and one log line for each entry. */
 #include "gateway/auth/audit.h"
 
+#include "gateway/store/audit-table.h"
 #include "lib/base/log.h"
 #include "lib/data/json.h"
 
@@ -22,13 +23,15 @@ void audit_write(Gateway *g, const AuditEntry *entry)
              entry->action, entry->device ? " " : "", entry->device ? entry->device : "",
              detail ? detail : "");
 
-    const char *params[] = { entry->actor, entry->action, entry->device, entry->alarm ? "true" : "false",
-                             detail ? detail : "{}" };
+    const AuditRow row = {
+        .actor = entry->actor,
+        .action = entry->action,
+        .device = entry->device,
+        .alarm = entry->alarm,
+        .detail = detail ? detail : "{}",
+    };
     Error err = {};
-    int r = store_query(g->store,
-                        "INSERT INTO audit(actor, action, device, alarm, detail)"
-                        " VALUES ($1, $2, $3, $4::boolean, $5::jsonb)",
-                        params, ELEMENTSOF(params), on_written, NULL, NULL, &err);
+    int r = store_query(g->store, sql_audit_add(&row), on_written, NULL, NULL, &err);
     if (r < 0)
         on_written(NULL, r, NULL, &err, NULL);
     error_done(&err);

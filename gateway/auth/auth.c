@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "gateway/http/api.h"
+#include "gateway/store/tokens-table.h"
 #include "lib/base/encode.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
@@ -205,7 +206,5 @@ void auth_operator(Request *c)
                         "this is not an operator token (" OPERATOR_TOKEN_PREFIX "…)");
         return;
     }
-    const char *params[] = { hash };
-    request_query(c, "SELECT name FROM operator_tokens WHERE hash = $1 AND revoked_at IS NULL", params,
-               ELEMENTSOF(params), on_operator);
+    request_query(c, sql_token_owner(hash), on_operator);
 }

@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "gateway/auth/auth.h"
-#include "gateway/store/store.h"
+#include "gateway/store/run.h"
+#include "gateway/store/tokens-table.h"
 #include "gateway/verbs.h"
 #include "lib/cli/cli.h"
 #include "lib/base/strv.h"
@@ -20,10 +21,10 @@ static int fail(const Error *err, int r)
 }
 
 /* Runs one statement; the rows are only valid when EXIT_OK is returned. */
-static int run(const Settings *s, const char *sql, const char *const *params, size_t n, StoreRows **ret)
+static int run(const Settings *s, const Statement *st, StoreRows **ret)
 {
     Error err = {};
-    int r = store_run(s->database, sql, params, n, ret, &err);
+    int r = store_run(s->database, st, ret, &err);
     int code = r < 0 ? fail(&err, r) : EXIT_OK;
     error_done(&err);
     return code;
@@ -31,7 +32,7 @@ static int run(const Settings *s, const char *sql, const char *const *params, si
 
 int verb_migrate(int argc _unused_, char **argv _unused_, void *userdata)
 {
-    return run(userdata, NULL, NULL, 0, NULL);
+    return run(userdata, NULL, NULL);
 }
 
 static bool name_is_valid(const char *name)
@@ -54,15 +55,8 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
     int r = auth_make_secret(OPERATOR_TOKEN_PREFIX, &secret, hash);
     if (r < 0)
         return fail(NULL, r);
-    const char *params[] = { argv[0], hash };
-    int code =
-        run(userdata,
-            "WITH t AS (INSERT INTO operator_tokens(name, hash) VALUES ($1, $2)"
-            " ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, created_at = now(), revoked_at = NULL"
-            " WHERE operator_tokens.revoked_at IS NOT NULL RETURNING name),"
-            " a AS (INSERT INTO audit(actor, action, detail) SELECT 'command-line', 'token.added',"
-            " jsonb_build_object('name', name) FROM t) SELECT name FROM t",
-            params, ELEMENTSOF(params), &rows);
+    const Statement add = sql_token_add(argv[0], hash);
+    int code = run(userdata, &add, &rows);
     if (code != EXIT_OK)
         return code;
     if (store_rows_count(rows) == 0) {
@@ -78,11 +72,8 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
 int verb_tokens_list(int argc _unused_, char **argv _unused_, void *userdata)
 {
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
-    int code =
-        run(userdata,
-            "SELECT name, secbox_time(created_at), coalesce('revoked ' || secbox_time(revoked_at), 'good')"
-            " FROM operator_tokens ORDER BY name",
-            NULL, 0, &rows);
+    const Statement list = sql_tokens();
+    int code = run(userdata, &list, &rows);
     for (size_t i = 0; code == EXIT_OK && i < store_rows_count(rows); i++)
         printf("%-24s  %s  %s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 1),
                store_rows_get(rows, i, 2));
@@ -92,14 +83,8 @@ int verb_tokens_list(int argc _unused_, char **argv _unused_, void *userdata)
 int verb_tokens_revoke(int argc _unused_, char **argv, void *userdata)
 {
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
-    const char *params[] = { argv[0] };
-    int code =
-        run(userdata,
-            "WITH t AS (UPDATE operator_tokens SET revoked_at = now() WHERE name = $1 AND revoked_at IS NULL"
-            " RETURNING name), a AS (INSERT INTO audit(actor, action, detail)"
-            " SELECT 'command-line', 'token.revoked', jsonb_build_object('name', name) FROM t) SELECT name"
-            " FROM t",
-            params, 1, &rows);
+    const Statement revoke = sql_token_revoke(argv[0]);
+    int code = run(userdata, &revoke, &rows);
     if (code == EXIT_OK && store_rows_count(rows) == 0) {
         fprintf(stderr, "secbox-gateway: there is no good token named %s\n", argv[0]);
         return EXIT_FAILED;

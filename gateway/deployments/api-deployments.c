@@ -3,11 +3,10 @@
 #include "gateway/http/api.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "gateway/deployments/deployments.h"
+#include "gateway/store/deployments-table.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
@@ -21,23 +20,6 @@
 #define POLL_WAIT_MAX_SECONDS 30
 #define LIST_LIMIT 20
 #define LIST_LIMIT_MAX 200
-#define EVENTS_LIMIT "500"
-
-#define DEPLOYMENT_JSON                                                                                      \
-    "jsonb_strip_nulls(jsonb_build_object('id', d.id, 'device', d.device, 'version', d.version::text,"       \
-    " 'kind', d.kind, 'sha256', nullif(d.sha256, ''), 'image', d.image, 'digest', d.digest,"                 \
-    " 'service', d.service, 'rollout', d.rollout,"                                                           \
-    " 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state,"                                  \
-    " 'phase', d.phase, 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline,"                   \
-    " 'outcome', d.result->'outcome', 'failedPhase', d.result->'failedPhase', 'error', d.result->'error',"   \
-    " 'noop', d.result->'noop', 'seconds', d.result->'seconds',"                                             \
-    " 'createdAt', secbox_time(d.created_at), 'finishedAt', secbox_time(d.finished_at)))"
-
-static void version_text(const Request *c, char buf[static 24])
-{
-    snprintf(buf, 24, "%" PRIu64, c->version);
-}
-
 static void on_ended(Request *c, const StoreRows *rows)
 {
     uint64_t status = 500;
@@ -54,16 +36,9 @@ static void on_ended(Request *c, const StoreRows *rows)
 
 static void answer_end(Request *c)
 {
-    char version[24];
-    version_text(c, version);
     c->on_news = NULL;
     c->timer = sd_event_source_disable_unref(c->timer);
-    const char *params[] = { c->args[0], version };
-    request_query(c,
-               "SELECT jsonb_strip_nulls(jsonb_build_object('deployment', " DEPLOYMENT_JSON ")) ||"
-               " CASE WHEN d.result IS NULL THEN '{}' ELSE jsonb_build_object('result', d.result) END,"
-               " d.status FROM deployments d WHERE d.device = $1 AND d.version = $2::bigint",
-               params, ELEMENTSOF(params), on_ended);
+    request_query(c, sql_deployment(c->args[0], c->version), on_ended);
 }
 
 static void on_end_news(Request *c, bool final)
@@ -136,7 +111,7 @@ void api_snapshot_push(Request *c)
 
 static void on_list(Request *c, const StoreRows *rows)
 {
-    if (!str_equal(store_rows_get(rows, 0, 1), "t"))
+    if (!store_rows_true(rows, 0, 1))
         fail_not_found(c, "device.not-found", "there is no such device here");
     else
         request_answer_text(c, 200, store_rows_get(rows, 0, 0));
@@ -145,16 +120,9 @@ static void on_list(Request *c, const StoreRows *rows)
 void api_deployments_list(Request *c)
 {
     uint64_t limit;
-    char text[24];
     if (request_query_u64(c, "limit", LIST_LIMIT_MAX, LIST_LIMIT, &limit) < 0)
         return;
-    snprintf(text, sizeof(text), "%" PRIu64, limit);
-    const char *params[] = { c->args[0], text };
-    request_query(c,
-               "SELECT jsonb_build_object('deployments', coalesce(jsonb_agg(" DEPLOYMENT_JSON
-               " ORDER BY d.version DESC), '[]'::jsonb)), EXISTS (SELECT 1 FROM devices WHERE id = $1)"
-               " FROM (SELECT * FROM deployments WHERE device = $1 ORDER BY version DESC LIMIT $2::bigint) d",
-               params, ELEMENTSOF(params), on_list);
+    request_query(c, sql_deployments(c->args[0], limit), on_list);
 }
 
 static void poll_ask(Request *c);
@@ -182,7 +150,7 @@ static void on_polled(Request *c, const StoreRows *rows)
     }
     usec_t now = boottime_usec();
     bool open = str_equal(store_rows_get(rows, 0, 1), "open");
-    bool empty = str_equal(store_rows_get(rows, 0, 2), "t");
+    bool empty = store_rows_true(rows, 0, 2);
     if (!open || !empty || c->wait_until <= now) {
         request_answer_text(c, 200, store_rows_get(rows, 0, 0));
         return;
@@ -193,20 +161,7 @@ static void on_polled(Request *c, const StoreRows *rows)
 
 static void poll_ask(Request *c)
 {
-    char version[24], after[24];
-    version_text(c, version);
-    snprintf(after, sizeof(after), "%" PRId64, (int64_t) c->after);
-    const char *params[] = { c->args[0], version, after };
-    request_query(c,
-               "SELECT jsonb_build_object('deployment', " DEPLOYMENT_JSON
-               ", 'events', coalesce(e.list, '[]'::jsonb)) ||"
-               " CASE WHEN d.result IS NULL THEN '{}' ELSE jsonb_build_object('result', d.result) END,"
-               " d.state, e.list IS NULL"
-               " FROM deployments d LEFT JOIN LATERAL (SELECT jsonb_agg(x.event ORDER BY x.seq) AS list FROM"
-               " (SELECT event, seq FROM deployment_events WHERE device = d.device AND version = d.version"
-               " AND seq > $3::bigint ORDER BY seq LIMIT " EVENTS_LIMIT ") x) e ON true"
-               " WHERE d.device = $1 AND d.version = $2::bigint",
-               params, ELEMENTSOF(params), on_polled);
+    request_query(c, sql_deployment_events(c->args[0], c->version, (int64_t) c->after), on_polled);
 }
 
 void api_deployments_show(Request *c)

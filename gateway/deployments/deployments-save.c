@@ -3,14 +3,13 @@
  * acknowledged only after it is committed. Whatever cannot be written now stays in memory until the store is
  * back. */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "gateway/auth/audit.h"
 #include "gateway/deployments/deployments-internal.h"
 #include "gateway/rollouts/rollout-plan.h"
 #include "gateway/rollouts/rollouts.h"
+#include "gateway/store/deployments-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -18,7 +17,7 @@
 
 #define PHASE_SENDING "send"
 /* how often a box that is busy gets its turn anew */
-#define ROLLOUT_ATTEMPTS_MAX "10"
+#define ROLLOUT_ATTEMPTS_MAX 10
 
 void deployment_tell(Gateway *g, const char *device, uint64_t version, bool final)
 {
@@ -59,40 +58,13 @@ static void on_events_saved(StoreQuery *q _unused_, int r, const StoreRows *rows
 
 static int save_events(Deployment *d, Error *err)
 {
-    char version[24];
-    snprintf(version, sizeof(version), "%" PRIu64, d->version);
     _cleanup_(freep) char *events = json_print(d->events);
     if (!events)
         return error_from_errno(err, -ENOMEM, "writing progress events");
     d->n_saving = cJSON_GetArraySize(d->events);
-    const char *params[] = { d->device, version, events, d->phase };
-    return store_query(d->gateway->store,
-                       "WITH e AS (INSERT INTO deployment_events(device, version, seq, event)"
-                       " SELECT $1, $2::bigint, (x->>'seq')::bigint, x FROM jsonb_array_elements($3::jsonb) x"
-                       " ON CONFLICT DO NOTHING)"
-                       " UPDATE deployments SET phase = $4, progressed_at = now()"
-                       " WHERE device = $1 AND version = $2::bigint",
-                       params, ELEMENTSOF(params), on_events_saved, d, &d->query, err);
+    return store_query(d->gateway->store, sql_deployment_progress(d->device, d->version, events, d->phase),
+                       on_events_saved, d, &d->query, err);
 }
-
-/* The box's place in its rollout changes with it. A retry has its limit; what was given up can still turn out to
- * have worked. */
-#define SAVE_RESULT_SQL                                                                                      \
-    "WITH d AS (UPDATE deployments SET state = $3, phase = $4, status = $5::integer, result = $6::jsonb,"    \
-    " finished_at = now() WHERE device = $1 AND id = $2 AND state IN ('open', 'unknown')"                    \
-    " RETURNING version, kind, rollout),"                                                                    \
-    " b AS (UPDATE rollout_boxes b SET error = $6::jsonb->'error', finished_at = now(),"                     \
-    " state = CASE WHEN $8 = 'waiting' AND attempts >= $9::integer THEN 'failed' ELSE $8 END FROM d"         \
-    " WHERE b.rollout = d.rollout AND b.device = $1 AND b.deployment = $2"                                   \
-    " AND (b.state = 'sent' OR (b.state = 'failed' AND $8 IN ('done', 'rolled-back')))"                      \
-    " RETURNING b.rollout, b.state),"                                                                        \
-    " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT $7,"                              \
-    " CASE kind WHEN 'update' THEN 'image.update-result' ELSE 'compose.result' END, $1,"                     \
-    " $3::text IN ('recovery', 'unknown'), jsonb_strip_nulls(jsonb_build_object('id', $2::text,"             \
-    " 'version', version::text, 'outcome', $3::text, 'phase', $4::text, 'status', $5::integer,"              \
-    " 'rollout', rollout)) FROM d)"                                                                          \
-    " SELECT (SELECT version FROM d), EXISTS (SELECT 1 FROM deployments WHERE device = $1 AND id = $2),"     \
-    " (SELECT rollout FROM b), (SELECT state FROM b)"
 
 /* What a deployment ends in: the box's outcome, if it is one that we know. */
 static const char *state_from(const cJSON *result)
@@ -104,40 +76,48 @@ static const char *state_from(const cJSON *result)
     return "failed";
 }
 
+/* What it means for the box's place in its rollout. A box that is busy gets its turn again, so many times; what was given up
+ * can still turn out to have worked. */
+static void end_turn(RolloutBoxEvent event, DeploymentEnd *end)
+{
+    RolloutBoxState next = (RolloutBoxState) rollout_box_next(ROLLOUT_BOX_SENT, event);
+    bool revises = rollout_box_next(ROLLOUT_BOX_FAILED, event) >= 0;
+    end->box_state = rollout_box_state_to_string(next);
+    end->box_states_before = revises ? "{sent,failed}" : "{sent}";
+    end->box_state_at_limit = rollout_box_state_to_string(event == ROLLOUT_BOX_RETRY ? ROLLOUT_BOX_FAILED : next);
+}
+
 static int query_result(Gateway *g, const char *device, const cJSON *result, bool by_box,
                         store_done_t on_done, void *userdata, StoreQuery **ret, Error *err)
 {
-    char status[24];
     uint64_t number = 0;
     /* HTTP-like; anything else would break the operator's answer */
     if (json_u64(result, "status", &number) < 0 || number < 200 || number > 599)
         number = 500;
-    snprintf(status, sizeof(status), "%" PRIu64, number);
     _cleanup_(freep) char *text = json_print(result);
     _cleanup_(freep) char *actor = by_box ? str_format("device:%s", device) : strdup("gateway");
     if (!text || !actor)
         return error_from_errno(err, -ENOMEM, "writing a result");
     const char *phase = json_string(result, "phase"), *state = state_from(result);
-    RolloutBoxEvent event = rollout_box_event(state, (unsigned) number);
-    int box = rollout_box_next(ROLLOUT_BOX_SENT, event);
-    const char *params[] = { device,
-                             json_string(result, "id"),
-                             state,
-                             phase ? phase : "",
-                             status,
-                             text,
-                             actor,
-                             rollout_box_state_to_string((RolloutBoxState) box),
-                             ROLLOUT_ATTEMPTS_MAX };
-    return store_query(g->store, SAVE_RESULT_SQL, params, ELEMENTSOF(params), on_done, userdata, ret, err);
+    DeploymentEnd end = {
+        .device = device,
+        .id = json_string(result, "id"),
+        .actor = actor,
+        .state = state,
+        .phase = phase ? phase : "",
+        .status = (unsigned) number,
+        .result = text,
+        .alarm = str_equal(state, "recovery") || str_equal(state, "unknown"),
+        .attempts_max = ROLLOUT_ATTEMPTS_MAX,
+    };
+    end_turn(rollout_box_event(state, end.status), &end);
+    return store_query(g->store, sql_deployment_end(&end), on_done, userdata, ret, err);
 }
 
-/* Columns of SAVE_RESULT_SQL. */
-static void tell_rollouts(Gateway *g, const char *device, const StoreRows *rows)
+static void tell_rollouts(Gateway *g, const char *device, const DeploymentEndRow *row)
 {
-    const char *rollout = store_rows_get(rows, 0, 2), *state = store_rows_get(rows, 0, 3);
-    if (rollout)
-        rollouts_on_end(g, rollout, device, state);
+    if (row->rollout)
+        rollouts_on_end(g, row->rollout, device, row->box_state);
     else
         rollouts_wake(g); /* the box is free for those that wait for it */
 }
@@ -151,6 +131,7 @@ static void on_result_saved(StoreQuery *q _unused_, int r, const StoreRows *rows
         log_failure(LOG_LEVEL_ERROR, NULL, err, r, "the result of %s is not written yet", d->device);
         return;
     }
+    const DeploymentEndRow row = deployment_end_row(rows);
     Gateway *g = d->gateway;
     _cleanup_(freep) char *device = TAKE_PTR(d->device);
     uint64_t version = d->version;
@@ -159,7 +140,7 @@ static void on_result_saved(StoreQuery *q _unused_, int r, const StoreRows *rows
         acknowledge(g, device, d->id);
     deployment_free(d);
     deployment_tell(g, device, version, true);
-    tell_rollouts(g, device, rows);
+    tell_rollouts(g, device, &row);
 }
 
 /* The result of a deployment that the gateway itself ends. */
@@ -257,13 +238,13 @@ static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, 
         return;
     }
     uint64_t version = 0;
-    const char *updated = store_rows_get(rows, 0, 0);
-    if (updated && str_to_u64(updated, 0, UINT64_MAX, &version) >= 0)
+    const DeploymentEndRow row = deployment_end_row(rows);
+    if (row.version && str_to_u64(row.version, 0, UINT64_MAX, &version) >= 0)
         deployment_tell(l->gateway, l->device, version, true);
-    else if (!str_equal(store_rows_get(rows, 0, 1), "t"))
+    else if (!row.known)
         note_local_result(l);
     acknowledge(l->gateway, l->device, l->id);
-    tell_rollouts(l->gateway, l->device, rows);
+    tell_rollouts(l->gateway, l->device, &row);
 }
 
 static char *copy_member(const cJSON *object, const char *key)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening deployments, for operators and for rollouts, and sending them. */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "gateway/http/api.h"
@@ -10,6 +8,7 @@
 #include "gateway/deployments/deployments-internal.h"
 #include "gateway/devices/device-query.h"
 #include "gateway/rollouts/rollouts.h"
+#include "gateway/store/deployments-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
@@ -106,8 +105,7 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
 {
     Deployment *d = userdata;
     d->query = NULL;
-    if (r < 0 || store_rows_count(rows) == 0 ||
-        str_to_u64(store_rows_get(rows, 0, 0), 1, UINT64_MAX, &d->version) < 0) {
+    if (r < 0 || store_rows_u64(rows, 0, 0, UINT64_MAX, &d->version) < 0) {
         deployment_abandon(d, r, err);
         return;
     }
@@ -134,54 +132,28 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
 static int deployment_store(Deployment *d, const Request *c, const DeploymentRequest *request, uint64_t floor,
                             Error *err)
 {
-    char sha256[SHA256_HEX_SIZE], lowest[24], deadline[16];
+    char sha256[SHA256_HEX_SIZE];
     int r = sha256_hex(d->compose, strlen(d->compose), sha256);
     if (r < 0)
         return error_from_errno(err, r, "opening a deployment");
-    snprintf(lowest, sizeof(lowest), "%" PRIu64, floor);
-    snprintf(deadline, sizeof(deadline), "%u", d->confirm_deadline);
-    const char *params[] = { d->device, lowest,          d->id,    sha256,  d->compose,
-                             c->actor,  request->reason, d->nonce, deadline };
-    return store_query(
-        d->gateway->store,
-        "WITH v AS (SELECT greatest(coalesce(max(version), 0), $2::bigint) + 1 AS version"
-        " FROM deployments WHERE device = $1),"
-        " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer FROM v"
-        " ON CONFLICT DO NOTHING RETURNING device, version),"
-        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6, 'compose.push', device,"
-        " jsonb_build_object('id', $3::text, 'version', version::text, 'sha256', $4::text, 'reason',"
-        " $7::text) FROM d)"
-        " SELECT version FROM d",
-        params, ELEMENTSOF(params), on_stored, d, &d->query, err);
+    const NewDeployment row = {
+        .device = d->device,
+        .id = d->id,
+        .nonce = d->nonce,
+        .version_floor = floor,
+        .compose = d->compose,
+        .sha256 = sha256,
+        .actor = c->actor,
+        .reason = request->reason,
+        .confirm_deadline = d->confirm_deadline,
+    };
+    return store_query(d->gateway->store, sql_deployment_add(&row), on_stored, d, &d->query, err);
 }
 
-/* The box's turn in its rollout and the deployment that it gets are one transaction: whatever is killed when, no
- * box gets its turn twice. A box that has another one open makes the statement fail as a whole. */
 static int deployment_store_turn(Deployment *d, uint64_t floor, Error *err)
 {
-    char lowest[24];
-    snprintf(lowest, sizeof(lowest), "%" PRIu64, floor);
-    const char *params[] = { d->device, lowest, d->id, d->nonce, d->rollout };
-    return store_query(
-        d->gateway->store,
-        "WITH v AS (SELECT greatest(coalesce(max(version), 0), $2::bigint) + 1 AS version"
-        " FROM deployments WHERE device = $1),"
-        " r AS (SELECT * FROM rollouts WHERE id = $5 AND state IN ('running', 'soaking', 'done')),"
-        " b AS (UPDATE rollout_boxes b SET state = 'sent', deployment = $3, version = v.version,"
-        " attempts = attempts + 1, sent_at = now(), error = NULL, finished_at = NULL FROM v, r"
-        " WHERE b.rollout = r.id AND b.device = $1 AND b.state IN ('waiting', 'offline')"
-        " AND b.group_index <= r.group_index RETURNING b.device, v.version),"
-        " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline, kind, image, digest, service, rollout)"
-        " SELECT b.device, b.version, $3, r.sha256, r.compose, r.created_by, r.reason, $4, r.confirm_deadline,"
-        " r.kind, r.image, r.digest, r.service, r.id FROM b, r RETURNING *),"
-        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT requested_by,"
-        " CASE kind WHEN 'update' THEN 'image.update' ELSE 'compose.push' END, device,"
-        " jsonb_strip_nulls(jsonb_build_object('id', id, 'version', version::text, 'rollout', rollout,"
-        " 'image', image, 'digest', digest, 'sha256', nullif(sha256, ''), 'reason', reason)) FROM d)"
-        " SELECT version FROM d",
-        params, ELEMENTSOF(params), on_stored, d, &d->query, err);
+    const NewDeployment row = { .device = d->device, .id = d->id, .nonce = d->nonce, .version_floor = floor };
+    return store_query(d->gateway->store, sql_deployment_add_turn(&row, d->rollout), on_stored, d, &d->query, err);
 }
 
 static void push_offline(Request *c)
@@ -271,10 +243,10 @@ static void on_content(StoreQuery *q _unused_, int r, const StoreRows *rows, con
     d->query = NULL;
     if (r >= 0 && store_rows_count(rows) == 0)
         return;
-    if (r >= 0 && (copy(store_rows_get(rows, 0, 0), &d->compose) < 0 ||
-                   copy(store_rows_get(rows, 0, 1), &d->image) < 0 ||
-                   copy(store_rows_get(rows, 0, 2), &d->digest) < 0 ||
-                   copy(store_rows_get(rows, 0, 3), &d->service) < 0))
+    if (r >= 0 && (store_rows_copy(rows, 0, 0, &d->compose) < 0 ||
+                   store_rows_copy(rows, 0, 1, &d->image) < 0 ||
+                   store_rows_copy(rows, 0, 2, &d->digest) < 0 ||
+                   store_rows_copy(rows, 0, 3, &d->service) < 0))
         r = -ENOMEM;
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "cannot send the deployment of %s again", d->device);
@@ -290,10 +262,7 @@ void deployment_send_again(Deployment *d)
     if (d->query)
         return;
     deployment_log(d, LOG_LEVEL_INFO, "the box does not know it, sending it again");
-    const char *params[] = { d->id };
-    int r = store_query(d->gateway->store,
-                        "SELECT compose, image, digest, service FROM deployments WHERE id = $1 AND state = 'open'",
-                        params, 1, on_content, d, &d->query, &err);
+    int r = store_query(d->gateway->store, sql_deployment_content(d->id), on_content, d, &d->query, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "cannot send the deployment of %s again", d->device);
     error_done(&err);

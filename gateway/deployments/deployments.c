@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gateway/rollouts/rollouts.h"
+#include "gateway/store/deployments-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
@@ -180,33 +181,28 @@ void deployment_on_status(DeviceConn *s, Gateway *g, const cJSON *message)
 
 static int adopt_row(Gateway *g, const StoreRows *rows, size_t i, bool at_start)
 {
-    const char *device = store_rows_get(rows, i, 0);
-    uint64_t deadline, silent = 0;
-    if (map_get(g->deployments, device))
+    OpenDeploymentRow row;
+    if (open_deployment_row(rows, i, &row) < 0)
+        return -EBADMSG;
+    if (map_get(g->deployments, row.device))
         return 0;
-    Deployment *d = deployment_new(g, device);
+    Deployment *d = deployment_new(g, row.device);
     if (!d)
         return -ENOMEM;
-    snprintf(d->id, sizeof(d->id), "%s", store_rows_get(rows, i, 2));
-    snprintf(d->nonce, sizeof(d->nonce), "%s", store_rows_get(rows, i, 3));
-    if (str_to_u64(store_rows_get(rows, i, 1), 1, UINT64_MAX, &d->version) < 0 ||
-        str_to_u64(store_rows_get(rows, i, 4), 0, UINT32_MAX, &deadline) < 0) {
-        deployment_free(d);
-        return -EBADMSG;
-    }
-    d->confirm_deadline = (unsigned) deadline;
-    d->progressed = str_equal(store_rows_get(rows, i, 5), "t");
-    d->update = str_equal(store_rows_get(rows, i, 7), "t");
-    const char *rollout = store_rows_get(rows, i, 8);
-    d->rollout = rollout ? strdup(rollout) : NULL;
-    if (rollout && !d->rollout) {
+    snprintf(d->id, sizeof(d->id), "%s", row.id);
+    snprintf(d->nonce, sizeof(d->nonce), "%s", row.nonce);
+    d->version = row.version;
+    d->confirm_deadline = row.confirm_deadline;
+    d->progressed = row.progressed;
+    d->update = row.update;
+    d->rollout = row.rollout ? strdup(row.rollout) : NULL;
+    if (row.rollout && !d->rollout) {
         deployment_free(d);
         return -ENOMEM;
     }
-    /* The clock may have been set back since. A machine that is up for a shorter time than the box was silent gives a time
-     * before its boot: differences are right all the same, modulo 2^64. */
-    if (str_to_u64(store_rows_get(rows, i, 6), 0, INT32_MAX, &silent) >= 0)
-        d->created_at = d->last_word = d->created_at - silent * USEC_PER_SEC;
+    /* A machine that is up for a shorter time than the box was silent gives a time before its boot: differences are right
+     * all the same, modulo 2^64. */
+    d->created_at = d->last_word = d->created_at - row.silent * USEC_PER_SEC;
     if (at_start) {
         deployment_log(d, LOG_LEVEL_INFO, "taken over");
         return 0;

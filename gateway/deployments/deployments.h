@@ -41,12 +41,6 @@ void deployment_on_result(DeviceConn *s, Gateway *g, const cJSON *message);
 /* `last` and `pending` of agent.status: ends, confirms or sends again what is open. */
 void deployment_on_status(DeviceConn *s, Gateway *g, const cJSON *message);
 
-/* The columns that deployments_adopt() reads, of everything that is open. */
-#define DEPLOYMENTS_OPEN_SQL                                                                                 \
-    "SELECT device, version, id, nonce, confirm_deadline, progressed_at IS NOT NULL,"                        \
-    " extract(epoch FROM now() - coalesce(progressed_at, created_at))::bigint, kind = 'update', rollout"     \
-    " FROM deployments WHERE state = 'open'"
-
 /* At the start: takes the open ones over, to end them when their boxes speak of them. Later, after the
  * database was away: those that memory does not know are ended, because their requests were answered with an
  * error. */

@@ -3,13 +3,12 @@
 #include "gateway/http/api.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "gateway/auth/audit.h"
 #include "gateway/auth/auth.h"
 #include "gateway/devices/device-connection.h"
+#include "gateway/store/devices-table.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/data/json.h"
@@ -53,20 +52,9 @@ static void on_devices(Request *c, const StoreRows *rows)
         request_fail(c, -ENOMEM, NULL);
 }
 
-#define DEVICE_COMMON                                                                                        \
-    "'id', id, 'labels', labels, 'createdAt', secbox_time(created_at), 'createdBy', created_by,"             \
-    " 'blocked', blocked, 'agentVersion', agent_version, 'lastSeenAt', secbox_time(last_seen_at),"           \
-    " 'state', status->'state', 'current', status->'current'"
-
 void api_devices_list(Request *c)
 {
-    request_query(
-        c,
-        "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
-        ", 'last', CASE WHEN status ? 'last' THEN"
-        " jsonb_build_object('version', status->'last'->'version', 'outcome', status->'last'->'outcome',"
-        " 'status', status->'last'->'status', 'at', status->'last'->'at') END)) FROM devices ORDER BY id",
-        NULL, 0, on_devices);
+    request_query(c, sql_devices(), on_devices);
 }
 
 static void fail_no_device(Request *c)
@@ -94,17 +82,7 @@ static void on_device(Request *c, const StoreRows *rows)
 
 void api_devices_show(Request *c)
 {
-    const char *params[] = { c->args[0] };
-    request_query(
-        c,
-        "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
-        ", 'pending', status->'pending', 'last', status->'last', 'statusAt', secbox_time(status_at),"
-        " 'deployment', (SELECT jsonb_build_object('id', d.id, 'version', d.version::text, 'phase', d.phase)"
-        " FROM deployments d WHERE d.device = devices.id AND d.state = 'open'),"
-        " 'keys', (SELECT jsonb_object_agg(k.role, k.thumbprint) FROM device_keys k"
-        " WHERE k.device = devices.id)"
-        ")) FROM devices WHERE id = $1",
-        params, 1, on_device);
+    request_query(c, sql_device(c->args[0]), on_device);
 }
 
 static int check_labels(const cJSON *labels, Error *err)
@@ -149,7 +127,7 @@ static void on_bootstrap(Request *c, const StoreRows *rows)
         error_done(&err);
         return;
     }
-    bool blocked = str_equal(store_rows_get(rows, 0, 2), "t");
+    bool blocked = store_rows_true(rows, 0, 2);
     cJSON *body = cJSON_CreateObject();
     if (!body || device_registry_put_device(c->gateway->registry, c->args[0], blocked) < 0 ||
         json_add_item(body, "device", device_json(c->gateway, rows, 0)) < 0 ||
@@ -194,21 +172,14 @@ void api_devices_add(Request *c)
         error_done(&err);
         return;
     }
-    char hours[16];
-    snprintf(hours, sizeof(hours), "%u", c->gateway->bootstrap_hours);
-    const char *params[] = { c->args[0], labels, c->actor, ((NewBootstrap *) c->scratch)->hash, hours };
-    request_query(c,
-               "WITH d AS (INSERT INTO devices(id, labels, created_by) VALUES ($1, $2::jsonb, $3)"
-               " ON CONFLICT DO NOTHING RETURNING *),"
-               " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
-               " SELECT id, $4, $3, now() + make_interval(hours => $5::integer) FROM d RETURNING device,"
-               " expires_at),"
-               " a AS (INSERT INTO audit(actor, action, device, detail)"
-               " SELECT $3, 'device.added', id, jsonb_build_object('labels', labels) FROM d)"
-               " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
-               ")), blocked, secbox_time(expires_at)"
-               " FROM d JOIN b ON b.device = d.id",
-               params, ELEMENTSOF(params), on_bootstrap);
+    const NewDevice d = {
+        .id = c->args[0],
+        .labels = labels,
+        .actor = c->actor,
+        .bootstrap_hash = ((NewBootstrap *) c->scratch)->hash,
+        .bootstrap_hours = c->gateway->bootstrap_hours,
+    };
+    request_query(c, sql_device_add(&d), on_bootstrap);
 }
 
 void api_devices_bootstrap(Request *c)
@@ -217,26 +188,18 @@ void api_devices_bootstrap(Request *c)
         request_fail(c, -ENOMEM, NULL);
         return;
     }
-    char hours[16];
-    snprintf(hours, sizeof(hours), "%u", c->gateway->bootstrap_hours);
-    const char *params[] = { c->args[0], c->actor, ((NewBootstrap *) c->scratch)->hash, hours };
-    request_query(
-        c,
-        "WITH o AS (UPDATE bootstraps SET replaced_at = now() WHERE device = $1 AND replaced_at IS NULL),"
-        " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
-        " SELECT id, $3, $2, now() + make_interval(hours => $4::integer) FROM devices WHERE id = $1"
-        " RETURNING device, expires_at),"
-        " a AS (INSERT INTO audit(actor, action, device) SELECT $2, 'device.bootstrap-renewed', device"
-        " FROM b)"
-        " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
-        ")), blocked, secbox_time(expires_at)"
-        " FROM devices JOIN b ON b.device = devices.id",
-        params, ELEMENTSOF(params), on_bootstrap);
+    const NewDevice d = {
+        .id = c->args[0],
+        .actor = c->actor,
+        .bootstrap_hash = ((NewBootstrap *) c->scratch)->hash,
+        .bootstrap_hours = c->gateway->bootstrap_hours,
+    };
+    request_query(c, sql_device_renew_bootstrap(&d), on_bootstrap);
 }
 
 static void on_block(Request *c, const StoreRows *rows)
 {
-    bool blocked = store_rows_count(rows) > 0 && str_equal(store_rows_get(rows, 0, 2), "t");
+    bool blocked = store_rows_true(rows, 0, 2);
     if (store_rows_count(rows) > 0 && device_registry_put_device(c->gateway->registry, c->args[0], blocked) < 0) {
         request_fail(c, -ENOMEM, NULL);
         return;
@@ -246,22 +209,12 @@ static void on_block(Request *c, const StoreRows *rows)
     on_device(c, rows);
 }
 
-static void set_blocked(Request *c, const char *blocked, const char *action)
-{
-    const char *params[] = { c->args[0], c->actor, blocked, action };
-    request_query(c,
-               "WITH d AS (UPDATE devices SET blocked = $3::boolean WHERE id = $1 RETURNING *),"
-               " a AS (INSERT INTO audit(actor, action, device) SELECT $2, $4, id FROM d)"
-               " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ")), blocked FROM d",
-               params, ELEMENTSOF(params), on_block);
-}
-
 void api_devices_block(Request *c)
 {
-    set_blocked(c, "true", "device.blocked");
+    request_query(c, sql_device_set_blocked(c->args[0], true, c->actor), on_block);
 }
 
 void api_devices_unblock(Request *c)
 {
-    set_blocked(c, "false", "device.unblocked");
+    request_query(c, sql_device_set_blocked(c->args[0], false, c->actor), on_block);
 }

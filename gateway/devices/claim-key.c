@@ -7,6 +7,7 @@
 
 #include "gateway/auth/audit.h"
 #include "gateway/devices/device-connection.h"
+#include "gateway/store/devices-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
@@ -63,11 +64,10 @@ static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, 
         k->on_rows(k, rows);
 }
 
-static int claim_query(KeyClaim *k, const char *sql, const char *const *params, size_t n,
-                       void (*on_rows)(KeyClaim *k, const StoreRows *rows), Error *err)
+static int claim_query(KeyClaim *k, Statement st, void (*on_rows)(KeyClaim *k, const StoreRows *rows), Error *err)
 {
     k->on_rows = on_rows;
-    return store_query(k->gateway->store, sql, params, n, on_query_done, k, &k->query, err);
+    return store_query(k->gateway->store, st, on_query_done, k, &k->query, err);
 }
 
 static int claim_look(KeyClaim *k, Error *err);
@@ -107,20 +107,14 @@ static void on_registered(KeyClaim *k, const StoreRows *rows)
 static void claim_register(KeyClaim *k, const char *bootstrap)
 {
     Error err = {};
-    const char *params[] = { k->device, role_name(k->role), k->thumbprint, k->jwk, bootstrap };
-    int r = claim_query(
-        k,
-        "WITH k AS ("
-        " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
-        " VALUES ($1, $2, $3, $4::jsonb, $5::bigint)"
-        " ON CONFLICT (device, role) DO UPDATE SET thumbprint = excluded.thumbprint, jwk = excluded.jwk,"
-        " bootstrap = excluded.bootstrap, claimed_at = now()"
-        " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
-        " a AS (INSERT INTO audit(actor, action, device, detail)"
-        " SELECT 'device:' || device, 'device.claimed', device,"
-        " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k)"
-        " SELECT device FROM k",
-        params, ELEMENTSOF(params), on_registered, &err);
+    const NewDeviceKey key = {
+        .device = k->device,
+        .role = role_name(k->role),
+        .thumbprint = k->thumbprint,
+        .jwk = k->jwk,
+        .bootstrap = bootstrap,
+    };
+    int r = claim_query(k, sql_device_key_register(&key), on_registered, &err);
     if (r < 0)
         claim_end(k, r, false, &err);
     error_done(&err);
@@ -145,11 +139,6 @@ static void claim_refuse_reused(KeyClaim *k, const char *known)
         " give it a new bootstrap token");
 }
 
-static bool is_true(const char *sql_boolean)
-{
-    return str_equal(sql_boolean, "t");
-}
-
 static void on_looked(KeyClaim *k, const StoreRows *rows)
 {
     if (store_rows_count(rows) == 0) {
@@ -157,21 +146,18 @@ static void on_looked(KeyClaim *k, const StoreRows *rows)
                      "the bootstrap token does not belong to this device, or was replaced");
         return;
     }
-    const char *bootstrap = store_rows_get(rows, 0, 0);
-    bool expired = is_true(store_rows_get(rows, 0, 1));
-    const char *known = store_rows_get(rows, 0, 3);
-    bool used = is_true(store_rows_get(rows, 0, 4)); /* this bootstrap, for this role */
-    if (is_true(store_rows_get(rows, 0, 2)))
+    const BootstrapRow b = bootstrap_row(rows);
+    if (b.blocked)
         claim_refuse(k, EACCES, "device.blocked", "this device is blocked: an operator has to unblock it");
-    else if (used && str_equal(known, k->thumbprint))
+    else if (b.used && str_equal(b.thumbprint, k->thumbprint))
         claim_accept(k, false); /* the answer was lost: also when the token has expired since */
-    else if (used)
-        claim_refuse_reused(k, known);
-    else if (expired)
+    else if (b.used)
+        claim_refuse_reused(k, b.thumbprint);
+    else if (b.expired)
         claim_refuse(k, EKEYREJECTED, "bootstrap.expired",
                      "the bootstrap token has expired: an operator has to give the box a new one");
     else
-        claim_register(k, bootstrap);
+        claim_register(k, b.id);
 }
 
 static int claim_look(KeyClaim *k, Error *err)
@@ -179,13 +165,7 @@ static int claim_look(KeyClaim *k, Error *err)
     /* anyone may ask: strangers get no more than half of the queue */
     if (++k->tries > CLAIM_TRIES || store_is_busy(k->gateway->store))
         return error_set(err, ENOBUFS, "store.busy", "too many claims at once, or no database: try again");
-    const char *params[] = { k->device, k->hash, role_name(k->role) };
-    return claim_query(k,
-                       "SELECT b.id, b.expires_at < now(), d.blocked, k.thumbprint, k.bootstrap = b.id"
-                       " FROM bootstraps b JOIN devices d ON d.id = b.device"
-                       " LEFT JOIN device_keys k ON k.device = b.device AND k.role = $3"
-                       " WHERE b.device = $1 AND b.hash = $2 AND b.replaced_at IS NULL",
-                       params, ELEMENTSOF(params), on_looked, err);
+    return claim_query(k, sql_bootstrap(k->device, k->hash, role_name(k->role)), on_looked, err);
 }
 
 int key_claim_start(Gateway *g, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,

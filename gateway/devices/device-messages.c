@@ -10,6 +10,7 @@
 #include "gateway/devices/device-query.h"
 #include "gateway/devices/recovery-reports.h"
 #include "gateway/rollouts/rollouts.h"
+#include "gateway/store/devices-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/tunnel/message.h"
@@ -27,11 +28,8 @@ void device_conn_save_status(DeviceConn *s)
     if (!s->unsaved_status || store_is_busy(s->gateway->store))
         return;
     Error err = {};
-    const char *params[] = { s->device, s->unsaved_status, s->agent_version };
-    int r = store_query(s->gateway->store,
-                        "UPDATE devices SET status = $2::jsonb, status_at = now(), last_seen_at = now(),"
-                        " agent_version = $3 WHERE id = $1",
-                        params, ELEMENTSOF(params), NULL, NULL, NULL, &err);
+    int r = store_query(s->gateway->store, sql_device_status(s->device, s->unsaved_status, s->agent_version), NULL, NULL,
+                        NULL, &err);
     if (r < 0)
         log_debug("status of %s waits: %s", s->device, error_message(&err, r));
     else
@@ -44,9 +42,7 @@ void device_conn_save_last_seen(DeviceConn *s)
     if (store_is_busy(s->gateway->store))
         return;
     Error err = {};
-    const char *params[] = { s->device };
-    if (store_query(s->gateway->store, "UPDATE devices SET last_seen_at = now() WHERE id = $1", params, 1,
-                    NULL, NULL, NULL, &err) < 0)
+    if (store_query(s->gateway->store, sql_device_seen(s->device), NULL, NULL, NULL, &err) < 0)
         log_debug("last sight of %s is not recorded: %s", s->device, error_message(&err, -ENOBUFS));
     error_done(&err);
 }

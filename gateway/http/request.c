@@ -165,11 +165,11 @@ static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, 
         c->on_rows(c, rows);
 }
 
-void request_query(Request *c, const char *sql, const char *const *params, size_t n, request_rows_t on_rows)
+void request_query(Request *c, Statement st, request_rows_t on_rows)
 {
     Error err = {};
     c->on_rows = on_rows;
-    int r = store_query(c->gateway->store, sql, params, n, on_query_done, c, &c->query, &err);
+    int r = store_query(c->gateway->store, st, on_query_done, c, &c->query, &err);
     if (r < 0)
         request_fail(c, r, &err);
     error_done(&err);

@@ -56,7 +56,7 @@ void request_fail_status(Request *c, int status, int r, const Error *err);
 
 /* Runs a statement and hands its rows to on_rows; when the store fails the request is answered. The request must
  * not be used after this until on_rows. */
-void request_query(Request *c, const char *sql, const char *const *params, size_t n, request_rows_t on_rows);
+void request_query(Request *c, Statement st, request_rows_t on_rows);
 
 /* Arms the request's deadline; answers with an error if that fails, so it comes last in a handler. */
 void request_set_timer(Request *c, usec_t delay, sd_event_time_handler_t handler);

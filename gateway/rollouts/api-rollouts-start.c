@@ -9,6 +9,8 @@
 
 #include "gateway/rollouts/rollout-groups.h"
 #include "gateway/rollouts/rollouts.h"
+#include "gateway/store/devices-table.h"
+#include "gateway/store/rollouts-table.h"
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
@@ -224,62 +226,29 @@ static void on_started(Request *c, const StoreRows *rows)
     fail(c, -EBUSY, &err);
 }
 
-/* A box that still waits for an earlier rollout of the same gets this one instead. The boxes come as an array, too: comparing
- * with that is hashed, however little PostgreSQL knows of the tables, where a join might try every pair. */
-#define START_SQL                                                                                            \
-    "WITH new AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS n(device text, position integer, \"group\"" \
-    " integer)),"                                                                                            \
-    " same AS (SELECT id, state FROM rollouts WHERE kind = $3 AND ($3 = 'compose' OR image = $4)),"          \
-    " busy AS (SELECT s.id FROM same s WHERE s.state IN ('running', 'soaking', 'paused', 'halted')"          \
-    " AND EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = s.id AND b.device = ANY ($19::text[])"     \
-    " AND b.state IN ('waiting', 'offline', 'sent')) LIMIT 1),"                                              \
-    " r AS (INSERT INTO rollouts(id, kind, image, digest, service, compose, sha256, labels, groups, halt_at,"\
-    " soak_seconds, parallel, offline_after, confirm_deadline, reason, created_by)"                          \
-    " SELECT $2, $3, nullif($4, ''), nullif($5, ''), $6, $7, $8, $9::jsonb, $10::jsonb, $11::integer,"       \
-    " $12::integer, $13::integer, $14::integer, $15::integer, $16, $17 WHERE NOT EXISTS (SELECT 1 FROM busy)"\
-    " AND (SELECT count(*) FROM rollouts WHERE state IN ('running', 'soaking', 'paused', 'halted'))"         \
-    " < $18::integer RETURNING *),"                                                                          \
-    " b AS (INSERT INTO rollout_boxes(rollout, device, position, group_index)"                               \
-    " SELECT r.id, new.device, new.position, new.\"group\" FROM r, new),"                                    \
-    " old AS (UPDATE rollout_boxes o SET state = 'skipped', finished_at = now(),"                              \
-    " error = jsonb_build_object('id', 'rollout.superseded', 'message', 'rollout ' || r.id || ' took its"    \
-    " place') FROM r, same s WHERE o.rollout = s.id AND s.state = 'done' AND o.device = ANY ($19::text[])"   \
-    " AND o.state IN ('waiting', 'offline')),"                                                               \
-    " a AS (INSERT INTO audit(actor, action, detail) SELECT created_by, 'rollout.started',"                  \
-    " jsonb_strip_nulls(jsonb_build_object('rollout', id, 'image', image, 'digest', digest, 'service',"      \
-    " service, 'sha256', nullif(sha256, ''), 'groups', groups, 'boxes', (SELECT count(*) FROM new),"         \
-    " 'reason', reason)) FROM r)"                                                                            \
-    " SELECT (SELECT id FROM r), (SELECT id FROM busy)"
-
 static void store(Request *c, const Start *s, const char *boxes, const char *devices, const char *groups)
 {
-    char halt_at[16], soak[24], parallel[24], offline_after[24], deadline[24], open_max[16];
-    snprintf(halt_at, sizeof(halt_at), "%u", s->halt_at);
-    snprintf(soak, sizeof(soak), "%" PRIu64, s->soak);
-    snprintf(parallel, sizeof(parallel), "%" PRIu64, s->parallel);
-    snprintf(offline_after, sizeof(offline_after), "%" PRIu64, s->offline_after);
-    snprintf(deadline, sizeof(deadline), "%" PRIu64, s->confirm_deadline);
-    snprintf(open_max, sizeof(open_max), "%d", ROLLOUTS_OPEN_MAX);
-    const char *params[] = { boxes,
-                             s->id,
-                             s->image ? "update" : "compose",
-                             s->image ? s->image : "",
-                             s->digest ? s->digest : "",
-                             s->service,
-                             s->compose,
-                             s->sha256,
-                             s->labels,
-                             groups,
-                             halt_at,
-                             soak,
-                             parallel,
-                             offline_after,
-                             deadline,
-                             s->reason,
-                             c->actor,
-                             open_max,
-                             devices };
-    request_query(c, START_SQL, params, ELEMENTSOF(params), on_started);
+    const NewRollout rollout = {
+        .id = s->id,
+        .image = s->image,
+        .digest = s->digest,
+        .service = s->service,
+        .compose = s->compose,
+        .sha256 = s->sha256,
+        .labels = s->labels,
+        .groups = groups,
+        .boxes = boxes,
+        .devices = devices,
+        .halt_at = s->halt_at,
+        .soak_seconds = s->soak,
+        .parallel = s->parallel,
+        .offline_after = s->offline_after,
+        .confirm_deadline = s->confirm_deadline,
+        .open_max = ROLLOUTS_OPEN_MAX,
+        .actor = c->actor,
+        .reason = s->reason,
+    };
+    request_query(c, sql_rollout_add(&rollout), on_started);
 }
 
 static void on_candidates(Request *c, const StoreRows *rows)
@@ -340,7 +309,5 @@ void api_rollouts_start(Request *c)
         fail(c, r, &err);
         return;
     }
-    const char *params[] = { s->labels };
-    request_query(c, "SELECT id, labels::text FROM devices WHERE NOT blocked AND labels @> $1::jsonb", params, 1,
-               on_candidates);
+    request_query(c, sql_devices_labelled(s->labels), on_candidates);
 }

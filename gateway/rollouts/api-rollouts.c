@@ -3,10 +3,9 @@
 #include "gateway/http/api.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 
 #include "gateway/rollouts/rollouts.h"
+#include "gateway/store/rollouts-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
@@ -14,37 +13,6 @@
 #define LIST_LIMIT 20
 #define LIST_LIMIT_MAX 200
 #define POLL_WAIT_MAX_SECONDS 30
-/* of each list of boxes in one answer */
-#define BOXES_SHOWN "200"
-
-#define ROLLOUT_JSON                                                                                         \
-    "jsonb_strip_nulls(jsonb_build_object('id', r.id, 'kind', r.kind, 'image', r.image, 'digest', r.digest," \
-    " 'service', r.service, 'sha256', nullif(r.sha256, ''), 'labels', nullif(r.labels, '{}'::jsonb),"        \
-    " 'reason', r.reason, 'state', r.state, 'group', r.group_index,"                                         \
-    " 'haltAt', trim(TRAILING '.' FROM to_char(r.halt_at / 100.0, 'FM990.99')) || '%',"                      \
-    " 'soakSeconds', r.soak_seconds, 'parallel', r.parallel, 'offlineAfterSeconds', r.offline_after,"        \
-    " 'confirmDeadlineSeconds', r.confirm_deadline, 'error', r.halted, 'createdBy', r.created_by,"           \
-    " 'createdAt', secbox_time(r.created_at), 'finishedAt', secbox_time(r.finished_at),"                     \
-    " 'soakEndsAt', secbox_time(r.soaking_since + make_interval(secs => r.soak_seconds)),"                   \
-    " 'groups', (SELECT jsonb_agg(jsonb_build_object('name', g.name, 'boxes', coalesce(b.boxes, 0),"         \
-    " 'waiting', coalesce(b.waiting, 0), 'offline', coalesce(b.offline, 0), 'sent', coalesce(b.sent, 0),"    \
-    " 'done', coalesce(b.done, 0), 'failed', coalesce(b.failed, 0),"                                         \
-    " 'rolledBack', coalesce(b.rolled_back, 0), 'skipped', coalesce(b.skipped, 0)) ORDER BY g.n)"            \
-    " FROM jsonb_array_elements_text(r.groups) WITH ORDINALITY g(name, n) LEFT JOIN"                         \
-    " (SELECT group_index, count(*) AS boxes, count(*) FILTER (WHERE state = 'waiting') AS waiting,"         \
-    " count(*) FILTER (WHERE state = 'offline') AS offline, count(*) FILTER (WHERE state = 'sent') AS sent," \
-    " count(*) FILTER (WHERE state = 'done') AS done, count(*) FILTER (WHERE state = 'failed') AS failed,"   \
-    " count(*) FILTER (WHERE state = 'rolled-back') AS rolled_back,"                                         \
-    " count(*) FILTER (WHERE state = 'skipped') AS skipped"                                                  \
-    " FROM rollout_boxes WHERE rollout = r.id GROUP BY group_index) b ON b.group_index = g.n - 1)))"
-
-#define BOXES_JSON(states)                                                                                   \
-    "(SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('device', b.device,"                    \
-    " 'group', b.group_index, 'state', b.state, 'version', b.version::text, 'attempts', b.attempts,"         \
-    " 'error', b.error, 'sentAt', secbox_time(b.sent_at), 'finishedAt', secbox_time(b.finished_at)))"        \
-    " ORDER BY b.group_index, b.position), '[]'::jsonb) FROM (SELECT * FROM rollout_boxes"                   \
-    " WHERE rollout = r.id AND state IN (" states ") ORDER BY group_index, position LIMIT " BOXES_SHOWN ") b)"
-
 static void fail_no_rollout(Request *c)
 {
     Error err = {};
@@ -63,23 +31,8 @@ void api_rollouts_list(Request *c)
     uint64_t limit;
     if (request_query_u64(c, "limit", LIST_LIMIT_MAX, LIST_LIMIT, &limit) < 0)
         return;
-    char text[24];
-    snprintf(text, sizeof(text), "%" PRIu64, limit);
-    const char *params[] = { text };
-    request_query(c,
-               "SELECT jsonb_build_object('rollouts', coalesce(jsonb_agg(" ROLLOUT_JSON
-               " ORDER BY r.created_at DESC), '[]'::jsonb))"
-               " FROM (SELECT * FROM rollouts ORDER BY created_at DESC LIMIT $1::bigint) r",
-               params, 1, on_list);
+    request_query(c, sql_rollouts(limit), on_list);
 }
-
-/* One rollout as it is now, and a mark that changes with it. */
-#define SHOW_SQL                                                                                             \
-    "SELECT jsonb_build_object('rollout', x.rollout, 'mark', md5(x.rollout::text)), md5(x.rollout::text)"    \
-    " FROM (SELECT " ROLLOUT_JSON " || jsonb_build_object('failures', "                                      \
-    BOXES_JSON("'failed', 'rolled-back'") ", 'underWay', " BOXES_JSON("'sent'") ", 'offline', "              \
-    BOXES_JSON("'offline'") ", 'skipped', " BOXES_JSON("'skipped'") ") AS rollout"                           \
-    " FROM rollouts r WHERE r.id = $1) x"
 
 /* What one call keeps between its questions. */
 typedef struct Show {
@@ -129,8 +82,7 @@ static void on_shown(Request *c, const StoreRows *rows)
 
 static void show_ask(Request *c)
 {
-    const char *params[] = { c->args[0] };
-    request_query(c, SHOW_SQL, params, 1, on_shown);
+    request_query(c, sql_rollout(c->args[0]), on_shown);
 }
 
 static void show_start(Request *c, int status, char *mark)
@@ -172,7 +124,7 @@ static void on_changed(Request *c, const StoreRows *rows)
         fail_no_rollout(c);
         return;
     }
-    if (str_equal(store_rows_get(rows, 0, 1), "t")) {
+    if (store_rows_true(rows, 0, 1)) {
         rollouts_reload(c->gateway);
         api_rollout_answer(c, 200);
         return;
@@ -196,41 +148,39 @@ static char *states_before(RolloutEvent event)
 }
 
 /* A resume forgives the failures so far: who resumes has looked at them. */
-static void change(Request *c, RolloutEvent event, const char *action)
+static void change_state(Request *c, RolloutEvent event, const char *action)
 {
     _cleanup_(freep) char *before = states_before(event);
     int next = rollout_next(ROLLOUT_PAUSED, event);
     if (next < 0)
         next = rollout_next(ROLLOUT_RUNNING, event);
-    const char *params[] = { c->args[0], before, rollout_state_to_string((RolloutState) next), c->actor, action };
     if (!before) {
         request_fail(c, -ENOMEM, NULL);
         return;
     }
-    request_query(c,
-               "WITH u AS (UPDATE rollouts SET state = $3, soaking_since = NULL,"
-               " halted = CASE WHEN $3 = 'running' THEN NULL ELSE halted END,"
-               " finished_at = CASE WHEN $3 = 'aborted' THEN now() END,"
-               " forgiven = CASE WHEN $3 = 'running' THEN (SELECT count(*) FROM rollout_boxes"
-               " WHERE rollout = $1 AND state IN ('failed', 'rolled-back')) ELSE forgiven END"
-               " WHERE id = $1 AND state = ANY ($2::text[]) RETURNING id, forgiven),"
-               " a AS (INSERT INTO audit(actor, action, detail) SELECT $4, $5,"
-               " jsonb_build_object('rollout', id, 'forgiven', forgiven) FROM u)"
-               " SELECT state, EXISTS (SELECT 1 FROM u) FROM rollouts WHERE id = $1",
-               params, ELEMENTSOF(params), on_changed);
+    const RolloutChange change = {
+        .id = c->args[0],
+        .states_before = before,
+        .state = rollout_state_to_string((RolloutState) next),
+        .actor = c->actor,
+        .action = action,
+        .forgive = event == ROLLOUT_RESUME,
+        .finished = event == ROLLOUT_ABORT,
+    };
+    request_query(c, sql_rollout_change(&change), on_changed);
 }
 
 void api_rollouts_pause(Request *c)
 {
-    change(c, ROLLOUT_PAUSE, "rollout.paused");
+    change_state(c, ROLLOUT_PAUSE, "rollout.paused");
 }
 
 void api_rollouts_resume(Request *c)
 {
-    change(c, ROLLOUT_RESUME, "rollout.resumed");
+    change_state(c, ROLLOUT_RESUME, "rollout.resumed");
 }
 
 void api_rollouts_abort(Request *c)
 {
-    change(c, ROLLOUT_ABORT, "rollout.aborted");
+    change_state(c, ROLLOUT_ABORT, "rollout.aborted");
 }

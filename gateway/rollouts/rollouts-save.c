@@ -2,11 +2,10 @@
 /* Writing down what the gateway itself decides about rollouts, each decision with its audit entry in one
  * transaction that names the state it starts from. */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 
 #include "gateway/http/request.h"
 #include "gateway/rollouts/rollouts-internal.h"
+#include "gateway/store/rollouts-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
@@ -83,34 +82,27 @@ void rollout_save_event(Rollout *r, RolloutEvent event)
         [ROLLOUT_FINISH] = "rollout.done",
         [ROLLOUT_HALT] = "rollout.halted",
     };
-    char group[16];
     _cleanup_(cJSON_Deletep) cJSON *reason = reason_for(r, event), *detail = detail_for(r, reason);
     _cleanup_(freep) char *reason_text = reason ? json_print(reason) : NULL;
     _cleanup_(freep) char *detail_text = detail ? json_print(detail) : NULL;
     int next = rollout_next(r->view.state, event);
     if (next < 0 || !detail_text || (event == ROLLOUT_HALT && !reason_text))
         return;
-    snprintf(group, sizeof(group), "%zu", r->view.group);
-    const char *params[] = { r->id,
-                             rollout_state_to_string(r->view.state),
-                             group,
-                             rollout_state_to_string((RolloutState) next),
-                             event == ROLLOUT_SOAKED ? "1" : "0",
-                             reason_text,
-                             actions[event],
-                             detail_text };
+    const RolloutStep step = {
+        .id = r->id,
+        .state_before = rollout_state_to_string(r->view.state),
+        .state = rollout_state_to_string((RolloutState) next),
+        .group_before = r->view.group,
+        .next_group = event == ROLLOUT_SOAKED,
+        .soaks = next == ROLLOUT_SOAKING,
+        .finished = next == ROLLOUT_DONE,
+        .halted = reason_text,
+        .action = actions[event],
+        .detail = detail_text,
+    };
     Error err = {};
     r->event = (int) event;
-    int code = store_query(
-        r->gateway->store,
-        "WITH r AS (UPDATE rollouts SET state = $4, group_index = group_index + $5::integer, halted = $6::jsonb,"
-        " soaking_since = CASE WHEN $4 = 'soaking' THEN now() END,"
-        " finished_at = CASE WHEN $4 = 'done' THEN now() END"
-        " WHERE id = $1 AND state = $2 AND group_index = $3::integer RETURNING state),"
-        " a AS (INSERT INTO audit(actor, action, alarm, detail)"
-        " SELECT 'gateway', $7, state = 'halted', $8::jsonb FROM r)"
-        " SELECT 1 FROM r",
-        params, ELEMENTSOF(params), on_event_saved, r, &r->query, &err);
+    int code = store_query(r->gateway->store, sql_rollout_step(&step), on_event_saved, r, &r->query, &err);
     if (code < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "a change of rollout %s waits", r->id);
     error_done(&err);
@@ -145,17 +137,11 @@ static void on_skip_saved(StoreQuery *q _unused_, int code, const StoreRows *row
     boxes_become(userdata, code, rows, err, ROLLOUT_BOX_SKIPPED);
 }
 
-#define SAVE_AWAY_SQL                                                                                        \
-    "UPDATE rollout_boxes SET state = 'offline' WHERE rollout = $1 AND device = ANY ($2::text[])"            \
-    " AND state = 'waiting' RETURNING device"
-
 void rollout_save_away(Rollout *r, char *const *devices)
 {
     Error err = {};
     _cleanup_(freep) char *joined = strv_join(devices, ","), *list = joined ? str_format("{%s}", joined) : NULL;
-    const char *params[] = { r->id, list };
-    int code = list ? store_query(r->gateway->store, SAVE_AWAY_SQL, params, ELEMENTSOF(params), on_away_saved, r,
-                                  &r->query, &err)
+    int code = list ? store_query(r->gateway->store, sql_rollout_boxes_away(r->id, list), on_away_saved, r, &r->query, &err)
                     : -ENOMEM;
     if (code < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "rollout %s: boxes that are away wait", r->id);
@@ -167,13 +153,9 @@ void rollout_save_skip(Rollout *r, RolloutBox *box, const Error *why)
     Error err = {};
     _cleanup_(cJSON_Deletep) cJSON *reason = json_from_error(why, -EOPNOTSUPP);
     _cleanup_(freep) char *text = reason ? json_print(reason) : NULL;
-    const char *params[] = { r->id, box->device, text };
     int code = !text ? -ENOMEM
-                     : store_query(r->gateway->store,
-                                   "UPDATE rollout_boxes SET state = 'skipped', error = $3::jsonb, finished_at = now()"
-                                   " WHERE rollout = $1 AND device = $2 AND state IN ('waiting', 'offline')"
-                                   " RETURNING device",
-                                   params, ELEMENTSOF(params), on_skip_saved, r, &r->query, &err);
+                     : store_query(r->gateway->store, sql_rollout_box_skip(r->id, box->device, text), on_skip_saved, r,
+                                   &r->query, &err);
     if (code < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "rollout %s: %s waits", r->id, box->device);
     error_done(&err);

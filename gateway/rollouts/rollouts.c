@@ -8,6 +8,7 @@
 
 #include "gateway/deployments/deployments.h"
 #include "gateway/devices/device-connection.h"
+#include "gateway/store/rollouts-table.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -90,66 +91,49 @@ static int read_groups(const char *text, char ***ret)
     return n > 0 && n <= ROLLOUT_GROUPS_MAX ? 0 : -EBADMSG;
 }
 
-/* A column that may be null. */
-static int copy_column(const StoreRows *rows, size_t i, unsigned column, char **ret)
+static int read_view(Rollout *r, const RolloutRow *row)
 {
-    const char *text = store_rows_get(rows, i, column);
+    int state = rollout_state_from_string(row->state);
+    if (state < 0 || row->group >= strv_length(r->groups))
+        return -EBADMSG;
+    usec_t soak = row->soak_seconds * USEC_PER_SEC, gone = row->soaked * USEC_PER_SEC;
+    r->view = (RolloutView) {
+        .state = (RolloutState) state,
+        .n_groups = strv_length(r->groups),
+        .group = row->group,
+        .halt_at = (unsigned) row->halt_at,
+        .parallel = (unsigned) row->parallel,
+        .forgiven = (unsigned) row->forgiven,
+        .soak = soak,
+        .soaking_since = boottime_usec() - (gone < soak ? gone : soak),
+    };
+    return 0;
+}
+
+/* NULL stays NULL; 0 or -ENOMEM. */
+static int copy(const char *text, char **ret)
+{
     *ret = text ? strdup(text) : NULL;
     return text && !*ret ? -ENOMEM : 0;
 }
 
-static int read_number(const StoreRows *rows, size_t i, unsigned column, uint64_t max, uint64_t *ret)
-{
-    const char *text = store_rows_get(rows, i, column);
-    return text ? str_to_u64(text, 0, max, ret) : -EBADMSG;
-}
-
-static int read_numbers(Rollout *r, const StoreRows *rows, size_t i)
-{
-    enum { HALT_AT, PARALLEL, SOAK, OFFLINE_AFTER, DEADLINE, N_SETTINGS };
-    uint64_t settings[N_SETTINGS], group, forgiven, soaked = 0;
-    for (unsigned k = 0; k < N_SETTINGS; k++)
-        if (read_number(rows, i, 7 + k, INT32_MAX, &settings[k]) < 0)
-            return -EBADMSG;
-    int state = rollout_state_from_string(store_rows_get(rows, i, 12));
-    if (state < 0 || read_number(rows, i, 13, strv_length(r->groups) - 1, &group) < 0 ||
-        read_number(rows, i, 14, INT32_MAX, &forgiven) < 0)
-        return -EBADMSG;
-    /* the clock may have been set back since: then it soaks anew */
-    if (store_rows_get(rows, i, 15) && read_number(rows, i, 15, INT32_MAX, &soaked) < 0)
-        soaked = 0;
-    usec_t now = boottime_usec(), soak = settings[SOAK] * USEC_PER_SEC, gone = soaked * USEC_PER_SEC;
-    r->view = (RolloutView) {
-        .state = (RolloutState) state,
-        .n_groups = strv_length(r->groups),
-        .group = group,
-        .halt_at = (unsigned) settings[HALT_AT],
-        .parallel = (unsigned) settings[PARALLEL],
-        .forgiven = (unsigned) forgiven,
-        .soak = soak,
-        .soaking_since = now - (gone < soak ? gone : soak),
-    };
-    r->offline_after = settings[OFFLINE_AFTER] * USEC_PER_SEC;
-    r->confirm_deadline = (unsigned) settings[DEADLINE];
-    return 0;
-}
-
-static int adopt_row(Gateway *g, Map *map, const StoreRows *rows, size_t i)
+static int adopt_row(Gateway *g, Map *map, const RolloutRow *row)
 {
     _cleanup_(rollout_freep) Rollout *r = calloc(1, sizeof(*r));
     if (!r)
         return -ENOMEM;
     r->gateway = g;
     r->event = -1;
-    r->update = str_equal(store_rows_get(rows, i, 1), "t");
+    r->update = row->update;
+    r->offline_after = row->offline_after * USEC_PER_SEC;
+    r->confirm_deadline = (unsigned) row->confirm_deadline;
     r->by_device = map_new(NULL);
-    if (!r->by_device || copy_column(rows, i, 0, &r->id) < 0 || copy_column(rows, i, 2, &r->image) < 0 ||
-        copy_column(rows, i, 3, &r->digest) < 0 || copy_column(rows, i, 4, &r->service) < 0 ||
-        copy_column(rows, i, 5, &r->compose) < 0)
+    if (!r->by_device || copy(row->id, &r->id) < 0 || copy(row->image, &r->image) < 0 ||
+        copy(row->digest, &r->digest) < 0 || copy(row->service, &r->service) < 0 || copy(row->compose, &r->compose) < 0)
         return -ENOMEM;
-    int code = read_groups(store_rows_get(rows, i, 6), &r->groups);
+    int code = read_groups(row->groups, &r->groups);
     if (code >= 0)
-        code = read_numbers(r, rows, i);
+        code = read_view(r, row);
     if (code >= 0)
         code = map_put(map, r->id, r);
     if (code >= 0)
@@ -159,10 +143,11 @@ static int adopt_row(Gateway *g, Map *map, const StoreRows *rows, size_t i)
 
 int rollouts_adopt(Gateway *g, const StoreRows *rows)
 {
+    RolloutRow row;
     Map *map = map_new(free_rollout);
     int r = map ? 0 : -ENOMEM;
     for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
-        r = adopt_row(g, map, rows, i);
+        r = rollout_row(rows, i, &row) < 0 ? -EBADMSG : adopt_row(g, map, &row);
     if (r < 0) {
         map_free(map);
         return r;
@@ -177,10 +162,10 @@ static int adopt_box(Rollout *r, const StoreRows *rows, size_t i)
     RolloutBox *box = &r->boxes[r->n_boxes];
     uint64_t group;
     int state = rollout_box_state_from_string(store_rows_get(rows, i, 3));
-    if (state < 0 || read_number(rows, i, 2, r->view.n_groups - 1, &group) < 0)
+    if (state < 0 || store_rows_u64(rows, i, 2, r->view.n_groups - 1, &group) < 0)
         return -EBADMSG;
     *box = (RolloutBox) { .group = (unsigned) group, .state = (RolloutBoxState) state };
-    if (copy_column(rows, i, 1, &box->device) < 0)
+    if (store_rows_copy(rows, i, 1, &box->device) < 0)
         return -ENOMEM;
     r->n_boxes++;
     /* its turn is just being written down */
@@ -470,7 +455,7 @@ static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
     if (r >= 0)
         r = rollouts_adopt(rs->gateway, rows);
     if (r >= 0)
-        r = store_query(rs->gateway->store, ROLLOUT_BOXES_SQL, NULL, 0, on_boxes_loaded, rs, &rs->reload, &why);
+        r = store_query(rs->gateway->store, sql_rollout_boxes(), on_boxes_loaded, rs, &rs->reload, &why);
     if (r < 0)
         reload_ended(rs, r, why.id ? &why : err);
     error_done(&why);
@@ -483,7 +468,7 @@ void rollouts_reload(Gateway *g)
     rs->reload_again = rs->reload != NULL;
     if (rs->reload)
         return;
-    int r = store_query(g->store, ROLLOUTS_SQL, NULL, 0, on_loaded, rs, &rs->reload, &err);
+    int r = store_query(g->store, sql_rollouts_open(), on_loaded, rs, &rs->reload, &err);
     if (r < 0)
         reload_ended(rs, r, &err);
     error_done(&err);

@@ -13,16 +13,7 @@ typedef struct Rollouts Rollouts;
 Rollouts *rollouts_new(Gateway *g);
 Rollouts *rollouts_free(Rollouts *rs);
 
-/* The two statements that the copy is made from, one after the other. */
-#define ROLLOUTS_SQL                                                                                         \
-    "SELECT r.id, r.kind = 'update', r.image, r.digest, r.service, r.compose, r.groups::text, r.halt_at,"    \
-    " r.parallel, r.soak_seconds, r.offline_after, r.confirm_deadline, r.state, r.group_index, r.forgiven,"  \
-    " extract(epoch FROM now() - r.soaking_since)::bigint FROM rollouts r WHERE r.state <> 'aborted'"        \
-    " AND (r.state <> 'done' OR EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = r.id"                \
-    " AND b.state IN ('waiting', 'offline', 'sent'))) ORDER BY r.created_at"
-#define ROLLOUT_BOXES_SQL                                                                                    \
-    "SELECT b.rollout, b.device, b.group_index, b.state FROM rollout_boxes b JOIN rollouts r"                \
-    " ON r.id = b.rollout WHERE r.state <> 'aborted' ORDER BY b.rollout, b.group_index, b.position"
+/* Make the copy from sql_rollouts_open(), then sql_rollout_boxes(). */
 int rollouts_adopt(Gateway *g, const StoreRows *rows) _must_check_;
 int rollouts_adopt_boxes(Gateway *g, const StoreRows *rows) _must_check_;
 

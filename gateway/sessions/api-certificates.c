@@ -59,15 +59,14 @@ static void on_grant(Request *c, const StoreRows *rows)
     Error err = {};
     _cleanup_(grant_done) Grant g = {};
     cJSON *body = NULL;
-    uint64_t serial = 0;
-    int r = store_rows_count(rows) > 0 ? grant_from_row(rows, 0, &g) : grant_not_found(c->args[0], &err);
+    GrantExtra extra = {};
+    int r = store_rows_count(rows) > 0 ? grant_row(rows, &g, &extra) : grant_not_found(c->args[0], &err);
     if (r >= 0)
         r = grant_check(&g, auth_person(c), NULL, &err);
-    const char *number = r < 0 ? NULL : store_rows_get(rows, 0, GRANT_COLUMNS_COUNT);
-    if (r >= 0 && (!number || str_to_u64(number, 1, INT64_MAX, &serial) < 0))
+    if (r >= 0 && extra.serial == 0)
         r = error_set(&err, EACCES, "grant.expired", "grant %s has expired: ask for a new one", g.id);
     if (r >= 0)
-        r = answer_certificate(c, &g, serial, &body, &err);
+        r = answer_certificate(c, &g, extra.serial, &body, &err);
     if (r < 0)
         request_fail(c, r, &err);
     else
@@ -91,16 +90,7 @@ void api_grants_certificate(Request *c)
         error_done(&err);
         return;
     }
-    const char *params[] = { c->args[0], auth_person(c), c->actor, key->fingerprint };
-    request_query(c,
-               "WITH g AS (SELECT * FROM grants WHERE id = $1),"
-               " s AS (SELECT nextval('certificate_serials') AS serial FROM g WHERE g.person = $2"
-               " AND g.revoked_at IS NULL AND g.expires_at > now()),"
-               " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $3, 'certificate.issued', g.device,"
-               " jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $4::text,"
-               " 'forwarding', g.forwarding) FROM g, s)"
-               " SELECT " GRANT_COLUMNS ", s.serial FROM g LEFT JOIN s ON true",
-               params, ELEMENTSOF(params), on_grant);
+    request_query(c, sql_grant_for_certificate(c->args[0], auth_person(c), c->actor, key->fingerprint), on_grant);
 }
 
 void api_support_ca(Request *c)

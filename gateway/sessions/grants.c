@@ -68,50 +68,6 @@ int grant_request_read(const cJSON *body, GrantRequest *ret, Error *err)
     return r;
 }
 
-void grant_done(Grant *g)
-{
-    free(g->id);
-    free(g->device);
-    free(g->person);
-    free(g->reason);
-    *g = (Grant) {};
-}
-
-static bool row_is_true(const StoreRows *rows, size_t row, unsigned column)
-{
-    return str_equal(store_rows_get(rows, row, column), "t");
-}
-
-static uint64_t row_number(const StoreRows *rows, size_t row, unsigned column)
-{
-    uint64_t n = 0;
-    const char *text = store_rows_get(rows, row, column);
-    return text && str_to_u64(text, 0, INT64_MAX, &n) >= 0 ? n : 0; /* negative: nothing is left */
-}
-
-int grant_from_row(const StoreRows *rows, size_t row, Grant *ret)
-{
-    Grant g = {
-        .id = strdup(store_rows_get(rows, row, 0)),
-        .device = strdup(store_rows_get(rows, row, 1)),
-        .person = strdup(store_rows_get(rows, row, 2)),
-        .reason = strdup(store_rows_get(rows, row, 3)),
-        .seconds_left = (int64_t) row_number(rows, row, 4),
-        .expires_at = row_number(rows, row, 5),
-        .max_seconds = (unsigned) row_number(rows, row, 6),
-        .idle_seconds = (unsigned) row_number(rows, row, 7),
-        .forwarding = row_is_true(rows, row, 8),
-        .break_glass = row_is_true(rows, row, 9),
-        .revoked = row_is_true(rows, row, 10),
-    };
-    if (!g.id || !g.device || !g.person || !g.reason) {
-        grant_done(&g);
-        return -ENOMEM;
-    }
-    *ret = g;
-    return 0;
-}
-
 int grant_check(const Grant *g, const char *person, const char *device, Error *err)
 {
     if (!str_equal(g->person, person))

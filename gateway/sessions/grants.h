@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/store/store.h"
+#include "gateway/store/grants-table.h"
+#include "lib/base/error.h"
 
 #define GRANT_SECONDS_DEFAULT 3600
 #define GRANT_SESSION_SECONDS_DEFAULT 3600
@@ -22,24 +23,6 @@ typedef struct GrantRequest {
 
 /* -EINVAL: grant.no-device, grant.no-reason, grant.bad-reason, grant.bad-duration, grant.bad-flag. */
 int grant_request_read(const cJSON *body, GrantRequest *ret, Error *err) _must_check_;
-
-/* One grant as it stood in the database; texts are owned. */
-typedef struct Grant {
-    char *id, *device, *person, *reason;
-    int64_t seconds_left; /* 0 or less: expired */
-    uint64_t expires_at;  /* seconds since 1970 */
-    unsigned max_seconds, idle_seconds;
-    bool forwarding, break_glass, revoked;
-} Grant;
-
-/* The columns of a row of grants that grant_from_row() reads, in its order. */
-#define GRANT_COLUMNS                                                                                        \
-    "id, device, person, reason, ceil(extract(epoch FROM expires_at - now()))::bigint,"                     \
-    " floor(extract(epoch FROM expires_at))::bigint, max_seconds, idle_seconds, forwarding, break_glass,"    \
-    " revoked_at IS NOT NULL"
-#define GRANT_COLUMNS_COUNT 11
-int grant_from_row(const StoreRows *rows, size_t row, Grant *ret) _must_check_;
-void grant_done(Grant *g);
 
 /* Whether this person may use it now for this box (NULL: whichever it is for). -EACCES: grant.not-yours,
  * grant.other-device, grant.revoked, grant.expired. */

@@ -4,34 +4,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "gateway/auth/audit.h"
 #include "gateway/auth/auth.h"
+#include "gateway/store/sessions-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-
-#define NUMBER_SIZE 24
-
-static const char open_sql[] =
-    "WITH s AS (INSERT INTO bridge_sessions(id, grant_id, way, opened_at) VALUES ($1, $2, $3, $4::timestamptz)"
-    " ON CONFLICT (id) DO NOTHING RETURNING *)"
-    " INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'bridge.opened', g.device,"
-    " jsonb_build_object('session', s.id, 'grant', g.id, 'person', g.person, 'reason', g.reason, 'way', s.way)"
-    " FROM s JOIN grants g ON g.id = s.grant_id";
-
-static const char bytes_sql[] = "UPDATE bridge_sessions SET to_box = $2::bigint, from_box = $3::bigint"
-                                " WHERE id = $1 AND closed_at IS NULL";
-
-static const char close_sql[] =
-    "WITH s AS (UPDATE bridge_sessions SET to_box = $2::bigint, from_box = $3::bigint, closed_at = $4::timestamptz,"
-    " end_reason = $5 WHERE id = $1 AND closed_at IS NULL RETURNING *)"
-    " INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'bridge.closed', g.device,"
-    " jsonb_build_object('session', s.id, 'grant', g.id, 'person', g.person, 'reason', g.reason, 'way', s.way,"
-    " 'bytesToBox', s.to_box::text, 'bytesFromBox', s.from_box::text,"
-    " 'seconds', round(extract(epoch FROM s.closed_at - s.opened_at)), 'endReason', s.end_reason)"
-    " FROM s JOIN grants g ON g.id = s.grant_id";
 
 static void log_visit(const SupportSession *v, LogLevel level, const Error *err, int r, const char *what)
 {
@@ -78,10 +57,10 @@ static void on_close_saved(StoreQuery *q _unused_, int r, const StoreRows *rows 
 }
 
 /* Whatever cannot be queued now is left to the sweep. */
-static void run(SupportSession *v, const char *sql, const char *const *params, size_t n, store_done_t on_done)
+static void run(SupportSession *v, Statement st, store_done_t on_done)
 {
     Error err = {};
-    int r = store_query(v->gateway->store, sql, params, n, on_done, v, &v->query, &err);
+    int r = store_query(v->gateway->store, st, on_done, v, &v->query, &err);
     if (r < 0)
         log_debug("session %s is written down later: %s", v->id, error_message(&err, r));
     error_done(&err);
@@ -90,25 +69,29 @@ static void run(SupportSession *v, const char *sql, const char *const *params, s
 static void save_open(SupportSession *v)
 {
     char at[TIMESTAMP_SIZE];
-    const char *params[] = { v->id, v->grant_id, v->routes[v->way].name, timestamp_format(v->opened_at, at) };
-    run(v, open_sql, params, ELEMENTSOF(params), on_open_saved);
+    run(v, sql_session_open(v->id, v->grant_id, v->routes[v->way].name, timestamp_format(v->opened_at, at)),
+        on_open_saved);
 }
 
 static void save_progress(SupportSession *v)
 {
-    char to[NUMBER_SIZE], from[NUMBER_SIZE], at[TIMESTAMP_SIZE];
+    char at[TIMESTAMP_SIZE];
     bool ended = v->state == VISIT_ENDED;
     uint64_t bytes = v->to_box.bytes + v->from_box.bytes;
     if (!ended && bytes == v->saved_bytes)
         return;
     v->saved_bytes = bytes;
-    snprintf(to, sizeof(to), "%" PRIu64, v->to_box.bytes);
-    snprintf(from, sizeof(from), "%" PRIu64, v->from_box.bytes);
-    const char *params[] = { v->id, to, from, timestamp_format(v->closed_at, at), v->end_reason };
+    const SessionEnd end = {
+        .id = v->id,
+        .closed_at = timestamp_format(v->closed_at, at),
+        .reason = v->end_reason,
+        .to_box = v->to_box.bytes,
+        .from_box = v->from_box.bytes,
+    };
     if (ended)
-        run(v, close_sql, params, 5, on_close_saved);
+        run(v, sql_session_close(&end), on_close_saved);
     else
-        run(v, bytes_sql, params, 3, on_bytes_saved);
+        run(v, sql_session_bytes(v->id, end.to_box, end.from_box), on_bytes_saved);
 }
 
 void support_session_save(SupportSession *v)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "gateway/store/grants-table.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -122,10 +123,11 @@ void support_session_opened(SupportSession *v)
 
 static int judge(SupportSession *v, const StoreRows *rows, Error *err)
 {
-    int r = store_rows_count(rows) > 0 ? grant_from_row(rows, 0, &v->grant) : grant_not_found(v->grant_id, err);
+    GrantExtra extra;
+    int r = store_rows_count(rows) > 0 ? grant_row(rows, &v->grant, &extra) : grant_not_found(v->grant_id, err);
     if (r >= 0)
         r = grant_check(&v->grant, v->person, v->device, err);
-    if (r >= 0 && !str_equal(store_rows_get(rows, 0, GRANT_COLUMNS_COUNT), "t"))
+    if (r >= 0 && !extra.token_good)
         r = error_set(err, EACCES, "operator.revoked", "the token of %s was revoked", v->person);
     return r;
 }
@@ -187,12 +189,8 @@ static int admit(SupportSession *v, const cJSON *open, Error *err)
         return error_set(err, EBUSY, "bridge.person-full", "%s has %d sessions open already", v->person,
                          BRIDGE_SESSIONS_PERSON_MAX);
     int r = access_routes_parse(json_string(open, "way"), v->routes, &v->n_ways, err);
-    const char *params[] = { v->grant_id };
     return r < 0 ? r
-                 : store_query(v->gateway->store,
-                               "SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM operator_tokens t"
-                               " WHERE t.name = person AND t.revoked_at IS NULL) FROM grants WHERE id = $1",
-                               params, ELEMENTSOF(params), on_grant, v, &v->query, err);
+                 : store_query(v->gateway->store, sql_grant_for_session(v->grant_id), on_grant, v, &v->query, err);
 }
 
 /* What the operator requests the stream, if that can be said back. */
@@ -290,7 +288,7 @@ static void on_withdrawn(StoreQuery *q _unused_, int r, const StoreRows *rows, c
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "whether the grants in use still hold is not known");
     for (size_t i = 0; r >= 0 && i < store_rows_count(rows); i++) {
-        bool revoked = str_equal(store_rows_get(rows, i, 1), "t");
+        bool revoked = store_rows_true(rows, i, 1);
         support_sessions_end_grant(g, store_rows_get(rows, i, 0), revoked ? "grant.revoked" : "operator.revoked",
                          revoked ? "the grant was revoked" : "your token was revoked");
     }
@@ -300,14 +298,9 @@ static void look_for_withdrawn(Gateway *g, char *const *grants)
 {
     Error err = {};
     _cleanup_(freep) char *list = grants ? strv_join(grants, ",") : NULL;
-    const char *params[] = { list };
     if (!list)
         return;
-    int r = store_query(g->store,
-                        "SELECT g.id, g.revoked_at IS NOT NULL FROM grants g"
-                        " WHERE g.id = ANY (string_to_array($1, ',')) AND (g.revoked_at IS NOT NULL OR NOT EXISTS"
-                        " (SELECT 1 FROM operator_tokens t WHERE t.name = g.person AND t.revoked_at IS NULL))",
-                        params, ELEMENTSOF(params), on_withdrawn, g, NULL, &err);
+    int r = store_query(g->store, sql_grants_withdrawn(list), on_withdrawn, g, NULL, &err);
     if (r < 0)
         log_debug("grants in use are looked at later: %s", error_message(&err, r));
     error_done(&err);

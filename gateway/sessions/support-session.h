@@ -26,13 +26,5 @@ size_t support_sessions_open(const Gateway *g, const char *device);
 /* Writes what waits to be written, and looks for grants and persons that somebody else has withdrawn. */
 void support_sessions_sweep(Gateway *g);
 
-/* At the gateway's start: closes the records of support_sessions that ended with the gateway before. */
-#define SUPPORT_SESSIONS_LOST_SQL                                                                                      \
-    "WITH s AS (UPDATE bridge_sessions SET closed_at = now(), end_reason = 'gateway.lost'"                   \
-    " WHERE closed_at IS NULL RETURNING *)"                                                                  \
-    " INSERT INTO audit(actor, action, device, detail) SELECT 'operator:' || g.person, 'bridge.closed',"     \
-    " g.device, jsonb_build_object('session', s.id, 'grant', g.id, 'person', g.person, 'reason', g.reason,"  \
-    " 'way', s.way, 'endReason', s.end_reason) FROM s JOIN grants g ON g.id = s.grant_id"
-
 /* For the end of the program. */
 void support_session_free(void *session);

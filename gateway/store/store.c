@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "gateway/store/store-internal.h"
+#include "gateway/store/connection.h"
+#include "gateway/store/schema.h"
 #include "lib/base/encode.h"
 #include "lib/base/limits.h"
 #include "lib/event/backoff.h"
@@ -27,7 +28,7 @@ typedef enum StoreState {
 struct StoreQuery {
     Store *store;
     const char *sql;
-    char **params; /* one block: pointers, then texts */
+    char **params; /* as statement_params() makes them */
     size_t n_params;
     store_done_t on_done; /* NULL: silenced */
     void *userdata;
@@ -183,8 +184,7 @@ static void store_statement_done(Store *s)
     Error err = {};
     int r = 0;
     _cleanup_(PQclearp) PGresult *result = TAKE_PTR(s->result);
-    ExecStatusType status = PQresultStatus(result);
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+    if (!store_result_good(result))
         r = store_result_error(s->conn, result, &err);
     timer_disarm(s->timer);
     if (s->state == STORE_SETTING_UP) {
@@ -345,41 +345,20 @@ bool store_is_busy(const Store *s)
     return s->state != STORE_UP || s->n_waiting > GATEWAY_QUERIES_MAX / 2;
 }
 
-static char **params_copy(const char *const *params, size_t n)
-{
-    size_t size = sizeof(char *);
-    for (size_t i = 0; i < n; i++)
-        size += sizeof(char *) + (params[i] ? strlen(params[i]) + 1 : 0);
-    char **copy = malloc(size);
-    if (!copy)
-        return NULL;
-    char *text = (char *) (copy + n);
-    for (size_t i = 0; i < n; i++) {
-        copy[i] = NULL;
-        if (!params[i])
-            continue;
-        size_t len = strlen(params[i]) + 1;
-        copy[i] = memcpy(text, params[i], len);
-        text += len;
-    }
-    return copy;
-}
-
-int store_query(Store *s, const char *sql, const char *const *params, size_t n, store_done_t on_done,
-                void *userdata, StoreQuery **ret, Error *err)
+int store_query(Store *s, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret, Error *err)
 {
     if (s->state != STORE_UP)
         return error_set(err, ENOTCONN, "store.unavailable", "the database does not answer, try again");
     if (s->n_waiting >= GATEWAY_QUERIES_MAX)
         return error_set(err, ENOBUFS, "store.busy", "too many requests wait for the database, try again");
     StoreQuery *q = calloc(1, sizeof(*q));
-    char **copy = params_copy(params, n);
-    if (!q || !copy || sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT) < 0) {
+    char **params = statement_params(&st);
+    if (!q || !params || sd_event_source_set_enabled(s->kick, SD_EVENT_ONESHOT) < 0) {
         free(q);
-        free(copy);
+        free(params);
         return error_from_errno(err, -ENOMEM, "asking the database");
     }
-    *q = (StoreQuery) { s, sql, copy, n, on_done, userdata, NULL };
+    *q = (StoreQuery) { s, st.sql, params, st.n, on_done, userdata, NULL };
     if (s->last)
         s->last->next = q;
     else

@@ -8,12 +8,13 @@
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
+#include "gateway/store/rows.h"
+#include "gateway/store/statement.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 
 typedef struct Store Store;
 typedef struct StoreQuery StoreQuery;
-typedef struct StoreRows StoreRows; /* the rows of one answer, all as text */
 
 typedef struct StoreEvents {
     /* Connected, and the schema is the one this program needs. Also after each reconnection. */
@@ -39,21 +40,10 @@ bool store_is_up(const Store *s);
 /* Whether statements that can wait should wait: the queue is more than half full, or the store is down. */
 bool store_is_busy(const Store *s);
 
-/* Queues a statement; `sql` must live as long as the program, params (NULL = SQL null) are copied. on_done
- * (may be NULL) runs once from the loop, after which the query is freed. ret may be NULL when nobody will
- * cancel. -ENOTCONN "store.unavailable" when the store is down, -ENOBUFS "store.busy" when the queue is full.
- */
-int store_query(Store *s, const char *sql, const char *const *params, size_t n, store_done_t on_done,
-                void *userdata, StoreQuery **ret, Error *err) _must_check_;
+/* Queues a statement, whose parameters are copied. on_done (may be NULL) runs once from the loop, after which the query is
+ * freed. ret may be NULL when nobody will cancel. -ENOTCONN "store.unavailable" when the store is down, -ENOBUFS
+ * "store.busy" when the queue is full. */
+int store_query(Store *s, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret,
+                Error *err) _must_check_;
 /* Silences; a statement that was not sent yet is dropped, one that was sent is carried out. NULL-safe. */
 StoreQuery *store_query_free(StoreQuery *q);
-
-size_t store_rows_count(const StoreRows *rows);
-/* NULL for SQL null; borrowed. */
-const char *store_rows_get(const StoreRows *rows, size_t row, unsigned column);
-StoreRows *store_rows_free(StoreRows *rows);
-DEFINE_CLEANUP(StoreRows, store_rows_free)
-
-/* For the command verbs: connects, brings the schema up to date, runs one statement, to the end. */
-int store_run(const char *conninfo, const char *sql, const char *const *params, size_t n, StoreRows **ret,
-              Error *err) _must_check_;

@@ -3,7 +3,7 @@
 import os
 import re
 
-from source import code, includes, matches, of_kind
+from source import code, includes, matches, of_kind, text
 
 # room → the rooms of lib that it may include, beside itself; a room may only name rooms above it in this table
 LIB_ROOMS = {
@@ -60,6 +60,9 @@ THIRD_PARTY = {
     "systemd/sd-daemon.h": [r"lib/event/.*", r"lib/base/log\.c", *(p + ".*" for p in PROGRAMS)],
     "systemd/sd-journal.h": [r"lib/base/log\.c", *(p + ".*" for p in PROGRAMS)],
 }
+# where statements of SQL may stand
+SQL_ROOMS = ("gateway/store/", "secbox/replica", "secbox/queue")
+SQL = r'"[^"]*\b(SELECT\b|INSERT INTO\b|UPDATE \w+|DELETE FROM\b)'
 PURE = ("env/", "compose/")
 # what a clock, a network or a loop would need; env_load() reads one file through lib/base/fileio.h
 IMPURE_HEADERS = {"<time.h>", "<sys/time.h>", "<sys/socket.h>", "<netdb.h>", "<unistd.h>", "<sys/wait.h>", "<pthread.h>"}
@@ -131,6 +134,13 @@ def third_party_headers():
                     yield f"{path}:{line}: {name} is another family's (tests/lint/check_layers.py)"
 
 
+def sql_only_in_the_store():
+    for path in of_kind(".c", ".h", below=[*LIBRARIES, *PROGRAMS]):
+        if not path.startswith(SQL_ROOMS):
+            for line, m in matches(SQL, text(path)):
+                yield f"{path}:{line}: SQL ({m.group(1)}) outside of {', '.join(SQL_ROOMS)}"
+
+
 def purity():
     for path in of_kind(".c", ".h", below=PURE):
         for line, name in includes(path):
@@ -159,4 +169,5 @@ def public_functions_are_used():
                 yield f"{path}: {name}() is used by no one, not even a test"
 
 
-CHECKS = [layers, no_circles_between_folders, headers_from_the_root, third_party_headers, purity, public_functions_are_used]
+CHECKS = [layers, no_circles_between_folders, headers_from_the_root, third_party_headers, sql_only_in_the_store,
+          purity, public_functions_are_used]

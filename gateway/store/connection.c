@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Connections to PostgreSQL, what their failures mean, and the blocking path of the command verbs. */
-#include "gateway/store/store-internal.h"
+/* See connection.h. */
+#include "gateway/store/connection.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "lib/base/redact.h"
@@ -46,13 +45,10 @@ static const char *const connect_keywords[] = {
     NULL,
 };
 
-/* `wait` until connected, or only start. A host name is resolved by libpq itself, which blocks even when only
- * starting: gateways are best given a socket folder or an address. */
-static PGconn *connect_with(const char *conninfo, bool wait)
+static PGconn *connect_with(const char *conninfo, PGconn *(*connect)(const char *const *, const char *const *, int))
 {
     const char *values[] = { conninfo, "secbox-gateway", "10", "30", "30000", "UTF8", NULL };
-    PGconn *conn = wait ? PQconnectdbParams(connect_keywords, values, 1)
-                        : PQconnectStartParams(connect_keywords, values, 1);
+    PGconn *conn = connect(connect_keywords, values, 1);
     if (conn)
         PQsetNoticeProcessor(conn, notice_ignore, NULL);
     return conn;
@@ -60,7 +56,12 @@ static PGconn *connect_with(const char *conninfo, bool wait)
 
 PGconn *store_connect_start(const char *conninfo)
 {
-    return connect_with(conninfo, false);
+    return connect_with(conninfo, PQconnectStartParams);
+}
+
+PGconn *store_connect_wait(const char *conninfo)
+{
+    return connect_with(conninfo, PQconnectdbParams);
 }
 
 /* libpq ends its messages with a newline and may send several lines. */
@@ -85,53 +86,8 @@ int store_result_error(PGconn *conn, const PGresult *result, Error *err)
                           PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 }
 
-size_t store_rows_count(const StoreRows *rows)
-{
-    int n = PQntuples((const PGresult *) rows);
-    return n > 0 ? (size_t) n : 0;
-}
-
-const char *store_rows_get(const StoreRows *rows, size_t row, unsigned column)
-{
-    const PGresult *result = (const PGresult *) rows;
-    if (row > INT_MAX || column > INT_MAX || PQgetisnull(result, (int) row, (int) column))
-        return NULL;
-    return PQgetvalue(result, (int) row, (int) column);
-}
-
-StoreRows *store_rows_free(StoreRows *rows)
-{
-    PQclear((PGresult *) rows);
-    return NULL;
-}
-
-static bool result_is_good(const PGresult *result)
+bool store_result_good(const PGresult *result)
 {
     ExecStatusType s = PQresultStatus(result);
     return s == PGRES_COMMAND_OK || s == PGRES_TUPLES_OK;
-}
-
-int store_run(const char *conninfo, const char *sql, const char *const *params, size_t n, StoreRows **ret,
-              Error *err)
-{
-    int r = store_check_conninfo(conninfo, err);
-    if (r < 0)
-        return r;
-    _cleanup_(PQfinishp) PGconn *conn = connect_with(conninfo, true);
-    _cleanup_(freep) char *script = store_schema_script();
-    if (!conn || !script)
-        return error_from_errno(err, -ENOMEM, "connecting to the database");
-    if (PQstatus(conn) != CONNECTION_OK)
-        return store_result_error(conn, NULL, err);
-    _cleanup_(PQclearp) PGresult *schema = PQexec(conn, script);
-    if (!result_is_good(schema))
-        return error_prefix(err, store_result_error(conn, schema, err), "bringing the schema up to date");
-    if (!sql)
-        return 0;
-    _cleanup_(PQclearp) PGresult *result = PQexecParams(conn, sql, (int) n, NULL, params, NULL, NULL, 0);
-    if (!result_is_good(result))
-        return store_result_error(conn, result, err);
-    if (ret)
-        *ret = store_rows_from(TAKE_PTR(result));
-    return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tables of the gateway, as a list of steps that only ever grows. */
-#include "gateway/store/store-internal.h"
+/* The steps, and the script that runs those which are missing. */
+#include "gateway/store/schema.h"
 
 #include "lib/base/buf.h"
 

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/store/deployments-table.h"
+
+#include <errno.h>
+
+/* of one answer */
+#define EVENTS_LIMIT "500"
+
+#define DEPLOYMENT_JSON                                                                                      \
+    "jsonb_strip_nulls(jsonb_build_object('id', d.id, 'device', d.device, 'version', d.version::text,"        \
+    " 'kind', d.kind, 'sha256', nullif(d.sha256, ''), 'image', d.image, 'digest', d.digest,"                  \
+    " 'service', d.service, 'rollout', d.rollout,"                                                            \
+    " 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state,"                                   \
+    " 'phase', d.phase, 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline,"                    \
+    " 'outcome', d.result->'outcome', 'failedPhase', d.result->'failedPhase', 'error', d.result->'error',"    \
+    " 'noop', d.result->'noop', 'seconds', d.result->'seconds',"                                              \
+    " 'createdAt', secbox_time(d.created_at), 'finishedAt', secbox_time(d.finished_at)))"
+
+#define RESULT_JSON "CASE WHEN d.result IS NULL THEN '{}' ELSE jsonb_build_object('result', d.result) END"
+
+/* the next version of a box: above its own and above what the box has spoken of */
+#define NEXT_VERSION                                                                                         \
+    "v AS (SELECT greatest(coalesce(max(version), 0), $2::bigint) + 1 AS version"                            \
+    " FROM deployments WHERE device = $1),"
+
+Statement sql_deployment(const char *device, uint64_t version)
+{
+    return STATEMENT("SELECT jsonb_strip_nulls(jsonb_build_object('deployment', " DEPLOYMENT_JSON ")) || " RESULT_JSON
+                     ", d.status FROM deployments d WHERE d.device = $1 AND d.version = $2::bigint",
+                     sql_text(device), sql_number((int64_t) version));
+}
+
+Statement sql_deployments(const char *device, uint64_t limit)
+{
+    return STATEMENT(
+        "SELECT jsonb_build_object('deployments', coalesce(jsonb_agg(" DEPLOYMENT_JSON
+        " ORDER BY d.version DESC), '[]'::jsonb)), EXISTS (SELECT 1 FROM devices WHERE id = $1)"
+        " FROM (SELECT * FROM deployments WHERE device = $1 ORDER BY version DESC LIMIT $2::bigint) d",
+        sql_text(device), sql_number((int64_t) limit));
+}
+
+Statement sql_deployment_events(const char *device, uint64_t version, int64_t after)
+{
+    return STATEMENT(
+        "SELECT jsonb_build_object('deployment', " DEPLOYMENT_JSON
+        ", 'events', coalesce(e.list, '[]'::jsonb)) || " RESULT_JSON ","
+        " d.state, e.list IS NULL"
+        " FROM deployments d LEFT JOIN LATERAL (SELECT jsonb_agg(x.event ORDER BY x.seq) AS list FROM"
+        " (SELECT event, seq FROM deployment_events WHERE device = d.device AND version = d.version"
+        " AND seq > $3::bigint ORDER BY seq LIMIT " EVENTS_LIMIT ") x) e ON true"
+        " WHERE d.device = $1 AND d.version = $2::bigint",
+        sql_text(device), sql_number((int64_t) version), sql_number(after));
+}
+
+Statement sql_deployments_open(void)
+{
+    return (Statement) {
+        .sql =
+            "SELECT device, version, id, nonce, confirm_deadline, progressed_at IS NOT NULL,"
+            " extract(epoch FROM now() - coalesce(progressed_at, created_at))::bigint, kind = 'update', rollout"
+            " FROM deployments WHERE state = 'open'"
+    };
+}
+
+int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *ret)
+{
+    uint64_t deadline;
+    *ret = (OpenDeploymentRow) {
+        .device = store_rows_get(rows, row, 0),
+        .id = store_rows_get(rows, row, 2),
+        .nonce = store_rows_get(rows, row, 3),
+        .progressed = store_rows_true(rows, row, 5),
+        .update = store_rows_true(rows, row, 7),
+        .rollout = store_rows_get(rows, row, 8),
+    };
+    if (store_rows_u64(rows, row, 1, UINT64_MAX, &ret->version) < 0 || ret->version == 0 ||
+        store_rows_u64(rows, row, 4, UINT32_MAX, &deadline) < 0)
+        return -EBADMSG;
+    ret->confirm_deadline = (unsigned) deadline;
+    /* the clock may have been set back since */
+    if (store_rows_u64(rows, row, 6, INT32_MAX, &ret->silent) < 0)
+        ret->silent = 0;
+    return 0;
+}
+
+Statement sql_deployment_content(const char *id)
+{
+    return STATEMENT("SELECT compose, image, digest, service FROM deployments WHERE id = $1 AND state = 'open'",
+                     sql_text(id));
+}
+
+Statement sql_deployment_add(const NewDeployment *d)
+{
+    return STATEMENT(
+        "WITH " NEXT_VERSION
+        " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
+        " confirm_deadline) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer FROM v"
+        " ON CONFLICT DO NOTHING RETURNING device, version),"
+        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6, 'compose.push', device,"
+        " jsonb_build_object('id', $3::text, 'version', version::text, 'sha256', $4::text, 'reason',"
+        " $7::text) FROM d)"
+        " SELECT version FROM d",
+        sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
+        sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
+        sql_number(d->confirm_deadline));
+}
+
+Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
+{
+    return STATEMENT(
+        "WITH " NEXT_VERSION
+        " r AS (SELECT * FROM rollouts WHERE id = $5 AND state IN ('running', 'soaking', 'done')),"
+        " b AS (UPDATE rollout_boxes b SET state = 'sent', deployment = $3, version = v.version,"
+        " attempts = attempts + 1, sent_at = now(), error = NULL, finished_at = NULL FROM v, r"
+        " WHERE b.rollout = r.id AND b.device = $1 AND b.state IN ('waiting', 'offline')"
+        " AND b.group_index <= r.group_index RETURNING b.device, v.version),"
+        " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
+        " confirm_deadline, kind, image, digest, service, rollout)"
+        " SELECT b.device, b.version, $3, r.sha256, r.compose, r.created_by, r.reason, $4, r.confirm_deadline,"
+        " r.kind, r.image, r.digest, r.service, r.id FROM b, r RETURNING *),"
+        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT requested_by,"
+        " CASE kind WHEN 'update' THEN 'image.update' ELSE 'compose.push' END, device,"
+        " jsonb_strip_nulls(jsonb_build_object('id', id, 'version', version::text, 'rollout', rollout,"
+        " 'image', image, 'digest', digest, 'sha256', nullif(sha256, ''), 'reason', reason)) FROM d)"
+        " SELECT version FROM d",
+        sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->nonce),
+        sql_text(rollout));
+}
+
+Statement sql_deployment_progress(const char *device, uint64_t version, const char *events, const char *phase)
+{
+    return STATEMENT(
+        "WITH e AS (INSERT INTO deployment_events(device, version, seq, event)"
+        " SELECT $1, $2::bigint, (x->>'seq')::bigint, x FROM jsonb_array_elements($3::jsonb) x"
+        " ON CONFLICT DO NOTHING)"
+        " UPDATE deployments SET phase = $4, progressed_at = now()"
+        " WHERE device = $1 AND version = $2::bigint",
+        sql_text(device), sql_number((int64_t) version), sql_text(events), sql_text(phase));
+}
+
+Statement sql_deployment_end(const DeploymentEnd *e)
+{
+    return STATEMENT(
+        "WITH d AS (UPDATE deployments SET state = $3, phase = $4, status = $5::integer, result = $6::jsonb,"
+        " finished_at = now() WHERE device = $1 AND id = $2 AND state IN ('open', 'unknown')"
+        " RETURNING version, kind, rollout),"
+        " b AS (UPDATE rollout_boxes b SET error = $6::jsonb->'error', finished_at = now(),"
+        " state = CASE WHEN attempts >= $12::integer THEN $11 ELSE $8 END FROM d"
+        " WHERE b.rollout = d.rollout AND b.device = $1 AND b.deployment = $2 AND b.state = ANY ($9::text[])"
+        " RETURNING b.rollout, b.state),"
+        " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT $7,"
+        " CASE kind WHEN 'update' THEN 'image.update-result' ELSE 'compose.result' END, $1,"
+        " $10::boolean, jsonb_strip_nulls(jsonb_build_object('id', $2::text,"
+        " 'version', version::text, 'outcome', $3::text, 'phase', $4::text, 'status', $5::integer,"
+        " 'rollout', rollout)) FROM d)"
+        " SELECT (SELECT version FROM d), EXISTS (SELECT 1 FROM deployments WHERE device = $1 AND id = $2),"
+        " (SELECT rollout FROM b), (SELECT state FROM b)",
+        sql_text(e->device), sql_text(e->id), sql_text(e->state), sql_text(e->phase), sql_number(e->status),
+        sql_text(e->result), sql_text(e->actor), sql_text(e->box_state), sql_text(e->box_states_before),
+        sql_flag(e->alarm), sql_text(e->box_state_at_limit), sql_number(e->attempts_max));
+}
+
+DeploymentEndRow deployment_end_row(const StoreRows *rows)
+{
+    return (DeploymentEndRow) {
+        .version = store_rows_get(rows, 0, 0),
+        .known = store_rows_true(rows, 0, 1),
+        .rollout = store_rows_get(rows, 0, 2),
+        .box_state = store_rows_get(rows, 0, 3),
+    };
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Deployments and their events. */
+#pragma once
+
+#include "gateway/store/rows.h"
+#include "gateway/store/statement.h"
+
+/* 0 {"deployment", "result"}, 1 its status when it has ended. */
+Statement sql_deployment(const char *device, uint64_t version);
+/* 0 {"deployments": […]}, newest first; 1 whether there is such a device. */
+Statement sql_deployments(const char *device, uint64_t limit);
+/* 0 {"deployment", "result", "events"}: events with a `seq` above `after`; 1 its state, 2 whether there are no such events. */
+Statement sql_deployment_events(const char *device, uint64_t version, int64_t after);
+
+/* One that is open. */
+typedef struct OpenDeploymentRow {
+    const char *device, *id, *nonce, *rollout; /* borrowed; rollout may be NULL */
+    uint64_t version;
+    unsigned confirm_deadline;
+    bool progressed, update;
+    uint64_t silent; /* seconds since the box's last word, or since it was stored */
+} OpenDeploymentRow;
+
+Statement sql_deployments_open(void);
+/* 0 or -EBADMSG. */
+int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *ret) _must_check_;
+/* What an open one brings: 0 compose, 1 image, 2 digest, 3 service. */
+Statement sql_deployment_content(const char *id);
+
+typedef struct NewDeployment {
+    const char *device, *id, *nonce;
+    uint64_t version_floor; /* its version is above this */
+    const char *compose, *sha256;
+    const char *actor, *reason; /* reason may be NULL */
+    unsigned confirm_deadline;
+} NewDeployment;
+
+/* 0 version: none when the box has another one open. */
+Statement sql_deployment_add(const NewDeployment *d);
+
+/* A box's turn in its rollout and the deployment that it gets are one transaction: whatever is killed when, no box gets its
+ * turn twice. A box that has another one open makes the statement fail as a whole. Only device, id, nonce and
+ * version_floor are read. 0 version: none when it is not the box's turn. */
+Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout);
+
+/* `events`: a JSON array; what is there already stays. */
+Statement sql_deployment_progress(const char *device, uint64_t version, const char *events, const char *phase);
+
+typedef struct DeploymentEnd {
+    const char *device, *id;
+    const char *actor; /* whose word it is */
+    const char *state, *phase;
+    unsigned status;
+    const char *result; /* JSON */
+    bool alarm;
+    /* for a rollout's: what becomes of the box in it, where it is in one of these states ("{a,b}") … */
+    const char *box_state, *box_states_before;
+    /* … or this instead, when it has had so many turns */
+    const char *box_state_at_limit;
+    unsigned attempts_max;
+} DeploymentEnd;
+
+typedef struct DeploymentEndRow {
+    const char *version; /* NULL: it had ended before */
+    bool known;
+    const char *rollout, *box_state; /* NULL: no rollout's box has changed */
+} DeploymentEndRow;
+
+Statement sql_deployment_end(const DeploymentEnd *e);
+/* Borrows from rows. */
+DeploymentEndRow deployment_end_row(const StoreRows *rows);

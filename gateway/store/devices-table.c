@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/store/devices-table.h"
+
+#define DEVICE_COMMON                                                                                        \
+    "'id', id, 'labels', labels, 'createdAt', secbox_time(created_at), 'createdBy', created_by,"              \
+    " 'blocked', blocked, 'agentVersion', agent_version, 'lastSeenAt', secbox_time(last_seen_at),"            \
+    " 'state', status->'state', 'current', status->'current'"
+
+Statement sql_devices(void)
+{
+    return (Statement) {
+        .sql =
+            "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+            ", 'last', CASE WHEN status ? 'last' THEN"
+            " jsonb_build_object('version', status->'last'->'version', 'outcome', status->'last'->'outcome',"
+            " 'status', status->'last'->'status', 'at', status->'last'->'at') END)) FROM devices ORDER BY id"
+    };
+}
+
+Statement sql_device(const char *id)
+{
+    return STATEMENT(
+        "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+        ", 'pending', status->'pending', 'last', status->'last', 'statusAt', secbox_time(status_at),"
+        " 'deployment', (SELECT jsonb_build_object('id', d.id, 'version', d.version::text, 'phase', d.phase)"
+        " FROM deployments d WHERE d.device = devices.id AND d.state = 'open'),"
+        " 'keys', (SELECT jsonb_object_agg(k.role, k.thumbprint) FROM device_keys k"
+        " WHERE k.device = devices.id)"
+        ")) FROM devices WHERE id = $1",
+        sql_text(id));
+}
+
+Statement sql_device_add(const NewDevice *d)
+{
+    return STATEMENT(
+        "WITH d AS (INSERT INTO devices(id, labels, created_by) VALUES ($1, $2::jsonb, $3)"
+        " ON CONFLICT DO NOTHING RETURNING *),"
+        " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
+        " SELECT id, $4, $3, now() + make_interval(hours => $5::integer) FROM d RETURNING device,"
+        " expires_at),"
+        " a AS (INSERT INTO audit(actor, action, device, detail)"
+        " SELECT $3, 'device.added', id, jsonb_build_object('labels', labels) FROM d)"
+        " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+        ")), blocked, secbox_time(expires_at)"
+        " FROM d JOIN b ON b.device = d.id",
+        sql_text(d->id), sql_text(d->labels), sql_text(d->actor), sql_text(d->bootstrap_hash),
+        sql_number(d->bootstrap_hours));
+}
+
+Statement sql_device_renew_bootstrap(const NewDevice *d)
+{
+    return STATEMENT(
+        "WITH o AS (UPDATE bootstraps SET replaced_at = now() WHERE device = $1 AND replaced_at IS NULL),"
+        " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
+        " SELECT id, $3, $2, now() + make_interval(hours => $4::integer) FROM devices WHERE id = $1"
+        " RETURNING device, expires_at),"
+        " a AS (INSERT INTO audit(actor, action, device) SELECT $2, 'device.bootstrap-renewed', device"
+        " FROM b)"
+        " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+        ")), blocked, secbox_time(expires_at)"
+        " FROM devices JOIN b ON b.device = devices.id",
+        sql_text(d->id), sql_text(d->actor), sql_text(d->bootstrap_hash), sql_number(d->bootstrap_hours));
+}
+
+Statement sql_device_set_blocked(const char *id, bool blocked, const char *actor)
+{
+    return STATEMENT(
+        "WITH d AS (UPDATE devices SET blocked = $3::boolean WHERE id = $1 RETURNING *),"
+        " a AS (INSERT INTO audit(actor, action, device) SELECT $2, $4, id FROM d)"
+        " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ")), blocked FROM d",
+        sql_text(id), sql_text(actor), sql_flag(blocked), sql_text(blocked ? "device.blocked" : "device.unblocked"));
+}
+
+Statement sql_device_status(const char *id, const char *status, const char *agent_version)
+{
+    return STATEMENT("UPDATE devices SET status = $2::jsonb, status_at = now(), last_seen_at = now(),"
+                     " agent_version = $3 WHERE id = $1",
+                     sql_text(id), sql_text(status), sql_text(agent_version));
+}
+
+Statement sql_device_seen(const char *id)
+{
+    return STATEMENT("UPDATE devices SET last_seen_at = now() WHERE id = $1", sql_text(id));
+}
+
+Statement sql_devices_known(void)
+{
+    return (Statement) { .sql = "SELECT id, blocked FROM devices" };
+}
+
+Statement sql_device_keys(void)
+{
+    return (Statement) { .sql = "SELECT device, role, thumbprint FROM device_keys" };
+}
+
+Statement sql_devices_labelled(const char *labels)
+{
+    return STATEMENT("SELECT id, labels::text FROM devices WHERE NOT blocked AND labels @> $1::jsonb", sql_text(labels));
+}
+
+Statement sql_bootstrap(const char *device, const char *hash, const char *role)
+{
+    return STATEMENT(
+        "SELECT b.id, b.expires_at < now(), d.blocked, k.thumbprint, k.bootstrap = b.id"
+        " FROM bootstraps b JOIN devices d ON d.id = b.device"
+        " LEFT JOIN device_keys k ON k.device = b.device AND k.role = $3"
+        " WHERE b.device = $1 AND b.hash = $2 AND b.replaced_at IS NULL",
+        sql_text(device), sql_text(hash), sql_text(role));
+}
+
+BootstrapRow bootstrap_row(const StoreRows *rows)
+{
+    return (BootstrapRow) {
+        .id = store_rows_get(rows, 0, 0),
+        .expired = store_rows_true(rows, 0, 1),
+        .blocked = store_rows_true(rows, 0, 2),
+        .thumbprint = store_rows_get(rows, 0, 3),
+        .used = store_rows_true(rows, 0, 4),
+    };
+}
+
+Statement sql_device_key_register(const NewDeviceKey *k)
+{
+    return STATEMENT(
+        "WITH k AS ("
+        " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
+        " VALUES ($1, $2, $3, $4::jsonb, $5::bigint)"
+        " ON CONFLICT (device, role) DO UPDATE SET thumbprint = excluded.thumbprint, jwk = excluded.jwk,"
+        " bootstrap = excluded.bootstrap, claimed_at = now()"
+        " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
+        " a AS (INSERT INTO audit(actor, action, device, detail)"
+        " SELECT 'device:' || device, 'device.claimed', device,"
+        " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k)"
+        " SELECT device FROM k",
+        sql_text(k->device), sql_text(k->role), sql_text(k->thumbprint), sql_text(k->jwk), sql_text(k->bootstrap));
+}

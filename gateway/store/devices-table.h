@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Devices, their bootstrap tokens and their keys. */
+#pragma once
+
+#include "gateway/store/rows.h"
+#include "gateway/store/statement.h"
+
+/* What is asked about devices answers with 0 id and 1 the device as JSON. */
+Statement sql_devices(void);
+/* With its deployment and its keys. */
+Statement sql_device(const char *id);
+
+typedef struct NewDevice {
+    const char *id;
+    const char *labels; /* a JSON object */
+    const char *actor;
+    const char *bootstrap_hash;
+    unsigned bootstrap_hours;
+} NewDevice;
+
+/* Also 2 whether it is blocked, and 3 when its bootstrap token expires. No row when there is such a device already. */
+Statement sql_device_add(const NewDevice *d);
+/* A new bootstrap token in place of the one before; `labels` is not read. The same columns; no row: no such device. */
+Statement sql_device_renew_bootstrap(const NewDevice *d);
+/* Also 2 whether it is blocked. */
+Statement sql_device_set_blocked(const char *id, bool blocked, const char *actor);
+
+/* What the boxes say of themselves. */
+Statement sql_device_status(const char *id, const char *status, const char *agent_version);
+Statement sql_device_seen(const char *id);
+
+/* What has to be known to let boxes in: 0 id, 1 whether it is blocked; 0 device, 1 role, 2 thumbprint. */
+Statement sql_devices_known(void);
+Statement sql_device_keys(void);
+
+/* Those that are not blocked and have all of these labels: 0 id, 1 labels. */
+Statement sql_devices_labelled(const char *labels);
+
+/* A bootstrap token that was not replaced, and what has been claimed in its role. */
+typedef struct BootstrapRow {
+    const char *id;
+    const char *thumbprint; /* of the role's present key; NULL: nobody has claimed it */
+    bool expired, blocked;
+    bool used; /* by that key */
+} BootstrapRow;
+
+Statement sql_bootstrap(const char *device, const char *hash, const char *role);
+/* Borrows from rows. */
+BootstrapRow bootstrap_row(const StoreRows *rows);
+
+typedef struct NewDeviceKey {
+    const char *device, *role, *thumbprint, *jwk;
+    const char *bootstrap; /* id of the token that it came with */
+} NewDeviceKey;
+
+/* 0 device: none when a key of the same bootstrap token is there. */
+Statement sql_device_key_register(const NewDeviceKey *k);

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* Grants to log in to a box, and the certificates that are issued under them. */
+#pragma once
+
+#include "gateway/store/rows.h"
+#include "gateway/store/statement.h"
+
+/* One grant as it stood in the database; texts are owned. */
+typedef struct Grant {
+    char *id, *device, *person, *reason;
+    int64_t seconds_left; /* 0 or less: expired */
+    uint64_t expires_at;  /* seconds since 1970 */
+    unsigned max_seconds, idle_seconds;
+    bool forwarding, break_glass, revoked;
+} Grant;
+
+void grant_done(Grant *g);
+
+typedef struct NewGrant {
+    const char *id, *device, *person, *reason, *actor;
+    unsigned seconds, max_seconds, idle_seconds;
+    bool forwarding, break_glass;
+} NewGrant;
+
+/* Each answers with 0 {"grant"}; no row: no such device, or no such grant. */
+Statement sql_grant_add(const NewGrant *g);
+Statement sql_grant(const char *id);
+Statement sql_grant_revoke(const char *id, const char *actor);
+
+/* 0 {"grants": […]}, newest first. NULL: of every device, of every person. */
+Statement sql_grants(const char *device, const char *person, bool only_open);
+
+/* For grant_row(), which reads the columns of a grant, to use it: whether its person's token is good, too. */
+Statement sql_grant_for_session(const char *id);
+/* The same for a certificate: its serial number, if the grant is good and this person's; only then is it counted and
+ * written to the audit log. */
+Statement sql_grant_for_certificate(const char *id, const char *person, const char *actor, const char *key);
+
+typedef struct GrantExtra {
+    bool token_good; /* for a session */
+    uint64_t serial; /* for a certificate; 0: none */
+} GrantExtra;
+
+/* 0 or -ENOMEM. */
+int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra) _must_check_;
+
+/* 0 id, 1 whether the grant was revoked, else its person's token was: of these grants, by comma. */
+Statement sql_grants_withdrawn(const char *ids);
