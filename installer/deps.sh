@@ -6,14 +6,17 @@
 set -eu
 
 BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-dev libsystemd-dev libpq-dev libssl-dev"
-RUN="openssh-server podman podman-compose netavark aardvark-dns uidmap slirp4netns fuse-overlayfs ca-certificates"
-# a box onto which only the programs are copied; a rootless podman user with its own service manager
-BOX="$RUN crun dbus dbus-user-session libpam-systemd iptables libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3"
+# What Debian's podman only recommends is needed as well: netavark makes its bridges and published ports by iptables, `init: true`
+# is catatonit, and a rootless user has control groups and a bus only by a session of its own.
+RUN="openssh-server podman podman-compose crun catatonit netavark aardvark-dns iptables uidmap slirp4netns fuse-overlayfs
+    dbus-user-session libpam-systemd ca-certificates"
+# a box onto which only the programs are copied: in place of `build`, the libraries that it brings
+BOX="$RUN libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3"
 # runc where the cgroups are v1, which crun refuses; crun where they are v2
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
 TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
     python3-yaml python3-cryptography skopeo docker-registry git openssl node-ws debootstrap groff-base
-    openssh-client rsync nftables"
+    openssh-client rsync nftables nginx-light haproxy caddy"
 DEMO="$LAB curl"
 BENCH="$LAB openssh-client stunnel4 nodejs node-ws openssl python3-yaml python3-cryptography skopeo docker-registry"
 
@@ -41,12 +44,14 @@ keep_services_off() {
                 as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
         fi ;;
     esac
-    case " $missing " in *" docker-registry "*)
-        if [ ! -e /etc/systemd/system/docker-registry.service ]; then
-            as_root mkdir -p /etc/systemd/system
-            as_root ln -s /dev/null /etc/systemd/system/docker-registry.service
-        fi ;;
-    esac
+    for service in docker-registry nginx haproxy caddy; do
+        case " $missing " in *" $service "* | *" $service-light "*)
+            if [ ! -e "/etc/systemd/system/$service.service" ]; then
+                as_root mkdir -p /etc/systemd/system
+                as_root ln -s /dev/null "/etc/systemd/system/$service.service"
+            fi ;;
+        esac
+    done
     case " $missing " in *" openssh-server "*)
         if [ ! -e /etc/systemd/system/ssh.service ]; then
             as_root mkdir -p /etc/systemd/system

@@ -48,6 +48,7 @@ def test_a_name_that_begins_an_id_is_not_that_container(box):
     result = box.apply(compose(service("web", more=f"container_name: \"{prefix}\"\nstop_signal: SIGNONE")))
     assert result["outcome"] == "rolled-back", result
     assert result["error"]["id"] == "apply.not-started", result
+    assert "SIGNONE" in result["error"]["message"], "the reason is podman's own, not what became of the container"
     assert box.lab.inspect("stranger")["State"]["Status"] == "running"
 
 

@@ -49,6 +49,34 @@ static void test_versions(void **state)
     }
 }
 
+static void test_reasons(void **state)
+{
+    static const struct {
+        const char *output, *reason; /* NULL: none is given */
+    } cases[] = {
+        { "['podman', 'network', 'exists', 'box_default']\npodman run --name=box_db_1 -d\n"
+          "time=\"2026-11-29\" level=error msg=\"failed to move the rootless netns slirp4netns process\"\n"
+          "Error: netavark: No such file or directory (os error 2)\nexit code: 126\npodman start box_db_1\n"
+          "Error: unable to start container \"1f\": netavark: iptables is missing\nexit code: 125",
+          "unable to start container \"1f\": netavark: iptables is missing" },
+        { "time=\"2026\" level=error msg=\"first\"\ntime=\"2026\" level=error msg=\"second\"\nexit code: 1", "\"second\"" },
+        { "Error: the first word wins over the logger\ntime=\"2026\" level=error msg=\"x\"",
+          "the first word wins over the logger" },
+        { "exit code: 0\n", NULL },
+        { "Error: \nexit code: 1", NULL },
+        { "", NULL },
+        { NULL, NULL },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *reason = driver_reason(cases[i].output);
+
+        if (!str_equal(reason, cases[i].reason))
+            fail_msg("%s: %s", cases[i].output, reason ? reason : "nothing");
+    }
+}
+
 static void assert_argv(const Driver *d, const char *wanted)
 {
     char **argv = driver_argv_up(d, "box", "/run/x y/web.yml", "/run/x y/web.env");
@@ -139,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_argv),
         cmocka_unit_test(test_probe_asks_once),
     };

@@ -126,6 +126,7 @@ static int check_created(Deploy *d, const DriverJob *job, const char *container,
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     _cleanup_(error_done) Error reason = {};
+    _cleanup_(freep) char *why = NULL;
     const char *status = NULL;
     int r = podman_inspect(d->podman, container, &info, &reason);
 
@@ -137,8 +138,9 @@ static int check_created(Deploy *d, const DriverJob *job, const char *container,
         return 0;
     if (!str_empty(job->output))
         deploy_progress(d, "info", job->service, "podman-compose said:\n%s", job->output);
-    return error_set(err, EIO, "apply.not-started", "podman-compose did not start service %s: container %s is %s",
-                     job->service, container, status ? status : "missing");
+    why = driver_reason(job->output);
+    return error_set(err, EIO, "apply.not-started", "podman-compose did not start service %s: %s%scontainer %s is %s",
+                     job->service, why ? why : "", why ? "; " : "", container, status ? status : "missing");
 }
 
 static int make_jobs(Deploy *d, const ComposeService *const *services, size_t n, DriverJob *jobs)

@@ -185,6 +185,23 @@ int driver_probe(const char *program, const PodmanUser *user, Driver *ret, Error
     return 0;
 }
 
+/* "Error: …" is podman's own; its logger writes time="…" level=error msg="…". What follows a failure (exit codes, the next
+ * command) tells nothing. */
+char *driver_reason(const char *output)
+{
+    static const char *const marks[] = { "Error: ", "level=fatal msg=", "level=error msg=" };
+
+    for (size_t i = 0; output && i < ELEMENTSOF(marks); i++) {
+        const char *last = NULL;
+
+        for (const char *at = output; (at = strstr(at, marks[i])) != NULL; at += strlen(marks[i]))
+            last = at + strlen(marks[i]);
+        if (last && strcspn(last, "\n") > 0)
+            return strndup(last, strcspn(last, "\n"));
+    }
+    return NULL;
+}
+
 typedef struct Run {
     struct Pool *pool;
     DriverJob *job;

@@ -33,6 +33,10 @@ int driver_parse_version(const char *text, char **ret_version, DriverStrategy *r
 /* Pure: the argument vector that starts the services of one file. A new strv. */
 char **driver_argv_up(const Driver *d, const char *project, const char *file, const char *env_file);
 
+/* Pure: why nothing was started, by what podman-compose printed: podman's own last line of an error, without what stands before
+ * it in each. A new string; NULL when no line is one. */
+char *driver_reason(const char *output);
+
 typedef struct DriverJob {
     const char *service;
     const char *file;     /* compose file with this service only */
