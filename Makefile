@@ -153,26 +153,6 @@ compile_commands.json: $(BUILD)/compile_commands.json ## what compiles each file
 unit: $(UNIT_BINS)
 	$(Q)for t in $(UNIT_BINS); do $$t || exit 1; done
 
-# what a package would hold; the units and users are those of installer/units
-install: all ## copy programs, units and pages into DESTDIR
-	install -d $(DESTDIR)/usr/sbin $(DESTDIR)/usr/bin $(DESTDIR)/usr/lib/systemd/system $(DESTDIR)/usr/lib/sysusers.d \
-	  $(DESTDIR)/usr/lib/tmpfiles.d $(DESTDIR)/usr/share/man/man1 $(DESTDIR)/usr/share/man/man8
-	install $(addprefix $(BUILD)/bin/,mgmt-agent mgmt-worker mgmt-link recovery-agent secbox-gateway) $(DESTDIR)/usr/sbin
-	install $(addprefix $(BUILD)/bin/,secboxctl secbox-fleet) $(DESTDIR)/usr/bin
-	install -m 644 $(wildcard $(addprefix installer/units/*.,service path slice mount)) $(DESTDIR)/usr/lib/systemd/system
-	install -d $(DESTDIR)/usr/lib/systemd/system/ssh.service.d $(DESTDIR)/usr/lib/secbox $(DESTDIR)/etc/ssh/sshd_config.d \
-	  $(DESTDIR)/usr/share/doc/secbox
-	install -m 644 installer/units/ssh.service.d/secbox.conf $(DESTDIR)/usr/lib/systemd/system/ssh.service.d
-	install installer/recovery/recovery-sshd.sh $(DESTDIR)/usr/lib/secbox/recovery-sshd
-	install -m 644 installer/recovery/sshd_config $(DESTDIR)/usr/lib/secbox/recovery-sshd_config
-	install -m 644 installer/recovery/sshd-support-ca.conf $(DESTDIR)/etc/ssh/sshd_config.d/secbox.conf
-	install -m 644 installer/recovery/recovery.env.example $(DESTDIR)/usr/share/doc/secbox
-	install -m 644 installer/units/sysusers.conf $(DESTDIR)/usr/lib/sysusers.d/secbox.conf
-	install -m 644 installer/units/sysusers-gateway.conf $(DESTDIR)/usr/lib/sysusers.d/secbox-gateway.conf
-	install -m 644 installer/units/tmpfiles.conf $(DESTDIR)/usr/lib/tmpfiles.d/secbox.conf
-	install -m 644 docs/man/*.1 $(DESTDIR)/usr/share/man/man1
-	install -m 644 docs/man/*.8 $(DESTDIR)/usr/share/man/man8
-
 clean: ## remove what was built
 	rm -rf $(BUILD)
 
@@ -181,7 +161,7 @@ help: ## these lines
 
 # only of the sources that are here: what was moved away is not asked for
 -include $(wildcard $(SOURCES:%.c=$(BUILD)/obj/%.d) $(BUILD)/tests/*.d $(BUILD)/bin/*.d)
-include installer/deps.mk tests/tests.mk tests/demo.mk tests/bench/bench.mk
+include installer/deps.mk installer/install.mk tests/tests.mk tests/demo.mk tests/bench/bench.mk
 
-.PHONY: all unit install clean help compile_commands.json
+.PHONY: all unit clean help compile_commands.json
 .SECONDARY:

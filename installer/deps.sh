@@ -9,7 +9,7 @@ BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-d
 # What Debian's podman only recommends is needed as well: netavark makes its bridges and published ports by iptables, `init: true`
 # is catatonit, and a rootless user has control groups and a bus only by a session of its own.
 RUN="openssh-server podman podman-compose crun catatonit netavark aardvark-dns iptables uidmap slirp4netns fuse-overlayfs
-    dbus-user-session libpam-systemd ca-certificates"
+    dbus dbus-user-session libpam-systemd ca-certificates"
 # a box onto which only the programs are copied: in place of `build`, the libraries that it brings
 BOX="$RUN libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3"
 # runc where the cgroups are v1, which crun refuses; crun where they are v2

@@ -59,7 +59,7 @@ def need_paths(args):
 
 def check_make(args):
     for name in [a.split("=", 1)[0] for a in args if "=" in a]:
-        text = "".join(map(text_of, ["Makefile", "tests/demo.mk", "tests/tests.mk"]))
+        text = "".join(map(text_of, ["Makefile", "installer/install.mk", "tests/demo.mk", "tests/tests.mk"]))
         need(re.search(rf"\$\({name}\)|^{name}\b|,{name}\)", text, re.M), f"make knows no {name}")
     targets = [a for a in args if "=" not in a]
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
@@ -94,9 +94,9 @@ def check_deps(args):
 
 
 def check_systemctl(args):
-    need(args and args[0] in ("daemon-reload", "enable", "edit"), f"systemctl {args}")
+    need(args and args[0] in ("daemon-reload", "enable", "disable", "edit", "reload"), f"systemctl {args}")
     for unit in [a for a in args[1:] if not a.startswith("--")]:
-        need(os.path.exists(os.path.join(ROOT, "installer/units", f"{unit}.service")), f"there is no unit {unit}")
+        need(unit == "ssh" or os.path.exists(os.path.join(ROOT, "installer/units", f"{unit}.service")), f"there is no unit {unit}")
 
 
 def check_demo(args):
@@ -114,7 +114,7 @@ CHECKS = {"make": check_make, "/usr/bin/python3": check_python, "installer/deps.
           "tests/demo/demo.py": check_demo, "tests/run.py": check_run,
           "journalctl": lambda args: check_systemctl(["edit", *args[args.index("-u") + 1:][:1]]),
           **dict.fromkeys(["git", "cd", "mkdir", "install", "editor", "sudoedit", "systemd-sysusers", "systemd-tmpfiles",
-                           "createuser", "createdb", "scp"], need_paths)}
+                           "createuser", "createdb", "scp", "loginctl"], need_paths)}
 
 
 def check_words(words):

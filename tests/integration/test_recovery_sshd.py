@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -141,25 +142,103 @@ def test_a_damaged_configuration_and_a_later_claim(sshd, ca):
     assert refused(sshd.ssh(ca.certificate("caseta5"), "true"))
 
 
+class OwnSshd:
+    """The machine's own sshd with our drop-in, on files below a folder of root's, as sshd wants it of a command that it runs."""
+
+    def __init__(self, sshd, site=""):
+        self.folder = tempfile.mkdtemp(dir="/run")
+        os.chmod(self.folder, 0o755)
+        self.sshd, self.port, self.process = sshd, free_port(), None
+        moved = {"=/etc/tucomunidad/": f"={sshd.root}/etc/tucomunidad/", "=/run/tucomunidad/": f"={sshd.root}/run/tucomunidad/",
+                 "/usr/lib/secbox": self.folder, "settings=/etc/ssh": f"settings={self.folder}"}
+        self._copy("installer/recovery/authorized-keys.sh", "authorized-keys", moved, 0o755)
+        self._copy("installer/recovery/sshd-support-ca.conf", "sshd_config.d/secbox.conf", moved)
+        make_key(self.path("host"))
+        self.write("sshd_config", f"Include {self.path('sshd_config.d')}/*.conf\nListenAddress 127.0.0.1:{self.port}\n"
+                                  f"HostKey {self.path('host')}\nPidFile none\nStrictModes no\n{site}")
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, text, mode=0o644):
+        write(self.folder, name, text, mode)
+
+    def _copy(self, source, name, moved, mode=0o644):
+        text = read_text(os.path.join(ROOT, source))
+        for old, new in moved.items():
+            text = text.replace(old, new)
+        self.write(name, text, mode)
+
+    def settings(self):
+        p = subprocess.run(["/usr/sbin/sshd", "-T", "-f", self.path("sshd_config")], capture_output=True, text=True, check=True)
+        return dict(line.split(" ", 1) for line in p.stdout.splitlines() if " " in line)
+
+    def __enter__(self):
+        with open(self.path("log"), "w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", self.path("sshd_config")], stderr=log)
+        wait_until(lambda: port_answers(self.port), "the machine's own sshd listens",
+                   lambda: read_text(self.path("log")) if self.process.poll() is not None else None)
+        self.sshd.port = self.port
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.folder)
+
+
 def test_the_machines_own_sshd_takes_the_same_certificates(sshd, ca, folder):
     sshd.prepare()
-    port = free_port()
-    drop_in = read_text(os.path.join(ROOT, "installer/recovery/sshd-support-ca.conf"))
-    drop_in = drop_in.replace(" /etc/", f" {sshd.root}/etc/").replace(" /run/", f" {sshd.root}/run/")
-    write(folder, "drop-in.conf", drop_in)
-    key = os.path.join(folder, "host")
-    make_key(key)
-    write(folder, "sshd_config", f"Include {folder}/drop-in.conf\nListenAddress 127.0.0.1:{port}\nHostKey {key}\nPidFile none\n")
-    own = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", f"{folder}/sshd_config", "-o", "StrictModes=no"],
-                           stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: port_answers(port), "the machine's own sshd listens")
-        sshd.port = port
+    with OwnSshd(sshd) as own:
+        p = sshd.ssh(ca.certificate("caseta5"), "echo in as $(id -un)")
+        assert p.stdout == "in as root\n", p.stderr
+        assert "alice/g-1/1" in read_text(own.path("log")), "the log names the person, the grant and the serial number"
+        assert refused(sshd.ssh(ca.certificate("caseta6"), "true")), "a certificate for another box"
+        assert refused(sshd.ssh(ca.certificate("root"), "true")), "the user's name is no principal"
+        assert refused(sshd.ssh(SupportCa(os.path.join(folder, "stranger")).certificate("caseta5"), "true"))
+        # an authority that follows another, and one that is damaged
+        second = SupportCa(os.path.join(folder, "second"))
+        authorities = sshd.path("etc/tucomunidad/trust/support-ca.pub")
+        write(sshd.root, "etc/tucomunidad/trust/support-ca.pub",
+              read_text(authorities) + 'torn" ssh-\n' + second.public, 0o644)
+        assert sshd.ssh(second.certificate("caseta5"), "echo in").stdout == "in\n"
         assert sshd.ssh(ca.certificate("caseta5"), "echo in").stdout == "in\n"
-        assert refused(sshd.ssh(ca.certificate("caseta6"), "true"))
-    finally:
-        own.terminate()
-        own.wait()
+        # before the box has an id, and before it knows an authority: nobody, and no error of ours
+        for path in (sshd.path("run/tucomunidad/recovery-sshd/principals"), authorities):
+            os.unlink(path)
+            assert refused(sshd.ssh(ca.certificate("caseta5"), "true"))
+
+
+def test_the_sites_own_authority_principals_and_keys_stay_good(sshd, ca, folder):
+    sshd.prepare()
+    company = SupportCa(os.path.join(folder, "company"))
+    plain, asked = os.path.join(folder, "plain"), os.path.join(folder, "asked")
+    for key in (plain, asked):
+        make_key(key)
+    site = (f"TrustedUserCAKeys {company.key}.pub\nAuthorizedPrincipalsFile {folder}/principals/%u\n"
+            f"AuthorizedKeysFile {folder}/keys/%u\n")
+    write(folder, "principals/root", "admins\n", 0o644)
+    write(folder, "keys/root", read_text(plain + ".pub"), 0o644)
+    with OwnSshd(sshd, site) as own:
+        own.write("company-keys", f"#!/bin/sh\n[ \"$1 $2\" = 'root static' ] && [ $(id -un) = nobody ] && "
+                                  f"echo '{read_text(asked + '.pub').strip()}'\n", 0o755)
+        before = {k: v for k, v in own.settings().items() if k.startswith(("trusted", "authorized"))}
+        assert before["trustedusercakeys"] == company.key + ".pub"
+        assert before["authorizedprincipalsfile"] == f"{folder}/principals/%u"
+        assert before["authorizedkeysfile"] == f"{folder}/keys/%u"
+        assert sshd.ssh(ca.certificate("caseta5"), "echo in").stdout == "in\n", "support staff"
+        assert sshd.ssh(company.certificate("admins"), "echo in").stdout == "in\n", "the company's people"
+        assert sshd.ssh(plain, "echo in").stdout == "in\n", "the site's keys"
+        assert refused(sshd.ssh(company.certificate("caseta5"), "true")), "neither authority has the other's principals"
+        assert refused(sshd.ssh(ca.certificate("admins"), "true"))
+        assert refused(sshd.ssh(asked, "true")), "nobody has asked for it yet"
+        # and a command of its own, which ours stands before
+        own.write("sshd_config.d/site.conf", f"AuthorizedKeysCommand {own.path('company-keys')} %u static\n"
+                                             "AuthorizedKeysCommandUser nobody\n")
+        assert own.settings()["authorizedkeyscommand"].startswith(own.path("authorized-keys"))
+        p = sshd.ssh(asked, "echo in")
+        assert p.stdout == "in\n", p.stderr + read_text(own.path("log"))
+        assert sshd.ssh(ca.certificate("caseta5"), "echo in").stdout == "in\n"
 
 
 def test_the_id_of_a_certificate_is_readable(ca):

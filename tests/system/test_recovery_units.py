@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """recovery-agent and its sshd as installed: on a Debian 12 with systemd as process 1, from their units."""
+import shlex
 import shutil
+import subprocess
 import tempfile
 
 import pytest
@@ -9,10 +11,11 @@ from tests.conftest import require_programs
 from tests.lab import whole_box
 from tests.lab.fleet import Fleet
 from tests.lab.gateway import Gateway
-from tests.lab.util import LabError, read_text, wait_until
+from tests.lab.util import ROOT, LabError, read_text, wait_until
 from tests.system.test_whole_box import CA_FILE, make_certificate
 
 DEVICE = "caseta5"
+README_UNITS = ["mgmt-agent", "mgmt-link", "recovery-agent"]
 UNITS = ["recovery-agent", "secbox-recovery-sshd", "secbox-principals.path", "recovery-sshd-restart.path", "recovery-reboot.path"]
 
 
@@ -106,3 +109,32 @@ def test_a_reboot_is_roots_to_allow(whole):
     wait_until(lambda: connected(whole), "recovery-agent is connected after the boot")
     assert login(whole, "echo in").stdout == "in\n"
     assert whole.read("/var/lib/tucomunidad/recovery-sshd/host_key") == key
+
+
+def ours_that_run(box):
+    out = box.run("systemctl", "list-units", "--all", "--no-legend", "--plain", "mgmt-*", "recovery-*", "secbox-*").stdout
+    return [line.split()[0] for line in out.splitlines() if line.split()[2] in ("active", "activating", "reloading")]
+
+
+def test_what_was_enabled_can_be_disabled(whole):
+    """The last test of this box: nothing of ours runs, listens or comes back; and then nothing of ours is left."""
+    whole.run("systemctl", "restart", "recovery-agent")
+    assert "secbox-recovery-sshd.service" in ours_that_run(whole)
+    main = whole.main_pid("secbox-recovery-sshd")
+    whole.run("systemctl", "restart", "recovery-agent")
+    assert whole.main_pid("secbox-recovery-sshd") == main, "a restart of the agent does not touch the sshd"
+    whole.run("systemctl", "disable", "--now", *README_UNITS)
+    assert ours_that_run(whole) == []
+    for unit in [*README_UNITS, *UNITS]:
+        assert whole.run("systemctl", "is-enabled", unit, check=False).stdout.strip() == "disabled", unit
+    whole.run("systemctl", "enable", "--now", *README_UNITS)
+    wait_until(lambda: connected(whole), "it all comes back")
+    words = shlex.split(subprocess.run(["make", "-n", "uninstall"], cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    names = [word for word in words if word.startswith("/")]
+    whole.write("/uninstall.sh", read_text(f"{ROOT}/installer/uninstall.sh"), 0o755)
+    kept = whole.read("/etc/tucomunidad/mgmt-agent.env")
+    whole.run("/uninstall.sh", *names)
+    assert ours_that_run(whole) == []
+    assert [name for name in names if whole.run("test", "-e", name, check=False).returncode == 0] == []
+    assert whole.run("systemctl", "list-unit-files", "--no-legend", *README_UNITS, *UNITS, check=False).stdout == ""
+    assert whole.read("/etc/tucomunidad/mgmt-agent.env") == kept, "what the machine was told stays"

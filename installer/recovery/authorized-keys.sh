@@ -1,0 +1,47 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# AuthorizedKeysCommand of the machine's own sshd: the authorities of support staff, good for this box's id alone, and then
+# whatever the command says that the machine has been given besides. Of each such setting sshd takes only the first one, so
+# that ours would be in the place of another.
+#   authorized-keys USER HOME KEYTYPE KEY FINGERPRINT UID       (%u %h %t %k %f %U)
+set -u
+
+principals=/run/tucomunidad/recovery-sshd/principals
+authorities=/etc/tucomunidad/trust/support-ca.pub
+settings=/etc/ssh
+ours=/usr/lib/secbox/authorized-keys
+
+device=$(sed -n '/^[A-Za-z0-9][A-Za-z0-9._-]*$/{p;q}' "$principals" 2>/dev/null)
+if [ -n "$device" ]; then
+    sed -n "s/^\(\(ssh-\|ecdsa-\|sk-\)[A-Za-z0-9@.-]* [A-Za-z0-9+/=]*\).*/cert-authority,principals=\"$device\" \1/p" \
+        "$authorities" 2>/dev/null
+fi
+
+# setting NAME: what the machine's own files say, the first of them, as sshd reads them
+setting() {
+    for file in "$settings"/sshd_config.d/*.conf "$settings/sshd_config"; do
+        sed -n '/^[[:space:]]*match[[:space:]]/Iq; s/^[[:space:]]*'"$1"'[[:space:]=]\{1,\}//Ip' "$file" 2>/dev/null |
+            sed "s/[[:space:]]*\$//; \|^$ours|d; /^none\$/d; /^root\$/d"
+    done | head -n 1
+}
+
+command=$(setting AuthorizedKeysCommand)
+[ -n "$command" ] || exit 0
+user=$(setting AuthorizedKeysCommandUser)
+login=$1 home=$2 type=$3 key=$4 fingerprint=$5 uid=$6
+set -f
+# shellcheck disable=SC2086
+set -- $command
+for word; do
+    shift
+    case $word in
+    %u) word=$login ;;
+    %h) word=$home ;;
+    %t) word=$type ;;
+    %k) word=$key ;;
+    %f) word=$fingerprint ;;
+    %U) word=$uid ;;
+    esac
+    set -- "$@" "$word"
+done
+exec setpriv --reuid="${user:-root}" --regid="$(id -g "${user:-root}")" --init-groups -- "$@"

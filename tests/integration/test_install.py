@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""`make install-…`: each kind of machine gets its own files and none of the others', and `make uninstall` takes them away."""
+import os
+import subprocess
+
+from tests.conftest import require_programs
+from tests.lab.util import ROOT, bin_dir
+
+BUILD = os.path.relpath(os.path.dirname(bin_dir()), ROOT)
+
+
+def make(*args):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "DESTDIR"))}
+    return subprocess.run(["make", "-s", f"BUILD={BUILD}", *args], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def installed(folder, *kinds):
+    p = make(f"DESTDIR={folder}", *(f"install-{kind}" for kind in kinds))
+    assert p.returncode == 0, p.stderr
+    return files_of(folder)
+
+
+def files_of(folder):
+    return {os.path.relpath(os.path.join(where, name), folder) for where, _, names in os.walk(folder) for name in names}
+
+
+def test_each_machine_gets_what_it_is(folder):
+    require_programs("mgmt-agent", "secbox-gateway", "secbox-fleet")
+    box, gateway, fleet = (installed(os.path.join(folder, kind), kind) for kind in ("box", "gateway", "fleet"))
+    assert {"etc/ssh/sshd_config.d/secbox.conf", "usr/sbin/mgmt-agent", "usr/bin/secboxctl",
+            "usr/lib/systemd/system/recovery-agent.service", "usr/lib/sysusers.d/secbox.conf"} <= box
+    assert {"usr/sbin/secbox-gateway", "usr/lib/systemd/system/secbox-gateway.service",
+            "usr/lib/sysusers.d/secbox-gateway.conf"} <= gateway
+    assert fleet == {"usr/bin/secbox-fleet", "usr/share/man/man1/secbox-fleet.1"}
+    assert not box & gateway
+    for other in (gateway, fleet):
+        assert not [name for name in other if "ssh" in name or "tucomunidad" in name or "mgmt" in name or "recovery" in name]
+    everything = os.path.join(folder, "all")
+    assert make(f"DESTDIR={everything}", "install").returncode == 0
+    assert files_of(everything) == box | gateway | fleet
+
+
+def test_a_machine_must_say_what_it_is():
+    p = make("install")
+    assert p.returncode == 2 and "install-box, make install-gateway or make install-fleet" in p.stderr
+
+
+def test_uninstall_takes_ours_and_nothing_else(folder):
+    require_programs("mgmt-agent")
+    installed(folder, "box", "gateway", "fleet")
+    theirs = ["etc/ssh/sshd_config.d/site.conf", "etc/tucomunidad/mgmt-agent.env", "usr/lib/secbox/theirs"]
+    for name in theirs:
+        os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+            f.write("theirs\n")
+    p = make(f"DESTDIR={folder}", "uninstall")
+    assert p.returncode == 0, p.stderr
+    assert files_of(folder) == set(theirs)
+    assert not os.path.exists(os.path.join(folder, "usr/share/doc/secbox")), "nor an empty folder of ours"
+    assert make(f"DESTDIR={folder}", "uninstall").returncode == 0, "once more changes nothing"
