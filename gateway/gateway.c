@@ -4,6 +4,7 @@
 #include "gateway/gateway.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,9 +137,49 @@ static void on_store_down(Store *s _unused_, usec_t retry_in, const Error *err, 
                 (unsigned long long) (retry_in / USEC_PER_MSEC));
 }
 
+/* Tokens and proofs name the public address; without --issuer the gateway knows only where it listens. */
+static void miss_issuer(Gateway *g)
+{
+    if (g->issuer_set || g->issuer_missed || !http_server_behind_proxy(g->server))
+        return;
+    g->issuer_missed = true;
+    log_warning("requests come through a proxy, but --issuer is not set: tokens say %s, and boxes need new ones whenever --listen "
+                "changes; set --issuer to the URL that boxes use",
+                g->issuer);
+}
+
 static void on_request(HttpExchange *x, void *userdata)
 {
+    miss_issuer(userdata);
     api_handle(userdata, x);
+}
+
+static void on_bad_proxy(const Error *err, void *userdata)
+{
+    Gateway *g = userdata;
+    if (g->complained && boottime_usec() - g->complained < USEC_PER_MINUTE)
+        return;
+    g->complained = boottime_usec();
+    log_failure(LOG_LEVEL_WARNING, NULL, err, -EBADMSG, "a connection from a proxy was closed");
+}
+
+/* What boxes are connected by stays; the next ones see the new certificate. */
+static int on_reload(sd_event_source *source _unused_, const struct signalfd_siginfo *si _unused_, void *userdata)
+{
+    Gateway *g = userdata;
+    _cleanup_(error_done) Error err = {};
+    if (g->ready)
+        service_reloading();
+    int r = g->cert_file ? http_server_renew(g->server, g->cert_file, g->key_file, &err) : 0;
+    if (r < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "the certificate stays as it was");
+    else if (g->cert_file)
+        log_notice("%s was read again", g->cert_file);
+    else
+        log_notice("there is no --cert, so there is nothing to read again");
+    if (g->ready)
+        service_ready(r < 0 ? "serving, with the old certificate: the new one is refused" : "serving");
+    return 0;
 }
 
 static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -190,7 +231,10 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
         .address = address,
         .cert_file = o->cert,
         .key_file = o->key,
+        .proxy_protocol = o->proxy_protocol,
+        .forwarded_for = o->forwarded_for,
         .max_connections = GATEWAY_CONNECTIONS_MAX,
+        .on_bad_proxy = on_bad_proxy,
         .handler = on_request,
         .userdata = g,
     };
@@ -202,6 +246,8 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
     r = http_server_new(g->event, &options, &g->server, err);
     if (r < 0)
         return r;
+    g->cert_file = o->cert;
+    g->key_file = o->key;
     g->issuer_set = o->issuer != NULL;
     if (o->issuer)
         g->issuer = strdup(o->issuer);
@@ -266,6 +312,8 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
         r = timer_arm(event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
     if (r >= 0)
         r = sd_event_add_exit(event, &g->farewell, on_ending, g);
+    if (r >= 0)
+        r = sd_event_add_signal(event, &g->reload, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_reload, g);
     if (r < 0)
         return error_from_errno(err, r, "starting");
     *ret = TAKE_PTR(g);
@@ -319,6 +367,7 @@ Gateway *gateway_free(Gateway *g)
     free(g->issuer);
     sd_event_source_disable_unref(g->sweep);
     sd_event_source_disable_unref(g->farewell);
+    sd_event_source_disable_unref(g->reload);
     sd_event_unref(g->event);
     free(g);
     return NULL;

@@ -21,6 +21,7 @@ typedef struct GatewayOptions {
     const char *state_dir; /* holds jwt-key.pem and support-ca.pem */
     const char *issuer;    /* public base URL; NULL = from `listen` */
     const char *cert, *key;
+    const char *proxy_protocol, *forwarded_for; /* as of HttpServerOptions */
     unsigned token_hours, bootstrap_hours;
     unsigned accept_rate, accept_burst;
 } GatewayOptions;
@@ -33,6 +34,9 @@ typedef struct Gateway {
     SshCa *ca;       /* signs the certificates of support staff */
     char *issuer;    /* without a trailing slash */
     bool issuer_set; /* by the configuration: proofs must then name it */
+    const char *cert_file, *key_file; /* read again when asked; NULL = plain HTTP */
+    usec_t complained; /* of a proxy, last */
+    bool issuer_missed; /* it was said that a proxy needs --issuer */
     bool ready;      /* the registry and the open deployments are loaded */
     unsigned loading;
     unsigned token_hours, bootstrap_hours;
@@ -49,7 +53,7 @@ typedef struct Gateway {
     Map *deployments; /* device → its open Deployment, owned */
     struct Rollouts *rollouts;
     Map *requests;       /* requests that wait for something, by id → Request, owned */
-    sd_event_source *sweep, *farewell;
+    sd_event_source *sweep, *farewell, *reload;
     uint64_t next_connection;
 } Gateway;
 

@@ -25,6 +25,8 @@ int main(int argc, char **argv)
         { "issuer", "URL", "public base URL; proofs must then name it (http(s)://listen)", &s.issuer, NULL },
         { "cert", "FILE", "TLS certificate chain, PEM; without it plain HTTP", &s.cert, NULL },
         { "key", "FILE", "its private key, PEM", &s.key, NULL },
+        { "proxy-protocol", "ADDRESSES", "proxies whose connections begin with a PROXY header, v1 or v2", &s.proxy_protocol, NULL },
+        { "forwarded-for", "ADDRESSES", "proxies whose X-Forwarded-For tells who asks", &s.forwarded_for, NULL },
         { "token-hours", "HOURS", "life of a device token (36)", &s.token_hours, NULL },
         { "bootstrap-hours", "HOURS", "life of a bootstrap token (720)", &s.bootstrap_hours, NULL },
         { "accept-rate", "N", "tunnels accepted in a second (500); boxes beyond that are told when to come back",

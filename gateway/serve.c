@@ -56,6 +56,8 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
         .issuer = s->issuer,
         .cert = s->cert,
         .key = s->key,
+        .proxy_protocol = s->proxy_protocol,
+        .forwarded_for = s->forwarded_for,
     };
     if (!s->state)
         return error_set(err, EINVAL, "config.state", "--state DIR is needed: the signing key is kept there");

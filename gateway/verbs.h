@@ -4,7 +4,7 @@
 
 typedef struct Settings {
     const char *listen, *database, *state, *issuer, *cert, *key, *token_hours, *bootstrap_hours;
-    const char *accept_rate, *accept_burst;
+    const char *accept_rate, *accept_burst, *proxy_protocol, *forwarded_for;
 } Settings;
 
 int verb_serve(int argc, char **argv, void *userdata);

@@ -21,6 +21,7 @@ BOX_FILES = $(call PROGRAM_FILES,/usr/sbin,mgmt-agent mgmt-worker mgmt-link reco
   $(call MAN_FILES,mgmt-agent.8 mgmt-link.8 recovery-agent.8 secboxctl.1)
 
 GATEWAY_FILES = $(call PROGRAM_FILES,/usr/sbin,secbox-gateway) $(call UNIT_FILES,$(GATEWAY_UNITS)) \
+  $(foreach f,$(wildcard installer/proxy/*),644:$(f):/usr/share/doc/secbox-gateway/$(notdir $(f))) \
   644:installer/units/sysusers-gateway.conf:/usr/lib/sysusers.d/secbox-gateway.conf \
   $(call MAN_FILES,secbox-gateway.8)
 

@@ -24,7 +24,9 @@ for file; do
     case $file in /etc/ssh/*) had_sshd=1 ;; esac
     rm -f "$root$file"
     case ${file%/*} in
-    */secbox | *.service.d) rmdir "$root${file%/*}" 2>/dev/null || true ;; # unless others have put something there
+    */secbox | */secbox-gateway | *.service.d)
+        rmdir "$root${file%/*}" 2>/dev/null || true # unless others have put something there
+        ;;
     esac
 done
 if [ -n "$live" ]; then

@@ -101,6 +101,8 @@ int auth_check_tunnel(Gateway *g, const char *token, Role role, JwtClaims *ret, 
         .now = now_seconds(),
     };
     int r = jwt_verify_device(g->key, token, &expect, &claims, err);
+    if (r < 0 && str_equal(error_id(err), "jwt.issuer") && !g->issuer_set)
+        return rejected(error_prefix(err, r, "--issuer is not set, so this gateway goes by where it listens"));
     if (r < 0)
         return str_equal(error_id(err), "jwt.audience") ? -EACCES : rejected(r);
     r = device_registry_check(g->registry, claims.subject, role, claims.thumbprint, err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Over plain HTTP an answer is asked for; over TLS, whose certificate is for another name than ours, a connection has to do. */
+/* Over plain HTTP an answer is asked for; over TLS, whose certificate is for another name than ours, and where a PROXY
+ * header is expected, a connection has to do. */
 #include "gateway/http/self-check-port.h"
 
 #include <errno.h>
@@ -39,10 +40,10 @@ static char *self_address(const char *listen)
 int gateway_alive_new(const Gateway *g, const GatewayOptions *options, GatewayAlive **ret, Error *err)
 {
     _cleanup_(gateway_alive_freep) GatewayAlive *a = calloc(1, sizeof(*a));
+    bool bare = options->cert || options->proxy_protocol;
     _cleanup_(freep) char *address = self_address(options->listen), *listener = NULL;
     if (address)
-        listener = str_format("%s:%s:%u%s", options->cert ? "tcp" : "http", address, http_server_port(g->server),
-                              options->cert ? "" : "/alive");
+        listener = str_format("%s:%s:%u%s", bare ? "tcp" : "http", address, http_server_port(g->server), bare ? "" : "/alive");
     if (!a || !listener)
         return error_from_errno(err, -ENOMEM, "starting");
     int r = listeners_new(g->event, listener, &a->self, err);

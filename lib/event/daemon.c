@@ -43,6 +43,15 @@ void service_status(const char *status)
     (void) sd_notifyf(0, "STATUS=%s", status);
 }
 
+void service_reloading(void)
+{
+    struct timespec now = {};
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &now);
+    (void) sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                      (unsigned long long) now.tv_sec * USEC_PER_SEC + (unsigned long long) now.tv_nsec / 1000);
+}
+
 typedef struct Watchdog {
     int (*healthy)(void *userdata);
     void *userdata;

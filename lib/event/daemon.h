@@ -13,6 +13,8 @@ int service_loop_new(sd_event **ret, Error *err) _must_check_;
 /* sd_notify(3) READY=1 with a STATUS= sentence; nothing when not run by systemd. */
 void service_ready(const char *status);
 void service_status(const char *status);
+/* What SIGHUP asks for has begun; service_ready() says that it is over. */
+void service_reloading(void);
 
 /* Pets systemd's watchdog at half of WATCHDOG_USEC from the loop, and only while `healthy` (may be NULL) returns non-zero. */
 int service_watchdog_start(sd_event *event, int (*healthy)(void *userdata), void *userdata, Error *err) _must_check_;

@@ -3,6 +3,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "lib/base/lifetime.h"
@@ -23,6 +26,7 @@
 #define INPUT_MAX (2 * PIPELINE_MAX)
 
 typedef enum HttpPhase {
+    HTTP_PROXY,     /* a proxy tells for whom it speaks; there is no stream yet */
     HTTP_IDLE,      /* nothing of a request is there */
     HTTP_HEAD,
     HTTP_BODY,
@@ -36,7 +40,7 @@ struct HttpExchange {
     HttpHead head;
     HttpBody reader;
     Buf body;
-    char *path;
+    char *path, *peer;
     const char *query; /* in head.target */
     void (*gone)(HttpExchange *x, void *userdata);
     void *gone_userdata;
@@ -47,8 +51,9 @@ struct HttpConn {
     HttpServer *server;
     HttpConn *prev, *next;
     Stream *stream;
-    sd_event_source *timer;
+    sd_event_source *timer, *proxy;
     HttpExchange *x;
+    int fd; /* until there is a stream */
     Buf in;
     size_t scanned;
     HttpPhase phase;
@@ -67,6 +72,7 @@ static HttpExchange *exchange_free(HttpExchange *x)
     http_head_done(&x->head);
     buf_done(&x->body);
     free(x->path);
+    free(x->peer);
     free(x);
     return NULL;
 }
@@ -99,7 +105,10 @@ static void conn_free(HttpConn *c)
     conn_unlink(c);
     greeting_over(c);
     c->timer = sd_event_source_disable_unref(c->timer);
+    c->proxy = sd_event_source_disable_unref(c->proxy);
     c->stream = stream_free(c->stream);
+    if (c->fd >= 0)
+        close(TAKE_FD(c->fd));
     buf_done(&c->in);
     if (x) {
         x->conn = NULL;
@@ -116,7 +125,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 static void conn_deadline(HttpConn *c, usec_t delay)
 {
     /* Without a deadline a connection could stay for ever: rather lose it. */
-    if (timer_arm(c->server->event, &c->timer, delay, on_timer, c) < 0)
+    if (timer_arm(c->server->event, &c->timer, delay, on_timer, c) < 0 && c->stream)
         stream_end(c->stream);
 }
 
@@ -271,6 +280,21 @@ static int split_target(HttpExchange *x)
     return http_percent_decode(target, len, false, &x->path);
 }
 
+/* The proxies in front of us each add whom they heard it from; a field of its own, or one more word in the last one. */
+static void find_peer(HttpExchange *x)
+{
+    HttpServer *s = x->conn->server;
+    for (size_t i = x->head.n_fields; i > 0; i--) {
+        const HttpField *f = &x->head.fields[i - 1];
+        if (strcasecmp(f->name, "X-Forwarded-For") != 0)
+            continue;
+        s->behind_proxy = true;
+        if (proxy_list_has_text(s->forwarded_for, stream_peer(x->conn->stream)))
+            x->peer = proxy_forwarded_peer(s->forwarded_for, f->value);
+        return;
+    }
+}
+
 static bool method_is_known(const char *method)
 {
     static const char *const known[] = { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS" };
@@ -306,6 +330,7 @@ static int exchange_new(HttpConn *c, size_t head_len, int *ret_status, Error *er
         *ret_status = 400;
         return error_set(err, EBADMSG, "http.bad-request", "the path has a broken %%XX");
     }
+    find_peer(x);
     x->head_only = str_equal(x->head.method, "HEAD");
     http_body_init(&x->reader, &x->head, &x->body);
     return 0;
@@ -423,27 +448,68 @@ static const StreamEvents stream_events = {
     .on_closed = on_closed,
 };
 
-int http_conn_start(HttpServer *s, int fd)
+static int conn_open(HttpConn *c, const char *peer)
 {
-    _cleanup_(closep) int owned = fd;
-    HttpConn *c = calloc(1, sizeof *c);
-    if (!c)
-        return -ENOMEM;
-    int r = stream_accept(s->event, TAKE_FD(owned), s->tls, &stream_events, c, &c->stream);
-    if (r < 0) {
-        free(c);
+    HttpServer *s = c->server;
+    int r = stream_accept(s->event, TAKE_FD(c->fd), s->tls, &stream_events, c, &c->stream);
+    if (r >= 0 && peer)
+        r = stream_set_peer(c->stream, peer);
+    if (r < 0)
         return r;
-    }
     stream_set_queue_max(c->stream, ANSWER_MAX);
+    c->phase = HTTP_IDLE;
+    c->greeting = s->tls != NULL;
+    s->n_handshakes += c->greeting;
+    return 0;
+}
+
+/* Reads no byte beyond the header: what follows is TLS's. */
+static int on_proxy(sd_event_source *source _unused_, int fd, uint32_t revents _unused_, void *userdata)
+{
+    HttpConn *c = userdata;
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *peer = NULL;
+    uint8_t data[PROXY_HEADER_MAX];
+    int wanted;
+    while ((wanted = proxy_header_read((const uint8_t *) c->in.data, c->in.len, &peer, &err)) > 0) {
+        ssize_t n = recv(fd, data, (size_t) wanted, MSG_DONTWAIT);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return 0;
+        if (n <= 0 || buf_append(&c->in, data, (size_t) n) < 0) {
+            conn_free(c);
+            return 0;
+        }
+    }
+    c->proxy = sd_event_source_disable_unref(c->proxy);
+    buf_done(&c->in);
+    if (wanted < 0 || conn_open(c, peer) < 0) {
+        if (error_id(&err) && c->server->on_bad_proxy)
+            c->server->on_bad_proxy(&err, c->server->userdata);
+        conn_free(c);
+    }
+    return 0;
+}
+
+int http_conn_start(HttpServer *s, int fd, bool proxied)
+{
+    HttpConn *c = calloc(1, sizeof *c);
+    if (!c) {
+        close(fd);
+        return -ENOMEM;
+    }
     c->server = s;
+    c->fd = fd;
     c->in = BUF_INIT(INPUT_MAX);
     c->next = s->conns;
     if (c->next)
         c->next->prev = c;
     s->conns = c;
     s->n_conns++;
-    c->greeting = s->tls != NULL;
-    s->n_handshakes += c->greeting;
+    int r = proxied ? sd_event_add_io(s->event, &c->proxy, fd, EPOLLIN, on_proxy, c) : conn_open(c, NULL);
+    if (r < 0) {
+        conn_free(c);
+        return r;
+    }
     conn_deadline(c, HEAD_TIMEOUT);
     return 0;
 }
@@ -490,7 +556,7 @@ const char *http_body(const HttpExchange *x, size_t *ret_len)
 
 const char *http_peer(const HttpExchange *x)
 {
-    return x->conn ? stream_peer(x->conn->stream) : "";
+    return x->peer ? x->peer : x->conn ? stream_peer(x->conn->stream) : "";
 }
 
 char *http_query(const HttpExchange *x, const char *name)
@@ -531,7 +597,7 @@ Stream *http_switchable(const HttpExchange *x, CoarseClock **ret_clock)
 void http_switch(HttpExchange *x, const char *answer, size_t len)
 {
     HttpConn *c = x->conn;
-    if (stream_send(c->stream, answer, len) < 0)
+    if ((x->peer && stream_set_peer(c->stream, x->peer) < 0) || stream_send(c->stream, answer, len) < 0)
         stream_end(c->stream);
     c->stream = NULL;
     c->x = exchange_free(x);

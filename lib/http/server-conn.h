@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/event/coarse-timer.h"
+#include "lib/http/proxy-header.h"
 #include "lib/http/server.h"
 #include "lib/net/stream.h"
 
@@ -14,17 +15,20 @@ struct HttpServer {
     CoarseClock *clock; /* of the WebSockets that were made here */
     HttpConn *conns; /* newest first */
     Tls *tls;
+    ProxyList *proxy_protocol, *forwarded_for;
     http_handler_t handler;
+    void (*on_bad_proxy)(const Error *err, void *userdata);
     void *userdata;
     unsigned n_conns, max_conns;
     unsigned n_handshakes, max_handshakes;
+    bool behind_proxy;
     bool starved; /* out of descriptors: nobody is accepted until the pause is over */
     int fd, reserve_fd;
     uint16_t port;
 };
 
-/* Takes the socket, also on failure. */
-int http_conn_start(HttpServer *s, int fd) _must_check_;
+/* Takes the socket, also on failure. proxied: a PROXY header comes first. */
+int http_conn_start(HttpServer *s, int fd, bool proxied) _must_check_;
 /* Ends the oldest connection on which nothing goes on. -ENOENT when all are busy. */
 int http_conn_evict(HttpServer *s) _must_check_;
 void http_conn_free_all(HttpServer *s);

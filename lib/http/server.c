@@ -12,6 +12,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
+#include "lib/base/user-name.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "lib/http/server-conn.h"
@@ -78,7 +79,9 @@ static bool peer_has_left(int fd)
 /* 0: go on; negative: enough for this round. */
 static int accept_one(HttpServer *s)
 {
-    int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    struct sockaddr_storage peer = {};
+    socklen_t len = sizeof peer;
+    int fd = accept4(s->fd, (struct sockaddr *) &peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
             accept_starved(s);
@@ -88,7 +91,8 @@ static int accept_one(HttpServer *s)
         close(fd);
         return 0;
     }
-    return http_conn_start(s, fd) == -ENOMEM ? -ENOMEM : 0;
+    bool proxied = proxy_list_has(s->proxy_protocol, (struct sockaddr *) &peer);
+    return http_conn_start(s, fd, proxied) == -ENOMEM ? -ENOMEM : 0;
 }
 
 static int on_listen(sd_event_source *source _unused_, int fd _unused_, uint32_t revents _unused_, void *userdata)
@@ -125,6 +129,34 @@ static int listen_on(const char *address, uint16_t port, int *ret_fd, uint16_t *
     return 0;
 }
 
+static int listen_failed(const HttpServerOptions *o, int r, Error *err)
+{
+    char user[USER_NAME_SIZE];
+    if (r == -EACCES)
+        return error_set(err, EACCES, "http.listen",
+                         "cannot listen on %s port %u: %s for the user %s: ports below 1024 need CAP_NET_BIND_SERVICE, and in a "
+                         "unit also PrivateUsers=no",
+                         o->address, o->port, strerror(EACCES), user_name_own(user));
+    return error_set(err, -r, "http.listen", "cannot listen on %s port %u: %s; check that %s", o->address, o->port, strerror(-r),
+                     r == -EADDRINUSE ? "no other program listens there" : "the address is this machine's and the port free");
+}
+
+int http_server_renew(HttpServer *s, const char *cert_file, const char *key_file, Error *err)
+{
+    Tls *renewed = NULL;
+    int r = tls_new_server(cert_file, key_file, &renewed, err);
+    if (r < 0)
+        return r;
+    tls_free(s->tls);
+    s->tls = renewed;
+    return 0;
+}
+
+bool http_server_behind_proxy(const HttpServer *s)
+{
+    return s->behind_proxy;
+}
+
 int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServer **ret, Error *err)
 {
     _cleanup_(http_server_freep) HttpServer *s = calloc(1, sizeof *s);
@@ -133,19 +165,22 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
     s->event = sd_event_ref(event);
     s->fd = s->reserve_fd = -1;
     s->handler = options->handler;
+    s->on_bad_proxy = options->on_bad_proxy;
     s->userdata = options->userdata;
     s->max_conns = options->max_connections ? options->max_connections : CONNECTIONS_DEFAULT;
     s->max_handshakes = options->max_handshakes ? options->max_handshakes : HTTP_HANDSHAKES_MAX;
     int r = coarse_clock_new(event, &s->clock);
+    if (r >= 0)
+        r = proxy_list_new(options->proxy_protocol, &s->proxy_protocol, err);
+    if (r >= 0)
+        r = proxy_list_new(options->forwarded_for, &s->forwarded_for, err);
     if (r >= 0 && options->cert_file)
         r = tls_new_server(options->cert_file, options->key_file, &s->tls, err);
     if (r < 0)
         return r;
     r = listen_on(options->address, options->port, &s->fd, &s->port);
     if (r < 0)
-        return error_set(err, -r, "http.listen",
-                         "cannot listen on %s port %u: %s; check that the address is this machine's and the port free",
-                         options->address, options->port, strerror(-r));
+        return listen_failed(options, r, err);
     s->reserve_fd = reserve_open();
     if (s->tls) {
         /* a client speaks first in TLS: whoever says nothing stays with the kernel and takes no place from others */
@@ -173,6 +208,8 @@ HttpServer *http_server_free(HttpServer *s)
     http_conn_free_all(s);
     coarse_clock_unref(s->clock);
     tls_free(s->tls);
+    proxy_list_free(s->proxy_protocol);
+    proxy_list_free(s->forwarded_for);
     if (s->fd >= 0)
         close(s->fd);
     if (s->reserve_fd >= 0)

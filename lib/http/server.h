@@ -29,12 +29,21 @@ typedef struct HttpServerOptions {
     /* TLS handshakes under way at one time; while they are, nobody is accepted and the kernel's backlog holds the rest.
      * 0 = HTTP_HANDSHAKES_MAX */
     unsigned max_handshakes;
+    /* From whom it is believed who is behind them: addresses and networks as of proxy_list_new(), NULL = from nobody. */
+    const char *proxy_protocol; /* each connection of theirs begins with a PROXY header, before TLS */
+    const char *forwarded_for;  /* X-Forwarded-For of their requests */
+    /* A connection from there began with none, or with a broken one, and was closed; may be NULL. */
+    void (*on_bad_proxy)(const Error *err, void *userdata);
     http_handler_t handler;
     void *userdata;
 } HttpServerOptions;
 
 int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServer **ret, Error *err) _must_check_;
 uint16_t http_server_port(const HttpServer *s);
+/* Reads certificate and key again, for connections from now on. When they cannot be used, the old ones stay. */
+int http_server_renew(HttpServer *s, const char *cert_file, const char *key_file, Error *err) _must_check_;
+/* A request has come by a proxy that says so, trusted or not. */
+bool http_server_behind_proxy(const HttpServer *s);
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer, http_server_free)
 
@@ -43,6 +52,7 @@ const char *http_method(const HttpExchange *x);
 const char *http_path(const HttpExchange *x);                    /* percent-decoded, without the query */
 const char *http_header(const HttpExchange *x, const char *name); /* NULL when absent */
 const char *http_body(const HttpExchange *x, size_t *ret_len);   /* NUL-terminated, "" when empty */
+/* Who asks: "192.0.2.1:443", or without a port when a proxy's X-Forwarded-For tells it. */
 const char *http_peer(const HttpExchange *x);
 /* Decoded query parameter: a new string, or NULL when absent. */
 char *http_query(const HttpExchange *x, const char *name);

@@ -2,11 +2,13 @@
 /* TLS for streams by OpenSSL 3: which versions and ciphers, who is trusted, and what to say when it fails. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>
 
+#include "lib/base/user-name.h"
 #include "lib/net/stream-impl.h"
 
 /* ALPN's wire form: one name with its length in front. */
@@ -52,8 +54,24 @@ static int load_system_authorities(SSL_CTX *ctx)
                                                     : SSL_CTX_set_default_verify_dir(ctx);
 }
 
+/* OpenSSL tells of a file that may not be read no more than that the system did not want it. */
+static int check_readable(const char *path, Error *err)
+{
+    char user[USER_NAME_SIZE];
+    _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0)
+        return 0;
+    if (errno == EACCES)
+        return error_set(err, EACCES, "stream.tls-files", "cannot read %s: %s for the user %s", path, strerror(EACCES),
+                         user_name_own(user));
+    return error_set(err, errno, "stream.tls-files", "cannot read %s: %s", path, strerror(errno));
+}
+
 int tls_new_client(const char *ca_file, Tls **ret, Error *err)
 {
+    int readable = ca_file ? check_readable(ca_file, err) : 0;
+    if (readable < 0)
+        return readable;
     ERR_clear_error();
     SSL_CTX *ctx = ctx_new(TLS_client_method());
     if (!ctx)
@@ -61,7 +79,7 @@ int tls_new_client(const char *ca_file, Tls **ret, Error *err)
     int ok = ca_file ? SSL_CTX_load_verify_file(ctx, ca_file) : load_system_authorities(ctx);
     if (ok != 1) {
         int r = error_set(err, EINVAL, "stream.tls-files",
-                          "cannot load the certificate authorities from %s (%s): it must be a readable PEM file",
+                          "cannot load the certificate authorities from %s (%s): it must be a PEM file of certificates",
                           ca_file ? ca_file : "the system's store", openssl_reason());
         SSL_CTX_free(ctx);
         return r;
@@ -119,6 +137,11 @@ static int select_alpn(SSL *ssl _unused_, const unsigned char **out, unsigned ch
 
 int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error *err)
 {
+    int readable = check_readable(cert_file, err);
+    if (readable >= 0)
+        readable = check_readable(key_file, err);
+    if (readable < 0)
+        return readable;
     ERR_clear_error();
     SSL_CTX *ctx = ctx_new(TLS_server_method());
     if (!ctx)
@@ -130,7 +153,7 @@ int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error
         bad = key_file;
     if (bad) {
         int r = error_set(err, EINVAL, "stream.tls-files",
-                          "cannot use %s (%s): it must be readable PEM, and key and certificate must belong together",
+                          "cannot use %s (%s): it must be PEM, and key and certificate must belong together",
                           bad, openssl_reason());
         SSL_CTX_free(ctx);
         return r;

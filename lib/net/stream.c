@@ -507,3 +507,15 @@ const char *stream_peer(const Stream *s)
 {
     return s->peer ? s->peer : "";
 }
+
+int stream_set_peer(Stream *s, const char *peer)
+{
+    _cleanup_(freep) char *copy = strdup(peer), *name = strdup(peer);
+    if (!copy || !name)
+        return -ENOMEM;
+    free(s->peer);
+    free(s->name);
+    s->peer = TAKE_PTR(copy);
+    s->name = TAKE_PTR(name);
+    return 0;
+}

@@ -93,6 +93,8 @@ void stream_end(Stream *s);
 sd_event *stream_event(const Stream *s);
 /* "192.0.2.1:443", "[::1]:8443"; "" until connected. Borrowed. */
 const char *stream_peer(const Stream *s);
+/* What a proxy says of whom it speaks for takes the place of the proxy's own address. */
+int stream_set_peer(Stream *s, const char *peer) _must_check_;
 
 /* Takes the socket of a plain, open stream out of it, from on_open, before anything was sent or read; nothing of it is
  * called any more, and the stream is still to be freed. The peer may then stall for as long as it likes. */

@@ -94,7 +94,7 @@ def check_deps(args):
 
 
 def check_systemctl(args):
-    need(args and args[0] in ("daemon-reload", "enable", "disable", "edit", "reload"), f"systemctl {args}")
+    need(args and args[0] in ("daemon-reload", "enable", "disable", "edit", "reload", "restart"), f"systemctl {args}")
     for unit in [a for a in args[1:] if not a.startswith("--")]:
         need(unit == "ssh" or os.path.exists(os.path.join(ROOT, "installer/units", f"{unit}.service")), f"there is no unit {unit}")
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""A Debian that has nothing but what the README's `installer/deps.sh` puts on a box: it runs what a box runs."""
+import json
+import shutil
+import subprocess
+import tempfile
+import types
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.lab import box_image, whole_box
+from tests.lab.gateway import Gateway
+from tests.lab.util import ROOT, LabError, read_text, wait_until
+from tests.system.test_whole_box import CA_FILE, DEVICE, answers, make_certificate, push, settling
+
+STACK = """
+services:
+  web:
+    image: localhost/server:1
+    init: true
+    restart: always
+    ports: ["8088:80"]
+    networks: [front]
+  store:
+    image: localhost/server:1
+    restart: always
+    networks: [front]
+networks:
+  front: {}
+"""
+
+
+def packages_of(group):
+    p = subprocess.run([f"{ROOT}/installer/deps.sh", "-n", group], check=True, text=True, capture_output=True)
+    return set(p.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def bare():
+    require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "secboxctl", "secbox-gateway", "secbox-fleet")
+    why = whole_box.why_not()
+    if why:
+        pytest.skip(f"no whole box here: {why}")
+    folder = tempfile.mkdtemp(prefix="secbox-bare-")
+    try:
+        box = whole_box.WholeBox()
+    except LabError as e:
+        pytest.skip(f"a whole box does not start here: {e}")
+    with box, Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
+        box.write(CA_FILE, read_text(gateway.tls[0]))
+        box.image("localhost/server:1", "server", "1")
+        box.write_env("mgmt-agent.env", {**gateway.enroll(DEVICE), "CLOUD_CA_FILE": CA_FILE})
+        box.run("systemctl", "daemon-reload")
+        box.run("systemctl", "enable", "--now", "mgmt-agent", "mgmt-link", "recovery-agent")
+        gateway.wait_connected(DEVICE)
+        yield types.SimpleNamespace(box=box, gateway=gateway, folder=folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_image_has_what_the_readme_names(bare):
+    """Beside a Debian's own base, only the packages of `deps.sh run`, and the libraries that come with those of `build`."""
+    assert "installer/deps.sh build run\n" in read_text(f"{ROOT}/README.md")
+    assert set(box_image.packages()) == {*box_image.SYSTEM, *packages_of("box")}
+    assert packages_of("run") <= packages_of("box")
+    libraries = packages_of("box") - packages_of("run")
+    depends = subprocess.run(["dpkg-query", "-W", "-f", "${Depends}, ", *packages_of("build")], check=True, text=True,
+                             capture_output=True).stdout
+    for name in libraries:
+        assert f"{name} " in depends, f"{name} is neither in `run` nor brought by `build`"
+    marks = bare.box.run("dpkg-query", "-W", "-f", "${Package} ${Priority}\n").stdout
+    chosen = {line.split()[0] for line in marks.splitlines() if line.split()[1] == "optional"}
+    assert packages_of("run") - {"dbus", "ca-certificates", "iptables", "libpam-systemd"} <= chosen | {"openssh-server"}
+
+
+def test_why_a_service_does_not_start_is_kept(bare):
+    """Without iptables, which podman's package does not ask for, it is podman's own word that operator and history get."""
+    box = bare.box
+    assert box.containers() == {}, "nothing was pushed yet: a rollback has nothing to say"
+    box.run("mv", "/usr/sbin/iptables", "/usr/sbin/iptables.away")
+    try:
+        code, last = push(bare, STACK)
+    finally:
+        box.run("mv", "/usr/sbin/iptables.away", "/usr/sbin/iptables")
+    assert code != 0
+    if last["error"]["id"] == "apply.not-started":
+        assert "netavark" in last["error"]["message"], last
+    else:
+        assert "iptables" in last["error"]["message"], "unless it was seen before anything was started"
+    history = json.loads(box.run("secboxctl", "history", "--json").stdout)["entries"]
+    assert last["error"]["message"] in [entry["error"]["message"] for entry in history if "error" in entry]
+
+
+def test_a_bridge_network_with_a_published_port_runs_rootless(bare):
+    box = bare.box
+    wait_until(lambda: not settling(bare), "nothing is under way")
+    code, last = push(bare, STACK)
+    assert code == 0, last
+    assert set(box.running()) == {"web", "store"}
+    wait_until(lambda: answers(bare), "the published port answers")
+    assert box.user.podman("exec", box.ids()["web"], "wget", "-q", "-O", "-", "http://store/version").stdout == "1\n"
+    assert "catatonit" in json.dumps(box.containers()["web"]["Path"]) or box.containers()["web"]["HostConfig"]["Init"]
+    # the user has control groups of its own and a bus: podman complains of neither
+    p = box.user.podman("info", "--format", "{{.Host.CgroupManager}} {{.Host.NetworkBackend}}")
+    assert p.stdout.split() == ["systemd", "netavark"] and p.stderr == "", p.stderr
+    assert box.user.podman("run", "--rm", "--network", "bridge", "localhost/server:1", "true").stderr == ""
