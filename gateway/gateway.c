@@ -27,6 +27,7 @@
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/base/tmp-sweep.h"
 #include "lib/event/daemon.h"
 
 #define KEY_NAME "jwt-key.pem"
@@ -267,8 +268,10 @@ static int gateway_open_keys(Gateway *g, const char *state_dir, Error *err)
     if (!path || !ca)
         return error_from_errno(err, -ENOMEM, "loading the signing keys");
     int r = dir_make(state_dir, 0700, (uid_t) -1, (gid_t) -1, err);
-    if (r >= 0)
+    if (r >= 0) {
+        (void) tmp_sweep(state_dir, true);
         r = key_load_or_make(path, (uid_t) -1, (gid_t) -1, &g->key, err);
+    }
     return r < 0 ? r : ssh_ca_load_or_make(ca, &g->ca, err);
 }
 

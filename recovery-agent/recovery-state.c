@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/fileio.h"
+#include "lib/base/tmp-sweep.h"
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
@@ -76,6 +77,7 @@ int state_load(State *s, const char *folder, const LadderTime *now, Error *err)
     int r = dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err);
     if (r < 0)
         return -EIO;
+    (void) tmp_sweep(folder, true);
     r = file_read(path, STATE_SIZE_MAX, &text, &len, err);
     if (r == -ENOENT) {
         error_done(err);

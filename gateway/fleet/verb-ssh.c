@@ -12,6 +12,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
+#include "lib/base/tmp-sweep.h"
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
 
@@ -210,6 +211,11 @@ static int certify(Fleet *fleet, const char *key, const char *grant, ApiReply *r
 
     if (!path || !public)
         return error_from_errno(err, -ENOMEM, "keep a key");
+    const char *slash = strrchr(key, '/');
+    _cleanup_(freep) char *folder = slash ? strndup(key, (size_t) (slash - key)) : NULL;
+
+    if (folder)
+        (void) tmp_sweep(folder, false);
     int r = file_remove(path, err);
     if (r >= 0)
         r = make_key_once(key, public, err);

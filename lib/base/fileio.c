@@ -9,10 +9,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "lib/base/encode.h"
 #include "lib/base/strv.h"
+#include "lib/base/tmp-sweep.h"
+
+#define SWEPT_MAX 16
 
 static int read_all(int fd, const char *path, size_t max, char **ret, size_t *ret_len, Error *err)
 {
@@ -140,20 +144,44 @@ static int write_temporary(int fd, const void *data, size_t len, mode_t mode, ui
     return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* Locked until it has its name, so that tmp_sweep() of another program leaves it alone. One that was swept before it was
+ * locked is made again. */
+static int open_temporary(const char *path, char **ret, int *ret_fd, Error *err)
+{
+    for (unsigned i = 0; i < SWEPT_MAX; i++) {
+        _cleanup_(freep) char *name = str_format("%s" TMP_INFIX "%08x", path, (unsigned) random_u64());
+        _cleanup_(closep) int fd = -1;
+        struct stat st;
+
+        if (!name)
+            return error_set(err, ENOMEM, "file.write", "no memory to write %s", path);
+        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+            return error_set(err, errno, "file.write", "cannot create %s: %s", name, strerror(errno));
+        if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+            continue;
+        if (fstat(fd, &st) == 0 && st.st_nlink == 0)
+            continue;
+        *ret = TAKE_PTR(name);
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+    }
+    return error_set(err, EBUSY, "file.write", "cannot write %s: its folder is swept all the time", path);
+}
+
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid, Error *err)
 {
     _cleanup_(freep) char *folder = parent_of(path);
-    _cleanup_(freep) char *temporary = str_format("%s.tmp-%08x", path, (unsigned) random_u64());
-    int fd, r;
+    _cleanup_(freep) char *temporary = NULL;
+    _cleanup_(closep) int fd = -1;
+    int r;
 
-    if (!folder || !temporary)
+    if (!folder)
         return error_set(err, ENOMEM, "file.write", "no memory to write %s", path);
-    fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return error_set(err, errno, "file.write", "cannot create %s: %s", temporary, strerror(errno));
+    r = open_temporary(path, &temporary, &fd, err);
+    if (r < 0)
+        return r;
     r = write_temporary(fd, data, len, mode, uid, gid);
-    if (close(fd) < 0 && r == 0)
-        r = -errno;
     if (r == 0 && rename(temporary, path) < 0)
         r = -errno;
     if (r < 0) {

@@ -12,6 +12,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/base/tmp-sweep.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
 #include "lib/data/jwt.h"
@@ -248,6 +249,7 @@ int identity_new(sd_event *event, HttpClient *http, const IdentityOptions *optio
     r = dir_make(options->state_dir, 0700, options->uid, options->gid, err);
     if (r < 0)
         return r;
+    (void) tmp_sweep(options->state_dir, true);
     r = key_load_or_make(key_path, options->uid, options->gid, &i->key, err);
     if (r < 0)
         return r;

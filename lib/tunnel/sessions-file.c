@@ -12,6 +12,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
+#include "lib/base/tmp-sweep.h"
 #include "lib/data/json.h"
 
 #define MODE 0600
@@ -73,6 +74,10 @@ int sessions_file_new(const char *path, const char *program, SessionsFile **ret,
     if (lock < 0)
         return error_set(err, -lock, "file.write", "cannot write beside %s: %s", path, strerror(-lock));
     f->lock = lock;
+    const char *slash = strrchr(path, '/');
+    _cleanup_(freep) char *folder = slash ? strndup(path, (size_t) (slash - path)) : NULL;
+    if (folder)
+        (void) tmp_sweep(folder, false);
     f->path = strdup(path);
     int r = f->path ? sessions_file_write(f, cJSON_CreateArray(), err) : -ENOMEM;
     if (r < 0)

@@ -13,6 +13,7 @@
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/base/tmp-sweep.h"
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/state/reserve.h"
@@ -463,6 +464,24 @@ static int make_folders(Error *err)
     return 0;
 }
 
+/* Half-written files that a kill or a power cut left. Not the volumes, which are the containers'. */
+static void sweep_folders(void)
+{
+    static const struct {
+        const char *path;
+        bool below;
+    } folders[] = { { ETC_DIR, false }, { RUN_DIR, false }, { STATE_DIR, false }, { STATE_DIR "/compose", true },
+                    { AGENT_STATE_DIR, true } };
+
+    for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
+        _cleanup_(freep) char *path = path_in_root(folders[i].path);
+        unsigned n = path ? tmp_sweep(path, folders[i].below) : 0;
+
+        if (n > 0)
+            log_notice("Removed %u half-written files from %s: a program was killed, or the power went", n, path);
+    }
+}
+
 /* Ours when there is no such user: a box in a folder. */
 static uid_t user_id(const char *name, const char *usual)
 {
@@ -487,6 +506,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     r = make_folders(err);
     if (r < 0)
         return r;
+    sweep_folders();
     read_device_id(a);
     r = control_new(event, socket_path, &users, &control_events, a, &a->control, err);
     if (r < 0)

@@ -8,9 +8,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "lib/base/buf.h"
@@ -23,6 +27,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
+#include "lib/base/tmp-sweep.h"
 
 static void test_error_first_reason_wins(void **state)
 {
@@ -190,6 +195,67 @@ static void test_file_replace(void **state)
     assert_null(none);
     assert_int_equal(dir_remove(folder, &err), 0);
     assert_int_equal(stat(folder, &st), -1);
+}
+
+/* What a killed writer left goes at the next start; what a living one writes, and what is not ours, stays. */
+static void test_temporary_files_are_swept(void **state)
+{
+    static const char *const kept[] = { "state.json", ".tmp-0123abcd", "a.tmp-0123abc", "a.tmp-0123ABCD", "a.tmp-0123abcd.bak",
+                                        "sub/notes.tmp-xyz" };
+    static const char *const dead[] = { "state.json.tmp-0123abcd", "sub/deep/key.pem.tmp-ffffffff" };
+    char folder[] = "/tmp/test-base-XXXXXX", outside[] = "/tmp/test-base-XXXXXX";
+    struct stat st;
+
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    assert_non_null(mkdtemp(outside));
+    _cleanup_(freep) char *deep = str_format("%s/sub/deep", folder), *live = str_format("%s/x.tmp-11111111", folder);
+    _cleanup_(freep) char *link = str_format("%s/link", folder), *foreign = str_format("%s/y.tmp-22222222", outside);
+    assert_int_equal(dir_make(deep, 0755, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(symlink(outside, link), 0);
+    assert_int_equal(close(open(foreign, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+    for (size_t i = 0; i < ELEMENTSOF(kept) + ELEMENTSOF(dead); i++) {
+        const char *name = i < ELEMENTSOF(kept) ? kept[i] : dead[i - ELEMENTSOF(kept)];
+        _cleanup_(freep) char *path = str_format("%s/%s", folder, name);
+        assert_int_equal(close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600)), 0);
+    }
+    int writer = open(live, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(flock(writer, LOCK_EX), 0);
+
+    assert_int_equal(tmp_sweep(folder, false), 1);
+    assert_int_equal(tmp_sweep(folder, true), ELEMENTSOF(dead) - 1);
+    assert_int_equal(stat(live, &st), 0);
+    assert_int_equal(stat(foreign, &st), 0);
+    for (size_t i = 0; i < ELEMENTSOF(kept); i++) {
+        _cleanup_(freep) char *path = str_format("%s/%s", folder, kept[i]);
+        assert_int_equal(stat(path, &st), 0);
+    }
+    close(writer);
+    assert_int_equal(tmp_sweep(folder, true), 1);
+    assert_int_equal(tmp_sweep("/nonexistent", true), 0);
+    assert_int_equal(dir_remove(folder, NULL), 0);
+    assert_int_equal(dir_remove(outside, NULL), 0);
+}
+
+/* Writers never lose a file to a sweep at the same time. */
+static void test_sweeping_beside_a_writer(void **state)
+{
+    char folder[] = "/tmp/test-base-XXXXXX";
+    int status;
+
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    _cleanup_(freep) char *path = str_format("%s/state", folder);
+    pid_t pid = fork();
+    if (pid == 0)
+        for (;;)
+            (void) tmp_sweep(folder, false);
+    assert_true(pid > 0);
+    for (unsigned i = 0; i < 300; i++)
+        assert_int_equal(file_write_atomic(path, "x", 1, 0600, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(dir_remove(folder, NULL), 0);
 }
 
 /* What keeps a file from being removed is told of that file, wherever it lies, and by its own reason. */
@@ -368,6 +434,8 @@ int main(void)
         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_map_keeps_order_over_growth_and_removal),
         cmocka_unit_test(test_file_replace),
+        cmocka_unit_test(test_temporary_files_are_swept),
+        cmocka_unit_test(test_sweeping_beside_a_writer),
         cmocka_unit_test(test_removal_names_what_failed),
         cmocka_unit_test(test_timestamps),
         cmocka_unit_test(test_durations),
