@@ -97,11 +97,14 @@ Heartbeat *heartbeat_free(Heartbeat *h)
 int heartbeat_check(const char *path, usec_t now, Error *err)
 {
     _cleanup_(freep) char *text = NULL;
+    _cleanup_(error_done) Error why = {};
     usec_t at = 0;
-    int r = file_read(path, 64, &text, NULL, err);
+    int r = file_read(path, 64, &text, NULL, &why);
 
+    if (r == -ENOENT)
+        return error_set(err, ENOENT, "heartbeat.missing", "there is no heartbeat at %s: secbox has not started here", path);
     if (r < 0)
-        return error_prefix(err, r, "there is no heartbeat");
+        return error_set(err, r, error_id(&why), "%s", error_message(&why, r));
     text[strcspn(text, "\n")] = '\0';
     r = str_to_u64(text, 0, USEC_INFINITY, &at);
     if (r < 0 || at > now)

@@ -19,5 +19,5 @@ void heartbeat_depend(Heartbeat *h, int (*healthy)(void *userdata), void *userda
 Heartbeat *heartbeat_free(Heartbeat *h);
 DEFINE_CLEANUP(Heartbeat, heartbeat_free)
 
-/* 0 when fresh at `now`. Errors: heartbeat.missing, heartbeat.stale. */
+/* 0 when fresh at `now`. Errors: heartbeat.missing, heartbeat.stale, those of file_read(). */
 int heartbeat_check(const char *path, usec_t now, Error *err) _must_check_;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON (RFC 8259) on cJSON: depth, size, UTF-8 and duplicate keys are checked before cJSON sees the text. */
+/* JSON (RFC 8259) on cJSON: depth, size and UTF-8 are checked before cJSON sees the text, duplicate keys in the tree
+ * that it makes, before anybody else sees that. */
 #pragma once
 
 #include <cjson/cJSON.h>

@@ -256,13 +256,17 @@ int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err)
 {
     _cleanup_(freep) char *path = str_format("/containers/%s/json", container);
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    int r = path ? call_json(p, path, "show a container", &info, err) : -ENOMEM;
+    _cleanup_(error_done) Error why = {};
+    int r = path ? call_json(p, path, "show a container", &info, &why) : -ENOMEM;
 
     if (r == 0 && !str_equal(json_string(info, "Name"), container) && !str_equal(json_string(info, "Id"), container))
-        r = error_set(err, ENOENT, "podman.refused", "there is no container of that name");
-    if (r == 0)
-        *ret = TAKE_PTR(info);
-    return r == -ENOENT ? error_prefix(err, r, "container %s", container) : r;
+        r = -ENOENT;
+    if (r == -ENOENT)
+        return error_set(err, ENOENT, "podman.no-container", "there is no container %s", container);
+    if (r < 0)
+        return error_set(err, r, error_id(&why), "%s", error_message(&why, r));
+    *ret = TAKE_PTR(info);
+    return 0;
 }
 
 /* GRAPHROOT/DRIVER-containers/ID/userdata, as every container knows it. NULL when there is none. */
