@@ -327,3 +327,28 @@ def test_going_back_is_not_too_late_because_the_push_was(agent):
     message = json.loads(read_text(agent.jobs_path + ".input"))["message"]
     assert message["id"] == "back" and message["version"].startswith("local-")
     assert "expiresAt" not in message and "nonce" not in message
+
+
+def test_half_written_files_are_removed_at_start(agent):
+    dead = [os.path.join(agent.state, "journal.json.tmp-0123abcd"), os.path.join(agent.root, "run/tucomunidad/boot.tmp-89abcdef")]
+    kept = [os.path.join(agent.state, "notes.tmp-x"), os.path.join(agent.root, "var/lib/tucomunidad/volumes/x.tmp-0123abcd")]
+    os.makedirs(os.path.dirname(kept[1]))
+    for path in dead + kept:
+        agent.write(path, "half")
+    agent.start()
+    assert [p for p in dead + kept if os.path.exists(p)] == kept
+
+
+def test_what_a_worker_logs_keeps_its_severity_and_fields(agent):
+    """A failure of the worker is a failure in the agent's log, with its time once."""
+    agent.on_job("apply", 'printf "<3>it broke\\037SERVICE=web\\n<7>only for developers\\nfree(): invalid pointer\\n" >&2; '
+                           'echo "relay=$SECBOX_LOG_RELAY" >> "$SECBOX_TEST_JOBS.relay"')
+    agent.start()
+    link = agent.link()
+    link.send(agent.snapshot())
+    link.next("compose.result")
+    lines = agent.log().splitlines()
+    assert read_text(f"{agent.jobs_path}.relay") == "relay=1\n"
+    assert any(" mgmt-agent error: it broke" in line and line.endswith("SERVICE=web") for line in lines), lines
+    assert any(" mgmt-agent warning: worker: free(): invalid pointer" in line for line in lines), lines
+    assert not any("only for developers" in line for line in lines), lines

@@ -176,8 +176,12 @@ def test_an_image_from_a_registry_is_pulled_and_pinned(gateway, fleet_box, regis
     assert fleet_box.environment("web")["APP_VERSION"] == "1"
     registry.move_tag("shop/web", "next", "latest")
     assert registry.digest("shop/web") != digest
+    before = fleet_box.ids()
     assert push(gateway, text).status == 200
-    assert fleet_box.environment("web")["APP_VERSION"] in ("1", "2")
+    assert fleet_box.environment("web")["APP_VERSION"] == "1", "an image that is here is not pulled anew"
+    assert fleet_box.ids() == before
+    assert push(gateway, text.replace("latest\n", "latest\n    pull_policy: always\n")).status == 200
+    assert fleet_box.environment("web")["APP_VERSION"] == "2"
     assert fleet_box.running() == {"web"}
 
 
