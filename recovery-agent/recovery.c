@@ -528,6 +528,7 @@ Recovery *recovery_free(Recovery *r)
     rounds_stop(r);
     bridge_free(r->bridge);
     tunnel_free(r->tunnel);
+    loopback_done(&r->alive.loopback);
     saver_free(r->saver);
     sd_event_source_disable_unref(r->again);
     sd_event_source_disable_unref(r->watch_config);

@@ -122,6 +122,7 @@ Device *device_free(Device *d)
     if (!d)
         return NULL;
     device_tunnel_free(d->tunnel);
+    loopback_done(&d->alive.loopback);
     http_client_free(d->http);
     free(d->state_dir);
     free(d->last_failure);

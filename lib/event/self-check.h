@@ -4,12 +4,21 @@
 
 #include <stdbool.h>
 
-/* A byte through a connection on 127.0.0.1, made and ended here: descriptors, memory and the kernel's network are there. Takes at
- * most a second, usually 0.1 ms. Negative errno when it does not work. */
-int alive_loopback(void);
+/* A byte through a connection on 127.0.0.1, made and ended here: descriptors, memory and the kernel's network are there. */
+typedef struct Loopback {
+    enum { LOOPBACK_IDLE, LOOPBACK_ACCEPT, LOOPBACK_SEND, LOOPBACK_RECEIVE } step;
+    int listener, out, in; /* meaningful from LOOPBACK_ACCEPT on */
+} Loopback;
 
-/* For a `healthy` function: 1 as long as alive_loopback() works, or never has: where it cannot, an end mends nothing. */
+/* Goes as far as it can without waiting: 0 when the byte has come, usually at once; -EAGAIN when the kernel has not done its
+ * part yet, and the next call goes on; another negative errno when it does not work. Starts from `= {}`. */
+int loopback_go_on(Loopback *l);
+void loopback_done(Loopback *l);
+
+/* For a `healthy` function, and never waits: 1 as long as the byte comes between one call and the next, or never has come: where
+ * it cannot, an end mends nothing. */
 typedef struct Alive {
+    Loopback loopback;
     bool loopback_worked;
 } Alive;
 int alive_still(Alive *a);

@@ -330,6 +330,7 @@ Link *link_free(Link *l)
     if (!l)
         return NULL;
     device_tunnel_free(l->tunnel);
+    loopback_done(&l->alive.loopback);
     http_client_free(l->http);
     agent_client_free(l->agent);
     sd_event_source_disable_unref(l->recheck);
