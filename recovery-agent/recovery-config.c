@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/paths.h"
 #include "lib/base/strv.h"
 
 #define HOUR 3600
@@ -17,7 +18,7 @@ const Setting settings[] = {
     TEXT("MGMT_GATEWAY_URL", mgmt_url, NULL),
     TEXT("RECOVERY_GATEWAY_URL", gateway_url, NULL),
     TEXT("CLOUD_CA_FILE", ca_file, NULL),
-    TEXT("RECOVERY_HEARTBEAT", heartbeat, "/run/tucomunidad/secbox/heartbeat"),
+    TEXT("RECOVERY_HEARTBEAT", heartbeat, NULL),
     TEXT("RECOVERY_SERVICE", service, "secbox"),
     TEXT("RECOVERY_PROBES", probes, NULL),
     NUMBER("RECOVERY_SSH_PORT", ssh_port, "2222", 1, 65535),
@@ -55,10 +56,20 @@ static int derive_url(Config *c, Error *err)
     return c->gateway_url ? 0 : error_from_errno(err, -ENOMEM, "reading the configuration");
 }
 
+/* Each service shows it in a folder of its own, which no other can write to. */
+static char *default_heartbeat(const char *service)
+{
+    if (str_equal(service, SECBOX_SERVICE))
+        return strdup(SECBOX_RUN_DIR "/heartbeat");
+    return str_format(SERVICES_RUN_DIR "/%s/heartbeat", service);
+}
+
 int config_check(Config *c, Error *err)
 {
     if (!c->device_id)
         return error_set_at(err, EINVAL, "config.missing", NULL, 0, "DEVICE_ID", "DEVICE_ID is missing: the box has no name");
+    if (!c->heartbeat && c->service)
+        c->heartbeat = default_heartbeat(c->service);
     if (!c->heartbeat || c->heartbeat[0] != '/' || !c->service || (c->ca_file && c->ca_file[0] != '/'))
         return error_set_at(err, EINVAL, "config.value", NULL, 0, "RECOVERY_HEARTBEAT",
                             "RECOVERY_HEARTBEAT and CLOUD_CA_FILE take absolute paths, RECOVERY_SERVICE a name");

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "compose/parse/interpolate.h"
+#include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
@@ -188,6 +189,27 @@ static const char *const volume_options[] = {
     "nosuid", "nodev", "noexec", "copy", "nocopy",  "cached",   "delegated", "consistent", NULL,
 };
 
+/* It was allowed once, and may be running so on this box. */
+static int refuse_old_meaning(const Check *c, const char *path, const char *source)
+{
+    size_t len = strlen(SECBOX_RUN_DIR);
+
+    if (str_ends(source, VOLUMES_DIR) || strstr(source, VOLUMES_DIR "/"))
+        return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+                            "the host path \"%.200s\" cannot be mounted: of " VOLUMES_DIR
+                            " only the folders directly in it can, not it itself and nothing deeper; mount such a folder",
+                            source);
+    if (strlen(source) >= len && str_ends(source, SECBOX_RUN_DIR))
+        return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+                            "\"%.200s\" is the folder of the service " SECBOX_SERVICE
+                            "; mount that of this service: %.*s" SERVICES_RUN_DIR "/%s",
+                            source, (int) (strlen(source) - len), source, c->service);
+    return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+                        "the host path \"%.200s\" lies below an entry of policy.json, and an entry now means that very path; "
+                        "list \"%.200s\" itself, or write \"%.*s/*\" for all that is directly in that folder",
+                        source, source, (int) (strrchr(source, '/') - source), source);
+}
+
 static int check_bind(const Check *c, const char *source, bool read_only)
 {
     _cleanup_(freep) char *path = str_format("services.%s.volumes", c->service);
@@ -202,6 +224,8 @@ static int check_bind(const Check *c, const char *source, bool read_only)
             "the host path \"%.200s\" cannot be mounted: it must be absolute, without \".\" and \"..\", "
             "and not the root folder",
             source);
+    if (policy_allowed_bind(c->policy, c->service, source, read_only))
+        return refuse_old_meaning(c, path, source);
     return error_set_at(
         c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
         "the host path \"%.200s\" (%s) is outside the folders that this box opens to containers; use a "

@@ -16,3 +16,6 @@ bool policy_key_is_known(const char *key);
 
 /* Absolute, and without empty, "." and ".." components. */
 bool policy_path_is_clean(const char *path);
+
+/* Whether the path was allowed when entries covered everything below them: then the refusal says how to write it now. */
+bool policy_allowed_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only);

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "compose/policy/bind-rules.h"
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-#define VOLUMES_DIR STATE_DIR "/volumes"
 #define POLICY_ENTRIES_MAX 256
 
 typedef struct PolicyService {
@@ -29,10 +29,12 @@ struct ComposePolicy {
     char **bind_ro;
     char **images; /* NULL: any */
     bool has_images;
+    bool lenient;
     /* with a prefix (--root) the same places below it */
     char *root_volumes;
     char *root_env;
     char *root_run;
+    char *root_services;
 };
 
 /* Folders through which a container gets at the host itself: an entry above them does not cover them, each
@@ -85,16 +87,6 @@ bool policy_path_is_clean(const char *path)
     return true;
 }
 
-/* By components: "/a/b" is below "/a/b" and "/a", not below "/a/bb". */
-static bool path_is_below(const char *path, const char *dir)
-{
-    size_t len = strlen(dir);
-
-    if (str_equal(dir, "/"))
-        return true;
-    return strncmp(path, dir, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
-
 static bool path_is_home(const char *path)
 {
     const char *rest = path + strlen("/home");
@@ -115,25 +107,72 @@ static bool path_is_sensitive(const ComposePolicy *p, const char *path)
     return false;
 }
 
-static bool list_allows_path(char *const *list, const char *path, bool sensitive)
+static bool path_is_volumes_dir(const ComposePolicy *p, const char *path)
+{
+    return str_equal(path, VOLUMES_DIR) || str_equal(path, p->root_volumes);
+}
+
+/* Directly in it, not deeper. */
+static bool path_is_child(const char *path, const char *dir, size_t len)
+{
+    return strncmp(path, dir, len) == 0 && path[len] == '/' && path[len + 1] && !strchr(path + len + 1, '/');
+}
+
+/* An entry names a path, or with "/" and "*" at its end what is directly in a folder; the folder of the box's own volumes can
+ * only mean the latter. */
+static bool entry_allows_path(const ComposePolicy *p, const char *entry, const char *path, bool sensitive)
+{
+    if (path_is_volumes_dir(p, entry))
+        return path_is_child(path, entry, strlen(entry));
+    if (str_ends(entry, "/*"))
+        return !sensitive && path_is_child(path, entry, strlen(entry) - 2);
+    return str_equal(entry, path);
+}
+
+/* What an entry covered before: everything below it. */
+static bool entry_allowed_path(const char *entry, const char *path, bool sensitive)
+{
+    return str_equal(entry, path) || (!sensitive && path_is_below(path, entry));
+}
+
+static bool list_allows_path(const ComposePolicy *p, char *const *list, const char *path, bool sensitive, bool lenient)
 {
     for (size_t i = 0; list && list[i]; i++)
-        if (str_equal(list[i], path) || (!sensitive && path_is_below(path, list[i])))
+        if (entry_allows_path(p, list[i], path, sensitive) ||
+            (lenient && entry_allowed_path(list[i], path, sensitive)))
             return true;
     return false;
 }
 
-bool policy_allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only)
+/* Where a service shows its heartbeat: to one service its own folder. */
+static bool is_own_run_dir(const ComposePolicy *p, const char *service, const char *source, bool lenient)
+{
+    const char *const parents[] = { SERVICES_RUN_DIR, p->root_services };
+
+    if (str_equal(source, SECBOX_RUN_DIR) || str_equal(source, p->root_run))
+        return lenient || str_equal(service, SECBOX_SERVICE);
+    for (size_t i = 0; i < ELEMENTSOF(parents); i++) {
+        size_t len = strlen(parents[i]);
+
+        if (path_is_child(source, parents[i], len) && str_equal(source + len + 1, service))
+            return true;
+    }
+    return false;
+}
+
+static bool allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only, bool lenient)
 {
     bool sensitive;
 
     if (!policy_path_is_clean(source) || str_equal(source, "/"))
         return false;
-    if (str_equal(source, SECBOX_RUN_DIR) || str_equal(source, p->root_run))
+    if (path_is_volumes_dir(p, source) && !lenient)
+        return false;
+    if (is_own_run_dir(p, service, source, lenient))
         return true;
     sensitive = path_is_sensitive(p, source);
-    if (list_allows_path(p->bind, source, sensitive) ||
-        (read_only && list_allows_path(p->bind_ro, source, sensitive)))
+    if (list_allows_path(p, p->bind, source, sensitive, lenient) ||
+        (read_only && list_allows_path(p, p->bind_ro, source, sensitive, lenient)))
         return true;
     for (size_t i = 0; read_only && i < ELEMENTSOF(always_read_only); i++)
         if (str_equal(source, always_read_only[i]) || str_equal(source, p->root_env))
@@ -143,11 +182,45 @@ bool policy_allows_bind(const ComposePolicy *p, const char *service, const char 
 
         if (!str_equal(s->name, "*") && !str_equal(s->name, service))
             continue;
-        if (list_allows_path(s->bind, source, sensitive) ||
-            (read_only && list_allows_path(s->bind_ro, source, sensitive)))
+        if (list_allows_path(p, s->bind, source, sensitive, lenient) ||
+            (read_only && list_allows_path(p, s->bind_ro, source, sensitive, lenient)))
             return true;
     }
     return false;
+}
+
+void policy_keep_old_meaning(ComposePolicy *p)
+{
+    p->lenient = true;
+}
+
+bool policy_is_lenient(const ComposePolicy *p)
+{
+    return p->lenient;
+}
+
+bool policy_allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only)
+{
+    return allows_bind(p, service, source, read_only, p->lenient);
+}
+
+bool policy_allowed_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only)
+{
+    return allows_bind(p, service, source, read_only, true);
+}
+
+/* The clock that every container may see is a link on Debian; what it leads to is as harmless as the link. */
+bool policy_allows_link(const ComposePolicy *p, const char *service, const char *link, const char *target, bool read_only)
+{
+    if (read_only && str_equal(link, "/etc/localtime") && path_is_below(target, "/usr/share/zoneinfo"))
+        return true;
+    return policy_allows_bind(p, service, target, read_only);
+}
+
+bool policy_is_new_volume(const ComposePolicy *p, const char *source)
+{
+    return path_is_child(source, VOLUMES_DIR, strlen(VOLUMES_DIR)) ||
+           path_is_child(source, p->root_volumes, strlen(p->root_volumes));
 }
 
 static bool entry_covers(const char *entry, const char *key, const char *item)
@@ -206,13 +279,14 @@ static int parse_error(const ParseContext *c, const char *id, const char *member
 
 static int check_path_entry(const ParseContext *c, const char *member, const char *entry)
 {
-    if (str_equal(entry, "/"))
+    if (str_equal(entry, "/") || str_equal(entry, "/*"))
         return parse_error(
             c, "policy.bad-path", member,
             "the root folder cannot be opened to containers; list the folders that are needed, not", entry);
     if (!policy_path_is_clean(entry))
         return parse_error(c, "policy.bad-path", member,
-                           "expected an absolute path without \".\", \"..\" and a slash at its end, not",
+                           "expected an absolute path without \".\", \"..\" and a slash at its end, or such a path and "
+                           "\"/*\" for all that is directly in it, not",
                            entry);
     return 0;
 }
@@ -369,7 +443,8 @@ int policy_parse(const char *text, size_t len, const char *file, ComposePolicy *
     p->root_volumes = path_in_root(VOLUMES_DIR);
     p->root_env = path_in_root(SECBOX_ENV_PATH);
     p->root_run = path_in_root(SECBOX_RUN_DIR);
-    if (!p->root_volumes || !p->root_env || !p->root_run || strv_add(&p->bind, VOLUMES_DIR) < 0 ||
+    p->root_services = path_in_root(SERVICES_RUN_DIR);
+    if (!p->root_volumes || !p->root_env || !p->root_run || !p->root_services || strv_add(&p->bind, VOLUMES_DIR) < 0 ||
         strv_add(&p->bind, p->root_volumes) < 0)
         return -ENOMEM;
     if (!text) {
@@ -408,6 +483,7 @@ ComposePolicy *policy_free(ComposePolicy *p)
     free(p->root_volumes);
     free(p->root_env);
     free(p->root_run);
+    free(p->root_services);
     free(p);
     return NULL;
 }

@@ -13,10 +13,12 @@ typedef struct ComposePolicy ComposePolicy;
  *    "bind": ["/var/lib/tucomunidad/volumes"], "images": ["localhost/", "registry.example.com/"]}
  * Service "*" means all. `bind_ro` may stand at the top too. An allow entry is a compose key, or KEY:VALUE
  * for one of its values; of the definitions of networks and volumes "network_driver" and "driver_opts". Host
- * paths count by components; /, /etc, /run, /home/NAME, anything with a hidden component and the like are
- * never covered by an entry above them, only by themselves, and "/" by none. Without "bind",
- * /var/lib/tucomunidad/volumes is open for writing, and /run/tucomunidad/secbox, where a heartbeat is shown, always
- * is; /etc/localtime, /etc/timezone and secbox.env are always
+ * path names itself and nothing below it; DIR with "/" and "*" behind it means all that is directly in DIR, save what equals
+ * the host: /etc, /run, /home/NAME, anything with a hidden component and the like are covered by no entry above them, and "/"
+ * by none. Without "bind", what is directly in /var/lib/tucomunidad/volumes is open for writing; that folder itself can never
+ * be mounted, and an entry that names it means what is in it. The folder where a service shows its heartbeat
+ * (/run/tucomunidad/secbox of the service secbox, /run/tucomunidad/services/NAME of any other) is always open to that
+ * service; /etc/localtime, /etc/timezone and secbox.env are always
  * open for reading. Errors: policy.syntax, policy.unknown-key, policy.bad-type, policy.bad-path,
  * policy.bad-entry, policy.too-large. */
 int policy_parse(const char *text, size_t len, const char *file, ComposePolicy **ret,
@@ -28,10 +30,18 @@ DEFINE_CLEANUP(ComposePolicy, policy_free)
 int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Error *err) _must_check_;
 /* After interpolation: the whole list, on the normal form. Errors: policy.refused with file, line, key and
  * the entry to add to policy.json, policy.bind-outside, policy.image-not-allowed, policy.reserved-label. It
- * judges names, not the file system: whoever mounts must check that a bind source resolves (realpath) to a
- * path that is allowed as well. */
+ * judges names, not the file system: mgmt-agent/worker/phases/binds.c looks at that. */
 int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file,
                                  Error *err) _must_check_;
 
-/* Whether the service may mount this absolute host path: for the same check on what a path resolves to. */
+/* Entries cover again everything below them, as they once did, and every service may use /run/tucomunidad/secbox: for what
+ * was accepted then and runs. Never for a new file. */
+void policy_keep_old_meaning(ComposePolicy *p);
+bool policy_is_lenient(const ComposePolicy *p);
+
+/* Whether the service may mount this absolute host path. */
 bool policy_allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only);
+/* Whether the same would be allowed, too, what a link leads to. */
+bool policy_allows_link(const ComposePolicy *p, const char *service, const char *link, const char *target, bool read_only);
+/* Directly in /var/lib/tucomunidad/volumes: such a folder is made when it is missing. */
+bool policy_is_new_volume(const ComposePolicy *p, const char *source);

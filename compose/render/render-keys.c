@@ -216,6 +216,8 @@ static int render_mount(const RenderService *r, const cJSON *mount)
         return render_unsupported(r, "volumes", "options of a named volume are lost");
     if (!list_of(r, "volumes"))
         return -ENOMEM;
+    if (source && str_equal(type, "bind") && r->options && r->options->bind)
+        source = r->options->bind(source, r->options->userdata);
     out = cJSON_CreateObject();
     e = out ? json_append(list_of(r, "volumes"), out) : -ENOMEM;
     e = e < 0 ? e : json_add_string(out, "type", type);

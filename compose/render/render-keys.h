@@ -2,12 +2,13 @@
 /* Single keys of a service, in the one form that podman-compose 1.0.3 to 1.3 read alike. */
 #pragma once
 
-#include "compose/compose.h"
+#include "compose/render/render.h"
 
 typedef struct RenderService {
     const ComposeService *service;
     cJSON *out; /* the service as podman-compose gets it; borrowed */
     Error *err;
+    const RenderOptions *options; /* NULL: definitions of networks and volumes need none */
 } RenderService;
 
 /* Adds what the key of the normal form stands for to r->out. render.unsupported names keys that

@@ -58,7 +58,7 @@ static int add_env_file(const RenderService *r, const RenderOptions *o)
 
 static int render_service(const ComposeService *s, const RenderOptions *o, cJSON *services, Error *err)
 {
-    const RenderService r = { s, cJSON_AddObjectToObject(services, s->name), err };
+    const RenderService r = { s, cJSON_AddObjectToObject(services, s->name), err, o };
     const char *image = o->image(s->name, o->userdata);
     const cJSON *member;
     int e;
@@ -104,7 +104,7 @@ static int render_definition(const char *kind, const cJSON *d, cJSON *out, Error
     static const char *const passed_on[] = { "name", "external", "internal", "labels" };
     cJSON *item = cJSON_AddObjectToObject(out, d->string);
     const ComposeService owner = { .name = (char *) kind };
-    const RenderService r = { &owner, item, err };
+    const RenderService r = { &owner, item, err, NULL };
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(d, "labels");
     const cJSON *member;
     const char *name = json_string(d, "name");

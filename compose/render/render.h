@@ -12,6 +12,8 @@ typedef struct RenderOptions {
     /* Absolute path of the service's 0600 env file, put under `env_file:`; NULL result = leave out (the
      * driver passes it by another way). */
     const char *(*env_file)(const char *service, void *userdata);
+    /* The host path to mount for a source; borrowed. NULL = the source itself. */
+    const char *(*bind)(const char *source, void *userdata);
     void *userdata;
 } RenderOptions;
 

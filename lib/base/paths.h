@@ -11,8 +11,12 @@
 #define AGENT_ENV_PATH ETC_DIR "/mgmt-agent.env"
 #define SECBOX_ENV_PATH ETC_DIR "/secbox.env"
 #define POLICY_PATH ETC_DIR "/policy.json"
-/* the main container's /run/secbox as the host sees it: its heartbeat */
+/* where host folders of containers are, unless policy.json opens others */
+#define VOLUMES_DIR STATE_DIR "/volumes"
+/* the main service's /run/secbox as the host sees it: its heartbeat; and, beside it, a folder like that for each other service */
+#define SECBOX_SERVICE "secbox"
 #define SECBOX_RUN_DIR RUN_DIR "/secbox"
+#define SERVICES_RUN_DIR RUN_DIR "/services"
 #define AGENT_STATE_DIR STATE_DIR "/mgmt-agent"
 /* the names of the services that are deployed, for recovery-agent: see mgmt-agent/agent/service-names.c */
 #define SERVICE_NAMES_PATH RUN_DIR "/services"

@@ -9,6 +9,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/state/unsafe-binds.h"
 
 static int add_current(cJSON *o)
 {
@@ -72,13 +73,28 @@ static int add_accepts(cJSON *o)
     return json_add_item(o, "accepts", cJSON_CreateStringArray(types, ELEMENTSOF(types)));
 }
 
+/* Absent while all is well. */
+static int add_unsafe_binds(cJSON *o)
+{
+    cJSON *binds = unsafe_binds_load();
+
+    if (!binds)
+        return -ENOMEM;
+    if (cJSON_GetArraySize(binds) == 0) {
+        cJSON_Delete(binds);
+        return 0;
+    }
+    return json_add_item(o, "unsafeBinds", binds);
+}
+
 cJSON *agent_make_status(const Agent *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("agent.status");
 
     if (!m || json_add_string(m, "deviceId", a->device_id ? a->device_id : "") < 0 ||
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
-        add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0)
+        add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 ||
+        add_unsafe_binds(m) < 0)
         return NULL;
     return TAKE_PTR(m);
 }
@@ -138,7 +154,8 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
 
     if (!m || json_add_string(m, "id", id) < 0 || json_add_item(m, "status", status) < 0 || add_agent(a, status) < 0 ||
         json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
-        add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0)
+        add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
+        add_unsafe_binds(status) < 0)
         return NULL;
     for (size_t i = 0; i < ELEMENTSOF(from_worker); i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(podman, from_worker[i]);

@@ -452,7 +452,8 @@ static int make_folders(Error *err)
     static const struct {
         const char *path;
         mode_t mode;
-    } folders[] = { { RUN_DIR, 0755 }, { STATE_DIR, 0755 }, { AGENT_STATE_DIR, 0700 }, { STATE_DIR "/volumes", 0755 } };
+    } folders[] = { { RUN_DIR, 0755 }, { STATE_DIR, 0755 }, { AGENT_STATE_DIR, 0700 } };
+    _cleanup_(freep) char *volumes = path_in_root(VOLUMES_DIR);
 
     for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
         _cleanup_(freep) char *path = path_in_root(folders[i].path);
@@ -461,7 +462,10 @@ static int make_folders(Error *err)
         if (r < 0)
             return r;
     }
-    return 0;
+    if (!volumes)
+        return -ENOMEM;
+    /* one that is there is left as it is: containers may be using it, and whose it is matters when it is mounted from */
+    return access(volumes, F_OK) == 0 ? 0 : dir_make(volumes, 0711, (uid_t) -1, (gid_t) -1, err);
 }
 
 /* Half-written files that a kill or a power cut left. Not the volumes, which are the containers'. */

@@ -104,7 +104,7 @@ static cJSON *localise(const cJSON *message)
     return json_add_string(copy, "version", version) == 0 ? TAKE_PTR(copy) : NULL;
 }
 
-static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
+static void take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goes_back)
 {
     bool from_cloud = control_client_is_link(c);
     _cleanup_(cJSON_Deletep) cJSON *message = from_cloud ? cJSON_Duplicate(wire, 1) : localise(wire);
@@ -129,9 +129,16 @@ static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
         return;
     }
     request = make_request(message, from_cloud ? "cloud" : "local");
-    r = request ? agent_deploy(a, "apply", id, request, from_cloud ? NULL : c, from_cloud, &err) : -ENOMEM;
+    r = request && (!goes_back || json_add_bool(request, "goesBack", true) == 0)
+            ? agent_deploy(a, "apply", id, request, from_cloud ? NULL : c, from_cloud, &err)
+            : -ENOMEM;
     if (r < 0)
         refuse(c, message, 503, &err, r);
+}
+
+static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
+{
+    take_snapshot(a, c, wire, false);
 }
 
 /* What the box said when it was asked the same before: a gateway that was killed asks again. */
@@ -249,7 +256,7 @@ static void handle_rollback(Agent *a, ControlClient *c, const cJSON *message)
         return;
     }
     log_notice("Going back from snapshot %s to %s, asked for on the box", json_string(current, "version"), previous);
-    handle_snapshot(a, c, snapshot);
+    take_snapshot(a, c, snapshot, true);
 }
 
 static void handle_confirm(Agent *a, ControlClient *c, const cJSON *message)

@@ -53,7 +53,7 @@ static void compare_settings(const cJSON *answer)
                              .environment = i ? environment : NULL };
         ComposeProject p = { .name = name, .services = &s, .n_services = 1 };
         _cleanup_(freep) char *sentence = NULL;
-        int r = settings_compare(&s, &p, answer, &sentence);
+        int r = settings_compare(&s, &p, NULL, answer, &sentence);
 
         if ((r == 1) != (sentence != NULL))
             abort();

@@ -199,8 +199,9 @@ def test_row24_one_project_whatever_the_folder(box):
 
 
 def test_row26_a_missing_bind_source_is_not_made(box):
-    missing = box.path("var/lib/tucomunidad/volumes/recordigns")
-    box.write_policy({"bind": [box.path("var/lib/tucomunidad/volumes")]})
+    missing = box.path("srv/recordigns")
+    os.makedirs(box.path("srv"))
+    box.write_policy({"bind": [missing]})
     outcome, _ = failed_result(box.apply(compose(service("web", more=f"volumes:\n  - {missing}:/data"))))
     assert outcome != "done"
     assert not os.path.exists(missing)

@@ -25,6 +25,8 @@ PREFIX = "secbox-run-"
 # what is empty inside, with its mode; podman keeps some state in the last two wherever its store is
 MASKED = {"/dev/shm": "1777", "/run": "755", "/var/lib/containers": "700"}
 RUN_FOLDERS = {"/run/lock": 0o1777, "/run/user": 0o755}
+# where the temporary folder is seen inside: what a box mounts may not lie below a folder like /tmp that all may write to
+PLACE = "/srv"
 PR_SET_PDEATHSIG = 1
 GONE_SECONDS = 60  # only for a process that the kernel itself holds
 
@@ -112,6 +114,7 @@ def _inside(command):
     for path, mode in RUN_FOLDERS.items():
         os.mkdir(path)
         os.chmod(path, mode)
+    subprocess.run(["mount", "--bind", os.environ["SECBOX_RUN_FOLDER"], PLACE], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     child = os.fork()
     if child == 0:
@@ -148,7 +151,7 @@ def run(command, env=None, own_session=False):
     folder = RunFolder()
     env = dict(env or os.environ, TMPDIR=folder.path)
     if os.geteuid() == 0:
-        env["SECBOX_ISOLATED"] = "1"
+        env.update(SECBOX_ISOLATED="1", SECBOX_RUN_FOLDER=folder.path, TMPDIR=PLACE)
         command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", sys.executable,
                    os.path.abspath(__file__), "--inside", *command]
     try:

@@ -35,7 +35,7 @@ def left_in_proc(folder):
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/environ", "rb") as f:
-                if f"TMPDIR={folder}".encode() in f.read():
+                if f"SECBOX_RUN_FOLDER={folder}".encode() in f.read():
                     found.append(pid)
         except OSError:
             continue

@@ -16,7 +16,7 @@ from tests.lab.authority import Authority
 from tests.lab.box import Box
 from tests.lab.hostile_registry import HostileRegistry
 from tests.lab.registry import basic
-from tests.lab.util import LabError
+from tests.lab.util import LabError, wait_until
 
 # tag, kind, version
 IMAGES = [("server:1", "server", "1"), ("server:2", "server", "2"), ("crash:1", "crash", "1")]
@@ -174,3 +174,39 @@ def test_registries_are_asked_as_the_podman_user_with_the_users_own_files(users_
         os.chmod(auth, 0o600)
         assert check(image).images["web"]["state"] == "new"
     assert set(uids) == {rootless.UID}
+
+
+def test_a_container_cannot_put_a_link_where_another_mounts(gateway, users_box):
+    """Its root is the podman user: what it could have mounted is all that this user may read, such as its keys."""
+    lab = users_box.lab
+    secret = os.path.join(lab.home, "secret")
+    os.mkdir(secret, 0o700)
+    with open(os.path.join(secret, "file"), "w", encoding="ascii") as f:
+        f.write("a key of the user")
+    shutil.chown(secret, lab.uid, lab.uid)
+    os.chown(os.path.join(secret, "file"), lab.uid, lab.uid)
+    outer = users_box.path("var/lib/tucomunidad/volumes/outer")
+    os.makedirs(f"{outer}/inner")
+    for path in (outer, f"{outer}/inner"):
+        os.chown(path, lab.uid, lab.uid)
+    swap = f"busybox rm -r /outer/inner; busybox ln -s {secret} /outer/inner; sleep 1000"
+    text = compose(service("attacker", more=f"command: {json.dumps(['sh', '-c', swap])}\nvolumes: ['{outer}:/outer']"),
+                   service("victim", more=f"command: ['sh', '-c', 'cat /data/file; sleep 1000']\n"
+                                          f"volumes: ['{outer}/inner:/data']\ndepends_on: [attacker]"))
+    for policy, error in ((None, "policy.bind-outside"), ({"bind": [outer, f"{outer}/inner"]}, "preflight.bind-way")):
+        if policy:
+            users_box.write_policy(policy)
+        status, result = push(gateway, text)
+        victim = users_box.containers().get("victim")
+        assert not victim or "a key" not in lab.podman("logs", victim["Id"]).stdout
+        assert status == 422 and result["error"]["id"] == error, result
+    assert users_box.ids() == {} and not os.path.islink(f"{outer}/inner")
+
+
+def test_a_missing_folder_is_made_for_the_podman_user(gateway, users_box):
+    folder = users_box.path("var/lib/tucomunidad/volumes/mine")
+    status, result = push(gateway, compose(service("web", more=f"command: ['sh', '-c', 'echo x > /data/file; sleep 1000']\n"
+                                                               f"stop_grace_period: 1s\nvolumes: ['{folder}:/data']")))
+    assert status == 200, result
+    assert os.stat(folder).st_uid == users_box.lab.uid and os.stat(os.path.dirname(folder)).st_uid == 0
+    wait_until(lambda: os.path.exists(f"{folder}/file"), "the container has written")

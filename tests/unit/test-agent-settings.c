@@ -43,7 +43,7 @@ static int compare(const char *project, const char *info, char **ret)
     _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(project);
     _cleanup_(cJSON_Deletep) cJSON *o = json_of(info);
 
-    return settings_compare(&p->services[0], p, o, ret);
+    return settings_compare(&p->services[0], p, NULL, o, ret);
 }
 
 static void test_equal(void **state)

@@ -96,16 +96,27 @@ static void asks_for_no_more_than_the_agent_derives(void **state _unused_)
     assert_string_equal(joined, "CLOUD_BASE_URL DEVICE_GATEWAY_URL DEVICE_ID");
 }
 
-static void policy_is_valid(void **state _unused_)
+static void ships_as_it_is_with_the_shipped_policy(void **state _unused_)
 {
+    const ComposeResolveOptions options = { .project = "secbox", .base_dir = "/stage", .lookup = fresh_env };
     _cleanup_(error_done) Error err = {};
     _cleanup_(freep) char *text = NULL;
     _cleanup_(policy_freep) ComposePolicy *policy = NULL;
+    _cleanup_(compose_file_freep) ComposeFile *f = load();
+    _cleanup_(compose_project_freep) ComposeProject *p = NULL;
     size_t len = 0;
+    int r = file_read(EXAMPLE_POLICY, JSON_SIZE_MAX, &text, &len, &err);
 
-    assert_int_equal(file_read(EXAMPLE_POLICY, JSON_SIZE_MAX, &text, &len, &err), 0);
-    if (policy_parse(text, len, EXAMPLE_POLICY, &policy, &err) < 0)
-        fail_msg("%s", error_message(&err, 0));
+    r = r < 0 ? r : policy_parse(text, len, EXAMPLE_POLICY, &policy, &err);
+    r = r < 0 ? r : compose_policy_check(f, policy, &err);
+    r = r < 0 ? r : compose_resolve(f, &options, &p, &err);
+    r = r < 0 ? r : compose_policy_check_project(p, policy, EXAMPLE, &err);
+    if (r < 0)
+        fail_msg("%s: %s", error_id(&err), error_message(&err, r));
+    assert_true(policy_allows_bind(policy, "web", "/var/lib/tucomunidad/volumes/web", false));
+    assert_false(policy_allows_bind(policy, "web", "/var/lib/tucomunidad/volumes", false));
+    /* a link on Debian */
+    assert_true(policy_allows_link(policy, "secbox", "/etc/localtime", "/usr/share/zoneinfo/Europe/Madrid", true));
 }
 
 int main(void)
@@ -113,7 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ships_as_it_is),
         cmocka_unit_test(asks_for_no_more_than_the_agent_derives),
-        cmocka_unit_test(policy_is_valid),
+        cmocka_unit_test(ships_as_it_is_with_the_shipped_policy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

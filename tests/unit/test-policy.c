@@ -65,6 +65,10 @@ static const Refusal refusals[] = {
     { MOUNT("/etc"), "volumes: [\"/etc:/x\"]", NULL, OUTSIDE },
     { MOUNT("/run"), "volumes: [\"/run:/x\"]", NULL, OUTSIDE },
     { MOUNT("/run/tucomunidad"), "volumes: [\"/run/tucomunidad:/x\"]", NULL, OUTSIDE },
+    { MOUNT("/run/tucomunidad/secbox"), "volumes: [\"/run/tucomunidad/secbox:/x\"]", NULL, OUTSIDE },
+    { MOUNT("/run/tucomunidad/services"), "volumes: [\"/run/tucomunidad/services:/x\"]", NULL, OUTSIDE },
+    { MOUNT("/run/tucomunidad/services/nvr"), "volumes: [\"/run/tucomunidad/services/nvr:/x\"]", NULL, OUTSIDE },
+    { MOUNT("/run/tucomunidad/services/web/x"), "volumes: [\"/run/tucomunidad/services/web/x:/x\"]", NULL, OUTSIDE },
     { MOUNT("/run/tucomunidad/secbox/x"), "volumes: [\"/run/tucomunidad/secbox/x:/x\"]", NULL, OUTSIDE },
     { MOUNT("/run/tucomunidad/sessions"), "volumes: [\"/run/tucomunidad/sessions:/x\"]", NULL, OUTSIDE },
     { MOUNT("/run/podman/podman.sock"), "volumes: [\"/run/podman/podman.sock:/x\"]", NULL, OUTSIDE },
@@ -254,7 +258,7 @@ static void ordinary_keys_pass(void **state _unused_)
         "\"logging\":{\"driver\":\"journald\",\"options\":{\"tag\":\"x\"}},\"labels\":{\"io.example\":\"x\"}",
         "\"pid\":\"private\",\"ipc\":\"shareable\",\"healthcheck\":{\"test\":[\"NONE\"]}",
         MOUNT("/var/lib/tucomunidad/volumes/secbox"),
-        MOUNT("/run/tucomunidad/secbox"),
+        MOUNT("/run/tucomunidad/services/web"),
         "\"volumes\":[{\"type\":\"bind\",\"source\":\"/etc/localtime\",\"target\":\"/etc/localtime\","
         "\"read_only\":true},{\"type\":\"tmpfs\",\"source\":\"\",\"target\":\"/"
         "t\",\"options\":[\"size=1\"]}]",
@@ -282,29 +286,41 @@ static const BindCase binds[] = {
     { NULL, "/etc/tucomunidad/secbox.env", true, true },
     { NULL, "/etc/tucomunidad/secbox.env", false, false },
     { NULL, "/etc/tucomunidad/mgmt-agent.env", true, false },
-    { NULL, "/var/lib/tucomunidad/volumes", false, true },
-    { NULL, "/var/lib/tucomunidad/volumes/a/b", false, true },
+    { NULL, "/var/lib/tucomunidad/volumes", false, false },
+    { NULL, "/var/lib/tucomunidad/volumes", true, false },
+    { NULL, "/var/lib/tucomunidad/volumes/a", false, true },
+    { NULL, "/var/lib/tucomunidad/volumes/a/b", false, false },
+    { "{\"bind\":[\"/var/lib/tucomunidad/volumes\"]}", "/var/lib/tucomunidad/volumes", false, false },
+    { "{\"bind\":[\"/var/lib/tucomunidad/volumes\"]}", "/var/lib/tucomunidad/volumes/a", false, true },
+    { "{\"bind\":[\"/var/lib/tucomunidad/volumes/*\"]}", "/var/lib/tucomunidad/volumes/a", false, true },
+    { "{\"bind\":[\"/var/lib/tucomunidad/volumes/a/b\"]}", "/var/lib/tucomunidad/volumes/a/b", false, true },
     { NULL, "/var/lib/tucomunidad/volumes/./a", false, false },
     { NULL, "/var/lib/tucomunidad/volumes//a", false, false },
     { NULL, "relative", false, false },
     { "{\"bind\":[]}", "/var/lib/tucomunidad/volumes/a", false, false },
-    { "{\"bind\":[\"/srv\"]}", "/srv/x", false, true },
+    { "{\"bind\":[\"/srv\"]}", "/srv", false, true },
+    { "{\"bind\":[\"/srv\"]}", "/srv/x", false, false },
     { "{\"bind\":[\"/srv\"]}", "/srvx", false, false },
-    { "{\"bind_ro\":[\"/srv\"]}", "/srv/x", false, false },
-    { "{\"bind_ro\":[\"/srv\"]}", "/srv/x", true, true },
-    { "{\"services\":{\"web\":{\"bind\":[\"/mnt/recordings\"]}}}", "/mnt/recordings/cam1", false, true },
-    { "{\"services\":{\"nvr\":{\"bind\":[\"/mnt/recordings\"]}}}", "/mnt/recordings/cam1", false, false },
-    { "{\"services\":{\"*\":{\"bind_ro\":[\"/mnt/recordings\"]}}}", "/mnt/recordings/cam1", true, true },
+    { "{\"bind\":[\"/srv/*\"]}", "/srv/x", false, true },
+    { "{\"bind\":[\"/srv/*\"]}", "/srv/x/y", false, false },
+    { "{\"bind\":[\"/srv/*\"]}", "/srv", false, false },
+    { "{\"bind\":[\"/srv/*\"]}", "/srv/.ssh", false, false },
+    { "{\"bind_ro\":[\"/srv/*\"]}", "/srv/x", false, false },
+    { "{\"bind_ro\":[\"/srv/*\"]}", "/srv/x", true, true },
+    { "{\"services\":{\"web\":{\"bind\":[\"/mnt/recordings\"]}}}", "/mnt/recordings", false, true },
+    { "{\"services\":{\"nvr\":{\"bind\":[\"/mnt/recordings\"]}}}", "/mnt/recordings", false, false },
+    { "{\"services\":{\"*\":{\"bind_ro\":[\"/mnt/recordings/*\"]}}}", "/mnt/recordings/cam1", true, true },
     { "{\"bind\":[\"/run\"]}", "/run/podman/podman.sock", false, false },
     { "{\"bind\":[\"/run/podman/podman.sock\"]}", "/run/podman/podman.sock", false, true },
     { "{\"bind\":[\"/run/podman\"]}", "/run/podman/podman.sock", false, false },
     { "{\"bind\":[\"/run/podman\"]}", "/run/podman", false, true },
-    { "{\"bind\":[\"/var\"]}", "/var/lib", false, false },
-    { "{\"bind\":[\"/var\"]}", "/var/lib/frigate", false, true },
-    { "{\"bind\":[\"/var\"]}", "/var/lib/containers/storage", false, false },
-    { "{\"bind\":[\"/home\"]}", "/home/tc", false, false },
-    { "{\"bind\":[\"/home\"]}", "/home/tc/.ssh", false, false },
-    { "{\"bind\":[\"/home/tc\"]}", "/home/tc/recordings", false, true },
+    { "{\"bind\":[\"/run/podman/*\"]}", "/run/podman/podman.sock", false, false },
+    { "{\"bind\":[\"/var/*\"]}", "/var/lib", false, false },
+    { "{\"bind\":[\"/var/lib/*\"]}", "/var/lib/frigate", false, true },
+    { "{\"bind\":[\"/var/lib/*\"]}", "/var/lib/containers", false, false },
+    { "{\"bind\":[\"/home/*\"]}", "/home/tc", false, false },
+    { "{\"bind\":[\"/home/tc/*\"]}", "/home/tc/.ssh", false, false },
+    { "{\"bind\":[\"/home/tc/*\"]}", "/home/tc/recordings", false, true },
 };
 
 static void binds_by_components(void **state _unused_)
@@ -321,6 +337,55 @@ static void binds_by_components(void **state _unused_)
             fail_msg("%s with %s: %d %s", t->source, t->policy ? t->policy : "no policy", r,
                      error_message(&err, r));
     }
+}
+
+/* What entries meant before goes on for what runs, and a new file is told how to write it now. */
+static void old_meaning_is_kept_and_explained(void **state _unused_)
+{
+    static const struct {
+        const char *policy, *source, *advice;
+    } cases[] = {
+        { "{\"bind\":[\"/srv\"]}", "/srv/a/b", "write \"/srv/a/*\"" },
+        { NULL, "/var/lib/tucomunidad/volumes", "only the folders directly in it" },
+        { NULL, "/var/lib/tucomunidad/volumes/a/b", "only the folders directly in it" },
+        { NULL, "/run/tucomunidad/secbox", "/run/tucomunidad/services/web" },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(policy_freep) ComposePolicy *policy = policy_of(cases[i].policy);
+        _cleanup_(error_done) Error err = {};
+        _cleanup_(freep) char *config =
+            str_format("\"volumes\":[{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/x\"}]", cases[i].source);
+
+        assert_false(policy_allows_bind(policy, "web", cases[i].source, false));
+        assert_int_equal(check_config(config, cases[i].policy, &err), -EPERM);
+        if (!strstr(err.message, cases[i].advice))
+            fail_msg("%s: %s", cases[i].source, err.message);
+        policy_keep_old_meaning(policy);
+        assert_true(policy_allows_bind(policy, "web", cases[i].source, false));
+        assert_false(policy_allows_bind(policy, "web", "/etc", false));
+    }
+}
+
+static void the_main_service_keeps_its_folder(void **state _unused_)
+{
+    _cleanup_(policy_freep) ComposePolicy *policy = policy_of(NULL);
+
+    assert_true(policy_allows_bind(policy, "secbox", "/run/tucomunidad/secbox", false));
+    assert_true(policy_allows_bind(policy, "other", "/run/tucomunidad/services/other", false));
+    assert_false(policy_allows_bind(policy, "other", "/run/tucomunidad/secbox", true));
+    assert_false(policy_allows_bind(policy, "other", "/run/tucomunidad/services/secbox", true));
+}
+
+static void the_clock_may_be_a_link(void **state _unused_)
+{
+    _cleanup_(policy_freep) ComposePolicy *policy = policy_of(NULL);
+
+    assert_true(policy_allows_link(policy, "web", "/etc/localtime", "/usr/share/zoneinfo/Etc/UTC", true));
+    assert_false(policy_allows_link(policy, "web", "/etc/localtime", "/usr/share/zoneinfo/Etc/UTC", false));
+    assert_false(policy_allows_link(policy, "web", "/etc/localtime", "/etc/shadow", true));
+    assert_false(policy_allows_link(policy, "web", "/etc/timezone", "/usr/share/zoneinfo/Etc/UTC", true));
+    assert_true(policy_allows_link(policy, "web", "/x", "/var/lib/tucomunidad/volumes/a", false));
 }
 
 static void images_by_prefix(void **state _unused_)
@@ -417,6 +482,7 @@ static void bad_policies(void **state _unused_)
         { "{\"bind\":\"/srv\"}", "policy.bad-type" },
         { "{\"bind\":[1]}", "policy.bad-type" },
         { "{\"bind\":[\"/\"]}", "policy.bad-path" },
+        { "{\"bind\":[\"/*\"]}", "policy.bad-path" },
         { "{\"bind\":[\"srv\"]}", "policy.bad-path" },
         { "{\"bind\":[\"/srv/\"]}", "policy.bad-path" },
         { "{\"bind\":[\"/srv/../etc\"]}", "policy.bad-path" },
@@ -450,6 +516,9 @@ int main(void)
         cmocka_unit_test(definitions_refused),
         cmocka_unit_test(ordinary_keys_pass),
         cmocka_unit_test(binds_by_components),
+        cmocka_unit_test(old_meaning_is_kept_and_explained),
+        cmocka_unit_test(the_main_service_keeps_its_folder),
+        cmocka_unit_test(the_clock_may_be_a_link),
         cmocka_unit_test(images_by_prefix),
         cmocka_unit_test(variables_wait),
         cmocka_unit_test(refusal_names_the_entry),

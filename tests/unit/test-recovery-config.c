@@ -47,6 +47,7 @@ static void test_good(void **state)
     assert_int_equal(c.ssh_port, 2022);
     assert_int_equal(c.reboot, 1);
     assert_int_equal(c.failures, 3);
+    assert_string_equal(c.heartbeat, "/run/tucomunidad/secbox/heartbeat");
     /* the printed text reads back the same */
     _cleanup_(secret_freep) char *printed = settings_print(settings, &c);
     Config again;
@@ -55,6 +56,22 @@ static void test_good(void **state)
     assert_string_equal(printed, twice);
     config_done(&c);
     config_done(&again);
+}
+
+static void test_heartbeat_of_each_service(void **state)
+{
+    static const char *const cases[][2] = {
+        {GOOD "RECOVERY_SERVICE=nvr\n", "/run/tucomunidad/services/nvr/heartbeat"},
+        {GOOD "RECOVERY_SERVICE=nvr\nRECOVERY_HEARTBEAT=/x/y\n", "/x/y"},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        Config c;
+        assert_int_equal(parse(&c, cases[i][0], NULL), 0);
+        assert_string_equal(c.heartbeat, cases[i][1]);
+        config_done(&c);
+    }
 }
 
 static void test_bad(void **state)
@@ -225,6 +242,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_heartbeat_of_each_service),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_documents_name_every_setting),
         cmocka_unit_test(test_state),

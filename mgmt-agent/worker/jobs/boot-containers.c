@@ -64,7 +64,9 @@ static int start_again(Deploy *d, const cJSON *service, Error *err)
         return r;
     if (str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
         return 0;
-    r = podman_start(d->podman, id, err);
+    r = deploy_may_start(d, name, info, err);
+    if (r == 0)
+        r = podman_start(d->podman, id, err);
     if (r == 0)
         deploy_progress(d, "info", name, "%s is started again after the boot", json_string(service, "container"));
     return r;
@@ -112,5 +114,7 @@ int job_start(Deploy *d, const cJSON *request)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the containers after the boot yet, trying again");
         return EXIT_TRY_AGAIN;
     }
+    if (wanted)
+        deploy_review_binds(d);
     return start_all(d, cJSON_GetObjectItemCaseSensitive(wanted, "services")) > 0 ? EXIT_TRY_AGAIN : 0;
 }

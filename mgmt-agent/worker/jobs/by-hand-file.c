@@ -44,6 +44,13 @@ static const char *env_file_of(const char *service, void *userdata)
     return b->path;
 }
 
+static const char *bind_of(const char *source, void *userdata)
+{
+    const ByHand *b = userdata;
+
+    return deploy_bind_target(b->deploy, source);
+}
+
 static int write_file(const Deploy *d, const char *folder, const char *name, const char *text, Error *err)
 {
     _cleanup_(freep) char *path = path_join(folder, name);
@@ -65,7 +72,8 @@ static int write_all(Deploy *d, const char *folder, Error *err)
     _cleanup_(freep) char *base = path_in_root(BY_HAND_DIR);
     _cleanup_(freep) char *text = NULL;
     ByHand b = { .deploy = d };
-    RenderOptions options = { .version = d->version, .image = image_of, .env_file = env_file_of, .userdata = &b };
+    RenderOptions options = { .version = d->version, .image = image_of, .env_file = env_file_of, .bind = bind_of,
+                              .userdata = &b };
     int r = base ? dir_make(base, 0755, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
 
     if (r == 0)

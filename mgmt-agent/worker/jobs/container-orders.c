@@ -32,7 +32,7 @@ static int unknown_service(const char *name, Error *err)
 }
 
 /* By its id, or by its name when somebody made it anew by hand. */
-static int find_container(Deploy *d, const cJSON *service, char **ret, Error *err)
+static int find_container(Deploy *d, const cJSON *service, cJSON **ret_info, char **ret, Error *err)
 {
     const char *keys[] = { json_string(service, "id"), json_string(service, "container") };
     int r = -ENOENT;
@@ -44,8 +44,10 @@ static int find_container(Deploy *d, const cJSON *service, char **ret, Error *er
             continue;
         error_done(err);
         r = podman_inspect(d->podman, keys[i], &info, err);
-        if (r == 0)
+        if (r == 0) {
             *ret = strdup(json_string(info, "Id") ? json_string(info, "Id") : keys[i]);
+            *ret_info = TAKE_PTR(info);
+        }
     }
     if (r == 0 && !*ret)
         return -ENOMEM;
@@ -88,16 +90,21 @@ static unsigned grace_of(const Deploy *d, const char *name)
 static int restart(Deploy *d, const cJSON *service, Error *err)
 {
     _cleanup_(freep) char *container = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     unsigned grace = grace_of(d, json_string(service, "name"));
     int r = deploy_open_again(d, err);
 
     if (r == 0)
-        r = find_container(d, service, &container, err);
+        r = find_container(d, service, &info, &container, err);
     if (r < 0)
         return r;
     r = podman_stop_all(d->podman, &(StopRequest) { container, grace }, 1, err);
     if (r == 0)
+        r = deploy_may_start(d, json_string(service, "name"), info, err);
+    if (r == 0)
         r = podman_start(d->podman, container, err);
+    if (r == 0)
+        deploy_review_binds(d);
     return r == 0 ? prove_running(d, container, err) : r;
 }
 

@@ -101,6 +101,7 @@ static int inspect_all(Deploy *d, const cJSON *request, cJSON *answer)
     const char *store = NULL;
     int r = json_add_item(answer, "services", all);
 
+    deploy_review_binds(d);
     if (r == 0 && podman_graphroot(d->podman, &store, NULL) == 0)
         r = json_add_string(answer, "graphRoot", store);
     cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(d->current, "services"))

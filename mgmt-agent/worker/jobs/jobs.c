@@ -39,6 +39,7 @@ void deploy_done(Deploy *d)
     podman_free(d->podman);
     podman_user_done(&d->user);
     driver_done(&d->driver);
+    map_free(d->bind_targets);
     map_free(d->image_ids);
     map_free(d->proved);
     observed_free_all(d->observed, d->n_observed);
@@ -95,6 +96,7 @@ static int job_apply(Deploy *d, const cJSON *request)
     int r = deploy_take_message(d, request, &message);
 
     d->phase = "verify";
+    d->goes_back = json_bool(request, "goesBack", false);
     if (r == 0)
         r = flow_begin(d, &err);
     if (r < 0)

@@ -195,6 +195,8 @@ static int apply_level(Deploy *d, unsigned level, Error *err)
         r = wait_for_dependencies(d, services[i], err);
     if (r == 0)
         r = set_aside(d, steps, n, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = deploy_ready_binds(d, services[i], err);
     return r == 0 && n > 0 ? start_services(d, services, n, level == 0, err) : r;
 }
 

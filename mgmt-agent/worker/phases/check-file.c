@@ -136,19 +136,28 @@ int deploy_parse(Deploy *d, Error *err)
     return compose_parse(d->text, strlen(d->text), COMPOSE_NAME, &d->file, err);
 }
 
-int deploy_policy(Deploy *d, Error *err)
+int deploy_load_policy(Deploy *d, Error *err)
 {
     _cleanup_(freep) char *path = path_in_root(POLICY_PATH);
     _cleanup_(freep) char *text = NULL;
     _cleanup_(error_done) Error reason = {};
     size_t len = 0;
+    int r = path ? file_read(path, JSON_SIZE_MAX, &text, &len, &reason) : -ENOMEM;
+
+    if (r < 0 && r != -ENOENT)
+        return error_set(err, r, "policy.unreadable", "%s", error_message(&reason, r));
+    return policy_parse(text, len, path, &d->policy, err);
+}
+
+int deploy_policy(Deploy *d, Error *err)
+{
     int r;
 
     deploy_phase(d, "policy");
-    r = path ? file_read(path, JSON_SIZE_MAX, &text, &len, &reason) : -ENOMEM;
-    if (r < 0 && r != -ENOENT)
-        return error_set(err, r, "policy.unreadable", "%s", error_message(&reason, r));
-    r = policy_parse(text, len, path, &d->policy, err);
+    r = deploy_load_policy(d, err);
+    /* what was accepted and runs goes on; a new file is judged by what the entries mean now */
+    if (r == 0 && (d->only || d->goes_back))
+        policy_keep_old_meaning(d->policy);
     return r < 0 ? r : compose_policy_check(d->file, d->policy, err);
 }
 
@@ -249,7 +258,7 @@ static int resolve(Deploy *d, ComposeProject **ret, Error *err)
 {
     ComposeResolveOptions options = { .project = d->options->project, .lookup = lookup_env, .userdata = d->env,
                                       .read_env_file = read_env_file };
-    _cleanup_(freep) char *base = path_in_root(STATE_DIR "/volumes");
+    _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR);
 
     options.base_dir = base;
     return base ? compose_resolve(d->file, &options, ret, err) : -ENOMEM;

@@ -46,6 +46,8 @@ typedef struct Deploy {
     cJSON *current; /* store_load_current() */
     Podman *podman;
     Driver driver;
+    bool goes_back; /* to a snapshot that this box ran before */
+    Map *bind_targets; /* source that is a link → what it leads to */
     Map *image_ids; /* service → image id */
     char *failed_log; /* the last lines of the container that was not proved */
     Map *proved;    /* service → its container's last inspection (cJSON) while proving; NULL before that */
@@ -73,6 +75,7 @@ int deploy_verify(Deploy *d, const cJSON *message, Error *err) _must_check_;
 int deploy_verify_update(Deploy *d, const cJSON *message, Error *err) _must_check_;
 int deploy_parse(Deploy *d, Error *err) _must_check_;
 int deploy_policy(Deploy *d, Error *err) _must_check_;
+int deploy_load_policy(Deploy *d, Error *err) _must_check_;
 int deploy_env_ensure(Deploy *d, bool *ret_created, Error *err) _must_check_;
 /* What deploy_env_ensure() would leave behind, in memory only: for plans. */
 int deploy_env_plan(Deploy *d, Error *err) _must_check_;
@@ -90,6 +93,22 @@ int deploy_resolve_images(Deploy *d, size_t *ret_missing, Error *err) _must_chec
 
 /* What runs now as it was remembered, in d->current; NULL when it is not known. */
 void deploy_load_current(Deploy *d);
+
+/* binds.c: host paths that services mount. */
+/* Whether they may: preflight.bind-missing, bind-link, bind-way, bind-overlap. Nothing is made. */
+int deploy_check_binds(Deploy *d, Error *err) _must_check_;
+/* Just before the service's new container is made: makes the folders that are ours to make, and checks again. */
+int deploy_ready_binds(Deploy *d, const ComposeService *s, Error *err) _must_check_;
+/* What podman gets for a source: what a link leads to, else the source. */
+const char *deploy_bind_target(const Deploy *d, const char *source);
+/* The folder where a service other than the main one shows its heartbeat. */
+void deploy_make_run_folder(const Deploy *d, const char *service);
+
+/* bind-alarms.c */
+/* Writes down which mounts of the present containers are not safe, and tells the new ones. Never a failure. */
+void deploy_review_binds(Deploy *d);
+/* Before an old container is started again, by its inspection: bind.replaced when a link was put in the place of a source. */
+int deploy_may_start(Deploy *d, const char *service, const cJSON *info, Error *err) _must_check_;
 
 /* pull.c */
 int deploy_pull(Deploy *d, Error *err) _must_check_;

@@ -94,6 +94,7 @@ int deploy_commit(Deploy *d, Error *err)
     update_sweep_images(d);
     store_prune_snapshots(json_string(d->journal.project, "version"), json_string(d->journal.project, "previous"));
     deploy_keep_by_hand(d, json_string(d->journal.project, "name"));
+    deploy_review_binds(d);
     deploy_unstage(d);
     return 0;
 }
@@ -182,7 +183,10 @@ static int bring_back(Deploy *d, const JournalStep *s, Error *err)
         if (r < 0)
             return r;
     }
-    return s->was_running ? podman_start(d->podman, s->old_id, err) : 0;
+    if (!s->was_running)
+        return 0;
+    r = deploy_may_start(d, s->service, info, err);
+    return r == 0 ? podman_start(d->podman, s->old_id, err) : r;
 }
 
 static int check_back(Deploy *d, const JournalStep *s, Error *err)
@@ -239,6 +243,7 @@ int deploy_roll_back(Deploy *d, Error *err)
         update_name_back(d);
         update_sweep_images(d);
         deploy_drop_by_hand(d->options->project);
+        deploy_review_binds(d);
         deploy_unstage(d);
     }
     return r < 0 ? error_prefix(err, r, "rolling back") : 0;

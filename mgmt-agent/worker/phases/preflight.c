@@ -20,13 +20,17 @@
 /* What must stay free after a pull, so that neither podman's store nor our own state hits the wall. */
 #define DISK_FREE_MIN_BYTES (512ull * 1024 * 1024)
 
-/* Where a service shows its heartbeat. It is gone after each boot, and no start of a container waits for a push. */
+/* Where services show their heartbeat: the main one, and the folder that those of the others are made in. It is gone after each
+ * boot, and no start of a container waits for a push. */
 static void make_run_folder(const Deploy *d)
 {
     _cleanup_(freep) char *path = path_in_root(SECBOX_RUN_DIR);
     _cleanup_(error_done) Error err = {};
-    int r = path ? dir_make(path, 0755, d->user.uid, d->user.gid, &err) : -ENOMEM;
+    _cleanup_(freep) char *others = path_in_root(SERVICES_RUN_DIR);
+    int r = path && others ? dir_make(path, 0755, d->user.uid, d->user.gid, &err) : -ENOMEM;
 
+    if (r == 0)
+        r = dir_make(others, 0711, (uid_t) -1, (gid_t) -1, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Services cannot show their heartbeat");
 }
@@ -168,41 +172,6 @@ static int check_disk(Deploy *d, Error *err)
     return 0;
 }
 
-/* podman-compose would make an empty folder of a mistyped path, without a word; and a link that a container planted below
- * its own volume must not open the rest of the host: what the path resolves to has to be allowed as well. */
-static int check_bind(Deploy *d, const ComposeService *s, const cJSON *volume, Error *err)
-{
-    const char *source = json_string(volume, "source");
-    _cleanup_(freep) char *real = source ? realpath(source, NULL) : NULL;
-
-    if (!real)
-        return error_set_at(err, errno, "preflight.bind-missing", NULL, s->line, s->name,
-                            "service %s mounts %s, which does not exist; make it, or correct the path", s->name,
-                            source ? source : "nothing");
-    if (!str_equal(real, source) &&
-        !policy_allows_bind(d->policy, s->name, real, json_bool(volume, "read_only", false)))
-        return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
-                            "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name, source,
-                            real);
-    return 0;
-}
-
-static int check_bind_sources(Deploy *d, Error *err)
-{
-    for (size_t i = 0; i < d->project->n_services; i++) {
-        const ComposeService *s = &d->project->services[i];
-        const cJSON *volume;
-
-        cJSON_ArrayForEach(volume, cJSON_GetObjectItemCaseSensitive(s->config, "volumes")) {
-            int r = str_equal(json_string(volume, "type"), "bind") ? check_bind(d, s, volume, err) : 0;
-
-            if (r < 0)
-                return r;
-        }
-    }
-    return 0;
-}
-
 /* "ADDRESS:PORT/PROTO" → a socket that can be bound there, 0; -EADDRINUSE when somebody listens. Other failures (an
  * address that this box does not have yet) are podman's to judge. */
 static int try_bind(const char *address, uint16_t port, bool udp)
@@ -331,7 +300,7 @@ int deploy_preflight(Deploy *d, Error *err)
     if (r < 0)
         return r;
     report_plan(d);
-    r = check_bind_sources(d, err);
+    r = deploy_check_binds(d, err);
     if (r == 0)
         r = check_ports(d, err);
     return r == 0 && d->plan->n_changes > 0 ? check_disk(d, err) : r;

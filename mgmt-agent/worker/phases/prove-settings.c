@@ -145,6 +145,7 @@ static int compare_ports(const ComposeService *s, const ComposeProject *p, const
     return 0;
 }
 
+/* `source` NULL: any */
 static bool is_mounted(const cJSON *info, const cJSON *wanted, const char *source)
 {
     const char *target = json_string(wanted, "target"), *type = json_string(wanted, "type");
@@ -157,23 +158,24 @@ static bool is_mounted(const cJSON *info, const cJSON *wanted, const char *sourc
     cJSON_ArrayForEach(m, member(info, "Mounts", NULL)) {
         const char *is = str_equal(type, "volume") ? json_string(m, "Name") : json_string(m, "Source");
 
-        if (str_equal(json_string(m, "Destination"), target) && str_equal(is, source) &&
+        if (str_equal(json_string(m, "Destination"), target) && (!source || str_equal(is, source)) &&
             json_bool(m, "RW", true) != read_only)
             return true;
     }
     return false;
 }
 
-static int compare_mounts(const ComposeService *s, const ComposeProject *p, const cJSON *info, char **ret)
+static int compare_mounts(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
 {
     const cJSON *wanted;
 
     cJSON_ArrayForEach(wanted, member(s->config, "volumes", NULL)) {
         const char *source = json_string(wanted, "source");
+        bool is_link = links && source && map_get(links, source);
 
         if (str_equal(json_string(wanted, "type"), "volume"))
             source = json_string(cJSON_GetObjectItemCaseSensitive(p->volumes, source), "name");
-        if (!is_mounted(info, wanted, source))
+        if (!is_mounted(info, wanted, is_link ? NULL : source))
             return differs(ret, str_format("%s is not mounted at %s as asked", source ? source : "a volume",
                                            json_string(wanted, "target")));
     }
@@ -195,11 +197,11 @@ static int compare_networks(const ComposeService *s, const ComposeProject *p, co
     return 0;
 }
 
-int settings_compare(const ComposeService *s, const ComposeProject *p, const cJSON *inspected, char **ret)
+int settings_compare(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected, char **ret)
 {
     static int (*const comparisons[])(const ComposeService *, const ComposeProject *, const cJSON *, char **) = {
-        compare_environment, compare_command, compare_user,   compare_privileged,
-        compare_restart,     compare_ports,   compare_mounts, compare_networks,
+        compare_environment, compare_command, compare_user,    compare_privileged,
+        compare_restart,     compare_ports,   compare_networks,
     };
 
     for (size_t i = 0; i < ELEMENTSOF(comparisons); i++) {
@@ -208,5 +210,5 @@ int settings_compare(const ComposeService *s, const ComposeProject *p, const cJS
         if (r != 0)
             return r;
     }
-    return 0;
+    return compare_mounts(s, p, links, inspected, ret);
 }

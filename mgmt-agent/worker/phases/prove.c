@@ -274,7 +274,7 @@ static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info,
                           wanted_image ? wanted_image : "?");
     if (!str_equal(json_string(labels, LABEL_HASH), s->config_hash))
         return not_proved(d, s, err, "prove.wrong-settings", "its container was not made from this snapshot");
-    r = settings_compare(s, d->project, info, &difference);
+    r = settings_compare(s, d->project, d->bind_targets, info, &difference);
     if (r < 0)
         return error_set(err, r, "prove.failed", "cannot compare the settings of service %s", s->name);
     return r > 0 ? not_proved(d, s, err, "prove.wrong-settings", "%s", difference) : 0;

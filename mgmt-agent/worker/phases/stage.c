@@ -42,6 +42,13 @@ static const char *context_env_file(const char *service, void *userdata)
     return c->deploy->driver.strategy == STRATEGY_CLASSIC ? c->env_path : NULL;
 }
 
+static const char *context_bind(const char *source, void *userdata)
+{
+    const StageContext *c = userdata;
+
+    return deploy_bind_target(c->deploy, source);
+}
+
 static int stage_service(Deploy *d, const ComposeService *s, Error *err)
 {
     _cleanup_(freep) char *file_path = deploy_stage_path(s->name, ".yml");
@@ -51,7 +58,8 @@ static int stage_service(Deploy *d, const ComposeService *s, Error *err)
     const char *only[] = { s->name, NULL };
     StageContext context = { d, env_path };
     RenderOptions options = { .services = only, .version = d->version, .image = context_image,
-                              .env_file = context_env_file, .userdata = &context };
+                              .env_file = context_env_file, .bind = context_bind,
+                              .userdata = &context };
     int r;
 
     if (!file_path || !env_path)

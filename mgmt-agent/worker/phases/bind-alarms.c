@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* Containers that were made before the rules of binds.c: they start as ever, and the box tells which mounts are not safe. Only
+ * one whose source has been replaced by a link that leads where nobody allowed it to is not started. */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/unsafe-binds.h"
+#include "mgmt-agent/worker/phases/binds.h"
+
+static int list_all(Deploy *d, BindUses *u, Error *err)
+{
+    ObservedContainer *containers = NULL;
+    size_t n = 0;
+    int r = podman_list(d->podman, d->options->project, &containers, &n, err);
+
+    if (r == 0)
+        r = bind_uses_of_containers(d, containers, n, u, err);
+    observed_free_all(containers, n);
+    return r;
+}
+
+static bool is_foreign_run_dir(const BindUse *use)
+{
+    _cleanup_(freep) char *run = path_in_root(SECBOX_RUN_DIR);
+
+    return use->writable && !str_equal(use->service, SECBOX_SERVICE) && str_equal(use->source, run);
+}
+
+/* 0, or why this mount could not be asked for now. */
+static int judge(const Deploy *d, const BindUse *use, const BindUses *all, Error *err)
+{
+    const BindUse *other = bind_find_conflict(use, all->items, all->n);
+    BindWalk w;
+    int r = bind_walk(use->source, &d->user, &w, err);
+
+    bind_walk_done(&w);
+    if (r < 0)
+        return str_equal(error_id(err), "preflight.bind-missing") ? 0 : r;
+    if (other)
+        return bind_conflict_error(use, other, err);
+    if (is_foreign_run_dir(use))
+        return error_set(err, EPERM, "policy.bind-outside", "%s is the folder of the service " SECBOX_SERVICE
+                         "; that of this service is " SERVICES_RUN_DIR "/%s", use->source, use->service);
+    return 0;
+}
+
+static bool is_known(const cJSON *list, const char *service, const char *source)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, list)
+        if (str_equal(json_string(item, "service"), service) && str_equal(json_string(item, "source"), source))
+            return true;
+    return false;
+}
+
+static int add_finding(Deploy *d, const BindUse *use, const cJSON *before, const char *problem, cJSON *list)
+{
+    cJSON *o;
+
+    if (is_known(list, use->service, use->source))
+        return 0;
+    o = cJSON_CreateObject();
+    if (json_append(list, o) < 0 || json_add_string(o, "service", use->service) < 0 ||
+        json_add_string(o, "source", use->source) < 0 || json_add_string(o, "problem", problem) < 0)
+        return -ENOMEM;
+    if (!is_known(before, use->service, use->source))
+        deploy_progress(d, "info", use->service, "the mount of %s into service %s is not safe, and goes on as it is: %s",
+                        use->source, use->service, problem);
+    return 0;
+}
+
+static int review(Deploy *d, const cJSON *before, cJSON *list, Error *err)
+{
+    _cleanup_(bind_uses_done) BindUses all = {};
+    int r = list_all(d, &all, err);
+
+    for (size_t i = 0; r == 0 && i < all.n; i++) {
+        _cleanup_(error_done) Error problem = {};
+        int p = judge(d, &all.items[i], &all, &problem);
+
+        if (p < 0)
+            r = add_finding(d, &all.items[i], before, error_message(&problem, p), list);
+    }
+    return r;
+}
+
+void deploy_review_binds(Deploy *d)
+{
+    _cleanup_(cJSON_Deletep) cJSON *before = unsafe_binds_load();
+    _cleanup_(cJSON_Deletep) cJSON *list = cJSON_CreateArray();
+    _cleanup_(error_done) Error err = {};
+    int r = list ? review(d, before, list, &err) : -ENOMEM;
+
+    if (r == 0 && !cJSON_Compare(before, list, true))
+        r = unsafe_binds_save(list, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot look at what the containers mount");
+}
+
+/* Whose link it is nobody can tell; but the service that may write there could have put it there. */
+static const BindUse *find_writer(const BindUse *use, const BindUses *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (all->items[i].writable && !str_equal(all->items[i].source, use->source) &&
+            path_is_below(use->source, all->items[i].source))
+            return &all->items[i];
+    return NULL;
+}
+
+static int check_use(Deploy *d, const BindUse *use, Error *err)
+{
+    _cleanup_(freep) char *real = realpath(use->source, NULL);
+    _cleanup_(bind_uses_done) BindUses all = {};
+    const BindUse *writer;
+    int r;
+
+    if (!real || str_equal(real, use->source))
+        return 0;
+    r = list_all(d, &all, err);
+    writer = r == 0 ? find_writer(use, &all) : NULL;
+    if (!writer || path_is_below(real, writer->source))
+        return r;
+    /* a policy that cannot be read says nothing against it */
+    if (!d->policy && deploy_load_policy(d, NULL) < 0)
+        return 0;
+    policy_keep_old_meaning(d->policy);
+    if (policy_allows_link(d->policy, use->service, use->source, real, !use->writable))
+        return 0;
+    return error_set(err, EPERM, "bind.replaced",
+                     "service %s is not started: %s, which it mounts, leads to %s now, and service %s may write where that "
+                     "link is; look at it, and put the folder back",
+                     use->service, use->source, real, writer->service);
+}
+
+int deploy_may_start(Deploy *d, const char *service, const cJSON *info, Error *err)
+{
+    _cleanup_(bind_uses_done) BindUses uses = {};
+    int r = bind_uses_of_container(info, service ? service : "", &uses);
+
+    for (size_t i = 0; r == 0 && i < uses.n; i++) {
+        _cleanup_(freep) char *services = path_in_root(SERVICES_RUN_DIR "/");
+
+        if (services && str_starts(uses.items[i].source, services))
+            deploy_make_run_folder(d, uses.items[i].service);
+        r = check_use(d, &uses.items[i], err);
+    }
+    return r;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* What a new file may mount must stay what it is at every later start, since podman starts containers again without asking: the
+ * way to a source belongs to root alone, and no source lies in what another service may write to. What was accepted before that
+ * was asked goes on: updates and whatever else makes such a service anew only tell (bind-alarms.c). */
+
+#include "mgmt-agent/worker/phases/binds.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+
+#define FOLDER_MODE 0755
+
+const char *deploy_bind_target(const Deploy *d, const char *source)
+{
+    const char *target = d->bind_targets ? map_get(d->bind_targets, source) : NULL;
+
+    return target ? target : source;
+}
+
+static int service_error(const ComposeService *s, const char *source, const Error *reason, int r, Error *err)
+{
+    return error_set_at(err, r, error_id(reason), NULL, s->line, s->name, "service %s mounts %s: %s", s->name, source,
+                        error_message(reason, r));
+}
+
+static int missing_error(const ComposeService *s, const char *source, Error *err)
+{
+    return error_set_at(err, ENOENT, "preflight.bind-missing", NULL, s->line, s->name,
+                        "service %s mounts %s, which does not exist; make it, or correct the path", s->name, source);
+}
+
+/* Podman gets what the link leads to by now, so that it has nothing to follow. */
+static int take_target(Deploy *d, const char *source, const char *real)
+{
+    char *copy = strdup(real);
+
+    if (!d->bind_targets)
+        d->bind_targets = map_new(free);
+    if (copy && d->bind_targets && map_put(d->bind_targets, source, copy) == 0)
+        return 0;
+    free(copy);
+    return -ENOMEM;
+}
+
+static int follow_link(Deploy *d, const ComposeService *s, const char *source, bool read_only, Error *err)
+{
+    _cleanup_(freep) char *real = realpath(source, NULL);
+    _cleanup_(error_done) Error reason = {};
+    BindWalk w;
+    int r;
+
+    if (!real)
+        return missing_error(s, source, err);
+    if (!policy_allows_link(d->policy, s->name, source, real, read_only))
+        return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
+                            "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name, source,
+                            real);
+    r = bind_walk(real, &d->user, &w, &reason);
+    if (r < 0)
+        return service_error(s, source, &reason, r, err);
+    bind_walk_done(&w);
+    return take_target(d, source, real);
+}
+
+static bool is_mounted_already(const BindUses *running, const char *source)
+{
+    for (size_t i = 0; running && i < running->n; i++)
+        if (str_equal(running->items[i].source, source))
+            return true;
+    return false;
+}
+
+static bool is_run_dir(const char *source, const char *service)
+{
+    _cleanup_(freep) char *services = path_in_root(SERVICES_RUN_DIR);
+    size_t len = services ? strlen(services) : 0;
+
+    return services && strncmp(source, services, len) == 0 && source[len] == '/' && str_equal(source + len + 1, service);
+}
+
+/* Folders that are ours to make. One that a container has now and that is gone has lost its data: a new, empty one in its place
+ * would hide that. */
+static bool may_be_made(const Deploy *d, const ComposeService *s, const char *source, const BindUses *running)
+{
+    return is_run_dir(source, s->name) || (!policy_is_lenient(d->policy) && policy_is_new_volume(d->policy, source) &&
+                                           !is_mounted_already(running, source));
+}
+
+static int check_source(Deploy *d, const ComposeService *s, const char *source, bool read_only, const BindUses *running,
+                        Error *err)
+{
+    _cleanup_(error_done) Error reason = {};
+    BindWalk w;
+    int r = bind_walk(source, &d->user, &w, &reason);
+
+    if (r < 0)
+        return service_error(s, source, &reason, r, err);
+    if (!w.exists)
+        r = may_be_made(d, s, source, running) ? 0 : missing_error(s, source, err);
+    else if (S_ISLNK(w.st.st_mode))
+        r = follow_link(d, s, source, read_only, err);
+    bind_walk_done(&w);
+    return r;
+}
+
+/* What was asked before: that it exists, and that policy.json allows what it leads to. */
+static int check_old_source(Deploy *d, const ComposeService *s, const char *source, bool read_only, Error *err)
+{
+    _cleanup_(freep) char *real = realpath(source, NULL);
+
+    if (!real)
+        return missing_error(s, source, err);
+    if (!str_equal(real, source) && !policy_allows_link(d->policy, s->name, source, real, read_only))
+        return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
+                            "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name, source,
+                            real);
+    return 0;
+}
+
+static int check_service(Deploy *d, const ComposeService *s, const BindUses *running, Error *err)
+{
+    const cJSON *volume;
+
+    cJSON_ArrayForEach(volume, cJSON_GetObjectItemCaseSensitive(s->config, "volumes")) {
+        _cleanup_(error_done) Error reason = {};
+        const char *source = json_string(volume, "source");
+        bool read_only = json_bool(volume, "read_only", false);
+        int r;
+
+        if (!str_equal(json_string(volume, "type"), "bind"))
+            continue;
+        r = check_source(d, s, source ? source : "nothing", read_only, running, &reason);
+        if (r < 0 && policy_is_lenient(d->policy) && str_equal(error_id(&reason), "preflight.bind-way"))
+            r = check_old_source(d, s, source, read_only, err);
+        else if (r < 0)
+            return error_copy(err, &reason) < 0 ? -ENOMEM : r;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static bool is_wanted_alike(const BindUses *wanted, const BindUse *use)
+{
+    for (size_t i = 0; i < wanted->n; i++)
+        if (str_equal(wanted->items[i].service, use->service) && str_equal(wanted->items[i].source, use->source) &&
+            (wanted->items[i].writable || !use->writable))
+            return true;
+    return false;
+}
+
+/* New services among each other, and each of them beside the containers that are there, whatever becomes of those: a removed one
+ * still runs when the first new one is made. A service's own old container is stopped before. */
+static int check_overlaps(Deploy *d, const BindUses *running, Error *err)
+{
+    _cleanup_(bind_uses_done) BindUses wanted = {};
+    int r = bind_uses_of_project(d, &wanted);
+    const size_t n = wanted.n;
+
+    for (size_t i = 0; r == 0 && i < running->n; i++)
+        if (!is_wanted_alike(&wanted, &running->items[i]))
+            r = bind_uses_add(&wanted, running->items[i].service, running->items[i].source, running->items[i].writable);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const BindUse *use = &wanted.items[i];
+        const ComposeService *s = compose_service_find(d->project, use->service);
+
+        for (size_t k = 0; r == 0 && k < wanted.n; k++) {
+            const BindUse *other = &wanted.items[k];
+            _cleanup_(error_done) Error reason = {};
+
+            if (k == i || (k >= n && str_equal(other->service, use->service)) || !bind_uses_conflict(use, other))
+                continue;
+            r = bind_conflict_error(use, other, &reason);
+            error_set_at(err, r, error_id(&reason), NULL, s ? s->line : 0, use->service, "%s", error_message(&reason, r));
+        }
+    }
+    return r;
+}
+
+static bool mounts_anything(const Deploy *d)
+{
+    _cleanup_(bind_uses_done) BindUses uses = {};
+
+    return bind_uses_of_project(d, &uses) < 0 || uses.n > 0;
+}
+
+int deploy_check_binds(Deploy *d, Error *err)
+{
+    _cleanup_(bind_uses_done) BindUses running = {};
+    int r;
+
+    if (!mounts_anything(d))
+        return 0;
+    r = bind_uses_of_containers(d, d->observed, d->n_observed, &running, err);
+    for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
+        r = check_service(d, &d->project->services[i], &running, err);
+    if (r < 0 || policy_is_lenient(d->policy))
+        return r;
+    r = bind_uses_add_store(d, &running, err);
+    return r == 0 ? check_overlaps(d, &running, err) : r;
+}
+
+static int make_source(Deploy *d, const ComposeService *s, const char *source, Error *err)
+{
+    BindWalk w;
+    int r = bind_walk(source, &d->user, &w, err);
+
+    if (r < 0)
+        return r;
+    if (!w.exists) {
+        r = bind_make_folder(&w, source, FOLDER_MODE, d->user.uid, d->user.gid, err);
+        if (r == 0)
+            deploy_progress(d, "info", s->name, "made %s", source);
+    }
+    bind_walk_done(&w);
+    return r;
+}
+
+static int make_binds(Deploy *d, const ComposeService *s, Error *err)
+{
+    const cJSON *volume;
+
+    cJSON_ArrayForEach(volume, cJSON_GetObjectItemCaseSensitive(s->config, "volumes")) {
+        const char *source = json_string(volume, "source");
+        int r;
+
+        if (!source || !str_equal(json_string(volume, "type"), "bind") || !may_be_made(d, s, source, NULL))
+            continue;
+        r = make_source(d, s, source, err);
+        if (r < 0)
+            return error_prefix(err, r, "service %s", s->name);
+    }
+    return 0;
+}
+
+int deploy_ready_binds(Deploy *d, const ComposeService *s, Error *err)
+{
+    int r = make_binds(d, s, err);
+
+    /* once more, now that the old container has stopped: nothing that could change it runs between this and the start */
+    return r == 0 ? check_service(d, s, NULL, err) : r;
+}
+
+/* Where containers show their heartbeat is gone after each boot. */
+void deploy_make_run_folder(const Deploy *d, const char *service)
+{
+    _cleanup_(freep) char *services = path_in_root(SERVICES_RUN_DIR);
+    _cleanup_(freep) char *path = services ? path_join(services, service) : NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = path ? dir_make(path, FOLDER_MODE, d->user.uid, d->user.gid, &err) : -ENOMEM;
+
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Service %s cannot show its heartbeat", service);
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Which host paths may be mounted beside each other, and which ways lead to them. */
+#include "tests/unit/agent-root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "compose/policy/bind-rules.h"
+#include "mgmt-agent/worker/phases/bind-walk.h"
+
+static void overlaps(void **state _unused_)
+{
+    static const struct {
+        const char *a, *b;
+        bool a_writable, b_writable, conflict;
+    } cases[] = {
+        { "/srv/a", "/srv/a/b", true, true, true },
+        { "/srv/a", "/srv/a/b", true, false, true },
+        { "/srv/a", "/srv/a/b", false, true, true },
+        { "/srv/a", "/srv/a/b", false, false, false },
+        { "/srv/a", "/srv/a", true, true, false },
+        { "/srv/a", "/srv/ab", true, true, false },
+        { "/srv/a", "/srv/b", true, true, false },
+        { "/srv/a/b/c", "/srv/a", true, true, true },
+        { "/srv", "/srv/a/b/c", true, false, true },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        const BindUse a = { (char *) "a", (char *) cases[i].a, cases[i].a_writable };
+        const BindUse b = { (char *) "b", (char *) cases[i].b, cases[i].b_writable };
+
+        if (bind_uses_conflict(&a, &b) != cases[i].conflict || bind_uses_conflict(&b, &a) != cases[i].conflict)
+            fail_msg("%s and %s", cases[i].a, cases[i].b);
+    }
+}
+
+static void conflict_is_found_among_others(void **state _unused_)
+{
+    const BindUse uses[] = { { (char *) "a", (char *) "/srv/a", true },
+                             { (char *) "b", (char *) "/srv/b", true },
+                             { (char *) "c", (char *) "/srv/a/x", false } };
+
+    assert_ptr_equal(bind_find_conflict(&uses[0], uses, 3), &uses[2]);
+    assert_ptr_equal(bind_find_conflict(&uses[2], uses, 3), &uses[0]);
+    assert_null(bind_find_conflict(&uses[1], uses, 3));
+}
+
+static void components(void **state _unused_)
+{
+    static const struct {
+        mode_t mode;
+        uid_t owner, trusted;
+        BindFault fault;
+    } cases[] = {
+        { S_IFDIR | 0755, 0, 0, BIND_SOUND },     { S_IFDIR | 0711, 0, 0, BIND_SOUND },
+        { S_IFDIR | 0700, 0, 1000, BIND_SOUND },  { S_IFDIR | 0755, 1000, 1000, BIND_SOUND },
+        { S_IFDIR | 0755, 1000, 0, BIND_OWNER },  { S_IFDIR | 0775, 0, 0, BIND_WRITABLE },
+        { S_IFDIR | 01777, 0, 0, BIND_WRITABLE }, { S_IFDIR | 0757, 0, 0, BIND_WRITABLE },
+        { S_IFLNK | 0777, 0, 0, BIND_LINK },      { S_IFREG | 0644, 0, 0, BIND_NO_FOLDER },
+        { S_IFSOCK | 0600, 0, 0, BIND_NO_FOLDER },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        if (bind_judge_component(cases[i].mode, cases[i].owner, cases[i].trusted) != cases[i].fault)
+            fail_msg("case %zu: mode %o of %u", i, (unsigned) cases[i].mode, (unsigned) cases[i].owner);
+}
+
+/* Paths that every Debian has. */
+static void ways(void **state _unused_)
+{
+    static const struct {
+        const char *path, *id, *word; /* NULL: sound */
+        bool exists;
+    } cases[] = {
+        { "/etc/passwd", NULL, NULL, true },
+        { "/etc/mtab", NULL, NULL, true }, /* a link at the end is the caller's to judge */
+        { "/dev/null", NULL, NULL, true },
+        { "/usr/not-there", NULL, NULL, false },
+        { "/usr/not-there/a", "preflight.bind-missing", "/usr/not-there", false },
+        { "/tmp/a", "preflight.bind-way", "chown root: /tmp; chmod go-w /tmp", false },
+        { "/tmp/a/b", "preflight.bind-way", "/tmp (owner 0:0, mode 1777)", false },
+        { "/var/run/a", "preflight.bind-way", "/var/run is a link", false },
+        { "/etc/passwd/a", "preflight.bind-way", "/etc/passwd is no folder", false },
+        { "/", "preflight.bind-missing", "absolute", false },
+        { "etc/passwd", "preflight.bind-missing", "absolute", false },
+    };
+    const PodmanUser nobody = { .uid = 65534 };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(error_done) Error err = {};
+        BindWalk w;
+        int r = bind_walk(cases[i].path, &nobody, &w, &err);
+
+        if ((r == 0) != !cases[i].id || (r < 0 && !str_equal(error_id(&err), cases[i].id)) ||
+            (r < 0 && !strstr(error_message(&err, r), cases[i].word)) || (r == 0 && w.exists != cases[i].exists))
+            fail_msg("%s: %d %s %s", cases[i].path, r, error_id(&err), error_message(&err, r));
+        bind_walk_done(&w);
+        assert_int_equal(w.parent, -1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(overlaps),
+        cmocka_unit_test(conflict_is_found_among_others),
+        cmocka_unit_test(components),
+        cmocka_unit_test(ways),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
