@@ -282,6 +282,7 @@ static int gateway_open_maps(Gateway *g)
     g->tunnels = map_new(NULL);
     g->challenges = map_new(NULL);
     g->recoveries = map_new(recovery_free);
+    g->unsafe_binds = map_new(free);
     g->streams = map_new(box_streams_free);
     g->operators = map_new(NULL);
     g->bridges = map_new(NULL);
@@ -289,7 +290,7 @@ static int gateway_open_maps(Gateway *g)
     g->deployments = map_new(NULL);
     g->rollouts = rollouts_new(g);
     g->requests = map_new(NULL);
-    bool good = g->registry && g->connections && g->tunnels && g->challenges && g->recoveries && g->streams &&
+    bool good = g->registry && g->connections && g->tunnels && g->challenges && g->recoveries && g->unsafe_binds && g->streams &&
                 g->operators && g->bridges && g->support_sessions && g->deployments && g->rollouts && g->requests;
     return good ? 0 : -ENOMEM;
 }
@@ -362,6 +363,7 @@ Gateway *gateway_free(Gateway *g)
     map_free(g->streams);
     map_free(g->tunnels);
     map_free(g->recoveries);
+    map_free(g->unsafe_binds);
     http_server_free(g->server);
     store_free(g->store);
     device_registry_free(g->registry);

@@ -46,6 +46,7 @@ typedef struct Gateway {
     Map *tunnels;     /* DEVICE/ROLE → DeviceConn after its hello, borrowed */
     Map *challenges;  /* connections whose key is not proved yet, by number → Challenge, owned */
     Map *recoveries;  /* device → what is known of its recovery-agent, owned */
+    Map *unsafe_binds; /* device → digest of those that the last alarm named */
     Map *streams;     /* DEVICE/ROLE → BoxStreams, owned */
     Map *operators;   /* connections of operators to boxes, by number → OperatorConn, owned */
     Map *bridges;     /* what such connections carry, by person, box and resume → Operator, owned */

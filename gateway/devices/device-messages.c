@@ -9,6 +9,7 @@
 #include "gateway/deployments/deployments.h"
 #include "gateway/devices/device-query.h"
 #include "gateway/devices/recovery-reports.h"
+#include "gateway/devices/unsafe-binds.h"
 #include "gateway/rollouts/rollouts.h"
 #include "gateway/store/devices-table.h"
 #include "lib/base/strv.h"
@@ -115,6 +116,7 @@ static void on_status(DeviceConn *s, Gateway *g, const cJSON *message)
         s->unsaved_status = text;
         device_conn_save_status(s);
     }
+    unsafe_binds_note(g, s->device, message);
     s->agent_spoke = true;
     s->takes_updates = accepts(message, "image.update");
     deployment_on_status(s, g, message);

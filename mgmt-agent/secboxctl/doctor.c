@@ -125,6 +125,26 @@ static void check_tunnel(Doctor *d, Finding *f)
                 why ? why : "mgmt-link has not said why, or does not run");
 }
 
+/* Folders that containers made before the rules for them mount; what is wrong with each says what to do. */
+static void check_binds(Doctor *d, Finding *f)
+{
+    const cJSON *binds = cJSON_GetObjectItemCaseSensitive(d->status, "unsafeBinds"), *first = binds ? binds->child : NULL;
+    int n = cJSON_GetArraySize(binds);
+
+    if (!d->status)
+        finding_set(f, VERDICT_UNKNOWN, "See the check `agent`.", "mgmt-agent does not answer");
+    else if (n == 0)
+        finding_pass(f, "no container can change what another one mounts");
+    else
+        finding_set(f, VERDICT_FAIL,
+                    "Do what it says; `secboxctl status --json` has all of them. The containers go on, but a new compose file "
+                    "with such a mount is refused.",
+                    "%d unsafe mount%s: %s of service %s: %s", n, n == 1 ? "" : "s",
+                    json_string(first, "source") ? json_string(first, "source") : "?",
+                    json_string(first, "service") ? json_string(first, "service") : "?",
+                    json_string(first, "problem") ? json_string(first, "problem") : "?");
+}
+
 const DoctorCheck doctor_checks[] = {
     { "agent", check_agent },
     { "mgmt-agent.env", check_agent_env },
@@ -132,6 +152,7 @@ const DoctorCheck doctor_checks[] = {
     { "tunnel", check_tunnel },
     { "podman", check_podman },
     { "podman-compose", check_podman_compose },
+    { "binds", check_binds },
     { "clock", check_clock },
     { "time-sync", check_time_sync },
     { "space-state", check_state_space },

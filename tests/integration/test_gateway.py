@@ -44,6 +44,23 @@ def test_push_to_the_end(gw, device):
     assert actions == ["compose.result", "compose.push", "device.claimed", "device.added"]
 
 
+def test_unsafe_mounts_of_a_box_are_one_alarm_each_time_they_change(gw, device):
+    def alarms():
+        return [e["detail"]["binds"] for e in gw.audit("bind.unsafe") if e["device"] == device.id and e["alarm"]]
+
+    first = [{"service": "web", "source": "/srv/x", "problem": "do: chown root: /srv"}]
+    second = [*first, {"service": "nvr", "source": "/srv/y", "problem": "do: chown root: /srv"}]
+    tunnel = device.connect({"unsafeBinds": first})
+    wait_until(lambda: alarms() == [first], "the alarm")
+    for binds in (first, first, second):
+        tunnel.send(device.status(unsafeBinds=binds))
+    wait_until(lambda: alarms() == [second, first], "one more")
+    for _ in range(2):
+        tunnel.send(device.status())
+    tunnel.send(device.status(unsafeBinds=first))
+    wait_until(lambda: alarms() == [first, second, first], "and when they are there again")
+
+
 @pytest.mark.parametrize("status, phase, outcome", [
     (422, "policy", "failed"), (500, "rolled-back", "rolled-back"), (507, "preflight", "failed"), (500, "recovery", "recovery"),
 ])

@@ -352,7 +352,7 @@ def test_doctor_of_a_box_that_works(ctl, agent):
     ctl.env["PATH"] = ctl.root
     p = ctl.run("doctor", "--json")
     checks = {c["id"]: c for c in json.loads(p.stdout)["checks"]}
-    for name in ("agent", "mgmt-agent.env", "secbox.env", "tunnel", "podman", "podman-compose", "clock", "dns"):
+    for name in ("agent", "mgmt-agent.env", "secbox.env", "tunnel", "podman", "podman-compose", "binds", "clock", "dns"):
         assert checks[name]["result"] == "pass", checks[name]
     assert checks["podman"]["detail"].startswith("podman 4.3.1 answers")
     assert checks["podman-compose"]["detail"] == "podman-compose 1.0.3, strategy classic"
@@ -364,12 +364,15 @@ def test_doctor_of_a_box_that_works(ctl, agent):
 
     ctl.write("podman", "#!/bin/sh\necho 'cannot open storage' >&2\nexit 125\n", 0o755)
     agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "link": {
-        "connected": False, "gateway": "wss://cloud.example/mgmt", "error": {"id": "ws.refused", "message": "HTTP 503"}}}}]
+        "connected": False, "gateway": "wss://cloud.example/mgmt", "error": {"id": "ws.refused", "message": "HTTP 503"}},
+        "unsafeBinds": [{"service": "web", "source": "/srv/x", "problem": "do: chown root: /srv"}]}}]
     p = ctl.run("doctor", "--json")
     checks = {c["id"]: c for c in json.loads(p.stdout)["checks"]}
     assert p.returncode == 1
     assert checks["podman"]["result"] == "fail" and "cannot open storage" in checks["podman"]["detail"]
     assert checks["tunnel"]["result"] == "fail" and "HTTP 503" in checks["tunnel"]["detail"]
+    assert checks["binds"]["result"] == "fail"
+    assert checks["binds"]["detail"] == "1 unsafe mount: /srv/x of service web: do: chown root: /srv"
 
 
 @pytest.mark.parametrize("args", [[], ["nonsense"], ["env"], ["plan"], ["apply", "a", "b"], ["--nonsense"], ["render"],

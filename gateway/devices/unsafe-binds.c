@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/devices/unsafe-binds.h"
+
+#include <string.h>
+
+#include "gateway/auth/audit.h"
+#include "lib/base/strv.h"
+#include "lib/data/digest.h"
+#include "lib/data/json.h"
+
+/* A box may say what it likes: of each only this much is kept and shown. */
+#define BINDS_SHOWN_MAX 16
+
+static cJSON *shown_part(const cJSON *binds)
+{
+    cJSON *part = cJSON_CreateArray();
+    const cJSON *bind;
+    int n = 0;
+
+    cJSON_ArrayForEach(bind, binds) {
+        if (cJSON_IsObject(bind) && n++ < BINDS_SHOWN_MAX && json_append(part, cJSON_Duplicate(bind, true)) < 0) {
+            cJSON_Delete(part);
+            return NULL;
+        }
+    }
+    return part;
+}
+
+void unsafe_binds_note(Gateway *g, const char *device, const cJSON *status)
+{
+    _cleanup_(cJSON_Deletep) cJSON *binds = shown_part(cJSON_GetObjectItemCaseSensitive(status, "unsafeBinds"));
+    _cleanup_(freep) char *text = binds ? json_print(binds) : NULL;
+    _cleanup_(freep) char *actor = str_format("device:%s", device);
+    char hex[SHA256_HEX_SIZE];
+    char *digest;
+
+    if (cJSON_GetArraySize(binds) == 0) {
+        map_remove(g->unsafe_binds, device);
+        return;
+    }
+    if (!text || sha256_hex(text, strlen(text), hex) < 0 || str_equal(map_get(g->unsafe_binds, device), hex))
+        return;
+    digest = strdup(hex);
+    if (!digest || map_put(g->unsafe_binds, device, digest) < 0) {
+        free(digest); /* told again next time */
+        return;
+    }
+    cJSON *detail = cJSON_CreateObject();
+    if (detail && json_add_item(detail, "binds", TAKE_PTR(binds)) < 0)
+        detail = (cJSON_Delete(detail), NULL);
+    audit_write(g, &(AuditEntry) { .actor = actor ? actor : "device",
+                                   .action = "bind.unsafe",
+                                   .device = device,
+                                   .alarm = true,
+                                   .detail = detail });
+}
