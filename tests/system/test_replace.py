@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from tests.integration.test_podman_traps import compose, service
 from tests.lab.util import wait_until
 
@@ -58,3 +60,28 @@ def test_a_health_check_needs_no_shell(box):
     bad = check.replace('"true"', '"false"')
     result = box.apply(compose(service("web", more=GRACE + bad)))
     assert (result["outcome"], result["error"]["id"]) == ("rolled-back", "prove.unhealthy"), result
+
+
+SLOW_START = 'command: ["/bin/sh", "-c", "sleep {seconds}; touch /tmp/ready; exec /bin/lab-server"]\n'
+READY = 'healthcheck: {{test: ["CMD", "/bin/busybox", "test", "-e", "/tmp/ready"], {timing}}}'
+
+
+@pytest.mark.parametrize("timing", ["interval: 30s, retries: 3", "interval: 1s, retries: 1, start_period: 20m"])
+def test_a_service_gets_the_time_that_its_health_check_gives_it(box, timing):
+    slow = SLOW_START.format(seconds=12) + READY.format(timing=timing)
+    result = box.apply(compose(service("web", more=GRACE + slow)))
+    assert (result["status"], result["outcome"]) == (200, "done"), result
+
+
+def test_the_images_own_health_check_gets_its_time_too(box, lab):
+    text = "FROM localhost/server:1\nHEALTHCHECK --interval=30s --retries=3 CMD /bin/busybox test -e /tmp/ready\n"
+    lab.podman("build", "-q", "--format", "docker", "-t", "localhost/slow:1", "-f", "-", lab.empty_dir, input=text.encode())
+    result = box.apply(compose(service("web", "slow:1", more=GRACE + SLOW_START.format(seconds=12))))
+    assert (result["status"], result["outcome"]) == (200, "done"), result
+
+
+def test_a_service_is_unhealthy_after_as_many_failures_as_its_check_says(box):
+    never = READY.format(timing="interval: 3s, retries: 2")
+    result = box.apply(compose(service("web", more=GRACE + never)))
+    assert (result["outcome"], result["error"]["id"]) == ("rolled-back", "prove.unhealthy"), result
+    assert "failed 2 times in a row" in result["error"]["message"], result

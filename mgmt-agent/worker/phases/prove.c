@@ -13,12 +13,13 @@
 #include "mgmt-agent/state/failed-images.h"
 #include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/phases/health-trial.h"
 #include "mgmt-agent/worker/phases/prove-settings.h"
 
 #define POLL_USEC (250 * USEC_PER_MSEC)
 #define HEALTH_CALL_MARGIN_USEC (10 * USEC_PER_SEC)
 #define HEALTH_PAUSE_MAX_USEC (2 * USEC_PER_SEC)
-#define HEALTH_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
+#define HEALTH_WORD_USEC USEC_PER_MINUTE /* how often a long wait is told */
 #define COMPLETE_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
 #define KEPT_WAIT_USEC (10 * USEC_PER_SEC)
 #define LOG_LINES_SHOWN 20
@@ -121,8 +122,7 @@ static int64_t number_member(const cJSON *o, const char *key)
 typedef struct Health {
     bool exists;
     cJSON *argv; /* the compose file's test as a command; NULL: podman runs the image's own */
-    usec_t interval, timeout, start_period;
-    int64_t retries;
+    HealthRules rules;
 } Health;
 
 static void health_done(Health *h)
@@ -160,25 +160,25 @@ static Health health_of(const ComposeService *s, const cJSON *info)
     const cJSON *config = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Healthcheck");
     const char *first = cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(config, "Test"), 0));
     Health h = { .exists = first && !str_equal(first, "NONE"),
-                 .interval = (usec_t) number_member(config, "Interval") / 1000,
-                 .timeout = (usec_t) number_member(config, "Timeout") / 1000,
-                 .start_period = (usec_t) number_member(config, "StartPeriod") / 1000,
-                 .retries = number_member(config, "Retries") };
+                 .rules = { .interval = (usec_t) number_member(config, "Interval") / 1000,
+                            .timeout = (usec_t) number_member(config, "Timeout") / 1000,
+                            .start_period = (usec_t) number_member(config, "StartPeriod") / 1000,
+                            .retries = number_member(config, "Retries") } };
 
     if (s->healthcheck) {
         h.argv = test_to_argv(cJSON_GetObjectItemCaseSensitive(s->healthcheck, "test"));
         h.exists = h.argv != NULL;
-        h.interval = usec_member(s->healthcheck, "interval_usec", 0);
-        h.timeout = usec_member(s->healthcheck, "timeout_usec", 0);
-        h.start_period = usec_member(s->healthcheck, "start_period_usec", 0);
-        h.retries = number_member(s->healthcheck, "retries");
+        h.rules.interval = usec_member(s->healthcheck, "interval_usec", 0);
+        h.rules.timeout = usec_member(s->healthcheck, "timeout_usec", 0);
+        h.rules.start_period = usec_member(s->healthcheck, "start_period_usec", 0);
+        h.rules.retries = number_member(s->healthcheck, "retries");
     }
-    if (h.retries <= 0)
-        h.retries = 3;
-    if (h.interval == 0)
-        h.interval = 30 * USEC_PER_SEC;
-    if (h.timeout == 0)
-        h.timeout = 30 * USEC_PER_SEC;
+    if (h.rules.retries <= 0)
+        h.rules.retries = 3;
+    if (h.rules.interval == 0)
+        h.rules.interval = 30 * USEC_PER_SEC;
+    if (h.rules.timeout == 0)
+        h.rules.timeout = 30 * USEC_PER_SEC;
     return h;
 }
 
@@ -188,26 +188,46 @@ static int run_health_check(Deploy *d, const ComposeService *s, const Health *h,
     int r;
 
     if (!h->argv)
-        return podman_healthcheck(d->podman, s->container_name, h->timeout + HEALTH_CALL_MARGIN_USEC, reason) == 1;
-    r = podman_exec(d->podman, s->container_name, h->argv, h->timeout, reason);
+        return podman_healthcheck(d->podman, s->container_name, h->rules.timeout + HEALTH_CALL_MARGIN_USEC, reason) == 1;
+    r = podman_exec(d->podman, s->container_name, h->argv, h->rules.timeout, reason);
     if (r > 0)
         error_set(reason, EIO, "prove.unhealthy", "it ended with status %d (124: not within its timeout)", r);
     return r == 0;
 }
 
-/* Runs the check until it passes; only failures behind the start period count. Podman's own timer cannot be relied on:
- * without a systemd session its status says "starting" for ever. */
-static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, Error *err)
+/* When the container's first process started, on CLOCK_BOOTTIME: the kernel's word, which no clock step moves. */
+static usec_t started_at(const cJSON *info)
 {
-    usec_t begun = boottime_usec(), pause = h->interval < HEALTH_PAUSE_MAX_USEC ? h->interval : HEALTH_PAUSE_MAX_USEC;
-    usec_t limit = h->start_period + (usec_t) (h->retries + 1) * (h->interval + h->timeout);
-    int64_t failures = 0;
+    pid_t pid = (pid_t) number_member(cJSON_GetObjectItemCaseSensitive(info, "State"), "Pid");
+    uint64_t ticks = pid > 0 ? process_start_ticks(pid) : 0;
 
-    if (limit > HEALTH_WAIT_MAX_USEC)
-        limit = HEALTH_WAIT_MAX_USEC;
+    return ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
+}
+
+/* The gateway takes a box that says nothing for too long for lost. */
+static void tell_waiting(Deploy *d, const ComposeService *s, const Error *reason, usec_t *next)
+{
+    usec_t now = boottime_usec();
+
+    if (now < *next)
+        return;
+    deploy_progress(d, "info", s->name, "%s is not healthy yet: %s", s->container_name,
+                    reason->message ? reason->message : "podman says so");
+    *next = now + HEALTH_WORD_USEC;
+}
+
+/* Runs the check until it passes, or has failed as often as its own settings allow. Podman's own timer cannot be relied on:
+ * without a systemd session its status says "starting" for ever. `started`: when the container was. */
+static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, usec_t started, Error *err)
+{
+    usec_t pause = h->rules.interval < HEALTH_PAUSE_MAX_USEC ? h->rules.interval : HEALTH_PAUSE_MAX_USEC;
+    usec_t told = boottime_usec() + HEALTH_WORD_USEC;
+    HealthTrial trial = health_trial_new(&h->rules, started);
+
     for (;;) {
         _cleanup_(error_done) Error reason = {};
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        usec_t begun = boottime_usec();
         Life life;
         int r;
 
@@ -218,11 +238,10 @@ static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, Err
             r = check_life(d, s, info, &life, err);
         if (r < 0)
             return r;
-        if (boottime_usec() > begun + h->start_period)
-            failures++;
-        if (failures > h->retries || boottime_usec() > begun + limit)
+        if (health_trial_failed(&trial, &h->rules, begun, boottime_usec()))
             return not_proved(d, s, err, "prove.unhealthy", "its health check failed %lld times in a row: %s",
-                              (long long) failures, reason.message ? reason.message : "podman calls it unhealthy");
+                              (long long) trial.failures, reason.message ? reason.message : "podman calls it unhealthy");
+        tell_waiting(d, s, &reason, &told);
         usleep((useconds_t) pause);
     }
 }
@@ -258,7 +277,7 @@ int deploy_wait_ready(Deploy *d, const ComposeService *s, bool completed, Error 
     if (r < 0)
         return r;
     health = health_of(s, info);
-    return health.exists ? wait_healthy(d, s, &health, err) : 0;
+    return health.exists ? wait_healthy(d, s, &health, started_at(info), err) : 0;
 }
 
 /* Identity and settings, which cannot change while the container lives. */
@@ -342,7 +361,7 @@ static int prove_changed(Deploy *d, const ComposeService *s, Error *err)
     health = health_of(s, info);
     if (!health.exists || life != LIFE_RUNNING)
         return 0;
-    r = wait_healthy(d, s, &health, err);
+    r = wait_healthy(d, s, &health, started_at(info), err);
     if (r < 0)
         return r;
     deploy_progress(d, "info", s->name, "%s is healthy", s->container_name);
@@ -352,15 +371,6 @@ static int prove_changed(Deploy *d, const ComposeService *s, Error *err)
 static void free_inspection(void *value)
 {
     cJSON_Delete(value);
-}
-
-/* When the container's first process started, on CLOCK_BOOTTIME: the kernel's word, which no clock step moves. */
-static usec_t started_at(const cJSON *info)
-{
-    pid_t pid = (pid_t) number_member(cJSON_GetObjectItemCaseSensitive(info, "State"), "Pid");
-    uint64_t ticks = pid > 0 ? process_start_ticks(pid) : 0;
-
-    return ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
 }
 
 /* Of the containers that this push made. */

@@ -23,7 +23,7 @@
 #define READY_POLL_USEC 5000
 #define READY_TIMEOUT_USEC (20 * USEC_PER_SEC)
 #define EXEC_TIMED_OUT 124 /* as timeout(1) says it */
-#define SERVICE_LIFETIME_USEC (2 * USEC_PER_HOUR)
+#define SERVICE_LIFETIME_USEC (7 * USEC_PER_HOUR) /* longer than any worker lives */
 
 struct Podman {
     char *socket;
