@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* From a host name to a connected socket without blocking: numeric addresses at once, names by a child that asks the
- * system's resolver (nsswitch and all), then one address after the other. */
+ * system's resolver (nsswitch and all), then one address after the other, until TLS stands with one of them. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "lib/base/strv.h"
+#include "lib/net/address-memory.h"
 #include "lib/net/stream-impl.h"
 
 #define HOST_MAX 253
@@ -18,13 +19,15 @@ struct StreamDial {
     Process *resolver;
     char *host;
     StreamAddress addresses[STREAM_ADDRESSES_MAX];
-    size_t n_addresses, next;
+    size_t n_addresses;
     char **known; /* tried behind what the resolver says; owned */
     uint16_t port;
     bool connecting;
     bool timed_out;
     int last; /* why the last address did not do; negative errno */
     char *last_address;
+    int handshake_code;
+    Error handshake; /* why TLS failed with an address that took the connection; says more than what others lack */
 };
 
 StreamDial *stream_dial_free(StreamDial *d)
@@ -35,6 +38,7 @@ StreamDial *stream_dial_free(StreamDial *d)
     free(d->host);
     strv_free(d->known);
     free(d->last_address);
+    error_done(&d->handshake);
     free(d);
     return NULL;
 }
@@ -131,6 +135,11 @@ static void dial_failed(Stream *s)
 {
     StreamDial *d = s->dial;
     int code = d->last < 0 ? -d->last : EHOSTUNREACH;
+    if (d->handshake.id) {
+        (void) error_copy(&s->err, &d->handshake);
+        stream_fail(s, d->handshake_code);
+        return;
+    }
     error_set(&s->err, code, "stream.connect", "cannot connect to %s (tried %zu address%s, last %s): %s; %s", s->name,
               d->n_addresses, d->n_addresses == 1 ? "" : "es", d->last_address ? d->last_address : "none",
               code == ETIMEDOUT ? "no answer within 5 s" : strerror(code),
@@ -155,6 +164,8 @@ static int try_address(Stream *s, const StreamAddress *a)
     StreamDial *d = s->dial;
     free(d->last_address);
     d->last_address = stream_address_format((const struct sockaddr *) &a->addr);
+    free(TAKE_PTR(s->peer));
+    s->state = STREAM_DIALING;
     int fd = socket(a->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
@@ -168,12 +179,32 @@ static int try_address(Stream *s, const StreamAddress *a)
     return r;
 }
 
+/* Of those that were not tried yet: the first with nothing against it, else the one whose failure is the longest ago. */
+static StreamAddress *best_address(StreamDial *d)
+{
+    StreamAddress *best = NULL;
+    unsigned best_rank = 0;
+    for (size_t i = 0; i < d->n_addresses; i++) {
+        if (d->addresses[i].tried)
+            continue;
+        _cleanup_(freep) char *text = stream_address_format((const struct sockaddr *) &d->addresses[i].addr);
+        unsigned rank = address_rank(text);
+        if (!best || rank < best_rank) {
+            best = &d->addresses[i];
+            best_rank = rank;
+        }
+    }
+    return best;
+}
+
 static void dial_next(Stream *s)
 {
     StreamDial *d = s->dial;
+    StreamAddress *a;
     d->connecting = false;
-    while (d->next < d->n_addresses) {
-        d->last = try_address(s, &d->addresses[d->next++]);
+    while ((a = best_address(d))) {
+        a->tried = true;
+        d->last = try_address(s, a);
         if (d->last >= 0)
             return;
     }
@@ -214,9 +245,24 @@ static void dial_connected(Stream *s)
         dial_next(s);
         return;
     }
-    s->dial = stream_dial_free(s->dial);
     if (s->state == STREAM_OPEN)
         stream_opened(s);
+}
+
+bool stream_dial_again(Stream *s, int r)
+{
+    StreamDial *d = s->dial;
+    if (!d)
+        return false;
+    address_note(s->peer, false);
+    if (!best_address(d) || stream_tls_restart(s, d->host) < 0)
+        return false;
+    if (!d->handshake.id && error_copy(&d->handshake, &s->err) >= 0)
+        d->handshake_code = r;
+    error_done(&s->err);
+    s->timer = sd_event_source_disable_unref(s->timer);
+    dial_next(s);
+    return true;
 }
 
 void stream_dial_ready(Stream *s)

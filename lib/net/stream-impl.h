@@ -37,6 +37,7 @@ typedef enum StreamState {
 typedef struct StreamAddress {
     struct sockaddr_storage addr;
     socklen_t len;
+    bool tried;
 } StreamAddress;
 
 typedef struct StreamDial StreamDial;
@@ -48,7 +49,7 @@ struct Stream {
     const StreamEvents *events;
     void *userdata;
     StreamTls *tls;
-    StreamDial *dial; /* only while dialing */
+    StreamDial *dial; /* until it is open */
     char *name;       /* host:port as the user wrote it, or the peer; for sentences */
     char *peer;
     Buf out;
@@ -81,10 +82,13 @@ void stream_release(Stream *s);                  /* gives back a lifetime_hold()
 extern const char *stream_resolver; /* "/usr/bin/getent"; tests have one of their own */
 StreamDial *stream_dial_free(StreamDial *d);
 void stream_dial_ready(Stream *s);               /* the loop says that something can go on */
+/* The handshake failed with r, and s->err says why: goes on with the next address; false when there is none. */
+bool stream_dial_again(Stream *s, int r);
 char *stream_address_format(const struct sockaddr *addr);
 
 /* stream-tls.c: results as read(2) with -EAGAIN for "wait for the socket"; errors are set on s->err. */
 int stream_tls_start(Stream *s, Tls *tls, const char *host); /* host NULL = server */
+int stream_tls_restart(Stream *s, const char *host); /* as if nothing had been said yet */
 int stream_tls_attach(Stream *s);
 int stream_tls_handshake(Stream *s, bool *ret_wants_write);
 ssize_t stream_tls_read(Stream *s, void *data, size_t len);

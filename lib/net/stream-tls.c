@@ -200,6 +200,15 @@ int stream_tls_start(Stream *s, Tls *tls, const char *host)
     return expect_host(ssl, host);
 }
 
+int stream_tls_restart(Stream *s, const char *host)
+{
+    SSL *old = s->tls;
+    int r = stream_tls_start(s, (Tls *) SSL_get_SSL_CTX(old), host);
+    if (s->tls != old)
+        SSL_free(old);
+    return r;
+}
+
 int stream_tls_attach(Stream *s)
 {
     return SSL_set_fd(s->tls, s->fd) == 1 ? 0 : -ENOMEM;

@@ -322,13 +322,17 @@ static int on_tls_deadline(sd_event_source *source _unused_, uint64_t usec _unus
     Stream *s = userdata;
     error_set(&s->err, ETIMEDOUT, "stream.timeout",
               "%s accepted the connection but did not finish the TLS handshake in time: is it a TLS port?", s->name);
-    stream_fail(s, -ETIMEDOUT);
+    stream_hold(s);
+    if (!stream_dial_again(s, -ETIMEDOUT))
+        stream_fail(s, -ETIMEDOUT);
+    (void) stream_release(s);
     return 0;
 }
 
 void stream_opened(Stream *s)
 {
     s->state = STREAM_OPEN;
+    s->dial = stream_dial_free(s->dial);
     s->timer = sd_event_source_disable_unref(s->timer);
     stream_watch(s);
     if (s->events->on_open)
@@ -343,10 +347,10 @@ static void handshake_round(Stream *s)
     int r = stream_tls_handshake(s, &wants_write);
     if (r == -EAGAIN)
         (void) sd_event_source_set_io_events(s->io, wants_write ? EPOLLOUT : EPOLLIN);
-    else if (r < 0)
-        stream_fail(s, r);
-    else
+    else if (r == 0)
         stream_opened(s);
+    else if (!stream_dial_again(s, r))
+        stream_fail(s, r);
 }
 
 static int on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t revents, void *userdata)

@@ -13,6 +13,7 @@
 #include "lib/http/parser.h"
 #include "lib/tunnel/message.h"
 #include "lib/mux/carrier.h"
+#include "lib/net/address-memory.h"
 #include "lib/net/send-queue.h"
 #include "lib/net/stream.h"
 #include "lib/tunnel/tunnel-state.h"
@@ -117,12 +118,20 @@ static int enter(Tunnel *t, TunnelInput input)
     return 0;
 }
 
+static const char *peer_of(const Tunnel *t)
+{
+    return t->ws ? ws_conn_peer(t->ws) : t->stream ? stream_peer(t->stream) : "";
+}
+
 /* The connection is over, whatever stage it was in. Decides about the next one first, then tells the owner, who may
  * change that decision by tunnel_retry(). */
 static void down(Tunnel *t, int r, const Error *err)
 {
     /* A resolver that lies (a portal of the uplink's provider) is as bad as none. */
     t->known_turn = !t->known_turn && t->up_since == 0 && t->end.http_status == 0;
+    /* Silence, another program, a gateway in distress: the next try begins with another address, if there is one. */
+    if (t->up_since == 0 && t->end.http_status != 401 && t->end.http_status != 403)
+        address_note(peer_of(t), false);
     if (t->up_since > 0)
         t->end.lasted_usec = boottime_usec() - t->up_since;
     t->up_since = 0;
@@ -382,6 +391,7 @@ static void welcome(Tunnel *t, const cJSON *message)
     if (enter(t, TUNNEL_WELCOMED) < 0)
         return;
     t->up_since = boottime_usec();
+    address_note(peer_of(t), true);
     t->spread = seconds_of(message, "spreadSeconds");
     if (t->spread == 0)
         t->spread = GONE_SPREAD;
@@ -582,7 +592,7 @@ int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floo
 
 const char *tunnel_address(Tunnel *t)
 {
-    const char *peer = t->ws ? ws_conn_peer(t->ws) : t->stream ? stream_peer(t->stream) : "";
+    const char *peer = peer_of(t);
     const char *end = strrchr(peer, ':');
     if (!end)
         return NULL;

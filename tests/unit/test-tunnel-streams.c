@@ -485,26 +485,52 @@ static void on_stranger(HttpExchange *x, void *userdata)
     http_respond(x, 200, "text/html", "buy now", 7, NULL);
 }
 
-/* A resolver that leads everybody to its own pages: the next try does without it. */
+/* The name has two addresses, and at the first one stands somebody else. */
+static void start_behind_stranger(World *w, HttpServerOptions *stranger, const char *addresses, const char *const *known,
+                                  HttpServer **ret)
+{
+    static char path[sizeof folder + 16];
+    (void) snprintf(path, sizeof path, "%s/resolver", folder);
+    stranger->address = "127.0.0.2";
+    stranger->port = http_server_port(w->server);
+    stranger->handler = on_stranger;
+    stranger->userdata = w;
+    assert_true(file_write_atomic(path, addresses, strlen(addresses), 0755, (uid_t) -1, (gid_t) -1, NULL) >= 0);
+    assert_true(http_server_new(w->event, stranger, ret, NULL) >= 0);
+    stream_resolver = path;
+    start(w, &with_streams, "localhost", known);
+}
+
+/* A resolver that leads everybody to its own pages: the address that was good before is tried as well. */
 static void test_resolver_lies(void **state)
 {
     World *w = *state;
     static const char *const known[] = { "127.0.0.1", NULL };
-    static const char script[] = "#!/bin/sh\necho '127.0.0.2  STREAM localhost'\n";
     const char *usual = stream_resolver;
-    _cleanup_(freep) char *path = str_format("%s/resolver", folder);
     _cleanup_(http_server_freep) HttpServer *stranger = NULL;
-    HttpServerOptions options = {
-        .address = "127.0.0.2", .port = http_server_port(w->server), .handler = on_stranger, .userdata = w,
-    };
-    assert_true(file_write_atomic(path, script, strlen(script), 0755, (uid_t) -1, (gid_t) -1, NULL) >= 0);
-    assert_true(http_server_new(w->event, &options, &stranger, NULL) >= 0);
-    stream_resolver = path;
-    start(w, &with_streams, "localhost", known);
-    RUN_UNTIL(w, w->downs == 1);
-    assert_string_equal(w->down_id, "stream.tls");
+    HttpServerOptions plain = {};
+    start_behind_stranger(w, &plain, "#!/bin/sh\necho '127.0.0.2  STREAM localhost'\n", known, &stranger);
     RUN_UNTIL(w, w->ups == 1);
+    assert_int_equal(w->downs, 0);
+    stream_resolver = usual;
+}
+
+/* TLS stands, and then comes no gateway: the next try does not begin there again, nor does one long after. */
+static void test_next_address(void **state)
+{
+    World *w = *state;
+    const char *usual = stream_resolver;
+    _cleanup_(http_server_freep) HttpServer *stranger = NULL;
+    _cleanup_(freep) char *cert = str_format("%s/cert.pem", folder);
+    _cleanup_(freep) char *key = str_format("%s/key.pem", folder);
+    HttpServerOptions tls = { .cert_file = cert, .key_file = key, .max_connections = 4 };
+    start_behind_stranger(w, &tls, "#!/bin/sh\necho '127.0.0.2 STREAM localhost'\necho '127.0.0.1 STREAM'\n", NULL, &stranger);
+    RUN_UNTIL(w, w->ups == 1);
+    assert_string_equal(w->down_id, "tunnel.refused");
     assert_int_equal(w->downs, 1);
+    tunnel_cycle(w->tunnel);
+    RUN_UNTIL(w, w->ups == 2);
+    assert_string_equal(w->down_id, "tunnel.cycle");
     stream_resolver = usual;
 }
 
@@ -543,6 +569,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_challenge_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_known_address, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resolver_lies, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_next_address, setup, teardown),
     };
     return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
 }
