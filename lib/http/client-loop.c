@@ -9,7 +9,7 @@
 
 #include "lib/base/lifetime.h"
 #include "lib/event/daemon.h"
-#include "lib/http/client-transfer.h"
+#include "lib/http/client-address.h"
 
 struct HttpCall {
     HttpClient *client;
@@ -63,6 +63,11 @@ static void call_end(HttpClient *c, CURL *easy, CURLcode code)
     HttpResponse response = {};
     Error err = {};
 
+    if (!call->finished && next_address_try(call->transfer, &code)) {
+        (void) curl_multi_remove_handle(c->multi, easy);
+        if (curl_multi_add_handle(c->multi, easy) == CURLM_OK)
+            return;
+    }
     if (!call->finished) {
         int r = transfer_finish(call->transfer, code, &response, &err);
 

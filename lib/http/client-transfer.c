@@ -8,6 +8,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
+#include "lib/http/client-address.h"
 
 #define RETRY_AFTER_MAX_SECONDS (7 * 86400)
 #define STALL_BYTES_PER_SECOND 32L
@@ -312,6 +313,8 @@ int transfer_new(const HttpRequest *request, Transfer **ret, Error *err)
         c = set_times(t->easy, request);
     if (c == CURLE_OK)
         c = set_handlers(t);
+    if (c == CURLE_OK)
+        c = next_address_prepare(t, request);
     if (c != CURLE_OK)
         return error_set(err, EINVAL, "http.failed", "%s: %s", t->what, curl_easy_strerror(c));
     *ret = TAKE_PTR(t);

@@ -26,6 +26,13 @@ typedef struct Transfer {
     bool impatient; /* timeout_usec is not the only limit in time */
     bool too_large, stopped, out_of_memory, silenced;
     char detail[CURL_ERROR_SIZE];
+    /* client-address.c */
+    usec_t started;
+    unsigned tries;   /* 0: there is but one way */
+    bool picky;       /* passes over addresses that led nowhere */
+    bool passed_over; /* it did so in this try */
+    CURLcode first_failure;
+    char first_detail[CURL_ERROR_SIZE];
     void *owner; /* for the user of the transfer */
 } Transfer;
 

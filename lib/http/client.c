@@ -9,7 +9,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/http/client-transfer.h"
+#include "lib/http/client-address.h"
 
 DEFINE_CLEANUP(CURLM, curl_multi_cleanup)
 DEFINE_CLEANUP(CURLU, curl_url_cleanup)
@@ -76,6 +76,8 @@ static void batch_reap(Batch *b)
         size_t i = (size_t) (slot - b->transfers);
 
         (void) curl_multi_remove_handle(b->multi, t->easy);
+        if (next_address_try(t, &code) && curl_multi_add_handle(b->multi, t->easy) == CURLM_OK)
+            continue;
         b->results[i] = transfer_finish(t, code, &b->rets[i], &b->errs[i]);
         *slot = transfer_free(t);
         b->in_flight--;

@@ -84,7 +84,6 @@ StreamDial *stream_dial_free(StreamDial *d);
 void stream_dial_ready(Stream *s);               /* the loop says that something can go on */
 /* The handshake failed with r, and s->err says why: goes on with the next address; false when there is none. */
 bool stream_dial_again(Stream *s, int r);
-char *stream_address_format(const struct sockaddr *addr);
 
 /* stream-tls.c: results as read(2) with -EAGAIN for "wait for the socket"; errors are set on s->err. */
 int stream_tls_start(Stream *s, Tls *tls, const char *host); /* host NULL = server */

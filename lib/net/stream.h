@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <systemd/sd-event.h>
 
 #include "lib/base/error.h"
@@ -95,6 +96,8 @@ sd_event *stream_event(const Stream *s);
 const char *stream_peer(const Stream *s);
 /* What a proxy says of whom it speaks for takes the place of the proxy's own address. */
 int stream_set_peer(Stream *s, const char *peer) _must_check_;
+/* The same form of an address; a new string or NULL. */
+char *stream_address_format(const struct sockaddr *addr);
 
 /* Takes the socket of a plain, open stream out of it, from on_open, before anything was sent or read; nothing of it is
  * called any more, and the stream is still to be freed. The peer may then stall for as long as it likes. */
