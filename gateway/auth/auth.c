@@ -208,5 +208,9 @@ void auth_operator(Request *c)
                         "this is not an operator token (" OPERATOR_TOKEN_PREFIX "…)");
         return;
     }
-    request_query(c, sql_token_owner(hash), on_operator);
+    c->token_hash = strdup(hash);
+    if (!c->token_hash)
+        request_fail(c, -ENOMEM, NULL);
+    else
+        request_query(c, sql_token_owner(hash), on_operator);
 }

@@ -115,6 +115,7 @@ Request *request_free(Request *c)
         free(c->args[i]);
     cJSON_Delete(c->body);
     free(c->actor);
+    free(c->token_hash);
     free(c->asked);
     if (c->scratch)
         c->scratch_free(c->scratch);

@@ -23,6 +23,7 @@ struct Request {
     char id[REQUEST_ID_SIZE];     /* also the id of what it asks a box */
     char *args[REQUEST_ARGS_MAX]; /* what the path's stars stood for: device, version */
     char *actor;               /* "operator:NAME" once known */
+    char *token_hash;          /* of the token that the operator has shown */
     cJSON *body;
     StoreQuery *query;
     request_rows_t on_rows;

@@ -32,7 +32,7 @@ struct Operator {
     Gateway *gateway;
     OperatorConn *conn; /* NULL while there is none */
     MuxCarrier *carrier;
-    char *key, *person, *device;
+    char *key, *person, *device, *token;
 };
 
 struct OperatorConn {
@@ -40,7 +40,7 @@ struct OperatorConn {
     WsConn *ws;
     Operator *operator; /* NULL before its hello */
     uint64_t number;
-    char *person, *device;
+    char *person, *device, *token;
     sd_event_source *deadline;
     bool ended;
 };
@@ -55,6 +55,11 @@ const char *operator_device(const Operator *o)
     return o->device;
 }
 
+const char *operator_token(const Operator *o)
+{
+    return o->token;
+}
+
 void operator_free(void *operator)
 {
     Operator *o = operator;
@@ -66,6 +71,7 @@ void operator_free(void *operator)
     secret_free(o->key);
     free(o->person);
     free(o->device);
+    free(o->token);
     free(o);
 }
 
@@ -106,6 +112,7 @@ void operator_conn_free(void *conn)
     ws_conn_free(c->ws);
     free(c->person);
     free(c->device);
+    free(c->token);
     free(c);
 }
 
@@ -181,8 +188,11 @@ static int conn_join(OperatorConn *c, const char *resume, Error *err)
                          BRIDGE_SESSIONS_PERSON_MAX);
     if (key && !o)
         o = operator_new(c, key);
-    if (!o)
+    char *token = o ? strdup(c->token) : NULL;
+    if (!token)
         return error_from_errno(err, -ENOMEM, "opening a bridge");
+    free(o->token);
+    o->token = token;
     OperatorConn *older = o->conn;
     c->operator = o;
     o->conn = c;
@@ -303,8 +313,9 @@ static OperatorConn *conn_new(const Request *request)
     c->number = ++request->gateway->next_connection;
     c->person = strdup(auth_person(request));
     c->device = strdup(request->args[0]);
+    c->token = strdup(request->token_hash);
     connection_key(key, c->number);
-    if (!c->person || !c->device || map_put(c->gateway->operators, key, c) < 0 ||
+    if (!c->person || !c->device || !c->token || map_put(c->gateway->operators, key, c) < 0 ||
         timer_arm(c->gateway->event, &c->deadline, HELLO_DEADLINE, on_deadline, c) < 0) {
         operator_conn_free(c);
         return NULL;
@@ -342,6 +353,37 @@ void operator_accept(Request *c)
     else
         request_free(c);
     error_done(&err);
+}
+
+int operators_add_tokens(const Gateway *g, char ***tokens)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->operators, &i, NULL, &value);) {
+        const OperatorConn *c = value;
+        if (!strv_contains(*tokens, c->token) && strv_add(tokens, c->token) < 0)
+            return -ENOMEM;
+    }
+    for (size_t i = 0; map_next(g->bridges, &i, NULL, &value);) {
+        const Operator *o = value;
+        if (o->token && !strv_contains(*tokens, o->token) && strv_add(tokens, o->token) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+void operators_end_token(Gateway *g, const char *token, const char *reason)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->operators, &i, NULL, &value);) {
+        OperatorConn *c = value;
+        if (!c->ended && str_equal(c->token, token))
+            conn_close(c, WS_CLOSE_POLICY, reason);
+    }
+    for (size_t i = 0; map_next(g->bridges, &i, NULL, &value);) {
+        Operator *o = value;
+        if (!o->conn && str_equal(o->token, token))
+            operator_free(o);
+    }
 }
 
 void operator_farewell(Gateway *g)

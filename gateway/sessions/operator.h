@@ -15,6 +15,12 @@ void operator_accept(Request *c);
 
 const char *operator_person(const Operator *o);
 const char *operator_device(const Operator *o);
+/* The hash of the token that its present connection, or its last one, was opened with. */
+const char *operator_token(const Operator *o);
+/* Of the tokens that hold a connection, or a bridge. */
+int operators_add_tokens(const Gateway *g, char ***tokens) _must_check_;
+/* Ends the connections that a token has opened, and what waits for the next one. */
+void operators_end_token(Gateway *g, const char *token, const char *reason);
 /* Sends a message; it is lost while the operator is not connected. */
 void operator_send(Operator *o, const cJSON *message);
 

@@ -32,6 +32,7 @@ struct SupportSession {
     char id[VISIT_ID_SIZE];
     char *name; /* the id that the operator gave; NULL = none */
     char *person, *device, *grant_id; /* as asked for */
+    char *token;                      /* the hash of the one that opened it */
     SupportSessionState state;
     Grant grant; /* known behind VISIT_ASKING */
     StoreQuery *query;

@@ -35,6 +35,7 @@ void support_session_free(void *session)
     free(v->person);
     free(v->device);
     free(v->grant_id);
+    free(v->token);
     free(v->end_reason);
     free(v);
 }
@@ -190,7 +191,7 @@ static int admit(SupportSession *v, const cJSON *open, Error *err)
                          BRIDGE_SESSIONS_PERSON_MAX);
     int r = access_routes_parse(json_string(open, "way"), v->routes, &v->n_ways, err);
     return r < 0 ? r
-                 : store_query(v->gateway->store, sql_grant_for_session(v->grant_id), on_grant, v, &v->query, err);
+                 : store_query(v->gateway->store, sql_grant_for_session(v->grant_id, v->token), on_grant, v, &v->query, err);
 }
 
 /* What the operator requests the stream, if that can be said back. */
@@ -218,13 +219,14 @@ static SupportSession *support_session_new(Gateway *g, Operator *o, const cJSON 
     v->name = name ? strdup(name) : NULL;
     v->person = strdup(operator_person(o));
     v->device = strdup(operator_device(o));
+    v->token = strdup(operator_token(o));
     v->grant_id = strdup(grant ? grant : "");
     int r = random_id(id);
     if (r >= 0) {
         memcpy(v->id, "s-", 2);
         memcpy(v->id + 2, id, VISIT_ID_SIZE - 3);
     }
-    if (r < 0 || (name && !v->name) || !v->person || !v->device || !v->grant_id || map_put(g->support_sessions, v->id, v) < 0) {
+    if (r < 0 || (name && !v->name) || !v->person || !v->device || !v->token || !v->grant_id || map_put(g->support_sessions, v->id, v) < 0) {
         support_session_free(v);
         return NULL;
     }
@@ -253,6 +255,14 @@ void support_sessions_end_grant(Gateway *g, const char *grant, const char *id, c
     void *value;
     for (size_t i = 0; map_next(g->support_sessions, &i, NULL, &value);)
         if (str_equal(((SupportSession *) value)->grant_id, grant))
+            support_session_end(value, id, sentence);
+}
+
+void support_sessions_end_token(Gateway *g, const char *token, const char *id, const char *sentence)
+{
+    void *value;
+    for (size_t i = 0; map_next(g->support_sessions, &i, NULL, &value);)
+        if (str_equal(((SupportSession *) value)->token, token))
             support_session_end(value, id, sentence);
 }
 
@@ -286,35 +296,44 @@ static void on_withdrawn(StoreQuery *q _unused_, int r, const StoreRows *rows, c
 {
     Gateway *g = userdata;
     if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "whether the grants in use still hold is not known");
-    for (size_t i = 0; r >= 0 && i < store_rows_count(rows); i++) {
-        bool revoked = store_rows_true(rows, i, 1);
-        support_sessions_end_grant(g, store_rows_get(rows, i, 0), revoked ? "grant.revoked" : "operator.revoked",
-                         revoked ? "the grant was revoked" : "your token was revoked");
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "whether the grants and tokens in use still hold is not known");
+    size_t n = r >= 0 ? store_rows_count(rows) : 0;
+    for (size_t i = 0; i < n; i++) {
+        support_sessions_end_grant(g, store_rows_get(rows, i, 0), "grant.revoked", "the grant was revoked");
+        support_sessions_end_token(g, store_rows_get(rows, i, 1), "operator.revoked", "your token was revoked");
     }
+    for (size_t i = 0; i < n; i++) /* no session is left in these */
+        operators_end_token(g, store_rows_get(rows, i, 1), "operator.revoked");
 }
 
-static void look_for_withdrawn(Gateway *g, char *const *grants)
+/* A token is looked for by its hash: its person may have got a new one since. */
+static void look_for_withdrawn(Gateway *g, char *const *grants, char *const *tokens)
 {
     Error err = {};
-    _cleanup_(freep) char *list = grants ? strv_join(grants, ",") : NULL;
-    if (!list)
+    _cleanup_(freep) char *grant_list = strv_join(grants, ","), *token_list = strv_join(tokens, ",");
+    if (!grant_list || !token_list)
         return;
-    int r = store_query(g->store, sql_grants_withdrawn(list), on_withdrawn, g, NULL, &err);
+    int r = store_query(g->store, sql_withdrawn(grant_list, token_list), on_withdrawn, g, NULL, &err);
     if (r < 0)
-        log_debug("grants in use are looked at later: %s", error_message(&err, r));
+        log_debug("grants and tokens in use are looked at later: %s", error_message(&err, r));
     error_done(&err);
+}
+
+static int add_once(char ***list, const char *text)
+{
+    return strv_contains(*list, text) ? 0 : strv_add(list, text);
 }
 
 void support_sessions_sweep(Gateway *g)
 {
-    _cleanup_(strv_freep) char **grants = NULL;
+    _cleanup_(strv_freep) char **grants = NULL, **tokens = NULL;
     void *value;
     for (size_t i = 0; map_next(g->support_sessions, &i, NULL, &value);) {
         SupportSession *v = value;
-        if (v->state == VISIT_OPEN && !strv_contains(grants, v->grant_id) && strv_add(&grants, v->grant_id) < 0)
+        if (v->state != VISIT_ENDED && (add_once(&grants, v->grant_id) < 0 || add_once(&tokens, v->token) < 0))
             return;
         support_session_save(v);
     }
-    look_for_withdrawn(g, grants);
+    if (operators_add_tokens(g, &tokens) >= 0 && tokens)
+        look_for_withdrawn(g, grants, tokens);
 }

@@ -23,7 +23,10 @@ void support_sessions_end_all(Gateway *g, const char *id, const char *sentence);
 /* How many people are in a box now. */
 size_t support_sessions_open(const Gateway *g, const char *device);
 
-/* Writes what waits to be written, and looks for grants and persons that somebody else has withdrawn. */
+/* Those that a token has opened, named by its hash. */
+void support_sessions_end_token(Gateway *g, const char *token, const char *id, const char *sentence);
+
+/* Writes what waits to be written, and looks for grants and tokens that somebody else has withdrawn: what they opened ends. */
 void support_sessions_sweep(Gateway *g);
 
 /* For the end of the program. */

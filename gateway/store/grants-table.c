@@ -72,11 +72,11 @@ Statement sql_grants(const char *device, const char *person, bool only_open)
         sql_text(device), sql_text(person), sql_flag(only_open));
 }
 
-Statement sql_grant_for_session(const char *id)
+Statement sql_grant_for_session(const char *id, const char *token)
 {
     return STATEMENT("SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM operator_tokens t"
-                     " WHERE t.name = person AND t.revoked_at IS NULL), NULL FROM grants WHERE id = $1",
-                     sql_text(id));
+                     " WHERE t.hash = $2 AND t.revoked_at IS NULL), NULL FROM grants WHERE id = $1",
+                     sql_text(id), sql_text(token));
 }
 
 Statement sql_grant_for_certificate(const char *id, const char *person, const char *actor, const char *key)
@@ -118,10 +118,12 @@ int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra)
     return 0;
 }
 
-Statement sql_grants_withdrawn(const char *ids)
+/* A token is looked for by its hash: its person may have got a new one since. */
+Statement sql_withdrawn(const char *grants, const char *tokens)
 {
-    return STATEMENT("SELECT g.id, g.revoked_at IS NOT NULL FROM grants g"
-                     " WHERE g.id = ANY (string_to_array($1, ',')) AND (g.revoked_at IS NOT NULL OR NOT EXISTS"
-                     " (SELECT 1 FROM operator_tokens t WHERE t.name = g.person AND t.revoked_at IS NULL))",
-                     sql_text(ids));
+    return STATEMENT("SELECT g.id, '' FROM grants g WHERE g.id = ANY (string_to_array($1, ','))"
+                     " AND g.revoked_at IS NOT NULL UNION ALL"
+                     " SELECT '', h FROM unnest(string_to_array($2, ',')) h WHERE NOT EXISTS"
+                     " (SELECT 1 FROM operator_tokens t WHERE t.hash = h AND t.revoked_at IS NULL)",
+                     sql_text(grants), sql_text(tokens));
 }

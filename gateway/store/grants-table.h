@@ -30,8 +30,8 @@ Statement sql_grant_revoke(const char *id, const char *actor);
 /* 0 {"grants": […]}, newest first. NULL: of every device, of every person. */
 Statement sql_grants(const char *device, const char *person, bool only_open);
 
-/* For grant_row(), which reads the columns of a grant, to use it: whether its person's token is good, too. */
-Statement sql_grant_for_session(const char *id);
+/* For grant_row(), which reads the columns of a grant, to use it: whether the token with this hash is good, too. */
+Statement sql_grant_for_session(const char *id, const char *token);
 /* The same for a certificate: its serial number, if the grant is good and this person's; only then is it counted and
  * written to the audit log. */
 Statement sql_grant_for_certificate(const char *id, const char *person, const char *actor, const char *key);
@@ -44,5 +44,5 @@ typedef struct GrantExtra {
 /* 0 or -ENOMEM. */
 int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra) _must_check_;
 
-/* 0 id, 1 whether the grant was revoked, else its person's token was: of these grants, by comma. */
-Statement sql_grants_withdrawn(const char *ids);
+/* 0 a grant that was revoked, 1 the hash of a token that is not good any more, the other column empty: of these, by comma. */
+Statement sql_withdrawn(const char *grants, const char *tokens);

@@ -322,10 +322,10 @@ static int on_tls_deadline(sd_event_source *source _unused_, uint64_t usec _unus
     Stream *s = userdata;
     error_set(&s->err, ETIMEDOUT, "stream.timeout",
               "%s accepted the connection but did not finish the TLS handshake in time: is it a TLS port?", s->name);
-    stream_hold(s);
+    lifetime_hold(&s->life);
     if (!stream_dial_again(s, -ETIMEDOUT))
         stream_fail(s, -ETIMEDOUT);
-    (void) stream_release(s);
+    stream_release(s);
     return 0;
 }
 

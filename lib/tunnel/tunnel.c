@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/base/encode.h"
 #include "lib/base/lifetime.h"
@@ -36,6 +37,9 @@ struct Tunnel {
     void *userdata;
     WsUrl url;
     Tls *tls;
+    char *ca_file;
+    struct stat ca_seen; /* when it was read */
+    uint64_t time_floor;
     Stream *stream; /* until the upgrade */
     WsConn *ws;     /* from then on */
     MuxCarrier *carrier; /* NULL until there are streams */
@@ -80,6 +84,7 @@ static void tunnel_destroy(Tunnel *t)
     error_done(&t->end_reason);
     ws_url_done(&t->url);
     tls_free(t->tls);
+    free(t->ca_file);
     sd_event_unref(t->event);
     free(t);
 }
@@ -161,8 +166,31 @@ static void down(Tunnel *t, int r, const Error *err)
         t->events->on_down(t, end.http_status, delay, &reason, t->userdata);
 }
 
+/* The file of authorities as it is now: who rotates a private authority names the new one there before the gateway gets its
+ * certificate from it. A file that cannot be used leaves the authorities as they were. */
+static int load_authorities(Tunnel *t, Error *err)
+{
+    struct stat now = {};
+    Tls *tls = NULL;
+    bool known = t->ca_file && stat(t->ca_file, &now) == 0;
+    if (t->tls && (!known || (now.st_ino == t->ca_seen.st_ino && now.st_size == t->ca_seen.st_size &&
+                              now.st_mtim.tv_sec == t->ca_seen.st_mtim.tv_sec &&
+                              now.st_mtim.tv_nsec == t->ca_seen.st_mtim.tv_nsec)))
+        return 0;
+    int r = tls_new_client(t->ca_file, &tls, err);
+    if (r < 0)
+        return r;
+    tls_free(t->tls);
+    t->tls = tls;
+    t->ca_seen = now;
+    tls_set_time_floor(t->tls, t->time_floor);
+    return 0;
+}
+
 static int connect_now(Tunnel *t)
 {
+    if (t->url.tls)
+        (void) load_authorities(t, NULL);
     _cleanup_(error_done) Error err = {};
     StreamTarget target = {
         .host = t->url.host,
@@ -562,8 +590,10 @@ int tunnel_new(sd_event *event, const TunnelOptions *options, Tunnel **ret, Erro
     int r = ws_url_parse(options->url ? options->url : "", "tunnel.bad-url", &t->url, err);
     if (r < 0)
         return r;
+    if (options->ca_file && !(t->ca_file = strdup(options->ca_file)))
+        return error_from_errno(err, -ENOMEM, "cannot start the tunnel");
     if (t->url.tls)
-        r = tls_new_client(options->ca_file, &t->tls, err);
+        r = load_authorities(t, err);
     if (r < 0)
         return r;
     t->spread = GONE_SPREAD;
@@ -585,6 +615,7 @@ int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floo
             return -ENOMEM;
     strv_free(t->known);
     t->known = TAKE_PTR(known);
+    t->time_floor = time_floor;
     if (t->tls)
         tls_set_time_floor(t->tls, time_floor);
     return 0;

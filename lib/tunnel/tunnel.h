@@ -33,7 +33,7 @@ typedef struct TunnelEvents {
 
 typedef struct TunnelOptions {
     const char *url;     /* wss://host[:port]/mgmt, or ws:// on request of the configuration */
-    const char *ca_file; /* NULL = system authorities */
+    const char *ca_file; /* NULL = system authorities; read again when it has changed, for the next connection */
     /* Numeric addresses at which the gateway was before; NULL = none. They are tried, too, when the resolver has no answer
      * within 2 s, and alone after a try that did not lead to the gateway; the certificate must still name the URL's host.
      * Ends with NULL; copied. */

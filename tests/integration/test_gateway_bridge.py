@@ -314,3 +314,35 @@ def test_so_many_bridges_for_a_person(gw, box):
     people.append(wait_until(taken, "one that has left makes room"))
     for person in [*people, one_more]:
         person.close()
+
+
+def ask(gw, token, *request):
+    usual, gw.token = gw.token, token
+    try:
+        return gw.request(*request).json
+    finally:
+        gw.token = usual
+
+
+def test_what_a_token_has_opened_ends_with_it(gw, box):
+    """Also when its person has got a new one: a token is revoked because somebody else may have it."""
+    name = f"leaked-{time.monotonic_ns()}"
+    token = gw.run("tokens", "add", name).strip()
+    box.grant = ask(gw, token, "POST", "/v1/grants", {"device": box.id, "reason": REASON})["grant"]["id"]
+    inside, idle, quick = (Person(gw, box, token=token).welcome() for _ in range(3))
+    joined(box, inside)
+    gw.run("tokens", "revoke", name)
+    new = gw.run("tokens", "add", name).strip()
+    quick.open()  # before the gateway has noticed
+    told = quick.tunnel.next("bridge.progress")
+    assert told is None or (told["state"], told["error"]) == ("refused", "operator.revoked")
+    assert inside.progress("ended")["error"] == "operator.revoked"
+    for person in (inside, idle, quick):
+        while person.tunnel.next() is not None:
+            pass
+        assert (person.tunnel.code, person.tunnel.reason) == (1008, "operator.revoked")
+        person.close()
+    assert refused(f"{gw.url.replace('http', 'ws', 1)}/v1/devices/{box.id}/bridge", token) == 401
+    after = Person(gw, box, token=new).welcome()
+    joined(box, after)
+    after.close()

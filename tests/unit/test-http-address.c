@@ -204,7 +204,8 @@ static int make_certificate(void **state)
     (void) state;
     const char *const argv[] = {
         "/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-        "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=DNS:gateway.test,IP:127.0.0.2", NULL,
+        "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=test", "-addext",
+        "subjectAltName=DNS:gateway.test,IP:127.0.0.2", NULL,
     };
     assert_non_null(mkdtemp(folder));
     ProcessSpec spec = { .argv = argv, .cwd = folder, .timeout_usec = 10 * USEC_PER_MINUTE };

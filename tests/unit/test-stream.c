@@ -555,29 +555,26 @@ static void test_resolver_hangs(void **state)
 static void test_next_address(void **state)
 {
     World *w = *state;
-    static const char script[] = "#!/bin/sh\necho '127.0.0.2 STREAM localhost'\necho '127.0.0.1 STREAM'\n";
     struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(w->port) };
     const char *usual = stream_resolver;
     int silent = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     assert_int_equal(inet_pton(AF_INET, "127.0.0.2", &addr.sin_addr), 1);
     assert_int_equal(bind(silent, (struct sockaddr *) &addr, sizeof addr), 0);
     assert_int_equal(listen(silent, 8), 0);
-    set_resolver(script);
+    set_resolver("#!/bin/sh\necho '127.0.0.2 STREAM localhost'\necho '127.0.0.1 STREAM'\n");
     serve_tls(w, "good");
     dial(w, "localhost", "ca");
     hello(w);
     /* and is not waited for again */
     w->client.s = stream_free(w->client.s);
-    w->client.opened = 0;
-    w->client.in.len = 0;
+    w->client.opened = 0, w->client.in.len = 0;
     close(accept(silent, NULL, NULL));
     dial(w, "localhost", "ca");
     hello(w);
     assert_int_equal(accept(silent, NULL, NULL), -1);
     w->client.s = stream_free(w->client.s);
-    /* when no other will do, it is tried after all; the reason that says most is told */
+    /* when no other will do, the reason that says most is told */
     serve_tls(w, "other");
-    w->client.opened = 0;
     close(silent);
     dial(w, "localhost", "ca");
     RUN_UNTIL(w, w->client.closed);

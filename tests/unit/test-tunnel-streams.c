@@ -534,20 +534,56 @@ static void test_next_address(void **state)
     stream_resolver = usual;
 }
 
-static int make_certificate(void **state)
+static void write_ca(const char *path, const char *text, size_t len)
 {
-    (void) state;
+    assert_true(file_write_atomic(path, text, len, 0644, (uid_t) -1, (gid_t) -1, NULL) >= 0);
+}
+
+/* An authority is rotated: the file names the new one as well, long after it was read. */
+static void test_authorities_change(void **state)
+{
+    World *w = *state;
+    _cleanup_(freep) char *url = str_format("wss://localhost:%u/mgmt", http_server_port(w->server));
+    _cleanup_(freep) char *cert = str_format("%s/cert.pem", folder), *other = str_format("%s/other.pem", folder);
+    _cleanup_(freep) char *ca = str_format("%s/ca.pem", folder);
+    _cleanup_(freep) char *good = NULL, *stranger = NULL;
+    size_t good_len = 0, stranger_len = 0;
+    assert_true(file_read(cert, 65536, &good, &good_len, NULL) >= 0);
+    assert_true(file_read(other, 65536, &stranger, &stranger_len, NULL) >= 0);
+    write_ca(ca, stranger, stranger_len);
+    TunnelOptions options = { .url = url, .ca_file = ca, .events = &with_streams, .userdata = w };
+    assert_true(tunnel_new(w->event, &options, &w->tunnel, NULL) >= 0);
+    RUN_UNTIL(w, w->downs == 1);
+    assert_string_equal(w->down_id, "stream.tls");
+    _cleanup_(freep) char *both = str_format("%s%s", stranger, good);
+    write_ca(ca, both, strlen(both));
+    RUN_UNTIL(w, w->ups == 1);
+    /* one that cannot be read changes nothing */
+    write_ca(ca, "", 0);
+    tunnel_cycle(w->tunnel);
+    RUN_UNTIL(w, w->ups == 2);
+}
+
+static void make_one(const char *key, const char *cert)
+{
     const char *const argv[] = {
         "/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-        "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=test", "-addext",
+        key, "-out", cert, "-days", "2", "-subj", "/CN=test", "-addext",
         "subjectAltName=DNS:localhost,DNS:gateway.invalid", NULL,
     };
-    assert_non_null(mkdtemp(folder));
     ProcessSpec spec = { .argv = argv, .cwd = folder, .timeout_usec = 10 * USEC_PER_MINUTE };
     ProcessResult result = {};
     assert_true(process_run(&spec, NULL, NULL, &result, NULL) >= 0);
     assert_int_equal(result.status, 0);
     process_result_done(&result);
+}
+
+static int make_certificate(void **state)
+{
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    make_one("key.pem", "cert.pem");
+    make_one("other-key.pem", "other.pem");
     return 0;
 }
 
@@ -570,6 +606,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_known_address, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resolver_lies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_next_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_authorities_change, setup, teardown),
     };
     return cmocka_run_group_tests(tests, make_certificate, remove_certificate);
 }
