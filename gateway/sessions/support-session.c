@@ -226,7 +226,8 @@ static SupportSession *support_session_new(Gateway *g, Operator *o, const cJSON 
         memcpy(v->id, "s-", 2);
         memcpy(v->id + 2, id, VISIT_ID_SIZE - 3);
     }
-    if (r < 0 || (name && !v->name) || !v->person || !v->device || !v->token || !v->grant_id || map_put(g->support_sessions, v->id, v) < 0) {
+    if (r < 0 || (name && !v->name) || !v->person || !v->device || !v->token || !v->grant_id ||
+        map_put(g->support_sessions, v->id, v) < 0) {
         support_session_free(v);
         return NULL;
     }
