@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what is missing of the Debian packages that SecBox needs, and nothing else.
-#   installer/deps.sh [-n] [build|run|box|test|demo|bench]…      (all but box unless named; -n: only name the packages)
+#   installer/deps.sh [-n] [build|run|box|images|test|demo|bench]…      (all but box and images; -n: only name the packages)
 # Needs no network when everything is there. The database and the registry that come with it are not started.
 set -eu
 
@@ -17,6 +17,7 @@ LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static p
 TEST="$LAB libcmocka-dev clang llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
     python3-yaml python3-cryptography skopeo docker-registry git openssl node-ws debootstrap groff-base
     openssh-client rsync nftables nginx-light haproxy caddy"
+IMAGES="podman busybox-static ca-certificates postgresql tzdata util-linux"
 DEMO="$LAB curl"
 BENCH="$LAB openssh-client stunnel4 nodejs node-ws openssl python3-yaml python3-cryptography skopeo docker-registry"
 
@@ -82,10 +83,11 @@ for group; do
     run) packages="$packages $RUN" ;;
     box) packages="$packages $BOX" ;;
     test) packages="$packages $TEST" ;;
+    images) packages="$packages $IMAGES" ;;
     demo) packages="$packages $DEMO" ;;
     bench) packages="$packages $BENCH" ;;
     *)
-        printf 'deps: unknown group "%s"; known: build run box test demo bench\n' "$group" >&2
+        printf 'deps: unknown group "%s"; known: build run box images test demo bench\n' "$group" >&2
         exit 2
         ;;
     esac

@@ -50,9 +50,14 @@ else
 install: install-box install-gateway install-fleet
 endif
 
+# Into the podman of whoever calls: the user whose containers they are.
+PODMAN = podman
+images: all ## the images that compose/examples/secbox.yml names
+	$(Q)PODMAN='$(PODMAN)' installer/images/build.sh $(BUILD)/bin
+
 # Stops what it takes away. What the machine was told and what it knows stays: /etc/tucomunidad, /etc/secbox-gateway.env and
 # /var/lib; so do the containers.
 uninstall: ## stop all of that and take its files away
 	$(Q)DESTDIR='$(DESTDIR)' installer/uninstall.sh $(foreach file,$(ALL_FILES),$(lastword $(subst :, ,$(file))))
 
-.PHONY: install install-box install-gateway install-fleet uninstall
+.PHONY: install install-box install-gateway install-fleet images uninstall

@@ -149,7 +149,10 @@ class UserPodman:
 
 
 class WholeBox:
-    def __init__(self):
+    """kind: what is installed on it, of box, gateway and fleet."""
+
+    def __init__(self, kind="box"):
+        self.kind = kind
         self.host = BoxPodman()
         self.name = self.host.name
         self.user = UserPodman(self)
@@ -165,10 +168,11 @@ class WholeBox:
         """What a package would bring, and the one setting that this kind of machine needs."""
         build = os.path.relpath(os.path.dirname(bin_dir()), ROOT)
         env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-        p = subprocess.run(["make", "-s", "-C", ROOT, "install-box", f"BUILD={build}", f"DESTDIR={self.host.seen('')}"], env=env,
+        p = subprocess.run(["make", "-s", "-C", ROOT, f"install-{self.kind}", f"BUILD={build}",
+                            f"DESTDIR={self.host.seen('')}"], env=env,
                            text=True, capture_output=True, check=False)
         if p.returncode:
-            raise LabError(f"make install-box: exit {p.returncode}: {p.stdout}{p.stderr}")
+            raise LabError(f"make install-{self.kind}: exit {p.returncode}: {p.stdout}{p.stderr}")
         self.write("/etc/containers/containers.conf", CONTAINERS_CONF)
         self.write("/etc/tmpfiles.d/lab.conf", TMPFILES)
         os.makedirs(self.host.seen("/etc/systemd/system/user@.service.d"), exist_ok=True)

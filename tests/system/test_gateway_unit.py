@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""secbox-gateway from its unit, on a Debian 12 with systemd as process 1, with the drop-in of the README: port 443, and a
+certificate that `systemctl reload` renews."""
+import contextlib
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import types
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.integration.test_proxies import poster
+from tests.lab import program_image, whole_box
+from tests.lab.authority import Authority
+from tests.lab.device import Device, Tunnel
+from tests.lab.postgres import Postgres
+from tests.lab.util import ROOT, LabError, program, read_text, wait_until
+
+NAME = "secbox-gateway"
+
+
+class PostgresPort:
+    """A PostgreSQL that listens to a folder, at an address and port."""
+
+    def __init__(self, postgres, address):
+        self.path = os.path.join(postgres.dir, ".s.PGSQL.5432")
+        self.listener = socket.create_server((address, 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(self.path)
+                for a, b in ((near, far), (far, near)):
+                    threading.Thread(target=self._copy, args=(a, b), daemon=True).start()
+
+    @staticmethod
+    def _copy(a, b):
+        with contextlib.suppress(OSError):
+            while data := a.recv(65536):
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.fixture(scope="module")
+def machine():
+    require_programs("secbox-gateway")
+    why = whole_box.why_not()
+    if why:
+        pytest.skip(f"no whole box here: {why}")
+    folder = tempfile.mkdtemp(prefix="secbox-gateway-")
+    try:
+        box = whole_box.WholeBox("gateway")
+    except LabError as e:
+        pytest.skip(f"a whole box does not start here: {e}")
+    for path in program_image.libraries(program(NAME)):  # a box has no use for PostgreSQL's
+        if not os.path.exists(box.host.seen(path)):
+            shutil.copy(path, box.host.seen(path))
+    postgres = Postgres()
+    postgres.start()
+    with box, contextlib.closing(PostgresPort(postgres, box.gateway_address)) as port:
+        user = dict(word.split("=") for word in postgres.conninfo.split())["user"]
+        box.write("/etc/secbox-gateway.env", f"SECBOX_GATEWAY_DATABASE='host={box.gateway_address} port={port.port} "
+                  f"dbname=postgres user={user} sslmode=disable gssencmode=disable'\n", 0o600)
+        yield types.SimpleNamespace(box=box, folder=folder, authority=Authority(os.path.join(folder, "authority")))
+    postgres.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def put_certificate(machine):
+    """A new one where the drop-in of the README has it."""
+    box = machine.box
+    files = machine.authority.issue(name="cloud", hosts=(box.address,))
+    box.run("install", "-d", "-m", "750", "-g", NAME, "/etc/secbox-gateway")
+    for path in files:
+        inside = f"/etc/secbox-gateway/{os.path.basename(path)}"
+        box.write(inside, read_text(path), 0o640)
+        box.run("chgrp", NAME, inside)
+
+
+def readme_drop_in():
+    text = read_text(f"{ROOT}/README.md")
+    return text.split("```ini\n", 1)[1].split("```", 1)[0]
+
+
+def serial_of(machine):
+    context = ssl.create_default_context(cafile=machine.authority.file)
+    with socket.create_connection((machine.box.address, 443), timeout=120) as s:
+        with context.wrap_socket(s, server_hostname=machine.box.address) as tls:
+            return tls.getpeercert()["serialNumber"]
+
+
+def listens(machine):
+    with contextlib.suppress(OSError):
+        return serial_of(machine)
+    return None
+
+
+def test_the_readmes_drop_in(machine):
+    box = machine.box
+    drop_in = readme_drop_in()
+    shipped = read_text(f"{ROOT}/installer/proxy/gateway-tls.conf")
+    assert [line for line in shipped.splitlines() if line and line[0] != "#"] == drop_in.splitlines(), "both say the same"
+    put_certificate(machine)
+    os.makedirs(box.host.seen(f"/etc/systemd/system/{NAME}.service.d"))
+    box.write(f"/etc/systemd/system/{NAME}.service.d/override.conf",
+              drop_in.replace("https://cloud.example", f"https://{box.address}"))
+    box.run("systemctl", "daemon-reload")
+    box.run("systemctl", "enable", "--now", NAME)
+    url = f"https://{box.address}"
+    wait_until(lambda: listens(machine), "it listens on port 443")
+    status = box.status_of(box.main_pid(NAME))
+    assert int(status["CapEff"], 16) == 1 << 10, "it may bind, and nothing else"
+    assert status["NoNewPrivs"] == "1" and set(status["Uid"].split()) == {box.run("id", "-u", NAME).stdout.strip()}
+
+    env = {"SECBOX_GATEWAY_DATABASE": box.read("/etc/secbox-gateway.env").split("=", 1)[1].strip().strip("'")}
+    token = box.run(f"/usr/sbin/{NAME}", "tokens", "add", "lab", env=env).stdout.split()[-1]
+    context = ssl.create_default_context(cafile=machine.authority.file)
+    post = poster(url, context)
+    bearer = {"Authorization": f"Bearer {token}"}
+    device = Device(url, post, "caseta5", post("/v1/devices", {"id": "caseta5", "labels": {}}, bearer).json["bootstrap"])
+    assert device.claim().status in (200, 201)
+    tunnel = Tunnel(url.replace("http", "ws", 1) + "/mgmt", device.token, device.hello(), tls=context)
+    assert tunnel.next()["type"] == "welcome"
+
+    first, pid = serial_of(machine), box.main_pid(NAME)
+    put_certificate(machine)
+    box.run("systemctl", "reload", NAME)
+    wait_until(lambda: serial_of(machine) != first, "the new certificate is shown")
+    assert box.main_pid(NAME) == pid and tunnel.silent() == [], "the tunnel stays"
+    wait_until(lambda: box.unit(NAME, "ActiveState")["ActiveState"] == "active", "the reload is over")
+    # what it may not read it names, with the user; and the one before stays
+    second = serial_of(machine)
+    box.run("chmod", "600", "/etc/secbox-gateway/cloud.key")
+    box.run("chgrp", "root", "/etc/secbox-gateway/cloud.key")
+    box.run("systemctl", "reload", NAME)
+    says = f"cannot read /etc/secbox-gateway/cloud.key: Permission denied for the user {NAME}"
+    wait_until(lambda: says in box.run("journalctl", "-u", NAME, "-o", "cat", "--no-pager").stdout, "it says so")
+    assert serial_of(machine) == second
+    wait_until(lambda: "old certificate" in box.unit(NAME, "StatusText")["StatusText"], "and so does systemctl status")
+    tunnel.close()
+
+
+def test_nothing_of_a_box_came_with_it(machine):
+    box = machine.box
+    assert box.run("test", "-e", "/etc/ssh/sshd_config.d/secbox.conf", check=False).returncode == 1
+    assert box.run("sh", "-c", "ls /usr/lib/systemd/system | grep -c -e mgmt- -e recovery", check=False).stdout.strip() == "0"
+    box.run("systemctl", "disable", "--now", NAME)
+    assert box.unit(NAME, "ActiveState")["ActiveState"] in ("inactive", "failed")
