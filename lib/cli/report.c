@@ -237,33 +237,70 @@ static void status_push(FILE *out, const cJSON *status)
                                                or_dash(json_string(current, "at")),
                                                or_dash(json_string(current, "sha256"))));
     else
-        status_line(out, "current", str_format("nothing was pushed yet"));
-    if (pending)
-        status_line(out, "pending", str_format("version %s, in phase %s", or_dash(next),
-                                               or_dash(json_string(pending, "phase"))));
+        status_line(out, "current", str_format("%s", member_object(status, "last") ? "nothing: no push has succeeded yet"
+                                                                                   : "nothing was pushed yet"));
+    if (pending && next)
+        status_line(out, "pending", str_format("version %s, in phase %s", next, or_dash(json_string(pending, "phase"))));
+    else if (pending)
+        status_line(out, "pending", str_format("a change is under way: %s", or_dash(json_string(pending, "phase"))));
     status_line(out, "last push", report_result_line(member(status, "last")));
 }
 
-static char *services_table(const cJSON *services)
+static const cJSON *named(const cJSON *services, const char *name)
 {
-    static const char *const headers[] = { "SERVICE", "STATE", "HEALTH", "CONTAINER", "IMAGE", NULL };
-    _cleanup_(table_freep) Table *table = table_new(headers);
     const cJSON *service;
+
+    cJSON_ArrayForEach(service, services)
+        if (name && str_equal(json_string(service, "name"), name))
+            return service;
+    return NULL;
+}
+
+/* podman's word for a container, and what the watch on its service makes of it: "running", "exited (stopped by hand)". */
+static char *state_text(const char *podman, const char *watched)
+{
+    bool more = watched && !str_equal(watched, podman) && !str_equal(watched, "unknown");
+
+    return str_format("%s%s%s%s", podman ? podman : "-", more ? " (" : "", more ? watched : "", more ? ")" : "");
+}
+
+static int service_row(Table *table, const cJSON *service, const cJSON *watched)
+{
+    const cJSON *trouble = member_object(watched, "trouble"), *numbers = service;
+    _cleanup_(freep) char *state = state_text(json_string(service, "state"), json_string(watched, "state"));
+
+    if (trouble && !json_string(trouble, "until"))
+        numbers = trouble;
+    _cleanup_(freep) char *restarts = report_member(numbers, "restarts"), *code = report_member(numbers, "exitCode");
+    return state ? table_row(table, json_string(watched ? watched : service, "name"), state, json_string(service, "health"),
+                             restarts, code, json_string(watched, "since"), json_string(service, "container"),
+                             json_string(service, "image"))
+                 : -ENOMEM;
+}
+
+/* What podman knows; and what it does not know any more, or cannot tell now. */
+static char *services_table(const cJSON *status)
+{
+    static const char *const headers[] = { "SERVICE", "STATE", "HEALTH", "RESTARTS", "EXIT", "SINCE", "CONTAINER", "IMAGE", NULL };
+    _cleanup_(table_freep) Table *table = table_new(headers);
+    const cJSON *services = member(status, "services"), *watched = member(status, "watched"), *service;
 
     if (!table)
         return NULL;
-    cJSON_ArrayForEach(service, services) {
-        if (table_row(table, json_string(service, "name"), json_string(service, "state"),
-                      json_string(service, "health"), json_string(service, "container"),
-                      json_string(service, "image")) < 0)
+    cJSON_ArrayForEach(service, services)
+        if (service_row(table, service, named(watched, json_string(service, "name"))) < 0)
             return NULL;
-    }
-    return table_rows(table) > 0 ? table_print(table, 0) : str_format("no services run\n");
+    cJSON_ArrayForEach(service, watched)
+        if (!named(services, json_string(service, "name")) && service_row(table, NULL, service) < 0)
+            return NULL;
+    if (table_rows(table) > 0)
+        return table_print(table, 0);
+    return str_format("%s", cJSON_IsArray(services) ? "no services run\n" : "which services run is not known\n");
 }
 
 char *report_status(const cJSON *status)
 {
-    _cleanup_(freep) char *services = services_table(member(status, "services"));
+    _cleanup_(freep) char *services = services_table(status);
     char *text = NULL;
     size_t size = 0;
 

@@ -8,6 +8,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
+#include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/unsafe-binds.h"
 
@@ -32,6 +33,12 @@ static const char *pending_phase(DeployState s)
     return s == DEPLOY_CONFIRMING ? "confirm" : deploy_state_to_string(s);
 }
 
+/* The other jobs deploy nothing new. */
+static bool begins_version(const Agent *a)
+{
+    return str_equal(runner_job(a->deploying), "apply") || str_equal(runner_job(a->deploying), "update");
+}
+
 static int add_pending(const Agent *a, cJSON *o, bool with_nonce)
 {
     cJSON *pending;
@@ -43,6 +50,7 @@ static int add_pending(const Agent *a, cJSON *o, bool with_nonce)
         return -ENOMEM;
     if (a->deploying && a->journal.state == DEPLOY_IDLE)
         return json_add_string(pending, "id", a->deploying_id) < 0 ||
+                       (begins_version(a) && json_add_string(pending, "version", a->deploying_version) < 0) ||
                        json_add_string(pending, "phase", runner_job(a->deploying)) < 0
                    ? -ENOMEM
                    : 0;
@@ -94,7 +102,8 @@ cJSON *agent_make_status(const Agent *a)
     if (!m || json_add_string(m, "deviceId", a->device_id ? a->device_id : "") < 0 ||
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
         add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 ||
-        add_unsafe_binds(m) < 0)
+        add_unsafe_binds(m) < 0 ||
+        json_add_item(m, "services", service_watch_describe(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);
 }
@@ -155,7 +164,8 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
     if (!m || json_add_string(m, "id", id) < 0 || json_add_item(m, "status", status) < 0 || add_agent(a, status) < 0 ||
         json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
         add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
-        add_unsafe_binds(status) < 0)
+        add_unsafe_binds(status) < 0 ||
+        json_add_item(status, "watched", service_watch_describe(a->services)) < 0)
         return NULL;
     for (size_t i = 0; i < ELEMENTSOF(from_worker); i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(podman, from_worker[i]);

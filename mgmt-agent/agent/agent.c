@@ -16,6 +16,7 @@
 #include "lib/base/tmp-sweep.h"
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/image-watch.h"
+#include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/state/reserve.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
@@ -35,6 +36,8 @@ Agent *agent_free(Agent *a)
     if (!a)
         return NULL;
     watch_free(a->watch);
+    service_watch_free(a->services);
+    cJSON_Delete(a->parked.message);
     runner_free(a->deploying);
     runner_free(a->query);
     for (size_t i = 0; i < a->n_queries; i++)
@@ -122,7 +125,8 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     (void) ok;
     bool is_push = begins_deployment(runner_job(r));
     bool started = str_equal(runner_job(r), "start"), restarted = str_equal(runner_job(r), "restart");
-    bool deployed = !started && !restarted; /* those leave the journal as it is */
+    bool revived = str_equal(runner_job(r), "revive");
+    bool deployed = !started && !restarted && !revived; /* those leave the journal as it is */
     a->ended = deployed;
     if (started && exit_status == 0)
         agent_boot_done(a);
@@ -139,7 +143,11 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
         agent_deliver_result(a, result, from_cloud, requester);
     if (result)
         agent_tell_cloud(a);
+    if (!agent_is_busy(a))
+        a->own_job = false;
+    agent_take_parked(a);
     watch_continue(a->watch);
+    service_watch_continue(a->services);
 }
 
 static void forget_connection(Agent *a)
@@ -310,7 +318,7 @@ void agent_follow_journal(Agent *a)
         a->requester = NULL;
         reserve_make();
         if (!agent_start_after_boot(a))
-            service_status("ready");
+            service_watch_tell_manager(a->services);
         return;
     case DEPLOY_CONFIRMING:
         if (!agent_start_after_boot(a))
@@ -419,6 +427,10 @@ static void on_gone(ControlClient *c, void *userdata)
     if (a->requester == c)
         a->requester = NULL;
     watch_forget_client(a->watch, c);
+    if (a->parked.from == c) { /* who asked asks again, or is not there to hear of it */
+        cJSON_Delete(TAKE_PTR(a->parked.message));
+        a->parked.from = NULL;
+    }
     for (size_t i = 0; i < a->n_queries; i++)
         if (a->queries[i].asker == c)
             a->queries[i].asker = NULL;
@@ -517,6 +529,8 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
         return r;
     agent_follow_journal(a);
     r = watch_new(a, options->poll_interval, &a->watch, err);
+    if (r == 0)
+        r = service_watch_new(a, options->pace, &a->services, err);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(a);

@@ -17,6 +17,7 @@ typedef struct AgentOptions {
     const char *link_user;     /* whose processes may speak as mgmt-link; NULL = mgmt-link, if there is such a user */
     const char *recovery_user; /* the same of recovery-agent; NULL = secbox-recovery */
     usec_t poll_interval;      /* between checks for new images; 0: as the settings say */
+    unsigned pace;             /* divides the periods of the service watch */
 } AgentOptions;
 
 /* A question that a worker answers, waiting for its turn. */
@@ -28,6 +29,7 @@ typedef struct Query {
 } Query;
 
 typedef struct Watch Watch;
+typedef struct ServiceWatch ServiceWatch;
 
 typedef struct Agent {
     sd_event *event;
@@ -54,6 +56,12 @@ typedef struct Agent {
     } boot;                  /* see boot-job.c */
 
     Watch *watch;            /* updates images; see image-watch.h */
+    ServiceWatch *services;  /* brings back what is down; see service-watch.h */
+    bool own_job;            /* the job under way is of the latter */
+    struct {
+        cJSON *message;
+        ControlClient *from;
+    } parked;                /* a push or an update that waits for it to end */
 
     Runner *query;
     Query queries[QUERIES_WAITING_MAX];
@@ -89,6 +97,8 @@ void agent_note_connection(Agent *a, const cJSON *status);
 
 /* handlers.c */
 void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type);
+/* Takes up what was parked. */
+void agent_take_parked(Agent *a);
 /* What is said when the worker has said nothing and left nothing to recover: what it has stored, or, of a push, that it
  * failed. A new compose.result, or NULL. */
 cJSON *agent_make_result(const Agent *a, bool is_push);

@@ -5,6 +5,7 @@
 
 #include "lib/base/log.h"
 #include "mgmt-agent/agent/image-watch.h"
+#include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 #define TRIES_MAX 5
@@ -22,6 +23,7 @@ void agent_boot_done(Agent *a)
     a->boot.done = true;
     boot_remember();
     watch_continue(a->watch);
+    service_watch_continue(a->services);
 }
 
 bool agent_start_after_boot(Agent *a)

@@ -104,6 +104,31 @@ static cJSON *localise(const cJSON *message)
     return json_add_string(copy, "version", version) == 0 ? TAKE_PTR(copy) : NULL;
 }
 
+/* Nobody waits behind what this box does by itself to bring a service back: the change follows it. */
+static bool park(Agent *a, ControlClient *c, const cJSON *message)
+{
+    if (!a->own_job || !agent_is_busy(a) || a->parked.message)
+        return false;
+    a->parked.message = cJSON_Duplicate(message, 1);
+    a->parked.from = c;
+    return a->parked.message;
+}
+
+void agent_take_parked(Agent *a)
+{
+    _cleanup_(cJSON_Deletep) cJSON *message = NULL;
+    ControlClient *from = a->parked.from;
+    const MessageType *type;
+
+    if (!a->parked.message || agent_is_busy(a))
+        return;
+    message = TAKE_PTR(a->parked.message);
+    a->parked.from = NULL;
+    type = message_type_find(json_string(message, "type"));
+    if (type)
+        agent_handle(a, from, message, type);
+}
+
 static void take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goes_back)
 {
     bool from_cloud = control_client_is_link(c);
@@ -118,6 +143,8 @@ static void take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool go
         return;
     if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
         return; /* delivered twice: the answer is on its way */
+    if (!goes_back && park(a, c, wire))
+        return;
     if (agent_is_busy(a)) {
         r = error_set(&err, EBUSY, "deploy.busy", "another snapshot is being deployed; wait for its result");
         refuse(c, message, 409, &err, r);
@@ -163,6 +190,8 @@ static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
     int r;
 
     if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
+        return;
+    if (park(a, c, message))
         return;
     if (agent_is_busy(a)) {
         r = error_set(&err, EBUSY, "deploy.busy", "another change is under way; wait for its result");
@@ -240,8 +269,11 @@ static void handle_rollback(Agent *a, ControlClient *c, const cJSON *message)
     _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
     _cleanup_(error_done) Error err = {};
     const char *id = json_string(message, "id"), *previous;
-    int r = store_load_current(&current, &err);
+    int r;
 
+    if (park(a, c, message))
+        return;
+    r = store_load_current(&current, &err);
     previous = r == 0 && current ? json_string(current, "previous") : NULL;
     if (r == 0 && !previous)
         r = error_set(&err, ENOENT, "rollback.nothing", "there is no earlier snapshot on this box to go back to");

@@ -56,7 +56,7 @@ static int adopt(cJSON *service, const cJSON *seen)
 {
     const char *name = json_string(service, "name"), *image = json_string(seen, "imageId");
 
-    if (!str_equal(json_string(seen, "state"), "running") || !image ||
+    if (!str_equal(json_string(seen, "state"), "running") || str_equal(json_string(seen, "startTicks"), "0") || !image ||
         (!differs(service, seen, "id") && !differs(service, seen, "imageId") && !differs(service, seen, "startTicks")))
         return 0;
     if (differs(service, seen, "imageId"))
@@ -64,7 +64,7 @@ static int adopt(cJSON *service, const cJSON *seen)
     else if (differs(service, seen, "id"))
         log_notice("The container of service %s was made anew by hand; going on from there", name);
     else
-        log_info("Service %s was started again, not by mgmt-agent", name);
+        log_info("Service %s was started again; going on from there", name);
     return note_previous_image(service, seen) < 0 || take_over(service, seen) < 0 ? -ENOMEM : 1;
 }
 

@@ -11,6 +11,7 @@
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/agent-self-check.h"
 
+static const char *opt_pace;
 static const char *opt_root, *opt_worker, *opt_link_user, *opt_recovery_user, *opt_project, *opt_podman_compose, *opt_settle,
     *opt_pull_timeout, *opt_poll_interval;
 
@@ -23,6 +24,7 @@ static const CliOption options[] = {
     { "podman-compose", "FILE", "the podman-compose to drive", &opt_podman_compose, NULL },
     { "settle", "SECONDS", "how long new containers must stay up (5)", &opt_settle, NULL },
     { "pull-timeout", "SECONDS", "how long pulling one image may take (1800)", &opt_pull_timeout, NULL },
+    { "watch-pace", "N", "how many times as fast services that are down are judged and tried (1)", &opt_pace, NULL },
     { "poll-interval", "SECONDS", "how often images are looked up (as the env files say)", &opt_poll_interval, NULL },
     {},
 };
@@ -65,7 +67,7 @@ int main(int argc, char **argv)
     _cleanup_(strv_freep) char **arguments = NULL;
     _cleanup_(freep) char *worker = NULL;
     _cleanup_(error_done) Error err = {};
-    uint64_t poll_interval = 0;
+    uint64_t poll_interval = 0, pace = 1;
     int r = cli_parse(&cli, argc, argv, NULL);
 
     if (r >= 0)
@@ -74,13 +76,18 @@ int main(int argc, char **argv)
         fprintf(stderr, "mgmt-agent: --poll-interval takes seconds from 1 to 31536000\n");
         return EXIT_USAGE;
     }
+    if (opt_pace && str_to_u64(opt_pace, 1, 1000, &pace) < 0) {
+        fprintf(stderr, "mgmt-agent: --watch-pace takes a number from 1 to 1000\n");
+        return EXIT_USAGE;
+    }
     log_open("mgmt-agent");
     if (opt_root)
         paths_set_root(opt_root);
     worker = opt_worker ? str_format("%s", opt_worker) : default_worker();
     r = worker && worker_arguments(&arguments) == 0 ? service_loop_new(&event, &err) : -1;
     if (r >= 0)
-        r = agent_new(event, &(AgentOptions) { worker, arguments, opt_link_user, opt_recovery_user, poll_interval * USEC_PER_SEC },
+        r = agent_new(event, &(AgentOptions) { worker, arguments, opt_link_user, opt_recovery_user, poll_interval * USEC_PER_SEC,
+                                                (unsigned) pace },
                       &agent, &err);
     if (r >= 0)
         r = agent_alive_new(event, &alive, &err);

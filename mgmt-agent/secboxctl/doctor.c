@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/base/strv.h"
 #include "lib/cli/table.h"
@@ -145,6 +146,52 @@ static void check_binds(Doctor *d, Finding *f)
                     json_string(first, "problem") ? json_string(first, "problem") : "?");
 }
 
+/* "web: down since …, exit code 7, restarted 4 times: the last line of its log" */
+static char *trouble_text(const cJSON *service, const cJSON *trouble)
+{
+    _cleanup_(freep) char *code = report_member(trouble, "exitCode"), *restarts = report_member(trouble, "restarts");
+    const char *log = json_string(trouble, "log"), *last = log ? strrchr(log, '\n') : NULL, *error = json_string(trouble, "error");
+    _cleanup_(freep) char *line = log ? text_printable(last && last[1] ? last + 1 : log) : NULL;
+    const char *what = json_string(trouble, "what"), *since = json_string(trouble, "since"), *name = json_string(service, "name");
+
+    return str_format("%s: %s since %s, exit code %s, restarted %s times%s%s", name ? name : "-", what ? what : "-",
+                      since ? since : "-", code ? code : "-", restarts ? restarts : "0", error || line ? ": " : "",
+                      error  ? error
+                      : line ? line
+                             : "");
+}
+
+static void check_services(Doctor *d, Finding *f)
+{
+    const cJSON *watched = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "watched") : NULL, *service;
+    _cleanup_(strv_freep) char **bad = NULL;
+    unsigned n = 0, by_hand = 0;
+
+    if (!cJSON_IsArray(watched)) {
+        finding_set(f, VERDICT_UNKNOWN, "Make mgmt-agent answer first: only it knows.", "mgmt-agent did not tell about services");
+        return;
+    }
+    cJSON_ArrayForEach(service, watched) {
+        const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(service, "trouble");
+        _cleanup_(freep) char *text = NULL;
+
+        n++;
+        by_hand += str_equal(json_string(service, "state"), "stopped by hand");
+        if (!cJSON_IsObject(trouble) || json_string(trouble, "until"))
+            continue;
+        text = trouble_text(service, trouble);
+        if (!text || strv_add(&bad, text) < 0)
+            return;
+    }
+    _cleanup_(freep) char *all = bad ? strv_join(bad, "; ") : NULL;
+    if (all)
+        finding_set(f, VERDICT_FAIL,
+                    "mgmt-agent goes on trying; read the container's log (`podman logs`), then push a file or an image that works.",
+                    "%s", all);
+    else
+        finding_pass(f, "%u deployed, none is down%s", n, by_hand > 0 ? "; some were stopped by hand" : "");
+}
+
 const DoctorCheck doctor_checks[] = {
     { "agent", check_agent },
     { "mgmt-agent.env", check_agent_env },
@@ -153,6 +200,7 @@ const DoctorCheck doctor_checks[] = {
     { "podman", check_podman },
     { "podman-compose", check_podman_compose },
     { "binds", check_binds },
+    { "services", check_services },
     { "clock", check_clock },
     { "time-sync", check_time_sync },
     { "space-state", check_state_space },

@@ -153,6 +153,16 @@ int store_load_current(cJSON **ret, Error *err)
     return load_json("current.json", ret, err);
 }
 
+int store_save_services(const cJSON *services, Error *err)
+{
+    return save_json("services.json", services, err);
+}
+
+int store_load_services(cJSON **ret, Error *err)
+{
+    return load_json("services.json", ret, err);
+}
+
 int store_save_current(const cJSON *current, Error *err)
 {
     return save_json("current.json", current, err);

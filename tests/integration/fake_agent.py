@@ -21,7 +21,8 @@ STATUS = {
     "last": {"version": "42", "status": 200, "phase": "done", "outcome": "done", "seconds": 12.5,
              "at": "2026-01-02T03:04:05.000Z"},
     "services": [{"name": "secbox", "container": "secbox", "id": "5f2c", "image": "registry.example/secbox:1",
-                  "state": "running", "health": "healthy"}],
+                  "state": "running", "health": "healthy", "restarts": 0}],
+    "watched": [{"name": "secbox", "state": "running", "since": "2026-01-02T03:04:05.000Z"}],
     "env": {"ok": True},
 }
 

@@ -352,7 +352,8 @@ def test_doctor_of_a_box_that_works(ctl, agent):
     ctl.env["PATH"] = ctl.root
     p = ctl.run("doctor", "--json")
     checks = {c["id"]: c for c in json.loads(p.stdout)["checks"]}
-    for name in ("agent", "mgmt-agent.env", "secbox.env", "tunnel", "podman", "podman-compose", "binds", "clock", "dns"):
+    for name in ("agent", "mgmt-agent.env", "secbox.env", "tunnel", "podman", "podman-compose", "binds", "services", "clock",
+                 "dns"):
         assert checks[name]["result"] == "pass", checks[name]
     assert checks["podman"]["detail"].startswith("podman 4.3.1 answers")
     assert checks["podman-compose"]["detail"] == "podman-compose 1.0.3, strategy classic"
@@ -373,6 +374,26 @@ def test_doctor_of_a_box_that_works(ctl, agent):
     assert checks["tunnel"]["result"] == "fail" and "HTTP 503" in checks["tunnel"]["detail"]
     assert checks["binds"]["result"] == "fail"
     assert checks["binds"]["detail"] == "1 unsafe mount: /srv/x of service web: do: chown root: /srv"
+
+
+def test_doctor_names_services_that_are_not_well(ctl, agent):
+    trouble = {"what": "restarting", "since": "2026-01-02T03:04:05.000Z", "exitCode": 7, "restarts": 4, "log": "starts\nno camera"}
+    over = {**trouble, "until": "2026-01-02T04:04:05.000Z"}
+    watched = [{"name": "web", "state": "restarting", "since": trouble["since"], "trouble": trouble},
+               {"name": "db", "state": "running", "since": trouble["since"], "trouble": over},
+               {"name": "tool", "state": "stopped by hand", "since": trouble["since"]}]
+
+    def check():
+        agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "watched": watched}}]
+        return next(c for c in json.loads(ctl.run("doctor", "--json").stdout)["checks"] if c["id"] == "services")
+
+    found = check()
+    assert found["result"] == "fail" and "podman logs" in found["advice"]
+    assert found["detail"] == "web: restarting since 2026-01-02T03:04:05.000Z, exit code 7, restarted 4 times: no camera"
+    del watched[0]
+    assert check() == {"id": "services", "result": "pass", "detail": "2 deployed, none is down; some were stopped by hand"}
+    p = ctl.run("status")
+    assert "tool" in p.stdout and "stopped by hand" in p.stdout
 
 
 @pytest.mark.parametrize("args", [[], ["nonsense"], ["env"], ["plan"], ["apply", "a", "b"], ["--nonsense"], ["render"],

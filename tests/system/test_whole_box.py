@@ -317,6 +317,25 @@ def test_a_local_rollback_and_the_history(deployed):
     assert get(deployed, "/version") == "1\n"
 
 
+def test_services_come_back_after_their_user_manager(deployed):
+    """Somebody stops the podman user's service manager and starts it again: no container of it is left."""
+    box = deployed.box
+    ids = box.ids()
+    manager = f"user@{box.uid}"
+    box.run("systemctl", "stop", manager)
+
+    def watched():
+        return {s["name"]: s for s in box.status().get("watched", [])}
+
+    wait_until(lambda: {s["state"] for s in watched().values()} == {"down"}, "the agent sees that they are down")
+    assert all(s["trouble"]["error"] for s in watched().values()), "and why nothing can be done yet"
+    assert "web down" in box.unit("mgmt-agent", "StatusText")["StatusText"]
+    doctor = {c["id"]: c for c in json.loads(box.run("secboxctl", "doctor", "--json", check=False).stdout)["checks"]}
+    assert doctor["services"]["result"] == "fail" and "web: down since" in doctor["services"]["detail"], doctor["services"]
+    box.run("systemctl", "start", manager)
+    wait_until(lambda: box.running() == ids and answers(deployed), "the same containers run again, and answer")
+
+
 @pytest.mark.parametrize("hard", [False, True], ids=["reboot", "power-cut"])
 def test_after_a_restart_of_the_box_everything_runs_again(deployed, hard):
     box = deployed.box

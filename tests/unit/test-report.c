@@ -115,6 +115,14 @@ static void test_result_line(void **state)
     check(report_result_line, "{}", "version -: -, -");
 }
 
+static char *services_only(const cJSON *status)
+{
+    _cleanup_(freep) char *text = report_status(status);
+    const char *services = text ? strstr(text, "\n\n") : NULL;
+
+    return services ? strdup(services + 2) : NULL;
+}
+
 static void test_status(void **state)
 {
     (void) state;
@@ -137,8 +145,29 @@ static void test_status(void **state)
           "pending         version 43, in phase confirm\n"
           "last push       none yet\n"
           "\n"
-          "SERVICE  STATE    HEALTH   CONTAINER  IMAGE\n"
-          "secbox   running  healthy  secbox     img\n");
+          "SERVICE  STATE    HEALTH   RESTARTS  EXIT  SINCE  CONTAINER  IMAGE\n"
+          "secbox   running  healthy  -         -     -      secbox     img\n");
+    check(report_status,
+          "{\"last\":{\"version\":\"2\",\"outcome\":\"failed\",\"status\":500},\"pending\":{\"phase\":\"revive\"},"
+          "\"services\":[{\"name\":\"web\",\"state\":\"exited\",\"restarts\":2,\"exitCode\":143,\"container\":\"c\"},"
+          "{\"name\":\"db\",\"state\":\"running\",\"restarts\":9}],"
+          "\"watched\":[{\"name\":\"web\",\"state\":\"stopped by hand\",\"since\":\"S\"},"
+          "{\"name\":\"db\",\"state\":\"restarting\",\"since\":\"T\",\"trouble\":{\"restarts\":12,\"exitCode\":7}},"
+          "{\"name\":\"gone\",\"state\":\"down\",\"since\":\"U\"}]}",
+          "device          -\n"
+          "agent           -, pid -, since -\n"
+          "podman          -, as user -\n"
+          "podman-compose  -, strategy -\n"
+          "tunnel          not connected to -: mgmt-link has not said why\n"
+          "env files       no reason was given\n"
+          "current         nothing: no push has succeeded yet\n"
+          "pending         a change is under way: revive\n"
+          "last push       version 2: failed, 500\n"
+          "\n"
+          "SERVICE  STATE                     HEALTH  RESTARTS  EXIT  SINCE  CONTAINER  IMAGE\n"
+          "web      exited (stopped by hand)  -       2         143   S      c          -\n"
+          "db       running (restarting)      -       12        7     T      -          -\n"
+          "gone     - (down)                  -       -         -     U      -          -\n");
     check(report_status,
           "{\"link\":{\"connected\":false,\"error\":\"refused\"},\"env\":{\"ok\":false,\"error\":{\"id\":\"env.missing\","
           "\"message\":\"no file\",\"file\":\"s.env\"}},\"error\":{\"id\":\"podman.timeout\",\"message\":\"podman hangs\"}}",
@@ -152,7 +181,8 @@ static void test_status(void **state)
           "last push       none yet\n"
           "containers      podman hangs [podman.timeout]\n"
           "\n"
-          "no services run\n");
+          "which services run is not known\n");
+    check(services_only, "{\"services\":[]}", "no services run\n");
 }
 
 /* Shows the events, then the result (may be NULL); returns what was printed. */

@@ -54,36 +54,50 @@ int deploy_open_again(Deploy *d, Error *err)
     return r < 0 ? r : deploy_open_podman(d, err);
 }
 
-static int start_again(Deploy *d, const cJSON *service, Error *err)
+/* The one that was proved, or the one of its name that somebody has made since. */
+static int inspect_service(Deploy *d, const cJSON *service, cJSON **ret, Error *err)
 {
-    const char *id = json_string(service, "id"), *name = json_string(service, "name");
+    const char *id = json_string(service, "id"), *container = json_string(service, "container");
+    int r = id ? podman_inspect(d->podman, id, ret, err) : -ENOENT;
+
+    if (r != -ENOENT || !container)
+        return r;
+    error_done(err);
+    return podman_inspect(d->podman, container, ret, err);
+}
+
+static int start_again(Deploy *d, const cJSON *service, const char *why, Error *err)
+{
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    int r = id ? podman_inspect(d->podman, id, &info, err) : -EINVAL;
+    int r = inspect_service(d, service, &info, err);
 
     if (r < 0)
         return r;
     if (str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
         return 0;
-    r = deploy_may_start(d, name, info, err);
+    r = deploy_may_start(d, json_string(service, "name"), info, err);
     if (r == 0)
-        r = podman_start(d->podman, id, err);
+        r = podman_start(d->podman, json_string(info, "Id"), err);
     if (r == 0)
-        deploy_progress(d, "info", name, "%s is started again after the boot", json_string(service, "container"));
+        deploy_progress(d, "info", json_string(service, "name"), "%s is started again%s", json_string(service, "container"), why);
     return r;
 }
 
-static int start_all(Deploy *d, const cJSON *services)
+/* Those of `only`, or all when it is NULL. */
+static int start_all(Deploy *d, const cJSON *services, const cJSON *only, const char *why)
 {
     const cJSON *service;
     int failed = 0;
 
     cJSON_ArrayForEach(service, services) {
         _cleanup_(error_done) Error err = {};
-        int r = str_equal(json_string(service, "state"), "running") ? start_again(d, service, &err) : 0;
+        const char *name = json_string(service, "name");
+        bool wanted = !only || (name && cJSON_HasObjectItem(only, name));
+        int r = wanted && str_equal(json_string(service, "state"), "running") ? start_again(d, service, why, &err) : 0;
 
         if (r < 0) {
-            deploy_progress(d, "failed", json_string(service, "name"), "%s cannot be started again after the boot: %s [%s]",
-                            json_string(service, "container"), error_message(&err, r), error_id(&err));
+            deploy_progress(d, "failed", name, "%s cannot be started again%s: %s [%s]", json_string(service, "container"), why,
+                            error_message(&err, r), error_id(&err));
             failed++;
         }
     }
@@ -116,5 +130,24 @@ int job_start(Deploy *d, const cJSON *request)
     }
     if (wanted)
         deploy_review_binds(d);
-    return start_all(d, cJSON_GetObjectItemCaseSensitive(wanted, "services")) > 0 ? EXIT_TRY_AGAIN : 0;
+    return start_all(d, cJSON_GetObjectItemCaseSensitive(wanted, "services"), NULL, " after the boot") > 0 ? EXIT_TRY_AGAIN : 0;
+}
+
+/* Of the current deployment: those that the request names as members of "services". */
+int job_revive(Deploy *d, const cJSON *request)
+{
+    const cJSON *only = cJSON_GetObjectItemCaseSensitive(request, "services");
+    _cleanup_(error_done) Error err = {};
+    int r = store_load_current(&d->current, &err);
+
+    d->phase = "revive";
+    d->id = strdup("revive");
+    d->version = strdup(json_string(d->current, "version") ? json_string(d->current, "version") : "0");
+    if (r == 0)
+        r = d->id && d->version ? deploy_open_again(d, &err) : -ENOMEM;
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the containers that are down");
+        return 1;
+    }
+    return start_all(d, cJSON_GetObjectItemCaseSensitive(d->current, "services"), only ? only : request, "") > 0;
 }

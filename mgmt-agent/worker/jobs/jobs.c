@@ -293,6 +293,8 @@ const Job jobs[] = {
     { "recover", job_recover, "finish or undo what a crash left" },
     { "start", job_start, "start what ran before the boot" },
     { "restart", job_restart, "start the container of one service again" },
+    { "revive", job_revive, "start containers that should run and do not" },
+    { "facts", job_facts, "say how the containers of the current deployment are" },
     { "recreate", job_recreate, "make the container of one service anew" },
     { "plan", job_plan, "say what a snapshot would change" },
     { "look", job_inspect, "look at what runs, for changes made by hand" },

@@ -23,6 +23,8 @@ int job_start(Deploy *d, const cJSON *request);
 
 /* container-orders.c */
 int job_restart(Deploy *d, const cJSON *request);
+int job_revive(Deploy *d, const cJSON *request);
+int job_facts(Deploy *d, const cJSON *request);
 int job_recreate(Deploy *d, const cJSON *request);
 
 /* status.c */

@@ -14,16 +14,23 @@ static int add_service(Deploy *d, cJSON *services, const ObservedContainer *c)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     cJSON *o = cJSON_CreateObject();
-    const char *health = NULL;
+    const cJSON *state, *restarts, *code;
+    const char *health;
 
-    if (podman_inspect(d->podman, c->id, &info, NULL) == 0)
-        health = json_string(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "State"), "Health"), "Status");
+    if (podman_inspect(d->podman, c->id, &info, NULL) < 0)
+        info = NULL;
+    state = cJSON_GetObjectItemCaseSensitive(info, "State");
+    health = json_string(cJSON_GetObjectItemCaseSensitive(state, "Health"), "Status");
+    restarts = cJSON_GetObjectItemCaseSensitive(info, "RestartCount");
+    code = cJSON_GetObjectItemCaseSensitive(state, "ExitCode");
     if (!o || json_append(services, o) < 0 || json_add_string(o, "name", c->service) < 0 ||
         json_add_string(o, "container", c->name) < 0 || json_add_string(o, "id", c->id) < 0 ||
         json_add_string(o, "image", json_string(info, "ImageName")) < 0 || json_add_string(o, "state", c->state) < 0 ||
         json_add_string(o, "health", health) < 0)
         return -ENOMEM;
-    return 0;
+    if (cJSON_IsNumber(restarts) && json_add_int(o, "restarts", restarts->valueint) < 0)
+        return -ENOMEM;
+    return cJSON_IsNumber(code) && !str_equal(c->state, "running") ? json_add_int(o, "exitCode", code->valueint) : 0;
 }
 
 static int add_podman(Deploy *d, cJSON *o)

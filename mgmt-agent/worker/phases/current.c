@@ -67,6 +67,8 @@ static cJSON *service_to_json(const Deploy *d, const ComposeService *s)
         json_add_item(o, "labels", watch_labels_select(labels_of(info))) < 0 ||
         json_add_string(o, "hash", s->config_hash) < 0 || json_add_string(o, "state", json_string(state, "Status")) < 0 ||
         json_add_string(o, "staticDir", json_string(info, "StaticDir")) < 0 ||
+        json_add_string(o, "pidFile", json_string(info, "PidFile")) < 0 ||
+        json_add_string(o, "health", json_string(cJSON_GetObjectItemCaseSensitive(state, "Health"), "Status")) < 0 ||
         json_add_int(o, "pid", cJSON_IsNumber(pid) ? pid->valueint : 0) < 0 ||
         json_add_u64(o, "startTicks", cJSON_IsNumber(pid) && pid->valueint > 0 ? process_start_ticks(pid->valueint) : 0) < 0 ||
         add_strings(o, "hostPorts", s->host_ports) < 0 ||

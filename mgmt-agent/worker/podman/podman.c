@@ -443,6 +443,40 @@ int podman_exec(Podman *p, const char *container, const cJSON *argv, usec_t time
     return r < 0 ? r : exec_wait(p, id, timeout, err);
 }
 
+/* {"containerExitCode":"7"} in an event, or -1. */
+static int code_in(const char *events, size_t len)
+{
+    static const char key[] = "\"containerExitCode\":\"";
+    const char *at = memmem(events, len, key, sizeof(key) - 1);
+    int code = 0, digits = 0;
+
+    if (!at)
+        return -1;
+    at += sizeof(key) - 1;
+    for (; at + digits < events + len && at[digits] >= '0' && at[digits] <= '9' && digits < 3; digits++)
+        code = code * 10 + (at[digits] - '0');
+    return digits > 0 ? code : -1;
+}
+
+PodmanPast podman_past(Podman *p, const char *container, const char *since)
+{
+    PodmanPast past = { .exit_code = -1 };
+    _cleanup_(freep) char *from = since ? encode(since) : NULL;
+    _cleanup_(freep) char *filters = str_format("{\"container\":[\"%s\"]}", container);
+    _cleanup_(freep) char *encoded = filters ? encode(filters) : NULL;
+    _cleanup_(freep) char *path = NULL;
+    _cleanup_(http_response_done) HttpResponse response = {};
+
+    if (encoded && from)
+        path = str_format("/events?stream=false&since=%s&until=%llu&filters=%s", from,
+                          (unsigned long long) (realtime_usec() / USEC_PER_SEC + 1), encoded);
+    if (!path || call(p, "GET", path, CALL_TIMEOUT_USEC, "tell what has happened", &response, NULL) < 0 || !response.body)
+        return past;
+    past.restarted = memmem(response.body, response.body_len, "\"restart\"", strlen("\"restart\""));
+    past.exit_code = code_in(response.body, response.body_len);
+    return past;
+}
+
 char *podman_log_tail(Podman *p, const char *container, unsigned lines)
 {
     _cleanup_(freep) char *path = str_format("/containers/%s/logs?stdout=true&stderr=true&tail=%u", container, lines);

@@ -49,6 +49,14 @@ int podman_healthcheck(Podman *p, const char *container, usec_t timeout, Error *
 /* The last lines of its log, redacted; a new string, "" when there are none. */
 char *podman_log_tail(Podman *p, const char *container, unsigned lines);
 
+/* What podman has noted of a container since then (a time as podman writes it), best effort: whether it has begun to restart it
+ * by its policy, and with which code it has ended (negative: it has not, or podman cannot tell). */
+typedef struct PodmanPast {
+    bool restarted;
+    int exit_code;
+} PodmanPast;
+PodmanPast podman_past(Podman *p, const char *container, const char *since);
+
 /* The id of a local image, hexadecimal without prefix. -ENOENT (image.missing) when it is not here. */
 int podman_image_id(Podman *p, const char *reference, char **ret, Error *err) _must_check_;
 int podman_inspect_image(Podman *p, const char *reference, cJSON **ret, Error *err) _must_check_;

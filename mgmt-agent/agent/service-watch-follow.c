@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* pidfds of first processes; and inotify(7) for what no process tells: the result of a health check, which podman leaves in a file,
+ * and that a container which does not run is started by somebody. */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/inotify.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/agent/service-watch-impl.h"
+#include "mgmt-agent/state/proc.h"
+#include "mgmt-agent/state/snapshot-store.h"
+
+#define HEALTH_FILE "healthcheck.log"
+#define HEALTH_FILE_MAX (256 * 1024)
+#define PAUSE_USEC (1 * USEC_PER_SEC)
+
+static char *parent(const char *path, int levels)
+{
+    _cleanup_(freep) char *copy = path ? strdup(path) : NULL;
+
+    for (; copy && levels > 0; levels--) {
+        char *slash = strrchr(copy, '/');
+
+        if (!slash || slash == copy)
+            return NULL;
+        *slash = '\0';
+    }
+    return TAKE_PTR(copy);
+}
+
+/* The file is podman's, but whoever is podman's user may write it: a wrong one costs a look. */
+static bool health_has_changed(const ServiceEntry *e, const char *folder)
+{
+    _cleanup_(freep) char *path = path_join(folder, HEALTH_FILE);
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
+    size_t len = 0;
+
+    return path && file_read(path, HEALTH_FILE_MAX, &text, &len, NULL) == 0 && json_parse_object(text, len, &o, NULL) == 0 &&
+           json_string(o, "Status") && !str_equal(json_string(o, "Status"), e->health);
+}
+
+static int on_health(sd_event_source *source, const struct inotify_event *event, void *userdata)
+{
+    ServiceEntry *e = userdata;
+    _cleanup_(freep) char *folder = parent(e->pid_file, 2);
+
+    (void) source;
+    if (event->len > 0 && str_equal(event->name, HEALTH_FILE) && folder && health_has_changed(e, folder))
+        service_watch_look_in(e->watch, PAUSE_USEC);
+    return 0;
+}
+
+static int on_folder(sd_event_source *source, const struct inotify_event *event, void *userdata)
+{
+    ServiceEntry *e = userdata;
+
+    (void) event;
+    e->on_folder = sd_event_source_disable_unref(source); /* one look is enough */
+    service_watch_look_in(e->watch, PAUSE_USEC);
+    return 0;
+}
+
+/* PIDFILE is RUNROOT/…/ID/userdata/pidfile; the folder is a new one after each boot. */
+static void follow_health(ServiceEntry *e)
+{
+    _cleanup_(freep) char *folder = parent(e->pid_file, 2);
+    int r;
+
+    e->on_health = sd_event_source_disable_unref(e->on_health);
+    if (!folder || !e->health)
+        return;
+    r = sd_event_add_inotify(e->watch->agent->event, &e->on_health, folder, IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR, on_health,
+                             e);
+    if (r < 0)
+        log_debug("Cannot watch the health of %s: %s", e->name, strerror(-r));
+}
+
+static void follow_folder(ServiceEntry *e, const char *folder)
+{
+    bool runs = e->record.seen == SERVICE_RUNNING || e->record.seen == SERVICE_LOOPING || e->record.seen == SERVICE_UNHEALTHY;
+    int r = 0;
+
+    e->on_folder = sd_event_source_disable_unref(e->on_folder);
+    if (folder && !runs)
+        r = sd_event_add_inotify(e->watch->agent->event, &e->on_folder, folder,
+                                 IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_ONLYDIR, on_folder, e);
+    if (r < 0)
+        log_debug("Cannot watch for a start of %s: %s", e->name, strerror(-r));
+}
+
+void service_watch_follow_found(ServiceWatch *w, const cJSON *facts)
+{
+    const cJSON *item;
+
+    manual_changes_follow(w->processes, facts);
+    for (size_t i = 0; i < w->n; i++) {
+        ServiceEntry *e = &w->entries[i];
+
+        if (e->one_shot)
+            continue;
+        follow_health(e);
+        cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "services"))
+            if (str_equal(json_string(item, "name"), e->name))
+                follow_folder(e, json_string(item, "staticDir"));
+    }
+}
+
+static void read_policy(ServiceEntry *e, const cJSON *service)
+{
+    const char *restart = json_string(cJSON_GetObjectItemCaseSensitive(service, "config"), "restart");
+    const char *limit = restart ? strchr(restart, ':') : NULL;
+    uint64_t n = 0;
+
+    e->policy = service_policy_from_string(restart);
+    e->max_retries = limit && str_to_u64(limit + 1, 0, UINT32_MAX, &n) == 0 ? (unsigned) n : 0;
+}
+
+static int make_entry(ServiceWatch *w, ServiceEntry *e, const cJSON *service, usec_t since)
+{
+    const cJSON *pid = cJSON_GetObjectItemCaseSensitive(service, "pid");
+
+    *e = (ServiceEntry) { .watch = w };
+    e->name = strdup(json_string(service, "name") ? json_string(service, "name") : "");
+    e->id = strdup(json_string(service, "id") ? json_string(service, "id") : "");
+    if (json_string(service, "pidFile"))
+        e->pid_file = strdup(json_string(service, "pidFile"));
+    if (json_string(service, "health"))
+        e->health = strdup(json_string(service, "health"));
+    e->one_shot = !str_equal(json_string(service, "state"), "running");
+    e->pid = cJSON_IsNumber(pid) ? pid->valueint : 0;
+    (void) json_u64(service, "startTicks", &e->ticks);
+    e->record.state = e->record.seen = e->one_shot ? SERVICE_ENDED : SERVICE_RUNNING;
+    e->record.since = since;
+    read_policy(e, service);
+    return e->name && e->id ? 0 : -ENOMEM;
+}
+
+/* What a service went through goes on with it, unless another deployment has made it another container. */
+static void keep_record(ServiceEntry *e, ServiceEntry *old, size_t n, bool deployed)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!str_equal(old[i].name, e->name) || old[i].one_shot != e->one_shot)
+            continue;
+        e->record = old[i].record;
+        e->exit_code = old[i].exit_code;
+        e->log = TAKE_PTR(old[i].log);
+        if (!str_equal(old[i].id, e->id))
+            service_renew(&e->record, deployed);
+    }
+}
+
+static void rebuild(ServiceWatch *w, const cJSON *current)
+{
+    ServiceEntry *old = calloc(COMPOSE_SERVICES_MAX, sizeof(*old));
+    _cleanup_(cJSON_Deletep) cJSON *remembered = NULL;
+    bool first = !w->followed, deployed = !str_equal(w->version, json_string(current, "version"));
+    const char *at = json_string(current, "at");
+    usec_t since = realtime_usec();
+    const cJSON *service;
+    size_t n_old = w->n;
+
+    if (!old)
+        return;
+    memcpy(old, w->entries, sizeof(w->entries));
+    w->n = 0;
+    if (at)
+        (void) timestamp_parse(at, &since);
+    if (first && store_load_services(&remembered, NULL) < 0)
+        remembered = NULL;
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services")) {
+        ServiceEntry *e = &w->entries[w->n];
+
+        if (w->n == COMPOSE_SERVICES_MAX)
+            break;
+        if (make_entry(w, e, service, since) < 0) {
+            service_entry_done(e);
+            break;
+        }
+        keep_record(e, old, n_old, deployed);
+        service_watch_recall(e, remembered);
+        w->n++;
+    }
+    for (size_t i = 0; i < n_old; i++)
+        service_entry_done(&old[i]);
+    free(old);
+    for (size_t i = 0; i < w->n; i++)
+        follow_health(&w->entries[i]);
+}
+
+static bool is_gone(const ServiceEntry *e)
+{
+    return !e->one_shot && (e->pid <= 0 || process_start_ticks(e->pid) != e->ticks);
+}
+
+void service_watch_follow(ServiceWatch *w)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    const char *id;
+
+    if (store_load_current(&current, NULL) < 0 || !current)
+        return;
+    id = json_string(current, "id") ? json_string(current, "id") : "";
+    if (!str_equal(id, w->followed)) {
+        rebuild(w, current);
+        free(w->followed);
+        free(w->version);
+        w->followed = strdup(id);
+        w->version = json_string(current, "version") ? strdup(json_string(current, "version")) : NULL;
+        manual_changes_follow(w->processes, current);
+    }
+    for (size_t i = 0; i < w->n; i++) {
+        ServiceState seen = w->entries[i].record.seen;
+
+        /* what is known not to run is no news */
+        if (is_gone(&w->entries[i]) && seen != SERVICE_BY_HAND && seen != SERVICE_ENDED)
+            service_watch_look_in(w, PAUSE_USEC);
+    }
+}

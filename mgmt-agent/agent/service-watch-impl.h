@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the service watch share. */
+#pragma once
+
+#include <systemd/sd-event.h>
+
+#include "lib/base/limits.h"
+#include "mgmt-agent/agent/agent.h"
+#include "mgmt-agent/agent/manual-changes.h"
+#include "mgmt-agent/agent/service-rules.h"
+#include "mgmt-agent/agent/service-watch.h"
+
+typedef struct ServiceEntry {
+    ServiceWatch *watch;
+    char *name, *id;
+    char *log;             /* its last lines when it was not well */
+    char *health;          /* the last one that its file has shown */
+    int exit_code;
+    RestartPolicy policy;
+    unsigned max_retries;
+    bool one_shot;         /* had ended well when it was proved */
+    pid_t pid;             /* of its first process, with the time of its start, as podman has said it last */
+    uint64_t ticks;
+    ServiceRecord record;
+    char *pid_file;        /* beside its folder podman keeps the result of health checks */
+    sd_event_source *on_health, *on_folder;
+} ServiceEntry;
+
+struct ServiceWatch {
+    Agent *agent;
+    ServiceTimes times;
+    unsigned pace;
+    ServiceEntry entries[COMPOSE_SERVICES_MAX];
+    size_t n;
+    char *followed, *version; /* of the deployment */
+    ManualChanges *processes;
+    sd_event_source *timer;
+    Runner *runner;
+    cJSON *answer;
+    usec_t look_at;       /* CLOCK_BOOTTIME; USEC_INFINITY: nothing has happened */
+    usec_t looked, rest;  /* the last look, and how long none follows */
+    usec_t retry;         /* podman cannot be asked: how long until the next try; 0: it can */
+    char *error;          /* why */
+};
+
+/* service-watch.c */
+void service_entry_done(ServiceEntry *e);
+void service_watch_look_in(ServiceWatch *w, usec_t delay);
+
+/* service-watch-follow.c: what is deployed, and what the kernel tells about it. */
+void service_watch_follow(ServiceWatch *w);
+/* Follows the processes that a look has found, and the files that say what a process does not. */
+void service_watch_follow_found(ServiceWatch *w, const cJSON *facts);
+
+/* service-watch-report.c: what is remembered and said. */
+void service_watch_save(const ServiceWatch *w);
+/* What was remembered of this service, if it is the same container. */
+void service_watch_recall(ServiceEntry *e, const cJSON *remembered);
+void service_entry_log(const ServiceEntry *e, const ServiceRecord *before);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Watches what was deployed, brings back what should run and does not, and says how each service is. Podman is asked only when
+ * something has happened: a first process has ended, a health check has another result. */
+#pragma once
+
+#include "lib/base/clock.h"
+#include "lib/data/json.h"
+
+typedef struct Agent Agent;
+typedef struct ServiceWatch ServiceWatch;
+
+/* `pace` divides all periods but those that podman itself needs. */
+int service_watch_new(Agent *a, unsigned pace, ServiceWatch **ret, Error *err) _must_check_;
+ServiceWatch *service_watch_free(ServiceWatch *w);
+DEFINE_CLEANUP(ServiceWatch, service_watch_free)
+
+/* The agent is idle again: what is deployed may be another one, and what was put off is due. NULL does nothing. */
+void service_watch_continue(ServiceWatch *w);
+/* The array `services` of agent.status; NULL when out of memory. An empty one for NULL. */
+cJSON *service_watch_describe(const ServiceWatch *w);
+/* Tells systemd that the agent is ready, and which services are not well. */
+void service_watch_tell_manager(const ServiceWatch *w);
