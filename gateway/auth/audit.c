@@ -2,6 +2,8 @@
 /* One row and one log line for each entry. */
 #include "gateway/auth/audit.h"
 
+#include <errno.h>
+
 #include "gateway/store/audit-table.h"
 #include "lib/base/log.h"
 #include "lib/data/json.h"
@@ -14,14 +16,18 @@ static void on_written(StoreQuery *q _unused_, int r, const StoreRows *rows _unu
                     "an audit entry is only in this log, the database did not take it");
 }
 
+static void log_entry(const char *actor, const char *action, const char *device, bool alarm, const char *detail)
+{
+    const LogField fields[] = { { "ACTION", action }, { "DEVICE", device }, {} };
+    log_line(alarm ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, fields, "%s: %s%s%s %s", actor, action, device ? " " : "",
+             device ? device : "", detail ? detail : "");
+}
+
 void audit_write(Gateway *g, const AuditEntry *entry)
 {
     _cleanup_(cJSON_Deletep) cJSON *owned = entry->detail;
     _cleanup_(freep) char *detail = owned ? json_print(owned) : NULL;
-    const LogField fields[] = { { "ACTION", entry->action }, { "DEVICE", entry->device }, {} };
-    log_line(entry->alarm ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, fields, "%s: %s%s%s %s", entry->actor,
-             entry->action, entry->device ? " " : "", entry->device ? entry->device : "",
-             detail ? detail : "");
+    log_entry(entry->actor, entry->action, entry->device, entry->alarm, detail);
 
     const AuditRow row = {
         .actor = entry->actor,
@@ -35,4 +41,32 @@ void audit_write(Gateway *g, const AuditEntry *entry)
     if (r < 0)
         on_written(NULL, r, NULL, &err, NULL);
     error_done(&err);
+}
+
+/* The row as it was written, or none. */
+static void on_written_once(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err,
+                            void *userdata _unused_)
+{
+    if (r < 0)
+        on_written(q, r, rows, err, userdata);
+    else if (store_rows_count(rows) > 0)
+        log_entry(store_rows_get(rows, 0, 0), store_rows_get(rows, 0, 1), store_rows_get(rows, 0, 2),
+                  store_rows_get(rows, 0, 3) != NULL, store_rows_get(rows, 0, 4));
+}
+
+int audit_write_once(Gateway *g, const AuditEntry *entry, const char *const *keys)
+{
+    _cleanup_(cJSON_Deletep) cJSON *owned = entry->detail;
+    _cleanup_(freep) char *detail = owned ? json_print(owned) : NULL;
+    if (!detail)
+        return -ENOMEM;
+    const AuditRow row = {
+        .actor = entry->actor,
+        .action = entry->action,
+        .device = entry->device,
+        .alarm = entry->alarm,
+        .detail = detail,
+    };
+    _cleanup_(error_done) Error err = {};
+    return store_query(g->store, sql_audit_add_once(&row, keys[0], keys[1]), on_written_once, NULL, NULL, &err);
 }

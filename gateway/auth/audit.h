@@ -17,3 +17,6 @@ typedef struct AuditEntry {
 
 /* Writes in the background and logs a line; a failure to write is logged as an error with the entry. */
 void audit_write(Gateway *g, const AuditEntry *entry);
+/* The same, unless there is an entry of this device and action whose detail has the same values for these two keys: then nothing
+ * is written or logged. Negative when it has to be tried again. */
+int audit_write_once(Gateway *g, const AuditEntry *entry, const char *const *keys) _must_check_;

@@ -26,6 +26,7 @@ struct DeviceConn {
     sd_event_source *deadline;
     BoxStreams *streams; /* borrowed; NULL until somebody support_sessions */
     char *agent_version;
+    char *services;       /* the last that it has said of them, and that the audit log has */
     char *unsaved_status; /* the newest agent.status that is not in the database yet */
 };
 

@@ -127,6 +127,7 @@ DeviceConn *device_conn_free(DeviceConn *s)
     ws_conn_free(s->ws);
     free(s->device);
     free(s->agent_version);
+    free(s->services);
     free(s->unsaved_status);
     free(s);
     return NULL;

@@ -9,6 +9,7 @@
 #include "gateway/deployments/deployments.h"
 #include "gateway/devices/device-query.h"
 #include "gateway/devices/recovery-reports.h"
+#include "gateway/devices/service-alarms.h"
 #include "gateway/devices/unsafe-binds.h"
 #include "gateway/rollouts/rollouts.h"
 #include "gateway/store/devices-table.h"
@@ -103,6 +104,19 @@ static bool accepts(const cJSON *status, const char *type)
     return false;
 }
 
+/* Most reports say the same of them as the one before. */
+static void note_services(DeviceConn *s, Gateway *g, const cJSON *message)
+{
+    const cJSON *services = cJSON_GetObjectItemCaseSensitive(message, "services");
+    char *text = cJSON_IsArray(services) ? json_print(services) : NULL;
+    if (!text || str_equal(text, s->services) || service_alarms_take(g, s->device, message) < 0) {
+        free(text);
+        return;
+    }
+    free(s->services);
+    s->services = text;
+}
+
 static void on_status(DeviceConn *s, Gateway *g, const cJSON *message)
 {
     if (!str_equal(json_string(message, "deviceId"), s->device))
@@ -119,6 +133,7 @@ static void on_status(DeviceConn *s, Gateway *g, const cJSON *message)
     unsafe_binds_note(g, s->device, message);
     s->agent_spoke = true;
     s->takes_updates = accepts(message, "image.update");
+    note_services(s, g, message);
     deployment_on_status(s, g, message);
     rollouts_wake(g);
 }

@@ -98,23 +98,41 @@ static char *labels_text(const cJSON *device)
     return parts ? strv_join(parts, ",") : strdup("");
 }
 
+/* "ok", or those that do not run: "web down, db stopped by hand". A new string; NULL when the box has not said, or no memory. */
+static char *services_text(const cJSON *device)
+{
+    const cJSON *services = cJSON_GetObjectItemCaseSensitive(device, "services"), *service;
+    _cleanup_(strv_freep) char **parts = NULL;
+
+    if (!cJSON_IsArray(services))
+        return NULL;
+    cJSON_ArrayForEach(service, services) {
+        const char *name = json_string(service, "name"), *state = json_string(service, "state");
+        if (name && state && !str_equal(state, "running") && !str_equal(state, "ended") &&
+            strv_addf(&parts, "%s %s", name, state) < 0)
+            return NULL;
+    }
+    return parts ? strv_join(parts, ", ") : strdup("ok");
+}
+
 static int device_row(Table *table, const cJSON *device)
 {
     const cJSON *current = cJSON_GetObjectItemCaseSensitive(device, "current");
     _cleanup_(freep) char *version = cJSON_IsObject(current) ? report_member(current, "version") : NULL;
-    _cleanup_(freep) char *labels = labels_text(device);
+    _cleanup_(freep) char *labels = labels_text(device), *services = services_text(device);
     const cJSON *last = cJSON_GetObjectItemCaseSensitive(device, "last");
 
     if (!labels)
         return -ENOMEM;
     return table_row(table, json_string(device, "id"), json_bool(device, "connected", false) ? "yes" : "no",
                      json_string(device, "connectedSince"), json_string(device, "agentVersion"), version,
-                     cJSON_IsObject(last) ? json_string(last, "outcome") : NULL, labels);
+                     cJSON_IsObject(last) ? json_string(last, "outcome") : NULL, services, labels);
 }
 
 int verb_devices_list(int argc, char **argv, void *userdata)
 {
-    static const char *const headers[] = { "ID", "CONNECTED", "SINCE", "AGENT", "VERSION", "LAST PUSH", "LABELS", NULL };
+    static const char *const headers[] = { "ID", "CONNECTED", "SINCE", "AGENT", "VERSION", "LAST PUSH", "SERVICES", "LABELS",
+                                           NULL };
     Fleet *fleet = userdata;
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(table_freep) Table *table = table_new(headers);
@@ -191,6 +209,7 @@ static char *device_text(const cJSON *device)
     show_line(out, "current", version_text(device, "current", "at"));
     show_line(out, "pending", version_text(device, "pending", "phase"));
     show_line(out, "last push", report_result_line(cJSON_GetObjectItemCaseSensitive(device, "last")));
+    show_line(out, "services", services_text(device));
     show_line(out, "recovery", recovery_text(device));
     if (fclose(out) != 0) {
         free(text);

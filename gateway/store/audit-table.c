@@ -9,6 +9,17 @@ Statement sql_audit_add(const AuditRow *a)
                      sql_text(a->detail));
 }
 
+Statement sql_audit_add_once(const AuditRow *a, const char *key, const char *other_key)
+{
+    return STATEMENT("INSERT INTO audit(actor, action, device, alarm, detail)"
+                     " SELECT $1::text, $2::text, $3::text, $4::boolean, $5::jsonb WHERE NOT EXISTS (SELECT FROM audit"
+                     " WHERE device = $3::text AND action = $2::text AND detail->>$6::text = $5::jsonb->>$6::text"
+                     " AND detail->>$7::text = $5::jsonb->>$7::text)"
+                     " RETURNING actor, action, device, CASE WHEN alarm THEN 'alarm' END, detail",
+                     sql_text(a->actor), sql_text(a->action), sql_text(a->device), sql_flag(a->alarm), sql_text(a->detail),
+                     sql_text(key), sql_text(other_key));
+}
+
 Statement sql_audit_list(uint64_t limit)
 {
     return STATEMENT(

@@ -12,5 +12,8 @@ typedef struct AuditRow {
 } AuditRow;
 
 Statement sql_audit_add(const AuditRow *a);
+/* Unless this device has an entry of this action with the same values for both keys in its detail: then there is no row. 0 actor,
+ * 1 action, 2 device, 3 a text if it is an alarm, 4 detail. */
+Statement sql_audit_add_once(const AuditRow *a, const char *key, const char *other_key);
 /* 0 {"entries": […]}, newest first. */
 Statement sql_audit_list(uint64_t limit);

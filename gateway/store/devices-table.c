@@ -13,7 +13,10 @@ Statement sql_devices(void)
             "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
             ", 'last', CASE WHEN status ? 'last' THEN"
             " jsonb_build_object('version', status->'last'->'version', 'outcome', status->'last'->'outcome',"
-            " 'status', status->'last'->'status', 'at', status->'last'->'at') END)) FROM devices ORDER BY id"
+            " 'status', status->'last'->'status', 'at', status->'last'->'at') END,"
+            " 'services', CASE WHEN jsonb_typeof(status->'services') = 'array' THEN"
+            " (SELECT jsonb_agg(jsonb_build_object('name', s->'name', 'state', s->'state') ORDER BY s->>'name')"
+            " FROM jsonb_array_elements(status->'services') s) END)) FROM devices ORDER BY id"
     };
 }
 
@@ -21,7 +24,8 @@ Statement sql_device(const char *id)
 {
     return STATEMENT(
         "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
-        ", 'pending', status->'pending', 'last', status->'last', 'statusAt', secbox_time(status_at),"
+        ", 'pending', status->'pending', 'last', status->'last', 'services', status->'services',"
+        " 'statusAt', secbox_time(status_at),"
         " 'deployment', (SELECT jsonb_build_object('id', d.id, 'version', d.version::text, 'phase', d.phase)"
         " FROM deployments d WHERE d.device = devices.id AND d.state = 'open'),"
         " 'keys', (SELECT jsonb_object_agg(k.role, k.thumbprint) FROM device_keys k"

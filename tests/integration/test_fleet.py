@@ -80,18 +80,21 @@ def test_devices_list_and_show(fleet):
     assert fleet.run("devices", "list").stdout == "no devices yet\n"
     fleet.gateway.devices["caseta5"] = {
         "id": "caseta5", "labels": {"site": "norte"}, "connected": True, "connectedSince": "2026-01-02T03:04:05.000Z",
-        "peer": "192.0.2.7", "agentVersion": "0.1.0", "current": {"version": "42", "at": "T"}, "last": DONE}
+        "peer": "192.0.2.7", "agentVersion": "0.1.0", "current": {"version": "42", "at": "T"}, "last": DONE,
+        "services": [{"name": "web", "state": "down"}, {"name": "db", "state": "running"}, {"name": "job", "state": "ended"}]}
+    fleet.gateway.devices["well"] = {"id": "well", "connected": True, "services": [{"name": "web", "state": "running"}]}
     fleet.gateway.devices["evil"] = {"id": "evil\u001b[31m", "connected": False}
 
     p = fleet.run("devices", "list")
     assert p.returncode == 0, p.stderr
     rows = p.stdout.splitlines()
-    assert rows[0].split() == ["ID", "CONNECTED", "SINCE", "AGENT", "VERSION", "LAST", "PUSH", "LABELS"]
-    assert rows[1].split() == ["caseta5", "yes", "2026-01-02T03:04:05.000Z", "0.1.0", "42", "done", "site=norte"]
+    assert rows[0].split() == ["ID", "CONNECTED", "SINCE", "AGENT", "VERSION", "LAST", "PUSH", "SERVICES", "LABELS"]
+    assert rows[1].split() == ["caseta5", "yes", "2026-01-02T03:04:05.000Z", "0.1.0", "42", "done", "web", "down", "site=norte"]
+    assert rows[2].split() == ["well", "yes", "-", "-", "-", "-", "ok", "-"] and rows[3].split()[-2:] == ["-", "-"]
     assert "\x1b" not in p.stdout
 
     p = fleet.run("devices", "show", "caseta5")
-    assert p.returncode == 0 and "192.0.2.7" in p.stdout and "version 7: done, 200" in p.stdout
+    assert p.returncode == 0 and "192.0.2.7" in p.stdout and "web down" in p.stdout and "version 7: done, 200" in p.stdout
     p = fleet.run("devices", "show", "caseta5", "--json")
     assert json.loads(p.stdout)["device"]["id"] == "caseta5"
     p = fleet.run("devices", "show", "a/b?c")

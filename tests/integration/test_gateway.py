@@ -248,6 +248,41 @@ def test_a_result_that_was_lost_is_found_in_the_status(gw, device):
     assert again.next("compose.result.ack")["id"] == snapshot["id"]
 
 
+def test_services_that_are_down_are_in_the_audit_log_once(gw, device):
+    def entries(action):
+        found = gw.request("GET", "/v1/audit?limit=1000").json["entries"]
+        return [e for e in found if e["action"] == action and e["device"] == device.id]
+
+    trouble = {"what": "down", "since": "2026-01-02T03:04:05.678Z", "exitCode": 7, "restarts": 4, "log": "no camera"}
+    well = {"name": "db", "state": "running", "since": "2026-01-01T03:04:05.678Z"}
+    down = {"name": "web", "state": "down", "since": trouble["since"], "trouble": trouble}
+    device.connect({"services": [well, down]})
+    alarm = wait_until(lambda: entries("service.down"), "the alarm")[0]
+    assert alarm["alarm"] is True and alarm["detail"] == {"service": "web", **trouble}
+    states = {"db": "running", "web": "down"}
+    wait_until(lambda: gw.device(device.id).get("services"), "the gateway shows it")
+    listed = next(d for d in gw.request("GET", "/v1/devices").json["devices"] if d["id"] == device.id)
+    assert {s["name"]: s["state"] for s in listed["services"]} == states and "trouble" not in listed["services"][0]
+    # whoever restarts in between: one trouble is one alarm, whatever becomes of it
+    gw.stop()
+    gw.start()
+    tunnel = device.connect({"services": [well, {**down, "trouble": {**trouble, "restarts": 9}}]})
+    over = {**trouble, "restarts": 9, "until": "2026-01-02T04:04:05.678Z"}
+    for _ in range(2):
+        tunnel.send(device.status(services=[well, {**down, "state": "running", "trouble": over}]))
+    end = wait_until(lambda: entries("service.well"), "its end")
+    assert [e["alarm"] for e in end] == [False] and len(entries("service.down")) == 1
+    assert end[0]["detail"] == {"service": "web", "state": "running", "since": trouble["since"], "until": over["until"],
+                                "restarts": 9}
+    # another time is another alarm; nonsense is none, and a box that says nothing of services is an older one
+    again = {**trouble, "since": "2026-01-03T03:04:05.678Z"}
+    tunnel.send(device.status(services=[7, {}, {"name": "x", "trouble": 7}, {**down, "trouble": again}]))
+    wait_until(lambda: len(entries("service.down")) == 2, "the second alarm")
+    tunnel.send(device.status())
+    wait_until(lambda: "services" not in gw.device(device.id), "it says nothing of them")
+    assert len(entries("service.down")) == 2 and len(entries("service.well")) == 1
+
+
 def test_a_snapshot_that_never_arrived_is_sent_again(gw, device):
     tunnel = device.connect()
     push = Push(gw, device)
