@@ -215,9 +215,10 @@ void service_watch_follow(ServiceWatch *w)
     }
     for (size_t i = 0; i < w->n; i++) {
         ServiceState seen = w->entries[i].record.seen;
+        bool known = seen == SERVICE_BY_HAND || seen == SERVICE_ENDED; /* not to run, and that is no news */
 
-        /* what is known not to run is no news */
-        if (is_gone(&w->entries[i]) && seen != SERVICE_BY_HAND && seen != SERVICE_ENDED)
+        /* what was just done may have helped */
+        if (service_in_trouble(&w->entries[i].record) || (is_gone(&w->entries[i]) && !known))
             service_watch_look_in(w, PAUSE_USEC);
     }
 }
