@@ -35,11 +35,12 @@ int main(int argc, char **argv)
         {},
     };
     static const CliVerb verbs[] = {
-        { "serve", "", 0, 0, "serve boxes and operators", verb_serve },
-        { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add },
-        { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list },
-        { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke },
-        { "migrate", "", 0, 0, "bring the database schema up to date (serve does it too)", verb_migrate },
+        { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
+          "listen state issuer cert key token-hours bootstrap-hours accept-rate accept-burst" },
+        { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, NULL },
+        { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, NULL },
+        { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, NULL },
+        { "migrate", "", 0, 0, "bring the database schema up to date (serve does it too)", verb_migrate, NULL },
         {},
     };
     const Cli cli = {
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
         .summary = "the cloud side of SecBox",
         .options = options,
         .verbs = verbs,
+        .common = "database",
     };
     return cli_run(&cli, argc, argv, &s);
 }

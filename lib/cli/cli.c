@@ -8,12 +8,83 @@
 
 #include "lib/base/strv.h"
 
+/* What a command line holds: words that are no options, and the options that were given. */
+typedef struct Line {
+    char **args;
+    int n_args;
+    const CliOption **options;
+    int n_options;
+    bool help;
+} Line;
+
+static void line_done(Line *line)
+{
+    free(line->args);
+    free(line->options);
+}
+
+static bool names_option(const char *names, const char *name)
+{
+    size_t len = strlen(name);
+
+    for (const char *p = names; p && *p; p += strspn(p, " ")) {
+        size_t word = strcspn(p, " ");
+
+        if (word == len && strncmp(p, name, len) == 0)
+            return true;
+        p += word;
+    }
+    return false;
+}
+
+static bool takes_option(const Cli *cli, const CliVerb *verb, const CliOption *option)
+{
+    return names_option(cli->common, option->name) || names_option(verb->options, option->name);
+}
+
 static void print_option(const char *name, const char *value, const char *help)
 {
     char left[64];
 
     snprintf(left, sizeof(left), "--%s%s%s", name, value ? " " : "", value ? value : "");
     printf("  %-28s %s\n", left, help);
+}
+
+/* The verbs that take an option, behind its help; nothing for one that all of them take. */
+static void print_verbs_of(const Cli *cli, const CliOption *option)
+{
+    const char *separator = "";
+
+    if (!cli->verbs || names_option(cli->common, option->name))
+        return;
+    printf("  %-28s with ", "");
+    for (const CliVerb *v = cli->verbs; v->name; v++)
+        if (takes_option(cli, v, option)) {
+            printf("%s%s", separator, v->name);
+            separator = ", ";
+        }
+    printf("\n");
+}
+
+static void print_options(const Cli *cli, const CliVerb *verb)
+{
+    printf("\nOptions:\n");
+    for (const CliOption *o = cli->options; o && o->name; o++) {
+        if (verb && !takes_option(cli, verb, o))
+            continue;
+        print_option(o->name, o->value, o->help);
+        if (!verb)
+            print_verbs_of(cli, o);
+    }
+    print_option("help", NULL, "show this text");
+    print_option("version", NULL, "show the version");
+}
+
+static void print_verb_help(const Cli *cli, const CliVerb *verb)
+{
+    printf("Usage: %s %s [options]%s%s\n%s\n", cli->program, verb->name, str_empty(verb->arguments) ? "" : " ",
+           verb->arguments ? verb->arguments : "", verb->help);
+    print_options(cli, verb);
 }
 
 static void print_help(const Cli *cli)
@@ -29,11 +100,7 @@ static void print_help(const Cli *cli)
             printf("  %-28s %s\n", left, v->help);
         }
     }
-    printf("\nOptions:\n");
-    for (const CliOption *o = cli->options; o && o->name; o++)
-        print_option(o->name, o->value, o->help);
-    print_option("help", NULL, "show this text");
-    print_option("version", NULL, "show the version");
+    print_options(cli, NULL);
     if (cli->epilog)
         printf("\n%s\n", cli->epilog);
 }
@@ -53,14 +120,14 @@ static const CliOption *find_option(const Cli *cli, const char *name, size_t len
 }
 
 /* One --option at argv[*i]; moves *i over its value. -1 = go on, else an exit code. */
-static int take_option(const Cli *cli, int argc, char **argv, int *i)
+static int take_option(const Cli *cli, int argc, char **argv, int *i, Line *line)
 {
     const char *name = argv[*i] + 2, *equals = strchr(name, '=');
     const CliOption *o = find_option(cli, name, equals ? (size_t) (equals - name) : strlen(name));
 
     if (str_equal(name, "help")) {
-        print_help(cli);
-        return EXIT_OK;
+        line->help = true;
+        return -1;
     }
     if (str_equal(name, "version")) {
         printf("%s %s\n", cli->program, SECBOX_VERSION);
@@ -68,6 +135,7 @@ static int take_option(const Cli *cli, int argc, char **argv, int *i)
     }
     if (!o)
         return usage_error(cli, "unknown option ", argv[*i]);
+    line->options[line->n_options++] = o;
     if (o->flag) {
         if (equals)
             return usage_error(cli, "no value belongs to ", argv[*i]);
@@ -80,48 +148,47 @@ static int take_option(const Cli *cli, int argc, char **argv, int *i)
     return -1;
 }
 
-/* Options are taken, positional arguments collected in args (room for argc + 1). */
-static int split(const Cli *cli, int argc, char **argv, char **args, int *ret_n)
+static int split(const Cli *cli, int argc, char **argv, Line *line)
 {
     bool only_positional = false;
-    int n = 0;
 
+    line->args = calloc((size_t) argc + 1, sizeof(char *));
+    line->options = calloc((size_t) argc + 1, sizeof(CliOption *));
+    if (!line->args || !line->options)
+        return EXIT_FAILED;
     for (int i = 1; i < argc; i++) {
         int r = -1;
 
         if (only_positional || argv[i][0] != '-' || str_equal(argv[i], "-"))
-            args[n++] = argv[i];
+            line->args[line->n_args++] = argv[i];
         else if (str_equal(argv[i], "--"))
             only_positional = true;
         else if (str_equal(argv[i], "-h"))
-            return print_help(cli), EXIT_OK;
+            line->help = true;
         else if (argv[i][1] == '-')
-            r = take_option(cli, argc, argv, &i);
+            r = take_option(cli, argc, argv, &i, line);
         else
             r = usage_error(cli, "unknown option ", argv[i]);
         if (r >= 0)
             return r;
     }
-    args[n] = NULL;
-    *ret_n = n;
     return -1;
 }
 
 int cli_parse(const Cli *cli, int argc, char **argv, char ***ret_args)
 {
-    char **args = calloc((size_t) argc + 1, sizeof(char *));
-    int n = 0, r;
+    _cleanup_(line_done) Line line = {};
+    int r = split(cli, argc, argv, &line);
 
-    if (!args)
-        return EXIT_FAILED;
-    r = split(cli, argc, argv, args, &n);
-    if (r < 0 && n > cli->max_args)
-        r = usage_error(cli, "unexpected argument ", args[cli->max_args]);
-    if (r < 0 && ret_args)
-        *ret_args = args;
-    else
-        free(args);
-    return r;
+    if (r >= 0)
+        return r;
+    if (line.help)
+        return print_help(cli), EXIT_OK;
+    if (line.n_args > cli->max_args)
+        return usage_error(cli, "unexpected argument ", line.args[cli->max_args]);
+    if (ret_args)
+        *ret_args = TAKE_PTR(line.args);
+    return -1;
 }
 
 /* How many words of `args` the verb's name takes, 0 when it is another verb. */
@@ -153,27 +220,38 @@ static const CliVerb *find_verb(const Cli *cli, int n, char **args, int *ret_wor
     return best;
 }
 
+/* Whether the verb takes what was given to it. -1 = yes, else an exit code. */
+static int check_verb(const Cli *cli, const CliVerb *verb, const Line *line, int n_args)
+{
+    for (int i = 0; i < line->n_options; i++)
+        if (!takes_option(cli, verb, line->options[i])) {
+            fprintf(stderr, "%s: %s does not take --%s; see %s %s --help\n", cli->program, verb->name,
+                    line->options[i]->name, cli->program, verb->name);
+            return EXIT_USAGE;
+        }
+    if (n_args >= verb->min_args && n_args <= verb->max_args)
+        return -1;
+    fprintf(stderr, "%s: usage: %s %s%s%s\n", cli->program, cli->program, verb->name,
+            str_empty(verb->arguments) ? "" : " ", verb->arguments ? verb->arguments : "");
+    return EXIT_USAGE;
+}
+
 int cli_run(const Cli *cli, int argc, char **argv, void *userdata)
 {
-    _cleanup_(freep) char **args = calloc((size_t) argc + 1, sizeof(char *));
+    _cleanup_(line_done) Line line = {};
     const CliVerb *verb;
-    int n = 0, words, r;
+    int words, r;
 
-    if (!args)
-        return EXIT_FAILED;
-    r = split(cli, argc, argv, args, &n);
+    r = split(cli, argc, argv, &line);
     if (r >= 0)
         return r;
-    if (n == 0)
+    verb = find_verb(cli, line.n_args, line.args, &words);
+    if (line.help)
+        return verb ? print_verb_help(cli, verb) : print_help(cli), EXIT_OK;
+    if (line.n_args == 0)
         return usage_error(cli, "say what to do", "");
-    verb = find_verb(cli, n, args, &words);
     if (!verb)
-        return usage_error(cli, "unknown verb ", args[0]);
-    n -= words;
-    if (n < verb->min_args || n > verb->max_args) {
-        fprintf(stderr, "%s: usage: %s %s%s%s\n", cli->program, cli->program, verb->name,
-                str_empty(verb->arguments) ? "" : " ", verb->arguments ? verb->arguments : "");
-        return EXIT_USAGE;
-    }
-    return verb->run(n, args + words, userdata);
+        return usage_error(cli, "unknown verb ", line.args[0]);
+    r = check_verb(cli, verb, &line, line.n_args - words);
+    return r >= 0 ? r : verb->run(line.n_args - words, line.args + words, userdata);
 }

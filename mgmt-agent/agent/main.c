@@ -60,7 +60,9 @@ static int worker_arguments(char ***ret)
 
 int main(int argc, char **argv)
 {
-    static const Cli cli = { "mgmt-agent", "Keeps the containers of this box as the cloud wants them.", options, NULL, 0, NULL };
+    static const Cli cli = { .program = "mgmt-agent",
+                             .summary = "Keeps the containers of this box as the cloud wants them.",
+                             .options = options };
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     _cleanup_(agent_freep) Agent *agent = NULL;
     _cleanup_(agent_alive_freep) AgentAlive *alive = NULL;

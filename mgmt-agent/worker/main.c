@@ -62,7 +62,10 @@ static int run(const Job *job, const WorkerOptions *worker_options)
 
 int main(int argc, char **argv)
 {
-    static const Cli cli = { "mgmt-worker", "Does one job for mgmt-agent; not for people.", options, NULL, 1, NULL };
+    static const Cli cli = { .program = "mgmt-worker",
+                             .summary = "Does one job for mgmt-agent; not for people.",
+                             .options = options,
+                             .max_args = 1 };
     _cleanup_(freep) char **args = NULL;
     WorkerOptions worker_options = {};
     uint64_t settle, pull_timeout, parallel;

@@ -13,10 +13,14 @@ from tests.lab.util import ROOT, program
 PROGRAMS = ["secbox-fleet", "secboxctl", "secbox-gateway", "mgmt-agent", "mgmt-link", "recovery-agent"]
 
 
-def help_of(name):
-    p = subprocess.run([program(name), "--help"], capture_output=True, text=True, check=False)
+def run_help(name, *verb):
+    p = subprocess.run([program(name), *verb, "--help"], capture_output=True, text=True, check=False)
     assert p.returncode == 0 and p.stderr == ""
     return p.stdout
+
+
+def help_of(name):
+    return run_help(name)
 
 
 def names_in_help(text):
@@ -57,6 +61,52 @@ def test_every_verb_shows_help(name):
     for verb in names_in_help(help_of(name))[0]:
         p = subprocess.run([program(name), *verb.split(), "--help"], capture_output=True, text=True, check=False)
         assert p.returncode == 0 and verb in p.stdout
+
+
+def verb_options(name):
+    """Verb → the options that its own help shows."""
+    return {verb: set(re.findall(r"^  --([a-z-]+)", run_help(name, *verb.split()), re.M))
+            for verb in names_in_help(help_of(name))[0]}
+
+
+def verbs_of_options_in_man(name):
+    """Option → the verbs that its paragraph says it goes with."""
+    with open(page_of(name), encoding="utf-8") as f:
+        options = re.search(r"^\.SH OPTIONS\n(.*?)^\.SH ", f.read().replace("\\-", "-"), re.M | re.S).group(1)
+    found = {}
+    for tag, text in re.findall(r"^\.TP\n(\.B.*)\n((?:(?!\.TP).*\n)*)", options, re.M):
+        flat = re.sub(r"^\.[A-Z]+ ", "", text, flags=re.M).replace('"', "").replace("\n", " ")
+        clauses = re.split(r"\bWith ", flat)[1:]
+        found[re.search(r"--([a-z-]+)", tag).group(1)] = " ".join(c.split(":")[0] for c in clauses)
+    return found
+
+
+@pytest.mark.parametrize("name", ["secbox-fleet", "secboxctl"])
+def test_man_page_says_which_verbs_take_an_option(name):
+    taken = verb_options(name)
+    common = set.intersection(*taken.values())
+    said = verbs_of_options_in_man(name)
+    for option in set.union(*taken.values()) - common:
+        # the longer ones first: "rollout status" is not "status"
+        verbs = sorted(taken, key=len, reverse=True)
+        named = set(re.findall(rf"(?<![\w-])(?:{'|'.join(verbs)})(?![\w-])", said[option]))
+        assert named == {verb for verb in verbs if option in taken[verb]}, option
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_option_belongs_to_a_verb(name):
+    verbs, options = names_in_help(help_of(name))
+    if verbs:
+        assert set.union(*verb_options(name).values()) == options
+
+
+@pytest.mark.parametrize("name", ["secbox-fleet", "secboxctl", "secbox-gateway"])
+def test_a_verb_refuses_what_belongs_to_others(name):
+    taken = verb_options(name)
+    for verb, own in taken.items():
+        for option in set.union(*taken.values()) - own:
+            p = subprocess.run([program(name), *verb.split(), "--" + option, "1"], capture_output=True, text=True, check=False)
+            assert p.returncode == 2 and f"{verb} does not take --{option}" in p.stderr, (verb, option, p)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

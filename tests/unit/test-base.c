@@ -407,10 +407,12 @@ static void test_cli(void **state)
     static const CliOption options[] = { { "name", "N", "a name", &opt_name, NULL },
                                          { "flag", NULL, "a flag", NULL, &opt_flag },
                                          {} };
-    static const CliVerb verbs[] = { { "devices add", "ID", 1, 2, "adds", verb_add },
-                                     { "devices", "", 0, 0, "all", verb_add },
+    static const CliVerb verbs[] = { { "devices add", "ID", 1, 2, "adds", verb_add, "other flag" },
+                                     { "devices", "", 0, 0, "all", verb_add, "fla flags" },
                                      {} };
-    static const Cli cli = { "prog", "A program.", options, verbs, 0, NULL };
+    static const Cli cli = {
+        .program = "prog", .summary = "A program.", .options = options, .verbs = verbs, .common = "name"
+    };
 
     (void) state;
     assert_int_equal(cli_run(&cli, 6, (char *[]) { "prog", "--name=x", "devices", "add", "abc", "--flag", NULL }, NULL), EXIT_OK);
@@ -422,6 +424,25 @@ static void test_cli(void **state)
     assert_int_equal(cli_run(&cli, 3, (char *[]) { "prog", "--nope", "devices", NULL }, NULL), EXIT_USAGE);
     assert_int_equal(cli_run(&cli, 2, (char *[]) { "prog", "--name", NULL }, NULL), EXIT_USAGE);
     assert_int_equal(cli_run(&cli, 3, (char *[]) { "prog", "--flag=1", "devices", NULL }, NULL), EXIT_USAGE);
+}
+
+static void test_a_verb_takes_only_its_own_options(void **state)
+{
+    static const CliOption options[] = { { "flag", NULL, "a flag", NULL, &opt_flag }, {} };
+    static const CliVerb verbs[] = { { "add", "ID", 1, 1, "adds", verb_add, "flag" },
+                                     { "list", "ID", 1, 1, "all", verb_add, "fla flags" },
+                                     { "show", "ID", 1, 1, "one", verb_add, NULL },
+                                     {} };
+    static const Cli cli = { .program = "prog", .summary = "A program.", .options = options, .verbs = verbs };
+
+    (void) state;
+    verb_result = 0;
+    assert_int_equal(cli_run(&cli, 4, (char *[]) { "prog", "add", "a", "--flag", NULL }, NULL), EXIT_OK);
+    assert_int_equal(verb_result, 11);
+    verb_result = 0;
+    assert_int_equal(cli_run(&cli, 4, (char *[]) { "prog", "--flag", "list", "a", NULL }, NULL), EXIT_USAGE);
+    assert_int_equal(cli_run(&cli, 4, (char *[]) { "prog", "show", "--flag", "a", NULL }, NULL), EXIT_USAGE);
+    assert_int_equal(verb_result, 0);
 }
 
 int main(void)
@@ -442,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_redaction),
         cmocka_unit_test(test_redaction_takes_linear_time),
         cmocka_unit_test(test_cli),
+        cmocka_unit_test(test_a_verb_takes_only_its_own_options),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
