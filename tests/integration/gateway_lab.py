@@ -26,9 +26,6 @@ NUMBERS = itertools.count(1)
 class Lab(Gateway):
     """The lab's gateway with its signing key in our folder; requests may name any token and headers."""
 
-    def _argv(self, *args):
-        return [program("secbox-gateway"), "--state", os.path.join(self.dir, "state"), *args]
-
     def start(self):
         super().start()
         wait_until(lambda: self.raw("GET", "/healthz", None, {}).status == 200, "the gateway serves", self.daemon.death)
