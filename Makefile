@@ -156,6 +156,19 @@ unit: $(UNIT_BINS)
 clean: ## remove what was built
 	rm -rf $(BUILD)
 
+# A tarball of what is committed: the same bytes for the same commit, whoever makes it.
+DIST = secbox-$(VERSION)
+dist: ## build/secbox-VERSION.tar.gz of the last commit
+	@mkdir -p $(BUILD)
+	$(Q)git archive --prefix=$(DIST)/ HEAD | gzip -9n >$(BUILD)/$(DIST).tar.gz
+	@sha256sum $(BUILD)/$(DIST).tar.gz
+
+hooks: ## lint what is staged before each commit
+	$(Q)printf '%s\n' '#!/bin/sh' '# written by make hooks' \
+	  'hook=$$(git rev-parse --show-toplevel)/tests/lint/pre-commit.sh' '[ ! -x "$$hook" ] || exec "$$hook"' \
+	  >"$$(git rev-parse --git-path hooks)/pre-commit"
+	$(Q)chmod +x "$$(git rev-parse --git-path hooks)/pre-commit"
+
 help: ## these lines
 	@awk -F ':.*## ' '/^[a-z._-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST:%.d=)
 
@@ -163,5 +176,5 @@ help: ## these lines
 -include $(wildcard $(SOURCES:%.c=$(BUILD)/obj/%.d) $(BUILD)/tests/*.d $(BUILD)/bin/*.d)
 include installer/deps.mk installer/install.mk tests/tests.mk tests/demo.mk tests/bench/bench.mk
 
-.PHONY: all unit clean help compile_commands.json
+.PHONY: all unit clean dist hooks help compile_commands.json
 .SECONDARY:

@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     };
     static const CliVerb verbs[] = {
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
-          "listen state issuer cert key token-hours bootstrap-hours accept-rate accept-burst" },
+          "listen state issuer cert key proxy-protocol forwarded-for token-hours bootstrap-hours accept-rate accept-burst" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, NULL },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, NULL },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, NULL },

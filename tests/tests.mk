@@ -73,5 +73,31 @@ $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o | $$(TEST_LIBS)
 check-compilers: ## all of it built with gcc and with clang
 	$(TEST_RUN) compilers
 
+errors: ## bring docs/errors.md up to date with the code
+	$(Q)$(TEST_PYTHON) -B tests/lint/check_names.py --write-errors
+
+# Minutes of work for a compiler, so not a part of check. What clang-tidy reads are clang's own flags.
+TIDY = $(filter-out tests/%,$(filter %.c,$(SOURCES)))
+tidy: ## clang-tidy, with the checks of .clang-tidy, over the product's files, or over TIDY=FILES
+	$(Q)$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/clang $(BUILD)/clang/compile_commands.json
+	$(Q)printf '%s\n' $(TIDY) | xargs -P$$(nproc) -n4 clang-tidy -p $(BUILD)/clang --quiet 2>&1 | \
+	  awk '!/^[0-9]+ warnings? generated\.$$/ { print; bad = bad || /error:/ } END { exit bad }'
+
+# How much of the product's code the unit tests run; what only whole systems run counts as not run.
+COVERAGE = $(BUILD)/coverage
+coverage: ## lines and branches that the unit tests run: a page in build/coverage/, the sum on the screen
+	$(Q)$(MAKE) --no-print-directory CC=clang BUILD=$(COVERAGE) HARDEN= OPT='-O0 -g' \
+	  SAN='-fprofile-instr-generate -fcoverage-mapping' unit-bins
+	$(Q)rm -rf $(COVERAGE)/raw
+	$(Q)for t in $(UNIT_SRC:tests/unit/%.c=%); do \
+	  LLVM_PROFILE_FILE=$(CURDIR)/$(COVERAGE)/raw/$$t-%p.profraw $(COVERAGE)/tests/$$t >/dev/null 2>&1 || \
+	    { echo "$$t failed"; exit 1; }; done
+	$(Q)llvm-profdata merge -sparse $(COVERAGE)/raw/*.profraw -o $(COVERAGE)/all.profdata
+	$(Q)llvm-cov report $(UNIT_SRC:tests/unit/%.c=-object $(COVERAGE)/tests/%) -instr-profile=$(COVERAGE)/all.profdata \
+	  -ignore-filename-regex='tests/' >$(COVERAGE)/report.txt
+	@tail -1 $(COVERAGE)/report.txt | awk '{ print "functions " $$7 ", lines " $$10 ", branches " $$13 " of what the tests link" }'
+	@echo "by file: $(COVERAGE)/report.txt"
+
+.PHONY: errors tidy coverage
 .PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
   check-integration-asan check-system soak unit-bins fuzz-bins

@@ -35,7 +35,7 @@ struct YamlNode {
  * yaml.merge-key, yaml.duplicate-key, yaml.multiple-documents, yaml.empty, yaml.not-utf8; all with file and line. */
 int yaml_parse(const char *text, size_t len, const char *file, YamlNode **ret, Error *err) _must_check_;
 
-/* libyaml exports a yaml_free() of its own, hence the longer name. */
+/* Not yaml_free, which libyaml exports. */
 YamlNode *yaml_node_free(YamlNode *node);
 DEFINE_CLEANUP(YamlNode, yaml_node_free)
 

@@ -2,24 +2,31 @@
 # SPDX-License-Identifier: MIT
 """The rules of the tree that a program can check. Prints what breaks them, and counts checks for tests/run.py.
 
-    lint.py [--named PART]      only checks whose names hold it
+    lint.py [--named PART] [--staged]      only checks whose names hold PART; all but those that run for seconds
 """
 import argparse
 import sys
 
 import check_code
 import check_docs
+import check_format
 import check_installed
 import check_layers
+import check_names
+
+SLOW = {"units_verify", "units_are_tight"}
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--named", default="")
-    part = parser.parse_args().named
+    parser.add_argument("--staged", action="store_true")
+    arguments = parser.parse_args()
     counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for module in (check_code, check_layers, check_docs, check_installed):
-        for check in (c for c in module.CHECKS if part in c.__name__):
+    for module in (check_code, check_format, check_layers, check_docs, check_names, check_installed):
+        for check in module.CHECKS:
+            if arguments.named not in check.__name__ or arguments.staged and check.__name__ in SLOW:
+                continue
             name = check.__name__.replace("_", " ")
             try:
                 problems = list(check())
