@@ -149,6 +149,13 @@ def compilers():
     return count
 
 
+def tidy():
+    if not shutil.which("clang-tidy"):
+        print("  clang-tidy is not installed: installer/deps.sh test")
+        return Count(skipped=1)
+    return Count(passed=1) if make(f"BUILD={BUILD}", "tidy") else Count(failed=1)
+
+
 def fuzz(sources=None):
     """Each target over its corpus, and over some thousand mutations of it."""
     if not shutil.which("clang"):
@@ -335,8 +342,8 @@ def named_tests(name):
     return count
 
 
-SUITES = {"lint": lint, "compilers": compilers, "unit": unit, "unit-asan": unit_asan, "fuzz": fuzz, "integration": integration,
-          "integration-asan": integration_asan, "system": system}
+SUITES = {"lint": lint, "compilers": compilers, "tidy": tidy, "unit": unit, "unit-asan": unit_asan, "fuzz": fuzz,
+          "integration": integration, "integration-asan": integration_asan, "system": system}
 # `all` has their tests already: the integration tests run against sanitized programs, the system tests against those that
 # are installed. Both once more would double the longest part of it.
 ON_REQUEST = {"integration"}

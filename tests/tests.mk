@@ -76,7 +76,7 @@ check-compilers: ## all of it built with gcc and with clang
 errors: ## bring docs/errors.md up to date with the code
 	$(Q)$(TEST_PYTHON) -B tests/lint/check_names.py --write-errors
 
-# Minutes of work for a compiler, so not a part of check. What clang-tidy reads are clang's own flags.
+# What clang-tidy reads are clang's own flags.
 TIDY = $(filter-out tests/%,$(filter %.c,$(SOURCES)))
 tidy: ## clang-tidy, with the checks of .clang-tidy, over the product's files, or over TIDY=FILES
 	$(Q)$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/clang $(BUILD)/clang/compile_commands.json

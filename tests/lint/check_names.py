@@ -22,13 +22,17 @@ def _product(*suffixes):
     return [f for f in of_kind(*suffixes) if not f.startswith("tests/")]
 
 
+TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+
+
 def _without_comments(path):
-    return re.sub(r"/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m.group(0)), text(path), flags=re.S)
+    """Without characters in quotes, too, of which some are quotes."""
+    return TOKEN.sub(lambda m: m.group(0) if m.group(0)[0] == '"' else re.sub(r"[^\n]", " ", m.group(0)), text(path))
 
 
 def _comments(path):
     """(line number, comment), of a C file."""
-    for m in re.finditer(r"/\*.*?\*/", text(path), re.S):
+    for m in (m for m in TOKEN.finditer(text(path)) if m.group(0).startswith("/*")):
         for i, line in enumerate(m.group(0).splitlines()):
             yield text(path).count("\n", 0, m.start()) + 1 + i, line
 
