@@ -268,7 +268,7 @@ static void test_removal_names_what_failed(void **state)
 
     (void) state;
     assert_non_null(mkdtemp(folder));
-    _cleanup_(freep) char *upper = str_format("%s/upper", folder), *inner = str_format("%s/upper/inner", folder);
+    _cleanup_(freep) char *inner = str_format("%s/upper/inner", folder);
     _cleanup_(freep) char *file = str_format("%s/stuck", inner);
     assert_int_equal(dir_make(inner, 0755, (uid_t) -1, (gid_t) -1, NULL), 0);
     assert_int_equal(file_write_atomic(file, "x", 1, 0600, (uid_t) -1, (gid_t) -1, NULL), 0);
