@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Puts the parts together: loads what the tunnels need, then serves; loads again whenever the database was
- * away. */
+/* What the tunnels need is loaded again whenever the database was away. */
 #include "gateway/gateway.h"
 
 #include <errno.h>
@@ -8,32 +7,71 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/devices/admission.h"
-#include "gateway/http/api.h"
-#include "gateway/devices/device-streams.h"
-#include "gateway/devices/challenger.h"
-#include "gateway/deployments/deployments.h"
-#include "gateway/sessions/operator.h"
+#include "gateway/deployments/api-deployments.h"
+#include "gateway/devices/api-devices.h"
+#include "gateway/devices/api-query.h"
+#include "gateway/devices/claim.h"
+#include "gateway/devices/device-accept.h"
+#include "gateway/devices/device-query.h"
 #include "gateway/devices/recovery-reports.h"
+#include "gateway/devices/unsafe-binds.h"
+#include "gateway/http/api-audit.h"
+#include "gateway/http/router.h"
+#include "gateway/rollouts/api-rollouts-start.h"
+#include "gateway/rollouts/api-rollouts.h"
 #include "gateway/rollouts/rollouts.h"
-#include "gateway/devices/device-connection.h"
+#include "gateway/sessions/api-certificates.h"
+#include "gateway/sessions/api-grants.h"
 #include "gateway/sessions/support-session.h"
-#include "gateway/store/deployments-table.h"
-#include "gateway/store/devices-table.h"
 #include "gateway/store/rollouts-table.h"
 #include "gateway/store/sessions-table.h"
+#include "gateway/store/devices-table.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/base/tmp-sweep.h"
+#include "lib/data/ssh-cert.h"
 #include "lib/event/daemon.h"
 
 #define KEY_NAME "jwt-key.pem"
 #define CA_NAME "support-ca.pem"
 #define SWEEP_INTERVAL (10 * USEC_PER_SEC)
 #define ADDRESS_SIZE 64
+
+struct Gateway {
+    sd_event *event;
+    Store *store;
+    HttpServer *server;
+    SshCa *ca; /* signs the certificates of support staff */
+    char *issuer;    /* public base URL, without a trailing slash */
+    bool issuer_set; /* by the configuration: proofs must then name it */
+    bool issuer_missed; /* it was said that a proxy needs --issuer */
+    const char *cert_file, *key_file; /* read again when asked; NULL = plain HTTP */
+    usec_t complained; /* of a proxy, last */
+    bool ready;   /* the registry and the open deployments are loaded */
+    unsigned loading;
+
+    Requests *requests;
+    Router *router;
+    DeviceRegistry *registry;
+    DeviceTokens *tokens;
+    DeviceConns *conns;
+    Claims claims;
+    Admission admission;
+    DeviceAccept *accept;
+    DevicesApi devices_api;
+    DeviceQueries queries;
+    RecoveryReports *recovery;
+    UnsafeBinds *unsafe_binds;
+    Deployments *deployments;
+    DeploymentsApi deployments_api;
+    Rollouts *rollouts;
+    SupportSessions *sessions;
+
+    sd_event_source *sweep, *farewell, *reload;
+};
 
 static int load_devices(Gateway *g, const StoreRows *rows)
 {
@@ -56,15 +94,25 @@ static int load_keys(Gateway *g, const StoreRows *rows)
 
 static int load_deployments(Gateway *g, const StoreRows *rows)
 {
-    int r = deployments_adopt(g, rows, !g->ready);
+    int r = deployments_adopt(g->deployments, rows, !g->ready);
     if (r >= 0)
-        deployments_sweep(g); /* what waited for the store */
+        deployments_sweep(g->deployments); /* what waited for the store */
     return r;
 }
 
 static int load_nothing(Gateway *g _unused_, const StoreRows *rows _unused_)
 {
     return 0;
+}
+
+static int load_rollouts(Gateway *g, const StoreRows *rows)
+{
+    return rollouts_adopt(g->rollouts, rows);
+}
+
+static int load_rollout_boxes(Gateway *g, const StoreRows *rows)
+{
+    return rollouts_adopt_boxes(g->rollouts, rows);
 }
 
 /* What the gateway before has left open ended with it. */
@@ -82,8 +130,8 @@ static const struct {
     { sql_devices_known, load_devices, false },
     { sql_device_keys, load_keys, false },
     { sql_deployments_open, load_deployments, false },
-    { sql_rollouts_open, rollouts_adopt, false },
-    { sql_rollout_boxes, rollouts_adopt_boxes, false },
+    { sql_rollouts_open, load_rollouts, false },
+    { sql_rollout_boxes, load_rollout_boxes, false },
 };
 
 static void gateway_load(Gateway *g);
@@ -117,9 +165,10 @@ static void gateway_load(Gateway *g)
     }
     if (!g->ready)
         log_notice("serving as %s on port %u", g->issuer, http_server_port(g->server));
-    g->ready = true;
-    rollouts_wake(g);
-    support_sessions_sweep(g); /* what waited for the store */
+    g->ready = g->admission.ready = true;
+    router_set_ready(g->router);
+    rollouts_wake(g->rollouts);
+    support_sessions_sweep(g->sessions); /* what waited for the store */
     service_ready("serving");
 }
 
@@ -151,8 +200,13 @@ static void miss_issuer(Gateway *g)
 
 static void on_request(HttpExchange *x, void *userdata)
 {
-    miss_issuer(userdata);
-    api_handle(userdata, x);
+    Gateway *g = userdata;
+    Role role;
+    miss_issuer(g);
+    if (device_accept_path(http_path(x), &role))
+        device_accept(g->accept, x, role);
+    else
+        router_handle(g->router, x);
 }
 
 static void on_bad_proxy(const Error *err, void *userdata)
@@ -187,19 +241,20 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 {
     Gateway *g = userdata;
     if (g->ready && store_is_up(g->store)) {
-        deployments_sweep(g);
-        device_conn_sweep(g);
-        rollouts_sweep(g);
-        support_sessions_sweep(g);
+        deployments_sweep(g->deployments);
+        device_conns_sweep(g->conns);
+        rollouts_sweep(g->rollouts);
+        support_sessions_sweep(g->sessions);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
 
 static int on_ending(sd_event_source *source _unused_, void *userdata)
 {
-    support_sessions_end_all(userdata, "gateway.restart", "the gateway restarts: log in again");
-    operator_farewell(userdata);
-    device_conn_farewell(userdata);
+    Gateway *g = userdata;
+    support_sessions_end_all(g->sessions, "gateway.restart", "the gateway restarts: log in again");
+    operators_farewell(support_sessions_operators(g->sessions));
+    device_accept_farewell(g->accept);
     return 0;
 }
 
@@ -262,7 +317,7 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
     return 0;
 }
 
-static int gateway_open_keys(Gateway *g, const char *state_dir, Error *err)
+static int load_keys_of(Gateway *g, const char *state_dir, Key **ret_key, Error *err)
 {
     _cleanup_(freep) char *path = path_join(state_dir, KEY_NAME), *ca = path_join(state_dir, CA_NAME);
     if (!path || !ca)
@@ -270,29 +325,72 @@ static int gateway_open_keys(Gateway *g, const char *state_dir, Error *err)
     int r = dir_make(state_dir, 0700, (uid_t) -1, (gid_t) -1, err);
     if (r >= 0) {
         (void) tmp_sweep(state_dir, true);
-        r = key_load_or_make(path, (uid_t) -1, (gid_t) -1, &g->key, err);
+        r = ssh_ca_load_or_make(ca, &g->ca, err);
     }
-    return r < 0 ? r : ssh_ca_load_or_make(ca, &g->ca, err);
+    return r < 0 ? r : key_load_or_make(path, (uid_t) -1, (gid_t) -1, ret_key, err);
 }
 
-static int gateway_open_maps(Gateway *g)
+/* Who boxes are, and their tunnels. */
+static int make_devices(Gateway *g, const GatewayOptions *o, Error *err)
 {
+    Key *key = NULL;
+    int r = load_keys_of(g, o->state_dir, &key, err);
+    if (r < 0)
+        return r;
     g->registry = device_registry_new();
-    g->connections = map_new(NULL);
-    g->tunnels = map_new(NULL);
-    g->challenges = map_new(NULL);
-    g->recoveries = map_new(recovery_free);
-    g->unsafe_binds = map_new(free);
-    g->streams = map_new(box_streams_free);
-    g->operators = map_new(NULL);
-    g->bridges = map_new(NULL);
-    g->support_sessions = map_new(NULL);
-    g->deployments = map_new(NULL);
-    g->rollouts = rollouts_new(g);
-    g->requests = map_new(NULL);
-    bool good = g->registry && g->connections && g->tunnels && g->challenges && g->recoveries && g->unsafe_binds && g->streams &&
-                g->operators && g->bridges && g->support_sessions && g->deployments && g->rollouts && g->requests;
-    return good ? 0 : -ENOMEM;
+    const DeviceTokensOptions tokens = {
+        .key = key,
+        .issuer = g->issuer,
+        .issuer_is_known = g->issuer_set,
+        .hours = o->token_hours,
+        .registry = g->registry,
+    };
+    g->tokens = device_tokens_new(&tokens);
+    g->conns = device_conns_new(g->event, g->store, g->tokens);
+    if (!g->registry || !g->tokens || !g->conns)
+        return -ENOMEM;
+    admission_init(&g->admission, o->accept_rate, o->accept_burst);
+    g->claims = (Claims) { .store = g->store, .registry = g->registry, .tokens = g->tokens, .conns = g->conns };
+    g->accept = device_accept_new(g->event, &g->claims, &g->admission);
+    return g->accept ? 0 : -ENOMEM;
+}
+
+/* What listens to the boxes, each in its turn: a deployment ends before rollouts look at it. */
+static int make_listeners(Gateway *g)
+{
+    g->requests = requests_new(g->event, g->store);
+    if (!g->requests)
+        return -ENOMEM;
+    g->queries = (DeviceQueries) { .conns = g->conns, .requests = g->requests };
+    device_queries_listen(&g->queries);
+    g->recovery = recovery_reports_new(g->event, g->store, g->conns);
+    g->deployments = deployments_new(g->store, g->requests, g->conns);
+    g->unsafe_binds = unsafe_binds_new(g->store, g->conns);
+    if (!g->recovery || !g->deployments || !g->unsafe_binds)
+        return -ENOMEM;
+    g->rollouts = rollouts_new(g->event, g->store, g->requests, g->conns, g->deployments);
+    g->sessions = support_sessions_new(g->event, g->store, g->conns, g->registry);
+    return g->rollouts && g->sessions ? 0 : -ENOMEM;
+}
+
+static int make_routes(Gateway *g, const GatewayOptions *o)
+{
+    g->devices_api = (DevicesApi) { g->conns, g->registry, o->bootstrap_hours };
+    g->deployments_api = (DeploymentsApi) { g->deployments, g->registry };
+    g->router = router_new(g->requests);
+    if (!g->router)
+        return -ENOMEM;
+    router_add(g->router, claim_routes, &g->claims);
+    router_add(g->router, device_routes, &g->devices_api);
+    router_add(g->router, query_routes, &g->queries);
+    router_add(g->router, deployment_routes, &g->deployments_api);
+    router_add(g->router, rollout_routes, g->rollouts);
+    router_add(g->router, rollout_start_routes, g->rollouts);
+    router_add(g->router, grant_routes, g->sessions);
+    router_add(g->router, certificate_routes, g->ca);
+    router_add(g->router, operator_routes, support_sessions_operators(g->sessions));
+    router_add(g->router, audit_routes, NULL);
+    return 0;
 }
 
 int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, Error *err)
@@ -302,16 +400,15 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (!g)
         return error_from_errno(err, -ENOMEM, "starting");
     g->event = sd_event_ref(event);
-    g->token_hours = options->token_hours;
-    g->bootstrap_hours = options->bootstrap_hours;
-    admission_init(g, options->accept_rate, options->accept_burst);
-    int r = gateway_open_maps(g);
-    if (r >= 0)
-        r = gateway_open_keys(g, options->state_dir, err);
+    int r = store_new(event, options->database, &store_events, g, &g->store, err);
     if (r >= 0)
         r = gateway_open_server(g, options, err);
     if (r >= 0)
-        r = store_new(event, options->database, &store_events, g, &g->store, err);
+        r = make_devices(g, options, err);
+    if (r >= 0)
+        r = make_listeners(g);
+    if (r >= 0)
+        r = make_routes(g, options);
     if (r >= 0)
         r = timer_arm(event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
     if (r >= 0)
@@ -324,50 +421,29 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     return 0;
 }
 
-/* Frees every value of a map whose values take themselves out of it. */
-static void free_all(Map *m, void (*free_value)(void *value))
+uint16_t gateway_port(const Gateway *g)
 {
-    void *value;
-    for (size_t i = 0; m && map_next(m, &i, NULL, &value);)
-        free_value(value);
-    map_free(m);
+    return http_server_port(g->server);
 }
 
-static void free_call(void *value)
-{
-    request_free(value);
-}
-
-static void free_deployment(void *value)
-{
-    deployment_free(value);
-}
-
-static void free_session(void *value)
-{
-    device_conn_free(value);
-}
-
+/* Whoever uses a module goes before it. */
 Gateway *gateway_free(Gateway *g)
 {
     if (!g)
         return NULL;
-    free_all(g->requests, free_call);
-    free_all(g->deployments, free_deployment);
+    requests_free(g->requests);
+    router_free(g->router);
     rollouts_free(g->rollouts);
-    free_all(g->challenges, challenge_free);
-    free_all(g->support_sessions, support_session_free);
-    free_all(g->operators, operator_conn_free);
-    free_all(g->bridges, operator_free);
-    free_all(g->connections, free_session);
-    map_free(g->streams);
-    map_free(g->tunnels);
-    map_free(g->recoveries);
-    map_free(g->unsafe_binds);
+    deployments_free(g->deployments);
+    support_sessions_free(g->sessions);
+    recovery_reports_free(g->recovery);
+    unsafe_binds_free(g->unsafe_binds);
+    device_accept_free(g->accept);
+    device_conns_free(g->conns);
+    device_tokens_free(g->tokens);
+    device_registry_free(g->registry);
     http_server_free(g->server);
     store_free(g->store);
-    device_registry_free(g->registry);
-    key_free(g->key);
     ssh_ca_free(g->ca);
     free(g->issuer);
     sd_event_source_disable_unref(g->sweep);

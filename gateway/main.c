@@ -2,7 +2,9 @@
 /* secbox-gateway: the cloud side of the tunnels, the operators' HTTP interface, and its few verbs. */
 #include <stdlib.h>
 
-#include "gateway/verbs.h"
+#include "gateway/serve.h"
+#include "gateway/settings.h"
+#include "gateway/verb-tokens.h"
 #include "lib/cli/cli.h"
 
 #define DATABASE_VARIABLE "SECBOX_GATEWAY_DATABASE"

@@ -7,10 +7,12 @@
 
 #include "gateway/http/self-check-port.h"
 #include "gateway/gateway.h"
-#include "gateway/verbs.h"
+#include "gateway/serve.h"
+#include "gateway/settings.h"
 #include "lib/cli/cli.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "lib/base/token-bucket.h"
 #include "lib/event/daemon.h"
 #include "lib/http/client.h"
 
@@ -92,7 +94,7 @@ int verb_serve(int argc _unused_, char **argv _unused_, void *userdata)
     if (r >= 0)
         r = gateway_new(event, &options, &g, &err);
     if (r >= 0)
-        r = gateway_alive_new(g, &options, &alive, &err);
+        r = gateway_alive_new(event, options.listen, gateway_port(g), options.cert || options.proxy_protocol, &alive, &err);
     if (r >= 0)
         r = service_watchdog_start(event, gateway_alive_check, alive, &err);
     if (r >= 0) {

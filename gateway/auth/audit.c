@@ -23,7 +23,7 @@ static void log_entry(const char *actor, const char *action, const char *device,
              device ? device : "", detail ? detail : "");
 }
 
-void audit_write(Gateway *g, const AuditEntry *entry)
+void audit_write(Store *s, const AuditEntry *entry)
 {
     _cleanup_(cJSON_Deletep) cJSON *owned = entry->detail;
     _cleanup_(freep) char *detail = owned ? json_print(owned) : NULL;
@@ -37,7 +37,7 @@ void audit_write(Gateway *g, const AuditEntry *entry)
         .detail = detail ? detail : "{}",
     };
     Error err = {};
-    int r = store_query(g->store, sql_audit_add(&row), on_written, NULL, NULL, &err);
+    int r = store_query(s, sql_audit_add(&row), on_written, NULL, NULL, &err);
     if (r < 0)
         on_written(NULL, r, NULL, &err, NULL);
     error_done(&err);
@@ -54,7 +54,7 @@ static void on_written_once(StoreQuery *q _unused_, int r, const StoreRows *rows
                   store_rows_get(rows, 0, 3) != NULL, store_rows_get(rows, 0, 4));
 }
 
-int audit_write_once(Gateway *g, const AuditEntry *entry, const char *const *keys)
+int audit_write_once(Store *s, const AuditEntry *entry, const char *const *keys)
 {
     _cleanup_(cJSON_Deletep) cJSON *owned = entry->detail;
     _cleanup_(freep) char *detail = owned ? json_print(owned) : NULL;
@@ -68,5 +68,5 @@ int audit_write_once(Gateway *g, const AuditEntry *entry, const char *const *key
         .detail = detail,
     };
     _cleanup_(error_done) Error err = {};
-    return store_query(g->store, sql_audit_add_once(&row, keys[0], keys[1]), on_written_once, NULL, NULL, &err);
+    return store_query(s, sql_audit_add_once(&row, keys[0], keys[1]), on_written_once, NULL, NULL, &err);
 }

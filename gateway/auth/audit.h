@@ -5,7 +5,9 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-#include "gateway/gateway.h"
+#include "gateway/store/store.h"
+
+#define OPERATOR_ACTOR_PREFIX "operator:"
 
 typedef struct AuditEntry {
     const char *actor; /* "operator:NAME", "device:ID", "gateway" */
@@ -16,7 +18,7 @@ typedef struct AuditEntry {
 } AuditEntry;
 
 /* Writes in the background and logs a line; a failure to write is logged as an error with the entry. */
-void audit_write(Gateway *g, const AuditEntry *entry);
+void audit_write(Store *s, const AuditEntry *entry);
 /* The same, unless there is an entry of this device and action whose detail has the same values for these two keys: then nothing
  * is written or logged. Negative when it has to be tried again. */
-int audit_write_once(Gateway *g, const AuditEntry *entry, const char *const *keys) _must_check_;
+int audit_write_once(Store *s, const AuditEntry *entry, const char *const *keys) _must_check_;

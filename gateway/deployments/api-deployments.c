@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes about deployments: push, list, and one of them with its events, live. */
-#include "gateway/http/api.h"
+/* See api-deployments.h. */
+#include "gateway/deployments/api-deployments.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "gateway/deployments/deployments.h"
-#include "gateway/store/deployments-table.h"
+#include "gateway/deployments/deployment.h"
+#include "gateway/deployments/deployments-send.h"
+#include "gateway/http/compose-body.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
@@ -17,9 +18,23 @@
 #define REASON_SIZE_MAX 500
 /* a push that takes longer is followed with GET …/deployments/VERSION */
 #define PUSH_WAIT_MAX (3600 * USEC_PER_SEC)
-#define POLL_WAIT_MAX_SECONDS 30
 #define LIST_LIMIT 20
 #define LIST_LIMIT_MAX 200
+/* What a request keeps while it follows a deployment. */
+typedef struct Follow {
+    uint64_t version;
+    int64_t after; /* events from here on */
+    bool wait;     /* a push: answer with the result, not at once */
+} Follow;
+
+static Follow *follow_new(Request *c)
+{
+    Follow *f = calloc(1, sizeof(*f));
+    c->scratch = f;
+    c->scratch_free = free;
+    return f;
+}
+
 static void on_ended(Request *c, const StoreRows *rows)
 {
     uint64_t status = 500;
@@ -34,35 +49,38 @@ static void on_ended(Request *c, const StoreRows *rows)
     request_answer_text(c, number ? (int) status : 202, text);
 }
 
-static void answer_end(Request *c)
+static void on_end_news(Request *c, const void *news)
 {
-    c->on_news = NULL;
-    c->timer = sd_event_source_disable_unref(c->timer);
-    request_query(c, sql_deployment(c->args[0], c->version), on_ended);
+    const Follow *f = c->scratch;
+    if (!news || ((const DeploymentNews *) news)->final)
+        request_query(c, sql_deployment(c->args[0], f->version), on_ended);
 }
 
-static void on_end_news(Request *c, bool final)
+static void answer_sent(Request *c, const Deployment *d)
 {
-    if (final)
-        answer_end(c);
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    cJSON *o = body ? cJSON_AddObjectToObject(body, "deployment") : NULL;
+    if (!o || json_add_string(o, "id", d->id) < 0 || json_add_u64(o, "version", d->version) < 0 ||
+        json_add_string(o, "device", d->device) < 0 || json_add_string(o, "state", "open") < 0)
+        request_fail(c, -ENOMEM, NULL);
+    else
+        request_answer(c, 202, TAKE_PTR(body));
 }
 
-static int on_push_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static void on_sent(Request *c, const Deployment *d)
 {
-    answer_end(userdata);
-    return 0;
-}
-
-void api_wait_for_end(Request *c)
-{
-    c->on_news = on_end_news;
-    request_set_timer(c, PUSH_WAIT_MAX, on_push_timeout);
+    Follow *f = c->scratch;
+    f->version = d->version;
+    if (f->wait || d->result)
+        request_wait(c, PUSH_WAIT_MAX, on_end_news, DEPLOYMENT_TOPIC, c->args[0], f->version);
+    else
+        answer_sent(c, d);
 }
 
 static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
     uint64_t deadline = CONFIRM_DEADLINE_SECONDS;
-    int r = api_check_compose(body, &request->compose, err);
+    int r = compose_body_check(body, &request->compose, err);
     if (r < 0)
         return r;
     if (json_u64(body, "confirmDeadlineSeconds", &deadline) == -EINVAL || deadline < CONFIRM_DEADLINE_MIN ||
@@ -78,7 +96,11 @@ static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, 
         return error_set(err, EINVAL, "request.bad-reason",
                          "the reason must be one line without control characters and invisible ones");
     _cleanup_(freep) char *wait = http_query(c->exchange, "wait");
-    request->wait = !str_equal(wait, "0");
+    Follow *f = follow_new(c);
+    if (!f)
+        return error_from_errno(err, -ENOMEM, "pushing");
+    f->wait = !str_equal(wait, "0");
+    request->on_sent = on_sent;
     return 0;
 }
 
@@ -90,11 +112,12 @@ static void fail_not_found(Request *c, const char *id, const char *sentence)
     error_done(&err);
 }
 
-void api_snapshot_push(Request *c)
+static void push(Request *c)
 {
+    const DeploymentsApi *api = c->module;
     Error err = {};
     DeploymentRequest request = {};
-    if (!device_registry_has_device(c->gateway->registry, c->args[0])) {
+    if (!device_registry_has_device(api->registry, c->args[0])) {
         fail_not_found(c, "device.not-found", "there is no such device here");
         return;
     }
@@ -105,7 +128,7 @@ void api_snapshot_push(Request *c)
     if (r < 0)
         request_fail(c, r, &err);
     else
-        deployment_push(c, &request);
+        deployment_push(api->deployments, c, &request);
     error_done(&err);
 }
 
@@ -117,7 +140,7 @@ static void on_list(Request *c, const StoreRows *rows)
         request_answer_text(c, 200, store_rows_get(rows, 0, 0));
 }
 
-void api_deployments_list(Request *c)
+static void list(Request *c)
 {
     uint64_t limit;
     if (request_query_u64(c, "limit", LIST_LIMIT_MAX, LIST_LIMIT, &limit) < 0)
@@ -127,19 +150,11 @@ void api_deployments_list(Request *c)
 
 static void poll_ask(Request *c);
 
-static void on_poll_news(Request *c, bool final _unused_)
+static void on_poll_news(Request *c, const void *news)
 {
-    c->on_news = NULL;
+    if (!news)
+        c->poll_until = 0;
     poll_ask(c);
-}
-
-static int on_poll_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
-{
-    Request *c = userdata;
-    c->wait_until = 0;
-    if (c->on_news)
-        on_poll_news(c, false);
-    return 0;
 }
 
 static void on_polled(Request *c, const StoreRows *rows)
@@ -148,37 +163,46 @@ static void on_polled(Request *c, const StoreRows *rows)
         fail_not_found(c, "deployment.not-found", "this device has no such deployment");
         return;
     }
+    const Follow *f = c->scratch;
     usec_t now = boottime_usec();
     bool open = str_equal(store_rows_get(rows, 0, 1), "open");
     bool empty = store_rows_true(rows, 0, 2);
-    if (!open || !empty || c->wait_until <= now) {
+    if (!open || !empty || c->poll_until <= now) {
         request_answer_text(c, 200, store_rows_get(rows, 0, 0));
         return;
     }
-    c->on_news = on_poll_news;
-    request_set_timer(c, c->wait_until - now, on_poll_timeout);
+    request_wait(c, c->poll_until - now, on_poll_news, DEPLOYMENT_TOPIC, c->args[0], f->version);
 }
 
 static void poll_ask(Request *c)
 {
-    request_query(c, sql_deployment_events(c->args[0], c->version, (int64_t) c->after), on_polled);
+    const Follow *f = c->scratch;
+    request_query(c, sql_deployment_events(c->args[0], f->version, f->after), on_polled);
 }
 
-void api_deployments_show(Request *c)
+static void show(Request *c)
 {
-    uint64_t after, wait;
+    uint64_t after;
     _cleanup_(freep) char *given = http_query(c->exchange, "after");
-    if (str_to_u64(c->args[1], 1, INT64_MAX, &c->version) < 0) {
+    Follow *f = follow_new(c);
+    if (!f) {
+        request_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    if (str_to_u64(c->args[1], 1, INT64_MAX, &f->version) < 0) {
         fail_not_found(c, "deployment.not-found", "a deployment is named by its version, a number");
         return;
     }
-    if (request_query_u64(c, "after", INT32_MAX, 0, &after) < 0 ||
-        request_query_u64(c, "wait", INT32_MAX, 0, &wait) < 0)
+    if (request_query_u64(c, "after", INT32_MAX, 0, &after) < 0 || request_query_wait(c) < 0)
         return;
     /* a box may count from 0: without "after" every event is asked for */
-    c->after = given ? after : (uint64_t) -1;
-    if (wait > POLL_WAIT_MAX_SECONDS)
-        wait = POLL_WAIT_MAX_SECONDS;
-    c->wait_until = wait > 0 ? boottime_usec() + wait * USEC_PER_SEC : 0;
+    f->after = given ? (int64_t) after : -1;
     poll_ask(c);
 }
+
+const Route deployment_routes[] = {
+    { "POST", "/v1/devices/*/compose-snapshot", ACCESS_OPERATOR, push, "push a compose file" },
+    { "GET", "/v1/devices/*/deployments", ACCESS_OPERATOR, list, "what was pushed" },
+    { "GET", "/v1/devices/*/deployments/*", ACCESS_OPERATOR, show, "one deployment, live" },
+    {},
+};

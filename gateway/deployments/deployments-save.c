@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing deployments down: events first, then the result; one statement at a time; the box's result is
- * acknowledged only after it is committed. Whatever cannot be written now stays in memory until the store is
- * back. */
+/* See deployments-save.h. */
+#include "gateway/deployments/deployments-save.h"
+
 #include <errno.h>
 #include <string.h>
 
 #include "gateway/auth/audit.h"
-#include "gateway/deployments/deployments-internal.h"
-#include "gateway/rollouts/rollout-plan.h"
-#include "gateway/rollouts/rollouts.h"
+#include "gateway/deployments/deployment.h"
 #include "gateway/store/deployments-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -16,22 +14,10 @@
 #include "lib/tunnel/message.h"
 
 #define PHASE_SENDING "send"
-/* how often a box that is busy gets its turn anew */
-#define ROLLOUT_ATTEMPTS_MAX 10
 
-void deployment_tell(Gateway *g, const char *device, uint64_t version, bool final)
+static void acknowledge(const Deployments *ds, const char *device, const char *id)
 {
-    void *value;
-    for (size_t i = 0; map_next(g->requests, &i, NULL, &value);) {
-        Request *c = value;
-        if (c->on_news && c->version == version && str_equal(c->args[0], device))
-            c->on_news(c, final);
-    }
-}
-
-static void acknowledge(Gateway *g, const char *device, const char *id)
-{
-    DeviceConn *s = device_conn_find(g, device, ROLE_MGMT);
+    DeviceConn *s = device_conn_find(ds->conns, device, ROLE_MGMT);
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result.ack");
     if (!s)
         return; /* it is sent again after the next welcome, and acknowledged then */
@@ -52,7 +38,7 @@ static void on_events_saved(StoreQuery *q _unused_, int r, const StoreRows *rows
         log_failure(LOG_LEVEL_ERROR, NULL, err, r, "%d progress events of %s are dropped", n, d->device);
     for (int i = 0; i < n; i++)
         cJSON_DeleteItemFromArray(d->events, 0);
-    deployment_tell(d->gateway, d->device, d->version, false);
+    deployment_tell(d->owner, d->device, d->version, false);
     deployment_save(d);
 }
 
@@ -62,7 +48,7 @@ static int save_events(Deployment *d, Error *err)
     if (!events)
         return error_from_errno(err, -ENOMEM, "writing progress events");
     d->n_saving = cJSON_GetArraySize(d->events);
-    return store_query(d->gateway->store, sql_deployment_progress(d->device, d->version, events, d->phase),
+    return store_query(d->owner->store, sql_deployment_progress(d->device, d->version, events, d->phase),
                        on_events_saved, d, &d->query, err);
 }
 
@@ -76,18 +62,7 @@ static const char *state_from(const cJSON *result)
     return "failed";
 }
 
-/* What it means for the box's place in its rollout. A box that is busy gets its turn again, so many times; what was given up
- * can still turn out to have worked. */
-static void end_turn(RolloutBoxEvent event, DeploymentEnd *end)
-{
-    RolloutBoxState next = (RolloutBoxState) rollout_box_next(ROLLOUT_BOX_SENT, event);
-    bool revises = rollout_box_next(ROLLOUT_BOX_FAILED, event) >= 0;
-    end->box_state = rollout_box_state_to_string(next);
-    end->box_states_before = revises ? "{sent,failed}" : "{sent}";
-    end->box_state_at_limit = rollout_box_state_to_string(event == ROLLOUT_BOX_RETRY ? ROLLOUT_BOX_FAILED : next);
-}
-
-static int query_result(Gateway *g, const char *device, const cJSON *result, bool by_box,
+static int query_result(const Deployments *ds, const char *device, const cJSON *result, bool by_box,
                         store_done_t on_done, void *userdata, StoreQuery **ret, Error *err)
 {
     uint64_t number = 0;
@@ -108,18 +83,14 @@ static int query_result(Gateway *g, const char *device, const cJSON *result, boo
         .status = (unsigned) number,
         .result = text,
         .alarm = str_equal(state, "recovery") || str_equal(state, "unknown"),
-        .attempts_max = ROLLOUT_ATTEMPTS_MAX,
     };
-    end_turn(rollout_box_event(state, end.status), &end);
-    return store_query(g->store, sql_deployment_end(&end), on_done, userdata, ret, err);
+    ds->events->on_ending(&end, ds->userdata);
+    return store_query(ds->store, sql_deployment_end(&end), on_done, userdata, ret, err);
 }
 
-static void tell_rollouts(Gateway *g, const char *device, const DeploymentEndRow *row)
+static void tell_rollouts(const Deployments *ds, const char *device, const DeploymentEndRow *row)
 {
-    if (row->rollout)
-        rollouts_on_end(g, row->rollout, device, row->box_state);
-    else
-        rollouts_wake(g); /* the box is free for those that wait for it */
+    ds->events->on_end(row->rollout, device, row->box_state, ds->userdata);
 }
 
 static void on_result_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
@@ -132,15 +103,15 @@ static void on_result_saved(StoreQuery *q _unused_, int r, const StoreRows *rows
         return;
     }
     const DeploymentEndRow row = deployment_end_row(rows);
-    Gateway *g = d->gateway;
+    Deployments *ds = d->owner;
     _cleanup_(freep) char *device = TAKE_PTR(d->device);
     uint64_t version = d->version;
-    map_take(g->deployments, device);
+    map_take(ds->open, device);
     if (!d->lost)
-        acknowledge(g, device, d->id);
+        acknowledge(ds, device, d->id);
     deployment_free(d);
-    deployment_tell(g, device, version, true);
-    tell_rollouts(g, device, &row);
+    deployment_tell(ds, device, version, true);
+    tell_rollouts(ds, device, &row);
 }
 
 /* The result of a deployment that the gateway itself ends. */
@@ -179,14 +150,14 @@ void deployment_save(Deployment *d)
 {
     Error err = {};
     int r = 0;
-    if (d->query || !store_is_up(d->gateway->store))
+    if (d->query || !store_is_up(d->owner->store))
         return;
     if (d->lost && !d->result)
         d->result = result_lost(d);
     if (cJSON_GetArraySize(d->events) > 0)
         r = save_events(d, &err);
     else if (d->result)
-        r = query_result(d->gateway, d->device, d->result, !d->lost, on_result_saved, d, &d->query, &err);
+        r = query_result(d->owner, d->device, d->result, !d->lost, on_result_saved, d, &d->query, &err);
     if (r < 0) /* the next sweep tries again */
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "news of %s are not written yet", d->device);
     error_done(&err);
@@ -195,7 +166,7 @@ void deployment_save(Deployment *d)
 /* A result that nothing in memory waits for: sent again after a lost acknowledgement, later than we had
  * hoped, or of a change made at the box itself. */
 typedef struct LateResult {
-    Gateway *gateway;
+    Deployments *owner;
     char *device, *id, *version, *outcome;
 } LateResult;
 
@@ -222,7 +193,7 @@ static void note_local_result(const LateResult *l)
         detail = NULL;
     }
     _cleanup_(freep) char *actor = str_format("device:%s", l->device);
-    audit_write(l->gateway, &(AuditEntry) { .actor = actor ? actor : "device",
+    audit_write(l->owner->store, &(AuditEntry) { .actor = actor ? actor : "device",
                                            .action = "compose.result-local",
                                            .device = l->device,
                                            .detail = detail });
@@ -240,11 +211,11 @@ static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, 
     uint64_t version = 0;
     const DeploymentEndRow row = deployment_end_row(rows);
     if (row.version && str_to_u64(row.version, 0, UINT64_MAX, &version) >= 0)
-        deployment_tell(l->gateway, l->device, version, true);
+        deployment_tell(l->owner, l->device, version, true);
     else if (!row.known)
         note_local_result(l);
-    acknowledge(l->gateway, l->device, l->id);
-    tell_rollouts(l->gateway, l->device, &row);
+    acknowledge(l->owner, l->device, l->id);
+    tell_rollouts(l->owner, l->device, &row);
 }
 
 static char *copy_member(const cJSON *object, const char *key)
@@ -253,7 +224,7 @@ static char *copy_member(const cJSON *object, const char *key)
     return strdup(value ? value : "");
 }
 
-void deployment_save_late(Gateway *g, const char *device, const cJSON *result)
+void deployment_save_late(Deployments *ds, const char *device, const cJSON *result)
 {
     Error err = {};
     _cleanup_(late_result_freep) LateResult *l = calloc(1, sizeof(*l));
@@ -261,14 +232,14 @@ void deployment_save_late(Gateway *g, const char *device, const cJSON *result)
     if (!l || !stored)
         return; /* the box sends it again */
     cJSON_DeleteItemFromObjectCaseSensitive(stored, "type");
-    l->gateway = g;
+    l->owner = ds;
     l->device = strdup(device);
     l->id = copy_member(result, "id");
     l->version = copy_member(result, "version");
     l->outcome = copy_member(result, "outcome");
     if (!l->device || !l->id || !l->version || !l->outcome)
         return;
-    int r = query_result(g, device, stored, true, on_late_saved, l, NULL, &err);
+    int r = query_result(ds, device, stored, true, on_late_saved, l, NULL, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "a result of %s waits until the box sends it again",
                     device);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening deployments, for operators and for rollouts, and sending them. */
+/* See deployments-send.h. */
+#include "gateway/deployments/deployments-send.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "gateway/http/api.h"
 #include "gateway/auth/audit.h"
-#include "gateway/deployments/deployments-internal.h"
-#include "gateway/devices/device-query.h"
-#include "gateway/rollouts/rollouts.h"
+#include "gateway/deployments/deployment.h"
+#include "gateway/deployments/deployments-save.h"
 #include "gateway/store/deployments-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
@@ -16,7 +16,7 @@
 
 static Request *deployment_starter(const Deployment *d)
 {
-    return d->starter[0] ? map_get(d->gateway->requests, d->starter) : NULL;
+    return d->starter[0] ? requests_find(d->owner->requests, d->starter) : NULL;
 }
 
 static int add_content(const Deployment *d, cJSON *m)
@@ -44,7 +44,7 @@ static cJSON *deployment_message(const Deployment *d)
 
 void deployment_send(Deployment *d)
 {
-    DeviceConn *s = device_conn_find(d->gateway, d->device, ROLE_MGMT);
+    DeviceConn *s = device_conn_find(d->owner->conns, d->device, ROLE_MGMT);
     _cleanup_(cJSON_Deletep) cJSON *m = deployment_message(d);
     int r = !m ? -ENOMEM : s ? device_conn_send(s, m) : -ENOTCONN;
     d->unsent = false;
@@ -63,22 +63,12 @@ void deployment_send(Deployment *d)
     deployment_log(d, LOG_LEVEL_INFO, "sent");
 }
 
-static cJSON *deployment_brief(const Deployment *d)
-{
-    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
-    cJSON *o = body ? cJSON_AddObjectToObject(body, "deployment") : NULL;
-    if (!o || json_add_string(o, "id", d->id) < 0 || json_add_u64(o, "version", d->version) < 0 ||
-        json_add_string(o, "device", d->device) < 0 || json_add_string(o, "state", "open") < 0)
-        return NULL;
-    return TAKE_PTR(body);
-}
-
-static void request_fail_busy(Request *c)
+static void fail_busy(const Deployments *ds, Request *c)
 {
     Error err = {};
     error_set(&err, EBUSY, "deployment.busy",
               "device %s is busy with another deployment: wait for its end, then push again", c->args[0]);
-    audit_write(c->gateway, &(AuditEntry) { .actor = c->actor,
+    audit_write(ds->store, &(AuditEntry) { .actor = c->actor,
                                            .action = "compose.push-refused-busy",
                                            .device = c->args[0] });
     request_fail(c, -EBUSY, &err);
@@ -88,15 +78,15 @@ static void request_fail_busy(Request *c)
 /* Nothing was stored: as if it had never been asked for. */
 static void deployment_abandon(Deployment *d, int r, const Error *err)
 {
-    Gateway *g = d->gateway;
+    Deployments *ds = d->owner;
     Request *c = deployment_starter(d);
     _cleanup_(freep) char *rollout = TAKE_PTR(d->rollout), *device = TAKE_PTR(d->device);
-    map_take(g->deployments, device);
+    map_take(ds->open, device);
     deployment_free(d);
     if (rollout)
-        rollouts_on_stored(g, rollout, device, r < 0 ? r : -EBUSY);
+        ds->events->on_stored(rollout, device, r < 0 ? r : -EBUSY, ds->userdata);
     else if (c && r == 0)
-        request_fail_busy(c);
+        fail_busy(ds, c);
     else if (c)
         request_fail(c, r, err);
 }
@@ -109,24 +99,13 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
         deployment_abandon(d, r, err);
         return;
     }
+    const Deployments *ds = d->owner;
     if (d->rollout)
-        rollouts_on_stored(d->gateway, d->rollout, d->device, 0);
+        ds->events->on_stored(d->rollout, d->device, 0, ds->userdata);
+    deployment_send(d); /* never frees */
     Request *c = deployment_starter(d);
-    if (c && d->wait) {
-        c->version = d->version;
-        api_wait_for_end(c);
-        deployment_send(d);
-        return;
-    }
-    /* answered after sending, so that 202 means sent; sending never frees */
-    deployment_send(d);
-    c = deployment_starter(d);
-    if (c && d->result) {
-        c->version = d->version;
-        api_wait_for_end(c);
-    } else if (c) {
-        request_answer(c, 202, deployment_brief(d));
-    }
+    if (c)
+        d->on_sent(c, d);
 }
 
 static int deployment_store(Deployment *d, const Request *c, const DeploymentRequest *request, uint64_t floor,
@@ -147,19 +126,19 @@ static int deployment_store(Deployment *d, const Request *c, const DeploymentReq
         .reason = request->reason,
         .confirm_deadline = d->confirm_deadline,
     };
-    return store_query(d->gateway->store, sql_deployment_add(&row), on_stored, d, &d->query, err);
+    return store_query(d->owner->store, sql_deployment_add(&row), on_stored, d, &d->query, err);
 }
 
 static int deployment_store_turn(Deployment *d, uint64_t floor, Error *err)
 {
     const NewDeployment row = { .device = d->device, .id = d->id, .nonce = d->nonce, .version_floor = floor };
-    return store_query(d->gateway->store, sql_deployment_add_turn(&row, d->rollout), on_stored, d, &d->query, err);
+    return store_query(d->owner->store, sql_deployment_add_turn(&row, d->rollout), on_stored, d, &d->query, err);
 }
 
-static void push_offline(Request *c)
+static void fail_offline(const Deployments *ds, Request *c)
 {
     Error err = {};
-    audit_write(c->gateway, &(AuditEntry) { .actor = c->actor,
+    audit_write(ds->store, &(AuditEntry) { .actor = c->actor,
                                            .action = "compose.push-refused-offline",
                                            .device = c->args[0] });
     device_offline_error(c->args[0], &err);
@@ -167,24 +146,23 @@ static void push_offline(Request *c)
     error_done(&err);
 }
 
-void deployment_push(Request *c, const DeploymentRequest *request)
+void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *request)
 {
     Error err = {};
-    Gateway *g = c->gateway;
-    const DeviceConn *s = device_conn_find(g, c->args[0], ROLE_MGMT);
+    const DeviceConn *s = device_conn_find(ds->conns, c->args[0], ROLE_MGMT);
     if (!s) {
-        push_offline(c);
+        fail_offline(ds, c);
         return;
     }
-    if (map_get(g->deployments, c->args[0])) {
-        request_fail_busy(c);
+    if (map_get(ds->open, c->args[0])) {
+        fail_busy(ds, c);
         return;
     }
-    Deployment *d = deployment_new(g, c->args[0]);
+    Deployment *d = deployment_new(ds, c->args[0]);
     int r = -ENOMEM;
     if (d) {
         memcpy(d->starter, c->id, sizeof(d->starter));
-        d->wait = request->wait;
+        d->on_sent = request->on_sent;
         d->confirm_deadline = request->confirm_deadline;
         d->compose = strdup(request->compose);
         r = d->compose ? deployment_store(d, c, request, device_conn_version_floor(s), &err) : -ENOMEM;
@@ -203,14 +181,14 @@ static int copy(const char *text, char **ret)
     return text && !*ret ? -ENOMEM : 0;
 }
 
-int deployment_order(Gateway *g, const DeploymentOrder *order, Error *err)
+int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err)
 {
-    const DeviceConn *s = device_conn_find(g, order->device, ROLE_MGMT);
+    const DeviceConn *s = device_conn_find(ds->conns, order->device, ROLE_MGMT);
     if (!s)
         return device_offline_error(order->device, err);
-    if (map_get(g->deployments, order->device))
+    if (map_get(ds->open, order->device))
         return error_set(err, EBUSY, "deployment.busy", "device %s is busy with another deployment", order->device);
-    Deployment *d = deployment_new(g, order->device);
+    Deployment *d = deployment_new(ds, order->device);
     if (!d)
         return error_from_errno(err, -ENOMEM, "opening a deployment");
     d->update = !order->compose;
@@ -229,12 +207,6 @@ int deployment_order(Gateway *g, const DeploymentOrder *order, Error *err)
     if (r < 0)
         deployment_free(d);
     return r;
-}
-
-bool deployment_is_of(const Gateway *g, const char *device, const char *rollout)
-{
-    const Deployment *d = map_get(g->deployments, device);
-    return d && d->rollout && str_equal(d->rollout, rollout);
 }
 
 static void on_content(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
@@ -262,7 +234,7 @@ void deployment_send_again(Deployment *d)
     if (d->query)
         return;
     deployment_log(d, LOG_LEVEL_INFO, "the box does not know it, sending it again");
-    int r = store_query(d->gateway->store, sql_deployment_content(d->id), on_content, d, &d->query, &err);
+    int r = store_query(d->owner->store, sql_deployment_content(d->id), on_content, d, &d->query, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "cannot send the deployment of %s again", d->device);
     error_done(&err);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Following deployments by what their boxes say. They are opened and sent in deployments-send.c; what is
- * written when is in deployments-save.c. */
-#include "gateway/deployments/deployments-internal.h"
+/* Following deployments by what their boxes say. */
+#include "gateway/deployments/deployments.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/rollouts/rollouts.h"
+#include "gateway/deployments/deployment.h"
+#include "gateway/deployments/deployments-save.h"
+#include "gateway/deployments/deployments-send.h"
 #include "gateway/store/deployments-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -22,52 +22,10 @@
 /* beside its confirm deadline */
 #define SILENCE_MAX (30 * USEC_PER_MINUTE)
 
-void deployment_log(const Deployment *d, LogLevel level, const char *what)
-{
-    char version[24];
-    snprintf(version, sizeof(version), "%" PRIu64, d->version);
-    const LogField fields[] = { { "DEVICE", d->device }, { "SNAPSHOT", version }, {} };
-    log_line(level, fields, "deployment %s of %s: %s", version, d->device, what);
-}
-
-Deployment *deployment_new(Gateway *g, const char *device)
-{
-    Deployment *d = calloc(1, sizeof(*d));
-    if (!d)
-        return NULL;
-    d->gateway = g;
-    d->created_at = d->last_word = boottime_usec();
-    d->events = cJSON_CreateArray();
-    d->device = strdup(device);
-    if (!d->events || !d->device || random_id(d->id) < 0 || random_id(d->nonce) < 0 ||
-        map_put(g->deployments, device, d) < 0)
-        return deployment_free(d);
-    return d;
-}
-
-Deployment *deployment_free(Deployment *d)
-{
-    if (!d)
-        return NULL;
-    if (d->device && map_get(d->gateway->deployments, d->device) == d)
-        map_take(d->gateway->deployments, d->device);
-    store_query_free(d->query);
-    cJSON_Delete(d->events);
-    cJSON_Delete(d->result);
-    free(d->device);
-    free(d->compose);
-    free(d->image);
-    free(d->digest);
-    free(d->service);
-    free(d->rollout);
-    free(d);
-    return NULL;
-}
-
 /* The open deployment of this box that the object's id names. */
-static Deployment *deployment_named(const Gateway *g, const DeviceConn *s, const cJSON *object)
+static Deployment *deployment_named(const Deployments *ds, const DeviceConn *s, const cJSON *object)
 {
-    Deployment *d = map_get(g->deployments, device_conn_device(s));
+    Deployment *d = map_get(ds->open, device_conn_device(s));
     return d && d->version > 0 && str_equal(json_string(object, "id"), d->id) ? d : NULL;
 }
 
@@ -87,9 +45,10 @@ static cJSON *event_from(const cJSON *message, uint64_t seq)
     return e;
 }
 
-void deployment_on_progress(DeviceConn *s, Gateway *g, const cJSON *message)
+static void on_progress(DeviceConn *s, const cJSON *message, void *userdata)
 {
-    Deployment *d = deployment_named(g, s, message);
+    Deployments *ds = userdata;
+    Deployment *d = deployment_named(ds, s, message);
     uint64_t seq;
     if (!d || d->result || json_u64(message, "seq", &seq) < 0 || seq > INT32_MAX)
         return;
@@ -104,11 +63,12 @@ void deployment_on_progress(DeviceConn *s, Gateway *g, const cJSON *message)
     deployment_save(d);
 }
 
-void deployment_on_result(DeviceConn *s, Gateway *g, const cJSON *message)
+static void on_result(DeviceConn *s, const cJSON *message, void *userdata)
 {
-    Deployment *d = deployment_named(g, s, message);
+    Deployments *ds = userdata;
+    Deployment *d = deployment_named(ds, s, message);
     if (!d) {
-        deployment_save_late(g, device_conn_device(s), message);
+        deployment_save_late(ds, device_conn_device(s), message);
         return;
     }
     d->last_word = boottime_usec();
@@ -151,9 +111,10 @@ static void deployment_pending(Deployment *d, DeviceConn *s, const cJSON *pendin
  * ends it, so that the box gets its turn when the rollout goes on. */
 static void deployment_never_arrived(Deployment *d)
 {
+    const Deployments *ds = d->owner;
     Error err = {};
     bool young = boottime_usec() - d->created_at < d->confirm_deadline * USEC_PER_SEC;
-    if (d->rollout ? rollouts_is_sending(d->gateway, d->rollout) : young) {
+    if (d->rollout ? ds->events->is_sending(d->rollout, ds->userdata) : young) {
         deployment_send_again(d);
     } else if (d->rollout) {
         error_set(&err, ENOTCONN, "rollout.stopped", "the rollout was stopped before this reached the box");
@@ -162,31 +123,32 @@ static void deployment_never_arrived(Deployment *d)
     error_done(&err);
 }
 
-void deployment_on_status(DeviceConn *s, Gateway *g, const cJSON *message)
+static void on_status(DeviceConn *s, const cJSON *message, void *userdata)
 {
-    Deployment *d = map_get(g->deployments, device_conn_device(s));
+    Deployments *ds = userdata;
+    Deployment *d = map_get(ds->open, device_conn_device(s));
     const cJSON *last = cJSON_GetObjectItemCaseSensitive(message, "last");
     const cJSON *pending = cJSON_GetObjectItemCaseSensitive(message, "pending");
     if (!d || d->version == 0 || d->result)
         return;
-    if (deployment_named(g, s, pending)) {
+    if (deployment_named(ds, s, pending)) {
         d->last_word = boottime_usec();
         deployment_pending(d, s, pending);
-    } else if (deployment_named(g, s, last) && json_string(last, "outcome")) {
-        deployment_on_result(s, g, last);
+    } else if (deployment_named(ds, s, last) && json_string(last, "outcome")) {
+        on_result(s, last, ds);
     } else if (!d->progressed && device_conn_number(s) != d->barred_connection) {
         deployment_never_arrived(d);
     }
 }
 
-static int adopt_row(Gateway *g, const StoreRows *rows, size_t i, bool at_start)
+static int adopt_row(Deployments *ds, const StoreRows *rows, size_t i, bool at_start)
 {
     OpenDeploymentRow row;
     if (open_deployment_row(rows, i, &row) < 0)
         return -EBADMSG;
-    if (map_get(g->deployments, row.device))
+    if (map_get(ds->open, row.device))
         return 0;
-    Deployment *d = deployment_new(g, row.device);
+    Deployment *d = deployment_new(ds, row.device);
     if (!d)
         return -ENOMEM;
     snprintf(d->id, sizeof(d->id), "%s", row.id);
@@ -214,19 +176,19 @@ static int adopt_row(Gateway *g, const StoreRows *rows, size_t i, bool at_start)
     return 0;
 }
 
-int deployments_adopt(Gateway *g, const StoreRows *rows, bool at_start)
+int deployments_adopt(Deployments *ds, const StoreRows *rows, bool at_start)
 {
     int r = 0;
     for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
-        r = adopt_row(g, rows, i, at_start);
+        r = adopt_row(ds, rows, i, at_start);
     return r;
 }
 
-void deployments_sweep(Gateway *g)
+void deployments_sweep(Deployments *ds)
 {
     void *value;
     usec_t now = boottime_usec();
-    for (size_t i = 0; map_next(g->deployments, &i, NULL, &value);) {
+    for (size_t i = 0; map_next(ds->open, &i, NULL, &value);) {
         Deployment *d = value;
         if (d->version == 0)
             continue;
@@ -234,8 +196,58 @@ void deployments_sweep(Gateway *g)
             deployment_log(d, LOG_LEVEL_WARNING, "no word from the box for too long, its end is unknown");
             d->lost = true;
         }
-        if (d->unsent && !d->progressed && !d->result && !d->lost && device_conn_find(g, d->device, ROLE_MGMT))
+        if (d->unsent && !d->progressed && !d->result && !d->lost && device_conn_find(ds->conns, d->device, ROLE_MGMT))
             deployment_send_again(d);
         deployment_save(d);
     }
+}
+
+static const DeviceMessage messages[] = {
+    { "agent.status", true, on_status },
+    { "compose.progress", true, on_progress },
+    { "compose.result", true, on_result },
+    {},
+};
+
+static const DeviceListener listener = { .messages = messages };
+
+Deployments *deployments_new(Store *store, Requests *requests, DeviceConns *conns)
+{
+    Deployments *ds = calloc(1, sizeof(*ds));
+    if (!ds)
+        return NULL;
+    *ds = (Deployments) { .store = store, .requests = requests, .conns = conns, .open = map_new(NULL) };
+    if (!ds->open)
+        return deployments_free(ds);
+    device_conns_listen(conns, &listener, ds);
+    return ds;
+}
+
+Deployments *deployments_free(Deployments *ds)
+{
+    void *value;
+    if (!ds)
+        return NULL;
+    for (size_t i = 0; ds->open && map_next(ds->open, &i, NULL, &value);)
+        deployment_free(value);
+    map_free(ds->open);
+    free(ds);
+    return NULL;
+}
+
+void deployments_listen(Deployments *ds, const DeploymentEvents *events, void *userdata)
+{
+    ds->events = events;
+    ds->userdata = userdata;
+}
+
+bool deployments_is_busy(const Deployments *ds, const char *device)
+{
+    return map_get(ds->open, device) != NULL;
+}
+
+bool deployments_is_of(const Deployments *ds, const char *device, const char *rollout)
+{
+    const Deployment *d = map_get(ds->open, device);
+    return d && d->rollout && str_equal(d->rollout, rollout);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A token bucket, and what those are told for whom it has nothing. */
+/* A token bucket, and when those come back for whom it has nothing. */
 #include "gateway/devices/admission.h"
 
 #include <errno.h>
@@ -10,35 +10,35 @@
 /* What a box takes at its word (lib/tunnel/tunnel-state.c). */
 #define SECONDS_MAX 3600
 
-void admission_init(Gateway *g, unsigned rate, unsigned burst)
+void admission_init(Admission *a, unsigned rate, unsigned burst)
 {
-    g->accepts = token_bucket_make(rate, burst, boottime_usec());
+    a->accepts = token_bucket_make(rate, burst, boottime_usec());
 }
 
-int admission_check(Gateway *g, unsigned *ret_retry_after, Error *err)
+int admission_check(Admission *a, unsigned *ret_retry_after, Error *err)
 {
     usec_t now = boottime_usec();
     *ret_retry_after = 1;
-    if (!g->ready) /* a moment; when it is longer the boxes slow down by themselves */
+    if (!a->ready) /* a moment; when it is longer the boxes slow down by themselves */
         return error_set(err, EBUSY, "store.unavailable", "the gateway is starting, come back in some seconds");
-    if (token_bucket_has(&g->accepts, now))
+    if (token_bucket_has(&a->accepts, now))
         return 0;
     /* anywhere from half its turn to one and a half, so that those of one second do not come in one */
-    usec_t turn = token_bucket_queue(&g->accepts, now);
+    usec_t turn = token_bucket_queue(&a->accepts, now);
     usec_t seconds = 1 + (turn / 2 + random_below(turn + 1)) / USEC_PER_SEC;
     *ret_retry_after = seconds < SECONDS_MAX ? (unsigned) seconds : SECONDS_MAX;
     return error_set(err, EBUSY, "gateway.busy",
                      "more boxes are coming back at once than this gateway takes in a second (%u); come back in %u s",
-                     (unsigned) g->accepts.rate, *ret_retry_after);
+                     (unsigned) a->accepts.rate, *ret_retry_after);
 }
 
-void admission_take(Gateway *g)
+void admission_take(Admission *a)
 {
-    (void) token_bucket_take(&g->accepts, boottime_usec());
+    (void) token_bucket_take(&a->accepts, boottime_usec());
 }
 
-int admission_spread(const Gateway *g, size_t boxes)
+int admission_spread(const Admission *a, size_t boxes)
 {
-    size_t seconds = (boxes + (size_t) g->accepts.rate - 1) / (size_t) g->accepts.rate;
+    size_t seconds = (boxes + (size_t) a->accepts.rate - 1) / (size_t) a->accepts.rate;
     return seconds < 1 ? 1 : seconds < SECONDS_MAX ? (int) seconds : SECONDS_MAX;
 }

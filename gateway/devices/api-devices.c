@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes about devices: list, add, show, a new bootstrap token, block and unblock. */
-#include "gateway/http/api.h"
+/* See api-devices.h. */
+#include "gateway/devices/api-devices.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "gateway/auth/audit.h"
-#include "gateway/auth/auth.h"
-#include "gateway/devices/device-connection.h"
 #include "gateway/store/devices-table.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
@@ -30,11 +27,11 @@ static void new_bootstrap_free(void *scratch)
 }
 
 /* The row's JSON object with what only memory knows. */
-static cJSON *device_json(const Gateway *g, const StoreRows *rows, size_t row)
+static cJSON *device_json(const DevicesApi *api, const StoreRows *rows, size_t row)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = NULL;
     const char *id = store_rows_get(rows, row, 0), *text = store_rows_get(rows, row, 1);
-    if (!id || !text || json_parse_object(text, strlen(text), &o, NULL) < 0 || device_conn_describe(g, id, o) < 0)
+    if (!id || !text || json_parse_object(text, strlen(text), &o, NULL) < 0 || device_conns_describe(api->conns, id, o) < 0)
         return NULL;
     return TAKE_PTR(o);
 }
@@ -44,7 +41,7 @@ static void on_devices(Request *c, const StoreRows *rows)
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
     cJSON *list = body ? cJSON_AddArrayToObject(body, "devices") : NULL;
     for (size_t i = 0; list && i < store_rows_count(rows); i++)
-        if (json_append(list, device_json(c->gateway, rows, i)) < 0)
+        if (json_append(list, device_json(c->module, rows, i)) < 0)
             list = NULL;
     if (list)
         request_answer(c, 200, TAKE_PTR(body));
@@ -52,7 +49,7 @@ static void on_devices(Request *c, const StoreRows *rows)
         request_fail(c, -ENOMEM, NULL);
 }
 
-void api_devices_list(Request *c)
+static void list(Request *c)
 {
     request_query(c, sql_devices(), on_devices);
 }
@@ -72,7 +69,7 @@ static void on_device(Request *c, const StoreRows *rows)
         return;
     }
     cJSON *body = cJSON_CreateObject();
-    if (!body || json_add_item(body, "device", device_json(c->gateway, rows, 0)) < 0) {
+    if (!body || json_add_item(body, "device", device_json(c->module, rows, 0)) < 0) {
         cJSON_Delete(body);
         request_fail(c, -ENOMEM, NULL);
         return;
@@ -80,7 +77,7 @@ static void on_device(Request *c, const StoreRows *rows)
     request_answer(c, 200, body);
 }
 
-void api_devices_show(Request *c)
+static void show(Request *c)
 {
     request_query(c, sql_device(c->args[0]), on_device);
 }
@@ -110,11 +107,12 @@ static int request_make_bootstrap(Request *c)
         return -ENOMEM;
     c->scratch = b;
     c->scratch_free = new_bootstrap_free;
-    return auth_make_secret(BOOTSTRAP_PREFIX, &b->secret, b->hash);
+    return secret_make(BOOTSTRAP_PREFIX, &b->secret, b->hash);
 }
 
 static void on_bootstrap(Request *c, const StoreRows *rows)
 {
+    const DevicesApi *api = c->module;
     const NewBootstrap *b = c->scratch;
     if (store_rows_count(rows) == 0) {
         Error err = {};
@@ -129,8 +127,8 @@ static void on_bootstrap(Request *c, const StoreRows *rows)
     }
     bool blocked = store_rows_true(rows, 0, 2);
     cJSON *body = cJSON_CreateObject();
-    if (!body || device_registry_put_device(c->gateway->registry, c->args[0], blocked) < 0 ||
-        json_add_item(body, "device", device_json(c->gateway, rows, 0)) < 0 ||
+    if (!body || device_registry_put_device(api->registry, c->args[0], blocked) < 0 ||
+        json_add_item(body, "device", device_json(c->module, rows, 0)) < 0 ||
         json_add_string(body, "bootstrap", b->secret) < 0 ||
         json_add_string(body, "bootstrapExpiresAt", store_rows_get(rows, 0, 3)) < 0) {
         cJSON_Delete(body);
@@ -159,7 +157,7 @@ static int add_read(Request *c, const cJSON *body, char **ret_labels, Error *err
     return 0;
 }
 
-void api_devices_add(Request *c)
+static void add(Request *c)
 {
     Error err = {};
     _cleanup_(freep) char *labels = NULL;
@@ -177,12 +175,12 @@ void api_devices_add(Request *c)
         .labels = labels,
         .actor = c->actor,
         .bootstrap_hash = ((NewBootstrap *) c->scratch)->hash,
-        .bootstrap_hours = c->gateway->bootstrap_hours,
+        .bootstrap_hours = ((const DevicesApi *) c->module)->bootstrap_hours,
     };
     request_query(c, sql_device_add(&d), on_bootstrap);
 }
 
-void api_devices_bootstrap(Request *c)
+static void renew_bootstrap(Request *c)
 {
     if (request_make_bootstrap(c) < 0) {
         request_fail(c, -ENOMEM, NULL);
@@ -192,29 +190,40 @@ void api_devices_bootstrap(Request *c)
         .id = c->args[0],
         .actor = c->actor,
         .bootstrap_hash = ((NewBootstrap *) c->scratch)->hash,
-        .bootstrap_hours = c->gateway->bootstrap_hours,
+        .bootstrap_hours = ((const DevicesApi *) c->module)->bootstrap_hours,
     };
     request_query(c, sql_device_renew_bootstrap(&d), on_bootstrap);
 }
 
 static void on_block(Request *c, const StoreRows *rows)
 {
+    const DevicesApi *api = c->module;
     bool blocked = store_rows_true(rows, 0, 2);
-    if (store_rows_count(rows) > 0 && device_registry_put_device(c->gateway->registry, c->args[0], blocked) < 0) {
+    if (store_rows_count(rows) > 0 && device_registry_put_device(api->registry, c->args[0], blocked) < 0) {
         request_fail(c, -ENOMEM, NULL);
         return;
     }
     if (blocked)
-        device_conn_close_device(c->gateway, c->args[0]);
+        device_conns_block(api->conns, c->args[0]);
     on_device(c, rows);
 }
 
-void api_devices_block(Request *c)
+static void block(Request *c)
 {
     request_query(c, sql_device_set_blocked(c->args[0], true, c->actor), on_block);
 }
 
-void api_devices_unblock(Request *c)
+static void unblock(Request *c)
 {
     request_query(c, sql_device_set_blocked(c->args[0], false, c->actor), on_block);
 }
+
+const Route device_routes[] = {
+    { "GET", "/v1/devices", ACCESS_OPERATOR, list, "all devices" },
+    { "POST", "/v1/devices", ACCESS_OPERATOR, add, "add a device" },
+    { "GET", "/v1/devices/*", ACCESS_OPERATOR, show, "one device" },
+    { "POST", "/v1/devices/*/bootstrap", ACCESS_OPERATOR, renew_bootstrap, "a new bootstrap token" },
+    { "POST", "/v1/devices/*/block", ACCESS_OPERATOR, block, "keep a device out" },
+    { "POST", "/v1/devices/*/unblock", ACCESS_OPERATOR, unblock, "let it in again" },
+    {},
+};

@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes that ask the box itself: its status, and what a compose file would change. */
-#include "gateway/http/api.h"
+/* See api-query.h. */
+#include "gateway/devices/api-query.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "compose/compose.h"
 #include "gateway/devices/device-query.h"
-#include "lib/base/limits.h"
+#include "gateway/http/compose-body.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/tunnel/message.h"
 
 #define STATUS_TIMEOUT (30 * USEC_PER_SEC)
 #define PLAN_TIMEOUT (120 * USEC_PER_SEC)
-#define COMPOSE_NAME "compose.yaml"
 
 /* Passes on a member of the box's answer as {"KEY": …}. */
 static void answer_with(Request *c, int status, const cJSON *message, const char *key)
@@ -60,45 +58,31 @@ static void ask(Request *c, const char *type, const char *compose, usec_t timeou
     if (!m || json_add_string(m, "id", c->id) < 0 || json_add_string(m, "compose", compose) < 0)
         request_fail(c, -ENOMEM, NULL);
     else
-        device_query_ask(c, m, timeout, on_answer);
+        device_query(c->module, c, m, timeout, on_answer);
 }
 
-void api_status(Request *c)
+static void get_status(Request *c)
 {
     ask(c, "status.get", NULL, STATUS_TIMEOUT, on_status_report);
 }
 
-int api_check_compose(const cJSON *body, const char **ret, Error *err)
-{
-    const char *text = json_string(body, "compose");
-    if (str_empty(text))
-        return error_set(err, EINVAL, "request.no-compose",
-                         "the body needs \"compose\", the text of a compose file");
-    size_t len = strlen(text);
-    if (len > YAML_SIZE_MAX)
-        return error_set_at(err, EFBIG, "compose.too-large", COMPOSE_NAME, 0, NULL,
-                            "the compose file has %zu bytes, more than %d", len, YAML_SIZE_MAX);
-    _cleanup_(compose_file_freep) ComposeFile *file = NULL;
-    int r = compose_parse(text, len, COMPOSE_NAME, &file, err);
-    if (r == -ENOMEM)
-        return r;
-    if (r < 0)
-        return str_starts(error_id(err), "yaml.") ? -EINVAL : -EBADMSG;
-    *ret = text;
-    return 0;
-}
-
-void api_plan(Request *c)
+static void plan(Request *c)
 {
     Error err = {};
     const char *compose = NULL;
     const cJSON *body = request_parse_body(c);
     if (!body)
         return;
-    int r = api_check_compose(body, &compose, &err);
+    int r = compose_body_check(body, &compose, &err);
     if (r < 0)
         request_fail(c, r, &err);
     else
         ask(c, "compose.plan", compose, PLAN_TIMEOUT, on_plan_result);
     error_done(&err);
 }
+
+const Route query_routes[] = {
+    { "GET", "/v1/devices/*/status", ACCESS_OPERATOR, get_status, "ask the box" },
+    { "POST", "/v1/devices/*/plan", ACCESS_OPERATOR, plan, "what a push would change" },
+    {},
+};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From the nonce to the session. A stranger costs one connection and a hello's worth of memory, for ten seconds at most;
- * when there are too many of them the oldest goes, so that a box, which answers at once, always gets its turn. */
+/* A stranger costs one connection and a hello's worth of memory, for ten seconds at most; when there are too many of them
+ * the oldest goes, so that a box, which answers at once, always gets its turn. */
 #include "gateway/devices/challenger.h"
 
 #include <errno.h>
@@ -8,25 +8,32 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/devices/claim-key.h"
-#include "gateway/devices/device-connection.h"
+#include "gateway/http/tunnel-handshake.h"
 #include "lib/base/encode.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/base/map.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/key-challenge.h"
 #include "lib/tunnel/message.h"
-#include "lib/websocket/accept.h"
 
-#define DEADLINE (10 * USEC_PER_SEC)
 #define NONCE_BYTES 32
 #define KEY_SIZE 24
 #define BOOTSTRAP_SIZE_MAX 256
 
+struct Challenger {
+    sd_event *event;
+    const Claims *claims;
+    Map *challenges; /* by number → Challenge, owned */
+    uint64_t next;
+    challenge_proved_t on_proved;
+    void *userdata;
+};
+
 typedef struct Challenge {
-    Gateway *gateway;
+    Challenger *owner;
     WsConn *ws;
     uint64_t number;
     char *nonce; /* NULL once it was used */
@@ -40,14 +47,13 @@ static void challenge_key(char buf[static KEY_SIZE], uint64_t number)
     snprintf(buf, KEY_SIZE, "n-%" PRIx64, number);
 }
 
-void challenge_free(void *challenge)
+static void challenge_free(Challenge *c)
 {
-    Challenge *c = challenge;
     char key[KEY_SIZE];
     if (!c)
         return;
     challenge_key(key, c->number);
-    map_take(c->gateway->challenges, key);
+    map_take(c->owner->challenges, key);
     key_claim_free(c->claim);
     sd_event_source_disable_unref(c->deadline);
     ws_conn_free(c->ws);
@@ -65,11 +71,11 @@ static void refuse(Challenge *c, int r, const Error *err)
     ws_conn_close(c->ws, WS_CLOSE_POLICY, error_id(err));
 }
 
-/* The key has been proved and is the device's: from here on the connection is a session's. */
+/* The key has been proved and is the device's: from here on the connection is the box's tunnel. */
 static void admit(Challenge *c, const char *device, const char *hello, size_t len)
 {
     Error err = {};
-    int r = device_conn_adopt(c->gateway, ROLE_RECOVERY, device, c->ws, hello, len, &err);
+    int r = c->owner->on_proved(device, c->ws, hello, len, &err, c->owner->userdata);
     if (r >= 0) {
         c->ws = NULL;
         challenge_free(c);
@@ -89,7 +95,7 @@ static void on_claimed(KeyClaim *k _unused_, int r, bool is_new _unused_, const 
         admit(c, c->device, c->hello, strlen(c->hello));
 }
 
-/* The first key of this role: what it may do the bootstrap token says. */
+/* The first key of this role: the bootstrap token says whether it may. */
 static int claim(Challenge *c, const cJSON *hello, const char *text, const Key *key, Error *err)
 {
     const char *bootstrap = json_string(hello, "bootstrap");
@@ -106,7 +112,7 @@ static int claim(Challenge *c, const cJSON *hello, const char *text, const Key *
         .key = key,
         .peer = ws_conn_peer(c->ws),
     };
-    return key_claim_start(c->gateway, &request, on_claimed, c, &c->claim, err);
+    return key_claim_start(c->owner->claims, &request, on_claimed, c, &c->claim, err);
 }
 
 static int read_key(const cJSON *hello, Key **ret, Error *err)
@@ -127,7 +133,7 @@ static int check_key(Challenge *c, const cJSON *hello, const Key *key, Error *er
         return error_from_errno(err, -ENOMEM, "checking a key");
     if (!device_id_is_valid(device))
         return error_set(err, EKEYREJECTED, "device.unknown", "the hello names no device");
-    int r = device_registry_check(c->gateway->registry, device, ROLE_RECOVERY, thumbprint, err);
+    int r = device_registry_check(c->owner->claims->registry, device, ROLE_RECOVERY, thumbprint, err);
     bool may_claim = r == -EKEYREJECTED && !str_empty(json_string(hello, "bootstrap"));
     if (r < 0 && !may_claim)
         return r;
@@ -142,13 +148,9 @@ static int answer(Challenge *c, const char *text, size_t len, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *hello = NULL;
     _cleanup_(key_freep) Key *key = NULL;
-    const MessageType *type = NULL;
-    int r = message_parse(text, len, SENDER_BOX, &hello, &type, err);
-    if (r < 0)
-        return r;
-    if (!str_equal(type->name, "hello"))
-        return error_set(err, EPROTO, "hello.missing", "the first message is %s, not hello", type->name);
-    r = read_key(hello, &key, err);
+    int r = tunnel_read_hello(text, len, SENDER_BOX, NULL, NULL, &hello, err);
+    if (r >= 0)
+        r = read_key(hello, &key, err);
     if (r >= 0)
         r = check_key(c, hello, key, err);
     if (r < 0)
@@ -195,24 +197,24 @@ static int send_challenge(Challenge *c)
     return text ? ws_conn_send_text(c->ws, text, strlen(text)) : -ENOMEM;
 }
 
-static int challenge_new(Gateway *g, Challenge **ret)
+static int challenge_new(Challenger *ch, Challenge **ret)
 {
     uint8_t bytes[NONCE_BYTES];
     char key[KEY_SIZE];
     void *oldest;
     size_t first = 0;
-    if (map_size(g->challenges) >= GATEWAY_CHALLENGES_MAX && map_next(g->challenges, &first, NULL, &oldest))
+    if (map_size(ch->challenges) >= GATEWAY_CHALLENGES_MAX && map_next(ch->challenges, &first, NULL, &oldest))
         challenge_free(oldest);
     Challenge *c = calloc(1, sizeof(*c));
     if (!c)
         return -ENOMEM;
-    c->gateway = g;
-    c->number = ++g->next_connection;
+    c->owner = ch;
+    c->number = ++ch->next;
     random_bytes(bytes, sizeof(bytes));
     c->nonce = base64url_encode(bytes, sizeof(bytes));
     challenge_key(key, c->number);
-    if (!c->nonce || map_put(g->challenges, key, c) < 0 ||
-        timer_arm(g->event, &c->deadline, DEADLINE, on_deadline, c) < 0) {
+    if (!c->nonce || map_put(ch->challenges, key, c) < 0 ||
+        timer_arm(ch->event, &c->deadline, TUNNEL_HELLO_DEADLINE, on_deadline, c) < 0) {
         challenge_free(c);
         return -ENOMEM;
     }
@@ -220,20 +222,38 @@ static int challenge_new(Gateway *g, Challenge **ret)
     return 0;
 }
 
-int challenge_accept(Gateway *g, HttpExchange *x, Error *err)
+int challenger_accept(Challenger *ch, HttpExchange *x, Error *err)
 {
     Challenge *c = NULL;
-    int r = challenge_new(g, &c);
+    int r = challenge_new(ch, &c);
     if (r < 0)
         return error_from_errno(err, r, "accepting a tunnel");
-    r = ws_accept(x, TUNNEL_SUBPROTOCOL, &c->ws, err);
-    if (r < 0) {
+    r = tunnel_upgrade(x, &ws_events, c, &c->ws, err);
+    if (r < 0)
         challenge_free(c);
-        return r == -ENOMEM ? r : -EINVAL;
-    }
-    ws_conn_set_events(c->ws, &ws_events, c);
-    ws_conn_set_message_max(c->ws, HELLO_SIZE_MAX);
-    if (send_challenge(c) < 0)
+    else if (send_challenge(c) < 0)
         challenge_free(c); /* the exchange is over: the box comes again */
-    return 0;
+    return r < 0 ? r : 0;
+}
+
+Challenger *challenger_new(sd_event *event, const Claims *claims, challenge_proved_t on_proved, void *userdata)
+{
+    Challenger *ch = calloc(1, sizeof(*ch));
+    if (!ch)
+        return NULL;
+    *ch = (Challenger) { .event = event, .claims = claims, .on_proved = on_proved, .userdata = userdata };
+    ch->challenges = map_new(NULL);
+    return ch->challenges ? ch : challenger_free(ch);
+}
+
+Challenger *challenger_free(Challenger *ch)
+{
+    void *value;
+    if (!ch)
+        return NULL;
+    for (size_t i = 0; ch->challenges && map_next(ch->challenges, &i, NULL, &value);)
+        challenge_free(value);
+    map_free(ch->challenges);
+    free(ch);
+    return NULL;
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
-#include "gateway/devices/device-connection.h"
 #include "gateway/store/devices-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -16,7 +15,7 @@
 #define CLAIM_TRIES 3
 
 struct KeyClaim {
-    Gateway *gateway;
+    const Claims *claims;
     Role role;
     char hash[SHA256_HEX_SIZE]; /* of the bootstrap token */
     char *device, *thumbprint, *jwk, *peer;
@@ -67,7 +66,7 @@ static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, 
 static int claim_query(KeyClaim *k, Statement st, void (*on_rows)(KeyClaim *k, const StoreRows *rows), Error *err)
 {
     k->on_rows = on_rows;
-    return store_query(k->gateway->store, st, on_query_done, k, &k->query, err);
+    return store_query(k->claims->store, st, on_query_done, k, &k->query, err);
 }
 
 static int claim_look(KeyClaim *k, Error *err);
@@ -75,7 +74,7 @@ static int claim_look(KeyClaim *k, Error *err);
 /* The key is registered: remember it. */
 static void claim_accept(KeyClaim *k, bool is_new)
 {
-    DeviceRegistry *registry = k->gateway->registry;
+    DeviceRegistry *registry = k->claims->registry;
     Error err = {};
     /* what an operator has said of a device that is known here may be newer than our look at the database */
     int r = device_registry_has_device(registry, k->device) ? 0 : device_registry_put_device(registry, k->device, false);
@@ -100,7 +99,7 @@ static void on_registered(KeyClaim *k, const StoreRows *rows)
     const LogField fields[] = { { "DEVICE", k->device }, {} };
     log_line(LOG_LEVEL_NOTICE, fields, "device %s claimed the role %s", k->device, role_name(k->role));
     /* a box that was set up anew: tunnels by its former key end */
-    device_conn_close_key(k->gateway, k->device, k->role);
+    device_conns_replace_key(k->claims->conns, k->device, k->role);
     claim_accept(k, true);
 }
 
@@ -128,7 +127,7 @@ static void claim_refuse_reused(KeyClaim *k, const char *known)
         json_add_string(detail, "refused", k->thumbprint) < 0 || json_add_string(detail, "peer", k->peer) < 0)
         detail = (cJSON_Delete(detail), NULL);
     _cleanup_(freep) char *actor = str_format("device:%s", k->device);
-    audit_write(k->gateway, &(AuditEntry) { .actor = actor ? actor : "device",
+    audit_write(k->claims->store, &(AuditEntry) { .actor = actor ? actor : "device",
                                            .action = "device.bootstrap_reused",
                                            .device = k->device,
                                            .alarm = true,
@@ -163,18 +162,18 @@ static void on_looked(KeyClaim *k, const StoreRows *rows)
 static int claim_look(KeyClaim *k, Error *err)
 {
     /* anyone may ask: strangers get no more than half of the queue */
-    if (++k->tries > CLAIM_TRIES || store_is_busy(k->gateway->store))
+    if (++k->tries > CLAIM_TRIES || store_is_busy(k->claims->store))
         return error_set(err, ENOBUFS, "store.busy", "too many claims at once, or no database: try again");
     return claim_query(k, sql_bootstrap(k->device, k->hash, role_name(k->role)), on_looked, err);
 }
 
-int key_claim_start(Gateway *g, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,
+int key_claim_start(const Claims *cl, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,
                     KeyClaim **ret, Error *err)
 {
     KeyClaim *k = calloc(1, sizeof(*k));
     if (!k)
         return error_from_errno(err, -ENOMEM, "reading a claim");
-    *k = (KeyClaim) { .gateway = g, .role = request->role, .on_done = on_done, .userdata = userdata };
+    *k = (KeyClaim) { .claims = cl, .role = request->role, .on_done = on_done, .userdata = userdata };
     k->device = strdup(request->device);
     k->thumbprint = key_thumbprint(request->key);
     k->jwk = key_jwk(request->key);

@@ -3,7 +3,15 @@
  * may come again. Another key is refused and raised as an alarm. */
 #pragma once
 
-#include "gateway/gateway.h"
+#include "gateway/devices/device-connection.h"
+
+/* What claims are about; all of it borrowed. */
+typedef struct Claims {
+    Store *store;
+    DeviceRegistry *registry;
+    const DeviceTokens *tokens;
+    DeviceConns *conns;
+} Claims;
 
 typedef struct KeyClaim KeyClaim;
 
@@ -21,7 +29,7 @@ typedef struct KeyClaimRequest {
 typedef void (*key_claim_done_t)(KeyClaim *k, int r, bool is_new, const Error *err, void *userdata);
 
 /* Looks the token up and registers the key; all of the request is copied. Errors: store.busy, store.unavailable. */
-int key_claim_start(Gateway *g, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,
+int key_claim_start(const Claims *cl, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,
                     KeyClaim **ret, Error *err) _must_check_;
 /* Silences; what the database was told stays. NULL-safe. */
 KeyClaim *key_claim_free(KeyClaim *k);

@@ -5,11 +5,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "gateway/auth/auth.h"
+#include "gateway/auth/secrets.h"
 #include "gateway/devices/claim-key.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
+#define CLAIM_PATH "/api/device/claim"
 #define BOOTSTRAP_SIZE_MAX 256
 
 typedef struct Claim {
@@ -32,7 +33,7 @@ static void on_claimed(KeyClaim *key_claim _unused_, int r, bool is_new, const E
 {
     Request *c = userdata;
     Claim *k = c->scratch;
-    Gateway *g = c->gateway;
+    const Claims *cl = c->module;
     const char *device = c->args[0];
     _cleanup_(secret_freep) char *token = NULL;
     uint64_t expires = 0;
@@ -42,19 +43,20 @@ static void on_claimed(KeyClaim *key_claim _unused_, int r, bool is_new, const E
         request_fail(c, r, reason);
         return;
     }
-    r = device_registry_use_proof(g->registry, device, k->role, k->proof_id, realtime_usec() / USEC_PER_SEC, &err);
+    r = device_registry_use_proof(cl->registry, device, k->role, k->proof_id, realtime_usec() / USEC_PER_SEC, &err);
     if (r >= 0)
-        r = auth_issue(g, device, k->role, k->thumbprint, &token, &expires, &err);
+        r = device_token_issue(cl->tokens, device, k->role, k->thumbprint, &token, &expires, &err);
     if (r < 0)
         request_fail(c, r, &err);
     else
-        request_answer(c, is_new ? 201 : 200, auth_token_json(token, expires));
+        request_answer(c, is_new ? 201 : 200, device_token_json(token, expires));
     error_done(&err);
 }
 
 /* Reads the body into the scratch and starts. */
 static int claim_start(Request *c, const cJSON *body, Error *err)
 {
+    const Claims *cl = c->module;
     Claim *k = c->scratch;
     const char *device = json_string(body, "deviceId"), *bootstrap = json_string(body, "bootstrap");
     const char *proof = json_string(body, "proof");
@@ -63,7 +65,7 @@ static int claim_start(Request *c, const cJSON *body, Error *err)
         return error_set(err, EINVAL, "claim.malformed",
                          "a claim needs deviceId, role (mgmt, device or recovery), bootstrap and proof");
     _cleanup_(key_freep) Key *key = NULL;
-    int r = auth_check_proof(c->gateway, proof, CLAIM_PATH, NULL, &key, &k->proof_id, err);
+    int r = device_proof_check(cl->tokens, proof, CLAIM_PATH, NULL, &key, &k->proof_id, err);
     if (r < 0)
         return r;
     k->thumbprint = key_thumbprint(key);
@@ -77,10 +79,10 @@ static int claim_start(Request *c, const cJSON *body, Error *err)
         .key = key,
         .peer = http_peer(c->exchange),
     };
-    return key_claim_start(c->gateway, &request, on_claimed, c, &k->key_claim, err);
+    return key_claim_start(cl, &request, on_claimed, c, &k->key_claim, err);
 }
 
-void claim_handle(Request *c)
+static void on_claim(Request *c)
 {
     Error err = {};
     const cJSON *body = request_parse_body(c);
@@ -94,10 +96,10 @@ void claim_handle(Request *c)
     error_done(&err);
 }
 
-void refresh_handle(Request *c)
+static void on_refresh(Request *c)
 {
     Error err = {};
-    const char *token = auth_bearer(c->exchange), *proof = http_header(c->exchange, "DPoP");
+    const char *token = bearer_token(c->exchange), *proof = http_header(c->exchange, "DPoP");
     _cleanup_(secret_freep) char *fresh = NULL;
     uint64_t expires = 0;
     int r;
@@ -105,10 +107,16 @@ void refresh_handle(Request *c)
         r = error_set(&err, EKEYREJECTED, "refresh.incomplete",
                       "a refresh needs \"Authorization: Bearer TOKEN\" and \"DPoP: PROOF\"");
     else
-        r = auth_refresh(c->gateway, token, proof, &fresh, &expires, &err);
+        r = device_token_refresh(((const Claims *) c->module)->tokens, token, proof, &fresh, &expires, &err);
     if (r < 0)
         request_fail(c, r, &err);
     else
-        request_answer(c, 200, auth_token_json(fresh, expires));
+        request_answer(c, 200, device_token_json(fresh, expires));
     error_done(&err);
 }
+
+const Route claim_routes[] = {
+    { "POST", CLAIM_PATH, ACCESS_ANYONE, on_claim, "a box's first token" },
+    { "POST", REFRESH_PATH, ACCESS_ANYONE, on_refresh, "a box's next token" },
+    {},
+};

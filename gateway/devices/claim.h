@@ -4,7 +4,4 @@
 
 #include "gateway/http/request.h"
 
-/* POST /api/device/claim */
-void claim_handle(Request *c);
-/* POST /api/device/refresh-jwt */
-void refresh_handle(Request *c);
+extern const Route claim_routes[]; /* of the Claims */

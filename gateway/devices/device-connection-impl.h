@@ -1,15 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of a box's session share with each other and with nobody else. */
+/* What the files of the boxes' tunnels share with each other and with nobody else. */
 #pragma once
 
-#include "gateway/devices/device-streams.h"
 #include "gateway/devices/device-connection.h"
+#include "gateway/devices/device-streams.h"
 #include "lib/base/log.h"
-#include "lib/data/jwt.h"
-#include "lib/websocket/connection.h"
+#include "lib/base/map.h"
+
+#define DEVICE_LISTENERS_MAX 8
+#define CONNECTION_KEY_SIZE 24
+
+struct DeviceConns {
+    sd_event *event;
+    Store *store;
+    const DeviceTokens *tokens;
+    Map *connections; /* all, by device_conn_key() → DeviceConn; owned */
+    Map *tunnels;     /* DEVICE/ROLE → DeviceConn after its hello; borrowed */
+    Map *streams;     /* DEVICE/ROLE → BoxStreams, owned */
+    uint64_t next;
+    struct {
+        const DeviceListener *table;
+        void *userdata;
+    } listeners[DEVICE_LISTENERS_MAX];
+    size_t n_listeners;
+};
 
 struct DeviceConn {
-    Gateway *gateway;
+    DeviceConns *conns;
     WsConn *ws;
     uint64_t number;
     char *device;
@@ -24,17 +41,23 @@ struct DeviceConn {
     bool takes_updates; /* and it knows image.update */
     uint64_t version_floor;
     sd_event_source *deadline;
-    BoxStreams *streams; /* borrowed; NULL until somebody support_sessions */
+    struct DeviceAccept *accept; /* that it came by */
+    BoxStreams *streams; /* borrowed; NULL until somebody logs in */
     char *agent_version;
     char *services;       /* the last that it has said of them, and that the audit log has */
     char *unsaved_status; /* the newest agent.status that is not in the database yet */
 };
 
 /* device-connection.c */
+DeviceConn *device_conn_new(DeviceConns *cs, Role role, const char *device);
+DeviceConn *device_conn_free(DeviceConn *s);
+/* Its name on the wire. */
+void device_conn_key(char buf[static CONNECTION_KEY_SIZE], uint64_t number);
 void device_conn_log(const DeviceConn *s, LogLevel level, const Error *err, int r, const char *what);
+/* Makes this the tunnel of its device and role; an older one is closed. */
+int device_conn_register(DeviceConn *s) _must_check_;
+/* Out of the registry: nothing is sent through it any more. */
+void device_conn_withdraw(DeviceConn *s);
 void device_conn_close(DeviceConn *s, uint16_t code, const char *reason);
-
-/* device-messages.c */
-void device_conn_message(DeviceConn *s, const char *text, size_t len);
-void device_conn_save_status(DeviceConn *s);
-void device_conn_save_last_seen(DeviceConn *s);
+/* The tunnel's streams, those of the connection before or, with `make`, new ones. */
+BoxStreams *device_conn_streams(DeviceConn *s, bool make);

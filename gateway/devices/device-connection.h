@@ -1,27 +1,49 @@
 /* SPDX-License-Identifier: MIT */
-/* One tunnel of one box: hello and welcome, messages in and out, and the registry of who is connected. */
+/* The tunnels of the boxes: who is connected, messages in and out. A tunnel begins in device-accept.h. Other modules listen:
+ * nothing here knows them. */
 #pragma once
 
 #include <cjson/cJSON.h>
 
-#include "gateway/gateway.h"
+#include "gateway/auth/device-registry.h"
+#include "gateway/auth/device-tokens.h"
+#include "gateway/store/store.h"
 #include "lib/mux/mux.h"
 #include "lib/websocket/connection.h"
 
-#define TUNNEL_SUBPROTOCOL "secbox.v1"
+typedef struct DeviceConn DeviceConn;   /* one tunnel of one box */
+typedef struct DeviceConns DeviceConns; /* all of them */
 
-typedef struct DeviceConn DeviceConn;
+typedef struct DeviceMessage {
+    const char *type;
+    bool mgmt_only; /* what comes by another tunnel is ignored */
+    void (*handle)(DeviceConn *s, const cJSON *message, void *userdata);
+} DeviceMessage;
 
-/* Answers an upgrade request for the tunnel of this role. */
-void device_conn_accept(Gateway *g, HttpExchange *x, Role role);
-/* Makes a connection whose peer has proved its key the box's tunnel; `hello` is what it said. Takes ws on success. */
-int device_conn_adopt(Gateway *g, Role role, const char *device, WsConn *ws, const char *hello, size_t len,
-                  Error *err) _must_check_;
-/* Whether the path is a tunnel's. */
-bool device_conn_path(const char *path, Role *ret);
+/* All members may be NULL. */
+typedef struct DeviceListener {
+    const DeviceMessage *messages; /* ends with {} */
+    /* A tunnel carries nothing any more. */
+    void (*on_gone)(DeviceConn *s, void *userdata);
+    /* The box has a new key for this role, or was blocked; its tunnels are about to be closed. */
+    void (*on_key_replaced)(const char *device, Role role, void *userdata);
+    void (*on_blocked)(const char *device, void *userdata);
+    /* Adds what it knows about a device. */
+    int (*describe)(const char *device, cJSON *object, void *userdata);
+    /* How many people are in the box now. */
+    size_t (*people)(const char *device, void *userdata);
+} DeviceListener;
+
+/* NULL when out of memory. What is given is borrowed. */
+DeviceConns *device_conns_new(sd_event *event, Store *store, const DeviceTokens *tokens);
+/* Closes all of them without a word. NULL-safe. */
+DeviceConns *device_conns_free(DeviceConns *cs);
+
+/* Listeners are called in the order in which they came. */
+void device_conns_listen(DeviceConns *cs, const DeviceListener *listener, void *userdata);
 
 /* The box's live tunnel for a role (after welcome), or NULL. */
-DeviceConn *device_conn_find(const Gateway *g, const char *device, Role role);
+DeviceConn *device_conn_find(const DeviceConns *cs, const char *device, Role role);
 
 /* Sends one message. -ENOTCONN, -ENOBUFS, -ENOMEM. */
 int device_conn_send(DeviceConn *s, const cJSON *message) _must_check_;
@@ -42,17 +64,19 @@ uint64_t device_conn_version_floor(const DeviceConn *s);
 bool device_conn_agent_spoke(const DeviceConn *s);
 bool device_conn_takes_updates(const DeviceConn *s);
 
-/* Adds "connected", "connectedSince", "peer" and "roles" about a device. */
-int device_conn_describe(const Gateway *g, const char *device, cJSON *object) _must_check_;
+/* "device.offline" with a sentence that fits; returns -ENOTCONN. */
+int device_offline_error(const char *device, Error *err);
+
+/* Adds "connected", "connectedSince", "peer", "roles" and what the listeners know about a device. */
+int device_conns_describe(const DeviceConns *cs, const char *device, cJSON *object) _must_check_;
+/* How many people are in a box now. */
+size_t device_conns_people(const DeviceConns *cs, const char *device);
 
 /* Closes the tunnel of one role: its key is no longer the key. */
-void device_conn_close_key(Gateway *g, const char *device, Role role);
+void device_conns_replace_key(DeviceConns *cs, const char *device, Role role);
 /* Closes the tunnel of one role, if there is one. */
-void device_conn_close_role(Gateway *g, const char *device, Role role, uint16_t code, const char *reason);
-/* Closes all tunnels of a device. */
-void device_conn_close_device(Gateway *g, const char *device);
-/* Says goaway to everyone: the program ends. */
-void device_conn_farewell(Gateway *g);
+void device_conns_close(DeviceConns *cs, const char *device, Role role, uint16_t code, const char *reason);
+/* Closes all tunnels of a device, which is blocked. */
+void device_conns_block(DeviceConns *cs, const char *device);
 /* Writes what waits to be written about boxes, when the store has room. */
-void device_conn_sweep(Gateway *g);
-DeviceConn *device_conn_free(DeviceConn *s);
+void device_conns_sweep(DeviceConns *cs);

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What boxes say in their tunnels: which message goes where, and what of it is kept. */
-#include "gateway/devices/device-connection-impl.h"
+/* Which message goes where, and what of it is kept. */
+#include "gateway/devices/device-messages.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "gateway/auth/auth.h"
-#include "gateway/deployments/deployments.h"
-#include "gateway/devices/device-query.h"
-#include "gateway/devices/recovery-reports.h"
+#include "gateway/devices/device-connection-impl.h"
 #include "gateway/devices/service-alarms.h"
-#include "gateway/devices/unsafe-binds.h"
-#include "gateway/rollouts/rollouts.h"
 #include "gateway/store/devices-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -22,15 +17,13 @@
 /* what "versions that pass 2^53" may reach before adding one could overflow PostgreSQL's bigint */
 #define VERSION_MAX (UINT64_C(1) << 62)
 
-typedef void (*device_conn_handler_t)(DeviceConn *s, Gateway *g, const cJSON *message);
-
 /* Writes the newest status; nothing waits for it, and a newer one replaces it. */
-void device_conn_save_status(DeviceConn *s)
+static void save_status(DeviceConn *s)
 {
-    if (!s->unsaved_status || store_is_busy(s->gateway->store))
+    if (!s->unsaved_status || store_is_busy(s->conns->store))
         return;
     Error err = {};
-    int r = store_query(s->gateway->store, sql_device_status(s->device, s->unsaved_status, s->agent_version), NULL, NULL,
+    int r = store_query(s->conns->store, sql_device_status(s->device, s->unsaved_status, s->agent_version), NULL, NULL,
                         NULL, &err);
     if (r < 0)
         log_debug("status of %s waits: %s", s->device, error_message(&err, r));
@@ -39,21 +32,29 @@ void device_conn_save_status(DeviceConn *s)
     error_done(&err);
 }
 
-void device_conn_save_last_seen(DeviceConn *s)
+static void save_last_seen(const DeviceConn *s)
 {
-    if (store_is_busy(s->gateway->store))
+    if (store_is_busy(s->conns->store))
         return;
     Error err = {};
-    if (store_query(s->gateway->store, sql_device_seen(s->device), NULL, NULL, NULL, &err) < 0)
+    if (store_query(s->conns->store, sql_device_seen(s->device), NULL, NULL, NULL, &err) < 0)
         log_debug("last sight of %s is not recorded: %s", s->device, error_message(&err, -ENOBUFS));
     error_done(&err);
 }
 
-void device_conn_sweep(Gateway *g)
+void device_conn_save_last_word(DeviceConn *s)
+{
+    if (s->unsaved_status)
+        save_status(s);
+    else
+        save_last_seen(s);
+}
+
+void device_conns_sweep(DeviceConns *cs)
 {
     void *value;
-    for (size_t i = 0; map_next(g->connections, &i, NULL, &value);)
-        device_conn_save_status(value);
+    for (size_t i = 0; map_next(cs->connections, &i, NULL, &value);)
+        save_status(value);
 }
 
 static void send_auth_error(DeviceConn *s, int r, const Error *err)
@@ -63,7 +64,7 @@ static void send_auth_error(DeviceConn *s, int r, const Error *err)
         device_conn_log(s, LOG_LEVEL_WARNING, err, r, "cannot tell the box that its refresh failed");
 }
 
-static void on_refresh(DeviceConn *s, Gateway *g, const cJSON *message)
+static void on_refresh(DeviceConn *s, const cJSON *message, void *userdata _unused_)
 {
     _cleanup_(secret_freep) char *fresh = NULL;
     uint64_t expires = 0;
@@ -71,7 +72,8 @@ static void on_refresh(DeviceConn *s, Gateway *g, const cJSON *message)
     Error err = {};
     int r = s->token_hash[0] == '\0'
                 ? error_set(&err, EINVAL, "refresh.no-token", "this tunnel has no token to refresh")
-                : auth_renew(g, s->device, s->role, s->token_hash, json_string(message, "proof"), &fresh, &expires, &err);
+                : device_token_renew(s->conns->tokens, s->device, s->role, s->token_hash, json_string(message, "proof"), &fresh,
+                                     &expires, &err);
     if (r < 0) {
         device_conn_log(s, LOG_LEVEL_NOTICE, &err, r, "refresh refused");
         send_auth_error(s, r, &err);
@@ -105,11 +107,11 @@ static bool accepts(const cJSON *status, const char *type)
 }
 
 /* Most reports say the same of them as the one before. */
-static void note_services(DeviceConn *s, Gateway *g, const cJSON *message)
+static void note_services(DeviceConn *s, const cJSON *message)
 {
     const cJSON *services = cJSON_GetObjectItemCaseSensitive(message, "services");
     char *text = cJSON_IsArray(services) ? json_print(services) : NULL;
-    if (!text || str_equal(text, s->services) || service_alarms_take(g, s->device, message) < 0) {
+    if (!text || str_equal(text, s->services) || service_alarms_take(s->conns->store, s->device, message) < 0) {
         free(text);
         return;
     }
@@ -117,10 +119,8 @@ static void note_services(DeviceConn *s, Gateway *g, const cJSON *message)
     s->services = text;
 }
 
-static void on_status(DeviceConn *s, Gateway *g, const cJSON *message)
+static void on_status(DeviceConn *s, const cJSON *message, void *userdata _unused_)
 {
-    if (!str_equal(json_string(message, "deviceId"), s->device))
-        return;
     static const char *const parts[] = { "current", "pending", "last" };
     for (size_t i = 0; i < ELEMENTSOF(parts); i++)
         raise_floor(s, cJSON_GetObjectItemCaseSensitive(message, parts[i]));
@@ -128,38 +128,31 @@ static void on_status(DeviceConn *s, Gateway *g, const cJSON *message)
     if (text) {
         free(s->unsaved_status);
         s->unsaved_status = text;
-        device_conn_save_status(s);
+        save_status(s);
     }
-    unsafe_binds_note(g, s->device, message);
     s->agent_spoke = true;
     s->takes_updates = accepts(message, "image.update");
-    note_services(s, g, message);
-    deployment_on_status(s, g, message);
-    rollouts_wake(g);
+    note_services(s, message);
 }
 
-static void on_answer(DeviceConn *s, Gateway *g, const cJSON *message)
-{
-    device_query_answer(g, s->device, json_string(message, "type"), message);
-}
-
-static const struct {
-    const char *type;
-    bool mgmt_only;
-    device_conn_handler_t handler;
-} device_conn_handlers[] = {
+static const DeviceMessage own_messages[] = {
     { "auth.refresh", false, on_refresh },
     { "agent.status", true, on_status },
-    { "compose.progress", true, deployment_on_progress },
-    { "compose.result", true, deployment_on_result },
-    { "status.report", true, on_answer },
-    { "compose.plan.result", true, on_answer },
-    { "error", true, on_answer },
-    { "probe.request", false, recovery_on_probe_request },
-    { "probe.answer", false, recovery_on_probe_answer },
-    { "recovery.status", false, recovery_on_status },
-    { "recovery.reconnect", false, recovery_on_reconnect },
+    {},
 };
+
+/* A status names its box; one of another box is ignored. */
+static bool is_of_this_box(const DeviceConn *s, const char *type, const cJSON *m)
+{
+    return !str_equal(type, "agent.status") || str_equal(json_string(m, "deviceId"), s->device);
+}
+
+static void hand_on(DeviceConn *s, const DeviceMessage *table, const char *type, const cJSON *m, void *userdata)
+{
+    for (const DeviceMessage *i = table; i && i->type; i++)
+        if (str_equal(i->type, type) && (s->role == ROLE_MGMT || !i->mgmt_only))
+            i->handle(s, m, userdata);
+}
 
 void device_conn_message(DeviceConn *s, const char *text, size_t len)
 {
@@ -168,12 +161,11 @@ void device_conn_message(DeviceConn *s, const char *text, size_t len)
     Error err = {};
     unsigned senders = s->role == ROLE_MGMT ? SENDER_AGENT | SENDER_LINK : SENDER_BOX;
     int r = message_parse(text, len, senders, &m, &type, &err);
-    if (r >= 0) {
-        for (size_t i = 0; i < ELEMENTSOF(device_conn_handlers); i++)
-            if (str_equal(device_conn_handlers[i].type, type->name) &&
-                (s->role == ROLE_MGMT || !device_conn_handlers[i].mgmt_only))
-                device_conn_handlers[i].handler(s, s->gateway, m);
-    } else if (r != -ENOMSG) {
+    if (r >= 0 && is_of_this_box(s, type->name, m)) {
+        hand_on(s, own_messages, type->name, m, NULL);
+        for (size_t i = 0; i < s->conns->n_listeners; i++)
+            hand_on(s, s->conns->listeners[i].table->messages, type->name, m, s->conns->listeners[i].userdata);
+    } else if (r < 0 && r != -ENOMSG) {
         /* one bad message is dropped: to cut the box off for it would be worse */
         device_conn_log(s, LOG_LEVEL_WARNING, &err, r, "a message is ignored");
         if (++s->bad_messages >= BAD_MESSAGES_MAX)

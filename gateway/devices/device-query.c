@@ -1,69 +1,92 @@
 /* SPDX-License-Identifier: MIT */
-/* Questions in flight to boxes. */
+/* Questions in flight to boxes: a request waits on the topic "query/DEVICE". */
 #include "gateway/devices/device-query.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "gateway/devices/device-connection.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-int device_offline_error(const char *device, Error *err)
+#define TOPIC "query/%s"
+
+typedef void (*on_answer_t)(Request *c, const char *type, const cJSON *message);
+
+typedef struct Query {
+    on_answer_t on_answer;
+} Query;
+
+/* What the requests that wait are told; without a message: the box is gone. */
+typedef struct Answer {
+    const char *type;
+    const cJSON *message;
+} Answer;
+
+static void fail(Request *c, int r, Error *err)
 {
-    return error_set(err, ENOTCONN, "device.offline",
-                     "device %s is not connected: look at its power and its line,"
-                     " then try again",
-                     device);
+    request_fail(c, r, err);
+    error_done(err);
 }
 
-static int on_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static void on_news(Request *c, const void *news)
 {
-    Request *c = userdata;
+    const Answer *answer = news;
+    const Query *q = c->scratch;
     Error err = {};
-    error_set(&err, ETIMEDOUT, "device.timeout",
-              "device %s is connected but did not answer: is mgmt-agent running?", c->asked);
-    request_fail(c, -ETIMEDOUT, &err);
-    error_done(&err);
-    return 0;
+    if (!answer)
+        fail(c, error_set(&err, ETIMEDOUT, "device.timeout",
+                          "device %s is connected but did not answer: is mgmt-agent running?", c->args[0]), &err);
+    else if (!answer->message)
+        fail(c, device_offline_error(c->args[0], &err), &err);
+    else if (str_equal(json_string(answer->message, "id"), c->id))
+        q->on_answer(c, answer->type, answer->message);
 }
 
-void device_query_ask(Request *c, const cJSON *message, usec_t timeout,
-              void (*on_answer)(Request *c, const char *type, const cJSON *message))
+void device_query(const DeviceQueries *q, Request *c, const cJSON *message, usec_t timeout, on_answer_t on_answer)
 {
     Error err = {};
-    DeviceConn *s = device_conn_find(c->gateway, c->args[0], ROLE_MGMT);
+    DeviceConn *s = device_conn_find(q->conns, c->args[0], ROLE_MGMT);
     int r = s ? device_conn_send(s, message) : -ENOTCONN;
     if (r == -ENOTCONN)
         device_offline_error(c->args[0], &err);
-    c->asked = strdup(c->args[0]);
-    if (r >= 0 && !c->asked)
+    Query *query = calloc(1, sizeof(*query));
+    if (r >= 0 && !query)
         r = -ENOMEM;
-    c->on_answer = on_answer;
-    if (r < 0)
-        request_fail(c, r, &err);
-    else
-        request_set_timer(c, timeout, on_timeout);
-    error_done(&err);
-}
-
-void device_query_answer(Gateway *g, const char *device, const char *type, const cJSON *message)
-{
-    const char *id = json_string(message, "id");
-    Request *c = id ? map_get(g->requests, id) : NULL;
-    if (c && c->on_answer && str_equal(c->asked, device))
-        c->on_answer(c, type, message);
-}
-
-void device_query_gone(Gateway *g, const char *device)
-{
-    void *value;
-    Error err = {};
-    device_offline_error(device, &err);
-    for (size_t i = 0; map_next(g->requests, &i, NULL, &value);) {
-        Request *c = value;
-        if (c->on_answer && str_equal(c->asked, device))
-            request_fail(c, -ENOTCONN, &err);
+    c->scratch = query;
+    c->scratch_free = free;
+    if (r < 0) {
+        fail(c, r, &err);
+        return;
     }
-    error_done(&err);
+    query->on_answer = on_answer;
+    request_wait(c, timeout, on_news, TOPIC, c->args[0]);
+}
+
+static void on_answer(DeviceConn *s, const cJSON *message, void *userdata)
+{
+    const DeviceQueries *q = userdata;
+    const Answer answer = { .type = json_string(message, "type"), .message = message };
+    requests_tell(q->requests, &answer, TOPIC, device_conn_device(s));
+}
+
+static void on_gone(DeviceConn *s, void *userdata)
+{
+    const DeviceQueries *q = userdata;
+    const Answer none = {};
+    if (device_conn_role(s) == ROLE_MGMT)
+        requests_tell(q->requests, &none, TOPIC, device_conn_device(s));
+}
+
+static const DeviceMessage messages[] = {
+    { "status.report", true, on_answer },
+    { "compose.plan.result", true, on_answer },
+    { "error", true, on_answer },
+    {},
+};
+
+static const DeviceListener listener = { .messages = messages, .on_gone = on_gone };
+
+void device_queries_listen(DeviceQueries *q)
+{
+    device_conns_listen(q->conns, &listener, q);
 }

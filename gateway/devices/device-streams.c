@@ -7,7 +7,7 @@
 #include "lib/base/limits.h"
 
 struct BoxStreams {
-    Gateway *gateway;
+    Map *all;
     char *tunnel;
     MuxCarrier *carrier;
 };
@@ -23,18 +23,13 @@ void box_streams_free(void *streams)
 static void on_idle(MuxCarrier *c _unused_, void *userdata)
 {
     BoxStreams *b = userdata;
-    map_take(b->gateway->streams, b->tunnel);
+    map_take(b->all, b->tunnel);
     box_streams_free(b);
 }
 
-BoxStreams *box_streams_find(const Gateway *g, const char *tunnel)
+BoxStreams *box_streams_make(Map *all, sd_event *event, const char *tunnel)
 {
-    return map_get(g->streams, tunnel);
-}
-
-BoxStreams *box_streams_make(Gateway *g, const char *tunnel)
-{
-    BoxStreams *b = map_get(g->streams, tunnel);
+    BoxStreams *b = map_get(all, tunnel);
     if (b)
         return b;
     b = calloc(1, sizeof(*b));
@@ -47,9 +42,9 @@ BoxStreams *box_streams_make(Gateway *g, const char *tunnel)
         .on_idle = on_idle,
         .userdata = b,
     };
-    b->gateway = g;
+    b->all = all;
     b->tunnel = strdup(tunnel);
-    if (!b->tunnel || mux_carrier_new(g->event, &options, &b->carrier) < 0 || map_put(g->streams, tunnel, b) < 0) {
+    if (!b->tunnel || mux_carrier_new(event, &options, &b->carrier) < 0 || map_put(all, tunnel, b) < 0) {
         box_streams_free(b);
         return NULL;
     }

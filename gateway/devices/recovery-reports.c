@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
-#include "gateway/http/request.h"
-#include "gateway/sessions/support-session.h"
+#include "gateway/auth/secrets.h"
 #include "lib/base/log.h"
+#include "lib/base/map.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
@@ -25,22 +25,29 @@ typedef enum ProbeState {
 /* the tunnels that are tried */
 static const Role probed[] = { ROLE_DEVICE, ROLE_MGMT };
 
+struct RecoveryReports {
+    sd_event *event;
+    Store *store;
+    DeviceConns *conns;
+    Map *boxes; /* device → Recovery, owned */
+};
+
 typedef struct Recovery {
-    Gateway *gateway;
+    RecoveryReports *owner;
     char *device;
     char *status; /* the last recovery.status without its type */
     usec_t status_at;
     bool was_wedged;
     /* the probe under way */
     char *asked;               /* the id in probe.request; NULL = none */
-    char id[REQUEST_ID_SIZE];     /* the id in `probe`, which nobody but the tunnels knows */
-    uint64_t session;          /* who asked */
+    char id[RANDOM_ID_SIZE];   /* the id in `probe`, which nobody but the tunnels knows */
+    uint64_t connection;       /* that it was asked for on */
     ProbeState states[ELEMENTSOF(probed)];
     bool has_probed;
     sd_event_source *deadline;
 } Recovery;
 
-void recovery_free(void *recovery)
+static void recovery_free(void *recovery)
 {
     Recovery *v = recovery;
     sd_event_source_disable_unref(v->deadline);
@@ -51,17 +58,17 @@ void recovery_free(void *recovery)
 }
 
 /* The box's record, made when there is none; NULL when out of memory. */
-static Recovery *recovery_of(Gateway *g, const char *device)
+static Recovery *recovery_of(RecoveryReports *rr, const char *device)
 {
-    Recovery *v = map_get(g->recoveries, device);
+    Recovery *v = map_get(rr->boxes, device);
     if (v)
         return v;
     v = calloc(1, sizeof(*v));
     if (!v)
         return NULL;
-    v->gateway = g;
+    v->owner = rr;
     v->device = strdup(device);
-    if (!v->device || map_put(g->recoveries, device, v) < 0) {
+    if (!v->device || map_put(rr->boxes, device, v) < 0) {
         recovery_free(v);
         return NULL;
     }
@@ -75,12 +82,12 @@ static const char *probe_word(ProbeState state)
 
 static void probe_finish(Recovery *v)
 {
-    DeviceConn *s = device_conn_find(v->gateway, v->device, ROLE_RECOVERY);
+    DeviceConn *s = device_conn_find(v->owner->conns, v->device, ROLE_RECOVERY);
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("probe.result");
     _cleanup_(freep) char *asked = TAKE_PTR(v->asked);
     timer_disarm(v->deadline);
-    if (!s || device_conn_number(s) != v->session || !m || json_add_string(m, "id", asked) < 0 ||
-        json_add_int(m, "sessions", (int) support_sessions_open(v->gateway, v->device)) < 0)
+    if (!s || device_conn_number(s) != v->connection || !m || json_add_string(m, "id", asked) < 0 ||
+        json_add_int(m, "sessions", (int) device_conns_people(v->owner->conns, v->device)) < 0)
         return;
     for (size_t i = 0; i < ELEMENTSOF(probed); i++)
         if (json_add_string(m, role_name(probed[i]), probe_word(v->states[i])) < 0)
@@ -105,27 +112,28 @@ static bool probe_waits(const Recovery *v)
 
 static void probe_send(Recovery *v, size_t i)
 {
-    DeviceConn *s = device_conn_find(v->gateway, v->device, probed[i]);
+    DeviceConn *s = device_conn_find(v->owner->conns, v->device, probed[i]);
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("probe");
     v->states[i] = s ? PROBE_WAITING : PROBE_OFFLINE;
     if (s && m && json_add_string(m, "id", v->id) >= 0 && device_conn_send(s, m) < 0)
         log_debug("%s of %s takes no probe now", role_name(probed[i]), v->device);
 }
 
-void recovery_on_probe_request(DeviceConn *s, Gateway *g, const cJSON *message)
+static void on_probe_request(DeviceConn *s, const cJSON *message, void *userdata)
 {
+    RecoveryReports *rr = userdata;
     if (device_conn_role(s) != ROLE_RECOVERY)
         return;
-    Recovery *v = recovery_of(g, device_conn_device(s));
+    Recovery *v = recovery_of(rr, device_conn_device(s));
     char *asked = strdup(json_string(message, "id"));
     if (!v || !asked || random_id(v->id) < 0 ||
-        timer_arm(g->event, &v->deadline, PROBE_TIMEOUT, on_probe_timeout, v) < 0) {
+        timer_arm(rr->event, &v->deadline, PROBE_TIMEOUT, on_probe_timeout, v) < 0) {
         free(asked);
         return; /* no result is an answer that recovery-agent understands */
     }
     free(v->asked);
     v->asked = asked;
-    v->session = device_conn_number(s);
+    v->connection = device_conn_number(s);
     v->has_probed = true;
     for (size_t i = 0; i < ELEMENTSOF(probed); i++)
         probe_send(v, i);
@@ -133,9 +141,10 @@ void recovery_on_probe_request(DeviceConn *s, Gateway *g, const cJSON *message)
         probe_finish(v);
 }
 
-void recovery_on_probe_answer(DeviceConn *s, Gateway *g, const cJSON *message)
+static void on_probe_answer(DeviceConn *s, const cJSON *message, void *userdata)
 {
-    Recovery *v = map_get(g->recoveries, device_conn_device(s));
+    const RecoveryReports *rr = userdata;
+    Recovery *v = map_get(rr->boxes, device_conn_device(s));
     if (!v || !v->asked || !str_equal(v->id, json_string(message, "id")))
         return;
     for (size_t i = 0; i < ELEMENTSOF(probed); i++)
@@ -172,18 +181,19 @@ static void raise_alarm(const Recovery *v, const cJSON *message)
     cJSON *detail = cJSON_CreateObject();
     if (detail && json_add_item(detail, "reasons", reasons_of(v, message)) < 0)
         detail = (cJSON_Delete(detail), NULL);
-    audit_write(v->gateway, &(AuditEntry) { .actor = actor ? actor : "device",
+    audit_write(v->owner->store, &(AuditEntry) { .actor = actor ? actor : "device",
                                             .action = "recovery.wedged",
                                             .device = v->device,
                                             .alarm = true,
                                             .detail = detail });
 }
 
-void recovery_on_status(DeviceConn *s, Gateway *g, const cJSON *message)
+static void on_status(DeviceConn *s, const cJSON *message, void *userdata)
 {
+    RecoveryReports *rr = userdata;
     if (device_conn_role(s) != ROLE_RECOVERY)
         return;
-    Recovery *v = recovery_of(g, device_conn_device(s));
+    Recovery *v = recovery_of(rr, device_conn_device(s));
     _cleanup_(cJSON_Deletep) cJSON *kept = cJSON_Duplicate(message, true);
     cJSON_DeleteItemFromObjectCaseSensitive(kept, "type");
     char *text = kept ? json_print(kept) : NULL;
@@ -200,16 +210,19 @@ void recovery_on_status(DeviceConn *s, Gateway *g, const cJSON *message)
     v->status_at = realtime_usec();
 }
 
-void recovery_on_reconnect(DeviceConn *s, Gateway *g, const cJSON *message _unused_)
+static void on_reconnect(DeviceConn *s, const cJSON *message _unused_, void *userdata)
 {
+    const RecoveryReports *rr = userdata;
     if (device_conn_role(s) == ROLE_RECOVERY)
-        device_conn_close_role(g, device_conn_device(s), ROLE_DEVICE, WS_CLOSE_GOING_AWAY, "recovery asks for a new connection");
+        device_conns_close(rr->conns, device_conn_device(s), ROLE_DEVICE, WS_CLOSE_GOING_AWAY,
+                           "recovery asks for a new connection");
 }
 
-int recovery_describe(const Gateway *g, const char *device, cJSON *object)
+static int describe(const char *device, cJSON *object, void *userdata)
 {
+    const RecoveryReports *rr = userdata;
     char at[TIMESTAMP_SIZE];
-    const Recovery *v = map_get(g->recoveries, device);
+    const Recovery *v = map_get(rr->boxes, device);
     _cleanup_(cJSON_Deletep) cJSON *status = NULL;
     if (!v || !v->status)
         return 0;
@@ -217,4 +230,35 @@ int recovery_describe(const Gateway *g, const char *device, cJSON *object)
     if (r >= 0)
         r = json_add_string(status, "statusAt", timestamp_format(v->status_at, at));
     return r < 0 ? r : json_add_item(object, "recovery", TAKE_PTR(status));
+}
+
+static const DeviceMessage messages[] = {
+    { "probe.request", false, on_probe_request },
+    { "probe.answer", false, on_probe_answer },
+    { "recovery.status", false, on_status },
+    { "recovery.reconnect", false, on_reconnect },
+    {},
+};
+
+static const DeviceListener listener = { .messages = messages, .describe = describe };
+
+RecoveryReports *recovery_reports_new(sd_event *event, Store *store, DeviceConns *conns)
+{
+    RecoveryReports *rr = calloc(1, sizeof(*rr));
+    if (!rr)
+        return NULL;
+    *rr = (RecoveryReports) { .event = event, .store = store, .conns = conns, .boxes = map_new(recovery_free) };
+    if (!rr->boxes)
+        return recovery_reports_free(rr);
+    device_conns_listen(conns, &listener, rr);
+    return rr;
+}
+
+RecoveryReports *recovery_reports_free(RecoveryReports *rr)
+{
+    if (rr) {
+        map_free(rr->boxes);
+        free(rr);
+    }
+    return NULL;
 }

@@ -30,7 +30,7 @@ static cJSON *make_detail(const cJSON *service, const cJSON *trouble, bool over)
     return TAKE_PTR(detail);
 }
 
-static int write_one(Gateway *g, const char *device, const cJSON *service, const cJSON *trouble, bool over)
+static int write_one(Store *store, const char *device, const cJSON *service, const cJSON *trouble, bool over)
 {
     static const char *const same[] = { "service", "since", NULL };
     _cleanup_(freep) char *actor = str_format("device:%s", device);
@@ -39,15 +39,17 @@ static int write_one(Gateway *g, const char *device, const cJSON *service, const
         cJSON_Delete(detail);
         return -ENOMEM;
     }
-    return audit_write_once(g, &(AuditEntry) { .actor = actor,
-                                               .action = over ? "service.well" : "service.down",
-                                               .device = device,
-                                               .alarm = !over,
-                                               .detail = detail },
-                            same);
+    const AuditEntry entry = {
+        .actor = actor,
+        .action = over ? "service.well" : "service.down",
+        .device = device,
+        .alarm = !over,
+        .detail = detail,
+    };
+    return audit_write_once(store, &entry, same);
 }
 
-int service_alarms_take(Gateway *g, const char *device, const cJSON *status)
+int service_alarms_take(Store *store, const char *device, const cJSON *status)
 {
     const cJSON *service;
     int r = 0;
@@ -56,9 +58,9 @@ int service_alarms_take(Gateway *g, const char *device, const cJSON *status)
         const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(service, "trouble");
         if (!json_string(service, "name") || !json_string(trouble, "since"))
             continue;
-        r = write_one(g, device, service, trouble, false);
+        r = write_one(store, device, service, trouble, false);
         if (r >= 0 && json_string(trouble, "until"))
-            r = write_one(g, device, service, trouble, true);
+            r = write_one(store, device, service, trouble, true);
         if (r < 0)
             return r;
     }

@@ -4,9 +4,15 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
+#include "lib/base/map.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
+
+struct UnsafeBinds {
+    Store *store;
+    Map *named; /* device → digest of those that the last alarm named */
+};
 
 /* A box may say what it likes: of each only this much is kept and shown. */
 #define BINDS_SHOWN_MAX 16
@@ -26,8 +32,10 @@ static cJSON *shown_part(const cJSON *binds)
     return part;
 }
 
-void unsafe_binds_note(Gateway *g, const char *device, const cJSON *status)
+static void on_status(DeviceConn *s, const cJSON *status, void *userdata)
 {
+    UnsafeBinds *u = userdata;
+    const char *device = device_conn_device(s);
     _cleanup_(cJSON_Deletep) cJSON *binds = shown_part(cJSON_GetObjectItemCaseSensitive(status, "unsafeBinds"));
     _cleanup_(freep) char *text = binds ? json_print(binds) : NULL;
     _cleanup_(freep) char *actor = str_format("device:%s", device);
@@ -35,22 +43,50 @@ void unsafe_binds_note(Gateway *g, const char *device, const cJSON *status)
     char *digest;
 
     if (cJSON_GetArraySize(binds) == 0) {
-        map_remove(g->unsafe_binds, device);
+        map_remove(u->named, device);
         return;
     }
-    if (!text || sha256_hex(text, strlen(text), hex) < 0 || str_equal(map_get(g->unsafe_binds, device), hex))
+    if (!text || sha256_hex(text, strlen(text), hex) < 0 || str_equal(map_get(u->named, device), hex))
         return;
     digest = strdup(hex);
-    if (!digest || map_put(g->unsafe_binds, device, digest) < 0) {
+    if (!digest || map_put(u->named, device, digest) < 0) {
         free(digest); /* told again next time */
         return;
     }
     cJSON *detail = cJSON_CreateObject();
     if (detail && json_add_item(detail, "binds", TAKE_PTR(binds)) < 0)
         detail = (cJSON_Delete(detail), NULL);
-    audit_write(g, &(AuditEntry) { .actor = actor ? actor : "device",
-                                   .action = "bind.unsafe",
-                                   .device = device,
-                                   .alarm = true,
-                                   .detail = detail });
+    audit_write(u->store, &(AuditEntry) { .actor = actor ? actor : "device",
+                                          .action = "bind.unsafe",
+                                          .device = device,
+                                          .alarm = true,
+                                          .detail = detail });
+}
+
+static const DeviceMessage messages[] = {
+    { "agent.status", true, on_status },
+    {},
+};
+
+static const DeviceListener listener = { .messages = messages };
+
+UnsafeBinds *unsafe_binds_new(Store *store, DeviceConns *conns)
+{
+    UnsafeBinds *u = calloc(1, sizeof(*u));
+    if (!u)
+        return NULL;
+    *u = (UnsafeBinds) { .store = store, .named = map_new(free) };
+    if (!u->named)
+        return unsafe_binds_free(u);
+    device_conns_listen(conns, &listener, u);
+    return u;
+}
+
+UnsafeBinds *unsafe_binds_free(UnsafeBinds *u)
+{
+    if (u) {
+        map_free(u->named);
+        free(u);
+    }
+    return NULL;
 }

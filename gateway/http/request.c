@@ -3,12 +3,14 @@
 #include "gateway/http/request.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "lib/base/encode.h"
+#include "gateway/auth/audit.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/base/map.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
@@ -16,6 +18,13 @@
 #define JSON_TYPE "application/json"
 #define NO_MEMORY "{\"error\":{\"id\":\"system.error\",\"message\":\"out of memory\"}}"
 #define RETRY_SECONDS 5
+#define POLL_SECONDS_MAX 30
+
+struct Requests {
+    sd_event *event;
+    Store *store;
+    Map *map; /* by id → Request, owned */
+};
 
 typedef struct StatusRow {
     int code, status;
@@ -33,17 +42,6 @@ int http_status_for(int r)
         if (status_table[i].code == -r)
             return status_table[i].status;
     return 500;
-}
-
-int random_id(char ret[static REQUEST_ID_SIZE])
-{
-    uint8_t bytes[16];
-    random_bytes(bytes, sizeof(bytes));
-    _cleanup_(freep) char *hex = hex_encode(bytes, sizeof(bytes));
-    if (!hex)
-        return -ENOMEM;
-    memcpy(ret, hex, REQUEST_ID_SIZE);
-    return 0;
 }
 
 static void respond_later(HttpExchange *x, int status, const char *text, unsigned retry_seconds)
@@ -87,36 +85,98 @@ static void on_client_gone(HttpExchange *x _unused_, void *userdata)
     request_free(c);
 }
 
-Request *request_new(Gateway *g, HttpExchange *x, const Route *route)
+Requests *requests_new(sd_event *event, Store *store)
+{
+    Requests *rs = calloc(1, sizeof(*rs));
+    if (!rs)
+        return NULL;
+    *rs = (Requests) { .event = event, .store = store, .map = map_new(NULL) };
+    return rs->map ? rs : requests_free(rs);
+}
+
+Requests *requests_free(Requests *rs)
+{
+    void *value;
+    if (!rs)
+        return NULL;
+    for (size_t i = 0; rs->map && map_next(rs->map, &i, NULL, &value);)
+        request_free(value);
+    map_free(rs->map);
+    free(rs);
+    return NULL;
+}
+
+Request *requests_find(const Requests *rs, const char *id)
+{
+    return map_get(rs->map, id);
+}
+
+static char *format_topic(const char *format, va_list args)
+{
+    char *topic = NULL;
+    return vasprintf(&topic, format, args) < 0 ? NULL : topic;
+}
+
+void requests_tell(Requests *rs, const void *news, const char *topic_format, ...)
+{
+    va_list args;
+    va_start(args, topic_format);
+    _cleanup_(freep) char *topic = format_topic(topic_format, args);
+    va_end(args);
+    void *value;
+    for (size_t i = 0; topic && map_next(rs->map, &i, NULL, &value);) {
+        Request *c = value;
+        if (c->on_news && str_equal(c->topic, topic))
+            c->on_news(c, news);
+    }
+}
+
+static int request_fill(Request *c, Requests *rs, HttpExchange *x, const Route *route, void *module)
+{
+    c->requests = rs;
+    c->exchange = x;
+    c->route = route;
+    c->module = module;
+    return random_id(c->id) < 0 || map_put(rs->map, c->id, c) < 0 ? -ENOMEM : 0;
+}
+
+Request *request_new(Requests *rs, HttpExchange *x, const Route *route, void *module, char *args[static REQUEST_ARGS_MAX])
 {
     Request *c = calloc(1, sizeof(*c));
-    if (!c || random_id(c->id) < 0 || map_put(g->requests, c->id, c) < 0) {
+    if (!c || request_fill(c, rs, x, route, module) < 0) {
+        for (size_t i = 0; i < REQUEST_ARGS_MAX; i++)
+            free(args[i]);
         free(c);
         exchange_fail(x, 500, -ENOMEM, NULL);
         return NULL;
     }
-    c->gateway = g;
-    c->exchange = x;
-    c->route = route;
+    memcpy(c->args, args, sizeof(c->args));
     http_on_gone(x, on_client_gone, c);
     return c;
+}
+
+/* It no longer waits for news. */
+static void stop_waiting(Request *c)
+{
+    c->on_news = NULL;
+    c->topic = (free(c->topic), NULL);
+    c->timer = sd_event_source_disable_unref(c->timer);
 }
 
 Request *request_free(Request *c)
 {
     if (!c)
         return NULL;
-    map_take(c->gateway->requests, c->id);
+    map_take(c->requests->map, c->id);
     if (c->exchange)
         http_on_gone(c->exchange, NULL, NULL);
     store_query_free(c->query);
-    sd_event_source_disable_unref(c->timer);
+    stop_waiting(c);
     for (size_t i = 0; i < REQUEST_ARGS_MAX; i++)
         free(c->args[i]);
     cJSON_Delete(c->body);
     free(c->actor);
     free(c->token_hash);
-    free(c->asked);
     if (c->scratch)
         c->scratch_free(c->scratch);
     free(c);
@@ -169,17 +229,31 @@ static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, 
 void request_query(Request *c, Statement st, request_rows_t on_rows)
 {
     Error err = {};
+    stop_waiting(c);
     c->on_rows = on_rows;
-    int r = store_query(c->gateway->store, st, on_query_done, c, &c->query, &err);
+    int r = store_query(c->requests->store, st, on_query_done, c, &c->query, &err);
     if (r < 0)
         request_fail(c, r, &err);
     error_done(&err);
 }
 
-void request_set_timer(Request *c, usec_t delay, sd_event_time_handler_t handler)
+static int on_wait_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
+    Request *c = userdata;
+    c->on_news(c, NULL);
+    return 0;
+}
+
+void request_wait(Request *c, usec_t delay, request_news_t on_news, const char *topic_format, ...)
+{
+    va_list args;
+    va_start(args, topic_format);
+    free(c->topic);
+    c->topic = format_topic(topic_format, args);
+    va_end(args);
+    c->on_news = on_news;
     /* without its deadline a request could wait for ever: better to end it now */
-    if (timer_arm(c->gateway->event, &c->timer, delay, handler, c) < 0)
+    if (!c->topic || timer_arm(c->requests->event, &c->timer, delay, on_wait_over, c) < 0)
         request_fail(c, -ENOMEM, NULL);
 }
 
@@ -210,4 +284,21 @@ int request_query_u64(Request *c, const char *name, uint64_t max, uint64_t fallb
     request_fail(c, -EINVAL, &err);
     error_done(&err);
     return -EINVAL;
+}
+
+int request_query_wait(Request *c)
+{
+    uint64_t seconds;
+    int r = request_query_u64(c, "wait", INT32_MAX, 0, &seconds);
+    if (r < 0)
+        return r;
+    if (seconds > POLL_SECONDS_MAX)
+        seconds = POLL_SECONDS_MAX;
+    c->poll_until = seconds > 0 ? boottime_usec() + seconds * USEC_PER_SEC : 0;
+    return 0;
+}
+
+const char *request_person(const Request *c)
+{
+    return c->actor + strlen(OPERATOR_ACTOR_PREFIX);
 }

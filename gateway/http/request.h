@@ -6,46 +6,67 @@
 
 #include <cjson/cJSON.h>
 
-#include "gateway/gateway.h"
+#include "gateway/auth/secrets.h"
+#include "gateway/store/store.h"
 #include "lib/http/server.h"
 
-#define REQUEST_ID_SIZE 33
 #define REQUEST_ARGS_MAX 2
 
 typedef struct Request Request;
-typedef struct Route Route;
+typedef struct Requests Requests; /* all that are not answered yet */
 typedef void (*request_rows_t)(Request *c, const StoreRows *rows);
+/* What the news are is agreed between whoever waits and whoever tells; NULL: the time is over. */
+typedef void (*request_news_t)(Request *c, const void *news);
+
+typedef enum RouteAccess {
+    ACCESS_OPERATOR, /* a named operator token */
+    ACCESS_ANYONE,   /* the handler checks for itself (boxes) */
+    ACCESS_ALWAYS,   /* the same, and while the gateway starts */
+} RouteAccess;
+
+typedef struct Route {
+    const char *method;
+    const char *path; /* a star stands for one segment */
+    RouteAccess access;
+    void (*handler)(Request *c);
+    const char *help;
+} Route;
 
 struct Request {
-    Gateway *gateway;
+    Requests *requests;
     HttpExchange *exchange;
     const Route *route;
-    char id[REQUEST_ID_SIZE];     /* also the id of what it asks a box */
+    void *module;                 /* that the route belongs to */
+    char id[RANDOM_ID_SIZE];      /* also the id of what it asks a box */
     char *args[REQUEST_ARGS_MAX]; /* what the path's stars stood for: device, version */
-    char *actor;               /* "operator:NAME" once known */
-    char *token_hash;          /* of the token that the operator has shown */
+    char *actor;                  /* "operator:NAME" once known */
+    char *token_hash;             /* of the token that the operator has shown */
     cJSON *body;
     StoreQuery *query;
     request_rows_t on_rows;
+    usec_t poll_until; /* CLOCK_BOOTTIME; how long the client waits for a change */
+
+    /* while it waits for news */
+    char *topic;
+    request_news_t on_news;
     sd_event_source *timer;
-
-    /* waiting for a box's answer to the message with this request's id */
-    char *asked; /* device */
-    void (*on_answer)(Request *c, const char *type, const cJSON *message);
-
-    /* waiting for news of deployment args[0]/version */
-    uint64_t version, after;
-    usec_t wait_until; /* CLOCK_BOOTTIME */
-    void (*on_news)(Request *c, bool final);
 
     /* what one handler keeps between its steps */
     void *scratch;
     void (*scratch_free)(void *scratch);
 };
 
-/* Takes the exchange over. NULL when out of memory (it was answered then). */
-Request *request_new(Gateway *g, HttpExchange *x, const Route *route);
-/* Frees without answering: for the end of the program and for clients that went away. */
+Requests *requests_new(sd_event *event, Store *store);
+/* Ends all of them without an answer. NULL-safe. */
+Requests *requests_free(Requests *rs);
+/* NULL when it was answered, or when its client is gone. */
+Request *requests_find(const Requests *rs, const char *id);
+/* Hands the news to every request that waits for this topic. */
+void requests_tell(Requests *rs, const void *news, const char *topic_format, ...) _printf_(3, 4);
+
+/* Takes the exchange over; `args` and what they point to, too. NULL when out of memory (it was answered then). */
+Request *request_new(Requests *rs, HttpExchange *x, const Route *route, void *module, char *args[static REQUEST_ARGS_MAX]);
+/* Frees without answering. */
 Request *request_free(Request *c);
 
 /* Answers with JSON. `body` is taken. */
@@ -56,16 +77,22 @@ void request_fail(Request *c, int r, const Error *err);
 void request_fail_status(Request *c, int status, int r, const Error *err);
 
 /* Runs a statement and hands its rows to on_rows; when the store fails the request is answered. The request must
- * not be used after this until on_rows. */
+ * not be used after this until on_rows. It no longer waits for news. */
 void request_query(Request *c, Statement st, request_rows_t on_rows);
 
-/* Arms the request's deadline; answers with an error if that fails, so it comes last in a handler. */
-void request_set_timer(Request *c, usec_t delay, sd_event_time_handler_t handler);
+/* Waits for news on a topic: on_news is called for each, until the request is answered or asks the store. Answers with an
+ * error if that is not possible, so it comes last in a handler. */
+void request_wait(Request *c, usec_t delay, request_news_t on_news, const char *topic_format, ...) _printf_(4, 5);
 
 /* Parses the body, which must be a JSON object. On failure the request is answered and NULL returned. */
 const cJSON *request_parse_body(Request *c);
 /* A decimal query parameter, or the fallback; on failure the request is answered and negative returned. */
 int request_query_u64(Request *c, const char *name, uint64_t max, uint64_t fallback, uint64_t *ret) _must_check_;
+/* Reads ?wait=SECONDS into poll_until; the same on failure. */
+int request_query_wait(Request *c) _must_check_;
+
+/* The name of the operator who asks; borrowed. */
+const char *request_person(const Request *c);
 
 /* The HTTP status that belongs to a negative errno. */
 int http_status_for(int r);
@@ -73,6 +100,3 @@ int http_status_for(int r);
 void exchange_fail(HttpExchange *x, int status, int r, const Error *err);
 /* 503, and when to come back. */
 void exchange_fail_busy(HttpExchange *x, unsigned retry_seconds, const Error *err);
-
-/* 32 hexadecimal digits of randomness. 0 or -ENOMEM. */
-int random_id(char ret[static REQUEST_ID_SIZE]) _must_check_;

@@ -37,16 +37,15 @@ static char *self_address(const char *listen)
     return strndup(listen, colon ? (size_t) (colon - listen) : strlen(listen));
 }
 
-int gateway_alive_new(const Gateway *g, const GatewayOptions *options, GatewayAlive **ret, Error *err)
+int gateway_alive_new(sd_event *event, const char *listen, uint16_t port, bool bare, GatewayAlive **ret, Error *err)
 {
     _cleanup_(gateway_alive_freep) GatewayAlive *a = calloc(1, sizeof(*a));
-    bool bare = options->cert || options->proxy_protocol;
-    _cleanup_(freep) char *address = self_address(options->listen), *listener = NULL;
+    _cleanup_(freep) char *address = self_address(listen), *listener = NULL;
     if (address)
-        listener = str_format("%s:%s:%u%s", bare ? "tcp" : "http", address, http_server_port(g->server), bare ? "" : "/alive");
+        listener = str_format("%s:%s:%u%s", bare ? "tcp" : "http", address, port, bare ? "" : "/alive");
     if (!a || !listener)
         return error_from_errno(err, -ENOMEM, "starting");
-    int r = listeners_new(g->event, listener, &a->self, err);
+    int r = listeners_new(event, listener, &a->self, err);
     if (r >= 0)
         *ret = TAKE_PTR(a);
     return r;

@@ -2,11 +2,19 @@
 /* Whether the gateway serves, tried as a client of its own: for the watchdog. */
 #pragma once
 
-#include "gateway/gateway.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "lib/base/error.h"
+#include "lib/base/mem.h"
 
 typedef struct GatewayAlive GatewayAlive;
 
-int gateway_alive_new(const Gateway *g, const GatewayOptions *options, GatewayAlive **ret, Error *err) _must_check_;
+/* `listen` is the address that the server was given, `port` the one it has;
+ * `bare`: an answer cannot be asked for, a connection has to do. */
+int gateway_alive_new(sd_event *event, const char *listen, uint16_t port, bool bare, GatewayAlive **ret,
+                      Error *err) _must_check_;
 GatewayAlive *gateway_alive_free(GatewayAlive *a);
 DEFINE_CLEANUP(GatewayAlive, gateway_alive_free)
 

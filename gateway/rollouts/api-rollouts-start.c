@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Starting a rollout: what it brings, to which boxes, in which groups. All of it is stored in one statement. */
-#include "gateway/http/api.h"
+/* See api-rollouts-start.h. */
+#include "gateway/rollouts/api-rollouts-start.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/http/compose-body.h"
+#include "gateway/rollouts/api-rollouts.h"
 #include "gateway/rollouts/rollout-groups.h"
+#include "gateway/rollouts/rollout-plan.h"
 #include "gateway/rollouts/rollouts.h"
 #include "gateway/store/devices-table.h"
 #include "gateway/store/rollouts-table.h"
@@ -90,7 +93,7 @@ static int read_compose(const cJSON *body, Start *s, Error *err)
 {
     if (cJSON_HasObjectItem(body, "image") || cJSON_HasObjectItem(body, "digest"))
         return error_set(err, EINVAL, "rollout.two-things", "a rollout brings an image or a compose file, not both");
-    int r = api_check_compose(body, &s->compose, err);
+    int r = compose_body_check(body, &s->compose, err);
     if (r < 0)
         return r;
     r = sha256_hex(s->compose, strlen(s->compose), s->sha256);
@@ -213,7 +216,7 @@ static void on_started(Request *c, const StoreRows *rows)
             request_fail(c, -ENOMEM, NULL);
             return;
         }
-        rollouts_reload(c->gateway);
+        rollouts_reload(c->module);
         api_rollout_answer(c, 201);
         return;
     }
@@ -286,10 +289,10 @@ static void on_candidates(Request *c, const StoreRows *rows)
     store(c, s, list, devices, groups);
 }
 
-void api_rollouts_start(Request *c)
+static void start(Request *c)
 {
     Error err = {};
-    char random[REQUEST_ID_SIZE];
+    char random[RANDOM_ID_SIZE];
     const cJSON *body = request_parse_body(c);
     if (!body)
         return;
@@ -311,3 +314,8 @@ void api_rollouts_start(Request *c)
     }
     request_query(c, sql_devices_labelled(s->labels), on_candidates);
 }
+
+const Route rollout_start_routes[] = {
+    { "POST", "/v1/rollouts", ACCESS_OPERATOR, start, "start a rollout" },
+    {},
+};

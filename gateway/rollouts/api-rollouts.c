@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes about rollouts: list, show, live, and stop or go on. */
-#include "gateway/http/api.h"
+/* See api-rollouts.h. */
+#include "gateway/rollouts/api-rollouts.h"
 
 #include <errno.h>
 
+#include "gateway/rollouts/rollout-plan.h"
 #include "gateway/rollouts/rollouts.h"
 #include "gateway/store/rollouts-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/daemon.h"
 
 #define LIST_LIMIT 20
 #define LIST_LIMIT_MAX 200
-#define POLL_WAIT_MAX_SECONDS 30
 static void fail_no_rollout(Request *c)
 {
     Error err = {};
@@ -26,7 +25,7 @@ static void on_list(Request *c, const StoreRows *rows)
     request_answer_text(c, 200, store_rows_get(rows, 0, 0));
 }
 
-void api_rollouts_list(Request *c)
+static void list(Request *c)
 {
     uint64_t limit;
     if (request_query_u64(c, "limit", LIST_LIMIT_MAX, LIST_LIMIT, &limit) < 0)
@@ -34,7 +33,7 @@ void api_rollouts_list(Request *c)
     request_query(c, sql_rollouts(limit), on_list);
 }
 
-/* What one call keeps between its questions. */
+/* What one request keeps between its questions. */
 typedef struct Show {
     int status;
     char *mark; /* that the client has, or NULL */
@@ -49,19 +48,11 @@ static void show_free(void *scratch)
 
 static void show_ask(Request *c);
 
-static void on_news(Request *c, bool final _unused_)
+static void on_news(Request *c, const void *news)
 {
-    c->on_news = NULL;
+    if (!news)
+        c->poll_until = 0;
     show_ask(c);
-}
-
-static int on_poll_timeout(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
-{
-    Request *c = userdata;
-    c->wait_until = 0;
-    if (c->on_news)
-        on_news(c, false);
-    return 0;
 }
 
 static void on_shown(Request *c, const StoreRows *rows)
@@ -72,12 +63,11 @@ static void on_shown(Request *c, const StoreRows *rows)
         return;
     }
     usec_t now = boottime_usec();
-    if (!str_equal(store_rows_get(rows, 0, 1), show->mark) || c->wait_until <= now) {
+    if (!str_equal(store_rows_get(rows, 0, 1), show->mark) || c->poll_until <= now) {
         request_answer_text(c, show->status, store_rows_get(rows, 0, 0));
         return;
     }
-    c->on_news = on_news;
-    request_set_timer(c, c->wait_until - now, on_poll_timeout);
+    request_wait(c, c->poll_until - now, on_news, ROLLOUT_TOPIC, c->args[0]);
 }
 
 static void show_ask(Request *c)
@@ -106,14 +96,10 @@ void api_rollout_answer(Request *c, int status)
     show_start(c, status, NULL);
 }
 
-void api_rollouts_show(Request *c)
+static void show(Request *c)
 {
-    uint64_t wait;
-    if (request_query_u64(c, "wait", INT32_MAX, 0, &wait) < 0)
+    if (request_query_wait(c) < 0)
         return;
-    if (wait > POLL_WAIT_MAX_SECONDS)
-        wait = POLL_WAIT_MAX_SECONDS;
-    c->wait_until = wait > 0 ? boottime_usec() + wait * USEC_PER_SEC : 0;
     show_start(c, 200, http_query(c->exchange, "after"));
 }
 
@@ -125,7 +111,7 @@ static void on_changed(Request *c, const StoreRows *rows)
         return;
     }
     if (store_rows_true(rows, 0, 1)) {
-        rollouts_reload(c->gateway);
+        rollouts_reload(c->module);
         api_rollout_answer(c, 200);
         return;
     }
@@ -170,17 +156,26 @@ static void change_state(Request *c, RolloutEvent event, const char *action)
     request_query(c, sql_rollout_change(&change), on_changed);
 }
 
-void api_rollouts_pause(Request *c)
+static void pause_rollout(Request *c)
 {
     change_state(c, ROLLOUT_PAUSE, "rollout.paused");
 }
 
-void api_rollouts_resume(Request *c)
+static void resume_rollout(Request *c)
 {
     change_state(c, ROLLOUT_RESUME, "rollout.resumed");
 }
 
-void api_rollouts_abort(Request *c)
+static void abort_rollout(Request *c)
 {
     change_state(c, ROLLOUT_ABORT, "rollout.aborted");
 }
+
+const Route rollout_routes[] = {
+    { "GET", "/v1/rollouts", ACCESS_OPERATOR, list, "rollouts, newest first" },
+    { "GET", "/v1/rollouts/*", ACCESS_OPERATOR, show, "one rollout, live" },
+    { "POST", "/v1/rollouts/*/pause", ACCESS_OPERATOR, pause_rollout, "send to no more boxes for now" },
+    { "POST", "/v1/rollouts/*/resume", ACCESS_OPERATOR, resume_rollout, "go on" },
+    { "POST", "/v1/rollouts/*/abort", ACCESS_OPERATOR, abort_rollout, "end it for good" },
+    {},
+};

@@ -1,24 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing down what the gateway itself decides about rollouts, each decision with its audit entry in one
- * transaction that names the state it starts from. */
+/* See rollouts-save.h. */
+#include "gateway/rollouts/rollouts-save.h"
+
 #include <errno.h>
 
-#include "gateway/http/request.h"
-#include "gateway/rollouts/rollouts-internal.h"
+#include "gateway/rollouts/rollouts-copy-impl.h"
 #include "gateway/store/rollouts-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-
-void rollout_tell(const Rollout *r)
-{
-    void *value;
-    Map *requests = r->gateway->requests;
-    for (size_t i = 0; map_next(requests, &i, NULL, &value);) {
-        Request *c = value;
-        if (c->on_news && c->version == 0 && str_equal(c->args[0], r->id))
-            c->on_news(c, false);
-    }
-}
 
 /* A change is not there, or nobody knows whether it is: what is in the database counts. */
 static void look_again(Rollout *r, int code, const Error *err)
@@ -26,7 +15,7 @@ static void look_again(Rollout *r, int code, const Error *err)
     if (code < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, code, "a change of rollout %s is not written", r->id);
     if (code != -ENOTCONN) /* else it is loaded when the database is back */
-        rollouts_reload(r->gateway);
+        rollouts_reload(r->owner);
 }
 
 static void on_event_saved(StoreQuery *q _unused_, int code, const StoreRows *rows, const Error *err, void *userdata)
@@ -45,7 +34,7 @@ static void on_event_saved(StoreQuery *q _unused_, int code, const StoreRows *ro
         r->view.soaking_since = boottime_usec();
     rollout_log(r, event == ROLLOUT_HALT ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, rollout_state_to_string(r->view.state));
     rollout_tell(r);
-    rollouts_wake(r->gateway);
+    rollouts_wake(r->owner);
 }
 
 /* Why it halts; NULL for every other event. */
@@ -102,7 +91,7 @@ void rollout_save_event(Rollout *r, RolloutEvent event)
     };
     Error err = {};
     r->event = (int) event;
-    int code = store_query(r->gateway->store, sql_rollout_step(&step), on_event_saved, r, &r->query, &err);
+    int code = store_query(r->owner->store, sql_rollout_step(&step), on_event_saved, r, &r->query, &err);
     if (code < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "a change of rollout %s waits", r->id);
     error_done(&err);
@@ -122,9 +111,9 @@ static void boxes_become(Rollout *r, int code, const StoreRows *rows, const Erro
             box->state = state;
     }
     if (store_rows_count(rows) == 0)
-        rollouts_reload(r->gateway);
+        rollouts_reload(r->owner);
     rollout_tell(r);
-    rollouts_wake(r->gateway);
+    rollouts_wake(r->owner);
 }
 
 static void on_away_saved(StoreQuery *q _unused_, int code, const StoreRows *rows, const Error *err, void *userdata)
@@ -141,7 +130,7 @@ void rollout_save_away(Rollout *r, char *const *devices)
 {
     Error err = {};
     _cleanup_(freep) char *joined = strv_join(devices, ","), *list = joined ? str_format("{%s}", joined) : NULL;
-    int code = list ? store_query(r->gateway->store, sql_rollout_boxes_away(r->id, list), on_away_saved, r, &r->query, &err)
+    int code = list ? store_query(r->owner->store, sql_rollout_boxes_away(r->id, list), on_away_saved, r, &r->query, &err)
                     : -ENOMEM;
     if (code < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "rollout %s: boxes that are away wait", r->id);
@@ -154,7 +143,7 @@ void rollout_save_skip(Rollout *r, RolloutBox *box, const Error *why)
     _cleanup_(cJSON_Deletep) cJSON *reason = json_from_error(why, -EOPNOTSUPP);
     _cleanup_(freep) char *text = reason ? json_print(reason) : NULL;
     int code = !text ? -ENOMEM
-                     : store_query(r->gateway->store, sql_rollout_box_skip(r->id, box->device, text), on_skip_saved, r,
+                     : store_query(r->owner->store, sql_rollout_box_skip(r->id, box->device, text), on_skip_saved, r,
                                    &r->query, &err);
     if (code < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "rollout %s: %s waits", r->id, box->device);

@@ -1,220 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* The copy of the open rollouts in memory, and giving boxes their turn. What is written when is in
- * rollouts-save.c. */
-#include "gateway/rollouts/rollouts-internal.h"
+/* Giving boxes their turn, and what follows from what becomes of their deployments. */
+#include "gateway/rollouts/rollouts.h"
 
 #include <errno.h>
-#include <string.h>
 
-#include "gateway/deployments/deployments.h"
-#include "gateway/devices/device-connection.h"
-#include "gateway/store/rollouts-table.h"
+#include "gateway/deployments/deployments-send.h"
+#include "gateway/rollouts/rollouts-copy-impl.h"
+#include "gateway/rollouts/rollouts-save.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/data/json.h"
 #include "lib/event/daemon.h"
 
-/* many boxes say something at once: all of it is looked at together */
-#define WAKE_DELAY (30 * USEC_PER_MSEC)
 /* boxes whose absence is written down in one statement */
 #define AWAY_BATCH 1000
 #define RETRY_DELAY (2 * USEC_PER_SEC)
 #define RETRY_DELAY_MAX (10 * USEC_PER_MINUTE)
 #define RETRY_DOUBLINGS 7
+/* how often a box that is busy gets its turn anew */
+#define ATTEMPTS_MAX 10
 
-void rollout_log(const Rollout *r, LogLevel level, const char *what)
+static bool is_sending(const char *rollout, void *userdata)
 {
-    log_line(level, (const LogField[]) { { "ROLLOUT", r->id }, {} }, "rollout %s: %s", r->id, what);
-}
-
-static Rollout *rollout_free(Rollout *r)
-{
-    if (!r)
-        return NULL;
-    store_query_free(r->query);
-    map_free(r->by_device);
-    for (size_t i = 0; i < r->n_boxes; i++)
-        free(r->boxes[i].device);
-    free(r->boxes);
-    strv_free(r->groups);
-    free(r->id);
-    free(r->image);
-    free(r->digest);
-    free(r->service);
-    free(r->compose);
-    free(r);
-    return NULL;
-}
-DEFINE_CLEANUP(Rollout, rollout_free)
-
-static void free_rollout(void *value)
-{
-    rollout_free(value);
-}
-
-Rollouts *rollouts_new(Gateway *g)
-{
-    Rollouts *rs = calloc(1, sizeof(*rs));
-    if (!rs)
-        return NULL;
-    rs->gateway = g;
-    rs->wake_at = USEC_INFINITY;
-    rs->map = map_new(free_rollout);
-    return rs->map ? rs : rollouts_free(rs);
-}
-
-Rollouts *rollouts_free(Rollouts *rs)
-{
-    if (!rs)
-        return NULL;
-    store_query_free(rs->reload);
-    sd_event_source_disable_unref(rs->timer);
-    map_free(rs->map);
-    free(rs);
-    return NULL;
-}
-
-static int read_groups(const char *text, char ***ret)
-{
-    _cleanup_(cJSON_Deletep) cJSON *list = NULL;
-    const cJSON *item;
-    if (json_parse(text, strlen(text), &list, NULL) < 0)
-        return -EBADMSG;
-    cJSON_ArrayForEach(item, list)
-    {
-        if (!cJSON_IsString(item))
-            return -EBADMSG;
-        if (strv_add(ret, item->valuestring) < 0)
-            return -ENOMEM;
-    }
-    size_t n = strv_length(*ret);
-    return n > 0 && n <= ROLLOUT_GROUPS_MAX ? 0 : -EBADMSG;
-}
-
-static int read_view(Rollout *r, const RolloutRow *row)
-{
-    int state = rollout_state_from_string(row->state);
-    if (state < 0 || row->group >= strv_length(r->groups))
-        return -EBADMSG;
-    usec_t soak = row->soak_seconds * USEC_PER_SEC, gone = row->soaked * USEC_PER_SEC;
-    r->view = (RolloutView) {
-        .state = (RolloutState) state,
-        .n_groups = strv_length(r->groups),
-        .group = row->group,
-        .halt_at = (unsigned) row->halt_at,
-        .parallel = (unsigned) row->parallel,
-        .forgiven = (unsigned) row->forgiven,
-        .soak = soak,
-        .soaking_since = boottime_usec() - (gone < soak ? gone : soak),
-    };
-    return 0;
-}
-
-/* NULL stays NULL; 0 or -ENOMEM. */
-static int copy(const char *text, char **ret)
-{
-    *ret = text ? strdup(text) : NULL;
-    return text && !*ret ? -ENOMEM : 0;
-}
-
-static int adopt_row(Gateway *g, Map *map, const RolloutRow *row)
-{
-    _cleanup_(rollout_freep) Rollout *r = calloc(1, sizeof(*r));
-    if (!r)
-        return -ENOMEM;
-    r->gateway = g;
-    r->event = -1;
-    r->update = row->update;
-    r->offline_after = row->offline_after * USEC_PER_SEC;
-    r->confirm_deadline = (unsigned) row->confirm_deadline;
-    r->by_device = map_new(NULL);
-    if (!r->by_device || copy(row->id, &r->id) < 0 || copy(row->image, &r->image) < 0 ||
-        copy(row->digest, &r->digest) < 0 || copy(row->service, &r->service) < 0 || copy(row->compose, &r->compose) < 0)
-        return -ENOMEM;
-    int code = read_groups(row->groups, &r->groups);
-    if (code >= 0)
-        code = read_view(r, row);
-    if (code >= 0)
-        code = map_put(map, r->id, r);
-    if (code >= 0)
-        r = NULL;
-    return code;
-}
-
-int rollouts_adopt(Gateway *g, const StoreRows *rows)
-{
-    RolloutRow row;
-    Map *map = map_new(free_rollout);
-    int r = map ? 0 : -ENOMEM;
-    for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
-        r = rollout_row(rows, i, &row) < 0 ? -EBADMSG : adopt_row(g, map, &row);
-    if (r < 0) {
-        map_free(map);
-        return r;
-    }
-    map_free(g->rollouts->map);
-    g->rollouts->map = map;
-    return 0;
-}
-
-static int adopt_box(Rollout *r, const StoreRows *rows, size_t i)
-{
-    RolloutBox *box = &r->boxes[r->n_boxes];
-    uint64_t group;
-    int state = rollout_box_state_from_string(store_rows_get(rows, i, 3));
-    if (state < 0 || store_rows_u64(rows, i, 2, r->view.n_groups - 1, &group) < 0)
-        return -EBADMSG;
-    *box = (RolloutBox) { .group = (unsigned) group, .state = (RolloutBoxState) state };
-    if (store_rows_copy(rows, i, 1, &box->device) < 0)
-        return -ENOMEM;
-    r->n_boxes++;
-    /* its turn is just being written down */
-    if (rollout_box_next(box->state, ROLLOUT_BOX_SEND) >= 0 && deployment_is_of(r->gateway, box->device, r->id))
-        box->state = ROLLOUT_BOX_SENT;
-    return map_put(r->by_device, box->device, box);
-}
-
-/* The rows of one rollout, which stand together: from *i on. */
-static int adopt_boxes(Gateway *g, const StoreRows *rows, size_t *i)
-{
-    const char *id = store_rows_get(rows, *i, 0);
-    size_t end = *i;
-    while (end < store_rows_count(rows) && str_equal(store_rows_get(rows, end, 0), id))
-        end++;
-    Rollout *r = map_get(g->rollouts->map, id);
-    int code = 0;
-    if (r && r->n_boxes == 0) {
-        r->boxes = calloc(end - *i, sizeof(*r->boxes));
-        code = r->boxes ? 0 : -ENOMEM;
-        for (size_t k = *i; k < end && code >= 0; k++)
-            code = adopt_box(r, rows, k);
-    }
-    *i = end;
-    return code;
-}
-
-int rollouts_adopt_boxes(Gateway *g, const StoreRows *rows)
-{
-    int r = 0;
-    for (size_t i = 0; i < store_rows_count(rows) && r >= 0;)
-        r = adopt_boxes(g, rows, &i);
-    rollouts_wake(g);
-    return r;
-}
-
-bool rollouts_is_sending(const Gateway *g, const char *rollout)
-{
-    const Rollout *r = map_get(g->rollouts->map, rollout);
+    const Rollouts *rs = userdata;
+    const Rollout *r = map_get(rs->map, rollout);
     return r && rollout_is_sending(r->view.state);
 }
 
-bool rollout_box_is_here(const Gateway *g, const char *device)
-{
-    const DeviceConn *s = device_conn_find(g, device, ROLE_MGMT);
-    return s && device_conn_agent_spoke(s);
-}
-
-void rollout_count(const Rollout *r, RolloutCounts counts[static ROLLOUT_GROUPS_MAX])
+static void count_boxes(const Rollout *r, RolloutCounts counts[static ROLLOUT_GROUPS_MAX])
 {
     for (size_t i = 0; i < r->n_boxes; i++) {
         const RolloutBox *box = &r->boxes[i];
@@ -228,7 +40,7 @@ void rollout_count(const Rollout *r, RolloutCounts counts[static ROLLOUT_GROUPS_
         c->boxes++;
         ++*by_state[box->state];
         if (box->state == ROLLOUT_BOX_DONE && box->group == r->view.group &&
-            r->view.state == ROLLOUT_SOAKING && !rollout_box_is_here(r->gateway, box->device))
+            r->view.state == ROLLOUT_SOAKING && !rollout_box_is_here(r->owner, box->device))
             c->away++;
     }
 }
@@ -247,7 +59,7 @@ static usec_t look_for_away(Rollout *r, usec_t now)
         RolloutBox *box = &r->boxes[i];
         if (box->state != ROLLOUT_BOX_WAITING)
             continue;
-        if (rollout_box_is_here(r->gateway, box->device)) {
+        if (rollout_box_is_here(r->owner, box->device)) {
             box->away_since = 0;
             continue;
         }
@@ -288,7 +100,7 @@ static void send_box(Rollout *r, RolloutBox *box, usec_t now)
         .service = r->service,
         .confirm_deadline = r->confirm_deadline,
     };
-    int code = deployment_order(r->gateway, &order, &err);
+    int code = deployment_order(r->owner->deployments, &order, &err);
     if (code >= 0) {
         box->before = box->state;
         box->state = ROLLOUT_BOX_SENT;
@@ -306,10 +118,10 @@ static usec_t send_boxes(Rollout *r, unsigned may_send, usec_t now)
     usec_t wake_at = USEC_INFINITY;
     for (size_t i = 0; may_send > 0 && i < r->n_boxes && r->boxes[i].group <= r->view.group; i++) {
         RolloutBox *box = &r->boxes[i];
-        if (!is_unsent(box) || !rollout_box_is_here(r->gateway, box->device) ||
-            map_get(r->gateway->deployments, box->device))
+        if (!is_unsent(box) || !rollout_box_is_here(r->owner, box->device) ||
+            deployments_is_busy(r->owner->deployments, box->device))
             continue;
-        if (r->update && !device_conn_takes_updates(device_conn_find(r->gateway, box->device, ROLE_MGMT))) {
+        if (r->update && !device_conn_takes_updates(device_conn_find(r->owner->conns, box->device, ROLE_MGMT))) {
             if (!r->query)
                 skip_old_agent(r, box);
             continue;
@@ -330,7 +142,7 @@ static usec_t rollout_step(Rollout *r, usec_t now)
     RolloutCounts counts[ROLLOUT_GROUPS_MAX] = {};
     if (r->query || r->n_boxes == 0)
         return USEC_INFINITY;
-    rollout_count(r, counts);
+    count_boxes(r, counts);
     r->view.groups = counts;
     RolloutDecision d = rollout_decide(&r->view, now);
     if (d.event >= 0)
@@ -345,44 +157,25 @@ static usec_t rollout_step(Rollout *r, usec_t now)
     return later < d.wake_at ? later : d.wake_at;
 }
 
-static void wake_at(Rollouts *rs, usec_t when, usec_t now);
-
 static int on_wake(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Rollouts *rs = userdata;
     usec_t now = boottime_usec(), next = USEC_INFINITY;
     void *value;
     rs->wake_at = USEC_INFINITY;
-    if (!store_is_up(rs->gateway->store) || !rs->gateway->ready)
+    if (!store_is_up(rs->store))
         return 0; /* loading wakes us */
     for (size_t i = 0; map_next(rs->map, &i, NULL, &value);) {
         usec_t when = rollout_step(value, now);
         next = when < next ? when : next;
     }
-    wake_at(rs, next, now);
+    rollouts_wake_at(rs, next, now);
     return 0;
 }
 
-static void wake_at(Rollouts *rs, usec_t when, usec_t now)
+static RolloutBox *find_box(const Rollouts *rs, const char *rollout, const char *device, Rollout **ret)
 {
-    if (when >= rs->wake_at)
-        return;
-    if (timer_arm(rs->gateway->event, &rs->timer, when > now ? when - now : 0, on_wake, rs) < 0)
-        log_error("no memory to look after rollouts; the next look is at the next sweep");
-    else
-        rs->wake_at = when;
-}
-
-void rollouts_wake(Gateway *g)
-{
-    usec_t now = boottime_usec();
-    if (map_size(g->rollouts->map) > 0)
-        wake_at(g->rollouts, now + WAKE_DELAY, now);
-}
-
-static RolloutBox *find_box(const Gateway *g, const char *rollout, const char *device, Rollout **ret)
-{
-    *ret = map_get(g->rollouts->map, rollout);
+    *ret = map_get(rs->map, rollout);
     return *ret ? map_get((*ret)->by_device, device) : NULL;
 }
 
@@ -394,10 +187,11 @@ static void retry_later(RolloutBox *box)
     box->not_before = boottime_usec() + (delay < RETRY_DELAY_MAX ? delay : RETRY_DELAY_MAX);
 }
 
-void rollouts_on_stored(Gateway *g, const char *rollout, const char *device, int r)
+static void on_stored(const char *rollout, const char *device, int r, void *userdata)
 {
+    Rollouts *rs = userdata;
     Rollout *owner;
-    RolloutBox *box = find_box(g, rollout, device, &owner);
+    RolloutBox *box = find_box(rs, rollout, device, &owner);
     if (!box)
         return;
     if (r >= 0) {
@@ -408,16 +202,19 @@ void rollouts_on_stored(Gateway *g, const char *rollout, const char *device, int
     box->state = box->before;
     retry_later(box);
     if (r == -EBUSY) /* it was not its turn: the copy is wrong, or the rollout was stopped just now */
-        rollouts_reload(g);
+        rollouts_reload(rs);
     else
-        rollouts_wake(g);
+        rollouts_wake(rs);
 }
 
-void rollouts_on_end(Gateway *g, const char *rollout, const char *device, const char *state)
+static void on_end(const char *rollout, const char *device, const char *state, void *userdata)
 {
+    Rollouts *rs = userdata;
     Rollout *r;
-    RolloutBox *box = find_box(g, rollout, device, &r);
-    int now = rollout_box_state_from_string(state);
+    RolloutBox *box = rollout ? find_box(rs, rollout, device, &r) : NULL;
+    int now = rollout ? rollout_box_state_from_string(state) : -1;
+    if (!rollout) /* the box is free for those that wait for it */
+        rollouts_wake(rs);
     if (!box || now < 0)
         return;
     box->state = (RolloutBoxState) now;
@@ -425,58 +222,76 @@ void rollouts_on_end(Gateway *g, const char *rollout, const char *device, const 
     if (box->state == ROLLOUT_BOX_WAITING)
         retry_later(box);
     rollout_tell(r);
-    rollouts_wake(g);
+    rollouts_wake(rs);
 }
 
-/* The end of a load that was asked for. When the database is only away, everything is loaded once it is back. */
-static void reload_ended(Rollouts *rs, int r, const Error *err)
+void rollouts_sweep(Rollouts *rs)
 {
-    rs->stale = r < 0 && r != -ENOTCONN;
     if (rs->stale)
-        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load the rollouts, trying again at the next sweep");
-    if (r >= 0 && rs->reload_again)
-        rollouts_reload(rs->gateway);
+        rollouts_reload(rs);
+    rollouts_wake(rs);
 }
 
-static void on_boxes_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+/* What was given up can still turn out to have worked. */
+static void on_ending(DeploymentEnd *end, void *userdata _unused_)
 {
-    Rollouts *rs = userdata;
-    rs->reload = NULL;
-    if (r >= 0)
-        r = rollouts_adopt_boxes(rs->gateway, rows);
-    reload_ended(rs, r, err);
+    RolloutBoxEvent event = rollout_box_event(end->state, end->status);
+    RolloutBoxState next = (RolloutBoxState) rollout_box_next(ROLLOUT_BOX_SENT, event);
+    bool revises = rollout_box_next(ROLLOUT_BOX_FAILED, event) >= 0;
+    end->box_state = rollout_box_state_to_string(next);
+    end->box_states_before = revises ? "{sent,failed}" : "{sent}";
+    end->box_state_at_limit = rollout_box_state_to_string(event == ROLLOUT_BOX_RETRY ? ROLLOUT_BOX_FAILED : next);
+    end->attempts_max = ATTEMPTS_MAX;
 }
 
-static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+static const DeploymentEvents deployment_events = {
+    .is_sending = is_sending,
+    .on_stored = on_stored,
+    .on_ending = on_ending,
+    .on_end = on_end,
+};
+
+static void on_agent_status(DeviceConn *s _unused_, const cJSON *message _unused_, void *userdata)
 {
-    Rollouts *rs = userdata;
-    Error why = {};
-    rs->reload = NULL;
-    if (r >= 0)
-        r = rollouts_adopt(rs->gateway, rows);
-    if (r >= 0)
-        r = store_query(rs->gateway->store, sql_rollout_boxes(), on_boxes_loaded, rs, &rs->reload, &why);
-    if (r < 0)
-        reload_ended(rs, r, why.id ? &why : err);
-    error_done(&why);
+    rollouts_wake(userdata);
 }
 
-void rollouts_reload(Gateway *g)
+static const DeviceMessage messages[] = {
+    { "agent.status", true, on_agent_status },
+    {},
+};
+
+static const DeviceListener listener = { .messages = messages };
+
+Rollouts *rollouts_new(sd_event *event, Store *store, Requests *requests, DeviceConns *conns, Deployments *deployments)
 {
-    Rollouts *rs = g->rollouts;
-    Error err = {};
-    rs->reload_again = rs->reload != NULL;
-    if (rs->reload)
-        return;
-    int r = store_query(g->store, sql_rollouts_open(), on_loaded, rs, &rs->reload, &err);
-    if (r < 0)
-        reload_ended(rs, r, &err);
-    error_done(&err);
+    Rollouts *rs = calloc(1, sizeof(*rs));
+    if (!rs)
+        return NULL;
+    *rs = (Rollouts) {
+        .event = event,
+        .store = store,
+        .requests = requests,
+        .conns = conns,
+        .deployments = deployments,
+        .on_wake = on_wake,
+        .wake_at = USEC_INFINITY,
+        .map = map_new(rollout_free_value),
+    };
+    if (!rs->map)
+        return rollouts_free(rs);
+    deployments_listen(deployments, &deployment_events, rs);
+    device_conns_listen(conns, &listener, rs);
+    return rs;
 }
 
-void rollouts_sweep(Gateway *g)
+Rollouts *rollouts_free(Rollouts *rs)
 {
-    if (g->rollouts->stale)
-        rollouts_reload(g);
-    rollouts_wake(g);
+    if (!rs)
+        return NULL;
+    store_query_free(rs->reload);
+    sd_event_source_disable_unref(rs->timer);
+    map_free(rs->map);
+    free(rs);
+    return NULL;
 }

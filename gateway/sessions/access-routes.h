@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "gateway/devices/device-registry.h"
+#include "gateway/auth/device-registry.h"
 #include "lib/base/error.h"
 
 #define ACCESS_ROUTES_MAX 3

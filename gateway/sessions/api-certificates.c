@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes for SSH user certificates: a box trusts the gateway's support authority, and the principal is the box. */
-#include "gateway/http/api.h"
+/* See api-certificates.h. */
+#include "gateway/sessions/api-certificates.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "gateway/auth/auth.h"
 #include "gateway/sessions/grants.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "lib/data/ssh-cert.h"
 
 #define CA_COMMENT "secbox-support-ca"
 
@@ -35,7 +35,7 @@ static int sign(const Request *c, const Grant *g, uint64_t serial, char **ret, E
         .valid_before = g->expires_at,
         .extensions = g->forwarding ? forwarding : plain,
     };
-    return ssh_cert_sign(c->gateway->ca, &spec, ret, err);
+    return ssh_cert_sign(c->module, &spec, ret, err);
 }
 
 static int answer_certificate(Request *c, const Grant *g, uint64_t serial, cJSON **ret, Error *err)
@@ -62,7 +62,7 @@ static void on_grant(Request *c, const StoreRows *rows)
     GrantExtra extra = {};
     int r = store_rows_count(rows) > 0 ? grant_row(rows, &g, &extra) : grant_not_found(c->args[0], &err);
     if (r >= 0)
-        r = grant_check(&g, auth_person(c), NULL, &err);
+        r = grant_check(&g, request_person(c), NULL, &err);
     if (r >= 0 && extra.serial == 0)
         r = error_set(&err, EACCES, "grant.expired", "grant %s has expired: ask for a new one", g.id);
     if (r >= 0)
@@ -74,7 +74,7 @@ static void on_grant(Request *c, const StoreRows *rows)
     error_done(&err);
 }
 
-void api_grants_certificate(Request *c)
+static void issue(Request *c)
 {
     Error err = {};
     const cJSON *body = request_parse_body(c);
@@ -90,15 +90,21 @@ void api_grants_certificate(Request *c)
         error_done(&err);
         return;
     }
-    request_query(c, sql_grant_for_certificate(c->args[0], auth_person(c), c->actor, key->fingerprint), on_grant);
+    request_query(c, sql_grant_for_certificate(c->args[0], request_person(c), c->actor, key->fingerprint), on_grant);
 }
 
-void api_support_ca(Request *c)
+static void show_authority(Request *c)
 {
-    _cleanup_(freep) char *line = ssh_ca_public(c->gateway->ca, CA_COMMENT);
+    _cleanup_(freep) char *line = ssh_ca_public(c->module, CA_COMMENT);
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
     if (!line || !body || json_add_string(body, "publicKey", line) < 0)
         request_fail(c, -ENOMEM, NULL);
     else
         request_answer(c, 200, TAKE_PTR(body));
 }
+
+const Route certificate_routes[] = {
+    { "POST", "/v1/grants/*/certificate", ACCESS_OPERATOR, issue, "an SSH user certificate" },
+    { "GET", "/v1/support-ca", ACCESS_OPERATOR, show_authority, "the key that boxes trust for support staff" },
+    {},
+};

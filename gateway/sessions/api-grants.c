@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes about grants and about the sessions that were opened under them. */
-#include "gateway/http/api.h"
+/* See api-grants.h. */
+#include "gateway/sessions/api-grants.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "gateway/auth/auth.h"
+#include "gateway/auth/device-registry.h"
 #include "gateway/sessions/grants.h"
 #include "gateway/sessions/support-session.h"
 #include "gateway/store/grants-table.h"
@@ -35,7 +35,7 @@ static void on_grant(Request *c, const StoreRows *rows)
 static void on_revoked(Request *c, const StoreRows *rows)
 {
     if (store_rows_count(rows) > 0)
-        support_sessions_end_grant(c->gateway, c->args[0], "grant.revoked", "the grant was revoked");
+        support_sessions_end_grant(c->module, c->args[0], "grant.revoked", "the grant was revoked");
     on_grant(c, rows);
 }
 
@@ -50,9 +50,9 @@ static void on_added(Request *c, const StoreRows *rows)
     error_done(&err);
 }
 
-static void add(Request *c, const GrantRequest *q)
+static void store_grant(Request *c, const GrantRequest *q)
 {
-    char id[REQUEST_ID_SIZE + 2];
+    char id[RANDOM_ID_SIZE + 2];
     memcpy(id, "g-", 2);
     if (random_id(id + 2) < 0) {
         request_fail(c, -ENOMEM, NULL);
@@ -62,7 +62,7 @@ static void add(Request *c, const GrantRequest *q)
     const NewGrant grant = {
         .id = id,
         .device = q->device,
-        .person = auth_person(c),
+        .person = request_person(c),
         .reason = q->reason,
         .actor = c->actor,
         .seconds = q->seconds,
@@ -74,7 +74,7 @@ static void add(Request *c, const GrantRequest *q)
     request_query(c, sql_grant_add(&grant), on_added);
 }
 
-void api_grants_add(Request *c)
+static void add(Request *c)
 {
     Error err = {};
     GrantRequest q = {};
@@ -85,7 +85,7 @@ void api_grants_add(Request *c)
     if (r < 0)
         request_fail(c, r, &err);
     else
-        add(c, &q);
+        store_grant(c, &q);
     error_done(&err);
 }
 
@@ -105,27 +105,27 @@ static int query_device(Request *c, char **ret)
     return -EINVAL;
 }
 
-void api_grants_list(Request *c)
+static void list(Request *c)
 {
     uint64_t open = 0, mine = 0;
     _cleanup_(freep) char *device = NULL;
     if (request_query_u64(c, "open", 1, 0, &open) < 0 || request_query_u64(c, "mine", 1, 0, &mine) < 0 ||
         query_device(c, &device) < 0)
         return;
-    request_query(c, sql_grants(device, mine ? auth_person(c) : NULL, open), on_document);
+    request_query(c, sql_grants(device, mine ? request_person(c) : NULL, open), on_document);
 }
 
-void api_grants_show(Request *c)
+static void show(Request *c)
 {
     request_query(c, sql_grant(c->args[0]), on_grant);
 }
 
-void api_grants_revoke(Request *c)
+static void revoke_grant(Request *c)
 {
     request_query(c, sql_grant_revoke(c->args[0], c->actor), on_revoked);
 }
 
-void api_sessions_list(Request *c)
+static void list_sessions(Request *c)
 {
     uint64_t limit = 0;
     _cleanup_(freep) char *device = NULL;
@@ -133,3 +133,12 @@ void api_sessions_list(Request *c)
         return;
     request_query(c, sql_sessions(device, limit), on_document);
 }
+
+const Route grant_routes[] = {
+    { "POST", "/v1/grants", ACCESS_OPERATOR, add, "ask for the right to log in to a box" },
+    { "GET", "/v1/grants", ACCESS_OPERATOR, list, "grants, newest first" },
+    { "GET", "/v1/grants/*", ACCESS_OPERATOR, show, "one grant" },
+    { "POST", "/v1/grants/*/revoke", ACCESS_OPERATOR, revoke_grant, "end a grant and its sessions" },
+    { "GET", "/v1/sessions", ACCESS_OPERATOR, list_sessions, "who was logged in where" },
+    {},
+};

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "gateway/devices/device-registry.h"
+#include "gateway/auth/device-registry.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"

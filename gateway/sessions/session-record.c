@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* What is written down of a session, each step once however often the database has to be asked. */
-#include "gateway/sessions/support-session-impl.h"
+/* See session-record.h. */
+#include "gateway/sessions/session-record.h"
 
 #include <errno.h>
 #include <inttypes.h>
 
 #include "gateway/auth/audit.h"
-#include "gateway/auth/auth.h"
 #include "gateway/store/sessions-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-static void log_visit(const SupportSession *v, LogLevel level, const Error *err, int r, const char *what)
+static void log_session(const SupportSession *v, LogLevel level, const Error *err, int r, const char *what)
 {
     const LogField fields[] = { { "DEVICE", v->device }, { "SESSION", v->id }, { "GRANT", v->grant_id }, {} };
     if (r < 0)
@@ -25,7 +24,7 @@ static void log_visit(const SupportSession *v, LogLevel level, const Error *err,
 static bool is_settled(const SupportSession *v, int r, const Error *err)
 {
     if (r < 0)
-        log_visit(v, LOG_LEVEL_ERROR, err, r,
+        log_session(v, LOG_LEVEL_ERROR, err, r,
                   r == -ENOTCONN ? "is not written down yet" : "cannot be written down, it is only in this log");
     return r != -ENOTCONN;
 }
@@ -35,7 +34,7 @@ static void on_open_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _
     SupportSession *v = userdata;
     v->query = NULL;
     v->open_saved = is_settled(v, r, err);
-    if (v->open_saved && v->state == VISIT_ENDED)
+    if (v->open_saved && v->state == SESSION_ENDED)
         support_session_save(v);
 }
 
@@ -44,7 +43,7 @@ static void on_bytes_saved(StoreQuery *q _unused_, int r _unused_, const StoreRo
 {
     SupportSession *v = userdata;
     v->query = NULL;
-    if (v->state == VISIT_ENDED)
+    if (v->state == SESSION_ENDED)
         support_session_save(v);
 }
 
@@ -60,7 +59,7 @@ static void on_close_saved(StoreQuery *q _unused_, int r, const StoreRows *rows 
 static void run(SupportSession *v, Statement st, store_done_t on_done)
 {
     Error err = {};
-    int r = store_query(v->gateway->store, st, on_done, v, &v->query, &err);
+    int r = store_query(v->owner->store, st, on_done, v, &v->query, &err);
     if (r < 0)
         log_debug("session %s is written down later: %s", v->id, error_message(&err, r));
     error_done(&err);
@@ -69,14 +68,14 @@ static void run(SupportSession *v, Statement st, store_done_t on_done)
 static void save_open(SupportSession *v)
 {
     char at[TIMESTAMP_SIZE];
-    run(v, sql_session_open(v->id, v->grant_id, v->routes[v->way].name, timestamp_format(v->opened_at, at)),
+    run(v, sql_session_open(v->id, v->grant_id, v->routes[v->route].name, timestamp_format(v->opened_at, at)),
         on_open_saved);
 }
 
 static void save_progress(SupportSession *v)
 {
     char at[TIMESTAMP_SIZE];
-    bool ended = v->state == VISIT_ENDED;
+    bool ended = v->state == SESSION_ENDED;
     uint64_t bytes = v->to_box.bytes + v->from_box.bytes;
     if (!ended && bytes == v->saved_bytes)
         return;
@@ -106,15 +105,15 @@ void support_session_save(SupportSession *v)
 
 void support_session_log_open(const SupportSession *v)
 {
-    _cleanup_(freep) char *what = str_format("open through %s", v->routes[v->way].title);
-    log_visit(v, LOG_LEVEL_NOTICE, NULL, 0, what ? what : "open");
+    _cleanup_(freep) char *what = str_format("open through %s", v->routes[v->route].title);
+    log_session(v, LOG_LEVEL_NOTICE, NULL, 0, what ? what : "open");
 }
 
 void support_session_log_end(const SupportSession *v)
 {
     _cleanup_(freep) char *what = str_format("ended by %s, %" PRIu64 " bytes to the box and %" PRIu64 " from it",
                                              v->end_reason ? v->end_reason : "?", v->to_box.bytes, v->from_box.bytes);
-    log_visit(v, LOG_LEVEL_NOTICE, NULL, 0, what ? what : "ended");
+    log_session(v, LOG_LEVEL_NOTICE, NULL, 0, what ? what : "ended");
 }
 
 void support_session_audit_refusal(const SupportSession *v)
@@ -125,7 +124,7 @@ void support_session_audit_refusal(const SupportSession *v)
                    json_add_string(detail, "error", v->end_reason) < 0 ||
                    json_add_string(detail, "ways", v->story.data) < 0))
         detail = (cJSON_Delete(detail), NULL);
-    audit_write(v->gateway, &(AuditEntry) { .actor = actor ? actor : OPERATOR_ACTOR_PREFIX,
+    audit_write(v->owner->store, &(AuditEntry) { .actor = actor ? actor : OPERATOR_ACTOR_PREFIX,
                                             .action = "bridge.refused",
                                             .device = v->device,
                                             .detail = detail });

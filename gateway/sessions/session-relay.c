@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes from one stream to the other. A byte counts as dealt with once the other stream has taken it, so that the sender's
+/* A byte counts as dealt with once the other stream has taken it, so that the sender's
  * window is what bounds all that waits here. */
-#include "gateway/sessions/support-session-impl.h"
+#include "gateway/sessions/session-relay.h"
 
 #include <errno.h>
 
+#include "gateway/sessions/session-end.h"
+#include "gateway/sessions/session-record.h"
+#include "gateway/sessions/session-routes.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 
@@ -14,12 +17,6 @@
 void flow_init(Flow *f, MuxStream **from, MuxStream **to)
 {
     *f = (Flow) { .from = from, .to = to, .waiting = BUF_INIT(WAITING_MAX) };
-}
-
-void flow_done(Flow *f)
-{
-    buf_done(&f->waiting);
-    f->start = 0;
 }
 
 static bool flow_waits(const Flow *f)
@@ -42,7 +39,7 @@ static void flow_finish(Flow *f)
     mux_stream_finish(*f->to);
 }
 
-void flow_flush(Flow *f)
+static void flow_flush(Flow *f)
 {
     if (flow_waits(f) && *f->to) {
         size_t n = mux_stream_write(*f->to, f->waiting.data + f->start, f->waiting.len - f->start);
@@ -77,11 +74,11 @@ static int flow_push(Flow *f, const uint8_t *data, size_t len, bool may_write)
 
 static void pass(SupportSession *v, Flow *f, const uint8_t *data, size_t len)
 {
-    if (v->state == VISIT_ENDED)
+    if (v->state == SESSION_ENDED)
         return;
-    if (v->state == VISIT_OPEN)
+    if (v->state == SESSION_OPEN)
         idle_bytes(&v->idle, len, boottime_usec());
-    if (flow_push(f, data, len, v->state == VISIT_OPEN) < 0)
+    if (flow_push(f, data, len, v->state == SESSION_OPEN) < 0)
         support_session_end(v, "gateway.no-memory", "the gateway has no memory for this session");
 }
 
@@ -101,7 +98,7 @@ static void on_their_end(MuxStream *s _unused_, void *userdata)
 {
     SupportSession *v = userdata;
     v->to_box.ended = true;
-    if (v->state == VISIT_OPEN)
+    if (v->state == SESSION_OPEN)
         flow_flush(&v->to_box);
 }
 
@@ -130,26 +127,44 @@ static void on_box_accepted(MuxStream *s _unused_, void *userdata)
     v->accepted = true;
 }
 
+static void session_opened(SupportSession *v)
+{
+    usec_t now = boottime_usec(), longest = now + v->grant.max_seconds * USEC_PER_SEC;
+    v->state = SESSION_OPEN;
+    v->opened_at = realtime_usec();
+    if (longest < v->ends_at) {
+        v->ends_at = longest;
+        v->ends_by_grant = false;
+    }
+    idle_start(&v->idle, now);
+    _cleanup_(freep) char *sentence = str_format("connected through %s", v->routes[v->route].title);
+    support_session_say(v, "open", NULL, sentence ? sentence : "connected");
+    support_session_log_open(v);
+    support_session_save(v);
+    flow_flush(&v->to_box);
+    support_session_watch(v, now);
+}
+
 static void on_box_data(MuxStream *s _unused_, const uint8_t *data, size_t len, void *userdata)
 {
     SupportSession *v = userdata;
-    if (v->state == VISIT_TRYING)
-        support_session_opened(v);
+    if (v->state == SESSION_TRYING)
+        session_opened(v);
     pass(v, &v->from_box, data, len);
 }
 
 static void on_box_room(MuxStream *s _unused_, void *userdata)
 {
     SupportSession *v = userdata;
-    if (v->state == VISIT_OPEN)
+    if (v->state == SESSION_OPEN)
         flow_flush(&v->to_box);
 }
 
 static void on_box_end(MuxStream *s _unused_, void *userdata)
 {
     SupportSession *v = userdata;
-    if (v->state == VISIT_TRYING) {
-        support_session_way_failed(v, "its sshd hung up without a word");
+    if (v->state == SESSION_TRYING) {
+        support_session_route_failed(v, "its sshd hung up without a word");
         return;
     }
     v->from_box.ended = true;
@@ -160,8 +175,8 @@ static void on_box_closed(MuxStream *s _unused_, const char *reason, void *userd
 {
     SupportSession *v = userdata;
     v->box = NULL;
-    if (v->state == VISIT_TRYING)
-        support_session_way_refused(v, reason);
+    if (v->state == SESSION_TRYING)
+        support_session_route_refused(v, reason);
     else if (reason)
         support_session_end(v, reason, "the box ended the session");
     else if (!v->theirs)

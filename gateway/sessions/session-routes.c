@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds a way into the box: opens a stream in one tunnel after the other, and believes none that stays silent. */
-#include "gateway/sessions/support-session-impl.h"
+/* See session-routes.h. */
+#include "gateway/sessions/session-routes.h"
 
 #include <errno.h>
 
-#include "gateway/devices/device-connection.h"
+#include "gateway/sessions/session-end.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/message.h"
 
-#define WAY_SECONDS 3
+#define ROUTE_SECONDS 3
 #define TOO_OLD "its program is too old to let anybody in"
 
-/* Support staff are let in by recovery-agent for as long as a session may last. */
 void support_session_tell_recovery(SupportSession *v)
 {
-    DeviceConn *s = device_conn_find(v->gateway, v->grant.device, ROLE_RECOVERY);
+    DeviceConn *s = device_conn_find(v->owner->conns, v->grant.device, ROLE_RECOVERY);
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("recovery.open");
     _cleanup_(freep) char *reason = str_format("%s: %s", v->grant.person, v->grant.reason);
     int64_t seconds = v->grant.seconds_left < v->grant.max_seconds ? v->grant.seconds_left : v->grant.max_seconds;
@@ -38,26 +37,26 @@ static int open_stream(SupportSession *v, DeviceConn *s)
         json_add_string(open, "grant", v->grant.id) < 0 || json_add_string(open, "person", v->grant.person) < 0 ||
         json_add_string(open, "reason", v->grant.reason) < 0)
         return -ENOMEM;
-    return mux_open(m, open, &support_session_box_events, v, &v->box);
+    return mux_open(m, open, v->box_events, v, &v->box);
 }
 
-void support_session_way_failed(SupportSession *v, const char *what)
+void support_session_route_failed(SupportSession *v, const char *what)
 {
-    const AccessRoute *w = &v->routes[v->way], *next = v->way + 1 < v->n_ways ? w + 1 : NULL;
+    const AccessRoute *route = &v->routes[v->route], *next = v->route + 1 < v->n_routes ? route + 1 : NULL;
     if (v->box)
         mux_stream_reset(TAKE_PTR(v->box), "bridge.given-up");
     timer_disarm(v->timer);
-    _cleanup_(freep) char *sentence = next ? str_format("%s: %s; trying %s", w->title, what, next->title)
-                                           : str_format("%s: %s", w->title, what);
+    _cleanup_(freep) char *sentence = next ? str_format("%s: %s; trying %s", route->title, what, next->title)
+                                           : str_format("%s: %s", route->title, what);
     if (sentence)
         support_session_say(v, "failed", NULL, sentence);
-    if (buf_printf(&v->story, "%s%s: %s", v->story.len > 0 ? "; " : "", w->title, what) < 0)
-        log_debug("what came of %s is not told to the end", w->title);
-    v->way++;
+    if (buf_printf(&v->story, "%s%s: %s", v->story.len > 0 ? "; " : "", route->title, what) < 0)
+        log_debug("what came of %s is not told to the end", route->title);
+    v->route++;
     support_session_try(v);
 }
 
-void support_session_way_refused(SupportSession *v, const char *reason)
+void support_session_route_refused(SupportSession *v, const char *reason)
 {
     static const struct {
         const char *id, *sentence;
@@ -71,20 +70,20 @@ void support_session_way_refused(SupportSession *v, const char *reason)
     const char *id = reason ? reason : "closed";
     for (size_t i = 0; i < ELEMENTSOF(known); i++) {
         if (str_equal(known[i].id, id)) {
-            support_session_way_failed(v, known[i].sentence);
+            support_session_route_failed(v, known[i].sentence);
             return;
         }
     }
     _cleanup_(freep) char *sentence = str_format("it refused: %s", id);
-    support_session_way_failed(v, sentence ? sentence : "it refused");
+    support_session_route_failed(v, sentence ? sentence : "it refused");
 }
 
 static int on_silence(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     SupportSession *v = userdata;
     _cleanup_(freep) char *sentence = str_format(
-        v->accepted ? "it took the session, but its sshd said nothing within %d s" : "no answer within %d s", WAY_SECONDS);
-    support_session_way_failed(v, sentence ? sentence : "no answer");
+        v->accepted ? "it took the session, but its sshd said nothing within %d s" : "no answer within %d s", ROUTE_SECONDS);
+    support_session_route_failed(v, sentence ? sentence : "no answer");
     return 0;
 }
 
@@ -92,36 +91,36 @@ static int on_silence(sd_event_source *source _unused_, uint64_t usec _unused_, 
 static void give_up(SupportSession *v)
 {
     _cleanup_(freep) char *sentence = str_format("no way into %s. %s", v->grant.device, v->story.data ? v->story.data : "");
-    support_session_end(v, v->any_way ? "bridge.no-way" : "device.offline", sentence ? sentence : "no way in");
+    support_session_end(v, v->any_route ? "bridge.no-way" : "device.offline", sentence ? sentence : "no way in");
 }
 
 void support_session_try(SupportSession *v)
 {
-    if (v->way == v->n_ways) {
+    if (v->route == v->n_routes) {
         give_up(v);
         return;
     }
-    const AccessRoute *w = &v->routes[v->way];
-    if (w->role == ROLE_RECOVERY && v->way > 0)
+    const AccessRoute *route = &v->routes[v->route];
+    if (route->role == ROLE_RECOVERY && v->route > 0)
         support_session_tell_recovery(v);
-    DeviceConn *s = device_conn_find(v->gateway, v->grant.device, w->role);
+    DeviceConn *s = device_conn_find(v->owner->conns, v->grant.device, route->role);
     if (!s) {
-        support_session_way_failed(v, "not connected");
+        support_session_route_failed(v, "not connected");
         return;
     }
-    v->any_way = true;
+    v->any_route = true;
     v->accepted = false;
     if (!device_conn_takes_streams(s)) {
-        support_session_way_failed(v, TOO_OLD);
+        support_session_route_failed(v, TOO_OLD);
         return;
     }
-    _cleanup_(freep) char *sentence = str_format("trying %s", w->title);
+    _cleanup_(freep) char *sentence = str_format("trying %s", route->title);
     if (sentence)
         support_session_say(v, "trying", NULL, sentence);
     int r = open_stream(v, s);
     if (r >= 0)
-        r = timer_arm(v->gateway->event, &v->timer, WAY_SECONDS * USEC_PER_SEC, on_silence, v);
+        r = timer_arm(v->owner->event, &v->timer, ROUTE_SECONDS * USEC_PER_SEC, on_silence, v);
     if (r < 0)
-        support_session_way_failed(v, r == -EMFILE ? "its tunnel carries as many streams as it can"
+        support_session_route_failed(v, r == -EMFILE ? "its tunnel carries as many streams as it can"
                                                    : "the gateway cannot use it now");
 }

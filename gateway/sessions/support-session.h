@@ -1,33 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* A session: one session of a person on a box, from the stream that an operator opens to the record of its end. It finds a
- * way in, passes bytes both routes, and ends when its grant, its clock or its person says so. */
+/* Support sessions: one session of a person on a box, from the stream that an operator opens to the record of its end. It
+ * finds a route in, passes bytes both ways, and ends when its grant, its clock or its person says so. */
 #pragma once
 
 #include <cjson/cJSON.h>
 
-#include "gateway/sessions/operator.h"
-#include "lib/mux/mux.h"
+#include "gateway/devices/device-connection.h"
+#include "gateway/sessions/operators.h"
 
 typedef struct SupportSession SupportSession;
+typedef struct SupportSessions SupportSessions; /* all of them */
 
-/* An operator asks for a stream: takes or refuses it. */
-void support_session_start(Gateway *g, Operator *o, MuxStream *s, const cJSON *open);
+/* Listens to the boxes: sessions end with a box's key, and when it is blocked. NULL when out of memory; what is given is
+ * borrowed. */
+SupportSessions *support_sessions_new(sd_event *event, Store *store, DeviceConns *conns, const DeviceRegistry *registry);
+/* NULL-safe. */
+SupportSessions *support_sessions_free(SupportSessions *ss);
 
-/* End at once what is open under a grant, or into a box. `id` is the stable reason and a literal, `sentence` for the person. */
-void support_sessions_end_grant(Gateway *g, const char *grant, const char *id, const char *sentence);
-void support_sessions_end_device(Gateway *g, const char *device, const char *id, const char *sentence);
-/* Those that go, or are about to go, through the tunnel of one role. */
-void support_sessions_end_way(Gateway *g, const char *device, Role role, const char *id, const char *sentence);
-void support_sessions_end_all(Gateway *g, const char *id, const char *sentence);
+/* The tunnels by which operators come to them; borrowed. */
+Operators *support_sessions_operators(const SupportSessions *ss);
 
-/* How many people are in a box now. */
-size_t support_sessions_open(const Gateway *g, const char *device);
-
-/* Those that a token has opened, named by its hash. */
-void support_sessions_end_token(Gateway *g, const char *token, const char *id, const char *sentence);
+/* End at once what is open, under a grant or at all. `id` is the stable reason and a literal, `sentence` for the person. */
+void support_sessions_end_grant(SupportSessions *ss, const char *grant, const char *id, const char *sentence);
+void support_sessions_end_all(SupportSessions *ss, const char *id, const char *sentence);
 
 /* Writes what waits to be written, and looks for grants and tokens that somebody else has withdrawn: what they opened ends. */
-void support_sessions_sweep(Gateway *g);
-
-/* For the end of the program. */
-void support_session_free(void *session);
+void support_sessions_sweep(SupportSessions *ss);

@@ -17,12 +17,12 @@
 #include "lib/net/address-memory.h"
 #include "lib/net/send-queue.h"
 #include "lib/net/stream.h"
+#include "lib/tunnel/protocol.h"
 #include "lib/tunnel/tunnel-state.h"
 #include "lib/tunnel/tunnel.h"
 #include "lib/websocket/connection-impl.h"
 #include "lib/websocket/handshake.h"
 
-#define PROTOCOL "secbox.v1"
 #define GOAWAY_SECONDS_MAX 3600
 #define ID_MAX 128
 /* For states that end by the stream's own deadlines, of which each address has one. */
@@ -253,7 +253,7 @@ static void on_open(Stream *s, void *userdata)
     }
     int r = ws_make_key(t->key);
     if (r >= 0)
-        r = ws_make_request(&request, &t->url, t->key, PROTOCOL, token);
+        r = ws_make_request(&request, &t->url, t->key, TUNNEL_SUBPROTOCOL, token);
     if (r == -EINVAL)
         error_set(&t->end_reason, EINVAL, "tunnel.bad-token", "the device token has characters that no token has");
     if (r >= 0)
@@ -287,7 +287,7 @@ static const char *status_hint(int status)
 static int check_answer(Tunnel *t, const HttpHead *head, Error *err)
 {
     if (head->status == 101)
-        return ws_check_response(head, t->key, PROTOCOL, err);
+        return ws_check_response(head, t->key, TUNNEL_SUBPROTOCOL, err);
     t->end.http_status = head->status;
     t->end.retry_after_usec = tunnel_parse_retry_after(http_head_get(head, "Retry-After"));
     return error_set(err, EACCES, "tunnel.refused", "%s:%u refused the tunnel with HTTP status %d: %s", t->url.host,

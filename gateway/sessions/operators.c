@@ -1,42 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /* Connections of operators: hello within its deadline, and the streams of the connection before. */
-#include "gateway/sessions/operator.h"
+#include "gateway/sessions/operators.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/auth/auth.h"
-#include "gateway/devices/device-connection.h"
-#include "gateway/sessions/support-session.h"
+#include "gateway/http/tunnel-handshake.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/base/map.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/message.h"
 #include "lib/mux/carrier.h"
-#include "lib/websocket/accept.h"
 
 #define ROLE_OPERATOR "operator"
-#define HELLO_DEADLINE (10 * USEC_PER_SEC)
-#define KEEPALIVE_INTERVAL (25 * USEC_PER_SEC)
-#define KEEPALIVE_DEAD (60 * USEC_PER_SEC)
 #define CONNECTION_KEY_SIZE 24
 #define RESUME_DIGITS_MIN 32
 #define RESUME_DIGITS_MAX 64
 
+typedef struct OperatorConn OperatorConn;
+
+struct Operators {
+    sd_event *event;
+    const DeviceRegistry *registry;
+    operator_stream_t on_stream;
+    void *userdata;
+    Map *connections; /* by number → OperatorConn, owned */
+    Map *bridges;     /* what they carry, by person, box and resume → Operator, owned */
+    uint64_t next;
+};
+
 /* What is kept while connections come and go. */
 struct Operator {
-    Gateway *gateway;
+    Operators *owner;
     OperatorConn *conn; /* NULL while there is none */
     MuxCarrier *carrier;
     char *key, *person, *device, *token;
 };
 
 struct OperatorConn {
-    Gateway *gateway;
+    Operators *owner;
     WsConn *ws;
     Operator *operator; /* NULL before its hello */
     uint64_t number;
@@ -60,13 +67,12 @@ const char *operator_token(const Operator *o)
     return o->token;
 }
 
-void operator_free(void *operator)
+static void operator_free(Operator *o)
 {
-    Operator *o = operator;
     if (o->conn)
         o->conn->operator = NULL;
-    if (o->key && map_get(o->gateway->bridges, o->key) == o)
-        map_take(o->gateway->bridges, o->key);
+    if (o->key && map_get(o->owner->bridges, o->key) == o)
+        map_take(o->owner->bridges, o->key);
     mux_carrier_free(o->carrier);
     secret_free(o->key);
     free(o->person);
@@ -101,12 +107,11 @@ static void conn_withdraw(OperatorConn *c, bool for_good)
         o->conn = NULL;
 }
 
-void operator_conn_free(void *conn)
+static void conn_free(OperatorConn *c)
 {
-    OperatorConn *c = conn;
     char key[CONNECTION_KEY_SIZE];
     connection_key(key, c->number);
-    map_take(c->gateway->operators, key);
+    map_take(c->owner->connections, key);
     conn_withdraw(c, false);
     sd_event_source_disable_unref(c->deadline);
     ws_conn_free(c->ws);
@@ -139,7 +144,7 @@ static void on_idle(MuxCarrier *c _unused_, void *userdata)
 static void on_open(Mux *m _unused_, MuxStream *s, const cJSON *open, void *userdata)
 {
     Operator *o = userdata;
-    support_session_start(o->gateway, o, s, open);
+    o->owner->on_stream(o, s, open, o->owner->userdata);
 }
 
 static Operator *operator_new(OperatorConn *c, const char *key)
@@ -154,12 +159,12 @@ static Operator *operator_new(OperatorConn *c, const char *key)
         .on_idle = on_idle,
         .userdata = o,
     };
-    o->gateway = c->gateway;
+    o->owner = c->owner;
     o->key = strdup(key);
     o->person = strdup(c->person);
     o->device = strdup(c->device);
-    if (!o->key || !o->person || !o->device || mux_carrier_new(c->gateway->event, &options, &o->carrier) < 0 ||
-        map_put(c->gateway->bridges, key, o) < 0) {
+    if (!o->key || !o->person || !o->device || mux_carrier_new(c->owner->event, &options, &o->carrier) < 0 ||
+        map_put(c->owner->bridges, key, o) < 0) {
         operator_free(o);
         return NULL;
     }
@@ -167,11 +172,11 @@ static Operator *operator_new(OperatorConn *c, const char *key)
 }
 
 /* Those in use: what only remembers how its streams ended does not count. */
-static size_t count_of(const Gateway *g, const char *person)
+static size_t count_of(const Operators *os, const char *person)
 {
     void *value;
     size_t n = 0;
-    for (size_t i = 0; map_next(g->bridges, &i, NULL, &value);) {
+    for (size_t i = 0; map_next(os->bridges, &i, NULL, &value);) {
         const Operator *o = value;
         n += (o->conn || operator_streams(o) > 0) && str_equal(o->person, person);
     }
@@ -182,8 +187,8 @@ static size_t count_of(const Gateway *g, const char *person)
 static int conn_join(OperatorConn *c, const char *resume, Error *err)
 {
     _cleanup_(secret_freep) char *key = str_format("%s/%s/%s", c->person, c->device, resume);
-    Operator *o = key ? map_get(c->gateway->bridges, key) : NULL;
-    if (key && !o && count_of(c->gateway, c->person) >= BRIDGE_SESSIONS_PERSON_MAX)
+    Operator *o = key ? map_get(c->owner->bridges, key) : NULL;
+    if (key && !o && count_of(c->owner, c->person) >= BRIDGE_SESSIONS_PERSON_MAX)
         return error_set(err, EBUSY, "operator.too-many", "%s has %d bridges open already: close one", c->person,
                          BRIDGE_SESSIONS_PERSON_MAX);
     if (key && !o)
@@ -210,52 +215,28 @@ static bool resume_is_good(const char *resume)
     return len >= RESUME_DIGITS_MIN && len <= RESUME_DIGITS_MAX && resume[len] == '\0';
 }
 
-static int check_hello(const OperatorConn *c, const MessageType *type, const cJSON *hello, Error *err)
-{
-    if (!str_equal(type->name, "hello"))
-        return error_set(err, EPROTO, "hello.missing", "the first message is %s, not hello", type->name);
-    if (!str_equal(json_string(hello, "deviceId"), c->device) || !str_equal(json_string(hello, "role"), ROLE_OPERATOR))
-        return error_set(err, EPROTO, "hello.identity", "hello names another box or role than the path");
-    if (!resume_is_good(json_string(hello, "resume")))
-        return error_set(err, EPROTO, "hello.resume", "hello needs \"resume\", %d to %d random hexadecimal digits",
-                         RESUME_DIGITS_MIN, RESUME_DIGITS_MAX);
-    return 0;
-}
-
-static int send_welcome(OperatorConn *c)
-{
-    char now[TIMESTAMP_SIZE], connection[CONNECTION_KEY_SIZE];
-    connection_key(connection, c->number);
-    _cleanup_(cJSON_Deletep) cJSON *m = message_new("welcome");
-    if (!m || json_add_string(m, "deviceId", c->device) < 0 ||
-        json_add_string(m, "serverTime", timestamp_format(realtime_usec(), now)) < 0 ||
-        json_add_string(m, "connection", connection) < 0)
-        return -ENOMEM;
-    _cleanup_(freep) char *text = json_print(m);
-    return text ? ws_conn_send_text(c->ws, text, strlen(text)) : -ENOMEM;
-}
-
 static int conn_hello(OperatorConn *c, const char *text, size_t len, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *hello = NULL;
-    const MessageType *type = NULL;
-    int r = message_parse(text, len, SENDER_OPERATOR, &hello, &type, err);
-    if (r >= 0)
-        r = check_hello(c, type, hello, err);
+    int r = tunnel_read_hello(text, len, SENDER_OPERATOR, c->device, ROLE_OPERATOR, &hello, err);
+    if (r >= 0 && !resume_is_good(json_string(hello, "resume")))
+        r = error_set(err, EPROTO, "hello.resume", "hello needs \"resume\", %d to %d random hexadecimal digits",
+                      RESUME_DIGITS_MIN, RESUME_DIGITS_MAX);
     if (r >= 0)
         r = conn_join(c, json_string(hello, "resume"), err);
     if (r < 0)
         return r;
-    r = send_welcome(c);
+    char connection[CONNECTION_KEY_SIZE];
+    connection_key(connection, c->number);
+    r = tunnel_welcome(c->ws, &(TunnelWelcome) { .device = c->device, .connection = connection });
     if (r < 0)
         return error_from_errno(err, r, "welcoming an operator");
     timer_disarm(c->deadline);
-    ws_conn_set_message_max(c->ws, WS_MESSAGE_MAX);
     mux_carrier_attach(c->operator->carrier, c->ws);
     return 0;
 }
 
-/* Behind its hello an operator says everything by streams; messages of the future are not for us. */
+/* After its hello an operator says everything by streams; messages of later versions are not for us. */
 static void on_text(WsConn *ws _unused_, const char *text, size_t len, void *userdata)
 {
     OperatorConn *c = userdata;
@@ -287,7 +268,7 @@ static void on_writable(WsConn *ws _unused_, void *userdata)
 static void on_closed(WsConn *ws _unused_, uint16_t code, const Error *err _unused_, void *userdata)
 {
     conn_withdraw(userdata, code == WS_CLOSE_NORMAL);
-    operator_conn_free(userdata);
+    conn_free(userdata);
 }
 
 static const WsEvents ws_events = {
@@ -309,15 +290,15 @@ static OperatorConn *conn_new(const Request *request)
     OperatorConn *c = calloc(1, sizeof(*c));
     if (!c)
         return NULL;
-    c->gateway = request->gateway;
-    c->number = ++request->gateway->next_connection;
-    c->person = strdup(auth_person(request));
+    c->owner = request->module;
+    c->number = ++c->owner->next;
+    c->person = strdup(request_person(request));
     c->device = strdup(request->args[0]);
     c->token = strdup(request->token_hash);
     connection_key(key, c->number);
-    if (!c->person || !c->device || !c->token || map_put(c->gateway->operators, key, c) < 0 ||
-        timer_arm(c->gateway->event, &c->deadline, HELLO_DEADLINE, on_deadline, c) < 0) {
-        operator_conn_free(c);
+    if (!c->person || !c->device || !c->token || map_put(c->owner->connections, key, c) < 0 ||
+        timer_arm(c->owner->event, &c->deadline, TUNNEL_HELLO_DEADLINE, on_deadline, c) < 0) {
+        conn_free(c);
         return NULL;
     }
     return c;
@@ -325,26 +306,24 @@ static OperatorConn *conn_new(const Request *request)
 
 static int conn_upgrade(Request *request, Error *err)
 {
-    if (!ws_is_wanted(request->exchange))
-        return error_set(err, EINVAL, "ws.not-an-upgrade", "this is a tunnel: it takes WebSocket upgrades only");
-    if (!device_registry_has_device(request->gateway->registry, request->args[0]))
+    const Operators *os = request->module;
+    int r = tunnel_check_upgrade(request->exchange, err);
+    if (r < 0)
+        return r;
+    if (!device_registry_has_device(os->registry, request->args[0]))
         return error_set(err, ENOENT, "device.not-found", "there is no device \"%s\" here", request->args[0]);
     OperatorConn *c = conn_new(request);
     if (!c)
         return error_from_errno(err, -ENOMEM, "opening a bridge");
-    int r = ws_accept(request->exchange, TUNNEL_SUBPROTOCOL, &c->ws, err);
-    if (r < 0) {
-        operator_conn_free(c);
-        return r == -ENOMEM ? r : -EINVAL;
-    }
-    request->exchange = NULL;
-    ws_conn_set_events(c->ws, &ws_events, c);
-    ws_conn_set_keepalive(c->ws, KEEPALIVE_INTERVAL, KEEPALIVE_DEAD);
-    ws_conn_set_message_max(c->ws, HELLO_SIZE_MAX);
-    return 0;
+    r = tunnel_upgrade(request->exchange, &ws_events, c, &c->ws, err);
+    if (r < 0)
+        conn_free(c);
+    else
+        request->exchange = NULL;
+    return r;
 }
 
-void operator_accept(Request *c)
+static void on_bridge(Request *c)
 {
     Error err = {};
     int r = conn_upgrade(c, &err);
@@ -355,15 +334,20 @@ void operator_accept(Request *c)
     error_done(&err);
 }
 
-int operators_add_tokens(const Gateway *g, char ***tokens)
+const Route operator_routes[] = {
+    { "GET", "/v1/devices/*/bridge", ACCESS_OPERATOR, on_bridge, "a tunnel for sessions on the box" },
+    {},
+};
+
+int operators_add_tokens(const Operators *os, char ***tokens)
 {
     void *value;
-    for (size_t i = 0; map_next(g->operators, &i, NULL, &value);) {
+    for (size_t i = 0; map_next(os->connections, &i, NULL, &value);) {
         const OperatorConn *c = value;
         if (!strv_contains(*tokens, c->token) && strv_add(tokens, c->token) < 0)
             return -ENOMEM;
     }
-    for (size_t i = 0; map_next(g->bridges, &i, NULL, &value);) {
+    for (size_t i = 0; map_next(os->bridges, &i, NULL, &value);) {
         const Operator *o = value;
         if (o->token && !strv_contains(*tokens, o->token) && strv_add(tokens, o->token) < 0)
             return -ENOMEM;
@@ -371,26 +355,50 @@ int operators_add_tokens(const Gateway *g, char ***tokens)
     return 0;
 }
 
-void operators_end_token(Gateway *g, const char *token, const char *reason)
+void operators_end_token(Operators *os, const char *token, const char *reason)
 {
     void *value;
-    for (size_t i = 0; map_next(g->operators, &i, NULL, &value);) {
+    for (size_t i = 0; map_next(os->connections, &i, NULL, &value);) {
         OperatorConn *c = value;
         if (!c->ended && str_equal(c->token, token))
             conn_close(c, WS_CLOSE_POLICY, reason);
     }
-    for (size_t i = 0; map_next(g->bridges, &i, NULL, &value);) {
+    for (size_t i = 0; map_next(os->bridges, &i, NULL, &value);) {
         Operator *o = value;
         if (!o->conn && str_equal(o->token, token))
             operator_free(o);
     }
 }
 
-void operator_farewell(Gateway *g)
+void operators_farewell(Operators *os)
 {
     void *value;
-    for (size_t i = 0; map_next(g->operators, &i, NULL, &value);) {
-        OperatorConn *c = value;
-        ws_conn_close(c->ws, WS_CLOSE_RESTART, "restart");
-    }
+    for (size_t i = 0; map_next(os->connections, &i, NULL, &value);)
+        ws_conn_close(((OperatorConn *) value)->ws, WS_CLOSE_RESTART, "restart");
+}
+
+Operators *operators_new(sd_event *event, const DeviceRegistry *registry, operator_stream_t on_stream, void *userdata)
+{
+    Operators *os = calloc(1, sizeof(*os));
+    if (!os)
+        return NULL;
+    *os = (Operators) { .event = event, .registry = registry, .on_stream = on_stream, .userdata = userdata };
+    os->connections = map_new(NULL);
+    os->bridges = map_new(NULL);
+    return os->connections && os->bridges ? os : operators_free(os);
+}
+
+Operators *operators_free(Operators *os)
+{
+    void *value;
+    if (!os)
+        return NULL;
+    for (size_t i = 0; os->connections && map_next(os->connections, &i, NULL, &value);)
+        conn_free(value);
+    for (size_t i = 0; os->bridges && map_next(os->bridges, &i, NULL, &value);)
+        operator_free(value);
+    map_free(os->connections);
+    map_free(os->bridges);
+    free(os);
+    return NULL;
 }

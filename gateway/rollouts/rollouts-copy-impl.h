@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* One rollout in memory, shared by the files that run it and write it down. */
+/* One rollout in memory, as the files of this folder share it with nobody else. */
 #pragma once
 
 #include <cjson/cJSON.h>
 
-#include "gateway/rollouts/rollouts.h"
+#include "gateway/rollouts/rollout-plan.h"
+#include "gateway/rollouts/rollouts-copy.h"
 #include "lib/base/error.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
+#include "lib/base/map.h"
 
 typedef struct RolloutBox {
     char *device;
@@ -19,7 +21,7 @@ typedef struct RolloutBox {
 } RolloutBox;
 
 typedef struct Rollout {
-    Gateway *gateway;
+    Rollouts *owner;
     char *id;
     bool update;
     char *image, *digest, *service, *compose;
@@ -35,8 +37,13 @@ typedef struct Rollout {
 } Rollout;
 
 struct Rollouts {
-    Gateway *gateway;
+    sd_event *event;
+    Store *store;
+    Requests *requests;
+    DeviceConns *conns;
+    Deployments *deployments;
     Map *map; /* by id, in the order of their beginning; owned */
+    sd_event_time_handler_t on_wake;
     sd_event_source *timer;
     usec_t wake_at; /* what the timer is armed for; USEC_INFINITY: it is not */
     StoreQuery *reload;
@@ -44,16 +51,14 @@ struct Rollouts {
     bool stale;        /* it could not be made */
 };
 
+/* rollouts-copy.c */
+/* For the map of them. */
+void rollout_free_value(void *rollout);
 void rollout_log(const Rollout *r, LogLevel level, const char *what);
-void rollout_count(const Rollout *r, RolloutCounts counts[static ROLLOUT_GROUPS_MAX]);
-/* Whether the box's agent is there to be sent to. */
-bool rollout_box_is_here(const Gateway *g, const char *device);
-
-/* Each writes one change, and sets `query` when it could be queued (else the next wake tries again). The copy
- * changes when the database has. */
-void rollout_save_event(Rollout *r, RolloutEvent event);
-void rollout_save_away(Rollout *r, char *const *devices);
-void rollout_save_skip(Rollout *r, RolloutBox *box, const Error *why);
-
 /* Wakes the requests that wait for news of it. */
 void rollout_tell(const Rollout *r);
+/* Whether the box's agent is there to be sent to. */
+bool rollout_box_is_here(const Rollouts *rs, const char *device);
+
+/* Looks at all of them at this time, or earlier if that is planned. */
+void rollouts_wake_at(Rollouts *rs, usec_t when, usec_t now);

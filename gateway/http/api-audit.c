@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* GET /v1/audit */
-#include "gateway/http/api.h"
+#include "gateway/http/api-audit.h"
 
 #include "gateway/store/audit-table.h"
 
@@ -12,10 +12,15 @@ static void on_entries(Request *c, const StoreRows *rows)
     request_answer_text(c, 200, store_rows_get(rows, 0, 0));
 }
 
-void api_audit_list(Request *c)
+static void on_list(Request *c)
 {
     uint64_t limit;
     if (request_query_u64(c, "limit", AUDIT_LIMIT_MAX, AUDIT_LIMIT, &limit) < 0)
         return;
     request_query(c, sql_audit_list(limit), on_entries);
 }
+
+const Route audit_routes[] = {
+    { "GET", "/v1/audit", ACCESS_OPERATOR, on_list, "who did what" },
+    {},
+};

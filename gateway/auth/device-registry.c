@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Devices, keys and used proofs in memory; bounded by the number of devices in the database. */
-#include "gateway/devices/device-registry.h"
+#include "gateway/auth/device-registry.h"
 
 #include <errno.h>
 #include <string.h>

@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/auth/auth.h"
+#include "gateway/verb-tokens.h"
+#include "gateway/auth/secrets.h"
 #include "gateway/store/run.h"
 #include "gateway/store/tokens-table.h"
-#include "gateway/verbs.h"
+#include "gateway/settings.h"
 #include "lib/cli/cli.h"
 #include "lib/base/strv.h"
 
@@ -52,7 +53,7 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
                 NAME_SIZE_MAX);
         return EXIT_USAGE;
     }
-    int r = auth_make_secret(OPERATOR_TOKEN_PREFIX, &secret, hash);
+    int r = secret_make(OPERATOR_TOKEN_PREFIX, &secret, hash);
     if (r < 0)
         return fail(NULL, r);
     const Statement add = sql_token_add(argv[0], hash);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening deployments, for operators and for rollouts, and sending them. */
+#pragma once
+
+#include "gateway/deployments/deployment-events.h"
+
+typedef struct DeploymentRequest {
+    const char *compose, *reason;
+    unsigned confirm_deadline; /* seconds */
+    deployment_sent_t on_sent; /* answers the request */
+} DeploymentRequest;
+
+/* Stores a deployment for the box args[0] and sends it. The request is answered when that is not possible: 503
+ * device.offline, 409 deployment.busy. */
+void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *request);
+
+/* What a rollout gives each of its boxes; it holds all of this in the database too. */
+typedef struct DeploymentOrder {
+    const char *rollout, *device;
+    const char *compose;                  /* a snapshot, or NULL: */
+    const char *image, *digest, *service; /* an update; service may be NULL */
+    unsigned confirm_deadline;            /* seconds */
+} DeploymentOrder;
+
+/* Stores a deployment together with the box's state in its rollout, and sends it; what becomes of it is told by
+ * DeploymentEvents. -ENOTCONN, -EBUSY, -ENOMEM, or what store_query() fails with. */
+int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err) _must_check_;
+
+/* Sends it to the box, or ends the deployment when the box has just gone. */
+void deployment_send(Deployment *d);
+/* Reads from the database what is to be sent, then sends it: the box has never heard of it. */
+void deployment_send_again(Deployment *d);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Routes about devices: list, add, show, a new bootstrap token, block and unblock. */
+#pragma once
+
+#include "gateway/devices/device-connection.h"
+#include "gateway/http/request.h"
+
+typedef struct DevicesApi {
+    DeviceConns *conns;
+    DeviceRegistry *registry;
+    unsigned bootstrap_hours; /* life of a bootstrap token */
+} DevicesApi;
+
+extern const Route device_routes[]; /* of the DevicesApi */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* See session-object.h. */
+#include "gateway/sessions/session-object.h"
+
+#include "lib/data/json.h"
+#include "lib/tunnel/message.h"
+
+void support_session_free(SupportSession *v)
+{
+    if (map_get(v->owner->map, v->id) == v)
+        map_take(v->owner->map, v->id);
+    if (v->theirs)
+        mux_stream_reset(v->theirs, "gateway.restart");
+    if (v->box)
+        mux_stream_reset(v->box, "gateway.restart");
+    store_query_free(v->query);
+    sd_event_source_disable_unref(v->timer);
+    flow_done(&v->to_box);
+    flow_done(&v->from_box);
+    buf_done(&v->story);
+    grant_done(&v->grant);
+    free(v->name);
+    free(v->person);
+    free(v->device);
+    free(v->grant_id);
+    free(v->token);
+    free(v->end_reason);
+    free(v);
+}
+
+void support_session_say(SupportSession *v, const char *state, const char *error, const char *sentence)
+{
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new("bridge.progress");
+    const char *way = v->route < v->n_routes ? v->routes[v->route].name : NULL;
+    if (!v->operator)
+        return;
+    if (m && json_add_string(m, "session", v->id) >= 0 && json_add_string(m, "id", v->name) >= 0 &&
+        json_add_string(m, "way", way) >= 0 && json_add_string(m, "state", state) >= 0 &&
+        json_add_string(m, "error", error) >= 0 && json_add_string(m, "message", sentence) >= 0)
+        operator_send(v->operator, m);
+}
+
+void flow_done(Flow *f)
+{
+    buf_done(&f->waiting);
+    f->start = 0;
+}

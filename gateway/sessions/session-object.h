@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* One support session, as the files of this folder share it with nobody else. */
+#pragma once
+
+#include "gateway/devices/device-connection.h"
+#include "gateway/sessions/access-routes.h"
+#include "gateway/sessions/grants.h"
+#include "gateway/sessions/idle.h"
+#include "gateway/sessions/operators.h"
+#include "lib/base/buf.h"
+#include "lib/base/map.h"
+
+#define SESSION_ID_SIZE 19 /* "s-" and 16 digits, with NUL */
+
+typedef struct SupportSession SupportSession;
+typedef struct SupportSessions SupportSessions;
+
+typedef enum SupportSessionState {
+    SESSION_ASKING, /* the database is asked about the grant */
+    SESSION_TRYING, /* one route after the other */
+    SESSION_OPEN,
+    SESSION_ENDED, /* no streams any more; kept until its end is written down */
+} SupportSessionState;
+
+/* One direction: what came from one stream and could not be written to the other yet, at most a window. */
+typedef struct Flow {
+    MuxStream **from, **to; /* of the session */
+    Buf waiting;
+    size_t start; /* bytes of `waiting` that are gone */
+    uint64_t bytes;
+    bool ended, finished; /* nothing more comes; and we have said so to the other side */
+} Flow;
+
+struct SupportSessions {
+    sd_event *event;
+    Store *store;
+    DeviceConns *conns;
+    Operators *operators;
+    Map *map; /* by id → SupportSession, owned */
+};
+
+struct SupportSession {
+    SupportSessions *owner;
+    Operator *operator; /* NULL after the end of its stream */
+    char id[SESSION_ID_SIZE];
+    char *name; /* the id that the operator gave; NULL = none */
+    char *person, *device, *grant_id; /* as asked for */
+    char *token;                      /* the hash of the one that opened it */
+    SupportSessionState state;
+    Grant grant; /* known after SESSION_ASKING */
+    StoreQuery *query;
+    sd_event_source *timer;
+    MuxStream *theirs, *box;
+    const MuxStreamEvents *box_events;
+
+    AccessRoute routes[ACCESS_ROUTES_MAX];
+    size_t n_routes, route;
+    bool any_route, recovery_told;
+    bool accepted; /* by the box, which has not said anything yet */
+    Buf story;     /* what came of the routes so far */
+
+    Flow to_box, from_box;
+    Idle idle;
+    usec_t ends_at; /* CLOCK_BOOTTIME: the grant's end or the longest length, whichever comes first */
+    bool ends_by_grant;
+
+    usec_t opened_at, closed_at; /* wall clock; 0 = not */
+    uint64_t saved_bytes;
+    bool open_saved;
+    char *end_reason;
+};
+
+/* Frees without a record. */
+void support_session_free(SupportSession *v);
+/* Tells the operator what becomes of it. */
+void support_session_say(SupportSession *v, const char *state, const char *error, const char *sentence);
+void flow_done(Flow *f);
