@@ -115,7 +115,7 @@ static int load_rollout_boxes(Gateway *g, const StoreRows *rows)
     return rollouts_adopt_boxes(g->rollouts, rows);
 }
 
-/* What the gateway before has left open ended with it. */
+/* Sessions that an earlier gateway left open ended with it. */
 static Statement sql_sessions_lost(void)
 {
     return sql_sessions_close_all("gateway.lost");
@@ -355,7 +355,7 @@ static int make_devices(Gateway *g, const GatewayOptions *o, Error *err)
     return g->accept ? 0 : -ENOMEM;
 }
 
-/* What listens to the boxes, each in its turn: a deployment ends before rollouts look at it. */
+/* What listens to the boxes; the order matters: a deployment hears of its end before rollouts look at it. */
 static int make_listeners(Gateway *g)
 {
     g->requests = requests_new(g->event, g->store);
@@ -426,7 +426,7 @@ uint16_t gateway_port(const Gateway *g)
     return http_server_port(g->server);
 }
 
-/* Whoever uses a module goes before it. */
+/* Each module goes before those that it uses. */
 Gateway *gateway_free(Gateway *g)
 {
     if (!g)

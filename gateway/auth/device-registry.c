@@ -132,7 +132,7 @@ int device_registry_put_key(DeviceRegistry *r, const char *id, Role role, const 
         r->n_keys++;
     free(e->thumbprint);
     e->thumbprint = copy;
-    /* proofs are by a key: those of the former one are refused for that, and the limit begins anew */
+    /* proofs by the former key are refused anyway, so there is no need to remember them */
     free(e->proofs);
     e->proofs = NULL;
     return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What has to be known to let a box in, in memory, so that accepting a tunnel never asks the database: which
- * devices exist, which are blocked, the key of each role, and the proofs that each key has used lately. */
+/* Everything needed to let a box in, kept in memory so that accepting a tunnel never asks the database: which devices
+ * exist, which are blocked, the key of each role, and the proofs that each key has used lately. */
 #pragma once
 
 #include <stdbool.h>
@@ -35,11 +35,11 @@ int device_registry_put_device(DeviceRegistry *r, const char *id, bool blocked) 
 /* Sets the key of one role; the device must be there (-ENOENT). */
 int device_registry_put_key(DeviceRegistry *r, const char *id, Role role, const char *thumbprint) _must_check_;
 bool device_registry_has_device(const DeviceRegistry *r, const char *id);
-/* How many keys there are: as many tunnels may come. */
+/* How many keys there are, and so how many tunnels to expect. */
 size_t device_registry_keys(const DeviceRegistry *r);
 
 /* Whether this key may speak for this device in this role. -EKEYREJECTED "device.unknown",
- * "device.key-unknown" (nobody has claimed, or another key has), -EACCES "device.blocked". */
+ * "device.key-unknown" (nobody has claimed the role, or another key has), -EACCES "device.blocked". */
 int device_registry_check(const DeviceRegistry *r, const char *id, Role role, const char *thumbprint,
                    Error *err) _must_check_;
 

@@ -85,7 +85,7 @@ cJSON *device_token_json(const char *token, uint64_t expires)
     return TAKE_PTR(o);
 }
 
-/* Whatever is wrong with a token or proof is the caller's fault, but for memory. */
+/* Anything wrong with a token or proof is the caller's fault, except lack of memory. */
 static int rejected(int r)
 {
     return r == -ENOMEM ? r : -EKEYREJECTED;
@@ -160,7 +160,7 @@ int device_token_refresh(const DeviceTokens *t, const char *token, const char *p
     r = jwt_hash(token, hash);
     if (r < 0)
         return error_from_errno(err, r, "checking a proof");
-    /* a token of a key that was replaced since gets none for the new one */
+    /* a token for a key that was replaced since does not buy one for the new key */
     r = device_registry_check(t->registry, claims.subject, role, claims.thumbprint, err);
     return r < 0 ? r : device_token_renew(t, claims.subject, role, hash, proof, ret, ret_expires, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The boxes' tokens, and the proofs that they hold the keys which the tokens name. Checked without the database. */
+/* The boxes' tokens, and the proofs that a box holds the key which its token names. Checked without the database. */
 #pragma once
 
 #include <cjson/cJSON.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Secrets that boxes and people show, of which the database holds hashes; and random ids. */
+/* Secrets that boxes and people present (the database holds only their hashes), and random ids. */
 #pragma once
 
 #include "lib/base/error.h"
@@ -10,10 +10,10 @@
 #define SECRET_HASH_SIZE 65
 #define RANDOM_ID_SIZE 33
 
-/* A new random secret with 256 bits behind its prefix, and the hash to store. */
+/* A new random secret with 256 bits after its prefix, and the hash to store. */
 int secret_make(const char *prefix, char **ret, char ret_hash[static SECRET_HASH_SIZE]) _must_check_;
 
-/* What stands behind "Bearer " in the Authorization header; NULL when there is none. Borrowed. */
+/* What follows "Bearer " in the Authorization header; NULL when there is none. Borrowed. */
 const char *bearer_token(const HttpExchange *x);
 /* The hash of the operator token that a request shows. -EKEYREJECTED: operator.token-missing, operator.token-unknown. */
 int operator_token_hash(const HttpExchange *x, char ret[static SECRET_HASH_SIZE], Error *err) _must_check_;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One open deployment, as the files of this folder share it with nobody else. */
+/* One open deployment. Private to this folder. */
 #pragma once
 
 #include "gateway/deployments/deployment-events.h"

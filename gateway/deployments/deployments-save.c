@@ -52,7 +52,7 @@ static int save_events(Deployment *d, Error *err)
                        on_events_saved, d, &d->query, err);
 }
 
-/* What a deployment ends in: the box's outcome, if it is one that we know. */
+/* The state in which a deployment ends: the box's outcome, if we know it. */
 static const char *state_from(const cJSON *result)
 {
     static const char *const known[] = { "done", "failed", "rolled-back", "recovery", "unknown" };
@@ -163,8 +163,8 @@ void deployment_save(Deployment *d)
     error_done(&err);
 }
 
-/* A result that nothing in memory waits for: sent again after a lost acknowledgement, later than we had
- * hoped, or of a change made at the box itself. */
+/* A result that nothing in memory waits for: sent again after a lost acknowledgement, long overdue, or of a change made at
+ * the box itself. */
 typedef struct LateResult {
     Deployments *owner;
     char *device, *id, *version, *outcome;

@@ -16,20 +16,20 @@
 #include "lib/data/json.h"
 #include "lib/tunnel/message.h"
 
-/* the longest story that a box may tell about one deployment */
+/* so many events are taken from a box about one deployment */
 #define EVENTS_MAX 5000
 #define UNSAVED_EVENTS_MAX 512
-/* beside its confirm deadline */
+/* on top of its confirm deadline */
 #define SILENCE_MAX (30 * USEC_PER_MINUTE)
 
-/* The open deployment of this box that the object's id names. */
+/* The open deployment of this box, if it is the one whose id the object has. */
 static Deployment *deployment_named(const Deployments *ds, const DeviceConn *s, const cJSON *object)
 {
     Deployment *d = map_get(ds->open, device_conn_device(s));
     return d && d->version > 0 && str_equal(json_string(object, "id"), d->id) ? d : NULL;
 }
 
-/* The message as it is stored: what the path says is left out, the number is a number. */
+/* The message as it is stored: without what the event's key says already, and with a numeric seq. */
 static cJSON *event_from(const cJSON *message, uint64_t seq)
 {
     cJSON *e = cJSON_Duplicate(message, true);
@@ -107,8 +107,8 @@ static void deployment_pending(Deployment *d, DeviceConn *s, const cJSON *pendin
         deployment_confirm(d, s);
 }
 
-/* The connection broke before the message arrived. Who pushed it may have gone long ago; a rollout still wants it, or
- * ends it, so that the box gets its turn when the rollout goes on. */
+/* The connection broke before the message arrived. Whoever pushed it may have left long ago. A rollout still wants it; one
+ * that was stopped ends it, so that the box gets its turn when the rollout goes on. */
 static void deployment_never_arrived(Deployment *d)
 {
     const Deployments *ds = d->owner;

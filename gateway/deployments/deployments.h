@@ -17,7 +17,7 @@ void deployments_listen(Deployments *ds, const DeploymentEvents *events, void *u
 bool deployments_is_busy(const Deployments *ds, const char *device);
 bool deployments_is_of(const Deployments *ds, const char *device, const char *rollout);
 
-/* Rows of sql_deployments_open(). At the start: takes the open ones over, to end them when their boxes speak of them. Later,
+/* Rows of sql_deployments_open(). At the start: takes the open ones over, and ends them when their boxes report on them. Later,
  * after the database was away: those that memory does not know are ended, because their requests were answered with an
  * error. */
 int deployments_adopt(Deployments *ds, const StoreRows *rows, bool at_start) _must_check_;

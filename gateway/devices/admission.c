@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A token bucket, and when those come back for whom it has nothing. */
+/* A token bucket, and when to come back for those who find it empty. */
 #include "gateway/devices/admission.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/encode.h"
 
-/* What a box takes at its word (lib/tunnel/tunnel-state.c). */
+/* A box waits no longer than this, whatever it is told (lib/tunnel/tunnel-state.c). */
 #define SECONDS_MAX 3600
 
 void admission_init(Admission *a, unsigned rate, unsigned burst)
@@ -23,7 +23,7 @@ int admission_check(Admission *a, unsigned *ret_retry_after, Error *err)
         return error_set(err, EBUSY, "store.unavailable", "the gateway is starting, come back in some seconds");
     if (token_bucket_has(&a->accepts, now))
         return 0;
-    /* anywhere from half its turn to one and a half, so that those of one second do not come in one */
+    /* anywhere from half to one and a half times its wait, so that boxes turned away together do not return together */
     usec_t turn = token_bucket_queue(&a->accepts, now);
     usec_t seconds = 1 + (turn / 2 + random_below(turn + 1)) / USEC_PER_SEC;
     *ret_retry_after = seconds < SECONDS_MAX ? (unsigned) seconds : SECONDS_MAX;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Storm control: how many tunnels are accepted in a second, and over which time boxes come back that were sent away or have
- * lost this gateway. */
+/* Storm control: how many tunnels are accepted per second, and over how long boxes spread their return after they were turned
+ * away or lost this gateway. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,10 +17,10 @@ typedef struct Admission {
 void admission_init(Admission *a, unsigned rate, unsigned burst);
 
 /* Whether a tunnel may be accepted now: asked before anything is computed for it. -EBUSY with the seconds after which it may
- * come back: "gateway.busy", those sent away before counted in; "store.unavailable", the gateway is starting. */
+ * come back: "gateway.busy" (those turned away earlier go first), or "store.unavailable" while the gateway is starting. */
 int admission_check(Admission *a, unsigned *ret_retry_after, Error *err) _must_check_;
 /* One was accepted. */
 void admission_take(Admission *a);
 
-/* The seconds over which that many boxes come back without passing the rate; at least 1. */
+/* The seconds that so many boxes need to come back without exceeding the rate; at least 1. */
 int admission_spread(const Admission *a, size_t boxes);

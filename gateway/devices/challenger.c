@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A stranger costs one connection and a hello's worth of memory, for ten seconds at most; when there are too many of them
- * the oldest goes, so that a box, which answers at once, always gets its turn. */
+/* A stranger costs one connection and a hello's worth of memory, for ten seconds at most. When there are too many, the oldest
+ * goes: a box answers at once, so it always gets its turn. */
 #include "gateway/devices/challenger.h"
 
 #include <errno.h>
@@ -123,7 +123,7 @@ static int read_key(const cJSON *hello, Key **ret, Error *err)
     return key_from_jwk(jwk, strlen(jwk), ret, err);
 }
 
-/* 1: this key may speak for this device; 0: the bootstrap token has to say. What costs little is looked at first. */
+/* 1: this key may speak for this device; 0: the bootstrap token has to say. The cheap checks come first. */
 static int check_key(Challenge *c, const cJSON *hello, const Key *key, Error *err)
 {
     const char *device = json_string(hello, "deviceId"), *proof = json_string(hello, "proof");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The way into /recovery without a token: whoever connects gets a nonce and has one hello to prove the box's key over it.
- * Nothing of it depends on a clock, and what strangers can make us hold is bounded. */
+ * None of this depends on a clock, and what strangers can make us hold is bounded. */
 #pragma once
 
 #include "gateway/devices/claim-key.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two statements of a claim: a look, and an entry that only the first of several can make. */
+/* A claim takes two statements: one looks, the other registers the key, which only the first of several claims can. */
 #include "gateway/devices/claim-key.h"
 
 #include <errno.h>
@@ -76,7 +76,7 @@ static void claim_accept(KeyClaim *k, bool is_new)
 {
     DeviceRegistry *registry = k->claims->registry;
     Error err = {};
-    /* what an operator has said of a device that is known here may be newer than our look at the database */
+    /* of a device that is known here, an operator's word may be newer than what we read in the database */
     int r = device_registry_has_device(registry, k->device) ? 0 : device_registry_put_device(registry, k->device, false);
     if (r >= 0)
         r = device_registry_put_key(registry, k->device, k->role, k->thumbprint);
@@ -98,7 +98,7 @@ static void on_registered(KeyClaim *k, const StoreRows *rows)
     }
     const LogField fields[] = { { "DEVICE", k->device }, {} };
     log_line(LOG_LEVEL_NOTICE, fields, "device %s claimed the role %s", k->device, role_name(k->role));
-    /* a box that was set up anew: tunnels by its former key end */
+    /* the box was set up anew: tunnels opened with its former key end */
     device_conns_replace_key(k->claims->conns, k->device, k->role);
     claim_accept(k, true);
 }

@@ -5,7 +5,7 @@
 
 #include "gateway/devices/device-connection.h"
 
-/* What claims are about; all of it borrowed. */
+/* What claims work with; all of it borrowed. */
 typedef struct Claims {
     Store *store;
     DeviceRegistry *registry;
@@ -25,11 +25,11 @@ typedef struct KeyClaimRequest {
 
 /* r = 0: the key is registered, and may speak for the device; is_new when it was not before. Otherwise negative:
  * -EKEYREJECTED bootstrap.invalid, bootstrap.expired; -EACCES device.blocked; -EEXIST device.bootstrap-reused;
- * store.*. Runs once, from the loop; the claim is over and freed behind it. */
+ * store.*. Runs once, from the loop; the claim is over and freed afterwards. */
 typedef void (*key_claim_done_t)(KeyClaim *k, int r, bool is_new, const Error *err, void *userdata);
 
 /* Looks the token up and registers the key; all of the request is copied. Errors: store.busy, store.unavailable. */
 int key_claim_start(const Claims *cl, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,
                     KeyClaim **ret, Error *err) _must_check_;
-/* Silences; what the database was told stays. NULL-safe. */
+/* on_done is not called any more; what the database was told stays. NULL-safe. */
 KeyClaim *key_claim_free(KeyClaim *k);

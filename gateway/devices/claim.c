@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The two requests by which a box gets tokens over HTTP; the rules of a claim are claim-key.c. */
+/* The two requests by which a box gets tokens over HTTP; claim-key.c has the rules of a claim. */
 #include "gateway/devices/claim.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A token is checked before the upgrade; without one, on /recovery only, the key is proved behind it (challenger.h). */
+/* A token is checked before the upgrade. Without one, which only /recovery allows, the key is proved after it (challenger.h). */
 #include "gateway/devices/device-accept.h"
 
 #include <errno.h>
@@ -86,7 +86,7 @@ static void on_text(WsConn *c _unused_, const char *text, size_t len, void *user
 
 static void on_binary(WsConn *c _unused_, const uint8_t *data, size_t len, void *userdata)
 {
-    /* made even for a box that has no business with streams: it gets a proper refusal */
+    /* made even for a box that should not open streams: it gets a proper refusal */
     BoxStreams *streams = device_conn_streams(userdata, true);
     if (streams)
         mux_carrier_on_binary(box_streams_carrier(streams), data, len);

@@ -14,7 +14,7 @@
 
 /* a box that sends nonsense this often is closed */
 #define BAD_MESSAGES_MAX 16
-/* what "versions that pass 2^53" may reach before adding one could overflow PostgreSQL's bigint */
+/* far above any real version, and far enough below PostgreSQL's bigint that adding one cannot overflow it */
 #define VERSION_MAX (UINT64_C(1) << 62)
 
 /* Writes the newest status; nothing waits for it, and a newer one replaces it. */
@@ -166,7 +166,7 @@ void device_conn_message(DeviceConn *s, const char *text, size_t len)
         for (size_t i = 0; i < s->conns->n_listeners; i++)
             hand_on(s, s->conns->listeners[i].table->messages, type->name, m, s->conns->listeners[i].userdata);
     } else if (r < 0 && r != -ENOMSG) {
-        /* one bad message is dropped: to cut the box off for it would be worse */
+        /* dropping one bad message is better than cutting the box off for it */
         device_conn_log(s, LOG_LEVEL_WARNING, &err, r, "a message is ignored");
         if (++s->bad_messages >= BAD_MESSAGES_MAX)
             device_conn_close(s, WS_CLOSE_POLICY, "too many bad messages");

@@ -12,7 +12,7 @@ typedef struct BoxStreams BoxStreams;
 
 /* Those of one tunnel in the map of all (DEVICE/ROLE → BoxStreams), made when there are none; NULL when out of memory. */
 BoxStreams *box_streams_make(Map *all, sd_event *event, const char *tunnel);
-/* Whoever holds them must not use them behind box_streams_detach(): they go when nothing is left of them. */
+/* Whoever holds them must not use them after box_streams_detach(): they go when nothing is left of them. */
 MuxCarrier *box_streams_carrier(BoxStreams *b);
 void box_streams_detach(BoxStreams *b);
 

@@ -39,7 +39,7 @@ typedef struct Fleet {
     bool json;
     bool plain_http;
     Api api;     /* set by fleet_begin() */
-    char *login; /* the same: whom to be on a box; owned */
+    char *login; /* the same: the account to log in as; owned */
 } Fleet;
 
 /* Every verb's first call: finds gateway, token and CA (gateway/fleet/config.c). Errors have the id "usage" or are fleet.*. */

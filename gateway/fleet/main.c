@@ -154,7 +154,7 @@ int main(int argc, char **argv)
         { "grant", "ID", "use this grant (the newest of yours)", .text = &fleet.grant },
         { "way", "WAY", "auto, device, mgmt or recovery (auto)", .text = &fleet.way },
         { "known-hosts", "LINK", "the link to set to the file of host keys", .text = &fleet.known_hosts },
-        { "user", "NAME", "whom to be on the box (root)", .text = &fleet.user },
+        { "user", "NAME", "the account to log in as on the box (root)", .text = &fleet.user },
         { "timeout", "SECONDS", "with --wait: wait so long (push: 900, rollout: to the end)", .text = &fleet.timeout },
         { "limit", "N", "show N entries (20)", .text = &fleet.limit },
         { "json", NULL, "one JSON document on stdout; with --wait one per line", .flag = &fleet.json },

@@ -71,7 +71,7 @@ void exchange_fail(HttpExchange *x, int status, int r, const Error *err)
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
     char now[TIMESTAMP_SIZE];
     _cleanup_(freep) char *text = NULL;
-    /* a box with a wrong clock sets its proofs right by this */
+    /* a box whose clock is wrong corrects its proofs by this */
     if (body && json_add_item(body, "error", json_from_error(err, r)) >= 0 &&
         (status != 401 || json_add_string(body, "serverTime", timestamp_format(realtime_usec(), now)) >= 0))
         text = json_print(body);

@@ -15,13 +15,13 @@
 typedef struct Request Request;
 typedef struct Requests Requests; /* all that are not answered yet */
 typedef void (*request_rows_t)(Request *c, const StoreRows *rows);
-/* What the news are is agreed between whoever waits and whoever tells; NULL: the time is over. */
+/* Whoever waits and whoever tells agree on what the news points to; NULL: the time is over. */
 typedef void (*request_news_t)(Request *c, const void *news);
 
 typedef enum RouteAccess {
     ACCESS_OPERATOR, /* a named operator token */
     ACCESS_ANYONE,   /* the handler checks for itself (boxes) */
-    ACCESS_ALWAYS,   /* the same, and while the gateway starts */
+    ACCESS_ALWAYS,   /* the same, even while the gateway starts */
 } RouteAccess;
 
 typedef struct Route {

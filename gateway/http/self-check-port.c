@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Over plain HTTP an answer is asked for; over TLS, whose certificate is for another name than ours, and where a PROXY
- * header is expected, a connection has to do. */
+/* Over plain HTTP we ask for an answer. Over TLS, where the certificate is for another name, and where a PROXY header is
+ * expected, a connection has to do. */
 #include "gateway/http/self-check-port.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ GatewayAlive *gateway_alive_free(GatewayAlive *a)
     return NULL;
 }
 
-/* Where everybody is listened to, we are as well. */
+/* A listener on every address is asked on the loopback address. */
 static char *self_address(const char *listen)
 {
     const char *colon = strrchr(listen, ':');

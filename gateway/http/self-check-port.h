@@ -18,6 +18,6 @@ int gateway_alive_new(sd_event *event, const char *listen, uint16_t port, bool b
 GatewayAlive *gateway_alive_free(GatewayAlive *a);
 DEFINE_CLEANUP(GatewayAlive, gateway_alive_free)
 
-/* For service_watchdog_start(). 0 when four questions in a row were not answered after one was: a gateway that is so busy
- * that it lets nobody else in for a while is left alone. */
+/* For service_watchdog_start(). 0 when four tries in a row failed after one had worked: a gateway that is too busy to
+ * let anybody in for a while is left alone. */
 int gateway_alive_check(void *alive);

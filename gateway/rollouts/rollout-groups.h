@@ -28,7 +28,7 @@ typedef struct RolloutGroups {
 int rollout_groups_parse(const char *text, RolloutGroups *ret, Error *err) _must_check_;
 void rollout_groups_done(RolloutGroups *g);
 
-/* "2%" or "0.5%", at most two digits behind the point, to ROLLOUT_WHOLE. -EINVAL. */
+/* "2%" or "0.5%", at most two digits after the point, to ROLLOUT_WHOLE. -EINVAL. */
 int rollout_share_parse(const char *text, unsigned *ret) _must_check_;
 
 typedef struct RolloutCandidate {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One rollout in memory, as the files of this folder share it with nobody else. */
+/* One rollout in memory. Private to this folder. */
 #pragma once
 
 #include <cjson/cJSON.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One support session, as the files of this folder share it with nobody else. */
+/* One support session. Private to this folder. */
 #pragma once
 
 #include "gateway/devices/device-connection.h"

@@ -11,7 +11,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 
-/* a window, and as much again that is gone and not cleared away yet */
+/* a window, and as much again that is sent but not yet cleared away */
 #define WAITING_MAX ((size_t) 2 * MUX_WINDOW_MAX + MUX_FRAME_DATA_MAX)
 
 void flow_init(Flow *f, MuxStream **from, MuxStream **to)
@@ -51,7 +51,7 @@ static void flow_flush(Flow *f)
     flow_finish(f);
 }
 
-/* What the other stream does not take waits; moved to the front only when most of what is there is gone. */
+/* What the other stream does not take waits. It is moved to the front only when most of the buffer is sent. */
 static int flow_keep(Flow *f, const uint8_t *data, size_t len)
 {
     if (f->start > f->waiting.len / 2) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Finds a route into the box: opens a stream in one tunnel after the other, and believes none that stays silent. */
+/* Finds a route into the box: tries one tunnel after the other, and takes the first from which sshd is heard. */
 #pragma once
 
 #include "gateway/sessions/session-object.h"

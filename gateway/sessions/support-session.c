@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of a support session: may it be, and who can end it. */
+/* Who may open a support session, and who can end it. */
 #include "gateway/sessions/support-session.h"
 
 #include <errno.h>
@@ -91,7 +91,7 @@ static int admit(SupportSession *v, const cJSON *open, Error *err)
                  : store_query(v->owner->store, sql_grant_for_session(v->grant_id, v->token), on_grant, v, &v->query, err);
 }
 
-/* What the operator calls the stream, if that can be said back. */
+/* The operator's name for the stream, if it is fit to be sent back. */
 static const char *name_of(const cJSON *open)
 {
     const char *name = json_string(open, "id");
@@ -167,7 +167,7 @@ static void on_blocked(const char *device, void *userdata)
             support_session_end(value, "device.blocked", "the box was blocked");
 }
 
-/* Whoever comes by the new key has no part in what the old one carried. */
+/* Sessions that came through a tunnel of the old key are not the new key's. */
 static void on_key_replaced(const char *device, Role role, void *userdata)
 {
     SupportSessions *ss = userdata;

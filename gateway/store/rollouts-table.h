@@ -52,7 +52,7 @@ typedef struct RolloutStep {
     const char *action, *detail;
 } RolloutStep;
 
-/* No row: it is not as it was thought to be. */
+/* No row: the rollout is no longer in the state that the step starts from. */
 Statement sql_rollout_step(const RolloutStep *s);
 /* 0 device: of those that waited and are now known to be away. `devices` as {a,b}. */
 Statement sql_rollout_boxes_away(const char *rollout, const char *devices);

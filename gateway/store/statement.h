@@ -37,7 +37,7 @@ static inline StatementParam sql_flag(bool flag)
     return sql_text(flag ? "true" : "false");
 }
 
-/* $1, $2 and so on are the parameters behind the SQL, in their order. */
+/* $1, $2 and so on are the parameters after the SQL, in order. */
 #define STATEMENT(text, ...)                                                                                 \
     ((Statement) { .sql = (text),                                                                            \
                    .n = sizeof((StatementParam[]) { __VA_ARGS__ }) / sizeof(StatementParam),                 \

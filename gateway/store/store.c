@@ -14,7 +14,7 @@
 #include "lib/event/daemon.h"
 
 #define CONNECT_DEADLINE (10 * USEC_PER_SEC)
-/* longer than statement_timeout of the schema script: the server's own word is the better one */
+/* longer than statement_timeout in the schema script: the server's own error says more */
 #define QUERY_DEADLINE (15 * USEC_PER_SEC)
 #define SETUP_DEADLINE (120 * USEC_PER_SEC)
 
@@ -63,7 +63,7 @@ static StoreQuery *query_destroy(StoreQuery *q)
     return NULL;
 }
 
-/* Ends one statement that is in no list any more. */
+/* Ends one statement that was taken off its list. */
 static void query_finish(StoreQuery *q, int r, const StoreRows *rows, const Error *err)
 {
     if (q->on_done)
@@ -100,7 +100,7 @@ static void store_drop_connection(Store *s)
     s->conn = NULL;
 }
 
-/* The one way down: everything that waits is told, then the next try is planned. */
+/* The connection is gone: everything that waits is told, then the next try is planned. */
 static void store_lost(Store *s, const Error *err)
 {
     if (s->state == STORE_UP)
@@ -240,7 +240,7 @@ static void store_set_up(Store *s)
 
 static void store_connect_poll(Store *s)
 {
-    /* libpq may close the socket and open another with the same number: the old watch has to go before */
+    /* libpq may close the socket and open another with the same number: the old watch has to go first */
     s->io = sd_event_source_disable_unref(s->io);
     PostgresPollingStatusType poll = PQconnectPoll(s->conn);
     int r = 0;

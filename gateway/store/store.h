@@ -45,5 +45,5 @@ bool store_is_busy(const Store *s);
  * "store.busy" when the queue is full. */
 int store_query(Store *s, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret,
                 Error *err) _must_check_;
-/* Silences; a statement that was not sent yet is dropped, one that was sent is carried out. NULL-safe. */
+/* on_done is not called any more. A statement that was not sent yet is dropped; one that was is carried out. NULL-safe. */
 StoreQuery *store_query_free(StoreQuery *q);
