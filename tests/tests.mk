@@ -86,8 +86,8 @@ tidy: ## clang-tidy, with the checks of .clang-tidy, over the product's files, o
 # How much of the product's code the unit tests run; what only whole systems run counts as not run.
 COVERAGE = $(BUILD)/coverage
 coverage: ## lines and branches that the unit tests run: a page in build/coverage/, the sum on the screen
-	$(Q)$(MAKE) --no-print-directory CC=clang BUILD=$(COVERAGE) HARDEN= OPT='-O0 -g' \
-	  SAN='-fprofile-instr-generate -fcoverage-mapping' unit-bins
+	$(Q)$(MAKE) --no-print-directory CC='clang -fprofile-instr-generate -fcoverage-mapping' OPT='-O1 -g' \
+	  BUILD=$(COVERAGE) unit-bins
 	$(Q)rm -rf $(COVERAGE)/raw
 	$(Q)for t in $(UNIT_SRC:tests/unit/%.c=%); do \
 	  LLVM_PROFILE_FILE=$(CURDIR)/$(COVERAGE)/raw/$$t-%p.profraw $(COVERAGE)/tests/$$t >/dev/null 2>&1 || \
