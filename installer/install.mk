@@ -12,6 +12,7 @@ BOX_FILES = $(call PROGRAM_FILES,/usr/sbin,mgmt-agent mgmt-worker mgmt-link reco
   $(call PROGRAM_FILES,/usr/bin,secboxctl) $(call UNIT_FILES,$(BOX_UNITS)) \
   644:installer/units/ssh.service.d/secbox.conf:/usr/lib/systemd/system/ssh.service.d/secbox.conf \
   755:installer/recovery/recovery-sshd.sh:/usr/lib/secbox/recovery-sshd \
+  755:installer/recovery/recovery-reboot.sh:/usr/lib/secbox/recovery-reboot \
   755:installer/recovery/authorized-keys.sh:/usr/lib/secbox/authorized-keys \
   644:installer/recovery/sshd_config:/usr/lib/secbox/recovery-sshd_config \
   644:installer/recovery/sshd-support-ca.conf:/etc/ssh/sshd_config.d/secbox.conf \

@@ -3,56 +3,87 @@
 # What the recovery sshd needs, made below /run from what is there: it must start with a full disk and damaged files.
 #   recovery-sshd prepare      host key, port, principals
 #   recovery-sshd principals   only whom a certificate must name: the box's id
-# SECBOX_ROOT moves all paths.
+# SECBOX_ROOT moves all paths. Only files of root are read: what recovery-agent may write could hold up root, or lead it astray.
 set -u
-umask 022
+umask 077
 
 root=${SECBOX_ROOT-}
 run=$root/run/tucomunidad/recovery-sshd
 state=$root/var/lib/tucomunidad/recovery-sshd
 agent_env=$root/etc/tucomunidad/mgmt-agent.env
 recovery_env=$root/etc/tucomunidad/recovery.env
-# the configuration that recovery-agent reached the cloud with last
-kept_env=$root/var/lib/tucomunidad/recovery/config.env
+# what was good last, for the day on which those are damaged
+kept=$state/kept.env
 
 say() { printf 'recovery-sshd: %s\n' "$*" >&2; }
+
+# The folders above are for all to pass through.
+make_run() { (umask 022 && mkdir -p "$run"); }
+make_state() { [ -d "$state" ] || (umask 022 && mkdir -p "${state%/*}" && mkdir -m 700 "$state"); }
 
 # value NAME PATTERN FILE…: the first value of that form
 value() {
     name=$1 pattern=$2
     shift 2
     for file; do
+        [ -f "$file" ] || continue
         found=$(sed -n "s/^$name=\($pattern\)\$/\1/p" "$file" 2>/dev/null | head -n 1)
         [ -z "$found" ] || { printf '%s\n' "$found"; return; }
     done
 }
 
-# replace FILE MODE: standard input becomes the file, whole; two of us may run at once
+# replace FILE MODE: standard input becomes the file, whole; two of us may run at once. Until then it is root's alone.
 replace() {
     cat >"$1.$$" && chmod "$2" "$1.$$" && mv -f "$1.$$" "$1"
 }
 
+# keep NAME VALUE: only what changed is a write on the flash disk
+keep() {
+    [ "$(value "$1" '.*' "$kept")" != "$2" ] || return 0
+    make_state &&
+        { [ ! -f "$kept" ] || grep -v "^$1=" "$kept"; printf '%s=%s\n' "$1" "$2"; } | replace "$kept" 600
+}
+
 principals() {
-    device=$(value DEVICE_ID '[A-Za-z0-9][A-Za-z0-9._-]\{0,63\}' "$agent_env" "$kept_env")
+    device=$(value DEVICE_ID '[A-Za-z0-9][A-Za-z0-9._-]\{0,63\}' "$agent_env")
+    if [ -n "$device" ]; then
+        keep DEVICE_ID "$device" 2>/dev/null || say "the box's id cannot be kept on the disk"
+    else
+        device=$(value DEVICE_ID '[A-Za-z0-9][A-Za-z0-9._-]\{0,63\}' "$kept")
+    fi
     [ -n "$device" ] || say "this box has no DEVICE_ID yet: only the break-glass key is good"
     printf '%s\n' "$device" | replace "$run/principals" 644
 }
 
+# port FILE: the port that a file names, if it is one
+port() {
+    found=$(value RECOVERY_SSH_PORT '[0-9]\{1,5\}' "$1")
+    if [ -n "$found" ] && [ "$found" -ge 1 ] && [ "$found" -le 65535 ]; then
+        printf '%s\n' "$found"
+    fi
+}
+
+# Whether a file is whole and leaves the port to us; a damaged one says nothing.
+names_no_port() {
+    [ -f "$1" ] && [ -s "$1" ] && ! grep -aq '^RECOVERY_SSH_PORT' "$1" &&
+        [ "$(LC_ALL=C tr -d '\11\12\15\40-\176\200-\377' <"$1" | wc -c)" -eq 0 ]
+}
+
 listen() {
-    chosen=2222
-    for file in "$kept_env" "$recovery_env"; do
-        port=$(value RECOVERY_SSH_PORT '[0-9]\{1,5\}' "$file")
-        if [ -n "$port" ] && [ "$port" -ge 1 ] && [ "$port" -le 65535 ]; then
-            chosen=$port
-        fi
-    done
-    printf 'ListenAddress 127.0.0.1:%s\n' "$chosen" | replace "$run/listen.conf" 644
+    chosen=$(port "$recovery_env")
+    [ -n "$chosen" ] || ! names_no_port "$recovery_env" || chosen=2222
+    if [ -n "$chosen" ]; then
+        keep RECOVERY_SSH_PORT "$chosen" 2>/dev/null || say "the port cannot be kept on the disk"
+    else
+        chosen=$(port "$kept")
+    fi
+    printf 'ListenAddress 127.0.0.1:%s\n' "${chosen:-2222}" | replace "$run/listen.conf" 644
 }
 
 is_key() { [ -s "$1" ] && ssh-keygen -y -P '' -f "$1" >/dev/null 2>&1; }
 
 keep_key() {
-    mkdir -p -m 700 "$state" && replace "$state/host_key" 600 <"$run/host_key" && sync "$state/host_key" "$state"
+    make_state && replace "$state/host_key" 600 <"$run/host_key" && sync "$state/host_key" "$state"
 }
 
 # The key on the disk, else the one that this boot has used already, else a new one.
@@ -77,7 +108,7 @@ warn_if_locked() {
     esac
 }
 
-mkdir -p "$run" || exit 1
+make_run || exit 1
 case ${1-} in
 principals) principals ;;
 prepare)

@@ -9,10 +9,11 @@ import pytest
 
 from tests.lab import isolate
 from tests.lab.sshd import make_key
-from tests.lab.support import RecoverySshd, SupportCa, keygen
+from tests.lab.support import SCRIPT, RecoverySshd, SupportCa, keygen
 from tests.lab.util import ROOT, free_port, port_answers, read_text, wait_until
 
 AGENT_ENV = "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta5\nBOOTSTRAP=x\nMGMT_GATEWAY_URL=wss://cloud.example/mgmt\n"
+REBOOT = os.path.join(ROOT, "installer/recovery/recovery-reboot.sh")
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not isolate.is_isolated() or not os.access("/usr/sbin/sshd", os.X_OK),
                                 reason="needs root in namespaces, and openssh-server")
@@ -129,10 +130,11 @@ def test_the_host_key_is_made_again(sshd, ca, damage):
 
 
 def test_a_damaged_configuration_and_a_later_claim(sshd, ca):
-    """mgmt-agent.env and recovery.env are damaged: what recovery-agent kept stands in."""
+    """mgmt-agent.env and recovery.env are damaged: what root read in them last stands in."""
+    sshd.prepare()
     write(sshd.root, "etc/tucomunidad/mgmt-agent.env", "\0\1\2")
     write(sshd.root, "etc/tucomunidad/recovery.env", "RECOVERY_SSH_PORT=99999\n")
-    write(sshd.root, "var/lib/tucomunidad/recovery/config.env", f"DEVICE_ID=caseta5\nRECOVERY_SSH_PORT={sshd.port}\n")
+    shutil.rmtree(sshd.path("run/tucomunidad"))  # as after a boot
     sshd.start()
     assert sshd.ssh(ca.certificate("caseta5"), "echo in").stdout == "in\n"
     # a claim later on: the id is another, and the running sshd knows it
@@ -185,6 +187,101 @@ class OwnSshd:
         self.process.terminate()
         self.process.wait()
         shutil.rmtree(self.folder)
+
+
+@pytest.mark.parametrize("text, port", [("RECOVERY_ACT=0 # ñ\n", "2222"), ("", None), ("\0\1\2", None), (None, None),
+                                        ("RECOVERY_SSH_PORT=4022\n", "4022")])
+def test_the_port_is_what_root_wrote_last(sshd, text, port):
+    """None: the one that was good before."""
+    sshd.prepare()
+    if text is None:
+        os.unlink(sshd.path("etc/tucomunidad/recovery.env"))
+    else:
+        write(sshd.root, "etc/tucomunidad/recovery.env", text)
+    for _ in range(2):
+        assert sshd.prepare().returncode == 0
+        assert listens(sshd) == f"ListenAddress 127.0.0.1:{port or sshd.port}\n"
+
+
+def listens(sshd):
+    return read_text(sshd.path("run/tucomunidad/recovery-sshd/listen.conf"))
+
+
+@pytest.mark.parametrize("trap", ["fifo", "folder", "port 22", "another box"])
+def test_what_recovery_agent_may_write_is_not_read(sshd, trap):
+    path = sshd.path("var/lib/tucomunidad/recovery/config.env")
+    write(sshd.root, "var/lib/tucomunidad/recovery/config.env", "DEVICE_ID=caseta6\nRECOVERY_SSH_PORT=22\n")
+    if trap in ("fifo", "folder"):
+        os.unlink(path)
+        (os.mkfifo if trap == "fifo" else os.mkdir)(path)
+    elif trap == "port 22":
+        os.unlink(sshd.path("etc/tucomunidad/recovery.env"))
+    else:
+        os.unlink(sshd.path("etc/tucomunidad/mgmt-agent.env"))
+    assert sshd.prepare().returncode == 0
+    assert ":22\n" not in listens(sshd)
+    assert "caseta6" not in read_text(sshd.path("run/tucomunidad/recovery-sshd/principals"))
+
+
+def test_a_host_key_is_never_anybody_elses_to_read(sshd, folder):
+    """Not for the moment between making a file and closing it either."""
+    tools = os.path.join(folder, "tools")
+    seen = os.path.join(folder, "seen")
+    write(tools, "chmod", f"#!/bin/sh\nstat -c '%a %n' \"$2\" >>{seen}\nexec /bin/chmod \"$@\"\n", 0o755)
+    for _ in range(2):  # made, and taken from the disk
+        p = subprocess.run(["sh", SCRIPT, "prepare"], env={"PATH": f"{tools}:{os.environ['PATH']}", "SECBOX_ROOT": sshd.root},
+                           check=False, capture_output=True, text=True)
+        assert p.returncode == 0, p.stderr
+    modes = [line.split() for line in read_text(seen).splitlines()]
+    assert len([name for _, name in modes if "host_key" in name]) == 2
+    assert {mode for mode, _ in modes} == {"600"}
+    facts = {name: os.stat(sshd.path(f"run/tucomunidad/recovery-sshd/{name}")).st_mode & 0o777
+             for name in ("principals", "listen.conf", "host_key")}
+    assert facts == {"principals": 0o644, "listen.conf": 0o644, "host_key": 0o600}
+    assert os.stat(sshd.path("run/tucomunidad")).st_mode & 0o777 == 0o755
+
+
+class Reboots:
+    """recovery-reboot with a systemctl that only notes what it is asked for, and a date that can be set."""
+
+    def __init__(self, root, folder):
+        self.root, self.tools, self.asked = root, os.path.join(folder, "tools"), os.path.join(folder, "asked")
+        write(self.tools, "systemctl", f'#!/bin/sh\necho "$@" >>{self.asked}\n', 0o755)
+
+    def at(self, now):
+        """Whether the box is rebooted when it is asked for at that time."""
+        write(self.tools, "date", f"#!/bin/sh\necho {now}\n", 0o755)
+        before = len(self.done())
+        subprocess.run(["sh", REBOOT], env={"PATH": f"{self.tools}:{os.environ['PATH']}", "SECBOX_ROOT": self.root},
+                       check=False, capture_output=True)
+        return len(self.done()) > before
+
+    def done(self):
+        return read_text(self.asked).splitlines() if os.path.exists(self.asked) else []
+
+
+def test_root_counts_reboots_itself(folder):
+    reboots = Reboots(os.path.join(folder, "root"), folder)
+    assert not reboots.at(1_000_000), "nobody allowed it"
+    write(reboots.root, "etc/tucomunidad/recovery.env", "RECOVERY_REBOOT=1\n")
+    times = [1_000_000, 1_000_010, 1_003_599, 1_003_600, 1_007_200, 1_010_800, 1_086_399, 1_086_400]
+    assert [reboots.at(t) for t in times] == [True, False, False, True, True, False, False, True]
+    assert reboots.done() == ["reboot"] * 4
+
+
+def test_a_clock_that_was_wrong_forbids_reboots_for_no_longer_than_a_right_one(folder):
+    reboots = Reboots(os.path.join(folder, "root"), folder)
+    write(reboots.root, "etc/tucomunidad/recovery.env", "RECOVERY_REBOOT=1\n")
+    assert reboots.at(4_000_000_000)
+    assert not reboots.at(1_000_000) and not reboots.at(1_000_100)
+    assert reboots.at(1_003_600), "an hour after it was seen"
+
+
+def test_what_cannot_be_counted_is_not_done(folder):
+    reboots = Reboots(os.path.join(folder, "root"), folder)
+    write(reboots.root, "etc/tucomunidad/recovery.env", "RECOVERY_REBOOT=1\n")
+    write(reboots.root, "var/lib/tucomunidad/recovery-reboot", "in the way")
+    assert not reboots.at(1_000_000)
 
 
 def test_the_machines_own_sshd_takes_the_same_certificates(sshd, ca, folder):

@@ -13,8 +13,8 @@ from source import ROOT, of_kind, text
 EXPOSURE_MAX = {"mgmt-link.service": 1.5, "secbox-gateway.service": 1.6, "mgmt-agent.service": 9.6,
                 "recovery-agent.service": 2.5,
                 # root's own shell, and what does one thing for root
-                "secbox-recovery-sshd.service": 9.6, "recovery-reboot.service": 9.6, "recovery-sshd-restart.service": 9.6,
-                "secbox-principals.service": 9.6}
+                "secbox-recovery-sshd.service": 9.6, "recovery-reboot.service": 2.5, "recovery-sshd-restart.service": 2.5,
+                "secbox-principals.service": 2.5}
 # set on the agent, these would reach every container that it starts, or break its mounts
 INHERITED = ["NoNewPrivileges", "SystemCallFilter", "RestrictAddressFamilies", "RestrictNamespaces",
              "MemoryDenyWriteExecute", "PrivateTmp", "ProtectHome", "ProtectSystem", "PrivateMounts", "PrivateDevices",
@@ -80,6 +80,13 @@ def scripts_parse():
             yield f"{path}: is not executable"
 
 
+def scripts_make_nothing_that_others_can_read():
+    """A mode that is narrowed after a file was made came too late for a secret: make it root's alone, then open it."""
+    for path in of_kind(".sh", below=["installer/recovery/"]):
+        if re.search(r'(?<![0-9&])> ?"', text(path)) and not re.search(r"(?m)^umask 077$", text(path)):
+            yield f"{path}: say umask 077, and chmod afterwards what others may read"
+
+
 def programs_are_hardened():
     """PIE, full RELRO, no executable stack, stack protector: of what is built."""
     programs = glob.glob(os.path.join(ROOT, "build", "bin", "*"))
@@ -94,4 +101,5 @@ def programs_are_hardened():
                 yield f"build/bin/{os.path.basename(path)}: has no {what}"
 
 
-CHECKS = [units_verify, units_are_tight, agent_leaks_nothing_into_containers, scripts_parse, programs_are_hardened]
+CHECKS = [units_verify, units_are_tight, agent_leaks_nothing_into_containers, scripts_parse,
+          scripts_make_nothing_that_others_can_read, programs_are_hardened]

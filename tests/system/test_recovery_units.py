@@ -95,20 +95,45 @@ def test_what_sshd_needs_is_made_again(whole):
     wait_until(lambda: login(whole, "echo in").stdout == "in\n", "process 1 has started both again")
 
 
+def as_recovery(whole, *argv):
+    whole.run("setpriv", "--reuid=secbox-recovery", "--clear-groups", *argv)
+
+
+def runs_of(whole, unit):
+    """How often a unit has begun to run."""
+    return sum(e.get("JOB_TYPE") == "start" and e.get("JOB_RESULT") == "done" for e in whole.journal(f"{unit}.service"))
+
+
+@pytest.mark.parametrize("trap", ["mkfifo", "mkdir"])
+def test_what_lies_in_the_place_of_a_request_holds_nobody_up(whole, trap):
+    place = "/run/tucomunidad/recovery/restart-sshd"
+    whole.run("rm", "-rf", place)
+    wait_until(lambda: whole.unit("recovery-sshd-restart.service", "ActiveState")["ActiveState"] == "inactive", "it has ended")
+    runs, pid = runs_of(whole, "recovery-sshd-restart"), whole.main_pid("secbox-recovery-sshd")
+    as_recovery(whole, trap, place)
+    wait_until(lambda: whole.main_pid("secbox-recovery-sshd") not in (0, pid), "a request is a request, whatever it looks like")
+    wait_until(lambda: runs_of(whole, "recovery-sshd-restart") > runs, "and done with")
+    assert whole.unit("recovery-sshd-restart.path", "SubState")["SubState"] == "waiting", "it is not taken for another one"
+    wait_until(lambda: login(whole, "echo in").stdout == "in\n", "people get in")
+    whole.run("rm", "-rf", place)
+
+
 def test_a_reboot_is_roots_to_allow(whole):
     key = whole.read("/var/lib/tucomunidad/recovery-sshd/host_key")
-    ask = ["setpriv", "--reuid=secbox-recovery", "--clear-groups", "touch", "/run/tucomunidad/recovery/reboot"]
-    whole.run(*ask)
-    wait_until(lambda: whole.run("test", "-e", "/run/tucomunidad/recovery/reboot", check=False).returncode == 1, "the wish is seen")
+    ask = ["touch", "/run/tucomunidad/recovery/reboot"]
+    as_recovery(whole, *ask)
+    wait_until(lambda: any("does not allow it" in str(e["MESSAGE"]) for e in whole.journal("recovery-reboot")), "root says no")
     assert whole.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")
+    wait_until(lambda: whole.unit("recovery-reboot.path", "SubState")["SubState"] == "waiting", "another wish may come")
     whole.write_env("recovery.env", {"RECOVERY_REBOOT": 1})
-    whole.run(*ask)
+    as_recovery(whole, *ask)
     wait_until(lambda: whole.host.inspect(whole.name)["State"]["Status"] == "exited", "the box goes down")
     whole.host.podman("start", whole.name)
     whole.wait_booted()
     wait_until(lambda: connected(whole), "recovery-agent is connected after the boot")
     assert login(whole, "echo in").stdout == "in\n"
     assert whole.read("/var/lib/tucomunidad/recovery-sshd/host_key") == key
+    assert len(whole.read("/var/lib/tucomunidad/recovery-reboot/reboots").split()) == 1, "root has counted it"
 
 
 def ours_that_run(box):
