@@ -185,7 +185,7 @@ const EnvRule env_rules[] = {
     { "CLOUD_CA_FILE", ENV_AGENT | ENV_SECBOX, 0, false, check_path, "an absolute path of a PEM file",
       "/etc/tucomunidad/cloud-ca.pem", "Authorities that the cloud's certificate is checked with, instead of the system's." },
     { "PODMAN_USER", ENV_AGENT, 0, false, check_user, "the name of a user of this machine", "tc",
-      "Whose podman runs the containers; tc, else tcops, else root, unless set." },
+      "Whose podman runs the containers; tc, else tcops, unless set. Root only when it stands here." },
     { "WATCHTOWER_POLL_INTERVAL", ENV_AGENT | ENV_SECBOX, 0, false, check_interval,
       "a whole number of seconds from 60 to 31536000", "86400", "How often images are looked up; 86400 unless set." },
     { "UPDATE_WINDOW", ENV_AGENT, 0, false, check_windows,

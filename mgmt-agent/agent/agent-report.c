@@ -9,6 +9,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/service-watch.h"
+#include "mgmt-agent/state/root-podman.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/unsafe-binds.h"
 
@@ -95,6 +96,19 @@ static int add_unsafe_binds(cJSON *o)
     return json_add_item(o, "unsafeBinds", binds);
 }
 
+/* Absent while all is well. */
+static int add_unnamed_root(cJSON *o)
+{
+    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
+    _cleanup_(env_freep) EnvFile *env = NULL;
+
+    if (!path)
+        return -ENOMEM;
+    if (env_load(path, &env, NULL) < 0 || env_get(env, "PODMAN_USER") || geteuid() != 0 || !root_podman_is_used())
+        return 0;
+    return json_add_bool(o, "unnamedRoot", true);
+}
+
 cJSON *agent_make_status(const Agent *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("agent.status");
@@ -102,7 +116,7 @@ cJSON *agent_make_status(const Agent *a)
     if (!m || json_add_string(m, "deviceId", a->device_id ? a->device_id : "") < 0 ||
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
         add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 ||
-        add_unsafe_binds(m) < 0 ||
+        add_unsafe_binds(m) < 0 || add_unnamed_root(m) < 0 ||
         json_add_item(m, "services", service_watch_describe(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);
@@ -164,7 +178,7 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
     if (!m || json_add_string(m, "id", id) < 0 || json_add_item(m, "status", status) < 0 || add_agent(a, status) < 0 ||
         json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
         add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
-        add_unsafe_binds(status) < 0 ||
+        add_unsafe_binds(status) < 0 || add_unnamed_root(status) < 0 ||
         json_add_item(status, "watched", service_watch_describe(a->services)) < 0)
         return NULL;
     for (size_t i = 0; i < ELEMENTSOF(from_worker); i++) {

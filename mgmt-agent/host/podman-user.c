@@ -10,6 +10,7 @@
 
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/root-podman.h"
 
 static const char *const passed_on[] = {
     "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "CONTAINERS_REGISTRIES_CONF", "REGISTRY_AUTH_FILE", "TMPDIR",
@@ -58,28 +59,38 @@ static int make_env(PodmanUser *u)
     return r;
 }
 
-static const struct passwd *find_entry(const char *wanted)
+/* Root's podman only where it is named, or where it holds what is deployed: a container that broke out of it has the box. */
+static const struct passwd *find_entry(const char *wanted, bool *ret_unnamed_root)
 {
-    static const char *const fallbacks[] = { "tc", "tcops", "root" };
+    static const char *const usual[] = { "tc", "tcops" };
     const struct passwd *pw = NULL;
 
     if (geteuid() != 0)
         return getpwuid(geteuid());
     if (!str_empty(wanted))
         return getpwnam(wanted);
-    for (size_t i = 0; !pw && i < ELEMENTSOF(fallbacks); i++)
-        pw = getpwnam(fallbacks[i]);
+    /* before the usual ones: a user who was made since then has none of the containers */
+    *ret_unnamed_root = root_podman_is_used();
+    if (*ret_unnamed_root)
+        return getpwuid(0);
+    for (size_t i = 0; !pw && i < ELEMENTSOF(usual); i++)
+        pw = getpwnam(usual[i]);
     return pw;
 }
 
 int podman_user_find(const char *wanted, PodmanUser *ret, Error *err)
 {
     _cleanup_(podman_user_done) PodmanUser u = {};
-    const struct passwd *pw = find_entry(wanted);
+    const struct passwd *pw = find_entry(wanted, &u.unnamed_root);
 
+    if (!pw && !str_empty(wanted))
+        return error_set(err, ENOENT, "podman.no-user",
+                         "there is no user '%s', whom PODMAN_USER in mgmt-agent.env names; correct the line, or do: "
+                         "useradd --create-home %s && loginctl enable-linger %s", wanted, wanted, wanted);
     if (!pw)
-        return error_set(err, ENOENT, "podman.no-user", "there is no user '%s'; set PODMAN_USER in mgmt-agent.env",
-                         str_empty(wanted) ? "tc, tcops or root" : wanted);
+        return error_set(err, ENOENT, "podman.no-user",
+                         "there is no user for the containers; do: useradd --create-home tc && loginctl enable-linger tc "
+                         "(or, to have them run as root, write PODMAN_USER=root into mgmt-agent.env)");
     u.name = strdup(pw->pw_name);
     u.home = strdup(pw->pw_dir);
     u.uid = pw->pw_uid;

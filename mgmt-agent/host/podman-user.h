@@ -2,6 +2,7 @@
 /* The user whose podman runs the containers (SPEC §3), and the complete environment of its children. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "lib/base/error.h"
@@ -17,10 +18,11 @@ typedef struct PodmanUser {
     char *runtime_dir; /* XDG_RUNTIME_DIR; NULL for root */
     char **env;        /* complete, for podman and podman-compose; NULL before podman_user_prepare() */
     int switch_user;   /* whether children must change to it */
+    bool unnamed_root; /* root, which nobody chose: it holds what an earlier agent deployed */
 } PodmanUser;
 
-/* `wanted` is PODMAN_USER or NULL: then tc, tcops, root in this order. When the caller is not root it is the caller itself.
- * Errors: podman.no-user. */
+/* `wanted` is PODMAN_USER or NULL: then root if its podman holds what is deployed here, else tc, else tcops. When the caller is
+ * not root it is the caller itself. Errors: podman.no-user. */
 int podman_user_find(const char *wanted, PodmanUser *ret, Error *err) _must_check_;
 
 /* Makes the environment for its children; once is enough. Errors: podman.no-runtime-dir when a rootless user has no

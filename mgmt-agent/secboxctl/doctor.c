@@ -90,13 +90,23 @@ static void check_env(Doctor *d, EnvFileKind kind, EnvFile **ret_env, Finding *f
 
 static void check_agent_env(Doctor *d, Finding *f)
 {
-    _cleanup_(error_done) Error err = {};
-
     check_env(d, ENV_AGENT, &d->agent_env, f);
+}
+
+static void check_podman_user(Doctor *d, Finding *f)
+{
+    _cleanup_(error_done) Error err = {};
     const char *wanted = d->agent_env ? env_get(d->agent_env, "PODMAN_USER") : NULL;
-    if (podman_user_find(wanted, &d->user, &err) < 0 && f->verdict == VERDICT_PASS)
-        finding_set(f, VERDICT_FAIL, "Create the user, or correct PODMAN_USER in mgmt-agent.env.", "%s",
-                    error_message(&err, 0));
+
+    if (podman_user_find(wanted, &d->user, &err) < 0)
+        finding_set(f, VERDICT_FAIL, "Until then nothing can be deployed.", "%s", error_message(&err, 0));
+    else if (d->user.unnamed_root)
+        finding_set(f, VERDICT_FAIL,
+                    "Write PODMAN_USER=root into mgmt-agent.env to have it so, or deploy anew as another user: a container that "
+                    "breaks out of root's podman has the whole box.",
+                    "the containers run as root, which nobody chose");
+    else
+        finding_pass(f, "the containers run as user %s", d->user.name);
 }
 
 static void check_secbox_env(Doctor *d, Finding *f)
@@ -197,6 +207,7 @@ const DoctorCheck doctor_checks[] = {
     { "mgmt-agent.env", check_agent_env },
     { "secbox.env", check_secbox_env },
     { "tunnel", check_tunnel },
+    { "podman-user", check_podman_user },
     { "podman", check_podman },
     { "podman-compose", check_podman_compose },
     { "binds", check_binds },

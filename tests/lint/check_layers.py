@@ -38,7 +38,7 @@ PROGRAMS = {
     # agent and worker are one program in two executables: the worker may block, the agent may not
     "mgmt-agent/agent/": (*ALL_LIBRARIES, "mgmt-agent/state/"),
     "mgmt-agent/worker/": (*ALL_LIBRARIES, "mgmt-agent/state/", "mgmt-agent/host/"),
-    "mgmt-agent/host/": (BASE, DATA),
+    "mgmt-agent/host/": (BASE, DATA, "mgmt-agent/state/"),
     "mgmt-agent/state/": (BASE, DATA),
     "mgmt-agent/link/": ALL_LIBRARIES,
     "mgmt-agent/secboxctl/": (*ALL_LIBRARIES, "mgmt-agent/host/"),
