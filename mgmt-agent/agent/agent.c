@@ -17,6 +17,7 @@
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/service-watch.h"
+#include "mgmt-agent/agent/worker-unit.h"
 #include "mgmt-agent/state/reserve.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
@@ -517,7 +518,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     if (!a || !socket_path)
         return error_set(err, ENOMEM, "agent.start", "no memory");
     a->event = sd_event_ref(event);
-    a->runner_options = (RunnerOptions) { options->worker, options->arguments };
+    a->runner_options = (RunnerOptions) { options->worker, options->arguments, worker_unit_is_needed() };
     a->started_realtime = realtime_usec();
     r = make_folders(err);
     if (r < 0)

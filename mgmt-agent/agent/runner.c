@@ -11,6 +11,7 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
+#include "mgmt-agent/agent/worker-unit.h"
 
 /* a first deployment over a bad link pulls gigabytes */
 #define WORKER_TIMEOUT_USEC (6 * USEC_PER_HOUR)
@@ -67,26 +68,39 @@ const char *runner_job(const Runner *r)
     return r->job;
 }
 
+static int command_line(const RunnerOptions *options, const char *job, char ***argv)
+{
+    int k = options->in_unit ? worker_unit_argv(argv, job) : 0;
+
+    if (k == 0)
+        k = strv_add(argv, options->worker);
+    if (k == 0 && options->in_unit)
+        k = strv_add(argv, "--follow-reader");
+    for (char *const *a = options->arguments; k == 0 && a && *a; a++)
+        k = strv_add(argv, *a);
+    return k == 0 ? strv_add(argv, job) : k;
+}
+
+static int environment(char ***env)
+{
+    int k = strv_add(env, LOG_RELAY_VARIABLE "=1");
+
+    for (char *const *e = environ; k == 0 && *e; e++)
+        k = strv_add(env, *e);
+    return k;
+}
+
 int runner_start(sd_event *event, const RunnerOptions *options, const char *job, const cJSON *request,
                  runner_message_t on_message, runner_done_t on_done, void *userdata, Runner **ret, Error *err)
 {
     _cleanup_(runner_freep) Runner *r = calloc(1, sizeof(*r));
     _cleanup_(strv_freep) char **argv = NULL, **env = NULL;
-    _cleanup_(freep) char *input = json_print(request);
+    _cleanup_(cJSON_Deletep) cJSON *with_environment = options->in_unit ? worker_unit_request(request) : NULL;
+    _cleanup_(freep) char *input = json_print(options->in_unit ? with_environment : request);
     ProcessSpec spec = { .timeout_usec = WORKER_TIMEOUT_USEC, .keep_with_parent = true, .line_max = JSON_SIZE_MAX };
     int k;
 
-    if (!r || !input || strv_add(&argv, options->worker) < 0)
-        return error_set(err, ENOMEM, "worker.start", "no memory");
-    for (char *const *a = options->arguments; a && *a; a++)
-        if (strv_add(&argv, *a) < 0)
-            return error_set(err, ENOMEM, "worker.start", "no memory");
-    if (strv_add(&argv, job) < 0 || !(r->job = strdup(job)))
-        return error_set(err, ENOMEM, "worker.start", "no memory");
-    for (char *const *e = environ; *e; e++)
-        if (strv_add(&env, *e) < 0)
-            return error_set(err, ENOMEM, "worker.start", "no memory");
-    if (strv_add(&env, LOG_RELAY_VARIABLE "=1") < 0)
+    if (!r || !input || command_line(options, job, &argv) < 0 || environment(&env) < 0 || !(r->job = strdup(job)))
         return error_set(err, ENOMEM, "worker.start", "no memory");
     r->on_message = on_message;
     r->on_done = on_done;

@@ -2,6 +2,7 @@
 /* Runs mgmt-worker for one job and hands its message lines over. */
 #pragma once
 
+#include <stdbool.h>
 #include <systemd/sd-event.h>
 
 #include "lib/data/json.h"
@@ -11,6 +12,7 @@ typedef struct Runner Runner;
 typedef struct RunnerOptions {
     const char *worker;          /* path of mgmt-worker */
     char *const *arguments;      /* options for it; borrowed for good */
+    bool in_unit;                /* each in a transient unit, see worker-unit.h */
 } RunnerOptions;
 
 typedef void (*runner_message_t)(Runner *r, const cJSON *message, void *userdata);

@@ -26,6 +26,21 @@ void podman_user_done(PodmanUser *u)
     *u = (PodmanUser) {};
 }
 
+int podman_user_take_environment(const cJSON *variables)
+{
+    const cJSON *v;
+
+    cJSON_ArrayForEach(v, variables) {
+        const char *text = cJSON_GetStringValue(v), *equals = text ? strchr(text, '=') : NULL;
+
+        for (size_t i = 0; equals && i < ELEMENTSOF(passed_on); i++)
+            if (strlen(passed_on[i]) == (size_t) (equals - text) && str_starts(text, passed_on[i]) &&
+                setenv(passed_on[i], equals + 1, 1) < 0)
+                return -errno;
+    }
+    return 0;
+}
+
 static int make_env(PodmanUser *u)
 {
     int r = strv_add(&u->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "lib/base/error.h"
+#include "lib/data/json.h"
 
 /* Environment variable that all children carry; its value is the box's state folder. */
 #define PODMAN_USER_MARKER "SECBOX_WORKER"
@@ -28,4 +28,6 @@ int podman_user_find(const char *wanted, PodmanUser *ret, Error *err) _must_chec
 /* Makes the environment for its children; once is enough. Errors: podman.no-runtime-dir when a rootless user has no
  * /run/user/UID (linger is not enabled). */
 int podman_user_prepare(PodmanUser *u, Error *err) _must_check_;
+/* Takes over, of an array of "NAME=VALUE", what moves podman's storage and registries, and nothing else. NULL is none. */
+int podman_user_take_environment(const cJSON *variables) _must_check_;
 void podman_user_done(PodmanUser *u);

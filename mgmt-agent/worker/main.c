@@ -11,10 +11,14 @@
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/worker-request.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
+#include "mgmt-agent/worker/reader-watch.h"
 
 static const char *opt_root, *opt_project = "secbox", *opt_podman_compose, *opt_settle = "5", *opt_pull_timeout = "1800",
                                                                             *opt_parallel = "4";
+
+static bool opt_follow_reader;
 
 static const CliOption options[] = {
     { "root", "DIR", "prefix of all paths", &opt_root, NULL },
@@ -23,6 +27,7 @@ static const CliOption options[] = {
     { "settle", "SECONDS", "how long new containers must stay up (5)", &opt_settle, NULL },
     { "pull-timeout", "SECONDS", "how long one image may take (1800)", &opt_pull_timeout, NULL },
     { "parallel", "N", "podman-compose runs at the same time (4)", &opt_parallel, NULL },
+    { "follow-reader", NULL, "end when nobody reads standard output any more", NULL, &opt_follow_reader },
     {},
 };
 
@@ -51,8 +56,12 @@ static int run(const Job *job, const WorkerOptions *worker_options)
     _cleanup_(deploy_done) Deploy d = { .options = worker_options };
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
-    int r = read_request(&request, &err);
+    int r = opt_follow_reader ? reader_watch_start() : 0;
 
+    if (r == 0)
+        r = read_request(&request, &err);
+    if (r == 0)
+        r = podman_user_take_environment(cJSON_GetObjectItemCaseSensitive(request, WORKER_ENVIRONMENT));
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot read the job");
         return EXIT_USAGE;

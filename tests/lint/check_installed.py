@@ -10,15 +10,14 @@ import tempfile
 from source import ROOT, of_kind, text
 
 # exposure by systemd-analyze security, 0 is best; what each may have at most
-EXPOSURE_MAX = {"mgmt-link.service": 1.5, "secbox-gateway.service": 1.6, "mgmt-agent.service": 9.6,
-                "recovery-agent.service": 2.5,
+EXPOSURE_MAX = {"mgmt-link.service": 1.1, "secbox-gateway.service": 1.1, "mgmt-agent.service": 6.0,
+                "recovery-agent.service": 1.1,
                 # root's own shell, and what does one thing for root
                 "secbox-recovery-sshd.service": 9.6, "recovery-reboot.service": 2.5, "recovery-sshd-restart.service": 2.5,
                 "secbox-principals.service": 2.5}
-# set on the agent, these would reach every container that it starts, or break its mounts
-INHERITED = ["NoNewPrivileges", "SystemCallFilter", "RestrictAddressFamilies", "RestrictNamespaces",
-             "MemoryDenyWriteExecute", "PrivateTmp", "ProtectHome", "ProtectSystem", "PrivateMounts", "PrivateDevices",
-             "MemoryMax", "TasksMax", "CPUQuota", "CapabilityBoundingSet", "RestrictSUIDSGID", "LockPersonality"]
+# these bind the agent's control group, in which there may be containers that an earlier version started
+GROUP_WIDE = ["MemoryMax", "MemoryHigh", "TasksMax", "CPUQuota", "IPAddressDeny", "DevicePolicy", "DeviceAllow", "PrivateDevices",
+              "ProtectClock"]
 
 
 def _units():
@@ -66,9 +65,9 @@ def agent_leaks_nothing_into_containers():
             continue
         if not re.search(r"(?m)^KillMode=process$", text(unit)):
             yield f"{unit}: without KillMode=process a restart of the agent ends containers"
-        for directive in INHERITED:
+        for directive in GROUP_WIDE:
             if re.search(rf"(?m)^{directive}=(?!infinity$)", text(unit)):
-                yield f"{unit}: {directive}= would be inherited by the containers"
+                yield f"{unit}: {directive}= would bind containers that an earlier version started there"
 
 
 def scripts_parse():

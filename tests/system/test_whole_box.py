@@ -12,7 +12,7 @@ import urllib.request
 import pytest
 
 from tests.conftest import require_programs
-from tests.lab import whole_box
+from tests.lab import images, whole_box
 from tests.lab.gateway import Gateway
 from tests.lab.util import LabError, program, read_text, wait_until
 
@@ -42,6 +42,14 @@ services:
     networks: [front]
 networks:
   front: {{}}
+"""
+# a client of mgmt-agent's socket
+ASK = """
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/tucomunidad/mgmt-agent.sock")
+s.sendall(sys.argv[1].encode() + b"\\n")
+print(next(line for line in s.makefile() if json.loads(line)["type"] in ("container.result", "error")))
 """
 STACK_2 = STACK.replace("server:1", "server:2")
 
@@ -229,6 +237,35 @@ def test_containers_are_rootless_and_inherit_nothing_of_the_unit(deployed):
         assert facts["Umask"] == "0022"
 
 
+def test_the_agent_is_in_a_sandbox_and_nothing_of_podmans_is(deployed):
+    box = deployed.box
+    facts = box.status_of(box.main_pid("mgmt-agent"))
+    assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
+    rights = int(facts["CapBnd"], 16)
+    assert not rights & (1 << 7 | 1 << 21), "neither CAP_SETUID nor CAP_SYS_ADMIN"
+    before = box.run("cat", f"/proc/{box.main_pid('mgmt-agent')}/cgroup").stdout
+    code, last = push(deployed, STACK_2)
+    assert (code, last["outcome"]) == (0, "done"), last
+    inside = set(box.run("cat", "/sys/fs/cgroup" + before.split("::")[1].strip() + "/cgroup.procs").stdout.split())
+    assert inside == {str(box.main_pid("mgmt-agent"))}, "no conmon, no network helper"
+    for container in box.containers().values():
+        for pid in (container["State"]["Pid"], container["State"]["ConmonPid"]):
+            assert box.status_of(pid)["NoNewPrivs"] == "0", "its image may have programs that change user"
+        assert box.status_of(container["State"]["ConmonPid"])["Seccomp"] == "0"
+    assert not box.run("systemctl", "list-units", "--all", "--no-legend", "--plain", "mgmt-worker-*").stdout.strip(), "none is left"
+
+
+def test_a_container_is_started_again_by_an_order(deployed):
+    """As recovery-agent gives it."""
+    box = deployed.box
+    before = box.containers()["web"]
+    order = json.dumps({"type": "container.restart", "id": "r-1", "service": "web"})
+    out = box.run("setpriv", "--reuid=secbox-recovery", "--clear-groups", "python3", "-c", ASK, order).stdout
+    assert json.loads(out)["ok"], out
+    after = box.containers()["web"]
+    assert after["Id"] == before["Id"] and after["State"]["Pid"] != before["State"]["Pid"]
+
+
 def test_the_journal_tells_it_with_fields(whole):
     # a push that is not a repetition goes through all phases
     code, last = push(whole, STACK + f"# {os.urandom(4).hex()}\n")
@@ -351,3 +388,48 @@ def test_after_a_restart_of_the_box_everything_runs_again(deployed, hard):
     assert get(deployed, "/version") == "1\n"
     for unit in UNITS:
         assert box.unit(unit, "ActiveState")["ActiveState"] == "active"
+
+
+class RootPodman:
+    """The podman of the box's root, for images.build()."""
+
+    def __init__(self, box):
+        self.box = box
+        self.root_archive = box.user.root_archive
+
+    def podman(self, *args, check=True, input=None):  # pylint: disable=redefined-builtin
+        return self.box.run("podman", *args, check=check, input=input)
+
+    def image_id(self, tag):
+        return self.podman("image", "inspect", "--format", "{{.Id}}", tag).stdout.strip()
+
+    def running(self):
+        out = self.podman("ps", "--filter", "label=io.tucomunidad.service", "--format", "{{.Names}} {{.ID}}").stdout
+        return dict(line.split() for line in out.splitlines())
+
+
+def test_as_root_too_when_it_is_named(whole):
+    """The last of this file: the box has changed its podman user behind it."""
+    box, root = whole.box, RootPodman(whole.box)
+    wait_until(lambda: not settling(whole), "nothing is under way")
+    for tag, kind, version in (("server:1", "server", "1"), ("server:2", "server", "2"), ("crash:1", "crash", "1")):
+        images.build(root, f"localhost/{tag}", kind, version)
+    box.write_env("mgmt-agent.env", {**whole.agent_env, "PODMAN_USER": "root"})
+    box.run("rm", "/etc/tucomunidad/secbox.env")
+    stack = STACK.replace(f"{PORT}:80", "8089:80")
+    code, last = push(whole, stack)
+    assert (code, last["outcome"]) == (0, "done"), last
+    first = root.running()
+    assert set(first) == {"secbox_web_1", "secbox_store_1"}
+    code, last = push(whole, stack.replace("server:1", "crash:1", 1))
+    assert (last["outcome"], root.running()) == ("rolled-back", first), last
+    code, last = push(whole, stack.replace("server:1", "server:2", 1))
+    assert (code, last["outcome"]) == (0, "done"), last
+    second = root.running()
+    assert second["secbox_store_1"] == first["secbox_store_1"] and second["secbox_web_1"] != first["secbox_web_1"]
+    box.run("systemctl", "restart", "mgmt-agent")
+    wait_answers(box)
+    assert root.running() == second, "containers outlive the agent"
+    box.reboot()
+    wait_until(lambda: not settling(whole), "the box is back")
+    wait_until(lambda: root.running() == second, "the same containers run again")

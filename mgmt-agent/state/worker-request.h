@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+/* What agent and worker must call alike in a job's request. */
+#pragma once
+
+/* The variables of the agent's environment, as an array of "NAME=VALUE", for a worker that does not inherit them. */
+#define WORKER_ENVIRONMENT "environment"
