@@ -390,6 +390,9 @@ def test_after_a_restart_of_the_box_everything_runs_again(deployed, hard):
         assert box.unit(unit, "ActiveState")["ActiveState"] == "active"
 
 
+ROOT_CONF = whole_box.CONTAINERS_CONF + 'cgroups = "disabled"\n'
+
+
 class RootPodman:
     """The podman of the box's root, for images.build()."""
 
@@ -409,13 +412,21 @@ class RootPodman:
 
 
 def test_as_root_too_when_it_is_named(whole):
-    """The last of this file: the box has changed its podman user behind it."""
+    """The last of this file: the box has changed its podman user behind it. Root's containers stay in the control group of the
+    worker that made them, since this kind of machine lets nobody limit one; its settings are the agent's environment."""
     box, root = whole.box, RootPodman(whole.box)
     wait_until(lambda: not settling(whole), "nothing is under way")
     for tag, kind, version in (("server:1", "server", "1"), ("server:2", "server", "2"), ("crash:1", "crash", "1")):
         images.build(root, f"localhost/{tag}", kind, version)
+    box.write("/etc/containers/root.conf", ROOT_CONF)
+    box.write("/etc/systemd/system/mgmt-agent.service.d/root.conf",
+              "[Service]\nEnvironment=CONTAINERS_CONF=/etc/containers/root.conf\n")
+    box.run("systemctl", "daemon-reload")
+    box.run("systemctl", "restart", "mgmt-agent")
     box.write_env("mgmt-agent.env", {**whole.agent_env, "PODMAN_USER": "root"})
     box.run("rm", "/etc/tucomunidad/secbox.env")
+    wait_answers(box)
+    wait_until(lambda: not settling(whole), "the tunnel is up")
     stack = STACK.replace(f"{PORT}:80", "8089:80")
     code, last = push(whole, stack)
     assert (code, last["outcome"]) == (0, "done"), last
@@ -430,6 +441,9 @@ def test_as_root_too_when_it_is_named(whole):
     box.run("systemctl", "restart", "mgmt-agent")
     wait_answers(box)
     assert root.running() == second, "containers outlive the agent"
+    monitor = root.podman("container", "inspect", "--format", "{{.State.ConmonPid}}", second["secbox_web_1"]).stdout.strip()
+    assert "/mgmt-worker-apply-" in box.run("cat", f"/proc/{monitor}/cgroup").stdout
+    assert box.status_of(monitor)["NoNewPrivs"] == "0"
     box.reboot()
     wait_until(lambda: not settling(whole), "the box is back")
     wait_until(lambda: root.running() == second, "the same containers run again")
