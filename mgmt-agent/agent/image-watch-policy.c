@@ -165,6 +165,10 @@ WatchVerdict watch_decide(const WatchConfig *c, const cJSON *entry, const cJSON 
         *ret_why = "monitor-only";
         return WATCH_NOTHING;
     }
+    if (json_string(entry, "digest") && str_equal(json_string(entry, "digest"), json_string(entry, "turnedAway"))) {
+        *ret_why = "ordered";
+        return WATCH_NOTHING;
+    }
     /* a clock that was set back must not hold it for ever */
     if (retry_at && timestamp_parse(retry_at, &at) == 0 && at > now && at - now <= c->interval) {
         *ret_why = "later";

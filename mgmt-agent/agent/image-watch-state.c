@@ -116,6 +116,20 @@ static void drop_news(cJSON *entry)
         drop(entry, keys[i]);
 }
 
+/* What the tag meant when the cloud's order was carried out is known at the first look behind it. */
+static int follow_order(cJSON *entry, const char *ordered)
+{
+    if (str_equal(json_string(entry, "ordered"), ordered))
+        return 0;
+    drop(entry, "turnedAway");
+    return put_string(entry, "ordered", ordered);
+}
+
+static int note_turned_away(cJSON *entry, const char *digest)
+{
+    return json_string(entry, "ordered") && !json_string(entry, "turnedAway") ? put_string(entry, "turnedAway", digest) : 0;
+}
+
 /* Takes over what was known of the service. */
 static cJSON *make_entry(WatchState *s, const WatchTarget *t, const cJSON *service)
 {
@@ -134,7 +148,9 @@ static cJSON *make_entry(WatchState *s, const WatchTarget *t, const cJSON *servi
     /* what was just deployed is what its image's name means */
     if (entry && !same && put_string(entry, "nameImageId", image_id) < 0)
         return NULL;
-    if (!entry || put_string(entry, "service", name) < 0 || put_string(entry, "image", image) < 0 ||
+    if (!entry || follow_order(entry, json_string(service, "ordered")) < 0)
+        return NULL;
+    if (put_string(entry, "service", name) < 0 || put_string(entry, "image", image) < 0 ||
         put_string(entry, "source", watch_source_to_string(t->source)) < 0 || put_string(entry, "why", t->why) < 0 ||
         put_bool(entry, "monitorOnly", t->monitor_only) < 0 || put_string(entry, "imageId", image_id) < 0 ||
         (!json_string(entry, "state") && json_add_string(entry, "state", "unknown") < 0))
@@ -249,9 +265,13 @@ int watch_state_note_check(cJSON *entry, const WatchConfig *c, const cJSON *answ
         return -ENOMEM;
     if (str_equal(state, "new")) {
         drop(entry, "error");
+        if (note_turned_away(entry, json_string(answer, "digest")) < 0)
+            return -ENOMEM;
         by_hand = by_hand && str_equal(json_string(entry, "newImageId"), id);
         return note_news(entry, json_string(answer, "digest"), id, by_hand, now);
     }
+    if (note_turned_away(entry, "none") < 0)
+        return -ENOMEM;
     return str_equal(state, "current") && !by_hand ? note_current(entry) : 0;
 }
 

@@ -2,7 +2,8 @@
 /* What the watcher remembers, in updates.json: {"lastCheckAt", "services": [entry, …]}, one entry for each service of
  * current.json, at most COMPOSE_SERVICES_MAX. An entry is {"service", "image", "source" (no, registry, local), "why",
  * "monitorOnly", "imageId", "nameImageId", "state" (unknown, current, new), "checkedAt", "digest", "newImageId", "seenAt",
- * "byHand", "tries", "retryAt", "error"}. */
+ * "byHand", "tries", "retryAt", "error", "ordered", "turnedAway"}: the digest that the cloud ordered last, and what the tag
+ * meant instead at the first look behind that ("none": the same). */
 #pragma once
 
 #include "mgmt-agent/agent/image-watch-policy.h"

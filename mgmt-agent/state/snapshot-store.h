@@ -17,8 +17,8 @@ int store_load_snapshot(const char *version, cJSON **ret, Error *err) _must_chec
 void store_prune_snapshots(const char *keep_a, const char *keep_b);
 
 /* current.json: {"version", "sha256", "inputs", "at", "id", "previous": version or absent, "services": [{"name", "container",
- * "id", "image", "imageId", "pid", "startTicks", "oneShot"}], "networks": {…}, "hashes": {…}, "project": {…}}.
- * *ret is NULL when nothing was ever committed. */
+ * "id", "image", "imageId", "pid", "startTicks", "oneShot", "ordered": the digest by the cloud's order, if one holds}],
+ * "networks": {…}, "hashes": {…}, "project": {…}}. *ret is NULL when nothing was ever committed. */
 int store_load_current(cJSON **ret, Error *err) _must_check_;
 int store_save_current(const cJSON *current, Error *err) _must_check_;
 

@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import require_programs
 from tests.lab.agent_socket import AgentSocket
 from tests.lab.registry import Registry
-from tests.lab.two_service_box import TwoServiceBox
+from tests.lab.two_service_box import WEB, TwoServiceBox
 from tests.lab.util import wait_until
 
 @pytest.fixture(scope="module")
@@ -110,3 +110,26 @@ def test_refused_before_anything_is_touched(shop, cloud, name):
     result = shop.update(cloud, "server:2", **changed)
     assert (result["outcome"], result["status"], result["error"]["id"]) == ("failed", status, error), result
     assert shop.box.ids() == before
+
+
+def test_an_older_digest_by_order_holds_against_its_tag(shop):
+    with AgentSocket(shop.box, link=True) as cloud:
+        cloud.connected("2026-01-02T03:04:05.000Z")
+        shop.registry.move_tag(WEB, "server-2", "latest")
+        assert shop.update(cloud, "server:2")["outcome"] == "done"
+        assert shop.update(cloud, "server:1")["outcome"] == "done"
+    shop.restart("--poll-interval=1")
+    held = wait_until(lambda: shop.entry(shop.updates()).get("held"), "the tag was looked up", shop.box.agent.death)
+    assert held == "ordered" and shop.version_of("web") == "1"
+    assert "held back: ordered" in shop.box.ctl("updates").stdout
+    shop.registry.move_tag(WEB, "server-3", "latest")
+    shop.wait_taken("3")
+    shop.restart()
+    results, _ = shop.take("web")
+    assert not results
+
+    with AgentSocket(shop.box, link=True) as cloud:
+        cloud.connected("2026-01-02T03:04:05.000Z")
+        assert shop.update(cloud, "server:1")["outcome"] == "done"
+    results, _ = shop.take("web")
+    assert results["web"]["outcome"] == "done" and shop.version_of("web") == "3", "a person has asked for it"

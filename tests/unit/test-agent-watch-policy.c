@@ -156,6 +156,9 @@ static void test_decisions(void **state)
         { "", "{\"state\":\"new\",\"newImageId\":\"b1\"}", true, WATCH_NOTHING, "failed-before" },
         { "", "{\"state\":\"new\",\"digest\":\"d\",\"monitorOnly\":true}", false, WATCH_NOTHING, "monitor-only" },
         { "", "{\"state\":\"new\",\"digest\":\"d\",\"monitorOnly\":true}", true, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"digest\":\"d\",\"turnedAway\":\"d\"}", false, WATCH_NOTHING, "ordered" },
+        { "", "{\"state\":\"new\",\"digest\":\"d\",\"turnedAway\":\"d\"}", true, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"digest\":\"d\",\"turnedAway\":\"e\"}", false, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T12:30:00.000Z\"}", false, WATCH_WAIT, "later" },
         { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T12:30:00.000Z\"}", true, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T11:59:59.000Z\"}", false, WATCH_TAKE, NULL },
@@ -270,6 +273,43 @@ static void test_another_image_is_another_entry(void **state)
     assert_int_equal(cJSON_GetArraySize(s.entries), 0);
 }
 
+#define ORDERED(id, digest) \
+    "{\"services\":[{\"name\":\"web\",\"image\":\"r.example/web:1\",\"imageId\":\"" id "\",\"ordered\":\"" digest "\"}]}"
+
+static cJSON *follow(WatchState *s, const char *current_text)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = json_of(current_text);
+
+    assert_int_equal(watch_state_follow(s, &plain, current), 0);
+    return watch_state_entry(s, "web");
+}
+
+/* What the tag means when the cloud has ordered another digest is turned away, and only that, until another change. */
+static void test_an_order_turns_the_tag_away(void **state)
+{
+    _cleanup_(watch_state_done) WatchState s = known(ONE("new"));
+    cJSON *entry = watch_state_entry(&s, "web");
+
+    (void) state;
+    note(entry, "{\"state\":\"current\"}");
+    assert_member(entry, "turnedAway", NULL);
+    entry = follow(&s, ORDERED("old", "d1"));
+    note(entry, "{\"state\":\"new\",\"digest\":\"d2\",\"newImageId\":\"new\"}");
+    assert_member(entry, "turnedAway", "d2");
+    entry = follow(&s, ORDERED("old", "d1"));
+    note(entry, "{\"state\":\"new\",\"digest\":\"d3\",\"newImageId\":\"newer\"}");
+    assert_member(entry, "turnedAway", "d2");
+    /* an order of what the tag means turns nothing away, also not what it means later */
+    entry = follow(&s, ORDERED("newer", "d3"));
+    assert_member(entry, "turnedAway", NULL);
+    note(entry, "{\"state\":\"current\"}");
+    note(entry, "{\"state\":\"new\",\"digest\":\"d4\",\"newImageId\":\"newest\"}");
+    assert_member(entry, "turnedAway", "none");
+    entry = follow(&s, ONE("newer")); /* a push */
+    assert_member(entry, "ordered", NULL);
+    assert_member(entry, "turnedAway", NULL);
+}
+
 static void look(cJSON *entry, const char *means)
 {
     _cleanup_(cJSON_Deletep) cJSON *seen = cJSON_CreateObject();
@@ -333,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_decisions),
         cmocka_unit_test(test_what_is_remembered),
         cmocka_unit_test(test_another_image_is_another_entry),
+        cmocka_unit_test(test_an_order_turns_the_tag_away),
         cmocka_unit_test(test_pulled_by_hand),
         cmocka_unit_test(test_damaged_file),
     };

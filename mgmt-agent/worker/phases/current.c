@@ -86,6 +86,27 @@ static const char *previous_version(const Deploy *d)
     return json_string(d->current, same ? "previous" : "version");
 }
 
+static const cJSON *update_of(const Deploy *d, const char *service)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, d->journal.updates)
+        if (str_equal(json_string(item, "service"), service))
+            return item;
+    return NULL;
+}
+
+/* The digest that the cloud has ordered for it holds until another change of its image. */
+static int note_order(const Deploy *d, const cJSON *before, cJSON *service)
+{
+    const cJSON *update = update_of(d, json_string(service, "name"));
+    const char *ordered = !update ? json_string(before, "ordered") : d->from_cloud ? json_string(update, "digest") : NULL;
+    _cleanup_(freep) char *copy = ordered ? strdup(ordered) : NULL;
+
+    cJSON_DeleteItemFromObjectCaseSensitive(service, "ordered");
+    return ordered && !copy ? -ENOMEM : json_add_string(service, "ordered", copy);
+}
+
 /* What a limited change leaves of the deployment that it changed: all but the services that it replaced. What those others ran
  * with, and what the file's inputs were, stays as it was. */
 static cJSON *current_with_changes(const Deploy *d, Error *err)
@@ -105,8 +126,14 @@ static cJSON *current_with_changes(const Deploy *d, Error *err)
         const ComposeService *s = name && deploy_change_of(d, name) ? compose_service_find(d->project, name) : NULL;
         cJSON *changed = s ? service_to_json(d, s) : NULL;
 
-        if (s && !(changed && cJSON_ReplaceItemInArray(services, i, changed)))
+        if (s && !changed)
             r = -ENOMEM;
+        else
+            r = note_order(d, cJSON_GetArrayItem(services, i), changed ? changed : cJSON_GetArrayItem(services, i));
+        if (changed && (r < 0 || !cJSON_ReplaceItemInArray(services, i, changed))) {
+            cJSON_Delete(changed);
+            r = -ENOMEM;
+        }
     }
     if (r < 0) {
         error_set(err, r, "store.current", "cannot describe what runs now");
