@@ -13,9 +13,6 @@
 #include "lib/base/text.h"
 #include "lib/data/json.h"
 
-#define CONFIRM_DEADLINE_SECONDS 300
-#define CONFIRM_DEADLINE_MIN 5
-#define REASON_SIZE_MAX 500
 /* a push that takes longer is followed with GET …/deployments/VERSION */
 #define PUSH_WAIT_MAX (3600 * USEC_PER_SEC)
 #define LIST_LIMIT 20
@@ -79,19 +76,19 @@ static void on_sent(Request *c, const Deployment *d)
 
 static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
-    uint64_t deadline = CONFIRM_DEADLINE_SECONDS;
+    uint64_t deadline = CONFIRM_SECONDS_DEFAULT;
     int r = compose_body_check(body, &request->compose, err);
     if (r < 0)
         return r;
-    if (json_u64(body, "confirmDeadlineSeconds", &deadline) == -EINVAL || deadline < CONFIRM_DEADLINE_MIN ||
+    if (json_u64(body, "confirmDeadlineSeconds", &deadline) == -EINVAL || deadline < CONFIRM_SECONDS_MIN ||
         deadline > CONFIRM_SECONDS_MAX)
         return error_set(err, EINVAL, "request.bad-deadline", "confirmDeadlineSeconds must be from %d to %d",
-                         CONFIRM_DEADLINE_MIN, CONFIRM_SECONDS_MAX);
+                         CONFIRM_SECONDS_MIN, CONFIRM_SECONDS_MAX);
     request->confirm_deadline = (unsigned) deadline;
     request->reason = json_string(body, "reason");
-    if (request->reason && strlen(request->reason) > REASON_SIZE_MAX)
+    if (request->reason && strlen(request->reason) > CHANGE_REASON_MAX)
         return error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes",
-                         REASON_SIZE_MAX);
+                         CHANGE_REASON_MAX);
     if (request->reason && !text_is_plain(request->reason))
         return error_set(err, EINVAL, "request.bad-reason",
                          "the reason must be one line without control characters and invisible ones");

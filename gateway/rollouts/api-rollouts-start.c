@@ -27,9 +27,6 @@
 #define PARALLEL_DEFAULT 50
 #define OFFLINE_AFTER_DEFAULT 120
 #define OFFLINE_AFTER_MAX 86400
-#define CONFIRM_DEADLINE_DEFAULT 300
-#define CONFIRM_DEADLINE_MIN 5
-#define REASON_SIZE_MAX 500
 #define IMAGE_SIZE_MAX 255
 #define SERVICE_SIZE_MAX 128
 #define ID_DIGITS 8
@@ -151,11 +148,11 @@ static int read_settings(const cJSON *body, Start *s, Error *err)
         r = read_number(body, "offlineAfterSeconds", 1, OFFLINE_AFTER_MAX, OFFLINE_AFTER_DEFAULT, &s->offline_after,
                         err);
     if (r >= 0)
-        r = read_number(body, "confirmDeadlineSeconds", CONFIRM_DEADLINE_MIN, CONFIRM_SECONDS_MAX,
-                        CONFIRM_DEADLINE_DEFAULT, &s->confirm_deadline, err);
+        r = read_number(body, "confirmDeadlineSeconds", CONFIRM_SECONDS_MIN, CONFIRM_SECONDS_MAX,
+                        CONFIRM_SECONDS_DEFAULT, &s->confirm_deadline, err);
     s->reason = json_string(body, "reason");
-    if (r >= 0 && s->reason && strlen(s->reason) > REASON_SIZE_MAX)
-        r = error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes", REASON_SIZE_MAX);
+    if (r >= 0 && s->reason && strlen(s->reason) > CHANGE_REASON_MAX)
+        r = error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes", CHANGE_REASON_MAX);
     if (r >= 0 && s->reason && !text_is_plain(s->reason))
         r = error_set(err, EINVAL, "request.bad-reason",
                       "the reason must be one line without control characters and invisible ones");

@@ -51,6 +51,8 @@
 #define CONTROL_CLIENTS_MAX 32
 
 /* how long a change may wait for its confirmation: seconds */
+#define CONFIRM_SECONDS_DEFAULT 300
+#define CONFIRM_SECONDS_MIN 5 /* that the gateway takes */
 #define CONFIRM_SECONDS_MAX 3600
 
 #define JWT_SIZE_MAX 4096
@@ -80,6 +82,7 @@
 
 /* bridge SSH: a grant, and what may be open at once */
 #define GRANT_REASON_MAX 400
+#define CHANGE_REASON_MAX 500 /* of a push or a rollout */
 #define GRANT_SECONDS_MAX 86400
 #define BRIDGE_SESSIONS_DEVICE_MAX 4
 #define BRIDGE_SESSIONS_PERSON_MAX 16

@@ -16,7 +16,6 @@
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/deploy.h"
 
-#define CONFIRM_DEFAULT_SECONDS 300
 #define COMPOSE_NAME "compose.yml"
 
 static int load_agent_env(Deploy *d, Error *err)
@@ -37,7 +36,7 @@ static int load_agent_env(Deploy *d, Error *err)
 static int check_times(Deploy *d, const cJSON *message, Error *err)
 {
     const char *expires = json_string(message, "expiresAt");
-    uint64_t seconds = CONFIRM_DEFAULT_SECONDS;
+    uint64_t seconds = CONFIRM_SECONDS_DEFAULT;
     usec_t at;
     int r = json_u64(message, "confirmDeadlineSeconds", &seconds);
 
