@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The checks that an operator's machine runs with the box's own code before anything is sent. */
 #include "compose/precheck.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "compose/parse/interpolate.h"
+#include "compose/compose.h"
+#include "compose/parse/known-part.h"
 #include "compose/policy/policy.h"
+#include "compose/render/render.h"
 #include "lib/base/strv.h"
 
 static const char *lookup_nothing(const char *key, void *userdata)
@@ -35,22 +38,82 @@ static int check_grammar(const ComposeFile *file, Error *err)
     return r;
 }
 
+/* What a service takes over from its surroundings is there, whatever it is. */
+static const char *lookup_anything(const char *key, void *userdata)
+{
+    (void) key;
+    (void) userdata;
+    return "";
+}
+
+static int read_any_env_file(const char *path, char **ret, void *userdata, Error *err)
+{
+    (void) path;
+    (void) userdata;
+    (void) err;
+    *ret = strdup("");
+    return *ret ? 0 : -ENOMEM;
+}
+
+static const char *any_image(const char *service, void *userdata)
+{
+    (void) service;
+    (void) userdata;
+    return "localhost/any";
+}
+
+static const char *project_of(const ComposeFile *file)
+{
+    const YamlNode *name = yaml_get(compose_file_root(file), "name");
+    return name && !yaml_is_null(name) ? name->value : "secbox";
+}
+
+/* A box may still refuse more: with its values, its policy and what is on its disk. */
+static int check_known_part(const ComposeFile *file, Error *err)
+{
+    _cleanup_(compose_file_freep) ComposeFile *known = NULL;
+    _cleanup_(compose_project_freep) ComposeProject *p = NULL;
+    _cleanup_(freep) char *rendered = NULL;
+    int r = compose_known_part(file, &known);
+    if (r < 0)
+        return r;
+    const ComposeResolveOptions resolve = {
+        .project = project_of(known),
+        .base_dir = "/var/lib/tucomunidad/compose",
+        .lookup = lookup_anything,
+        .read_env_file = read_any_env_file,
+    };
+    const RenderOptions render = { .version = "0", .image = any_image };
+    r = compose_resolve(known, &resolve, &p, err);
+    if (r >= 0)
+        r = compose_render(p, &render, &rendered, err);
+    for (size_t i = 0; r >= 0 && i < p->n_services; i++) {
+        _cleanup_(freep) char *env = NULL;
+        r = compose_render_env(&p->services[i], &env, err);
+    }
+    /* rendering knows the line and not the file */
+    if (r < 0 && err && !err->file)
+        err->file = strdup(compose_file_name(file));
+    return r;
+}
+
+static int check_policy(const ComposeFile *file, Error *ret_policy, Error *err)
+{
+    _cleanup_(policy_freep) ComposePolicy *policy = NULL;
+    _cleanup_(error_done) Error finding = {};
+    int r = policy_parse(NULL, 0, NULL, &policy, err);
+    if (r >= 0 && compose_policy_check(file, policy, &finding) < 0)
+        (void) error_copy(ret_policy, &finding);
+    return r;
+}
+
 int compose_precheck(const char *text, size_t len, const char *file, Error *ret_policy, Error *err)
 {
     _cleanup_(compose_file_freep) ComposeFile *parsed = NULL;
-    _cleanup_(policy_freep) ComposePolicy *policy = NULL;
-    _cleanup_(error_done) Error finding = {};
-
     int r = compose_parse(text, len, file, &parsed, err);
-    if (r < 0)
-        return r;
-    r = check_grammar(parsed, err);
-    if (r < 0)
-        return r;
-    r = policy_parse(NULL, 0, NULL, &policy, err);
-    if (r < 0)
-        return r;
-    if (compose_policy_check(parsed, policy, &finding) < 0)
-        (void) error_copy(ret_policy, &finding);
-    return 0;
+    if (r >= 0)
+        r = check_grammar(parsed, err);
+    if (r >= 0)
+        r = check_known_part(parsed, err);
+    return r < 0 || !ret_policy ? r : check_policy(parsed, ret_policy, err);
 }

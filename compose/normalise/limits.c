@@ -49,23 +49,6 @@ int normalise_cpu_shares(const Place *at, const Normaliser *n, ComposeService *s
     return put_integer(at, s, at->key, 2, 262144);
 }
 
-int normalise_oom_score(const Place *at, const Normaliser *n, ComposeService *s)
-{
-    (void) n;
-    return put_integer(at, s, at->key, -1000, 1000);
-}
-
-static int put_pids(const Place *at, ComposeService *s)
-{
-    return put_integer(at, s, "pids_limit", -1, INT32_MAX);
-}
-
-int normalise_pids(const Place *at, const Normaliser *n, ComposeService *s)
-{
-    (void) n;
-    return put_pids(at, s);
-}
-
 /* Digits with one optional fraction, without zeros that say nothing: 0.50 and .5 are both 0.5. */
 static int put_cpus(const Place *at, ComposeService *s)
 {
@@ -162,7 +145,7 @@ static int put_resource(const Place *at, const char *key, const char *as, Compos
                           "the service sets `%s`, too; remove one of them", as);
     if (str_equal(as, "cpus"))
         return put_cpus(&member, s);
-    return str_equal(as, "pids_limit") ? put_pids(&member, s) : put_size(&member, s, as);
+    return put_size(&member, s, as);
 }
 
 /* Runs last, so that it can see what the service itself says. */
@@ -184,7 +167,5 @@ int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s)
         r = put_resource(&limits, "cpus", "cpus", s);
     if (r >= 0)
         r = put_resource(&limits, "memory", "mem_limit", s);
-    if (r >= 0)
-        r = put_resource(&limits, "pids", "pids_limit", s);
     return r < 0 ? r : put_resource(&reservations, "memory", "mem_reservation", s);
 }

@@ -1,30 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Networks that a service is on, and the definitions of networks and volumes. */
-#include <arpa/inet.h>
 #include <errno.h>
 
 #include "compose/normalise/normalise.h"
 #include "lib/base/strv.h"
 
 /* --- a service's networks --- */
-
-static int take_address(const Place *at, const char *key, int family, cJSON *ret)
-{
-    unsigned char bytes[sizeof(struct in6_addr)];
-    Place member = place_member(at, key);
-    const char *text = NULL;
-    int r;
-
-    if (!member.node)
-        return 0;
-    r = take_text(&member, &text);
-    if (r < 0)
-        return r;
-    if (inet_pton(family, text, bytes) != 1)
-        return place_fail(&member, EINVAL, "compose.bad-value", "\"%s\" is no IPv%d address", text,
-                          family == AF_INET ? 4 : 6);
-    return put_text(ret, key, text);
-}
 
 static int take_attachment(const Place *at, cJSON *ret)
 {
@@ -38,9 +19,7 @@ static int take_attachment(const Place *at, cJSON *ret)
         if (r >= 0)
             set_normalise(list);
     }
-    if (r >= 0)
-        r = take_address(at, "ipv4_address", AF_INET, ret);
-    return r < 0 ? r : take_address(at, "ipv6_address", AF_INET6, ret);
+    return r;
 }
 
 static int add_network(const Place *at, const Normaliser *n, ComposeService *s, cJSON *networks,

@@ -14,7 +14,7 @@
 
 /* --- keys whose value is taken as it is --- */
 
-static int normalise_text(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_text(const Place *at, const Normaliser *n, ComposeService *s)
 {
     const char *text = NULL;
     int r = take_text(at, &text);
@@ -28,7 +28,7 @@ static int normalise_text(const Place *at, const Normaliser *n, ComposeService *
     return put_text(s->config, at->key, text);
 }
 
-static int normalise_bool(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_bool(const Place *at, const Normaliser *n, ComposeService *s)
 {
     bool value = false;
     int r = take_bool(at, &value);
@@ -37,7 +37,7 @@ static int normalise_bool(const Place *at, const Normaliser *n, ComposeService *
     return r < 0 ? r : json_add_bool(s->config, at->key, value);
 }
 
-static int normalise_texts(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_texts(const Place *at, const Normaliser *n, ComposeService *s)
 {
     cJSON *array = put_array(s->config, at->key);
 
@@ -45,7 +45,7 @@ static int normalise_texts(const Place *at, const Normaliser *n, ComposeService 
     return array ? take_texts(at, array) : -ENOMEM;
 }
 
-static int normalise_map(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_map(const Place *at, const Normaliser *n, ComposeService *s)
 {
     cJSON *object = put_object(s->config, at->key);
 
@@ -53,7 +53,7 @@ static int normalise_map(const Place *at, const Normaliser *n, ComposeService *s
     return object ? take_map(at, object) : -ENOMEM;
 }
 
-static int normalise_words(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_words(const Place *at, const Normaliser *n, ComposeService *s)
 {
     cJSON *array = put_array(s->config, at->key);
 
@@ -63,7 +63,7 @@ static int normalise_words(const Place *at, const Normaliser *n, ComposeService 
 
 /* --- logging, starting and stopping --- */
 
-static int normalise_logging(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_logging(const Place *at, const Normaliser *n, ComposeService *s)
 {
     Place driver = place_member(at, "driver"), options = place_member(at, "options");
     cJSON *logging = put_object(s->config, at->key), *map;
@@ -81,7 +81,7 @@ static int normalise_logging(const Place *at, const Normaliser *n, ComposeServic
     return map ? take_map(&options, map) : -ENOMEM;
 }
 
-static int normalise_restart(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_restart(const Place *at, const Normaliser *n, ComposeService *s)
 {
     const char *text = NULL;
     uint64_t times = 0;
@@ -100,7 +100,7 @@ static int normalise_restart(const Place *at, const Normaliser *n, ComposeServic
     return s->restart ? put_text(s->config, "restart", text) : -ENOMEM;
 }
 
-static int normalise_stop_grace(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_stop_grace(const Place *at, const Normaliser *n, ComposeService *s)
 {
     _cleanup_(freep) char *text = NULL;
     uint64_t usec = 0, seconds;
@@ -120,7 +120,7 @@ static int normalise_stop_grace(const Place *at, const Normaliser *n, ComposeSer
 
 /* --- keys that are fields of the service --- */
 
-static int normalise_image(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_image(const Place *at, const Normaliser *n, ComposeService *s)
 {
     const char *text = NULL;
     int r = take_text(at, &text);
@@ -138,7 +138,7 @@ static int normalise_image(const Place *at, const Normaliser *n, ComposeService 
     return s->image ? 0 : -ENOMEM;
 }
 
-static int normalise_container_name(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_container_name(const Place *at, const Normaliser *n, ComposeService *s)
 {
     const char *text = NULL;
     int r = take_text(at, &text);
@@ -152,7 +152,7 @@ static int normalise_container_name(const Place *at, const Normaliser *n, Compos
     return s->container_name ? 0 : -ENOMEM;
 }
 
-static int normalise_pull_policy(const Place *at, const Normaliser *n, ComposeService *s)
+int normalise_pull_policy(const Place *at, const Normaliser *n, ComposeService *s)
 {
     const char *text = NULL;
     int r = take_text(at, &text);
@@ -168,69 +168,37 @@ static int normalise_pull_policy(const Place *at, const Normaliser *n, ComposeSe
     return s->pull_policy ? 0 : -ENOMEM;
 }
 
-/* In the order in which they run. depends_on, networks and environment run for every service, see below. */
-static const struct {
-    const char *key;
-    normalise_t normalise;
-} rules[] = {
-    { "image", normalise_image },
-    { "container_name", normalise_container_name },
-    { "pull_policy", normalise_pull_policy },
-    { "network_mode", normalise_network_mode },
-    { "annotations", normalise_map },
-    { "cap_add", normalise_capabilities },
-    { "cap_drop", normalise_capabilities },
-    { "cgroup", normalise_text },
-    { "cgroup_parent", normalise_text },
-    { "command", normalise_words },
-    { "cpu_shares", normalise_cpu_shares },
-    { "cpus", normalise_cpus },
-    { "cpuset", normalise_text },
-    { "device_cgroup_rules", normalise_texts },
-    { "devices", normalise_devices },
-    { "dns", normalise_texts },
-    { "dns_opt", normalise_texts },
-    { "dns_search", normalise_texts },
-    { "domainname", normalise_text },
-    { "entrypoint", normalise_words },
-    { "expose", normalise_expose },
-    { "extra_hosts", normalise_extra_hosts },
-    { "group_add", normalise_texts },
-    { "healthcheck", normalise_healthcheck },
-    { "hostname", normalise_text },
-    { "init", normalise_bool },
-    { "ipc", normalise_text },
-    { "labels", normalise_map },
-    { "logging", normalise_logging },
-    { "mac_address", normalise_text },
-    { "mem_limit", normalise_size },
-    { "mem_reservation", normalise_size },
-    { "memswap_limit", normalise_size },
-    { "oom_score_adj", normalise_oom_score },
-    { "pid", normalise_text },
-    { "pids_limit", normalise_pids },
-    { "ports", normalise_ports },
-    { "privileged", normalise_bool },
-    { "read_only", normalise_bool },
-    { "restart", normalise_restart },
-    { "runtime", normalise_text },
-    { "scale", normalise_scale },
-    { "security_opt", normalise_texts },
-    { "shm_size", normalise_size },
-    { "stdin_open", normalise_bool },
-    { "stop_grace_period", normalise_stop_grace },
-    { "stop_signal", normalise_text },
-    { "sysctls", normalise_map },
-    { "tmpfs", normalise_texts },
-    { "tty", normalise_bool },
-    { "ulimits", normalise_ulimits },
-    { "user", normalise_text },
-    { "userns_mode", normalise_text },
-    { "uts", normalise_text },
-    { "volumes", normalise_volumes },
-    { "working_dir", normalise_text },
-    { "deploy", normalise_deploy },
-};
+/* What others look at comes first, and `deploy`, which yields to the keys of the service itself, last. */
+static const char *const first[] = { "image", "container_name", "pull_policy", "network_mode" };
+static const char *const last[] = { "deploy" };
+
+static bool is_one_of(const char *const *keys, size_t n, const char *key)
+{
+    for (size_t i = 0; i < n; i++)
+        if (str_equal(keys[i], key))
+            return true;
+    return false;
+}
+
+static int normalise_key(const Place *service, const Normaliser *n, const ComposeKey *key, ComposeService *s)
+{
+    Place member = place_member(service, key->key);
+    return key->normalise && member.node && !yaml_is_null(member.node) ? key->normalise(&member, n, s) : 0;
+}
+
+/* depends_on, networks and environment are not among them: they run for every service, see below. */
+static int normalise_keys(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    int r = 0;
+    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(first); i++)
+        r = normalise_key(at, n, compose_service_key(first[i]), s);
+    for (const ComposeKey *k = compose_service_keys; r >= 0 && k->key; k++)
+        if (!is_one_of(first, ELEMENTSOF(first), k->key) && !is_one_of(last, ELEMENTSOF(last), k->key))
+            r = normalise_key(at, n, k, s);
+    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(last); i++)
+        r = normalise_key(at, n, compose_service_key(last[i]), s);
+    return r;
+}
 
 static int put_defaults(const Place *at, const Normaliser *n, ComposeService *s)
 {
@@ -268,12 +236,7 @@ int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
     s->depends_conditions = cJSON_CreateObject();
     if (!s->config || !s->depends_conditions)
         return -ENOMEM;
-    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(rules); i++) {
-        Place member = place_member(at, rules[i].key);
-
-        if (member.node && !yaml_is_null(member.node))
-            r = rules[i].normalise(&member, n, s);
-    }
+    r = normalise_keys(at, n, s);
     if (r >= 0)
         r = check_networks(at);
     if (r >= 0)

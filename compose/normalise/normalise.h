@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* From the many spellings of a compose file to the one of compose/normalise/normal-form.h. Values are already
+/* From the many spellings of a compose file to the one of compose/model/normal-form.h. Values are already
  * interpolated here. Functions that fail have set at->err (or return -ENOMEM alone). */
 #pragma once
 
 #include <stdint.h>
 
-#include "compose/parse/parse.h"
+#include "compose/model/project.h"
+#include "compose/model/resolve-options.h"
+#include "compose/parse/parse-impl.h"
+#include "compose/model/service-key.h"
 #include "lib/data/json.h"
 
-typedef struct Normaliser {
+struct Normaliser {
     const ComposeResolveOptions *options;
     const ComposeFile *file;
     const YamlNode *root; /* interpolated copy of the file's tree */
-} Normaliser;
+};
 
 /* --- one value (values.c) --- */
 
@@ -53,16 +56,23 @@ int take_words(const Place *at, cJSON *array) _must_check_;
 
 /* --- members of a service: at->node is the value, at->key the key --- */
 
-typedef int (*normalise_t)(const Place *at, const Normaliser *n, ComposeService *s);
-
+int normalise_bool(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_container_name(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_image(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_logging(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_map(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_pull_policy(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_restart(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_stop_grace(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_text(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_texts(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_words(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_capabilities(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_devices(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_expose(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_size(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_cpu_shares(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
-int normalise_oom_score(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
-int normalise_pids(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_cpus(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_scale(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;

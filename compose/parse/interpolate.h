@@ -6,7 +6,9 @@
  * (SPEC §4.6): unset without a default is an error, never an empty string. */
 #pragma once
 
-#include "compose/compose.h"
+#include <stdbool.h>
+
+#include "compose/model/resolve-options.h"
 
 typedef struct InterpolateContext {
     compose_lookup_t lookup;

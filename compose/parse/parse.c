@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "compose/parse/parse-impl.h"
 #include "compose/parse/schema.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"

@@ -6,14 +6,15 @@
 #include "lib/base/error.h"
 #include "lib/data/yaml.h"
 
-typedef struct Place {
+typedef struct Place Place;
+struct Place {
     const struct Place *parent; /* NULL at the top */
     const char *file;
     const YamlNode *node; /* the value */
     const char *key;      /* its key, NULL for a list item (then index counts) or at the top */
     size_t index;
     Error *err;
-} Place;
+};
 
 Place place_top(const char *file, const YamlNode *root, Error *err);
 /* A member (by its own key) or item of the parent's value. */

@@ -34,7 +34,7 @@ static size_t edit_distance(const char *a, size_t n, const char *b, size_t m)
     return d[n][m];
 }
 
-const char *schema_nearest_key(const SchemaKey *table, const char *key)
+const char *schema_nearest_key(const ComposeKey *table, const char *key)
 {
     size_t best = SIZE_MAX, n = strlen(key);
     const char *nearest = NULL;
@@ -55,7 +55,7 @@ const char *schema_nearest_key(const SchemaKey *table, const char *key)
     return nearest;
 }
 
-static const SchemaKey *find_key(const SchemaKey *table, const char *key)
+static const ComposeKey *find_key(const ComposeKey *table, const char *key)
 {
     for (; table->key; table++)
         if (str_equal(table->key, key))
@@ -98,9 +98,9 @@ static int fail_type(const Place *at, unsigned found, unsigned allowed)
                       a ? a : "", a && (b || c) ? " or " : "", b ? b : "", b && c ? " or " : "", c ? c : "");
 }
 
-static int check_member(const SchemaKey *table, const Place *at, const SchemaKey **ret)
+static int check_member(const ComposeKey *table, const Place *at, const ComposeKey **ret)
 {
-    const SchemaKey *key = find_key(table, at->key);
+    const ComposeKey *key = find_key(table, at->key);
     const char *nearest;
 
     if (key && key->unsupported)
@@ -128,7 +128,7 @@ static int apply_mapping(YamlNode *node, const Shape *shape, const Place *at)
         int r = 0;
 
         if (shape->members) {
-            const SchemaKey *key = NULL;
+            const ComposeKey *key = NULL;
 
             r = check_member(shape->members, &child, &key);
             if (r < 0)

@@ -8,318 +8,230 @@
 #define IGNORED "podman-compose 1.0.3 ignores it; remove it"
 
 static const Shape text = { .allowed = SHAPE_TEXT };
-static const Shape text_or_null = { .allowed = SHAPE_TEXT | SHAPE_NULL };
-static const Shape texts = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &text };
-static const Shape text_or_texts = { .allowed = SHAPE_TEXT | SHAPE_LIST | SHAPE_NULL, .items = &text };
-static const Shape map_or_texts = {
+const Shape shape_text_or_null = { .allowed = SHAPE_TEXT | SHAPE_NULL };
+const Shape shape_texts = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &text };
+const Shape shape_text_or_texts = { .allowed = SHAPE_TEXT | SHAPE_LIST | SHAPE_NULL, .items = &text };
+const Shape shape_map_or_texts = {
     .allowed = SHAPE_MAP | SHAPE_LIST | SHAPE_NULL,
-    .values = &text_or_null,
+    .values = &shape_text_or_null,
     .items = &text,
 };
-static const Shape map = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &text_or_null };
-static const Shape anything = { .allowed = SHAPE_TEXT | SHAPE_LIST | SHAPE_MAP | SHAPE_NULL };
+static const Shape map = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &shape_text_or_null };
+const Shape shape_anything = { .allowed = SHAPE_TEXT | SHAPE_LIST | SHAPE_MAP | SHAPE_NULL };
 
 /* --- parts of a service --- */
 
-static const SchemaKey dependency_keys[] = {
-    { "condition", &text, NULL },
-    { "required", &text, NULL },
-    { "restart", &text, NULL },
+static const ComposeKey dependency_keys[] = {
+    { .key = "condition", .shape = &text },
+    { .key = "required", .shape = &text },
+    { .key = "restart", .shape = &text },
     {},
 };
 static const Shape dependency = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = dependency_keys };
-static const Shape depends_on = {
+const Shape shape_depends_on = {
     .allowed = SHAPE_MAP | SHAPE_LIST | SHAPE_NULL,
     .values = &dependency,
     .items = &text,
 };
 
-static const SchemaKey limit_keys[] = {
-    { "cpus", &text_or_null, NULL },
-    { "devices", &anything, "podman-compose 1.0.3 ignores it; use the service's `devices`" },
-    { "generic_resources", &anything, IGNORED },
-    { "memory", &text_or_null, NULL },
-    { "pids", &text_or_null, NULL },
+static const ComposeKey limit_keys[] = {
+    { .key = "cpus", .shape = &shape_text_or_null },
+    { .key = "devices", .shape = &shape_anything,
+      .unsupported = "podman-compose 1.0.3 ignores it; use the service's `devices`" },
+    { .key = "generic_resources", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "memory", .shape = &shape_text_or_null },
+    { .key = "pids", .shape = &shape_text_or_null, .unsupported = IGNORED },
     {},
 };
-static const SchemaKey reservation_keys[] = {
-    { "cpus", &text_or_null, IGNORED },
-    { "devices", &anything, "podman-compose 1.0.3 ignores it; use the service's `devices`" },
-    { "generic_resources", &anything, IGNORED },
-    { "memory", &text_or_null, NULL },
+static const ComposeKey reservation_keys[] = {
+    { .key = "cpus", .shape = &shape_text_or_null, .unsupported = IGNORED },
+    { .key = "devices", .shape = &shape_anything,
+      .unsupported = "podman-compose 1.0.3 ignores it; use the service's `devices`" },
+    { .key = "generic_resources", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "memory", .shape = &shape_text_or_null },
     {},
 };
 static const Shape limits = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = limit_keys };
 static const Shape reservations = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = reservation_keys };
-static const SchemaKey resources_keys[] = {
-    { "limits", &limits, NULL },
-    { "reservations", &reservations, NULL },
+static const ComposeKey resources_keys[] = {
+    { .key = "limits", .shape = &limits },
+    { .key = "reservations", .shape = &reservations },
     {},
 };
 static const Shape resources = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = resources_keys };
-static const SchemaKey deploy_keys[] = {
-    { "endpoint_mode", &anything, IGNORED },
-    { "labels", &anything, "podman-compose 1.0.3 ignores it; use the service's `labels`" },
-    { "mode", &text, NULL },
-    { "placement", &anything, IGNORED },
-    { "replicas", &text, NULL },
-    { "resources", &resources, NULL },
-    { "restart_policy", &anything, "podman-compose 1.0.3 ignores it; use the service's `restart`" },
-    { "rollback_config", &anything, "rolling back is the agent's own work; remove it" },
-    { "update_config", &anything, "how a service is replaced is the agent's own work; remove it" },
+static const ComposeKey deploy_keys[] = {
+    { .key = "endpoint_mode", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "labels", .shape = &shape_anything,
+      .unsupported = "podman-compose 1.0.3 ignores it; use the service's `labels`" },
+    { .key = "mode", .shape = &text },
+    { .key = "placement", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "replicas", .shape = &text },
+    { .key = "resources", .shape = &resources },
+    { .key = "restart_policy", .shape = &shape_anything,
+      .unsupported = "podman-compose 1.0.3 ignores it; use the service's `restart`" },
+    { .key = "rollback_config", .shape = &shape_anything,
+      .unsupported = "rolling back is the agent's own work; remove it" },
+    { .key = "update_config", .shape = &shape_anything,
+      .unsupported = "how a service is replaced is the agent's own work; remove it" },
     {},
 };
-static const Shape deploy = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = deploy_keys };
+const Shape shape_deploy = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = deploy_keys };
 
-static const SchemaKey env_file_keys[] = {
-    { "format", &text, "only the plain KEY=value form is read; remove it" },
-    { "path", &text, NULL },
-    { "required", &text, NULL },
+static const ComposeKey env_file_keys[] = {
+    { .key = "format", .shape = &text, .unsupported = "only the plain KEY=value form is read; remove it" },
+    { .key = "path", .shape = &text },
+    { .key = "required", .shape = &text },
     {},
 };
 static const Shape env_file_item = { .allowed = SHAPE_TEXT | SHAPE_MAP, .members = env_file_keys };
-static const Shape env_file = {
+const Shape shape_env_file = {
     .allowed = SHAPE_TEXT | SHAPE_LIST | SHAPE_MAP | SHAPE_NULL,
     .members = env_file_keys,
     .items = &env_file_item,
 };
 
-static const SchemaKey healthcheck_keys[] = {
-    { "disable", &text, NULL },
-    { "interval", &text, NULL },
-    { "retries", &text, NULL },
-    { "start_interval", &text, "podman 4.3 does not know it; use `start_period` and `interval`" },
-    { "start_period", &text, NULL },
-    { "test", &text_or_texts, NULL },
-    { "timeout", &text, NULL },
+static const ComposeKey healthcheck_keys[] = {
+    { .key = "disable", .shape = &text },
+    { .key = "interval", .shape = &text },
+    { .key = "retries", .shape = &text },
+    { .key = "start_interval", .shape = &text,
+      .unsupported = "podman 4.3 does not know it; use `start_period` and `interval`" },
+    { .key = "start_period", .shape = &text },
+    { .key = "test", .shape = &shape_text_or_texts },
+    { .key = "timeout", .shape = &text },
     {},
 };
-static const Shape healthcheck = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = healthcheck_keys };
+const Shape shape_healthcheck = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = healthcheck_keys };
 
-static const SchemaKey logging_keys[] = {
-    { "driver", &text, NULL },
-    { "options", &map, NULL },
+static const ComposeKey logging_keys[] = {
+    { .key = "driver", .shape = &text },
+    { .key = "options", .shape = &map },
     {},
 };
-static const Shape logging = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = logging_keys };
+const Shape shape_logging = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = logging_keys };
 
-static const SchemaKey attachment_keys[] = {
-    { "aliases", &texts, NULL },
-    { "driver_opts", &anything, IGNORED },
-    { "gw_priority", &anything, IGNORED },
-    { "interface_name", &anything, IGNORED },
-    { "ipv4_address", &text, NULL },
-    { "ipv6_address", &text, NULL },
-    { "link_local_ips", &anything, IGNORED },
-    { "mac_address", &anything, "podman-compose 1.0.3 ignores it; use the service's `mac_address`" },
-    { "priority", &anything, IGNORED },
+static const ComposeKey attachment_keys[] = {
+    { .key = "aliases", .shape = &shape_texts },
+    { .key = "driver_opts", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "gw_priority", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "interface_name", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "ipv4_address", .shape = &text, .unsupported = IGNORED },
+    { .key = "ipv6_address", .shape = &text, .unsupported = IGNORED },
+    { .key = "link_local_ips", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "mac_address", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "priority", .shape = &shape_anything, .unsupported = IGNORED },
     {},
 };
 static const Shape attachment = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = attachment_keys };
-static const Shape service_networks = {
+const Shape shape_service_networks = {
     .allowed = SHAPE_MAP | SHAPE_LIST | SHAPE_NULL,
     .values = &attachment,
     .items = &text,
 };
 
-static const SchemaKey port_keys[] = {
-    { "app_protocol", &text, NULL }, { "host_ip", &text, NULL },
-    { "mode", &text, NULL },         { "name", &text, NULL },
-    { "protocol", &text, NULL },     { "published", &text, NULL },
-    { "target", &text, NULL },       {},
+static const ComposeKey port_keys[] = {
+    { .key = "app_protocol", .shape = &text }, { .key = "host_ip", .shape = &text },
+    { .key = "mode", .shape = &text },         { .key = "name", .shape = &text },
+    { .key = "protocol", .shape = &text },     { .key = "published", .shape = &text },
+    { .key = "target", .shape = &text },       {},
 };
 static const Shape port = { .allowed = SHAPE_TEXT | SHAPE_MAP, .members = port_keys };
-static const Shape ports = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &port };
+const Shape shape_ports = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &port };
 
-static const SchemaKey ulimit_keys[] = {
-    { "hard", &text, NULL },
-    { "soft", &text, NULL },
+static const ComposeKey ulimit_keys[] = {
+    { .key = "hard", .shape = &text },
+    { .key = "soft", .shape = &text },
     {},
 };
 static const Shape ulimit = { .allowed = SHAPE_TEXT | SHAPE_MAP, .members = ulimit_keys };
-static const Shape ulimits = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &ulimit };
+const Shape shape_ulimits = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &ulimit };
 
-static const SchemaKey mount_bind_keys[] = {
-    { "create_host_path", &text, NULL }, /* either way the source must be there before anything starts */
-    { "propagation", &text, NULL },
-    { "recursive", &text, IGNORED },
-    { "selinux", &text, NULL }, /* Debian has no SELinux policy */
+static const ComposeKey mount_bind_keys[] = {
+    { .key = "create_host_path", .shape = &text }, /* either way the source must be there before anything starts */
+    { .key = "propagation", .shape = &text },
+    { .key = "recursive", .shape = &text, .unsupported = IGNORED },
+    { .key = "selinux", .shape = &text }, /* Debian has no SELinux policy */
     {},
 };
-static const SchemaKey mount_tmpfs_keys[] = {
-    { "mode", &text, NULL },
-    { "size", &text, NULL },
+static const ComposeKey mount_tmpfs_keys[] = {
+    { .key = "mode", .shape = &text },
+    { .key = "size", .shape = &text },
     {},
 };
-static const SchemaKey mount_volume_keys[] = {
-    { "labels", &anything, IGNORED },
-    { "nocopy", &text, IGNORED },
-    { "subpath", &text, "podman 4.3 cannot mount a part of a volume; mount all of it" },
+static const ComposeKey mount_volume_keys[] = {
+    { .key = "labels", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "nocopy", .shape = &text, .unsupported = IGNORED },
+    { .key = "subpath", .shape = &text,
+      .unsupported = "podman 4.3 cannot mount a part of a volume; mount all of it" },
     {},
 };
 static const Shape mount_bind = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = mount_bind_keys };
 static const Shape mount_tmpfs = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = mount_tmpfs_keys };
 static const Shape mount_volume = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = mount_volume_keys };
-static const SchemaKey mount_keys[] = {
-    { "bind", &mount_bind, NULL },
-    { "consistency", &text, NULL },
-    { "image", &anything, "images cannot be mounted; use a volume" },
-    { "read_only", &text, NULL },
-    { "source", &text, NULL },
-    { "target", &text, NULL },
-    { "tmpfs", &mount_tmpfs, NULL },
-    { "type", &text, NULL },
-    { "volume", &mount_volume, NULL },
+static const ComposeKey mount_keys[] = {
+    { .key = "bind", .shape = &mount_bind },
+    { .key = "consistency", .shape = &text },
+    { .key = "image", .shape = &shape_anything, .unsupported = "images cannot be mounted; use a volume" },
+    { .key = "read_only", .shape = &text },
+    { .key = "source", .shape = &text },
+    { .key = "target", .shape = &text },
+    { .key = "tmpfs", .shape = &mount_tmpfs },
+    { .key = "type", .shape = &text },
+    { .key = "volume", .shape = &mount_volume },
     {},
 };
 static const Shape mount = { .allowed = SHAPE_TEXT | SHAPE_MAP, .members = mount_keys };
-static const Shape mounts = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &mount };
+const Shape shape_mounts = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &mount };
 
-/* --- a service --- */
-
-const SchemaKey compose_service_keys[] = {
-    { "annotations", &map_or_texts, NULL },
-    { "attach", &text_or_null, NULL },
-    { "blkio_config", &anything, IGNORED },
-    { "build", &anything, "nothing is built on a box; publish the image and give `image`" },
-    { "cap_add", &texts, NULL },
-    { "cap_drop", &texts, NULL },
-    { "cgroup", &text_or_null, NULL },
-    { "cgroup_parent", &text_or_null, NULL },
-    { "command", &text_or_texts, NULL },
-    { "configs", &anything, "podman-compose 1.0.3 ignores it; bind-mount the file with `volumes`" },
-    { "container_name", &text_or_null, NULL },
-    { "cpu_count", &anything, WINDOWS },
-    { "cpu_percent", &anything, WINDOWS },
-    { "cpu_period", &anything, "podman-compose 1.0.3 ignores it; use `cpus`" },
-    { "cpu_quota", &anything, "podman-compose 1.0.3 ignores it; use `cpus`" },
-    { "cpu_rt_period", &anything, IGNORED },
-    { "cpu_rt_runtime", &anything, IGNORED },
-    { "cpu_shares", &text_or_null, NULL },
-    { "cpus", &text_or_null, NULL },
-    { "cpuset", &text_or_null, NULL },
-    { "credential_spec", &anything, WINDOWS },
-    { "depends_on", &depends_on, NULL },
-    { "deploy", &deploy, NULL },
-    { "develop", &anything, "it is for development machines; remove it" },
-    { "device_cgroup_rules", &texts, NULL },
-    { "devices", &texts, NULL },
-    { "dns", &text_or_texts, NULL },
-    { "dns_opt", &texts, NULL },
-    { "dns_search", &text_or_texts, NULL },
-    { "domainname", &text_or_null, NULL },
-    { "entrypoint", &text_or_texts, NULL },
-    { "env_file", &env_file, NULL },
-    { "environment", &map_or_texts, NULL },
-    { "expose", &texts, NULL },
-    { "extends", &anything, "a pushed file must be whole; write the service out" },
-    { "external_links", &anything,
-      "podman has no links; put both services on one network and use the service's name" },
-    { "extra_hosts", &map_or_texts, NULL },
-    { "gpus", &anything, "podman-compose 1.0.3 ignores it; use `devices`" },
-    { "group_add", &texts, NULL },
-    { "healthcheck", &healthcheck, NULL },
-    { "hostname", &text_or_null, NULL },
-    { "image", &text_or_null, NULL },
-    { "init", &text_or_null, NULL },
-    { "ipc", &text_or_null, NULL },
-    { "isolation", &anything, WINDOWS },
-    { "label_file", &anything, "a pushed file must be whole; write the labels under `labels`" },
-    { "labels", &map_or_texts, NULL },
-    { "links", &anything,
-      "podman has no links; put both services on one network and use the service's name" },
-    { "logging", &logging, NULL },
-    { "mac_address", &text_or_null, NULL },
-    { "mem_limit", &text_or_null, NULL },
-    { "mem_reservation", &text_or_null, NULL },
-    { "mem_swappiness", &anything, IGNORED },
-    { "memswap_limit", &text_or_null, NULL },
-    { "models", &anything, IGNORED },
-    { "network_mode", &text_or_null, NULL },
-    { "networks", &service_networks, NULL },
-    { "oom_kill_disable", &anything, IGNORED },
-    { "oom_score_adj", &text_or_null, NULL },
-    { "pid", &text_or_null, NULL },
-    { "pids_limit", &text_or_null, NULL },
-    { "platform", &anything, "a box runs images of its own architecture; remove it" },
-    { "ports", &ports, NULL },
-    { "post_start", &anything, IGNORED },
-    { "pre_stop", &anything, IGNORED },
-    { "privileged", &text_or_null, NULL },
-    { "profiles", &texts, NULL },
-    { "provider", &anything, IGNORED },
-    { "pull_policy", &text_or_null, NULL },
-    { "read_only", &text_or_null, NULL },
-    { "restart", &text_or_null, NULL },
-    { "runtime", &text_or_null, NULL },
-    { "scale", &text_or_null, NULL },
-    { "secrets", &anything,
-      "podman-compose 1.0.3 mounts secrets without owner or mode; use `environment` with a variable" },
-    { "security_opt", &texts, NULL },
-    { "shm_size", &text_or_null, NULL },
-    { "stdin_open", &text_or_null, NULL },
-    { "stop_grace_period", &text_or_null, NULL },
-    { "stop_signal", &text_or_null, NULL },
-    { "storage_opt", &anything, IGNORED },
-    { "sysctls", &map_or_texts, NULL },
-    { "tmpfs", &text_or_texts, NULL },
-    { "tty", &text_or_null, NULL },
-    { "ulimits", &ulimits, NULL },
-    { "use_api_socket", &anything, "a container may not steer podman; remove it" },
-    { "user", &text_or_null, NULL },
-    { "userns_mode", &text_or_null, NULL },
-    { "uts", &text_or_null, NULL },
-    { "volumes", &mounts, NULL },
-    { "volumes_from", &anything,
-      "name a volume under the top-level `volumes` and mount it in both services" },
-    { "working_dir", &text_or_null, NULL },
-    {},
-};
 static const Shape service = { .allowed = SHAPE_MAP, .members = compose_service_keys };
 
 /* --- networks and volumes --- */
 
-static const SchemaKey external_keys[] = {
-    { "name", &text, NULL },
+static const ComposeKey external_keys[] = {
+    { .key = "name", .shape = &text },
     {},
 };
 static const Shape external = { .allowed = SHAPE_TEXT | SHAPE_MAP, .members = external_keys };
 
-static const SchemaKey pool_keys[] = {
-    { "aux_addresses", &anything, IGNORED },
-    { "gateway", &text, NULL },
-    { "ip_range", &text, NULL },
-    { "subnet", &text, NULL },
+static const ComposeKey pool_keys[] = {
+    { .key = "aux_addresses", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "gateway", .shape = &text },
+    { .key = "ip_range", .shape = &text },
+    { .key = "subnet", .shape = &text },
     {},
 };
 static const Shape pool = { .allowed = SHAPE_MAP, .members = pool_keys };
 static const Shape pools = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &pool };
-static const SchemaKey ipam_keys[] = {
-    { "config", &pools, NULL },
-    { "driver", &text, NULL },
-    { "options", &anything, IGNORED },
+static const ComposeKey ipam_keys[] = {
+    { .key = "config", .shape = &pools },
+    { .key = "driver", .shape = &text },
+    { .key = "options", .shape = &shape_anything, .unsupported = IGNORED },
     {},
 };
 static const Shape ipam = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = ipam_keys };
 
-static const SchemaKey network_keys[] = {
-    { "attachable", &text, NULL },
-    { "driver", &text_or_null, NULL },
-    { "driver_opts", &map, NULL },
-    { "enable_ipv4", &text, "IPv4 is always on; remove it" },
-    { "enable_ipv6", &text, NULL },
-    { "external", &external, NULL },
-    { "internal", &text, NULL },
-    { "ipam", &ipam, NULL },
-    { "labels", &map_or_texts, NULL },
-    { "name", &text, NULL },
+static const ComposeKey network_keys[] = {
+    { .key = "attachable", .shape = &text },
+    { .key = "driver", .shape = &shape_text_or_null },
+    { .key = "driver_opts", .shape = &map },
+    { .key = "enable_ipv4", .shape = &text, .unsupported = "IPv4 is always on; remove it" },
+    { .key = "enable_ipv6", .shape = &text },
+    { .key = "external", .shape = &external },
+    { .key = "internal", .shape = &text },
+    { .key = "ipam", .shape = &ipam },
+    { .key = "labels", .shape = &shape_map_or_texts },
+    { .key = "name", .shape = &text },
     {},
 };
 static const Shape network = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = network_keys };
 
-static const SchemaKey volume_keys[] = {
-    { "driver", &text_or_null, NULL }, { "driver_opts", &map, NULL }, { "external", &external, NULL },
-    { "labels", &map_or_texts, NULL }, { "name", &text, NULL },       {},
+static const ComposeKey volume_keys[] = {
+    { .key = "driver", .shape = &shape_text_or_null },
+    { .key = "driver_opts", .shape = &map },
+    { .key = "external", .shape = &external },
+    { .key = "labels", .shape = &shape_map_or_texts },
+    { .key = "name", .shape = &text },
+    {},
 };
 static const Shape volume = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = volume_keys };
 
@@ -329,17 +241,19 @@ static const Shape services = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &se
 static const Shape networks = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &network };
 static const Shape volumes = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &volume };
 
-static const SchemaKey top_keys[] = {
-    { "configs", &anything, "podman-compose 1.0.3 ignores it; bind-mount the files with `volumes`" },
-    { "include", &anything, "a pushed file must be whole; write the included services out" },
-    { "models", &anything, IGNORED },
-    { "name", &text_or_null, NULL },
-    { "networks", &networks, NULL },
-    { "secrets", &anything,
-      "podman-compose 1.0.3 mounts secrets without owner or mode; use `environment` with a variable" },
-    { "services", &services, NULL },
-    { "version", &text_or_null, NULL },
-    { "volumes", &volumes, NULL },
+static const ComposeKey top_keys[] = {
+    { .key = "configs", .shape = &shape_anything,
+      .unsupported = "podman-compose 1.0.3 ignores it; bind-mount the files with `volumes`" },
+    { .key = "include", .shape = &shape_anything,
+      .unsupported = "a pushed file must be whole; write the included services out" },
+    { .key = "models", .shape = &shape_anything, .unsupported = IGNORED },
+    { .key = "name", .shape = &shape_text_or_null },
+    { .key = "networks", .shape = &networks },
+    { .key = "secrets", .shape = &shape_anything,
+      .unsupported = "podman-compose 1.0.3 mounts secrets without owner or mode; use `environment` with a variable" },
+    { .key = "services", .shape = &services },
+    { .key = "version", .shape = &shape_text_or_null },
+    { .key = "volumes", .shape = &volumes },
     {},
 };
 const Shape compose_shape = { .allowed = SHAPE_MAP, .members = top_keys };

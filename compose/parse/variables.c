@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compose/parse/interpolate.h"
+#include "compose/parse/parse-impl.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 

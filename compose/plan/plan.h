@@ -2,7 +2,7 @@
 /* What a push would change, service by service. Pure: decides from what is wanted and what was observed. */
 #pragma once
 
-#include "compose/compose.h"
+#include "compose/model/project.h"
 
 /* Labels on every container that the agent makes. */
 #define LABEL_SERVICE "io.tucomunidad.service"

@@ -2,7 +2,7 @@
 /* What a compose file may ask of this box: one table of keys, used on the file as written (where values with
  * variables are skipped) and on its normal form (where nothing is). A key that is not in the table is
  * refused. */
-#include "compose/policy/policy-internal.h"
+#include "compose/policy/policy-rules.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -14,23 +14,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-typedef struct Check {
-    const ComposePolicy *policy;
-    const char *file;
-    const char *service; /* NULL for top-level definitions */
-    unsigned line;
-    Error *err;
-} Check;
-
-typedef struct PolicyRule PolicyRule;
-struct PolicyRule {
-    const char *key;
-    int (*check)(const Check *c, const PolicyRule *rule, const cJSON *value); /* NULL: free */
-    const char *const *free; /* items that need no permission; ends with NULL */
-    const char *cut;         /* characters that end an item's name */
-};
-
-static int refuse(const Check *c, const char *key, const char *item, const char *why)
+static int refuse(const PolicyCheck *c, const char *key, const char *item, const char *why)
 {
     const char *service = c->service ? c->service : "*";
     _cleanup_(freep) char *path = c->service ? str_format("services.%s.%s", c->service, key) : strdup(key);
@@ -44,7 +28,7 @@ static int refuse(const Check *c, const char *key, const char *item, const char 
         key, item ? " " : "", item ? item : "", why, key, item ? ":" : "", item ? item : "", service);
 }
 
-static int refuse_always(const Check *c, const char *key, const char *why)
+static int refuse_always(const PolicyCheck *c, const char *key, const char *why)
 {
     _cleanup_(freep) char *path = c->service ? str_format("services.%s.%s", c->service, key) : strdup(key);
 
@@ -71,17 +55,17 @@ static bool is_false(const cJSON *value)
     return cJSON_IsFalse(value) || cJSON_IsNull(value) || (cJSON_IsNumber(value) && value->valueint == 0);
 }
 
-static int need(const Check *c, const char *key, const char *item, const char *why)
+static int need(const PolicyCheck *c, const char *key, const char *item, const char *why)
 {
     return policy_allows(c->policy, c->service, key, item) ? 0 : refuse(c, key, item, why);
 }
 
-static int check_true(const Check *c, const PolicyRule *rule, const cJSON *value)
+int policy_check_true(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
 {
     return is_false(value) ? 0 : need(c, rule->key, NULL, "gives the service the whole host");
 }
 
-static int check_word(const Check *c, const PolicyRule *rule, const cJSON *value)
+int policy_check_word(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
 {
     if (cJSON_IsNull(value))
         return 0;
@@ -101,7 +85,7 @@ static void normalise_capability(char *name)
         *name = (char) toupper((unsigned char) *name);
 }
 
-static int check_item(const Check *c, const PolicyRule *rule, const char *text)
+static int check_item(const PolicyCheck *c, const ComposeKey *rule, const char *text)
 {
     _cleanup_(freep) char *name = strndup(text, rule->cut ? strcspn(text, rule->cut) : strlen(text));
 
@@ -115,7 +99,7 @@ static int check_item(const Check *c, const PolicyRule *rule, const char *text)
 }
 
 /* A map (its keys count), a list (its strings count), or one string. */
-static int check_items(const Check *c, const PolicyRule *rule, const cJSON *value)
+int policy_check_items(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
 {
     const cJSON *item;
 
@@ -140,7 +124,7 @@ static int check_items(const Check *c, const PolicyRule *rule, const cJSON *valu
     return 0;
 }
 
-static int check_option(const Check *c, const char *key, const char *option, const char *const *fine)
+static int check_option(const PolicyCheck *c, const char *key, const char *option, const char *const *fine)
 {
     _cleanup_(freep) char *name = strndup(option, strcspn(option, "="));
 
@@ -151,7 +135,7 @@ static int check_option(const Check *c, const char *key, const char *option, con
     return need(c, key, name, "is a mount option that weakens the container");
 }
 
-static int check_options(const Check *c, const char *key, const char *options, const char *const *fine)
+static int check_options(const PolicyCheck *c, const char *key, const char *options, const char *const *fine)
 {
     for (const char *p = options; *p;) {
         _cleanup_(freep) char *option = strndup(p, strcspn(p, ","));
@@ -170,7 +154,7 @@ static const char *const tmpfs_options[] = {
     "nosuid", "nodev", "noatime", "nr_inodes", "tmpcopyup", "notmpcopyup", NULL,
 };
 
-static int check_tmpfs(const Check *c, const PolicyRule *rule, const cJSON *value)
+int policy_check_tmpfs(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
 {
     const cJSON *item = cJSON_IsArray(value) ? value->child : value;
 
@@ -190,7 +174,7 @@ static const char *const volume_options[] = {
 };
 
 /* It was allowed once, and may be running so on this box. */
-static int refuse_old_meaning(const Check *c, const char *path, const char *source)
+static int refuse_old_meaning(const PolicyCheck *c, const char *path, const char *source)
 {
     size_t len = strlen(SECBOX_RUN_DIR);
 
@@ -210,7 +194,7 @@ static int refuse_old_meaning(const Check *c, const char *path, const char *sour
                         source, source, (int) (strrchr(source, '/') - source), source);
 }
 
-static int check_bind(const Check *c, const char *source, bool read_only)
+static int check_bind(const PolicyCheck *c, const char *source, bool read_only)
 {
     _cleanup_(freep) char *path = str_format("services.%s.volumes", c->service);
 
@@ -246,7 +230,7 @@ static bool name_is_plain(const char *name)
 }
 
 /* SOURCE:TARGET[:OPTIONS], as written in the file. */
-static int check_short_volume(const Check *c, const char *text)
+static int check_short_volume(const PolicyCheck *c, const char *text)
 {
     _cleanup_(freep) char *source = strndup(text, strcspn(text, ":"));
     const char *target = strchr(text, ':');
@@ -264,7 +248,7 @@ static int check_short_volume(const Check *c, const char *text)
     return r < 0 || !options ? r : check_options(c, "volumes", options + 1, volume_options);
 }
 
-static int check_volume_words(const Check *c, const cJSON *mount, bool tmpfs)
+static int check_volume_words(const PolicyCheck *c, const cJSON *mount, bool tmpfs)
 {
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(mount, "options");
     const char *propagation = json_string(cJSON_GetObjectItemCaseSensitive(mount, "bind"), "propagation");
@@ -281,7 +265,7 @@ static int check_volume_words(const Check *c, const cJSON *mount, bool tmpfs)
     return propagation ? check_options(c, "volumes", propagation, volume_options) : 0;
 }
 
-static int check_long_volume(const Check *c, const cJSON *mount)
+static int check_long_volume(const PolicyCheck *c, const cJSON *mount)
 {
     const char *type = json_string(mount, "type");
     const char *source = json_string(mount, "source");
@@ -297,7 +281,7 @@ static int check_long_volume(const Check *c, const cJSON *mount)
     return r < 0 ? r : check_volume_words(c, mount, str_equal(type, "tmpfs"));
 }
 
-static int check_volumes(const Check *c, const PolicyRule *rule _unused_, const cJSON *value)
+int policy_check_volumes(const PolicyCheck *c, const ComposeKey *rule _unused_, const cJSON *value)
 {
     const cJSON *item;
 
@@ -314,7 +298,7 @@ static int check_volumes(const Check *c, const PolicyRule *rule _unused_, const 
     return 0;
 }
 
-static int check_label(const Check *c, const char *name)
+static int check_label(const PolicyCheck *c, const char *name)
 {
     static const char *const reserved[] = { "io.tucomunidad.", "io.podman.compose.", "com.docker.compose.",
                                             "PODMAN_SYSTEMD_UNIT" };
@@ -334,7 +318,7 @@ static int check_label(const Check *c, const char *name)
     return 0;
 }
 
-static int check_labels(const Check *c, const PolicyRule *rule _unused_, const cJSON *value)
+int policy_check_labels(const PolicyCheck *c, const ComposeKey *rule _unused_, const cJSON *value)
 {
     const cJSON *item;
 
@@ -351,7 +335,7 @@ static int check_labels(const Check *c, const PolicyRule *rule _unused_, const c
 }
 
 /* k8s-file's option "path" writes to any file of the host. */
-static int check_logging(const Check *c, const PolicyRule *rule, const cJSON *value)
+int policy_check_logging(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
 {
     static const char *const drivers[] = { "journald", "k8s-file", "json-file", "none", NULL };
     static const char *const options[] = { "max-size", "max-file", "tag", "labels", "env", NULL };
@@ -375,7 +359,7 @@ static int check_logging(const Check *c, const PolicyRule *rule, const cJSON *va
     return 0;
 }
 
-static int check_deploy(const Check *c, const PolicyRule *rule _unused_, const cJSON *value)
+int policy_check_deploy(const PolicyCheck *c, const ComposeKey *rule _unused_, const cJSON *value)
 {
     const cJSON *part;
 
@@ -397,7 +381,7 @@ static bool image_is_name(const char *image)
     return true;
 }
 
-static int check_image_name(const Check *c, const char *image)
+static int check_image_name(const PolicyCheck *c, const char *image)
 {
     _cleanup_(freep) char *path = str_format("services.%s.image", c->service);
 
@@ -416,12 +400,12 @@ static int check_image_name(const Check *c, const char *image)
     return 0;
 }
 
-static int check_image(const Check *c, const PolicyRule *rule _unused_, const cJSON *value)
+int policy_check_image(const PolicyCheck *c, const ComposeKey *rule _unused_, const cJSON *value)
 {
     return cJSON_IsString(value) ? check_image_name(c, value->valuestring) : 0;
 }
 
-static int check_env_file(const Check *c, const PolicyRule *rule, const cJSON *value)
+int policy_check_env_file(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
 {
     const cJSON *item = cJSON_IsArray(value) ? value->child : value;
 
@@ -434,104 +418,21 @@ static int check_env_file(const Check *c, const PolicyRule *rule, const cJSON *v
     return 0;
 }
 
-static const char *const private_words[] = { "private", NULL };
-static const char *const ipc_words[] = { "private", "shareable", "none", NULL };
-static const char *const network_words[] = { "bridge", "none", "private", NULL };
-static const char *const security_words[] = { "no-new-privileges", "no-new-privileges:true",
-                                              "no-new-privileges=true", NULL };
-static const char *const ulimit_words[] = { "nofile", "nproc", NULL };
-
-static const PolicyRule service_rules[] = {
-    { "annotations", check_items, NULL, "=" }, /* runtimes take settings from them */
-    { "attach", NULL, NULL, NULL },
-    { "cap_add", check_items, NULL, NULL },
-    { "cap_drop", NULL, NULL, NULL },
-    { "cgroup", check_word, private_words, NULL },
-    { "cgroup_parent", check_word, NULL, NULL },
-    { "command", NULL, NULL, NULL },
-    { "container_name", NULL, NULL, NULL },
-    { "cpu_shares", NULL, NULL, NULL },
-    { "cpus", NULL, NULL, NULL },
-    { "cpuset", NULL, NULL, NULL },
-    { "depends_on", NULL, NULL, NULL },
-    { "deploy", check_deploy, NULL, NULL },
-    { "device_cgroup_rules", check_items, NULL, NULL },
-    { "devices", check_items, NULL, ":" },
-    { "dns", NULL, NULL, NULL },
-    { "dns_opt", NULL, NULL, NULL },
-    { "dns_search", NULL, NULL, NULL },
-    { "domainname", NULL, NULL, NULL },
-    { "entrypoint", NULL, NULL, NULL },
-    { "env_file", check_env_file, NULL, NULL },
-    { "environment", NULL, NULL, NULL },
-    { "expose", NULL, NULL, NULL },
-    { "extra_hosts", NULL, NULL, NULL },
-    { "group_add", check_items, NULL, NULL },
-    { "healthcheck", NULL, NULL, NULL },
-    { "hostname", NULL, NULL, NULL },
-    { "image", check_image, NULL, NULL },
-    { "init", NULL, NULL, NULL },
-    { "ipc", check_word, ipc_words, NULL },
-    { "labels", check_labels, NULL, NULL },
-    { "links", NULL, NULL, NULL },
-    { "logging", check_logging, NULL, NULL },
-    { "mac_address", NULL, NULL, NULL },
-    { "mem_limit", NULL, NULL, NULL },
-    { "mem_reservation", NULL, NULL, NULL },
-    { "memswap_limit", NULL, NULL, NULL },
-    { "network_mode", check_word, network_words, NULL },
-    { "networks", NULL, NULL, NULL },
-    { "oom_score_adj", NULL, NULL, NULL },
-    { "pid", check_word, private_words, NULL },
-    { "pids_limit", NULL, NULL, NULL },
-    { "platform", NULL, NULL, NULL },
-    { "ports", NULL, NULL, NULL },
-    { "privileged", check_true, NULL, NULL },
-    { "profiles", NULL, NULL, NULL },
-    { "pull_policy", NULL, NULL, NULL },
-    { "read_only", NULL, NULL, NULL },
-    { "restart", NULL, NULL, NULL },
-    { "runtime", check_word, NULL, NULL },
-    { "scale", NULL, NULL, NULL },
-    { "security_opt", check_items, security_words, NULL },
-    { "shm_size", NULL, NULL, NULL },
-    { "stdin_open", NULL, NULL, NULL },
-    { "stop_grace_period", NULL, NULL, NULL },
-    { "stop_signal", NULL, NULL, NULL },
-    { "sysctls", check_items, NULL, "=" },
-    { "tmpfs", check_tmpfs, NULL, NULL },
-    { "tty", NULL, NULL, NULL },
-    { "ulimits", check_items, ulimit_words, NULL },
-    { "user", NULL, NULL, NULL },
-    { "userns_mode", check_word, NULL, NULL },
-    { "uts", check_word, private_words, NULL },
-    { "volumes", check_volumes, NULL, NULL },
-    { "working_dir", NULL, NULL, NULL },
-};
-
-static const PolicyRule *rule_find(const char *key)
-{
-    for (size_t i = 0; i < ELEMENTSOF(service_rules); i++)
-        if (str_equal(service_rules[i].key, key))
-            return &service_rules[i];
-    return NULL;
-}
-
 bool policy_key_is_known(const char *key)
 {
     static const char *const never[] = { "image", "labels", "env_file", "deploy", NULL };
-    const PolicyRule *rule = rule_find(key);
+    const ComposeKey *rule = compose_service_key(key);
 
-    return (rule && rule->check && !list_has(never, key)) || str_equal(key, "driver_opts") ||
+    return (rule && rule->policy && !list_has(never, key)) || str_equal(key, "driver_opts") ||
            str_equal(key, "network_driver");
 }
 
-static int check_key(const Check *c, const char *key, const cJSON *value)
+static int check_key(const PolicyCheck *c, const char *key, const cJSON *value)
 {
-    const PolicyRule *rule = rule_find(key);
+    const ComposeKey *rule = compose_service_key(key);
 
-    if (rule)
-        return rule->check ? rule->check(c, rule, value) : 0;
+    if (rule && (!rule->unsupported || rule->policy))
+        return rule->policy ? rule->policy(c, rule, value) : 0;
     if (str_starts(key, "x-") && !str_starts(key, "x-podman"))
         return 0;
     return refuse_always(c, key, "is not among the keys that this box accepts");
@@ -539,7 +440,7 @@ static int check_key(const Check *c, const char *key, const cJSON *value)
 
 /* Top-level volumes and networks. A volume called "/etc" would be a bind mount, a network called "host" the
  * host's. */
-static int check_definition(const Check *c, const char *kind, const char *key, const cJSON *d)
+static int check_definition(const PolicyCheck *c, const char *kind, const char *key, const cJSON *d)
 {
     static const char *const taken[] = { "host",  "none",      "private", "slirp4netns",
                                          "pasta", "container", "ns",      NULL };
@@ -547,7 +448,7 @@ static int check_definition(const Check *c, const char *kind, const char *key, c
     const char *name = json_string(d, "name");
     const char *driver = json_string(d, "driver");
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(d, "driver_opts");
-    Check at = *c;
+    PolicyCheck at = *c;
     int r;
 
     if (!name_is_plain(key) || (name && !name_is_plain(name)) ||
@@ -570,7 +471,7 @@ static int check_definition(const Check *c, const char *kind, const char *key, c
         at.service = NULL;
         return refuse(&at, "driver_opts", NULL, "can mount any part of the host");
     }
-    r = check_labels(c, NULL, cJSON_GetObjectItemCaseSensitive(d, "labels"));
+    r = policy_check_labels(c, NULL, cJSON_GetObjectItemCaseSensitive(d, "labels"));
     return r;
 }
 
@@ -598,9 +499,9 @@ static cJSON *literals_of(const YamlNode *node)
     return out;
 }
 
-static int check_file_service(const Check *outer, const YamlNode *service)
+static int check_file_service(const PolicyCheck *outer, const YamlNode *service)
 {
-    Check c = *outer;
+    PolicyCheck c = *outer;
 
     c.service = service->key;
     if (service->type != YAML_MAPPING || yaml_get(service, "profiles"))
@@ -620,9 +521,9 @@ static int check_file_service(const Check *outer, const YamlNode *service)
     return 0;
 }
 
-static int check_file_definitions(const Check *outer, const char *kind, const YamlNode *definitions)
+static int check_file_definitions(const PolicyCheck *outer, const char *kind, const YamlNode *definitions)
 {
-    Check c = *outer;
+    PolicyCheck c = *outer;
 
     for (size_t i = 0; definitions && i < definitions->n_items; i++) {
         const YamlNode *node = definitions->items[i];
@@ -644,7 +545,7 @@ int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Erro
     static const char *const known[] = { "version", "name", "services", "networks", "volumes", NULL };
     const YamlNode *root = compose_file_root(f);
     const YamlNode *services = yaml_get(root, "services");
-    Check c = { policy, compose_file_name(f), NULL, 0, err };
+    PolicyCheck c = { policy, compose_file_name(f), NULL, 0, err };
     int r;
 
     for (size_t i = 0; i < root->n_items; i++) {
@@ -663,7 +564,7 @@ int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Erro
     return r < 0 ? r : check_file_definitions(&c, "volumes", yaml_get(root, "volumes"));
 }
 
-static int check_used_definitions(const Check *c, const char *kind, char *const *names,
+static int check_used_definitions(const PolicyCheck *c, const char *kind, char *const *names,
                                   const cJSON *definitions)
 {
     for (size_t i = 0; names && names[i]; i++) {
@@ -681,7 +582,7 @@ int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *p
 {
     for (size_t i = 0; i < p->n_services; i++) {
         const ComposeService *s = &p->services[i];
-        const Check c = { policy, file, s->name, s->line, err };
+        const PolicyCheck c = { policy, file, s->name, s->line, err };
         const cJSON *member;
         int r = check_image_name(&c, s->image);
 

@@ -3,7 +3,8 @@
  * box's own policy file allows them for that service. */
 #pragma once
 
-#include "compose/compose.h"
+#include "compose/model/project.h"
+#include "compose/parse/parse.h"
 
 typedef struct ComposePolicy ComposePolicy;
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* A project as a compose file again, for people: nothing left to resolve, and it resolves to the same
  * project. */
+#include "compose/render/print.h"
+
 #include <errno.h>
 #include <string.h>
 
-#include "compose/compose.h"
 #include "compose/render/emit.h"
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"

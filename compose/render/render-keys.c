@@ -11,11 +11,6 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-typedef struct KeyRule {
-    const char *key;
-    int (*render)(const RenderService *r, const char *key, const cJSON *value);
-} KeyRule;
-
 static int render_unsupported(const RenderService *r, const char *key, const char *why)
 {
     _cleanup_(freep) char *path = str_format("services.%s.%s", r->service->name, key);
@@ -59,25 +54,20 @@ static cJSON *list_of(const RenderService *r, const char *key)
     return list ? list : cJSON_AddArrayToObject(r->out, key);
 }
 
-static int render_unknown(const RenderService *r, const char *key, const cJSON *value _unused_)
-{
-    return render_unsupported(r, key, "version 1.0.3 ignores it without a word");
-}
-
 /* Empty means unset, in compose as in podman. */
-static int render_string(const RenderService *r, const char *key, const cJSON *value)
+int render_string(const RenderService *r, const char *key, const cJSON *value)
 {
     if (!cJSON_IsString(value))
         return render_unsupported(r, key, "it is not a string");
     return *value->valuestring ? add_escaped(r->out, key, value->valuestring) : 0;
 }
 
-static int render_true(const RenderService *r, const char *key, const cJSON *value)
+int render_true(const RenderService *r, const char *key, const cJSON *value)
 {
     return cJSON_IsTrue(value) ? json_add_bool(r->out, key, true) : 0;
 }
 
-static int render_strings(const RenderService *r, const char *key, const cJSON *value)
+int render_strings(const RenderService *r, const char *key, const cJSON *value)
 {
     const cJSON *item;
     cJSON *list = NULL;
@@ -93,7 +83,7 @@ static int render_strings(const RenderService *r, const char *key, const cJSON *
 }
 
 /* An empty list takes the image's own words away, and podman-compose has no way to say so. */
-static int render_words(const RenderService *r, const char *key, const cJSON *value)
+int render_words(const RenderService *r, const char *key, const cJSON *value)
 {
     if (!cJSON_GetArraySize(value))
         return render_unsupported(r, key, "an empty one would leave the image's own in place");
@@ -118,12 +108,12 @@ int render_pairs(const RenderService *r, const char *key, const cJSON *map, cJSO
     return 0;
 }
 
-static int render_map(const RenderService *r, const char *key, const cJSON *value)
+int render_map(const RenderService *r, const char *key, const cJSON *value)
 {
     return value->child ? render_pairs(r, key, value, list_of(r, key)) : 0;
 }
 
-static int render_ports(const RenderService *r, const char *key, const cJSON *value)
+int render_ports(const RenderService *r, const char *key, const cJSON *value)
 {
     cJSON *list = value->child ? list_of(r, key) : NULL;
     const cJSON *port;
@@ -163,7 +153,7 @@ static int append_tmpfs(const RenderService *r, const char *target, const char *
     return padded && text && list_of(r, "tmpfs") ? append_escaped(list_of(r, "tmpfs"), text) : -ENOMEM;
 }
 
-static int render_tmpfs(const RenderService *r, const char *key, const cJSON *value)
+int render_tmpfs(const RenderService *r, const char *key, const cJSON *value)
 {
     const cJSON *item;
 
@@ -233,7 +223,7 @@ static int render_mount(const RenderService *r, const cJSON *mount)
     return bind ? add_escaped(bind, "propagation", option->valuestring) : -ENOMEM;
 }
 
-static int render_volumes(const RenderService *r, const char *key _unused_, const cJSON *value)
+int render_volumes(const RenderService *r, const char *key _unused_, const cJSON *value)
 {
     const cJSON *mount;
 
@@ -247,7 +237,7 @@ static int render_volumes(const RenderService *r, const char *key _unused_, cons
 }
 
 /* Version 1.0.3 knows a list of networks and nothing else. The service's own name is an alias in any case. */
-static int render_networks(const RenderService *r, const char *key, const cJSON *value)
+int render_networks(const RenderService *r, const char *key, const cJSON *value)
 {
     const cJSON *network, *setting, *alias;
 
@@ -303,7 +293,7 @@ static bool is_zero(const char *text)
     return strspn(text, "0smu.") == strlen(text);
 }
 
-static int render_healthcheck(const RenderService *r, const char *key, const cJSON *value)
+int render_healthcheck(const RenderService *r, const char *key, const cJSON *value)
 {
     static const char *const settings[] = { "interval", "timeout", "start_period", "retries" };
     const cJSON *test = cJSON_GetObjectItemCaseSensitive(value, "test");
@@ -328,7 +318,7 @@ static int render_healthcheck(const RenderService *r, const char *key, const cJS
     return e;
 }
 
-static int render_logging(const RenderService *r, const char *key, const cJSON *value)
+int render_logging(const RenderService *r, const char *key, const cJSON *value)
 {
     const char *driver = json_string(value, "driver");
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(value, "options");
@@ -350,7 +340,7 @@ static int render_logging(const RenderService *r, const char *key, const cJSON *
     return e;
 }
 
-static int render_ulimits(const RenderService *r, const char *key, const cJSON *value)
+int render_ulimits(const RenderService *r, const char *key, const cJSON *value)
 {
     cJSON *list = value->child ? list_of(r, key) : NULL;
     const cJSON *limit;
@@ -370,7 +360,7 @@ static int render_ulimits(const RenderService *r, const char *key, const cJSON *
     return 0;
 }
 
-static int render_security(const RenderService *r, const char *key, const cJSON *value)
+int render_security(const RenderService *r, const char *key, const cJSON *value)
 {
     cJSON *list = value->child ? list_of(r, key) : NULL;
     const cJSON *item;
@@ -386,46 +376,10 @@ static int render_security(const RenderService *r, const char *key, const cJSON 
     return 0;
 }
 
-/* The agent's own: it merges them with its labels. */
-static int render_elsewhere(const RenderService *r _unused_, const char *key _unused_,
-                            const cJSON *value _unused_)
-{
-    return 0;
-}
-
-static const KeyRule rules[] = {
-    { "annotations", render_map },       { "cap_add", render_strings },
-    { "cap_drop", render_strings },      { "cgroup", render_unknown },
-    { "cgroup_parent", render_unknown }, { "command", render_words },
-    { "cpu_shares", render_string },     { "cpus", render_string },
-    { "cpuset", render_unknown },        { "device_cgroup_rules", render_unknown },
-    { "devices", render_strings },       { "dns", render_unknown },
-    { "dns_opt", render_unknown },       { "dns_search", render_unknown },
-    { "domainname", render_unknown },    { "entrypoint", render_words },
-    { "expose", render_strings },        { "extra_hosts", render_strings },
-    { "group_add", render_unknown },     { "healthcheck", render_healthcheck },
-    { "hostname", render_string },       { "init", render_true },
-    { "ipc", render_unknown },           { "labels", render_elsewhere },
-    { "logging", render_logging },       { "mac_address", render_unknown },
-    { "mem_limit", render_string },      { "mem_reservation", render_string },
-    { "memswap_limit", render_unknown }, { "networks", render_networks },
-    { "oom_score_adj", render_unknown }, { "pid", render_unknown },
-    { "pids_limit", render_unknown },    { "ports", render_ports },
-    { "privileged", render_true },       { "read_only", render_true },
-    { "restart", render_string },        { "runtime", render_unknown },
-    { "security_opt", render_security }, { "shm_size", render_string },
-    { "stdin_open", render_true },       { "stop_grace_period", render_string },
-    { "stop_signal", render_string },    { "sysctls", render_map },
-    { "tmpfs", render_tmpfs },           { "tty", render_true },
-    { "ulimits", render_ulimits },       { "user", render_string },
-    { "userns_mode", render_unknown },   { "uts", render_unknown },
-    { "volumes", render_volumes },       { "working_dir", render_string },
-};
-
 int render_key(const RenderService *r, const char *key, const cJSON *value)
 {
-    for (size_t i = 0; i < ELEMENTSOF(rules); i++)
-        if (str_equal(rules[i].key, key))
-            return rules[i].render(r, key, value);
-    return render_unknown(r, key, value);
+    const ComposeKey *k = compose_service_key(key);
+    if (!k || k->unsupported)
+        return render_unsupported(r, key, "version 1.0.3 ignores it without a word");
+    return k->render ? k->render(r, key, value) : 0;
 }

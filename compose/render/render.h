@@ -2,7 +2,7 @@
 /* The file that podman-compose gets: no variable, no secret, names and images pinned. */
 #pragma once
 
-#include "compose/compose.h"
+#include "compose/model/project.h"
 
 typedef struct RenderOptions {
     const char *const *services; /* only these (NULL-terminated); NULL = all */

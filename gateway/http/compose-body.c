@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "compose/compose.h"
+#include "compose/precheck.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -22,8 +22,7 @@ int compose_body_check(const cJSON *body, const char **ret, Error *err)
     if (len > YAML_SIZE_MAX)
         return error_set_at(err, EFBIG, "compose.too-large", COMPOSE_NAME, 0, NULL,
                             "the compose file has %zu bytes, more than %d", len, YAML_SIZE_MAX);
-    _cleanup_(compose_file_freep) ComposeFile *file = NULL;
-    int r = compose_parse(text, len, COMPOSE_NAME, &file, err);
+    int r = compose_precheck(text, len, COMPOSE_NAME, NULL, err);
     if (r == -ENOMEM)
         return r;
     if (r < 0)

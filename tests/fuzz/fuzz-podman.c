@@ -6,7 +6,7 @@
 
 #include "lib/base/mem.h"
 #include "mgmt-agent/worker/podman/podman-answer.h"
-#include "mgmt-agent/worker/phases/prove-settings.h"
+#include "compose/prove/settings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -132,7 +132,7 @@ def test_row01_a_push_works_with_the_installed_podman_compose(box):
 def test_row11_names_with_a_dollar_are_refused(box, key, wanted):
     """What becomes of them depends on the release."""
     result = box.apply(compose(service("web", more=f"{key}:\n  ${{SET}}.key: value")))
-    assert (result["status"], result["phase"], result["error"]["id"]) == (422, "render", wanted)
+    assert result["error"]["id"] == wanted
     assert box.ids() == {}
 
 

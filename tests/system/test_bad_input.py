@@ -141,7 +141,7 @@ def test_what_equals_root_is_refused_by_the_box_itself(local, line):
     """Straight at the socket, so that it is not the gateway that refuses."""
     result = local.push(compose(service("web", more=line)))
     assert (result["outcome"], result["status"]) == ("failed", 422), result
-    assert result["phase"] in ("policy", "render") and result["error"]["id"].split(".")[0] in ("policy", "compose"), result
+    assert result["phase"] in ("parse", "policy", "render") and result["error"]["id"].split(".")[0] in ("policy", "compose"), result
 
 
 @pytest.mark.parametrize("name", ["privileged", "root-mount"])

@@ -3,7 +3,7 @@
 #include "tests/unit/agent-root.h"
 #include "tests/unit/compose-project.h"
 
-#include "mgmt-agent/worker/phases/prove-settings.h"
+#include "compose/prove/settings.h"
 
 static const char wanted_project[] =
     "{\"services\":{\"web\":{\"environment\":{\"URL\":\"https://a.example/?x=1\",\"EMPTY\":\"\"},\"config\":{"

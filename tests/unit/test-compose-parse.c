@@ -99,12 +99,36 @@ static const struct {
     { "services: {a: {image: x}}\nvolumes: [v]\n", "compose.bad-type", 2, NULL, NULL },
     { "services: {a: {image: x}}\nnetworks: {n: bridge}\n", "compose.bad-type", 2, NULL, NULL },
     /* keys that equal root are for the policy to judge, so they must get through here */
-    { "services: {a: {image: x, privileged: true, pid: host, ipc: host, uts: host, userns_mode: host, "
-      "cgroup: host,\n"
-      " cgroup_parent: x, security_opt: [a], sysctls: {a: 1}, runtime: r, device_cgroup_rules: [a], devices: "
-      "[/dev/x],\n"
-      " cap_add: [ALL], group_add: [root], network_mode: host}}\n",
+    { "services: {a: {image: x, privileged: true, security_opt: [a], sysctls: {a: 1}, devices: [/dev/x],\n"
+      " cap_add: [ALL], network_mode: host}}\n",
       NULL, 0, NULL, NULL },
+    /* what podman-compose 1.0.3 would lose is told here, not when a box renders the file */
+    { "services: {a: {image: x, cgroup: private}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, cgroup_parent: x}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, cpuset: '0'}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, device_cgroup_rules: [a]}}\n",
+      "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, dns: 1.1.1.1}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, dns_opt: [a]}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, dns_search: a}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, domainname: a}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, group_add: [a]}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, ipc: private}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, mac_address: a}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, memswap_limit: 1g}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, oom_score_adj: 1}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, pid: host}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, pids_limit: 9}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, runtime: crun}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, userns_mode: keep-id}}\n",
+      "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, uts: host}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, networks: {n: {ipv4_address: 10.0.0.9}}}}\n",
+      "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, networks: {n: {mac_address: a}}}}\n",
+      "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
+    { "services: {a: {image: x, deploy: {resources: {limits: {pids: 9}}}}}\n",
+      "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
     /* strict YAML comes first */
     { "services: {a: {image: x, image: y}}\n", "yaml.duplicate-key", 1, NULL, NULL },
     { "", "yaml.empty", 1, NULL, NULL },
@@ -170,7 +194,7 @@ static void test_too_many_services(void **state)
 static void test_service_keys_are_sorted(void **state)
 {
     (void) state;
-    for (const SchemaKey *k = compose_service_keys; k[1].key; k++)
+    for (const ComposeKey *k = compose_service_keys; k[1].key; k++)
         assert_true(strcmp(k[0].key, k[1].key) < 0);
 }
 

@@ -254,9 +254,9 @@ static void ordinary_keys_pass(void **state _unused_)
         "\"ports\":[{\"address\":\"\",\"host\":\"22\",\"container\":\"22\",\"protocol\":\"tcp\"}]",
         "\"tmpfs\":[\"/run\",\"/tmp:size=64m,mode=1777,noexec\"]",
         "\"ulimits\":{\"nofile\":{\"soft\":\"1\",\"hard\":\"2\"},\"nproc\":{\"soft\":\"1\"}}",
-        "\"dns\":[\"1.1.1.1\"],\"extra_hosts\":[\"a:1.2.3.4\"],\"shm_size\":\"1000\",\"mem_limit\":\"1000\"",
+        "\"extra_hosts\":[\"a:1.2.3.4\"],\"shm_size\":\"1000\",\"mem_limit\":\"1000\"",
         "\"logging\":{\"driver\":\"journald\",\"options\":{\"tag\":\"x\"}},\"labels\":{\"io.example\":\"x\"}",
-        "\"pid\":\"private\",\"ipc\":\"shareable\",\"healthcheck\":{\"test\":[\"NONE\"]}",
+        "\"healthcheck\":{\"test\":[\"NONE\"]}",
         MOUNT("/var/lib/tucomunidad/volumes/secbox"),
         MOUNT("/run/tucomunidad/services/web"),
         "\"volumes\":[{\"type\":\"bind\",\"source\":\"/etc/localtime\",\"target\":\"/etc/localtime\","

@@ -31,6 +31,25 @@ static void test_precheck(void **state)
         { FILE_WITH("${1A}"), "interpolate.syntax", 5, NULL },
         { "services:\n  a:\n    image: x\n    privileged: true\n", NULL, 0, "policy." },
         { "services:\n  a:\n    image: ${A\n    privileged: true\n", "interpolate.syntax", 3, NULL },
+        /* what the text alone shows, wherever the box would find it out */
+        { "services:\n  a:\n    image: x\n    networks: {n: {aliases: [b]}}\nnetworks: {n: }\n",
+          "render.unsupported", 2, NULL },
+        { "services:\n  a:\n    image: x\n    healthcheck: {interval: 3s}\n", "render.unsupported", 2, NULL },
+        { "services:\n  a:\n    image: x\n    ports: [\"80:80\", \"80:81\"]\n", "compose.duplicate-port", 4, NULL },
+        { "services:\n  a:\n    image: x\n    environment: {K: \"a\\nb\"}\n", "render.multi-line-value", 2, NULL },
+        { "services:\n  a: {}\n", "compose.no-image", 2, NULL },
+        { "services:\n  a:\n    image: x\nnetworks: {default: {driver: macvlan}}\n",
+          "render.unsupported", 0, NULL },
+        /* and not what it does not show */
+        { "services:\n  a:\n    image: ${I}\n    ports: [\"${P}:80\"]\n    mem_limit: ${M}\n    command: [\"${C}\"]\n",
+          NULL, 0, NULL },
+        { "services:\n  a:\n    image: x\n    healthcheck: {test: \"${T}\", interval: 3s}\n    env_file: ${E}\n",
+          NULL, 0, NULL },
+        { "name: ${N}\nservices:\n  a:\n    image: x\n    volumes: [\"${V}:/v\"]\nvolumes: {v: {name: \"${V}\"}}\n",
+          NULL, 0, NULL },
+        { "services:\n  a:\n    image: x\n    environment: [K, L]\n    env_file: x.env\n"
+          "    depends_on: {b: {condition: \"${C}\"}}\n"
+          "  b: {image: y}\n", NULL, 0, NULL },
         { "services:\n  a:\n    imagee: x\n", "compose.unknown-key", 3, NULL },
         { "services:\n  a: [\n", "yaml.", 0, NULL },
         { "services:\n  a:\n    image: x\n    image: y\n", "yaml.", 4, NULL },

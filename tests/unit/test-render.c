@@ -155,7 +155,6 @@ static const KeyCase keys[] = {
     { "\"mac_address\":\"x\"", NULL, "services.web.mac_address" },
     { "\"domainname\":\"x\"", NULL, "services.web.domainname" },
     { "\"device_cgroup_rules\":[\"x\"]", NULL, "services.web.device_cgroup_rules" },
-    { "\"network_mode\":\"none\"", NULL, "services.web.network_mode" },
     { "\"of_the_future\":\"x\"", NULL, "services.web.of_the_future" },
     { "\"networks\":{\"default\":{\"aliases\":[\"other\"]}}", NULL, "services.web.networks.aliases" },
     { "\"networks\":{\"default\":{\"ipv4_address\":\"10.0.0.1\"}}", NULL, "services.web.ipv4_address" },

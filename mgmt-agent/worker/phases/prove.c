@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compose/prove/settings.h"
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
@@ -14,7 +15,6 @@
 #include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/worker/phases/deploy.h"
 #include "mgmt-agent/worker/phases/health-trial.h"
-#include "mgmt-agent/worker/phases/prove-settings.h"
 
 #define POLL_USEC (250 * USEC_PER_MSEC)
 #define HEALTH_CALL_MARGIN_USEC (10 * USEC_PER_SEC)

@@ -8,40 +8,27 @@
  *
  *   annotations          map
  *   cap_add, cap_drop    set, upper case without CAP_ ("NET_ADMIN", "ALL")
- *   cgroup               string ("host", "private")
- *   cgroup_parent        string
  *   command              strings; a string in the file is split into words as a shell does (quotes, backslashes)
  *   cpu_shares           N
  *   cpus                 decimal number as a string ("0.5"); also from deploy.resources.limits.cpus
- *   cpuset               string ("0-2,4")
- *   device_cgroup_rules  strings
  *   devices              set of "HOST:CONTAINER:PERMISSIONS" ("/dev/dri:/dev/dri:rwm")
- *   dns, dns_opt, dns_search   strings
- *   domainname           string
  *   entrypoint           strings; split like command
  *   expose               set of "PORT/PROTOCOL"
  *   extra_hosts          set of "NAME:ADDRESS"
- *   group_add            strings
  *   healthcheck          {"test": strings, "interval", "timeout", "start_period": "30s" (s, ms or us), "retries": N};
  *                        the test's first word is NONE, CMD or CMD-SHELL; a disabled check is {"test": ["NONE"]}
  *   hostname             string
  *   init                 true or false
- *   ipc                  string
  *   labels               map
  *   logging              {"driver": string, "options": map}, both optional
- *   mac_address          string
- *   mem_limit, mem_reservation, memswap_limit   BYTES; also from deploy.resources
- *   networks *           object: name of a top-level network → {"aliases": set, "ipv4_address": string, "ipv6_address":
- *                        string}, members only when set; {"default": {}} when the file names none
- *   oom_score_adj        N, may be negative
- *   pid                  string ("host", "service:x", "container:x")
- *   pids_limit           N or "-1"
+ *   mem_limit, mem_reservation   BYTES; also from deploy.resources
+ *   networks *           object: name of a top-level network → {"aliases": set}, only when set; {"default": {}}
+ *                        when the file names none
  *   ports                array of {"address", "host", "container", "protocol"}, all strings; address "" means all,
  *                        host "" means any free port; ranges are spread, one entry per port
  *   privileged           true or false
  *   read_only            true or false (the root file system)
  *   restart *            as ComposeService.restart
- *   runtime              string
  *   security_opt         strings ("label=disable", "no-new-privileges:true")
  *   shm_size             BYTES
  *   stdin_open, tty      true or false
@@ -51,7 +38,6 @@
  *   tmpfs                strings ("/run" or "/run:size=64m,mode=755")
  *   ulimits              object: name → {"soft": N, "hard": N}; -1 is unlimited
  *   user                 string
- *   userns_mode, uts     string
  *   volumes              array of {"type", "source", "target", "read_only", "options"}:
  *                          type "bind":   source an absolute, clean host path
  *                          type "volume": source the key of a top-level volume

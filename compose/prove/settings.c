@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A table of settings, each compared by a small function on podman's own words. */
-
-#include "mgmt-agent/worker/phases/prove-settings.h"
+#include "compose/prove/settings.h"
 
 #include <errno.h>
 #include <string.h>
@@ -37,7 +35,7 @@ static const char *env_of(const cJSON *list, const char *key)
     return NULL;
 }
 
-static int compare_environment(const ComposeService *s, const ComposeProject *p, const cJSON *info, char **ret)
+int compare_environment(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
 {
     const cJSON *list = member(info, "Config", "Env"), *wanted, *entry;
 
@@ -70,7 +68,7 @@ static bool same_strings(const cJSON *a, const cJSON *b)
     return true;
 }
 
-static int compare_command(const ComposeService *s, const ComposeProject *p, const cJSON *info, char **ret)
+int compare_command(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
 {
     const cJSON *wanted = member(s->config, "command", NULL);
 
@@ -80,7 +78,7 @@ static int compare_command(const ComposeService *s, const ComposeProject *p, con
     return 0;
 }
 
-static int compare_user(const ComposeService *s, const ComposeProject *p, const cJSON *info, char **ret)
+int compare_user(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
 {
     const char *wanted = json_string(s->config, "user"), *is = json_string(member(info, "Config", NULL), "User");
 
@@ -90,7 +88,7 @@ static int compare_user(const ComposeService *s, const ComposeProject *p, const 
     return 0;
 }
 
-static int compare_privileged(const ComposeService *s, const ComposeProject *p, const cJSON *info, char **ret)
+int compare_privileged(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
 {
     bool wanted = json_bool(s->config, "privileged", false);
 
@@ -100,7 +98,7 @@ static int compare_privileged(const ComposeService *s, const ComposeProject *p, 
     return 0;
 }
 
-static int compare_restart(const ComposeService *s, const ComposeProject *p, const cJSON *info, char **ret)
+int compare_restart(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
 {
     const char *is = json_string(member(info, "HostConfig", "RestartPolicy"), "Name");
     size_t len = strcspn(s->restart, ":");
@@ -128,7 +126,7 @@ static bool port_is_bound(const cJSON *bindings, const char *container, const ch
     return false;
 }
 
-static int compare_ports(const ComposeService *s, const ComposeProject *p, const cJSON *info, char **ret)
+int compare_ports(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
 {
     const cJSON *bindings = member(info, "HostConfig", "PortBindings"), *port;
 
@@ -165,7 +163,7 @@ static bool is_mounted(const cJSON *info, const cJSON *wanted, const char *sourc
     return false;
 }
 
-static int compare_mounts(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
+int compare_mounts(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
 {
     const cJSON *wanted;
 
@@ -182,7 +180,7 @@ static int compare_mounts(const ComposeService *s, const ComposeProject *p, cons
     return 0;
 }
 
-static int compare_networks(const ComposeService *s, const ComposeProject *p, const cJSON *info, char **ret)
+int compare_networks(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
 {
     const cJSON *attached = member(info, "NetworkSettings", "Networks");
 
@@ -199,16 +197,10 @@ static int compare_networks(const ComposeService *s, const ComposeProject *p, co
 
 int settings_compare(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected, char **ret)
 {
-    static int (*const comparisons[])(const ComposeService *, const ComposeProject *, const cJSON *, char **) = {
-        compare_environment, compare_command, compare_user,    compare_privileged,
-        compare_restart,     compare_ports,   compare_networks,
-    };
-
-    for (size_t i = 0; i < ELEMENTSOF(comparisons); i++) {
-        int r = comparisons[i](s, p, inspected, ret);
-
+    for (const ComposeKey *k = compose_service_keys; k->key; k++) {
+        int r = k->prove ? k->prove(s, p, links, inspected, ret) : 0;
         if (r != 0)
             return r;
     }
-    return compare_mounts(s, p, links, inspected, ret);
+    return 0;
 }

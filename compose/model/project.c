@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+#include "compose/model/project.h"
+
+#include <stdlib.h>
+
+#include "lib/base/strv.h"
+
+static void service_done(ComposeService *s)
+{
+    free(s->name);
+    free(s->container_name);
+    free(s->image);
+    free(s->pull_policy);
+    cJSON_Delete(s->environment);
+    cJSON_Delete(s->config);
+    strv_free(s->depends_on);
+    cJSON_Delete(s->depends_conditions);
+    cJSON_Delete(s->healthcheck);
+    free(s->restart);
+    strv_free(s->networks);
+    strv_free(s->bind_sources);
+    strv_free(s->volumes);
+    strv_free(s->host_ports);
+}
+
+ComposeProject *compose_project_free(ComposeProject *p)
+{
+    if (!p)
+        return NULL;
+    for (size_t i = 0; i < p->n_services; i++)
+        service_done(&p->services[i]);
+    free(p->services);
+    free(p->name);
+    cJSON_Delete(p->networks);
+    cJSON_Delete(p->volumes);
+    free(p);
+    return NULL;
+}
+
+const ComposeService *compose_service_find(const ComposeProject *p, const char *name)
+{
+    for (size_t i = 0; p && i < p->n_services; i++)
+        if (str_equal(p->services[i].name, name))
+            return &p->services[i];
+    return NULL;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What a file is resolved with: names, values and files that are not in it. */
+#pragma once
+
+#include "lib/base/error.h"
+
+/* Where variables come from: the value, "" when set and empty, NULL when unset. */
+typedef const char *(*compose_lookup_t)(const char *key, void *userdata);
+
+typedef struct ComposeResolveOptions {
+    const char *project;      /* project name; the file's own `name:` must be equal or absent */
+    const char *base_dir;     /* relative bind sources and env_file paths are below it; they may not leave it */
+    compose_lookup_t lookup;
+    void *userdata;
+    /* Text of a service's env_file; new string in *ret. The path is clean: relative to base_dir and below it when the
+     * file has a relative one, else absolute, for the callback to judge. NULL: env_file is refused. */
+    int (*read_env_file)(const char *path, char **ret, void *userdata, Error *err);
+} ComposeResolveOptions;

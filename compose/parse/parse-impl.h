@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* What compose_parse() keeps; only for the files of compose/ that go on from there. */
+#pragma once
+
+#include "compose/parse/parse.h"
+#include "compose/parse/place.h"
+
+struct ComposeFile {
+    char *name;
+    YamlNode *root;
+    char **profiled; /* services left out because of `profiles` */
+};
