@@ -111,7 +111,7 @@ Request *requests_find(const Requests *rs, const char *id)
     return map_get(rs->map, id);
 }
 
-static char *format_topic(const char *format, va_list args)
+_printf_(1, 0) static char *format_topic(const char *format, va_list args)
 {
     char *topic = NULL;
     return vasprintf(&topic, format, args) < 0 ? NULL : topic;
