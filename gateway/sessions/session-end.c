@@ -38,8 +38,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
 void support_session_watch(SupportSession *v, usec_t now)
 {
-    usec_t idle_at = v->idle.active_at + v->grant.idle_seconds * USEC_PER_SEC;
-    usec_t at = idle_at < v->ends_at ? idle_at : v->ends_at;
+    usec_t at = session_limits_judge(&v->limits, &v->idle, now).look_again;
     if (timer_arm(v->owner->event, &v->timer, at > now ? at - now : 0, on_timer, v) < 0)
         support_session_end(v, "gateway.no-memory", "the gateway has no memory for this session");
 }
@@ -48,12 +47,9 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 {
     SupportSession *v = userdata;
     usec_t now = boottime_usec();
-    if (now >= v->ends_at && v->ends_by_grant)
-        support_session_end(v, "grant.expired", "the grant has expired");
-    else if (now >= v->ends_at)
-        support_session_end(v, "session.too-long", "the session has reached the longest time that its grant allows");
-    else if (idle_time(&v->idle, now) >= v->grant.idle_seconds * USEC_PER_SEC)
-        support_session_end(v, "session.idle", "nobody did anything for as long as the grant allows");
+    SessionVerdict verdict = session_limits_judge(&v->limits, &v->idle, now);
+    if (verdict.id)
+        support_session_end(v, verdict.id, verdict.sentence);
     else
         support_session_watch(v, now);
     return 0;

@@ -7,6 +7,7 @@
 #include "gateway/sessions/grants.h"
 #include "gateway/sessions/idle.h"
 #include "gateway/sessions/operators.h"
+#include "gateway/sessions/session-limits.h"
 #include "lib/base/buf.h"
 #include "lib/base/map.h"
 
@@ -61,8 +62,7 @@ struct SupportSession {
 
     Flow to_box, from_box;
     Idle idle;
-    usec_t ends_at; /* CLOCK_BOOTTIME: the grant's end or the longest length, whichever comes first */
-    bool ends_by_grant;
+    SessionLimits limits;
 
     usec_t opened_at, closed_at; /* wall clock; 0 = not */
     uint64_t saved_bytes;

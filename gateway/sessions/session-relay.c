@@ -129,13 +129,10 @@ static void on_box_accepted(MuxStream *s _unused_, void *userdata)
 
 static void session_opened(SupportSession *v)
 {
-    usec_t now = boottime_usec(), longest = now + v->grant.max_seconds * USEC_PER_SEC;
+    usec_t now = boottime_usec();
     v->state = SESSION_OPEN;
     v->opened_at = realtime_usec();
-    if (longest < v->ends_at) {
-        v->ends_at = longest;
-        v->ends_by_grant = false;
-    }
+    session_limits_open(&v->limits, now, v->grant.max_seconds * USEC_PER_SEC);
     idle_start(&v->idle, now);
     _cleanup_(freep) char *sentence = str_format("connected through %s", v->routes[v->route].title);
     support_session_say(v, "open", NULL, sentence ? sentence : "connected");

@@ -42,8 +42,8 @@ static void on_grant(StoreQuery *q _unused_, int r, const StoreRows *rows, const
         support_session_end(v, error_id(&err), error_message(&err, r));
         return;
     }
-    v->ends_at = boottime_usec() + (usec_t) v->grant.seconds_left * USEC_PER_SEC;
-    v->ends_by_grant = true;
+    v->limits = session_limits_of_grant(boottime_usec(), (usec_t) v->grant.seconds_left * USEC_PER_SEC,
+                                        v->grant.idle_seconds * USEC_PER_SEC);
     v->state = SESSION_TRYING;
     if (v->grant.break_glass)
         support_session_tell_recovery(v);
