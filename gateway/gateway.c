@@ -14,6 +14,7 @@
 #include "gateway/devices/device-accept.h"
 #include "gateway/devices/device-query.h"
 #include "gateway/devices/recovery-reports.h"
+#include "gateway/devices/unnamed-root.h"
 #include "gateway/devices/unsafe-binds.h"
 #include "gateway/http/api-audit.h"
 #include "gateway/http/router.h"
@@ -65,6 +66,7 @@ struct Gateway {
     DeviceQueries queries;
     RecoveryReports *recovery;
     UnsafeBinds *unsafe_binds;
+    UnnamedRoots *unnamed_roots;
     Deployments *deployments;
     DeploymentsApi deployments_api;
     Rollouts *rollouts;
@@ -366,7 +368,8 @@ static int make_listeners(Gateway *g)
     g->recovery = recovery_reports_new(g->event, g->store, g->conns);
     g->deployments = deployments_new(g->store, g->requests, g->conns);
     g->unsafe_binds = unsafe_binds_new(g->store, g->conns);
-    if (!g->recovery || !g->deployments || !g->unsafe_binds)
+    g->unnamed_roots = unnamed_roots_new(g->store, g->conns);
+    if (!g->recovery || !g->deployments || !g->unsafe_binds || !g->unnamed_roots)
         return -ENOMEM;
     g->rollouts = rollouts_new(g->event, g->store, g->requests, g->conns, g->deployments);
     g->sessions = support_sessions_new(g->event, g->store, g->conns, g->registry);
@@ -438,6 +441,7 @@ Gateway *gateway_free(Gateway *g)
     support_sessions_free(g->sessions);
     recovery_reports_free(g->recovery);
     unsafe_binds_free(g->unsafe_binds);
+    unnamed_roots_free(g->unnamed_roots);
     device_accept_free(g->accept);
     device_conns_free(g->conns);
     device_tokens_free(g->tokens);

@@ -61,6 +61,17 @@ def test_unsafe_mounts_of_a_box_are_one_alarm_each_time_they_change(gw, device):
     wait_until(lambda: alarms() == [first, second, first], "and when they are there again")
 
 
+def test_containers_of_an_unnamed_root_are_one_alarm(gw, device):
+    def alarms():
+        return len([e for e in gw.audit("podman.unnamed-root") if e["device"] == device.id and e["alarm"]])
+
+    tunnel = device.connect({"unnamedRoot": True})
+    wait_until(lambda: alarms() == 1, "the alarm")
+    for told in (True, False, True):
+        tunnel.send(device.status(unnamedRoot=told))
+    wait_until(lambda: alarms() == 2, "one more, when it is so again")
+
+
 @pytest.mark.parametrize("status, phase, outcome", [
     (422, "policy", "failed"), (500, "rolled-back", "rolled-back"), (507, "preflight", "failed"), (500, "recovery", "recovery"),
 ])
