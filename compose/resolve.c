@@ -31,17 +31,15 @@ static int check_container_names(const ComposeProject *p, const Place *services)
 
             if (!str_equal(p->services[i].container_name, p->services[j].container_name))
                 continue;
-            message = str_format(
-                "the services %s and %s would both be the container %s; podman-compose would drop one",
-                p->services[j].name, p->services[i].name, p->services[i].container_name);
-            return fail_service(services, &p->services[i], "container_name",
-                                "compose.duplicate-container-name", message ? message : "");
+            message = str_format("the services %s and %s would both be the container %s; podman-compose would drop one",
+                                 p->services[j].name, p->services[i].name, p->services[i].container_name);
+            return fail_service(services, &p->services[i], "container_name", "compose.duplicate-container-name",
+                                message ? message : "");
         }
     return 0;
 }
 
-static int fail_port(const ComposeService *a, const ComposeService *b, const char *port,
-                     const Place *services)
+static int fail_port(const ComposeService *a, const ComposeService *b, const char *port, const Place *services)
 {
     _cleanup_(freep) char *message = NULL;
 
@@ -102,10 +100,10 @@ static int check_volumes(const ComposeProject *p, const Place *services)
 
             if (cJSON_GetObjectItemCaseSensitive(p->volumes, s->volumes[k]))
                 continue;
-            message = str_format(
-                "the volume %s is not under the top-level `volumes`; declare it there, or start a path "
-                "with ./",
-                s->volumes[k]);
+            message =
+                str_format("the volume %s is not under the top-level `volumes`; declare it there, or start a path "
+                           "with ./",
+                           s->volumes[k]);
             return fail_service(services, s, "volumes", "compose.missing-volume", message ? message : "");
         }
     }
@@ -166,13 +164,13 @@ static int fail_cycle(const Order *o, size_t service)
         r = buf_printf(&b, "%s → ", o->p->services[o->path[i]].name);
     if (r >= 0)
         r = buf_puts(&b, o->p->services[service].name);
-    return r < 0 ? r
-                 : fail_service(o->services, &o->p->services[service], "depends_on",
-                                "compose.dependency-cycle", b.data);
+    return r < 0
+               ? r
+               : fail_service(o->services, &o->p->services[service], "depends_on", "compose.dependency-cycle", b.data);
 }
 
 /* Depth is bounded by COMPOSE_SERVICES_MAX. */
-static int visit(Order *o, size_t i)
+static int place_service(Order *o, size_t i)
 {
     char **depends_on = o->p->services[i].depends_on;
 
@@ -184,7 +182,7 @@ static int visit(Order *o, size_t i)
     o->path[o->path_length++] = i;
     for (; depends_on && *depends_on; depends_on++) {
         const ComposeService *s = compose_service_find(o->p, *depends_on);
-        int r = visit(o, (size_t) (s - o->p->services));
+        int r = place_service(o, (size_t) (s - o->p->services));
 
         if (r < 0)
             return r;
@@ -206,7 +204,7 @@ static int sort_services(ComposeProject *p, const Place *services)
     if (!o.state || !o.path || !o.order)
         return -ENOMEM;
     for (size_t i = 0; i < p->n_services; i++) {
-        int r = visit(&o, i);
+        int r = place_service(&o, i);
         if (r < 0)
             return r;
     }
@@ -236,8 +234,8 @@ static int check_project_name(const Place *top, const char *project)
     if (r < 0 || str_equal(text, project))
         return r;
     return place_fail(&name, EINVAL, "compose.name",
-                      "the file says `name: %s`, but it is pushed as %s; remove the line or make it equal",
-                      text, project);
+                      "the file says `name: %s`, but it is pushed as %s; remove the line or make it equal", text,
+                      project);
 }
 
 static int normalise_services(const Place *services, const Normaliser *n, ComposeProject *p)
@@ -282,8 +280,7 @@ static int build_project(const Place *top, const Normaliser *n, ComposeProject *
     return 0;
 }
 
-int compose_resolve(const ComposeFile *f, const ComposeResolveOptions *options, ComposeProject **ret,
-                    Error *err)
+int compose_resolve(const ComposeFile *f, const ComposeResolveOptions *options, ComposeProject **ret, Error *err)
 {
     _cleanup_(compose_project_freep) ComposeProject *p = calloc(1, sizeof(*p));
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;

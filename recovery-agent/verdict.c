@@ -55,7 +55,7 @@ static bool enter(Verdict *v, VerdictState state, usec_t now)
 }
 
 /* Whether this round counts. */
-static bool look_at_clocks(Verdict *v, const VerdictOptions *o, usec_t boottime, usec_t monotonic)
+static bool judge_clocks(Verdict *v, const VerdictOptions *o, usec_t boottime, usec_t monotonic)
 {
     usec_t boot = boottime - v->last_boottime, ran = monotonic - v->last_monotonic;
     bool first = v->last_boottime == 0;
@@ -79,7 +79,7 @@ bool verdict_round(Verdict *v, const VerdictOptions *o, const CheckResult *resul
 {
     bool any_good = false, any_bad = false;
     unsigned why = 0;
-    if (!look_at_clocks(v, o, boottime, monotonic))
+    if (!judge_clocks(v, o, boottime, monotonic))
         return false;
     for (size_t i = 0; i < n && i < VERDICT_CHECKS_MAX; i++) {
         v->bad[i] = results[i] == CHECK_BAD ? v->bad[i] + 1 : 0;

@@ -69,7 +69,7 @@ static int claim_query(KeyClaim *k, Statement st, void (*on_rows)(KeyClaim *k, c
     return store_query(k->claims->store, st, on_query_done, k, &k->query, err);
 }
 
-static int claim_look(KeyClaim *k, Error *err);
+static int claim_find_device(KeyClaim *k, Error *err);
 
 /* The key is registered: remember it. */
 static void claim_accept(KeyClaim *k, bool is_new)
@@ -77,7 +77,8 @@ static void claim_accept(KeyClaim *k, bool is_new)
     DeviceRegistry *registry = k->claims->registry;
     Error err = {};
     /* of a device that is known here, an operator's word may be newer than what we read in the database */
-    int r = device_registry_has_device(registry, k->device) ? 0 : device_registry_put_device(registry, k->device, false);
+    int r =
+        device_registry_has_device(registry, k->device) ? 0 : device_registry_put_device(registry, k->device, false);
     if (r >= 0)
         r = device_registry_put_key(registry, k->device, k->role, k->thumbprint);
     if (r >= 0)
@@ -90,7 +91,7 @@ static void on_registered(KeyClaim *k, const StoreRows *rows)
 {
     Error err = {};
     if (store_rows_count(rows) == 0) { /* another claim came between: look again */
-        int r = claim_look(k, &err);
+        int r = claim_find_device(k, &err);
         if (r < 0)
             claim_end(k, r, false, &err);
         error_done(&err);
@@ -122,23 +123,21 @@ static void claim_register(KeyClaim *k, const char *bootstrap)
 static void claim_refuse_reused(KeyClaim *k, const char *known)
 {
     cJSON *detail = cJSON_CreateObject();
-    if (json_add_string(detail, "role", role_name(k->role)) < 0 ||
-        json_add_string(detail, "known", known) < 0 ||
+    if (json_add_string(detail, "role", role_name(k->role)) < 0 || json_add_string(detail, "known", known) < 0 ||
         json_add_string(detail, "refused", k->thumbprint) < 0 || json_add_string(detail, "peer", k->peer) < 0)
         detail = (cJSON_Delete(detail), NULL);
     _cleanup_(freep) char *actor = str_format("device:%s", k->device);
     audit_write(k->claims->store, &(AuditEntry) { .actor = actor ? actor : "device",
-                                           .action = "device.bootstrap_reused",
-                                           .device = k->device,
-                                           .alarm = true,
-                                           .detail = detail });
-    claim_refuse(
-        k, EEXIST, "device.bootstrap-reused",
-        "this bootstrap token was used before by another key: if the box was set up anew, an operator has to"
-        " give it a new bootstrap token");
+                                                  .action = "device.bootstrap_reused",
+                                                  .device = k->device,
+                                                  .alarm = true,
+                                                  .detail = detail });
+    claim_refuse(k, EEXIST, "device.bootstrap-reused",
+                 "this bootstrap token was used before by another key: if the box was set up anew, an operator has to"
+                 " give it a new bootstrap token");
 }
 
-static void on_looked(KeyClaim *k, const StoreRows *rows)
+static void on_device_found(KeyClaim *k, const StoreRows *rows)
 {
     if (store_rows_count(rows) == 0) {
         claim_refuse(k, EKEYREJECTED, "bootstrap.invalid",
@@ -159,12 +158,12 @@ static void on_looked(KeyClaim *k, const StoreRows *rows)
         claim_register(k, b.id);
 }
 
-static int claim_look(KeyClaim *k, Error *err)
+static int claim_find_device(KeyClaim *k, Error *err)
 {
     /* anyone may ask: strangers get no more than half of the queue */
     if (++k->tries > CLAIM_TRIES || store_is_busy(k->claims->store))
         return error_set(err, ENOBUFS, "store.busy", "too many claims at once, or no database: try again");
-    return claim_query(k, sql_bootstrap(k->device, k->hash, role_name(k->role)), on_looked, err);
+    return claim_query(k, sql_bootstrap(k->device, k->hash, role_name(k->role)), on_device_found, err);
 }
 
 int key_claim_start(const Claims *cl, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,
@@ -181,7 +180,7 @@ int key_claim_start(const Claims *cl, const KeyClaimRequest *request, key_claim_
     int r = -ENOMEM;
     if (k->device && k->thumbprint && k->jwk && k->peer &&
         sha256_hex(request->bootstrap, strlen(request->bootstrap), k->hash) >= 0)
-        r = claim_look(k, err);
+        r = claim_find_device(k, err);
     if (r < 0) {
         key_claim_free(k);
         return error_from_errno(err, r, "reading a claim");

@@ -72,8 +72,8 @@ static void on_refresh(DeviceConn *s, const cJSON *message, void *userdata _unus
     Error err = {};
     int r = s->token_hash[0] == '\0'
                 ? error_set(&err, EINVAL, "refresh.no-token", "this tunnel has no token to refresh")
-                : device_token_renew(s->conns->tokens, s->device, s->role, s->token_hash, json_string(message, "proof"), &fresh,
-                                     &expires, &err);
+                : device_token_renew(s->conns->tokens, s->device, s->role, s->token_hash, json_string(message, "proof"),
+                                     &fresh, &expires, &err);
     if (r < 0) {
         device_conn_log(s, LOG_LEVEL_NOTICE, &err, r, "refresh refused");
         send_auth_error(s, r, &err);
@@ -90,16 +90,14 @@ static void on_refresh(DeviceConn *s, const cJSON *message, void *userdata _unus
 static void raise_floor(DeviceConn *s, const cJSON *object)
 {
     uint64_t version = 0;
-    if (object && json_u64(object, "version", &version) >= 0 && version <= VERSION_MAX &&
-        version > s->version_floor)
+    if (object && json_u64(object, "version", &version) >= 0 && version <= VERSION_MAX && version > s->version_floor)
         s->version_floor = version;
 }
 
 static bool accepts(const cJSON *status, const char *type)
 {
     const cJSON *item, *list = cJSON_GetObjectItemCaseSensitive(status, "accepts");
-    cJSON_ArrayForEach(item, list)
-    {
+    cJSON_ArrayForEach(item, list) {
         if (cJSON_IsString(item) && str_equal(item->valuestring, type))
             return true;
     }
@@ -147,7 +145,7 @@ static bool is_of_this_box(const DeviceConn *s, const char *type, const cJSON *m
     return !str_equal(type, "agent.status") || str_equal(json_string(m, "deviceId"), s->device);
 }
 
-static void hand_on(DeviceConn *s, const DeviceMessage *table, const char *type, const cJSON *m, void *userdata)
+static void pass_on(DeviceConn *s, const DeviceMessage *table, const char *type, const cJSON *m, void *userdata)
 {
     for (const DeviceMessage *i = table; i && i->type; i++)
         if (str_equal(i->type, type) && (s->role == ROLE_MGMT || !i->mgmt_only))
@@ -162,9 +160,9 @@ void device_conn_message(DeviceConn *s, const char *text, size_t len)
     unsigned senders = s->role == ROLE_MGMT ? SENDER_AGENT | SENDER_LINK : SENDER_BOX;
     int r = message_parse(text, len, senders, &m, &type, &err);
     if (r >= 0 && is_of_this_box(s, type->name, m)) {
-        hand_on(s, own_messages, type->name, m, NULL);
+        pass_on(s, own_messages, type->name, m, NULL);
         for (size_t i = 0; i < s->conns->n_listeners; i++)
-            hand_on(s, s->conns->listeners[i].table->messages, type->name, m, s->conns->listeners[i].userdata);
+            pass_on(s, s->conns->listeners[i].table->messages, type->name, m, s->conns->listeners[i].userdata);
     } else if (r < 0 && r != -ENOMSG) {
         /* dropping one bad message is better than cutting the box off for it */
         device_conn_log(s, LOG_LEVEL_WARNING, &err, r, "a message is ignored");

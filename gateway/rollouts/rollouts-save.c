@@ -10,7 +10,7 @@
 #include "lib/data/json.h"
 
 /* A change is not there, or nobody knows whether it is: what is in the database counts. */
-static void look_again(Rollout *r, int code, const Error *err)
+static void copy_again(Rollout *r, int code, const Error *err)
 {
     if (code < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, code, "a change of rollout %s is not written", r->id);
@@ -23,7 +23,7 @@ static void on_event_saved(StoreQuery *q _unused_, int code, const StoreRows *ro
     Rollout *r = userdata;
     r->query = NULL;
     if (code < 0 || store_rows_count(rows) == 0) {
-        look_again(r, code, err);
+        copy_again(r, code, err);
         return;
     }
     RolloutEvent event = (RolloutEvent) r->event;
@@ -56,8 +56,7 @@ static cJSON *reason_for(const Rollout *r, RolloutEvent event)
 static cJSON *detail_for(const Rollout *r, const cJSON *reason)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
-    if (!o || json_add_string(o, "rollout", r->id) < 0 ||
-        json_add_string(o, "group", r->groups[r->view.group]) < 0 ||
+    if (!o || json_add_string(o, "rollout", r->id) < 0 || json_add_string(o, "group", r->groups[r->view.group]) < 0 ||
         json_add_string(o, "reason", json_string(reason, "message")) < 0)
         return NULL;
     return TAKE_PTR(o);
@@ -102,7 +101,7 @@ static void boxes_become(Rollout *r, int code, const StoreRows *rows, const Erro
 {
     r->query = NULL;
     if (code < 0) {
-        look_again(r, code, err);
+        copy_again(r, code, err);
         return;
     }
     for (size_t i = 0; i < store_rows_count(rows); i++) {
@@ -130,8 +129,9 @@ void rollout_save_away(Rollout *r, char *const *devices)
 {
     Error err = {};
     _cleanup_(freep) char *joined = strv_join(devices, ","), *list = joined ? str_format("{%s}", joined) : NULL;
-    int code = list ? store_query(r->owner->store, sql_rollout_boxes_away(r->id, list), on_away_saved, r, &r->query, &err)
-                    : -ENOMEM;
+    int code =
+        list ? store_query(r->owner->store, sql_rollout_boxes_away(r->id, list), on_away_saved, r, &r->query, &err)
+             : -ENOMEM;
     if (code < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, code, "rollout %s: boxes that are away wait", r->id);
     error_done(&err);

@@ -32,15 +32,15 @@ static void count_boxes(const Rollout *r, RolloutCounts counts[static ROLLOUT_GR
         const RolloutBox *box = &r->boxes[i];
         RolloutCounts *c = &counts[box->group];
         unsigned *const by_state[_ROLLOUT_BOX_STATES] = {
-            [ROLLOUT_BOX_WAITING] = &c->waiting,    [ROLLOUT_BOX_OFFLINE] = &c->offline,
-            [ROLLOUT_BOX_SENT] = &c->sent,          [ROLLOUT_BOX_DONE] = &c->done,
-            [ROLLOUT_BOX_FAILED] = &c->failed,      [ROLLOUT_BOX_ROLLED_BACK] = &c->failed,
+            [ROLLOUT_BOX_WAITING] = &c->waiting, [ROLLOUT_BOX_OFFLINE] = &c->offline,
+            [ROLLOUT_BOX_SENT] = &c->sent,       [ROLLOUT_BOX_DONE] = &c->done,
+            [ROLLOUT_BOX_FAILED] = &c->failed,   [ROLLOUT_BOX_ROLLED_BACK] = &c->failed,
             [ROLLOUT_BOX_SKIPPED] = &c->skipped,
         };
         c->boxes++;
         ++*by_state[box->state];
-        if (box->state == ROLLOUT_BOX_DONE && box->group == r->view.group &&
-            r->view.state == ROLLOUT_SOAKING && !rollout_box_is_here(r->owner, box->device))
+        if (box->state == ROLLOUT_BOX_DONE && box->group == r->view.group && r->view.state == ROLLOUT_SOAKING &&
+            !rollout_box_is_here(r->owner, box->device))
             c->away++;
     }
 }
@@ -51,7 +51,7 @@ static bool is_unsent(const RolloutBox *box)
 }
 
 /* Says which boxes that are waited for have been away for too long. Returns when to look again. */
-static usec_t look_for_away(Rollout *r, usec_t now)
+static usec_t find_away(Rollout *r, usec_t now)
 {
     usec_t wake_at = USEC_INFINITY;
     _cleanup_(strv_freep) char **gone = NULL;
@@ -150,7 +150,7 @@ static usec_t rollout_step(Rollout *r, usec_t now)
     r->view.groups = NULL;
     if (d.event >= 0 || !rollout_is_sending(r->view.state))
         return d.wake_at;
-    usec_t away = look_for_away(r, now);
+    usec_t away = find_away(r, now);
     usec_t later = r->query || d.may_send == 0 ? USEC_INFINITY : send_boxes(r, d.may_send, now);
     if (away < later)
         later = away;

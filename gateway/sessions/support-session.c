@@ -88,7 +88,8 @@ static int admit(SupportSession *v, const cJSON *open, Error *err)
                          BRIDGE_SESSIONS_PERSON_MAX);
     int r = access_routes_parse(json_string(open, "way"), v->routes, &v->n_routes, err);
     return r < 0 ? r
-                 : store_query(v->owner->store, sql_grant_for_session(v->grant_id, v->token), on_grant, v, &v->query, err);
+                 : store_query(v->owner->store, sql_grant_for_session(v->grant_id, v->token), on_grant, v, &v->query,
+                               err);
 }
 
 /* The operator's name for the stream, if it is fit to be sent back. */
@@ -110,7 +111,7 @@ static SupportSession *support_session_new(SupportSessions *ss, Operator *o, con
     const char *name = name_of(open), *grant = json_string(open, "grant");
     v->owner = ss;
     v->box_events = &support_session_box_events;
-    v->operator = o;
+    v->operator= o;
     v->story = BUF_INIT(STORY_MAX);
     flow_init(&v->to_box, &v->theirs, &v->box);
     flow_init(&v->from_box, &v->box, &v->theirs);
@@ -209,7 +210,7 @@ static void on_withdrawn(StoreQuery *q _unused_, int r, const StoreRows *rows, c
         operators_end_token(ss->operators, store_rows_get(rows, i, 1), "operator.revoked");
 }
 
-static void look_for_withdrawn(SupportSessions *ss, char *const *grants, char *const *tokens)
+static void end_withdrawn(SupportSessions *ss, char *const *grants, char *const *tokens)
 {
     Error err = {};
     _cleanup_(freep) char *grant_list = strv_join(grants, ","), *token_list = strv_join(tokens, ",");
@@ -237,10 +238,12 @@ void support_sessions_sweep(SupportSessions *ss)
         support_session_save(v);
     }
     if (operators_add_tokens(ss->operators, &tokens) >= 0 && tokens)
-        look_for_withdrawn(ss, grants, tokens);
+        end_withdrawn(ss, grants, tokens);
 }
 
-static const DeviceListener listener = { .on_key_replaced = on_key_replaced, .on_blocked = on_blocked, .people = people };
+static const DeviceListener listener = { .on_key_replaced = on_key_replaced,
+                                         .on_blocked = on_blocked,
+                                         .people = people };
 
 SupportSessions *support_sessions_new(sd_event *event, Store *store, DeviceConns *conns, const DeviceRegistry *registry)
 {

@@ -64,7 +64,7 @@ static void batch_fill(Batch *b)
     }
 }
 
-static void batch_reap(Batch *b)
+static void batch_finish(Batch *b)
 {
     int left;
     const CURLMsg *m;
@@ -93,7 +93,7 @@ static CURLMcode batch_run(Batch *b)
         int running;
 
         mc = curl_multi_perform(b->multi, &running);
-        batch_reap(b);
+        batch_finish(b);
         batch_fill(b);
         if (mc == CURLM_OK && running > 0)
             mc = curl_multi_poll(b->multi, NULL, 0, 1000, NULL);
@@ -105,8 +105,8 @@ static void batch_abandon(Batch *b, CURLMcode mc)
 {
     for (size_t i = 0; i < b->n; i++)
         if (b->transfers[i]) {
-            b->results[i] = error_set(&b->errs[i], EIO, "http.failed", "%s: %s", b->transfers[i]->what,
-                                      curl_multi_strerror(mc));
+            b->results[i] =
+                error_set(&b->errs[i], EIO, "http.failed", "%s: %s", b->transfers[i]->what, curl_multi_strerror(mc));
             (void) curl_multi_remove_handle(b->multi, b->transfers[i]->easy);
             transfer_free(b->transfers[i]);
         } else if (i >= b->next) {
@@ -119,8 +119,14 @@ int http_run_all(const HttpRequest *requests, size_t n, unsigned parallel, HttpR
 {
     _cleanup_(curl_multi_cleanupp) CURLM *multi = curl_multi_init();
     _cleanup_(freep) Transfer **transfers = calloc(n + 1, sizeof(Transfer *));
-    Batch b = {.multi = multi, .requests = requests, .n = n, .parallel = parallel > 0 ? parallel : 1,
-               .rets = rets, .errs = errs, .results = results, .transfers = transfers};
+    Batch b = { .multi = multi,
+                .requests = requests,
+                .n = n,
+                .parallel = parallel > 0 ? parallel : 1,
+                .rets = rets,
+                .errs = errs,
+                .results = results,
+                .transfers = transfers };
 
     if (!multi || !transfers)
         return -ENOMEM;

@@ -9,23 +9,23 @@
 /* What a round is in. Each step ends by starting the next one. */
 typedef enum RoundStep {
     ROUND_NONE,
-    ROUND_LOOK,   /* worker look, with pre-check hooks when the registries will be asked */
-    ROUND_CHECK,  /* worker check */
-    ROUND_UPDATE, /* one deployment after another */
-    ROUND_AFTER,  /* worker look with post-check hooks */
+    ROUND_INSPECT, /* worker inspect, with pre-check hooks when the registries will be asked */
+    ROUND_CHECK,   /* worker check */
+    ROUND_UPDATE,  /* one deployment after another */
+    ROUND_AFTER,   /* worker inspect with post-check hooks */
 } RoundStep;
 
 typedef struct Round {
     RoundStep step;
-    bool ask;       /* the registries, not only the box */
-    bool all;       /* every service that is watched: the next one is due an interval later */
-    bool order;     /* somebody asks for it now */
-    bool force;     /* and means it: no lock, hook or age holds it back */
-    char **only;    /* of these services; NULL: all */
-    cJSON *skipped; /* services whose pre-check hook said "not now", or that do not run: object, service → why */
-    cJSON *queue;   /* array of arrays of service names: what one deployment each is about */
-    cJSON *results; /* compose.result of each, for who asked */
-    char *update_id;      /* of the deployment that runs for it */
+    bool ask;        /* the registries, not only the box */
+    bool all;        /* every service that is watched: the next one is due an interval later */
+    bool order;      /* somebody asks for it now */
+    bool force;      /* and means it: no lock, hook or age holds it back */
+    char **only;     /* of these services; NULL: all */
+    cJSON *skipped;  /* services whose pre-check hook said "not now", or that do not run: object, service → why */
+    cJSON *queue;    /* array of arrays of service names: what one deployment each is about */
+    cJSON *results;  /* compose.result of each, for who asked */
+    char *update_id; /* of the deployment that runs for it */
     ControlClient *asker; /* or NULL */
     char *id;             /* of the asker's message; NULL when nobody asked */
 } Round;
@@ -33,20 +33,20 @@ typedef struct Round {
 struct Watch {
     Agent *agent;
     sd_event_source *timer;
-    usec_t interval;       /* from the command line; 0: none */
-    usec_t started;        /* wall clock */
-    uint64_t random;       /* of the next jitter */
+    usec_t interval; /* from the command line; 0: none */
+    usec_t started;  /* wall clock */
+    uint64_t random; /* of the next jitter */
     WatchState state;
     Runner *runner;
     cJSON *answer;         /* of the runner's job */
     Round round, waiting;  /* waiting: an order that came while another round, or a push, was under way */
-    ManualChanges *manual;            /* sees what is done by hand */
+    ManualChanges *manual; /* sees what is done by hand */
     /* CLOCK_BOOTTIME: something was, 0: nothing; when it was last looked at */
     usec_t manual_changes_seen, manual_changes_inspected;
-    usec_t manual_changes_rest;      /* how long it is not looked again */
-    usec_t own_end;        /* CLOCK_BOOTTIME: of the last change of our own */
-    char *followed;        /* id of the deployment that it follows */
-    char *complaint;       /* about the settings, said once */
+    usec_t manual_changes_rest; /* how long it is not looked again */
+    usec_t own_end;             /* CLOCK_BOOTTIME: of the last change of our own */
+    char *followed;             /* id of the deployment that it follows */
+    char *complaint;            /* about the settings, said once */
 };
 
 void round_done(Round *r);

@@ -35,8 +35,8 @@ static void start_job(Watch *w, RoundStep step, const char *job, cJSON *request,
     w->round.step = step;
     cJSON_Delete(w->answer);
     w->answer = NULL;
-    r = owned ? runner_start(w->agent->event, &w->agent->runner_options, job, owned, on_worker_message, on_done, w, &w->runner,
-                             &err)
+    r = owned ? runner_start(w->agent->event, &w->agent->runner_options, job, owned, on_worker_message, on_done, w,
+                             &w->runner, &err)
               : -ENOMEM;
     if (r == 0)
         return;
@@ -97,8 +97,8 @@ static cJSON *services_with_hook(const Watch *w, WatchHook h)
         const char *name = json_string(service, "name");
         const cJSON *entry = watch_state_entry(&w->state, name);
 
-        if (name && round_includes(&w->round, name) && !str_equal(json_string(entry, "source"), "no") && has_hook(service, h) &&
-            strv_add(&names, name) < 0)
+        if (name && round_includes(&w->round, name) && !str_equal(json_string(entry, "source"), "no") &&
+            has_hook(service, h) && strv_add(&names, name) < 0)
             return NULL;
     }
     return names ? names_to_json(names) : NULL;
@@ -114,7 +114,7 @@ static void start_after(Watch *w)
         end_round(w);
         return;
     }
-    start_job(w, ROUND_AFTER, "look", TAKE_PTR(request), on_after_done);
+    start_job(w, ROUND_AFTER, "inspect", TAKE_PTR(request), on_after_done);
 }
 
 static int add_image(const Watch *w, cJSON *images, const char *service)
@@ -138,7 +138,8 @@ static cJSON *make_order(Watch *w)
 
     free(w->round.update_id);
     w->round.update_id = version ? str_format("update-%s", version + strlen("local-")) : NULL;
-    if (!m || !w->round.update_id || json_add_string(m, "id", w->round.update_id) < 0 || json_add_string(m, "version", version) < 0)
+    if (!m || !w->round.update_id || json_add_string(m, "id", w->round.update_id) < 0 ||
+        json_add_string(m, "version", version) < 0)
         return NULL;
     return TAKE_PTR(m);
 }
@@ -278,9 +279,11 @@ static void note_check_failed(Watch *w, const WatchConfig *c)
     if (!answer || json_add_string(answer, "state", "unknown") < 0 || json_add_bool(answer, "later", true) < 0 ||
         json_add_item(answer, "error", error ? cJSON_Duplicate(error, 1) : cJSON_Parse(silent)) < 0)
         return;
-    log_warning("[image-update] the registries could not be asked: %s", error ? json_string(error, "message") : "no answer");
+    log_warning("[image-update] the registries could not be asked: %s",
+                error ? json_string(error, "message") : "no answer");
     cJSON_ArrayForEach(entry, w->state.entries)
-        if (round_includes(&w->round, json_string(entry, "service")) && str_equal(json_string(entry, "source"), "registry") &&
+        if (round_includes(&w->round, json_string(entry, "service")) &&
+            str_equal(json_string(entry, "source"), "registry") &&
             watch_state_note_check(entry, c, answer, realtime_usec()) < 0)
             return;
 }
@@ -293,8 +296,9 @@ static void note_check(Watch *w, const WatchConfig *c, const cJSON *image)
     if (!entry)
         return;
     if (error)
-        log_line(json_bool(image, "later", false) ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, NULL, "[image-update] %s: %s [%s]",
-                 json_string(image, "image"), json_string(error, "message"), json_string(error, "id"));
+        log_line(json_bool(image, "later", false) ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, NULL,
+                 "[image-update] %s: %s [%s]", json_string(image, "image"), json_string(error, "message"),
+                 json_string(error, "id"));
     if (watch_state_note_check(entry, c, image, realtime_usec()) < 0)
         log_warning("Out of memory noting what a registry said");
 }
@@ -357,7 +361,7 @@ static void start_check(Watch *w)
     start_job(w, ROUND_CHECK, "check", TAKE_PTR(request), on_check_done);
 }
 
-static void on_look_done(Runner *r, int ok, int exit_status, void *userdata)
+static void on_inspect_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     Watch *w = userdata;
     _cleanup_(watch_config_done) WatchConfig c = {};
@@ -399,5 +403,5 @@ void watch_begin(Watch *w, Round *r)
     if (names && (json_add_item(request, "hooked", names) < 0 ||
                   json_add_string(request, "hook", watch_hook_to_string(HOOK_PRE_CHECK)) < 0))
         return end_round(w);
-    start_job(w, ROUND_LOOK, "look", TAKE_PTR(request), on_look_done);
+    start_job(w, ROUND_INSPECT, "inspect", TAKE_PTR(request), on_inspect_done);
 }

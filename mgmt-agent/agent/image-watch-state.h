@@ -23,7 +23,7 @@ void watch_state_done(WatchState *s);
 int watch_state_follow(WatchState *s, const WatchConfig *c, const cJSON *current) _must_check_;
 cJSON *watch_state_entry(const WatchState *s, const char *service);
 
-/* One service of a worker.look. Sees what the image's name means: another image is news where the box's own meaning counts, and
+/* One service of a worker.inspect. Sees what the image's name means: another image is news where the box's own meaning counts, and
  * where somebody has given the name another one since the last look. */
 int watch_state_note_inspection(cJSON *entry, const cJSON *seen, usec_t now) _must_check_;
 /* After a change that was taken back, or gave a name that others share another meaning: what names mean at the next look is

@@ -19,8 +19,8 @@
 #define WAKE_MIN_USEC (100 * USEC_PER_MSEC)
 #define WAKE_BAD_SETTINGS_USEC USEC_PER_MINUTE
 /* What is done by hand is let finish. A container that dies again and again is looked at less and less often. */
-#define HAND_PAUSE_USEC (5 * USEC_PER_SEC)
-#define HAND_REST_MAX_USEC (5 * USEC_PER_MINUTE)
+#define MANUAL_PAUSE_USEC (5 * USEC_PER_SEC)
+#define MANUAL_REST_MAX_USEC (5 * USEC_PER_MINUTE)
 #define OWN_ECHO_USEC (2 * USEC_PER_SEC)
 
 void round_done(Round *r)
@@ -132,7 +132,7 @@ static usec_t entry_due(const WatchConfig *c, const cJSON *entry, const cJSON *f
 static usec_t manual_changes_due(const Watch *w)
 {
     usec_t rested = w->manual_changes_inspected > 0 ? w->manual_changes_inspected + w->manual_changes_rest : 0;
-    usec_t seen = w->manual_changes_seen + HAND_PAUSE_USEC;
+    usec_t seen = w->manual_changes_seen + MANUAL_PAUSE_USEC;
 
     if (w->manual_changes_seen == 0)
         return USEC_INFINITY;
@@ -149,9 +149,9 @@ static bool find_due(Watch *w, const WatchConfig *c, Round *ret, usec_t *ret_del
     if (hand <= up) {
         bool again = w->manual_changes_inspected > 0 && up - w->manual_changes_inspected < 3 * w->manual_changes_rest;
 
-        w->manual_changes_rest = !again                                       ? HAND_PAUSE_USEC
-                       : w->manual_changes_rest * 2 < HAND_REST_MAX_USEC ? w->manual_changes_rest * 2
-                                                               : HAND_REST_MAX_USEC;
+        w->manual_changes_rest = !again                                              ? MANUAL_PAUSE_USEC
+                                 : w->manual_changes_rest * 2 < MANUAL_REST_MAX_USEC ? w->manual_changes_rest * 2
+                                                                                     : MANUAL_REST_MAX_USEC;
         w->manual_changes_inspected = up;
         return true;
     }
@@ -283,7 +283,7 @@ void watch_forget_client(Watch *w, const ControlClient *c)
         w->waiting.asker = NULL;
 }
 
-static void on_hand(bool process, void *userdata)
+static void on_manual_change(bool process, void *userdata)
 {
     Watch *w = userdata;
 
@@ -325,7 +325,7 @@ int watch_new(Agent *a, usec_t interval_usec, Watch **ret, Error *err)
     random_bytes(&w->random, sizeof(w->random));
     r = watch_state_load(&w->state, err);
     if (r == 0)
-        r = manual_changes_new(a->event, on_hand, w, &w->manual);
+        r = manual_changes_new(a->event, on_manual_change, w, &w->manual);
     if (r < 0)
         return error_set(err, r, "agent.start", "cannot start the watcher: %s", strerror(-r));
     watch_arm(w);

@@ -40,8 +40,9 @@ static bool health_has_changed(const ServiceEntry *e, const char *folder)
     _cleanup_(cJSON_Deletep) cJSON *o = NULL;
     size_t len = 0;
 
-    return path && file_read(path, HEALTH_FILE_MAX, &text, &len, NULL) == 0 && json_parse_object(text, len, &o, NULL) == 0 &&
-           json_string(o, "Status") && !str_equal(json_string(o, "Status"), e->health);
+    return path && file_read(path, HEALTH_FILE_MAX, &text, &len, NULL) == 0 &&
+           json_parse_object(text, len, &o, NULL) == 0 && json_string(o, "Status") &&
+           !str_equal(json_string(o, "Status"), e->health);
 }
 
 static int on_health(sd_event_source *source, const struct inotify_event *event, void *userdata)
@@ -51,7 +52,7 @@ static int on_health(sd_event_source *source, const struct inotify_event *event,
 
     (void) source;
     if (event->len > 0 && str_equal(event->name, HEALTH_FILE) && folder && health_has_changed(e, folder))
-        service_watch_look_in(e->watch, PAUSE_USEC);
+        service_watch_ask_in(e->watch, PAUSE_USEC);
     return 0;
 }
 
@@ -61,7 +62,7 @@ static int on_folder(sd_event_source *source, const struct inotify_event *event,
 
     (void) event;
     e->on_folder = sd_event_source_disable_unref(source); /* one look is enough */
-    service_watch_look_in(e->watch, PAUSE_USEC);
+    service_watch_ask_in(e->watch, PAUSE_USEC);
     return 0;
 }
 
@@ -74,15 +75,16 @@ static void follow_health(ServiceEntry *e)
     e->on_health = sd_event_source_disable_unref(e->on_health);
     if (!folder || !e->health)
         return;
-    r = sd_event_add_inotify(e->watch->agent->event, &e->on_health, folder, IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR, on_health,
-                             e);
+    r = sd_event_add_inotify(e->watch->agent->event, &e->on_health, folder, IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR,
+                             on_health, e);
     if (r < 0)
         log_debug("Cannot watch the health of %s: %s", e->name, strerror(-r));
 }
 
 static void follow_folder(ServiceEntry *e, const char *folder)
 {
-    bool runs = e->record.seen == SERVICE_RUNNING || e->record.seen == SERVICE_LOOPING || e->record.seen == SERVICE_UNHEALTHY;
+    bool runs =
+        e->record.seen == SERVICE_RUNNING || e->record.seen == SERVICE_LOOPING || e->record.seen == SERVICE_UNHEALTHY;
     int r = 0;
 
     e->on_folder = sd_event_source_disable_unref(e->on_folder);
@@ -219,6 +221,6 @@ void service_watch_follow(ServiceWatch *w)
 
         /* what was just done may have helped */
         if (service_in_trouble(&w->entries[i].record) || (is_gone(&w->entries[i]) && !known))
-            service_watch_look_in(w, PAUSE_USEC);
+            service_watch_ask_in(w, PAUSE_USEC);
     }
 }

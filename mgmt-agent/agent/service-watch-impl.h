@@ -13,16 +13,16 @@
 typedef struct ServiceEntry {
     ServiceWatch *watch;
     char *name, *id;
-    char *log;             /* its last lines when it was not well */
-    char *health;          /* the last one that its file has shown */
+    char *log;    /* its last lines when it was not well */
+    char *health; /* the last one that its file has shown */
     int exit_code;
     RestartPolicy policy;
     unsigned max_retries;
-    bool one_shot;         /* had ended well when it was proved */
-    pid_t pid;             /* of its first process, with the time of its start, as podman has said it last */
+    bool one_shot; /* had ended well when it was proved */
+    pid_t pid;     /* of its first process, with the time of its start, as podman has said it last */
     uint64_t ticks;
     ServiceRecord record;
-    char *pid_file;        /* beside its folder podman keeps the result of health checks */
+    char *pid_file; /* beside its folder podman keeps the result of health checks */
     sd_event_source *on_health, *on_folder;
 } ServiceEntry;
 
@@ -37,15 +37,15 @@ struct ServiceWatch {
     sd_event_source *timer;
     Runner *runner;
     cJSON *answer;
-    usec_t look_at;       /* CLOCK_BOOTTIME; USEC_INFINITY: nothing has happened */
-    usec_t looked, rest;  /* the last look, and how long none follows */
-    usec_t retry;         /* podman cannot be asked: how long until the next try; 0: it can */
-    char *error;          /* why */
+    usec_t ask_at;      /* CLOCK_BOOTTIME; USEC_INFINITY: nothing has happened */
+    usec_t asked, rest; /* the last time podman was asked, and how long it then is not */
+    usec_t retry;       /* podman cannot be asked: how long until the next try; 0: it can */
+    char *error;        /* why */
 };
 
 /* service-watch.c */
 void service_entry_done(ServiceEntry *e);
-void service_watch_look_in(ServiceWatch *w, usec_t delay);
+void service_watch_ask_in(ServiceWatch *w, usec_t delay);
 
 /* service-watch-follow.c: what is deployed, and what the kernel tells about it. */
 void service_watch_follow(ServiceWatch *w);

@@ -43,8 +43,9 @@ static int add_trouble(const ServiceEntry *e, cJSON *o)
     if (json_add_item(o, "trouble", trouble) < 0 ||
         json_add_string(trouble, "what", service_state_to_string(r->trouble)) < 0 ||
         add_time(trouble, "since", r->trouble_since) < 0 || add_time(trouble, "until", r->trouble_until) < 0 ||
-        json_add_int(trouble, "exitCode", e->exit_code) < 0 || json_add_int(trouble, "restarts", (int) r->restarts) < 0 ||
-        json_add_string(trouble, "error", error) < 0 || (e->log && json_add_string(trouble, "log", log_end(e->log)) < 0))
+        json_add_int(trouble, "exitCode", e->exit_code) < 0 ||
+        json_add_int(trouble, "restarts", (int) r->restarts) < 0 || json_add_string(trouble, "error", error) < 0 ||
+        (e->log && json_add_string(trouble, "log", log_end(e->log)) < 0))
         return -ENOMEM;
     return 0;
 }
@@ -54,7 +55,8 @@ static int add_entry(const ServiceEntry *e, cJSON *all)
     cJSON *o = cJSON_CreateObject();
 
     if (!o || json_append(all, o) < 0 || json_add_string(o, "name", e->name) < 0 ||
-        json_add_string(o, "state", service_state_to_string(e->record.state)) < 0 || add_time(o, "since", e->record.since) < 0)
+        json_add_string(o, "state", service_state_to_string(e->record.state)) < 0 ||
+        add_time(o, "since", e->record.since) < 0)
         return -ENOMEM;
     return e->record.trouble == SERVICE_UNKNOWN ? 0 : add_trouble(e, o);
 }
@@ -141,7 +143,7 @@ void service_watch_recall(ServiceEntry *e, const cJSON *remembered)
         if (json_string(trouble, "log"))
             e->log = strdup(json_string(trouble, "log"));
         if (service_in_trouble(r)) /* it may be well by now */
-            service_watch_look_in(e->watch, 0);
+            service_watch_ask_in(e->watch, 0);
     }
 }
 

@@ -39,23 +39,23 @@ static void arm(ServiceWatch *w)
     usec_t now = boottime_usec();
     int r = 0;
 
-    if (w->look_at == USEC_INFINITY)
+    if (w->ask_at == USEC_INFINITY)
         timer_disarm(w->timer);
     else
-        r = timer_arm(w->agent->event, &w->timer, w->look_at > now ? w->look_at - now : 0, on_timer, w);
+        r = timer_arm(w->agent->event, &w->timer, w->ask_at > now ? w->ask_at - now : 0, on_timer, w);
     if (r < 0)
         log_error("Cannot arm the timer of the service watch: %s", strerror(-r));
 }
 
-void service_watch_look_in(ServiceWatch *w, usec_t delay)
+void service_watch_ask_in(ServiceWatch *w, usec_t delay)
 {
     usec_t at = boottime_usec() + delay;
 
-    if (w->looked > 0 && at < w->looked + w->rest)
-        at = w->looked + w->rest;
-    if (at >= w->look_at)
+    if (w->asked > 0 && at < w->asked + w->rest)
+        at = w->asked + w->rest;
+    if (at >= w->ask_at)
         return;
-    w->look_at = at;
+    w->ask_at = at;
     arm(w);
 }
 
@@ -65,7 +65,7 @@ static void on_change(bool process, void *userdata)
     ServiceWatch *w = userdata;
 
     if (process && !w->agent->deploying)
-        service_watch_look_in(w, PAUSE_USEC);
+        service_watch_ask_in(w, PAUSE_USEC);
 }
 
 static const cJSON *facts_of(const cJSON *answer, const char *name)
@@ -126,7 +126,9 @@ static bool note(ServiceEntry *e, const cJSON *facts, bool asked)
     if (asked)
         take_facts(e, facts);
     f = (ServiceFacts) {
-        .status = asked ? json_string(facts, "state") : is_alive(e) ? "running" : "created",
+        .status = asked         ? json_string(facts, "state")
+                  : is_alive(e) ? "running"
+                                : "created",
         .health = e->health,
         .alive = is_alive(e),
         .stopped_by_user = json_bool(facts, "stoppedByUser", false),
@@ -149,7 +151,8 @@ static int add_message(cJSON *request, const char *service)
     _cleanup_(freep) char *version = str_format("local-%llu", (unsigned long long) (realtime_usec() / USEC_PER_MSEC));
 
     return version && json_add_item(request, "message", message) == 0 && json_add_string(message, "id", version) == 0 &&
-                   json_add_string(message, "version", version) == 0 && json_add_string(message, "service", service) == 0
+                   json_add_string(message, "version", version) == 0 &&
+                   json_add_string(message, "service", service) == 0
                ? json_add_string(request, "source", "local")
                : -ENOMEM;
 }
@@ -216,15 +219,15 @@ static void decide(ServiceWatch *w)
 {
     usec_t now = boottime_usec(), again;
 
-    w->look_at = USEC_INFINITY;
+    w->ask_at = USEC_INFINITY;
     if (!w->error && w->agent->journal.state != DEPLOY_RECOVERY && (start_all(w, now) > 0 || mend_one(w, now)))
         return; /* its end brings us back */
     for (size_t i = 0; i < w->n; i++)
-        if (!w->entries[i].one_shot && service_next(&w->entries[i].record, &w->times, now, &again) == SERVICE_STEP_NONE &&
-            again != USEC_INFINITY)
-            service_watch_look_in(w, again > now + PAUSE_USEC ? again - now : PAUSE_USEC);
+        if (!w->entries[i].one_shot &&
+            service_next(&w->entries[i].record, &w->times, now, &again) == SERVICE_STEP_NONE && again != USEC_INFINITY)
+            service_watch_ask_in(w, again > now + PAUSE_USEC ? again - now : PAUSE_USEC);
     if (w->retry > 0)
-        service_watch_look_in(w, w->retry);
+        service_watch_ask_in(w, w->retry);
     arm(w);
 }
 
@@ -265,7 +268,7 @@ static void on_facts(Runner *r, const cJSON *message, void *userdata)
     w->answer = cJSON_Duplicate(message, true);
 }
 
-static void on_looked(Runner *r, int ok, int exit_status, void *userdata)
+static void on_asked(Runner *r, int ok, int exit_status, void *userdata)
 {
     ServiceWatch *w = userdata;
     _cleanup_(cJSON_Deletep) cJSON *answer = TAKE_PTR(w->answer);
@@ -275,22 +278,22 @@ static void on_looked(Runner *r, int ok, int exit_status, void *userdata)
     (void) exit_status;
     w->runner = runner_free(w->runner);
     if (agent_is_busy(w->agent)) /* then it is of the past */
-        service_watch_look_in(w, PAUSE_USEC);
+        service_watch_ask_in(w, PAUSE_USEC);
     else
         take_answer(w, answer);
 }
 
 /* What happens again and again is looked at less and less often. */
-static void note_look(ServiceWatch *w)
+static void note_asked(ServiceWatch *w)
 {
     usec_t now = boottime_usec(), longest = REST_MAX_USEC / w->pace;
-    bool again = w->looked > 0 && now - w->looked < 3 * w->rest;
+    bool again = w->asked > 0 && now - w->asked < 3 * w->rest;
 
     w->rest = !again ? REST_MIN_USEC : w->rest * 2 < longest ? w->rest * 2 : longest;
     if (w->rest < REST_MIN_USEC)
         w->rest = REST_MIN_USEC;
-    w->looked = now;
-    w->look_at = USEC_INFINITY;
+    w->asked = now;
+    w->ask_at = USEC_INFINITY;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -304,13 +307,13 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     (void) usec;
     if (w->runner || w->n == 0 || agent_is_busy(w->agent) || !w->agent->boot.done)
         return 0; /* service_watch_continue() comes again */
-    note_look(w);
-    r = nothing ? runner_start(w->agent->event, &w->agent->runner_options, "facts", nothing, on_facts, on_looked, w, &w->runner,
-                               &err)
+    note_asked(w);
+    r = nothing ? runner_start(w->agent->event, &w->agent->runner_options, "facts", nothing, on_facts, on_asked, w,
+                               &w->runner, &err)
                 : -ENOMEM;
     if (r < 0) {
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot look at the services yet");
-        service_watch_look_in(w, REST_MAX_USEC);
+        service_watch_ask_in(w, REST_MAX_USEC);
     }
     return 0;
 }
@@ -320,7 +323,7 @@ void service_watch_continue(ServiceWatch *w)
     if (!w || agent_is_busy(w->agent) || !w->agent->boot.done)
         return;
     service_watch_follow(w);
-    if (w->look_at != USEC_INFINITY)
+    if (w->ask_at != USEC_INFINITY)
         arm(w);
 }
 
@@ -350,7 +353,7 @@ int service_watch_new(Agent *a, unsigned pace, ServiceWatch **ret, Error *err)
         return error_set(err, ENOMEM, "agent.start", "no memory");
     w->agent = a;
     w->pace = pace;
-    w->look_at = USEC_INFINITY;
+    w->ask_at = USEC_INFINITY;
     w->times = (ServiceTimes) {
         .settle = SETTLE_USEC,
         .patience = USEC_PER_MINUTE / pace,

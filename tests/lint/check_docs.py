@@ -29,13 +29,17 @@ def make_targets_exist():
 
 
 def paths_exist():
-    """Paths in backquotes that begin with a folder of the tree."""
+    """Paths in backquotes that begin with a folder of the tree, and C files with some of their folders."""
     folders = {f.split("/", 1)[0] for f in files() if "/" in f}
     for path in _documents():
         for i, line in enumerate(lines(path), 1):
             for name in re.findall(r"`([\w.-]+/[\w./-]+)`", line):
                 first = name.split("/", 1)[0]
-                if first in folders and not os.path.exists(os.path.join(ROOT, name)):
+                if first in folders:
+                    there = os.path.exists(os.path.join(ROOT, name))
+                else:  # a C file with the last of its folders
+                    there = not name.endswith((".c", ".h")) or any(f.endswith("/" + name) for f in files())
+                if not there:
                     yield f"{path}:{i}: there is no {name}"
 
 

@@ -68,7 +68,8 @@ static int inspect_container(Deploy *d, const cJSON *service, WatchHook hook, cJ
 
     if (r < 0 || !name || !container || podman_inspect(d->podman, container, &info, NULL) < 0)
         return r;
-    if (json_add_string(o, "service", name) < 0 || add_facts(o, info) < 0 || add_name(d, o, json_string(service, "image")) < 0)
+    if (json_add_string(o, "service", name) < 0 || add_facts(o, info) < 0 ||
+        add_name(d, o, json_string(service, "image")) < 0)
         return -ENOMEM;
     keep_unknown(d, service, json_string(info, "Image"));
     if (hook < _HOOK_MAX) {
@@ -76,7 +77,8 @@ static int inspect_container(Deploy *d, const cJSON *service, WatchHook hook, cJ
         int status = update_run_hook(d, container, name, hook, &err);
 
         if (status < 0)
-            deploy_progress(d, "info", name, "its %s hook: %s", watch_hook_to_string(hook), error_message(&err, status));
+            deploy_progress(d, "info", name, "its %s hook: %s", watch_hook_to_string(hook),
+                            error_message(&err, status));
         else if (status > 0)
             deploy_progress(d, "info", name, "its %s hook ended with status %d", watch_hook_to_string(hook), status);
         r = json_add_int(o, "hookStatus", status < 0 ? 1 : status);
@@ -114,10 +116,10 @@ int job_inspect(Deploy *d, const cJSON *request)
 {
     _cleanup_(cJSON_Deletep) cJSON *answer = cJSON_CreateObject();
     _cleanup_(error_done) Error err = {};
-    int r = answer ? json_add_string(answer, "type", "worker.look") : -ENOMEM;
+    int r = answer ? json_add_string(answer, "type", "worker.inspect") : -ENOMEM;
 
-    d->phase = "look";
-    d->id = strdup("look");
+    d->phase = "inspect";
+    d->id = strdup("inspect");
     d->version = strdup("0");
     if (r == 0)
         r = store_load_current(&d->current, &err);

@@ -239,7 +239,8 @@ static int emit_plan_result(Deploy *d, int status, const Error *failure, int r)
     if (!m || json_add_string(m, "id", d->id) < 0 || json_add_int(m, "status", status) < 0 ||
         json_add_string(m, "phase", d->phase) < 0)
         return 1;
-    if (failure ? json_add_item(m, "error", json_from_error(failure, r)) : json_add_item(m, "plan", plan_to_json(d->plan)))
+    if (failure ? json_add_item(m, "error", json_from_error(failure, r))
+                : json_add_item(m, "plan", plan_to_json(d->plan)))
         return 1;
     deploy_emit(m);
     return failure ? 1 : 0;
@@ -297,7 +298,7 @@ const Job jobs[] = {
     { "facts", job_facts, "say how the containers of the current deployment are" },
     { "recreate", job_recreate, "make the container of one service anew" },
     { "plan", job_plan, "say what a snapshot would change" },
-    { "look", job_inspect, "look at what runs, for changes made by hand" },
+    { "inspect", job_inspect, "look at what runs, for changes made by hand" },
     { "env-ensure", job_env_ensure, "make secbox.env if it is absent" },
     { "status", job_status, "say what runs" },
     { "check", job_check, "ask the registries whether images are still the newest" },

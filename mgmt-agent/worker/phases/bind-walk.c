@@ -21,7 +21,8 @@ void bind_walk_done(BindWalk *w)
 static int fault_error(BindFault fault, const char *component, const struct stat *st, Error *err)
 {
     static const char *const words[] = {
-        [BIND_LINK] = "is a link, and the way to a mounted path must lead through real folders; write the path that it leads to",
+        [BIND_LINK] =
+            "is a link, and the way to a mounted path must lead through real folders; write the path that it leads to",
         [BIND_NO_FOLDER] = "is no folder",
         [BIND_OWNER] = "does not belong to root, so another could be put in the place of what is in it",
         [BIND_WRITABLE] = "can be written by others than root, so another could be put in the place of what is in it",
@@ -32,8 +33,8 @@ static int fault_error(BindFault fault, const char *component, const struct stat
     return error_set(err, EPERM, "preflight.bind-way",
                      "%s (owner %u:%u, mode %04o) %s; do: chown root: %s; chmod go-w %s, or mount a folder directly in "
                      "/var/lib/tucomunidad/volumes",
-                     component, (unsigned) st->st_uid, (unsigned) st->st_gid, (unsigned) (st->st_mode & 07777), words[fault],
-                     component, component);
+                     component, (unsigned) st->st_uid, (unsigned) st->st_gid, (unsigned) (st->st_mode & 07777),
+                     words[fault], component, component);
 }
 
 /* Of the folders on the way, the first that is the podman user's although only sockets may lie in such a one. */
@@ -56,12 +57,13 @@ static int enter(int *at, const char *name, const char *component, const PodmanU
     BindFault fault;
 
     if (fd < 0)
-        return error_set(err, errno, "preflight.bind-missing", "%s cannot be reached: %s; make it, or correct the path", component,
-                         strerror(errno));
+        return error_set(err, errno, "preflight.bind-missing", "%s cannot be reached: %s; make it, or correct the path",
+                         component, strerror(errno));
     close(*at);
     *at = fd;
     if (fstat(fd, &st) < 0)
-        return error_set(err, errno, "preflight.bind-missing", "%s cannot be looked at: %s", component, strerror(errno));
+        return error_set(err, errno, "preflight.bind-missing", "%s cannot be looked at: %s", component,
+                         strerror(errno));
     fault = bind_judge_component(st.st_mode, st.st_uid, geteuid());
     if (fault == BIND_OWNER && is_in_runtime_dir(user, component, &st)) {
         if (!t->any) {
@@ -74,7 +76,7 @@ static int enter(int *at, const char *name, const char *component, const PodmanU
     return fault == BIND_SOUND ? 0 : fault_error(fault, component, &st, err);
 }
 
-static int look_at_end(BindWalk *w, const Tolerated *t, const char *path, Error *err)
+static int inspect_end(BindWalk *w, const Tolerated *t, const char *path, Error *err)
 {
     w->exists = fstatat(w->parent, w->name, &w->st, AT_SYMLINK_NOFOLLOW) == 0;
     if (!w->exists && errno != ENOENT)
@@ -118,7 +120,7 @@ int bind_walk(const char *path, const PodmanUser *user, BindWalk *ret, Error *er
         r = enter(&w.parent, name, so_far, user, &tolerated, err);
     }
     if (r == 0)
-        r = look_at_end(&w, &tolerated, path, err);
+        r = inspect_end(&w, &tolerated, path, err);
     if (r < 0)
         bind_walk_done(&w);
     else

@@ -157,7 +157,8 @@ static cJSON *test_to_argv(const cJSON *test)
  * image need not have. Else the image's own, as podman inspects it (in nanoseconds). */
 static Health health_of(const ComposeService *s, const cJSON *info)
 {
-    const cJSON *config = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Healthcheck");
+    const cJSON *config =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Healthcheck");
     const char *first = cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(config, "Test"), 0));
     Health h = { .exists = first && !str_equal(first, "NONE"),
                  .rules = { .interval = (usec_t) number_member(config, "Interval") / 1000,
@@ -188,7 +189,8 @@ static int run_health_check(Deploy *d, const ComposeService *s, const Health *h,
     int r;
 
     if (!h->argv)
-        return podman_healthcheck(d->podman, s->container_name, h->rules.timeout + HEALTH_CALL_MARGIN_USEC, reason) == 1;
+        return podman_healthcheck(d->podman, s->container_name, h->rules.timeout + HEALTH_CALL_MARGIN_USEC, reason) ==
+               1;
     r = podman_exec(d->podman, s->container_name, h->argv, h->rules.timeout, reason);
     if (r > 0)
         error_set(reason, EIO, "prove.unhealthy", "it ended with status %d (124: not within its timeout)", r);
@@ -240,7 +242,8 @@ static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, use
             return r;
         if (health_trial_failed(&trial, &h->rules, begun, boottime_usec()))
             return not_proved(d, s, err, "prove.unhealthy", "its health check failed %lld times in a row: %s",
-                              (long long) trial.failures, reason.message ? reason.message : "podman calls it unhealthy");
+                              (long long) trial.failures,
+                              reason.message ? reason.message : "podman calls it unhealthy");
         tell_waiting(d, s, &reason, &told);
         usleep((useconds_t) pause);
     }
@@ -315,7 +318,7 @@ static int look(Deploy *d, const ComposeService *s, const cJSON **ret, Error *er
     return 0;
 }
 
-static int look_alive(Deploy *d, const ComposeService *s, const cJSON **ret, Life *ret_life, Error *err)
+static int inspect_life(Deploy *d, const ComposeService *s, const cJSON **ret, Life *ret_life, Error *err)
 {
     int r = look(d, s, ret, err);
 
@@ -352,7 +355,7 @@ static int prove_changed(Deploy *d, const ComposeService *s, Error *err)
     _cleanup_(health_done) Health health = {};
     const cJSON *info;
     Life life;
-    int r = look_alive(d, s, &info, &life, err);
+    int r = inspect_life(d, s, &info, &life, err);
 
     if (r == 0)
         r = prove_settings(d, s, info, err);
@@ -397,7 +400,7 @@ static int check_all_alive(Deploy *d, Error *err)
         Life life;
 
         if (deploy_change_of(d, d->project->services[i].name))
-            r = look_alive(d, &d->project->services[i], &info, &life, err);
+            r = inspect_life(d, &d->project->services[i], &info, &life, err);
     }
     return r;
 }

@@ -52,8 +52,9 @@ static void test_a_slow_check(void **state)
 
 static void test_start_period(void **state)
 {
-    HealthRules rules = { .interval = 30 * USEC_PER_SEC, .timeout = USEC_PER_SEC, .retries = 3,
-                          .start_period = 15 * USEC_PER_MINUTE };
+    HealthRules rules = {
+        .interval = 30 * USEC_PER_SEC, .timeout = USEC_PER_SEC, .retries = 3, .start_period = 15 * USEC_PER_MINUTE
+    };
 
     (void) state;
     assert_about(unhealthy_after(&rules, 0), 16 * USEC_PER_MINUTE, 3 * POLL);
@@ -77,8 +78,9 @@ static void test_looked_at_late(void **state)
 
 static void test_an_end_in_any_case(void **state)
 {
-    HealthRules rules = { .interval = USEC_PER_HOUR, .timeout = USEC_PER_SEC, .retries = 1000,
-                          .start_period = USEC_PER_DAY };
+    HealthRules rules = {
+        .interval = USEC_PER_HOUR, .timeout = USEC_PER_SEC, .retries = 1000, .start_period = USEC_PER_DAY
+    };
 
     (void) state;
     assert_about(unhealthy_after(&rules, 0), HEALTH_WAIT_MAX_USEC, POLL);

@@ -14,7 +14,8 @@ static void test_versions(void **state)
         bool has_in_pod;
     } cases[] = {
         { "['podman', '--version', '']\nusing podman version: 4.3.1\npodman-composer version  1.0.3\n"
-          "podman --version \npodman version 4.3.1\nexit code: 0\n", "1.0.3", STRATEGY_CLASSIC, false },
+          "podman --version \npodman version 4.3.1\nexit code: 0\n",
+          "1.0.3", STRATEGY_CLASSIC, false },
         { "podman-compose version: 1.0.6\n['podman', '--version', '']\nusing podman version: 4.3.1\n", "1.0.6",
           STRATEGY_CLASSIC, true },
         { "podman-compose version 1.3.0\npodman version 5.4.2\n", "1.3.0", STRATEGY_MODERN, true },
@@ -59,7 +60,8 @@ static void test_reasons(void **state)
           "Error: netavark: No such file or directory (os error 2)\nexit code: 126\npodman start box_db_1\n"
           "Error: unable to start container \"1f\": netavark: iptables is missing\nexit code: 125",
           "unable to start container \"1f\": netavark: iptables is missing" },
-        { "time=\"2026\" level=error msg=\"first\"\ntime=\"2026\" level=error msg=\"second\"\nexit code: 1", "\"second\"" },
+        { "time=\"2026\" level=error msg=\"first\"\ntime=\"2026\" level=error msg=\"second\"\nexit code: 1",
+          "\"second\"" },
         { "Error: the first word wins over the logger\ntime=\"2026\" level=error msg=\"x\"",
           "the first word wins over the logger" },
         { "exit code: 0\n", NULL },

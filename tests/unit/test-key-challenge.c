@@ -42,7 +42,7 @@ static void test_borders(void **state)
     assert_int_equal(key_generate(&key, NULL), 0);
     memset(longest, 'n', sizeof(longest) - 1);
     longest[sizeof(longest) - 1] = '\0';
-    static const char *const bad[] = {"", "a\nb", "a b", "\x7f", "\xc3\xa9"};
+    static const char *const bad[] = { "", "a\nb", "a b", "\x7f", "\xc3\xa9" };
     for (size_t i = 0; i < ELEMENTSOF(bad); i++)
         assert_int_equal(challenge_prove(key, bad[i], "caseta5", &proof), -EINVAL);
     assert_int_equal(challenge_prove(key, longest, "caseta5", &proof), -EINVAL);
@@ -55,7 +55,7 @@ static void test_borders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_proof), cmocka_unit_test(test_borders)};
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_proof), cmocka_unit_test(test_borders) };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

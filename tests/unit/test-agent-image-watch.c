@@ -24,8 +24,9 @@ static EnvFile *env_of(const char *text)
 
 static void test_settings(void **state)
 {
-    _cleanup_(env_freep) EnvFile *agent = env_of("UPDATE_WINDOW=02:00-05:00\nUPDATE_COOL_DOWN=72h\nUPDATE_MONITOR_ONLY=1\n"
-                                                 "UPDATE_SCOPE=prod\nUPDATE_LABEL_ENABLE=1\n");
+    _cleanup_(env_freep) EnvFile *agent =
+        env_of("UPDATE_WINDOW=02:00-05:00\nUPDATE_COOL_DOWN=72h\nUPDATE_MONITOR_ONLY=1\n"
+               "UPDATE_SCOPE=prod\nUPDATE_LABEL_ENABLE=1\n");
     _cleanup_(env_freep) EnvFile *secbox = env_of("WATCHTOWER_POLL_INTERVAL=3600\n");
     _cleanup_(env_freep) EnvFile *other = env_of("WATCHTOWER_POLL_INTERVAL=7200\n");
     _cleanup_(watch_config_done) WatchConfig c = {}, none = {}, both = {};
@@ -46,8 +47,9 @@ static void test_settings(void **state)
 
 static void test_bad_settings(void **state)
 {
-    static const char *const cases[] = { "UPDATE_WINDOW=2-5\n", "UPDATE_COOL_DOWN=3 days\n", "UPDATE_MONITOR_ONLY=yes\n",
-                                         "UPDATE_LABEL_ENABLE=2\n", "UPDATE_SCOPE=a b\n", "WATCHTOWER_POLL_INTERVAL=5\n" };
+    static const char *const cases[] = { "UPDATE_WINDOW=2-5\n",       "UPDATE_COOL_DOWN=3 days\n",
+                                         "UPDATE_MONITOR_ONLY=yes\n", "UPDATE_LABEL_ENABLE=2\n",
+                                         "UPDATE_SCOPE=a b\n",        "WATCHTOWER_POLL_INTERVAL=5\n" };
 
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -72,21 +74,26 @@ static void test_targets(void **state)
         { "", "{\"image\":\"r.example/a:1\"}", WATCH_REGISTRY, false, NULL },
         { "", "{\"image\":\"r.example/a@sha256:00\"}", WATCH_NOT, false, "by digest" },
         { "", "{\"image\":\"localhost/a:1\"}", WATCH_NOT, false, "made on this box" },
-        { "", "{\"image\":\"localhost/a:1\",\"labels\":{\"io.containers.autoupdate\":\"local\"}}", WATCH_LOCAL, false, NULL },
+        { "", "{\"image\":\"localhost/a:1\",\"labels\":{\"io.containers.autoupdate\":\"local\"}}", WATCH_LOCAL, false,
+          NULL },
         { "", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "no-pull\":\"true\"}}", WATCH_LOCAL, false, NULL },
-        { "", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "enable\":\"false\"}}", WATCH_NOT, false, "labels say so" },
-        { "", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "enable\":\"maybe\"}}", WATCH_NOT, false, "must be true or false" },
-        { "", "{\"image\":\"r.example/a:1\",\"config\":{\"labels\":{\"" W "enable\":\"0\"}}}", WATCH_NOT, false, "labels" },
+        { "", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "enable\":\"false\"}}", WATCH_NOT, false,
+          "labels say so" },
+        { "", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "enable\":\"maybe\"}}", WATCH_NOT, false,
+          "must be true or false" },
+        { "", "{\"image\":\"r.example/a:1\",\"config\":{\"labels\":{\"" W "enable\":\"0\"}}}", WATCH_NOT, false,
+          "labels" },
         { "", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "monitor-only\":\"true\"}}", WATCH_REGISTRY, true, NULL },
         { "UPDATE_MONITOR_ONLY=1\n", "{\"image\":\"r.example/a:1\"}", WATCH_REGISTRY, true, NULL },
         { "UPDATE_LABEL_ENABLE=1\n", "{\"image\":\"r.example/a:1\"}", WATCH_NOT, false, "UPDATE_LABEL_ENABLE" },
-        { "UPDATE_LABEL_ENABLE=1\n", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "enable\":\"true\"}}", WATCH_REGISTRY, false,
+        { "UPDATE_LABEL_ENABLE=1\n", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "enable\":\"true\"}}",
+          WATCH_REGISTRY, false, NULL },
+        { "UPDATE_LABEL_ENABLE=1\n",
+          "{\"image\":\"r.example/a:1\",\"labels\":{\"io.containers.autoupdate\":\"registry\"}}", WATCH_REGISTRY, false,
           NULL },
-        { "UPDATE_LABEL_ENABLE=1\n", "{\"image\":\"r.example/a:1\",\"labels\":{\"io.containers.autoupdate\":\"registry\"}}",
-          WATCH_REGISTRY, false, NULL },
         { "UPDATE_SCOPE=prod\n", "{\"image\":\"r.example/a:1\"}", WATCH_NOT, false, "scope" },
-        { "UPDATE_SCOPE=prod\n", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "scope\":\"prod\"}}",
-          WATCH_REGISTRY, false, NULL },
+        { "UPDATE_SCOPE=prod\n", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "scope\":\"prod\"}}", WATCH_REGISTRY,
+          false, NULL },
         { "", "{\"name\":\"a\"}", WATCH_NOT, false, "not known" },
     };
 
@@ -117,7 +124,8 @@ static void test_next_check(void **state)
     assert_true(watch_next_check(&day, 0, boot, UINT64_MAX, NOW) <= boot + WATCH_SPREAD_MAX_USEC);
     /* an interval after the last one */
     assert_int_equal(watch_next_check(&day, NOW - USEC_PER_HOUR, boot, 0, NOW), NOW + 23 * USEC_PER_HOUR);
-    assert_int_equal(watch_next_check(&quick, NOW, boot, USEC_PER_SEC / 2, NOW), NOW + 10 * USEC_PER_SEC + USEC_PER_SEC / 2);
+    assert_int_equal(watch_next_check(&quick, NOW, boot, USEC_PER_SEC / 2, NOW),
+                     NOW + 10 * USEC_PER_SEC + USEC_PER_SEC / 2);
     /* overdue since before the start: not at once with all others */
     assert_int_equal(watch_next_check(&day, NOW - 9 * USEC_PER_DAY, NOW, USEC_PER_MINUTE, NOW), NOW + USEC_PER_MINUTE);
     /* a clock that was ahead */
@@ -181,7 +189,8 @@ static void test_decisions(void **state)
         usec_t at;
 
         assert_int_equal(watch_config_read(agent, NULL, &c, NULL), 0);
-        if (watch_decide(&c, entry, failed, cases[i].order, NOW, &at, &why) != cases[i].verdict || !str_equal(why, cases[i].why))
+        if (watch_decide(&c, entry, failed, cases[i].order, NOW, &at, &why) != cases[i].verdict ||
+            !str_equal(why, cases[i].why))
             fail_msg("%s %s: %s", cases[i].config, cases[i].entry, why ? why : "nothing holds it back");
         if (cases[i].verdict == WATCH_WAIT)
             assert_true(at > NOW && at < NOW + USEC_PER_DAY);
@@ -213,7 +222,8 @@ static void note(cJSON *entry, const char *answer)
 static void assert_member(const cJSON *entry, const char *key, const char *value)
 {
     if (!str_equal(json_string(entry, key), value))
-        fail_msg("%s is %s, not %s", key, json_string(entry, key) ? json_string(entry, key) : "absent", value ? value : "absent");
+        fail_msg("%s is %s, not %s", key, json_string(entry, key) ? json_string(entry, key) : "absent",
+                 value ? value : "absent");
 }
 
 /* News, a registry that goes away, the update, and what comes after it. */
@@ -248,7 +258,8 @@ static void test_what_is_remembered(void **state)
     entry = watch_state_entry(&s, "web");
     assert_member(entry, "state", "current");
     assert_member(entry, "retryAt", NULL);
-    note(entry, "{\"state\":\"unknown\",\"later\":true,\"retryAfterSeconds\":1800,\"error\":{\"id\":\"registry.rate-limited\"}}");
+    note(entry, "{\"state\":\"unknown\",\"later\":true,\"retryAfterSeconds\":1800,\"error\":{\"id\":\"registry.rate-"
+                "limited\"}}");
     assert_member(entry, "retryAt", "2026-01-01T12:30:00.000Z");
     note(entry, "{\"state\":\"unknown\",\"later\":false,\"error\":{\"id\":\"registry.unauthorized\"}}");
     assert_non_null(cJSON_GetObjectItem(entry, "error"));
@@ -273,8 +284,9 @@ static void test_another_image_is_another_entry(void **state)
     assert_int_equal(cJSON_GetArraySize(s.entries), 0);
 }
 
-#define ORDERED(id, digest) \
-    "{\"services\":[{\"name\":\"web\",\"image\":\"r.example/web:1\",\"imageId\":\"" id "\",\"ordered\":\"" digest "\"}]}"
+#define ORDERED(id, digest)                                                                                            \
+    "{\"services\":[{\"name\":\"web\",\"image\":\"r.example/web:1\",\"imageId\":\"" id "\",\"ordered\":\"" digest      \
+    "\"}]}"
 
 static cJSON *follow(WatchState *s, const char *current_text)
 {

@@ -15,7 +15,8 @@
 #define D16 "0123456789abcdef"
 #define HEX D16 D16 D16 D16
 #define DIGEST "\"sha256:" HEX "\""
-#define NEW(more) "{\"state\":\"new\",\"digest\":" DIGEST ",\"platformDigest\":" DIGEST ",\"newImageId\":\"" HEX "\"" more "}"
+#define NEW(more)                                                                                                      \
+    "{\"state\":\"new\",\"digest\":" DIGEST ",\"platformDigest\":" DIGEST ",\"newImageId\":\"" HEX "\"" more "}"
 #define FAILURE "\"error\":{\"id\":\"registry.offline\",\"message\":\"m\"}"
 
 /* NULL when it is refused */
@@ -34,18 +35,18 @@ static void test_taken(void **state)
     static const struct {
         const char *said, *is;
     } cases[] = {
-        {"{\"state\":\"current\",\"digest\":" DIGEST "}", "\"state\":\"current\",\"digest\":" DIGEST},
-        {NEW(""), "\"state\":\"new\",\"digest\":" DIGEST ",\"reference\":\"r.example/a@sha256:" HEX "\",\"platformDigest\":" DIGEST
-                  ",\"newImageId\":\"" HEX "\""},
-        {"{\"state\":\"pinned\"}", "\"state\":\"pinned\""},
-        {"{\"state\":\"local\"}", "\"state\":\"local\""},
-        {"{\"state\":\"unknown\",\"later\":true,\"retryAfterSeconds\":7," FAILURE "}",
-         "\"state\":\"unknown\",\"retryAfterSeconds\":7,\"later\":true," FAILURE},
-        {"{\"state\":\"unknown\"," FAILURE "}", "\"state\":\"unknown\",\"later\":false," FAILURE},
+        { "{\"state\":\"current\",\"digest\":" DIGEST "}", "\"state\":\"current\",\"digest\":" DIGEST },
+        { NEW(""), "\"state\":\"new\",\"digest\":" DIGEST ",\"reference\":\"r.example/a@sha256:" HEX
+                   "\",\"platformDigest\":" DIGEST ",\"newImageId\":\"" HEX "\"" },
+        { "{\"state\":\"pinned\"}", "\"state\":\"pinned\"" },
+        { "{\"state\":\"local\"}", "\"state\":\"local\"" },
+        { "{\"state\":\"unknown\",\"later\":true,\"retryAfterSeconds\":7," FAILURE "}",
+          "\"state\":\"unknown\",\"retryAfterSeconds\":7,\"later\":true," FAILURE },
+        { "{\"state\":\"unknown\"," FAILURE "}", "\"state\":\"unknown\",\"later\":false," FAILURE },
         /* nothing else goes on: no other name, no other place */
-        {NEW(",\"reference\":\"evil.example/a@" HEX "\",\"here\":true,\"service\":\"db\",\"image\":\"evil\""),
-         "\"state\":\"new\",\"digest\":" DIGEST ",\"reference\":\"r.example/a@sha256:" HEX "\",\"platformDigest\":" DIGEST
-         ",\"newImageId\":\"" HEX "\""},
+        { NEW(",\"reference\":\"evil.example/a@" HEX "\",\"here\":true,\"service\":\"db\",\"image\":\"evil\""),
+          "\"state\":\"new\",\"digest\":" DIGEST ",\"reference\":\"r.example/a@sha256:" HEX
+          "\",\"platformDigest\":" DIGEST ",\"newImageId\":\"" HEX "\"" },
     };
 
     (void) state;

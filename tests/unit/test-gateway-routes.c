@@ -13,7 +13,7 @@
 #include "gateway/sessions/access-routes.h"
 #include "lib/data/json.h"
 
-static void test_ways(void **state)
+static void test_routes(void **state)
 {
     AccessRoute routes[ACCESS_ROUTES_MAX];
     size_t n = 0;
@@ -69,7 +69,8 @@ static void test_grants_that_hold(void **state)
 
 static void test_what_is_asked_for(void **state)
 {
-    static const char text[] = "{\"device\": \"caseta5\", \"reason\": \" x\", \"seconds\": 86400, \"breakGlass\": true}";
+    static const char text[] =
+        "{\"device\": \"caseta5\", \"reason\": \" x\", \"seconds\": 86400, \"breakGlass\": true}";
     _cleanup_(cJSON_Deletep) cJSON *body = NULL;
     GrantRequest q = {};
 
@@ -88,7 +89,7 @@ static void test_what_is_asked_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ways),
+        cmocka_unit_test(test_routes),
         cmocka_unit_test(test_grants_that_hold),
         cmocka_unit_test(test_what_is_asked_for),
     };

@@ -52,8 +52,10 @@ static void test_labels(void **state)
 static void test_bad_labels(void **state)
 {
     static const char *const cases[] = {
-        "{\"" W "enable\":\"yes\"}",       "{\"" W "monitor-only\":\"\"}",
-        "{\"" W "no-pull\":\"ja\"}",       "{\"io.containers.autoupdate\":\"always\"}",
+        "{\"" W "enable\":\"yes\"}",
+        "{\"" W "monitor-only\":\"\"}",
+        "{\"" W "no-pull\":\"ja\"}",
+        "{\"io.containers.autoupdate\":\"always\"}",
         "{\"" W "lifecycle.pre-update-timeout\":\"1m\"}",
     };
 
@@ -100,14 +102,15 @@ static void test_select(void **state)
     memset(long_value, 'x', 2000);
     long_value[2000] = '\0';
     text = str_format("{\"maintainer\":\"a\",\"" W "scope\":\"s\",\"" W "lifecycle.pre-check\":\"true\",\"" W
-                      "lifecycle.post-check\":\"%s\"}", long_value);
+                      "lifecycle.post-check\":\"%s\"}",
+                      long_value);
     o = json_of(text);
     kept = watch_labels_select(o);
     printed = json_print_canonical(kept);
     assert_string_equal(printed, "{\"" W "lifecycle.pre-check\":\"true\",\"" W "scope\":\"s\"}");
 }
 
-#define SECONDS(n) ((usec_t) (n) * USEC_PER_SEC)
+#define SECONDS(n) ((usec_t) (n) *USEC_PER_SEC)
 #define NOON_2026 SECONDS(1767268800) /* 2026-01-01T12:00:00Z */
 
 static void test_rfc3339(void **state)
@@ -150,7 +153,8 @@ static void test_image_age(void **state)
         { "{\"Created\":\"2025-12-31T12:00:00Z\"}", NOON_2026 - SECONDS(86400) },
         { "{\"Created\":\"1970-01-01T00:00:00Z\"}", 0 },
         { "{\"Created\":\"2026-01-01T12:00:01Z\"}", 0 },
-        { "{\"Created\":\"1970-01-01T00:00:00Z\",\"Labels\":{\"org.opencontainers.image.created\":\"2026-01-01T11:00:00Z\"}}",
+        { "{\"Created\":\"1970-01-01T00:00:00Z\",\"Labels\":{\"org.opencontainers.image.created\":\"2026-01-01T11:00:"
+          "00Z\"}}",
           NOON_2026 - SECONDS(3600) },
         { "{\"Created\":\"2025-12-31T12:00:00Z\",\"Labels\":{\"org.opencontainers.image.created\":\"today\"}}",
           NOON_2026 - SECONDS(86400) },
@@ -168,7 +172,8 @@ static void test_image_age(void **state)
 
 static void add_failed(const char *digest, const char *image_id, const char *why)
 {
-    _cleanup_(freep) char *text = str_format("{\"service\":\"web\",\"imageId\":\"%s\",\"error\":{\"id\":\"%s\"}}", image_id, why);
+    _cleanup_(freep) char *text =
+        str_format("{\"service\":\"web\",\"imageId\":\"%s\",\"error\":{\"id\":\"%s\"}}", image_id, why);
     cJSON *entry = json_of(text);
 
     assert_int_equal(json_add_string(entry, "digest", digest), 0);

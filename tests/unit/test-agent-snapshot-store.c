@@ -122,8 +122,9 @@ static void test_floor(void **state)
 static void test_versions_are_safe_names(void **state)
 {
     static const char *const good[] = { "1", "18446744073709551615", "local-1767323045678", "007" };
-    static const char *const bad[] = { "", "local-", "../1", "1/2", "1.json", ".", "-1", " 1", "1\n", "local-../x", "ü",
-                                       "12345678901234567890123456789012345678901" };
+    static const char *const bad[] = { "",       "local-",     "../1", "1/2",
+                                       "1.json", ".",          "-1",   " 1",
+                                       "1\n",    "local-../x", "ü",    "12345678901234567890123456789012345678901" };
 
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(good); i++)
@@ -224,9 +225,11 @@ static void test_inputs_digest(void **state)
     static const struct {
         const char *compose, *env, *policy;
     } inputs[] = {
-        { "services:\n", NULL, NULL },      { "services:\n ", NULL, NULL },  { "services:\n", "A=1\n", NULL },
-        { "services:\n", "A=2\n", NULL },   { "services:\n", NULL, "A=1\n" }, { "services:\n", NULL, "{}" },
-        { "services:\n", "A=1\n", "A=1\n" }, { "", NULL, NULL },             { "", "services:\n", NULL },
+        { "services:\n", NULL, NULL },       { "services:\n ", NULL, NULL },
+        { "services:\n", "A=1\n", NULL },    { "services:\n", "A=2\n", NULL },
+        { "services:\n", NULL, "A=1\n" },    { "services:\n", NULL, "{}" },
+        { "services:\n", "A=1\n", "A=1\n" }, { "", NULL, NULL },
+        { "", "services:\n", NULL },
     };
     char *digests[ELEMENTSOF(inputs)] = {};
 
@@ -253,14 +256,10 @@ static void test_inputs_digest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_history_is_cut),
-        cmocka_unit_test(test_fat_results),
-        cmocka_unit_test(test_broken_history),
-        cmocka_unit_test(test_floor),
-        cmocka_unit_test(test_versions_are_safe_names),
-        cmocka_unit_test(test_prune),
-        cmocka_unit_test(test_current_and_unacked),
-        cmocka_unit_test(test_inputs_digest),
+        cmocka_unit_test(test_history_is_cut),          cmocka_unit_test(test_fat_results),
+        cmocka_unit_test(test_broken_history),          cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_versions_are_safe_names), cmocka_unit_test(test_prune),
+        cmocka_unit_test(test_current_and_unacked),     cmocka_unit_test(test_inputs_digest),
     };
 
     return cmocka_run_group_tests(tests, agent_root_make, agent_root_remove);
