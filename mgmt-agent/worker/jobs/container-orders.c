@@ -9,6 +9,7 @@
 #include "lib/tunnel/message.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/phases/sequence.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/jobs/update.h"
 
@@ -158,22 +159,9 @@ static int begin(Deploy *d, const cJSON *message, Error *err)
 
 static int prepare(Deploy *d, const cJSON *message, Error *err)
 {
-    bool created;
     int r = deploy_verify_update(d, message, err);
 
-    if (r == 0)
-        r = deploy_parse(d, err);
-    if (r == 0)
-        r = deploy_policy(d, err);
-    if (r == 0)
-        r = deploy_env_ensure(d, &created, err);
-    if (r == 0)
-        r = deploy_env_sanity(d, err);
-    if (r == 0)
-        r = deploy_render(d, err);
-    if (r == 0)
-        r = deploy_preflight(d, err);
-    return r == 0 ? deploy_pull(d, err) : r;
+    return r == 0 ? phases_run(d, PHASE_PARSE, PHASE_PULL, err) : r;
 }
 
 /* A deployment like any other, of one service whose image and settings stay: with proof, journal and way back. */

@@ -14,6 +14,7 @@
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/jobs/update-check.h"
 #include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/phases/sequence.h"
 #include "mgmt-agent/worker/jobs/inspect.h"
 #include "mgmt-agent/worker/jobs/update.h"
 
@@ -71,22 +72,9 @@ int deploy_take_message(Deploy *d, const cJSON *request, const cJSON **ret_messa
 /* Everything before a container is touched. */
 static int prepare(Deploy *d, const cJSON *message, Error *err)
 {
-    bool created;
     int r = deploy_verify(d, message, err);
 
-    if (r == 0)
-        r = deploy_parse(d, err);
-    if (r == 0)
-        r = deploy_policy(d, err);
-    if (r == 0)
-        r = deploy_env_ensure(d, &created, err);
-    if (r == 0)
-        r = deploy_env_sanity(d, err);
-    if (r == 0)
-        r = deploy_render(d, err);
-    if (r == 0)
-        r = deploy_preflight(d, err);
-    return r == 0 ? deploy_pull(d, err) : r;
+    return r == 0 ? phases_run(d, PHASE_PARSE, PHASE_PULL, err) : r;
 }
 
 static int job_apply(Deploy *d, const cJSON *request)
@@ -255,17 +243,7 @@ static int job_plan(Deploy *d, const cJSON *request)
 
     d->phase = "verify";
     if (r == 0)
-        r = deploy_parse(d, &err);
-    if (r == 0)
-        r = deploy_policy(d, &err);
-    if (r == 0)
-        r = deploy_env_plan(d, &err);
-    if (r == 0)
-        r = deploy_env_sanity(d, &err);
-    if (r == 0)
-        r = deploy_render(d, &err);
-    if (r == 0)
-        r = deploy_preflight(d, &err);
+        r = phases_plan(d, &err);
     return r < 0 ? emit_plan_result(d, deploy_status_for(d->phase, &err), &err, r) : emit_plan_result(d, 200, NULL, 0);
 }
 
@@ -277,8 +255,10 @@ static int job_env_ensure(Deploy *d, const cJSON *request)
     bool created = false;
     int r = deploy_take_message(d, request, &message);
 
-    if (r == 0)
+    if (r == 0) {
+        deploy_phase(d, "secbox-env-ensure");
         r = deploy_env_ensure(d, &created, &err);
+    }
     if (!m || json_add_string(m, "id", d->id) < 0 || json_add_bool(m, "created", r == 0 && created) < 0 ||
         (r < 0 && json_add_item(m, "error", json_from_error(&err, r)) < 0))
         return 1;

@@ -14,6 +14,7 @@
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/update-lock.h"
 #include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/phases/sequence.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 
 static const cJSON *services_of(const Deploy *d)
@@ -343,7 +344,7 @@ int update_pull(Deploy *d, bool *ret_pulled, Error *err)
 /* A service that is not in the compose file any more cannot be there: both come from the same snapshot. */
 static int prepare(Deploy *d, const cJSON *request, const cJSON *message, Error *err)
 {
-    bool force = json_bool(request, "force", false), created;
+    bool force = json_bool(request, "force", false);
     int r = deploy_verify_update(d, message, err);
 
     if (r == 0)
@@ -353,21 +354,11 @@ static int prepare(Deploy *d, const cJSON *request, const cJSON *message, Error 
     if (r == 0)
         r = check_failed(d, force, err);
     if (r == 0)
-        r = deploy_parse(d, err);
-    if (r == 0)
-        r = deploy_policy(d, err);
-    if (r == 0)
-        r = deploy_env_ensure(d, &created, err);
-    if (r == 0)
-        r = deploy_env_sanity(d, err);
-    if (r == 0)
-        r = deploy_render(d, err);
+        r = phases_run(d, PHASE_PARSE, PHASE_RENDER, err);
     if (r == 0)
         r = order_by_labels(d, err);
     if (r == 0)
-        r = deploy_preflight(d, err);
-    if (r == 0)
-        r = deploy_pull(d, err);
+        r = phases_run(d, PHASE_PREFLIGHT, PHASE_PULL, err);
     if (r == 0) /* by now the ids are known, of those too that no registry gave */
         r = check_failed(d, force, err);
     return r;

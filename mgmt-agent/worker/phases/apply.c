@@ -205,7 +205,6 @@ int deploy_apply(Deploy *d, Error *err)
     unsigned deepest = 0;
     int r;
 
-    deploy_phase(d, "apply");
     r = deploy_stage(d, err);
     if (r == 0)
         r = record_steps(d, err);

@@ -131,7 +131,6 @@ int deploy_verify_update(Deploy *d, const cJSON *message, Error *err)
 
 int deploy_parse(Deploy *d, Error *err)
 {
-    deploy_phase(d, "parse");
     return compose_parse(d->text, strlen(d->text), COMPOSE_NAME, &d->file, err);
 }
 
@@ -152,7 +151,6 @@ int deploy_policy(Deploy *d, Error *err)
 {
     int r;
 
-    deploy_phase(d, "policy");
     r = deploy_load_policy(d, err);
     /* what was accepted and runs goes on; a new file is judged by what the entries mean now */
     if (r == 0 && (d->only || d->goes_back))
@@ -196,7 +194,6 @@ int deploy_env_ensure(Deploy *d, bool *ret_created, Error *err)
     _cleanup_(secret_freep) char *text = NULL;
     int absent, r;
 
-    deploy_phase(d, "secbox-env-ensure");
     absent = path ? env_is_absent(path, err) : -ENOMEM;
     if (absent < 0)
         return absent;
@@ -225,7 +222,6 @@ int deploy_env_plan(Deploy *d, Error *err)
     _cleanup_(freep) char *path = path_in_root(SECBOX_ENV_PATH);
     int absent, r;
 
-    deploy_phase(d, "secbox-env-ensure");
     r = load_agent_env(d, err);
     if (r < 0)
         return r;
@@ -288,7 +284,6 @@ int deploy_env_sanity(Deploy *d, Error *err)
     unsigned present, total;
     int r;
 
-    deploy_phase(d, "secbox-env-sanity");
     r = path ? load_secbox_env(d, path, err) : -ENOMEM;
     if (r < 0)
         return r;
@@ -326,7 +321,6 @@ int deploy_render(Deploy *d, Error *err)
 {
     int r;
 
-    deploy_phase(d, "render");
     r = resolve(d, &d->project, err);
     if (r < 0)
         return r;

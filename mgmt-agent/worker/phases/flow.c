@@ -9,6 +9,7 @@
 #include "lib/base/boot-id.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/worker/phases/sequence.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/jobs/update.h"
 
@@ -145,13 +146,13 @@ int flow_change(Deploy *d)
         return conclude_unchanged(d);
     r = is_update ? update_run_hooks(d, HOOK_PRE_UPDATE, &err) : 0;
     if (r == 0)
-        r = deploy_apply(d, &err);
+        r = phases_run(d, PHASE_APPLY, PHASE_APPLY, &err);
     if (r < 0 && d->journal.state == DEPLOY_PREPARING)
         return flow_fail_untouched(d, &err, r);
     if (r == 0 && is_update)
         r = run_post_update(d, &err);
     if (r == 0)
-        r = deploy_prove(d, &err);
+        r = phases_run(d, PHASE_PROVE, PHASE_PROVE, &err);
     return r < 0 ? fail_touched(d, &err, r) : flow_conclude(d);
 }
 

@@ -288,7 +288,6 @@ int deploy_preflight(Deploy *d, Error *err)
     size_t missing;
     int r;
 
-    deploy_phase(d, "preflight");
     r = deploy_open_podman(d, err);
     if (r < 0)
         return r;

@@ -444,7 +444,6 @@ int deploy_prove(Deploy *d, Error *err)
     usec_t begun = boottime_usec();
     int r = 0;
 
-    deploy_phase(d, "prove");
     map_free(d->proved);
     d->proved = map_new(free_inspection);
     if (!d->proved)

@@ -106,7 +106,6 @@ int deploy_pull(Deploy *d, Error *err)
     bool pulled = false;
     int r = 0;
 
-    deploy_phase(d, "pull");
     if (d->only)
         r = update_pull(d, &pulled, err);
     for (size_t i = 0; !d->only && i < d->project->n_services; i++) {
