@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""docs/glossary.md and the code use the same words."""
+import functools
+import re
+
+from source import code, lines, of_kind, text
+
+GLOSSARY = "docs/glossary.md"
+ROOMS = ("lib/", "env/", "compose/", "gateway/", "mgmt-agent/", "recovery-agent/", "secbox/")
+# words that need no entry in a glossary, since they mean here what they mean elsewhere
+STANDARD = set("""
+    accept action address answer api ask auth body buf ca call candidate cert challenger check child cli client clock conf
+    config conn context counts credentials decision decoder deploy deployed dial end entry error event exchange expect extra
+    failure fault field figures flow head host http input interpolate item jwt kind labels level limits line list local log
+    loopback map masks new node normaliser opcode open option order param past platform process progress proxy public
+    queries record ref remote render reply reports resolve response restart result ring roots router row rule sender server
+    setting shape side socket source spec ssh state step stop strategy table target time tls toml transfer type unnamed url
+    use utf8 verb view walk ws yaml
+""".split())
+
+
+def _words(name):
+    """SupportSession, support_session, SUPPORT-SESSION and support session are one name."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+    return re.sub(r"[^A-Za-z0-9]+", " ", spaced).lower().split()
+
+
+@functools.lru_cache(maxsize=None)
+def _terms():
+    """(line number, term); a row's first cell may name several, with commas between."""
+    return [(i, term.strip()) for i, line in enumerate(lines(GLOSSARY), 1) if (m := re.match(r"\| (?!term )([a-z][^|]*?) \|", line))
+            for term in m.group(1).split(",")]
+
+
+def _types():
+    """(file, line number, name) of each type that a header makes with typedef."""
+    pattern = r"^\} *([A-Z]\w*);|^typedef (?:struct|enum|union) \w+ ([A-Z]\w*);"
+    for path in of_kind(".h", below=ROOMS):
+        for m in re.finditer(pattern, code(path), re.M):
+            yield path, code(path).count("\n", 0, m.start()) + 1, m.group(1) or m.group(2)
+
+
+def glossary_terms_are_the_codes():
+    spoken = " ".join(" ".join(_words(text(path))) for path in of_kind(".c", ".h", below=ROOMS))
+    for i, term in _terms():
+        if not re.search(rf"\b{' '.join(_words(term))}(s|es)?\b", spoken):
+            yield f"{GLOSSARY}:{i}: the code does not know \"{term}\""
+
+
+def glossary_terms_are_there_once():
+    seen = {}
+    for i, term in _terms():
+        if term in seen:
+            yield f"{GLOSSARY}:{i}: \"{term}\" is in line {seen[term]} already"
+        seen.setdefault(term, i)
+
+
+def types_are_made_of_known_words():
+    known = STANDARD | {word for _, term in _terms() for word in _words(term)}
+    for path, line, name in _types():
+        for word in _words(name):
+            if word not in known and word.removesuffix("s") not in known:
+                yield f"{path}:{line}: {name}: \"{word}\" is neither in {GLOSSARY} nor a standard word"
+
+
+def standard_words_are_used():
+    used = {word for _, _, name in _types() for word in _words(name)}
+    for word in sorted(w for w in STANDARD if w not in used and w + "s" not in used):
+        yield f"tests/lint/check_glossary.py: no type's name has the word \"{word}\""
+
+
+CHECKS = [glossary_terms_are_the_codes, glossary_terms_are_there_once, types_are_made_of_known_words, standard_words_are_used]
