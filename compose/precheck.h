@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What any machine can say about a compose file without knowing the box: all checks that the box makes, on all that does not
- * hang on a variable. The same on the operator's machine, at the gateway and on the box. */
+/* What any machine can say about a compose file without knowing the box: all checks that the box makes, on everything
+ * that does not depend on a variable. The same on the operator's machine, at the gateway and on the box. */
 #pragma once
 
 #include "lib/base/error.h"
@@ -8,5 +8,5 @@
 /* Refuses (err, with place) what every box refuses: compose_parse()'s reasons, interpolate.syntax, .too-deep and .too-long
  * anywhere, and what compose_resolve() and compose_render() say of the known part (compose/parse/known-part.h). Unset
  * variables are fine: only the box knows its values. *ret_policy (start from `= {}`) is set to what the built-in policy
- * refuses, which the box's own policy.json may allow; empty when nothing. NULL: not asked. */
+ * refuses, which the box's own policy.json may allow; empty when nothing. NULL: the policy is not asked. */
 int compose_precheck(const char *text, size_t len, const char *file, Error *ret_policy, Error *err) _must_check_;

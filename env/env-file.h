@@ -12,10 +12,10 @@ typedef struct EnvFile EnvFile; /* keys in the order of the file */
 /* Pure: text in, keys out. Blank lines and lines that start with # are skipped. Refused, with file, line and key:
  * env.too-large (bytes or keys), env.syntax (no '=', white space around the key, bad key), env.export, env.quotes (a
  * value that starts or ends with a quote), env.duplicate-key, env.control-character (NUL, CR, BOM, other control
- * characters), env.white-space (before or behind a value; a value of white space alone is kept for env_validate() to
+ * characters), env.white-space (before or after a value; a value of white space alone is kept for env_validate() to
  * judge), env.comment (white space and # inside a value), env.backslash, env.value-too-long, env.not-utf8,
- * env.dangerous-key (LD_*, PATH, PYTHON*, …: they would steer podman itself; see env_key_is_dangerous()).
- * No error ever holds a value. */
+ * env.dangerous-key (LD_*, PATH, PYTHON*, …: they would steer podman itself; see env_key_is_dangerous()). No error ever
+ * holds a value. */
 int env_parse(const char *text, size_t len, const char *file, EnvFile **ret, Error *err) _must_check_;
 
 /* env_parse() of a file. -ENOENT with env.missing when it does not exist. */
@@ -32,7 +32,7 @@ const char *env_value_at(const EnvFile *e, size_t i);
 unsigned env_line_at(const EnvFile *e, size_t i);
 /* NULL when unset; "" when set and empty. */
 const char *env_get(const EnvFile *e, const char *key);
-/* Adds or replaces. env.bad-value when key or value cannot be written in the dialect. */
+/* Adds or replaces. env.bad-value when the dialect cannot express the key or the value. */
 int env_set(EnvFile *e, const char *key, const char *value, Error *err) _must_check_;
 
 /* The file's text: one NAME=value line per key. A new string that the caller treats as secret. NULL = out of memory. */

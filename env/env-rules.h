@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What each key of mgmt-agent.env and secbox.env must be, as one table; deriving secbox.env from mgmt-agent.env. */
+/* One table of what each key of mgmt-agent.env and secbox.env must be, and how secbox.env is derived from
+ * mgmt-agent.env. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,13 +26,13 @@ typedef struct EnvRule {
 extern const EnvRule env_rules[]; /* ends with {} */
 const EnvRule *env_rule_find(const char *key);
 
-/* All keys by their rules. Keys without a rule are fine in secbox.env (compose files ask for their own), and
- * env.unknown-key in mgmt-agent.env. A "${" in any value is env.unexpanded. Required keys that are absent, empty or only
- * white space: env.missing-keys, the sentence naming all of them. Else env.bad-value with key and line; values of
+/* Checks all keys by their rules. Keys without a rule are fine in secbox.env (compose files ask for their own), and
+ * env.unknown-key in mgmt-agent.env. A "${" in any value is env.unexpanded. Required keys that are absent, empty or
+ * only white space: env.missing-keys, the sentence naming all of them. Else env.bad-value with key and line; values of
  * secret keys are never in the sentence. `file` may be NULL. */
 int env_validate(const EnvFile *e, EnvFileKind kind, const char *file, Error *err) _must_check_;
 
-/* How many of the required keys are there and not empty, and how many there are. */
+/* How many of the required keys are present and not empty, and how many are required. */
 void env_count_required(const EnvFile *e, EnvFileKind kind, unsigned *ret_present, unsigned *ret_total);
 
 /* secbox.env from mgmt-agent.env (SPEC §4.4): CLOUD_BASE_URL, DEVICE_ID, BOOTSTRAP copied as they are (BOOTSTRAP only

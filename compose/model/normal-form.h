@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The one form that every service, network and volume has after compose_resolve(), whatever short or long form the file
- * used. Nothing here is code: it is the reference for whoever reads those cJSON values.
+ * used. There is no code here: this is the reference for code that reads those cJSON values.
  *
  * ComposeService.config — an object; members in alphabetical order; a member is there only when the file sets it, save
  * those marked *. "strings" is an array of strings in the file's order; "set" one that is sorted and has no duplicates;

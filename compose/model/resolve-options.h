@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What a file is resolved with: names, values and files that are not in it. */
+/* What it takes to resolve a file: the names, values and files that the file itself does not hold. */
 #pragma once
 
 #include "lib/base/error.h"
 
-/* Where variables come from: the value, "" when set and empty, NULL when unset. */
+/* Looks up a variable: its value, "" when it is set and empty, NULL when it is unset. */
 typedef const char *(*compose_lookup_t)(const char *key, void *userdata);
 
 typedef struct ComposeResolveOptions {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One row for each key of a compose file: what it may look like, who must allow it, and what becomes of it. The table of a
- * service's keys is compose/service-keys.c; whoever handles keys walks over it. */
+/* One row for each key of a compose file: what it may look like, who must allow it, and what becomes of it. The table
+ * of a service's keys is compose/service-keys.c; all code that handles keys walks over it. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -28,11 +28,12 @@ typedef struct Shape {
     const struct Shape *items;  /* list: its items */
 } Shape;
 
-/* Refuses a value (policy.refused), or lets it pass. Gets the file's literal value, then the normal form's. */
+/* Refuses a value (policy.refused) or lets it pass. Called with the file's literal value first, then with the normal
+ * form's. */
 typedef int (*policy_check_t)(const PolicyCheck *c, const ComposeKey *key, const cJSON *value);
 /* Puts a value into the normal form (normal-form.h). */
 typedef int (*normalise_t)(const Place *at, const Normaliser *n, ComposeService *s);
-/* Says a member of the normal form to podman-compose. */
+/* Writes a member of the normal form for podman-compose. */
 typedef int (*render_t)(const RenderService *r, const char *key, const cJSON *value);
 /* Whether a container, as podman inspects it, has what the service asks for: 0, 1 with a sentence, or negative errno. */
 typedef int (*prove_t)(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected,
@@ -48,7 +49,7 @@ struct ComposeKey {
     const char *cut;          /* characters that end an item's name */
     normalise_t normalise;    /* NULL: read elsewhere, or refused */
     render_t render;          /* NULL: the engine does it another way */
-    prove_t prove;            /* NULL: not compared; what podman was told is what it does */
+    prove_t prove;            /* NULL: not compared; podman does what it was told */
 };
 
 /* Alphabetically. */

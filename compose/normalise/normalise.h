@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From the many spellings of a compose file to the one of compose/model/normal-form.h. Values are already
- * interpolated here. Functions that fail have set at->err (or return -ENOMEM alone). */
+/* Turns the many spellings that a compose file may use into the one form of compose/model/normal-form.h. Values have
+ * been interpolated before. A function that fails sets at->err (or just returns -ENOMEM). */
 #pragma once
 
 #include <stdint.h>
@@ -42,7 +42,7 @@ cJSON *put_object(cJSON *object, const char *key);
 int append_text(cJSON *array, const char *value) _must_check_;
 /* By key (object) or by text (array of strings). */
 void members_sort(cJSON *container);
-/* Sorted, each text once. */
+/* Sorted, without duplicates. */
 void set_normalise(cJSON *array);
 
 /* --- lists and maps (lists.c) --- */
@@ -92,5 +92,5 @@ int take_host_path(const Place *at, const Normaliser *n, const char *path, char 
 /* A whole service; s is zeroed and has its name. Also on failure the caller frees what is in s. */
 int normalise_service(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 
-/* The top-level sections, into p->networks and p->volumes, whatever uses them. */
+/* The top-level sections, into p->networks and p->volumes, used or not. */
 int normalise_definitions(const Place *top, const Normaliser *n, ComposeProject *p) _must_check_;

@@ -26,5 +26,5 @@ typedef struct InterpolateContext {
  * interpolate.too-long. */
 int interpolate(const char *text, const InterpolateContext *context, char **ret, Error *err) _must_check_;
 
-/* Whether the text has any variable in it ($$ is none). */
+/* Whether the text has any variable in it ($$ is not one). */
 bool interpolate_has_variable(const char *text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What compose_parse() keeps; only for the files of compose/ that go on from there. */
+/* What compose_parse() keeps; only for the files of compose/ that work on it. */
 #pragma once
 
 #include "compose/parse/parse.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Where in a compose file a value stands: a chain from the value up to the top, written out only when
- * something is wrong there. */
+/* Where in a compose file a value stands: a chain from the value up to the top, written as text only when there is an
+ * error to report. */
 #pragma once
 
 #include "lib/base/error.h"

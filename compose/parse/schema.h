@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which keys a compose file may have, and what shape their values take, as tables. */
+/* Tables of the keys that a compose file may have, and of the shapes that their values take. */
 #pragma once
 
 #include "compose/model/service-key.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a push would change, service by service. Pure: decides from what is wanted and what was observed. */
+/* What a push would change, service by service. Pure: what is wanted and what was observed go in, a decision comes
+ * out. */
 #pragma once
 
 #include "compose/model/project.h"
@@ -26,7 +27,7 @@ typedef struct ObservedContainer {
 } ObservedContainer;
 
 typedef enum PlanAction {
-    PLAN_KEEP, /* runs already as wanted */
+    PLAN_KEEP, /* already runs as wanted */
     PLAN_CREATE,
     PLAN_REPLACE,
     PLAN_REMOVE, /* a container of this project that the file does not know */
@@ -58,8 +59,8 @@ int compose_plan(const ComposeProject *wanted, const ComposeProject *previous,
 Plan *plan_free(Plan *p);
 DEFINE_CLEANUP(Plan, plan_free)
 
-/* Leaves of the plan what is about the services in `only`: others that run stay as they are whatever differs, those that are
- * not there are not made, and nothing is removed. Services in `again` (may be NULL) are made anew although nothing about
+/* Limits the plan to the services in `only`: others that run stay as they are, whatever differs; others that are
+ * missing are not made; and nothing is removed. Services in `again` (may be NULL) are recreated although nothing about
  * them changes. Both end with NULL. */
 int plan_limit(Plan *p, char *const *only, char *const *again) _must_check_;
 

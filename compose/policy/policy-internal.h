@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What policy.c (the box's file) answers to policy-check.c (the rules). */
+/* What policy-check.c (the rules) asks of policy.c (the box's file). */
 #pragma once
 
 #include "compose/policy/policy.h"
 
 /* Whether `key` (or `key:item`, when item is not NULL) stands in the allow list of the service or of "*".
- * With service NULL: in that of any service. */
+ * With service NULL: in the list of any service. */
 bool policy_allows(const ComposePolicy *p, const char *service, const char *key, const char *item);
 
 /* Whether the image is below one of the policy's prefixes (true when it has no list). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pushed compose file may ask for: an allow-list; keys that equal root on the host only where the
- * box's own policy file allows them for that service. */
+/* What a pushed compose file may ask for: an allow-list; keys that amount to root on the host are accepted only where
+ * the box's own policy file allows them for that service. */
 #pragma once
 
 #include "compose/model/project.h"
@@ -14,14 +14,13 @@ typedef struct ComposePolicy ComposePolicy;
  *    "bind": ["/var/lib/tucomunidad/volumes"], "images": ["localhost/", "registry.example.com/"]}
  * Service "*" means all. `bind_ro` may stand at the top too. An allow entry is a compose key, or KEY:VALUE
  * for one of its values; of the definitions of networks and volumes "network_driver" and "driver_opts". Host
- * path names itself and nothing below it; DIR with "/" and "*" behind it means all that is directly in DIR, save what equals
- * the host: /etc, /run, /home/NAME, anything with a hidden component and the like are covered by no entry above them, and "/"
- * by none. Without "bind", what is directly in /var/lib/tucomunidad/volumes is open for writing; that folder itself can never
- * be mounted, and an entry that names it means what is in it. The folder where a service shows its heartbeat
- * (/run/tucomunidad/secbox of the service secbox, /run/tucomunidad/services/NAME of any other) is always open to that
- * service; /etc/localtime, /etc/timezone and secbox.env are always
- * open for reading. Errors: policy.syntax, policy.unknown-key, policy.bad-type, policy.bad-path,
- * policy.bad-entry, policy.too-large. */
+ * path names itself and nothing below it; DIR with "/" and "*" behind it means all that is directly in DIR, except for
+ * what amounts to the host itself: /etc, /run, /home/NAME, anything with a hidden component and the like are covered by
+ * no entry above them, and "/" by none. Without "bind", what is directly in /var/lib/tucomunidad/volumes is open for
+ * writing; that folder itself can never be mounted, and an entry that names it means what is in it. The folder where a
+ * service shows its heartbeat (/run/tucomunidad/secbox of the service secbox, /run/tucomunidad/services/NAME of any
+ * other) is always open to that service; /etc/localtime, /etc/timezone and secbox.env are always open for reading.
+ * Errors: policy.syntax, policy.unknown-key, policy.bad-type, policy.bad-path, policy.bad-entry, policy.too-large. */
 int policy_parse(const char *text, size_t len, const char *file, ComposePolicy **ret,
                  Error *err) _must_check_;
 ComposePolicy *policy_free(ComposePolicy *p);
@@ -35,14 +34,14 @@ int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Erro
 int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file,
                                  Error *err) _must_check_;
 
-/* Entries cover again everything below them, as they once did, and every service may use /run/tucomunidad/secbox: for what
- * was accepted then and runs. Never for a new file. */
+/* From now on entries cover everything below them, as they once did, and every service may use /run/tucomunidad/secbox:
+ * for what was accepted then and still runs. Never for a new file. */
 void policy_keep_old_meaning(ComposePolicy *p);
 bool policy_is_lenient(const ComposePolicy *p);
 
 /* Whether the service may mount this absolute host path. */
 bool policy_allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only);
-/* Whether the same would be allowed, too, what a link leads to. */
+/* The same question for what a link leads to. */
 bool policy_allows_link(const ComposePolicy *p, const char *service, const char *link, const char *target, bool read_only);
 /* Directly in /var/lib/tucomunidad/volumes: such a folder is made when it is missing. */
 bool policy_is_new_volume(const ComposePolicy *p, const char *source);

@@ -5,9 +5,10 @@
 #include "compose/model/service-key.h"
 
 /* 0 when all agree; 1 with a new sentence in *ret that names the first setting that differs (never a value of the
- * environment); negative errno. Compared: every environment variable, no value with "${" among those asked for or any other,
- * command, published ports, mounts, networks, restart policy, user, privileged. `links` (may be NULL) has the
- * sources that are links: a container that is kept mounts what such a link led to when it was made. */
+ * environment); negative errno. Compared: every environment variable that was asked for, that no variable of the
+ * container holds "${", command, published ports, mounts, networks, restart policy, user, privileged. `links` (may be
+ * NULL) has the sources that are links: a container that is kept still mounts what such a link led to when the
+ * container was made. */
 int settings_compare(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected, char **ret)
     _must_check_;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* YAML out: a cJSON value as block-style text that YAML 1.1 and 1.2 parsers read back to the same value. */
+/* Writes YAML: a cJSON value as block-style text that YAML 1.1 and 1.2 parsers read back as the same value. */
 #pragma once
 
 #include <cjson/cJSON.h>

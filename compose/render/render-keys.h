@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Single keys of a service, in the one form that podman-compose 1.0.3 to 1.3 read alike. */
+/* Single keys of a service, in a form that podman-compose 1.0.3 to 1.3 all read alike. */
 #pragma once
 
 #include "compose/model/service-key.h"
@@ -9,11 +9,11 @@ struct RenderService {
     const ComposeService *service;
     cJSON *out; /* the service as podman-compose gets it; borrowed */
     Error *err;
-    const RenderOptions *options; /* NULL: definitions of networks and volumes need none */
+    const RenderOptions *options; /* NULL: for definitions of networks and volumes */
 };
 
-/* Adds what the key of the normal form stands for to r->out. render.unsupported names keys that
- * podman-compose 1.0.3 would drop or get wrong without a word. */
+/* Adds what the key of the normal form stands for to r->out. render.unsupported names keys that podman-compose 1.0.3
+ * would silently drop or get wrong. */
 int render_key(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 
 /* A new string in which podman-compose finds no variable: every `$` written twice. */

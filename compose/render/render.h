@@ -18,12 +18,11 @@ typedef struct RenderOptions {
 } RenderOptions;
 
 /* The compose file as text (new string), the same for podman-compose 1.0.3 to 1.3: `depends_on`, `profiles`,
- * `pull_policy` and `environment` are left out (the agent orders, pulls and hands over), names of containers,
- * networks and volumes are written out, lists are quoted strings, every `$` is written `$$`, a tmpfs is
- * noexec unless it says exec, a CMD health check is a quoted shell line (the image needs /bin/sh), our labels
- * are there. Only networks and volumes that the services use are declared. Nothing in it can change between
- * two calls with the same input. Errors: render.unsupported (with the key: 1.0.3 would drop it without a
- * word), render.no-image, render.no-service. */
+ * `pull_policy` and `environment` are left out (the agent takes care of order, pulling and variables), names of
+ * containers, networks and volumes are written out, lists are quoted strings, every `$` is written `$$`, a tmpfs is
+ * noexec unless it says exec, a CMD health check is a quoted shell line (the image needs /bin/sh), our labels are
+ * there. Only networks and volumes that the services use are declared. The same input always gives the same text.
+ * Errors: render.unsupported (with the key: 1.0.3 would silently drop it), render.no-image, render.no-service. */
 int compose_render(const ComposeProject *p, const RenderOptions *options, char **ret,
                    Error *err) _must_check_;
 

@@ -4,5 +4,5 @@
 
 #define BOOT_ID_SIZE 37 /* a UUID with its NUL */
 
-/* This boot's id, "unknown" where the kernel does not tell; a new string, NULL when out of memory. */
+/* This boot's id, or "unknown" where the kernel does not say; a new string, NULL when out of memory. */
 char *boot_id_read(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A growing byte buffer that cannot be created without a limit. */
+/* A growing byte buffer, which always has a limit. */
 #pragma once
 
 #include <stddef.h>
@@ -30,5 +30,5 @@ void buf_clear(Buf *b);
 /* Releases the memory; the limit stays. */
 void buf_done(Buf *b);
 
-/* Hands the NUL-terminated content over (never NULL unless out of memory) and leaves the buffer empty. */
+/* Hands over the NUL-terminated content (NULL only when out of memory) and leaves the buffer empty. */
 char *buf_take(Buf *b);

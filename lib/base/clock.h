@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Time: microseconds everywhere; CLOCK_BOOTTIME for intervals, wall clock only for records. */
+/* Time: microseconds everywhere; CLOCK_BOOTTIME for intervals, the wall clock only for records. */
 #pragma once
 
 #include <stddef.h>
@@ -21,8 +21,8 @@ usec_t realtime_usec(void);
 
 /* RFC 3339 in UTC with milliseconds: 2026-01-02T03:04:05.678Z. Returns buf. */
 const char *timestamp_format(usec_t realtime, char buf[static TIMESTAMP_SIZE]);
-/* The same form back; -EINVAL for anything else. */
+/* Reads that form back; -EINVAL for anything else. */
 int timestamp_parse(const char *s, usec_t *ret);
 
-/* "90s", "15m", "1h": decimal digits and one unit. -EINVAL for anything else and for nothing, -ERANGE over a year. */
+/* "90s", "15m", "1h": decimal digits and one unit. -EINVAL for anything else and for empty text, -ERANGE over a year. */
 int duration_parse(const char *s, usec_t *ret);

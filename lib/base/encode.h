@@ -13,7 +13,7 @@ char *base64_encode(const void *data, size_t len);
 char *base64url_encode(const void *data, size_t len);
 
 /* Strict: no white space, canonical trailing bits, padding required (base64) or refused (base64url).
- * *ret is NUL-terminated behind the data. -EINVAL or -ENOMEM. */
+ * The data in *ret are followed by a NUL. -EINVAL or -ENOMEM. */
 int base64_decode(const char *s, size_t len, uint8_t **ret, size_t *ret_len) _must_check_;
 int base64url_decode(const char *s, size_t len, uint8_t **ret, size_t *ret_len) _must_check_;
 

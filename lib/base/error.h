@@ -15,15 +15,15 @@ typedef struct Error {
     char *key;      /* the key or path in that input ("services.web.image"), or NULL; owned */
 } Error;
 
-/* Fills *e (which may be NULL) and returns -code, so that failing is one line. A second call on a set error is
- * ignored: the first reason wins. `id` must be a string literal. */
+/* Fills *e (which may be NULL) and returns -code, so that failing is one line. A call on an error that is set already
+ * is ignored: the first reason wins. `id` must be a string literal. */
 int error_set(Error *e, int code, const char *id, const char *fmt, ...) _printf_(4, 5);
 
 /* Like error_set(), and records the place in the user's input. `file` and `key` may be NULL; both are copied. */
 int error_set_at(Error *e, int code, const char *id, const char *file, unsigned line, const char *key,
                  const char *fmt, ...) _printf_(7, 8);
 
-/* Puts "PREFIX: " before the message that is there; sets a message from errno if there is none. Returns r. */
+/* Puts "PREFIX: " before the message; where there is none yet, makes one from errno first. Returns r. */
 int error_prefix(Error *e, int r, const char *fmt, ...) _printf_(3, 4);
 
 /* Fills *e from a negative errno with the id "system.error" unless an error is set already. Returns r. */

@@ -12,13 +12,13 @@
  * Errors: -ENOENT etc. with "file.read", -EFBIG with "file.too-large". */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len, Error *err) _must_check_;
 
-/* file_read() of what must stay secret: refused with "key.bad-mode" (-EPERM) when group or others have any right to
- * it, or when it belongs to somebody who is neither `owner`, nor this process' user, nor root. */
+/* file_read() of what must stay secret: refused with "key.bad-mode" (-EPERM) when group or others have any right to it,
+ * or when its owner is neither `owner`, nor this process's user, nor root. */
 int file_read_secret(const char *path, size_t max, uid_t owner, char **ret, size_t *ret_len, Error *err) _must_check_;
 
-/* Replaces `path` so that after a power cut either the old or the new content is there whole: temporary file in
- * the same folder (O_EXCL, O_NOFOLLOW), write, fsync, chown (skipped when uid is (uid_t) -1), rename, fsync of the
- * folder. Errors carry "file.write". */
+/* Replaces `path` so that a power cut leaves either the old or the new content, whole: temporary file in the same
+ * folder (O_EXCL, O_NOFOLLOW), write, fsync, chown (skipped when uid is (uid_t) -1), rename, fsync of the folder.
+ * Errors carry "file.write". */
 int file_write_atomic(const char *path, const void *data, size_t len, mode_t mode, uid_t uid, gid_t gid,
                       Error *err) _must_check_;
 

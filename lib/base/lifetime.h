@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How an object survives its own callbacks, which may free it: it counts the dispatches that run on it; its _free()
- * silences it at once and leaves the memory to the last of them. docs/hacking.md shows the pattern. */
+/* How an object survives its own callbacks, which may free it. It counts the dispatches that are running on it; _free()
+ * silences it at once, and the last dispatch releases the memory. docs/hacking.md shows the pattern. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,19 +12,19 @@ typedef struct Lifetime {
     bool ended;     /* its owner has freed it */
 } Lifetime;
 
-/* Before anything that may call back; released behind it. */
+/* Call before anything that may call back; release afterwards. */
 static inline void lifetime_hold(Lifetime *l)
 {
     l->holds++;
 }
 
-/* True: this was the last hold on an object that has ended, which is to be destroyed now. */
+/* True: this was the last hold on an object that has ended; destroy it now. */
 static inline bool lifetime_release(Lifetime *l)
 {
     return --l->holds == 0 && l->ended;
 }
 
-/* The owner lets go. False: it has done so before. True: the object is held once more, for what _free() still has to do. */
+/* The owner lets go. False: it already had. True: the object is held once more, for what _free() still has to do. */
 static inline bool lifetime_end(Lifetime *l)
 {
     if (l->ended)

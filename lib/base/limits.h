@@ -37,7 +37,7 @@
 #define MUX_STREAMS_MAX 16
 #define MUX_OPEN_MAX 4096
 #define MUX_FRAME_DATA_MAX 16384
-#define MUX_FRAME_DATA_ALONE (MUX_FRAME_DATA_MAX - 32) /* what is sent: with both headers one TLS record */
+#define MUX_FRAME_DATA_ALONE (MUX_FRAME_DATA_MAX - 32) /* what is sent: with both headers it fills one TLS record */
 #define MUX_FRAME_DATA_SHARED 4096                     /* while several streams are active */
 #define MUX_WINDOW_INITIAL (256 * 1024)
 #define MUX_WINDOW_MAX (4 * 1024 * 1024)
@@ -63,7 +63,7 @@
 
 #define PODMAN_RESPONSE_MAX (4 * 1024 * 1024)
 
-/* what a registry and its token server may say; manifests are at most 4 MiB by the OCI's own word, real ones some KiB */
+/* what a registry and its token server may send; the OCI allows manifests up to 4 MiB, real ones have a few KiB */
 #define IMAGE_NAME_MAX 512
 #define REGISTRY_MANIFEST_MAX (1024 * 1024)
 #define REGISTRY_TOKEN_ANSWER_MAX (64 * 1024)
@@ -76,7 +76,7 @@
 
 #define GATEWAY_CONNECTIONS_MAX 20000
 #define GATEWAY_QUERIES_MAX 1024
-/* connections that have not proved who they are; the oldest gives way */
+/* connections that have not proved who they are; beyond that the oldest is closed */
 #define GATEWAY_CHALLENGES_MAX 1024
 #define HELLO_SIZE_MAX 8192
 
@@ -87,7 +87,7 @@
 #define BRIDGE_SESSIONS_DEVICE_MAX 4
 #define BRIDGE_SESSIONS_PERSON_MAX 16
 
-/* rollouts at the gateway; those that are open at once, each with its boxes in memory */
+/* rollouts at the gateway; how many may be open at once, each with its boxes in memory */
 #define ROLLOUT_GROUPS_MAX 16
 #define ROLLOUT_PARALLEL_MAX 1000
 #define ROLLOUTS_OPEN_MAX 32

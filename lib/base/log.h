@@ -33,8 +33,8 @@ void log_line(LogLevel level, const LogField *fields, const char *fmt, ...) _pri
 #define log_info(...) log_line(LOG_LEVEL_INFO, NULL, __VA_ARGS__)
 #define log_debug(...) log_line(LOG_LEVEL_DEBUG, NULL, __VA_ARGS__)
 
-/* Passes on a line from the stderr of a child of ours that was started with LOG_RELAY_VARIABLE=1: its severity and fields
- * stay. Any other line, from a library or a sanitizer, is a warning that names `who`. */
+/* Passes on a line from the stderr of a child that was started with LOG_RELAY_VARIABLE=1; it keeps its severity and
+ * fields. Any other line, from a library or a sanitizer, is a warning that names `who`. */
 #define LOG_RELAY_VARIABLE "SECBOX_LOG_RELAY"
 void log_relay(const char *who, const char *line);
 

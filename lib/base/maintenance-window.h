@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Windows of local time, as people write them into settings. Pure but for the time zone, which is libc's. */
+/* Windows of local time, as people write them into settings. Pure, apart from the time zone, which libc knows. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,9 +19,9 @@ typedef struct TimeWindow {
  * for every day; days are joined by '+', or ranges. No white space. -EINVAL, -E2BIG. */
 int windows_parse(const char *text, TimeWindow ret[static TIME_WINDOWS_MAX], size_t *ret_n) _must_check_;
 
-/* Whether one of them is open; without any always. */
+/* Whether one of them is open; always true when there are none. */
 bool windows_are_open(const TimeWindow *w, size_t n, usec_t realtime);
 
-/* When one is open next: `realtime` itself while one is. USEC_INFINITY when none opens within eight days, which only happens
- * to a window that falls into the hour that a clock change leaves out. */
+/* When one is next open: `realtime` itself if one is open now. USEC_INFINITY when none opens within eight days, which
+ * only happens to a window inside the hour that a clock change skips. */
 usec_t windows_next(const TimeWindow *w, size_t n, usec_t realtime);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The dozen macros of this tree: cleanup, hand-over, element count. */
+/* This tree's few macros: cleanup, handing over ownership, counting elements. */
 #pragma once
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where things are on a box. One prefix (--root or SECBOX_ROOT) moves all of it. */
+/* Where things are on a box. One prefix (--root or SECBOX_ROOT) moves them all. */
 #pragma once
 
 #include "lib/base/mem.h"
@@ -13,7 +13,8 @@
 #define POLICY_PATH ETC_DIR "/policy.json"
 /* where host folders of containers are, unless policy.json opens others */
 #define VOLUMES_DIR STATE_DIR "/volumes"
-/* the main service's /run/secbox as the host sees it: its heartbeat; and, beside it, a folder like that for each other service */
+/* the main service's /run/secbox as the host sees it, with its heartbeat; and the parent of such a folder for each
+ * other service */
 #define SECBOX_SERVICE "secbox"
 #define SECBOX_RUN_DIR RUN_DIR "/secbox"
 #define SERVICES_RUN_DIR RUN_DIR "/services"
@@ -24,12 +25,13 @@
 #define LINK_STATE_DIR STATE_DIR "/mgmt-link"
 #define AGENT_SOCKET_PATH RUN_DIR "/mgmt-agent.sock"
 #define LINK_RUN_DIR RUN_DIR "/mgmt-link"
-/* who is in (lib/tunnel/sessions-file.h), each in a folder that its writer owns; the last one is of the container secbox */
+/* who is logged in (lib/tunnel/sessions-file.h), each in a folder that its writer owns; the last is the container
+ * secbox's */
 #define LINK_SESSIONS_PATH LINK_RUN_DIR "/sessions.json"
 #define RECOVERY_SESSIONS_PATH RUN_DIR "/recovery/sessions.json"
 #define SECBOX_SESSIONS_PATH RUN_DIR "/secbox/sessions.json"
 
-/* Sets the prefix; NULL or "" means none ("/" too). Call once, early; without a call SECBOX_ROOT counts. */
+/* Sets the prefix; NULL or "" means none ("/" too). Call once, early; if it is never called, SECBOX_ROOT counts. */
 void paths_set_root(const char *root);
 const char *paths_root(void);
 

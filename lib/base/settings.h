@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* NAME=value text into the members of a struct, by a table. Small, and judges only the keys that it knows: for programs that
- * must start with files that are damaged elsewhere. Files that people write are env/'s. */
+/* Reads NAME=value text into the members of a struct, by a table. Small, and judges only the keys that it knows: for
+ * programs that must start although other parts of the file are damaged. Files that people write are read by env/. */
 #pragma once
 
 #include <stddef.h>
@@ -25,9 +25,9 @@ int settings_init(const Setting *table, void *values) _must_check_;
 /* Frees the texts, as secrets are. */
 void settings_done(const Setting *table, void *values);
 
-/* Takes the known keys out of a text: NAME=value lines; blank lines, lines that start with #, and all others are passed over,
- * for they may be someone else's. An empty value unsets. Errors: settings.value (file, line, key; never the value),
- * settings.duplicate, settings.too-large. */
+/* Takes the known keys out of a text: NAME=value lines; blank lines, lines that start with #, and all others are
+ * skipped, since they may be meant for another program. An empty value unsets. Errors: settings.value (file, line, key;
+ * never the value), settings.duplicate, settings.too-large. */
 int settings_parse(const Setting *table, void *values, const char *text, size_t len, const char *file, Error *err)
     _must_check_;
 

@@ -40,6 +40,6 @@ int str_to_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret) _must_c
 /* Valid UTF-8 without overlong forms and surrogates (RFC 3629). */
 bool utf8_is_valid(const char *s, size_t len);
 
-/* Overwrites with zeros in a way that the compiler keeps, then frees. NULL-safe. */
+/* Overwrites with zeros, in a way that the compiler does not optimise away, then frees. NULL-safe. */
 void secret_free(char *s);
 DEFINE_CLEANUP(char, secret_free)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Text for terminals: what came from outside is made harmless before a person sees it. */
+/* Text for terminals: what comes from outside is made harmless before a person sees it. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,16 +7,16 @@
 
 #include "lib/base/error.h"
 
-/* A new one-line string (NULL when out of memory): control characters, escape sequences' first byte, text direction marks
- * and bytes that are no UTF-8 become '?', tabs and newlines a space. NULL gives "". */
+/* A new one-line string (NULL when out of memory): control characters, the first byte of an escape sequence, text
+ * direction marks and bytes that are not UTF-8 become '?'; tabs and newlines become a space. NULL gives "". */
 char *text_printable(const char *text);
 
 /* Whether text is valid UTF-8 that a terminal shows as it is: no control character, newline or tab, nothing that reorders
  * text or is invisible. */
 bool text_is_plain(const char *text);
 
-/* A new string (NULL when out of memory or no UTF-8): JSON text with the characters above as \uXXXX, which means the same to
- * a program. */
+/* A new string (NULL when out of memory or when it is not UTF-8): JSON text with the characters above as \uXXXX, which
+ * means the same to a program. */
 char *text_escape_json(const char *json);
 
 /* Columns that printable UTF-8 text takes, one per code point. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a kill or a power cut left of file_write_atomic(): half a file under a name that nobody will use again. */
+/* Removes what a kill or a power cut left of file_write_atomic(): half a file under a name that nobody will use again. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,5 +8,6 @@
 #define TMP_INFIX ".tmp-"
 
 /* Removes such files from the folder, and with `below` from its folders too, without following links or leaving the file
- * system; never one whose writer lives. Called when a program starts, for folders that are its own. How many were removed. */
+ * system; never one whose writer lives. Called when a program starts, for folders that are its own. Returns how many
+ * were removed. */
 unsigned tmp_sweep(const char *folder, bool below);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who we are, for sentences about what we may not do. */
+/* The name of our own user, for sentences about missing permissions. */
 #pragma once
 
 #define USER_NAME_SIZE 64

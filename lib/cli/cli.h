@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Verbs and options from tables; help comes from the same tables. */
+/* Verbs and options from tables; the help text comes from the same tables. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,7 +29,7 @@ typedef struct CliVerb {
     int min_args, max_args;
     const char *help;
     int (*run)(int argc, char **argv, void *userdata); /* gets the positional arguments; returns an exit code */
-    const char *options; /* names of those that it takes beside the common ones, with spaces between; NULL for none */
+    const char *options; /* names of its options beside the common ones, separated by spaces; NULL for none */
 } CliVerb;
 
 typedef struct Cli {
@@ -39,12 +39,12 @@ typedef struct Cli {
     const CliVerb *verbs;     /* ends with {}; NULL for a program without verbs */
     int max_args;             /* without verbs: how many positional arguments are accepted */
     const char *epilog;       /* printed at the end of --help, or NULL */
-    const char *common;       /* with verbs: names of the options that every verb takes, with spaces between; or NULL */
+    const char *common;       /* with verbs: names of the options that every verb takes, separated by spaces; or NULL */
 } Cli;
 
 /* Parses options (anywhere on the line; `--` ends them), handles --help and --version, finds the verb (two-word
  * verbs win over one-word ones) and runs it. Unknown options, options of other verbs, unknown verbs and wrong counts
- * print one line to stderr and give EXIT_USAGE. --help behind a verb shows that verb and its options. Without verbs
+ * print one line to stderr and give EXIT_USAGE. --help after a verb shows that verb and its options. Without verbs
  * returns -1 when the caller should go on; args are in *ret_args (may be NULL). */
 int cli_run(const Cli *cli, int argc, char **argv, void *userdata);
 int cli_parse(const Cli *cli, int argc, char **argv, char ***ret_args);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shows a push as it happens: one line per phase with its seconds, then the result. For people or, as NDJSON, programs. */
+/* Shows a push as it happens: one line per phase with its seconds, then the result; for people, or as NDJSON for
+ * programs. */
 #pragma once
 
 #include <stdbool.h>
@@ -25,7 +26,7 @@ void progress_start(ProgressView *v, FILE *out, bool json);
 /* One compose.progress; an event whose seq was shown already is skipped. Returns 1 when shown, 0 when skipped. */
 int progress_event(ProgressView *v, const cJSON *event);
 
-/* Ends a line that is being overwritten, before something else is printed. */
+/* Ends a line that is being overwritten; call before printing anything else. */
 void progress_stop(ProgressView *v);
 
 /* The compose.result: ends the running phase, says the outcome, what to know, and the failing container's log (`log`, an

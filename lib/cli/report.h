@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the two command lines show of the messages of docs/wire-format.md: errors, plans, histories, a box's status. Pure;
- * every string is new (NULL when out of memory) and harmless to a terminal. Absent or misshapen members show as "-". */
+/* How the two command lines show the messages of docs/wire-format.md: errors, plans, histories, a box's status. Pure;
+ * every string is new (NULL when out of memory) and harmless to a terminal. Members that are absent or of the wrong
+ * type show as "-". */
 #pragma once
 
 #include <stdbool.h>

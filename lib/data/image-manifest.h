@@ -7,7 +7,7 @@
 
 #include "lib/base/error.h"
 
-/* Everything that podman can run, and nothing older: a registry converts to older forms for those who do not ask. */
+/* Everything that podman can run, and nothing older: a registry that is not asked may convert to older forms. */
 #define IMAGE_MANIFEST_ACCEPT                                                                                          \
     "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "             \
     "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
@@ -33,12 +33,12 @@ Platform platform_of_machine(const char *machine);
 
 typedef struct Manifest {
     ManifestKind kind;
-    char *platform_digest; /* of an index: the entry for the platform, NULL when it has none; owned */
+    char *platform_digest; /* of an index: the digest of the platform's entry, NULL when it has none; owned */
     char *config_digest;   /* of an image: of its configuration, which is podman's image id; owned */
 } Manifest;
 
-/* Reads a manifest's body. media_type (the Content-Type) may be NULL: then the body has to say what it is.
- * Errors: manifest.bad, manifest.unsupported. */
+/* Reads a manifest's body. media_type (the Content-Type) may be NULL: then the body itself must say what it is. Errors:
+ * manifest.bad, manifest.unsupported. */
 int manifest_parse(const char *body, size_t len, const char *media_type, const Platform *platform, Manifest *ret, Error *err)
     _must_check_;
 void manifest_done(Manifest *m);
@@ -55,8 +55,8 @@ void local_image_done(LocalImage *l);
 typedef struct RemoteImage {
     ManifestKind kind;
     char *digest;          /* what the tag means: of the index where there is one */
-    char *platform_digest; /* of this machine's manifest; NULL as long as the index was not read */
-    char *config_digest;   /* NULL as long as that manifest was not read */
+    char *platform_digest; /* of this machine's manifest; NULL until the index was read */
+    char *config_digest;   /* NULL until that manifest was read */
 } RemoteImage;
 void remote_image_done(RemoteImage *r);
 

@@ -12,14 +12,14 @@
 
 typedef struct ImageRef {
     char *registry; /* host[:port] as written; "docker.io" for Docker Hub's other names */
-    char *path;     /* "acme/web"; on docker.io with its "library/" */
+    char *path;     /* "acme/web"; on docker.io "library/" is added */
     char *tag;      /* never NULL: "latest" where the name has none */
-    char *digest;   /* "sha256:…", or NULL: then the name may come to mean something else */
+    char *digest;   /* "sha256:…", or NULL: then the name may mean something else tomorrow */
     bool local;     /* localhost/…: made on this machine, no registry has it */
 } ImageRef;
 
 /* Reads [REGISTRY/]PATH[:TAG][@DIGEST]. Errors: image.bad-reference, and image.short-name for names without a registry:
- * podman resolves those by its own configuration or by asking a person, so nobody else can know what they mean. */
+ * podman resolves those from its own configuration or by asking a person, so nobody else can know what they mean. */
 int image_ref_parse(const char *text, ImageRef *ret, Error *err) _must_check_;
 void image_ref_done(ImageRef *r);
 

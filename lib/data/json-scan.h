@@ -6,6 +6,6 @@
 
 #include "lib/base/error.h"
 
-/* One value and nothing behind it; \u0000, lone surrogates and numbers of more than 60 characters are refused. Does not
- * look at UTF-8 and duplicate keys. Errors: json.syntax, json.too-deep, json.too-large (too many values). */
+/* One value with nothing after it; \u0000, lone surrogates and numbers of more than 60 characters are refused. Does not
+ * check UTF-8 or duplicate keys. Errors: json.syntax, json.too-deep, json.too-large (too many values). */
 int json_scan(const char *text, size_t len, Error *err) _must_check_;

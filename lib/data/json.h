@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON (RFC 8259) on cJSON: depth, size and UTF-8 are checked before cJSON sees the text, duplicate keys in the tree
- * that it makes, before anybody else sees that. */
+/* JSON (RFC 8259) with cJSON. Depth, size and UTF-8 are checked before cJSON sees the text; duplicate keys are looked
+ * for in its tree before anybody else sees it. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -12,11 +12,11 @@
 
 DEFINE_CLEANUP(cJSON, cJSON_Delete)
 
-/* Parses one JSON value and nothing behind it. Errors: json.too-large, json.too-deep, json.syntax,
- * json.duplicate-key, json.not-utf8. *ret is owned by the caller (cJSON_Delete). */
+/* Parses one JSON value with nothing after it. Errors: json.too-large, json.too-deep, json.syntax, json.duplicate-key,
+ * json.not-utf8. *ret is owned by the caller (cJSON_Delete). */
 int json_parse(const char *text, size_t len, cJSON **ret, Error *err) _must_check_;
 
-/* As json_parse(), and the value must be an object (json.not-object). */
+/* Like json_parse(), but the value must be an object (json.not-object). */
 int json_parse_object(const char *text, size_t len, cJSON **ret, Error *err) _must_check_;
 
 /* Compact text on one line, NULL when out of memory. */
@@ -43,5 +43,5 @@ int json_append(cJSON *array, cJSON *item) _must_check_;
 
 /* {"id":…,"message":…} plus file, line and key where known. NULL when out of memory. */
 cJSON *json_from_error(const Error *err, int r);
-/* The same back: fills err with the given id and sentence; returns -code. Unknown ids are kept. */
+/* Reads that back: fills err with the id and sentence of the object; returns -code. Unknown ids are kept. */
 int json_to_error(const cJSON *object, int code, Error *err);

@@ -43,7 +43,7 @@ int jwt_sign_device(const Key *issuer_key, const JwtClaims *claims, char **ret, 
 int jwt_verify_device(const Key *issuer_key, const char *token, const JwtExpect *expect, JwtClaims *ret, Error *err)
     _must_check_;
 
-/* Reads the claims without checking anything: for the holder of a token, to know when to refresh. iat and exp must be
+/* Reads the claims without checking anything, so that a token's holder knows when to refresh it. iat and exp must be
  * there, all else may be missing (NULL or 0). */
 int jwt_peek(const char *token, JwtClaims *ret, Error *err) _must_check_;
 
@@ -52,7 +52,7 @@ int jwt_peek(const char *token, JwtClaims *ret, Error *err) _must_check_;
 int jwt_sign_proof(const Key *device_key, const char *method, const char *uri, const char *access_token, uint64_t now,
                    char **ret, Error *err) _must_check_;
 
-/* What a proof says of the token that it goes with (RFC 9449 §4.2): base64url(SHA-256(token)). */
+/* How a proof names the token that it goes with (RFC 9449 §4.2): base64url(SHA-256(token)). */
 #define JWT_HASH_SIZE 44
 int jwt_hash(const char *token, char ret[static JWT_HASH_SIZE]) _must_check_;
 

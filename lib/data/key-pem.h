@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Private keys of any kind as PKCS#8 PEM files with mode 0600: what the families of keys share. */
+/* Private keys of any kind as PKCS#8 PEM files with mode 0600: what all kinds of keys have in common. */
 #pragma once
 
 #include <openssl/evp.h>
@@ -9,10 +9,10 @@
 
 DEFINE_CLEANUP(EVP_PKEY, EVP_PKEY_free)
 
-/* NULL when the text is no private key without pass phrase. */
+/* NULL when the text is not a private key, or has a pass phrase. */
 EVP_PKEY *key_pem_parse(const char *text, size_t len);
 
-/* What file_read_secret() gives, cut at a sane size: the caller parses, judges and wipes it (secret_free). */
+/* file_read_secret() with a limit that fits a key: the caller parses, judges and wipes the text (secret_free). */
 int key_pem_read(const char *path, uid_t owner, char **ret, size_t *ret_len, Error *err) _must_check_;
 
 /* Saves durably, mode 0600, owner uid:gid unless (uid_t) -1. */

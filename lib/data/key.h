@@ -12,7 +12,7 @@ typedef struct Key Key;
 
 int key_generate(Key **ret, Error *err) _must_check_;
 /* Private key from a PEM file. -ENOENT when missing; "key.bad" when it is not a P-256 private key,
- * "key.bad-mode" when others than its owner have rights to it. */
+ * "key.bad-mode" when anybody but its owner has rights to it. */
 int key_load(const char *path, Key **ret, Error *err) _must_check_;
 /* Loads, or makes and saves durably (mode 0600, owner uid:gid unless (uid_t) -1) when missing. The file may belong to
  * `uid`, this process' user or root. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The part of TOML 1.0 that containers' configuration files are written in. Pure. */
+/* The part of TOML 1.0 that the configuration files of podman and its libraries use. Pure. */
 #pragma once
 
 #include <stddef.h>
@@ -13,9 +13,10 @@ typedef enum TomlType {
     TOML_NUMBER, /* as written */
 } TomlType;
 
-/* table is the name of the table ("", "registry", "registry.mirror"); non-zero ends the reading with that result. */
+/* table is the name of the table ("", "registry", "registry.mirror"). A non-zero result ends the reading and is
+ * returned. */
 typedef int (*toml_value_t)(const char *table, const char *key, TomlType type, const char *value, unsigned line, void *userdata);
 
-/* Tells every value in its order. Strict: what it does not know (inline tables, multi-line strings, dates, dotted keys) is an
- * error and not skipped. `file` is for the error: toml.syntax, toml.unsupported, with file and line. */
+/* Reports every value in order. Strict: what it does not know (inline tables, multi-line strings, dates, dotted keys)
+ * is an error and is not skipped. `file` is for the error: toml.syntax, toml.unsupported, with file and line. */
 int toml_read(const char *text, size_t len, const char *file, toml_value_t on_value, void *userdata, Error *err) _must_check_;

@@ -16,7 +16,7 @@ typedef enum YamlType {
 
 typedef struct YamlNode YamlNode;
 
-/* A tree that its owner may read field by field. */
+/* A tree whose fields its owner may read directly. */
 struct YamlNode {
     YamlType type;
     unsigned line;      /* 1-based */

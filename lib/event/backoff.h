@@ -8,7 +8,7 @@
 
 typedef struct Backoff {
     usec_t base_usec, cap_usec;
-    usec_t stable_usec;  /* a session must have lasted this long before the count starts again */
+    usec_t stable_usec;  /* a connection must have lasted this long before the count starts again */
     unsigned tries;
 } Backoff;
 
@@ -18,5 +18,5 @@ typedef struct Backoff {
 /* The next delay, from a uniformly random number; counts the try. retry_after_usec (0 = none) is a floor given by the
  * server, to which up to spread_usec is added at random. */
 usec_t backoff_next(Backoff *b, uint64_t random, usec_t retry_after_usec, usec_t spread_usec);
-/* Call when a session ends: forgets the tries if it lasted stable_usec or more. */
+/* Call when a connection ends: forgets the tries if it lasted stable_usec or more. */
 void backoff_session_ended(Backoff *b, usec_t lasted_usec);

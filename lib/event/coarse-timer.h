@@ -24,11 +24,12 @@ typedef struct CoarseTimer {
 
 int coarse_clock_new(sd_event *event, CoarseClock **ret) _must_check_;
 CoarseClock *coarse_clock_ref(CoarseClock *c);
-/* With the last reference all of its timers are disarmed. NULL-safe; returns NULL. */
+/* Dropping the last reference disarms all of its timers. NULL-safe; returns NULL. */
 CoarseClock *coarse_clock_unref(CoarseClock *c);
 DEFINE_CLEANUP(CoarseClock, coarse_clock_unref)
 
-/* Once, from the loop, not before `delay` (CLOCK_BOOTTIME) and up to COARSE_STEP behind it. Armed again, it is moved. */
+/* Fires once, from the loop, not before `delay` (CLOCK_BOOTTIME) and up to COARSE_STEP after it. Arming it again moves
+ * it. */
 int coarse_timer_arm(CoarseClock *c, CoarseTimer *t, usec_t delay, void (*fire)(void *userdata), void *userdata)
     _must_check_;
 void coarse_timer_disarm(CoarseTimer *t);

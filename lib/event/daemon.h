@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What every daemon does alike: signals end the loop, readiness and watchdog go to systemd, timers are one line. */
+/* What all daemons do in the same way: signals end the loop, systemd hears of readiness and of the watchdog, a timer
+ * takes one line. */
 #pragma once
 
 #include <systemd/sd-event.h>
@@ -7,19 +8,19 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 
-/* A loop where SIGTERM and SIGINT end it with 0 and SIGPIPE is ignored. */
+/* A loop that SIGTERM and SIGINT end with 0, and that ignores SIGPIPE. */
 int service_loop_new(sd_event **ret, Error *err) _must_check_;
 
 /* sd_notify(3) READY=1 with a STATUS= sentence; nothing when not run by systemd. */
 void service_ready(const char *status);
 void service_status(const char *status);
-/* What SIGHUP asks for has begun; service_ready() says that it is over. */
+/* Tells systemd that a reload (SIGHUP) has begun; service_ready() says that it is over. */
 void service_reloading(void);
 
 /* Pets systemd's watchdog at half of WATCHDOG_USEC from the loop, and only while `healthy` (may be NULL) returns non-zero. */
 int service_watchdog_start(sd_event *event, int (*healthy)(void *userdata), void *userdata, Error *err) _must_check_;
 
-/* One-shot timer on CLOCK_BOOTTIME, `delay` from now. *source is replaced when set already (re-arming). */
+/* One-shot timer on CLOCK_BOOTTIME, `delay` from now. A *source that is set already is replaced (re-arming). */
 int timer_arm(sd_event *event, sd_event_source **source, usec_t delay, sd_event_time_handler_t handler, void *userdata)
     _must_check_;
 /* NULL-safe; the source stays allocated and can be armed again. */

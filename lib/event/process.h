@@ -30,7 +30,7 @@ typedef struct ProcessSpec {
     size_t n_pass_fds;
     usec_t timeout_usec;     /* 0 is refused: everything ends */
     usec_t kill_after_usec;  /* between TERM and KILL; 0 = 10 s */
-    size_t line_max;         /* where an output line is cut; 0 = PROCESS_LINE_MAX */
+    size_t line_max;         /* longest output line, the rest is cut off; 0 = PROCESS_LINE_MAX */
     bool keep_with_parent;   /* dies (SIGKILL) when the parent dies; default for workers, not for `podman run` */
 } ProcessSpec;
 
@@ -41,9 +41,9 @@ typedef void (*process_line_t)(Process *p, ProcessStream stream, const char *lin
 typedef void (*process_done_t)(Process *p, int status, bool timed_out, void *userdata);
 
 /* Starts a child in its own process group with signals reset and all other descriptors closed. on_done runs exactly
- * once, from the loop, after the last output line, never from inside this call; on_line may be NULL. Freeing *ret first
- * kills the group and means that nothing will be called any more. Output that descendants keep open after the child's
- * end is waited for at most 1 s. Errors: process.spawn, process.no-deadline. */
+ * once, from the loop, after the last output line, never from inside this call; on_line may be NULL. Freeing *ret
+ * before that kills the group, and nothing is called any more. If descendants keep the output open after the child's
+ * end, it is read for at most 1 s more. Errors: process.spawn, process.no-deadline. */
 int process_spawn(sd_event *event, const ProcessSpec *spec, process_line_t on_line, process_done_t on_done,
                   void *userdata, Process **ret, Error *err) _must_check_;
 pid_t process_pid(const Process *p);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files written durably by a child, one after the other: a disk that hangs holds up the child, not us. */
+/* Files written durably by a child process, one after the other: a disk that hangs holds up the child, not us. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,9 +10,9 @@
 typedef struct Saver Saver;
 typedef void (*saver_done_t)(bool written, void *userdata);
 
-/* `program` (borrowed) does the writing when it is started with --save PATH: it calls saver_run(). */
+/* `program` (borrowed) is the child: started with --save PATH, it calls saver_run() to do the writing. */
 int saver_new(sd_event *event, const char *program, Saver **ret, Error *err) _must_check_;
-/* What is not written yet is lost; calls nothing. NULL-safe. */
+/* What has not been written yet is lost; nothing is called. NULL-safe. */
 Saver *saver_free(Saver *s);
 DEFINE_CLEANUP(Saver, saver_free)
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Small copies of the work that daemons do, for those who answer a watchdog: a process can be alive and yet unable. */
+/* Small copies of the work that daemons do, for answering a watchdog: a process can be alive and yet unable to work. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,8 +15,8 @@ typedef struct Loopback {
 int loopback_go_on(Loopback *l);
 void loopback_done(Loopback *l);
 
-/* For a `healthy` function, and never waits: 1 as long as the byte comes between one call and the next, or never has come: where
- * it cannot, an end mends nothing. */
+/* For a `healthy` function; never waits. 1 as long as the byte arrives between one call and the next, and also when it
+ * has never arrived: where it cannot, ending the process would mend nothing. */
 typedef struct Alive {
     Loopback loopback;
     bool loopback_worked;
