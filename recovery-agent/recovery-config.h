@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What recovery-agent has to know. Text goes through lib/base/settings.h, since it must start with files that are damaged. */
+/* What recovery-agent has to know. The text is read by lib/base/settings.h, since recovery-agent must start even with
+ * damaged files. */
 #pragma once
 
 #include "lib/base/settings.h"
@@ -17,6 +18,6 @@ extern const Setting settings[]; /* ends with {}; the man page and the example n
 
 void config_done(Config *c);
 
-/* What has to be there is there and fits together; makes gateway_url of mgmt_url when it is not set. config.missing,
- * config.value. */
+/* Checks that what is required is there and fits together; derives gateway_url from mgmt_url when it is not set.
+ * config.missing, config.value. */
 int config_check(Config *c, Error *err) _must_check_;

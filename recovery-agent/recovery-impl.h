@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the core's two files share. */
+/* What recovery.c and round.c share. */
 #pragma once
 
 #include "lib/data/key.h"
@@ -23,13 +23,13 @@
 /* The checks of a round, in this order; listeners follow. */
 enum {
     CHECK_HEARTBEAT,
-    CHECK_TUNNEL, /* the way in, from its far end */
+    CHECK_TUNNEL, /* the main way, tried from its far end */
     CHECK_LISTENERS,
 };
 
 struct Recovery {
     sd_event *event;
-    Config config, other; /* other: the one to try when the gateway cannot be reached with this one; may be empty */
+    Config config, other; /* other: the configuration to try when the gateway cannot be reached with this one; may be empty */
     State state;
     Saver *saver;
     const char *program;      /* our own path; borrowed */
@@ -38,10 +38,10 @@ struct Recovery {
     Bridge *bridge;
     Access access;
     char boot_id[BOOT_ID_SIZE];
-    char *last_fault;         /* the same failure again is no news */
+    char *last_fault;         /* the same failure again is not news */
     char *told;               /* the last recovery.status */
     sd_event_source *again, *watch_config;
-    uint64_t config_seen;     /* when the files on the box were changed, as they were at our start */
+    uint64_t config_seen;     /* when the files on the box had last been changed at our start */
     usec_t up_since;          /* of our tunnel; 0 = down */
     bool was_up, config_kept;
     Alive alive;
@@ -54,22 +54,22 @@ struct Recovery {
     bool listeners_settled;
     unsigned rounds;
     CheckResult results[CHECK_LISTENERS + LISTENERS_MAX];
-    Deployed deployed;        /* whether the main container is */
+    Deployed deployed;        /* whether the main container is deployed */
     const char *way;          /* the tunnel that is judged: a constant, or NULL */
-    bool way_silent;          /* it is connected, and does not answer */
+    bool way_silent;          /* it is connected, but does not answer */
     usec_t offline_since, round_started, round_ended;
     bool heartbeat_seen, others_in;
     VerdictOptions verdict_options;
     Verdict verdict;
     usec_t healthy_since;
-    usec_t changed_at; /* wall clock of the verdict */
+    usec_t changed_at; /* wall clock at the verdict */
 
     LadderOptions ladder_options;
     Ladder ladder;
     LadderStep running;
     AgentRequest *request;
 
-    /* whether the sshd answers, and the disk takes anything */
+    /* whether the sshd answers, and whether the disk can be written to */
     sd_event_source *self_timer;
     Listeners *sshd;
     unsigned self_checks, sshd_failures;
@@ -83,7 +83,7 @@ void rounds_stop(Recovery *r);
 
 /* recovery.c */
 LadderTime recovery_time(const Recovery *r);
-/* Says where we stand, to the cloud, to systemd and the journal, if that is news. */
+/* Tells the cloud, systemd and the journal where we stand, if that has changed. */
 void recovery_tell(Recovery *r);
 /* state.json; on_done may be NULL. */
 int recovery_save(Recovery *r, saver_done_t on_done);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What recovery-agent remembers across restarts, in its own folder: the configuration that worked, where the gateway was,
- * which time it is at least, what was tried. Written rarely, durably; nothing of it is needed to let people in. */
+/* What recovery-agent remembers across restarts, in its own folder: the configuration that worked, where the gateway
+ * was, a time that has certainly passed, what was tried. Written rarely and durably; letting people in needs none of
+ * it. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,13 +16,13 @@
 typedef struct State {
     char *folder;
     char *addresses[STATE_ADDRESSES_MAX + 1]; /* the last good ones, newest first; ends with NULL */
-    uint64_t server_time;                     /* seconds since 1970 that the gateway has told, 0 = never */
-    bool was_healthy, had_device; /* ever; the latter: a device tunnel that answered */
+    uint64_t server_time;                     /* seconds since 1970 as the gateway last said, 0 = never */
+    bool was_healthy, had_device; /* at any time; the latter: a device tunnel that answered */
     Budget budget;
 } State;
 
-/* Makes the folder and reads what is there. A state that cannot be read counts as a budget that was just spent. -EIO: *err
- * says what is lost, and the state works. */
+/* Makes the folder and reads what is there. A state that cannot be read counts as a budget that has just been spent.
+ * -EIO: *err says what is lost; the state can be used. */
 int state_load(State *s, const char *folder, const LadderTime *now, Error *err) _must_check_;
 void state_done(State *s);
 /* The text of state.json: a new string, NULL when out of memory. */

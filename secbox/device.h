@@ -11,7 +11,7 @@ typedef struct Device Device;
 
 /* Checks and connects from the loop; `config` is borrowed. A configuration that is wrong fails here. */
 int device_new(sd_event *event, const Config *config, Device **ret, Error *err) _must_check_;
-/* For watchdog and heartbeat: the tunnel is where it should be by now, and what it is made of, a socket, works. */
+/* For watchdog and heartbeat: the tunnel is as far as it should be by now, and sockets, which it depends on, work. */
 int device_is_alive(void *device);
 Device *device_free(Device *d);
 DEFINE_CLEANUP(Device, device_free)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A file that shows that the loop turns: its content is CLOCK_BOOTTIME in microseconds. */
+/* A file that shows that the loop is turning: it holds CLOCK_BOOTTIME in microseconds. */
 #pragma once
 
 #include <systemd/sd-event.h>

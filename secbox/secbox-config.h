@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The container's configuration: environment variables under the rules of secbox.env. */
+/* The container's configuration: environment variables, under the same rules as secbox.env. */
 #pragma once
 
 #include <stdint.h>

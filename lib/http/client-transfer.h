@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One request as a curl easy handle, its answer being collected, and what its end means. Private to http-client*.c. */
+/* One request as a curl easy handle, the answer as it comes in, and what its end means. Private to lib/http/client*.c. */
 #pragma once
 
 #include <curl/curl.h>
@@ -28,7 +28,7 @@ typedef struct Transfer {
     char detail[CURL_ERROR_SIZE];
     /* client-address.c */
     usec_t started;
-    unsigned tries;   /* 0: there is but one way */
+    unsigned tries;   /* 0: there is only one way */
     bool picky;       /* passes over addresses that led nowhere */
     bool passed_over; /* it did so in this try */
     CURLcode first_failure;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* HTTP/1.1 requests by libcurl: on the loop for daemons, to the end for command lines and workers. */
+/* HTTP/1.1 requests by libcurl: on the loop for daemons, blocking for command lines and workers. */
 #pragma once
 
 #include <stdbool.h>
@@ -18,10 +18,10 @@ typedef struct HttpRequest {
     size_t body_len;
     const char *ca_file;         /* PEM; NULL = the system's authorities. Verification is never off. */
     const char *ca_pem;          /* PEM text of authorities beside the system's; not together with ca_file; NULL = none */
-    const char *ca_advice;       /* what to look at when a certificate is refused; NULL = the clock and CLOUD_CA_FILE */
+    const char *ca_advice;       /* what a person should check when a certificate is refused; NULL = the clock and CLOUD_CA_FILE */
     usec_t timeout_usec;         /* whole request; 0 is refused */
-    usec_t connect_timeout_usec; /* until the connection stands, TLS included; 0 = only timeout_usec */
-    usec_t stall_usec;           /* gives up when next to nothing comes for so long, whole seconds; 0 = only timeout_usec */
+    usec_t connect_timeout_usec; /* until the connection is up, TLS included; 0 = only timeout_usec */
+    usec_t stall_usec;           /* gives up when next to nothing arrives for this long, whole seconds; 0 = only timeout_usec */
     size_t response_max;         /* bytes; 0 = HTTP_BODY_MAX, or no limit when streaming */
     /* streaming: called with each piece of the body instead of collecting it; non-zero aborts. May be NULL. */
     int (*on_data)(const char *data, size_t len, void *userdata);
@@ -61,7 +61,7 @@ typedef struct HttpCall HttpCall;
 int http_client_new(sd_event *event, HttpClient **ret, Error *err) _must_check_;
 HttpClient *http_client_free(HttpClient *c); /* cancels its calls */
 DEFINE_CLEANUP(HttpClient, http_client_free)
-/* At most n connections to one host at a time; what is more waits, and its time runs. */
+/* At most n connections to one host at a time; further requests wait, and their time runs. */
 void http_client_limit_host(HttpClient *c, unsigned n);
 
 /* r is 0 or negative with err set; response is borrowed until the callback returns. The call is freed afterwards. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A strict HTTP/1.1 parser (RFC 9112) without I/O: heads of requests and responses, and bodies of requests. Where the
- * RFC lets a recipient repair what it reads, this one refuses: two readers that repair differently is how requests are
- * smuggled. */
+ * RFC lets a recipient repair what it reads, this one refuses: requests are smuggled past readers that repair
+ * differently. */
 #pragma once
 
 #include <stdbool.h>
@@ -33,9 +33,9 @@ typedef struct HttpHead {
 
 void http_head_done(HttpHead *h);
 
-/* Where the head ends: the number of bytes up to and with the empty line; 0 when more is needed. Refuses early what can
- * never become a head. -EMSGSIZE over HTTP_HEADER_MAX; -EBADMSG for a bare CR or LF or a NUL. *scanned (start with 0)
- * remembers how far was looked. */
+/* Where the head ends: the number of bytes up to and with the empty line; 0 when more is needed. Refuses at once what
+ * can never become a head. -EMSGSIZE over HTTP_HEADER_MAX; -EBADMSG for a bare CR or LF or a NUL. *scanned (start with
+ * 0) remembers how much has been searched. */
 int http_head_find(const char *data, size_t len, size_t *scanned, Error *err) _must_check_;
 
 /* Parses a block that http_head_find() found. On failure *ret_status is the answer that fits: 400, 417, 431, 501, 505.
@@ -59,7 +59,7 @@ typedef struct HttpBody {
 } HttpBody;
 
 void http_body_init(HttpBody *b, const HttpHead *h, Buf *out);
-/* 1: whole; 0: more is needed. *used bytes were taken. -EMSGSIZE over out->max (413), -EBADMSG (400). */
+/* 1: the body is whole; 0: more is needed. *used bytes were taken. -EMSGSIZE over out->max (413), -EBADMSG (400). */
 int http_body_feed(HttpBody *b, const char *data, size_t len, size_t *used, Error *err) _must_check_;
 
 /* Decodes %XX (and + in queries); -EINVAL for broken ones and for %00. *ret is a new string. */

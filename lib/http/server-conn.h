@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the HTTP server's accepting half and its connections share with each other and with nobody else. */
+/* What the accepting half of the HTTP server and its connections share, and nobody else uses. */
 #pragma once
 
 #include "lib/event/coarse-timer.h"
@@ -12,7 +12,7 @@ typedef struct HttpConn HttpConn;
 struct HttpServer {
     sd_event *event;
     sd_event_source *io, *pause;
-    CoarseClock *clock; /* of the WebSockets that were made here */
+    CoarseClock *clock; /* of the WebSockets that began here */
     HttpConn *conns; /* newest first */
     Tls *tls;
     ProxyList *proxy_protocol, *forwarded_for;
@@ -22,15 +22,15 @@ struct HttpServer {
     unsigned n_conns, max_conns;
     unsigned n_handshakes, max_handshakes;
     bool behind_proxy;
-    bool starved; /* out of descriptors: nobody is accepted until the pause is over */
+    bool starved; /* out of descriptors: no connection is accepted until the pause is over */
     int fd, reserve_fd;
     uint16_t port;
 };
 
 /* Takes the socket, also on failure. proxied: a PROXY header comes first. */
 int http_conn_start(HttpServer *s, int fd, bool proxied) _must_check_;
-/* Ends the oldest connection on which nothing goes on. -ENOENT when all are busy. */
+/* Ends the oldest connection that has nothing going on. -ENOENT when all are busy. */
 int http_conn_evict(HttpServer *s) _must_check_;
 void http_conn_free_all(HttpServer *s);
-/* A connection's TLS handshake is over, well or not. */
+/* A connection's TLS handshake is over, successful or not. */
 void http_server_handshake_over(HttpServer *s);

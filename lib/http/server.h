@@ -26,13 +26,14 @@ typedef struct HttpServerOptions {
     const char *cert_file; /* PEM chain; NULL = plain HTTP */
     const char *key_file;
     unsigned max_connections; /* HTTP ones; what was switched to another protocol no longer counts. 0 = 1024 */
-    /* TLS handshakes under way at one time; while they are, nobody is accepted and the kernel's backlog holds the rest.
-     * 0 = HTTP_HANDSHAKES_MAX */
+    /* TLS handshakes under way at one time; while there are that many, no connection is accepted and the kernel's
+     * backlog holds the rest. 0 = HTTP_HANDSHAKES_MAX */
     unsigned max_handshakes;
-    /* From whom it is believed who is behind them: addresses and networks as of proxy_list_new(), NULL = from nobody. */
+    /* The proxies that are believed when they say who called: addresses and networks as in proxy_list_new(), NULL =
+     * none. */
     const char *proxy_protocol; /* each connection of theirs begins with a PROXY header, before TLS */
     const char *forwarded_for;  /* X-Forwarded-For of their requests */
-    /* A connection from there began with none, or with a broken one, and was closed; may be NULL. */
+    /* A connection from such a proxy had no PROXY header, or a broken one, and was closed; may be NULL. */
     void (*on_bad_proxy)(const Error *err, void *userdata);
     http_handler_t handler;
     void *userdata;
@@ -40,9 +41,9 @@ typedef struct HttpServerOptions {
 
 int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServer **ret, Error *err) _must_check_;
 uint16_t http_server_port(const HttpServer *s);
-/* Reads certificate and key again, for connections from now on. When they cannot be used, the old ones stay. */
+/* Reads certificate and key again, for new connections. When they cannot be used, the old ones stay. */
 int http_server_renew(HttpServer *s, const char *cert_file, const char *key_file, Error *err) _must_check_;
-/* A request has come by a proxy that says so, trusted or not. */
+/* A request has come through a proxy that says so, trusted or not. */
 bool http_server_behind_proxy(const HttpServer *s);
 HttpServer *http_server_free(HttpServer *s);
 DEFINE_CLEANUP(HttpServer, http_server_free)
@@ -52,7 +53,7 @@ const char *http_method(const HttpExchange *x);
 const char *http_path(const HttpExchange *x);                    /* percent-decoded, without the query */
 const char *http_header(const HttpExchange *x, const char *name); /* NULL when absent */
 const char *http_body(const HttpExchange *x, size_t *ret_len);   /* NUL-terminated, "" when empty */
-/* Who asks: "192.0.2.1:443", or without a port when a proxy's X-Forwarded-For tells it. */
+/* Who asks: "192.0.2.1:443", or without a port when it is from a proxy's X-Forwarded-For. */
 const char *http_peer(const HttpExchange *x);
 /* Decoded query parameter: a new string, or NULL when absent. */
 char *http_query(const HttpExchange *x, const char *name);
@@ -66,8 +67,9 @@ void http_respond(HttpExchange *x, int status, const char *content_type, const c
                   const char *const *headers);
 
 /* For protocols that a connection can be switched to (101). The request's head, borrowed; the connection's stream and the
- * clock that watches all of the server's connections, NULL when it cannot be switched: more came than the request. */
+ * clock that watches all of the server's connections, NULL when it cannot be switched because more than the request has
+ * arrived. */
 const HttpHead *http_head(const HttpExchange *x);
 Stream *http_switchable(const HttpExchange *x, CoarseClock **ret_clock);
-/* Sends the whole 101 response and ends the exchange; the stream is now whose owner the caller made of it. */
+/* Sends the whole 101 response and ends the exchange; the stream belongs to the caller from now on. */
 void http_switch(HttpExchange *x, const char *answer, size_t len);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Drives a Mux over the WebSocket connections that carry it, one after the other: pulls a frame when the socket can take
  * one (TCP_NOTSENT_LOWAT, so that little is committed below the scheduler), turns its clock, measures the round trip and
- * keeps the connection more closely watched while streams are open. Box, gateway and operator use it alike. */
+ * watches the connection more closely while streams are open. Box, gateway and operator all use it. */
 #pragma once
 
 #include <systemd/sd-event.h>
@@ -14,7 +14,7 @@ typedef struct MuxCarrier MuxCarrier;
 typedef struct MuxCarrierOptions {
     MuxSide side;
     size_t session_max;
-    /* As MuxEvents.on_open. */
+    /* Like MuxEvents.on_open. */
     void (*on_open)(Mux *m, MuxStream *s, const cJSON *open, void *userdata);
     /* No connection, and the mux is idle (mux.h): the owner may free the carrier, here or later. May be NULL. */
     void (*on_idle)(MuxCarrier *c, void *userdata);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The binary frames of docs/wire-format.md: what each kind may hold. */
+/* The binary frames of docs/wire-format.md, and what each kind may hold. */
 #pragma once
 
 #include <stddef.h>
@@ -33,7 +33,7 @@ typedef struct MuxFrame {
 } MuxFrame;
 
 void mux_frame_encode(const MuxFrame *f, uint8_t header[static MUX_HEADER_SIZE]);
-/* Checks everything that can be said of a frame by itself. mux.protocol. */
+/* Checks all that can be checked of one frame by itself. mux.protocol. */
 int mux_frame_decode(const uint8_t *data, size_t len, MuxFrame *ret, Error *err) _must_check_;
 
 /* 64 bits, big-endian. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Byte streams with flow control inside one tunnel (docs/wire-format.md, "Binary frames"), without I/O and without a
- * clock: whoever owns a Mux feeds it the frames that arrived, pulls those that are to be sent, and passes `now` in
+ * clock: its owner feeds it the frames that have arrived, pulls those that are to be sent, and passes in `now`
  * (CLOCK_BOOTTIME). It outlives a connection: streams go on when it is attached to the next one within MUX_GRACE. */
 #pragma once
 
@@ -14,7 +14,7 @@
 
 #define MUX_HEADER_SIZE 16
 #define MUX_TOKEN_SIZE 33 /* 16 random bytes in hexadecimal, with NUL */
-/* A stream lives so long without a connection. */
+/* How long a stream lives without a connection. */
 #define MUX_GRACE (90 * USEC_PER_SEC)
 
 typedef struct Mux Mux;
@@ -27,12 +27,12 @@ typedef enum MuxSide {
 
 typedef struct MuxEvents {
     /* The peer asks for a stream. `open` is what it said (target, grant, …), borrowed. Answer with mux_stream_accept() or
-     * mux_stream_reset(), now or later: it can be answered until then, even when the peer has taken it back meanwhile
+     * mux_stream_reset(), now or later: the answer may come even after the peer has taken its request back
      * (mux_stream_set_events() lets its user hear of that). NULL: every stream is refused with "stream.no-target". */
     void (*on_open)(Mux *m, MuxStream *s, const cJSON *open, void *userdata);
-    /* There is something to pull, or for mux_tick() to do: see to it that mux_pull() is called when the connection can take
-     * a frame, and mux_tick() afterwards. Called from any function below that makes something to send, at most once until
-     * the next mux_pull() that returned 0. */
+    /* There is something to pull, or mux_tick() has something to do: make sure that mux_pull() is called when the
+     * connection can take a frame, and mux_tick() afterwards. Called from any function below that creates something to
+     * send, and then not again until mux_pull() has returned 0. */
     void (*on_sendable)(Mux *m, void *userdata);
 } MuxEvents;
 
@@ -40,13 +40,13 @@ typedef struct MuxEvents {
  * stream. */
 typedef struct MuxStreamEvents {
     void (*on_accepted)(MuxStream *s, void *userdata); /* ours was accepted; may be NULL */
-    /* Bytes in order. What was dealt with is told by mux_stream_consumed(), now or later; until then it counts against the
-     * window, so a consumer never has more than a window on its hands. */
+    /* Bytes in order. The consumer reports what it has dealt with by mux_stream_consumed(), now or later; until then
+     * the bytes count against the window, so it never has more than one window to deal with. */
     void (*on_data)(MuxStream *s, const uint8_t *data, size_t len, void *userdata);
     void (*on_room)(MuxStream *s, void *userdata); /* there is room again after a write that was cut short */
-    void (*on_end)(MuxStream *s, void *userdata);  /* the peer's direction is over; may be NULL */
-    /* Once, last; the stream is freed behind it. reason NULL: both directions ended and all was received; else the id the
-     * peer gave ("grant.revoked"), or "stream.lost" (no connection within MUX_GRACE), "stream.window". */
+    void (*on_end)(MuxStream *s, void *userdata);  /* the peer will send no more; may be NULL */
+    /* Once, last; the stream is freed afterwards. reason NULL: both directions ended and all was received; else the id
+     * the peer gave ("grant.revoked"), or "stream.lost" (no connection within MUX_GRACE), "stream.window". */
     void (*on_closed)(MuxStream *s, const char *reason, void *userdata);
 } MuxStreamEvents;
 
@@ -64,13 +64,13 @@ int mux_new(const MuxOptions *options, Mux **ret) _must_check_;
 Mux *mux_free(Mux *m);
 DEFINE_CLEANUP(Mux, mux_free)
 
-/* A connection is there (the tunnel is up): streams are resumed on it. */
+/* There is a connection (the tunnel is up): streams are resumed on it. */
 void mux_attach(Mux *m, usec_t now);
-/* It is gone; nothing can be pulled until the next one. */
+/* The connection is gone; nothing can be pulled until there is another. */
 void mux_detach(Mux *m, usec_t now);
 
 /* Takes one whole binary message. Negative: the peer broke the protocol in a way that only a new connection can mend
- * (mux.protocol, close with 1002): a frame that is no frame. What concerns one stream resets that stream. */
+ * (mux.protocol, close with 1002): something that is not a frame. What concerns one stream only resets that stream. */
 int mux_feed(Mux *m, const uint8_t *frame, size_t len, usec_t now, Error *err) _must_check_;
 
 /* The next frame to send, by priority: control, then streams with small backlogs, then bulk in turn; 4 KiB of data at the
@@ -79,15 +79,16 @@ int mux_feed(Mux *m, const uint8_t *frame, size_t len, usec_t now, Error *err) _
 int mux_pull(Mux *m, usec_t now, uint8_t header[static MUX_HEADER_SIZE], const uint8_t **ret_data, size_t *ret_len);
 bool mux_is_sendable(const Mux *m);
 
-/* Does what has become due; returns when it must be called again (CLOCK_BOOTTIME), USEC_INFINITY for not at all. What is
- * fed, attached, detached or told by on_sendable can make that earlier: call it behind them. */
+/* Does what has become due; returns when it must be called again (CLOCK_BOOTTIME), USEC_INFINITY for not at all.
+ * mux_feed(), mux_attach(), mux_detach() and whatever leads to on_sendable can make that earlier: call mux_tick() after
+ * them. */
 usec_t mux_tick(Mux *m, usec_t now);
 /* The connection's round trip, for the growth of windows. */
 void mux_set_rtt(Mux *m, usec_t rtt);
 
 size_t mux_streams(const Mux *m);
-/* No streams, and nothing that a peer might still want to know about earlier ones: without a connection, it may be freed.
- * Freed before that, the peer would hear "stream.unknown" instead of how a stream ended. */
+/* No streams, and nothing that a peer might still ask about earlier ones: once there is no connection either, the mux
+ * may be freed. If it were freed earlier, the peer would hear "stream.unknown" instead of how a stream ended. */
 bool mux_is_idle(const Mux *m);
 /* Refuses new streams from now on and tells the peer; those that are open go on. */
 void mux_go_away(Mux *m);
@@ -108,9 +109,9 @@ size_t mux_stream_write(MuxStream *s, const void *data, size_t len);
  * function on this mux may be called in between. */
 uint8_t *mux_stream_reserve(MuxStream *s, size_t *ret_len);
 void mux_stream_commit(MuxStream *s, size_t len);
-/* Bytes of on_data that are dealt with: gives the peer credit. */
+/* This many bytes of on_data have been dealt with: gives the peer credit. */
 void mux_stream_consumed(MuxStream *s, size_t len);
-/* Ends our direction behind what is queued. */
+/* Ends our direction after what is queued. */
 void mux_stream_finish(MuxStream *s);
 /* Ends both at once; reason is a stable id. on_closed is not called; the stream is freed. */
 void mux_stream_reset(MuxStream *s, const char *reason);

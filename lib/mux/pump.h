@@ -17,9 +17,9 @@ typedef struct MuxPumpOptions {
     void *userdata;
 } MuxPumpOptions;
 
-/* Accepts or goes on with the stream: the pump is its user from now on. */
+/* Accepts the stream, or takes it over: the pump is its user from now on. */
 int mux_pump_new(sd_event *event, MuxStream *s, bool accept, const MuxPumpOptions *options, MuxPump **ret) _must_check_;
-/* Resets the stream with this reason if it still lives, closes the descriptors, calls nothing. NULL-safe. */
+/* Resets the stream with this reason if it is still alive, closes the descriptors, calls nothing. NULL-safe. */
 MuxPump *mux_pump_free(MuxPump *p, const char *reason);
 /* Payload bytes: into the stream, and out of it. */
 void mux_pump_bytes(const MuxPump *p, uint64_t *ret_in, uint64_t *ret_out);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether those who should listen do, and answer: one short connection to each, all at once. */
+/* Whether the programs that should be listening do so and answer: one short connection to each, all at once. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,12 +15,12 @@ typedef enum ListenerKind {
     LISTENER_HTTP,   /* http:HOST:PORT/path answers with a status below 500 */
 } ListenerKind;
 
-/* What the first bytes of one say: 1 good, 0 bad, -EAGAIN as long as they may become either. Pure. */
+/* What a listener's first bytes say: 1 good, 0 bad, -EAGAIN as long as they can become either. Pure. */
 int listener_judge(ListenerKind kind, const char *data, size_t len);
 
 typedef struct Listeners Listeners;
 
-/* `list` names them with spaces between; NULL = none. HOST is numeric, IPv6 in brackets. listeners.bad. */
+/* `list` names them, separated by spaces; NULL = none. HOST is numeric, IPv6 in brackets. listeners.bad. */
 int listeners_new(sd_event *event, const char *list, Listeners **ret, Error *err) _must_check_;
 Listeners *listeners_free(Listeners *l);
 DEFINE_CLEANUP(Listeners, listeners_free)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files of the stream share with each other and with nobody else. */
+/* What the files of the stream share, and nobody else uses. */
 #pragma once
 
 #include <sys/socket.h>
@@ -18,7 +18,7 @@
 #define STREAM_BULK_SIZE ((size_t) 65536)
 
 #define STREAM_RESOLVE_TIMEOUT (10 * USEC_PER_SEC)
-/* How long the resolver is waited for when addresses are known. */
+/* How long to wait for the resolver when addresses are known. */
 #define STREAM_RESOLVE_HEAD_START (2 * USEC_PER_SEC)
 #define STREAM_CONNECT_TIMEOUT (5 * USEC_PER_SEC)
 #define STREAM_TLS_CLIENT_TIMEOUT (10 * USEC_PER_SEC)
@@ -76,7 +76,7 @@ void stream_fail(Stream *s, int r);              /* from the loop only: reports 
 int stream_broke(Stream *s, int code);           /* sets s->err; returns -code */
 int stream_wake(Stream *s);
 void stream_watch(Stream *s);
-void stream_release(Stream *s);                  /* gives back a lifetime_hold() */
+void stream_release(Stream *s);                  /* undoes a lifetime_hold() */
 
 /* stream-connect.c */
 extern const char *stream_resolver; /* "/usr/bin/getent"; tests have one of their own */
@@ -87,7 +87,7 @@ bool stream_dial_again(Stream *s, int r);
 
 /* stream-tls.c: results as read(2) with -EAGAIN for "wait for the socket"; errors are set on s->err. */
 int stream_tls_start(Stream *s, Tls *tls, const char *host); /* host NULL = server */
-int stream_tls_restart(Stream *s, const char *host); /* as if nothing had been said yet */
+int stream_tls_restart(Stream *s, const char *host); /* as if nothing had been exchanged yet */
 int stream_tls_attach(Stream *s);
 int stream_tls_handshake(Stream *s, bool *ret_wants_write);
 ssize_t stream_tls_read(Stream *s, void *data, size_t len);

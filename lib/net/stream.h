@@ -29,15 +29,15 @@ typedef struct StreamEvents {
     void (*on_closed)(Stream *s, int r, const Error *err, void *userdata);
 } StreamEvents;
 
-/* Client rules: the peer's certificate must lead to an authority of ca_file (PEM), or of the system when NULL, and name
- * the host. stream.tls-files names a file that cannot be used. */
+/* Rules of a client: the peer's certificate must lead to an authority in ca_file (PEM), or to one of the system's when
+ * that is NULL, and must name the host. stream.tls-files names a file that cannot be used. */
 int tls_new_client(const char *ca_file, Tls **ret, Error *err) _must_check_;
-/* For clients: a chain that is not valid by this machine's clock is accepted if it was valid at `seconds` since 1970; all
- * else is checked as ever. 0 = no such moment. For handshakes from now on. */
+/* For clients: a chain that is not valid by this machine's clock is accepted if it was valid at `seconds` since 1970;
+ * everything else is checked as always. 0 = no such moment. Counts for later handshakes. */
 void tls_set_time_floor(Tls *t, uint64_t seconds);
-/* Server rules: PEM chain and key. */
+/* Rules of a server: PEM chain and key. */
 int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error *err) _must_check_;
-/* Streams made with it go on. NULL-safe. */
+/* Streams that were made with it are not affected. NULL-safe. */
 Tls *tls_free(Tls *t);
 DEFINE_CLEANUP(Tls, tls_free)
 
@@ -48,7 +48,7 @@ typedef struct StreamTarget {
     /* Numeric addresses at which the host was before; NULL = none. Ends with NULL. Used when the resolver fails, has no
      * answer within 2 s, or none of its addresses can be reached. The certificate must still name `host`. */
     const char *const *known;
-    bool known_only; /* without asking the resolver, if there are any */
+    bool known_only; /* do not ask the resolver, if there are any */
 } StreamTarget;
 
 /* Starts to resolve and connect; on_open or on_closed follows. Addresses are tried in the resolver's order, 5 s each;
@@ -76,31 +76,31 @@ int stream_commit(Stream *s, size_t len) _must_check_;
 
 /* While wanted, on_writable is called from the loop whenever it may be. */
 void stream_want_write(Stream *s, bool want);
-/* The socket takes more only while fewer bytes than this are unsent in it (TCP_NOTSENT_LOWAT): what is sent later, and
- * matters more, does not queue up behind them. */
+/* The socket takes more only while fewer bytes than this are unsent in it (TCP_NOTSENT_LOWAT), so that something more
+ * important that is sent later does not queue up behind them. */
 void stream_set_unsent_max(Stream *s, size_t bytes);
-/* Bytes that are unsent in the socket now, without those that wait in our queue. */
+/* Bytes that are unsent in the socket now, not counting those in our queue. */
 size_t stream_unsent(const Stream *s);
-/* Much is about to flow, or no longer: keeps buffers, and larger ones, instead of releasing them after each read and
- * write. Costs up to 130 KB while on. */
+/* Says that much is about to flow, or no longer: keeps buffers, and larger ones, instead of releasing them after each
+ * read and write. Costs up to 130 KB while on. */
 void stream_set_bulk(Stream *s, bool bulk);
 
 /* While paused nothing is read; a reset is still noticed. */
 void stream_pause(Stream *s, bool paused);
 
-/* Sends the queue, ends our direction, drops what still comes in; on_closed follows within 5 s. */
+/* Sends the queue, ends our direction, discards what still comes in; on_closed follows within 5 s. */
 void stream_end(Stream *s);
 
 sd_event *stream_event(const Stream *s);
 /* "192.0.2.1:443", "[::1]:8443"; "" until connected. Borrowed. */
 const char *stream_peer(const Stream *s);
-/* What a proxy says of whom it speaks for takes the place of the proxy's own address. */
+/* Replaces the proxy's own address by the address that the proxy says it speaks for. */
 int stream_set_peer(Stream *s, const char *peer) _must_check_;
 /* The same form of an address; a new string or NULL. */
 char *stream_address_format(const struct sockaddr *addr);
 
-/* Takes the socket of a plain, open stream out of it, from on_open, before anything was sent or read; nothing of it is
- * called any more, and the stream is still to be freed. The peer may then stall for as long as it likes. */
+/* Takes the socket of a plain, open stream out of it, from on_open, before anything was sent or read; the stream makes
+ * no more calls, and still has to be freed. From then on the peer may stall for as long as it likes. */
 int stream_take_socket(Stream *s) _must_check_;
 
 /* Closes at once and calls nothing. NULL-safe; allowed inside every callback. */

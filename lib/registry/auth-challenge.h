@@ -7,7 +7,7 @@
 #include "lib/base/error.h"
 
 typedef enum ChallengeKind {
-    CHALLENGE_NONE, /* no scheme that is known here */
+    CHALLENGE_NONE, /* none of the schemes known here */
     CHALLENGE_BASIC,
     CHALLENGE_BEARER,
 } ChallengeKind;
@@ -19,13 +19,13 @@ typedef struct Challenge {
 
 void challenge_done(Challenge *c);
 
-/* Reads one header with its one or more challenges: Bearer is preferred to Basic, unknown schemes are skipped. Strict: what
- * breaks the grammar, or names a parameter twice, is refused as a whole (challenge.bad). */
+/* Reads one header with one or more challenges: Bearer is preferred to Basic, unknown schemes are skipped. Strict: a
+ * header that breaks the grammar, or names a parameter twice, is refused as a whole (challenge.bad). */
 int challenge_parse(const char *header, Challenge *ret, Error *err) _must_check_;
 
 /* "REALM?service=…&scope=…", percent-encoded; a new string or NULL. NULL members are left out. */
 char *token_url(const char *realm, const char *service, const char *scope);
-/* The body of an OAuth 2 refresh (RFC 6749 §6) for the same; a secret, a new string or NULL. */
+/* The body of an OAuth 2 refresh (RFC 6749 §6) for the same challenge; a secret, a new string or NULL. */
 char *token_refresh_body(const char *service, const char *scope, const char *refresh_token);
 /* The token in a token server's answer; a secret. Errors: token.bad. */
 int token_parse(const char *body, size_t len, char **ret, Error *err) _must_check_;

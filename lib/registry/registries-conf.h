@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What podman's own files say about registries: which may be plain HTTP, which stand elsewhere, which private authorities and
- * which credentials there are. Read as the user whose podman it is, since that is whose files count; podman itself could be
- * asked too (`podman info`), but takes half a second for it and does not tell credentials. containers-registries.conf(5),
- * containers-certs.d(5), containers-auth.json(5). */
+/* What podman's own files say about registries: which may be plain HTTP, which are found elsewhere, which private
+ * authorities and which credentials there are. Read as the user whose podman it is, since that user's files count.
+ * Podman itself could be asked (`podman info`), but takes half a second and does not tell credentials.
+ * containers-registries.conf(5), containers-certs.d(5), containers-auth.json(5). */
 #pragma once
 
 #include <stdbool.h>
@@ -15,14 +15,14 @@ typedef struct RegistryPlaces {
     const char *config_home;     /* ~/.config */
     const char *docker_config;   /* ~/.docker */
     const char *runtime_auth;    /* $XDG_RUNTIME_DIR/containers/auth.json or /run/containers/UID/auth.json */
-    const char *auth_file;       /* $REGISTRY_AUTH_FILE: this and no other */
+    const char *auth_file;       /* $REGISTRY_AUTH_FILE: this file and no other */
     const char *registries_conf; /* $CONTAINERS_REGISTRIES_CONF: instead of the user's and the system's */
 } RegistryPlaces;
 
 typedef struct RegistryConf RegistryConf;
 
-/* Files that are not there are no error; one that cannot be understood is (registry.config, naming file and line), as it is
- * for podman. The strings of `places` are copied. */
+/* A missing file is no error; one that cannot be understood is (registry.config, naming file and line), as it is for
+ * podman. The strings of `places` are copied. */
 int registry_conf_load(const RegistryPlaces *places, RegistryConf **ret, Error *err) _must_check_;
 RegistryConf *registry_conf_free(RegistryConf *c); /* wipes the secrets */
 DEFINE_CLEANUP(RegistryConf, registry_conf_free)
@@ -46,8 +46,8 @@ int registry_conf_authorities(const RegistryConf *c, const char *host, char **re
 typedef struct RegistryCredentials {
     const char *basic;          /* base64 of "user:password" (RFC 7617), or NULL */
     const char *identity_token; /* an OAuth 2 refresh token instead, or NULL */
-    const char *file;           /* where they are from */
-    const char *helper;         /* a program is said to have them; we do not run it. NULL = no */
+    const char *file;           /* where they come from */
+    const char *helper;         /* the program that is said to have them; we do not run it. NULL = none */
 } RegistryCredentials;
 
 /* The credentials for the longest prefix of registry/path in the first file that has any; borrowed from c. False: none. */

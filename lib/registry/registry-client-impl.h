@@ -9,18 +9,18 @@
 
 typedef struct Ask Ask;
 
-/* A registry's address. The first ask of it goes ahead and finds out how it is spoken to; the others wait for that. */
+/* A registry's address. Its first ask goes ahead and finds out how to speak to it; the others wait for that. */
 typedef struct Host {
     char *name;        /* host[:port] to connect to */
     char *authorities; /* PEM, or NULL */
     bool insecure;     /* plain HTTP is allowed */
-    bool plain;        /* and that is what it speaks */
-    bool answered;     /* it has, in whichever way */
-    bool settled;      /* nobody waits for the first any more */
+    bool plain;        /* and it speaks plain HTTP */
+    bool answered;     /* it has answered, one way or the other */
+    bool settled;      /* nobody is waiting for the first ask any more */
     bool has_leader;
-    Challenge challenge; /* its last; NONE as long as it wants none */
-    bool limited;        /* it does not want to be asked any more, for so long: */
-    usec_t limited_usec; /* 0: it did not say how long */
+    Challenge challenge; /* its last challenge; NONE as long as it wants none */
+    bool limited;        /* it does not want to be asked again for this long: */
+    usec_t limited_usec; /* 0: it did not say for how long */
 } Host;
 
 typedef enum Step {
@@ -40,13 +40,13 @@ struct Ask {
     const LocalImage *local;
     Step step;
     RemoteImage remote;
-    char *url;             /* what is being asked, redirects followed */
+    char *url;             /* the URL that is being asked, after redirects */
     unsigned redirects;
-    bool elsewhere;        /* redirected to another origin, where our authorization has no business */
+    bool elsewhere;        /* redirected to another origin, which must not see our authorization */
     char *authorization;   /* "Authorization: …"; secret */
-    unsigned authorized;   /* how often it was made */
-    bool early;            /* it answers the challenge that another image of the host got */
-    bool waiting;          /* for the host's first */
+    unsigned authorized;   /* how often it was sent */
+    bool early;            /* it answers a challenge that another image of this host got */
+    bool waiting;          /* waits for the host's first ask */
     HttpCall *call;
     registry_done_t on_done;
     void *userdata;
@@ -65,19 +65,20 @@ struct Registry {
 
 /* registry-client.c */
 int ask_send_step(Ask *a, Error *err) _must_check_;
-/* Sends a request of this ask: counted, limited, with the host's authorities. */
+/* Sends a request of this ask: it is counted, limited, and uses the host's authorities. */
 int ask_start_request(Ask *a, HttpRequest *request, http_done_t on_done, Error *err) _must_check_;
-/* Says the end and frees. err is taken from the sentence's own place; NULL with r = 0. */
+/* Reports the end and frees the ask. err is NULL with r = 0. */
 void ask_end(Ask *a, int r, ImageVerdict verdict, const Error *err, usec_t retry_after_usec);
 /* The same with an error that is set here. */
 void ask_fail(Ask *a, int code, const char *id, usec_t retry_after_usec, const char *fmt, ...) _printf_(5, 6);
-/* What a request that got no answer means. */
+/* Deals with a request that got no answer. */
 void ask_fail_http(Ask *a, int r, const Error *why);
-/* What an answer that is not the wanted one means; `who` answered. */
+/* Deals with an answer that is not the wanted one; `who` answered. */
 void ask_fail_status(Ask *a, const HttpResponse *response, const char *who);
 
 /* bearer-token.c */
-/* After a 401: answers the challenge and sends the step again, or ends the ask. */
+/* After a 401: answers the challenge and repeats the step, or ends the ask. */
 void ask_authorize(Ask *a, const HttpResponse *response);
-/* With what the host wants, when that is known already: 1 when the step will be sent by it, 0 when it wants nothing. */
+/* Uses what the host wants, when that is known already: 1 when the step will be sent in that way, 0 when it wants
+ * nothing. */
 int ask_authorize_early(Ask *a, Error *err) _must_check_;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The box's end of bridge SSH: answers a stream that asks for a target of the allow-list by connecting to it, and lets the
- * site see who is in: one journal line at the beginning and at the end, and a file that `secboxctl sessions` shows. */
+/* The box's end of bridge SSH: answers a stream that asks for a target of the allow-list by connecting to it, and lets
+ * the site see who is logged in: one journal line at the beginning and one at the end, and a file that `secboxctl
+ * sessions` shows. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -28,16 +29,15 @@ typedef struct BridgeOptions {
 } BridgeOptions;
 
 int bridge_new(sd_event *event, const BridgeOptions *options, Bridge **ret, Error *err) _must_check_;
-/* Resets what is open with "bridge.ended": so before the mux of its streams is freed. NULL-safe. */
+/* Resets what is open with "bridge.ended", so call it before the mux of its streams is freed. NULL-safe. */
 Bridge *bridge_free(Bridge *b);
 DEFINE_CLEANUP(Bridge, bridge_free)
 
-/* The same, and the bridge goes on: for a new tunnel in place of the one that its streams came by.
- * NULL-safe. */
+/* The same, but the bridge stays: for when a new tunnel replaces the one that its streams came by. NULL-safe. */
 void bridge_end_all(Bridge *b);
 
-/* What MuxEvents.on_open and TunnelEvents.on_stream hand over. Refusals: bridge.no-target, bridge.busy (BRIDGE_SESSIONS_MAX
- * are open), bridge.connect (nothing listens, or no answer within 10 s), and those of may_open. */
+/* Takes what MuxEvents.on_open and TunnelEvents.on_stream hand over. Refusals: bridge.no-target, bridge.busy
+ * (BRIDGE_SESSIONS_MAX are open), bridge.connect (nothing listens, or no answer within 10 s), and those of may_open. */
 void bridge_open(Bridge *b, MuxStream *s, const cJSON *open);
 
 /* Open sessions now. */

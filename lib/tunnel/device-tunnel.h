@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A box program's end of the cloud, as one thing: an identity that gets and refreshes its token (in band while the tunnel
- * is up), the tunnel that uses it, the gateway's probes, and the streams that people come in by. */
+/* A box program's connection to the cloud, as one module: an identity that gets and refreshes its token (in band while
+ * the tunnel is up), the tunnel that uses it, the gateway's probes, and the streams that people come in by. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -17,14 +17,14 @@ typedef struct DeviceTunnel DeviceTunnel;
 
 typedef struct DeviceTunnelEvents {
     void (*on_up)(DeviceTunnel *d, const cJSON *welcome, void *userdata);
-    /* Every message but those about the token, and probes. text is the raw line of `message`. */
+    /* Every message, apart from probes and those about the token. text is the raw line of `message`. */
     void (*on_message)(DeviceTunnel *d, const cJSON *message, const char *text, void *userdata); /* may be NULL */
-    /* As in TunnelEvents. After 401 and 403 another token is on its way. */
+    /* As in TunnelEvents. After 401 and 403 another token is being fetched. */
     void (*on_down)(DeviceTunnel *d, int http_status, usec_t retry_in, const Error *err, void *userdata);
     void (*on_token)(DeviceTunnel *d, void *userdata); /* may be NULL */
-    /* No token could be had. retry_in = USEC_INFINITY: the configuration is wrong and is not tried again. */
+    /* No token could be obtained. retry_in = USEC_INFINITY: the configuration is wrong and is not tried again. */
     void (*on_no_token)(DeviceTunnel *d, usec_t retry_in, const Error *err, void *userdata);
-    /* A refresh in band went wrong; `decision` is what follows, a sentence for the log. */
+    /* A refresh in band failed; `decision` says what follows, a sentence for the log. */
     void (*on_refresh_failed)(DeviceTunnel *d, int r, const Error *err, const char *decision, void *userdata);
 } DeviceTunnelEvents;
 
@@ -48,7 +48,7 @@ int device_tunnel_new(sd_event *event, HttpClient *http, const DeviceTunnelOptio
 DeviceTunnel *device_tunnel_free(DeviceTunnel *d);
 DEFINE_CLEANUP(DeviceTunnel, device_tunnel_free)
 
-/* All take NULL, which is down. */
+/* All of these take NULL, which counts as down. */
 bool device_tunnel_is_up(const DeviceTunnel *d);
 bool device_tunnel_is_overdue(const DeviceTunnel *d);
 /* The current device token or NULL; borrowed until on_token. */

@@ -4,6 +4,6 @@
 
 #include <cjson/cJSON.h>
 
-/* A hello of protocol 1 that names this boot and this version. role: "mgmt", "device", "recovery", "operator". NULL when
- * out of memory. */
+/* A hello of protocol 1, with this boot's id and this program's version. role: "mgmt", "device", "recovery",
+ * "operator". NULL when out of memory. */
 cJSON *hello_new(const char *device_id, const char *role, const char *program);

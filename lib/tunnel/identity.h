@@ -21,7 +21,7 @@ typedef struct IdentityOptions {
     const char *state_dir;
     uid_t uid;              /* owner of what is written; (uid_t) -1 = as is */
     gid_t gid;
-    /* A new token is there (first, or refreshed). */
+    /* There is a new token (the first one, or a refreshed one). */
     void (*on_token)(Identity *i, const char *token, void *userdata);
     /* Something failed. retry_in = USEC_INFINITY: the configuration is wrong and is not tried again (SPEC §5). */
     void (*on_failure)(Identity *i, usec_t retry_in, const Error *err, void *userdata);
@@ -35,12 +35,13 @@ int identity_new(sd_event *event, HttpClient *http, const IdentityOptions *optio
 Identity *identity_free(Identity *i);
 DEFINE_CLEANUP(Identity, identity_free)
 
-/* Gets a token if there is none that is fresh: claims or refreshes over HTTP, retrying by itself with backoff. A fresh
- * one that was stored is announced by on_token too. Callbacks come from the loop only, and may free the identity. */
+/* Gets a token if there is none that is fresh: claims or refreshes over HTTP, retrying by itself with backoff. A stored
+ * one that is fresh is announced by on_token, too. Callbacks come from the loop only, and may free the identity. */
 void identity_start(Identity *i);
 /* The current token or NULL; borrowed until on_token. */
 const char *identity_token(const Identity *i);
-/* The server refused the token: get another over HTTP (once; further refusals back off from 10 min, full jitter). */
+/* The server refused the token: gets another over HTTP (once; after further refusals it backs off from 10 min, full
+ * jitter). */
 void identity_refused(Identity *i);
 
 /* When the token should be refreshed, as a delay from now: at two thirds of its life, or at the next night (03:00 local
@@ -51,8 +52,8 @@ usec_t identity_refresh_delay(uint64_t issued_at, uint64_t expires_at, uint64_t 
 /* A proof for the in-band refresh: put it in an auth.refresh message on the live tunnel. New string. */
 char *identity_make_proof(Identity *i, Error *err);
 /* The gateway's auth.token answer: stores it durably, arms the next refresh and calls on_token. A token that does not
- * parse or is for another device is refused and the present one stays (jwt.*, identity.other-device); one that cannot
- * be stored is used, and the failure returned (file.write). */
+ * parse, or is for another device, is refused, and the present one stays (jwt.*, identity.other-device). One that
+ * cannot be stored is used nevertheless, and the failure is returned (file.write). */
 int identity_accept_token(Identity *i, const char *token, Error *err);
 /* Called when a refresh is due and a tunnel is up; without it (NULL) refreshing goes over HTTP. Returns 0 if taken. */
 void identity_set_inband(Identity *i, int (*refresh)(Identity *i, void *userdata), void *userdata);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The one vocabulary of tunnel, local socket and command lines: which types exist, who may send them, how long they
+/* The one vocabulary of tunnels, local socket and command lines: which types exist, who may send them, how long they
  * may be, which members they must have. docs/wire-format.md is checked against this table. */
 #pragma once
 
@@ -36,7 +36,7 @@ extern const MessageType message_types[]; /* ends with {} */
 const MessageType *message_type_find(const char *name);
 
 /* Parses one message and checks it against the table. -ENOMSG (message.unknown-type) for a type that the table does not
- * have: on a tunnel the receiver ignores it without a word. Other errors: json.*, message.no-type, message.too-large,
+ * have: on a tunnel the receiver silently ignores it. Other errors: json.*, message.no-type, message.too-large,
  * message.sender (this sender may not send it), message.member. `sender` may be several flags or-ed together where a
  * connection carries the messages of several programs. ret_type may be NULL. */
 int message_parse(const char *text, size_t len, MessageSender sender, cJSON **ret, const MessageType **ret_type,

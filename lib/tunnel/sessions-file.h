@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A file that shows who is in: written by the program that lets people in, read by `secboxctl sessions`. Whether what it
- * says still holds is told by a lock on a second file beside it, which ends with the process, in a container, too. */
+/* A file that shows who is logged in: written by the program that lets people in, read by `secboxctl sessions`. A lock
+ * on a second file beside it shows that it is still true: the lock ends with the process, even one in a container. */
 #pragma once
 
 #include <cjson/cJSON.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a tunnel decides, without doing it: which state follows, how long each may last, when to come back. Pure. */
+/* The decisions of a tunnel, apart from their execution: which state follows, how long each may last, when to come
+ * back. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,7 +16,7 @@ typedef enum TunnelState {
     TUNNEL_UPGRADING,
     TUNNEL_GREETING, /* hello is sent, welcome is awaited */
     TUNNEL_UP,
-    TUNNEL_LEAVING, /* our close is sent */
+    TUNNEL_LEAVING, /* our close has been sent */
     _TUNNEL_STATES,
 } TunnelState;
 
@@ -43,18 +44,18 @@ typedef struct TunnelEnd {
     usec_t retry_after_usec;  /* Retry-After or goaway; 0 = none */
     usec_t spread_usec;
     usec_t lasted_usec;       /* of a session that was up */
-    bool cycle;               /* ended on purpose, to come back at once */
+    bool cycle;               /* ended on purpose, in order to come back at once */
     bool goaway;              /* or the gateway left without a word: retry_after_usec and spread_usec count */
-    bool streams;             /* are open and wait for the next connection */
+    bool streams;             /* streams are open and wait for the next connection */
 } TunnelEnd;
 
-/* When to come back: USEC_INFINITY after 401 and 403, 0 for a cycle, else what the server says or full jitter; with streams
- * within 1 s of what the server asks for at least. */
+/* When to come back: USEC_INFINITY after 401 and 403, 0 for a cycle, else what the server says or full jitter; with
+ * open streams at most 1 s later than the least that the server asks for. */
 usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t random);
 
-/* Whether the gateway, or whatever stands in front of it, ended a WebSocket connection: then it ended those of all boxes, and
- * they must not all be back at once. Not when this box's own link is to blame (reason is the id of the error that the
- * connection ended with; NULL = none), nor when the close code speaks of this connection alone. */
+/* Whether the gateway, or whatever stands in front of it, ended a WebSocket connection: then it ended those of all
+ * boxes, and they must not all come back at once. Not when this box's own link is to blame (reason is the id of the
+ * error that the connection ended with; NULL = none), nor when the close code speaks of this connection alone. */
 bool tunnel_gateway_left(uint16_t close_code, const char *reason);
 
 /* Retry-After in seconds, at most an hour; 0 when it is missing or a date. */

@@ -19,15 +19,16 @@ typedef struct TunnelEvents {
     /* The bearer token for the next connection: borrowed until the next call; NULL = not now (tunnel_retry() later). */
     const char *(*get_token)(Tunnel *t, void *userdata);
     void (*on_up)(Tunnel *t, const cJSON *welcome, void *userdata);
-    /* Every message after welcome but goaway, which the tunnel obeys itself. text is the raw line of `message`. */
+    /* Every message after welcome, except goaway, which the tunnel obeys itself. text is the raw line of `message`. */
     void (*on_message)(Tunnel *t, const cJSON *message, const char *text, void *userdata);
-    /* Was up or failed to come up. http_status is that of a refused upgrade or 0. retry_in is what was decided;
-     * USEC_INFINITY when it will not retry by itself: after 401/403 (get a new token, then tunnel_retry()). */
+    /* The tunnel is no longer up, or failed to come up. http_status is that of a refused upgrade or 0. retry_in is what
+     * was decided; USEC_INFINITY when it will not retry by itself: after 401/403 (get a new token, then
+     * tunnel_retry()). */
     void (*on_down)(Tunnel *t, int http_status, usec_t retry_in, const Error *err, void *userdata);
     /* The gateway asks for a stream (mux.h, on_open). NULL: none is accepted. Streams outlive a connection. */
     void (*on_stream)(Tunnel *t, MuxStream *s, const cJSON *open, void *userdata);
-    /* Instead of get_token and make_hello: the gateway's `challenge` is there; the hello that answers it, owned by the
-     * tunnel afterwards. The upgrade then carries no token. */
+    /* Used instead of get_token and make_hello: given the gateway's `challenge`, returns the hello that answers it,
+     * owned by the tunnel afterwards. The upgrade then carries no token. */
     cJSON *(*answer_challenge)(Tunnel *t, const cJSON *challenge, void *userdata);
 } TunnelEvents;
 
@@ -51,11 +52,11 @@ Tunnel *tunnel_free(Tunnel *t);
 DEFINE_CLEANUP(Tunnel, tunnel_free)
 
 bool tunnel_is_up(const Tunnel *t);
-/* Something should have happened to this tunnel long ago and did not: a fault of ours. For watchdogs. */
+/* True when something should have happened to this tunnel long ago and did not: a fault of ours. For watchdogs. */
 bool tunnel_is_overdue(const Tunnel *t);
 /* The numeric address of the present connection, without port; NULL when there is none. Borrowed. */
 const char *tunnel_address(Tunnel *t);
-/* As in the options, for the next connections. */
+/* As in the options, for later connections. */
 int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floor) _must_check_;
 
 /* The streams of this tunnel, made at the first call; NULL = out of memory. Owned by the tunnel. */

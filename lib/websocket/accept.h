@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Makes WebSocket connections of requests to the HTTP server (RFC 6455 §4.2). */
+/* Turns requests to the HTTP server into WebSocket connections (RFC 6455 §4.2). */
 #pragma once
 
 #include "lib/http/server.h"
@@ -9,6 +9,6 @@
 bool ws_is_wanted(const HttpExchange *x);
 
 /* Answers 101 to a well-formed upgrade and hands the connection over; ends the exchange. On failure nothing was sent and
- * the exchange goes on: answer it. protocol is what Sec-WebSocket-Protocol must offer and is answered with.
- * Errors: ws.not-an-upgrade, ws.version, ws.protocol. */
+ * the exchange goes on: answer it. protocol must be among those offered in Sec-WebSocket-Protocol, and is the one
+ * answered. Errors: ws.not-an-upgrade, ws.version, ws.protocol. */
 int ws_accept(HttpExchange *x, const char *protocol, WsConn **ret, Error *err) _must_check_;

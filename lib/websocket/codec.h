@@ -28,7 +28,7 @@ typedef enum WsOpcode {
 
 typedef struct Utf8State {
     uint8_t need;      /* continuation bytes still to come */
-    uint8_t low, high; /* what the next one may be */
+    uint8_t low, high; /* what the next frame may be */
 } Utf8State;
 
 /* Fields belong to codec.c. Little state for the many idle connections of a gateway. */
@@ -42,7 +42,7 @@ typedef struct WsDecoder {
     uint8_t role;
     uint8_t state;
     uint8_t opcode;         /* of the frame */
-    uint8_t message_opcode; /* of the message under way, 0 = none */
+    uint8_t message_opcode; /* of the message being received, 0 = none */
     bool final;
     uint8_t head_len, head_need;
     uint8_t control_len;
@@ -74,13 +74,13 @@ typedef struct WsMasks {
     size_t left;
 } WsMasks;
 
-/* What one final frame takes, and writing it there: a message in two pieces, each copied (and masked) once. */
+/* The size of one final frame, and writing it: a message in two pieces, each copied (and masked) once. */
 size_t ws_frame_size(const WsMasks *masks, size_t len);
 void ws_frame_write(uint8_t *at, WsMasks *masks, WsOpcode opcode, const void *head, size_t head_len, const void *data,
                     size_t len);
 /* Appends one final frame; masks != NULL makes it a client's. */
 int ws_encode(Buf *out, WsMasks *masks, WsOpcode opcode, const void *data, size_t len) _must_check_;
-/* Appends any frame, for those who fragment. */
+/* Appends any frame, for callers that fragment. */
 int ws_encode_frame(Buf *out, WsMasks *masks, WsOpcode opcode, bool final, const void *data, size_t len) _must_check_;
 /* The payload of a close frame: code and as much of the reason as fits in whole characters. Returns its length. */
 size_t ws_close_payload(uint16_t code, const char *reason, uint8_t ret[static WS_CONTROL_MAX]);

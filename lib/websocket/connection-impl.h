@@ -10,7 +10,7 @@
 /* Takes over a stream on which the upgrade is done (the stream stays the caller's on failure). Until
  * ws_conn_set_events() messages are dropped. */
 int ws_conn_new(Stream *stream, WsRole role, WsConn **ret) _must_check_;
-/* Its keepalive goes by this clock, which costs each connection less than a timer of its own. Refers to it. */
+/* Its keepalive uses this clock, which costs less than a timer of its own. Takes a reference. */
 void ws_conn_set_clock(WsConn *c, CoarseClock *clock);
 /* Decodes bytes that came along with the upgrade. From the loop only; may free the connection. */
 void ws_conn_feed(WsConn *c, const uint8_t *data, size_t len);

@@ -11,7 +11,7 @@
 
 typedef struct WsConn WsConn;
 
-/* Close codes of RFC 6455 §7.4.1 that we send or tell. */
+/* Close codes of RFC 6455 §7.4.1 that we send or report. */
 enum {
     WS_CLOSE_NORMAL = 1000,
     WS_CLOSE_GOING_AWAY = 1001,
@@ -60,13 +60,13 @@ void ws_conn_want_write(WsConn *c, bool want);
 /* Bytes that wait: in our queue and, not sent yet, in the socket. */
 size_t ws_conn_unsent(const WsConn *c);
 
-/* Starts the closing handshake: what is queued is sent first; on_closed follows, within 5 s. */
+/* Starts the closing handshake. What is queued is sent first; on_closed follows within 5 s. */
 void ws_conn_close(WsConn *c, uint16_t code, const char *reason);
 
-/* Pings after `interval` without received data (±20 % jitter); the connection is dead after `dead` in which nothing came
- * and nothing of the queue was taken. A ping goes ahead of the messages that wait. */
+/* Pings after `interval` without received data (±20 % jitter); the connection is dead after a time of `dead` in which
+ * nothing came in and nothing in the queue could be sent. A ping goes ahead of the messages that wait. */
 void ws_conn_set_keepalive(WsConn *c, usec_t interval, usec_t dead);
-/* Streams are open on it, or no longer: watches it more closely, and keeps buffers for bulk (stream.h). */
+/* Says whether streams are open on it: if so, it is watched more closely, and keeps buffers for bulk (stream.h). */
 void ws_conn_set_busy(WsConn *c, bool busy);
 
 /* Pings now, unless a ping is under way; ws_conn_rtt() follows. */
@@ -74,7 +74,7 @@ void ws_conn_ping(WsConn *c);
 /* The latest round trip that was measured, 0 before the first. */
 usec_t ws_conn_rtt(const WsConn *c);
 
-/* How long a message of the peer may be from now on (WS_MESSAGE_MAX at first): longer ones close with 1009. */
+/* How long a message from the peer may be from now on (WS_MESSAGE_MAX at first); a longer one closes with 1009. */
 void ws_conn_set_message_max(WsConn *c, size_t max);
 
 size_t ws_conn_queued_bytes(const WsConn *c);

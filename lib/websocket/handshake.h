@@ -25,13 +25,13 @@ void ws_url_done(WsUrl *u);
 
 int ws_make_key(char ret[static WS_KEY_SIZE]) _must_check_;
 
-/* A server's view of a request; ret_accept is what to answer with. -EINVAL ws.not-an-upgrade, -EPROTONOSUPPORT
- * ws.version (answer 426 with Sec-WebSocket-Version: 13), ws.protocol. */
+/* The server's check of a request; ret_accept is what to answer. -EINVAL ws.not-an-upgrade, -EPROTONOSUPPORT ws.version
+ * (answer 426 with Sec-WebSocket-Version: 13), ws.protocol. */
 int ws_check_request(const HttpHead *h, const char *protocol, char ret_accept[static WS_ACCEPT_SIZE], Error *err)
     _must_check_;
 int ws_make_response(Buf *out, const char *accept, const char *protocol) _must_check_;
 
 /* token (may be NULL) goes into Authorization: Bearer. -EINVAL when it could not be a token. */
 int ws_make_request(Buf *out, const WsUrl *url, const char *key, const char *protocol, const char *token) _must_check_;
-/* A client's view of the answer, which must be 101: ws.refused (with the status), ws.bad-upgrade. */
+/* The client's check of the answer, which must be 101: ws.refused (with the status), ws.bad-upgrade. */
 int ws_check_response(const HttpHead *h, const char *key, const char *protocol, Error *err) _must_check_;
