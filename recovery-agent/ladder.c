@@ -133,7 +133,7 @@ static bool may(LadderStep step, const LadderOptions *o, const LadderInput *in)
     case STEP_RECREATE:
         return in->was_healthy && !in->no_service;
     case STEP_REBOOT:
-        /* a line that is down, or a gateway, is no reason: this box itself must show it */
+        /* a line or a gateway that is down is no reason to reboot: this box itself must show the fault */
         return o->reboot && in->was_healthy && in->local;
     default:
         return false;

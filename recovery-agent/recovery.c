@@ -29,7 +29,7 @@
 #define SSHD_FAILURES 2
 #define WATCH_INTERVAL USEC_PER_MINUTE
 #define WAIT_INTERVAL (5 * USEC_PER_SEC)
-/* A new configuration gets so long to reach the gateway, then the one that worked before has its turn. */
+/* How long a new configuration may try to reach the gateway before the one that worked before gets its turn. */
 #define AGAIN_AFTER (2 * USEC_PER_MINUTE)
 #define CA_SIZE_MAX (1024 * 1024)
 
@@ -399,7 +399,8 @@ static void on_scratch(bool written, void *userdata)
     r->disk_fault = !written;
 }
 
-/* A path unit sees the file and starts the sshd anew, with all that it needs: it is no use to let people in to nobody. */
+/* A path unit sees the file and restarts the sshd with all that it needs: letting people in is no use when nothing
+ * answers them. */
 static void on_sshd(void *userdata)
 {
     Recovery *r = userdata;
@@ -437,8 +438,8 @@ static int on_self(sd_event_source *source _unused_, uint64_t usec _unused_, voi
     return timer_arm(r->event, &r->self_timer, self_interval(r), on_self, r);
 }
 
-/* A full disk is no reason to be ended: people come in to make room. A loop that does not turn and a process that gets no
- * socket are; but not where there was never one to get. */
+/* A full disk is no reason to end this process: people come in to make room. A loop that does not turn and a process
+ * that gets no socket are; but not where there was never one to get. */
 int recovery_is_alive(void *recovery)
 {
     Recovery *r = recovery;

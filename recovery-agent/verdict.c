@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* Clocks are read one after the other, and the kernel slews them: less is no sleep. */
+/* The clocks are read one after the other, and the kernel slews them: a smaller difference is not sleep. */
 #define SLEEP_MIN (1 * USEC_PER_SEC)
 /* After a sleep tunnels are dead on both sides and come back with backoff. */
 #define SLEEP_GRACE (60 * USEC_PER_SEC)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a container gets in its environment: env_file below, environment above, and not one value that was not
- * resolved. */
+/* What a container gets in its environment: env_file first, environment over it, and every value resolved. */
 #include <errno.h>
 #include <string.h>
 

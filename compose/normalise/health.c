@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Health checks, once as the rendered file wants them and once in microseconds for whoever runs them. */
+/* Health checks, once in the form of the rendered file and once in microseconds for the code that runs them. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Holds a tree against the tables of schema.c. */
+/* Checks a tree against the tables of schema.c. */
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>

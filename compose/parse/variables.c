@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Interpolates a file's tree, and finds out which variables it cannot do without. */
+/* Interpolates a file's tree, and finds out which variables it needs. */
 #include "compose/parse/variables.h"
 
 #include <errno.h>

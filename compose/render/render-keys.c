@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Decides key by key how to say it to podman-compose so that 1.0.3, 1.0.6 and 1.3 give podman the same
- * arguments, and refuses what 1.0.3 would lose. */
+/* Decides key by key how to write it so that podman-compose 1.0.3, 1.0.6 and 1.3 give podman the same arguments, and
+ * refuses what 1.0.3 would lose. */
 #include "compose/render/render-keys.h"
 
 #include <errno.h>

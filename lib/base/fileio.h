@@ -26,13 +26,13 @@ int file_write_atomic(const char *path, const void *data, size_t len, mode_t mod
  * uid is (uid_t) -1, the owner. */
 int dir_make(const char *path, mode_t mode, uid_t uid, gid_t gid, Error *err) _must_check_;
 
-/* Removes a file durably; missing is no error. */
+/* Removes a file durably; it is no error if there is none. */
 int file_remove(const char *path, Error *err) _must_check_;
 
-/* Removes all below a folder without following links, and keeps the folder itself; missing is no error. */
+/* Removes all below a folder without following links, and keeps the folder itself; it is no error if there is none. */
 int dir_clear(const char *path, Error *err) _must_check_;
 
-/* Removes a folder and all below it without following links; missing is no error. */
+/* Removes a folder and all below it without following links; it is no error if there is none. */
 int dir_remove(const char *path, Error *err) _must_check_;
 
 /* Writes all, across short writes and EINTR. */

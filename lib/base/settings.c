@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As little parser as can do. */
+/* The smallest parser that does the job. */
 #include "lib/base/settings.h"
 
 #include <errno.h>

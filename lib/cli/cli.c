@@ -8,7 +8,7 @@
 
 #include "lib/base/strv.h"
 
-/* What a command line holds: words that are no options, and the options that were given. */
+/* What a command line holds: words that are not options, and the options that were given. */
 typedef struct Line {
     char **args;
     int n_args;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The grammar of RFC 8259 in one linear pass with an explicit stack. cJSON alone takes much that is no JSON. */
+/* The grammar of RFC 8259 in one linear pass with an explicit stack. cJSON alone accepts much that is not JSON. */
 #include "lib/data/json-scan.h"
 
 #include <errno.h>
@@ -75,7 +75,7 @@ static int scan_hex4(Scan *s)
     return value;
 }
 
-/* Behind "\u". A lone surrogate is no character, and a NUL would cut the C string that cJSON makes. */
+/* After "\u". A lone surrogate is not a character, and a NUL would cut short the C string that cJSON makes. */
 static int scan_unicode_escape(Scan *s, Error *err)
 {
     int unit = scan_hex4(s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Compact ES256 tokens: what a device token and a proof of possession must look like, and nothing else is taken. */
+/* Compact ES256 tokens: what a device token and a proof of possession must look like; nothing else is accepted. */
 #include "lib/data/jwt.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The network is asked without waiting; a write takes what the disk takes. */
+/* The network is tried without waiting; a write takes as long as the disk takes. */
 #include "lib/event/self-check.h"
 
 #include <arpa/inet.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Heads and bodies of HTTP/1.1, byte for byte as RFC 9112 writes them or not at all. */
+/* Heads and bodies of HTTP/1.1: exactly as RFC 9112 has them, or refused. */
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>

@@ -169,7 +169,7 @@ char *proxy_forwarded_peer(const ProxyList *proxies, const char *header)
             len--;
         struct in6_addr a;
         unsigned before;
-        /* behind what is no address, nothing can be believed */
+        /* nothing can be believed that stands before something that is not an address */
         if (bare_address(word, len, bare) < 0 || parse_address(bare, &a, &before) < 0)
             return NULL;
         if (!list_has(proxies, &a))

@@ -183,7 +183,7 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
         return listen_failed(options, r, err);
     s->reserve_fd = reserve_open();
     if (s->tls) {
-        /* a client speaks first in TLS: whoever says nothing stays with the kernel and takes no place from others */
+        /* in TLS the client speaks first: one that says nothing stays in the kernel and takes no place from others */
         int seconds = SILENCE_SECONDS;
         (void) setsockopt(s->fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds);
     }

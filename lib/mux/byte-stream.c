@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* mux_stream_reserve() looks for so much at once, less in a stream that has little to send. */
+/* mux_stream_reserve() tries to offer this much at once, less in a stream that has little to send. */
 #define RESERVE_MIN ((size_t) 4 * 1024)
 #define RESERVE_MAX ((size_t) 64 * 1024)
 

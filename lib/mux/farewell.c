@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Last words about streams that are no more. */
+/* The last frames about streams that are gone. */
 #include "lib/mux/mux-impl.h"
 
 #include <errno.h>

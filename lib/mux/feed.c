@@ -7,7 +7,7 @@
 
 #include "lib/data/json.h"
 
-/* A limit so far ahead of what was received is no window. */
+/* A limit this far ahead of what was received cannot be a window. */
 #define CREDIT_MAX (UINT64_C(1) << 32)
 
 /* The stream is over for what the peer did with it. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As many connections as there are listeners, and one source that tells when the last of them is over. */
+/* One connection for each listener, and one source that fires when the last of them is over. */
 #include "lib/net/listener.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a host name to a connected socket without blocking: numeric addresses at once, names by a child that asks the
- * system's resolver (nsswitch and all), then one address after the other, until TLS stands with one of them. */
+/* From a host name to a connected socket without blocking: numeric addresses at once, names through a child that asks
+ * the system's resolver (nsswitch and all), then one address after the other, until TLS is up with one of them. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>

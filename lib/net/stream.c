@@ -72,7 +72,7 @@ void stream_release(Stream *s)
         stream_destroy(s);
 }
 
-/* Whether the peer ended it or the way to it is gone is not the same to whoever decides when to come back. */
+/* The peer ending it and the path to the peer being lost are different things when deciding when to come back. */
 int stream_broke(Stream *s, int code)
 {
     const char *id = code == ETIMEDOUT ? "stream.timeout"

@@ -72,7 +72,7 @@ static int take_quoted(const char **p, char **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
-/* NAME BWS "=" BWS VALUE at *p. -ENOENT when it is no parameter. */
+/* NAME BWS "=" BWS VALUE at *p. -ENOENT when it is not a parameter. */
 static int take_parameter(const char **p, Challenge *c)
 {
     size_t len = token_length(*p);

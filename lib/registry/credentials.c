@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Podman's auth files, in podman's order. Secrets are made known to the redactor and wiped behind us. */
+/* Podman's auth files, in podman's order. Secrets are made known to the redactor, and wiped afterwards. */
 #include <errno.h>
 #include <string.h>
 

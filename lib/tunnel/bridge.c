@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Connects what a peer may ask for by name, and says who is in, to the journal and in a file. */
+/* Connects to what a peer may ask for by name, and says who is logged in, in the journal and in a file. */
 #include "lib/tunnel/bridge.h"
 
 #include <errno.h>

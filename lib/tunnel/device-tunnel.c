@@ -69,8 +69,8 @@ static void take_auth_error(DeviceTunnel *d, const cJSON *message)
     identity_refused(d->identity);
 }
 
-/* From this loop, whoever else serves the box: what is asked is whether this tunnel works. A probe without an answer, for
- * want of room, is one more that failed. */
+/* Answered from this loop, whatever else serves the box: the question is whether this tunnel works. A probe without an
+ * answer, for want of room, is one more that failed. */
 static void answer_probe(DeviceTunnel *d, const cJSON *message)
 {
     _cleanup_(cJSON_Deletep) cJSON *answer = message_new("probe.answer");

@@ -31,7 +31,7 @@
 #define INBAND_PATIENCE USEC_PER_MINUTE
 /* Clocks that differ less than this are left alone; proofs are good for 300 s either way. */
 #define CLOCK_TOLERANCE_SECONDS 30
-/* A refusal so long after the one before it is a new matter. */
+/* A refusal this long after the one before it is a new matter. */
 #define REFUSALS_FORGOTTEN (12 * USEC_PER_HOUR)
 
 #define NETWORK_BACKOFF ((Backoff) { .base_usec = 2 * USEC_PER_SEC, .cap_usec = 5 * USEC_PER_MINUTE })

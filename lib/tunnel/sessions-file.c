@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is in, as JSON in a file that is replaced as a whole, with a lock beside it. */
+/* Who is logged in, as JSON in a file that is replaced as a whole, with a lock beside it. */
 #include "lib/tunnel/sessions-file.h"
 
 #include <errno.h>

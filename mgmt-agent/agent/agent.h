@@ -116,7 +116,7 @@ void agent_start_job(Agent *a, const char *job, bool tell_cloud);
 /* container.restart, container.recreate */
 void agent_handle_service(Agent *a, ControlClient *c, const cJSON *message);
 bool agent_is_service_job(const char *job);
-/* container.result for who asked, from what the worker said: container.result, compose.result, or nothing (NULL). */
+/* container.result for whoever asked, from what the worker said: container.result, compose.result, or nothing (NULL). */
 void agent_answer_service(Agent *a, const cJSON *result, ControlClient *requester);
 
 /* boot-job.c */

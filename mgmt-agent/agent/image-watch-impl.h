@@ -24,7 +24,7 @@ typedef struct Round {
     char **only;     /* of these services; NULL: all */
     cJSON *skipped;  /* services whose pre-check hook said "not now", or that do not run: object, service → why */
     cJSON *queue;    /* array of arrays of service names: what one deployment each is about */
-    cJSON *results;  /* compose.result of each, for who asked */
+    cJSON *results;  /* compose.result of each, for whoever asked */
     char *update_id; /* of the deployment that runs for it */
     ControlClient *asker; /* or NULL */
     char *id;             /* of the asker's message; NULL when nobody asked */

@@ -3,7 +3,7 @@
  * neither be kept nor be taken back. */
 #pragma once
 
-/* Makes the file if it is not there. Failing to is no failure of anybody's: then there is no space to be had. */
+/* Makes the file if it is not there. Failure is not reported: then there is just no space in reserve. */
 void reserve_make(void);
 /* Gives the space up. 0 when there was some, -ENOENT when not. */
 int reserve_release(void);

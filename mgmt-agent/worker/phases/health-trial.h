@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* When a health check that fails makes a container unhealthy. Pure: whoever runs the check may run it as often as he likes,
- * since a success at any moment proves the container, but failures count only as often as the check itself asks for. */
+/* When a health check that fails makes a container unhealthy. Pure. The check may be run as often as one likes, since a
+ * success at any moment proves the container, but failures count only as often as the check itself asks for. */
 #pragma once
 
 #include <stdbool.h>

@@ -175,7 +175,7 @@ static int seconds_taken(const Deploy *d)
     return begun > 0 && now > begun ? (int) ((now - begun) / USEC_PER_SEC) : 0;
 }
 
-/* With the last lines of the container that was not proved, for who reads the result and not the progress. */
+/* With the last lines of the container that was not proved, for a reader who sees the result and not the progress. */
 static cJSON *failure_to_json(const Deploy *d, const Error *failure, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = json_from_error(failure, r);
