@@ -9,6 +9,7 @@ import dataclasses
 import glob
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -230,12 +231,12 @@ class TestFile:
         return count
 
 
-def pytest_in(folder, build=BUILD, chosen=None):
+def pytest_in(folder, build=BUILD, chosen=None, env=None):
     """Each file of tests in a pytest and, where possible, namespaces of its own, several at a time: they mostly wait."""
     reports = os.path.join(ROOT, build, f"reports-{os.path.basename(folder)}")
     shutil.rmtree(reports, ignore_errors=True)
     os.makedirs(reports)
-    env = clean_env(BUILD=build, SECBOX_BIN=os.path.join(ROOT, build, "bin"))
+    env = clean_env(BUILD=build, SECBOX_BIN=os.path.join(ROOT, build, "bin"), **(env or {}))
     # without root, or inside of other namespaces, all of them share one network
     at_once = TESTS_AT_ONCE if os.geteuid() == 0 and not isolate.is_isolated() else 1
     # the longest first, as far as their size tells
@@ -282,9 +283,11 @@ def sanitized(folder):
     for path in peers:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(ROOT, path))
-    if not make(f"BUILD={build}", f"SAN={SANITIZERS}", f"SAN_LOGS={logs}", "all", *peers):
+    flags = [f"SAN={SANITIZERS}", f"SAN_LOGS={logs}"]
+    if not make(f"BUILD={build}", *flags, "all", *peers):
         return Count(failed=1)
-    count = pytest_in(folder, build)
+    # tests that call make themselves must not have everything compiled anew beside the others
+    count = pytest_in(folder, build, env={"SECBOX_MAKE_WORDS": shlex.join(flags)})
     count.add(sanitizer_reports(logs))
     return count
 

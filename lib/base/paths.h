@@ -20,7 +20,7 @@
 #define SERVICES_RUN_DIR RUN_DIR "/services"
 #define AGENT_STATE_DIR STATE_DIR "/mgmt-agent"
 /* the names of the services that are deployed, for recovery-agent: see mgmt-agent/agent/service-names.c */
-#define SERVICE_NAMES_PATH RUN_DIR "/services"
+#define SERVICE_NAMES_PATH RUN_DIR "/service-names"
 #define SERVICE_NAMES_HEAD "secbox-services 1"
 #define LINK_STATE_DIR STATE_DIR "/mgmt-link"
 #define AGENT_SOCKET_PATH RUN_DIR "/mgmt-agent.sock"

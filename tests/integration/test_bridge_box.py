@@ -18,7 +18,7 @@ from tests.integration.fake_cloud import FakeCloud
 from tests.integration.test_link import LinkBox
 from tests.integration.test_secbox import SecBox
 from tests.lab.sshd import Sshd, make_key, missing
-from tests.lab.util import PATIENCE_SECONDS, ROOT, program, read_text, wait_until
+from tests.lab.util import PATIENCE_SECONDS, ROOT, make_words, program, read_text, wait_until
 
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 SANITIZED = "/asan/" in os.environ.get("SECBOX_BIN", "")
@@ -57,7 +57,7 @@ class Peer:
 def peer():
     path = os.path.join(BUILD, "tests", "mux-peer")
     if not os.path.exists(path):
-        subprocess.run(["make", "-s", f"BUILD={os.path.relpath(BUILD, ROOT)}", os.path.relpath(path, ROOT)], cwd=ROOT, check=True)
+        subprocess.run(make_words(os.path.relpath(path, ROOT)), cwd=ROOT, check=True)
     it = Peer(path)
     yield it
     it.stop()

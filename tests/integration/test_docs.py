@@ -13,11 +13,10 @@ from tests import run
 from tests.conftest import require_programs
 from tests.integration.test_man_pages import help_of, names_in_help
 from tests.integration.test_podman_traps import compose, service
-from tests.lab.util import ROOT, bin_dir
+from tests.lab.util import ROOT, bin_dir, make_words
 
 DOCUMENTS = ["README.md", *sorted(os.path.relpath(p, ROOT) for p in glob.glob(os.path.join(ROOT, "docs/*.md")))]
 PROGRAMS = ["mgmt-agent", "mgmt-link", "mgmt-worker", "recovery-agent", "secbox", "secboxctl", "secbox-fleet", "secbox-gateway"]
-BUILD = os.path.relpath(os.path.dirname(bin_dir()), ROOT)
 DEVICE = "caseta5"
 
 
@@ -179,7 +178,7 @@ def test_the_tour_names_every_folder_and_no_other():
 
 def test_install_puts_everything_where_the_units_look_for_it(folder):
     require_programs(*PROGRAMS)
-    p = subprocess.run(["make", "-s", f"BUILD={BUILD}", f"DESTDIR={folder}", "install"], cwd=ROOT, capture_output=True,
+    p = subprocess.run(make_words(f"DESTDIR={folder}", "install"), cwd=ROOT, capture_output=True,
                        text=True, check=False, env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")})
     assert p.returncode == 0, p.stderr
     units = glob.glob(os.path.join(folder, "usr/lib/systemd/system/*.service"))

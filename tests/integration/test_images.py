@@ -7,9 +7,8 @@ import subprocess
 import pytest
 
 from tests.conftest import require_programs
-from tests.lab.util import ROOT, bin_dir, wait_until
+from tests.lab.util import ROOT, make_words, wait_until
 
-BUILD = os.path.relpath(os.path.dirname(bin_dir()), ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def images(lab):
     if not glob.glob("/usr/lib/postgresql/*/bin/postgres"):
         pytest.skip("postgresql is not installed: installer/deps.sh images")
     env = {k: v for k, v in lab.env.items() if not k.startswith(("MAKE", "MFLAGS"))}
-    p = subprocess.run(["make", "-s", "images", f"BUILD={BUILD}"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    p = subprocess.run(make_words("images"), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert p.returncode == 0, p.stdout + p.stderr
     tags = lab.podman("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
     assert "localhost/secbox:latest" in tags

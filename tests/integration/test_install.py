@@ -4,14 +4,13 @@ import os
 import subprocess
 
 from tests.conftest import require_programs
-from tests.lab.util import ROOT, bin_dir
+from tests.lab.util import ROOT, make_words
 
-BUILD = os.path.relpath(os.path.dirname(bin_dir()), ROOT)
 
 
 def make(*args):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "DESTDIR"))}
-    return subprocess.run(["make", "-s", f"BUILD={BUILD}", *args], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    return subprocess.run(make_words(*args), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
 def installed(folder, *kinds):

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.lab import compose_versions
+from tests.lab.util import make_words
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
 VERSIONS = ["installed", "1.0.6", "1.3.0"]
@@ -63,7 +64,7 @@ CONFIG = {
 @pytest.fixture(scope="session")
 def render_tool():
     build = os.environ.get("BUILD", "build")
-    subprocess.run(["make", "-s", f"BUILD={build}", f"{build}/tests/render-tool"], cwd=TOP, check=True)
+    subprocess.run(make_words(f"{build}/tests/render-tool"), cwd=TOP, check=True)
     return os.path.join(TOP, build, "tests", "render-tool")
 
 

@@ -9,6 +9,8 @@ import subprocess
 
 import pytest
 
+from tests.lab.util import make_words
+
 websockets = pytest.importorskip("websockets", reason="python3-websockets is not installed")
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -25,8 +27,7 @@ STEPS = {"text": True, "empty": True, "64k": True, "1m": True, "binary": True, "
 def programs():
     names = {name: os.path.join(BUILD, "tests", name) for name in ("ws-echo-server", "ws-client")}
     if not all(os.path.exists(path) for path in names.values()):
-        subprocess.run(["make", "-s", f"BUILD={os.path.relpath(BUILD, ROOT)}",
-                        *(os.path.relpath(path, ROOT) for path in names.values())], cwd=ROOT, check=True,
+        subprocess.run(make_words(*(os.path.relpath(path, ROOT) for path in names.values())), cwd=ROOT, check=True,
                        stdout=subprocess.DEVNULL, timeout=PATIENCE)
     return names
 

@@ -2,6 +2,7 @@
 """Small things that every part of the laboratory needs."""
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -19,6 +20,21 @@ class LabError(Exception):
 
 def bin_dir():
     return os.environ.get("SECBOX_BIN") or os.path.join(ROOT, "build", "bin")
+
+
+def make_words(*words):
+    """A make that leaves the programs under test as they were built, sanitizers included."""
+    build = os.path.relpath(os.path.dirname(bin_dir()), ROOT)
+    return ["make", "-s", f"BUILD={build}", *shlex.split(os.environ.get("SECBOX_MAKE_WORDS", "")), *words]
+
+
+def box_of_root(root):
+    """A folder that is a box's `--root` and says that its containers are root's; for programs that run without a whole box."""
+    path = os.path.join(root, "etc/tucomunidad/mgmt-agent.env")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
+        f.write("PODMAN_USER=root\n")
+    return root
 
 
 def program(name):

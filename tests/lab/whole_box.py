@@ -15,7 +15,7 @@ import uuid
 
 from . import box_image, images, isolate
 from .podman_lab import PodmanLab
-from .util import ROOT, Daemon, LabError, bin_dir, read_text, wait_until
+from .util import ROOT, Daemon, LabError, make_words, read_text, wait_until
 
 USER = "tc"
 PRIVATE_MOUNTS = ["unshare", "--mount", "--propagation", "private"]
@@ -166,10 +166,8 @@ class WholeBox:
 
     def _install(self):
         """What a package would bring, and the one setting that this kind of machine needs."""
-        build = os.path.relpath(os.path.dirname(bin_dir()), ROOT)
         env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-        p = subprocess.run(["make", "-s", "-C", ROOT, f"install-{self.kind}", f"BUILD={build}",
-                            f"DESTDIR={self.host.seen('')}"], env=env,
+        p = subprocess.run(make_words("-C", ROOT, f"install-{self.kind}", f"DESTDIR={self.host.seen('')}"), env=env,
                            text=True, capture_output=True, check=False)
         if p.returncode:
             raise LabError(f"make install-{self.kind}: exit {p.returncode}: {p.stdout}{p.stderr}")

@@ -71,7 +71,7 @@ def restart(gateway):
 
 
 def services_file(box):
-    with open(box.path("run/tucomunidad/services"), encoding="utf-8") as f:
+    with open(box.path("run/tucomunidad/service-names"), encoding="utf-8") as f:
         return f.read().splitlines()[1:]
 
 
@@ -84,7 +84,7 @@ def test_an_hour_without_an_alarm(lab, gateway, folder):
         other = make_box(stack, lab, folder, gateway, "no-secbox")
         assert other.apply(compose(service("web")))["status"] == 200
         whole = make_box(stack, lab, folder, gateway, "whole")
-        whole.write("run/tucomunidad/services", "secbox-services 1\nsecbox\nweb\n", 0o644)
+        whole.write("run/tucomunidad/service-names", "secbox-services 1\nsecbox\nweb\n", 0o644)
         tunnel = DeviceTunnel(gateway, {**whole.agent_env, "DEVICE_ID": "whole"})
         stack.callback(tunnel.close)
         assert services_file(fresh) == [] and services_file(other) == ["web"]

@@ -113,7 +113,7 @@ def freeze_secbox_without_podman(box):
 def test_the_disk_is_full(lab, cloud, folder):
     small = os.path.join(folder, "box")
     os.makedirs(small)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600m", "none", small], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600m,mode=0755", "none", small], check=True)
     try:
         with SupportBox(lab, cloud, folder) as box:
             with contextlib.suppress(OSError), open(os.path.join(small, "root/fill"), "wb", buffering=0) as f:
