@@ -143,7 +143,7 @@ static void check_bounds(const Mux *m)
     check(granted <= SESSION);
     check(queued <= SESSION + MUX_STREAMS_MAX * MUX_QUEUE_AHEAD);
     check(farewells <= MUX_FAREWELLS_MAX + MUX_FAREWELLS_KEPT + 2 * MUX_STREAMS_MAX);
-    check(!m->gone && m->busy == 0);
+    check(!m->gone && m->life.holds == 0);
 }
 
 /* What is pulled is what a peer accepts. */

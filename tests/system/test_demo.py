@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import sys
 import time
 
@@ -75,10 +76,12 @@ def test_the_whole_story_then_a_shell_then_stop(demo):
     assert demo.run("shell")[0] == 1
 
 
-def test_what_does_not_hold_is_a_sentence(demo, tmp_path):
-    shutil.copytree(bin_dir(), tmp_path / "bin")
-    shutil.copy("/bin/false", tmp_path / "bin/mgmt-agent")
-    code, out = demo.run("run", SECBOX_BIN=str(tmp_path / "bin"))
+def test_what_does_not_hold_is_a_sentence(demo):
+    with tempfile.TemporaryDirectory(prefix="secbox-test-", dir="/tmp") as folder:  # seen inside the demo's namespaces, too
+        programs = os.path.join(folder, "bin")
+        shutil.copytree(bin_dir(), programs)
+        shutil.copy("/bin/false", os.path.join(programs, "mgmt-agent"))
+        code, out = demo.run("run", SECBOX_BIN=programs)
     assert code == 1
     assert "demo: waiting for mgmt-agent answers secboxctl: mgmt-agent ended with 1" in out
 

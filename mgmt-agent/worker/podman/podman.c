@@ -469,7 +469,7 @@ PodmanPast podman_past(Podman *p, const char *container, const char *since)
 
     if (encoded && from)
         path = str_format("/events?stream=false&since=%s&until=%llu&filters=%s", from,
-                          (unsigned long long) (realtime_usec() / USEC_PER_SEC + 1), encoded);
+                          (unsigned long long) realtime_usec() / USEC_PER_SEC + 1, encoded);
     if (!path || call(p, "GET", path, CALL_TIMEOUT_USEC, "tell what has happened", &response, NULL) < 0 || !response.body)
         return past;
     past.restarted = memmem(response.body, response.body_len, "\"restart\"", strlen("\"restart\""));
