@@ -363,7 +363,7 @@ static int make_listeners(Gateway *g)
     g->requests = requests_new(g->event, g->store);
     if (!g->requests)
         return -ENOMEM;
-    g->queries = (DeviceQueries) { .conns = g->conns, .requests = g->requests };
+    g->queries = (DeviceQueries) { .conns = g->conns, .requests = g->requests, .registry = g->registry };
     device_queries_listen(&g->queries);
     g->recovery = recovery_reports_new(g->event, g->store, g->conns);
     g->deployments = deployments_new(g->store, g->requests, g->conns);

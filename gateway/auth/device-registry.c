@@ -138,6 +138,14 @@ int device_registry_put_key(DeviceRegistry *r, const char *id, Role role, const 
     return 0;
 }
 
+void device_registry_remove(DeviceRegistry *r, const char *id)
+{
+    const Device *d = map_get(r->devices, id);
+    for (Role i = 0; d && i < _ROLE_COUNT; i++)
+        r->n_keys -= d->roles[i].thumbprint != NULL;
+    map_remove(r->devices, id);
+}
+
 size_t device_registry_keys(const DeviceRegistry *r)
 {
     return r->n_keys;

@@ -209,7 +209,12 @@ static const DeviceMessage messages[] = {
     {},
 };
 
-static const DeviceListener listener = { .messages = messages };
+static bool is_busy(const char *device, void *userdata)
+{
+    return deployments_is_busy(userdata, device);
+}
+
+static const DeviceListener listener = { .messages = messages, .is_busy = is_busy };
 
 Deployments *deployments_new(Store *store, Requests *requests, DeviceConns *conns)
 {

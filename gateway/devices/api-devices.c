@@ -82,7 +82,8 @@ static void show(Request *c)
     request_query(c, sql_device(c->args[0]), on_device);
 }
 
-static int check_labels(const cJSON *labels, Error *err)
+/* `may_be_null`: in a change, that is how a label is taken away. */
+static int check_labels(const cJSON *labels, bool may_be_null, Error *err)
 {
     const cJSON *i;
     if (labels && !cJSON_IsObject(labels))
@@ -91,8 +92,9 @@ static int check_labels(const cJSON *labels, Error *err)
         return error_set(err, EINVAL, "device.bad-labels", "a device has at most %d labels", LABELS_MAX);
     cJSON_ArrayForEach(i, labels)
     {
-        if (!cJSON_IsString(i) || strlen(i->valuestring) > LABEL_SIZE_MAX ||
-            strlen(i->string) > LABEL_SIZE_MAX || !text_is_plain(i->valuestring) || !text_is_plain(i->string))
+        const char *value = may_be_null && cJSON_IsNull(i) ? "" : cJSON_GetStringValue(i);
+        if (!value || strlen(value) > LABEL_SIZE_MAX || strlen(i->string) > LABEL_SIZE_MAX || !text_is_plain(value) ||
+            !text_is_plain(i->string))
             return error_set_at(err, EINVAL, "device.bad-labels", NULL, 0, i->string,
                                 "a label is a text of at most %d bytes without control characters and invisible ones",
                                 LABEL_SIZE_MAX);
@@ -147,7 +149,7 @@ static int add_read(Request *c, const cJSON *body, char **ret_labels, Error *err
             err, EINVAL, "device.bad-id",
             "a device id is 1 to %d letters, digits, '.', '_' and '-', beginning with a letter or digit",
             DEVICE_ID_MAX);
-    int r = check_labels(labels, err);
+    int r = check_labels(labels, false, err);
     if (r < 0)
         return r;
     c->args[0] = strdup(id);
@@ -218,10 +220,95 @@ static void unblock(Request *c)
     request_query(c, sql_device_set_blocked(c->args[0], false, c->actor), on_block);
 }
 
+static void on_relabelled(Request *c, const StoreRows *rows)
+{
+    const DevicesApi *api = c->module;
+    Error err = {};
+    if (store_rows_count(rows) > 0 || !device_registry_has_device(api->registry, c->args[0])) {
+        on_device(c, rows);
+        return;
+    }
+    error_set(&err, EINVAL, "device.bad-labels", "a device has at most %d labels", LABELS_MAX);
+    request_fail(c, -EINVAL, &err);
+    error_done(&err);
+}
+
+static void relabel(Request *c)
+{
+    Error err = {};
+    const cJSON *body = request_parse_body(c);
+    if (!body)
+        return;
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(body, "labels");
+    int r = labels ? check_labels(labels, true, &err)
+                   : error_set(&err, EINVAL, "device.bad-labels", "a change of labels needs \"labels\": an object");
+    _cleanup_(freep) char *text = r >= 0 ? json_print(labels) : NULL;
+    if (r >= 0 && !text)
+        r = -ENOMEM;
+    if (r < 0)
+        request_fail(c, r, &err);
+    else
+        request_query(c, sql_device_relabel(c->args[0], text, LABELS_MAX, c->actor), on_relabelled);
+    error_done(&err);
+}
+
+static void on_removed(Request *c, const StoreRows *rows)
+{
+    const DevicesApi *api = c->module;
+    cJSON *body = cJSON_CreateObject();
+    if (store_rows_count(rows) > 0) {
+        device_registry_remove(api->registry, c->args[0]);
+        device_conns_remove(api->conns, c->args[0]); /* again, for those who made a copy of what was in the database */
+    }
+    if (store_rows_count(rows) == 0)
+        fail_no_device(c);
+    else if (!body || json_add_string(body, "removed", c->args[0]) < 0)
+        request_fail(c, -ENOMEM, NULL);
+    else
+        request_answer(c, 200, TAKE_PTR(body));
+    cJSON_Delete(body);
+}
+
+/* A deployment's end would have nowhere to be written. */
+static bool fail_busy(Request *c)
+{
+    const DevicesApi *api = c->module;
+    Error err = {};
+    if (!device_conns_is_busy(api->conns, c->args[0]))
+        return false;
+    error_set(&err, EBUSY, "device.busy", "a push or an update of %s is under way: wait for its end; to keep the box out"
+              " meanwhile, block it", c->args[0]);
+    request_fail(c, -EBUSY, &err);
+    error_done(&err);
+    return true;
+}
+
+/* The records of its sessions are written before what they hang on is deleted. */
+static void on_shut_out(Request *c, const StoreRows *rows)
+{
+    const DevicesApi *api = c->module;
+    if (store_rows_count(rows) == 0) {
+        fail_no_device(c);
+    } else if (device_registry_put_device(api->registry, c->args[0], true) < 0) {
+        request_fail(c, -ENOMEM, NULL);
+    } else if (!fail_busy(c)) {
+        device_conns_remove(api->conns, c->args[0]);
+        request_query(c, sql_device_remove(c->args[0], c->actor), on_removed);
+    }
+}
+
+static void remove_device(Request *c)
+{
+    if (!fail_busy(c))
+        request_query(c, sql_device_set_blocked(c->args[0], true, c->actor), on_shut_out);
+}
+
 const Route device_routes[] = {
     { "GET", "/v1/devices", ACCESS_OPERATOR, list, "all devices" },
     { "POST", "/v1/devices", ACCESS_OPERATOR, add, "add a device" },
     { "GET", "/v1/devices/*", ACCESS_OPERATOR, show, "one device" },
+    { "PATCH", "/v1/devices/*", ACCESS_OPERATOR, relabel, "change its labels" },
+    { "DELETE", "/v1/devices/*", ACCESS_OPERATOR, remove_device, "forget it for good" },
     { "POST", "/v1/devices/*/bootstrap", ACCESS_OPERATOR, renew_bootstrap, "a new bootstrap token" },
     { "POST", "/v1/devices/*/block", ACCESS_OPERATOR, block, "keep a device out" },
     { "POST", "/v1/devices/*/unblock", ACCESS_OPERATOR, unblock, "let it in again" },

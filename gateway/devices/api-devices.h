@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Routes about devices: list, add, show, a new bootstrap token, block and unblock. */
+/* Routes about devices: list, add, show, relabel, remove, a new bootstrap token, block and unblock. */
 #pragma once
 
 #include "gateway/devices/device-connection.h"

@@ -259,15 +259,36 @@ void device_conns_replace_key(DeviceConns *cs, const char *device, Role role)
     device_conns_close(cs, device, role, WS_CLOSE_POLICY, "the key of this device was replaced");
 }
 
-void device_conns_block(DeviceConns *cs, const char *device)
+static void close_all(DeviceConns *cs, const char *device, const char *reason)
 {
     void *value;
-    for (size_t i = 0; i < cs->n_listeners; i++)
-        if (cs->listeners[i].table->on_blocked)
-            cs->listeners[i].table->on_blocked(device, cs->listeners[i].userdata);
     for (size_t i = 0; map_next(cs->connections, &i, NULL, &value);) {
         DeviceConn *s = value;
         if (str_equal(s->device, device))
-            device_conn_close(s, WS_CLOSE_POLICY, "the device is blocked");
+            device_conn_close(s, WS_CLOSE_POLICY, reason);
     }
+}
+
+void device_conns_block(DeviceConns *cs, const char *device)
+{
+    for (size_t i = 0; i < cs->n_listeners; i++)
+        if (cs->listeners[i].table->on_blocked)
+            cs->listeners[i].table->on_blocked(device, cs->listeners[i].userdata);
+    close_all(cs, device, "the device is blocked");
+}
+
+void device_conns_remove(DeviceConns *cs, const char *device)
+{
+    for (size_t i = 0; i < cs->n_listeners; i++)
+        if (cs->listeners[i].table->on_removed)
+            cs->listeners[i].table->on_removed(device, cs->listeners[i].userdata);
+    close_all(cs, device, "the device was removed");
+}
+
+bool device_conns_is_busy(const DeviceConns *cs, const char *device)
+{
+    bool busy = false;
+    for (size_t i = 0; i < cs->n_listeners && !busy; i++)
+        busy = cs->listeners[i].table->is_busy && cs->listeners[i].table->is_busy(device, cs->listeners[i].userdata);
+    return busy;
 }

@@ -25,9 +25,12 @@ typedef struct DeviceListener {
     const DeviceMessage *messages; /* ends with {} */
     /* A tunnel carries nothing any more. */
     void (*on_gone)(DeviceConn *s, void *userdata);
-    /* The box has a new key for this role, or was blocked; its tunnels are about to be closed. */
+    /* The box has a new key for this role, or was blocked or removed; its tunnels are about to be closed. */
     void (*on_key_replaced)(const char *device, Role role, void *userdata);
     void (*on_blocked)(const char *device, void *userdata);
+    void (*on_removed)(const char *device, void *userdata);
+    /* Whether the box is in the middle of something and must not be removed now. */
+    bool (*is_busy)(const char *device, void *userdata);
     /* Adds what it knows about a device. */
     int (*describe)(const char *device, cJSON *object, void *userdata);
     /* How many people are in the box now. */
@@ -78,5 +81,9 @@ void device_conns_replace_key(DeviceConns *cs, const char *device, Role role);
 void device_conns_close(DeviceConns *cs, const char *device, Role role, uint16_t code, const char *reason);
 /* Closes all tunnels of a device, which is blocked. */
 void device_conns_block(DeviceConns *cs, const char *device);
+/* Closes them, and has everybody forget the device, which was removed. */
+void device_conns_remove(DeviceConns *cs, const char *device);
+/* Whether somebody says that the device is in the middle of something. */
+bool device_conns_is_busy(const DeviceConns *cs, const char *device);
 /* Writes what waits to be written about boxes, when the store has room. */
 void device_conns_sweep(DeviceConns *cs);

@@ -47,7 +47,9 @@ void device_query(const DeviceQueries *q, Request *c, const cJSON *message, usec
     Error err = {};
     DeviceConn *s = device_conn_find(q->conns, c->args[0], ROLE_MGMT);
     int r = s ? device_conn_send(s, message) : -ENOTCONN;
-    if (r == -ENOTCONN)
+    if (!device_registry_has_device(q->registry, c->args[0]))
+        r = error_set(&err, ENOENT, "device.not-found", "there is no device \"%s\" here", c->args[0]);
+    else if (r == -ENOTCONN)
         device_offline_error(c->args[0], &err);
     Query *query = calloc(1, sizeof(*query));
     if (r >= 0 && !query)

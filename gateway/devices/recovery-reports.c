@@ -240,7 +240,12 @@ static const DeviceMessage messages[] = {
     {},
 };
 
-static const DeviceListener listener = { .messages = messages, .describe = describe };
+static void on_removed(const char *device, void *userdata)
+{
+    map_remove(((RecoveryReports *) userdata)->boxes, device);
+}
+
+static const DeviceListener listener = { .messages = messages, .on_removed = on_removed, .describe = describe };
 
 RecoveryReports *recovery_reports_new(sd_event *event, Store *store, DeviceConns *conns)
 {

@@ -68,7 +68,12 @@ static const DeviceMessage messages[] = {
     {},
 };
 
-static const DeviceListener listener = { .messages = messages };
+static void on_removed(const char *device, void *userdata)
+{
+    map_remove(((UnsafeBinds *) userdata)->named, device);
+}
+
+static const DeviceListener listener = { .messages = messages, .on_removed = on_removed };
 
 UnsafeBinds *unsafe_binds_new(Store *store, DeviceConns *conns)
 {

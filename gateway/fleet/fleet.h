@@ -69,12 +69,21 @@ int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int 
 /* Reads a compose file and checks it with the box's own code. Policy findings are printed as warnings. New string. */
 int fleet_read_compose(const char *path, char **ret, Error *err) _must_check_;
 
+/* The bootstrap token in the answer `body`: alone on stdout, so that it can be piped to where it is needed; what happened to the
+ * box goes to stderr. Returns the exit code. */
+int fleet_show_bootstrap(const char *id, const char *what, const cJSON *body);
+
 /* "/v1/devices/ID" + suffix with the id percent-encoded: a new string or NULL. */
 char *fleet_device_path(const char *device, const char *suffix);
 
 int verb_devices_add(int argc, char **argv, void *userdata);
 int verb_devices_list(int argc, char **argv, void *userdata);
 int verb_devices_show(int argc, char **argv, void *userdata);
+int verb_devices_bootstrap(int argc, char **argv, void *userdata);
+int verb_devices_block(int argc, char **argv, void *userdata);
+int verb_devices_unblock(int argc, char **argv, void *userdata);
+int verb_devices_relabel(int argc, char **argv, void *userdata);
+int verb_devices_remove(int argc, char **argv, void *userdata);
 int verb_push(int argc, char **argv, void *userdata);
 int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);

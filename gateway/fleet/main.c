@@ -12,6 +12,7 @@
 #include "lib/cli/report.h"
 
 #define SSH_ARGUMENTS_MAX 1024
+#define LABELS_MAX 32
 
 #define COMMON_OPTIONS "gateway token-file ca plain-http json"
 #define GRANT_OPTIONS "reason for max idle forwarding break-glass"
@@ -22,6 +23,11 @@ static const CliVerb verbs[] = {
     { "devices add", "ID", 1, 1, "register a box; prints its bootstrap token, once", verb_devices_add, "label" },
     { "devices list", "", 0, 0, "all boxes", verb_devices_list, NULL },
     { "devices show", "ID", 1, 1, "one box, as the gateway knows it", verb_devices_show, NULL },
+    { "devices bootstrap", "ID", 1, 1, "a new bootstrap token, for a box that is set up anew", verb_devices_bootstrap, NULL },
+    { "devices block", "ID", 1, 1, "keep a box out, and end its tunnels and sessions", verb_devices_block, NULL },
+    { "devices unblock", "ID", 1, 1, "let it in again", verb_devices_unblock, NULL },
+    { "devices relabel", "ID K=V…", 2, 1 + LABELS_MAX, "set labels; K= takes one away", verb_devices_relabel, NULL },
+    { "devices remove", "ID", 1, 1, "forget a box for good, and end its tunnels and sessions", verb_devices_remove, NULL },
     { "push", "DEVICE FILE", 2, 2, "push a compose file to a box", verb_push, "wait confirm-deadline reason timeout" },
     { "plan", "DEVICE FILE", 2, 2, "what the push would change, service by service", verb_plan, NULL },
     { "history", "DEVICE", 1, 1, "a box's pushes and how they ended", verb_history, "limit" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* devices add, list, show: the boxes that the gateway knows. */
+/* devices add, list, show: the boxes that the gateway knows. What changes one that it knows is in verb-devices-change.c. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,13 +54,12 @@ static int add_request(const Fleet *fleet, const char *id, cJSON **ret, Error *e
     return 0;
 }
 
-/* The token alone goes to stdout, so that it can be piped to where it is needed. */
-static int show_bootstrap(const char *id, const cJSON *body)
+int fleet_show_bootstrap(const char *id, const char *what, const cJSON *body)
 {
     _cleanup_(freep) char *name = text_printable(id), *until = report_member(body, "bootstrapExpiresAt");
     const char *bootstrap = json_string(body, "bootstrap");
 
-    fprintf(stderr, "%s is registered. Its bootstrap token, shown only now, is good until %s:\n", name ? name : id,
+    fprintf(stderr, "%s %s. Its bootstrap token, shown only now, is good until %s:\n", name ? name : id, what,
             until ? until : "it is used");
     return report_text(str_format("%s\n", bootstrap ? bootstrap : "-"), EXIT_OK);
 }
@@ -80,7 +79,7 @@ int verb_devices_add(int argc, char **argv, void *userdata)
         r = api_call(&fleet->api, "POST", "/v1/devices", request, CALL_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
-    return fleet->json ? report_json(reply.body, EXIT_OK) : show_bootstrap(argv[0], reply.body);
+    return fleet->json ? report_json(reply.body, EXIT_OK) : fleet_show_bootstrap(argv[0], "is registered", reply.body);
 }
 
 /* "a=b,c=d" from a labels object: a new string, NULL when out of memory. */

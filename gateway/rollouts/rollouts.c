@@ -261,7 +261,12 @@ static const DeviceMessage messages[] = {
     {},
 };
 
-static const DeviceListener listener = { .messages = messages };
+static void on_removed(const char *device _unused_, void *userdata)
+{
+    rollouts_reload(userdata);
+}
+
+static const DeviceListener listener = { .messages = messages, .on_removed = on_removed };
 
 Rollouts *rollouts_new(sd_event *event, Store *store, Requests *requests, DeviceConns *conns, Deployments *deployments)
 {

@@ -159,13 +159,22 @@ void support_sessions_end_grant(SupportSessions *ss, const char *grant, const ch
             support_session_end(value, id, sentence);
 }
 
-static void on_blocked(const char *device, void *userdata)
+static void end_all(SupportSessions *ss, const char *device, const char *id, const char *sentence)
 {
-    SupportSessions *ss = userdata;
     void *value;
     for (size_t i = 0; map_next(ss->map, &i, NULL, &value);)
         if (str_equal(((SupportSession *) value)->device, device))
-            support_session_end(value, "device.blocked", "the box was blocked");
+            support_session_end(value, id, sentence);
+}
+
+static void on_blocked(const char *device, void *userdata)
+{
+    end_all(userdata, device, "device.blocked", "the box was blocked");
+}
+
+static void on_removed(const char *device, void *userdata)
+{
+    end_all(userdata, device, "device.removed", "the box was removed");
 }
 
 /* Sessions that came through a tunnel of the old key are not the new key's. */
@@ -241,9 +250,12 @@ void support_sessions_sweep(SupportSessions *ss)
         end_withdrawn(ss, grants, tokens);
 }
 
-static const DeviceListener listener = { .on_key_replaced = on_key_replaced,
-                                         .on_blocked = on_blocked,
-                                         .people = people };
+static const DeviceListener listener = {
+    .on_key_replaced = on_key_replaced,
+    .on_blocked = on_blocked,
+    .on_removed = on_removed,
+    .people = people,
+};
 
 SupportSessions *support_sessions_new(sd_event *event, Store *store, DeviceConns *conns, const DeviceRegistry *registry)
 {

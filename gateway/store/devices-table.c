@@ -75,6 +75,29 @@ Statement sql_device_set_blocked(const char *id, bool blocked, const char *actor
         sql_text(id), sql_text(actor), sql_flag(blocked), sql_text(blocked ? "device.blocked" : "device.unblocked"));
 }
 
+Statement sql_device_relabel(const char *id, const char *labels, unsigned labels_max, const char *actor)
+{
+    return STATEMENT(
+        "WITH o AS (SELECT id AS name, labels AS was, jsonb_strip_nulls(labels || $3::jsonb) AS become FROM devices"
+        " WHERE id = $1 FOR UPDATE),"
+        " d AS (UPDATE devices SET labels = become FROM o WHERE id = name"
+        " AND (SELECT count(*) FROM jsonb_object_keys(become)) <= $4::integer RETURNING *),"
+        " a AS (INSERT INTO audit(actor, action, device, detail)"
+        " SELECT $2, 'device.relabelled', id, jsonb_build_object('labels', labels, 'before', was) FROM d)"
+        " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ")) FROM d",
+        sql_text(id), sql_text(actor), sql_text(labels), sql_number(labels_max));
+}
+
+Statement sql_device_remove(const char *id, const char *actor)
+{
+    return STATEMENT(
+        "WITH d AS (DELETE FROM devices WHERE id = $1 RETURNING id, labels),"
+        " a AS (INSERT INTO audit(actor, action, device, detail)"
+        " SELECT $2, 'device.removed', id, jsonb_build_object('labels', labels) FROM d)"
+        " SELECT id FROM d",
+        sql_text(id), sql_text(actor));
+}
+
 Statement sql_device_status(const char *id, const char *status, const char *agent_version)
 {
     return STATEMENT("UPDATE devices SET status = $2::jsonb, status_at = now(), last_seen_at = now(),"

@@ -25,6 +25,11 @@ Statement sql_device_renew_bootstrap(const NewDevice *d);
 /* Also 2 whether it is blocked. */
 Statement sql_device_set_blocked(const char *id, bool blocked, const char *actor);
 
+/* Of `labels`, those that are null are taken away. No row: no such device, or more than labels_max of them then. */
+Statement sql_device_relabel(const char *id, const char *labels, unsigned labels_max, const char *actor);
+/* With all that hangs on it, but not what is in the audit log. 0 id; no row: no such device. */
+Statement sql_device_remove(const char *id, const char *actor);
+
 /* What the boxes say of themselves. */
 Statement sql_device_status(const char *id, const char *status, const char *agent_version);
 Statement sql_device_seen(const char *id);

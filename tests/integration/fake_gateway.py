@@ -75,6 +75,12 @@ class FakeGateway:
             def do_POST(self):
                 self._handle("POST")
 
+            def do_PATCH(self):
+                self._handle("PATCH")
+
+            def do_DELETE(self):
+                self._handle("DELETE")
+
         return Handler
 
     def answer(self, method, path, query, body):
@@ -101,6 +107,28 @@ class FakeGateway:
         if name not in self.devices:
             return error(404, "device.not-found", f"there is no device \"{name}\" here")
         return 200, {"device": self.devices[name]}
+
+    def _change(self, name, change, **_):
+        found = self._device(name)
+        if found[0] == 200:
+            self.devices[name]["blocked"] = change == "block"
+        return found
+
+    def _bootstrap(self, name, **_):
+        status, document = self._device(name)
+        return (status, document) if status != 200 else (201, {**document, "bootstrap": "new-strap.token",
+                                                               "bootstrapExpiresAt": "2026-01-03T03:04:05.000Z"})
+
+    def _relabel(self, name, body, **_):
+        found = self._device(name)
+        if found[0] == 200:
+            labels = {**self.devices[name]["labels"], **body["labels"]}
+            self.devices[name]["labels"] = {k: v for k, v in labels.items() if v is not None}
+        return found
+
+    def _remove(self, name, **_):
+        found = self._device(name)
+        return (200, {"removed": self.devices.pop(name)["id"]}) if found[0] == 200 else found
 
     def _push(self, _name, query, **_):
         if self.offline:
@@ -139,6 +167,10 @@ ROUTES = [
     ("GET", r"/v1/devices", FakeGateway._devices),
     ("POST", r"/v1/devices", FakeGateway._add),
     ("GET", r"/v1/devices/([^/]+)", FakeGateway._device),
+    ("PATCH", r"/v1/devices/([^/]+)", FakeGateway._relabel),
+    ("DELETE", r"/v1/devices/([^/]+)", FakeGateway._remove),
+    ("POST", r"/v1/devices/([^/]+)/bootstrap", FakeGateway._bootstrap),
+    ("POST", r"/v1/devices/([^/]+)/(block|unblock)", FakeGateway._change),
     ("POST", r"/v1/devices/([^/]+)/compose-snapshot", FakeGateway._push),
     ("GET", r"/v1/devices/([^/]+)/deployments/(\d+)", FakeGateway._poll),
     ("GET", r"/v1/devices/([^/]+)/deployments", FakeGateway._history),

@@ -102,6 +102,24 @@ def test_devices_list_and_show(fleet):
     assert fleet.gateway.requests[-1][1] == "/v1/devices/a/b?c"
 
 
+def test_what_changes_a_box(fleet):
+    fleet.gateway.devices["caseta5"] = {"id": "caseta5", "labels": {"site": "norte", "ring": "canary"}}
+    p = fleet.run("devices", "bootstrap", "caseta5")
+    assert (p.returncode, p.stdout) == (0, "new-strap.token\n") and "set up anew" in p.stderr
+    p = fleet.run("devices", "relabel", "caseta5", "ring=", "floor=2")
+    assert p.returncode == 0 and fleet.gateway.devices["caseta5"]["labels"] == {"site": "norte", "floor": "2"}, p
+    assert "blocked" in fleet.run("devices", "block", "caseta5").stdout and fleet.gateway.devices["caseta5"]["blocked"]
+    assert fleet.run("devices", "unblock", "caseta5").returncode == 0 and not fleet.gateway.devices["caseta5"]["blocked"]
+    assert json.loads(fleet.run("devices", "remove", "caseta5", "--json").stdout) == {"removed": "caseta5"}
+    for verb in ("bootstrap", "block", "unblock", "remove"):
+        p = fleet.run("devices", verb, "caseta5")
+        assert p.returncode == 1 and "no device" in p.stderr, p
+    sent = len(fleet.gateway.requests)
+    for bad in ("novalue", "=x"):
+        assert fleet.run("devices", "relabel", "caseta5", bad).returncode == 2
+    assert fleet.run("devices", "relabel", "caseta5", "a=1", "a=2").returncode == 2 and len(fleet.gateway.requests) == sent
+
+
 @pytest.mark.parametrize("text,line,identifier", [
     (UNKNOWN_KEY, 3, "compose.unknown-key"),
     (NOT_YAML, None, "yaml."),

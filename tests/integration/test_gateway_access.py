@@ -16,7 +16,7 @@ pytest.importorskip("websockets")
 
 from cryptography.hazmat.primitives import serialization  # noqa: E402
 
-from tests.integration.gateway_lab import NUMBERS, device, enroll, error_id, gw, refused, shared, tunnel_url
+from tests.integration.gateway_lab import COMPOSE, NUMBERS, Push, device, enroll, error_id, gw, refused, shared, tunnel_url
 from tests.lab.device import Device, DeviceKey, Tunnel, b64
 from tests.lab.postgres import Postgres
 from tests.lab.gateway import Answer
@@ -204,6 +204,52 @@ def test_a_blocked_device_is_kept_out(gw, device):
     assert device.claim().status == 403
     assert gw.request("POST", f"/v1/devices/{device.id}/unblock").status == 200
     device.connect()
+
+
+def test_a_removed_device_is_forgotten(gw, device):
+    path, tunnel = f"/v1/devices/{device.id}", device.connect()
+    push = Push(gw, device)
+    snapshot = tunnel.next("compose.snapshot")
+    busy = gw.request("DELETE", path)
+    assert busy.status == 409 and error_id(busy) == "device.busy" and gw.device(device.id)["blocked"] is False
+    tunnel.send(device.result(snapshot))
+    assert push.end().status == 200
+    assert gw.request("DELETE", path).json == {"removed": device.id}
+    assert tunnel.next("none") is None and tunnel.code == 1008
+    assert refused(tunnel_url(gw), device.token) == 401
+    assert device.claim().status == 401 and device.refresh().status == 401
+    assert gw.request("GET", path).status == 404 and gw.request("DELETE", path).status == 404
+    kept = [e["action"] for e in gw.audit() if e.get("device") == device.id]
+    assert kept[0] == "device.removed" and kept[-1] == "device.added"
+    # the name is free, and nothing of the former box is left under it
+    again = enroll(gw, device.id)
+    assert again.claim().status == 201 and refused(tunnel_url(gw), device.token) == 401
+    assert gw.request("GET", path + "/deployments").json["deployments"] == []
+    again.connect()
+    again.close()
+
+
+def test_a_device_is_labelled_anew(gw, device):
+    path = f"/v1/devices/{device.id}"
+    changed = gw.request("PATCH", path, {"labels": {"ring": "canary", "site": None, "never": None}})
+    assert changed.status == 200 and changed.json["device"]["labels"] == {"ring": "canary"}
+    assert gw.device(device.id)["labels"] == {"ring": "canary"}
+    entry = gw.audit("device.relabelled")[0]
+    assert entry["device"] == device.id and entry["detail"] == {"labels": {"ring": "canary"}, "before": {"site": "north"}}
+    for bad in ({}, {"labels": [1]}, {"labels": {"a": 1}}, {"labels": {f"l{i}": "x" for i in range(32)}}):
+        answer = gw.request("PATCH", path, bad)
+        assert answer.status == 400 and error_id(answer) == "device.bad-labels", bad
+    assert gw.device(device.id)["labels"] == {"ring": "canary"}
+
+
+@pytest.mark.parametrize("method, what, body", [
+    ("GET", "", None), ("DELETE", "", None), ("PATCH", "", {"labels": {}}), ("POST", "/bootstrap", None), ("POST", "/block", None),
+    ("POST", "/unblock", None), ("GET", "/status", None), ("POST", "/plan", {"compose": COMPOSE}), ("GET", "/deployments", None),
+    ("POST", "/compose-snapshot", {"compose": COMPOSE}),
+])
+def test_an_unknown_device_is_no_such_device(gw, method, what, body):
+    answer = gw.request(method, "/v1/devices/nobody" + what, body)
+    assert answer.status == 404 and error_id(answer) == "device.not-found"
 
 
 @pytest.mark.parametrize("first", [

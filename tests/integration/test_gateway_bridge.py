@@ -123,6 +123,19 @@ def test_what_the_box_is_asked_and_the_operator_told(gw, box, person):
     assert person.tunnel.next_frame("half-close").position == len(BANNER)
 
 
+def test_a_removed_box_ends_its_sessions(gw, box, person):
+    def actions():
+        return [e["action"] for e in gw.audit() if e.get("device") == box.id]
+
+    joined(box, person)
+    wait_until(lambda: "bridge.opened" in actions(), "the session is written down", gw.daemon.death)
+    assert gw.request("DELETE", f"/v1/devices/{box.id}").json == {"removed": box.id}
+    assert person.tunnel.next_frame("reset").payload == b"device.removed"
+    assert actions()[:3] == ["device.removed", "bridge.closed", "device.blocked"]
+    closed = next(e for e in gw.audit("bridge.closed") if e.get("device") == box.id)
+    assert closed["detail"]["endReason"] == "device.removed" and closed["actor"] == "operator:lab"
+
+
 def test_an_operator_speaks_before_there_is_a_way(box, person):
     mine = person.open()
     assert person.tunnel.next_frame("credit").position >= WINDOW

@@ -236,6 +236,16 @@ def test_boxes_that_are_offline_catch_up(gw, fleet, site):
     assert changed(later) == [digest(2)] and changed(away) == [digest(), digest(2)]
 
 
+def test_a_removed_box_is_not_waited_for(gw, fleet, site):
+    gone = boxes(fleet, site, 1, {"rollout": "canary"}, online=False)[0]
+    here = boxes(fleet, site, 1)[0]
+    rollout = start(gw, site, groups="canary=1,100%", offlineAfterSeconds=1)
+    wait_until(lambda: show(gw, rollout)["groups"][0]["offline"] == 1, "the canary is known to be away")
+    assert gw.request("DELETE", f"/v1/devices/{gone.id}").status == 200
+    done = wait_state(gw, rollout, "done")
+    assert total(done, "boxes") == total(done, "done") == 1 and changed(here) == [digest()]
+
+
 def test_a_canary_that_is_offline_proves_nothing(gw, fleet, site):
     canary = boxes(fleet, site, 1, {"rollout": "canary"}, online=False)[0]
     others = boxes(fleet, site, 3)

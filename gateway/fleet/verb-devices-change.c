@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* devices bootstrap, block, unblock, relabel, remove: changes of a box that the gateway knows. */
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/fleet/fleet.h"
+#include "lib/base/strv.h"
+#include "lib/cli/report.h"
+
+#define CALL_TIMEOUT (30 * USEC_PER_SEC)
+
+/* One request about the box, and "ID SENTENCE" for its success. */
+static int change(Fleet *fleet, const char *id, const char *method, const char *suffix, const cJSON *request,
+                  const char *sentence)
+{
+    _cleanup_(freep) char *path = fleet_device_path(id, suffix);
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+
+    int r = fleet_ask(fleet, method, path, request, CALL_TIMEOUT, &reply, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+    return fleet->json ? report_json(reply.body, EXIT_OK) : report_text(str_format("%s %s\n", id, sentence), EXIT_OK);
+}
+
+int verb_devices_bootstrap(int argc, char **argv, void *userdata)
+{
+    Fleet *fleet = userdata;
+    _cleanup_(freep) char *path = fleet_device_path(argv[0], "/bootstrap");
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(error_done) Error err = {};
+
+    (void) argc;
+    int r = fleet_ask(fleet, "POST", path, NULL, CALL_TIMEOUT, &reply, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+    return fleet->json ? report_json(reply.body, EXIT_OK)
+                       : fleet_show_bootstrap(argv[0], "may be set up anew, and its former token is void", reply.body);
+}
+
+int verb_devices_block(int argc, char **argv, void *userdata)
+{
+    (void) argc;
+    return change(userdata, argv[0], "POST", "/block", NULL, "is blocked: its tunnels and sessions were ended");
+}
+
+int verb_devices_unblock(int argc, char **argv, void *userdata)
+{
+    (void) argc;
+    return change(userdata, argv[0], "POST", "/unblock", NULL, "may connect again");
+}
+
+int verb_devices_remove(int argc, char **argv, void *userdata)
+{
+    (void) argc;
+    return change(userdata, argv[0], "DELETE", "", NULL, "is removed, and its tunnels and sessions were ended");
+}
+
+/* "K=V" sets, "K=" takes away. */
+static int add_change(cJSON *labels, const char *text, Error *err)
+{
+    const char *equals = strchr(text, '=');
+
+    if (!equals || equals == text)
+        return error_set(err, EINVAL, "usage", "a label is KEY=VALUE, or KEY= to take it away, not \"%s\"", text);
+    _cleanup_(freep) char *key = strndup(text, (size_t) (equals - text));
+    if (!key)
+        return -ENOMEM;
+    if (cJSON_GetObjectItemCaseSensitive(labels, key))
+        return error_set(err, EINVAL, "usage", "label %s is there twice", key);
+    return equals[1] ? json_add_string(labels, key, equals + 1) : json_add_item(labels, key, cJSON_CreateNull());
+}
+
+int verb_devices_relabel(int argc, char **argv, void *userdata)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
+    cJSON *labels = request ? cJSON_AddObjectToObject(request, "labels") : NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = labels ? 0 : -ENOMEM;
+
+    for (int i = 1; r >= 0 && i < argc; i++)
+        r = add_change(labels, argv[i], &err);
+    if (r < 0)
+        return fleet_fail(userdata, NULL, &err, r);
+    return change(userdata, argv[0], "PATCH", "", request, "is labelled anew");
+}
