@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A Debian that has nothing but what the README's `installer/deps.sh` puts on a box: it runs what a box runs."""
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +13,7 @@ import pytest
 from tests.conftest import require_programs
 from tests.lab import box_image, whole_box
 from tests.lab.gateway import Gateway
-from tests.lab.util import ROOT, LabError, read_text, wait_until
+from tests.lab.util import ROOT, LabError, bin_dir, read_text, wait_until
 from tests.system.test_whole_box import CA_FILE, DEVICE, answers, make_certificate, push, settling
 
 STACK = """
@@ -29,6 +31,10 @@ services:
 networks:
   front: {}
 """
+
+
+def build_dir():
+    return os.path.relpath(os.path.dirname(bin_dir()), ROOT)
 
 
 def packages_of(group):
@@ -104,3 +110,28 @@ def test_a_bridge_network_with_a_published_port_runs_rootless(bare):
     p = box.user.podman("info", "--format", "{{.Host.CgroupManager}} {{.Host.NetworkBackend}}")
     assert p.stdout.split() == ["systemd", "netavark"] and p.stderr == "", p.stderr
     assert box.user.podman("run", "--rm", "--network", "bridge", "localhost/server:1", "true").stderr == ""
+
+
+def test_the_shipped_example_runs(bare):
+    """compose/examples/secbox.yml as it is, with the shipped policy and the images that `make images` makes."""
+    box = bare.box
+    assert box.run("readlink", "/etc/localtime").stdout.strip(), "a link, as on every Debian"
+    wrapper = os.path.join(bare.folder, "podman")
+    home = f"/home/{whole_box.USER}"
+    as_user = [*box.enter(), "setpriv", f"--reuid={whole_box.USER}", f"--regid={whole_box.USER}", "--init-groups", "env", "-i",
+               "-C", home, f"HOME={home}", f"XDG_RUNTIME_DIR=/run/user/{box.uid}", f"PATH={whole_box.PATH}", "podman"]
+    with open(wrapper, "w", encoding="utf-8") as f:
+        f.write(f'#!/bin/sh\nexec {shlex.join(as_user)} "$@"\n')
+    os.chmod(wrapper, 0o755)
+    p = subprocess.run(["make", "-s", "images", f"PODMAN={wrapper}", f"BUILD={build_dir()}"], cwd=ROOT, capture_output=True,
+                       text=True, check=False, env={k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))})
+    assert p.returncode == 0, p.stdout + p.stderr
+    box.write("/etc/tucomunidad/policy.json", read_text(f"{ROOT}/compose/examples/policy.json"))
+    code, last = push(bare, read_text(f"{ROOT}/compose/examples/secbox.yml"))
+    assert code == 0, last
+    wait_until(lambda: set(box.running()) == {"postgres", "secbox"}, "both run; relay-client waits behind its profile")
+    ask = ["exec", box.ids()["postgres"], "psql", "-h", "127.0.0.1", "-U", "secbox", "-At", "-c", "SELECT current_database()",
+           "secbox"]
+    assert box.user.podman(*ask).stdout == "secbox\n"
+    healthy = ["healthcheck", "run", box.ids()["secbox"]]
+    wait_until(lambda: box.user.podman(*healthy, check=False).returncode == 0, "secbox says that it is alive")
