@@ -64,8 +64,8 @@ RIGHTS = [*(f"--cap-add={name}" for name in CAPABILITIES), "--security-opt=secco
           "--security-opt=apparmor=unconfined", "--security-opt=label=disable", "--security-opt=unmask=ALL", "--device=/dev/fuse",
           "--device=/dev/net/tun"]
 # On a machine systemd shares its mounts with its services' namespaces; in a container it leaves that to who made it. Without
-# it there are no credentials.
-INIT = ["/bin/sh", "-c", "mount --make-rshared / && exec /sbin/init"]
+# it there are no credentials. systemd gives /run this mode; podman, whose /run is there already, lets everybody write to it.
+INIT = ["/bin/sh", "-c", "mount --make-rshared / && chmod 0755 /run && exec /sbin/init"]
 MASKED_UNITS = ["systemd-sysctl.service", "systemd-binfmt.service", "systemd-modules-load.service",
                 "proc-sys-fs-binfmt_misc.automount", "proc-sys-fs-binfmt_misc.mount", "sys-kernel-debug.mount",
                 "sys-kernel-tracing.mount", "sys-fs-fuse-connections.mount", "dev-hugepages.mount"]

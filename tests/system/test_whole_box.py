@@ -280,6 +280,18 @@ def test_the_journal_tells_it_with_fields(whole):
     assert secret not in whole.box.run("journalctl", "--no-pager", "-o", "export", "--all").stdout
 
 
+def test_the_journal_is_the_agents_own(deployed):
+    """podman writes its events to the journal, too: they are the workers' and the user's, not the agent's."""
+    box = deployed.box
+    told = [json.loads(line) for line in box.run("journalctl", "-t", "podman", "-o", "json", "--no-pager").stdout.splitlines()]
+    events = [e for e in told if e.get("PODMAN_EVENT")]
+    assert {"create", "start"} <= {e["PODMAN_EVENT"] for e in events}, "podman does write them"
+    assert "mgmt-agent.service" not in {e.get("_SYSTEMD_UNIT") for e in events}
+    entries = box.journal("mgmt-agent")
+    assert entries and {e["SYSLOG_IDENTIFIER"] for e in entries} <= {"mgmt-agent", "systemd"}
+    assert not [e["MESSAGE"] for e in entries if int(e["PRIORITY"]) > 6], "without --debug there are no debug lines"
+
+
 def test_what_dies_at_start_is_rolled_back(deployed):
     before = deployed.box.running()
     code, last = push(deployed, STACK.replace("server:1", "crash:1"))
