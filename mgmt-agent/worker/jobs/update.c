@@ -475,24 +475,16 @@ void update_name_back(Deploy *d)
             name_image(d, item, json_string(item, "oldImageId"));
 }
 
-void update_sweep_images(Deploy *d)
-{
-    const cJSON *item;
-
-    cJSON_ArrayForEach(item, d->journal.updates) {
-        const char *image = json_string(item, "image");
-        _cleanup_(freep) char *repository = image ? strndup(image, repository_length(image)) : NULL;
-
-        if (repository)
-            podman_remove_untagged(d->podman, repository);
-    }
-}
-
 /* What an image is to blame for. That an agent was stopped, a disk was full or podman hung says nothing against it. */
 static bool is_its_fault(const char *id)
 {
     return id && (str_starts(id, "prove.") || str_equal(id, "apply.not-started") || str_equal(id, "update.hook") ||
                   str_equal(id, "confirm.deadline"));
+}
+
+bool update_is_to_blame(const Deploy *d)
+{
+    return str_equal(d->journal.kind, KIND_UPDATE) && is_its_fault(json_string(d->journal.failure, "id"));
 }
 
 static int describe_failure(const Deploy *d, const cJSON *item, cJSON *entry)
@@ -518,7 +510,7 @@ void update_note_failure(const Deploy *d)
 {
     const cJSON *item;
 
-    if (!str_equal(d->journal.kind, KIND_UPDATE) || !is_its_fault(json_string(d->journal.failure, "id")))
+    if (!update_is_to_blame(d))
         return;
     cJSON_ArrayForEach(item, d->journal.updates) {
         _cleanup_(cJSON_Deletep) cJSON *entry = cJSON_CreateObject();

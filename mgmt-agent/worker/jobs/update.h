@@ -38,8 +38,8 @@ int update_run_hooks(Deploy *d, WatchHook h, Error *err) _must_check_;
 void update_name_images(Deploy *d);
 /* The way back: names that had been given another meaning on this box mean again what runs. */
 void update_name_back(Deploy *d);
-/* Takes images off the disk that nothing needs any more. Best effort. */
-void update_sweep_images(Deploy *d);
+/* Whether it failed by its images' own fault. */
+bool update_is_to_blame(const Deploy *d);
 /* Remembers an image that could not be proved, before the journal forgets why it is rolled back. */
 void update_note_failure(const Deploy *d);
 /* Whether a failed update just comes again, and is not worth an entry in the history. */

@@ -167,4 +167,14 @@ cJSON *current_from_deploy(const Deploy *d, Error *err);
 /* The project that `current` describes, with what compose_plan() reads; NULL when there is none. */
 ComposeProject *current_to_project(const cJSON *current);
 
+/* image-sweep.c */
+/* An image came that was not in `before` (podman_images()): it is ours to remove. */
+void deploy_note_pulled(Deploy *d, const cJSON *before, const char *image_id, const char *reference);
+/* What is committed, and what was before, run with these images; forgets snapshots that are gone. */
+void deploy_note_snapshots(Deploy *d);
+/* Adds the images of every snapshot that a rollback may return to. */
+int deploy_keep_snapshot_images(Deploy *d, char ***keep) _must_check_;
+/* `keep_new`: what this change was about is not to blame for how it ended, and may be tried again. */
+void deploy_sweep_images(Deploy *d, bool keep_new);
+
 #define KEEP_REPOSITORY "localhost/tucomunidad-keep"

@@ -53,6 +53,21 @@ static int keep_images(Deploy *d, const cJSON *current, char ***keep)
     return r;
 }
 
+/* Those that a rollback may return to. */
+static int keep_of_snapshots(Deploy *d, char ***keep)
+{
+    _cleanup_(strv_freep) char **ids = NULL;
+    int r = deploy_keep_snapshot_images(d, &ids);
+
+    for (char *const *id = ids; r == 0 && id && *id; id++) {
+        _cleanup_(freep) char *here = NULL;
+
+        if (podman_image_id(d->podman, *id, &here, NULL) == 0)
+            r = keep_image(d, *id, keep);
+    }
+    return r;
+}
+
 static void remove_backups(Deploy *d)
 {
     for (size_t i = 0; i < d->journal.n_steps; i++) {
@@ -81,6 +96,8 @@ int deploy_commit(Deploy *d, Error *err)
     repeated = str_equal(json_string(d->current, "id"), json_string(d->journal.project, "id"));
     r = keep_images(d, d->journal.project, &keep);
     if (r == 0)
+        r = keep_of_snapshots(d, &keep);
+    if (r == 0)
         r = store_save_current(d->journal.project, err);
     if (r < 0)
         return r;
@@ -91,8 +108,9 @@ int deploy_commit(Deploy *d, Error *err)
                            cJSON_GetObjectItemCaseSensitive(d->journal.project, "networks"));
     if (!repeated)
         podman_drop_others(d->podman, KEEP_REPOSITORY, keep);
-    update_sweep_images(d);
     store_prune_snapshots(json_string(d->journal.project, "version"), json_string(d->journal.project, "previous"));
+    deploy_note_snapshots(d);
+    deploy_sweep_images(d, false);
     deploy_keep_by_hand(d, json_string(d->journal.project, "name"));
     deploy_review_binds(d);
     deploy_unstage(d);
@@ -241,7 +259,7 @@ int deploy_roll_back(Deploy *d, Error *err)
     if (r == 0) {
         remove_new_networks(d);
         update_name_back(d);
-        update_sweep_images(d);
+        deploy_sweep_images(d, !update_is_to_blame(d));
         deploy_drop_by_hand(d->options->project);
         deploy_review_binds(d);
         deploy_unstage(d);

@@ -64,6 +64,8 @@ int flow_fail_untouched(Deploy *d, const Error *err, int r)
 {
     report(d, err, r);
     deploy_unstage(d);
+    if (!str_starts(error_id(err), "podman."))
+        deploy_sweep_images(d, true);
     return deploy_finish(d, "failed", status_of(d, err, r), err, r, EVENT_FAILED);
 }
 

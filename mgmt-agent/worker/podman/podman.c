@@ -546,10 +546,15 @@ int podman_tag(Podman *p, const char *image, const char *repository, const char 
     return path ? call(p, "POST", path, CALL_TIMEOUT_USEC, "tag an image", NULL, err) : -ENOMEM;
 }
 
-/* Podman refuses while a container has it, or another name. */
-static void remove_image(Podman *p, const char *id)
+int podman_images(Podman *p, cJSON **ret, Error *err)
 {
-    _cleanup_(freep) char *path = str_format("/images/%s?force=false", id);
+    return call_json(p, "/images/json", "list images", ret, err);
+}
+
+void podman_remove_image(Podman *p, const char *image)
+{
+    _cleanup_(freep) char *encoded = encode(image);
+    _cleanup_(freep) char *path = encoded ? str_format("/images/%s?force=false", encoded) : NULL;
 
     if (path)
         (void) call(p, "DELETE", path, CALL_TIMEOUT_USEC, "remove an image", NULL, NULL);
@@ -569,48 +574,19 @@ void podman_drop_others(Podman *p, const char *repository, char *const *keep)
     _cleanup_(freep) char *prefix = str_format("%s:", repository);
     const cJSON *image, *name;
 
-    if (!prefix || call_json(p, "/images/json", "list images", &images, NULL) < 0)
+    if (!prefix || podman_images(p, &images, NULL) < 0)
         return;
     cJSON_ArrayForEach(image, images) {
         const cJSON *names = cJSON_GetObjectItemCaseSensitive(image, "RepoTags");
         const char *id = json_string(image, "Id");
-        int dropped = 0;
 
         cJSON_ArrayForEach(name, names) {
             const char *text = cJSON_GetStringValue(name);
 
-            if (!text || !id || !str_starts(text, prefix) || strv_contains(keep, text + strlen(prefix)))
-                continue;
-            drop_name(p, id, repository, text + strlen(prefix));
-            dropped++;
+            if (text && id && str_starts(text, prefix) && !strv_contains(keep, text + strlen(prefix)))
+                drop_name(p, id, repository, text + strlen(prefix));
         }
-        if (dropped > 0 && dropped == cJSON_GetArraySize(names))
-            remove_image(p, id);
     }
-}
-
-static bool has_prefix(const cJSON *strings, const char *prefix)
-{
-    const cJSON *s;
-
-    cJSON_ArrayForEach(s, strings)
-        if (cJSON_IsString(s) && str_starts(s->valuestring, prefix))
-            return true;
-    return false;
-}
-
-void podman_remove_untagged(Podman *p, const char *repository)
-{
-    _cleanup_(cJSON_Deletep) cJSON *images = NULL;
-    _cleanup_(freep) char *prefix = str_format("%s@", repository);
-    const cJSON *image;
-
-    if (!prefix || call_json(p, "/images/json", "list images", &images, NULL) < 0)
-        return;
-    cJSON_ArrayForEach(image, images)
-        if (cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(image, "RepoTags")) == 0 && json_string(image, "Id") &&
-            has_prefix(cJSON_GetObjectItemCaseSensitive(image, "RepoDigests"), prefix))
-            remove_image(p, json_string(image, "Id"));
 }
 
 static bool is_kept(const cJSON *keep, const char *name)

@@ -66,10 +66,11 @@ int podman_image_digests(Podman *p, const char *reference, LocalImage *ret, Erro
 int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret, Error *err) _must_check_;
 /* Gives an image another name, so that no prune takes it. */
 int podman_tag(Podman *p, const char *image, const char *repository, const char *tag, Error *err) _must_check_;
-/* Removes names below `repository` whose tag is not in keep (NULL-terminated), and with the last name the image, unless a
- * container has it. Best effort. */
+/* All images as podman lists them. 4.3 shows what was pulled by digest with that as its name, among the tags. */
+int podman_images(Podman *p, cJSON **ret, Error *err) _must_check_;
+/* Removes this name, or, by its last name or by id, the image; podman refuses while a container has it. Best effort. */
+void podman_remove_image(Podman *p, const char *image);
+/* Removes names below `repository` whose tag is not in keep (NULL-terminated). Best effort. */
 void podman_drop_others(Podman *p, const char *repository, char *const *keep);
-/* Removes images of a repository that no tag and no container has. Best effort. */
-void podman_remove_untagged(Podman *p, const char *repository);
 /* Removes the project's networks that nobody uses and that `keep` (definitions with a "name") does not have. Best effort. */
 void podman_remove_networks(Podman *p, const char *project, const cJSON *keep);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* Removes the images that we have pulled and that nothing needs any more. Best effort: what is left over is tried again at
+ * the end of the next change. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/pulled-images.h"
+#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/podman/podman-answer.h"
+
+static int add(char ***keep, const char *id)
+{
+    return !id || strv_contains(*keep, id) ? 0 : strv_add(keep, id);
+}
+
+void deploy_note_pulled(Deploy *d, const cJSON *before, const char *image_id, const char *reference)
+{
+    _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
+    _cleanup_(error_done) Error err = {};
+    const cJSON *image;
+    int r;
+
+    (void) d;
+    if (!before || !image_id)
+        return;
+    cJSON_ArrayForEach(image, before)
+        if (str_equal(json_string(image, "Id"), image_id))
+            return;
+    r = pulled_load(&pulled, &err);
+    if (r == 0)
+        r = pulled_add_image(pulled, image_id, reference);
+    if (r == 0)
+        r = pulled_save(pulled, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot remember that image %.12s was pulled, it will not be removed",
+                    image_id);
+}
+
+int deploy_keep_snapshot_images(Deploy *d, char ***keep)
+{
+    _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
+    const cJSON *ids, *id;
+    int r = pulled_load(&pulled, NULL);
+
+    (void) d;
+    cJSON_ArrayForEach(ids, cJSON_GetObjectItemCaseSensitive(pulled, "snapshots"))
+        cJSON_ArrayForEach(id, ids)
+            if (r == 0)
+                r = add(keep, cJSON_GetStringValue(id));
+    return r;
+}
+
+void deploy_note_snapshots(Deploy *d)
+{
+    _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
+    _cleanup_(error_done) Error err = {};
+    const cJSON *lists[] = { d->current, d->journal.project };
+    int r = pulled_load(&pulled, &err);
+    cJSON *snapshots = cJSON_GetObjectItemCaseSensitive(pulled, "snapshots"), *next;
+
+    for (size_t i = 0; r == 0 && i < ELEMENTSOF(lists); i++)
+        if (json_string(lists[i], "version"))
+            r = pulled_note_snapshot(pulled, json_string(lists[i], "version"),
+                                     cJSON_GetObjectItemCaseSensitive(lists[i], "services"));
+    for (cJSON *s = snapshots ? snapshots->child : NULL; r == 0 && s; s = next) {
+        _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
+
+        next = s->next;
+        if (store_load_snapshot(s->string, &snapshot, NULL) == -ENOENT)
+            cJSON_Delete(cJSON_DetachItemViaPointer(snapshots, s));
+    }
+    if (r == 0)
+        r = pulled_save(pulled, &err);
+    if (r == 0)
+        return;
+    log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot remember which images snapshot %s runs with, so that none of those "
+                                                  "pulled so far will be removed",
+                json_string(d->journal.project, "version"));
+    pulled_forget();
+}
+
+/* What is wanted by what runs, by the last good one of each service, by a snapshot to return to, by any container. */
+static int find_needed(Deploy *d, char ***keep)
+{
+    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    ObservedContainer *containers = NULL;
+    const cJSON *service;
+    size_t n = 0;
+    int r = podman_list(d->podman, d->options->project, &containers, &n, NULL);
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = add(keep, containers[i].image_id);
+    observed_free_all(containers, n);
+    if (r == 0)
+        r = store_load_current(&current, NULL);
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services")) {
+        if (r == 0)
+            r = add(keep, json_string(service, "imageId"));
+        if (r == 0)
+            r = add(keep, json_string(service, "previousImageId"));
+    }
+    return r == 0 ? deploy_keep_snapshot_images(d, keep) : r;
+}
+
+static int find_new(const Deploy *d, char ***keep)
+{
+    const cJSON *item;
+    void *id;
+    int r = 0;
+
+    cJSON_ArrayForEach(item, d->journal.updates)
+        if (r == 0)
+            r = add(keep, json_string(item, "imageId"));
+    for (size_t i = 0; r == 0 && d->image_ids && map_next(d->image_ids, &i, NULL, &id);)
+        r = add(keep, id);
+    return r;
+}
+
+static const cJSON *find_image(const cJSON *images, const char *id)
+{
+    const cJSON *image;
+
+    cJSON_ArrayForEach(image, images)
+        if (str_equal(json_string(image, "Id"), id))
+            return image;
+    return NULL;
+}
+
+/* True when it need not be remembered any longer. */
+static bool sweep_one(Deploy *d, const cJSON *image, const char *id, const char *reference)
+{
+    const cJSON *names = cJSON_GetObjectItemCaseSensitive(image, "RepoTags"), *name;
+
+    if (!image)
+        return true;
+    if (!pulled_is_nameless(names, reference, KEEP_REPOSITORY)) /* somebody has named it by hand */
+        return false;
+    cJSON_ArrayForEach(name, names)
+        if (cJSON_IsString(name))
+            podman_remove_image(d->podman, name->valuestring);
+    podman_remove_image(d->podman, id);
+    return false; /* whether it is gone is seen the next time */
+}
+
+void deploy_sweep_images(Deploy *d, bool keep_new)
+{
+    _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *images = NULL;
+    _cleanup_(strv_freep) char **keep = NULL;
+    _cleanup_(error_done) Error err = {};
+    bool changed = false;
+    cJSON *list, *next;
+
+    if (!d->podman || pulled_load(&pulled, NULL) < 0)
+        return;
+    list = cJSON_GetObjectItemCaseSensitive(pulled, "images");
+    if (!list->child || find_needed(d, &keep) < 0 || (keep_new && find_new(d, &keep) < 0) ||
+        podman_images(d->podman, &images, NULL) < 0)
+        return;
+    for (cJSON *entry = list->child; entry; entry = next) {
+        const char *id = json_string(entry, "imageId");
+
+        next = entry->next;
+        if ((id && strv_contains(keep, id)) || (id && !sweep_one(d, find_image(images, id), id, json_string(entry, "reference"))))
+            continue;
+        cJSON_Delete(cJSON_DetachItemViaPointer(list, entry));
+        changed = true;
+    }
+    if (changed && pulled_save(pulled, &err) < 0)
+        log_warning("Cannot write down which images were removed: %s", error_message(&err, -EIO));
+}
