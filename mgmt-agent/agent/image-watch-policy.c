@@ -165,6 +165,9 @@ WatchVerdict watch_decide(const WatchConfig *c, const cJSON *entry, const cJSON 
         *ret_why = "monitor-only";
         return WATCH_NOTHING;
     }
+    /* that may be anybody's nightly script: it does not say that the service is to be replaced where only news are wanted */
+    if (json_bool(entry, "byHand", false))
+        return WATCH_TAKE;
     if (json_string(entry, "digest") && str_equal(json_string(entry, "digest"), json_string(entry, "turnedAway"))) {
         *ret_why = "ordered";
         return WATCH_NOTHING;

@@ -82,7 +82,7 @@ static int add_held(const Watch *w, cJSON *services)
         const char *why = NULL;
         usec_t at;
 
-        (void) watch_decide(&c, entry, failed, json_bool(entry, "byHand", false), realtime_usec(), &at, &why);
+        (void) watch_decide(&c, entry, failed, false, realtime_usec(), &at, &why);
         if (json_add_string(entry, "held", why) < 0)
             return -ENOMEM;
     }

@@ -230,8 +230,7 @@ static void consider(Watch *w, const WatchConfig *c, cJSON *entry, const cJSON *
 {
     const char *service = json_string(entry, "service"), *skipped = skip_reason(w, entry), *why = NULL;
     usec_t at, now = realtime_usec();
-    bool order = w->round.order || json_bool(entry, "byHand", false);
-    WatchVerdict verdict = watch_decide(c, entry, failed, order, now, &at, &why);
+    WatchVerdict verdict = watch_decide(c, entry, failed, w->round.order, now, &at, &why);
     cJSON *group;
 
     if (verdict != WATCH_TAKE) {

@@ -116,7 +116,7 @@ static usec_t entry_due(const WatchConfig *c, const cJSON *entry, const cJSON *f
     const char *why, *retry_at = json_string(entry, "retryAt");
     usec_t at = USEC_INFINITY;
 
-    switch (watch_decide(c, entry, failed, json_bool(entry, "byHand", false), now, &at, &why)) {
+    switch (watch_decide(c, entry, failed, false, now, &at, &why)) {
     case WATCH_TAKE:
         return retry_at && timestamp_parse(retry_at, &at) == 0 && at > now && at - now <= c->interval ? at : now;
     case WATCH_WAIT:

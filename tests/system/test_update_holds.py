@@ -106,6 +106,19 @@ def test_monitor_only_and_enable(stock):
     assert "must be true or false" in stock.entry(stock.updates())["why"]
 
 
+def test_a_pull_by_hand_does_not_replace_what_only_news_are_wanted_of(stock):
+    web_with(stock, monitor_only="true")
+    before = stock.box.ids()
+    stock.news()
+    stock.lab.podman("pull", "-q", "--tls-verify=false", stock.web)
+    by_hand(stock, "restart", "db")  # so that the agent looks
+    entry = wait_until(lambda: next((e for e in stock.updates()["services"] if e.get("byHand")), None), "it is noticed",
+                       stock.box.agent.death)
+    assert (entry["service"], entry.get("held")) == ("web", "monitor-only") and stock.box.ids() == before
+    results, _ = stock.take("web")
+    assert results["web"]["outcome"] == "done", "who asks for it gets it"
+
+
 def test_windows_and_bad_settings(stock):
     before = stock.box.ids()
     closed = "-".join(time.strftime("%H:%M", time.localtime(time.time() + hours * 3600)) for hours in (2, 3))

@@ -167,12 +167,18 @@ static void test_decisions(void **state)
         { "", "{\"state\":\"new\",\"digest\":\"d\",\"turnedAway\":\"d\"}", false, WATCH_NOTHING, "ordered" },
         { "", "{\"state\":\"new\",\"digest\":\"d\",\"turnedAway\":\"d\"}", true, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"digest\":\"d\",\"turnedAway\":\"e\"}", false, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"byHand\":true,\"monitorOnly\":true}", false, WATCH_NOTHING, "monitor-only" },
+        { "", "{\"state\":\"new\",\"byHand\":true,\"monitorOnly\":true}", true, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"newImageId\":\"b1\",\"byHand\":true}", false, WATCH_NOTHING, "failed-before" },
+        { "", "{\"state\":\"new\",\"digest\":\"d\",\"turnedAway\":\"d\",\"byHand\":true}", false, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"byHand\":true,\"retryAt\":\"2026-01-01T12:30:00.000Z\"}", false, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T12:30:00.000Z\"}", false, WATCH_WAIT, "later" },
         { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T12:30:00.000Z\"}", true, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T11:59:59.000Z\"}", false, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"retryAt\":\"2027-01-01T12:30:00.000Z\"}", false, WATCH_TAKE, NULL },
         { "UPDATE_WINDOW=02:00-05:00\n", "{\"state\":\"new\"}", false, WATCH_WAIT, "window" },
         { "UPDATE_WINDOW=02:00-05:00\n", "{\"state\":\"new\"}", true, WATCH_TAKE, NULL },
+        { "UPDATE_WINDOW=02:00-05:00\n", "{\"state\":\"new\",\"byHand\":true}", false, WATCH_TAKE, NULL },
         { "UPDATE_WINDOW=thu/11:00-13:00\n", "{\"state\":\"new\"}", false, WATCH_TAKE, NULL },
     };
     _cleanup_(cJSON_Deletep) cJSON *failed =
