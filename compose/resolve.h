@@ -11,5 +11,5 @@
  * compose.missing-volume, compose.missing-dependency, compose.dependency-cycle, compose.bad-port, compose.bad-duration,
  * compose.no-image, compose.network-mode (all but bridge — podman-compose 1.0.3 cannot), compose.literal-variable,
  * compose.unsupported-key, compose.name. */
-int compose_resolve(const ComposeFile *f, const ComposeResolveOptions *options, ComposeProject **ret, Error *err)
-    _must_check_;
+int compose_resolve(const ComposeFile *f, const ComposeResolveOptions *options, ComposeProject **ret,
+                    Error *err) _must_check_;

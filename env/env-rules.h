@@ -18,9 +18,9 @@ typedef struct EnvRule {
     unsigned required; /* EnvFileKind flags: where it must stand and not be empty */
     bool secret;
     int (*check)(const char *value);
-    const char *expects;  /* completes "KEY must be …" */
-    const char *example;  /* for the generated example files */
-    const char *help;     /* one line */
+    const char *expects; /* completes "KEY must be …" */
+    const char *example; /* for the generated example files */
+    const char *help;    /* one line */
 } EnvRule;
 
 extern const EnvRule env_rules[]; /* ends with {} */

@@ -45,13 +45,13 @@ struct Gateway {
     sd_event *event;
     Store *store;
     HttpServer *server;
-    SshCa *ca; /* signs the certificates of support staff */
-    char *issuer;    /* public base URL, without a trailing slash */
-    bool issuer_set; /* by the configuration: proofs must then name it */
-    bool issuer_missed; /* it was said that a proxy needs --issuer */
+    SshCa *ca;                        /* signs the certificates of support staff */
+    char *issuer;                     /* public base URL, without a trailing slash */
+    bool issuer_set;                  /* by the configuration: proofs must then name it */
+    bool issuer_missed;               /* it was said that a proxy needs --issuer */
     const char *cert_file, *key_file; /* read again when asked; NULL = plain HTTP */
-    usec_t complained; /* of a proxy, last */
-    bool ready;   /* the registry and the open deployments are loaded */
+    usec_t complained;                /* of a proxy, last */
+    bool ready;                       /* the registry and the open deployments are loaded */
     unsigned loading;
 
     Requests *requests;
@@ -79,8 +79,7 @@ static int load_devices(Gateway *g, const StoreRows *rows)
 {
     int r = 0;
     for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
-        r = device_registry_put_device(g->registry, store_rows_get(rows, i, 0),
-                                store_rows_true(rows, i, 1));
+        r = device_registry_put_device(g->registry, store_rows_get(rows, i, 0), store_rows_true(rows, i, 1));
     return r;
 }
 
@@ -128,12 +127,9 @@ static const struct {
     int (*load)(Gateway *g, const StoreRows *rows);
     bool at_start; /* not again after an outage of the store */
 } load_steps[] = {
-    { sql_sessions_lost, load_nothing, true },
-    { sql_devices_known, load_devices, false },
-    { sql_device_keys, load_keys, false },
-    { sql_deployments_open, load_deployments, false },
-    { sql_rollouts_open, load_rollouts, false },
-    { sql_rollout_boxes, load_rollout_boxes, false },
+    { sql_sessions_lost, load_nothing, true },   { sql_devices_known, load_devices, false },
+    { sql_device_keys, load_keys, false },       { sql_deployments_open, load_deployments, false },
+    { sql_rollouts_open, load_rollouts, false }, { sql_rollout_boxes, load_rollout_boxes, false },
 };
 
 static void gateway_load(Gateway *g);
@@ -195,7 +191,8 @@ static void miss_issuer(Gateway *g)
     if (g->issuer_set || g->issuer_missed || !http_server_behind_proxy(g->server))
         return;
     g->issuer_missed = true;
-    log_warning("requests come through a proxy, but --issuer is not set: tokens say %s, and boxes need new ones whenever --listen "
+    log_warning("requests come through a proxy, but --issuer is not set: tokens say %s, and boxes need new ones "
+                "whenever --listen "
                 "changes; set --issuer to the URL that boxes use",
                 g->issuer);
 }
@@ -271,11 +268,9 @@ static int parse_listen(const char *listen, char address[static ADDRESS_SIZE], u
         first++;
         last--;
     }
-    if (!colon || last <= first || last - first >= ADDRESS_SIZE ||
-        str_to_u64(colon + 1, 0, UINT16_MAX, &port) < 0)
+    if (!colon || last <= first || last - first >= ADDRESS_SIZE || str_to_u64(colon + 1, 0, UINT16_MAX, &port) < 0)
         return error_set(err, EINVAL, "config.listen",
-                         "--listen %s: give a numeric address and a port, like 0.0.0.0:8443 or [::]:8443",
-                         listen);
+                         "--listen %s: give a numeric address and a port, like 0.0.0.0:8443 or [::]:8443", listen);
     memcpy(address, first, (size_t) (last - first));
     address[last - first] = '\0';
     *ret_port = (uint16_t) port;
@@ -310,8 +305,8 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
     if (o->issuer)
         g->issuer = strdup(o->issuer);
     else
-        g->issuer = str_format(strchr(address, ':') ? "%s://[%s]:%u" : "%s://%s:%u",
-                               o->cert ? "https" : "http", address, http_server_port(g->server));
+        g->issuer = str_format(strchr(address, ':') ? "%s://[%s]:%u" : "%s://%s:%u", o->cert ? "https" : "http",
+                               address, http_server_port(g->server));
     if (!g->issuer)
         return error_from_errno(err, -ENOMEM, "opening the server");
     for (size_t len = strlen(g->issuer); len > 0 && g->issuer[len - 1] == '/'; len--)

@@ -20,25 +20,27 @@ int main(int argc, char **argv)
     };
     const CliOption options[] = {
         { "listen", "ADDR:PORT", "where to listen (127.0.0.1:8080; port 0: any)", &s.listen, NULL },
-        { "database", "CONNINFO",
-          "PostgreSQL connection string; with a password, set " DATABASE_VARIABLE " instead", &s.database,
-          NULL },
+        { "database", "CONNINFO", "PostgreSQL connection string; with a password, set " DATABASE_VARIABLE " instead",
+          &s.database, NULL },
         { "state", "DIR", "where the key that signs device tokens is kept", &s.state, NULL },
         { "issuer", "URL", "public base URL; proofs must then name it (http(s)://listen)", &s.issuer, NULL },
         { "cert", "FILE", "TLS certificate chain, PEM; without it plain HTTP", &s.cert, NULL },
         { "key", "FILE", "its private key, PEM", &s.key, NULL },
-        { "proxy-protocol", "ADDRESSES", "proxies whose connections begin with a PROXY header, v1 or v2", &s.proxy_protocol, NULL },
+        { "proxy-protocol", "ADDRESSES", "proxies whose connections begin with a PROXY header, v1 or v2",
+          &s.proxy_protocol, NULL },
         { "forwarded-for", "ADDRESSES", "proxies whose X-Forwarded-For tells who asks", &s.forwarded_for, NULL },
         { "token-hours", "HOURS", "life of a device token (36)", &s.token_hours, NULL },
         { "bootstrap-hours", "HOURS", "life of a bootstrap token (720)", &s.bootstrap_hours, NULL },
         { "accept-rate", "N", "tunnels accepted in a second (500); boxes beyond that are told when to come back",
           &s.accept_rate, NULL },
-        { "accept-burst", "N", "tunnels accepted at once after a quiet time (as many as in a second)", &s.accept_burst, NULL },
+        { "accept-burst", "N", "tunnels accepted at once after a quiet time (as many as in a second)", &s.accept_burst,
+          NULL },
         {},
     };
     static const CliVerb verbs[] = {
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
-          "listen state issuer cert key proxy-protocol forwarded-for token-hours bootstrap-hours accept-rate accept-burst" },
+          "listen state issuer cert key proxy-protocol forwarded-for token-hours bootstrap-hours accept-rate "
+          "accept-burst" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, NULL },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, NULL },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, NULL },

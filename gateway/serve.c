@@ -22,8 +22,7 @@ static int parse_hours(const char *text, const char *option, unsigned *ret, Erro
 {
     uint64_t hours;
     if (str_to_u64(text, 1, HOURS_MAX, &hours) < 0)
-        return error_set(err, EINVAL, "config.hours", "--%s %s: give hours, from 1 to %d", option, text,
-                         HOURS_MAX);
+        return error_set(err, EINVAL, "config.hours", "--%s %s: give hours, from 1 to %d", option, text, HOURS_MAX);
     *ret = (unsigned) hours;
     return 0;
 }
@@ -32,8 +31,8 @@ static int parse_accepts(const char *text, const char *option, unsigned *ret, Er
 {
     uint64_t n;
     if (str_to_u64(text, 1, TOKEN_RATE_MAX, &n) < 0)
-        return error_set(err, EINVAL, "config.accepts", "--%s %s: give a number of tunnels, from 1 to %llu", option, text,
-                         (unsigned long long) TOKEN_RATE_MAX);
+        return error_set(err, EINVAL, "config.accepts", "--%s %s: give a number of tunnels, from 1 to %llu", option,
+                         text, (unsigned long long) TOKEN_RATE_MAX);
     *ret = (unsigned) n;
     return 0;
 }
@@ -94,7 +93,8 @@ int verb_serve(int argc _unused_, char **argv _unused_, void *userdata)
     if (r >= 0)
         r = gateway_new(event, &options, &g, &err);
     if (r >= 0)
-        r = gateway_alive_new(event, options.listen, gateway_port(g), options.cert || options.proxy_protocol, &alive, &err);
+        r = gateway_alive_new(event, options.listen, gateway_port(g), options.cert || options.proxy_protocol, &alive,
+                              &err);
     if (r >= 0)
         r = service_watchdog_start(event, gateway_alive_check, alive, &err);
     if (r >= 0) {

@@ -49,8 +49,7 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
     _cleanup_(secret_freep) char *secret = NULL;
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
     if (!name_is_valid(argv[0])) {
-        fprintf(stderr, "secbox-gateway: a token's name is 1 to %d letters, digits and . _ @ -\n",
-                NAME_SIZE_MAX);
+        fprintf(stderr, "secbox-gateway: a token's name is 1 to %d letters, digits and . _ @ -\n", NAME_SIZE_MAX);
         return EXIT_USAGE;
     }
     int r = secret_make(OPERATOR_TOKEN_PREFIX, &secret, hash);
@@ -61,8 +60,7 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
     if (code != EXIT_OK)
         return code;
     if (store_rows_count(rows) == 0) {
-        fprintf(stderr,
-                "secbox-gateway: there is a token named %s: revoke it first, or choose another name\n",
+        fprintf(stderr, "secbox-gateway: there is a token named %s: revoke it first, or choose another name\n",
                 argv[0]);
         return EXIT_FAILED;
     }
@@ -76,8 +74,7 @@ int verb_tokens_list(int argc _unused_, char **argv _unused_, void *userdata)
     const Statement list = sql_tokens();
     int code = run(userdata, &list, &rows);
     for (size_t i = 0; code == EXIT_OK && i < store_rows_count(rows); i++)
-        printf("%-24s  %s  %s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 1),
-               store_rows_get(rows, i, 2));
+        printf("%-24s  %s  %s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 1), store_rows_get(rows, i, 2));
     return code;
 }
 

@@ -8,10 +8,10 @@
 #include "recovery-agent/verdict.h"
 
 typedef struct Access {
-    bool started;        /* the main way has been healthy since our start; until it is, recovery is open */
-    bool wedged;         /* on our own verdict, until the main way was healthy for a while */
-    usec_t cloud_since, cloud_until;   /* the cloud has ordered it; 0 = not */
-    usec_t break_glass_until;          /* a person has opened it, whatever the state of the main way */
+    bool started;                    /* the main way has been healthy since our start; until it is, recovery is open */
+    bool wedged;                     /* on our own verdict, until the main way was healthy for a while */
+    usec_t cloud_since, cloud_until; /* the cloud has ordered it; 0 = not */
+    usec_t break_glass_until;        /* a person has opened it, whatever the state of the main way */
 } Access;
 
 /* Seconds are capped at a day. */

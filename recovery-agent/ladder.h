@@ -53,7 +53,7 @@ cJSON *budget_to_json(const Budget *b);
 int budget_from_json(const cJSON *array, Budget *ret);
 
 typedef struct LadderOptions {
-    bool act, reboot; /* act false: people are let in, and nothing else is done */
+    bool act, reboot;                                   /* act false: people are let in, and nothing else is done */
     usec_t restart_after, recreate_after, reboot_after; /* since the wedge */
     usec_t remote_after; /* minimum when only the far end has noticed: a tunnel may still come back by itself */
     usec_t settle;       /* between the end of one step and the next */

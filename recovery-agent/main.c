@@ -33,7 +33,9 @@ int main(int argc, char **argv)
     const char *root = NULL, *save = NULL;
     const CliOption table[] = {
         { .name = "root", .value = "DIR", .help = "prefix of all paths (SECBOX_ROOT)", .text = &root },
-        { .name = "save", .value = "FILE", .help = "write standard input to a file durably, and end: what the service does",
+        { .name = "save",
+          .value = "FILE",
+          .help = "write standard input to a file durably, and end: what the service does",
           .text = &save },
         {},
     };

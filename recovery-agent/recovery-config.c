@@ -67,7 +67,8 @@ static char *default_heartbeat(const char *service)
 int config_check(Config *c, Error *err)
 {
     if (!c->device_id)
-        return error_set_at(err, EINVAL, "config.missing", NULL, 0, "DEVICE_ID", "DEVICE_ID is missing: the box has no name");
+        return error_set_at(err, EINVAL, "config.missing", NULL, 0, "DEVICE_ID",
+                            "DEVICE_ID is missing: the box has no name");
     if (!c->heartbeat && c->service)
         c->heartbeat = default_heartbeat(c->service);
     if (!c->heartbeat || c->heartbeat[0] != '/' || !c->service || (c->ca_file && c->ca_file[0] != '/'))

@@ -29,34 +29,35 @@ enum {
 
 struct Recovery {
     sd_event *event;
-    Config config, other; /* other: the configuration to try when the gateway cannot be reached with this one; may be empty */
+    Config config,
+        other; /* other: the configuration to try when the gateway cannot be reached with this one; may be empty */
     State state;
     Saver *saver;
-    const char *program;      /* our own path; borrowed */
+    const char *program; /* our own path; borrowed */
     Key *key;
     Tunnel *tunnel;
     Bridge *bridge;
     Access access;
     char boot_id[BOOT_ID_SIZE];
-    char *last_fault;         /* the same failure again is not news */
-    char *told;               /* the last recovery.status */
+    char *last_fault; /* the same failure again is not news */
+    char *told;       /* the last recovery.status */
     sd_event_source *again, *watch_config;
-    uint64_t config_seen;     /* when the files on the box had last been changed at our start */
-    usec_t up_since;          /* of our tunnel; 0 = down */
+    uint64_t config_seen; /* when the files on the box had last been changed at our start */
+    usec_t up_since;      /* of our tunnel; 0 = down */
     bool was_up, config_kept;
     Alive alive;
 
     /* a round */
     sd_event_source *next, *expiry;
-    char *heartbeat;          /* the file, below the prefix */
+    char *heartbeat; /* the file, below the prefix */
     Listeners *listeners;
     char probe_id[PROBE_ID_SIZE]; /* of the probe.request that waits; "" = none */
     bool listeners_settled;
     unsigned rounds;
     CheckResult results[CHECK_LISTENERS + LISTENERS_MAX];
-    Deployed deployed;        /* whether the main container is deployed */
-    const char *way;          /* the tunnel that is judged: a constant, or NULL */
-    bool way_silent;          /* it is connected, but does not answer */
+    Deployed deployed; /* whether the main container is deployed */
+    const char *way;   /* the tunnel that is judged: a constant, or NULL */
+    bool way_silent;   /* it is connected, but does not answer */
     usec_t offline_since, round_started, round_ended;
     bool heartbeat_seen, others_in;
     VerdictOptions verdict_options;

@@ -98,8 +98,7 @@ char *state_print(const State *s)
         if (json_append(addresses, cJSON_CreateString(s->addresses[i])) < 0)
             return NULL;
     if (!addresses || json_add_bool(o, "wasHealthy", s->was_healthy) < 0 ||
-        json_add_bool(o, "hadDevice", s->had_device) < 0 ||
-        json_add_u64(o, "serverTime", s->server_time) < 0 ||
+        json_add_bool(o, "hadDevice", s->had_device) < 0 || json_add_u64(o, "serverTime", s->server_time) < 0 ||
         json_add_item(o, "budget", budget_to_json(&s->budget)) < 0)
         return NULL;
     return json_print(o);

@@ -17,7 +17,7 @@ typedef struct State {
     char *folder;
     char *addresses[STATE_ADDRESSES_MAX + 1]; /* the last good ones, newest first; ends with NULL */
     uint64_t server_time;                     /* seconds since 1970 as the gateway last said, 0 = never */
-    bool was_healthy, had_device; /* at any time; the latter: a device tunnel that answered */
+    bool was_healthy, had_device;             /* at any time; the latter: a device tunnel that answered */
     Budget budget;
 } State;
 

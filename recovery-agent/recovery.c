@@ -36,7 +36,8 @@
 LadderTime recovery_time(const Recovery *r)
 {
     uint64_t wall = realtime_usec() / USEC_PER_SEC;
-    return (LadderTime) { .boottime = boottime_usec(), .boot_id = r->boot_id,
+    return (LadderTime) { .boottime = boottime_usec(),
+                          .boot_id = r->boot_id,
                           .wall = wall >= r->state.server_time ? wall : 0 };
 }
 
@@ -64,8 +65,8 @@ static void save_config(Recovery *r)
     _cleanup_(secret_freep) char *text = settings_print(settings, &r->config);
     _cleanup_(freep) char *ca = NULL, *copy = path_join(r->state.folder, "ca.pem");
     bool needs_ca = r->config.ca_file && !str_equal(r->config.ca_file, copy);
-    if ((needs_ca && (file_read(r->config.ca_file, CA_SIZE_MAX, &ca, NULL, NULL) < 0 ||
-                      save_file(r, "ca.pem", ca, NULL) < 0)) ||
+    if ((needs_ca &&
+         (file_read(r->config.ca_file, CA_SIZE_MAX, &ca, NULL, NULL) < 0 || save_file(r, "ca.pem", ca, NULL) < 0)) ||
         save_file(r, "config.env", text, on_config_saved) < 0)
         log_warning("the configuration that works could not be kept yet");
 }
@@ -162,8 +163,8 @@ static cJSON *answer_challenge(Tunnel *t _unused_, const cJSON *challenge, void 
     _cleanup_(freep) char *jwk = key_jwk(r->key), *proof = NULL;
     if (!hello || !jwk || json_parse_object(jwk, strlen(jwk), &key, NULL) < 0 ||
         challenge_prove(r->key, json_string(challenge, "nonce"), r->config.device_id, &proof) < 0 ||
-        json_add_item(hello, "key", TAKE_PTR(key)) < 0 ||
-        json_add_string(hello, "proof", proof) < 0 || json_add_string(hello, "bootstrap", r->config.bootstrap) < 0)
+        json_add_item(hello, "key", TAKE_PTR(key)) < 0 || json_add_string(hello, "proof", proof) < 0 ||
+        json_add_string(hello, "bootstrap", r->config.bootstrap) < 0)
         return NULL;
     return TAKE_PTR(hello);
 }
@@ -351,7 +352,8 @@ static int load_config(Recovery *r, Error *err)
     if (k < 0 && !has_kept)
         return k;
     if (k < 0) {
-        log_failure(LOG_LEVEL_WARNING, NULL, err, k, "the configuration is damaged: going on with the one that worked last");
+        log_failure(LOG_LEVEL_WARNING, NULL, err, k,
+                    "the configuration is damaged: going on with the one that worked last");
         error_done(err);
         r->config = kept;
         kept = (Config) {};

@@ -41,7 +41,8 @@ static void step_ended(Recovery *r, bool taken, const Error *err, int code)
         (void) recovery_save(r, NULL);
     }
     if (code < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, err, code, "%s of %s did not help", ladder_step_name(step), r->config.service);
+        log_failure(LOG_LEVEL_WARNING, NULL, err, code, "%s of %s did not help", ladder_step_name(step),
+                    r->config.service);
     else
         log_notice("%s of %s is done", ladder_step_name(step), r->config.service);
     if (code >= 0)
@@ -74,8 +75,7 @@ static int ask_agent(Recovery *r, LadderStep step, Error *err)
     if (!path)
         return -ENOMEM;
     return agent_request_start(r->event, path, restart ? "container.restart" : "container.recreate", r->config.service,
-                               restart ? RESTART_DEADLINE : RECREATE_DEADLINE, on_request_done, r,
-                               &r->request, err);
+                               restart ? RESTART_DEADLINE : RECREATE_DEADLINE, on_request_done, r, &r->request, err);
 }
 
 static void act(Recovery *r)

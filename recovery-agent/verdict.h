@@ -19,7 +19,7 @@ typedef enum CheckResult {
 typedef enum VerdictState {
     VERDICT_STARTING, /* since the start, or since the machine slept: not yet healthy, not yet judged */
     VERDICT_HEALTHY,
-    VERDICT_SUSPECT,  /* a check has failed, but not often enough */
+    VERDICT_SUSPECT, /* a check has failed, but not often enough */
     VERDICT_WEDGED,
 } VerdictState;
 
@@ -32,8 +32,8 @@ typedef struct VerdictOptions {
 
 typedef struct Verdict {
     VerdictState state;
-    usec_t since;      /* CLOCK_BOOTTIME of the state */
-    usec_t judge_from; /* the end of the grace */
+    usec_t since;                         /* CLOCK_BOOTTIME of the state */
+    usec_t judge_from;                    /* the end of the grace */
     usec_t last_boottime, last_monotonic; /* of the round before; 0 = there was none */
     unsigned bad[VERDICT_CHECKS_MAX];     /* failures in a row */
     unsigned why;                         /* bit i: check i has failed often enough in this wedge */

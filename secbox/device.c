@@ -37,10 +37,12 @@ static void on_up(DeviceTunnel *t _unused_, const cJSON *welcome _unused_, void 
     log_notice("device tunnel ready");
 }
 
-static void on_down(DeviceTunnel *t _unused_, int http_status _unused_, usec_t retry_in, const Error *err, void *userdata)
+static void on_down(DeviceTunnel *t _unused_, int http_status _unused_, usec_t retry_in, const Error *err,
+                    void *userdata)
 {
-    tell(userdata, err, retry_in == USEC_INFINITY ? "device tunnel is down until there is a new token"
-                                                  : "device tunnel is down and comes back by itself");
+    tell(userdata, err,
+         retry_in == USEC_INFINITY ? "device tunnel is down until there is a new token"
+                                   : "device tunnel is down and comes back by itself");
 }
 
 static void on_no_token(DeviceTunnel *t _unused_, usec_t retry_in, const Error *err, void *userdata)
@@ -51,7 +53,8 @@ static void on_no_token(DeviceTunnel *t _unused_, usec_t retry_in, const Error *
              : "no device token yet; it is tried again");
 }
 
-static void on_refresh_failed(DeviceTunnel *t _unused_, int r, const Error *err, const char *decision, void *userdata _unused_)
+static void on_refresh_failed(DeviceTunnel *t _unused_, int r, const Error *err, const char *decision,
+                              void *userdata _unused_)
 {
     log_failure(LOG_LEVEL_WARNING, NULL, err, r, "%s", decision);
 }
@@ -67,7 +70,7 @@ static int device_connect(Device *d, sd_event *event, Error *err)
 {
     const Config *c = d->config;
     _cleanup_(freep) char *sessions = path_join(c->run_dir, "sessions.json");
-    const BridgeTarget targets[] = {{.name = "ssh", .host = c->ssh_host, .port = c->ssh_port}, {}};
+    const BridgeTarget targets[] = { { .name = "ssh", .host = c->ssh_host, .port = c->ssh_port }, {} };
     const DeviceTunnelOptions options = {
         .role = "device",
         .program = "secbox",

@@ -102,7 +102,8 @@ int heartbeat_check(const char *path, usec_t now, Error *err)
     int r = file_read(path, 64, &text, NULL, &why);
 
     if (r == -ENOENT)
-        return error_set(err, ENOENT, "heartbeat.missing", "there is no heartbeat at %s: secbox has not started here", path);
+        return error_set(err, ENOENT, "heartbeat.missing", "there is no heartbeat at %s: secbox has not started here",
+                         path);
     if (r < 0)
         return error_set(err, r, error_id(&why), "%s", error_message(&why, r));
     text[strcspn(text, "\n")] = '\0';
@@ -110,7 +111,8 @@ int heartbeat_check(const char *path, usec_t now, Error *err)
     if (r < 0 || at > now)
         return error_set(err, EBADMSG, "heartbeat.stale", "%s does not hold a time of this boot", path);
     if (now - at > HEARTBEAT_STALE)
-        return error_set(err, ETIMEDOUT, "heartbeat.stale", "the last heartbeat is %llu s old: secbox hangs or has ended",
+        return error_set(err, ETIMEDOUT, "heartbeat.stale",
+                         "the last heartbeat is %llu s old: secbox hangs or has ended",
                          (unsigned long long) ((now - at) / USEC_PER_SEC));
     return 0;
 }

@@ -65,7 +65,7 @@ int main(int argc, char **argv)
 {
     _cleanup_(freep) char **args = NULL;
     bool check = false;
-    const CliOption table[] = {{.name = "check", .help = "check the configuration and end", .flag = &check}, {}};
+    const CliOption table[] = { { .name = "check", .help = "check the configuration and end", .flag = &check }, {} };
     const Cli cli = {
         .program = "secbox",
         .summary = "the data plane of a box: device tunnel and health",

@@ -71,7 +71,7 @@ static const char *value_or_null(const EnvFile *env, const char *key)
 
 int config_load(Config *ret, Error *err)
 {
-    _cleanup_(config_done) Config c = {.env = env_new()};
+    _cleanup_(config_done) Config c = { .env = env_new() };
     int r;
 
     c.state_dir = strdup(variable("SECBOX_STATE", STATE_DEFAULT));
@@ -94,7 +94,8 @@ int config_load(Config *ret, Error *err)
     c.ca_file = value_or_null(c.env, "CLOUD_CA_FILE");
     if (!c.gateway_url)
         return error_set_at(err, EINVAL, "config.no-gateway", NULL, 0, "DEVICE_GATEWAY_URL",
-                            SOURCE " lacks DEVICE_GATEWAY_URL, where the device tunnel goes; add it as wss://HOST/device");
+                            SOURCE
+                            " lacks DEVICE_GATEWAY_URL, where the device tunnel goes; add it as wss://HOST/device");
     *ret = c;
     c = (Config) {};
     return 0;

@@ -8,13 +8,13 @@
 #include "lib/base/error.h"
 
 typedef struct Config {
-    EnvFile *env;      /* owns the strings below */
+    EnvFile *env; /* owns the strings below */
     const char *cloud_url, *device_id, *gateway_url;
     const char *bootstrap, *ca_file; /* NULL when not set */
-    char *state_dir;   /* $SECBOX_STATE */
-    char *run_dir;     /* $SECBOX_RUN */
-    char *heartbeat;   /* in it */
-    char *ssh_host;    /* where the box's sshd is, seen from here */
+    char *state_dir;                 /* $SECBOX_STATE */
+    char *run_dir;                   /* $SECBOX_RUN */
+    char *heartbeat;                 /* in it */
+    char *ssh_host;                  /* where the box's sshd is, seen from here */
     uint16_t ssh_port;
 } Config;
 

@@ -12,13 +12,14 @@
 typedef struct ComposeService {
     char *name;
     unsigned line;
-    char *container_name;   /* always set: the file's, else PROJECT_SERVICE_1 */
-    char *image;            /* as written */
-    char *pull_policy;      /* "always", "missing", "never" or NULL */
-    cJSON *environment;     /* object: KEY → string; keys without a value are resolved by the lookup */
-    cJSON *config;          /* object: see compose/model/normal-form.h; never NULL */
-    char **depends_on;      /* names, sorted */
-    cJSON *depends_conditions; /* object: name → "service_started" | "service_healthy" | "service_completed_successfully" */
+    char *container_name; /* always set: the file's, else PROJECT_SERVICE_1 */
+    char *image;          /* as written */
+    char *pull_policy;    /* "always", "missing", "never" or NULL */
+    cJSON *environment;   /* object: KEY → string; keys without a value are resolved by the lookup */
+    cJSON *config;        /* object: see compose/model/normal-form.h; never NULL */
+    char **depends_on;    /* names, sorted */
+    cJSON *
+        depends_conditions; /* object: name → "service_started" | "service_healthy" | "service_completed_successfully" */
     cJSON *healthcheck;     /* see compose/model/normal-form.h; NULL when the file has none */
     char *restart;          /* "no", "always", "on-failure[:n]", "unless-stopped"; never NULL ("no") */
     char **networks;        /* names of top-level networks, sorted; {"default"} when none is named */
@@ -26,14 +27,14 @@ typedef struct ComposeService {
     char **volumes;         /* names of top-level volumes in use */
     char **host_ports;      /* "ADDRESS:PORT/PROTO", address may be "" */
     unsigned stop_grace_seconds; /* stop_grace_period, 10 unless set */
-    char config_hash[65];   /* set by compose_hash_services() */
+    char config_hash[65];        /* set by compose_hash_services() */
 } ComposeService;
 
 typedef struct ComposeProject {
     char *name;
     ComposeService *services; /* in start order: every service stands behind those it depends on */
     size_t n_services;
-    cJSON *networks;          /* object: name → definition in normal form ("default" always there) */
+    cJSON *networks; /* object: name → definition in normal form ("default" always there) */
     cJSON *volumes;
 } ComposeProject;
 

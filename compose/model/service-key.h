@@ -44,12 +44,12 @@ struct ComposeKey {
     const Shape *shape;
     const char *unsupported; /* why it is refused and what to do instead; NULL: supported */
     /* the rest is for keys of a service */
-    policy_check_t policy;    /* NULL: free */
-    const char *const *free;  /* what needs no permission; ends with NULL */
-    const char *cut;          /* characters that end an item's name */
-    normalise_t normalise;    /* NULL: read elsewhere, or refused */
-    render_t render;          /* NULL: the engine does it another way */
-    prove_t prove;            /* NULL: not compared; podman does what it was told */
+    policy_check_t policy;   /* NULL: free */
+    const char *const *free; /* what needs no permission; ends with NULL */
+    const char *cut;         /* characters that end an item's name */
+    normalise_t normalise;   /* NULL: read elsewhere, or refused */
+    render_t render;         /* NULL: the engine does it another way */
+    prove_t prove;           /* NULL: not compared; podman does what it was told */
 };
 
 /* Alphabetically. */

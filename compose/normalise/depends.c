@@ -27,16 +27,16 @@ static int take_condition(const Place *at, const char **ret)
             *ret = conditions[i];
             return 0;
         }
-    return place_fail(&condition, EINVAL, "compose.bad-value", "\"%s\" is not %s, %s or %s", text,
-                      conditions[0], conditions[1], conditions[2]);
+    return place_fail(&condition, EINVAL, "compose.bad-value", "\"%s\" is not %s, %s or %s", text, conditions[0],
+                      conditions[1], conditions[2]);
 }
 
 static int fail_missing(const Place *at, const Normaliser *n, const char *name)
 {
     if (strv_contains(n->file->profiled, name))
-        return place_fail(
-            at, EINVAL, "compose.missing-dependency",
-            "the service %s has `profiles` and is left out; remove its profiles or this dependency", name);
+        return place_fail(at, EINVAL, "compose.missing-dependency",
+                          "the service %s has `profiles` and is left out; remove its profiles or this dependency",
+                          name);
     return place_fail(at, EINVAL, "compose.missing-dependency", "there is no service %s in the file", name);
 }
 

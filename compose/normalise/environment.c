@@ -11,10 +11,9 @@
 static int put_variable(const Place *at, ComposeService *s, const char *key, const char *value)
 {
     if (!env_key_is_valid(key))
-        return place_fail(
-            at, EINVAL, "compose.bad-value",
-            "\"%s\" is no name of a variable (letters, digits and _, no digit first, at most %d)", key,
-            ENV_KEY_MAX);
+        return place_fail(at, EINVAL, "compose.bad-value",
+                          "\"%s\" is no name of a variable (letters, digits and _, no digit first, at most %d)", key,
+                          ENV_KEY_MAX);
     if (strlen(value) > ENV_VALUE_MAX)
         return place_fail(at, EMSGSIZE, "compose.bad-value", "the value of %s is longer than %d bytes", key,
                           ENV_VALUE_MAX);
@@ -28,8 +27,7 @@ static int put_variable(const Place *at, ComposeService *s, const char *key, con
     return put_text(s->environment, key, value);
 }
 
-static int read_env_file(const Place *at, const Normaliser *n, const char *path, bool required,
-                         ComposeService *s)
+static int read_env_file(const Place *at, const Normaliser *n, const char *path, bool required, ComposeService *s)
 {
     _cleanup_(secret_freep) char *text = NULL;
     _cleanup_(env_freep) EnvFile *env = NULL;
@@ -43,9 +41,8 @@ static int read_env_file(const Place *at, const Normaliser *n, const char *path,
     if (r >= 0)
         r = env_parse(text, strlen(text), path, &env, at->err);
     if (r < 0)
-        return at->err && at->err->id
-                   ? error_prefix(at->err, r, "env_file of service %s", s->name)
-                   : place_fail(at, -r, "compose.env-file", "the file %s cannot be read", path);
+        return at->err && at->err->id ? error_prefix(at->err, r, "env_file of service %s", s->name)
+                                      : place_fail(at, -r, "compose.env-file", "the file %s cannot be read", path);
     for (size_t i = 0; i < env_size(env); i++) {
         r = put_variable(at, s, env_key_at(env, i), env_value_at(env, i));
         if (r < 0)
@@ -66,8 +63,7 @@ static int take_env_path(const Place *at, const Normaliser *n, char **ret)
     if (!*value)
         return place_fail(at, EINVAL, "compose.bad-value", "the path is empty");
     if (!n->options->read_env_file)
-        return place_fail(at, EINVAL, "compose.unsupported-key",
-                          "`env_file` is not accepted here; use `environment`");
+        return place_fail(at, EINVAL, "compose.unsupported-key", "`env_file` is not accepted here; use `environment`");
     r = take_host_path(at, n, value, &path);
     if (r >= 0)
         r = take_host_path(at, n, ".", &base);
@@ -171,8 +167,7 @@ int normalise_environment(const Place *service, const Normaliser *n, ComposeServ
     if (r < 0)
         return r;
     if (cJSON_GetArraySize(s->environment) > ENV_KEYS_MAX)
-        return place_fail(&environment, EMSGSIZE, "compose.bad-value", "more than %d variables",
-                          ENV_KEYS_MAX);
+        return place_fail(&environment, EMSGSIZE, "compose.bad-value", "more than %d variables", ENV_KEYS_MAX);
     members_sort(s->environment);
     return 0;
 }

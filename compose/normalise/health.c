@@ -41,9 +41,7 @@ static int take_test(const Place *at, cJSON *test)
         return r;
     n = cJSON_GetArraySize(test);
     first = n ? test->child->valuestring : "";
-    if (str_equal(first, "NONE")        ? n == 1
-        : str_equal(first, "CMD-SHELL") ? n == 2
-                                        : str_equal(first, "CMD") && n > 1)
+    if (str_equal(first, "NONE") ? n == 1 : str_equal(first, "CMD-SHELL") ? n == 2 : str_equal(first, "CMD") && n > 1)
         return 0;
     return place_fail(at, EINVAL, "compose.bad-value",
                       "a test is [CMD, program, arguments…], [CMD-SHELL, \"one command\"] or [NONE]");

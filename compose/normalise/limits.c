@@ -20,8 +20,7 @@ static int put_size(const Place *at, ComposeService *s, const char *key)
     if (r < 0)
         return r;
     if (size == 0)
-        return place_fail(at, EINVAL, "compose.bad-value", "a size of 0 limits nothing; remove `%s`",
-                          at->key);
+        return place_fail(at, EINVAL, "compose.bad-value", "a size of 0 limits nothing; remove `%s`", at->key);
     return put_number(s->config, key, size);
 }
 
@@ -69,8 +68,7 @@ static int put_cpus(const Place *at, ComposeService *s)
     for (keep = fraction; keep > 0 && value[whole + keep] == '0';)
         keep--;
     if (whole + keep == 0)
-        return place_fail(at, EINVAL, "compose.bad-value", "0 processors limits nothing; remove `%s`",
-                          at->key);
+        return place_fail(at, EINVAL, "compose.bad-value", "0 processors limits nothing; remove `%s`", at->key);
     text = str_format("%.*s%s%.*s", whole ? (int) whole : 1, whole ? value : "0", keep ? "." : "", (int) keep,
                       keep ? value + whole + 1 : "");
     return text ? put_text(s->config, "cpus", text) : -ENOMEM;
@@ -130,8 +128,8 @@ int normalise_scale(const Place *at, const Normaliser *n, ComposeService *s)
     (void) s;
     if (r < 0 || str_equal(text, "1"))
         return r;
-    return place_fail(at, EINVAL, "compose.unsupported-key",
-                      "a service runs once on a box; `%s` can only be 1", at->key);
+    return place_fail(at, EINVAL, "compose.unsupported-key", "a service runs once on a box; `%s` can only be 1",
+                      at->key);
 }
 
 static int put_resource(const Place *at, const char *key, const char *as, ComposeService *s)
@@ -141,8 +139,7 @@ static int put_resource(const Place *at, const char *key, const char *as, Compos
     if (!member.node || yaml_is_null(member.node))
         return 0;
     if (cJSON_GetObjectItemCaseSensitive(s->config, as))
-        return place_fail(&member, EINVAL, "compose.bad-value",
-                          "the service sets `%s`, too; remove one of them", as);
+        return place_fail(&member, EINVAL, "compose.bad-value", "the service sets `%s`, too; remove one of them", as);
     if (str_equal(as, "cpus"))
         return put_cpus(&member, s);
     return put_size(&member, s, as);
@@ -153,16 +150,14 @@ int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s)
 {
     Place replicas = place_member(at, "replicas"), mode = place_member(at, "mode");
     Place resources = place_member(at, "resources");
-    Place limits = place_member(&resources, "limits"),
-          reservations = place_member(&resources, "reservations");
+    Place limits = place_member(&resources, "limits"), reservations = place_member(&resources, "reservations");
     const char *text = NULL;
     int r = replicas.node ? normalise_scale(&replicas, n, s) : 0;
 
     if (r >= 0 && mode.node)
         r = take_text(&mode, &text);
     if (r >= 0 && text && !str_equal(text, "replicated"))
-        return place_fail(&mode, EINVAL, "compose.unsupported-key",
-                          "only the mode replicated makes sense on one box");
+        return place_fail(&mode, EINVAL, "compose.unsupported-key", "only the mode replicated makes sense on one box");
     if (r >= 0)
         r = put_resource(&limits, "cpus", "cpus", s);
     if (r >= 0)

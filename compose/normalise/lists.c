@@ -131,8 +131,7 @@ int take_words(const Place *at, cJSON *array)
         if (r >= 0)
             r = split_words(value, array);
         if (r == -EINVAL)
-            return place_fail(at, EINVAL, "compose.bad-value",
-                              "a quote or backslash is left open; write it as a list");
+            return place_fail(at, EINVAL, "compose.bad-value", "a quote or backslash is left open; write it as a list");
         return r;
     }
     for (size_t i = 0; i < at->node->n_items; i++) {

@@ -22,8 +22,7 @@ static int take_attachment(const Place *at, cJSON *ret)
     return r;
 }
 
-static int add_network(const Place *at, const Normaliser *n, ComposeService *s, cJSON *networks,
-                       const char *name)
+static int add_network(const Place *at, const Normaliser *n, ComposeService *s, cJSON *networks, const char *name)
 {
     const YamlNode *declared = yaml_get(n->root, "networks");
     cJSON *attachment;
@@ -212,10 +211,9 @@ static int put_network(const Place *at, const Normaliser *n, cJSON *networks)
 
     if (r >= 0)
         r = put_driver(at, "bridge", definition);
-    if (r >= 0 && (str_equal(json_string(definition, "driver"), "host") ||
-                   str_equal(json_string(definition, "driver"), "none")))
-        return place_fail(at, EINVAL, "compose.network-mode",
-                          "podman-compose 1.0.3 cannot use the network driver %s",
+    if (r >= 0 &&
+        (str_equal(json_string(definition, "driver"), "host") || str_equal(json_string(definition, "driver"), "none")))
+        return place_fail(at, EINVAL, "compose.network-mode", "podman-compose 1.0.3 cannot use the network driver %s",
                           json_string(definition, "driver"));
     if (r >= 0)
         r = put_map(at, "driver_opts", definition);

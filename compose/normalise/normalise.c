@@ -23,8 +23,7 @@ int normalise_text(const Place *at, const Normaliser *n, ComposeService *s)
     if (r < 0)
         return r;
     if (!*text)
-        return place_fail(at, EINVAL, "compose.bad-value", "`%s` is empty; give it a value or remove it",
-                          at->key);
+        return place_fail(at, EINVAL, "compose.bad-value", "`%s` is empty; give it a value or remove it", at->key);
     return put_text(s->config, at->key, text);
 }
 
@@ -92,8 +91,7 @@ int normalise_restart(const Place *at, const Normaliser *n, ComposeService *s)
         return r;
     if (!str_equal(text, "no") && !str_equal(text, "always") && !str_equal(text, "unless-stopped") &&
         !str_equal(text, "on-failure") &&
-        (!str_starts(text, "on-failure:") ||
-         str_to_u64(text + strlen("on-failure:"), 0, 1000000, &times) < 0))
+        (!str_starts(text, "on-failure:") || str_to_u64(text + strlen("on-failure:"), 0, 1000000, &times) < 0))
         return place_fail(at, EINVAL, "compose.bad-value",
                           "\"%s\" is not no, always, unless-stopped, on-failure or on-failure:5", text);
     s->restart = strdup(text);
@@ -111,8 +109,7 @@ int normalise_stop_grace(const Place *at, const Normaliser *n, ComposeService *s
         return r;
     seconds = (usec + USEC_PER_SEC - 1) / USEC_PER_SEC;
     if (seconds > STOP_GRACE_MAX)
-        return place_fail(at, EINVAL, "compose.bad-duration",
-                          "longer than an hour; a push would wait that long");
+        return place_fail(at, EINVAL, "compose.bad-duration", "longer than an hour; a push would wait that long");
     s->stop_grace_seconds = (unsigned) seconds;
     text = str_format("%us", s->stop_grace_seconds);
     return text ? put_text(s->config, at->key, text) : -ENOMEM;
@@ -132,8 +129,7 @@ int normalise_image(const Place *at, const Normaliser *n, ComposeService *s)
         return place_fail(at, EINVAL, "compose.no-image", "`image` is empty");
     if (strlen(text) > 512 || !isalnum((unsigned char) *text) ||
         strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/:@-") != strlen(text))
-        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no image, like registry/name:tag",
-                          text);
+        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no image, like registry/name:tag", text);
     s->image = strdup(text);
     return s->image ? 0 : -ENOMEM;
 }

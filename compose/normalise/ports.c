@@ -83,21 +83,19 @@ static int emit_ports(const Place *at, const char *value, const Port *port, Comp
         if (r >= 0)
             r = put_text(entry, "address", port->address);
         if (r >= 0)
-            r = port->host.first ? put_number(entry, "host", port->host.first + i)
-                                 : put_text(entry, "host", "");
+            r = port->host.first ? put_number(entry, "host", port->host.first + i) : put_text(entry, "host", "");
         if (r >= 0)
             r = put_number(entry, "container", port->container.first + i);
         if (r >= 0)
             r = put_text(entry, "protocol", port->protocol);
         if (r >= 0 && port->host.first)
-            r = strv_addf(&s->host_ports, strchr(port->address, ':') ? "[%s]:%u/%s" : "%s:%u/%s",
-                          port->address, (unsigned) (port->host.first + i), port->protocol);
+            r = strv_addf(&s->host_ports, strchr(port->address, ':') ? "[%s]:%u/%s" : "%s:%u/%s", port->address,
+                          (unsigned) (port->host.first + i), port->protocol);
         if (r < 0)
             return r;
     }
     if (cJSON_GetArraySize(ports) > PORTS_PER_SERVICE_MAX)
-        return place_fail(at, EMSGSIZE, "compose.bad-port", "more than %d ports in one service",
-                          PORTS_PER_SERVICE_MAX);
+        return place_fail(at, EMSGSIZE, "compose.bad-port", "more than %d ports in one service", PORTS_PER_SERVICE_MAX);
     return 0;
 }
 

@@ -9,8 +9,7 @@
 #include "lib/base/strv.h"
 
 /* Replaces every text of the list by what `change` makes of it, then sorts. */
-static int normalise_set(const Place *at, ComposeService *s,
-                         int (*change)(const Place *, const char *, char **))
+static int normalise_set(const Place *at, ComposeService *s, int (*change)(const Place *, const char *, char **))
 {
     cJSON *array = put_array(s->config, at->key);
 
@@ -76,8 +75,8 @@ static int change_device(const Place *at, const char *text, char **ret)
         *permissions++ = '\0';
     if (*copy != '/' || (container && *container != '/') ||
         (permissions && (!*permissions || strspn(permissions, "rwm") != strlen(permissions))))
-        return place_fail(at, EINVAL, "compose.bad-value",
-                          "\"%s\" is no device, like /dev/dri or /dev/a:/dev/b:rw", text);
+        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no device, like /dev/dri or /dev/a:/dev/b:rw",
+                          text);
     *ret = str_format("%s:%s:%s", copy, container ? container : copy, permissions ? permissions : "rwm");
     return *ret ? 0 : -ENOMEM;
 }
@@ -99,8 +98,8 @@ static int change_expose(const Place *at, const char *text, char **ret)
         return -ENOMEM;
     if (str_to_u64(number, 1, 65535, &port) < 0 || (text[digits] && text[digits] != '/') ||
         (!str_equal(protocol, "tcp") && !str_equal(protocol, "udp") && !str_equal(protocol, "sctp")))
-        return place_fail(at, EINVAL, "compose.bad-port",
-                          "\"%s\" is no port; write it like \"80\" or \"53/udp\"", text);
+        return place_fail(at, EINVAL, "compose.bad-port", "\"%s\" is no port; write it like \"80\" or \"53/udp\"",
+                          text);
     *ret = str_format("%u/%s", (unsigned) port, protocol);
     return *ret ? 0 : -ENOMEM;
 }
@@ -131,8 +130,8 @@ int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *
         name = item.key ? 0 : strcspn(text, ":=");
         if (item.key ? !*text : name == 0 || !text[name] || !text[name + 1])
             return place_fail(&item, EINVAL, "compose.bad-value", "\"%s\" is not NAME:ADDRESS", text);
-        line = item.key ? str_format("%s:%s", item.key, text)
-                        : str_format("%.*s:%s", (int) name, text, text + name + 1);
+        line =
+            item.key ? str_format("%s:%s", item.key, text) : str_format("%.*s:%s", (int) name, text, text + name + 1);
         if (!line || append_text(array, line) < 0)
             return -ENOMEM;
     }

@@ -32,8 +32,7 @@ int take_text(const Place *at, const char **ret)
         return place_fail(at, EMSGSIZE, "compose.bad-value", "longer than %d bytes", TEXT_LENGTH_MAX);
     for (const char *p = value; *p; p++)
         if ((unsigned char) *p < 0x20 || *p == 0x7f)
-            return place_fail(at, EINVAL, "compose.bad-value",
-                              "the value has a line break or control character in it");
+            return place_fail(at, EINVAL, "compose.bad-value", "the value has a line break or control character in it");
     *ret = value;
     return 0;
 }
@@ -72,8 +71,8 @@ int take_integer(const Place *at, int64_t min, int64_t max, int64_t *ret)
     r = str_to_u64(*value == '-' ? value + 1 : value, 0, INT64_MAX, &magnitude);
     number = r < 0 ? 0 : (*value == '-' ? -(int64_t) magnitude : (int64_t) magnitude);
     if (r < 0 || number < min || number > max)
-        return place_fail(at, EINVAL, "compose.bad-value",
-                          "\"%s\" is no whole number from %" PRId64 " to %" PRId64, value, min, max);
+        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no whole number from %" PRId64 " to %" PRId64,
+                          value, min, max);
     *ret = number;
     return 0;
 }
@@ -182,8 +181,8 @@ int take_duration(const Place *at, uint64_t *ret_usec)
     if (r == -ERANGE)
         return place_fail(at, EINVAL, "compose.bad-duration", "\"%s\" is longer than a day", value);
     if (r < 0)
-        return place_fail(at, EINVAL, "compose.bad-duration",
-                          "\"%s\" is no duration; write it like 30s or 1m30s", value);
+        return place_fail(at, EINVAL, "compose.bad-duration", "\"%s\" is no duration; write it like 30s or 1m30s",
+                          value);
     return 0;
 }
 

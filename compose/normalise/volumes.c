@@ -72,8 +72,7 @@ static int check_path(const Place *at, const char *path)
         return place_fail(at, EINVAL, "compose.bad-value",
                           "\"%s\": ~ is another folder for each user; write an absolute path", path);
     if (strpbrk(path, ":\\"))
-        return place_fail(at, EINVAL, "compose.bad-value", "the path \"%s\" has a colon or backslash in it",
-                          path);
+        return place_fail(at, EINVAL, "compose.bad-value", "the path \"%s\" has a colon or backslash in it", path);
     return 0;
 }
 
@@ -90,8 +89,8 @@ int take_host_path(const Place *at, const Normaliser *n, const char *path, char 
         r = append_clean(&b, n->options->base_dir, 0);
         floor = b.len;
     } else if (strstr(path, "/../") || str_ends(path, "/..")) {
-        return place_fail(at, EINVAL, "compose.bad-value",
-                          "the absolute path \"%s\" has .. in it; write it without", path);
+        return place_fail(at, EINVAL, "compose.bad-value", "the absolute path \"%s\" has .. in it; write it without",
+                          path);
     }
     if (r >= 0)
         r = append_clean(&b, path, floor);
@@ -136,8 +135,7 @@ static int take_volume_name(const Place *at, const char *name, Mount *m)
 {
     if (!compose_name_is_valid(name))
         return place_fail(at, EINVAL, "compose.bad-value",
-                          "\"%s\" is no name of a volume; a path starts with / or ./ (was a variable empty?)",
-                          name);
+                          "\"%s\" is no name of a volume; a path starts with / or ./ (was a variable empty?)", name);
     m->type = "volume";
     m->source = strdup(name);
     return m->source ? 0 : -ENOMEM;
@@ -165,11 +163,10 @@ static int take_short_option(const Place *at, const char *word, Mount *m)
     }
     if (find_word(word, without_effect, ELEMENTSOF(without_effect)))
         return 0;
-    return place_fail(
-        at, EINVAL, "compose.bad-value",
-        "the mount option \"%s\" is not one that podman-compose 1.0.3 passes on; ro, rw and, for paths, "
-        "rslave, rshared, rprivate are",
-        word);
+    return place_fail(at, EINVAL, "compose.bad-value",
+                      "the mount option \"%s\" is not one that podman-compose 1.0.3 passes on; ro, rw and, for paths, "
+                      "rslave, rshared, rprivate are",
+                      word);
 }
 
 static int take_short(const Place *at, const Normaliser *n, Mount *m)
@@ -190,8 +187,7 @@ static int take_short(const Place *at, const Normaliser *n, Mount *m)
     target = strchr(copy, ':');
     if (!target)
         return place_fail(at, EINVAL, "compose.bad-value",
-                          "\"%s\" is an anonymous volume, whose data nobody finds again; write NAME:%s",
-                          value, value);
+                          "\"%s\" is an anonymous volume, whose data nobody finds again; write NAME:%s", value, value);
     *target++ = '\0';
     options = strchr(target, ':');
     if (options)
@@ -222,10 +218,9 @@ static int take_tmpfs_options(const Place *at, Mount *m)
         r = take_size(&size, &m->size);
     if (r >= 0 && mode.node)
         r = take_text(&mode, &m->mode);
-    if (r >= 0 && m->mode &&
-        (!*m->mode || strlen(m->mode) > 5 || strspn(m->mode, "01234567") != strlen(m->mode)))
-        return place_fail(&mode, EINVAL, "compose.bad-value",
-                          "\"%s\" is no mode; write it in octal like 1777", m->mode);
+    if (r >= 0 && m->mode && (!*m->mode || strlen(m->mode) > 5 || strspn(m->mode, "01234567") != strlen(m->mode)))
+        return place_fail(&mode, EINVAL, "compose.bad-value", "\"%s\" is no mode; write it in octal like 1777",
+                          m->mode);
     return r;
 }
 
@@ -246,8 +241,7 @@ static int take_bind_options(const Place *at, Mount *m)
         return r;
     m->propagation = find_word(word, propagations, ELEMENTSOF(propagations));
     if (!m->propagation)
-        return place_fail(&propagation, EINVAL, "compose.bad-value", "\"%s\" is no propagation, like rslave",
-                          word);
+        return place_fail(&propagation, EINVAL, "compose.bad-value", "\"%s\" is no propagation, like rslave", word);
     return 0;
 }
 
@@ -270,8 +264,7 @@ static int take_long_source(const Place *at, const Normaliser *n, const char *ty
     if (str_equal(type, "volume"))
         return take_volume_name(&source, text, m);
     if (!str_equal(type, "bind"))
-        return place_fail(at, EINVAL, "compose.bad-value", "the type \"%s\" is not bind, volume or tmpfs",
-                          type);
+        return place_fail(at, EINVAL, "compose.bad-value", "the type \"%s\" is not bind, volume or tmpfs", type);
     m->type = "bind";
     r = take_host_path(&source, n, text, &m->source);
     return r < 0 ? r : take_bind_options(at, m);
@@ -352,10 +345,9 @@ int normalise_volumes(const Place *at, const Normaliser *n, ComposeService *s)
 
         if (r < 0)
             return r;
-        cJSON_ArrayForEach (other, mounts) {
+        cJSON_ArrayForEach(other, mounts) {
             if (str_equal(json_string(other, "target"), m.target))
-                return place_fail(&item, EINVAL, "compose.bad-value", "%s is mounted over twice; remove one",
-                                  m.target);
+                return place_fail(&item, EINVAL, "compose.bad-value", "%s is mounted over twice; remove one", m.target);
         }
         r = put_mount(&m, s, mounts);
         if (r < 0)

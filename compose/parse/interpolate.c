@@ -29,9 +29,8 @@ static bool is_name_char(char c)
     return is_name_start(c) || (c >= '0' && c <= '9');
 }
 
-#define fail_at(s, code, id, ...)                                                                            \
-    error_set_at((s)->err, (code), (id), (s)->context->file, (s)->context->line, (s)->context->key,          \
-                 __VA_ARGS__)
+#define fail_at(s, code, id, ...)                                                                                      \
+    error_set_at((s)->err, (code), (id), (s)->context->file, (s)->context->line, (s)->context->key, __VA_ARGS__)
 
 static int put(Scan *s, Buf *out, const char *text, size_t len)
 {
@@ -60,8 +59,8 @@ static int scan_name(Scan *s, char **ret)
     while (is_name_char(*s->p))
         s->p++;
     if (s->p - start > ENV_KEY_MAX)
-        return fail_at(s, EINVAL, "interpolate.syntax",
-                       "the variable name %.20s… is longer than %d characters", start, ENV_KEY_MAX);
+        return fail_at(s, EINVAL, "interpolate.syntax", "the variable name %.20s… is longer than %d characters", start,
+                       ENV_KEY_MAX);
     *ret = strndup(start, (size_t) (s->p - start));
     return *ret ? 0 : -ENOMEM;
 }
@@ -70,8 +69,8 @@ static int report_unset(Scan *s, const char *name)
 {
     if (s->context->on_unset)
         return s->context->on_unset(name, s->context->userdata);
-    return fail_at(s, EINVAL, "interpolate.unset",
-                   "variable %s is not set and has no default; add %s=… to secbox.env", name, name);
+    return fail_at(s, EINVAL, "interpolate.unset", "variable %s is not set and has no default; add %s=… to secbox.env",
+                   name, name);
 }
 
 static int put_variable(Scan *s, const char *name, Buf *out)
@@ -97,8 +96,8 @@ static int put_required(Scan *s, const char *name, const char *value, bool missi
         return put(s, out, value, strlen(value));
     if (s->context->on_unset)
         return s->context->on_unset(name, s->context->userdata);
-    return fail_at(s, EINVAL, "interpolate.required", "variable %s is required: %s; add %s=… to secbox.env",
-                   name, message.len ? message.data : "it must be set and not empty", name);
+    return fail_at(s, EINVAL, "interpolate.required", "variable %s is required: %s; add %s=… to secbox.env", name,
+                   message.len ? message.data : "it must be set and not empty", name);
 }
 
 /* Behind the name in ${NAME…}, up to the closing brace. */
@@ -111,10 +110,9 @@ static int scan_operator(Scan *s, const char *name, Buf *out)
     int r;
 
     if (!op || !strchr("-?+", op))
-        return fail_at(
-            s, EINVAL, "interpolate.syntax",
-            "\"${%s\" goes on with \"%.*s\"; a variable is ${NAME}, with :- - :? ? :+ or + behind the name",
-            name, shown_length(s->p), s->p);
+        return fail_at(s, EINVAL, "interpolate.syntax",
+                       "\"${%s\" goes on with \"%.*s\"; a variable is ${NAME}, with :- - :? ? :+ or + behind the name",
+                       name, shown_length(s->p), s->p);
     s->p += colon ? 2 : 1;
     switch (op) {
     case '-':
@@ -136,14 +134,12 @@ static int scan_braced(Scan *s, Buf *out)
         return fail_at(s, EMSGSIZE, "interpolate.too-deep", "variables nested deeper than %d levels",
                        INTERPOLATE_DEPTH_MAX);
     if (!*s->p)
-        return fail_at(s, EINVAL, "interpolate.syntax",
-                       "\"${\" without a closing brace; write $$ for a dollar sign");
+        return fail_at(s, EINVAL, "interpolate.syntax", "\"${\" without a closing brace; write $$ for a dollar sign");
     if (!is_name_start(*s->p))
-        return fail_at(
-            s, EINVAL, "interpolate.syntax",
-            "\"${%.*s\" does not name a variable (letters, digits and _, no digit first); write $$ for a "
-            "dollar sign",
-            shown_length(s->p), s->p);
+        return fail_at(s, EINVAL, "interpolate.syntax",
+                       "\"${%.*s\" does not name a variable (letters, digits and _, no digit first); write $$ for a "
+                       "dollar sign",
+                       shown_length(s->p), s->p);
     r = scan_name(s, &name);
     if (r < 0)
         return r;

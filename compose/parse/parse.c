@@ -77,10 +77,9 @@ static int check_names(const Place *top, const char *section)
         Place child = place_child(&at, i);
 
         if (!compose_name_is_valid(child.key))
-            return place_fail(
-                &child, EINVAL, "compose.name",
-                "\"%s\" is no name: up to %d letters, digits, '.', '_' and '-', a letter or digit first",
-                child.key, NAME_LENGTH_MAX);
+            return place_fail(&child, EINVAL, "compose.name",
+                              "\"%s\" is no name: up to %d letters, digits, '.', '_' and '-', a letter or digit first",
+                              child.key, NAME_LENGTH_MAX);
     }
     return 0;
 }
@@ -106,12 +105,10 @@ static int check_file(ComposeFile *f, Error *err)
     if (r < 0)
         return r;
     if (services.node->n_items == 0)
-        return place_fail(&services, EINVAL, "compose.no-services",
-                          "every service has `profiles`, so none would run");
+        return place_fail(&services, EINVAL, "compose.no-services", "every service has `profiles`, so none would run");
     if (services.node->n_items > COMPOSE_SERVICES_MAX)
-        return place_fail(&services, EMSGSIZE, "compose.too-many-services",
-                          "%zu services; at most %d are accepted", services.node->n_items,
-                          COMPOSE_SERVICES_MAX);
+        return place_fail(&services, EMSGSIZE, "compose.too-many-services", "%zu services; at most %d are accepted",
+                          services.node->n_items, COMPOSE_SERVICES_MAX);
     return 0;
 }
 

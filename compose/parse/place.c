@@ -11,28 +11,23 @@
 
 Place place_top(const char *file, const YamlNode *root, Error *err)
 {
-    return (Place){ .file = file, .node = root, .err = err };
+    return (Place) { .file = file, .node = root, .err = err };
 }
 
 Place place_child(const Place *parent, size_t index)
 {
     const YamlNode *node = parent->node->items[index];
 
-    return (Place){ .parent = parent,
-                    .file = parent->file,
-                    .node = node,
-                    .key = node->key,
-                    .index = index,
-                    .err = parent->err };
+    return (Place) {
+        .parent = parent, .file = parent->file, .node = node, .key = node->key, .index = index, .err = parent->err
+    };
 }
 
 Place place_member(const Place *parent, const char *key)
 {
-    return (Place){ .parent = parent,
-                    .file = parent->file,
-                    .node = yaml_get(parent->node, key),
-                    .key = key,
-                    .err = parent->err };
+    return (Place) {
+        .parent = parent, .file = parent->file, .node = yaml_get(parent->node, key), .key = key, .err = parent->err
+    };
 }
 
 static int append_path(Buf *b, const Place *at)
@@ -75,6 +70,5 @@ int place_fail(const Place *at, int code, const char *id, const char *fmt, ...)
     va_end(ap);
     if (n < 0)
         message = NULL;
-    return error_set_at(at->err, code, id, at->file, place_line(at), path, "%s",
-                        message ? message : "out of memory");
+    return error_set_at(at->err, code, id, at->file, place_line(at), path, "%s", message ? message : "out of memory");
 }

@@ -104,18 +104,17 @@ static int check_member(const ComposeKey *table, const Place *at, const ComposeK
     const char *nearest;
 
     if (key && key->unsupported)
-        return place_fail(at, EINVAL, "compose.unsupported-key", "`%s` is not accepted: %s", at->key,
-                          key->unsupported);
+        return place_fail(at, EINVAL, "compose.unsupported-key", "`%s` is not accepted: %s", at->key, key->unsupported);
     if (key) {
         *ret = key;
         return 0;
     }
     nearest = schema_nearest_key(table, at->key);
     if (nearest)
-        return place_fail(at, EINVAL, "compose.unknown-key", "there is no key `%s` here; did you mean `%s`?",
-                          at->key, nearest);
-    return place_fail(at, EINVAL, "compose.unknown-key",
-                      "there is no key `%s` here; remove it or name it x-%s", at->key, at->key);
+        return place_fail(at, EINVAL, "compose.unknown-key", "there is no key `%s` here; did you mean `%s`?", at->key,
+                          nearest);
+    return place_fail(at, EINVAL, "compose.unknown-key", "there is no key `%s` here; remove it or name it x-%s",
+                      at->key, at->key);
 }
 
 static int apply_mapping(YamlNode *node, const Shape *shape, const Place *at)

@@ -36,7 +36,8 @@ const Shape shape_depends_on = {
 
 static const ComposeKey limit_keys[] = {
     { .key = "cpus", .shape = &shape_text_or_null },
-    { .key = "devices", .shape = &shape_anything,
+    { .key = "devices",
+      .shape = &shape_anything,
       .unsupported = "podman-compose 1.0.3 ignores it; use the service's `devices`" },
     { .key = "generic_resources", .shape = &shape_anything, .unsupported = IGNORED },
     { .key = "memory", .shape = &shape_text_or_null },
@@ -45,7 +46,8 @@ static const ComposeKey limit_keys[] = {
 };
 static const ComposeKey reservation_keys[] = {
     { .key = "cpus", .shape = &shape_text_or_null, .unsupported = IGNORED },
-    { .key = "devices", .shape = &shape_anything,
+    { .key = "devices",
+      .shape = &shape_anything,
       .unsupported = "podman-compose 1.0.3 ignores it; use the service's `devices`" },
     { .key = "generic_resources", .shape = &shape_anything, .unsupported = IGNORED },
     { .key = "memory", .shape = &shape_text_or_null },
@@ -61,17 +63,21 @@ static const ComposeKey resources_keys[] = {
 static const Shape resources = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = resources_keys };
 static const ComposeKey deploy_keys[] = {
     { .key = "endpoint_mode", .shape = &shape_anything, .unsupported = IGNORED },
-    { .key = "labels", .shape = &shape_anything,
+    { .key = "labels",
+      .shape = &shape_anything,
       .unsupported = "podman-compose 1.0.3 ignores it; use the service's `labels`" },
     { .key = "mode", .shape = &text },
     { .key = "placement", .shape = &shape_anything, .unsupported = IGNORED },
     { .key = "replicas", .shape = &text },
     { .key = "resources", .shape = &resources },
-    { .key = "restart_policy", .shape = &shape_anything,
+    { .key = "restart_policy",
+      .shape = &shape_anything,
       .unsupported = "podman-compose 1.0.3 ignores it; use the service's `restart`" },
-    { .key = "rollback_config", .shape = &shape_anything,
+    { .key = "rollback_config",
+      .shape = &shape_anything,
       .unsupported = "rolling back is the agent's own work; remove it" },
-    { .key = "update_config", .shape = &shape_anything,
+    { .key = "update_config",
+      .shape = &shape_anything,
       .unsupported = "how a service is replaced is the agent's own work; remove it" },
     {},
 };
@@ -94,7 +100,8 @@ static const ComposeKey healthcheck_keys[] = {
     { .key = "disable", .shape = &text },
     { .key = "interval", .shape = &text },
     { .key = "retries", .shape = &text },
-    { .key = "start_interval", .shape = &text,
+    { .key = "start_interval",
+      .shape = &text,
       .unsupported = "podman 4.3 does not know it; use `start_period` and `interval`" },
     { .key = "start_period", .shape = &text },
     { .key = "test", .shape = &shape_text_or_texts },
@@ -161,8 +168,7 @@ static const ComposeKey mount_tmpfs_keys[] = {
 static const ComposeKey mount_volume_keys[] = {
     { .key = "labels", .shape = &shape_anything, .unsupported = IGNORED },
     { .key = "nocopy", .shape = &text, .unsupported = IGNORED },
-    { .key = "subpath", .shape = &text,
-      .unsupported = "podman 4.3 cannot mount a part of a volume; mount all of it" },
+    { .key = "subpath", .shape = &text, .unsupported = "podman 4.3 cannot mount a part of a volume; mount all of it" },
     {},
 };
 static const Shape mount_bind = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = mount_bind_keys };
@@ -242,14 +248,17 @@ static const Shape networks = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &ne
 static const Shape volumes = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &volume };
 
 static const ComposeKey top_keys[] = {
-    { .key = "configs", .shape = &shape_anything,
+    { .key = "configs",
+      .shape = &shape_anything,
       .unsupported = "podman-compose 1.0.3 ignores it; bind-mount the files with `volumes`" },
-    { .key = "include", .shape = &shape_anything,
+    { .key = "include",
+      .shape = &shape_anything,
       .unsupported = "a pushed file must be whole; write the included services out" },
     { .key = "models", .shape = &shape_anything, .unsupported = IGNORED },
     { .key = "name", .shape = &shape_text_or_null },
     { .key = "networks", .shape = &networks },
-    { .key = "secrets", .shape = &shape_anything,
+    { .key = "secrets",
+      .shape = &shape_anything,
       .unsupported = "podman-compose 1.0.3 mounts secrets without owner or mode; use `environment` with a variable" },
     { .key = "services", .shape = &services },
     { .key = "version", .shape = &shape_text_or_null },

@@ -119,8 +119,7 @@ static int add_passed_through(const YamlNode *service, Missing *m)
     return r;
 }
 
-int compose_required_keys(const ComposeFile *f, compose_lookup_t lookup, void *userdata, char ***ret,
-                          Error *err)
+int compose_required_keys(const ComposeFile *f, compose_lookup_t lookup, void *userdata, char ***ret, Error *err)
 {
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
     Missing m = { .lookup = lookup, .userdata = userdata };

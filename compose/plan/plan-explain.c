@@ -40,8 +40,7 @@ static int diff_objects(const cJSON *before, const cJSON *after, KeyDiff *d)
             return r;
     }
     cJSON_ArrayForEach(item, before) {
-        if (!cJSON_HasObjectItem(after, item->string) ||
-            !cJSON_GetObjectItemCaseSensitive(after, item->string))
+        if (!cJSON_HasObjectItem(after, item->string) || !cJSON_GetObjectItemCaseSensitive(after, item->string))
             r = strv_add(&d->removed, item->string);
         if (r < 0)
             return r;
@@ -106,15 +105,14 @@ static int explain_definitions(const char *kind, char *const *names, const cJSON
         const cJSON *old = cJSON_GetObjectItemCaseSensitive(before, names[i]);
         const cJSON *new = cJSON_GetObjectItemCaseSensitive(after, names[i]);
 
-        if (old && new && !cJSON_Compare(old, new, true) &&
-            strv_addf(reasons, "%s %s changed", kind, names[i]) < 0)
+        if (old && new && !cJSON_Compare(old, new, true) && strv_addf(reasons, "%s %s changed", kind, names[i]) < 0)
             return -ENOMEM;
     }
     return 0;
 }
 
-static int explain_against(const ComposeProject *wanted, const ComposeService *s,
-                           const ComposeProject *previous, char ***reasons)
+static int explain_against(const ComposeProject *wanted, const ComposeService *s, const ComposeProject *previous,
+                           char ***reasons)
 {
     const ComposeService *before = previous ? compose_service_find(previous, s->name) : NULL;
     int r;
@@ -123,13 +121,12 @@ static int explain_against(const ComposeProject *wanted, const ComposeService *s
         return 0;
     r = explain_environment(before, s, reasons);
     r = r < 0 ? r : explain_config(before, s, reasons);
-    r = r < 0 ? r
-              : explain_definitions("network", s->networks, previous->networks, wanted->networks, reasons);
+    r = r < 0 ? r : explain_definitions("network", s->networks, previous->networks, wanted->networks, reasons);
     return r < 0 ? r : explain_definitions("volume", s->volumes, previous->volumes, wanted->volumes, reasons);
 }
 
-static int explain_change(const ComposeProject *wanted, const ComposeService *s,
-                          const ComposeProject *previous, const ObservedContainer *o, char ***reasons)
+static int explain_change(const ComposeProject *wanted, const ComposeService *s, const ComposeProject *previous,
+                          const ObservedContainer *o, char ***reasons)
 {
     char same_image[SHA256_HEX_SIZE];
     int r = compose_hash_service(wanted, s, o->image_id ? o->image_id : "", same_image);

@@ -90,8 +90,7 @@ static int find_container(const Planner *p, const ComposeService *s, size_t *ret
             *ret = i;
             return 1;
         }
-        if (str_equal(o->service, s->name) && !p->taken[i] &&
-            (best == p->n_observed || str_equal(o->state, "running")))
+        if (str_equal(o->service, s->name) && !p->taken[i] && (best == p->n_observed || str_equal(o->state, "running")))
             best = i;
     }
     if (best == p->n_observed)
@@ -110,8 +109,8 @@ static bool is_as_wanted(const ComposeService *s, const ObservedContainer *o)
 }
 
 /* Takes reason, also on failure. */
-static int add_step(Planner *p, PlanAction action, const char *service, const char *container,
-                    const char *old_id, char *reason)
+static int add_step(Planner *p, PlanAction action, const char *service, const char *container, const char *old_id,
+                    char *reason)
 {
     PlanStep *step = &p->plan->steps[p->plan->n_steps++];
 
@@ -170,8 +169,8 @@ static int plan_removals(Planner *p)
     return 0;
 }
 
-int compose_plan(const ComposeProject *wanted, const ComposeProject *previous,
-                 const ObservedContainer *observed, size_t n_observed, Plan **ret, Error *err)
+int compose_plan(const ComposeProject *wanted, const ComposeProject *previous, const ObservedContainer *observed,
+                 size_t n_observed, Plan **ret, Error *err)
 {
     _cleanup_(plan_freep) Plan *plan = calloc(1, sizeof(Plan));
     _cleanup_(freep) bool *taken = calloc(n_observed + 1, sizeof(bool));
@@ -254,8 +253,7 @@ static cJSON *step_to_json(const PlanStep *step)
 
     if (o && json_add_string(o, "service", step->service) >= 0 &&
         json_add_string(o, "action", plan_action_to_string(step->action)) >= 0 &&
-        json_add_string(o, "container", step->container) >= 0 &&
-        json_add_string(o, "reason", step->reason) >= 0)
+        json_add_string(o, "container", step->container) >= 0 && json_add_string(o, "reason", step->reason) >= 0)
         return o;
     cJSON_Delete(o);
     return NULL;

@@ -54,8 +54,8 @@ typedef struct Plan {
  * foreign container that holds a wanted name but is not of this project is plan.name-taken. A network whose
  * definition differs from `previous` is plan.network-changed (containers on it cannot move: use another
  * name). */
-int compose_plan(const ComposeProject *wanted, const ComposeProject *previous,
-                 const ObservedContainer *observed, size_t n_observed, Plan **ret, Error *err) _must_check_;
+int compose_plan(const ComposeProject *wanted, const ComposeProject *previous, const ObservedContainer *observed,
+                 size_t n_observed, Plan **ret, Error *err) _must_check_;
 Plan *plan_free(Plan *p);
 DEFINE_CLEANUP(Plan, plan_free)
 

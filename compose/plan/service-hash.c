@@ -34,8 +34,7 @@ static int add_definitions(cJSON *object, const char *key, char *const *names, c
     return json_add_item(object, key, TAKE_PTR(used));
 }
 
-static int describe_service(const ComposeProject *p, const ComposeService *s, const char *image_id,
-                            cJSON *out)
+static int describe_service(const ComposeProject *p, const ComposeService *s, const char *image_id, cJSON *out)
 {
     const cJSON *member;
     cJSON *config = cJSON_CreateObject();

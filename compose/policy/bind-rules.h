@@ -27,10 +27,10 @@ const BindUse *bind_find_conflict(const BindUse *use, const BindUse *others, siz
 
 typedef enum BindFault {
     BIND_SOUND,
-    BIND_LINK,       /* may lead elsewhere tomorrow */
+    BIND_LINK, /* may lead elsewhere tomorrow */
     BIND_NO_FOLDER,
-    BIND_OWNER,      /* the owner of a folder may replace what is in it */
-    BIND_WRITABLE,   /* so may anybody who can write to it; entries of an ACL show in the group's bits */
+    BIND_OWNER,    /* the owner of a folder may replace what is in it */
+    BIND_WRITABLE, /* so may anybody who can write to it; entries of an ACL show in the group's bits */
 } BindFault;
 
 /* A folder on the way to a source. `trusted` is root, or the user who runs the agent where that is not root. */

@@ -21,11 +21,10 @@ static int refuse(const PolicyCheck *c, const char *key, const char *item, const
 
     if (!path)
         return -ENOMEM;
-    return error_set_at(
-        c->err, EPERM, "policy.refused", c->file, c->line, path,
-        "%s%s%.100s %s; to allow it on this box, add \"%s%s%.100s\" to services.\"%s\".allow in "
-        "policy.json",
-        key, item ? " " : "", item ? item : "", why, key, item ? ":" : "", item ? item : "", service);
+    return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path,
+                        "%s%s%.100s %s; to allow it on this box, add \"%s%s%.100s\" to services.\"%s\".allow in "
+                        "policy.json",
+                        key, item ? " " : "", item ? item : "", why, key, item ? ":" : "", item ? item : "", service);
 }
 
 static int refuse_always(const PolicyCheck *c, const char *key, const char *why)
@@ -179,19 +178,21 @@ static int refuse_old_meaning(const PolicyCheck *c, const char *path, const char
     size_t len = strlen(SECBOX_RUN_DIR);
 
     if (str_ends(source, VOLUMES_DIR) || strstr(source, VOLUMES_DIR "/"))
-        return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
-                            "the host path \"%.200s\" cannot be mounted: of " VOLUMES_DIR
-                            " only the folders directly in it can, not it itself and nothing deeper; mount such a folder",
-                            source);
+        return error_set_at(
+            c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+            "the host path \"%.200s\" cannot be mounted: of " VOLUMES_DIR
+            " only the folders directly in it can, not it itself and nothing deeper; mount such a folder",
+            source);
     if (strlen(source) >= len && str_ends(source, SECBOX_RUN_DIR))
         return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
                             "\"%.200s\" is the folder of the service " SECBOX_SERVICE
                             "; mount that of this service: %.*s" SERVICES_RUN_DIR "/%s",
                             source, (int) (strlen(source) - len), source, c->service);
-    return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
-                        "the host path \"%.200s\" lies below an entry of policy.json, and an entry now means that very path; "
-                        "list \"%.200s\" itself, or write \"%.*s/*\" for all that is directly in that folder",
-                        source, source, (int) (strrchr(source, '/') - source), source);
+    return error_set_at(
+        c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+        "the host path \"%.200s\" lies below an entry of policy.json, and an entry now means that very path; "
+        "list \"%.200s\" itself, or write \"%.*s/*\" for all that is directly in that folder",
+        source, source, (int) (strrchr(source, '/') - source), source);
 }
 
 static int check_bind(const PolicyCheck *c, const char *source, bool read_only)
@@ -210,11 +211,10 @@ static int check_bind(const PolicyCheck *c, const char *source, bool read_only)
             source);
     if (policy_allowed_bind(c->policy, c->service, source, read_only))
         return refuse_old_meaning(c, path, source);
-    return error_set_at(
-        c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
-        "the host path \"%.200s\" (%s) is outside the folders that this box opens to containers; use a "
-        "named volume, or add it to services.\"%s\".%s in policy.json",
-        source, read_only ? "read-only" : "writable", c->service, read_only ? "bind_ro" : "bind");
+    return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+                        "the host path \"%.200s\" (%s) is outside the folders that this box opens to containers; use a "
+                        "named volume, or add it to services.\"%s\".%s in policy.json",
+                        source, read_only ? "read-only" : "writable", c->service, read_only ? "bind_ro" : "bind");
 }
 
 /* Names reach podman's -v and --net as they are: a path or an option in their place would mean something
@@ -323,9 +323,7 @@ int policy_check_labels(const PolicyCheck *c, const ComposeKey *rule _unused_, c
     const cJSON *item;
 
     cJSON_ArrayForEach(item, value) {
-        const char *name = cJSON_IsObject(value)  ? item->string
-                           : cJSON_IsString(item) ? item->valuestring
-                                                  : NULL;
+        const char *name = cJSON_IsObject(value) ? item->string : cJSON_IsString(item) ? item->valuestring : NULL;
         int r = name ? check_label(c, name) : 0;
 
         if (r < 0)
@@ -388,15 +386,14 @@ static int check_image_name(const PolicyCheck *c, const char *image)
     if (!path)
         return -ENOMEM;
     if (!image_is_name(image))
-        return error_set_at(
-            c->err, EPERM, "policy.image-not-allowed", c->file, c->line, path,
-            "\"%.200s\" is not the name of an image in a registry (NAME, NAME:TAG or NAME@DIGEST)", image);
+        return error_set_at(c->err, EPERM, "policy.image-not-allowed", c->file, c->line, path,
+                            "\"%.200s\" is not the name of an image in a registry (NAME, NAME:TAG or NAME@DIGEST)",
+                            image);
     if (!policy_allows_image(c->policy, image))
-        return error_set_at(
-            c->err, EPERM, "policy.image-not-allowed", c->file, c->line, path,
-            "the image \"%.200s\" comes from a registry that this box's policy does not list; add its "
-            "prefix to \"images\" in policy.json, and write the registry into the name",
-            image);
+        return error_set_at(c->err, EPERM, "policy.image-not-allowed", c->file, c->line, path,
+                            "the image \"%.200s\" comes from a registry that this box's policy does not list; add its "
+                            "prefix to \"images\" in policy.json, and write the registry into the name",
+                            image);
     return 0;
 }
 
@@ -442,8 +439,7 @@ static int check_key(const PolicyCheck *c, const char *key, const cJSON *value)
  * host's. */
 static int check_definition(const PolicyCheck *c, const char *kind, const char *key, const cJSON *d)
 {
-    static const char *const taken[] = { "host",  "none",      "private", "slirp4netns",
-                                         "pasta", "container", "ns",      NULL };
+    static const char *const taken[] = { "host", "none", "private", "slirp4netns", "pasta", "container", "ns", NULL };
     bool is_network = str_equal(kind, "networks");
     const char *name = json_string(d, "name");
     const char *driver = json_string(d, "driver");
@@ -451,15 +447,13 @@ static int check_definition(const PolicyCheck *c, const char *kind, const char *
     PolicyCheck at = *c;
     int r;
 
-    if (!name_is_plain(key) || (name && !name_is_plain(name)) ||
-        (is_network && list_has(taken, name ? name : key))) {
+    if (!name_is_plain(key) || (name && !name_is_plain(name)) || (is_network && list_has(taken, name ? name : key))) {
         _cleanup_(freep) char *path = str_format("%s.%.100s.name", kind, key);
 
-        return error_set_at(
-            c->err, EPERM, "policy.refused", c->file, c->line, path ? path : kind,
-            "\"%.100s\" cannot be a name under %s: use letters, digits, '_', '.' and '-', and none of "
-            "podman's own words; no entry in policy.json can allow it",
-            name ? name : key, kind);
+        return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path ? path : kind,
+                            "\"%.100s\" cannot be a name under %s: use letters, digits, '_', '.' and '-', and none of "
+                            "podman's own words; no entry in policy.json can allow it",
+                            name ? name : key, kind);
     }
     if (is_network && driver && !str_equal(driver, "bridge") && !str_equal(driver, "default") &&
         !policy_allows(c->policy, c->service, "network_driver", driver)) {
@@ -490,8 +484,8 @@ static cJSON *literals_of(const YamlNode *node)
     for (size_t i = 0; out && i < node->n_items; i++) {
         cJSON *item = literals_of(node->items[i]);
 
-        if (!item || (node->type == YAML_MAPPING ? json_add_item(out, node->items[i]->key, item)
-                                                 : json_append(out, item)) < 0) {
+        if (!item ||
+            (node->type == YAML_MAPPING ? json_add_item(out, node->items[i]->key, item) : json_append(out, item)) < 0) {
             cJSON_Delete(out);
             return NULL;
         }
@@ -564,8 +558,7 @@ int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Erro
     return r < 0 ? r : check_file_definitions(&c, "volumes", yaml_get(root, "volumes"));
 }
 
-static int check_used_definitions(const PolicyCheck *c, const char *kind, char *const *names,
-                                  const cJSON *definitions)
+static int check_used_definitions(const PolicyCheck *c, const char *kind, char *const *names, const cJSON *definitions)
 {
     for (size_t i = 0; names && names[i]; i++) {
         const cJSON *d = cJSON_GetObjectItemCaseSensitive(definitions, names[i]);
@@ -577,8 +570,7 @@ static int check_used_definitions(const PolicyCheck *c, const char *kind, char *
     return 0;
 }
 
-int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file,
-                                 Error *err)
+int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file, Error *err)
 {
     for (size_t i = 0; i < p->n_services; i++) {
         const ComposeService *s = &p->services[i];

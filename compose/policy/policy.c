@@ -138,8 +138,7 @@ static bool entry_allowed_path(const char *entry, const char *path, bool sensiti
 static bool list_allows_path(const ComposePolicy *p, char *const *list, const char *path, bool sensitive, bool lenient)
 {
     for (size_t i = 0; list && list[i]; i++)
-        if (entry_allows_path(p, list[i], path, sensitive) ||
-            (lenient && entry_allowed_path(list[i], path, sensitive)))
+        if (entry_allows_path(p, list[i], path, sensitive) || (lenient && entry_allowed_path(list[i], path, sensitive)))
             return true;
     return false;
 }
@@ -210,7 +209,8 @@ bool policy_allowed_bind(const ComposePolicy *p, const char *service, const char
 }
 
 /* The clock that every container may see is a link on Debian; what it leads to is as harmless as the link. */
-bool policy_allows_link(const ComposePolicy *p, const char *service, const char *link, const char *target, bool read_only)
+bool policy_allows_link(const ComposePolicy *p, const char *service, const char *link, const char *target,
+                        bool read_only)
 {
     if (read_only && str_equal(link, "/etc/localtime") && path_is_below(target, "/usr/share/zoneinfo"))
         return true;
@@ -269,8 +269,7 @@ typedef struct ParseContext {
     Error *err;
 } ParseContext;
 
-static int parse_error(const ParseContext *c, const char *id, const char *member, const char *problem,
-                       const char *what)
+static int parse_error(const ParseContext *c, const char *id, const char *member, const char *problem, const char *what)
 {
     _cleanup_(freep) char *key = str_format("%s%s", c->place, member);
 
@@ -280,9 +279,9 @@ static int parse_error(const ParseContext *c, const char *id, const char *member
 static int check_path_entry(const ParseContext *c, const char *member, const char *entry)
 {
     if (str_equal(entry, "/") || str_equal(entry, "/*"))
-        return parse_error(
-            c, "policy.bad-path", member,
-            "the root folder cannot be opened to containers; list the folders that are needed, not", entry);
+        return parse_error(c, "policy.bad-path", member,
+                           "the root folder cannot be opened to containers; list the folders that are needed, not",
+                           entry);
     if (!policy_path_is_clean(entry))
         return parse_error(c, "policy.bad-path", member,
                            "expected an absolute path without \".\", \"..\" and a slash at its end, or such a path and "
@@ -295,8 +294,7 @@ static int check_image_entry(const ParseContext *c, const char *member, const ch
 {
     if (!*entry)
         return parse_error(c, "policy.bad-entry", member,
-                           "an empty prefix allows every image; leave \"images\" out for that, instead of",
-                           entry);
+                           "an empty prefix allows every image; leave \"images\" out for that, instead of", entry);
     return 0;
 }
 
@@ -337,16 +335,14 @@ static int parse_list(const ParseContext *c, const cJSON *value, entry_check_t c
     const cJSON *item;
 
     if (!cJSON_IsArray(value))
-        return parse_error(c, "policy.bad-type", value->string, "expected a list of strings for",
-                           value->string);
+        return parse_error(c, "policy.bad-type", value->string, "expected a list of strings for", value->string);
     if (cJSON_GetArraySize(value) > POLICY_ENTRIES_MAX)
         return parse_error(c, "policy.too-large", value->string, "too many entries in", value->string);
     cJSON_ArrayForEach(item, value) {
         int r;
 
         if (!cJSON_IsString(item) || !item->valuestring)
-            return parse_error(c, "policy.bad-type", value->string, "expected only strings in",
-                               value->string);
+            return parse_error(c, "policy.bad-type", value->string, "expected only strings in", value->string);
         r = check(c, value->string, item->valuestring);
         if (r >= 0)
             r = strv_take(&list, normalise_entry(item->valuestring));
@@ -368,8 +364,7 @@ static int parse_service(ComposePolicy *p, const cJSON *value, const ParseContex
     if (!place)
         return -ENOMEM;
     if (!cJSON_IsObject(value))
-        return parse_error(outer, "policy.bad-type", "services", "expected an object for service",
-                           value->string);
+        return parse_error(outer, "policy.bad-type", "services", "expected an object for service", value->string);
     s->name = strdup(value->string);
     if (!s->name)
         return -ENOMEM;
@@ -425,8 +420,8 @@ static int parse_member(ComposePolicy *p, const cJSON *member, const ParseContex
         p->has_images = true;
         return parse_list(c, member, check_image_entry, &p->images);
     }
-    return parse_error(c, "policy.unknown-key", member->string,
-                       "expected services, bind, bind_ro or images, not", member->string);
+    return parse_error(c, "policy.unknown-key", member->string, "expected services, bind, bind_ro or images, not",
+                       member->string);
 }
 
 int policy_parse(const char *text, size_t len, const char *file, ComposePolicy **ret, Error *err)
@@ -455,8 +450,7 @@ int policy_parse(const char *text, size_t len, const char *file, ComposePolicy *
     if (r == -ENOMEM)
         return r;
     if (r < 0)
-        return error_set_at(err, EINVAL, "policy.syntax", file, syntax.line, NULL, "%s",
-                            error_message(&syntax, r));
+        return error_set_at(err, EINVAL, "policy.syntax", file, syntax.line, NULL, "%s", error_message(&syntax, r));
     cJSON_ArrayForEach(member, root) {
         r = parse_member(p, member, &c);
         if (r < 0)

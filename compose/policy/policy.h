@@ -21,8 +21,7 @@ typedef struct ComposePolicy ComposePolicy;
  * service shows its heartbeat (/run/tucomunidad/secbox of the service secbox, /run/tucomunidad/services/NAME of any
  * other) is always open to that service; /etc/localtime, /etc/timezone and secbox.env are always open for reading.
  * Errors: policy.syntax, policy.unknown-key, policy.bad-type, policy.bad-path, policy.bad-entry, policy.too-large. */
-int policy_parse(const char *text, size_t len, const char *file, ComposePolicy **ret,
-                 Error *err) _must_check_;
+int policy_parse(const char *text, size_t len, const char *file, ComposePolicy **ret, Error *err) _must_check_;
 ComposePolicy *policy_free(ComposePolicy *p);
 DEFINE_CLEANUP(ComposePolicy, policy_free)
 
@@ -42,6 +41,7 @@ bool policy_is_lenient(const ComposePolicy *p);
 /* Whether the service may mount this absolute host path. */
 bool policy_allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only);
 /* The same question for what a link leads to. */
-bool policy_allows_link(const ComposePolicy *p, const char *service, const char *link, const char *target, bool read_only);
+bool policy_allows_link(const ComposePolicy *p, const char *service, const char *link, const char *target,
+                        bool read_only);
 /* Directly in /var/lib/tucomunidad/volumes: such a folder is made when it is missing. */
 bool policy_is_new_volume(const ComposePolicy *p, const char *source);

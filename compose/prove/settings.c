@@ -35,7 +35,8 @@ static const char *env_of(const cJSON *list, const char *key)
     return NULL;
 }
 
-int compare_environment(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
+int compare_environment(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
+                        char **ret)
 {
     const cJSON *list = member(info, "Config", "Env"), *wanted, *entry;
 
@@ -46,7 +47,8 @@ int compare_environment(const ComposeService *s, const ComposeProject *p, const 
         if (!is)
             return differs(ret, str_format("environment variable %s is missing in the container", wanted->string));
         if (!str_equal(is, cJSON_GetStringValue(wanted)))
-            return differs(ret, str_format("environment variable %s has another value in the container", wanted->string));
+            return differs(ret,
+                           str_format("environment variable %s has another value in the container", wanted->string));
     }
     cJSON_ArrayForEach(entry, list) {
         const char *text = cJSON_GetStringValue(entry);
@@ -68,7 +70,8 @@ static bool same_strings(const cJSON *a, const cJSON *b)
     return true;
 }
 
-int compare_command(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
+int compare_command(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
+                    char **ret)
 {
     const cJSON *wanted = member(s->config, "command", NULL);
 
@@ -78,7 +81,8 @@ int compare_command(const ComposeService *s, const ComposeProject *p, const Map 
     return 0;
 }
 
-int compare_user(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
+int compare_user(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
+                 char **ret)
 {
     const char *wanted = json_string(s->config, "user"), *is = json_string(member(info, "Config", NULL), "User");
 
@@ -88,7 +92,8 @@ int compare_user(const ComposeService *s, const ComposeProject *p, const Map *li
     return 0;
 }
 
-int compare_privileged(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
+int compare_privileged(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
+                       char **ret)
 {
     bool wanted = json_bool(s->config, "privileged", false);
 
@@ -98,7 +103,8 @@ int compare_privileged(const ComposeService *s, const ComposeProject *p, const M
     return 0;
 }
 
-int compare_restart(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
+int compare_restart(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
+                    char **ret)
 {
     const char *is = json_string(member(info, "HostConfig", "RestartPolicy"), "Name");
     size_t len = strcspn(s->restart, ":");
@@ -126,14 +132,16 @@ static bool port_is_bound(const cJSON *bindings, const char *container, const ch
     return false;
 }
 
-int compare_ports(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
+int compare_ports(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
+                  char **ret)
 {
     const cJSON *bindings = member(info, "HostConfig", "PortBindings"), *port;
 
     (void) p;
     cJSON_ArrayForEach(port, member(s->config, "ports", NULL)) {
         const char *address = json_string(port, "address"), *host = json_string(port, "host");
-        _cleanup_(freep) char *container = str_format("%s/%s", json_string(port, "container"), json_string(port, "protocol"));
+        _cleanup_(freep) char *container =
+            str_format("%s/%s", json_string(port, "container"), json_string(port, "protocol"));
 
         if (!container)
             return -ENOMEM;
@@ -180,7 +188,8 @@ int compare_mounts(const ComposeService *s, const ComposeProject *p, const Map *
     return 0;
 }
 
-int compare_networks(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info, char **ret)
+int compare_networks(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
+                     char **ret)
 {
     const cJSON *attached = member(info, "NetworkSettings", "Networks");
 
@@ -195,7 +204,8 @@ int compare_networks(const ComposeService *s, const ComposeProject *p, const Map
     return 0;
 }
 
-int settings_compare(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected, char **ret)
+int settings_compare(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected,
+                     char **ret)
 {
     for (const ComposeKey *k = compose_service_keys; k->key; k++) {
         int r = k->prove ? k->prove(s, p, links, inspected, ret) : 0;

@@ -9,23 +9,23 @@
  * container holds "${", command, published ports, mounts, networks, restart policy, user, privileged. `links` (may be
  * NULL) has the sources that are links: a container that is kept still mounts what such a link led to when the
  * container was made. */
-int settings_compare(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected, char **ret)
-    _must_check_;
+int settings_compare(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected,
+                     char **ret) _must_check_;
 
 /* Columns of compose/service-keys.c. */
-int compare_command(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
-    _must_check_;
-int compare_environment(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
-    _must_check_;
-int compare_mounts(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
-    _must_check_;
-int compare_networks(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
-    _must_check_;
-int compare_ports(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
-    _must_check_;
-int compare_privileged(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
-    _must_check_;
-int compare_restart(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
-    _must_check_;
-int compare_user(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
-    _must_check_;
+int compare_command(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
+                    char **ret) _must_check_;
+int compare_environment(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
+                        char **ret) _must_check_;
+int compare_mounts(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
+                   char **ret) _must_check_;
+int compare_networks(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
+                     char **ret) _must_check_;
+int compare_ports(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
+                  char **ret) _must_check_;
+int compare_privileged(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
+                       char **ret) _must_check_;
+int compare_restart(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
+                    char **ret) _must_check_;
+int compare_user(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
+                 char **ret) _must_check_;

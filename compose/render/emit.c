@@ -30,8 +30,7 @@ static bool is_plain_safe(const char *s)
     if (!isalpha((unsigned char) *s) && *s != '/' && *s != '_')
         return false;
     for (const char *p = s; *p; p++)
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
-              strchr("_./-", *p)))
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("_./-", *p)))
             return false;
     for (size_t i = 0; i < ELEMENTSOF(reserved_words); i++)
         if (strcasecmp(s, reserved_words[i]) == 0)
@@ -188,7 +187,7 @@ static int emit_block(Buf *b, const cJSON *v, int indent, bool first_inline)
 
     if (indent > EMIT_DEPTH_MAX * INDENT_STEP)
         return -EINVAL;
-    cJSON_ArrayForEach (item, v) {
+    cJSON_ArrayForEach(item, v) {
         int r = first_inline ? 0 : buf_printf(b, "%*s", indent, "");
 
         first_inline = false;

@@ -57,8 +57,7 @@ static char *print_port(const cJSON *port)
     bool six = strchr(address, ':') != NULL;
 
     return str_format("%s%s%s%s%s%s%s/%s", six ? "[" : "", address, six ? "]" : "", *address ? ":" : "", host,
-                      *address || *host ? ":" : "", json_string(port, "container"),
-                      json_string(port, "protocol"));
+                      *address || *host ? ":" : "", json_string(port, "container"), json_string(port, "protocol"));
 }
 
 static int add_ports(cJSON *service, const cJSON *ports)
@@ -68,7 +67,7 @@ static int add_ports(cJSON *service, const cJSON *ports)
 
     if (!list)
         return -ENOMEM;
-    cJSON_ArrayForEach (port, ports) {
+    cJSON_ArrayForEach(port, ports) {
         _cleanup_(freep) char *text = print_port(port);
         cJSON *item = text ? cJSON_CreateString(text) : NULL;
         int r = item ? json_append(list, item) : -ENOMEM;
@@ -87,11 +86,10 @@ static int add_mount_options(cJSON *mount, const char *type, const cJSON *option
 
     if (!object)
         return -ENOMEM;
-    cJSON_ArrayForEach (option, options) {
+    cJSON_ArrayForEach(option, options) {
         const char *equals = strchr(option->valuestring, '=');
         _cleanup_(freep) char *key =
-            equals ? strndup(option->valuestring, (size_t) (equals - option->valuestring))
-                   : strdup("propagation");
+            equals ? strndup(option->valuestring, (size_t) (equals - option->valuestring)) : strdup("propagation");
         int r = key ? json_add_string(object, key, equals ? equals + 1 : option->valuestring) : -ENOMEM;
 
         if (r < 0)
@@ -107,7 +105,7 @@ static int add_volumes(cJSON *service, const cJSON *volumes)
 
     if (!list)
         return -ENOMEM;
-    cJSON_ArrayForEach (volume, volumes) {
+    cJSON_ArrayForEach(volume, volumes) {
         _cleanup_(cJSON_Deletep) cJSON *options = NULL;
         cJSON *mount = cJSON_Duplicate(volume, true);
         int r = mount ? json_append(list, mount) : -ENOMEM;
@@ -134,7 +132,7 @@ static int add_depends_on(cJSON *service, const cJSON *conditions)
     object = cJSON_AddObjectToObject(service, "depends_on");
     if (!object)
         return -ENOMEM;
-    cJSON_ArrayForEach (condition, conditions) {
+    cJSON_ArrayForEach(condition, conditions) {
         cJSON *entry = cJSON_AddObjectToObject(object, condition->string);
         int r = entry ? json_add_string(entry, "condition", condition->valuestring) : -ENOMEM;
 
@@ -149,7 +147,7 @@ static int add_config(cJSON *service, const cJSON *config)
     const cJSON *item;
     int r = 0;
 
-    cJSON_ArrayForEach (item, config) {
+    cJSON_ArrayForEach(item, config) {
         if (str_equal(item->string, "ports"))
             r = add_ports(service, item);
         else if (str_equal(item->string, "volumes"))

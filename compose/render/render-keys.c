@@ -18,8 +18,7 @@ static int render_unsupported(const RenderService *r, const char *key, const cha
     if (!path)
         return -ENOMEM;
     return error_set_at(r->err, ENOTSUP, "render.unsupported", NULL, r->service->line, path,
-                        "podman-compose on the boxes cannot pass on \"%s\" (%s); take it out of the file",
-                        key, why);
+                        "podman-compose on the boxes cannot pass on \"%s\" (%s); take it out of the file", key, why);
 }
 
 char *render_escape(const char *text)
@@ -244,12 +243,10 @@ int render_networks(const RenderService *r, const char *key, const cJSON *value)
     cJSON_ArrayForEach(network, value) {
         cJSON_ArrayForEach(setting, network) {
             if (!str_equal(setting->string, "aliases"))
-                return render_unsupported(r, setting->string,
-                                          "version 1.0.3 knows no settings of a service's network");
+                return render_unsupported(r, setting->string, "version 1.0.3 knows no settings of a service's network");
             cJSON_ArrayForEach(alias, setting) {
                 if (!cJSON_IsString(alias) || !str_equal(alias->valuestring, r->service->name))
-                    return render_unsupported(r, "networks.aliases",
-                                              "version 1.0.3 knows only the service's name");
+                    return render_unsupported(r, "networks.aliases", "version 1.0.3 knows only the service's name");
             }
         }
         if (!list_of(r, key) || append_escaped(list_of(r, key), network->string) < 0)
@@ -310,8 +307,7 @@ int render_healthcheck(const RenderService *r, const char *key, const cJSON *val
         if (!text || is_zero(text))
             continue;
         /* whole seconds end in a digit and "s" */
-        if (str_equal(settings[i], "timeout") &&
-            (str_ends(text, "us") || (str_ends(text, "ms") && strlen(text) < 6)))
+        if (str_equal(settings[i], "timeout") && (str_ends(text, "us") || (str_ends(text, "ms") && strlen(text) < 6)))
             return render_unsupported(r, "healthcheck.timeout", "podman wants at least one second");
         e = add_escaped(out, settings[i], text);
     }
@@ -334,8 +330,7 @@ int render_logging(const RenderService *r, const char *key, const cJSON *value)
         if (strchr(option->string, '$'))
             return render_unsupported(r, key, "an option's name has a '$'");
         if (e >= 0)
-            e = list ? add_escaped(list, option->string, cJSON_IsString(option) ? option->valuestring : "")
-                     : -ENOMEM;
+            e = list ? add_escaped(list, option->string, cJSON_IsString(option) ? option->valuestring : "") : -ENOMEM;
     }
     return e;
 }

@@ -77,8 +77,7 @@ static int render_service(const ComposeService *s, const RenderOptions *o, cJSON
     /* the normal form has these two always; a project made elsewhere may not */
     if (e >= 0 && !cJSON_HasObjectItem(r.out, "restart"))
         e = json_add_string(r.out, "restart", s->restart);
-    for (size_t i = 0; e >= 0 && s->networks && s->networks[i] && !cJSON_HasObjectItem(s->config, "networks");
-         i++) {
+    for (size_t i = 0; e >= 0 && s->networks && s->networks[i] && !cJSON_HasObjectItem(s->config, "networks"); i++) {
         cJSON *list = cJSON_GetObjectItemCaseSensitive(r.out, "networks");
 
         list = list ? list : cJSON_AddArrayToObject(r.out, "networks");
@@ -146,8 +145,8 @@ static int render_definitions(const ComposeProject *p, const RenderOptions *o, c
         int e;
 
         for (size_t i = 0; i < p->n_services; i++)
-            used = used || (is_rendered(o, p->services[i].name) &&
-                            strv_contains(names_of(&p->services[i], kind), d->string));
+            used = used ||
+                   (is_rendered(o, p->services[i].name) && strv_contains(names_of(&p->services[i], kind), d->string));
         if (!used)
             continue;
         out = out ? out : cJSON_AddObjectToObject(root, kind);
@@ -245,8 +244,7 @@ int compose_render_env(const ComposeService *s, char **ret, Error *err)
     }
     if (size > COMPOSE_RENDERED_MAX)
         return error_set_at(err, EMSGSIZE, "render.too-large", NULL, s->line, s->name,
-                            "the environment of service \"%s\" is larger than %d bytes", s->name,
-                            COMPOSE_RENDERED_MAX);
+                            "the environment of service \"%s\" is larger than %d bytes", s->name, COMPOSE_RENDERED_MAX);
     /* one block, never moved: a growing buffer would leave copies of secrets behind */
     text = end = malloc(size);
     if (!text)

@@ -23,8 +23,7 @@ typedef struct RenderOptions {
  * noexec unless it says exec, a CMD health check is a quoted shell line (the image needs /bin/sh), our labels are
  * there. Only networks and volumes that the services use are declared. The same input always gives the same text.
  * Errors: render.unsupported (with the key: 1.0.3 would silently drop it), render.no-image, render.no-service. */
-int compose_render(const ComposeProject *p, const RenderOptions *options, char **ret,
-                   Error *err) _must_check_;
+int compose_render(const ComposeProject *p, const RenderOptions *options, char **ret, Error *err) _must_check_;
 
 /* KEY=value lines of one service for podman's --env-file; values arrive as they are, also empty ones and
  * those with '#',

@@ -12,8 +12,7 @@ static void on_written(StoreQuery *q _unused_, int r, const StoreRows *rows _unu
                        void *userdata _unused_)
 {
     if (r < 0)
-        log_failure(LOG_LEVEL_ERROR, NULL, err, r,
-                    "an audit entry is only in this log, the database did not take it");
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "an audit entry is only in this log, the database did not take it");
 }
 
 static void log_entry(const char *actor, const char *action, const char *device, bool alarm, const char *detail)

@@ -162,8 +162,7 @@ int device_registry_check(const DeviceRegistry *r, const char *id, Role role, co
     if (!d)
         return error_set(err, EKEYREJECTED, "device.unknown", "no device \"%s\" is registered here", id);
     if (d->blocked)
-        return error_set(err, EACCES, "device.blocked", "device %s is blocked: an operator has to unblock it",
-                         id);
+        return error_set(err, EACCES, "device.blocked", "device %s is blocked: an operator has to unblock it", id);
     const char *known = d->roles[role].thumbprint;
     if (!known || !secret_equal(known, thumbprint))
         return error_set(err, EKEYREJECTED, "device.key-unknown",
@@ -171,7 +170,8 @@ int device_registry_check(const DeviceRegistry *r, const char *id, Role role, co
     return 0;
 }
 
-int device_registry_use_proof(DeviceRegistry *r, const char *id, Role role, const char *proof_id, uint64_t now, Error *err)
+int device_registry_use_proof(DeviceRegistry *r, const char *id, Role role, const char *proof_id, uint64_t now,
+                              Error *err)
 {
     Device *d = map_get(r->devices, id);
     if (!d)
@@ -187,13 +187,12 @@ int device_registry_use_proof(DeviceRegistry *r, const char *id, Role role, cons
         if (p->used_at + PROOF_LIFE_SECONDS <= now)
             unused = p;
         else if (memcmp(p->digest, digest, sizeof(p->digest)) == 0)
-            return error_set(err, EKEYREJECTED, "proof.replayed",
-                             "this proof was used before: make a new one");
+            return error_set(err, EKEYREJECTED, "proof.replayed", "this proof was used before: make a new one");
     }
     if (!unused)
         return error_set(err, EAGAIN, "proof.too-many",
-                         "device %s asked for more than %d tokens within ten minutes: wait, then try again",
-                         id, PROOFS_MAX);
+                         "device %s asked for more than %d tokens within ten minutes: wait, then try again", id,
+                         PROOFS_MAX);
     memcpy(unused->digest, digest, sizeof(unused->digest));
     unused->used_at = now;
     return 0;

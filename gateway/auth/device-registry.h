@@ -43,10 +43,10 @@ size_t device_registry_keys(const DeviceRegistry *r);
 /* Whether this key may speak for this device in this role. -EKEYREJECTED "device.unknown",
  * "device.key-unknown" (nobody has claimed the role, or another key has), -EACCES "device.blocked". */
 int device_registry_check(const DeviceRegistry *r, const char *id, Role role, const char *thumbprint,
-                   Error *err) _must_check_;
+                          Error *err) _must_check_;
 
 /* Marks a proof as used; `now` in seconds. -EKEYREJECTED "proof.replayed" when it was used before within its
  * life, -EAGAIN "proof.too-many" when this key used more proofs than are remembered. The key must pass
  * device_registry_check(). */
 int device_registry_use_proof(DeviceRegistry *r, const char *id, Role role, const char *proof_id, uint64_t now,
-                       Error *err) _must_check_;
+                              Error *err) _must_check_;

@@ -50,7 +50,7 @@ static uint64_t now_seconds(void)
 }
 
 int device_token_issue(const DeviceTokens *t, const char *device, Role role, const char *thumbprint, char **ret,
-               uint64_t *ret_expires, Error *err)
+                       uint64_t *ret_expires, Error *err)
 {
     char id[RANDOM_ID_SIZE];
     uint64_t now = now_seconds();
@@ -114,8 +114,8 @@ int device_token_check(const DeviceTokens *t, const char *token, Role role, JwtC
     return 0;
 }
 
-int device_proof_check(const DeviceTokens *t, const char *proof, const char *path, const char *token_hash, Key **ret_key,
-                     char **ret_id, Error *err)
+int device_proof_check(const DeviceTokens *t, const char *proof, const char *path, const char *token_hash,
+                       Key **ret_key, char **ret_id, Error *err)
 {
     /* without --issuer we do not know by which name boxes reach us: then only the path has to match */
     _cleanup_(freep) char *uri = str_format("%s%s", t->issuer_is_known ? t->issuer : "", path);
@@ -125,8 +125,8 @@ int device_proof_check(const DeviceTokens *t, const char *proof, const char *pat
     return r < 0 ? rejected(r) : 0;
 }
 
-int device_token_renew(const DeviceTokens *t, const char *device, Role role, const char *token_hash, const char *proof, char **ret,
-               uint64_t *ret_expires, Error *err)
+int device_token_renew(const DeviceTokens *t, const char *device, Role role, const char *token_hash, const char *proof,
+                       char **ret, uint64_t *ret_expires, Error *err)
 {
     _cleanup_(key_freep) Key *key = NULL;
     _cleanup_(freep) char *proof_id = NULL;
@@ -145,7 +145,7 @@ int device_token_renew(const DeviceTokens *t, const char *device, Role role, con
 }
 
 int device_token_refresh(const DeviceTokens *t, const char *token, const char *proof, char **ret, uint64_t *ret_expires,
-                 Error *err)
+                         Error *err)
 {
     /* the issuer may have been renamed since: our signature on it is what counts here */
     const JwtExpect expect = { .type = JWT_TYPE_DEVICE, .now = now_seconds(), .allow_expired = 1 };

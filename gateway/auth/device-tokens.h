@@ -33,8 +33,8 @@ cJSON *device_token_json(const char *token, uint64_t expires);
 int device_token_check(const DeviceTokens *t, const char *token, Role role, JwtClaims *ret, Error *err) _must_check_;
 
 /* Checks a proof for POST `path`. Outputs are owned by the caller. -EKEYREJECTED. */
-int device_proof_check(const DeviceTokens *t, const char *proof, const char *path, const char *token_hash, Key **ret_key,
-                       char **ret_id, Error *err) _must_check_;
+int device_proof_check(const DeviceTokens *t, const char *proof, const char *path, const char *token_hash,
+                       Key **ret_key, char **ret_id, Error *err) _must_check_;
 
 /* A new token in place of the one that opened a tunnel of this device and role, of which only jwt_hash() is left; for a
  * fresh proof. */

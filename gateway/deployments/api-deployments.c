@@ -87,8 +87,7 @@ static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, 
     request->confirm_deadline = (unsigned) deadline;
     request->reason = json_string(body, "reason");
     if (request->reason && strlen(request->reason) > CHANGE_REASON_MAX)
-        return error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes",
-                         CHANGE_REASON_MAX);
+        return error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes", CHANGE_REASON_MAX);
     if (request->reason && !text_is_plain(request->reason))
         return error_set(err, EINVAL, "request.bad-reason",
                          "the reason must be one line without control characters and invisible ones");

@@ -26,8 +26,7 @@ Deployment *deployment_new(Deployments *ds, const char *device)
     d->created_at = d->last_word = boottime_usec();
     d->events = cJSON_CreateArray();
     d->device = strdup(device);
-    if (!d->events || !d->device || random_id(d->id) < 0 || random_id(d->nonce) < 0 ||
-        map_put(ds->open, device, d) < 0)
+    if (!d->events || !d->device || random_id(d->id) < 0 || random_id(d->nonce) < 0 || map_put(ds->open, device, d) < 0)
         return deployment_free(d);
     return d;
 }

@@ -122,8 +122,7 @@ static cJSON *result_new(const Deployment *d, int status, const char *outcome, i
     if (!o || json_add_string(o, "id", d->id) < 0 || json_add_u64(o, "version", d->version) < 0 ||
         json_add_int(o, "status", status) < 0 ||
         json_add_string(o, "phase", d->phase[0] ? d->phase : PHASE_SENDING) < 0 ||
-        json_add_string(o, "outcome", outcome) < 0 ||
-        json_add_item(o, "error", json_from_error(err, r)) < 0 ||
+        json_add_string(o, "outcome", outcome) < 0 || json_add_item(o, "error", json_from_error(err, r)) < 0 ||
         json_add_string(o, "at", timestamp_format(realtime_usec(), now)) < 0)
         return NULL;
     return TAKE_PTR(o);
@@ -186,26 +185,23 @@ DEFINE_CLEANUP(LateResult, late_result_free)
 static void note_local_result(const LateResult *l)
 {
     cJSON *detail = cJSON_CreateObject();
-    if (!detail || json_add_string(detail, "id", l->id) < 0 ||
-        json_add_string(detail, "version", l->version) < 0 ||
+    if (!detail || json_add_string(detail, "id", l->id) < 0 || json_add_string(detail, "version", l->version) < 0 ||
         json_add_string(detail, "outcome", l->outcome) < 0) {
         cJSON_Delete(detail);
         detail = NULL;
     }
     _cleanup_(freep) char *actor = str_format("device:%s", l->device);
     audit_write(l->owner->store, &(AuditEntry) { .actor = actor ? actor : "device",
-                                           .action = "compose.result-local",
-                                           .device = l->device,
-                                           .detail = detail });
+                                                 .action = "compose.result-local",
+                                                 .device = l->device,
+                                                 .detail = detail });
 }
 
-static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err,
-                          void *userdata)
+static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     _cleanup_(late_result_freep) LateResult *l = userdata;
     if (r < 0) {
-        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "a result of %s waits until the box sends it again",
-                    l->device);
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "a result of %s waits until the box sends it again", l->device);
         return;
     }
     uint64_t version = 0;
@@ -241,8 +237,7 @@ void deployment_save_late(Deployments *ds, const char *device, const cJSON *resu
         return;
     int r = query_result(ds, device, stored, true, on_late_saved, l, NULL, &err);
     if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "a result of %s waits until the box sends it again",
-                    device);
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "a result of %s waits until the box sends it again", device);
     else
         l = NULL; /* on_late_saved has it */
     error_done(&err);

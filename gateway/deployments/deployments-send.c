@@ -68,9 +68,8 @@ static void fail_busy(const Deployments *ds, Request *c)
     Error err = {};
     error_set(&err, EBUSY, "deployment.busy",
               "device %s is busy with another deployment: wait for its end, then push again", c->args[0]);
-    audit_write(ds->store, &(AuditEntry) { .actor = c->actor,
-                                           .action = "compose.push-refused-busy",
-                                           .device = c->args[0] });
+    audit_write(ds->store,
+                &(AuditEntry) { .actor = c->actor, .action = "compose.push-refused-busy", .device = c->args[0] });
     request_fail(c, -EBUSY, &err);
     error_done(&err);
 }
@@ -138,9 +137,8 @@ static int deployment_store_turn(Deployment *d, uint64_t floor, Error *err)
 static void fail_offline(const Deployments *ds, Request *c)
 {
     Error err = {};
-    audit_write(ds->store, &(AuditEntry) { .actor = c->actor,
-                                           .action = "compose.push-refused-offline",
-                                           .device = c->args[0] });
+    audit_write(ds->store,
+                &(AuditEntry) { .actor = c->actor, .action = "compose.push-refused-offline", .device = c->args[0] });
     device_offline_error(c->args[0], &err);
     request_fail(c, -ENOTCONN, &err);
     error_done(&err);
@@ -215,10 +213,8 @@ static void on_content(StoreQuery *q _unused_, int r, const StoreRows *rows, con
     d->query = NULL;
     if (r >= 0 && store_rows_count(rows) == 0)
         return;
-    if (r >= 0 && (store_rows_copy(rows, 0, 0, &d->compose) < 0 ||
-                   store_rows_copy(rows, 0, 1, &d->image) < 0 ||
-                   store_rows_copy(rows, 0, 2, &d->digest) < 0 ||
-                   store_rows_copy(rows, 0, 3, &d->service) < 0))
+    if (r >= 0 && (store_rows_copy(rows, 0, 0, &d->compose) < 0 || store_rows_copy(rows, 0, 1, &d->image) < 0 ||
+                   store_rows_copy(rows, 0, 2, &d->digest) < 0 || store_rows_copy(rows, 0, 3, &d->service) < 0))
         r = -ENOMEM;
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "cannot send the deployment of %s again", d->device);

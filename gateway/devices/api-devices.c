@@ -31,7 +31,8 @@ static cJSON *device_json(const DevicesApi *api, const StoreRows *rows, size_t r
 {
     _cleanup_(cJSON_Deletep) cJSON *o = NULL;
     const char *id = store_rows_get(rows, row, 0), *text = store_rows_get(rows, row, 1);
-    if (!id || !text || json_parse_object(text, strlen(text), &o, NULL) < 0 || device_conns_describe(api->conns, id, o) < 0)
+    if (!id || !text || json_parse_object(text, strlen(text), &o, NULL) < 0 ||
+        device_conns_describe(api->conns, id, o) < 0)
         return NULL;
     return TAKE_PTR(o);
 }
@@ -90,8 +91,7 @@ static int check_labels(const cJSON *labels, bool may_be_null, Error *err)
         return error_set(err, EINVAL, "device.bad-labels", "labels must be an object of texts");
     if (cJSON_GetArraySize(labels) > LABELS_MAX)
         return error_set(err, EINVAL, "device.bad-labels", "a device has at most %d labels", LABELS_MAX);
-    cJSON_ArrayForEach(i, labels)
-    {
+    cJSON_ArrayForEach(i, labels) {
         const char *value = may_be_null && cJSON_IsNull(i) ? "" : cJSON_GetStringValue(i);
         if (!value || strlen(value) > LABEL_SIZE_MAX || strlen(i->string) > LABEL_SIZE_MAX || !text_is_plain(value) ||
             !text_is_plain(i->string))
@@ -145,10 +145,9 @@ static int add_read(Request *c, const cJSON *body, char **ret_labels, Error *err
     const char *id = json_string(body, "id");
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(body, "labels");
     if (!device_id_is_valid(id))
-        return error_set(
-            err, EINVAL, "device.bad-id",
-            "a device id is 1 to %d letters, digits, '.', '_' and '-', beginning with a letter or digit",
-            DEVICE_ID_MAX);
+        return error_set(err, EINVAL, "device.bad-id",
+                         "a device id is 1 to %d letters, digits, '.', '_' and '-', beginning with a letter or digit",
+                         DEVICE_ID_MAX);
     int r = check_labels(labels, false, err);
     if (r < 0)
         return r;
@@ -276,8 +275,10 @@ static bool fail_busy(Request *c)
     Error err = {};
     if (!device_conns_is_busy(api->conns, c->args[0]))
         return false;
-    error_set(&err, EBUSY, "device.busy", "a push or an update of %s is under way: wait for its end; to keep the box out"
-              " meanwhile, block it", c->args[0]);
+    error_set(&err, EBUSY, "device.busy",
+              "a push or an update of %s is under way: wait for its end; to keep the box out"
+              " meanwhile, block it",
+              c->args[0]);
     request_fail(c, -EBUSY, &err);
     error_done(&err);
     return true;

@@ -30,8 +30,7 @@ static void answer_with(Request *c, int status, const cJSON *message, const char
 static int box_status(const cJSON *message, int fallback)
 {
     uint64_t status = 0;
-    return json_u64(message, "status", &status) >= 0 && status >= 200 && status <= 599 ? (int) status
-                                                                                       : fallback;
+    return json_u64(message, "status", &status) >= 0 && status >= 200 && status <= 599 ? (int) status : fallback;
 }
 
 static void on_status_report(Request *c, const char *type, const cJSON *message)

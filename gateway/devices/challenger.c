@@ -36,7 +36,7 @@ typedef struct Challenge {
     Challenger *owner;
     WsConn *ws;
     uint64_t number;
-    char *nonce; /* NULL once it was used */
+    char *nonce;          /* NULL once it was used */
     char *hello, *device; /* while the claim is under way */
     KeyClaim *claim;
     sd_event_source *deadline;

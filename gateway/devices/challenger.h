@@ -10,7 +10,8 @@
 typedef struct Challenger Challenger;
 
 /* The key has been proved and is the device's; `hello` is what it said. Takes ws when it returns 0. */
-typedef int (*challenge_proved_t)(const char *device, WsConn *ws, const char *hello, size_t len, Error *err, void *userdata);
+typedef int (*challenge_proved_t)(const char *device, WsConn *ws, const char *hello, size_t len, Error *err,
+                                  void *userdata);
 
 /* NULL when out of memory. What is given is borrowed. */
 Challenger *challenger_new(sd_event *event, const Claims *claims, challenge_proved_t on_proved, void *userdata);

@@ -16,7 +16,7 @@ typedef struct Claims {
 typedef struct KeyClaim KeyClaim;
 
 typedef struct KeyClaimRequest {
-    const char *device;    /* a valid id */
+    const char *device; /* a valid id */
     Role role;
     const char *bootstrap; /* as the box sent it */
     const Key *key;        /* whose possession is proved */

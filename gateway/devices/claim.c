@@ -60,8 +60,8 @@ static int claim_start(Request *c, const cJSON *body, Error *err)
     Claim *k = c->scratch;
     const char *device = json_string(body, "deviceId"), *bootstrap = json_string(body, "bootstrap");
     const char *proof = json_string(body, "proof");
-    if (!device_id_is_valid(device) || role_parse(json_string(body, "role"), &k->role) < 0 ||
-        str_empty(bootstrap) || strlen(bootstrap) > BOOTSTRAP_SIZE_MAX || !proof)
+    if (!device_id_is_valid(device) || role_parse(json_string(body, "role"), &k->role) < 0 || str_empty(bootstrap) ||
+        strlen(bootstrap) > BOOTSTRAP_SIZE_MAX || !proof)
         return error_set(err, EINVAL, "claim.malformed",
                          "a claim needs deviceId, role (mgmt, device or recovery), bootstrap and proof");
     _cleanup_(key_freep) Key *key = NULL;

@@ -103,8 +103,8 @@ static void on_closed(WsConn *c _unused_, uint16_t code, const Error *err, void 
 {
     DeviceConn *s = userdata;
     const LogField fields[] = { { "DEVICE", s->device }, { "ROLE", role_name(s->role) }, {} };
-    log_line(LOG_LEVEL_INFO, fields, "%s of %s: connection closed with %u%s%s", role_name(s->role), s->device,
-             code, err && err->message ? ": " : "", err && err->message ? err->message : "");
+    log_line(LOG_LEVEL_INFO, fields, "%s of %s: connection closed with %u%s%s", role_name(s->role), s->device, code,
+             err && err->message ? ": " : "", err && err->message ? err->message : "");
     if (s->up && !s->ended && s->role == ROLE_MGMT)
         device_conn_save_last_word(s);
     device_conn_withdraw(s);

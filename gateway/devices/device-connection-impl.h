@@ -34,15 +34,15 @@ struct DeviceConn {
     Role role;
     bool up;
     bool takes_streams; /* it said so; older boxes close for the first frame */
-    bool ended; /* closing: what still arrives counts no more */
+    bool ended;         /* closing: what still arrives counts no more */
     unsigned bad_messages;
-    usec_t since; /* wall clock of the welcome */
+    usec_t since;       /* wall clock of the welcome */
     bool agent_spoke;   /* mgmt-agent is behind it, not only mgmt-link */
     bool takes_updates; /* and it knows image.update */
     uint64_t version_floor;
     sd_event_source *deadline;
     struct DeviceAccept *accept; /* that it came by */
-    BoxStreams *streams; /* borrowed; NULL until somebody logs in */
+    BoxStreams *streams;         /* borrowed; NULL until somebody logs in */
     char *agent_version;
     char *services;       /* the last that it has said of them, and that the audit log has */
     char *unsaved_status; /* the newest agent.status that is not in the database yet */

@@ -101,11 +101,10 @@ void device_conn_log(const DeviceConn *s, LogLevel level, const Error *err, int 
 {
     const LogField fields[] = { { "DEVICE", s->device }, { "ROLE", role_name(s->role) }, {} };
     if (r < 0)
-        log_failure(level, fields, err, r, "%s of %s from %s: %s", role_name(s->role), s->device,
-                    ws_conn_peer(s->ws), what);
+        log_failure(level, fields, err, r, "%s of %s from %s: %s", role_name(s->role), s->device, ws_conn_peer(s->ws),
+                    what);
     else
-        log_line(level, fields, "%s of %s from %s: %s", role_name(s->role), s->device, ws_conn_peer(s->ws),
-                 what);
+        log_line(level, fields, "%s of %s from %s: %s", role_name(s->role), s->device, ws_conn_peer(s->ws), what);
 }
 
 void device_conn_withdraw(DeviceConn *s)

@@ -34,8 +34,10 @@ static void on_news(Request *c, const void *news)
     const Query *q = c->scratch;
     Error err = {};
     if (!answer)
-        fail(c, error_set(&err, ETIMEDOUT, "device.timeout",
-                          "device %s is connected but did not answer: is mgmt-agent running?", c->args[0]), &err);
+        fail(c,
+             error_set(&err, ETIMEDOUT, "device.timeout",
+                       "device %s is connected but did not answer: is mgmt-agent running?", c->args[0]),
+             &err);
     else if (!answer->message)
         fail(c, device_offline_error(c->args[0], &err), &err);
     else if (str_equal(json_string(answer->message, "id"), c->id))

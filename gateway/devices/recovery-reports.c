@@ -39,9 +39,9 @@ typedef struct Recovery {
     usec_t status_at;
     bool was_wedged;
     /* the probe under way */
-    char *asked;               /* the id in probe.request; NULL = none */
-    char id[RANDOM_ID_SIZE];   /* the id in `probe`, which nobody but the tunnels knows */
-    uint64_t connection;       /* that it was asked for on */
+    char *asked;             /* the id in probe.request; NULL = none */
+    char id[RANDOM_ID_SIZE]; /* the id in `probe`, which nobody but the tunnels knows */
+    uint64_t connection;     /* that it was asked for on */
     ProbeState states[ELEMENTSOF(probed)];
     bool has_probed;
     sd_event_source *deadline;
@@ -170,7 +170,8 @@ static cJSON *reasons_of(const Recovery *v, const cJSON *message)
     _cleanup_(cJSON_Deletep) cJSON *before = NULL;
     const cJSON *reasons = cJSON_GetObjectItemCaseSensitive(message, "reasons");
     const char *own = own_reason(v);
-    if (cJSON_GetArraySize(reasons) == 0 && v->status && json_parse_object(v->status, strlen(v->status), &before, NULL) >= 0)
+    if (cJSON_GetArraySize(reasons) == 0 && v->status &&
+        json_parse_object(v->status, strlen(v->status), &before, NULL) >= 0)
         reasons = cJSON_GetObjectItemCaseSensitive(before, "reasons");
     return cJSON_GetArraySize(reasons) > 0 ? cJSON_Duplicate(reasons, true) : cJSON_CreateStringArray(&own, 1);
 }
@@ -182,10 +183,10 @@ static void raise_alarm(const Recovery *v, const cJSON *message)
     if (detail && json_add_item(detail, "reasons", reasons_of(v, message)) < 0)
         detail = (cJSON_Delete(detail), NULL);
     audit_write(v->owner->store, &(AuditEntry) { .actor = actor ? actor : "device",
-                                            .action = "recovery.wedged",
-                                            .device = v->device,
-                                            .alarm = true,
-                                            .detail = detail });
+                                                 .action = "recovery.wedged",
+                                                 .device = v->device,
+                                                 .alarm = true,
+                                                 .detail = detail });
 }
 
 static void on_status(DeviceConn *s, const cJSON *message, void *userdata)

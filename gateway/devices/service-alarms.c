@@ -53,8 +53,7 @@ int service_alarms_take(Store *store, const char *device, const cJSON *status)
 {
     const cJSON *service;
     int r = 0;
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(status, "services"))
-    {
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(status, "services")) {
         const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(service, "trouble");
         if (!json_string(service, "name") || !json_string(trouble, "since"))
             continue;

@@ -57,8 +57,9 @@ static const char *setting(const char *option, const EnvFile *config, const char
 static bool is_token(const char *text)
 {
     size_t len = strlen(text);
-    return len > 0 && len <= JWT_SIZE_MAX && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                                          "0123456789-._~+/=:") == len;
+    return len > 0 && len <= JWT_SIZE_MAX &&
+           strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                        "0123456789-._~+/=:") == len;
 }
 
 /* --token-file, SECBOX_TOKEN, SECBOX_TOKEN_FILE, then the same two keys of the configuration. */

@@ -21,8 +21,7 @@ static int sum(const cJSON *rollout, const char *key)
 {
     const cJSON *group;
     int n = 0;
-    cJSON_ArrayForEach(group, member(rollout, "groups"))
-    {
+    cJSON_ArrayForEach(group, member(rollout, "groups")) {
         n += fleet_int(group, key);
     }
     return n;
@@ -82,7 +81,9 @@ static const char *group_state(const cJSON *rollout, int index)
 
 static int add_group(Table *table, const cJSON *rollout, const cJSON *group, int index)
 {
-    static const char *const keys[] = { "boxes", "done", "failed", "rolledBack", "skipped", "sent", "waiting", "offline" };
+    static const char *const keys[] = {
+        "boxes", "done", "failed", "rolledBack", "skipped", "sent", "waiting", "offline"
+    };
     char numbers[ELEMENTSOF(keys)][16];
 
     for (size_t i = 0; i < ELEMENTSOF(keys); i++)
@@ -101,8 +102,7 @@ static char *groups_text(const cJSON *rollout)
 
     if (!table)
         return NULL;
-    cJSON_ArrayForEach(group, member(rollout, "groups"))
-    {
+    cJSON_ArrayForEach(group, member(rollout, "groups")) {
         if (add_group(table, rollout, group, index++) < 0)
             return NULL;
     }
@@ -121,8 +121,8 @@ static char *box_line(const cJSON *rollout, const cJSON *box)
     _cleanup_(freep) char *device = report_member(box, "device"), *state = report_member(box, "state");
     _cleanup_(freep) char *why = cJSON_IsObject(error) ? report_error(error) : NULL;
     const char *group = group_name(rollout, box);
-    _cleanup_(freep) char *line = str_format("%s (%s), %s", device ? device : "-", group ? group : "-",
-                                             state ? state : "-");
+    _cleanup_(freep) char *line =
+        str_format("%s (%s), %s", device ? device : "-", group ? group : "-", state ? state : "-");
     _cleanup_(freep) char *clean = line ? text_printable(line) : NULL;
 
     return clean ? str_format("%s%s%s", clean, why ? ": " : "", why ? why : "") : NULL;
@@ -134,8 +134,7 @@ static void print_boxes(FILE *out, const char *heading, const cJSON *rollout, co
 
     if (cJSON_GetArraySize(boxes) > 0)
         fprintf(out, "\n%s:\n", heading);
-    cJSON_ArrayForEach(box, boxes)
-    {
+    cJSON_ArrayForEach(box, boxes) {
         _cleanup_(freep) char *line = box_line(rollout, box);
         fprintf(out, "  %s\n", line ? line : "-");
     }
@@ -154,9 +153,9 @@ char *rollout_view(const cJSON *rollout, usec_t now)
     if (!out)
         return NULL;
     fprintf(out, "rollout %s: %s\n", id ? id : "-", what ? what : "-");
-    fprintf(out, "%s; %d of %d boxes done, %d failed or rolled back, halts before more than %s fail\n", state ? state : "-",
-            sum(rollout, "done"), sum(rollout, "boxes"), sum(rollout, "failed") + sum(rollout, "rolledBack"),
-            halt_at ? halt_at : "-");
+    fprintf(out, "%s; %d of %d boxes done, %d failed or rolled back, halts before more than %s fail\n",
+            state ? state : "-", sum(rollout, "done"), sum(rollout, "boxes"),
+            sum(rollout, "failed") + sum(rollout, "rolledBack"), halt_at ? halt_at : "-");
     fprintf(out, "started by %s at %s\n", by ? by : "-", at ? at : "-");
     if (cJSON_IsObject(error)) {
         _cleanup_(freep) char *why = report_error(error);
@@ -195,8 +194,7 @@ char *rollout_view_list(const cJSON *rollouts)
 
     if (!table)
         return NULL;
-    cJSON_ArrayForEach(rollout, rollouts)
-    {
+    cJSON_ArrayForEach(rollout, rollouts) {
         if (add_rollout(table, rollout) < 0)
             return NULL;
     }
@@ -206,8 +204,7 @@ char *rollout_view_list(const cJSON *rollouts)
 static bool is_known(const cJSON *boxes, const char *device)
 {
     const cJSON *box;
-    cJSON_ArrayForEach(box, boxes)
-    {
+    cJSON_ArrayForEach(box, boxes) {
         if (str_equal(json_string(box, "device"), device))
             return true;
     }
@@ -217,8 +214,7 @@ static bool is_known(const cJSON *boxes, const char *device)
 static void print_new_failures(FILE *out, const cJSON *before, const cJSON *rollout)
 {
     const cJSON *box;
-    cJSON_ArrayForEach(box, member(rollout, "failures"))
-    {
+    cJSON_ArrayForEach(box, member(rollout, "failures")) {
         _cleanup_(freep) char *line = box_line(rollout, box);
         if (!is_known(member(before, "failures"), json_string(box, "device")))
             fprintf(out, "  %s\n", line ? line : "-");
@@ -229,8 +225,7 @@ static void print_changed_groups(FILE *out, const cJSON *before, const cJSON *ro
 {
     const cJSON *group;
     int index = 0;
-    cJSON_ArrayForEach(group, member(rollout, "groups"))
-    {
+    cJSON_ArrayForEach(group, member(rollout, "groups")) {
         const cJSON *was = cJSON_GetArrayItem(member(before, "groups"), index++);
         if (was ? cJSON_Compare(was, group, true) : index - 1 > fleet_int(rollout, "group"))
             continue;

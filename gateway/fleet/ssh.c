@@ -120,7 +120,8 @@ static int read_public(const char *path, cJSON **ret, Error *err)
 static int write_certificate(const char *path, const cJSON *body, Error *err)
 {
     const char *text = json_string(body, "certificate");
-    _cleanup_(freep) char *certificate = str_format("%s-cert.pub", path), *line = text ? str_format("%s\n", text) : NULL;
+    _cleanup_(freep) char *certificate = str_format("%s-cert.pub", path),
+                          *line = text ? str_format("%s\n", text) : NULL;
 
     if (!text)
         return error_set(err, EHOSTUNREACH, "api.bad-answer", "the gateway's answer holds no certificate");

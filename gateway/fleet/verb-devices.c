@@ -18,7 +18,8 @@ static int add_label(cJSON *labels, char *label, Error *err)
     char *equals = strchr(label, '=');
 
     if (!equals || equals == label)
-        return error_set(err, EINVAL, "usage", "--label takes KEY=VALUE, several with commas between, not \"%s\"", label);
+        return error_set(err, EINVAL, "usage", "--label takes KEY=VALUE, several with commas between, not \"%s\"",
+                         label);
     *equals = '\0';
     if (cJSON_GetObjectItemCaseSensitive(labels, label))
         return error_set(err, EINVAL, "usage", "--label names %s twice", label);
@@ -130,8 +131,8 @@ static int device_row(Table *table, const cJSON *device)
 
 int verb_devices_list(int argc, char **argv, void *userdata)
 {
-    static const char *const headers[] = { "ID", "CONNECTED", "SINCE", "AGENT", "VERSION", "LAST PUSH", "SERVICES", "LABELS",
-                                           NULL };
+    static const char *const headers[] = { "ID",        "CONNECTED", "SINCE",  "AGENT", "VERSION",
+                                           "LAST PUSH", "SERVICES",  "LABELS", NULL };
     Fleet *fleet = userdata;
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(table_freep) Table *table = table_new(headers);

@@ -30,7 +30,8 @@ static int make_request(const Fleet *fleet, const char *device, cJSON **ret, Err
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
 
     if (str_empty(fleet->reason))
-        return error_set(err, EINVAL, "usage", "say why with --reason TEXT: it is kept with what is done under the grant");
+        return error_set(err, EINVAL, "usage",
+                         "say why with --reason TEXT: it is kept with what is done under the grant");
     int r = request ? json_add_string(request, "device", device) : -ENOMEM;
     if (r >= 0)
         r = json_add_string(request, "reason", fleet->reason);
@@ -62,9 +63,10 @@ static int no_grant(const char *device, Error *err)
 {
     _cleanup_(freep) char *name = text_printable(device);
 
-    return error_set(err, ENOENT, "fleet.no-grant",
-                     "you have no grant for %s: type `%s ssh %s --reason \"WHY\"`, or `%s grants add %s --reason \"WHY\"`",
-                     name ? name : "it", PROGRAM, name ? name : "it", PROGRAM, name ? name : "it");
+    return error_set(
+        err, ENOENT, "fleet.no-grant",
+        "you have no grant for %s: type `%s ssh %s --reason \"WHY\"`, or `%s grants add %s --reason \"WHY\"`",
+        name ? name : "it", PROGRAM, name ? name : "it", PROGRAM, name ? name : "it");
 }
 
 int fleet_grant_find(Fleet *fleet, const char *device, char **ret, ApiReply *reply, Error *err)
@@ -168,8 +170,8 @@ static int grant_row(Table *table, const cJSON *grant)
 
 int verb_grants_list(int argc, char **argv, void *userdata)
 {
-    static const char *const headers[] = { "GRANT",       "STATE",  "BOX", "PERSON", "EXPIRES", "FORWARDING",
-                                           "BREAK GLASS", "REASON", NULL };
+    static const char *const headers[] = { "GRANT",      "STATE",       "BOX",    "PERSON", "EXPIRES",
+                                           "FORWARDING", "BREAK GLASS", "REASON", NULL };
     Fleet *fleet = userdata;
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(table_freep) Table *table = table_new(headers);
@@ -217,10 +219,10 @@ static int session_row(Table *table, const cJSON *session)
 {
     const char *closed = json_string(session, "closedAt"), *why = json_string(session, "endReason");
 
-    return table_row(table, json_string(session, "openedAt"), closed ? closed : "still open", json_string(session, "device"),
-                     json_string(session, "person"), json_string(session, "way"), json_string(session, "bytesToBox"),
-                     json_string(session, "bytesFromBox"), why, json_string(session, "grant"),
-                     json_string(session, "reason"));
+    return table_row(table, json_string(session, "openedAt"), closed ? closed : "still open",
+                     json_string(session, "device"), json_string(session, "person"), json_string(session, "way"),
+                     json_string(session, "bytesToBox"), json_string(session, "bytesFromBox"), why,
+                     json_string(session, "grant"), json_string(session, "reason"));
 }
 
 static char *sessions_path(const Fleet *fleet, const char *device, Error *err)
@@ -235,7 +237,7 @@ static char *sessions_path(const Fleet *fleet, const char *device, Error *err)
 
 int verb_sessions(int argc, char **argv, void *userdata)
 {
-    static const char *const headers[] = { "FROM",   "TO",       "BOX",    "PERSON", "WAY", "TO BOX",
+    static const char *const headers[] = { "FROM",     "TO",       "BOX",   "PERSON", "WAY", "TO BOX",
                                            "FROM BOX", "ENDED BY", "GRANT", "REASON", NULL };
     Fleet *fleet = userdata;
     _cleanup_(api_reply_done) ApiReply reply = {};
@@ -253,7 +255,8 @@ int verb_sessions(int argc, char **argv, void *userdata)
         if (cJSON_IsObject(session) && session_row(table, session) < 0)
             return fleet_fail(fleet, NULL, NULL, -ENOMEM);
     }
-    return report_text(table_rows(table) > 0 ? table_print(table, 0) : str_format("nobody was logged in yet\n"), EXIT_OK);
+    return report_text(table_rows(table) > 0 ? table_print(table, 0) : str_format("nobody was logged in yet\n"),
+                       EXIT_OK);
 }
 
 int verb_support_ca(int argc, char **argv, void *userdata)

@@ -107,8 +107,8 @@ static int end_without_result(Follow *f, const Error *last, int r)
                   "%s; how the push ended is not known yet: `%s history %s` tells", error_message(last, r), PROGRAM,
                   f->device);
     else
-        error_set(&err, ETIMEDOUT, "fleet.timeout", "no result in time; the push goes on: `%s history %s` tells", PROGRAM,
-                  f->device);
+        error_set(&err, ETIMEDOUT, "fleet.timeout", "no result in time; the push goes on: `%s history %s` tells",
+                  PROGRAM, f->device);
     return report_failure(PROGRAM, f->fleet->json, &err, -EHOSTUNREACH, EXIT_UNREACHABLE);
 }
 
@@ -203,8 +203,9 @@ int verb_push(int argc, char **argv, void *userdata)
     uint64_t timeout = 0;
 
     (void) argc;
-    int r = path ? fleet_number(fleet->timeout, "timeout", 1, TIMEOUT_MAX_SECONDS, TIMEOUT_DEFAULT_SECONDS, &timeout, &err)
-                 : error_from_errno(&err, -ENOMEM, "make a request");
+    int r =
+        path ? fleet_number(fleet->timeout, "timeout", 1, TIMEOUT_MAX_SECONDS, TIMEOUT_DEFAULT_SECONDS, &timeout, &err)
+             : error_from_errno(&err, -ENOMEM, "make a request");
     if (r >= 0)
         r = fleet_read_compose(argv[1], &text, &err);
     if (r >= 0)

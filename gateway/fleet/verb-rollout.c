@@ -99,12 +99,13 @@ static int make_request(const Fleet *fleet, const char *image, cJSON **ret, Erro
     if (r >= 0)
         r = add_seconds(request, "soakSeconds", fleet->soak, "soak", SOAK_MAX_SECONDS, err);
     if (r >= 0)
-        r = add_seconds(request, "offlineAfterSeconds", fleet->offline_after, "offline-after", OFFLINE_MAX_SECONDS, err);
+        r = add_seconds(request, "offlineAfterSeconds", fleet->offline_after, "offline-after", OFFLINE_MAX_SECONDS,
+                        err);
     if (r >= 0)
         r = add_number(request, "parallel", fleet->parallel, "parallel", ROLLOUT_PARALLEL_MAX, err);
     if (r >= 0)
-        r = add_number(request, "confirmDeadlineSeconds", fleet->confirm_deadline, "confirm-deadline", CONFIRM_SECONDS_MAX,
-                       err);
+        r = add_number(request, "confirmDeadlineSeconds", fleet->confirm_deadline, "confirm-deadline",
+                       CONFIRM_SECONDS_MAX, err);
     if (r < 0)
         return error_from_errno(err, r, "make a request");
     *ret = TAKE_PTR(request);
@@ -182,7 +183,8 @@ static int end_without_end(const Follow *f)
 {
     _cleanup_(error_done) Error err = {};
 
-    int r = error_set(&err, ETIMEDOUT, "fleet.timeout", "the rollout goes on: `%s rollout status %s` tells", PROGRAM, f->id);
+    int r = error_set(&err, ETIMEDOUT, "fleet.timeout", "the rollout goes on: `%s rollout status %s` tells", PROGRAM,
+                      f->id);
     return report_failure(PROGRAM, f->fleet->json, &err, r, EXIT_UNREACHABLE);
 }
 

@@ -136,7 +136,8 @@ static void on_closed(MuxStream *s _unused_, const char *reason, void *userdata)
     on_pump_done(NULL, reason, p);
 }
 
-static void ignore_data(MuxStream *s _unused_, const uint8_t *data _unused_, size_t len _unused_, void *userdata _unused_)
+static void ignore_data(MuxStream *s _unused_, const uint8_t *data _unused_, size_t len _unused_,
+                        void *userdata _unused_)
 {
 }
 
@@ -145,7 +146,9 @@ static void ignore_room(MuxStream *s _unused_, void *userdata _unused_)
 }
 
 /* Only until the pump takes over, in the same breath. */
-static const MuxStreamEvents opening_events = { .on_data = ignore_data, .on_room = ignore_room, .on_closed = on_closed };
+static const MuxStreamEvents opening_events = { .on_data = ignore_data,
+                                                .on_room = ignore_room,
+                                                .on_closed = on_closed };
 
 static int open_stream(Proxy *p)
 {
@@ -228,8 +231,9 @@ static void on_down(Tunnel *t _unused_, int http_status, usec_t retry_in, const 
     } else if (!p->was_up || retry_in == USEC_INFINITY) {
         fail(p, err, -EHOSTUNREACH, http_status >= 400 && http_status < 500 ? EXIT_FAILED : EXIT_UNREACHABLE);
     } else if (!p->lost) {
-        _cleanup_(freep) char *text = str_format("the gateway is lost (%s); the session is kept for %u s",
-                                                 error_message(err, -ECONNRESET), (unsigned) (MUX_GRACE / USEC_PER_SEC));
+        _cleanup_(freep) char *text =
+            str_format("the gateway is lost (%s); the session is kept for %u s", error_message(err, -ECONNRESET),
+                       (unsigned) (MUX_GRACE / USEC_PER_SEC));
         say(text ? text : "the gateway is lost");
         p->lost = true;
     }

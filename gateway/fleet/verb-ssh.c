@@ -107,7 +107,7 @@ static int make_argv(const Fleet *fleet, const char *grant, const char *folder, 
     const struct {
         const char *name, *value;
     } settings[] = {
-        { "ProxyCommand", proxy },         { "IdentityFile", key },
+        { "ProxyCommand", proxy },          { "IdentityFile", key },
         { "CertificateFile", certificate }, { "IdentitiesOnly", "yes" },
         { "HostKeyAlias", alias },          { "UserKnownHostsFile", known_hosts },
         { "GlobalKnownHostsFile", "none" }, { "StrictHostKeyChecking", "accept-new" },
@@ -125,7 +125,8 @@ static int make_argv(const Fleet *fleet, const char *grant, const char *folder, 
     return r;
 }
 
-static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc, char **args, ApiReply *reply, Error *err)
+static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc, char **args, ApiReply *reply,
+                  Error *err)
 {
     _cleanup_(freep) char *key = str_format("%s/key", folder);
     _cleanup_(strv_freep) char **argv = NULL;
@@ -188,7 +189,8 @@ int verb_ssh(int argc, char **argv, void *userdata)
 /* Whether the key there was certified under this grant: it then holds as long as the grant. */
 static bool is_certified(const char *key, const char *grant)
 {
-    _cleanup_(freep) char *path = str_format("%s@grant", key), *certificate = str_format("%s-cert.pub", key), *text = NULL;
+    _cleanup_(freep) char *path = str_format("%s@grant", key), *certificate = str_format("%s-cert.pub", key),
+                          *text = NULL;
 
     return path && certificate && access(key, R_OK) == 0 && access(certificate, R_OK) == 0 &&
            file_read(path, GRANT_FILE_MAX, &text, NULL, NULL) >= 0 && str_equal(text, grant);
@@ -291,7 +293,8 @@ static int find_devices(Fleet *fleet, int argc, char **argv, char ***ret, ApiRep
 
 static char *config_text(const Fleet *fleet, char *const *devices)
 {
-    _cleanup_(freep) char *own = ssh_own_path(), *quoted = own ? ssh_quote(own) : NULL, *names = strv_join(devices, ",");
+    _cleanup_(freep) char *own = ssh_own_path(), *quoted = own ? ssh_quote(own) : NULL,
+                          *names = strv_join(devices, ",");
     _cleanup_(freep) char *key = fleet_config_path("ssh/%n"), *link = known_hosts_link("%n");
     char *text = NULL;
     size_t size = 0;
@@ -299,7 +302,9 @@ static char *config_text(const Fleet *fleet, char *const *devices)
 
     if (!out)
         return NULL;
-    fprintf(out, "# Written by `%s ssh-config`: put it into ~/.ssh/config, before other blocks that match these names.\n", PROGRAM);
+    fprintf(out,
+            "# Written by `%s ssh-config`: put it into ~/.ssh/config, before other blocks that match these names.\n",
+            PROGRAM);
     for (size_t i = 0; devices[i]; i++)
         fprintf(out, "Host %s\n    HostKeyAlias " ALIAS "%s\n", devices[i], devices[i]);
     fprintf(out, "Match originalhost %s exec \"%s ssh-cert %%n\"\n", names, quoted);

@@ -108,9 +108,9 @@ static char *audit_text(const cJSON *entries)
         return NULL;
     cJSON_ArrayForEach(entry, entries) {
         _cleanup_(freep) char *detail = detail_text(entry);
-        if (!detail || table_row(table, json_string(entry, "at"), json_string(entry, "actor"),
-                                 json_string(entry, "action"), json_string(entry, "device"),
-                                 json_bool(entry, "alarm", false) ? "ALARM" : NULL, detail) < 0)
+        if (!detail ||
+            table_row(table, json_string(entry, "at"), json_string(entry, "actor"), json_string(entry, "action"),
+                      json_string(entry, "device"), json_bool(entry, "alarm", false) ? "ALARM" : NULL, detail) < 0)
             return NULL;
     }
     return table_rows(table) > 0 ? table_print(table, 0) : str_format("nothing was done yet\n");

@@ -16,8 +16,7 @@ int compose_body_check(const cJSON *body, const char **ret, Error *err)
 {
     const char *text = json_string(body, "compose");
     if (str_empty(text))
-        return error_set(err, EINVAL, "request.no-compose",
-                         "the body needs \"compose\", the text of a compose file");
+        return error_set(err, EINVAL, "request.no-compose", "the body needs \"compose\", the text of a compose file");
     size_t len = strlen(text);
     if (len > YAML_SIZE_MAX)
         return error_set_at(err, EFBIG, "compose.too-large", COMPOSE_NAME, 0, NULL,

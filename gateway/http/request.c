@@ -140,7 +140,8 @@ static int request_fill(Request *c, Requests *rs, HttpExchange *x, const Route *
     return random_id(c->id) < 0 || map_put(rs->map, c->id, c) < 0 ? -ENOMEM : 0;
 }
 
-Request *request_new(Requests *rs, HttpExchange *x, const Route *route, void *module, char *args[static REQUEST_ARGS_MAX])
+Request *request_new(Requests *rs, HttpExchange *x, const Route *route, void *module,
+                     char *args[static REQUEST_ARGS_MAX])
 {
     Request *c = calloc(1, sizeof(*c));
     if (!c || request_fill(c, rs, x, route, module) < 0) {
@@ -215,8 +216,7 @@ void request_fail(Request *c, int r, const Error *err)
     request_fail_status(c, http_status_for(r), r, err);
 }
 
-static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err,
-                          void *userdata)
+static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     Request *c = userdata;
     c->query = NULL;
@@ -279,8 +279,8 @@ int request_query_u64(Request *c, const char *name, uint64_t max, uint64_t fallb
     if (str_to_u64(text, 0, max, ret) >= 0)
         return 0;
     Error err = {};
-    error_set(&err, EINVAL, "request.bad-parameter", "the parameter \"%s\" must be a number from 0 to %llu",
-              name, (unsigned long long) max);
+    error_set(&err, EINVAL, "request.bad-parameter", "the parameter \"%s\" must be a number from 0 to %llu", name,
+              (unsigned long long) max);
     request_fail(c, -EINVAL, &err);
     error_done(&err);
     return -EINVAL;

@@ -65,7 +65,8 @@ Request *requests_find(const Requests *rs, const char *id);
 void requests_tell(Requests *rs, const void *news, const char *topic_format, ...) _printf_(3, 4);
 
 /* Takes the exchange over; `args` and what they point to, too. NULL when out of memory (it was answered then). */
-Request *request_new(Requests *rs, HttpExchange *x, const Route *route, void *module, char *args[static REQUEST_ARGS_MAX]);
+Request *request_new(Requests *rs, HttpExchange *x, const Route *route, void *module,
+                     char *args[static REQUEST_ARGS_MAX]);
 /* Frees without answering. */
 Request *request_free(Request *c);
 

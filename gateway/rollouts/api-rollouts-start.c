@@ -97,8 +97,8 @@ static int read_compose(const cJSON *body, Start *s, Error *err)
     return r < 0 ? error_from_errno(err, r, "starting a rollout") : 0;
 }
 
-static int read_number(const cJSON *body, const char *key, uint64_t min, uint64_t max, uint64_t fallback,
-                       uint64_t *ret, Error *err)
+static int read_number(const cJSON *body, const char *key, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *ret,
+                       Error *err)
 {
     *ret = fallback;
     if (json_u64(body, key, ret) == -EINVAL || *ret < min || *ret > max)
@@ -122,8 +122,7 @@ static int read_labels(const cJSON *body, Start *s, Error *err)
 {
     const cJSON *item, *labels = cJSON_GetObjectItemCaseSensitive(body, "labels");
     bool good = !labels || cJSON_IsObject(labels);
-    cJSON_ArrayForEach(item, labels)
-    {
+    cJSON_ArrayForEach(item, labels) {
         good = good && cJSON_IsString(item);
     }
     if (!good)
@@ -221,8 +220,8 @@ static void on_started(Request *c, const StoreRows *rows)
         error_set(&err, EBUSY, "rollout.busy",
                   "rollout %s of the same is still open for some of these boxes: wait for its end, or abort it", busy);
     else
-        error_set(&err, EBUSY, "rollout.too-many", "%d rollouts are open already: wait for the end of one, or abort one",
-                  ROLLOUTS_OPEN_MAX);
+        error_set(&err, EBUSY, "rollout.too-many",
+                  "%d rollouts are open already: wait for the end of one, or abort one", ROLLOUTS_OPEN_MAX);
     fail(c, -EBUSY, &err);
 }
 

@@ -48,8 +48,8 @@ int rollout_share_parse(const char *text, unsigned *ret)
     uint64_t whole;
     if (whole_len == 0 || whole_len > 3 || text[len - 1] != '%')
         return -EINVAL;
-    if (whole_len != len - 1 && (text[whole_len] != '.' || parse_fraction(text + whole_len + 1,
-                                                                          len - whole_len - 2, &fraction) < 0))
+    if (whole_len != len - 1 &&
+        (text[whole_len] != '.' || parse_fraction(text + whole_len + 1, len - whole_len - 2, &fraction) < 0))
         return -EINVAL;
     _cleanup_(freep) char *digits = strndup(text, whole_len);
     if (!digits)
@@ -92,8 +92,7 @@ static int parse_group(const char *text, unsigned share_before, RolloutGroup *re
                          ROLLOUT_GROUPS_DEFAULT);
     if (ret->share <= share_before)
         return error_set(err, EINVAL, "rollout.bad-groups",
-                         "the group %s adds nothing: shares are of all boxes, each greater than the one before",
-                         text);
+                         "the group %s adds nothing: shares are of all boxes, each greater than the one before", text);
     return 0;
 }
 
@@ -106,8 +105,7 @@ int rollout_groups_parse(const char *text, RolloutGroups *ret, Error *err)
     int r = g.list && copy ? 0 : -ENOMEM;
     for (char *part = strsep(&rest, ","); r >= 0 && part; part = strsep(&rest, ",")) {
         if (g.n == ROLLOUT_GROUPS_MAX) {
-            r = error_set(err, EINVAL, "rollout.bad-groups", "a rollout has at most %d groups",
-                          ROLLOUT_GROUPS_MAX);
+            r = error_set(err, EINVAL, "rollout.bad-groups", "a rollout has at most %d groups", ROLLOUT_GROUPS_MAX);
             break;
         }
         RolloutGroup *group = &g.list[g.n++];

@@ -11,7 +11,7 @@
 #define ROLLOUT_GROUPS_DEFAULT "canary=1,5%,25%,100%"
 
 typedef struct RolloutGroup {
-    char *name;       /* as it was given: "5%" */
+    char *name;        /* as it was given: "5%" */
     unsigned canaries; /* "canary=N" */
     unsigned share;    /* "N%", of ROLLOUT_WHOLE, cumulative over all boxes */
     char *key, *value; /* "label:K=V" */
@@ -40,5 +40,4 @@ typedef struct RolloutCandidate {
 
 /* Sorts the boxes by a hash of rollout and box, which is the order they get their turn in, and gives each its
  * group: the same every time, and another order in every rollout. 0 or -ENOMEM. */
-int rollout_assign(const RolloutGroups *groups, const char *rollout, RolloutCandidate *boxes,
-                   size_t n) _must_check_;
+int rollout_assign(const RolloutGroups *groups, const char *rollout, RolloutCandidate *boxes, size_t n) _must_check_;

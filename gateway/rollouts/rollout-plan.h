@@ -47,12 +47,12 @@ typedef enum RolloutBoxState {
 
 typedef enum RolloutBoxEvent {
     ROLLOUT_BOX_SEND,
-    ROLLOUT_BOX_AWAY,      /* not connected for so long that its group goes on without it */
-    ROLLOUT_BOX_RETRY,     /* it was busy, or had just gone */
+    ROLLOUT_BOX_AWAY,  /* not connected for so long that its group goes on without it */
+    ROLLOUT_BOX_RETRY, /* it was busy, or had just gone */
     ROLLOUT_BOX_WORKED,
     ROLLOUT_BOX_FAIL,
     ROLLOUT_BOX_ROLL_BACK,
-    ROLLOUT_BOX_SKIP,      /* it has nothing to update, or a later rollout has taken its place */
+    ROLLOUT_BOX_SKIP, /* it has nothing to update, or a later rollout has taken its place */
     _ROLLOUT_BOX_EVENTS,
 } RolloutBoxEvent;
 
@@ -83,8 +83,8 @@ typedef struct RolloutView {
     RolloutState state;
     const RolloutCounts *groups;
     size_t n_groups;
-    size_t group;      /* the newest that has started */
-    unsigned halt_at;  /* of ROLLOUT_WHOLE */
+    size_t group;     /* the newest that has started */
+    unsigned halt_at; /* of ROLLOUT_WHOLE */
     unsigned parallel;
     unsigned forgiven; /* failures before the last resume */
     usec_t soak, soaking_since;

@@ -15,9 +15,9 @@ typedef struct RolloutBox {
     char *device;
     RolloutBoxState state, before; /* before its turn, while that is being written down */
     unsigned group;
-    unsigned tries;     /* that did not count, since the gateway knows it */
-    usec_t not_before;  /* CLOCK_BOOTTIME, as the next */
-    usec_t away_since;  /* 0: it is connected, or nobody has looked yet */
+    unsigned tries;    /* that did not count, since the gateway knows it */
+    usec_t not_before; /* CLOCK_BOOTTIME, as the next */
+    usec_t away_since; /* 0: it is connected, or nobody has looked yet */
 } RolloutBox;
 
 typedef struct Rollout {

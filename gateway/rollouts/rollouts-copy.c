@@ -49,8 +49,7 @@ static int read_groups(const char *text, char ***ret)
     const cJSON *item;
     if (json_parse(text, strlen(text), &list, NULL) < 0)
         return -EBADMSG;
-    cJSON_ArrayForEach(item, list)
-    {
+    cJSON_ArrayForEach(item, list) {
         if (!cJSON_IsString(item))
             return -EBADMSG;
         if (strv_add(ret, item->valuestring) < 0)
@@ -138,7 +137,8 @@ static int adopt_box(Rollout *r, const StoreRows *rows, size_t i)
         return -ENOMEM;
     r->n_boxes++;
     /* its turn is just being written down */
-    if (rollout_box_next(box->state, ROLLOUT_BOX_SEND) >= 0 && deployments_is_of(r->owner->deployments, box->device, r->id))
+    if (rollout_box_next(box->state, ROLLOUT_BOX_SEND) >= 0 &&
+        deployments_is_of(r->owner->deployments, box->device, r->id))
         box->state = ROLLOUT_BOX_SENT;
     return map_put(r->by_device, box->device, box);
 }
@@ -243,4 +243,3 @@ void rollouts_reload(Rollouts *rs)
         reload_ended(rs, r, &err);
     error_done(&err);
 }
-

@@ -16,4 +16,5 @@ typedef struct AccessRoute {
 } AccessRoute;
 
 /* "auto" or NULL: all, in order; else the one named. "bridge.way" for anything else. */
-int access_routes_parse(const char *text, AccessRoute ret[static ACCESS_ROUTES_MAX], size_t *ret_n, Error *err) _must_check_;
+int access_routes_parse(const char *text, AccessRoute ret[static ACCESS_ROUTES_MAX], size_t *ret_n,
+                        Error *err) _must_check_;

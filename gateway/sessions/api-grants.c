@@ -100,7 +100,8 @@ static int query_device(Request *c, char **ret)
         return 0;
     }
     free(device);
-    request_fail(c, error_set(&err, EINVAL, "request.bad-parameter", "the parameter \"device\" must be the id of a box"), &err);
+    request_fail(
+        c, error_set(&err, EINVAL, "request.bad-parameter", "the parameter \"device\" must be the id of a box"), &err);
     error_done(&err);
     return -EINVAL;
 }

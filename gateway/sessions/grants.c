@@ -18,7 +18,8 @@ static int check_reason(const char *reason, Error *err)
     for (const char *c = reason ? reason : ""; *c; c++)
         blank = blank && *c == ' ';
     if (blank)
-        return error_set(err, EINVAL, "grant.no-reason", "say for what reason: it is kept with what is done under the grant");
+        return error_set(err, EINVAL, "grant.no-reason",
+                         "say for what reason: it is kept with what is done under the grant");
     if (!text_is_plain(reason))
         return error_set(err, EINVAL, "grant.bad-reason",
                          "the reason must be one line without control characters and invisible ones");

@@ -70,7 +70,7 @@ const char *operator_token(const Operator *o)
 static void operator_free(Operator *o)
 {
     if (o->conn)
-        o->conn->operator = NULL;
+        o->conn->operator= NULL;
     if (o->key && map_get(o->owner->bridges, o->key) == o)
         map_take(o->owner->bridges, o->key);
     mux_carrier_free(o->carrier);
@@ -199,10 +199,10 @@ static int conn_join(OperatorConn *c, const char *resume, Error *err)
     free(o->token);
     o->token = token;
     OperatorConn *older = o->conn;
-    c->operator = o;
+    c->operator= o;
     o->conn = c;
     if (older) {
-        older->operator = NULL;
+        older->operator= NULL;
         mux_carrier_detach(o->carrier);
         conn_close(older, WS_CLOSE_GOING_AWAY, "replaced by a newer connection");
     }

@@ -17,7 +17,7 @@ void support_session_end(SupportSession *v, const char *id, const char *sentence
     v->closed_at = realtime_usec();
     if (sentence)
         support_session_say(v, was_open ? "ended" : "refused", id, sentence);
-    v->operator = NULL;
+    v->operator= NULL;
     if (v->theirs)
         mux_stream_reset(TAKE_PTR(v->theirs), id);
     if (v->box)

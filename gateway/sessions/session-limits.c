@@ -23,7 +23,8 @@ SessionVerdict session_limits_judge(const SessionLimits *l, const Idle *idle, us
     if (now >= l->ends_at && l->ends_by_grant)
         return (SessionVerdict) { "grant.expired", "the grant has expired", 0 };
     if (now >= l->ends_at)
-        return (SessionVerdict) { "session.too-long", "the session has reached the longest time that its grant allows", 0 };
+        return (SessionVerdict) { "session.too-long", "the session has reached the longest time that its grant allows",
+                                  0 };
     if (idle_time(idle, now) >= l->idle_limit)
         return (SessionVerdict) { "session.idle", "nobody did anything for as long as the grant allows", 0 };
     return (SessionVerdict) { .look_again = idle_at < l->ends_at ? idle_at : l->ends_at };

@@ -44,7 +44,7 @@ struct SupportSession {
     SupportSessions *owner;
     Operator *operator; /* NULL after the end of its stream */
     char id[SESSION_ID_SIZE];
-    char *name; /* the id that the operator gave; NULL = none */
+    char *name;                       /* the id that the operator gave; NULL = none */
     char *person, *device, *grant_id; /* as asked for */
     char *token;                      /* the hash of the one that opened it */
     SupportSessionState state;

@@ -25,11 +25,12 @@ static bool is_settled(const SupportSession *v, int r, const Error *err)
 {
     if (r < 0)
         log_session(v, LOG_LEVEL_ERROR, err, r,
-                  r == -ENOTCONN ? "is not written down yet" : "cannot be written down, it is only in this log");
+                    r == -ENOTCONN ? "is not written down yet" : "cannot be written down, it is only in this log");
     return r != -ENOTCONN;
 }
 
-static void on_open_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err, void *userdata)
+static void on_open_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err,
+                          void *userdata)
 {
     SupportSession *v = userdata;
     v->query = NULL;
@@ -47,7 +48,8 @@ static void on_bytes_saved(StoreQuery *q _unused_, int r _unused_, const StoreRo
         support_session_save(v);
 }
 
-static void on_close_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err, void *userdata)
+static void on_close_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err,
+                           void *userdata)
 {
     SupportSession *v = userdata;
     v->query = NULL;
@@ -120,12 +122,12 @@ void support_session_audit_refusal(const SupportSession *v)
 {
     _cleanup_(freep) char *actor = str_format(OPERATOR_ACTOR_PREFIX "%s", v->person);
     cJSON *detail = cJSON_CreateObject();
-    if (detail && (json_add_string(detail, "session", v->id) < 0 || json_add_string(detail, "grant", v->grant_id) < 0 ||
-                   json_add_string(detail, "error", v->end_reason) < 0 ||
-                   json_add_string(detail, "ways", v->story.data) < 0))
+    if (detail &&
+        (json_add_string(detail, "session", v->id) < 0 || json_add_string(detail, "grant", v->grant_id) < 0 ||
+         json_add_string(detail, "error", v->end_reason) < 0 || json_add_string(detail, "ways", v->story.data) < 0))
         detail = (cJSON_Delete(detail), NULL);
     audit_write(v->owner->store, &(AuditEntry) { .actor = actor ? actor : OPERATOR_ACTOR_PREFIX,
-                                            .action = "bridge.refused",
-                                            .device = v->device,
-                                            .detail = detail });
+                                                 .action = "bridge.refused",
+                                                 .device = v->device,
+                                                 .detail = detail });
 }

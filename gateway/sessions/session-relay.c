@@ -107,7 +107,7 @@ static void on_their_closed(MuxStream *s _unused_, const char *reason, void *use
     SupportSession *v = userdata;
     bool left = str_equal(reason, "operator.left") || str_equal(reason, "local.closed"); /* how ssh ends */
     v->theirs = NULL;
-    v->operator = NULL;
+    v->operator= NULL;
     if (reason)
         support_session_end(v, left ? "closed" : reason, NULL);
     else if (!v->box)

@@ -81,8 +81,9 @@ void support_session_route_refused(SupportSession *v, const char *reason)
 static int on_silence(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     SupportSession *v = userdata;
-    _cleanup_(freep) char *sentence = str_format(
-        v->accepted ? "it took the session, but its sshd said nothing within %d s" : "no answer within %d s", ROUTE_SECONDS);
+    _cleanup_(freep) char *sentence =
+        str_format(v->accepted ? "it took the session, but its sshd said nothing within %d s" : "no answer within %d s",
+                   ROUTE_SECONDS);
     support_session_route_failed(v, sentence ? sentence : "no answer");
     return 0;
 }
@@ -90,7 +91,8 @@ static int on_silence(sd_event_source *source _unused_, uint64_t usec _unused_, 
 /* None is left. */
 static void give_up(SupportSession *v)
 {
-    _cleanup_(freep) char *sentence = str_format("no way into %s. %s", v->grant.device, v->story.data ? v->story.data : "");
+    _cleanup_(freep) char *sentence =
+        str_format("no way into %s. %s", v->grant.device, v->story.data ? v->story.data : "");
     support_session_end(v, v->any_route ? "bridge.no-way" : "device.offline", sentence ? sentence : "no way in");
 }
 
@@ -122,5 +124,5 @@ void support_session_try(SupportSession *v)
         r = timer_arm(v->owner->event, &v->timer, ROUTE_SECONDS * USEC_PER_SEC, on_silence, v);
     if (r < 0)
         support_session_route_failed(v, r == -EMFILE ? "its tunnel carries as many streams as it can"
-                                                   : "the gateway cannot use it now");
+                                                     : "the gateway cannot use it now");
 }

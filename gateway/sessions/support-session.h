@@ -13,7 +13,8 @@ typedef struct SupportSessions SupportSessions; /* all of them */
 
 /* Listens to the boxes: sessions end with a box's key, and when it is blocked. NULL when out of memory; what is given is
  * borrowed. */
-SupportSessions *support_sessions_new(sd_event *event, Store *store, DeviceConns *conns, const DeviceRegistry *registry);
+SupportSessions *support_sessions_new(sd_event *event, Store *store, DeviceConns *conns,
+                                      const DeviceRegistry *registry);
 /* NULL-safe. */
 SupportSessions *support_sessions_free(SupportSessions *ss);
 

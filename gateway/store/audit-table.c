@@ -16,8 +16,8 @@ Statement sql_audit_add_once(const AuditRow *a, const char *key, const char *oth
                      " WHERE device = $3::text AND action = $2::text AND detail->>$6::text = $5::jsonb->>$6::text"
                      " AND detail->>$7::text = $5::jsonb->>$7::text)"
                      " RETURNING actor, action, device, CASE WHEN alarm THEN 'alarm' END, detail",
-                     sql_text(a->actor), sql_text(a->action), sql_text(a->device), sql_flag(a->alarm), sql_text(a->detail),
-                     sql_text(key), sql_text(other_key));
+                     sql_text(a->actor), sql_text(a->action), sql_text(a->device), sql_flag(a->alarm),
+                     sql_text(a->detail), sql_text(key), sql_text(other_key));
 }
 
 Statement sql_audit_list(uint64_t limit)

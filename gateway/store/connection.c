@@ -36,16 +36,11 @@ static void notice_ignore(void *userdata _unused_, const char *message _unused_)
 }
 
 static const char *const connect_keywords[] = {
-    "dbname",
-    "fallback_application_name",
-    "connect_timeout",
-    "keepalives_idle",
-    "tcp_user_timeout",
-    "client_encoding",
+    "dbname", "fallback_application_name", "connect_timeout", "keepalives_idle", "tcp_user_timeout", "client_encoding",
     NULL,
 };
 
-static PGconn *connect_with(const char *conninfo, PGconn *(*connect)(const char *const *, const char *const *, int))
+static PGconn *connect_with(const char *conninfo, PGconn *(*connect)(const char *const *, const char *const *, int) )
 {
     const char *values[] = { conninfo, "secbox-gateway", "10", "30", "30000", "UTF8", NULL };
     PGconn *conn = connect(connect_keywords, values, 1);

@@ -6,21 +6,21 @@
 /* of one answer */
 #define EVENTS_LIMIT "500"
 
-#define DEPLOYMENT_JSON                                                                                      \
-    "jsonb_strip_nulls(jsonb_build_object('id', d.id, 'device', d.device, 'version', d.version::text,"        \
-    " 'kind', d.kind, 'sha256', nullif(d.sha256, ''), 'image', d.image, 'digest', d.digest,"                  \
-    " 'service', d.service, 'rollout', d.rollout,"                                                            \
-    " 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state,"                                   \
-    " 'phase', d.phase, 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline,"                    \
-    " 'outcome', d.result->'outcome', 'failedPhase', d.result->'failedPhase', 'error', d.result->'error',"    \
-    " 'noop', d.result->'noop', 'seconds', d.result->'seconds',"                                              \
+#define DEPLOYMENT_JSON                                                                                                \
+    "jsonb_strip_nulls(jsonb_build_object('id', d.id, 'device', d.device, 'version', d.version::text,"                 \
+    " 'kind', d.kind, 'sha256', nullif(d.sha256, ''), 'image', d.image, 'digest', d.digest,"                           \
+    " 'service', d.service, 'rollout', d.rollout,"                                                                     \
+    " 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state,"                                            \
+    " 'phase', d.phase, 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline,"                             \
+    " 'outcome', d.result->'outcome', 'failedPhase', d.result->'failedPhase', 'error', d.result->'error',"             \
+    " 'noop', d.result->'noop', 'seconds', d.result->'seconds',"                                                       \
     " 'createdAt', secbox_time(d.created_at), 'finishedAt', secbox_time(d.finished_at)))"
 
 #define RESULT_JSON "CASE WHEN d.result IS NULL THEN '{}' ELSE jsonb_build_object('result', d.result) END"
 
 /* the next version of a box: above its own and above what the box has spoken of */
-#define NEXT_VERSION                                                                                         \
-    "v AS (SELECT greatest(coalesce(max(version), 0), $2::bigint) + 1 AS version"                            \
+#define NEXT_VERSION                                                                                                   \
+    "v AS (SELECT greatest(coalesce(max(version), 0), $2::bigint) + 1 AS version"                                      \
     " FROM deployments WHERE device = $1),"
 
 Statement sql_deployment(const char *device, uint64_t version)
@@ -32,33 +32,30 @@ Statement sql_deployment(const char *device, uint64_t version)
 
 Statement sql_deployments(const char *device, uint64_t limit)
 {
-    return STATEMENT(
-        "SELECT jsonb_build_object('deployments', coalesce(jsonb_agg(" DEPLOYMENT_JSON
-        " ORDER BY d.version DESC), '[]'::jsonb)), EXISTS (SELECT 1 FROM devices WHERE id = $1)"
-        " FROM (SELECT * FROM deployments WHERE device = $1 ORDER BY version DESC LIMIT $2::bigint) d",
-        sql_text(device), sql_number((int64_t) limit));
+    return STATEMENT("SELECT jsonb_build_object('deployments', coalesce(jsonb_agg(" DEPLOYMENT_JSON
+                     " ORDER BY d.version DESC), '[]'::jsonb)), EXISTS (SELECT 1 FROM devices WHERE id = $1)"
+                     " FROM (SELECT * FROM deployments WHERE device = $1 ORDER BY version DESC LIMIT $2::bigint) d",
+                     sql_text(device), sql_number((int64_t) limit));
 }
 
 Statement sql_deployment_events(const char *device, uint64_t version, int64_t after)
 {
-    return STATEMENT(
-        "SELECT jsonb_build_object('deployment', " DEPLOYMENT_JSON
-        ", 'events', coalesce(e.list, '[]'::jsonb)) || " RESULT_JSON ","
-        " d.state, e.list IS NULL"
-        " FROM deployments d LEFT JOIN LATERAL (SELECT jsonb_agg(x.event ORDER BY x.seq) AS list FROM"
-        " (SELECT event, seq FROM deployment_events WHERE device = d.device AND version = d.version"
-        " AND seq > $3::bigint ORDER BY seq LIMIT " EVENTS_LIMIT ") x) e ON true"
-        " WHERE d.device = $1 AND d.version = $2::bigint",
-        sql_text(device), sql_number((int64_t) version), sql_number(after));
+    return STATEMENT("SELECT jsonb_build_object('deployment', " DEPLOYMENT_JSON
+                     ", 'events', coalesce(e.list, '[]'::jsonb)) || " RESULT_JSON ","
+                     " d.state, e.list IS NULL"
+                     " FROM deployments d LEFT JOIN LATERAL (SELECT jsonb_agg(x.event ORDER BY x.seq) AS list FROM"
+                     " (SELECT event, seq FROM deployment_events WHERE device = d.device AND version = d.version"
+                     " AND seq > $3::bigint ORDER BY seq LIMIT " EVENTS_LIMIT ") x) e ON true"
+                     " WHERE d.device = $1 AND d.version = $2::bigint",
+                     sql_text(device), sql_number((int64_t) version), sql_number(after));
 }
 
 Statement sql_deployments_open(void)
 {
     return (Statement) {
-        .sql =
-            "SELECT device, version, id, nonce, confirm_deadline, progressed_at IS NOT NULL,"
-            " extract(epoch FROM now() - coalesce(progressed_at, created_at))::bigint, kind = 'update', rollout"
-            " FROM deployments WHERE state = 'open'"
+        .sql = "SELECT device, version, id, nonce, confirm_deadline, progressed_at IS NOT NULL,"
+               " extract(epoch FROM now() - coalesce(progressed_at, created_at))::bigint, kind = 'update', rollout"
+               " FROM deployments WHERE state = 'open'"
     };
 }
 
@@ -91,25 +88,23 @@ Statement sql_deployment_content(const char *id)
 
 Statement sql_deployment_add(const NewDeployment *d)
 {
-    return STATEMENT(
-        "WITH " NEXT_VERSION
-        " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer FROM v"
-        " ON CONFLICT DO NOTHING RETURNING device, version),"
-        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6, 'compose.push', device,"
-        " jsonb_build_object('id', $3::text, 'version', version::text, 'sha256', $4::text, 'reason',"
-        " $7::text) FROM d)"
-        " SELECT version FROM d",
-        sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
-        sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
-        sql_number(d->confirm_deadline));
+    return STATEMENT("WITH " NEXT_VERSION
+                     " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
+                     " confirm_deadline) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer FROM v"
+                     " ON CONFLICT DO NOTHING RETURNING device, version),"
+                     " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6, 'compose.push', device,"
+                     " jsonb_build_object('id', $3::text, 'version', version::text, 'sha256', $4::text, 'reason',"
+                     " $7::text) FROM d)"
+                     " SELECT version FROM d",
+                     sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
+                     sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
+                     sql_number(d->confirm_deadline));
 }
 
 Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
 {
     return STATEMENT(
-        "WITH " NEXT_VERSION
-        " r AS (SELECT * FROM rollouts WHERE id = $5 AND state IN ('running', 'soaking', 'done')),"
+        "WITH " NEXT_VERSION " r AS (SELECT * FROM rollouts WHERE id = $5 AND state IN ('running', 'soaking', 'done')),"
         " b AS (UPDATE rollout_boxes b SET state = 'sent', deployment = $3, version = v.version,"
         " attempts = attempts + 1, sent_at = now(), error = NULL, finished_at = NULL FROM v, r"
         " WHERE b.rollout = r.id AND b.device = $1 AND b.state IN ('waiting', 'offline')"
@@ -129,13 +124,12 @@ Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
 
 Statement sql_deployment_progress(const char *device, uint64_t version, const char *events, const char *phase)
 {
-    return STATEMENT(
-        "WITH e AS (INSERT INTO deployment_events(device, version, seq, event)"
-        " SELECT $1, $2::bigint, (x->>'seq')::bigint, x FROM jsonb_array_elements($3::jsonb) x"
-        " ON CONFLICT DO NOTHING)"
-        " UPDATE deployments SET phase = $4, progressed_at = now()"
-        " WHERE device = $1 AND version = $2::bigint",
-        sql_text(device), sql_number((int64_t) version), sql_text(events), sql_text(phase));
+    return STATEMENT("WITH e AS (INSERT INTO deployment_events(device, version, seq, event)"
+                     " SELECT $1, $2::bigint, (x->>'seq')::bigint, x FROM jsonb_array_elements($3::jsonb) x"
+                     " ON CONFLICT DO NOTHING)"
+                     " UPDATE deployments SET phase = $4, progressed_at = now()"
+                     " WHERE device = $1 AND version = $2::bigint",
+                     sql_text(device), sql_number((int64_t) version), sql_text(events), sql_text(phase));
 }
 
 Statement sql_deployment_end(const DeploymentEnd *e)

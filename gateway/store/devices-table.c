@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/devices-table.h"
 
-#define DEVICE_COMMON                                                                                        \
-    "'id', id, 'labels', labels, 'createdAt', secbox_time(created_at), 'createdBy', created_by,"              \
-    " 'blocked', blocked, 'agentVersion', agent_version, 'lastSeenAt', secbox_time(last_seen_at),"            \
+#define DEVICE_COMMON                                                                                                  \
+    "'id', id, 'labels', labels, 'createdAt', secbox_time(created_at), 'createdBy', created_by,"                       \
+    " 'blocked', blocked, 'agentVersion', agent_version, 'lastSeenAt', secbox_time(last_seen_at),"                     \
     " 'state', status->'state', 'current', status->'current'"
 
 Statement sql_devices(void)
 {
     return (Statement) {
         .sql =
-            "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
-            ", 'last', CASE WHEN status ? 'last' THEN"
+            "SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ", 'last', CASE WHEN status ? 'last' THEN"
             " jsonb_build_object('version', status->'last'->'version', 'outcome', status->'last'->'outcome',"
             " 'status', status->'last'->'status', 'at', status->'last'->'at') END,"
             " 'services', CASE WHEN jsonb_typeof(status->'services') = 'array' THEN"
@@ -36,43 +35,41 @@ Statement sql_device(const char *id)
 
 Statement sql_device_add(const NewDevice *d)
 {
-    return STATEMENT(
-        "WITH d AS (INSERT INTO devices(id, labels, created_by) VALUES ($1, $2::jsonb, $3)"
-        " ON CONFLICT DO NOTHING RETURNING *),"
-        " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
-        " SELECT id, $4, $3, now() + make_interval(hours => $5::integer) FROM d RETURNING device,"
-        " expires_at),"
-        " a AS (INSERT INTO audit(actor, action, device, detail)"
-        " SELECT $3, 'device.added', id, jsonb_build_object('labels', labels) FROM d)"
-        " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
-        ")), blocked, secbox_time(expires_at)"
-        " FROM d JOIN b ON b.device = d.id",
-        sql_text(d->id), sql_text(d->labels), sql_text(d->actor), sql_text(d->bootstrap_hash),
-        sql_number(d->bootstrap_hours));
+    return STATEMENT("WITH d AS (INSERT INTO devices(id, labels, created_by) VALUES ($1, $2::jsonb, $3)"
+                     " ON CONFLICT DO NOTHING RETURNING *),"
+                     " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
+                     " SELECT id, $4, $3, now() + make_interval(hours => $5::integer) FROM d RETURNING device,"
+                     " expires_at),"
+                     " a AS (INSERT INTO audit(actor, action, device, detail)"
+                     " SELECT $3, 'device.added', id, jsonb_build_object('labels', labels) FROM d)"
+                     " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+                     ")), blocked, secbox_time(expires_at)"
+                     " FROM d JOIN b ON b.device = d.id",
+                     sql_text(d->id), sql_text(d->labels), sql_text(d->actor), sql_text(d->bootstrap_hash),
+                     sql_number(d->bootstrap_hours));
 }
 
 Statement sql_device_renew_bootstrap(const NewDevice *d)
 {
-    return STATEMENT(
-        "WITH o AS (UPDATE bootstraps SET replaced_at = now() WHERE device = $1 AND replaced_at IS NULL),"
-        " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
-        " SELECT id, $3, $2, now() + make_interval(hours => $4::integer) FROM devices WHERE id = $1"
-        " RETURNING device, expires_at),"
-        " a AS (INSERT INTO audit(actor, action, device) SELECT $2, 'device.bootstrap-renewed', device"
-        " FROM b)"
-        " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
-        ")), blocked, secbox_time(expires_at)"
-        " FROM devices JOIN b ON b.device = devices.id",
-        sql_text(d->id), sql_text(d->actor), sql_text(d->bootstrap_hash), sql_number(d->bootstrap_hours));
+    return STATEMENT("WITH o AS (UPDATE bootstraps SET replaced_at = now() WHERE device = $1 AND replaced_at IS NULL),"
+                     " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at)"
+                     " SELECT id, $3, $2, now() + make_interval(hours => $4::integer) FROM devices WHERE id = $1"
+                     " RETURNING device, expires_at),"
+                     " a AS (INSERT INTO audit(actor, action, device) SELECT $2, 'device.bootstrap-renewed', device"
+                     " FROM b)"
+                     " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+                     ")), blocked, secbox_time(expires_at)"
+                     " FROM devices JOIN b ON b.device = devices.id",
+                     sql_text(d->id), sql_text(d->actor), sql_text(d->bootstrap_hash), sql_number(d->bootstrap_hours));
 }
 
 Statement sql_device_set_blocked(const char *id, bool blocked, const char *actor)
 {
-    return STATEMENT(
-        "WITH d AS (UPDATE devices SET blocked = $3::boolean WHERE id = $1 RETURNING *),"
-        " a AS (INSERT INTO audit(actor, action, device) SELECT $2, $4, id FROM d)"
-        " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ")), blocked FROM d",
-        sql_text(id), sql_text(actor), sql_flag(blocked), sql_text(blocked ? "device.blocked" : "device.unblocked"));
+    return STATEMENT("WITH d AS (UPDATE devices SET blocked = $3::boolean WHERE id = $1 RETURNING *),"
+                     " a AS (INSERT INTO audit(actor, action, device) SELECT $2, $4, id FROM d)"
+                     " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON ")), blocked FROM d",
+                     sql_text(id), sql_text(actor), sql_flag(blocked),
+                     sql_text(blocked ? "device.blocked" : "device.unblocked"));
 }
 
 Statement sql_device_relabel(const char *id, const char *labels, unsigned labels_max, const char *actor)
@@ -90,12 +87,11 @@ Statement sql_device_relabel(const char *id, const char *labels, unsigned labels
 
 Statement sql_device_remove(const char *id, const char *actor)
 {
-    return STATEMENT(
-        "WITH d AS (DELETE FROM devices WHERE id = $1 RETURNING id, labels),"
-        " a AS (INSERT INTO audit(actor, action, device, detail)"
-        " SELECT $2, 'device.removed', id, jsonb_build_object('labels', labels) FROM d)"
-        " SELECT id FROM d",
-        sql_text(id), sql_text(actor));
+    return STATEMENT("WITH d AS (DELETE FROM devices WHERE id = $1 RETURNING id, labels),"
+                     " a AS (INSERT INTO audit(actor, action, device, detail)"
+                     " SELECT $2, 'device.removed', id, jsonb_build_object('labels', labels) FROM d)"
+                     " SELECT id FROM d",
+                     sql_text(id), sql_text(actor));
 }
 
 Statement sql_device_status(const char *id, const char *status, const char *agent_version)
@@ -122,17 +118,17 @@ Statement sql_device_keys(void)
 
 Statement sql_devices_labelled(const char *labels)
 {
-    return STATEMENT("SELECT id, labels::text FROM devices WHERE NOT blocked AND labels @> $1::jsonb", sql_text(labels));
+    return STATEMENT("SELECT id, labels::text FROM devices WHERE NOT blocked AND labels @> $1::jsonb",
+                     sql_text(labels));
 }
 
 Statement sql_bootstrap(const char *device, const char *hash, const char *role)
 {
-    return STATEMENT(
-        "SELECT b.id, b.expires_at < now(), d.blocked, k.thumbprint, k.bootstrap = b.id"
-        " FROM bootstraps b JOIN devices d ON d.id = b.device"
-        " LEFT JOIN device_keys k ON k.device = b.device AND k.role = $3"
-        " WHERE b.device = $1 AND b.hash = $2 AND b.replaced_at IS NULL",
-        sql_text(device), sql_text(hash), sql_text(role));
+    return STATEMENT("SELECT b.id, b.expires_at < now(), d.blocked, k.thumbprint, k.bootstrap = b.id"
+                     " FROM bootstraps b JOIN devices d ON d.id = b.device"
+                     " LEFT JOIN device_keys k ON k.device = b.device AND k.role = $3"
+                     " WHERE b.device = $1 AND b.hash = $2 AND b.replaced_at IS NULL",
+                     sql_text(device), sql_text(hash), sql_text(role));
 }
 
 BootstrapRow bootstrap_row(const StoreRows *rows)
@@ -148,16 +144,16 @@ BootstrapRow bootstrap_row(const StoreRows *rows)
 
 Statement sql_device_key_register(const NewDeviceKey *k)
 {
-    return STATEMENT(
-        "WITH k AS ("
-        " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
-        " VALUES ($1, $2, $3, $4::jsonb, $5::bigint)"
-        " ON CONFLICT (device, role) DO UPDATE SET thumbprint = excluded.thumbprint, jwk = excluded.jwk,"
-        " bootstrap = excluded.bootstrap, claimed_at = now()"
-        " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
-        " a AS (INSERT INTO audit(actor, action, device, detail)"
-        " SELECT 'device:' || device, 'device.claimed', device,"
-        " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k)"
-        " SELECT device FROM k",
-        sql_text(k->device), sql_text(k->role), sql_text(k->thumbprint), sql_text(k->jwk), sql_text(k->bootstrap));
+    return STATEMENT("WITH k AS ("
+                     " INSERT INTO device_keys(device, role, thumbprint, jwk, bootstrap)"
+                     " VALUES ($1, $2, $3, $4::jsonb, $5::bigint)"
+                     " ON CONFLICT (device, role) DO UPDATE SET thumbprint = excluded.thumbprint, jwk = excluded.jwk,"
+                     " bootstrap = excluded.bootstrap, claimed_at = now()"
+                     " WHERE device_keys.bootstrap <> excluded.bootstrap RETURNING device, role, thumbprint),"
+                     " a AS (INSERT INTO audit(actor, action, device, detail)"
+                     " SELECT 'device:' || device, 'device.claimed', device,"
+                     " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k)"
+                     " SELECT device FROM k",
+                     sql_text(k->device), sql_text(k->role), sql_text(k->thumbprint), sql_text(k->jwk),
+                     sql_text(k->bootstrap));
 }

@@ -5,18 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GRANT_JSON                                                                                           \
-    "jsonb_strip_nulls(jsonb_build_object('id', g.id, 'device', g.device, 'person', g.person,"                \
-    " 'reason', g.reason, 'createdAt', secbox_time(g.created_at), 'expiresAt', secbox_time(g.expires_at),"    \
-    " 'maxSeconds', g.max_seconds, 'idleSeconds', g.idle_seconds, 'forwarding', g.forwarding,"                \
-    " 'breakGlass', g.break_glass, 'revokedAt', secbox_time(g.revoked_at), 'revokedBy', g.revoked_by,"        \
-    " 'state', CASE WHEN g.revoked_at IS NOT NULL THEN 'revoked' WHEN g.expires_at <= now() THEN 'expired'"   \
+#define GRANT_JSON                                                                                                     \
+    "jsonb_strip_nulls(jsonb_build_object('id', g.id, 'device', g.device, 'person', g.person,"                         \
+    " 'reason', g.reason, 'createdAt', secbox_time(g.created_at), 'expiresAt', secbox_time(g.expires_at),"             \
+    " 'maxSeconds', g.max_seconds, 'idleSeconds', g.idle_seconds, 'forwarding', g.forwarding,"                         \
+    " 'breakGlass', g.break_glass, 'revokedAt', secbox_time(g.revoked_at), 'revokedBy', g.revoked_by,"                 \
+    " 'state', CASE WHEN g.revoked_at IS NOT NULL THEN 'revoked' WHEN g.expires_at <= now() THEN 'expired'"            \
     " ELSE 'open' END))"
 
 /* what grant_row() reads, in its order */
-#define GRANT_COLUMNS                                                                                        \
-    "id, device, person, reason, ceil(extract(epoch FROM expires_at - now()))::bigint,"                     \
-    " floor(extract(epoch FROM expires_at))::bigint, max_seconds, idle_seconds, forwarding, break_glass,"    \
+#define GRANT_COLUMNS                                                                                                  \
+    "id, device, person, reason, ceil(extract(epoch FROM expires_at - now()))::bigint,"                                \
+    " floor(extract(epoch FROM expires_at))::bigint, max_seconds, idle_seconds, forwarding, break_glass,"              \
     " revoked_at IS NOT NULL"
 
 void grant_done(Grant *g)
@@ -30,18 +30,17 @@ void grant_done(Grant *g)
 
 Statement sql_grant_add(const NewGrant *g)
 {
-    return STATEMENT(
-        "WITH g AS (INSERT INTO grants(id, device, person, reason, expires_at, max_seconds, idle_seconds,"
-        " forwarding, break_glass) SELECT $1, d.id, $3, $4, now() + make_interval(secs => $5::integer),"
-        " $6::integer, $7::integer, $8::boolean, $9::boolean FROM devices d WHERE d.id = $2 RETURNING *),"
-        " a AS (INSERT INTO audit(actor, action, device, alarm, detail)"
-        " SELECT $10, 'grant.added', g.device, g.break_glass, jsonb_build_object('grant', g.id,"
-        " 'reason', g.reason, 'expiresAt', secbox_time(g.expires_at), 'maxSeconds', g.max_seconds,"
-        " 'idleSeconds', g.idle_seconds, 'forwarding', g.forwarding, 'breakGlass', g.break_glass) FROM g)"
-        " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
-        sql_text(g->id), sql_text(g->device), sql_text(g->person), sql_text(g->reason), sql_number(g->seconds),
-        sql_number(g->max_seconds), sql_number(g->idle_seconds), sql_flag(g->forwarding), sql_flag(g->break_glass),
-        sql_text(g->actor));
+    return STATEMENT("WITH g AS (INSERT INTO grants(id, device, person, reason, expires_at, max_seconds, idle_seconds,"
+                     " forwarding, break_glass) SELECT $1, d.id, $3, $4, now() + make_interval(secs => $5::integer),"
+                     " $6::integer, $7::integer, $8::boolean, $9::boolean FROM devices d WHERE d.id = $2 RETURNING *),"
+                     " a AS (INSERT INTO audit(actor, action, device, alarm, detail)"
+                     " SELECT $10, 'grant.added', g.device, g.break_glass, jsonb_build_object('grant', g.id,"
+                     " 'reason', g.reason, 'expiresAt', secbox_time(g.expires_at), 'maxSeconds', g.max_seconds,"
+                     " 'idleSeconds', g.idle_seconds, 'forwarding', g.forwarding, 'breakGlass', g.break_glass) FROM g)"
+                     " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
+                     sql_text(g->id), sql_text(g->device), sql_text(g->person), sql_text(g->reason),
+                     sql_number(g->seconds), sql_number(g->max_seconds), sql_number(g->idle_seconds),
+                     sql_flag(g->forwarding), sql_flag(g->break_glass), sql_text(g->actor));
 }
 
 Statement sql_grant(const char *id)
@@ -51,25 +50,24 @@ Statement sql_grant(const char *id)
 
 Statement sql_grant_revoke(const char *id, const char *actor)
 {
-    return STATEMENT(
-        "WITH o AS (SELECT revoked_at IS NULL AS fresh FROM grants WHERE id = $1),"
-        " g AS (UPDATE grants SET revoked_at = coalesce(revoked_at, now()),"
-        " revoked_by = coalesce(revoked_by, $2) WHERE id = $1 RETURNING *),"
-        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $2, 'grant.revoked', g.device,"
-        " jsonb_build_object('grant', g.id, 'person', g.person) FROM g, o WHERE o.fresh)"
-        " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
-        sql_text(id), sql_text(actor));
+    return STATEMENT("WITH o AS (SELECT revoked_at IS NULL AS fresh FROM grants WHERE id = $1),"
+                     " g AS (UPDATE grants SET revoked_at = coalesce(revoked_at, now()),"
+                     " revoked_by = coalesce(revoked_by, $2) WHERE id = $1 RETURNING *),"
+                     " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $2, 'grant.revoked', g.device,"
+                     " jsonb_build_object('grant', g.id, 'person', g.person) FROM g, o WHERE o.fresh)"
+                     " SELECT jsonb_build_object('grant', " GRANT_JSON ") FROM g",
+                     sql_text(id), sql_text(actor));
 }
 
 Statement sql_grants(const char *device, const char *person, bool only_open)
 {
-    return STATEMENT(
-        "SELECT jsonb_build_object('grants', coalesce(jsonb_agg(" GRANT_JSON " ORDER BY g.created_at DESC),"
-        " '[]'::jsonb)) FROM (SELECT * FROM grants WHERE ($1::text IS NULL OR device = $1)"
-        " AND ($2::text IS NULL OR person = $2)"
-        " AND (NOT $3::boolean OR (revoked_at IS NULL AND expires_at > now()))"
-        " ORDER BY created_at DESC LIMIT 200) g",
-        sql_text(device), sql_text(person), sql_flag(only_open));
+    return STATEMENT("SELECT jsonb_build_object('grants', coalesce(jsonb_agg(" GRANT_JSON
+                     " ORDER BY g.created_at DESC),"
+                     " '[]'::jsonb)) FROM (SELECT * FROM grants WHERE ($1::text IS NULL OR device = $1)"
+                     " AND ($2::text IS NULL OR person = $2)"
+                     " AND (NOT $3::boolean OR (revoked_at IS NULL AND expires_at > now()))"
+                     " ORDER BY created_at DESC LIMIT 200) g",
+                     sql_text(device), sql_text(person), sql_flag(only_open));
 }
 
 Statement sql_grant_for_session(const char *id, const char *token)

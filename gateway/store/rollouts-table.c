@@ -9,32 +9,32 @@
 #define OPEN_STATES "('running', 'soaking', 'paused', 'halted')"
 #define UNFINISHED_BOXES "('waiting', 'offline', 'sent')"
 
-#define ROLLOUT_JSON                                                                                         \
-    "jsonb_strip_nulls(jsonb_build_object('id', r.id, 'kind', r.kind, 'image', r.image, 'digest', r.digest,"  \
-    " 'service', r.service, 'sha256', nullif(r.sha256, ''), 'labels', nullif(r.labels, '{}'::jsonb),"         \
-    " 'reason', r.reason, 'state', r.state, 'group', r.group_index,"                                          \
-    " 'haltAt', trim(TRAILING '.' FROM to_char(r.halt_at / 100.0, 'FM990.99')) || '%',"                       \
-    " 'soakSeconds', r.soak_seconds, 'parallel', r.parallel, 'offlineAfterSeconds', r.offline_after,"         \
-    " 'confirmDeadlineSeconds', r.confirm_deadline, 'error', r.halted, 'createdBy', r.created_by,"            \
-    " 'createdAt', secbox_time(r.created_at), 'finishedAt', secbox_time(r.finished_at),"                      \
-    " 'soakEndsAt', secbox_time(r.soaking_since + make_interval(secs => r.soak_seconds)),"                    \
-    " 'groups', (SELECT jsonb_agg(jsonb_build_object('name', g.name, 'boxes', coalesce(b.boxes, 0),"          \
-    " 'waiting', coalesce(b.waiting, 0), 'offline', coalesce(b.offline, 0), 'sent', coalesce(b.sent, 0),"     \
-    " 'done', coalesce(b.done, 0), 'failed', coalesce(b.failed, 0),"                                          \
-    " 'rolledBack', coalesce(b.rolled_back, 0), 'skipped', coalesce(b.skipped, 0)) ORDER BY g.n)"             \
-    " FROM jsonb_array_elements_text(r.groups) WITH ORDINALITY g(name, n) LEFT JOIN"                          \
-    " (SELECT group_index, count(*) AS boxes, count(*) FILTER (WHERE state = 'waiting') AS waiting,"          \
-    " count(*) FILTER (WHERE state = 'offline') AS offline, count(*) FILTER (WHERE state = 'sent') AS sent,"  \
-    " count(*) FILTER (WHERE state = 'done') AS done, count(*) FILTER (WHERE state = 'failed') AS failed,"    \
-    " count(*) FILTER (WHERE state = 'rolled-back') AS rolled_back,"                                          \
-    " count(*) FILTER (WHERE state = 'skipped') AS skipped"                                                   \
+#define ROLLOUT_JSON                                                                                                   \
+    "jsonb_strip_nulls(jsonb_build_object('id', r.id, 'kind', r.kind, 'image', r.image, 'digest', r.digest,"           \
+    " 'service', r.service, 'sha256', nullif(r.sha256, ''), 'labels', nullif(r.labels, '{}'::jsonb),"                  \
+    " 'reason', r.reason, 'state', r.state, 'group', r.group_index,"                                                   \
+    " 'haltAt', trim(TRAILING '.' FROM to_char(r.halt_at / 100.0, 'FM990.99')) || '%',"                                \
+    " 'soakSeconds', r.soak_seconds, 'parallel', r.parallel, 'offlineAfterSeconds', r.offline_after,"                  \
+    " 'confirmDeadlineSeconds', r.confirm_deadline, 'error', r.halted, 'createdBy', r.created_by,"                     \
+    " 'createdAt', secbox_time(r.created_at), 'finishedAt', secbox_time(r.finished_at),"                               \
+    " 'soakEndsAt', secbox_time(r.soaking_since + make_interval(secs => r.soak_seconds)),"                             \
+    " 'groups', (SELECT jsonb_agg(jsonb_build_object('name', g.name, 'boxes', coalesce(b.boxes, 0),"                   \
+    " 'waiting', coalesce(b.waiting, 0), 'offline', coalesce(b.offline, 0), 'sent', coalesce(b.sent, 0),"              \
+    " 'done', coalesce(b.done, 0), 'failed', coalesce(b.failed, 0),"                                                   \
+    " 'rolledBack', coalesce(b.rolled_back, 0), 'skipped', coalesce(b.skipped, 0)) ORDER BY g.n)"                      \
+    " FROM jsonb_array_elements_text(r.groups) WITH ORDINALITY g(name, n) LEFT JOIN"                                   \
+    " (SELECT group_index, count(*) AS boxes, count(*) FILTER (WHERE state = 'waiting') AS waiting,"                   \
+    " count(*) FILTER (WHERE state = 'offline') AS offline, count(*) FILTER (WHERE state = 'sent') AS sent,"           \
+    " count(*) FILTER (WHERE state = 'done') AS done, count(*) FILTER (WHERE state = 'failed') AS failed,"             \
+    " count(*) FILTER (WHERE state = 'rolled-back') AS rolled_back,"                                                   \
+    " count(*) FILTER (WHERE state = 'skipped') AS skipped"                                                            \
     " FROM rollout_boxes WHERE rollout = r.id GROUP BY group_index) b ON b.group_index = g.n - 1)))"
 
-#define BOXES_JSON(states)                                                                                   \
-    "(SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('device', b.device,"                     \
-    " 'group', b.group_index, 'state', b.state, 'version', b.version::text, 'attempts', b.attempts,"          \
-    " 'error', b.error, 'sentAt', secbox_time(b.sent_at), 'finishedAt', secbox_time(b.finished_at)))"         \
-    " ORDER BY b.group_index, b.position), '[]'::jsonb) FROM (SELECT * FROM rollout_boxes"                    \
+#define BOXES_JSON(states)                                                                                             \
+    "(SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('device', b.device,"                              \
+    " 'group', b.group_index, 'state', b.state, 'version', b.version::text, 'attempts', b.attempts,"                   \
+    " 'error', b.error, 'sentAt', secbox_time(b.sent_at), 'finishedAt', secbox_time(b.finished_at)))"                  \
+    " ORDER BY b.group_index, b.position), '[]'::jsonb) FROM (SELECT * FROM rollout_boxes"                             \
     " WHERE rollout = r.id AND state IN (" states ") ORDER BY group_index, position LIMIT " BOXES_SHOWN ") b)"
 
 /* The boxes come as an array, too: comparing with that is hashed, however little PostgreSQL knows of the tables, where a
@@ -76,38 +76,38 @@ Statement sql_rollout_add(const NewRollout *n)
 
 Statement sql_rollouts(uint64_t limit)
 {
-    return STATEMENT(
-        "SELECT jsonb_build_object('rollouts', coalesce(jsonb_agg(" ROLLOUT_JSON
-        " ORDER BY r.created_at DESC), '[]'::jsonb))"
-        " FROM (SELECT * FROM rollouts ORDER BY created_at DESC LIMIT $1::bigint) r",
-        sql_number((int64_t) limit));
+    return STATEMENT("SELECT jsonb_build_object('rollouts', coalesce(jsonb_agg(" ROLLOUT_JSON
+                     " ORDER BY r.created_at DESC), '[]'::jsonb))"
+                     " FROM (SELECT * FROM rollouts ORDER BY created_at DESC LIMIT $1::bigint) r",
+                     sql_number((int64_t) limit));
 }
 
 Statement sql_rollout(const char *id)
 {
     return STATEMENT(
         "SELECT jsonb_build_object('rollout', x.rollout, 'mark', md5(x.rollout::text)), md5(x.rollout::text)"
-        " FROM (SELECT " ROLLOUT_JSON " || jsonb_build_object('failures', "
-        BOXES_JSON("'failed', 'rolled-back'") ", 'underWay', " BOXES_JSON("'sent'") ", 'offline', "
-        BOXES_JSON("'offline'") ", 'skipped', " BOXES_JSON("'skipped'") ") AS rollout"
-        " FROM rollouts r WHERE r.id = $1) x",
+        " FROM (SELECT " ROLLOUT_JSON
+        " || jsonb_build_object('failures', " BOXES_JSON("'failed', 'rolled-back'") ", 'underWay', " BOXES_JSON(
+            "'sent'") ", 'offline', " BOXES_JSON("'offline'") ", 'skipped', " BOXES_JSON("'skipped'") ") AS rollout"
+                                                                                                      " FROM rollouts "
+                                                                                                      "r WHERE r.id = "
+                                                                                                      "$1) x",
         sql_text(id));
 }
 
 Statement sql_rollout_change(const RolloutChange *c)
 {
-    return STATEMENT(
-        "WITH u AS (UPDATE rollouts SET state = $3, soaking_since = NULL,"
-        " halted = CASE WHEN $6::boolean THEN NULL ELSE halted END,"
-        " finished_at = CASE WHEN $7::boolean THEN now() END,"
-        " forgiven = CASE WHEN $6::boolean THEN (SELECT count(*) FROM rollout_boxes"
-        " WHERE rollout = $1 AND state IN ('failed', 'rolled-back')) ELSE forgiven END"
-        " WHERE id = $1 AND state = ANY ($2::text[]) RETURNING id, forgiven),"
-        " a AS (INSERT INTO audit(actor, action, detail) SELECT $4, $5,"
-        " jsonb_build_object('rollout', id, 'forgiven', forgiven) FROM u)"
-        " SELECT state, EXISTS (SELECT 1 FROM u) FROM rollouts WHERE id = $1",
-        sql_text(c->id), sql_text(c->states_before), sql_text(c->state), sql_text(c->actor), sql_text(c->action),
-        sql_flag(c->forgive), sql_flag(c->finished));
+    return STATEMENT("WITH u AS (UPDATE rollouts SET state = $3, soaking_since = NULL,"
+                     " halted = CASE WHEN $6::boolean THEN NULL ELSE halted END,"
+                     " finished_at = CASE WHEN $7::boolean THEN now() END,"
+                     " forgiven = CASE WHEN $6::boolean THEN (SELECT count(*) FROM rollout_boxes"
+                     " WHERE rollout = $1 AND state IN ('failed', 'rolled-back')) ELSE forgiven END"
+                     " WHERE id = $1 AND state = ANY ($2::text[]) RETURNING id, forgiven),"
+                     " a AS (INSERT INTO audit(actor, action, detail) SELECT $4, $5,"
+                     " jsonb_build_object('rollout', id, 'forgiven', forgiven) FROM u)"
+                     " SELECT state, EXISTS (SELECT 1 FROM u) FROM rollouts WHERE id = $1",
+                     sql_text(c->id), sql_text(c->states_before), sql_text(c->state), sql_text(c->actor),
+                     sql_text(c->action), sql_flag(c->forgive), sql_flag(c->finished));
 }
 
 Statement sql_rollout_step(const RolloutStep *s)

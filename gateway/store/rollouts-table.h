@@ -61,7 +61,8 @@ Statement sql_rollout_box_skip(const char *rollout, const char *device, const ch
 
 /* A rollout that is open, or that boxes which were away still wait for. */
 typedef struct RolloutRow {
-    const char *id, *image, *digest, *service, *compose, *groups, *state; /* borrowed; image, digest, service may be NULL */
+    const char *id, *image, *digest, *service, *compose, *groups,
+        *state; /* borrowed; image, digest, service may be NULL */
     bool update;
     uint64_t halt_at, parallel, soak_seconds, offline_after, confirm_deadline, group, forgiven;
     uint64_t soaked; /* seconds */

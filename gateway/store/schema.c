@@ -177,11 +177,10 @@ static int script_append(Buf *b)
                    " install the newer secbox-gateway'; END IF; END $secbox$;\n",
                    newest, newest);
     for (size_t i = 0; i < ELEMENTSOF(schema_steps) && r >= 0; i++)
-        r = buf_printf(
-            b,
-            "DO $secbox$ BEGIN IF NOT EXISTS (SELECT 1 FROM schema_version WHERE version = %u) THEN\n"
-            "%sINSERT INTO schema_version(version) VALUES (%u);\nEND IF; END $secbox$;\n",
-            schema_steps[i].version, schema_steps[i].sql, schema_steps[i].version);
+        r = buf_printf(b,
+                       "DO $secbox$ BEGIN IF NOT EXISTS (SELECT 1 FROM schema_version WHERE version = %u) THEN\n"
+                       "%sINSERT INTO schema_version(version) VALUES (%u);\nEND IF; END $secbox$;\n",
+                       schema_steps[i].version, schema_steps[i].sql, schema_steps[i].version);
     if (r < 0)
         return r;
     return buf_puts(b, "COMMIT;\nSET statement_timeout = '10s';\nSET lock_timeout = '5s';\n");

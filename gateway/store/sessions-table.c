@@ -2,8 +2,7 @@
 #include "gateway/store/sessions-table.h"
 
 /* of an audit entry about a session s and its grant g */
-#define SESSION_JSON                                                                                         \
-    "'session', s.id, 'grant', g.id, 'person', g.person, 'reason', g.reason, 'way', s.way"
+#define SESSION_JSON "'session', s.id, 'grant', g.id, 'person', g.person, 'reason', g.reason, 'way', s.way"
 
 Statement sql_session_open(const char *id, const char *grant, const char *way, const char *opened_at)
 {
@@ -48,14 +47,13 @@ Statement sql_sessions_close_all(const char *reason)
 
 Statement sql_sessions(const char *device, uint64_t limit)
 {
-    return STATEMENT(
-        "SELECT jsonb_build_object('sessions', coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object("
-        "'id', s.id, 'grant', s.grant_id, 'device', s.device, 'person', s.person, 'reason', s.reason,"
-        " 'way', s.way, 'openedAt', secbox_time(s.opened_at), 'closedAt', secbox_time(s.closed_at),"
-        " 'bytesToBox', s.to_box::text, 'bytesFromBox', s.from_box::text, 'endReason', s.end_reason))"
-        " ORDER BY s.opened_at DESC), '[]'::jsonb))"
-        " FROM (SELECT b.*, g.device, g.person, g.reason FROM bridge_sessions b JOIN grants g"
-        " ON g.id = b.grant_id WHERE $1::text IS NULL OR g.device = $1"
-        " ORDER BY b.opened_at DESC LIMIT $2::bigint) s",
-        sql_text(device), sql_number((int64_t) limit));
+    return STATEMENT("SELECT jsonb_build_object('sessions', coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object("
+                     "'id', s.id, 'grant', s.grant_id, 'device', s.device, 'person', s.person, 'reason', s.reason,"
+                     " 'way', s.way, 'openedAt', secbox_time(s.opened_at), 'closedAt', secbox_time(s.closed_at),"
+                     " 'bytesToBox', s.to_box::text, 'bytesFromBox', s.from_box::text, 'endReason', s.end_reason))"
+                     " ORDER BY s.opened_at DESC), '[]'::jsonb))"
+                     " FROM (SELECT b.*, g.device, g.person, g.reason FROM bridge_sessions b JOIN grants g"
+                     " ON g.id = b.grant_id WHERE $1::text IS NULL OR g.device = $1"
+                     " ORDER BY b.opened_at DESC LIMIT $2::bigint) s",
+                     sql_text(device), sql_number((int64_t) limit));
 }

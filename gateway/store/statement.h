@@ -38,9 +38,9 @@ static inline StatementParam sql_flag(bool flag)
 }
 
 /* $1, $2 and so on are the parameters after the SQL, in order. */
-#define STATEMENT(text, ...)                                                                                 \
-    ((Statement) { .sql = (text),                                                                            \
-                   .n = sizeof((StatementParam[]) { __VA_ARGS__ }) / sizeof(StatementParam),                 \
+#define STATEMENT(text, ...)                                                                                           \
+    ((Statement) { .sql = (text),                                                                                      \
+                   .n = sizeof((StatementParam[]) { __VA_ARGS__ }) / sizeof(StatementParam),                           \
                    .params = { __VA_ARGS__ } })
 
 /* The parameters as libpq takes them: one block to free(), pointers first, then the texts. NULL when out of memory. */

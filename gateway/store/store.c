@@ -161,8 +161,7 @@ static void store_send_next(Store *s)
     if (!s->active)
         return;
     StoreQuery *q = s->active;
-    if (!PQsendQueryParams(s->conn, q->sql, (int) q->n_params, NULL, (const char *const *) q->params, NULL,
-                           NULL, 0) ||
+    if (!PQsendQueryParams(s->conn, q->sql, (int) q->n_params, NULL, (const char *const *) q->params, NULL, NULL, 0) ||
         store_flush(s) < 0 || timer_arm(s->event, &s->timer, QUERY_DEADLINE, on_deadline, s) < 0)
         store_lost_libpq(s);
 }
@@ -288,8 +287,7 @@ static int on_kick(sd_event_source *source, void *userdata)
     return 0;
 }
 
-int store_new(sd_event *event, const char *conninfo, const StoreEvents *events, void *userdata, Store **ret,
-              Error *err)
+int store_new(sd_event *event, const char *conninfo, const StoreEvents *events, void *userdata, Store **ret, Error *err)
 {
     int r = store_check_conninfo(conninfo, err);
     if (r < 0)

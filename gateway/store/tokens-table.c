@@ -8,13 +8,12 @@ Statement sql_token_owner(const char *hash)
 
 Statement sql_token_add(const char *name, const char *hash)
 {
-    return STATEMENT(
-        "WITH t AS (INSERT INTO operator_tokens(name, hash) VALUES ($1, $2)"
-        " ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, created_at = now(), revoked_at = NULL"
-        " WHERE operator_tokens.revoked_at IS NOT NULL RETURNING name),"
-        " a AS (INSERT INTO audit(actor, action, detail) SELECT 'command-line', 'token.added',"
-        " jsonb_build_object('name', name) FROM t) SELECT name FROM t",
-        sql_text(name), sql_text(hash));
+    return STATEMENT("WITH t AS (INSERT INTO operator_tokens(name, hash) VALUES ($1, $2)"
+                     " ON CONFLICT (name) DO UPDATE SET hash = excluded.hash, created_at = now(), revoked_at = NULL"
+                     " WHERE operator_tokens.revoked_at IS NOT NULL RETURNING name),"
+                     " a AS (INSERT INTO audit(actor, action, detail) SELECT 'command-line', 'token.added',"
+                     " jsonb_build_object('name', name) FROM t) SELECT name FROM t",
+                     sql_text(name), sql_text(hash));
 }
 
 Statement sql_tokens(void)

@@ -49,8 +49,12 @@ int timestamp_parse(const char *s, usec_t *ret)
     if (sscanf(s, "%4u-%2u-%2uT%2u:%2u:%2u.%3uZ%n", &year, &month, &day, &hour, &minute, &second, &millis, &end) != 7 ||
         end == 0 || s[end] != '\0' || year < 1970)
         return -EINVAL;
-    tm = (struct tm) { .tm_year = (int) year - 1900, .tm_mon = (int) month - 1, .tm_mday = (int) day,
-                       .tm_hour = (int) hour, .tm_min = (int) minute, .tm_sec = (int) second };
+    tm = (struct tm) { .tm_year = (int) year - 1900,
+                       .tm_mon = (int) month - 1,
+                       .tm_mday = (int) day,
+                       .tm_hour = (int) hour,
+                       .tm_min = (int) minute,
+                       .tm_sec = (int) second };
     seconds = timegm(&tm);
     if (seconds < 0)
         return -EINVAL;

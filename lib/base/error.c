@@ -31,8 +31,8 @@ int error_set(Error *e, int code, const char *id, const char *fmt, ...)
     return r;
 }
 
-int error_set_at(Error *e, int code, const char *id, const char *file, unsigned line, const char *key,
-                 const char *fmt, ...)
+int error_set_at(Error *e, int code, const char *id, const char *file, unsigned line, const char *key, const char *fmt,
+                 ...)
 {
     bool fresh = e && !e->id;
     va_list ap;

@@ -20,8 +20,8 @@ typedef struct Error {
 int error_set(Error *e, int code, const char *id, const char *fmt, ...) _printf_(4, 5);
 
 /* Like error_set(), and records the place in the user's input. `file` and `key` may be NULL; both are copied. */
-int error_set_at(Error *e, int code, const char *id, const char *file, unsigned line, const char *key,
-                 const char *fmt, ...) _printf_(7, 8);
+int error_set_at(Error *e, int code, const char *id, const char *file, unsigned line, const char *key, const char *fmt,
+                 ...) _printf_(7, 8);
 
 /* Puts "PREFIX: " before the message; where there is none yet, makes one from errno first. Returns r. */
 int error_prefix(Error *e, int r, const char *fmt, ...) _printf_(3, 4);

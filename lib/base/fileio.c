@@ -54,10 +54,11 @@ static int read_all(int fd, const char *path, size_t max, char **ret, size_t *re
 static int check_secret(const struct stat *st, const char *path, uid_t owner, Error *err)
 {
     if (st->st_mode & 077)
-        return error_set_at(err, EPERM, "key.bad-mode", path, 0, NULL,
-                            "%s can be read or changed by others (mode %04o); run chmod 600 %s, and make a new secret if "
-                            "somebody may have read this one",
-                            path, (unsigned) st->st_mode & 07777, path);
+        return error_set_at(
+            err, EPERM, "key.bad-mode", path, 0, NULL,
+            "%s can be read or changed by others (mode %04o); run chmod 600 %s, and make a new secret if "
+            "somebody may have read this one",
+            path, (unsigned) st->st_mode & 07777, path);
     if (st->st_uid != 0 && st->st_uid != geteuid() && st->st_uid != owner)
         return error_set_at(err, EPERM, "key.bad-mode", path, 0, NULL,
                             "%s belongs to user %u, who can read and change it; give it to its program's user by chown",
@@ -222,8 +223,7 @@ int file_remove(const char *path, Error *err)
     if (!folder)
         return -ENOMEM;
     if (unlink(path) < 0)
-        return errno == ENOENT ? 0
-                               : error_set(err, errno, "file.write", "cannot remove %s: %s", path, strerror(errno));
+        return errno == ENOENT ? 0 : error_set(err, errno, "file.write", "cannot remove %s: %s", path, strerror(errno));
     return dir_sync(folder);
 }
 
@@ -283,8 +283,7 @@ int dir_clear(const char *path, Error *err)
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r;
 
     if (fd < 0)
-        return errno == ENOENT ? 0
-                               : error_set(err, errno, "file.write", "cannot empty %s: %s", path, strerror(errno));
+        return errno == ENOENT ? 0 : error_set(err, errno, "file.write", "cannot empty %s: %s", path, strerror(errno));
     r = remove_below(fd, err);
     return r < 0 ? error_prefix(err, r, "emptying %s", path) : 0;
 }

@@ -39,5 +39,4 @@ void log_line(LogLevel level, const LogField *fields, const char *fmt, ...) _pri
 void log_relay(const char *who, const char *line);
 
 /* One line from an error: "PREFIX: message [id] (file:line key)". */
-void log_failure(LogLevel level, const LogField *fields, const Error *err, int r, const char *fmt, ...)
-    _printf_(5, 6);
+void log_failure(LogLevel level, const LogField *fields, const Error *err, int r, const char *fmt, ...) _printf_(5, 6);

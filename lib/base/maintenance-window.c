@@ -76,7 +76,8 @@ static int parse_one(const char **p, TimeWindow *w)
     *w = (TimeWindow) { .days = EVERY_DAY };
     if (!isdigit((unsigned char) **p) && parse_days(p, &w->days) < 0)
         return -EINVAL;
-    if (parse_minute(*p, &w->from) < 0 || (*p)[5] != '-' || parse_minute(*p + 6, &w->to) < 0 || w->from == MINUTES_PER_DAY)
+    if (parse_minute(*p, &w->from) < 0 || (*p)[5] != '-' || parse_minute(*p + 6, &w->to) < 0 ||
+        w->from == MINUTES_PER_DAY)
         return -EINVAL;
     *p += 11;
     return **p == '\0' || **p == ',' ? 0 : -EINVAL;

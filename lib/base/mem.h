@@ -13,26 +13,26 @@
 #define ELEMENTSOF(a) (sizeof(a) / sizeof((a)[0]))
 
 /* Moves the value out of a variable and leaves NULL, which marks a hand-over of ownership. */
-#define TAKE_PTR(p)                                                                                          \
-    ({                                                                                                       \
-        __typeof__(p) _taken = (p);                                                                          \
-        (p) = NULL;                                                                                          \
-        _taken;                                                                                              \
+#define TAKE_PTR(p)                                                                                                    \
+    ({                                                                                                                 \
+        __typeof__(p) _taken = (p);                                                                                    \
+        (p) = NULL;                                                                                                    \
+        _taken;                                                                                                        \
     })
 
-#define TAKE_FD(fd)                                                                                          \
-    ({                                                                                                       \
-        int _taken = (fd);                                                                                   \
-        (fd) = -1;                                                                                           \
-        _taken;                                                                                              \
+#define TAKE_FD(fd)                                                                                                    \
+    ({                                                                                                                 \
+        int _taken = (fd);                                                                                             \
+        (fd) = -1;                                                                                                     \
+        _taken;                                                                                                        \
     })
 
 /* Defines FREEp(Type **), for use with _cleanup_, from a NULL-safe FREE(Type *). */
-#define DEFINE_CLEANUP(Type, free_function)                                                                  \
-    static inline _unused_ void free_function##p(Type **p)                                                   \
-    {                                                                                                        \
-        if (*p)                                                                                              \
-            free_function(*p);                                                                               \
+#define DEFINE_CLEANUP(Type, free_function)                                                                            \
+    static inline _unused_ void free_function##p(Type **p)                                                             \
+    {                                                                                                                  \
+        if (*p)                                                                                                        \
+            free_function(*p);                                                                                         \
     }
 
 static inline _unused_ void freep(void *p)

@@ -83,8 +83,8 @@ static int parse_line(const Setting *table, void *values, const char *line, size
         return 0;
     uint64_t bit = UINT64_C(1) << (s - table) % SETTINGS_MAX;
     if (at->seen & bit)
-        return error_set_at(err, EINVAL, "settings.duplicate", at->file, at->line, s->key, "%s stands here twice: remove one",
-                            s->key);
+        return error_set_at(err, EINVAL, "settings.duplicate", at->file, at->line, s->key,
+                            "%s stands here twice: remove one", s->key);
     at->seen |= bit;
     size_t value_len = len - (size_t) (equals + 1 - line);
     _cleanup_(secret_freep) char *value = strndup(equals + 1, value_len);
@@ -103,7 +103,8 @@ int settings_parse(const Setting *table, void *values, const char *text, size_t 
 {
     Place at = { .file = file };
     if (len > ENV_FILE_SIZE_MAX)
-        return error_set(err, EFBIG, "settings.too-large", "%s has %zu bytes, more than %d", file, len, ENV_FILE_SIZE_MAX);
+        return error_set(err, EFBIG, "settings.too-large", "%s has %zu bytes, more than %d", file, len,
+                         ENV_FILE_SIZE_MAX);
     while (len > 0) {
         const char *newline = memchr(text, '\n', len);
         size_t line_len = newline ? (size_t) (newline - text) : len, step = line_len + (newline != NULL);

@@ -17,8 +17,14 @@ typedef struct Setting {
     uint64_t min, max;
 } Setting;
 
-#define SETTING_TEXT(Struct, key, member, fallback) { key, offsetof(Struct, member), fallback, 0, 0 }
-#define SETTING_NUMBER(Struct, key, member, fallback, min, max) { key, offsetof(Struct, member), fallback, min, max }
+#define SETTING_TEXT(Struct, key, member, fallback)                                                                    \
+    {                                                                                                                  \
+        key, offsetof(Struct, member), fallback, 0, 0                                                                  \
+    }
+#define SETTING_NUMBER(Struct, key, member, fallback, min, max)                                                        \
+    {                                                                                                                  \
+        key, offsetof(Struct, member), fallback, min, max                                                              \
+    }
 
 /* Tables end with {}. All members at their defaults; -ENOMEM. */
 int settings_init(const Setting *table, void *values) _must_check_;
@@ -28,8 +34,8 @@ void settings_done(const Setting *table, void *values);
 /* Takes the known keys out of a text: NAME=value lines; blank lines, lines that start with #, and all others are
  * skipped, since they may be meant for another program. An empty value unsets. Errors: settings.value (file, line, key;
  * never the value), settings.duplicate, settings.too-large. */
-int settings_parse(const Setting *table, void *values, const char *text, size_t len, const char *file, Error *err)
-    _must_check_;
+int settings_parse(const Setting *table, void *values, const char *text, size_t len, const char *file,
+                   Error *err) _must_check_;
 
 /* Text that settings_parse() reads back: a secret. A new string, NULL when out of memory. */
 char *settings_print(const Setting *table, const void *values);

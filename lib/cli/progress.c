@@ -195,8 +195,9 @@ static const char *last_phase_outcome(const ProgressView *v, const cJSON *result
 
     if (exit_code == EXIT_OK)
         return "ok";
-    return failed && !str_equal(failed, v->phase) && str_equal(json_string(result, "outcome"), "rolled-back") ? "ok"
-                                                                                                             : "failed";
+    return failed && !str_equal(failed, v->phase) && str_equal(json_string(result, "outcome"), "rolled-back")
+               ? "ok"
+               : "failed";
 }
 
 int progress_result(ProgressView *v, const cJSON *result)

@@ -12,8 +12,8 @@
 
 typedef struct ProgressView {
     FILE *out;
-    bool json; /* NDJSON: each event and the result as it is, one per line */
-    bool live; /* a terminal: the running phase is shown and overwritten */
+    bool json;      /* NDJSON: each event and the result as it is, one per line */
+    bool live;      /* a terminal: the running phase is shown and overwritten */
     char phase[48]; /* running, "" = none */
     usec_t phase_started;
     uint64_t last_seq; /* events up to here are not shown again */

@@ -101,7 +101,8 @@ static char *seconds_of(const cJSON *entry, const cJSON *result)
     double seconds = number(result, "seconds", -1);
     usec_t start, end;
 
-    if (seconds < 0 && from && to && timestamp_parse(from, &start) >= 0 && timestamp_parse(to, &end) >= 0 && end >= start)
+    if (seconds < 0 && from && to && timestamp_parse(from, &start) >= 0 && timestamp_parse(to, &end) >= 0 &&
+        end >= start)
         seconds = (double) (end - start) / (double) USEC_PER_SEC;
     return seconds >= 0 ? str_format("%.1f", seconds) : NULL;
 }
@@ -127,7 +128,8 @@ static char *why_of(const cJSON *entry)
 
     if (!image)
         return reason ? strdup(reason) : NULL;
-    return str_format("%s to %.*s%s%s", image, DIGEST_SHOWN, digest ? digest : "-", reason ? ": " : "", reason ? reason : "");
+    return str_format("%s to %.*s%s%s", image, DIGEST_SHOWN, digest ? digest : "-", reason ? ": " : "",
+                      reason ? reason : "");
 }
 
 static int history_row(Table *table, const cJSON *entry)
@@ -144,8 +146,7 @@ static int history_row(Table *table, const cJSON *entry)
         why = report_error(member(result, "error"));
     }
     return table_row(table, version, at ? at : first_string(entry, "finishedAt", "createdAt"),
-                     outcome ? outcome : state_of(entry), status, phase_of(result), seconds,
-                     why);
+                     outcome ? outcome : state_of(entry), status, phase_of(result), seconds, why);
 }
 
 char *report_history(const cJSON *entries)
@@ -199,12 +200,15 @@ static void status_programs(FILE *out, const cJSON *status)
     _cleanup_(freep) char *pid = report_member(agent, "pid");
 
     status_line(out, "device", report_member(status, "deviceId"));
-    status_line(out, "agent", str_format("%s, pid %s, since %s", or_dash(json_string(agent, "version")),
-                                         or_dash(pid), or_dash(json_string(agent, "startedAt"))));
-    status_line(out, "podman", str_format("%s, as user %s", or_dash(json_string(member(status, "podman"), "version")),
-                                          or_dash(json_string(status, "podmanUser"))));
-    status_line(out, "podman-compose", str_format("%s, strategy %s", or_dash(json_string(compose, "version")),
-                                                  or_dash(json_string(compose, "strategy"))));
+    status_line(out, "agent",
+                str_format("%s, pid %s, since %s", or_dash(json_string(agent, "version")), or_dash(pid),
+                           or_dash(json_string(agent, "startedAt"))));
+    status_line(out, "podman",
+                str_format("%s, as user %s", or_dash(json_string(member(status, "podman"), "version")),
+                           or_dash(json_string(status, "podmanUser"))));
+    status_line(out, "podman-compose",
+                str_format("%s, strategy %s", or_dash(json_string(compose, "version")),
+                           or_dash(json_string(compose, "strategy"))));
 }
 
 static void status_link(FILE *out, const cJSON *link)
@@ -216,8 +220,9 @@ static void status_link(FILE *out, const cJSON *link)
     if (json_bool(link, "connected", false))
         status_line(out, "tunnel", str_format("connected to %s since %s", gateway, or_dash(since)));
     else
-        status_line(out, "tunnel", str_format("not connected to %s%s%s: %s", gateway, since ? " since " : "",
-                                              since ? since : "", why ? why : "mgmt-link has not said why"));
+        status_line(out, "tunnel",
+                    str_format("not connected to %s%s%s: %s", gateway, since ? " since " : "", since ? since : "",
+                               why ? why : "mgmt-link has not said why"));
     if (json_string(link, "tokenExpiresAt"))
         status_line(out, "token", str_format("good until %s", json_string(link, "tokenExpiresAt")));
 }
@@ -233,14 +238,16 @@ static void status_push(FILE *out, const cJSON *status)
     else
         status_line(out, "env files", report_error(member(env, "error")));
     if (current)
-        status_line(out, "current", str_format("version %s since %s, sha256 %.12s", or_dash(version),
-                                               or_dash(json_string(current, "at")),
-                                               or_dash(json_string(current, "sha256"))));
+        status_line(out, "current",
+                    str_format("version %s since %s, sha256 %.12s", or_dash(version),
+                               or_dash(json_string(current, "at")), or_dash(json_string(current, "sha256"))));
     else
-        status_line(out, "current", str_format("%s", member_object(status, "last") ? "nothing: no push has succeeded yet"
-                                                                                   : "nothing was pushed yet"));
+        status_line(out, "current",
+                    str_format("%s", member_object(status, "last") ? "nothing: no push has succeeded yet"
+                                                                   : "nothing was pushed yet"));
     if (pending && next)
-        status_line(out, "pending", str_format("version %s, in phase %s", next, or_dash(json_string(pending, "phase"))));
+        status_line(out, "pending",
+                    str_format("version %s, in phase %s", next, or_dash(json_string(pending, "phase"))));
     else if (pending)
         status_line(out, "pending", str_format("a change is under way: %s", or_dash(json_string(pending, "phase"))));
     status_line(out, "last push", report_result_line(member(status, "last")));
@@ -272,16 +279,17 @@ static int service_row(Table *table, const cJSON *service, const cJSON *watched)
     if (trouble && !json_string(trouble, "until"))
         numbers = trouble;
     _cleanup_(freep) char *restarts = report_member(numbers, "restarts"), *code = report_member(numbers, "exitCode");
-    return state ? table_row(table, json_string(watched ? watched : service, "name"), state, json_string(service, "health"),
-                             restarts, code, json_string(watched, "since"), json_string(service, "container"),
-                             json_string(service, "image"))
+    return state ? table_row(table, json_string(watched ? watched : service, "name"), state,
+                             json_string(service, "health"), restarts, code, json_string(watched, "since"),
+                             json_string(service, "container"), json_string(service, "image"))
                  : -ENOMEM;
 }
 
 /* What podman knows; and what it does not know any more, or cannot tell now. */
 static char *services_table(const cJSON *status)
 {
-    static const char *const headers[] = { "SERVICE", "STATE", "HEALTH", "RESTARTS", "EXIT", "SINCE", "CONTAINER", "IMAGE", NULL };
+    static const char *const headers[] = { "SERVICE", "STATE",     "HEALTH", "RESTARTS", "EXIT",
+                                           "SINCE",   "CONTAINER", "IMAGE",  NULL };
     _cleanup_(table_freep) Table *table = table_new(headers);
     const cJSON *services = member(status, "services"), *watched = member(status, "watched"), *service;
 

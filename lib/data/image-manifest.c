@@ -113,7 +113,8 @@ static int read_index(const cJSON *o, const Platform *platform, Manifest *m, Err
     return entry ? take_digest(entry, "this platform", &m->platform_digest, err) : 0;
 }
 
-int manifest_parse(const char *body, size_t len, const char *media_type, const Platform *platform, Manifest *ret, Error *err)
+int manifest_parse(const char *body, size_t len, const char *media_type, const Platform *platform, Manifest *ret,
+                   Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = NULL;
     _cleanup_(manifest_done) Manifest m = {};
@@ -129,14 +130,17 @@ int manifest_parse(const char *body, size_t len, const char *media_type, const P
         m.kind = manifest_kind_of(own);
     /* one body under two types is how a list is passed off as an image (CVE-2021-41190) */
     if (own && m.kind != MANIFEST_UNKNOWN && manifest_kind_of(own) != m.kind)
-        return error_set(err, EBADMSG, "manifest.bad", "the manifest calls itself something else than its Content-Type does");
+        return error_set(err, EBADMSG, "manifest.bad",
+                         "the manifest calls itself something else than its Content-Type does");
     if (m.kind == MANIFEST_INDEX)
         r = read_index(o, platform, &m, err);
     else if (m.kind == MANIFEST_IMAGE)
         r = take_digest(cJSON_GetObjectItemCaseSensitive(o, "config"), "the configuration", &m.config_digest, err);
     else
         r = error_set(err, EBADMSG, "manifest.unsupported", "the manifest is of a kind that is not known here (%.100s)",
-                      media_type ? media_type : own ? own : "it does not say which");
+                      media_type ? media_type
+                      : own      ? own
+                                 : "it does not say which");
     if (r < 0)
         return r;
     *ret = m;

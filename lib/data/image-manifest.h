@@ -39,8 +39,8 @@ typedef struct Manifest {
 
 /* Reads a manifest's body. media_type (the Content-Type) may be NULL: then the body itself must say what it is. Errors:
  * manifest.bad, manifest.unsupported. */
-int manifest_parse(const char *body, size_t len, const char *media_type, const Platform *platform, Manifest *ret, Error *err)
-    _must_check_;
+int manifest_parse(const char *body, size_t len, const char *media_type, const Platform *platform, Manifest *ret,
+                   Error *err) _must_check_;
 void manifest_done(Manifest *m);
 
 /* What podman knows of the image that a container runs. */

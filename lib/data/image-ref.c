@@ -137,9 +137,11 @@ static int take_name(ImageRef *r, const char *name, const char *text, Error *err
     if (!is_host && !path_is_valid(name))
         return error_set(err, EINVAL, "image.bad-reference", "\"%.200s\" is no name of an image", text);
     if (!is_host)
-        return error_set(err, EINVAL, "image.short-name",
-                         "\"%.200s\" does not say which registry it is in, so it cannot be watched; give a full name, such as "
-                         "docker.io/library/%.100s", text, text);
+        return error_set(
+            err, EINVAL, "image.short-name",
+            "\"%.200s\" does not say which registry it is in, so it cannot be watched; give a full name, such as "
+            "docker.io/library/%.100s",
+            text, text);
     r->registry = strndup(name, len);
     if (r->registry && is_docker_hub(r->registry)) {
         free(r->registry);
@@ -166,7 +168,8 @@ int image_ref_parse(const char *text, ImageRef *ret, Error *err)
     if (!name)
         return error_set(err, ENOMEM, "image.bad-reference", "no memory");
     if (strlen(text) > IMAGE_NAME_MAX)
-        return error_set(err, EINVAL, "image.bad-reference", "the name of an image is longer than %d bytes", IMAGE_NAME_MAX);
+        return error_set(err, EINVAL, "image.bad-reference", "the name of an image is longer than %d bytes",
+                         IMAGE_NAME_MAX);
     at = strchr(name, '@');
     if (at) {
         *at = '\0';

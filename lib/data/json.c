@@ -29,12 +29,14 @@ static cJSON **sorted_members(const cJSON *object, size_t *ret_n)
     cJSON **members;
     cJSON *item;
 
-    cJSON_ArrayForEach(item, object) n++;
+    cJSON_ArrayForEach(item, object)
+        n++;
     members = calloc(n + 1, sizeof(*members));
     if (!members)
         return NULL;
     n = 0;
-    cJSON_ArrayForEach(item, object) members[n++] = item;
+    cJSON_ArrayForEach(item, object)
+        members[n++] = item;
     if (n > 1)
         qsort(members, n, sizeof(*members), compare_keys);
     *ret_n = n;

@@ -53,8 +53,7 @@ static int decode_object(const char *text, size_t len, const char *what, cJSON *
     if (base64url_decode(text, len, &bytes, &n) < 0)
         return error_set(err, EBADMSG, "jwt.malformed", "the token's %s is not base64url", what);
     if (json_parse_object((const char *) bytes, n, ret, &json_err) < 0)
-        return error_set(err, EBADMSG, "jwt.malformed", "the token's %s: %s", what,
-                         error_message(&json_err, -EBADMSG));
+        return error_set(err, EBADMSG, "jwt.malformed", "the token's %s: %s", what, error_message(&json_err, -EBADMSG));
     return 0;
 }
 
@@ -150,11 +149,8 @@ static int read_claims(const cJSON *payload, bool all, JwtClaims *c, Error *err)
         const char *name;
         char **ret;
     } strings[] = {
-        { payload, "iss", &c->issuer },
-        { payload, "aud", &c->audience },
-        { payload, "sub", &c->subject },
-        { payload, "jti", &c->id },
-        { confirmation, "jkt", &c->thumbprint },
+        { payload, "iss", &c->issuer }, { payload, "aud", &c->audience },        { payload, "sub", &c->subject },
+        { payload, "jti", &c->id },     { confirmation, "jkt", &c->thumbprint },
     };
     const struct {
         const char *name;
@@ -292,14 +288,12 @@ int jwt_sign_device(const Key *issuer_key, const JwtClaims *claims, char **ret, 
         str_empty(claims->id) || str_empty(claims->thumbprint))
         return error_set(err, EINVAL, "jwt.missing-claim", "a device token needs iss, aud, sub, jti and cnf.jkt");
     if (!payload || json_add_string(payload, "iss", claims->issuer) < 0 ||
-        json_add_string(payload, "aud", claims->audience) < 0 ||
-        json_add_string(payload, "sub", claims->subject) < 0 || json_add_string(payload, "jti", claims->id) < 0 ||
-        add_time(payload, "iat", claims->issued_at) < 0 || add_time(payload, "nbf", claims->not_before) < 0 ||
-        add_time(payload, "exp", claims->expires_at) < 0)
+        json_add_string(payload, "aud", claims->audience) < 0 || json_add_string(payload, "sub", claims->subject) < 0 ||
+        json_add_string(payload, "jti", claims->id) < 0 || add_time(payload, "iat", claims->issued_at) < 0 ||
+        add_time(payload, "nbf", claims->not_before) < 0 || add_time(payload, "exp", claims->expires_at) < 0)
         return error_from_errno(err, -ENOMEM, "cannot make a token");
     confirmation = cJSON_CreateObject();
-    if (json_add_item(payload, "cnf", confirmation) < 0 ||
-        json_add_string(confirmation, "jkt", claims->thumbprint) < 0)
+    if (json_add_item(payload, "cnf", confirmation) < 0 || json_add_string(confirmation, "jkt", claims->thumbprint) < 0)
         return error_from_errno(err, -ENOMEM, "cannot make a token");
     return token_make(issuer_key, header, payload, ret, err);
 }
@@ -339,9 +333,9 @@ int jwt_sign_proof(const Key *device_key, const char *method, const char *uri, c
     random_bytes(random, sizeof(random));
     id = base64url_encode(random, sizeof(random));
     if (!header || !payload || !id || (access_token && jwt_hash(access_token, hash) < 0) ||
-        json_add_string(payload, "jti", id) < 0 ||
-        json_add_string(payload, "htm", method) < 0 || json_add_string(payload, "htu", uri) < 0 ||
-        add_time(payload, "iat", now) < 0 || json_add_string(payload, "ath", access_token ? hash : NULL) < 0)
+        json_add_string(payload, "jti", id) < 0 || json_add_string(payload, "htm", method) < 0 ||
+        json_add_string(payload, "htu", uri) < 0 || add_time(payload, "iat", now) < 0 ||
+        json_add_string(payload, "ath", access_token ? hash : NULL) < 0)
         return error_from_errno(err, -ENOMEM, "cannot make a proof");
     return token_make(device_key, header, payload, ret, err);
 }

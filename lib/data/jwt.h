@@ -16,11 +16,11 @@
 #define JWT_TYPE_PROOF "dpop+jwt"
 
 typedef struct JwtClaims {
-    char *issuer;     /* iss */
-    char *audience;   /* aud */
-    char *subject;    /* sub: the device id */
-    char *id;         /* jti */
-    char *thumbprint; /* cnf.jkt: RFC 7638 thumbprint of the key that must prove possession */
+    char *issuer;                               /* iss */
+    char *audience;                             /* aud */
+    char *subject;                              /* sub: the device id */
+    char *id;                                   /* jti */
+    char *thumbprint;                           /* cnf.jkt: RFC 7638 thumbprint of the key that must prove possession */
     uint64_t issued_at, not_before, expires_at; /* seconds since 1970 */
 } JwtClaims;
 
@@ -30,8 +30,8 @@ void jwt_claims_done(JwtClaims *c);
 typedef struct JwtExpect {
     const char *type; /* typ header */
     const char *issuer, *audience;
-    uint64_t now;        /* seconds since 1970 */
-    int allow_expired;   /* refresh only: a box that was off for a month must come back */
+    uint64_t now;      /* seconds since 1970 */
+    int allow_expired; /* refresh only: a box that was off for a month must come back */
 } JwtExpect;
 
 /* A compact token, typ device+jwt. All of iss, aud, sub, jti, cnf.jkt, iat, nbf, exp are written. */
@@ -40,8 +40,8 @@ int jwt_sign_device(const Key *issuer_key, const JwtClaims *claims, char **ret, 
 /* Checks size, form, alg (ES256, nothing else), typ, absence of crit/jku/x5u/jwk, signature, iss, aud, exp, nbf, iat,
  * presence of jti, sub and cnf.jkt. Errors: jwt.too-large, jwt.malformed, jwt.algorithm, jwt.type, jwt.header,
  * jwt.signature, jwt.issuer, jwt.audience, jwt.expired, jwt.not-yet-valid, jwt.missing-claim. */
-int jwt_verify_device(const Key *issuer_key, const char *token, const JwtExpect *expect, JwtClaims *ret, Error *err)
-    _must_check_;
+int jwt_verify_device(const Key *issuer_key, const char *token, const JwtExpect *expect, JwtClaims *ret,
+                      Error *err) _must_check_;
 
 /* Reads the claims without checking anything, so that a token's holder knows when to refresh it. iat and exp must be
  * there, all else may be missing (NULL or 0). */

@@ -170,8 +170,8 @@ static EVP_PKEY *pkey_from_point(const uint8_t point[static KEY_POINT_SIZE])
     _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = NULL;
 
-    if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1 ||
-        EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1 || !passes(pkey, EVP_PKEY_public_check)) {
+    if (!ctx || EVP_PKEY_fromdata_init(ctx) != 1 || EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params) != 1 ||
+        !passes(pkey, EVP_PKEY_public_check)) {
         ERR_clear_error();
         return NULL;
     }

@@ -35,5 +35,4 @@ char *key_thumbprint(const Key *k);
  * key_verify() gives -EBADMSG when the signature is not of this key and this text. */
 #define KEY_SIGNATURE_SIZE 64
 int key_sign(const Key *k, const void *data, size_t len, uint8_t ret[static KEY_SIGNATURE_SIZE]) _must_check_;
-int key_verify(const Key *k, const void *data, size_t len, const uint8_t *signature, size_t signature_len)
-    _must_check_;
+int key_verify(const Key *k, const void *data, size_t len, const uint8_t *signature, size_t signature_len) _must_check_;

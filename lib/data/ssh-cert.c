@@ -175,10 +175,11 @@ static int ca_load(const char *path, EVP_PKEY **ret, Error *err)
         return r;
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *pkey = key_pem_parse(text, len);
     if (!pkey || !EVP_PKEY_is_a(pkey, "ED25519"))
-        return error_set_at(err, EBADMSG, "key.bad", path, 0, NULL,
-                            "%s is not an Ed25519 private key in PEM form without pass phrase; restore it, or remove it and "
-                            "give every box the public half of the new one",
-                            path);
+        return error_set_at(
+            err, EBADMSG, "key.bad", path, 0, NULL,
+            "%s is not an Ed25519 private key in PEM form without pass phrase; restore it, or remove it and "
+            "give every box the public half of the new one",
+            path);
     *ret = TAKE_PTR(pkey);
     return 0;
 }

@@ -8,13 +8,13 @@
 
 #include "lib/base/error.h"
 
-#define SSH_PUBLIC_KEY_MAX 2048  /* one line */
-#define SSH_FINGERPRINT_SIZE 51  /* "SHA256:" and 43 characters of base64, with NUL */
+#define SSH_PUBLIC_KEY_MAX 2048 /* one line */
+#define SSH_FINGERPRINT_SIZE 51 /* "SHA256:" and 43 characters of base64, with NUL */
 
 /* A user's public key: what ssh-keygen writes into KEY.pub. */
 typedef struct SshPublicKey {
-    const char *type;                       /* "ssh-ed25519", "ecdsa-sha2-nistp256" */
-    uint8_t *fields;                        /* its wire form behind the type; owned */
+    const char *type; /* "ssh-ed25519", "ecdsa-sha2-nistp256" */
+    uint8_t *fields;  /* its wire form behind the type; owned */
     size_t fields_len;
     char fingerprint[SSH_FINGERPRINT_SIZE]; /* as ssh-keygen -l shows it */
 } SshPublicKey;
@@ -37,10 +37,10 @@ char *ssh_ca_public(const SshCa *ca, const char *comment);
 typedef struct SshCertSpec {
     const SshPublicKey *key;
     uint64_t serial;
-    const char *key_id;                /* goes into sshd's log */
-    const char *principal;             /* the only one */
+    const char *key_id;                 /* goes into sshd's log */
+    const char *principal;              /* the only one */
     uint64_t valid_after, valid_before; /* seconds since 1970 */
-    const char *const *extensions;     /* ends with NULL; in the order of their bytes */
+    const char *const *extensions;      /* ends with NULL; in the order of their bytes */
 } SshCertSpec;
 
 /* Signs a user certificate: a new string as it belongs into KEY-cert.pub, without a newline. */

@@ -30,7 +30,8 @@ static int bad(Toml *t, const char *what)
 
 static int unsupported(Toml *t, const char *what)
 {
-    return error_set_at(t->err, ENOTSUP, "toml.unsupported", t->file, t->line, NULL, "%s are not understood here", what);
+    return error_set_at(t->err, ENOTSUP, "toml.unsupported", t->file, t->line, NULL, "%s are not understood here",
+                        what);
 }
 
 static int peek(const Toml *t)
@@ -258,9 +259,16 @@ static int read_assignment(Toml *t)
 
 int toml_read(const char *text, size_t len, const char *file, toml_value_t on_value, void *userdata, Error *err)
 {
-    Toml t = { .p = text, .end = text + len, .file = file, .line = 1, .table = BUF_INIT(NAME_MAX_BYTES),
-               .key = BUF_INIT(NAME_MAX_BYTES), .value = BUF_INIT(ENV_VALUE_MAX), .on_value = on_value,
-               .userdata = userdata, .err = err };
+    Toml t = { .p = text,
+               .end = text + len,
+               .file = file,
+               .line = 1,
+               .table = BUF_INIT(NAME_MAX_BYTES),
+               .key = BUF_INIT(NAME_MAX_BYTES),
+               .value = BUF_INIT(ENV_VALUE_MAX),
+               .on_value = on_value,
+               .userdata = userdata,
+               .err = err };
     int r = 0;
 
     if (memchr(text, '\0', len) || !utf8_is_valid(text, len))

@@ -77,8 +77,8 @@ static int check_text(const char *text, size_t len, const char *file, Error *err
     unsigned line = 1;
 
     if (len > YAML_SIZE_MAX)
-        return error_set_at(err, EMSGSIZE, "yaml.too-large", file, 0, NULL,
-                            "%zu bytes, and at most %d are accepted", len, YAML_SIZE_MAX);
+        return error_set_at(err, EMSGSIZE, "yaml.too-large", file, 0, NULL, "%zu bytes, and at most %d are accepted",
+                            len, YAML_SIZE_MAX);
     if (!utf8_is_valid(text, len))
         return error_set_at(err, EINVAL, "yaml.not-utf8", file, 0, NULL,
                             "the text is not UTF-8; save the file as UTF-8");
@@ -87,11 +87,10 @@ static int check_text(const char *text, size_t len, const char *file, Error *err
             return error_set_at(err, EINVAL, "yaml.syntax", file, line, NULL,
                                 "a line starts with %%; directives are not accepted, remove the line");
         if (is_foreign_character(text + i, len - i))
-            return error_set_at(
-                err, EINVAL, "yaml.syntax", file, line, NULL,
-                "control character 0x%02x; remove it (a byte order mark and lone carriage returns "
-                "are not accepted either)",
-                (unsigned) (unsigned char) text[i]);
+            return error_set_at(err, EINVAL, "yaml.syntax", file, line, NULL,
+                                "control character 0x%02x; remove it (a byte order mark and lone carriage returns "
+                                "are not accepted either)",
+                                (unsigned) (unsigned char) text[i]);
         if (text[i] == '\n')
             line++;
     }
@@ -157,8 +156,7 @@ static int builder_take_key(Builder *b, const yaml_event_t *event, Error *err)
     bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 
     if (plain && strcmp(value, "<<") == 0)
-        return fail(b, err, event, "yaml.merge-key",
-                    "merge keys (<<) are not accepted; write the members out");
+        return fail(b, err, event, "yaml.merge-key", "merge keys (<<) are not accepted; write the members out");
     if (len == 0 || len > KEY_LENGTH_MAX)
         return error_set_at(err, EINVAL, "yaml.syntax", b->file, event_line(event), NULL,
                             "a key has %zu bytes; 1 to %d are accepted", len, KEY_LENGTH_MAX);
@@ -241,9 +239,9 @@ static int check_duplicates(const Builder *b, const YamlNode *mapping, Error *er
     qsort(sorted, mapping->n_items, sizeof(YamlNode *), compare_members);
     for (size_t i = 1; i < mapping->n_items; i++)
         if (str_equal(sorted[i - 1]->key, sorted[i]->key))
-            return error_set_at(err, EINVAL, "yaml.duplicate-key", b->file, sorted[i]->key_line,
-                                sorted[i]->key, "the key %s is there twice, first on line %u; remove one",
-                                sorted[i]->key, sorted[i - 1]->key_line);
+            return error_set_at(err, EINVAL, "yaml.duplicate-key", b->file, sorted[i]->key_line, sorted[i]->key,
+                                "the key %s is there twice, first on line %u; remove one", sorted[i]->key,
+                                sorted[i - 1]->key_line);
     return 0;
 }
 
@@ -265,19 +263,16 @@ static int builder_event(Builder *b, const yaml_event_t *event, Error *err)
     case YAML_DOCUMENT_START_EVENT:
         if (b->n_documents++ == 0)
             return 0;
-        return fail(b, err, event, "yaml.multiple-documents",
-                    "a second document starts here; only one is accepted");
+        return fail(b, err, event, "yaml.multiple-documents", "a second document starts here; only one is accepted");
     case YAML_ALIAS_EVENT:
         return fail(b, err, event, "yaml.alias", "aliases (*name) are not accepted; write the value out");
     case YAML_SCALAR_EVENT:
         return builder_scalar(b, event, err);
     case YAML_SEQUENCE_START_EVENT:
-        r = builder_check_properties(b, event, event->data.sequence_start.anchor,
-                                     event->data.sequence_start.tag, err);
+        r = builder_check_properties(b, event, event->data.sequence_start.anchor, event->data.sequence_start.tag, err);
         return r < 0 ? r : builder_open(b, event, YAML_SEQUENCE, err);
     case YAML_MAPPING_START_EVENT:
-        r = builder_check_properties(b, event, event->data.mapping_start.anchor,
-                                     event->data.mapping_start.tag, err);
+        r = builder_check_properties(b, event, event->data.mapping_start.anchor, event->data.mapping_start.tag, err);
         return r < 0 ? r : builder_open(b, event, YAML_MAPPING, err);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
@@ -294,10 +289,9 @@ static int parser_failure(const yaml_parser_t *parser, const char *file, Error *
 
     if (parser->error == YAML_MEMORY_ERROR)
         return -ENOMEM;
-    return error_set_at(
-        err, EINVAL, "yaml.syntax", file, line, NULL,
-        "not valid YAML: %s%s%s (check indentation, quotes and tabs here and on the line before)",
-        parser->context ? parser->context : "", parser->context ? ", " : "", problem);
+    return error_set_at(err, EINVAL, "yaml.syntax", file, line, NULL,
+                        "not valid YAML: %s%s%s (check indentation, quotes and tabs here and on the line before)",
+                        parser->context ? parser->context : "", parser->context ? ", " : "", problem);
 }
 
 static int parse_events(yaml_parser_t *parser, Builder *b, Error *err)

@@ -19,12 +19,12 @@ typedef struct YamlNode YamlNode;
 /* A tree whose fields its owner may read directly. */
 struct YamlNode {
     YamlType type;
-    unsigned line;      /* 1-based */
-    char *key;          /* in a mapping: this member's key; else NULL */
+    unsigned line; /* 1-based */
+    char *key;     /* in a mapping: this member's key; else NULL */
     unsigned key_line;
-    char *value;        /* scalar: NUL-terminated UTF-8 text */
-    bool plain;         /* scalar: written without quotes, so null/true/8080 have a type */
-    YamlNode **items;   /* sequence and mapping: children in order */
+    char *value;      /* scalar: NUL-terminated UTF-8 text */
+    bool plain;       /* scalar: written without quotes, so null/true/8080 have a type */
+    YamlNode **items; /* sequence and mapping: children in order */
     size_t n_items;
 };
 

@@ -8,11 +8,11 @@
 
 typedef struct Backoff {
     usec_t base_usec, cap_usec;
-    usec_t stable_usec;  /* a connection must have lasted this long before the count starts again */
+    usec_t stable_usec; /* a connection must have lasted this long before the count starts again */
     unsigned tries;
 } Backoff;
 
-#define BACKOFF_TUNNEL                                                                                       \
+#define BACKOFF_TUNNEL                                                                                                 \
     ((Backoff) { .base_usec = 1 * USEC_PER_SEC, .cap_usec = 120 * USEC_PER_SEC, .stable_usec = 60 * USEC_PER_SEC })
 
 /* The next delay, from a uniformly random number; counts the try. retry_after_usec (0 = none) is a floor given by the

@@ -30,6 +30,6 @@ DEFINE_CLEANUP(CoarseClock, coarse_clock_unref)
 
 /* Fires once, from the loop, not before `delay` (CLOCK_BOOTTIME) and up to COARSE_STEP after it. Arming it again moves
  * it. */
-int coarse_timer_arm(CoarseClock *c, CoarseTimer *t, usec_t delay, void (*fire)(void *userdata), void *userdata)
-    _must_check_;
+int coarse_timer_arm(CoarseClock *c, CoarseTimer *t, usec_t delay, void (*fire)(void *userdata),
+                     void *userdata) _must_check_;
 void coarse_timer_disarm(CoarseTimer *t);

@@ -19,8 +19,8 @@ static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si,
 int service_loop_new(sd_event **ret, Error *err)
 {
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
-    static const int stop[] = {SIGTERM, SIGINT};
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    static const int stop[] = { SIGTERM, SIGINT };
+    struct sigaction ignore = { .sa_handler = SIG_IGN };
     int r = sd_event_new(&event);
 
     for (size_t i = 0; r >= 0 && i < ELEMENTSOF(stop); i++)
@@ -83,7 +83,7 @@ int service_watchdog_start(sd_event *event, int (*healthy)(void *userdata), void
     Watchdog *w = calloc(1, sizeof(*w));
     if (!w)
         return error_from_errno(err, -ENOMEM, "cannot start the watchdog");
-    *w = (Watchdog) {.healthy = healthy, .userdata = userdata, .interval = interval / 2};
+    *w = (Watchdog) { .healthy = healthy, .userdata = userdata, .interval = interval / 2 };
     r = timer_arm(event, &s, 0, on_watchdog, w);
     if (r >= 0)
         r = sd_event_source_set_destroy_callback(s, free);

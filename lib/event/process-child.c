@@ -12,7 +12,7 @@
 
 static _Noreturn void child_fail(int status_fd, ChildStep step)
 {
-    ChildFailure f = {.error = errno ? errno : EIO, .step = step};
+    ChildFailure f = { .error = errno ? errno : EIO, .step = step };
 
     while (write(status_fd, &f, sizeof(f)) < 0 && errno == EINTR) {
     }
@@ -47,7 +47,7 @@ static int place_descriptors(const ChildPlan *plan, int *status)
 
 static void reset_signals(void)
 {
-    struct sigaction dfl = {.sa_handler = SIG_DFL};
+    struct sigaction dfl = { .sa_handler = SIG_DFL };
     sigset_t none;
 
     for (int s = 1; s <= SIGRTMAX; s++)

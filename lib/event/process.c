@@ -30,8 +30,8 @@ typedef struct LineReader {
     Process *process;
     ProcessStream stream;
     sd_event_source *source; /* NULL after the end of file; owns its descriptor */
-    bool partial; /* something of a line has come */
-    Buf line;     /* its limit is where a line is cut */
+    bool partial;            /* something of a line has come */
+    Buf line;                /* its limit is where a line is cut */
 } LineReader;
 
 struct Process {
@@ -51,8 +51,8 @@ struct Process {
     Lifetime life;
 };
 
-static const char *const default_env[] = {
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", NULL};
+static const char *const default_env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                           "LANG=C.UTF-8", NULL };
 
 static const char *const step_words[] = {
     [CHILD_STEP_DESCRIPTORS] = "its descriptors could not be set up",
@@ -373,8 +373,7 @@ static int spec_check(const ProcessSpec *spec, Error *err)
         return error_set(err, EINVAL, "process.spawn", "cannot start %s: more than %d descriptors to pass on",
                          spec->argv[0], PROCESS_PASS_FDS_MAX);
     if (spec->timeout_usec == 0 || spec->timeout_usec == USEC_INFINITY)
-        return error_set(err, EINVAL, "process.no-deadline", "cannot start %s: it has no deadline",
-                         spec->argv[0]);
+        return error_set(err, EINVAL, "process.no-deadline", "cannot start %s: it has no deadline", spec->argv[0]);
     return 0;
 }
 
@@ -424,16 +423,16 @@ static int pipe_open(Pipe *p)
 
     if (pipe2(fds, O_CLOEXEC) < 0)
         return -errno;
-    *p = (Pipe) {fds[0], fds[1]};
+    *p = (Pipe) { fds[0], fds[1] };
     return 0;
 }
 
 static int process_start(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *errs, ChildFailure *failure)
 {
-    _cleanup_(pipe_donep) Pipe status = {-1, -1};
+    _cleanup_(pipe_donep) Pipe status = { -1, -1 };
     _cleanup_(closep) int in = -1;
     _cleanup_(freep) gid_t *groups = NULL;
-    ChildPlan plan = {.spec = spec, .env = spec->env ? spec->env : default_env, .parent = getpid()};
+    ChildPlan plan = { .spec = spec, .env = spec->env ? spec->env : default_env, .parent = getpid() };
     int r;
 
     /* not root and already that user: there is nothing to drop, and nothing that could be set */
@@ -444,7 +443,8 @@ static int process_start(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *e
         (r = pipe_open(&status)) < 0)
         return r;
     /* lets the child open /dev/stdout and /dev/stderr as its own user */
-    if (plan.set_user && (fchown(out->write, spec->uid, spec->gid) < 0 || fchown(errs->write, spec->uid, spec->gid) < 0))
+    if (plan.set_user &&
+        (fchown(out->write, spec->uid, spec->gid) < 0 || fchown(errs->write, spec->uid, spec->gid) < 0))
         return -errno;
     plan.groups = groups;
     plan.in = in;
@@ -462,8 +462,7 @@ static int process_watch(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *e
     if (p->pidfd < 0)
         return -errno;
     if ((r = sd_event_add_io(p->event, &p->exit_source, p->pidfd, EPOLLIN, on_exit_event, p)) < 0 ||
-        (r = pipe_watch(p, PROCESS_STDOUT, &out->read)) < 0 ||
-        (r = pipe_watch(p, PROCESS_STDERR, &errs->read)) < 0 ||
+        (r = pipe_watch(p, PROCESS_STDOUT, &out->read)) < 0 || (r = pipe_watch(p, PROCESS_STDERR, &errs->read)) < 0 ||
         (r = timer_arm(p->event, &p->timer, spec->timeout_usec, on_deadline, p)) < 0)
         return r;
     return 0;
@@ -472,7 +471,7 @@ static int process_watch(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *e
 int process_spawn(sd_event *event, const ProcessSpec *spec, process_line_t on_line, process_done_t on_done,
                   void *userdata, Process **ret, Error *err)
 {
-    _cleanup_(pipe_donep) Pipe out = {-1, -1}, errs = {-1, -1};
+    _cleanup_(pipe_donep) Pipe out = { -1, -1 }, errs = { -1, -1 };
     ChildFailure failure = {};
     int r = spec_check(spec, err);
 
@@ -494,8 +493,7 @@ int process_spawn(sd_event *event, const ProcessSpec *spec, process_line_t on_li
         process_destroy(p);
         if (failure.error > 0 && (size_t) failure.step < ELEMENTSOF(step_words))
             return error_set(err, -r, "process.spawn", "cannot start %s: %s: %s%s%s", spec->argv[0],
-                             step_words[failure.step],
-                             failure.step == CHILD_STEP_FOLDER && spec->cwd ? spec->cwd : "",
+                             step_words[failure.step], failure.step == CHILD_STEP_FOLDER && spec->cwd ? spec->cwd : "",
                              failure.step == CHILD_STEP_FOLDER && spec->cwd ? ": " : "", strerror(-r));
         return error_set(err, -r, "process.spawn", "cannot start %s: %s", spec->argv[0], strerror(-r));
     }
@@ -548,7 +546,7 @@ int process_run(const ProcessSpec *spec, process_line_t on_line, void *userdata,
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     _cleanup_(process_freep) Process *p = NULL;
     _cleanup_(buf_done) Buf out = BUF_INIT(PROCESS_OUTPUT_MAX), errs = BUF_INIT(PROCESS_OUTPUT_MAX);
-    Run run = {.on_line = on_line, .userdata = userdata};
+    Run run = { .on_line = on_line, .userdata = userdata };
     int r = sd_event_new(&event);
 
     if (r < 0)
@@ -562,7 +560,7 @@ int process_run(const ProcessSpec *spec, process_line_t on_line, void *userdata,
     r = sd_event_loop(event);
     if (r < 0)
         return error_set(err, -r, "process.spawn", "the event loop failed: %s", strerror(-r));
-    ProcessResult result = {.status = run.status, .timed_out = run.timed_out};
+    ProcessResult result = { .status = run.status, .timed_out = run.timed_out };
     result.out = buf_take(&out);
     result.err = buf_take(&errs);
     if (!result.out || !result.err) {

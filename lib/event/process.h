@@ -23,15 +23,15 @@ typedef struct ProcessSpec {
     const char *cwd;         /* NULL = / */
     const char *input;       /* written to stdin, which is then closed; NULL = /dev/null */
     size_t input_len;
-    uid_t uid;               /* with drop_privileges: the user to become, with its supplementary groups */
+    uid_t uid; /* with drop_privileges: the user to become, with its supplementary groups */
     gid_t gid;
     bool drop_privileges;
-    const int *pass_fds;     /* inherited as 3, 4, …; borrowed; the caller keeps its own copies */
+    const int *pass_fds; /* inherited as 3, 4, …; borrowed; the caller keeps its own copies */
     size_t n_pass_fds;
-    usec_t timeout_usec;     /* 0 is refused: everything ends */
-    usec_t kill_after_usec;  /* between TERM and KILL; 0 = 10 s */
-    size_t line_max;         /* longest output line, the rest is cut off; 0 = PROCESS_LINE_MAX */
-    bool keep_with_parent;   /* dies (SIGKILL) when the parent dies; default for workers, not for `podman run` */
+    usec_t timeout_usec;    /* 0 is refused: everything ends */
+    usec_t kill_after_usec; /* between TERM and KILL; 0 = 10 s */
+    size_t line_max;        /* longest output line, the rest is cut off; 0 = PROCESS_LINE_MAX */
+    bool keep_with_parent;  /* dies (SIGKILL) when the parent dies; default for workers, not for `podman run` */
 } ProcessSpec;
 
 /* One line without its newline, cut at PROCESS_LINE_MAX; not redacted. */
@@ -53,17 +53,17 @@ Process *process_free(Process *p);
 DEFINE_CLEANUP(Process, process_free)
 
 typedef struct ProcessResult {
-    int status;        /* waitpid(2) */
+    int status; /* waitpid(2) */
     bool timed_out;
-    char *out, *err;   /* whole output, each cut at PROCESS_OUTPUT_MAX; owned */
+    char *out, *err; /* whole output, each cut at PROCESS_OUTPUT_MAX; owned */
 } ProcessResult;
 
 void process_result_done(ProcessResult *r);
 
 /* Runs a child to its end on a private loop and collects its output: for command lines and workers, never from
  * inside a daemon's loop. on_line may be NULL. 0 when the child ran, whatever its status. */
-int process_run(const ProcessSpec *spec, process_line_t on_line, void *userdata, ProcessResult *ret, Error *err)
-    _must_check_;
+int process_run(const ProcessSpec *spec, process_line_t on_line, void *userdata, ProcessResult *ret,
+                Error *err) _must_check_;
 
 /* "exit status 3", "killed by SIGTERM", "timed out": a new string. */
 char *process_status_string(int status, bool timed_out);

@@ -143,5 +143,6 @@ int saver_run(const char *path)
             break;
         text.len += (size_t) n;
     }
-    return file_write_atomic(path, text.data, text.len, 0600, (uid_t) -1, (gid_t) -1, NULL) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return file_write_atomic(path, text.data, text.len, 0600, (uid_t) -1, (gid_t) -1, NULL) < 0 ? EXIT_FAILURE
+                                                                                                : EXIT_SUCCESS;
 }

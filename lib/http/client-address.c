@@ -52,7 +52,8 @@ CURLcode next_address_prepare(Transfer *t, const HttpRequest *request)
     if (c == CURLE_OK)
         c = curl_easy_setopt(t->easy, CURLOPT_OPENSOCKETDATA, t);
     if (c == CURLE_OK && request->connect_timeout_usec == 0)
-        c = curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(half < CONNECT_MAX_USEC ? half : CONNECT_MAX_USEC));
+        c = curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                             milliseconds(half < CONNECT_MAX_USEC ? half : CONNECT_MAX_USEC));
     return c;
 }
 
@@ -76,8 +77,9 @@ static bool led_nowhere(const Transfer *t, CURLcode code)
     (void) curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     if (status != 0 || t->silenced)
         return false;
-    return code == CURLE_OPERATION_TIMEDOUT || code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION ||
-           code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR || code == CURLE_GOT_NOTHING;
+    return code == CURLE_OPERATION_TIMEDOUT || code == CURLE_SSL_CONNECT_ERROR ||
+           code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR ||
+           code == CURLE_GOT_NOTHING;
 }
 
 static bool was_sent(const Transfer *t)

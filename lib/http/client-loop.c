@@ -206,7 +206,7 @@ int http_start(HttpClient *c, const HttpRequest *request, http_done_t on_done, v
     call = calloc(1, sizeof(*call));
     if (!call)
         return error_set(err, ENOMEM, "http.failed", "%s: out of memory", t->what);
-    *call = (HttpCall) {.client = c, .on_done = on_done, .userdata = userdata};
+    *call = (HttpCall) { .client = c, .on_done = on_done, .userdata = userdata };
     t->owner = call;
     /* daemons ask rarely: a connection kept for later would only be found dead */
     if (curl_easy_setopt(t->easy, CURLOPT_FORBID_REUSE, request->reuse ? 0L : 1L) != CURLE_OK ||

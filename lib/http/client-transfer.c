@@ -137,7 +137,8 @@ static int add_headers(Transfer *t, const HttpRequest *request, Error *err)
 
     for (const char *const *h = request->headers; h && *h && r >= 0; h++) {
         if (strpbrk(*h, "\r\n") || !strchr(*h, ':'))
-            return error_set(err, EINVAL, "http.failed", "%s: a request header is not of the form \"Name: value\"", t->what);
+            return error_set(err, EINVAL, "http.failed", "%s: a request header is not of the form \"Name: value\"",
+                             t->what);
         has_type = has_type || strncasecmp(*h, "Content-Type:", 13) == 0;
         r = header_add(t, *h);
     }
@@ -168,19 +169,22 @@ static CURLcode set_method(CURL *e, const HttpRequest *request)
 static CURLcode set_authorities(CURL *e, const HttpRequest *request)
 {
     char *folder = NULL;
-    CURLcode c = curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, 0L); /* or curl keeps all authorities in memory for a day */
+    CURLcode c =
+        curl_easy_setopt(e, CURLOPT_CA_CACHE_TIMEOUT, 0L); /* or curl keeps all authorities in memory for a day */
 
     if (c == CURLE_OK)
         c = curl_easy_getinfo(e, CURLINFO_CAPATH, &folder);
-    if (c == CURLE_OK && folder && !request->ca_file) /* its folder instead of the bundle, which is read whole, 0.9 MB */
+    if (c == CURLE_OK && folder &&
+        !request->ca_file) /* its folder instead of the bundle, which is read whole, 0.9 MB */
         c = curl_easy_setopt(e, CURLOPT_CAINFO, NULL);
     if (c == CURLE_OK && request->ca_file) { /* these authorities and no others */
         c = curl_easy_setopt(e, CURLOPT_CAINFO, request->ca_file);
         if (c == CURLE_OK)
             c = curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
     } else if (c == CURLE_OK && request->ca_pem) {
-        struct curl_blob blob = {.data = (void *) (uintptr_t) request->ca_pem, .len = strlen(request->ca_pem),
-                                 .flags = CURL_BLOB_COPY};
+        struct curl_blob blob = { .data = (void *) (uintptr_t) request->ca_pem,
+                                  .len = strlen(request->ca_pem),
+                                  .flags = CURL_BLOB_COPY };
 
         c = curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob);
     }
@@ -235,8 +239,11 @@ static CURLcode set_handlers(Transfer *t)
         CURLoption option;
         void *value;
     } pointers[] = {
-        {CURLOPT_WRITEDATA, t},     {CURLOPT_HEADERDATA, t},           {CURLOPT_PRIVATE, t},
-        {CURLOPT_HTTPHEADER, t->headers_out}, {CURLOPT_ERRORBUFFER, t->detail},
+        { CURLOPT_WRITEDATA, t },
+        { CURLOPT_HEADERDATA, t },
+        { CURLOPT_PRIVATE, t },
+        { CURLOPT_HTTPHEADER, t->headers_out },
+        { CURLOPT_ERRORBUFFER, t->detail },
     };
     CURLcode c = curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
 
@@ -271,8 +278,8 @@ static int request_check(const HttpRequest *request, Error *err)
 
 static int copy_strings(Transfer *t, const HttpRequest *request)
 {
-    t->what = str_format("%s %.*s%s%s", request->method ? request->method : "GET",
-                         (int) strcspn(request->url, "?#"), request->url, request->unix_socket ? " over " : "",
+    t->what = str_format("%s %.*s%s%s", request->method ? request->method : "GET", (int) strcspn(request->url, "?#"),
+                         request->url, request->unix_socket ? " over " : "",
                          request->unix_socket ? request->unix_socket : "");
     t->ca_advice = strdup(request->ca_advice ? request->ca_advice : "check the clock and CLOUD_CA_FILE");
     for (const char *const *name = request->keep_headers; name && *name; name++)
@@ -349,20 +356,20 @@ static const struct {
     int error;
     const char *id, *advice; /* NULL: the request's own */
 } failures[] = {
-    {CURLE_URL_MALFORMAT, EINVAL, "http.bad-url", ""},
-    {CURLE_COULDNT_RESOLVE_HOST, EHOSTUNREACH, "http.resolve", "; check DNS and the network"},
-    {CURLE_COULDNT_RESOLVE_PROXY, EHOSTUNREACH, "http.resolve", "; check the https_proxy setting"},
-    {CURLE_COULDNT_CONNECT, ECONNREFUSED, "http.connect", ""},
-    {CURLE_PARTIAL_FILE, ECONNRESET, "http.failed", ""},
-    {CURLE_RECV_ERROR, ECONNRESET, "http.failed", ""},
-    {CURLE_SEND_ERROR, ECONNRESET, "http.failed", ""},
-    {CURLE_GOT_NOTHING, ECONNRESET, "http.failed", ""},
-    {CURLE_SSL_CONNECT_ERROR, EPROTO, "http.tls", ""},
-    {CURLE_PEER_FAILED_VERIFICATION, EKEYREJECTED, "http.tls", NULL},
-    {CURLE_SSL_CACERT_BADFILE, EPROTO, "http.tls", "; the file of authorities cannot be read"},
-    {CURLE_SSL_CERTPROBLEM, EPROTO, "http.tls", ""},
-    {CURLE_SSL_CIPHER, EPROTO, "http.tls", ""},
-    {CURLE_SSL_ISSUER_ERROR, EPROTO, "http.tls", ""},
+    { CURLE_URL_MALFORMAT, EINVAL, "http.bad-url", "" },
+    { CURLE_COULDNT_RESOLVE_HOST, EHOSTUNREACH, "http.resolve", "; check DNS and the network" },
+    { CURLE_COULDNT_RESOLVE_PROXY, EHOSTUNREACH, "http.resolve", "; check the https_proxy setting" },
+    { CURLE_COULDNT_CONNECT, ECONNREFUSED, "http.connect", "" },
+    { CURLE_PARTIAL_FILE, ECONNRESET, "http.failed", "" },
+    { CURLE_RECV_ERROR, ECONNRESET, "http.failed", "" },
+    { CURLE_SEND_ERROR, ECONNRESET, "http.failed", "" },
+    { CURLE_GOT_NOTHING, ECONNRESET, "http.failed", "" },
+    { CURLE_SSL_CONNECT_ERROR, EPROTO, "http.tls", "" },
+    { CURLE_PEER_FAILED_VERIFICATION, EKEYREJECTED, "http.tls", NULL },
+    { CURLE_SSL_CACERT_BADFILE, EPROTO, "http.tls", "; the file of authorities cannot be read" },
+    { CURLE_SSL_CERTPROBLEM, EPROTO, "http.tls", "" },
+    { CURLE_SSL_CIPHER, EPROTO, "http.tls", "" },
+    { CURLE_SSL_ISSUER_ERROR, EPROTO, "http.tls", "" },
 };
 
 static int transfer_failed(const Transfer *t, CURLcode code, Error *err)
@@ -393,7 +400,7 @@ static int transfer_failed(const Transfer *t, CURLcode code, Error *err)
 
 int transfer_finish(Transfer *t, CURLcode code, HttpResponse *ret, Error *err)
 {
-    HttpResponse response = {.retry_after_usec = retry_after_usec(t)};
+    HttpResponse response = { .retry_after_usec = retry_after_usec(t) };
     long status = 0, sent = 0, head = 0;
 
     if (code != CURLE_OK)

@@ -10,35 +10,36 @@
 #include "lib/base/error.h"
 
 typedef struct HttpRequest {
-    const char *method;          /* NULL = GET */
-    const char *url;             /* http, https */
-    const char *unix_socket;     /* connect there instead of the URL's host; NULL = no */
-    const char *const *headers;  /* "Name: value", ends with NULL; may be NULL */
-    const char *body;            /* NULL = none */
+    const char *method;         /* NULL = GET */
+    const char *url;            /* http, https */
+    const char *unix_socket;    /* connect there instead of the URL's host; NULL = no */
+    const char *const *headers; /* "Name: value", ends with NULL; may be NULL */
+    const char *body;           /* NULL = none */
     size_t body_len;
-    const char *ca_file;         /* PEM; NULL = the system's authorities. Verification is never off. */
-    const char *ca_pem;          /* PEM text of authorities beside the system's; not together with ca_file; NULL = none */
-    const char *ca_advice;       /* what a person should check when a certificate is refused; NULL = the clock and CLOUD_CA_FILE */
+    const char *ca_file; /* PEM; NULL = the system's authorities. Verification is never off. */
+    const char *ca_pem;  /* PEM text of authorities beside the system's; not together with ca_file; NULL = none */
+    const char
+        *ca_advice; /* what a person should check when a certificate is refused; NULL = the clock and CLOUD_CA_FILE */
     usec_t timeout_usec;         /* whole request; 0 is refused */
     usec_t connect_timeout_usec; /* until the connection is up, TLS included; 0 = only timeout_usec */
-    usec_t stall_usec;           /* gives up when next to nothing arrives for this long, whole seconds; 0 = only timeout_usec */
-    size_t response_max;         /* bytes; 0 = HTTP_BODY_MAX, or no limit when streaming */
+    usec_t stall_usec;   /* gives up when next to nothing arrives for this long, whole seconds; 0 = only timeout_usec */
+    size_t response_max; /* bytes; 0 = HTTP_BODY_MAX, or no limit when streaming */
     /* streaming: called with each piece of the body instead of collecting it; non-zero aborts. May be NULL. */
     int (*on_data)(const char *data, size_t len, void *userdata);
     void *userdata;
     const char *const *keep_headers; /* names of the answer's headers to keep, ends with NULL; may be NULL */
-    bool reuse;                  /* http_start(): leave the connection open for the client's next request */
+    bool reuse;                      /* http_start(): leave the connection open for the client's next request */
 } HttpRequest;
 
 typedef struct HttpResponse {
-    int status;       /* 0 when there was no answer */
-    char *body;       /* NUL-terminated, never NULL on success; owned */
+    int status; /* 0 when there was no answer */
+    char *body; /* NUL-terminated, never NULL on success; owned */
     size_t body_len;
-    char *date;       /* the Date header or NULL; owned */
-    char *server;     /* the Server header or NULL; owned */
+    char *date;              /* the Date header or NULL; owned */
+    char *server;            /* the Server header or NULL; owned */
     usec_t retry_after_usec; /* Retry-After; a date is taken relative to Date; 0 when absent */
-    char **headers;   /* "Name: value" of those asked for, as they came; owned */
-    size_t wire_bytes; /* heads and bodies of request and answer, without TLS */
+    char **headers;          /* "Name: value" of those asked for, as they came; owned */
+    size_t wire_bytes;       /* heads and bodies of request and answer, without TLS */
 } HttpResponse;
 
 void http_response_done(HttpResponse *r);

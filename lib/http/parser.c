@@ -49,8 +49,7 @@ int http_head_find(const char *data, size_t len, size_t *scanned, Error *err)
 {
     for (size_t i = *scanned; i < len; i++) {
         if (i >= HTTP_HEADER_MAX)
-            return error_set(err, EMSGSIZE, "http.bad-request", "the header is longer than %d bytes",
-                             HTTP_HEADER_MAX);
+            return error_set(err, EMSGSIZE, "http.bad-request", "the header is longer than %d bytes", HTTP_HEADER_MAX);
         if (data[i] == '\0' || (data[i] == '\n' && (i == 0 || data[i - 1] != '\r')) ||
             (data[i] != '\n' && i > 0 && data[i - 1] == '\r'))
             return error_set(err, EBADMSG, "http.bad-request", "a lone CR or LF, or a NUL, in the header");
@@ -329,11 +328,11 @@ int http_response_parse(const char *data, size_t len, HttpHead *ret, Error *err)
 
 enum {
     BODY_DATA,
-    BODY_SIZE,      /* hexadecimal digits of a chunk's size */
+    BODY_SIZE, /* hexadecimal digits of a chunk's size */
     BODY_SIZE_LF,
-    BODY_CHUNK_CR,  /* behind a chunk's data */
+    BODY_CHUNK_CR, /* behind a chunk's data */
     BODY_CHUNK_LF,
-    BODY_END_CR,    /* the empty line behind the last chunk; trailers are refused */
+    BODY_END_CR, /* the empty line behind the last chunk; trailers are refused */
     BODY_END_LF,
     BODY_DONE,
 };

@@ -18,7 +18,7 @@ typedef struct HttpField {
 } HttpField;
 
 typedef struct HttpHead {
-    char *text; /* the block that the others point into; owned */
+    char *text;                  /* the block that the others point into; owned */
     const char *method, *target; /* request */
     int status;                  /* response */
     int minor;                   /* HTTP/1.x */
@@ -51,7 +51,7 @@ bool http_head_has_token(const HttpHead *h, const char *name, const char *token)
 
 /* Reads the body that a head announces. */
 typedef struct HttpBody {
-    uint64_t left;    /* of the length or of the chunk */
+    uint64_t left; /* of the length or of the chunk */
     Buf *out;
     uint8_t state;
     uint8_t digits;

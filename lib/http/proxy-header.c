@@ -66,7 +66,8 @@ static int parse_network(const char *text, Network *ret, Error *err)
     if (r == 0 && slash)
         r = str_to_u64(slash + 1, 0, 128 - before, &bits);
     if (r < 0)
-        return error_set(err, EINVAL, "config.proxies", "%s is no address and no network, like 127.0.0.1 or 10.0.0.0/8", text);
+        return error_set(err, EINVAL, "config.proxies", "%s is no address and no network, like 127.0.0.1 or 10.0.0.0/8",
+                         text);
     ret->bits = before + (unsigned) bits;
     return 0;
 }
@@ -150,7 +151,8 @@ bool proxy_list_has_text(const ProxyList *l, const char *address)
     char bare[INET6_ADDRSTRLEN];
     struct in6_addr a;
     unsigned before;
-    return bare_address(address, strlen(address), bare) == 0 && parse_address(bare, &a, &before) == 0 && list_has(l, &a);
+    return bare_address(address, strlen(address), bare) == 0 && parse_address(bare, &a, &before) == 0 &&
+           list_has(l, &a);
 }
 
 char *proxy_forwarded_peer(const ProxyList *proxies, const char *header)
@@ -211,8 +213,9 @@ static int parse_v1(const char *line, char **ret_peer, Error *err)
     if (strv_length(words) != 5)
         return bad(err, "it has not the five fields of version 1");
     int family = str_equal(words[0], "TCP4") ? AF_INET : str_equal(words[0], "TCP6") ? AF_INET6 : AF_UNSPEC;
-    if (family == AF_UNSPEC || inet_pton(family, words[1], source) != 1 || inet_pton(family, words[2], destination) != 1 ||
-        str_to_u64(words[3], 0, UINT16_MAX, &port) < 0 || str_to_u64(words[4], 0, UINT16_MAX, &other) < 0)
+    if (family == AF_UNSPEC || inet_pton(family, words[1], source) != 1 ||
+        inet_pton(family, words[2], destination) != 1 || str_to_u64(words[3], 0, UINT16_MAX, &port) < 0 ||
+        str_to_u64(words[4], 0, UINT16_MAX, &other) < 0)
         return bad(err, "its addresses or ports are none");
     *ret_peer = peer_text(family, source, (unsigned) port);
     return *ret_peer ? 0 : -ENOMEM;

@@ -26,8 +26,8 @@
 #define INPUT_MAX (2 * PIPELINE_MAX)
 
 typedef enum HttpPhase {
-    HTTP_PROXY,     /* a proxy tells for whom it speaks; there is no stream yet */
-    HTTP_IDLE,      /* nothing of a request is there */
+    HTTP_PROXY, /* a proxy tells for whom it speaks; there is no stream yet */
+    HTTP_IDLE,  /* nothing of a request is there */
     HTTP_HEAD,
     HTTP_BODY,
     HTTP_ANSWERING, /* the handler has it */
@@ -58,7 +58,7 @@ struct HttpConn {
     size_t scanned;
     HttpPhase phase;
     bool keep_alive;
-    bool used; /* has had a request */
+    bool used;     /* has had a request */
     bool greeting; /* the TLS handshake is under way */
     Lifetime life; /* held while conn_process() runs and will go on by itself */
 };
@@ -145,13 +145,31 @@ static const char *status_text(int status)
         int status;
         const char *text;
     } table[] = {
-        { 200, "OK" }, { 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" }, { 304, "Not Modified" },
-        { 400, "Bad Request" }, { 401, "Unauthorized" }, { 403, "Forbidden" }, { 404, "Not Found" },
-        { 405, "Method Not Allowed" }, { 408, "Request Timeout" }, { 409, "Conflict" }, { 410, "Gone" },
-        { 413, "Content Too Large" }, { 415, "Unsupported Media Type" }, { 417, "Expectation Failed" },
-        { 422, "Unprocessable Content" }, { 426, "Upgrade Required" }, { 429, "Too Many Requests" },
-        { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" }, { 501, "Not Implemented" },
-        { 502, "Bad Gateway" }, { 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
+        { 200, "OK" },
+        { 201, "Created" },
+        { 202, "Accepted" },
+        { 204, "No Content" },
+        { 304, "Not Modified" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 408, "Request Timeout" },
+        { 409, "Conflict" },
+        { 410, "Gone" },
+        { 413, "Content Too Large" },
+        { 415, "Unsupported Media Type" },
+        { 417, "Expectation Failed" },
+        { 422, "Unprocessable Content" },
+        { 426, "Upgrade Required" },
+        { 429, "Too Many Requests" },
+        { 431, "Request Header Fields Too Large" },
+        { 500, "Internal Server Error" },
+        { 501, "Not Implemented" },
+        { 502, "Bad Gateway" },
+        { 503, "Service Unavailable" },
+        { 504, "Gateway Timeout" },
         { 505, "HTTP Version Not Supported" },
     };
     for (size_t i = 0; i < ELEMENTSOF(table); i++)
@@ -220,8 +238,8 @@ static void conn_answered(HttpConn *c)
     }
 }
 
-static void conn_send(HttpConn *c, int status, const char *content_type, const char *body, size_t len,
-                      bool head_only, const char *const *headers)
+static void conn_send(HttpConn *c, int status, const char *content_type, const char *body, size_t len, bool head_only,
+                      const char *const *headers)
 {
     _cleanup_(buf_done) Buf out = BUF_INIT(ANSWER_MAX);
     bool bodyless = head_only || status == 204 || status == 304;

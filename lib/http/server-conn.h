@@ -13,7 +13,7 @@ struct HttpServer {
     sd_event *event;
     sd_event_source *io, *pause;
     CoarseClock *clock; /* of the WebSockets that began here */
-    HttpConn *conns; /* newest first */
+    HttpConn *conns;    /* newest first */
     Tls *tls;
     ProxyList *proxy_protocol, *forwarded_for;
     http_handler_t handler;

@@ -133,12 +133,14 @@ static int listen_failed(const HttpServerOptions *o, int r, Error *err)
 {
     char user[USER_NAME_SIZE];
     if (r == -EACCES)
-        return error_set(err, EACCES, "http.listen",
-                         "cannot listen on %s port %u: %s for the user %s: ports below 1024 need CAP_NET_BIND_SERVICE, and in a "
-                         "unit also PrivateUsers=no",
-                         o->address, o->port, strerror(EACCES), user_name_own(user));
-    return error_set(err, -r, "http.listen", "cannot listen on %s port %u: %s; check that %s", o->address, o->port, strerror(-r),
-                     r == -EADDRINUSE ? "no other program listens there" : "the address is this machine's and the port free");
+        return error_set(
+            err, EACCES, "http.listen",
+            "cannot listen on %s port %u: %s for the user %s: ports below 1024 need CAP_NET_BIND_SERVICE, and in a "
+            "unit also PrivateUsers=no",
+            o->address, o->port, strerror(EACCES), user_name_own(user));
+    return error_set(
+        err, -r, "http.listen", "cannot listen on %s port %u: %s; check that %s", o->address, o->port, strerror(-r),
+        r == -EADDRINUSE ? "no other program listens there" : "the address is this machine's and the port free");
 }
 
 int http_server_renew(HttpServer *s, const char *cert_file, const char *key_file, Error *err)

@@ -50,9 +50,9 @@ DEFINE_CLEANUP(HttpServer, http_server_free)
 
 /* Borrowed from the exchange. */
 const char *http_method(const HttpExchange *x);
-const char *http_path(const HttpExchange *x);                    /* percent-decoded, without the query */
+const char *http_path(const HttpExchange *x);                     /* percent-decoded, without the query */
 const char *http_header(const HttpExchange *x, const char *name); /* NULL when absent */
-const char *http_body(const HttpExchange *x, size_t *ret_len);   /* NUL-terminated, "" when empty */
+const char *http_body(const HttpExchange *x, size_t *ret_len);    /* NUL-terminated, "" when empty */
 /* Who asks: "192.0.2.1:443", or without a port when it is from a proxy's X-Forwarded-For. */
 const char *http_peer(const HttpExchange *x);
 /* Decoded query parameter: a new string, or NULL when absent. */

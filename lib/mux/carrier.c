@@ -24,7 +24,7 @@ struct MuxCarrier {
     usec_t armed;     /* when the timer fires; USEC_INFINITY = not */
     usec_t next_ping; /* while busy */
     bool busy;        /* as the present connection was told */
-    Lifetime life; /* held while callbacks of streams may run */
+    Lifetime life;    /* held while callbacks of streams may run */
 };
 
 static void follow(MuxCarrier *c);

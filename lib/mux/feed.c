@@ -286,12 +286,9 @@ static int feed_resume(Mux *m, const MuxFrame *f, Error *err)
 int mux_feed(Mux *m, const uint8_t *frame, size_t len, usec_t now, Error *err)
 {
     static int (*const feeders[_MUX_FRAME_KINDS])(Mux *, const MuxFrame *, Error *) = {
-        [MUX_FRAME_OPEN] = feed_open,
-        [MUX_FRAME_DATA] = feed_data,
-        [MUX_FRAME_CREDIT] = feed_credit,
-        [MUX_FRAME_HALF_CLOSE] = feed_half_close,
-        [MUX_FRAME_RESET] = feed_reset,
-        [MUX_FRAME_GO_AWAY] = feed_go_away,
+        [MUX_FRAME_OPEN] = feed_open,     [MUX_FRAME_DATA] = feed_data,
+        [MUX_FRAME_CREDIT] = feed_credit, [MUX_FRAME_HALF_CLOSE] = feed_half_close,
+        [MUX_FRAME_RESET] = feed_reset,   [MUX_FRAME_GO_AWAY] = feed_go_away,
         [MUX_FRAME_RESUME] = feed_resume,
     };
     MuxFrame f;

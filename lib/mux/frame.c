@@ -9,10 +9,10 @@
 
 typedef struct Rule {
     const char *name;
-    size_t min, max;    /* payload */
-    uint8_t flags;      /* that it may have */
-    bool has_position;  /* otherwise 0 */
-    bool is_session;    /* stream id 0, otherwise not */
+    size_t min, max;   /* payload */
+    uint8_t flags;     /* that it may have */
+    bool has_position; /* otherwise 0 */
+    bool is_session;   /* stream id 0, otherwise not */
 } Rule;
 
 static const Rule rules[_MUX_FRAME_KINDS] = {

@@ -46,23 +46,23 @@ struct MuxStream {
     char token[MUX_TOKEN_SIZE];
     bool is_ours;
     bool is_accepted;
-    bool is_gone;       /* not in mux->streams any more */
-    bool was_said;      /* the peer may have heard of it */
-    bool is_said;       /* on this connection */
-    bool is_linked;     /* the peer has said it on this connection */
+    bool is_gone;   /* not in mux->streams any more */
+    bool was_said;  /* the peer may have heard of it */
+    bool is_said;   /* on this connection */
+    bool is_linked; /* the peer has said it on this connection */
     bool open_due, resume_due, credit_due;
     usec_t active_at;
-    usec_t lost_at;     /* when it is lost unless it is linked; 0 = it is */
+    usec_t lost_at; /* when it is lost unless it is linked; 0 = it is */
 
     uint64_t received, consumed, limit;
     bool in_ended, end_reported;
-    bool is_short;          /* it needs more window than it had */
+    bool is_short; /* it needs more window than it had */
     size_t window;
     uint64_t measured_from; /* consumed, at … */
     usec_t measured_at;
-    usec_t receipt_at;      /* when the peer must hear what was received; 0 = it knows */
+    usec_t receipt_at; /* when the peer must hear what was received; 0 = it knows */
 
-    MuxRing ring;       /* from confirmed on */
+    MuxRing ring; /* from confirmed on */
     uint64_t confirmed, next, sent_max, peer_limit;
     bool is_finished, end_sent, end_was_sent, end_confirmed;
     bool wants_room;
@@ -82,9 +82,9 @@ struct Mux {
     bool turn_paid;
     bool is_attached;
     Lifetime life;
-    bool is_told;           /* on_sendable was called */
+    bool is_told; /* on_sendable was called */
     bool tick_due;
-    bool is_broken;         /* a farewell could not be kept: only a new connection makes both sides agree */
+    bool is_broken; /* a farewell could not be kept: only a new connection makes both sides agree */
     bool away, away_due, peer_away;
 };
 

@@ -36,8 +36,8 @@ struct MuxPump {
     Buf waiting; /* from the stream, until the local side takes it */
     size_t waiting_from;
     uint64_t bytes_in, bytes_out;
-    char *reason; /* why it ended; owned */
-    bool has_room;  /* the stream takes more */
+    char *reason;  /* why it ended; owned */
+    bool has_room; /* the stream takes more */
     bool peer_ended;
 };
 

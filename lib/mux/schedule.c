@@ -71,8 +71,9 @@ static void pull_resume(MuxStream *s, MuxFrame *f)
     mux_window_raise(s);
     int len = snprintf((char *) m->scratch, sizeof m->scratch, "{\"token\":\"%s\",\"ended\":%s,\"limit\":\"%llu\"}",
                        s->token, s->in_ended ? "true" : "false", (unsigned long long) s->limit);
-    *f = (MuxFrame) { .kind = MUX_FRAME_RESUME, .stream = s->id, .position = s->received, .data = m->scratch,
-                      .len = (size_t) len };
+    *f = (MuxFrame) {
+        .kind = MUX_FRAME_RESUME, .stream = s->id, .position = s->received, .data = m->scratch, .len = (size_t) len
+    };
     s->resume_due = false;
     s->is_said = s->was_said = true;
     told_received(s);
@@ -83,8 +84,12 @@ static void pull_credit(MuxStream *s, MuxFrame *f)
     Mux *m = s->mux;
     mux_window_raise(s);
     mux_put_u64(m->scratch, s->received);
-    *f = (MuxFrame) { .kind = MUX_FRAME_CREDIT, .flags = s->in_ended ? MUX_FLAG_ENDED : 0, .stream = s->id,
-                      .position = s->limit, .data = m->scratch, .len = 8 };
+    *f = (MuxFrame) { .kind = MUX_FRAME_CREDIT,
+                      .flags = s->in_ended ? MUX_FLAG_ENDED : 0,
+                      .stream = s->id,
+                      .position = s->limit,
+                      .data = m->scratch,
+                      .len = 8 };
     s->is_said = true;
     told_received(s);
 }
@@ -92,8 +97,12 @@ static void pull_credit(MuxStream *s, MuxFrame *f)
 static void pull_farewell(Mux *m, MuxFarewell *last, MuxFrame *f)
 {
     memcpy(m->scratch, last->data, last->len);
-    *f = (MuxFrame) { .kind = last->kind, .flags = last->kind == MUX_FRAME_CREDIT ? MUX_FLAG_ENDED : 0,
-                      .stream = last->stream, .position = last->position, .data = m->scratch, .len = last->len };
+    *f = (MuxFrame) { .kind = last->kind,
+                      .flags = last->kind == MUX_FRAME_CREDIT ? MUX_FLAG_ENDED : 0,
+                      .stream = last->stream,
+                      .position = last->position,
+                      .data = m->scratch,
+                      .len = last->len };
     mux_farewell_sent(m, last);
 }
 
@@ -205,7 +214,10 @@ static void pull_data(MuxStream *s, size_t max, MuxFrame *f)
         s->end_sent = s->end_was_sent = true;
         return;
     }
-    *f = (MuxFrame) { .kind = MUX_FRAME_DATA, .stream = s->id, .position = s->next, .len = len,
+    *f = (MuxFrame) { .kind = MUX_FRAME_DATA,
+                      .stream = s->id,
+                      .position = s->next,
+                      .len = len,
                       .data = mux_ring_peek(&s->ring, (size_t) (s->next - s->confirmed), &together) };
     s->next += len;
     if (s->next > s->sent_max)

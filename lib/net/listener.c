@@ -61,7 +61,9 @@ Listeners *listeners_free(Listeners *l)
 /* "KIND:HOST:PORT[/path]" */
 static int parse_listener(Listener *p, const char *text)
 {
-    static const char *const kinds[] = { [LISTENER_TCP] = "tcp:", [LISTENER_BANNER] = "banner:", [LISTENER_HTTP] = "http:" };
+    static const char *const kinds[] = {
+        [LISTENER_TCP] = "tcp:", [LISTENER_BANNER] = "banner:", [LISTENER_HTTP] = "http:"
+    };
     uint64_t port = 0;
     size_t kind = 0;
     while (kind < ELEMENTSOF(kinds) && !str_starts(text, kinds[kind]))
@@ -81,8 +83,12 @@ static int parse_listener(Listener *p, const char *text)
     }
     if (!*first || first[strspn(first, "0123456789abcdefABCDEF.:")])
         return -EINVAL;
-    *p = (Listener) { .owner = p->owner, .kind = (ListenerKind) kind, .port = (uint16_t) port, .name = strdup(text),
-                      .host = strdup(first), .path = strdup(slash ? slash : "/") };
+    *p = (Listener) { .owner = p->owner,
+                      .kind = (ListenerKind) kind,
+                      .port = (uint16_t) port,
+                      .name = strdup(text),
+                      .host = strdup(first),
+                      .path = strdup(slash ? slash : "/") };
     return p->name && p->host && p->path ? 0 : -ENOMEM;
 }
 
@@ -144,10 +150,11 @@ static int add_listener(Listeners *l, const char *text, Error *err)
     p->owner = l;
     int r = parse_listener(p, text);
     if (r == -EINVAL)
-        return error_set(err, EINVAL, "listeners.bad",
-                         "\"%s\" is no listener: write tcp:HOST:PORT, banner:HOST:PORT or http:HOST:PORT/PATH, with a numeric"
-                         " HOST",
-                         text);
+        return error_set(
+            err, EINVAL, "listeners.bad",
+            "\"%s\" is no listener: write tcp:HOST:PORT, banner:HOST:PORT or http:HOST:PORT/PATH, with a numeric"
+            " HOST",
+            text);
     l->n++;
     return r < 0 ? error_from_errno(err, r, "reading the listeners") : 0;
 }

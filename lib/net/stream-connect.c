@@ -122,7 +122,8 @@ static void resolve_failed(Stream *s, int status, bool timed_out)
 {
     if (timed_out)
         error_set(&s->err, ETIMEDOUT, "stream.resolve",
-                  "the address of %s could not be found: the name servers did not answer within 10 s; check DNS and the uplink",
+                  "the address of %s could not be found: the name servers did not answer within 10 s; check DNS and "
+                  "the uplink",
                   s->dial->host);
     else
         error_set(&s->err, EHOSTUNREACH, "stream.resolve",
@@ -327,8 +328,8 @@ static int resolve(Stream *s, bool known_only, Error *err)
     return stream_wake(s);
 }
 
-int stream_connect(sd_event *event, const StreamTarget *target, const StreamEvents *events, void *userdata, Stream **ret,
-                   Error *err)
+int stream_connect(sd_event *event, const StreamTarget *target, const StreamEvents *events, void *userdata,
+                   Stream **ret, Error *err)
 {
     const char *host = target->host;
     uint16_t port = target->port;

@@ -69,25 +69,25 @@ struct Stream {
 
 /* stream.c */
 Stream *stream_new(sd_event *event, const StreamEvents *events, void *userdata);
-int stream_set_socket(Stream *s, int fd);        /* takes fd */
-int stream_socket_connected(Stream *s);          /* goes on to TLS, or is open: then say stream_opened() */
-void stream_opened(Stream *s);                   /* from the loop only */
-void stream_fail(Stream *s, int r);              /* from the loop only: reports s->err and ends */
-int stream_broke(Stream *s, int code);           /* sets s->err; returns -code */
+int stream_set_socket(Stream *s, int fd); /* takes fd */
+int stream_socket_connected(Stream *s);   /* goes on to TLS, or is open: then say stream_opened() */
+void stream_opened(Stream *s);            /* from the loop only */
+void stream_fail(Stream *s, int r);       /* from the loop only: reports s->err and ends */
+int stream_broke(Stream *s, int code);    /* sets s->err; returns -code */
 int stream_wake(Stream *s);
 void stream_watch(Stream *s);
-void stream_release(Stream *s);                  /* undoes a lifetime_hold() */
+void stream_release(Stream *s); /* undoes a lifetime_hold() */
 
 /* stream-connect.c */
 extern const char *stream_resolver; /* "/usr/bin/getent"; tests have one of their own */
 StreamDial *stream_dial_free(StreamDial *d);
-void stream_dial_ready(Stream *s);               /* the loop says that something can go on */
+void stream_dial_ready(Stream *s); /* the loop says that something can go on */
 /* The handshake failed with r, and s->err says why: goes on with the next address; false when there is none. */
 bool stream_dial_again(Stream *s, int r);
 
 /* stream-tls.c: results as read(2) with -EAGAIN for "wait for the socket"; errors are set on s->err. */
 int stream_tls_start(Stream *s, Tls *tls, const char *host); /* host NULL = server */
-int stream_tls_restart(Stream *s, const char *host); /* as if nothing had been exchanged yet */
+int stream_tls_restart(Stream *s, const char *host);         /* as if nothing had been exchanged yet */
 int stream_tls_attach(Stream *s);
 int stream_tls_handshake(Stream *s, bool *ret_wants_write);
 ssize_t stream_tls_read(Stream *s, void *data, size_t len);

@@ -125,8 +125,8 @@ void tls_set_time_floor(Tls *t, uint64_t seconds)
 }
 
 /* A peer that offers only other protocols (h2) is refused: nothing else is spoken here. */
-static int select_alpn(SSL *ssl _unused_, const unsigned char **out, unsigned char *out_len,
-                       const unsigned char *in, unsigned in_len, void *userdata _unused_)
+static int select_alpn(SSL *ssl _unused_, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                       unsigned in_len, void *userdata _unused_)
 {
     unsigned char *chosen = NULL;
     if (SSL_select_next_proto(&chosen, out_len, alpn_http, ALPN_HTTP_SIZE, in, in_len) != OPENSSL_NPN_NEGOTIATED)
@@ -153,8 +153,8 @@ int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error
         bad = key_file;
     if (bad) {
         int r = error_set(err, EINVAL, "stream.tls-files",
-                          "cannot use %s (%s): it must be PEM, and key and certificate must belong together",
-                          bad, openssl_reason());
+                          "cannot use %s (%s): it must be PEM, and key and certificate must belong together", bad,
+                          openssl_reason());
         SSL_CTX_free(ctx);
         return r;
     }
@@ -240,8 +240,7 @@ static int handshake_failed(Stream *s)
                          "%s closed the connection during the TLS handshake: is it a TLS port?", s->name);
     if (reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST)
         return error_set(&s->err, EPROTO, "stream.tls", "%s does not speak TLS: is it a TLS port?", s->name);
-    return error_set(&s->err, EPROTO, "stream.tls", "the TLS handshake with %s failed: %s", s->name,
-                     openssl_reason());
+    return error_set(&s->err, EPROTO, "stream.tls", "the TLS handshake with %s failed: %s", s->name, openssl_reason());
 }
 
 int stream_tls_handshake(Stream *s, bool *ret_wants_write)

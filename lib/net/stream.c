@@ -75,7 +75,7 @@ void stream_release(Stream *s)
 /* The peer ending it and the path to the peer being lost are different things when deciding when to come back. */
 int stream_broke(Stream *s, int code)
 {
-    const char *id = code == ETIMEDOUT ? "stream.timeout"
+    const char *id = code == ETIMEDOUT                                                 ? "stream.timeout"
                      : code == ENETUNREACH || code == EHOSTUNREACH || code == ENETDOWN ? "stream.unreachable"
                                                                                        : "stream.closed";
     return error_set(&s->err, code, id, "the connection with %s broke: %s", s->name, strerror(code));
@@ -408,9 +408,8 @@ static void socket_options(int fd)
     static const struct {
         int level, name, value;
     } options[] = {
-        { IPPROTO_TCP, TCP_NODELAY, 1 },       { IPPROTO_TCP, TCP_USER_TIMEOUT, 30000 },
-        { SOL_SOCKET, SO_KEEPALIVE, 1 },       { IPPROTO_TCP, TCP_KEEPIDLE, 60 },
-        { IPPROTO_TCP, TCP_KEEPINTVL, 10 },    { IPPROTO_TCP, TCP_KEEPCNT, 3 },
+        { IPPROTO_TCP, TCP_NODELAY, 1 },   { IPPROTO_TCP, TCP_USER_TIMEOUT, 30000 }, { SOL_SOCKET, SO_KEEPALIVE, 1 },
+        { IPPROTO_TCP, TCP_KEEPIDLE, 60 }, { IPPROTO_TCP, TCP_KEEPINTVL, 10 },       { IPPROTO_TCP, TCP_KEEPCNT, 3 },
     };
     for (size_t i = 0; i < ELEMENTSOF(options); i++)
         (void) setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);

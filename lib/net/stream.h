@@ -54,12 +54,12 @@ typedef struct StreamTarget {
 /* Starts to resolve and connect; on_open or on_closed follows. Addresses are tried in the resolver's order, 5 s each;
  * resolving and the TLS handshake get 10 s each. All of the target is copied, or shared. Errors: stream.resolve when
  * host cannot be a host. */
-int stream_connect(sd_event *event, const StreamTarget *target, const StreamEvents *events, void *userdata, Stream **ret,
-                   Error *err) _must_check_;
+int stream_connect(sd_event *event, const StreamTarget *target, const StreamEvents *events, void *userdata,
+                   Stream **ret, Error *err) _must_check_;
 
 /* Takes a connected socket (also on failure); with tls the handshake has 5 s, then on_open. */
-int stream_accept(sd_event *event, int fd, Tls *tls, const StreamEvents *events, void *userdata, Stream **ret)
-    _must_check_;
+int stream_accept(sd_event *event, int fd, Tls *tls, const StreamEvents *events, void *userdata,
+                  Stream **ret) _must_check_;
 
 /* `events` must stay where it is. */
 void stream_set_events(Stream *s, const StreamEvents *events, void *userdata);

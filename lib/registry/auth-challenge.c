@@ -171,7 +171,7 @@ static int put_encoded(Buf *b, const char *text)
 
     for (; *text && r == 0; text++)
         r = isalnum((unsigned char) *text) || strchr("-._~:/,", *text) ? buf_append(b, text, 1)
-                                                                     : buf_printf(b, "%%%02X", (unsigned char) *text);
+                                                                       : buf_printf(b, "%%%02X", (unsigned char) *text);
     return r;
 }
 

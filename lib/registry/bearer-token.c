@@ -34,15 +34,20 @@ static void refused(Ask *a)
 
     if (!registry_conf_credentials(a->registry->options.conf, name, a->place.path, &c))
         ask_fail(a, EACCES, "registry.unauthorized", 0,
-                 "%s: the registry wants credentials, or has no such image, and podman has none for it; do, as podman's user: "
-                 "podman login %s", a->name, name);
+                 "%s: the registry wants credentials, or has no such image, and podman has none for it; do, as "
+                 "podman's user: "
+                 "podman login %s",
+                 a->name, name);
     else if (c.helper)
-        ask_fail(a, EACCES, "registry.unauthorized", 0,
-                 "%s: %s leaves the credentials for %s to the helper docker-credential-%s, which is not supported; do, as "
-                 "podman's user: podman login %s", a->name, c.file, name, c.helper, name);
+        ask_fail(
+            a, EACCES, "registry.unauthorized", 0,
+            "%s: %s leaves the credentials for %s to the helper docker-credential-%s, which is not supported; do, as "
+            "podman's user: podman login %s",
+            a->name, c.file, name, c.helper, name);
     else
         ask_fail(a, EACCES, "registry.unauthorized", 0,
-                 "%s: the registry refuses the credentials in %s; do, as podman's user: podman login %s", a->name, c.file, name);
+                 "%s: the registry refuses the credentials in %s; do, as podman's user: podman login %s", a->name,
+                 c.file, name);
 }
 
 static char *token_key(const Ask *a)
@@ -88,8 +93,8 @@ static void on_token(HttpCall *call, int r, const HttpResponse *response, const 
     else if (response->status == 429 || response->status >= 500)
         ask_fail_status(a, response, "its token server");
     else
-        ask_fail(a, EBADMSG, "registry.bad-answer", 0, "%s: the registry's token server answers with an unexpected status (%d)",
-                 a->name, response->status);
+        ask_fail(a, EBADMSG, "registry.bad-answer", 0,
+                 "%s: the registry's token server answers with an unexpected status (%d)", a->name, response->status);
 }
 
 static char *own_scope(const Ask *a)
@@ -104,8 +109,9 @@ static int check_realm(const Ask *a, const char *realm, Error *err)
     int r = realm ? url_check(realm, a->host->insecure ? "https,http" : "https", &why) : -EINVAL;
 
     if (r < 0)
-        return error_set(err, EBADMSG, "registry.bad-answer", "%s: the registry's challenge leads to no usable token server: %s",
-                         a->name, realm ? error_message(&why, r) : "it names no realm");
+        return error_set(err, EBADMSG, "registry.bad-answer",
+                         "%s: the registry's challenge leads to no usable token server: %s", a->name,
+                         realm ? error_message(&why, r) : "it names no realm");
     return 0;
 }
 
@@ -129,9 +135,14 @@ static int ask_for_token(Ask *a, Error *err)
     url = has.identity_token ? strdup(c->realm) : token_url(c->realm, c->service, scope);
     if (!scope || !url || (has.basic && !basic) || (has.identity_token && !body))
         return error_set(err, ENOMEM, "registry.bad-answer", "no memory");
-    const char *headers[] = { body ? "Content-Type: application/x-www-form-urlencoded" : "Accept: application/json", basic, NULL };
-    HttpRequest request = { .method = body ? "POST" : "GET", .url = url, .headers = headers, .body = body,
-                            .body_len = body ? strlen(body) : 0, .response_max = REGISTRY_TOKEN_ANSWER_MAX };
+    const char *headers[] = { body ? "Content-Type: application/x-www-form-urlencoded" : "Accept: application/json",
+                              basic, NULL };
+    HttpRequest request = { .method = body ? "POST" : "GET",
+                            .url = url,
+                            .headers = headers,
+                            .body = body,
+                            .body_len = body ? strlen(body) : 0,
+                            .response_max = REGISTRY_TOKEN_ANSWER_MAX };
     return ask_start_request(a, &request, on_token, err);
 }
 
@@ -177,7 +188,8 @@ static int take_challenge(Ask *a, const HttpResponse *response)
     }
     if (r < 0)
         return r;
-    r = best.kind != of_host->kind || !str_equal(best.realm, of_host->realm) || !str_equal(best.service, of_host->service);
+    r = best.kind != of_host->kind || !str_equal(best.realm, of_host->realm) ||
+        !str_equal(best.service, of_host->service);
     challenge_done(of_host);
     *of_host = best;
     best = (Challenge) {};
@@ -196,7 +208,8 @@ void ask_authorize(Ask *a, const HttpResponse *response)
     }
     r = take_challenge(a, response);
     if (r < 0) {
-        ask_fail(a, EBADMSG, "registry.bad-answer", 0, "%s: the registry's challenge (WWW-Authenticate) is malformed", a->name);
+        ask_fail(a, EBADMSG, "registry.bad-answer", 0, "%s: the registry's challenge (WWW-Authenticate) is malformed",
+                 a->name);
         return;
     }
     /* an answer to another image's challenge may be no answer to this one's */

@@ -88,7 +88,8 @@ static int take_basic(AuthEntry *e, const char *base64, const char *path, Error 
         explicit_bzero(plain, len);
     free(plain);
     return r < 0 ? error_set_at(err, -r, "registry.config", path, 0, e->key,
-                                "\"auth\" of %s in %s is not the base64 of user:password; log in again: podman login", e->key, path)
+                                "\"auth\" of %s in %s is not the base64 of user:password; log in again: podman login",
+                                e->key, path)
                  : 0;
 }
 
@@ -168,7 +169,8 @@ static int load_file(RegistryAuth *a, const char *path, Error *err)
 
 int registry_auth_load(const RegistryPlaces *places, RegistryAuth *ret, Error *err)
 {
-    _cleanup_(freep) char *config = places->config_home ? str_format("%s/containers/auth.json", places->config_home) : NULL;
+    _cleanup_(freep) char *config =
+        places->config_home ? str_format("%s/containers/auth.json", places->config_home) : NULL;
     _cleanup_(freep) char *docker = places->docker_config ? str_format("%s/config.json", places->docker_config) : NULL;
     const char *paths[] = { places->runtime_auth, config, docker };
     RegistryAuth a = {};
@@ -229,8 +231,9 @@ bool registry_auth_find(const RegistryAuth *a, const char *registry, const char 
 
         if (!e)
             continue;
-        *ret = (RegistryCredentials) { .basic = e->basic, .identity_token = e->identity_token, .helper = e->helper,
-                                       .file = a->files[file] };
+        *ret = (RegistryCredentials) {
+            .basic = e->basic, .identity_token = e->identity_token, .helper = e->helper, .file = a->files[file]
+        };
         return true;
     }
     return false;

@@ -10,7 +10,7 @@ typedef struct AuthEntry {
     char *basic;          /* secret */
     char *identity_token; /* secret */
     char *helper;
-    size_t file;          /* index of the file it stands in */
+    size_t file; /* index of the file it stands in */
 } AuthEntry;
 
 typedef struct RegistryAuth {

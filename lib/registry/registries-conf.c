@@ -157,7 +157,8 @@ static int load_folder(RegistryConf *c, const char *folder, Error *err)
 /* The user's file stands in for the system's and its drop-ins; the user's drop-ins always count, and come last. */
 static int load_registries(RegistryConf *c, const RegistryPlaces *places, Error *err)
 {
-    _cleanup_(freep) char *own = str_format("%s/containers/registries.conf", places->config_home ? places->config_home : "");
+    _cleanup_(freep) char *own =
+        str_format("%s/containers/registries.conf", places->config_home ? places->config_home : "");
     _cleanup_(freep) char *own_folder = own ? str_format("%s.d", own) : NULL;
     _cleanup_(freep) char *system = str_format("%s/registries.conf", places->etc ? places->etc : "");
     _cleanup_(freep) char *system_folder = system ? str_format("%s.d", system) : NULL;
@@ -251,14 +252,16 @@ int registry_conf_find(const RegistryConf *c, const ImageRef *ref, RegistryPlace
     const char *slash;
 
     if (e && e->blocked)
-        return error_set(err, EPERM, "registry.blocked", "%s is blocked by podman's registries.conf (prefix %s)", name, e->prefix);
+        return error_set(err, EPERM, "registry.blocked", "%s is blocked by podman's registries.conf (prefix %s)", name,
+                         e->prefix);
     if (e && e->location && !str_equal(e->location, e->prefix) && !str_starts(e->prefix, "*."))
         there = str_format("%s%s", e->location, name + strlen(e->prefix));
     else
         there = name ? strdup(name) : NULL;
     slash = there ? strchr(there, '/') : NULL;
     if (there && !slash)
-        return error_set(err, EINVAL, "registry.config", "registries.conf leads %s to \"%s\", which is no image", name, there);
+        return error_set(err, EINVAL, "registry.config", "registries.conf leads %s to \"%s\", which is no image", name,
+                         there);
     if (there) {
         p.registry = strndup(there, (size_t) (slash - there));
         p.path = strdup(slash + 1);
@@ -307,8 +310,8 @@ static int read_authorities(const char *folder, char **ret, Error *err)
         if (r == 0)
             r = path ? append_file(&b, path) : -ENOMEM;
         if (r < 0)
-            error_set_at(err, -r, "registry.config", path, 0, NULL, "cannot read the certificate authority %s: %s", path,
-                         strerror(-r));
+            error_set_at(err, -r, "registry.config", path, 0, NULL, "cannot read the certificate authority %s: %s",
+                         path, strerror(-r));
         free(names[i]);
     }
     free(names);

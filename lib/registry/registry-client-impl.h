@@ -40,13 +40,13 @@ struct Ask {
     const LocalImage *local;
     Step step;
     RemoteImage remote;
-    char *url;             /* the URL that is being asked, after redirects */
+    char *url; /* the URL that is being asked, after redirects */
     unsigned redirects;
-    bool elsewhere;        /* redirected to another origin, which must not see our authorization */
-    char *authorization;   /* "Authorization: …"; secret */
-    unsigned authorized;   /* how often it was sent */
-    bool early;            /* it answers a challenge that another image of this host got */
-    bool waiting;          /* waits for the host's first ask */
+    bool elsewhere;      /* redirected to another origin, which must not see our authorization */
+    char *authorization; /* "Authorization: …"; secret */
+    unsigned authorized; /* how often it was sent */
+    bool early;          /* it answers a challenge that another image of this host got */
+    bool waiting;        /* waits for the host's first ask */
     HttpCall *call;
     registry_done_t on_done;
     void *userdata;

@@ -16,7 +16,8 @@
 #include "lib/event/daemon.h"
 #include "lib/registry/registry-client-impl.h"
 
-static const char *const kept_headers[] = { "Content-Type", "Docker-Content-Digest", "Location", "WWW-Authenticate", NULL };
+static const char *const kept_headers[] = { "Content-Type", "Docker-Content-Digest", "Location", "WWW-Authenticate",
+                                            NULL };
 
 bool registry_error_is_passing(const char *id)
 {
@@ -96,7 +97,8 @@ void ask_fail_http(Ask *a, int r, const Error *why)
             return;
         }
     ask_fail(a, -r, r == -ECONNRESET ? "registry.offline" : "registry.bad-answer", 0, "%s: %s: %s", a->name,
-             r == -ECONNRESET ? "the connection to the registry broke" : "the registry does not speak HTTP as it should",
+             r == -ECONNRESET ? "the connection to the registry broke"
+                              : "the registry does not speak HTTP as it should",
              error_message(why, r));
 }
 
@@ -123,19 +125,20 @@ void ask_fail_status(Ask *a, const HttpResponse *response, const char *who)
     const char *colon = words ? ": " : "", *said = words ? words : "";
 
     if (status == 429)
-        ask_fail(a, EBUSY, "registry.rate-limited", response->retry_after_usec, "%s: %s has been asked too often (429)%s%.200s",
-                 a->name, who, colon, said);
+        ask_fail(a, EBUSY, "registry.rate-limited", response->retry_after_usec,
+                 "%s: %s has been asked too often (429)%s%.200s", a->name, who, colon, said);
     else if (status >= 500)
-        ask_fail(a, EAGAIN, "registry.unavailable", response->retry_after_usec, "%s: %s does not work now (%d)%s%.200s", a->name,
-                 who, status, colon, said);
+        ask_fail(a, EAGAIN, "registry.unavailable", response->retry_after_usec, "%s: %s does not work now (%d)%s%.200s",
+                 a->name, who, status, colon, said);
     else if (status == 403)
-        ask_fail(a, EACCES, "registry.unauthorized", 0, "%s: %s does not allow to read this image (403)%s%.200s", a->name, who,
-                 colon, said);
+        ask_fail(a, EACCES, "registry.unauthorized", 0, "%s: %s does not allow to read this image (403)%s%.200s",
+                 a->name, who, colon, said);
     else if (status == 404)
-        ask_fail(a, ENOENT, "registry.not-found", 0, "%s: %s has no such image or tag (404)%s%.200s", a->name, who, colon, said);
+        ask_fail(a, ENOENT, "registry.not-found", 0, "%s: %s has no such image or tag (404)%s%.200s", a->name, who,
+                 colon, said);
     else
-        ask_fail(a, EBADMSG, "registry.bad-answer", 0, "%s: %s answers with an unexpected status (%d)%s%.200s", a->name, who,
-                 status, colon, said);
+        ask_fail(a, EBADMSG, "registry.bad-answer", 0, "%s: %s answers with an unexpected status (%d)%s%.200s", a->name,
+                 who, status, colon, said);
 }
 
 /* host[:port] of a URL that has passed url_check(). */
@@ -153,7 +156,8 @@ static int authorities_for(const Ask *a, const char *url, char **ret, Error *err
 
     if (!host)
         return error_set(err, ENOMEM, "registry.config", "no memory");
-    return strcasecmp(host, a->host->name) == 0 ? 0 : registry_conf_authorities(a->registry->options.conf, host, ret, err);
+    return strcasecmp(host, a->host->name) == 0 ? 0
+                                                : registry_conf_authorities(a->registry->options.conf, host, ret, err);
 }
 
 int ask_start_request(Ask *a, HttpRequest *request, http_done_t on_done, Error *err)
@@ -184,7 +188,9 @@ static void on_answer(HttpCall *call, int r, const HttpResponse *response, const
 static int send(Ask *a, Error *err)
 {
     const char *headers[] = { "Accept: " IMAGE_MANIFEST_ACCEPT, a->elsewhere ? NULL : a->authorization, NULL };
-    HttpRequest request = { .method = a->step == STEP_HEAD ? "HEAD" : "GET", .url = a->url, .headers = headers,
+    HttpRequest request = { .method = a->step == STEP_HEAD ? "HEAD" : "GET",
+                            .url = a->url,
+                            .headers = headers,
                             .response_max = REGISTRY_MANIFEST_MAX };
 
     return ask_start_request(a, &request, on_answer, err);
@@ -192,10 +198,13 @@ static int send(Ask *a, Error *err)
 
 int ask_send_step(Ask *a, Error *err)
 {
-    const char *what = a->step == STEP_INDEX ? a->remote.digest : a->step == STEP_MANIFEST ? a->remote.platform_digest : a->tag;
+    const char *what = a->step == STEP_INDEX      ? a->remote.digest
+                       : a->step == STEP_MANIFEST ? a->remote.platform_digest
+                                                  : a->tag;
 
     free(a->url);
-    a->url = str_format("%s://%s/v2/%s/manifests/%s", a->host->plain ? "http" : "https", a->host->name, a->place.path, what);
+    a->url =
+        str_format("%s://%s/v2/%s/manifests/%s", a->host->plain ? "http" : "https", a->host->name, a->place.path, what);
     a->redirects = 0;
     a->elsewhere = false;
     return a->url ? send(a, err) : error_set(err, ENOMEM, "registry.bad-answer", "no memory");
@@ -229,8 +238,8 @@ static void host_settle(Registry *r, Host *h)
     while ((a = find_waiting(r, h))) {
         a->waiting = false;
         if (h->limited)
-            ask_fail(a, EBUSY, "registry.rate-limited", h->limited_usec, "%s: not asked, since %s has been asked too often (429)",
-                     a->name, h->name);
+            ask_fail(a, EBUSY, "registry.rate-limited", h->limited_usec,
+                     "%s: not asked, since %s has been asked too often (429)", a->name, h->name);
         else
             go_ahead(a);
     }
@@ -256,7 +265,8 @@ static void pass_on(Registry *r, Host *h, int result, const Error *err)
 /* A registry that may be plain HTTP is still asked by TLS first, as podman does. */
 static bool try_plain(Ask *a, int r, const Error *why)
 {
-    bool no_tls = (str_equal(error_id(why), "http.tls") && r != -EKEYREJECTED) || str_equal(error_id(why), "http.connect");
+    bool no_tls =
+        (str_equal(error_id(why), "http.tls") && r != -EKEYREJECTED) || str_equal(error_id(why), "http.connect");
     _cleanup_(error_done) Error err = {};
 
     if (!no_tls || !a->host->insecure || a->elsewhere || !str_starts(a->url, "https:") ||
@@ -277,8 +287,8 @@ static void follow(Ask *a, const HttpResponse *response)
         _cleanup_(freep) char *name = host_of(url);
 
         if (!name || !registry_conf_is_insecure(a->registry->options.conf, name))
-            r = error_set(&err, EPERM, "url.bad", "it is plain HTTP, which podman's registries.conf does not allow for %s",
-                          name ? name : url);
+            r = error_set(&err, EPERM, "url.bad",
+                          "it is plain HTTP, which podman's registries.conf does not allow for %s", name ? name : url);
     }
     if (r == 0 && ++a->redirects > REGISTRY_REDIRECTS_MAX)
         r = error_set(&err, ELOOP, "url.bad", "there are more than %d redirects in a row", REGISTRY_REDIRECTS_MAX);
@@ -304,8 +314,8 @@ static int remember(char **where, const char *value)
 static int check_body(Ask *a, const HttpResponse *response, Error *err)
 {
     const char *claimed = http_response_header(response, "Docker-Content-Digest", 0);
-    const char *wanted = a->step == STEP_INDEX      ? a->remote.digest
-                         : a->step == STEP_MANIFEST ? a->remote.platform_digest
+    const char *wanted = a->step == STEP_INDEX            ? a->remote.digest
+                         : a->step == STEP_MANIFEST       ? a->remote.platform_digest
                          : image_digest_is_valid(claimed) ? claimed
                                                           : NULL;
     char digest[IMAGE_DIGEST_SIZE];
@@ -313,8 +323,8 @@ static int check_body(Ask *a, const HttpResponse *response, Error *err)
     if (image_digest_of(response->body, response->body_len, digest) < 0)
         return error_set(err, EIO, "registry.bad-answer", "the digest cannot be computed");
     if (wanted && !str_equal(wanted, digest))
-        return error_set(err, EBADMSG, "registry.bad-answer", "the manifest does not have the digest %s that it should have",
-                         wanted);
+        return error_set(err, EBADMSG, "registry.bad-answer",
+                         "the manifest does not have the digest %s that it should have", wanted);
     if (a->step == STEP_TAG && remember(&a->remote.digest, digest) < 0)
         return error_set(err, ENOMEM, "registry.bad-answer", "no memory");
     return 0;
@@ -462,7 +472,8 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
 
         a->waiting = a->host->settled = true; /* nobody is to go on */
         a->call = http_call_free(a->call);
-        ask_fail(a, ETIMEDOUT, "registry.offline", 0, "%s: the registry did not answer in the time for all images, %llu s", a->name,
+        ask_fail(a, ETIMEDOUT, "registry.offline", 0,
+                 "%s: the registry did not answer in the time for all images, %llu s", a->name,
                  (unsigned long long) (r->options.deadline_usec / USEC_PER_SEC));
     }
     return 0;
@@ -569,7 +580,8 @@ static Ask *ask_new(Registry *r, const ImageRef *ref, const LocalImage *local, r
     return a;
 }
 
-int registry_ask(Registry *r, const ImageRef *ref, const LocalImage *local, registry_done_t on_done, void *userdata, Error *err)
+int registry_ask(Registry *r, const ImageRef *ref, const LocalImage *local, registry_done_t on_done, void *userdata,
+                 Error *err)
 {
     Ask *a = ask_new(r, ref, local, on_done, userdata);
     int k;

@@ -24,10 +24,10 @@
 typedef struct Registry Registry; /* one round of asking: what it learns about hosts and tokens ends with it */
 
 typedef struct RegistryOptions {
-    const RegistryConf *conf;     /* borrowed */
+    const RegistryConf *conf; /* borrowed */
     Platform platform;
-    usec_t deadline_usec;         /* for the whole round, from registry_new() on */
-    usec_t request_timeout_usec;  /* for one request */
+    usec_t deadline_usec;        /* for the whole round, from registry_new() on */
+    usec_t request_timeout_usec; /* for one request */
     usec_t connect_timeout_usec;
     usec_t stall_usec;
 } RegistryOptions;
@@ -48,8 +48,8 @@ typedef void (*registry_done_t)(int r, const RegistryAnswer *answer, const Error
 
 /* Starts asking; the callback runs once, from the loop, at the latest at the deadline. `local` is borrowed until then.
  * Images on one host share what the first of them finds out (scheme, challenge, that it is offline). */
-int registry_ask(Registry *r, const ImageRef *ref, const LocalImage *local, registry_done_t on_done, void *userdata, Error *err)
-    _must_check_;
+int registry_ask(Registry *r, const ImageRef *ref, const LocalImage *local, registry_done_t on_done, void *userdata,
+                 Error *err) _must_check_;
 
 typedef struct RegistryFigures {
     unsigned requests;

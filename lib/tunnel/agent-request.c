@@ -123,8 +123,8 @@ static int send_request(const AgentRequest *q, const char *type, const char *ser
     return 0;
 }
 
-int agent_request_start(sd_event *event, const char *socket_path, const char *type, const char *service, usec_t deadline,
-                  agent_request_done_t on_done, void *userdata, AgentRequest **ret, Error *err)
+int agent_request_start(sd_event *event, const char *socket_path, const char *type, const char *service,
+                        usec_t deadline, agent_request_done_t on_done, void *userdata, AgentRequest **ret, Error *err)
 {
     AgentRequest *q = calloc(1, sizeof(*q));
     if (!q)

@@ -15,7 +15,8 @@ typedef struct AgentRequest AgentRequest;
 typedef void (*agent_request_done_t)(int r, const Error *err, void *userdata);
 
 /* type is container.restart or container.recreate. Errors: request.socket when mgmt-agent does not listen. */
-int agent_request_start(sd_event *event, const char *socket_path, const char *type, const char *service, usec_t deadline,
-                  agent_request_done_t on_done, void *userdata, AgentRequest **ret, Error *err) _must_check_;
+int agent_request_start(sd_event *event, const char *socket_path, const char *type, const char *service,
+                        usec_t deadline, agent_request_done_t on_done, void *userdata, AgentRequest **ret,
+                        Error *err) _must_check_;
 /* Nothing is called any more; what was asked for goes on. NULL-safe. */
 AgentRequest *agent_request_free(AgentRequest *q);

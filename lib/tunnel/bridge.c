@@ -143,10 +143,12 @@ static const char *size_text(uint64_t bytes, char buf[static SIZE_TEXT])
     return buf;
 }
 
-#define SESSION_FIELDS(s)                                                                                    \
-    (const LogField[])                                                                                       \
-    {                                                                                                        \
-        { "SESSION", (s)->id }, { "PERSON", (s)->person }, { "GRANT", (s)->grant }, {}                       \
+#define SESSION_FIELDS(s)                                                                                              \
+    (const LogField[])                                                                                                 \
+    {                                                                                                                  \
+        { "SESSION", (s)->id }, { "PERSON", (s)->person }, { "GRANT", (s)->grant },                                    \
+        {                                                                                                              \
+        }                                                                                                              \
     }
 
 static void say_left(const BridgeSession *s, const char *reason)
@@ -214,7 +216,8 @@ static void on_dial_open(Stream *dial, void *userdata)
         log_debug("[bridge] the bytes of sessions are not updated");
 }
 
-static void on_dial_data(Stream *dial _unused_, const uint8_t *data _unused_, size_t len _unused_, void *userdata _unused_)
+static void on_dial_data(Stream *dial _unused_, const uint8_t *data _unused_, size_t len _unused_,
+                         void *userdata _unused_)
 {
     /* Its socket is taken before anything is read. */
 }
@@ -226,7 +229,9 @@ static void on_dial_closed(Stream *dial, int r, const Error *err, void *userdata
     not_connected(s, err, r < 0 ? r : -ECONNRESET);
 }
 
-static const StreamEvents dial_events = { .on_open = on_dial_open, .on_data = on_dial_data, .on_closed = on_dial_closed };
+static const StreamEvents dial_events = { .on_open = on_dial_open,
+                                          .on_data = on_dial_data,
+                                          .on_closed = on_dial_closed };
 
 static char *one_line(const cJSON *open, const char *key, size_t max, const char *fallback)
 {
@@ -261,7 +266,8 @@ static const BridgeTarget *find_target(const Bridge *b, const char *name)
     return NULL;
 }
 
-static void connect_to(Bridge *b, BridgeSession **slot, const BridgeTarget *target, MuxStream *stream, const cJSON *open)
+static void connect_to(Bridge *b, BridgeSession **slot, const BridgeTarget *target, MuxStream *stream,
+                       const cJSON *open)
 {
     _cleanup_(error_done) Error err = {};
     const StreamTarget where = { .host = target->host, .port = target->port };
@@ -315,7 +321,9 @@ static int copy_targets(Bridge *b, const BridgeTarget *targets)
     b->targets = calloc(n + 1, sizeof *b->targets);
     for (size_t i = 0; b->targets && i < n; i++) {
         BridgeTarget *t = &b->targets[i];
-        *t = (BridgeTarget) { .name = strdup(targets[i].name), .host = strdup(targets[i].host), .port = targets[i].port };
+        *t = (BridgeTarget) { .name = strdup(targets[i].name),
+                              .host = strdup(targets[i].host),
+                              .port = targets[i].port };
         if (!t->name || !t->host)
             return -ENOMEM;
     }

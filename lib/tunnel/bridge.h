@@ -20,9 +20,9 @@ typedef struct BridgeTarget {
 } BridgeTarget;
 
 typedef struct BridgeOptions {
-    const char *program;           /* named in the sessions file */
-    const BridgeTarget *targets;   /* ends with {}; copied */
-    const char *sessions_path;     /* see sessions-file.h; NULL = none is written */
+    const char *program;         /* named in the sessions file */
+    const BridgeTarget *targets; /* ends with {}; copied */
+    const char *sessions_path;   /* see sessions-file.h; NULL = none is written */
     /* Whether this stream may be opened now; NULL = always. Error ids reach the gateway as the reason. */
     int (*may_open)(const cJSON *open, void *userdata, Error *err);
     void *userdata;

@@ -58,7 +58,8 @@ static void take_token(DeviceTunnel *d, const cJSON *message)
     _cleanup_(error_done) Error err = {};
     int r = identity_accept_token(d->identity, json_string(message, "token"), &err);
     if (r < 0)
-        d->events->on_refresh_failed(d, r, &err, "the token from the gateway is not taken, the present one stays", d->userdata);
+        d->events->on_refresh_failed(d, r, &err, "the token from the gateway is not taken, the present one stays",
+                                     d->userdata);
 }
 
 static void take_auth_error(DeviceTunnel *d, const cJSON *message)
@@ -83,7 +84,7 @@ static void on_message(Tunnel *t _unused_, const cJSON *message, const char *tex
     static const struct {
         const char *type;
         void (*take)(DeviceTunnel *d, const cJSON *message);
-    } own[] = {{"auth.token", take_token}, {"auth.error", take_auth_error}, {"probe", answer_probe}};
+    } own[] = { { "auth.token", take_token }, { "auth.error", take_auth_error }, { "probe", answer_probe } };
     DeviceTunnel *d = userdata;
     const char *type = json_string(message, "type");
     for (size_t i = 0; i < ELEMENTSOF(own); i++)
@@ -156,8 +157,10 @@ static int connect_parts(DeviceTunnel *d, sd_event *event, HttpClient *http, con
         .on_failure = on_failure,
         .userdata = d,
     };
-    const BridgeOptions bridge = {.program = o->program, .targets = o->targets, .sessions_path = o->sessions_path};
-    const TunnelOptions tunnel = {.url = o->gateway_url, .ca_file = o->ca_file, .events = &tunnel_events, .userdata = d};
+    const BridgeOptions bridge = { .program = o->program, .targets = o->targets, .sessions_path = o->sessions_path };
+    const TunnelOptions tunnel = {
+        .url = o->gateway_url, .ca_file = o->ca_file, .events = &tunnel_events, .userdata = d
+    };
     int r = identity_new(event, http, &identity, &d->identity, err);
     if (r >= 0)
         r = bridge_new(event, &bridge, &d->bridge, err);
@@ -170,7 +173,8 @@ static int connect_parts(DeviceTunnel *d, sd_event *event, HttpClient *http, con
     return 0;
 }
 
-int device_tunnel_new(sd_event *event, HttpClient *http, const DeviceTunnelOptions *options, DeviceTunnel **ret, Error *err)
+int device_tunnel_new(sd_event *event, HttpClient *http, const DeviceTunnelOptions *options, DeviceTunnel **ret,
+                      Error *err)
 {
     _cleanup_(device_tunnel_freep) DeviceTunnel *d = calloc(1, sizeof(*d));
     if (!d)

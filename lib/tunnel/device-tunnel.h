@@ -29,12 +29,12 @@ typedef struct DeviceTunnelEvents {
 } DeviceTunnelEvents;
 
 typedef struct DeviceTunnelOptions {
-    const char *role;        /* "mgmt", "device" */
-    const char *program;     /* named in hello and in the sessions file */
+    const char *role;    /* "mgmt", "device" */
+    const char *program; /* named in hello and in the sessions file */
     const char *cloud_url, *gateway_url, *device_id;
-    const char *bootstrap;   /* may be NULL once claimed */
-    const char *ca_file;     /* NULL = the system's authorities */
-    const char *state_dir;   /* of the identity */
+    const char *bootstrap; /* may be NULL once claimed */
+    const char *ca_file;   /* NULL = the system's authorities */
+    const char *state_dir; /* of the identity */
     const char *sessions_path;
     const BridgeTarget *targets; /* where streams may lead; ends with {}; copied */
     const DeviceTunnelEvents *events;
@@ -43,8 +43,8 @@ typedef struct DeviceTunnelOptions {
 
 /* Checks the configuration and connects from the loop. Strings are copied but for those of `events`. Errors:
  * identity.bad-config and tunnel.bad-url (report, never retry), and what the key's files and the authorities' file say. */
-int device_tunnel_new(sd_event *event, HttpClient *http, const DeviceTunnelOptions *options, DeviceTunnel **ret, Error *err)
-    _must_check_;
+int device_tunnel_new(sd_event *event, HttpClient *http, const DeviceTunnelOptions *options, DeviceTunnel **ret,
+                      Error *err) _must_check_;
 DeviceTunnel *device_tunnel_free(DeviceTunnel *d);
 DEFINE_CLEANUP(DeviceTunnel, device_tunnel_free)
 

@@ -68,12 +68,12 @@ struct Identity {
     HttpCall *call;
     Backoff network, refused; /* of our requests */
     Backoff refusals;         /* of the tokens that we got */
-    bool http_only;      /* the next try goes over HTTP also when a tunnel is up */
-    bool claim_again;    /* the token was refused for good: the next try is a claim */
-    bool claiming;       /* what the call under way is */
-    bool clock_corrected; /* since the last success */
-    int64_t clock_offset; /* the server's clock minus ours, seconds */
-    usec_t refused_last;  /* boottime of the last identity_refused() */
+    bool http_only;           /* the next try goes over HTTP also when a tunnel is up */
+    bool claim_again;         /* the token was refused for good: the next try is a claim */
+    bool claiming;            /* what the call under way is */
+    bool clock_corrected;     /* since the last success */
+    int64_t clock_offset;     /* the server's clock minus ours, seconds */
+    usec_t refused_last;      /* boottime of the last identity_refused() */
     Lifetime life;
 };
 
@@ -137,9 +137,10 @@ static int check_options(const IdentityOptions *o, Error *err)
     if (str_empty(o->cloud_url))
         return bad_config(err, "CLOUD_BASE_URL", "is empty");
     if (url_check(o->cloud_url, "https,http", &url_err) < 0)
-        return error_set_at(err, EINVAL, "identity.bad-config", NULL, 0, "CLOUD_BASE_URL",
-                            "CLOUD_BASE_URL: %s; correct it and restart the service (it is not tried again before that)",
-                            error_message(&url_err, -EINVAL));
+        return error_set_at(
+            err, EINVAL, "identity.bad-config", NULL, 0, "CLOUD_BASE_URL",
+            "CLOUD_BASE_URL: %s; correct it and restart the service (it is not tried again before that)",
+            error_message(&url_err, -EINVAL));
     r = check_setting("DEVICE_ID", o->device_id ? o->device_id : "", 64, err);
     if (r < 0)
         return r;

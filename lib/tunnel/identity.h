@@ -13,13 +13,13 @@
 typedef struct Identity Identity;
 
 typedef struct IdentityOptions {
-    const char *role;       /* "mgmt", "device", "recovery" */
-    const char *cloud_url;  /* CLOUD_BASE_URL */
+    const char *role;      /* "mgmt", "device", "recovery" */
+    const char *cloud_url; /* CLOUD_BASE_URL */
     const char *device_id;
-    const char *bootstrap;  /* may be NULL once claimed */
+    const char *bootstrap; /* may be NULL once claimed */
     const char *ca_file;
     const char *state_dir;
-    uid_t uid;              /* owner of what is written; (uid_t) -1 = as is */
+    uid_t uid; /* owner of what is written; (uid_t) -1 = as is */
     gid_t gid;
     /* There is a new token (the first one, or a refreshed one). */
     void (*on_token)(Identity *i, const char *token, void *userdata);
@@ -30,8 +30,8 @@ typedef struct IdentityOptions {
 
 /* Loads or makes the key; checks the configuration (identity.bad-config, with the name of the setting: a literal "${",
  * a URL that does not parse, an empty device id). Does not connect. */
-int identity_new(sd_event *event, HttpClient *http, const IdentityOptions *options, Identity **ret, Error *err)
-    _must_check_;
+int identity_new(sd_event *event, HttpClient *http, const IdentityOptions *options, Identity **ret,
+                 Error *err) _must_check_;
 Identity *identity_free(Identity *i);
 DEFINE_CLEANUP(Identity, identity_free)
 

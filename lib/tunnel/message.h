@@ -9,11 +9,11 @@
 #include "lib/base/error.h"
 
 typedef enum MessageSender {
-    SENDER_CLOUD = 1 << 0, /* gateway → box */
-    SENDER_AGENT = 1 << 1, /* mgmt-agent → link, cloud, command line */
-    SENDER_LINK = 1 << 2,  /* mgmt-link itself → cloud or mgmt-agent */
-    SENDER_LOCAL = 1 << 3, /* secboxctl → mgmt-agent */
-    SENDER_BOX = 1 << 4,   /* other box programs (secbox, recovery-agent) → cloud */
+    SENDER_CLOUD = 1 << 0,    /* gateway → box */
+    SENDER_AGENT = 1 << 1,    /* mgmt-agent → link, cloud, command line */
+    SENDER_LINK = 1 << 2,     /* mgmt-link itself → cloud or mgmt-agent */
+    SENDER_LOCAL = 1 << 3,    /* secboxctl → mgmt-agent */
+    SENDER_BOX = 1 << 4,      /* other box programs (secbox, recovery-agent) → cloud */
     SENDER_RECOVERY = 1 << 5, /* recovery-agent → mgmt-agent */
     SENDER_OPERATOR = 1 << 6, /* secbox-fleet → gateway */
 } MessageSender;

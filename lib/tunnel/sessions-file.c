@@ -69,8 +69,8 @@ int sessions_file_new(const char *path, const char *program, SessionsFile **ret,
     make_folder(path);
     int lock = take_lock(path);
     if (lock == -EAGAIN || lock == -EACCES)
-        return error_set(err, -lock, "sessions.taken", "%s is written by another process, or not for this user to write",
-                         path);
+        return error_set(err, -lock, "sessions.taken",
+                         "%s is written by another process, or not for this user to write", path);
     if (lock < 0)
         return error_set(err, -lock, "file.write", "cannot write beside %s: %s", path, strerror(-lock));
     f->lock = lock;

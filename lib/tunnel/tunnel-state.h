@@ -21,15 +21,15 @@ typedef enum TunnelState {
 } TunnelState;
 
 typedef enum TunnelInput {
-    TUNNEL_START,     /* the delay is over, and there is a token */
+    TUNNEL_START, /* the delay is over, and there is a token */
     TUNNEL_NO_TOKEN,
     TUNNEL_CONNECTED,
     TUNNEL_UPGRADED,
     TUNNEL_WELCOMED,
-    TUNNEL_LEAVE,     /* goaway, or a cycle was asked for */
-    TUNNEL_LOST,      /* and will be tried again */
-    TUNNEL_REFUSED,   /* 401, 403 */
-    TUNNEL_RETRY,     /* tunnel_retry() */
+    TUNNEL_LEAVE,   /* goaway, or a cycle was asked for */
+    TUNNEL_LOST,    /* and will be tried again */
+    TUNNEL_REFUSED, /* 401, 403 */
+    TUNNEL_RETRY,   /* tunnel_retry() */
     _TUNNEL_INPUTS,
 } TunnelInput;
 
@@ -40,13 +40,13 @@ TunnelState tunnel_next(TunnelState state, TunnelInput input);
 usec_t tunnel_deadline(TunnelState state);
 
 typedef struct TunnelEnd {
-    int http_status;          /* of a refused upgrade, else 0 */
-    usec_t retry_after_usec;  /* Retry-After or goaway; 0 = none */
+    int http_status;         /* of a refused upgrade, else 0 */
+    usec_t retry_after_usec; /* Retry-After or goaway; 0 = none */
     usec_t spread_usec;
-    usec_t lasted_usec;       /* of a session that was up */
-    bool cycle;               /* ended on purpose, in order to come back at once */
-    bool goaway;              /* or the gateway left without a word: retry_after_usec and spread_usec count */
-    bool streams;             /* streams are open and wait for the next connection */
+    usec_t lasted_usec; /* of a session that was up */
+    bool cycle;         /* ended on purpose, in order to come back at once */
+    bool goaway;        /* or the gateway left without a word: retry_after_usec and spread_usec count */
+    bool streams;       /* streams are open and wait for the next connection */
 } TunnelEnd;
 
 /* When to come back: USEC_INFINITY after 401 and 403, 0 for a cycle, else what the server says or full jitter; with

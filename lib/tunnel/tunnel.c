@@ -40,8 +40,8 @@ struct Tunnel {
     char *ca_file;
     struct stat ca_seen; /* when it was read */
     uint64_t time_floor;
-    Stream *stream; /* until the upgrade */
-    WsConn *ws;     /* from then on */
+    Stream *stream;      /* until the upgrade */
+    WsConn *ws;          /* from then on */
     MuxCarrier *carrier; /* NULL until there are streams */
     char **known;
     char address[INET6_ADDRSTRLEN];
@@ -297,8 +297,8 @@ static int check_answer(Tunnel *t, const HttpHead *head, Error *err)
 /* challenge NULL: the connection was let in by its token. */
 static int send_hello(Tunnel *t, const cJSON *challenge)
 {
-    _cleanup_(cJSON_Deletep) cJSON *hello = challenge ? t->events->answer_challenge(t, challenge, t->userdata)
-                                                      : t->events->make_hello(t, t->userdata);
+    _cleanup_(cJSON_Deletep) cJSON *hello =
+        challenge ? t->events->answer_challenge(t, challenge, t->userdata) : t->events->make_hello(t, t->userdata);
     if (t->life.ended || !t->ws)
         return 0;
     if (hello && t->events->on_stream && json_add_bool(hello, "streams", true) < 0)
@@ -480,8 +480,8 @@ static void on_text(WsConn *c, const char *text, size_t len, void *userdata)
         else
             welcome(t, message);
     } else {
-        error_set(&t->end_reason, EPROTO, "tunnel.no-welcome", "%s:%u sent \"%s\" where %s should be",
-                  t->url.host, t->url.port, type->name, wants_challenge(t) ? "challenge" : "welcome");
+        error_set(&t->end_reason, EPROTO, "tunnel.no-welcome", "%s:%u sent \"%s\" where %s should be", t->url.host,
+                  t->url.port, type->name, wants_challenge(t) ? "challenge" : "welcome");
         ws_conn_close(c, WS_CLOSE_POLICY, "welcome first");
     }
     tunnel_release(t);

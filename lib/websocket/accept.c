@@ -20,7 +20,8 @@ int ws_accept(HttpExchange *x, const char *protocol, WsConn **ret, Error *err)
     CoarseClock *clock = NULL;
     Stream *stream = http_switchable(x, &clock);
     if (!stream)
-        return error_set(err, EINVAL, "ws.not-an-upgrade", "a WebSocket client waits for the answer before it sends more");
+        return error_set(err, EINVAL, "ws.not-an-upgrade",
+                         "a WebSocket client waits for the answer before it sends more");
     int r = ws_check_request(http_head(x), protocol, accept, err);
     if (r >= 0)
         r = ws_make_response(&answer, accept, protocol);

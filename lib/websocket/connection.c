@@ -19,8 +19,8 @@
 
 typedef enum WsState {
     WS_OPEN,
-    WS_CLOSING,  /* our close frame is sent, the peer's is awaited */
-    WS_LEAVING,  /* nothing is awaited but the end of the stream */
+    WS_CLOSING, /* our close frame is sent, the peer's is awaited */
+    WS_LEAVING, /* nothing is awaited but the end of the stream */
     WS_FINISHED,
 } WsState;
 
@@ -31,9 +31,9 @@ struct WsConn {
     sd_event_source *timer;
     CoarseTimer coarse; /* instead of `timer`, where there is a clock for it */
     CoarseClock *clock;
-    WsMasks *masks; /* client only */
-    uint8_t *pong;  /* the newest ping that could not be answered yet; owned */
-    SendQueue *waiting; /* whole frames behind what the stream has queued; NULL when there are none */
+    WsMasks *masks;        /* client only */
+    uint8_t *pong;         /* the newest ping that could not be answered yet; owned */
+    SendQueue *waiting;    /* whole frames behind what the stream has queued; NULL when there are none */
     usec_t interval, dead; /* 0 = no keepalive */
     usec_t last_alive, next_ping;
     usec_t opened_at;

@@ -27,8 +27,8 @@ int ws_make_key(char ret[static WS_KEY_SIZE]) _must_check_;
 
 /* The server's check of a request; ret_accept is what to answer. -EINVAL ws.not-an-upgrade, -EPROTONOSUPPORT ws.version
  * (answer 426 with Sec-WebSocket-Version: 13), ws.protocol. */
-int ws_check_request(const HttpHead *h, const char *protocol, char ret_accept[static WS_ACCEPT_SIZE], Error *err)
-    _must_check_;
+int ws_check_request(const HttpHead *h, const char *protocol, char ret_accept[static WS_ACCEPT_SIZE],
+                     Error *err) _must_check_;
 int ws_make_response(Buf *out, const char *accept, const char *protocol) _must_check_;
 
 /* token (may be NULL) goes into Authorization: Bearer. -EINVAL when it could not be a token. */

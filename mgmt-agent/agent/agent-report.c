@@ -55,7 +55,8 @@ static int add_pending(const Agent *a, cJSON *o, bool with_nonce)
                        json_add_string(pending, "phase", runner_job(a->deploying)) < 0
                    ? -ENOMEM
                    : 0;
-    if (json_add_string(pending, "id", a->journal.id) < 0 || json_add_string(pending, "version", a->journal.version) < 0 ||
+    if (json_add_string(pending, "id", a->journal.id) < 0 ||
+        json_add_string(pending, "version", a->journal.version) < 0 ||
         json_add_string(pending, "phase", pending_phase(a->journal.state)) < 0 ||
         (with_nonce && json_add_string(pending, "nonce", a->journal.nonce) < 0))
         return -ENOMEM;
@@ -115,9 +116,8 @@ cJSON *agent_make_status(const Agent *a)
 
     if (!m || json_add_string(m, "deviceId", a->device_id ? a->device_id : "") < 0 ||
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
-        add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 ||
-        add_unsafe_binds(m) < 0 || add_unnamed_root(m) < 0 ||
-        json_add_item(m, "services", service_watch_describe(a->services)) < 0)
+        add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_unsafe_binds(m) < 0 ||
+        add_unnamed_root(m) < 0 || json_add_item(m, "services", service_watch_describe(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);
 }

@@ -66,12 +66,17 @@ static void log_progress(const Agent *a, const cJSON *message)
 {
     const char *text = json_string(message, "message"), *service = json_string(message, "service"),
                *phase = json_string(message, "phase"), *state = json_string(message, "state");
-    LogField fields[] = { { "SNAPSHOT", json_string(message, "version") }, { "PHASE", phase }, { "SERVICE", service }, {} };
+    LogField fields[] = {
+        { "SNAPSHOT", json_string(message, "version") }, { "PHASE", phase }, { "SERVICE", service }, {}
+    };
     bool failed = str_equal(state, "failed");
 
     log_line(failed ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, fields, "[%s] %s%s%s",
              str_equal(runner_job(a->deploying), "update") ? "image-update" : "compose-snapshot", text ? "" : "phase ",
-             text ? text : phase ? phase : "", failed ? " (failed)" : "");
+             text    ? text
+             : phase ? phase
+                     : "",
+             failed ? " (failed)" : "");
 }
 
 static void on_deploy_message(Runner *r, const cJSON *message, void *userdata)
@@ -157,8 +162,8 @@ static void forget_connection(Agent *a)
     memset(&a->connection, 0, sizeof(a->connection));
 }
 
-int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester, bool from_cloud,
-                 Error *err)
+int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester,
+                 bool from_cloud, Error *err)
 {
     const char *asked = json_string(cJSON_GetObjectItemCaseSensitive(request, "message"), "version");
     _cleanup_(freep) char *version = strdup(asked ? asked : a->journal.version ? a->journal.version : "0");
@@ -167,7 +172,8 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
 
     if (!copy || !version)
         return -ENOMEM;
-    r = runner_start(a->event, &a->runner_options, job, request, on_deploy_message, on_deploy_done, a, &a->deploying, err);
+    r = runner_start(a->event, &a->runner_options, job, request, on_deploy_message, on_deploy_done, a, &a->deploying,
+                     err);
     if (r < 0)
         return r;
     free(a->deploying_id);
@@ -214,7 +220,8 @@ void agent_cycle_link(Agent *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *cycle = message_new("link.cycle");
 
-    if (!cycle || a->deploying || a->journal.state != DEPLOY_CONFIRMING || a->connection.asked || !control_link(a->control))
+    if (!cycle || a->deploying || a->journal.state != DEPLOY_CONFIRMING || a->connection.asked ||
+        !control_link(a->control))
         return;
     if (a->link_status)
         note_since(a, a->link_status);
@@ -229,8 +236,8 @@ void agent_note_connection(Agent *a, const cJSON *status)
     if (!a->connection.known) /* the link has just said hello: this is what it had when it was asked for another */
         note_since(a, status);
     else
-        a->connection.fresh = json_bool(status, "connected", false) &&
-                              !str_equal(json_string(status, "since"), a->connection.since);
+        a->connection.fresh =
+            json_bool(status, "connected", false) && !str_equal(json_string(status, "since"), a->connection.since);
     if (a->connection.fresh && a->journal.by_connection)
         agent_follow_journal(a);
 }
@@ -277,8 +284,8 @@ static void wait_for_confirmation(Agent *a, bool stuck)
         deploy_from_journal(a, "undo");
         return;
     }
-    log_info("%s %s is proved here; waiting up to %llu s for %s", a->journal.kind ? "Update" : "Snapshot", a->journal.version,
-             (unsigned long long) ((deadline - now) / USEC_PER_SEC),
+    log_info("%s %s is proved here; waiting up to %llu s for %s", a->journal.kind ? "Update" : "Snapshot",
+             a->journal.version, (unsigned long long) ((deadline - now) / USEC_PER_SEC),
              a->journal.by_connection ? "the tunnel to come up again" : "the cloud to confirm it on a new connection");
     agent_follow_later(a, deadline - now);
     agent_cycle_link(a);
@@ -293,7 +300,8 @@ static void begin_journal_anew(Agent *a, const Error *why, int r)
     a->journal.state = DEPLOY_RECOVERY;
     r = journal_set_aside(&err);
     if (r < 0)
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot set the journal aside; snapshots are refused until it can be read");
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r,
+                    "Cannot set the journal aside; snapshots are refused until it can be read");
 }
 
 void agent_follow_journal(Agent *a)
@@ -371,7 +379,8 @@ static void on_query_done(Runner *r, int ok, int exit_status, void *userdata)
     if (q->job) {
         _cleanup_(error_done) Error err = {};
 
-        error_set(&err, EIO, "worker.failed", "the worker for '%s' ended without an answer; see the agent's log", q->job);
+        error_set(&err, EIO, "worker.failed", "the worker for '%s' ended without an answer; see the agent's log",
+                  q->job);
         control_send_error(q->asker, q->id, &err, -EIO);
     }
     a->query = runner_free(a->query);
@@ -404,7 +413,8 @@ int agent_ask(Agent *a, const char *job, const char *id, cJSON *request, Control
 
     if (a->n_queries == QUERIES_WAITING_MAX) {
         cJSON_Delete(request);
-        return error_set(err, EBUSY, "agent.busy", "%d questions wait already; ask again in a moment", QUERIES_WAITING_MAX);
+        return error_set(err, EBUSY, "agent.busy", "%d questions wait already; ask again in a moment",
+                         QUERIES_WAITING_MAX);
     }
     *q = (Query) { .asker = asker, .id = strdup(id), .job = strdup(job), .request = request };
     if (!q->id || !q->job || !q->request) {
@@ -453,7 +463,8 @@ static void read_device_id(Agent *a)
     if (r == 0)
         r = env_validate(env, ENV_AGENT, path, &err);
     if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "This box's configuration is not usable; snapshots are refused until it is");
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r,
+                    "This box's configuration is not usable; snapshots are refused until it is");
         return;
     }
     a->device_id = strdup(env_get(env, "DEVICE_ID"));
@@ -487,7 +498,10 @@ static void sweep_folders(void)
     static const struct {
         const char *path;
         bool below;
-    } folders[] = { { ETC_DIR, false }, { RUN_DIR, false }, { STATE_DIR, false }, { STATE_DIR "/compose", true },
+    } folders[] = { { ETC_DIR, false },
+                    { RUN_DIR, false },
+                    { STATE_DIR, false },
+                    { STATE_DIR "/compose", true },
                     { AGENT_STATE_DIR, true } };
 
     for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
@@ -512,7 +526,8 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     static const ControlEvents control_events = { on_message, on_gone };
     _cleanup_(agent_freep) Agent *a = calloc(1, sizeof(*a));
     _cleanup_(freep) char *socket_path = path_in_root(AGENT_SOCKET_PATH);
-    ControlUsers users = { user_id(options->link_user, "mgmt-link"), user_id(options->recovery_user, "secbox-recovery") };
+    ControlUsers users = { user_id(options->link_user, "mgmt-link"),
+                           user_id(options->recovery_user, "secbox-recovery") };
     int r;
 
     if (!a || !socket_path)

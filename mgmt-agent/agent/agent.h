@@ -39,41 +39,41 @@ typedef struct Agent {
     usec_t started_realtime;
 
     /* the deployment */
-    Journal journal;         /* as the last worker left it */
-    Runner *deploying;       /* apply, update, recreate, commit, undo, recover, start, restart */
-    char *deploying_id;      /* id of the message, for duplicates */
+    Journal journal;    /* as the last worker left it */
+    Runner *deploying;  /* apply, update, recreate, commit, undo, recover, start, restart */
+    char *deploying_id; /* id of the message, for duplicates */
     char *deploying_version;
-    DeployState was;         /* what the journal said when the worker was started */
-    bool ended;              /* a worker has just ended */
+    DeployState was; /* what the journal said when the worker was started */
+    bool ended;      /* a worker has just ended */
     bool from_cloud;
-    cJSON *result;           /* its compose.result, told when the worker has ended: then the next snapshot may come */
+    cJSON *result;            /* its compose.result, told when the worker has ended: then the next snapshot may come */
     ControlClient *requester; /* secboxctl that asked for it, or NULL */
-    sd_event_source *timer;  /* confirmation deadline, or the next try to recover */
+    sd_event_source *timer;   /* confirmation deadline, or the next try to recover */
 
     struct {
         bool done, paused;
         unsigned tries;
-    } boot;                  /* see boot-job.c */
+    } boot; /* see boot-job.c */
 
-    Watch *watch;            /* updates images; see image-watch.h */
-    ServiceWatch *services;  /* brings back what is down; see service-watch.h */
-    bool own_job;            /* the job under way is of the latter */
+    Watch *watch;           /* updates images; see image-watch.h */
+    ServiceWatch *services; /* brings back what is down; see service-watch.h */
+    bool own_job;           /* the job under way is of the latter */
     struct {
         cJSON *message;
         ControlClient *from;
-    } parked;                /* a push or an update that waits for it to end */
+    } parked; /* a push or an update that waits for it to end */
 
     Runner *query;
     Query queries[QUERIES_WAITING_MAX];
     size_t n_queries;
 
-    cJSON *link_status;      /* the last link.status */
+    cJSON *link_status; /* the last link.status */
     struct {
-        bool asked;          /* link.cycle was sent for this change */
-        bool known, fresh;   /* since when the connection was that had to go; another one has come */
-        bool confirmed;      /* it is; committing may take more than one try */
+        bool asked;        /* link.cycle was sent for this change */
+        bool known, fresh; /* since when the connection was that had to go; another one has come */
+        bool confirmed;    /* it is; committing may take more than one try */
         char *since;
-    } connection;            /* on which the change is to be confirmed */
+    } connection; /* on which the change is to be confirmed */
 } Agent;
 
 int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *err) _must_check_;
@@ -83,8 +83,8 @@ DEFINE_CLEANUP(Agent, agent_free)
 bool agent_is_busy(const Agent *a);
 
 /* Starts a deployment job; the request holds "message" and "source". */
-int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester, bool from_cloud,
-                 Error *err) _must_check_;
+int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request, ControlClient *requester,
+                 bool from_cloud, Error *err) _must_check_;
 /* Queues a question for a worker. agent.busy when too many wait. */
 int agent_ask(Agent *a, const char *job, const char *id, cJSON *request, ControlClient *asker, Error *err) _must_check_;
 /* Reads the journal and decides what follows: arm the deadline, recover, or nothing. */

@@ -35,7 +35,8 @@ bool agent_start_after_boot(Agent *a)
         return false;
     }
     if (a->boot.tries == TRIES_MAX) {
-        log_error("After %d tries not every service runs again since the boot; `secboxctl status` names them", TRIES_MAX);
+        log_error("After %d tries not every service runs again since the boot; `secboxctl status` names them",
+                  TRIES_MAX);
         agent_boot_done(a);
         return false;
     }

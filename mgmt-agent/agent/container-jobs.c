@@ -38,7 +38,8 @@ void agent_handle_service(Agent *a, ControlClient *c, const cJSON *message)
     int r;
 
     if (a->journal.state == DEPLOY_RECOVERY && str_equal(job, "recreate"))
-        r = error_set(&err, EPERM, "deploy.recovery", "a rollback failed on this box: everything is left as it is for a person");
+        r = error_set(&err, EPERM, "deploy.recovery",
+                      "a rollback failed on this box: everything is left as it is for a person");
     else if (agent_is_busy(a))
         r = error_set(&err, EBUSY, "agent.busy", "another change is under way; wait for its result");
     else

@@ -164,7 +164,8 @@ static void take_line(ControlClient *c, const char *line, size_t len)
     if (r == -ENOMSG)
         return;
     if (r < 0) {
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Refusing a message of a local client (uid %u)", (unsigned) c->uid);
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Refusing a message of a local client (uid %u)",
+                    (unsigned) c->uid);
         control_send_error(c, NULL, &err, r);
         return;
     }
@@ -258,8 +259,14 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
         close(fd);
         return 0;
     }
-    *c = (ControlClient) { .control = control, .next = control->clients, .fd = fd, .uid = peer.uid, .is_local = is_local,
-                           .is_recovery = is_recovery, .may_be_local = is_local, .in = BUF_INIT(CONTROL_LINE_MAX + 16384),
+    *c = (ControlClient) { .control = control,
+                           .next = control->clients,
+                           .fd = fd,
+                           .uid = peer.uid,
+                           .is_local = is_local,
+                           .is_recovery = is_recovery,
+                           .may_be_local = is_local,
+                           .in = BUF_INIT(CONTROL_LINE_MAX + 16384),
                            .out = BUF_INIT(CONTROL_QUEUE_MAX) };
     if (sd_event_add_io(control->event, &c->source, fd, EPOLLIN, on_client, c) < 0) {
         client_free(c);
@@ -282,13 +289,14 @@ static int listen_at(const char *path, Error *err)
     memcpy(address.sun_path, path, strlen(path) + 1);
     (void) unlink(path);
     /* open to all at the file system's level: peers are judged by their credentials */
-    if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || chmod(path, 0666) < 0 || listen(fd, 16) < 0)
+    if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || chmod(path, 0666) < 0 ||
+        listen(fd, 16) < 0)
         return error_set(err, errno, "control.listen", "cannot listen at %s: %s", path, strerror(errno));
     return TAKE_FD(fd);
 }
 
-int control_new(sd_event *event, const char *path, const ControlUsers *users, const ControlEvents *events, void *userdata,
-                Control **ret, Error *err)
+int control_new(sd_event *event, const char *path, const ControlUsers *users, const ControlEvents *events,
+                void *userdata, Control **ret, Error *err)
 {
     _cleanup_(control_freep) Control *c = calloc(1, sizeof(*c));
     int r;

@@ -25,8 +25,8 @@ typedef struct ControlUsers {
 
 /* Listens at `path` (replacing a stale socket). Root and our own user may speak as secboxctl, and become a link by saying
  * link.hello; beside them come those of `users`. Others are refused at accept. Errors: control.listen. */
-int control_new(sd_event *event, const char *path, const ControlUsers *users, const ControlEvents *events, void *userdata,
-                Control **ret, Error *err) _must_check_;
+int control_new(sd_event *event, const char *path, const ControlUsers *users, const ControlEvents *events,
+                void *userdata, Control **ret, Error *err) _must_check_;
 Control *control_free(Control *c);
 DEFINE_CLEANUP(Control, control_free)
 

@@ -204,8 +204,9 @@ static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
         return;
     }
     if (a->journal.state == DEPLOY_RECOVERY) {
-        r = error_set(&err, EBUSY, "deploy.recovery",
-                      "a rollback failed on this box; push a compose file, or look at what runs, before images are updated");
+        r = error_set(
+            &err, EBUSY, "deploy.recovery",
+            "a rollback failed on this box; push a compose file, or look at what runs, before images are updated");
         refuse(c, message, 409, &err, r);
         return;
     }
@@ -298,7 +299,8 @@ static void handle_confirm(Agent *a, ControlClient *c, const cJSON *message)
     int r;
 
     (void) c;
-    if (a->deploying || a->journal.state != DEPLOY_CONFIRMING || !str_equal(a->journal.id, json_string(message, "id")) ||
+    if (a->deploying || a->journal.state != DEPLOY_CONFIRMING ||
+        !str_equal(a->journal.id, json_string(message, "id")) ||
         !str_equal(a->journal.nonce, json_string(message, "nonce"))) {
         log_warning("Ignoring a confirmation of snapshot %s that nobody waits for", json_string(message, "version"));
         return;
@@ -340,7 +342,8 @@ static void handle_link_hello(Agent *a, ControlClient *c, const cJSON *message)
 /* A connection to the cloud has just come up: it hears where this box stands, and what it may have missed. */
 static void handle_link_status(Agent *a, ControlClient *c, const cJSON *message)
 {
-    bool was_connected = json_bool(a->link_status, "connected", false), connected = json_bool(message, "connected", false);
+    bool was_connected = json_bool(a->link_status, "connected", false),
+         connected = json_bool(message, "connected", false);
     bool same = was_connected && str_equal(json_string(a->link_status, "since"), json_string(message, "since"));
     _cleanup_(cJSON_Deletep) cJSON *unacked = NULL;
 
@@ -370,16 +373,24 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         const char *name;
         void (*handle)(Agent *a, ControlClient *c, const cJSON *message);
     } handlers[] = {
-        { "compose.snapshot", handle_snapshot }, { "compose.plan", handle_plan },
-        { "image.update", handle_update },       { "updates.get", watch_handle_get },
-        { "updates.check", watch_handle_check }, { "updates.forget", watch_handle_forget },
+        { "compose.snapshot", handle_snapshot },
+        { "compose.plan", handle_plan },
+        { "image.update", handle_update },
+        { "updates.get", watch_handle_get },
+        { "updates.check", watch_handle_check },
+        { "updates.forget", watch_handle_forget },
         { "updates.hold", watch_handle_hold },
-        { "compose.confirm", handle_confirm },   { "compose.result.ack", handle_ack },
-        { "compose.rollback", handle_rollback }, { "status.get", handle_status },
-        { "history.get", handle_history },       { "env.ensure", handle_env_ensure },
-        { "container.restart", agent_handle_service }, { "container.recreate", agent_handle_service },
+        { "compose.confirm", handle_confirm },
+        { "compose.result.ack", handle_ack },
+        { "compose.rollback", handle_rollback },
+        { "status.get", handle_status },
+        { "history.get", handle_history },
+        { "env.ensure", handle_env_ensure },
+        { "container.restart", agent_handle_service },
+        { "container.recreate", agent_handle_service },
         { "probe", handle_probe },
-        { "link.hello", handle_link_hello },     { "link.status", handle_link_status },
+        { "link.hello", handle_link_hello },
+        { "link.status", handle_link_status },
     };
 
     for (size_t i = 0; i < ELEMENTSOF(handlers); i++)

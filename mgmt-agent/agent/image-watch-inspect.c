@@ -56,7 +56,8 @@ static int adopt(cJSON *service, const cJSON *seen)
 {
     const char *name = json_string(service, "name"), *image = json_string(seen, "imageId");
 
-    if (!str_equal(json_string(seen, "state"), "running") || str_equal(json_string(seen, "startTicks"), "0") || !image ||
+    if (!str_equal(json_string(seen, "state"), "running") || str_equal(json_string(seen, "startTicks"), "0") ||
+        !image ||
         (!differs(service, seen, "id") && !differs(service, seen, "imageId") && !differs(service, seen, "startTicks")))
         return 0;
     if (differs(service, seen, "imageId"))

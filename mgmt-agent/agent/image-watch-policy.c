@@ -45,7 +45,8 @@ static int read_interval(const EnvFile *agent, const EnvFile *secbox, usec_t *re
         r = read_value(secbox, "WATCHTOWER_POLL_INTERVAL", "secbox.env", &value, err);
     if (r < 0)
         return r;
-    *ret = value && str_to_u64(value, 1, UINT32_MAX, &seconds) == 0 ? seconds * USEC_PER_SEC : WATCH_INTERVAL_DEFAULT_USEC;
+    *ret =
+        value && str_to_u64(value, 1, UINT32_MAX, &seconds) == 0 ? seconds * USEC_PER_SEC : WATCH_INTERVAL_DEFAULT_USEC;
     return 0;
 }
 
@@ -54,8 +55,11 @@ int watch_config_read(const EnvFile *agent, const EnvFile *secbox, WatchConfig *
     const char *window = NULL, *cool_down = NULL, *monitor = NULL, *enable = NULL, *scope = NULL;
     const struct {
         const char *key, **value;
-    } keys[] = { { "UPDATE_WINDOW", &window }, { "UPDATE_COOL_DOWN", &cool_down }, { "UPDATE_MONITOR_ONLY", &monitor },
-                 { "UPDATE_LABEL_ENABLE", &enable }, { "UPDATE_SCOPE", &scope } };
+    } keys[] = { { "UPDATE_WINDOW", &window },
+                 { "UPDATE_COOL_DOWN", &cool_down },
+                 { "UPDATE_MONITOR_ONLY", &monitor },
+                 { "UPDATE_LABEL_ENABLE", &enable },
+                 { "UPDATE_SCOPE", &scope } };
     WatchConfig c = {};
     int r = read_interval(agent, secbox, &c.interval, err);
 
@@ -102,7 +106,8 @@ static const char *reason_not_to(const WatchConfig *c, const char *image, const 
     if (strchr(image, '@'))
         return "its image is named by digest, so only a push changes it";
     if (str_starts(image, "localhost/") && !l->local)
-        return "its image was made on this box, and no label says that it is to be watched here (io.containers.autoupdate=local)";
+        return "its image was made on this box, and no label says that it is to be watched here "
+               "(io.containers.autoupdate=local)";
     return NULL;
 }
 
@@ -145,8 +150,8 @@ usec_t watch_retry_delay(const WatchConfig *c, unsigned tries)
     return delay < c->interval ? delay : c->interval;
 }
 
-WatchVerdict watch_decide(const WatchConfig *c, const cJSON *entry, const cJSON *failed, bool order, usec_t now, usec_t *ret_at,
-                          const char **ret_why)
+WatchVerdict watch_decide(const WatchConfig *c, const cJSON *entry, const cJSON *failed, bool order, usec_t now,
+                          usec_t *ret_at, const char **ret_why)
 {
     const char *retry_at = json_string(entry, "retryAt");
     usec_t at = 0;

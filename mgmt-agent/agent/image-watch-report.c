@@ -123,8 +123,8 @@ cJSON *watch_make_report(Watch *w, const char *id, const cJSON *results)
         return NULL;
     }
     if (!m || json_add_item(m, "updates", o) < 0 || json_add_string(m, "id", id) < 0 || add_settings(w, o) < 0 ||
-        add_time(o, "lastCheckAt", w->state.last_check) < 0 || json_add_bool(o, "busy", w->round.step != ROUND_NONE) < 0 ||
-        add_lock(o) < 0 || add_lists(w, o) < 0)
+        add_time(o, "lastCheckAt", w->state.last_check) < 0 ||
+        json_add_bool(o, "busy", w->round.step != ROUND_NONE) < 0 || add_lock(o) < 0 || add_lists(w, o) < 0)
         return NULL;
     if (results && json_add_item(o, "results", cJSON_Duplicate(results, 1)) < 0)
         return NULL;
@@ -142,7 +142,8 @@ static void report_to(Agent *a, ControlClient *c, const cJSON *message)
 void watch_handle_get(Agent *a, ControlClient *c, const cJSON *message)
 {
     report_to(a, c, message);
-    if (a->watch->complaint && a->watch->round.step == ROUND_NONE) /* whoever mends the settings looks whether they are right */
+    if (a->watch->complaint &&
+        a->watch->round.step == ROUND_NONE) /* whoever mends the settings looks whether they are right */
         watch_arm(a->watch);
 }
 
@@ -155,7 +156,8 @@ static int take_services(Watch *w, const cJSON *message, char ***ret, Error *err
 
         if (!name || !watch_state_entry(&w->state, name))
             return error_set(err, ENOENT, "update.no-service",
-                             "there is no service '%.60s' on this box; `secboxctl updates` shows them", name ? name : "");
+                             "there is no service '%.60s' on this box; `secboxctl updates` shows them",
+                             name ? name : "");
         if (strv_length(*ret) >= COMPOSE_SERVICES_MAX || strv_add(ret, name) < 0)
             return error_set(err, ENOMEM, "update.no-service", "too many services are named");
     }
@@ -167,7 +169,8 @@ void watch_handle_check(Agent *a, ControlClient *c, const cJSON *message)
 {
     Watch *w = a->watch;
     const char *id = json_string(message, "id");
-    _cleanup_(cJSON_Deletep) cJSON *fresh = watch_make_report(w, id, NULL); /* knows of services that were just pushed */
+    _cleanup_(cJSON_Deletep) cJSON *fresh =
+        watch_make_report(w, id, NULL); /* knows of services that were just pushed */
     _cleanup_(error_done) Error err = {};
     Round order = { .ask = true, .order = true, .force = json_bool(message, "force", false), .asker = c };
     int r = fresh ? 0 : -ENOMEM;
@@ -175,8 +178,9 @@ void watch_handle_check(Agent *a, ControlClient *c, const cJSON *message)
     if (w->waiting.id)
         r = error_set(&err, EBUSY, "agent.busy", "another such order waits already; ask again in a moment");
     else if (a->journal.state == DEPLOY_RECOVERY)
-        r = error_set(&err, EBUSY, "deploy.recovery", "a rollback failed on this box; push a compose file, or look at what runs, "
-                                                      "before images are updated");
+        r = error_set(&err, EBUSY, "deploy.recovery",
+                      "a rollback failed on this box; push a compose file, or look at what runs, "
+                      "before images are updated");
     if (r == 0)
         r = take_services(w, message, &order.only, &err);
     if (r == 0 && !(order.id = strdup(id)))

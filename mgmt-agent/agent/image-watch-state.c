@@ -127,7 +127,8 @@ static int follow_order(cJSON *entry, const char *ordered)
 
 static int note_turned_away(cJSON *entry, const char *digest)
 {
-    return json_string(entry, "ordered") && !json_string(entry, "turnedAway") ? put_string(entry, "turnedAway", digest) : 0;
+    return json_string(entry, "ordered") && !json_string(entry, "turnedAway") ? put_string(entry, "turnedAway", digest)
+                                                                              : 0;
 }
 
 /* Takes over what was known of the service. */
@@ -237,8 +238,9 @@ static int put_off(cJSON *entry, const WatchConfig *c, usec_t at_least, usec_t n
     int tries = (int) tries_of(entry) + 1;
 
     drop(entry, "tries");
-    return json_add_int(entry, "tries", tries) < 0 ? -ENOMEM
-                                                   : put_time(entry, "retryAt", now + (delay > at_least ? delay : at_least));
+    return json_add_int(entry, "tries", tries) < 0
+               ? -ENOMEM
+               : put_time(entry, "retryAt", now + (delay > at_least ? delay : at_least));
 }
 
 /* It stays what it was known to be: that a registry cannot be asked now takes nothing back. */

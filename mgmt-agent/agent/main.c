@@ -12,8 +12,8 @@
 #include "mgmt-agent/agent/agent-self-check.h"
 
 static const char *opt_pace;
-static const char *opt_root, *opt_worker, *opt_link_user, *opt_recovery_user, *opt_project, *opt_podman_compose, *opt_settle,
-    *opt_pull_timeout, *opt_poll_interval;
+static const char *opt_root, *opt_worker, *opt_link_user, *opt_recovery_user, *opt_project, *opt_podman_compose,
+    *opt_settle, *opt_pull_timeout, *opt_poll_interval;
 
 static const CliOption options[] = {
     { "root", "DIR", "prefix of all paths (SECBOX_ROOT)", &opt_root, NULL },
@@ -47,7 +47,7 @@ static int worker_arguments(char ***ret)
     const struct {
         const char *name, *value;
     } passed_on[] = {
-        { "--root", paths_root() }, { "--project", opt_project }, { "--podman-compose", opt_podman_compose },
+        { "--root", paths_root() }, { "--project", opt_project },           { "--podman-compose", opt_podman_compose },
         { "--settle", opt_settle }, { "--pull-timeout", opt_pull_timeout },
     };
     int r = 0;
@@ -88,8 +88,9 @@ int main(int argc, char **argv)
     worker = opt_worker ? str_format("%s", opt_worker) : default_worker();
     r = worker && worker_arguments(&arguments) == 0 ? service_loop_new(&event, &err) : -1;
     if (r >= 0)
-        r = agent_new(event, &(AgentOptions) { worker, arguments, opt_link_user, opt_recovery_user, poll_interval * USEC_PER_SEC,
-                                                (unsigned) pace },
+        r = agent_new(event,
+                      &(AgentOptions) { worker, arguments, opt_link_user, opt_recovery_user,
+                                        poll_interval * USEC_PER_SEC, (unsigned) pace },
                       &agent, &err);
     if (r >= 0)
         r = agent_alive_new(event, &alive, &err);

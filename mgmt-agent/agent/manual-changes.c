@@ -128,7 +128,8 @@ static void follow_folders(ManualChanges *h, const cJSON *current)
     images = str_format("%.*s-images", (int) (strlen(containers) - strlen("-containers")), containers);
     h->containers = sd_event_source_disable_unref(h->containers);
     h->images = sd_event_source_disable_unref(h->images);
-    r = sd_event_add_inotify(h->event, &h->containers, containers, IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR, on_file, h);
+    r = sd_event_add_inotify(h->event, &h->containers, containers, IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR, on_file,
+                             h);
     if (r >= 0 && images)
         r = sd_event_add_inotify(h->event, &h->images, images, IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR, on_file, h);
     if (r < 0)

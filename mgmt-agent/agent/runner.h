@@ -10,9 +10,9 @@
 typedef struct Runner Runner;
 
 typedef struct RunnerOptions {
-    const char *worker;          /* path of mgmt-worker */
-    char *const *arguments;      /* options for it; borrowed for good */
-    bool in_unit;                /* each in a transient unit, see worker-unit.h */
+    const char *worker;     /* path of mgmt-worker */
+    char *const *arguments; /* options for it; borrowed for good */
+    bool in_unit;           /* each in a transient unit, see worker-unit.h */
 } RunnerOptions;
 
 typedef void (*runner_message_t)(Runner *r, const cJSON *message, void *userdata);
@@ -22,8 +22,8 @@ typedef void (*runner_done_t)(Runner *r, int ok, int exit_status, void *userdata
 /* Starts `job` with the request on its standard input. Callbacks run from the loop; on_done once and last. Freeing ends the
  * worker and silences. */
 int runner_start(sd_event *event, const RunnerOptions *options, const char *job, const cJSON *request,
-                 runner_message_t on_message, runner_done_t on_done, void *userdata, Runner **ret, Error *err)
-    _must_check_;
+                 runner_message_t on_message, runner_done_t on_done, void *userdata, Runner **ret,
+                 Error *err) _must_check_;
 const char *runner_job(const Runner *r);
 Runner *runner_free(Runner *r);
 DEFINE_CLEANUP(Runner, runner_free)

@@ -16,8 +16,8 @@
 static const unsigned delays[] = { 0, 10, 60, 300, 900, 3600 };
 
 static const char *const state_names[_SERVICE_STATES] = {
-    [SERVICE_UNKNOWN] = "unknown", [SERVICE_RUNNING] = "running", [SERVICE_ENDED] = "ended",
-    [SERVICE_BY_HAND] = "stopped by hand", [SERVICE_DOWN] = "down", [SERVICE_LOOPING] = "restarting",
+    [SERVICE_UNKNOWN] = "unknown",         [SERVICE_RUNNING] = "running", [SERVICE_ENDED] = "ended",
+    [SERVICE_BY_HAND] = "stopped by hand", [SERVICE_DOWN] = "down",       [SERVICE_LOOPING] = "restarting",
     [SERVICE_UNHEALTHY] = "unhealthy",
 };
 
@@ -101,10 +101,12 @@ void service_renew(ServiceRecord *r, bool deployed)
 /* A first look comes because something has ended: of what podman has counted before, the last one is news. */
 static unsigned count_restarts(ServiceRecord *r, unsigned restarts, usec_t now)
 {
-    unsigned before = !r->counted ? (restarts > 0 ? restarts - 1 : 0) : restarts < r->restarts_seen ? restarts : r->restarts_seen;
+    unsigned before = !r->counted                   ? (restarts > 0 ? restarts - 1 : 0)
+                      : restarts < r->restarts_seen ? restarts
+                                                    : r->restarts_seen;
     unsigned new = restarts - before;
 
-    for (unsigned i = 0; i < new && i < SERVICE_ENDS; i++) {
+    for (unsigned i = 0; i < new &&i < SERVICE_ENDS; i++) {
         memmove(&r->ends[0], &r->ends[1], (SERVICE_ENDS - 1) * sizeof(r->ends[0]));
         r->ends[SERVICE_ENDS - 1] = now;
     }
@@ -165,7 +167,8 @@ bool service_note(ServiceRecord *r, const ServiceTimes *t, const ServiceFacts *f
     if (seen == SERVICE_RUNNING && is_looping(r, t, now))
         seen = SERVICE_LOOPING;
     /* what has not run in between cannot have been stopped: a start of ours has failed */
-    if (r->seen == SERVICE_DOWN && f->status && (seen == SERVICE_BY_HAND || seen == SERVICE_ENDED) && !f->stopped_by_user)
+    if (r->seen == SERVICE_DOWN && f->status && (seen == SERVICE_BY_HAND || seen == SERVICE_ENDED) &&
+        !f->stopped_by_user)
         seen = SERVICE_DOWN;
     if (seen != r->seen)
         r->seen_at = now;

@@ -40,11 +40,11 @@ typedef struct ServiceFacts {
 } ServiceFacts;
 
 typedef struct ServiceTimes {
-    usec_t settle;      /* podman's own restart gets so long */
-    usec_t patience;    /* with one that is unhealthy or loops */
+    usec_t settle;   /* podman's own restart gets so long */
+    usec_t patience; /* with one that is unhealthy or loops */
     usec_t loop_window;
-    usec_t well_after;  /* it must have run well for so long */
-    usec_t unit;        /* a second of the delays between tries */
+    usec_t well_after; /* it must have run well for so long */
+    usec_t unit;       /* a second of the delays between tries */
 } ServiceTimes;
 
 typedef enum ServiceStep {
@@ -55,24 +55,24 @@ typedef enum ServiceStep {
 } ServiceStep;
 
 typedef struct ServiceRecord {
-    ServiceState state;        /* what is shown */
-    usec_t since;              /* wall clock of it */
-    ServiceState seen;         /* by the last look */
+    ServiceState state;         /* what is shown */
+    usec_t since;               /* wall clock of it */
+    ServiceState seen;          /* by the last look */
     usec_t seen_at, running_at; /* CLOCK_BOOTTIME: seen as that since; running without a pause since, 0: it is not */
-    bool counted;              /* restarts_seen means something */
+    bool counted;               /* restarts_seen means something */
     unsigned restarts_seen;
     usec_t ends[SERVICE_ENDS]; /* CLOCK_BOOTTIME of the last restarts by podman, oldest first; 0: none */
     bool leave;                /* its policy forbids that we start it */
     bool stuck;                /* its monitor was killed with it, and podman cannot start it any more */
 
     /* the last time that it was not well */
-    ServiceState trouble;      /* SERVICE_UNKNOWN: never */
+    ServiceState trouble;                /* SERVICE_UNKNOWN: never */
     usec_t trouble_since, trouble_until; /* wall clock; 0: it goes on */
-    usec_t trouble_at;         /* CLOCK_BOOTTIME */
-    unsigned restarts;         /* in it, by podman and by us */
-    unsigned tries;            /* ours */
+    usec_t trouble_at;                   /* CLOCK_BOOTTIME */
+    unsigned restarts;                   /* in it, by podman and by us */
+    unsigned tries;                      /* ours */
     bool recreated;
-    usec_t not_before;         /* of the next step */
+    usec_t not_before; /* of the next step */
 } ServiceRecord;
 
 /* "always", "on-failure:3", … as a compose file says it. */

@@ -102,7 +102,8 @@ static cJSON *make_result(const cJSON *message, const cJSON *current)
 }
 
 /* The version moves on although nothing else does. */
-static int remember(cJSON *current, const cJSON *message, bool from_cloud, uint64_t version, const cJSON *result, Error *err)
+static int remember(cJSON *current, const cJSON *message, bool from_cloud, uint64_t version, const cJSON *result,
+                    Error *err)
 {
     int r = store_save_snapshot(json_string(message, "version"), message, err);
 

@@ -26,11 +26,21 @@ bool worker_unit_is_needed(void)
 int worker_unit_argv(char ***argv, const char *job)
 {
     static const char *const fixed[] = {
-        "/usr/bin/systemd-run", "--quiet", "--system", "--no-ask-password", "--pipe", "--wait", "--collect",
-        "--service-type=exec", ("--setenv=" LOG_RELAY_VARIABLE "=1"),
+        "/usr/bin/systemd-run",
+        "--quiet",
+        "--system",
+        "--no-ask-password",
+        "--pipe",
+        "--wait",
+        "--collect",
+        "--service-type=exec",
+        ("--setenv=" LOG_RELAY_VARIABLE "=1"),
         /* conmon and the containers stay when the worker has ended, unlimited, and whatever happens to one of them */
-        "--property=KillMode=process", "--property=TasksMax=infinity", "--property=OOMPolicy=continue",
-        "--property=LimitCORE=0:infinity", "--property=TimeoutStopSec=20",
+        "--property=KillMode=process",
+        "--property=TasksMax=infinity",
+        "--property=OOMPolicy=continue",
+        "--property=LimitCORE=0:infinity",
+        "--property=TimeoutStopSec=20",
         /* a job a minute is nothing that the journal must tell */
         "--property=LogLevelMax=notice",
     };

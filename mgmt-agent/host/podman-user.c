@@ -13,8 +13,16 @@
 #include "mgmt-agent/state/root-podman.h"
 
 static const char *const passed_on[] = {
-    "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "CONTAINERS_REGISTRIES_CONF", "REGISTRY_AUTH_FILE", "TMPDIR",
-    "http_proxy",      "https_proxy",             "no_proxy",                   "HTTPS_PROXY",        "NO_PROXY",
+    "CONTAINERS_CONF",
+    "CONTAINERS_STORAGE_CONF",
+    "CONTAINERS_REGISTRIES_CONF",
+    "REGISTRY_AUTH_FILE",
+    "TMPDIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTPS_PROXY",
+    "NO_PROXY",
 };
 
 void podman_user_done(PodmanUser *u)
@@ -101,11 +109,13 @@ int podman_user_find(const char *wanted, PodmanUser *ret, Error *err)
     if (!pw && !str_empty(wanted))
         return error_set(err, ENOENT, "podman.no-user",
                          "there is no user '%s', whom PODMAN_USER in mgmt-agent.env names; correct the line, or do: "
-                         "useradd --create-home %s && loginctl enable-linger %s", wanted, wanted, wanted);
+                         "useradd --create-home %s && loginctl enable-linger %s",
+                         wanted, wanted, wanted);
     if (!pw)
-        return error_set(err, ENOENT, "podman.no-user",
-                         "there is no user for the containers; do: useradd --create-home tc && loginctl enable-linger tc "
-                         "(or, to have them run as root, write PODMAN_USER=root into mgmt-agent.env)");
+        return error_set(
+            err, ENOENT, "podman.no-user",
+            "there is no user for the containers; do: useradd --create-home tc && loginctl enable-linger tc "
+            "(or, to have them run as root, write PODMAN_USER=root into mgmt-agent.env)");
     u.name = strdup(pw->pw_name);
     u.home = strdup(pw->pw_dir);
     u.uid = pw->pw_uid;

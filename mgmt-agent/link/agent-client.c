@@ -262,7 +262,7 @@ int agent_client_send(AgentClient *c, LineKind kind, const char *text, size_t le
     line = malloc(sizeof(*line) + len + 1);
     if (!line)
         return -ENOMEM;
-    *line = (Line) {.kind = kind, .queued_at = boottime_usec(), .len = len + 1};
+    *line = (Line) { .kind = kind, .queued_at = boottime_usec(), .len = len + 1 };
     memcpy(line->text, text, len);
     line->text[len] = '\n';
     /* session lines go before what waited for the connection: the first line of a link is link.hello */

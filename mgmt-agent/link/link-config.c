@@ -47,9 +47,8 @@ int link_config_load(const char *path, LinkConfig *ret, Error *err)
     if (r < 0)
         return r;
     if (copy_value(env, "CLOUD_BASE_URL", &c.cloud_url) < 0 ||
-        copy_value(env, "MGMT_GATEWAY_URL", &c.gateway_url) < 0 ||
-        copy_value(env, "DEVICE_ID", &c.device_id) < 0 || copy_value(env, "BOOTSTRAP", &c.bootstrap) < 0 ||
-        copy_value(env, "CLOUD_CA_FILE", &c.ca_file) < 0)
+        copy_value(env, "MGMT_GATEWAY_URL", &c.gateway_url) < 0 || copy_value(env, "DEVICE_ID", &c.device_id) < 0 ||
+        copy_value(env, "BOOTSTRAP", &c.bootstrap) < 0 || copy_value(env, "CLOUD_CA_FILE", &c.ca_file) < 0)
         return error_from_errno(err, -ENOMEM, "cannot keep the configuration");
     const char *port = env_get(env, "SSH_PORT");
     uint64_t ssh_port = SSH_PORT_DEFAULT;
@@ -95,8 +94,8 @@ int link_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid, Error *err)
     const struct passwd *pw = getpwnam(user);
 
     if (!pw)
-        return error_set(err, ENOENT, "link.no-user", "there is no user \"%s\"; reinstall the package or name another with --user",
-                         user);
+        return error_set(err, ENOENT, "link.no-user",
+                         "there is no user \"%s\"; reinstall the package or name another with --user", user);
     *ret_uid = pw->pw_uid;
     *ret_gid = pw->pw_gid;
     return 0;

@@ -30,7 +30,7 @@ struct Link {
     HttpClient *http;
     DeviceTunnel *tunnel;
     AgentClient *agent;
-    Map *complained;        /* message types that were dropped, each logged once; values are not used */
+    Map *complained; /* message types that were dropped, each logged once; values are not used */
     Alive alive;
     unsigned progress_held; /* progress messages given to the tunnel while it was down */
 };

@@ -24,10 +24,10 @@ static void complain(Link *l, const char *from, const char *type, const char *re
 }
 
 /* What the tunnel itself obeys, or what is no business of mgmt-agent's. */
-static const char *const own_types[] = {"challenge", "probe.result", "welcome", "goaway"};
+static const char *const own_types[] = { "challenge", "probe.result", "welcome", "goaway" };
 
 /* Changes and their confirmations are kept for an agent that restarts; questions are asked again. */
-static const char *const kept_types[] = {"compose.snapshot", "compose.confirm", "compose.result.ack", "image.update"};
+static const char *const kept_types[] = { "compose.snapshot", "compose.confirm", "compose.result.ack", "image.update" };
 
 static bool is_one_of(const char *const *types, size_t n, const char *type)
 {
@@ -67,7 +67,8 @@ void link_from_cloud(Link *l, const cJSON *message, const char *text)
     }
     r = agent_client_send(l->agent, kind_of(type->name), text, strlen(text));
     if (r < 0)
-        log_warning("a message of type \"%s\" is lost: mgmt-agent does not take any more (%s)", type->name, strerror(-r));
+        log_warning("a message of type \"%s\" is lost: mgmt-agent does not take any more (%s)", type->name,
+                    strerror(-r));
 }
 
 static int pass_to_cloud(Link *l, const char *type, const char *line, size_t len)

@@ -41,7 +41,8 @@ static void on_tunnel_down(DeviceTunnel *t _unused_, int http_status, usec_t ret
     if (http_status == 401 || http_status == 403)
         link_set_fault(userdata, err, -EACCES, "the gateway refused the token; getting another");
     else if (retry_in == USEC_INFINITY)
-        link_set_fault(userdata, err, -EIO, "the management tunnel is down until there is a new token or configuration");
+        link_set_fault(userdata, err, -EIO,
+                       "the management tunnel is down until there is a new token or configuration");
     else
         link_set_fault(userdata, err, -EIO, "the management tunnel is down and comes back by itself");
 }
@@ -62,7 +63,8 @@ static void on_no_token(DeviceTunnel *t, usec_t retry_in, const Error *err, void
         link_set_fault(userdata, err, -EIO, "no device token yet; it is tried again");
 }
 
-static void on_refresh_failed(DeviceTunnel *t _unused_, int r, const Error *err, const char *decision, void *userdata _unused_)
+static void on_refresh_failed(DeviceTunnel *t _unused_, int r, const Error *err, const char *decision,
+                              void *userdata _unused_)
 {
     log_failure(LOG_LEVEL_WARNING, NULL, err, r, "%s", decision);
 }
@@ -98,7 +100,7 @@ static void on_agent_down(AgentClient *c, const Error *err, void *userdata)
     log_failure(LOG_LEVEL_NOTICE, NULL, err, -EIO, "waiting for mgmt-agent");
 }
 
-static const AgentEvents agent_events = {.on_up = on_agent_up, .on_line = on_agent_line, .on_down = on_agent_down};
+static const AgentEvents agent_events = { .on_up = on_agent_up, .on_line = on_agent_line, .on_down = on_agent_down };
 
 /* configuration */
 
@@ -140,7 +142,7 @@ static void link_read_config(Link *l)
 static int link_connect(Link *l, Error *err)
 {
     _cleanup_(freep) char *sessions = path_in_root(LINK_SESSIONS_PATH);
-    const BridgeTarget targets[] = {{.name = "ssh", .host = "127.0.0.1", .port = l->config.ssh_port}, {}};
+    const BridgeTarget targets[] = { { .name = "ssh", .host = "127.0.0.1", .port = l->config.ssh_port }, {} };
     const DeviceTunnelOptions options = {
         .role = "mgmt",
         .program = LINK_PROGRAM,

@@ -36,9 +36,12 @@ int main(int argc, char **argv)
     const char *root = NULL;
     LinkOptions options = {};
     const CliOption table[] = {
-        {.name = "root", .value = "DIR", .help = "prefix of all paths", .text = &root},
-        {.name = "user", .value = "NAME", .help = "read the configuration, then become this user", .text = &options.user},
-        {.name = "agent-socket", .value = "PATH", .help = "mgmt-agent's socket", .text = &options.agent_socket},
+        { .name = "root", .value = "DIR", .help = "prefix of all paths", .text = &root },
+        { .name = "user",
+          .value = "NAME",
+          .help = "read the configuration, then become this user",
+          .text = &options.user },
+        { .name = "agent-socket", .value = "PATH", .help = "mgmt-agent's socket", .text = &options.agent_socket },
         {},
     };
     const Cli cli = {

@@ -22,5 +22,5 @@ int agent_send(AgentSocket *s, const cJSON *message, Error *err) _must_check_;
 int agent_receive(AgentSocket *s, const char *id, usec_t deadline, cJSON **ret, Error *err) _must_check_;
 
 /* Sends a request and waits for the answer of type `answer` with its id. */
-int agent_ask(AgentSocket *s, const cJSON *request, const char *answer, usec_t timeout, cJSON **ret, Error *err)
-    _must_check_;
+int agent_ask(AgentSocket *s, const cJSON *request, const char *answer, usec_t timeout, cJSON **ret,
+              Error *err) _must_check_;

@@ -33,9 +33,10 @@ void check_clock(Doctor *d, Finding *f)
     timestamp_format(realtime, now);
     timestamp_format(build, built);
     if (realtime < build)
-        finding_set(f, VERDICT_FAIL,
-                    "Set the clock (`date -u -s …`) and see `timedatectl`: with it, certificates and tokens are refused.",
-                    "the clock says %s, this program is from %s", now, built);
+        finding_set(
+            f, VERDICT_FAIL,
+            "Set the clock (`date -u -s …`) and see `timedatectl`: with it, certificates and tokens are refused.",
+            "the clock says %s, this program is from %s", now, built);
     else
         finding_pass(f, "%s", now);
 }
@@ -60,16 +61,15 @@ static void check_space(const char *path, const char *advice, Finding *f)
     struct statvfs fs;
 
     if (statvfs(path, &fs) < 0) {
-        finding_set(f, VERDICT_UNKNOWN, errno == ENOENT ? "It is made when mgmt-agent first starts." : advice,
-                    "%s: %s", path, strerror(errno));
+        finding_set(f, VERDICT_UNKNOWN, errno == ENOENT ? "It is made when mgmt-agent first starts." : advice, "%s: %s",
+                    path, strerror(errno));
         return;
     }
     unsigned long long free_bytes = (unsigned long long) fs.f_bavail * fs.f_frsize;
     unsigned long long percent = fs.f_blocks > 0 ? (unsigned long long) fs.f_bavail * 100 / fs.f_blocks : 0;
     if (free_bytes < SPACE_MIN_BYTES || percent < SPACE_MIN_PERCENT)
         finding_set(f, VERDICT_FAIL, advice, "%s has %.1f GiB free (%llu %%), wanted are %.0f GiB and %d %%", path,
-                    (double) free_bytes / (1 << 30), percent, (double) SPACE_MIN_BYTES / (1 << 30),
-                    SPACE_MIN_PERCENT);
+                    (double) free_bytes / (1 << 30), percent, (double) SPACE_MIN_BYTES / (1 << 30), SPACE_MIN_PERCENT);
     else
         finding_pass(f, "%s has %.1f GiB free (%llu %%)", path, (double) free_bytes / (1 << 30), percent);
 }

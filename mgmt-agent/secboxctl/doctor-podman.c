@@ -132,7 +132,8 @@ void check_podman_compose(Doctor *d, Finding *f)
     }
     const char *const argv[] = { program, "--version", NULL };
     int r = run_as_user(d, argv, &result, &err);
-    if (!ran_well(r, &result, &err, "podman-compose --version", "Run `podman-compose --version` as the podman user.", f))
+    if (!ran_well(r, &result, &err, "podman-compose --version", "Run `podman-compose --version` as the podman user.",
+                  f))
         return;
 
     const char *version = compose_version(result.out);
@@ -142,6 +143,5 @@ void check_podman_compose(Doctor *d, Finding *f)
         finding_set(f, VERDICT_UNKNOWN, "Run `podman-compose --version` and read what it says.",
                     "podman-compose does not tell its version");
     else
-        finding_pass(f, "podman-compose %s, strategy %s", version,
-                     strategy ? strategy : "chosen when mgmt-agent runs");
+        finding_pass(f, "podman-compose %s, strategy %s", version, strategy ? strategy : "chosen when mgmt-agent runs");
 }

@@ -102,7 +102,8 @@ static void check_podman_user(Doctor *d, Finding *f)
         finding_set(f, VERDICT_FAIL, "Until then nothing can be deployed.", "%s", error_message(&err, 0));
     else if (d->user.unnamed_root)
         finding_set(f, VERDICT_FAIL,
-                    "Write PODMAN_USER=root into mgmt-agent.env to have it so, or deploy anew as another user: a container that "
+                    "Write PODMAN_USER=root into mgmt-agent.env to have it so, or deploy anew as another user: a "
+                    "container that "
                     "breaks out of root's podman has the whole box.",
                     "the containers run as root, which nobody chose");
     else
@@ -139,7 +140,8 @@ static void check_tunnel(Doctor *d, Finding *f)
 /* Folders that containers made before the rules for them mount; what is wrong with each says what to do. */
 static void check_binds(Doctor *d, Finding *f)
 {
-    const cJSON *binds = cJSON_GetObjectItemCaseSensitive(d->status, "unsafeBinds"), *first = binds ? binds->child : NULL;
+    const cJSON *binds = cJSON_GetObjectItemCaseSensitive(d->status, "unsafeBinds"),
+                *first = binds ? binds->child : NULL;
     int n = cJSON_GetArraySize(binds);
 
     if (!d->status)
@@ -147,22 +149,25 @@ static void check_binds(Doctor *d, Finding *f)
     else if (n == 0)
         finding_pass(f, "no container can change what another one mounts");
     else
-        finding_set(f, VERDICT_FAIL,
-                    "Do what it says; `secboxctl status --json` has all of them. The containers go on, but a new compose file "
-                    "with such a mount is refused.",
-                    "%d unsafe mount%s: %s of service %s: %s", n, n == 1 ? "" : "s",
-                    json_string(first, "source") ? json_string(first, "source") : "?",
-                    json_string(first, "service") ? json_string(first, "service") : "?",
-                    json_string(first, "problem") ? json_string(first, "problem") : "?");
+        finding_set(
+            f, VERDICT_FAIL,
+            "Do what it says; `secboxctl status --json` has all of them. The containers go on, but a new compose file "
+            "with such a mount is refused.",
+            "%d unsafe mount%s: %s of service %s: %s", n, n == 1 ? "" : "s",
+            json_string(first, "source") ? json_string(first, "source") : "?",
+            json_string(first, "service") ? json_string(first, "service") : "?",
+            json_string(first, "problem") ? json_string(first, "problem") : "?");
 }
 
 /* "web: down since …, exit code 7, restarted 4 times: the last line of its log" */
 static char *trouble_text(const cJSON *service, const cJSON *trouble)
 {
     _cleanup_(freep) char *code = report_member(trouble, "exitCode"), *restarts = report_member(trouble, "restarts");
-    const char *log = json_string(trouble, "log"), *last = log ? strrchr(log, '\n') : NULL, *error = json_string(trouble, "error");
+    const char *log = json_string(trouble, "log"), *last = log ? strrchr(log, '\n') : NULL,
+               *error = json_string(trouble, "error");
     _cleanup_(freep) char *line = log ? text_printable(last && last[1] ? last + 1 : log) : NULL;
-    const char *what = json_string(trouble, "what"), *since = json_string(trouble, "since"), *name = json_string(service, "name");
+    const char *what = json_string(trouble, "what"), *since = json_string(trouble, "since"),
+               *name = json_string(service, "name");
 
     return str_format("%s: %s since %s, exit code %s, restarted %s times%s%s", name ? name : "-", what ? what : "-",
                       since ? since : "-", code ? code : "-", restarts ? restarts : "0", error || line ? ": " : "",
@@ -173,12 +178,14 @@ static char *trouble_text(const cJSON *service, const cJSON *trouble)
 
 static void check_services(Doctor *d, Finding *f)
 {
-    const cJSON *watched = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "watched") : NULL, *service;
+    const cJSON *watched = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "watched") : NULL,
+                *service;
     _cleanup_(strv_freep) char **bad = NULL;
     unsigned n = 0, by_hand = 0;
 
     if (!cJSON_IsArray(watched)) {
-        finding_set(f, VERDICT_UNKNOWN, "Make mgmt-agent answer first: only it knows.", "mgmt-agent did not tell about services");
+        finding_set(f, VERDICT_UNKNOWN, "Make mgmt-agent answer first: only it knows.",
+                    "mgmt-agent did not tell about services");
         return;
     }
     cJSON_ArrayForEach(service, watched) {
@@ -196,7 +203,8 @@ static void check_services(Doctor *d, Finding *f)
     _cleanup_(freep) char *all = bad ? strv_join(bad, "; ") : NULL;
     if (all)
         finding_set(f, VERDICT_FAIL,
-                    "mgmt-agent goes on trying; read the container's log (`podman logs`), then push a file or an image that works.",
+                    "mgmt-agent goes on trying; read the container's log (`podman logs`), then push a file or an image "
+                    "that works.",
                     "%s", all);
     else
         finding_pass(f, "%u deployed, none is down%s", n, by_hand > 0 ? "; some were stopped by hand" : "");
@@ -235,8 +243,8 @@ static int add_json(cJSON *checks, const char *id, const Finding *f)
 /* "DETAIL. ADVICE" */
 static int add_row(Table *table, const char *id, const Finding *f)
 {
-    _cleanup_(freep) char *text = str_format("%s%s%s", f->detail ? f->detail : "", f->advice ? ". " : "",
-                                             f->advice ? f->advice : "");
+    _cleanup_(freep) char *text =
+        str_format("%s%s%s", f->detail ? f->detail : "", f->advice ? ". " : "", f->advice ? f->advice : "");
     return text ? table_row(table, id, verdict_names[f->verdict], text) : -ENOMEM;
 }
 

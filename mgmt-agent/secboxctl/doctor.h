@@ -21,11 +21,11 @@ typedef struct Finding {
 
 typedef struct Doctor {
     const Secboxctl *ctl;
-    EnvFile *agent_env;      /* NULL when it cannot be read */
-    PodmanUser user;         /* name NULL when it cannot be told */
-    cJSON *report;           /* the agent's status.report or NULL */
-    const cJSON *status;     /* borrowed from it */
-    char *graph_root;        /* podman's, NULL when podman did not answer */
+    EnvFile *agent_env;  /* NULL when it cannot be read */
+    PodmanUser user;     /* name NULL when it cannot be told */
+    cJSON *report;       /* the agent's status.report or NULL */
+    const cJSON *status; /* borrowed from it */
+    char *graph_root;    /* podman's, NULL when podman did not answer */
 } Doctor;
 
 typedef struct DoctorCheck {

@@ -12,7 +12,6 @@
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
-
 /* The file's text, once the box's own parser has accepted it. */
 static int read_compose(const char *path, char **ret, Error *err)
 {

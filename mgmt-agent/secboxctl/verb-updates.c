@@ -45,8 +45,9 @@ static char *state_of(const cJSON *entry)
     if (str_equal(json_string(entry, "source"), "no"))
         return str_format("not watched: %s", json_string(entry, "why"));
     if (str_equal(state, "new"))
-        return str_format("new: %s%s%s%s%s%s", news ? news : "?", json_bool(entry, "byHand", false) ? ", brought by hand" : "",
-                          held ? ", held back: " : "", held ? held : "", why ? "; " : "", why ? why : "");
+        return str_format("new: %s%s%s%s%s%s", news ? news : "?",
+                          json_bool(entry, "byHand", false) ? ", brought by hand" : "", held ? ", held back: " : "",
+                          held ? held : "", why ? "; " : "", why ? why : "");
     return str_format("%s%s%s", str_equal(state, "unknown") ? "not asked yet" : state, why ? "; " : "", why ? why : "");
 }
 

@@ -27,7 +27,8 @@ void boot_remember(void)
     _cleanup_(freep) char *path = path_in_root(MARKER_PATH);
     _cleanup_(freep) char *boot_id = boot_id_read();
     _cleanup_(error_done) Error err = {};
-    int r = path && boot_id ? file_write_atomic(path, boot_id, strlen(boot_id), 0644, (uid_t) -1, (gid_t) -1, &err) : -ENOMEM;
+    int r = path && boot_id ? file_write_atomic(path, boot_id, strlen(boot_id), 0644, (uid_t) -1, (gid_t) -1, &err)
+                            : -ENOMEM;
 
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot note that this boot's containers were started");

@@ -72,9 +72,9 @@ DeployState deploy_state_from_string(const char *name)
 const char *deploy_event_to_string(DeployEvent ev)
 {
     static const char *const names[_DEPLOY_EVENT_MAX] = {
-        [EVENT_START] = "start",         [EVENT_READY] = "ready",       [EVENT_NOTHING] = "nothing",
-        [EVENT_APPLIED] = "applied",     [EVENT_PROVED] = "proved",     [EVENT_ACCEPTED] = "accepted",
-        [EVENT_CONFIRMED] = "confirmed", [EVENT_DEADLINE] = "deadline", [EVENT_FAILED] = "failed",
+        [EVENT_START] = "start",         [EVENT_READY] = "ready",         [EVENT_NOTHING] = "nothing",
+        [EVENT_APPLIED] = "applied",     [EVENT_PROVED] = "proved",       [EVENT_ACCEPTED] = "accepted",
+        [EVENT_CONFIRMED] = "confirmed", [EVENT_DEADLINE] = "deadline",   [EVENT_FAILED] = "failed",
         [EVENT_FINISHED] = "finished",   [EVENT_RESTARTED] = "restarted",
     };
 

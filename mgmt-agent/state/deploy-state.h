@@ -18,14 +18,14 @@ typedef enum DeployState {
 } DeployState;
 
 typedef enum DeployEvent {
-    EVENT_START,     /* a snapshot was accepted */
-    EVENT_READY,     /* prepared, and there is something to change */
-    EVENT_NOTHING,   /* prepared, and all runs as wanted already */
+    EVENT_START,   /* a snapshot was accepted */
+    EVENT_READY,   /* prepared, and there is something to change */
+    EVENT_NOTHING, /* prepared, and all runs as wanted already */
     EVENT_APPLIED,
-    EVENT_PROVED,    /* and the cloud has to confirm */
-    EVENT_ACCEPTED,  /* proved, and nobody has to confirm (applied on the box) */
+    EVENT_PROVED,   /* and the cloud has to confirm */
+    EVENT_ACCEPTED, /* proved, and nobody has to confirm (applied on the box) */
     EVENT_CONFIRMED,
-    EVENT_DEADLINE,  /* no confirmation in time */
+    EVENT_DEADLINE, /* no confirmation in time */
     EVENT_FAILED,
     EVENT_FINISHED,  /* commit or rollback is complete and was checked */
     EVENT_RESTARTED, /* the program was started again and found this state on disk */

@@ -119,6 +119,7 @@ int failed_forget(const char *what, Error *err)
         return r;
     if (found == 0)
         return error_set(err, ENOENT, "update.unknown-digest",
-                         "no image with the digest %.80s has failed here; `secboxctl updates` shows those that have", what);
+                         "no image with the digest %.80s has failed here; `secboxctl updates` shows those that have",
+                         what);
     return save(o, err);
 }

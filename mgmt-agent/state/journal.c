@@ -54,9 +54,12 @@ int journal_add_step(Journal *j, const JournalStep *step)
         return -ENOMEM;
     j->steps = grown;
     s = &j->steps[j->n_steps++];
-    *s = (JournalStep) { .action = copy_or_null(step->action), .service = copy_or_null(step->service),
-                         .container = copy_or_null(step->container), .old_id = copy_or_null(step->old_id),
-                         .old_name = copy_or_null(step->old_name), .backup = copy_or_null(step->backup),
+    *s = (JournalStep) { .action = copy_or_null(step->action),
+                         .service = copy_or_null(step->service),
+                         .container = copy_or_null(step->container),
+                         .old_id = copy_or_null(step->old_id),
+                         .old_name = copy_or_null(step->old_name),
+                         .backup = copy_or_null(step->backup),
                          .was_running = step->was_running };
     return s->action && s->service && s->container && !s->old_id == !step->old_id && !s->old_name == !step->old_name &&
                    !s->backup == !step->backup
@@ -70,8 +73,8 @@ static cJSON *step_to_json(const JournalStep *s)
 
     if (!o || json_add_string(o, "action", s->action) < 0 || json_add_string(o, "service", s->service) < 0 ||
         json_add_string(o, "container", s->container) < 0 || json_add_string(o, "oldId", s->old_id) < 0 ||
-        json_add_string(o, "oldName", s->old_name) < 0 ||
-        json_add_string(o, "backup", s->backup) < 0 || json_add_bool(o, "wasRunning", s->was_running) < 0)
+        json_add_string(o, "oldName", s->old_name) < 0 || json_add_string(o, "backup", s->backup) < 0 ||
+        json_add_bool(o, "wasRunning", s->was_running) < 0)
         return NULL;
     return TAKE_PTR(o);
 }
@@ -95,8 +98,8 @@ static cJSON *journal_to_json(const Journal *j)
         json_add_string(o, "id", j->id) < 0 || json_add_string(o, "version", j->version) < 0 ||
         json_add_string(o, "sha256", j->sha256) < 0 || json_add_string(o, "nonce", j->nonce) < 0 ||
         json_add_u64(o, "tries", j->tries) < 0 || json_add_u64(o, "seq", j->seq) < 0 ||
-        json_add_string(o, "bootId", j->boot_id) < 0 ||
-        json_add_u64(o, "deadlineUsec", j->deadline_usec) < 0 || json_add_u64(o, "confirmUsec", j->confirm_usec) < 0 ||
+        json_add_string(o, "bootId", j->boot_id) < 0 || json_add_u64(o, "deadlineUsec", j->deadline_usec) < 0 ||
+        json_add_u64(o, "confirmUsec", j->confirm_usec) < 0 ||
         json_add_u64(o, "startedRealtime", j->started_realtime) < 0 || steps_to_json(j, o) < 0)
         return NULL;
     if (j->failure && json_add_item(o, "failure", cJSON_Duplicate(j->failure, 1)) < 0)
@@ -212,8 +215,9 @@ int journal_load(Journal *ret, Error *err)
     if (r == 0)
         r = journal_from_json(o, &j);
     if (r < 0)
-        return error_set(err, r, "journal.corrupt", "the journal %s cannot be read (%s); look at what runs, then remove it",
-                         path, error_message(&reason, r));
+        return error_set(err, r, "journal.corrupt",
+                         "the journal %s cannot be read (%s); look at what runs, then remove it", path,
+                         error_message(&reason, r));
     *ret = j;
     j = (Journal) {};
     return 0;

@@ -12,7 +12,7 @@
 
 /* How one container is undone. By id, since names move. */
 typedef struct JournalStep {
-    char *action;    /* "create", "replace", "remove" */
+    char *action; /* "create", "replace", "remove" */
     char *service;
     char *container; /* the name that the new one has */
     char *old_id;    /* replace, remove: the container to bring back */
@@ -23,21 +23,21 @@ typedef struct JournalStep {
 
 typedef struct Journal {
     DeployState state;
-    char *kind;      /* "update" and the like; NULL for a push */
+    char *kind;         /* "update" and the like; NULL for a push */
     bool by_connection; /* it is confirmed by the tunnel that comes up again, not by the cloud's word */
-    char *id;        /* of the deployment, from the message */
+    char *id;           /* of the deployment, from the message */
     char *version;
-    char *sha256;    /* of the compose text */
-    char *nonce;     /* NULL when nobody has to confirm */
-    unsigned tries;  /* how often this state was entered again after a restart */
-    unsigned seq;    /* of the last progress that was told, so that the next worker's numbers are higher */
-    char *boot_id;   /* deadline_usec counts on this boot's CLOCK_BOOTTIME; another boot gets the whole time again */
+    char *sha256;   /* of the compose text */
+    char *nonce;    /* NULL when nobody has to confirm */
+    unsigned tries; /* how often this state was entered again after a restart */
+    unsigned seq;   /* of the last progress that was told, so that the next worker's numbers are higher */
+    char *boot_id;  /* deadline_usec counts on this boot's CLOCK_BOOTTIME; another boot gets the whole time again */
     usec_t deadline_usec;
     usec_t confirm_usec; /* how long the cloud has to confirm */
     usec_t started_realtime;
-    cJSON *failure;  /* why it is rolling back: phase, status, error; NULL otherwise */
-    cJSON *project;  /* what becomes current when it is committed, see snapshot-store.h */
-    cJSON *updates;  /* an update's: array of {"service", "image", "digest", "reference", "imageId", "oldImageId"} */
+    cJSON *failure; /* why it is rolling back: phase, status, error; NULL otherwise */
+    cJSON *project; /* what becomes current when it is committed, see snapshot-store.h */
+    cJSON *updates; /* an update's: array of {"service", "image", "digest", "reference", "imageId", "oldImageId"} */
     JournalStep *steps;
     size_t n_steps;
 } Journal;

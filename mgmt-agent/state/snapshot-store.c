@@ -204,8 +204,8 @@ int store_check_step(uint64_t version, uint64_t floor, Error *err)
 {
     if (version <= floor)
         return error_set(err, ESTALE, "snapshot.older-version",
-                         "version %llu is not above %llu, the highest this box has accepted", (unsigned long long) version,
-                         (unsigned long long) floor);
+                         "version %llu is not above %llu, the highest this box has accepted",
+                         (unsigned long long) version, (unsigned long long) floor);
     if (version > VERSION_MAX || version - floor > VERSION_STEP_MAX)
         return error_set(err, ERANGE, "snapshot.version-jump",
                          "version %llu is so far above %llu that none could follow it for long; count in smaller steps",

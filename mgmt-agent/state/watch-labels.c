@@ -36,8 +36,9 @@ void watch_labels_done(WatchLabels *l)
 /* What Go's strconv.ParseBool takes, since these labels were first read with it. -EINVAL for anything else. */
 static int parse_truth(const char *text)
 {
-    static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True", NULL },
-                             *const no[] = { "0", "f", "F", "false", "FALSE", "False", NULL };
+    static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True", NULL }, *const no[] = {
+        "0", "f", "F", "false", "FALSE", "False", NULL
+    };
 
     if (strv_contains((char *const *) yes, text))
         return 1;
@@ -149,7 +150,8 @@ static int read_hook(const cJSON *labels, WatchHook h, WatchLabels *l)
     if (!name || !timeout_name)
         return -ENOMEM;
     l->hook_timeout[h] = HOOK_TIMEOUT_DEFAULT_USEC;
-    if (timeout && set_hook_timeout(l, h, timeout) < 0 && note_problem(l, timeout_name, "a whole number of minutes") < 0)
+    if (timeout && set_hook_timeout(l, h, timeout) < 0 &&
+        note_problem(l, timeout_name, "a whole number of minutes") < 0)
         return -ENOMEM;
     if (str_empty(command))
         return 0;

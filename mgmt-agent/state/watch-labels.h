@@ -14,7 +14,7 @@
 /* Of commands that run in a service's container: around a check for news, and around its replacement. */
 typedef enum WatchHook {
     HOOK_PRE_CHECK,
-    HOOK_PRE_UPDATE,  /* in the old container; exit status 75 says "not now", any other failure skips the service, too */
+    HOOK_PRE_UPDATE, /* in the old container; exit status 75 says "not now", any other failure skips the service, too */
     HOOK_POST_UPDATE, /* in the new one; a failure undoes the update */
     HOOK_POST_CHECK,
     _HOOK_MAX,
@@ -33,7 +33,7 @@ typedef struct WatchLabels {
     char **depends_on; /* names of services */
     char *hooks[_HOOK_MAX]; /* lines for a shell; NULL when there is none */
     usec_t hook_timeout[_HOOK_MAX];
-    char *problem;     /* a label with a value that means nothing, as a sentence; such a service is not updated */
+    char *problem; /* a label with a value that means nothing, as a sentence; such a service is not updated */
 } WatchLabels;
 
 /* `labels` is an object of strings, or NULL. -ENOMEM is the only failure. */

@@ -15,8 +15,8 @@
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/reader-watch.h"
 
-static const char *opt_root, *opt_project = "secbox", *opt_podman_compose, *opt_settle = "5", *opt_pull_timeout = "1800",
-                                                                            *opt_parallel = "4";
+static const char *opt_root, *opt_project = "secbox", *opt_podman_compose, *opt_settle = "5",
+                             *opt_pull_timeout = "1800", *opt_parallel = "4";
 
 static bool opt_follow_reader;
 
@@ -91,9 +91,11 @@ int main(int argc, char **argv)
         fprintf(stderr, "mgmt-worker: --settle, --pull-timeout and --parallel take whole numbers\n");
         return EXIT_USAGE;
     }
-    worker_options = (WorkerOptions) { .project = opt_project, .podman_compose = opt_podman_compose,
+    worker_options = (WorkerOptions) { .project = opt_project,
+                                       .podman_compose = opt_podman_compose,
                                        .settle_usec = settle * USEC_PER_SEC,
-                                       .pull_timeout_usec = pull_timeout * USEC_PER_SEC, .parallel = (unsigned) parallel };
+                                       .pull_timeout_usec = pull_timeout * USEC_PER_SEC,
+                                       .parallel = (unsigned) parallel };
     for (const Job *job = jobs; job->name; job++)
         if (str_equal(job->name, args[0]))
             return run(job, &worker_options);

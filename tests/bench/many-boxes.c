@@ -60,8 +60,9 @@ static cJSON *make_hello(Tunnel *t _unused_, void *userdata)
     const Member *m = userdata;
     cJSON *hello = message_new("hello");
     if (hello && json_add_string(hello, "deviceId", m->id) >= 0 && json_add_string(hello, "role", ROLE) >= 0 &&
-        json_add_string(hello, "program", "many-boxes") >= 0 && json_add_string(hello, "version", SECBOX_VERSION) >= 0 &&
-        json_add_string(hello, "bootId", "bench") >= 0 && json_add_int(hello, "protocol", 1) >= 0)
+        json_add_string(hello, "program", "many-boxes") >= 0 &&
+        json_add_string(hello, "version", SECBOX_VERSION) >= 0 && json_add_string(hello, "bootId", "bench") >= 0 &&
+        json_add_int(hello, "protocol", 1) >= 0)
         return hello;
     cJSON_Delete(hello);
     return NULL;
@@ -85,7 +86,8 @@ static void on_up(Tunnel *t _unused_, const cJSON *welcome _unused_, void *userd
     start_more(c);
 }
 
-static void on_message(Tunnel *t _unused_, const cJSON *message _unused_, const char *text _unused_, void *userdata _unused_)
+static void on_message(Tunnel *t _unused_, const cJSON *message _unused_, const char *text _unused_,
+                       void *userdata _unused_)
 {
 }
 
@@ -105,7 +107,11 @@ static void on_down(Tunnel *t _unused_, int http_status, usec_t retry_in, const 
 }
 
 static const TunnelEvents tunnel_events = {
-    .make_hello = make_hello, .get_token = get_token, .on_up = on_up, .on_message = on_message, .on_down = on_down,
+    .make_hello = make_hello,
+    .get_token = get_token,
+    .on_up = on_up,
+    .on_message = on_message,
+    .on_down = on_down,
 };
 
 static int on_tell(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -137,8 +143,13 @@ static int member_init(Crowd *c, Member *m, uint64_t number, Error *err)
     m->id = str_format("bench-%llu", (unsigned long long) number);
     if (!m->id)
         return -ENOMEM;
-    const JwtClaims claims = { .issuer = (char *) c->issuer, .audience = (char *) ROLE, .subject = m->id, .id = m->id,
-                               .thumbprint = (char *) "bench", .issued_at = now, .not_before = now,
+    const JwtClaims claims = { .issuer = (char *) c->issuer,
+                               .audience = (char *) ROLE,
+                               .subject = m->id,
+                               .id = m->id,
+                               .thumbprint = (char *) "bench",
+                               .issued_at = now,
+                               .not_before = now,
                                .expires_at = now + TOKEN_SECONDS };
     const TunnelOptions options = { .url = c->url, .ca_file = c->ca, .events = &tunnel_events, .userdata = m };
     int r = jwt_sign_device(c->key, &claims, &m->token, err);

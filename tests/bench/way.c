@@ -25,7 +25,8 @@
 
 #define SUBPROTOCOL "secbox.v1"
 #define TARGET "ssh"
-#define WELCOME "{\"type\":\"welcome\",\"deviceId\":\"b\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
+#define WELCOME                                                                                                        \
+    "{\"type\":\"welcome\",\"deviceId\":\"b\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
 
 typedef struct Way {
     sd_event *event;
@@ -133,8 +134,9 @@ static int gateway_listen(Way *w, uint16_t *ret_port)
 static int gateway_start(Way *w, char **argv, Error *err)
 {
     const MuxCarrierOptions mux = { .side = MUX_GATEWAY, .session_max = MUX_SESSION_MAX_GATEWAY };
-    const HttpServerOptions http = { .address = argv[0], .cert_file = argv[1], .key_file = argv[2], .handler = on_request,
-                                     .userdata = w };
+    const HttpServerOptions http = {
+        .address = argv[0], .cert_file = argv[1], .key_file = argv[2], .handler = on_request, .userdata = w
+    };
     uint16_t port = 0;
     int r = mux_carrier_new(w->event, &mux, &w->carrier);
     if (r >= 0)
@@ -182,8 +184,12 @@ static void on_stream(Tunnel *t _unused_, MuxStream *s, const cJSON *open, void 
     bridge_open(w->bridge, s, open);
 }
 
-static const TunnelEvents box_events = { .make_hello = make_hello, .get_token = get_token, .on_up = on_up,
-                                         .on_message = on_message, .on_down = on_down, .on_stream = on_stream };
+static const TunnelEvents box_events = { .make_hello = make_hello,
+                                         .get_token = get_token,
+                                         .on_up = on_up,
+                                         .on_message = on_message,
+                                         .on_down = on_down,
+                                         .on_stream = on_stream };
 
 static int box_start(Way *w, char **argv, Error *err)
 {

@@ -23,7 +23,8 @@ static void read_name(const char *text)
     _cleanup_(freep) char *printed = image_ref_print(&r, NULL);
     _cleanup_(image_ref_done) ImageRef again = {};
     if (!printed || image_ref_parse(printed, &again, NULL) < 0 || !str_equal(again.registry, r.registry) ||
-        !str_equal(again.path, r.path) || !str_equal(again.tag, r.tag) || (r.digest && !image_digest_is_valid(r.digest)))
+        !str_equal(again.path, r.path) || !str_equal(again.tag, r.tag) ||
+        (r.digest && !image_digest_is_valid(r.digest)))
         abort();
     /* these go into a URL as they are */
     if (strpbrk(r.path, "?#%\\ :@") || strpbrk(r.tag, "/?#%\\ :@") || strpbrk(r.registry, "/?#%\\ @"))
@@ -32,7 +33,7 @@ static void read_name(const char *text)
 
 static void read_manifest(const char *body, size_t len, const char *media_type)
 {
-    static const Platform platform = {"linux", "amd64", {""}};
+    static const Platform platform = { "linux", "amd64", { "" } };
     _cleanup_(manifest_done) Manifest m = {};
     _cleanup_(error_done) Error err = {};
 

@@ -209,7 +209,8 @@ static void feed_open(Run *r)
     MuxStream *s = any(r);
     const char *token = s && how > 200 ? s->token : "0123456789abcdef0123456789abcdef";
     uint32_t id = s && how > 128 ? s->id : (r->peer_id += 2);
-    int len = snprintf(text, sizeof text, "{\"token\":\"%s\",\"window\":%llu}", token, (unsigned long long) near(&r->in, 0));
+    int len =
+        snprintf(text, sizeof text, "{\"token\":\"%s\",\"window\":%llu}", token, (unsigned long long) near(&r->in, 0));
     feed(r, &(MuxFrame) { .kind = MUX_FRAME_OPEN, .stream = id, .data = (uint8_t *) text, .len = (size_t) len });
 }
 
@@ -218,9 +219,12 @@ static void feed_resume(Run *r, const MuxStream *s)
     char text[160];
     uint64_t received = near(&r->in, byte(&r->in) & 1 ? s->confirmed : s->sent_max);
     uint8_t how = byte(&r->in);
-    int len = snprintf(text, sizeof text, "{\"token\":\"%s%s\",\"ended\":%s,\"limit\":\"%llu\"}", s->token, how > 250 ? "0" : "",
-                       how & 1 ? "true" : "false", (unsigned long long) near(&r->in, received));
-    feed(r, &(MuxFrame) { .kind = MUX_FRAME_RESUME, .stream = s->id, .position = received, .data = (uint8_t *) text,
+    int len = snprintf(text, sizeof text, "{\"token\":\"%s%s\",\"ended\":%s,\"limit\":\"%llu\"}", s->token,
+                       how > 250 ? "0" : "", how & 1 ? "true" : "false", (unsigned long long) near(&r->in, received));
+    feed(r, &(MuxFrame) { .kind = MUX_FRAME_RESUME,
+                          .stream = s->id,
+                          .position = received,
+                          .data = (uint8_t *) text,
                           .len = (size_t) len });
 }
 
@@ -328,8 +332,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Run r = { .in = { data, size }, .now = USEC_PER_SEC };
     MuxSide side = byte(&r.in) & 1 ? MUX_GATEWAY : MUX_CLIENT;
-    MuxOptions o = { .side = side, .window_initial = WINDOW, .window_max = WINDOW_MAX, .session_max = SESSION,
-                     .events = &mux_events, .userdata = &r };
+    MuxOptions o = { .side = side,
+                     .window_initial = WINDOW,
+                     .window_max = WINDOW_MAX,
+                     .session_max = SESSION,
+                     .events = &mux_events,
+                     .userdata = &r };
     if (mux_new(&o, &r.mux) < 0)
         abort();
     r.peer_id = side == MUX_GATEWAY ? 0 : 1;

@@ -49,7 +49,10 @@ static void compare_settings(const cJSON *answer)
         _cleanup_(cJSON_Deletep) cJSON *config = cJSON_Parse(wishes[i]);
         _cleanup_(cJSON_Deletep) cJSON *environment = cJSON_Parse("{\"A\":\"1\"}");
         char name[] = "web", restart[] = "always", network[] = "default", *networks[] = { network, NULL };
-        ComposeService s = { .name = name, .restart = restart, .networks = networks, .config = config,
+        ComposeService s = { .name = name,
+                             .restart = restart,
+                             .networks = networks,
+                             .config = config,
                              .environment = i ? environment : NULL };
         ComposeProject p = { .name = name, .services = &s, .n_services = 1 };
         _cleanup_(freep) char *sentence = NULL;

@@ -18,7 +18,7 @@
 #include "lib/mux/pump.h"
 #include "lib/websocket/accept.h"
 
-#define WELCOME                                                                                              \
+#define WELCOME                                                                                                        \
     "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
 
 typedef struct Peer {
@@ -78,7 +78,10 @@ static void on_ws_closed(WsConn *c, uint16_t code, const Error *err, void *userd
 }
 
 static const WsEvents ws_events = {
-    .on_text = on_text, .on_binary = on_binary, .on_writable = on_writable, .on_closed = on_ws_closed,
+    .on_text = on_text,
+    .on_binary = on_binary,
+    .on_writable = on_writable,
+    .on_closed = on_ws_closed,
 };
 
 static void on_request(HttpExchange *x, void *userdata)
@@ -153,8 +156,8 @@ static int listen_locally(Peer *p, uint16_t *ret_port)
     struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof addr;
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (p->listener < 0 || bind(p->listener, (struct sockaddr *) &addr, sizeof addr) < 0 || listen(p->listener, 16) < 0 ||
-        getsockname(p->listener, (struct sockaddr *) &addr, &len) < 0)
+    if (p->listener < 0 || bind(p->listener, (struct sockaddr *) &addr, sizeof addr) < 0 ||
+        listen(p->listener, 16) < 0 || getsockname(p->listener, (struct sockaddr *) &addr, &len) < 0)
         return -errno;
     *ret_port = ntohs(addr.sin_port);
     return sd_event_add_io(p->event, NULL, p->listener, EPOLLIN, on_local, p);

@@ -71,7 +71,8 @@ int main(int argc, char **argv)
         perror(CONTROL);
         return 125;
     }
-    if (strcmp(name, "podman") == 0 && argc == 5 && strcmp(argv[2], "service") == 0 && strncmp(argv[4], "unix://", 7) == 0) {
+    if (strcmp(name, "podman") == 0 && argc == 5 && strcmp(argv[2], "service") == 0 &&
+        strncmp(argv[4], "unix://", 7) == 0) {
         int listening = open_socket(argv[4] + 7, 1);
 
         if (listening < 0 || send_line(control, "serve", argv[4] + 7, listening) < 0)

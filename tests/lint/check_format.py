@@ -7,7 +7,7 @@ import subprocess
 
 from source import ROOT, of_kind, text
 
-ENFORCED = False  # until the whole tree has been formatted once
+ENFORCED = True
 VERSION = "14"  # others break lines differently
 PROGRAMS = (f"clang-format-{VERSION}", "clang-format")
 FILES_AT_ONCE = 64

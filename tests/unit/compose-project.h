@@ -80,8 +80,7 @@ static inline ComposeProject *project_from_json(const char *text)
     }
     p->networks = test_object(root, "networks");
     if (!cJSON_HasObjectItem(p->networks, "default"))
-        cJSON_AddItemToObject(p->networks, "default",
-                              cJSON_Parse("{\"name\":\"box_default\",\"external\":false}"));
+        cJSON_AddItemToObject(p->networks, "default", cJSON_Parse("{\"name\":\"box_default\",\"external\":false}"));
     p->volumes = test_object(root, "volumes");
     return p;
 }

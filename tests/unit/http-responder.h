@@ -41,20 +41,22 @@ static Server server;
 static const struct {
     const char *path, *answer;
 } canned[] = {
-    {"/hello", "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 5\r\n\r\nhello"},
-    {"/teapot", "HTTP/1.1 418 Teapot\r\nContent-Length: 3\r\n\r\nno\n"},
-    {"/busy", "HTTP/1.1 503 Busy\r\nServer: Busy/1.0 (test)\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n"},
-    {"/busy-date", "HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n"},
-    {"/chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n"},
-    {"/interim", "HTTP/1.1 102 Wait\r\nRetry-After: 9\r\n\r\nHTTP/1.1 204 None\r\n\r\n"},
-    {"/moved", "HTTP/1.1 302 Found\r\nLocation: /hello\r\nContent-Length: 0\r\n\r\n"},
-    {"/later", "HTTP/1.1 429 Slow\r\nDate: Fri, 31 Dec 1999 23:59:30 GMT\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n"
-               "Content-Length: 0\r\n\r\n"},
-    {"/kept", "HTTP/1.1 102 Wait\r\nX-One: interim\r\n\r\nHTTP/1.1 401 No\r\nx-one: Basic realm=\"a\"\r\nX-Other: o\r\n"
-              "X-ONE:Bearer b \r\nX-Two:\r\nContent-Length: 0\r\n\r\n"},
-    {"/closed", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end"},
-    {"/cut", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort"},
-    {"/garbage", "this is not HTTP at all\r\n\r\n"},
+    { "/hello", "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 5\r\n\r\nhello" },
+    { "/teapot", "HTTP/1.1 418 Teapot\r\nContent-Length: 3\r\n\r\nno\n" },
+    { "/busy", "HTTP/1.1 503 Busy\r\nServer: Busy/1.0 (test)\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n" },
+    { "/busy-date", "HTTP/1.1 503 Busy\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\nContent-Length: 0\r\n\r\n" },
+    { "/chunked", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n" },
+    { "/interim", "HTTP/1.1 102 Wait\r\nRetry-After: 9\r\n\r\nHTTP/1.1 204 None\r\n\r\n" },
+    { "/moved", "HTTP/1.1 302 Found\r\nLocation: /hello\r\nContent-Length: 0\r\n\r\n" },
+    { "/later",
+      "HTTP/1.1 429 Slow\r\nDate: Fri, 31 Dec 1999 23:59:30 GMT\r\nRetry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n"
+      "Content-Length: 0\r\n\r\n" },
+    { "/kept",
+      "HTTP/1.1 102 Wait\r\nX-One: interim\r\n\r\nHTTP/1.1 401 No\r\nx-one: Basic realm=\"a\"\r\nX-Other: o\r\n"
+      "X-ONE:Bearer b \r\nX-Two:\r\nContent-Length: 0\r\n\r\n" },
+    { "/closed", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end" },
+    { "/cut", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort" },
+    { "/garbage", "this is not HTTP at all\r\n\r\n" },
 };
 
 static void say(int fd, const char *text)
@@ -101,7 +103,8 @@ static void serve_echo(int fd, const char *request)
 {
     char head[128];
 
-    snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n", strlen(request));
+    snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n",
+             strlen(request));
     say(fd, head);
     say(fd, request);
 }
@@ -179,8 +182,8 @@ static pid_t unix_pid;
 
 static int setup(void **state)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_un un = { .sun_family = AF_UNIX };
     socklen_t len = sizeof(in);
     int tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), local = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

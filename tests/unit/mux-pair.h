@@ -28,10 +28,10 @@ typedef struct WireFrame {
 typedef struct User {
     MuxStream *stream; /* NULL once it is closed or reset */
     Buf in;
-    bool hold;         /* consumes nothing by itself */
+    bool hold; /* consumes nothing by itself */
     bool reset_on_data;
     unsigned accepted, ended, closed, rooms;
-    char reason[160];  /* "" for none */
+    char reason[160]; /* "" for none */
 } User;
 
 typedef struct End {
@@ -39,7 +39,7 @@ typedef struct End {
     WireFrame **wire; /* what it sent and the other has not received */
     size_t sent, delivered;
     unsigned calls;
-    User *next;       /* takes the stream that the peer opens next; NULL: it waits in `offered` */
+    User *next; /* takes the stream that the peer opens next; NULL: it waits in `offered` */
     const char *refuse;
     MuxStream *offered;
     char open[MUX_OPEN_MAX + 1];
@@ -129,8 +129,12 @@ static const MuxEvents end_events = { .on_open = end_open, .on_sendable = end_se
 
 static inline void end_init(End *e, MuxSide side, size_t initial, size_t max, size_t session)
 {
-    MuxOptions o = { .side = side, .window_initial = initial, .window_max = max, .session_max = session,
-                     .events = &end_events, .userdata = e };
+    MuxOptions o = { .side = side,
+                     .window_initial = initial,
+                     .window_max = max,
+                     .session_max = session,
+                     .events = &end_events,
+                     .userdata = e };
     *e = (End) { .wire = calloc(WIRE_MAX, sizeof *e->wire) };
     assert_non_null(e->wire);
     assert_int_equal(mux_new(&o, &e->mux), 0);

@@ -102,13 +102,15 @@ static inline void compare(const Machine *m, int (*said)[CELLS_MAX], const char 
                 fail_msg("%s, %s, %s: it says that %s in state %s is legal, but it is not", PAGE, m->heading, where,
                          m->event_name(e), m->state_name(s));
             if (next >= 0 && said[s][e] != next)
-                fail_msg("%s, %s, %s: %s in state %s leads to %s, but it says %s", PAGE, m->heading, where, m->event_name(e),
-                         m->state_name(s), m->state_name(next), said[s][e] < 0 ? "nothing" : m->state_name(said[s][e]));
+                fail_msg("%s, %s, %s: %s in state %s leads to %s, but it says %s", PAGE, m->heading, where,
+                         m->event_name(e), m->state_name(s), m->state_name(next),
+                         said[s][e] < 0 ? "nothing" : m->state_name(said[s][e]));
         }
     }
 }
 
-static inline void read_section(const Machine *m, const char *text, bool (*read_line)(const char *, char *[3]), const char *where)
+static inline void read_section(const Machine *m, const char *text, bool (*read_line)(const char *, char *[3]),
+                                const char *where)
 {
     int said[CELLS_MAX][CELLS_MAX];
 

@@ -14,14 +14,10 @@ static void overlaps(void **state _unused_)
         const char *a, *b;
         bool a_writable, b_writable, conflict;
     } cases[] = {
-        { "/srv/a", "/srv/a/b", true, true, true },
-        { "/srv/a", "/srv/a/b", true, false, true },
-        { "/srv/a", "/srv/a/b", false, true, true },
-        { "/srv/a", "/srv/a/b", false, false, false },
-        { "/srv/a", "/srv/a", true, true, false },
-        { "/srv/a", "/srv/ab", true, true, false },
-        { "/srv/a", "/srv/b", true, true, false },
-        { "/srv/a/b/c", "/srv/a", true, true, true },
+        { "/srv/a", "/srv/a/b", true, true, true },  { "/srv/a", "/srv/a/b", true, false, true },
+        { "/srv/a", "/srv/a/b", false, true, true }, { "/srv/a", "/srv/a/b", false, false, false },
+        { "/srv/a", "/srv/a", true, true, false },   { "/srv/a", "/srv/ab", true, true, false },
+        { "/srv/a", "/srv/b", true, true, false },   { "/srv/a/b/c", "/srv/a", true, true, true },
         { "/srv", "/srv/a/b/c", true, false, true },
     };
 
@@ -52,11 +48,11 @@ static void components(void **state _unused_)
         uid_t owner, trusted;
         BindFault fault;
     } cases[] = {
-        { S_IFDIR | 0755, 0, 0, BIND_SOUND },     { S_IFDIR | 0711, 0, 0, BIND_SOUND },
-        { S_IFDIR | 0700, 0, 1000, BIND_SOUND },  { S_IFDIR | 0755, 1000, 1000, BIND_SOUND },
-        { S_IFDIR | 0755, 1000, 0, BIND_OWNER },  { S_IFDIR | 0775, 0, 0, BIND_WRITABLE },
-        { S_IFDIR | 01777, 0, 0, BIND_WRITABLE }, { S_IFDIR | 0757, 0, 0, BIND_WRITABLE },
-        { S_IFLNK | 0777, 0, 0, BIND_LINK },      { S_IFREG | 0644, 0, 0, BIND_NO_FOLDER },
+        { S_IFDIR | 0755, 0, 0, BIND_SOUND },      { S_IFDIR | 0711, 0, 0, BIND_SOUND },
+        { S_IFDIR | 0700, 0, 1000, BIND_SOUND },   { S_IFDIR | 0755, 1000, 1000, BIND_SOUND },
+        { S_IFDIR | 0755, 1000, 0, BIND_OWNER },   { S_IFDIR | 0775, 0, 0, BIND_WRITABLE },
+        { S_IFDIR | 01777, 0, 0, BIND_WRITABLE },  { S_IFDIR | 0757, 0, 0, BIND_WRITABLE },
+        { S_IFLNK | 0777, 0, 0, BIND_LINK },       { S_IFREG | 0644, 0, 0, BIND_NO_FOLDER },
         { S_IFSOCK | 0600, 0, 0, BIND_NO_FOLDER },
     };
 

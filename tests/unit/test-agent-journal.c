@@ -20,16 +20,28 @@ static void add_step(Journal *j, const char *action, const char *service, const 
     _cleanup_(freep) char *does = strdup(action);
     _cleanup_(freep) char *name = strdup(service);
 
-    assert_int_equal(journal_add_step(j, &(JournalStep) { .action = does, .service = name, .container = container,
-                                                          .old_id = id, .old_name = old_name, .backup = backup,
-                                                          .was_running = was_running }), 0);
+    assert_int_equal(journal_add_step(j, &(JournalStep) { .action = does,
+                                                          .service = name,
+                                                          .container = container,
+                                                          .old_id = id,
+                                                          .old_name = old_name,
+                                                          .backup = backup,
+                                                          .was_running = was_running }),
+                     0);
 }
 
 static void fill(Journal *j)
 {
-    *j = (Journal) { .state = DEPLOY_PROVING, .id = strdup("d-1"), .version = strdup("18446744073709551615"),
-                     .sha256 = strdup("abc"), .nonce = strdup("nonce \"quoted\""), .tries = 2, .seq = 41, .boot_id = strdup("boot"),
-                     .deadline_usec = UINT64_MAX, .confirm_usec = 300 * USEC_PER_SEC,
+    *j = (Journal) { .state = DEPLOY_PROVING,
+                     .id = strdup("d-1"),
+                     .version = strdup("18446744073709551615"),
+                     .sha256 = strdup("abc"),
+                     .nonce = strdup("nonce \"quoted\""),
+                     .tries = 2,
+                     .seq = 41,
+                     .boot_id = strdup("boot"),
+                     .deadline_usec = UINT64_MAX,
+                     .confirm_usec = 300 * USEC_PER_SEC,
                      .started_realtime = UINT64_C(1767323045678000) };
     j->failure = json_of("{\"id\":\"prove.not-running\",\"message\":\"es läuft nicht\",\"phase\":\"prove\"}");
     j->kind = strdup("update");

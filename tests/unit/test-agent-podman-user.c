@@ -14,7 +14,8 @@
 static void deploy(const char *folder)
 {
     _cleanup_(freep) char *text = str_format("{\"version\":\"1\",\"services\":[{\"name\":\"a\"},{\"name\":\"b\","
-                                             "\"staticDir\":\"%s\"}]}", folder);
+                                             "\"staticDir\":\"%s\"}]}",
+                                             folder);
     _cleanup_(cJSON_Deletep) cJSON *current = json_of(text);
 
     assert_int_equal(store_save_current(current, NULL), 0);

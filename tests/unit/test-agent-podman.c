@@ -56,9 +56,13 @@ static void test_log(void **state)
         { HEAD("\1", "\3") "abc", 11, "abc" },
         { HEAD("\1", "\3") "abc" HEAD("\2", "\2") "de", 21, "abcde" },
         { HEAD("\1", "\0") HEAD("\2", "\1") "x", 17, "x" },
-        { HEAD("\1", "\7") "abc", 11, "abc" },                    /* cut off by podman's end */
-        { "\1\0\0\0\xff\xff\xff\xff" "abc", 11, "abc" },          /* more than there is */
-        { HEAD("\1", "\3") "abc" "\2\0\0", 14, "abc" },           /* half a header */
+        { HEAD("\1", "\7") "abc", 11, "abc" }, /* cut off by podman's end */
+        { "\1\0\0\0\xff\xff\xff\xff"
+          "abc",
+          11, "abc" }, /* more than there is */
+        { HEAD("\1", "\3") "abc"
+                           "\2\0\0",
+          14, "abc" }, /* half a header */
         { "abc", 3, "" },
     };
 
@@ -75,7 +79,8 @@ static void test_containers(void **state)
 {
     _cleanup_(cJSON_Deletep) cJSON *list = json_of(
         "[{\"Id\":\"1\",\"Names\":[\"box_web_1\"],\"ImageID\":\"i\",\"State\":\"running\",\"ExitCode\":0,\"Labels\":{"
-        "\"io.podman.compose.project\":\"box\",\"io.tucomunidad.service\":\"web\",\"com.docker.compose.service\":\"x\"}},"
+        "\"io.podman.compose.project\":\"box\",\"io.tucomunidad.service\":\"web\",\"com.docker.compose.service\":\"x\"}"
+        "},"
         "{\"Id\":\"2\",\"Names\":[\"box_old_1\",\"alias\"],\"State\":\"exited\",\"ExitCode\":137,\"Labels\":{"
         "\"io.podman.compose.project\":\"box\",\"com.docker.compose.service\":\"old\"}},"
         "{\"Id\":\"3\",\"Labels\":{\"io.podman.compose.project\":\"other\",\"com.docker.compose.service\":\"web\"}},"
@@ -99,8 +104,9 @@ static void test_containers(void **state)
 
 static void test_no_list_of_containers(void **state)
 {
-    static const char *const nonsense[] = { "{}", "null", "7", "[7]", "[{}]", "[{\"Id\":\"\"}]", "[{\"Id\":\"1\"},{\"Id\":2}]",
-                                            "{\"a\":{\"Id\":\"1\"}}" };
+    static const char *const nonsense[] = {
+        "{}", "null", "7", "[7]", "[{}]", "[{\"Id\":\"\"}]", "[{\"Id\":\"1\"},{\"Id\":2}]", "{\"a\":{\"Id\":\"1\"}}"
+    };
 
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(nonsense); i++) {
@@ -121,7 +127,8 @@ static void test_digests_of_an_image(void **state)
     static const struct {
         const char *info, *id, *digest, *names; /* NULL id: refused */
     } cases[] = {
-        { "{\"Id\":\"sha256:ab\",\"Digest\":\"sha256:cd\",\"RepoDigests\":[\"a@1\",\"b@2\"]}", "ab", "sha256:cd", "a@1,b@2" },
+        { "{\"Id\":\"sha256:ab\",\"Digest\":\"sha256:cd\",\"RepoDigests\":[\"a@1\",\"b@2\"]}", "ab", "sha256:cd",
+          "a@1,b@2" },
         { "{\"Id\":\"ab\",\"Digest\":\"\",\"RepoDigests\":[]}", "ab", NULL, "" },
         { "{\"Id\":\"ab\",\"RepoDigests\":null}", "ab", NULL, "" },
         { "{\"Id\":\"ab\",\"Digest\":7,\"RepoDigests\":[7,\"a@1\",{}]}", "ab", NULL, "a@1" },

@@ -8,7 +8,8 @@ static void test_remembered(void **state)
 {
     _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
     _cleanup_(cJSON_Deletep) cJSON *again = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *services = json_of("[{\"imageId\":\"a\"},{\"name\":\"no image\"},{\"imageId\":\"b\"}]");
+    _cleanup_(cJSON_Deletep) cJSON *services =
+        json_of("[{\"imageId\":\"a\"},{\"name\":\"no image\"},{\"imageId\":\"b\"}]");
     _cleanup_(cJSON_Deletep) cJSON *later = json_of("[{\"imageId\":\"c\"}]");
     _cleanup_(cJSON_Deletep) cJSON *wanted = json_of("{\"images\":[{\"imageId\":\"a\",\"reference\":\"r/web:1\"}],"
                                                      "\"snapshots\":{\"7\":[\"c\"],\"8\":[\"a\",\"b\"]}}");

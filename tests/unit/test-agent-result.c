@@ -108,12 +108,14 @@ static void test_verify(void **state)
         { "{\"deviceId\":\"box1\",\"confirmDeadlineSeconds\":0}", "8", "snapshot.bad-deadline", 400 },
         { "{\"deviceId\":\"box1\",\"confirmDeadlineSeconds\":3601}", "8", "snapshot.bad-deadline", 400 },
         { "{\"deviceId\":\"box1\",\"confirmDeadlineSeconds\":\"x\"}", "8", "snapshot.bad-deadline", 400 },
-        { "{\"deviceId\":\"box1\",\"confirmDeadlineSeconds\":3600,\"expiresAt\":\"2999-01-01T00:00:00.000Z\"}", "8", NULL, 0 },
+        { "{\"deviceId\":\"box1\",\"confirmDeadlineSeconds\":3600,\"expiresAt\":\"2999-01-01T00:00:00.000Z\"}", "8",
+          NULL, 0 },
     };
 
     (void) state;
-    agent_root_write(AGENT_ENV_PATH, "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=box1\nBOOTSTRAP=0123456789abcdef\n"
-                                     "MGMT_GATEWAY_URL=wss://cloud.example/mgmt\n");
+    agent_root_write(AGENT_ENV_PATH,
+                     "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=box1\nBOOTSTRAP=0123456789abcdef\n"
+                     "MGMT_GATEWAY_URL=wss://cloud.example/mgmt\n");
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(deploy_done) Deploy d = deploy_for("services:\n", true);
         _cleanup_(cJSON_Deletep) cJSON *message = json_of(cases[i].message);
@@ -190,10 +192,8 @@ static void test_env_ensure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_status),
-        cmocka_unit_test(test_a_prefix_ends_at_its_dot),
-        cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_too_large_comes_first),
+        cmocka_unit_test(test_status),     cmocka_unit_test(test_a_prefix_ends_at_its_dot),
+        cmocka_unit_test(test_verify),     cmocka_unit_test(test_too_large_comes_first),
         cmocka_unit_test(test_env_ensure),
     };
 

@@ -15,7 +15,9 @@
 #define S USEC_PER_SEC
 #define WALL (1800000000 * S)
 
-static const ServiceTimes times = { .settle = 3 * S, .patience = 60 * S, .loop_window = 300 * S, .well_after = 60 * S, .unit = S };
+static const ServiceTimes times = {
+    .settle = 3 * S, .patience = 60 * S, .loop_window = 300 * S, .well_after = 60 * S, .unit = S
+};
 static const ServiceFacts well = { .status = "running", .alive = true, .policy = RESTART_ALWAYS };
 static const ServiceFacts created = { .status = "created", .policy = RESTART_ALWAYS };
 
@@ -56,8 +58,8 @@ static void play(Service *s, const ServiceFacts *f, unsigned seconds, char *step
 
 static ServiceState ended(RestartPolicy policy, int code, unsigned restarts, unsigned max)
 {
-    return service_judge(&(ServiceFacts) { .status = "exited", .policy = policy, .exit_code = code, .restarts = restarts,
-                                           .max_retries = max });
+    return service_judge(&(ServiceFacts) {
+        .status = "exited", .policy = policy, .exit_code = code, .restarts = restarts, .max_retries = max });
 }
 
 static void test_what_podman_says(void **state)

@@ -24,7 +24,8 @@ static const char inspected[] =
     "\"HostConfig\":{\"Privileged\":false,\"RestartPolicy\":{\"Name\":\"on-failure\",\"MaximumRetryCount\":3},"
     "\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"8080\"}],"
     "\"53/udp\":[{\"HostIp\":\"\",\"HostPort\":\"53\"}]},\"Tmpfs\":{\"/tmp\":\"rw,rprivate\"}},"
-    "\"Mounts\":[{\"Type\":\"volume\",\"Name\":\"box_data\",\"Source\":\"/var/lib/v/box_data/_data\",\"Destination\":\"/data\","
+    "\"Mounts\":[{\"Type\":\"volume\",\"Name\":\"box_data\",\"Source\":\"/var/lib/v/box_data/"
+    "_data\",\"Destination\":\"/data\","
     "\"RW\":true},{\"Type\":\"bind\",\"Source\":\"/srv/x\",\"Destination\":\"/x\",\"RW\":false}],"
     "\"NetworkSettings\":{\"Networks\":{\"box_front\":{},\"box_default\":{}}}}";
 
@@ -143,7 +144,13 @@ static void test_what_may_differ(void **state)
 static void test_nonsense_is_a_difference(void **state)
 {
     static const char *const nonsense[] = {
-        "{}", "[]", "null", "7", "{\"Config\":[]}", "{\"Config\":{\"Env\":{\"URL\":1}}}", "{\"Config\":{\"Env\":[1,null,[]]}}",
+        "{}",
+        "[]",
+        "null",
+        "7",
+        "{\"Config\":[]}",
+        "{\"Config\":{\"Env\":{\"URL\":1}}}",
+        "{\"Config\":{\"Env\":[1,null,[]]}}",
     };
 
     (void) state;

@@ -21,12 +21,13 @@ static void commit(void)
     agent_root_write(SECBOX_ENV_PATH, "A=1\n");
     agent_root_write(POLICY_PATH, NULL);
     assert_int_equal(store_inputs_digest(TEXT, &inputs, NULL), 0);
-    text = str_format("{\"version\":\"7\",\"sha256\":\"s\",\"inputs\":\"%s\",\"id\":\"old\",\"services\":["
-                      "{\"name\":\"web\",\"container\":\"box_web_1\",\"id\":\"i\",\"image\":\"a\",\"state\":\"running\","
-                      "\"pid\":%d,\"startTicks\":\"%llu\"},"
-                      "{\"name\":\"once\",\"container\":\"box_once_1\",\"id\":\"j\",\"image\":\"b\",\"state\":\"exited\","
-                      "\"pid\":0,\"startTicks\":\"0\",\"staticDir\":\"%s\"}]}",
-                      inputs, (int) getpid(), (unsigned long long) process_start_ticks(getpid()), agent_root);
+    text =
+        str_format("{\"version\":\"7\",\"sha256\":\"s\",\"inputs\":\"%s\",\"id\":\"old\",\"services\":["
+                   "{\"name\":\"web\",\"container\":\"box_web_1\",\"id\":\"i\",\"image\":\"a\",\"state\":\"running\","
+                   "\"pid\":%d,\"startTicks\":\"%llu\"},"
+                   "{\"name\":\"once\",\"container\":\"box_once_1\",\"id\":\"j\",\"image\":\"b\",\"state\":\"exited\","
+                   "\"pid\":0,\"startTicks\":\"0\",\"staticDir\":\"%s\"}]}",
+                   inputs, (int) getpid(), (unsigned long long) process_start_ticks(getpid()), agent_root);
     current = json_of(text);
     assert_int_equal(store_save_current(current, NULL), 0);
     assert_int_equal(store_save_floor(7, NULL), 0);
@@ -139,7 +140,7 @@ static void doubt(const char *from, const char *to)
 static void test_every_doubt(void **state)
 {
     (void) state;
-    doubt("\"startTicks\":\"", "\"startTicks\":\"1");    /* the number is another process's now */
+    doubt("\"startTicks\":\"", "\"startTicks\":\"1"); /* the number is another process's now */
     doubt("\"startTicks\"", "\"ticks\"");
     doubt("\"pid\":", "\"pid\":-");
     doubt("\"staticDir\":\"", "\"staticDir\":\"/nowhere"); /* the one-shot's container was removed */

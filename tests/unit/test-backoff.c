@@ -23,7 +23,7 @@ static uint64_t next_random(uint64_t *s)
 
 static void test_ceiling_doubles_to_the_cap(void **state)
 {
-    static const usec_t seconds[] = {1, 2, 4, 8, 16, 32, 64, 120, 120, 120};
+    static const usec_t seconds[] = { 1, 2, 4, 8, 16, 32, 64, 120, 120, 120 };
     Backoff b = BACKOFF_TUNNEL;
 
     (void) state;

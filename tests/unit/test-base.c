@@ -67,9 +67,16 @@ static void test_numbers_are_strict(void **state)
         int r;
         uint64_t value;
     } cases[] = {
-        { "0", 0, 0 }, { "18446744073709551615", 0, UINT64_MAX }, { "18446744073709551616", -ERANGE, 0 },
-        { "", -EINVAL, 0 }, { " 1", -EINVAL, 0 }, { "1 ", -EINVAL, 0 }, { "-1", -EINVAL, 0 }, { "0x1", -EINVAL, 0 },
-        { "+1", -EINVAL, 0 }, { "007", 0, 7 },
+        { "0", 0, 0 },
+        { "18446744073709551615", 0, UINT64_MAX },
+        { "18446744073709551616", -ERANGE, 0 },
+        { "", -EINVAL, 0 },
+        { " 1", -EINVAL, 0 },
+        { "1 ", -EINVAL, 0 },
+        { "-1", -EINVAL, 0 },
+        { "0x1", -EINVAL, 0 },
+        { "+1", -EINVAL, 0 },
+        { "007", 0, 7 },
     };
 
     (void) state;
@@ -87,9 +94,18 @@ static void test_utf8(void **state)
         const char *text;
         bool valid;
     } cases[] = {
-        { "abc", true }, { "caf\xc3\xa9", true }, { "\xe2\x82\xac", true }, { "\xf0\x9f\x98\x80", true },
-        { "\xc0\x80", false }, { "\xc3", false }, { "\xe0\x80\x80", false }, { "\xed\xa0\x80", false },
-        { "\xf4\x90\x80\x80", false }, { "\xff", false }, { "\x80", false }, { "\xf0\x80\x80\x80", false },
+        { "abc", true },
+        { "caf\xc3\xa9", true },
+        { "\xe2\x82\xac", true },
+        { "\xf0\x9f\x98\x80", true },
+        { "\xc0\x80", false },
+        { "\xc3", false },
+        { "\xe0\x80\x80", false },
+        { "\xed\xa0\x80", false },
+        { "\xf4\x90\x80\x80", false },
+        { "\xff", false },
+        { "\x80", false },
+        { "\xf0\x80\x80\x80", false },
     };
 
     (void) state;
@@ -100,8 +116,13 @@ static void test_utf8(void **state)
 static void test_base64(void **state)
 {
     /* RFC 4648 §10 */
-    static const char *const vectors[][2] = { { "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" },
-                                              { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" } };
+    static const char *const vectors[][2] = { { "", "" },
+                                              { "f", "Zg==" },
+                                              { "fo", "Zm8=" },
+                                              { "foo", "Zm9v" },
+                                              { "foob", "Zm9vYg==" },
+                                              { "fooba", "Zm9vYmE=" },
+                                              { "foobar", "Zm9vYmFy" } };
     static const char *const bad[] = { "Z", "Zg", "Zg=", "Zh==", "Zg==\n", "Z g=", "====", "Zm9vZg==Zg==" };
     uint8_t *data;
     size_t len;
@@ -200,8 +221,8 @@ static void test_file_replace(void **state)
 /* What a killed writer left goes at the next start; what a living one writes, and what is not ours, stays. */
 static void test_temporary_files_are_swept(void **state)
 {
-    static const char *const kept[] = { "state.json", ".tmp-0123abcd", "a.tmp-0123abc", "a.tmp-0123ABCD", "a.tmp-0123abcd.bak",
-                                        "sub/notes.tmp-xyz" };
+    static const char *const kept[] = { "state.json",     ".tmp-0123abcd",      "a.tmp-0123abc",
+                                        "a.tmp-0123ABCD", "a.tmp-0123abcd.bak", "sub/notes.tmp-xyz" };
     static const char *const dead[] = { "state.json.tmp-0123abcd", "sub/deep/key.pem.tmp-ffffffff" };
     char folder[] = "/tmp/test-base-XXXXXX", outside[] = "/tmp/test-base-XXXXXX";
     struct stat st;
@@ -303,7 +324,8 @@ static void test_timestamps(void **state)
 
 static void test_durations(void **state)
 {
-    static const char *const bad[] = { "", "s", "1", "1d", "1 s", " 1s", "1s ", "1.5h", "-1s", "+1s", "1m30s", "0s", "1H" };
+    static const char *const bad[] = { "",     "s",   "1",   "1d",    "1 s", " 1s", "1s ",
+                                       "1.5h", "-1s", "+1s", "1m30s", "0s",  "1H" };
     static const char *const large[] = { "9000h", "600000m", "99999999999999999999999999s", "36893488147419103232s" };
     usec_t t = 7;
 
@@ -364,8 +386,8 @@ static void test_redaction(void **state)
  * times as much as the shorter one, not its square. The counts are of the CPU, so a busy machine changes nothing. */
 static void test_redaction_takes_linear_time(void **state)
 {
-    static const char *const pieces[] = { "eyJ-", "eyJ.", "://", "://a:b/", "-----BEGIN ", "-----BEGIN PRIVATE", "Bearer ",
-                                          "--", "a-", "KEY=\"", "Bearer (hidden)" };
+    static const char *const pieces[] = { "eyJ-",    "eyJ.", "://", "://a:b/", "-----BEGIN ",    "-----BEGIN PRIVATE",
+                                          "Bearer ", "--",   "a-",  "KEY=\"",  "Bearer (hidden)" };
     enum { SHORT = 64 * 1024, TIMES = 16 };
 
     (void) state;
@@ -415,7 +437,8 @@ static void test_cli(void **state)
     };
 
     (void) state;
-    assert_int_equal(cli_run(&cli, 6, (char *[]) { "prog", "--name=x", "devices", "add", "abc", "--flag", NULL }, NULL), EXIT_OK);
+    assert_int_equal(cli_run(&cli, 6, (char *[]) { "prog", "--name=x", "devices", "add", "abc", "--flag", NULL }, NULL),
+                     EXIT_OK);
     assert_int_equal(verb_result, 13);
     assert_string_equal(opt_name, "x");
     assert_true(opt_flag);

@@ -76,7 +76,10 @@ static void on_closed(MuxStream *s, const char *reason, void *userdata)
 }
 
 static const MuxStreamEvents guest_events = {
-    .on_accepted = on_accepted, .on_data = on_data, .on_room = on_room, .on_closed = on_closed,
+    .on_accepted = on_accepted,
+    .on_data = on_data,
+    .on_room = on_room,
+    .on_closed = on_closed,
 };
 
 static void on_open(Mux *m, MuxStream *s, const cJSON *open, void *userdata)
@@ -123,7 +126,10 @@ static int setup(void **state)
 {
     World *w = calloc(1, sizeof *w);
     MuxOptions options = {
-        .window_initial = MUX_WINDOW_INITIAL, .window_max = MUX_WINDOW_MAX, .session_max = MUX_SESSION_MAX_BOX, .userdata = w,
+        .window_initial = MUX_WINDOW_INITIAL,
+        .window_max = MUX_WINDOW_MAX,
+        .session_max = MUX_SESSION_MAX_BOX,
+        .userdata = w,
     };
     (void) snprintf(w->folder, sizeof w->folder, "/tmp/secbox-test-bridge-XXXXXX");
     assert_non_null(mkdtemp(w->folder));
@@ -145,7 +151,11 @@ static int setup(void **state)
         {},
     };
     const BridgeOptions bridge = {
-        .program = "test", .targets = targets, .sessions_path = w->path, .may_open = may_open, .userdata = w,
+        .program = "test",
+        .targets = targets,
+        .sessions_path = w->path,
+        .may_open = may_open,
+        .userdata = w,
     };
     assert_true(bridge_new(w->event, &bridge, &w->bridge, NULL) >= 0);
     *state = w;
@@ -196,8 +206,8 @@ static void turn(World *w)
     assert_true(sd_event_run(w->event, more ? 0 : 1000) >= 0);
 }
 
-#define RUN_UNTIL(w, condition)                                                                              \
-    while (!(condition))                                                                                     \
+#define RUN_UNTIL(w, condition)                                                                                        \
+    while (!(condition))                                                                                               \
     turn(w)
 
 static Guest *come(World *w, unsigned i, const char *target)
@@ -353,7 +363,8 @@ static void test_damaged_file(void **state)
     static const char *const contents[] = { "", "[]", "{\"program\":\"x\"}", "{\"program\":1,\"sessions\":[]}" };
     for (size_t i = 0; i < ELEMENTSOF(contents); i++) {
         cJSON *document = NULL;
-        assert_true(file_write_atomic(w->path, contents[i], strlen(contents[i]), 0600, (uid_t) -1, (gid_t) -1, NULL) >= 0);
+        assert_true(file_write_atomic(w->path, contents[i], strlen(contents[i]), 0600, (uid_t) -1, (gid_t) -1, NULL) >=
+                    0);
         int r = sessions_file_read(w->path, &document, NULL);
         assert_true(r < 0 && r != -ENOENT);
     }

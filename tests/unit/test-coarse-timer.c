@@ -77,7 +77,9 @@ static void run(World *w, unsigned fired)
 
 static void test_none_is_early_none_is_forgotten(void **state)
 {
-    static const usec_t delays[] = { 0, 1, 10 * USEC_PER_MSEC, 999 * USEC_PER_MSEC, USEC_PER_SEC, 1500 * USEC_PER_MSEC };
+    static const usec_t delays[] = {
+        0, 1, 10 * USEC_PER_MSEC, 999 * USEC_PER_MSEC, USEC_PER_SEC, 1500 * USEC_PER_MSEC
+    };
     One ones[ELEMENTSOF(delays)] = {};
     World *w = *state;
     for (size_t i = 0; i < ELEMENTSOF(delays); i++)

@@ -237,8 +237,7 @@ static ComposeProject *resolve(const char *text)
     _cleanup_(error_done) Error err = {};
     ComposeProject *p = NULL;
 
-    if (compose_parse(text, strlen(text), "c.yml", &f, &err) < 0 ||
-        compose_resolve(f, &options, &p, &err) < 0)
+    if (compose_parse(text, strlen(text), "c.yml", &f, &err) < 0 || compose_resolve(f, &options, &p, &err) < 0)
         fail_msg("%s\n%s line %u: %s", text, error_id(&err), err.line, error_message(&err, 0));
     return p;
 }
@@ -257,10 +256,9 @@ static char *describe(const ComposeProject *p)
         _cleanup_(freep) char *ports = strv_join(s->host_ports, " ");
         _cleanup_(freep) char *binds = strv_join(s->bind_sources, " ");
 
-        assert_int_equal(buf_printf(&b, "%s %s %s %s %u\n%s\n%s\n%s\n%s\n%s\n%s\n", s->name,
-                                    s->container_name, s->image, s->pull_policy ? s->pull_policy : "-",
-                                    s->stop_grace_seconds, environment, config, depends, health,
-                                    ports ? ports : "", binds ? binds : ""),
+        assert_int_equal(buf_printf(&b, "%s %s %s %s %u\n%s\n%s\n%s\n%s\n%s\n%s\n", s->name, s->container_name,
+                                    s->image, s->pull_policy ? s->pull_policy : "-", s->stop_grace_seconds, environment,
+                                    config, depends, health, ports ? ports : "", binds ? binds : ""),
                          0);
     }
     {

@@ -87,8 +87,7 @@ static const struct {
     { "command", "[a b, c]", "[\"a b\",\"c\"]" },
     { "command", "[]", "[]" },
     { "command", "''", "[]" },
-    { "command", "a\\ b \"c \\\" \\n $$d\" 'e \\ f'g \"\"",
-      "[\"a b\",\"c \\\" \\\\n $d\",\"e \\\\ fg\",\"\"]" },
+    { "command", "a\\ b \"c \\\" \\n $$d\" 'e \\ f'g \"\"", "[\"a b\",\"c \\\" \\\\n $d\",\"e \\\\ fg\",\"\"]" },
     { "command", "sh -c \"echo it's\"", "[\"sh\",\"-c\",\"echo it's\"]" },
     { "command", "sh -c 'open", "compose.bad-value" },
     { "command", "a\\", "compose.bad-value" },
@@ -100,15 +99,13 @@ static const struct {
       "[{\"address\":\"\",\"host\":\"80\",\"container\":\"8080\",\"protocol\":\"udp\"}]" },
     { "ports", "['127.0.0.1::80']",
       "[{\"address\":\"127.0.0.1\",\"host\":\"\",\"container\":\"80\",\"protocol\":\"tcp\"}]" },
-    { "ports", "['[0::1]:1:2']",
-      "[{\"address\":\"::1\",\"host\":\"1\",\"container\":\"2\",\"protocol\":\"tcp\"}]" },
+    { "ports", "['[0::1]:1:2']", "[{\"address\":\"::1\",\"host\":\"1\",\"container\":\"2\",\"protocol\":\"tcp\"}]" },
     { "ports", "[7-8:9-10]",
       "[{\"address\":\"\",\"host\":\"7\",\"container\":\"9\",\"protocol\":\"tcp\"},"
       "{\"address\":\"\",\"host\":\"8\",\"container\":\"10\",\"protocol\":\"tcp\"}]" },
     { "ports", "[{target: 53, published: '5353', host_ip: 10.0.0.1, protocol: udp, mode: host, name: dns}]",
       "[{\"address\":\"10.0.0.1\",\"host\":\"5353\",\"container\":\"53\",\"protocol\":\"udp\"}]" },
-    { "ports", "[{target: 53}]",
-      "[{\"address\":\"\",\"host\":\"\",\"container\":\"53\",\"protocol\":\"tcp\"}]" },
+    { "ports", "[{target: 53}]", "[{\"address\":\"\",\"host\":\"\",\"container\":\"53\",\"protocol\":\"tcp\"}]" },
     { "ports", "[0:80]", "compose.bad-port" },
     { "ports", "[65536]", "compose.bad-port" },
     { "ports", "['80:']", "compose.bad-port" },
@@ -128,13 +125,11 @@ static const struct {
       "[{\"type\":\"bind\",\"source\":\"/srv/box/d\",\"target\":\"/d\",\"read_only\":false}]" },
     { "volumes", "['./a/../b/./c//d:/x/./y/:ro']",
       "[{\"type\":\"bind\",\"source\":\"/srv/box/b/c/d\",\"target\":\"/x/y\",\"read_only\":true}]" },
-    { "volumes", "['.:/d']",
-      "[{\"type\":\"bind\",\"source\":\"/srv/box\",\"target\":\"/d\",\"read_only\":false}]" },
+    { "volumes", "['.:/d']", "[{\"type\":\"bind\",\"source\":\"/srv/box\",\"target\":\"/d\",\"read_only\":false}]" },
     { "volumes", "['/:/host:ro,rslave,z']",
       "[{\"type\":\"bind\",\"source\":\"/\",\"target\":\"/"
       "host\",\"read_only\":true,\"options\":[\"rslave\"]}]" },
-    { "volumes", "['v:/d']",
-      "[{\"type\":\"volume\",\"source\":\"v\",\"target\":\"/d\",\"read_only\":false}]" },
+    { "volumes", "['v:/d']", "[{\"type\":\"volume\",\"source\":\"v\",\"target\":\"/d\",\"read_only\":false}]" },
     { "volumes", "[{type: bind, source: /a, target: /b, read_only: true, bind: {create_host_path: false}}]",
       "[{\"type\":\"bind\",\"source\":\"/a\",\"target\":\"/b\",\"read_only\":true}]" },
     { "volumes", "[{type: tmpfs, target: /t, tmpfs: {size: 1g, mode: 700}}]",
@@ -231,8 +226,7 @@ static const struct {
     { "extra_hosts", "['b:10.0.0.1', 'a=::1']", "[\"a:::1\",\"b:10.0.0.1\"]" },
     { "extra_hosts", "{a: 10.0.0.1}", "[\"a:10.0.0.1\"]" },
     { "extra_hosts", "[a]", "compose.bad-value" },
-    { "logging", "{driver: journald, options: {tag: x}}",
-      "{\"driver\":\"journald\",\"options\":{\"tag\":\"x\"}}" },
+    { "logging", "{driver: journald, options: {tag: x}}", "{\"driver\":\"journald\",\"options\":{\"tag\":\"x\"}}" },
     { "healthcheck", "{test: 'curl x', interval: 1m, retries: 2}",
       "{\"interval\":\"60s\",\"retries\":\"2\",\"test\":[\"CMD-SHELL\",\"curl x\"]}" },
     { "healthcheck", "{test: [CMD, a, b c]}", "{\"test\":[\"CMD\",\"a\",\"b c\"]}" },
@@ -274,43 +268,42 @@ static void test_members(void **state)
         r = resolve(text, &p, &err);
         if (str_starts(members[i].expected, "compose.")) {
             if (r >= 0 || p || !str_equal(err.id, members[i].expected))
-                fail_msg("%s: %s: %d %s (%s), expected %s", members[i].key, members[i].value, r,
-                         error_id(&err), error_message(&err, r), members[i].expected);
+                fail_msg("%s: %s: %d %s (%s), expected %s", members[i].key, members[i].value, r, error_id(&err),
+                         error_message(&err, r), members[i].expected);
             assert_string_equal(err.file, "c.yml");
             assert_true(err.line >= 2 && err.line <= 4);
             assert_true(str_starts(err.key, "services.a."));
             continue;
         }
         if (r < 0)
-            fail_msg("%s: %s: %s %s", members[i].key, members[i].value, error_id(&err),
-                     error_message(&err, r));
+            fail_msg("%s: %s: %s %s", members[i].key, members[i].value, error_id(&err), error_message(&err, r));
         printed = json_print(cJSON_GetObjectItemCaseSensitive(p->services[0].config, members[i].key));
         if (!str_equal(printed, members[i].expected))
-            fail_msg("%s: %s gave %s, expected %s", members[i].key, members[i].value,
-                     printed ? printed : "(none)", members[i].expected);
+            fail_msg("%s: %s gave %s, expected %s", members[i].key, members[i].value, printed ? printed : "(none)",
+                     members[i].expected);
     }
 }
 
 static void test_fields(void **state)
 {
-    _cleanup_(compose_project_freep) ComposeProject *p = resolve_good(
-        "services:\n"
-        "  web:\n"
-        "    image: r/x:1\n"
-        "    pull_policy: if_not_present\n"
-        "    depends_on: {db: {condition: service_healthy, required: true}, gone: {required: false}}\n"
-        "    ports: ['127.0.0.1:80:80', '[::1]:81:81', '82:82/udp', 83]\n"
-        "    volumes: ['/etc/localtime:/etc/localtime:ro', '/etc/localtime:/x', 'v:/v', 'v:/w']\n"
-        "    networks: [z, a]\n"
-        "    stop_grace_period: 30s\n"
-        "    healthcheck: {test: x, timeout: 500ms, start_period: 0s}\n"
-        "    deploy: {replicas: 1, mode: replicated, resources: {limits: {cpus: '1', memory: 1m},\n"
-        "             reservations: {memory: 1k}}}\n"
-        "    network_mode: ~\n"
-        "    command:\n"
-        "  db: {image: pg, container_name: the-db, network_mode: bridge, healthcheck: {disable: true}}\n"
-        "networks: {a: , z: , unused: }\n"
-        "volumes: {v: , unused: }\n");
+    _cleanup_(compose_project_freep) ComposeProject *p =
+        resolve_good("services:\n"
+                     "  web:\n"
+                     "    image: r/x:1\n"
+                     "    pull_policy: if_not_present\n"
+                     "    depends_on: {db: {condition: service_healthy, required: true}, gone: {required: false}}\n"
+                     "    ports: ['127.0.0.1:80:80', '[::1]:81:81', '82:82/udp', 83]\n"
+                     "    volumes: ['/etc/localtime:/etc/localtime:ro', '/etc/localtime:/x', 'v:/v', 'v:/w']\n"
+                     "    networks: [z, a]\n"
+                     "    stop_grace_period: 30s\n"
+                     "    healthcheck: {test: x, timeout: 500ms, start_period: 0s}\n"
+                     "    deploy: {replicas: 1, mode: replicated, resources: {limits: {cpus: '1', memory: 1m},\n"
+                     "             reservations: {memory: 1k}}}\n"
+                     "    network_mode: ~\n"
+                     "    command:\n"
+                     "  db: {image: pg, container_name: the-db, network_mode: bridge, healthcheck: {disable: true}}\n"
+                     "networks: {a: , z: , unused: }\n"
+                     "volumes: {v: , unused: }\n");
     const ComposeService *web = compose_service_find(p, "web"), *db = compose_service_find(p, "db");
     _cleanup_(freep) char *health = json_print(web->healthcheck);
     _cleanup_(freep) char *conditions = json_print(web->depends_conditions);
@@ -341,18 +334,18 @@ static void test_fields(void **state)
     assert_string_equal(attached, "a z");
     assert_int_equal(strv_length(web->volumes), 1);
     assert_string_equal(db->networks[0], "default");
-    assert_string_equal(
-        health, "{\"test\":[\"CMD-SHELL\",\"x\"],\"interval_usec\":\"30000000\",\"timeout_usec\":\"500000\","
-                "\"start_period_usec\":\"0\",\"retries\":3}");
+    assert_string_equal(health,
+                        "{\"test\":[\"CMD-SHELL\",\"x\"],\"interval_usec\":\"30000000\",\"timeout_usec\":\"500000\","
+                        "\"start_period_usec\":\"0\",\"retries\":3}");
     assert_true(json_bool(db->healthcheck, "disable", false));
     assert_string_equal(json_string(web->config, "cpus"), "1");
     assert_string_equal(json_string(web->config, "mem_limit"), "1048576");
     assert_string_equal(json_string(web->config, "mem_reservation"), "1024");
     assert_false(cJSON_HasObjectItem(web->config, "command"));
     assert_false(cJSON_HasObjectItem(db->config, "network_mode"));
-    assert_string_equal(
-        networks, "{\"a\":{\"name\":\"box_a\",\"external\":false},\"default\":{\"name\":\"box_default\","
-                  "\"external\":false},\"z\":{\"name\":\"box_z\",\"external\":false}}");
+    assert_string_equal(networks,
+                        "{\"a\":{\"name\":\"box_a\",\"external\":false},\"default\":{\"name\":\"box_default\","
+                        "\"external\":false},\"z\":{\"name\":\"box_z\",\"external\":false}}");
     assert_string_equal(volumes, "{\"v\":{\"name\":\"box_v\",\"external\":false}}");
 }
 
@@ -368,32 +361,30 @@ static void test_config_is_sorted(void **state)
 
 static void test_definitions(void **state)
 {
-    _cleanup_(compose_project_freep) ComposeProject *p = resolve_good(
-        "services: {a: {image: x, networks: [n, e, o, default], volumes: ['v:/v', 'w:/w']}}\n"
-        "networks:\n"
-        "  n: {driver: bridge, internal: true, enable_ipv6: false, attachable: true, labels: [b=1, a],\n"
-        "      ipam: {driver: default, config: [{subnet: 10.0.0.0/24, gateway: 10.0.0.1}]}}\n"
-        "  e: {external: true}\n"
-        "  o: {external: {name: old}}\n"
-        "  default: {name: mine, driver: macvlan, driver_opts: {parent: eth0}}\n"
-        "volumes:\n"
-        "  v: {driver: local, driver_opts: {type: none, o: bind, device: /x}}\n"
-        "  w: {external: true, name: real}\n");
+    _cleanup_(compose_project_freep) ComposeProject *p =
+        resolve_good("services: {a: {image: x, networks: [n, e, o, default], volumes: ['v:/v', 'w:/w']}}\n"
+                     "networks:\n"
+                     "  n: {driver: bridge, internal: true, enable_ipv6: false, attachable: true, labels: [b=1, a],\n"
+                     "      ipam: {driver: default, config: [{subnet: 10.0.0.0/24, gateway: 10.0.0.1}]}}\n"
+                     "  e: {external: true}\n"
+                     "  o: {external: {name: old}}\n"
+                     "  default: {name: mine, driver: macvlan, driver_opts: {parent: eth0}}\n"
+                     "volumes:\n"
+                     "  v: {driver: local, driver_opts: {type: none, o: bind, device: /x}}\n"
+                     "  w: {external: true, name: real}\n");
     _cleanup_(freep) char *networks = json_print(p->networks);
     _cleanup_(freep) char *volumes = json_print(p->volumes);
 
     (void) state;
-    assert_string_equal(networks,
-                        "{\"default\":{\"name\":\"mine\",\"external\":false,\"driver\":\"macvlan\","
-                        "\"driver_opts\":{\"parent\":\"eth0\"}},"
-                        "\"e\":{\"name\":\"e\",\"external\":true},"
-                        "\"n\":{\"name\":\"box_n\",\"external\":false,\"internal\":true,"
-                        "\"ipam\":{\"config\":[{\"subnet\":\"10.0.0.0/24\",\"gateway\":\"10.0.0.1\"}]},"
-                        "\"labels\":{\"a\":\"\",\"b\":\"1\"}},"
-                        "\"o\":{\"name\":\"old\",\"external\":true}}");
-    assert_string_equal(volumes,
-                        "{\"v\":{\"name\":\"box_v\",\"external\":false,\"driver_opts\":{\"device\":\"/x\","
-                        "\"o\":\"bind\",\"type\":\"none\"}},\"w\":{\"name\":\"real\",\"external\":true}}");
+    assert_string_equal(networks, "{\"default\":{\"name\":\"mine\",\"external\":false,\"driver\":\"macvlan\","
+                                  "\"driver_opts\":{\"parent\":\"eth0\"}},"
+                                  "\"e\":{\"name\":\"e\",\"external\":true},"
+                                  "\"n\":{\"name\":\"box_n\",\"external\":false,\"internal\":true,"
+                                  "\"ipam\":{\"config\":[{\"subnet\":\"10.0.0.0/24\",\"gateway\":\"10.0.0.1\"}]},"
+                                  "\"labels\":{\"a\":\"\",\"b\":\"1\"}},"
+                                  "\"o\":{\"name\":\"old\",\"external\":true}}");
+    assert_string_equal(volumes, "{\"v\":{\"name\":\"box_v\",\"external\":false,\"driver_opts\":{\"device\":\"/x\","
+                                 "\"o\":\"bind\",\"type\":\"none\"}},\"w\":{\"name\":\"real\",\"external\":true}}");
 }
 
 static void test_environment(void **state)
@@ -402,18 +393,15 @@ static void test_environment(void **state)
         const char *yaml;
         const char *expected;
     } env[] = {
-        { "environment: {B: 1, A: yes, E: '', SET: }",
-          "{\"A\":\"yes\",\"B\":\"1\",\"E\":\"\",\"SET\":\"value\"}" },
-        { "environment: [B=1, 'A=x=y', SET, EMPTY]",
-          "{\"A\":\"x=y\",\"B\":\"1\",\"EMPTY\":\"\",\"SET\":\"value\"}" },
+        { "environment: {B: 1, A: yes, E: '', SET: }", "{\"A\":\"yes\",\"B\":\"1\",\"E\":\"\",\"SET\":\"value\"}" },
+        { "environment: [B=1, 'A=x=y', SET, EMPTY]", "{\"A\":\"x=y\",\"B\":\"1\",\"EMPTY\":\"\",\"SET\":\"value\"}" },
         { "environment: {A: '${SET}-${NOPE:-d}', B: '$$5', C: '$SET'}",
           "{\"A\":\"value-d\",\"B\":\"$5\",\"C\":\"value\"}" },
         { "environment: {A: \"x\\ny\"}", "{\"A\":\"x\\ny\"}" },
         { "env_file: a.env", "{\"A\":\"from-a\",\"B\":\"from-a\"}" },
         { "env_file: [./a.env, x/../sub/b.env, /etc/tucomunidad/secbox.env]",
           "{\"A\":\"from-a\",\"B\":\"from-b\",\"C\":\"abs\"}" },
-        { "env_file: [{path: none.env, required: false}, {path: a.env}]",
-          "{\"A\":\"from-a\",\"B\":\"from-a\"}" },
+        { "env_file: [{path: none.env, required: false}, {path: a.env}]", "{\"A\":\"from-a\",\"B\":\"from-a\"}" },
         { "env_file: {path: a.env}\n    environment: {B: mine, A: }", "{\"A\":\"from-a\",\"B\":\"mine\"}" },
         { "environment:", "{}" },
     };
@@ -450,8 +438,8 @@ static const struct {
       "services.a.environment.A", "A" },
     { "services: {a: {image: x, environment: {A: $LITERAL}}}\n", "compose.literal-variable", 1, NULL, NULL },
     { "services: {a: {image: x, environment: [LITERAL]}}\n", "compose.literal-variable", 1, NULL, NULL },
-    { "services: {a: {image: x, env_file: literal.env}}\n", "compose.literal-variable", 1,
-      "services.a.env_file", NULL },
+    { "services: {a: {image: x, env_file: literal.env}}\n", "compose.literal-variable", 1, "services.a.env_file",
+      NULL },
     { "services: {a: {image: x, environment: {A-B: 1}}}\n", "compose.bad-value", 1, NULL, NULL },
     { "services: {a: {image: x, environment: ['A B=1']}}\n", "compose.bad-value", 1, NULL, NULL },
     { "services: {a: {image: x, environment: [A=1, A=2]}}\n", "compose.bad-value", 1, NULL, "twice" },
@@ -462,37 +450,37 @@ static const struct {
     { "services: {a: {image: }}\n", "compose.no-image", 1, "services.a", NULL },
     { "services:\n  a: {image: x, container_name: c}\n  b: {image: x, container_name: c}\n",
       "compose.duplicate-container-name", 3, "services.b.container_name", "services a and b" },
-    { "services:\n  a: {image: x}\n  b: {image: x, container_name: box_a_1}\n",
-      "compose.duplicate-container-name", 3, NULL, NULL },
-    { "services:\n  a: {image: x, ports: [80:80]}\n  b: {image: x, ports: [80:81]}\n",
-      "compose.duplicate-port", 3, "services.b.ports", "by the service a" },
+    { "services:\n  a: {image: x}\n  b: {image: x, container_name: box_a_1}\n", "compose.duplicate-container-name", 3,
+      NULL, NULL },
+    { "services:\n  a: {image: x, ports: [80:80]}\n  b: {image: x, ports: [80:81]}\n", "compose.duplicate-port", 3,
+      "services.b.ports", "by the service a" },
     { "services:\n  a: {image: x, ports: ['10.0.0.1:80:80']}\n  b: {image: x, ports: [80:81]}\n",
       "compose.duplicate-port", 3, NULL, NULL },
     { "services:\n  a: {image: x, ports: [80:80]}\n  b: {image: x, ports: ['10.0.0.1:80:81']}\n",
       "compose.duplicate-port", 3, NULL, NULL },
-    { "services:\n  a: {image: x, ports: [80-90:80-90]}\n  b: {image: x, ports: [85:1]}\n",
-      "compose.duplicate-port", 3, NULL, NULL },
-    { "services:\n  a: {image: x, depends_on: [b]}\n", "compose.missing-dependency", 2,
-      "services.a.depends_on[0]", NULL },
-    { "services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, profiles: [d]}\n",
-      "compose.missing-dependency", 2, NULL, "profiles" },
+    { "services:\n  a: {image: x, ports: [80-90:80-90]}\n  b: {image: x, ports: [85:1]}\n", "compose.duplicate-port", 3,
+      NULL, NULL },
+    { "services:\n  a: {image: x, depends_on: [b]}\n", "compose.missing-dependency", 2, "services.a.depends_on[0]",
+      NULL },
+    { "services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, profiles: [d]}\n", "compose.missing-dependency", 2,
+      NULL, "profiles" },
     { "services: {a: {image: x, depends_on: {a: }}}\n", "compose.dependency-cycle", 1, NULL, "itself" },
-    { "services: {a: {image: x, depends_on: {b: {condition: ready}}}, b: {image: x}}\n", "compose.bad-value",
-      1, NULL, NULL },
+    { "services: {a: {image: x, depends_on: {b: {condition: ready}}}, b: {image: x}}\n", "compose.bad-value", 1, NULL,
+      NULL },
     { "services:\n  s: {image: x, depends_on: [a]}\n  a: {image: x, depends_on: [b]}\n  b: {image: x, "
       "depends_on: [c]}\n"
       "  c: {image: x, depends_on: [a]}\n",
       "compose.dependency-cycle", 3, "services.a.depends_on", "a → b → c → a" },
     { "name: other\nservices: {a: {image: x}}\n", "compose.name", 1, "name", "other" },
-    { "services: {a: {image: x, networks: [n], network_mode: bridge}}\nnetworks: {n: }\n",
-      "compose.network-mode", 1, NULL, NULL },
-    { "services: {a: {image: x, networks: [n]}}\nnetworks: {n: {driver: host}}\n", "compose.network-mode", 2,
+    { "services: {a: {image: x, networks: [n], network_mode: bridge}}\nnetworks: {n: }\n", "compose.network-mode", 1,
       NULL, NULL },
-    { "services: {a: {image: x}}\nnetworks: {n: {external: true, driver: x}}\n", "compose.bad-value", 2,
-      "networks.n", NULL },
+    { "services: {a: {image: x, networks: [n]}}\nnetworks: {n: {driver: host}}\n", "compose.network-mode", 2, NULL,
+      NULL },
+    { "services: {a: {image: x}}\nnetworks: {n: {external: true, driver: x}}\n", "compose.bad-value", 2, "networks.n",
+      NULL },
     { "services: {a: {image: x}}\nvolumes: {v: {name: 'a/b'}}\n", "compose.name", 2, "volumes.v.name", NULL },
-    { "services: {a: {image: x, cpus: 1, deploy: {resources: {limits: {cpus: 2}}}}}\n", "compose.bad-value",
-      1, NULL, "cpus" },
+    { "services: {a: {image: x, cpus: 1, deploy: {resources: {limits: {cpus: 2}}}}}\n", "compose.bad-value", 1, NULL,
+      "cpus" },
 };
 
 static void test_refused(void **state)
@@ -504,8 +492,8 @@ static void test_refused(void **state)
         int r = resolve(refused[i].text, &p, &err);
 
         if (r >= 0 || p || !str_equal(err.id, refused[i].id) || err.line != refused[i].line)
-            fail_msg("%s: %d %s line %u (%s), expected %s line %u", refused[i].text, r, error_id(&err),
-                     err.line, error_message(&err, r), refused[i].id, refused[i].line);
+            fail_msg("%s: %d %s line %u (%s), expected %s line %u", refused[i].text, r, error_id(&err), err.line,
+                     error_message(&err, r), refused[i].id, refused[i].line);
         if (refused[i].key && !str_equal(err.key, refused[i].key))
             fail_msg("%s: place %s", refused[i].text, err.key ? err.key : "(none)");
         if (refused[i].says && !strstr(error_message(&err, r), refused[i].says))
@@ -552,15 +540,14 @@ static void test_env_file_refused(void **state)
 
 static void test_required_keys(void **state)
 {
-    const char *text =
-        "services:\n"
-        "  a:\n"
-        "    image: ${Z}:${SET}\n"
-        "    environment: [P, SET, 'Q=${Y:-${X}}', 'R=${W:?m}', 'S=${EMPTY:?m}', 'T=${V:-d}', U=$Z]\n"
-        "  b: {image: x, environment: {O: , N: ''}}\n"
-        "  c: {image: x, env_file: a.env, environment: [FROM_FILE]}\n"
-        "  d: {image: $NEVER, profiles: [debug]}\n"
-        "volumes: {v: {name: 'n-${M}'}}\n";
+    const char *text = "services:\n"
+                       "  a:\n"
+                       "    image: ${Z}:${SET}\n"
+                       "    environment: [P, SET, 'Q=${Y:-${X}}', 'R=${W:?m}', 'S=${EMPTY:?m}', 'T=${V:-d}', U=$Z]\n"
+                       "  b: {image: x, environment: {O: , N: ''}}\n"
+                       "  c: {image: x, env_file: a.env, environment: [FROM_FILE]}\n"
+                       "  d: {image: $NEVER, profiles: [debug]}\n"
+                       "volumes: {v: {name: 'n-${M}'}}\n";
     _cleanup_(compose_file_freep) ComposeFile *f = NULL;
     _cleanup_(strv_freep) char **keys = NULL;
     _cleanup_(freep) char *joined = NULL;

@@ -22,20 +22,20 @@
 #define NOW 1800000000u
 
 /* RFC 7515 appendix A.3 */
-#define A3_JWK                                                                                               \
-    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","               \
+#define A3_JWK                                                                                                         \
+    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","                         \
     "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}"
-#define A3_INPUT                                                                                             \
-    "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0" \
+#define A3_INPUT                                                                                                       \
+    "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0"    \
     "cnVlfQ"
 #define A3_SIGNATURE "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
 
 /* RFC 9449 §4.2 and §6.1 */
-#define DPOP_PROOF                                                                                           \
-    "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscE" \
-    "JoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19" \
-    ".eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwia" \
-    "WF0IjoxNTYyMjYyNjE2fQ"                                                                                  \
+#define DPOP_PROOF                                                                                                     \
+    "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscE"   \
+    "JoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19"   \
+    ".eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwia"   \
+    "WF0IjoxNTYyMjYyNjE2fQ"                                                                                            \
     ".2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg"
 #define DPOP_TIME 1562262616u
 #define DPOP_THUMBPRINT "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
@@ -142,8 +142,10 @@ static void test_jwk_refused(void **state)
         "{" EC X ",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0=\"}", /* padding */
         "{" EC X ",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a1\"}",  /* loose bits */
         "{" EC X ",\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5bA\"}",  /* not on the curve */
-        "{" EC "\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"y\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}",
-        "{" EC "\"x\":\"__________________________________________8\",\"y\":\"__________________________________________8\"}",
+        "{" EC
+        "\"x\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"y\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}",
+        "{" EC
+        "\"x\":\"__________________________________________8\",\"y\":\"__________________________________________8\"}",
     };
 #undef X
 #undef Y
@@ -262,7 +264,10 @@ static void test_key_files_of_other_kinds(void **state)
 }
 
 static const JwtExpect expected = {
-    .type = JWT_TYPE_DEVICE, .issuer = "https://cloud", .audience = "mgmt", .now = NOW,
+    .type = JWT_TYPE_DEVICE,
+    .issuer = "https://cloud",
+    .audience = "mgmt",
+    .now = NOW,
 };
 
 static char *device_token(const Key *k, uint64_t issued, uint64_t not_before, uint64_t expires)
@@ -312,7 +317,8 @@ static char *sign_raw(const Key *k, const char *header, const char *payload)
 }
 
 #define HEADER "{\"typ\":\"device+jwt\",\"alg\":\"ES256\"}"
-#define PAYLOAD_START "{\"iss\":\"https://cloud\",\"aud\":\"mgmt\",\"sub\":\"caseta-5\",\"jti\":\"t\",\"cnf\":{\"jkt\":\"x\"}"
+#define PAYLOAD_START                                                                                                  \
+    "{\"iss\":\"https://cloud\",\"aud\":\"mgmt\",\"sub\":\"caseta-5\",\"jti\":\"t\",\"cnf\":{\"jkt\":\"x\"}"
 #define PAYLOAD PAYLOAD_START ",\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}"
 
 static void test_device_token(void **state)
@@ -422,18 +428,30 @@ static void test_forged_headers_and_claims(void **state)
         { HEADER, PAYLOAD_START ",\"iat\":1800000000,\"nbf\":1800000000,\"exp\":9007199254740994}", "jwt.malformed" },
         { HEADER, PAYLOAD_START ",\"iat\":1800000000,\"nbf\":1800000000,\"exp\":null}", "jwt.malformed" },
         { HEADER, PAYLOAD_START ",\"iat\":1800000000,\"nbf\":1900000000,\"exp\":2000000000}", "jwt.not-yet-valid" },
-        { HEADER, "{\"iss\":\"https://evil\",\"aud\":\"mgmt\",\"sub\":\"a\",\"jti\":\"t\",\"cnf\":{\"jkt\":\"x\"},"
-                  "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}", "jwt.issuer" },
-        { HEADER, "{\"iss\":\"https://cloud\",\"aud\":\"device\",\"sub\":\"a\",\"jti\":\"t\",\"cnf\":{\"jkt\":\"x\"},"
-                  "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}", "jwt.audience" },
-        { HEADER, "{\"iss\":\"https://cloud\",\"aud\":[\"mgmt\"],\"sub\":\"a\",\"jti\":\"t\",\"cnf\":{\"jkt\":\"x\"},"
-                  "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}", "jwt.missing-claim" },
-        { HEADER, "{\"iss\":\"https://cloud\",\"aud\":\"mgmt\",\"jti\":\"t\",\"cnf\":{\"jkt\":\"x\"},"
-                  "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}", "jwt.missing-claim" },
-        { HEADER, "{\"iss\":\"https://cloud\",\"aud\":\"mgmt\",\"sub\":\"a\",\"jti\":\"\",\"cnf\":{\"jkt\":\"x\"},"
-                  "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}", "jwt.missing-claim" },
-        { HEADER, "{\"iss\":\"https://cloud\",\"aud\":\"mgmt\",\"sub\":\"a\",\"jti\":\"t\",\"cnf\":\"x\","
-                  "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}", "jwt.missing-claim" },
+        { HEADER,
+          "{\"iss\":\"https://evil\",\"aud\":\"mgmt\",\"sub\":\"a\",\"jti\":\"t\",\"cnf\":{\"jkt\":\"x\"},"
+          "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}",
+          "jwt.issuer" },
+        { HEADER,
+          "{\"iss\":\"https://cloud\",\"aud\":\"device\",\"sub\":\"a\",\"jti\":\"t\",\"cnf\":{\"jkt\":\"x\"},"
+          "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}",
+          "jwt.audience" },
+        { HEADER,
+          "{\"iss\":\"https://cloud\",\"aud\":[\"mgmt\"],\"sub\":\"a\",\"jti\":\"t\",\"cnf\":{\"jkt\":\"x\"},"
+          "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}",
+          "jwt.missing-claim" },
+        { HEADER,
+          "{\"iss\":\"https://cloud\",\"aud\":\"mgmt\",\"jti\":\"t\",\"cnf\":{\"jkt\":\"x\"},"
+          "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}",
+          "jwt.missing-claim" },
+        { HEADER,
+          "{\"iss\":\"https://cloud\",\"aud\":\"mgmt\",\"sub\":\"a\",\"jti\":\"\",\"cnf\":{\"jkt\":\"x\"},"
+          "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}",
+          "jwt.missing-claim" },
+        { HEADER,
+          "{\"iss\":\"https://cloud\",\"aud\":\"mgmt\",\"sub\":\"a\",\"jti\":\"t\",\"cnf\":\"x\","
+          "\"iat\":1800000000,\"nbf\":1800000000,\"exp\":1800003600}",
+          "jwt.missing-claim" },
     };
     _cleanup_(key_freep) Key *k = new_key();
 
@@ -471,7 +489,8 @@ static void test_forged_text(void **state)
                 fail_msg("accepted with character %zu changed to '%c'", i, *c);
         }
     }
-    for (const char *const *suffix = (const char *const[]) { "=", ".", " ", "\n", "A", ".x", NULL }; *suffix; suffix++) {
+    for (const char *const *suffix = (const char *const[]) { "=", ".", " ", "\n", "A", ".x", NULL }; *suffix;
+         suffix++) {
         _cleanup_(freep) char *longer = str_format("%s%s", token, *suffix);
 
         assert_string_equal(verify(k, longer, &expected), str_equal(*suffix, "A") ? "jwt.signature" : "jwt.malformed");
@@ -511,7 +530,11 @@ static void test_too_large(void **state)
     _cleanup_(freep) char *huge = malloc(1024 * 1024 + 1);
     _cleanup_(freep) char *id = malloc(4096);
     JwtClaims claims = {
-        .issuer = (char *) "i", .audience = (char *) "a", .subject = (char *) "s", .id = id, .thumbprint = (char *) "t",
+        .issuer = (char *) "i",
+        .audience = (char *) "a",
+        .subject = (char *) "s",
+        .id = id,
+        .thumbprint = (char *) "t",
     };
     Error err = {};
     char *token = NULL;
@@ -570,8 +593,8 @@ static void test_rfc9449_vector(void **state)
     _cleanup_(key_freep) Key *key = NULL;
     _cleanup_(freep) char *jti = NULL;
 
-    assert_int_equal(jwt_verify_proof(DPOP_PROOF, "POST", "https://server.example.com/token", NULL, DPOP_TIME, &key, &jti,
-                                      NULL), 0);
+    assert_int_equal(
+        jwt_verify_proof(DPOP_PROOF, "POST", "https://server.example.com/token", NULL, DPOP_TIME, &key, &jti, NULL), 0);
     _cleanup_(freep) char *print = key_thumbprint(key);
     assert_string_equal(print, DPOP_THUMBPRINT);
     assert_string_equal(jti, "-BwC3ESc6acc2lTc");

@@ -54,8 +54,14 @@ static void test_accepted(void **state)
                                                  "HASH=#abc\n"
                                                  "LAST=x");
     static const char *const expected[] = {
-        "B", "2", "A", "a=b#c=", "EMPTY", "", "spaces", "one two  three", "_x9", "caf\xC3\xA9 \"quoted\" inside",
-        "BLANK", "  ", "HASH", "#abc", "LAST", "x",
+        "B",      "2",
+        "A",      "a=b#c=",
+        "EMPTY",  "",
+        "spaces", "one two  three",
+        "_x9",    "caf\xC3\xA9 \"quoted\" inside",
+        "BLANK",  "  ",
+        "HASH",   "#abc",
+        "LAST",   "x",
     };
 
     assert_int_equal(env_size(e), ELEMENTSOF(expected) / 2);
@@ -110,15 +116,25 @@ static void test_refused(void **state)
         { TEXT("A=1\r\n"), "env.control-character", 1, NULL },
         { TEXT("\r\n"), "env.control-character", 1, NULL },
         { TEXT("A=1\rB=2\n"), "env.control-character", 1, "A" },
-        { TEXT("A=1\0" "2\n"), "env.control-character", 1, NULL },
+        { TEXT("A=1\0"
+               "2\n"),
+          "env.control-character", 1, NULL },
         { TEXT("A=\0"), "env.control-character", 1, NULL },
         { TEXT("# x\0\n"), "env.control-character", 1, NULL },
         { TEXT("A=a\tb\n"), "env.control-character", 1, "A" },
         { TEXT("A=a\x1B[0mb\n"), "env.control-character", 1, "A" },
-        { TEXT("A=a\x7F" "b\n"), "env.control-character", 1, "A" },
-        { TEXT("A=a\xC2\x85" "b\n"), "env.control-character", 1, "A" },
-        { TEXT("A=a\xE2\x80\xA8" "b\n"), "env.control-character", 1, "A" },
-        { TEXT("\xEF\xBB\xBF" "A=1\n"), "env.control-character", 1, NULL },
+        { TEXT("A=a\x7F"
+               "b\n"),
+          "env.control-character", 1, "A" },
+        { TEXT("A=a\xC2\x85"
+               "b\n"),
+          "env.control-character", 1, "A" },
+        { TEXT("A=a\xE2\x80\xA8"
+               "b\n"),
+          "env.control-character", 1, "A" },
+        { TEXT("\xEF\xBB\xBF"
+               "A=1\n"),
+          "env.control-character", 1, NULL },
         { TEXT("A=1 # one\n"), "env.comment", 1, "A" },
         { TEXT("A=C:\\x\n"), "env.backslash", 1, "A" },
         { TEXT("A=1\\\nB=2\n"), "env.backslash", 1, "A" },
@@ -146,8 +162,8 @@ static void test_errors_never_hold_values(void **state)
 {
     (void) state;
     static const char *const texts[] = {
-        "T=\"hunter2\"\n", "hunter2\n", "T= hunter2\n", "export T=hunter2\n", "hun ter2 hunter2=1\n", "T=hunter2\\\n",
-        "T=hunter2 # x\n", "T=1\nT=hunter2\n",
+        "T=\"hunter2\"\n",      "hunter2\n",     "T= hunter2\n",    "export T=hunter2\n",
+        "hun ter2 hunter2=1\n", "T=hunter2\\\n", "T=hunter2 # x\n", "T=1\nT=hunter2\n",
     };
 
     for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
@@ -203,8 +219,9 @@ static void test_dangerous_keys(void **state)
 {
     (void) state;
     static const char *const dangerous[] = {
-        "LD_PRELOAD", "PATH", "PYTHONSTARTUP", "GODEBUG", "SSL_CERT_FILE", "HTTP_PROXY", "http_proxy",
-        "XDG_RUNTIME_DIR", "CONTAINER_HOST", "CONTAINERS_CONF", "COMPOSE_PROJECT_NAME", "HOME", "BASH_ENV",
+        "LD_PRELOAD",           "PATH",       "PYTHONSTARTUP",   "GODEBUG",        "SSL_CERT_FILE",
+        "HTTP_PROXY",           "http_proxy", "XDG_RUNTIME_DIR", "CONTAINER_HOST", "CONTAINERS_CONF",
+        "COMPOSE_PROJECT_NAME", "HOME",       "BASH_ENV",
     };
     static const char *const harmless[] = {
         "DEVICE_ID", "NODE_ENV", "ENV", "DATA_PATH", "PATHS", "HOMEPAGE", "MY_LD_X", "COMPOSER", "OLD_PROXY",
@@ -225,8 +242,8 @@ static void test_set(void **state)
     (void) state;
     _cleanup_(env_freep) EnvFile *e = must_parse("A=1\nB=2\n");
     static const char *const bad[][2] = {
-        { "1A", "x" }, { "", "x" }, { "A B", "x" }, { "LD_PRELOAD", "x" }, { "A", "x\ny" }, { "A", "\"x\"" },
-        { "A", " x" }, { "A", "\xFF" }, { "A", "x\r" }, { "A", "x\\" }, { "A", " \n" },
+        { "1A", "x" }, { "", "x" },     { "A B", "x" }, { "LD_PRELOAD", "x" }, { "A", "x\ny" }, { "A", "\"x\"" },
+        { "A", " x" }, { "A", "\xFF" }, { "A", "x\r" }, { "A", "x\\" },        { "A", " \n" },
     };
     Error err = {};
 
@@ -271,8 +288,8 @@ static void test_load(void **state)
     assert_int_equal(dir_remove(folder, &err), 0);
 }
 
-#define AGENT_OK                                                                                             \
-    "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta-5\nBOOTSTRAP=b-t\n"                              \
+#define AGENT_OK                                                                                                       \
+    "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta-5\nBOOTSTRAP=b-t\n"                                        \
     "MGMT_GATEWAY_URL=wss://cloud.example/x/mgmt\n"
 #define SECBOX_OK "CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta-5\n"
 
@@ -287,7 +304,8 @@ static void test_validate(void **state)
         unsigned line;
     } cases[] = {
         { ENV_AGENT, AGENT_OK, NULL, NULL, 0 },
-        { ENV_AGENT, AGENT_OK "PODMAN_USER=tc\nWATCHTOWER_POLL_INTERVAL=60\nCLOUD_CA_FILE=/etc/ca.pem\n", NULL, NULL, 0 },
+        { ENV_AGENT, AGENT_OK "PODMAN_USER=tc\nWATCHTOWER_POLL_INTERVAL=60\nCLOUD_CA_FILE=/etc/ca.pem\n", NULL, NULL,
+          0 },
         { ENV_AGENT, AGENT_OK "RECOVERY_GATEWAY_URL=ws://[::1]:8080/recovery\n", NULL, NULL, 0 },
         { ENV_SECBOX, SECBOX_OK, NULL, NULL, 0 },
         { ENV_SECBOX, SECBOX_OK "ANYTHING_ELSE=of the compose file\nEMPTY=\nTUNNEL_TOKEN=\n", NULL, NULL, 0 },
@@ -354,9 +372,17 @@ static void test_checks(void **state)
     } cases[] = {
         { "CLOUD_BASE_URL",
           { "https://a", "http://127.0.0.1:1", "https://[::1]:443/x", "https://a-b.c/", "https://a/b%20c/d" },
-          { "a.b", "ftp://a", "HTTPS://a", "https://", "https:///x", "https://u@a", "https://u:p@a", "https://a b",
-            "https://a:0", "https://a:65536", "https://a:", "https://a:x", "https://a?q", "https://a#f", "https://[::1",
-            "https://[a]", "https://.a", "https://-a", "https://a/\"", "https://a/<b>", "wss://a", "//a" } },
+          { "a.b",           "ftp://a",
+            "HTTPS://a",     "https://",
+            "https:///x",    "https://u@a",
+            "https://u:p@a", "https://a b",
+            "https://a:0",   "https://a:65536",
+            "https://a:",    "https://a:x",
+            "https://a?q",   "https://a#f",
+            "https://[::1",  "https://[a]",
+            "https://.a",    "https://-a",
+            "https://a/\"",  "https://a/<b>",
+            "wss://a",       "//a" } },
         { "DEVICE_ID",
           { "a", "0", "caseta-5", "A.b_c-9", "x123456789012345678901234567890123456789012345678901234567890123" },
           { "-a", ".a", "_a", "a b", "a/b", "..", "caf\xC3\xA9", "a:b",

@@ -33,7 +33,7 @@ static usec_t after_keepalives(usec_t interval, usec_t length)
 
 static void test_keepalives_do_not_count(void **state)
 {
-    static const usec_t intervals[] = { 980 * USEC_PER_MSEC, 1 * USEC_PER_SEC, 1100 * USEC_PER_MSEC, 2 * USEC_PER_SEC,
+    static const usec_t intervals[] = { 980 * USEC_PER_MSEC, 1 * USEC_PER_SEC,  1100 * USEC_PER_MSEC, 2 * USEC_PER_SEC,
                                         5 * USEC_PER_SEC,    15 * USEC_PER_SEC, 60 * USEC_PER_SEC };
     (void) state;
     for (size_t n = 0; n < sizeof(intervals) / sizeof(intervals[0]); n++) {
@@ -41,8 +41,8 @@ static void test_keepalives_do_not_count(void **state)
 
         /* all but what came within 5 s of the login */
         if (idle < 595 * USEC_PER_SEC)
-            fail_msg("a keepalive each %llu ms: idle for %llu ms only", (unsigned long long) (intervals[n] / USEC_PER_MSEC),
-                     (unsigned long long) (idle / USEC_PER_MSEC));
+            fail_msg("a keepalive each %llu ms: idle for %llu ms only",
+                     (unsigned long long) (intervals[n] / USEC_PER_MSEC), (unsigned long long) (idle / USEC_PER_MSEC));
     }
 }
 

@@ -10,7 +10,7 @@
 #include "lib/data/json.h"
 
 #define BOXES 200
-#define PERCENT(n) ((n) * ROLLOUT_PERCENT)
+#define PERCENT(n) ((n) *ROLLOUT_PERCENT)
 
 static int state_after(int state, int event)
 {
@@ -73,12 +73,12 @@ static void test_what_a_result_means(void **state)
         unsigned status;
         RolloutBoxEvent event;
     } cases[] = {
-        { "done", 200, ROLLOUT_BOX_WORKED },        { "rolled-back", 500, ROLLOUT_BOX_ROLL_BACK },
-        { "failed", 404, ROLLOUT_BOX_SKIP },        { "failed", 409, ROLLOUT_BOX_RETRY },
-        { "failed", 503, ROLLOUT_BOX_RETRY },       { "failed", 422, ROLLOUT_BOX_FAIL },
-        { "failed", 500, ROLLOUT_BOX_FAIL },        { "failed", 507, ROLLOUT_BOX_FAIL },
-        { "recovery", 500, ROLLOUT_BOX_FAIL },      { "unknown", 504, ROLLOUT_BOX_FAIL },
-        { "recovery", 404, ROLLOUT_BOX_FAIL },      { NULL, 503, ROLLOUT_BOX_FAIL },
+        { "done", 200, ROLLOUT_BOX_WORKED },           { "rolled-back", 500, ROLLOUT_BOX_ROLL_BACK },
+        { "failed", 404, ROLLOUT_BOX_SKIP },           { "failed", 409, ROLLOUT_BOX_RETRY },
+        { "failed", 503, ROLLOUT_BOX_RETRY },          { "failed", 422, ROLLOUT_BOX_FAIL },
+        { "failed", 500, ROLLOUT_BOX_FAIL },           { "failed", 507, ROLLOUT_BOX_FAIL },
+        { "recovery", 500, ROLLOUT_BOX_FAIL },         { "unknown", 504, ROLLOUT_BOX_FAIL },
+        { "recovery", 404, ROLLOUT_BOX_FAIL },         { NULL, 503, ROLLOUT_BOX_FAIL },
         { "rolled-back", 503, ROLLOUT_BOX_ROLL_BACK },
     };
 
@@ -94,12 +94,12 @@ static void test_shares(void **state)
         int r;
         unsigned share;
     } cases[] = {
-        { "2%", 0, 200 },        { "0.5%", 0, 50 },      { "0.05%", 0, 5 },      { "12.34%", 0, 1234 },
-        { "100%", 0, 10000 },    { "0%", 0, 0 },         { "100.00%", 0, 10000 }, { "100.01%", -EINVAL, 0 },
-        { "101%", -EINVAL, 0 },  { "2", -EINVAL, 0 },    { "%", -EINVAL, 0 },    { "", -EINVAL, 0 },
-        { "-2%", -EINVAL, 0 },   { " 2%", -EINVAL, 0 },  { "2 %", -EINVAL, 0 },  { "2.%", -EINVAL, 0 },
-        { "2.345%", -EINVAL, 0 }, { "2.5", -EINVAL, 0 }, { ".5%", -EINVAL, 0 },  { "2,5%", -EINVAL, 0 },
-        { "0x2%", -EINVAL, 0 },  { "2%%", -EINVAL, 0 },  { "2.5%0", -EINVAL, 0 }, { "0100%", -EINVAL, 0 },
+        { "2%", 0, 200 },         { "0.5%", 0, 50 },     { "0.05%", 0, 5 },       { "12.34%", 0, 1234 },
+        { "100%", 0, 10000 },     { "0%", 0, 0 },        { "100.00%", 0, 10000 }, { "100.01%", -EINVAL, 0 },
+        { "101%", -EINVAL, 0 },   { "2", -EINVAL, 0 },   { "%", -EINVAL, 0 },     { "", -EINVAL, 0 },
+        { "-2%", -EINVAL, 0 },    { " 2%", -EINVAL, 0 }, { "2 %", -EINVAL, 0 },   { "2.%", -EINVAL, 0 },
+        { "2.345%", -EINVAL, 0 }, { "2.5", -EINVAL, 0 }, { ".5%", -EINVAL, 0 },   { "2,5%", -EINVAL, 0 },
+        { "0x2%", -EINVAL, 0 },   { "2%%", -EINVAL, 0 }, { "2.5%0", -EINVAL, 0 }, { "0100%", -EINVAL, 0 },
     };
 
     (void) state;
@@ -132,8 +132,26 @@ static void test_groups_are_read(void **state)
 static void test_groups_that_are_refused(void **state)
 {
     static const char *const bad[] = {
-        "", ",", "5%,", "canary", "canary=", "canary=0", "canary=1001", "canary=-1", "label:", "label:=v", "label:k",
-        "label:k=", "5", "5%,5%", "25%,5%", "0%", "100%,100%", "all", " 5%", "5%, 25%",
+        "",
+        ",",
+        "5%,",
+        "canary",
+        "canary=",
+        "canary=0",
+        "canary=1001",
+        "canary=-1",
+        "label:",
+        "label:=v",
+        "label:k",
+        "label:k=",
+        "5",
+        "5%,5%",
+        "25%,5%",
+        "0%",
+        "100%,100%",
+        "all",
+        " 5%",
+        "5%, 25%",
         "1%,2%,3%,4%,5%,6%,7%,8%,9%,10%,11%,12%,13%,14%,15%,16%,17%",
     };
 
@@ -278,7 +296,7 @@ static void test_the_order_is_stable_and_different_each_time(void **state)
 typedef struct Play {
     RolloutView view;
     RolloutCounts groups[4];
-    unsigned bad;    /* of the boxes still to come */
+    unsigned bad; /* of the boxes still to come */
     usec_t now;
     uint64_t random;
     unsigned failed_max_seen, in_flight_max_seen;
@@ -294,7 +312,9 @@ static Play play_new(unsigned halt_at, unsigned parallel, unsigned bad, uint64_t
 {
     return (Play) {
         .view = { .n_groups = 4, .halt_at = halt_at, .parallel = parallel, .soak = 10 * USEC_PER_MINUTE },
-        .groups = { { .boxes = 1, .waiting = 1 }, { .boxes = 9, .waiting = 9 }, { .boxes = 40, .waiting = 40 },
+        .groups = { { .boxes = 1, .waiting = 1 },
+                    { .boxes = 9, .waiting = 9 },
+                    { .boxes = 40, .waiting = 40 },
                     { .boxes = 150, .waiting = 150 } },
         .bad = bad,
         .now = USEC_PER_DAY,
@@ -392,7 +412,7 @@ static void test_a_good_image_reaches_all(void **state)
     assert_int_equal(p.view.state, ROLLOUT_DONE);
     assert_int_equal(play_sum(&p).done, BOXES);
     assert_int_equal(p.now, USEC_PER_DAY + 40 * USEC_PER_MINUTE); /* four soaks */
-    assert_int_equal(p.in_flight_max_seen, 4);                     /* 2 % of 200 */
+    assert_int_equal(p.in_flight_max_seen, 4);                    /* 2 % of 200 */
     p = play_new(PERCENT(100), 50, 0, 1);
     play(&p);
     assert_int_equal(p.in_flight_max_seen, 50);
@@ -459,8 +479,13 @@ static void test_resuming_forgives(void **state)
 
 static RolloutView one_group(RolloutState state, const RolloutCounts *g, size_t n)
 {
-    return (RolloutView) { .state = state, .groups = g, .n_groups = n, .halt_at = PERCENT(2), .parallel = 50,
-                           .soak = USEC_PER_MINUTE, .soaking_since = USEC_PER_HOUR };
+    return (RolloutView) { .state = state,
+                           .groups = g,
+                           .n_groups = n,
+                           .halt_at = PERCENT(2),
+                           .parallel = 50,
+                           .soak = USEC_PER_MINUTE,
+                           .soaking_since = USEC_PER_HOUR };
 }
 
 static void test_boxes_that_are_away(void **state)

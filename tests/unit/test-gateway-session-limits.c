@@ -10,7 +10,7 @@
 #include "gateway/sessions/session-limits.h"
 
 #define START (1000 * USEC_PER_SEC)
-#define MINUTES(n) ((usec_t) (n) * 60 * USEC_PER_SEC)
+#define MINUTES(n) ((usec_t) (n) *60 * USEC_PER_SEC)
 
 static void test_the_grant_ends_first(void **state)
 {

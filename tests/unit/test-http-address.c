@@ -42,8 +42,11 @@ static _Noreturn void serve(bool tls, int tell)
 {
     _cleanup_(freep) char *cert = str_format("%s/cert.pem", folder);
     _cleanup_(freep) char *key = str_format("%s/key.pem", folder);
-    HttpServerOptions options = { .address = "127.0.0.1", .max_connections = 16, .handler = on_request,
-                                  .cert_file = tls ? cert : NULL, .key_file = tls ? key : NULL };
+    HttpServerOptions options = { .address = "127.0.0.1",
+                                  .max_connections = 16,
+                                  .handler = on_request,
+                                  .cert_file = tls ? cert : NULL,
+                                  .key_file = tls ? key : NULL };
     sd_event *event = NULL;
     HttpServer *server = NULL;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -203,9 +206,25 @@ static int make_certificate(void **state)
 {
     (void) state;
     const char *const argv[] = {
-        "/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-        "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=test", "-addext",
-        "subjectAltName=DNS:gateway.test,IP:127.0.0.2", NULL,
+        "/usr/bin/openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=test",
+        "-addext",
+        "subjectAltName=DNS:gateway.test,IP:127.0.0.2",
+        NULL,
     };
     assert_non_null(mkdtemp(folder));
     ProcessSpec spec = { .argv = argv, .cwd = folder, .timeout_usec = 10 * USEC_PER_MINUTE };

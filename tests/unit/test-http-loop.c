@@ -22,10 +22,10 @@ static void async_done(HttpCall *call, int r, const HttpResponse *response, cons
     snprintf(a->last_id, sizeof(a->last_id), "%s", r < 0 ? error_id(err) : "");
     if (r >= 0)
         assert_int_equal(strlen(response->body), response->body_len);
-    http_call_free(call);                    /* too late: does nothing */
+    http_call_free(call); /* too late: does nothing */
     a->victim = http_call_free(a->victim);
     if (a->again) {
-        HttpRequest q = {.url = a->again, .timeout_usec = LONG};
+        HttpRequest q = { .url = a->again, .timeout_usec = LONG };
 
         a->again = NULL;
         assert_int_equal(http_start(a->client, &q, async_done, a, NULL, NULL), 0);
@@ -54,7 +54,8 @@ static HttpCall *async_get(Async *a, const char *path, usec_t timeout)
     char *url = url_of(path);
     Error err = {};
 
-    assert_int_equal(http_start(a->client, &(HttpRequest) {.url = url, .timeout_usec = timeout}, async_done, a, &call, &err), 0);
+    assert_int_equal(
+        http_start(a->client, &(HttpRequest) { .url = url, .timeout_usec = timeout }, async_done, a, &call, &err), 0);
     memset(url, 'X', strlen(url)); /* was copied */
     free(url);
     return call;
@@ -62,7 +63,7 @@ static HttpCall *async_get(Async *a, const char *path, usec_t timeout)
 
 static void test_loop_request(void **state)
 {
-    Async a = {.expected = 1};
+    Async a = { .expected = 1 };
 
     (void) state;
     async_begin(&a);
@@ -78,13 +79,13 @@ static void test_loop_failures(void **state)
     static const struct {
         const char *path, *id;
         usec_t timeout;
-    } cases[] = {{"/never", "http.timeout", 200 * USEC_PER_MSEC},
-                 {"/big", "http.too-large", LONG},
-                 {"/garbage", "http.failed", LONG}};
+    } cases[] = { { "/never", "http.timeout", 200 * USEC_PER_MSEC },
+                  { "/big", "http.too-large", LONG },
+                  { "/garbage", "http.failed", LONG } };
 
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        Async a = {.expected = 1};
+        Async a = { .expected = 1 };
 
         async_begin(&a);
         async_get(&a, cases[i].path, cases[i].timeout);
@@ -97,7 +98,7 @@ static void test_loop_failures(void **state)
     HttpCall *call = NULL;
     Error err = {};
     async_begin(&a);
-    HttpRequest bad = {.url = "${X}", .timeout_usec = 1};
+    HttpRequest bad = { .url = "${X}", .timeout_usec = 1 };
     assert_int_equal(http_start(a.client, &bad, async_done, &a, &call, &err), -EINVAL);
     assert_null(call);
     error_done(&err);
@@ -107,7 +108,7 @@ static void test_loop_failures(void **state)
 static void test_loop_cancel_and_chain(void **state)
 {
     _cleanup_(freep) char *teapot = url_of("/teapot");
-    Async a = {.expected = 2, .again = teapot};
+    Async a = { .expected = 2, .again = teapot };
 
     (void) state;
     async_begin(&a);
@@ -123,7 +124,7 @@ static void test_loop_cancel_and_chain(void **state)
 
 static void test_loop_client_freed_in_callback(void **state)
 {
-    Async a = {.expected = 1, .free_client = true};
+    Async a = { .expected = 1, .free_client = true };
 
     (void) state;
     async_begin(&a);
@@ -136,9 +137,9 @@ static void test_loop_client_freed_in_callback(void **state)
 
 static void test_loop_reuse(void **state)
 {
-    Async a = {.expected = 2};
+    Async a = { .expected = 2 };
     _cleanup_(freep) char *url = url_of("/twice");
-    HttpRequest q = {.url = url, .timeout_usec = LONG, .reuse = true};
+    HttpRequest q = { .url = url, .timeout_usec = LONG, .reuse = true };
 
     (void) state;
     async_begin(&a);
@@ -164,8 +165,8 @@ static int cancel_self(const char *data, size_t len, void *userdata)
 static void test_loop_cancel_from_on_data(void **state)
 {
     _cleanup_(freep) char *url = url_of("/big");
-    Async a = {.expected = 1};
-    HttpRequest q = {.url = url, .timeout_usec = LONG, .on_data = cancel_self, .userdata = &a};
+    Async a = { .expected = 1 };
+    HttpRequest q = { .url = url, .timeout_usec = LONG, .on_data = cancel_self, .userdata = &a };
 
     (void) state;
     async_begin(&a);

@@ -64,7 +64,8 @@ static const struct {
     { "leading zeros", BYTES(POST "Content-Length: 003\r\n\r\nabc"), 0, "abc", "" },
     { "chunked", BYTES(POST "Transfer-Encoding: Chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\nz"), 0, "abcd", "z" },
     { "chunked empty", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 0, "", "" },
-    { "hexadecimal", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n00a\r\n0123456789\r\n0\r\n\r\n"), 0, "0123456789", "" },
+    { "hexadecimal", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n00a\r\n0123456789\r\n0\r\n\r\n"), 0, "0123456789",
+      "" },
     { "1.0", BYTES("GET / HTTP/1.0\r\n\r\n"), 0, "", "" },
     { "empty value", BYTES("GET / HTTP/1.1\r\nHost: a\r\nX:\r\nY: \t \r\n\r\n"), 0, "", "" },
     { "not whole", BYTES("GET / HTTP/1.1\r\nHost: a\r\n"), -1, NULL, NULL },
@@ -91,7 +92,10 @@ static const struct {
     { "coding twice", BYTES(POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"), 400, NULL, NULL },
     { "coding unknown", BYTES(POST "Transfer-Encoding: xchunked\r\n\r\n"), 501, NULL, NULL },
     { "coding quoted", BYTES(POST "Transfer-Encoding: \"chunked\"\r\n\r\n"), 501, NULL, NULL },
-    { "coding with a control character", BYTES(POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n"), 400, NULL, NULL },
+    { "coding with a control character",
+      BYTES(POST "Transfer-Encoding: \x0b"
+                 "chunked\r\n\r\n"),
+      400, NULL, NULL },
     { "coding in 1.0", BYTES("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400, NULL, NULL },
     { "bare LF", BYTES("GET / HTTP/1.1\nHost: a\n\n"), 400, NULL, NULL },
     { "bare LF at one line", BYTES(POST "X: 1\nContent-Length: 3\r\n\r\nabc"), 400, NULL, NULL },
@@ -112,12 +116,17 @@ static const struct {
     { "chunk negative", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n-4\r\n"), 400, NULL, NULL },
     { "chunk empty size", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n\r\n"), 400, NULL, NULL },
     { "chunk bare LF", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n4\nabcd\r\n0\r\n\r\n"), 400, NULL, NULL },
-    { "chunk longer than it says", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n4\r\nabcde\r\n0\r\n\r\n"), 400, NULL, NULL },
-    { "chunk shorter than it says", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n4\r\nabc\r\n0\r\n\r\n"), 400, NULL, NULL },
-    { "chunk overflow", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n100000000000000004\r\nabcd\r\n"), 400, NULL, NULL },
+    { "chunk longer than it says", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n4\r\nabcde\r\n0\r\n\r\n"), 400, NULL,
+      NULL },
+    { "chunk shorter than it says", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n4\r\nabc\r\n0\r\n\r\n"), 400, NULL,
+      NULL },
+    { "chunk overflow", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n100000000000000004\r\nabcd\r\n"), 400, NULL,
+      NULL },
     { "chunk too large", BYTES(POST "Transfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n"), 413, NULL, NULL },
-    { "chunks too large in sum", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n30\r\n"
-      "0123456789012345678901234567890123456789ABCDEFGH\r\n30\r\n"), 413, NULL, NULL },
+    { "chunks too large in sum",
+      BYTES(POST "Transfer-Encoding: chunked\r\n\r\n30\r\n"
+                 "0123456789012345678901234567890123456789ABCDEFGH\r\n30\r\n"),
+      413, NULL, NULL },
     { "length too large", BYTES(POST "Content-Length: 65\r\n\r\nx"), 413, NULL, NULL },
     { "trailer", BYTES(POST "Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n"), 400, NULL, NULL },
     { "no Host", BYTES("GET / HTTP/1.1\r\n\r\n"), 400, NULL, NULL },
@@ -243,10 +252,10 @@ static const struct {
     bool plus;
     const char *out; /* NULL = refused */
 } encoded[] = {
-    { "", false, "" },         { "/a/b", false, "/a/b" }, { "%41%6a", false, "Aj" }, { "a+b", false, "a+b" },
-    { "a+b", true, "a b" },    { "%2B", true, "+" },      { "%", false, NULL },      { "%4", false, NULL },
-    { "a%4", false, NULL },    { "%4g", false, NULL },    { "%00", false, NULL },    { "%c3%a9", false, "\xc3\xa9" },
-    { "%%41", false, NULL },   { "100%25", false, "100%" },
+    { "", false, "" },       { "/a/b", false, "/a/b" },   { "%41%6a", false, "Aj" }, { "a+b", false, "a+b" },
+    { "a+b", true, "a b" },  { "%2B", true, "+" },        { "%", false, NULL },      { "%4", false, NULL },
+    { "a%4", false, NULL },  { "%4g", false, NULL },      { "%00", false, NULL },    { "%c3%a9", false, "\xc3\xa9" },
+    { "%%41", false, NULL }, { "100%25", false, "100%" },
 };
 
 static void test_percent(void **state)

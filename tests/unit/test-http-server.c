@@ -107,7 +107,10 @@ static int setup_with(void **state, unsigned max)
 {
     World *w = calloc(1, sizeof *w);
     HttpServerOptions options = {
-        .address = "127.0.0.1", .max_connections = max, .handler = handler, .userdata = w,
+        .address = "127.0.0.1",
+        .max_connections = max,
+        .handler = handler,
+        .userdata = w,
     };
     assert_true(service_loop_new(&w->event, NULL) >= 0);
     assert_true(http_server_new(w->event, &options, &w->server, NULL) >= 0);
@@ -189,15 +192,20 @@ static const struct {
       { "HTTP/1.1 200 OK\r\nDate: ", "Connection: close\r\n", "X-One: 1", "\r\n\r\nGET / [] name=- host=a" },
       "Injected" },
     { "GET /a%20b?x=1&name=J%2e+D HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-      { "GET /a b [] name=J. D" }, NULL },
+      { "GET /a b [] name=J. D" },
+      NULL },
     { "HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", { "Content-Length: 23\r\n", "\r\n" }, "GET /x" },
     { "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", { "POST / [hello]" }, NULL },
     { "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-      "3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n", { "POST / [abc0123456789]" }, NULL },
+      "3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n",
+      { "POST / [abc0123456789]" },
+      NULL },
     { "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-      { "HTTP/1.1 200" }, "100 Continue" },
+      { "HTTP/1.1 200" },
+      "100 Continue" },
     { GET "\r\n" GET "Connection: close\r\n\r\n", { "200 OK", "GET / []", "200 OK", "GET / []" }, NULL },
-    { "DELETE /empty HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", { "HTTP/1.1 204 No Content\r\n" },
+    { "DELETE /empty HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+      { "HTTP/1.1 204 No Content\r\n" },
       "Content-Length" },
     { "GET / HTTP/1.0\r\nHost: old\r\n\r\n", { "HTTP/1.1 200 OK", "Connection: close", "host=old" }, NULL },
     { "GET / HTTP/2.0\r\nHost: a\r\n\r\n", { "HTTP/1.1 505 ", "\"id\":\"http.bad-request\"" }, NULL },
@@ -366,9 +374,9 @@ static void test_out_of_descriptors(void **state)
     assert_false(client_read(w, later, &out, "GET / []"));
 }
 
-#define UPGRADE                                                                                              \
-    "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"               \
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: other, secbox.v1\r\n"                              \
+#define UPGRADE                                                                                                        \
+    "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"                         \
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: other, secbox.v1\r\n"                                        \
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 
 static void test_upgrade(void **state)
@@ -468,7 +476,9 @@ static void test_ws_backpressure(void **state)
     ws_conn_close(w->ws, WS_CLOSE_GOING_AWAY, "bye");
     assert_int_equal(ws_conn_send_text(w->ws, "x", 1), -ENOTCONN);
     buf_clear(&out);
-    assert_false(client_read(w, fd, &out, "\x88\x05\x03\xe9" "bye"));
+    assert_false(client_read(w, fd, &out,
+                             "\x88\x05\x03\xe9"
+                             "bye"));
     assert_int_equal(out.len, sent * 500010 + 7);
 }
 
@@ -508,7 +518,10 @@ static void test_ws_ping_goes_ahead(void **state)
     assert_int_equal(count_frames(&out, &ping), sent + 2);
     assert_true(ping > 0 && ping <= sent - 3);
     const char *payload = (const char *) memmem(out.data, out.len, "\x89\x04", 2) + 2;
-    client_send(w, fd, "\x8a\x84\0\0\0\0zzzz" "\x81\x82\0\0\0\0hi", 18);
+    client_send(w, fd,
+                "\x8a\x84\0\0\0\0zzzz"
+                "\x81\x82\0\0\0\0hi",
+                18);
     assert_false(client_read(w, fd, &out, "\x81\x02hi"));
     assert_int_equal(ws_conn_rtt(w->ws), 0);
     _cleanup_(buf_done) Buf pong = BUF_INIT(64);

@@ -48,8 +48,12 @@ static int setup(void **state)
     World *w = calloc(1, sizeof *w);
     _cleanup_(freep) char *cert = str_format("%s/cert.pem", folder);
     _cleanup_(freep) char *key = str_format("%s/key.pem", folder);
-    HttpServerOptions options = { .address = "127.0.0.1", .cert_file = cert, .key_file = key, .max_handshakes = PLACES,
-                                  .handler = handler, .userdata = w };
+    HttpServerOptions options = { .address = "127.0.0.1",
+                                  .cert_file = cert,
+                                  .key_file = key,
+                                  .max_handshakes = PLACES,
+                                  .handler = handler,
+                                  .userdata = w };
     assert_true(service_loop_new(&w->event, NULL) >= 0);
     assert_true(http_server_new(w->event, &options, &w->server, NULL) >= 0);
     assert_true(tls_new_client(cert, &w->tls, NULL) >= 0);
@@ -101,8 +105,8 @@ static unsigned turns(World *w)
     return n;
 }
 
-#define RUN_UNTIL(w, condition)                                                                              \
-    while (!(condition))                                                                                     \
+#define RUN_UNTIL(w, condition)                                                                                        \
+    while (!(condition))                                                                                               \
     assert_true(sd_event_run((w)->event, 10000) >= 0)
 
 static void on_client_open(Stream *s, void *userdata)
@@ -130,7 +134,9 @@ static void on_client_closed(Stream *s, int r, const Error *err, void *userdata)
 }
 
 static const StreamEvents client_events = {
-    .on_open = on_client_open, .on_data = on_client_data, .on_closed = on_client_closed,
+    .on_open = on_client_open,
+    .on_data = on_client_data,
+    .on_closed = on_client_closed,
 };
 
 static void good_client(World *w)
@@ -189,9 +195,25 @@ static void test_freed_while_full(void **state)
 
 static int make_certificate(void **state)
 {
-    static const char *const argv[] = { OPENSSL, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                                        "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj",
-                                        "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", NULL };
+    static const char *const argv[] = { OPENSSL,
+                                        "req",
+                                        "-x509",
+                                        "-newkey",
+                                        "ec",
+                                        "-pkeyopt",
+                                        "ec_paramgen_curve:P-256",
+                                        "-nodes",
+                                        "-keyout",
+                                        "key.pem",
+                                        "-out",
+                                        "cert.pem",
+                                        "-days",
+                                        "2",
+                                        "-subj",
+                                        "/CN=test",
+                                        "-addext",
+                                        "subjectAltName=IP:127.0.0.1",
+                                        NULL };
     (void) state;
     assert_non_null(mkdtemp(folder));
     ProcessSpec spec = { .argv = argv, .cwd = folder, .timeout_usec = 10 * USEC_PER_MINUTE };

@@ -224,7 +224,10 @@ static int world_make(void **state)
 {
     World *w = calloc(1, sizeof(*w));
     HttpServerOptions options = {
-        .address = "127.0.0.1", .max_connections = 8, .handler = on_request, .userdata = w,
+        .address = "127.0.0.1",
+        .max_connections = 8,
+        .handler = on_request,
+        .userdata = w,
     };
 
     assert_non_null(w);
@@ -515,16 +518,11 @@ static void test_freed_in_callbacks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refresh_delay),
-        WITH_WORLD(test_claim_and_restart),
-        WITH_WORLD(test_wrong_clock),
-        WITH_WORLD(test_refused_claim),
-        WITH_WORLD(test_busy_and_nonsense),
-        WITH_WORLD(test_nobody_there),
-        WITH_WORLD(test_refused_token),
-        WITH_WORLD(test_inband),
-        WITH_WORLD(test_bad_config),
-        WITH_WORLD(test_no_bootstrap_is_never_retried),
+        cmocka_unit_test(test_refresh_delay), WITH_WORLD(test_claim_and_restart),
+        WITH_WORLD(test_wrong_clock),         WITH_WORLD(test_refused_claim),
+        WITH_WORLD(test_busy_and_nonsense),   WITH_WORLD(test_nobody_there),
+        WITH_WORLD(test_refused_token),       WITH_WORLD(test_inband),
+        WITH_WORLD(test_bad_config),          WITH_WORLD(test_no_bootstrap_is_never_retried),
         WITH_WORLD(test_freed_in_callbacks),
     };
 

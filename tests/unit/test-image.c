@@ -30,19 +30,19 @@ static void test_names(void **state)
         const char *text, *registry, *path, *tag, *digest;
         bool local;
     } cases[] = {
-        {"registry.example/web", "registry.example", "web", "latest", NULL, false},
-        {"registry.example/team/web:1.2_x-Y", "registry.example", "team/web", "1.2_x-Y", NULL, false},
-        {"registry.example:5000/team/web:1", "registry.example:5000", "team/web", "1", NULL, false},
-        {"127.0.0.1:5000/web", "127.0.0.1:5000", "web", "latest", NULL, false},
-        {"[::1]:5000/web", "[::1]:5000", "web", "latest", NULL, false},
-        {"localhost:5000/web", "localhost:5000", "web", "latest", NULL, false},
-        {"localhost/web:2", "localhost", "web", "2", NULL, true},
-        {"docker.io/nginx", "docker.io", "library/nginx", "latest", NULL, false},
-        {"docker.io/library/nginx:1", "docker.io", "library/nginx", "1", NULL, false},
-        {"index.docker.io/acme/nginx", "docker.io", "acme/nginx", "latest", NULL, false},
-        {"registry.example/web@" INDEX, "registry.example", "web", "latest", INDEX, false},
-        {"registry.example/web:1@" INDEX, "registry.example", "web", "1", INDEX, false},
-        {"registry.example/a__b/c--d/e.f_g", "registry.example", "a__b/c--d/e.f_g", "latest", NULL, false},
+        { "registry.example/web", "registry.example", "web", "latest", NULL, false },
+        { "registry.example/team/web:1.2_x-Y", "registry.example", "team/web", "1.2_x-Y", NULL, false },
+        { "registry.example:5000/team/web:1", "registry.example:5000", "team/web", "1", NULL, false },
+        { "127.0.0.1:5000/web", "127.0.0.1:5000", "web", "latest", NULL, false },
+        { "[::1]:5000/web", "[::1]:5000", "web", "latest", NULL, false },
+        { "localhost:5000/web", "localhost:5000", "web", "latest", NULL, false },
+        { "localhost/web:2", "localhost", "web", "2", NULL, true },
+        { "docker.io/nginx", "docker.io", "library/nginx", "latest", NULL, false },
+        { "docker.io/library/nginx:1", "docker.io", "library/nginx", "1", NULL, false },
+        { "index.docker.io/acme/nginx", "docker.io", "acme/nginx", "latest", NULL, false },
+        { "registry.example/web@" INDEX, "registry.example", "web", "latest", INDEX, false },
+        { "registry.example/web:1@" INDEX, "registry.example", "web", "1", INDEX, false },
+        { "registry.example/a__b/c--d/e.f_g", "registry.example", "a__b/c--d/e.f_g", "latest", NULL, false },
     };
 
     (void) state;
@@ -70,43 +70,43 @@ static void test_names_that_are_none(void **state)
     static const struct {
         const char *text, *id;
     } cases[] = {
-        {"web", "image.short-name"},
-        {"web:1", "image.short-name"},
-        {"team/web", "image.short-name"},
-        {"web@" INDEX, "image.short-name"},
-        {"", "image.bad-reference"},
-        {":1", "image.bad-reference"},
-        {"/web", "image.bad-reference"},
-        {"registry.example/", "image.bad-reference"},
-        {"registry.example/Web", "image.bad-reference"},
-        {"registry.example/web:", "image.bad-reference"},
-        {"registry.example/web:-1", "image.bad-reference"},
-        {"registry.example/web:1/2", "image.bad-reference"},
-        {"registry.example/web@sha256:12", "image.bad-reference"},
-        {"registry.example/web@md5:" HEX("1111"), "image.bad-reference"},
-        {"registry.example/web@sha256:" HEX("AAAA"), "image.bad-reference"},
-        {"registry.example:0/web", "image.bad-reference"},
-        {"registry.example:99999/web", "image.bad-reference"},
-        {"registry.example:/web", "image.bad-reference"},
-        {"-registry.example/web", "image.bad-reference"},
-        {"registry-.example/web", "image.bad-reference"},
-        {"registry..example/web", "image.bad-reference"},
-        {".registry.example/web", "image.bad-reference"},
-        {"registry.example./web", "image.bad-reference"},
-        {"user@registry.example/web", "image.bad-reference"},
-        {"[::1/web", "image.bad-reference"},
-        {"[]:5000/web", "image.bad-reference"},
-        {"registry.example/a..b", "image.bad-reference"},
-        {"registry.example/a___b", "image.bad-reference"},
-        {"registry.example/a//b", "image.bad-reference"},
-        {"registry.example/../b", "image.bad-reference"},
-        {"registry.example/-a", "image.bad-reference"},
-        {"registry.example/a-", "image.bad-reference"},
-        {"docker://registry.example/web", "image.bad-reference"},
-        {"oci-archive:/tmp/x.tar", "image.bad-reference"},
-        {"registry.example/we b", "image.bad-reference"},
-        {"registry.example/web:1\n", "image.bad-reference"},
-        {"${IMAGE}", "image.bad-reference"},
+        { "web", "image.short-name" },
+        { "web:1", "image.short-name" },
+        { "team/web", "image.short-name" },
+        { "web@" INDEX, "image.short-name" },
+        { "", "image.bad-reference" },
+        { ":1", "image.bad-reference" },
+        { "/web", "image.bad-reference" },
+        { "registry.example/", "image.bad-reference" },
+        { "registry.example/Web", "image.bad-reference" },
+        { "registry.example/web:", "image.bad-reference" },
+        { "registry.example/web:-1", "image.bad-reference" },
+        { "registry.example/web:1/2", "image.bad-reference" },
+        { "registry.example/web@sha256:12", "image.bad-reference" },
+        { "registry.example/web@md5:" HEX("1111"), "image.bad-reference" },
+        { "registry.example/web@sha256:" HEX("AAAA"), "image.bad-reference" },
+        { "registry.example:0/web", "image.bad-reference" },
+        { "registry.example:99999/web", "image.bad-reference" },
+        { "registry.example:/web", "image.bad-reference" },
+        { "-registry.example/web", "image.bad-reference" },
+        { "registry-.example/web", "image.bad-reference" },
+        { "registry..example/web", "image.bad-reference" },
+        { ".registry.example/web", "image.bad-reference" },
+        { "registry.example./web", "image.bad-reference" },
+        { "user@registry.example/web", "image.bad-reference" },
+        { "[::1/web", "image.bad-reference" },
+        { "[]:5000/web", "image.bad-reference" },
+        { "registry.example/a..b", "image.bad-reference" },
+        { "registry.example/a___b", "image.bad-reference" },
+        { "registry.example/a//b", "image.bad-reference" },
+        { "registry.example/../b", "image.bad-reference" },
+        { "registry.example/-a", "image.bad-reference" },
+        { "registry.example/a-", "image.bad-reference" },
+        { "docker://registry.example/web", "image.bad-reference" },
+        { "oci-archive:/tmp/x.tar", "image.bad-reference" },
+        { "registry.example/we b", "image.bad-reference" },
+        { "registry.example/web:1\n", "image.bad-reference" },
+        { "${IMAGE}", "image.bad-reference" },
     };
     _cleanup_(freep) char *tag = malloc(200), *huge = malloc(IMAGE_NAME_MAX + 2);
 
@@ -136,7 +136,7 @@ static void test_names_that_are_none(void **state)
 
 /* manifests */
 
-static const Platform amd64 = {"linux", "amd64", {""}};
+static const Platform amd64 = { "linux", "amd64", { "" } };
 
 static int parse(const char *body, const char *type, const Platform *platform, Manifest *ret, Error *err)
 {
@@ -152,13 +152,18 @@ static int parse(const char *body, const char *type, const Platform *platform, M
 
 static void test_index(void **state)
 {
-    static const char body[] = INDEX_OF(ENTRY(OTHER, "arm", ",\"variant\":\"v6\"") "," ENTRY(PLATFORM, "amd64", "") ","
-        ENTRY(CONFIG, "arm", ",\"variant\":\"v7\"") "," ENTRY(INDEX, "arm64", ",\"variant\":\"v8\"")
-        ",{\"digest\":\"" OTHER "\",\"platform\":{\"os\":\"unknown\",\"architecture\":\"unknown\"}},{}");
+    static const char body[] =
+        INDEX_OF(ENTRY(OTHER, "arm", ",\"variant\":\"v6\"") "," ENTRY(PLATFORM, "amd64", "") "," ENTRY(
+            CONFIG, "arm",
+            ",\"variant\":\"v7\"") "," ENTRY(INDEX, "arm64",
+                                             ",\"variant\":\"v8\"") ",{\"digest\":\"" OTHER
+                                                                    "\",\"platform\":{\"os\":\"unknown\","
+                                                                    "\"architecture\":\"unknown\"}},{}");
     static const struct {
         const char *machine, *digest;
     } cases[] = {
-        {"x86_64", PLATFORM}, {"armv7l", CONFIG}, {"armv6l", OTHER}, {"aarch64", INDEX}, {"s390x", NULL}, {"vax", NULL},
+        { "x86_64", PLATFORM }, { "armv7l", CONFIG }, { "armv6l", OTHER },
+        { "aarch64", INDEX },   { "s390x", NULL },    { "vax", NULL },
     };
 
     (void) state;
@@ -183,21 +188,22 @@ static void test_image_manifest(void **state)
     static const struct {
         const char *body, *type, *id; /* id NULL: CONFIG is found */
     } cases[] = {
-        {"{\"config\":{\"digest\":\"" CONFIG "\"}}", OCI_IMAGE, NULL},
-        {"{\"mediaType\":\"" OCI_IMAGE "\",\"config\":{\"digest\":\"" CONFIG "\"}}", NULL, NULL},
-        {"{\"mediaType\":\"" OCI_IMAGE "\",\"config\":{\"digest\":\"" CONFIG "\"}}", "application/json", NULL},
-        {"{\"mediaType\":\"" OCI_INDEX "\",\"config\":{\"digest\":\"" CONFIG "\"}}", OCI_IMAGE, "manifest.bad"},
-        {"{\"config\":{\"digest\":\"" CONFIG "\"}}", NULL, "manifest.unsupported"},
-        {"{\"config\":{\"digest\":\"sha256:short\"}}", OCI_IMAGE, "manifest.bad"},
-        {"{\"config\":\"" CONFIG "\"}", OCI_IMAGE, "manifest.bad"},
-        {"{}", OCI_IMAGE, "manifest.bad"},
-        {"{}", OCI_INDEX, "manifest.bad"},
-        {"{\"manifests\":{}}", OCI_INDEX, "manifest.bad"},
-        {INDEX_OF(ENTRY("sha256:../x", "amd64", "")), OCI_INDEX, "manifest.bad"},
-        {"[]", OCI_IMAGE, "manifest.bad"},
-        {"", OCI_IMAGE, "manifest.bad"},
-        {"{\"config\":{},\"config\":{\"digest\":\"" CONFIG "\"}}", OCI_IMAGE, "manifest.bad"},
-        {"{\"schemaVersion\":1}", "application/vnd.docker.distribution.manifest.v1+prettyjws", "manifest.unsupported"},
+        { "{\"config\":{\"digest\":\"" CONFIG "\"}}", OCI_IMAGE, NULL },
+        { "{\"mediaType\":\"" OCI_IMAGE "\",\"config\":{\"digest\":\"" CONFIG "\"}}", NULL, NULL },
+        { "{\"mediaType\":\"" OCI_IMAGE "\",\"config\":{\"digest\":\"" CONFIG "\"}}", "application/json", NULL },
+        { "{\"mediaType\":\"" OCI_INDEX "\",\"config\":{\"digest\":\"" CONFIG "\"}}", OCI_IMAGE, "manifest.bad" },
+        { "{\"config\":{\"digest\":\"" CONFIG "\"}}", NULL, "manifest.unsupported" },
+        { "{\"config\":{\"digest\":\"sha256:short\"}}", OCI_IMAGE, "manifest.bad" },
+        { "{\"config\":\"" CONFIG "\"}", OCI_IMAGE, "manifest.bad" },
+        { "{}", OCI_IMAGE, "manifest.bad" },
+        { "{}", OCI_INDEX, "manifest.bad" },
+        { "{\"manifests\":{}}", OCI_INDEX, "manifest.bad" },
+        { INDEX_OF(ENTRY("sha256:../x", "amd64", "")), OCI_INDEX, "manifest.bad" },
+        { "[]", OCI_IMAGE, "manifest.bad" },
+        { "", OCI_IMAGE, "manifest.bad" },
+        { "{\"config\":{},\"config\":{\"digest\":\"" CONFIG "\"}}", OCI_IMAGE, "manifest.bad" },
+        { "{\"schemaVersion\":1}", "application/vnd.docker.distribution.manifest.v1+prettyjws",
+          "manifest.unsupported" },
     };
 
     (void) state;
@@ -229,34 +235,121 @@ typedef struct Verdict {
 } Verdict;
 
 static const Verdict verdicts[] = {
-    {"the index's digest is recorded", ID, PLATFORM, {"r/a@" INDEX}, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_CURRENT},
-    {"it is one of several", ID, NULL, {"r/a@" OTHER, "r/b@" INDEX}, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_CURRENT},
-    {"under another name", ID, NULL, {"other.example/x@" INDEX}, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_CURRENT},
-    {"the image's own digest is that of a plain image",
-     ID, PLATFORM, {NULL}, MANIFEST_IMAGE, PLATFORM, PLATFORM, NULL, IMAGE_CURRENT},
-    {"only the platform's digest is recorded: index unread",
-     ID, NULL, {"r/a@" PLATFORM}, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_ASK_INDEX},
-    {"only the platform's digest is recorded: index read",
-     ID, NULL, {"r/a@" PLATFORM}, MANIFEST_INDEX, INDEX, PLATFORM, NULL, IMAGE_CURRENT},
-    {"the platform's digest is the image's own",
-     ID, PLATFORM, {"r/a@" OTHER}, MANIFEST_INDEX, INDEX, PLATFORM, NULL, IMAGE_CURRENT},
-    {"another index with the same platform",
-     ID, NULL, {"r/a@" OTHER, "r/a@" PLATFORM}, MANIFEST_INDEX, INDEX, PLATFORM, NULL, IMAGE_CURRENT},
-    {"another platform's manifest: unread",
-     ID, NULL, {"r/a@" OTHER}, MANIFEST_INDEX, INDEX, PLATFORM, NULL, IMAGE_ASK_MANIFEST},
-    {"another plain image: unread",
-     ID, NULL, {"r/a@" OTHER}, MANIFEST_IMAGE, PLATFORM, PLATFORM, NULL, IMAGE_ASK_MANIFEST},
-    {"repacked, the same configuration",
-     ID, NULL, {"r/a@" OTHER}, MANIFEST_IMAGE, PLATFORM, PLATFORM, CONFIG, IMAGE_CURRENT},
-    {"loaded by hand: nothing is recorded", ID, NULL, {NULL}, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_ASK_INDEX},
-    {"loaded by hand: index read", ID, NULL, {NULL}, MANIFEST_INDEX, INDEX, PLATFORM, NULL, IMAGE_ASK_MANIFEST},
-    {"loaded by hand: the same configuration",
-     ID, NULL, {NULL}, MANIFEST_INDEX, INDEX, PLATFORM, CONFIG, IMAGE_CURRENT},
-    {"loaded by hand: another configuration", ID, NULL, {NULL}, MANIFEST_INDEX, INDEX, PLATFORM, OTHER, IMAGE_NEW},
-    {"really new", ID, OTHER, {"r/a@" OTHER}, MANIFEST_INDEX, INDEX, PLATFORM, PLATFORM, IMAGE_NEW},
-    {"without an id nothing is the same", NULL, NULL, {NULL}, MANIFEST_IMAGE, PLATFORM, PLATFORM, CONFIG, IMAGE_NEW},
-    {"a digest inside a name is none", ID, NULL, {"r/" INDEX}, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_ASK_INDEX},
-    {"nor is a longer one", ID, NULL, {"r/a@" INDEX "1"}, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_ASK_INDEX},
+    { "the index's digest is recorded",
+      ID,
+      PLATFORM,
+      { "r/a@" INDEX },
+      MANIFEST_INDEX,
+      INDEX,
+      NULL,
+      NULL,
+      IMAGE_CURRENT },
+    { "it is one of several",
+      ID,
+      NULL,
+      { "r/a@" OTHER, "r/b@" INDEX },
+      MANIFEST_INDEX,
+      INDEX,
+      NULL,
+      NULL,
+      IMAGE_CURRENT },
+    { "under another name", ID, NULL, { "other.example/x@" INDEX }, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_CURRENT },
+    { "the image's own digest is that of a plain image",
+      ID,
+      PLATFORM,
+      { NULL },
+      MANIFEST_IMAGE,
+      PLATFORM,
+      PLATFORM,
+      NULL,
+      IMAGE_CURRENT },
+    { "only the platform's digest is recorded: index unread",
+      ID,
+      NULL,
+      { "r/a@" PLATFORM },
+      MANIFEST_INDEX,
+      INDEX,
+      NULL,
+      NULL,
+      IMAGE_ASK_INDEX },
+    { "only the platform's digest is recorded: index read",
+      ID,
+      NULL,
+      { "r/a@" PLATFORM },
+      MANIFEST_INDEX,
+      INDEX,
+      PLATFORM,
+      NULL,
+      IMAGE_CURRENT },
+    { "the platform's digest is the image's own",
+      ID,
+      PLATFORM,
+      { "r/a@" OTHER },
+      MANIFEST_INDEX,
+      INDEX,
+      PLATFORM,
+      NULL,
+      IMAGE_CURRENT },
+    { "another index with the same platform",
+      ID,
+      NULL,
+      { "r/a@" OTHER, "r/a@" PLATFORM },
+      MANIFEST_INDEX,
+      INDEX,
+      PLATFORM,
+      NULL,
+      IMAGE_CURRENT },
+    { "another platform's manifest: unread",
+      ID,
+      NULL,
+      { "r/a@" OTHER },
+      MANIFEST_INDEX,
+      INDEX,
+      PLATFORM,
+      NULL,
+      IMAGE_ASK_MANIFEST },
+    { "another plain image: unread",
+      ID,
+      NULL,
+      { "r/a@" OTHER },
+      MANIFEST_IMAGE,
+      PLATFORM,
+      PLATFORM,
+      NULL,
+      IMAGE_ASK_MANIFEST },
+    { "repacked, the same configuration",
+      ID,
+      NULL,
+      { "r/a@" OTHER },
+      MANIFEST_IMAGE,
+      PLATFORM,
+      PLATFORM,
+      CONFIG,
+      IMAGE_CURRENT },
+    { "loaded by hand: nothing is recorded", ID, NULL, { NULL }, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_ASK_INDEX },
+    { "loaded by hand: index read", ID, NULL, { NULL }, MANIFEST_INDEX, INDEX, PLATFORM, NULL, IMAGE_ASK_MANIFEST },
+    { "loaded by hand: the same configuration",
+      ID,
+      NULL,
+      { NULL },
+      MANIFEST_INDEX,
+      INDEX,
+      PLATFORM,
+      CONFIG,
+      IMAGE_CURRENT },
+    { "loaded by hand: another configuration", ID, NULL, { NULL }, MANIFEST_INDEX, INDEX, PLATFORM, OTHER, IMAGE_NEW },
+    { "really new", ID, OTHER, { "r/a@" OTHER }, MANIFEST_INDEX, INDEX, PLATFORM, PLATFORM, IMAGE_NEW },
+    { "without an id nothing is the same",
+      NULL,
+      NULL,
+      { NULL },
+      MANIFEST_IMAGE,
+      PLATFORM,
+      PLATFORM,
+      CONFIG,
+      IMAGE_NEW },
+    { "a digest inside a name is none", ID, NULL, { "r/" INDEX }, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_ASK_INDEX },
+    { "nor is a longer one", ID, NULL, { "r/a@" INDEX "1" }, MANIFEST_INDEX, INDEX, NULL, NULL, IMAGE_ASK_INDEX },
 };
 
 static char *copy(const char *s)
@@ -269,10 +362,11 @@ static void test_verdicts(void **state)
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(verdicts); i++) {
         const Verdict *v = &verdicts[i];
-        _cleanup_(local_image_done) LocalImage local = {.id = copy(v->id), .digest = copy(v->digest)};
-        _cleanup_(remote_image_done) RemoteImage remote = {.kind = v->kind, .digest = copy(v->remote),
-                                                           .platform_digest = copy(v->platform),
-                                                           .config_digest = copy(v->config)};
+        _cleanup_(local_image_done) LocalImage local = { .id = copy(v->id), .digest = copy(v->digest) };
+        _cleanup_(remote_image_done) RemoteImage remote = { .kind = v->kind,
+                                                            .digest = copy(v->remote),
+                                                            .platform_digest = copy(v->platform),
+                                                            .config_digest = copy(v->config) };
         ImageVerdict is;
 
         for (const char *const *d = v->repo_digests; *d; d++)
@@ -286,20 +380,22 @@ static void test_verdicts(void **state)
 /* Whatever is known, in whichever order: a walk that follows image_compare() ends after at most two more questions. */
 static void test_every_walk_ends(void **state)
 {
-    static const char *const recorded[] = {NULL, INDEX, PLATFORM, OTHER};
-    static const char *const configs[] = {CONFIG, OTHER};
+    static const char *const recorded[] = { NULL, INDEX, PLATFORM, OTHER };
+    static const char *const configs[] = { CONFIG, OTHER };
 
     (void) state;
     for (size_t own = 0; own < ELEMENTSOF(recorded); own++)
         for (size_t repo = 0; repo < ELEMENTSOF(recorded); repo++)
             for (size_t kind = MANIFEST_IMAGE; kind <= MANIFEST_INDEX; kind++)
                 for (size_t config = 0; config < ELEMENTSOF(configs); config++) {
-                    _cleanup_(local_image_done) LocalImage local = {.id = copy(ID), .digest = copy(recorded[own])};
+                    _cleanup_(local_image_done) LocalImage local = { .id = copy(ID), .digest = copy(recorded[own]) };
                     const char *top = kind == MANIFEST_INDEX ? INDEX : PLATFORM;
-                    _cleanup_(remote_image_done) RemoteImage remote = {.kind = (ManifestKind) kind, .digest = copy(top)};
+                    _cleanup_(remote_image_done)
+                        RemoteImage remote = { .kind = (ManifestKind) kind, .digest = copy(top) };
                     ImageVerdict v;
                     bool known = str_equal(recorded[own], top) || str_equal(recorded[repo], top) ||
-                                 str_equal(recorded[own], PLATFORM) || str_equal(recorded[repo], PLATFORM) || config == 0;
+                                 str_equal(recorded[own], PLATFORM) || str_equal(recorded[repo], PLATFORM) ||
+                                 config == 0;
                     int questions = 0;
 
                     if (recorded[repo]) {
@@ -322,12 +418,9 @@ static void test_every_walk_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_names_that_are_none),
-        cmocka_unit_test(test_index),
-        cmocka_unit_test(test_image_manifest),
-        cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_every_walk_ends),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_names_that_are_none),
+        cmocka_unit_test(test_index),    cmocka_unit_test(test_image_manifest),
+        cmocka_unit_test(test_verdicts), cmocka_unit_test(test_every_walk_ends),
     };
 
     return cmocka_run_group_tests_name("image", tests, NULL, NULL);

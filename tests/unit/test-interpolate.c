@@ -190,9 +190,7 @@ static void test_grammar(void **state)
 {
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        const InterpolateContext context = {
-            .lookup = lookup, .file = "c.yml", .line = 7, .key = "services.a.b[0]"
-        };
+        const InterpolateContext context = { .lookup = lookup, .file = "c.yml", .line = 7, .key = "services.a.b[0]" };
         _cleanup_(error_done) Error err = {};
         _cleanup_(freep) char *result = NULL;
         int r = interpolate(cases[i].text, &context, &result, &err);
@@ -328,9 +326,8 @@ static void test_has_variable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grammar),       cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_length),        cmocka_unit_test(test_name_length),
-        cmocka_unit_test(test_not_evaluated), cmocka_unit_test(test_on_unset),
+        cmocka_unit_test(test_grammar),      cmocka_unit_test(test_depth),         cmocka_unit_test(test_length),
+        cmocka_unit_test(test_name_length),  cmocka_unit_test(test_not_evaluated), cmocka_unit_test(test_on_unset),
         cmocka_unit_test(test_has_variable),
     };
 

@@ -47,7 +47,10 @@ static const Case cases[] = {
     { "n_comment_block", TEXT("/**/[1]"), "json.syntax" },
     { "n_bom", TEXT("\xEF\xBB\xBF{}"), "json.syntax" },
     { "n_form_feed_space", TEXT("[\f1]"), "json.syntax" },
-    { "n_no_break_space", TEXT("[\xC2\xA0" "1]"), "json.syntax" },
+    { "n_no_break_space",
+      TEXT("[\xC2\xA0"
+           "1]"),
+      "json.syntax" },
     { "n_nul_behind", TEXT("{}\0"), "json.syntax" },
     { "n_nul_inside", TEXT("[1\0]"), "json.syntax" },
     /* structure */
@@ -233,11 +236,12 @@ static void test_access(void **state)
     Error err = {};
     uint64_t n = 77;
 
-    assert_int_equal(json_parse_object(TEXT("{\"s\":\"x\",\"t\":true,\"f\":false,\"n\":12,\"big\":\"18446744073709551615\","
-                                            "\"over\":\"18446744073709551616\",\"neg\":-1,\"frac\":1.5,\"sign\":\"+1\","
-                                            "\"space\":\" 1\",\"empty\":\"\",\"far\":9007199254740993,\"e\":1e3}"),
-                                       &o, &err),
-                     0);
+    assert_int_equal(
+        json_parse_object(TEXT("{\"s\":\"x\",\"t\":true,\"f\":false,\"n\":12,\"big\":\"18446744073709551615\","
+                               "\"over\":\"18446744073709551616\",\"neg\":-1,\"frac\":1.5,\"sign\":\"+1\","
+                               "\"space\":\" 1\",\"empty\":\"\",\"far\":9007199254740993,\"e\":1e3}"),
+                          &o, &err),
+        0);
     assert_string_equal(json_string(o, "s"), "x");
     assert_null(json_string(o, "S"));
     assert_null(json_string(o, "n"));

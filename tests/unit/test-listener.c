@@ -26,10 +26,17 @@ static void test_judge(void **state)
         const char *data;
         int r;
     } cases[] = {
-        {LISTENER_BANNER, "", -EAGAIN},      {LISTENER_BANNER, "S", 1},         {LISTENER_HTTP, "", -EAGAIN},
-        {LISTENER_HTTP, "HTTP/1.", -EAGAIN}, {LISTENER_HTTP, "HTTP/1.1 20", -EAGAIN},
-        {LISTENER_HTTP, "HTTP/1.1 200", 1},  {LISTENER_HTTP, "HTTP/1.0 404", 1}, {LISTENER_HTTP, "HTTP/1.1 500", 0},
-        {LISTENER_HTTP, "HTTP/2", 0},        {LISTENER_HTTP, "SSH-2.0-x", 0},   {LISTENER_HTTP, "HTTP/1.1x200", 0},
+        { LISTENER_BANNER, "", -EAGAIN },
+        { LISTENER_BANNER, "S", 1 },
+        { LISTENER_HTTP, "", -EAGAIN },
+        { LISTENER_HTTP, "HTTP/1.", -EAGAIN },
+        { LISTENER_HTTP, "HTTP/1.1 20", -EAGAIN },
+        { LISTENER_HTTP, "HTTP/1.1 200", 1 },
+        { LISTENER_HTTP, "HTTP/1.0 404", 1 },
+        { LISTENER_HTTP, "HTTP/1.1 500", 0 },
+        { LISTENER_HTTP, "HTTP/2", 0 },
+        { LISTENER_HTTP, "SSH-2.0-x", 0 },
+        { LISTENER_HTTP, "HTTP/1.1x200", 0 },
     };
 
     (void) state;
@@ -40,9 +47,17 @@ static void test_judge(void **state)
 
 static void test_lists(void **state)
 {
-    static const char *const bad[] = {"tcp", "tcp:", "tcp:127.0.0.1", "tcp:127.0.0.1:0", "tcp:127.0.0.1:65536", "tcp:host:22",
-                                      "udp:127.0.0.1:1", "tcp:127.0.0.1:22/path", "tcp::22", "banner:[]:22",
-                                      "tcp:1.2.3.4:1 x"};
+    static const char *const bad[] = { "tcp",
+                                       "tcp:",
+                                       "tcp:127.0.0.1",
+                                       "tcp:127.0.0.1:0",
+                                       "tcp:127.0.0.1:65536",
+                                       "tcp:host:22",
+                                       "udp:127.0.0.1:1",
+                                       "tcp:127.0.0.1:22/path",
+                                       "tcp::22",
+                                       "banner:[]:22",
+                                       "tcp:1.2.3.4:1 x" };
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     Listeners *l = NULL;
 
@@ -59,14 +74,15 @@ static void test_lists(void **state)
     assert_string_equal(listeners_name(l, 1), "http:127.0.0.1:80/a/b");
     listeners_free(l);
     Error err = {};
-    assert_int_equal(listeners_new(event, "tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1", &l, &err),
-                     -EINVAL);
+    assert_int_equal(
+        listeners_new(event, "tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1 tcp:1:1", &l, &err),
+        -EINVAL);
     error_done(&err);
 }
 
 static int listen_somewhere(uint16_t *ret_port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof(address);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -116,7 +132,7 @@ static void test_real_listeners(void **state)
     sd_event *event = NULL;
     sd_event_source *timer = NULL;
     Listeners *l = NULL;
-    Speaker speaker = {.says = "HTTP/1.1 204 No Content\r\n\r\n"};
+    Speaker speaker = { .says = "HTTP/1.1 204 No Content\r\n\r\n" };
     uint16_t speaking, mute, closed;
     int a = listen_somewhere(&speaking), b = listen_somewhere(&mute), c = listen_somewhere(&closed);
 
@@ -124,10 +140,11 @@ static void test_real_listeners(void **state)
     close(c);
     assert_int_equal(service_loop_new(&event, NULL), 0);
     assert_true(sd_event_add_io(event, NULL, a, EPOLLIN, on_connection, &speaker) >= 0);
-    _cleanup_(freep) char *list = str_format("http:127.0.0.1:%u/ banner:127.0.0.1:%u tcp:127.0.0.1:%u banner:127.0.0.1:%u "
-                                             "http:127.0.0.1:%u/ tcp:127.0.0.1:%u",
-                                             speaking, speaking, mute, mute, mute, closed);
-    static const bool wanted[] = {true, true, true, false, false, false};
+    _cleanup_(freep) char *list =
+        str_format("http:127.0.0.1:%u/ banner:127.0.0.1:%u tcp:127.0.0.1:%u banner:127.0.0.1:%u "
+                   "http:127.0.0.1:%u/ tcp:127.0.0.1:%u",
+                   speaking, speaking, mute, mute, mute, closed);
+    static const bool wanted[] = { true, true, true, false, false, false };
     assert_int_equal(listeners_new(event, list, &l, NULL), 0);
     listeners_try(l, on_settled, event);
     assert_int_equal(timer_arm(event, &timer, 500 * USEC_PER_MSEC, on_time, l), 0);

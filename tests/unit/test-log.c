@@ -72,7 +72,9 @@ static void test_fields_are_redacted(void **state)
 
 static void test_one_event_is_one_harmless_line(void **state)
 {
-    const LogField fields[] = { { "REASON", "a\nb \xc2\x9b" "31m" }, {} };
+    const LogField fields[] = { { "REASON", "a\nb \xc2\x9b"
+                                            "31m" },
+                                {} };
 
     (void) state;
     log_open("test-log");
@@ -113,8 +115,18 @@ static void test_relay(void **state)
 
 static void test_relay_of_other_lines(void **state)
 {
-    static const char *const lines[] = { "free(): invalid pointer", "<9>x", "<3", "<", "", "<3>", "<3>x\x1f", "<3>x\x1f=v",
-                                         "<3>x\x1f" "A", "<3>x\x1f" "a=b" };
+    static const char *const lines[] = { "free(): invalid pointer",
+                                         "<9>x",
+                                         "<3",
+                                         "<",
+                                         "",
+                                         "<3>",
+                                         "<3>x\x1f",
+                                         "<3>x\x1f=v",
+                                         "<3>x\x1f"
+                                         "A",
+                                         "<3>x\x1f"
+                                         "a=b" };
 
     (void) state;
     log_open("parent");

@@ -47,8 +47,10 @@ static void parse_line(Vector *v, const char *line, bool *in_bytes)
     else if (str_equal(line, "bytes"))
         *in_bytes = true;
     else if (line[0] != '#' && sscanf(line, "kind %u", &v->kind) + sscanf(line, "flags %u", &v->flags) +
-                               sscanf(line, "stream %lu", &v->stream) + sscanf(line, "position %llu", &v->position) +
-                               sscanf(line, "payload %zu", &v->payload) != 1)
+                                       sscanf(line, "stream %lu", &v->stream) +
+                                       sscanf(line, "position %llu", &v->position) +
+                                       sscanf(line, "payload %zu", &v->payload) !=
+                                   1)
         fail_msg("what is \"%s\"?", line);
 }
 
@@ -130,7 +132,8 @@ static void test_largest(void **state)
     static const struct {
         MuxKind kind;
         size_t max;
-    } cases[] = { { MUX_FRAME_DATA, MUX_FRAME_DATA_MAX }, { MUX_FRAME_OPEN, MUX_OPEN_MAX },
+    } cases[] = { { MUX_FRAME_DATA, MUX_FRAME_DATA_MAX },
+                  { MUX_FRAME_OPEN, MUX_OPEN_MAX },
                   { MUX_FRAME_RESUME, MUX_RESUME_MAX } };
     uint8_t *bytes = calloc(1, MUX_HEADER_SIZE + MUX_FRAME_DATA_MAX + 1);
     (void) state;

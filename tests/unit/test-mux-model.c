@@ -126,8 +126,9 @@ static void on_closed(MuxStream *stream, const char *reason, void *userdata)
         seen.lost++;
 }
 
-static const MuxStreamEvents events = { .on_accepted = on_accepted, .on_data = on_data, .on_end = on_end,
-                                        .on_closed = on_closed };
+static const MuxStreamEvents events = {
+    .on_accepted = on_accepted, .on_data = on_data, .on_end = on_end, .on_closed = on_closed
+};
 
 static void on_open(Mux *mux _unused_, MuxStream *stream, const cJSON *open, void *userdata)
 {
@@ -145,8 +146,12 @@ static const MuxEvents mux_events = { .on_open = on_open };
 
 static void make(Model *m, End *e, MuxSide side)
 {
-    MuxOptions o = { .side = side, .window_initial = m->initial, .window_max = m->max, .session_max = m->session,
-                     .events = &mux_events, .userdata = m };
+    MuxOptions o = { .side = side,
+                     .window_initial = m->initial,
+                     .window_max = m->max,
+                     .session_max = m->session,
+                     .events = &mux_events,
+                     .userdata = m };
     *e = (End) { .wire = calloc(WIRE_MAX, sizeof *e->wire) };
     assert_non_null(e->wire);
     assert_int_equal(mux_new(&o, &e->mux), 0);
@@ -355,7 +360,8 @@ static void test_random_lives(void **state _unused_)
     print_message("%llu bytes, %u cuts, %u frames lost, %u streams ended well (%u cut before), %u resets, %u lost\n",
                   seen.bytes, seen.cuts, seen.lost_frames, seen.clean, seen.clean_over_cuts, seen.resets, seen.lost);
     assert_true(seen.bytes > RUNS * 50000 && seen.cuts > RUNS && seen.lost_frames > RUNS);
-    assert_true(seen.clean > RUNS && seen.clean_over_cuts > RUNS / 2 && seen.resets > RUNS / 2 && seen.lost > RUNS / 10);
+    assert_true(seen.clean > RUNS && seen.clean_over_cuts > RUNS / 2 && seen.resets > RUNS / 2 &&
+                seen.lost > RUNS / 10);
 }
 
 int main(void)

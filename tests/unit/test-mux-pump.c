@@ -72,7 +72,9 @@ static int setup(void **state)
     w->near.world = w->far.world = w;
     assert_true(service_loop_new(&w->event, NULL) >= 0);
     MuxOptions options = {
-        .window_initial = MUX_WINDOW_INITIAL, .window_max = MUX_WINDOW_MAX, .session_max = MUX_SESSION_MAX_BOX,
+        .window_initial = MUX_WINDOW_INITIAL,
+        .window_max = MUX_WINDOW_MAX,
+        .session_max = MUX_SESSION_MAX_BOX,
         .events = &mux_events,
     };
     options.side = MUX_CLIENT;
@@ -127,8 +129,8 @@ static void turn(World *w)
 }
 
 /* Moves everything, and serves the test's own ends meanwhile, until the condition holds. */
-#define RUN_UNTIL(w, condition)                                                                              \
-    while (!(condition))                                                                                     \
+#define RUN_UNTIL(w, condition)                                                                                        \
+    while (!(condition))                                                                                               \
     turn(w)
 
 /* The test's side of a local socket or pair of pipes. */

@@ -351,7 +351,8 @@ static void test_bad_resumes(void **state _unused_)
         { "less than was confirmed", "{\"token\":\"", "\",\"ended\":false,\"limit\":\"262151\"}", 3, "stream.gap" },
         { "more than was sent", "{\"token\":\"", "\",\"ended\":false,\"limit\":\"262151\"}", 8, "stream.gap" },
         { "a limit behind", "{\"token\":\"", "\",\"ended\":false,\"limit\":\"6\"}", 7, "stream.gap" },
-        { "a limit far ahead", "{\"token\":\"", "\",\"ended\":false,\"limit\":\"18446744073709551615\"}", 7, "stream.gap" },
+        { "a limit far ahead", "{\"token\":\"", "\",\"ended\":false,\"limit\":\"18446744073709551615\"}", 7,
+          "stream.gap" },
         { "an end that was not sent", "{\"token\":\"", "\",\"ended\":true,\"limit\":\"262151\"}", 7, "stream.gap" },
     };
     for (unsigned i = 0; i < ELEMENTSOF(cases); i++) {

@@ -285,12 +285,9 @@ static void test_bursts_in_turn(void **state _unused_)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_keystroke_overtakes),
-        cmocka_unit_test(test_nobody_starves),
-        cmocka_unit_test(test_bulk_in_turn),
-        cmocka_unit_test(test_windows_grow),
-        cmocka_unit_test(test_session_is_bounded),
-        cmocka_unit_test(test_memory_is_bounded),
+        cmocka_unit_test(test_a_keystroke_overtakes), cmocka_unit_test(test_nobody_starves),
+        cmocka_unit_test(test_bulk_in_turn),          cmocka_unit_test(test_windows_grow),
+        cmocka_unit_test(test_session_is_bounded),    cmocka_unit_test(test_memory_is_bounded),
         cmocka_unit_test(test_bursts_in_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,7 +95,6 @@ static void test_refusals(void **state _unused_)
     pair_done(&p);
 }
 
-
 static unsigned kinds_on_wire(const End *e, MuxKind kind)
 {
     unsigned n = 0;
@@ -247,7 +246,8 @@ static void test_flow_control(void **state _unused_)
     }
     assert_in_range(credits, 8, 32);
     assert_filled(&there.in);
-    assert_int_equal(mux_stream_sent(here.stream) / MUX_WINDOW_INITIAL, mux_stream_received(there.stream) / MUX_WINDOW_INITIAL);
+    assert_int_equal(mux_stream_sent(here.stream) / MUX_WINDOW_INITIAL,
+                     mux_stream_received(there.stream) / MUX_WINDOW_INITIAL);
     pair_end(&p, &here, &there);
 }
 
@@ -334,8 +334,12 @@ static void test_sendable(void **state _unused_)
 
     unsigned frames = 0;
     Mux *m;
-    MuxOptions o = { .side = MUX_CLIENT, .window_initial = MUX_WINDOW_INITIAL, .window_max = MUX_WINDOW_MAX,
-                     .session_max = MUX_SESSION_MAX_BOX, .events = &events, .userdata = &frames };
+    MuxOptions o = { .side = MUX_CLIENT,
+                     .window_initial = MUX_WINDOW_INITIAL,
+                     .window_max = MUX_WINDOW_MAX,
+                     .session_max = MUX_SESSION_MAX_BOX,
+                     .events = &events,
+                     .userdata = &frames };
     assert_int_equal(mux_new(&o, &m), 0);
     mux_attach(m, 1);
     MuxStream *s;
@@ -408,8 +412,9 @@ static void test_idle_holds_nothing(void **state _unused_)
     write_filled(&here, 200 * 1024);
     p.now += USEC_PER_SEC / 2;
     pair_run(&p);
-    assert_int_equal(inject(&p, &p.gateway, MUX_FRAME_CREDIT, 0, here.stream->id, here.stream->peer_limit,
-                            "\0\0\0\0\0\7\x40\2", 8), 0);
+    assert_int_equal(
+        inject(&p, &p.gateway, MUX_FRAME_CREDIT, 0, here.stream->id, here.stream->peer_limit, "\0\0\0\0\0\7\x40\2", 8),
+        0);
     assert_ptr_equal(here.stream->ring.data, same); /* while it lasts, each burst uses it again */
     size_t left = here.stream->ring.len, cap = here.stream->ring.cap;
     assert_in_range(left, cap / 8 + 1, cap / 4);
@@ -510,7 +515,8 @@ static void test_bad_opens(void **state _unused_)
     assert_int_equal(inject_text(&p, &p.box, MUX_FRAME_OPEN, 101, 0, "{" TOKEN ",\"window\":5}"), 0);
     assert_null(end_pull(&p, &p.box));
     assert_int_equal(inject_text(&p, &p.box, MUX_FRAME_OPEN, 101, 0,
-                                 "{\"token\":\"fedcba9876543210fedcba9876543210\",\"window\":5}"), 0);
+                                 "{\"token\":\"fedcba9876543210fedcba9876543210\",\"window\":5}"),
+                     0);
     assert_memory_equal(end_pull(&p, &p.box)->data + MUX_HEADER_SIZE, "stream.unknown", 14);
     mux_stream_reset(p.box.offered, NULL);
 
@@ -574,7 +580,9 @@ static void test_bad_frames(void **state _unused_)
         pair_run(&p);
         uint32_t id = there.stream->id;
         mux_put_u64(received, cases[i].received);
-        const void *data = cases[i].kind == MUX_FRAME_DATA ? zeros : cases[i].kind == MUX_FRAME_RESUME ? (void *) "{}" : received;
+        const void *data = cases[i].kind == MUX_FRAME_DATA     ? zeros
+                           : cases[i].kind == MUX_FRAME_RESUME ? (void *) "{}"
+                                                               : received;
         size_t len = cases[i].kind == MUX_FRAME_CREDIT ? 8 : cases[i].kind == MUX_FRAME_RESUME ? 2 : cases[i].len;
         assert_int_equal(inject(&p, &p.box, cases[i].kind, cases[i].flags, id, cases[i].position, data, len), 0);
         pair_run(&p);

@@ -52,8 +52,7 @@ static void set(char **field, const char *value)
 
 #define WEB(members) "{\"services\":{\"web\":{" members "}}}"
 
-static const char *const base =
-    WEB("\"environment\":{\"A\":\"one\",\"B\":\"two\"},\"config\":{\"user\":\"0\"}");
+static const char *const base = WEB("\"environment\":{\"A\":\"one\",\"B\":\"two\"},\"config\":{\"user\":\"0\"}");
 
 /* Canonical order does not matter; everything in a container does. */
 static void hash_is_of_the_container(void **state _unused_)
@@ -77,8 +76,7 @@ static void hash_is_of_the_container(void **state _unused_)
           "\"volumes\":{\"other\":{\"name\":\"box_other\"}}}",
           true },
         { WEB("\"environment\":{\"A\":\"one\",\"B\":\"two \"},\"config\":{\"user\":\"0\"}"), false },
-        { WEB("\"environment\":{\"A\":\"one\",\"B\":\"two\",\"C\":\"\"},\"config\":{\"user\":\"0\"}"),
-          false },
+        { WEB("\"environment\":{\"A\":\"one\",\"B\":\"two\",\"C\":\"\"},\"config\":{\"user\":\"0\"}"), false },
         { WEB("\"environment\":{\"A\":\"one\",\"B\":\"two\"},\"config\":{\"user\":\"1\"}"), false },
         { WEB("\"environment\":{\"A\":\"one\",\"B\":\"two\"},\"config\":{\"user\":\"0\"},\"container_name\":"
               "\"x\""),
@@ -96,8 +94,7 @@ static void hash_is_of_the_container(void **state _unused_)
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(compose_project_freep) ComposeProject *o = hashed(cases[i].json, image_a);
 
-        if ((strcmp(p->services[0].config_hash, compose_service_find(o, "web")->config_hash) == 0) !=
-            cases[i].same)
+        if ((strcmp(p->services[0].config_hash, compose_service_find(o, "web")->config_hash) == 0) != cases[i].same)
             fail_msg("case %zu: %s", i, cases[i].json);
     }
     assert_int_equal(compose_hash_services(p, image_missing, NULL), -ENOENT);
@@ -106,11 +103,9 @@ static void hash_is_of_the_container(void **state _unused_)
 /* A container that has this label on a box stays as it is: a change of the format must be meant. */
 static void hash_is_frozen(void **state _unused_)
 {
-    _cleanup_(compose_project_freep) ComposeProject *p =
-        hashed(WEB("\"environment\":{\"A\":\"1\"}"), image_a);
+    _cleanup_(compose_project_freep) ComposeProject *p = hashed(WEB("\"environment\":{\"A\":\"1\"}"), image_a);
 
-    assert_string_equal(p->services[0].config_hash,
-                        "aa6c59edb4613f05e401d4387e2d6d12017c937eb352b87bb912c4461d02e846");
+    assert_string_equal(p->services[0].config_hash, "aa6c59edb4613f05e401d4387e2d6d12017c937eb352b87bb912c4461d02e846");
 }
 
 typedef struct PlanCase {
@@ -129,36 +124,35 @@ typedef struct PlanCase {
 static const PlanCase cases[] = {
     { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "running", 0, NULL, true, PLAN_KEEP,
       "runs already as wanted" },
-    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_b, "running", 0, NULL, true,
-      PLAN_REPLACE, "image changed" },
-    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_b, "running", 0, NULL, false,
-      PLAN_REPLACE, "image changed" },
+    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_b, "running", 0, NULL, true, PLAN_REPLACE,
+      "image changed" },
+    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_b, "running", 0, NULL, false, PLAN_REPLACE,
+      "image changed" },
     { ENV_AND("\"A\":\"1\",\"B\":\"2\"", "\"user\":\"0\""), image_a, "running", 0, NULL, true, PLAN_REPLACE,
       "environment changed: A, B (values hidden)" },
-    { ENV_AND("\"A\":\"one\",\"B\":\"two\",\"C\":\"\",\"D\":\"\"", "\"user\":\"0\""), image_a, "running", 0,
-      NULL, true, PLAN_REPLACE, "environment added: C, D" },
+    { ENV_AND("\"A\":\"one\",\"B\":\"two\",\"C\":\"\",\"D\":\"\"", "\"user\":\"0\""), image_a, "running", 0, NULL, true,
+      PLAN_REPLACE, "environment added: C, D" },
     { ENV_AND("\"B\":\"two\"", "\"user\":\"0\""), image_a, "running", 0, NULL, true, PLAN_REPLACE,
       "environment removed: A" },
     { ENV_AND("\"A\":\"1\",\"B\":\"two\"", "\"user\":\"0\""), image_b, "running", 0, NULL, true, PLAN_REPLACE,
       "image changed; environment changed: A (values hidden)" },
-    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"1\",\"ports\":[]"), image_a, "running", 0, NULL,
-      true, PLAN_REPLACE, "user changed; ports added" },
-    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", ""), image_a, "running", 0, NULL, true, PLAN_REPLACE,
-      "user removed" },
-    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"1\""), image_a, "running", 0, NULL, false,
-      PLAN_REPLACE, "configuration changed" },
-    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "exited", 1, NULL, true,
-      PLAN_REPLACE, "not running (exited 1)" },
+    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"1\",\"ports\":[]"), image_a, "running", 0, NULL, true,
+      PLAN_REPLACE, "user changed; ports added" },
+    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", ""), image_a, "running", 0, NULL, true, PLAN_REPLACE, "user removed" },
+    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"1\""), image_a, "running", 0, NULL, false, PLAN_REPLACE,
+      "configuration changed" },
+    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "exited", 1, NULL, true, PLAN_REPLACE,
+      "not running (exited 1)" },
     { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "exited", 0, NULL, true, PLAN_KEEP,
       "runs already as wanted" },
-    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "created", 0, NULL, true,
-      PLAN_REPLACE, "not running (created)" },
-    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "paused", 0, NULL, true,
-      PLAN_REPLACE, "not running (paused)" },
+    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "created", 0, NULL, true, PLAN_REPLACE,
+      "not running (created)" },
+    { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "paused", 0, NULL, true, PLAN_REPLACE,
+      "not running (paused)" },
     { ENV_AND("\"A\":\"one\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "running", 0, "", true, PLAN_REPLACE,
       "made by hand or by an older tool" },
-    { ENV_AND("\"A\":\"1\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "exited", 137, NULL, true,
-      PLAN_REPLACE, "environment changed: A (values hidden); not running (exited 137)" },
+    { ENV_AND("\"A\":\"1\",\"B\":\"two\"", "\"user\":\"0\""), image_a, "exited", 137, NULL, true, PLAN_REPLACE,
+      "environment changed: A (values hidden); not running (exited 137)" },
 };
 
 static void one_service(void **state _unused_)
@@ -178,8 +172,7 @@ static void one_service(void **state _unused_)
         assert_int_equal(compose_plan(wanted, t->with_previous ? previous : NULL, &o, 1, &plan, &err), 0);
         assert_int_equal(plan->n_steps, 1);
         if (plan->steps[0].action != t->action || strcmp(plan->steps[0].reason, t->reason) != 0)
-            fail_msg("case %zu: %s \"%s\"", i, plan_action_to_string(plan->steps[0].action),
-                     plan->steps[0].reason);
+            fail_msg("case %zu: %s \"%s\"", i, plan_action_to_string(plan->steps[0].action), plan->steps[0].reason);
         assert_int_equal(plan->n_changes, t->action != PLAN_KEEP);
         assert_string_equal(plan->steps[0].container, "box_web_1");
         assert_string_equal(plan->steps[0].old_id, "id-of-web");
@@ -188,8 +181,7 @@ static void one_service(void **state _unused_)
 
 static void one_shot_needs_restart_no(void **state _unused_)
 {
-    _cleanup_(compose_project_freep) ComposeProject *p =
-        hashed(WEB("\"config\":{\"restart\":\"always\"}"), image_a);
+    _cleanup_(compose_project_freep) ComposeProject *p = hashed(WEB("\"config\":{\"restart\":\"always\"}"), image_a);
     _cleanup_(observed_done) ObservedContainer o = observed(&p->services[0], IMAGE_A);
     _cleanup_(plan_freep) Plan *plan = NULL;
 
@@ -202,10 +194,10 @@ static void one_shot_needs_restart_no(void **state _unused_)
 static void long_lists_are_cut(void **state _unused_)
 {
     _cleanup_(compose_project_freep) ComposeProject *before = hashed(WEB("\"environment\":{}"), image_a);
-    _cleanup_(compose_project_freep) ComposeProject *p = hashed(
-        WEB("\"environment\":{\"A\":\"\",\"B\":\"\",\"C\":\"\",\"D\":\"\",\"E\":\"\",\"F\":\"\",\"G\":\"\","
-            "\"H\":\"\",\"I\":\"\",\"J\":\"\"}"),
-        image_a);
+    _cleanup_(compose_project_freep) ComposeProject *p =
+        hashed(WEB("\"environment\":{\"A\":\"\",\"B\":\"\",\"C\":\"\",\"D\":\"\",\"E\":\"\",\"F\":\"\",\"G\":\"\","
+                   "\"H\":\"\",\"I\":\"\",\"J\":\"\"}"),
+               image_a);
     _cleanup_(observed_done) ObservedContainer o = observed(&before->services[0], IMAGE_A);
     _cleanup_(plan_freep) Plan *plan = NULL;
 
@@ -219,8 +211,7 @@ static void whole_project(void **state _unused_)
     _cleanup_(compose_project_freep) ComposeProject *before =
         hashed("{\"services\":{\"old\":{},\"db\":{},\"web\":{}}}", image_a);
     _cleanup_(compose_project_freep) ComposeProject *p = hashed(
-        "{\"services\":{\"db\":{},\"web\":{\"environment\":{\"TOKEN\":\"hunter2hunter2\"}},\"new\":{}}}",
-        image_a);
+        "{\"services\":{\"db\":{},\"web\":{\"environment\":{\"TOKEN\":\"hunter2hunter2\"}},\"new\":{}}}", image_a);
     _cleanup_(plan_freep) Plan *plan = NULL;
     _cleanup_(cJSON_Deletep) cJSON *json = NULL;
     _cleanup_(freep) char *text = NULL;
@@ -292,8 +283,7 @@ static void limited(void **state _unused_)
 
 static void names(void **state _unused_)
 {
-    _cleanup_(compose_project_freep) ComposeProject *before =
-        hashed("{\"services\":{\"a\":{},\"b\":{}}}", image_a);
+    _cleanup_(compose_project_freep) ComposeProject *before = hashed("{\"services\":{\"a\":{},\"b\":{}}}", image_a);
     _cleanup_(compose_project_freep) ComposeProject *renamed =
         hashed("{\"services\":{\"a\":{\"container_name\":\"box_b_1\"},\"b\":{}}}", image_a);
     _cleanup_(compose_project_freep) ComposeProject *alone =

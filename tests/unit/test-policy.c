@@ -48,8 +48,7 @@ typedef struct Refusal {
 
 #define REFUSED "policy.refused"
 #define OUTSIDE "policy.bind-outside"
-#define MOUNT(path)                                                                                          \
-    "\"volumes\":[{\"type\":\"bind\",\"source\":\"" path "\",\"target\":\"/x\",\"read_only\":false}]"
+#define MOUNT(path) "\"volumes\":[{\"type\":\"bind\",\"source\":\"" path "\",\"target\":\"/x\",\"read_only\":false}]"
 
 static const Refusal refusals[] = {
     { "\"privileged\":true", "privileged: true", "privileged", REFUSED },
@@ -57,10 +56,9 @@ static const Refusal refusals[] = {
     { "\"cap_add\":[\"SYS_ADMIN\"]", "cap_add: [CAP_SYS_ADMIN]", "cap_add", REFUSED },
     { "\"cap_add\":[\"ALL\"]", "cap_add: [all]", "cap_add:ALL", REFUSED },
     { "\"devices\":[\"/dev/sda:/dev/sda:rwm\"]", "devices: [/dev/sda]", "devices", REFUSED },
-    { "\"devices\":[\"/dev/dri:/dev/dri:rwm\"]", "devices: [\"/dev/dri:/dev/dri\"]", "devices:/dev/dri",
+    { "\"devices\":[\"/dev/dri:/dev/dri:rwm\"]", "devices: [\"/dev/dri:/dev/dri\"]", "devices:/dev/dri", REFUSED },
+    { "\"device_cgroup_rules\":[\"b 8:* rwm\"]", "device_cgroup_rules: [\"b 8:* rwm\"]", "device_cgroup_rules",
       REFUSED },
-    { "\"device_cgroup_rules\":[\"b 8:* rwm\"]", "device_cgroup_rules: [\"b 8:* rwm\"]",
-      "device_cgroup_rules", REFUSED },
     { MOUNT("/"), "volumes: [\"/:/x\"]", NULL, OUTSIDE },
     { MOUNT("/etc"), "volumes: [\"/etc:/x\"]", NULL, OUTSIDE },
     { MOUNT("/run"), "volumes: [\"/run:/x\"]", NULL, OUTSIDE },
@@ -79,8 +77,7 @@ static const Refusal refusals[] = {
     { MOUNT("/proc"), "volumes: [\"/proc:/x\"]", NULL, OUTSIDE },
     { MOUNT("/sys"), "volumes: [\"/sys:/x\"]", NULL, OUTSIDE },
     { MOUNT("/var/lib/tucomunidad"), "volumes: [\"/var/lib/tucomunidad:/x\"]", NULL, OUTSIDE },
-    { MOUNT("/var/lib/tucomunidad/volumesx"), "volumes: [\"/var/lib/tucomunidad/volumesx:/x\"]", NULL,
-      OUTSIDE },
+    { MOUNT("/var/lib/tucomunidad/volumesx"), "volumes: [\"/var/lib/tucomunidad/volumesx:/x\"]", NULL, OUTSIDE },
     { MOUNT("/var/lib/tucomunidad/volumes/../mgmt-agent"), NULL, NULL, OUTSIDE },
     { MOUNT("/mnt/recordings"), "volumes: [\"/mnt/recordings:/x\"]", NULL, OUTSIDE },
     { "\"tmpfs\":[\"/run:exec\"]", "tmpfs: [\"/run:size=1m,exec\"]", "tmpfs:exec", REFUSED },
@@ -103,31 +100,27 @@ static const Refusal refusals[] = {
     { "\"security_opt\":[\"apparmor=unconfined\"]", "security_opt: [\"apparmor:unconfined\"]", "security_opt",
       REFUSED },
     { "\"security_opt\":[\"label=disable\"]", "security_opt: [\"label=disable\"]", "security_opt", REFUSED },
-    { "\"security_opt\":[\"no-new-privileges:false\"]", "security_opt: [\"no-new-privileges:false\"]",
-      "security_opt", REFUSED },
-    { "\"security_opt\":[\"unmask=ALL\"]", "security_opt: [\"unmask=ALL\"]", "security_opt:unmask=ALL",
+    { "\"security_opt\":[\"no-new-privileges:false\"]", "security_opt: [\"no-new-privileges:false\"]", "security_opt",
       REFUSED },
-    { "\"sysctls\":{\"kernel.shmmax\":\"1\"}", "sysctls: {kernel.shmmax: 1}", "sysctls:kernel.shmmax",
-      REFUSED },
+    { "\"security_opt\":[\"unmask=ALL\"]", "security_opt: [\"unmask=ALL\"]", "security_opt:unmask=ALL", REFUSED },
+    { "\"sysctls\":{\"kernel.shmmax\":\"1\"}", "sysctls: {kernel.shmmax: 1}", "sysctls:kernel.shmmax", REFUSED },
     { "\"sysctls\":{\"net.core.somaxconn\":\"1\"}", "sysctls: [net.core.somaxconn=1]", "sysctls", REFUSED },
-    { "\"ulimits\":{\"core\":{\"soft\":\"1\",\"hard\":\"1\"}}", "ulimits: {core: 1}", "ulimits:core",
-      REFUSED },
+    { "\"ulimits\":{\"core\":{\"soft\":\"1\",\"hard\":\"1\"}}", "ulimits: {core: 1}", "ulimits:core", REFUSED },
     { "\"runtime\":\"kata\"", "runtime: kata", "runtime:kata", REFUSED },
     { "\"group_add\":[\"disk\"]", "group_add: [disk]", "group_add:disk", REFUSED },
-    { "\"annotations\":{\"run.oci.hooks.stdout\":\"x\"}", "annotations: {run.oci.hooks.stdout: x}",
-      "annotations", REFUSED },
+    { "\"annotations\":{\"run.oci.hooks.stdout\":\"x\"}", "annotations: {run.oci.hooks.stdout: x}", "annotations",
+      REFUSED },
     { "\"logging\":{\"driver\":\"k8s-file\",\"options\":{\"path\":\"/etc/cron.d/x\"}}",
       "logging: {driver: k8s-file, options: {path: /etc/cron.d/x}}", "logging:path", REFUSED },
-    { "\"logging\":{\"driver\":\"passthrough\"}", "logging: {driver: passthrough}", "logging:passthrough",
-      REFUSED },
+    { "\"logging\":{\"driver\":\"passthrough\"}", "logging: {driver: passthrough}", "logging:passthrough", REFUSED },
     { "\"labels\":{\"io.tucomunidad.service\":\"x\"}", "labels: [io.tucomunidad.service=x]", NULL,
       "policy.reserved-label" },
     { "\"labels\":{\"io.podman.compose.project\":\"x\"}", "labels: {io.podman.compose.project: x}", NULL,
       "policy.reserved-label" },
     { "\"labels\":{\"com.docker.compose.service\":\"x\"}", "labels: {com.docker.compose.service: x}", NULL,
       "policy.reserved-label" },
-    { "\"labels\":{\"PODMAN_SYSTEMD_UNIT\":\"ssh.service\"}", "labels: {PODMAN_SYSTEMD_UNIT: ssh.service}",
-      NULL, "policy.reserved-label" },
+    { "\"labels\":{\"PODMAN_SYSTEMD_UNIT\":\"ssh.service\"}", "labels: {PODMAN_SYSTEMD_UNIT: ssh.service}", NULL,
+      "policy.reserved-label" },
     { "\"build\":{\"context\":\"/\"}", "build: /", NULL, REFUSED },
     { "\"extends\":{\"file\":\"/etc/x\"}", "extends: {file: /etc/x, service: a}", NULL, REFUSED },
     { "\"volumes_from\":[\"a\"]", "volumes_from: [a]", NULL, REFUSED },
@@ -328,14 +321,13 @@ static void binds_by_components(void **state _unused_)
     for (size_t i = 0; i < ELEMENTSOF(binds); i++) {
         const BindCase *t = &binds[i];
         _cleanup_(error_done) Error err = {};
-        _cleanup_(freep) char *config = str_format(
-            "\"volumes\":[{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/x\",\"read_only\":%s}]",
-            t->source, t->read_only ? "true" : "false");
+        _cleanup_(freep) char *config =
+            str_format("\"volumes\":[{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/x\",\"read_only\":%s}]",
+                       t->source, t->read_only ? "true" : "false");
         int r = check_config(config, t->policy, &err);
 
         if ((r == 0) != t->allowed || (r < 0 && strcmp(error_id(&err), OUTSIDE) != 0))
-            fail_msg("%s with %s: %d %s", t->source, t->policy ? t->policy : "no policy", r,
-                     error_message(&err, r));
+            fail_msg("%s with %s: %d %s", t->source, t->policy ? t->policy : "no policy", r, error_message(&err, r));
     }
 }
 
@@ -404,21 +396,18 @@ static void images_by_prefix(void **state _unused_)
         { "{\"images\":[]}", "postgres:15", false },
         { "{\"images\":[\"localhost/\",\"registry.example.com\"]}", "localhost/a:1", true },
         { "{\"images\":[\"localhost/\",\"registry.example.com\"]}", "registry.example.com/a", true },
-        { "{\"images\":[\"localhost/\",\"registry.example.com\"]}", "registry.example.com.evil.example/a",
-          false },
+        { "{\"images\":[\"localhost/\",\"registry.example.com\"]}", "registry.example.com.evil.example/a", false },
         { "{\"images\":[\"localhost/\"]}", "postgres:15", false },
     };
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(error_done) Error err = {};
         _cleanup_(policy_freep) ComposePolicy *policy = policy_of(cases[i].policy);
-        _cleanup_(freep) char *text =
-            str_format("{\"services\":{\"web\":{\"image\":\"%s\"}}}", cases[i].image);
+        _cleanup_(freep) char *text = str_format("{\"services\":{\"web\":{\"image\":\"%s\"}}}", cases[i].image);
         _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(text);
         int r = compose_policy_check_project(p, policy, "box.yml", &err);
 
-        if ((r == 0) != cases[i].allowed ||
-            (r < 0 && strcmp(error_id(&err), "policy.image-not-allowed") != 0))
+        if ((r == 0) != cases[i].allowed || (r < 0 && strcmp(error_id(&err), "policy.image-not-allowed") != 0))
             fail_msg("%s: %d %s", cases[i].image, r, error_message(&err, r));
     }
 }
@@ -439,8 +428,7 @@ static void prefix_moves_the_defaults(void **state _unused_)
         _cleanup_(error_done) Error err = {};
         _cleanup_(freep) char *source = str_format("/box7%s", paths[i].path);
         _cleanup_(freep) char *config = str_format(
-            "\"volumes\":[{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/x\",\"read_only\":true}]",
-            source);
+            "\"volumes\":[{\"type\":\"bind\",\"source\":\"%s\",\"target\":\"/x\",\"read_only\":true}]", source);
 
         assert_int_equal(check_config(config, NULL, &err), paths[i].wanted);
     }
@@ -450,10 +438,10 @@ static void prefix_moves_the_defaults(void **state _unused_)
 static void variables_wait(void **state _unused_)
 {
     _cleanup_(error_done) Error err = {};
-    int r = check_file(
-        "services:\n  web:\n    image: ${I:-a}\n    privileged: ${P:-false}\n    volumes: [\"${V}:/x\"]\n"
-        "    cap_add: [\"${C}\"]\n",
-        NULL, &err);
+    int r =
+        check_file("services:\n  web:\n    image: ${I:-a}\n    privileged: ${P:-false}\n    volumes: [\"${V}:/x\"]\n"
+                   "    cap_add: [\"${C}\"]\n",
+                   NULL, &err);
 
     if (r < 0)
         fail_msg("%s", error_message(&err, r));
@@ -465,8 +453,7 @@ static void refusal_names_the_entry(void **state _unused_)
 
     assert_int_equal(check_config("\"cap_add\":[\"NET_ADMIN\"]", NULL, &err), -EPERM);
     assert_string_equal(err.key, "services.web.cap_add");
-    assert_non_null(
-        strstr(err.message, "add \"cap_add:NET_ADMIN\" to services.\"web\".allow in policy.json"));
+    assert_non_null(strstr(err.message, "add \"cap_add:NET_ADMIN\" to services.\"web\".allow in policy.json"));
 }
 
 static void bad_policies(void **state _unused_)

@@ -21,7 +21,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
 
-#define SH(script) ((const char *const[]) {"/bin/sh", "-c", (script), NULL})
+#define SH(script) ((const char *const[]) { "/bin/sh", "-c", (script), NULL })
 #define LONG (600 * USEC_PER_SEC)
 
 static ProcessResult run_ok(const ProcessSpec *spec)
@@ -38,7 +38,7 @@ static ProcessResult run_ok(const ProcessSpec *spec)
 
 static ProcessResult run_script(const char *script)
 {
-    return run_ok(&(ProcessSpec) {.argv = SH(script), .timeout_usec = LONG});
+    return run_ok(&(ProcessSpec) { .argv = SH(script), .timeout_usec = LONG });
 }
 
 typedef struct Seen {
@@ -96,8 +96,8 @@ static void test_output_order(void **state)
     Seen seen = {};
 
     (void) state;
-    seen_start(&seen, &(ProcessSpec) {.argv = SH("echo a; echo b; printf '\\n'; printf 'x\\000y\\n'; printf last"),
-                                      .timeout_usec = LONG});
+    seen_start(&seen, &(ProcessSpec) { .argv = SH("echo a; echo b; printf '\\n'; printf 'x\\000y\\n'; printf last"),
+                                       .timeout_usec = LONG });
     assert_int_equal(sd_event_loop(seen.event), 0);
     assert_int_equal(seen.done, 1);
     _cleanup_(freep) char *all = strv_join(seen.lines, "|");
@@ -121,8 +121,8 @@ static void test_huge_line_is_cut(void **state)
     Seen seen = {};
 
     (void) state;
-    seen_start(&seen, &(ProcessSpec) {.argv = SH("head -c 300000 /dev/zero | tr '\\0' z; echo; echo after"),
-                                      .timeout_usec = LONG});
+    seen_start(&seen, &(ProcessSpec) { .argv = SH("head -c 300000 /dev/zero | tr '\\0' z; echo; echo after"),
+                                       .timeout_usec = LONG });
     assert_int_equal(sd_event_loop(seen.event), 0);
     assert_int_equal(strv_length(seen.lines), 2);
     assert_int_equal(strlen(seen.lines[0]), 1 + PROCESS_LINE_MAX);
@@ -149,12 +149,12 @@ static void test_endings(void **state)
     static const struct {
         const char *script, *text;
     } cases[] = {
-        {"exit 0", "exit status 0"},
-        {"exit 3", "exit status 3"},
-        {"exit 255", "exit status 255"},
-        {"kill -TERM $$", "killed by SIGTERM"},
-        {"kill -KILL $$", "killed by SIGKILL"},
-        {"kill -ABRT $$", "killed by SIGABRT"},
+        { "exit 0", "exit status 0" },
+        { "exit 3", "exit status 3" },
+        { "exit 255", "exit status 255" },
+        { "kill -TERM $$", "killed by SIGTERM" },
+        { "kill -KILL $$", "killed by SIGKILL" },
+        { "kill -ABRT $$", "killed by SIGABRT" },
     };
 
     (void) state;
@@ -171,9 +171,8 @@ static void test_endings(void **state)
 
 static void test_deadline_terminates(void **state)
 {
-    ProcessResult r = run_ok(&(ProcessSpec) {.argv = SH("echo begun; exec sleep 1000"),
-                                             .timeout_usec = 200 * USEC_PER_MSEC,
-                                             .kill_after_usec = LONG});
+    ProcessResult r = run_ok(&(ProcessSpec) {
+        .argv = SH("echo begun; exec sleep 1000"), .timeout_usec = 200 * USEC_PER_MSEC, .kill_after_usec = LONG });
 
     (void) state;
     assert_true(r.timed_out);
@@ -184,9 +183,9 @@ static void test_deadline_terminates(void **state)
 
 static void test_deadline_kills_who_ignores_term(void **state)
 {
-    ProcessResult r = run_ok(&(ProcessSpec) {.argv = SH("trap '' TERM; echo begun; while :; do sleep 1000; done"),
-                                             .timeout_usec = 500 * USEC_PER_MSEC,
-                                             .kill_after_usec = 100 * USEC_PER_MSEC});
+    ProcessResult r = run_ok(&(ProcessSpec) { .argv = SH("trap '' TERM; echo begun; while :; do sleep 1000; done"),
+                                              .timeout_usec = 500 * USEC_PER_MSEC,
+                                              .kill_after_usec = 100 * USEC_PER_MSEC });
 
     (void) state;
     assert_true(r.timed_out);
@@ -197,9 +196,10 @@ static void test_deadline_kills_who_ignores_term(void **state)
 static void test_deadline_reaches_the_group(void **state)
 {
     /* the member that ignores TERM is gone afterwards although its leader ended at TERM */
-    ProcessResult r = run_ok(&(ProcessSpec) {.argv = SH("(trap '' TERM; while :; do sleep 1000; done) & echo $!; wait"),
-                                             .timeout_usec = 500 * USEC_PER_MSEC,
-                                             .kill_after_usec = LONG});
+    ProcessResult r =
+        run_ok(&(ProcessSpec) { .argv = SH("(trap '' TERM; while :; do sleep 1000; done) & echo $!; wait"),
+                                .timeout_usec = 500 * USEC_PER_MSEC,
+                                .kill_after_usec = LONG });
     uint64_t pid = 0;
 
     (void) state;
@@ -228,7 +228,7 @@ static void test_terminate(void **state)
     Seen seen = {};
 
     (void) state;
-    seen_start(&seen, &(ProcessSpec) {.argv = SH("exec sleep 1000"), .timeout_usec = LONG});
+    seen_start(&seen, &(ProcessSpec) { .argv = SH("exec sleep 1000"), .timeout_usec = LONG });
     assert_true(process_pid(seen.p) > 1);
     process_terminate(seen.p);
     process_terminate(seen.p);
@@ -245,18 +245,18 @@ static void test_spawn_failures(void **state)
         int r;
         usec_t timeout;
     } cases[] = {
-        {"/nonexistent/podman", NULL, "process.spawn", "/nonexistent/podman", -ENOENT, LONG},
-        {"/etc/passwd", NULL, "process.spawn", "/etc/passwd", -EACCES, LONG},
-        {"/bin/true", "/nonexistent-folder", "process.spawn", "/nonexistent-folder", -ENOENT, LONG},
-        {"true", NULL, "process.spawn", "path", -EINVAL, LONG},
-        {"/bin/true", NULL, "process.no-deadline", "deadline", -EINVAL, 0},
-        {"/bin/true", NULL, "process.no-deadline", "deadline", -EINVAL, USEC_INFINITY},
+        { "/nonexistent/podman", NULL, "process.spawn", "/nonexistent/podman", -ENOENT, LONG },
+        { "/etc/passwd", NULL, "process.spawn", "/etc/passwd", -EACCES, LONG },
+        { "/bin/true", "/nonexistent-folder", "process.spawn", "/nonexistent-folder", -ENOENT, LONG },
+        { "true", NULL, "process.spawn", "path", -EINVAL, LONG },
+        { "/bin/true", NULL, "process.no-deadline", "deadline", -EINVAL, 0 },
+        { "/bin/true", NULL, "process.no-deadline", "deadline", -EINVAL, USEC_INFINITY },
     };
 
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        const char *argv[] = {cases[i].program, NULL};
-        ProcessSpec spec = {.argv = argv, .cwd = cases[i].cwd, .timeout_usec = cases[i].timeout};
+        const char *argv[] = { cases[i].program, NULL };
+        ProcessSpec spec = { .argv = argv, .cwd = cases[i].cwd, .timeout_usec = cases[i].timeout };
         ProcessResult result = {};
         Error err = {};
 
@@ -271,9 +271,9 @@ static void test_spawn_failures(void **state)
 
 static void test_environment_is_complete(void **state)
 {
-    const char *const env[] = {"ONLY=this", NULL};
-    const char *const argv[] = {"/usr/bin/env", NULL};
-    ProcessSpec spec = {.argv = argv, .timeout_usec = LONG};
+    const char *const env[] = { "ONLY=this", NULL };
+    const char *const argv[] = { "/usr/bin/env", NULL };
+    ProcessSpec spec = { .argv = argv, .timeout_usec = LONG };
 
     (void) state;
     assert_int_equal(setenv("LEAKS", "yes", 1), 0);
@@ -302,18 +302,19 @@ static void test_descriptors(void **state)
 {
     size_t before = count_own_fds();
     int a = open("/etc/passwd", O_RDONLY), b = open("/etc/group", O_RDONLY);
-    const int pass[] = {b, a, b};
+    const int pass[] = { b, a, b };
     const char *script = "for i in 3 4 5; do readlink /proc/$$/fd/$i; done; [ -e /proc/$$/fd/6 ] && echo leak; :";
 
     (void) state;
     assert_true(a >= 0 && b >= 0);
-    ProcessResult r = run_ok(&(ProcessSpec) {.argv = SH(script), .timeout_usec = LONG, .pass_fds = pass, .n_pass_fds = 3});
+    ProcessResult r =
+        run_ok(&(ProcessSpec) { .argv = SH(script), .timeout_usec = LONG, .pass_fds = pass, .n_pass_fds = 3 });
     assert_string_equal(r.out, "/etc/group\n/etc/passwd\n/etc/group\n");
     process_result_done(&r);
 
     /* inheritable descriptors of this process stay out when they are not passed */
-    const char *const ls[] = {"/bin/ls", "/proc/self/fd", NULL};
-    r = run_ok(&(ProcessSpec) {.argv = ls, .timeout_usec = LONG});
+    const char *const ls[] = { "/bin/ls", "/proc/self/fd", NULL };
+    r = run_ok(&(ProcessSpec) { .argv = ls, .timeout_usec = LONG });
     assert_string_equal(r.out, "0\n1\n2\n3\n"); /* 3 is the folder that ls reads */
     process_result_done(&r);
     close(a);
@@ -333,9 +334,9 @@ static void test_pass_fds_cross(void **state)
     close(b);
     assert_int_equal(dup2(ha, 4), 4);
     assert_int_equal(dup2(hb, 3), 3);
-    const int pass[] = {4, 3};
-    ProcessResult r = run_ok(&(ProcessSpec) {.argv = SH("readlink /proc/$$/fd/3 /proc/$$/fd/4"),
-                                             .timeout_usec = LONG, .pass_fds = pass, .n_pass_fds = 2});
+    const int pass[] = { 4, 3 };
+    ProcessResult r = run_ok(&(ProcessSpec) {
+        .argv = SH("readlink /proc/$$/fd/3 /proc/$$/fd/4"), .timeout_usec = LONG, .pass_fds = pass, .n_pass_fds = 2 });
     assert_string_equal(r.out, "/etc/passwd\n/etc/group\n");
     process_result_done(&r);
     close(3);
@@ -356,19 +357,19 @@ static void test_input(void **state)
 {
     size_t len = 1 << 20;
     char *big = malloc(len);
-    const char *const wc[] = {"/usr/bin/wc", "-c", NULL};
-    const char *const cat[] = {"/bin/cat", NULL};
+    const char *const wc[] = { "/usr/bin/wc", "-c", NULL };
+    const char *const cat[] = { "/bin/cat", NULL };
 
     (void) state;
     assert_non_null(big);
     memset(big, 'i', len);
-    ProcessResult r = run_ok(&(ProcessSpec) {.argv = wc, .timeout_usec = LONG, .input = big, .input_len = len});
+    ProcessResult r = run_ok(&(ProcessSpec) { .argv = wc, .timeout_usec = LONG, .input = big, .input_len = len });
     assert_string_equal(r.out, "1048576\n");
     process_result_done(&r);
-    r = run_ok(&(ProcessSpec) {.argv = cat, .timeout_usec = LONG, .input = "some text", .input_len = 4});
+    r = run_ok(&(ProcessSpec) { .argv = cat, .timeout_usec = LONG, .input = "some text", .input_len = 4 });
     assert_string_equal(r.out, "some");
     process_result_done(&r);
-    r = run_ok(&(ProcessSpec) {.argv = wc, .timeout_usec = LONG});
+    r = run_ok(&(ProcessSpec) { .argv = wc, .timeout_usec = LONG });
     assert_string_equal(r.out, "0\n");
     process_result_done(&r);
     free(big);
@@ -404,7 +405,7 @@ static void test_folder_and_own_group(void **state)
     (void) state;
     assert_string_equal(r.out, "/\nleader\n");
     process_result_done(&r);
-    r = run_ok(&(ProcessSpec) {.argv = SH("pwd"), .timeout_usec = LONG, .cwd = "/usr"});
+    r = run_ok(&(ProcessSpec) { .argv = SH("pwd"), .timeout_usec = LONG, .cwd = "/usr" });
     assert_string_equal(r.out, "/usr\n");
     process_result_done(&r);
 }
@@ -416,7 +417,8 @@ static void test_descendant_keeps_output_open(void **state)
 
     (void) state;
     /* the descendant leaves the group, as conmon does, so that it can outlive everything here; it ends by itself */
-    seen_start(&seen, &(ProcessSpec) {.argv = SH("setsid sleep 20 & printf 'unfinished'; exit 6"), .timeout_usec = LONG});
+    seen_start(&seen,
+               &(ProcessSpec) { .argv = SH("setsid sleep 20 & printf 'unfinished'; exit 6"), .timeout_usec = LONG });
     assert_int_equal(sd_event_loop(seen.event), 0);
     assert_int_equal(WEXITSTATUS(seen.status), 6);
     assert_int_equal(strv_length(seen.lines), 1);
@@ -427,10 +429,10 @@ static void test_descendant_keeps_output_open(void **state)
 
 static void test_free_while_running_kills_the_group(void **state)
 {
-    Seen seen = {.free_in_line = true};
+    Seen seen = { .free_in_line = true };
 
     (void) state;
-    seen_start(&seen, &(ProcessSpec) {.argv = SH("sleep 1000 & echo $!; wait"), .timeout_usec = LONG});
+    seen_start(&seen, &(ProcessSpec) { .argv = SH("sleep 1000 & echo $!; wait"), .timeout_usec = LONG });
     pid_t leader = process_pid(seen.p);
     assert_int_equal(sd_event_loop(seen.event), 7);
     assert_int_equal(seen.done, 0);
@@ -449,7 +451,7 @@ static void test_freed_children_are_reaped_by_the_loop(void **state)
     size_t before = count_own_fds();
 
     (void) state;
-    seen_start(&seen, &(ProcessSpec) {.argv = SH("sleep 1000"), .timeout_usec = LONG});
+    seen_start(&seen, &(ProcessSpec) { .argv = SH("sleep 1000"), .timeout_usec = LONG });
     pid_t pid = process_pid(seen.p);
     seen.p = process_free(seen.p);
     for (int i = 0; i < 6000 && kill(pid, 0) == 0; i++)
@@ -463,7 +465,9 @@ static void test_freed_children_are_reaped_by_the_loop(void **state)
 static void test_drop_privileges(void **state)
 {
     const char *script = "id -u; id -g; grep ^Groups: /proc/self/status; echo fine >/dev/stdout";
-    ProcessSpec spec = {.argv = SH(script), .timeout_usec = LONG, .uid = 65534, .gid = 65534, .drop_privileges = true};
+    ProcessSpec spec = {
+        .argv = SH(script), .timeout_usec = LONG, .uid = 65534, .gid = 65534, .drop_privileges = true
+    };
 
     (void) state;
     if (geteuid() != 0)
@@ -485,9 +489,12 @@ static void test_dies_with_parent(void **state)
     if (middle == 0) {
         sd_event *event = NULL;
         Process *p = NULL;
-        const int pass[] = {fds[1]};
-        ProcessSpec spec = {.argv = SH("echo up >&3; exec sleep 1000"), .timeout_usec = LONG,
-                            .keep_with_parent = true, .pass_fds = pass, .n_pass_fds = 1};
+        const int pass[] = { fds[1] };
+        ProcessSpec spec = { .argv = SH("echo up >&3; exec sleep 1000"),
+                             .timeout_usec = LONG,
+                             .keep_with_parent = true,
+                             .pass_fds = pass,
+                             .n_pass_fds = 1 };
 
         close(fds[0]);
         if (sd_event_new(&event) < 0 || process_spawn(event, &spec, NULL, seen_done, NULL, &p, NULL) < 0)

@@ -39,7 +39,10 @@ typedef struct Case {
     int result;
 } Case;
 
-#define CASE(text, peer, result) { text, sizeof(text) - 1, peer, result }
+#define CASE(text, peer, result)                                                                                       \
+    {                                                                                                                  \
+        text, sizeof(text) - 1, peer, result                                                                           \
+    }
 
 static const Case cases[] = {
     CASE("PROXY TCP4 192.0.2.1 198.51.100.9 51000 443\r\n", "192.0.2.1:51000", 0),
@@ -55,13 +58,15 @@ static const Case cases[] = {
     CASE("PROXY TCP4 192.0.2.1 198.51.100.9 51000 443\n\n", NULL, -EBADMSG),
     CASE("PROXY TCP4 192.0.2.1\r198.51.100.9 51000 443\r\n", NULL, -EBADMSG),
     CASE("PROXY TCP4 192.0.2.1\0 198.51.100.9 51000 443\r\n", NULL, -EBADMSG),
-    CASE("PROXY TCP4 11111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111\r\n",
+    CASE("PROXY TCP4 "
+         "11111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111\r\n",
          NULL, -EBADMSG),
     CASE("GET / HTTP/1.1\r\nHost: x\r\n\r\n", NULL, -EBADMSG),
     CASE("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03TLS says hello", NULL, -EBADMSG),
     CASE(V2 "\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x09\xc7\x38\x01\xbb", "192.0.2.1:51000", 0),
     CASE(V2 "\x21\x11\0\x0f\xc0\0\x02\x01\xc6\x33\x64\x09\xc7\x38\x01\xbb\x04\0\0", "192.0.2.1:51000", 0),
-    CASE(V2 "\x21\x21\0\x24\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\0\x01\xff\xff",
+    CASE(V2 "\x21\x21\0\x24\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\0\x01"
+            "\xff\xff",
          "[2001:db8::1]:1", 0),
     CASE(V2 "\x20\0\0\0", NULL, 0),
     CASE(V2 "\x20\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x09\xc7\x38\x01\xbb", NULL, 0),
@@ -82,7 +87,8 @@ static void test_headers(void **state)
         size_t used = 0;
         int r = feed(c->data, c->len, steps[i % ELEMENTSOF(steps)], &peer, &used);
         if (r != c->result || !str_equal(peer, c->peer) || (r == 0 && used != c->len))
-            fail_msg("case %zu: %d, %s, %zu of %zu bytes", i / ELEMENTSOF(steps), r, peer ? peer : "no peer", used, c->len);
+            fail_msg("case %zu: %d, %s, %zu of %zu bytes", i / ELEMENTSOF(steps), r, peer ? peer : "no peer", used,
+                     c->len);
     }
 }
 
@@ -102,16 +108,25 @@ static void test_lists(void **state)
         const char *list, *address;
         bool has;
     } tries[] = {
-        { "127.0.0.1,::1", "127.0.0.1:80", true }, { "127.0.0.1, ::1", "[::1]:80", true },
-        { "127.0.0.1", "127.0.0.2", false },       { "10.0.0.0/8", "10.255.1.2:1", true },
-        { "10.0.0.0/8", "11.0.0.0", false },       { "10.0.0.0/9", "10.128.0.0", false },
-        { "0.0.0.0/0", "203.0.113.1", true },      { "0.0.0.0/0", "2001:db8::1", false },
-        { "2001:db8::/33", "2001:db8:7fff::", true }, { "2001:db8::/33", "2001:db8:8000::", false },
-        { "", "127.0.0.1", false },                { NULL, "127.0.0.1", false },
-        { "127.0.0.1", "unix:", false },           { "127.0.0.1", "", false },
+        { "127.0.0.1,::1", "127.0.0.1:80", true },
+        { "127.0.0.1, ::1", "[::1]:80", true },
+        { "127.0.0.1", "127.0.0.2", false },
+        { "10.0.0.0/8", "10.255.1.2:1", true },
+        { "10.0.0.0/8", "11.0.0.0", false },
+        { "10.0.0.0/9", "10.128.0.0", false },
+        { "0.0.0.0/0", "203.0.113.1", true },
+        { "0.0.0.0/0", "2001:db8::1", false },
+        { "2001:db8::/33", "2001:db8:7fff::", true },
+        { "2001:db8::/33", "2001:db8:8000::", false },
+        { "", "127.0.0.1", false },
+        { NULL, "127.0.0.1", false },
+        { "127.0.0.1", "unix:", false },
+        { "127.0.0.1", "", false },
         { "127.0.0.1", "::ffff:127.0.0.1", true },
     };
-    static const char *const bad[] = { "localhost", "10.0.0.0/33", "::1/129", "10.0.0.0/", "10.0.0.0/-1", "1.2.3", "/8" };
+    static const char *const bad[] = {
+        "localhost", "10.0.0.0/33", "::1/129", "10.0.0.0/", "10.0.0.0/-1", "1.2.3", "/8"
+    };
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001) };
     _cleanup_(proxy_list_freep) ProxyList *own = NULL;
     (void) state;

@@ -31,9 +31,10 @@ static int parse(Config *c, const char *text, Error *err)
 
 static void test_good(void **state)
 {
-    static const char text[] = "# comment\n\nCLOUD_BASE_URL=\"not ours, whatever it says\"\n=x\nnonsense\n" GOOD
-                               "BOOTSTRAP=sbb_=a=b\nRECOVERY_SSH_PORT=2022\nRECOVERY_PROBES=tcp:127.0.0.1:1 banner:[::1]:22\n"
-                               "RECOVERY_REBOOT=1";
+    static const char text[] =
+        "# comment\n\nCLOUD_BASE_URL=\"not ours, whatever it says\"\n=x\nnonsense\n" GOOD
+        "BOOTSTRAP=sbb_=a=b\nRECOVERY_SSH_PORT=2022\nRECOVERY_PROBES=tcp:127.0.0.1:1 banner:[::1]:22\n"
+        "RECOVERY_REBOOT=1";
     Config c;
     Error err = {};
 
@@ -61,8 +62,8 @@ static void test_good(void **state)
 static void test_heartbeat_of_each_service(void **state)
 {
     static const char *const cases[][2] = {
-        {GOOD "RECOVERY_SERVICE=nvr\n", "/run/tucomunidad/services/nvr/heartbeat"},
-        {GOOD "RECOVERY_SERVICE=nvr\nRECOVERY_HEARTBEAT=/x/y\n", "/x/y"},
+        { GOOD "RECOVERY_SERVICE=nvr\n", "/run/tucomunidad/services/nvr/heartbeat" },
+        { GOOD "RECOVERY_SERVICE=nvr\nRECOVERY_HEARTBEAT=/x/y\n", "/x/y" },
     };
 
     (void) state;
@@ -80,21 +81,21 @@ static void test_bad(void **state)
         const char *text, *id, *key;
         unsigned line;
     } cases[] = {
-        {"MGMT_GATEWAY_URL=wss://c/mgmt\n", "config.missing", "DEVICE_ID", 0},
-        {"DEVICE_ID=\nMGMT_GATEWAY_URL=wss://c/mgmt\n", "config.missing", "DEVICE_ID", 0},
-        {"DEVICE_ID=a\n", "config.missing", "RECOVERY_GATEWAY_URL", 0},
-        {"DEVICE_ID=a\nMGMT_GATEWAY_URL=wss://c/other\n", "config.missing", "RECOVERY_GATEWAY_URL", 0},
-        {GOOD "DEVICE_ID=b\n", "settings.duplicate", "DEVICE_ID", 3},
-        {"DEVICE_ID=\"a\"\n", "settings.value", "DEVICE_ID", 1},
-        {"DEVICE_ID=${ID:-x}\n", "settings.value", "DEVICE_ID", 1},
-        {"DEVICE_ID= a\n", "settings.value", "DEVICE_ID", 1},
-        {"DEVICE_ID=a\r\n", "settings.value", "DEVICE_ID", 1},
-        {"DEVICE_ID=\xff\n", "settings.value", "DEVICE_ID", 1},
-        {GOOD "RECOVERY_SSH_PORT=0\n", "settings.value", "RECOVERY_SSH_PORT", 3},
-        {GOOD "RECOVERY_SSH_PORT=65536\n", "settings.value", "RECOVERY_SSH_PORT", 3},
-        {GOOD "RECOVERY_SSH_PORT=\n", "settings.value", "RECOVERY_SSH_PORT", 3},
-        {GOOD "RECOVERY_REBOOT=yes\n", "settings.value", "RECOVERY_REBOOT", 3},
-        {GOOD "CLOUD_CA_FILE=ca.pem\n", "config.value", "RECOVERY_HEARTBEAT", 0},
+        { "MGMT_GATEWAY_URL=wss://c/mgmt\n", "config.missing", "DEVICE_ID", 0 },
+        { "DEVICE_ID=\nMGMT_GATEWAY_URL=wss://c/mgmt\n", "config.missing", "DEVICE_ID", 0 },
+        { "DEVICE_ID=a\n", "config.missing", "RECOVERY_GATEWAY_URL", 0 },
+        { "DEVICE_ID=a\nMGMT_GATEWAY_URL=wss://c/other\n", "config.missing", "RECOVERY_GATEWAY_URL", 0 },
+        { GOOD "DEVICE_ID=b\n", "settings.duplicate", "DEVICE_ID", 3 },
+        { "DEVICE_ID=\"a\"\n", "settings.value", "DEVICE_ID", 1 },
+        { "DEVICE_ID=${ID:-x}\n", "settings.value", "DEVICE_ID", 1 },
+        { "DEVICE_ID= a\n", "settings.value", "DEVICE_ID", 1 },
+        { "DEVICE_ID=a\r\n", "settings.value", "DEVICE_ID", 1 },
+        { "DEVICE_ID=\xff\n", "settings.value", "DEVICE_ID", 1 },
+        { GOOD "RECOVERY_SSH_PORT=0\n", "settings.value", "RECOVERY_SSH_PORT", 3 },
+        { GOOD "RECOVERY_SSH_PORT=65536\n", "settings.value", "RECOVERY_SSH_PORT", 3 },
+        { GOOD "RECOVERY_SSH_PORT=\n", "settings.value", "RECOVERY_SSH_PORT", 3 },
+        { GOOD "RECOVERY_REBOOT=yes\n", "settings.value", "RECOVERY_REBOOT", 3 },
+        { GOOD "CLOUD_CA_FILE=ca.pem\n", "config.value", "RECOVERY_HEARTBEAT", 0 },
     };
 
     (void) state;
@@ -140,7 +141,7 @@ static void test_documents_name_every_setting(void **state)
 
 static char folder[] = "/tmp/test-recovery-XXXXXX";
 
-static const LadderTime now = {.boottime = 600 * USEC_PER_SEC, .boot_id = "boot-1", .wall = 1767225600};
+static const LadderTime now = { .boottime = 600 * USEC_PER_SEC, .boot_id = "boot-1", .wall = 1767225600 };
 
 static void write_state(const char *name, const char *text)
 {
@@ -171,7 +172,7 @@ static void test_state(void **state)
     _cleanup_(freep) char *text = state_print(&s);
     write_state("state.json", text);
     assert_int_equal(state_load(&back, folder, &now, NULL), 0);
-    static const char *const wanted[] = {"192.0.2.6", "192.0.2.7", "192.0.2.5", "192.0.2.4", NULL};
+    static const char *const wanted[] = { "192.0.2.6", "192.0.2.7", "192.0.2.5", "192.0.2.4", NULL };
     for (size_t i = 0; i < ELEMENTSOF(wanted); i++)
         assert_true(str_equal(back.addresses[i], wanted[i]));
     assert_int_equal(back.server_time, s.server_time);
@@ -183,7 +184,7 @@ static void test_state(void **state)
 
 static void test_damaged_state_counts_as_spent(void **state)
 {
-    static const char *const damaged[] = {"", "{", "[]", "{}", "{\"budget\":7}"};
+    static const char *const damaged[] = { "", "{", "[]", "{}", "{\"budget\":7}" };
 
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(damaged); i++) {

@@ -31,7 +31,7 @@ static const usec_t start = 10000 * SEC;
 static LadderInput wedge(usec_t after)
 {
     return (LadderInput) {
-        .now = {.boottime = start + after, .boot_id = "boot-1", .wall = 1767225600 + after / SEC},
+        .now = { .boottime = start + after, .boot_id = "boot-1", .wall = 1767225600 + after / SEC },
         .wedged = true,
         .local = true,
         .since = start,
@@ -179,7 +179,7 @@ static void test_flapping(void **state)
 
 static unsigned reboots_left(const Budget *b, usec_t boottime, const char *boot_id, uint64_t wall)
 {
-    const LadderTime now = {.boottime = boottime, .boot_id = boot_id, .wall = wall};
+    const LadderTime now = { .boottime = boottime, .boot_id = boot_id, .wall = wall };
 
     return budget_left(b, STEP_REBOOT, &now);
 }
@@ -188,7 +188,7 @@ static void test_reboots_across_boots(void **state)
 {
     Budget b = {};
     const uint64_t wall = 1767225600;
-    const LadderTime at = {.boottime = HOUR, .boot_id = "boot-1", .wall = wall};
+    const LadderTime at = { .boottime = HOUR, .boot_id = "boot-1", .wall = wall };
 
     (void) state;
     assert_int_equal(reboots_left(&b, HOUR, "boot-1", wall), 1);
@@ -213,7 +213,7 @@ static void test_three_reboots_a_day(void **state)
 
     (void) state;
     for (unsigned i = 0; i < 3; i++) {
-        const LadderTime at = {.boottime = 2 * HOUR, .boot_id = "boot", .wall = wall + i * 7200};
+        const LadderTime at = { .boottime = 2 * HOUR, .boot_id = "boot", .wall = wall + i * 7200 };
         b.n = i;
         budget_spend(&b, STEP_REBOOT, &at);
         memcpy(b.entries[i].boot_id, "old", 4);
@@ -228,7 +228,7 @@ static void test_three_reboots_a_day(void **state)
 static void test_budget_is_bounded_and_survives(void **state)
 {
     Budget b = {}, back = {};
-    LadderTime now = {.boottime = 0, .boot_id = "0b9d3c1e-64f7-4f0a-9a51-7c0e6a2f1d88", .wall = 1767225600};
+    LadderTime now = { .boottime = 0, .boot_id = "0b9d3c1e-64f7-4f0a-9a51-7c0e6a2f1d88", .wall = 1767225600 };
 
     (void) state;
     for (unsigned i = 0; i < 100; i++) {
@@ -241,7 +241,10 @@ static void test_budget_is_bounded_and_survives(void **state)
     assert_memory_equal(&b, &back, sizeof(b));
 
     static const char *const damaged[] = {
-        "{}", "[1]", "[{}]", "[{\"step\":\"none\",\"boot\":\"b\",\"uptime\":\"1\",\"at\":\"1\"}]",
+        "{}",
+        "[1]",
+        "[{}]",
+        "[{\"step\":\"none\",\"boot\":\"b\",\"uptime\":\"1\",\"at\":\"1\"}]",
         "[{\"step\":\"reboot\",\"boot\":\"b\",\"uptime\":\"-1\",\"at\":\"1\"}]",
         "[{\"step\":\"reboot\",\"boot\":\"0123456789012345678901234567890123456\",\"uptime\":\"1\",\"at\":\"1\"}]",
     };

@@ -21,7 +21,7 @@
 #define G CHECK_GOOD
 #define B CHECK_BAD
 
-static const VerdictOptions options = {.failures = 3, .good = 3, .grace = 60 * USEC_PER_SEC, .round = ROUND};
+static const VerdictOptions options = { .failures = 3, .good = 3, .grace = 60 * USEC_PER_SEC, .round = ROUND };
 
 typedef struct Box {
     Verdict v;
@@ -30,7 +30,7 @@ typedef struct Box {
 
 static bool round_of(Box *b, CheckResult a, CheckResult c, CheckResult d)
 {
-    const CheckResult results[CHECKS] = {a, c, d};
+    const CheckResult results[CHECKS] = { a, c, d };
 
     b->boottime += ROUND;
     b->monotonic += ROUND;
@@ -46,7 +46,7 @@ static void rounds_of(Box *b, unsigned n, CheckResult a, CheckResult c, CheckRes
 /* Past its grace, healthy. */
 static Box healthy_box(void)
 {
-    Box b = {.boottime = 1000 * USEC_PER_SEC, .monotonic = 900 * USEC_PER_SEC};
+    Box b = { .boottime = 1000 * USEC_PER_SEC, .monotonic = 900 * USEC_PER_SEC };
 
     verdict_init(&b.v, &options, b.boottime);
     rounds_of(&b, 20, G, G, G);
@@ -136,7 +136,7 @@ static void test_hysteresis(void **state)
 
 static void test_grace_after_the_start(void **state)
 {
-    Box b = {.boottime = 5 * USEC_PER_SEC, .monotonic = 5 * USEC_PER_SEC};
+    Box b = { .boottime = 5 * USEC_PER_SEC, .monotonic = 5 * USEC_PER_SEC };
 
     (void) state;
     verdict_init(&b.v, &options, b.boottime);
@@ -202,8 +202,9 @@ static void test_heartbeat(void **state)
     assert_int_equal(heartbeat_judge("93000000", now, stale), CHECK_GOOD);
     assert_int_equal(heartbeat_judge("00000000000092999999\n", now, stale), CHECK_BAD);
     assert_int_equal(heartbeat_judge("00000000000100000001\n", now, stale), CHECK_BAD); /* of another boot */
-    static const char *const nonsense[] = {"", "\n", "x", "-1", " 98000000", "98000000 ", "98000000x", "99999999999999999999",
-                                           "000000000000098000000"};
+    static const char *const nonsense[] = {
+        "", "\n", "x", "-1", " 98000000", "98000000 ", "98000000x", "99999999999999999999", "000000000000098000000"
+    };
     for (size_t i = 0; i < ELEMENTSOF(nonsense); i++)
         assert_int_equal(heartbeat_judge(nonsense[i], now, stale), CHECK_BAD);
     assert_int_equal(heartbeat_check("/nonexistent/heartbeat", now, stale, &seen), CHECK_UNKNOWN);

@@ -42,16 +42,18 @@ static int read_toml(const char *text, Error *err)
 
 static void test_toml(void **state)
 {
-    static const char text[] = "# comment\r\nunqualified-search-registries = [\"a.example\", # first\n  'b.example',\n]\n"
-                               "[[registry]]\nlocation = \"a\\\"b\\\\c\"\ninsecure=true # why\n[[ registry . mirror ]]\n"
-                               "location = 'C:\\x'\nn = -12\n\n[aliases]\n\"alma linux\" = \"\"\nempty=[]\nend = 1.5";
+    static const char text[] =
+        "# comment\r\nunqualified-search-registries = [\"a.example\", # first\n  'b.example',\n]\n"
+        "[[registry]]\nlocation = \"a\\\"b\\\\c\"\ninsecure=true # why\n[[ registry . mirror ]]\n"
+        "location = 'C:\\x'\nn = -12\n\n[aliases]\n\"alma linux\" = \"\"\nempty=[]\nend = 1.5";
 
     (void) state;
     assert_int_equal(read_toml(text, NULL), 0);
-    assert_string_equal(told, "2:.unqualified-search-registries=1:a.example;3:.unqualified-search-registries=1:b.example;"
-                              "5:registry.=0:;6:registry.location=1:a\"b\\c;7:registry.insecure=2:true;"
-                              "8:registry.mirror.=0:;9:registry.mirror.location=1:C:\\x;10:registry.mirror.n=3:-12;"
-                              "12:aliases.=0:;13:aliases.alma linux=1:;15:aliases.end=3:1.5;");
+    assert_string_equal(told,
+                        "2:.unqualified-search-registries=1:a.example;3:.unqualified-search-registries=1:b.example;"
+                        "5:registry.=0:;6:registry.location=1:a\"b\\c;7:registry.insecure=2:true;"
+                        "8:registry.mirror.=0:;9:registry.mirror.location=1:C:\\x;10:registry.mirror.n=3:-12;"
+                        "12:aliases.=0:;13:aliases.alma linux=1:;15:aliases.end=3:1.5;");
     assert_int_equal(read_toml("", NULL), 0);
     assert_int_equal(read_toml("a=1\nstop=2\nb=3", NULL), 7);
     assert_null(strstr(told, "b="));
@@ -64,14 +66,27 @@ static void test_toml_that_is_none(void **state)
         const char *text, *id;
         unsigned line;
     } cases[] = {
-        {"a", "toml.syntax", 1},           {"a =", "toml.syntax", 1},         {"\n\na = b", "toml.syntax", 3},
-        {"a = \"x", "toml.syntax", 1},     {"a = \"x\ny\"", "toml.syntax", 1}, {"a = 1 2", "toml.syntax", 1},
-        {"a = [1", "toml.syntax", 1},      {"a = [1 2]", "toml.syntax", 1},   {"[a", "toml.syntax", 1},
-        {"[[a]", "toml.syntax", 1},        {"[]", "toml.syntax", 1},          {"= 1", "toml.syntax", 1},
-        {"a = \"\xff\"", "toml.syntax", 1}, {"a = True", "toml.syntax", 1},   {"\x01", "toml.syntax", 1},
-        {"a.b = 1", "toml.unsupported", 1}, {"a = {}", "toml.unsupported", 1}, {"\na = '''x'''", "toml.unsupported", 2},
-        {"a = \"\\u0041\"", "toml.unsupported", 1}, {"a = [[[[[1]]]]]", "toml.unsupported", 1},
-        {"a = 1979-05-27T07:32:00Z", "toml.syntax", 1},
+        { "a", "toml.syntax", 1 },
+        { "a =", "toml.syntax", 1 },
+        { "\n\na = b", "toml.syntax", 3 },
+        { "a = \"x", "toml.syntax", 1 },
+        { "a = \"x\ny\"", "toml.syntax", 1 },
+        { "a = 1 2", "toml.syntax", 1 },
+        { "a = [1", "toml.syntax", 1 },
+        { "a = [1 2]", "toml.syntax", 1 },
+        { "[a", "toml.syntax", 1 },
+        { "[[a]", "toml.syntax", 1 },
+        { "[]", "toml.syntax", 1 },
+        { "= 1", "toml.syntax", 1 },
+        { "a = \"\xff\"", "toml.syntax", 1 },
+        { "a = True", "toml.syntax", 1 },
+        { "\x01", "toml.syntax", 1 },
+        { "a.b = 1", "toml.unsupported", 1 },
+        { "a = {}", "toml.unsupported", 1 },
+        { "\na = '''x'''", "toml.unsupported", 2 },
+        { "a = \"\\u0041\"", "toml.unsupported", 1 },
+        { "a = [[[[[1]]]]]", "toml.unsupported", 1 },
+        { "a = 1979-05-27T07:32:00Z", "toml.syntax", 1 },
     };
 
     (void) state;
@@ -104,7 +119,8 @@ static int files_new(void **state)
     f->etc = str_format("%s/etc", f->folder);
     f->home = str_format("%s/home", f->folder);
     f->auth = str_format("%s/run/auth.json", f->folder);
-    f->places = (RegistryPlaces) {.etc = f->etc, .config_home = f->home, .docker_config = f->home, .runtime_auth = f->auth};
+    f->places =
+        (RegistryPlaces) { .etc = f->etc, .config_home = f->home, .docker_config = f->home, .runtime_auth = f->auth };
     *state = f;
     return 0;
 }
@@ -159,27 +175,29 @@ static void test_registries(void **state)
     static const struct {
         const char *image, *is;
     } cases[] = {
-        {"docker.io/nginx", "registry-1.docker.io library/nginx"},
-        {"plain.example:5000/web", "plain.example:5000 web insecure"},
-        {"plain.example:5001/web", "plain.example:5001 web"},
-        {"plain.example/web", "plain.example web"},
-        {"team.example/a/web", "inner.example:80 b/c/web"},
-        {"team.example/ab/web", "team.example ab/web"},
-        {"team.example/blocked/web", "registry.blocked"},
-        {"team.example/blockedx/web", "team.example blockedx/web"},
-        {"x.wild.example/web", "x.wild.example web insecure"},
-        {"x.y.wild.example:1/web", "x.y.wild.example:1 web insecure"},
-        {"wild.example/web", "wild.example web"},
-        {"notwild.example/web", "notwild.example web"},
-        {"over.example/web", "over.example web"},
-        {"own.example/web", "own.example web insecure"},
-        {"first.example/web", "registry.config"},
+        { "docker.io/nginx", "registry-1.docker.io library/nginx" },
+        { "plain.example:5000/web", "plain.example:5000 web insecure" },
+        { "plain.example:5001/web", "plain.example:5001 web" },
+        { "plain.example/web", "plain.example web" },
+        { "team.example/a/web", "inner.example:80 b/c/web" },
+        { "team.example/ab/web", "team.example ab/web" },
+        { "team.example/blocked/web", "registry.blocked" },
+        { "team.example/blockedx/web", "team.example blockedx/web" },
+        { "x.wild.example/web", "x.wild.example web insecure" },
+        { "x.y.wild.example:1/web", "x.y.wild.example:1 web insecure" },
+        { "wild.example/web", "wild.example web" },
+        { "notwild.example/web", "notwild.example web" },
+        { "over.example/web", "over.example web" },
+        { "own.example/web", "own.example web insecure" },
+        { "first.example/web", "registry.config" },
     };
     Files *f = *state;
 
-    put(f, "etc/registries.conf", "unqualified-search-registries = ['docker.io']\n[[registry]]\nlocation='plain.example:5000'\n"
+    put(f, "etc/registries.conf",
+        "unqualified-search-registries = ['docker.io']\n[[registry]]\nlocation='plain.example:5000'\n"
         "insecure=true\n[[registry]]\nprefix='team.example/a'\nlocation='inner.example:80/b/c'\n[[registry.mirror]]\n"
-        "location='mirror.example'\ninsecure=true\n[[registry]]\nprefix='team.example/blocked'\nblocked=true\n[[registry]]\n"
+        "location='mirror.example'\ninsecure=true\n[[registry]]\nprefix='team.example/"
+        "blocked'\nblocked=true\n[[registry]]\n"
         "prefix='*.wild.example'\ninsecure=true\n[[registry]]\nlocation='over.example'\ninsecure=true\n[[registry]]\n"
         "prefix='first.example/web'\nlocation='nowhere'\n");
     put(f, "etc/registries.conf.d/10-over.conf", "[[registry]]\nlocation='over.example'\n");
@@ -278,25 +296,29 @@ static void test_credentials(void **state)
     static const struct {
         const char *registry, *path, *is;
     } cases[] = {
-        {"r.example", "web", B64_A " run/auth.json"},
-        {"r.example", "team/web", B64_B " run/auth.json"},
-        {"r.example", "team/web/x", B64_B " run/auth.json"},
-        {"r.example", "teams/web", B64_A " run/auth.json"},
-        {"r.example:5000", "web", "none"},
-        {"second.example", "web", B64_B " home/containers/auth.json"},
-        {"helped.example", "web", "helper pass"},
-        {"docker.io", "library/nginx", B64_A " home/config.json"},
-        {"old.example", "x", B64_B " home/config.json"},
-        {"acr.example", "x", "token refresh-me"},
-        {"empty.example", "x", "none"},
+        { "r.example", "web", B64_A " run/auth.json" },
+        { "r.example", "team/web", B64_B " run/auth.json" },
+        { "r.example", "team/web/x", B64_B " run/auth.json" },
+        { "r.example", "teams/web", B64_A " run/auth.json" },
+        { "r.example:5000", "web", "none" },
+        { "second.example", "web", B64_B " home/containers/auth.json" },
+        { "helped.example", "web", "helper pass" },
+        { "docker.io", "library/nginx", B64_A " home/config.json" },
+        { "old.example", "x", B64_B " home/config.json" },
+        { "acr.example", "x", "token refresh-me" },
+        { "empty.example", "x", "none" },
     };
     Files *f = *state;
 
-    put(f, "run/auth.json", "{\"auths\":{\"r.example/team\":{\"auth\":\"" B64_B "\"},\"r.example\":{\"auth\":\"" B64_A "\"},"
-        "\"helped.example\":{\"auth\":\"" B64_A "\"},\"empty.example\":{}},\"credHelpers\":{\"helped.example\":\"pass\"}}");
-    put(f, "home/containers/auth.json", "{\"auths\":{\"r.example\":{\"auth\":\"" B64_B "\"},"
+    put(f, "run/auth.json",
+        "{\"auths\":{\"r.example/team\":{\"auth\":\"" B64_B "\"},\"r.example\":{\"auth\":\"" B64_A "\"},"
+        "\"helped.example\":{\"auth\":\"" B64_A
+        "\"},\"empty.example\":{}},\"credHelpers\":{\"helped.example\":\"pass\"}}");
+    put(f, "home/containers/auth.json",
+        "{\"auths\":{\"r.example\":{\"auth\":\"" B64_B "\"},"
         "\"second.example\":{\"auth\":\"" B64_B "\"}}}");
-    put(f, "home/config.json", "{\"auths\":{\"https://index.docker.io/v1/\":{\"auth\":\"" B64_A "\"},\"http://old.example/v2/\":"
+    put(f, "home/config.json",
+        "{\"auths\":{\"https://index.docker.io/v1/\":{\"auth\":\"" B64_A "\"},\"http://old.example/v2/\":"
         "{\"auth\":\"" B64_B "\"},\"acr.example\":{\"auth\":\"" B64_A "\",\"identitytoken\":\"refresh-me\"}}}");
     _cleanup_(registry_conf_freep) RegistryConf *c = load(f);
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
@@ -312,7 +334,8 @@ static void test_credentials(void **state)
     _cleanup_(freep) char *only = str_format("%s/only.json", f->folder);
     f->places.auth_file = only;
     _cleanup_(registry_conf_freep) RegistryConf *one = load(f);
-    _cleanup_(freep) char *is = credentials(f, one, "r.example", "web"), *other = credentials(f, one, "second.example", "web");
+    _cleanup_(freep) char *is = credentials(f, one, "r.example", "web"),
+                          *other = credentials(f, one, "second.example", "web");
     assert_string_equal(is, B64_B " only.json");
     assert_string_equal(other, "helper keychain");
 }
@@ -320,7 +343,9 @@ static void test_credentials(void **state)
 static void test_bad_auth_files(void **state)
 {
     static const char *const bad[] = {
-        "{", "[]", "{\"auths\":{\"r.example\":{\"auth\":\"not base64\"}}}",
+        "{",
+        "[]",
+        "{\"auths\":{\"r.example\":{\"auth\":\"not base64\"}}}",
         "{\"auths\":{\"r.example\":{\"auth\":\"bm9jb2xvbg==\"}}}",
         "{\"auths\":{\"r.example\":{\"auth\":\"YTpiADpj\"}}}",
     };
@@ -350,19 +375,19 @@ static void test_challenges(void **state)
         ChallengeKind kind;
         const char *realm, *service, *scope;
     } cases[] = {
-        {"Bearer realm=\"https://a.example/t\",service=\"s\",scope=\"repository:a:pull\"", CHALLENGE_BEARER,
-         "https://a.example/t", "s", "repository:a:pull"},
-        {"bearer REALM = \"r\" , Service=s", CHALLENGE_BEARER, "r", "s", NULL},
-        {"Basic realm=\"a \\\"b\\\" \\\\c\"", CHALLENGE_BASIC, "a \"b\" \\c", NULL, NULL},
-        {"Basic", CHALLENGE_BASIC, NULL, NULL, NULL},
-        {"Negotiate", CHALLENGE_NONE, NULL, NULL, NULL},
-        {"Negotiate YIIabc==, Basic realm=\"x\"", CHALLENGE_BASIC, "x", NULL, NULL},
-        {"Basic realm=\"x\", Bearer realm=\"y\"", CHALLENGE_BEARER, "y", NULL, NULL},
-        {"Bearer realm=\"y\", Basic realm=\"x\"", CHALLENGE_BEARER, "y", NULL, NULL},
-        {"Digest realm=\"d\", nonce=\"n,Basic realm=q\", , Basic realm=\"x\",", CHALLENGE_BASIC, "x", NULL, NULL},
-        {"Bearer realm=\"y\",error=\"invalid_token\",error_description=\"a, b\"", CHALLENGE_BEARER, "y", NULL, NULL},
-        {"", CHALLENGE_NONE, NULL, NULL, NULL},
-        {"Basic realm=\"\"", CHALLENGE_BASIC, "", NULL, NULL},
+        { "Bearer realm=\"https://a.example/t\",service=\"s\",scope=\"repository:a:pull\"", CHALLENGE_BEARER,
+          "https://a.example/t", "s", "repository:a:pull" },
+        { "bearer REALM = \"r\" , Service=s", CHALLENGE_BEARER, "r", "s", NULL },
+        { "Basic realm=\"a \\\"b\\\" \\\\c\"", CHALLENGE_BASIC, "a \"b\" \\c", NULL, NULL },
+        { "Basic", CHALLENGE_BASIC, NULL, NULL, NULL },
+        { "Negotiate", CHALLENGE_NONE, NULL, NULL, NULL },
+        { "Negotiate YIIabc==, Basic realm=\"x\"", CHALLENGE_BASIC, "x", NULL, NULL },
+        { "Basic realm=\"x\", Bearer realm=\"y\"", CHALLENGE_BEARER, "y", NULL, NULL },
+        { "Bearer realm=\"y\", Basic realm=\"x\"", CHALLENGE_BEARER, "y", NULL, NULL },
+        { "Digest realm=\"d\", nonce=\"n,Basic realm=q\", , Basic realm=\"x\",", CHALLENGE_BASIC, "x", NULL, NULL },
+        { "Bearer realm=\"y\",error=\"invalid_token\",error_description=\"a, b\"", CHALLENGE_BEARER, "y", NULL, NULL },
+        { "", CHALLENGE_NONE, NULL, NULL, NULL },
+        { "Basic realm=\"\"", CHALLENGE_BASIC, "", NULL, NULL },
     };
 
     (void) state;
@@ -381,9 +406,16 @@ static void test_challenges(void **state)
 static void test_challenges_that_are_none(void **state)
 {
     static const char *const bad[] = {
-        "Bearer realm=\"unfinished", "Bearer realm=\"a\\", "Bearer realm=\"a\" service=\"b\"", "Bearer realm=a,realm=b",
-        "Bearer realm==a",           "Bearer realm=\"a\"x", "\"Bearer\"",                        "Bearer (x)",
-        "Bearer realm=\"a\x01\"",    "Bearer realm=,service=s",
+        "Bearer realm=\"unfinished",
+        "Bearer realm=\"a\\",
+        "Bearer realm=\"a\" service=\"b\"",
+        "Bearer realm=a,realm=b",
+        "Bearer realm==a",
+        "Bearer realm=\"a\"x",
+        "\"Bearer\"",
+        "Bearer (x)",
+        "Bearer realm=\"a\x01\"",
+        "Bearer realm=,service=s",
     };
 
     (void) state;
@@ -403,16 +435,16 @@ static void test_tokens(void **state)
     static const struct {
         const char *body, *token;
     } cases[] = {
-        {"{\"token\":\"a.b-c_d\"}", "a.b-c_d"},
-        {"{\"access_token\":\"x\",\"expires_in\":60}", "x"},
-        {"{\"token\":\"t\",\"access_token\":\"x\"}", "t"},
-        {"{\"token\":\"\",\"access_token\":\"x==\"}", "x=="},
-        {"{}", NULL},
-        {"{\"token\":\"a b\"}", NULL},
-        {"{\"token\":\"a\\r\\nHost: x\"}", NULL},
-        {"{\"token\":1}", NULL},
-        {"token", NULL},
-        {"", NULL},
+        { "{\"token\":\"a.b-c_d\"}", "a.b-c_d" },
+        { "{\"access_token\":\"x\",\"expires_in\":60}", "x" },
+        { "{\"token\":\"t\",\"access_token\":\"x\"}", "t" },
+        { "{\"token\":\"\",\"access_token\":\"x==\"}", "x==" },
+        { "{}", NULL },
+        { "{\"token\":\"a b\"}", NULL },
+        { "{\"token\":\"a\\r\\nHost: x\"}", NULL },
+        { "{\"token\":1}", NULL },
+        { "token", NULL },
+        { "", NULL },
     };
     _cleanup_(freep) char *plain = token_url("https://a.example/t", "s x", "repository:a/b:pull,push");
     _cleanup_(freep) char *query = token_url("https://a.example/t?q=1", NULL, "&=#");
@@ -430,7 +462,8 @@ static void test_tokens(void **state)
     }
     assert_string_equal(plain, "https://a.example/t?service=s%20x&scope=repository:a/b:pull,push");
     assert_string_equal(query, "https://a.example/t?q=1&scope=%26%3D%23");
-    assert_string_equal(body, "grant_type=refresh_token&client_id=secbox&service=s&scope=repository:a:pull&refresh_token=r%261");
+    assert_string_equal(
+        body, "grant_type=refresh_token&client_id=secbox&service=s&scope=repository:a:pull&refresh_token=r%261");
 }
 
 int main(void)

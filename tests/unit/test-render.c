@@ -20,9 +20,7 @@ static const char *env_file_of(const char *service _unused_, void *userdata _unu
 static int render(const char *json, const char *const *services, char **ret, Error *err)
 {
     _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(json);
-    const RenderOptions options = {
-        .services = services, .version = "42", .image = image_of, .env_file = env_file_of
-    };
+    const RenderOptions options = { .services = services, .version = "42", .image = image_of, .env_file = env_file_of };
 
     strncpy(p->services[0].config_hash, "cafe", sizeof(p->services[0].config_hash) - 1);
     return compose_render(p, &options, ret, err);
@@ -105,12 +103,12 @@ typedef struct KeyCase {
 static const KeyCase keys[] = {
     { "\"command\":[\"a\",\"$b\",\"yes\",\"8\"]",
       "command:\n      - a\n      - \"$$b\"\n      - \"yes\"\n      - \"8\"\n", NULL },
-    { "\"ports\":[{\"address\":\"\",\"host\":\"22\",\"container\":\"22\",\"protocol\":\"tcp\"}]",
-      "- \"22:22/tcp\"\n", NULL },
+    { "\"ports\":[{\"address\":\"\",\"host\":\"22\",\"container\":\"22\",\"protocol\":\"tcp\"}]", "- \"22:22/tcp\"\n",
+      NULL },
     { "\"ports\":[{\"address\":\"127.0.0.1\",\"host\":\"\",\"container\":\"22\",\"protocol\":\"udp\"}]",
       "- \"127.0.0.1::22/udp\"\n", NULL },
-    { "\"ports\":[{\"address\":\"\",\"host\":\"\",\"container\":\"22\",\"protocol\":\"tcp\"}]",
-      "- \"22/tcp\"\n", NULL },
+    { "\"ports\":[{\"address\":\"\",\"host\":\"\",\"container\":\"22\",\"protocol\":\"tcp\"}]", "- \"22/tcp\"\n",
+      NULL },
     { "\"ports\":[{\"address\":\"::1\",\"host\":\"80\",\"container\":\"80\",\"protocol\":\"tcp\"}]",
       "- \"[::1]:80:80/tcp\"\n", NULL },
     { "\"healthcheck\":{\"test\":[\"CMD\",\"a b\",\"it's\"],\"interval\":\"30s\",\"retries\":\"0\"}",
@@ -161,10 +159,8 @@ static const KeyCase keys[] = {
     { "\"healthcheck\":{\"interval\":\"3s\"}", NULL, "services.web.healthcheck" },
     { "\"healthcheck\":{\"test\":[\"CMD\"]}", NULL, "services.web.healthcheck.test" },
     { "\"healthcheck\":{\"test\":[\"CMD-SHELL\",\"a\",\"b\"]}", NULL, "services.web.healthcheck.test" },
-    { "\"healthcheck\":{\"test\":[\"CMD\",\"a\"],\"timeout\":\"500ms\"}", NULL,
-      "services.web.healthcheck.timeout" },
-    { "\"volumes\":[{\"type\":\"bind\",\"source\":\"/a:b\",\"target\":\"/x\"}]", NULL,
-      "services.web.volumes" },
+    { "\"healthcheck\":{\"test\":[\"CMD\",\"a\"],\"timeout\":\"500ms\"}", NULL, "services.web.healthcheck.timeout" },
+    { "\"volumes\":[{\"type\":\"bind\",\"source\":\"/a:b\",\"target\":\"/x\"}]", NULL, "services.web.volumes" },
     { "\"volumes\":[{\"type\":\"npipe\",\"source\":\"a\",\"target\":\"/x\"}]", NULL, "services.web.volumes" },
     { "\"labels\":{\"a=b\":\"c\"}", NULL, "services.web.labels" },
     { "\"logging\":{\"options\":{\"a$b\":\"c\"}}", NULL, "services.web.logging" },
@@ -208,9 +204,9 @@ static void definitions(void **state _unused_)
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(error_done) Error err = {};
         _cleanup_(freep) char *text = NULL;
-        _cleanup_(freep) char *json = str_format(
-            "{\"services\":{\"web\":{\"config\":{\"networks\":{\"n\":{}}}}},\"networks\":{\"n\":{%s}}}",
-            cases[i].network);
+        _cleanup_(freep) char *json =
+            str_format("{\"services\":{\"web\":{\"config\":{\"networks\":{\"n\":{}}}}},\"networks\":{\"n\":{%s}}}",
+                       cases[i].network);
         int r = render(json, NULL, &text, &err);
 
         if (cases[i].wanted ? r < 0 || !strstr(text, cases[i].wanted) : r != -ENOTSUP)
@@ -256,8 +252,7 @@ static void environment(void **state _unused_)
         const EnvCase *t = &envs[i];
         _cleanup_(error_done) Error err = {};
         _cleanup_(secret_freep) char *text = NULL;
-        _cleanup_(freep) char *json =
-            str_format("{\"services\":{\"web\":{\"environment\":{%s}}}}", t->environment);
+        _cleanup_(freep) char *json = str_format("{\"services\":{\"web\":{\"environment\":{%s}}}}", t->environment);
         _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(json);
         int r = compose_render_env(&p->services[0], &text, &err);
 

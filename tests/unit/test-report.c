@@ -63,13 +63,14 @@ static void test_errors(void **state)
 static void test_plan(void **state)
 {
     (void) state;
-    check(report_plan,
-          "{\"changes\":1,\"steps\":[{\"service\":\"secbox\",\"action\":\"replace\",\"container\":\"secbox\",\"reason\":"
-          "\"image changed\"},{\"service\":\"relay\",\"action\":\"keep\",\"container\":\"relay\"}]}",
-          "SERVICE  ACTION   CONTAINER  REASON\n"
-          "secbox   replace  secbox     image changed\n"
-          "relay    keep     relay      -\n"
-          "1 of 2 would change\n");
+    check(
+        report_plan,
+        "{\"changes\":1,\"steps\":[{\"service\":\"secbox\",\"action\":\"replace\",\"container\":\"secbox\",\"reason\":"
+        "\"image changed\"},{\"service\":\"relay\",\"action\":\"keep\",\"container\":\"relay\"}]}",
+        "SERVICE  ACTION   CONTAINER  REASON\n"
+        "secbox   replace  secbox     image changed\n"
+        "relay    keep     relay      -\n"
+        "1 of 2 would change\n");
     check(report_plan, "{\"changes\":0,\"steps\":[]}", "nothing would change\n");
     check(report_plan, "{}", "nothing would change\n");
 }
@@ -79,20 +80,26 @@ static void test_history(void **state)
     (void) state;
     check(report_history, "[]", "no push yet\n");
     check(report_history,
-          "[{\"version\":\"3\",\"at\":\"T\",\"outcome\":\"rolled-back\",\"status\":500,\"phase\":\"prove\",\"seconds\":12.34,"
+          "[{\"version\":\"3\",\"at\":\"T\",\"outcome\":\"rolled-back\",\"status\":500,\"phase\":\"prove\",\"seconds\":"
+          "12.34,"
           "\"error\":{\"id\":\"prove.unhealthy\",\"message\":\"secbox is unhealthy\"}},"
           "{\"version\":\"2\",\"createdAt\":\"S\",\"reason\":\"try\",\"result\":null},"
-          "{\"version\":\"9\",\"createdAt\":\"2026-01-02T03:04:05.000Z\",\"finishedAt\":\"2026-01-02T03:04:15.500Z\",\"state\":"
+          "{\"version\":\"9\",\"createdAt\":\"2026-01-02T03:04:05.000Z\",\"finishedAt\":\"2026-01-02T03:04:15.500Z\","
+          "\"state\":"
           "\"unknown\",\"status\":500,\"phase\":\"pull\"},"
-          "{\"version\":\"1\",\"result\":{\"version\":\"1\",\"at\":\"R\",\"outcome\":\"done\",\"noop\":true,\"status\":200,"
+          "{\"version\":\"1\",\"result\":{\"version\":\"1\",\"at\":\"R\",\"outcome\":\"done\",\"noop\":true,\"status\":"
+          "200,"
           "\"phase\":\"done\",\"seconds\":0}},"
-          "{\"version\":\"7\",\"createdAt\":\"Q\",\"image\":\"web:1\",\"digest\":\"sha256:0123456789abcdef\",\"reason\":\"new\"}]",
+          "{\"version\":\"7\",\"createdAt\":\"Q\",\"image\":\"web:1\",\"digest\":\"sha256:0123456789abcdef\","
+          "\"reason\":\"new\"}]",
           "VERSION  AT                        OUTCOME           STATUS  PHASE  SECONDS  WHY\n"
-          "3        T                         rolled-back       500     prove  12.3     secbox is unhealthy [prove.unhealthy]\n"
+          "3        T                         rolled-back       500     prove  12.3     secbox is unhealthy "
+          "[prove.unhealthy]\n"
           "2        S                         running           -       -      -        try\n"
           "9        2026-01-02T03:04:15.500Z  unknown           500     pull   10.5     -\n"
           "1        R                         done (no change)  200     done   0.0      -\n"
-          "7        Q                         running           -       -      -        web:1 to sha256:0123456789ab: new\n");
+          "7        Q                         running           -       -      -        web:1 to sha256:0123456789ab: "
+          "new\n");
 }
 
 static void test_result_line(void **state)
@@ -106,11 +113,13 @@ static void test_result_line(void **state)
           "{\"version\":\"4\",\"status\":422,\"outcome\":\"failed\",\"phase\":\"policy\",\"error\":{\"message\":\"no\","
           "\"id\":\"policy.refused\"}}",
           "version 4: failed, 422 in phase policy: no [policy.refused]");
+    check(
+        report_result_line,
+        "{\"version\":\"local-4\",\"status\":500,\"outcome\":\"rolled-back\",\"phase\":\"rolled-back\",\"failedPhase\":"
+        "\"prove\"}",
+        "version local-4: rolled-back, 500 in phase prove");
     check(report_result_line,
-          "{\"version\":\"local-4\",\"status\":500,\"outcome\":\"rolled-back\",\"phase\":\"rolled-back\",\"failedPhase\":"
-          "\"prove\"}",
-          "version local-4: rolled-back, 500 in phase prove");
-    check(report_result_line, "{\"version\":\"4\",\"status\":200,\"outcome\":\"done\",\"phase\":\"done\",\"noop\":true}",
+          "{\"version\":\"4\",\"status\":200,\"outcome\":\"done\",\"phase\":\"done\",\"noop\":true}",
           "version 4: done (no change), 200");
     check(report_result_line, "{}", "version -: -, -");
 }
@@ -127,12 +136,14 @@ static void test_status(void **state)
 {
     (void) state;
     check(report_status,
-          "{\"agent\":{\"version\":\"0.1.0\",\"pid\":7,\"startedAt\":\"S\"},\"deviceId\":\"caseta5\",\"podmanUser\":\"tc\","
+          "{\"agent\":{\"version\":\"0.1.0\",\"pid\":7,\"startedAt\":\"S\"},\"deviceId\":\"caseta5\",\"podmanUser\":"
+          "\"tc\","
           "\"podman\":{\"version\":\"4.3.1\"},\"podmanCompose\":{\"version\":\"1.0.3\",\"strategy\":\"classic\"},"
           "\"link\":{\"connected\":true,\"since\":\"L\",\"gateway\":\"wss://g/mgmt\",\"tokenExpiresAt\":\"E\"},"
           "\"current\":{\"version\":\"42\",\"sha256\":\"0123456789abcdef\",\"at\":\"C\"},"
           "\"pending\":{\"id\":\"d\",\"version\":\"43\",\"phase\":\"confirm\"},\"last\":null,"
-          "\"services\":[{\"name\":\"secbox\",\"container\":\"secbox\",\"id\":\"i\",\"image\":\"img\",\"state\":\"running\","
+          "\"services\":[{\"name\":\"secbox\",\"container\":\"secbox\",\"id\":\"i\",\"image\":\"img\",\"state\":"
+          "\"running\","
           "\"health\":\"healthy\"}],\"env\":{\"ok\":true}}",
           "device          caseta5\n"
           "agent           0.1.0, pid 7, since S\n"
@@ -168,20 +179,22 @@ static void test_status(void **state)
           "web      exited (stopped by hand)  -       2         143   S      c          -\n"
           "db       running (restarting)      -       12        7     T      -          -\n"
           "gone     - (down)                  -       -         -     U      -          -\n");
-    check(report_status,
-          "{\"link\":{\"connected\":false,\"error\":\"refused\"},\"env\":{\"ok\":false,\"error\":{\"id\":\"env.missing\","
-          "\"message\":\"no file\",\"file\":\"s.env\"}},\"error\":{\"id\":\"podman.timeout\",\"message\":\"podman hangs\"}}",
-          "device          -\n"
-          "agent           -, pid -, since -\n"
-          "podman          -, as user -\n"
-          "podman-compose  -, strategy -\n"
-          "tunnel          not connected to -: refused\n"
-          "env files       s.env: no file [env.missing]\n"
-          "current         nothing was pushed yet\n"
-          "last push       none yet\n"
-          "containers      podman hangs [podman.timeout]\n"
-          "\n"
-          "which services run is not known\n");
+    check(
+        report_status,
+        "{\"link\":{\"connected\":false,\"error\":\"refused\"},\"env\":{\"ok\":false,\"error\":{\"id\":\"env.missing\","
+        "\"message\":\"no file\",\"file\":\"s.env\"}},\"error\":{\"id\":\"podman.timeout\",\"message\":\"podman "
+        "hangs\"}}",
+        "device          -\n"
+        "agent           -, pid -, since -\n"
+        "podman          -, as user -\n"
+        "podman-compose  -, strategy -\n"
+        "tunnel          not connected to -: refused\n"
+        "env files       s.env: no file [env.missing]\n"
+        "current         nothing was pushed yet\n"
+        "last push       none yet\n"
+        "containers      podman hangs [podman.timeout]\n"
+        "\n"
+        "which services run is not known\n");
     check(services_only, "{\"services\":[]}", "no services run\n");
 }
 
@@ -208,9 +221,9 @@ static char *show(bool json, const char *const *events, const char *result, int 
     return text;
 }
 
-#define EVENT(seq, phase, state, second, more)                                                               \
-    "{\"seq\":" #seq ",\"phase\":\"" phase "\",\"state\":\"" state "\",\"at\":\"2026-01-02T03:04:" second ".000Z\"" more  \
-    "}"
+#define EVENT(seq, phase, state, second, more)                                                                         \
+    "{\"seq\":" #seq ",\"phase\":\"" phase "\",\"state\":\"" state "\",\"at\":\"2026-01-02T03:04:" second              \
+    ".000Z\"" more "}"
 
 static void test_progress_done(void **state)
 {
@@ -229,12 +242,12 @@ static void test_progress_done(void **state)
     int code = -1;
 
     (void) state;
-    _cleanup_(freep) char *text =
-        show(false, events,
-             "{\"version\":\"8\",\"status\":200,\"outcome\":\"done\",\"phase\":\"done\",\"seconds\":20.5,\"at\":"
-             "\"2026-01-02T03:04:25.500Z\",\"services\":[{\"name\":\"secbox\",\"action\":\"replace\",\"image\":\"img:2\"},"
-             "{\"name\":\"relay\",\"action\":\"keep\",\"image\":\"r\"}]}",
-             &code);
+    _cleanup_(freep) char *text = show(
+        false, events,
+        "{\"version\":\"8\",\"status\":200,\"outcome\":\"done\",\"phase\":\"done\",\"seconds\":20.5,\"at\":"
+        "\"2026-01-02T03:04:25.500Z\",\"services\":[{\"name\":\"secbox\",\"action\":\"replace\",\"image\":\"img:2\"},"
+        "{\"name\":\"relay\",\"action\":\"keep\",\"image\":\"r\"}]}",
+        &code);
     assert_int_equal(code, EXIT_OK);
     assert_string_equal(text, "  parse                    ok         0.0 s\n"
                               "    secbox: half? way\n"
@@ -259,7 +272,8 @@ static void test_progress_failed(void **state)
     (void) state;
     _cleanup_(freep) char *text =
         show(false, events,
-             "{\"version\":\"8\",\"status\":500,\"outcome\":\"rolled-back\",\"phase\":\"rolled-back\",\"failedPhase\":\"prove\","
+             "{\"version\":\"8\",\"status\":500,\"outcome\":\"rolled-back\",\"phase\":\"rolled-back\",\"failedPhase\":"
+             "\"prove\","
              "\"at\":\"2026-01-02T03:04:38.000Z\",\"error\":{\"id\":\"prove.unhealthy\",\"message\":"
              "\"secbox is unhealthy\",\"service\":\"secbox\",\"log\":[\"first\",\"second\\u0007\"]}}",
              &code);
@@ -286,7 +300,8 @@ static void test_progress_json(void **state)
     (void) state;
     _cleanup_(freep) char *text = show(true, events, "{\"status\":409}", &code);
     assert_int_equal(code, EXIT_FAILED);
-    assert_string_equal(text, "{\"seq\":1,\"phase\":\"parse\"}\n{\"seq\":\"2\",\"phase\":\"pull\"}\n{\"status\":409}\n");
+    assert_string_equal(text,
+                        "{\"seq\":1,\"phase\":\"parse\"}\n{\"seq\":\"2\",\"phase\":\"pull\"}\n{\"status\":409}\n");
 }
 
 static void test_progress_odd(void **state)
@@ -305,10 +320,11 @@ static void test_progress_odd(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members),         cmocka_unit_test(test_errors),        cmocka_unit_test(test_plan),
-        cmocka_unit_test(test_history),         cmocka_unit_test(test_result_line),   cmocka_unit_test(test_status),
-        cmocka_unit_test(test_progress_done),   cmocka_unit_test(test_progress_failed),
-        cmocka_unit_test(test_progress_json),   cmocka_unit_test(test_progress_odd),
+        cmocka_unit_test(test_members),       cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_plan),          cmocka_unit_test(test_history),
+        cmocka_unit_test(test_result_line),   cmocka_unit_test(test_status),
+        cmocka_unit_test(test_progress_done), cmocka_unit_test(test_progress_failed),
+        cmocka_unit_test(test_progress_json), cmocka_unit_test(test_progress_odd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

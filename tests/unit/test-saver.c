@@ -59,8 +59,9 @@ static void check_file(const char *name, const char *wanted)
 
 static void test_in_order(void **state)
 {
-    _cleanup_(freep) char *a = inside("a"), *b = inside("b"), *nowhere = inside("no/folder"), *large = calloc(1, 1 << 20);
-    Told told = {.left = 5};
+    _cleanup_(freep) char *a = inside("a"), *b = inside("b"), *nowhere = inside("no/folder"),
+                          *large = calloc(1, 1 << 20);
+    Told told = { .left = 5 };
     Saver *s = NULL;
 
     (void) state;
@@ -85,7 +86,7 @@ static void test_in_order(void **state)
 static void test_no_program(void **state)
 {
     _cleanup_(freep) char *a = inside("c");
-    Told told = {.left = 2};
+    Told told = { .left = 2 };
     Saver *s = NULL;
 
     (void) state;
@@ -115,7 +116,7 @@ static int teardown(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_in_order), cmocka_unit_test(test_no_program)};
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_in_order), cmocka_unit_test(test_no_program) };
 
     if (argc == 3 && str_equal(argv[1], "--save"))
         return saver_run(argv[2]);

@@ -75,7 +75,8 @@ static void test_bad_keys(void **state)
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5/////w1EGUho6DY+coR2VsLJDc6aoPEzFIjN0R+PXFk+/XUy",
         /* a point beside the curve, another curve's name, and the types that are not taken */
         "ecdsa-sha2-nistp256 " EC_HEAD "+ksfF4WvxxJobdbSPw+QMGJ4PhK0NBNf1IXcgyUYV6U=",
-        "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAzODQAAABBBDqc+RhjpkN/a5rhxeUbYJroGdgMpGNJzyVRZ6wL"
+        "ecdsa-sha2-nistp256 "
+        "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAzODQAAABBBDqc+RhjpkN/a5rhxeUbYJroGdgMpGNJzyVRZ6wL"
         "bJJn+ksfF4WvxxJobdbSPw+QMGJ4PhK0NBNf1IXcgyUYV6Q=",
         "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC2",
         "ssh-ed25519-cert-v01@openssh.com " ED_KEY,

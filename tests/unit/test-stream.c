@@ -158,8 +158,8 @@ static int teardown(void **state)
     return 0;
 }
 
-#define RUN_UNTIL(w, condition)                                                                              \
-    while (!(condition))                                                                                     \
+#define RUN_UNTIL(w, condition)                                                                                        \
+    while (!(condition))                                                                                               \
     assert_true(sd_event_run((w)->event, 10000) >= 0)
 
 static void serve_tls(World *w, const char *name)
@@ -640,16 +640,17 @@ static void make_aged_certificates(void)
     RUN(CA, "-selfsign", "-keyfile", "ages.key", "-in", "ages.csr", "-out", "ages.pem", FROM_TO("2000", "2049"));
     RUN("req", KEY_OPTIONS, "-keyout", "past.key", "-out", "past.csr", "-subj", "/CN=past", "-addext",
         "subjectAltName=DNS:localhost");
-    RUN(CA, "-cert", "ages.pem", "-keyfile", "ages.key", "-in", "past.csr", "-out", "past.pem", FROM_TO("2020", "2021"));
-    RUN(CA, "-cert", "ages.pem", "-keyfile", "ages.key", "-in", "past.csr", "-out", "future.pem", FROM_TO("2040", "2041"));
+    RUN(CA, "-cert", "ages.pem", "-keyfile", "ages.key", "-in", "past.csr", "-out", "past.pem",
+        FROM_TO("2020", "2021"));
+    RUN(CA, "-cert", "ages.pem", "-keyfile", "ages.key", "-in", "past.csr", "-out", "future.pem",
+        FROM_TO("2040", "2041"));
     RUN(CA, "-cert", "ca.pem", "-keyfile", "ca.key", "-in", "past.csr", "-out", "early.pem", FROM_TO("2020", "2021"));
     RUN("pkey", "-in", "past.key", "-out", "future.key");
     RUN("pkey", "-in", "past.key", "-out", "early.key");
 }
 
-static int make_certificates(void **state)
+static int make_certificates(void **state _unused_)
 {
-    (void) state;
     assert_non_null(mkdtemp(folder));
     RUN("req", "-x509", KEY_OPTIONS, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test ca");
     RUN("req", "-x509", KEY_OPTIONS, "-keyout", "stranger.key", "-out", "stranger.pem", "-days", "2", "-subj",
@@ -665,9 +666,8 @@ static int make_certificates(void **state)
     return 0;
 }
 
-static int remove_certificates(void **state)
+static int remove_certificates(void **state _unused_)
 {
-    (void) state;
     return dir_remove(folder, NULL);
 }
 

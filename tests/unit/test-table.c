@@ -24,9 +24,15 @@ static void test_printable(void **state)
         { "\033[31mred\033[0m", "?[31mred?[0m" },
         { "bell\a back\b del\x7f cr\r", "bell? back? del? cr?" },
         { "caseta \xc3\xa1rbol", "caseta \xc3\xa1rbol" },
-        { "c1 \xc2\x9b" "31m", "c1 ?31m" },
-        { "bidi \xe2\x80\xae" "gpj.exe \xe2\x81\xa6x", "bidi ?gpj.exe ?x" },
-        { "unseen \xe2\x80\x8b\xd8\x9c\xef\xbb\xbf" "x", "unseen ???x" },
+        { "c1 \xc2\x9b"
+          "31m",
+          "c1 ?31m" },
+        { "bidi \xe2\x80\xae"
+          "gpj.exe \xe2\x81\xa6x",
+          "bidi ?gpj.exe ?x" },
+        { "unseen \xe2\x80\x8b\xd8\x9c\xef\xbb\xbf"
+          "x",
+          "unseen ???x" },
         { "dots \xe2\x80\xa6", "dots \xe2\x80\xa6" },
         { "latin1 \xe1rbol \xff", "latin1 ?rbol ?" },
     };
@@ -35,14 +41,16 @@ static void test_printable(void **state)
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(freep) char *out = text_printable(cases[i].in);
         assert_string_equal(out, cases[i].out);
-        assert_int_equal(text_is_plain(cases[i].in ? cases[i].in : ""), strcmp(out, cases[i].in ? cases[i].in : "") == 0);
+        assert_int_equal(text_is_plain(cases[i].in ? cases[i].in : ""),
+                         strcmp(out, cases[i].in ? cases[i].in : "") == 0);
     }
 }
 
 /* JSON for a terminal means the same as before and holds nothing that a terminal acts on. */
 static void test_json_for_terminals(void **state)
 {
-    _cleanup_(freep) char *out = text_escape_json("{\"a\": \"\xc2\x9b" "31m \x7f \xe2\x80\xae \xef\xbb\xbf \xd8\x9c \xc3\xa1\"}");
+    _cleanup_(freep) char *out = text_escape_json("{\"a\": \"\xc2\x9b"
+                                                  "31m \x7f \xe2\x80\xae \xef\xbb\xbf \xd8\x9c \xc3\xa1\"}");
 
     (void) state;
     assert_string_equal(out, "{\"a\": \"\\u009b31m \\u007f \\u202e \\ufeff \\u061c \xc3\xa1\"}");
@@ -118,8 +126,8 @@ static void test_table_grows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_printable),
-        cmocka_unit_test(test_json_for_terminals),   cmocka_unit_test(test_finding),    cmocka_unit_test(test_error_text),
+        cmocka_unit_test(test_printable),    cmocka_unit_test(test_json_for_terminals),
+        cmocka_unit_test(test_finding),      cmocka_unit_test(test_error_text),
         cmocka_unit_test(test_table_aligns), cmocka_unit_test(test_table_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

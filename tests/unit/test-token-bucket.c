@@ -94,10 +94,8 @@ static void test_the_line_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_burst_then_rate),
-        cmocka_unit_test(test_nothing_is_lost_in_small_steps),
-        cmocka_unit_test(test_odd_values),
-        cmocka_unit_test(test_the_line_moves_at_the_rate),
+        cmocka_unit_test(test_burst_then_rate),     cmocka_unit_test(test_nothing_is_lost_in_small_steps),
+        cmocka_unit_test(test_odd_values),          cmocka_unit_test(test_the_line_moves_at_the_rate),
         cmocka_unit_test(test_the_line_is_bounded),
     };
 

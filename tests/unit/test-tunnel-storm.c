@@ -22,11 +22,8 @@ static usec_t longest(TunnelEnd end, unsigned n)
 static void test_each_end_slows_down(void **state)
 {
     static const TunnelEnd ends[] = {
-        { .lasted_usec = 0 },
-        { .goaway = true },
-        { .goaway = true, .lasted_usec = USEC_PER_SEC },
-        { .http_status = 503 },
-        { .http_status = 404 },
+        { .lasted_usec = 0 },   { .goaway = true },     { .goaway = true, .lasted_usec = USEC_PER_SEC },
+        { .http_status = 503 }, { .http_status = 404 },
     };
 
     (void) state;
@@ -38,7 +35,9 @@ static void test_each_end_slows_down(void **state)
 
 static void test_what_the_gateway_asks_for_is_kept(void **state)
 {
-    TunnelEnd end = { .goaway = true, .retry_after_usec = 20 * USEC_PER_SEC, .spread_usec = 40 * USEC_PER_SEC,
+    TunnelEnd end = { .goaway = true,
+                      .retry_after_usec = 20 * USEC_PER_SEC,
+                      .spread_usec = 40 * USEC_PER_SEC,
                       .lasted_usec = USEC_PER_HOUR };
     Backoff b = BACKOFF_TUNNEL;
 
@@ -55,10 +54,10 @@ static void test_whose_fault(void **state)
         const char *reason;
         bool gateway;
     } ends[] = {
-        { 1006, "ws.gone", true },        { 1006, "stream.closed", true },       { 1006, NULL, true },
-        { 1006, "ws.dead", false },       { 1006, "stream.unreachable", false }, { 1006, "stream.timeout", false },
-        { 1001, "ws.closed", true },      { 1012, "ws.closed", true },           { 1013, "ws.closed", true },
-        { 1000, "ws.closed", false },     { 1002, "ws.closed", false },          { 1008, "ws.closed", false },
+        { 1006, "ws.gone", true },           { 1006, "stream.closed", true },       { 1006, NULL, true },
+        { 1006, "ws.dead", false },          { 1006, "stream.unreachable", false }, { 1006, "stream.timeout", false },
+        { 1001, "ws.closed", true },         { 1012, "ws.closed", true },           { 1013, "ws.closed", true },
+        { 1000, "ws.closed", false },        { 1002, "ws.closed", false },          { 1008, "ws.closed", false },
         { 1006, "ws.close-timeout", false },
     };
 

@@ -23,7 +23,8 @@
 #include "lib/tunnel/tunnel.h"
 #include "lib/websocket/accept.h"
 
-#define WELCOME "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
+#define WELCOME                                                                                                        \
+    "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
 #define CHALLENGE "{\"type\":\"challenge\",\"nonce\":\"n-1\",\"serverTime\":\"2026-01-02T03:04:05.678Z\"}"
 #define CUTS 10
 #define BULK ((size_t) 24 * 1000 * 1000)
@@ -265,7 +266,9 @@ static void on_stream(Tunnel *t, MuxStream *s, const cJSON *open, void *userdata
 }
 
 #define COMMON .on_up = on_up, .on_message = on_message, .on_down = on_down
-static const TunnelEvents with_streams = { .make_hello = make_hello, .get_token = get_token, COMMON, .on_stream = on_stream };
+static const TunnelEvents with_streams = {
+    .make_hello = make_hello, .get_token = get_token, COMMON, .on_stream = on_stream
+};
 static const TunnelEvents without_streams = { .make_hello = make_hello, .get_token = get_token, COMMON };
 static const TunnelEvents with_challenge = { .answer_challenge = answer_challenge, COMMON, .on_stream = on_stream };
 
@@ -276,12 +279,19 @@ static int setup(void **state)
     _cleanup_(freep) char *key = str_format("%s/key.pem", folder);
     assert_true(service_loop_new(&w->event, NULL) >= 0);
     HttpServerOptions options = {
-        .address = "127.0.0.1", .cert_file = cert, .key_file = key, .max_connections = 64, .handler = on_request,
+        .address = "127.0.0.1",
+        .cert_file = cert,
+        .key_file = key,
+        .max_connections = 64,
+        .handler = on_request,
         .userdata = w,
     };
     assert_true(http_server_new(w->event, &options, &w->server, NULL) >= 0);
     MuxCarrierOptions carrier = {
-        .side = MUX_GATEWAY, .session_max = MUX_SESSION_MAX_GATEWAY, .on_idle = on_idle, .userdata = w,
+        .side = MUX_GATEWAY,
+        .session_max = MUX_SESSION_MAX_GATEWAY,
+        .on_idle = on_idle,
+        .userdata = w,
     };
     assert_true(mux_carrier_new(w->event, &carrier, &w->carrier) >= 0);
     w->box = (Flow) { .seed = 1, .peer_seed = 2 };
@@ -307,8 +317,8 @@ static int teardown(void **state)
     return 0;
 }
 
-#define RUN_UNTIL(w, condition)                                                                              \
-    while (!(condition))                                                                                     \
+#define RUN_UNTIL(w, condition)                                                                                        \
+    while (!(condition))                                                                                               \
     assert_true(sd_event_run((w)->event, 10000) >= 0)
 
 static void start(World *w, const TunnelEvents *events, const char *host, const char *const *known)
@@ -486,8 +496,8 @@ static void on_stranger(HttpExchange *x, void *userdata)
 }
 
 /* The name has two addresses, and at the first one stands somebody else. */
-static void start_behind_stranger(World *w, HttpServerOptions *stranger, const char *addresses, const char *const *known,
-                                  HttpServer **ret)
+static void start_behind_stranger(World *w, HttpServerOptions *stranger, const char *addresses,
+                                  const char *const *known, HttpServer **ret)
 {
     static char path[sizeof folder + 16];
     (void) snprintf(path, sizeof path, "%s/resolver", folder);
@@ -524,7 +534,8 @@ static void test_next_address(void **state)
     _cleanup_(freep) char *cert = str_format("%s/cert.pem", folder);
     _cleanup_(freep) char *key = str_format("%s/key.pem", folder);
     HttpServerOptions tls = { .cert_file = cert, .key_file = key, .max_connections = 4 };
-    start_behind_stranger(w, &tls, "#!/bin/sh\necho '127.0.0.2 STREAM localhost'\necho '127.0.0.1 STREAM'\n", NULL, &stranger);
+    start_behind_stranger(w, &tls, "#!/bin/sh\necho '127.0.0.2 STREAM localhost'\necho '127.0.0.1 STREAM'\n", NULL,
+                          &stranger);
     RUN_UNTIL(w, w->ups == 1);
     assert_string_equal(w->down_id, "tunnel.refused");
     assert_int_equal(w->downs, 1);
@@ -567,9 +578,25 @@ static void test_authorities_change(void **state)
 static void make_one(const char *key, const char *cert)
 {
     const char *const argv[] = {
-        "/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-        key, "-out", cert, "-days", "2", "-subj", "/CN=test", "-addext",
-        "subjectAltName=DNS:localhost,DNS:gateway.invalid", NULL,
+        "/usr/bin/openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        key,
+        "-out",
+        cert,
+        "-days",
+        "2",
+        "-subj",
+        "/CN=test",
+        "-addext",
+        "subjectAltName=DNS:localhost,DNS:gateway.invalid",
+        NULL,
     };
     ProcessSpec spec = { .argv = argv, .cwd = folder, .timeout_usec = 10 * USEC_PER_MINUTE };
     ProcessResult result = {};

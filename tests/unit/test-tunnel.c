@@ -20,7 +20,8 @@
 #include "lib/tunnel/tunnel.h"
 #include "lib/websocket/accept.h"
 
-#define WELCOME "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
+#define WELCOME                                                                                                        \
+    "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
 
 typedef struct World {
     sd_event *event;
@@ -32,8 +33,8 @@ typedef struct World {
     const char *token;
     const char *greeting; /* what answers hello */
     unsigned upgrades, ups, downs, hellos;
-    char *received;   /* by the gateway, one line each */
-    char *messages;   /* by the box */
+    char *received; /* by the gateway, one line each */
+    char *messages; /* by the box */
     char *authorization;
     int down_status;
     usec_t down_delay;
@@ -184,8 +185,8 @@ static void start(World *w)
 }
 
 /* Runs the loop until the condition holds; a broken implementation runs into CI's own limit. */
-#define RUN_UNTIL(w, condition)                                                                              \
-    while (!(condition))                                                                                     \
+#define RUN_UNTIL(w, condition)                                                                                        \
+    while (!(condition))                                                                                               \
     assert_true(sd_event_run((w)->event, 10000) >= 0)
 
 static void say(World *w, const char *text)
@@ -327,7 +328,8 @@ static void test_gateway_vanishes(void **state)
     assert_true(str_equal(w->down_id, "ws.gone") || str_equal(w->down_id, "stream.closed"));
     assert_true(w->down_delay <= 30 * USEC_PER_SEC);
     /* the next one says over which time its boxes are to come back */
-    w->greeting = "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"t\",\"connection\":\"c\",\"spreadSeconds\":2}";
+    w->greeting =
+        "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"t\",\"connection\":\"c\",\"spreadSeconds\":2}";
     tunnel_retry(w->tunnel);
     RUN_UNTIL(w, w->ups == 2);
     w->ws = ws_conn_free(w->ws);

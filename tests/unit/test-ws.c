@@ -21,9 +21,9 @@ enum { FIN = 0x80, RSV1 = 0x40, RSV2 = 0x20, RSV3 = 0x10, C = 0, T = 1, B = 2, C
 typedef struct Frame {
     unsigned head;
     const char *data;
-    size_t len;      /* of data when it holds NULs; else strlen */
-    size_t fill;     /* without data: that many '*' */
-    size_t repeat;   /* 0 = once */
+    size_t len;    /* of data when it holds NULs; else strlen */
+    size_t fill;   /* without data: that many '*' */
+    size_t repeat; /* 0 = once */
 } Frame;
 
 /* The log of events: T[text] or T#size for long ones, B…, P…, O… (pong), C<code>[reason], X<code> for a failure. */
@@ -33,8 +33,8 @@ typedef struct Case {
     const char *expect;
 } Case;
 
-#define X125                                                                                                 \
-    "*****************************************************************************************************" \
+#define X125                                                                                                           \
+    "*****************************************************************************************************"            \
     "************************"
 #define KOSME "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"
 
@@ -57,12 +57,14 @@ static const Case cases[] = {
     { "2.4 ping 125", { { FIN | PING, X125, 0, 0, 0 } }, "P#125" },
     { "2.5 ping 126", { { FIN | PING, NULL, 0, 126, 0 } }, "X1002" },
     { "2.7 pong unasked", { { FIN | PONG, "", 0, 0, 0 } }, "O[]" },
-    { "2.8 pong with payload, then ping", { { FIN | PONG, "abc", 0, 0, 0 }, { FIN | PING, "q", 0, 0, 0 } },
+    { "2.8 pong with payload, then ping",
+      { { FIN | PONG, "abc", 0, 0, 0 }, { FIN | PING, "q", 0, 0, 0 } },
       "O[abc]P[q]" },
     { "2.10 ten pings", { { FIN | PING, "p", 0, 0, 10 } }, "P[p]P[p]P[p]P[p]P[p]P[p]P[p]P[p]P[p]P[p]" },
     { "3.1 RSV3", { { FIN | RSV3 | T, "x", 0, 0, 0 } }, "X1002" },
-    { "3.2 good text, then RSV2", { { FIN | T, "ok", 0, 0, 0 }, { FIN | RSV2 | T, "x", 0, 0, 0 },
-      { FIN | PING, "", 0, 0, 0 } }, "T[ok]X1002" },
+    { "3.2 good text, then RSV2",
+      { { FIN | T, "ok", 0, 0, 0 }, { FIN | RSV2 | T, "x", 0, 0, 0 }, { FIN | PING, "", 0, 0, 0 } },
+      "T[ok]X1002" },
     { "3.4 RSV1 (compression)", { { FIN | RSV1 | T, "x", 0, 0, 0 } }, "X1002" },
     { "3.5 RSV on binary", { { FIN | RSV1 | RSV3 | B, "x", 0, 0, 0 } }, "X1002" },
     { "3.6 RSV on ping", { { FIN | RSV1 | RSV2 | PING, "x", 0, 0, 0 } }, "X1002" },
@@ -80,42 +82,71 @@ static const Case cases[] = {
     { "5.1 fragmented ping", { { PING, "a", 0, 0, 0 }, { FIN | C, "b", 0, 0, 0 } }, "X1002" },
     { "5.2 fragmented pong", { { PONG, "a", 0, 0, 0 }, { FIN | C, "b", 0, 0, 0 } }, "X1002" },
     { "5.3 two fragments", { { T, "frag1", 0, 0, 0 }, { FIN | C, "frag2", 0, 0, 0 } }, "T[frag1frag2]" },
-    { "5.6 ping inside", { { T, "frag1", 0, 0, 0 }, { FIN | PING, "p", 0, 0, 0 }, { FIN | C, "frag2", 0, 0, 0 } },
+    { "5.6 ping inside",
+      { { T, "frag1", 0, 0, 0 }, { FIN | PING, "p", 0, 0, 0 }, { FIN | C, "frag2", 0, 0, 0 } },
       "P[p]T[frag1frag2]" },
     { "5.9 continuation of nothing", { { FIN | C, "x", 0, 0, 0 }, { FIN | T, "y", 0, 0, 0 } }, "X1002" },
     { "5.12 open continuation of nothing", { { C, "x", 0, 0, 0 }, { FIN | T, "y", 0, 0, 0 } }, "X1002" },
-    { "5.15 continuation after the end", { { T, "a", 0, 0, 0 }, { FIN | C, "b", 0, 0, 0 }, { C, "c", 0, 0, 0 },
-      { FIN | T, "d", 0, 0, 0 } }, "T[ab]X1002" },
+    { "5.15 continuation after the end",
+      { { T, "a", 0, 0, 0 }, { FIN | C, "b", 0, 0, 0 }, { C, "c", 0, 0, 0 }, { FIN | T, "d", 0, 0, 0 } },
+      "T[ab]X1002" },
     { "5.18 text inside text", { { T, "a", 0, 0, 0 }, { FIN | T, "b", 0, 0, 0 } }, "X1002" },
     { "5.18b binary inside text", { { T, "a", 0, 0, 0 }, { FIN | B, "b", 0, 0, 0 } }, "X1002" },
-    { "5.19 pings between five", { { T, "1", 0, 0, 0 }, { C, "2", 0, 0, 0 }, { FIN | PING, "a", 0, 0, 0 },
-      { C, "3", 0, 0, 0 }, { C, "4", 0, 0, 0 }, { FIN | PING, "b", 0, 0, 0 }, { FIN | C, "5", 0, 0, 0 } },
+    { "5.19 pings between five",
+      { { T, "1", 0, 0, 0 },
+        { C, "2", 0, 0, 0 },
+        { FIN | PING, "a", 0, 0, 0 },
+        { C, "3", 0, 0, 0 },
+        { C, "4", 0, 0, 0 },
+        { FIN | PING, "b", 0, 0, 0 },
+        { FIN | C, "5", 0, 0, 0 } },
       "P[a]P[b]T[12345]" },
     { "5.20 empty fragments", { { B, "", 0, 0, 0 }, { C, "", 0, 0, 3 }, { FIN | C, "z", 0, 0, 0 } }, "B[z]" },
     { "6.1.1 three empty", { { T, "", 0, 0, 0 }, { C, "", 0, 0, 0 }, { FIN | C, "", 0, 0, 0 } }, "T[]" },
-    { "6.2.1 greek in one", { { FIN | T, "Hello-\xc2\xb5@\xc3\x9f\xc3\xb6\xc3\xa4\xe2\x82\xac-UTF-8!!", 0, 0, 0 } },
+    { "6.2.1 greek in one",
+      { { FIN | T, "Hello-\xc2\xb5@\xc3\x9f\xc3\xb6\xc3\xa4\xe2\x82\xac-UTF-8!!", 0, 0, 0 } },
       "T[Hello-\xc2\xb5@\xc3\x9f\xc3\xb6\xc3\xa4\xe2\x82\xac-UTF-8!!]" },
-    { "6.2.3 a character over three frames", { { T, "\xe2", 0, 0, 0 }, { C, "\x82", 0, 0, 0 },
-      { FIN | C, "\xac", 0, 0, 0 } }, "T[\xe2\x82\xac]" },
-    { "6.2.4 with a ping inside the character", { { T, "\xe2\x82", 0, 0, 0 }, { FIN | PING, "\xff", 0, 0, 0 },
-      { FIN | C, "\xac", 0, 0, 0 } }, "P[\xff]T[\xe2\x82\xac]" },
-    { "6.3.1 surrogate", { { FIN | T, KOSME "\xed\xa0\x80" "edited", 0, 0, 0 } }, "X1007" },
+    { "6.2.3 a character over three frames",
+      { { T, "\xe2", 0, 0, 0 }, { C, "\x82", 0, 0, 0 }, { FIN | C, "\xac", 0, 0, 0 } },
+      "T[\xe2\x82\xac]" },
+    { "6.2.4 with a ping inside the character",
+      { { T, "\xe2\x82", 0, 0, 0 }, { FIN | PING, "\xff", 0, 0, 0 }, { FIN | C, "\xac", 0, 0, 0 } },
+      "P[\xff]T[\xe2\x82\xac]" },
+    { "6.3.1 surrogate",
+      { { FIN | T,
+          KOSME "\xed\xa0\x80"
+                "edited",
+          0, 0, 0 } },
+      "X1007" },
     { "6.3.2 the same, fragmented", { { T, KOSME "\xed", 0, 0, 0 }, { FIN | C, "\xa0\x80", 0, 0, 0 } }, "X1007" },
-    { "6.4.1 fails in an unfinished message", { { T, KOSME, 0, 0, 0 }, { C, "\xf4\x90", 0, 0, 0 },
-      { FIN | PING, "never seen", 0, 0, 0 } }, "X1007" },
-    { "6.4.3 fails in an unfinished frame", { { T, KOSME "\xf4\x90\x80\x80" "edited", 0, 0, 0 } }, "X1007" },
+    { "6.4.1 fails in an unfinished message",
+      { { T, KOSME, 0, 0, 0 }, { C, "\xf4\x90", 0, 0, 0 }, { FIN | PING, "never seen", 0, 0, 0 } },
+      "X1007" },
+    { "6.4.3 fails in an unfinished frame",
+      { { T,
+          KOSME "\xf4\x90\x80\x80"
+                "edited",
+          0, 0, 0 } },
+      "X1007" },
     { "6.6 cut off at the end", { { FIN | T, "\xe2\x82", 0, 0, 0 } }, "X1007" },
     { "6.6b cut off at the end, fragmented", { { T, "\xe2", 0, 0, 0 }, { FIN | C, "\x82", 0, 0, 0 } }, "X1007" },
     { "7.1.1 close", { { FIN | CLOSE, "", 0, 0, 0 } }, "C1005[]" },
     { "7.1.2 two closes", { { FIN | CLOSE, "", 0, 0, 2 } }, "C1005[]" },
     { "7.1.3 ping after close", { { FIN | CLOSE, "\x03\xe8", 2, 0, 0 }, { FIN | PING, "", 0, 0, 0 } }, "C1000[]" },
     { "7.1.4 text after close", { { FIN | CLOSE, "\x03\xe8", 2, 0, 0 }, { FIN | T, "x", 0, 0, 0 } }, "C1000[]" },
-    { "7.1.5 close inside a message", { { T, "a", 0, 0, 0 }, { FIN | CLOSE, "\x03\xe8", 2, 0, 0 },
-      { FIN | C, "b", 0, 0, 0 } }, "C1000[]" },
-    { "7.1.6 garbage after close", { { FIN | T, NULL, 0, 262144, 0 }, { FIN | CLOSE, "\x03\xe9", 2, 0, 0 },
-      { FIN | RSV1 | 7, "x", 0, 0, 0 } }, "T#262144C1001[]" },
+    { "7.1.5 close inside a message",
+      { { T, "a", 0, 0, 0 }, { FIN | CLOSE, "\x03\xe8", 2, 0, 0 }, { FIN | C, "b", 0, 0, 0 } },
+      "C1000[]" },
+    { "7.1.6 garbage after close",
+      { { FIN | T, NULL, 0, 262144, 0 }, { FIN | CLOSE, "\x03\xe9", 2, 0, 0 }, { FIN | RSV1 | 7, "x", 0, 0, 0 } },
+      "T#262144C1001[]" },
     { "7.3.2 half a code", { { FIN | CLOSE, "\x03", 1, 0, 0 } }, "X1002" },
-    { "7.3.4 code and reason", { { FIN | CLOSE, "\x03\xe8" "bye", 5, 0, 0 } }, "C1000[bye]" },
+    { "7.3.4 code and reason",
+      { { FIN | CLOSE,
+          "\x03\xe8"
+          "bye",
+          5, 0, 0 } },
+      "C1000[bye]" },
     { "7.3.5 longest reason", { { FIN | CLOSE, "\x03\xe8" X125, 125, 0, 0 } }, "C1000#123" },
     { "7.3.6 too long", { { FIN | CLOSE, "\x03\xe8" X125, 126, 0, 0 } }, "X1002" },
     { "7.5.1 reason is no text", { { FIN | CLOSE, "\x03\xe8\xce\xba\xed\xa0\x80", 7, 0, 0 } }, "X1007" },
@@ -124,13 +155,19 @@ static const Case cases[] = {
     { "9.1 text 1 MiB", { { FIN | T, NULL, 0, WS_MESSAGE_MAX, 0 } }, "T#1048576" },
     { "9.1b one byte over", { { FIN | T, NULL, 0, WS_MESSAGE_MAX + 1, 0 } }, "X1009" },
     { "9.2 binary 256 KiB", { { FIN | B, NULL, 0, 262144, 0 } }, "B#262144" },
-    { "9.3 1 MiB in fragments", { { T, NULL, 0, 1024, 0 }, { C, NULL, 0, 1024, 1022 },
-      { FIN | C, NULL, 0, 1024, 0 } }, "T#1048576" },
+    { "9.3 1 MiB in fragments",
+      { { T, NULL, 0, 1024, 0 }, { C, NULL, 0, 1024, 1022 }, { FIN | C, NULL, 0, 1024, 0 } },
+      "T#1048576" },
     { "9.4 over the sum", { { B, NULL, 0, 600000, 0 }, { C, NULL, 0, 600000, 0 } }, "X1009" },
     { "9.5 1024 fragments", { { B, "a", 0, 0, 0 }, { C, "b", 0, 0, 1022 }, { FIN | C, "c", 0, 0, 0 } }, "B#1024" },
     { "9.6 1025 fragments", { { B, "a", 0, 0, 0 }, { C, "b", 0, 0, 1023 }, { FIN | C, "c", 0, 0, 0 } }, "X1009" },
-    { "9.7 the count starts again", { { B, "a", 0, 0, 0 }, { C, "b", 0, 0, 1022 }, { FIN | C, "c", 0, 0, 0 },
-      { T, "d", 0, 0, 0 }, { FIN | C, "e", 0, 0, 0 } }, "B#1024T[de]" },
+    { "9.7 the count starts again",
+      { { B, "a", 0, 0, 0 },
+        { C, "b", 0, 0, 1022 },
+        { FIN | C, "c", 0, 0, 0 },
+        { T, "d", 0, 0, 0 },
+        { FIN | C, "e", 0, 0, 0 } },
+      "B#1024T[de]" },
 };
 
 static const struct {
@@ -138,29 +175,73 @@ static const struct {
     size_t len;
     bool valid;
 } texts[] = {
-#define GOOD(s) { s, sizeof(s) - 1, true }
-#define BAD(s) { s, sizeof(s) - 1, false }
-    GOOD(KOSME), GOOD("\xc2\x80"), GOOD("\xe0\xa0\x80"), GOOD("\xf0\x90\x80\x80"), GOOD("\x7f"), GOOD("\xdf\xbf"),
-    GOOD("\xef\xbf\xbf"), GOOD("\xf4\x8f\xbf\xbf"), GOOD("\xed\x9f\xbf"), GOOD("\xee\x80\x80"), GOOD("\xef\xbf\xbd"),
-    GOOD("\0"), GOOD("\xf0\x9f\xbf\xbe"), GOOD("\xef\xbf\xbe"),
-    BAD("\xf8\x88\x80\x80\x80"), BAD("\xfc\x84\x80\x80\x80\x80"), BAD("\xf7\xbf\xbf\xbf"), BAD("\xf4\x90\x80\x80"),
-    BAD("\x80"), BAD("\xbf"), BAD("\x80\xbf"), BAD("\xc0 "), BAD("\xe0 "), BAD("\xf0 "), BAD("\xc0"), BAD("\xe0\x80"),
-    BAD("\xf0\x80\x80"), BAD("\xdf"), BAD("\xef\xbf"), BAD("\xf7\xbf\xbf"), BAD("\xfe"), BAD("\xff"),
-    BAD("\xfe\xfe\xff\xff"), BAD("\xc0\xaf"), BAD("\xe0\x80\xaf"), BAD("\xf0\x80\x80\xaf"), BAD("\xc1\xbf"),
-    BAD("\xe0\x9f\xbf"), BAD("\xf0\x8f\xbf\xbf"), BAD("\xc0\x80"), BAD("\xed\xa0\x80"), BAD("\xed\xad\xbf"),
-    BAD("\xed\xb0\x80"), BAD("\xed\xbf\xbf"), BAD("\xed\xa0\x80\xed\xb0\x80"), BAD("\xce\xba\xe1\xbd"),
-    BAD("ok \xe2\x28\xa1"), BAD("\xf5\x80\x80\x80"),
+#define GOOD(s)                                                                                                        \
+    {                                                                                                                  \
+        s, sizeof(s) - 1, true                                                                                         \
+    }
+#define BAD(s)                                                                                                         \
+    {                                                                                                                  \
+        s, sizeof(s) - 1, false                                                                                        \
+    }
+    GOOD(KOSME),
+    GOOD("\xc2\x80"),
+    GOOD("\xe0\xa0\x80"),
+    GOOD("\xf0\x90\x80\x80"),
+    GOOD("\x7f"),
+    GOOD("\xdf\xbf"),
+    GOOD("\xef\xbf\xbf"),
+    GOOD("\xf4\x8f\xbf\xbf"),
+    GOOD("\xed\x9f\xbf"),
+    GOOD("\xee\x80\x80"),
+    GOOD("\xef\xbf\xbd"),
+    GOOD("\0"),
+    GOOD("\xf0\x9f\xbf\xbe"),
+    GOOD("\xef\xbf\xbe"),
+    BAD("\xf8\x88\x80\x80\x80"),
+    BAD("\xfc\x84\x80\x80\x80\x80"),
+    BAD("\xf7\xbf\xbf\xbf"),
+    BAD("\xf4\x90\x80\x80"),
+    BAD("\x80"),
+    BAD("\xbf"),
+    BAD("\x80\xbf"),
+    BAD("\xc0 "),
+    BAD("\xe0 "),
+    BAD("\xf0 "),
+    BAD("\xc0"),
+    BAD("\xe0\x80"),
+    BAD("\xf0\x80\x80"),
+    BAD("\xdf"),
+    BAD("\xef\xbf"),
+    BAD("\xf7\xbf\xbf"),
+    BAD("\xfe"),
+    BAD("\xff"),
+    BAD("\xfe\xfe\xff\xff"),
+    BAD("\xc0\xaf"),
+    BAD("\xe0\x80\xaf"),
+    BAD("\xf0\x80\x80\xaf"),
+    BAD("\xc1\xbf"),
+    BAD("\xe0\x9f\xbf"),
+    BAD("\xf0\x8f\xbf\xbf"),
+    BAD("\xc0\x80"),
+    BAD("\xed\xa0\x80"),
+    BAD("\xed\xad\xbf"),
+    BAD("\xed\xb0\x80"),
+    BAD("\xed\xbf\xbf"),
+    BAD("\xed\xa0\x80\xed\xb0\x80"),
+    BAD("\xce\xba\xe1\xbd"),
+    BAD("ok \xe2\x28\xa1"),
+    BAD("\xf5\x80\x80\x80"),
 };
 
 static const struct {
     uint16_t code;
     bool valid;
 } codes[] = {
-    { 1000, true }, { 1001, true }, { 1002, true }, { 1003, true }, { 1007, true }, { 1008, true }, { 1009, true },
-    { 1010, true }, { 1011, true }, { 1012, true }, { 1013, true }, { 1014, true }, { 3000, true }, { 3999, true },
-    { 4000, true }, { 4999, true },
-    { 0, false }, { 999, false }, { 1004, false }, { 1005, false }, { 1006, false }, { 1015, false }, { 1016, false },
-    { 1100, false }, { 2000, false }, { 2999, false }, { 5000, false }, { 65535, false },
+    { 1000, true },  { 1001, true },  { 1002, true },  { 1003, true },   { 1007, true },  { 1008, true },
+    { 1009, true },  { 1010, true },  { 1011, true },  { 1012, true },   { 1013, true },  { 1014, true },
+    { 3000, true },  { 3999, true },  { 4000, true },  { 4999, true },   { 0, false },    { 999, false },
+    { 1004, false }, { 1005, false }, { 1006, false }, { 1015, false },  { 1016, false }, { 1100, false },
+    { 2000, false }, { 2999, false }, { 5000, false }, { 65535, false },
 };
 
 /* Frames as no encoder would write them: raw headers. */
@@ -193,8 +274,9 @@ static const struct {
 
 static void log_event(Buf *log, const WsEvent *e)
 {
-    static const char letters[] = { [WS_TEXT] = 'T', [WS_BINARY] = 'B', [WS_PING] = 'P', [WS_PONG] = 'O',
-                                    [WS_CLOSE] = 'C' };
+    static const char letters[] = {
+        [WS_TEXT] = 'T', [WS_BINARY] = 'B', [WS_PING] = 'P', [WS_PONG] = 'O', [WS_CLOSE] = 'C'
+    };
     if (e->opcode != WS_BINARY)
         assert_int_equal(e->data[e->len], 0);
     int r = buf_printf(log, "%c", letters[e->opcode]);
@@ -352,7 +434,11 @@ static void test_memory_follows_data(void **state)
     WsEvent event = {};
     size_t used = 0;
     ws_decoder_init(&d, WS_CLIENT, WS_MESSAGE_MAX);
-    assert_int_equal(ws_decode(&d, (const uint8_t *) "\x82\x7f\0\0\0\0\0\x0f\xff\xff" "abc", 13, &used, &event, NULL), 0);
+    assert_int_equal(ws_decode(&d,
+                               (const uint8_t *) "\x82\x7f\0\0\0\0\0\x0f\xff\xff"
+                                                 "abc",
+                               13, &used, &event, NULL),
+                     0);
     assert_true(d.message.cap < 4096);
     ws_decoder_done(&d);
 }
@@ -365,7 +451,10 @@ static void test_encoding(void **state)
         const char *head;
         size_t head_len;
     } sizes[] = {
-        { 0, "\x82\x00", 2 }, { 125, "\x82\x7d", 2 }, { 126, "\x82\x7e\x00\x7e", 4 }, { 65535, "\x82\x7e\xff\xff", 4 },
+        { 0, "\x82\x00", 2 },
+        { 125, "\x82\x7d", 2 },
+        { 126, "\x82\x7e\x00\x7e", 4 },
+        { 65535, "\x82\x7e\xff\xff", 4 },
         { 65536, "\x82\x7f\0\0\0\0\0\x01\0\0", 10 },
     };
     _cleanup_(freep) char *data = calloc(1, 65536);
@@ -429,7 +518,10 @@ static void test_close_payload(void **state)
     (void) state;
     uint8_t payload[WS_CONTROL_MAX];
     assert_int_equal(ws_close_payload(1000, "bye", payload), 5);
-    assert_memory_equal(payload, "\x03\xe8" "bye", 5);
+    assert_memory_equal(payload,
+                        "\x03\xe8"
+                        "bye",
+                        5);
     assert_int_equal(ws_close_payload(1005, "x", payload), 0);
     assert_int_equal(ws_close_payload(1000, "\xff", payload), 2);
     /* 122 bytes, then a euro sign that does not fit whole */

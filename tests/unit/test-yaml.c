@@ -76,12 +76,10 @@ static void test_types(void **state)
         bool null;
         int boolean; /* -1: none */
     } cases[] = {
-        { "a: ", true, -1 },      { "a: ~", true, -1 },       { "a: null", true, -1 },
-        { "a: NULL", true, -1 },  { "a: ''", false, -1 },     { "a: 'null'", false, -1 },
-        { "a: nil", false, -1 },  { "a: true", false, 1 },    { "a: True", false, 1 },
-        { "a: FALSE", false, 0 }, { "a: 'true'", false, -1 }, { "a: yes", false, -1 },
-        { "a: on", false, -1 },   { "a: 0", false, -1 },      { "a: []", false, -1 },
-        { "a: tRUE", false, -1 },
+        { "a: ", true, -1 },     { "a: ~", true, -1 },       { "a: null", true, -1 },    { "a: NULL", true, -1 },
+        { "a: ''", false, -1 },  { "a: 'null'", false, -1 }, { "a: nil", false, -1 },    { "a: true", false, 1 },
+        { "a: True", false, 1 }, { "a: FALSE", false, 0 },   { "a: 'true'", false, -1 }, { "a: yes", false, -1 },
+        { "a: on", false, -1 },  { "a: 0", false, -1 },      { "a: []", false, -1 },     { "a: tRUE", false, -1 },
     };
 
     (void) state;
@@ -153,8 +151,8 @@ static void test_refused(void **state)
         int r = yaml_parse(cases[i].text, strlen(cases[i].text), "f.yml", &root, &err);
 
         if (r >= 0 || !str_equal(err.id, cases[i].id) || err.line != cases[i].line)
-            fail_msg("case %zu: %d %s line %u, expected %s line %u", i, r, error_id(&err), err.line,
-                     cases[i].id, cases[i].line);
+            fail_msg("case %zu: %d %s line %u, expected %s line %u", i, r, error_id(&err), err.line, cases[i].id,
+                     cases[i].line);
         assert_ptr_equal(root, (YamlNode *) 0x1);
         assert_string_equal(err.file, "f.yml");
         assert_true(strlen(error_message(&err, r)) > 5);
@@ -164,14 +162,8 @@ static void test_refused(void **state)
 static void test_accepted(void **state)
 {
     static const char *const cases[] = {
-        "---\na: 1\n",
-        "a: 1\n...\n",
-        "a: 1\r\nb: 2\r\n",
-        "a: '%x'\nb: x%y\n",
-        "- a\n- b\n",
-        "'<<': 1\n",
-        "a: >-\n  folded\n  text\n",
-        "a: \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\n",
+        "---\na: 1\n", "a: 1\n...\n", "a: 1\r\nb: 2\r\n",          "a: '%x'\nb: x%y\n",
+        "- a\n- b\n",  "'<<': 1\n",   "a: >-\n  folded\n  text\n", "a: \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\n",
         "word\n",
     };
 

@@ -79,7 +79,8 @@ static int start_again(Deploy *d, const cJSON *service, const char *why, Error *
     if (r == 0)
         r = podman_start(d->podman, json_string(info, "Id"), err);
     if (r == 0)
-        deploy_progress(d, "info", json_string(service, "name"), "%s is started again%s", json_string(service, "container"), why);
+        deploy_progress(d, "info", json_string(service, "name"), "%s is started again%s",
+                        json_string(service, "container"), why);
     return r;
 }
 
@@ -96,8 +97,8 @@ static int start_all(Deploy *d, const cJSON *services, const cJSON *only, const 
         int r = wanted && str_equal(json_string(service, "state"), "running") ? start_again(d, service, why, &err) : 0;
 
         if (r < 0) {
-            deploy_progress(d, "failed", name, "%s cannot be started again%s: %s [%s]", json_string(service, "container"), why,
-                            error_message(&err, r), error_id(&err));
+            deploy_progress(d, "failed", name, "%s cannot be started again%s: %s [%s]",
+                            json_string(service, "container"), why, error_message(&err, r), error_id(&err));
             failed++;
         }
     }
@@ -130,7 +131,9 @@ int job_start(Deploy *d, const cJSON *request)
     }
     if (wanted)
         deploy_review_binds(d);
-    return start_all(d, cJSON_GetObjectItemCaseSensitive(wanted, "services"), NULL, " after the boot") > 0 ? EXIT_TRY_AGAIN : 0;
+    return start_all(d, cJSON_GetObjectItemCaseSensitive(wanted, "services"), NULL, " after the boot") > 0
+               ? EXIT_TRY_AGAIN
+               : 0;
 }
 
 /* Of the current deployment: those that the request names as members of "services". */

@@ -72,8 +72,9 @@ static int write_all(Deploy *d, const char *folder, Error *err)
     _cleanup_(freep) char *base = path_in_root(BY_HAND_DIR);
     _cleanup_(freep) char *text = NULL;
     ByHand b = { .deploy = d };
-    RenderOptions options = { .version = d->version, .image = image_of, .env_file = env_file_of, .bind = bind_of,
-                              .userdata = &b };
+    RenderOptions options = {
+        .version = d->version, .image = image_of, .env_file = env_file_of, .bind = bind_of, .userdata = &b
+    };
     int r = base ? dir_make(base, 0755, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
 
     if (r == 0)
@@ -112,7 +113,8 @@ void deploy_keep_by_hand(Deploy *d, const char *project)
     if (r == 0 && rename(next, folder) < 0)
         r = error_set(&err, errno, "file.write", "cannot rename %s: %s", next, strerror(errno));
     if (r < 0)
-        deploy_progress(d, "info", NULL, "could not put the compose file for people in place: %s", error_message(&err, r));
+        deploy_progress(d, "info", NULL, "could not put the compose file for people in place: %s",
+                        error_message(&err, r));
 }
 
 void deploy_drop_by_hand(const char *project)

@@ -69,7 +69,8 @@ static int say_found(Image *image, const RegistryAnswer *answer)
     bool is_new = answer->verdict == IMAGE_NEW;
     cJSON *o = image->answer;
 
-    if (json_add_string(o, "state", is_new ? "new" : "current") < 0 || json_add_string(o, "digest", answer->remote->digest) < 0)
+    if (json_add_string(o, "state", is_new ? "new" : "current") < 0 ||
+        json_add_string(o, "digest", answer->remote->digest) < 0)
         return -ENOMEM;
     if (is_new && (json_add_string(o, "platformDigest", answer->remote->platform_digest) < 0 ||
                    json_add_string(o, "newImageId", hex ? hex + 1 : NULL) < 0))
@@ -133,7 +134,10 @@ static int load_conf(Round *round, Error *err)
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     _cleanup_(freep) char *auth = runtime ? str_format("%s/containers/auth.json", runtime)
                                           : str_format("/run/containers/%u/auth.json", (unsigned) geteuid());
-    RegistryPlaces places = { .etc = "/etc/containers", .config_home = config, .docker_config = docker, .runtime_auth = auth,
+    RegistryPlaces places = { .etc = "/etc/containers",
+                              .config_home = config,
+                              .docker_config = docker,
+                              .runtime_auth = auth,
                               .auth_file = getenv("REGISTRY_AUTH_FILE"),
                               .registries_conf = getenv("CONTAINERS_REGISTRIES_CONF") };
 
@@ -157,7 +161,8 @@ static int drop_rights(Error *err)
 static int open_round(Round *round, const cJSON *request, Error *err)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(request, "images"), *entry;
-    RegistryOptions options = { .request_timeout_usec = REQUEST_TIMEOUT_USEC, .connect_timeout_usec = CONNECT_TIMEOUT_USEC,
+    RegistryOptions options = { .request_timeout_usec = REQUEST_TIMEOUT_USEC,
+                                .connect_timeout_usec = CONNECT_TIMEOUT_USEC,
                                 .stall_usec = STALL_USEC };
     uint64_t seconds = CHECK_SECONDS_DEFAULT;
     struct utsname machine;

@@ -43,8 +43,7 @@ static int add_podman(Deploy *d, cJSON *o)
     if (json_add_item(o, "podman", podman) < 0 || json_add_item(o, "podmanCompose", driver) < 0 ||
         json_add_item(o, "services", services) < 0 || json_add_string(o, "podmanUser", d->user.name) < 0 ||
         json_add_string(podman, "version", podman_version(d->podman)) < 0 ||
-        json_add_string(podman, "graphRoot", store) < 0 ||
-        json_add_string(driver, "version", d->driver.version) < 0 ||
+        json_add_string(podman, "graphRoot", store) < 0 || json_add_string(driver, "version", d->driver.version) < 0 ||
         json_add_string(driver, "strategy", driver_strategy_to_string(d->driver.strategy)) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < d->n_observed; i++)

@@ -18,11 +18,11 @@
 
 typedef struct Check {
     usec_t began;
-    const cJSON *wanted;  /* the request's images */
-    Map *asked;           /* "NAME ID" → index in the child's request, + 1 */
+    const cJSON *wanted; /* the request's images */
+    Map *asked;          /* "NAME ID" → index in the child's request, + 1 */
     cJSON *child_request;
     cJSON *child_answer;
-    cJSON *images;        /* of the answer */
+    cJSON *images; /* of the answer */
 } Check;
 
 static void check_done(Check *c)
@@ -144,9 +144,14 @@ static int run_child(Deploy *d, Check *c, uint64_t seconds, Error *err)
     _cleanup_(freep) char *input = json_print(c->child_request);
     _cleanup_(strv_freep) char **env = NULL;
     _cleanup_(process_result_done) ProcessResult result = {};
-    ProcessSpec spec = { .argv = argv, .uid = d->user.uid, .gid = d->user.gid,
-                         .drop_privileges = d->user.switch_user, .timeout_usec = seconds * USEC_PER_SEC + CHILD_SLACK_USEC,
-                         .keep_with_parent = true, .line_max = JSON_SIZE_MAX, .input = input,
+    ProcessSpec spec = { .argv = argv,
+                         .uid = d->user.uid,
+                         .gid = d->user.gid,
+                         .drop_privileges = d->user.switch_user,
+                         .timeout_usec = seconds * USEC_PER_SEC + CHILD_SLACK_USEC,
+                         .keep_with_parent = true,
+                         .line_max = JSON_SIZE_MAX,
+                         .input = input,
                          .input_len = input ? strlen(input) : 0 };
     _cleanup_(freep) char *ended = NULL;
     const cJSON *failure;
@@ -166,7 +171,8 @@ static int run_child(Deploy *d, Check *c, uint64_t seconds, Error *err)
         return json_to_error(failure, EIO, err);
     ended = process_status_string(result.status, result.timed_out);
     if (!c->child_answer || result.timed_out || result.status != 0)
-        return error_set(err, EIO, "check.failed", "asking the registries ended without an answer: %s", ended ? ended : "");
+        return error_set(err, EIO, "check.failed", "asking the registries ended without an answer: %s",
+                         ended ? ended : "");
     return 0;
 }
 

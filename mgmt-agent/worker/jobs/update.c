@@ -48,8 +48,8 @@ static int check_digest(const char *digest, Error *err)
 
     if (strlen(hex) == 64 && strspn(hex, "0123456789abcdef") == 64)
         return 0;
-    return error_set(err, EINVAL, "update.bad-digest", "'%.80s' is no digest; it must be sha256: and 64 hexadecimal digits",
-                     digest ? digest : "");
+    return error_set(err, EINVAL, "update.bad-digest",
+                     "'%.80s' is no digest; it must be sha256: and 64 hexadecimal digits", digest ? digest : "");
 }
 
 /* Length of the name without its tag. */
@@ -76,7 +76,8 @@ static int add_reference(cJSON *item, const char *image, const char *digest, Err
     if (r < 0)
         return r;
     reference = str_format("%.*s@%s", (int) repository_length(image), image, digest);
-    return reference && json_add_string(item, "reference", reference) == 0 && json_add_string(item, "digest", digest) == 0
+    return reference && json_add_string(item, "reference", reference) == 0 &&
+                   json_add_string(item, "digest", digest) == 0
                ? 0
                : -ENOMEM;
 }
@@ -221,7 +222,8 @@ static int check_lock(bool force, Error *err)
 
     if (force || update_lock_read(&holder) == 0)
         return 0;
-    return error_set(err, EBUSY, "update.locked", "updates are held by %s; to let them go on: secboxctl update --unlock",
+    return error_set(err, EBUSY, "update.locked",
+                     "updates are held by %s; to let them go on: secboxctl update --unlock",
                      holder ? holder : "somebody");
 }
 
@@ -251,7 +253,8 @@ static int order_by_labels(Deploy *d, Error *err)
             if (!on || on == s || strv_contains(s->depends_on, *name))
                 continue;
             if (depends_on(d->project, on, s->name, 0))
-                deploy_progress(d, "info", s->name, "its label says that it depends on %s, which depends on it; ignored", *name);
+                deploy_progress(d, "info", s->name,
+                                "its label says that it depends on %s, which depends on it; ignored", *name);
             else if (strv_add(&s->depends_on, *name) < 0)
                 return error_set(err, ENOMEM, "update.failed", "no memory");
         }
@@ -403,8 +406,9 @@ int update_load_deployed(Deploy *d, Error *err)
         return r;
     version = json_string(d->current, "version");
     if (!version)
-        return error_set(err, ENOENT, "update.nothing-deployed",
-                         "nothing was ever deployed on this box, so there is nothing to update; push a compose file first");
+        return error_set(
+            err, ENOENT, "update.nothing-deployed",
+            "nothing was ever deployed on this box, so there is nothing to update; push a compose file first");
     r = store_load_snapshot(version, &snapshot, err);
     if (r < 0)
         return r;
@@ -451,8 +455,7 @@ static void name_image(Deploy *d, const cJSON *item, const char *id)
     _cleanup_(freep) char *repository = image ? strndup(image, n) : NULL;
     _cleanup_(error_done) Error err = {};
 
-    if (repository && id &&
-        podman_tag(d->podman, id, repository, image[n] == ':' ? image + n + 1 : "latest", &err) < 0)
+    if (repository && id && podman_tag(d->podman, id, repository, image[n] == ':' ? image + n + 1 : "latest", &err) < 0)
         deploy_progress(d, "info", json_string(item, "service"), "could not let %s mean image %.12s: %s", image, id,
                         error_message(&err, -EIO));
 }
@@ -520,7 +523,8 @@ void update_note_failure(const Deploy *d)
         if (r == 0)
             r = failed_add(TAKE_PTR(entry), &err);
         if (r < 0)
-            log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot remember that an image failed, it may be tried again");
+            log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
+                        "Cannot remember that an image failed, it may be tried again");
     }
 }
 

@@ -32,9 +32,12 @@ static int record_steps(Deploy *d, Error *err)
         const ObservedContainer *old = s->old_id ? observed_by_id(d, s->old_id) : NULL;
         _cleanup_(freep) char *backup = old ? str_format("%s-before-%s", old->name, d->version) : NULL;
 
-        const JournalStep step = { .action = (char *) plan_action_to_string(s->action), .service = s->service,
-                                   .container = s->container, .old_id = old ? old->id : NULL,
-                                   .old_name = old ? old->name : NULL, .backup = backup,
+        const JournalStep step = { .action = (char *) plan_action_to_string(s->action),
+                                   .service = s->service,
+                                   .container = s->container,
+                                   .old_id = old ? old->id : NULL,
+                                   .old_name = old ? old->name : NULL,
+                                   .backup = backup,
                                    .was_running = old && str_equal(old->state, "running") };
 
         if (s->action == PLAN_KEEP)

@@ -43,8 +43,10 @@ static int judge(const Deploy *d, const BindUse *use, const BindUses *all, Error
     if (other)
         return bind_conflict_error(use, other, err);
     if (is_foreign_run_dir(use))
-        return error_set(err, EPERM, "policy.bind-outside", "%s is the folder of the service " SECBOX_SERVICE
-                         "; that of this service is " SERVICES_RUN_DIR "/%s", use->source, use->service);
+        return error_set(err, EPERM, "policy.bind-outside",
+                         "%s is the folder of the service " SECBOX_SERVICE "; that of this service is " SERVICES_RUN_DIR
+                         "/%s",
+                         use->source, use->service);
     return 0;
 }
 
@@ -69,8 +71,9 @@ static int add_finding(Deploy *d, const BindUse *use, const cJSON *before, const
         json_add_string(o, "source", use->source) < 0 || json_add_string(o, "problem", problem) < 0)
         return -ENOMEM;
     if (!is_known(before, use->service, use->source))
-        deploy_progress(d, "info", use->service, "the mount of %s into service %s is not safe, and goes on as it is: %s",
-                        use->source, use->service, problem);
+        deploy_progress(d, "info", use->service,
+                        "the mount of %s into service %s is not safe, and goes on as it is: %s", use->source,
+                        use->service, problem);
     return 0;
 }
 
@@ -131,10 +134,11 @@ static int check_use(Deploy *d, const BindUse *use, Error *err)
     policy_keep_old_meaning(d->policy);
     if (policy_allows_link(d->policy, use->service, use->source, real, !use->writable))
         return 0;
-    return error_set(err, EPERM, "bind.replaced",
-                     "service %s is not started: %s, which it mounts, leads to %s now, and service %s may write where that "
-                     "link is; look at it, and put the folder back",
-                     use->service, use->source, real, writer->service);
+    return error_set(
+        err, EPERM, "bind.replaced",
+        "service %s is not started: %s, which it mounts, leads to %s now, and service %s may write where that "
+        "link is; look at it, and put the folder back",
+        use->service, use->source, real, writer->service);
 }
 
 int deploy_may_start(Deploy *d, const char *service, const cJSON *info, Error *err)

@@ -114,10 +114,11 @@ int bind_conflict_error(const BindUse *use, const BindUse *other, Error *err)
 
     if (!*other->service)
         return error_set(err, EPERM, "preflight.bind-overlap",
-                         "service %s mounts %s, and podman keeps its store in %s, %s it; mount another folder", use->service,
-                         use->source, other->source, place);
-    return error_set(err, EPERM, "preflight.bind-overlap",
-                     "service %s mounts %s, and service %s mounts %s, %s it: service %s may write there, and could put a link to "
-                     "any part of the host in the way; mount folders that do not lie in each other, or both read-only",
-                     use->service, use->source, other->service, other->source, place, writer->service);
+                         "service %s mounts %s, and podman keeps its store in %s, %s it; mount another folder",
+                         use->service, use->source, other->source, place);
+    return error_set(
+        err, EPERM, "preflight.bind-overlap",
+        "service %s mounts %s, and service %s mounts %s, %s it: service %s may write there, and could put a link to "
+        "any part of the host in the way; mount folders that do not lie in each other, or both read-only",
+        use->service, use->source, other->service, other->source, place, writer->service);
 }

@@ -10,10 +10,10 @@
 #include "mgmt-agent/host/podman-user.h"
 
 typedef struct BindWalk {
-    int parent;      /* the folder that the source is in; -1 when the way there is not sound */
+    int parent;       /* the folder that the source is in; -1 when the way there is not sound */
     const char *name; /* of the source in it; points into the path */
     bool exists;
-    struct stat st;  /* the source itself, a link not followed */
+    struct stat st; /* the source itself, a link not followed */
 } BindWalk;
 
 /* Every folder above the source must be a real one of root's that nobody else may write to. What the podman user keeps in its own

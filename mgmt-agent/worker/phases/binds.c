@@ -58,8 +58,8 @@ static int follow_link(Deploy *d, const ComposeService *s, const char *source, b
         return missing_error(s, source, err);
     if (!policy_allows_link(d->policy, s->name, source, real, read_only))
         return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
-                            "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name, source,
-                            real);
+                            "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name,
+                            source, real);
     r = bind_walk(real, &d->user, &w, &reason);
     if (r < 0)
         return service_error(s, source, &reason, r, err);
@@ -80,7 +80,8 @@ static bool is_run_dir(const char *source, const char *service)
     _cleanup_(freep) char *services = path_in_root(SERVICES_RUN_DIR);
     size_t len = services ? strlen(services) : 0;
 
-    return services && strncmp(source, services, len) == 0 && source[len] == '/' && str_equal(source + len + 1, service);
+    return services && strncmp(source, services, len) == 0 && source[len] == '/' &&
+           str_equal(source + len + 1, service);
 }
 
 /* Folders that are ours to make. One that a container has now and that is gone has lost its data: a new, empty one in its place
@@ -117,8 +118,8 @@ static int check_old_source(Deploy *d, const ComposeService *s, const char *sour
         return missing_error(s, source, err);
     if (!str_equal(real, source) && !policy_allows_link(d->policy, s->name, source, real, read_only))
         return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
-                            "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name, source,
-                            real);
+                            "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name,
+                            source, real);
     return 0;
 }
 
@@ -176,7 +177,8 @@ static int check_overlaps(Deploy *d, const BindUses *running, Error *err)
             if (k == i || (k >= n && str_equal(other->service, use->service)) || !bind_uses_conflict(use, other))
                 continue;
             r = bind_conflict_error(use, other, &reason);
-            error_set_at(err, r, error_id(&reason), NULL, s ? s->line : 0, use->service, "%s", error_message(&reason, r));
+            error_set_at(err, r, error_id(&reason), NULL, s ? s->line : 0, use->service, "%s",
+                         error_message(&reason, r));
         }
     }
     return r;

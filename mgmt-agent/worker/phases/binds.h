@@ -16,7 +16,8 @@ int bind_uses_add(BindUses *u, const char *service, const char *source, bool wri
 /* What the services of d->project mount, links followed as deploy_bind_target() says. */
 int bind_uses_of_project(const Deploy *d, BindUses *u) _must_check_;
 /* What those of the containers that are of this project mount, as podman says, whatever their state. */
-int bind_uses_of_containers(Deploy *d, const ObservedContainer *containers, size_t n, BindUses *u, Error *err) _must_check_;
+int bind_uses_of_containers(Deploy *d, const ObservedContainer *containers, size_t n, BindUses *u,
+                            Error *err) _must_check_;
 /* What one container mounts, from its inspection. */
 int bind_uses_of_container(const cJSON *info, const char *service, BindUses *u) _must_check_;
 /* Podman's store: every named volume is in it, so it counts as a folder that containers may write to. Its service is "". */

@@ -251,8 +251,9 @@ static int read_env_file(const char *path, char **ret, void *userdata, Error *er
 
 static int resolve(Deploy *d, ComposeProject **ret, Error *err)
 {
-    ComposeResolveOptions options = { .project = d->options->project, .lookup = lookup_env, .userdata = d->env,
-                                      .read_env_file = read_env_file };
+    ComposeResolveOptions options = {
+        .project = d->options->project, .lookup = lookup_env, .userdata = d->env, .read_env_file = read_env_file
+    };
     _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR);
 
     options.base_dir = base;

@@ -65,12 +65,14 @@ static cJSON *service_to_json(const Deploy *d, const ComposeService *s)
         json_add_string(o, "imageId", json_string(info, "Image")) < 0 ||
         json_add_string(o, "previousImageId", previous_image(d, s->name, json_string(info, "Image"))) < 0 ||
         json_add_item(o, "labels", watch_labels_select(labels_of(info))) < 0 ||
-        json_add_string(o, "hash", s->config_hash) < 0 || json_add_string(o, "state", json_string(state, "Status")) < 0 ||
+        json_add_string(o, "hash", s->config_hash) < 0 ||
+        json_add_string(o, "state", json_string(state, "Status")) < 0 ||
         json_add_string(o, "staticDir", json_string(info, "StaticDir")) < 0 ||
         json_add_string(o, "pidFile", json_string(info, "PidFile")) < 0 ||
         json_add_string(o, "health", json_string(cJSON_GetObjectItemCaseSensitive(state, "Health"), "Status")) < 0 ||
         json_add_int(o, "pid", cJSON_IsNumber(pid) ? pid->valueint : 0) < 0 ||
-        json_add_u64(o, "startTicks", cJSON_IsNumber(pid) && pid->valueint > 0 ? process_start_ticks(pid->valueint) : 0) < 0 ||
+        json_add_u64(o, "startTicks",
+                     cJSON_IsNumber(pid) && pid->valueint > 0 ? process_start_ticks(pid->valueint) : 0) < 0 ||
         add_strings(o, "hostPorts", s->host_ports) < 0 ||
         json_add_item(o, "environment", cJSON_Duplicate(s->environment, 1)) < 0 ||
         json_add_item(o, "config", cJSON_Duplicate(s->config, 1)) < 0)
@@ -100,7 +102,9 @@ static const cJSON *update_of(const Deploy *d, const char *service)
 static int note_order(const Deploy *d, const cJSON *before, cJSON *service)
 {
     const cJSON *update = update_of(d, json_string(service, "name"));
-    const char *ordered = !update ? json_string(before, "ordered") : d->from_cloud ? json_string(update, "digest") : NULL;
+    const char *ordered = !update         ? json_string(before, "ordered")
+                          : d->from_cloud ? json_string(update, "digest")
+                                          : NULL;
     _cleanup_(freep) char *copy = ordered ? strdup(ordered) : NULL;
 
     cJSON_DeleteItemFromObjectCaseSensitive(service, "ordered");
@@ -118,8 +122,8 @@ static cJSON *current_with_changes(const Deploy *d, Error *err)
 
     cJSON_DeleteItemFromObjectCaseSensitive(o, "id");
     cJSON_DeleteItemFromObjectCaseSensitive(o, "at");
-    if (r == 0 && (json_add_string(o, "id", d->id) < 0 ||
-                   json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0))
+    if (r == 0 &&
+        (json_add_string(o, "id", d->id) < 0 || json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0))
         r = -ENOMEM;
     for (int i = 0; r == 0 && i < cJSON_GetArraySize(services); i++) {
         const char *name = json_string(cJSON_GetArrayItem(services, i), "name");
@@ -159,8 +163,7 @@ cJSON *current_from_deploy(const Deploy *d, Error *err)
         (json_add_string(o, "version", d->version) < 0 || json_add_string(o, "id", d->id) < 0 ||
          json_add_string(o, "sha256", d->sha256) < 0 || json_add_string(o, "inputs", inputs) < 0 ||
          json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0 ||
-         json_add_string(o, "name", d->project->name) < 0 ||
-         json_add_string(o, "previous", previous_version(d)) < 0 ||
+         json_add_string(o, "name", d->project->name) < 0 || json_add_string(o, "previous", previous_version(d)) < 0 ||
          json_add_item(o, "networks", cJSON_Duplicate(d->project->networks, 1)) < 0 ||
          json_add_item(o, "volumes", cJSON_Duplicate(d->project->volumes, 1)) < 0))
         r = -ENOMEM;

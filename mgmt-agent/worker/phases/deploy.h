@@ -20,7 +20,7 @@ typedef struct WorkerOptions {
     const char *podman_compose; /* NULL = the usual paths */
     usec_t settle_usec;         /* how long a new container must stay up */
     usec_t pull_timeout_usec;
-    unsigned parallel;          /* podman-compose runs at the same time */
+    unsigned parallel; /* podman-compose runs at the same time */
 } WorkerOptions;
 
 typedef struct Deploy {
@@ -46,11 +46,11 @@ typedef struct Deploy {
     cJSON *current; /* store_load_current() */
     Podman *podman;
     Driver driver;
-    bool goes_back; /* to a snapshot that this box ran before */
+    bool goes_back;    /* to a snapshot that this box ran before */
     Map *bind_targets; /* source that is a link → what it leads to */
-    Map *image_ids; /* service → image id */
-    char *failed_log; /* the last lines of the container that was not proved */
-    Map *proved;    /* service → its container's last inspection (cJSON) while proving; NULL before that */
+    Map *image_ids;    /* service → image id */
+    char *failed_log;  /* the last lines of the container that was not proved */
+    Map *proved;       /* service → its container's last inspection (cJSON) while proving; NULL before that */
     ObservedContainer *observed;
     size_t n_observed;
     Plan *plan;
@@ -114,8 +114,8 @@ int deploy_may_start(Deploy *d, const char *service, const cJSON *info, Error *e
 int deploy_pull(Deploy *d, Error *err) _must_check_;
 /* Pulls one image, again when the connection broke: layers that are here already are not fetched a second time. The id is a
  * new string. Errors: pull.no-space (-ENOSPC), pull.failed, pull.timeout. */
-int deploy_pull_image(Deploy *d, const char *service, const char *reference, const char *policy, char **ret, Error *err)
-    _must_check_;
+int deploy_pull_image(Deploy *d, const char *service, const char *reference, const char *policy, char **ret,
+                      Error *err) _must_check_;
 
 /* stage.c: the files that podman-compose reads. */
 int deploy_stage(Deploy *d, Error *err) _must_check_;

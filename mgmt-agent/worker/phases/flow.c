@@ -23,7 +23,8 @@ int flow_roll_back(Deploy *d, const Error *failure, int failure_r, const char *f
         return EXIT_TRY_AGAIN;
     }
     if (r < 0) {
-        deploy_progress(d, "failed", NULL, "the rollback failed, leaving everything as it is: %s", error_message(&err, r));
+        deploy_progress(d, "failed", NULL, "the rollback failed, leaving everything as it is: %s",
+                        error_message(&err, r));
         return deploy_finish(d, "recovery", 500, &err, r, EVENT_FAILED);
     }
     deploy_progress(d, "done", NULL, "the old containers run again");

@@ -23,8 +23,7 @@ int update_run_hook(Deploy *d, const char *container, const char *service, Watch
     r = watch_labels_read(cJSON_GetObjectItemCaseSensitive(config, "Labels"), &l);
     if (r < 0)
         return error_set(err, r, "update.failed", "no memory");
-    if (!l.hooks[h] ||
-        !str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
+    if (!l.hooks[h] || !str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
         return 0;
     argv = cJSON_CreateStringArray((const char *[]) { "/bin/sh", "-c", l.hooks[h] }, 3);
     if (!argv)
@@ -36,11 +35,13 @@ int update_run_hook(Deploy *d, const char *container, const char *service, Watch
 static int judge(const char *service, WatchHook h, int status, Error *err)
 {
     if (status <= 0)
-        return status < 0 ? error_prefix(err, status, "the %s hook of service %s", watch_hook_to_string(h), service) : 0;
+        return status < 0 ? error_prefix(err, status, "the %s hook of service %s", watch_hook_to_string(h), service)
+                          : 0;
     if (h == HOOK_PRE_UPDATE && status == EXIT_NOT_NOW)
-        return error_set(err, EAGAIN, "update.not-now", "service %s asks not to be updated now (its pre-update hook ended with 75)",
-                         service);
-    return error_set(err, EIO, "update.hook", "the %s hook of service %s ended with status %d (124: not within its timeout)",
+        return error_set(err, EAGAIN, "update.not-now",
+                         "service %s asks not to be updated now (its pre-update hook ended with 75)", service);
+    return error_set(err, EIO, "update.hook",
+                     "the %s hook of service %s ended with status %d (124: not within its timeout)",
                      watch_hook_to_string(h), service, status);
 }
 

@@ -35,8 +35,8 @@ void deploy_note_pulled(Deploy *d, const cJSON *before, const char *image_id, co
     if (r == 0)
         r = pulled_save(pulled, &err);
     if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot remember that image %.12s was pulled, it will not be removed",
-                    image_id);
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
+                    "Cannot remember that image %.12s was pulled, it will not be removed", image_id);
 }
 
 int deploy_keep_snapshot_images(Deploy *d, char ***keep)
@@ -76,8 +76,9 @@ void deploy_note_snapshots(Deploy *d)
         r = pulled_save(pulled, &err);
     if (r == 0)
         return;
-    log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot remember which images snapshot %s runs with, so that none of those "
-                                                  "pulled so far will be removed",
+    log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
+                "Cannot remember which images snapshot %s runs with, so that none of those "
+                "pulled so far will be removed",
                 json_string(d->journal.project, "version"));
     pulled_forget();
 }
@@ -164,7 +165,8 @@ void deploy_sweep_images(Deploy *d, bool keep_new)
         const char *id = json_string(entry, "imageId");
 
         next = entry->next;
-        if ((id && strv_contains(keep, id)) || (id && !sweep_one(d, find_image(images, id), id, json_string(entry, "reference"))))
+        if ((id && strv_contains(keep, id)) ||
+            (id && !sweep_one(d, find_image(images, id), id, json_string(entry, "reference"))))
             continue;
         cJSON_Delete(cJSON_DetachItemViaPointer(list, entry));
         changed = true;

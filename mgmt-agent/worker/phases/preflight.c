@@ -122,7 +122,8 @@ void deploy_load_current(Deploy *d)
 
     /* containers are known by their labels; without what is remembered of them, only explanations are poorer */
     if (r < 0)
-        deploy_progress(d, "info", NULL, "%s; going on without it, this push writes it anew", error_message(&reason, r));
+        deploy_progress(d, "info", NULL, "%s; going on without it, this push writes it anew",
+                        error_message(&reason, r));
 }
 
 int deploy_make_plan(Deploy *d, Error *err)
@@ -186,7 +187,8 @@ static int try_bind(const char *address, uint16_t port, bool udp)
         return 0;
     if (!udp)
         (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (*address && inet_pton(is_v6 ? AF_INET6 : AF_INET, address, is_v6 ? (void *) &v6.sin6_addr : (void *) &v4.sin_addr) != 1)
+    if (*address &&
+        inet_pton(is_v6 ? AF_INET6 : AF_INET, address, is_v6 ? (void *) &v6.sin6_addr : (void *) &v4.sin_addr) != 1)
         return 0;
     r = is_v6 ? bind(fd, (struct sockaddr *) &v6, sizeof(v6)) : bind(fd, (struct sockaddr *) &v4, sizeof(v4));
     return r < 0 && errno == EADDRINUSE ? -EADDRINUSE : 0;
@@ -242,7 +244,8 @@ static int check_port(const ComposeService *s, const char *host_port, char *cons
     if (!colon || str_to_u64(colon + 1, 1, 65535, &port) < 0)
         return 0;
     *colon = '\0';
-    if (strv_contains(freed, port_and_protocol + 1) || try_bind(copy, (uint16_t) port, str_equal(slash + 1, "udp")) == 0)
+    if (strv_contains(freed, port_and_protocol + 1) ||
+        try_bind(copy, (uint16_t) port, str_equal(slash + 1, "udp")) == 0)
         return 0;
     return error_set_at(err, EADDRINUSE, "preflight.port-in-use", NULL, s->line, s->name,
                         "service %s wants port %s, but another program listens there (see: ss -lntup)", s->name,

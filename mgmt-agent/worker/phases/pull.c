@@ -22,8 +22,10 @@ static bool is_local(const char *image)
 /* What another try of the same cannot mend. Podman tells only by words. */
 static bool is_final(const char *message)
 {
-    static const char *const words[] = { "manifest unknown", "unauthorized", "denied", "authentication required",
-                                         "no space left on device", "x509:", "invalid reference", "not found" };
+    static const char *const words[] = {
+        "manifest unknown",  "unauthorized", "denied", "authentication required", "no space left on device", "x509:",
+        "invalid reference", "not found"
+    };
 
     for (size_t i = 0; i < ELEMENTSOF(words); i++)
         if (message && strstr(message, words[i]))
@@ -61,7 +63,8 @@ int deploy_pull_image(Deploy *d, const char *service, const char *reference, con
         }
         if (tries == PULL_TRIES || !str_equal(error_id(&reason), "pull.failed") || is_final(reason.message))
             return judge_pull(service, &reason, r, err);
-        deploy_progress(d, "info", service, "trying again, and keeping the layers that came: %s", error_message(&reason, r));
+        deploy_progress(d, "info", service, "trying again, and keeping the layers that came: %s",
+                        error_message(&reason, r));
         usleep((useconds_t) (PULL_PAUSE_USEC * tries));
     }
 }

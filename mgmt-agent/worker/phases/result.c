@@ -43,7 +43,8 @@ void deploy_progress(Deploy *d, const char *state, const char *service, const ch
     if (!m || !safe || json_add_string(m, "id", d->id) < 0 || json_add_string(m, "version", d->version) < 0 ||
         json_add_string(m, "phase", d->phase ? d->phase : "verify") < 0 || json_add_string(m, "state", state) < 0 ||
         json_add_string(m, "service", service) < 0 || json_add_string(m, "message", *safe ? safe : NULL) < 0 ||
-        json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || json_add_int(m, "seq", (int) ++d->seq) < 0)
+        json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 ||
+        json_add_int(m, "seq", (int) ++d->seq) < 0)
         return;
     deploy_emit(m);
 }
@@ -204,9 +205,9 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
     char at[TIMESTAMP_SIZE];
 
     if (!m || json_add_string(m, "id", d->id) < 0 || json_add_string(m, "kind", d->journal.kind) < 0 ||
-        json_add_string(m, "version", d->version) < 0 ||
-        json_add_int(m, "status", status) < 0 || json_add_string(m, "phase", failed ? d->phase : outcome) < 0 ||
-        json_add_string(m, "outcome", outcome) < 0 || json_add_string(m, "sha256", d->sha256) < 0 ||
+        json_add_string(m, "version", d->version) < 0 || json_add_int(m, "status", status) < 0 ||
+        json_add_string(m, "phase", failed ? d->phase : outcome) < 0 || json_add_string(m, "outcome", outcome) < 0 ||
+        json_add_string(m, "sha256", d->sha256) < 0 ||
         json_add_string(m, "failedPhase", failure ? d->phase : NULL) < 0 ||
         (failure && json_add_item(m, "error", failure_to_json(d, failure, r)) < 0) ||
         json_add_int(m, "seconds", seconds_taken(d)) < 0 ||
@@ -244,7 +245,8 @@ int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failu
         update_note_failure(d);
     stored = journal_step(&d->journal, last, &err);
     if (stored < 0)
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, stored, "Cannot close the journal; the next start repeats the last step");
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, stored,
+                    "Cannot close the journal; the next start repeats the last step");
     if (m)
         deploy_emit(m);
     return str_equal(outcome, "done") ? 0 : 1;

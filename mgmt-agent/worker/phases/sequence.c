@@ -8,9 +8,9 @@ static int ensure_env(Deploy *d, Error *err)
 }
 
 static const struct {
-    const char *name;                    /* on the wire */
+    const char *name; /* on the wire */
     int (*run)(Deploy *d, Error *err);
-    int (*plan)(Deploy *d, Error *err);  /* NULL: no part of a plan */
+    int (*plan)(Deploy *d, Error *err); /* NULL: no part of a plan */
 } phases[] = {
     [PHASE_PARSE] = { "parse", deploy_parse, deploy_parse },
     [PHASE_POLICY] = { "policy", deploy_policy, deploy_policy },

@@ -57,8 +57,11 @@ static int stage_service(Deploy *d, const ComposeService *s, Error *err)
     _cleanup_(freep) char *file_text = NULL;
     const char *only[] = { s->name, NULL };
     StageContext context = { d, env_path };
-    RenderOptions options = { .services = only, .version = d->version, .image = context_image,
-                              .env_file = context_env_file, .bind = context_bind,
+    RenderOptions options = { .services = only,
+                              .version = d->version,
+                              .image = context_image,
+                              .env_file = context_env_file,
+                              .bind = context_bind,
                               .userdata = &context };
     int r;
 

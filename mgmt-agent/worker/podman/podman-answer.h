@@ -8,8 +8,8 @@
 
 /* The container list; `service` is set only for those of `project`. *ret is an array of n (observed_free_all()).
  * podman.refused when it is no list of containers. */
-int podman_answer_containers(const cJSON *list, const char *project, ObservedContainer **ret, size_t *ret_n, Error *err)
-    _must_check_;
+int podman_answer_containers(const cJSON *list, const char *project, ObservedContainer **ret, size_t *ret_n,
+                             Error *err) _must_check_;
 void observed_free_all(ObservedContainer *o, size_t n);
 
 /* What an image's inspection says of its digests (local_image_done()); podman.refused when it is none. */

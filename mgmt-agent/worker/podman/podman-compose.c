@@ -138,8 +138,13 @@ static void remember_version_text(const char *stamp, const char *version)
 static int ask_version(const char *program, const PodmanUser *user, char **ret, Error *err)
 {
     const char *argv[] = { program, "--version", NULL };
-    ProcessSpec spec = { .argv = argv, .env = (const char *const *) user->env, .cwd = "/", .uid = user->uid,
-                         .gid = user->gid, .drop_privileges = user->switch_user, .timeout_usec = PROBE_TIMEOUT_USEC,
+    ProcessSpec spec = { .argv = argv,
+                         .env = (const char *const *) user->env,
+                         .cwd = "/",
+                         .uid = user->uid,
+                         .gid = user->gid,
+                         .drop_privileges = user->switch_user,
+                         .timeout_usec = PROBE_TIMEOUT_USEC,
                          .keep_with_parent = true };
     _cleanup_(process_result_done) ProcessResult result = {};
     int r = process_run(&spec, NULL, NULL, &result, err);
@@ -248,12 +253,15 @@ static void on_done(Process *p, int status, bool timed_out, void *userdata)
 
 static int start_run(Pool *pool, Run *run, Error *err)
 {
-    _cleanup_(strv_freep) char **argv =
-        driver_argv_up(pool->driver, pool->project, run->job->file, run->job->env_file);
+    _cleanup_(strv_freep) char **argv = driver_argv_up(pool->driver, pool->project, run->job->file, run->job->env_file);
     _cleanup_(freep) char *folder = strdup(run->job->file);
     char *slash = folder ? strrchr(folder, '/') : NULL;
-    ProcessSpec spec = { .argv = (const char *const *) argv, .env = (const char *const *) pool->user->env, .cwd = folder,
-                         .uid = pool->user->uid, .gid = pool->user->gid, .drop_privileges = pool->user->switch_user,
+    ProcessSpec spec = { .argv = (const char *const *) argv,
+                         .env = (const char *const *) pool->user->env,
+                         .cwd = folder,
+                         .uid = pool->user->uid,
+                         .gid = pool->user->gid,
+                         .drop_privileges = pool->user->switch_user,
                          .timeout_usec = UP_TIMEOUT_USEC };
     int r;
 

@@ -14,10 +14,10 @@ typedef enum DriverStrategy {
 } DriverStrategy;
 
 typedef struct Driver {
-    char *program;     /* path of podman-compose */
-    char *version;     /* "1.0.3" */
+    char *program; /* path of podman-compose */
+    char *version; /* "1.0.3" */
     DriverStrategy strategy;
-    bool has_in_pod;   /* the option --in-pod is known */
+    bool has_in_pod; /* the option --in-pod is known */
 } Driver;
 
 const char *driver_strategy_to_string(DriverStrategy s);
@@ -28,8 +28,8 @@ int driver_probe(const char *program, const PodmanUser *user, Driver *ret, Error
 void driver_done(Driver *d);
 
 /* Pure: what a version can do. -EINVAL when the text holds no version. */
-int driver_parse_version(const char *text, char **ret_version, DriverStrategy *ret_strategy, bool *ret_has_in_pod)
-    _must_check_;
+int driver_parse_version(const char *text, char **ret_version, DriverStrategy *ret_strategy,
+                         bool *ret_has_in_pod) _must_check_;
 /* Pure: the argument vector that starts the services of one file. A new strv. */
 char **driver_argv_up(const Driver *d, const char *project, const char *file, const char *env_file);
 
@@ -42,7 +42,7 @@ typedef struct DriverJob {
     const char *file;     /* compose file with this service only */
     const char *env_file; /* its 0600 env file */
     char *output;         /* set when it ran: the last lines, redacted; owned by the caller of driver_up_all() */
-    int result;           /* 0 when podman-compose ended with 0, which proves nothing; negative when it failed or hung */
+    int result; /* 0 when podman-compose ended with 0, which proves nothing; negative when it failed or hung */
 } DriverJob;
 
 /* Runs the jobs, at most `parallel` at a time; the first alone when `first_alone` (it makes the networks that the others

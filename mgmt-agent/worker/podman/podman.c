@@ -22,7 +22,7 @@
 #define CALL_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define READY_POLL_USEC 5000
 #define READY_TIMEOUT_USEC (20 * USEC_PER_SEC)
-#define EXEC_TIMED_OUT 124 /* as timeout(1) says it */
+#define EXEC_TIMED_OUT 124                        /* as timeout(1) says it */
 #define SERVICE_LIFETIME_USEC (7 * USEC_PER_HOUR) /* longer than any worker lives */
 
 struct Podman {
@@ -93,8 +93,8 @@ static int refused(const char *what, const HttpResponse *response, Error *err)
     if (json_parse_object(response->body, response->body_len, &o, NULL) == 0)
         message = json_string(o, "message");
     safe = message ? redact_text(message) : NULL;
-    return error_set(err, response->status == 404 ? ENOENT : EIO, "podman.refused", "podman refused to %s: %s (%d)", what,
-                     safe ? safe : "no reason given", response->status);
+    return error_set(err, response->status == 404 ? ENOENT : EIO, "podman.refused", "podman refused to %s: %s (%d)",
+                     what, safe ? safe : "no reason given", response->status);
 }
 
 /* One call. Answers 2xx and 304 (already so) give 0; 404 gives -ENOENT. response may be NULL. */
@@ -105,8 +105,13 @@ static int call_with_body(Podman *p, const char *method, const char *path, const
     _cleanup_(freep) char *url = str_format(API "%s", path);
     _cleanup_(http_response_done) HttpResponse response = {};
     _cleanup_(error_done) Error reason = {};
-    HttpRequest request = { .method = method, .url = url, .unix_socket = p->socket, .timeout_usec = timeout,
-                            .response_max = PODMAN_RESPONSE_MAX, .body = body, .body_len = body ? strlen(body) : 0,
+    HttpRequest request = { .method = method,
+                            .url = url,
+                            .unix_socket = p->socket,
+                            .timeout_usec = timeout,
+                            .response_max = PODMAN_RESPONSE_MAX,
+                            .body = body,
+                            .body_len = body ? strlen(body) : 0,
                             .headers = body ? json_headers : NULL };
     int r;
 
@@ -169,9 +174,14 @@ static int start_service(Podman *p, const PodmanUser *user, Error *err)
     _cleanup_(freep) char *folder = path_in_root(RUN_DIR "/podman");
     _cleanup_(freep) char *address = NULL;
     const char *argv[] = { "/usr/bin/podman", "system", "service", "--time=0", NULL, NULL };
-    ProcessSpec spec = { .argv = argv, .env = (const char *const *) user->env, .cwd = user->home, .uid = user->uid,
-                         .gid = user->gid, .drop_privileges = user->switch_user,
-                         .timeout_usec = SERVICE_LIFETIME_USEC, .keep_with_parent = true };
+    ProcessSpec spec = { .argv = argv,
+                         .env = (const char *const *) user->env,
+                         .cwd = user->home,
+                         .uid = user->uid,
+                         .gid = user->gid,
+                         .drop_privileges = user->switch_user,
+                         .timeout_usec = SERVICE_LIFETIME_USEC,
+                         .keep_with_parent = true };
     int r;
 
     if (!folder)
@@ -222,7 +232,9 @@ static int wait_until_ready(Podman *p, Error *err)
         if (p->ended || boottime_usec() > deadline)
             return error_set(err, ETIMEDOUT, "podman.unreachable", "podman %s (%s); try as its user: podman info",
                              p->ended ? "ended instead of serving its API" : "did not serve its API within 20 s",
-                             p->last_words ? p->last_words : reason.message ? reason.message : "no socket");
+                             p->last_words    ? p->last_words
+                             : reason.message ? reason.message
+                                              : "no socket");
         usleep(READY_POLL_USEC);
     }
 }
@@ -327,7 +339,9 @@ int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err
     if (!calls || !answers || !errors || !results)
         return error_set(err, ENOMEM, "podman.unreachable", "no memory");
     for (size_t i = 0; i < n; i++) {
-        calls[i] = (HttpRequest) { .method = "POST", .unix_socket = p->socket, .response_max = PODMAN_RESPONSE_MAX,
+        calls[i] = (HttpRequest) { .method = "POST",
+                                   .unix_socket = p->socket,
+                                   .response_max = PODMAN_RESPONSE_MAX,
                                    .timeout_usec = requests[i].grace_seconds * USEC_PER_SEC + CALL_TIMEOUT_USEC };
         calls[i].url = str_format(API "/containers/%s/stop?timeout=%u", requests[i].id, requests[i].grace_seconds);
         if (!calls[i].url)
@@ -408,7 +422,8 @@ static int exec_create(Podman *p, const char *container, const cJSON *argv, char
     if (r < 0)
         return r;
     *ret = json_string(answer, "Id") ? strdup(json_string(answer, "Id")) : NULL;
-    return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for a command in container %s", container);
+    return *ret ? 0
+                : error_set(err, EIO, "podman.refused", "podman gave no id for a command in container %s", container);
 }
 
 /* The answer ends when the command does; a detached one would never be seen to end without podman's cleanup process. */
@@ -420,8 +435,8 @@ static int exec_wait(Podman *p, const char *id, usec_t timeout, Error *err)
     _cleanup_(cJSON_Deletep) cJSON *state = NULL;
     _cleanup_(error_done) Error reason = {};
     const cJSON *code;
-    int r = start && show ? call_with_body(p, "POST", start, "{\"Detach\":false}", timeout, "run a command in a container",
-                                           &output, &reason)
+    int r = start && show ? call_with_body(p, "POST", start, "{\"Detach\":false}", timeout,
+                                           "run a command in a container", &output, &reason)
                           : -ENOMEM;
 
     if (r < 0 && str_equal(error_id(&reason), "podman.timeout"))
@@ -470,7 +485,8 @@ PodmanPast podman_past(Podman *p, const char *container, const char *since)
     if (encoded && from)
         path = str_format("/events?stream=false&since=%s&until=%llu&filters=%s", from,
                           (unsigned long long) realtime_usec() / USEC_PER_SEC + 1, encoded);
-    if (!path || call(p, "GET", path, CALL_TIMEOUT_USEC, "tell what has happened", &response, NULL) < 0 || !response.body)
+    if (!path || call(p, "GET", path, CALL_TIMEOUT_USEC, "tell what has happened", &response, NULL) < 0 ||
+        !response.body)
         return past;
     past.restarted = memmem(response.body, response.body_len, "\"restart\"", strlen("\"restart\""));
     past.exit_code = code_in(response.body, response.body_len);

@@ -63,7 +63,8 @@ int podman_inspect_image(Podman *p, const char *reference, cJSON **ret, Error *e
 /* All digests of a local image, by name or id. -ENOENT (image.missing) when it is not here. */
 int podman_image_digests(Podman *p, const char *reference, LocalImage *ret, Error *err) _must_check_;
 /* Pulls; `policy` is "always" or "missing". The id as above. Errors: pull.failed with podman's sentence, pull.timeout. */
-int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret, Error *err) _must_check_;
+int podman_pull(Podman *p, const char *reference, const char *policy, usec_t timeout, char **ret,
+                Error *err) _must_check_;
 /* Gives an image another name, so that no prune takes it. */
 int podman_tag(Podman *p, const char *image, const char *repository, const char *tag, Error *err) _must_check_;
 /* All images as podman lists them. 4.3 shows what was pulled by digest with that as its name, among the tags. */
