@@ -20,6 +20,7 @@
 #include "gateway/http/router.h"
 #include "gateway/rollouts/api-rollouts-start.h"
 #include "gateway/rollouts/api-rollouts.h"
+#include "gateway/rollouts/rollouts-halted.h"
 #include "gateway/rollouts/rollouts.h"
 #include "gateway/sessions/api-certificates.h"
 #include "gateway/sessions/api-grants.h"
@@ -116,6 +117,11 @@ static int load_rollout_boxes(Gateway *g, const StoreRows *rows)
     return rollouts_adopt_boxes(g->rollouts, rows);
 }
 
+static int load_halted(Gateway *g, const StoreRows *rows)
+{
+    return rollouts_adopt_halted(g->rollouts, rows);
+}
+
 /* Sessions that an earlier gateway left open ended with it. */
 static Statement sql_sessions_lost(void)
 {
@@ -130,6 +136,7 @@ static const struct {
     { sql_sessions_lost, load_nothing, true },   { sql_devices_known, load_devices, false },
     { sql_device_keys, load_keys, false },       { sql_deployments_open, load_deployments, false },
     { sql_rollouts_open, load_rollouts, false }, { sql_rollout_boxes, load_rollout_boxes, false },
+    { sql_rollouts_halted, load_halted, false },
 };
 
 static void gateway_load(Gateway *g);

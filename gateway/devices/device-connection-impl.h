@@ -39,6 +39,8 @@ struct DeviceConn {
     usec_t since;       /* wall clock of the welcome */
     bool agent_spoke;   /* mgmt-agent is behind it, not only mgmt-link */
     bool takes_updates; /* and it knows image.update */
+    bool takes_halted;  /* and updates.halted */
+    uint64_t halted_told;
     uint64_t version_floor;
     sd_event_source *deadline;
     struct DeviceAccept *accept; /* that it came by */

@@ -91,6 +91,28 @@ bool device_conn_takes_updates(const DeviceConn *s)
     return s->takes_updates;
 }
 
+bool device_conn_takes_halted(const DeviceConn *s)
+{
+    return s->takes_halted;
+}
+
+uint64_t device_conn_halted_told(const DeviceConn *s)
+{
+    return s->halted_told;
+}
+
+void device_conn_note_halted_told(DeviceConn *s, uint64_t edition)
+{
+    s->halted_told = edition;
+}
+
+void device_conns_each(const DeviceConns *cs, void (*visit)(DeviceConn *s, void *userdata), void *userdata)
+{
+    void *value;
+    for (size_t i = 0; map_next(cs->tunnels, &i, NULL, &value);)
+        visit(value, userdata);
+}
+
 int device_conn_send(DeviceConn *s, const cJSON *message)
 {
     _cleanup_(freep) char *text = message ? json_print(message) : NULL;

@@ -66,6 +66,12 @@ uint64_t device_conn_version_floor(const DeviceConn *s);
 /* Whether agent.status has come through it, and whether that said that the agent takes image.update. */
 bool device_conn_agent_spoke(const DeviceConn *s);
 bool device_conn_takes_updates(const DeviceConn *s);
+/* The same for updates.halted, and which edition of that was sent last through it; 0: none. */
+bool device_conn_takes_halted(const DeviceConn *s);
+uint64_t device_conn_halted_told(const DeviceConn *s);
+void device_conn_note_halted_told(DeviceConn *s, uint64_t edition);
+/* Every tunnel that is up. */
+void device_conns_each(const DeviceConns *cs, void (*visit)(DeviceConn *s, void *userdata), void *userdata);
 
 /* "device.offline" with a sentence that fits; returns -ENOTCONN. */
 int device_offline_error(const char *device, Error *err);

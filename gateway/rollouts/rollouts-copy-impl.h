@@ -44,11 +44,16 @@ struct Rollouts {
     Deployments *deployments;
     Map *map; /* by id, in the order of their beginning; owned */
     sd_event_time_handler_t on_wake;
+    void (*on_loaded)(Rollouts *rs); /* the copy was made anew, or could not be */
     sd_event_source *timer;
     usec_t wake_at; /* what the timer is armed for; USEC_INFINITY: it is not */
     StoreQuery *reload;
-    bool reload_again; /* something changed since it began */
-    bool stale;        /* it could not be made */
+    bool reload_again;       /* something changed since it began */
+    bool stale;              /* it could not be made */
+    cJSON *halted;           /* the message of them; NULL: it is not known yet */
+    uint64_t halted_edition; /* above 0 */
+    StoreQuery *halted_query;
+    bool halted_again, halted_stale; /* as above */
 };
 
 /* rollouts-copy.c */

@@ -216,6 +216,7 @@ static void on_boxes_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows
     if (r >= 0)
         r = rollouts_adopt_boxes(rs, rows);
     reload_ended(rs, r, err);
+    rs->on_loaded(rs);
 }
 
 static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)

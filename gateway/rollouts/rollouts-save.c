@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "gateway/rollouts/rollouts-copy-impl.h"
+#include "gateway/rollouts/rollouts-halted.h"
 #include "gateway/store/rollouts-table.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -35,6 +36,8 @@ static void on_event_saved(StoreQuery *q _unused_, int code, const StoreRows *ro
     rollout_log(r, event == ROLLOUT_HALT ? LOG_LEVEL_ERROR : LOG_LEVEL_NOTICE, rollout_state_to_string(r->view.state));
     rollout_tell(r);
     rollouts_wake(r->owner);
+    if (event == ROLLOUT_HALT)
+        rollouts_load_halted(r->owner);
 }
 
 /* Why it halts; NULL for every other event. */

@@ -6,6 +6,7 @@
 
 #include "gateway/deployments/deployments-send.h"
 #include "gateway/rollouts/rollouts-copy-impl.h"
+#include "gateway/rollouts/rollouts-halted.h"
 #include "gateway/rollouts/rollouts-save.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
@@ -229,6 +230,8 @@ void rollouts_sweep(Rollouts *rs)
 {
     if (rs->stale)
         rollouts_reload(rs);
+    if (rs->halted_stale)
+        rollouts_load_halted(rs);
     rollouts_wake(rs);
 }
 
@@ -251,9 +254,10 @@ static const DeploymentEvents deployment_events = {
     .on_end = on_end,
 };
 
-static void on_agent_status(DeviceConn *s _unused_, const cJSON *message _unused_, void *userdata)
+static void on_agent_status(DeviceConn *s, const cJSON *message _unused_, void *userdata)
 {
     rollouts_wake(userdata);
+    rollouts_tell_halted(userdata, s);
 }
 
 static const DeviceMessage messages[] = {
@@ -280,6 +284,7 @@ Rollouts *rollouts_new(sd_event *event, Store *store, Requests *requests, Device
         .conns = conns,
         .deployments = deployments,
         .on_wake = on_wake,
+        .on_loaded = rollouts_load_halted,
         .wake_at = USEC_INFINITY,
         .map = map_new(rollout_free_value),
     };
@@ -295,6 +300,8 @@ Rollouts *rollouts_free(Rollouts *rs)
     if (!rs)
         return NULL;
     store_query_free(rs->reload);
+    store_query_free(rs->halted_query);
+    cJSON_Delete(rs->halted);
     sd_event_source_disable_unref(rs->timer);
     map_free(rs->map);
     free(rs);

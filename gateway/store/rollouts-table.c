@@ -5,6 +5,8 @@
 
 /* of each list of boxes in one answer */
 #define BOXES_SHOWN "200"
+/* images that boxes are told to leave alone */
+#define HALTED_MAX "64"
 /* rollouts that have not ended, and boxes that they still wait for */
 #define OPEN_STATES "('running', 'soaking', 'paused', 'halted')"
 #define UNFINISHED_BOXES "('waiting', 'offline', 'sent')"
@@ -137,6 +139,15 @@ Statement sql_rollout_box_skip(const char *rollout, const char *device, const ch
     return STATEMENT("UPDATE rollout_boxes SET state = 'skipped', error = $3::jsonb, finished_at = now()"
                      " WHERE rollout = $1 AND device = $2 AND state IN ('waiting', 'offline') RETURNING device",
                      sql_text(rollout), sql_text(device), sql_text(error));
+}
+
+Statement sql_rollouts_halted(void)
+{
+    return (Statement) {
+        .sql = "SELECT r.digest FROM rollouts r WHERE r.kind = 'update' AND r.halted IS NOT NULL"
+               " AND r.state IN ('halted', 'aborted') AND NOT EXISTS (SELECT 1 FROM rollouts l WHERE l.kind = 'update'"
+               " AND l.digest = r.digest AND l.created_at > r.created_at) ORDER BY r.created_at DESC LIMIT " HALTED_MAX,
+    };
 }
 
 Statement sql_rollouts_open(void)

@@ -68,6 +68,9 @@ typedef struct RolloutRow {
     uint64_t soaked; /* seconds */
 } RolloutRow;
 
+/* 0 digest: of images that a rollout has halted with, newest first, until it is resumed or a later one begins with the same.
+ * Giving it up sets nothing free. */
+Statement sql_rollouts_halted(void);
 /* In the order of their beginning. */
 Statement sql_rollouts_open(void);
 /* 0 or -EBADMSG. */

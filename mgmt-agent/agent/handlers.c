@@ -380,6 +380,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "updates.check", watch_handle_check },
         { "updates.forget", watch_handle_forget },
         { "updates.hold", watch_handle_hold },
+        { "updates.halted", watch_handle_halted },
         { "compose.confirm", handle_confirm },
         { "compose.result.ack", handle_ack },
         { "compose.rollback", handle_rollback },

@@ -177,6 +177,10 @@ WatchVerdict watch_decide(const WatchConfig *c, const cJSON *entry, const cJSON 
         *ret_why = "ordered";
         return WATCH_NOTHING;
     }
+    if (json_bool(entry, "halted", false)) {
+        *ret_why = "halted";
+        return WATCH_NOTHING;
+    }
     /* a clock that was set back must not hold it for ever */
     if (retry_at && timestamp_parse(retry_at, &at) == 0 && at > now && at - now <= c->interval) {
         *ret_why = "later";

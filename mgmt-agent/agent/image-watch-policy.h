@@ -55,8 +55,8 @@ typedef enum WatchVerdict {
 } WatchVerdict;
 
 /* Of an entry of updates.json (image-watch-state.h). *ret_why is a word on what holds it back: "monitor-only", "failed-before",
- * "ordered" (the cloud's order turned away from it), "window", "later"; NULL when nothing does. `order`: somebody has just asked
- * for an update, so that only what failed before and what runs nowhere is held back. What was pulled by hand ("byHand") is
- * held back by "monitor-only" as well, and by nothing else. */
+ * "ordered" (the cloud's order turned away from it), "halted" (a rollout has halted with it), "window", "later"; NULL when
+ * nothing does. `order`: somebody has just asked for an update, so that only what failed before and what runs nowhere is held
+ * back. What was pulled by hand ("byHand") is held back by "monitor-only" as well, and by nothing else. */
 WatchVerdict watch_decide(const WatchConfig *c, const cJSON *entry, const cJSON *failed, bool order, usec_t now,
                           usec_t *ret_at, const char **ret_why);

@@ -228,3 +228,17 @@ void watch_handle_hold(Agent *a, ControlClient *c, const cJSON *message)
     log_notice("Updates are %s%s", holder ? "held by " : "not held any more", holder ? holder : "");
     report_to(a, c, message);
 }
+
+void watch_handle_halted(Agent *a, ControlClient *c, const cJSON *message)
+{
+    Watch *w = a->watch;
+    int r = watch_state_note_halted(&w->state, cJSON_GetObjectItemCaseSensitive(message, "digests"));
+
+    (void) c;
+    if (r < 0)
+        log_warning("Out of memory noting which rollouts have halted");
+    if (r <= 0)
+        return;
+    (void) watch_save(w);
+    watch_arm(w);
+}

@@ -24,6 +24,7 @@ static int no_memory(Error *err)
 void watch_state_done(WatchState *s)
 {
     cJSON_Delete(s->entries);
+    cJSON_Delete(s->halted);
     *s = (WatchState) {};
 }
 
@@ -43,13 +44,16 @@ int watch_state_load(WatchState *ret, Error *err)
         if (last && timestamp_parse(last, &s.last_check) < 0)
             s.last_check = 0;
         s.entries = cJSON_DetachItemFromObjectCaseSensitive(o, "services");
+        s.halted = cJSON_DetachItemFromObjectCaseSensitive(o, "halted");
     }
     if (!cJSON_IsArray(s.entries)) {
         cJSON_Delete(s.entries);
         s.entries = cJSON_CreateArray();
     }
-    if (!s.entries)
+    if (!s.entries) {
+        watch_state_done(&s);
         return no_memory(err);
+    }
     *ret = s;
     return 0;
 }
@@ -63,7 +67,8 @@ int watch_state_save(const WatchState *s, Error *err)
 
     if (!path || !o ||
         (s->last_check > 0 && json_add_string(o, "lastCheckAt", timestamp_format(s->last_check, at)) < 0) ||
-        json_add_item(o, "services", cJSON_Duplicate(s->entries, 1)) < 0 || !(text = json_print(o)))
+        json_add_item(o, "services", cJSON_Duplicate(s->entries, 1)) < 0 ||
+        (s->halted && json_add_item(o, "halted", cJSON_Duplicate(s->halted, 1)) < 0) || !(text = json_print(o)))
         return no_memory(err);
     return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
 }
@@ -131,6 +136,16 @@ static int note_turned_away(cJSON *entry, const char *digest)
                                                                               : 0;
 }
 
+static bool is_halted(const WatchState *s, const char *digest)
+{
+    const cJSON *halted;
+
+    cJSON_ArrayForEach(halted, s->halted)
+        if (digest && str_equal(cJSON_GetStringValue(halted), digest))
+            return true;
+    return false;
+}
+
 /* Takes over what was known of the service. */
 static cJSON *make_entry(WatchState *s, const WatchTarget *t, const cJSON *service)
 {
@@ -153,10 +168,26 @@ static cJSON *make_entry(WatchState *s, const WatchTarget *t, const cJSON *servi
         return NULL;
     if (put_string(entry, "service", name) < 0 || put_string(entry, "image", image) < 0 ||
         put_string(entry, "source", watch_source_to_string(t->source)) < 0 || put_string(entry, "why", t->why) < 0 ||
-        put_bool(entry, "monitorOnly", t->monitor_only) < 0 || put_string(entry, "imageId", image_id) < 0 ||
+        put_bool(entry, "monitorOnly", t->monitor_only) < 0 ||
+        put_bool(entry, "halted", is_halted(s, json_string(entry, "digest"))) < 0 ||
+        put_string(entry, "imageId", image_id) < 0 ||
         (!json_string(entry, "state") && json_add_string(entry, "state", "unknown") < 0))
         return NULL;
     return TAKE_PTR(entry);
+}
+
+int watch_state_note_halted(WatchState *s, const cJSON *digests)
+{
+    cJSON *copy;
+
+    if (s->halted ? cJSON_Compare(s->halted, digests, true) : cJSON_GetArraySize(digests) == 0)
+        return 0;
+    copy = cJSON_Duplicate(digests, 1);
+    if (!copy)
+        return -ENOMEM;
+    cJSON_Delete(s->halted);
+    s->halted = copy;
+    return 1;
 }
 
 int watch_state_follow(WatchState *s, const WatchConfig *c, const cJSON *current)

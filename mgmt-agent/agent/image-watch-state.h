@@ -2,8 +2,9 @@
 /* What the watcher remembers, in updates.json: {"lastCheckAt", "services": [entry, …]}, one entry for each service of
  * current.json, at most COMPOSE_SERVICES_MAX. An entry is {"service", "image", "source" (no, registry, local), "why",
  * "monitorOnly", "imageId", "nameImageId", "state" (unknown, current, new), "checkedAt", "digest", "newImageId", "seenAt",
- * "byHand", "tries", "retryAt", "error", "ordered", "turnedAway"}: the digest that the cloud ordered last, and what the tag
- * meant instead at the first look behind that ("none": the same). */
+ * "byHand", "tries", "retryAt", "error", "ordered", "turnedAway", "halted"}: the digest that the cloud ordered last, what the
+ * tag meant instead at the first look behind that ("none": the same), and whether a rollout has halted with what is new.
+ * "halted" beside them: the digests of which that holds. */
 #pragma once
 
 #include "mgmt-agent/agent/image-watch-policy.h"
@@ -11,6 +12,7 @@
 typedef struct WatchState {
     usec_t last_check; /* wall clock; 0: never */
     cJSON *entries;
+    cJSON *halted; /* array of digests; NULL: none */
 } WatchState;
 
 /* A file that cannot be read counts as empty: then everything is asked again. */
@@ -29,6 +31,9 @@ int watch_state_note_inspection(cJSON *entry, const cJSON *seen, usec_t now) _mu
 /* After a change that was taken back, or gave a name that others share another meaning: what names mean at the next look is
  * not somebody's doing. */
 void watch_state_forget_names(WatchState *s);
+
+/* What the cloud says of halted rollouts takes the place of what it said before. 1 when that is something else. */
+int watch_state_note_halted(WatchState *s, const cJSON *digests) _must_check_;
 
 /* One image of a worker.check. */
 int watch_state_note_check(cJSON *entry, const WatchConfig *c, const cJSON *answer, usec_t now) _must_check_;

@@ -24,3 +24,4 @@ void watch_handle_get(Agent *a, ControlClient *c, const cJSON *message);
 void watch_handle_check(Agent *a, ControlClient *c, const cJSON *message);
 void watch_handle_forget(Agent *a, ControlClient *c, const cJSON *message);
 void watch_handle_hold(Agent *a, ControlClient *c, const cJSON *message);
+void watch_handle_halted(Agent *a, ControlClient *c, const cJSON *message);

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.integration.gateway_lab import COMPOSE, Push, error_id, gw, shared
-from tests.lab.fleet_sim import BUSY, HOLD, NOT_HERE, ROLLED_BACK, SimFleet
+from tests.lab.fleet_sim import BUSY, DONE, HOLD, NOT_HERE, ROLLED_BACK, SimFleet
 from tests.lab.util import program, wait_until
 
 NUMBERS = itertools.count(1)
@@ -131,6 +131,37 @@ def test_a_bad_image_stops_at_the_canary(gw, fleet, site):
     for verb in ("pause", "resume"):
         assert error_id(action(gw, rollout, verb, 409)) == "rollout.state"
     assert action(gw, rollout, "abort").json["rollout"]["state"] == "aborted"
+
+
+def test_boxes_are_told_what_has_halted(gw, fleet, site):
+    """Also those that the rollout is not about, and after a restart; not those that would not understand it."""
+    bad, good = digest(next(NUMBERS) + 4000), digest(next(NUMBERS) + 4000)
+    old = boxes(fleet, f"{site}-old", 1)[0]
+    box, watching = boxes(fleet, site, 1, online=False)[0], boxes(fleet, f"{site}-other", 1, online=False)[0]
+    box.outcome = lambda message: ROLLED_BACK
+    for one in (box, watching):
+        one.accepts = old.accepts + ["updates.halted"]
+        fleet.connect(one)
+    wait_until(lambda: box.halted and watching.halted, "they are told at once")
+    assert bad not in watching.halted[-1] and bad not in box.halted[-1]
+
+    rollout = start(gw, site, groups="100%", haltAt="0%", digest=bad)
+    wait_state(gw, rollout, "halted")
+    wait_until(lambda: bad in watching.halted[-1] and bad in box.halted[-1], "they are told")
+    said = len(watching.halted)
+    gw.stop()
+    gw.start()
+    wait_until(lambda: len(watching.halted) > said, "it is said again on a new connection")
+    assert bad in watching.halted[-1]
+    action(gw, rollout, "abort")
+    box.outcome = lambda message: DONE
+    other = start(gw, site, groups="100%", haltAt="100%", digest=good)
+    wait_state(gw, other, "done")
+    assert bad in watching.halted[-1], "to give it up does not set it free"
+    again = start(gw, site, groups="100%", haltAt="100%", digest=bad)
+    wait_state(gw, again, "done")
+    wait_until(lambda: bad not in watching.halted[-1], "what is rolled out again is set free")
+    assert old.halted == []
 
 
 def test_the_threshold_is_of_all_boxes_and_bounds_what_is_under_way(gw, fleet, site):

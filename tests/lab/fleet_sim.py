@@ -30,6 +30,7 @@ class SimBox:
         self.key = DeviceKey()
         self.token = None
         self.accepts = ["image.update"]
+        self.halted = []                       # what the gateway said of halted rollouts, in order
         self.outcome = lambda message: DONE
         self.received = collections.Counter()  # message id → how often
         self.changes = []                      # what was done to the box, in order: (id, kind, what)
@@ -94,6 +95,8 @@ class SimBox:
             await self._end(self.pending, *DONE)
         elif kind == "compose.result.ack" and self.unacknowledged and message["id"] == self.unacknowledged["id"]:
             self.unacknowledged = None
+        elif kind == "updates.halted":
+            self.halted.append(message["digests"])
         elif kind == "goaway":
             await self.socket.close()
 

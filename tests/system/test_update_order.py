@@ -133,3 +133,22 @@ def test_an_older_digest_by_order_holds_against_its_tag(shop):
         assert shop.update(cloud, "server:1")["outcome"] == "done"
     results, _ = shop.take("web")
     assert results["web"]["outcome"] == "done" and shop.version_of("web") == "3", "a person has asked for it"
+
+
+def test_what_a_rollout_has_halted_with_waits(shop):
+    with AgentSocket(shop.box, link=True) as cloud:
+        cloud.connected("2026-01-02T03:04:05.000Z")
+        result = shop.push(cloud)
+        assert result["outcome"] == "done", result
+        before, news = shop.version_of("web"), shop.news()
+        halted = shop.digests[f"server:{news}"]
+        cloud.send({"type": "updates.halted", "digests": [halted]})
+        known = shop.box.path("var/lib/tucomunidad/mgmt-agent/updates.json")
+        wait_until(lambda: halted in open(known, encoding="utf-8").read(), "it is remembered", shop.box.agent.death)
+    shop.restart("--poll-interval=1")
+    held = wait_until(lambda: shop.entry(shop.updates()).get("held"), "the tag was looked up", shop.box.agent.death)
+    assert held == "halted" and shop.version_of("web") == before
+    with AgentSocket(shop.box, link=True) as cloud:
+        cloud.send({"type": "updates.halted", "digests": []})
+        shop.wait_taken(news)
+    shop.restart()

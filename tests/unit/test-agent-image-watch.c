@@ -167,6 +167,8 @@ static void test_decisions(void **state)
         { "", "{\"state\":\"new\",\"digest\":\"d\",\"turnedAway\":\"d\"}", false, WATCH_NOTHING, "ordered" },
         { "", "{\"state\":\"new\",\"digest\":\"d\",\"turnedAway\":\"d\"}", true, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"digest\":\"d\",\"turnedAway\":\"e\"}", false, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"digest\":\"d\",\"halted\":true}", false, WATCH_NOTHING, "halted" },
+        { "", "{\"state\":\"new\",\"digest\":\"d\",\"halted\":true}", true, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"byHand\":true,\"monitorOnly\":true}", false, WATCH_NOTHING, "monitor-only" },
         { "", "{\"state\":\"new\",\"byHand\":true,\"monitorOnly\":true}", true, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"newImageId\":\"b1\",\"byHand\":true}", false, WATCH_NOTHING, "failed-before" },
@@ -328,6 +330,41 @@ static void test_an_order_turns_the_tag_away(void **state)
     assert_member(entry, "turnedAway", NULL);
 }
 
+static WatchState halted_with(const char *digests, int is_news, WatchState s)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = json_of(digests);
+
+    assert_int_equal(watch_state_note_halted(&s, list), is_news);
+    return s;
+}
+
+/* What a rollout has halted with is known over a restart, and marks what is news, until the cloud says otherwise. */
+static void test_halted_rollouts(void **state)
+{
+    _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
+    WatchState again = {};
+    cJSON *entry = follow(&s, ONE("old"));
+
+    (void) state;
+    s = halted_with("[]", 0, s);
+    s = halted_with("[\"d2\",7]", 1, s);
+    s = halted_with("[\"d2\",7]", 0, s);
+    note(entry, "{\"state\":\"new\",\"digest\":\"d2\",\"newImageId\":\"new\"}");
+    assert_int_equal(watch_state_save(&s, NULL), 0);
+    assert_int_equal(watch_state_load(&again, NULL), 0);
+    watch_state_done(&s);
+    s = again;
+    entry = follow(&s, ONE("old"));
+    assert_true(json_bool(entry, "halted", false));
+    note(entry, "{\"state\":\"new\",\"digest\":\"d3\",\"newImageId\":\"newer\"}");
+    entry = follow(&s, ONE("old"));
+    assert_false(json_bool(entry, "halted", false));
+    note(entry, "{\"state\":\"new\",\"digest\":\"d2\",\"newImageId\":\"new\"}");
+    s = halted_with("[]", 1, s);
+    entry = follow(&s, ONE("old"));
+    assert_false(json_bool(entry, "halted", false));
+}
+
 static void look(cJSON *entry, const char *means)
 {
     _cleanup_(cJSON_Deletep) cJSON *seen = cJSON_CreateObject();
@@ -392,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_what_is_remembered),
         cmocka_unit_test(test_another_image_is_another_entry),
         cmocka_unit_test(test_an_order_turns_the_tag_away),
+        cmocka_unit_test(test_halted_rollouts),
         cmocka_unit_test(test_pulled_by_hand),
         cmocka_unit_test(test_damaged_file),
     };
