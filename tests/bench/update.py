@@ -13,7 +13,7 @@ from tests.lab.authority import Authority
 from tests.lab.podman_lab import PodmanLab
 from tests.lab.registry import PrivateEtc, Registry
 from tests.lab.token_server import TokenServer
-from tests.lab.util import box_of_root, program
+from tests.lab.util import box_of, program
 
 IMAGES = 12
 
@@ -62,7 +62,7 @@ class Checks:
         self.lab = lab
         self.registry = registry
         self.tokens = tokens
-        self.root = box_of_root(os.path.join(folder, "root"))
+        self.root = box_of("root", os.path.join(folder, "root"))
         self.names = [f"team/app{i:02}" for i in range(IMAGES)]
         self.counter = None
         self.ids = {}

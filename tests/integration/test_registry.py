@@ -16,7 +16,7 @@ from tests.lab.authority import Authority
 from tests.lab.hostile_registry import HostileRegistry
 from tests.lab.registry import PrivateEtc, Registry, basic
 from tests.lab.token_server import TokenServer
-from tests.lab.util import PATIENCE_SECONDS, box_of_root, free_port, program
+from tests.lab.util import PATIENCE_SECONDS, box_of, free_port, program
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -35,9 +35,9 @@ class Answer:
 class Checker:
     """Runs `mgmt-worker check` as mgmt-agent does."""
 
-    def __init__(self, lab, folder):
+    def __init__(self, lab, folder, user="root"):
         self.lab = lab
-        self.root = box_of_root(os.path.join(folder, "root"))
+        self.root = box_of(user, os.path.join(folder, "root"))
         self.auth_file = os.path.join(folder, "auth.json")
 
     def login(self, **auths):

@@ -28,12 +28,12 @@ def make_words(*words):
     return ["make", "-s", f"BUILD={build}", *shlex.split(os.environ.get("SECBOX_MAKE_WORDS", "")), *words]
 
 
-def box_of_root(root):
-    """A folder that is a box's `--root` and says that its containers are root's; for programs that run without a whole box."""
+def box_of(user, root):
+    """A folder that is a box's `--root` and says whose its containers are; for programs that run without a whole box."""
     path = os.path.join(root, "etc/tucomunidad/mgmt-agent.env")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
-        f.write("PODMAN_USER=root\n")
+        f.write(f"PODMAN_USER={user}\n")
     return root
 
 

@@ -146,10 +146,7 @@ def test_registries_are_asked_as_the_podman_user_with_the_users_own_files(users_
     require_programs("mgmt-worker")
     os.chmod(folder, 0o711)
     authority = Authority(os.path.join(folder, "authority"))
-    check = Checker(users_lab, folder)
-    os.makedirs(os.path.join(check.root, "etc/tucomunidad"))
-    with open(os.path.join(check.root, "etc/tucomunidad/mgmt-agent.env"), "w", encoding="utf-8") as f:
-        f.write(f"PODMAN_USER={rootless.USER}\n")
+    check = Checker(users_lab, folder, rootless.USER)
     uids = []
 
     def rule(h):
