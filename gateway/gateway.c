@@ -26,6 +26,7 @@
 #include "gateway/sessions/api-grants.h"
 #include "gateway/sessions/support-session.h"
 #include "gateway/store/rollouts-table.h"
+#include "gateway/store/schema.h"
 #include "gateway/store/sessions-table.h"
 #include "gateway/store/devices-table.h"
 #include "lib/base/fileio.h"
@@ -405,7 +406,7 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (!g)
         return error_from_errno(err, -ENOMEM, "starting");
     g->event = sd_event_ref(event);
-    int r = store_new(event, options->database, &store_events, g, &g->store, err);
+    int r = store_new(event, options->database, &gateway_schema, &store_events, g, &g->store, err);
     if (r >= 0)
         r = gateway_open_server(g, options, err);
     if (r >= 0)

@@ -7,7 +7,8 @@
 
 #include "gateway/verb-tokens.h"
 #include "gateway/auth/secrets.h"
-#include "gateway/store/run.h"
+#include "lib/postgres/run.h"
+#include "gateway/store/schema.h"
 #include "gateway/store/tokens-table.h"
 #include "gateway/settings.h"
 #include "lib/cli/cli.h"
@@ -25,7 +26,7 @@ static int fail(const Error *err, int r)
 static int run(const Settings *s, const Statement *st, StoreRows **ret)
 {
     Error err = {};
-    int r = store_run(s->database, st, ret, &err);
+    int r = store_run(s->database, &gateway_schema, st, ret, &err);
     int code = r < 0 ? fail(&err, r) : EXIT_OK;
     error_done(&err);
     return code;

@@ -5,7 +5,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-#include "gateway/store/store.h"
+#include "lib/postgres/store.h"
 
 #define OPERATOR_ACTOR_PREFIX "operator:"
 

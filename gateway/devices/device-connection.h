@@ -7,7 +7,7 @@
 
 #include "gateway/auth/device-registry.h"
 #include "gateway/auth/device-tokens.h"
-#include "gateway/store/store.h"
+#include "lib/postgres/store.h"
 #include "lib/mux/mux.h"
 #include "lib/websocket/connection.h"
 

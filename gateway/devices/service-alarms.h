@@ -5,7 +5,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "gateway/store/store.h"
+#include "lib/postgres/store.h"
 
 /* Of an agent.status. 0, or negative when it has to be told again. */
 int service_alarms_take(Store *store, const char *device, const cJSON *status) _must_check_;

@@ -7,7 +7,7 @@
 #include <cjson/cJSON.h>
 
 #include "gateway/auth/secrets.h"
-#include "gateway/store/store.h"
+#include "lib/postgres/store.h"
 #include "lib/http/server.h"
 
 #define REQUEST_ARGS_MAX 2

@@ -2,7 +2,7 @@
 /* The audit log. */
 #pragma once
 
-#include "gateway/store/statement.h"
+#include "lib/postgres/statement.h"
 
 typedef struct AuditRow {
     const char *actor, *action;

@@ -2,8 +2,8 @@
 /* Deployments and their events. */
 #pragma once
 
-#include "gateway/store/rows.h"
-#include "gateway/store/statement.h"
+#include "lib/postgres/rows.h"
+#include "lib/postgres/statement.h"
 
 /* 0 {"deployment", "result"}, 1 its status when it has ended. */
 Statement sql_deployment(const char *device, uint64_t version);

@@ -2,8 +2,8 @@
 /* Devices, their bootstrap tokens and their keys. */
 #pragma once
 
-#include "gateway/store/rows.h"
-#include "gateway/store/statement.h"
+#include "lib/postgres/rows.h"
+#include "lib/postgres/statement.h"
 
 /* What is asked about devices answers with 0 id and 1 the device as JSON. */
 Statement sql_devices(void);

@@ -2,8 +2,8 @@
 /* Grants to log in to a box, and the certificates that are issued under them. */
 #pragma once
 
-#include "gateway/store/rows.h"
-#include "gateway/store/statement.h"
+#include "lib/postgres/rows.h"
+#include "lib/postgres/statement.h"
 
 /* One grant as it stood in the database; texts are owned. */
 typedef struct Grant {

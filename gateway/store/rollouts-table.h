@@ -2,8 +2,8 @@
 /* Rollouts, and the boxes in them. */
 #pragma once
 
-#include "gateway/store/rows.h"
-#include "gateway/store/statement.h"
+#include "lib/postgres/rows.h"
+#include "lib/postgres/statement.h"
 
 typedef struct NewRollout {
     const char *id;

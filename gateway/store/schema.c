@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The steps, and the script that runs those which are missing. */
 #include "gateway/store/schema.h"
 
-#include "lib/base/buf.h"
-
-#define SCRIPT_SIZE_MAX (256 * 1024)
-/* any constant that nobody else uses in this database */
-#define SCHEMA_LOCK "7301992544120781"
-
-typedef struct SchemaStep {
-    unsigned version;
-    const char *sql;
-} SchemaStep;
+#include "lib/base/clock.h"
+#include "lib/base/limits.h"
 
 static const SchemaStep schema_steps[] = {
     { 1, "CREATE FUNCTION secbox_time(t timestamptz) RETURNS text LANGUAGE sql STABLE AS $fn$"
@@ -161,37 +152,14 @@ static const SchemaStep schema_steps[] = {
     { 4, "CREATE INDEX rollout_boxes_unfinished ON rollout_boxes(rollout)"
          " WHERE state IN ('waiting', 'offline', 'sent');\n"
          "CREATE INDEX rollout_boxes_device ON rollout_boxes(device);\n" },
+    {},
 };
 
-static int script_append(Buf *b)
-{
-    unsigned newest = schema_steps[ELEMENTSOF(schema_steps) - 1].version;
-    int r = buf_puts(b, "BEGIN;\nSELECT pg_advisory_xact_lock(" SCHEMA_LOCK ");\n"
-                        "CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY,"
-                        " applied_at timestamptz NOT NULL DEFAULT now());\n");
-    if (r < 0)
-        return r;
-    r = buf_printf(b,
-                   "DO $secbox$ BEGIN IF (SELECT max(version) FROM schema_version) > %u THEN RAISE EXCEPTION"
-                   " 'the database has a newer schema than this program, which knows version %u:"
-                   " install the newer secbox-gateway'; END IF; END $secbox$;\n",
-                   newest, newest);
-    for (size_t i = 0; i < ELEMENTSOF(schema_steps) && r >= 0; i++)
-        r = buf_printf(b,
-                       "DO $secbox$ BEGIN IF NOT EXISTS (SELECT 1 FROM schema_version WHERE version = %u) THEN\n"
-                       "%sINSERT INTO schema_version(version) VALUES (%u);\nEND IF; END $secbox$;\n",
-                       schema_steps[i].version, schema_steps[i].sql, schema_steps[i].version);
-    if (r < 0)
-        return r;
-    return buf_puts(b, "COMMIT;\nSET statement_timeout = '10s';\nSET lock_timeout = '5s';\n");
-}
-
-char *store_schema_script(void)
-{
-    Buf b = BUF_INIT(SCRIPT_SIZE_MAX);
-    if (script_append(&b) < 0) {
-        buf_done(&b);
-        return NULL;
-    }
-    return buf_take(&b);
-}
+const StoreSchema gateway_schema = {
+    .program = "secbox-gateway",
+    .setting = "give --database or set SECBOX_GATEWAY_DATABASE",
+    .lock = "7301992544120781",
+    .steps = schema_steps,
+    .statement_max = 10 * USEC_PER_SEC,
+    .queries_max = GATEWAY_QUERIES_MAX,
+};

@@ -2,7 +2,7 @@
 /* Support sessions: each step of one is written once, with its entry in the audit log, however often it is tried. */
 #pragma once
 
-#include "gateway/store/statement.h"
+#include "lib/postgres/statement.h"
 
 Statement sql_session_open(const char *id, const char *grant, const char *way, const char *opened_at);
 Statement sql_session_bytes(const char *id, uint64_t to_box, uint64_t from_box);

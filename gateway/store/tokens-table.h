@@ -2,7 +2,7 @@
 /* The operators' tokens, of which only the hash is kept. Changes are written to the audit log with them. */
 #pragma once
 
-#include "gateway/store/statement.h"
+#include "lib/postgres/statement.h"
 
 /* 0 name: of the token with this hash that is not revoked. */
 Statement sql_token_owner(const char *hash);

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* The connection's life (waiting → connecting → setting up → up) and the queue of statements. */
-#include "gateway/store/store.h"
+#include "lib/postgres/store.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "gateway/store/connection.h"
-#include "gateway/store/schema.h"
+#include "lib/postgres/connection.h"
 #include "lib/base/encode.h"
-#include "lib/base/limits.h"
 #include "lib/event/backoff.h"
 #include "lib/event/daemon.h"
 
 #define CONNECT_DEADLINE (10 * USEC_PER_SEC)
-/* longer than statement_timeout in the schema script: the server's own error says more */
-#define QUERY_DEADLINE (15 * USEC_PER_SEC)
+/* beyond what the server lets a statement take: its own error says more */
+#define QUERY_GRACE (5 * USEC_PER_SEC)
 #define SETUP_DEADLINE (120 * USEC_PER_SEC)
 
 typedef enum StoreState {
@@ -38,6 +36,7 @@ struct StoreQuery {
 struct Store {
     sd_event *event;
     char *conninfo;
+    const StoreSchema *schema;
     StoreEvents events;
     void *userdata;
     StoreState state;
@@ -162,7 +161,8 @@ static void store_send_next(Store *s)
         return;
     StoreQuery *q = s->active;
     if (!PQsendQueryParams(s->conn, q->sql, (int) q->n_params, NULL, (const char *const *) q->params, NULL, NULL, 0) ||
-        store_flush(s) < 0 || timer_arm(s->event, &s->timer, QUERY_DEADLINE, on_deadline, s) < 0)
+        store_flush(s) < 0 ||
+        timer_arm(s->event, &s->timer, s->schema->statement_max + QUERY_GRACE, on_deadline, s) < 0)
         store_lost_libpq(s);
 }
 
@@ -230,7 +230,7 @@ static void store_read(Store *s)
 
 static void store_set_up(Store *s)
 {
-    _cleanup_(freep) char *script = store_schema_script();
+    _cleanup_(freep) char *script = schema_script(s->schema);
     s->state = STORE_SETTING_UP;
     if (!script || PQsetnonblocking(s->conn, 1) < 0 || !PQsendQuery(s->conn, script) || store_flush(s) < 0 ||
         timer_arm(s->event, &s->timer, SETUP_DEADLINE, on_deadline, s) < 0)
@@ -274,7 +274,7 @@ static int on_store_io(sd_event_source *source _unused_, int fd _unused_, uint32
 static void store_connect(Store *s)
 {
     s->state = STORE_CONNECTING;
-    s->conn = store_connect_start(s->conninfo);
+    s->conn = store_connect_start(s->conninfo, s->schema);
     if (!s->conn || PQstatus(s->conn) == CONNECTION_BAD || store_watch(s, EPOLLOUT) < 0 ||
         timer_arm(s->event, &s->timer, CONNECT_DEADLINE, on_deadline, s) < 0)
         store_lost_libpq(s);
@@ -287,9 +287,10 @@ static int on_kick(sd_event_source *source, void *userdata)
     return 0;
 }
 
-int store_new(sd_event *event, const char *conninfo, const StoreEvents *events, void *userdata, Store **ret, Error *err)
+int store_new(sd_event *event, const char *conninfo, const StoreSchema *schema, const StoreEvents *events,
+              void *userdata, Store **ret, Error *err)
 {
-    int r = store_check_conninfo(conninfo, err);
+    int r = store_check_conninfo(conninfo, schema, err);
     if (r < 0)
         return r;
     _cleanup_(store_freep) Store *s = calloc(1, sizeof(*s));
@@ -297,6 +298,7 @@ int store_new(sd_event *event, const char *conninfo, const StoreEvents *events, 
         return error_from_errno(err, -ENOMEM, "preparing the database connection");
     s->event = sd_event_ref(event);
     s->conninfo = strdup(conninfo);
+    s->schema = schema;
     s->events = *events;
     s->userdata = userdata;
     s->backoff = (Backoff) {
@@ -340,14 +342,14 @@ bool store_is_up(const Store *s)
 
 bool store_is_busy(const Store *s)
 {
-    return s->state != STORE_UP || s->n_waiting > GATEWAY_QUERIES_MAX / 2;
+    return s->state != STORE_UP || s->n_waiting > s->schema->queries_max / 2;
 }
 
 int store_query(Store *s, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret, Error *err)
 {
     if (s->state != STORE_UP)
         return error_set(err, ENOTCONN, "store.unavailable", "the database does not answer, try again");
-    if (s->n_waiting >= GATEWAY_QUERIES_MAX)
+    if (s->n_waiting >= s->schema->queries_max)
         return error_set(err, ENOBUFS, "store.busy", "too many requests wait for the database, try again");
     StoreQuery *q = calloc(1, sizeof(*q));
     char **params = statement_params(&st);

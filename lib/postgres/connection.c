@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See connection.h. */
-#include "gateway/store/connection.h"
+#include "lib/postgres/connection.h"
 
 #include <errno.h>
 #include <string.h>
@@ -10,11 +10,10 @@
 
 #define SQLSTATE_UNIQUE_VIOLATION "23505"
 
-int store_check_conninfo(const char *conninfo, Error *err)
+int store_check_conninfo(const char *conninfo, const StoreSchema *schema, Error *err)
 {
     if (str_empty(conninfo))
-        return error_set(err, EINVAL, "store.bad-config",
-                         "no database is named: give --database or set SECBOX_GATEWAY_DATABASE");
+        return error_set(err, EINVAL, "store.bad-config", "no database is named: %s", schema->setting);
     char *message = NULL;
     PQconninfoOption *options = PQconninfoParse(conninfo, &message);
     if (!options) {
@@ -40,23 +39,24 @@ static const char *const connect_keywords[] = {
     NULL,
 };
 
-static PGconn *connect_with(const char *conninfo, PGconn *(*connect)(const char *const *, const char *const *, int) )
+static PGconn *connect_with(const char *conninfo, const StoreSchema *schema,
+                            PGconn *(*connect)(const char *const *, const char *const *, int) )
 {
-    const char *values[] = { conninfo, "secbox-gateway", "10", "30", "30000", "UTF8", NULL };
+    const char *values[] = { conninfo, schema->program, "10", "30", "30000", "UTF8", NULL };
     PGconn *conn = connect(connect_keywords, values, 1);
     if (conn)
         PQsetNoticeProcessor(conn, notice_ignore, NULL);
     return conn;
 }
 
-PGconn *store_connect_start(const char *conninfo)
+PGconn *store_connect_start(const char *conninfo, const StoreSchema *schema)
 {
-    return connect_with(conninfo, PQconnectStartParams);
+    return connect_with(conninfo, schema, PQconnectStartParams);
 }
 
-PGconn *store_connect_wait(const char *conninfo)
+PGconn *store_connect_wait(const char *conninfo, const StoreSchema *schema)
 {
-    return connect_with(conninfo, PQconnectdbParams);
+    return connect_with(conninfo, schema, PQconnectdbParams);
 }
 
 /* libpq ends its messages with a newline and may send several lines. */

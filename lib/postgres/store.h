@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <systemd/sd-event.h>
 
-#include "gateway/store/rows.h"
-#include "gateway/store/statement.h"
+#include "lib/postgres/rows.h"
+#include "lib/postgres/schema.h"
+#include "lib/postgres/statement.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 
@@ -29,9 +30,9 @@ typedef struct StoreEvents {
 typedef void (*store_done_t)(StoreQuery *q, int r, const StoreRows *rows, const Error *err, void *userdata);
 
 /* Connects from the loop, never inside this call. conninfo is a libpq connection string or URI; a password in
- * it is made known to the redactor. Errors: store.bad-config. */
-int store_new(sd_event *event, const char *conninfo, const StoreEvents *events, void *userdata, Store **ret,
-              Error *err) _must_check_;
+ * it is made known to the redactor. schema is borrowed. Errors: store.bad-config. */
+int store_new(sd_event *event, const char *conninfo, const StoreSchema *schema, const StoreEvents *events,
+              void *userdata, Store **ret, Error *err) _must_check_;
 /* Frees without calling back. */
 Store *store_free(Store *s);
 DEFINE_CLEANUP(Store, store_free)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See statement.h. */
-#include "gateway/store/statement.h"
+#include "lib/postgres/statement.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* See run.h. */
-#include "gateway/store/run.h"
+#include "lib/postgres/run.h"
 
 #include <errno.h>
 
-#include "gateway/store/connection.h"
-#include "gateway/store/schema.h"
+#include "lib/postgres/connection.h"
 
-int store_run(const char *conninfo, const Statement *st, StoreRows **ret, Error *err)
+int store_run(const char *conninfo, const StoreSchema *s, const Statement *st, StoreRows **ret, Error *err)
 {
-    int r = store_check_conninfo(conninfo, err);
+    int r = store_check_conninfo(conninfo, s, err);
     if (r < 0)
         return r;
-    _cleanup_(PQfinishp) PGconn *conn = store_connect_wait(conninfo);
-    _cleanup_(freep) char *script = store_schema_script();
+    _cleanup_(PQfinishp) PGconn *conn = store_connect_wait(conninfo, s);
+    _cleanup_(freep) char *script = schema_script(s);
     _cleanup_(freep) char **params = st ? statement_params(st) : NULL;
     if (!conn || !script || (st && !params))
         return error_from_errno(err, -ENOMEM, "connecting to the database");

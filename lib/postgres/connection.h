@@ -4,20 +4,21 @@
 
 #include <libpq-fe.h>
 
-#include "gateway/store/rows.h"
+#include "lib/postgres/rows.h"
+#include "lib/postgres/schema.h"
 #include "lib/base/error.h"
 
 DEFINE_CLEANUP(PGresult, PQclear)
 DEFINE_CLEANUP(PGconn, PQfinish)
 
 /* Checks the connection string and makes the password in it known to the redactor. "store.bad-config". */
-int store_check_conninfo(const char *conninfo, Error *err) _must_check_;
+int store_check_conninfo(const char *conninfo, const StoreSchema *schema, Error *err) _must_check_;
 
 /* Both connect with the limits that every connection of ours has; NULL when out of memory. One only starts to, the other
- * waits for the end. A host name is resolved by libpq itself, which blocks even when only starting: gateways are best given
+ * waits for the end. A host name is resolved by libpq itself, which blocks even when only starting: programs are best given
  * a socket folder or an address. */
-PGconn *store_connect_start(const char *conninfo);
-PGconn *store_connect_wait(const char *conninfo);
+PGconn *store_connect_start(const char *conninfo, const StoreSchema *schema);
+PGconn *store_connect_wait(const char *conninfo, const StoreSchema *schema);
 
 bool store_result_good(const PGresult *result);
 /* What a failed result means, or a failed connection when result is NULL: -ENOTCONN "store.unavailable", -EEXIST

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A StoreRows is libpq's result. */
-#include "gateway/store/rows.h"
+#include "lib/postgres/rows.h"
 
 #include <errno.h>
 #include <libpq-fe.h>

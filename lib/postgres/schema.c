@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/postgres/schema.h"
+
+#include "lib/base/buf.h"
+
+#define SCRIPT_SIZE_MAX (256 * 1024)
+
+static int add_steps(Buf *b, const SchemaStep *steps)
+{
+    int r = 0;
+    for (const SchemaStep *step = steps; step->sql && r >= 0; step++)
+        r = buf_printf(b,
+                       "DO $secbox$ BEGIN IF NOT EXISTS (SELECT 1 FROM schema_version WHERE version = %u) THEN\n"
+                       "%sINSERT INTO schema_version(version) VALUES (%u);\nEND IF; END $secbox$;\n",
+                       step->version, step->sql, step->version);
+    return r;
+}
+
+static unsigned newest_version(const SchemaStep *steps)
+{
+    unsigned newest = 0;
+    for (const SchemaStep *step = steps; step->sql; step++)
+        newest = step->version;
+    return newest;
+}
+
+static int add_script(Buf *b, const StoreSchema *schema)
+{
+    unsigned newest = newest_version(schema->steps);
+    int r = buf_printf(b,
+                       "BEGIN;\nSELECT pg_advisory_xact_lock(%s);\n"
+                       "CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY,"
+                       " applied_at timestamptz NOT NULL DEFAULT now());\n",
+                       schema->lock);
+    if (r >= 0)
+        r = buf_printf(b,
+                       "DO $secbox$ BEGIN IF (SELECT max(version) FROM schema_version) > %u THEN RAISE EXCEPTION"
+                       " 'the database has a newer schema than this program, which knows version %u:"
+                       " install the newer %s'; END IF; END $secbox$;\n",
+                       newest, newest, schema->program);
+    if (r >= 0)
+        r = add_steps(b, schema->steps);
+    if (r < 0)
+        return r;
+    return buf_printf(b, "COMMIT;\nSET statement_timeout = '%llums';\nSET lock_timeout = '5s';\n",
+                      (unsigned long long) (schema->statement_max / USEC_PER_MSEC));
+}
+
+char *schema_script(const StoreSchema *schema)
+{
+    Buf b = BUF_INIT(SCRIPT_SIZE_MAX);
+    if (add_script(&b, schema) < 0) {
+        buf_done(&b);
+        return NULL;
+    }
+    return buf_take(&b);
+}
