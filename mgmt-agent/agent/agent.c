@@ -284,8 +284,9 @@ static void wait_for_confirmation(Agent *a, bool stuck)
         deploy_from_journal(a, "undo");
         return;
     }
-    log_info("%s %s is proved here; waiting up to %llu s for %s", a->journal.kind ? "Update" : "Snapshot",
-             a->journal.version, (unsigned long long) ((deadline - now) / USEC_PER_SEC),
+    log_info("%s %s is proved here; waiting up to %llu s for %s",
+             str_equal(a->journal.kind, "update") ? "Update" : "Snapshot", a->journal.version,
+             (unsigned long long) ((deadline - now) / USEC_PER_SEC),
              a->journal.by_connection ? "the tunnel to come up again" : "the cloud to confirm it on a new connection");
     agent_follow_later(a, deadline - now);
     agent_cycle_link(a);

@@ -97,6 +97,10 @@ void agent_note_connection(Agent *a, const cJSON *status);
 
 /* handlers.c */
 void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const MessageType *type);
+/* Nobody waits behind what this box does by itself to bring a service back: the change follows it. True when it does. */
+bool agent_park(Agent *a, ControlClient *c, const cJSON *message);
+/* A snapshot, new or (`goes_back`) one that this box ran before. */
+void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goes_back);
 /* Takes up what was parked. */
 void agent_take_parked(Agent *a);
 /* What is said when the worker has said nothing and left nothing to recover: what it has stored, or, of a push, that it
@@ -118,6 +122,9 @@ void agent_handle_service(Agent *a, ControlClient *c, const cJSON *message);
 bool agent_is_service_job(const char *job);
 /* container.result for whoever asked, from what the worker said: container.result, compose.result, or nothing (NULL). */
 void agent_answer_service(Agent *a, const cJSON *result, ControlClient *requester);
+
+/* go-back.c */
+void agent_handle_rollback(Agent *a, ControlClient *c, const cJSON *message);
 
 /* boot-job.c */
 /* Sees to it, once per boot, that what shall run is started. True when the journal has to wait: a job or a pause is under way. */

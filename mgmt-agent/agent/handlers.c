@@ -104,8 +104,7 @@ static cJSON *localise(const cJSON *message)
     return json_add_string(copy, "version", version) == 0 ? TAKE_PTR(copy) : NULL;
 }
 
-/* Nobody waits behind what this box does by itself to bring a service back: the change follows it. */
-static bool park(Agent *a, ControlClient *c, const cJSON *message)
+bool agent_park(Agent *a, ControlClient *c, const cJSON *message)
 {
     if (!a->own_job || !agent_is_busy(a) || a->parked.message)
         return false;
@@ -129,7 +128,7 @@ void agent_take_parked(Agent *a)
         agent_handle(a, from, message, type);
 }
 
-static void take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goes_back)
+void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goes_back)
 {
     bool from_cloud = control_client_is_link(c);
     _cleanup_(cJSON_Deletep) cJSON *message = from_cloud ? cJSON_Duplicate(wire, 1) : localise(wire);
@@ -143,14 +142,14 @@ static void take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool go
         return;
     if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
         return; /* delivered twice: the answer is on its way */
-    if (!goes_back && park(a, c, wire))
+    if (!goes_back && agent_park(a, c, wire))
         return;
     if (agent_is_busy(a)) {
         r = error_set(&err, EBUSY, "deploy.busy", "another snapshot is being deployed; wait for its result");
         refuse(c, message, 409, &err, r);
         return;
     }
-    if (agent_check_unchanged(a, message, from_cloud, &result)) {
+    if (!goes_back && agent_check_unchanged(a, message, from_cloud, &result)) {
         agent_deliver_result(a, result, from_cloud, from_cloud ? NULL : c);
         agent_tell_cloud(a);
         return;
@@ -165,7 +164,7 @@ static void take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool go
 
 static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
 {
-    take_snapshot(a, c, wire, false);
+    agent_take_snapshot(a, c, wire, false);
 }
 
 /* What the box said when it was asked the same before: a gateway that was killed asks again. */
@@ -191,7 +190,7 @@ static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
 
     if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
         return;
-    if (park(a, c, message))
+    if (agent_park(a, c, message))
         return;
     if (agent_is_busy(a)) {
         r = error_set(&err, EBUSY, "deploy.busy", "another change is under way; wait for its result");
@@ -261,35 +260,6 @@ static void handle_history(Agent *a, ControlClient *c, const cJSON *message)
     }
     if (m && json_add_item(m, "entries", entries) == 0 && json_add_string(m, "id", json_string(message, "id")) == 0)
         control_send(c, m);
-}
-
-/* The snapshot before the current one, deployed like any other: with plan, proof and its own way back. */
-static void handle_rollback(Agent *a, ControlClient *c, const cJSON *message)
-{
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
-    _cleanup_(error_done) Error err = {};
-    const char *id = json_string(message, "id"), *previous;
-    int r;
-
-    if (park(a, c, message))
-        return;
-    r = store_load_current(&current, &err);
-    previous = r == 0 && current ? json_string(current, "previous") : NULL;
-    if (r == 0 && !previous)
-        r = error_set(&err, ENOENT, "rollback.nothing", "there is no earlier snapshot on this box to go back to");
-    if (r == 0)
-        r = store_load_snapshot(previous, &snapshot, &err);
-    if (r == 0) {
-        cJSON_DeleteItemFromObjectCaseSensitive(snapshot, "id");
-        r = json_add_string(snapshot, "id", id);
-    }
-    if (r < 0) {
-        control_send_error(c, id, &err, r);
-        return;
-    }
-    log_notice("Going back from snapshot %s to %s, asked for on the box", json_string(current, "version"), previous);
-    take_snapshot(a, c, snapshot, true);
 }
 
 static void handle_confirm(Agent *a, ControlClient *c, const cJSON *message)
@@ -383,7 +353,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "updates.halted", watch_handle_halted },
         { "compose.confirm", handle_confirm },
         { "compose.result.ack", handle_ack },
-        { "compose.rollback", handle_rollback },
+        { "compose.rollback", agent_handle_rollback },
         { "status.get", handle_status },
         { "history.get", handle_history },
         { "env.ensure", handle_env_ensure },

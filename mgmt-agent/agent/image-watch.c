@@ -13,6 +13,7 @@
 #include "mgmt-agent/agent/image-watch-impl.h"
 #include "mgmt-agent/state/failed-images.h"
 #include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/state/way-back.h"
 
 /* Settings are read again so often, and a wall clock that was set is noticed. */
 #define WAKE_MAX_USEC (10 * USEC_PER_MINUTE)
@@ -258,6 +259,13 @@ static void note_own_result(Watch *w, const cJSON *result)
     w->round.update_id = NULL;
 }
 
+static bool is_of_snapshot(const cJSON *result)
+{
+    const char *kind = json_string(result, "kind");
+
+    return !kind || str_equal(kind, KIND_ROLLBACK);
+}
+
 void watch_note_result(Watch *w, const cJSON *result)
 {
     if (!w)
@@ -266,7 +274,7 @@ void watch_note_result(Watch *w, const cJSON *result)
         note_own_result(w, result);
     if (json_bool(result, "noop", false))
         return;
-    if (json_string(result, "kind") || !str_equal(json_string(result, "outcome"), "done")) {
+    if (!is_of_snapshot(result) || !str_equal(json_string(result, "outcome"), "done")) {
         watch_state_forget_names(&w->state);
         w->manual_changes_seen = boottime_usec();
     }

@@ -94,9 +94,9 @@ int verb_rollback(int argc, char **argv, void *userdata)
     _cleanup_(error_done) Error err = {};
     usec_t timeout;
 
-    (void) argc;
-    (void) argv;
-    int r = request ? secboxctl_timeout(ctl, &timeout, &err) : error_from_errno(&err, -ENOMEM, "make a request");
+    int r = request ? json_add_string(request, "to", argc > 0 ? argv[0] : NULL) : -ENOMEM;
+    if (r >= 0)
+        r = secboxctl_timeout(ctl, &timeout, &err);
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
     return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, timeout);

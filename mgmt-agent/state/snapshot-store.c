@@ -19,6 +19,7 @@
 #include "lib/data/digest.h"
 
 #define HISTORY_BYTES_MAX (4 * 1024 * 1024)
+#define SNAPSHOT_FILES_MAX 64
 /* PostgreSQL's bigint, with room; and a step that is larger than any clock's, so that clocks may serve as versions */
 #define VERSION_MAX (UINT64_C(1) << 62)
 #define VERSION_STEP_MAX (UINT64_C(1) << 61)
@@ -120,16 +121,11 @@ static bool snapshot_is_named(const char *file, const char *version)
     return version && str_starts(file, version) && str_equal(file + strlen(version), ".json");
 }
 
-void store_prune_snapshots(const char *keep_a, const char *keep_b)
+static size_t list_newest_first(DIR *dir, SnapshotFile *files, size_t max)
 {
-    _cleanup_(freep) char *folder = path_in_root(AGENT_STATE_DIR "/snapshots");
-    DIR *dir = folder ? opendir(folder) : NULL;
-    SnapshotFile files[64];
     size_t n = 0;
 
-    if (!dir)
-        return;
-    for (struct dirent *e; n < ELEMENTSOF(files) && (e = readdir(dir));) {
+    for (struct dirent *e; n < max && (e = readdir(dir));) {
         struct stat st;
 
         if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -139,6 +135,25 @@ void store_prune_snapshots(const char *keep_a, const char *keep_b)
             n++;
     }
     qsort(files, n, sizeof(files[0]), compare_newest_first);
+    return n;
+}
+
+static DIR *open_snapshots(void)
+{
+    _cleanup_(freep) char *folder = path_in_root(AGENT_STATE_DIR "/snapshots");
+
+    return folder ? opendir(folder) : NULL;
+}
+
+void store_prune_snapshots(const char *keep_a, const char *keep_b)
+{
+    DIR *dir = open_snapshots();
+    SnapshotFile files[SNAPSHOT_FILES_MAX];
+    size_t n;
+
+    if (!dir)
+        return;
+    n = list_newest_first(dir, files, ELEMENTSOF(files));
     for (size_t i = 0; i < n; i++) {
         if (i >= STORE_SNAPSHOTS_KEPT && !snapshot_is_named(files[i].name, keep_a) &&
             !snapshot_is_named(files[i].name, keep_b))
@@ -146,6 +161,25 @@ void store_prune_snapshots(const char *keep_a, const char *keep_b)
         free(files[i].name);
     }
     closedir(dir);
+}
+
+int store_list_snapshots(char ***ret)
+{
+    DIR *dir = open_snapshots();
+    SnapshotFile files[SNAPSHOT_FILES_MAX];
+    _cleanup_(strv_freep) char **versions = NULL;
+    size_t n = dir ? list_newest_first(dir, files, ELEMENTSOF(files)) : 0;
+    int r = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (r == 0 && str_ends(files[i].name, ".json"))
+            r = strv_take(&versions, strndup(files[i].name, strlen(files[i].name) - strlen(".json")));
+        free(files[i].name);
+    }
+    if (dir)
+        closedir(dir);
+    *ret = TAKE_PTR(versions);
+    return r;
 }
 
 int store_load_current(cJSON **ret, Error *err)

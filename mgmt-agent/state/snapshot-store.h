@@ -16,6 +16,9 @@ int store_load_snapshot(const char *version, cJSON **ret, Error *err) _must_chec
 /* Keeps the newest few and those named (current and previous). */
 void store_prune_snapshots(const char *keep_a, const char *keep_b);
 
+/* The versions whose snapshots are kept, newest first. -ENOMEM is the only failure. */
+int store_list_snapshots(char ***ret) _must_check_;
+
 /* current.json: {"version", "sha256", "inputs", "at", "id", "previous": version or absent, "services": [{"name", "container",
  * "id", "image", "imageId", "pid", "startTicks", "oneShot", "ordered": the digest by the cloud's order, if one holds}],
  * "networks": {…}, "hashes": {…}, "project": {…}}. *ret is NULL when nothing was ever committed. */

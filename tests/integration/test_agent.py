@@ -17,7 +17,7 @@ from tests.lab.util import PATIENCE_SECONDS, Daemon, program, read_text, wait_un
 WORKER = """#!/bin/sh
 for job; do :; done
 echo "$job" >> "$SECBOX_TEST_JOBS"
-cat > "$SECBOX_TEST_JOBS.input"
+cat > "$SECBOX_TEST_JOBS.input.$job"
 [ "$job" = start ] && exit 0
 [ -e "$SECBOX_TEST_JOBS.$job" ] && . "$SECBOX_TEST_JOBS.$job"
 exit 1
@@ -324,7 +324,7 @@ def test_going_back_is_not_too_late_because_the_push_was(agent):
                 json.dumps(agent.snapshot(version="6", expiresAt="2026-01-02T03:04:05.678Z")))
     agent.start()
     assert agent.peer({"type": "compose.rollback", "id": "back"}).next("compose.result")
-    message = json.loads(read_text(agent.jobs_path + ".input"))["message"]
+    message = json.loads(read_text(agent.jobs_path + ".input.apply"))["message"]
     assert message["id"] == "back" and message["version"].startswith("local-")
     assert "expiresAt" not in message and "nonce" not in message
 

@@ -12,6 +12,7 @@
 #include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
 #include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/state/way-back.h"
 #include "mgmt-agent/worker/jobs/update-check.h"
 #include "mgmt-agent/worker/phases/flow.h"
 #include "mgmt-agent/worker/phases/sequence.h"
@@ -85,6 +86,10 @@ static int job_apply(Deploy *d, const cJSON *request)
 
     d->phase = "verify";
     d->goes_back = json_bool(request, "goesBack", false);
+    if (r == 0 && d->goes_back) {
+        d->journal.kind = strdup(KIND_ROLLBACK);
+        r = d->journal.kind ? 0 : -ENOMEM;
+    }
     if (r == 0)
         r = flow_begin(d, &err);
     if (r < 0)

@@ -10,6 +10,7 @@
 #include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/watch-labels.h"
+#include "mgmt-agent/state/way-back.h"
 #include "mgmt-agent/worker/phases/deploy.h"
 
 #define STOP_GRACE_DEFAULT_SECONDS 10
@@ -80,12 +81,26 @@ static cJSON *service_to_json(const Deploy *d, const ComposeService *s)
     return TAKE_PTR(o);
 }
 
+/* Behind a rollback: the one before it, never the one that it left. */
+static int add_previous_of_rollback(const Deploy *d, cJSON *o)
+{
+    _cleanup_(cJSON_Deletep) cJSON *history = NULL;
+    _cleanup_(strv_freep) char **kept = NULL;
+    int r = store_list_snapshots(&kept);
+
+    if (r < 0 || store_load_history(STORE_HISTORY_MAX, &history, NULL) < 0)
+        return r;
+    return json_add_string(o, "previous", way_back_find(history, d->sha256, json_string(d->current, "sha256"), kept));
+}
+
 /* What `rollback` goes back to. The same text again changes nothing of that. */
-static const char *previous_version(const Deploy *d)
+static int add_previous(const Deploy *d, cJSON *o)
 {
     bool same = str_equal(json_string(d->current, "sha256"), d->sha256);
 
-    return json_string(d->current, same ? "previous" : "version");
+    if (d->goes_back && !same)
+        return add_previous_of_rollback(d, o);
+    return json_add_string(o, "previous", json_string(d->current, same ? "previous" : "version"));
 }
 
 static const cJSON *update_of(const Deploy *d, const char *service)
@@ -159,13 +174,12 @@ cJSON *current_from_deploy(const Deploy *d, Error *err)
 
     if (r == 0)
         r = store_inputs_digest(d->text, &inputs, err);
-    if (r == 0 &&
-        (json_add_string(o, "version", d->version) < 0 || json_add_string(o, "id", d->id) < 0 ||
-         json_add_string(o, "sha256", d->sha256) < 0 || json_add_string(o, "inputs", inputs) < 0 ||
-         json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0 ||
-         json_add_string(o, "name", d->project->name) < 0 || json_add_string(o, "previous", previous_version(d)) < 0 ||
-         json_add_item(o, "networks", cJSON_Duplicate(d->project->networks, 1)) < 0 ||
-         json_add_item(o, "volumes", cJSON_Duplicate(d->project->volumes, 1)) < 0))
+    if (r == 0 && (json_add_string(o, "version", d->version) < 0 || json_add_string(o, "id", d->id) < 0 ||
+                   json_add_string(o, "sha256", d->sha256) < 0 || json_add_string(o, "inputs", inputs) < 0 ||
+                   json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0 ||
+                   json_add_string(o, "name", d->project->name) < 0 || add_previous(d, o) < 0 ||
+                   json_add_item(o, "networks", cJSON_Duplicate(d->project->networks, 1)) < 0 ||
+                   json_add_item(o, "volumes", cJSON_Duplicate(d->project->volumes, 1)) < 0))
         r = -ENOMEM;
     for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
         r = json_append(services, service_to_json(d, &d->project->services[i]));

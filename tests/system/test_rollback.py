@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Going back on the box: step by step, to a named version, and never to one that was found bad."""
+import json
+
+import pytest
+
+from tests.integration.test_podman_traps import compose, service
+from tests.lab.box import documents
+
+
+def numbered(n, image="server:1"):
+    return compose(service("web", image, more=f"environment:\n  RELEASE: '{n}'\n"))
+
+
+def release(box):
+    return box.environment("web")["RELEASE"]
+
+
+def versions(box):
+    return [entry["version"] for entry in box.history()["entries"]]
+
+
+@pytest.fixture
+def three(box):
+    """A box with three releases, one after the other; the version of each."""
+    applied = []
+    for n in (1, 2, 3):
+        result = box.apply(numbered(n))
+        assert result["outcome"] == "done", result
+        applied.append(result["version"])
+    return box, applied
+
+
+def back(box, *version):
+    process = box.ctl("rollback", "--json", *version)
+    last = documents(process)[-1]
+    assert (process.returncode == 0) == (last.get("outcome") == "done"), last
+    return last
+
+
+def refusal(box, *version):
+    answer = back(box, *version)
+    assert "error" in answer and "outcome" not in answer, answer
+    return answer["error"]
+
+
+def test_each_rollback_goes_further_back(three):
+    box, _ = three
+    assert (back(box)["kind"], release(box)) == ("rollback", "2")
+    assert (back(box)["outcome"], release(box)) == ("done", "1"), "not to the one that was left"
+    error = refusal(box)
+    assert error["id"] == "rollback.nothing" and release(box) == "1", error
+    assert box.apply(numbered(4))["outcome"] == "done"
+    assert (back(box)["outcome"], release(box)) == ("done", "1"), "what ran before the last push"
+
+
+def test_to_a_named_version(three):
+    box, applied = three
+    assert (back(box, applied[0])["outcome"], release(box)) == ("done", "1")
+    error = refusal(box, applied[2])
+    assert error["id"] == "rollback.bad" and "left by a rollback" in error["message"], error
+    assert applied[1] in error["message"], "what is there instead is named"
+    assert release(box) == "1"
+    assert box.apply(numbered(3))["outcome"] == "done", "whoever wants it applies it again"
+    assert (back(box, applied[1])["outcome"], release(box)) == ("done", "2")
+
+
+def test_a_version_that_failed_is_refused(three):
+    box, applied = three
+    failed = box.apply(numbered(4, "crash:1"))
+    assert failed["outcome"] == "rolled-back", failed
+    error = refusal(box, failed["version"])
+    assert error["id"] == "rollback.bad" and failed["error"]["message"] in error["message"], error
+    assert (back(box)["outcome"], release(box)) == ("done", "2")
+    assert applied[2] in versions(box)
+
+
+def test_what_is_not_there_is_said(three):
+    box, applied = three
+    assert refusal(box, "17")["id"] == "snapshot.unknown"
+    assert applied[1] in refusal(box, "17")["message"]
+    assert refusal(box, applied[2])["id"] == "rollback.current"
+    assert refusal(box, "../1")["id"] == "snapshot.bad-version"
+    assert release(box) == "3"
+
+
+def test_a_rollback_that_fails_changes_nothing(three):
+    box, applied = three
+    before = box.ids()
+    path = box.path(f"var/lib/tucomunidad/mgmt-agent/snapshots/{applied[1]}.json")
+    with open(path, encoding="utf-8") as f:
+        snapshot = json.load(f)
+    snapshot["compose"] = numbered(2, "crash:1")
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(snapshot, f)
+    result = back(box)
+    assert (result["outcome"], result["kind"]) == ("rolled-back", "rollback"), result
+    assert box.ids() == before and release(box) == "3"
