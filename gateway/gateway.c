@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/communities/api-communities.h"
 #include "gateway/deployments/api-deployments.h"
 #include "gateway/devices/api-devices.h"
 #include "gateway/devices/api-query.h"
@@ -72,6 +73,7 @@ struct Gateway {
     Deployments *deployments;
     DeploymentsApi deployments_api;
     Rollouts *rollouts;
+    CommunityEvents community_events;
     SupportSessions *sessions;
 
     sd_event_source *sweep, *farewell, *reload;
@@ -395,6 +397,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     router_add(g->router, grant_routes, g->sessions);
     router_add(g->router, certificate_routes, g->ca);
     router_add(g->router, operator_routes, support_sessions_operators(g->sessions));
+    router_add(g->router, community_routes, &g->community_events);
     router_add(g->router, audit_routes, NULL);
     return 0;
 }

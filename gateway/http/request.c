@@ -44,12 +44,18 @@ int http_status_for(int r)
     return 500;
 }
 
+/* `header` may be NULL. */
+static void respond_with(HttpExchange *x, int status, const char *text, const char *header)
+{
+    const char *const headers[] = { "Cache-Control: no-store", header, NULL };
+    http_respond(x, status, JSON_TYPE, text, strlen(text), headers);
+}
+
 static void respond_later(HttpExchange *x, int status, const char *text, unsigned retry_seconds)
 {
     char retry[32];
-    const char *const headers[] = { "Cache-Control: no-store", retry_seconds > 0 ? retry : NULL, NULL };
     (void) snprintf(retry, sizeof(retry), "Retry-After: %u", retry_seconds);
-    http_respond(x, status, JSON_TYPE, text, strlen(text), headers);
+    respond_with(x, status, text, retry_seconds > 0 ? retry : NULL);
 }
 
 static void respond(HttpExchange *x, int status, const char *text)
@@ -187,6 +193,12 @@ Request *request_free(Request *c)
 void request_answer_text(Request *c, int status, const char *json)
 {
     respond(TAKE_PTR(c->exchange), status, json);
+    request_free(c);
+}
+
+void request_answer_text_with(Request *c, int status, const char *json, const char *header)
+{
+    respond_with(TAKE_PTR(c->exchange), status, json, header);
     request_free(c);
 }
 

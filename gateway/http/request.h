@@ -10,7 +10,7 @@
 #include "lib/postgres/store.h"
 #include "lib/http/server.h"
 
-#define REQUEST_ARGS_MAX 2
+#define REQUEST_ARGS_MAX 3
 
 typedef struct Request Request;
 typedef struct Requests Requests; /* all that are not answered yet */
@@ -73,6 +73,8 @@ Request *request_free(Request *c);
 /* Answers with JSON. `body` is taken. */
 void request_answer(Request *c, int status, cJSON *body);
 void request_answer_text(Request *c, int status, const char *json);
+/* With one more header, "Name: value". */
+void request_answer_text_with(Request *c, int status, const char *json, const char *header);
 /* Answers {"error": …} with the status that belongs to r, or with `status`. */
 void request_fail(Request *c, int r, const Error *err);
 void request_fail_status(Request *c, int status, int r, const Error *err);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/schema.h"
 
+#include "gateway/store/schema-communities.h"
+
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
 
@@ -152,6 +154,7 @@ static const SchemaStep schema_steps[] = {
     { 4, "CREATE INDEX rollout_boxes_unfinished ON rollout_boxes(rollout)"
          " WHERE state IN ('waiting', 'offline', 'sent');\n"
          "CREATE INDEX rollout_boxes_device ON rollout_boxes(device);\n" },
+    { 5, schema_communities },
     {},
 };
 

@@ -158,6 +158,7 @@ static const char *status_text(int status)
         { 408, "Request Timeout" },
         { 409, "Conflict" },
         { 410, "Gone" },
+        { 412, "Precondition Failed" },
         { 413, "Content Too Large" },
         { 415, "Unsupported Media Type" },
         { 417, "Expectation Failed" },

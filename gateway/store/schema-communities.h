@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+/* The steps of the gateway's schema that are about community data. */
+#pragma once
+
+/* Rows, their change log, and the function that changes one row. */
+extern const char schema_communities[];
