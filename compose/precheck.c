@@ -62,12 +62,6 @@ static const char *any_image(const char *service, void *userdata)
     return "localhost/any";
 }
 
-static const char *project_of(const ComposeFile *file)
-{
-    const YamlNode *name = yaml_get(compose_file_root(file), "name");
-    return name && !yaml_is_null(name) ? name->value : "secbox";
-}
-
 /* A box may still refuse more: with its values, its policy and what is on its disk. */
 static int check_known_part(const ComposeFile *file, Error *err)
 {
@@ -78,7 +72,7 @@ static int check_known_part(const ComposeFile *file, Error *err)
     if (r < 0)
         return r;
     const ComposeResolveOptions resolve = {
-        .project = project_of(known),
+        .project = "secbox",
         .base_dir = "/var/lib/tucomunidad/compose",
         .lookup = lookup_anything,
         .read_env_file = read_any_env_file,

@@ -8,8 +8,8 @@
 
 #include "compose/normalise/normalise.h"
 #include "compose/parse/variables.h"
+#include "compose/resolve-ports.h"
 #include "lib/base/buf.h"
-#include "lib/base/map.h"
 #include "lib/base/strv.h"
 
 /* The place of a service's member, for errors that are found after normalising. */
@@ -36,55 +36,6 @@ static int check_container_names(const ComposeProject *p, const Place *services)
             return fail_service(services, &p->services[i], "container_name", "compose.duplicate-container-name",
                                 message ? message : "");
         }
-    return 0;
-}
-
-static int fail_port(const ComposeService *a, const ComposeService *b, const char *port, const Place *services)
-{
-    _cleanup_(freep) char *message = NULL;
-
-    if (a == b)
-        message = str_format("the port %s of the host is taken twice", port);
-    else
-        message = str_format("the port %s of the host is taken by the service %s, too", port, b->name);
-    return fail_service(services, a, "ports", "compose.duplicate-port", message ? message : "");
-}
-
-/* "PORT/PROTO" → the first service on it, whatever the address; and the exact text → service. */
-static int claim_port(Map *all, Map *exact, ComposeService *s, const char *port, const Place *services)
-{
-    const char *tail = strrchr(port, ':') + 1;
-    bool every_address = *port == ':';
-    ComposeService *other = map_get(exact, port);
-    _cleanup_(freep) char *wildcard = str_format(":%s", tail);
-    int r;
-
-    if (!wildcard)
-        return -ENOMEM;
-    if (!other)
-        other = every_address ? map_get(all, tail) : map_get(exact, wildcard);
-    if (other)
-        return fail_port(s, other, *port == ':' ? tail : port, services);
-    r = map_put(exact, port, s);
-    return r < 0 ? r : map_put(all, tail, s);
-}
-
-static int check_ports(const ComposeProject *p, const Place *services)
-{
-    _cleanup_(map_freep) Map *all = map_new(NULL);
-    _cleanup_(map_freep) Map *exact = map_new(NULL);
-
-    if (!all || !exact)
-        return -ENOMEM;
-    for (size_t i = 0; i < p->n_services; i++) {
-        ComposeService *s = &p->services[i];
-
-        for (size_t k = 0; s->host_ports && s->host_ports[k]; k++) {
-            int r = claim_port(all, exact, s, s->host_ports[k], services);
-            if (r < 0)
-                return r;
-        }
-    }
     return 0;
 }
 
@@ -220,6 +171,11 @@ static int sort_services(ComposeProject *p, const Place *services)
 
 /* --- the whole --- */
 
+static void normaliser_done(Normaliser *n)
+{
+    strv_free(n->off);
+}
+
 static int check_project_name(const Place *top, const char *project)
 {
     Place name = place_member(top, "name");
@@ -230,12 +186,47 @@ static int check_project_name(const Place *top, const char *project)
         return place_fail(top, EINVAL, "compose.name", "\"%s\" cannot be the name of a project", project);
     if (!name.node || yaml_is_null(name.node))
         return 0;
+    /* what a box runs has the box's name for it, whatever the file is called elsewhere */
     r = take_text(&name, &text);
-    if (r < 0 || str_equal(text, project))
+    if (r < 0 || compose_name_is_valid(text))
         return r;
-    return place_fail(&name, EINVAL, "compose.name",
-                      "the file says `name: %s`, but it is pushed as %s; remove the line or make it equal", text,
-                      project);
+    return place_fail(&name, EINVAL, "compose.name", "\"%s\" cannot be the name of a project", text);
+}
+
+static int counts_none(const Place *at, bool *ret)
+{
+    const char *text = NULL;
+    int r = at->node && !yaml_is_null(at->node) ? take_text(at, &text) : 0;
+
+    *ret = *ret || str_equal(text, "0");
+    return r;
+}
+
+/* A service that is to run no times is not there, for nobody: what depends on it does not wait for it. */
+static int drop_switched_off(const Place *services, YamlNode *list, Normaliser *n)
+{
+    size_t kept = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < list->n_items; i++) {
+        YamlNode *service = list->items[i];
+        Place at = place_child(services, i), deploy = place_member(&at, "deploy");
+        Place scale = place_member(&at, "scale"), replicas = place_member(&deploy, "replicas");
+        bool off = false;
+
+        if (r >= 0)
+            r = counts_none(&scale, &off);
+        if (r >= 0)
+            r = counts_none(&replicas, &off);
+        if (r >= 0 && off)
+            r = strv_add(&n->off, service->key);
+        if (r >= 0 && off)
+            yaml_node_free(service);
+        else
+            list->items[kept++] = service;
+    }
+    list->n_items = kept;
+    return r;
 }
 
 static int normalise_services(const Place *services, const Normaliser *n, ComposeProject *p)
@@ -256,11 +247,15 @@ static int normalise_services(const Place *services, const Normaliser *n, Compos
     return 0;
 }
 
-static int build_project(const Place *top, const Normaliser *n, ComposeProject *p)
+static int build_project(const Place *top, Normaliser *n, ComposeProject *p)
 {
     Place services = place_member(top, "services");
     int r = check_project_name(top, n->options->project);
 
+    if (r >= 0)
+        r = drop_switched_off(&services, (YamlNode *) services.node, n);
+    if (r >= 0 && services.node->n_items == 0)
+        return place_fail(&services, EINVAL, "compose.no-services", "every service is to run 0 times, so none would");
     if (r >= 0)
         r = normalise_services(&services, n, p);
     if (r >= 0)
@@ -268,7 +263,7 @@ static int build_project(const Place *top, const Normaliser *n, ComposeProject *
     if (r >= 0)
         r = check_container_names(p, &services);
     if (r >= 0)
-        r = check_ports(p, &services);
+        r = resolve_ports(p, &services);
     if (r >= 0)
         r = check_volumes(p, &services);
     if (r >= 0)
@@ -284,7 +279,7 @@ int compose_resolve(const ComposeFile *f, const ComposeResolveOptions *options, 
 {
     _cleanup_(compose_project_freep) ComposeProject *p = calloc(1, sizeof(*p));
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
-    Normaliser n = { .options = options, .file = f };
+    _cleanup_(normaliser_done) Normaliser n = { .options = options, .file = f };
     Place top;
     int r = p ? compose_interpolate(f, options->lookup, options->userdata, NULL, &root, err) : -ENOMEM;
 

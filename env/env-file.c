@@ -79,7 +79,7 @@ const char *env_get(const EnvFile *e, const char *key)
     return entry ? entry->value : NULL;
 }
 
-bool env_key_is_valid(const char *key)
+static bool env_key_is_valid(const char *key)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
     size_t n = strspn(key, letters);

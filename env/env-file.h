@@ -38,5 +38,4 @@ int env_set(EnvFile *e, const char *key, const char *value, Error *err) _must_ch
 /* The file's text: one NAME=value line per key. A new string that the caller treats as secret. NULL = out of memory. */
 char *env_print(const EnvFile *e);
 
-bool env_key_is_valid(const char *key); /* [A-Za-z_][A-Za-z0-9_]*, at most ENV_KEY_MAX */
 bool env_key_is_dangerous(const char *key);

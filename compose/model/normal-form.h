@@ -25,7 +25,8 @@
  *   networks *           object: name of a top-level network → {"aliases": set}, only when set; {"default": {}}
  *                        when the file names none
  *   ports                array of {"address", "host", "container", "protocol"}, all strings; address "" means all,
- *                        host "" means any free port; ranges are spread, one entry per port
+ *                        host "" means any free port; ranges are spread, one entry per port, and of
+ *                        a range on the host's side alone resolve_ports() has chosen one
  *   privileged           true or false
  *   read_only            true or false (the root file system)
  *   restart *            as ComposeService.restart

@@ -8,7 +8,7 @@
 typedef const char *(*compose_lookup_t)(const char *key, void *userdata);
 
 typedef struct ComposeResolveOptions {
-    const char *project;  /* project name; the file's own `name:` must be equal or absent */
+    const char *project;  /* project name; the file's own `name:` changes nothing */
     const char *base_dir; /* relative bind sources and env_file paths are below it; they may not leave it */
     compose_lookup_t lookup;
     void *userdata;

@@ -52,6 +52,8 @@ static int add_dependency(const Place *at, const Normaliser *n, ComposeService *
         r = take_bool(&required, &needed);
     if (r < 0)
         return r;
+    if (strv_contains(n->off, name))
+        return 0;
     if (!yaml_get(services.node, name))
         return needed ? fail_missing(at, n, name) : 0;
     if (str_equal(name, s->name))

@@ -8,12 +8,28 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 
+#define VARIABLE_NAME_MAX 1024
+
+/* What podman's env files can carry; most programs want less, but which one runs here is not ours to know. */
+static bool name_is_fine(const char *key)
+{
+    size_t len = strlen(key);
+
+    if (len == 0 || len > VARIABLE_NAME_MAX || *key == '#' || strstr(key, "${"))
+        return false;
+    for (const char *p = key; *p; p++)
+        if (*p == '=' || (unsigned char) *p <= ' ' || *p == 0x7f)
+            return false;
+    return true;
+}
+
 static int put_variable(const Place *at, ComposeService *s, const char *key, const char *value)
 {
-    if (!env_key_is_valid(key))
+    if (!name_is_fine(key))
         return place_fail(at, EINVAL, "compose.bad-value",
-                          "\"%s\" is no name of a variable (letters, digits and _, no digit first, at most %d)", key,
-                          ENV_KEY_MAX);
+                          "\"%.100s\" is no name of a variable: 1 to %d characters without white space and =, and no # "
+                          "first",
+                          key, VARIABLE_NAME_MAX);
     if (strlen(value) > ENV_VALUE_MAX)
         return place_fail(at, EMSGSIZE, "compose.bad-value", "the value of %s is longer than %d bytes", key,
                           ENV_VALUE_MAX);
@@ -106,7 +122,7 @@ static int pass_through(const Place *at, const Normaliser *n, ComposeService *s,
 {
     const char *value;
 
-    if (!env_key_is_valid(key))
+    if (!name_is_fine(key))
         return put_variable(at, s, key, "");
     value = n->options->lookup(key, n->options->userdata);
     if (value)

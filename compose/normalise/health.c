@@ -8,18 +8,18 @@
 #include "lib/base/strv.h"
 
 #define RETRIES_MAX 1000
+#define RETRIES_DEFAULT 3
 
 typedef struct Timing {
     const char *key;
     const char *usec_key;
-    usec_t fallback;
-    bool may_be_zero;
+    usec_t fallback; /* also what 0 stands for */
 } Timing;
 
 static const Timing timings[] = {
-    { "interval", "interval_usec", 30 * USEC_PER_SEC, false },
-    { "timeout", "timeout_usec", 30 * USEC_PER_SEC, false },
-    { "start_period", "start_period_usec", 0, true },
+    { "interval", "interval_usec", 30 * USEC_PER_SEC },
+    { "timeout", "timeout_usec", 30 * USEC_PER_SEC },
+    { "start_period", "start_period_usec", 0 },
 };
 
 /* ["CMD", …], ["CMD-SHELL", text] or ["NONE"]; no array at all when the image's own test is meant. */
@@ -58,8 +58,8 @@ static int put_timing(const Place *at, const Timing *t, cJSON *config, cJSON *pa
         r = take_duration(&member, &usec);
         if (r < 0)
             return r;
-        if (usec == 0 && !t->may_be_zero)
-            return place_fail(&member, EINVAL, "compose.bad-duration", "`%s` cannot be 0", t->key);
+        if (usec == 0)
+            usec = t->fallback;
         text = duration_format(usec);
         r = text ? put_text(config, t->key, text) : -ENOMEM;
     }
@@ -100,11 +100,35 @@ static int put_test(const Place *at, cJSON *config, ComposeService *s, bool *ret
     return r < 0 ? r : json_add_item(s->healthcheck, "test", TAKE_PTR(words));
 }
 
+/* `disable: false` alone, or nothing at all, leaves the image's own check as it is. */
+static bool says_anything(const Place *at)
+{
+    static const char *const keys[] = { "test", "interval", "timeout", "start_period", "retries" };
+
+    for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+        const YamlNode *node = yaml_get(at->node, keys[i]);
+
+        if (node && !yaml_is_null(node))
+            return true;
+    }
+    return false;
+}
+
+static int put_retries(const Place *at, cJSON *config, ComposeService *s)
+{
+    Place retries = place_member(at, "retries");
+    int64_t count = 0;
+    int r = retries.node ? take_integer(&retries, 0, RETRIES_MAX, &count) : 0;
+
+    /* 0 stands for the default, as it does for the times */
+    if (r >= 0 && count > 0)
+        r = put_number(config, "retries", (uint64_t) count);
+    return r < 0 ? r : json_add_int(s->healthcheck, "retries", count > 0 ? (int) count : RETRIES_DEFAULT);
+}
+
 int normalise_healthcheck(const Place *at, const Normaliser *n, ComposeService *s)
 {
     cJSON *config = put_object(s->config, "healthcheck");
-    Place retries = place_member(at, "retries");
-    int64_t count = 3;
     bool disabled = false;
     int r;
 
@@ -115,18 +139,18 @@ int normalise_healthcheck(const Place *at, const Normaliser *n, ComposeService *
     r = put_test(at, config, s, &disabled);
     if (r < 0 || disabled)
         return r;
+    if (!says_anything(at)) {
+        cJSON_DeleteItemFromObjectCaseSensitive(s->config, "healthcheck");
+        cJSON_Delete(TAKE_PTR(s->healthcheck));
+        return 0;
+    }
     for (size_t i = 0; i < ELEMENTSOF(timings); i++) {
         r = put_timing(at, &timings[i], config, s->healthcheck);
         if (r < 0)
             return r;
     }
-    if (retries.node) {
-        r = take_integer(&retries, 1, RETRIES_MAX, &count);
-        if (r >= 0)
-            r = put_number(config, "retries", (uint64_t) count);
-        if (r < 0)
-            return r;
-    }
-    members_sort(config);
-    return json_add_int(s->healthcheck, "retries", (int) count);
+    r = put_retries(at, config, s);
+    if (r >= 0)
+        members_sort(config);
+    return r;
 }

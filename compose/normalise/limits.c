@@ -128,7 +128,7 @@ int normalise_scale(const Place *at, const Normaliser *n, ComposeService *s)
     (void) s;
     if (r < 0 || str_equal(text, "1"))
         return r;
-    return place_fail(at, EINVAL, "compose.unsupported-key", "a service runs once on a box; `%s` can only be 1",
+    return place_fail(at, EINVAL, "compose.unsupported-key", "a service runs once on a box; `%s` can only be 0 or 1",
                       at->key);
 }
 

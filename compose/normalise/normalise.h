@@ -15,6 +15,7 @@ struct Normaliser {
     const ComposeResolveOptions *options;
     const ComposeFile *file;
     const YamlNode *root; /* interpolated copy of the file's tree */
+    char **off;           /* services that are to run 0 times */
 };
 
 /* --- one value (values.c) --- */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "compose/normalise/normalise.h"
 #include "lib/base/strv.h"
@@ -63,34 +64,45 @@ static int parse_protocol(const char *s, Port *port)
     static const char *const known[] = { "tcp", "udp", "sctp" };
 
     for (size_t i = 0; i < ELEMENTSOF(known); i++)
-        if (str_equal(s, known[i])) {
+        if (strcasecmp(s, known[i]) == 0) {
             snprintf(port->protocol, sizeof(port->protocol), "%s", known[i]);
             return 0;
         }
     return -EINVAL;
 }
 
+/* With `any` the host's port is one of the range; resolve_ports() chooses it when it knows what all services take. */
+static int emit_port(const Port *port, uint64_t i, bool any, ComposeService *s, cJSON *ports)
+{
+    cJSON *entry = cJSON_CreateObject();
+    int r = json_append(ports, entry);
+
+    if (r >= 0)
+        r = put_text(entry, "address", port->address);
+    if (r >= 0)
+        r = port->host.first ? put_number(entry, "host", port->host.first + i) : put_text(entry, "host", "");
+    if (r >= 0)
+        r = put_number(entry, "container", port->container.first + i);
+    if (r >= 0)
+        r = put_text(entry, "protocol", port->protocol);
+    if (r >= 0 && any)
+        return put_number(entry, "up_to", port->host.last);
+    if (r >= 0 && port->host.first)
+        r = strv_addf(&s->host_ports, strchr(port->address, ':') ? "[%s]:%u/%s" : "%s:%u/%s", port->address,
+                      (unsigned) (port->host.first + i), port->protocol);
+    return r;
+}
+
 static int emit_ports(const Place *at, const char *value, const Port *port, ComposeService *s, cJSON *ports)
 {
     uint64_t n = port->container.last - port->container.first + 1;
+    uint64_t n_host = port->host.first ? port->host.last - port->host.first + 1 : n;
 
-    if (port->host.first && port->host.last - port->host.first + 1 != n)
-        return fail_port(at, value, "both sides must have the same number of ports");
+    if (n_host != n && n != 1)
+        return fail_port(at, value, "both sides must have the same number of ports, or the container's side one");
     for (uint64_t i = 0; i < n; i++) {
-        cJSON *entry = cJSON_CreateObject();
-        int r = json_append(ports, entry);
+        int r = emit_port(port, i, n_host != n, s, ports);
 
-        if (r >= 0)
-            r = put_text(entry, "address", port->address);
-        if (r >= 0)
-            r = port->host.first ? put_number(entry, "host", port->host.first + i) : put_text(entry, "host", "");
-        if (r >= 0)
-            r = put_number(entry, "container", port->container.first + i);
-        if (r >= 0)
-            r = put_text(entry, "protocol", port->protocol);
-        if (r >= 0 && port->host.first)
-            r = strv_addf(&s->host_ports, strchr(port->address, ':') ? "[%s]:%u/%s" : "%s:%u/%s", port->address,
-                          (unsigned) (port->host.first + i), port->protocol);
         if (r < 0)
             return r;
     }
@@ -195,6 +207,49 @@ static int take_long(const Place *at, ComposeService *s, cJSON *ports)
     if (mode && !str_equal(mode, "host") && !str_equal(mode, "ingress"))
         return fail_port(at, mode, "`mode` is not host or ingress");
     return emit_ports(at, target, &port, s, ports);
+}
+
+static int take_expose(const Place *at, cJSON *array)
+{
+    _cleanup_(freep) char *copy = NULL;
+    const char *value = NULL, *tail;
+    Port port = { .protocol = "tcp" };
+    int r = take_text(at, &value);
+
+    if (r < 0)
+        return r;
+    copy = strdup(value);
+    if (!copy)
+        return -ENOMEM;
+    tail = cut_last(copy, '/');
+    if ((tail && parse_protocol(tail, &port) < 0) || parse_range(copy, &port.container) < 0)
+        return place_fail(at, EINVAL, "compose.bad-port",
+                          "\"%s\" is no port; write it like \"80\", \"53/udp\" or \"3000-3005\"", value);
+    for (uint64_t i = port.container.first; i <= port.container.last; i++) {
+        _cleanup_(freep) char *text = str_format("%u/%s", (unsigned) i, port.protocol);
+
+        if (!text || append_text(array, text) < 0)
+            return -ENOMEM;
+    }
+    if (cJSON_GetArraySize(array) > PORTS_PER_SERVICE_MAX)
+        return place_fail(at, EMSGSIZE, "compose.bad-port", "more than %d ports in one service", PORTS_PER_SERVICE_MAX);
+    return 0;
+}
+
+int normalise_expose(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    cJSON *array = put_array(s->config, at->key);
+    int r = array ? 0 : -ENOMEM;
+
+    (void) n;
+    for (size_t i = 0; r >= 0 && i < at->node->n_items; i++) {
+        Place item = place_child(at, i);
+
+        r = take_expose(&item, array);
+    }
+    if (r >= 0)
+        set_normalise(array);
+    return r;
 }
 
 int normalise_ports(const Place *at, const Normaliser *n, ComposeService *s)

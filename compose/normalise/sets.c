@@ -87,29 +87,6 @@ int normalise_devices(const Place *at, const Normaliser *n, ComposeService *s)
     return normalise_set(at, s, change_device);
 }
 
-static int change_expose(const Place *at, const char *text, char **ret)
-{
-    size_t digits = strspn(text, "0123456789");
-    const char *protocol = text[digits] == '/' ? text + digits + 1 : "tcp";
-    _cleanup_(freep) char *number = strndup(text, digits);
-    uint64_t port = 0;
-
-    if (!number)
-        return -ENOMEM;
-    if (str_to_u64(number, 1, 65535, &port) < 0 || (text[digits] && text[digits] != '/') ||
-        (!str_equal(protocol, "tcp") && !str_equal(protocol, "udp") && !str_equal(protocol, "sctp")))
-        return place_fail(at, EINVAL, "compose.bad-port", "\"%s\" is no port; write it like \"80\" or \"53/udp\"",
-                          text);
-    *ret = str_format("%u/%s", (unsigned) port, protocol);
-    return *ret ? 0 : -ENOMEM;
-}
-
-int normalise_expose(const Place *at, const Normaliser *n, ComposeService *s)
-{
-    (void) n;
-    return normalise_set(at, s, change_expose);
-}
-
 /* Mapping, or list of NAME:ADDRESS or NAME=ADDRESS. */
 int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *s)
 {

@@ -106,30 +106,41 @@ static int scan_decimal(const char **p, uint64_t *ret_whole, uint64_t *ret_nano)
     return 0;
 }
 
+/* k, kb, ki and kib alike are 1024, as everywhere in compose files. */
+static int scan_unit(const char *p, unsigned *ret_shift)
+{
+    static const char letters[] = "kmgt";
+    const char *letter;
+
+    p += *p == ' ';
+    if (!*p || strcasecmp(p, "b") == 0)
+        return *ret_shift = 0, 0;
+    letter = strchr(letters, *p | 0x20);
+    if (!letter || (p[1] && strcasecmp(p + 1, "b") != 0 && strcasecmp(p + 1, "i") != 0 && strcasecmp(p + 1, "ib") != 0))
+        return -EINVAL;
+    *ret_shift = 10 * (unsigned) (letter - letters + 1);
+    return 0;
+}
+
 int take_size(const Place *at, uint64_t *ret)
 {
-    static const struct {
-        const char *unit;
-        unsigned shift;
-    } units[] = {
-        { "", 0 },    { "b", 0 },  { "k", 10 },  { "kb", 10 }, { "m", 20 },
-        { "mb", 20 }, { "g", 30 }, { "gb", 30 }, { "t", 40 },  { "tb", 40 },
-    };
     const char *value = NULL, *p;
     uint64_t whole = 0, nano = 0;
+    unsigned shift = 0;
     int r = take_text(at, &value);
 
     if (r < 0)
         return r;
     p = value;
     r = scan_decimal(&p, &whole, &nano);
-    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(units); i++)
-        if (strcasecmp(p, units[i].unit) == 0 && whole < (UINT64_C(1) << (62 - units[i].shift))) {
-            /* the fraction in millionths, so that it cannot overflow with the largest unit */
-            *ret = (whole << units[i].shift) + (((nano / 1000) << units[i].shift) / 1000000);
-            return 0;
-        }
-    return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no size; write it like 512m or 2g", value);
+    if (r >= 0)
+        r = scan_unit(p, &shift);
+    if (r >= 0 && whole < (UINT64_C(1) << (62 - shift))) {
+        /* the fraction in millionths, so that it cannot overflow with the largest unit */
+        *ret = (whole << shift) + (((nano / 1000) << shift) / 1000000);
+        return 0;
+    }
+    return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no size; write it like 512m, 512MiB or 2g", value);
 }
 
 static int scan_duration(const char *p, uint64_t *ret)

@@ -195,20 +195,46 @@ static int refuse_old_meaning(const PolicyCheck *c, const char *path, const char
         source, source, (int) (strrchr(source, '/') - source), source);
 }
 
-static int check_bind(const PolicyCheck *c, const char *source, bool read_only)
+/* Without what means nothing: "/a//b/./" is "/a/b". Anything else is left for the check to name. */
+static char *clean_source(const char *source)
+{
+    char *clean = malloc(strlen(source) + 2), *end = clean;
+
+    if (!clean)
+        return NULL;
+    for (const char *p = source; *p == '/';) {
+        size_t len;
+
+        p += strspn(p, "/");
+        len = strcspn(p, "/");
+        if (len > 0 && !(len == 1 && *p == '.')) {
+            *end++ = '/';
+            end = mempcpy(end, p, len);
+        }
+        p += len;
+    }
+    if (end == clean)
+        *end++ = '/';
+    *end = '\0';
+    return clean;
+}
+
+static int check_bind(const PolicyCheck *c, const char *written, bool read_only)
 {
     _cleanup_(freep) char *path = str_format("services.%s.volumes", c->service);
+    _cleanup_(freep) char *source = *written == '/' ? clean_source(written) : strdup(written);
 
-    if (!path)
+    if (!path || !source)
         return -ENOMEM;
     if (policy_allows_bind(c->policy, c->service, source, read_only))
         return 0;
-    if (!policy_path_is_clean(source) || str_equal(source, "/"))
-        return error_set_at(
-            c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
-            "the host path \"%.200s\" cannot be mounted: it must be absolute, without \".\" and \"..\", "
-            "and not the root folder",
-            source);
+    if (str_equal(source, "/"))
+        return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+                            "the root folder of the host cannot be mounted; mount the folders that are needed");
+    if (!policy_path_is_clean(source))
+        return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+                            "the host path \"%.200s\" cannot be mounted: write an absolute path without \"..\"",
+                            written);
     if (policy_allowed_bind(c->policy, c->service, source, read_only))
         return refuse_old_meaning(c, path, source);
     return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
@@ -437,17 +463,26 @@ static int check_key(const PolicyCheck *c, const char *key, const cJSON *value)
 
 /* Top-level volumes and networks. A volume called "/etc" would be a bind mount, a network called "host" the
  * host's. */
+/* Only the real name reaches podman; of the file as written it is known when it stands there, or when the key is it. */
+static const char *real_name(const cJSON *d, const char *key)
+{
+    const cJSON *external = cJSON_GetObjectItemCaseSensitive(d, "external");
+    const char *old_form = json_string(external, "name"), *name = json_string(d, "name");
+
+    return name ? name : old_form ? old_form : external && !is_false(external) ? key : NULL;
+}
+
 static int check_definition(const PolicyCheck *c, const char *kind, const char *key, const cJSON *d)
 {
     static const char *const taken[] = { "host", "none", "private", "slirp4netns", "pasta", "container", "ns", NULL };
     bool is_network = str_equal(kind, "networks");
-    const char *name = json_string(d, "name");
+    const char *name = real_name(d, key);
     const char *driver = json_string(d, "driver");
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(d, "driver_opts");
     PolicyCheck at = *c;
     int r;
 
-    if (!name_is_plain(key) || (name && !name_is_plain(name)) || (is_network && list_has(taken, name ? name : key))) {
+    if (!name_is_plain(key) || (name && !name_is_plain(name)) || (is_network && name && list_has(taken, name))) {
         _cleanup_(freep) char *path = str_format("%s.%.100s.name", kind, key);
 
         return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path ? path : kind,

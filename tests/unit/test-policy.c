@@ -198,6 +198,8 @@ static void top_level_refused(void **state _unused_)
          "volumes: {v: {driver_opts: {type: none, o: bind, device: /}}}\n"),
         "services: {web: {image: a, volumes: [\"v:/x\"]}}\nvolumes: {v: {external: true, name: /etc}}\n",
         "services: {web: {image: a, networks: [n]}}\nnetworks: {n: {external: true, name: host}}\n",
+        "services: {web: {image: a, networks: [n]}}\nnetworks: {n: {external: {name: host}}}\n",
+        "services: {web: {image: a, networks: [host]}}\nnetworks: {host: {external: true}}\n",
         "services: {web: {image: a, networks: [n]}}\nnetworks: {n: {driver: macvlan}}\n",
         "services: {web: {image: a, networks: [n]}}\nnetworks: {n: {labels: {io.tucomunidad.x: y}}}\n",
     };
@@ -207,6 +209,24 @@ static void top_level_refused(void **state _unused_)
 
         if (check_file(files[i], NULL, &err) >= 0)
             fail_msg("%s passed", files[i]);
+    }
+}
+
+static void ordinary_files_pass(void **state _unused_)
+{
+    static const char *const files[] = {
+        /* podman gets secbox_private */
+        "services: {web: {image: a, networks: [private]}}\nnetworks: {private: {internal: true}}\n",
+        "services: {web: {image: a, networks: [host]}}\nnetworks: {host: }\n",
+        "services: {web: {image: a, volumes: [\"/srv/app/:/app/\"]}}\n",
+        "services: {web: {image: a, volumes: [{type: bind, source: //srv/./app/, target: /app}]}}\n",
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+        _cleanup_(error_done) Error err = {};
+
+        if (check_file(files[i], "{\"bind\":[\"/srv/app\"]}", &err) < 0)
+            fail_msg("%s: %s", files[i], error_message(&err, -EPERM));
     }
 }
 
@@ -287,8 +307,8 @@ static const BindCase binds[] = {
     { "{\"bind\":[\"/var/lib/tucomunidad/volumes\"]}", "/var/lib/tucomunidad/volumes/a", false, true },
     { "{\"bind\":[\"/var/lib/tucomunidad/volumes/*\"]}", "/var/lib/tucomunidad/volumes/a", false, true },
     { "{\"bind\":[\"/var/lib/tucomunidad/volumes/a/b\"]}", "/var/lib/tucomunidad/volumes/a/b", false, true },
-    { NULL, "/var/lib/tucomunidad/volumes/./a", false, false },
-    { NULL, "/var/lib/tucomunidad/volumes//a", false, false },
+    { NULL, "/var/lib/tucomunidad/volumes/./a", false, true },
+    { NULL, "/var/lib/tucomunidad/volumes//a/", false, true },
     { NULL, "relative", false, false },
     { "{\"bind\":[]}", "/var/lib/tucomunidad/volumes/a", false, false },
     { "{\"bind\":[\"/srv\"]}", "/srv", false, true },
@@ -500,6 +520,7 @@ int main(void)
         cmocka_unit_test(allowed_by_entry),
         cmocka_unit_test(file_refused_by_default),
         cmocka_unit_test(top_level_refused),
+        cmocka_unit_test(ordinary_files_pass),
         cmocka_unit_test(definitions_refused),
         cmocka_unit_test(ordinary_keys_pass),
         cmocka_unit_test(binds_by_components),
