@@ -201,3 +201,10 @@ char *image_ref_print(const ImageRef *r, const char *digest)
 {
     return str_format("%s/%s%s%s", r->registry, r->path, digest ? "@" : ":", digest ? digest : r->tag);
 }
+
+size_t image_repository_length(const char *image)
+{
+    const char *slash = strrchr(image, '/'), *colon = strrchr(image, ':');
+
+    return colon && (!slash || colon > slash) ? (size_t) (colon - image) : strlen(image);
+}

@@ -30,3 +30,6 @@ char *image_ref_print(const ImageRef *r, const char *digest);
 bool image_digest_is_valid(const char *text);
 /* The digest of a manifest's bytes. */
 int image_digest_of(const char *body, size_t len, char ret[static IMAGE_DIGEST_SIZE]) _must_check_;
+
+/* Length of an image's name as it is written, without its tag. */
+size_t image_repository_length(const char *image);

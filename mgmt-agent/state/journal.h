@@ -10,6 +10,10 @@
 #include "lib/data/json.h"
 #include "mgmt-agent/state/deploy-state.h"
 
+/* Journal.kind; a push has none. */
+#define KIND_UPDATE "update"
+#define KIND_RECREATE "recreate"
+
 /* How one container is undone. By id, since names move. */
 typedef struct JournalStep {
     char *action; /* "create", "replace", "remove" */
@@ -23,7 +27,7 @@ typedef struct JournalStep {
 
 typedef struct Journal {
     DeployState state;
-    char *kind;         /* "update" and the like; NULL for a push */
+    char *kind;         /* KIND_…; NULL for a push */
     bool by_connection; /* it is confirmed by the tunnel that comes up again, not by the cloud's word */
     char *id;           /* of the deployment, from the message */
     char *version;

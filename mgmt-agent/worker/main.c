@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "lib/base/buf.h"
-#include "lib/cli/cli.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/cli/cli.h"
 #include "mgmt-agent/state/worker-request.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
+#include "mgmt-agent/worker/phases/deploy.h"
 #include "mgmt-agent/worker/reader-watch.h"
 
 static const char *opt_root, *opt_project = "secbox", *opt_podman_compose, *opt_settle = "5",

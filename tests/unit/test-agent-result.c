@@ -4,7 +4,8 @@
 
 #include <errno.h>
 
-#include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/phases/check-file.h"
+#include "mgmt-agent/worker/phases/result.h"
 
 static void test_status(void **state)
 {

@@ -12,47 +12,13 @@
 #include "mgmt-agent/state/boot-mark.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
+#include "mgmt-agent/worker/phases/bind-alarms.h"
+#include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/phases/open-podman.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 #define MANAGER_WAIT_USEC (60 * USEC_PER_SEC)
 #define MANAGER_POLL_USEC (200 * USEC_PER_MSEC)
-
-/* A lingering user's service manager starts beside us at boot. Without it podman would hold containers in our own control group,
- * and could not start those that it made with the manager there. */
-static bool has_manager(const PodmanUser *u)
-{
-    _cleanup_(freep) char *bus = u->runtime_dir ? str_format("%s/bus", u->runtime_dir) : NULL;
-
-    return !u->runtime_dir || access("/run/systemd/system", F_OK) < 0 || (bus && access(bus, F_OK) == 0);
-}
-
-static int find_user(Deploy *d, Error *err)
-{
-    const char *wanted = d->agent_env ? env_get(d->agent_env, "PODMAN_USER") : NULL;
-    usec_t until = boottime_usec() + (boot_is_new() ? MANAGER_WAIT_USEC : 0);
-
-    for (;;) {
-        int r = podman_user_find(wanted, &d->user, err);
-        bool early = r < 0 ? str_equal(error_id(err), "podman.no-runtime-dir") : !has_manager(&d->user);
-
-        if (!early || boottime_usec() >= until)
-            return r;
-        error_done(err);
-        podman_user_done(&d->user);
-        usleep(MANAGER_POLL_USEC);
-    }
-}
-
-int deploy_open_again(Deploy *d, Error *err)
-{
-    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
-    int r;
-
-    /* without mgmt-agent.env the usual users are tried: undoing must not depend on it */
-    if (path && !d->agent_env && env_load(path, &d->agent_env, NULL) < 0)
-        log_warning("Cannot read %s; looking for the usual podman users", path);
-    r = find_user(d, err);
-    return r < 0 ? r : deploy_open_podman(d, err);
-}
 
 /* The one that was proved, or the one of its name that somebody has made since. */
 static int inspect_service(Deploy *d, const cJSON *service, cJSON **ret, Error *err)

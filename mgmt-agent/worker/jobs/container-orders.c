@@ -8,24 +8,19 @@
 #include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
 #include "mgmt-agent/state/snapshot-store.h"
-#include "mgmt-agent/worker/phases/flow.h"
-#include "mgmt-agent/worker/phases/sequence.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/jobs/update.h"
+#include "mgmt-agent/worker/phases/bind-alarms.h"
+#include "mgmt-agent/worker/phases/check-file.h"
+#include "mgmt-agent/worker/phases/current.h"
+#include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/phases/open-podman.h"
+#include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/phases/sequence.h"
 
 /* A container that hangs does not answer its signal: whoever waits for it waits in vain. */
 #define GRACE_MAX_SECONDS 10
 #define POLL_USEC (250 * USEC_PER_MSEC)
-
-static const cJSON *find_service(const cJSON *current, const char *name)
-{
-    const cJSON *service;
-
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services"))
-        if (str_equal(json_string(service, "name"), name))
-            return service;
-    return NULL;
-}
 
 static int unknown_service(const char *name, Error *err)
 {
@@ -131,7 +126,7 @@ int job_restart(Deploy *d, const cJSON *request)
     if (r == 0)
         r = store_load_current(&d->current, &err);
     d->previous = current_to_project(d->current);
-    service = find_service(d->current, name ? name : "");
+    service = current_service(d->current, name ? name : "");
     if (r == 0)
         r = service ? restart(d, service, &err) : unknown_service(name ? name : "", &err);
     if (r == 0)
@@ -147,7 +142,7 @@ static int begin(Deploy *d, const cJSON *message, Error *err)
     const char *name = json_string(message, "service");
     int r = update_load_deployed(d, err);
 
-    if (r == 0 && !find_service(d->current, name ? name : ""))
+    if (r == 0 && !current_service(d->current, name ? name : ""))
         r = unknown_service(name ? name : "", err);
     if (r < 0)
         return r;

@@ -10,7 +10,10 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/state/snapshot-store.h"
-#include "mgmt-agent/worker/jobs/update.h"
+#include "mgmt-agent/worker/phases/bind-alarms.h"
+#include "mgmt-agent/worker/phases/hooks.h"
+#include "mgmt-agent/worker/phases/open-podman.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 static bool is_wanted(const cJSON *wanted, const char *name)
 {

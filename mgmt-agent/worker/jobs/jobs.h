@@ -4,11 +4,6 @@
 
 #include "mgmt-agent/worker/phases/deploy.h"
 
-/* exit status: nothing is wrong with the job, podman or the disk is; the agent starts it again after a pause */
-#define EXIT_TRY_AGAIN 2
-/* how often a rollback that was interrupted is taken up again */
-#define ROLLBACK_TRIES_MAX 3
-
 typedef struct Job {
     const char *name;
     /* `request` is what the agent wrote to standard input; the result is the exit status: 0 done, 1 not. */

@@ -14,6 +14,7 @@
 #include "lib/event/daemon.h"
 #include "lib/registry/registry-client.h"
 #include "mgmt-agent/worker/jobs/update-check.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 #define REQUEST_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define CONNECT_TIMEOUT_USEC (10 * USEC_PER_SEC)

@@ -8,6 +8,8 @@
 #include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
+#include "mgmt-agent/worker/phases/open-podman.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 #define LOG_LINES 5
 

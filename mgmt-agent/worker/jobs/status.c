@@ -9,6 +9,8 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
+#include "mgmt-agent/worker/phases/open-podman.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 static int add_service(Deploy *d, cJSON *services, const ObservedContainer *c)
 {

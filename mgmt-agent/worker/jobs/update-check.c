@@ -12,6 +12,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
 #include "mgmt-agent/worker/jobs/check-answer.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 /* what the child may take beyond its own deadline */
 #define CHILD_SLACK_USEC (10 * USEC_PER_SEC)

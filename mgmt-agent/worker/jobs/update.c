@@ -9,55 +9,30 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "lib/data/image-ref.h"
 #include "mgmt-agent/state/failed-images.h"
 #include "mgmt-agent/state/image-age.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/update-lock.h"
+#include "mgmt-agent/state/watch-labels.h"
+#include "mgmt-agent/worker/phases/check-file.h"
+#include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/sequence.h"
-#include "mgmt-agent/worker/jobs/jobs.h"
+#include "mgmt-agent/worker/phases/update-images.h"
 
 static const cJSON *services_of(const Deploy *d)
 {
     return cJSON_GetObjectItemCaseSensitive(d->current, "services");
 }
 
-static const cJSON *current_service(const Deploy *d, const char *name)
-{
-    const cJSON *service;
-
-    cJSON_ArrayForEach(service, services_of(d))
-        if (str_equal(json_string(service, "name"), name))
-            return service;
-    return NULL;
-}
-
-static cJSON *item_of(const Deploy *d, const char *service)
-{
-    cJSON *item;
-
-    cJSON_ArrayForEach(item, d->journal.updates)
-        if (str_equal(json_string(item, "service"), service))
-            return item;
-    return NULL;
-}
-
 static int check_digest(const char *digest, Error *err)
 {
-    const char *hex = digest && str_starts(digest, "sha256:") ? digest + strlen("sha256:") : "";
-
-    if (strlen(hex) == 64 && strspn(hex, "0123456789abcdef") == 64)
+    if (image_digest_is_valid(digest))
         return 0;
     return error_set(err, EINVAL, "update.bad-digest",
                      "'%.80s' is no digest; it must be sha256: and 64 hexadecimal digits", digest ? digest : "");
-}
-
-/* Length of the name without its tag. */
-static size_t repository_length(const char *image)
-{
-    const char *slash = strrchr(image, '/'), *colon = strrchr(image, ':');
-
-    return colon && (!slash || colon > slash) ? (size_t) (colon - image) : strlen(image);
 }
 
 /* What is pulled: the repository that this box's own compose file names, at the digest. */
@@ -75,7 +50,7 @@ static int add_reference(cJSON *item, const char *image, const char *digest, Err
     r = check_digest(digest, err);
     if (r < 0)
         return r;
-    reference = str_format("%.*s@%s", (int) repository_length(image), image, digest);
+    reference = str_format("%.*s@%s", (int) image_repository_length(image), image, digest);
     return reference && json_add_string(item, "reference", reference) == 0 &&
                    json_add_string(item, "digest", digest) == 0
                ? 0
@@ -87,7 +62,7 @@ static int add_item(Deploy *d, const cJSON *service, const char *digest, const c
     cJSON *item = cJSON_CreateObject();
     const char *name = json_string(service, "name"), *image = json_string(service, "image");
 
-    if (!name || !image || item_of(d, name)) {
+    if (!name || !image || update_item(d, name)) {
         cJSON_Delete(item);
         return 0;
     }
@@ -107,7 +82,7 @@ static bool is_ordered(const cJSON *service, const char *name, const char *image
         return false;
     if (!image)
         return name != NULL;
-    return its_image && (str_equal(its_image, image) || (strlen(image) == repository_length(its_image) &&
+    return its_image && (str_equal(its_image, image) || (strlen(image) == image_repository_length(its_image) &&
                                                          strncmp(its_image, image, strlen(image)) == 0));
 }
 
@@ -130,7 +105,7 @@ static int take_found(Deploy *d, const cJSON *images, Error *err)
     int r = 0;
 
     cJSON_ArrayForEach(image, images) {
-        const cJSON *service = current_service(d, json_string(image, "service"));
+        const cJSON *service = current_service(d->current, json_string(image, "service"));
 
         if (r == 0 && service)
             r = add_item(d, service, json_string(image, "digest"), json_string(image, "seenAt"), err);
@@ -245,7 +220,7 @@ static int order_by_labels(Deploy *d, Error *err)
         ComposeService *s = &d->project->services[i];
         _cleanup_(watch_labels_done) WatchLabels l = {};
 
-        if (labels_of(current_service(d, s->name), &l) < 0)
+        if (labels_of(current_service(d->current, s->name), &l) < 0)
             return error_set(err, ENOMEM, "update.failed", "no memory");
         for (char **name = l.depends_on; name && *name; name++) {
             const ComposeService *on = compose_service_find(d->project, *name);
@@ -258,88 +233,6 @@ static int order_by_labels(Deploy *d, Error *err)
             else if (strv_add(&s->depends_on, *name) < 0)
                 return error_set(err, ENOMEM, "update.failed", "no memory");
         }
-    }
-    return 0;
-}
-
-/* The image that a service of a limited deployment runs now; it need not be what the image's name means by now. */
-static int pin_image(Deploy *d, const ComposeService *s, bool *ret_missing)
-{
-    const char *id = json_string(current_service(d, s->name), "imageId");
-    char *copy = id ? strdup(id) : NULL;
-
-    *ret_missing = !id;
-    if (!id)
-        return 0;
-    if (copy && map_put(d->image_ids, s->name, copy) == 0)
-        return 0;
-    free(copy);
-    return -ENOMEM;
-}
-
-static int set_image(Deploy *d, cJSON *item, const char *service, char *id)
-{
-    cJSON_DeleteItemFromObjectCaseSensitive(item, "imageId");
-    if (json_add_string(item, "imageId", id) < 0 || map_put(d->image_ids, service, id) < 0) {
-        free(id);
-        return -ENOMEM;
-    }
-    return 0;
-}
-
-static int resolve_updated(Deploy *d, const ComposeService *s, cJSON *item, bool *ret_missing, Error *err)
-{
-    const char *reference = json_string(item, "reference");
-    _cleanup_(error_done) Error reason = {};
-    char *id = NULL;
-    int r = podman_image_id(d->podman, reference ? reference : s->image, &id, &reason);
-
-    *ret_missing = r == -ENOENT;
-    if (r == -ENOENT && reference)
-        return 0;
-    if (r < 0)
-        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
-    return set_image(d, item, s->name, id);
-}
-
-int update_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
-{
-    size_t missing = 0;
-
-    for (size_t i = 0; i < d->project->n_services; i++) {
-        const ComposeService *s = &d->project->services[i];
-        cJSON *item = item_of(d, s->name);
-        bool is_missing = false;
-        int r = 0;
-
-        if (!map_get(d->image_ids, s->name))
-            r = item ? resolve_updated(d, s, item, &is_missing, err) : pin_image(d, s, &is_missing);
-        if (r < 0)
-            return r;
-        missing += is_missing;
-    }
-    *ret_missing = missing;
-    return 0;
-}
-
-int update_pull(Deploy *d, bool *ret_pulled, Error *err)
-{
-    cJSON *item;
-
-    *ret_pulled = false;
-    cJSON_ArrayForEach(item, d->journal.updates) {
-        const char *service = json_string(item, "service"), *reference = json_string(item, "reference");
-        char *id = NULL;
-        int r;
-
-        if (!reference || map_get(d->image_ids, service))
-            continue;
-        r = deploy_pull_image(d, service, reference, "missing", &id, err);
-        if (r == 0)
-            r = set_image(d, item, service, id);
-        if (r < 0)
-            return r;
-        *ret_pulled = true;
     }
     return 0;
 }
@@ -446,94 +339,4 @@ int job_update(Deploy *d, const cJSON *request)
     if (r == 0 && d->plan->n_changes > 0 && !json_bool(request, "force", false))
         r = check_age(d, request, &err);
     return r < 0 ? flow_fail_untouched(d, &err, r) : flow_change(d);
-}
-
-static void name_image(Deploy *d, const cJSON *item, const char *id)
-{
-    const char *image = json_string(item, "image");
-    size_t n = image ? repository_length(image) : 0;
-    _cleanup_(freep) char *repository = image ? strndup(image, n) : NULL;
-    _cleanup_(error_done) Error err = {};
-
-    if (repository && id && podman_tag(d->podman, id, repository, image[n] == ':' ? image + n + 1 : "latest", &err) < 0)
-        deploy_progress(d, "info", json_string(item, "service"), "could not let %s mean image %.12s: %s", image, id,
-                        error_message(&err, -EIO));
-}
-
-void update_name_images(Deploy *d)
-{
-    const cJSON *item;
-
-    cJSON_ArrayForEach(item, d->journal.updates)
-        if (json_string(item, "reference"))
-            name_image(d, item, json_string(item, "imageId"));
-}
-
-void update_name_back(Deploy *d)
-{
-    const cJSON *item;
-
-    cJSON_ArrayForEach(item, d->journal.updates)
-        if (!json_string(item, "reference"))
-            name_image(d, item, json_string(item, "oldImageId"));
-}
-
-/* What an image is to blame for. That an agent was stopped, a disk was full or podman hung says nothing against it. */
-static bool is_its_fault(const char *id)
-{
-    return id && (str_starts(id, "prove.") || str_equal(id, "apply.not-started") || str_equal(id, "update.hook") ||
-                  str_equal(id, "confirm.deadline"));
-}
-
-bool update_is_to_blame(const Deploy *d)
-{
-    return str_equal(d->journal.kind, KIND_UPDATE) && is_its_fault(json_string(d->journal.failure, "id"));
-}
-
-static int describe_failure(const Deploy *d, const cJSON *item, cJSON *entry)
-{
-    static const char *const copied[] = { "service", "image", "digest", "imageId" };
-    const cJSON *failure = d->journal.failure;
-    cJSON *error = cJSON_CreateObject();
-    char at[TIMESTAMP_SIZE];
-    int r = json_add_item(entry, "error", error);
-
-    if (r == 0)
-        r = json_add_string(error, "id", json_string(failure, "id"));
-    if (r == 0)
-        r = json_add_string(error, "message", json_string(failure, "message"));
-    if (r == 0)
-        r = json_add_string(entry, "at", timestamp_format(realtime_usec(), at));
-    for (size_t i = 0; r == 0 && i < ELEMENTSOF(copied); i++)
-        r = json_add_string(entry, copied[i], json_string(item, copied[i]));
-    return r == 0 ? json_add_string(entry, "log", json_string(failure, "log")) : r;
-}
-
-void update_note_failure(const Deploy *d)
-{
-    const cJSON *item;
-
-    if (!update_is_to_blame(d))
-        return;
-    cJSON_ArrayForEach(item, d->journal.updates) {
-        _cleanup_(cJSON_Deletep) cJSON *entry = cJSON_CreateObject();
-        _cleanup_(error_done) Error err = {};
-        int r = entry ? describe_failure(d, item, entry) : -ENOMEM;
-
-        if (r == 0)
-            r = failed_add(TAKE_PTR(entry), &err);
-        if (r < 0)
-            log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
-                        "Cannot remember that an image failed, it may be tried again");
-    }
-}
-
-bool update_is_put_off(const Deploy *d, const Error *failure)
-{
-    static const char *const ids[] = { "update.not-now", "update.locked", "update.too-young", "update.failed-before" };
-
-    for (size_t i = 0; failure && !d->from_cloud && str_equal(d->journal.kind, KIND_UPDATE) && i < ELEMENTSOF(ids); i++)
-        if (str_equal(error_id(failure), ids[i]))
-            return true;
-    return false;
 }

@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* Replaces what changes and nothing else. An old container is stopped and renamed, never removed, until finish.c. */
 
+#include "mgmt-agent/worker/phases/apply.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/base/strv.h"
-#include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/phases/binds.h"
+#include "mgmt-agent/worker/phases/prove.h"
+#include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/phases/stage.h"
 
 static const ObservedContainer *observed_by_id(const Deploy *d, const char *id)
 {
     for (size_t i = 0; i < d->n_observed; i++)
         if (str_equal(d->observed[i].id, id))
             return &d->observed[i];
-    return NULL;
-}
-
-const JournalStep *deploy_change_of(const Deploy *d, const char *service)
-{
-    for (size_t i = 0; i < d->journal.n_steps; i++)
-        if (str_equal(d->journal.steps[i].service, service) && !str_equal(d->journal.steps[i].action, "remove"))
-            return &d->journal.steps[i];
     return NULL;
 }
 

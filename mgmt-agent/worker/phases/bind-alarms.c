@@ -2,6 +2,8 @@
 /* Containers that were made before the rules of binds.c: they start as ever, and the box tells which mounts are not safe. Only
  * one whose source has been replaced by a link that leads where nobody allowed it to is not started. */
 
+#include "mgmt-agent/worker/phases/bind-alarms.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,11 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/unsafe-binds.h"
+#include "mgmt-agent/worker/phases/bind-uses.h"
+#include "mgmt-agent/worker/phases/bind-walk.h"
 #include "mgmt-agent/worker/phases/binds.h"
+#include "mgmt-agent/worker/phases/check-file.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 static int list_all(Deploy *d, BindUses *u, Error *err)
 {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Who mounts what: by the compose file, and by podman's word. */
 
+#include "mgmt-agent/worker/phases/bind-uses.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

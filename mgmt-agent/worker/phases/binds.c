@@ -12,6 +12,9 @@
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/worker/phases/bind-uses.h"
+#include "mgmt-agent/worker/phases/bind-walk.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 #define FOLDER_MODE 0755
 

@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Host paths that services mount: what a new file may ask for, and what runs already although it could not be asked for now. */
+/* Host paths that services of a new file mount. */
 #pragma once
 
-#include "compose/policy/bind-rules.h"
-#include "mgmt-agent/worker/phases/bind-walk.h"
 #include "mgmt-agent/worker/phases/deploy.h"
 
-typedef struct BindUses {
-    BindUse *items;
-    size_t n;
-} BindUses;
-
-void bind_uses_done(BindUses *u);
-int bind_uses_add(BindUses *u, const char *service, const char *source, bool writable) _must_check_;
-/* What the services of d->project mount, links followed as deploy_bind_target() says. */
-int bind_uses_of_project(const Deploy *d, BindUses *u) _must_check_;
-/* What those of the containers that are of this project mount, as podman says, whatever their state. */
-int bind_uses_of_containers(Deploy *d, const ObservedContainer *containers, size_t n, BindUses *u,
-                            Error *err) _must_check_;
-/* What one container mounts, from its inspection. */
-int bind_uses_of_container(const cJSON *info, const char *service, BindUses *u) _must_check_;
-/* Podman's store: every named volume is in it, so it counts as a folder that containers may write to. Its service is "". */
-int bind_uses_add_store(Deploy *d, BindUses *u, Error *err) _must_check_;
-
-/* "service X mounts A, and service Y may write to B, which is above it": preflight.bind-overlap. */
-int bind_conflict_error(const BindUse *use, const BindUse *other, Error *err);
+/* What podman gets for a source: what a link leads to, else the source. */
+const char *deploy_bind_target(const Deploy *d, const char *source);
+/* Whether services may mount what they ask for: preflight.bind-missing, bind-link, bind-way, bind-overlap. Nothing is made. */
+int deploy_check_binds(Deploy *d, Error *err) _must_check_;
+/* Just before the service's new container is made: makes the folders that are ours to make, and checks again. */
+int deploy_ready_binds(Deploy *d, const ComposeService *s, Error *err) _must_check_;
+/* The folder where a service other than the main one shows its heartbeat. */
+void deploy_make_run_folder(const Deploy *d, const char *service);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The phases before podman is asked anything: everything is resolved before anything is touched. */
 
+#include "mgmt-agent/worker/phases/check-file.h"
+
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -14,7 +16,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "mgmt-agent/state/snapshot-store.h"
-#include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 #define COMPOSE_NAME "compose.yml"
 

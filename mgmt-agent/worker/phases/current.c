@@ -2,6 +2,8 @@
 /* What is committed: enough to say at once, without a child process, that the same snapshot runs already, and enough to
  * explain the next plan. */
 
+#include "mgmt-agent/worker/phases/current.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +13,7 @@
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/watch-labels.h"
 #include "mgmt-agent/state/way-back.h"
-#include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/phases/update-images.h"
 
 #define STOP_GRACE_DEFAULT_SECONDS 10
 
@@ -25,11 +27,11 @@ static int add_strings(cJSON *o, const char *key, char *const *v)
     return r;
 }
 
-static const cJSON *remembered_service(const Deploy *d, const char *name)
+const cJSON *current_service(const cJSON *current, const char *name)
 {
     const cJSON *service;
 
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(d->current, "services"))
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services"))
         if (str_equal(json_string(service, "name"), name))
             return service;
     return NULL;
@@ -38,7 +40,7 @@ static const cJSON *remembered_service(const Deploy *d, const char *name)
 /* The last good one before `image`: what it ran until now, or, when that is the same, what it ran before that. */
 static const char *previous_image(const Deploy *d, const char *name, const char *image)
 {
-    const cJSON *before = remembered_service(d, name);
+    const cJSON *before = current_service(d->current, name);
     const char *id = json_string(before, "imageId");
 
     return id && !str_equal(id, image) ? id : json_string(before, "previousImageId");
@@ -103,20 +105,10 @@ static int add_previous(const Deploy *d, cJSON *o)
     return json_add_string(o, "previous", json_string(d->current, same ? "previous" : "version"));
 }
 
-static const cJSON *update_of(const Deploy *d, const char *service)
-{
-    const cJSON *item;
-
-    cJSON_ArrayForEach(item, d->journal.updates)
-        if (str_equal(json_string(item, "service"), service))
-            return item;
-    return NULL;
-}
-
 /* The digest that the cloud has ordered for it holds until another change of its image. */
 static int note_order(const Deploy *d, const cJSON *before, cJSON *service)
 {
-    const cJSON *update = update_of(d, json_string(service, "name"));
+    const cJSON *update = update_item(d, json_string(service, "name"));
     const char *ordered = !update         ? json_string(before, "ordered")
                           : d->from_cloud ? json_string(update, "digest")
                                           : NULL;

@@ -9,9 +9,15 @@
 #include "lib/base/boot-id.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/worker/phases/by-hand-file.h"
+#include "mgmt-agent/worker/phases/current.h"
+#include "mgmt-agent/worker/phases/finish.h"
+#include "mgmt-agent/worker/phases/hooks.h"
+#include "mgmt-agent/worker/phases/image-sweep.h"
+#include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/phases/result.h"
 #include "mgmt-agent/worker/phases/sequence.h"
-#include "mgmt-agent/worker/jobs/jobs.h"
-#include "mgmt-agent/worker/jobs/update.h"
+#include "mgmt-agent/worker/phases/stage.h"
 
 int flow_roll_back(Deploy *d, const Error *failure, int failure_r, const char *failed_phase)
 {

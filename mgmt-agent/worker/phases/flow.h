@@ -5,6 +5,11 @@
 
 #include "mgmt-agent/worker/phases/deploy.h"
 
+/* exit status: nothing is wrong with the job, podman or the disk is; the agent starts it again after a pause */
+#define EXIT_TRY_AGAIN 2
+/* how often a rollback that was interrupted is taken up again */
+#define ROLLBACK_TRIES_MAX 3
+
 /* Writes the journal's first entry: something is under way, and nothing of it has been touched. */
 int flow_begin(Deploy *d, Error *err) _must_check_;
 

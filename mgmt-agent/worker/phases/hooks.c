@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Lifecycle hooks: commands that a service's labels name, run by a shell in its own container, with its own rights only. */
 
+#include "mgmt-agent/worker/phases/hooks.h"
+
 #include <errno.h>
 
 #include "lib/base/strv.h"
-#include "mgmt-agent/worker/jobs/jobs.h"
-#include "mgmt-agent/worker/jobs/update.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 #define EXIT_NOT_NOW 75 /* EX_TEMPFAIL of sysexits.h */
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Removes the images that we have pulled and that nothing needs any more. Best effort: what is left over is tried again at
  * the end of the next change. */
+#include "mgmt-agent/worker/phases/image-sweep.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -8,7 +10,6 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/pulled-images.h"
 #include "mgmt-agent/state/snapshot-store.h"
-#include "mgmt-agent/worker/phases/deploy.h"
 #include "mgmt-agent/worker/podman/podman-answer.h"
 
 static int add(char ***keep, const char *id)
@@ -16,14 +17,13 @@ static int add(char ***keep, const char *id)
     return !id || strv_contains(*keep, id) ? 0 : strv_add(keep, id);
 }
 
-void deploy_note_pulled(Deploy *d, const cJSON *before, const char *image_id, const char *reference)
+void deploy_note_pulled(const cJSON *before, const char *image_id, const char *reference)
 {
     _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
     _cleanup_(error_done) Error err = {};
     const cJSON *image;
     int r;
 
-    (void) d;
     if (!before || !image_id)
         return;
     cJSON_ArrayForEach(image, before)
@@ -39,13 +39,12 @@ void deploy_note_pulled(Deploy *d, const cJSON *before, const char *image_id, co
                     "Cannot remember that image %.12s was pulled, it will not be removed", image_id);
 }
 
-int deploy_keep_snapshot_images(Deploy *d, char ***keep)
+int deploy_keep_snapshot_images(char ***keep)
 {
     _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
     const cJSON *ids, *id;
     int r = pulled_load(&pulled, NULL);
 
-    (void) d;
     cJSON_ArrayForEach(ids, cJSON_GetObjectItemCaseSensitive(pulled, "snapshots"))
         cJSON_ArrayForEach(id, ids)
             if (r == 0)
@@ -53,7 +52,7 @@ int deploy_keep_snapshot_images(Deploy *d, char ***keep)
     return r;
 }
 
-void deploy_note_snapshots(Deploy *d)
+void deploy_note_snapshots(const Deploy *d)
 {
     _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
     _cleanup_(error_done) Error err = {};
@@ -103,7 +102,7 @@ static int find_needed(Deploy *d, char ***keep)
         if (r == 0)
             r = add(keep, json_string(service, "previousImageId"));
     }
-    return r == 0 ? deploy_keep_snapshot_images(d, keep) : r;
+    return r == 0 ? deploy_keep_snapshot_images(keep) : r;
 }
 
 static int find_new(const Deploy *d, char ***keep)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What would change, and whether it can: podman answers, images, disk, ports, bind sources. Nothing is touched. */
 
+#include "mgmt-agent/worker/phases/preflight.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -14,43 +16,14 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/snapshot-store.h"
-#include "mgmt-agent/worker/phases/deploy.h"
-#include "mgmt-agent/worker/jobs/update.h"
+#include "mgmt-agent/worker/phases/binds.h"
+#include "mgmt-agent/worker/phases/current.h"
+#include "mgmt-agent/worker/phases/open-podman.h"
+#include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/phases/update-images.h"
 
 /* What must stay free after a pull, so that neither podman's store nor our own state hits the wall. */
 #define DISK_FREE_MIN_BYTES (512ull * 1024 * 1024)
-
-/* Where services show their heartbeat: the main one, and the folder that those of the others are made in. It is gone after each
- * boot, and no start of a container waits for a push. */
-static void make_run_folder(const Deploy *d)
-{
-    _cleanup_(freep) char *path = path_in_root(SECBOX_RUN_DIR);
-    _cleanup_(error_done) Error err = {};
-    _cleanup_(freep) char *others = path_in_root(SERVICES_RUN_DIR);
-    int r = path && others ? dir_make(path, 0755, d->user.uid, d->user.gid, &err) : -ENOMEM;
-
-    if (r == 0)
-        r = dir_make(others, 0711, (uid_t) -1, (gid_t) -1, &err);
-    if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Services cannot show their heartbeat");
-}
-
-int deploy_open_podman(Deploy *d, Error *err)
-{
-    int r = 0;
-
-    if (!d->user.name)
-        r = podman_user_find(d->agent_env ? env_get(d->agent_env, "PODMAN_USER") : NULL, &d->user, err);
-    if (r == 0)
-        r = podman_user_prepare(&d->user, err);
-    if (r == 0)
-        make_run_folder(d);
-    if (r == 0 && !d->driver.version)
-        r = driver_probe(d->options->podman_compose, &d->user, &d->driver, err);
-    if (r == 0 && !d->podman)
-        r = podman_open(&d->user, &d->podman, err);
-    return r;
-}
 
 /* What another service with the same image got. */
 static const char *resolved_already(const Deploy *d, const char *image)
@@ -71,7 +44,7 @@ static int resolve_image(const Deploy *d, const char *image, char **ret, Error *
     return *ret ? 0 : error_set(err, ENOMEM, "podman.unreachable", "no memory");
 }
 
-int deploy_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
+static int resolve_images(Deploy *d, size_t *ret_missing, Error *err)
 {
     size_t missing = 0;
 
@@ -296,7 +269,7 @@ int deploy_preflight(Deploy *d, Error *err)
         return r;
     deploy_progress(d, "info", NULL, "podman %s as %s, podman-compose %s: %s", podman_version(d->podman), d->user.name,
                     d->driver.version, driver_strategy_to_string(d->driver.strategy));
-    r = deploy_resolve_images(d, &missing, err);
+    r = resolve_images(d, &missing, err);
     if (r == 0)
         r = deploy_make_plan(d, err);
     if (r < 0)

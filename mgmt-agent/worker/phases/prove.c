@@ -2,6 +2,8 @@
 /* Asks podman, service by service, whether what runs is what was asked: the image, the settings, the environment, the
  * health, and that it stays up. An exit status proves nothing. */
 
+#include "mgmt-agent/worker/phases/prove.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +15,8 @@
 #include "lib/base/text.h"
 #include "mgmt-agent/state/failed-images.h"
 #include "mgmt-agent/state/proc.h"
-#include "mgmt-agent/worker/phases/deploy.h"
 #include "mgmt-agent/worker/phases/health-trial.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 #define POLL_USEC (250 * USEC_PER_MSEC)
 #define HEALTH_CALL_MARGIN_USEC (10 * USEC_PER_SEC)
@@ -50,7 +52,7 @@ static char *make_printable(const char *log)
     return text;
 }
 
-void deploy_show_log(Deploy *d, const char *container, const char *service)
+static void show_log(Deploy *d, const char *container, const char *service)
 {
     _cleanup_(freep) char *raw = podman_log_tail(d->podman, container, LOG_LINES_SHOWN);
     const char *log;
@@ -75,7 +77,7 @@ static int not_proved(Deploy *d, const ComposeService *s, Error *err, const char
     if (vasprintf(&text, fmt, ap) < 0)
         text = NULL;
     va_end(ap);
-    deploy_show_log(d, s->container_name, s->name);
+    show_log(d, s->container_name, s->name);
     return error_set_at(err, EIO, id, NULL, s->line, s->name, "service %s: %s", s->name, text ? text : "not proved");
 }
 

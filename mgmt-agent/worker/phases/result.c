@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Progress lines and the final result; both sides of a crash see the same result because it is stored before it is said. */
+/* Both sides of a crash see the same result because it is stored before it is said. */
+
+#include "mgmt-agent/worker/phases/result.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,49 +13,8 @@
 #include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
 #include "mgmt-agent/state/snapshot-store.h"
-#include "mgmt-agent/worker/phases/deploy.h"
-#include "mgmt-agent/worker/jobs/update.h"
-
-void deploy_emit(const cJSON *message)
-{
-    _cleanup_(freep) char *line = json_print(message);
-
-    /* the agent reads; when it is gone the journal still tells the next one */
-    if (line && fd_write_all(STDOUT_FILENO, line, strlen(line)) == 0 && fd_write_all(STDOUT_FILENO, "\n", 1) < 0)
-        return;
-}
-
-void deploy_progress(Deploy *d, const char *state, const char *service, const char *fmt, ...)
-{
-    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.progress");
-    _cleanup_(freep) char *text = NULL;
-    _cleanup_(freep) char *safe = NULL;
-    char at[TIMESTAMP_SIZE];
-    va_list ap;
-    int n;
-
-    va_start(ap, fmt);
-    n = vasprintf(&text, fmt, ap);
-    va_end(ap);
-    if (n < 0) {
-        text = NULL;
-        return;
-    }
-    safe = redact_text(text);
-    if (!m || !safe || json_add_string(m, "id", d->id) < 0 || json_add_string(m, "version", d->version) < 0 ||
-        json_add_string(m, "phase", d->phase ? d->phase : "verify") < 0 || json_add_string(m, "state", state) < 0 ||
-        json_add_string(m, "service", service) < 0 || json_add_string(m, "message", *safe ? safe : NULL) < 0 ||
-        json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 ||
-        json_add_int(m, "seq", (int) ++d->seq) < 0)
-        return;
-    deploy_emit(m);
-}
-
-void deploy_phase(Deploy *d, const char *phase)
-{
-    d->phase = phase;
-    deploy_progress(d, "started", NULL, "%s", "");
-}
+#include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/phases/update-failure.h"
 
 /* First fitting row wins: an id or its prefix, or a phase. */
 int deploy_status_for(const char *phase, const Error *err)

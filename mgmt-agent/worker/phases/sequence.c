@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "mgmt-agent/worker/phases/sequence.h"
 
+#include "mgmt-agent/worker/phases/apply.h"
+#include "mgmt-agent/worker/phases/check-file.h"
+#include "mgmt-agent/worker/phases/preflight.h"
+#include "mgmt-agent/worker/phases/prove.h"
+#include "mgmt-agent/worker/phases/pull.h"
+#include "mgmt-agent/worker/phases/report.h"
+
 static int ensure_env(Deploy *d, Error *err)
 {
     bool created = false;

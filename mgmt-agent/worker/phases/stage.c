@@ -3,6 +3,8 @@
  * the podman user on a memory file system. The files are gone when the deployment is over. The folder itself must stay:
  * podman-compose works in it, conmon inherits that, and a conmon without a working folder cannot restart its container. */
 
+#include "mgmt-agent/worker/phases/stage.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -10,7 +12,8 @@
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/phases/binds.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 #define STAGE_DIR RUN_DIR "/compose"
 

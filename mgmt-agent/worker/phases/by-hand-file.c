@@ -3,6 +3,8 @@
  * box's own containers. Images have their names and not ids, so that `podman-compose pull` means something. It is written when
  * a change is proved and takes effect when that is committed. */
 
+#include "mgmt-agent/worker/phases/by-hand-file.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +13,8 @@
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/worker/phases/deploy.h"
+#include "mgmt-agent/worker/phases/binds.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 static char *folder_of(const char *project, const char *suffix)
 {

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The compose file for people, in the host's own folder. */
+#pragma once
+
+#include "mgmt-agent/worker/phases/deploy.h"
+
+#define BY_HAND_DIR STATE_DIR "/compose"
+/* Writes BY_HAND_DIR/PROJECT.next; failing to is reported, and is no failure of the change. */
+void deploy_write_by_hand(Deploy *d);
+/* Puts it in effect, if it is there; or forgets it. */
+void deploy_keep_by_hand(Deploy *d, const char *project);
+void deploy_drop_by_hand(const char *project);

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include "mgmt-agent/worker/phases/pull-image.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/worker/phases/image-sweep.h"
+#include "mgmt-agent/worker/phases/report.h"
+
+#define PULL_TRIES 3
+#define PULL_PAUSE_USEC USEC_PER_SEC
+
+/* What another try of the same cannot mend. Podman tells only by words. */
+static bool is_final(const char *message)
+{
+    static const char *const words[] = {
+        "manifest unknown",  "unauthorized", "denied", "authentication required", "no space left on device", "x509:",
+        "invalid reference", "not found"
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(words); i++)
+        if (message && strstr(message, words[i]))
+            return true;
+    return false;
+}
+
+static int judge_pull(const char *service, const Error *reason, int r, Error *err)
+{
+    bool full = reason->message && strstr(reason->message, "no space left on device");
+
+    if (full)
+        r = error_set(err, ENOSPC, "pull.no-space", "%s; remove unused images: podman image prune",
+                      error_message(reason, r));
+    else
+        r = error_set(err, r, error_id(reason), "%s", error_message(reason, r));
+    return error_prefix(err, r, "service %s", service);
+}
+
+int deploy_pull_image(Deploy *d, const char *service, const char *reference, const char *policy, char **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *before = NULL;
+
+    if (podman_images(d->podman, &before, NULL) < 0) /* then it stays for ever, which is the safe side */
+        log_debug("which images are here already is not known");
+    for (unsigned tries = 1;; tries++) {
+        _cleanup_(error_done) Error reason = {};
+        int r;
+
+        deploy_progress(d, "info", service, "pulling %s", reference);
+        r = podman_pull(d->podman, reference, policy, d->options->pull_timeout_usec, ret, &reason);
+        if (r == 0) {
+            deploy_note_pulled(before, *ret, reference);
+            return 0;
+        }
+        if (tries == PULL_TRIES || !str_equal(error_id(&reason), "pull.failed") || is_final(reason.message))
+            return judge_pull(service, &reason, r, err);
+        deploy_progress(d, "info", service, "trying again, and keeping the layers that came: %s",
+                        error_message(&reason, r));
+        usleep((useconds_t) (PULL_PAUSE_USEC * tries));
+    }
+}

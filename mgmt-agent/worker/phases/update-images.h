@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* What a deployment of some services does about images: the new ones are pulled by digest, so that the name in the compose file
+ * goes on meaning the old one until the new one has proved itself, and every other service keeps what it runs. */
+#pragma once
+
+#include "mgmt-agent/worker/phases/deploy.h"
+
+/* Of the journal's `updates`; NULL when this service gets no other image. */
+cJSON *update_item(const Deploy *d, const char *service);
+
+/* Of a deployment that is limited to some services (d->only): every other one keeps the image that it runs. */
+int update_resolve_images(Deploy *d, size_t *ret_missing, Error *err) _must_check_;
+int update_pull(Deploy *d, bool *ret_pulled, Error *err) _must_check_;
+
+/* Lets the names in the compose file mean the images that were proved. */
+void update_name_images(Deploy *d);
+/* The way back: names that had been given another meaning on this box mean again what runs. */
+void update_name_back(Deploy *d);
