@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""An installation: how exposed each unit is, and that a worker in a unit of its own ends with the agent."""
+"""An installation: how exposed each unit is, that a worker in a unit of its own ends with the agent, and that a worker can be newer
+than the agent."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -44,3 +46,16 @@ def test_a_worker_that_is_read_ends_by_itself(folder):
     p = subprocess.run([program("mgmt-worker"), "--root", folder, "--follow-reader", "status"], input=b"no json",
                        capture_output=True, check=False)
     assert p.returncode == 2 and b"Cannot read the job" in p.stderr
+
+
+@pytest.mark.parametrize("name", ["inspect", "look"])
+def test_a_worker_knows_the_job_by_the_name_that_the_release_before_had(folder, name):
+    require_programs("mgmt-worker")
+    state = os.path.join(folder, "var/lib/tucomunidad/mgmt-agent")
+    os.makedirs(state)
+    with open(os.path.join(state, "current.json"), "w", encoding="utf-8") as f:
+        f.write("damaged")
+    p = subprocess.run([program("mgmt-worker"), "--root", folder, name], input=b"{}", capture_output=True, check=False)
+    answer = json.loads(p.stdout)
+    assert answer["type"] == "worker.inspect" and answer["error"]["id"] == "store.read", answer
+    assert p.returncode == 1

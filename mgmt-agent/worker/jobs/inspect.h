@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The job `look`: what podman has of the services that were deployed last, so that the agent notices what was done by hand.
+/* The job `inspect`: what podman has of the services that were deployed last, so that the agent notices what was done by hand. An
+ * agent of the release before, which goes on running while this worker is installed, calls it `look`.
  *
  * Request: {"services": ["web", …], "hook": "pre-check" or "post-check", "hooked": ["web", …]}; without `services` all are
  * looked at. With `hook` those in `hooked` (or all, without it) that have such a hook run it.

@@ -240,6 +240,7 @@ const Job jobs[] = {
     { "recreate", job_recreate, "make the container of one service anew" },
     { "plan", job_plan, "say what a snapshot would change" },
     { "inspect", job_inspect, "look at what runs, for changes made by hand" },
+    { "look", job_inspect, "inspect, to an agent of the release before" },
     { "env-ensure", job_env_ensure, "make secbox.env if it is absent" },
     { "status", job_status, "say what runs" },
     { "check", job_check, "ask the registries whether images are still the newest" },
