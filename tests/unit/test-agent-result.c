@@ -79,11 +79,11 @@ static void test_a_prefix_ends_at_its_dot(void **state)
 
 static Deploy deploy_for(const char *text, bool from_cloud)
 {
-    Deploy d = { .from_cloud = from_cloud };
+    Deploy d = { .order.from_cloud = from_cloud };
 
-    d.id = strdup("d-1");
-    d.version = strdup(from_cloud ? "7" : "local-7");
-    d.text = strdup(text);
+    d.report.id = strdup("d-1");
+    d.report.version = strdup(from_cloud ? "7" : "local-7");
+    d.order.text = strdup(text);
     return d;
 }
 
@@ -123,15 +123,15 @@ static void test_verify(void **state)
         _cleanup_(error_done) Error err = {};
         int r;
 
-        free(d.version);
-        d.version = strdup(cases[i].version);
+        free(d.report.version);
+        d.report.version = strdup(cases[i].version);
         r = deploy_verify(&d, message, &err);
         if ((r == 0) != (cases[i].id == NULL) || (r < 0 && !str_equal(error_id(&err), cases[i].id)))
             fail_msg("case %zu: %d %s", i, r, error_message(&err, r));
         if (r < 0)
-            assert_int_equal(deploy_status_for(d.phase, &err), cases[i].status);
+            assert_int_equal(deploy_status_for(d.report.phase, &err), cases[i].status);
         else
-            assert_int_equal(strlen(d.sha256), 64);
+            assert_int_equal(strlen(d.order.sha256), 64);
     }
 }
 
@@ -149,7 +149,7 @@ static void test_too_large_comes_first(void **state)
 
         assert_true(deploy_verify(&d, message, &err) < 0);
         assert_string_equal(error_id(&err), "snapshot.too-large");
-        assert_int_equal(deploy_status_for(d.phase, &err), 400);
+        assert_int_equal(deploy_status_for(d.report.phase, &err), 400);
     }
 }
 
@@ -165,7 +165,7 @@ static void test_env_ensure(void **state)
         _cleanup_(freep) char *text = NULL;
 
         agent_root_write(SECBOX_ENV_PATH, theirs[i]);
-        assert_int_equal(deploy_env_ensure(&d, &created, NULL), 0);
+        assert_int_equal(deploy_env_ensure(&d.box, &d.report, &created, NULL), 0);
         assert_false(created);
         text = agent_root_read(SECBOX_ENV_PATH);
         assert_string_equal(text, theirs[i]);
@@ -178,9 +178,9 @@ static void test_env_ensure(void **state)
         struct stat st;
 
         /* as the caller itself, so that the test needs no other user */
-        d.user = (PodmanUser) { .name = strdup("me"), .uid = geteuid(), .gid = getegid() };
+        d.box.user = (PodmanUser) { .name = strdup("me"), .uid = geteuid(), .gid = getegid() };
         agent_root_write(SECBOX_ENV_PATH, nothing[empty]);
-        assert_int_equal(deploy_env_ensure(&d, &created, NULL), 0);
+        assert_int_equal(deploy_env_ensure(&d.box, &d.report, &created, NULL), 0);
         assert_true(created);
         text = agent_root_read(SECBOX_ENV_PATH);
         assert_non_null(strstr(text, "DEVICE_ID=box1\n"));

@@ -14,7 +14,6 @@
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
 #include "mgmt-agent/worker/phases/flow.h"
-#include "mgmt-agent/worker/phases/open-podman.h"
 #include "mgmt-agent/worker/phases/report.h"
 
 #define MANAGER_WAIT_USEC (60 * USEC_PER_SEC)
@@ -24,12 +23,12 @@
 static int inspect_service(Deploy *d, const cJSON *service, cJSON **ret, Error *err)
 {
     const char *id = json_string(service, "id"), *container = json_string(service, "container");
-    int r = id ? podman_inspect(d->podman, id, ret, err) : -ENOENT;
+    int r = id ? podman_inspect(d->box.podman, id, ret, err) : -ENOENT;
 
     if (r != -ENOENT || !container)
         return r;
     error_done(err);
-    return podman_inspect(d->podman, container, ret, err);
+    return podman_inspect(d->box.podman, container, ret, err);
 }
 
 static int start_again(Deploy *d, const cJSON *service, const char *why, Error *err)
@@ -43,9 +42,9 @@ static int start_again(Deploy *d, const cJSON *service, const char *why, Error *
         return 0;
     r = deploy_may_start(d, json_string(service, "name"), info, err);
     if (r == 0)
-        r = podman_start(d->podman, json_string(info, "Id"), err);
+        r = podman_start(d->box.podman, json_string(info, "Id"), err);
     if (r == 0)
-        deploy_progress(d, "info", json_string(service, "name"), "%s is started again%s",
+        report_progress(&d->report, "info", json_string(service, "name"), "%s is started again%s",
                         json_string(service, "container"), why);
     return r;
 }
@@ -63,7 +62,7 @@ static int start_all(Deploy *d, const cJSON *services, const cJSON *only, const 
         int r = wanted && str_equal(json_string(service, "state"), "running") ? start_again(d, service, why, &err) : 0;
 
         if (r < 0) {
-            deploy_progress(d, "failed", name, "%s cannot be started again%s: %s [%s]",
+            report_progress(&d->report, "failed", name, "%s cannot be started again%s: %s [%s]",
                             json_string(service, "container"), why, error_message(&err, r), error_id(&err));
             failed++;
         }
@@ -79,7 +78,7 @@ int job_start(Deploy *d, const cJSON *request)
     int r = journal_load(&d->journal, &err);
 
     (void) request;
-    d->phase = "start";
+    d->report.phase = "start";
     if (r == 0)
         r = store_load_current(&current, &err);
     /* a snapshot that waits for its confirmation runs, too */
@@ -87,9 +86,9 @@ int job_start(Deploy *d, const cJSON *request)
     if (r == 0 && wanted) {
         const char *id = json_string(wanted, "id"), *version = json_string(wanted, "version");
 
-        d->id = strdup(id ? id : "");
-        d->version = strdup(version ? version : "0");
-        r = d->id && d->version ? deploy_open_again(d, &err) : -ENOMEM;
+        d->report.id = strdup(id ? id : "");
+        d->report.version = strdup(version ? version : "0");
+        r = d->report.id && d->report.version ? box_open_again(&d->box, d->options->podman_compose, &err) : -ENOMEM;
     }
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the containers after the boot yet, trying again");
@@ -107,16 +106,17 @@ int job_revive(Deploy *d, const cJSON *request)
 {
     const cJSON *only = cJSON_GetObjectItemCaseSensitive(request, "services");
     _cleanup_(error_done) Error err = {};
-    int r = store_load_current(&d->current, &err);
+    int r = store_load_current(&d->before.current, &err);
 
-    d->phase = "revive";
-    d->id = strdup("revive");
-    d->version = strdup(json_string(d->current, "version") ? json_string(d->current, "version") : "0");
+    d->report.phase = "revive";
+    d->report.id = strdup("revive");
+    d->report.version =
+        strdup(json_string(d->before.current, "version") ? json_string(d->before.current, "version") : "0");
     if (r == 0)
-        r = d->id && d->version ? deploy_open_again(d, &err) : -ENOMEM;
+        r = d->report.id && d->report.version ? box_open_again(&d->box, d->options->podman_compose, &err) : -ENOMEM;
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the containers that are down");
         return 1;
     }
-    return start_all(d, cJSON_GetObjectItemCaseSensitive(d->current, "services"), only ? only : request, "") > 0;
+    return start_all(d, cJSON_GetObjectItemCaseSensitive(d->before.current, "services"), only ? only : request, "") > 0;
 }

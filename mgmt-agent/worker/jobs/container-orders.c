@@ -14,7 +14,6 @@
 #include "mgmt-agent/worker/phases/check-file.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/flow.h"
-#include "mgmt-agent/worker/phases/open-podman.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/sequence.h"
 
@@ -39,7 +38,7 @@ static int find_container(Deploy *d, const cJSON *service, cJSON **ret_info, cha
         if (!keys[i])
             continue;
         error_done(err);
-        r = podman_inspect(d->podman, keys[i], &info, err);
+        r = podman_inspect(d->box.podman, keys[i], &info, err);
         if (r == 0) {
             *ret = strdup(json_string(info, "Id") ? json_string(info, "Id") : keys[i]);
             *ret_info = TAKE_PTR(info);
@@ -62,7 +61,7 @@ static int prove_running(Deploy *d, const char *container, Error *err)
     for (;;) {
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
         const cJSON *state;
-        int r = podman_inspect(d->podman, container, &info, err);
+        int r = podman_inspect(d->box.podman, container, &info, err);
 
         if (r < 0)
             return r;
@@ -78,7 +77,7 @@ static int prove_running(Deploy *d, const char *container, Error *err)
 
 static unsigned grace_of(const Deploy *d, const char *name)
 {
-    const ComposeService *s = d->previous ? compose_service_find(d->previous, name) : NULL;
+    const ComposeService *s = d->before.project ? compose_service_find(d->before.project, name) : NULL;
 
     return s && s->stop_grace_seconds < GRACE_MAX_SECONDS ? s->stop_grace_seconds : GRACE_MAX_SECONDS;
 }
@@ -88,17 +87,17 @@ static int restart(Deploy *d, const cJSON *service, Error *err)
     _cleanup_(freep) char *container = NULL;
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     unsigned grace = grace_of(d, json_string(service, "name"));
-    int r = deploy_open_again(d, err);
+    int r = box_open_again(&d->box, d->options->podman_compose, err);
 
     if (r == 0)
         r = find_container(d, service, &info, &container, err);
     if (r < 0)
         return r;
-    r = podman_stop_all(d->podman, &(StopRequest) { container, grace }, 1, err);
+    r = podman_stop_all(d->box.podman, &(StopRequest) { container, grace }, 1, err);
     if (r == 0)
         r = deploy_may_start(d, json_string(service, "name"), info, err);
     if (r == 0)
-        r = podman_start(d->podman, container, err);
+        r = podman_start(d->box.podman, container, err);
     if (r == 0)
         deploy_review_binds(d);
     return r == 0 ? prove_running(d, container, err) : r;
@@ -108,9 +107,9 @@ static int emit_result(const Deploy *d, const Error *failure, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("container.result");
 
-    if (m && json_add_string(m, "id", d->id) == 0 && json_add_bool(m, "ok", r == 0) == 0 &&
+    if (m && json_add_string(m, "id", d->report.id) == 0 && json_add_bool(m, "ok", r == 0) == 0 &&
         (r == 0 || json_add_item(m, "error", json_from_error(failure, r)) == 0))
-        deploy_emit(m);
+        report_emit(m);
     return r == 0 ? 0 : 1;
 }
 
@@ -122,17 +121,17 @@ int job_restart(Deploy *d, const cJSON *request)
     int r = deploy_take_message(d, request, &message);
     const char *name = json_string(message, "service");
 
-    d->phase = "restart";
+    d->report.phase = "restart";
     if (r == 0)
-        r = store_load_current(&d->current, &err);
-    d->previous = current_to_project(d->current);
-    service = current_service(d->current, name ? name : "");
+        r = store_load_current(&d->before.current, &err);
+    d->before.project = current_to_project(d->before.current);
+    service = current_service(d->before.current, name ? name : "");
     if (r == 0)
         r = service ? restart(d, service, &err) : unknown_service(name ? name : "", &err);
     if (r == 0)
-        deploy_progress(d, "info", name, "the container of %s is started again and runs", name);
+        report_progress(&d->report, "info", name, "the container of %s is started again and runs", name);
     else
-        deploy_progress(d, "failed", name, "the container of %s was to be started again: %s [%s]", name,
+        report_progress(&d->report, "failed", name, "the container of %s was to be started again: %s [%s]", name,
                         error_message(&err, r), error_id(&err));
     return emit_result(d, &err, r);
 }
@@ -142,12 +141,12 @@ static int begin(Deploy *d, const cJSON *message, Error *err)
     const char *name = json_string(message, "service");
     int r = update_load_deployed(d, err);
 
-    if (r == 0 && !current_service(d->current, name ? name : ""))
+    if (r == 0 && !current_service(d->before.current, name ? name : ""))
         r = unknown_service(name ? name : "", err);
     if (r < 0)
         return r;
     d->journal.kind = strdup(KIND_RECREATE);
-    if (!d->journal.kind || strv_add(&d->only, name) < 0 || strv_add(&d->again, name) < 0)
+    if (!d->journal.kind || strv_add(&d->order.only, name) < 0 || strv_add(&d->order.again, name) < 0)
         return -ENOMEM;
     return flow_begin(d, err);
 }
@@ -166,7 +165,7 @@ int job_recreate(Deploy *d, const cJSON *request)
     const cJSON *message;
     int r = deploy_take_message(d, request, &message);
 
-    d->phase = "verify";
+    d->report.phase = "verify";
     if (r == 0)
         r = begin(d, message, &err);
     if (r < 0)

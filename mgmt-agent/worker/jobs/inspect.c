@@ -12,7 +12,6 @@
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
 #include "mgmt-agent/worker/phases/hooks.h"
-#include "mgmt-agent/worker/phases/open-podman.h"
 #include "mgmt-agent/worker/phases/report.h"
 
 static bool is_wanted(const cJSON *wanted, const char *name)
@@ -45,7 +44,7 @@ static int add_name(Deploy *d, cJSON *o, const char *image)
 {
     _cleanup_(freep) char *id = NULL;
 
-    if (!image || strchr(image, '@') || podman_image_id(d->podman, image, &id, NULL) < 0)
+    if (!image || strchr(image, '@') || podman_image_id(d->box.podman, image, &id, NULL) < 0)
         return 0;
     return json_add_string(o, "nameImageId", id);
 }
@@ -58,8 +57,9 @@ static void keep_unknown(Deploy *d, const cJSON *service, const char *image_id)
     if (!image_id || strlen(image_id) < 32 || str_equal(json_string(service, "imageId"), image_id))
         return;
     snprintf(tag, sizeof(tag), "%.32s", image_id);
-    if (podman_tag(d->podman, image_id, KEEP_REPOSITORY, tag, NULL) < 0)
-        deploy_progress(d, "info", json_string(service, "name"), "could not tag image %.12s to keep it", image_id);
+    if (podman_tag(d->box.podman, image_id, KEEP_REPOSITORY, tag, NULL) < 0)
+        report_progress(&d->report, "info", json_string(service, "name"), "could not tag image %.12s to keep it",
+                        image_id);
 }
 
 static int inspect_container(Deploy *d, const cJSON *service, WatchHook hook, cJSON *all)
@@ -69,7 +69,7 @@ static int inspect_container(Deploy *d, const cJSON *service, WatchHook hook, cJ
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     int r = o ? 0 : -ENOMEM;
 
-    if (r < 0 || !name || !container || podman_inspect(d->podman, container, &info, NULL) < 0)
+    if (r < 0 || !name || !container || podman_inspect(d->box.podman, container, &info, NULL) < 0)
         return r;
     if (json_add_string(o, "service", name) < 0 || add_facts(o, info) < 0 ||
         add_name(d, o, json_string(service, "image")) < 0)
@@ -77,13 +77,14 @@ static int inspect_container(Deploy *d, const cJSON *service, WatchHook hook, cJ
     keep_unknown(d, service, json_string(info, "Image"));
     if (hook < _HOOK_MAX) {
         _cleanup_(error_done) Error err = {};
-        int status = update_run_hook(d, container, name, hook, &err);
+        int status = update_run_hook(&d->box, &d->report, container, name, hook, &err);
 
         if (status < 0)
-            deploy_progress(d, "info", name, "its %s hook: %s", watch_hook_to_string(hook),
+            report_progress(&d->report, "info", name, "its %s hook: %s", watch_hook_to_string(hook),
                             error_message(&err, status));
         else if (status > 0)
-            deploy_progress(d, "info", name, "its %s hook ended with status %d", watch_hook_to_string(hook), status);
+            report_progress(&d->report, "info", name, "its %s hook ended with status %d", watch_hook_to_string(hook),
+                            status);
         r = json_add_int(o, "hookStatus", status < 0 ? 1 : status);
     }
     return r == 0 ? json_append(all, TAKE_PTR(o)) : r;
@@ -107,9 +108,9 @@ static int inspect_all(Deploy *d, const cJSON *request, cJSON *answer)
     int r = json_add_item(answer, "services", all);
 
     deploy_review_binds(d);
-    if (r == 0 && podman_graphroot(d->podman, &store, NULL) == 0)
+    if (r == 0 && podman_graphroot(d->box.podman, &store, NULL) == 0)
         r = json_add_string(answer, "graphRoot", store);
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(d->current, "services"))
+    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(d->before.current, "services"))
         if (r == 0 && is_wanted(wanted, json_string(service, "name")))
             r = inspect_container(d, service, is_wanted(hooked, json_string(service, "name")) ? hook : _HOOK_MAX, all);
     return r;
@@ -121,17 +122,17 @@ int job_inspect(Deploy *d, const cJSON *request)
     _cleanup_(error_done) Error err = {};
     int r = answer ? json_add_string(answer, "type", "worker.inspect") : -ENOMEM;
 
-    d->phase = "inspect";
-    d->id = strdup("inspect");
-    d->version = strdup("0");
+    d->report.phase = "inspect";
+    d->report.id = strdup("inspect");
+    d->report.version = strdup("0");
     if (r == 0)
-        r = store_load_current(&d->current, &err);
+        r = store_load_current(&d->before.current, &err);
     if (r == 0)
-        r = deploy_open_again(d, &err);
+        r = box_open_again(&d->box, d->options->podman_compose, &err);
     if (r == 0)
         r = inspect_all(d, request, answer);
     if (r < 0 && (!answer || json_add_item(answer, "error", json_from_error(&err, r)) < 0))
         return 1;
-    deploy_emit(answer);
+    report_emit(answer);
     return r < 0;
 }

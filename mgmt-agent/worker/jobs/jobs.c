@@ -20,7 +20,6 @@
 #include "mgmt-agent/worker/jobs/update.h"
 #include "mgmt-agent/worker/phases/check-file.h"
 #include "mgmt-agent/worker/phases/leftovers.h"
-#include "mgmt-agent/worker/phases/open-podman.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/result.h"
 
@@ -40,9 +39,9 @@ static int job_apply(Deploy *d, const cJSON *request)
     const cJSON *message;
     int r = deploy_take_message(d, request, &message);
 
-    d->phase = "verify";
-    d->goes_back = json_bool(request, "goesBack", false);
-    if (r == 0 && d->goes_back) {
+    d->report.phase = "verify";
+    d->order.goes_back = json_bool(request, "goesBack", false);
+    if (r == 0 && d->order.goes_back) {
         d->journal.kind = strdup(KIND_ROLLBACK);
         r = d->journal.kind ? 0 : -ENOMEM;
     }
@@ -52,10 +51,10 @@ static int job_apply(Deploy *d, const cJSON *request)
         return flow_refuse(d, &err, r);
     r = prepare(d, message, &err);
     if (r == 0)
-        r = store_save_snapshot(d->version, message, &err);
+        r = store_save_snapshot(d->report.version, message, &err);
     if (r < 0)
         return flow_fail_untouched(d, &err, r);
-    d->journal.sha256 = strdup(d->sha256);
+    d->journal.sha256 = strdup(d->order.sha256);
     return flow_change(d);
 }
 
@@ -66,15 +65,15 @@ static int resume(Deploy *d, Error *err)
 
     if (r < 0)
         return r;
-    d->id = strdup(d->journal.id ? d->journal.id : "");
-    d->version = strdup(d->journal.version ? d->journal.version : "0");
-    d->sha256 = strdup(d->journal.sha256 ? d->journal.sha256 : "");
-    d->nonce = d->journal.nonce ? strdup(d->journal.nonce) : NULL;
-    d->from_cloud = !str_starts(d->version ? d->version : "", "local-");
-    d->phase = deploy_state_to_string(d->journal.state);
+    d->report.id = strdup(d->journal.id ? d->journal.id : "");
+    d->report.version = strdup(d->journal.version ? d->journal.version : "0");
+    d->order.sha256 = strdup(d->journal.sha256 ? d->journal.sha256 : "");
+    d->order.nonce = d->journal.nonce ? strdup(d->journal.nonce) : NULL;
+    d->order.from_cloud = !str_starts(d->report.version ? d->report.version : "", "local-");
+    d->report.phase = deploy_state_to_string(d->journal.state);
     /* what the worker before told behind its last entry in the journal has numbers too */
-    d->seq = d->journal.seq + SEQ_GAP;
-    if (!d->id || !d->version || !d->sha256)
+    d->report.seq = d->journal.seq + SEQ_GAP;
+    if (!d->report.id || !d->report.version || !d->order.sha256)
         return -ENOMEM;
     return 0;
 }
@@ -88,7 +87,7 @@ static int job_commit(Deploy *d, const cJSON *request)
     if (r == 0 && d->journal.state == DEPLOY_CONFIRMING)
         r = journal_step(&d->journal, EVENT_CONFIRMED, &err);
     if (r == 0)
-        r = deploy_open_again(d, &err);
+        r = box_open_again(&d->box, d->options->podman_compose, &err);
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot commit yet, trying again");
         return EXIT_TRY_AGAIN;
@@ -139,7 +138,7 @@ static int job_undo(Deploy *d, const cJSON *request)
             r = journal_step(&d->journal, EVENT_DEADLINE, &err);
     }
     if (r == 0)
-        r = deploy_open_again(d, &err);
+        r = box_open_again(&d->box, d->options->podman_compose, &err);
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot roll back yet, trying again");
         return EXIT_TRY_AGAIN;
@@ -165,7 +164,7 @@ static int job_recover(Deploy *d, const cJSON *request)
     }
     /* podman first: a podman that does not answer is no reason to use up a try */
     if (r == 0)
-        r = deploy_open_again(d, &err);
+        r = box_open_again(&d->box, d->options->podman_compose, &err);
     if (r == 0)
         r = journal_step(&d->journal, EVENT_RESTARTED, &err);
     if (r < 0) {
@@ -185,13 +184,13 @@ static int emit_plan_result(Deploy *d, int status, const Error *failure, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.plan.result");
 
-    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_int(m, "status", status) < 0 ||
-        json_add_string(m, "phase", d->phase) < 0)
+    if (!m || json_add_string(m, "id", d->report.id) < 0 || json_add_int(m, "status", status) < 0 ||
+        json_add_string(m, "phase", d->report.phase) < 0)
         return 1;
     if (failure ? json_add_item(m, "error", json_from_error(failure, r))
                 : json_add_item(m, "plan", plan_to_json(d->plan)))
         return 1;
-    deploy_emit(m);
+    report_emit(m);
     return failure ? 1 : 0;
 }
 
@@ -202,10 +201,11 @@ static int job_plan(Deploy *d, const cJSON *request)
     const cJSON *message;
     int r = deploy_take_message(d, request, &message);
 
-    d->phase = "verify";
+    d->report.phase = "verify";
     if (r == 0)
         r = phases_plan(d, &err);
-    return r < 0 ? emit_plan_result(d, deploy_status_for(d->phase, &err), &err, r) : emit_plan_result(d, 200, NULL, 0);
+    return r < 0 ? emit_plan_result(d, deploy_status_for(d->report.phase, &err), &err, r)
+                 : emit_plan_result(d, 200, NULL, 0);
 }
 
 static int job_env_ensure(Deploy *d, const cJSON *request)
@@ -217,13 +217,13 @@ static int job_env_ensure(Deploy *d, const cJSON *request)
     int r = deploy_take_message(d, request, &message);
 
     if (r == 0) {
-        deploy_phase(d, "secbox-env-ensure");
-        r = deploy_env_ensure(d, &created, &err);
+        report_phase(&d->report, "secbox-env-ensure");
+        r = deploy_env_ensure(&d->box, &d->report, &created, &err);
     }
-    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_bool(m, "created", r == 0 && created) < 0 ||
+    if (!m || json_add_string(m, "id", d->report.id) < 0 || json_add_bool(m, "created", r == 0 && created) < 0 ||
         (r < 0 && json_add_item(m, "error", json_from_error(&err, r)) < 0))
         return 1;
-    deploy_emit(m);
+    report_emit(m);
     return r < 0;
 }
 

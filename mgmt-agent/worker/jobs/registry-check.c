@@ -229,6 +229,6 @@ int job_registry_check(Deploy *d, const cJSON *request)
     if (!o || json_add_string(o, "type", "worker.registry-check") < 0 ||
         (r < 0 ? json_add_item(o, "error", json_from_error(&err, r)) : add_answers(o, &round)) < 0)
         return 1;
-    deploy_emit(o);
+    report_emit(o);
     return r < 0;
 }

@@ -8,7 +8,6 @@
 #include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
-#include "mgmt-agent/worker/phases/open-podman.h"
 #include "mgmt-agent/worker/phases/report.h"
 
 #define LOG_LINES 5
@@ -34,7 +33,7 @@ static int find(Deploy *d, const cJSON *service, cJSON **ret, Error *err)
     for (size_t i = 0; i < ELEMENTSOF(keys) && r == -ENOENT; i++) {
         error_done(err);
         if (keys[i])
-            r = podman_inspect(d->podman, keys[i], ret, err);
+            r = podman_inspect(d->box.podman, keys[i], ret, err);
     }
     return r;
 }
@@ -55,10 +54,10 @@ static int add_state(Deploy *d, cJSON *o, const cJSON *info)
     if (!str_empty(health))
         r = json_add_string(o, "health", health);
     if (r == 0 && !is_well(status, health, restarts)) {
-        _cleanup_(freep) char *log = podman_log_tail(d->podman, id, LOG_LINES);
+        _cleanup_(freep) char *log = podman_log_tail(d->box.podman, id, LOG_LINES);
 
         r = str_empty(log) ? 0 : json_add_string(o, "log", log);
-        past = podman_past(d->podman, id, json_string(state, "FinishedAt"));
+        past = podman_past(d->box.podman, id, json_string(state, "FinishedAt"));
     }
     /* the code of a container that runs again is no more */
     if (str_equal(status, "running") && restarts > 0 && past.exit_code > 0)
@@ -105,16 +104,16 @@ int job_facts(Deploy *d, const cJSON *request)
     if (r == 0)
         r = json_add_item(answer, "services", all);
     if (r == 0)
-        r = store_load_current(&d->current, &err);
+        r = store_load_current(&d->before.current, &err);
     if (r == 0)
-        r = json_add_string(answer, "deployment", json_string(d->current, "id"));
+        r = json_add_string(answer, "deployment", json_string(d->before.current, "id"));
     if (r == 0)
-        r = deploy_open_again(d, &err);
-    cJSON_ArrayForEach(service, get(d->current, "services"))
+        r = box_open_again(&d->box, d->options->podman_compose, &err);
+    cJSON_ArrayForEach(service, get(d->before.current, "services"))
         if (r == 0)
             r = add_service(d, service, all, &err);
     if (r < 0 && (!answer || json_add_item(answer, "error", json_from_error(&err, r)) < 0))
         return 1;
-    deploy_emit(answer);
+    report_emit(answer);
     return r < 0;
 }

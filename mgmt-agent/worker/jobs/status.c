@@ -9,7 +9,6 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
-#include "mgmt-agent/worker/phases/open-podman.h"
 #include "mgmt-agent/worker/phases/report.h"
 
 static int add_service(Deploy *d, cJSON *services, const ObservedContainer *c)
@@ -19,7 +18,7 @@ static int add_service(Deploy *d, cJSON *services, const ObservedContainer *c)
     const cJSON *state, *restarts, *code;
     const char *health;
 
-    if (podman_inspect(d->podman, c->id, &info, NULL) < 0)
+    if (podman_inspect(d->box.podman, c->id, &info, NULL) < 0)
         info = NULL;
     state = cJSON_GetObjectItemCaseSensitive(info, "State");
     health = json_string(cJSON_GetObjectItemCaseSensitive(state, "Health"), "Status");
@@ -40,16 +39,17 @@ static int add_podman(Deploy *d, cJSON *o)
     cJSON *podman = cJSON_CreateObject(), *driver = cJSON_CreateObject(), *services = cJSON_CreateArray();
     const char *store = NULL;
 
-    if (podman_graphroot(d->podman, &store, NULL) < 0)
+    if (podman_graphroot(d->box.podman, &store, NULL) < 0)
         store = NULL;
     if (json_add_item(o, "podman", podman) < 0 || json_add_item(o, "podmanCompose", driver) < 0 ||
-        json_add_item(o, "services", services) < 0 || json_add_string(o, "podmanUser", d->user.name) < 0 ||
-        json_add_string(podman, "version", podman_version(d->podman)) < 0 ||
-        json_add_string(podman, "graphRoot", store) < 0 || json_add_string(driver, "version", d->driver.version) < 0 ||
-        json_add_string(driver, "strategy", driver_strategy_to_string(d->driver.strategy)) < 0)
+        json_add_item(o, "services", services) < 0 || json_add_string(o, "podmanUser", d->box.user.name) < 0 ||
+        json_add_string(podman, "version", podman_version(d->box.podman)) < 0 ||
+        json_add_string(podman, "graphRoot", store) < 0 ||
+        json_add_string(driver, "version", d->box.driver.version) < 0 ||
+        json_add_string(driver, "strategy", driver_strategy_to_string(d->box.driver.strategy)) < 0)
         return -ENOMEM;
-    for (size_t i = 0; i < d->n_observed; i++)
-        if (d->observed[i].service && add_service(d, services, &d->observed[i]) < 0)
+    for (size_t i = 0; i < d->before.n_observed; i++)
+        if (d->before.observed[i].service && add_service(d, services, &d->before.observed[i]) < 0)
             return -ENOMEM;
     return 0;
 }
@@ -58,24 +58,22 @@ static int add_podman(Deploy *d, cJSON *o)
 int job_status(Deploy *d, const cJSON *request)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
-    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
     _cleanup_(error_done) Error err = {};
-    int r = o && path ? 0 : -ENOMEM;
+    int r = o ? 0 : -ENOMEM;
 
     (void) request;
     /* a broken mgmt-agent.env is reported by `env`; podman can be asked all the same */
-    if (r == 0 && env_load(path, &d->agent_env, NULL) < 0)
-        d->agent_env = NULL;
+    (void) box_try_env(&d->box);
     if (r == 0)
-        r = deploy_open_podman(d, &err);
+        r = box_open(&d->box, d->options->podman_compose, &err);
     if (r == 0)
-        r = podman_list(d->podman, d->options->project, &d->observed, &d->n_observed, &err);
+        r = podman_list(d->box.podman, d->options->project, &d->before.observed, &d->before.n_observed, &err);
     if (r == 0)
         r = add_podman(d, o);
     if (r < 0 && (!o || json_add_item(o, "error", json_from_error(&err, r)) < 0))
         return 1;
     if (json_add_string(o, "type", "worker.status") < 0)
         return 1;
-    deploy_emit(o);
+    report_emit(o);
     return r < 0;
 }

@@ -85,7 +85,7 @@ static int ask_for(Deploy *d, Check *c, const cJSON *entry, Error *err)
         return -ENOMEM;
     if (map_get(c->asked, key))
         return 0;
-    r = podman_image_digests(d->podman, str_empty(id) ? name : id, &local, err);
+    r = podman_image_digests(d->box.podman, str_empty(id) ? name : id, &local, err);
     if (r < 0)
         return r;
     o = cJSON_CreateObject();
@@ -146,9 +146,9 @@ static int run_child(Deploy *d, Check *c, uint64_t seconds, Error *err)
     _cleanup_(strv_freep) char **env = NULL;
     _cleanup_(process_result_done) ProcessResult result = {};
     ProcessSpec spec = { .argv = argv,
-                         .uid = d->user.uid,
-                         .gid = d->user.gid,
-                         .drop_privileges = d->user.switch_user,
+                         .uid = d->box.user.uid,
+                         .gid = d->box.user.gid,
+                         .drop_privileges = d->box.user.switch_user,
                          .timeout_usec = seconds * USEC_PER_SEC + CHILD_SLACK_USEC,
                          .keep_with_parent = true,
                          .line_max = JSON_SIZE_MAX,
@@ -157,7 +157,7 @@ static int run_child(Deploy *d, Check *c, uint64_t seconds, Error *err)
     _cleanup_(freep) char *ended = NULL;
     const cJSON *failure;
 
-    for (char *const *e = d->user.env; e && *e; e++)
+    for (char *const *e = d->box.user.env; e && *e; e++)
         if (strv_add(&env, *e) < 0)
             return -ENOMEM;
     if (strv_add(&env, LOG_RELAY_VARIABLE "=1") < 0)
@@ -183,7 +183,7 @@ static int note_here(Deploy *d, cJSON *o)
     const char *id = json_string(o, "newImageId");
     _cleanup_(freep) char *found = NULL;
 
-    return id ? json_add_bool(o, "here", podman_image_id(d->podman, id, &found, NULL) == 0) : 0;
+    return id ? json_add_bool(o, "here", podman_image_id(d->box.podman, id, &found, NULL) == 0) : 0;
 }
 
 static int take_answers(Deploy *d, Check *c, Error *err)
@@ -210,23 +210,6 @@ static int take_answers(Deploy *d, Check *c, Error *err)
     return 0;
 }
 
-/* podman alone: nothing here needs podman-compose, which deploy_open_podman() would start as well. */
-static int open_podman(Deploy *d, Error *err)
-{
-    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
-    int r;
-
-    if (!path)
-        return error_set(err, ENOMEM, "check.failed", "no memory");
-    /* a broken mgmt-agent.env is reported by `env`; podman can be asked all the same */
-    if (env_load(path, &d->agent_env, NULL) < 0)
-        d->agent_env = NULL;
-    r = podman_user_find(d->agent_env ? env_get(d->agent_env, "PODMAN_USER") : NULL, &d->user, err);
-    if (r == 0)
-        r = podman_user_prepare(&d->user, err);
-    return r == 0 ? podman_open(&d->user, &d->podman, err) : r;
-}
-
 static int check(Deploy *d, Check *c, const cJSON *request, Error *err)
 {
     uint64_t seconds = 0;
@@ -241,7 +224,9 @@ static int check(Deploy *d, Check *c, const cJSON *request, Error *err)
     if (!c->asked || !c->images || json_add_item(c->child_request, "images", cJSON_CreateArray()) < 0 ||
         json_add_int(c->child_request, "timeoutSeconds", (int) seconds) < 0)
         return error_set(err, ENOMEM, "check.failed", "no memory");
-    r = open_podman(d, err);
+    /* a broken mgmt-agent.env is reported by `env` */
+    (void) box_try_env(&d->box);
+    r = box_open_podman(&d->box, err);
     if (r == 0)
         r = list_images(d, c, err);
     if (r == 0 && map_size(c->asked) > 0)
@@ -271,6 +256,6 @@ int job_check(Deploy *d, const cJSON *request)
     if (!o || json_add_string(o, "type", "worker.check") < 0 ||
         (r < 0 ? json_add_item(o, "error", json_from_error(&err, r)) : add_figures(o, &c)) < 0)
         return 1;
-    deploy_emit(o);
+    report_emit(o);
     return r < 0;
 }

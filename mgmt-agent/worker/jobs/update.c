@@ -24,7 +24,7 @@
 
 static const cJSON *services_of(const Deploy *d)
 {
-    return cJSON_GetObjectItemCaseSensitive(d->current, "services");
+    return cJSON_GetObjectItemCaseSensitive(d->before.current, "services");
 }
 
 static int check_digest(const char *digest, Error *err)
@@ -105,7 +105,7 @@ static int take_found(Deploy *d, const cJSON *images, Error *err)
     int r = 0;
 
     cJSON_ArrayForEach(image, images) {
-        const cJSON *service = current_service(d->current, json_string(image, "service"));
+        const cJSON *service = current_service(d->before.current, json_string(image, "service"));
 
         if (r == 0 && service)
             r = add_item(d, service, json_string(image, "digest"), json_string(image, "seenAt"), err);
@@ -136,19 +136,20 @@ static int add_dependents(Deploy *d, Error *err)
     do {
         const cJSON *service;
 
-        before = strv_length(d->only);
+        before = strv_length(d->order.only);
         cJSON_ArrayForEach(service, services_of(d)) {
             _cleanup_(watch_labels_done) WatchLabels l = {};
             const char *name = json_string(service, "name");
 
-            if (!name || strv_contains(d->only, name))
+            if (!name || strv_contains(d->order.only, name))
                 continue;
             if (labels_of(service, &l) < 0)
                 return error_set(err, ENOMEM, "update.failed", "no memory");
-            if (depends_on_changed(&l, d->only) && (strv_add(&d->only, name) < 0 || strv_add(&d->again, name) < 0))
+            if (depends_on_changed(&l, d->order.only) &&
+                (strv_add(&d->order.only, name) < 0 || strv_add(&d->order.again, name) < 0))
                 return error_set(err, ENOMEM, "update.failed", "no memory");
         }
-    } while (strv_length(d->only) > before);
+    } while (strv_length(d->order.only) > before);
     return 0;
 }
 
@@ -164,7 +165,7 @@ static int take_order(Deploy *d, const cJSON *request, const cJSON *message, Err
                                                         : "what is to be updated");
     cJSON_ArrayForEach(item, d->journal.updates)
         if (r == 0)
-            r = strv_add(&d->only, json_string(item, "service"));
+            r = strv_add(&d->order.only, json_string(item, "service"));
     return r == 0 ? add_dependents(d, err) : r;
 }
 
@@ -216,19 +217,19 @@ static bool depends_on(const ComposeProject *p, const ComposeService *s, const c
 
 static int order_by_labels(Deploy *d, Error *err)
 {
-    for (size_t i = 0; i < d->project->n_services; i++) {
-        ComposeService *s = &d->project->services[i];
+    for (size_t i = 0; i < d->target.project->n_services; i++) {
+        ComposeService *s = &d->target.project->services[i];
         _cleanup_(watch_labels_done) WatchLabels l = {};
 
-        if (labels_of(current_service(d->current, s->name), &l) < 0)
+        if (labels_of(current_service(d->before.current, s->name), &l) < 0)
             return error_set(err, ENOMEM, "update.failed", "no memory");
         for (char **name = l.depends_on; name && *name; name++) {
-            const ComposeService *on = compose_service_find(d->project, *name);
+            const ComposeService *on = compose_service_find(d->target.project, *name);
 
             if (!on || on == s || strv_contains(s->depends_on, *name))
                 continue;
-            if (depends_on(d->project, on, s->name, 0))
-                deploy_progress(d, "info", s->name,
+            if (depends_on(d->target.project, on, s->name, 0))
+                report_progress(&d->report, "info", s->name,
                                 "its label says that it depends on %s, which depends on it; ignored", *name);
             else if (strv_add(&s->depends_on, *name) < 0)
                 return error_set(err, ENOMEM, "update.failed", "no memory");
@@ -274,7 +275,7 @@ static int check_age(Deploy *d, const cJSON *request, Error *err)
         const char *id = json_string(item, "imageId");
         usec_t since, now = realtime_usec(), wait = cool_down * USEC_PER_SEC;
 
-        r = id ? podman_inspect_image(d->podman, id, &info, err) : -ENOENT;
+        r = id ? podman_inspect_image(d->box.podman, id, &info, err) : -ENOENT;
         if (r < 0)
             return r;
         since = image_made_at(info, now);
@@ -293,11 +294,11 @@ int update_load_deployed(Deploy *d, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
     const char *version;
-    int r = store_load_current(&d->current, err);
+    int r = store_load_current(&d->before.current, err);
 
     if (r < 0)
         return r;
-    version = json_string(d->current, "version");
+    version = json_string(d->before.current, "version");
     if (!version)
         return error_set(
             err, ENOENT, "update.nothing-deployed",
@@ -305,11 +306,11 @@ int update_load_deployed(Deploy *d, Error *err)
     r = store_load_snapshot(version, &snapshot, err);
     if (r < 0)
         return r;
-    d->previous = current_to_project(d->current);
-    free(d->text);
-    d->text = strdup(json_string(snapshot, "compose") ? json_string(snapshot, "compose") : "");
-    d->sha256 = strdup(json_string(d->current, "sha256") ? json_string(d->current, "sha256") : "");
-    return d->text && d->sha256 && d->previous ? 0 : -ENOMEM;
+    d->before.project = current_to_project(d->before.current);
+    free(d->order.text);
+    d->order.text = strdup(json_string(snapshot, "compose") ? json_string(snapshot, "compose") : "");
+    d->order.sha256 = strdup(json_string(d->before.current, "sha256") ? json_string(d->before.current, "sha256") : "");
+    return d->order.text && d->order.sha256 && d->before.project ? 0 : -ENOMEM;
 }
 
 static int begin(Deploy *d, const cJSON *request, Error *err)
@@ -330,7 +331,7 @@ int job_update(Deploy *d, const cJSON *request)
     const cJSON *message;
     int r = deploy_take_message(d, request, &message);
 
-    d->phase = "verify";
+    d->report.phase = "verify";
     if (r == 0)
         r = begin(d, request, &err);
     if (r < 0)

@@ -17,5 +17,5 @@
 
 int job_update(Deploy *d, const cJSON *request);
 
-/* What is deployed, for a change that is limited to some of its services: d->current, d->previous, d->text, d->sha256. */
+/* What is deployed, for a change that is limited to some of its services: d->before, and the order's text and digest. */
 int update_load_deployed(Deploy *d, Error *err) _must_check_;

@@ -15,9 +15,9 @@
 
 static const ObservedContainer *observed_by_id(const Deploy *d, const char *id)
 {
-    for (size_t i = 0; i < d->n_observed; i++)
-        if (str_equal(d->observed[i].id, id))
-            return &d->observed[i];
+    for (size_t i = 0; i < d->before.n_observed; i++)
+        if (str_equal(d->before.observed[i].id, id))
+            return &d->before.observed[i];
     return NULL;
 }
 
@@ -27,7 +27,7 @@ static int record_steps(Deploy *d, Error *err)
     for (size_t i = 0; i < d->plan->n_steps; i++) {
         const PlanStep *s = &d->plan->steps[i];
         const ObservedContainer *old = s->old_id ? observed_by_id(d, s->old_id) : NULL;
-        _cleanup_(freep) char *backup = old ? str_format("%s-before-%s", old->name, d->version) : NULL;
+        _cleanup_(freep) char *backup = old ? str_format("%s-before-%s", old->name, d->report.version) : NULL;
 
         const JournalStep step = { .action = (char *) plan_action_to_string(s->action),
                                    .service = s->service,
@@ -42,17 +42,17 @@ static int record_steps(Deploy *d, Error *err)
         if (journal_add_step(&d->journal, &step) < 0)
             return error_set(err, ENOMEM, "apply.failed", "no memory for the journal");
     }
-    d->journal.seq = d->seq;
+    d->journal.seq = d->report.seq;
     return journal_step(&d->journal, EVENT_READY, err);
 }
 
 /* What the old container was promised when it was made, not what the new one will be. */
 static unsigned grace_of(const Deploy *d, const char *service)
 {
-    const ComposeService *s = d->previous ? compose_service_find(d->previous, service) : NULL;
+    const ComposeService *s = d->before.project ? compose_service_find(d->before.project, service) : NULL;
 
     if (!s)
-        s = compose_service_find(d->project, service);
+        s = compose_service_find(d->target.project, service);
     return s ? s->stop_grace_seconds : 10;
 }
 
@@ -68,10 +68,10 @@ static int set_aside(Deploy *d, const JournalStep *const *steps, size_t n, Error
     for (size_t i = 0; i < n; i++)
         if (steps[i]->old_id)
             stops[n_stops++] = (StopRequest) { steps[i]->old_id, grace_of(d, steps[i]->service) };
-    r = podman_stop_all(d->podman, stops, n_stops, err);
+    r = podman_stop_all(d->box.podman, stops, n_stops, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         if (steps[i]->old_id)
-            r = podman_rename(d->podman, steps[i]->old_id, steps[i]->backup, err);
+            r = podman_rename(d->box.podman, steps[i]->old_id, steps[i]->backup, err);
     return r;
 }
 
@@ -107,13 +107,14 @@ static int wait_for_dependencies(Deploy *d, const ComposeService *s, Error *err)
 {
     for (char **name = s->depends_on; name && *name; name++) {
         const char *condition = json_string(s->depends_conditions, *name);
-        const ComposeService *dependency = compose_service_find(d->project, *name);
+        const ComposeService *dependency = compose_service_find(d->target.project, *name);
         bool completed = str_equal(condition, "service_completed_successfully");
         int r;
 
         if (!dependency || (!completed && !str_equal(condition, "service_healthy")))
             continue;
-        deploy_progress(d, "info", s->name, "waiting for %s to %s", *name, completed ? "complete" : "be healthy");
+        report_progress(&d->report, "info", s->name, "waiting for %s to %s", *name,
+                        completed ? "complete" : "be healthy");
         r = deploy_wait_ready(d, dependency, completed, err);
         if (r < 0)
             return error_prefix(err, r, "service %s waits for %s", s->name, *name);
@@ -128,7 +129,7 @@ static int check_created(Deploy *d, const DriverJob *job, const char *container,
     _cleanup_(error_done) Error reason = {};
     _cleanup_(freep) char *why = NULL;
     const char *status = NULL;
-    int r = podman_inspect(d->podman, container, &info, &reason);
+    int r = podman_inspect(d->box.podman, container, &info, &reason);
 
     if (r == 0)
         status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
@@ -137,7 +138,7 @@ static int check_created(Deploy *d, const DriverJob *job, const char *container,
     if (r == 0 && !str_equal(status, "created") && !str_equal(status, "configured"))
         return 0;
     if (!str_empty(job->output))
-        deploy_progress(d, "info", job->service, "podman-compose said:\n%s", job->output);
+        report_progress(&d->report, "info", job->service, "podman-compose said:\n%s", job->output);
     why = driver_reason(job->output);
     return error_set(err, EIO, "apply.not-started", "podman-compose did not start service %s: %s%scontainer %s is %s",
                      job->service, why ? why : "", why ? "; " : "", container, status ? status : "missing");
@@ -151,7 +152,7 @@ static int make_jobs(Deploy *d, const ComposeService *const *services, size_t n,
         jobs[i].env_file = deploy_stage_path(services[i]->name, ".env");
         if (!jobs[i].file || !jobs[i].env_file)
             return -ENOMEM;
-        deploy_progress(d, "info", services[i]->name, "starting %s", services[i]->container_name);
+        report_progress(&d->report, "info", services[i]->name, "starting %s", services[i]->container_name);
     }
     return 0;
 }
@@ -162,7 +163,8 @@ static int start_services(Deploy *d, const ComposeService *const *services, size
     int r = jobs ? make_jobs(d, services, n, jobs) : -ENOMEM;
 
     if (r == 0)
-        r = driver_up_all(&d->driver, &d->user, d->project->name, jobs, n, d->options->parallel, first, err);
+        r = driver_up_all(&d->box.driver, &d->box.user, d->target.project->name, jobs, n, d->options->parallel, first,
+                          err);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = check_created(d, &jobs[i], services[i]->container_name, err);
     for (size_t i = 0; jobs && i < n; i++) {
@@ -175,18 +177,18 @@ static int start_services(Deploy *d, const ComposeService *const *services, size
 
 static int apply_level(Deploy *d, unsigned level, Error *err)
 {
-    _cleanup_(freep) const ComposeService **services = calloc(d->project->n_services + 1, sizeof(*services));
-    _cleanup_(freep) const JournalStep **steps = calloc(d->project->n_services + 1, sizeof(*steps));
+    _cleanup_(freep) const ComposeService **services = calloc(d->target.project->n_services + 1, sizeof(*services));
+    _cleanup_(freep) const JournalStep **steps = calloc(d->target.project->n_services + 1, sizeof(*steps));
     size_t n = 0;
     int r = 0;
 
     if (!services || !steps)
         return -ENOMEM;
-    for (size_t i = 0; i < d->project->n_services; i++) {
-        const ComposeService *s = &d->project->services[i];
+    for (size_t i = 0; i < d->target.project->n_services; i++) {
+        const ComposeService *s = &d->target.project->services[i];
         const JournalStep *step = deploy_change_of(d, s->name);
 
-        if (!step || level_of(d->project, s) != level)
+        if (!step || level_of(d->target.project, s) != level)
             continue;
         services[n] = s;
         steps[n++] = step;
@@ -210,14 +212,14 @@ int deploy_apply(Deploy *d, Error *err)
         r = record_steps(d, err);
     if (r == 0)
         r = set_aside_removed(d, err);
-    for (size_t i = 0; i < d->project->n_services; i++) {
-        unsigned level = level_of(d->project, &d->project->services[i]);
+    for (size_t i = 0; i < d->target.project->n_services; i++) {
+        unsigned level = level_of(d->target.project, &d->target.project->services[i]);
 
         if (level > deepest)
             deepest = level;
     }
     for (unsigned level = 0; r == 0 && level <= deepest; level++)
         r = apply_level(d, level, err);
-    d->journal.seq = d->seq;
+    d->journal.seq = d->report.seq;
     return r < 0 ? r : journal_step(&d->journal, EVENT_APPLIED, err);
 }

@@ -21,10 +21,10 @@ static int list_all(Deploy *d, BindUses *u, Error *err)
 {
     ObservedContainer *containers = NULL;
     size_t n = 0;
-    int r = podman_list(d->podman, d->options->project, &containers, &n, err);
+    int r = podman_list(d->box.podman, d->options->project, &containers, &n, err);
 
     if (r == 0)
-        r = bind_uses_of_containers(d, containers, n, u, err);
+        r = bind_uses_of_containers(d->box.podman, containers, n, u, err);
     observed_free_all(containers, n);
     return r;
 }
@@ -41,7 +41,7 @@ static int judge(const Deploy *d, const BindUse *use, const BindUses *all, Error
 {
     const BindUse *other = bind_find_conflict(use, all->items, all->n);
     BindWalk w;
-    int r = bind_walk(use->source, &d->user, &w, err);
+    int r = bind_walk(use->source, &d->box.user, &w, err);
 
     bind_walk_done(&w);
     if (r < 0)
@@ -77,7 +77,7 @@ static int add_finding(Deploy *d, const BindUse *use, const cJSON *before, const
         json_add_string(o, "source", use->source) < 0 || json_add_string(o, "problem", problem) < 0)
         return -ENOMEM;
     if (!is_known(before, use->service, use->source))
-        deploy_progress(d, "info", use->service,
+        report_progress(&d->report, "info", use->service,
                         "the mount of %s into service %s is not safe, and goes on as it is: %s", use->source,
                         use->service, problem);
     return 0;
@@ -135,10 +135,10 @@ static int check_use(Deploy *d, const BindUse *use, Error *err)
     if (!writer || path_is_below(real, writer->source))
         return r;
     /* a policy that cannot be read says nothing against it */
-    if (!d->policy && deploy_load_policy(d, NULL) < 0)
+    if (!d->target.policy && deploy_load_policy(&d->target.policy, NULL) < 0)
         return 0;
-    policy_keep_old_meaning(d->policy);
-    if (policy_allows_link(d->policy, use->service, use->source, real, !use->writable))
+    policy_keep_old_meaning(d->target.policy);
+    if (policy_allows_link(d->target.policy, use->service, use->source, real, !use->writable))
         return 0;
     return error_set(
         err, EPERM, "bind.replaced",

@@ -46,15 +46,15 @@ static const char *source_of(const Deploy *d, const cJSON *volume)
         return NULL;
     if (str_equal(json_string(volume, "type"), "bind"))
         return deploy_bind_target(d, source);
-    definition = cJSON_GetObjectItemCaseSensitive(d->project->volumes, source);
+    definition = cJSON_GetObjectItemCaseSensitive(d->target.project->volumes, source);
     device = json_string(cJSON_GetObjectItemCaseSensitive(definition, "driver_opts"), "device");
     return device && device[0] == '/' ? device : NULL;
 }
 
 int bind_uses_of_project(const Deploy *d, BindUses *u)
 {
-    for (size_t i = 0; i < d->project->n_services; i++) {
-        const ComposeService *s = &d->project->services[i];
+    for (size_t i = 0; i < d->target.project->n_services; i++) {
+        const ComposeService *s = &d->target.project->services[i];
         const cJSON *volume;
 
         cJSON_ArrayForEach(volume, cJSON_GetObjectItemCaseSensitive(s->config, "volumes")) {
@@ -81,13 +81,13 @@ int bind_uses_of_container(const cJSON *info, const char *service, BindUses *u)
     return 0;
 }
 
-int bind_uses_of_containers(Deploy *d, const ObservedContainer *containers, size_t n, BindUses *u, Error *err)
+int bind_uses_of_containers(Podman *podman, const ObservedContainer *containers, size_t n, BindUses *u, Error *err)
 {
     for (size_t i = 0; i < n; i++) {
         const ObservedContainer *c = &containers[i];
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
         _cleanup_(error_done) Error reason = {};
-        int r = c->service ? podman_inspect(d->podman, c->id, &info, &reason) : -ENOENT;
+        int r = c->service ? podman_inspect(podman, c->id, &info, &reason) : -ENOENT;
 
         if (r == -ENOENT) /* not ours, or gone since it was listed */
             continue;
@@ -99,10 +99,10 @@ int bind_uses_of_containers(Deploy *d, const ObservedContainer *containers, size
     return 0;
 }
 
-int bind_uses_add_store(Deploy *d, BindUses *u, Error *err)
+int bind_uses_add_store(Podman *podman, BindUses *u, Error *err)
 {
     const char *store = NULL;
-    int r = podman_graphroot(d->podman, &store, err);
+    int r = podman_graphroot(podman, &store, err);
 
     if (r < 0 || !store || store[0] != '/')
         return r;

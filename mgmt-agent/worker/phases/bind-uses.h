@@ -12,15 +12,15 @@ typedef struct BindUses {
 
 void bind_uses_done(BindUses *u);
 int bind_uses_add(BindUses *u, const char *service, const char *source, bool writable) _must_check_;
-/* What the services of d->project mount, links followed as deploy_bind_target() says. */
+/* What the services of d->target.project mount, links followed as deploy_bind_target() says. */
 int bind_uses_of_project(const Deploy *d, BindUses *u) _must_check_;
 /* What those of the containers that are of this project mount, as podman says, whatever their state. */
-int bind_uses_of_containers(Deploy *d, const ObservedContainer *containers, size_t n, BindUses *u,
+int bind_uses_of_containers(Podman *podman, const ObservedContainer *containers, size_t n, BindUses *u,
                             Error *err) _must_check_;
 /* What one container mounts, from its inspection. */
 int bind_uses_of_container(const cJSON *info, const char *service, BindUses *u) _must_check_;
 /* Podman's store: every named volume is in it, so it counts as a folder that containers may write to. Its service is "". */
-int bind_uses_add_store(Deploy *d, BindUses *u, Error *err) _must_check_;
+int bind_uses_add_store(Podman *podman, BindUses *u, Error *err) _must_check_;
 
 /* "service X mounts A, and service Y may write to B, which is above it": preflight.bind-overlap. */
 int bind_conflict_error(const BindUse *use, const BindUse *other, Error *err);

@@ -20,7 +20,7 @@
 
 const char *deploy_bind_target(const Deploy *d, const char *source)
 {
-    const char *target = d->bind_targets ? map_get(d->bind_targets, source) : NULL;
+    const char *target = d->target.bind_targets ? map_get(d->target.bind_targets, source) : NULL;
 
     return target ? target : source;
 }
@@ -42,9 +42,9 @@ static int take_target(Deploy *d, const char *source, const char *real)
 {
     char *copy = strdup(real);
 
-    if (!d->bind_targets)
-        d->bind_targets = map_new(free);
-    if (copy && d->bind_targets && map_put(d->bind_targets, source, copy) == 0)
+    if (!d->target.bind_targets)
+        d->target.bind_targets = map_new(free);
+    if (copy && d->target.bind_targets && map_put(d->target.bind_targets, source, copy) == 0)
         return 0;
     free(copy);
     return -ENOMEM;
@@ -59,11 +59,11 @@ static int follow_link(Deploy *d, const ComposeService *s, const char *source, b
 
     if (!real)
         return missing_error(s, source, err);
-    if (!policy_allows_link(d->policy, s->name, source, real, read_only))
+    if (!policy_allows_link(d->target.policy, s->name, source, real, read_only))
         return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
                             "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name,
                             source, real);
-    r = bind_walk(real, &d->user, &w, &reason);
+    r = bind_walk(real, &d->box.user, &w, &reason);
     if (r < 0)
         return service_error(s, source, &reason, r, err);
     bind_walk_done(&w);
@@ -91,8 +91,9 @@ static bool is_run_dir(const char *source, const char *service)
  * would hide that. */
 static bool may_be_made(const Deploy *d, const ComposeService *s, const char *source, const BindUses *running)
 {
-    return is_run_dir(source, s->name) || (!policy_is_lenient(d->policy) && policy_is_new_volume(d->policy, source) &&
-                                           !is_mounted_already(running, source));
+    return is_run_dir(source, s->name) ||
+           (!policy_is_lenient(d->target.policy) && policy_is_new_volume(d->target.policy, source) &&
+            !is_mounted_already(running, source));
 }
 
 static int check_source(Deploy *d, const ComposeService *s, const char *source, bool read_only, const BindUses *running,
@@ -100,7 +101,7 @@ static int check_source(Deploy *d, const ComposeService *s, const char *source, 
 {
     _cleanup_(error_done) Error reason = {};
     BindWalk w;
-    int r = bind_walk(source, &d->user, &w, &reason);
+    int r = bind_walk(source, &d->box.user, &w, &reason);
 
     if (r < 0)
         return service_error(s, source, &reason, r, err);
@@ -119,7 +120,7 @@ static int check_old_source(Deploy *d, const ComposeService *s, const char *sour
 
     if (!real)
         return missing_error(s, source, err);
-    if (!str_equal(real, source) && !policy_allows_link(d->policy, s->name, source, real, read_only))
+    if (!str_equal(real, source) && !policy_allows_link(d->target.policy, s->name, source, real, read_only))
         return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
                             "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name,
                             source, real);
@@ -139,7 +140,7 @@ static int check_service(Deploy *d, const ComposeService *s, const BindUses *run
         if (!str_equal(json_string(volume, "type"), "bind"))
             continue;
         r = check_source(d, s, source ? source : "nothing", read_only, running, &reason);
-        if (r < 0 && policy_is_lenient(d->policy) && str_equal(error_id(&reason), "preflight.bind-way"))
+        if (r < 0 && policy_is_lenient(d->target.policy) && str_equal(error_id(&reason), "preflight.bind-way"))
             r = check_old_source(d, s, source, read_only, err);
         else if (r < 0)
             return error_copy(err, &reason) < 0 ? -ENOMEM : r;
@@ -171,7 +172,7 @@ static int check_overlaps(Deploy *d, const BindUses *running, Error *err)
             r = bind_uses_add(&wanted, running->items[i].service, running->items[i].source, running->items[i].writable);
     for (size_t i = 0; r == 0 && i < n; i++) {
         const BindUse *use = &wanted.items[i];
-        const ComposeService *s = compose_service_find(d->project, use->service);
+        const ComposeService *s = compose_service_find(d->target.project, use->service);
 
         for (size_t k = 0; r == 0 && k < wanted.n; k++) {
             const BindUse *other = &wanted.items[k];
@@ -201,26 +202,26 @@ int deploy_check_binds(Deploy *d, Error *err)
 
     if (!mounts_anything(d))
         return 0;
-    r = bind_uses_of_containers(d, d->observed, d->n_observed, &running, err);
-    for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
-        r = check_service(d, &d->project->services[i], &running, err);
-    if (r < 0 || policy_is_lenient(d->policy))
+    r = bind_uses_of_containers(d->box.podman, d->before.observed, d->before.n_observed, &running, err);
+    for (size_t i = 0; r == 0 && i < d->target.project->n_services; i++)
+        r = check_service(d, &d->target.project->services[i], &running, err);
+    if (r < 0 || policy_is_lenient(d->target.policy))
         return r;
-    r = bind_uses_add_store(d, &running, err);
+    r = bind_uses_add_store(d->box.podman, &running, err);
     return r == 0 ? check_overlaps(d, &running, err) : r;
 }
 
 static int make_source(Deploy *d, const ComposeService *s, const char *source, Error *err)
 {
     BindWalk w;
-    int r = bind_walk(source, &d->user, &w, err);
+    int r = bind_walk(source, &d->box.user, &w, err);
 
     if (r < 0)
         return r;
     if (!w.exists) {
-        r = bind_make_folder(&w, source, FOLDER_MODE, d->user.uid, d->user.gid, err);
+        r = bind_make_folder(&w, source, FOLDER_MODE, d->box.user.uid, d->box.user.gid, err);
         if (r == 0)
-            deploy_progress(d, "info", s->name, "made %s", source);
+            report_progress(&d->report, "info", s->name, "made %s", source);
     }
     bind_walk_done(&w);
     return r;
@@ -257,7 +258,7 @@ void deploy_make_run_folder(const Deploy *d, const char *service)
     _cleanup_(freep) char *services = path_in_root(SERVICES_RUN_DIR);
     _cleanup_(freep) char *path = services ? path_join(services, service) : NULL;
     _cleanup_(error_done) Error err = {};
-    int r = path ? dir_make(path, FOLDER_MODE, d->user.uid, d->user.gid, &err) : -ENOMEM;
+    int r = path ? dir_make(path, FOLDER_MODE, d->box.user.uid, d->box.user.gid, &err) : -ENOMEM;
 
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Service %s cannot show its heartbeat", service);

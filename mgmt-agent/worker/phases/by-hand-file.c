@@ -32,7 +32,7 @@ typedef struct ByHand {
 static const char *image_of(const char *service, void *userdata)
 {
     const ByHand *b = userdata;
-    const ComposeService *s = compose_service_find(b->deploy->project, service);
+    const ComposeService *s = compose_service_find(b->deploy->target.project, service);
 
     return s ? s->image : NULL;
 }
@@ -40,7 +40,7 @@ static const char *image_of(const char *service, void *userdata)
 static const char *env_file_of(const char *service, void *userdata)
 {
     ByHand *b = userdata;
-    _cleanup_(freep) char *folder = folder_of(b->deploy->project->name, "");
+    _cleanup_(freep) char *folder = folder_of(b->deploy->target.project->name, "");
 
     if (!folder || snprintf(b->path, sizeof(b->path), "%s/%s.env", folder, service) >= (int) sizeof(b->path))
         return NULL;
@@ -58,7 +58,7 @@ static int write_file(const Deploy *d, const char *folder, const char *name, con
 {
     _cleanup_(freep) char *path = path_join(folder, name);
 
-    return path ? file_write_atomic(path, text, strlen(text), 0600, d->user.uid, d->user.gid, err) : -ENOMEM;
+    return path ? file_write_atomic(path, text, strlen(text), 0600, d->box.user.uid, d->box.user.gid, err) : -ENOMEM;
 }
 
 static int write_env(const Deploy *d, const char *folder, const ComposeService *s, Error *err)
@@ -76,34 +76,35 @@ static int write_all(Deploy *d, const char *folder, Error *err)
     _cleanup_(freep) char *text = NULL;
     ByHand b = { .deploy = d };
     RenderOptions options = {
-        .version = d->version, .image = image_of, .env_file = env_file_of, .bind = bind_of, .userdata = &b
+        .version = d->report.version, .image = image_of, .env_file = env_file_of, .bind = bind_of, .userdata = &b
     };
     int r = base ? dir_make(base, 0755, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
 
     if (r == 0)
         r = dir_remove(folder, err);
     if (r == 0)
-        r = dir_make(folder, 0700, d->user.uid, d->user.gid, err);
+        r = dir_make(folder, 0700, d->box.user.uid, d->box.user.gid, err);
     if (r == 0)
-        r = compose_render(d->project, &options, &text, err);
+        r = compose_render(d->target.project, &options, &text, err);
     if (r == 0)
         r = write_file(d, folder, "compose.yaml", text, err);
-    for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
-        r = write_env(d, folder, &d->project->services[i], err);
+    for (size_t i = 0; r == 0 && i < d->target.project->n_services; i++)
+        r = write_env(d, folder, &d->target.project->services[i], err);
     return r;
 }
 
 void deploy_write_by_hand(Deploy *d)
 {
-    _cleanup_(freep) char *folder = folder_of(d->project->name, ".next");
+    _cleanup_(freep) char *folder = folder_of(d->target.project->name, ".next");
     _cleanup_(error_done) Error err = {};
     int r = folder ? write_all(d, folder, &err) : -ENOMEM;
 
     if (r < 0)
-        deploy_progress(d, "info", NULL, "could not write the compose file for people: %s", error_message(&err, r));
+        report_progress(&d->report, "info", NULL, "could not write the compose file for people: %s",
+                        error_message(&err, r));
 }
 
-void deploy_keep_by_hand(Deploy *d, const char *project)
+void deploy_keep_by_hand(Report *report, const char *project)
 {
     _cleanup_(freep) char *next = folder_of(project, ".next");
     _cleanup_(freep) char *folder = folder_of(project, "");
@@ -116,7 +117,7 @@ void deploy_keep_by_hand(Deploy *d, const char *project)
     if (r == 0 && rename(next, folder) < 0)
         r = error_set(&err, errno, "file.write", "cannot rename %s: %s", next, strerror(errno));
     if (r < 0)
-        deploy_progress(d, "info", NULL, "could not put the compose file for people in place: %s",
+        report_progress(report, "info", NULL, "could not put the compose file for people in place: %s",
                         error_message(&err, r));
 }
 

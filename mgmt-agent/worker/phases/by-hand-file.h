@@ -8,5 +8,5 @@
 /* Writes BY_HAND_DIR/PROJECT.next; failing to is reported, and is no failure of the change. */
 void deploy_write_by_hand(Deploy *d);
 /* Puts it in effect, if it is there; or forgets it. */
-void deploy_keep_by_hand(Deploy *d, const char *project);
+void deploy_keep_by_hand(Report *report, const char *project);
 void deploy_drop_by_hand(const char *project);

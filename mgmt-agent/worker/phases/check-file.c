@@ -20,21 +20,6 @@
 
 #define COMPOSE_NAME "compose.yml"
 
-static int load_agent_env(Deploy *d, Error *err)
-{
-    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
-    int r;
-
-    if (d->agent_env)
-        return 0;
-    r = path ? env_load(path, &d->agent_env, err) : -ENOMEM;
-    if (r == 0) {
-        r = env_validate(d->agent_env, ENV_AGENT, path, err);
-        redact_add_secret(env_get(d->agent_env, "BOOTSTRAP"));
-    }
-    return r < 0 ? error_prefix(err, r, "this box's own configuration") : 0;
-}
-
 static int check_times(Deploy *d, const cJSON *message, Error *err)
 {
     const char *expires = json_string(message, "expiresAt");
@@ -45,7 +30,7 @@ static int check_times(Deploy *d, const cJSON *message, Error *err)
     if ((r < 0 && r != -ENOENT) || seconds == 0 || seconds > CONFIRM_SECONDS_MAX)
         return error_set(err, EINVAL, "snapshot.bad-deadline", "confirmDeadlineSeconds must be from 1 to %d",
                          CONFIRM_SECONDS_MAX);
-    d->confirm_usec = seconds * USEC_PER_SEC;
+    d->order.confirm_usec = seconds * USEC_PER_SEC;
     if (expires && timestamp_parse(expires, &at) < 0)
         return error_set(err, EINVAL, "snapshot.bad-time", "expiresAt is not a time: %.40s", expires);
     if (expires && realtime_usec() > at)
@@ -70,15 +55,15 @@ static int check_version(Deploy *d, Error *err)
     uint64_t version, floor;
     int r;
 
-    if (!d->from_cloud)
-        return store_check_version(d->version, err);
-    r = str_to_u64(d->version, 1, UINT64_MAX, &version);
+    if (!d->order.from_cloud)
+        return store_check_version(d->report.version, err);
+    r = str_to_u64(d->report.version, 1, UINT64_MAX, &version);
     if (r < 0)
-        return error_set(err, EINVAL, "snapshot.bad-version", "'%.40s' is not a version number", d->version);
+        return error_set(err, EINVAL, "snapshot.bad-version", "'%.40s' is not a version number", d->report.version);
     r = store_load_floor(&floor, &reason);
     if (r < 0) { /* a bad block must not be the end of all pushes */
         floor = store_highest_snapshot();
-        deploy_progress(d, "info", NULL, "%s; going on from version %llu, the highest that is kept",
+        report_progress(&d->report, "info", NULL, "%s; going on from version %llu, the highest that is kept",
                         error_message(&reason, r), (unsigned long long) floor);
     }
     r = store_check_step(version, floor, err);
@@ -91,9 +76,9 @@ static int check_addressee(Deploy *d, const cJSON *message, Error *err)
     const char *device = json_string(message, "deviceId");
     int r;
 
-    if (d->from_cloud && !str_equal(device, env_get(d->agent_env, "DEVICE_ID")))
+    if (d->order.from_cloud && !str_equal(device, env_get(d->box.agent_env, "DEVICE_ID")))
         return error_set(err, EINVAL, "snapshot.wrong-device", "this snapshot is for box '%.64s', this is '%s'",
-                         device ? device : "", env_get(d->agent_env, "DEVICE_ID"));
+                         device ? device : "", env_get(d->box.agent_env, "DEVICE_ID"));
     r = check_times(d, message, err);
     return r < 0 ? r : check_version(d, err);
 }
@@ -103,40 +88,40 @@ int deploy_verify(Deploy *d, const cJSON *message, Error *err)
     char hex[SHA256_HEX_SIZE];
     int r;
 
-    deploy_phase(d, "verify");
-    if (strlen(d->text) > YAML_SIZE_MAX)
+    report_phase(&d->report, "verify");
+    if (strlen(d->order.text) > YAML_SIZE_MAX)
         return error_set(err, EFBIG, "snapshot.too-large", "the compose file has more than %d bytes", YAML_SIZE_MAX);
     r = check_authority(message, err);
     if (r == 0)
-        r = load_agent_env(d, err);
+        r = box_load_env(&d->box, err);
     if (r < 0)
         return r;
     r = check_addressee(d, message, err);
     if (r == 0)
-        r = sha256_hex(d->text, strlen(d->text), hex);
+        r = sha256_hex(d->order.text, strlen(d->order.text), hex);
     if (r < 0)
         return r;
-    d->sha256 = strdup(hex);
-    return d->sha256 ? 0 : -ENOMEM;
+    d->order.sha256 = strdup(hex);
+    return d->order.sha256 ? 0 : -ENOMEM;
 }
 
 int deploy_verify_update(Deploy *d, const cJSON *message, Error *err)
 {
     int r;
 
-    deploy_phase(d, "verify");
+    report_phase(&d->report, "verify");
     r = check_authority(message, err);
     if (r == 0)
-        r = load_agent_env(d, err);
+        r = box_load_env(&d->box, err);
     return r < 0 ? r : check_addressee(d, message, err);
 }
 
 int deploy_parse(Deploy *d, Error *err)
 {
-    return compose_parse(d->text, strlen(d->text), COMPOSE_NAME, &d->file, err);
+    return compose_parse(d->order.text, strlen(d->order.text), COMPOSE_NAME, &d->target.file, err);
 }
 
-int deploy_load_policy(Deploy *d, Error *err)
+int deploy_load_policy(ComposePolicy **ret, Error *err)
 {
     _cleanup_(freep) char *path = path_in_root(POLICY_PATH);
     _cleanup_(freep) char *text = NULL;
@@ -146,29 +131,29 @@ int deploy_load_policy(Deploy *d, Error *err)
 
     if (r < 0 && r != -ENOENT)
         return error_set(err, r, "policy.unreadable", "%s", error_message(&reason, r));
-    return policy_parse(text, len, path, &d->policy, err);
+    return policy_parse(text, len, path, ret, err);
 }
 
 int deploy_policy(Deploy *d, Error *err)
 {
     int r;
 
-    r = deploy_load_policy(d, err);
+    r = deploy_load_policy(&d->target.policy, err);
     /* what was accepted and runs goes on; a new file is judged by what the entries mean now */
-    if (r == 0 && (d->only || d->goes_back))
-        policy_keep_old_meaning(d->policy);
-    return r < 0 ? r : compose_policy_check(d->file, d->policy, err);
+    if (r == 0 && (d->order.only || d->order.goes_back))
+        policy_keep_old_meaning(d->target.policy);
+    return r < 0 ? r : compose_policy_check(d->target.file, d->target.policy, err);
 }
 
 static int load_secbox_env(Deploy *d, const char *path, Error *err)
 {
-    int r = d->env ? 0 : env_load(path, &d->env, err);
+    int r = d->target.env ? 0 : env_load(path, &d->target.env, err);
 
-    for (size_t i = 0; r == 0 && i < env_size(d->env); i++) {
-        const EnvRule *rule = env_rule_find(env_key_at(d->env, i));
+    for (size_t i = 0; r == 0 && i < env_size(d->target.env); i++) {
+        const EnvRule *rule = env_rule_find(env_key_at(d->target.env, i));
 
-        if (rule ? rule->secret : redact_key_is_secret(env_key_at(d->env, i)))
-            redact_add_secret(env_value_at(d->env, i));
+        if (rule ? rule->secret : redact_key_is_secret(env_key_at(d->target.env, i)))
+            redact_add_secret(env_value_at(d->target.env, i));
     }
     return r;
 }
@@ -189,7 +174,7 @@ static int env_is_absent(const char *path, Error *err)
     return strspn(text, " \t\r\n") == len;
 }
 
-int deploy_env_ensure(Deploy *d, bool *ret_created, Error *err)
+int deploy_env_ensure(Box *b, Report *report, bool *ret_created, Error *err)
 {
     _cleanup_(freep) char *path = path_in_root(SECBOX_ENV_PATH);
     _cleanup_(env_freep) EnvFile *derived = NULL;
@@ -202,19 +187,19 @@ int deploy_env_ensure(Deploy *d, bool *ret_created, Error *err)
     *ret_created = absent;
     if (!absent)
         return 0;
-    r = load_agent_env(d, err);
+    r = box_load_env(b, err);
     if (r == 0)
-        r = env_derive_secbox(d->agent_env, &derived, err);
-    if (r == 0 && !d->user.name)
-        r = podman_user_find(env_get(d->agent_env, "PODMAN_USER"), &d->user, err);
+        r = env_derive_secbox(b->agent_env, &derived, err);
+    if (r == 0 && !b->user.name)
+        r = podman_user_find(env_get(b->agent_env, "PODMAN_USER"), &b->user, err);
     if (r < 0)
         return r;
     text = env_print(derived);
     if (!text)
         return -ENOMEM;
-    r = file_write_atomic(path, text, strlen(text), 0600, d->user.uid, d->user.gid, err);
+    r = file_write_atomic(path, text, strlen(text), 0600, b->user.uid, b->user.gid, err);
     if (r == 0)
-        deploy_progress(d, "info", NULL, "secbox.env was absent; made it from mgmt-agent.env (%zu keys)",
+        report_progress(report, "info", NULL, "secbox.env was absent; made it from mgmt-agent.env (%zu keys)",
                         env_size(derived));
     return r;
 }
@@ -224,14 +209,14 @@ int deploy_env_plan(Deploy *d, Error *err)
     _cleanup_(freep) char *path = path_in_root(SECBOX_ENV_PATH);
     int absent, r;
 
-    r = load_agent_env(d, err);
+    r = box_load_env(&d->box, err);
     if (r < 0)
         return r;
     absent = path ? env_is_absent(path, err) : -ENOMEM;
     if (absent <= 0)
         return absent;
-    deploy_progress(d, "info", NULL, "secbox.env is absent; a push makes it from mgmt-agent.env");
-    return env_derive_secbox(d->agent_env, &d->env, err);
+    report_progress(&d->report, "info", NULL, "secbox.env is absent; a push makes it from mgmt-agent.env");
+    return env_derive_secbox(d->box.agent_env, &d->target.env, err);
 }
 
 static const char *lookup_env(const char *key, void *userdata)
@@ -254,12 +239,12 @@ static int read_env_file(const char *path, char **ret, void *userdata, Error *er
 static int resolve(Deploy *d, ComposeProject **ret, Error *err)
 {
     ComposeResolveOptions options = {
-        .project = d->options->project, .lookup = lookup_env, .userdata = d->env, .read_env_file = read_env_file
+        .project = d->options->project, .lookup = lookup_env, .userdata = d->target.env, .read_env_file = read_env_file
     };
     _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR);
 
     options.base_dir = base;
-    return base ? compose_resolve(d->file, &options, ret, err) : -ENOMEM;
+    return base ? compose_resolve(d->target.file, &options, ret, err) : -ENOMEM;
 }
 
 /* Keys that the compose file cannot do without and that secbox.env lacks, all named at once, with the place of the first. */
@@ -269,7 +254,7 @@ static int check_compose_keys(Deploy *d, Error *err)
     _cleanup_(freep) char *names = NULL;
     _cleanup_(error_done) Error place = {};
     ComposeProject *unused = NULL;
-    int r = compose_required_keys(d->file, lookup_env, d->env, &missing, err);
+    int r = compose_required_keys(d->target.file, lookup_env, d->target.env, &missing, err);
 
     if (r < 0 || strv_length(missing) == 0)
         return r;
@@ -290,23 +275,23 @@ int deploy_env_sanity(Deploy *d, Error *err)
     r = path ? load_secbox_env(d, path, err) : -ENOMEM;
     if (r < 0)
         return r;
-    env_count_required(d->env, ENV_SECBOX, &present, &total);
-    r = env_validate(d->env, ENV_SECBOX, path, err);
+    env_count_required(d->target.env, ENV_SECBOX, &present, &total);
+    r = env_validate(d->target.env, ENV_SECBOX, path, err);
     if (r == 0)
         r = check_compose_keys(d, err);
     if (r < 0) {
         if (str_equal(error_id(err), "env.missing-keys"))
-            d->phase = "secbox-env-missing-keys";
+            d->report.phase = "secbox-env-missing-keys";
         return r;
     }
-    deploy_progress(d, "info", NULL, "secbox.env sanity ok (%u/%u required keys present)", present, total);
+    report_progress(&d->report, "info", NULL, "secbox.env sanity ok (%u/%u required keys present)", present, total);
     return 0;
 }
 
 static const char *image_as_named(const char *service, void *userdata)
 {
     const Deploy *d = userdata;
-    const ComposeService *s = compose_service_find(d->project, service);
+    const ComposeService *s = compose_service_find(d->target.project, service);
 
     return s ? s->image : NULL;
 }
@@ -314,23 +299,23 @@ static const char *image_as_named(const char *service, void *userdata)
 /* What podman-compose cannot be told is found now, not when the file is written for it. */
 static int try_render(Deploy *d, Error *err)
 {
-    RenderOptions options = { .version = d->version, .image = image_as_named, .userdata = d };
+    RenderOptions options = { .version = d->report.version, .image = image_as_named, .userdata = d };
     _cleanup_(freep) char *text = NULL;
 
-    return compose_render(d->project, &options, &text, err);
+    return compose_render(d->target.project, &options, &text, err);
 }
 
 int deploy_render(Deploy *d, Error *err)
 {
     int r;
 
-    r = resolve(d, &d->project, err);
+    r = resolve(d, &d->target.project, err);
     if (r < 0)
         return r;
     /* what variables hid from the first look */
-    r = compose_policy_check_project(d->project, d->policy, COMPOSE_NAME, err);
+    r = compose_policy_check_project(d->target.project, d->target.policy, COMPOSE_NAME, err);
     if (r < 0) {
-        d->phase = "policy";
+        d->report.phase = "policy";
         return r;
     }
     return try_render(d, err);

@@ -10,8 +10,9 @@ int deploy_verify(Deploy *d, const cJSON *message, Error *err) _must_check_;
 int deploy_verify_update(Deploy *d, const cJSON *message, Error *err) _must_check_;
 int deploy_parse(Deploy *d, Error *err) _must_check_;
 int deploy_policy(Deploy *d, Error *err) _must_check_;
-int deploy_load_policy(Deploy *d, Error *err) _must_check_;
-int deploy_env_ensure(Deploy *d, bool *ret_created, Error *err) _must_check_;
+/* The box's own policy.json; a missing one is the default. */
+int deploy_load_policy(ComposePolicy **ret, Error *err) _must_check_;
+int deploy_env_ensure(Box *b, Report *report, bool *ret_created, Error *err) _must_check_;
 /* What deploy_env_ensure() would leave behind, in memory only: for plans. */
 int deploy_env_plan(Deploy *d, Error *err) _must_check_;
 int deploy_env_sanity(Deploy *d, Error *err) _must_check_;

@@ -40,7 +40,7 @@ const cJSON *current_service(const cJSON *current, const char *name)
 /* The last good one before `image`: what it ran until now, or, when that is the same, what it ran before that. */
 static const char *previous_image(const Deploy *d, const char *name, const char *image)
 {
-    const cJSON *before = current_service(d->current, name);
+    const cJSON *before = current_service(d->before.current, name);
     const char *id = json_string(before, "imageId");
 
     return id && !str_equal(id, image) ? id : json_string(before, "previousImageId");
@@ -55,9 +55,9 @@ static cJSON *service_to_json(const Deploy *d, const ComposeService *s)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     _cleanup_(cJSON_Deletep) cJSON *asked = NULL;
-    const cJSON *info = d->proved ? map_get(d->proved, s->name) : NULL, *state, *pid;
+    const cJSON *info = d->proof.inspections ? map_get(d->proof.inspections, s->name) : NULL, *state, *pid;
 
-    if (!o || (!info && podman_inspect(d->podman, s->container_name, &asked, NULL) < 0))
+    if (!o || (!info && podman_inspect(d->box.podman, s->container_name, &asked, NULL) < 0))
         return NULL;
     if (!info)
         info = asked;
@@ -92,26 +92,27 @@ static int add_previous_of_rollback(const Deploy *d, cJSON *o)
 
     if (r < 0 || store_load_history(STORE_HISTORY_MAX, &history, NULL) < 0)
         return r;
-    return json_add_string(o, "previous", way_back_find(history, d->sha256, json_string(d->current, "sha256"), kept));
+    return json_add_string(o, "previous",
+                           way_back_find(history, d->order.sha256, json_string(d->before.current, "sha256"), kept));
 }
 
 /* What `rollback` goes back to. The same text again changes nothing of that. */
 static int add_previous(const Deploy *d, cJSON *o)
 {
-    bool same = str_equal(json_string(d->current, "sha256"), d->sha256);
+    bool same = str_equal(json_string(d->before.current, "sha256"), d->order.sha256);
 
-    if (d->goes_back && !same)
+    if (d->order.goes_back && !same)
         return add_previous_of_rollback(d, o);
-    return json_add_string(o, "previous", json_string(d->current, same ? "previous" : "version"));
+    return json_add_string(o, "previous", json_string(d->before.current, same ? "previous" : "version"));
 }
 
 /* The digest that the cloud has ordered for it holds until another change of its image. */
 static int note_order(const Deploy *d, const cJSON *before, cJSON *service)
 {
     const cJSON *update = update_item(d, json_string(service, "name"));
-    const char *ordered = !update         ? json_string(before, "ordered")
-                          : d->from_cloud ? json_string(update, "digest")
-                                          : NULL;
+    const char *ordered = !update               ? json_string(before, "ordered")
+                          : d->order.from_cloud ? json_string(update, "digest")
+                                                : NULL;
     _cleanup_(freep) char *copy = ordered ? strdup(ordered) : NULL;
 
     cJSON_DeleteItemFromObjectCaseSensitive(service, "ordered");
@@ -122,19 +123,20 @@ static int note_order(const Deploy *d, const cJSON *before, cJSON *service)
  * with, and what the file's inputs were, stays as it was. */
 static cJSON *current_with_changes(const Deploy *d, Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_Duplicate(d->current, 1);
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_Duplicate(d->before.current, 1);
     cJSON *services = cJSON_GetObjectItemCaseSensitive(o, "services");
     char at[TIMESTAMP_SIZE];
     int r = services ? 0 : -ENOMEM;
 
     cJSON_DeleteItemFromObjectCaseSensitive(o, "id");
     cJSON_DeleteItemFromObjectCaseSensitive(o, "at");
-    if (r == 0 &&
-        (json_add_string(o, "id", d->id) < 0 || json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0))
+    if (r == 0 && (json_add_string(o, "id", d->report.id) < 0 ||
+                   json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0))
         r = -ENOMEM;
     for (int i = 0; r == 0 && i < cJSON_GetArraySize(services); i++) {
         const char *name = json_string(cJSON_GetArrayItem(services, i), "name");
-        const ComposeService *s = name && deploy_change_of(d, name) ? compose_service_find(d->project, name) : NULL;
+        const ComposeService *s =
+            name && deploy_change_of(d, name) ? compose_service_find(d->target.project, name) : NULL;
         cJSON *changed = s ? service_to_json(d, s) : NULL;
 
         if (s && !changed)
@@ -155,7 +157,7 @@ static cJSON *current_with_changes(const Deploy *d, Error *err)
 
 cJSON *current_from_deploy(const Deploy *d, Error *err)
 {
-    if (d->only)
+    if (d->order.only)
         return current_with_changes(d, err);
 
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
@@ -165,16 +167,16 @@ cJSON *current_from_deploy(const Deploy *d, Error *err)
     int r = o ? json_add_item(o, "services", services) : -ENOMEM;
 
     if (r == 0)
-        r = store_inputs_digest(d->text, &inputs, err);
-    if (r == 0 && (json_add_string(o, "version", d->version) < 0 || json_add_string(o, "id", d->id) < 0 ||
-                   json_add_string(o, "sha256", d->sha256) < 0 || json_add_string(o, "inputs", inputs) < 0 ||
+        r = store_inputs_digest(d->order.text, &inputs, err);
+    if (r == 0 && (json_add_string(o, "version", d->report.version) < 0 || json_add_string(o, "id", d->report.id) < 0 ||
+                   json_add_string(o, "sha256", d->order.sha256) < 0 || json_add_string(o, "inputs", inputs) < 0 ||
                    json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0 ||
-                   json_add_string(o, "name", d->project->name) < 0 || add_previous(d, o) < 0 ||
-                   json_add_item(o, "networks", cJSON_Duplicate(d->project->networks, 1)) < 0 ||
-                   json_add_item(o, "volumes", cJSON_Duplicate(d->project->volumes, 1)) < 0))
+                   json_add_string(o, "name", d->target.project->name) < 0 || add_previous(d, o) < 0 ||
+                   json_add_item(o, "networks", cJSON_Duplicate(d->target.project->networks, 1)) < 0 ||
+                   json_add_item(o, "volumes", cJSON_Duplicate(d->target.project->volumes, 1)) < 0))
         r = -ENOMEM;
-    for (size_t i = 0; r == 0 && i < d->project->n_services; i++)
-        r = json_append(services, service_to_json(d, &d->project->services[i]));
+    for (size_t i = 0; r == 0 && i < d->target.project->n_services; i++)
+        r = json_append(services, service_to_json(d, &d->target.project->services[i]));
     if (r < 0) {
         error_set(err, r, "store.current", "cannot describe what runs now");
         return NULL;

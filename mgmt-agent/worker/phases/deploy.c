@@ -8,28 +8,25 @@
 
 void deploy_done(Deploy *d)
 {
-    free(d->id);
-    free(d->version);
-    free(d->text);
-    free(d->sha256);
-    free(d->nonce);
-    strv_free(d->only);
-    strv_free(d->again);
-    free(d->failed_log);
-    env_free(d->agent_env);
-    env_free(d->env);
-    compose_file_free(d->file);
-    policy_free(d->policy);
-    compose_project_free(d->project);
-    compose_project_free(d->previous);
-    cJSON_Delete(d->current);
-    podman_free(d->podman);
-    podman_user_done(&d->user);
-    driver_done(&d->driver);
-    map_free(d->bind_targets);
-    map_free(d->image_ids);
-    map_free(d->proved);
-    observed_free_all(d->observed, d->n_observed);
+    free(d->report.id);
+    free(d->report.version);
+    free(d->order.text);
+    free(d->order.sha256);
+    free(d->order.nonce);
+    strv_free(d->order.only);
+    strv_free(d->order.again);
+    free(d->proof.failed_log);
+    box_done(&d->box);
+    env_free(d->target.env);
+    compose_file_free(d->target.file);
+    policy_free(d->target.policy);
+    compose_project_free(d->target.project);
+    compose_project_free(d->before.project);
+    cJSON_Delete(d->before.current);
+    map_free(d->target.bind_targets);
+    map_free(d->target.image_ids);
+    map_free(d->proof.inspections);
+    observed_free_all(d->before.observed, d->before.n_observed);
     plan_free(d->plan);
     journal_done(&d->journal);
     *d = (Deploy) {};
@@ -46,13 +43,13 @@ int deploy_take_message(Deploy *d, const cJSON *request, const cJSON **ret_messa
 {
     const cJSON *message = cJSON_GetObjectItemCaseSensitive(request, "message");
 
-    d->from_cloud = str_equal(json_string(request, "source"), "cloud");
-    d->id = copy_member(message, "id", "");
-    d->version = copy_member(message, "version", "0");
-    d->text = copy_member(message, "compose", "");
-    d->nonce = copy_member(message, "nonce", NULL);
+    d->order.from_cloud = str_equal(json_string(request, "source"), "cloud");
+    d->report.id = copy_member(message, "id", "");
+    d->report.version = copy_member(message, "version", "0");
+    d->order.text = copy_member(message, "compose", "");
+    d->order.nonce = copy_member(message, "nonce", NULL);
     *ret_message = message;
-    return d->id && d->version && d->text ? 0 : -ENOMEM;
+    return d->report.id && d->report.version && d->order.text ? 0 : -ENOMEM;
 }
 
 const JournalStep *deploy_change_of(const Deploy *d, const char *service)

@@ -8,12 +8,11 @@
 #include "compose/compose.h"
 #include "compose/plan/plan.h"
 #include "compose/policy/policy.h"
-#include "env/env-file.h"
 #include "lib/base/map.h"
 #include "lib/base/paths.h"
 #include "mgmt-agent/state/journal.h"
-#include "mgmt-agent/worker/podman/podman-compose.h"
-#include "mgmt-agent/worker/podman/podman.h"
+#include "mgmt-agent/worker/phases/box.h"
+#include "mgmt-agent/worker/phases/report.h"
 
 typedef struct WorkerOptions {
     const char *project;        /* compose project name */
@@ -23,37 +22,49 @@ typedef struct WorkerOptions {
     unsigned parallel; /* podman-compose runs at the same time */
 } WorkerOptions;
 
-typedef struct Deploy {
-    const WorkerOptions *options;
-
-    /* from the message */
-    char *id, *version, *text, *sha256, *nonce;
+/* What was asked. */
+typedef struct DeployOrder {
+    char *text, *sha256, *nonce;
     bool from_cloud;
+    bool goes_back; /* to a snapshot that this box ran before */
     usec_t confirm_usec;
-
     /* limits, of what is no push; NULL otherwise */
     char **only;  /* the services that may change */
     char **again; /* of them, those that are made anew although nothing about them changes */
+} DeployOrder;
 
-    /* what the phases found, in their order */
-    const char *phase;
-    unsigned seq;
-    EnvFile *agent_env, *env;
-    PodmanUser user;
+/* What the order comes to on this box. */
+typedef struct DeployTarget {
+    EnvFile *env;
     ComposeFile *file;
     ComposePolicy *policy;
-    ComposeProject *project, *previous;
-    cJSON *current; /* store_load_current() */
-    Podman *podman;
-    Driver driver;
-    bool goes_back;    /* to a snapshot that this box ran before */
+    ComposeProject *project;
     Map *bind_targets; /* source that is a link → what it leads to */
     Map *image_ids;    /* service → image id */
-    char *failed_log;  /* the last lines of the container that was not proved */
-    Map *proved;       /* service → its container's last inspection (cJSON) while proving; NULL before that */
+} DeployTarget;
+
+/* What is there already: as it was remembered, and as podman shows it. */
+typedef struct DeployPast {
+    cJSON *current; /* store_load_current() */
+    ComposeProject *project;
     ObservedContainer *observed;
     size_t n_observed;
-    Plan *plan;
+} DeployPast;
+
+typedef struct DeployProof {
+    Map *inspections; /* service → its container's last inspection (cJSON) while proving; NULL before that */
+    char *failed_log; /* the last lines of the container that was not proved */
+} DeployProof;
+
+typedef struct Deploy {
+    const WorkerOptions *options;
+    Report report;
+    DeployOrder order;
+    Box box;
+    DeployTarget target;
+    DeployPast before;
+    Plan *plan; /* from one to the other */
+    DeployProof proof;
     Journal journal;
 } Deploy;
 

@@ -35,8 +35,9 @@ static int keep_image(Deploy *d, const char *id, char ***keep)
         return 0;
     if (strv_add(keep, tag) < 0)
         return -ENOMEM;
-    if (podman_tag(d->podman, id, KEEP_REPOSITORY, tag, &err) < 0)
-        deploy_progress(d, "info", NULL, "could not tag image %.12s to keep it: %s", id, error_message(&err, -EIO));
+    if (podman_tag(d->box.podman, id, KEEP_REPOSITORY, tag, &err) < 0)
+        report_progress(&d->report, "info", NULL, "could not tag image %.12s to keep it: %s", id,
+                        error_message(&err, -EIO));
     return 0;
 }
 
@@ -44,7 +45,7 @@ static int keep_image(Deploy *d, const char *id, char ***keep)
  * the last one that was good before its present one. */
 static int keep_images(Deploy *d, const cJSON *current, char ***keep)
 {
-    const cJSON *lists[] = { current, d->current }, *service;
+    const cJSON *lists[] = { current, d->before.current }, *service;
     int r = 0;
 
     for (size_t i = 0; i < ELEMENTSOF(lists); i++)
@@ -66,7 +67,7 @@ static int keep_of_snapshots(Deploy *d, char ***keep)
     for (char *const *id = ids; r == 0 && id && *id; id++) {
         _cleanup_(freep) char *here = NULL;
 
-        if (podman_image_id(d->podman, *id, &here, NULL) == 0)
+        if (podman_image_id(d->box.podman, *id, &here, NULL) == 0)
             r = keep_image(d, *id, keep);
     }
     return r;
@@ -79,9 +80,10 @@ static void remove_backups(Deploy *d)
         _cleanup_(error_done) Error err = {};
 
         /* by id: its name may have been given to another meanwhile */
-        if (s->old_id && podman_remove(d->podman, s->old_id, &err) < 0)
-            deploy_progress(d, "info", s->service, "could not remove the old container %.12s (%s); do: podman rm %.12s",
-                            s->old_id, error_message(&err, -EIO), s->old_id);
+        if (s->old_id && podman_remove(d->box.podman, s->old_id, &err) < 0)
+            report_progress(&d->report, "info", s->service,
+                            "could not remove the old container %.12s (%s); do: podman rm %.12s", s->old_id,
+                            error_message(&err, -EIO), s->old_id);
     }
 }
 
@@ -94,10 +96,10 @@ int deploy_commit(Deploy *d, Error *err)
     /* after a restart there is no project in memory: what becomes current was journaled when it was proved */
     if (!d->journal.project)
         return error_set(err, EINVAL, "journal.corrupt", "the journal does not say what was proved");
-    if (!d->current)
+    if (!d->before.current)
         deploy_load_current(d);
     /* a crash behind store_save_current(): what was before is known no more, so nothing of it is given up */
-    repeated = str_equal(json_string(d->current, "id"), json_string(d->journal.project, "id"));
+    repeated = str_equal(json_string(d->before.current, "id"), json_string(d->journal.project, "id"));
     r = keep_images(d, d->journal.project, &keep);
     if (r == 0)
         r = keep_of_snapshots(d, &keep);
@@ -108,16 +110,16 @@ int deploy_commit(Deploy *d, Error *err)
     update_name_images(d);
     remove_backups(d);
     /* a stale network would be taken for the same one when its name comes back with another definition */
-    podman_remove_networks(d->podman, json_string(d->journal.project, "name"),
+    podman_remove_networks(d->box.podman, json_string(d->journal.project, "name"),
                            cJSON_GetObjectItemCaseSensitive(d->journal.project, "networks"));
     if (!repeated)
-        podman_drop_others(d->podman, KEEP_REPOSITORY, keep);
+        podman_drop_others(d->box.podman, KEEP_REPOSITORY, keep);
     store_prune_snapshots(json_string(d->journal.project, "version"), json_string(d->journal.project, "previous"));
     deploy_note_snapshots(d);
     deploy_sweep_images(d, false);
-    deploy_keep_by_hand(d, json_string(d->journal.project, "name"));
+    deploy_keep_by_hand(&d->report, json_string(d->journal.project, "name"));
     deploy_review_binds(d);
-    deploy_unstage(d);
+    deploy_unstage(&d->report);
     return 0;
 }
 
@@ -132,7 +134,7 @@ static int find_new(Deploy *d, const JournalStep *s, char **ret, Error *err)
     *ret = NULL;
     if (str_equal(s->action, "remove"))
         return 0;
-    r = podman_inspect(d->podman, s->container, &info, &reason);
+    r = podman_inspect(d->box.podman, s->container, &info, &reason);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
@@ -150,7 +152,8 @@ static void note_failure(Deploy *d, const JournalStep *s, const Error *reason, i
 {
     if (r >= 0)
         return;
-    deploy_progress(d, "info", s->service, "cannot undo the change of %s: %s", s->service, error_message(reason, r));
+    report_progress(&d->report, "info", s->service, "cannot undo the change of %s: %s", s->service,
+                    error_message(reason, r));
     if (*first == 0)
         *first = error_set(err, r, error_id(reason), "%s", error_message(reason, r));
 }
@@ -177,12 +180,12 @@ static int remove_new(Deploy *d, Error *err)
             stops[n++] = (StopRequest) { id, STOP_GRACE_SECONDS };
     }
     /* one that does not stop is ended by its removal */
-    if (n > 0 && podman_stop_all(d->podman, stops, n, &slow) < 0)
-        deploy_progress(d, "info", NULL, "stopping the new containers: %s", error_message(&slow, -EIO));
+    if (n > 0 && podman_stop_all(d->box.podman, stops, n, &slow) < 0)
+        report_progress(&d->report, "info", NULL, "stopping the new containers: %s", error_message(&slow, -EIO));
     for (size_t i = 0; i < n; i++) {
         _cleanup_(error_done) Error reason = {};
 
-        note_failure(d, steps[i], &reason, podman_remove(d->podman, stops[i].id, &reason), &first, err);
+        note_failure(d, steps[i], &reason, podman_remove(d->box.podman, stops[i].id, &reason), &first, err);
         free((char *) stops[i].id);
     }
     return first;
@@ -196,19 +199,19 @@ static int bring_back(Deploy *d, const JournalStep *s, Error *err)
 
     if (!s->old_id)
         return 0;
-    r = podman_inspect(d->podman, s->old_id, &info, err);
+    r = podman_inspect(d->box.podman, s->old_id, &info, err);
     if (r < 0)
         return r;
     name = json_string(info, "Name");
     if (!str_equal(name, s->old_name)) {
-        r = podman_rename(d->podman, s->old_id, s->old_name, err);
+        r = podman_rename(d->box.podman, s->old_id, s->old_name, err);
         if (r < 0)
             return r;
     }
     if (!s->was_running)
         return 0;
     r = deploy_may_start(d, s->service, info, err);
-    return r == 0 ? podman_start(d->podman, s->old_id, err) : r;
+    return r == 0 ? podman_start(d->box.podman, s->old_id, err) : r;
 }
 
 static int check_back(Deploy *d, const JournalStep *s, Error *err)
@@ -219,7 +222,7 @@ static int check_back(Deploy *d, const JournalStep *s, Error *err)
 
     if (!s->old_id || !s->was_running)
         return 0;
-    r = podman_inspect(d->podman, s->old_id, &info, err);
+    r = podman_inspect(d->box.podman, s->old_id, &info, err);
     if (r < 0)
         return r;
     status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
@@ -249,14 +252,15 @@ static void remove_new_networks(Deploy *d)
     _cleanup_(cJSON_Deletep) cJSON *current = NULL;
 
     if (store_load_current(&current, NULL) == 0)
-        podman_remove_networks(d->podman, d->options->project, cJSON_GetObjectItemCaseSensitive(current, "networks"));
+        podman_remove_networks(d->box.podman, d->options->project,
+                               cJSON_GetObjectItemCaseSensitive(current, "networks"));
 }
 
 int deploy_roll_back(Deploy *d, Error *err)
 {
     int removed, back, r;
 
-    deploy_phase(d, "rolling-back");
+    report_phase(&d->report, "rolling-back");
     removed = remove_new(d, err);
     back = each_step(d, bring_back, err);
     r = removed < 0 ? removed : back < 0 ? back : each_step(d, check_back, err);
@@ -266,7 +270,7 @@ int deploy_roll_back(Deploy *d, Error *err)
         deploy_sweep_images(d, !update_is_to_blame(d));
         deploy_drop_by_hand(d->options->project);
         deploy_review_binds(d);
-        deploy_unstage(d);
+        deploy_unstage(&d->report);
     }
     return r < 0 ? error_prefix(err, r, "rolling back") : 0;
 }

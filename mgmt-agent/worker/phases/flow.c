@@ -29,12 +29,12 @@ int flow_roll_back(Deploy *d, const Error *failure, int failure_r, const char *f
         return EXIT_TRY_AGAIN;
     }
     if (r < 0) {
-        deploy_progress(d, "failed", NULL, "the rollback failed, leaving everything as it is: %s",
+        report_progress(&d->report, "failed", NULL, "the rollback failed, leaving everything as it is: %s",
                         error_message(&err, r));
         return deploy_finish(d, "recovery", 500, &err, r, EVENT_FAILED);
     }
-    deploy_progress(d, "done", NULL, "the old containers run again");
-    d->phase = failed_phase;
+    report_progress(&d->report, "done", NULL, "the old containers run again");
+    d->report.phase = failed_phase;
     return deploy_finish(d, "rolled-back", 500, failure, failure_r, EVENT_FINISHED);
 }
 
@@ -45,19 +45,19 @@ int flow_commit(Deploy *d)
 
     if (r < 0) /* what runs is proved; only the housekeeping failed, and the next push removes what is left over */
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot finish the commit of snapshot %s, keeping it as it runs",
-                    d->version);
-    deploy_phase(d, "done");
+                    d->report.version);
+    report_phase(&d->report, "done");
     return deploy_finish(d, "done", 200, NULL, 0, EVENT_FINISHED);
 }
 
 static void report(Deploy *d, const Error *err, int r)
 {
-    deploy_progress(d, "failed", NULL, "%s [%s]", error_message(err, r), error_id(err));
+    report_progress(&d->report, "failed", NULL, "%s [%s]", error_message(err, r), error_id(err));
 }
 
 static int status_of(const Deploy *d, const Error *err, int r)
 {
-    return r == -ENOSPC || r == -EDQUOT ? 507 : deploy_status_for(d->phase, err);
+    return r == -ENOSPC || r == -EDQUOT ? 507 : deploy_status_for(d->report.phase, err);
 }
 
 int flow_refuse(Deploy *d, const Error *err, int r)
@@ -70,7 +70,7 @@ int flow_refuse(Deploy *d, const Error *err, int r)
 int flow_fail_untouched(Deploy *d, const Error *err, int r)
 {
     report(d, err, r);
-    deploy_unstage(d);
+    deploy_unstage(&d->report);
     if (!str_starts(error_id(err), "podman."))
         deploy_sweep_images(d, true);
     return deploy_finish(d, "failed", status_of(d, err, r), err, r, EVENT_FAILED);
@@ -79,15 +79,15 @@ int flow_fail_untouched(Deploy *d, const Error *err, int r)
 static int fail_touched(Deploy *d, const Error *err, int r)
 {
     _cleanup_(error_done) Error journal_error = {};
-    const char *failed_phase = d->phase;
+    const char *failed_phase = d->report.phase;
     int j;
 
     report(d, err, r);
     cJSON_Delete(d->journal.failure);
     d->journal.failure = json_from_error(err, r);
     if (d->journal.failure && (json_add_string(d->journal.failure, "phase", failed_phase) < 0 ||
-                               json_add_string(d->journal.failure, "log", d->failed_log) < 0))
-        log_warning("Out of memory noting why snapshot %s failed", d->version);
+                               json_add_string(d->journal.failure, "log", d->proof.failed_log) < 0))
+        log_warning("Out of memory noting why snapshot %s failed", d->report.version);
     j = journal_step(&d->journal, EVENT_FAILED, &journal_error);
     if (j < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &journal_error, j, "Cannot write the journal, rolling back all the same");
@@ -98,7 +98,7 @@ static int fail_touched(Deploy *d, const Error *err, int r)
 int flow_conclude(Deploy *d)
 {
     _cleanup_(error_done) Error err = {};
-    bool confirm = (d->from_cloud && d->nonce) || d->journal.by_connection;
+    bool confirm = (d->order.from_cloud && d->order.nonce) || d->journal.by_connection;
     int r;
 
     d->journal.project = current_from_deploy(d, &err);
@@ -107,16 +107,16 @@ int flow_conclude(Deploy *d)
     deploy_write_by_hand(d);
     if (confirm) {
         d->journal.boot_id = boot_id_read();
-        d->journal.confirm_usec = d->confirm_usec;
-        d->journal.deadline_usec = boottime_usec() + d->confirm_usec;
+        d->journal.confirm_usec = d->order.confirm_usec;
+        d->journal.deadline_usec = boottime_usec() + d->order.confirm_usec;
     }
-    d->journal.seq = d->seq;
+    d->journal.seq = d->report.seq;
     r = journal_step(&d->journal, confirm ? EVENT_PROVED : EVENT_ACCEPTED, &err);
     if (r < 0)
         return fail_touched(d, &err, r);
     if (!confirm)
         return flow_commit(d);
-    deploy_phase(d, "confirm");
+    report_phase(&d->report, "confirm");
     return 0;
 }
 
@@ -141,7 +141,7 @@ static int run_post_update(Deploy *d, Error *err)
     if (r < 0 && str_equal(error_id(&reason), "update.hook"))
         return error_set(err, r, "update.hook", "%s", error_message(&reason, r));
     if (r < 0)
-        deploy_progress(d, "info", NULL, "%s", error_message(&reason, r));
+        report_progress(&d->report, "info", NULL, "%s", error_message(&reason, r));
     return 0;
 }
 
@@ -174,11 +174,11 @@ int flow_begin(Deploy *d, Error *err)
     if (r < 0)
         return r;
     j->state = last.state;
-    j->id = strdup(d->id);
-    j->version = strdup(d->version);
-    j->nonce = d->nonce ? strdup(d->nonce) : NULL;
+    j->id = strdup(d->report.id);
+    j->version = strdup(d->report.version);
+    j->nonce = d->order.nonce ? strdup(d->order.nonce) : NULL;
     j->started_realtime = realtime_usec();
-    if (!j->id || !j->version || (d->nonce && !j->nonce))
+    if (!j->id || !j->version || (d->order.nonce && !j->nonce))
         return -ENOMEM;
     return journal_step(j, EVENT_START, err);
 }

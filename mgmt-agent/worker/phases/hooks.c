@@ -10,13 +10,13 @@
 
 #define EXIT_NOT_NOW 75 /* EX_TEMPFAIL of sysexits.h */
 
-int update_run_hook(Deploy *d, const char *container, const char *service, WatchHook h, Error *err)
+int update_run_hook(Box *b, Report *report, const char *container, const char *service, WatchHook h, Error *err)
 {
     _cleanup_(watch_labels_done) WatchLabels l = {};
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     _cleanup_(cJSON_Deletep) cJSON *argv = NULL;
     const cJSON *config;
-    int r = podman_inspect(d->podman, container, &info, err);
+    int r = podman_inspect(b->podman, container, &info, err);
 
     if (r < 0)
         return r;
@@ -29,8 +29,8 @@ int update_run_hook(Deploy *d, const char *container, const char *service, Watch
     argv = cJSON_CreateStringArray((const char *[]) { "/bin/sh", "-c", l.hooks[h] }, 3);
     if (!argv)
         return error_set(err, ENOMEM, "update.failed", "no memory");
-    deploy_progress(d, "info", service, "running its %s hook", watch_hook_to_string(h));
-    return podman_exec(d->podman, container, argv, l.hook_timeout[h], err);
+    report_progress(report, "info", service, "running its %s hook", watch_hook_to_string(h));
+    return podman_exec(b->podman, container, argv, l.hook_timeout[h], err);
 }
 
 static int judge(const char *service, WatchHook h, int status, Error *err)
@@ -55,7 +55,7 @@ int update_run_hooks(Deploy *d, WatchHook h, Error *err)
 
         if (step->action != PLAN_REPLACE || !container)
             continue;
-        r = judge(step->service, h, update_run_hook(d, container, step->service, h, err), err);
+        r = judge(step->service, h, update_run_hook(&d->box, &d->report, container, step->service, h, err), err);
         if (r < 0)
             return r;
     }

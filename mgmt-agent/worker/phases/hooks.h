@@ -7,6 +7,7 @@
 
 /* The exit status of a container's hook (124 when it did not end in time), or negative. One that does not run, or has no such
  * hook, gives 0. */
-int update_run_hook(Deploy *d, const char *container, const char *service, WatchHook h, Error *err) _must_check_;
+int update_run_hook(Box *b, Report *report, const char *container, const char *service, WatchHook h,
+                    Error *err) _must_check_;
 /* Runs this hook of every service that changes. update.hook, update.not-now. */
 int update_run_hooks(Deploy *d, WatchHook h, Error *err) _must_check_;

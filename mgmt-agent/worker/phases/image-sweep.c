@@ -56,7 +56,7 @@ void deploy_note_snapshots(const Deploy *d)
 {
     _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
     _cleanup_(error_done) Error err = {};
-    const cJSON *lists[] = { d->current, d->journal.project };
+    const cJSON *lists[] = { d->before.current, d->journal.project };
     int r = pulled_load(&pulled, &err);
     cJSON *snapshots = cJSON_GetObjectItemCaseSensitive(pulled, "snapshots"), *next;
 
@@ -89,7 +89,7 @@ static int find_needed(Deploy *d, char ***keep)
     ObservedContainer *containers = NULL;
     const cJSON *service;
     size_t n = 0;
-    int r = podman_list(d->podman, d->options->project, &containers, &n, NULL);
+    int r = podman_list(d->box.podman, d->options->project, &containers, &n, NULL);
 
     for (size_t i = 0; r == 0 && i < n; i++)
         r = add(keep, containers[i].image_id);
@@ -114,7 +114,7 @@ static int find_new(const Deploy *d, char ***keep)
     cJSON_ArrayForEach(item, d->journal.updates)
         if (r == 0)
             r = add(keep, json_string(item, "imageId"));
-    for (size_t i = 0; r == 0 && d->image_ids && map_next(d->image_ids, &i, NULL, &id);)
+    for (size_t i = 0; r == 0 && d->target.image_ids && map_next(d->target.image_ids, &i, NULL, &id);)
         r = add(keep, id);
     return r;
 }
@@ -140,8 +140,8 @@ static bool sweep_one(Deploy *d, const cJSON *image, const char *id, const char 
         return false;
     cJSON_ArrayForEach(name, names)
         if (cJSON_IsString(name))
-            podman_remove_image(d->podman, name->valuestring);
-    podman_remove_image(d->podman, id);
+            podman_remove_image(d->box.podman, name->valuestring);
+    podman_remove_image(d->box.podman, id);
     return false; /* whether it is gone is seen the next time */
 }
 
@@ -154,11 +154,11 @@ void deploy_sweep_images(Deploy *d, bool keep_new)
     bool changed = false;
     cJSON *list, *next;
 
-    if (!d->podman || pulled_load(&pulled, NULL) < 0)
+    if (!d->box.podman || pulled_load(&pulled, NULL) < 0)
         return;
     list = cJSON_GetObjectItemCaseSensitive(pulled, "images");
     if (!list->child || find_needed(d, &keep) < 0 || (keep_new && find_new(d, &keep) < 0) ||
-        podman_images(d->podman, &images, NULL) < 0)
+        podman_images(d->box.podman, &images, NULL) < 0)
         return;
     for (cJSON *entry = list->child; entry; entry = next) {
         const char *id = json_string(entry, "imageId");

@@ -18,7 +18,6 @@
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/current.h"
-#include "mgmt-agent/worker/phases/open-podman.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/update-images.h"
 
@@ -28,9 +27,10 @@
 /* What another service with the same image got. */
 static const char *resolved_already(const Deploy *d, const char *image)
 {
-    for (size_t i = 0; i < d->project->n_services; i++)
-        if (str_equal(d->project->services[i].image, image) && map_get(d->image_ids, d->project->services[i].name))
-            return map_get(d->image_ids, d->project->services[i].name);
+    for (size_t i = 0; i < d->target.project->n_services; i++)
+        if (str_equal(d->target.project->services[i].image, image) &&
+            map_get(d->target.image_ids, d->target.project->services[i].name))
+            return map_get(d->target.image_ids, d->target.project->services[i].name);
     return NULL;
 }
 
@@ -39,7 +39,7 @@ static int resolve_image(const Deploy *d, const char *image, char **ret, Error *
     const char *known = resolved_already(d, image);
 
     if (!known)
-        return podman_image_id(d->podman, image, ret, err);
+        return podman_image_id(d->box.podman, image, ret, err);
     *ret = strdup(known);
     return *ret ? 0 : error_set(err, ENOMEM, "podman.unreachable", "no memory");
 }
@@ -48,19 +48,19 @@ static int resolve_images(Deploy *d, size_t *ret_missing, Error *err)
 {
     size_t missing = 0;
 
-    if (!d->image_ids)
-        d->image_ids = map_new(free);
-    if (!d->image_ids)
+    if (!d->target.image_ids)
+        d->target.image_ids = map_new(free);
+    if (!d->target.image_ids)
         return -ENOMEM;
-    if (d->only)
+    if (d->order.only)
         return update_resolve_images(d, ret_missing, err);
-    for (size_t i = 0; i < d->project->n_services; i++) {
-        const ComposeService *s = &d->project->services[i];
+    for (size_t i = 0; i < d->target.project->n_services; i++) {
+        const ComposeService *s = &d->target.project->services[i];
         _cleanup_(error_done) Error reason = {};
         char *id = NULL;
         int r;
 
-        if (map_get(d->image_ids, s->name))
+        if (map_get(d->target.image_ids, s->name))
             continue;
         r = resolve_image(d, s->image, &id, &reason);
         if (r == -ENOENT) {
@@ -69,7 +69,7 @@ static int resolve_images(Deploy *d, size_t *ret_missing, Error *err)
         }
         if (r < 0)
             return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
-        if (map_put(d->image_ids, s->name, id) < 0) {
+        if (map_put(d->target.image_ids, s->name, id) < 0) {
             free(id);
             return -ENOMEM;
         }
@@ -82,8 +82,8 @@ static int resolve_images(Deploy *d, size_t *ret_missing, Error *err)
 static const char *image_for_hash(const char *service, void *userdata)
 {
     const Deploy *d = userdata;
-    const char *id = map_get(d->image_ids, service);
-    const ComposeService *s = compose_service_find(d->project, service);
+    const char *id = map_get(d->target.image_ids, service);
+    const ComposeService *s = compose_service_find(d->target.project, service);
 
     return id ? id : s ? s->image : "";
 }
@@ -91,11 +91,11 @@ static const char *image_for_hash(const char *service, void *userdata)
 void deploy_load_current(Deploy *d)
 {
     _cleanup_(error_done) Error reason = {};
-    int r = store_load_current(&d->current, &reason);
+    int r = store_load_current(&d->before.current, &reason);
 
     /* containers are known by their labels; without what is remembered of them, only explanations are poorer */
     if (r < 0)
-        deploy_progress(d, "info", NULL, "%s; going on without it, this push writes it anew",
+        report_progress(&d->report, "info", NULL, "%s; going on without it, this push writes it anew",
                         error_message(&reason, r));
 }
 
@@ -103,22 +103,22 @@ int deploy_make_plan(Deploy *d, Error *err)
 {
     int r;
 
-    if (!d->current) {
+    if (!d->before.current) {
         deploy_load_current(d);
-        d->previous = current_to_project(d->current);
+        d->before.project = current_to_project(d->before.current);
     }
-    observed_free_all(d->observed, d->n_observed);
-    d->observed = NULL;
-    d->n_observed = 0;
-    r = podman_list(d->podman, d->project->name, &d->observed, &d->n_observed, err);
-    if (r == 0 && compose_hash_services(d->project, image_for_hash, d) < 0)
+    observed_free_all(d->before.observed, d->before.n_observed);
+    d->before.observed = NULL;
+    d->before.n_observed = 0;
+    r = podman_list(d->box.podman, d->target.project->name, &d->before.observed, &d->before.n_observed, err);
+    if (r == 0 && compose_hash_services(d->target.project, image_for_hash, d) < 0)
         r = error_set(err, EIO, "plan.failed", "cannot hash the services");
     if (r < 0)
         return r;
     plan_free(d->plan);
     d->plan = NULL;
-    r = compose_plan(d->project, d->previous, d->observed, d->n_observed, &d->plan, err);
-    if (r == 0 && d->only && plan_limit(d->plan, d->only, d->again) < 0)
+    r = compose_plan(d->target.project, d->before.project, d->before.observed, d->before.n_observed, &d->plan, err);
+    if (r == 0 && d->order.only && plan_limit(d->plan, d->order.only, d->order.again) < 0)
         r = error_set(err, ENOMEM, "plan.failed", "no memory");
     return r;
 }
@@ -127,7 +127,7 @@ static int check_disk(Deploy *d, Error *err)
 {
     _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR);
     const char *paths[] = { NULL, state };
-    int r = podman_graphroot(d->podman, &paths[0], err);
+    int r = podman_graphroot(d->box.podman, &paths[0], err);
 
     if (r < 0)
         return r;
@@ -194,7 +194,7 @@ static int list_freed_ports(Deploy *d, char ***ret, Error *err)
 
         if (!step->old_id || step->action == PLAN_KEEP)
             continue;
-        r = podman_inspect(d->podman, step->old_id, &info, err);
+        r = podman_inspect(d->box.podman, step->old_id, &info, err);
         if (r == 0)
             r = add_bound_ports(info, ret);
         if (r < 0)
@@ -234,7 +234,7 @@ static int check_ports(Deploy *d, Error *err)
         return listed;
     for (size_t i = 0; i < d->plan->n_steps; i++) {
         const PlanStep *step = &d->plan->steps[i];
-        const ComposeService *s = compose_service_find(d->project, step->service);
+        const ComposeService *s = compose_service_find(d->target.project, step->service);
         int r = 0;
 
         if (!s || (step->action != PLAN_CREATE && step->action != PLAN_REPLACE))
@@ -253,10 +253,10 @@ static void report_plan(Deploy *d)
         const PlanStep *s = &d->plan->steps[i];
 
         if (s->action != PLAN_KEEP)
-            deploy_progress(d, "info", s->service, "%s %s%s%s", plan_action_to_string(s->action), s->service,
+            report_progress(&d->report, "info", s->service, "%s %s%s%s", plan_action_to_string(s->action), s->service,
                             str_empty(s->reason) ? "" : ": ", s->reason ? s->reason : "");
     }
-    deploy_progress(d, "info", NULL, "%zu of %zu services change", d->plan->n_changes, d->plan->n_steps);
+    report_progress(&d->report, "info", NULL, "%zu of %zu services change", d->plan->n_changes, d->plan->n_steps);
 }
 
 int deploy_preflight(Deploy *d, Error *err)
@@ -264,11 +264,11 @@ int deploy_preflight(Deploy *d, Error *err)
     size_t missing;
     int r;
 
-    r = deploy_open_podman(d, err);
+    r = box_open(&d->box, d->options->podman_compose, err);
     if (r < 0)
         return r;
-    deploy_progress(d, "info", NULL, "podman %s as %s, podman-compose %s: %s", podman_version(d->podman), d->user.name,
-                    d->driver.version, driver_strategy_to_string(d->driver.strategy));
+    report_progress(&d->report, "info", NULL, "podman %s as %s, podman-compose %s: %s", podman_version(d->box.podman),
+                    d->box.user.name, d->box.driver.version, driver_strategy_to_string(d->box.driver.strategy));
     r = resolve_images(d, &missing, err);
     if (r == 0)
         r = deploy_make_plan(d, err);

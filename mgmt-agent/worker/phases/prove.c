@@ -54,16 +54,16 @@ static char *make_printable(const char *log)
 
 static void show_log(Deploy *d, const char *container, const char *service)
 {
-    _cleanup_(freep) char *raw = podman_log_tail(d->podman, container, LOG_LINES_SHOWN);
+    _cleanup_(freep) char *raw = podman_log_tail(d->box.podman, container, LOG_LINES_SHOWN);
     const char *log;
 
-    free(d->failed_log);
-    d->failed_log = raw ? make_printable(raw) : NULL;
-    log = d->failed_log;
+    free(d->proof.failed_log);
+    d->proof.failed_log = raw ? make_printable(raw) : NULL;
+    log = d->proof.failed_log;
     if (str_empty(log))
-        deploy_progress(d, "info", service, "container %s wrote no log", container);
+        report_progress(&d->report, "info", service, "container %s wrote no log", container);
     else
-        deploy_progress(d, "info", service, "last lines of container %s:\n%s", container, log);
+        report_progress(&d->report, "info", service, "last lines of container %s:\n%s", container, log);
 }
 
 static int not_proved(Deploy *d, const ComposeService *s, Error *err, const char *id, const char *fmt, ...)
@@ -191,9 +191,9 @@ static int run_health_check(Deploy *d, const ComposeService *s, const Health *h,
     int r;
 
     if (!h->argv)
-        return podman_healthcheck(d->podman, s->container_name, h->rules.timeout + HEALTH_CALL_MARGIN_USEC, reason) ==
-               1;
-    r = podman_exec(d->podman, s->container_name, h->argv, h->rules.timeout, reason);
+        return podman_healthcheck(d->box.podman, s->container_name, h->rules.timeout + HEALTH_CALL_MARGIN_USEC,
+                                  reason) == 1;
+    r = podman_exec(d->box.podman, s->container_name, h->argv, h->rules.timeout, reason);
     if (r > 0)
         error_set(reason, EIO, "prove.unhealthy", "it ended with status %d (124: not within its timeout)", r);
     return r == 0;
@@ -215,7 +215,7 @@ static void tell_waiting(Deploy *d, const ComposeService *s, const Error *reason
 
     if (now < *next)
         return;
-    deploy_progress(d, "info", s->name, "%s is not healthy yet: %s", s->container_name,
+    report_progress(&d->report, "info", s->name, "%s is not healthy yet: %s", s->container_name,
                     reason->message ? reason->message : "podman says so");
     *next = now + HEALTH_WORD_USEC;
 }
@@ -237,7 +237,7 @@ static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, use
 
         if (run_health_check(d, s, h, &reason))
             return 0;
-        r = podman_inspect(d->podman, s->container_name, &info, err);
+        r = podman_inspect(d->box.podman, s->container_name, &info, err);
         if (r == 0)
             r = check_life(d, s, info, &life, err);
         if (r < 0)
@@ -258,7 +258,7 @@ static int wait_completed(Deploy *d, const ComposeService *s, Error *err)
     for (;;) {
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
         Life life = LIFE_RUNNING;
-        int r = podman_inspect(d->podman, s->container_name, &info, err);
+        int r = podman_inspect(d->box.podman, s->container_name, &info, err);
 
         if (r == 0)
             r = check_life(d, s, info, &life, err);
@@ -278,7 +278,7 @@ int deploy_wait_ready(Deploy *d, const ComposeService *s, bool completed, Error 
 
     if (completed)
         return wait_completed(d, s, err);
-    r = podman_inspect(d->podman, s->container_name, &info, err);
+    r = podman_inspect(d->box.podman, s->container_name, &info, err);
     if (r < 0)
         return r;
     health = health_of(s, info);
@@ -289,7 +289,7 @@ int deploy_wait_ready(Deploy *d, const ComposeService *s, bool completed, Error 
 static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info, Error *err)
 {
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Labels");
-    const char *wanted_image = map_get(d->image_ids, s->name), *image = json_string(info, "Image");
+    const char *wanted_image = map_get(d->target.image_ids, s->name), *image = json_string(info, "Image");
     _cleanup_(freep) char *difference = NULL;
     int r;
 
@@ -298,21 +298,21 @@ static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info,
                           wanted_image ? wanted_image : "?");
     if (!str_equal(json_string(labels, LABEL_HASH), s->config_hash))
         return not_proved(d, s, err, "prove.wrong-settings", "its container was not made from this snapshot");
-    r = settings_compare(s, d->project, d->bind_targets, info, &difference);
+    r = settings_compare(s, d->target.project, d->target.bind_targets, info, &difference);
     if (r < 0)
         return error_set(err, r, "prove.failed", "cannot compare the settings of service %s", s->name);
     return r > 0 ? not_proved(d, s, err, "prove.wrong-settings", "%s", difference) : 0;
 }
 
-/* Its container as podman shows it now, kept for what is made current afterwards. *ret is borrowed from d->proved. */
+/* Its container as podman shows it now, kept for what is made current afterwards. *ret is borrowed from d->proof.inspections. */
 static int look(Deploy *d, const ComposeService *s, const cJSON **ret, Error *err)
 {
     cJSON *info = NULL;
-    int r = podman_inspect(d->podman, s->container_name, &info, err);
+    int r = podman_inspect(d->box.podman, s->container_name, &info, err);
 
     if (r < 0)
         return r;
-    if (map_put(d->proved, s->name, info) < 0) {
+    if (map_put(d->proof.inspections, s->name, info) < 0) {
         cJSON_Delete(info);
         return error_set(err, ENOMEM, "prove.failed", "no memory");
     }
@@ -343,7 +343,7 @@ static int prove_kept(Deploy *d, const ComposeService *s, Error *err)
         status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
         if (str_equal(status, "running") || (str_equal(status, "exited") && is_one_shot(s)))
             /* a change that is limited to other services says nothing of this one's settings */
-            return d->only ? 0 : prove_settings(d, s, info, err);
+            return d->order.only ? 0 : prove_settings(d, s, info, err);
         if (boottime_usec() > until)
             return not_proved(d, s, err, "prove.not-running", "it is not changed by this push, and its container is %s",
                               status ? status : "in an unknown state");
@@ -369,7 +369,7 @@ static int prove_changed(Deploy *d, const ComposeService *s, Error *err)
     r = wait_healthy(d, s, &health, started_at(info), err);
     if (r < 0)
         return r;
-    deploy_progress(d, "info", s->name, "%s is healthy", s->container_name);
+    report_progress(&d->report, "info", s->name, "%s is healthy", s->container_name);
     return 1;
 }
 
@@ -383,9 +383,9 @@ static usec_t youngest_start(const Deploy *d)
 {
     usec_t youngest = 0;
 
-    for (size_t i = 0; i < d->project->n_services; i++) {
-        const char *name = d->project->services[i].name;
-        usec_t started = deploy_change_of(d, name) ? started_at(map_get(d->proved, name)) : 0;
+    for (size_t i = 0; i < d->target.project->n_services; i++) {
+        const char *name = d->target.project->services[i].name;
+        usec_t started = deploy_change_of(d, name) ? started_at(map_get(d->proof.inspections, name)) : 0;
 
         if (started > youngest)
             youngest = started;
@@ -397,12 +397,12 @@ static int check_all_alive(Deploy *d, Error *err)
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < d->project->n_services; i++) {
+    for (size_t i = 0; r == 0 && i < d->target.project->n_services; i++) {
         const cJSON *info;
         Life life;
 
-        if (deploy_change_of(d, d->project->services[i].name))
-            r = inspect_life(d, &d->project->services[i], &info, &life, err);
+        if (deploy_change_of(d, d->target.project->services[i].name))
+            r = inspect_life(d, &d->target.project->services[i], &info, &life, err);
     }
     return r;
 }
@@ -427,9 +427,9 @@ static int settle(Deploy *d, usec_t begun, Error *err)
 
 static bool ran_before(const Deploy *d, const char *container)
 {
-    for (size_t i = 0; i < d->n_observed; i++)
-        if (str_equal(d->observed[i].name, container))
-            return str_equal(d->observed[i].state, "running");
+    for (size_t i = 0; i < d->before.n_observed; i++)
+        if (str_equal(d->before.observed[i].name, container))
+            return str_equal(d->before.observed[i].state, "running");
     return false;
 }
 
@@ -438,7 +438,7 @@ static int prove_one(Deploy *d, const ComposeService *s, Error *err)
 {
     if (deploy_change_of(d, s->name))
         return prove_changed(d, s, err);
-    return !d->only || ran_before(d, s->container_name) ? prove_kept(d, s, err) : 0;
+    return !d->order.only || ran_before(d, s->container_name) ? prove_kept(d, s, err) : 0;
 }
 
 int deploy_prove(Deploy *d, Error *err)
@@ -446,18 +446,19 @@ int deploy_prove(Deploy *d, Error *err)
     usec_t begun = boottime_usec();
     int r = 0;
 
-    map_free(d->proved);
-    d->proved = map_new(free_inspection);
-    if (!d->proved)
+    map_free(d->proof.inspections);
+    d->proof.inspections = map_new(free_inspection);
+    if (!d->proof.inspections)
         return error_set(err, ENOMEM, "prove.failed", "no memory");
-    for (size_t i = 0; r >= 0 && i < d->project->n_services; i++) {
-        r = prove_one(d, &d->project->services[i], err);
+    for (size_t i = 0; r >= 0 && i < d->target.project->n_services; i++) {
+        r = prove_one(d, &d->target.project->services[i], err);
         if (r > 0) /* those before it may have died while it was waited for */
             begun = 0;
     }
     if (r >= 0)
         r = settle(d, begun, err);
     if (r == 0)
-        deploy_progress(d, "info", NULL, "%zu of %zu services proved", d->project->n_services, d->project->n_services);
+        report_progress(&d->report, "info", NULL, "%zu of %zu services proved", d->target.project->n_services,
+                        d->target.project->n_services);
     return r;
 }

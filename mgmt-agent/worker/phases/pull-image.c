@@ -43,21 +43,21 @@ int deploy_pull_image(Deploy *d, const char *service, const char *reference, con
 {
     _cleanup_(cJSON_Deletep) cJSON *before = NULL;
 
-    if (podman_images(d->podman, &before, NULL) < 0) /* then it stays for ever, which is the safe side */
+    if (podman_images(d->box.podman, &before, NULL) < 0) /* then it stays for ever, which is the safe side */
         log_debug("which images are here already is not known");
     for (unsigned tries = 1;; tries++) {
         _cleanup_(error_done) Error reason = {};
         int r;
 
-        deploy_progress(d, "info", service, "pulling %s", reference);
-        r = podman_pull(d->podman, reference, policy, d->options->pull_timeout_usec, ret, &reason);
+        report_progress(&d->report, "info", service, "pulling %s", reference);
+        r = podman_pull(d->box.podman, reference, policy, d->options->pull_timeout_usec, ret, &reason);
         if (r == 0) {
             deploy_note_pulled(before, *ret, reference);
             return 0;
         }
         if (tries == PULL_TRIES || !str_equal(error_id(&reason), "pull.failed") || is_final(reason.message))
             return judge_pull(service, &reason, r, err);
-        deploy_progress(d, "info", service, "trying again, and keeping the layers that came: %s",
+        report_progress(&d->report, "info", service, "trying again, and keeping the layers that came: %s",
                         error_message(&reason, r));
         usleep((useconds_t) (PULL_PAUSE_USEC * tries));
     }

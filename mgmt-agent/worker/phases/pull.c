@@ -22,7 +22,7 @@ static bool is_local(const char *image)
 static int pull_one(Deploy *d, const ComposeService *s, Error *err)
 {
     const char *policy = s->pull_policy ? s->pull_policy : "missing";
-    bool here = map_get(d->image_ids, s->name) != NULL;
+    bool here = map_get(d->target.image_ids, s->name) != NULL;
     char *id = NULL;
     int r;
 
@@ -38,7 +38,7 @@ static int pull_one(Deploy *d, const ComposeService *s, Error *err)
     r = deploy_pull_image(d, s->name, s->image, str_equal(policy, "always") ? "always" : "missing", &id, err);
     if (r < 0)
         return r;
-    if (map_put(d->image_ids, s->name, id) < 0) {
+    if (map_put(d->target.image_ids, s->name, id) < 0) {
         free(id);
         return -ENOMEM;
     }
@@ -51,7 +51,7 @@ static int sync_store(Deploy *d, Error *err)
 {
     _cleanup_(closep) int fd = -1;
     const char *store;
-    int r = podman_graphroot(d->podman, &store, err);
+    int r = podman_graphroot(d->box.podman, &store, err);
 
     if (r < 0)
         return r;
@@ -66,10 +66,10 @@ int deploy_pull(Deploy *d, Error *err)
     bool pulled = false;
     int r = 0;
 
-    if (d->only)
+    if (d->order.only)
         r = update_pull(d, &pulled, err);
-    for (size_t i = 0; !d->only && i < d->project->n_services; i++) {
-        r = pull_one(d, &d->project->services[i], err);
+    for (size_t i = 0; !d->order.only && i < d->target.project->n_services; i++) {
+        r = pull_one(d, &d->target.project->services[i], err);
         if (r < 0)
             return r;
         pulled = pulled || r > 0;

@@ -4,11 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/fileio.h"
 #include "lib/base/redact.h"
 #include "lib/tunnel/message.h"
 
-void deploy_emit(const cJSON *message)
+void report_emit(const cJSON *message)
 {
     _cleanup_(freep) char *line = json_print(message);
 
@@ -17,7 +18,7 @@ void deploy_emit(const cJSON *message)
         return;
 }
 
-void deploy_progress(Deploy *d, const char *state, const char *service, const char *fmt, ...)
+void report_progress(Report *r, const char *state, const char *service, const char *fmt, ...)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.progress");
     _cleanup_(freep) char *text = NULL;
@@ -34,17 +35,17 @@ void deploy_progress(Deploy *d, const char *state, const char *service, const ch
         return;
     }
     safe = redact_text(text);
-    if (!m || !safe || json_add_string(m, "id", d->id) < 0 || json_add_string(m, "version", d->version) < 0 ||
-        json_add_string(m, "phase", d->phase ? d->phase : "verify") < 0 || json_add_string(m, "state", state) < 0 ||
+    if (!m || !safe || json_add_string(m, "id", r->id) < 0 || json_add_string(m, "version", r->version) < 0 ||
+        json_add_string(m, "phase", r->phase ? r->phase : "verify") < 0 || json_add_string(m, "state", state) < 0 ||
         json_add_string(m, "service", service) < 0 || json_add_string(m, "message", *safe ? safe : NULL) < 0 ||
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 ||
-        json_add_int(m, "seq", (int) ++d->seq) < 0)
+        json_add_int(m, "seq", (int) ++r->seq) < 0)
         return;
-    deploy_emit(m);
+    report_emit(m);
 }
 
-void deploy_phase(Deploy *d, const char *phase)
+void report_phase(Report *r, const char *phase)
 {
-    d->phase = phase;
-    deploy_progress(d, "started", NULL, "%s", "");
+    r->phase = phase;
+    report_progress(r, "started", NULL, "%s", "");
 }

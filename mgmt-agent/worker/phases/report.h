@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* What a job prints: progress, line by line, and how it ended. Both sides of a crash see the same result because it is stored
- * before it is said. */
+/* What a job prints, line by line, for the agent to pass on. */
 #pragma once
 
-#include "mgmt-agent/worker/phases/deploy.h"
+#include "lib/data/json.h"
+
+/* Of what: a message has the deployment's id and version, and the phase that it is in. */
+typedef struct Report {
+    char *id, *version;
+    const char *phase;
+    unsigned seq; /* of the last progress */
+} Report;
 
 /* Tells what happens, as compose.progress on standard output. state: "started", "done", "failed", "info". */
-void deploy_progress(Deploy *d, const char *state, const char *service, const char *fmt, ...) _printf_(4, 5);
+void report_progress(Report *r, const char *state, const char *service, const char *fmt, ...) _printf_(4, 5);
 /* Starts a phase: names it in what follows and reports it. */
-void deploy_phase(Deploy *d, const char *phase);
+void report_phase(Report *r, const char *phase);
 /* Prints one message line. */
-void deploy_emit(const cJSON *message);
+void report_emit(const cJSON *message);

@@ -80,10 +80,11 @@ static int add_planned(const Deploy *d, cJSON *array)
 
     for (size_t i = 0; r == 0 && i < d->plan->n_steps; i++) {
         const PlanStep *step = &d->plan->steps[i];
-        const ComposeService *s = d->project ? compose_service_find(d->project, step->service) : NULL;
+        const ComposeService *s = d->target.project ? compose_service_find(d->target.project, step->service) : NULL;
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
 
-        if (step->action != PLAN_REMOVE && d->podman && podman_inspect(d->podman, step->container, &info, NULL) < 0)
+        if (step->action != PLAN_REMOVE && d->box.podman &&
+            podman_inspect(d->box.podman, step->container, &info, NULL) < 0)
             info = NULL;
         r = add_service(array, step->service, step->container, plan_action_to_string(step->action), s ? s->image : NULL,
                         json_string(info, "Id"));
@@ -141,7 +142,7 @@ static int seconds_taken(const Deploy *d)
 static cJSON *failure_to_json(const Deploy *d, const Error *failure, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = json_from_error(failure, r);
-    const char *kept = json_string(d->journal.failure, "log"), *p = kept ? kept : d->failed_log;
+    const char *kept = json_string(d->journal.failure, "log"), *p = kept ? kept : d->proof.failed_log;
     cJSON *lines = o && !str_empty(p) ? cJSON_CreateArray() : NULL;
 
     if (!lines)
@@ -165,11 +166,11 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
     bool failed = str_equal(outcome, "failed");
     char at[TIMESTAMP_SIZE];
 
-    if (!m || json_add_string(m, "id", d->id) < 0 || json_add_string(m, "kind", d->journal.kind) < 0 ||
-        json_add_string(m, "version", d->version) < 0 || json_add_int(m, "status", status) < 0 ||
-        json_add_string(m, "phase", failed ? d->phase : outcome) < 0 || json_add_string(m, "outcome", outcome) < 0 ||
-        json_add_string(m, "sha256", d->sha256) < 0 ||
-        json_add_string(m, "failedPhase", failure ? d->phase : NULL) < 0 ||
+    if (!m || json_add_string(m, "id", d->report.id) < 0 || json_add_string(m, "kind", d->journal.kind) < 0 ||
+        json_add_string(m, "version", d->report.version) < 0 || json_add_int(m, "status", status) < 0 ||
+        json_add_string(m, "phase", failed ? d->report.phase : outcome) < 0 ||
+        json_add_string(m, "outcome", outcome) < 0 || json_add_string(m, "sha256", d->order.sha256) < 0 ||
+        json_add_string(m, "failedPhase", failure ? d->report.phase : NULL) < 0 ||
         (failure && json_add_item(m, "error", failure_to_json(d, failure, r)) < 0) ||
         json_add_int(m, "seconds", seconds_taken(d)) < 0 ||
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || add_services(d, m) < 0)
@@ -186,7 +187,7 @@ void deploy_answer(Deploy *d, const char *outcome, int status, const Error *fail
     _cleanup_(cJSON_Deletep) cJSON *m = make_result(d, outcome, status, failure, r);
 
     if (m)
-        deploy_emit(m);
+        report_emit(m);
 }
 
 int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failure, int r, DeployEvent last)
@@ -195,7 +196,7 @@ int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failu
     _cleanup_(error_done) Error err = {};
     int stored = m ? 0 : -ENOMEM;
 
-    if (stored == 0 && d->from_cloud)
+    if (stored == 0 && d->order.from_cloud)
         stored = store_save_unacked(m, &err);
     if (stored == 0 && !update_is_put_off(d, failure))
         stored = store_add_history(m, &err);
@@ -209,6 +210,6 @@ int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failu
         log_failure(LOG_LEVEL_ERROR, NULL, &err, stored,
                     "Cannot close the journal; the next start repeats the last step");
     if (m)
-        deploy_emit(m);
+        report_emit(m);
     return str_equal(outcome, "done") ? 0 : 1;
 }

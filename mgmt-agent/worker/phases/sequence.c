@@ -11,7 +11,7 @@
 static int ensure_env(Deploy *d, Error *err)
 {
     bool created = false;
-    return deploy_env_ensure(d, &created, err);
+    return deploy_env_ensure(&d->box, &d->report, &created, err);
 }
 
 static const struct {
@@ -34,7 +34,7 @@ int phases_run(Deploy *d, PhaseId first, PhaseId last, Error *err)
 {
     int r = 0;
     for (size_t i = first; r == 0 && i <= last; i++) {
-        deploy_phase(d, phases[i].name);
+        report_phase(&d->report, phases[i].name);
         r = phases[i].run(d, err);
     }
     return r;
@@ -46,7 +46,7 @@ int phases_plan(Deploy *d, Error *err)
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(phases); i++) {
         if (!phases[i].plan)
             continue;
-        deploy_phase(d, phases[i].name);
+        report_phase(&d->report, phases[i].name);
         r = phases[i].plan(d, err);
     }
     return r;

@@ -18,7 +18,7 @@ typedef enum PhaseId {
     PHASE_PROVE,
 } PhaseId;
 
-/* Runs them one after the other, each reported as it starts, up to the first that fails; d->phase then names it. */
+/* Runs them one after the other, each reported as it starts, up to the first that fails; d->report.phase then names it. */
 int phases_run(Deploy *d, PhaseId first, PhaseId last, Error *err) _must_check_;
 
 /* What a change would be: the same phases, of which nothing is written, pulled or touched. */

@@ -34,7 +34,7 @@ static const char *context_image(const char *service, void *userdata)
 {
     const StageContext *c = userdata;
 
-    return map_get(c->deploy->image_ids, service);
+    return map_get(c->deploy->target.image_ids, service);
 }
 
 static const char *context_env_file(const char *service, void *userdata)
@@ -42,7 +42,7 @@ static const char *context_env_file(const char *service, void *userdata)
     const StageContext *c = userdata;
 
     (void) service;
-    return c->deploy->driver.strategy == STRATEGY_CLASSIC ? c->env_path : NULL;
+    return c->deploy->box.driver.strategy == STRATEGY_CLASSIC ? c->env_path : NULL;
 }
 
 static const char *context_bind(const char *source, void *userdata)
@@ -61,7 +61,7 @@ static int stage_service(Deploy *d, const ComposeService *s, Error *err)
     const char *only[] = { s->name, NULL };
     StageContext context = { d, env_path };
     RenderOptions options = { .services = only,
-                              .version = d->version,
+                              .version = d->report.version,
                               .image = context_image,
                               .env_file = context_env_file,
                               .bind = context_bind,
@@ -70,13 +70,13 @@ static int stage_service(Deploy *d, const ComposeService *s, Error *err)
 
     if (!file_path || !env_path)
         return -ENOMEM;
-    r = compose_render(d->project, &options, &file_text, err);
+    r = compose_render(d->target.project, &options, &file_text, err);
     if (r == 0)
         r = compose_render_env(s, &env_text, err);
     if (r == 0)
-        r = file_write_atomic(env_path, env_text, strlen(env_text), 0600, d->user.uid, d->user.gid, err);
+        r = file_write_atomic(env_path, env_text, strlen(env_text), 0600, d->box.user.uid, d->box.user.gid, err);
     if (r == 0)
-        r = file_write_atomic(file_path, file_text, strlen(file_text), 0600, d->user.uid, d->user.gid, err);
+        r = file_write_atomic(file_path, file_text, strlen(file_text), 0600, d->box.user.uid, d->box.user.gid, err);
     return r < 0 ? error_prefix(err, r, "service %s", s->name) : 0;
 }
 
@@ -86,21 +86,21 @@ int deploy_stage(Deploy *d, Error *err)
     int r = folder ? dir_clear(folder, err) : -ENOMEM;
 
     if (r == 0)
-        r = dir_make(folder, 0700, d->user.uid, d->user.gid, err);
+        r = dir_make(folder, 0700, d->box.user.uid, d->box.user.gid, err);
     for (size_t i = 0; r == 0 && i < d->plan->n_steps; i++) {
         const PlanStep *step = &d->plan->steps[i];
 
         if (step->action == PLAN_CREATE || step->action == PLAN_REPLACE)
-            r = stage_service(d, compose_service_find(d->project, step->service), err);
+            r = stage_service(d, compose_service_find(d->target.project, step->service), err);
     }
     return r;
 }
 
-void deploy_unstage(Deploy *d)
+void deploy_unstage(Report *report)
 {
     _cleanup_(freep) char *folder = path_in_root(STAGE_DIR);
     _cleanup_(error_done) Error err = {};
 
     if (folder && dir_clear(folder, &err) < 0)
-        deploy_progress(d, "info", NULL, "could not empty %s: %s", folder, error_message(&err, -EIO));
+        report_progress(report, "info", NULL, "could not empty %s: %s", folder, error_message(&err, -EIO));
 }

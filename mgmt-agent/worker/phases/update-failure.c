@@ -63,7 +63,8 @@ bool update_is_put_off(const Deploy *d, const Error *failure)
 {
     static const char *const ids[] = { "update.not-now", "update.locked", "update.too-young", "update.failed-before" };
 
-    for (size_t i = 0; failure && !d->from_cloud && str_equal(d->journal.kind, KIND_UPDATE) && i < ELEMENTSOF(ids); i++)
+    for (size_t i = 0;
+         failure && !d->order.from_cloud && str_equal(d->journal.kind, KIND_UPDATE) && i < ELEMENTSOF(ids); i++)
         if (str_equal(error_id(failure), ids[i]))
             return true;
     return false;

@@ -25,13 +25,13 @@ cJSON *update_item(const Deploy *d, const char *service)
 /* The image that a service of a limited deployment runs now; it need not be what the image's name means by now. */
 static int pin_image(Deploy *d, const ComposeService *s, bool *ret_missing)
 {
-    const char *id = json_string(current_service(d->current, s->name), "imageId");
+    const char *id = json_string(current_service(d->before.current, s->name), "imageId");
     char *copy = id ? strdup(id) : NULL;
 
     *ret_missing = !id;
     if (!id)
         return 0;
-    if (copy && map_put(d->image_ids, s->name, copy) == 0)
+    if (copy && map_put(d->target.image_ids, s->name, copy) == 0)
         return 0;
     free(copy);
     return -ENOMEM;
@@ -40,7 +40,7 @@ static int pin_image(Deploy *d, const ComposeService *s, bool *ret_missing)
 static int set_image(Deploy *d, cJSON *item, const char *service, char *id)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(item, "imageId");
-    if (json_add_string(item, "imageId", id) < 0 || map_put(d->image_ids, service, id) < 0) {
+    if (json_add_string(item, "imageId", id) < 0 || map_put(d->target.image_ids, service, id) < 0) {
         free(id);
         return -ENOMEM;
     }
@@ -52,7 +52,7 @@ static int resolve_updated(Deploy *d, const ComposeService *s, cJSON *item, bool
     const char *reference = json_string(item, "reference");
     _cleanup_(error_done) Error reason = {};
     char *id = NULL;
-    int r = podman_image_id(d->podman, reference ? reference : s->image, &id, &reason);
+    int r = podman_image_id(d->box.podman, reference ? reference : s->image, &id, &reason);
 
     *ret_missing = r == -ENOENT;
     if (r == -ENOENT && reference)
@@ -66,13 +66,13 @@ int update_resolve_images(Deploy *d, size_t *ret_missing, Error *err)
 {
     size_t missing = 0;
 
-    for (size_t i = 0; i < d->project->n_services; i++) {
-        const ComposeService *s = &d->project->services[i];
+    for (size_t i = 0; i < d->target.project->n_services; i++) {
+        const ComposeService *s = &d->target.project->services[i];
         cJSON *item = update_item(d, s->name);
         bool is_missing = false;
         int r = 0;
 
-        if (!map_get(d->image_ids, s->name))
+        if (!map_get(d->target.image_ids, s->name))
             r = item ? resolve_updated(d, s, item, &is_missing, err) : pin_image(d, s, &is_missing);
         if (r < 0)
             return r;
@@ -92,7 +92,7 @@ int update_pull(Deploy *d, bool *ret_pulled, Error *err)
         char *id = NULL;
         int r;
 
-        if (!reference || map_get(d->image_ids, service))
+        if (!reference || map_get(d->target.image_ids, service))
             continue;
         r = deploy_pull_image(d, service, reference, "missing", &id, err);
         if (r == 0)
@@ -111,9 +111,10 @@ static void name_image(Deploy *d, const cJSON *item, const char *id)
     _cleanup_(freep) char *repository = image ? strndup(image, n) : NULL;
     _cleanup_(error_done) Error err = {};
 
-    if (repository && id && podman_tag(d->podman, id, repository, image[n] == ':' ? image + n + 1 : "latest", &err) < 0)
-        deploy_progress(d, "info", json_string(item, "service"), "could not let %s mean image %.12s: %s", image, id,
-                        error_message(&err, -EIO));
+    if (repository && id &&
+        podman_tag(d->box.podman, id, repository, image[n] == ':' ? image + n + 1 : "latest", &err) < 0)
+        report_progress(&d->report, "info", json_string(item, "service"), "could not let %s mean image %.12s: %s",
+                        image, id, error_message(&err, -EIO));
 }
 
 void update_name_images(Deploy *d)
