@@ -56,7 +56,7 @@ PROGRAMS = {
 THIRD_PARTY = {
     "cjson/": [r".*\.h", r"lib/data/.*"],
     "yaml.h": [r"lib/data/yaml.*\.c"],
-    "openssl/": [r"lib/data/(digest|key|jwt|ssh-cert)[\w-]*\.[ch]", r"lib/net/stream[\w-]*\.[ch]"],
+    "openssl/": [r"lib/data/(digest|key|jwt|ssh-cert|x509)[\w-]*\.[ch]", r"lib/net/stream[\w-]*\.[ch]"],
     "curl/": [r"lib/http/client[\w-]*\.[ch]"],
     "libpq": [r"lib/postgres/[\w-]*\.[ch]"],
     "postgresql/": [r"lib/postgres/[\w-]*\.[ch]"],

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* The authority of a machine. That openssl and browsers' rules hold is shown with `openssl verify`
+ * in tests/integration/test_lan.py. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/base/fileio.h"
+#include "lib/data/x509-authority.h"
+
+#define FROM 1790000000
+#define UNTIL (FROM + 86400)
+
+static const CertValidity validity = { FROM, UNTIL };
+static const char *const names[] = { "secbox.local", "192.168.1.20", "fd00::0:1", NULL };
+static char dir[] = "/tmp/test-x509-XXXXXX";
+
+static int make_dir(void **state)
+{
+    (void) state;
+    return mkdtemp(dir) && chdir(dir) == 0 ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+    (void) state;
+    return dir_remove(dir, NULL);
+}
+
+static void make_both(void)
+{
+    Error err = {};
+
+    if (x509_authority_make("ca.key", "ca.pem", "SecBox b-1", "secbox.local", validity, &err) < 0 ||
+        x509_server_make("ca.key", "ca.pem", "leaf.key", "leaf.pem", names, validity, &err) < 0)
+        fail_msg("%s: %s", err.id, err.message);
+}
+
+static void test_made_pair_is_good(void **state)
+{
+    CertFacts ca = {}, leaf = {};
+    struct stat st;
+
+    (void) state;
+    make_both();
+    assert_int_equal(x509_server_check("ca.pem", "leaf.key", "leaf.pem", names, NULL), 0);
+    assert_int_equal(x509_read("ca.pem", &ca, NULL), 0);
+    assert_int_equal(x509_read("leaf.pem", &leaf, NULL), 0);
+    assert_int_equal(leaf.validity.from, FROM);
+    assert_int_equal(leaf.validity.until, UNTIL);
+    assert_int_equal(strlen(ca.fingerprint), 64);
+    assert_string_not_equal(ca.fingerprint, leaf.fingerprint);
+    assert_int_equal(stat("ca.key", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(stat("leaf.key", &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void test_other_names_are_stale(void **state)
+{
+    static const char *const fewer[] = { "secbox.local", "192.168.1.20", NULL };
+    static const char *const others[] = { "secbox.local", "192.168.1.21", "fd00::1", NULL };
+    static const char *const reordered[] = { "fd00::1", "secbox.local", "192.168.1.20", NULL };
+
+    (void) state;
+    make_both();
+    assert_int_equal(x509_server_check("ca.pem", "leaf.key", "leaf.pem", fewer, NULL), -ESTALE);
+    assert_int_equal(x509_server_check("ca.pem", "leaf.key", "leaf.pem", others, NULL), -ESTALE);
+    assert_int_equal(x509_server_check("ca.pem", "leaf.key", "leaf.pem", reordered, NULL), 0);
+}
+
+static void test_foreign_parts_are_stale(void **state)
+{
+    Error err = {};
+
+    (void) state;
+    make_both();
+    assert_int_equal(x509_authority_make("ca2.key", "ca2.pem", "SecBox b-1", "secbox.local", validity, &err), 0);
+    assert_int_equal(x509_server_check("ca2.pem", "leaf.key", "leaf.pem", names, NULL), -ESTALE);
+    assert_int_equal(x509_server_check("ca.pem", "ca.key", "leaf.pem", names, NULL), -ESTALE);
+    assert_int_equal(x509_server_check("ca.pem", "leaf.key", "none.pem", names, &err), -ENOENT);
+    error_done(&err);
+    assert_int_equal(file_write_atomic("bad.pem", "x", 1, 0644, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(x509_read("bad.pem", &(CertFacts) {}, &err), -EBADMSG);
+    assert_string_equal(err.id, "x509.bad");
+    error_done(&err);
+}
+
+static void test_names_that_mean_something_to_libcrypto(void **state)
+{
+    static const char *const bad[] = { "a,DNS:evil.example", "", "a b", "a;b", "@section", "dirName\n" };
+
+    (void) state;
+    make_both();
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+        const char *const list[] = { "secbox.local", bad[i], NULL };
+        Error err = {};
+
+        assert_int_equal(x509_server_make("ca.key", "ca.pem", "x.key", "x.pem", list, validity, &err), -EINVAL);
+        assert_string_equal(err.id, "x509.make");
+        error_done(&err);
+        assert_int_equal(x509_authority_make("y.key", "y.pem", "Y", bad[i], validity, &err), -EINVAL);
+        error_done(&err);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_made_pair_is_good),
+        cmocka_unit_test(test_other_names_are_stale),
+        cmocka_unit_test(test_foreign_parts_are_stale),
+        cmocka_unit_test(test_names_that_mean_something_to_libcrypto),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
