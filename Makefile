@@ -72,6 +72,9 @@ GATEWAY_LIB = $(BUILD)/libgateway.a
 # the same of recovery-agent
 RECOVERY_LIB = $(BUILD)/librecovery.a
 
+# the same of secbox
+SECBOX_LIB = $(BUILD)/libdataplane.a
+
 UNIT_SRC = $(wildcard tests/unit/test-*.c)
 UNIT_BINS = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 
@@ -107,6 +110,9 @@ $(GATEWAY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox-g
 $(RECOVERY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(recovery-agent_SRC))) $(BUILD)/sources
 	$(archive)
 
+$(SECBOX_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox_SRC))) $(BUILD)/sources
+	$(archive)
+
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
@@ -125,6 +131,7 @@ $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 TEST_LIBS = $(LIB)
 $(BUILD)/tests/test-agent-%: TEST_LIBS = $(AGENT_LIB) $(LIB)
 $(BUILD)/tests/test-gateway-%: TEST_LIBS = $(GATEWAY_LIB) $(LIB)
+$(BUILD)/tests/test-secbox-%: TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(BUILD)/tests/test-recovery-%: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 define link_test
 	@echo "  TEST  $@"

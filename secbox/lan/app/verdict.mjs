@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// What a guard is told: the rules of secbox/lan/verdict.h, for when the box is away. tests/cases/verdict.json holds both to them.
+// Records are as the box's API has them: kind "ban", "guest" or "resident"; times in seconds since 1970.
+
+import { matchName, matchNames, matchPlate, matchPlates } from "./match.mjs";
+
+const MINUTES_PER_DAY = 24 * 60;
+const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const KINDS = ["exact", "prefix", "near", "none"];
+
+export const BANNED = "VETADO";
+export const AUTHORISED = "AUTORIZADO";
+export const UNKNOWN = "DESCONOCIDO";
+
+const better = (a, b) => (KINDS.indexOf(a) <= KINDS.indexOf(b) ? a : b);
+const whole = (a, b) => (a !== "" && a === b ? "exact" : "none");
+
+// "08:00-18:30" to two minutes since midnight; undefined when it is no such text
+export function parseHours(text) {
+  const parts = /^(\d\d):(\d\d)-(\d\d):(\d\d)$/.exec(text);
+  if (!parts) return undefined;
+  const [h1, m1, h2, m2] = parts.slice(1).map(Number);
+  const [from, until] = [h1 * 60 + m1, h2 * 60 + m2];
+  if (m1 > 59 || m2 > 59 || from >= MINUTES_PER_DAY || until > MINUTES_PER_DAY) return undefined;
+  return { from, until };
+}
+
+// the moment where the community is: what the rules about days and hours need
+export function localMoment(now, timeZone) {
+  const parts = new Intl.DateTimeFormat("en-GB", { timeZone, weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" })
+    .formatToParts(new Date(now * 1000));
+  const value = (type) => parts.find((part) => part.type === type).value;
+  return { now, weekday: DAYS.indexOf(value("weekday").toLowerCase()), minute: Number(value("hour")) * 60 + Number(value("minute")) };
+}
+
+function foldRecord(record) {
+  return {
+    name: matchName(record.name ?? ""),
+    plate: matchPlate(record.plate ?? ""),
+    document: matchPlate(record.document ?? ""),
+    code: matchPlate(record.code ?? ""),
+  };
+}
+
+function compare(typed, known) {
+  let match = better(matchPlates(typed.plate, known.plate), matchNames(typed.name, known.name));
+  match = better(match, whole(typed.document, known.document));
+  return better(match, whole(typed.code, known.code));
+}
+
+export function banIsActive(ban, at) {
+  return Boolean(ban.unconfirmed) || !ban.until || at.now < ban.until;
+}
+
+// why a guest may not come in now; "" when it is fine
+export function guestRefusal(guest, at) {
+  if (guest.from && at.now < guest.from) return "not-yet";
+  if (guest.until && at.now >= guest.until) return "expired";
+  if (guest.uses !== undefined && (guest.used ?? 0) >= guest.uses) return "used-up";
+  const hours = guest.hours === undefined ? undefined : parseHours(guest.hours);
+  const overMidnight = hours && hours.until < hours.from;
+  // hours over midnight belong to the day on which they began
+  const day = overMidnight && at.minute < hours.until ? (at.weekday + 6) % 7 : at.weekday;
+  if (guest.days?.length && !guest.days.includes(DAYS[day])) return "day";
+  if (!hours || hours.from === hours.until) return "";
+  const within = overMidnight ? at.minute >= hours.from || at.minute < hours.until : at.minute >= hours.from && at.minute < hours.until;
+  return within ? "" : "hour";
+}
+
+function judgePerson(record, folded, bans, at) {
+  let ban = "none";
+  for (const other of bans) ban = better(ban, compare(folded, other));
+  const refusal = record.kind === "guest" ? guestRefusal(record, at) : "";
+  const doubt = ban === "near";
+  const verdict = ban === "exact" ? BANNED : doubt || refusal !== "" ? UNKNOWN : AUTHORISED;
+  return { verdict, refusal, doubt };
+}
+
+function judge(record, folded, bans, at) {
+  if (record.kind !== "ban") return judgePerson(record, folded, bans, at);
+  return banIsActive(record, at) ? { verdict: BANNED, refusal: "", doubt: false } : { verdict: UNKNOWN, refusal: "expired", doubt: false };
+}
+
+function weight(record, finding) {
+  const activeBan = record.kind === "ban" && finding.verdict === BANNED;
+  if (finding.match === "exact" && finding.verdict === BANNED) return 6;
+  if (activeBan || (finding.match === "exact" && finding.doubt)) return finding.match === "prefix" ? 4 : 5;
+  if (finding.match === "exact") return finding.verdict === AUTHORISED ? 3 : 2;
+  return 1;
+}
+
+// { verdict, doubt, reason: the record that decided or null, findings: [{ record, match, verdict, refusal, doubt }] of what fits }
+export function decide(typed, records, at) {
+  const asked = foldRecord({ name: typed, plate: typed, document: typed, code: typed });
+  const folded = records.map(foldRecord);
+  const bans = folded.filter((_, i) => records[i].kind === "ban" && banIsActive(records[i], at));
+  const findings = [];
+  let best = 0;
+  let reason = null;
+  records.forEach((record, i) => {
+    const match = compare(asked, folded[i]);
+    if (match === "none") return;
+    const finding = { record, match, ...judge(record, folded[i], bans, at) };
+    findings.push(finding);
+    if (weight(record, finding) > best) {
+      best = weight(record, finding);
+      reason = record;
+    }
+  });
+  return {
+    verdict: best === 6 ? BANNED : best === 3 ? AUTHORISED : UNKNOWN,
+    doubt: best === 4 || best === 5,
+    reason,
+    findings,
+  };
+}

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""The guards' app decides as the box does: its own modules, run by Node, against the tables that the C code is held to."""
+import json
+import os
+import shutil
+import subprocess
+
+from tests.lab.util import ROOT
+
+APP = os.path.join(ROOT, "secbox", "lan", "app")
+CASES = os.path.join(ROOT, "tests", "cases")
+MATCH = """
+import { readFileSync } from "node:fs";
+import * as match from "file://%s/match.mjs";
+const cases = JSON.parse(readFileSync("%s/match.json", "utf8"));
+const wrong = [];
+const check = (row, got, want) => { if (got !== want) wrong.push([...row, got]); };
+for (const row of cases.plateOf) check(row, match.matchPlate(row[0]), row[1]);
+for (const row of cases.nameOf) check(row, match.matchName(row[0]), row[1]);
+for (const row of cases.plates) check(row, match.matchPlates(match.matchPlate(row[0]), match.matchPlate(row[1])), row[2]);
+for (const row of cases.names) check(row, match.matchNames(match.matchName(row[0]), match.matchName(row[1])), row[2]);
+console.log(JSON.stringify({ wrong, n: Object.values(cases).flat().length }));
+""" % (APP, CASES)
+VERDICT = """
+import { readFileSync } from "node:fs";
+import { decide, localMoment } from "file://%s/verdict.mjs";
+const cases = JSON.parse(readFileSync("%s/verdict.json", "utf8"));
+const wrong = [];
+for (const c of cases) {
+  const got = decide(c.typed, c.records, c.at);
+  const reason = got.reason === null ? null : c.records.indexOf(got.reason);
+  const refusal = c.refusal === undefined ? undefined : got.findings.find((f) => f.record === got.reason).refusal;
+  if (got.verdict !== c.verdict || got.doubt !== c.doubt || reason !== c.reason || refusal !== c.refusal)
+    wrong.push([c.name, got.verdict, got.doubt, reason, refusal]);
+}
+const zoned = [[1790000000, "America/Bogota"], [1790000000, "Asia/Kathmandu"],
+  [1774745999, "Europe/Madrid"], [1774746000, "Europe/Madrid"]];
+const moments = zoned.map(([now, zone]) => localMoment(now, zone));
+console.log(JSON.stringify({ wrong, n: cases.length, moments }));
+""" % (APP, CASES)
+
+
+def run(script):
+    node = shutil.which("node") or shutil.which("nodejs")
+    assert node, "the package nodejs is missing: make deps"
+    done = subprocess.run([node, "--input-type=module", "-e", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_texts_are_compared_alike():
+    result = run(MATCH)
+    assert result["wrong"] == []
+    with open(os.path.join(CASES, "match.json"), encoding="utf-8") as f:
+        assert result["n"] == sum(len(rows) for rows in json.load(f).values()) > 40
+
+
+def test_verdicts_are_alike():
+    result = run(VERDICT)
+    assert result["wrong"] == [] and result["n"] > 40
+    assert result["moments"] == [
+        {"now": 1790000000, "weekday": 0, "minute": 9 * 60 + 13},
+        {"now": 1790000000, "weekday": 0, "minute": 19 * 60 + 58},
+        {"now": 1774745999, "weekday": 6, "minute": 60 + 59},
+        {"now": 1774746000, "weekday": 6, "minute": 3 * 60},
+    ], "days and hours are those of the community, over a change of its clocks, too"
