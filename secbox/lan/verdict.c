@@ -152,7 +152,7 @@ static MatchKind banned(const Folded *who, const Record *records, const Folded *
 }
 
 /* What a person is called and drives is whole: that a ban begins alike is chance, one edit or a name that looks alike is not. */
-static void judge_person(const Record *r, MatchKind ban, const LocalMoment *at, Finding *f)
+static void judge_person(const Record *r, MatchKind ban, const LocalMoment *at, Fit *f)
 {
     f->refusal = r->kind == RECORD_GUEST ? guest_refusal(r, at) : REFUSAL_NONE;
     f->doubt = ban == MATCH_NEAR;
@@ -162,11 +162,11 @@ static void judge_person(const Record *r, MatchKind ban, const LocalMoment *at, 
 }
 
 static void judge(const Folded *typed, const Record *records, const Folded *folded, size_t n, size_t i,
-                  const LocalMoment *at, Finding *f)
+                  const LocalMoment *at, Fit *f)
 {
     const Record *r = &records[i];
 
-    *f = (Finding) { .match = compare(typed, &folded[i]) };
+    *f = (Fit) { .match = compare(typed, &folded[i]) };
     if (f->match == MATCH_NONE)
         return;
     if (r->kind != RECORD_BAN) {
@@ -179,7 +179,7 @@ static void judge(const Folded *typed, const Record *records, const Folded *fold
 }
 
 /* Higher counts for more; 0: it says nothing. */
-static int weight(const Record *r, const Finding *f)
+static int weight(const Record *r, const Fit *f)
 {
     bool active_ban = r->kind == RECORD_BAN && f->verdict == VERDICT_BANNED;
 
@@ -194,13 +194,13 @@ static int weight(const Record *r, const Finding *f)
     return 1;
 }
 
-static void decide(const Record *records, const Finding *findings, size_t n, Decision *d)
+static void decide(const Record *records, const Fit *fits, size_t n, Decision *d)
 {
     int best = 0;
 
     *d = (Decision) { .reason = SIZE_MAX };
     for (size_t i = 0; i < n; i++) {
-        int w = weight(&records[i], &findings[i]);
+        int w = weight(&records[i], &fits[i]);
         if (w > best) {
             best = w;
             d->reason = i;
@@ -210,8 +210,7 @@ static void decide(const Record *records, const Finding *findings, size_t n, Dec
     d->doubt = best == 4 || best == 5;
 }
 
-int verdict_decide(const char *typed, const Record *records, size_t n, const LocalMoment *at, Finding *findings,
-                   Decision *ret)
+int verdict_decide(const char *typed, const Record *records, size_t n, const LocalMoment *at, Fit *fits, Decision *ret)
 {
     const Record asked = { .name = typed, .plate = typed, .document = typed, .code = typed };
     Folded *folded = calloc(n + 1, sizeof(*folded));
@@ -220,9 +219,9 @@ int verdict_decide(const char *typed, const Record *records, size_t n, const Loc
     for (size_t i = 0; i < n && r >= 0; i++)
         r = fold_record(&records[i], &folded[i]);
     for (size_t i = 0; i < n && r >= 0; i++)
-        judge(&folded[n], records, folded, n, i, at, &findings[i]);
+        judge(&folded[n], records, folded, n, i, at, &fits[i]);
     if (r >= 0)
-        decide(records, findings, n, ret);
+        decide(records, fits, n, ret);
     for (size_t i = 0; folded && i <= n; i++)
         folded_done(&folded[i]);
     free(folded);

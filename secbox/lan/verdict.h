@@ -55,12 +55,12 @@ typedef struct LocalMoment {
     unsigned weekday, minute; /* 0 is Monday; minutes since midnight */
 } LocalMoment;
 
-typedef struct Finding {
+typedef struct Fit {
     MatchKind match; /* MATCH_NONE: it does not belong to what was typed */
     Verdict verdict; /* of this record alone, held against the bans */
     Refusal refusal;
     bool doubt; /* a ban nearly fits */
-} Finding;
+} Fit;
 
 typedef struct Decision {
     Verdict verdict;
@@ -79,6 +79,6 @@ int hours_parse(const char *s, unsigned *ret_from, unsigned *ret_until) _must_ch
 Refusal guest_refusal(const Record *guest, const LocalMoment *at);
 bool ban_is_active(const Record *ban, const LocalMoment *at);
 
-/* Judges all records by what was typed; findings has one place a record. -ENOMEM. */
-int verdict_decide(const char *typed, const Record *records, size_t n, const LocalMoment *at, Finding *findings,
+/* Judges all records by what was typed; fits has one place a record. -ENOMEM. */
+int verdict_decide(const char *typed, const Record *records, size_t n, const LocalMoment *at, Fit *fits,
                    Decision *ret) _must_check_;

@@ -29,7 +29,7 @@ const wrong = [];
 for (const c of cases) {
   const got = decide(c.typed, c.records, c.at);
   const reason = got.reason === null ? null : c.records.indexOf(got.reason);
-  const refusal = c.refusal === undefined ? undefined : got.findings.find((f) => f.record === got.reason).refusal;
+  const refusal = c.refusal === undefined ? undefined : got.fits.find((f) => f.record === got.reason).refusal;
   if (got.verdict !== c.verdict || got.doubt !== c.doubt || reason !== c.reason || refusal !== c.refusal)
     wrong.push([c.name, got.verdict, got.doubt, reason, refusal]);
 }

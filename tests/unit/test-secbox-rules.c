@@ -145,7 +145,7 @@ static void check_case(const cJSON *c)
     const LocalMoment moment = { seconds(at, "now"), (unsigned) seconds(at, "weekday"),
                                  (unsigned) seconds(at, "minute") };
     Record records[RECORDS_MAX];
-    Finding findings[RECORDS_MAX] = {};
+    Fit fits[RECORDS_MAX] = {};
     Decision d;
     size_t n = 0;
 
@@ -153,14 +153,14 @@ static void check_case(const cJSON *c)
         assert_true(n < RECORDS_MAX);
         records[n++] = record_of(o);
     }
-    assert_int_equal(verdict_decide(json_string(c, "typed"), records, n, &moment, findings, &d), 0);
+    assert_int_equal(verdict_decide(json_string(c, "typed"), records, n, &moment, fits, &d), 0);
     if (!str_equal(verdict_name(d.verdict), json_string(c, "verdict")) ||
         d.doubt != cJSON_IsTrue(cJSON_GetObjectItem(c, "doubt")))
         fail_msg("%s: %s%s", name, verdict_name(d.verdict), d.doubt ? ", in doubt" : "");
     if (d.reason != (cJSON_IsNumber(reason) ? (size_t) cJSON_GetNumberValue(reason) : SIZE_MAX))
         fail_msg("%s: decided by record %zu", name, d.reason);
-    if (refusal && !str_equal(refusal_name(findings[d.reason].refusal), refusal))
-        fail_msg("%s: '%s' is why", name, refusal_name(findings[d.reason].refusal));
+    if (refusal && !str_equal(refusal_name(fits[d.reason].refusal), refusal))
+        fail_msg("%s: '%s' is why", name, refusal_name(fits[d.reason].refusal));
 }
 
 static void test_verdict_cases(void **state)

@@ -81,29 +81,29 @@ function judge(record, folded, bans, at) {
   return banIsActive(record, at) ? { verdict: BANNED, refusal: "", doubt: false } : { verdict: UNKNOWN, refusal: "expired", doubt: false };
 }
 
-function weight(record, finding) {
-  const activeBan = record.kind === "ban" && finding.verdict === BANNED;
-  if (finding.match === "exact" && finding.verdict === BANNED) return 6;
-  if (activeBan || (finding.match === "exact" && finding.doubt)) return finding.match === "prefix" ? 4 : 5;
-  if (finding.match === "exact") return finding.verdict === AUTHORISED ? 3 : 2;
+function weight(record, fit) {
+  const activeBan = record.kind === "ban" && fit.verdict === BANNED;
+  if (fit.match === "exact" && fit.verdict === BANNED) return 6;
+  if (activeBan || (fit.match === "exact" && fit.doubt)) return fit.match === "prefix" ? 4 : 5;
+  if (fit.match === "exact") return fit.verdict === AUTHORISED ? 3 : 2;
   return 1;
 }
 
-// { verdict, doubt, reason: the record that decided or null, findings: [{ record, match, verdict, refusal, doubt }] of what fits }
+// { verdict, doubt, reason: the record that decided or null, fits: [{ record, match, verdict, refusal, doubt }] of what fits }
 export function decide(typed, records, at) {
   const asked = foldRecord({ name: typed, plate: typed, document: typed, code: typed });
   const folded = records.map(foldRecord);
   const bans = folded.filter((_, i) => records[i].kind === "ban" && banIsActive(records[i], at));
-  const findings = [];
+  const fits = [];
   let best = 0;
   let reason = null;
   records.forEach((record, i) => {
     const match = compare(asked, folded[i]);
     if (match === "none") return;
-    const finding = { record, match, ...judge(record, folded[i], bans, at) };
-    findings.push(finding);
-    if (weight(record, finding) > best) {
-      best = weight(record, finding);
+    const fit = { record, match, ...judge(record, folded[i], bans, at) };
+    fits.push(fit);
+    if (weight(record, fit) > best) {
+      best = weight(record, fit);
       reason = record;
     }
   });
@@ -111,6 +111,6 @@ export function decide(typed, records, at) {
     verdict: best === 6 ? BANNED : best === 3 ? AUTHORISED : UNKNOWN,
     doubt: best === 4 || best === 5,
     reason,
-    findings,
+    fits,
   };
 }
