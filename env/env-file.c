@@ -7,6 +7,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "env/env-file-impl.h"
 #include "lib/base/buf.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -219,8 +220,7 @@ static const Fault *value_fault(const char *value, size_t len)
     return NULL;
 }
 
-/* Takes nothing; copies both. */
-static int add_entry(EnvFile *e, const char *key, const char *value, size_t value_len, unsigned line)
+int env_file_add(EnvFile *e, const char *key, const char *value, size_t value_len, unsigned line)
 {
     Entry entry = { .line = line };
 
@@ -312,7 +312,7 @@ static int parse_line(EnvFile *e, const Line *line, Error *err)
         return line_fail(line, err, fault->id, key, fault->sentence);
     if (e->n == ENV_KEYS_MAX)
         return line_fail(line, err, "env.too-large", key, "the file has more than 1024 keys");
-    r = add_entry(e, key, line->text + key_len, line->len - key_len, line->number);
+    r = env_file_add(e, key, line->text + key_len, line->len - key_len, line->number);
     return r < 0 ? error_from_errno(err, r, "cannot keep an env file in memory") : 0;
 }
 
@@ -346,22 +346,26 @@ int env_parse(const char *text, size_t len, const char *file, EnvFile **ret, Err
     return 0;
 }
 
-int env_load(const char *path, EnvFile **ret, Error *err)
+int env_file_read(const char *path, char **ret, size_t *ret_len, Error *err)
 {
-    _cleanup_(secret_freep) char *text = NULL;
     _cleanup_(error_done) Error read_err = {};
-    size_t len = 0;
-    int r;
+    int r = file_read(path, ENV_FILE_SIZE_MAX, ret, ret_len, &read_err);
 
-    r = file_read(path, ENV_FILE_SIZE_MAX, &text, &len, &read_err);
     if (r == -ENOENT)
         return error_set_at(err, ENOENT, "env.missing", path, 0, NULL, "%s does not exist", path);
     if (r == -EFBIG)
         return error_set_at(err, EFBIG, "env.too-large", path, 0, NULL, "%s has more than %d bytes", path,
                             ENV_FILE_SIZE_MAX);
-    if (r < 0)
-        return error_set_at(err, r, error_id(&read_err), path, 0, NULL, "%s", error_message(&read_err, r));
-    return env_parse(text, len, path, ret, err);
+    return r < 0 ? error_set_at(err, r, error_id(&read_err), path, 0, NULL, "%s", error_message(&read_err, r)) : 0;
+}
+
+int env_load(const char *path, EnvFile **ret, Error *err)
+{
+    _cleanup_(secret_freep) char *text = NULL;
+    size_t len = 0;
+    int r = env_file_read(path, &text, &len, err);
+
+    return r < 0 ? r : env_parse(text, len, path, ret, err);
 }
 
 int env_set(EnvFile *e, const char *key, const char *value, Error *err)
@@ -379,7 +383,7 @@ int env_set(EnvFile *e, const char *key, const char *value, Error *err)
     if (!entry && e->n == ENV_KEYS_MAX)
         return error_set_at(err, EINVAL, "env.bad-value", NULL, 0, key, "%s: an env file has at most %d keys", key,
                             ENV_KEYS_MAX);
-    if (!entry && add_entry(e, key, value, len, 0) < 0)
+    if (!entry && env_file_add(e, key, value, len, 0) < 0)
         return error_from_errno(err, -ENOMEM, "cannot keep an env file in memory");
     if (!entry)
         return 0;

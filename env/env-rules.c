@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "env/dotenv.h"
 #include "lib/base/buf.h"
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
@@ -295,6 +296,11 @@ static int check_value(const EnvFile *e, size_t i, EnvFileKind kind, const char 
                         rule->expects, value);
 }
 
+int env_load_kind(EnvFileKind kind, const char *path, EnvFile **ret, Error *err)
+{
+    return kind == ENV_SECBOX ? dotenv_load(path, ret, err) : env_load(path, ret, err);
+}
+
 int env_validate(const EnvFile *e, EnvFileKind kind, const char *file, Error *err)
 {
     int r;
@@ -395,9 +401,13 @@ char *env_print_example(EnvFileKind kind)
     int r;
 
     r = buf_printf(&b,
-                   "# %s: NAME=value lines, without quotes, without \"export\", without white space around '='.\n"
-                   "# Comments stand on lines of their own. Written from the rules in env/env-rules.c.\n",
-                   kind_name(kind));
+                   "# %s: %s\n"
+                   "# Written from the rules in env/env-rules.c.\n",
+                   kind_name(kind),
+                   kind == ENV_SECBOX
+                       ? "NAME=value lines, as docker compose reads them: quotes, \"export\" and comments are fine."
+                       : "NAME=value lines, without quotes, without \"export\", without white space around '='.\n"
+                         "# Comments stand on lines of their own.");
     for (const EnvRule *rule = env_rules; rule->key && r == 0; rule++) {
         bool required = (rule->required & (unsigned) kind) != 0;
 

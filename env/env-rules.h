@@ -26,6 +26,10 @@ typedef struct EnvRule {
 extern const EnvRule env_rules[]; /* ends with {} */
 const EnvRule *env_rule_find(const char *key);
 
+/* Reads a box's file of this kind: secbox.env, which people write, as docker compose would (dotenv.h), mgmt-agent.env in
+ * the strict dialect. */
+int env_load_kind(EnvFileKind kind, const char *path, EnvFile **ret, Error *err) _must_check_;
+
 /* Checks all keys by their rules. Keys without a rule are fine in secbox.env (compose files ask for their own), and
  * env.unknown-key in mgmt-agent.env. A "${" in any value is env.unexpanded. Required keys that are absent, empty or
  * only white space: env.missing-keys, the sentence naming all of them. Else env.bad-value with key and line; values of

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "compose/normalise/normalise.h"
-#include "env/env-file.h"
+#include "env/dotenv.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 
@@ -55,7 +55,7 @@ static int read_env_file(const Place *at, const Normaliser *n, const char *path,
         return 0;
     }
     if (r >= 0)
-        r = env_parse(text, strlen(text), path, &env, at->err);
+        r = dotenv_parse(text, strlen(text), path, &env, at->err);
     if (r < 0)
         return at->err && at->err->id ? error_prefix(at->err, r, "env_file of service %s", s->name)
                                       : place_fail(at, -r, "compose.env-file", "the file %s cannot be read", path);
@@ -129,6 +129,9 @@ static int pass_through(const Place *at, const Normaliser *n, ComposeService *s,
         return put_variable(at, s, key, value);
     if (cJSON_GetObjectItemCaseSensitive(s->environment, key))
         return 0;
+    if (env_key_is_dangerous(key))
+        return place_fail(at, EINVAL, "interpolate.unset",
+                          "variable %s is not set: no box has a value for it; write it as %s: VALUE", key, key);
     return place_fail(at, EINVAL, "interpolate.unset",
                       "variable %s is not set and has no default; add %s=… to secbox.env", key, key);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "env/env-file.h"
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
@@ -69,6 +70,11 @@ static int report_unset(Scan *s, const char *name)
 {
     if (s->context->on_unset)
         return s->context->on_unset(name, s->context->userdata);
+    if (env_key_is_dangerous(name))
+        return fail_at(s, EINVAL, "interpolate.unset",
+                       "variable %s is not set: no box has a value for it; write the value into the file, or a default "
+                       "as ${%s:-VALUE}",
+                       name, name);
     return fail_at(s, EINVAL, "interpolate.unset", "variable %s is not set and has no default; add %s=… to secbox.env",
                    name, name);
 }

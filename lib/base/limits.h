@@ -13,6 +13,7 @@
 
 #define ENV_FILE_SIZE_MAX (256 * 1024)
 #define ENV_KEY_MAX 64
+#define ENV_NAME_MAX 255
 #define ENV_VALUE_MAX 4096
 #define ENV_KEYS_MAX 1024
 

@@ -136,7 +136,7 @@ static int add_env(cJSON *o)
         _cleanup_(freep) char *path = path_in_root(files[i].path);
         _cleanup_(env_freep) EnvFile *e = NULL;
 
-        bad = path ? env_load(path, &e, &err) : -ENOMEM;
+        bad = path ? env_load_kind(files[i].kind, path, &e, &err) : -ENOMEM;
         if (bad == 0)
             bad = env_validate(e, files[i].kind, path, &err);
     }

@@ -52,7 +52,7 @@ int env_files_check(EnvFileKind kind, const EnvFile *agent_env, EnvFile **ret_en
 
     if (!path)
         return error_from_errno(err, -ENOMEM, "check the env files");
-    int r = env_load(path, ret_env, err);
+    int r = env_load_kind(kind, path, ret_env, err);
     if (r >= 0)
         r = env_validate(*ret_env, kind, path, err);
     if (r >= 0)

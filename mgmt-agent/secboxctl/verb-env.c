@@ -150,7 +150,7 @@ int verb_env_show(int argc, char **argv, void *userdata)
         _cleanup_(freep) char *path = env_files_path(kinds[i]);
         _cleanup_(env_freep) EnvFile *env = NULL;
         _cleanup_(error_done) Error err = {};
-        int r = path ? env_load(path, &env, &err) : -ENOMEM;
+        int r = path ? env_load_kind(kinds[i], path, &env, &err) : -ENOMEM;
 
         if (r < 0)
             exit_code = report_failure(PROGRAM, false, &err, r, EXIT_FAILED);

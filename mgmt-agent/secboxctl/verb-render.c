@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "compose/compose.h"
-#include "env/env-file.h"
+#include "env/env-rules.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
@@ -44,7 +44,7 @@ static int render(const Secboxctl *ctl, const char *path, char **ret, Error *err
     if (r >= 0)
         r = compose_parse(text, len, path, &file, err);
     if (r >= 0)
-        r = env_load(env_path, &env, err);
+        r = env_load_kind(ENV_SECBOX, env_path, &env, err);
     if (r >= 0)
         r = check_expanded(env, env_path, err);
     if (r < 0)

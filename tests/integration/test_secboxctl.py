@@ -83,6 +83,18 @@ def test_render_takes_the_boxs_own_env_file(ctl):
     assert p.returncode == 0 and "http://127.0.0.1:9" in p.stdout, p.stderr
 
 
+def test_render_reads_the_env_file_as_docker_compose_does(ctl):
+    env = ctl.write("x.env", "\ufeffexport CLOUD_BASE_URL = \"https://cloud.example\" # ours\r\nTAG='7'\r\n")
+    p = ctl.run("render", "--env-file", env, ctl.write("compose.yaml", GOOD))
+    assert p.returncode == 0 and "https://cloud.example" in p.stdout and "secbox:7" in p.stdout, (p.stdout, p.stderr)
+
+
+def test_advice_for_an_unset_variable_is_never_refused_in_turn(ctl):
+    env = ctl.write("x.env", "X=1\n")
+    p = ctl.run("render", "--env-file", env, ctl.write("c.yaml", "services:\n  a:\n    image: x\n    working_dir: ${HOME}\n"))
+    assert p.returncode == 1 and "secbox.env" not in p.stderr and "write the value into the file" in p.stderr, p.stderr
+
+
 def test_render_names_the_project(ctl):
     env = ctl.write("x.env", "CLOUD_BASE_URL=x\n")
     p = ctl.run("render", "--env-file", env, "--project", "elsewhere", ctl.write("compose.yaml", GOOD))
@@ -96,8 +108,9 @@ def test_render_names_the_project(ctl):
     ("services:\n  a:\n    image: x\n    colour: red\n", "X=1\n", "compose.yaml:4: ", "compose.unknown-key"),
     ("services: [\n", "X=1\n", "compose.yaml:", "yaml."),
     (GOOD, None, "x.env", "env.missing"),
-    (GOOD, "export CLOUD_BASE_URL=x\n", "x.env:1: ", "env."),
-    (GOOD, "CLOUD_BASE_URL=\"x\"\n", "x.env:1: ", "env.quotes"),
+    (GOOD, "CLOUD_BASE_URL=\"x\n", "x.env:1: ", "env.syntax"),
+    (GOOD, "A=1\nHTTPS_PROXY=x\n", "x.env:2: ", "env.dangerous-key"),
+    ("services:\n  a:\n    image: x:${HOME}\n", "X=1\n", "compose.yaml:3: ", "interpolate.unset"),
     (GOOD, "A=1\nA=2\n", "x.env:2: ", "env.duplicate-key"),
     (GOOD, "A=1\nCLOUD_BASE_URL=${OTHER:-x}\n", "x.env:2: ", "env.unexpanded"),
     (GOOD, "no equals sign\n", "x.env:1: ", "env.syntax"),
@@ -132,7 +145,7 @@ def test_env_check_of_good_files(ctl):
 @pytest.mark.parametrize("agent,secbox,identifier", [
     (AGENT_ENV, "CLOUD_BASE_URL=http://127.0.0.1:9\nDEVICE_ID=\n", "env.missing-keys"),
     (AGENT_ENV, "CLOUD_BASE_URL=${CLOUD_BASE_URL:-x}\nDEVICE_ID=caseta5\n", "env.unexpanded"),
-    (AGENT_ENV, "CLOUD_BASE_URL = x\n", "env.syntax"),
+    (AGENT_ENV, "CLOUD_BASE_URL : x\n", "env.syntax"),
     ("CLOUD_BASE_URL=http://127.0.0.1:9\n", SECBOX_ENV, "env.missing-keys"),
     (AGENT_ENV + "NO_SUCH_SETTING=1\n", SECBOX_ENV, "env.unknown-key"),
     (AGENT_ENV + "PODMAN_USER=nobody-of-that-name\n", SECBOX_ENV, "podman.no-user"),

@@ -312,7 +312,7 @@ def test_secbox_env_that_is_no_env_file(gateway, box):
     with open(path, "rb") as f:
         good = f.read()
     try:
-        for bad in (b"\x00" * 100, b"\x00\xff" * 100, b"just text\n", good + b"X='quoted'\n", b"A" * (300 * 1024)):
+        for bad in (b"\x00" * 100, b"\x00\xff" * 100, b"just text\n", good + b"X='open\n", b"A" * (300 * 1024)):
             with open(path, "wb") as f:
                 f.write(bad)
             answer = gateway.push(DEVICE, compose(service("web", more="environment:\n  A: b")))

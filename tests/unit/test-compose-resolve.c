@@ -36,10 +36,10 @@ static int read_env_file(const char *path, char **ret, void *userdata, Error *er
     static const struct {
         const char *path, *text;
     } files[] = {
-        { "a.env", "A=from-a\nB=from-a\n" },
+        { "a.env", "export A=from-a # c\nB=\"from-a\"\n" },
         { "sub/b.env", "B=from-b\n" },
         { "/etc/tucomunidad/secbox.env", "C=abs\n" },
-        { "bad.env", "export A=1\n" },
+        { "bad.env", "A='open\n" },
         { "literal.env", "A=${X}\n" },
     };
 
@@ -473,7 +473,7 @@ static const struct {
     { "services: {a: {image: x, environment: ['A B=1']}}\n", "compose.bad-value", 1, NULL, NULL },
     { "services: {a: {image: x, environment: [A=1, A=2]}}\n", "compose.bad-value", 1, NULL, "twice" },
     { "services: {a: {image: x, env_file: none.env}}\n", "file.read", 0, NULL, "service a" },
-    { "services: {a: {image: x, env_file: bad.env}}\n", "env.export", 1, NULL, "service a" },
+    { "services: {a: {image: x, env_file: bad.env}}\n", "env.syntax", 1, NULL, "service a" },
     { "services: {a: {image: x, env_file: ../a.env}}\n", "compose.bad-value", 1, NULL, "leaves" },
     { "services: {a: {}}\n", "compose.no-image", 1, "services.a", NULL },
     { "services: {a: {image: }}\n", "compose.no-image", 1, "services.a", NULL },

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "compose/render/render.h"
+#include "env/dotenv.h"
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -147,7 +148,7 @@ int deploy_policy(Deploy *d, Error *err)
 
 static int load_secbox_env(Deploy *d, const char *path, Error *err)
 {
-    int r = d->target.env ? 0 : env_load(path, &d->target.env, err);
+    int r = d->target.env ? 0 : env_load_kind(ENV_SECBOX, path, &d->target.env, err);
 
     for (size_t i = 0; r == 0 && i < env_size(d->target.env); i++) {
         const EnvRule *rule = env_rule_find(env_key_at(d->target.env, i));
@@ -232,7 +233,7 @@ static int read_env_file(const char *path, char **ret, void *userdata, Error *er
                          "a pushed compose file can use no env_file but %s, not %s; put the keys there, or under "
                          "environment:",
                          SECBOX_ENV_PATH, path);
-    *ret = env_print(userdata);
+    *ret = dotenv_print(userdata);
     return *ret ? 0 : -ENOMEM;
 }
 
@@ -254,16 +255,20 @@ static int check_compose_keys(Deploy *d, Error *err)
     _cleanup_(freep) char *names = NULL;
     _cleanup_(error_done) Error place = {};
     ComposeProject *unused = NULL;
+    const char *unfit = NULL;
     int r = compose_required_keys(d->target.file, lookup_env, d->target.env, &missing, err);
 
     if (r < 0 || strv_length(missing) == 0)
         return r;
+    for (size_t i = 0; missing[i] && !unfit; i++)
+        unfit = env_key_is_dangerous(missing[i]) ? missing[i] : NULL;
     names = strv_join(missing, ", ");
     if (resolve(d, &unused, &place) == 0)
         compose_project_free(unused);
     return error_set_at(err, ENOKEY, "env.missing-keys", place.file, place.line, place.key,
-                        "secbox.env lacks keys that the compose file needs: %s; add them, or give them defaults",
-                        names ? names : "");
+                        "secbox.env lacks keys that the compose file needs: %s; add them, or give them defaults%s%s%s",
+                        names ? names : "", unfit ? " (secbox.env cannot hold " : "", unfit ? unfit : "",
+                        unfit ? ": write that value into the compose file)" : "");
 }
 
 int deploy_env_sanity(Deploy *d, Error *err)
