@@ -36,7 +36,7 @@ typedef struct Fleet {
     bool forwarding;
     bool break_glass;
     bool wait;
-    bool json;
+    bool json, yes;
     bool plain_http;
     Api api;     /* set by fleet_begin() */
     char *login; /* the same: the account to log in as; owned */

@@ -29,7 +29,7 @@ static const CliVerb verbs[] = {
     { "devices unblock", "ID", 1, 1, "let it in again", verb_devices_unblock, NULL },
     { "devices relabel", "ID K=V…", 2, 1 + LABELS_MAX, "set labels; K= takes one away", verb_devices_relabel, NULL },
     { "devices remove", "ID", 1, 1, "forget a box for good, and end its tunnels and sessions", verb_devices_remove,
-      NULL },
+      "yes" },
     { "push", "DEVICE FILE", 2, 2, "push a compose file to a box", verb_push, "wait confirm-deadline reason timeout" },
     { "plan", "DEVICE FILE", 2, 2, "what the push would change, service by service", verb_plan, NULL },
     { "history", "DEVICE", 1, 1, "a box's pushes and how they ended", verb_history, "limit" },
@@ -165,6 +165,7 @@ int main(int argc, char **argv)
         { "user", "NAME", "the account to log in as on the box (root)", .text = &fleet.user },
         { "timeout", "SECONDS", "with --wait: wait so long (push: 900, rollout: to the end)", .text = &fleet.timeout },
         { "limit", "N", "show N entries (20)", .text = &fleet.limit },
+        { "yes", NULL, "do not ask first", .flag = &fleet.yes },
         { "json", NULL, "one JSON document on stdout; with --wait one per line", .flag = &fleet.json },
         {},
     };

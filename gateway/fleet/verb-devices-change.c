@@ -5,6 +5,7 @@
 
 #include "gateway/fleet/fleet.h"
 #include "lib/base/strv.h"
+#include "lib/cli/confirm.h"
 #include "lib/cli/report.h"
 
 #define CALL_TIMEOUT (30 * USEC_PER_SEC)
@@ -52,7 +53,14 @@ int verb_devices_unblock(int argc, char **argv, void *userdata)
 
 int verb_devices_remove(int argc, char **argv, void *userdata)
 {
+    const Fleet *fleet = userdata;
+    _cleanup_(freep) char *question = str_format("forget %s for good, with its keys, history and grants?", argv[0]);
+    _cleanup_(error_done) Error err = {};
+
     (void) argc;
+    int r = question ? cli_confirm(fleet->yes, question, &err) : -ENOMEM;
+    if (r < 0)
+        return fleet_fail(fleet, NULL, &err, r);
     return change(userdata, argv[0], "DELETE", "", NULL, "is removed, and its tunnels and sessions were ended");
 }
 

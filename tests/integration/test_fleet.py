@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """secbox-fleet against an imitated gateway: what it sends, shows and exits with."""
+import contextlib
 import json
 import os
+import pty
 import subprocess
 
 import pytest
@@ -110,14 +112,40 @@ def test_what_changes_a_box(fleet):
     assert p.returncode == 0 and fleet.gateway.devices["caseta5"]["labels"] == {"site": "norte", "floor": "2"}, p
     assert "blocked" in fleet.run("devices", "block", "caseta5").stdout and fleet.gateway.devices["caseta5"]["blocked"]
     assert fleet.run("devices", "unblock", "caseta5").returncode == 0 and not fleet.gateway.devices["caseta5"]["blocked"]
-    assert json.loads(fleet.run("devices", "remove", "caseta5", "--json").stdout) == {"removed": "caseta5"}
-    for verb in ("bootstrap", "block", "unblock", "remove"):
-        p = fleet.run("devices", verb, "caseta5")
+    assert json.loads(fleet.run("devices", "remove", "caseta5", "--yes", "--json").stdout) == {"removed": "caseta5"}
+    for verb in (["bootstrap"], ["block"], ["unblock"], ["remove", "--yes"]):
+        p = fleet.run("devices", *verb, "caseta5")
         assert p.returncode == 1 and "no device" in p.stderr, p
     sent = len(fleet.gateway.requests)
     for bad in ("novalue", "=x"):
         assert fleet.run("devices", "relabel", "caseta5", bad).returncode == 2
     assert fleet.run("devices", "relabel", "caseta5", "a=1", "a=2").returncode == 2 and len(fleet.gateway.requests) == sent
+
+
+def answer_on_a_terminal(fleet, answer, *args):
+    """What the command prints on a terminal where somebody answers like this, and its exit status."""
+    near, far = pty.openpty()
+    with subprocess.Popen([program("secbox-fleet"), *args], env=fleet.env, stdin=far, stdout=far, stderr=far) as p:
+        os.close(far)
+        os.write(near, answer)
+        said = b""
+        with contextlib.suppress(OSError):  # EIO: the terminal's other side was closed
+            while data := os.read(near, 4096):
+                said += data
+    os.close(near)
+    return p.returncode, said.decode()
+
+
+def test_a_box_is_not_forgotten_by_mistake(fleet):
+    fleet.gateway.devices["caseta5"] = {"id": "caseta5"}
+    p = fleet.run("devices", "remove", "caseta5")
+    assert p.returncode == 2 and "--yes" in p.stderr and not fleet.gateway.requests
+    for answer in (b"no\n", b"\n", b"yesterday, perhaps\n", b"\x04"):
+        code, said = answer_on_a_terminal(fleet, answer, "devices", "remove", "caseta5")
+        assert code == 1 and "forget caseta5 for good" in said and "nothing was done" in said, said
+    assert "caseta5" in fleet.gateway.devices
+    code, said = answer_on_a_terminal(fleet, b"yes\n", "devices", "remove", "caseta5")
+    assert code == 0 and "is removed" in said and "caseta5" not in fleet.gateway.devices, said
 
 
 @pytest.mark.parametrize("text,line,identifier", [
