@@ -3,11 +3,10 @@
 #include <stdlib.h>
 
 #include "gateway/serve.h"
+#include "gateway/gateway-env.h"
 #include "gateway/settings.h"
 #include "gateway/verb-tokens.h"
 #include "lib/cli/cli.h"
-
-#define DATABASE_VARIABLE "SECBOX_GATEWAY_DATABASE"
 
 int main(int argc, char **argv)
 {
@@ -35,16 +34,19 @@ int main(int argc, char **argv)
           &s.accept_rate, NULL },
         { "accept-burst", "N", "tunnels accepted at once after a quiet time (as many as in a second)", &s.accept_burst,
           NULL },
+        { "env-file", "FILE", "where " DATABASE_VARIABLE " is found when it is not set (" GATEWAY_ENV_FILE ")",
+          &s.env_file, NULL },
+        { "json", NULL, "one JSON document on stdout", NULL, &s.json },
         {},
     };
     static const CliVerb verbs[] = {
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
           "listen state issuer cert key proxy-protocol forwarded-for token-hours bootstrap-hours accept-rate "
           "accept-burst" },
-        { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, NULL },
-        { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, NULL },
-        { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, NULL },
-        { "migrate", "", 0, 0, "bring the database schema up to date (serve does it too)", verb_migrate, NULL },
+        { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, "env-file" },
+        { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
+        { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },
+        { "migrate", "", 0, 0, "bring the database schema up to date (serve does it too)", verb_migrate, "env-file" },
         {},
     };
     const Cli cli = {

@@ -2,7 +2,13 @@
 /* What the command line and the environment say. */
 #pragma once
 
+#include <stdbool.h>
+
+#define DATABASE_VARIABLE "SECBOX_GATEWAY_DATABASE"
+
 typedef struct Settings {
     const char *listen, *database, *state, *issuer, *cert, *key, *token_hours, *bootstrap_hours;
     const char *accept_rate, *accept_burst, *proxy_protocol, *forwarded_for;
+    const char *env_file; /* where the verbs that people type find what the unit is told; NULL: GATEWAY_ENV_FILE */
+    bool json;
 } Settings;

@@ -11,25 +11,40 @@
 #include "gateway/store/schema.h"
 #include "gateway/store/tokens-table.h"
 #include "gateway/settings.h"
+#include "gateway/gateway-env.h"
 #include "lib/cli/cli.h"
 #include "lib/base/strv.h"
+#include "lib/cli/report.h"
+#include "lib/data/json.h"
 
 #define NAME_SIZE_MAX 64
 
-static int fail(const Error *err, int r)
+static int fail(const Settings *s, const Error *err, int r)
 {
-    fprintf(stderr, "secbox-gateway: %s [%s]\n", error_message(err, r), error_id(err));
-    return r == -ENOTCONN ? EXIT_UNREACHABLE : EXIT_FAILED;
+    return report_failure("secbox-gateway", s->json, err, r, r == -ENOTCONN ? EXIT_UNREACHABLE : EXIT_FAILED);
+}
+
+/* Where the database is: as said, else as the unit's own file says, and then as the unit's own user. */
+static int find_database(const Settings *s, char **ret, Error *err)
+{
+    int r;
+
+    if (s->database)
+        return (*ret = strdup(s->database)) ? 0 : error_from_errno(err, -ENOMEM, "read the settings");
+    r = gateway_env_load(s->env_file ? s->env_file : GATEWAY_ENV_FILE, DATABASE_VARIABLE, ret, err);
+    return r == 0 && *ret ? gateway_become_service_user(err) : r;
 }
 
 /* Runs one statement; the rows are only valid when EXIT_OK is returned. */
 static int run(const Settings *s, const Statement *st, StoreRows **ret)
 {
-    Error err = {};
-    int r = store_run(s->database, &gateway_schema, st, ret, &err);
-    int code = r < 0 ? fail(&err, r) : EXIT_OK;
-    error_done(&err);
-    return code;
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(secret_freep) char *database = NULL;
+    int r = find_database(s, &database, &err);
+
+    if (r >= 0)
+        r = store_run(database, &gateway_schema, st, ret, &err);
+    return r < 0 ? fail(s, &err, r) : EXIT_OK;
 }
 
 int verb_migrate(int argc _unused_, char **argv _unused_, void *userdata)
@@ -55,7 +70,7 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
     }
     int r = secret_make(OPERATOR_TOKEN_PREFIX, &secret, hash);
     if (r < 0)
-        return fail(NULL, r);
+        return fail(userdata, NULL, r);
     const Statement add = sql_token_add(argv[0], hash);
     int code = run(userdata, &add, &rows);
     if (code != EXIT_OK)
@@ -69,13 +84,41 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
     return EXIT_OK;
 }
 
+/* {"tokens": [{"name", "createdAt", "revokedAt"}]} */
+static cJSON *tokens_json(const StoreRows *rows)
+{
+    _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
+    cJSON *list = document ? cJSON_AddArrayToObject(document, "tokens") : NULL;
+
+    for (size_t i = 0; list && i < store_rows_count(rows); i++) {
+        cJSON *token = cJSON_CreateObject();
+
+        if (json_append(list, token) < 0 || json_add_string(token, "name", store_rows_get(rows, i, 0)) < 0 ||
+            json_add_string(token, "createdAt", store_rows_get(rows, i, 1)) < 0 ||
+            json_add_string(token, "revokedAt", store_rows_get(rows, i, 2)) < 0)
+            return NULL;
+    }
+    return list ? TAKE_PTR(document) : NULL;
+}
+
 int verb_tokens_list(int argc _unused_, char **argv _unused_, void *userdata)
 {
+    const Settings *s = userdata;
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
     const Statement list = sql_tokens();
-    int code = run(userdata, &list, &rows);
-    for (size_t i = 0; code == EXIT_OK && i < store_rows_count(rows); i++)
-        printf("%-24s  %s  %s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 1), store_rows_get(rows, i, 2));
+    int code = run(s, &list, &rows);
+
+    if (code == EXIT_OK && s->json) {
+        _cleanup_(cJSON_Deletep) cJSON *document = tokens_json(rows);
+
+        return document ? report_json(document, EXIT_OK) : fail(s, NULL, -ENOMEM);
+    }
+    for (size_t i = 0; code == EXIT_OK && i < store_rows_count(rows); i++) {
+        const char *revoked = store_rows_get(rows, i, 2);
+
+        printf("%-24s  %s  %s%s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 1),
+               revoked ? "revoked " : "good", revoked ? revoked : "");
+    }
     return code;
 }
 

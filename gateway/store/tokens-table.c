@@ -19,8 +19,7 @@ Statement sql_token_add(const char *name, const char *hash)
 Statement sql_tokens(void)
 {
     return (Statement) {
-        .sql = "SELECT name, secbox_time(created_at), coalesce('revoked ' || secbox_time(revoked_at), 'good')"
-               " FROM operator_tokens ORDER BY name",
+        .sql = "SELECT name, secbox_time(created_at), secbox_time(revoked_at) FROM operator_tokens ORDER BY name",
     };
 }
 

@@ -330,6 +330,35 @@ def test_operator_tokens(gw):
     assert [e["detail"]["name"] for e in gw.audit("token.revoked")] == ["ana@example"]
 
 
+def test_operator_tokens_for_programs(gw):
+    for name in ("kept@example", "gone@example"):
+        gw.run("tokens", "add", name)
+    gw.run("tokens", "revoke", "gone@example")
+    tokens = {t["name"]: t for t in json.loads(gw.run("tokens", "list", "--json"))["tokens"]}
+    assert "revokedAt" not in tokens["kept@example"] and tokens["kept@example"]["createdAt"].endswith("Z")
+    assert tokens["gone@example"]["revokedAt"] >= tokens["gone@example"]["createdAt"]
+
+
+def test_verbs_find_the_database_where_the_unit_does(gw, tmp_path):
+    """As systemd reads the file; a variable that is set, and an option, outrank it."""
+    file = tmp_path / "gateway.env"
+    elsewhere = "host=/nowhere connect_timeout=1"
+
+    def listed(text, *more, **env):
+        file.write_text(text)
+        file.chmod(0o600)
+        return subprocess.run([program("secbox-gateway"), "tokens", "list", "--env-file", str(file), *more],
+                              env={"PATH": os.environ["PATH"], **env}, capture_output=True, text=True, check=False)
+
+    line = f"# ours\nSECBOX_GATEWAY_DATABASE='{gw.postgres.conninfo}'\n"
+    p = listed(line)
+    assert p.returncode == 0 and "lab" in p.stdout, p
+    assert listed(line, "--database", elsewhere).returncode == 3
+    assert listed(line, SECBOX_GATEWAY_DATABASE=elsewhere).returncode == 3
+    p = listed(f"SECBOX_GATEWAY_DATABASE='{elsewhere}\n")
+    assert p.returncode == 1 and f"{file}:1" in p.stderr and "quote" in p.stderr, p
+
+
 def test_audit_names_who_and_limits(gw, device):
     entries = gw.audit("device.added")
     assert entries[0]["device"] == device.id and entries[0]["actor"] == "operator:lab"

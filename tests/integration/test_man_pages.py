@@ -109,6 +109,15 @@ def test_a_verb_refuses_what_belongs_to_others(name):
             assert p.returncode == 2 and f"{verb} does not take --{option}" in p.stderr, (verb, option, p)
 
 
+@pytest.mark.parametrize("name", ["secbox-gateway", "mgmt-agent", "mgmt-link", "recovery-agent"])
+def test_the_page_of_a_service_says_how_to_see_more(name):
+    with open(page_of(name), encoding="utf-8") as f:
+        section = re.search(r"^\.SH ENVIRONMENT\n(.*?)^\.SH ", f.read(), re.M | re.S).group(1)
+    assert "SECBOX_LOG" in section and "debug" in section
+    with open(program(name), "rb") as f:
+        assert b"SECBOX_LOG" in f.read()
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_man_page_is_well_formed(name):
     try:

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* The file from which systemd gives the gateway its variables, for the verbs that people type. */
+#pragma once
+
+#include "lib/base/error.h"
+
+#define GATEWAY_ENV_FILE "/etc/secbox-gateway.env"
+
+/* The value that systemd would give `key` from such a text, quotes and backslashes included: a new string, NULL when it is not
+ * there. -EINVAL (config.env-file) for what systemd reads in another way than people do: quotes that do not close, lines that go
+ * on. Pure. */
+int gateway_env_find(const char *text, const char *file, const char *key, char **ret, Error *err) _must_check_;
+
+/* That of the file. NULL when there is no file, or not that key. config.env-file. */
+int gateway_env_load(const char *file, const char *key, char **ret, Error *err) _must_check_;
+
+/* Lets this process, if it is root, be the user that the unit runs as: for PostgreSQL, who asks is part of what the file means.
+ * config.user. */
+int gateway_become_service_user(Error *err) _must_check_;
