@@ -2,6 +2,7 @@
 /* Decides key by key how to write it so that podman-compose 1.0.3, 1.0.6 and 1.3 give podman the same arguments, and
  * refuses what 1.0.3 would lose. */
 #include "compose/render/render-keys.h"
+#include "compose/render/run-args.h"
 
 #include <errno.h>
 #include <string.h>
@@ -172,11 +173,14 @@ int render_tmpfs(const RenderService *r, const char *key, const cJSON *value)
 }
 
 /* As an entry of `tmpfs`, which both versions hand to podman as it is. */
-static int render_tmpfs_mount(const RenderService *r, const char *target, const cJSON *options)
+static int render_tmpfs_mount(const RenderService *r, const char *target, bool read_only, const cJSON *options)
 {
     _cleanup_(strv_freep) char **words = NULL;
     _cleanup_(freep) char *joined = NULL;
     const cJSON *option;
+
+    if (read_only && strv_add(&words, "ro") < 0)
+        return -ENOMEM;
 
     cJSON_ArrayForEach(option, options) {
         if (cJSON_IsString(option) && strv_add(&words, option->valuestring) < 0)
@@ -198,7 +202,7 @@ static int render_mount(const RenderService *r, const cJSON *mount)
     if (!type || str_empty(target) || strchr(target, ':') || (source && strchr(source, ':')))
         return render_unsupported(r, "volumes", "a path is missing or has a ':'");
     if (str_equal(type, "tmpfs"))
-        return render_tmpfs_mount(r, target, options);
+        return render_tmpfs_mount(r, target, json_bool(mount, "read_only", false), options);
     if (!str_equal(type, "bind") && !str_equal(type, "volume"))
         return render_unsupported(r, "volumes", "a mount is neither bind, volume nor tmpfs");
     if (str_equal(type, "volume") && option)
@@ -297,10 +301,12 @@ int render_healthcheck(const RenderService *r, const char *key, const cJSON *val
     cJSON *out;
     int e;
 
-    if (!test || !test->child)
-        return render_unsupported(r, key, "podman ignores its settings when there is no test");
+    if (!test) /* the image's own, which is put in when the image is known */
+        return 0;
+    if (!test->child)
+        return render_unsupported(r, "healthcheck.test", "it must be NONE, CMD or CMD-SHELL with a command");
     out = cJSON_AddObjectToObject(r->out, key);
-    e = out ? render_test(r, test, out) : -ENOMEM;
+    e = !out ? -ENOMEM : r->options && r->options->run_args && run_args_hold_test(test) ? 0 : render_test(r, test, out);
     for (size_t i = 0; e >= 0 && i < ELEMENTSOF(settings); i++) {
         const char *text = json_string(value, settings[i]);
 

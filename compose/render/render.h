@@ -14,15 +14,17 @@ typedef struct RenderOptions {
     const char *(*env_file)(const char *service, void *userdata);
     /* The host path to mount for a source; borrowed. NULL = the source itself. */
     const char *(*bind)(const char *source, void *userdata);
+    bool run_args; /* podman also gets compose_render_run_args(): what stands there is left out */
     void *userdata;
 } RenderOptions;
 
 /* The compose file as text (new string), the same for podman-compose 1.0.3 to 1.3: `depends_on`, `profiles`,
  * `pull_policy` and `environment` are left out (the agent takes care of order, pulling and variables), names of
  * containers, networks and volumes are written out, lists are quoted strings, every `$` is written `$$`, a tmpfs is
- * noexec unless it says exec, a CMD health check is a quoted shell line (the image needs /bin/sh), our labels are
- * there. Only networks and volumes that the services use are declared. The same input always gives the same text.
- * Errors: render.unsupported (with the key: 1.0.3 would silently drop it), render.no-image, render.no-service. */
+ * noexec unless it says exec, a CMD health check is a quoted shell line (the image needs /bin/sh) unless it goes by
+ * run_args, our labels are there. Only networks and volumes that the services use are declared. The same input always
+ * gives the same text. Errors: render.unsupported (with the key: 1.0.3 would silently drop it), render.no-image,
+ * render.no-service. */
 int compose_render(const ComposeProject *p, const RenderOptions *options, char **ret, Error *err) _must_check_;
 
 /* KEY=value lines of one service for podman's --env-file; values arrive as they are, also empty ones and

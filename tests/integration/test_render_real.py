@@ -92,7 +92,9 @@ class Rendered:
         out = subprocess.run([self.tool, path, env_dir], check=True, capture_output=True, text=True).stdout
         self.project.file(out)
         name = next(iter(services))
-        return [f"--podman-run-args=--env-file={self.project.folder}/{name}.env"] if modern else []
+        with open(f"{self.project.folder}/{name}.args", encoding="utf-8") as f:
+            args = [f"--podman-run-args={line}" for line in f.read().splitlines()]
+        return args + ([f"--podman-run-args=--env-file={self.project.folder}/{name}.env"] if modern else [])
 
     def up(self, services, version=None, **more):
         args = self.render(services, version, **more)
@@ -187,7 +189,9 @@ def check_health(lab, facts):
     health = health_tests(facts)
     assert (health["Interval"], health["Timeout"], health["StartPeriod"], health["Retries"]) == \
         (30_000_000_000, 3_000_000_000, 5_000_000_000, 2)
+    assert health["Test"] == CONFIG["healthcheck"]["test"], "word for word, without a shell around it"
     assert lab.podman("healthcheck", "run", "mybox").stdout.strip() == ""
+    assert facts["Config"]["StopTimeout"] == 20
 
 
 def test_every_key(rendered, lab, version):

@@ -2,12 +2,13 @@
 /* Prints what podman-compose would get for a project described as in compose-project.h: `render-tool FILE
  * [ENV_DIR]`. With ENV_DIR every service's environment is written to ENV_DIR/SERVICE.env and named in the
  * file, unless ENV_DIR begins with "-": then it is only written. tests/integration runs the result with the
- * real podman-compose. */
+ * real podman-compose. ENV_DIR/SERVICE.args gets the options for podman run, one a line. */
 #include "tests/unit/compose-project.h"
 
 #include <stdio.h>
 
 #include "compose/render/render.h"
+#include "compose/render/run-args.h"
 #include "lib/base/paths.h"
 
 static const char *env_dir;
@@ -49,6 +50,19 @@ static int write_env(const ComposeService *s)
     return fclose(f) == 0 ? 0 : 1;
 }
 
+static int write_args(const ComposeService *s)
+{
+    _cleanup_(strv_freep) char **args = NULL;
+    _cleanup_(freep) char *path = str_format("%s/%s.args", env_dir + (env_dir[0] == '-'), s->name);
+    FILE *f = path && compose_render_run_args(s, &args) == 0 ? fopen(path, "we") : NULL;
+
+    if (!f)
+        return 1;
+    for (size_t i = 0; args && args[i]; i++)
+        fprintf(f, "%s\n", args[i]);
+    return fclose(f) == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     _cleanup_(error_done) Error err = {};
@@ -64,6 +78,7 @@ int main(int argc, char **argv)
     text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
     fclose(f);
     env_dir = argc > 2 ? argv[2] : NULL;
+    options.run_args = env_dir != NULL;
     p = project_from_json(text);
     options.userdata = p;
     r = compose_render(p, &options, &yaml, &err);
@@ -71,7 +86,7 @@ int main(int argc, char **argv)
         return report(&err, r);
     fputs(yaml, stdout);
     for (size_t i = 0; env_dir && i < p->n_services; i++)
-        if (write_env(&p->services[i]) != 0)
+        if (write_env(&p->services[i]) != 0 || write_args(&p->services[i]) != 0)
             return 1;
     return 0;
 }

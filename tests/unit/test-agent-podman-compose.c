@@ -79,9 +79,10 @@ static void test_reasons(void **state)
     }
 }
 
-static void assert_argv(const Driver *d, const char *wanted)
+static void assert_argv(const Driver *d, bool with_args, const char *wanted)
 {
-    char **argv = driver_argv_up(d, "box", "/run/x y/web.yml", "/run/x y/web.env");
+    char *args[] = { "--stop-timeout=30", "'--health-cmd=CMD a'", NULL };
+    char **argv = driver_argv_up(d, "box", "/run/x y/web.yml", "/run/x y/web.env", with_args ? args : NULL);
     _cleanup_(freep) char *joined = strv_join(argv, "|");
 
     assert_string_equal(joined, wanted);
@@ -94,12 +95,17 @@ static void test_argv(void **state)
     Driver d = { .program = program, .strategy = STRATEGY_CLASSIC };
 
     (void) state;
-    assert_argv(&d, "/usr/bin/podman-compose|-p|box|-f|/run/x y/web.yml|up|-d");
+    assert_argv(&d, false, "/usr/bin/podman-compose|-p|box|-f|/run/x y/web.yml|up|-d");
     d.has_in_pod = true;
-    assert_argv(&d, "/usr/bin/podman-compose|-p|box|-f|/run/x y/web.yml|--in-pod=|up|-d");
+    assert_argv(&d, false, "/usr/bin/podman-compose|-p|box|-f|/run/x y/web.yml|--in-pod=|up|-d");
     d.strategy = STRATEGY_MODERN;
-    assert_argv(&d, "/usr/bin/podman-compose|-p|box|-f|/run/x y/web.yml|--in-pod=|"
-                    "--podman-run-args=--env-file=/run/x y/web.env|up|-d");
+    assert_argv(&d, false,
+                "/usr/bin/podman-compose|-p|box|-f|/run/x y/web.yml|--in-pod=|"
+                "--podman-run-args=--env-file=/run/x y/web.env|up|-d");
+    assert_argv(&d, true,
+                "/usr/bin/podman-compose|-p|box|-f|/run/x y/web.yml|--in-pod=|"
+                "--podman-run-args=--env-file=/run/x y/web.env|--podman-run-args=--stop-timeout=30|"
+                "--podman-run-args='--health-cmd=CMD a'|up|-d");
 }
 
 /* Writes a podman-compose of ours that says `version`. */

@@ -34,7 +34,7 @@ static void test_precheck(void **state)
         /* what the text alone shows, wherever the box would find it out */
         { "services:\n  a:\n    image: x\n    networks: {n: {aliases: [b]}}\nnetworks: {n: }\n", "render.unsupported",
           2, NULL },
-        { "services:\n  a:\n    image: x\n    healthcheck: {interval: 3s}\n", "render.unsupported", 2, NULL },
+        { "services:\n  a:\n    image: x\n    healthcheck: {interval: 3s}\n", NULL, 0, NULL },
         { "services:\n  a:\n    image: x\n    ports: [\"80:80\", \"80:81\"]\n", "compose.duplicate-port", 4, NULL },
         { "services:\n  a:\n    image: x\n    environment: {K: \"a\\nb\"}\n", "render.multi-line-value", 2, NULL },
         { "services:\n  a: {}\n", "compose.no-image", 2, NULL },

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "compose/render/render.h"
+#include "compose/render/run-args.h"
 
 static const char *image_of(const char *service, void *userdata _unused_)
 {
@@ -156,12 +157,13 @@ static const KeyCase keys[] = {
     { "\"of_the_future\":\"x\"", NULL, "services.web.of_the_future" },
     { "\"networks\":{\"default\":{\"aliases\":[\"other\"]}}", NULL, "services.web.networks.aliases" },
     { "\"networks\":{\"default\":{\"ipv4_address\":\"10.0.0.1\"}}", NULL, "services.web.ipv4_address" },
-    { "\"healthcheck\":{\"interval\":\"3s\"}", NULL, "services.web.healthcheck" },
     { "\"healthcheck\":{\"test\":[\"CMD\"]}", NULL, "services.web.healthcheck.test" },
     { "\"healthcheck\":{\"test\":[\"CMD-SHELL\",\"a\",\"b\"]}", NULL, "services.web.healthcheck.test" },
     { "\"healthcheck\":{\"test\":[\"CMD\",\"a\"],\"timeout\":\"500ms\"}", NULL, "services.web.healthcheck.timeout" },
     { "\"volumes\":[{\"type\":\"bind\",\"source\":\"/a:b\",\"target\":\"/x\"}]", NULL, "services.web.volumes" },
     { "\"volumes\":[{\"type\":\"npipe\",\"source\":\"a\",\"target\":\"/x\"}]", NULL, "services.web.volumes" },
+    { "\"volumes\":[{\"type\":\"tmpfs\",\"source\":\"\",\"target\":\"/t\",\"read_only\":true}]",
+      "tmpfs:\n      - \"/t:ro,noexec\"\n", NULL },
     { "\"labels\":{\"a=b\":\"c\"}", NULL, "services.web.labels" },
     { "\"logging\":{\"options\":{\"a$b\":\"c\"}}", NULL, "services.web.logging" },
 };
@@ -278,12 +280,49 @@ static void long_values(void **state _unused_)
     assert_string_equal(error_id(&err), "render.value-too-long");
 }
 
+static void options_for_podman(void **state _unused_)
+{
+    static const struct {
+        const char *config, *wanted;
+    } cases[] = {
+        { "\"stop_grace_period\":\"30s\"", "--stop-timeout=30" },
+        { "\"healthcheck\":{\"test\":[\"CMD\",\"/bin/true\"]}", "'--health-cmd=CMD /bin/true'" },
+        { "\"healthcheck\":{\"test\":[\"CMD\",\"a\",\"it's\",\"$b\"]}", "'--health-cmd=CMD a it'\"'\"'s $b'" },
+        { "\"healthcheck\":{\"test\":[\"CMD\",\"a\",\"b c\"]}", "'--health-cmd=[\"a\",\"b c\"]'" },
+        { "\"healthcheck\":{\"test\":[\"CMD\",\"a\",\"\"]}", "'--health-cmd=[\"a\",\"\"]'" },
+        /* podman has no way to be told: by the file, as a line for a shell */
+        { "\"healthcheck\":{\"test\":[\"CMD\",\"a b\"]}", "" },
+        { "\"healthcheck\":{\"test\":[\"CMD\",\"none\",\"b c\"]}", "" },
+        { "\"healthcheck\":{\"test\":[\"CMD-SHELL\",\"a\"]}", "" },
+        { "\"healthcheck\":{\"interval\":\"3s\"}", "" },
+        { "\"tty\":true", "" },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *json = str_format("{\"services\":{\"web\":{\"config\":{%s}}}}", cases[i].config);
+        _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(json);
+        _cleanup_(strv_freep) char **args = NULL;
+        _cleanup_(freep) char *joined = NULL;
+        RenderOptions options = { .version = "1", .image = image_of, .run_args = true };
+        _cleanup_(freep) char *text = NULL;
+
+        assert_int_equal(compose_render_run_args(&p->services[0], &args), 0);
+        joined = args ? strv_join(args, "|") : strdup("");
+        if (!str_equal(joined, cases[i].wanted))
+            fail_msg("%s: %s", cases[i].config, joined);
+        /* in one of the two places, never in both */
+        assert_int_equal(compose_render(p, &options, &text, NULL), 0);
+        if (strstr(cases[i].config, "\"test\""))
+            assert_true(!strstr(text, "test:") == (strstr(joined, "health-cmd") != NULL));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_file),  cmocka_unit_test(only_what_is_used), cmocka_unit_test(every_key),
-        cmocka_unit_test(definitions), cmocka_unit_test(image_is_needed),   cmocka_unit_test(environment),
-        cmocka_unit_test(long_values),
+        cmocka_unit_test(whole_file),  cmocka_unit_test(only_what_is_used),  cmocka_unit_test(every_key),
+        cmocka_unit_test(definitions), cmocka_unit_test(image_is_needed),    cmocka_unit_test(environment),
+        cmocka_unit_test(long_values), cmocka_unit_test(options_for_podman),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

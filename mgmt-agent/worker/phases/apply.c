@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "compose/render/run-args.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/prove.h"
@@ -150,7 +151,7 @@ static int make_jobs(Deploy *d, const ComposeService *const *services, size_t n,
         jobs[i].service = services[i]->name;
         jobs[i].file = deploy_stage_path(services[i]->name, ".yml");
         jobs[i].env_file = deploy_stage_path(services[i]->name, ".env");
-        if (!jobs[i].file || !jobs[i].env_file)
+        if (!jobs[i].file || !jobs[i].env_file || compose_render_run_args(services[i], &jobs[i].run_args) < 0)
             return -ENOMEM;
         report_progress(&d->report, "info", services[i]->name, "starting %s", services[i]->container_name);
     }
@@ -170,6 +171,7 @@ static int start_services(Deploy *d, const ComposeService *const *services, size
     for (size_t i = 0; jobs && i < n; i++) {
         free((char *) jobs[i].file);
         free((char *) jobs[i].env_file);
+        strv_free(jobs[i].run_args);
         free(jobs[i].output);
     }
     return r;

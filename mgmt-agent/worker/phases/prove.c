@@ -168,7 +168,7 @@ static Health health_of(const ComposeService *s, const cJSON *info)
                             .start_period = (usec_t) number_member(config, "StartPeriod") / 1000,
                             .retries = number_member(config, "Retries") } };
 
-    if (s->healthcheck) {
+    if (cJSON_HasObjectItem(s->healthcheck, "test") || json_bool(s->healthcheck, "disable", false)) {
         h.argv = test_to_argv(cJSON_GetObjectItemCaseSensitive(s->healthcheck, "test"));
         h.exists = h.argv != NULL;
         h.rules.interval = usec_member(s->healthcheck, "interval_usec", 0);

@@ -52,7 +52,32 @@ static const char *context_bind(const char *source, void *userdata)
     return deploy_bind_target(c->deploy, source);
 }
 
-static int stage_service(Deploy *d, const ComposeService *s, Error *err)
+/* A check that says when and not what is the image's own. The image is here by now; without a check in it there is none. */
+static int complete_health(Deploy *d, ComposeService *s, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *image = NULL;
+    cJSON *config = cJSON_GetObjectItemCaseSensitive(s->config, "healthcheck");
+    const cJSON *test;
+    int r;
+
+    if (!config || cJSON_HasObjectItem(config, "test"))
+        return 0;
+    r = podman_inspect_image(d->box.podman, map_get(d->target.image_ids, s->name), &image, err);
+    if (r < 0)
+        return r;
+    test = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(image, "Healthcheck"), "Test");
+    if (cJSON_GetArraySize(test) < 2) {
+        report_progress(&d->report, "info", s->name,
+                        "the image of %s has no health check, so the file's times have no effect", s->name);
+        cJSON_DeleteItemFromObjectCaseSensitive(s->config, "healthcheck");
+        cJSON_Delete(TAKE_PTR(s->healthcheck));
+        return 0;
+    }
+    r = json_add_item(config, "test", cJSON_Duplicate(test, true));
+    return r < 0 ? r : json_add_item(s->healthcheck, "test", cJSON_Duplicate(test, true));
+}
+
+static int stage_service(Deploy *d, ComposeService *s, Error *err)
 {
     _cleanup_(freep) char *file_path = deploy_stage_path(s->name, ".yml");
     _cleanup_(freep) char *env_path = deploy_stage_path(s->name, ".env");
@@ -65,12 +90,15 @@ static int stage_service(Deploy *d, const ComposeService *s, Error *err)
                               .image = context_image,
                               .env_file = context_env_file,
                               .bind = context_bind,
+                              .run_args = true,
                               .userdata = &context };
     int r;
 
     if (!file_path || !env_path)
         return -ENOMEM;
-    r = compose_render(d->target.project, &options, &file_text, err);
+    r = complete_health(d, s, err);
+    if (r == 0)
+        r = compose_render(d->target.project, &options, &file_text, err);
     if (r == 0)
         r = compose_render_env(s, &env_text, err);
     if (r == 0)
@@ -91,7 +119,7 @@ int deploy_stage(Deploy *d, Error *err)
         const PlanStep *step = &d->plan->steps[i];
 
         if (step->action == PLAN_CREATE || step->action == PLAN_REPLACE)
-            r = stage_service(d, compose_service_find(d->target.project, step->service), err);
+            r = stage_service(d, (ComposeService *) compose_service_find(d->target.project, step->service), err);
     }
     return r;
 }

@@ -55,7 +55,8 @@ int driver_parse_version(const char *text, char **ret_version, DriverStrategy *r
     return 0;
 }
 
-char **driver_argv_up(const Driver *d, const char *project, const char *file, const char *env_file)
+char **driver_argv_up(const Driver *d, const char *project, const char *file, const char *env_file,
+                      char *const *run_args)
 {
     _cleanup_(strv_freep) char **argv = NULL;
     int r = strv_add(&argv, d->program);
@@ -73,6 +74,8 @@ char **driver_argv_up(const Driver *d, const char *project, const char *file, co
         r = strv_add(&argv, "--in-pod=");
     if (r == 0 && d->strategy == STRATEGY_MODERN)
         r = strv_addf(&argv, "--podman-run-args=--env-file=%s", env_file);
+    for (; r == 0 && run_args && *run_args; run_args++)
+        r = strv_addf(&argv, "--podman-run-args=%s", *run_args);
     if (r == 0)
         r = strv_add(&argv, "up");
     if (r == 0)
@@ -253,7 +256,8 @@ static void on_done(Process *p, int status, bool timed_out, void *userdata)
 
 static int start_run(Pool *pool, Run *run, Error *err)
 {
-    _cleanup_(strv_freep) char **argv = driver_argv_up(pool->driver, pool->project, run->job->file, run->job->env_file);
+    _cleanup_(strv_freep) char **argv =
+        driver_argv_up(pool->driver, pool->project, run->job->file, run->job->env_file, run->job->run_args);
     _cleanup_(freep) char *folder = strdup(run->job->file);
     char *slash = folder ? strrchr(folder, '/') : NULL;
     ProcessSpec spec = { .argv = (const char *const *) argv,

@@ -30,8 +30,10 @@ void driver_done(Driver *d);
 /* Pure: what a version can do. -EINVAL when the text holds no version. */
 int driver_parse_version(const char *text, char **ret_version, DriverStrategy *ret_strategy,
                          bool *ret_has_in_pod) _must_check_;
-/* Pure: the argument vector that starts the services of one file. A new strv. */
-char **driver_argv_up(const Driver *d, const char *project, const char *file, const char *env_file);
+/* Pure: the argument vector that starts the services of one file. run_args: see compose/render/run-args.h; may be NULL. A
+ * new strv. */
+char **driver_argv_up(const Driver *d, const char *project, const char *file, const char *env_file,
+                      char *const *run_args);
 
 /* Pure: why nothing was started, by what podman-compose printed: podman's own last line of an error, without what stands before
  * it in each. A new string; NULL when no line is one. */
@@ -41,6 +43,7 @@ typedef struct DriverJob {
     const char *service;
     const char *file;     /* compose file with this service only */
     const char *env_file; /* its 0600 env file */
+    char **run_args;      /* options for podman run; may be NULL; the caller's */
     char *output;         /* set when it ran: the last lines, redacted; owned by the caller of driver_up_all() */
     int result; /* 0 when podman-compose ended with 0, which proves nothing; negative when it failed or hung */
 } DriverJob;

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Small compose files, each after a public report, pushed to real podman: what podman must show afterwards."""
+import json
+
+import pytest
+
+from tests.integration.test_podman_traps import compose, service
+
+pytestmark = pytest.mark.usefixtures("box")
+
+
+@pytest.fixture(scope="module")
+def distroless(lab):
+    """An image without a shell."""
+    text = ("FROM scratch\nCOPY --from=localhost/server:1 /bin/busybox /bin/true\n"
+            "COPY --from=localhost/server:1 /bin/busybox /bin/sleep\nCMD [\"/bin/sleep\", \"100000\"]\n")
+    lab.podman("build", "-q", "-t", "localhost/distroless:1", "-f", "-", lab.empty_dir, input=text.encode())
+    return "distroless:1"
+
+
+def push(box, text, outcome="done"):
+    result = box.apply(text)
+    assert result["outcome"] == outcome, result
+    return result
+
+
+def test_stop_grace_period_reaches_the_container(box):
+    push(box, compose(service("app", more="stop_grace_period: 30s")))
+    assert box.containers()["app"]["Config"]["StopTimeout"] == 30
+
+
+def test_a_cmd_health_check_runs_where_there_is_no_shell(box, lab, distroless):
+    check = 'healthcheck: {test: ["CMD", "/bin/true"], interval: 1s, retries: 1}\nstop_grace_period: 1s'
+    push(box, compose(service("app", distroless, more=check)))
+    app = box.containers()["app"]
+    assert app["Config"]["Healthcheck"]["Test"] == ["CMD", "/bin/true"]
+    run = lab.podman("healthcheck", "run", app["Name"], check=False)
+    assert run.returncode == 0, run
+
+
+def test_a_check_that_says_only_when_is_the_images_own(box, lab):
+    text = "FROM localhost/server:1\nHEALTHCHECK --interval=30s --retries=3 CMD /bin/busybox test -e /bin/busybox\n"
+    lab.podman("build", "-q", "--format", "docker", "-t", "localhost/checked:1", "-f", "-", lab.empty_dir, input=text.encode())
+    more = "stop_grace_period: 1s\nhealthcheck: {interval: 7s, retries: 0}"
+    push(box, compose(service("app", "checked:1", more=more), service("bare", more=more)))
+    config = box.containers()["app"]["Config"]["Healthcheck"]
+    assert (config["Interval"], config["Retries"]) == (7_000_000_000, 3)
+    assert "/bin/busybox test -e /bin/busybox" in config["Test"][-1]
+    assert not box.containers()["bare"]["Config"].get("Healthcheck")
+
+
+def test_disable_false_leaves_the_images_check(box, lab):
+    text = "FROM localhost/server:1\nHEALTHCHECK --interval=30s --retries=3 CMD /bin/busybox true\n"
+    lab.podman("build", "-q", "--format", "docker", "-t", "localhost/checked:2", "-f", "-", lab.empty_dir, input=text.encode())
+    push(box, compose(service("app", "checked:2", more="stop_grace_period: 1s\nhealthcheck: {disable: false}")))
+    assert box.containers()["app"]["Config"]["Healthcheck"]["Interval"] == 30_000_000_000
+
+
+def test_a_tmpfs_that_is_read_only(box, lab):
+    more = "stop_grace_period: 1s\nvolumes: [{type: tmpfs, target: /t, read_only: true}]"
+    push(box, compose(service("app", more=more)))
+    run = lab.podman("exec", box.containers()["app"]["Name"], "/bin/sh", "-c", "echo x > /t/x", check=False)
+    assert "Read-only" in run.stderr, run
+
+
+def test_one_port_at_both_families(box):
+    more = 'stop_grace_period: 1s\nports: ["0.0.0.0:18053:53", "[::]:18053:53", "18060-18069:80"]'
+    push(box, compose(service("app", more=more)))
+    bindings = box.containers()["app"]["HostConfig"]["PortBindings"]
+    assert {b["HostIp"] for b in bindings["53/tcp"]} == {"", "::"} or {b["HostIp"] for b in bindings["53/tcp"]} == {"0.0.0.0", "::"}
+    assert [b["HostPort"] for b in bindings["80/tcp"]] == ["18060"]
+
+
+def test_a_network_whose_key_is_a_word_of_podman(box, lab):
+    text = compose(service("app", more="stop_grace_period: 1s\nnetworks: [private, host]"),
+                   more="networks:\n  private: {}\n  host: {}\n")
+    push(box, text)
+    assert set(box.containers()["app"]["NetworkSettings"]["Networks"]) == {"secbox_private", "secbox_host"}
+
+
+def test_names_of_variables_arrive(box):
+    push(box, compose(service("app", more="stop_grace_period: 1s\nenvironment: {discovery.type: single-node, a-b: '1'}")))
+    environment = box.environment("app")
+    assert (environment["discovery.type"], environment["a-b"]) == ("single-node", "1")
+
+
+def test_a_service_that_runs_no_times_is_taken_away(box, lab):
+    push(box, compose(service("app", more="stop_grace_period: 1s"), service("extra", more="stop_grace_period: 1s")))
+    off = service("extra", more="stop_grace_period: 1s\nscale: 0")
+    push(box, "name: other\n" + compose(service("app", more="stop_grace_period: 1s\ndepends_on: [extra]"), off))
+    assert set(box.containers()) == {"app"}
+    assert json.loads(lab.podman("inspect", "secbox_app_1").stdout)
