@@ -317,9 +317,10 @@ def system():
 def prepare_pytest(folder):
     """What the tests of a folder need that the machine may not have yet; while there is a network."""
     fetch_compose_versions()
-    why = box_image.prepare() if folder == "tests/system" else None
-    if why:
-        print(f"  no whole box: {why}")
+    for kind in box_image.KINDS if folder == "tests/system" else ():
+        why = box_image.prepare(kind)
+        if why:
+            print(f"  no whole machine ({kind}): {why}")
 
 
 def named_tests(name):

@@ -75,6 +75,8 @@ secbox() {
     # the public authorities; one of the site's own comes by CLOUD_CA_FILE
     [ -d /etc/ssl/certs ] || fail "ca-certificates is missing: installer/deps.sh images"
     cp -rL /etc/ssl/certs "$root/etc/ssl/certs"
+    mkdir -p "$root/usr/lib/ssl" # where Debian's OpenSSL looks for them
+    ln -s /etc/ssl/certs "$root/usr/lib/ssl/certs"
     finish localhost/secbox:latest 'CMD ["/usr/bin/secbox"]' 'ENV PATH=/usr/sbin:/usr/bin'
 }
 

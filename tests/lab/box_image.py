@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The root file system of a box: Debian 12 with systemd and what SecBox runs on, made by debootstrap from the machine's own
-mirror into a cache outside the tree. A changed list of packages makes another one.
+"""The root file systems of whole machines: Debian 12 with systemd and what SecBox runs on, made by debootstrap from the
+machine's own mirror into a cache outside the tree. A changed list of packages makes another one.
 
     python3 -m tests.lab.box_image
 """
@@ -18,15 +18,24 @@ from .util import ROOT
 
 SUITE = "bookworm"
 SYSTEM = ["systemd", "systemd-sysv", "procps", "iproute2"]
+# what whoever follows the README has before: of a Debian server's standard programs those that its commands take
+STANDARD = [*SYSTEM, "sudo", "ca-certificates", "openssh-client"]
+# kind: what was there, and the groups of deps.sh that were installed. Onto the first only programs are copied; the others
+# are the machines of the README, which build what they run.
+KINDS = {"copied": (SYSTEM, ["box"]),
+         "box": (STANDARD, ["build", "run", "images"]),
+         "gateway": ([*STANDARD, "postgresql", "nginx", "haproxy", "caddy"], ["build"]),
+         "operator": (STANDARD, ["build"])}
 # part of the key: what is done to the tree beside the packages
 SHED = ["var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man", "etc/machine-id",
         "etc/resolv.conf", "etc/hostname"]
 NEEDED_BYTES = 2 << 30
 
 
-def packages():
-    names = subprocess.run([os.path.join(ROOT, "installer/deps.sh"), "-n", "box"], check=True, text=True, capture_output=True)
-    return sorted({*SYSTEM, *names.stdout.split()})
+def packages(kind="copied"):
+    there, groups = KINDS[kind]
+    names = subprocess.run([os.path.join(ROOT, "installer/deps.sh"), "-n", *groups], check=True, text=True, capture_output=True)
+    return sorted({*there, *names.stdout.split()})
 
 
 def cache_dir():
@@ -34,9 +43,9 @@ def cache_dir():
     return os.path.join(base, "secbox", "whole-box")
 
 
-def path():
+def path(kind="copied"):
     """Where the tree for today's list of packages is, or would be."""
-    key = hashlib.sha256("\n".join([SUITE, *packages(), *SHED]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([SUITE, *packages(kind), *SHED]).encode()).hexdigest()[:16]
     return os.path.join(cache_dir(), f"{SUITE}-{key}")
 
 
@@ -55,12 +64,13 @@ def mirrors():
     return found
 
 
-def _debootstrap(target):
+def _debootstrap(kind, target):
     """None, or why no mirror gave a system."""
     why = "apt's sources name no mirror"
+    wanted = ",".join(packages(kind))
     for mirror in mirrors():
-        p = subprocess.run(["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={','.join(packages())}", SUITE,
-                            target, mirror], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        p = subprocess.run(["unshare", "--mount", "debootstrap", "--variant=minbase", f"--include={wanted}", SUITE, target,
+                            mirror], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         if p.returncode == 0:
             return None
         why = f"debootstrap from {mirror}: {' '.join(p.stdout.strip().splitlines()[-1:])}"
@@ -86,9 +96,9 @@ def _shed(target):
         pass
 
 
-def prepare():
+def prepare(kind="copied"):
     """Makes the tree unless it is there; needs root and a network. None, or a sentence that says why it cannot be had."""
-    if os.path.isdir(path()):
+    if os.path.isdir(path(kind)):
         return None
     if os.geteuid() != 0:
         return "only root can make it"
@@ -99,21 +109,21 @@ def prepare():
         return f"{cache_dir()} has less than {NEEDED_BYTES >> 30} GiB free"
     with open(os.path.join(cache_dir(), "lock"), "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if os.path.isdir(path()):  # another run has made it meanwhile
+        if os.path.isdir(path(kind)):  # another run has made it meanwhile
             return None
         for old in glob.glob(os.path.join(cache_dir(), "*.making")):
             _remove(old)
-        making = f"{path()}.making"
-        why = _debootstrap(making)
+        making = f"{path(kind)}.making"
+        why = _debootstrap(kind, making)
         if why:
             _remove(making)
             return why
         _shed(making)
-        os.rename(making, path())
+        os.rename(making, path(kind))
     return None
 
 
 if __name__ == "__main__":
-    trouble = prepare()
-    print(trouble or path())
-    sys.exit(1 if trouble else 0)
+    troubles = [prepare(name) for name in KINDS]
+    print("\n".join(trouble or path(name) for name, trouble in zip(KINDS, troubles)))
+    sys.exit(1 if any(troubles) else 0)

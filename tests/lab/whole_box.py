@@ -86,19 +86,20 @@ TMPFILES = "z /dev/net/tun 0666\nz /dev/fuse 0666\n"
 USER_MANAGER = "[Service]\nTimeoutStopSec=10\n"
 
 
-def why_not():
-    """Why there can be no whole box here; None when there can."""
+def why_not(*kinds):
+    """Why there can be no whole box here, or machines of these kinds; None when there can."""
     if os.geteuid() != 0:
         return "a whole box needs root"
     if not isolate.is_isolated():
         return "a whole box runs in namespaces only: python3 -m tests.lab.isolate …, or make check-system"
-    return box_image.prepare()
+    return next(filter(None, map(box_image.prepare, kinds or ["copied"])), None)
 
 
 class BoxPodman(PodmanLab):
     """The podman that holds the box; runs where the box's cgroups and file system are seen."""
 
-    def __init__(self):
+    def __init__(self, kind="copied"):
+        self.kind = kind
         self.name = f"secbox-{uuid.uuid4().hex[:8]}"
         self.holder = None
         self._prefix = []
@@ -111,8 +112,8 @@ class BoxPodman(PodmanLab):
 
     def _start_holder(self):
         self.rootfs = self._folder("rootfs")
-        env = dict(os.environ, NAME=self.name, LOWER=box_image.path(), UPPER=self._folder("upper"), WORK=self._folder("work"),
-                   ROOT=self.rootfs, INNER=INNER)
+        env = dict(os.environ, NAME=self.name, LOWER=box_image.path(self.kind), UPPER=self._folder("upper"),
+                   WORK=self._folder("work"), ROOT=self.rootfs, INNER=INNER)
         self.holder = Daemon("the box's namespace", [*PRIVATE_MOUNTS, "sh", "-euc", HOLDER],
                              os.path.join(self.dir, "holder.log"), env)
         wait_until(lambda: "ready" in self.holder.log(), "the box's namespace", self.holder.death)
@@ -154,23 +155,31 @@ class WholeBox:
     def __init__(self, kind="box"):
         self.kind = kind
         self.host = BoxPodman()
+        self._make("caseta5")
+
+    def _make(self, hostname):
         self.name = self.host.name
         self.user = UserPodman(self)
         self.uid = self._pid = None
         try:
+            self._settle()
             self._install()
-            self._start()
+            self._boot(hostname)
+            self._set_up()
         except BaseException:
             self.close()
             raise
 
     def _install(self):
-        """What a package would bring, and the one setting that this kind of machine needs."""
+        """What a package would bring."""
         env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
         p = subprocess.run(make_words("-C", ROOT, f"install-{self.kind}", f"DESTDIR={self.host.seen('')}"), env=env,
                            text=True, capture_output=True, check=False)
         if p.returncode:
             raise LabError(f"make install-{self.kind}: exit {p.returncode}: {p.stdout}{p.stderr}")
+
+    def _settle(self):
+        """What this kind of machine needs."""
         self.write("/etc/containers/containers.conf", CONTAINERS_CONF)
         self.write("/etc/tmpfiles.d/lab.conf", TMPFILES)
         os.makedirs(self.host.seen("/etc/systemd/system/user@.service.d"), exist_ok=True)
@@ -178,21 +187,27 @@ class WholeBox:
         for unit in MASKED_UNITS:
             os.symlink("/dev/null", self.host.seen(f"/etc/systemd/system/{unit}"))
 
-    def _start(self):
+    def _boot(self, hostname):
         # our own, since to raise a limit takes a capability that a machine may lack
         limits = [f"--ulimit={name}={hard}:{hard}" for name, hard in
                   (("nofile", resource.getrlimit(resource.RLIMIT_NOFILE)[1]),
                    ("nproc", resource.getrlimit(resource.RLIMIT_NPROC)[1]))]
         volumes = [arg for name, where in VOLUMES.items() for arg in ("-v", f"{self.host._folder(name)}:{where}")]
         self.host.podman("network", "create", "--disable-dns", "box")
-        self.host.podman("run", "-d", "--name", self.name, "--hostname", "caseta5", "--network", "box", "--cgroups=disabled",
+        self.host.podman("run", "-d", "--name", self.name, "--hostname", hostname, "--network", "box", "--cgroups=disabled",
                          "--cgroupns=host", "--systemd=always", *RIGHTS, *limits, *volumes,
                          "--rootfs", self.host.rootfs, *INIT)
         self.wait_booted()
+
+    def _set_up(self):
         self.run("systemd-sysusers")
         self.run("systemd-tmpfiles", "--create")
         self.run("useradd", "--create-home", "--shell", "/bin/bash", USER)
         self.run("loginctl", "enable-linger", USER)
+        self.find_user()
+
+    def find_user(self):
+        """The podman user, once there is one."""
         self.uid = int(self.run("id", "-u", USER).stdout)
         wait_until(lambda: self.run("test", "-S", f"/run/user/{self.uid}/bus", check=False).returncode == 0,
                    f"the service manager of {USER}")
@@ -218,13 +233,16 @@ class WholeBox:
         """What runs a command inside the box, in its part of the control groups."""
         return ["nsenter", "-t", self._pid, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--", "sh", "-uc", JOIN, "join"]
 
+    def words(self, *argv, env=None):
+        """A command as root inside the box, as words for this machine."""
+        settings = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **(env or {})}
+        return [*self.enter(), "env", "-i", *(f"{k}={v}" for k, v in settings.items()), *argv]
+
     def run(self, *argv, check=True, input=None, env=None):  # pylint: disable=redefined-builtin
         """A command as root inside the box. It does not pass podman: that would add a process per command."""
         if isinstance(input, str):
             input = input.encode()
-        settings = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **(env or {})}
-        p = subprocess.run([*self.enter(), "env", "-i", *(f"{k}={v}" for k, v in settings.items()), *argv], input=input,
-                           capture_output=True, check=False)
+        p = subprocess.run(self.words(*argv, env=env), input=input, capture_output=True, check=False)
         p.stdout, p.stderr = p.stdout.decode(errors="replace"), p.stderr.decode(errors="replace")
         if check and p.returncode:
             raise LabError(f"{' '.join(argv)}: exit {p.returncode}: {p.stdout}{p.stderr}")
@@ -239,12 +257,18 @@ class WholeBox:
                         check=check, input=input, env=settings)
 
     def write(self, path, text, mode=0o644):
+        os.makedirs(os.path.dirname(self.host.seen(path)), exist_ok=True)
         with open(self.host.seen(path), "w", encoding="utf-8") as f:
             f.write(text)
         os.chmod(self.host.seen(path), mode)
 
     def write_env(self, name, values, mode=0o600):
         self.write(f"/etc/tucomunidad/{name}", "".join(f"{k}={v}\n" for k, v in values.items()), mode)
+
+    @property
+    def root(self):
+        """The box's root as this process can open it, with what is mounted there."""
+        return f"/proc/{self._pid}/root"
 
     def read(self, path):
         return read_text(self.host.seen(path))

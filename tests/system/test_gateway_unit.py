@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""secbox-gateway from its unit, on a Debian 12 with systemd as process 1, with the drop-in of the README: port 443, and a
+"""secbox-gateway from its unit, on a Debian 12 with systemd as process 1, with the drop-in that is shipped: port 443, and a
 certificate that `systemctl reload` renews."""
 import contextlib
 import os
@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.integration.test_proxies import poster
-from tests.lab import program_image, whole_box
+from tests.lab import program_image, readme, whole_box
 from tests.lab.authority import Authority
 from tests.lab.device import Device, Tunnel
 from tests.lab.postgres import Postgres
@@ -79,7 +79,7 @@ def machine():
 
 
 def put_certificate(machine):
-    """A new one where the drop-in of the README has it."""
+    """A new one where the shipped options have it."""
     box = machine.box
     files = machine.authority.issue(name="cloud", hosts=(box.address,))
     box.run("install", "-d", "-m", "750", "-g", NAME, "/etc/secbox-gateway")
@@ -87,11 +87,6 @@ def put_certificate(machine):
         inside = f"/etc/secbox-gateway/{os.path.basename(path)}"
         box.write(inside, read_text(path), 0o640)
         box.run("chgrp", NAME, inside)
-
-
-def readme_drop_in():
-    text = read_text(f"{ROOT}/README.md")
-    return text.split("```ini\n", 1)[1].split("```", 1)[0]
 
 
 def serial_of(machine):
@@ -107,15 +102,14 @@ def listens(machine):
     return None
 
 
-def test_the_readmes_drop_in(machine):
+def test_the_shipped_drop_in(machine):
     box = machine.box
-    drop_in = readme_drop_in()
-    shipped = read_text(f"{ROOT}/installer/proxy/gateway-tls.conf")
-    assert [line for line in shipped.splitlines() if line and line[0] != "#"] == drop_in.splitlines(), "both say the same"
     put_certificate(machine)
     os.makedirs(box.host.seen(f"/etc/systemd/system/{NAME}.service.d"))
-    box.write(f"/etc/systemd/system/{NAME}.service.d/override.conf",
-              drop_in.replace("https://cloud.example", f"https://{box.address}"))
+    shipped = f"{ROOT}/installer/proxy/gateway-tls.conf"
+    box.write(f"/etc/systemd/system/{NAME}.service.d/tls.conf", read_text(shipped))
+    options = readme.options_of(shipped).replace("https://cloud.example", f"https://{box.address}")
+    box.write("/etc/secbox-gateway.env", f"{box.read('/etc/secbox-gateway.env')}{options}\n", 0o600)
     box.run("systemctl", "daemon-reload")
     box.run("systemctl", "enable", "--now", NAME)
     url = f"https://{box.address}"
