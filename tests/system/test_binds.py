@@ -226,6 +226,9 @@ def test_each_service_shows_its_heartbeat_in_its_own_folder(box):
     for name, path in (("secbox", main), ("other", other)):
         wait_until(lambda p=path: os.path.exists(f"{p}/heartbeat"), f"service {name} shows it")
         assert read_text(f"{path}/heartbeat").strip() == name
+    names = box.path("run/tucomunidad/service-names")
+    wait_until(lambda: os.path.exists(names) and set(read_text(names).splitlines()[1:]) == {"secbox", "other"},
+               "recovery-agent is told of both, in a file beside that folder")
     # /run is empty after a boot
     shutil.rmtree(box.path("run/tucomunidad/services"))
     assert order(box, "restart", "other").get("ok"), box.log()
