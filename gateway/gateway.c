@@ -369,7 +369,8 @@ static int make_listeners(Gateway *g)
     if (!g->requests)
         return -ENOMEM;
     g->queries = (DeviceQueries) { .conns = g->conns, .requests = g->requests, .registry = g->registry };
-    device_queries_listen(&g->queries);
+    if (device_queries_listen(&g->queries) < 0)
+        return -ENOMEM;
     g->recovery = recovery_reports_new(g->event, g->store, g->conns);
     g->deployments = deployments_new(g->store, g->requests, g->conns);
     g->unsafe_binds = unsafe_binds_new(g->store, g->conns);

@@ -222,9 +222,8 @@ Deployments *deployments_new(Store *store, Requests *requests, DeviceConns *conn
     if (!ds)
         return NULL;
     *ds = (Deployments) { .store = store, .requests = requests, .conns = conns, .open = map_new(NULL) };
-    if (!ds->open)
+    if (!ds->open || device_conns_listen(conns, &listener, ds) < 0)
         return deployments_free(ds);
-    device_conns_listen(conns, &listener, ds);
     return ds;
 }
 

@@ -7,7 +7,6 @@
 #include "lib/base/log.h"
 #include "lib/base/map.h"
 
-#define DEVICE_LISTENERS_MAX 8
 #define CONNECTION_KEY_SIZE 24
 
 struct DeviceConns {
@@ -18,10 +17,10 @@ struct DeviceConns {
     Map *tunnels;     /* DEVICE/ROLE → DeviceConn after its hello; borrowed */
     Map *streams;     /* DEVICE/ROLE → BoxStreams, owned */
     uint64_t next;
-    struct {
+    struct DeviceListening {
         const DeviceListener *table;
         void *userdata;
-    } listeners[DEVICE_LISTENERS_MAX];
+    } * listeners;
     size_t n_listeners;
 };
 

@@ -44,15 +44,19 @@ DeviceConns *device_conns_free(DeviceConns *cs)
     map_free(cs->connections);
     map_free(cs->streams);
     map_free(cs->tunnels);
+    free(cs->listeners);
     free(cs);
     return NULL;
 }
 
-void device_conns_listen(DeviceConns *cs, const DeviceListener *listener, void *userdata)
+int device_conns_listen(DeviceConns *cs, const DeviceListener *listener, void *userdata)
 {
-    assert(cs->n_listeners < DEVICE_LISTENERS_MAX);
-    cs->listeners[cs->n_listeners].table = listener;
-    cs->listeners[cs->n_listeners++].userdata = userdata;
+    struct DeviceListening *more = reallocarray(cs->listeners, cs->n_listeners + 1, sizeof(*more));
+    if (!more)
+        return -ENOMEM;
+    cs->listeners = more;
+    cs->listeners[cs->n_listeners++] = (struct DeviceListening) { .table = listener, .userdata = userdata };
+    return 0;
 }
 
 DeviceConn *device_conn_find(const DeviceConns *cs, const char *device, Role role)

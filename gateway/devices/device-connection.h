@@ -43,7 +43,7 @@ DeviceConns *device_conns_new(sd_event *event, Store *store, const DeviceTokens 
 DeviceConns *device_conns_free(DeviceConns *cs);
 
 /* Listeners are called in the order in which they came. */
-void device_conns_listen(DeviceConns *cs, const DeviceListener *listener, void *userdata);
+int device_conns_listen(DeviceConns *cs, const DeviceListener *listener, void *userdata) _must_check_;
 
 /* The box's live tunnel for a role (after welcome), or NULL. */
 DeviceConn *device_conn_find(const DeviceConns *cs, const char *device, Role role);

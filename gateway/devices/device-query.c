@@ -90,7 +90,7 @@ static const DeviceMessage messages[] = {
 
 static const DeviceListener listener = { .messages = messages, .on_gone = on_gone };
 
-void device_queries_listen(DeviceQueries *q)
+int device_queries_listen(DeviceQueries *q)
 {
-    device_conns_listen(q->conns, &listener, q);
+    return device_conns_listen(q->conns, &listener, q);
 }

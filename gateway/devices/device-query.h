@@ -12,7 +12,7 @@ typedef struct DeviceQueries {
 } DeviceQueries;
 
 /* Listens to what boxes answer. */
-void device_queries_listen(DeviceQueries *q);
+int device_queries_listen(DeviceQueries *q) _must_check_;
 
 /* Sends `message` (its id is the request's) to the box args[0] and waits; on_answer gets the box's answer. The
  * request is answered with 404 device.not-found, 503 device.offline or 504 device.timeout otherwise. Takes the

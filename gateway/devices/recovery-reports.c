@@ -254,9 +254,8 @@ RecoveryReports *recovery_reports_new(sd_event *event, Store *store, DeviceConns
     if (!rr)
         return NULL;
     *rr = (RecoveryReports) { .event = event, .store = store, .conns = conns, .boxes = map_new(recovery_free) };
-    if (!rr->boxes)
+    if (!rr->boxes || device_conns_listen(conns, &listener, rr) < 0)
         return recovery_reports_free(rr);
-    device_conns_listen(conns, &listener, rr);
     return rr;
 }
 

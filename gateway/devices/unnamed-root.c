@@ -50,9 +50,8 @@ UnnamedRoots *unnamed_roots_new(Store *store, DeviceConns *conns)
     if (!u)
         return NULL;
     *u = (UnnamedRoots) { .store = store, .told = map_new(free) };
-    if (!u->told)
+    if (!u->told || device_conns_listen(conns, &listener, u) < 0)
         return unnamed_roots_free(u);
-    device_conns_listen(conns, &listener, u);
     return u;
 }
 

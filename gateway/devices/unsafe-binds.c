@@ -81,9 +81,8 @@ UnsafeBinds *unsafe_binds_new(Store *store, DeviceConns *conns)
     if (!u)
         return NULL;
     *u = (UnsafeBinds) { .store = store, .named = map_new(free) };
-    if (!u->named)
+    if (!u->named || device_conns_listen(conns, &listener, u) < 0)
         return unsafe_binds_free(u);
-    device_conns_listen(conns, &listener, u);
     return u;
 }
 

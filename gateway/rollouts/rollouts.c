@@ -288,10 +288,9 @@ Rollouts *rollouts_new(sd_event *event, Store *store, Requests *requests, Device
         .wake_at = USEC_INFINITY,
         .map = map_new(rollout_free_value),
     };
-    if (!rs->map)
+    if (!rs->map || device_conns_listen(conns, &listener, rs) < 0)
         return rollouts_free(rs);
     deployments_listen(deployments, &deployment_events, rs);
-    device_conns_listen(conns, &listener, rs);
     return rs;
 }
 

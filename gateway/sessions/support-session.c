@@ -264,9 +264,8 @@ SupportSessions *support_sessions_new(sd_event *event, Store *store, DeviceConns
         return NULL;
     *ss = (SupportSessions) { .event = event, .store = store, .conns = conns, .map = map_new(NULL) };
     ss->operators = operators_new(event, registry, on_stream, ss);
-    if (!ss->map || !ss->operators)
+    if (!ss->map || !ss->operators || device_conns_listen(conns, &listener, ss) < 0)
         return support_sessions_free(ss);
-    device_conns_listen(conns, &listener, ss);
     return ss;
 }
 
