@@ -2,6 +2,7 @@
 #include "mgmt-agent/worker/phases/box.h"
 
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "env/env-rules.h"
@@ -22,8 +23,12 @@ static void make_run_folder(const Box *b)
     _cleanup_(freep) char *path = path_in_root(SECBOX_RUN_DIR);
     _cleanup_(error_done) Error err = {};
     _cleanup_(freep) char *others = path_in_root(SERVICES_RUN_DIR);
+    struct stat st;
     int r = path && others ? dir_make(path, 0755, b->user.uid, b->user.gid, &err) : -ENOMEM;
 
+    /* an agent of earlier days wrote a list of services there */
+    if (r == 0 && lstat(others, &st) == 0 && S_ISREG(st.st_mode))
+        (void) unlink(others);
     if (r == 0)
         r = dir_make(others, 0711, (uid_t) -1, (gid_t) -1, &err);
     if (r < 0)
