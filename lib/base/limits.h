@@ -51,6 +51,9 @@
 #define CONTROL_LINE_MAX (1024 * 1024 + 4096)
 #define CONTROL_CLIENTS_MAX 32
 
+/* how long a job of the worker may take; a first deployment over a bad link pulls gigabytes */
+#define WORKER_HOURS_MAX 6
+
 /* how long a change may wait for its confirmation: seconds */
 #define CONFIRM_SECONDS_DEFAULT 300
 #define CONFIRM_SECONDS_MIN 5 /* that the gateway takes */

@@ -13,8 +13,6 @@
 #include "lib/event/process.h"
 #include "mgmt-agent/agent/worker-unit.h"
 
-/* a first deployment over a bad link pulls gigabytes */
-#define WORKER_TIMEOUT_USEC (6 * USEC_PER_HOUR)
 #define WORKER_TRY_AGAIN 2 /* it has said why itself */
 
 struct Runner {
@@ -97,7 +95,9 @@ int runner_start(sd_event *event, const RunnerOptions *options, const char *job,
     _cleanup_(strv_freep) char **argv = NULL, **env = NULL;
     _cleanup_(cJSON_Deletep) cJSON *with_environment = options->in_unit ? worker_unit_request(request) : NULL;
     _cleanup_(freep) char *input = json_print(options->in_unit ? with_environment : request);
-    ProcessSpec spec = { .timeout_usec = WORKER_TIMEOUT_USEC, .keep_with_parent = true, .line_max = JSON_SIZE_MAX };
+    ProcessSpec spec = { .timeout_usec = WORKER_HOURS_MAX * USEC_PER_HOUR,
+                         .keep_with_parent = true,
+                         .line_max = JSON_SIZE_MAX };
     int k;
 
     if (!r || !input || command_line(options, job, &argv) < 0 || environment(&env) < 0 || !(r->job = strdup(job)))

@@ -21,8 +21,9 @@
 #define POLL_USEC (250 * USEC_PER_MSEC)
 #define HEALTH_CALL_MARGIN_USEC (10 * USEC_PER_SEC)
 #define HEALTH_PAUSE_MAX_USEC (2 * USEC_PER_SEC)
-#define HEALTH_WORD_USEC USEC_PER_MINUTE /* how often a long wait is told */
-#define COMPLETE_WAIT_MAX_USEC (10 * USEC_PER_MINUTE)
+#define WORD_USEC USEC_PER_MINUTE /* how often a long wait is told */
+/* A migration may take hours; what is left of the worker's own time is for taking it back. */
+#define COMPLETE_WAIT_MAX_HOURS (WORKER_HOURS_MAX - 1)
 #define KEPT_WAIT_USEC (10 * USEC_PER_SEC)
 #define LOG_LINES_SHOWN 20
 
@@ -209,15 +210,14 @@ static usec_t started_at(const cJSON *info)
 }
 
 /* The gateway takes a box that says nothing for too long for lost. */
-static void tell_waiting(Deploy *d, const ComposeService *s, const Error *reason, usec_t *next)
+static bool is_due(usec_t *next)
 {
     usec_t now = boottime_usec();
 
     if (now < *next)
-        return;
-    report_progress(&d->report, "info", s->name, "%s is not healthy yet: %s", s->container_name,
-                    reason->message ? reason->message : "podman says so");
-    *next = now + HEALTH_WORD_USEC;
+        return false;
+    *next = now + WORD_USEC;
+    return true;
 }
 
 /* Runs the check until it passes, or has failed as often as its own settings allow. Podman's own timer cannot be relied on:
@@ -225,7 +225,7 @@ static void tell_waiting(Deploy *d, const ComposeService *s, const Error *reason
 static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, usec_t started, Error *err)
 {
     usec_t pause = h->rules.interval < HEALTH_PAUSE_MAX_USEC ? h->rules.interval : HEALTH_PAUSE_MAX_USEC;
-    usec_t told = boottime_usec() + HEALTH_WORD_USEC;
+    usec_t told = boottime_usec() + WORD_USEC;
     HealthTrial trial = health_trial_new(&h->rules, started);
 
     for (;;) {
@@ -246,14 +246,16 @@ static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, use
             return not_proved(d, s, err, "prove.unhealthy", "its health check failed %lld times in a row: %s",
                               (long long) trial.failures,
                               reason.message ? reason.message : "podman calls it unhealthy");
-        tell_waiting(d, s, &reason, &told);
+        if (is_due(&told))
+            report_progress(&d->report, "info", s->name, "%s is not healthy yet: %s", s->container_name,
+                            reason.message ? reason.message : "podman says so");
         usleep((useconds_t) pause);
     }
 }
 
 static int wait_completed(Deploy *d, const ComposeService *s, Error *err)
 {
-    usec_t limit = boottime_usec() + COMPLETE_WAIT_MAX_USEC;
+    usec_t limit = boottime_usec() + COMPLETE_WAIT_MAX_HOURS * USEC_PER_HOUR, told = boottime_usec() + WORD_USEC;
 
     for (;;) {
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
@@ -265,7 +267,10 @@ static int wait_completed(Deploy *d, const ComposeService *s, Error *err)
         if (r < 0 || life == LIFE_COMPLETED)
             return r;
         if (boottime_usec() > limit)
-            return not_proved(d, s, err, "prove.not-completed", "it did not complete within 10 minutes");
+            return not_proved(d, s, err, "prove.not-completed", "it did not complete within %d hours",
+                              COMPLETE_WAIT_MAX_HOURS);
+        if (is_due(&told))
+            report_progress(&d->report, "info", s->name, "%s has not completed yet", s->container_name);
         usleep(POLL_USEC);
     }
 }
