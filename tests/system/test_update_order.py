@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A new image on the cloud's order: proved and confirmed, or taken back, through the same engine as a push."""
 # pylint: disable=redefined-outer-name
+import contextlib
+
 import pytest
 
 from tests.conftest import require_programs
@@ -8,6 +10,7 @@ from tests.lab.agent_socket import AgentSocket
 from tests.lab.registry import Registry
 from tests.lab.two_service_box import WEB, TwoServiceBox
 from tests.lab.util import wait_until
+
 
 @pytest.fixture(scope="module")
 def shop(lab, tmp_path_factory):
@@ -20,15 +23,21 @@ def shop(lab, tmp_path_factory):
         lab.remove_all()
 
 
-@pytest.fixture
-def cloud(shop):
-    """Connected, with version 1 of both services running."""
+@contextlib.contextmanager
+def connection(shop):
     with AgentSocket(shop.box, link=True) as it:
         it.connected("2026-01-02T03:04:05.000Z")
         result = shop.push(it)
         assert result["outcome"] == "done", result
         if shop.version_of("web") != "1":
             assert shop.update(it, "server:1")["outcome"] == "done"
+        yield it
+
+
+@pytest.fixture
+def cloud(shop):
+    """Connected, with version 1 of both services running."""
+    with connection(shop) as it:
         yield it
 
 
@@ -113,8 +122,7 @@ def test_refused_before_anything_is_touched(shop, cloud, name):
 
 
 def test_an_older_digest_by_order_holds_against_its_tag(shop):
-    with AgentSocket(shop.box, link=True) as cloud:
-        cloud.connected("2026-01-02T03:04:05.000Z")
+    with connection(shop) as cloud:
         shop.registry.move_tag(WEB, "server-2", "latest")
         assert shop.update(cloud, "server:2")["outcome"] == "done"
         assert shop.update(cloud, "server:1")["outcome"] == "done"
