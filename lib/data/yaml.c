@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Builds a tree from libyaml's events and stops at the first event that strict YAML does not allow, so that
- * libyaml never gets to do the work that a hostile file asks for. */
+/* Builds a tree from libyaml's events and stops at the first event that is not accepted, so that libyaml never gets to do
+ * the work that a hostile file asks for. Anchors, aliases and merge keys are gone from the tree: copies stand for them. */
 #include "lib/data/yaml.h"
 
 #include <errno.h>
@@ -12,6 +12,14 @@
 
 /* keys are names; libyaml and others refuse simple keys from 1024 characters on */
 #define KEY_LENGTH_MAX 200
+#define ANCHORS_MAX 256
+/* of one mapping that merges others */
+#define MERGED_MEMBERS_MAX 512
+
+typedef struct Anchor {
+    char *name;
+    const YamlNode *node; /* in the tree */
+} Anchor;
 
 typedef struct Builder {
     const char *file;
@@ -20,12 +28,23 @@ typedef struct Builder {
     size_t depth;
     char *key; /* read, its value not yet */
     unsigned key_line;
-    size_t n_events;
+    bool key_merges;
+    size_t n_events; /* and what aliases and merges put in */
+    size_t n_bytes;  /* that aliases and merges put in */
     size_t n_documents;
+    Anchor *anchors;
+    size_t n_anchors;
+    YamlNode merged; /* a list of what has been merged: anchors may point into it */
 } Builder;
 
 static void builder_done(Builder *b)
 {
+    for (size_t i = 0; i < b->n_anchors; i++)
+        free(b->anchors[i].name);
+    free(b->anchors);
+    for (size_t i = 0; i < b->merged.n_items; i++)
+        yaml_node_free(b->merged.items[i]);
+    free(b->merged.items);
     yaml_node_free(b->root);
     free(b->key);
 }
@@ -70,6 +89,26 @@ static bool is_foreign_character(const char *s, size_t left)
                         memcmp(s, "\xef\xbb\xbf", 3) == 0);
 }
 
+static unsigned code_point(const char *s)
+{
+    const unsigned char *u = (const unsigned char *) s;
+
+    if (u[0] < 0x80)
+        return u[0];
+    if (u[0] < 0xe0)
+        return (u[0] & 0x1fu) << 6 | (u[1] & 0x3fu);
+    return (u[0] & 0x0fu) << 12 | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu);
+}
+
+static const char *name_character(unsigned code)
+{
+    return code == '\r'                       ? "a carriage return without a line feed"
+           : code == 0x85                     ? "a next-line mark"
+           : code == 0xfeff                   ? "a byte order mark"
+           : code == 0x2028 || code == 0x2029 ? "an invisible line or paragraph separator"
+                                              : "a control character";
+}
+
 /* One pass over the bytes. A directive is refused here because libyaml compares every %TAG with all before
  * it. */
 static int check_text(const char *text, size_t len, const char *file, Error *err)
@@ -88,9 +127,8 @@ static int check_text(const char *text, size_t len, const char *file, Error *err
                                 "a line starts with %%; directives are not accepted, remove the line");
         if (is_foreign_character(text + i, len - i))
             return error_set_at(err, EINVAL, "yaml.syntax", file, line, NULL,
-                                "control character 0x%02x; remove it (a byte order mark and lone carriage returns "
-                                "are not accepted either)",
-                                (unsigned) (unsigned char) text[i]);
+                                "the character U+%04X (%s) cannot stand in a file; remove it", code_point(text + i),
+                                name_character(code_point(text + i)));
         if (text[i] == '\n')
             line++;
     }
@@ -131,6 +169,7 @@ static int builder_attach(Builder *b, YamlNode *node)
     if (top->type == YAML_MAPPING) {
         node->key = TAKE_PTR(b->key);
         node->key_line = b->key_line;
+        node->merges = b->key_merges;
     }
     if (node_add_item(top, node) < 0) {
         yaml_node_free(node);
@@ -139,15 +178,156 @@ static int builder_attach(Builder *b, YamlNode *node)
     return 0;
 }
 
-static int builder_check_properties(const Builder *b, const yaml_event_t *event, const yaml_char_t *anchor,
-                                    const yaml_char_t *tag, Error *err)
+static int builder_check_tag(const Builder *b, const yaml_event_t *event, const yaml_char_t *tag, Error *err)
 {
-    if (anchor)
-        return fail(b, err, event, "yaml.anchor", "anchors (&name) are not accepted; write the value out");
-    if (tag)
-        return fail(b, err, event, "yaml.tag", "tags (!name) are not accepted; remove the tag");
+    return tag ? fail(b, err, event, "yaml.tag", "tags (!name) are not accepted; remove the tag") : 0;
+}
+
+/* Remembers where the node stands that has just been attached; a later anchor of the same name takes its place. */
+static int builder_note_anchor(Builder *b, const yaml_event_t *event, const yaml_char_t *name, const YamlNode *node,
+                               Error *err)
+{
+    Anchor *anchor = NULL;
+
+    if (!name)
+        return 0;
+    for (size_t i = 0; i < b->n_anchors && !anchor; i++)
+        if (str_equal(b->anchors[i].name, (const char *) name))
+            anchor = &b->anchors[i];
+    if (!anchor && b->n_anchors == ANCHORS_MAX)
+        return error_set_at(err, EMSGSIZE, "yaml.too-many-nodes", b->file, event_line(event), NULL,
+                            "more than %d anchors (&name)", ANCHORS_MAX);
+    if (!b->anchors)
+        b->anchors = calloc(ANCHORS_MAX, sizeof(*b->anchors));
+    if (!b->anchors)
+        return -ENOMEM;
+    if (!anchor) {
+        anchor = &b->anchors[b->n_anchors];
+        anchor->name = strdup((const char *) name);
+        if (!anchor->name)
+            return -ENOMEM;
+        b->n_anchors++;
+    }
+    anchor->node = node;
     return 0;
 }
+
+static void measure(const YamlNode *node, size_t depth, size_t *ret_nodes, size_t *ret_bytes, size_t *ret_depth)
+{
+    ++*ret_nodes;
+    *ret_bytes += (node->key ? strlen(node->key) : 0) + (node->value ? strlen(node->value) : 0);
+    if (node->type != YAML_SCALAR && depth > *ret_depth)
+        *ret_depth = depth;
+    for (size_t i = 0; i < node->n_items; i++)
+        measure(node->items[i], depth + 1, ret_nodes, ret_bytes, ret_depth);
+}
+
+/* A copy to be put in at this depth. All copies together are bounded, so that no small file becomes a large tree. */
+static int builder_copy(Builder *b, const YamlNode *node, size_t depth, unsigned line, YamlNode **ret, Error *err)
+{
+    size_t nodes = 0, bytes = 0, deepest = 0;
+
+    measure(node, depth + 1, &nodes, &bytes, &deepest);
+    if (deepest > YAML_DEPTH_MAX)
+        return error_set_at(err, EMSGSIZE, "yaml.too-deep", b->file, line, NULL,
+                            "nested deeper than %d levels with its aliases put in", YAML_DEPTH_MAX);
+    b->n_events += nodes;
+    b->n_bytes += bytes;
+    if (b->n_events > YAML_EVENTS_MAX || b->n_bytes > YAML_SIZE_MAX)
+        return error_set_at(err, EMSGSIZE, "yaml.too-many-nodes", b->file, line, NULL,
+                            "more than %d values, keys and brackets, or %d bytes, with its aliases put in",
+                            YAML_EVENTS_MAX, YAML_SIZE_MAX);
+    *ret = yaml_node_copy(node);
+    return *ret ? 0 : -ENOMEM;
+}
+
+static int builder_alias(Builder *b, const yaml_event_t *event, Error *err)
+{
+    const char *name = (const char *) event->data.alias.anchor;
+    const YamlNode *node = NULL;
+    YamlNode *top = builder_top(b), *copy = NULL;
+    int r;
+
+    if (top && top->type == YAML_MAPPING && !b->key)
+        return fail(b, err, event, "yaml.alias", "an alias (*name) cannot be a key; write the key out");
+    for (size_t i = 0; i < b->n_anchors && !node; i++)
+        if (str_equal(b->anchors[i].name, name))
+            node = b->anchors[i].node;
+    if (!node)
+        return error_set_at(err, EINVAL, "yaml.alias", b->file, event_line(event), NULL,
+                            "there is no anchor &%.64s before this alias; anchors stand before what uses them", name);
+    for (size_t i = 0; i < b->depth; i++)
+        if (b->open[i] == node)
+            return error_set_at(err, EINVAL, "yaml.alias", b->file, event_line(event), NULL,
+                                "the alias *%.64s stands in what it stands for", name);
+    r = builder_copy(b, node, b->depth, event_line(event), &copy, err);
+    if (r < 0)
+        return r;
+    free(copy->key);
+    copy->key = NULL;
+    copy->merges = false;
+    return builder_attach(b, copy);
+}
+
+/* --- merging --- */
+
+static int merge_mapping(Builder *b, YamlNode *mapping, const YamlNode *source, unsigned line, Error *err)
+{
+    if (source->type != YAML_MAPPING)
+        return error_set_at(err, EINVAL, "yaml.merge-key", b->file, line, "<<",
+                            "a merge key (<<) takes a mapping or a list of mappings, mostly by an alias: <<: *name");
+    for (size_t i = 0; i < source->n_items; i++) {
+        YamlNode *copy = NULL;
+        int r;
+
+        if (yaml_get(mapping, source->items[i]->key))
+            continue;
+        if (mapping->n_items == MERGED_MEMBERS_MAX)
+            return error_set_at(err, EMSGSIZE, "yaml.too-many-nodes", b->file, line, "<<",
+                                "more than %d members with the merged ones", MERGED_MEMBERS_MAX);
+        r = builder_copy(b, source->items[i], b->depth + 1, line, &copy, err);
+        if (r < 0)
+            return r;
+        if (node_add_item(mapping, copy) < 0) {
+            yaml_node_free(copy);
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+/* What the mapping says itself wins, then the first of a list. */
+static int expand_merge(Builder *b, YamlNode *mapping, Error *err)
+{
+    YamlNode *merge = NULL;
+    size_t n = 0;
+    int r;
+
+    for (size_t i = 0; i < mapping->n_items; i++) {
+        if (mapping->items[i]->merges)
+            merge = mapping->items[i];
+        else
+            mapping->items[n++] = mapping->items[i];
+    }
+    if (!merge)
+        return 0;
+    mapping->n_items = n;
+    if (node_add_item(&b->merged, merge) < 0) {
+        yaml_node_free(merge);
+        return -ENOMEM;
+    }
+    if (mapping->n_items > MERGED_MEMBERS_MAX)
+        return error_set_at(err, EMSGSIZE, "yaml.too-many-nodes", b->file, merge->key_line, "<<",
+                            "more than %d members beside a merge key", MERGED_MEMBERS_MAX);
+    if (merge->type != YAML_SEQUENCE)
+        return merge_mapping(b, mapping, merge, merge->key_line, err);
+    r = 0;
+    for (size_t i = 0; r >= 0 && i < merge->n_items; i++)
+        r = merge_mapping(b, mapping, merge->items[i], merge->key_line, err);
+    return r;
+}
+
+/* --- events --- */
 
 static int builder_take_key(Builder *b, const yaml_event_t *event, Error *err)
 {
@@ -155,8 +335,8 @@ static int builder_take_key(Builder *b, const yaml_event_t *event, Error *err)
     size_t len = event->data.scalar.length;
     bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 
-    if (plain && strcmp(value, "<<") == 0)
-        return fail(b, err, event, "yaml.merge-key", "merge keys (<<) are not accepted; write the members out");
+    if (event->data.scalar.anchor)
+        return fail(b, err, event, "yaml.anchor", "an anchor (&name) cannot stand at a key; put it behind the colon");
     if (len == 0 || len > KEY_LENGTH_MAX)
         return error_set_at(err, EINVAL, "yaml.syntax", b->file, event_line(event), NULL,
                             "a key has %zu bytes; 1 to %d are accepted", len, KEY_LENGTH_MAX);
@@ -165,6 +345,7 @@ static int builder_take_key(Builder *b, const yaml_event_t *event, Error *err)
             return fail(b, err, event, "yaml.syntax", "a key holds a control character");
     b->key = strdup(value);
     b->key_line = event_line(event);
+    b->key_merges = plain && str_equal(value, "<<");
     return b->key ? 0 : -ENOMEM;
 }
 
@@ -175,7 +356,7 @@ static int builder_scalar(Builder *b, const yaml_event_t *event, Error *err)
     YamlNode *node;
 
     /* event->data.scalar.tag is NULL for untagged values, quoted or not */
-    int r = builder_check_properties(b, event, event->data.scalar.anchor, event->data.scalar.tag, err);
+    int r = builder_check_tag(b, event, event->data.scalar.tag, err);
     if (r < 0)
         return r;
     if (strlen(value) != event->data.scalar.length)
@@ -193,10 +374,11 @@ static int builder_scalar(Builder *b, const yaml_event_t *event, Error *err)
         yaml_node_free(node);
         return -ENOMEM;
     }
-    return builder_attach(b, node);
+    r = builder_attach(b, node);
+    return r < 0 ? r : builder_note_anchor(b, event, event->data.scalar.anchor, node, err);
 }
 
-static int builder_open(Builder *b, const yaml_event_t *event, YamlType type, Error *err)
+static int builder_open(Builder *b, const yaml_event_t *event, YamlType type, const yaml_char_t *anchor, Error *err)
 {
     YamlNode *top = builder_top(b);
     YamlNode *node;
@@ -213,9 +395,10 @@ static int builder_open(Builder *b, const yaml_event_t *event, YamlType type, Er
     node->type = type;
     node->line = event_line(event);
     r = builder_attach(b, node);
-    if (r >= 0)
-        b->open[b->depth++] = node;
-    return r;
+    if (r < 0)
+        return r;
+    b->open[b->depth++] = node;
+    return builder_note_anchor(b, event, anchor, node, err);
 }
 
 static int compare_members(const void *a, const void *b)
@@ -249,7 +432,10 @@ static int builder_close(Builder *b, Error *err)
 {
     YamlNode *node = b->open[--b->depth];
 
-    return node->type == YAML_MAPPING ? check_duplicates(b, node, err) : 0;
+    if (node->type != YAML_MAPPING)
+        return 0;
+    int r = check_duplicates(b, node, err);
+    return r < 0 ? r : expand_merge(b, node, err);
 }
 
 static int builder_event(Builder *b, const yaml_event_t *event, Error *err)
@@ -265,15 +451,15 @@ static int builder_event(Builder *b, const yaml_event_t *event, Error *err)
             return 0;
         return fail(b, err, event, "yaml.multiple-documents", "a second document starts here; only one is accepted");
     case YAML_ALIAS_EVENT:
-        return fail(b, err, event, "yaml.alias", "aliases (*name) are not accepted; write the value out");
+        return builder_alias(b, event, err);
     case YAML_SCALAR_EVENT:
         return builder_scalar(b, event, err);
     case YAML_SEQUENCE_START_EVENT:
-        r = builder_check_properties(b, event, event->data.sequence_start.anchor, event->data.sequence_start.tag, err);
-        return r < 0 ? r : builder_open(b, event, YAML_SEQUENCE, err);
+        r = builder_check_tag(b, event, event->data.sequence_start.tag, err);
+        return r < 0 ? r : builder_open(b, event, YAML_SEQUENCE, event->data.sequence_start.anchor, err);
     case YAML_MAPPING_START_EVENT:
-        r = builder_check_properties(b, event, event->data.mapping_start.anchor, event->data.mapping_start.tag, err);
-        return r < 0 ? r : builder_open(b, event, YAML_MAPPING, err);
+        r = builder_check_tag(b, event, event->data.mapping_start.tag, err);
+        return r < 0 ? r : builder_open(b, event, YAML_MAPPING, event->data.mapping_start.anchor, err);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
         return builder_close(b, err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Strict YAML for files that others wrote: libyaml's event parser, one document, no anchors, aliases, tags, merge
- * keys or duplicate keys, with the caps of limits.h. */
+/* Strict YAML for files that others wrote: libyaml's event parser, one document, no tags and no duplicate keys, with the
+ * caps of limits.h. They hold with all aliases and merge keys put in. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,6 +23,7 @@ struct YamlNode {
     char *key;     /* in a mapping: this member's key; else NULL */
     unsigned key_line;
     char *value;      /* scalar: NUL-terminated UTF-8 text */
+    bool merges;      /* a merge key's value, while the tree is built */
     bool plain;       /* scalar: written without quotes, so null/true/8080 have a type */
     YamlNode **items; /* sequence and mapping: children in order */
     size_t n_items;
@@ -31,8 +32,9 @@ struct YamlNode {
 /* Parses `text` in a few milliseconds whatever it holds: size, encoding and directives are checked in a linear scan, and
  * libyaml (quadratic on deep nesting) is stopped at the first event that is not accepted. `file` is the name used in
  * errors.
- * Errors: yaml.too-large, yaml.too-deep, yaml.too-many-nodes, yaml.syntax, yaml.alias, yaml.anchor, yaml.tag,
- * yaml.merge-key, yaml.duplicate-key, yaml.multiple-documents, yaml.empty, yaml.not-utf8; all with file and line. */
+ * Errors: yaml.too-large, yaml.too-deep, yaml.too-many-nodes, yaml.syntax, yaml.alias (an unknown name, or one for what it
+ * stands in), yaml.anchor (at a key), yaml.tag, yaml.merge-key (no mapping), yaml.duplicate-key, yaml.multiple-documents,
+ * yaml.empty, yaml.not-utf8; all with file and line. */
 int yaml_parse(const char *text, size_t len, const char *file, YamlNode **ret, Error *err) _must_check_;
 
 /* Not yaml_free, which libyaml exports. */

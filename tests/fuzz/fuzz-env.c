@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "env/dotenv.h"
 #include "env/env-rules.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -15,8 +16,30 @@ static void derive(const EnvFile *e)
         abort();
 }
 
+/* What docker compose's dialect accepts it prints so that it is read back alike. */
+static void check_dotenv(const char *data, size_t size)
+{
+    _cleanup_(env_freep) EnvFile *e = NULL, *again = NULL;
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *text = NULL;
+
+    if (dotenv_parse(data, size, "fuzz", &e, &err) < 0) {
+        if (!err.id || e)
+            abort();
+        return;
+    }
+    text = dotenv_print(e);
+    if (dotenv_parse(text, strlen(text), NULL, &again, NULL) < 0 || env_size(e) != env_size(again))
+        abort();
+    for (size_t i = 0; i < env_size(e); i++)
+        if (strcmp(env_value_at(e, i), env_value_at(again, i)) != 0)
+            abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    check_dotenv((const char *) data, size);
+
     _cleanup_(env_freep) EnvFile *e = NULL, *again = NULL;
     _cleanup_(error_done) Error err = {};
     _cleanup_(freep) char *text = NULL;

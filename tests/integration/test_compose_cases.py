@@ -90,3 +90,19 @@ def test_a_service_that_runs_no_times_is_taken_away(box, lab):
     push(box, "name: other\n" + compose(service("app", more="stop_grace_period: 1s\ndepends_on: [extra]"), off))
     assert set(box.containers()) == {"app"}
     assert json.loads(lab.podman("inspect", "secbox_app_1").stdout)
+
+
+def test_anchors_and_merge_keys(box):
+    text = ("x-common: &common\n  image: localhost/server:1\n  stop_grace_period: 1s\n  environment: &env {A: one, B: two}\n"
+            "services:\n  app:\n    <<: *common\n  other:\n    <<: *common\n    environment: {<<: *env, B: own}\n")
+    push(box, text)
+    assert box.environment("app")["B"] == "two"
+    assert (box.environment("other")["A"], box.environment("other")["B"]) == ("one", "own")
+
+
+def test_the_clock_of_the_host_just_works(box, lab):
+    more = "stop_grace_period: 1s\nvolumes: [/etc/localtime:/etc/localtime:ro, /etc/timezone:/etc/timezone:ro]"
+    push(box, compose(service("app", more=more)))
+    name = box.containers()["app"]["Name"]
+    with open("/etc/timezone", encoding="utf-8") as f:
+        assert lab.podman("exec", name, "cat", "/etc/timezone").stdout == f.read()

@@ -23,7 +23,7 @@ static const struct {
 } cases[] = {
     { "services: {a: {image: x}}\n", NULL, 0, NULL, NULL },
     { "version: '3'\nname: p\nservices: {a: {image: x}}\nnetworks: {n: }\nvolumes: {v: }\n", NULL, 0, NULL, NULL },
-    { "x-y: &a 1\nservices: {a: {image: x}}\n", "yaml.anchor", 1, NULL, NULL },
+    { "x-y: &a 1\nservices: {a: {image: *b}}\n", "yaml.alias", 2, NULL, NULL },
     { "x-y: {z: [1]}\nservices: {a: {image: x, x-q: 1, deploy: {x-r: 2}}}\n", NULL, 0, NULL, NULL },
     { "- services\n", "compose.bad-type", 1, NULL, "a list where a mapping is expected" },
     { "name: x\n", "compose.no-services", 1, "services", NULL },

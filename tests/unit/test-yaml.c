@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/yaml.h"
@@ -108,17 +109,19 @@ static void test_refused(void **state)
         { "null\n", "yaml.empty", 1 },
         { "a: 1\n---\nb: 2\n", "yaml.multiple-documents", 2 },
         { "a: 1\n...\n---\nb: 2\n", "yaml.multiple-documents", 3 },
-        { "a: &x 1\n", "yaml.anchor", 1 },
-        { "a: 1\nb: &x [1]\n", "yaml.anchor", 2 },
-        { "b: &x {c: 1}\n", "yaml.anchor", 1 },
         { "&k a: 1\n", "yaml.anchor", 1 },
         { "a: *x\n", "yaml.alias", 1 },
-        { "a: &a [*a]\n", "yaml.anchor", 1 },
+        { "a: *x\nb: &x 1\n", "yaml.alias", 1 },
+        { "a: &x b\n*x : c\n", "yaml.alias", 2 },
+        { "a: &a [*a]\n", "yaml.alias", 1 },
+        { "a: &a\n  b: {<<: *a}\n", "yaml.alias", 2 },
         { "x: 1\n\na: !!str 1\n", "yaml.tag", 3 },
         { "a: ! x\n", "yaml.tag", 1 },
         { "a: !local [x]\n", "yaml.tag", 1 },
         { "a: !<tag:yaml.org,2002:python/object:os.system> x\n", "yaml.tag", 1 },
-        { "a: 1\n<<: {b: 1}\n", "yaml.merge-key", 2 },
+        { "a: 1\n<<: b\n", "yaml.merge-key", 2 },
+        { "a: 1\n<<: [{b: 1}, c]\n", "yaml.merge-key", 2 },
+        { "<<: {a: 1}\n<<: {b: 1}\n", "yaml.duplicate-key", 2 },
         { "a: 1\nb: 2\na: 3\n", "yaml.duplicate-key", 3 },
         { "s:\n  {a: 1, 'a': 2}\n", "yaml.duplicate-key", 2 },
         { "[a]: 1\n", "yaml.syntax", 1 },
@@ -199,8 +202,10 @@ static void test_bombs(void **state)
         { "", "- ? - ", "yaml.syntax" },
         { "", "- a: ", "yaml.syntax" },
         { "", "]", "yaml.syntax" },
-        { "", "&a ", "yaml.anchor" },
-        { "", "- &a 1\n", "yaml.anchor" },
+        { "", "&a ", "yaml.syntax" },
+        { "", "- &a 1\n", "yaml.too-many-nodes" },
+        { "a: &a [x, x, x, x, x, x, x, x]\nb:\n", "- *a\n", "yaml.too-many-nodes" },
+        { "a: &a {x: y}\nb:\n", "- <<: [*a, *a, *a, *a]\n", "yaml.too-many-nodes" },
         { "", "*a ", "yaml.alias" },
         { "", "!a ", "yaml.tag" },
         { "", "- !a 1\n", "yaml.tag" },
@@ -265,10 +270,93 @@ static void test_large(void **state)
 
 static void test_billion_laughs(void **state)
 {
-    const char *text = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: [*c, *c]\n";
+    _cleanup_(buf_done) Buf lists = BUF_INIT(4096), merges = BUF_INIT(4096), deep = BUF_INIT(4096);
 
     (void) state;
-    expect_id(text, strlen(text), "yaml.anchor", "billion laughs");
+    assert_int_equal(buf_puts(&lists, "a0: &a0 [lol]\n"), 0);
+    assert_int_equal(buf_puts(&merges, "m0: &m0 {k0: v}\n"), 0);
+    assert_int_equal(buf_puts(&deep, "d0: &d0 x\n"), 0);
+    for (int i = 1; i < 40; i++) {
+        assert_int_equal(buf_printf(&lists, "a%d: &a%d [*a%d, *a%d, *a%d]\n", i, i, i - 1, i - 1, i - 1), 0);
+        assert_int_equal(buf_printf(&merges, "m%d: &m%d {<<: *m%d, k%d: *m%d}\n", i, i, i - 1, i, i - 1), 0);
+        assert_int_equal(buf_printf(&deep, "d%d: &d%d [*d%d]\n", i, i, i - 1), 0);
+    }
+    expect_id(lists.data, lists.len, "yaml.too-many-nodes", "lists of lists");
+    expect_id(merges.data, merges.len, "yaml.too-many-nodes", "merges of merges");
+    expect_id(deep.data, deep.len, "yaml.too-deep", "a list in a list");
+}
+
+/* One large value, many times. */
+static void test_large_value_by_alias(void **state)
+{
+    _cleanup_(buf_done) Buf b = BUF_INIT(YAML_SIZE_MAX);
+
+    (void) state;
+    assert_int_equal(buf_printf(&b, "a: &a \"%0100000d\"\nb:\n", 0), 0);
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(buf_puts(&b, "- *a\n"), 0);
+    expect_id(b.data, b.len, "yaml.too-many-nodes", "a large value by aliases");
+}
+
+static void test_many_merged_members(void **state)
+{
+    _cleanup_(buf_done) Buf b = BUF_INIT(YAML_SIZE_MAX);
+
+    (void) state;
+    assert_int_equal(buf_puts(&b, "a: &a\n"), 0);
+    for (int i = 0; i < 600; i++)
+        assert_int_equal(buf_printf(&b, "  k%d: v\n", i), 0);
+    assert_int_equal(buf_puts(&b, "b: {<<: *a}\n"), 0);
+    expect_id(b.data, b.len, "yaml.too-many-nodes", "many merged members");
+}
+
+static void test_aliases_and_merges(void **state)
+{
+    _cleanup_(yaml_node_freep) YamlNode *root = parse_good("x: &x {a: 1, b: 2}\ny: &y {b: 3, c: 4}\nl: &l [p, &q r]\n"
+                                                           "m: {<<: *x, b: own}\nn: {<<: [*x, *y]}\no: *l\np: *q\n"
+                                                           "s: {<<: &z {d: 5}}\nt: *z\nu: &x again\nv: *x\n");
+    const YamlNode *m = yaml_get(root, "m"), *n = yaml_get(root, "n"), *o = yaml_get(root, "o");
+
+    (void) state;
+    assert_int_equal(m->n_items, 2);
+    assert_string_equal(yaml_get(m, "a")->value, "1");
+    assert_string_equal(yaml_get(m, "b")->value, "own");
+    assert_int_equal(n->n_items, 3);
+    assert_string_equal(yaml_get(n, "b")->value, "2");
+    assert_string_equal(yaml_get(n, "c")->value, "4");
+    assert_string_equal(o->items[1]->value, "r");
+    assert_int_equal(o->key_line, 6);
+    assert_string_equal(yaml_get(root, "p")->value, "r");
+    assert_string_equal(yaml_get(yaml_get(root, "s"), "d")->value, "5");
+    assert_string_equal(yaml_get(yaml_get(root, "t"), "d")->value, "5");
+    assert_string_equal(yaml_get(root, "v")->value, "again");
+}
+
+/* The character is named as an editor shows it. */
+static void test_characters_are_named(void **state)
+{
+    static const struct {
+        const char *text, *named;
+    } cases[] = {
+        { "a: x\xe2\x80\xa8y\n", "U+2028" },
+        { "a: x\xc2\x85y\n", "U+0085" },
+        { "a: x\x7fy\n", "U+007F" },
+        { "\xef\xbb\xbf"
+          "a: 1\n",
+          "U+FEFF (a byte order mark)" },
+        { "a: \x01\n", "U+0001" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(error_done) Error err = {};
+        YamlNode *root = NULL;
+        int r = yaml_parse(cases[i].text, strlen(cases[i].text), "f.yml", &root, &err);
+
+        assert_true(r < 0);
+        if (!strstr(error_message(&err, r), cases[i].named))
+            fail_msg("%s: %s", cases[i].named, error_message(&err, r));
+    }
 }
 
 static void test_depth(void **state)
@@ -288,9 +376,19 @@ static void test_depth(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree),    cmocka_unit_test(test_copy),           cmocka_unit_test(test_types),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_accepted),       cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_large),   cmocka_unit_test(test_billion_laughs), cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_tree),
+        cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_accepted),
+        cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_billion_laughs),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_large_value_by_alias),
+        cmocka_unit_test(test_many_merged_members),
+        cmocka_unit_test(test_aliases_and_merges),
+        cmocka_unit_test(test_characters_are_named),
     };
 
     return cmocka_run_group_tests_name("yaml", tests, NULL, NULL);
