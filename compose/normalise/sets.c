@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists whose entries have a form of their own and whose order means nothing. */
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -87,6 +88,24 @@ int normalise_devices(const Place *at, const Normaliser *n, ComposeService *s)
     return normalise_set(at, s, change_device);
 }
 
+/* An address, in brackets or not, or the word for the box itself; without the brackets in *ret. */
+static int take_host_address(const Place *at, const char *text, char **ret)
+{
+    unsigned char bytes[sizeof(struct in6_addr)];
+    size_t len = strlen(text);
+    bool brackets = len > 2 && *text == '[' && text[len - 1] == ']';
+    _cleanup_(freep) char *address = strndup(text + brackets, len - (brackets ? 2 : 0));
+
+    if (!address)
+        return -ENOMEM;
+    if (!str_equal(address, "host-gateway") && inet_pton(AF_INET, address, bytes) != 1 &&
+        inet_pton(AF_INET6, address, bytes) != 1)
+        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no IP address; write it like 10.0.0.1 or fd00::1",
+                          text);
+    *ret = TAKE_PTR(address);
+    return 0;
+}
+
 /* Mapping, or list of NAME:ADDRESS or NAME=ADDRESS. */
 int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *s)
 {
@@ -96,7 +115,7 @@ int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *
     if (!array)
         return -ENOMEM;
     for (size_t i = 0; i < at->node->n_items; i++) {
-        _cleanup_(freep) char *line = NULL;
+        _cleanup_(freep) char *line = NULL, *address = NULL;
         Place item = place_child(at, i);
         const char *text = NULL;
         size_t name;
@@ -107,8 +126,10 @@ int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *
         name = item.key ? 0 : strcspn(text, ":=");
         if (item.key ? !*text : name == 0 || !text[name] || !text[name + 1])
             return place_fail(&item, EINVAL, "compose.bad-value", "\"%s\" is not NAME:ADDRESS", text);
-        line =
-            item.key ? str_format("%s:%s", item.key, text) : str_format("%.*s:%s", (int) name, text, text + name + 1);
+        r = take_host_address(&item, item.key ? text : text + name + 1, &address);
+        if (r < 0)
+            return r;
+        line = item.key ? str_format("%s:%s", item.key, address) : str_format("%.*s:%s", (int) name, text, address);
         if (!line || append_text(array, line) < 0)
             return -ENOMEM;
     }

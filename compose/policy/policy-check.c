@@ -358,20 +358,29 @@ int policy_check_labels(const PolicyCheck *c, const ComposeKey *rule _unused_, c
     return 0;
 }
 
+static int refuse_driver(const PolicyCheck *c, const char *driver)
+{
+    _cleanup_(freep) char *path = str_format("services.%s.logging.driver", c->service);
+
+    if (!path)
+        return -ENOMEM;
+    return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path,
+                        "podman has no log driver \"%.60s\"; write json-file, k8s-file, journald or none", driver);
+}
+
 /* k8s-file's option "path" writes to any file of the host. */
 int policy_check_logging(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
 {
     static const char *const drivers[] = { "journald", "k8s-file", "json-file", "none", NULL };
-    static const char *const options[] = { "max-size", "max-file", "tag", "labels", "env", NULL };
+    /* podman writes by max-size, tag and path, and lets the others pass */
+    static const char *const options[] = { "max-size", "max-file",  "tag",      "labels", "labels-regex",
+                                           "env",      "env-regex", "compress", "mode",   "max-buffer-size",
+                                           NULL };
     const char *driver = json_string(value, "driver");
     const cJSON *option;
 
-    if (driver && !list_has(drivers, driver)) {
-        int r = need(c, rule->key, driver, "is a log driver that this box's policy refuses");
-
-        if (r < 0)
-            return r;
-    }
+    if (driver && *driver && !list_has(drivers, driver))
+        return refuse_driver(c, driver);
     cJSON_ArrayForEach(option, cJSON_GetObjectItemCaseSensitive(value, "options")) {
         int r = list_has(options, option->string)
                     ? 0
@@ -435,8 +444,9 @@ int policy_check_env_file(const PolicyCheck *c, const ComposeKey *rule, const cJ
     for (; item; item = cJSON_IsArray(value) ? item->next : NULL) {
         const char *path = cJSON_IsString(item) ? item->valuestring : json_string(item, "path");
 
-        if (path && (path[0] == '/' || path[0] == '~' || strstr(path, "..")))
-            return refuse_always(c, rule->key, "names a file outside the snapshot");
+        if (path && !str_equal(path, SECBOX_ENV_PATH) && (path[0] == '/' || path[0] == '~' || strstr(path, "..")))
+            return refuse_always(c, rule->key,
+                                 "names a file outside the folder of the volumes, and not " SECBOX_ENV_PATH);
     }
     return 0;
 }

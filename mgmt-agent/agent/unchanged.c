@@ -121,6 +121,12 @@ static int remember(cJSON *current, const cJSON *message, bool from_cloud, uint6
     return r == 0 ? store_add_history(result, err) : r;
 }
 
+/* Files that the compose file names may have changed, and which they are only the worker finds out. */
+static bool may_name_files(const char *compose)
+{
+    return compose && strstr(compose, "env_file");
+}
+
 int agent_check_unchanged(Agent *a, const cJSON *message, bool from_cloud, cJSON **ret)
 {
     _cleanup_(cJSON_Deletep) cJSON *current = NULL;
@@ -130,7 +136,7 @@ int agent_check_unchanged(Agent *a, const cJSON *message, bool from_cloud, cJSON
     uint64_t version = 0;
 
     if (a->journal.state != DEPLOY_IDLE || store_load_current(&current, &err) < 0 || !current ||
-        !would_be_accepted(a, message, from_cloud, &version) ||
+        !would_be_accepted(a, message, from_cloud, &version) || may_name_files(json_string(message, "compose")) ||
         store_inputs_digest(json_string(message, "compose"), &inputs, &err) < 0 ||
         !str_equal(inputs, json_string(current, "inputs")) || !all_unchanged(current))
         return 0;

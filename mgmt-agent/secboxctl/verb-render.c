@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "compose/compose.h"
+#include "compose/render/render.h"
+#include "env/dotenv.h"
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -14,11 +16,6 @@
 
 #define PROJECT_DEFAULT "secbox"
 
-static const char *lookup_env(const char *key, void *userdata)
-{
-    return env_get(userdata, key);
-}
-
 /* A value that still holds "${" reached containers once, and cost a box; the agent refuses it, so does this. */
 static int check_expanded(const EnvFile *env, const char *file, Error *err)
 {
@@ -27,6 +24,56 @@ static int check_expanded(const EnvFile *env, const char *file, Error *err)
             return error_set_at(err, EINVAL, "env.unexpanded", file, env_line_at(env, i), env_key_at(env, i),
                                 "the value of %s holds a literal \"${\": write the value itself", env_key_at(env, i));
     return 0;
+}
+
+typedef struct Render {
+    const EnvFile *env;
+    const char *base_dir;
+} Render;
+
+static const char *lookup_env(const char *key, void *userdata)
+{
+    const Render *c = userdata;
+
+    return env_get(c->env, key);
+}
+
+/* What the agent would read; whether it may stand where it is, only the agent asks. */
+static int read_env_file(const char *path, char **ret, void *userdata, Error *err)
+{
+    const Render *c = userdata;
+    _cleanup_(freep) char *full = NULL;
+
+    if (str_equal(path, SECBOX_ENV_PATH)) {
+        *ret = dotenv_print(c->env);
+        return *ret ? 0 : -ENOMEM;
+    }
+    if (*path == '/')
+        return error_set(err, EPERM, "compose.env-file",
+                         "the env_file %s cannot be used: name " SECBOX_ENV_PATH ", or a file in " VOLUMES_DIR, path);
+    full = str_format("%s/%s", c->base_dir, path);
+    return full ? file_read(full, ENV_FILE_SIZE_MAX, ret, NULL, err) : -ENOMEM;
+}
+
+static const char *image_as_named(const char *service, void *userdata)
+{
+    return compose_service_find(userdata, service)->image;
+}
+
+/* What podman-compose cannot be told is refused here as it is by the box. */
+static int check_rendering(ComposeProject *project, const char *path, Error *err)
+{
+    const RenderOptions options = { .version = "0", .image = image_as_named, .run_args = true, .userdata = project };
+    _cleanup_(freep) char *text = NULL;
+    int r = compose_render(project, &options, &text, err);
+
+    for (size_t i = 0; r >= 0 && i < project->n_services; i++) {
+        _cleanup_(secret_freep) char *env = NULL;
+        r = compose_render_env(&project->services[i], &env, err);
+    }
+    if (r < 0 && !err->file)
+        err->file = strdup(path);
+    return r;
 }
 
 static int render(const Secboxctl *ctl, const char *path, char **ret, Error *err)
@@ -50,13 +97,17 @@ static int render(const Secboxctl *ctl, const char *path, char **ret, Error *err
     if (r < 0)
         return r;
 
+    Render context = { env, base_dir };
     const ComposeResolveOptions options = {
         .project = ctl->project ? ctl->project : PROJECT_DEFAULT,
         .base_dir = base_dir, /* relative bind sources are the box's, not this machine's */
         .lookup = lookup_env,
-        .userdata = env,
+        .read_env_file = read_env_file,
+        .userdata = &context,
     };
     r = compose_resolve(file, &options, &project, err);
+    if (r >= 0)
+        r = check_rendering(project, path, err);
     if (r < 0)
         return r;
     *ret = compose_print(project);

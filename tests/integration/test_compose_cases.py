@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Small compose files, each after a public report, pushed to real podman: what podman must show afterwards."""
 import json
+import os
 
 import pytest
 
@@ -106,3 +107,66 @@ def test_the_clock_of_the_host_just_works(box, lab):
     name = box.containers()["app"]["Name"]
     with open("/etc/timezone", encoding="utf-8") as f:
         assert lab.podman("exec", name, "cat", "/etc/timezone").stdout == f.read()
+
+
+def test_an_optional_env_file_that_is_there_is_read(box):
+    text = compose(service("app", more="stop_grace_period: 1s\nenv_file: [{path: extra.env, required: false}]"))
+    push(box, text)
+    assert "FOO" not in box.environment("app")
+    box.write("var/lib/tucomunidad/volumes/extra.env", "export FOO='bar baz'\n")
+    push(box, text)
+    assert box.environment("app")["FOO"] == "bar baz"
+    with open(box.path("etc/tucomunidad/secbox.env"), encoding="utf-8") as f:
+        device = [line for line in f if line.startswith("DEVICE_ID=")][0].strip().split("=")[1]
+    push(box, compose(service("app", more="stop_grace_period: 1s\nenv_file: /etc/tucomunidad/secbox.env")))
+    assert box.environment("app")["DEVICE_ID"] == device
+
+
+def test_an_env_file_that_a_container_could_write_is_refused(box, folder):
+    text = compose(service("app", more="stop_grace_period: 1s\nenv_file: extra.env"))
+    result = box.plan(text)
+    assert result["error"]["id"] == "compose.env-file" and "required: false" in result["error"]["message"], result
+    path = box.path("var/lib/tucomunidad/volumes/extra.env")
+    os.symlink("/etc/shadow", path)
+    assert box.plan(text)["error"]["id"] == "compose.env-file"
+    os.unlink(path)
+    box.write("var/lib/tucomunidad/volumes/extra.env", "FOO=bar\n", mode=0o666)
+    os.chmod(path, 0o666)
+    assert "others than root" in box.plan(text)["error"]["message"]
+
+
+CASES = {
+    "external-volume": ("volumes: [store:/data]", "volumes: {store: {external: true, name: not-there-yet}}\n",
+                        "preflight.external-missing"),
+    "external-network": ("networks: [shared]", "networks: {shared: {external: true}}\n", "preflight.external-missing"),
+    "late-device": ("devices: [/dev/ttyUSB99:/dev/ttyUSB0]", "", "preflight.device-missing"),
+    "late-log-driver": ("logging: {driver: syslog}", "", "policy.refused"),
+    "multi-line-value": ('environment: {A: "a\\nb"}', "", "render.multi-line-value"),
+}
+
+
+@pytest.mark.parametrize("key,more,identifier", CASES.values(), ids=CASES)
+def test_what_cannot_start_is_found_by_the_plan(box, lab, key, more, identifier):
+    push(box, compose(service("app", more="stop_grace_period: 1s")))
+    before = box.ids()
+    box.write_policy({"services": {"*": {"allow": ["devices", "logging:syslog"]}}})
+    text = compose(service("app", more=f"stop_grace_period: 1s\n{key}"), more=more)
+    assert box.plan(text)["error"]["id"] == identifier
+    result = box.apply(text)
+    assert result["error"]["id"] == identifier, result
+    assert box.ids() == before and box.running() == {"app"}
+    assert lab.podman("volume", "exists", "not-there-yet", check=False).returncode == 1, "nothing is made"
+
+
+def test_host_gateway_is_told_before_anything_stops(box, lab):
+    version = json.loads(lab.podman("version", "--format", "json").stdout)["Client"]["Version"].split(".")
+    answer = box.plan(compose(service("app", more='extra_hosts: ["host.docker.internal:host-gateway"]')))
+    if (int(version[0]), int(version[1])) < (4, 7):
+        assert answer["error"]["id"] == "preflight.host-gateway" and "host.containers.internal" in answer["error"]["message"]
+    else:
+        assert "error" not in answer
+
+
+def test_an_address_in_brackets(box):
+    push(box, compose(service("app", more='stop_grace_period: 1s\nextra_hosts: ["a:[::1]"]')))
+    assert box.containers()["app"]["HostConfig"]["ExtraHosts"] == ["a:::1"]

@@ -95,6 +95,25 @@ def test_advice_for_an_unset_variable_is_never_refused_in_turn(ctl):
     assert p.returncode == 1 and "secbox.env" not in p.stderr and "write the value into the file" in p.stderr, p.stderr
 
 
+@pytest.mark.parametrize("key", ["dns: 1.1.1.1", "pid: host", "command: []", "environment: {A: \"a\\nb\"}"])
+def test_render_refuses_what_a_box_refuses(ctl, key):
+    env = ctl.write("x.env", "X=1\n")
+    p = ctl.run("render", "--env-file", env, ctl.write("c.yaml", f"services:\n  a:\n    image: x\n    {key}\n"))
+    assert (p.returncode, p.stdout) == (1, "") and "c.yaml:" in p.stderr, p
+
+
+def test_render_reads_env_files_beside_the_volumes(ctl):
+    env = ctl.write("x.env", "X=1\n")
+    text = ("services:\n  a:\n    image: x\n    env_file:\n      - {path: more.env, required: false}\n"
+            "      - /etc/tucomunidad/secbox.env\n")
+    path = ctl.write("c.yaml", text)
+    p = ctl.run("render", "--env-file", env, path)
+    assert p.returncode == 0 and "X: \"1\"" in p.stdout and "MORE" not in p.stdout, p
+    ctl.write("var/lib/tucomunidad/volumes/more.env", "MORE='two words'\n")
+    p = ctl.run("render", "--env-file", env, path)
+    assert p.returncode == 0 and "MORE: \"two words\"" in p.stdout, p
+
+
 def test_render_names_the_project(ctl):
     env = ctl.write("x.env", "CLOUD_BASE_URL=x\n")
     p = ctl.run("render", "--env-file", env, "--project", "elsewhere", ctl.write("compose.yaml", GOOD))

@@ -112,7 +112,7 @@ static const Refusal refusals[] = {
       REFUSED },
     { "\"logging\":{\"driver\":\"k8s-file\",\"options\":{\"path\":\"/etc/cron.d/x\"}}",
       "logging: {driver: k8s-file, options: {path: /etc/cron.d/x}}", "logging:path", REFUSED },
-    { "\"logging\":{\"driver\":\"passthrough\"}", "logging: {driver: passthrough}", "logging:passthrough", REFUSED },
+    { "\"logging\":{\"driver\":\"passthrough\"}", "logging: {driver: passthrough}", NULL, REFUSED },
     { "\"labels\":{\"io.tucomunidad.service\":\"x\"}", "labels: [io.tucomunidad.service=x]", NULL,
       "policy.reserved-label" },
     { "\"labels\":{\"io.podman.compose.project\":\"x\"}", "labels: {io.podman.compose.project: x}", NULL,

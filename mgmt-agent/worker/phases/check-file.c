@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #include "compose/render/render.h"
-#include "env/dotenv.h"
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -18,6 +17,7 @@
 #include "lib/data/digest.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/phases/service-env-file.h"
 
 #define COMPOSE_NAME "compose.yml"
 
@@ -225,16 +225,9 @@ static const char *lookup_env(const char *key, void *userdata)
     return env_get(userdata, key);
 }
 
-/* The one file that a pushed compose file may name is the box's own secbox.env. */
 static int read_env_file(const char *path, char **ret, void *userdata, Error *err)
 {
-    if (!str_equal(path, SECBOX_ENV_PATH))
-        return error_set(err, ENOENT, "compose.env-file",
-                         "a pushed compose file can use no env_file but %s, not %s; put the keys there, or under "
-                         "environment:",
-                         SECBOX_ENV_PATH, path);
-    *ret = dotenv_print(userdata);
-    return *ret ? 0 : -ENOMEM;
+    return service_env_file_read(path, userdata, ret, err);
 }
 
 static int resolve(Deploy *d, ComposeProject **ret, Error *err)
@@ -306,8 +299,13 @@ static int try_render(Deploy *d, Error *err)
 {
     RenderOptions options = { .version = d->report.version, .image = image_as_named, .userdata = d };
     _cleanup_(freep) char *text = NULL;
+    int r = compose_render(d->target.project, &options, &text, err);
 
-    return compose_render(d->target.project, &options, &text, err);
+    for (size_t i = 0; r >= 0 && i < d->target.project->n_services; i++) {
+        _cleanup_(secret_freep) char *env = NULL;
+        r = compose_render_env(&d->target.project->services[i], &env, err);
+    }
+    return r;
 }
 
 int deploy_render(Deploy *d, Error *err)

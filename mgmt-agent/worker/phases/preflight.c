@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What would change, and whether it can: podman answers, images, disk, ports, bind sources. Nothing is touched. */
 
+#include "mgmt-agent/worker/phases/needs.h"
 #include "mgmt-agent/worker/phases/preflight.h"
 
 #include <arpa/inet.h>
@@ -278,5 +279,7 @@ int deploy_preflight(Deploy *d, Error *err)
     r = deploy_check_binds(d, err);
     if (r == 0)
         r = check_ports(d, err);
+    if (r == 0)
+        r = deploy_check_needs(d, err);
     return r == 0 && d->plan->n_changes > 0 ? check_disk(d, err) : r;
 }

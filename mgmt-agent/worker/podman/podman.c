@@ -505,6 +505,18 @@ char *podman_log_tail(Podman *p, const char *container, unsigned lines)
     return text ? redact_text(text) : NULL;
 }
 
+int podman_exists(Podman *p, const char *kind, const char *name, Error *err)
+{
+    _cleanup_(freep) char *encoded = encode(name);
+    _cleanup_(freep) char *path = encoded ? str_format("/%ss/%s/exists", kind, encoded) : NULL;
+    _cleanup_(error_done) Error reason = {};
+    int r = path ? call(p, "GET", path, CALL_TIMEOUT_USEC, "look for a network or volume", NULL, &reason) : -ENOMEM;
+
+    if (r == -ENOENT)
+        return 0;
+    return r < 0 ? error_set(err, r, error_id(&reason), "%s", error_message(&reason, r)) : 1;
+}
+
 int podman_inspect_image(Podman *p, const char *reference, cJSON **ret, Error *err)
 {
     _cleanup_(freep) char *encoded = encode(reference);

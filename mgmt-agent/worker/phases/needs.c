@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#include "mgmt-agent/worker/phases/needs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+/* podman resolves `host-gateway` from then on */
+#define HOST_GATEWAY_MAJOR 4
+#define HOST_GATEWAY_MINOR 7
+
+static int check_external(Deploy *d, const ComposeService *s, bool network, const char *key, Error *err)
+{
+    const cJSON *definitions = network ? d->target.project->networks : d->target.project->volumes;
+    const cJSON *definition = cJSON_GetObjectItemCaseSensitive(definitions, key);
+    const char *kind = network ? "network" : "volume", *name = json_string(definition, "name");
+    int r;
+
+    if (!name || !json_bool(definition, "external", false))
+        return 0;
+    r = podman_exists(d->box.podman, kind, name, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return error_set_at(err, ENOENT, "preflight.external-missing", NULL, s->line, s->name,
+                        "service %s uses the external %s %s, which does not exist on this box; make it (podman %s "
+                        "create %s), or remove `external` from its definition",
+                        s->name, kind, name, kind, name);
+}
+
+static int check_externals(Deploy *d, const ComposeService *s, Error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && s->networks && s->networks[i]; i++)
+        r = check_external(d, s, true, s->networks[i], err);
+    for (size_t i = 0; r >= 0 && s->volumes && s->volumes[i]; i++)
+        r = check_external(d, s, false, s->volumes[i], err);
+    return r;
+}
+
+/* "HOST:CONTAINER:PERMISSIONS" */
+static int check_devices(const ComposeService *s, Error *err)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(s->config, "devices")) {
+        _cleanup_(freep) char *path = strndup(item->valuestring, strcspn(item->valuestring, ":"));
+
+        if (!path)
+            return -ENOMEM;
+        if (access(path, F_OK) < 0)
+            return error_set_at(err, ENOENT, "preflight.device-missing", NULL, s->line, s->name,
+                                "service %s needs the device %s, which is not there; plug it in, or correct the path",
+                                s->name, path);
+    }
+    return 0;
+}
+
+static int check_init(const ComposeService *s, Error *err)
+{
+    static const char *const places[] = { "/usr/libexec/podman/catatonit", "/usr/lib/podman/catatonit",
+                                          "/usr/local/libexec/podman/catatonit", "/usr/bin/catatonit" };
+
+    if (!json_bool(s->config, "init", false))
+        return 0;
+    for (size_t i = 0; i < ELEMENTSOF(places); i++)
+        if (access(places[i], X_OK) == 0)
+            return 0;
+    return error_set_at(
+        err, ENOENT, "preflight.no-init", NULL, s->line, s->name,
+        "service %s says `init: true`, and the program for that is not on this box; install it: apt-get "
+        "install catatonit",
+        s->name);
+}
+
+static bool knows_host_gateway(const char *version)
+{
+    char *end = NULL;
+    long major = strtol(version, &end, 10);
+    long minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
+
+    return major > HOST_GATEWAY_MAJOR || (major == HOST_GATEWAY_MAJOR && minor >= HOST_GATEWAY_MINOR);
+}
+
+static int check_host_gateway(Deploy *d, const ComposeService *s, Error *err)
+{
+    const cJSON *item;
+
+    if (knows_host_gateway(podman_version(d->box.podman)))
+        return 0;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(s->config, "extra_hosts")) {
+        if (str_ends(item->valuestring, ":host-gateway"))
+            return error_set_at(
+                err, ENOTSUP, "preflight.host-gateway", NULL, s->line, s->name,
+                "service %s names %s, and podman %s does not know host-gateway; remove the entry and use "
+                "the name host.containers.internal, by which every container finds the box",
+                s->name, item->valuestring, podman_version(d->box.podman));
+    }
+    return 0;
+}
+
+static int check_new(Deploy *d, const ComposeService *s, Error *err)
+{
+    int r = check_devices(s, err);
+
+    if (r >= 0)
+        r = check_init(s, err);
+    return r < 0 ? r : check_host_gateway(d, s, err);
+}
+
+int deploy_check_needs(Deploy *d, Error *err)
+{
+    for (size_t i = 0; i < d->plan->n_steps; i++) {
+        const PlanStep *step = &d->plan->steps[i];
+        const ComposeService *s = compose_service_find(d->target.project, step->service);
+        int r = s ? check_externals(d, s, err) : 0;
+
+        if (r >= 0 && s && (step->action == PLAN_CREATE || step->action == PLAN_REPLACE))
+            r = check_new(d, s, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* What the services need of this box beside images, ports and bind sources: podman finds out that it is missing only when
+ * the old containers have stopped. */
+#pragma once
+
+#include "mgmt-agent/worker/phases/deploy.h"
+
+/* Of all services: external networks and volumes (preflight.external-missing). Of those that are made anew: devices
+ * (preflight.device-missing), the program behind `init` (preflight.no-init), `host-gateway` (preflight.host-gateway). */
+int deploy_check_needs(Deploy *d, Error *err) _must_check_;
