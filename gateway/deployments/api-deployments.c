@@ -17,6 +17,9 @@
 #define PUSH_WAIT_MAX (3600 * USEC_PER_SEC)
 #define LIST_LIMIT 20
 #define LIST_LIMIT_MAX 200
+#define VERSION_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+#define VERSION_SIZE_MAX 46
+
 /* What a request keeps while it follows a deployment. */
 typedef struct Follow {
     uint64_t version;
@@ -74,12 +77,10 @@ static void on_sent(Request *c, const Deployment *d)
         answer_sent(c, d);
 }
 
-static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
+/* What every change of a box takes along. */
+static int change_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
     uint64_t deadline = CONFIRM_SECONDS_DEFAULT;
-    int r = compose_body_check(body, &request->compose, err);
-    if (r < 0)
-        return r;
     if (json_u64(body, "confirmDeadlineSeconds", &deadline) == -EINVAL || deadline < CONFIRM_SECONDS_MIN ||
         deadline > CONFIRM_SECONDS_MAX)
         return error_set(err, EINVAL, "request.bad-deadline", "confirmDeadlineSeconds must be from %d to %d",
@@ -100,6 +101,25 @@ static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, 
     return 0;
 }
 
+static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
+{
+    int r = compose_body_check(body, &request->compose, err);
+    return r < 0 ? r : change_read(c, body, request, err);
+}
+
+/* The box knows which versions there are; what no version looks like does not get there. */
+static int rollback_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
+{
+    const cJSON *to = cJSON_GetObjectItemCaseSensitive(body, "to");
+    const char *version = json_string(body, "to");
+    size_t len = version ? strspn(version, VERSION_CHARACTERS) : 0;
+    if (to && (!version || len == 0 || len > VERSION_SIZE_MAX || version[len]))
+        return error_set(err, EINVAL, "snapshot.bad-version",
+                         "\"to\" is a version as in the box's history: 7, local-1764400000000");
+    request->target = version;
+    return change_read(c, body, request, err);
+}
+
 static void fail_not_found(Request *c, const char *id, const char *sentence)
 {
     Error err = {};
@@ -108,7 +128,7 @@ static void fail_not_found(Request *c, const char *id, const char *sentence)
     error_done(&err);
 }
 
-static void push(Request *c)
+static void change(Request *c, int (*read)(Request *c, const cJSON *body, DeploymentRequest *request, Error *err))
 {
     const DeploymentsApi *api = c->module;
     Error err = {};
@@ -120,12 +140,22 @@ static void push(Request *c)
     const cJSON *body = request_parse_body(c);
     if (!body)
         return;
-    int r = push_read(c, body, &request, &err);
+    int r = read(c, body, &request, &err);
     if (r < 0)
         request_fail(c, r, &err);
     else
         deployment_push(api->deployments, c, &request);
     error_done(&err);
+}
+
+static void push(Request *c)
+{
+    change(c, push_read);
+}
+
+static void roll_back(Request *c)
+{
+    change(c, rollback_read);
 }
 
 static void on_list(Request *c, const StoreRows *rows)
@@ -198,6 +228,7 @@ static void show(Request *c)
 
 const Route deployment_routes[] = {
     { "POST", "/v1/devices/*/compose-snapshot", ACCESS_OPERATOR, push, "push a compose file" },
+    { "POST", "/v1/devices/*/rollback", ACCESS_OPERATOR, roll_back, "back to what it ran before" },
     { "GET", "/v1/devices/*/deployments", ACCESS_OPERATOR, list, "what was pushed" },
     { "GET", "/v1/devices/*/deployments/*", ACCESS_OPERATOR, show, "one deployment, live" },
     {},

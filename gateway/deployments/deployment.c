@@ -45,6 +45,7 @@ Deployment *deployment_free(Deployment *d)
     free(d->image);
     free(d->digest);
     free(d->service);
+    free(d->target);
     free(d->rollout);
     free(d);
     return NULL;

@@ -22,9 +22,10 @@ struct Deployment {
     char id[RANDOM_ID_SIZE], nonce[RANDOM_ID_SIZE];
     uint64_t version; /* 0 until stored */
     unsigned confirm_deadline;
-    bool update;                    /* a new image, not a compose file */
-    char *compose;                  /* until it was sent, as the next three */
+    DeploymentKind kind;
+    char *compose;                  /* until it was sent, as the next four */
     char *image, *digest, *service; /* of an update; service may be NULL */
+    char *target;                   /* of a rollback; may be NULL */
     char *rollout;                  /* that it is part of, or NULL */
     char starter[RANDOM_ID_SIZE];   /* the request that asked for it, which may be gone */
     deployment_sent_t on_sent;

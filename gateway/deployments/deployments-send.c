@@ -21,8 +21,10 @@ static Request *deployment_starter(const Deployment *d)
 
 static int add_content(const Deployment *d, cJSON *m)
 {
-    if (!d->update)
+    if (d->kind == DEPLOYMENT_COMPOSE)
         return json_add_string(m, "compose", d->compose);
+    if (d->kind == DEPLOYMENT_ROLLBACK)
+        return json_add_string(m, "to", d->target);
     return json_add_string(m, "image", d->image) < 0 || json_add_string(m, "digest", d->digest) < 0 ||
                    json_add_string(m, "service", d->service) < 0
                ? -ENOMEM
@@ -31,8 +33,13 @@ static int add_content(const Deployment *d, cJSON *m)
 
 static cJSON *deployment_message(const Deployment *d)
 {
+    static const char *const types[] = {
+        [DEPLOYMENT_COMPOSE] = "compose.snapshot",
+        [DEPLOYMENT_UPDATE] = "image.update",
+        [DEPLOYMENT_ROLLBACK] = "compose.rollback",
+    };
     char now[TIMESTAMP_SIZE];
-    _cleanup_(cJSON_Deletep) cJSON *m = message_new(d->update ? "image.update" : "compose.snapshot");
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new(types[d->kind]);
     if (!m || json_add_string(m, "id", d->id) < 0 || json_add_u64(m, "version", d->version) < 0 ||
         json_add_string(m, "deviceId", d->device) < 0 || add_content(d, m) < 0 ||
         json_add_string(m, "issuedAt", timestamp_format(realtime_usec(), now)) < 0 ||
@@ -60,6 +67,7 @@ void deployment_send(Deployment *d)
     d->image = (free(d->image), NULL);
     d->digest = (free(d->digest), NULL);
     d->service = (free(d->service), NULL);
+    d->target = (free(d->target), NULL);
     deployment_log(d, LOG_LEVEL_INFO, "sent");
 }
 
@@ -110,8 +118,8 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
 static int deployment_store(Deployment *d, const Request *c, const DeploymentRequest *request, uint64_t floor,
                             Error *err)
 {
-    char sha256[SHA256_HEX_SIZE];
-    int r = sha256_hex(d->compose, strlen(d->compose), sha256);
+    char sha256[SHA256_HEX_SIZE] = "";
+    int r = d->compose ? sha256_hex(d->compose, strlen(d->compose), sha256) : 0;
     if (r < 0)
         return error_from_errno(err, r, "opening a deployment");
     const NewDeployment row = {
@@ -119,8 +127,10 @@ static int deployment_store(Deployment *d, const Request *c, const DeploymentReq
         .id = d->id,
         .nonce = d->nonce,
         .version_floor = floor,
-        .compose = d->compose,
+        .kind = d->kind,
+        .compose = d->compose ? d->compose : "",
         .sha256 = sha256,
+        .target = d->target,
         .actor = c->actor,
         .reason = request->reason,
         .confirm_deadline = d->confirm_deadline,
@@ -144,6 +154,30 @@ static void fail_offline(const Deployments *ds, Request *c)
     error_done(&err);
 }
 
+/* NULL stays NULL; 0 or -ENOMEM. */
+static int copy(const char *text, char **ret)
+{
+    *ret = text ? strdup(text) : NULL;
+    return text && !*ret ? -ENOMEM : 0;
+}
+
+/* An agent that does not know it would leave it without an answer. */
+static int check_takes(const DeviceConn *s, const DeploymentRequest *request, Error *err)
+{
+    const char *device = device_conn_device(s);
+
+    if (request->compose || device_conn_takes_rollbacks(s))
+        return 0;
+    if (!device_conn_agent_spoke(s))
+        return error_set(err, ENOTCONN, "device.agent-silent",
+                         "the tunnel of device %s is up, but mgmt-agent has not reported: is it running?", device);
+    return error_set(
+        err, EBADMSG, "rollback.unsupported",
+        "the agent of device %s is too old to go back by an order: update it, run `secboxctl rollback` on the box, "
+        "or push the earlier compose file again",
+        device);
+}
+
 void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *request)
 {
     Error err = {};
@@ -156,27 +190,26 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
         fail_busy(ds, c);
         return;
     }
-    Deployment *d = deployment_new(ds, c->args[0]);
-    int r = -ENOMEM;
+    int r = check_takes(s, request, &err);
+    Deployment *d = r < 0 ? NULL : deployment_new(ds, c->args[0]);
+    if (r >= 0 && !d)
+        r = -ENOMEM;
     if (d) {
         memcpy(d->starter, c->id, sizeof(d->starter));
         d->on_sent = request->on_sent;
         d->confirm_deadline = request->confirm_deadline;
-        d->compose = strdup(request->compose);
-        r = d->compose ? deployment_store(d, c, request, device_conn_version_floor(s), &err) : -ENOMEM;
+        d->kind = request->compose ? DEPLOYMENT_COMPOSE : DEPLOYMENT_ROLLBACK;
+        r = copy(request->compose, &d->compose);
+        if (r >= 0)
+            r = copy(request->target, &d->target);
+        if (r >= 0)
+            r = deployment_store(d, c, request, device_conn_version_floor(s), &err);
     }
     if (r < 0) {
         deployment_free(d);
         request_fail(c, r, &err);
     }
     error_done(&err);
-}
-
-/* NULL stays NULL; 0 or -ENOMEM. */
-static int copy(const char *text, char **ret)
-{
-    *ret = text ? strdup(text) : NULL;
-    return text && !*ret ? -ENOMEM : 0;
 }
 
 int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err)
@@ -189,7 +222,7 @@ int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err)
     Deployment *d = deployment_new(ds, order->device);
     if (!d)
         return error_from_errno(err, -ENOMEM, "opening a deployment");
-    d->update = !order->compose;
+    d->kind = order->compose ? DEPLOYMENT_COMPOSE : DEPLOYMENT_UPDATE;
     d->confirm_deadline = order->confirm_deadline;
     int r = copy(order->rollout, &d->rollout);
     if (r >= 0)
@@ -214,7 +247,8 @@ static void on_content(StoreQuery *q _unused_, int r, const StoreRows *rows, con
     if (r >= 0 && store_rows_count(rows) == 0)
         return;
     if (r >= 0 && (store_rows_copy(rows, 0, 0, &d->compose) < 0 || store_rows_copy(rows, 0, 1, &d->image) < 0 ||
-                   store_rows_copy(rows, 0, 2, &d->digest) < 0 || store_rows_copy(rows, 0, 3, &d->service) < 0))
+                   store_rows_copy(rows, 0, 2, &d->digest) < 0 || store_rows_copy(rows, 0, 3, &d->service) < 0 ||
+                   store_rows_copy(rows, 0, 4, &d->target) < 0))
         r = -ENOMEM;
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "cannot send the deployment of %s again", d->device);

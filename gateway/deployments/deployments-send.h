@@ -5,13 +5,15 @@
 #include "gateway/deployments/deployment-events.h"
 
 typedef struct DeploymentRequest {
-    const char *compose, *reason;
+    const char *compose; /* NULL: back to what the box ran before … */
+    const char *target;  /* … to this version, or as the box decides */
+    const char *reason;
     unsigned confirm_deadline; /* seconds */
     deployment_sent_t on_sent; /* answers the request */
 } DeploymentRequest;
 
 /* Stores a deployment for the box args[0] and sends it. The request is answered when that is not possible: 503
- * device.offline, 409 deployment.busy. */
+ * device.offline or device.agent-silent, 409 deployment.busy, 422 rollback.unsupported. */
 void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *request);
 
 /* What a rollout gives each of its boxes; it holds all of this in the database too. */

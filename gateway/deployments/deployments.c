@@ -156,7 +156,7 @@ static int adopt_row(Deployments *ds, const StoreRows *rows, size_t i, bool at_s
     d->version = row.version;
     d->confirm_deadline = row.confirm_deadline;
     d->progressed = row.progressed;
-    d->update = row.update;
+    d->kind = row.kind;
     d->rollout = row.rollout ? strdup(row.rollout) : NULL;
     if (row.rollout && !d->rollout) {
         deployment_free(d);

@@ -95,6 +95,11 @@ bool device_conn_takes_updates(const DeviceConn *s)
     return s->takes_updates;
 }
 
+bool device_conn_takes_rollbacks(const DeviceConn *s)
+{
+    return s->takes_rollbacks;
+}
+
 bool device_conn_takes_halted(const DeviceConn *s)
 {
     return s->takes_halted;

@@ -131,6 +131,7 @@ static void on_status(DeviceConn *s, const cJSON *message, void *userdata _unuse
     s->agent_spoke = true;
     s->takes_updates = accepts(message, "image.update");
     s->takes_halted = accepts(message, "updates.halted");
+    s->takes_rollbacks = accepts(message, "compose.rollback");
     note_services(s, message);
 }
 

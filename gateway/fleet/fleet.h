@@ -85,6 +85,7 @@ int verb_devices_unblock(int argc, char **argv, void *userdata);
 int verb_devices_relabel(int argc, char **argv, void *userdata);
 int verb_devices_remove(int argc, char **argv, void *userdata);
 int verb_push(int argc, char **argv, void *userdata);
+int verb_rollback(int argc, char **argv, void *userdata);
 int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);
 int verb_status(int argc, char **argv, void *userdata);

@@ -32,6 +32,8 @@ static const CliVerb verbs[] = {
       "yes" },
     { "push", "DEVICE FILE", 2, 2, "push a compose file to a box", verb_push, "wait confirm-deadline reason timeout" },
     { "plan", "DEVICE FILE", 2, 2, "what the push would change, service by service", verb_plan, NULL },
+    { "rollback", "DEVICE [VERSION]", 1, 2, "back to what a box ran before, or to this version", verb_rollback,
+      "wait confirm-deadline reason timeout" },
     { "history", "DEVICE", 1, 1, "a box's pushes and how they ended", verb_history, "limit" },
     { "status", "DEVICE", 1, 1, "ask a box, live, how it is", verb_status, NULL },
     { "grants add", "DEVICE", 1, 1, "ask for the right to log in to a box, for a --reason", verb_grants_add,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* push: checked here, sent once, then followed by long polls that outlive a restart of the gateway. */
+/* push and rollback: checked here, sent once, then followed by long polls that outlive a restart of the gateway. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -29,7 +29,8 @@ typedef struct Follow {
     bool lost; /* said that the gateway does not answer */
 } Follow;
 
-static int make_request(const Fleet *fleet, const char *text, cJSON **ret, Error *err)
+/* What is changed: the text of a compose file as "compose", or a version as "to". */
+static int make_request(const Fleet *fleet, const char *key, const char *value, cJSON **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
     uint64_t confirm = 0;
@@ -37,8 +38,7 @@ static int make_request(const Fleet *fleet, const char *text, cJSON **ret, Error
     int r = fleet_number(fleet->confirm_deadline, "confirm-deadline", 1, CONFIRM_SECONDS_MAX, 0, &confirm, err);
     if (r < 0)
         return r;
-    if (!request || json_add_string(request, "compose", text) < 0 ||
-        json_add_string(request, "reason", fleet->reason) < 0 ||
+    if (!request || json_add_string(request, key, value) < 0 || json_add_string(request, "reason", fleet->reason) < 0 ||
         (confirm > 0 && json_add_int(request, "confirmDeadlineSeconds", (int) confirm) < 0))
         return error_from_errno(err, -ENOMEM, "make a request");
     *ret = TAKE_PTR(request);
@@ -193,30 +193,41 @@ static int sent(Fleet *fleet, const char *device, const ApiReply *reply, usec_t 
     return follow(&f);
 }
 
-int verb_push(int argc, char **argv, void *userdata)
+/* Asks for a change, and follows it with --wait. */
+static int ask_for(Fleet *fleet, const char *device, const char *suffix, const cJSON *request)
 {
-    Fleet *fleet = userdata;
-    _cleanup_(freep) char *path = fleet_device_path(argv[0], "/compose-snapshot?wait=0"), *text = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(freep) char *path = fleet_device_path(device, suffix);
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(error_done) Error err = {};
     uint64_t timeout = 0;
 
-    (void) argc;
-    int r =
-        path ? fleet_number(fleet->timeout, "timeout", 1, TIMEOUT_MAX_SECONDS, TIMEOUT_DEFAULT_SECONDS, &timeout, &err)
-             : error_from_errno(&err, -ENOMEM, "make a request");
+    int r = fleet_number(fleet->timeout, "timeout", 1, TIMEOUT_MAX_SECONDS, TIMEOUT_DEFAULT_SECONDS, &timeout, &err);
     if (r >= 0)
-        r = fleet_read_compose(argv[1], &text, &err);
-    if (r >= 0)
-        r = make_request(fleet, text, &request, &err);
-    if (r >= 0)
-        r = fleet_begin(fleet, &err);
-    if (r < 0)
-        return fleet_fail(fleet, NULL, &err, r);
-
-    r = api_call(&fleet->api, "POST", path, request, SEND_TIMEOUT, &reply, &err);
+        r = fleet_ask(fleet, "POST", path, request, SEND_TIMEOUT, &reply, &err);
     if (r == -EHOSTUNREACH && !str_equal(error_id(&err), "http.connect") && !str_equal(error_id(&err), "http.resolve"))
-        error_prefix(&err, r, "whether the push was taken is not known (`%s history %s` tells)", PROGRAM, argv[0]);
-    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : sent(fleet, argv[0], &reply, timeout * USEC_PER_SEC);
+        error_prefix(&err, r, "whether it was taken is not known (`%s history %s` tells)", PROGRAM, device);
+    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : sent(fleet, device, &reply, timeout * USEC_PER_SEC);
+}
+
+int verb_push(int argc, char **argv, void *userdata)
+{
+    _cleanup_(freep) char *text = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(error_done) Error err = {};
+
+    (void) argc;
+    int r = fleet_read_compose(argv[1], &text, &err);
+    if (r >= 0)
+        r = make_request(userdata, "compose", text, &request, &err);
+    return r < 0 ? fleet_fail(userdata, NULL, &err, r)
+                 : ask_for(userdata, argv[0], "/compose-snapshot?wait=0", request);
+}
+
+int verb_rollback(int argc, char **argv, void *userdata)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(error_done) Error err = {};
+
+    int r = make_request(userdata, "to", argc > 1 ? argv[1] : NULL, &request, &err);
+    return r < 0 ? fleet_fail(userdata, NULL, &err, r) : ask_for(userdata, argv[0], "/rollback?wait=0", request);
 }

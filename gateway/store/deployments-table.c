@@ -3,13 +3,15 @@
 
 #include <errno.h>
 
+#include "lib/base/strv.h"
+
 /* of one answer */
 #define EVENTS_LIMIT "500"
 
 #define DEPLOYMENT_JSON                                                                                                \
     "jsonb_strip_nulls(jsonb_build_object('id', d.id, 'device', d.device, 'version', d.version::text,"                 \
     " 'kind', d.kind, 'sha256', nullif(d.sha256, ''), 'image', d.image, 'digest', d.digest,"                           \
-    " 'service', d.service, 'rollout', d.rollout,"                                                                     \
+    " 'service', d.service, 'rollout', d.rollout, 'target', d.target,"                                                 \
     " 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state,"                                            \
     " 'phase', d.phase, 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline,"                             \
     " 'outcome', d.result->'outcome', 'failedPhase', d.result->'failedPhase', 'error', d.result->'error',"             \
@@ -22,6 +24,20 @@
 #define NEXT_VERSION                                                                                                   \
     "v AS (SELECT greatest(coalesce(max(version), 0), $2::bigint) + 1 AS version"                                      \
     " FROM deployments WHERE device = $1),"
+
+static const char *const kinds[] = {
+    [DEPLOYMENT_COMPOSE] = "compose",
+    [DEPLOYMENT_UPDATE] = "update",
+    [DEPLOYMENT_ROLLBACK] = "rollback",
+};
+
+static DeploymentKind deployment_kind_from(const char *name)
+{
+    for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+        if (str_equal(kinds[i], name))
+            return (DeploymentKind) i;
+    return DEPLOYMENT_COMPOSE;
+}
 
 Statement sql_deployment(const char *device, uint64_t version)
 {
@@ -52,11 +68,10 @@ Statement sql_deployment_events(const char *device, uint64_t version, int64_t af
 
 Statement sql_deployments_open(void)
 {
-    return (Statement) {
-        .sql = "SELECT device, version, id, nonce, confirm_deadline, progressed_at IS NOT NULL,"
-               " extract(epoch FROM now() - coalesce(progressed_at, created_at))::bigint, kind = 'update', rollout"
-               " FROM deployments WHERE state = 'open'"
-    };
+    return (Statement) { .sql =
+                             "SELECT device, version, id, nonce, confirm_deadline, progressed_at IS NOT NULL,"
+                             " extract(epoch FROM now() - coalesce(progressed_at, created_at))::bigint, kind, rollout"
+                             " FROM deployments WHERE state = 'open'" };
 }
 
 int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *ret)
@@ -67,7 +82,7 @@ int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *re
         .id = store_rows_get(rows, row, 2),
         .nonce = store_rows_get(rows, row, 3),
         .progressed = store_rows_true(rows, row, 5),
-        .update = store_rows_true(rows, row, 7),
+        .kind = deployment_kind_from(store_rows_get(rows, row, 7)),
         .rollout = store_rows_get(rows, row, 8),
     };
     if (store_rows_u64(rows, row, 1, UINT64_MAX, &ret->version) < 0 || ret->version == 0 ||
@@ -82,23 +97,25 @@ int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *re
 
 Statement sql_deployment_content(const char *id)
 {
-    return STATEMENT("SELECT compose, image, digest, service FROM deployments WHERE id = $1 AND state = 'open'",
+    return STATEMENT("SELECT compose, image, digest, service, target FROM deployments WHERE id = $1 AND state = 'open'",
                      sql_text(id));
 }
 
 Statement sql_deployment_add(const NewDeployment *d)
 {
-    return STATEMENT("WITH " NEXT_VERSION
-                     " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-                     " confirm_deadline) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer FROM v"
-                     " ON CONFLICT DO NOTHING RETURNING device, version),"
-                     " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6, 'compose.push', device,"
-                     " jsonb_build_object('id', $3::text, 'version', version::text, 'sha256', $4::text, 'reason',"
-                     " $7::text) FROM d)"
-                     " SELECT version FROM d",
-                     sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
-                     sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
-                     sql_number(d->confirm_deadline));
+    return STATEMENT(
+        "WITH " NEXT_VERSION
+        " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
+        " confirm_deadline, kind, target) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer, $10, $11 FROM v"
+        " ON CONFLICT DO NOTHING RETURNING device, version),"
+        " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6,"
+        " CASE $10::text WHEN 'rollback' THEN 'compose.rollback' ELSE 'compose.push' END, device,"
+        " jsonb_build_object('id', $3::text, 'version', version::text, 'reason', $7::text)"
+        " || jsonb_strip_nulls(jsonb_build_object('sha256', nullif($4::text, ''), 'target', $11::text)) FROM d)"
+        " SELECT version FROM d",
+        sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
+        sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
+        sql_number(d->confirm_deadline), sql_text(kinds[d->kind]), sql_text(d->target));
 }
 
 Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)

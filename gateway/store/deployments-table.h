@@ -5,6 +5,12 @@
 #include "lib/postgres/rows.h"
 #include "lib/postgres/statement.h"
 
+typedef enum DeploymentKind {
+    DEPLOYMENT_COMPOSE,  /* a compose file */
+    DEPLOYMENT_UPDATE,   /* a new image for what runs */
+    DEPLOYMENT_ROLLBACK, /* to a snapshot that the box keeps */
+} DeploymentKind;
+
 /* 0 {"deployment", "result"}, 1 its status when it has ended. */
 Statement sql_deployment(const char *device, uint64_t version);
 /* 0 {"deployments": […]}, newest first; 1 whether there is such a device. */
@@ -17,21 +23,24 @@ typedef struct OpenDeploymentRow {
     const char *device, *id, *nonce, *rollout; /* borrowed; rollout may be NULL */
     uint64_t version;
     unsigned confirm_deadline;
-    bool progressed, update;
+    bool progressed;
+    DeploymentKind kind;
     uint64_t silent; /* seconds since the box's last word, or since it was stored */
 } OpenDeploymentRow;
 
 Statement sql_deployments_open(void);
 /* 0 or -EBADMSG. */
 int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *ret) _must_check_;
-/* What an open one brings: 0 compose, 1 image, 2 digest, 3 service. */
+/* What an open one brings: 0 compose, 1 image, 2 digest, 3 service, 4 target. */
 Statement sql_deployment_content(const char *id);
 
 typedef struct NewDeployment {
     const char *device, *id, *nonce;
     uint64_t version_floor; /* its version is above this */
-    const char *compose, *sha256;
-    const char *actor, *reason; /* reason may be NULL */
+    DeploymentKind kind;
+    const char *compose, *sha256; /* "" of a rollback */
+    const char *target;           /* of a rollback: the snapshot to go back to; NULL: as the box decides */
+    const char *actor, *reason;   /* reason may be NULL */
     unsigned confirm_deadline;
 } NewDeployment;
 

@@ -155,6 +155,10 @@ static const SchemaStep schema_steps[] = {
          " WHERE state IN ('waiting', 'offline', 'sent');\n"
          "CREATE INDEX rollout_boxes_device ON rollout_boxes(device);\n" },
     { 5, schema_communities },
+    { 6, "ALTER TABLE deployments"
+         " DROP CONSTRAINT deployments_kind_check,"
+         " ADD CONSTRAINT deployments_kind_check CHECK (kind IN ('compose', 'update', 'rollback')),"
+         " ADD COLUMN target text;\n" },
     {},
 };
 

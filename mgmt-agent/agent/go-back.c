@@ -125,38 +125,83 @@ static int check_named(const Memory *m, const char *version, Error *err)
     return verdict ? refuse_bad(m, version, verdict, err) : 0;
 }
 
+/* The kept compose file as the snapshot that `message` asks for. From the cloud it has the cloud's next version, and is confirmed
+ * like a push. */
+static int make_snapshot(const cJSON *message, const cJSON *kept, bool from_cloud, cJSON **ret)
+{
+    static const char *const of_order[] = { "id",       "version", "deviceId",
+                                            "issuedAt", "nonce",   "confirmDeadlineSeconds",
+                                            "expiresAt" };
+    _cleanup_(cJSON_Deletep) cJSON *snapshot = cJSON_Duplicate(kept, 1);
+    int r = snapshot ? 0 : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i < (from_cloud ? ELEMENTSOF(of_order) : 1); i++) {
+        const cJSON *member = cJSON_GetObjectItemCaseSensitive(message, of_order[i]);
+
+        cJSON_DeleteItemFromObjectCaseSensitive(snapshot, of_order[i]);
+        if (member)
+            r = json_add_item(snapshot, of_order[i], cJSON_Duplicate(member, 1));
+    }
+    if (r == 0)
+        *ret = TAKE_PTR(snapshot);
+    return r;
+}
+
 static int take_up(Agent *a, ControlClient *c, const cJSON *message, Error *err)
 {
     _cleanup_(memory_done) Memory memory = {};
+    _cleanup_(cJSON_Deletep) cJSON *kept = NULL;
     _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
     const char *version = json_string(message, "to");
+    bool from_cloud = control_client_is_link(c);
     char sha256[SHA256_HEX_SIZE];
     int r = memory_load(&memory, err);
 
     if (r == 0)
         r = version ? check_named(&memory, version, err) : choose(&memory, &version, err);
     if (r == 0)
-        r = load_snapshot(version, &snapshot, sha256, err);
+        r = load_snapshot(version, &kept, sha256, err);
+    if (r == 0)
+        r = make_snapshot(message, kept, from_cloud, &snapshot);
     if (r < 0)
         return r;
-    cJSON_DeleteItemFromObjectCaseSensitive(snapshot, "id");
-    r = json_add_string(snapshot, "id", json_string(message, "id"));
-    if (r < 0)
-        return r;
-    log_notice("Going back from snapshot %s to %s, asked for on the box", json_string(memory.current, "version"),
-               version);
+    log_notice("Going back from snapshot %s to %s, asked for %s", json_string(memory.current, "version"), version,
+               from_cloud ? "by the cloud" : "on the box");
     agent_take_snapshot(a, c, snapshot, true);
     return 0;
 }
 
+/* The gateway's rows are ended by a result, with its own version. */
+static void refuse(ControlClient *c, const cJSON *message, const Error *err, int r)
+{
+    int status = r == -ENOENT ? 404 : r == -EPERM || r == -EEXIST ? 409 : r == -EINVAL ? 400 : 503;
+
+    if (control_client_is_link(c))
+        agent_refuse(c, message, status, err, r);
+    else
+        control_send_error(c, json_string(message, "id"), err, r);
+}
+
 void agent_handle_rollback(Agent *a, ControlClient *c, const cJSON *message)
 {
+    const char *id = json_string(message, "id");
+    _cleanup_(cJSON_Deletep) cJSON *before = NULL;
     _cleanup_(error_done) Error err = {};
-    int r;
+    int r = 0;
 
+    if ((a->deploying && str_equal(a->deploying_id, id)) || (agent_is_busy(a) && str_equal(a->journal.id, id)))
+        return; /* delivered twice: the answer is on its way */
     if (agent_park(a, c, message))
         return;
-    r = take_up(a, c, message, &err);
+    before = agent_find_result(id);
+    if (before) {
+        control_send(c, before);
+        return;
+    }
+    if (control_client_is_link(c) && !json_string(message, "version"))
+        r = error_set(&err, EINVAL, "snapshot.bad-version", "the cloud's order to go back has no version");
+    if (r == 0)
+        r = take_up(a, c, message, &err);
     if (r < 0)
-        control_send_error(c, json_string(message, "id"), &err, r);
+        refuse(c, message, &err, r);
 }

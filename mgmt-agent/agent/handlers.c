@@ -8,6 +8,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/state/way-back.h"
 
 #define HISTORY_LIMIT_DEFAULT 20
 
@@ -67,8 +68,12 @@ cJSON *agent_make_result(const Agent *a, bool is_push)
     return make_failure(a->deploying_id, a->deploying_version, 500, &err, r);
 }
 
-/* An answer to a snapshot that is refused before any work: not stored, the asker may send it again. */
-static void refuse(ControlClient *c, const cJSON *message, int status, const Error *err, int r)
+static const char *kind_of(const char *type)
+{
+    return str_equal(type, "image.update") ? "update" : str_equal(type, "compose.rollback") ? KIND_ROLLBACK : NULL;
+}
+
+void agent_refuse(ControlClient *c, const cJSON *message, int status, const Error *err, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m =
         make_failure(json_string(message, "id"), json_string(message, "version"), status, err, r);
@@ -76,7 +81,7 @@ static void refuse(ControlClient *c, const cJSON *message, int status, const Err
     log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Refusing %s %s (%d)",
                 str_equal(json_string(message, "type"), "image.update") ? "update" : "snapshot",
                 json_string(message, "version"), status);
-    if (m && (str_equal(json_string(message, "type"), "compose.snapshot") || json_add_string(m, "kind", "update") == 0))
+    if (m && json_add_string(m, "kind", kind_of(json_string(message, "type"))) == 0)
         control_send(c, m);
 }
 
@@ -146,7 +151,7 @@ void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goe
         return;
     if (agent_is_busy(a)) {
         r = error_set(&err, EBUSY, "deploy.busy", "another snapshot is being deployed; wait for its result");
-        refuse(c, message, 409, &err, r);
+        agent_refuse(c, message, 409, &err, r);
         return;
     }
     if (!goes_back && agent_check_unchanged(a, message, from_cloud, &result)) {
@@ -159,7 +164,7 @@ void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goe
             ? agent_deploy(a, "apply", id, request, from_cloud ? NULL : c, from_cloud, &err)
             : -ENOMEM;
     if (r < 0)
-        refuse(c, message, 503, &err, r);
+        agent_refuse(c, message, 503, &err, r);
 }
 
 static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
@@ -167,8 +172,7 @@ static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
     agent_take_snapshot(a, c, wire, false);
 }
 
-/* What the box said when it was asked the same before: a gateway that was killed asks again. */
-static cJSON *find_result(const char *id)
+cJSON *agent_find_result(const char *id)
 {
     _cleanup_(cJSON_Deletep) cJSON *history = NULL;
 
@@ -194,10 +198,10 @@ static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
         return;
     if (agent_is_busy(a)) {
         r = error_set(&err, EBUSY, "deploy.busy", "another change is under way; wait for its result");
-        refuse(c, message, 409, &err, r);
+        agent_refuse(c, message, 409, &err, r);
         return;
     }
-    before = find_result(id);
+    before = agent_find_result(id);
     if (before) {
         control_send(c, before);
         return;
@@ -206,13 +210,13 @@ static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
         r = error_set(
             &err, EBUSY, "deploy.recovery",
             "a rollback failed on this box; push a compose file, or look at what runs, before images are updated");
-        refuse(c, message, 409, &err, r);
+        agent_refuse(c, message, 409, &err, r);
         return;
     }
     request = make_request(message, "cloud");
     r = request ? agent_deploy(a, "update", id, request, NULL, true, &err) : -ENOMEM;
     if (r < 0)
-        refuse(c, message, 503, &err, r);
+        agent_refuse(c, message, 503, &err, r);
 }
 
 static void handle_plan(Agent *a, ControlClient *c, const cJSON *message)

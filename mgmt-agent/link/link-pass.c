@@ -27,7 +27,8 @@ static void complain(Link *l, const char *from, const char *type, const char *re
 static const char *const own_types[] = { "challenge", "probe.result", "welcome", "goaway" };
 
 /* Changes and their confirmations are kept for an agent that restarts; questions are asked again. */
-static const char *const kept_types[] = { "compose.snapshot", "compose.confirm", "compose.result.ack", "image.update" };
+static const char *const kept_types[] = { "compose.snapshot", "compose.confirm", "compose.result.ack", "image.update",
+                                          "compose.rollback" };
 
 static bool is_one_of(const char *const *types, size_t n, const char *type)
 {

@@ -172,6 +172,7 @@ ROUTES = [
     ("POST", r"/v1/devices/([^/]+)/bootstrap", FakeGateway._bootstrap),
     ("POST", r"/v1/devices/([^/]+)/(block|unblock)", FakeGateway._change),
     ("POST", r"/v1/devices/([^/]+)/compose-snapshot", FakeGateway._push),
+    ("POST", r"/v1/devices/([^/]+)/rollback", FakeGateway._push),
     ("GET", r"/v1/devices/([^/]+)/deployments/(\d+)", FakeGateway._poll),
     ("GET", r"/v1/devices/([^/]+)/deployments", FakeGateway._history),
     ("POST", r"/v1/devices/([^/]+)/plan", FakeGateway._plan),

@@ -191,6 +191,20 @@ def test_push_returns_when_it_was_taken(fleet):
     assert json.loads(p.stdout) == {"deployment": {"id": "d-7", "version": "7"}}
 
 
+def test_rollback_asks_and_waits_as_a_push_does(fleet):
+    p = fleet.run("rollback", "caseta5")
+    assert p.returncode == 0 and "version 7 is on its way to caseta5" in p.stdout, p
+    fleet.gateway.polls = [(EVENTS, DONE, "done")]
+    p = fleet.run("rollback", "caseta5", "5", "--wait", "--reason", "door stuck", "--confirm-deadline", "60")
+    assert p.returncode == 0 and "done" in p.stdout, p
+    assert fleet.gateway.bodies("POST", "/v1/devices/caseta5/rollback") == [
+        {}, {"to": "5", "reason": "door stuck", "confirmDeadlineSeconds": 60}]
+    fleet.gateway.polls = [([], ROLLED_BACK, "rolled-back")]
+    assert fleet.run("rollback", "caseta5", "--wait").returncode == 1
+    fleet.gateway.offline = True
+    assert fleet.run("rollback", "caseta5").returncode == 3
+
+
 def test_push_to_a_box_that_is_offline(fleet):
     fleet.gateway.offline = True
     for wait in ([], ["--wait"]):

@@ -86,6 +86,63 @@ def test_the_status_of_the_box_is_passed_on(gw, device, status, phase, outcome):
     assert answer.json["result"]["error"] == {"id": "x.y", "message": "why"}
 
 
+def roll_back(gw, device, **body):
+    """The answer to come: the request waits for the box."""
+    push = Push.__new__(Push)
+    threading.Thread.__init__(push, daemon=True)
+    push.ask = lambda: gw.request("POST", f"/v1/devices/{device.id}/rollback", body)
+    push.answer = None
+    push.start()
+    return push
+
+
+def test_a_rollback_is_confirmed_like_a_push(gw, device):
+    tunnel = device.connect({"accepts": ["compose.rollback"]})
+    asked = roll_back(gw, device, to="local-1764400000000", reason="door stuck")
+    order = tunnel.next("compose.rollback")
+    assert order["to"] == "local-1764400000000" and order["deviceId"] == device.id and "compose" not in order
+    assert order["confirmDeadlineSeconds"] > 0 and order["version"] == "1"
+    tunnel.send(device.progress(order, 0, "prove"))
+    tunnel.close()
+    again = device.connect({"pending": {"id": order["id"], "version": "1", "phase": "confirm", "nonce": order["nonce"]}})
+    assert again.next("compose.confirm")["nonce"] == order["nonce"]
+    again.send(device.result(order, kind="rollback"))
+    answer = asked.end()
+    assert answer.status == 200
+    shown = answer.json["deployment"]
+    assert (shown["kind"], shown["target"], shown["state"]) == ("rollback", "local-1764400000000", "done")
+    assert "sha256" not in shown and shown["reason"] == "door stuck"
+    entry = [e for e in gw.audit("compose.rollback") if e["device"] == device.id][0]
+    assert entry["detail"]["target"] == "local-1764400000000" and entry["actor"] == "operator:lab"
+
+
+def test_a_rollback_that_was_lost_is_sent_again(gw, device):
+    tunnel = device.connect({"accepts": ["compose.rollback"]})
+    assert gw.request("POST", f"/v1/devices/{device.id}/rollback?wait=0", {"to": "7"}).status == 202
+    first = tunnel.next("compose.rollback")
+    tunnel.close()
+    second = device.connect({"accepts": ["compose.rollback"]}).next("compose.rollback")
+    assert {**first, "issuedAt": ""} == {**second, "issuedAt": ""}
+
+
+def test_a_rollback_that_a_box_cannot_do(gw, device):
+    path = f"/v1/devices/{device.id}/rollback"
+    answer = gw.request("POST", path, {})
+    assert answer.status == 503 and error_id(answer) == "device.offline"
+    tunnel = device.connect()
+    wait_until(lambda: gw.device(device.id)["connected"], "it is connected")
+    answer = gw.request("POST", path, {})
+    assert answer.status in (422, 503)
+    tunnel.send(device.status(accepts=["image.update"]))
+    wait_until(lambda: error_id(gw.request("POST", path, {})) == "rollback.unsupported", "an agent that is too old")
+    assert gw.request("POST", path, {}).status == 422 and tunnel.silent() == []
+    tunnel.send(device.status(accepts=["image.update", "compose.rollback"]))
+    for bad in ("", "../1", 7, "x" * 60):
+        answer = gw.request("POST", path, {"to": bad})
+        assert answer.status == 400 and error_id(answer) == "snapshot.bad-version", bad
+    assert gw.request("POST", "/v1/devices/nobody/rollback", {}).status == 404
+
+
 def test_versions_rise_above_what_the_box_knows(gw, device):
     tunnel = device.connect({"current": {"version": "9007199254740993", "sha256": "0" * 64, "at": "2026-01-02T03:04:05.678Z"}})
     wait_until(lambda: gw.device(device.id).get("current"), "the status arrived")

@@ -187,7 +187,7 @@ def test_what_may_not_pass(cloud, box):
     connection = cloud.next_connection()
     box.agent.wait_connected()
     for message in ({"type": "from.the.future", "id": "x"}, {"type": "env.ensure", "id": "secboxctl"},
-                    {"type": "compose.rollback", "id": "secboxctl"}, {"type": "link.cycle"},
+                    {"type": "link.cycle"},
                     {"type": "link.status", "connected": True},
                     {"type": "welcome", "deviceId": "caseta5", "serverTime": timestamp(), "connection": "9"},
                     {"type": "challenge", "nonce": "n", "serverTime": timestamp()},

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Going back on the box: step by step, to a named version, and never to one that was found bad."""
+"""Going back, on the box and by the cloud: step by step, to a named version, and never to one that was found bad."""
 import json
 
 import pytest
 
 from tests.integration.test_podman_traps import compose, service
+from tests.conftest import DEVICE
 from tests.lab.box import documents
 
 
@@ -96,3 +97,23 @@ def test_a_rollback_that_fails_changes_nothing(three):
     result = back(box)
     assert (result["outcome"], result["kind"]) == ("rolled-back", "rollback"), result
     assert box.ids() == before and release(box) == "3"
+
+
+def test_the_cloud_sends_a_box_back(gateway, fleet_box):
+    """With the proof of a push, a version of its own, and the box's own knowledge of what is bad."""
+    for n in (1, 2, 3):
+        answer = gateway.push(DEVICE, numbered(n))
+        assert answer.status == 200, answer
+    answer = gateway.request("POST", f"/v1/devices/{DEVICE}/rollback", {})
+    assert answer.status == 200, answer
+    result = answer.json["result"]
+    assert (result["kind"], result["outcome"], result["version"]) == ("rollback", "done", "4")
+    assert release(fleet_box) == "2" and not fleet_box.status_pending()
+    answer = gateway.request("POST", f"/v1/devices/{DEVICE}/rollback", {"to": "3"})
+    assert answer.status == 409 and answer.json["result"]["error"]["id"] == "rollback.bad", answer
+    answer = gateway.request("POST", f"/v1/devices/{DEVICE}/rollback", {"to": "17"})
+    assert answer.status == 404 and answer.json["result"]["error"]["id"] == "snapshot.unknown", answer
+    assert gateway.request("POST", f"/v1/devices/{DEVICE}/rollback", {"to": "1"}).status == 200
+    assert release(fleet_box) == "1"
+    assert gateway.push(DEVICE, numbered(5)).status == 200
+    assert gateway.device(DEVICE)["current"]["version"] == "8"

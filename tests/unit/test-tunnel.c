@@ -213,7 +213,7 @@ static void test_up_and_messages(void **state)
     RUN_UNTIL(w, strstr(w->received, "message.member"));
     assert_non_null(strstr(w->received, "\"id\":\"p7\""));
     /* what only an agent may say */
-    say(w, "{\"type\":\"compose.rollback\",\"id\":\"r1\"}");
+    say(w, "{\"type\":\"env.ensure\",\"id\":\"r1\"}");
     RUN_UNTIL(w, strstr(w->received, "message.sender"));
     assert_true(tunnel_is_up(w->tunnel));
     assert_int_equal(w->downs, 0);
