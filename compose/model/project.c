@@ -15,6 +15,7 @@ static void service_done(ComposeService *s)
     cJSON_Delete(s->config);
     strv_free(s->depends_on);
     cJSON_Delete(s->depends_conditions);
+    strv_free(s->restarts_with);
     cJSON_Delete(s->healthcheck);
     free(s->restart);
     strv_free(s->networks);

@@ -20,12 +20,13 @@ typedef struct ComposeService {
     char **depends_on;    /* names, sorted */
     cJSON *
         depends_conditions; /* object: name → "service_started" | "service_healthy" | "service_completed_successfully" */
-    cJSON *healthcheck;     /* see compose/model/normal-form.h; NULL when the file has none */
-    char *restart;          /* "no", "always", "on-failure[:n]", "unless-stopped"; never NULL ("no") */
-    char **networks;        /* names of top-level networks, sorted; {"default"} when none is named */
-    char **bind_sources;    /* absolute host paths that must exist */
-    char **volumes;         /* names of top-level volumes in use */
-    char **host_ports;      /* "ADDRESS:PORT/PROTO", address may be "" */
+    char **restarts_with;        /* of depends_on: made anew whenever one of these is */
+    cJSON *healthcheck;          /* see compose/model/normal-form.h; NULL when the file has none */
+    char *restart;               /* "no", "always", "on-failure[:n]", "unless-stopped"; never NULL ("no") */
+    char **networks;             /* names of top-level networks, sorted; {"default"} when none is named */
+    char **bind_sources;         /* absolute host paths that must exist */
+    char **volumes;              /* names of top-level volumes in use */
+    char **host_ports;           /* "ADDRESS:PORT/PROTO", address may be "" */
     unsigned stop_grace_seconds; /* stop_grace_period, 10 unless set */
     char config_hash[65];        /* set by compose_hash_services() */
 } ComposeService;

@@ -43,13 +43,15 @@ static int fail_missing(const Place *at, const Normaliser *n, const char *name)
 static int add_dependency(const Place *at, const Normaliser *n, ComposeService *s, const char *name)
 {
     Place top = place_top(n->file->name, n->root, at->err), services = place_member(&top, "services");
-    Place required = place_member(at, "required");
+    Place required = place_member(at, "required"), restart = place_member(at, "restart");
     const char *condition = conditions[0];
-    bool needed = true;
+    bool needed = true, restarts = false;
     int r = take_condition(at, &condition);
 
     if (r >= 0 && required.node)
         r = take_bool(&required, &needed);
+    if (r >= 0 && restart.node)
+        r = take_bool(&restart, &restarts);
     if (r < 0)
         return r;
     if (strv_contains(n->off, name))
@@ -61,6 +63,8 @@ static int add_dependency(const Place *at, const Normaliser *n, ComposeService *
     if (cJSON_GetObjectItemCaseSensitive(s->depends_conditions, name))
         return place_fail(at, EINVAL, "compose.bad-value", "%s is there twice; remove one", name);
     r = put_text(s->depends_conditions, name, condition);
+    if (r >= 0 && restarts)
+        r = strv_add(&s->restarts_with, name);
     return r < 0 ? r : strv_add(&s->depends_on, name);
 }
 

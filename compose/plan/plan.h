@@ -50,7 +50,8 @@ typedef struct Plan {
 } Plan;
 
 /* `previous` is the project that the last good push made, or NULL; it only serves to explain. A service is
- * kept when a container with its name and hash runs (or has exited 0 and is a one-shot: restart "no"). A
+ * kept when a container with its name and hash runs (or has exited 0 and is a one-shot: restart "no"), unless what it
+ * depends on with `restart: true` is made anew, or what waits for it to complete is. A
  * foreign container that holds a wanted name but is not of this project is plan.name-taken. A network whose
  * definition differs from `previous` is plan.network-changed (containers on it cannot move: use another
  * name). */

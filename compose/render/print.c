@@ -122,7 +122,7 @@ static int add_volumes(cJSON *service, const cJSON *volumes)
     return 0;
 }
 
-static int add_depends_on(cJSON *service, const cJSON *conditions)
+static int add_depends_on(cJSON *service, const cJSON *conditions, char *const *restarts_with)
 {
     const cJSON *condition;
     cJSON *object;
@@ -135,6 +135,9 @@ static int add_depends_on(cJSON *service, const cJSON *conditions)
     cJSON_ArrayForEach(condition, conditions) {
         cJSON *entry = cJSON_AddObjectToObject(object, condition->string);
         int r = entry ? json_add_string(entry, "condition", condition->valuestring) : -ENOMEM;
+
+        if (r >= 0 && strv_contains(restarts_with, condition->string))
+            r = json_add_bool(entry, "restart", true);
 
         if (r < 0)
             return r;
@@ -172,7 +175,7 @@ static int add_service(cJSON *services, const ComposeService *s)
     if (r >= 0 && s->environment && s->environment->child)
         r = add_copy(service, "environment", s->environment);
     if (r >= 0)
-        r = add_depends_on(service, s->depends_conditions);
+        r = add_depends_on(service, s->depends_conditions, s->restarts_with);
     return r < 0 ? r : add_config(service, s->config);
 }
 

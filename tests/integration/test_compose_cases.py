@@ -170,3 +170,25 @@ def test_host_gateway_is_told_before_anything_stops(box, lab):
 def test_an_address_in_brackets(box):
     push(box, compose(service("app", more='stop_grace_period: 1s\nextra_hosts: ["a:[::1]"]')))
     assert box.containers()["app"]["HostConfig"]["ExtraHosts"] == ["a:::1"]
+
+
+def test_restart_true_takes_the_dependent_along(box):
+    def pushed(image, restart):
+        app = service("app", more=f"stop_grace_period: 1s\ndepends_on: {{db: {{condition: service_started, restart: {restart}}}}}")
+        return push(box, compose(app, service("db", image, more="stop_grace_period: 1s")))
+    pushed("server:1", "false")
+    first = box.ids()
+    pushed("server:2", "false")
+    assert box.ids()["app"] == first["app"] and box.ids()["db"] != first["db"]
+    pushed("server:1", "true")
+    assert box.ids()["app"] != first["app"]
+
+
+def test_a_one_shot_runs_again_before_what_waits_for_it(box):
+    job = service("job", more="command: [/bin/busybox, true]")
+    def pushed(value):
+        wait = "stop_grace_period: 1s\ndepends_on: {job: {condition: service_completed_successfully}}"
+        push(box, compose(job, service("app", more=f"{wait}\nenvironment: {{A: '{value}'}}")))
+        return box.containers()["job"]["Id"]
+    first = pushed("1")
+    assert pushed("1") == first and pushed("2") != first

@@ -3,8 +3,10 @@
 #include "tests/unit/compose-project.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "compose/plan/plan.h"
+#include "lib/base/buf.h"
 
 #define IMAGE_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define IMAGE_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -350,6 +352,53 @@ static void networks(void **state _unused_)
     assert_string_equal(plan->steps[0].reason, "network n changed");
 }
 
+/* Nothing about app and job themselves changes. */
+static void dependents_are_taken_along(void **state _unused_)
+{
+    static const struct {
+        const char *changed, *actions;
+    } changes[] = {
+        { "db", "db:replace job:replace app:replace end:keep" },
+        { "app", "db:keep job:replace app:replace end:keep" },
+        { "end", "db:keep job:keep app:keep end:replace" },
+        { "none", "db:keep job:keep app:keep end:keep" },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(changes); i++) {
+        _cleanup_(compose_project_freep) ComposeProject *p =
+            project_from_json("{\"services\":{\"db\":{},\"job\":{},\"app\":{},\"end\":{}}}");
+        ObservedContainer observed[4] = {};
+        _cleanup_(plan_freep) Plan *plan = NULL;
+        _cleanup_(buf_done) Buf b = BUF_INIT(1000);
+
+        for (size_t k = 0; k < p->n_services; k++) {
+            ComposeService *s = &p->services[k];
+
+            snprintf(s->config_hash, sizeof(s->config_hash), "%s",
+                     str_equal(s->name, changes[i].changed) ? "new" : "old");
+            observed[k] = (ObservedContainer) { .id = s->name,
+                                                .name = s->container_name,
+                                                .service = s->name,
+                                                .image_id = s->image,
+                                                .config_hash = (char *) "old",
+                                                .state = (char *) "running" };
+        }
+        assert_int_equal(strv_add(&p->services[2].depends_on, "db"), 0);
+        assert_int_equal(strv_add(&p->services[2].depends_on, "job"), 0);
+        assert_int_equal(strv_add(&p->services[2].restarts_with, "db"), 0);
+        cJSON_Delete(p->services[2].depends_conditions);
+        p->services[2].depends_conditions =
+            cJSON_Parse("{\"db\":\"service_started\",\"job\":\"service_completed_successfully\"}");
+        assert_int_equal(strv_add(&p->services[3].depends_on, "app"), 0);
+        assert_int_equal(compose_plan(p, NULL, observed, 4, &plan, NULL), 0);
+        for (size_t k = 0; k < plan->n_steps; k++)
+            assert_int_equal(buf_printf(&b, "%s%s:%s", k ? " " : "", plan->steps[k].service,
+                                        plan_action_to_string(plan->steps[k].action)),
+                             0);
+        assert_string_equal(b.data, changes[i].actions);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +412,7 @@ int main(void)
         cmocka_unit_test(names),
         cmocka_unit_test(new_container_name),
         cmocka_unit_test(networks),
+        cmocka_unit_test(dependents_are_taken_along),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
