@@ -12,6 +12,7 @@
 #include "gateway/devices/api-devices.h"
 #include "gateway/devices/api-query.h"
 #include "gateway/devices/claim.h"
+#include "gateway/devices/config-faults.h"
 #include "gateway/devices/device-accept.h"
 #include "gateway/devices/device-query.h"
 #include "gateway/devices/recovery-reports.h"
@@ -68,6 +69,7 @@ struct Gateway {
     DevicesApi devices_api;
     DeviceQueries queries;
     RecoveryReports *recovery;
+    ConfigFaults *config_faults;
     UnsafeBinds *unsafe_binds;
     UnnamedRoots *unnamed_roots;
     Deployments *deployments;
@@ -373,9 +375,10 @@ static int make_listeners(Gateway *g)
         return -ENOMEM;
     g->recovery = recovery_reports_new(g->event, g->store, g->conns);
     g->deployments = deployments_new(g->store, g->requests, g->conns);
+    g->config_faults = config_faults_new(g->store, g->conns);
     g->unsafe_binds = unsafe_binds_new(g->store, g->conns);
     g->unnamed_roots = unnamed_roots_new(g->store, g->conns);
-    if (!g->recovery || !g->deployments || !g->unsafe_binds || !g->unnamed_roots)
+    if (!g->recovery || !g->deployments || !g->config_faults || !g->unsafe_binds || !g->unnamed_roots)
         return -ENOMEM;
     g->rollouts = rollouts_new(g->event, g->store, g->requests, g->conns, g->deployments);
     g->sessions = support_sessions_new(g->event, g->store, g->conns, g->registry);
@@ -447,6 +450,7 @@ Gateway *gateway_free(Gateway *g)
     deployments_free(g->deployments);
     support_sessions_free(g->sessions);
     recovery_reports_free(g->recovery);
+    config_faults_free(g->config_faults);
     unsafe_binds_free(g->unsafe_binds);
     unnamed_roots_free(g->unnamed_roots);
     device_accept_free(g->accept);

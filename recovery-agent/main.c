@@ -15,14 +15,13 @@ static int run(void)
     _cleanup_(recovery_freep) Recovery *recovery = NULL;
     _cleanup_(error_done) Error err = {};
     int r = service_loop_new(&event, &err);
+    service_ready("starting"); /* what follows has more to say */
     if (r >= 0)
         r = recovery_new(event, SELF, &recovery, &err);
     if (r >= 0)
         r = service_watchdog_start(event, recovery_is_alive, recovery, &err);
-    if (r >= 0) {
-        service_ready("starting");
+    if (r >= 0)
         r = sd_event_loop(event);
-    }
     if (r < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "recovery-agent ends");
     return r < 0 ? EXIT_FAILED : EXIT_OK;

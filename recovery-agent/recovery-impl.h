@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/data/key.h"
+#include "lib/event/config-watch.h"
 #include "lib/event/self-check.h"
 #include "lib/event/saver.h"
 #include "lib/tunnel/agent-request.h"
@@ -41,9 +42,11 @@ struct Recovery {
     char boot_id[BOOT_ID_SIZE];
     char *last_fault; /* the same failure again is not news */
     char *told;       /* the last recovery.status */
-    sd_event_source *again, *watch_config;
-    uint64_t config_seen; /* when the files on the box had last been changed at our start */
-    usec_t up_since;      /* of our tunnel; 0 = down */
+    sd_event_source *again, *leave;
+    ConfigWatch *watch;
+    char *config_fault; /* what is wrong with the configuration on the box; NULL = nothing */
+    bool on_kept;       /* the configuration is the one that worked last, not that on the box */
+    usec_t up_since;    /* of our tunnel; 0 = down */
     bool was_up, config_kept;
     Alive alive;
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -13,6 +12,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
+#include "lib/data/config-fault.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/hello.h"
@@ -27,8 +27,7 @@
 /* each write is one on a flash disk */
 #define SCRATCH_EVERY 4
 #define SSHD_FAILURES 2
-#define WATCH_INTERVAL USEC_PER_MINUTE
-#define WAIT_INTERVAL (5 * USEC_PER_SEC)
+#define LEAVE_INTERVAL (5 * USEC_PER_SEC)
 /* How long a new configuration may try to reach the gateway before the one that worked before gets its turn. */
 #define AGAIN_AFTER (2 * USEC_PER_MINUTE)
 #define CA_SIZE_MAX (1024 * 1024)
@@ -59,14 +58,20 @@ static void on_config_saved(bool written, void *userdata)
     r->config_kept = written;
 }
 
+/* It may be a link, as those of /etc/ssl/certs are. */
+static int read_authorities(const Config *c, char **ret)
+{
+    _cleanup_(freep) char *file = realpath(c->ca_file, NULL);
+    return file ? file_read(file, CA_SIZE_MAX, ret, NULL, NULL) : -errno;
+}
+
 /* The gateway has been reached with this configuration: it is the one to come back to. Tried again until it is kept. */
 static void save_config(Recovery *r)
 {
     _cleanup_(secret_freep) char *text = settings_print(settings, &r->config);
     _cleanup_(freep) char *ca = NULL, *copy = path_join(r->state.folder, "ca.pem");
     bool needs_ca = r->config.ca_file && !str_equal(r->config.ca_file, copy);
-    if ((needs_ca &&
-         (file_read(r->config.ca_file, CA_SIZE_MAX, &ca, NULL, NULL) < 0 || save_file(r, "ca.pem", ca, NULL) < 0)) ||
+    if ((needs_ca && (read_authorities(&r->config, &ca) < 0 || save_file(r, "ca.pem", ca, NULL) < 0)) ||
         save_file(r, "config.env", text, on_config_saved) < 0)
         log_warning("the configuration that works could not be kept yet");
 }
@@ -121,7 +126,7 @@ static cJSON *make_status(const Recovery *r)
         json_add_bool(m, "open", access_reason(&r->access, boottime_usec()) != NULL) < 0 ||
         json_add_string(m, "since", timestamp_format(r->changed_at, since)) < 0 ||
         json_add_string(m, "verdict", open_word(r)) < 0 || json_add_string(m, "step", ladder_step_name(step)) < 0 ||
-        json_add_item(m, "budget", make_budget(r)) < 0)
+        json_add_item(m, "budget", make_budget(r)) < 0 || json_add_string(m, "configFault", r->config_fault) < 0)
         return NULL;
     return TAKE_PTR(m);
 }
@@ -154,6 +159,16 @@ void recovery_tell(Recovery *r)
         log_warning("the cloud cannot be told: no room");
 }
 
+/* For doctor, for mgmt-agent, and for the cloud, each of which may be the only one that we reach. err NULL: all is well. */
+static void tell_config(Recovery *r, const Error *err, int k)
+{
+    _cleanup_(freep) char *path = path_in_root(RECOVERY_FAULT_PATH);
+    free(r->config_fault);
+    r->config_fault = err ? strdup(error_message(err, k)) : NULL;
+    if (path && config_fault_tell(path, "recovery-agent", err, k) < 0)
+        log_debug("%s could not be written", path);
+}
+
 /* The tunnel */
 
 static cJSON *answer_challenge(Tunnel *t _unused_, const cJSON *challenge, void *userdata)
@@ -178,6 +193,8 @@ static void on_up(Tunnel *t, const cJSON *welcome, void *userdata)
     free(TAKE_PTR(r->last_fault));
     r->up_since = boottime_usec();
     timer_disarm(r->again);
+    if (!r->on_kept)
+        tell_config(r, NULL, 0);
     if (!r->was_up)
         save_config(r);
     r->was_up = true;
@@ -277,8 +294,21 @@ static void connect_or_wait(Recovery *r)
     int k = connect_tunnel(r, &err);
     if (k < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, k, "no recovery tunnel; it is tried again");
+    if (k < 0 && !r->on_kept)
+        tell_config(r, &err, k);
     if (k < 0 || r->other.device_id)
         try_again_later(r);
+}
+
+/* The one on the box was tried first. */
+static void blame_config(Recovery *r, const Config *box)
+{
+    _cleanup_(error_done) Error err = {};
+    int k = error_set(&err, EHOSTUNREACH, "config.unreachable",
+                      "with the configuration of this box no gateway is reached at %s (%s); trying the one that worked "
+                      "last: correct mgmt-agent.env or recovery.env",
+                      box->gateway_url, r->last_fault ? r->last_fault : "no connection");
+    tell_config(r, &err, k);
 }
 
 /* Not up for a while: the other configuration, if there is one. */
@@ -293,6 +323,9 @@ static int on_again(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     if (r->other.device_id) {
         r->config = r->other;
         r->other = now;
+        r->on_kept = !r->on_kept;
+        if (r->on_kept)
+            blame_config(r, &now);
         log_warning("the gateway is not reached: trying the configuration %s",
                     str_equal(r->config.ca_file, now.ca_file) ? "that differs" : "with other authorities");
     }
@@ -322,7 +355,15 @@ static int read_config_file(Config *c, const char *name, const char *inside, Err
     return k < 0 ? k : settings_parse(settings, c, text, len, path, err);
 }
 
-static int read_config(Config *ret, Error *err)
+/* What is watched is known before it is read. */
+static int watch_files(Recovery *r, const char *ca_file)
+{
+    _cleanup_(freep) char *agent = path_in_root(AGENT_ENV_PATH), *own = path_in_root(RECOVERY_ENV_PATH);
+    const char *paths[] = { agent, own, ca_file, NULL };
+    return agent && own ? config_watch_set(r->watch, paths) : -ENOMEM;
+}
+
+static int read_config(Recovery *r, Config *ret, Error *err)
 {
     _cleanup_(config_done) Config c = {};
     int k = settings_init(settings, &c);
@@ -332,8 +373,11 @@ static int read_config(Config *ret, Error *err)
         k = read_config_file(&c, "recovery.env", RECOVERY_ENV_PATH, err);
     if (k >= 0)
         k = config_check(&c, err);
+    if (k >= 0)
+        k = watch_files(r, c.ca_file);
     if (k >= 0 && c.ca_file && access(c.ca_file, R_OK) < 0)
-        k = error_set_at(err, errno, "config.value", NULL, 0, "CLOUD_CA_FILE", "%s cannot be read: %s", c.ca_file,
+        k = error_set_at(err, errno, "config.value", NULL, 0, "CLOUD_CA_FILE",
+                         "%s cannot be read by recovery-agent's user: %s; it holds no secret: chmod 644", c.ca_file,
                          strerror(errno));
     if (k < 0)
         return k;
@@ -342,13 +386,24 @@ static int read_config(Config *ret, Error *err)
     return 0;
 }
 
+/* Other authorities under the same name are another configuration, too. */
+static bool leads_to_the_same(const Config *a, const Config *b)
+{
+    _cleanup_(freep) char *ca = NULL, *other = NULL;
+    if (!str_equal(a->gateway_url, b->gateway_url) || !str_equal(a->device_id, b->device_id) ||
+        !a->ca_file != !b->ca_file)
+        return false;
+    return !a->ca_file || (read_authorities(a, &ca) >= 0 && read_authorities(b, &other) >= 0 && str_equal(ca, other));
+}
+
 /* The one on the box, and beside it the one that worked last; that alone when the former is damaged. */
 static int load_config(Recovery *r, Error *err)
 {
     _cleanup_(error_done) Error ignored = {};
     _cleanup_(config_done) Config kept = {};
-    int k = read_config(&r->config, err);
+    int k = read_config(r, &r->config, err);
     bool has_kept = state_load_config(&r->state, &kept, &ignored) >= 0;
+    tell_config(r, k < 0 ? err : NULL, k);
     if (k < 0 && !has_kept)
         return k;
     if (k < 0) {
@@ -356,9 +411,9 @@ static int load_config(Recovery *r, Error *err)
                     "the configuration is damaged: going on with the one that worked last");
         error_done(err);
         r->config = kept;
+        r->on_kept = true;
         kept = (Config) {};
-    } else if (has_kept && !(str_equal(kept.gateway_url, r->config.gateway_url) &&
-                             str_equal(kept.device_id, r->config.device_id) && !kept.ca_file == !r->config.ca_file)) {
+    } else if (has_kept && !leads_to_the_same(&kept, &r->config)) {
         r->other = kept;
         kept = (Config) {};
     }
@@ -366,29 +421,23 @@ static int load_config(Recovery *r, Error *err)
     return 0;
 }
 
-/* When the files on the box were changed, as one number. */
-static uint64_t config_stamp(void)
-{
-    static const char *const files[] = { AGENT_ENV_PATH, RECOVERY_ENV_PATH };
-    uint64_t stamp = 0;
-    for (size_t i = 0; i < ELEMENTSOF(files); i++) {
-        struct stat st = {};
-        _cleanup_(freep) char *path = path_in_root(files[i]);
-        if (path && stat(path, &st) == 0)
-            stamp += (uint64_t) st.st_mtim.tv_sec * 1000000000 + (uint64_t) st.st_mtim.tv_nsec;
-    }
-    return stamp;
-}
-
 /* The service manager holds the files for us and hands them out anew at a start. Nobody is thrown out for it. */
-static int on_watch_config(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+static int on_leave(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Recovery *r = userdata;
-    if (config_stamp() != r->config_seen && (!r->bridge || bridge_sessions(r->bridge) == 0)) {
-        log_notice("the configuration has changed: ending, to be started again with it");
-        return sd_event_exit(r->event, 0);
-    }
-    return timer_arm(r->event, &r->watch_config, WATCH_INTERVAL, on_watch_config, r);
+    if (r->bridge && bridge_sessions(r->bridge) > 0)
+        return timer_arm(r->event, &r->leave, LEAVE_INTERVAL, on_leave, r);
+    log_notice("the configuration has changed: ending, to be started again with it");
+    return sd_event_exit(r->event, 0);
+}
+
+static void on_config_changed(void *userdata)
+{
+    Recovery *r = userdata;
+    if (r->bridge && bridge_sessions(r->bridge) > 0)
+        log_notice("the configuration has changed: it is taken when the last session here has ended");
+    if (timer_arm(r->event, &r->leave, 0, on_leave, r) < 0)
+        log_error("no timer: restart recovery-agent, its configuration has changed");
 }
 
 /* Life */
@@ -502,8 +551,11 @@ int recovery_new(sd_event *event, const char *program, Recovery **ret, Error *er
         return error_from_errno(err, -ENOMEM, "starting");
     r->event = sd_event_ref(event);
     r->program = program;
-    r->config_seen = config_stamp();
-    int k = prepare(r, err);
+    int k = config_watch_new(event, on_config_changed, r, &r->watch, err);
+    if (k >= 0)
+        k = watch_files(r, NULL);
+    if (k >= 0)
+        k = prepare(r, err);
     if (k < 0)
         return error_from_errno(err, k, "starting");
     k = load_config(r, err);
@@ -511,15 +563,13 @@ int recovery_new(sd_event *event, const char *program, Recovery **ret, Error *er
         /* a box that is not claimed yet: its files will change */
         log_failure(LOG_LEVEL_ERROR, NULL, err, k, "there is no configuration; it is read when the file changes");
         error_done(err);
-        service_status("waits for a configuration");
+        _cleanup_(freep) char *status = str_format("waits for a configuration: %s", r->config_fault);
+        service_status(status ? status : "waits for a configuration");
     } else {
         k = start(r, err);
         if (k < 0)
             return error_from_errno(err, k, "starting");
     }
-    k = timer_arm(event, &r->watch_config, k < 0 ? WAIT_INTERVAL : WATCH_INTERVAL, on_watch_config, r);
-    if (k < 0)
-        return error_from_errno(err, k, "starting");
     *ret = TAKE_PTR(r);
     return 0;
 }
@@ -534,7 +584,8 @@ Recovery *recovery_free(Recovery *r)
     loopback_done(&r->alive.loopback);
     saver_free(r->saver);
     sd_event_source_disable_unref(r->again);
-    sd_event_source_disable_unref(r->watch_config);
+    sd_event_source_disable_unref(r->leave);
+    config_watch_free(r->watch);
     sd_event_source_disable_unref(r->self_timer);
     listeners_free(r->sshd);
     key_free(r->key);
@@ -543,6 +594,7 @@ Recovery *recovery_free(Recovery *r)
     config_done(&r->other);
     free(r->last_fault);
     free(r->told);
+    free(r->config_fault);
     sd_event_unref(r->event);
     free(r);
     return NULL;

@@ -185,8 +185,25 @@ static char *recovery_text(const cJSON *device)
         if (cJSON_IsString(reason) && strv_add(&reasons, reason->valuestring) < 0)
             return NULL;
     _cleanup_(freep) char *why = reasons ? strv_join(reasons, "; ") : NULL;
-    return str_format("%s, %s since %s%s%s", state, json_bool(recovery, "open", false) ? "open" : "closed",
-                      since ? since : "?", why ? ": " : "", why ? why : "");
+    const char *fault = json_string(recovery, "configFault");
+    return str_format("%s, %s since %s%s%s%s%s", state, json_bool(recovery, "open", false) ? "open" : "closed",
+                      since ? since : "?", why ? ": " : "", why ? why : "", fault ? "; configuration: " : "",
+                      fault ? fault : "");
+}
+
+/* "recovery-agent since …: what is wrong; …" */
+static char *config_text(const cJSON *device)
+{
+    _cleanup_(strv_freep) char **faults = NULL;
+    const cJSON *fault;
+
+    cJSON_ArrayForEach(fault, cJSON_GetObjectItemCaseSensitive(device, "configFaults")) {
+        const cJSON *error = cJSON_GetObjectItemCaseSensitive(fault, "error");
+        if (strv_addf(&faults, "%s since %s: %s", json_string(fault, "program"), json_string(fault, "since"),
+                      json_string(error, "message")) < 0)
+            return NULL;
+    }
+    return faults ? strv_join(faults, "; ") : NULL;
 }
 
 static char *device_text(const cJSON *device)
@@ -211,6 +228,7 @@ static char *device_text(const cJSON *device)
     show_line(out, "last push", report_result_line(cJSON_GetObjectItemCaseSensitive(device, "last")));
     show_line(out, "services", services_text(device));
     show_line(out, "recovery", recovery_text(device));
+    show_line(out, "configuration", config_text(device));
     if (fclose(out) != 0) {
         free(text);
         return NULL;

@@ -30,6 +30,12 @@
 #define LINK_SESSIONS_PATH LINK_RUN_DIR "/sessions.json"
 #define RECOVERY_SESSIONS_PATH RUN_DIR "/recovery/sessions.json"
 #define SECBOX_SESSIONS_PATH RUN_DIR "/secbox/sessions.json"
+/* what a program cannot take of its configuration (lib/data/config-fault.h), likewise in its own folder */
+#define CONFIG_FAULT_NAME "config-fault.json"
+#define AGENT_FAULT_PATH RUN_DIR "/" CONFIG_FAULT_NAME
+#define LINK_FAULT_PATH LINK_RUN_DIR "/" CONFIG_FAULT_NAME
+#define RECOVERY_FAULT_PATH RUN_DIR "/recovery/" CONFIG_FAULT_NAME
+#define SECBOX_FAULT_PATH SECBOX_RUN_DIR "/" CONFIG_FAULT_NAME
 
 /* Sets the prefix; NULL or "" means none ("/" too). Call once, early; if it is never called, SECBOX_ROOT counts. */
 void paths_set_root(const char *root);

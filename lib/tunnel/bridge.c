@@ -339,6 +339,16 @@ static void free_targets(Bridge *b)
     free(b->targets);
 }
 
+void bridge_show_in(Bridge *b, const char *sessions_path, const char *program)
+{
+    _cleanup_(error_done) Error why = {};
+    int r = sessions_file_new(sessions_path, program, &b->file, &why);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &why, r, "[bridge] who is in will not be shown by secboxctl sessions");
+    else
+        show(b);
+}
+
 int bridge_new(sd_event *event, const BridgeOptions *options, Bridge **ret, Error *err)
 {
     _cleanup_(bridge_freep) Bridge *b = calloc(1, sizeof *b);
@@ -349,12 +359,8 @@ int bridge_new(sd_event *event, const BridgeOptions *options, Bridge **ret, Erro
     b->userdata = options->userdata;
     if (copy_targets(b, options->targets) < 0)
         return error_from_errno(err, -ENOMEM, "cannot let anybody in");
-    if (options->sessions_path) {
-        _cleanup_(error_done) Error why = {};
-        int r = sessions_file_new(options->sessions_path, options->program, &b->file, &why);
-        if (r < 0)
-            log_failure(LOG_LEVEL_WARNING, NULL, &why, r, "[bridge] who is in will not be shown by secboxctl sessions");
-    }
+    if (options->sessions_path)
+        bridge_show_in(b, options->sessions_path, options->program);
     *ret = TAKE_PTR(b);
     return 0;
 }

@@ -33,7 +33,10 @@ int bridge_new(sd_event *event, const BridgeOptions *options, Bridge **ret, Erro
 Bridge *bridge_free(Bridge *b);
 DEFINE_CLEANUP(Bridge, bridge_free)
 
-/* The same, but the bridge stays: for when a new tunnel replaces the one that its streams came by. NULL-safe. */
+/* For a bridge without a sessions file, once whoever wrote that file before has ended. */
+void bridge_show_in(Bridge *b, const char *sessions_path, const char *program);
+
+/* As bridge_free(), but the bridge stays: for when a new tunnel replaces the one that its streams came by. NULL-safe. */
 void bridge_end_all(Bridge *b);
 
 /* Takes what MuxEvents.on_open and TunnelEvents.on_stream hand over. Refusals: bridge.no-target, bridge.busy

@@ -217,6 +217,16 @@ bool device_tunnel_is_overdue(const DeviceTunnel *d)
     return d && d->tunnel && tunnel_is_overdue(d->tunnel);
 }
 
+void device_tunnel_show_in(DeviceTunnel *d, const char *sessions_path)
+{
+    bridge_show_in(d->bridge, sessions_path, d->program);
+}
+
+unsigned device_tunnel_sessions(const DeviceTunnel *d)
+{
+    return d && d->bridge ? bridge_sessions(d->bridge) : 0;
+}
+
 const char *device_tunnel_token(const DeviceTunnel *d)
 {
     return d && d->identity ? identity_token(d->identity) : NULL;

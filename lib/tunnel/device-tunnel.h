@@ -32,10 +32,10 @@ typedef struct DeviceTunnelOptions {
     const char *role;    /* "mgmt", "device" */
     const char *program; /* named in hello and in the sessions file */
     const char *cloud_url, *gateway_url, *device_id;
-    const char *bootstrap; /* may be NULL once claimed */
-    const char *ca_file;   /* NULL = the system's authorities */
-    const char *state_dir; /* of the identity */
-    const char *sessions_path;
+    const char *bootstrap;       /* may be NULL once claimed */
+    const char *ca_file;         /* NULL = the system's authorities */
+    const char *state_dir;       /* of the identity */
+    const char *sessions_path;   /* NULL: device_tunnel_show_in() comes later */
     const BridgeTarget *targets; /* where streams may lead; ends with {}; copied */
     const DeviceTunnelEvents *events;
     void *userdata;
@@ -51,6 +51,9 @@ DEFINE_CLEANUP(DeviceTunnel, device_tunnel_free)
 /* All of these take NULL, which counts as down. */
 bool device_tunnel_is_up(const DeviceTunnel *d);
 bool device_tunnel_is_overdue(const DeviceTunnel *d);
+void device_tunnel_show_in(DeviceTunnel *d, const char *sessions_path);
+/* People who are in through it now. */
+unsigned device_tunnel_sessions(const DeviceTunnel *d);
 /* The current device token or NULL; borrowed until on_token. */
 const char *device_tunnel_token(const DeviceTunnel *d);
 /* Borrowed: to send through it. */

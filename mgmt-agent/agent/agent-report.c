@@ -7,6 +7,7 @@
 #include "env/env-rules.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/data/config-fault.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/state/root-podman.h"
@@ -110,6 +111,20 @@ static int add_unnamed_root(cJSON *o)
     return json_add_bool(o, "unnamedRoot", true);
 }
 
+/* Absent while all is well. */
+static int add_config_faults(cJSON *o)
+{
+    cJSON *faults = config_faults_read();
+
+    if (!faults)
+        return -ENOMEM;
+    if (cJSON_GetArraySize(faults) == 0) {
+        cJSON_Delete(faults);
+        return 0;
+    }
+    return json_add_item(o, "configFaults", faults);
+}
+
 cJSON *agent_make_status(const Agent *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("agent.status");
@@ -117,7 +132,8 @@ cJSON *agent_make_status(const Agent *a)
     if (!m || json_add_string(m, "deviceId", a->device_id ? a->device_id : "") < 0 ||
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
         add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_unsafe_binds(m) < 0 ||
-        add_unnamed_root(m) < 0 || json_add_item(m, "services", service_watch_describe(a->services)) < 0)
+        add_unnamed_root(m) < 0 || add_config_faults(m) < 0 ||
+        json_add_item(m, "services", service_watch_describe(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);
 }
@@ -136,6 +152,8 @@ static int add_env(cJSON *o)
         _cleanup_(freep) char *path = path_in_root(files[i].path);
         _cleanup_(env_freep) EnvFile *e = NULL;
 
+        if (files[i].kind == ENV_SECBOX && path && access(path, F_OK) < 0 && errno == ENOENT)
+            continue; /* the first push makes it */
         bad = path ? env_load_kind(files[i].kind, path, &e, &err) : -ENOMEM;
         if (bad == 0)
             bad = env_validate(e, files[i].kind, path, &err);
@@ -178,7 +196,7 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
     if (!m || json_add_string(m, "id", id) < 0 || json_add_item(m, "status", status) < 0 || add_agent(a, status) < 0 ||
         json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
         add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
-        add_unsafe_binds(status) < 0 || add_unnamed_root(status) < 0 ||
+        add_unsafe_binds(status) < 0 || add_unnamed_root(status) < 0 || add_config_faults(status) < 0 ||
         json_add_item(status, "watched", service_watch_describe(a->services)) < 0)
         return NULL;
     for (size_t i = 0; i < ELEMENTSOF(from_worker); i++) {

@@ -7,7 +7,6 @@
 #include <pwd.h>
 #include <string.h>
 
-#include "env/env-rules.h"
 #include "lib/base/boot-id.h"
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
@@ -16,6 +15,7 @@
 #include "lib/base/tmp-sweep.h"
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/image-watch.h"
+#include "mgmt-agent/agent/box-config.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/worker-unit.h"
 #include "mgmt-agent/state/reserve.h"
@@ -36,6 +36,7 @@ Agent *agent_free(Agent *a)
 {
     if (!a)
         return NULL;
+    box_config_free(a->config);
     watch_free(a->watch);
     service_watch_free(a->services);
     cJSON_Delete(a->parked.message);
@@ -147,8 +148,10 @@ static void on_deploy_done(Runner *r, int ok, int exit_status, void *userdata)
     agent_follow_journal(a);
     if (!result && deployed && !agent_is_busy(a) && (result = agent_make_result(a, is_push)))
         agent_deliver_result(a, result, from_cloud, requester);
-    if (result)
+    if (result) {
+        box_config_look(a->config);
         agent_tell_cloud(a);
+    }
     if (!agent_is_busy(a))
         a->own_job = false;
     agent_take_parked(a);
@@ -454,24 +457,6 @@ static void on_gone(ControlClient *c, void *userdata)
     }
 }
 
-static void read_device_id(Agent *a)
-{
-    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
-    _cleanup_(env_freep) EnvFile *env = NULL;
-    _cleanup_(error_done) Error err = {};
-    int r = path ? env_load(path, &env, &err) : -ENOMEM;
-
-    if (r == 0)
-        r = env_validate(env, ENV_AGENT, path, &err);
-    if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r,
-                    "This box's configuration is not usable; snapshots are refused until it is");
-        return;
-    }
-    a->device_id = strdup(env_get(env, "DEVICE_ID"));
-    log_set_field("DEVICE", a->device_id);
-}
-
 static int make_folders(Error *err)
 {
     static const struct {
@@ -540,8 +525,10 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     if (r < 0)
         return r;
     sweep_folders();
-    read_device_id(a);
     r = control_new(event, socket_path, &users, &control_events, a, &a->control, err);
+    if (r < 0)
+        return r;
+    r = box_config_new(a, &a->config, err);
     if (r < 0)
         return r;
     agent_follow_journal(a);

@@ -28,6 +28,7 @@ typedef struct Query {
     cJSON *request;
 } Query;
 
+typedef struct BoxConfig BoxConfig;
 typedef struct Watch Watch;
 typedef struct ServiceWatch ServiceWatch;
 
@@ -35,7 +36,8 @@ typedef struct Agent {
     sd_event *event;
     RunnerOptions runner_options;
     Control *control;
-    char *device_id;
+    char *device_id;   /* NULL until mgmt-agent.env has been good once */
+    BoxConfig *config; /* see box-config.h */
     usec_t started_realtime;
 
     /* the deployment */

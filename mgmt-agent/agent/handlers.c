@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/image-watch.h"
+#include "mgmt-agent/agent/box-config.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/way-back.h"
 
@@ -309,6 +310,7 @@ static void handle_link_hello(Agent *a, ControlClient *c, const cJSON *message)
 {
     (void) c;
     log_info("mgmt-link %s is here", json_string(message, "version"));
+    box_config_hand_over(a->config);
     /* when we were started again in between, nobody has told it yet, and its connection may be older than the change */
     agent_cycle_link(a);
 }

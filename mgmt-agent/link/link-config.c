@@ -7,14 +7,19 @@
 #include <pwd.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 
 #include "env/env-rules.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/data/digest.h"
 #include "lib/http/client.h"
 
 #define SSH_PORT_DEFAULT 22
+#define CA_SIZE_MAX (1024 * 1024)
+#define KEPT_ENV "kept.env"
+#define KEPT_CA "kept-ca.pem"
 
 void link_config_done(LinkConfig *c)
 {
@@ -23,6 +28,8 @@ void link_config_done(LinkConfig *c)
     free(c->device_id);
     secret_free(c->bootstrap);
     free(c->ca_file);
+    secret_free(c->text);
+    free(c->digest);
     *c = (LinkConfig) {};
 }
 
@@ -36,31 +43,114 @@ static int copy_value(const EnvFile *env, const char *key, char **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
-int link_config_load(const char *path, LinkConfig *ret, Error *err)
+/* It may be a link, as those of /etc/ssl/certs are. */
+static int read_authorities(const char *ca_file, char **ret)
+{
+    _cleanup_(freep) char *file = realpath(ca_file, NULL);
+
+    return file ? file_read(file, CA_SIZE_MAX, ret, NULL, NULL) : -errno;
+}
+
+static int take_digest(LinkConfig *c)
+{
+    _cleanup_(freep) char *ca = NULL;
+    char hex[SHA256_HEX_SIZE];
+
+    if (c->ca_file)
+        (void) read_authorities(c->ca_file, &ca);
+    _cleanup_(secret_freep) char *all = str_format("%s\n%s\n%s\n%s\n%u\n%s", c->cloud_url, c->gateway_url, c->device_id,
+                                                   c->bootstrap ? c->bootstrap : "", (unsigned) c->ssh_port,
+                                                   ca           ? ca
+                                                   : c->ca_file ? "?"
+                                                                : "");
+    if (!all || sha256_hex(all, strlen(all), hex) < 0 || !(c->digest = strdup(hex)))
+        return -ENOMEM;
+    return 0;
+}
+
+static int take_values(const EnvFile *env, const char *path, LinkConfig *c, Error *err)
+{
+    const char *port = env_get(env, "SSH_PORT");
+    uint64_t ssh_port = SSH_PORT_DEFAULT;
+    int r;
+
+    if (copy_value(env, "CLOUD_BASE_URL", &c->cloud_url) < 0 ||
+        copy_value(env, "MGMT_GATEWAY_URL", &c->gateway_url) < 0 || copy_value(env, "DEVICE_ID", &c->device_id) < 0 ||
+        copy_value(env, "BOOTSTRAP", &c->bootstrap) < 0 || copy_value(env, "CLOUD_CA_FILE", &c->ca_file) < 0)
+        return error_from_errno(err, -ENOMEM, "cannot keep the configuration");
+    if (!str_empty(port) && str_to_u64(port, 1, UINT16_MAX, &ssh_port) < 0)
+        return error_set(err, EINVAL, "env.bad-value", "SSH_PORT in %s must be a port from 1 to 65535", path);
+    c->ssh_port = (uint16_t) ssh_port;
+    r = url_check(c->cloud_url ? c->cloud_url : "", "https,http", err);
+    if (r < 0)
+        return error_prefix(err, r, "CLOUD_BASE_URL in %s", path);
+    r = url_check(c->gateway_url ? c->gateway_url : "", "wss,ws", err);
+    return r < 0 ? error_prefix(err, r, "MGMT_GATEWAY_URL in %s", path) : 0;
+}
+
+int link_config_parse(const char *text, const char *path, LinkConfig *ret, Error *err)
 {
     _cleanup_(env_freep) EnvFile *env = NULL;
-    _cleanup_(link_config_done) LinkConfig c = {};
-    int r = env_load(path, &env, err);
+    _cleanup_(link_config_done) LinkConfig c = { .text = strdup(text) };
+    int r = env_parse(text, strlen(text), path, &env, err);
 
     if (r >= 0)
         r = env_validate(env, ENV_AGENT, path, err);
+    if (r >= 0)
+        r = take_values(env, path, &c, err);
     if (r < 0)
         return r;
-    if (copy_value(env, "CLOUD_BASE_URL", &c.cloud_url) < 0 ||
-        copy_value(env, "MGMT_GATEWAY_URL", &c.gateway_url) < 0 || copy_value(env, "DEVICE_ID", &c.device_id) < 0 ||
-        copy_value(env, "BOOTSTRAP", &c.bootstrap) < 0 || copy_value(env, "CLOUD_CA_FILE", &c.ca_file) < 0)
+    if (!c.text || take_digest(&c) < 0)
         return error_from_errno(err, -ENOMEM, "cannot keep the configuration");
-    const char *port = env_get(env, "SSH_PORT");
-    uint64_t ssh_port = SSH_PORT_DEFAULT;
-    if (!str_empty(port) && str_to_u64(port, 1, UINT16_MAX, &ssh_port) < 0)
-        return error_set(err, EINVAL, "env.bad-value", "SSH_PORT in %s must be a port from 1 to 65535", path);
-    c.ssh_port = (uint16_t) ssh_port;
-    r = url_check(c.cloud_url ? c.cloud_url : "", "https,http", err);
+    *ret = c;
+    c = (LinkConfig) {};
+    return 0;
+}
+
+int link_config_load(const char *path, LinkConfig *ret, Error *err)
+{
+    _cleanup_(env_freep) EnvFile *env = NULL;
+    _cleanup_(secret_freep) char *text = NULL;
+    int r = env_load(path, &env, err);
+
+    if (r >= 0)
+        r = file_read(path, ENV_FILE_SIZE_MAX, &text, NULL, err);
+    return r < 0 ? r : link_config_parse(text, path, ret, err);
+}
+
+static int keep_file(const char *state_dir, const char *name, const char *text, Error *err)
+{
+    _cleanup_(freep) char *path = path_join(state_dir, name);
+
+    return path ? file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
+}
+
+int link_config_keep(const LinkConfig *c, const char *state_dir, Error *err)
+{
+    _cleanup_(freep) char *ca = NULL;
+    int r = c->ca_file ? read_authorities(c->ca_file, &ca) : 0;
+
+    if (r >= 0 && ca)
+        r = keep_file(state_dir, KEPT_CA, ca, err);
+    return r < 0 ? r : keep_file(state_dir, KEPT_ENV, c->text, err);
+}
+
+int link_config_load_kept(const char *state_dir, LinkConfig *ret, Error *err)
+{
+    _cleanup_(freep) char *path = path_join(state_dir, KEPT_ENV), *ca = path_join(state_dir, KEPT_CA);
+    _cleanup_(link_config_done) LinkConfig c = {};
+    int r = path && ca ? link_config_load(path, &c, err) : -ENOMEM;
+
     if (r < 0)
-        return error_prefix(err, r, "CLOUD_BASE_URL in %s", path);
-    r = url_check(c.gateway_url ? c.gateway_url : "", "wss,ws", err);
-    if (r < 0)
-        return error_prefix(err, r, "MGMT_GATEWAY_URL in %s", path);
+        return r;
+    if (c.ca_file) {
+        free(c.ca_file);
+        c.ca_file = TAKE_PTR(ca);
+        free(c.digest);
+        c.digest = NULL;
+        if (take_digest(&c) < 0)
+            return -ENOMEM;
+    }
     *ret = c;
     c = (LinkConfig) {};
     return 0;
@@ -80,13 +170,6 @@ char *link_config_path(bool *ret_is_credential)
         }
     }
     return path_in_root(AGENT_ENV_PATH);
-}
-
-struct timespec link_config_changed_at(const char *path)
-{
-    struct stat st;
-
-    return stat(path, &st) < 0 ? (struct timespec) {} : st.st_mtim;
 }
 
 int link_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid, Error *err)

@@ -4,9 +4,9 @@
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
-#include <time.h>
 
 #include "lib/base/map.h"
+#include "lib/event/config-watch.h"
 #include "lib/event/self-check.h"
 #include "lib/http/client.h"
 #include "lib/tunnel/device-tunnel.h"
@@ -18,17 +18,20 @@
 
 struct Link {
     sd_event *event;
-    sd_event_source *recheck;
+    sd_event_source *recheck, *wait;
+    ConfigWatch *watch;
     char *agent_socket, *state_dir, *config_path;
     bool config_is_credential;
-    struct timespec config_changed_at; /* of the file on the box, as it was read */
-    LinkConfig config;
+    LinkConfig config, next;  /* next: on trial, or waiting for it; with a digest while there is one */
     bool configured, stopped; /* stopped: waits for another configuration */
     bool may_mend;            /* or for what it names to be there: the configuration itself is good */
     Error fault;              /* why there is no tunnel, as last reported */
     usec_t since;             /* wall clock: connected, or not, since then */
     HttpClient *http;
-    DeviceTunnel *tunnel;
+    DeviceTunnel *tunnel, *trial; /* the latter with `next`; it takes over when it is up */
+    char *trial_fault;            /* the same again is not news */
+    bool kept;                    /* the configuration that works was written down */
+    bool on_kept;                 /* the configuration is the one that worked last, not that on the box */
     AgentClient *agent;
     Map *complained; /* message types that were dropped, each logged once; values are not used */
     Alive alive;
@@ -40,6 +43,30 @@ void link_report(Link *l);
 /* Takes over the reason, logs it if it is news, and reports. err NULL: connected. */
 void link_set_fault(Link *l, const Error *err, int r, const char *decision);
 void link_greet_agent(Link *l);
+
+/* link.c */
+int link_connect(Link *l, const LinkConfig *c, DeviceTunnel **ret, Error *err);
+/* Starts over with l->config, or, where that cannot be, stops and waits. */
+void link_try(Link *l);
+void link_stop(Link *l, const Error *err, int r);
+
+/* link-trial.c: another configuration, while a tunnel is there. */
+/* Files to be watched from now on: mgmt-agent.env and the authorities of both configurations. */
+void link_watch_files(Link *l);
+/* The files have changed, or a signal says so. */
+void link_look_again(Link *l);
+/* What mgmt-agent.env holds now. */
+void link_take_text(Link *l, const char *text);
+/* With `next`, once nobody is in through the present tunnel. */
+void link_start_trial(Link *l);
+/* The tunnel on trial is up: it is the tunnel from now on. */
+void link_promote(Link *l);
+void link_trial_failed(Link *l, const Error *err, int r);
+void link_trial_end(Link *l);
+/* At the start: the configuration that worked last, where the present one is another or cannot be read. */
+void link_take_kept(Link *l);
+/* For mgmt-agent and doctor; err NULL: all is well. */
+void link_tell_config(const Error *err, int r);
 
 /* link-pass.c: one message from one side to the other. */
 void link_from_cloud(Link *l, const cJSON *message, const char *text);

@@ -15,20 +15,38 @@
 #include "lib/event/daemon.h"
 #include "mgmt-agent/link/link-impl.h"
 
-#define RECHECK (60 * USEC_PER_SEC)
 #define MEND_RECHECK (10 * USEC_PER_SEC)
 #define MENDING "no management tunnel; it is tried again"
 #define STOPPED "no management tunnel; correct the file, it is read again when it changes"
 
-static void link_stop(Link *l, const Error *err, int r);
 static bool may_mend(const Error *err);
 
 /* the tunnel's side */
 
-static void on_tunnel_up(DeviceTunnel *t _unused_, const cJSON *welcome, void *userdata)
+/* What is kept is what a tunnel came up with. Not worth a failure: the next time it is tried again. */
+static void keep_config(const Link *l)
 {
+    _cleanup_(error_done) Error err = {};
+    int r = link_config_keep(&l->config, l->state_dir, &err);
+
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "the configuration that works could not be kept");
+}
+
+static void on_tunnel_up(DeviceTunnel *t, const cJSON *welcome, void *userdata)
+{
+    Link *l = userdata;
+
+    if (t == l->trial)
+        link_promote(l);
+    if (!l->on_kept && !l->kept) {
+        keep_config(l);
+        l->kept = true;
+    }
+    if (!l->on_kept && !l->next.digest)
+        link_tell_config(NULL, 0);
     log_notice("management tunnel is up, connection %s", json_string(welcome, "connection"));
-    link_set_fault(userdata, NULL, 0, NULL);
+    link_set_fault(l, NULL, 0, NULL);
 }
 
 static void on_tunnel_message(DeviceTunnel *t _unused_, const cJSON *message, const char *text, void *userdata)
@@ -36,9 +54,13 @@ static void on_tunnel_message(DeviceTunnel *t _unused_, const cJSON *message, co
     link_from_cloud(userdata, message, text);
 }
 
-static void on_tunnel_down(DeviceTunnel *t _unused_, int http_status, usec_t retry_in, const Error *err, void *userdata)
+static void on_tunnel_down(DeviceTunnel *t, int http_status, usec_t retry_in, const Error *err, void *userdata)
 {
-    if (http_status == 401 || http_status == 403)
+    Link *l = userdata;
+
+    if (t == l->trial)
+        link_trial_failed(l, err, -EIO);
+    else if (http_status == 401 || http_status == 403)
         link_set_fault(userdata, err, -EACCES, "the gateway refused the token; getting another");
     else if (retry_in == USEC_INFINITY)
         link_set_fault(userdata, err, -EIO,
@@ -49,13 +71,19 @@ static void on_tunnel_down(DeviceTunnel *t _unused_, int http_status, usec_t ret
 
 static void on_token(DeviceTunnel *t, void *userdata)
 {
-    if (device_tunnel_is_up(t))
-        link_report(userdata);
+    Link *l = userdata;
+
+    if (t == l->tunnel && device_tunnel_is_up(t))
+        link_report(l);
 }
 
 static void on_no_token(DeviceTunnel *t, usec_t retry_in, const Error *err, void *userdata)
 {
-    if (retry_in == USEC_INFINITY)
+    Link *l = userdata;
+
+    if (t == l->trial)
+        link_trial_failed(l, err, -EIO);
+    else if (retry_in == USEC_INFINITY)
         link_stop(userdata, err, -EINVAL);
     else if (device_tunnel_is_up(t)) /* the present token is still good */
         log_failure(LOG_LEVEL_WARNING, NULL, err, -EIO, "no new device token yet; it is tried again");
@@ -104,60 +132,40 @@ static const AgentEvents agent_events = { .on_up = on_agent_up, .on_line = on_ag
 
 /* configuration */
 
-static bool same_time(struct timespec a, struct timespec b)
-{
-    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-static struct timespec box_config_changed_at(void)
-{
-    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
-
-    return path ? link_config_changed_at(path) : (struct timespec) {};
-}
-
 static void link_read_config(Link *l)
 {
-    LinkConfig config = {};
-    Error err = {};
-    int r;
+    _cleanup_(error_done) Error err = {};
+    int r = link_config_load(l->config_path, &l->config, &err);
 
-    l->config_changed_at = box_config_changed_at();
-    r = link_config_load(l->config_path, &config, &err);
     if (r < 0) {
-        error_done(&l->fault);
         (void) error_copy(&l->fault, &err);
         error_from_errno(&l->fault, r, "cannot read %s", l->config_path);
-        error_done(&err);
         return;
     }
-    link_config_done(&l->config);
-    l->config = config;
     l->configured = true;
-    error_done(&l->fault);
-    redact_add_secret(config.bootstrap ? config.bootstrap : "");
-    log_set_field("DEVICE", config.device_id);
+    redact_add_secret(l->config.bootstrap ? l->config.bootstrap : "");
+    log_set_field("DEVICE", l->config.device_id);
 }
 
-static int link_connect(Link *l, Error *err)
+int link_connect(Link *l, const LinkConfig *c, DeviceTunnel **ret, Error *err)
 {
     _cleanup_(freep) char *sessions = path_in_root(LINK_SESSIONS_PATH);
-    const BridgeTarget targets[] = { { .name = "ssh", .host = "127.0.0.1", .port = l->config.ssh_port }, {} };
+    const BridgeTarget targets[] = { { .name = "ssh", .host = "127.0.0.1", .port = c->ssh_port }, {} };
     const DeviceTunnelOptions options = {
         .role = "mgmt",
         .program = LINK_PROGRAM,
-        .cloud_url = l->config.cloud_url,
-        .gateway_url = l->config.gateway_url,
-        .device_id = l->config.device_id,
-        .bootstrap = l->config.bootstrap,
-        .ca_file = l->config.ca_file,
+        .cloud_url = c->cloud_url,
+        .gateway_url = c->gateway_url,
+        .device_id = c->device_id,
+        .bootstrap = c->bootstrap,
+        .ca_file = c->ca_file,
         .state_dir = l->state_dir,
-        .sessions_path = sessions,
+        .sessions_path = ret == &l->tunnel ? sessions : NULL, /* one on trial does not take it away */
         .targets = targets,
         .events = &tunnel_events,
         .userdata = l,
     };
-    return sessions ? device_tunnel_new(l->event, l->http, &options, &l->tunnel, err) : -ENOMEM;
+    return sessions ? device_tunnel_new(l->event, l->http, &options, ret, err) : -ENOMEM;
 }
 
 /* What this box lacks for the moment, as memory, space for the key or the authorities' file, may be there later, when nobody
@@ -167,11 +175,13 @@ static bool may_mend(const Error *err)
     return !str_equal(error_id(err), "identity.bad-config") && !str_equal(error_id(err), "tunnel.bad-url");
 }
 
-static void link_try(Link *l)
+void link_try(Link *l)
 {
     Error err = {};
-    int r = link_connect(l, &err);
+    int r;
 
+    l->tunnel = device_tunnel_free(l->tunnel);
+    r = link_connect(l, &l->config, &l->tunnel, &err);
     if (r < 0) {
         link_stop(l, &err, r);
     } else {
@@ -181,75 +191,34 @@ static void link_try(Link *l)
     error_done(&err);
 }
 
-/* Reads the configuration again and starts over; where it is wrong the process stays and waits. */
-static void link_reload(Link *l)
-{
-    Error err = {};
-
-    l->tunnel = device_tunnel_free(l->tunnel);
-    l->configured = false;
-    l->stopped = false;
-    link_read_config(l);
-    if (!l->configured) {
-        (void) error_copy(&err, &l->fault);
-        error_done(&l->fault);
-        link_stop(l, &err, -EINVAL);
-    } else {
-        link_try(l);
-    }
-    error_done(&err);
-}
-
-static int on_recheck(sd_event_source *s, uint64_t usec, void *userdata)
+static int on_recheck(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata)
 {
     Link *l = userdata;
-    struct timespec now = box_config_changed_at();
 
-    (void) s;
-    (void) usec;
-    if (!l->stopped)
-        return 0;
-    if (same_time(now, l->config_changed_at) || now.tv_sec == 0) {
-        if (l->may_mend)
-            link_try(l);
-        return l->stopped ? timer_arm(l->event, &l->recheck, l->may_mend ? MEND_RECHECK : RECHECK, on_recheck, l) : 0;
-    }
-    if (l->config_is_credential) {
-        /* the service manager holds the file for us and hands it out anew at a start */
-        log_notice("the configuration has changed: ending, to be started again with it");
-        return sd_event_exit(l->event, 1);
-    }
-    if (access(l->config_path, R_OK) < 0) {
-        l->config_changed_at = now;
-        log_warning("%s has changed but cannot be read by this user: restart mgmt-link", l->config_path);
-        return timer_arm(l->event, &l->recheck, RECHECK, on_recheck, l);
-    }
-    log_notice("the configuration has changed: reading it again");
-    link_reload(l);
+    if (l->stopped && l->may_mend)
+        link_try(l);
     return 0;
 }
 
-static void link_stop(Link *l, const Error *err, int r)
+void link_stop(Link *l, const Error *err, int r)
 {
     l->stopped = true;
     l->may_mend = may_mend(err) && l->configured && !l->tunnel;
     link_set_fault(l, err, r, l->may_mend ? MENDING : STOPPED);
-    if (timer_arm(l->event, &l->recheck, l->may_mend ? MEND_RECHECK : RECHECK, on_recheck, l) < 0)
+    link_tell_config(err, r);
+    if (l->may_mend && timer_arm(l->event, &l->recheck, MEND_RECHECK, on_recheck, l) < 0)
         log_error("no timer: restart mgmt-link after correcting its configuration");
 }
 
-static int on_hup(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
+static void on_config_changed(void *userdata)
 {
-    Link *l = userdata;
+    link_look_again(userdata);
+}
 
-    (void) s;
-    (void) si;
-    if (access(l->config_path, R_OK) < 0 && errno == EACCES) {
-        log_warning("SIGHUP: %s cannot be read by this user: restart mgmt-link", l->config_path);
-        return 0;
-    }
-    log_notice("SIGHUP: reading the configuration again");
-    link_reload(l);
+static int on_hup(sd_event_source *s _unused_, const struct signalfd_siginfo *si _unused_, void *userdata)
+{
+    log_notice("SIGHUP: looking at the configuration again");
+    link_look_again(userdata);
     return 0;
 }
 
@@ -288,6 +257,10 @@ int link_new(sd_event *event, const LinkOptions *options, Link **ret, Error *err
     l->complained = map_new(NULL);
     if (!l->agent_socket || !l->state_dir || !l->config_path || !l->complained)
         return error_from_errno(err, -ENOMEM, "cannot start");
+    r = config_watch_new(event, on_config_changed, l, &l->watch, err);
+    if (r < 0)
+        return r;
+    link_watch_files(l);
     link_read_config(l); /* before the privileges to do so are gone */
     r = prepare_state(l, options, err);
     if (r < 0)
@@ -309,8 +282,12 @@ int link_start(Link *l, Error *err)
     if (r < 0)
         return r;
     service_ready("starting");
+    link_take_kept(l);
+    link_watch_files(l);
     if (l->configured) {
         link_try(l);
+        if (l->next.digest)
+            link_start_trial(l);
         return 0;
     }
     fault = l->fault;
@@ -331,14 +308,19 @@ Link *link_free(Link *l)
 {
     if (!l)
         return NULL;
+    device_tunnel_free(l->trial);
     device_tunnel_free(l->tunnel);
+    config_watch_free(l->watch);
     loopback_done(&l->alive.loopback);
     http_client_free(l->http);
     agent_client_free(l->agent);
     sd_event_source_disable_unref(l->recheck);
+    sd_event_source_disable_unref(l->wait);
     map_free(l->complained);
     link_config_done(&l->config);
+    link_config_done(&l->next);
     error_done(&l->fault);
+    free(l->trial_fault);
     free(l->agent_socket);
     free(l->state_dir);
     free(l->config_path);

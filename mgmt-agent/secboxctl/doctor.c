@@ -10,6 +10,7 @@
 #include "lib/base/strv.h"
 #include "lib/cli/table.h"
 #include "lib/base/text.h"
+#include "lib/data/config-fault.h"
 #include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/env-files.h"
@@ -113,7 +114,39 @@ static void check_podman_user(Doctor *d, Finding *f)
 static void check_secbox_env(Doctor *d, Finding *f)
 {
     _cleanup_(env_freep) EnvFile *env = NULL;
+    _cleanup_(freep) char *path = env_files_path(ENV_SECBOX);
+
+    if (path && access(path, F_OK) < 0 && errno == ENOENT) {
+        finding_pass(f, "not there yet: the first push makes it from mgmt-agent.env");
+        return;
+    }
     check_env(d, ENV_SECBOX, &env, f);
+}
+
+/* What each program told of its own: only its user knows what that may read. */
+static void check_configuration(Doctor *d, Finding *f)
+{
+    _cleanup_(cJSON_Deletep) cJSON *faults = config_faults_read();
+    _cleanup_(strv_freep) char **texts = NULL;
+    const cJSON *fault;
+    bool bad = false;
+
+    (void) d;
+    cJSON_ArrayForEach(fault, faults) {
+        const cJSON *error = cJSON_GetObjectItemCaseSensitive(fault, "error");
+        const char *since = json_string(fault, "since");
+
+        bad = bad || !str_equal(json_string(error, "id"), CONFIG_WAITS);
+        if (strv_addf(&texts, "%s since %s: %s", json_string(fault, "program"), since ? since : "?",
+                      json_string(error, "message")) < 0)
+            return;
+    }
+    _cleanup_(freep) char *all = texts ? strv_join(texts, "; ") : NULL;
+    if (bad)
+        finding_set(f, VERDICT_FAIL, "Correct it; each program takes it within a minute, without a restart.", "%s",
+                    all);
+    else
+        finding_pass(f, "%s", all ? all : "every program has taken its files");
 }
 
 static void check_tunnel(Doctor *d, Finding *f)
@@ -214,6 +247,7 @@ const DoctorCheck doctor_checks[] = {
     { "agent", check_agent },
     { "mgmt-agent.env", check_agent_env },
     { "secbox.env", check_secbox_env },
+    { "configuration", check_configuration },
     { "tunnel", check_tunnel },
     { "podman-user", check_podman_user },
     { "podman", check_podman },

@@ -306,9 +306,11 @@ def cpu_seconds(pid):
 def test_no_descriptors_left_is_no_reason_to_spin(agent):
     agent.start()
     pid = agent.daemon.pid
-    open_now = len(os.listdir(f"/proc/{pid}/fd"))
+    assert agent.peer({"type": "history.get", "id": "first"}).next("history.report")  # what the start needed is closed
+    used = {int(n) for n in os.listdir(f"/proc/{pid}/fd")}
+    lowest_free = next(n for n in range(len(used) + 1) if n not in used)
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_now, before[1]))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
     peer = agent.peer({"type": "history.get", "id": "h"})
     begin = cpu_seconds(pid)
     time.sleep(3)

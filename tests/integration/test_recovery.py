@@ -30,7 +30,7 @@ from tests.lab import sshd  # noqa: E402
 from tests.lab.device import Device  # noqa: E402
 from tests.lab.fleet import Fleet  # noqa: E402
 from tests.lab.recovery import Recovery  # noqa: E402
-from tests.lab.util import Daemon, program, read_text, wait_until  # noqa: E402
+from tests.lab.util import Daemon, free_port, program, read_text, wait_until  # noqa: E402
 
 
 @pytest.fixture
@@ -113,6 +113,75 @@ def test_waits_for_a_configuration(gw, folder):
         assert "the configuration has changed" in box.log() and box.daemon.process.returncode == 0
         box.start()
         wait_connected(box)
+
+
+def fault_file(box):
+    path = box.path("run/tucomunidad/recovery/config-fault.json")
+    return json.loads(read_text(path)) if os.path.exists(path) else None
+
+
+def wait_restart(box):
+    """It ends, to be started again by the service manager, which these lines stand for."""
+    wait_until(lambda: box.daemon.death(), "it ends")
+    assert "the configuration has changed" in box.log() and box.daemon.process.returncode == 0, box.log()
+
+
+def test_authorities_that_it_may_not_read_are_told_and_taken_when_they_are_mended(gw, box, folder):
+    authorities = os.path.join(folder, "ca.pem")
+    with open(certificate(folder, 2026)[0], encoding="ascii") as source, open(authorities, "w", encoding="ascii") as f:
+        f.write(source.read())
+    os.chmod(authorities, 0o600)
+    box.write_env("mgmt-agent.env", {**gw.enroll(box.device), "CLOUD_CA_FILE": authorities})
+    subprocess.run(["chmod", "711", folder, os.path.dirname(folder)], check=True)
+    subprocess.run(["chown", "-R", "65534:65534", box.root], check=True)
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+    box.start(nobody)
+    box.wait_log("there is no configuration")
+    fault = fault_file(box)
+    assert fault["program"] == "recovery-agent" and authorities in fault["error"]["message"]
+    assert "cannot be read by recovery-agent's user: Permission denied" in fault["error"]["message"]
+    os.chmod(authorities, 0o644)
+    wait_restart(box)
+    box.start(nobody)
+    wait_connected(box)
+    wait_until(lambda: not fault_file(box), "the fault is over", box.daemon.death)
+
+
+def test_an_edit_that_is_wrong_leaves_what_worked_and_is_told(gw, box):
+    env = gw.enroll(box.device)
+    box.write_env("mgmt-agent.env", env)
+    box.start()
+    wait_connected(box)
+    wait_until(lambda: os.path.exists(box.state("config.env")), "the configuration is kept", box.daemon.death)
+    box.write_env("mgmt-agent.env", {**env, "MGMT_GATEWAY_URL": "wss://cloud.invalid"})
+    wait_restart(box)
+    box.start()
+    said = wait_shown(box, configFault=fault_text(box, "RECOVERY_GATEWAY_URL"))
+    assert said and fault_file(box)["error"]["id"] == "config.missing"
+    box.write_env("mgmt-agent.env", env)
+    wait_restart(box)
+    box.start()
+    wait_shown(box, configFault=None)
+    assert fault_file(box) is None
+
+
+def test_an_edit_that_leads_nowhere_gives_way_to_what_worked(gw, box):
+    env = gw.enroll(box.device)
+    box.write_env("mgmt-agent.env", env)
+    box.start()
+    wait_connected(box)
+    wait_until(lambda: os.path.exists(box.state("config.env")), "the configuration is kept", box.daemon.death)
+    box.write_env("mgmt-agent.env", {**env, "MGMT_GATEWAY_URL": f"ws://127.0.0.1:{free_port()}/mgmt"})
+    wait_restart(box)
+    box.start()
+    wait_until(lambda: "recovery" not in shown(box).get("roles", []), "the gateway has noticed")
+    wait_connected(box)
+    assert fault_file(box)["error"]["id"] == "config.unreachable"
+    assert "Connection refused" in wait_shown(box)["configFault"]
+
+
+def fault_text(box, part):
+    return wait_until(lambda: (fault_file(box) or {}).get("error", {}).get("message"), f"it tells of {part}", box.daemon.death)
 
 
 class Way:
