@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/auth/audit.h"
 #include "gateway/communities/api-communities.h"
 #include "gateway/deployments/api-deployments.h"
 #include "gateway/devices/api-devices.h"
@@ -18,6 +19,7 @@
 #include "gateway/devices/recovery-reports.h"
 #include "gateway/devices/unnamed-root.h"
 #include "gateway/devices/unsafe-binds.h"
+#include "gateway/gateway-env.h"
 #include "gateway/http/api-audit.h"
 #include "gateway/http/router.h"
 #include "gateway/rollouts/api-rollouts-start.h"
@@ -37,7 +39,10 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/base/tmp-sweep.h"
+#include "lib/data/config-fault.h"
+#include "lib/data/json.h"
 #include "lib/data/ssh-cert.h"
+#include "lib/event/config-watch.h"
 #include "lib/event/daemon.h"
 
 #define KEY_NAME "jwt-key.pem"
@@ -78,6 +83,8 @@ struct Gateway {
     CommunityEvents community_events;
     SupportSessions *sessions;
 
+    ConfigWatch *certificate_watch, *env_watch;
+    bool cert_refused, env_changed;
     sd_event_source *sweep, *farewell, *reload;
 };
 
@@ -161,6 +168,15 @@ static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
     gateway_load(g);
 }
 
+static void tell_status(const Gateway *g)
+{
+    if (!g->ready)
+        return;
+    service_ready(g->cert_refused  ? "serving, with the old certificate: the new one is refused"
+                  : g->env_changed ? "serving; " GATEWAY_ENV_FILE " has changed: a restart takes it"
+                                   : "serving");
+}
+
 static void gateway_load(Gateway *g)
 {
     Error err = {};
@@ -179,7 +195,7 @@ static void gateway_load(Gateway *g)
     router_set_ready(g->router);
     rollouts_wake(g->rollouts);
     support_sessions_sweep(g->sessions); /* what waited for the store */
-    service_ready("serving");
+    tell_status(g);
 }
 
 static void on_store_up(Store *s _unused_, void *userdata)
@@ -229,23 +245,76 @@ static void on_bad_proxy(const Error *err, void *userdata)
     log_failure(LOG_LEVEL_WARNING, NULL, err, -EBADMSG, "a connection from a proxy was closed");
 }
 
+/* Nobody may be looking at the journal. */
+static void raise_alarm(Gateway *g, const Error *err, int r)
+{
+    cJSON *detail = cJSON_CreateObject();
+    if (detail && (json_add_string(detail, "program", "secbox-gateway") < 0 ||
+                   json_add_item(detail, "error", json_from_error(err, r)) < 0))
+        detail = (cJSON_Delete(detail), NULL);
+    audit_write(g->store,
+                &(AuditEntry) { .actor = "gateway", .action = "config.fault", .alarm = true, .detail = detail });
+}
+
 /* What boxes are connected by stays; the next ones see the new certificate. */
+static void renew_certificate(Gateway *g)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = http_server_renew(g->server, g->cert_file, g->key_file, &err);
+    g->cert_refused = r < 0;
+    if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "the certificate stays as it was");
+        raise_alarm(g, &err, r);
+    } else {
+        log_notice("%s was read again", g->cert_file);
+    }
+}
+
 static int on_reload(sd_event_source *source _unused_, const struct signalfd_siginfo *si _unused_, void *userdata)
 {
     Gateway *g = userdata;
-    _cleanup_(error_done) Error err = {};
     if (g->ready)
         service_reloading();
-    int r = g->cert_file ? http_server_renew(g->server, g->cert_file, g->key_file, &err) : 0;
-    if (r < 0)
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "the certificate stays as it was");
-    else if (g->cert_file)
-        log_notice("%s was read again", g->cert_file);
+    if (g->cert_file)
+        renew_certificate(g);
     else
         log_notice("there is no --cert, so there is nothing to read again");
-    if (g->ready)
-        service_ready(r < 0 ? "serving, with the old certificate: the new one is refused" : "serving");
+    tell_status(g);
     return 0;
+}
+
+static void on_certificate_changed(void *userdata)
+{
+    Gateway *g = userdata;
+    renew_certificate(g);
+    tell_status(g);
+}
+
+/* The service manager made our environment of it, which never changes. */
+static void on_env_changed(void *userdata)
+{
+    Gateway *g = userdata;
+    _cleanup_(error_done) Error err = {};
+    int r = error_set(&err, EAGAIN, CONFIG_WAITS,
+                      GATEWAY_ENV_FILE " has changed; `systemctl restart secbox-gateway` takes it, and the boxes come "
+                                       "back by themselves");
+    log_warning("%s", err.message);
+    if (!g->env_changed)
+        raise_alarm(g, &err, r);
+    g->env_changed = true;
+    tell_status(g);
+}
+
+static int watch_files(Gateway *g, Error *err)
+{
+    const char *env[] = { GATEWAY_ENV_FILE, NULL }, *certificate[] = { g->cert_file, g->key_file, NULL };
+    int r = config_watch_new(g->event, on_env_changed, g, &g->env_watch, err);
+    if (r >= 0)
+        r = config_watch_set(g->env_watch, env);
+    if (r < 0 || !g->cert_file)
+        return r;
+    r = config_watch_new(g->event, on_certificate_changed, g, &g->certificate_watch, err);
+    return r < 0 ? r : config_watch_set(g->certificate_watch, certificate);
 }
 
 static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -427,6 +496,8 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = sd_event_add_exit(event, &g->farewell, on_ending, g);
     if (r >= 0)
+        r = watch_files(g, err);
+    if (r >= 0)
         r = sd_event_add_signal(event, &g->reload, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_reload, g);
     if (r < 0)
         return error_from_errno(err, r, "starting");
@@ -461,6 +532,8 @@ Gateway *gateway_free(Gateway *g)
     store_free(g->store);
     ssh_ca_free(g->ca);
     free(g->issuer);
+    config_watch_free(g->certificate_watch);
+    config_watch_free(g->env_watch);
     sd_event_source_disable_unref(g->sweep);
     sd_event_source_disable_unref(g->farewell);
     sd_event_source_disable_unref(g->reload);

@@ -229,9 +229,13 @@ def test_a_renewed_certificate_is_taken_without_dropping_a_tunnel(folder, author
         tunnel = tunnel_of(new_box(gateway, gateway.url, context), context)
         first = serial_of(gateway.port, authority)
         pid = gateway.daemon.pid
+        # with a signal, and without one
         authority.issue(name="renewed", hosts=("127.0.0.1",))
         os.kill(pid, signal.SIGHUP)
         wait_until(lambda: serial_of(gateway.port, authority) != first, "new connections see the new certificate")
+        second = serial_of(gateway.port, authority)
+        authority.issue(name="renewed", hosts=("127.0.0.1",))
+        wait_until(lambda: serial_of(gateway.port, authority) != second, "the files are noticed")
         second = serial_of(gateway.port, authority)
         # one that cannot be used: the one before stays
         good = read_text(key)
@@ -244,6 +248,9 @@ def test_a_renewed_certificate_is_taken_without_dropping_a_tunnel(folder, author
             os.kill(pid, signal.SIGHUP)
             wait_until(lambda says=says: says in gateway.log(), "the gateway says what is wrong", gateway.daemon.death)
             assert serial_of(gateway.port, authority) == second
+        entries = gateway.request("GET", "/v1/audit?limit=1000").json["entries"]
+        told = [e["detail"]["error"]["message"] for e in entries if e["action"] == "config.fault" and e["alarm"]]
+        assert any("key and certificate must belong together" in t for t in told) and any("cannot read" in t for t in told)
         with open(key, "w", encoding="utf-8") as f:
             f.write(good)
         assert gateway.device(DEVICE)["connected"] and gateway.daemon.pid == pid
