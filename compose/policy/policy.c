@@ -11,6 +11,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/data/image-ref.h"
 #include "lib/data/json.h"
 
 #define POLICY_ENTRIES_MAX 256
@@ -247,10 +248,8 @@ bool policy_allows(const ComposePolicy *p, const char *service, const char *key,
 }
 
 /* A prefix ends where a component ends, or "registry.example" would let in "registry.example.net". */
-bool policy_allows_image(const ComposePolicy *p, const char *image)
+static bool is_listed(const ComposePolicy *p, const char *image)
 {
-    if (!p->has_images)
-        return true;
     for (size_t i = 0; p->images && p->images[i]; i++) {
         size_t len = strlen(p->images[i]);
 
@@ -259,6 +258,14 @@ bool policy_allows_image(const ComposePolicy *p, const char *image)
             return true;
     }
     return false;
+}
+
+/* A short name is most likely Docker Hub's. Where it is another registry's, the full name is asked for again. */
+bool policy_allows_image(const ComposePolicy *p, const char *image)
+{
+    _cleanup_(freep) char *full = image_name_is_short(image) ? image_docker_name(image) : NULL;
+
+    return !p->has_images || is_listed(p, image) || (full && is_listed(p, full));
 }
 
 /* Parsing: one table of members for each level, one function for each kind of value. */

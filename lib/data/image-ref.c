@@ -208,3 +208,18 @@ size_t image_repository_length(const char *image)
 
     return colon && (!slash || colon > slash) ? (size_t) (colon - image) : strlen(image);
 }
+
+bool image_name_is_short(const char *image)
+{
+    size_t first = strcspn(image, "/");
+
+    if (!image[first])
+        return true;
+    return !memchr(image, '.', first) && !memchr(image, ':', first) &&
+           !(first == strlen("localhost") && strncmp(image, "localhost", first) == 0);
+}
+
+char *image_docker_name(const char *image)
+{
+    return str_format("docker.io/%s%s", strchr(image, '/') ? "" : "library/", image);
+}

@@ -33,3 +33,8 @@ int image_digest_of(const char *body, size_t len, char ret[static IMAGE_DIGEST_S
 
 /* Length of an image's name as it is written, without its tag. */
 size_t image_repository_length(const char *image);
+
+/* Whether the name has no registry in front, so that it means what registries.conf says. */
+bool image_name_is_short(const char *image);
+/* What a short name means on Docker Hub. A new string. */
+char *image_docker_name(const char *image);

@@ -29,6 +29,8 @@ struct RegistryConf {
     Entry *entries;
     size_t n_entries;
     size_t first_of_file;
+    size_t n_files;
+    RegistryNames short_names;
     RegistryAuth auth;
 };
 
@@ -49,6 +51,7 @@ RegistryConf *registry_conf_free(RegistryConf *c)
         entry_done(&c->entries[i]);
     free(c->entries);
     registry_auth_done(&c->auth);
+    short_names_done(&c->short_names);
     free(c);
     return NULL;
 }
@@ -66,6 +69,10 @@ static int on_value(const char *table, const char *key, TomlType type, const cha
     Entry *e;
 
     (void) line;
+    if (str_equal(table, "") && str_equal(key, "unqualified-search-registries") && type == TOML_STRING)
+        return short_names_add_search(&c->short_names, c->n_files, value);
+    if (str_equal(table, "aliases") && type == TOML_STRING)
+        return short_names_add_alias(&c->short_names, key, value);
     if (!str_equal(table, "registry"))
         return 0;
     if (type == TOML_TABLE) {
@@ -119,6 +126,7 @@ static int load_file(RegistryConf *c, const char *path, Error *err)
     if (!real && (errno == ENOENT || errno == ENOTDIR))
         return 0;
     r = real ? file_read(real, REGISTRY_CONF_SIZE_MAX, &text, &len, &why) : -errno;
+    c->n_files++;
     if (r == 0)
         r = toml_read(text, len, path, on_value, c, &why);
     if (r == 0)
@@ -341,4 +349,9 @@ int registry_conf_authorities(const RegistryConf *c, const char *host, char **re
 bool registry_conf_credentials(const RegistryConf *c, const char *registry, const char *path, RegistryCredentials *ret)
 {
     return registry_auth_find(&c->auth, registry, path, ret);
+}
+
+int registry_conf_full_name(const RegistryConf *c, const char *image, char **ret)
+{
+    return short_names_resolve(&c->short_names, image, ret);
 }

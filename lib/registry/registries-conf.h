@@ -52,3 +52,7 @@ typedef struct RegistryCredentials {
 
 /* The credentials for the longest prefix of registry/path in the first file that has any; borrowed from c. False: none. */
 bool registry_conf_credentials(const RegistryConf *c, const char *registry, const char *path, RegistryCredentials *ret);
+
+/* What an image's name without a registry means: an alias, else the one registry to search, else Docker Hub where none is
+ * named. A new string in *ret, or NULL when podman would have to choose among several. */
+int registry_conf_full_name(const RegistryConf *c, const char *image, char **ret) _must_check_;

@@ -192,3 +192,24 @@ def test_a_one_shot_runs_again_before_what_waits_for_it(box):
         return box.containers()["job"]["Id"]
     first = pushed("1")
     assert pushed("1") == first and pushed("2") != first
+
+
+def test_short_names_are_docker_hubs(box):
+    text = "services:\n  app:\n    image: no-such-image:16\n    pull_policy: never\n"
+    assert "docker.io/library/no-such-image:16" in box.apply(text)["error"]["message"]
+    box.write_policy({"images": ["localhost/"]})
+    assert box.apply(text)["error"]["id"] == "policy.image-not-allowed"
+
+
+def test_short_names_by_an_alias_and_by_what_is_here(box, lab):
+    with open(lab.env["CONTAINERS_REGISTRIES_CONF"], "w", encoding="utf-8") as conf:
+        conf.write('[aliases]\n"our-app" = "localhost/server"\n')
+    try:
+        text = "services:\n  app: {{image: '{}', stop_grace_period: 1s}}\n"
+        assert push(box, text.format("our-app:1"))["services"][0]["image"] == "localhost/server:1"
+        assert push(box, text.format("server:2"))["services"][0]["image"] == "server:2"
+        box.write_policy({"images": ["docker.io/"]})
+        assert box.apply(text.format("our-app:2"))["error"]["id"] == "policy.image-not-allowed"
+    finally:
+        with open(lab.env["CONTAINERS_REGISTRIES_CONF"], "w", encoding="utf-8") as conf:
+            conf.write("")

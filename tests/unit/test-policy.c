@@ -418,6 +418,8 @@ static void images_by_prefix(void **state _unused_)
         { "{\"images\":[\"localhost/\",\"registry.example.com\"]}", "registry.example.com/a", true },
         { "{\"images\":[\"localhost/\",\"registry.example.com\"]}", "registry.example.com.evil.example/a", false },
         { "{\"images\":[\"localhost/\"]}", "postgres:15", false },
+        { "{\"images\":[\"docker.io/library/\"]}", "postgres:15", true },
+        { "{\"images\":[\"docker.io/library/\"]}", "acme/postgres:15", false },
     };
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {

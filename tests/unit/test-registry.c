@@ -466,6 +466,38 @@ static void test_tokens(void **state)
         body, "grant_type=refresh_token&client_id=secbox&service=s&scope=repository:a:pull&refresh_token=r%261");
 }
 
+static void full_name_is(const Files *f, const char *image, const char *wanted)
+{
+    _cleanup_(registry_conf_freep) RegistryConf *c = load(f);
+    _cleanup_(freep) char *full = NULL;
+
+    assert_int_equal(registry_conf_full_name(c, image, &full), 0);
+    if (!str_equal(full, wanted))
+        fail_msg("%s: %s", image, full ? full : "podman would choose");
+}
+
+static void test_short_names(void **state)
+{
+    Files *f = *state;
+
+    full_name_is(f, "postgres:16", "docker.io/library/postgres:16");
+    full_name_is(f, "acme/web", "docker.io/acme/web");
+    full_name_is(f, "web@sha256:00", "docker.io/library/web@sha256:00");
+    put(f, "etc/registries.conf.d/a.conf", "[aliases]\n\"web\" = \"quay.example/acme/web\"\n'old' = 'x.example/y'\n");
+    full_name_is(f, "web:2", "quay.example/acme/web:2");
+    full_name_is(f, "web@sha256:00", "quay.example/acme/web@sha256:00");
+    full_name_is(f, "webs:2", "docker.io/library/webs:2");
+    put(f, "etc/registries.conf.d/b.conf", "unqualified-search-registries = ['r.example']\n[aliases]\nold = ''\n");
+    full_name_is(f, "db:1", "r.example/db:1");
+    full_name_is(f, "old", "r.example/old");
+    put(f, "etc/registries.conf.d/c.conf", "unqualified-search-registries = ['docker.io']\n");
+    full_name_is(f, "db:1", "docker.io/library/db:1");
+    put(f, "etc/registries.conf.d/d.conf", "unqualified-search-registries = ['docker.io', 'r.example']\n");
+    full_name_is(f, "db:1", NULL);
+    assert_true(image_name_is_short("a/b") && image_name_is_short("a:1") && image_name_is_short("localhosts/a"));
+    assert_false(image_name_is_short("localhost/a") || image_name_is_short("a.b/c") || image_name_is_short("a:5000/b"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +508,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_authorities, files_new, files_free),
         cmocka_unit_test_setup_teardown(test_credentials, files_new, files_free),
         cmocka_unit_test_setup_teardown(test_bad_auth_files, files_new, files_free),
+        cmocka_unit_test_setup_teardown(test_short_names, files_new, files_free),
         cmocka_unit_test(test_challenges),
         cmocka_unit_test(test_challenges_that_are_none),
         cmocka_unit_test(test_tokens),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What would change, and whether it can: podman answers, images, disk, ports, bind sources. Nothing is touched. */
 
+#include "mgmt-agent/worker/phases/full-names.h"
 #include "mgmt-agent/worker/phases/needs.h"
 #include "mgmt-agent/worker/phases/preflight.h"
 
@@ -270,7 +271,9 @@ int deploy_preflight(Deploy *d, Error *err)
         return r;
     report_progress(&d->report, "info", NULL, "podman %s as %s, podman-compose %s: %s", podman_version(d->box.podman),
                     d->box.user.name, d->box.driver.version, driver_strategy_to_string(d->box.driver.strategy));
-    r = resolve_images(d, &missing, err);
+    r = deploy_name_images(d, err);
+    if (r == 0)
+        r = resolve_images(d, &missing, err);
     if (r == 0)
         r = deploy_make_plan(d, err);
     if (r < 0)
