@@ -7,6 +7,7 @@
 
 #include "compose/compose.h"
 #include "compose/parse/known-part.h"
+#include "compose/parse/tree-path.h"
 #include "compose/policy/policy.h"
 #include "compose/render/render.h"
 #include "lib/base/strv.h"
@@ -85,9 +86,12 @@ static int check_known_part(const ComposeFile *file, Error *err)
         _cleanup_(freep) char *env = NULL;
         r = compose_render_env(&p->services[i], &env, err);
     }
-    /* rendering knows the line and not the file */
-    if (r < 0 && err && !err->file)
+    /* rendering knows the key, and neither the file nor its line there */
+    if (r < 0 && err && !err->file) {
+        unsigned line = err->key ? tree_path_line(compose_file_root(file), err->key) : 0;
+        err->line = line ? line : err->line;
         err->file = strdup(compose_file_name(file));
+    }
     return r;
 }
 
@@ -101,13 +105,17 @@ static int check_policy(const ComposeFile *file, Error *ret_policy, Error *err)
     return r;
 }
 
+int compose_precheck_file(const ComposeFile *file, Error *err)
+{
+    int r = check_grammar(file, err);
+    return r < 0 ? r : check_known_part(file, err);
+}
+
 int compose_precheck(const char *text, size_t len, const char *file, Error *ret_policy, Error *err)
 {
     _cleanup_(compose_file_freep) ComposeFile *parsed = NULL;
     int r = compose_parse(text, len, file, &parsed, err);
     if (r >= 0)
-        r = check_grammar(parsed, err);
-    if (r >= 0)
-        r = check_known_part(parsed, err);
+        r = compose_precheck_file(parsed, err);
     return r < 0 || !ret_policy ? r : check_policy(parsed, ret_policy, err);
 }

@@ -11,6 +11,7 @@
 #include "compose/resolve-ports.h"
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 
 /* The place of a service's member, for errors that are found after normalising. */
 static int fail_service(const Place *services, const ComposeService *s, const char *member, const char *id,
@@ -41,6 +42,24 @@ static int check_container_names(const ComposeProject *p, const Place *services)
 
 /* --- what services name --- */
 
+/* At the entry that names it: in the normal form the entries have the order of the file. */
+static int fail_volume(const Place *services, const ComposeService *s, const char *name, const char *message)
+{
+    Place service = place_member(services, s->name), list = place_member(&service, "volumes");
+    const cJSON *mount;
+    size_t i = 0;
+
+    cJSON_ArrayForEach(mount, cJSON_GetObjectItemCaseSensitive(s->config, "volumes")) {
+        if (str_equal(json_string(mount, "type"), "volume") && str_equal(json_string(mount, "source"), name) &&
+            i < list.node->n_items) {
+            Place at = place_child(&list, i);
+            return place_fail(&at, EINVAL, "compose.missing-volume", "%s", message);
+        }
+        i++;
+    }
+    return place_fail(&list, EINVAL, "compose.missing-volume", "%s", message);
+}
+
 static int check_volumes(const ComposeProject *p, const Place *services)
 {
     for (size_t i = 0; i < p->n_services; i++) {
@@ -55,7 +74,7 @@ static int check_volumes(const ComposeProject *p, const Place *services)
                 str_format("the volume %s is not under the top-level `volumes`; declare it there, or start a path "
                            "with ./",
                            s->volumes[k]);
-            return fail_service(services, s, "volumes", "compose.missing-volume", message ? message : "");
+            return fail_volume(services, s, s->volumes[k], message ? message : "");
         }
     }
     return 0;

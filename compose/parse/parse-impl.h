@@ -10,3 +10,6 @@ struct ComposeFile {
     YamlNode *root;
     char **profiled; /* services left out because of `profiles` */
 };
+
+/* compose_parse() of a tree that yaml_parse() has made; takes it, also on failure. */
+int compose_parse_tree(YamlNode *root, const char *file, ComposeFile **ret, Error *err) _must_check_;

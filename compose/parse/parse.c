@@ -114,17 +114,25 @@ static int check_file(ComposeFile *f, Error *err)
 
 int compose_parse(const char *text, size_t len, const char *file, ComposeFile **ret, Error *err)
 {
+    YamlNode *root = NULL;
+    int r = yaml_parse(text, len, file ? file : "compose.yml", &root, err);
+
+    return r < 0 ? r : compose_parse_tree(root, file, ret, err);
+}
+
+int compose_parse_tree(YamlNode *root, const char *file, ComposeFile **ret, Error *err)
+{
     _cleanup_(compose_file_freep) ComposeFile *f = calloc(1, sizeof(*f));
     int r;
 
-    if (!f)
+    if (!f) {
+        yaml_node_free(root);
         return error_from_errno(err, -ENOMEM, "cannot read %s", file);
+    }
+    f->root = root;
     f->name = strdup(file ? file : "compose.yml");
     if (!f->name)
         return error_from_errno(err, -ENOMEM, "cannot read %s", file);
-    r = yaml_parse(text, len, f->name, &f->root, err);
-    if (r < 0)
-        return r;
     r = check_file(f, err);
     if (r < 0)
         return error_from_errno(err, r, "cannot read %s", f->name);

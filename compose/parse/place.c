@@ -18,9 +18,12 @@ Place place_child(const Place *parent, size_t index)
 {
     const YamlNode *node = parent->node->items[index];
 
-    return (Place) {
-        .parent = parent, .file = parent->file, .node = node, .key = node->key, .index = index, .err = parent->err
-    };
+    return (Place) { .parent = parent,
+                     .file = parent->file,
+                     .node = node,
+                     .key = node->key,
+                     .index = node->position,
+                     .err = parent->err };
 }
 
 Place place_member(const Place *parent, const char *key)

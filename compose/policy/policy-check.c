@@ -14,12 +14,36 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
+/* What stands in a list of a service's entry in policy.json. */
+static int note_entry(const PolicyCheck *c, const char *list, const char *entry)
+{
+    const char *name = c->service ? c->service : "*";
+    cJSON *services, *service, *entries;
+
+    if (!c->allowing)
+        return 0;
+    services = cJSON_GetObjectItemCaseSensitive(c->allowing, "services");
+    services = services ? services : cJSON_AddObjectToObject(c->allowing, "services");
+    service = cJSON_GetObjectItemCaseSensitive(services, name);
+    service = service || !services ? service : cJSON_AddObjectToObject(services, name);
+    entries = cJSON_GetObjectItemCaseSensitive(service, list);
+    entries = entries || !service ? entries : cJSON_AddArrayToObject(service, list);
+    return entries ? json_append(entries, cJSON_CreateString(entry)) : -ENOMEM;
+}
+
+/* Goes on behind a finding when all are asked for. */
+static int pass_on(const PolicyCheck *c, int r)
+{
+    return r < 0 && r != -ENOMEM && c->all ? error_list_take(c->all, c->err) : r;
+}
+
 static int refuse(const PolicyCheck *c, const char *key, const char *item, const char *why)
 {
     const char *service = c->service ? c->service : "*";
     _cleanup_(freep) char *path = c->service ? str_format("services.%s.%s", c->service, key) : strdup(key);
+    _cleanup_(freep) char *entry = str_format("%s%s%s", key, item ? ":" : "", item ? item : "");
 
-    if (!path)
+    if (!path || !entry || note_entry(c, "allow", entry) < 0)
         return -ENOMEM;
     return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path,
                         "%s%s%.100s %s; to allow it on this box, add \"%s%s%.100s\" to services.\"%s\".allow in "
@@ -117,6 +141,7 @@ int policy_check_items(const PolicyCheck *c, const ComposeKey *rule, const cJSON
             r = check_item(c, rule, item->valuestring);
         else if (cJSON_IsObject(item)) /* devices: {source: …} */
             r = check_item(c, rule, json_string(item, "source") ? json_string(item, "source") : "");
+        r = pass_on(c, r);
         if (r < 0)
             return r;
     }
@@ -237,6 +262,8 @@ static int check_bind(const PolicyCheck *c, const char *written, bool read_only)
                             written);
     if (policy_allowed_bind(c->policy, c->service, source, read_only))
         return refuse_old_meaning(c, path, source);
+    if (note_entry(c, read_only ? "bind_ro" : "bind", source) < 0)
+        return -ENOMEM;
     return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
                         "the host path \"%.200s\" (%s) is outside the folders that this box opens to containers; use a "
                         "named volume, or add it to services.\"%s\".%s in policy.json",
@@ -318,6 +345,7 @@ int policy_check_volumes(const PolicyCheck *c, const ComposeKey *rule _unused_, 
             r = check_short_volume(c, item->valuestring);
         else if (cJSON_IsObject(item))
             r = check_long_volume(c, item);
+        r = pass_on(c, r);
         if (r < 0)
             return r;
     }
@@ -553,7 +581,7 @@ static int check_file_service(const PolicyCheck *outer, const YamlNode *service)
         if (!value)
             return -ENOMEM;
         c.line = node->key_line;
-        r = check_key(&c, node->key, value);
+        r = pass_on(&c, check_key(&c, node->key, value));
         if (r < 0)
             return r;
     }
@@ -572,19 +600,18 @@ static int check_file_definitions(const PolicyCheck *outer, const char *kind, co
         if (!value)
             return -ENOMEM;
         c.line = node->key_line;
-        r = check_definition(&c, kind, node->key, value);
+        r = pass_on(&c, check_definition(&c, kind, node->key, value));
         if (r < 0)
             return r;
     }
     return 0;
 }
 
-int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Error *err)
+static int check_file(const ComposeFile *f, PolicyCheck c)
 {
     static const char *const known[] = { "version", "name", "services", "networks", "volumes", NULL };
     const YamlNode *root = compose_file_root(f);
     const YamlNode *services = yaml_get(root, "services");
-    PolicyCheck c = { policy, compose_file_name(f), NULL, 0, err };
     int r;
 
     for (size_t i = 0; i < root->n_items; i++) {
@@ -603,6 +630,29 @@ int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Erro
     return r < 0 ? r : check_file_definitions(&c, "volumes", yaml_get(root, "volumes"));
 }
 
+int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Error *err)
+{
+    return check_file(f, (PolicyCheck) { .policy = policy, .file = compose_file_name(f), .err = err });
+}
+
+int compose_policy_find_all(const ComposeFile *f, const ComposePolicy *policy, ErrorList *ret, cJSON **ret_allowing)
+{
+    _cleanup_(cJSON_Deletep) cJSON *allowing = cJSON_CreateObject();
+    _cleanup_(error_done) Error err = {};
+    int r = allowing ? check_file(f, (PolicyCheck) { .policy = policy,
+                                                     .file = compose_file_name(f),
+                                                     .err = &err,
+                                                     .all = ret,
+                                                     .allowing = allowing })
+                     : -ENOMEM;
+
+    if (r < 0 && r != -ENOMEM) /* at the top of the file, where nothing is passed on */
+        r = error_list_take(ret, &err);
+    if (r >= 0 && allowing->child)
+        *ret_allowing = TAKE_PTR(allowing);
+    return r;
+}
+
 static int check_used_definitions(const PolicyCheck *c, const char *kind, char *const *names, const cJSON *definitions)
 {
     for (size_t i = 0; names && names[i]; i++) {
@@ -619,7 +669,7 @@ int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *p
 {
     for (size_t i = 0; i < p->n_services; i++) {
         const ComposeService *s = &p->services[i];
-        const PolicyCheck c = { policy, file, s->name, s->line, err };
+        const PolicyCheck c = { .policy = policy, .file = file, .service = s->name, .line = s->line, .err = err };
         const cJSON *member;
         int r = check_image_name(&c, s->image);
 

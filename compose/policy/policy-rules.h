@@ -4,6 +4,7 @@
 
 #include "compose/model/service-key.h"
 #include "compose/policy/policy-internal.h"
+#include "lib/base/error-list.h"
 
 struct PolicyCheck {
     const ComposePolicy *policy;
@@ -11,6 +12,8 @@ struct PolicyCheck {
     const char *service; /* NULL for top-level definitions */
     unsigned line;
     Error *err;
+    ErrorList *all;  /* NULL: the first finding ends the check */
+    cJSON *allowing; /* with `all`: the policy.json that would allow what is found */
 };
 
 int policy_check_deploy(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;

@@ -5,6 +5,7 @@
 
 #include "compose/model/project.h"
 #include "compose/parse/parse.h"
+#include "lib/base/error-list.h"
 
 typedef struct ComposePolicy ComposePolicy;
 
@@ -27,6 +28,10 @@ DEFINE_CLEANUP(ComposePolicy, policy_free)
 
 /* Before interpolation: refuses what is refused whatever the variables are. */
 int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Error *err) _must_check_;
+/* The same, with all that is refused in *ret and the policy.json that would allow it in *ret_allowing (NULL when nothing
+ * could). 0 or -ENOMEM. */
+int compose_policy_find_all(const ComposeFile *f, const ComposePolicy *policy, ErrorList *ret,
+                            cJSON **ret_allowing) _must_check_;
 /* After interpolation: the whole list, on the normal form. Errors: policy.refused with file, line, key and
  * the entry to add to policy.json, policy.bind-outside, policy.image-not-allowed, policy.reserved-label. It
  * judges names, not the file system: mgmt-agent/worker/phases/binds.c looks at that. */

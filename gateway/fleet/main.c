@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "compose/faults.h"
 #include "compose/precheck.h"
 #include "gateway/fleet/fleet.h"
 #include "lib/base/fileio.h"
@@ -13,6 +14,7 @@
 
 #define SSH_ARGUMENTS_MAX 1024
 #define LABELS_MAX 32
+#define FILES_MAX 1024
 
 #define COMMON_OPTIONS "gateway token-file ca plain-http json"
 #define GRANT_OPTIONS "reason for max idle forwarding break-glass"
@@ -30,6 +32,8 @@ static const CliVerb verbs[] = {
     { "devices relabel", "ID K=V…", 2, 1 + LABELS_MAX, "set labels; K= takes one away", verb_devices_relabel, NULL },
     { "devices remove", "ID", 1, 1, "forget a box for good, and end its tunnels and sessions", verb_devices_remove,
       "yes" },
+    { "check", "FILE…", 1, FILES_MAX, "all that any box would say against compose files; asks nobody", verb_check,
+      NULL },
     { "push", "DEVICE FILE", 2, 2, "push a compose file to a box", verb_push, "wait confirm-deadline reason timeout" },
     { "plan", "DEVICE FILE", 2, 2, "what the push would change, service by service", verb_plan, NULL },
     { "rollback", "DEVICE [VERSION]", 1, 2, "back to what a box ran before, or to this version", verb_rollback,
@@ -107,6 +111,22 @@ int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int 
     return report_failure(PROGRAM, fleet->json, err, r, exit_code);
 }
 
+/* The first fault is the answer; whoever mends it wants to know the others, too. */
+static void tell_others(const char *text, size_t len, const char *path, const Error *first)
+{
+    _cleanup_(compose_faults_done) ComposeFaults faults = {};
+
+    if (compose_find_faults(text, len, path, &faults) < 0)
+        return;
+    for (size_t i = 0; i < faults.refused.n; i++) {
+        const Error *e = &faults.refused.items[i];
+        _cleanup_(freep) char *line = text_error(e, -EINVAL);
+
+        if (line && (e->line != first->line || !str_equal(e->id, first->id) || !str_equal(e->key, first->key)))
+            fprintf(stderr, "%s\n", line);
+    }
+}
+
 int fleet_read_compose(const char *path, char **ret, Error *err)
 {
     _cleanup_(freep) char *text = NULL;
@@ -116,8 +136,11 @@ int fleet_read_compose(const char *path, char **ret, Error *err)
     int r = file_read(path, YAML_SIZE_MAX, &text, &len, err);
     if (r >= 0)
         r = compose_precheck(text, len, path, &policy, err);
-    if (r < 0)
+    if (r < 0) {
+        if (text)
+            tell_others(text, len, path, err);
         return r;
+    }
     if (policy.id) {
         _cleanup_(freep) char *finding = text_error(&policy, 0);
         fprintf(stderr, "%s\nwarning: the box will refuse this unless its policy.json allows it\n",

@@ -148,6 +148,7 @@ static int node_add_item(YamlNode *parent, YamlNode *child)
             return -ENOMEM;
         parent->items = items;
     }
+    child->position = parent->n_items;
     parent->items[parent->n_items++] = child;
     return 0;
 }
@@ -542,6 +543,7 @@ YamlNode *yaml_node_copy(const YamlNode *node)
             yaml_node_free(item);
             return NULL;
         }
+        item->position = node->items[i]->position;
     }
     return TAKE_PTR(copy);
 }

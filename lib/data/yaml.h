@@ -27,6 +27,7 @@ struct YamlNode {
     bool plain;       /* scalar: written without quotes, so null/true/8080 have a type */
     YamlNode **items; /* sequence and mapping: children in order */
     size_t n_items;
+    size_t position; /* in a sequence or mapping: which child it is in the file, also when others have been taken out */
 };
 
 /* Parses `text` in a few milliseconds whatever it holds: size, encoding and directives are checked in a linear scan, and

@@ -33,12 +33,12 @@ static void test_precheck(void **state)
         { "services:\n  a:\n    image: ${A\n    privileged: true\n", "interpolate.syntax", 3, NULL },
         /* what the text alone shows, wherever the box would find it out */
         { "services:\n  a:\n    image: x\n    networks: {n: {aliases: [b]}}\nnetworks: {n: }\n", "render.unsupported",
-          2, NULL },
+          4, NULL },
         { "services:\n  a:\n    image: x\n    healthcheck: {interval: 3s}\n", NULL, 0, NULL },
         { "services:\n  a:\n    image: x\n    ports: [\"80:80\", \"80:81\"]\n", "compose.duplicate-port", 4, NULL },
-        { "services:\n  a:\n    image: x\n    environment: {K: \"a\\nb\"}\n", "render.multi-line-value", 2, NULL },
+        { "services:\n  a:\n    image: x\n    environment: {K: \"a\\nb\"}\n", "render.multi-line-value", 4, NULL },
         { "services:\n  a: {}\n", "compose.no-image", 2, NULL },
-        { "services:\n  a:\n    image: x\nnetworks: {default: {driver: macvlan}}\n", "render.unsupported", 0, NULL },
+        { "services:\n  a:\n    image: x\nnetworks: {default: {driver: macvlan}}\n", "render.unsupported", 4, NULL },
         /* and not what it does not show */
         { "services:\n  a:\n    image: ${I}\n    ports: [\"${P}:80\"]\n    mem_limit: ${M}\n    command: [\"${C}\"]\n",
           NULL, 0, NULL },

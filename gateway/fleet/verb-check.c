@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* check: all that any box would say against compose files, without asking one. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "compose/faults.h"
+#include "gateway/fleet/fleet.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+#include "lib/base/text.h"
+#include "lib/cli/report.h"
+
+static int add_errors(cJSON *object, const char *key, const ErrorList *list)
+{
+    cJSON *array = cJSON_AddArrayToObject(object, key);
+    int r = array ? 0 : -ENOMEM;
+
+    for (size_t i = 0; r >= 0 && i < list->n; i++)
+        r = json_append(array, json_from_error(&list->items[i], -EINVAL));
+    return r;
+}
+
+/* {"file", "ok", "errors", "policy": {"findings", "allowing"}} */
+static int add_file(cJSON *files, const char *path, ComposeFaults *faults)
+{
+    cJSON *entry = cJSON_CreateObject(), *policy = entry ? cJSON_CreateObject() : NULL;
+    int r = json_append(files, entry);
+
+    if (r >= 0)
+        r = json_add_string(entry, "file", path);
+    if (r >= 0)
+        r = json_add_bool(entry, "ok", faults->refused.n == 0);
+    if (r >= 0)
+        r = add_errors(entry, "errors", &faults->refused);
+    r = r < 0 ? (cJSON_Delete(policy), r) : json_add_item(entry, "policy", policy);
+    if (r >= 0)
+        r = add_errors(policy, "findings", &faults->policy);
+    if (r >= 0 && faults->allowing)
+        r = json_add_item(policy, "allowing", TAKE_PTR(faults->allowing));
+    return r;
+}
+
+static void print_errors(const ErrorList *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        _cleanup_(freep) char *text = text_error(&list->items[i], -EINVAL);
+
+        printf("%s\n", text ? text : "(no memory)");
+    }
+}
+
+static void print_file(const char *path, const ComposeFaults *faults)
+{
+    _cleanup_(freep) char *allowing = faults->allowing ? json_print(faults->allowing) : NULL;
+
+    print_errors(&faults->refused);
+    print_errors(&faults->policy);
+    if (faults->policy.n > 0)
+        printf("%s: a box refuses the last %zu unless its owner allows them%s%s\n", path, faults->policy.n,
+               allowing ? " in policy.json: " : "", allowing ? allowing : "");
+    if (faults->refused.n == 0)
+        printf("%s: ok%s\n", path, faults->policy.n > 0 ? " where the policy allows it" : "");
+}
+
+static int find(const char *path, ComposeFaults *faults)
+{
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *text = NULL;
+    size_t len = 0;
+    int r = file_read(path, YAML_SIZE_MAX, &text, &len, &err);
+
+    return r < 0 ? error_list_take(&faults->refused, &err) : compose_find_faults(text, len, path, faults);
+}
+
+int verb_check(int argc, char **argv, void *userdata)
+{
+    const Fleet *fleet = userdata;
+    _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
+    cJSON *files = document ? cJSON_AddArrayToObject(document, "files") : NULL;
+    int exit_code = EXIT_OK, r = files ? 0 : -ENOMEM;
+
+    for (int i = 0; r >= 0 && i < argc; i++) {
+        _cleanup_(compose_faults_done) ComposeFaults faults = {};
+
+        r = find(argv[i], &faults);
+        if (faults.refused.n > 0)
+            exit_code = EXIT_FAILED;
+        if (r >= 0 && !fleet->json)
+            print_file(argv[i], &faults);
+        if (r >= 0 && fleet->json)
+            r = add_file(files, argv[i], &faults);
+    }
+    if (r < 0)
+        return fleet_fail(fleet, NULL, NULL, r);
+    return fleet->json ? report_json(document, exit_code) : exit_code;
+}

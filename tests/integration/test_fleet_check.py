@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""secbox-fleet check: all faults of a file at once, on a machine that knows no gateway."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.lab.util import program
+
+BAD = ("services:\n  web:\n    image: x\n    imagee: y\n    ports: [a:80]\n    healthcheck: {test: [CMD, a], timeout: 500ms}\n"
+       "  nvr:\n    image: x\n    devices: [/dev/dri]\n    restart: sometimes\n")
+
+
+@pytest.fixture(name="check")
+def check_fixture(folder):
+    require_programs("secbox-fleet")
+
+    def run(*args, **files):
+        for name, text in files.items():
+            with open(os.path.join(folder, f"{name}.yml"), "w", encoding="utf-8") as f:
+                f.write(text)
+        argv = [program("secbox-fleet"), "check", *args, *(f"{name}.yml" for name in files)]
+        return subprocess.run(argv, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False, cwd=folder)
+    return run
+
+
+def test_every_fault_has_its_line(check):
+    p = check(bad=BAD)
+    assert p.returncode == 1 and p.stderr == "", p
+    assert [line.split(":")[1] for line in p.stdout.splitlines() if "[compose." in line or "[render." in line] == \
+        ["4", "5", "6", "10"], p.stdout
+    assert '"devices:/dev/dri"' in p.stdout
+
+
+def test_a_good_file_and_one_that_the_policy_must_allow(check):
+    p = check(good="services: {a: {image: x}}\n", power="services: {a: {image: x, privileged: true}}\n")
+    assert p.returncode == 0 and "good.yml: ok\n" in p.stdout and "power.yml: ok where the policy allows it" in p.stdout, p
+
+
+def test_for_editors(check):
+    p = check("--json", bad=BAD, good="services: {a: {image: x}}\n")
+    bad, good = json.loads(p.stdout)["files"]
+    assert p.returncode == 1 and (bad["ok"], good["ok"]) == (False, True)
+    assert [(e["line"], e["key"]) for e in bad["errors"]] == [
+        (4, "services.web.imagee"), (5, "services.web.ports[0]"), (6, "services.web.healthcheck.timeout"),
+        (10, "services.nvr.restart")]
+    assert bad["policy"]["findings"][0]["id"] == "policy.refused"
+    assert bad["policy"]["allowing"] == {"services": {"nvr": {"allow": ["devices:/dev/dri"]}}}
+
+
+def test_a_file_that_is_not_there(check):
+    p = check("nowhere.yml")
+    assert p.returncode == 1 and "nowhere.yml" in p.stdout, p
