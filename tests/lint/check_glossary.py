@@ -13,7 +13,7 @@ STANDARD = set("""
     certificate challenger check child chunk cli client clock command conf config conn context count counts credentials
     current data date deadline decision decoder deploy deployed detail dial digest disk duration encoder end entry error
     event exchange expect extra failure fault field figures file filter first flag flow folder format function handle hash
-    head header history host http id index info input interpolate interval item jwt kind labels last level limit limits line
+    head header history host http id index info input interpolate interval item json jwt kind labels last level limit limits line
     list local log loopback map masks match memory method metric mode moment name network new next node normaliser number old
     opcode open option order output owner pair param parent parser part password past path peer piece platform pool port
     process progress proxy public queries queue range reader reason record ref remote render reply report reports resolve
