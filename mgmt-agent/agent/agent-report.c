@@ -16,18 +16,17 @@
 
 static int add_current(cJSON *o)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
+    char at[TIMESTAMP_SIZE];
     cJSON *short_form;
 
-    if (store_load_current(&current, NULL) < 0 || !current)
+    if (current_load(&current, NULL) < 0 || !current)
         return cJSON_AddNullToObject(o, "current") ? 0 : -ENOMEM;
     short_form = cJSON_CreateObject();
-    if (json_add_item(o, "current", short_form) < 0 ||
-        json_add_string(short_form, "version", json_string(current, "version")) < 0 ||
-        json_add_string(short_form, "sha256", json_string(current, "sha256")) < 0 ||
-        json_add_string(short_form, "at", json_string(current, "at")) < 0)
+    if (json_add_item(o, "current", short_form) < 0 || json_add_string(short_form, "version", current->version) < 0 ||
+        json_add_string(short_form, "sha256", current->sha256) < 0)
         return -ENOMEM;
-    return 0;
+    return current->at > 0 ? json_add_string(short_form, "at", timestamp_format(current->at, at)) : 0;
 }
 
 static const char *pending_phase(DeployState s)

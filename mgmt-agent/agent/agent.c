@@ -19,7 +19,6 @@
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/worker-unit.h"
 #include "mgmt-agent/state/reserve.h"
-#include "mgmt-agent/state/snapshot-store.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
 #define BOOTS_MAX 3 /* while a change waits for its confirmation */

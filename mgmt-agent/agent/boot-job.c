@@ -6,16 +6,15 @@
 #include "lib/base/log.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/service-watch.h"
-#include "mgmt-agent/state/snapshot-store.h"
 
 #define TRIES_MAX 5
 #define PAUSE_USEC (30 * USEC_PER_SEC)
 
 static bool is_anything_deployed(const Agent *a)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
 
-    return a->journal.state == DEPLOY_CONFIRMING || store_load_current(&current, NULL) < 0 || current;
+    return a->journal.state == DEPLOY_CONFIRMING || current_load(&current, NULL) < 0 || current;
 }
 
 void agent_boot_done(Agent *a)

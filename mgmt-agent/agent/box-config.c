@@ -53,21 +53,19 @@ static int watch_files(const BoxConfig *c, const char *ca_file)
 /* What the containers were made with is in the digest that belongs to the deployment. */
 static int check_waiting(Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL, *snapshot = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
     _cleanup_(freep) char *inputs = NULL;
-    const char *version, *then;
 
-    if (store_load_current(&current, NULL) < 0 || !current)
+    if (current_load(&current, NULL) < 0 || !current || !current->version || !current->inputs)
         return 0;
-    version = json_string(current, "version");
-    then = json_string(current, "inputs");
-    if (!version || !then || store_load_snapshot(version, &snapshot, NULL) < 0 || !json_string(snapshot, "compose") ||
-        store_inputs_digest(json_string(snapshot, "compose"), &inputs, NULL) < 0 || str_equal(inputs, then))
+    if (store_load_snapshot(current->version, &snapshot, NULL) < 0 || !json_string(snapshot, "compose") ||
+        store_inputs_digest(json_string(snapshot, "compose"), &inputs, NULL) < 0 || str_equal(inputs, current->inputs))
         return 0;
     return error_set(err, EAGAIN, CONFIG_WAITS,
                      "secbox.env or policy.json has changed since version %s was deployed; the containers take it with "
                      "the next push",
-                     version);
+                     current->version);
 }
 
 /* Made by the first push where it is not there yet. */

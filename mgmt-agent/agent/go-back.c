@@ -13,13 +13,14 @@
 
 /* What this box remembers, as far as it matters here. */
 typedef struct Memory {
-    cJSON *current, *history;
+    Current *current;
+    cJSON *history;
     char **kept;
 } Memory;
 
 static void memory_done(Memory *m)
 {
-    cJSON_Delete(m->current);
+    current_free(m->current);
     cJSON_Delete(m->history);
     strv_free(m->kept);
 }
@@ -27,7 +28,7 @@ static void memory_done(Memory *m)
 static int memory_load(Memory *m, Error *err)
 {
     _cleanup_(error_done) Error reason = {};
-    int r = store_load_current(&m->current, err);
+    int r = current_load(&m->current, err);
 
     if (r == 0 && !m->current)
         return error_set(err, ENOENT, "rollback.nothing", "nothing was ever deployed on this box");
@@ -62,10 +63,10 @@ static const cJSON *verdict_on(const Memory *m, const char *version)
 
 static int choose(const Memory *m, const char **ret, Error *err)
 {
-    const char *previous = json_string(m->current, "previous");
+    const char *previous = m->current->previous;
 
     if (!previous || !strv_contains(m->kept, previous) || verdict_on(m, previous))
-        previous = way_back_find(m->history, json_string(m->current, "sha256"), NULL, m->kept);
+        previous = way_back_find(m->history, m->current->sha256, NULL, m->kept);
     if (!previous)
         return error_set(err, ENOENT, "rollback.nothing",
                          "there is no earlier snapshot on this box to go back to that was not found bad");
@@ -76,7 +77,7 @@ static int choose(const Memory *m, const char **ret, Error *err)
 /* "7, 6, local-1764400000000" */
 static char *ways_back(const Memory *m)
 {
-    const char *current = json_string(m->current, "version");
+    const char *current = m->current->version;
     _cleanup_(strv_freep) char **ways = NULL;
 
     for (char *const *version = m->kept; version && *version; version++)
@@ -113,7 +114,7 @@ static int check_named(const Memory *m, const char *version, Error *err)
 
     if (r < 0)
         return r;
-    if (str_equal(version, json_string(m->current, "version")))
+    if (str_equal(version, m->current->version))
         return error_set(err, EEXIST, "rollback.current", "snapshot %s is what this box runs now", version);
     if (!strv_contains(m->kept, version)) {
         ways = ways_back(m);
@@ -165,7 +166,7 @@ static int take_up(Agent *a, ControlClient *c, const cJSON *message, Error *err)
         r = make_snapshot(message, kept, from_cloud, &snapshot);
     if (r < 0)
         return r;
-    log_notice("Going back from snapshot %s to %s, asked for %s", json_string(memory.current, "version"), version,
+    log_notice("Going back from snapshot %s to %s, asked for %s", memory.current->version, version,
                from_cloud ? "by the cloud" : "on the box");
     agent_take_snapshot(a, c, snapshot, true);
     return 0;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "mgmt-agent/agent/manual-changes.h"
-#include "mgmt-agent/agent/image-watch-state.h"
+#include "mgmt-agent/agent/image-watch-notes.h"
 #include "mgmt-agent/agent/image-watch.h"
 
 /* What a round is in. Each step ends by starting the next one. */
@@ -70,4 +70,4 @@ int watch_load_config(const Watch *w, WatchConfig *ret, Error *err) _must_check_
 cJSON *watch_make_report(Watch *w, const char *id, const cJSON *results);
 
 /* image-watch-inspect.c: what a look found. */
-void watch_take_inspection(Watch *w, const cJSON *look);
+void watch_take_inspection(Watch *w, const cJSON *answer);

@@ -8,7 +8,6 @@
 
 #include "env/env-rules.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/state/failed-images.h"
 #include "mgmt-agent/state/watch-labels.h"
 
 #define RETRY_BASE_USEC (5 * USEC_PER_MINUTE)
@@ -78,13 +77,6 @@ int watch_config_read(const EnvFile *agent, const EnvFile *secbox, WatchConfig *
     return 0;
 }
 
-const char *watch_source_to_string(WatchSource s)
-{
-    static const char *const names[] = { [WATCH_NOT] = "no", [WATCH_REGISTRY] = "registry", [WATCH_LOCAL] = "local" };
-
-    return (unsigned) s < ELEMENTSOF(names) ? names[s] : "no";
-}
-
 void watch_target_done(WatchTarget *t)
 {
     free(t->why);
@@ -111,9 +103,9 @@ static const char *reason_not_to(const WatchConfig *c, const char *image, const 
     return NULL;
 }
 
-int watch_target_of(const WatchConfig *c, const cJSON *service, WatchTarget *ret)
+int watch_target_of(const WatchConfig *c, const CurrentService *service, WatchTarget *ret)
 {
-    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(service, "labels");
+    const cJSON *labels = service->labels;
     _cleanup_(watch_labels_done) WatchLabels l = {};
     WatchTarget t = {};
     const char *why;
@@ -121,11 +113,11 @@ int watch_target_of(const WatchConfig *c, const cJSON *service, WatchTarget *ret
 
     /* what agents of an earlier time wrote has only the file's own labels */
     if (!labels)
-        labels = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(service, "config"), "labels");
+        labels = cJSON_GetObjectItemCaseSensitive(service->config, "labels");
     r = watch_labels_read(labels, &l);
     if (r < 0)
         return r;
-    why = reason_not_to(c, json_string(service, "image"), &l);
+    why = reason_not_to(c, service->image, &l);
     if (why && !(t.why = strdup(why)))
         return -ENOMEM;
     t.source = why ? WATCH_NOT : l.local ? WATCH_LOCAL : WATCH_REGISTRY;
@@ -150,41 +142,38 @@ usec_t watch_retry_delay(const WatchConfig *c, unsigned tries)
     return delay < c->interval ? delay : c->interval;
 }
 
-WatchVerdict watch_decide(const WatchConfig *c, const cJSON *entry, const cJSON *failed, bool order, usec_t now,
+WatchVerdict watch_decide(const WatchConfig *c, const WatchEntry *e, const FailedImages *failed, bool order, usec_t now,
                           usec_t *ret_at, const char **ret_why)
 {
-    const char *retry_at = json_string(entry, "retryAt");
-    usec_t at = 0;
-
     *ret_why = NULL;
     *ret_at = USEC_INFINITY;
-    if (!str_equal(json_string(entry, "state"), "new"))
+    if (e->status != WATCH_NEW)
         return WATCH_NOTHING;
-    if (failed_find(failed, json_string(entry, "digest"), json_string(entry, "newImageId"))) {
+    if (failed_find(failed, e->digest, e->new_image_id)) {
         *ret_why = "failed-before";
         return WATCH_NOTHING;
     }
     if (order)
         return WATCH_TAKE;
-    if (json_bool(entry, "monitorOnly", false)) {
+    if (e->monitor_only) {
         *ret_why = "monitor-only";
         return WATCH_NOTHING;
     }
     /* that may be anybody's nightly script: it does not say that the service is to be replaced where only news are wanted */
-    if (json_bool(entry, "byHand", false))
+    if (e->by_hand)
         return WATCH_TAKE;
-    if (json_string(entry, "digest") && str_equal(json_string(entry, "digest"), json_string(entry, "turnedAway"))) {
+    if (e->digest && str_equal(e->digest, e->turned_away)) {
         *ret_why = "ordered";
         return WATCH_NOTHING;
     }
-    if (json_bool(entry, "halted", false)) {
+    if (e->halted) {
         *ret_why = "halted";
         return WATCH_NOTHING;
     }
     /* a clock that was set back must not hold it for ever */
-    if (retry_at && timestamp_parse(retry_at, &at) == 0 && at > now && at - now <= c->interval) {
+    if (e->retry_at > now && e->retry_at - now <= c->interval) {
         *ret_why = "later";
-        *ret_at = windows_next(c->windows, c->n_windows, at);
+        *ret_at = windows_next(c->windows, c->n_windows, e->retry_at);
         return WATCH_WAIT;
     }
     *ret_at = windows_next(c->windows, c->n_windows, now);

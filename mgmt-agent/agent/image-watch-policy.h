@@ -5,7 +5,9 @@
 
 #include "env/env-file.h"
 #include "lib/base/maintenance-window.h"
-#include "lib/data/json.h"
+#include "mgmt-agent/state/current.h"
+#include "mgmt-agent/state/failed-images.h"
+#include "mgmt-agent/state/watch-state.h"
 
 #define WATCH_INTERVAL_DEFAULT_USEC USEC_PER_DAY
 #define WATCH_SPREAD_MAX_USEC (15 * USEC_PER_MINUTE)
@@ -23,21 +25,14 @@ typedef struct WatchConfig {
 int watch_config_read(const EnvFile *agent, const EnvFile *secbox, WatchConfig *ret, Error *err) _must_check_;
 void watch_config_done(WatchConfig *c);
 
-typedef enum WatchSource {
-    WATCH_NOT,
-    WATCH_REGISTRY, /* news is another digest there */
-    WATCH_LOCAL,    /* news is another meaning of the image's name on this box */
-} WatchSource;
-const char *watch_source_to_string(WatchSource s); /* "no", "registry", "local" */
-
 typedef struct WatchTarget {
     WatchSource source;
     bool monitor_only;
     char *why; /* it is not watched; NULL when it is */
 } WatchTarget;
 
-/* Of a service as current.json has it. -ENOMEM is the only failure. */
-int watch_target_of(const WatchConfig *c, const cJSON *service, WatchTarget *ret) _must_check_;
+/* -ENOMEM is the only failure. */
+int watch_target_of(const WatchConfig *c, const CurrentService *service, WatchTarget *ret) _must_check_;
 void watch_target_done(WatchTarget *t);
 
 /* When all are asked next: an interval after the last time, plus a tenth of it at most (`random` says how much), so that the
@@ -54,9 +49,9 @@ typedef enum WatchVerdict {
     WATCH_TAKE,
 } WatchVerdict;
 
-/* Of an entry of updates.json (image-watch-state.h). *ret_why is a word on what holds it back: "monitor-only", "failed-before",
+/* *ret_why is a word on what holds it back: "monitor-only", "failed-before",
  * "ordered" (the cloud's order turned away from it), "halted" (a rollout has halted with it), "window", "later"; NULL when
  * nothing does. `order`: somebody has just asked for an update, so that only what failed before and what runs nowhere is held
- * back. What was pulled by hand ("byHand") is held back by "monitor-only" as well, and by nothing else. */
-WatchVerdict watch_decide(const WatchConfig *c, const cJSON *entry, const cJSON *failed, bool order, usec_t now,
+ * back. What was pulled by hand is held back by "monitor-only" as well, and by nothing else. */
+WatchVerdict watch_decide(const WatchConfig *c, const WatchEntry *e, const FailedImages *failed, bool order, usec_t now,
                           usec_t *ret_at, const char **ret_why);

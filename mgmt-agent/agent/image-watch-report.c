@@ -10,8 +10,6 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/image-watch-impl.h"
-#include "mgmt-agent/state/failed-images.h"
-#include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/update-lock.h"
 
 /* A box that was never claimed has neither file, and nothing to update. */
@@ -69,24 +67,16 @@ static int add_settings(const Watch *w, cJSON *o)
                : 0;
 }
 
-/* What holds news back that are not taken, so that nobody has to guess. */
-static int add_held(const Watch *w, cJSON *services)
+/* With what holds news back that are not taken, so that nobody has to guess. */
+static int add_entry(const WatchConfig *c, const WatchEntry *e, const FailedImages *failed, cJSON *services)
 {
-    _cleanup_(watch_config_done) WatchConfig c = {};
-    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
-    cJSON *entry;
+    cJSON *o = watch_entry_to_json(e);
+    const char *why = NULL;
+    usec_t at;
 
-    if (watch_load_config(w, &c, NULL) < 0 || failed_load(&failed, NULL) < 0)
-        return 0;
-    cJSON_ArrayForEach(entry, services) {
-        const char *why = NULL;
-        usec_t at;
-
-        (void) watch_decide(&c, entry, failed, false, realtime_usec(), &at, &why);
-        if (json_add_string(entry, "held", why) < 0)
-            return -ENOMEM;
-    }
-    return 0;
+    if (c)
+        (void) watch_decide(c, e, failed, false, realtime_usec(), &at, &why);
+    return json_append(services, o) == 0 ? json_add_string(o, "held", why) : -ENOMEM;
 }
 
 static int add_lock(cJSON *o)
@@ -98,26 +88,27 @@ static int add_lock(cJSON *o)
 
 static int add_lists(const Watch *w, cJSON *o)
 {
-    cJSON *services = cJSON_Duplicate(w->state.entries, 1);
-    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
+    _cleanup_(watch_config_done) WatchConfig c = {};
+    _cleanup_(failed_done) FailedImages failed = {};
+    bool decides = watch_load_config(w, &c, NULL) == 0;
+    cJSON *services = cJSON_CreateArray();
     int r = json_add_item(o, "services", services);
 
-    if (r == 0)
-        r = add_held(w, services);
-    if (r == 0)
-        r = failed_load(&failed, NULL);
-    return r == 0 ? json_add_item(o, "failed", cJSON_DetachItemFromObjectCaseSensitive(failed, "failed")) : r;
+    failed_load(&failed);
+    for (size_t i = 0; r == 0 && i < w->state.n_entries; i++)
+        r = add_entry(decides ? &c : NULL, &w->state.entries[i], &failed, services);
+    return r == 0 ? json_add_item(o, "failed", failed_to_json(&failed)) : r;
 }
 
 cJSON *watch_make_report(Watch *w, const char *id, const cJSON *results)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("updates.report");
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
     _cleanup_(watch_config_done) WatchConfig c = {};
     cJSON *o = cJSON_CreateObject();
 
     /* asked right after a push, it knows of it */
-    if (w->round.step == ROUND_NONE && watch_load_config(w, &c, NULL) == 0 && store_load_current(&current, NULL) == 0 &&
+    if (w->round.step == ROUND_NONE && watch_load_config(w, &c, NULL) == 0 && current_load(&current, NULL) == 0 &&
         watch_state_follow(&w->state, &c, current) < 0) {
         cJSON_Delete(o);
         return NULL;

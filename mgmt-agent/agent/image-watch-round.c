@@ -8,8 +8,6 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/image-watch-impl.h"
-#include "mgmt-agent/state/failed-images.h"
-#include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/watch-labels.h"
 
 static void on_worker_message(Runner *r, const cJSON *message, void *userdata)
@@ -77,28 +75,27 @@ static cJSON *names_to_json(char *const *names)
     return r < 0 ? NULL : TAKE_PTR(array);
 }
 
-static bool has_hook(const cJSON *service, WatchHook h)
+static bool has_hook(const CurrentService *s, WatchHook h)
 {
     _cleanup_(watch_labels_done) WatchLabels l = {};
 
-    return watch_labels_read(cJSON_GetObjectItemCaseSensitive(service, "labels"), &l) == 0 && l.hooks[h];
+    return watch_labels_read(s->labels, &l) == 0 && l.hooks[h];
 }
 
 /* Names of the services of this round that have the hook; NULL when none has. */
 static cJSON *services_with_hook(const Watch *w, WatchHook h)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
     _cleanup_(strv_freep) char **names = NULL;
-    const cJSON *service;
 
-    if (store_load_current(&current, NULL) < 0)
+    if (current_load(&current, NULL) < 0)
         return NULL;
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services")) {
-        const char *name = json_string(service, "name");
-        const cJSON *entry = watch_state_entry(&w->state, name);
+    for (size_t i = 0; current && i < current->n_services; i++) {
+        const char *name = current->services[i].name;
+        const WatchEntry *e = watch_state_entry(&w->state, name);
 
-        if (name && round_includes(&w->round, name) && !str_equal(json_string(entry, "source"), "no") &&
-            has_hook(service, h) && strv_add(&names, name) < 0)
+        if (e && round_includes(&w->round, name) && e->source != WATCH_NOT && has_hook(&current->services[i], h) &&
+            strv_add(&names, name) < 0)
             return NULL;
     }
     return names ? names_to_json(names) : NULL;
@@ -119,13 +116,15 @@ static void start_after(Watch *w)
 
 static int add_image(const Watch *w, cJSON *images, const char *service)
 {
-    const cJSON *entry = watch_state_entry(&w->state, service);
+    const WatchEntry *e = watch_state_entry(&w->state, service);
     cJSON *image = cJSON_CreateObject();
-    bool by_hand = json_bool(entry, "byHand", false);
+    char at[TIMESTAMP_SIZE];
 
+    if (!e)
+        return 0;
     return json_append(images, image) < 0 || json_add_string(image, "service", service) < 0 ||
-                   json_add_string(image, "digest", by_hand ? NULL : json_string(entry, "digest")) < 0 ||
-                   json_add_string(image, "seenAt", json_string(entry, "seenAt")) < 0
+                   json_add_string(image, "digest", e->by_hand ? NULL : e->digest) < 0 ||
+                   (e->seen_at > 0 && json_add_string(image, "seenAt", timestamp_format(e->seen_at, at)) < 0)
                ? -ENOMEM
                : 0;
 }
@@ -155,8 +154,9 @@ static cJSON *make_request(Watch *w, const cJSON *group, usec_t cool_down)
 
     cJSON_ArrayForEach(service, group) {
         const char *name = cJSON_GetStringValue(service);
+        const WatchEntry *e = watch_state_entry(&w->state, name);
 
-        by_hand = by_hand || json_bool(watch_state_entry(&w->state, name), "byHand", false);
+        by_hand = by_hand || (e && e->by_hand);
         if (r == 0)
             r = add_image(w, images, name);
     }
@@ -172,10 +172,10 @@ static void note_try(Watch *w, const WatchConfig *c, const cJSON *group)
     const cJSON *service;
 
     cJSON_ArrayForEach(service, group) {
-        cJSON *entry = watch_state_entry(&w->state, cJSON_GetStringValue(service));
+        WatchEntry *e = watch_state_entry(&w->state, cJSON_GetStringValue(service));
 
-        if (entry && watch_state_note_try(entry, c, realtime_usec()) < 0)
-            log_warning("Out of memory noting an update");
+        if (e)
+            watch_entry_note_try(e, c, realtime_usec());
     }
 }
 
@@ -204,33 +204,27 @@ void watch_next_update(Watch *w)
     start_after(w);
 }
 
-static const char *skip_reason(const Watch *w, const cJSON *entry)
-{
-    return json_string(w->round.skipped, json_string(entry, "service"));
-}
-
 /* Services with one image get the new one together. */
-static cJSON *find_group(const Watch *w, const cJSON *entry)
+static cJSON *find_group(const Watch *w, const WatchEntry *e)
 {
     cJSON *group;
 
     cJSON_ArrayForEach(group, w->round.queue) {
-        const cJSON *first = watch_state_entry(&w->state, cJSON_GetStringValue(cJSON_GetArrayItem(group, 0)));
+        const WatchEntry *first = watch_state_entry(&w->state, cJSON_GetStringValue(cJSON_GetArrayItem(group, 0)));
 
-        if (str_equal(json_string(first, "image"), json_string(entry, "image")) &&
-            str_equal(json_string(first, "digest"), json_string(entry, "digest")) &&
-            str_equal(json_string(first, "newImageId"), json_string(entry, "newImageId")))
+        if (first && str_equal(first->image, e->image) && str_equal(first->digest, e->digest) &&
+            str_equal(first->new_image_id, e->new_image_id))
             return group;
     }
     group = cJSON_CreateArray();
     return json_append(w->round.queue, group) == 0 ? group : NULL;
 }
 
-static void consider(Watch *w, const WatchConfig *c, cJSON *entry, const cJSON *failed)
+static void consider(Watch *w, const WatchConfig *c, WatchEntry *e, const FailedImages *failed)
 {
-    const char *service = json_string(entry, "service"), *skipped = skip_reason(w, entry), *why = NULL;
+    const char *service = e->service, *skipped = json_string(w->round.skipped, service), *why = NULL;
     usec_t at, now = realtime_usec();
-    WatchVerdict verdict = watch_decide(c, entry, failed, w->round.order, now, &at, &why);
+    WatchVerdict verdict = watch_decide(c, e, failed, w->round.order, now, &at, &why);
     cJSON *group;
 
     if (verdict != WATCH_TAKE) {
@@ -240,11 +234,10 @@ static void consider(Watch *w, const WatchConfig *c, cJSON *entry, const cJSON *
     }
     if (skipped) {
         log_info("[image-update] service %s has a new image, which is not taken now: %s", service, skipped);
-        if (watch_state_note_try(entry, c, now) < 0)
-            log_warning("Out of memory noting an update");
+        watch_entry_note_try(e, c, now);
         return;
     }
-    group = find_group(w, entry);
+    group = find_group(w, e);
     if (!group || json_append(group, cJSON_CreateString(service)) < 0)
         log_warning("Out of memory planning updates");
 }
@@ -252,19 +245,27 @@ static void consider(Watch *w, const WatchConfig *c, cJSON *entry, const cJSON *
 static void decide(Watch *w)
 {
     _cleanup_(watch_config_done) WatchConfig c = {};
-    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
-    cJSON *entry;
+    _cleanup_(failed_done) FailedImages failed = {};
+    bool ready;
 
     w->round.step = ROUND_UPDATE;
     w->round.queue = cJSON_CreateArray();
-    if (w->round.queue && failed_load(&failed, NULL) == 0 && watch_refresh(w, &c) == 0)
-        cJSON_ArrayForEach(entry, w->state.entries)
-            /* a look alone takes only what somebody has brought by hand */
-            if (round_includes(&w->round, json_string(entry, "service")) &&
-                (w->round.ask || json_bool(entry, "byHand", false) || str_equal(json_string(entry, "source"), "local")))
-                consider(w, &c, entry, failed);
+    failed_load(&failed);
+    ready = w->round.queue && watch_refresh(w, &c) == 0;
+    for (size_t i = 0; ready && i < w->state.n_entries; i++) {
+        WatchEntry *e = &w->state.entries[i];
+
+        /* a look alone takes only what somebody has brought by hand */
+        if (round_includes(&w->round, e->service) && (w->round.ask || e->by_hand || e->source == WATCH_LOCAL))
+            consider(w, &c, e, &failed);
+    }
     (void) watch_save(w);
     watch_next_update(w);
+}
+
+static bool is_to_check(const Watch *w, const WatchEntry *e)
+{
+    return round_includes(&w->round, e->service) && e->source == WATCH_REGISTRY;
 }
 
 /* Not one of them could be asked. */
@@ -273,32 +274,30 @@ static void note_check_failed(Watch *w, const WatchConfig *c)
     static const char silent[] = "{\"id\":\"worker.failed\",\"message\":\"the worker ended without an answer\"}";
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(w->answer, "error");
     _cleanup_(cJSON_Deletep) cJSON *answer = cJSON_CreateObject();
-    cJSON *entry;
 
     if (!answer || json_add_string(answer, "state", "unknown") < 0 || json_add_bool(answer, "later", true) < 0 ||
         json_add_item(answer, "error", error ? cJSON_Duplicate(error, 1) : cJSON_Parse(silent)) < 0)
         return;
     log_warning("[image-update] the registries could not be asked: %s",
                 error ? json_string(error, "message") : "no answer");
-    cJSON_ArrayForEach(entry, w->state.entries)
-        if (round_includes(&w->round, json_string(entry, "service")) &&
-            str_equal(json_string(entry, "source"), "registry") &&
-            watch_state_note_check(entry, c, answer, realtime_usec()) < 0)
+    for (size_t i = 0; i < w->state.n_entries; i++)
+        if (is_to_check(w, &w->state.entries[i]) &&
+            watch_entry_note_check(&w->state.entries[i], c, answer, realtime_usec()) < 0)
             return;
 }
 
 static void note_check(Watch *w, const WatchConfig *c, const cJSON *image)
 {
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(image, "error");
-    cJSON *entry = watch_state_entry(&w->state, json_string(image, "service"));
+    WatchEntry *e = watch_state_entry(&w->state, json_string(image, "service"));
 
-    if (!entry)
+    if (!e)
         return;
     if (error)
         log_line(json_bool(image, "later", false) ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, NULL,
                  "[image-update] %s: %s [%s]", json_string(image, "image"), json_string(error, "message"),
                  json_string(error, "id"));
-    if (watch_state_note_check(entry, c, image, realtime_usec()) < 0)
+    if (watch_entry_note_check(e, c, image, realtime_usec()) < 0)
         log_warning("Out of memory noting what a registry said");
 }
 
@@ -324,20 +323,19 @@ static void on_check_done(Runner *r, int ok, int exit_status, void *userdata)
 static cJSON *images_to_check(Watch *w)
 {
     _cleanup_(cJSON_Deletep) cJSON *images = cJSON_CreateArray();
-    const cJSON *entry;
     int r = images ? 0 : -ENOMEM;
 
-    cJSON_ArrayForEach(entry, w->state.entries) {
+    for (size_t i = 0; r == 0 && i < w->state.n_entries; i++) {
+        const WatchEntry *e = &w->state.entries[i];
         cJSON *image;
 
-        if (r < 0 || !round_includes(&w->round, json_string(entry, "service")) ||
-            !str_equal(json_string(entry, "source"), "registry"))
+        if (!is_to_check(w, e))
             continue;
         image = cJSON_CreateObject();
         r = json_append(images, image);
-        if (r == 0 && (json_add_string(image, "service", json_string(entry, "service")) < 0 ||
-                       json_add_string(image, "image", json_string(entry, "image")) < 0 ||
-                       json_add_string(image, "imageId", json_string(entry, "imageId")) < 0))
+        if (r == 0 &&
+            (json_add_string(image, "service", e->service) < 0 || json_add_string(image, "image", e->image) < 0 ||
+             json_add_string(image, "imageId", e->image_id) < 0))
             r = -ENOMEM;
     }
     return r < 0 ? NULL : TAKE_PTR(images);
@@ -393,7 +391,7 @@ void watch_begin(Watch *w, Round *r)
     w->manual_changes_seen = 0;
     w->round.skipped = cJSON_CreateObject();
     w->round.results = cJSON_CreateArray();
-    if (cJSON_GetArraySize(w->state.entries) == 0) { /* nothing was ever deployed */
+    if (w->state.n_entries == 0) { /* nothing was ever deployed */
         w->state.last_check = w->round.all ? realtime_usec() : w->state.last_check;
         end_round(w);
         return;

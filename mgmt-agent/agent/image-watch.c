@@ -12,7 +12,6 @@
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/image-watch-impl.h"
 #include "mgmt-agent/state/failed-images.h"
-#include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/way-back.h"
 
 /* Settings are read again so often, and a wall clock that was set is noticed. */
@@ -72,9 +71,9 @@ static bool may_begin(const Watch *w)
 }
 
 /* Once for each deployment: what has ended since was seen, and does not have to be seen at every wake. */
-static void follow(Watch *w, const cJSON *current)
+static void follow(Watch *w, const Current *current)
 {
-    const char *id = json_string(current, "id");
+    const char *id = current ? current->id : NULL;
 
     if (current && str_equal(id ? id : "", w->followed))
         return;
@@ -86,7 +85,7 @@ static void follow(Watch *w, const cJSON *current)
 /* A failure is said once for each reason. */
 int watch_refresh(Watch *w, WatchConfig *ret)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
     _cleanup_(error_done) Error err = {};
     int r = watch_load_config(w, ret, &err);
 
@@ -100,7 +99,7 @@ int watch_refresh(Watch *w, WatchConfig *ret)
     }
     free(w->complaint);
     w->complaint = NULL;
-    r = store_load_current(&current, &err);
+    r = current_load(&current, &err);
     if (r == 0)
         r = watch_state_follow(&w->state, ret, current);
     if (r < 0) {
@@ -112,20 +111,20 @@ int watch_refresh(Watch *w, WatchConfig *ret)
 }
 
 /* When an entry wants something: wall clock, USEC_INFINITY for never. */
-static usec_t entry_due(const WatchConfig *c, const cJSON *entry, const cJSON *failed, usec_t now)
+static usec_t entry_due(const WatchConfig *c, const WatchEntry *e, const FailedImages *failed, usec_t now)
 {
-    const char *why, *retry_at = json_string(entry, "retryAt");
+    const char *why;
     usec_t at = USEC_INFINITY;
 
-    switch (watch_decide(c, entry, failed, false, now, &at, &why)) {
+    switch (watch_decide(c, e, failed, false, now, &at, &why)) {
     case WATCH_TAKE:
-        return retry_at && timestamp_parse(retry_at, &at) == 0 && at > now && at - now <= c->interval ? at : now;
+        return e->retry_at > now && e->retry_at - now <= c->interval ? e->retry_at : now;
     case WATCH_WAIT:
         return at;
     case WATCH_NOTHING:
         /* nothing is known of it: its registry could not be asked */
-        if (!why && retry_at && timestamp_parse(retry_at, &at) == 0)
-            return at > now && at - now > c->interval ? now : at;
+        if (!why && e->retry_at > 0)
+            return e->retry_at > now && e->retry_at - now > c->interval ? now : e->retry_at;
     }
     return USEC_INFINITY;
 }
@@ -144,8 +143,7 @@ static usec_t manual_changes_due(const Watch *w)
 static bool find_due(Watch *w, const WatchConfig *c, Round *ret, usec_t *ret_delay)
 {
     usec_t now = realtime_usec(), up = boottime_usec(), hand = manual_changes_due(w), first;
-    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
-    const cJSON *entry;
+    _cleanup_(failed_done) FailedImages failed = {};
 
     if (hand <= up) {
         bool again = w->manual_changes_inspected > 0 && up - w->manual_changes_inspected < 3 * w->manual_changes_rest;
@@ -161,12 +159,12 @@ static bool find_due(Watch *w, const WatchConfig *c, Round *ret, usec_t *ret_del
         ret->ask = ret->all = true;
         return true;
     }
-    if (failed_load(&failed, NULL) < 0)
-        return false;
-    cJSON_ArrayForEach(entry, w->state.entries) {
-        usec_t due = entry_due(c, entry, failed, now);
+    failed_load(&failed);
+    for (size_t i = 0; i < w->state.n_entries; i++) {
+        const WatchEntry *e = &w->state.entries[i];
+        usec_t due = entry_due(c, e, &failed, now);
 
-        if (due <= now && strv_add(&ret->only, json_string(entry, "service")) == 0)
+        if (due <= now && strv_add(&ret->only, e->service) == 0)
             ret->ask = true;
         first = due < first ? due : first;
     }
@@ -248,9 +246,9 @@ static void note_own_result(Watch *w, const cJSON *result)
 
     tell_asker(w, result);
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(result, "updates")) {
-        cJSON *entry = watch_state_entry(&w->state, json_string(item, "service"));
+        WatchEntry *e = watch_state_entry(&w->state, json_string(item, "service"));
 
-        if (entry && watch_state_note_result(entry, result) < 0)
+        if (e && watch_entry_note_result(e, result) < 0)
             log_warning("Out of memory noting how an update ended");
     }
     if (json_append(w->round.results, cJSON_Duplicate(result, 1)) < 0)
@@ -331,9 +329,8 @@ int watch_new(Agent *a, usec_t interval_usec, Watch **ret, Error *err)
     w->interval = interval_usec;
     w->started = realtime_usec();
     random_bytes(&w->random, sizeof(w->random));
-    r = watch_state_load(&w->state, err);
-    if (r == 0)
-        r = manual_changes_new(a->event, on_manual_change, w, &w->manual);
+    watch_state_load(&w->state);
+    r = manual_changes_new(a->event, on_manual_change, w, &w->manual);
     if (r < 0)
         return error_set(err, r, "agent.start", "cannot start the watcher: %s", strerror(-r));
     watch_arm(w);

@@ -101,10 +101,9 @@ static int on_process(sd_event_source *source, int fd, uint32_t revents, void *u
 }
 
 /* GRAPHROOT/DRIVER-containers of GRAPHROOT/DRIVER-containers/ID/userdata; a new string or NULL. */
-static char *containers_folder(const cJSON *current)
+static char *containers_folder(const Current *current)
 {
-    const cJSON *first = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(current, "services"), 0);
-    const char *folder = json_string(first, "staticDir");
+    const char *folder = current && current->n_services > 0 ? current->services[0].static_dir : NULL;
     _cleanup_(freep) char *path = folder ? strdup(folder) : NULL;
 
     for (int level = 0; path && level < 2; level++) {
@@ -117,7 +116,7 @@ static char *containers_folder(const cJSON *current)
     return path && str_ends(path, "-containers") ? TAKE_PTR(path) : NULL;
 }
 
-static void follow_folders(ManualChanges *h, const cJSON *current)
+static void follow_folders(ManualChanges *h, const Current *current)
 {
     _cleanup_(freep) char *containers = containers_folder(current);
     _cleanup_(freep) char *images = NULL;
@@ -156,21 +155,17 @@ static int follow_process(ManualChanges *h, pid_t pid, uint64_t ticks)
     return 0;
 }
 
-void manual_changes_follow(ManualChanges *h, const cJSON *current)
+void manual_changes_follow(ManualChanges *h, const Current *current)
 {
-    const cJSON *service;
     bool gone = false;
 
     forget_processes(h);
     follow_folders(h, current);
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services")) {
-        const cJSON *pid = cJSON_GetObjectItemCaseSensitive(service, "pid");
-        uint64_t ticks = 0;
+    for (size_t i = 0; current && i < current->n_services; i++) {
+        const CurrentService *s = &current->services[i];
 
-        if (!str_equal(json_string(service, "state"), "running") || !cJSON_IsNumber(pid) || pid->valueint <= 0 ||
-            json_u64(service, "startTicks", &ticks) < 0 || h->n_processes == ELEMENTSOF(h->processes))
-            continue;
-        if (follow_process(h, pid->valueint, ticks) == -ESRCH)
+        if (current_service_runs(s) && s->pid > 0 && h->n_processes < ELEMENTSOF(h->processes) &&
+            follow_process(h, s->pid, s->start_ticks) == -ESRCH)
             gone = true;
     }
     if (gone)

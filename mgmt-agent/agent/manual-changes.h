@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
-#include "lib/data/json.h"
+#include "mgmt-agent/state/current.h"
 
 typedef struct ManualChanges ManualChanges;
 /* `process`: a process that was followed has ended; otherwise a list of podman's has changed. */
@@ -16,6 +16,6 @@ int manual_changes_new(sd_event *event, manual_changes_t on_change, void *userda
 ManualChanges *manual_changes_free(ManualChanges *h);
 DEFINE_CLEANUP(ManualChanges, manual_changes_free)
 
-/* Watches what `current` (current.json) describes, and nothing that was watched before. Best effort: without it changes are
+/* Watches what `current` describes, and nothing that was watched before. Best effort: without it changes are
  * seen at the next check. Calls back, later, when a process of it is gone already. */
-void manual_changes_follow(ManualChanges *h, const cJSON *current);
+void manual_changes_follow(ManualChanges *h, const Current *current);

@@ -13,25 +13,23 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
-#include "mgmt-agent/state/snapshot-store.h"
 
-static int add_names(Buf *b, const cJSON *current)
+static int add_names(Buf *b, const Current *current)
 {
-    const cJSON *service;
     int r = buf_puts(b, SERVICE_NAMES_HEAD "\n");
 
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services"))
-        if (r == 0 && json_string(service, "name"))
-            r = buf_printf(b, "%s\n", json_string(service, "name"));
+    for (size_t i = 0; r == 0 && current && i < current->n_services; i++)
+        if (current->services[i].name)
+            r = buf_printf(b, "%s\n", current->services[i].name);
     return r;
 }
 
 static int write_names(const char *path, Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
     _cleanup_(freep) char *before = NULL;
     Buf b = BUF_INIT(JSON_SIZE_MAX);
-    int r = store_load_current(&current, err);
+    int r = current_load(&current, err);
 
     if (r == 0)
         r = add_names(&b, current);

@@ -97,24 +97,24 @@ static void follow_folder(ServiceEntry *e, const char *folder)
 
 void service_watch_follow_found(ServiceWatch *w, const cJSON *facts)
 {
-    const cJSON *item;
+    _cleanup_(current_freep) Current *found = current_from_json(facts);
 
-    manual_changes_follow(w->processes, facts);
+    manual_changes_follow(w->processes, found);
     for (size_t i = 0; i < w->n; i++) {
         ServiceEntry *e = &w->entries[i];
+        const CurrentService *s = current_find(found, e->name);
 
         if (e->one_shot)
             continue;
         follow_health(e);
-        cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(facts, "services"))
-            if (str_equal(json_string(item, "name"), e->name))
-                follow_folder(e, json_string(item, "staticDir"));
+        if (s)
+            follow_folder(e, s->static_dir);
     }
 }
 
-static void read_policy(ServiceEntry *e, const cJSON *service)
+static void read_policy(ServiceEntry *e, const cJSON *config)
 {
-    const char *restart = json_string(cJSON_GetObjectItemCaseSensitive(service, "config"), "restart");
+    const char *restart = json_string(config, "restart");
     const char *limit = restart ? strchr(restart, ':') : NULL;
     uint64_t n = 0;
 
@@ -122,24 +122,19 @@ static void read_policy(ServiceEntry *e, const cJSON *service)
     e->max_retries = limit && str_to_u64(limit + 1, 0, UINT32_MAX, &n) == 0 ? (unsigned) n : 0;
 }
 
-static int make_entry(ServiceWatch *w, ServiceEntry *e, const cJSON *service, usec_t since)
+static int make_entry(ServiceWatch *w, ServiceEntry *e, const CurrentService *s, usec_t since)
 {
-    const cJSON *pid = cJSON_GetObjectItemCaseSensitive(service, "pid");
-
-    *e = (ServiceEntry) { .watch = w };
-    e->name = strdup(json_string(service, "name") ? json_string(service, "name") : "");
-    e->id = strdup(json_string(service, "id") ? json_string(service, "id") : "");
-    if (json_string(service, "pidFile"))
-        e->pid_file = strdup(json_string(service, "pidFile"));
-    if (json_string(service, "health"))
-        e->health = strdup(json_string(service, "health"));
-    e->one_shot = !str_equal(json_string(service, "state"), "running");
-    e->pid = cJSON_IsNumber(pid) ? pid->valueint : 0;
-    (void) json_u64(service, "startTicks", &e->ticks);
+    *e = (ServiceEntry) { .watch = w,
+                          .one_shot = !current_service_runs(s),
+                          .pid = s->pid,
+                          .ticks = s->start_ticks,
+                          .record = { .since = since } };
     e->record.state = e->record.seen = e->one_shot ? SERVICE_ENDED : SERVICE_RUNNING;
-    e->record.since = since;
-    read_policy(e, service);
-    return e->name && e->id ? 0 : -ENOMEM;
+    read_policy(e, s->config);
+    return json_set(&e->name, s->name ? s->name : "") < 0 || json_set(&e->id, s->id ? s->id : "") < 0 ||
+                   json_set(&e->pid_file, s->pid_file) < 0 || json_set(&e->health, s->health) < 0
+               ? -ENOMEM
+               : 0;
 }
 
 /* What a service went through goes on with it, unless another deployment has made it another container. */
@@ -156,30 +151,24 @@ static void keep_record(ServiceEntry *e, ServiceEntry *old, size_t n, bool deplo
     }
 }
 
-static void rebuild(ServiceWatch *w, const cJSON *current)
+static void rebuild(ServiceWatch *w, const Current *current)
 {
     ServiceEntry *old = calloc(COMPOSE_SERVICES_MAX, sizeof(*old));
     _cleanup_(cJSON_Deletep) cJSON *remembered = NULL;
-    bool first = !w->followed, deployed = !str_equal(w->version, json_string(current, "version"));
-    const char *at = json_string(current, "at");
-    usec_t since = realtime_usec();
-    const cJSON *service;
+    bool first = !w->followed, deployed = !str_equal(w->version, current->version);
+    usec_t since = current->at > 0 ? current->at : realtime_usec();
     size_t n_old = w->n;
 
     if (!old)
         return;
     memcpy(old, w->entries, sizeof(w->entries));
     w->n = 0;
-    if (at)
-        (void) timestamp_parse(at, &since);
     if (first && store_load_services(&remembered, NULL) < 0)
         remembered = NULL;
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services")) {
+    for (size_t i = 0; i < current->n_services && w->n < COMPOSE_SERVICES_MAX; i++) {
         ServiceEntry *e = &w->entries[w->n];
 
-        if (w->n == COMPOSE_SERVICES_MAX)
-            break;
-        if (make_entry(w, e, service, since) < 0) {
+        if (make_entry(w, e, &current->services[i], since) < 0) {
             service_entry_done(e);
             break;
         }
@@ -201,18 +190,18 @@ static bool is_gone(const ServiceEntry *e)
 
 void service_watch_follow(ServiceWatch *w)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
     const char *id;
 
-    if (store_load_current(&current, NULL) < 0 || !current)
+    if (current_load(&current, NULL) < 0 || !current)
         return;
-    id = json_string(current, "id") ? json_string(current, "id") : "";
+    id = current->id ? current->id : "";
     if (!str_equal(id, w->followed)) {
         rebuild(w, current);
         free(w->followed);
         free(w->version);
         w->followed = strdup(id);
-        w->version = json_string(current, "version") ? strdup(json_string(current, "version")) : NULL;
+        w->version = current->version ? strdup(current->version) : NULL;
         manual_changes_follow(w->processes, current);
     }
     for (size_t i = 0; i < w->n; i++) {

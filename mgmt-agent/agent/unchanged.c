@@ -15,29 +15,21 @@
 
 /* A container never changes its image or settings while it lives: its first process, alive since we proved it, is proof. A
  * one-shot that had ended well only has to be there still. */
-static bool service_is_unchanged(const cJSON *service)
+static bool service_is_unchanged(const CurrentService *s)
 {
-    const cJSON *pid = cJSON_GetObjectItemCaseSensitive(service, "pid");
-    const char *folder = json_string(service, "staticDir");
-    uint64_t ticks = 0;
     struct stat st;
 
-    if (!str_equal(json_string(service, "state"), "running"))
-        return folder && stat(folder, &st) == 0;
-    return cJSON_IsNumber(pid) && pid->valueint > 0 && json_u64(service, "startTicks", &ticks) == 0 && ticks > 0 &&
-           process_start_ticks(pid->valueint) == ticks;
+    if (!current_service_runs(s))
+        return s->static_dir && stat(s->static_dir, &st) == 0;
+    return s->pid > 0 && s->start_ticks > 0 && process_start_ticks(s->pid) == s->start_ticks;
 }
 
-static bool all_unchanged(const cJSON *current)
+static bool all_unchanged(const Current *current)
 {
-    const cJSON *services = cJSON_GetObjectItemCaseSensitive(current, "services"), *service;
-
-    if (cJSON_GetArraySize(services) == 0)
-        return false;
-    cJSON_ArrayForEach(service, services)
-        if (!service_is_unchanged(service))
+    for (size_t i = 0; i < current->n_services; i++)
+        if (!service_is_unchanged(&current->services[i]))
             return false;
-    return true;
+    return current->n_services > 0;
 }
 
 static bool has_good_form(const cJSON *message)
@@ -67,26 +59,25 @@ static bool would_be_accepted(const Agent *a, const cJSON *message, bool from_cl
            (!expires || (timestamp_parse(expires, &at) == 0 && realtime_usec() <= at));
 }
 
-static int add_kept_services(cJSON *m, const cJSON *current)
+static int add_kept_services(cJSON *m, const Current *current)
 {
     cJSON *array = cJSON_CreateArray();
-    const cJSON *service;
 
     if (json_add_item(m, "services", array) < 0)
         return -ENOMEM;
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services")) {
+    for (size_t i = 0; i < current->n_services; i++) {
+        const CurrentService *s = &current->services[i];
         cJSON *o = cJSON_CreateObject();
 
-        if (!o || json_append(array, o) < 0 || json_add_string(o, "name", json_string(service, "name")) < 0 ||
-            json_add_string(o, "container", json_string(service, "container")) < 0 ||
-            json_add_string(o, "id", json_string(service, "id")) < 0 ||
-            json_add_string(o, "image", json_string(service, "image")) < 0 || json_add_string(o, "action", "keep") < 0)
+        if (!o || json_append(array, o) < 0 || json_add_string(o, "name", s->name) < 0 ||
+            json_add_string(o, "container", s->container) < 0 || json_add_string(o, "id", s->id) < 0 ||
+            json_add_string(o, "image", s->image) < 0 || json_add_string(o, "action", "keep") < 0)
             return -ENOMEM;
     }
     return 0;
 }
 
-static cJSON *make_result(const cJSON *message, const cJSON *current)
+static cJSON *make_result(const cJSON *message, const Current *current)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result");
     char at[TIMESTAMP_SIZE];
@@ -94,7 +85,7 @@ static cJSON *make_result(const cJSON *message, const cJSON *current)
     if (!m || json_add_string(m, "id", json_string(message, "id")) < 0 ||
         json_add_string(m, "version", json_string(message, "version")) < 0 || json_add_int(m, "status", 200) < 0 ||
         json_add_string(m, "phase", "done") < 0 || json_add_string(m, "outcome", "done") < 0 ||
-        json_add_bool(m, "noop", true) < 0 || json_add_string(m, "sha256", json_string(current, "sha256")) < 0 ||
+        json_add_bool(m, "noop", true) < 0 || json_add_string(m, "sha256", current->sha256) < 0 ||
         json_add_int(m, "seconds", 0) < 0 || json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 ||
         add_kept_services(m, current) < 0)
         return NULL;
@@ -102,20 +93,18 @@ static cJSON *make_result(const cJSON *message, const cJSON *current)
 }
 
 /* The version moves on although nothing else does. */
-static int remember(cJSON *current, const cJSON *message, bool from_cloud, uint64_t version, const cJSON *result,
+static int remember(Current *current, const cJSON *message, bool from_cloud, uint64_t version, const cJSON *result,
                     Error *err)
 {
     int r = store_save_snapshot(json_string(message, "version"), message, err);
 
-    cJSON_DeleteItemFromObjectCaseSensitive(current, "version");
-    cJSON_DeleteItemFromObjectCaseSensitive(current, "id");
-    if (r == 0 && (json_add_string(current, "version", json_string(message, "version")) < 0 ||
-                   json_add_string(current, "id", json_string(message, "id")) < 0))
+    if (r == 0 && (json_set(&current->version, json_string(message, "version")) < 0 ||
+                   json_set(&current->id, json_string(message, "id")) < 0))
         r = -ENOMEM;
     if (r == 0 && from_cloud)
         r = store_save_floor(version, err);
     if (r == 0)
-        r = store_save_current(current, err);
+        r = current_save(current, err);
     if (r == 0 && from_cloud)
         r = store_save_unacked(result, err);
     return r == 0 ? store_add_history(result, err) : r;
@@ -129,16 +118,16 @@ static bool may_name_files(const char *compose)
 
 int agent_check_unchanged(Agent *a, const cJSON *message, bool from_cloud, cJSON **ret)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
     _cleanup_(cJSON_Deletep) cJSON *result = NULL;
     _cleanup_(error_done) Error err = {};
     _cleanup_(freep) char *inputs = NULL;
     uint64_t version = 0;
 
-    if (a->journal.state != DEPLOY_IDLE || store_load_current(&current, &err) < 0 || !current ||
+    if (a->journal.state != DEPLOY_IDLE || current_load(&current, &err) < 0 || !current ||
         !would_be_accepted(a, message, from_cloud, &version) || may_name_files(json_string(message, "compose")) ||
         store_inputs_digest(json_string(message, "compose"), &inputs, &err) < 0 ||
-        !str_equal(inputs, json_string(current, "inputs")) || !all_unchanged(current))
+        !str_equal(inputs, current->inputs) || !all_unchanged(current))
         return 0;
     result = make_result(message, current);
     if (!result || remember(current, message, from_cloud, version, result, &err) < 0)

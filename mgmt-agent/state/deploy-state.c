@@ -45,7 +45,7 @@ int deploy_next(DeployState s, DeployEvent ev)
     return next == TO_IDLE ? DEPLOY_IDLE : next;
 }
 
-static const char *const state_names[_DEPLOY_STATE_MAX] = {
+const char *const deploy_state_names[_DEPLOY_STATE_MAX + 1] = {
     [DEPLOY_IDLE] = "idle",
     [DEPLOY_PREPARING] = "preparing",
     [DEPLOY_APPLYING] = "applying",
@@ -58,15 +58,7 @@ static const char *const state_names[_DEPLOY_STATE_MAX] = {
 
 const char *deploy_state_to_string(DeployState s)
 {
-    return s >= 0 && s < _DEPLOY_STATE_MAX ? state_names[s] : "invalid";
-}
-
-DeployState deploy_state_from_string(const char *name)
-{
-    for (size_t i = 0; name && i < ELEMENTSOF(state_names); i++)
-        if (str_equal(state_names[i], name))
-            return (DeployState) i;
-    return _DEPLOY_STATE_INVALID;
+    return s >= 0 && s < _DEPLOY_STATE_MAX ? deploy_state_names[s] : "invalid";
 }
 
 const char *deploy_event_to_string(DeployEvent ev)

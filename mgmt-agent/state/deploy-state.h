@@ -35,7 +35,6 @@ typedef enum DeployEvent {
 /* The next state, or -EPROTO when the event is not legal here. */
 int deploy_next(DeployState s, DeployEvent ev);
 
+extern const char *const deploy_state_names[]; /* ends with NULL */
 const char *deploy_state_to_string(DeployState s);
-/* _DEPLOY_STATE_INVALID for an unknown name. */
-DeployState deploy_state_from_string(const char *name);
 const char *deploy_event_to_string(DeployEvent ev);

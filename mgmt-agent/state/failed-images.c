@@ -6,120 +6,109 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/base/fileio.h"
-#include "lib/base/limits.h"
-#include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/state-file.h"
 
-static char *failed_path(void)
+#define FAILED_FILE "updates-failed.json"
+
+static const JsonField image_fields[] = {
+    { JSON_FIELD(FailedImage, service, "service") }, { JSON_FIELD(FailedImage, image, "image") },
+    { JSON_FIELD(FailedImage, digest, "digest") },   { JSON_FIELD(FailedImage, image_id, "imageId") },
+    { JSON_TIME_FIELD(FailedImage, at, "at") },      { JSON_FIELD(FailedImage, error, "error") },
+    { JSON_FIELD(FailedImage, log, "log") },         { JSON_FIELD(FailedImage, times, "times") },
+    { JSON_REST_FIELD(FailedImage, rest) },          {},
+};
+static const JsonType image_type = JSON_TYPE(FailedImage, image_fields);
+
+static const JsonField fields[] = {
+    { JSON_LIST_FIELD(FailedImages, items, "failed", &image_type) },
+    { JSON_REST_FIELD(FailedImages, rest) },
+    {},
+};
+static const JsonType type = JSON_TYPE(FailedImages, fields);
+
+void failed_load(FailedImages *ret)
 {
-    return path_in_root(AGENT_STATE_DIR "/updates-failed.json");
+    if (state_load(FAILED_FILE, &type, ret, NULL) < 0)
+        failed_done(ret);
 }
 
-static int no_memory(Error *err)
+void failed_done(FailedImages *f)
 {
-    return error_set(err, ENOMEM, "update.failed-list", "no memory for the list of failed images");
+    json_done(&type, f);
 }
 
-int failed_load(cJSON **ret, Error *err)
+static bool is_of(const FailedImage *image, const char *digest, const char *image_id)
 {
-    _cleanup_(freep) char *path = failed_path();
-    _cleanup_(freep) char *text = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
-    size_t len = 0;
-
-    if (!path)
-        return no_memory(err);
-    /* losing it costs one more try of an image that is proved before it is kept */
-    if (file_read(path, JSON_SIZE_MAX, &text, &len, NULL) < 0 || json_parse_object(text, len, &o, NULL) < 0 ||
-        !cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(o, "failed"))) {
-        cJSON_Delete(o);
-        o = cJSON_CreateObject();
-        if (!o || json_add_item(o, "failed", cJSON_CreateArray()) < 0)
-            return no_memory(err);
-    }
-    *ret = TAKE_PTR(o);
-    return 0;
+    return (digest && str_equal(image->digest, digest)) || (image_id && str_equal(image->image_id, image_id));
 }
 
-static int save(const cJSON *o, Error *err)
+static unsigned times_of(const FailedImage *image)
 {
-    _cleanup_(freep) char *path = failed_path();
-    _cleanup_(freep) char *text = json_print(o);
-
-    if (!path || !text)
-        return no_memory(err);
-    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+    return image->times > 0 && image->times < 1000 ? image->times : 1;
 }
 
-static bool is_of(const cJSON *entry, const char *digest, const char *image_id)
+static void remove_at(FailedImages *f, size_t at)
 {
-    const char *its_digest = json_string(entry, "digest"), *its_id = json_string(entry, "imageId");
-
-    return (digest && str_equal(its_digest, digest)) || (image_id && str_equal(its_id, image_id));
+    json_list_remove(&image_type, f->items, &f->n_items, at);
 }
 
-static int times_of(const cJSON *entry)
+int failed_add(const FailedImage *image, Error *err)
 {
-    const cJSON *n = cJSON_GetObjectItemCaseSensitive(entry, "times");
+    _cleanup_(failed_done) FailedImages f = {};
+    unsigned times = 1;
+    FailedImage added;
 
-    return cJSON_IsNumber(n) && n->valueint > 0 && n->valueint < 1000 ? n->valueint : 1;
+    failed_load(&f);
+    for (size_t i = f.n_items; i-- > 0;)
+        if (is_of(&f.items[i], image->digest, image->image_id)) {
+            times += times_of(&f.items[i]);
+            remove_at(&f, i);
+        }
+    while (f.n_items >= FAILED_MAX)
+        remove_at(&f, f.n_items - 1);
+    if (!json_list_add(&image_type, &f.items, &f.n_items) || json_copy(&image_type, image, &f.items[f.n_items - 1]) < 0)
+        return error_set(err, ENOMEM, "store.write", "no memory for the list of failed images");
+    added = f.items[f.n_items - 1];
+    added.times = times;
+    memmove(f.items + 1, f.items, (f.n_items - 1) * sizeof(*f.items));
+    f.items[0] = added;
+    return state_save(FAILED_FILE, &type, &f, err);
 }
 
-int failed_add(cJSON *entry, Error *err)
+const FailedImage *failed_find(const FailedImages *failed, const char *digest, const char *image_id)
 {
-    _cleanup_(cJSON_Deletep) cJSON *owned = entry;
-    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
-    int times = 1, r = failed_load(&o, err);
-    cJSON *list = cJSON_GetObjectItemCaseSensitive(o, "failed");
+    for (size_t i = 0; i < failed->n_items; i++) {
+        const FailedImage *image = &failed->items[i];
 
-    for (int i = cJSON_GetArraySize(list) - 1; r == 0 && i >= 0; i--) {
-        const cJSON *old = cJSON_GetArrayItem(list, i);
-
-        if (!is_of(old, json_string(entry, "digest"), json_string(entry, "imageId")))
-            continue;
-        times += times_of(old);
-        cJSON_DeleteItemFromArray(list, i);
-    }
-    if (r < 0)
-        return r;
-    if (json_add_int(owned, "times", times) < 0 || !cJSON_InsertItemInArray(list, 0, owned))
-        return no_memory(err);
-    owned = NULL;
-    while (cJSON_GetArraySize(list) > FAILED_MAX)
-        cJSON_DeleteItemFromArray(list, FAILED_MAX);
-    return save(o, err);
-}
-
-const cJSON *failed_find(const cJSON *failed, const char *digest, const char *image_id)
-{
-    const cJSON *entry;
-
-    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(failed, "failed")) {
-        const char *why = json_string(cJSON_GetObjectItemCaseSensitive(entry, "error"), "id");
-
-        if (is_of(entry, digest, image_id))
-            return str_equal(why, "confirm.deadline") && times_of(entry) < FAILED_UNCONFIRMED_MAX ? NULL : entry;
+        if (is_of(image, digest, image_id))
+            return str_equal(json_string(image->error, "id"), "confirm.deadline") &&
+                           times_of(image) < FAILED_UNCONFIRMED_MAX
+                       ? NULL
+                       : image;
     }
     return NULL;
 }
 
 int failed_forget(const char *what, Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
-    int found = 0, r = failed_load(&o, err);
-    cJSON *list = cJSON_GetObjectItemCaseSensitive(o, "failed");
+    _cleanup_(failed_done) FailedImages f = {};
+    size_t before;
 
-    for (int i = cJSON_GetArraySize(list) - 1; r == 0 && i >= 0; i--)
-        if (str_equal(what, "all") || is_of(cJSON_GetArrayItem(list, i), what, what)) {
-            cJSON_DeleteItemFromArray(list, i);
-            found++;
-        }
-    if (r < 0 || (found == 0 && str_equal(what, "all")))
-        return r;
-    if (found == 0)
-        return error_set(err, ENOENT, "update.unknown-digest",
-                         "no image with the digest %.80s has failed here; `secboxctl updates` shows those that have",
-                         what);
-    return save(o, err);
+    failed_load(&f);
+    before = f.n_items;
+    for (size_t i = f.n_items; i-- > 0;)
+        if (str_equal(what, "all") || is_of(&f.items[i], what, what))
+            remove_at(&f, i);
+    if (f.n_items < before)
+        return state_save(FAILED_FILE, &type, &f, err);
+    if (str_equal(what, "all"))
+        return 0;
+    return error_set(err, ENOENT, "update.unknown-digest",
+                     "no image with the digest %.80s has failed here; `secboxctl updates` shows those that have", what);
+}
+
+cJSON *failed_to_json(const FailedImages *failed)
+{
+    return json_write_list(&image_type, failed->items, failed->n_items);
 }

@@ -18,102 +18,88 @@ static char *journal_path(void)
     return path_in_root(AGENT_STATE_DIR "/journal.json");
 }
 
+static const JsonField step_fields[] = {
+    { JSON_FIELD(JournalStep, action, "action") },
+    { JSON_FIELD(JournalStep, service, "service") },
+    { JSON_FIELD(JournalStep, container, "container") },
+    { JSON_FIELD(JournalStep, old_id, "oldId") },
+    { JSON_FIELD(JournalStep, old_name, "oldName") },
+    { JSON_FIELD(JournalStep, backup, "backup") },
+    { JSON_FIELD(JournalStep, was_running, "wasRunning") },
+    { JSON_REST_FIELD(JournalStep, rest) },
+    {},
+};
+static const JsonType step_type = JSON_TYPE(JournalStep, step_fields);
+
+static const JsonField update_fields[] = {
+    { JSON_FIELD(ImageUpdate, service, "service") },
+    { JSON_FIELD(ImageUpdate, image, "image") },
+    { JSON_FIELD(ImageUpdate, digest, "digest") },
+    { JSON_FIELD(ImageUpdate, reference, "reference") },
+    { JSON_TIME_FIELD(ImageUpdate, seen_at, "seenAt") },
+    { JSON_FIELD(ImageUpdate, image_id, "imageId") },
+    { JSON_FIELD(ImageUpdate, old_image_id, "oldImageId") },
+    { JSON_REST_FIELD(ImageUpdate, rest) },
+    {},
+};
+static const JsonType update_type = JSON_TYPE(ImageUpdate, update_fields);
+
+static const JsonField journal_fields[] = {
+    { JSON_NAME_FIELD(Journal, state, "state", deploy_state_names) },
+    { JSON_FIELD(Journal, kind, "kind") },
+    { JSON_FIELD(Journal, by_connection, "byConnection") },
+    { JSON_FIELD(Journal, id, "id") },
+    { JSON_FIELD(Journal, version, "version") },
+    { JSON_FIELD(Journal, sha256, "sha256") },
+    { JSON_FIELD(Journal, nonce, "nonce") },
+    { JSON_FIELD(Journal, tries, "tries") },
+    { JSON_FIELD(Journal, seq, "seq") },
+    { JSON_FIELD(Journal, boot_id, "bootId") },
+    { JSON_FIELD(Journal, deadline_usec, "deadlineUsec") },
+    { JSON_FIELD(Journal, confirm_usec, "confirmUsec") },
+    { JSON_FIELD(Journal, started_realtime, "startedRealtime") },
+    { JSON_LIST_FIELD(Journal, steps, "steps", &step_type) },
+    { JSON_FIELD(Journal, failure, "failure") },
+    { JSON_OBJECT_FIELD(Journal, project, "project", &current_type) },
+    { JSON_LIST_FIELD(Journal, updates, "updates", &update_type) },
+    { JSON_REST_FIELD(Journal, rest) },
+    {},
+};
+static const JsonType journal_type = JSON_TYPE(Journal, journal_fields);
+
 void journal_done(Journal *j)
 {
-    free(j->kind);
-    free(j->id);
-    free(j->version);
-    free(j->sha256);
-    free(j->nonce);
-    free(j->boot_id);
-    cJSON_Delete(j->failure);
-    cJSON_Delete(j->project);
-    cJSON_Delete(j->updates);
-    for (size_t i = 0; i < j->n_steps; i++) {
-        free(j->steps[i].action);
-        free(j->steps[i].service);
-        free(j->steps[i].container);
-        free(j->steps[i].old_id);
-        free(j->steps[i].old_name);
-        free(j->steps[i].backup);
-    }
-    free(j->steps);
-    *j = (Journal) {};
-}
-
-static char *copy_or_null(const char *s)
-{
-    return s ? strdup(s) : NULL;
+    json_done(&journal_type, j);
 }
 
 int journal_add_step(Journal *j, const JournalStep *step)
 {
-    JournalStep *grown = reallocarray(j->steps, j->n_steps + 1, sizeof(JournalStep)), *s;
+    JournalStep *s = json_list_add(&step_type, &j->steps, &j->n_steps);
 
-    if (!grown)
-        return -ENOMEM;
-    j->steps = grown;
-    s = &j->steps[j->n_steps++];
-    *s = (JournalStep) { .action = copy_or_null(step->action),
-                         .service = copy_or_null(step->service),
-                         .container = copy_or_null(step->container),
-                         .old_id = copy_or_null(step->old_id),
-                         .old_name = copy_or_null(step->old_name),
-                         .backup = copy_or_null(step->backup),
-                         .was_running = step->was_running };
-    return s->action && s->service && s->container && !s->old_id == !step->old_id && !s->old_name == !step->old_name &&
-                   !s->backup == !step->backup
-               ? 0
-               : -ENOMEM;
+    return s ? json_copy(&step_type, step, s) : -ENOMEM;
 }
 
-static cJSON *step_to_json(const JournalStep *s)
+ImageUpdate *journal_add_update(Journal *j)
 {
-    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
-
-    if (!o || json_add_string(o, "action", s->action) < 0 || json_add_string(o, "service", s->service) < 0 ||
-        json_add_string(o, "container", s->container) < 0 || json_add_string(o, "oldId", s->old_id) < 0 ||
-        json_add_string(o, "oldName", s->old_name) < 0 || json_add_string(o, "backup", s->backup) < 0 ||
-        json_add_bool(o, "wasRunning", s->was_running) < 0)
-        return NULL;
-    return TAKE_PTR(o);
+    return json_list_add(&update_type, &j->updates, &j->n_updates);
 }
 
-static int steps_to_json(const Journal *j, cJSON *object)
+ImageUpdate *journal_find_update(const Journal *j, const char *service)
 {
-    cJSON *array = cJSON_CreateArray();
-    int r = json_add_item(object, "steps", array);
-
-    for (size_t i = 0; r == 0 && i < j->n_steps; i++)
-        r = json_append(array, step_to_json(&j->steps[i]));
-    return r;
+    for (size_t i = 0; i < j->n_updates; i++)
+        if (str_equal(j->updates[i].service, service))
+            return &j->updates[i];
+    return NULL;
 }
 
-static cJSON *journal_to_json(const Journal *j)
+cJSON *journal_updates_to_json(const Journal *j)
 {
-    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
-
-    if (!o || json_add_string(o, "state", deploy_state_to_string(j->state)) < 0 ||
-        json_add_string(o, "kind", j->kind) < 0 || (j->by_connection && json_add_bool(o, "byConnection", true) < 0) ||
-        json_add_string(o, "id", j->id) < 0 || json_add_string(o, "version", j->version) < 0 ||
-        json_add_string(o, "sha256", j->sha256) < 0 || json_add_string(o, "nonce", j->nonce) < 0 ||
-        json_add_u64(o, "tries", j->tries) < 0 || json_add_u64(o, "seq", j->seq) < 0 ||
-        json_add_string(o, "bootId", j->boot_id) < 0 || json_add_u64(o, "deadlineUsec", j->deadline_usec) < 0 ||
-        json_add_u64(o, "confirmUsec", j->confirm_usec) < 0 ||
-        json_add_u64(o, "startedRealtime", j->started_realtime) < 0 || steps_to_json(j, o) < 0)
-        return NULL;
-    if (j->failure && json_add_item(o, "failure", cJSON_Duplicate(j->failure, 1)) < 0)
-        return NULL;
-    if (j->project && json_add_item(o, "project", cJSON_Duplicate(j->project, 1)) < 0)
-        return NULL;
-    if (j->updates && json_add_item(o, "updates", cJSON_Duplicate(j->updates, 1)) < 0)
-        return NULL;
-    return TAKE_PTR(o);
+    return json_write_list(&update_type, j->updates, j->n_updates);
 }
 
 int journal_save(const Journal *j, Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *o = journal_to_json(j);
+    _cleanup_(cJSON_Deletep) cJSON *o = json_write(&journal_type, j);
     _cleanup_(freep) char *text = o ? json_print(o) : NULL;
     _cleanup_(freep) char *path = journal_path();
 
@@ -128,69 +114,16 @@ int journal_save(const Journal *j, Error *err)
     return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
 }
 
-static int u64_member(const cJSON *o, const char *key, uint64_t *ret)
+/* What cannot be undone by what is there is no journal. */
+static int check(const cJSON *o, const Journal *j)
 {
-    int r = json_u64(o, key, ret);
+    for (size_t i = 0; i < j->n_steps; i++) {
+        const JournalStep *s = &j->steps[i];
 
-    return r == -ENOENT ? 0 : r;
-}
-
-static int steps_from_json(const cJSON *o, Journal *j)
-{
-    const cJSON *step;
-
-    cJSON_ArrayForEach(step, cJSON_GetObjectItemCaseSensitive(o, "steps")) {
-        const JournalStep borrowed = { .action = (char *) json_string(step, "action"),
-                                       .service = (char *) json_string(step, "service"),
-                                       .container = (char *) json_string(step, "container"),
-                                       .old_id = (char *) json_string(step, "oldId"),
-                                       .old_name = (char *) json_string(step, "oldName"),
-                                       .backup = (char *) json_string(step, "backup"),
-                                       .was_running = json_bool(step, "wasRunning", false) };
-
-        if (!borrowed.action || !borrowed.service || !borrowed.container || !borrowed.old_id != !borrowed.old_name)
+        if (!s->action || !s->service || !s->container || !s->old_id != !s->old_name)
             return -EINVAL;
-        if (journal_add_step(j, &borrowed) < 0)
-            return -ENOMEM;
     }
-    return 0;
-}
-
-static int journal_from_json(const cJSON *o, Journal *j)
-{
-    uint64_t tries = 0, seq = 0;
-    int r;
-
-    j->state = deploy_state_from_string(json_string(o, "state"));
-    if (j->state < 0)
-        return -EINVAL;
-    j->kind = copy_or_null(json_string(o, "kind"));
-    j->by_connection = json_bool(o, "byConnection", false);
-    j->id = copy_or_null(json_string(o, "id"));
-    j->version = copy_or_null(json_string(o, "version"));
-    j->sha256 = copy_or_null(json_string(o, "sha256"));
-    j->nonce = copy_or_null(json_string(o, "nonce"));
-    j->boot_id = copy_or_null(json_string(o, "bootId"));
-    r = u64_member(o, "tries", &tries);
-    if (r == 0)
-        r = u64_member(o, "seq", &seq);
-    if (r == 0)
-        r = u64_member(o, "deadlineUsec", &j->deadline_usec);
-    if (r == 0)
-        r = u64_member(o, "confirmUsec", &j->confirm_usec);
-    if (r == 0)
-        r = u64_member(o, "startedRealtime", &j->started_realtime);
-    if (r < 0)
-        return r;
-    j->tries = (unsigned) tries;
-    j->seq = (unsigned) seq;
-    if (cJSON_GetObjectItemCaseSensitive(o, "failure"))
-        j->failure = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "failure"), 1);
-    if (cJSON_GetObjectItemCaseSensitive(o, "project"))
-        j->project = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "project"), 1);
-    if (cJSON_GetObjectItemCaseSensitive(o, "updates"))
-        j->updates = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "updates"), 1);
-    return steps_from_json(o, j);
+    return cJSON_HasObjectItem(o, "state") ? 0 : -EINVAL;
 }
 
 int journal_load(Journal *ret, Error *err)
@@ -213,7 +146,9 @@ int journal_load(Journal *ret, Error *err)
     if (r == 0)
         r = json_parse_object(text, len, &o, &reason);
     if (r == 0)
-        r = journal_from_json(o, &j);
+        r = json_read(o, &journal_type, &j);
+    if (r == 0)
+        r = check(o, &j);
     if (r < 0)
         return error_set(err, r, "journal.corrupt",
                          "the journal %s cannot be read (%s); look at what runs, then remove it", path,

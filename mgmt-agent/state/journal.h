@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "lib/base/clock.h"
-#include "lib/data/json.h"
+#include "mgmt-agent/state/current.h"
 #include "mgmt-agent/state/deploy-state.h"
 
 /* Journal.kind; a push has none. */
@@ -23,7 +23,18 @@ typedef struct JournalStep {
     char *old_name;  /* the name that it had */
     char *backup;    /* the name that it has meanwhile */
     bool was_running;
+    cJSON *rest;
 } JournalStep;
+
+/* Another image for one service. */
+typedef struct ImageUpdate {
+    char *service, *image; /* the name in the compose file */
+    char *digest;          /* NULL: what the name means on this box */
+    char *reference;       /* what is pulled; NULL as well */
+    usec_t seen_at;        /* since when this box has known of it */
+    char *image_id, *old_image_id;
+    cJSON *rest;
+} ImageUpdate;
 
 typedef struct Journal {
     DeployState state;
@@ -39,11 +50,13 @@ typedef struct Journal {
     usec_t deadline_usec;
     usec_t confirm_usec; /* how long the cloud has to confirm */
     usec_t started_realtime;
-    cJSON *failure; /* why it is rolling back: phase, status, error; NULL otherwise */
-    cJSON *project; /* what becomes current when it is committed, see snapshot-store.h */
-    cJSON *updates; /* an update's: array of {"service", "image", "digest", "reference", "imageId", "oldImageId"} */
+    cJSON *failure;       /* why it is rolling back: phase, status, error; NULL otherwise */
+    Current *project;     /* what becomes current when it is committed */
+    ImageUpdate *updates; /* an update's; NULL otherwise */
+    size_t n_updates;
     JournalStep *steps;
     size_t n_steps;
+    cJSON *rest;
 } Journal;
 
 /* A missing file gives an idle journal. A file that cannot be read or parsed is journal.corrupt: the caller goes into
@@ -60,3 +73,10 @@ void journal_done(Journal *j);
 
 /* Copies the step's strings. */
 int journal_add_step(Journal *j, const JournalStep *step) _must_check_;
+
+/* One more update, all 0; NULL when out of memory. */
+ImageUpdate *journal_add_update(Journal *j);
+/* The update of this service, or NULL. */
+ImageUpdate *journal_find_update(const Journal *j, const char *service);
+/* As in compose.result; NULL when out of memory. */
+cJSON *journal_updates_to_json(const Journal *j);

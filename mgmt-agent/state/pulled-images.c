@@ -5,91 +5,86 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/base/fileio.h"
-#include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/state/state-file.h"
 
+#define PULLED_FILE "pulled-images.json"
 #define PULLED_MAX 500
 
-static char *pulled_path(void)
+static const JsonField image_fields[] = {
+    { JSON_FIELD(PulledImage, image_id, "imageId") },
+    { JSON_FIELD(PulledImage, reference, "reference") },
+    { JSON_REST_FIELD(PulledImage, rest) },
+    {},
+};
+static const JsonType image_type = JSON_TYPE(PulledImage, image_fields);
+
+static const JsonField fields[] = {
+    { JSON_LIST_FIELD(PulledImages, images, "images", &image_type) },
+    { JSON_FIELD(PulledImages, snapshots, "snapshots") },
+    { JSON_REST_FIELD(PulledImages, rest) },
+    {},
+};
+static const JsonType type = JSON_TYPE(PulledImages, fields);
+
+int pulled_load(PulledImages *ret)
 {
-    return path_in_root(AGENT_STATE_DIR "/pulled-images.json");
+    if (state_load(PULLED_FILE, &type, ret, NULL) == 0 && ret->images && cJSON_IsObject(ret->snapshots))
+        return 0;
+    /* one without the other says nothing */
+    pulled_done(ret);
+    ret->images = calloc(1, sizeof(*ret->images));
+    ret->snapshots = cJSON_CreateObject();
+    return ret->images && ret->snapshots ? 0 : -ENOMEM;
 }
 
-static int no_memory(Error *err)
+int pulled_save(const PulledImages *p, Error *err)
 {
-    return error_set(err, ENOMEM, "images.pulled-list", "no memory for the list of pulled images");
+    return state_save(PULLED_FILE, &type, p, err);
 }
 
-int pulled_load(cJSON **ret, Error *err)
+void pulled_done(PulledImages *p)
 {
-    _cleanup_(freep) char *path = pulled_path();
-    _cleanup_(freep) char *text = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *o = NULL;
-    size_t len = 0;
-
-    if (!path)
-        return no_memory(err);
-    if (file_read(path, JSON_SIZE_MAX, &text, &len, NULL) < 0 || json_parse_object(text, len, &o, NULL) < 0 ||
-        !cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(o, "images")) ||
-        !cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(o, "snapshots"))) {
-        cJSON_Delete(o);
-        o = cJSON_CreateObject();
-        if (!o || json_add_item(o, "images", cJSON_CreateArray()) < 0 ||
-            json_add_item(o, "snapshots", cJSON_CreateObject()) < 0)
-            return no_memory(err);
-    }
-    *ret = TAKE_PTR(o);
-    return 0;
-}
-
-int pulled_save(const cJSON *pulled, Error *err)
-{
-    _cleanup_(freep) char *path = pulled_path();
-    _cleanup_(freep) char *text = json_print(pulled);
-
-    if (!path || !text)
-        return no_memory(err);
-    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+    json_done(&type, p);
 }
 
 void pulled_forget(void)
 {
-    _cleanup_(freep) char *path = pulled_path();
+    _cleanup_(freep) char *path = path_in_root(AGENT_STATE_DIR "/" PULLED_FILE);
 
     if (path)
         (void) unlink(path);
 }
 
-int pulled_add_image(cJSON *pulled, const char *image_id, const char *reference)
+int pulled_add_image(PulledImages *p, const char *image_id, const char *reference)
 {
-    cJSON *images = cJSON_GetObjectItemCaseSensitive(pulled, "images"), *o;
-    const cJSON *image;
+    PulledImage *image;
 
-    cJSON_ArrayForEach(image, images)
-        if (str_equal(json_string(image, "imageId"), image_id))
+    for (size_t i = 0; i < p->n_images; i++)
+        if (str_equal(p->images[i].image_id, image_id))
             return 0;
-    o = cJSON_CreateObject();
-    if (!o || json_append(images, o) < 0 || json_add_string(o, "imageId", image_id) < 0 ||
-        json_add_string(o, "reference", reference) < 0)
-        return -ENOMEM;
-    while (cJSON_GetArraySize(images) > PULLED_MAX)
-        cJSON_DeleteItemFromArray(images, 0);
-    return 0;
+    while (p->n_images >= PULLED_MAX)
+        pulled_remove_image(p, 0);
+    image = json_list_add(&image_type, &p->images, &p->n_images);
+    return image && json_set(&image->image_id, image_id) == 0 ? json_set(&image->reference, reference) : -ENOMEM;
 }
 
-int pulled_note_snapshot(cJSON *pulled, const char *version, const cJSON *services)
+void pulled_remove_image(PulledImages *p, size_t at)
 {
-    cJSON *snapshots = cJSON_GetObjectItemCaseSensitive(pulled, "snapshots"), *ids = cJSON_CreateArray();
-    const cJSON *service;
-    int r = 0;
+    json_list_remove(&image_type, p->images, &p->n_images, at);
+}
 
-    cJSON_DeleteItemFromObjectCaseSensitive(snapshots, version);
-    r = json_add_item(snapshots, version, ids);
-    cJSON_ArrayForEach(service, services)
-        if (r == 0 && json_string(service, "imageId"))
-            r = json_append(ids, cJSON_CreateString(json_string(service, "imageId")));
+int pulled_note_snapshot(PulledImages *p, const Current *c)
+{
+    cJSON *ids = cJSON_CreateArray();
+    int r;
+
+    cJSON_DeleteItemFromObjectCaseSensitive(p->snapshots, c->version);
+    r = json_add_item(p->snapshots, c->version, ids);
+    for (size_t i = 0; r == 0 && i < c->n_services; i++)
+        if (c->services[i].image_id)
+            r = json_append(ids, cJSON_CreateString(c->services[i].image_id));
     return r;
 }
 

@@ -6,14 +6,11 @@
 
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/journal.h"
-#include "mgmt-agent/state/snapshot-store.h"
 
-static bool has_container_of_root(const cJSON *deployed)
+static bool has_container_of_root(const Current *deployed)
 {
-    const cJSON *service;
-
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(deployed, "services")) {
-        const char *folder = json_string(service, "staticDir");
+    for (size_t i = 0; deployed && i < deployed->n_services; i++) {
+        const char *folder = deployed->services[i].static_dir;
         struct stat st;
 
         if (!str_empty(folder) && lstat(folder, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0)
@@ -24,9 +21,9 @@ static bool has_container_of_root(const cJSON *deployed)
 
 bool root_podman_is_used(void)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
     Journal journal = {};
-    bool used = store_load_current(&current, NULL) == 0 && has_container_of_root(current);
+    bool used = current_load(&current, NULL) == 0 && has_container_of_root(current);
 
     if (!used && journal_load(&journal, NULL) == 0)
         used = has_container_of_root(journal.project);

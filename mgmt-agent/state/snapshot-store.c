@@ -17,6 +17,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
+#include "mgmt-agent/state/state-file.h"
 
 #define HISTORY_BYTES_MAX (4 * 1024 * 1024)
 #define SNAPSHOT_FILES_MAX 64
@@ -24,41 +25,12 @@
 #define VERSION_MAX (UINT64_C(1) << 62)
 #define VERSION_STEP_MAX (UINT64_C(1) << 61)
 
-static int save_json(const char *name, const cJSON *value, Error *err)
-{
-    _cleanup_(freep) char *relative = path_join(AGENT_STATE_DIR, name);
-    _cleanup_(freep) char *path = relative ? path_in_root(relative) : NULL;
-    _cleanup_(freep) char *text = json_print(value);
-
-    if (!path || !text)
-        return error_set(err, ENOMEM, "store.write", "no memory to write %s", name);
-    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
-}
-
 /* *ret is NULL when the file is missing. */
 static int load_json(const char *name, cJSON **ret, Error *err)
 {
-    _cleanup_(freep) char *relative = path_join(AGENT_STATE_DIR, name);
-    _cleanup_(freep) char *path = relative ? path_in_root(relative) : NULL;
-    _cleanup_(freep) char *text = NULL;
-    _cleanup_(error_done) Error reason = {};
-    cJSON *value = NULL;
-    size_t len;
-    int r;
+    int r = state_file_load(name, ret, err);
 
-    if (!path)
-        return error_set(err, ENOMEM, "store.read", "no memory to read %s", name);
-    r = file_read(path, JSON_SIZE_MAX, &text, &len, &reason);
-    if (r == -ENOENT) {
-        *ret = NULL;
-        return 0;
-    }
-    if (r == 0)
-        r = json_parse_object(text, len, &value, &reason);
-    if (r < 0)
-        return error_set(err, r, "store.read", "%s cannot be read: %s", path, error_message(&reason, r));
-    *ret = value;
-    return 0;
+    return r == -ENOENT ? 0 : r;
 }
 
 int store_check_version(const char *version, Error *err)
@@ -84,7 +56,7 @@ int store_save_snapshot(const char *version, const cJSON *snapshot, Error *err)
     if (!folder || !name)
         return error_set(err, ENOMEM, "store.write", "no memory to write a snapshot");
     r = dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err);
-    return r < 0 ? r : save_json(name, snapshot, err);
+    return r < 0 ? r : state_file_save(name, snapshot, err);
 }
 
 int store_load_snapshot(const char *version, cJSON **ret, Error *err)
@@ -182,24 +154,14 @@ int store_list_snapshots(char ***ret)
     return r;
 }
 
-int store_load_current(cJSON **ret, Error *err)
-{
-    return load_json("current.json", ret, err);
-}
-
 int store_save_services(const cJSON *services, Error *err)
 {
-    return save_json("services.json", services, err);
+    return state_file_save("services.json", services, err);
 }
 
 int store_load_services(cJSON **ret, Error *err)
 {
     return load_json("services.json", ret, err);
-}
-
-int store_save_current(const cJSON *current, Error *err)
-{
-    return save_json("current.json", current, err);
 }
 
 int store_load_floor(uint64_t *ret, Error *err)
@@ -253,7 +215,7 @@ int store_save_floor(uint64_t floor, Error *err)
 
     if (!o || json_add_u64(o, "floor", floor) < 0)
         return error_set(err, ENOMEM, "store.write", "no memory for the version floor");
-    return save_json("floor.json", o, err);
+    return state_file_save("floor.json", o, err);
 }
 
 /* Start of the newest n lines of text. */
@@ -349,7 +311,7 @@ int store_save_unacked(const cJSON *result, Error *err)
     _cleanup_(freep) char *path = path_in_root(AGENT_STATE_DIR "/unacked.json");
 
     if (result)
-        return save_json("unacked.json", result, err);
+        return state_file_save("unacked.json", result, err);
     return path ? file_remove(path, err) : -ENOMEM;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the box remembers: snapshots by version, what is current, the floor below which no version is taken, and the
+/* What the box remembers: snapshots by version, the floor below which no version is taken, and the
  * history of results. All below AGENT_STATE_DIR, root only. */
 #pragma once
 
@@ -18,12 +18,6 @@ void store_prune_snapshots(const char *keep_a, const char *keep_b);
 
 /* The versions whose snapshots are kept, newest first. -ENOMEM is the only failure. */
 int store_list_snapshots(char ***ret) _must_check_;
-
-/* current.json: {"version", "sha256", "inputs", "at", "id", "previous": version or absent, "services": [{"name", "container",
- * "id", "image", "imageId", "pid", "startTicks", "oneShot", "ordered": the digest by the cloud's order, if one holds}],
- * "networks": {…}, "hashes": {…}, "project": {…}}. *ret is NULL when nothing was ever committed. */
-int store_load_current(cJSON **ret, Error *err) _must_check_;
-int store_save_current(const cJSON *current, Error *err) _must_check_;
 
 /* The highest version that the cloud ever had accepted here; 0 at first. */
 int store_load_floor(uint64_t *ret, Error *err) _must_check_;

@@ -7,7 +7,7 @@
 
 #include "env/env-file.h"
 #include "lib/base/clock.h"
-#include "mgmt-agent/agent/image-watch-state.h"
+#include "mgmt-agent/agent/image-watch-notes.h"
 
 #define W "com.centurylinklabs.watchtower."
 #define NOW (UINT64_C(1767268800) * USEC_PER_SEC) /* 2026-01-01T12:00:00Z, a Thursday */
@@ -63,6 +63,13 @@ static void test_bad_settings(void **state)
     }
 }
 
+static Current *current_of(const char *text)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = json_of(text);
+
+    return current_from_json(o);
+}
+
 static void test_targets(void **state)
 {
     static const struct {
@@ -100,12 +107,13 @@ static void test_targets(void **state)
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(env_freep) EnvFile *agent = env_of(cases[i].config);
-        _cleanup_(cJSON_Deletep) cJSON *service = json_of(cases[i].service);
+        _cleanup_(freep) char *text = str_format("{\"services\":[%s]}", cases[i].service);
+        _cleanup_(current_freep) Current *current = current_of(text);
         _cleanup_(watch_config_done) WatchConfig c = {};
         _cleanup_(watch_target_done) WatchTarget t = {};
 
         assert_int_equal(watch_config_read(agent, NULL, &c, NULL), 0);
-        assert_int_equal(watch_target_of(&c, service, &t), 0);
+        assert_int_equal(watch_target_of(&c, &current->services[0], &t), 0);
         if (t.source != cases[i].source || t.monitor_only != cases[i].monitor_only || !t.why != !cases[i].why ||
             (t.why && !strstr(t.why, cases[i].why)))
             fail_msg("%s %s: %d %s", cases[i].config, cases[i].service, (int) t.source, t.why ? t.why : "");
@@ -183,21 +191,26 @@ static void test_decisions(void **state)
         { "UPDATE_WINDOW=02:00-05:00\n", "{\"state\":\"new\",\"byHand\":true}", false, WATCH_TAKE, NULL },
         { "UPDATE_WINDOW=thu/11:00-13:00\n", "{\"state\":\"new\"}", false, WATCH_TAKE, NULL },
     };
-    _cleanup_(cJSON_Deletep) cJSON *failed =
-        json_of("{\"failed\":[{\"digest\":\"bad\",\"imageId\":\"b1\",\"error\":{\"id\":\"prove.died\"}}]}");
+    _cleanup_(failed_done) FailedImages failed = {};
 
     (void) state;
+    agent_root_write(AGENT_STATE_DIR "/updates-failed.json",
+                     "{\"failed\":[{\"digest\":\"bad\",\"imageId\":\"b1\",\"error\":{\"id\":\"prove.died\"}}]}");
+    failed_load(&failed);
     setenv("TZ", "UTC", 1);
     tzset();
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
         _cleanup_(env_freep) EnvFile *agent = env_of(cases[i].config);
-        _cleanup_(cJSON_Deletep) cJSON *entry = json_of(cases[i].entry);
+        _cleanup_(freep) char *text = str_format("{\"services\":[%s]}", cases[i].entry);
+        _cleanup_(watch_state_done) WatchState s = {};
         _cleanup_(watch_config_done) WatchConfig c = {};
         const char *why;
         usec_t at;
 
         assert_int_equal(watch_config_read(agent, NULL, &c, NULL), 0);
-        if (watch_decide(&c, entry, failed, cases[i].order, NOW, &at, &why) != cases[i].verdict ||
+        agent_root_write(AGENT_STATE_DIR "/updates.json", text);
+        watch_state_load(&s);
+        if (watch_decide(&c, &s.entries[0], &failed, cases[i].order, NOW, &at, &why) != cases[i].verdict ||
             !str_equal(why, cases[i].why))
             fail_msg("%s %s: %s", cases[i].config, cases[i].entry, why ? why : "nothing holds it back");
         if (cases[i].verdict == WATCH_WAIT)
@@ -209,29 +222,39 @@ static const WatchConfig plain = { .interval = USEC_PER_DAY };
 
 static WatchState known(const char *current_text)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = json_of(current_text);
+    _cleanup_(current_freep) Current *current = current_of(current_text);
     WatchState s = {};
 
     agent_root_write(AGENT_STATE_DIR "/updates.json", NULL);
-    assert_int_equal(watch_state_load(&s, NULL), 0);
+    watch_state_load(&s);
     assert_int_equal(watch_state_follow(&s, &plain, current), 0);
     return s;
 }
 
 #define ONE(id) "{\"services\":[{\"name\":\"web\",\"image\":\"r.example/web:1\",\"imageId\":\"" id "\"}]}"
 
-static void note(cJSON *entry, const char *answer)
+static void note(WatchEntry *entry, const char *answer)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = json_of(answer);
 
-    assert_int_equal(watch_state_note_check(entry, &plain, o, NOW), 0);
+    assert_int_equal(watch_entry_note_check(entry, &plain, o, NOW), 0);
 }
 
-static void assert_member(const cJSON *entry, const char *key, const char *value)
+static void assert_member(const WatchEntry *entry, const char *key, const char *value)
 {
-    if (!str_equal(json_string(entry, key), value))
-        fail_msg("%s is %s, not %s", key, json_string(entry, key) ? json_string(entry, key) : "absent",
+    _cleanup_(cJSON_Deletep) cJSON *o = watch_entry_to_json(entry);
+
+    if (!str_equal(json_string(o, key), value))
+        fail_msg("%s is %s, not %s", key, json_string(o, key) ? json_string(o, key) : "absent",
                  value ? value : "absent");
+}
+
+static void assert_same_entry(const WatchEntry *a, const WatchEntry *b)
+{
+    _cleanup_(cJSON_Deletep) cJSON *x = watch_entry_to_json(a);
+    _cleanup_(cJSON_Deletep) cJSON *y = watch_entry_to_json(b);
+
+    assert_true(cJSON_Compare(x, y, true));
 }
 
 /* News, a registry that goes away, the update, and what comes after it. */
@@ -239,10 +262,10 @@ static void test_what_is_remembered(void **state)
 {
     _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
     _cleanup_(watch_state_done) WatchState loaded = {};
-    _cleanup_(cJSON_Deletep) cJSON *updated = json_of(ONE("new"));
+    _cleanup_(current_freep) Current *updated = current_of(ONE("new"));
     _cleanup_(cJSON_Deletep) cJSON *result =
         json_of("{\"outcome\":\"done\",\"updates\":[{\"service\":\"web\",\"imageId\":\"new\"}]}");
-    cJSON *entry = watch_state_entry(&s, "web");
+    WatchEntry *entry = watch_state_entry(&s, "web");
 
     (void) state;
     assert_member(entry, "state", "unknown");
@@ -252,15 +275,15 @@ static void test_what_is_remembered(void **state)
     assert_member(entry, "state", "new");
     assert_member(entry, "retryAt", "2026-01-01T12:05:00.000Z");
     note(entry, "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"new\"}");
-    assert_null(cJSON_GetObjectItem(entry, "error"));
-    assert_int_equal(watch_state_note_try(entry, &plain, NOW), 0);
+    assert_null(entry->error);
+    watch_entry_note_try(entry, &plain, NOW);
     s.last_check = NOW;
     assert_int_equal(watch_state_save(&s, NULL), 0);
 
-    assert_int_equal(watch_state_load(&loaded, NULL), 0);
+    watch_state_load(&loaded);
     assert_int_equal(loaded.last_check, NOW);
-    assert_true(cJSON_Compare(loaded.entries, s.entries, true));
-    assert_int_equal(watch_state_note_result(entry, result), 0);
+    assert_same_entry(watch_state_entry(&loaded, "web"), entry);
+    assert_int_equal(watch_entry_note_result(entry, result), 0);
     assert_member(entry, "state", "current");
     assert_int_equal(watch_state_follow(&s, &plain, updated), 0);
     entry = watch_state_entry(&s, "web");
@@ -270,35 +293,35 @@ static void test_what_is_remembered(void **state)
                 "limited\"}}");
     assert_member(entry, "retryAt", "2026-01-01T12:30:00.000Z");
     note(entry, "{\"state\":\"unknown\",\"later\":false,\"error\":{\"id\":\"registry.unauthorized\"}}");
-    assert_non_null(cJSON_GetObjectItem(entry, "error"));
+    assert_non_null(entry->error);
     note(entry, "{\"state\":\"current\"}");
-    assert_null(cJSON_GetObjectItem(entry, "error"));
+    assert_null(entry->error);
 }
 
 static void test_another_image_is_another_entry(void **state)
 {
     _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
-    _cleanup_(cJSON_Deletep) cJSON *pushed =
-        json_of("{\"services\":[{\"name\":\"web\",\"image\":\"r.example/web:2\",\"imageId\":\"x\"},"
-                "{\"name\":\"db\",\"image\":\"d\"}]}");
+    _cleanup_(current_freep) Current *pushed =
+        current_of("{\"services\":[{\"name\":\"web\",\"image\":\"r.example/web:2\",\"imageId\":\"x\"},"
+                   "{\"name\":\"db\",\"image\":\"d\"}]}");
 
     (void) state;
     note(watch_state_entry(&s, "web"), "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"new\"}");
     assert_int_equal(watch_state_follow(&s, &plain, pushed), 0);
-    assert_int_equal(cJSON_GetArraySize(s.entries), 2);
+    assert_int_equal(s.n_entries, 2);
     assert_member(watch_state_entry(&s, "web"), "state", "unknown");
     assert_member(watch_state_entry(&s, "web"), "digest", NULL);
     assert_int_equal(watch_state_follow(&s, &plain, NULL), 0);
-    assert_int_equal(cJSON_GetArraySize(s.entries), 0);
+    assert_int_equal(s.n_entries, 0);
 }
 
 #define ORDERED(id, digest)                                                                                            \
     "{\"services\":[{\"name\":\"web\",\"image\":\"r.example/web:1\",\"imageId\":\"" id "\",\"ordered\":\"" digest      \
     "\"}]}"
 
-static cJSON *follow(WatchState *s, const char *current_text)
+static WatchEntry *follow(WatchState *s, const char *current_text)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = json_of(current_text);
+    _cleanup_(current_freep) Current *current = current_of(current_text);
 
     assert_int_equal(watch_state_follow(s, &plain, current), 0);
     return watch_state_entry(s, "web");
@@ -308,7 +331,7 @@ static cJSON *follow(WatchState *s, const char *current_text)
 static void test_an_order_turns_the_tag_away(void **state)
 {
     _cleanup_(watch_state_done) WatchState s = known(ONE("new"));
-    cJSON *entry = watch_state_entry(&s, "web");
+    WatchEntry *entry = watch_state_entry(&s, "web");
 
     (void) state;
     note(entry, "{\"state\":\"current\"}");
@@ -343,7 +366,7 @@ static void test_halted_rollouts(void **state)
 {
     _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
     WatchState again = {};
-    cJSON *entry = follow(&s, ONE("old"));
+    WatchEntry *entry = follow(&s, ONE("old"));
 
     (void) state;
     s = halted_with("[]", 0, s);
@@ -351,33 +374,32 @@ static void test_halted_rollouts(void **state)
     s = halted_with("[\"d2\",7]", 0, s);
     note(entry, "{\"state\":\"new\",\"digest\":\"d2\",\"newImageId\":\"new\"}");
     assert_int_equal(watch_state_save(&s, NULL), 0);
-    assert_int_equal(watch_state_load(&again, NULL), 0);
+    watch_state_load(&again);
     watch_state_done(&s);
     s = again;
     entry = follow(&s, ONE("old"));
-    assert_true(json_bool(entry, "halted", false));
+    assert_true(entry->halted);
     note(entry, "{\"state\":\"new\",\"digest\":\"d3\",\"newImageId\":\"newer\"}");
     entry = follow(&s, ONE("old"));
-    assert_false(json_bool(entry, "halted", false));
+    assert_false(entry->halted);
     note(entry, "{\"state\":\"new\",\"digest\":\"d2\",\"newImageId\":\"new\"}");
     s = halted_with("[]", 1, s);
     entry = follow(&s, ONE("old"));
-    assert_false(json_bool(entry, "halted", false));
+    assert_false(entry->halted);
 }
 
-static void look(cJSON *entry, const char *means)
+static void look(WatchEntry *entry, const char *means)
 {
-    _cleanup_(cJSON_Deletep) cJSON *seen = cJSON_CreateObject();
+    const WatchSample seen = { .name_image_id = (char *) means };
 
-    assert_int_equal(json_add_string(seen, "nameImageId", means), 0);
-    assert_int_equal(watch_state_note_inspection(entry, seen, NOW), 0);
+    assert_int_equal(watch_entry_note_inspection(entry, &seen, NOW), 0);
 }
 
 /* A name that means another image from one look to the next was given that by somebody. */
 static void test_pulled_by_hand(void **state)
 {
     _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
-    cJSON *entry = watch_state_entry(&s, "web");
+    WatchEntry *entry = watch_state_entry(&s, "web");
 
     (void) state;
     look(entry, "old");
@@ -390,11 +412,11 @@ static void test_pulled_by_hand(void **state)
     look(entry, "pulled");
     assert_member(entry, "state", "new");
     assert_member(entry, "newImageId", "pulled");
-    assert_true(json_bool(entry, "byHand", false));
+    assert_true(entry->by_hand);
     note(entry, "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"pulled\"}");
-    assert_true(json_bool(entry, "byHand", false));
+    assert_true(entry->by_hand);
     note(entry, "{\"state\":\"new\",\"digest\":\"d2\",\"newImageId\":\"newer\"}");
-    assert_false(json_bool(entry, "byHand", false));
+    assert_false(entry->by_hand);
     watch_state_forget_names(&s);
     look(entry, "again");
     assert_member(entry, "newImageId", "newer");
@@ -411,10 +433,39 @@ static void test_damaged_file(void **state)
         _cleanup_(watch_state_done) WatchState s = {};
 
         agent_root_write(AGENT_STATE_DIR "/updates.json", texts[i]);
-        assert_int_equal(watch_state_load(&s, NULL), 0);
+        watch_state_load(&s);
         assert_int_equal(s.last_check, 0);
-        assert_int_equal(cJSON_GetArraySize(s.entries), 0);
+        assert_int_equal(s.n_entries, 0);
     }
+}
+
+/* An update of the agent that is taken back finds what it had noted, and a member that is damaged costs no other. */
+static void test_what_is_not_known_is_kept(void **state)
+{
+    static const char known_form[] =
+        "{\"lastCheckAt\":\"2026-01-01T12:00:00.000Z\",\"services\":[{\"service\":\"web\",\"image\":\"r.example/"
+        "web:1\","
+        "\"source\":\"registry\",\"imageId\":\"old\",\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"n\","
+        "\"tries\":2,\"signedBy\":{\"key\":1}}],\"halted\":[\"d9\"],\"pace\":[true]}";
+    _cleanup_(watch_state_done) WatchState s = {}, damaged = {};
+    _cleanup_(freep) char *text = NULL;
+
+    (void) state;
+    agent_root_write(AGENT_STATE_DIR "/updates.json", known_form);
+    watch_state_load(&s);
+    (void) follow(&s, ONE("old"));
+    assert_int_equal(watch_state_save(&s, NULL), 0);
+    text = agent_root_read(AGENT_STATE_DIR "/updates.json");
+    assert_string_equal(text, known_form);
+    agent_root_write(
+        AGENT_STATE_DIR "/updates.json",
+        "{\"lastCheckAt\":7,\"services\":[{\"service\":\"web\",\"source\":\"moon\",\"state\":[],\"digest\":\"d1\","
+        "\"tries\":-1,\"retryAt\":\"soon\",\"byHand\":\"yes\"},\"db\"]}");
+    watch_state_load(&damaged);
+    assert_int_equal(damaged.n_entries, 1);
+    assert_string_equal(damaged.entries[0].digest, "d1");
+    assert_int_equal(damaged.entries[0].source, WATCH_NOT);
+    assert_int_equal(damaged.entries[0].tries, 0);
 }
 
 int main(void)
@@ -432,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_halted_rollouts),
         cmocka_unit_test(test_pulled_by_hand),
         cmocka_unit_test(test_damaged_file),
+        cmocka_unit_test(test_what_is_not_known_is_kept),
     };
 
     return cmocka_run_group_tests(tests, agent_root_make, agent_root_remove);

@@ -4,31 +4,77 @@
 
 #include "mgmt-agent/state/pulled-images.h"
 
+#define PULLED AGENT_STATE_DIR "/pulled-images.json"
+
+static void note(PulledImages *p, const char *text)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = json_of(text);
+    _cleanup_(current_freep) Current *c = current_from_json(o);
+
+    assert_int_equal(pulled_note_snapshot(p, c), 0);
+}
+
 static void test_remembered(void **state)
 {
-    _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *again = NULL;
-    _cleanup_(cJSON_Deletep) cJSON *services =
-        json_of("[{\"imageId\":\"a\"},{\"name\":\"no image\"},{\"imageId\":\"b\"}]");
-    _cleanup_(cJSON_Deletep) cJSON *later = json_of("[{\"imageId\":\"c\"}]");
-    _cleanup_(cJSON_Deletep) cJSON *wanted = json_of("{\"images\":[{\"imageId\":\"a\",\"reference\":\"r/web:1\"}],"
-                                                     "\"snapshots\":{\"7\":[\"c\"],\"8\":[\"a\",\"b\"]}}");
+    _cleanup_(pulled_done) PulledImages pulled = {}, again = {};
+    _cleanup_(freep) char *text = NULL;
 
     (void) state;
-    agent_root_write(AGENT_STATE_DIR "/pulled-images.json", "{damaged");
-    assert_int_equal(pulled_load(&pulled, NULL), 0);
-    assert_int_equal(pulled_add_image(pulled, "a", "r/web:1"), 0);
-    assert_int_equal(pulled_add_image(pulled, "a", "r/other:1"), 0);
-    assert_int_equal(pulled_note_snapshot(pulled, "7", services), 0);
-    assert_int_equal(pulled_note_snapshot(pulled, "8", services), 0);
-    assert_int_equal(pulled_note_snapshot(pulled, "7", later), 0);
-    assert_int_equal(pulled_save(pulled, NULL), 0);
-    assert_int_equal(pulled_load(&again, NULL), 0);
-    assert_true(cJSON_Compare(again, wanted, true));
+    agent_root_write(PULLED, "{damaged");
+    assert_int_equal(pulled_load(&pulled), 0);
+    assert_int_equal(pulled_add_image(&pulled, "a", "r/web:1"), 0);
+    assert_int_equal(pulled_add_image(&pulled, "a", "r/other:1"), 0);
+    note(&pulled, "{\"version\":\"7\",\"services\":[{\"imageId\":\"x\"}]}");
+    note(&pulled, "{\"version\":\"8\",\"services\":[{\"imageId\":\"a\"},{\"name\":\"no image\"},{\"imageId\":\"b\"}]}");
+    note(&pulled, "{\"version\":\"7\",\"services\":[{\"imageId\":\"c\"}]}");
+    assert_int_equal(pulled_save(&pulled, NULL), 0);
+    text = agent_root_read(PULLED);
+    assert_string_equal(text, "{\"images\":[{\"imageId\":\"a\",\"reference\":\"r/web:1\"}],"
+                              "\"snapshots\":{\"8\":[\"a\",\"b\"],\"7\":[\"c\"]}}");
     pulled_forget();
-    cJSON_Delete(again);
-    assert_int_equal(pulled_load(&again, NULL), 0);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(again, "images")), 0);
+    assert_int_equal(pulled_load(&again), 0);
+    assert_int_equal(again.n_images, 0);
+    /* an older agent takes both for missing when one of them is */
+    assert_int_equal(pulled_save(&again, NULL), 0);
+    free(text);
+    text = agent_root_read(PULLED);
+    assert_string_equal(text, "{\"images\":[],\"snapshots\":{}}");
+}
+
+static void test_keeps_what_it_does_not_know(void **state)
+{
+    static const char whole[] = "{\"images\":[{\"imageId\":\"a\",\"size\":7}],\"snapshots\":{},\"swept\":true}";
+    _cleanup_(pulled_done) PulledImages pulled = {};
+    _cleanup_(freep) char *text = NULL;
+
+    (void) state;
+    agent_root_write(PULLED, whole);
+    assert_int_equal(pulled_load(&pulled), 0);
+    assert_int_equal(pulled_save(&pulled, NULL), 0);
+    text = agent_root_read(PULLED);
+    assert_string_equal(text, whole);
+}
+
+/* One without the other says nothing. */
+static void test_damaged(void **state)
+{
+    static const char *const texts[] = { "",
+                                         "[]",
+                                         "{}",
+                                         "{\"images\":[{\"imageId\":\"a\"}]}",
+                                         "{\"images\":[{\"imageId\":\"a\"}],\"snapshots\":[]}",
+                                         "{\"images\":{},\"snapshots\":{\"7\":[\"a\"]}}" };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+        _cleanup_(pulled_done) PulledImages pulled = {};
+
+        agent_root_write(PULLED, texts[i]);
+        assert_int_equal(pulled_load(&pulled), 0);
+        if (pulled.n_images != 0 || pulled.snapshots->child)
+            fail_msg("%s", texts[i]);
+    }
+    agent_root_write(PULLED, NULL);
 }
 
 /* Names as podman 4.3 lists them. */
@@ -63,7 +109,9 @@ static void test_whose_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_remembered), cmocka_unit_test(test_whose_names) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_remembered),
+                                        cmocka_unit_test(test_keeps_what_it_does_not_know),
+                                        cmocka_unit_test(test_damaged), cmocka_unit_test(test_whose_names) };
 
     return cmocka_run_group_tests(tests, agent_root_make, agent_root_remove);
 }

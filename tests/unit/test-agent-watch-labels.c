@@ -172,20 +172,22 @@ static void test_image_age(void **state)
 
 static void add_failed(const char *digest, const char *image_id, const char *why)
 {
-    _cleanup_(freep) char *text =
-        str_format("{\"service\":\"web\",\"imageId\":\"%s\",\"error\":{\"id\":\"%s\"}}", image_id, why);
-    cJSON *entry = json_of(text);
+    _cleanup_(freep) char *text = str_format("{\"id\":\"%s\"}", why);
+    _cleanup_(cJSON_Deletep) cJSON *error = json_of(text);
+    char service[] = "web";
+    const FailedImage image = {
+        .service = service, .digest = (char *) digest, .image_id = (char *) image_id, .error = error
+    };
 
-    assert_int_equal(json_add_string(entry, "digest", digest), 0);
-    assert_int_equal(failed_add(entry, NULL), 0);
+    assert_int_equal(failed_add(&image, NULL), 0);
 }
 
 static void assert_failed(const char *digest, const char *image_id, bool expected)
 {
-    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
+    _cleanup_(failed_done) FailedImages failed = {};
 
-    assert_int_equal(failed_load(&failed, NULL), 0);
-    assert_true((failed_find(failed, digest, image_id) != NULL) == expected);
+    failed_load(&failed);
+    assert_true((failed_find(&failed, digest, image_id) != NULL) == expected);
 }
 
 static void test_failed_images(void **state)
@@ -224,7 +226,7 @@ static void test_unconfirmed_images(void **state)
 
 static void test_failed_list_is_bounded_and_forgiving(void **state)
 {
-    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
+    _cleanup_(failed_done) FailedImages failed = {};
 
     (void) state;
     for (unsigned i = 0; i < FAILED_MAX + 5; i++) {
@@ -233,12 +235,33 @@ static void test_failed_list_is_bounded_and_forgiving(void **state)
         add_failed(digest, digest + 3, "prove.died");
     }
     assert_failed("sha256:36", NULL, true);
-    assert_int_equal(failed_load(&failed, NULL), 0);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(failed, "failed")), FAILED_MAX);
+    failed_load(&failed);
+    assert_int_equal(failed.n_items, FAILED_MAX);
+    assert_string_equal(failed.items[0].digest, "sha256:36");
     agent_root_write(AGENT_STATE_DIR "/updates-failed.json", "{\"failed\":");
     assert_failed("sha256:36", NULL, false);
     add_failed("sha256:new", "8", "prove.died");
     assert_failed("sha256:new", NULL, true);
+}
+
+/* What another version noted beside it is still there when this one has added and removed entries. */
+static void test_failed_list_keeps_what_it_does_not_know(void **state)
+{
+    _cleanup_(freep) char *text = NULL;
+
+    (void) state;
+    agent_root_write(
+        AGENT_STATE_DIR "/updates-failed.json",
+        "{\"failed\":[{\"digest\":\"sha256:a\",\"later\":[1]},7,{\"digest\":\"sha256:b\",\"times\":\"x\"}],"
+        "\"more\":{\"than\":\"this\"}}");
+    add_failed("sha256:c", "8", "prove.died");
+    assert_int_equal(failed_forget("sha256:b", NULL), 0);
+    text = agent_root_read(AGENT_STATE_DIR "/updates-failed.json");
+    assert_string_equal(text,
+                        "{\"failed\":[{\"service\":\"web\",\"digest\":\"sha256:c\",\"imageId\":\"8\",\"error\":{\"id\":"
+                        "\"prove.died\"},\"times\":1},{\"digest\":\"sha256:a\",\"later\":[1]}],\"more\":{\"than\":"
+                        "\"this\"}}");
+    agent_root_write(AGENT_STATE_DIR "/updates-failed.json", NULL);
 }
 
 int main(void)
@@ -253,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_failed_images),
         cmocka_unit_test(test_unconfirmed_images),
         cmocka_unit_test(test_failed_list_is_bounded_and_forgiving),
+        cmocka_unit_test(test_failed_list_keeps_what_it_does_not_know),
     };
 
     return cmocka_run_group_tests(tests, agent_root_make, agent_root_remove);

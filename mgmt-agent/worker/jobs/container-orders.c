@@ -7,7 +7,6 @@
 
 #include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
-#include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/jobs/update.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
@@ -26,31 +25,14 @@ static int unknown_service(const char *name, Error *err)
     return error_set(err, ENOENT, "container.unknown", "the current deployment has no service \"%.64s\"", name);
 }
 
-/* By its id, or by its name when somebody made it anew by hand. */
-static int find_container(Deploy *d, const cJSON *service, cJSON **ret_info, char **ret, Error *err)
+static int find_container(Deploy *d, const CurrentService *s, cJSON **ret, Error *err)
 {
-    const char *keys[] = { json_string(service, "id"), json_string(service, "container") };
-    int r = -ENOENT;
+    int r = current_inspect(d->box.podman, s, ret, err);
 
-    for (size_t i = 0; i < ELEMENTSOF(keys) && r == -ENOENT; i++) {
-        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-
-        if (!keys[i])
-            continue;
-        error_done(err);
-        r = podman_inspect(d->box.podman, keys[i], &info, err);
-        if (r == 0) {
-            *ret = strdup(json_string(info, "Id") ? json_string(info, "Id") : keys[i]);
-            *ret_info = TAKE_PTR(info);
-        }
-    }
-    if (r == 0 && !*ret)
-        return -ENOMEM;
     if (r != -ENOENT)
         return r;
     error_done(err);
-    return error_set(err, r, "container.missing", "service %s has no container; one has to be made anew",
-                     json_string(service, "name"));
+    return error_set(err, r, "container.missing", "service %s has no container; one has to be made anew", s->name);
 }
 
 /* It runs, and goes on running for the settle time. */
@@ -82,20 +64,20 @@ static unsigned grace_of(const Deploy *d, const char *name)
     return s && s->stop_grace_seconds < GRACE_MAX_SECONDS ? s->stop_grace_seconds : GRACE_MAX_SECONDS;
 }
 
-static int restart(Deploy *d, const cJSON *service, Error *err)
+static int restart(Deploy *d, const CurrentService *s, Error *err)
 {
-    _cleanup_(freep) char *container = NULL;
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    unsigned grace = grace_of(d, json_string(service, "name"));
+    const char *container;
     int r = box_open_again(&d->box, d->options->podman_compose, err);
 
     if (r == 0)
-        r = find_container(d, service, &info, &container, err);
+        r = find_container(d, s, &info, err);
     if (r < 0)
         return r;
-    r = podman_stop_all(d->box.podman, &(StopRequest) { container, grace }, 1, err);
+    container = json_string(info, "Id") ? json_string(info, "Id") : s->container;
+    r = podman_stop_all(d->box.podman, &(StopRequest) { container, grace_of(d, s->name) }, 1, err);
     if (r == 0)
-        r = deploy_may_start(d, json_string(service, "name"), info, err);
+        r = deploy_may_start(d, s->name, info, err);
     if (r == 0)
         r = podman_start(d->box.podman, container, err);
     if (r == 0)
@@ -117,15 +99,16 @@ static int emit_result(const Deploy *d, const Error *failure, int r)
 int job_restart(Deploy *d, const cJSON *request)
 {
     _cleanup_(error_done) Error err = {};
-    const cJSON *message, *service;
+    const cJSON *message;
+    const CurrentService *service;
     int r = deploy_take_message(d, request, &message);
     const char *name = json_string(message, "service");
 
     d->report.phase = "restart";
     if (r == 0)
-        r = store_load_current(&d->before.current, &err);
+        r = current_load(&d->before.current, &err);
     d->before.project = current_to_project(d->before.current);
-    service = current_service(d->before.current, name ? name : "");
+    service = current_find(d->before.current, name);
     if (r == 0)
         r = service ? restart(d, service, &err) : unknown_service(name ? name : "", &err);
     if (r == 0)
@@ -141,7 +124,7 @@ static int begin(Deploy *d, const cJSON *message, Error *err)
     const char *name = json_string(message, "service");
     int r = update_load_deployed(d, err);
 
-    if (r == 0 && !current_service(d->before.current, name ? name : ""))
+    if (r == 0 && !current_find(d->before.current, name))
         r = unknown_service(name ? name : "", err);
     if (r < 0)
         return r;

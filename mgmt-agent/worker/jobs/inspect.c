@@ -9,7 +9,6 @@
 
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/proc.h"
-#include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
 #include "mgmt-agent/worker/phases/hooks.h"
 #include "mgmt-agent/worker/phases/report.h"
@@ -50,40 +49,37 @@ static int add_name(Deploy *d, cJSON *o, const char *image)
 }
 
 /* Of what somebody started by hand. */
-static void keep_unknown(Deploy *d, const cJSON *service, const char *image_id)
+static void keep_unknown(Deploy *d, const CurrentService *s, const char *image_id)
 {
     char tag[33];
 
-    if (!image_id || strlen(image_id) < 32 || str_equal(json_string(service, "imageId"), image_id))
+    if (!image_id || strlen(image_id) < 32 || str_equal(s->image_id, image_id))
         return;
     snprintf(tag, sizeof(tag), "%.32s", image_id);
     if (podman_tag(d->box.podman, image_id, KEEP_REPOSITORY, tag, NULL) < 0)
-        report_progress(&d->report, "info", json_string(service, "name"), "could not tag image %.12s to keep it",
-                        image_id);
+        report_progress(&d->report, "info", s->name, "could not tag image %.12s to keep it", image_id);
 }
 
-static int inspect_container(Deploy *d, const cJSON *service, WatchHook hook, cJSON *all)
+static int inspect_container(Deploy *d, const CurrentService *s, WatchHook hook, cJSON *all)
 {
-    const char *name = json_string(service, "name"), *container = json_string(service, "container");
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     int r = o ? 0 : -ENOMEM;
 
-    if (r < 0 || !name || !container || podman_inspect(d->box.podman, container, &info, NULL) < 0)
+    if (r < 0 || !s->name || !s->container || podman_inspect(d->box.podman, s->container, &info, NULL) < 0)
         return r;
-    if (json_add_string(o, "service", name) < 0 || add_facts(o, info) < 0 ||
-        add_name(d, o, json_string(service, "image")) < 0)
+    if (json_add_string(o, "service", s->name) < 0 || add_facts(o, info) < 0 || add_name(d, o, s->image) < 0)
         return -ENOMEM;
-    keep_unknown(d, service, json_string(info, "Image"));
+    keep_unknown(d, s, json_string(info, "Image"));
     if (hook < _HOOK_MAX) {
         _cleanup_(error_done) Error err = {};
-        int status = update_run_hook(&d->box, &d->report, container, name, hook, &err);
+        int status = update_run_hook(&d->box, &d->report, s->container, s->name, hook, &err);
 
         if (status < 0)
-            report_progress(&d->report, "info", name, "its %s hook: %s", watch_hook_to_string(hook),
+            report_progress(&d->report, "info", s->name, "its %s hook: %s", watch_hook_to_string(hook),
                             error_message(&err, status));
         else if (status > 0)
-            report_progress(&d->report, "info", name, "its %s hook ended with status %d", watch_hook_to_string(hook),
+            report_progress(&d->report, "info", s->name, "its %s hook ended with status %d", watch_hook_to_string(hook),
                             status);
         r = json_add_int(o, "hookStatus", status < 0 ? 1 : status);
     }
@@ -100,7 +96,8 @@ static WatchHook hook_from(const char *name)
 
 static int inspect_all(Deploy *d, const cJSON *request, cJSON *answer)
 {
-    const cJSON *wanted = cJSON_GetObjectItemCaseSensitive(request, "services"), *service;
+    const cJSON *wanted = cJSON_GetObjectItemCaseSensitive(request, "services");
+    const Current *current = d->before.current;
     const cJSON *hooked = cJSON_GetObjectItemCaseSensitive(request, "hooked");
     WatchHook hook = hook_from(json_string(request, "hook"));
     cJSON *all = cJSON_CreateArray();
@@ -110,9 +107,12 @@ static int inspect_all(Deploy *d, const cJSON *request, cJSON *answer)
     deploy_review_binds(d);
     if (r == 0 && podman_graphroot(d->box.podman, &store, NULL) == 0)
         r = json_add_string(answer, "graphRoot", store);
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(d->before.current, "services"))
-        if (r == 0 && is_wanted(wanted, json_string(service, "name")))
-            r = inspect_container(d, service, is_wanted(hooked, json_string(service, "name")) ? hook : _HOOK_MAX, all);
+    for (size_t i = 0; r == 0 && current && i < current->n_services; i++) {
+        const CurrentService *s = &current->services[i];
+
+        if (is_wanted(wanted, s->name))
+            r = inspect_container(d, s, is_wanted(hooked, s->name) ? hook : _HOOK_MAX, all);
+    }
     return r;
 }
 
@@ -126,7 +126,7 @@ int job_inspect(Deploy *d, const cJSON *request)
     d->report.id = strdup("inspect");
     d->report.version = strdup("0");
     if (r == 0)
-        r = store_load_current(&d->before.current, &err);
+        r = current_load(&d->before.current, &err);
     if (r == 0)
         r = box_open_again(&d->box, d->options->podman_compose, &err);
     if (r == 0)

@@ -6,7 +6,7 @@
 
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/proc.h"
-#include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/report.h"
 
@@ -22,20 +22,6 @@ static int number(const cJSON *o, const char *key)
     const cJSON *item = get(o, key);
 
     return cJSON_IsNumber(item) ? item->valueint : 0;
-}
-
-/* By its id, or by its name when it was made anew by hand. -ENOENT when there is neither. */
-static int find(Deploy *d, const cJSON *service, cJSON **ret, Error *err)
-{
-    const char *keys[] = { json_string(service, "id"), json_string(service, "container") };
-    int r = -ENOENT;
-
-    for (size_t i = 0; i < ELEMENTSOF(keys) && r == -ENOENT; i++) {
-        error_done(err);
-        if (keys[i])
-            r = podman_inspect(d->box.podman, keys[i], ret, err);
-    }
-    return r;
 }
 
 static bool is_well(const char *status, const char *health, int restarts)
@@ -75,15 +61,15 @@ static int add_state(Deploy *d, cJSON *o, const cJSON *info)
     return 0;
 }
 
-static int add_service(Deploy *d, const cJSON *service, cJSON *all, Error *err)
+static int add_service(Deploy *d, const CurrentService *s, cJSON *all, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    int r = o ? json_add_string(o, "name", json_string(service, "name")) : -ENOMEM;
+    int r = o ? json_add_string(o, "name", s->name) : -ENOMEM;
 
     if (r < 0)
         return r;
-    r = find(d, service, &info, err);
+    r = current_inspect(d->box.podman, s, &info, err);
     if (r < 0 && r != -ENOENT)
         return r;
     r = r == 0 ? add_state(d, o, info) : 0;
@@ -97,21 +83,19 @@ int job_facts(Deploy *d, const cJSON *request)
     _cleanup_(cJSON_Deletep) cJSON *answer = cJSON_CreateObject();
     _cleanup_(error_done) Error err = {};
     cJSON *all = cJSON_CreateArray();
-    const cJSON *service;
     int r = answer ? json_add_string(answer, "type", "worker.facts") : -ENOMEM;
 
     (void) request;
     if (r == 0)
         r = json_add_item(answer, "services", all);
     if (r == 0)
-        r = store_load_current(&d->before.current, &err);
+        r = current_load(&d->before.current, &err);
     if (r == 0)
-        r = json_add_string(answer, "deployment", json_string(d->before.current, "id"));
+        r = json_add_string(answer, "deployment", d->before.current ? d->before.current->id : NULL);
     if (r == 0)
         r = box_open_again(&d->box, d->options->podman_compose, &err);
-    cJSON_ArrayForEach(service, get(d->before.current, "services"))
-        if (r == 0)
-            r = add_service(d, service, all, &err);
+    for (size_t i = 0; r == 0 && d->before.current && i < d->before.current->n_services; i++)
+        r = add_service(d, &d->before.current->services[i], all, &err);
     if (r < 0 && (!answer || json_add_item(answer, "error", json_from_error(&err, r)) < 0))
         return 1;
     report_emit(answer);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "lib/base/limits.h"
-#include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/image-ref.h"
 #include "mgmt-agent/state/failed-images.h"
@@ -22,11 +21,6 @@
 #include "mgmt-agent/worker/phases/sequence.h"
 #include "mgmt-agent/worker/phases/update-images.h"
 
-static const cJSON *services_of(const Deploy *d)
-{
-    return cJSON_GetObjectItemCaseSensitive(d->before.current, "services");
-}
-
 static int check_digest(const char *digest, Error *err)
 {
     if (image_digest_is_valid(digest))
@@ -36,66 +30,58 @@ static int check_digest(const char *digest, Error *err)
 }
 
 /* What is pulled: the repository that this box's own compose file names, at the digest. */
-static int add_reference(cJSON *item, const char *image, const char *digest, Error *err)
+static int set_reference(ImageUpdate *update, const char *digest, Error *err)
 {
-    _cleanup_(freep) char *reference = NULL;
     int r;
 
-    if (strchr(image, '@'))
+    if (strchr(update->image, '@'))
         return error_set(err, EINVAL, "update.pinned",
-                         "service %s names its image by digest (%.120s), so only a push can change it",
-                         json_string(item, "service"), image);
+                         "service %s names its image by digest (%.120s), so only a push can change it", update->service,
+                         update->image);
     if (!digest)
         return 0;
     r = check_digest(digest, err);
     if (r < 0)
         return r;
-    reference = str_format("%.*s@%s", (int) image_repository_length(image), image, digest);
-    return reference && json_add_string(item, "reference", reference) == 0 &&
-                   json_add_string(item, "digest", digest) == 0
-               ? 0
-               : -ENOMEM;
+    update->reference = str_format("%.*s@%s", (int) image_repository_length(update->image), update->image, digest);
+    return update->reference ? json_set(&update->digest, digest) : -ENOMEM;
 }
 
-static int add_item(Deploy *d, const cJSON *service, const char *digest, const char *seen_at, Error *err)
+static int add_update(Deploy *d, const CurrentService *s, const char *digest, usec_t seen_at, Error *err)
 {
-    cJSON *item = cJSON_CreateObject();
-    const char *name = json_string(service, "name"), *image = json_string(service, "image");
+    ImageUpdate *update;
 
-    if (!name || !image || update_item(d, name)) {
-        cJSON_Delete(item);
+    if (!s->name || !s->image || journal_find_update(&d->journal, s->name))
         return 0;
-    }
-    if (!item || json_append(d->journal.updates, item) < 0 || json_add_string(item, "service", name) < 0 ||
-        json_add_string(item, "image", image) < 0 || json_add_string(item, "seenAt", seen_at) < 0 ||
-        json_add_string(item, "oldImageId", json_string(service, "imageId")) < 0)
+    update = journal_add_update(&d->journal);
+    if (!update || json_set(&update->service, s->name) < 0 || json_set(&update->image, s->image) < 0 ||
+        json_set(&update->old_image_id, s->image_id) < 0)
         return -ENOMEM;
-    return add_reference(item, image, digest, err);
+    update->seen_at = seen_at;
+    return set_reference(update, digest, err);
 }
 
 /* The image of an order is the name in the compose file, or its repository. */
-static bool is_ordered(const cJSON *service, const char *name, const char *image)
+static bool is_ordered(const CurrentService *s, const char *name, const char *image)
 {
-    const char *its_image = json_string(service, "image");
-
-    if (name && !str_equal(json_string(service, "name"), name))
+    if (name && !str_equal(s->name, name))
         return false;
     if (!image)
         return name != NULL;
-    return its_image && (str_equal(its_image, image) || (strlen(image) == image_repository_length(its_image) &&
-                                                         strncmp(its_image, image, strlen(image)) == 0));
+    return s->image && (str_equal(s->image, image) || (strlen(image) == image_repository_length(s->image) &&
+                                                       strncmp(s->image, image, strlen(image)) == 0));
 }
 
 static int take_ordered(Deploy *d, const cJSON *message, Error *err)
 {
     const char *name = json_string(message, "service"), *image = json_string(message, "image");
     const char *digest = json_string(message, "digest");
-    const cJSON *service;
+    const Current *current = d->before.current;
     int r = check_digest(digest, err);
 
-    cJSON_ArrayForEach(service, services_of(d))
-        if (r == 0 && is_ordered(service, name, image))
-            r = add_item(d, service, digest, NULL, err);
+    for (size_t i = 0; r == 0 && i < current->n_services; i++)
+        if (is_ordered(&current->services[i], name, image))
+            r = add_update(d, &current->services[i], digest, 0, err);
     return r;
 }
 
@@ -105,19 +91,16 @@ static int take_found(Deploy *d, const cJSON *images, Error *err)
     int r = 0;
 
     cJSON_ArrayForEach(image, images) {
-        const cJSON *service = current_service(d->before.current, json_string(image, "service"));
+        const CurrentService *s = current_find(d->before.current, json_string(image, "service"));
+        const char *seen_at = json_string(image, "seenAt");
+        usec_t at = 0;
 
-        if (r == 0 && service)
-            r = add_item(d, service, json_string(image, "digest"), json_string(image, "seenAt"), err);
+        if (seen_at && timestamp_parse(seen_at, &at) < 0)
+            at = 0;
+        if (r == 0 && s)
+            r = add_update(d, s, json_string(image, "digest"), at, err);
     }
     return r;
-}
-
-static int labels_of(const cJSON *service, WatchLabels *ret)
-{
-    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(service, "labels");
-
-    return watch_labels_read(labels, ret);
 }
 
 static bool depends_on_changed(const WatchLabels *l, char *const *changed)
@@ -131,19 +114,18 @@ static bool depends_on_changed(const WatchLabels *l, char *const *changed)
 /* The services whose label says that they depend on one that changes are made anew behind it, and so on from there. */
 static int add_dependents(Deploy *d, Error *err)
 {
+    const Current *current = d->before.current;
     size_t before;
 
     do {
-        const cJSON *service;
-
         before = strv_length(d->order.only);
-        cJSON_ArrayForEach(service, services_of(d)) {
+        for (size_t i = 0; i < current->n_services; i++) {
             _cleanup_(watch_labels_done) WatchLabels l = {};
-            const char *name = json_string(service, "name");
+            const char *name = current->services[i].name;
 
             if (!name || strv_contains(d->order.only, name))
                 continue;
-            if (labels_of(service, &l) < 0)
+            if (watch_labels_read(current->services[i].labels, &l) < 0)
                 return error_set(err, ENOMEM, "update.failed", "no memory");
             if (depends_on_changed(&l, d->order.only) &&
                 (strv_add(&d->order.only, name) < 0 || strv_add(&d->order.again, name) < 0))
@@ -155,39 +137,37 @@ static int add_dependents(Deploy *d, Error *err)
 
 static int take_order(Deploy *d, const cJSON *request, const cJSON *message, Error *err)
 {
-    const cJSON *images = cJSON_GetObjectItemCaseSensitive(request, "images"), *item;
+    const cJSON *images = cJSON_GetObjectItemCaseSensitive(request, "images");
     int r = images ? take_found(d, images, err) : take_ordered(d, message, err);
 
-    if (r == 0 && cJSON_GetArraySize(d->journal.updates) == 0)
+    if (r == 0 && d->journal.n_updates == 0)
         r = error_set(err, ENOENT, "update.not-here", "no service of this box runs %.200s",
                       json_string(message, "image")     ? json_string(message, "image")
                       : json_string(message, "service") ? json_string(message, "service")
                                                         : "what is to be updated");
-    cJSON_ArrayForEach(item, d->journal.updates)
-        if (r == 0)
-            r = strv_add(&d->order.only, json_string(item, "service"));
+    for (size_t i = 0; r == 0 && i < d->journal.n_updates; i++)
+        r = strv_add(&d->order.only, d->journal.updates[i].service);
     return r == 0 ? add_dependents(d, err) : r;
 }
 
 /* What failed before is not tried again by itself, whoever asks, until somebody says that it should be. */
 static int check_failed(const Deploy *d, bool force, Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *failed = NULL;
-    const cJSON *item;
-    int r = force ? 0 : failed_load(&failed, err);
+    _cleanup_(failed_done) FailedImages failed = {};
 
-    if (r < 0 || force)
-        return r;
-    cJSON_ArrayForEach(item, d->journal.updates) {
-        const char *digest = json_string(item, "digest");
-        const cJSON *entry = failed_find(failed, digest, json_string(item, "imageId"));
+    if (force)
+        return 0;
+    failed_load(&failed);
+    for (size_t i = 0; i < d->journal.n_updates; i++) {
+        const ImageUpdate *u = &d->journal.updates[i];
+        const FailedImage *before = failed_find(&failed, u->digest, u->image_id);
+        char at[TIMESTAMP_SIZE];
 
-        if (entry)
+        if (before)
             return error_set(err, EALREADY, "update.failed-before",
                              "%s of service %s failed here at %s (%s); to try it again: secboxctl update --forget %s",
-                             digest ? digest : "this image", json_string(item, "service"), json_string(entry, "at"),
-                             json_string(cJSON_GetObjectItemCaseSensitive(entry, "error"), "message"),
-                             digest ? digest : json_string(item, "imageId"));
+                             u->digest ? u->digest : "this image", u->service, timestamp_format(before->at, at),
+                             json_string(before->error, "message"), u->digest ? u->digest : u->image_id);
     }
     return 0;
 }
@@ -219,9 +199,10 @@ static int order_by_labels(Deploy *d, Error *err)
 {
     for (size_t i = 0; i < d->target.project->n_services; i++) {
         ComposeService *s = &d->target.project->services[i];
+        const CurrentService *runs = current_find(d->before.current, s->name);
         _cleanup_(watch_labels_done) WatchLabels l = {};
 
-        if (labels_of(current_service(d->before.current, s->name), &l) < 0)
+        if (watch_labels_read(runs ? runs->labels : NULL, &l) < 0)
             return error_set(err, ENOMEM, "update.failed", "no memory");
         for (char **name = l.depends_on; name && *name; name++) {
             const ComposeService *on = compose_service_find(d->target.project, *name);
@@ -265,26 +246,25 @@ static int prepare(Deploy *d, const cJSON *request, const cJSON *message, Error 
 static int check_age(Deploy *d, const cJSON *request, Error *err)
 {
     uint64_t cool_down = 0;
-    const cJSON *item;
     int r = json_u64(request, "coolDownSeconds", &cool_down);
 
     if (r == -ENOENT || cool_down == 0)
         return 0;
-    cJSON_ArrayForEach(item, d->journal.updates) {
+    for (size_t i = 0; i < d->journal.n_updates; i++) {
+        const ImageUpdate *u = &d->journal.updates[i];
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-        const char *id = json_string(item, "imageId");
         usec_t since, now = realtime_usec(), wait = cool_down * USEC_PER_SEC;
 
-        r = id ? podman_inspect_image(d->box.podman, id, &info, err) : -ENOENT;
+        r = u->image_id ? podman_inspect_image(d->box.podman, u->image_id, &info, err) : -ENOENT;
         if (r < 0)
             return r;
         since = image_made_at(info, now);
-        if (since == 0 && (!json_string(item, "seenAt") || timestamp_parse(json_string(item, "seenAt"), &since) < 0))
-            since = now;
+        if (since == 0)
+            since = u->seen_at > 0 ? u->seen_at : now;
         if (since + wait > now)
             return error_set(err, EAGAIN, "update.too-young",
                              "the new image of service %s is %llu h old, and UPDATE_COOL_DOWN asks for %llu h",
-                             json_string(item, "service"), (unsigned long long) ((now - since) / USEC_PER_HOUR),
+                             u->service, (unsigned long long) ((now - since) / USEC_PER_HOUR),
                              (unsigned long long) (wait / USEC_PER_HOUR));
     }
     return 0;
@@ -294,11 +274,11 @@ int update_load_deployed(Deploy *d, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
     const char *version;
-    int r = store_load_current(&d->before.current, err);
+    int r = current_load(&d->before.current, err);
 
     if (r < 0)
         return r;
-    version = json_string(d->before.current, "version");
+    version = d->before.current ? d->before.current->version : NULL;
     if (!version)
         return error_set(
             err, ENOENT, "update.nothing-deployed",
@@ -309,7 +289,7 @@ int update_load_deployed(Deploy *d, Error *err)
     d->before.project = current_to_project(d->before.current);
     free(d->order.text);
     d->order.text = strdup(json_string(snapshot, "compose") ? json_string(snapshot, "compose") : "");
-    d->order.sha256 = strdup(json_string(d->before.current, "sha256") ? json_string(d->before.current, "sha256") : "");
+    d->order.sha256 = strdup(d->before.current->sha256 ? d->before.current->sha256 : "");
     return d->order.text && d->order.sha256 && d->before.project ? 0 : -ENOMEM;
 }
 
@@ -319,7 +299,7 @@ static int begin(Deploy *d, const cJSON *request, Error *err)
 
     d->journal.kind = strdup(KIND_UPDATE);
     d->journal.by_connection = json_bool(request, "byConnection", false);
-    d->journal.updates = cJSON_CreateArray();
+    d->journal.updates = calloc(1, sizeof(*d->journal.updates));
     if (!d->journal.kind || !d->journal.updates)
         return -ENOMEM;
     return r == 0 ? flow_begin(d, err) : r;

@@ -13,78 +13,72 @@
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/watch-labels.h"
 #include "mgmt-agent/state/way-back.h"
-#include "mgmt-agent/worker/phases/update-images.h"
 
 #define STOP_GRACE_DEFAULT_SECONDS 10
 
-static int add_strings(cJSON *o, const char *key, char *const *v)
+/* The last good one before `image`: what it ran until now, or, when that is the same, what it ran before that. */
+static const char *previous_image(const CurrentService *before, const char *image)
 {
-    cJSON *array = cJSON_CreateArray();
-    int r = json_add_item(o, key, array);
+    if (!before)
+        return NULL;
+    return before->image_id && !str_equal(before->image_id, image) ? before->image_id : before->previous_image_id;
+}
 
-    for (; r == 0 && v && *v; v++)
-        r = json_append(array, cJSON_CreateString(*v));
+static int copy_strings(char *const *from, char ***to)
+{
+    int r = 0;
+
+    for (; r == 0 && from && *from; from++)
+        r = strv_add(to, *from);
     return r;
 }
 
-const cJSON *current_service(const cJSON *current, const char *name)
+/* What the compose file says of it. */
+static int describe_service(const ComposeService *s, CurrentService *ret)
 {
-    const cJSON *service;
-
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services"))
-        if (str_equal(json_string(service, "name"), name))
-            return service;
-    return NULL;
+    ret->environment = cJSON_Duplicate(s->environment, 1);
+    ret->config = cJSON_Duplicate(s->config, 1);
+    return !ret->environment || !ret->config || json_set(&ret->name, s->name) < 0 ||
+                   json_set(&ret->container, s->container_name) < 0 || json_set(&ret->image, s->image) < 0 ||
+                   json_set(&ret->hash, s->config_hash) < 0 || copy_strings(s->host_ports, &ret->host_ports) < 0
+               ? -ENOMEM
+               : 0;
 }
 
-/* The last good one before `image`: what it ran until now, or, when that is the same, what it ran before that. */
-static const char *previous_image(const Deploy *d, const char *name, const char *image)
+/* What podman says of its container. */
+static int describe_container(const Deploy *d, const cJSON *info, CurrentService *ret)
 {
-    const cJSON *before = current_service(d->before.current, name);
-    const char *id = json_string(before, "imageId");
+    const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "State");
+    const cJSON *pid = cJSON_GetObjectItemCaseSensitive(state, "Pid");
+    const cJSON *config = cJSON_GetObjectItemCaseSensitive(info, "Config");
+    const char *health = json_string(cJSON_GetObjectItemCaseSensitive(state, "Health"), "Status");
+    const char *image = json_string(info, "Image");
 
-    return id && !str_equal(id, image) ? id : json_string(before, "previousImageId");
+    ret->labels = watch_labels_select(cJSON_GetObjectItemCaseSensitive(config, "Labels"));
+    ret->pid = cJSON_IsNumber(pid) ? pid->valueint : 0;
+    ret->start_ticks = ret->pid > 0 ? process_start_ticks(ret->pid) : 0;
+    return !ret->labels || json_set(&ret->id, json_string(info, "Id")) < 0 || json_set(&ret->image_id, image) < 0 ||
+                   json_set(&ret->previous_image_id,
+                            previous_image(current_find(d->before.current, ret->name), image)) < 0 ||
+                   json_set(&ret->state, json_string(state, "Status")) < 0 ||
+                   json_set(&ret->static_dir, json_string(info, "StaticDir")) < 0 ||
+                   json_set(&ret->pid_file, json_string(info, "PidFile")) < 0 || json_set(&ret->health, health) < 0
+               ? -ENOMEM
+               : 0;
 }
 
-static const cJSON *labels_of(const cJSON *info)
+static int describe(const Deploy *d, const ComposeService *s, CurrentService *ret)
 {
-    return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Labels");
-}
-
-static cJSON *service_to_json(const Deploy *d, const ComposeService *s)
-{
-    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     _cleanup_(cJSON_Deletep) cJSON *asked = NULL;
-    const cJSON *info = d->proof.inspections ? map_get(d->proof.inspections, s->name) : NULL, *state, *pid;
+    const cJSON *info = d->proof.inspections ? map_get(d->proof.inspections, s->name) : NULL;
 
-    if (!o || (!info && podman_inspect(d->box.podman, s->container_name, &asked, NULL) < 0))
-        return NULL;
-    if (!info)
-        info = asked;
-    state = cJSON_GetObjectItemCaseSensitive(info, "State");
-    pid = cJSON_GetObjectItemCaseSensitive(state, "Pid");
-    if (json_add_string(o, "name", s->name) < 0 || json_add_string(o, "container", s->container_name) < 0 ||
-        json_add_string(o, "id", json_string(info, "Id")) < 0 || json_add_string(o, "image", s->image) < 0 ||
-        json_add_string(o, "imageId", json_string(info, "Image")) < 0 ||
-        json_add_string(o, "previousImageId", previous_image(d, s->name, json_string(info, "Image"))) < 0 ||
-        json_add_item(o, "labels", watch_labels_select(labels_of(info))) < 0 ||
-        json_add_string(o, "hash", s->config_hash) < 0 ||
-        json_add_string(o, "state", json_string(state, "Status")) < 0 ||
-        json_add_string(o, "staticDir", json_string(info, "StaticDir")) < 0 ||
-        json_add_string(o, "pidFile", json_string(info, "PidFile")) < 0 ||
-        json_add_string(o, "health", json_string(cJSON_GetObjectItemCaseSensitive(state, "Health"), "Status")) < 0 ||
-        json_add_int(o, "pid", cJSON_IsNumber(pid) ? pid->valueint : 0) < 0 ||
-        json_add_u64(o, "startTicks",
-                     cJSON_IsNumber(pid) && pid->valueint > 0 ? process_start_ticks(pid->valueint) : 0) < 0 ||
-        add_strings(o, "hostPorts", s->host_ports) < 0 ||
-        json_add_item(o, "environment", cJSON_Duplicate(s->environment, 1)) < 0 ||
-        json_add_item(o, "config", cJSON_Duplicate(s->config, 1)) < 0)
-        return NULL;
-    return TAKE_PTR(o);
+    if (!info && podman_inspect(d->box.podman, s->container_name, &asked, NULL) < 0)
+        return -ENOMEM;
+    return describe_service(s, ret) < 0 ? -ENOMEM : describe_container(d, info ? info : asked, ret);
 }
 
 /* Behind a rollback: the one before it, never the one that it left. */
-static int add_previous_of_rollback(const Deploy *d, cJSON *o)
+static int set_previous_of_rollback(const Deploy *d, const char *left, Current *c)
 {
     _cleanup_(cJSON_Deletep) cJSON *history = NULL;
     _cleanup_(strv_freep) char **kept = NULL;
@@ -92,96 +86,87 @@ static int add_previous_of_rollback(const Deploy *d, cJSON *o)
 
     if (r < 0 || store_load_history(STORE_HISTORY_MAX, &history, NULL) < 0)
         return r;
-    return json_add_string(o, "previous",
-                           way_back_find(history, d->order.sha256, json_string(d->before.current, "sha256"), kept));
+    return json_set(&c->previous, way_back_find(history, d->order.sha256, left, kept));
 }
 
 /* What `rollback` goes back to. The same text again changes nothing of that. */
-static int add_previous(const Deploy *d, cJSON *o)
+static int set_previous(const Deploy *d, Current *c)
 {
-    bool same = str_equal(json_string(d->before.current, "sha256"), d->order.sha256);
+    const Current *before = d->before.current;
+    bool same = before && str_equal(before->sha256, d->order.sha256);
 
     if (d->order.goes_back && !same)
-        return add_previous_of_rollback(d, o);
-    return json_add_string(o, "previous", json_string(d->before.current, same ? "previous" : "version"));
+        return set_previous_of_rollback(d, before ? before->sha256 : NULL, c);
+    return before ? json_set(&c->previous, same ? before->previous : before->version) : 0;
 }
 
 /* The digest that the cloud has ordered for it holds until another change of its image. */
-static int note_order(const Deploy *d, const cJSON *before, cJSON *service)
+static int note_order(const Deploy *d, const char *ordered, CurrentService *s)
 {
-    const cJSON *update = update_item(d, json_string(service, "name"));
-    const char *ordered = !update               ? json_string(before, "ordered")
-                          : d->order.from_cloud ? json_string(update, "digest")
-                                                : NULL;
-    _cleanup_(freep) char *copy = ordered ? strdup(ordered) : NULL;
+    const ImageUpdate *update = journal_find_update(&d->journal, s->name);
 
-    cJSON_DeleteItemFromObjectCaseSensitive(service, "ordered");
-    return ordered && !copy ? -ENOMEM : json_add_string(service, "ordered", copy);
+    return json_set(&s->ordered, !update ? ordered : d->order.from_cloud ? update->digest : NULL);
+}
+
+static int change_service(const Deploy *d, CurrentService *s)
+{
+    const ComposeService *made =
+        s->name && deploy_change_of(d, s->name) ? compose_service_find(d->target.project, s->name) : NULL;
+    CurrentService changed = {};
+    int r = made ? describe(d, made, &changed) : 0;
+
+    if (r == 0)
+        r = note_order(d, s->ordered, made ? &changed : s);
+    if (made && r == 0)
+        current_service_replace(s, &changed);
+    current_service_done(&changed);
+    return r;
 }
 
 /* What a limited change leaves of the deployment that it changed: all but the services that it replaced. What those others ran
  * with, and what the file's inputs were, stays as it was. */
-static cJSON *current_with_changes(const Deploy *d, Error *err)
+static Current *current_with_changes(const Deploy *d)
 {
-    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_Duplicate(d->before.current, 1);
-    cJSON *services = cJSON_GetObjectItemCaseSensitive(o, "services");
-    char at[TIMESTAMP_SIZE];
-    int r = services ? 0 : -ENOMEM;
+    _cleanup_(current_freep) Current *c = d->before.current ? current_copy(d->before.current) : NULL;
+    int r = c ? json_set(&c->id, d->report.id) : -ENOMEM;
 
-    cJSON_DeleteItemFromObjectCaseSensitive(o, "id");
-    cJSON_DeleteItemFromObjectCaseSensitive(o, "at");
-    if (r == 0 && (json_add_string(o, "id", d->report.id) < 0 ||
-                   json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0))
-        r = -ENOMEM;
-    for (int i = 0; r == 0 && i < cJSON_GetArraySize(services); i++) {
-        const char *name = json_string(cJSON_GetArrayItem(services, i), "name");
-        const ComposeService *s =
-            name && deploy_change_of(d, name) ? compose_service_find(d->target.project, name) : NULL;
-        cJSON *changed = s ? service_to_json(d, s) : NULL;
-
-        if (s && !changed)
-            r = -ENOMEM;
-        else
-            r = note_order(d, cJSON_GetArrayItem(services, i), changed ? changed : cJSON_GetArrayItem(services, i));
-        if (changed && (r < 0 || !cJSON_ReplaceItemInArray(services, i, changed))) {
-            cJSON_Delete(changed);
-            r = -ENOMEM;
-        }
-    }
-    if (r < 0) {
-        error_set(err, r, "store.current", "cannot describe what runs now");
+    for (size_t i = 0; r == 0 && i < c->n_services; i++)
+        r = change_service(d, &c->services[i]);
+    if (r < 0)
         return NULL;
-    }
-    return TAKE_PTR(o);
+    c->at = realtime_usec();
+    return TAKE_PTR(c);
 }
 
-cJSON *current_from_deploy(const Deploy *d, Error *err)
+static Current *current_of_project(const Deploy *d, Error *err)
 {
-    if (d->order.only)
-        return current_with_changes(d, err);
+    const ComposeProject *p = d->target.project;
+    _cleanup_(current_freep) Current *c = calloc(1, sizeof(*c));
+    int r = c ? store_inputs_digest(d->order.text, &c->inputs, err) : -ENOMEM;
 
-    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
-    _cleanup_(freep) char *inputs = NULL;
-    cJSON *services = cJSON_CreateArray();
-    char at[TIMESTAMP_SIZE];
-    int r = o ? json_add_item(o, "services", services) : -ENOMEM;
-
-    if (r == 0)
-        r = store_inputs_digest(d->order.text, &inputs, err);
-    if (r == 0 && (json_add_string(o, "version", d->report.version) < 0 || json_add_string(o, "id", d->report.id) < 0 ||
-                   json_add_string(o, "sha256", d->order.sha256) < 0 || json_add_string(o, "inputs", inputs) < 0 ||
-                   json_add_string(o, "at", timestamp_format(realtime_usec(), at)) < 0 ||
-                   json_add_string(o, "name", d->target.project->name) < 0 || add_previous(d, o) < 0 ||
-                   json_add_item(o, "networks", cJSON_Duplicate(d->target.project->networks, 1)) < 0 ||
-                   json_add_item(o, "volumes", cJSON_Duplicate(d->target.project->volumes, 1)) < 0))
-        r = -ENOMEM;
-    for (size_t i = 0; r == 0 && i < d->target.project->n_services; i++)
-        r = json_append(services, service_to_json(d, &d->target.project->services[i]));
-    if (r < 0) {
-        error_set(err, r, "store.current", "cannot describe what runs now");
+    if (r < 0)
         return NULL;
-    }
-    return TAKE_PTR(o);
+    c->at = realtime_usec();
+    c->networks = cJSON_Duplicate(p->networks, 1);
+    c->volumes = cJSON_Duplicate(p->volumes, 1);
+    c->services = calloc(p->n_services + 1, sizeof(*c->services));
+    if (!c->networks || !c->volumes || !c->services || json_set(&c->version, d->report.version) < 0 ||
+        json_set(&c->id, d->report.id) < 0 || json_set(&c->sha256, d->order.sha256) < 0 ||
+        json_set(&c->name, p->name) < 0 || set_previous(d, c) < 0)
+        return NULL;
+    for (size_t i = 0; i < p->n_services; i++)
+        if (describe(d, &p->services[i], &c->services[c->n_services++]) < 0)
+            return NULL;
+    return TAKE_PTR(c);
+}
+
+Current *current_from_deploy(const Deploy *d, Error *err)
+{
+    Current *c = d->order.only ? current_with_changes(d) : current_of_project(d, err);
+
+    if (!c)
+        error_set(err, ENOMEM, "store.current", "cannot describe what runs now");
+    return c;
 }
 
 /* "Ns" in the service's normal form; podman's own 10 s where it says nothing. */
@@ -194,41 +179,46 @@ static unsigned grace_from_config(const cJSON *config)
     return digits && str_to_u64(digits, 0, UINT32_MAX, &seconds) == 0 ? (unsigned) seconds : STOP_GRACE_DEFAULT_SECONDS;
 }
 
-static int load_service(const cJSON *o, ComposeService *s)
+static int load_service(const CurrentService *from, ComposeService *s)
 {
-    const cJSON *port;
-    const char *hash = json_string(o, "hash");
-
-    s->name = strdup(json_string(o, "name") ? json_string(o, "name") : "");
-    s->container_name = strdup(json_string(o, "container") ? json_string(o, "container") : "");
-    s->image = strdup(json_string(o, "image") ? json_string(o, "image") : "");
+    s->name = strdup(from->name ? from->name : "");
+    s->container_name = strdup(from->container ? from->container : "");
+    s->image = strdup(from->image ? from->image : "");
     s->restart = strdup("no");
-    s->environment = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "environment"), 1);
-    s->config = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(o, "config"), 1);
+    s->environment = cJSON_Duplicate(from->environment, 1);
+    s->config = cJSON_Duplicate(from->config, 1);
     s->stop_grace_seconds = grace_from_config(s->config);
-    if (hash)
-        snprintf(s->config_hash, sizeof(s->config_hash), "%s", hash);
-    cJSON_ArrayForEach(port, cJSON_GetObjectItemCaseSensitive(o, "hostPorts"))
-        if (cJSON_IsString(port) && strv_add(&s->host_ports, port->valuestring) < 0)
-            return -ENOMEM;
-    return s->name && s->container_name && s->image && s->restart && s->environment && s->config ? 0 : -ENOMEM;
+    if (from->hash)
+        snprintf(s->config_hash, sizeof(s->config_hash), "%s", from->hash);
+    return s->name && s->container_name && s->image && s->restart && s->environment && s->config
+               ? copy_strings(from->host_ports, &s->host_ports)
+               : -ENOMEM;
 }
 
-ComposeProject *current_to_project(const cJSON *current)
+ComposeProject *current_to_project(const Current *c)
 {
-    const cJSON *services = cJSON_GetObjectItemCaseSensitive(current, "services"), *service;
     _cleanup_(compose_project_freep) ComposeProject *p = NULL;
 
-    if (!current || !(p = calloc(1, sizeof(*p))))
+    if (!c || !(p = calloc(1, sizeof(*p))))
         return NULL;
-    p->name = strdup(json_string(current, "name") ? json_string(current, "name") : "");
-    p->networks = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(current, "networks"), 1);
-    p->volumes = cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(current, "volumes"), 1);
-    p->services = calloc((size_t) cJSON_GetArraySize(services) + 1, sizeof(*p->services));
+    p->name = strdup(c->name ? c->name : "");
+    p->networks = cJSON_Duplicate(c->networks, 1);
+    p->volumes = cJSON_Duplicate(c->volumes, 1);
+    p->services = calloc(c->n_services + 1, sizeof(*p->services));
     if (!p->name || !p->services)
         return NULL;
-    cJSON_ArrayForEach(service, services)
-        if (load_service(service, &p->services[p->n_services++]) < 0)
+    for (size_t i = 0; i < c->n_services; i++)
+        if (load_service(&c->services[i], &p->services[p->n_services++]) < 0)
             return NULL;
     return TAKE_PTR(p);
+}
+
+int current_inspect(Podman *podman, const CurrentService *s, cJSON **ret, Error *err)
+{
+    int r = s->id ? podman_inspect(podman, s->id, ret, err) : -ENOENT;
+
+    if (r != -ENOENT || !s->container)
+        return r;
+    error_done(err);
+    return podman_inspect(podman, s->container, ret, err);
 }

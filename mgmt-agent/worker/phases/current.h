@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What is committed, as JSON for the store. */
+/* What is committed, as it is remembered. */
 #pragma once
 
 #include "mgmt-agent/worker/phases/deploy.h"
 
-cJSON *current_from_deploy(const Deploy *d, Error *err);
-/* The project that `current` describes, with what compose_plan() reads; NULL when there is none. */
-ComposeProject *current_to_project(const cJSON *current);
-/* One of its services, or NULL. */
-const cJSON *current_service(const cJSON *current, const char *name);
+/* NULL with store.current, or an error of store_inputs_digest(). */
+Current *current_from_deploy(const Deploy *d, Error *err);
+/* The project that it describes, with what compose_plan() reads; NULL when there is none. */
+ComposeProject *current_to_project(const Current *c);
+/* Its container: the one that was proved, or the one of its name that somebody has made since. -ENOENT when there is neither. */
+int current_inspect(Podman *podman, const CurrentService *s, cJSON **ret, Error *err) _must_check_;

@@ -22,7 +22,7 @@ void deploy_done(Deploy *d)
     policy_free(d->target.policy);
     compose_project_free(d->target.project);
     compose_project_free(d->before.project);
-    cJSON_Delete(d->before.current);
+    current_free(d->before.current);
     map_free(d->target.bind_targets);
     map_free(d->target.image_ids);
     map_free(d->proof.inspections);

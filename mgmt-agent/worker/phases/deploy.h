@@ -45,7 +45,7 @@ typedef struct DeployTarget {
 
 /* What is there already: as it was remembered, and as podman shows it. */
 typedef struct DeployPast {
-    cJSON *current; /* store_load_current() */
+    Current *current; /* NULL: not known, or nothing was ever committed */
     ComposeProject *project;
     ObservedContainer *observed;
     size_t n_observed;

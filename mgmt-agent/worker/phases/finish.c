@@ -43,18 +43,18 @@ static int keep_image(Deploy *d, const char *id, char ***keep)
 
 /* Images that containers need in order to come back: those that run now, those of the deployment before, and of each service
  * the last one that was good before its present one. */
-static int keep_images(Deploy *d, const cJSON *current, char ***keep)
+static int keep_images(Deploy *d, const Current *current, char ***keep)
 {
-    const cJSON *lists[] = { current, d->before.current }, *service;
+    const Current *before = d->before.current;
     int r = 0;
 
-    for (size_t i = 0; i < ELEMENTSOF(lists); i++)
-        cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(lists[i], "services")) {
-            if (r == 0)
-                r = keep_image(d, json_string(service, "imageId"), keep);
-            if (r == 0 && lists[i] == current)
-                r = keep_image(d, json_string(service, "previousImageId"), keep);
-        }
+    for (size_t i = 0; r == 0 && i < current->n_services; i++) {
+        r = keep_image(d, current->services[i].image_id, keep);
+        if (r == 0)
+            r = keep_image(d, current->services[i].previous_image_id, keep);
+    }
+    for (size_t i = 0; r == 0 && before && i < before->n_services; i++)
+        r = keep_image(d, before->services[i].image_id, keep);
     return r;
 }
 
@@ -90,34 +90,34 @@ static void remove_backups(Deploy *d)
 int deploy_commit(Deploy *d, Error *err)
 {
     _cleanup_(strv_freep) char **keep = NULL;
+    const Current *now = d->journal.project;
     bool repeated;
     int r;
 
     /* after a restart there is no project in memory: what becomes current was journaled when it was proved */
-    if (!d->journal.project)
+    if (!now)
         return error_set(err, EINVAL, "journal.corrupt", "the journal does not say what was proved");
     if (!d->before.current)
         deploy_load_current(d);
-    /* a crash behind store_save_current(): what was before is known no more, so nothing of it is given up */
-    repeated = str_equal(json_string(d->before.current, "id"), json_string(d->journal.project, "id"));
-    r = keep_images(d, d->journal.project, &keep);
+    /* a crash behind current_save(): what was before is known no more, so nothing of it is given up */
+    repeated = d->before.current && str_equal(d->before.current->id, now->id);
+    r = keep_images(d, now, &keep);
     if (r == 0)
         r = keep_of_snapshots(d, &keep);
     if (r == 0)
-        r = store_save_current(d->journal.project, err);
+        r = current_save(now, err);
     if (r < 0)
         return r;
     update_name_images(d);
     remove_backups(d);
     /* a stale network would be taken for the same one when its name comes back with another definition */
-    podman_remove_networks(d->box.podman, json_string(d->journal.project, "name"),
-                           cJSON_GetObjectItemCaseSensitive(d->journal.project, "networks"));
+    podman_remove_networks(d->box.podman, now->name, now->networks);
     if (!repeated)
         podman_drop_others(d->box.podman, KEEP_REPOSITORY, keep);
-    store_prune_snapshots(json_string(d->journal.project, "version"), json_string(d->journal.project, "previous"));
+    store_prune_snapshots(now->version, now->previous);
     deploy_note_snapshots(d);
     deploy_sweep_images(d, false);
-    deploy_keep_by_hand(&d->report, json_string(d->journal.project, "name"));
+    deploy_keep_by_hand(&d->report, now->name);
     deploy_review_binds(d);
     deploy_unstage(&d->report);
     return 0;
@@ -249,11 +249,10 @@ static int each_step(Deploy *d, int (*undo)(Deploy *d, const JournalStep *s, Err
 /* Those that the deployment made; without knowing what is committed none is touched. */
 static void remove_new_networks(Deploy *d)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
 
-    if (store_load_current(&current, NULL) == 0)
-        podman_remove_networks(d->box.podman, d->options->project,
-                               cJSON_GetObjectItemCaseSensitive(current, "networks"));
+    if (current_load(&current, NULL) == 0)
+        podman_remove_networks(d->box.podman, d->options->project, current ? current->networks : NULL);
 }
 
 int deploy_roll_back(Deploy *d, Error *err)

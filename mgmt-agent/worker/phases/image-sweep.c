@@ -19,7 +19,7 @@ static int add(char ***keep, const char *id)
 
 void deploy_note_pulled(const cJSON *before, const char *image_id, const char *reference)
 {
-    _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
+    _cleanup_(pulled_done) PulledImages pulled = {};
     _cleanup_(error_done) Error err = {};
     const cJSON *image;
     int r;
@@ -29,11 +29,11 @@ void deploy_note_pulled(const cJSON *before, const char *image_id, const char *r
     cJSON_ArrayForEach(image, before)
         if (str_equal(json_string(image, "Id"), image_id))
             return;
-    r = pulled_load(&pulled, &err);
+    r = pulled_load(&pulled);
     if (r == 0)
-        r = pulled_add_image(pulled, image_id, reference);
+        r = pulled_add_image(&pulled, image_id, reference);
     if (r == 0)
-        r = pulled_save(pulled, &err);
+        r = pulled_save(&pulled, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
                     "Cannot remember that image %.12s was pulled, it will not be removed", image_id);
@@ -41,11 +41,11 @@ void deploy_note_pulled(const cJSON *before, const char *image_id, const char *r
 
 int deploy_keep_snapshot_images(char ***keep)
 {
-    _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
+    _cleanup_(pulled_done) PulledImages pulled = {};
     const cJSON *ids, *id;
-    int r = pulled_load(&pulled, NULL);
+    int r = pulled_load(&pulled);
 
-    cJSON_ArrayForEach(ids, cJSON_GetObjectItemCaseSensitive(pulled, "snapshots"))
+    cJSON_ArrayForEach(ids, pulled.snapshots)
         cJSON_ArrayForEach(id, ids)
             if (r == 0)
                 r = add(keep, cJSON_GetStringValue(id));
@@ -54,40 +54,38 @@ int deploy_keep_snapshot_images(char ***keep)
 
 void deploy_note_snapshots(const Deploy *d)
 {
-    _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
+    _cleanup_(pulled_done) PulledImages pulled = {};
     _cleanup_(error_done) Error err = {};
-    const cJSON *lists[] = { d->before.current, d->journal.project };
-    int r = pulled_load(&pulled, &err);
-    cJSON *snapshots = cJSON_GetObjectItemCaseSensitive(pulled, "snapshots"), *next;
+    const Current *lists[] = { d->before.current, d->journal.project };
+    int r = pulled_load(&pulled);
+    cJSON *next;
 
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(lists); i++)
-        if (json_string(lists[i], "version"))
-            r = pulled_note_snapshot(pulled, json_string(lists[i], "version"),
-                                     cJSON_GetObjectItemCaseSensitive(lists[i], "services"));
-    for (cJSON *s = snapshots ? snapshots->child : NULL; r == 0 && s; s = next) {
+        if (lists[i] && lists[i]->version)
+            r = pulled_note_snapshot(&pulled, lists[i]);
+    for (cJSON *s = pulled.snapshots ? pulled.snapshots->child : NULL; r == 0 && s; s = next) {
         _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
 
         next = s->next;
         if (store_load_snapshot(s->string, &snapshot, NULL) == -ENOENT)
-            cJSON_Delete(cJSON_DetachItemViaPointer(snapshots, s));
+            cJSON_Delete(cJSON_DetachItemViaPointer(pulled.snapshots, s));
     }
     if (r == 0)
-        r = pulled_save(pulled, &err);
+        r = pulled_save(&pulled, &err);
     if (r == 0)
         return;
     log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
                 "Cannot remember which images snapshot %s runs with, so that none of those "
                 "pulled so far will be removed",
-                json_string(d->journal.project, "version"));
+                d->journal.project->version);
     pulled_forget();
 }
 
 /* What is wanted by what runs, by the last good one of each service, by a snapshot to return to, by any container. */
 static int find_needed(Deploy *d, char ***keep)
 {
-    _cleanup_(cJSON_Deletep) cJSON *current = NULL;
+    _cleanup_(current_freep) Current *current = NULL;
     ObservedContainer *containers = NULL;
-    const cJSON *service;
     size_t n = 0;
     int r = podman_list(d->box.podman, d->options->project, &containers, &n, NULL);
 
@@ -95,25 +93,22 @@ static int find_needed(Deploy *d, char ***keep)
         r = add(keep, containers[i].image_id);
     observed_free_all(containers, n);
     if (r == 0)
-        r = store_load_current(&current, NULL);
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(current, "services")) {
+        r = current_load(&current, NULL);
+    for (size_t i = 0; r == 0 && current && i < current->n_services; i++) {
+        r = add(keep, current->services[i].image_id);
         if (r == 0)
-            r = add(keep, json_string(service, "imageId"));
-        if (r == 0)
-            r = add(keep, json_string(service, "previousImageId"));
+            r = add(keep, current->services[i].previous_image_id);
     }
     return r == 0 ? deploy_keep_snapshot_images(keep) : r;
 }
 
 static int find_new(const Deploy *d, char ***keep)
 {
-    const cJSON *item;
     void *id;
     int r = 0;
 
-    cJSON_ArrayForEach(item, d->journal.updates)
-        if (r == 0)
-            r = add(keep, json_string(item, "imageId"));
+    for (size_t i = 0; r == 0 && i < d->journal.n_updates; i++)
+        r = add(keep, d->journal.updates[i].image_id);
     for (size_t i = 0; r == 0 && d->target.image_ids && map_next(d->target.image_ids, &i, NULL, &id);)
         r = add(keep, id);
     return r;
@@ -147,29 +142,23 @@ static bool sweep_one(Deploy *d, const cJSON *image, const char *id, const char 
 
 void deploy_sweep_images(Deploy *d, bool keep_new)
 {
-    _cleanup_(cJSON_Deletep) cJSON *pulled = NULL;
+    _cleanup_(pulled_done) PulledImages pulled = {};
     _cleanup_(cJSON_Deletep) cJSON *images = NULL;
     _cleanup_(strv_freep) char **keep = NULL;
     _cleanup_(error_done) Error err = {};
-    bool changed = false;
-    cJSON *list, *next;
+    size_t before;
 
-    if (!d->box.podman || pulled_load(&pulled, NULL) < 0)
+    if (!d->box.podman || pulled_load(&pulled) < 0 || pulled.n_images == 0 || find_needed(d, &keep) < 0 ||
+        (keep_new && find_new(d, &keep) < 0) || podman_images(d->box.podman, &images, NULL) < 0)
         return;
-    list = cJSON_GetObjectItemCaseSensitive(pulled, "images");
-    if (!list->child || find_needed(d, &keep) < 0 || (keep_new && find_new(d, &keep) < 0) ||
-        podman_images(d->box.podman, &images, NULL) < 0)
-        return;
-    for (cJSON *entry = list->child; entry; entry = next) {
-        const char *id = json_string(entry, "imageId");
+    before = pulled.n_images;
+    for (size_t i = before; i-- > 0;) {
+        const PulledImage *p = &pulled.images[i];
+        bool needed = p->image_id && strv_contains(keep, p->image_id);
 
-        next = entry->next;
-        if ((id && strv_contains(keep, id)) ||
-            (id && !sweep_one(d, find_image(images, id), id, json_string(entry, "reference"))))
-            continue;
-        cJSON_Delete(cJSON_DetachItemViaPointer(list, entry));
-        changed = true;
+        if (!needed && (!p->image_id || sweep_one(d, find_image(images, p->image_id), p->image_id, p->reference)))
+            pulled_remove_image(&pulled, i);
     }
-    if (changed && pulled_save(pulled, &err) < 0)
+    if (pulled.n_images < before && pulled_save(&pulled, &err) < 0)
         log_warning("Cannot write down which images were removed: %s", error_message(&err, -EIO));
 }

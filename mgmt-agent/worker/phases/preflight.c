@@ -17,7 +17,6 @@
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/report.h"
@@ -93,7 +92,7 @@ static const char *image_for_hash(const char *service, void *userdata)
 void deploy_load_current(Deploy *d)
 {
     _cleanup_(error_done) Error reason = {};
-    int r = store_load_current(&d->before.current, &reason);
+    int r = current_load(&d->before.current, &reason);
 
     /* containers are known by their labels; without what is remembered of them, only explanations are poorer */
     if (r < 0)

@@ -103,15 +103,13 @@ static const JournalStep *step_of(const Journal *j, const char *service, bool re
 /* After a restart or a confirmation there is no plan in memory; the journal knows what was changed. */
 static int add_journaled(const Journal *j, cJSON *array)
 {
-    const cJSON *service;
     int r = 0;
 
-    cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(j->project, "services")) {
-        const JournalStep *step = step_of(j, json_string(service, "name"), false);
+    for (size_t i = 0; r == 0 && j->project && i < j->project->n_services; i++) {
+        const CurrentService *s = &j->project->services[i];
+        const JournalStep *step = step_of(j, s->name, false);
 
-        if (r == 0)
-            r = add_service(array, json_string(service, "name"), json_string(service, "container"),
-                            step ? step->action : "keep", json_string(service, "image"), json_string(service, "id"));
+        r = add_service(array, s->name, s->container, step ? step->action : "keep", s->image, s->id);
     }
     for (size_t i = 0; r == 0 && i < j->n_steps; i++)
         if (!j->project || str_equal(j->steps[i].action, "remove"))
@@ -177,7 +175,7 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
         return NULL;
     if (str_equal(outcome, "done") && json_add_bool(m, "noop", d->plan && d->plan->n_changes == 0) < 0)
         return NULL;
-    if (d->journal.updates && json_add_item(m, "updates", cJSON_Duplicate(d->journal.updates, 1)) < 0)
+    if (d->journal.updates && json_add_item(m, "updates", journal_updates_to_json(&d->journal)) < 0)
         return NULL;
     return TAKE_PTR(m);
 }

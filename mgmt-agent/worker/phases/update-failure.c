@@ -21,38 +21,31 @@ bool update_is_to_blame(const Deploy *d)
     return str_equal(d->journal.kind, KIND_UPDATE) && is_its_fault(json_string(d->journal.failure, "id"));
 }
 
-static int describe_failure(const Deploy *d, const cJSON *item, cJSON *entry)
+static int note_failure(const ImageUpdate *update, const cJSON *failure, Error *err)
 {
-    static const char *const copied[] = { "service", "image", "digest", "imageId" };
-    const cJSON *failure = d->journal.failure;
-    cJSON *error = cJSON_CreateObject();
-    char at[TIMESTAMP_SIZE];
-    int r = json_add_item(entry, "error", error);
+    _cleanup_(cJSON_Deletep) cJSON *error = cJSON_CreateObject();
+    const FailedImage failed = { .service = update->service,
+                                 .image = update->image,
+                                 .digest = update->digest,
+                                 .image_id = update->image_id,
+                                 .at = realtime_usec(),
+                                 .error = error,
+                                 .log = (char *) json_string(failure, "log") };
 
-    if (r == 0)
-        r = json_add_string(error, "id", json_string(failure, "id"));
-    if (r == 0)
-        r = json_add_string(error, "message", json_string(failure, "message"));
-    if (r == 0)
-        r = json_add_string(entry, "at", timestamp_format(realtime_usec(), at));
-    for (size_t i = 0; r == 0 && i < ELEMENTSOF(copied); i++)
-        r = json_add_string(entry, copied[i], json_string(item, copied[i]));
-    return r == 0 ? json_add_string(entry, "log", json_string(failure, "log")) : r;
+    if (!error || json_add_string(error, "id", json_string(failure, "id")) < 0 ||
+        json_add_string(error, "message", json_string(failure, "message")) < 0)
+        return -ENOMEM;
+    return failed_add(&failed, err);
 }
 
 void update_note_failure(const Deploy *d)
 {
-    const cJSON *item;
-
     if (!update_is_to_blame(d))
         return;
-    cJSON_ArrayForEach(item, d->journal.updates) {
-        _cleanup_(cJSON_Deletep) cJSON *entry = cJSON_CreateObject();
+    for (size_t i = 0; i < d->journal.n_updates; i++) {
         _cleanup_(error_done) Error err = {};
-        int r = entry ? describe_failure(d, item, entry) : -ENOMEM;
+        int r = note_failure(&d->journal.updates[i], d->journal.failure, &err);
 
-        if (r == 0)
-            r = failed_add(TAKE_PTR(entry), &err);
         if (r < 0)
             log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
                         "Cannot remember that an image failed, it may be tried again");

@@ -5,9 +5,6 @@
 
 #include "mgmt-agent/worker/phases/deploy.h"
 
-/* Of the journal's `updates`; NULL when this service gets no other image. */
-cJSON *update_item(const Deploy *d, const char *service);
-
 /* Of a deployment that is limited to some services (d->order.only): every other one keeps the image that it runs. */
 int update_resolve_images(Deploy *d, size_t *ret_missing, Error *err) _must_check_;
 int update_pull(Deploy *d, bool *ret_pulled, Error *err) _must_check_;

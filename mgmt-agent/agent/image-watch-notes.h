@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* What events do to the watcher's entries. */
+#pragma once
+
+#include "mgmt-agent/agent/image-watch-policy.h"
+
+/* One service of a worker.inspect (mgmt-agent/worker/jobs/inspect.h). */
+typedef struct WatchSample {
+    char *service, *id, *image_id, *state, *static_dir;
+    int pid;
+    uint64_t start_ticks;
+    char *name_image_id; /* what the image's name means on this box */
+    int hook_status;
+} WatchSample;
+
+typedef struct WatchSamples {
+    WatchSample *services;
+    size_t n_services;
+} WatchSamples;
+
+int watch_samples_read(const cJSON *message, WatchSamples *ret) _must_check_;
+void watch_samples_done(WatchSamples *s);
+const WatchSample *watch_samples_find(const WatchSamples *s, const char *service);
+
+/* Brings the entries into line with what is deployed and with the settings. What is known of a service is kept as long as its
+ * image's name and what it runs stay the same. `current` may be NULL. */
+int watch_state_follow(WatchState *s, const WatchConfig *c, const Current *current) _must_check_;
+
+/* Sees what the image's name means: another image is news where the box's own meaning counts, and where somebody has given the name
+ * another one since the last look. */
+int watch_entry_note_inspection(WatchEntry *e, const WatchSample *seen, usec_t now) _must_check_;
+/* After a change that was taken back, or gave a name that others share another meaning: what names mean at the next look is
+ * not somebody's doing. */
+void watch_state_forget_names(WatchState *s);
+
+/* What the cloud says of halted rollouts, an array of digests, takes the place of what it said before. 1 when that is something
+ * else. */
+int watch_state_note_halted(WatchState *s, const cJSON *digests) _must_check_;
+
+/* One image of a worker.check. */
+int watch_entry_note_check(WatchEntry *e, const WatchConfig *c, const cJSON *answer, usec_t now) _must_check_;
+
+/* Written down before an update begins, so that one that takes the agent with it is not begun again at once. */
+void watch_entry_note_try(WatchEntry *e, const WatchConfig *c, usec_t now);
+/* How it ended: a compose.result. */
+int watch_entry_note_result(WatchEntry *e, const cJSON *result) _must_check_;

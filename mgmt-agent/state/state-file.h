@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* One file of what the box remembers: below AGENT_STATE_DIR, root only, written atomically and durable when saving returns. Members
+ * that are not known here are kept by whoever has a place for them, so that another version of the agent finds its own again. */
+#pragma once
+
+#include "lib/data/json-fields.h"
+
+/* -ENOENT when it is missing, *ret being NULL then and `err` empty; store.read when it cannot be read. */
+int state_file_load(const char *name, cJSON **ret, Error *err) _must_check_;
+int state_file_save(const char *name, const cJSON *value, Error *err) _must_check_;
+
+/* The same of a struct, which is json_done()'s in any case. A member of the wrong kind counts as absent. */
+int state_load(const char *name, const JsonType *type, void *ret, Error *err) _must_check_;
+int state_save(const char *name, const JsonType *type, const void *value, Error *err) _must_check_;
