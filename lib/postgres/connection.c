@@ -44,9 +44,17 @@ static PGconn *connect_with(const char *conninfo, const StoreSchema *schema,
 {
     const char *values[] = { conninfo, schema->program, "10", "30", "30000", "UTF8", NULL };
     PGconn *conn = connect(connect_keywords, values, 1);
-    if (conn)
+    if (conn) {
         PQsetNoticeProcessor(conn, notice_ignore, NULL);
+        /* a refusal to connect has its code in the message, or nowhere */
+        (void) PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
+    }
     return conn;
+}
+
+void store_connected(PGconn *conn)
+{
+    (void) PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
 }
 
 PGconn *store_connect_start(const char *conninfo, const StoreSchema *schema)
@@ -59,13 +67,27 @@ PGconn *store_connect_wait(const char *conninfo, const StoreSchema *schema)
     return connect_with(conninfo, schema, PQconnectdbParams);
 }
 
-/* libpq ends its messages with a newline and may send several lines. */
+/* libpq ends its messages with a newline and may send several lines. A code in it is nothing that a person needs. */
 static int set_from_libpq(Error *err, int code, const char *id, const char *what, const char *message)
 {
     size_t len = strcspn(message ? message : "", "\n");
     if (len == 0)
         return error_set(err, code, id, "%s", what);
-    return error_set(err, code, id, "%s: %.*s", what, len > 500 ? 500 : (int) len, message);
+    const char *sqlstate = sqlstate_find(message);
+    if (!sqlstate || sqlstate > message + len)
+        return error_set(err, code, id, "%s: %.*s", what, len > 500 ? 500 : (int) len, message);
+    size_t before = (size_t) (sqlstate - message), skipped = before + SQLSTATE_SIZE + 1;
+    size_t after = len > skipped ? len - skipped : 0;
+    return error_set(err, code, id, "%s: %.*s%.*s", what, before > 250 ? 250 : (int) before, message,
+                     after > 250 ? 250 : (int) after, message + skipped);
+}
+
+void store_result_sqlstate(PGconn *conn, const PGresult *result, char ret[static SQLSTATE_SIZE])
+{
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : sqlstate_find(PQerrorMessage(conn));
+    memset(ret, 0, SQLSTATE_SIZE);
+    if (state)
+        memcpy(ret, state, strnlen(state, SQLSTATE_SIZE - 1));
 }
 
 int store_result_error(PGconn *conn, const PGresult *result, Error *err)

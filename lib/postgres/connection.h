@@ -6,6 +6,7 @@
 
 #include "lib/postgres/rows.h"
 #include "lib/postgres/schema.h"
+#include "lib/postgres/sqlstate.h"
 #include "lib/base/error.h"
 
 DEFINE_CLEANUP(PGresult, PQclear)
@@ -20,10 +21,15 @@ int store_check_conninfo(const char *conninfo, const StoreSchema *schema, Error 
 PGconn *store_connect_start(const char *conninfo, const StoreSchema *schema);
 PGconn *store_connect_wait(const char *conninfo, const StoreSchema *schema);
 
+/* To be called once the connection is there: its messages are short from now on. */
+void store_connected(PGconn *conn);
+
 bool store_result_good(const PGresult *result);
 /* What a failed result means, or a failed connection when result is NULL: -ENOTCONN "store.unavailable", -EEXIST
  * "store.conflict" (a unique constraint), -EIO "store.query". */
 int store_result_error(PGconn *conn, const PGresult *result, Error *err);
+/* The server's code for that failure (SQLSTATE); "" where the server said nothing. */
+void store_result_sqlstate(PGconn *conn, const PGresult *result, char ret[static SQLSTATE_SIZE]);
 
 static inline StoreRows *store_rows_from(PGresult *result)
 {

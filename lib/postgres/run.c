@@ -18,6 +18,7 @@ int store_run(const char *conninfo, const StoreSchema *s, const Statement *st, S
         return error_from_errno(err, -ENOMEM, "connecting to the database");
     if (PQstatus(conn) != CONNECTION_OK)
         return store_result_error(conn, NULL, err);
+    store_connected(conn);
     _cleanup_(PQclearp) PGresult *schema = PQexec(conn, script);
     if (!store_result_good(schema))
         return error_prefix(err, store_result_error(conn, schema, err), "bringing the schema up to date");

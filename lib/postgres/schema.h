@@ -3,6 +3,7 @@
  * are allowed. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "lib/base/clock.h"
@@ -16,6 +17,7 @@ typedef struct StoreSchema {
     const char *program;     /* named to the server, and in sentences about a newer schema */
     const char *setting;     /* where a person names the database: "give --database or set …" */
     const char *lock;        /* a number for the advisory lock that nobody else uses in this database */
+    bool newer_is_fine;      /* steps only add: a schema that a later program has made is good as it is */
     const SchemaStep *steps; /* in order; ends with {} */
     usec_t statement_max;    /* how long the server lets a statement run */
     size_t queries_max;      /* statements that may wait */

@@ -48,6 +48,7 @@ struct Store {
     StoreQuery *active;       /* sent */
     size_t n_waiting;
     PGresult *result; /* the newest of the active statement, an error wins */
+    char sqlstate[SQLSTATE_SIZE];
 };
 
 static void store_connect(Store *s);
@@ -121,6 +122,7 @@ static void store_lost_libpq(Store *s)
 {
     Error err = {};
     store_result_error(s->conn, NULL, &err);
+    store_result_sqlstate(s->conn, NULL, s->sqlstate);
     store_lost(s, &err);
     error_done(&err);
 }
@@ -128,8 +130,10 @@ static void store_lost_libpq(Store *s)
 static int on_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Error err = {};
+    Store *s = userdata;
     error_set(&err, ETIMEDOUT, "store.unavailable", "the database does not answer in time, try again");
-    store_lost(userdata, &err);
+    s->sqlstate[0] = '\0';
+    store_lost(s, &err);
     error_done(&err);
     return 0;
 }
@@ -183,8 +187,10 @@ static void store_statement_done(Store *s)
     Error err = {};
     int r = 0;
     _cleanup_(PQclearp) PGresult *result = TAKE_PTR(s->result);
-    if (!store_result_good(result))
+    if (!store_result_good(result)) {
         r = store_result_error(s->conn, result, &err);
+        store_result_sqlstate(s->conn, result, s->sqlstate);
+    }
     timer_disarm(s->timer);
     if (s->state == STORE_SETTING_UP) {
         store_set_up_done(s, r, &err);
@@ -232,6 +238,7 @@ static void store_set_up(Store *s)
 {
     _cleanup_(freep) char *script = schema_script(s->schema);
     s->state = STORE_SETTING_UP;
+    store_connected(s->conn);
     if (!script || PQsetnonblocking(s->conn, 1) < 0 || !PQsendQuery(s->conn, script) || store_flush(s) < 0 ||
         timer_arm(s->event, &s->timer, SETUP_DEADLINE, on_deadline, s) < 0)
         store_lost_libpq(s);
@@ -338,6 +345,11 @@ Store *store_free(Store *s)
 bool store_is_up(const Store *s)
 {
     return s->state == STORE_UP;
+}
+
+const char *store_sqlstate(const Store *s)
+{
+    return s->sqlstate;
 }
 
 bool store_is_busy(const Store *s)

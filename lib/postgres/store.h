@@ -38,6 +38,8 @@ Store *store_free(Store *s);
 DEFINE_CLEANUP(Store, store_free)
 
 bool store_is_up(const Store *s);
+/* The server's code for the last failure of the connection or of a statement; "" where the server said nothing. */
+const char *store_sqlstate(const Store *s);
 /* Whether statements that can wait should wait: the queue is more than half full, or the store is down. */
 bool store_is_busy(const Store *s);
 

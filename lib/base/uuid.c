@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#include "lib/base/uuid.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/encode.h"
+
+#define HEX "0123456789abcdef"
+
+bool uuid_is_valid(const char *text)
+{
+    static const size_t groups[] = { 8, 4, 4, 4, 12 };
+
+    if (!text)
+        return false;
+    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+        if (strspn(text, HEX) != groups[i] || text[groups[i]] != (i < 4 ? '-' : '\0'))
+            return false;
+        text += groups[i] + 1;
+    }
+    return true;
+}
+
+void uuid7_format(uint64_t unix_msec, const uint8_t random[static 10], char ret[static UUID_SIZE])
+{
+    uint8_t b[16];
+
+    for (int i = 0; i < 6; i++)
+        b[i] = (uint8_t) (unix_msec >> (40 - 8 * i));
+    memcpy(b + 6, random, 10);
+    b[6] = (uint8_t) (0x70 | (b[6] & 0x0f));
+    b[8] = (uint8_t) (0x80 | (b[8] & 0x3f));
+    (void) snprintf(ret, UUID_SIZE, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+                    b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+void uuid7_make(char ret[static UUID_SIZE])
+{
+    uint8_t random[10];
+
+    random_bytes(random, sizeof(random));
+    uuid7_format(realtime_usec() / USEC_PER_MSEC, random, ret);
+}

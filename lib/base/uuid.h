@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* UUIDs (RFC 9562) as text: lower case, with hyphens. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define UUID_SIZE 37
+
+/* Whether this is a UUID as it is written here; NULL is none. */
+bool uuid_is_valid(const char *text);
+
+/* Version 7: 48 bits of time, then random ones; `random` gives the latter. Ids of one millisecond have no order. */
+void uuid7_format(uint64_t unix_msec, const uint8_t random[static 10], char ret[static UUID_SIZE]);
+
+/* One for now, by this machine's clock. */
+void uuid7_make(char ret[static UUID_SIZE]);

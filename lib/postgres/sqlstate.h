@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The five characters by which PostgreSQL names a failure (appendix "PostgreSQL Error Codes" of its manual). */
+#pragma once
+
+#include <stddef.h>
+
+#define SQLSTATE_SIZE 6
+
+/* Looks for "SEVERITY:  SQLSTATE: " in a message of libpq, as it stands there while a connection is made. Returns where
+ * the code begins, NULL when there is none. Severities are in the server's language, hence not compared. */
+const char *sqlstate_find(const char *message);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* What is made and read for PostgreSQL without one: schema scripts, and the codes in libpq's messages. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/mem.h"
+#include "lib/postgres/schema.h"
+#include "lib/postgres/sqlstate.h"
+
+static void test_codes(void **state)
+{
+    static const struct {
+        const char *message, *code;
+    } cases[] = {
+        { "connection to server at \"h\", port 5432 failed: FATAL:  3D000: database \"x\" does not exist\nLOCATION: f",
+          "3D000" },
+        { "…: ВАЖНО:  57P03: ...", "57P03" },
+        { "FATAL:  hello:  28P01: password", "28P01" },
+        { "FATAL:  database \"x\" does not exist", NULL },
+        { "could not connect:  abcde: no", NULL },
+        { "FATAL:  57P0", NULL },
+        { "", NULL },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        const char *found = sqlstate_find(cases[i].message);
+        assert_true((found != NULL) == (cases[i].code != NULL));
+        if (found)
+            assert_memory_equal(found, cases[i].code, SQLSTATE_SIZE - 1);
+    }
+}
+
+static void test_script(void **state)
+{
+    static const SchemaStep steps[] = { { 1, "CREATE TABLE a();\n" }, { 7, "CREATE TABLE b();\n" }, {} };
+    StoreSchema schema = { .program = "tested", .lock = "12", .steps = steps, .statement_max = 90 * USEC_PER_SEC };
+    _cleanup_(freep) char *strict = schema_script(&schema);
+    const char *a = strstr(strict, "CREATE TABLE a"), *b = strstr(strict, "CREATE TABLE b");
+
+    (void) state;
+    assert_true(a && b && a < b);
+    assert_non_null(strstr(strict, "knows version 7: install the newer tested"));
+    assert_non_null(strstr(strict, "pg_advisory_xact_lock(12)"));
+    assert_non_null(strstr(strict, "statement_timeout = '90000ms'"));
+    schema.newer_is_fine = true;
+    _cleanup_(freep) char *lenient = schema_script(&schema);
+    assert_null(strstr(lenient, "install the newer"));
+    assert_non_null(strstr(lenient, "CREATE TABLE b"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_codes),
+        cmocka_unit_test(test_script),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

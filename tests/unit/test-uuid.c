@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* UUIDs as text, and those of version 7. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/mem.h"
+#include "lib/base/uuid.h"
+
+/* the example of RFC 9562, appendix A.6 */
+static void test_version_7(void **state)
+{
+    static const uint8_t random[10] = { 0x0c, 0xc3, 0x18, 0xc4, 0xdc, 0x0c, 0x0c, 0x07, 0x39, 0x8f };
+    char id[UUID_SIZE];
+
+    (void) state;
+    uuid7_format(UINT64_C(0x017f22e279b0), random, id);
+    assert_string_equal(id, "017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
+    assert_true(uuid_is_valid(id));
+}
+
+static void test_made_now(void **state)
+{
+    char a[UUID_SIZE], b[UUID_SIZE], head[14];
+    uint64_t before = realtime_usec() / USEC_PER_MSEC, at;
+
+    (void) state;
+    uuid7_make(a);
+    uuid7_make(b);
+    assert_true(uuid_is_valid(a) && a[14] == '7' && strchr("89ab", a[19]));
+    assert_string_not_equal(a, b);
+    memcpy(head, a, 8);
+    memcpy(head + 8, a + 9, 4);
+    head[12] = '\0';
+    at = strtoull(head, NULL, 16);
+    assert_true(at >= before && at <= realtime_usec() / USEC_PER_MSEC);
+}
+
+static void test_valid(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "017f22e2",
+        "017f22e2-79b0-7cc3-98c4-dc0c0c07398",
+        "017f22e2-79b0-7cc3-98c4-dc0c0c07398f0",
+        "017F22e2-79b0-7cc3-98c4-dc0c0c07398f",
+        "017f22e279b0-7cc3-98c4-dc0c0c07398f-",
+        "{17f22e2-79b0-7cc3-98c4-dc0c0c07398}",
+        "017f22e2-79b0-7cc3-98c4-dc0c0c07398f ",
+        "017f22e2-79b0-7cc3-98c4",
+    };
+
+    (void) state;
+    assert_false(uuid_is_valid(NULL));
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+        assert_false(uuid_is_valid(bad[i]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_version_7),
+        cmocka_unit_test(test_made_now),
+        cmocka_unit_test(test_valid),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
