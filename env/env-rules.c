@@ -124,6 +124,13 @@ static int check_server(const char *value)
     return n > 0 && value[n] == ':' ? check_port(value + n + 1, strlen(value + n + 1)) : -EINVAL;
 }
 
+static int check_database_url(const char *value)
+{
+    size_t scheme = str_starts(value, "postgresql://") ? 13 : str_starts(value, "postgres://") ? 11 : 0;
+
+    return scheme > 0 && value[scheme] ? check_secret(value) : -EINVAL;
+}
+
 static int check_port_number(const char *value)
 {
     return check_port(value, strlen(value));
@@ -183,6 +190,9 @@ const EnvRule env_rules[] = {
       "Where this box's sshd listens on 127.0.0.1, for bridge SSH; 22 unless set." },
     { "SSH_TARGET", ENV_SECBOX, 0, false, check_server, "HOST:PORT", "host.containers.internal:22",
       "Where the box's sshd is, as its container sees it; host.containers.internal:22 unless set." },
+    { "DATABASE_URL", ENV_SECBOX, 0, true, check_database_url,
+      "a URL postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?OPTIONS]", "postgresql://secbox@postgres/secbox",
+      "The box's own PostgreSQL, for the community's data and the queue of events; without it secbox keeps neither." },
     { "CLOUD_CA_FILE", ENV_AGENT | ENV_SECBOX, 0, false, check_path, "an absolute path of a PEM file",
       "/etc/tucomunidad/cloud-ca.pem",
       "Authorities that the cloud's certificate is checked with, instead of the system's." },

@@ -14,6 +14,7 @@
 
 struct Device {
     const Config *config;
+    DataPlane *data;
     HttpClient *http;
     DeviceTunnel *tunnel;
     Alive alive;
@@ -35,12 +36,27 @@ static void on_up(DeviceTunnel *t _unused_, const cJSON *welcome _unused_, void 
     Device *d = userdata;
     free(TAKE_PTR(d->last_failure));
     log_notice("device tunnel ready");
+    data_plane_tunnel_up(d->data);
+}
+
+static void on_message(DeviceTunnel *t _unused_, const cJSON *message, const char *text, void *userdata)
+{
+    const Device *d = userdata;
+    data_plane_take(d->data, message, text);
+}
+
+static int send_text(const char *text, size_t len, void *userdata)
+{
+    const Device *d = userdata;
+    return device_tunnel_is_up(d->tunnel) ? tunnel_send(device_tunnel_get(d->tunnel), text, len) : -ENOTCONN;
 }
 
 static void on_down(DeviceTunnel *t _unused_, int http_status _unused_, usec_t retry_in, const Error *err,
                     void *userdata)
 {
-    tell(userdata, err,
+    Device *d = userdata;
+    data_plane_tunnel_down(d->data);
+    tell(d, err,
          retry_in == USEC_INFINITY ? "device tunnel is down until there is a new token"
                                    : "device tunnel is down and comes back by itself");
 }
@@ -61,6 +77,7 @@ static void on_refresh_failed(DeviceTunnel *t _unused_, int r, const Error *err,
 
 static const DeviceTunnelEvents tunnel_events = {
     .on_up = on_up,
+    .on_message = on_message,
     .on_down = on_down,
     .on_no_token = on_no_token,
     .on_refresh_failed = on_refresh_failed,
@@ -93,7 +110,7 @@ static int device_connect(Device *d, sd_event *event, Error *err)
     return r < 0 ? r : device_tunnel_new(event, d->http, &options, &d->tunnel, err);
 }
 
-int device_new(sd_event *event, const Config *config, Device **ret, Error *err)
+int device_new(sd_event *event, const Config *config, DataPlane *data, Device **ret, Error *err)
 {
     _cleanup_(device_freep) Device *d = calloc(1, sizeof(*d));
     int r;
@@ -101,6 +118,7 @@ int device_new(sd_event *event, const Config *config, Device **ret, Error *err)
     if (!d)
         return error_from_errno(err, -ENOMEM, "cannot start the device tunnel");
     d->config = config;
+    d->data = data;
     d->state_dir = path_join(config->state_dir, "identity");
     if (!d->state_dir)
         return error_from_errno(err, -ENOMEM, "cannot start the device tunnel");
@@ -109,6 +127,7 @@ int device_new(sd_event *event, const Config *config, Device **ret, Error *err)
     r = device_connect(d, event, err);
     if (r < 0)
         return r;
+    data_plane_set_send(data, send_text, d);
     *ret = TAKE_PTR(d);
     return 0;
 }

@@ -27,6 +27,7 @@ static int serve(const Config *config, Error *err)
 {
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     _cleanup_(heartbeat_freep) Heartbeat *heartbeat = NULL;
+    _cleanup_(data_plane_freep) DataPlane *data = NULL;
     _cleanup_(device_freep) Device *device = NULL;
     int r = service_loop_new(&event, err);
 
@@ -34,7 +35,9 @@ static int serve(const Config *config, Error *err)
     if (r >= 0)
         r = heartbeat_start(event, config->heartbeat, &heartbeat, err);
     if (r >= 0)
-        r = device_new(event, config, &device, err);
+        r = data_plane_new(event, config, &data, err);
+    if (r >= 0)
+        r = device_new(event, config, data, &device, err);
     if (r >= 0)
         heartbeat_depend(heartbeat, device_is_alive, device);
     if (r >= 0)

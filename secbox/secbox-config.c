@@ -92,6 +92,7 @@ int config_load(Config *ret, Error *err)
     c.gateway_url = value_or_null(c.env, "DEVICE_GATEWAY_URL");
     c.bootstrap = value_or_null(c.env, "BOOTSTRAP");
     c.ca_file = value_or_null(c.env, "CLOUD_CA_FILE");
+    c.database_url = value_or_null(c.env, "DATABASE_URL");
     if (!c.gateway_url)
         return error_set_at(err, EINVAL, "config.no-gateway", NULL, 0, "DEVICE_GATEWAY_URL",
                             SOURCE

@@ -11,6 +11,7 @@ typedef struct Config {
     EnvFile *env; /* owns the strings below */
     const char *cloud_url, *device_id, *gateway_url;
     const char *bootstrap, *ca_file; /* NULL when not set */
+    const char *database_url;        /* the same; may hold a password */
     char *state_dir;                 /* $SECBOX_STATE */
     char *run_dir;                   /* $SECBOX_RUN */
     char *heartbeat;                 /* in it */

@@ -25,6 +25,7 @@ $(BUILD)/passed/%: $(BUILD)/tests/%
 	@touch $@
 
 # what tests read of the tree
+$(BUILD)/passed/test-secbox-sync: docs/states.md
 $(BUILD)/passed/test-message: docs/wire-format.md $(wildcard tests/golden/*.json)
 $(filter $(BUILD)/passed/test-mux%,$(UNIT_PASSED)): $(wildcard tests/golden/mux/*)
 $(addprefix $(BUILD)/passed/test-,env examples): $(wildcard env/examples/* compose/examples/*)

@@ -78,6 +78,16 @@
 #define REGISTRY_CONF_TABLES_MAX 256
 #define REGISTRY_CA_SIZE_MAX (512 * 1024)
 
+/* community data that wait for the database of a box: messages, and as much again that waits for a snapshot */
+#define REPLICA_MESSAGES_MAX 512
+#define REPLICA_BYTES_MAX (16 * 1024 * 1024)
+
+/* events on their way to the cloud: one event's data, what is written together, and all that wait in the database */
+#define QUEUE_EVENT_MAX (32 * 1024)
+#define QUEUE_BATCH_MAX 1024
+#define QUEUE_BATCH_BYTES_MAX (4 * 1024 * 1024)
+#define QUEUE_BYTES_MAX (256 * 1024 * 1024)
+
 #define GATEWAY_CONNECTIONS_MAX 20000
 #define GATEWAY_QUERIES_MAX 1024
 /* connections that have not proved who they are; beyond that the oldest is closed */

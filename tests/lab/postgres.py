@@ -114,9 +114,12 @@ class Postgres:
         self.pause()
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def sql(self, text):
+    def url(self, database="postgres"):
+        return f"postgresql://{USER}@/{database}?host={self.dir}"
+
+    def sql(self, text, database="postgres"):
         """Runs a statement; rows as lists of texts."""
-        done = self._run(_binary("psql"), "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.conninfo,
+        done = self._run(_binary("psql"), "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.url(database),
                          "-c", text)
         return [line.split("\t") for line in done.stdout.splitlines()]
 

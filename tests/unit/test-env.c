@@ -392,6 +392,10 @@ static void test_checks(void **state)
           { "wss://a/mgmt", "ws://127.0.0.1:9/x/mgmt" },
           { "https://a/mgmt", "wss://a/mgmt/", "wss://a/xmgm", "wss://a", "wss://a/mgmt?x=/mgmt", "mgmt" } },
         { "DEVICE_GATEWAY_URL", { "wss://a/device", "ws://a" }, { "http://a/device", "wss://" } },
+        { "DATABASE_URL",
+          { "postgresql://secbox@postgres/secbox", "postgres://u:p%40@[::1]:5432/d?sslmode=require",
+            "postgresql:///d" },
+          { "host=postgres dbname=secbox", "postgresql://", "mysql://a/b", "postgresql://a b/c", "POSTGRES://a/b" } },
         { "TUNNEL_PROVIDER", { "cloudflare", "rathole", "none" }, { "Rathole", "no" } },
         { "TUNNEL_SERVER", { "a:1", "1.2.3.4:65535", "[::1]:2" }, { "a", "a:", ":1", "a:65536", "a:1x", "::1:2" } },
         { "WATCHTOWER_POLL_INTERVAL",
@@ -422,6 +426,7 @@ static void test_secrets_are_not_shown(void **state)
     static const char *const texts[] = {
         SECBOX_OK "BOOTSTRAP=hunter2 x\n",
         SECBOX_OK "TUNNEL_TOKEN=hunter2 x\n",
+        SECBOX_OK "DATABASE_URL=mysql://u:hunter2@a/b\n",
         "DEVICE_ID=a\nCLOUD_BASE_URL=https://u:hunter2@a\n",
         SECBOX_OK "X=hunter2${A}\n",
     };
@@ -435,7 +440,8 @@ static void test_secrets_are_not_shown(void **state)
         error_done(&err);
     }
     for (const EnvRule *rule = env_rules; rule->key; rule++)
-        assert_int_equal(rule->secret, strstr(rule->key, "TOKEN") || strstr(rule->key, "BOOTSTRAP"));
+        assert_int_equal(rule->secret,
+                         strstr(rule->key, "TOKEN") || strstr(rule->key, "BOOTSTRAP") || strstr(rule->key, "DATABASE"));
 }
 
 static void test_derive(void **state)

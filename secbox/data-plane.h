@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What needs the box's database: the replica of the community's data, the queue of events, and the socket by which both
+ * are asked. Without DATABASE_URL there is only the socket. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "lib/base/error.h"
+#include "secbox/secbox-config.h"
+
+typedef struct DataPlane DataPlane;
+
+/* Sends a text through the device tunnel. */
+typedef int (*data_plane_send_t)(const char *text, size_t len, void *userdata);
+
+/* `config` is borrowed. Errors: store.bad-config. */
+int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error *err) _must_check_;
+DataPlane *data_plane_free(DataPlane *d);
+DEFINE_CLEANUP(DataPlane, data_plane_free)
+
+/* Before the loop runs. */
+void data_plane_set_send(DataPlane *d, data_plane_send_t send, void *userdata);
+void data_plane_tunnel_up(DataPlane *d);
+void data_plane_tunnel_down(DataPlane *d);
+/* A message of the gateway, with its raw line; those about something else are passed over. */
+void data_plane_take(DataPlane *d, const cJSON *message, const char *text);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#include "secbox/queue/queue-sql.h"
+
+#define TIME_FORMAT "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'"
+
+Statement sql_queue_write(const char *batch)
+{
+    return STATEMENT("SELECT queue_write($1)", sql_text(batch));
+}
+
+Statement sql_queue_next(const char *community, const int64_t after[static _QUEUE_PRIORITIES], int limit)
+{
+    return STATEMENT("SELECT seq, priority, jsonb_build_object('clientId', client_id, 'kind', kind, 'at',"
+                     " to_char(at AT TIME ZONE 'UTC', " TIME_FORMAT "), 'community', community, 'data', data)"
+                     " FROM outbound_events WHERE community = $1"
+                     " AND seq > CASE priority WHEN 0 THEN $2::bigint WHEN 1 THEN $3::bigint ELSE $4::bigint END"
+                     " ORDER BY priority, seq LIMIT $5::bigint",
+                     sql_text(community), sql_number(after[0]), sql_number(after[1]), sql_number(after[2]),
+                     sql_number(limit));
+}
+
+Statement sql_queue_ack(const char *message)
+{
+    return STATEMENT("SELECT queue_ack($1)", sql_text(message));
+}
+
+Statement sql_queue_trim(int64_t bytes_max, int64_t ticks_max, bool passed)
+{
+    return STATEMENT("SELECT queue_trim($1, $2, $3)", sql_number(bytes_max), sql_number(ticks_max), sql_number(passed));
+}
+
+Statement sql_queue_status(const char *community)
+{
+    return STATEMENT(
+        "SELECT jsonb_strip_nulls(jsonb_build_object("
+        "'waiting', (SELECT count(*) FROM outbound_events WHERE community = $1),"
+        " 'bytes', (SELECT coalesce(sum(size), 0) FROM outbound_events WHERE community = $1),"
+        " 'oldestAt', (SELECT to_char(min(at) AT TIME ZONE 'UTC', " TIME_FORMAT ") FROM outbound_events"
+        " WHERE community = $1),"
+        " 'held', (SELECT count(*) FROM outbound_events WHERE community IS DISTINCT FROM $1),"
+        " 'dead', (SELECT count(*) FROM dead_events),"
+        " 'byPriority', (SELECT jsonb_object_agg(CASE priority WHEN 0 THEN 'entries' WHEN 1 THEN 'matches'"
+        " ELSE 'motion' END, n) FROM (SELECT priority, count(*) AS n FROM outbound_events WHERE community = $1"
+        " GROUP BY priority) AS p),"
+        " 'dropped', (SELECT sum(events) FROM queue_dropped)))",
+        sql_text(community));
+}
+
+Statement sql_queue_dead(void)
+{
+    return (Statement) { .sql = "SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('clientId', client_id,"
+                                " 'kind', kind, 'community', community,"
+                                " 'at', to_char(at AT TIME ZONE 'UTC', " TIME_FORMAT "),"
+                                " 'deadAt', to_char(dead_at AT TIME ZONE 'UTC', " TIME_FORMAT "),"
+                                " 'error', error)) ORDER BY dead_at DESC), '[]')"
+                                " FROM (SELECT * FROM dead_events ORDER BY dead_at DESC LIMIT 200) AS newest" };
+}
+
+Statement sql_queue_retry(const char *client_id)
+{
+    return STATEMENT("WITH back AS (DELETE FROM dead_events WHERE $1::uuid IS NULL OR client_id = $1 RETURNING *),"
+                     " put AS (INSERT INTO outbound_events (client_id, community, kind, priority, at, data, size, tick)"
+                     " SELECT client_id, community, kind, priority, at, data, size, (SELECT ticks FROM queue_clock)"
+                     " FROM back ORDER BY seq ON CONFLICT DO NOTHING RETURNING 1) SELECT count(*) FROM put",
+                     sql_text(client_id));
+}

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""A secbox with a database, for the tests of its replica and its queue."""
+import json
+import os
+import socket
+
+from tests.integration.test_secbox import SecBox
+from tests.lab.community import TABLES
+from tests.lab.util import PATIENCE_SECONDS, read_text, wait_until
+
+
+class DataBox(SecBox):
+    """A secbox with a database of its own, and the server that it talks to."""
+
+    count = 0
+
+    def __init__(self, cloud, pg):
+        super().__init__(cloud)
+        DataBox.count += 1
+        self.pg, self.database = pg, f"box_{os.getpid()}_{DataBox.count}"
+        pg.sql(f"CREATE DATABASE {self.database}")
+        self.env["DATABASE_URL"] = pg.url(self.database)
+        self.server = None
+
+    def sql(self, text):
+        return self.pg.sql(text, self.database)
+
+    def live(self, table):
+        where = " WHERE unconfirmed_since IS NULL" if table == "bans" else ""
+        return [(i, int(v), d) for i, v, d in self.sql(f"SELECT id, version, data FROM {table}{where} ORDER BY id")]
+
+    def begin_ask(self, verb, **members):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(PATIENCE_SECONDS)
+        s.connect(os.path.join(self.env["SECBOX_RUN"], "control.sock"))
+        s.sendall(json.dumps({"type": "data.ask", "id": "a-1", "verb": verb, **members}).encode() + b"\n")
+        return s
+
+    def end_ask(self, s):
+        answer = b""
+        with s:
+            while not answer.endswith(b"\n"):
+                got = s.recv(65536)
+                assert got, "no answer"
+                answer += got
+        answer = json.loads(answer)
+        assert answer["type"] == "data.answer" and answer["id"] == "a-1"
+        return answer.get("report") or answer["error"]
+
+    def ask(self, verb, **members):
+        """As secboxctl does."""
+        return self.end_ask(self.begin_ask(verb, **members))
+
+    def wait_applied(self, version):
+        wait_until(lambda: (self.server.community.epoch, version) in self.server.applied, f"version {version} is applied",
+                   lambda: None if self.process.poll() is None else read_text(self.log))
+
+    def assert_same(self):
+        for table in TABLES:
+            assert self.live(table) == self.server.community.live(table), table
+
+
+def fill(community, guests=1200):
+    unit = community.put("units", {"name": "12-B", "street": "Av. Río"})
+    community.put("users", {"unit": unit, "name": "José Núñez", "role": "resident", "phone": "+593"})
+    community.many("guests", guests, f"jsonb_build_object('unit', '{unit}', 'name', 'Guest ' || i, 'plate', 'PBA-' || i,"
+                   " 'from', '2026-01-01T00:00:00Z', 'until', '2027-01-01T00:00:00Z')")
+    return unit, community.put("bans", {"name": "Ñato Pérez-Ortiz", "plate": "abz-0158", "reason": "theft"})

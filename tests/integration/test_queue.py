@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""The queue of events of a box on a real PostgreSQL: written with what they report, sent in order, forgotten only when they
+are acknowledged, and never sent to another community."""
+import uuid
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.integration.data_box import DataBox
+from tests.integration.fake_cloud import FakeCloud
+from tests.lab.community import Community, CommunityServer
+from tests.lab.postgres import Postgres
+from tests.lab.util import wait_until
+
+
+@pytest.fixture(scope="module", name="pg")
+def _pg():
+    require_programs("secbox")
+    with Postgres() as it:
+        yield it
+
+
+@pytest.fixture(name="cloud")
+def _cloud():
+    with FakeCloud() as it:
+        yield it
+
+
+@pytest.fixture(name="box")
+def _box(cloud, pg):
+    box = DataBox(cloud, pg)
+    box.server = CommunityServer(cloud, Community(pg))
+    box.start()
+    box.wait_applied(box.server.community.version)
+    yield box
+    if box.process.poll() is None:
+        box.process.kill()
+        box.process.wait()
+    box.server.close()
+
+
+def put(box, kind, **data):
+    return box.ask("queue.put", kind=kind, data=data)["clientId"]
+
+
+def waiting(box):
+    return int(box.sql("SELECT count(*) FROM outbound_events")[0][0])
+
+
+def test_an_entry_is_written_sent_and_forgotten(box):
+    entry = put(box, "visit.entry", plate="PBA-1234", unit="12-B")
+    assert box.sql(f"SELECT data->>'plate', left_at FROM visits WHERE id = '{entry}'") == [["PBA-1234", ""]]
+    put(box, "visit.exit", visit=entry)
+    guest = str(uuid.uuid4())
+    put(box, "guest.used", guest=guest)
+    put(box, "shift.note", text="quiet night")
+    wait_until(lambda: len(box.server.events) == 4 and waiting(box) == 0, "all have arrived and are forgotten")
+    event = box.server.events[entry]
+    assert event["kind"] == "visit.entry" and event["community"] == box.server.community.id
+    assert event["data"] == {"plate": "PBA-1234", "unit": "12-B"} and entry[14] == "7"
+    assert box.sql(f"SELECT 1 FROM visits WHERE id = '{entry}' AND left_at IS NOT NULL")
+    assert box.sql("SELECT guest FROM guest_uses") == [[guest]]
+    assert box.sql("SELECT data->>'text' FROM shift_notes") == [["quiet night"]]
+    status = box.ask("queue.status")
+    assert status["waiting"] == 0 and status["dead"] == 0
+
+
+def test_entries_go_before_motion_and_in_order(cloud, box):
+    cloud.stop_tunnels()
+    wait_until(lambda: box.ask("replica.status")["sync"] == "away", "the cloud is gone")
+    motion = [put(box, "motion.clip", n=i) for i in range(3)]
+    plate = put(box, "plate.match", n=3)
+    entries = [put(box, "visit.entry", n=i) for i in range(3)]
+    report = box.ask("queue.status")
+    assert report["byPriority"] == {"entries": 3, "matches": 1, "motion": 3} and report["waiting"] == 7
+    cloud.start_tunnels()
+    wait_until(lambda: waiting(box) == 0, "they are sent")
+    assert list(box.server.events) == entries + [plate] + motion
+
+
+def test_the_same_client_id_twice_is_one(box):
+    same = str(uuid.uuid4())
+    for _ in range(3):
+        assert box.ask("queue.put", kind="visit.entry", data={"n": 1}, clientId=same)["clientId"] == same
+    wait_until(lambda: waiting(box) == 0 and same in box.server.events, "it is sent")
+    assert len(box.server.events) == 1 and len(box.sql("SELECT 1 FROM visits")) == 1
+
+
+def test_a_refused_event_does_not_block(box):
+    box.server.reject.add("face.match")
+    refused = put(box, "face.match", who="x")
+    after = [put(box, "motion.clip", n=i) for i in range(2)]
+    wait_until(lambda: set(after) <= set(box.server.events) and waiting(box) == 0, "the others arrive")
+    dead = box.ask("queue.dead")["dead"]
+    assert [d["clientId"] for d in dead] == [refused] and dead[0]["error"]["id"] == "event.refused"
+    box.server.reject.clear()
+    assert box.ask("queue.retry", clientId=refused) == {"retried": 1}
+    wait_until(lambda: refused in box.server.events, "it is sent again")
+    assert box.ask("queue.dead")["dead"] == []
+
+
+def test_without_an_acknowledgement_nothing_is_forgotten(cloud, box):
+    box.server.ack = False
+    events = [put(box, "visit.entry", n=i) for i in range(5)]
+    wait_until(lambda: len(box.server.events) == 5, "they are sent")
+    assert waiting(box) == 5
+    cloud.stop_tunnels()
+    box.server.events.clear()
+    box.server.ack = True
+    cloud.start_tunnels()
+    wait_until(lambda: waiting(box) == 0, "they are sent again on the next connection")
+    assert list(box.server.events) == events
+
+
+def test_a_queue_belongs_to_one_community(box, pg):
+    box.server.ack = False
+    old = put(box, "visit.entry", n=1)
+    wait_until(lambda: old in box.server.events, "it is sent")
+    first = box.server.community
+    box.server.events.clear()
+    box.server.ack = True
+    box.server.community = other = Community(pg, "Otra")
+    box.server.start_snapshot(None)
+    box.wait_applied(other.version)
+    new = put(box, "visit.entry", n=2)
+    wait_until(lambda: new in box.server.events and waiting(box) == 1, "only the new one is sent")
+    assert old not in box.server.events and box.ask("queue.status")["held"] == 1
+    box.server.community = first
+    box.server.start_snapshot(None)
+    box.wait_applied(first.version)
+    wait_until(lambda: old in box.server.events and waiting(box) == 0, "the old one goes where it belongs")
+
+
+def test_what_is_no_event(box):
+    assert box.ask("queue.put", kind="visit.exit", data={})["id"] == "queue.bad-event"
+    assert box.ask("queue.put", kind="No", data={})["id"] == "queue.bad-event"
+    assert box.ask("queue.put", kind="motion.clip", data={"x": "y" * 40000})["id"] == "queue.too-large"
+    assert waiting(box) == 0 and not box.server.events
+
+
+def test_no_community_no_events(cloud, pg):
+    box = DataBox(cloud, pg)
+    box.server = CommunityServer(cloud, None)
+    box.start()
+    try:
+        wait_until(lambda: box.server.connection, "the tunnel")
+        wait_until(lambda: box.ask("replica.status")["sync"] == "unserved", "it serves nobody")
+        assert box.ask("queue.put", kind="visit.entry", data={})["id"] == "queue.no-community"
+    finally:
+        box.process.kill()
+        box.process.wait()
+        box.server.close()
+
+
+def test_many_writers_commit_together(box, pg):
+    """While the database stands still, the first is under way; those that come meanwhile are one transaction."""
+    put(box, "visit.entry", n=-1)
+    pg.freeze()
+    try:
+        writers = [box.begin_ask("queue.put", kind="visit.entry", data={"n": i}) for i in range(20)]
+        for _ in range(3):  # answered without the database, and after those above were read
+            assert box.ask("queue.put", kind="No", data={})["id"] == "queue.bad-event"
+    finally:
+        pg.thaw()
+    ids = {box.end_ask(w)["clientId"] for w in writers}
+    transactions = int(box.sql("SELECT count(DISTINCT xmin::text) FROM visits WHERE data->>'n' >= '0'")[0][0])
+    assert len(ids) == 20 and transactions < 10
+    wait_until(lambda: len(box.server.events) == 21 and waiting(box) == 0, "all arrive")
+
+
+def test_the_bounds_drop_the_least_important_oldest(box):
+    box.server.ack = False
+    ids = [put(box, kind, n=i) for i, kind in enumerate(["motion.clip", "motion.clip", "visit.entry", "plate.match"])]
+    size = int(box.sql("SELECT max(size) FROM outbound_events")[0][0])
+    assert box.sql(f"SELECT queue_trim({size * 3}, 1000000, 0)") == [["1"]]
+    assert {i for i, in box.sql("SELECT client_id FROM outbound_events")} == set(ids[1:])
+    assert box.sql(f"SELECT queue_trim({size}, 1000000, 0)") == [["2"]]
+    assert box.sql("SELECT kind FROM outbound_events") == [["visit.entry"]]
+    assert box.sql("SELECT queue_trim(1000000, 10, 10)") == [["0"]]
+    assert box.sql("SELECT queue_trim(1000000, 10, 1)") == [["1"]]
+    assert box.ask("queue.status")["dropped"] == 4

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""The gateway's side of community data, without any of our code: a history of rows in a database of its own, and a thread
+that speaks the sync of docs/wire-format.md with the boxes that a FakeCloud lets in."""
+import hashlib
+import json
+import queue
+import threading
+import uuid
+
+TABLES = ["communities", "units", "users", "guests", "bans"]
+CHUNK = 500
+
+
+def checksum(rows):
+    """Of (id, version, text of data), as the page defines it."""
+    total = sum(int.from_bytes(hashlib.md5(f"{i} {v} {d}".encode()).digest()[:8], "big") for i, v, d in rows)
+    return f"{total % 2 ** 64:016x}"
+
+
+class Community:
+    """Rows are written by SQL, so that data are what PostgreSQL makes of them."""
+
+    def __init__(self, postgres, name="Los Robles"):
+        self.pg = postgres
+        self.id = str(uuid.uuid4())
+        self.epoch = str(uuid.uuid4())
+        self.database = f"cloud_{self.id[:8]}"
+        self.version = 0
+        postgres.sql(f"CREATE DATABASE {self.database}")
+        self.sql("CREATE TABLE rows (tbl text, id uuid, version bigint, data jsonb, deleted boolean DEFAULT false,"
+                 " PRIMARY KEY (tbl, id)); CREATE TABLE log (version bigint PRIMARY KEY, change jsonb)")
+        self.put("communities", {"name": name, "timeZone": "America/Guayaquil"}, self.id)
+
+    def sql(self, text):
+        return self.pg.sql(text, self.database)
+
+    def put(self, table, data, row=None):
+        row = row or str(uuid.uuid4())
+        if table != "communities":
+            data = {"community": self.id, **data}
+        self.version += 1
+        text = json.dumps(data).replace("'", "''")
+        self.sql(f"INSERT INTO rows VALUES ('{table}', '{row}', {self.version}, '{text}') ON CONFLICT (tbl, id) DO UPDATE"
+                 f" SET version = excluded.version, data = excluded.data, deleted = false;"
+                 f" INSERT INTO log SELECT version, jsonb_build_object('table', tbl, 'id', id, 'version', version,"
+                 f" 'data', data) FROM rows WHERE tbl = '{table}' AND id = '{row}'")
+        return row
+
+    def many(self, table, n, data):
+        """n rows at once; `data` is an SQL expression over i."""
+        first = self.version
+        self.version += n
+        self.sql(f"WITH new AS (INSERT INTO rows SELECT '{table}', gen_random_uuid(), {first} + i,"
+                 f" jsonb_build_object('community', '{self.id}') || {data} FROM generate_series(1, {n}) AS i RETURNING *)"
+                 f" INSERT INTO log SELECT version, jsonb_build_object('table', tbl, 'id', id, 'version', version, 'data',"
+                 f" data) FROM new")
+
+    def touch(self, table, n):
+        """n rows change."""
+        first = self.version
+        self.version += n
+        self.sql(f"WITH chosen AS (SELECT id, row_number() OVER () AS i FROM rows WHERE tbl = '{table}' LIMIT {n}), new AS ("
+                 f"UPDATE rows SET version = {first} + i, data = data || jsonb_build_object('notes', i::text) FROM chosen"
+                 f" WHERE tbl = '{table}' AND rows.id = chosen.id RETURNING rows.*) INSERT INTO log SELECT version,"
+                 f" jsonb_build_object('table', tbl, 'id', id, 'version', version, 'data', data) FROM new")
+
+    def delete(self, table, row):
+        self.version += 1
+        self.sql(f"UPDATE rows SET deleted = true, version = {self.version} WHERE tbl = '{table}' AND id = '{row}';"
+                 f" INSERT INTO log VALUES ({self.version}, jsonb_build_object('table', '{table}', 'id', '{row}',"
+                 f" 'version', {self.version}, 'deleted', true))")
+
+    def rebuild(self):
+        """The same rows, as another history."""
+        self.epoch = str(uuid.uuid4())
+
+    def forget(self, table, row):
+        """As if it had never been: not by a tombstone."""
+        self.sql(f"DELETE FROM rows WHERE tbl = '{table}' AND id = '{row}'")
+
+    def live(self, table):
+        return [(i, int(v), d) for i, v, d in
+                self.sql(f"SELECT id, version, data FROM rows WHERE tbl = '{table}' AND NOT deleted ORDER BY id")]
+
+    def sums(self, tables=None):
+        return [{"table": t, "count": len(rows), "checksum": checksum(rows)}
+                for t in tables or TABLES for rows in [self.live(t)]]
+
+    def snapshot(self, tables=None):
+        """(begin, rows messages, end)."""
+        name = f"s-{uuid.uuid4().hex[:8]}"
+        begin = {"type": "snapshot.begin", "snapshot": name, "community": self.id, "epoch": self.epoch,
+                 "version": str(self.version), "tables": self.sums(tables)}
+        chunks = []
+        for table in tables or TABLES:
+            rows = self.live(table)
+            for at in range(0, len(rows), CHUNK):
+                text = ",".join(f'{{"id":"{i}","version":"{v}","data":{d}}}' for i, v, d in rows[at:at + CHUNK])
+                chunks.append(f'{{"type":"snapshot.rows","snapshot":"{name}","index":{len(chunks)},"table":"{table}",'
+                              f'"rows":[{text}]}}')
+        return begin, chunks, {"type": "snapshot.end", "snapshot": name, "chunks": len(chunks)}
+
+    def deltas(self, since):
+        messages = []
+        changes = self.sql(f"SELECT change FROM log WHERE version > {since} ORDER BY version")
+        for at in range(0, len(changes), CHUNK):
+            some = [c for c, in changes[at:at + CHUNK]]
+            messages.append(f'{{"type":"delta.changes","community":"{self.id}","epoch":"{self.epoch}",'
+                            f'"from":"{since + at}","to":"{since + at + len(some)}","changes":[{",".join(some)}]}}')
+        return messages
+
+    def check(self):
+        return {"type": "sync.check", "epoch": self.epoch, "version": str(self.version), "tables": self.sums()}
+
+
+class CommunityServer:
+    """Serves each connection of a FakeCloud in a thread, one after another. `auto` off: only what a test sends goes out;
+    what comes in is in `inbox`. Events are acknowledged, those of a kind in `reject` with an error."""
+
+    def __init__(self, cloud, community, auto=True):
+        self.cloud, self.community, self.auto = cloud, community, auto
+        self.inbox = queue.Queue()
+        self.applied = []       # (epoch, version)
+        self.resnapshots = []
+        self.events = {}        # clientId → event
+        self.pushed = 0
+        self.reject = set()
+        self.ack = True
+        self.connection = None
+        self.window = 4
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self):
+        self._stop.set()
+        self._thread.join()
+
+    def send(self, message):
+        try:
+            self.connection.send(message)
+        except Exception:  # pylint: disable=broad-exception-caught
+            pass  # the box has gone; it comes again
+
+    def _run(self):
+        while not self._stop.is_set():
+            try:
+                self.connection = self.cloud.connections.get(timeout=0.05)
+            except queue.Empty:
+                continue
+            self._serve(self.connection)
+
+    def _serve(self, connection):
+        self.chunks, self.end, self.sent = [], None, 0
+        while not self._stop.is_set():
+            try:
+                message = connection.received.get(timeout=0.05)
+            except queue.Empty:
+                if connection.closed.is_set():
+                    return
+                continue
+            self._take(message)
+            self.inbox.put(message)
+
+    def _take(self, message):
+        kind = message["type"]
+        if kind == "sync.applied":
+            self.applied.append((message["epoch"], int(message["version"])))
+        elif kind == "sync.resnapshot":
+            self.resnapshots.append(message)
+            if self.auto:
+                self.start_snapshot(message.get("tables"))
+        elif kind == "sync.have" and self.auto:
+            self.answer_have(message)
+        elif kind == "snapshot.got" and self.auto:
+            self.go_on(int(message["index"]))
+        elif kind == "events.push":
+            self.take_events(message["events"])
+
+    def answer_have(self, have):
+        c = self.community
+        if c is None:
+            self.send({"type": "sync.none", "reason": "no community"})
+        elif have.get("epoch") != c.epoch or have.get("community") != c.id or int(have["version"]) == 0:
+            self.start_snapshot(None)
+        else:
+            self.send_deltas(int(have["version"]))
+
+    def send_deltas(self, since):
+        for message in self.community.deltas(since):
+            self.send(message)
+
+    def start_snapshot(self, tables):
+        begin, self.chunks, self.end = self.community.snapshot(tables)
+        self.sent = 0
+        self.send(begin)
+        self.go_on(-1)
+
+    def go_on(self, got):
+        while self.sent < len(self.chunks) and self.sent <= got + self.window:
+            self.sent += 1
+            self.send(self.chunks[self.sent - 1])
+        if self.end and got == len(self.chunks) - 1:
+            end, self.end = self.end, None
+            self.send(end)
+
+    def take_events(self, events):
+        self.pushed += len(events)
+        accepted, rejected = [], []
+        for e in events:
+            if e["kind"] in self.reject:
+                rejected.append({"clientId": e["clientId"], "error": {"id": "event.refused", "message": "not this one"}})
+            else:
+                self.events.setdefault(e["clientId"], e)
+                accepted.append(e["clientId"])
+        if self.ack:
+            self.send({"type": "events.ack", "accepted": accepted, "rejected": rejected})
