@@ -50,6 +50,11 @@ LIB = $(BUILD)/libsecbox.a
 SAN_LOGS =
 LIBS += $(if $(SAN_LOGS),-DSANITIZER_LOGS='"$(SAN_LOGS)"' tests/lab/sanitizer-options.c)
 
+# What secbox says of itself when it starts. The time is that of the commit, so that the same commit gives the same bytes.
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+COMMIT_TIME := $(shell date -u -d "@$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)}" +%Y-%m-%dT%H:%M:%SZ)
+BUILT_FROM := $(COMMIT) $(COMMIT_TIME)
+
 # program: every .c of its folder(s) that no other program owns
 mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c mgmt-agent/state/*.c)
 mgmt-link_SRC = $(wildcard mgmt-agent/link/*.c)
@@ -89,6 +94,7 @@ endif
 endef
 $(eval $(call note,flags,FLAGS))
 $(eval $(call note,sources,SOURCES))
+$(eval $(call note,commit,BUILT_FROM))
 
 all: $(BINS) $(BUILD)/compile_commands.json ## build the programs into build/bin (the default)
 
@@ -117,6 +123,12 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
+
+# only what changes with each commit
+$(BUILD)/build-info.o: $(BUILD)/commit
+	@echo "  CC    $@"
+	$(Q)printf 'const char build_commit[] = "%s", build_time[] = "%s";\n' $(BUILT_FROM) | $(CC) $(CFLAGS) -c -o $@ -x c -
+$(BUILD)/bin/secbox: $(BUILD)/build-info.o
 
 define program_rule
 $(BUILD)/bin/$(1): $$($(1)_SRC:%.c=$(BUILD)/obj/%.o) $(LIB)

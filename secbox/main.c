@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
+#include "secbox/banner.h"
 #include "secbox/secbox-config.h"
 #include "secbox/device.h"
 #include "secbox/heartbeat-writer.h"
@@ -30,6 +31,8 @@ static int serve(const Config *config, Error *err)
     _cleanup_(data_plane_freep) DataPlane *data = NULL;
     _cleanup_(device_freep) Device *device = NULL;
     int r = service_loop_new(&event, err);
+
+    banner_log(config);
 
     /* first, since it makes the folder */
     if (r >= 0)

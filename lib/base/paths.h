@@ -36,6 +36,7 @@
 #define LINK_FAULT_PATH LINK_RUN_DIR "/" CONFIG_FAULT_NAME
 #define RECOVERY_FAULT_PATH RUN_DIR "/recovery/" CONFIG_FAULT_NAME
 #define SECBOX_FAULT_PATH SECBOX_RUN_DIR "/" CONFIG_FAULT_NAME
+#define SECBOX_SOCKET_PATH RUN_DIR "/secbox/control.sock"
 
 /* Sets the prefix; NULL or "" means none ("/" too). Call once, early; if it is never called, SECBOX_ROOT counts. */
 void paths_set_root(const char *root);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One synchronous conversation with mgmt-agent over its UNIX socket (docs/wire-format.md, "The local socket"). Every step
- * has a deadline. Transport failures return -EHOSTUNREACH with an agent.* id; a refusal by the agent returns
+/* One synchronous conversation with mgmt-agent, or with secbox, over its UNIX socket (docs/wire-format.md, "The local
+ * socket"). Every step has a deadline. Transport failures return -EHOSTUNREACH with an agent.* id; a refusal by the agent returns
  * -EREMOTEIO with the agent's own id and sentence. */
 #pragma once
 
@@ -12,6 +12,8 @@ typedef struct AgentSocket AgentSocket;
 
 /* Errors: agent.unreachable (with what to do), agent.not-allowed. */
 int agent_open(const char *path, AgentSocket **ret, Error *err) _must_check_;
+/* The same with secbox, which answers `data.ask`. The folder is its own: what stands there has to be a socket. */
+int secbox_open(const char *path, AgentSocket **ret, Error *err) _must_check_;
 AgentSocket *agent_close(AgentSocket *s);
 DEFINE_CLEANUP(AgentSocket, agent_close)
 

@@ -30,6 +30,16 @@ static const CliVerb verbs[] = {
     { "env ensure", "", 0, 0, "create secbox.env from mgmt-agent.env if it is not there", verb_env_ensure, NULL },
     { "env show", "", 0, 0, "keys and values of both files, secrets hidden", verb_env_show, NULL },
     { "sessions", "", 0, 0, "who is logged in over the bridge; needs no agent", verb_sessions, NULL },
+    { "replica status", "", 0, 0, "the community's data on this box: database, sync, age", verb_replica_status, NULL },
+    { "replica verify", "", 0, 0, "count and sum its tables, and compare with the gateway", verb_replica_verify, NULL },
+    { "replica resync", "[TABLE...]", 0, 5, "ask the gateway for all of it again, or for some tables",
+      verb_replica_resync, NULL },
+    { "replica unconfirmed", "", 0, 0, "bans whose history is gone: they stay until a person agrees",
+      verb_replica_unconfirmed, NULL },
+    { "replica release", "BAN", 1, 1, "agree that such a ban has ended", verb_replica_release, NULL },
+    { "queue status", "", 0, 0, "events that wait for the cloud", verb_queue_status, NULL },
+    { "queue dead", "", 0, 0, "events that the cloud has refused, and why", verb_queue_dead, NULL },
+    { "queue retry", "[EVENT]", 0, 1, "send one of them again, or all", verb_queue_retry, NULL },
     { "doctor", "", 0, 0, "check what a working box needs, and say what to do", verb_doctor, NULL },
     {},
 };
@@ -110,7 +120,7 @@ int main(int argc, char **argv)
         .options = options,
         .verbs = verbs,
         .common = "root socket json",
-        .epilog = "Exit status: 0 it worked, 1 it did not, 2 wrong usage, 3 mgmt-agent could not be asked.",
+        .epilog = "Exit status: 0 it worked, 1 it did not, 2 wrong usage, 3 mgmt-agent or secbox could not be asked.",
     };
 
     return cli_run(&cli, argc, argv, &ctl);

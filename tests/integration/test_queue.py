@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The queue of events of a box on a real PostgreSQL: written with what they report, sent in order, forgotten only when they
 are acknowledged, and never sent to another community."""
+import json
+import os
+import re
+import subprocess
 import uuid
 
 import pytest
@@ -10,7 +14,7 @@ from tests.integration.data_box import DataBox
 from tests.integration.fake_cloud import FakeCloud
 from tests.lab.community import Community, CommunityServer
 from tests.lab.postgres import Postgres
-from tests.lab.util import wait_until
+from tests.lab.util import program, wait_until
 
 
 @pytest.fixture(scope="module", name="pg")
@@ -179,3 +183,40 @@ def test_the_bounds_drop_the_least_important_oldest(box):
     assert box.sql("SELECT queue_trim(1000000, 10, 10)") == [["0"]]
     assert box.sql("SELECT queue_trim(1000000, 10, 1)") == [["1"]]
     assert box.ask("queue.status")["dropped"] == 4
+
+
+def test_secboxctl_asks_over_the_socket(box):
+    root = box.folder
+    os.makedirs(os.path.join(root, "run/tucomunidad"))
+    os.symlink(box.env["SECBOX_RUN"], os.path.join(root, "run/tucomunidad/secbox"))
+
+    def ctl(*argv):
+        return subprocess.run([program("secboxctl"), "--root", root, *argv], capture_output=True, text=True, check=False)
+
+    status = ctl("replica", "status")
+    assert status.returncode == 0 and box.server.community.id in status.stdout and "current" in status.stdout
+    assert json.loads(ctl("replica", "status", "--json").stdout)["database"] == "up"
+    assert "bans" in ctl("replica", "verify").stdout
+    assert ctl("replica", "unconfirmed").stdout == "No ban waits for a person.\n"
+    box.server.reject.add("face.match")
+    refused = put(box, "face.match", who="x")
+    wait_until(lambda: refused in ctl("queue", "dead").stdout, "the dead letter is shown")
+    assert "event.refused" in ctl("queue", "dead").stdout
+    box.server.reject.clear()
+    assert ctl("queue", "retry", refused).stdout == "1 put back into the queue.\n"
+    wait_until(lambda: refused in box.server.events, "it is sent again")
+    assert re.search(r"^waiting +\d+$", ctl("queue", "status").stdout, re.M)
+    n = len(box.server.resnapshots)
+    assert ctl("replica", "resync", "bans").returncode == 0
+    wait_until(lambda: len(box.server.resnapshots) > n, "the gateway is asked")
+    assert box.server.resnapshots[-1]["tables"] == ["bans"]
+    bad = ctl("replica", "resync", "cats")
+    assert bad.returncode == 1 and "[sync.bad-table]" in bad.stderr
+    assert "no such ban" in ctl("replica", "release", str(uuid.uuid4())).stdout
+    box.process.kill()
+    box.process.wait()
+    gone = ctl("queue", "status")
+    assert gone.returncode == 3 and "secbox does not run" in gone.stderr
+    os.unlink(os.path.join(box.env["SECBOX_RUN"], "control.sock"))
+    os.symlink("/dev/null", os.path.join(box.env["SECBOX_RUN"], "control.sock"))
+    assert ctl("queue", "status").returncode == 3

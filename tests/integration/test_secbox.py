@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.integration.fake_cloud import FakeCloud
-from tests.lab.util import program, read_text, wait_until
+from tests.lab.util import bin_dir, program, read_text, wait_until
 
 
 class SecBox:
@@ -76,6 +76,18 @@ def test_tunnel_and_heartbeat(cloud, box):
     with open(box.heartbeat, "w", encoding="ascii") as f:
         f.write("nonsense\n")
     assert box.run("healthcheck").returncode == 1
+
+
+def test_the_log_begins_with_what_it_is(cloud, box):
+    box.env["DATABASE_URL"] = "postgresql://u:hunter2@127.0.0.1:1/d?application_name=x"
+    box.start()
+    cloud.next_connection()
+    first = read_text(box.log).splitlines()[:3]
+    commit = read_text(os.path.join(os.path.dirname(bin_dir()), "commit")).split()[0]
+    assert f"commit {commit}, built 2" in first[0]
+    assert "box caseta5" in first[1] and cloud.url("device") in first[1]
+    assert "database 127.0.0.1:1/d; asked on" in first[2]
+    assert "hunter2" not in read_text(box.log)
 
 
 def test_check(box):
