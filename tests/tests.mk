@@ -58,6 +58,12 @@ SOAK_SECONDS = 3600
 soak: deps all ## a healthy box under load for SOAK_SECONDS
 	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B tests/soak/soak.py $(SOAK_SECONDS)
 
+# A part of make check kills secbox a few times; this does it as often as it is told.
+DATA_KILLS = 200
+data-kills: deps all ## kill secbox DATA_KILLS times while it syncs and sends: nothing lost, twice, or by half
+	$(Q)DATA_KILLS=$(DATA_KILLS) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate \
+	  $(TEST_PYTHON) -m pytest -q tests/integration/test_replica_kill.py
+
 # Only built; tests/run.py runs them.
 unit-bins: $(UNIT_BINS)
 
@@ -67,6 +73,7 @@ fuzz-bins: $(FUZZ_BINS)
 # what the agent, the gateway and recovery-agent alone parse
 $(addprefix $(BUILD)/bin/fuzz-,podman watch): TEST_LIBS = $(AGENT_LIB) $(LIB)
 $(BUILD)/bin/fuzz-rollout: TEST_LIBS = $(GATEWAY_LIB) $(LIB)
+$(BUILD)/bin/fuzz-sync: TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o | $$(TEST_LIBS)
 	$(call link_test,-fsanitize=fuzzer)
@@ -101,4 +108,4 @@ coverage: ## lines and branches that the unit tests run: a page in build/coverag
 
 .PHONY: errors tidy coverage
 .PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
-  check-integration-asan check-system soak unit-bins fuzz-bins
+  check-integration-asan check-system soak data-kills unit-bins fuzz-bins

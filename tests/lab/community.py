@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The gateway's side of community data, without any of our code: a history of rows in a database of its own, and a thread
 that speaks the sync of docs/wire-format.md with the boxes that a FakeCloud lets in."""
+import functools
 import hashlib
 import json
 import queue
@@ -17,6 +18,15 @@ def checksum(rows):
     return f"{total % 2 ** 64:016x}"
 
 
+def alone(method):
+    """Whoever looks sees a change and its version, or neither."""
+    @functools.wraps(method)
+    def locked(self, *args, **more):
+        with self.lock:
+            return method(self, *args, **more)
+    return locked
+
+
 class Community:
     """Rows are written by SQL, so that data are what PostgreSQL makes of them."""
 
@@ -26,6 +36,8 @@ class Community:
         self.epoch = str(uuid.uuid4())
         self.database = f"cloud_{self.id[:8]}"
         self.version = 0
+        self.marks = []
+        self.lock = threading.RLock()
         postgres.sql(f"CREATE DATABASE {self.database}")
         self.sql("CREATE TABLE rows (tbl text, id uuid, version bigint, data jsonb, deleted boolean DEFAULT false,"
                  " PRIMARY KEY (tbl, id)); CREATE TABLE log (version bigint PRIMARY KEY, change jsonb)")
@@ -34,6 +46,7 @@ class Community:
     def sql(self, text):
         return self.pg.sql(text, self.database)
 
+    @alone
     def put(self, table, data, row=None):
         row = row or str(uuid.uuid4())
         if table != "communities":
@@ -46,6 +59,7 @@ class Community:
                  f" 'data', data) FROM rows WHERE tbl = '{table}' AND id = '{row}'")
         return row
 
+    @alone
     def many(self, table, n, data):
         """n rows at once; `data` is an SQL expression over i."""
         first = self.version
@@ -55,6 +69,7 @@ class Community:
                  f" INSERT INTO log SELECT version, jsonb_build_object('table', tbl, 'id', id, 'version', version, 'data',"
                  f" data) FROM new")
 
+    @alone
     def touch(self, table, n):
         """n rows change."""
         first = self.version
@@ -64,16 +79,19 @@ class Community:
                  f" WHERE tbl = '{table}' AND rows.id = chosen.id RETURNING rows.*) INSERT INTO log SELECT version,"
                  f" jsonb_build_object('table', tbl, 'id', id, 'version', version, 'data', data) FROM new")
 
+    @alone
     def delete(self, table, row):
         self.version += 1
         self.sql(f"UPDATE rows SET deleted = true, version = {self.version} WHERE tbl = '{table}' AND id = '{row}';"
                  f" INSERT INTO log VALUES ({self.version}, jsonb_build_object('table', '{table}', 'id', '{row}',"
                  f" 'version', {self.version}, 'deleted', true))")
 
+    @alone
     def rebuild(self):
         """The same rows, as another history."""
         self.epoch = str(uuid.uuid4())
 
+    @alone
     def forget(self, table, row):
         """As if it had never been: not by a tombstone."""
         self.sql(f"DELETE FROM rows WHERE tbl = '{table}' AND id = '{row}'")
@@ -86,6 +104,7 @@ class Community:
         return [{"table": t, "count": len(rows), "checksum": checksum(rows)}
                 for t in tables or TABLES for rows in [self.live(t)]]
 
+    @alone
     def snapshot(self, tables=None):
         """(begin, rows messages, end)."""
         name = f"s-{uuid.uuid4().hex[:8]}"
@@ -100,15 +119,20 @@ class Community:
                               f'"rows":[{text}]}}')
         return begin, chunks, {"type": "snapshot.end", "snapshot": name, "chunks": len(chunks)}
 
+    @alone
     def deltas(self, since):
+        """None of them goes beyond a mark."""
         messages = []
         changes = self.sql(f"SELECT change FROM log WHERE version > {since} ORDER BY version")
-        for at in range(0, len(changes), CHUNK):
-            some = [c for c, in changes[at:at + CHUNK]]
+        ends = sorted({*(m - since for m in self.marks if since < m < self.version), len(changes)})
+        starts = [at for start, end in zip([0, *ends], ends) for at in range(start, end, CHUNK)]
+        for at, end in zip(starts, [*starts[1:], len(changes)]):
+            some = [c for c, in changes[at:end]]
             messages.append(f'{{"type":"delta.changes","community":"{self.id}","epoch":"{self.epoch}",'
                             f'"from":"{since + at}","to":"{since + at + len(some)}","changes":[{",".join(some)}]}}')
         return messages
 
+    @alone
     def check(self):
         return {"type": "sync.check", "epoch": self.epoch, "version": str(self.version), "tables": self.sums()}
 
