@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define UUID_SIZE 37
+#define UUID_VERSION_AT 14 /* of the digit that tells how a UUID was made */
 
 /* Whether this is a UUID as it is written here; NULL is none. */
 bool uuid_is_valid(const char *text);

@@ -108,8 +108,9 @@ static int check(const Queue *q, const QueueEvent *e, Error *err)
 
     if (r < 0)
         return r;
-    if (e->client_id && !uuid_is_valid(e->client_id))
-        return error_set(err, EINVAL, "queue.bad-event", "the clientId of an event must be a UUID");
+    /* the gateway takes no others */
+    if (e->client_id && (!uuid_is_valid(e->client_id) || e->client_id[UUID_VERSION_AT] != '7'))
+        return error_set(err, EINVAL, "queue.bad-event", "the clientId of an event must be a UUID of version 7");
     if (!q->community[0])
         return error_set(err, ENODATA, "queue.no-community",
                          "this box has not been told which community it serves: its events belong to none");

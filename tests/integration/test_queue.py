@@ -83,7 +83,8 @@ def test_entries_go_before_motion_and_in_order(cloud, box):
 
 
 def test_the_same_client_id_twice_is_one(box):
-    same = str(uuid.uuid4())
+    assert box.ask("queue.put", kind="visit.entry", data={}, clientId=str(uuid.uuid4()))["id"] == "queue.bad-event"
+    same = "0192d7a4-51c3-7b1e-8f0a-6d2b9c4e1f55"
     for _ in range(3):
         assert box.ask("queue.put", kind="visit.entry", data={"n": 1}, clientId=same)["clientId"] == same
     wait_until(lambda: waiting(box) == 0 and same in box.server.events, "it is sent")
