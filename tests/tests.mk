@@ -84,6 +84,9 @@ check-compilers: ## all of it built with gcc and with clang
 errors: ## bring docs/errors.md up to date with the code
 	$(Q)$(TEST_PYTHON) -B tests/lint/check_names.py --write-errors
 
+docs-faults: ## make docs/faults.md of the table that the tests use
+	$(Q)$(TEST_PYTHON) -B -m tests.lab.faults >docs/faults.md
+
 # What clang-tidy reads are clang's own flags.
 TIDY = $(filter-out tests/%,$(filter %.c,$(SOURCES)))
 tidy: ## clang-tidy, with the checks of .clang-tidy, over the product's files, or over TIDY=FILES
@@ -106,6 +109,6 @@ coverage: ## lines and branches that the unit tests run: a page in build/coverag
 	@tail -1 $(COVERAGE)/report.txt | awk '{ print "functions " $$7 ", lines " $$10 ", branches " $$13 " of what the tests link" }'
 	@echo "by file: $(COVERAGE)/report.txt"
 
-.PHONY: errors tidy coverage
+.PHONY: errors docs-faults tidy coverage
 .PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
   check-integration-asan check-system soak data-kills unit-bins fuzz-bins

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* doctor: the machine's clock, disks and name resolution. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
@@ -16,6 +18,7 @@
 #define SPACE_MIN_PERCENT 10
 #define DNS_TIMEOUT (20 * USEC_PER_SEC)
 #define HOST_MAX 253
+#define LOCALTIME "/etc/localtime"
 
 /* The program's own file is as old as its build: an earlier clock has lost the time. */
 void check_clock(Doctor *d, Finding *f)
@@ -56,6 +59,31 @@ void check_time_sync(Doctor *d, Finding *f)
         finding_pass(f, "the clock is synchronised");
 }
 
+void check_time_zone(Doctor *d, Finding *f)
+{
+    struct stat link, st;
+    char magic[4] = "";
+
+    (void) d;
+    if (lstat(LOCALTIME, &link) < 0) {
+        finding_pass(f, "UTC");
+        return;
+    }
+    int fd = open(LOCALTIME, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+                read(fd, magic, sizeof(magic)) == sizeof(magic) && memcmp(magic, "TZif", sizeof(magic)) == 0;
+    closep(&fd);
+    if (good) {
+        finding_pass(f, "%s is a time zone", LOCALTIME);
+        return;
+    }
+    finding_set(f, VERDICT_FAIL, "Or the zone in which the box stands (`timedatectl list-timezones`).",
+                "%s leads to no time zone, so times are shown in UTC and containers that mount it do not start",
+                LOCALTIME);
+    f->since = (usec_t) link.st_mtim.tv_sec * USEC_PER_SEC;
+    finding_remedy(f, "timedatectl set-timezone UTC");
+}
+
 static void check_space(const char *path, const char *advice, Finding *f)
 {
     struct statvfs fs;
@@ -85,12 +113,14 @@ void check_state_space(Doctor *d, Finding *f)
 
 void check_podman_space(Doctor *d, Finding *f)
 {
-    if (!d->graph_root) {
+    const char *path = podman_graph_root(d);
+
+    if (!path) {
         finding_set(f, VERDICT_UNKNOWN, "Make podman answer first: only it knows its folder.",
                     "podman did not tell where its images are");
         return;
     }
-    check_space(d->graph_root, "Remove unused images with `podman image prune` as the podman user.", f);
+    check_space(path, "Remove unused images with `podman image prune` as the podman user.", f);
 }
 
 /* The host of a URL that env rules have accepted: a new string or NULL. */

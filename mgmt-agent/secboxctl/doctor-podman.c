@@ -8,29 +8,9 @@
 #include "lib/event/process.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
-#define PODMAN_TIMEOUT (60 * USEC_PER_SEC)
-#define PATH_DEFAULT "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-static const char *search_path(void)
-{
-    const char *path = getenv("PATH");
-    return str_empty(path) ? PATH_DEFAULT : path;
-}
-
-/* The first executable of that name in PATH: a new string or NULL. */
-static char *find_program(const char *name)
-{
-    for (const char *dir = search_path(); dir;) {
-        const char *colon = strchr(dir, ':');
-        int len = (int) (colon ? (size_t) (colon - dir) : strlen(dir));
-        _cleanup_(freep) char *path = len > 0 ? str_format("%.*s/%s", len, dir, name) : NULL;
-
-        if (path && path[0] == '/' && access(path, X_OK) == 0)
-            return TAKE_PTR(path);
-        dir = colon ? colon + 1 : NULL;
-    }
-    return NULL;
-}
+/* A box under load answers within a few seconds. One that hangs is not waited for twice. */
+#define PODMAN_TIMEOUT (20 * USEC_PER_SEC)
+#define KILL_AFTER (2 * USEC_PER_SEC)
 
 /* Runs argv as the podman user (as ourselves when we are not root), in the environment that mgmt-agent gives it. */
 static int run_as_user(Doctor *d, const char *const *argv, ProcessResult *ret, Error *err)
@@ -48,16 +28,24 @@ static int run_as_user(Doctor *d, const char *const *argv, ProcessResult *ret, E
         .gid = d->user.gid,
         .drop_privileges = d->user.switch_user,
         .timeout_usec = PODMAN_TIMEOUT,
+        .kill_after_usec = KILL_AFTER,
         .keep_with_parent = true,
     };
     return process_run(&spec, NULL, NULL, ret, err);
 }
 
-/* First line of a child's output, without its end. */
-static void cut_line(char *text)
+/* The last line that is an error of podman, else the last of all: before it are warnings. NULL when there is none. */
+static const char *last_error(char *text)
 {
-    if (text)
-        text[strcspn(text, "\n")] = '\0';
+    const char *found = NULL, *last = NULL;
+    char *state = NULL;
+
+    for (char *line = text ? strtok_r(text, "\n", &state) : NULL; line; line = strtok_r(NULL, "\n", &state)) {
+        last = line;
+        if (str_starts(line, "Error") || strstr(line, "level=error"))
+            found = line;
+    }
+    return found ? found : last;
 }
 
 /* Whether the child ended well; else the finding is set. */
@@ -71,10 +59,19 @@ static bool ran_well(int r, const ProcessResult *result, const Error *err, const
     if (!result->timed_out && WIFEXITED(result->status) && WEXITSTATUS(result->status) == 0)
         return true;
     _cleanup_(freep) char *how = process_status_string(result->status, result->timed_out);
-    cut_line(result->err);
-    finding_set(f, VERDICT_FAIL, advice, "%s: %s%s%s", what, how ? how : "failed", str_empty(result->err) ? "" : ": ",
-                result->err ? result->err : "");
+    const char *line = last_error(result->err);
+    finding_set(f, VERDICT_FAIL, advice, "%s: %s%s%s", what, how ? how : "failed", line ? ": " : "", line ? line : "");
     return false;
+}
+
+/* Without its session podman would only say so at length. Whether that is it. */
+static bool lacks_session(const Doctor *d, Finding *f)
+{
+    if (!d->user.name || !d->user.runtime_dir || access(d->user.runtime_dir, F_OK) == 0)
+        return false;
+    finding_set(f, VERDICT_FAIL, "See the checks `lingering` and `user-manager`.",
+                "podman cannot run as %s: there is no %s", d->user.name, d->user.runtime_dir);
+    return true;
 }
 
 void check_podman(Doctor *d, Finding *f)
@@ -84,25 +81,31 @@ void check_podman(Doctor *d, Finding *f)
     _cleanup_(error_done) Error err = {};
 
     if (!podman) {
-        finding_set(f, VERDICT_FAIL, "Run `apt-get install podman`.", "podman is not installed");
+        finding_set(f, VERDICT_FAIL, NULL, "podman is not installed");
+        finding_remedy(f, "apt-get install -y podman");
         return;
     }
-    const char *const argv[] = { podman, "info", "--format", "{{.Version.Version}} {{.Store.GraphRoot}}", NULL };
+    if (lacks_session(d, f))
+        return;
+    const char *const argv[] = { podman, "info", "--format", "json", NULL };
     int r = run_as_user(d, argv, &result, &err);
-    if (!ran_well(r, &result, &err, "podman info",
-                  "Run `podman info` as the podman user; `loginctl enable-linger USER` gives it a runtime folder.", f))
-        return;
-
-    cut_line(result.out);
-    char *space = result.out ? strchr(result.out, ' ') : NULL;
-    if (!space || space[1] != '/') {
-        finding_set(f, VERDICT_UNKNOWN, "Run `podman info` as the podman user and read what it says.",
-                    "podman's answer cannot be read: %s", result.out ? result.out : "");
+    d->podman_hangs = r >= 0 && result.timed_out;
+    if (d->podman_hangs) {
+        finding_of_hang(d, f);
         return;
     }
-    *space = '\0';
-    d->graph_root = strdup(space + 1);
-    finding_pass(f, "podman %s answers as user %s", result.out, d->user.name ? d->user.name : "of this process");
+    if (!ran_well(r, &result, &err, "podman info", "Run `podman info` as the podman user.", f)) {
+        finding_of_podman_error(d, f);
+        return;
+    }
+
+    d->podman_info = cJSON_Parse(result.out);
+    const char *version = podman_version(d);
+    if (version)
+        finding_pass(f, "podman %s answers as user %s", version, d->user.name ? d->user.name : "of this process");
+    else
+        finding_set(f, VERDICT_UNKNOWN, "Run `podman info` as the podman user and read what it says.",
+                    "podman's answer cannot be read");
 }
 
 /* The number behind the word "version" on the line about podman-compose, which calls itself "podman-composer" in some
@@ -127,9 +130,16 @@ void check_podman_compose(Doctor *d, Finding *f)
     _cleanup_(error_done) Error err = {};
 
     if (!program) {
-        finding_set(f, VERDICT_FAIL, "Run `apt-get install podman-compose`.", "podman-compose is not installed");
+        finding_set(f, VERDICT_FAIL, NULL, "podman-compose is not installed");
+        finding_remedy(f, "apt-get install -y podman-compose");
         return;
     }
+    if (d->podman_hangs) { /* it would ask podman */
+        finding_set(f, VERDICT_UNKNOWN, "See the check `podman`.", "it is not asked, since podman does not answer");
+        return;
+    }
+    if (lacks_session(d, f))
+        return;
     const char *const argv[] = { program, "--version", NULL };
     int r = run_as_user(d, argv, &result, &err);
     if (!ran_well(r, &result, &err, "podman-compose --version", "Run `podman-compose --version` as the podman user.",

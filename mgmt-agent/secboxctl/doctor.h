@@ -3,6 +3,7 @@
 #pragma once
 
 #include "env/env-file.h"
+#include "lib/base/clock.h"
 #include "lib/data/json.h"
 #include "mgmt-agent/host/podman-user.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
@@ -16,8 +17,17 @@ typedef enum Verdict {
 typedef struct Finding {
     Verdict verdict;
     char *detail; /* what was seen */
-    char *advice; /* what to do about it; NULL when it passed */
+    char *advice; /* what to do about it; NULL when it passed, or when the remedy says it all */
+    char *remedy; /* the command that mends it, for root's shell on the box; NULL when no single one does */
+    usec_t since; /* by the wall clock; 0 when it cannot be known */
 } Finding;
+
+/* A unit of the box's service manager. */
+typedef struct UnitFacts {
+    char *load, *active, *file, *result; /* LoadState, ActiveState, UnitFileState, Result; NULL when not told */
+    usec_t since;                        /* when it came into this state; 0 when it never was in another */
+    uint64_t restarts;
+} UnitFacts;
 
 typedef struct Doctor {
     const Secboxctl *ctl;
@@ -25,12 +35,14 @@ typedef struct Doctor {
     PodmanUser user;     /* name NULL when it cannot be told */
     cJSON *report;       /* the agent's status.report or NULL */
     const cJSON *status; /* borrowed from it */
-    char *graph_root;    /* podman's, NULL when podman did not answer */
+    cJSON *podman_info;  /* what podman tells of itself; NULL when it did not answer */
+    bool podman_hangs;   /* it did not answer in time, so it is not asked again */
 } Doctor;
 
 typedef struct DoctorCheck {
     const char *id;
     void (*run)(Doctor *d, Finding *f);
+    bool of_machine; /* about the machine itself: left out for a box below --root */
 } DoctorCheck;
 
 /* Ends with {}; in an order in which each may use what the ones before found out. */
@@ -38,15 +50,74 @@ extern const DoctorCheck doctor_checks[];
 
 /* Set the finding once; the strings are taken from printf-like text. */
 void finding_pass(Finding *f, const char *fmt, ...) _printf_(2, 3);
-/* `advice` is a literal sentence of what to do. */
+/* `advice` is a literal sentence of what to do, or NULL when a remedy follows. */
 void finding_set(Finding *f, Verdict verdict, const char *advice, const char *fmt, ...) _printf_(4, 5);
+/* Adds the command that mends it: what is printed is what is typed. */
+void finding_remedy(Finding *f, const char *fmt, ...) _printf_(2, 3);
+/* Adds since when it is so: the time that a file was changed; nothing when there is no such file. */
+void finding_since_file(Finding *f, const char *path);
+
+/* doctor-config.c */
+void check_agent_env(Doctor *d, Finding *f);
+void check_secbox_env(Doctor *d, Finding *f);
+void check_configuration(Doctor *d, Finding *f);
+void check_tunnel(Doctor *d, Finding *f);
+
+/* doctor-agent.c */
+void check_agent(Doctor *d, Finding *f);
+void check_podman_user(Doctor *d, Finding *f);
+void check_binds(Doctor *d, Finding *f);
+void check_services(Doctor *d, Finding *f);
+
+/* doctor-run.c */
+/* The first executable of that name in PATH: a new string or NULL. */
+char *find_program(const char *name);
+/* Runs a command of the system as ourselves; its first line of stdout, or of stderr when it failed, is a new string in *ret
+ * (may be NULL). Whether it ended well. */
+bool run_quietly(const char *const *argv, char **ret);
+
+/* doctor-units.c */
+/* Negative when the service manager does not tell. */
+int unit_facts(const char *name, UnitFacts *ret) _must_check_;
+void unit_facts_done(UnitFacts *u);
+/* What to say of a unit that must run, and run again after a reboot. */
+void finding_of_unit(Finding *f, const char *name, const UnitFacts *u);
+void check_link_unit(Doctor *d, Finding *f);
+void check_recovery_unit(Doctor *d, Finding *f);
+void check_recovery_sshd(Doctor *d, Finding *f);
+void check_ssh(Doctor *d, Finding *f);
+void check_journal(Doctor *d, Finding *f);
+
+/* doctor-user.c: what a user who is not root needs to run containers */
+void check_lingering(Doctor *d, Finding *f);
+void check_user_manager(Doctor *d, Finding *f);
+void check_user_bus(Doctor *d, Finding *f);
+void check_subuids(Doctor *d, Finding *f);
+void check_subgids(Doctor *d, Finding *f);
+void check_uidmap(Doctor *d, Finding *f);
 
 /* doctor-podman.c */
 void check_podman(Doctor *d, Finding *f);
 void check_podman_compose(Doctor *d, Finding *f);
+/* doctor-podman-parts.c; NULL when podman did not answer */
+const char *podman_graph_root(const Doctor *d);
+const char *podman_version(const Doctor *d);
+/* podman did not answer in time: who holds its locks. */
+void finding_of_hang(const Doctor *d, Finding *f);
+/* Adds what mends an error of podman, where its sentence tells. */
+void finding_of_podman_error(const Doctor *d, Finding *f);
+void check_runtime(Doctor *d, Finding *f);
+void check_network_backend(Doctor *d, Finding *f);
+void check_container_dns(Doctor *d, Finding *f);
+void check_iptables(Doctor *d, Finding *f);
+void check_rootless_network(Doctor *d, Finding *f);
+void check_cgroup_manager(Doctor *d, Finding *f);
+void check_store_driver(Doctor *d, Finding *f);
+
 /* doctor-host.c */
 void check_clock(Doctor *d, Finding *f);
 void check_time_sync(Doctor *d, Finding *f);
+void check_time_zone(Doctor *d, Finding *f);
 void check_state_space(Doctor *d, Finding *f);
 void check_podman_space(Doctor *d, Finding *f);
 void check_dns(Doctor *d, Finding *f);

@@ -372,14 +372,16 @@ def test_doctor_without_podman(ctl):
     ctl.env["PATH"] = ctl.root
     checks = {c["id"]: c for c in json.loads(ctl.run("doctor", "--json").stdout)["checks"]}
     assert checks["podman"]["result"] == checks["podman-compose"]["result"] == "fail"
-    assert "apt-get install podman" in checks["podman"]["advice"]
+    assert checks["podman"]["remedy"] == "apt-get install -y podman"
+    assert checks["podman"]["advice"] == "Run `apt-get install -y podman`."
     assert checks["space-podman"]["result"] == "unknown"
 
 
 def test_doctor_of_a_box_that_works(ctl, agent):
     ctl.env_files()
     os.makedirs(os.path.join(ctl.root, "var/lib/tucomunidad"))
-    ctl.write("podman", f"#!/bin/sh\n[ \"$1\" = info ] && echo '4.3.1 {ctl.root}'\n", 0o755)
+    info = json.dumps({"version": {"Version": "4.3.1"}, "store": {"graphRoot": ctl.root, "graphDriverName": "overlay"}})
+    ctl.write("podman", f"#!/bin/sh\n[ \"$1\" = info ] && echo '{info}'\n", 0o755)
     ctl.write("podman-compose", "#!/bin/sh\necho \"['podman', '--version', '']\"\necho 'podman-composer version  1.0.3'\n", 0o755)
     ctl.env["PATH"] = ctl.root
     p = ctl.run("doctor", "--json")
@@ -395,17 +397,45 @@ def test_doctor_of_a_box_that_works(ctl, agent):
     verdicts = [c["result"] for c in checks.values()]
     assert p.returncode == (1 if "fail" in verdicts else 3 if "unknown" in verdicts else 0)
 
-    ctl.write("podman", "#!/bin/sh\necho 'cannot open storage' >&2\nexit 125\n", 0o755)
+    ctl.write("podman", "#!/bin/sh\nprintf 'a warning\\nError: cannot open storage\\n' >&2\nexit 125\n", 0o755)
     agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "link": {
-        "connected": False, "gateway": "wss://cloud.example/mgmt", "error": {"id": "ws.refused", "message": "HTTP 503"}},
+        "connected": False, "gateway": "wss://cloud.example/mgmt", "since": "2026-01-02T03:04:05.000Z",
+        "error": {"id": "ws.refused", "message": "HTTP 503"}},
         "unsafeBinds": [{"service": "web", "source": "/srv/x", "problem": "do: chown root: /srv"}]}}]
     p = ctl.run("doctor", "--json")
     checks = {c["id"]: c for c in json.loads(p.stdout)["checks"]}
     assert p.returncode == 1
-    assert checks["podman"]["result"] == "fail" and "cannot open storage" in checks["podman"]["detail"]
+    assert checks["podman"]["result"] == "fail"
+    assert checks["podman"]["detail"] == "podman info: exit status 125: Error: cannot open storage"
     assert checks["tunnel"]["result"] == "fail" and "HTTP 503" in checks["tunnel"]["detail"]
+    assert checks["tunnel"]["since"] == "2026-01-02T03:04:05.000Z"
+    assert "2026-01-02T03:04:05.000Z" in next(line for line in ctl.run("doctor").stdout.splitlines() if line.startswith("tunnel"))
     assert checks["binds"]["result"] == "fail"
     assert checks["binds"]["detail"] == "1 unsafe mount: /srv/x of service web: do: chown root: /srv"
+
+
+def test_doctor_does_not_hang_on_a_podman_that_does(ctl):
+    ctl.write("podman", "#!/bin/sh\nexec sleep infinity\n", 0o755)
+    ctl.write("podman-compose", "#!/bin/sh\nexec sleep infinity\n", 0o755)
+    ctl.env["PATH"] = f"{ctl.root}:{ctl.env['PATH']}"
+    ctl.env_files()
+    checks = {c["id"]: c for c in json.loads(ctl.run("doctor", "--json").stdout)["checks"]}
+    assert checks["podman"]["result"] == "fail" and "podman does not answer" in checks["podman"]["detail"]
+    assert checks["podman-compose"]["result"] == "unknown"
+
+
+def test_doctor_says_what_starts_services_at_once(ctl, agent):
+    down = {"what": "down", "since": "2026-01-02T03:04:05.000Z", "exitCode": 1, "restarts": 1}
+    watched = [{"name": "secbox", "state": "down", "since": down["since"], "trouble": down}]
+    agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "watched": watched}}]
+    ctl.env_files()
+
+    def check():
+        return next(c for c in json.loads(ctl.run("doctor", "--json").stdout)["checks"] if c["id"] == "services")
+
+    assert check()["remedy"].endswith("podman start secbox")
+    watched[0]["state"] = "running"
+    assert check()["result"] == "pass", "it runs again"
 
 
 def test_doctor_names_services_that_are_not_well(ctl, agent):

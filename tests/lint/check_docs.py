@@ -2,6 +2,8 @@
 """What the documents name must be there."""
 import os
 import re
+import subprocess
+import sys
 
 from source import ROOT, files, lines, of_kind, text
 
@@ -71,4 +73,11 @@ def fuzz_targets_have_a_corpus():
             yield f"{path}: tests/fuzz/corpus/{name}/ is empty"
 
 
-CHECKS = [make_targets_exist, paths_exist, readme_commands_exist, fuzz_targets_have_a_corpus]
+def faults_are_those_of_the_table():
+    page = subprocess.run([sys.executable, "-B", "-m", "tests.lab.faults"], cwd=ROOT, check=True, capture_output=True,
+                          text=True).stdout
+    if "docs/faults.md" not in files() or page != text("docs/faults.md"):
+        yield "docs/faults.md: not what tests/lab/faults.py has: run make docs-faults"
+
+
+CHECKS = [faults_are_those_of_the_table, make_targets_exist, paths_exist, readme_commands_exist, fuzz_targets_have_a_corpus]

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* doctor: the env files, and the tunnel that comes of them. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/base/text.h"
+#include "lib/cli/report.h"
+#include "lib/data/config-fault.h"
+#include "mgmt-agent/secboxctl/doctor.h"
+#include "mgmt-agent/secboxctl/env-files.h"
+
+/* what recovery-agent keeps of the configuration that worked last */
+#define KEPT_CONFIG STATE_DIR "/recovery/config.env"
+#define KEPT_CA STATE_DIR "/recovery/ca.pem"
+/* where an authority's certificate usually lies */
+#define USUAL_CA ETC_DIR "/cloud-ca.pem"
+
+/* What mends an env file, where one command does. */
+static void remedy_of_env(const Doctor *d, EnvFileKind kind, const char *path, const Error *err, Finding *f)
+{
+    const char *owner = kind == ENV_AGENT || !d->user.name ? "root" : d->user.name, *id = error_id(err);
+
+    if (str_equal(id, "env.bad-mode"))
+        finding_remedy(f, "chmod 0600 %s", path);
+    else if (str_equal(id, "env.bad-owner"))
+        finding_remedy(f, "chown %s: %s", owner, path);
+    else if (err->line > 0 && str_equal(err->file, path))
+        finding_remedy(f, "sed -i '%us/^/#/' %s", err->line, path);
+    else if (kind == ENV_AGENT && str_equal(id, "env.missing") && access(KEPT_CONFIG, F_OK) == 0)
+        finding_remedy(f,
+                       "(grep -E '^(DEVICE_ID|BOOTSTRAP|MGMT_GATEWAY_URL|CLOUD_CA_FILE)=' " KEPT_CONFIG
+                       "; grep '^CLOUD_BASE_URL=' " SECBOX_ENV_PATH
+                       ") | install -m 0600 /dev/stdin %s && systemctl restart mgmt-agent mgmt-link",
+                       path);
+    else if (kind == ENV_SECBOX && str_equal(id, "env.missing"))
+        finding_remedy(f, "secboxctl env ensure");
+    else if (kind == ENV_SECBOX && str_equal(id, "env.missing-keys"))
+        finding_remedy(f, "mv %s %s.broken && secboxctl env ensure", path, path);
+}
+
+static void check_env(Doctor *d, EnvFileKind kind, EnvFile **ret_env, Finding *f)
+{
+    _cleanup_(freep) char *path = env_files_path(kind);
+    _cleanup_(error_done) Error err = {};
+    unsigned present = 0, total = 0;
+    int r = env_files_check(kind, d->agent_env, ret_env, &err);
+
+    if (r < 0) {
+        _cleanup_(freep) char *text = text_error(&err, r);
+        finding_set(f, VERDICT_FAIL,
+                    kind == ENV_AGENT ? "Or set the box up anew: `secbox-fleet devices bootstrap`, on the operator's "
+                                        "machine, gives it a new BOOTSTRAP."
+                                      : "Lines of your own are to be carried over.",
+                    "%s", text ? text : "out of memory");
+        if (path) {
+            finding_since_file(f, path);
+            remedy_of_env(d, kind, path, &err, f);
+        }
+        return;
+    }
+    env_count_required(*ret_env, kind, &present, &total);
+    finding_pass(f, "%u/%u required keys present, owner and mode are right", present, total);
+}
+
+void check_agent_env(Doctor *d, Finding *f)
+{
+    check_env(d, ENV_AGENT, &d->agent_env, f);
+}
+
+void check_secbox_env(Doctor *d, Finding *f)
+{
+    _cleanup_(env_freep) EnvFile *env = NULL;
+    _cleanup_(freep) char *path = env_files_path(ENV_SECBOX);
+    const cJSON *current = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "current") : NULL;
+
+    if (!cJSON_IsObject(current) && path && access(path, F_OK) < 0 && errno == ENOENT) {
+        finding_pass(f, "not there yet: the first push makes it from mgmt-agent.env");
+        return;
+    }
+    check_env(d, ENV_SECBOX, &env, f);
+}
+
+/* What each program told of its own: only its user knows what that may read. */
+void check_configuration(Doctor *d, Finding *f)
+{
+    _cleanup_(cJSON_Deletep) cJSON *faults = config_faults_read();
+    _cleanup_(strv_freep) char **texts = NULL;
+    const cJSON *fault;
+    bool bad = false;
+
+    (void) d;
+    cJSON_ArrayForEach(fault, faults) {
+        const cJSON *error = cJSON_GetObjectItemCaseSensitive(fault, "error");
+        const char *since = json_string(fault, "since");
+
+        bad = bad || !str_equal(json_string(error, "id"), CONFIG_WAITS);
+        if (strv_addf(&texts, "%s since %s: %s", json_string(fault, "program"), since ? since : "?",
+                      json_string(error, "message")) < 0)
+            return;
+    }
+    _cleanup_(freep) char *all = texts ? strv_join(texts, "; ") : NULL;
+    if (bad)
+        finding_set(f, VERDICT_FAIL, "Correct it; each program takes it within a minute, without a restart.", "%s",
+                    all);
+    else
+        finding_pass(f, "%s", all ? all : "every program has taken its files");
+}
+
+/* What mends an authority's file that mgmt-link cannot read. */
+static void remedy_of_ca(const Doctor *d, const char *why, Finding *f)
+{
+    const char *file = d->agent_env ? env_get(d->agent_env, "CLOUD_CA_FILE") : NULL;
+
+    if (!file)
+        return;
+    finding_since_file(f, file);
+    if (access(file, F_OK) == 0 && strstr(why, strerror(EACCES)))
+        finding_remedy(f, "chmod 0644 %s && systemctl restart mgmt-link", file);
+    else if (access(file, F_OK) < 0 && access(KEPT_CA, F_OK) == 0)
+        finding_remedy(f, "install -m 0644 " KEPT_CA " %s && systemctl restart mgmt-link", file);
+}
+
+/* What mends a certificate that is refused because nobody named its authority. */
+static void remedy_of_certificate(const Doctor *d, Finding *f)
+{
+    if (!d->agent_env || env_get(d->agent_env, "CLOUD_CA_FILE"))
+        return;
+    if (access(USUAL_CA, F_OK) == 0)
+        finding_remedy(f, "echo CLOUD_CA_FILE=" USUAL_CA " >>" AGENT_ENV_PATH " && systemctl restart mgmt-link");
+}
+
+/* What the tunnel's own error asks for. NULL when it is none of those. */
+static const char *advice_of_tunnel(const Doctor *d, const char *id, const char *why, Finding *f)
+{
+    if (str_equal(id, "stream.tls-files")) {
+        remedy_of_ca(d, why, f);
+        return "CLOUD_CA_FILE must be a certificate in PEM that everybody may read.";
+    }
+    if (str_equal(id, "stream.tls") && strstr(why, "expired"))
+        return "Renew the gateway's certificate on its machine, then run `systemctl reload secbox-gateway` there; and "
+               "see "
+               "the check `clock`.";
+    if (str_equal(id, "stream.tls")) {
+        remedy_of_certificate(d, f);
+        return "CLOUD_CA_FILE must name the authority that issued the gateway's certificate; and see the check "
+               "`clock`.";
+    }
+    if (strstr(why, "blocked"))
+        return "On the operator's machine: `secbox-fleet devices unblock` and the box's name.";
+    if (str_starts(id, "identity."))
+        return "On the operator's machine: `secbox-fleet devices bootstrap` and the box's name; write the token that "
+               "it "
+               "prints into mgmt-agent.env as BOOTSTRAP.";
+    if (str_equal(id, "stream.resolve"))
+        return "See the check `dns`.";
+    return NULL;
+}
+
+void check_tunnel(Doctor *d, Finding *f)
+{
+    const cJSON *link = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "link") : NULL;
+
+    if (!cJSON_IsObject(link)) {
+        finding_set(f, VERDICT_UNKNOWN, "Make mgmt-agent answer first: only it knows.",
+                    "mgmt-agent did not tell about the tunnel");
+        return;
+    }
+    const char *gateway = json_string(link, "gateway"), *since = json_string(link, "since");
+    if (json_bool(link, "connected", false)) {
+        finding_pass(f, "connected to %s", gateway ? gateway : "the gateway");
+        return;
+    }
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(link, "error");
+    _cleanup_(freep) char *why = cJSON_IsObject(error) ? report_error(error) : report_member(link, "error");
+    const char *id = cJSON_IsObject(error) ? json_string(error, "id") : NULL;
+    finding_set(f, VERDICT_FAIL, NULL, "not connected to %s: %s", gateway ? gateway : "the gateway",
+                why ? why : "mgmt-link has not said why, or does not run");
+    if (since && timestamp_parse(since, &f->since) < 0)
+        f->since = 0;
+    const char *advice = why && id ? advice_of_tunnel(d, id, why, f) : NULL;
+    f->advice = strdup(advice ? advice
+                              : "Read `journalctl -u mgmt-link`; see the checks `mgmt-link`, `dns` and `clock`, and "
+                                "whether the gateway runs.");
+}

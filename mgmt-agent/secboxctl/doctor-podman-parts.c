@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* doctor: the programs that podman calls, each of which is a package that it only recommends, and how it has set itself up.
+ * Looked for without podman, which may be what cannot run for the want of one. */
+#include <dirent.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/strv.h"
+#include "mgmt-agent/secboxctl/doctor.h"
+
+#define STORAGE_CONF "/etc/containers/storage.conf"
+
+/* where podman looks for helpers */
+static const char *const helper_dirs[] = {
+    "/usr/local/libexec/podman",
+    "/usr/local/lib/podman",
+    "/usr/libexec/podman",
+    "/usr/lib/podman",
+};
+
+/* A member of a member of what podman tells of itself; NULL when it does not. */
+static const char *told(const Doctor *d, const char *group, const char *member)
+{
+    const cJSON *g = cJSON_IsObject(d->podman_info) ? cJSON_GetObjectItemCaseSensitive(d->podman_info, group) : NULL;
+    return cJSON_IsObject(g) ? json_string(g, member) : NULL;
+}
+
+const char *podman_graph_root(const Doctor *d)
+{
+    const char *path = told(d, "store", "graphRoot");
+    return path && path[0] == '/' ? path : NULL;
+}
+
+const char *podman_version(const Doctor *d)
+{
+    return told(d, "version", "Version");
+}
+
+static bool helper_exists(const char *name)
+{
+    for (size_t i = 0; i < ELEMENTSOF(helper_dirs); i++) {
+        _cleanup_(freep) char *path = str_format("%s/%s", helper_dirs[i], name);
+
+        if (path && access(path, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void finding_of_package(Finding *f, bool there, const char *program, const char *package, const char *without)
+{
+    if (there) {
+        finding_pass(f, "%s is there", program);
+        return;
+    }
+    finding_set(f, VERDICT_FAIL, NULL, "%s is not installed: %s", program, without);
+    finding_remedy(f, "apt-get install -y %s", package);
+}
+
+void check_runtime(Doctor *d, Finding *f)
+{
+    _cleanup_(freep) char *crun = find_program("crun"), *runc = find_program("runc");
+
+    (void) d;
+    if (crun || runc)
+        finding_pass(f, "%s", crun ? crun : runc);
+    else
+        finding_of_package(f, false, "crun", "crun", "without it no container can be made");
+}
+
+/* Set to use CNI's plugins, from before netavark. */
+static bool uses_cni(const Doctor *d)
+{
+    return str_equal(told(d, "host", "networkBackend"), "cni") && access("/usr/lib/cni/bridge", X_OK) == 0;
+}
+
+void check_network_backend(Doctor *d, Finding *f)
+{
+    if (uses_cni(d))
+        finding_pass(f, "CNI");
+    else
+        finding_of_package(f, helper_exists("netavark"), "netavark", "netavark",
+                           "without it no container gets a network or a published port");
+}
+
+void check_container_dns(Doctor *d, Finding *f)
+{
+    if (uses_cni(d))
+        finding_pass(f, "CNI");
+    else
+        finding_of_package(f, helper_exists("aardvark-dns"), "aardvark-dns", "aardvark-dns",
+                           "without it containers do not find each other by name");
+}
+
+void check_iptables(Doctor *d, Finding *f)
+{
+    _cleanup_(freep) char *path = find_program("iptables");
+
+    (void) d;
+    finding_of_package(f, path, "iptables", "iptables", "without it netavark makes no bridge and publishes no port");
+}
+
+void check_rootless_network(Doctor *d, Finding *f)
+{
+    _cleanup_(freep) char *slirp = find_program("slirp4netns"), *pasta = find_program("pasta");
+
+    if (d->user.name && d->user.uid == 0)
+        finding_pass(f, "root needs none");
+    else
+        finding_of_package(f, slirp || pasta, pasta && !slirp ? "pasta" : "slirp4netns", "slirp4netns",
+                           "without it containers of a user who is not root reach nothing");
+}
+
+void check_cgroup_manager(Doctor *d, Finding *f)
+{
+    const char *manager = told(d, "host", "cgroupManager");
+
+    if (!manager)
+        finding_set(f, VERDICT_UNKNOWN, "See the check `podman`.", "podman does not tell");
+    else if (!str_equal(manager, "systemd") && d->user.uid != 0)
+        finding_set(f, VERDICT_FAIL,
+                    "See the checks `user-manager` and `user-bus`; and look for cgroup_manager in containers.conf.",
+                    "podman uses %s, not systemd: limits have no effect, and what ends a session ends containers",
+                    manager);
+    else
+        finding_pass(f, "%s", manager);
+}
+
+/* How many entries a folder has; 0 when it is not there. */
+static unsigned entries_of(const char *path)
+{
+    DIR *dir = path ? opendir(path) : NULL;
+    const struct dirent *entry;
+    unsigned n = 0;
+
+    while (dir && (entry = readdir(dir)))
+        n += !str_equal(entry->d_name, ".") && !str_equal(entry->d_name, "..");
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+/* Whether podman's store holds anything: what it was made by cannot be changed then. */
+static bool store_is_empty(const Doctor *d)
+{
+    const cJSON *store = cJSON_GetObjectItemCaseSensitive(d->podman_info, "store");
+    const cJSON *containers = cJSON_GetObjectItemCaseSensitive(store, "containerStore"),
+                *images = cJSON_GetObjectItemCaseSensitive(store, "imageStore");
+    uint64_t n_containers, n_images;
+
+    return json_u64(containers, "number", &n_containers) == 0 && json_u64(images, "number", &n_images) == 0 &&
+           n_containers == 0 && n_images == 0 && entries_of(json_string(store, "volumePath")) == 0;
+}
+
+/* podman 4.3 chooses vfs for a user who is not root when no storage.conf names another. */
+void check_store_driver(Doctor *d, Finding *f)
+{
+    const char *driver = told(d, "store", "graphDriverName");
+    _cleanup_(freep) char *as_user =
+        d->user.uid == 0 ? strdup("")
+                         : str_format("runuser -u %s -- env XDG_RUNTIME_DIR=%s ", d->user.name, d->user.runtime_dir);
+
+    if (!driver) {
+        finding_set(f, VERDICT_UNKNOWN, "See the check `podman`.", "podman does not tell");
+    } else if (!str_equal(driver, "vfs")) {
+        finding_pass(f, "%s", driver);
+    } else if (!store_is_empty(d)) {
+        finding_pass(f,
+                     "vfs: each layer of an image is a whole copy, which takes room; a store that is in use stays so");
+    } else {
+        finding_set(f, VERDICT_FAIL, "Nothing is lost: the store is empty.",
+                    "podman would store images by vfs, where each layer is a whole copy");
+        finding_since_file(f, podman_graph_root(d));
+        if (as_user)
+            finding_remedy(
+                f, "printf '[storage]\\ndriver = \"overlay\"\\n' >" STORAGE_CONF " && %spodman system reset --force",
+                as_user);
+    }
+}
