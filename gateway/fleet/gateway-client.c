@@ -99,6 +99,7 @@ int api_call(const Api *api, const char *method, const char *path, const cJSON *
         .body = text,
         .body_len = text ? strlen(text) : 0,
         .ca_file = api->ca_file,
+        .ca_advice = "check the clock, and name a private authority's certificate by SECBOX_CA or --ca",
         .timeout_usec = timeout,
         .response_max = ANSWER_MAX,
     };

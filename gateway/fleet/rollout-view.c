@@ -10,6 +10,8 @@
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
 
+#define NONE_TOOK_IT "no box has taken it, each was skipped: check the name of what was rolled out\n"
+
 #define DIGEST_SHOWN 19 /* "sha256:" and twelve digits */
 
 static const cJSON *member(const cJSON *object, const char *key)
@@ -140,6 +142,12 @@ static void print_boxes(FILE *out, const char *heading, const cJSON *rollout, co
     }
 }
 
+bool rollout_view_is_empty(const cJSON *rollout)
+{
+    int boxes = sum(rollout, "boxes");
+    return str_equal(json_string(rollout, "state"), "done") && boxes > 0 && sum(rollout, "skipped") == boxes;
+}
+
 char *rollout_view(const cJSON *rollout, usec_t now)
 {
     _cleanup_(freep) char *what = subject(rollout), *state = state_of(rollout, now), *groups = groups_text(rollout);
@@ -156,6 +164,8 @@ char *rollout_view(const cJSON *rollout, usec_t now)
     fprintf(out, "%s; %d of %d boxes done, %d failed or rolled back, halts before more than %s fail\n",
             state ? state : "-", sum(rollout, "done"), sum(rollout, "boxes"),
             sum(rollout, "failed") + sum(rollout, "rolledBack"), halt_at ? halt_at : "-");
+    if (rollout_view_is_empty(rollout))
+        fprintf(out, "%s", NONE_TOOK_IT);
     fprintf(out, "started by %s at %s\n", by ? by : "-", at ? at : "-");
     if (cJSON_IsObject(error)) {
         _cleanup_(freep) char *why = report_error(error);
@@ -251,6 +261,8 @@ char *rollout_view_news(const cJSON *before, const cJSON *rollout)
     if (!str_equal(json_string(before, "state"), json_string(rollout, "state"))) {
         _cleanup_(freep) char *why = cJSON_IsObject(error) ? report_error(error) : NULL;
         fprintf(out, "%s%s%s\n", state ? state : "-", why ? ": " : "", why ? why : "");
+        if (rollout_view_is_empty(rollout))
+            fprintf(out, "%s", NONE_TOOK_IT);
     }
     if (fclose(out) != 0) {
         free(text);

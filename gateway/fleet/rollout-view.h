@@ -7,6 +7,8 @@
 
 /* All of one rollout; `now` (wall clock) tells how long it still soaks. */
 char *rollout_view(const cJSON *rollout, usec_t now);
+/* Whether it is over and no box had anything to do with it: each was skipped, as when no box runs an image of that name. */
+bool rollout_view_is_empty(const cJSON *rollout);
 /* An array of rollouts as a table. */
 char *rollout_view_list(const cJSON *rollouts);
 /* What is new since `before` (NULL: everything): lines, or "" when nothing is worth one. */

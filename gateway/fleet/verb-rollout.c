@@ -175,7 +175,7 @@ static int exit_code_of(const cJSON *rollout)
     const char *state = json_string(rollout, "state");
 
     if (str_equal(state, "done"))
-        return EXIT_OK;
+        return rollout_view_is_empty(rollout) ? EXIT_FAILED : EXIT_OK;
     return str_equal(state, "halted") || str_equal(state, "aborted") ? EXIT_FAILED : -1;
 }
 

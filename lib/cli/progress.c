@@ -121,7 +121,7 @@ int progress_event(ProgressView *v, const cJSON *event)
         show_info(v, event);
     } else if (phase) {
         if (v->phase[0] && !str_equal(v->phase, phase))
-            end_phase(v, "ok", now, NULL);
+            end_phase(v, str_equal(phase, "rolling-back") ? "failed" : "ok", now, NULL);
         if (!v->phase[0] && !str_equal(phase, "done")) /* the end is told by the result */
             begin_phase(v, phase, now);
         if (str_equal(state, "done") || str_equal(state, "failed"))
@@ -175,7 +175,7 @@ static const struct {
     const char *outcome, *meaning;
 } meanings[] = {
     { "failed", "nothing was touched: the box runs what it ran before" },
-    { "rolled-back", "the containers from before run again" },
+    { "rolled-back", "all is as it was: the box runs what it ran before" },
     { "recovery", "the rollback failed too: the box is left as it is; go in by bridge SSH" },
     {},
 };

@@ -224,7 +224,9 @@ static const char *verify_hint(long result)
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
         return "the certificate is for another name: check the URL and the certificate's names";
     default:
-        return "if the server's authority is a private one, CLOUD_CA_FILE must name its certificate";
+        return "if the server's authority is a private one, name its certificate: CLOUD_CA_FILE on a box, SECBOX_CA or "
+               "--ca "
+               "for an operator";
     }
 }
 

@@ -171,9 +171,11 @@ void check_store_driver(Doctor *d, Finding *f)
         finding_set(f, VERDICT_FAIL, "Nothing is lost: the store is empty.",
                     "podman would store images by vfs, where each layer is a whole copy");
         finding_since_file(f, podman_graph_root(d));
-        if (as_user)
-            finding_remedy(
-                f, "printf '[storage]\\ndriver = \"overlay\"\\n' >" STORAGE_CONF " && %spodman system reset --force",
-                as_user);
+        if (as_user && access(STORAGE_CONF, F_OK) < 0)
+            finding_remedy(f,
+                           "printf '%%s\\n' '[storage]' 'driver = \"overlay\"' 'runroot = \"/run/containers/storage\"' "
+                           "'graphroot = \"/var/lib/containers/storage\"' >" STORAGE_CONF
+                           " && %spodman system reset --force",
+                           as_user);
     }
 }

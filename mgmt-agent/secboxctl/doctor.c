@@ -188,8 +188,13 @@ int verb_doctor(int argc, char **argv, void *userdata)
     _cleanup_(table_freep) Table *table = table_new(headers);
     unsigned counts[3] = {};
 
+    _cleanup_(error_done) Error err = {};
+
     (void) argc;
     (void) argv;
+    int r = secboxctl_need_root(d.ctl, &err);
+    if (r < 0)
+        return secboxctl_fail(d.ctl, &err, r);
     cJSON *checks = document ? cJSON_AddArrayToObject(document, "checks") : NULL;
     if (!checks || !table || run_checks(&d, checks, table, counts) < 0 ||
         json_add_int(document, "passed", (int) counts[VERDICT_PASS]) < 0 ||

@@ -2,6 +2,7 @@
 /* secboxctl: the operators' verbs on the box itself, for when the cloud is gone. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/encode.h"
 #include "lib/base/paths.h"
@@ -53,13 +54,22 @@ Secboxctl *secboxctl_begin(void *userdata)
     return ctl;
 }
 
+int secboxctl_need_root(const Secboxctl *ctl, Error *err)
+{
+    if (geteuid() == 0 || ctl->socket || !str_empty(paths_root()))
+        return 0;
+    return error_set(err, EHOSTUNREACH, "agent.not-allowed",
+                     "only root may look after this box: run it as root, or with sudo in front");
+}
+
 int secboxctl_connect(const Secboxctl *ctl, AgentSocket **ret, Error *err)
 {
     _cleanup_(freep) char *path = ctl->socket ? strdup(ctl->socket) : path_in_root(AGENT_SOCKET_PATH);
 
     if (!path)
         return error_from_errno(err, -ENOMEM, "connect to mgmt-agent");
-    return agent_open(path, ret, err);
+    int r = secboxctl_need_root(ctl, err);
+    return r < 0 ? r : agent_open(path, ret, err);
 }
 
 cJSON *secboxctl_request(const char *type)

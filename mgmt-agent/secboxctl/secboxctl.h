@@ -28,6 +28,9 @@ typedef struct AgentSocket AgentSocket;
 /* Every verb's first line: the options in `userdata`, --root applied. */
 Secboxctl *secboxctl_begin(void *userdata);
 
+/* For what only root can see or do on a box. A box below --root, or a socket that is named, is whose it is. */
+int secboxctl_need_root(const Secboxctl *ctl, Error *err) _must_check_;
+
 /* Connects to the agent's socket under --socket or --root. */
 int secboxctl_connect(const Secboxctl *ctl, AgentSocket **ret, Error *err) _must_check_;
 

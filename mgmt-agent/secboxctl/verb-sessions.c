@@ -75,7 +75,9 @@ int verb_sessions(int argc, char **argv, void *userdata)
 
     (void) argc;
     (void) argv;
-    int r = all ? read_sessions(all, &err) : -ENOMEM;
+    int r = secboxctl_need_root(ctl, &err);
+    if (r >= 0)
+        r = all ? read_sessions(all, &err) : -ENOMEM;
     if (r < 0)
         return secboxctl_fail(ctl, &err, r);
     return ctl->json ? report_json(document, EXIT_OK) : report_text(print_sessions(all), EXIT_OK);

@@ -243,7 +243,7 @@ def test_push_wait_shows_why_it_failed(fleet):
     assert p.returncode == 1
     assert "  prove                    failed    11.0 s" in p.stdout
     assert "rolled-back, 500 in phase prove: secbox is unhealthy [prove.unhealthy]" in p.stdout
-    assert "the containers from before run again" in p.stdout
+    assert "the box runs what it ran before" in p.stdout
     assert "    | no database?[2J" in p.stdout and "\x1b" not in p.stdout
 
 

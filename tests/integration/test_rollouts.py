@@ -511,6 +511,16 @@ def test_the_command_line(gw, fleet, site):
     assert p.returncode == 1 and json.loads(p.stdout.splitlines()[-1])["rollout"]["state"] == "aborted"
 
 
+def test_a_name_that_no_box_runs_is_no_success(gw, fleet, site):
+    for box in boxes(fleet, site, 2):
+        box.outcome = lambda message: NOT_HERE
+    p = command(gw, "rollout", "start", IMAGE, "--to", digest(), "--label", f"site={site}", "--groups", "100%", "--soak", "0",
+                "--wait")
+    assert p.returncode == 1, p
+    assert p.stdout.endswith("done\nno box has taken it, each was skipped: check the name of what was rolled out\n"), p.stdout
+    assert "no box has taken it" in command(gw, "rollout", "status").stdout
+
+
 def test_the_command_line_follows_through_a_restart(gw, fleet, site, folder):
     everyone = boxes(fleet, site, 4)
     path = os.path.join(folder, "compose.yml")

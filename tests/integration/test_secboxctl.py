@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import pwd
+import shutil
 import subprocess
 
 import pytest
@@ -349,6 +350,19 @@ def test_apply_that_takes_too_long(ctl, agent):
     agent.answers["compose.snapshot"] = [progress(1, "apply", "started", 5)]
     p = ctl.run("apply", ctl.write("compose.yaml", GOOD), "--timeout", "1")
     assert p.returncode == 3 and "[agent.timeout]" in p.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("args", [["status"], ["doctor"], ["history"], ["env", "check"], ["env", "show"], ["sessions"]],
+                         ids=" ".join)
+def test_without_sudo_it_says_so_and_nothing_else(folder, args):
+    os.chmod(folder, 0o755)
+    copied = shutil.copy(program("secboxctl"), folder)
+    p = subprocess.run(["setpriv", "--reuid=nobody", "--clear-groups", copied, *args], capture_output=True, text=True, check=False,
+                       cwd="/")
+    assert (p.returncode, p.stdout) == (3, ""), p
+    assert p.stderr == ("secboxctl: only root may look after this box: run it as root, or with sudo in front "
+                        "[agent.not-allowed]\n")
 
 
 # doctor

@@ -39,7 +39,9 @@ def removed(package, check, says, broken=None, since=False):
 
 FRESH = [
     Fault("vfs", "podman's empty store has the slow driver", "true", "store-driver", "podman would store images by vfs",
-          f"printf '[storage]\\ndriver = \"overlay\"\\n' >/etc/containers/storage.conf && {AS_USER} podman system reset --force"),
+          "printf '%s\\n' '[storage]' 'driver = \"overlay\"' 'runroot = \"/run/containers/storage\"' "
+          "'graphroot = \"/var/lib/containers/storage\"' >/etc/containers/storage.conf && "
+          f"{AS_USER} podman system reset --force"),
 ]
 
 SECBOXCTL = [

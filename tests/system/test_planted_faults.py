@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import require_programs
 from tests.lab import faults, whole_box
 from tests.lab.gateway import Gateway
-from tests.lab.util import LabError, read_text, wait_until
+from tests.lab.util import ROOT, LabError, read_text, wait_until
 from tests.system.test_whole_box import DEVICE, STACK, make_certificate, push
 
 UNITS = ["mgmt-agent", "mgmt-link", "recovery-agent", "ssh"]
@@ -130,6 +130,9 @@ def heal(box, fault):
 def test_before_anything_is_deployed(machine, fault):
     heal(machine.box, fault)
     assert doctor(machine.box)[fault.check]["result"] == "pass"
+    assert machine.box.read("/etc/containers/storage.conf") == "".join(
+        line for line in read_text(f"{ROOT}/installer/storage.conf").splitlines(True) if line[0] != "#")
+    machine.box.run("podman", "info")  # root's is content with it, too
 
 
 @pytest.mark.parametrize("fault", faults.SECBOXCTL, ids=lambda f: f.name)

@@ -285,10 +285,31 @@ static void test_progress_failed(void **state)
                               "  prove                    failed    30.0 s  secbox is unhealthy\n"
                               "  rolling-back             ok         2.0 s\n"
                               "version 8: rolled-back, 500 in phase prove: secbox is unhealthy [prove.unhealthy]\n"
-                              "  the containers from before run again\n"
+                              "  all is as it was: the box runs what it ran before\n"
                               "  last lines of secbox:\n"
                               "    | first\n"
                               "    | second?\n");
+}
+
+/* The deadline of a phase ends it without a word of its own. */
+static void test_progress_of_a_phase_that_ends_in_a_rollback(void **state)
+{
+    static const char *const events[] = {
+        EVENT(1, "confirm", "started", "05", ""),
+        EVENT(2, "rolling-back", "started", "25", ""),
+        NULL,
+    };
+    int code = -1;
+
+    (void) state;
+    _cleanup_(freep) char *text =
+        show(false, events,
+             "{\"version\":\"8\",\"status\":500,\"outcome\":\"rolled-back\",\"failedPhase\":\"confirm\",\"at\":"
+             "\"2026-01-02T03:04:26.000Z\"}",
+             &code);
+    assert_int_equal(code, EXIT_FAILED);
+    assert_non_null(strstr(text, "  confirm                  failed    20.0 s\n"
+                                 "  rolling-back             ok         1.0 s\n"));
 }
 
 static void test_progress_json(void **state)
@@ -320,11 +341,17 @@ static void test_progress_odd(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members),       cmocka_unit_test(test_errors),
-        cmocka_unit_test(test_plan),          cmocka_unit_test(test_history),
-        cmocka_unit_test(test_result_line),   cmocka_unit_test(test_status),
-        cmocka_unit_test(test_progress_done), cmocka_unit_test(test_progress_failed),
-        cmocka_unit_test(test_progress_json), cmocka_unit_test(test_progress_odd),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_plan),
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_result_line),
+        cmocka_unit_test(test_status),
+        cmocka_unit_test(test_progress_done),
+        cmocka_unit_test(test_progress_failed),
+        cmocka_unit_test(test_progress_json),
+        cmocka_unit_test(test_progress_odd),
+        cmocka_unit_test(test_progress_of_a_phase_that_ends_in_a_rollback),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

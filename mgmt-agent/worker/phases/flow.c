@@ -33,7 +33,7 @@ int flow_roll_back(Deploy *d, const Error *failure, int failure_r, const char *f
                         error_message(&err, r));
         return deploy_finish(d, "recovery", 500, &err, r, EVENT_FAILED);
     }
-    report_progress(&d->report, "done", NULL, "the old containers run again");
+    report_progress(&d->report, "done", NULL, "the containers are as they were before");
     d->report.phase = failed_phase;
     return deploy_finish(d, "rolled-back", 500, failure, failure_r, EVENT_FINISHED);
 }

@@ -128,6 +128,8 @@ static int check_disk(Deploy *d, Error *err)
 {
     _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR);
     const char *paths[] = { NULL, state };
+    static const char *const advice[] = { "remove unused images: podman image prune",
+                                          "see what grew: du -xh --max-depth=2 /var | sort -h" };
     int r = podman_graphroot(d->box.podman, &paths[0], err);
 
     if (r < 0)
@@ -140,9 +142,8 @@ static int check_disk(Deploy *d, Error *err)
             continue;
         free_bytes = (unsigned long long) vfs.f_bavail * vfs.f_frsize;
         if (free_bytes < DISK_FREE_MIN_BYTES)
-            return error_set(err, ENOSPC, "preflight.no-space",
-                             "only %llu MiB are free at %s, %llu are needed; remove unused images: podman image prune",
-                             free_bytes >> 20, paths[i], DISK_FREE_MIN_BYTES >> 20);
+            return error_set(err, ENOSPC, "preflight.no-space", "only %llu MiB are free at %s, %llu are needed; %s",
+                             free_bytes >> 20, paths[i], DISK_FREE_MIN_BYTES >> 20, advice[i]);
     }
     return 0;
 }
