@@ -10,7 +10,8 @@
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
-#define ASK_TIMEOUT (10 * USEC_PER_SEC)
+/* longer than it waits for podman, which may hang */
+#define ASK_TIMEOUT (30 * USEC_PER_SEC)
 
 /* Nobody answers: what the service manager knows of it. */
 static void finding_of_silent_agent(Finding *f, const char *why)
@@ -123,18 +124,20 @@ static const char *container_of(const Doctor *d, const char *service)
     return NULL;
 }
 
-/* What starts at once the containers that are down: mgmt-agent does so itself, after a while that grows. */
-static void remedy_of_services(const Doctor *d, char *const *down, Finding *f)
+/* What starts at once the containers that are down: mgmt-agent does so itself, after a while that grows. Those that run and do
+ * not do well need another version. */
+static void remedy_of_services(Doctor *d, char *const *down, bool ill, Finding *f)
 {
     _cleanup_(freep) char *all = down ? strv_join(down, " ") : NULL;
 
-    if (!all || !d->user.name)
-        return;
-    if (d->user.uid == 0)
-        finding_remedy(f, "podman start %s", all);
-    else
-        finding_remedy(f, "runuser -u %s -- env XDG_RUNTIME_DIR=%s podman start %s", d->user.name, d->user.runtime_dir,
-                       all);
+    for (size_t i = 0; !ill && down && down[i]; i++)
+        if (finding_of_taken_port(d, down[i], f))
+            return;
+    if (ill)
+        finding_remedy(f, "secboxctl rollback");
+    _cleanup_(freep) char *start = !ill && all ? podman_command(d, "start", all) : NULL;
+    if (start)
+        finding_remedy(f, "%s", start);
 }
 
 void check_services(Doctor *d, Finding *f)
@@ -143,6 +146,7 @@ void check_services(Doctor *d, Finding *f)
                 *service;
     _cleanup_(strv_freep) char **bad = NULL, **down = NULL;
     unsigned n = 0, by_hand = 0;
+    bool ill = false;
 
     if (!cJSON_IsArray(watched)) {
         finding_set(f, VERDICT_UNKNOWN, "Make mgmt-agent answer first: only it knows.",
@@ -164,6 +168,7 @@ void check_services(Doctor *d, Finding *f)
         if (!text || strv_add(&bad, text) < 0)
             return;
         const char *container = container_of(d, json_string(service, "name"));
+        ill = ill || !str_equal(json_string(trouble, "what"), "down");
         if (str_equal(json_string(trouble, "what"), "down") && container && strv_add(&down, container) < 0)
             return;
     }
@@ -173,7 +178,7 @@ void check_services(Doctor *d, Finding *f)
                     "mgmt-agent goes on trying; read the container's log (`podman logs`), then push a file or an image "
                     "that works.",
                     "%s", all);
-        remedy_of_services(d, down, f);
+        remedy_of_services(d, down, ill, f);
     } else
         finding_pass(f, "%u deployed, none is down%s", n, by_hand > 0 ? "; some were stopped by hand" : "");
 }

@@ -132,6 +132,17 @@ static void remedy_of_certificate(const Doctor *d, Finding *f)
         finding_remedy(f, "echo CLOUD_CA_FILE=" USUAL_CA " >>" AGENT_ENV_PATH " && systemctl restart mgmt-link");
 }
 
+/* A verb of `secbox-fleet devices` for this box. */
+static void remedy_of_operator(const Doctor *d, const char *verb, Finding *f)
+{
+    const char *device = d->agent_env ? env_get(d->agent_env, "DEVICE_ID") : NULL;
+
+    if (!device)
+        return;
+    f->by_operator = true;
+    finding_remedy(f, "secbox-fleet devices %s %s", verb, device);
+}
+
 /* What the tunnel's own error asks for. NULL when it is none of those. */
 static const char *advice_of_tunnel(const Doctor *d, const char *id, const char *why, Finding *f)
 {
@@ -148,8 +159,10 @@ static const char *advice_of_tunnel(const Doctor *d, const char *id, const char 
         return "CLOUD_CA_FILE must name the authority that issued the gateway's certificate; and see the check "
                "`clock`.";
     }
-    if (strstr(why, "blocked"))
-        return "On the operator's machine: `secbox-fleet devices unblock` and the box's name.";
+    if (strstr(why, "blocked")) {
+        remedy_of_operator(d, "unblock", f);
+        return "An operator has blocked it, which the gateway's audit log tells.";
+    }
     if (str_starts(id, "identity."))
         return "On the operator's machine: `secbox-fleet devices bootstrap` and the box's name; write the token that "
                "it "

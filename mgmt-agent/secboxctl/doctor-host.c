@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* doctor: the machine's clock, disks and name resolution. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -9,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
@@ -18,6 +22,9 @@
 #define SPACE_MIN_PERCENT 10
 #define DNS_TIMEOUT (20 * USEC_PER_SEC)
 #define HOST_MAX 253
+#define ROUTE_LINE 256
+#define RESOLV_CONF "/etc/resolv.conf"
+#define RESOLV_CONF_MAX 65536
 #define LOCALTIME "/etc/localtime"
 
 /* The program's own file is as old as its build: an earlier clock has lost the time. */
@@ -143,6 +150,44 @@ static const char *getent_path(void)
     return access("/usr/bin/getent", X_OK) == 0 ? "/usr/bin/getent" : NULL;
 }
 
+/* The router that the default route names: a new string or NULL. */
+static char *default_router(void)
+{
+    char line[ROUTE_LINE];
+    FILE *routes = fopen("/proc/net/route", "re");
+    char *found = NULL;
+
+    while (routes && !found && fgets(line, sizeof(line), routes)) {
+        unsigned destination, router;
+        struct in_addr address;
+        char text[INET_ADDRSTRLEN];
+
+        if (sscanf(line, "%*s %x %x", &destination, &router) != 2 || destination != 0 || router == 0)
+            continue;
+        address.s_addr = router; /* the kernel prints it in its own order of bytes */
+        found = strdup(inet_ntop(AF_INET, &address, text, sizeof(text)));
+    }
+    if (routes)
+        fclose(routes);
+    return found;
+}
+
+/* Whether resolv.conf names no server; then the finding says so. */
+static bool names_no_server(const char *host, Finding *f)
+{
+    _cleanup_(freep) char *text = NULL, *router = default_router(), *path = realpath(RESOLV_CONF, NULL);
+
+    if (path && file_read(path, RESOLV_CONF_MAX, &text, NULL, NULL) >= 0 &&
+        (str_starts(text, "nameserver ") || strstr(text, "\nnameserver ")))
+        return false;
+    finding_set(f, VERDICT_FAIL, "Or another name server of the site.", "%s does not resolve: %s names no server", host,
+                RESOLV_CONF);
+    finding_since_file(f, RESOLV_CONF);
+    if (router)
+        finding_remedy(f, "echo nameserver %s >>" RESOLV_CONF, router);
+    return true;
+}
+
 void check_dns(Doctor *d, Finding *f)
 {
     _cleanup_(freep) char *host = d->agent_env ? url_host(env_get(d->agent_env, "CLOUD_BASE_URL")) : NULL;
@@ -164,6 +209,8 @@ void check_dns(Doctor *d, Finding *f)
         return;
     }
     if (result.timed_out || !WIFEXITED(result.status) || WEXITSTATUS(result.status) != 0 || str_empty(result.out)) {
+        if (names_no_server(host, f))
+            return;
         finding_set(f, VERDICT_FAIL, "Check the network (`ip address`, `ip route`) and /etc/resolv.conf.",
                     "%s does not resolve%s", host, result.timed_out ? " (no answer in time)" : "");
         return;

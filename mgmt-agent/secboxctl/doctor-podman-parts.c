@@ -3,11 +3,13 @@
  * Looked for without podman, which may be what cannot run for the want of one. */
 #include <dirent.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/strv.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
+#define TUN "/dev/net/tun"
 #define STORAGE_CONF "/etc/containers/storage.conf"
 
 /* where podman looks for helpers */
@@ -100,13 +102,28 @@ void check_iptables(Doctor *d, Finding *f)
     finding_of_package(f, path, "iptables", "iptables", "without it netavark makes no bridge and publishes no port");
 }
 
+void check_init(Doctor *d, Finding *f)
+{
+    _cleanup_(freep) char *path = find_program("catatonit");
+
+    (void) d;
+    finding_of_package(f, path || helper_exists("catatonit"), "catatonit", "catatonit",
+                       "without it no container with `init: true` starts");
+}
+
 void check_rootless_network(Doctor *d, Finding *f)
 {
     _cleanup_(freep) char *slirp = find_program("slirp4netns"), *pasta = find_program("pasta");
+    struct stat st;
 
-    if (d->user.name && d->user.uid == 0)
+    if (d->user.name && d->user.uid == 0) {
         finding_pass(f, "root needs none");
-    else
+    } else if (lstat(TUN, &st) < 0 || !S_ISCHR(st.st_mode) || (st.st_mode & 0006) != 0006) {
+        finding_set(f, VERDICT_FAIL, NULL, "%s is not there for everybody: containers of %s reach nothing", TUN,
+                    d->user.name ? d->user.name : "a user who is not root");
+        finding_since_file(f, TUN);
+        finding_remedy(f, "%schmod 0666 %s", access(TUN, F_OK) < 0 ? "modprobe tun && " : "", TUN);
+    } else
         finding_of_package(f, slirp || pasta, pasta && !slirp ? "pasta" : "slirp4netns", "slirp4netns",
                            "without it containers of a user who is not root reach nothing");
 }

@@ -10,7 +10,18 @@
 
 /* A box under load answers within a few seconds. One that hangs is not waited for twice. */
 #define PODMAN_TIMEOUT (20 * USEC_PER_SEC)
+/* after mgmt-agent has waited for it in vain */
+#define PODMAN_TIMEOUT_AGAIN (5 * USEC_PER_SEC)
+#define ARGS_MAX 8
 #define KILL_AFTER (2 * USEC_PER_SEC)
+
+static bool agent_waited_in_vain(const Doctor *d)
+{
+    const cJSON *error = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "error") : NULL;
+    const char *id = cJSON_IsObject(error) ? json_string(error, "id") : NULL;
+
+    return id && str_ends(id, ".timeout");
+}
 
 /* Runs argv as the podman user (as ourselves when we are not root), in the environment that mgmt-agent gives it. */
 static int run_as_user(Doctor *d, const char *const *argv, ProcessResult *ret, Error *err)
@@ -27,7 +38,7 @@ static int run_as_user(Doctor *d, const char *const *argv, ProcessResult *ret, E
         .uid = d->user.uid,
         .gid = d->user.gid,
         .drop_privileges = d->user.switch_user,
-        .timeout_usec = PODMAN_TIMEOUT,
+        .timeout_usec = agent_waited_in_vain(d) ? PODMAN_TIMEOUT_AGAIN : PODMAN_TIMEOUT,
         .kill_after_usec = KILL_AFTER,
         .keep_with_parent = true,
     };
@@ -74,6 +85,30 @@ static bool lacks_session(const Doctor *d, Finding *f)
     return true;
 }
 
+char *podman_says(Doctor *d, const char *const *args)
+{
+    _cleanup_(freep) char *podman = d->podman_hangs ? NULL : find_program("podman");
+    _cleanup_(process_result_done) ProcessResult result = {};
+    const char *argv[ARGS_MAX + 2] = { podman };
+
+    for (size_t i = 0; args[i] && i < ARGS_MAX; i++)
+        argv[i + 1] = args[i];
+    if (!podman || run_as_user(d, argv, &result, NULL) < 0 || result.timed_out || !WIFEXITED(result.status) ||
+        WEXITSTATUS(result.status) != 0)
+        return NULL;
+    return TAKE_PTR(result.out);
+}
+
+char *podman_command(const Doctor *d, const char *verb, const char *argument)
+{
+    if (!d->user.name)
+        return NULL;
+    if (d->user.uid == 0)
+        return str_format("podman %s %s", verb, argument);
+    return str_format("runuser -u %s -- env XDG_RUNTIME_DIR=%s podman %s %s", d->user.name, d->user.runtime_dir, verb,
+                      argument);
+}
+
 void check_podman(Doctor *d, Finding *f)
 {
     _cleanup_(freep) char *podman = find_program("podman");
@@ -99,6 +134,12 @@ void check_podman(Doctor *d, Finding *f)
         return;
     }
 
+    if (result.out && str_starts(result.out, "Failed to read ")) { /* it says so there, and goes on with its defaults */
+        result.out[strcspn(result.out, "\n")] = '\0';
+        finding_set(f, VERDICT_FAIL, NULL, "podman: %s", result.out);
+        finding_of_podman_error(d, f);
+        return;
+    }
     d->podman_info = cJSON_Parse(result.out);
     const char *version = podman_version(d);
     if (version)

@@ -177,7 +177,10 @@ static bool sshd_config_is_bad(Finding *f)
         return false;
     finding_set(f, VERDICT_FAIL, "Then nobody new gets in by ssh once it is started anew.",
                 "sshd refuses its configuration: %s", said);
-    if (place_of(said, &file, &line)) {
+    if (strstr(said, "no hostkeys available")) {
+        finding_since_file(f, "/etc/ssh");
+        finding_remedy(f, "ssh-keygen -A && systemctl restart ssh");
+    } else if (place_of(said, &file, &line)) {
         finding_remedy(f, "sed -i '%jus/^/#/' %s && systemctl restart ssh", (uintmax_t) line, file);
         finding_since_file(f, file);
     }

@@ -97,6 +97,7 @@ const DoctorCheck doctor_checks[] = {
     { "container-dns", check_container_dns, true },
     { "iptables", check_iptables, true },
     { "rootless-network", check_rootless_network, true },
+    { "init", check_init, true },
     { "cgroup-manager", check_cgroup_manager, true },
     { "store-driver", check_store_driver, true },
     { "binds", check_binds, false },
@@ -116,7 +117,8 @@ static char *advice_text(const Finding *f)
 {
     if (!f->remedy)
         return f->advice ? strdup(f->advice) : NULL;
-    return str_format("Run `%s`.%s%s", f->remedy, f->advice ? " " : "", f->advice ? f->advice : "");
+    return str_format("%s `%s`.%s%s", f->by_operator ? "On the operator's machine, run" : "Run", f->remedy,
+                      f->advice ? " " : "", f->advice ? f->advice : "");
 }
 
 static int add_json(cJSON *checks, const char *id, const Finding *f, const char *advice)
@@ -129,6 +131,7 @@ static int add_json(cJSON *checks, const char *id, const Finding *f, const char 
     if (json_add_string(entry, "id", id) < 0 || json_add_string(entry, "result", verdict_names[f->verdict]) < 0 ||
         json_add_string(entry, "detail", f->detail) < 0 || json_add_string(entry, "advice", advice) < 0 ||
         json_add_string(entry, "remedy", f->remedy) < 0 ||
+        (f->remedy && json_add_string(entry, "remedyFor", f->by_operator ? "operator" : "box") < 0) ||
         json_add_string(entry, "since", f->since > 0 ? timestamp_format(f->since, since) : NULL) < 0)
         return -ENOMEM;
     return 0;

@@ -16,10 +16,11 @@ typedef enum Verdict {
 
 typedef struct Finding {
     Verdict verdict;
-    char *detail; /* what was seen */
-    char *advice; /* what to do about it; NULL when it passed, or when the remedy says it all */
-    char *remedy; /* the command that mends it, for root's shell on the box; NULL when no single one does */
-    usec_t since; /* by the wall clock; 0 when it cannot be known */
+    char *detail;     /* what was seen */
+    char *advice;     /* what to do about it; NULL when it passed, or when the remedy says it all */
+    char *remedy;     /* the command that mends it, for root's shell on the box; NULL when no single one does */
+    bool by_operator; /* the remedy is for an operator's machine */
+    usec_t since;     /* by the wall clock; 0 when it cannot be known */
 } Finding;
 
 /* A unit of the box's service manager. */
@@ -99,6 +100,15 @@ void check_uidmap(Doctor *d, Finding *f);
 /* doctor-podman.c */
 void check_podman(Doctor *d, Finding *f);
 void check_podman_compose(Doctor *d, Finding *f);
+/* What podman prints, asked as the podman user: a new string, or NULL when it does not answer well. `args` ends with NULL. */
+char *podman_says(Doctor *d, const char *const *args);
+/* A command of podman's with one argument, as root types it: a new string or NULL. */
+char *podman_command(const Doctor *d, const char *verb, const char *argument);
+
+/* doctor-ports.c */
+/* Whether a container that is down cannot start for a port that somebody has taken; then the finding says who. */
+bool finding_of_taken_port(Doctor *d, const char *container, Finding *f);
+
 /* doctor-podman-parts.c; NULL when podman did not answer */
 const char *podman_graph_root(const Doctor *d);
 const char *podman_version(const Doctor *d);
@@ -111,6 +121,7 @@ void check_network_backend(Doctor *d, Finding *f);
 void check_container_dns(Doctor *d, Finding *f);
 void check_iptables(Doctor *d, Finding *f);
 void check_rootless_network(Doctor *d, Finding *f);
+void check_init(Doctor *d, Finding *f);
 void check_cgroup_manager(Doctor *d, Finding *f);
 void check_store_driver(Doctor *d, Finding *f);
 

@@ -6,12 +6,13 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 from tests.conftest import require_programs
 from tests.integration.fake_agent import STATUS, FakeAgent, progress, result
-from tests.lab.util import program
+from tests.lab.util import free_port, port_answers, program, wait_until
 
 GOOD = """services:
   secbox:
@@ -450,6 +451,35 @@ def test_doctor_says_what_starts_services_at_once(ctl, agent):
     assert check()["remedy"].endswith("podman start secbox")
     watched[0]["state"] = "running"
     assert check()["result"] == "pass", "it runs again"
+
+
+def test_doctor_names_who_has_taken_a_port(ctl, agent):
+    down = {"what": "down", "since": "2026-01-02T03:04:05.000Z", "exitCode": 1, "restarts": 1}
+    agent.answers["status.get"] = [{"type": "status.report", "status": {
+        **STATUS, "watched": [{"name": "secbox", "state": "down", "since": down["since"], "trouble": down}]}}]
+    ctl.env_files()
+    port = free_port()
+    bindings = json.dumps({"80/tcp": [{"HostIp": "", "HostPort": str(port)}]})
+    ctl.write("podman", f"#!/bin/sh\n[ \"$1 $2 $5\" != 'container inspect secbox' ] || echo '{bindings}'\n", 0o755)
+    ctl.env["PATH"] = f"{ctl.root}:{ctl.env['PATH']}"
+
+    def check():
+        return next(c for c in json.loads(ctl.run("doctor", "--json").stdout)["checks"] if c["id"] == "services")
+
+    with subprocess.Popen([sys.executable, "-m", "http.server", str(port)], stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL) as thief:
+        try:
+            wait_until(lambda: port_answers(port), "somebody listens")
+            found = check()
+            assert f"port {port} that it wants is taken by process {thief.pid}" in found["detail"] and found["since"], found
+            words = found["remedy"].split(" && ")[0].split()
+            if words[0] == "kill":  # else it names the unit in which this test runs
+                assert words == ["kill", str(thief.pid)]
+                subprocess.run(words, check=True)
+                thief.wait()
+        finally:
+            thief.kill()
+    assert check()["remedy"].endswith("podman start secbox")
 
 
 def test_doctor_names_services_that_are_not_well(ctl, agent):

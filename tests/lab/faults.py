@@ -10,6 +10,7 @@ import sys
 
 ENV = "/etc/tucomunidad/mgmt-agent.env"
 SECBOX_ENV = "/etc/tucomunidad/secbox.env"
+USUAL_CA = "/etc/tucomunidad/cloud-ca.pem"
 CA_FILE = "/etc/ssl/certs/lab-cloud.pem"
 AS_USER = "runuser -u tc -- env XDG_RUNTIME_DIR=/run/user/…"
 
@@ -25,6 +26,7 @@ class Fault:
     says: str
     remedy: str
     since: bool = True
+    by: str = "box"  # whose command it is: "operator" is secbox-fleet's
 
 
 def stopped(unit, broken=None):
@@ -52,6 +54,8 @@ SECBOXCTL = [
           "mgmt-agent runs, and would not after a reboot", "systemctl enable mgmt-agent", since=False),
     Fault("agent-off", "mgmt-agent was disabled and the box started anew", "systemctl disable --now mgmt-agent", "agent",
           "mgmt-agent is stopped, and does not start with the box", "systemctl enable --now mgmt-agent"),
+    Fault("recovery-disabled", "recovery-agent was disabled", "systemctl disable recovery-agent", "recovery-agent",
+          "recovery-agent runs, and would not after a reboot", "systemctl enable recovery-agent", since=False),
     Fault("link-masked", "mgmt-link was masked", "systemctl mask --now mgmt-link", "mgmt-link", "mgmt-link is masked",
           "systemctl unmask mgmt-link && systemctl enable --now mgmt-link", since=False),
     stopped("mgmt-link"),
@@ -62,6 +66,8 @@ SECBOXCTL = [
     Fault("sshd-config", "sshd's configuration has a mistake", "echo Nonsense yes >/etc/ssh/sshd_config.d/site.conf", "ssh",
           "sshd refuses its configuration: /etc/ssh/sshd_config.d/site.conf: line 1: Bad configuration option",
           "sed -i '1s/^/#/' /etc/ssh/sshd_config.d/site.conf && systemctl restart ssh"),
+    Fault("ssh-host-keys", "sshd's host keys are gone", "rm /etc/ssh/ssh_host_*key*", "ssh",
+          "no hostkeys available", "ssh-keygen -A && systemctl restart ssh"),
     # env files
     Fault("env-missing", "mgmt-agent.env was deleted", f"rm {ENV}", "mgmt-agent.env", f"{ENV} does not exist",
           "(grep -E '^(DEVICE_ID|BOOTSTRAP|MGMT_GATEWAY_URL|CLOUD_CA_FILE)=' /var/lib/tucomunidad/recovery/config.env; "
@@ -79,7 +85,16 @@ SECBOXCTL = [
           f"chown tc: {SECBOX_ENV}"),
     Fault("secbox-env-keys", "a key that is needed is gone from secbox.env", f"sed -i /^DEVICE_ID=/d {SECBOX_ENV}", "secbox.env",
           "DEVICE_ID", f"mv {SECBOX_ENV} {SECBOX_ENV}.broken && secboxctl env ensure"),
+    Fault("secbox-env-garbage", "secbox.env has a line that is none", f"echo 'rubbish here' >>{SECBOX_ENV}", "secbox.env",
+          "there is no '='", f"sed -i '…s/^/#/' {SECBOX_ENV}"),
+    Fault("secbox-env-mode", "others may read secbox.env", f"chmod 0640 {SECBOX_ENV}", "secbox.env", "its mode is 0640",
+          f"chmod 0600 {SECBOX_ENV}"),
     # the tunnel
+    Fault("tls-authority", "mgmt-agent.env does not name the cloud's private authority", f"cp {CA_FILE} {USUAL_CA} && "
+          f"sed -i /^CLOUD_CA_FILE=/d {ENV} && systemctl restart mgmt-link", "tunnel", "the certificate of … is refused",
+          f"echo CLOUD_CA_FILE={USUAL_CA} >>{ENV} && systemctl restart mgmt-link"),
+    Fault("blocked", "an operator has blocked the box", "secbox-fleet devices block caseta5", "tunnel",
+          "device caseta5 is blocked", "secbox-fleet devices unblock caseta5", by="operator"),
     Fault("ca-mode", "mgmt-link may not read CLOUD_CA_FILE", f"chmod 0600 {CA_FILE} && systemctl restart mgmt-link", "tunnel",
           f"cannot read {CA_FILE}: Permission denied", f"chmod 0644 {CA_FILE} && systemctl restart mgmt-link"),
     Fault("ca-missing", "the file of the cloud's authority was deleted", f"rm {CA_FILE} && systemctl restart mgmt-link", "tunnel",
@@ -107,6 +122,23 @@ SECBOXCTL = [
     removed("iptables", "iptables", "iptables is not installed"),
     removed("slirp4netns", "rootless-network", "slirp4netns is not installed"),
     removed("uidmap", "uidmap", "newuidmap is not installed", since=True),
+    removed("catatonit", "init", "catatonit is not installed"),
+    Fault("no-dbus-user-session", "dbus-user-session is not installed", "dpkg --remove --force-depends dbus-user-session",
+          "user-bus", "dbus-user-session is not installed",
+          f"apt-get install -y dbus-user-session && {AS_USER} systemctl --user daemon-reload "
+          f"&& {AS_USER} systemctl --user start dbus.socket"),
+    Fault("tun-mode", "only root may open /dev/net/tun", "chmod 0600 /dev/net/tun", "rootless-network",
+          "/dev/net/tun is not there for everybody", "chmod 0666 /dev/net/tun"),
+    Fault("podman-locked", "a process holds podman's lock, so podman hangs",
+          "systemd-run -q --unit holder --uid tc python3 -c 'import fcntl, time; "
+          "f = open(\"/home/tc/.local/share/containers/storage/storage.lock\", \"r+\"); fcntl.lockf(f, fcntl.LOCK_EX); "
+          "time.sleep(9999)'", "podman", "podman does not answer: process … (python3) holds /home/tc/.local/share/containers/",
+          "kill …"),
+    Fault("storage-conf", "storage.conf has a mistake", "mkdir -p /home/tc/.config/containers && "
+          "echo '[storage' >/home/tc/.config/containers/storage.conf", "podman", "/home/tc/.config/containers/storage.conf",
+          "mv /home/tc/.config/containers/storage.conf /home/tc/.config/containers/storage.conf.broken"),
+    Fault("registries-conf", "registries.conf has a mistake", "echo '[registries' >/etc/containers/registries.conf", "podman",
+          "/etc/containers/registries.conf", "mv /etc/containers/registries.conf /etc/containers/registries.conf.broken"),
     Fault("containers-conf", "containers.conf has a mistake",
           "mkdir -p /etc/containers/containers.conf.d && echo '[containers' >/etc/containers/containers.conf.d/site.conf", "podman",
           "/etc/containers/containers.conf.d/site.conf",
@@ -134,12 +166,17 @@ def matches(pattern, text):
     return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("…")), text, re.S) is not None
 
 
+def holds(pattern, text):
+    return matches(f"…{pattern}…", text)
+
+
 def rows(faults):
     yield "| what is broken | check | it says | what mends it |"
     yield "| --- | --- | --- | --- |"
     for f in faults:
         remedy = f.remedy.replace("|", "\\|")
-        yield f"| {f.broken} | `{f.check}` | {f.says} | `{remedy}` |"
+        where = " (on the operator's machine)" if f.by == "operator" else ""
+        yield f"| {f.broken} | `{f.check}` | {f.says} | `{remedy}`{where} |"
 
 
 def page():
