@@ -53,7 +53,7 @@ static void test_root_is_taken_only_then(void **state)
     assert_false(named.unnamed_root);
     podman_user_done(&user);
 
-    deploy("/nowhere");
+    deploy("/nowhere/at/all");
     assert_int_equal(podman_user_find(NULL, &user, &err), -ENOENT);
     assert_string_equal(error_id(&err), "podman.no-user");
     assert_non_null(strstr(error_message(&err, 0), "useradd --create-home tc"));
