@@ -109,7 +109,7 @@ static char *services_text(const cJSON *device)
     cJSON_ArrayForEach(service, services) {
         const char *name = json_string(service, "name"), *state = json_string(service, "state");
         if (name && state && !str_equal(state, "running") && !str_equal(state, "ended") &&
-            strv_addf(&parts, "%s %s", name, state) < 0)
+            !str_equal(state, "removed") && strv_addf(&parts, "%s %s", name, state) < 0)
             return NULL;
     }
     return parts ? strv_join(parts, ", ") : strdup("ok");

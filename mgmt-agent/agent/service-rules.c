@@ -18,7 +18,7 @@ static const unsigned delays[] = { 0, 10, 60, 300, 900, 3600 };
 static const char *const state_names[_SERVICE_STATES] = {
     [SERVICE_UNKNOWN] = "unknown",         [SERVICE_RUNNING] = "running", [SERVICE_ENDED] = "ended",
     [SERVICE_BY_HAND] = "stopped by hand", [SERVICE_DOWN] = "down",       [SERVICE_LOOPING] = "restarting",
-    [SERVICE_UNHEALTHY] = "unhealthy",
+    [SERVICE_UNHEALTHY] = "unhealthy",     [SERVICE_REMOVED] = "removed",
 };
 
 const char *service_state_to_string(ServiceState s)
@@ -83,6 +83,14 @@ static bool is_bad(ServiceState s)
 bool service_in_trouble(const ServiceRecord *r)
 {
     return r->trouble != SERVICE_UNKNOWN && r->trouble_until == 0;
+}
+
+void service_remove(ServiceRecord *r, usec_t wall)
+{
+    if (service_in_trouble(r))
+        r->trouble_until = wall;
+    r->state = r->seen = SERVICE_REMOVED;
+    r->since = wall;
 }
 
 void service_renew(ServiceRecord *r, bool deployed)

@@ -24,6 +24,7 @@ typedef enum ServiceState {
     SERVICE_DOWN,    /* it should run */
     SERVICE_LOOPING, /* podman restarts it again and again */
     SERVICE_UNHEALTHY,
+    SERVICE_REMOVED, /* a deployment has come without it */
     _SERVICE_STATES,
 } ServiceState;
 
@@ -86,6 +87,8 @@ ServiceState service_judge(const ServiceFacts *f);
 bool service_note(ServiceRecord *r, const ServiceTimes *t, const ServiceFacts *f, usec_t now, usec_t wall);
 /* Another container, or another deployment: what is known of the one before does not count. */
 void service_renew(ServiceRecord *r, bool deployed);
+/* It is not deployed any more: that ends its trouble, too. */
+void service_remove(ServiceRecord *r, usec_t wall);
 bool service_in_trouble(const ServiceRecord *r);
 
 /* What to do now. With SERVICE_STEP_NONE *ret_again says when something may be due (a look, or a step); USEC_INFINITY: never. */

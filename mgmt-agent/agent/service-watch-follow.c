@@ -151,6 +151,32 @@ static void keep_record(ServiceEntry *e, ServiceEntry *old, size_t n, bool deplo
     }
 }
 
+static bool goes_on(const ServiceWatch *w, const ServiceEntry *old)
+{
+    for (size_t i = 0; i < w->n; i++)
+        if (str_equal(w->entries[i].name, old->name) && w->entries[i].one_shot == old->one_shot)
+            return true;
+    return false;
+}
+
+/* Entries of the deployment before; what they gave to those of this one is gone from them. */
+static void drop(ServiceWatch *w, ServiceEntry *old, size_t n)
+{
+    size_t before = w->n_removed;
+
+    service_watch_forget_removed(w);
+    for (size_t i = 0; i < n; i++) {
+        if (!goes_on(w, &old[i]))
+            (void) service_watch_remove(w, &old[i]);
+        service_entry_done(&old[i]);
+    }
+    if (w->n_removed == before)
+        return;
+    service_watch_save(w);
+    if (w->agent->services == w)
+        agent_tell_cloud(w->agent);
+}
+
 static void rebuild(ServiceWatch *w, const Current *current)
 {
     ServiceEntry *old = calloc(COMPOSE_SERVICES_MAX, sizeof(*old));
@@ -176,8 +202,9 @@ static void rebuild(ServiceWatch *w, const Current *current)
         service_watch_recall(e, remembered);
         w->n++;
     }
-    for (size_t i = 0; i < n_old; i++)
-        service_entry_done(&old[i]);
+    if (first)
+        service_watch_recall_removed(w, remembered);
+    drop(w, old, n_old);
     free(old);
     for (size_t i = 0; i < w->n; i++)
         follow_health(&w->entries[i]);

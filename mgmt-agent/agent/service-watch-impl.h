@@ -32,6 +32,8 @@ struct ServiceWatch {
     unsigned pace;
     ServiceEntry entries[COMPOSE_SERVICES_MAX];
     size_t n;
+    ServiceEntry removed[COMPOSE_SERVICES_MAX];
+    size_t n_removed;
     char *followed, *version; /* of the deployment */
     ManualChanges *processes;
     sd_event_source *timer;
@@ -56,4 +58,12 @@ void service_watch_follow_found(ServiceWatch *w, const cJSON *facts);
 void service_watch_save(const ServiceWatch *w);
 /* What was remembered of this service, if it is the same container. */
 void service_watch_recall(ServiceEntry *e, const cJSON *remembered);
+/* The same without a look at which container it was. */
+void service_watch_recall_entry(ServiceEntry *e, const cJSON *item);
 void service_entry_log(const ServiceEntry *e, const ServiceRecord *before);
+
+/* service-watch-removed.c: what a deployment has taken away in the middle of its trouble. */
+/* False: it was in none, and is left to the caller. */
+bool service_watch_remove(ServiceWatch *w, ServiceEntry *e);
+void service_watch_forget_removed(ServiceWatch *w);
+void service_watch_recall_removed(ServiceWatch *w, const cJSON *remembered);

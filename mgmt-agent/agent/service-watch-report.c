@@ -61,14 +61,26 @@ static int add_entry(const ServiceEntry *e, cJSON *all)
     return e->record.trouble == SERVICE_UNKNOWN ? 0 : add_trouble(e, o);
 }
 
+static int add_entries(cJSON *all, const ServiceEntry *entries, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (add_entry(&entries[i], all) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
 cJSON *service_watch_describe(const ServiceWatch *w)
 {
     _cleanup_(cJSON_Deletep) cJSON *all = cJSON_CreateArray();
 
-    for (size_t i = 0; all && w && i < w->n; i++)
-        if (add_entry(&w->entries[i], all) < 0)
-            return NULL;
-    return TAKE_PTR(all);
+    return !all || (w && add_entries(all, w->entries, w->n) < 0) ? NULL : TAKE_PTR(all);
+}
+
+cJSON *service_watch_describe_all(const ServiceWatch *w)
+{
+    _cleanup_(cJSON_Deletep) cJSON *all = service_watch_describe(w);
+
+    return !all || (w && add_entries(all, w->removed, w->n_removed) < 0) ? NULL : TAKE_PTR(all);
 }
 
 void service_watch_tell_manager(const ServiceWatch *w)
@@ -87,7 +99,7 @@ void service_watch_save(const ServiceWatch *w)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
     _cleanup_(error_done) Error err = {};
-    cJSON *all = service_watch_describe(w);
+    cJSON *all = service_watch_describe(w), *removed = cJSON_CreateArray();
     int r = o ? json_add_item(o, "services", all) : -ENOMEM;
 
     for (size_t i = 0; r == 0 && i < w->n; i++) {
@@ -99,6 +111,10 @@ void service_watch_save(const ServiceWatch *w)
         if (r == 0)
             r = json_add_bool(item, "recreated", w->entries[i].record.recreated);
     }
+    if (r == 0)
+        r = json_add_item(o, "removed", removed);
+    if (r == 0)
+        r = add_entries(removed, w->removed, w->n_removed);
     if (r == 0)
         r = store_save_services(o, &err);
     if (r < 0)
@@ -120,29 +136,35 @@ static void recall_time(const cJSON *o, const char *key, usec_t *at)
         (void) timestamp_parse(text, at);
 }
 
+void service_watch_recall_entry(ServiceEntry *e, const cJSON *item)
+{
+    const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(item, "trouble");
+    ServiceRecord *r = &e->record;
+
+    r->state = service_state_from_string(json_string(item, "state"));
+    r->seen = r->state == SERVICE_BY_HAND || r->state == SERVICE_ENDED ? r->state : SERVICE_UNKNOWN;
+    recall_time(item, "since", &r->since);
+    r->trouble = service_state_from_string(json_string(trouble, "what"));
+    recall_time(trouble, "since", &r->trouble_since);
+    recall_time(trouble, "until", &r->trouble_until);
+    r->trouble_at = boottime_usec();
+    r->restarts = count(trouble, "restarts");
+    r->tries = count(item, "tries");
+    r->recreated = json_bool(item, "recreated", false);
+    e->exit_code = (int) count(trouble, "exitCode");
+    if (json_string(trouble, "log"))
+        e->log = strdup(json_string(trouble, "log"));
+}
+
 void service_watch_recall(ServiceEntry *e, const cJSON *remembered)
 {
-    const cJSON *item, *trouble;
-    ServiceRecord *r = &e->record;
+    const cJSON *item;
 
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(remembered, "services")) {
         if (!str_equal(json_string(item, "name"), e->name) || !str_equal(json_string(item, "id"), e->id) || e->one_shot)
             continue;
-        trouble = cJSON_GetObjectItemCaseSensitive(item, "trouble");
-        r->state = service_state_from_string(json_string(item, "state"));
-        r->seen = r->state == SERVICE_BY_HAND || r->state == SERVICE_ENDED ? r->state : SERVICE_UNKNOWN;
-        recall_time(item, "since", &r->since);
-        r->trouble = service_state_from_string(json_string(trouble, "what"));
-        recall_time(trouble, "since", &r->trouble_since);
-        recall_time(trouble, "until", &r->trouble_until);
-        r->trouble_at = boottime_usec();
-        r->restarts = count(trouble, "restarts");
-        r->tries = count(item, "tries");
-        r->recreated = json_bool(item, "recreated", false);
-        e->exit_code = (int) count(trouble, "exitCode");
-        if (json_string(trouble, "log"))
-            e->log = strdup(json_string(trouble, "log"));
-        if (service_in_trouble(r)) /* it may be well by now */
+        service_watch_recall_entry(e, item);
+        if (service_in_trouble(&e->record)) /* it may be well by now */
             service_watch_ask_in(e->watch, 0);
     }
 }

@@ -336,6 +336,8 @@ ServiceWatch *service_watch_free(ServiceWatch *w)
     sd_event_source_disable_unref(w->timer);
     for (size_t i = 0; i < w->n; i++)
         service_entry_done(&w->entries[i]);
+    for (size_t i = 0; i < w->n_removed; i++)
+        service_entry_done(&w->removed[i]);
     cJSON_Delete(w->answer);
     free(w->followed);
     free(w->version);

@@ -16,7 +16,9 @@ DEFINE_CLEANUP(ServiceWatch, service_watch_free)
 
 /* The agent is idle again: what is deployed may be another one, and what was put off is due. NULL does nothing. */
 void service_watch_continue(ServiceWatch *w);
-/* The array `services` of agent.status; NULL when out of memory. An empty one for NULL. */
+/* What is deployed, as an array; NULL when out of memory. An empty one for NULL. */
 cJSON *service_watch_describe(const ServiceWatch *w);
+/* The array `services` of agent.status: with those that were taken away in the middle of their trouble. */
+cJSON *service_watch_describe_all(const ServiceWatch *w);
 /* Tells systemd that the agent is ready, and which services are not well. */
 void service_watch_tell_manager(const ServiceWatch *w);

@@ -221,3 +221,32 @@ def test_a_push_waits_for_what_the_box_does_by_itself(box):
         result = client.push(compose(service("web", "server:2", GRACE + "restart: always\n")))
     assert result["type"] == "compose.result" and result["status"] == 200, result
     assert box.running() == {"web"} and box.environment("web")["APP_VERSION"] == "2"
+
+
+def test_the_alarm_of_a_removed_service_ends(lab, folder, gateway):
+    """Also where the cloud was away when the service was removed, and the agent was started anew meanwhile."""
+    with running_box(lab, folder, gateway, agent_args=ARGS) as box:
+        both = compose(service("calm", more=GRACE), service("moody", more=GRACE + "restart: always\n" + MOODY),
+                       more="volumes:\n  data:\n")
+        assert gateway.push(DEVICE, both).status == 200
+
+        def entries(action):
+            found = gateway.request("GET", "/v1/audit?limit=1000").json["entries"]
+            return [e for e in found if e["action"] == action and e["device"] == DEVICE and e["detail"]["service"] == "moody"]
+
+        down, well = len(entries("service.down")), len(entries("service.well"))
+        make_bad(box)
+        wait_until(lambda: len(entries("service.down")) > down, "the alarm", box.agent.death)
+        alarm = entries("service.down")[0]
+        box.link.stop()
+        assert box.apply(compose(service("calm", more=GRACE)))["status"] == 200
+        wait_until(lambda: "Service moody is removed" in box.log(), "the agent has seen it", box.agent.death)
+        assert [s["name"] for s in box.status()["watched"]] == ["calm"]
+        box.agent.stop()
+        box.start_agent()
+        box.start_link()
+        wait_until(lambda: len(entries("service.well")) > well, "the end of the alarm", box.agent.death)
+        end = entries("service.well")[0]
+        assert (end["detail"]["state"], end["detail"]["since"]) == ("removed", alarm["detail"]["since"])
+        listed = next(d for d in gateway.request("GET", "/v1/devices").json["devices"] if d["id"] == DEVICE)
+        assert {s["name"] for s in listed["services"] if s["state"] != "removed"} == {"calm"}

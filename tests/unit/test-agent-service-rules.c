@@ -261,6 +261,26 @@ static void test_by_hand(void **state)
     assert_false(service_in_trouble(&s.r));
 }
 
+static void test_removed(void **state)
+{
+    Service s = new_service();
+
+    (void) state;
+    (void) look(&s, &created);
+    s.now += 3 * S;
+    (void) look(&s, &created);
+    assert_true(service_in_trouble(&s.r));
+    service_remove(&s.r, 4711);
+    assert_int_equal(s.r.state, SERVICE_REMOVED);
+    assert_false(service_in_trouble(&s.r));
+    assert_int_equal(s.r.trouble, SERVICE_DOWN);
+    assert_int_equal(s.r.trouble_until, 4711);
+    /* one that was well has had no trouble */
+    s = new_service();
+    service_remove(&s.r, 4711);
+    assert_int_equal(s.r.trouble_until, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_a_loop),
         cmocka_unit_test(test_a_first_look_counts_one),
         cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_removed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
