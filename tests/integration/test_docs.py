@@ -113,7 +113,7 @@ def check_run(args):
 CHECKS = {"make": check_make, "/usr/bin/python3": check_python, "installer/deps.sh": check_deps, "systemctl": check_systemctl,
           "tests/demo/demo.py": check_demo, "tests/run.py": check_run,
           "journalctl": lambda args: check_systemctl(["restart", *args[args.index("-u") + 1:][:1]]),
-          **dict.fromkeys(["git", "cd", "cp", "mkdir", "install", "useradd", "editor", "sudoedit", "systemd-sysusers",
+          **dict.fromkeys(["git", "cd", "cp", "tar", "mkdir", "install", "useradd", "editor", "sudoedit", "systemd-sysusers",
                            "systemd-tmpfiles", "createuser", "createdb", "scp", "loginctl"], need_paths)}
 
 

@@ -50,7 +50,7 @@ def readme_commands_exist():
     if "README.md" not in files():
         raise LookupError("there is no README.md yet")
     known = {"make", "git", "cd", "sudo", "curl", "ssh", "podman", "podman-compose", "journalctl", "systemctl", "cat",
-             "export", "sh", "apt-get", "install", "scp", "ls", "cp", "mkdir", "editor", "sudoedit"}
+             "export", "sh", "apt-get", "install", "scp", "ls", "cp", "mkdir", "editor", "sudoedit", "tar"}
     programs = {m.group(1) for m in re.finditer(r"^([\w-]+)_SRC\s*=", text("Makefile"), re.M)}
     block = False
     for i, line in enumerate(lines("README.md"), 1):

@@ -159,6 +159,8 @@ def test_a_push(world):
     world.follow("The images")
     world.follow("A push")
     assert set(box.running()) == {"postgres", "secbox"}
+    timers = box.as_user("systemctl", "--user", "list-timers", "--no-legend").stdout
+    assert all(container in timers for container in box.ids().values()), "podman runs the health checks by itself here"
     wait_until(lambda: {"device", "mgmt", "recovery"} <= set(world.device().get("roles", [])), "its container is connected, too")
     world.follow("New images by themselves")
 
@@ -225,6 +227,21 @@ def test_a_renewed_certificate_under_an_open_session(world):
         session.stdin.close()
         assert session.wait() == 0
     assert world.gateway.main_pid("secbox-gateway") == pid
+
+
+def test_a_box_without_a_compiler(world):
+    """What is packed elsewhere is what `make install-box` puts there."""
+    names = ["/usr/sbin/mgmt-agent", "/usr/bin/secboxctl", "/usr/lib/systemd/system/mgmt-agent.service", "/etc", "/"]
+    facts = ["sh", "-c", f"stat -c '%n %a %U %G' {' '.join(names)}; sha256sum {' '.join(names[:3])}"]
+    before = world.box.run(*facts).stdout
+    world.box.run("rm", *names[:3])
+
+    def carry(machine, command, _output):
+        if command.startswith("tar "):
+            with open(f"{machine.root}{readme.PLACE}/box.tar.gz", "rb") as f:
+                world.box.run("sh", "-c", 'cat >"$0"', f"{readme.PLACE}/box.tar.gz", input=f.read())
+    world.follow(when="the box has no compiler", behind=carry)
+    assert world.box.run(*facts).stdout == before
 
 
 OURS = re.compile(r"secbox|mgmt-|recovery-")
