@@ -51,7 +51,10 @@ static int on_health(sd_event_source *source, const struct inotify_event *event,
     _cleanup_(freep) char *folder = parent(e->pid_file, 2);
 
     (void) source;
-    if (event->len > 0 && str_equal(event->name, HEALTH_FILE) && folder && health_has_changed(e, folder))
+    if (event->len == 0 || !str_equal(event->name, HEALTH_FILE))
+        return 0;
+    service_entry_checked(e);
+    if (folder && health_has_changed(e, folder))
         service_watch_ask_in(e->watch, PAUSE_USEC);
     return 0;
 }
@@ -128,6 +131,8 @@ static int make_entry(ServiceWatch *w, ServiceEntry *e, const CurrentService *s,
                           .one_shot = !current_service_runs(s),
                           .pid = s->pid,
                           .ticks = s->start_ticks,
+                          .health_interval = s->health_interval,
+                          .health_at = boottime_usec(),
                           .record = { .since = since } };
     e->record.state = e->record.seen = e->one_shot ? SERVICE_ENDED : SERVICE_RUNNING;
     read_policy(e, s->config);
@@ -146,7 +151,10 @@ static void keep_record(ServiceEntry *e, ServiceEntry *old, size_t n, bool deplo
         e->record = old[i].record;
         e->exit_code = old[i].exit_code;
         e->log = TAKE_PTR(old[i].log);
-        if (!str_equal(old[i].id, e->id))
+        if (str_equal(old[i].id, e->id)) {
+            e->health_at = old[i].health_at;
+            e->health_by_us = old[i].health_by_us;
+        } else
             service_renew(&e->record, deployed);
     }
 }

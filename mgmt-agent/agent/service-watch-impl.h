@@ -24,6 +24,9 @@ typedef struct ServiceEntry {
     ServiceRecord record;
     char *pid_file; /* beside its folder podman keeps the result of health checks */
     sd_event_source *on_health, *on_folder;
+    usec_t health_interval,
+        health_at;     /* of its health check; CLOCK_BOOTTIME of its last result, or since when one is expected */
+    bool health_by_us; /* podman does not run it by itself */
 } ServiceEntry;
 
 struct ServiceWatch {
@@ -39,10 +42,13 @@ struct ServiceWatch {
     sd_event_source *timer;
     Runner *runner;
     cJSON *answer;
-    usec_t ask_at;      /* CLOCK_BOOTTIME; USEC_INFINITY: nothing has happened */
-    usec_t asked, rest; /* the last time podman was asked, and how long it then is not */
-    usec_t retry;       /* podman cannot be asked: how long until the next try; 0: it can */
-    char *error;        /* why */
+    sd_event_source *health_timer;
+    Runner *health_runner;
+    usec_t health_ended; /* CLOCK_BOOTTIME: when we had checks run last */
+    usec_t ask_at;       /* CLOCK_BOOTTIME; USEC_INFINITY: nothing has happened */
+    usec_t asked, rest;  /* the last time podman was asked, and how long it then is not */
+    usec_t retry;        /* podman cannot be asked: how long until the next try; 0: it can */
+    char *error;         /* why */
 };
 
 /* service-watch.c */
@@ -53,6 +59,11 @@ void service_watch_ask_in(ServiceWatch *w, usec_t delay);
 void service_watch_follow(ServiceWatch *w);
 /* Follows the processes that a look has found, and the files that say what a process does not. */
 void service_watch_follow_found(ServiceWatch *w, const cJSON *facts);
+
+/* service-watch-health.c: health checks that podman does not run by itself. */
+void service_watch_arm_health(ServiceWatch *w);
+/* A result has come. */
+void service_entry_checked(ServiceEntry *e);
 
 /* service-watch-report.c: what is remembered and said. */
 void service_watch_save(const ServiceWatch *w);

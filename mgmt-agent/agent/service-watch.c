@@ -103,6 +103,7 @@ static void take_facts(ServiceEntry *e, const cJSON *facts)
     e->ticks = 0;
     (void) json_u64(facts, "startTicks", &e->ticks);
     replace(&e->health, json_string(facts, "health"));
+    (void) json_u64(facts, "healthIntervalUsec", &e->health_interval);
     if (json_string(facts, "pidFile"))
         replace(&e->pid_file, json_string(facts, "pidFile"));
     if (!str_equal(json_string(facts, "state"), "running") || number(facts, "exitCode") != 0)
@@ -249,6 +250,7 @@ static void take_answer(ServiceWatch *w, const cJSON *answer)
             changed = note(&w->entries[i], facts_of(answer, w->entries[i].name), asked) || changed;
     if (asked)
         service_watch_follow_found(w, answer);
+    service_watch_arm_health(w);
     if (changed) {
         service_watch_save(w);
         agent_tell_cloud(w->agent);
@@ -323,6 +325,7 @@ void service_watch_continue(ServiceWatch *w)
     if (!w || agent_is_busy(w->agent) || !w->agent->boot.done)
         return;
     service_watch_follow(w);
+    service_watch_arm_health(w);
     if (w->ask_at != USEC_INFINITY)
         arm(w);
 }
@@ -332,6 +335,8 @@ ServiceWatch *service_watch_free(ServiceWatch *w)
     if (!w)
         return NULL;
     runner_free(w->runner);
+    runner_free(w->health_runner);
+    sd_event_source_disable_unref(w->health_timer);
     manual_changes_free(w->processes);
     sd_event_source_disable_unref(w->timer);
     for (size_t i = 0; i < w->n; i++)

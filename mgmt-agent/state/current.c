@@ -23,6 +23,7 @@ static const JsonField service_fields[] = {
     { JSON_FIELD(CurrentService, health, "health") },
     { JSON_FIELD(CurrentService, pid, "pid") },
     { JSON_FIELD(CurrentService, start_ticks, "startTicks") },
+    { JSON_FIELD(CurrentService, health_interval, "healthIntervalUsec") },
     { JSON_FIELD(CurrentService, host_ports, "hostPorts") },
     { JSON_FIELD(CurrentService, environment, "environment") },
     { JSON_FIELD(CurrentService, config, "config") },

@@ -14,6 +14,7 @@ typedef struct CurrentService {
     char *static_dir, *pid_file, *health;
     int pid; /* its first process; with start_ticks one process for good */
     uint64_t start_ticks;
+    uint64_t health_interval; /* of its health check, in microseconds; 0: it has none, or an older agent wrote this */
     char **host_ports;
     cJSON *environment, *config;
     char *ordered; /* the digest by the cloud's order, if one holds */

@@ -190,6 +190,19 @@ def test_an_unhealthy_service_is_restarted(box):
     wait_well(box, "web")
 
 
+def test_a_health_check_is_run_where_podman_has_no_timer_for_it(box):
+    """Podman has no systemd here that would run the compose file's own check."""
+    check = "healthcheck: {test: '! read x < /tmp/ill', interval: 1s, retries: 1}\n"
+    assert box.apply(compose(service("web", more=GRACE + "restart: always\n" + check)))["status"] == 200
+    container = box.ids()["web"]
+    box.lab.podman("exec", container, "/bin/sh", "-c", "echo yes > /tmp/ill")
+    found = wait_state(box, "web", "unhealthy")
+    assert found["trouble"]["what"] == "unhealthy"
+    assert box.log().count("does not run the health check of web by itself") == 1
+    box.lab.podman("exec", container, "/bin/sh", "-c", ": > /tmp/ill")
+    wait_well(box, "web")
+
+
 def test_the_cloud_hears_of_it_once_and_again_when_it_is_well(lab, folder, gateway):
     with running_box(lab, folder, gateway, agent_args=ARGS) as box:
         text = compose(service("moody", more=GRACE + "restart: always\n" + MOODY), more="volumes:\n  data:\n")

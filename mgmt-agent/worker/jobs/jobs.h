@@ -22,5 +22,8 @@ int job_revive(Deploy *d, const cJSON *request);
 int job_facts(Deploy *d, const cJSON *request);
 int job_recreate(Deploy *d, const cJSON *request);
 
+/* health-checks.c */
+int job_check_health(Deploy *d, const cJSON *request);
+
 /* status.c */
 int job_status(Deploy *d, const cJSON *request);

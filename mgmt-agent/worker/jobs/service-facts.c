@@ -39,6 +39,8 @@ static int add_state(Deploy *d, cJSON *o, const cJSON *info)
 
     if (!str_empty(health))
         r = json_add_string(o, "health", health);
+    if (r == 0)
+        r = json_add_u64(o, "healthIntervalUsec", podman_health_interval(info));
     if (r == 0 && !is_well(status, health, restarts)) {
         _cleanup_(freep) char *log = podman_log_tail(d->box.podman, id, LOG_LINES);
 

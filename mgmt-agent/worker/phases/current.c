@@ -56,6 +56,7 @@ static int describe_container(const Deploy *d, const cJSON *info, CurrentService
 
     ret->labels = watch_labels_select(cJSON_GetObjectItemCaseSensitive(config, "Labels"));
     ret->pid = cJSON_IsNumber(pid) ? pid->valueint : 0;
+    ret->health_interval = podman_health_interval(info);
     ret->start_ticks = ret->pid > 0 ? process_start_ticks(ret->pid) : 0;
     return !ret->labels || json_set(&ret->id, json_string(info, "Id")) < 0 || json_set(&ret->image_id, image) < 0 ||
                    json_set(&ret->previous_image_id,

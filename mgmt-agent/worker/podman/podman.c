@@ -387,6 +387,15 @@ int podman_remove(Podman *p, const char *container, Error *err)
     return r < 0 ? error_set(err, r, error_id(&reason), "%s", error_message(&reason, r)) : 0;
 }
 
+usec_t podman_health_interval(const cJSON *info)
+{
+    const cJSON *config =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Healthcheck");
+    const cJSON *nanoseconds = cJSON_GetObjectItemCaseSensitive(config, "Interval");
+
+    return cJSON_IsNumber(nanoseconds) && nanoseconds->valuedouble > 0 ? (usec_t) nanoseconds->valuedouble / 1000 : 0;
+}
+
 int podman_healthcheck(Podman *p, const char *container, usec_t timeout, Error *err)
 {
     _cleanup_(freep) char *path = str_format("/containers/%s/healthcheck", container);

@@ -43,6 +43,8 @@ int podman_remove(Podman *p, const char *container, Error *err) _must_check_;
  * (it is left running), negative on error. */
 int podman_exec(Podman *p, const char *container, const cJSON *argv, usec_t timeout, Error *err) _must_check_;
 
+/* How long podman means to let pass between two health checks, from what podman_inspect() shows; 0: there is none. */
+usec_t podman_health_interval(const cJSON *info);
 /* Runs the health check that podman knows of (an image's own, as a rule) once: 1 healthy, 0 not, negative on error. */
 int podman_healthcheck(Podman *p, const char *container, usec_t timeout, Error *err) _must_check_;
 
