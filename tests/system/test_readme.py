@@ -157,7 +157,10 @@ def test_a_push(world):
         # nothing here can limit memory, which the example asks for: podman keeps the number and runs it without a group
         box.write("/etc/containers/containers.conf", whole_box.CONTAINERS_CONF + 'cgroups = "disabled"\n')
     world.follow("The images")
-    world.follow("A push")
+    said = {}
+    world.follow("A push", behind=lambda machine, command, output: said.update({command.split("#")[0].strip(): output}))
+    assert "sanity ok" in said["sudo journalctl -u mgmt-agent"], said
+    assert "done" in said[f"secbox-fleet history {DEVICE}"] and "running" in said[f"secbox-fleet status {DEVICE}"], said
     assert set(box.running()) == {"postgres", "secbox"}
     timers = box.as_user("systemctl", "--user", "list-timers", "--no-legend").stdout
     assert all(container in timers for container in box.ids().values()), "podman runs the health checks by itself here"
