@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
+#include "gateway/communities/api-boxes.h"
 #include "gateway/communities/api-communities.h"
+#include "gateway/communities/community-sync.h"
 #include "gateway/deployments/api-deployments.h"
 #include "gateway/devices/api-devices.h"
 #include "gateway/devices/api-query.h"
@@ -49,10 +51,13 @@
 #define CA_NAME "support-ca.pem"
 #define SWEEP_INTERVAL (10 * USEC_PER_SEC)
 #define ADDRESS_SIZE 64
+/* how old the bans of a box may be before somebody has to look at it: connected, and away */
+#define BANS_BEHIND_MAX (15 * USEC_PER_MINUTE)
+#define BANS_AWAY_MAX USEC_PER_DAY
 
 struct Gateway {
     sd_event *event;
-    Store *store;
+    Store *store, *bulk; /* the second for what takes long */
     HttpServer *server;
     SshCa *ca;                        /* signs the certificates of support staff */
     char *issuer;                     /* public base URL, without a trailing slash */
@@ -80,7 +85,9 @@ struct Gateway {
     Deployments *deployments;
     DeploymentsApi deployments_api;
     Rollouts *rollouts;
+    CommunitySync *community_sync;
     CommunityEvents community_events;
+    BoxApi box_api;
     SupportSessions *sessions;
 
     ConfigWatch *certificate_watch, *env_watch;
@@ -213,6 +220,19 @@ static void on_store_down(Store *s _unused_, usec_t retry_in, const Error *err, 
                 (unsigned long long) (retry_in / USEC_PER_MSEC));
 }
 
+static void on_bulk_up(Store *s _unused_, void *userdata)
+{
+    Gateway *g = userdata;
+    if (g->community_sync)
+        community_sync_sweep(g->community_sync);
+}
+
+/* What the other connection has said is enough. */
+static void on_bulk_down(Store *s _unused_, usec_t retry_in _unused_, const Error *err, void *userdata _unused_)
+{
+    log_debug("no database for community data: %s", error_message(err, -ENOTCONN));
+}
+
 /* Tokens and proofs name the public address; without --issuer the gateway knows only where it listens. */
 static void miss_issuer(Gateway *g)
 {
@@ -325,6 +345,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         device_conns_sweep(g->conns);
         rollouts_sweep(g->rollouts);
         support_sessions_sweep(g->sessions);
+        community_sync_sweep(g->community_sync);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
@@ -451,13 +472,23 @@ static int make_listeners(Gateway *g)
         return -ENOMEM;
     g->rollouts = rollouts_new(g->event, g->store, g->requests, g->conns, g->deployments);
     g->sessions = support_sessions_new(g->event, g->store, g->conns, g->registry);
-    return g->rollouts && g->sessions ? 0 : -ENOMEM;
+    g->community_sync =
+        community_sync_new(g->bulk, g->conns, &(CommunitySyncOptions) { BANS_BEHIND_MAX, BANS_AWAY_MAX });
+    return g->rollouts && g->sessions && g->community_sync ? 0 : -ENOMEM;
+}
+
+static void on_community_changed(const char *community, const char *epoch, uint64_t version, void *userdata)
+{
+    Gateway *g = userdata;
+    community_sync_changed(g->community_sync, community, epoch, version);
 }
 
 static int make_routes(Gateway *g, const GatewayOptions *o)
 {
     g->devices_api = (DevicesApi) { g->conns, g->registry, o->bootstrap_hours };
     g->deployments_api = (DeploymentsApi) { g->deployments, g->registry };
+    g->community_events = (CommunityEvents) { on_community_changed, g };
+    g->box_api = (BoxApi) { g->community_sync };
     g->router = router_new(g->requests);
     if (!g->router)
         return -ENOMEM;
@@ -470,6 +501,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     router_add(g->router, grant_routes, g->sessions);
     router_add(g->router, certificate_routes, g->ca);
     router_add(g->router, operator_routes, support_sessions_operators(g->sessions));
+    router_add(g->router, box_routes, &g->box_api);
     router_add(g->router, community_routes, &g->community_events);
     router_add(g->router, audit_routes, NULL);
     return 0;
@@ -478,11 +510,14 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
 int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, Error *err)
 {
     static const StoreEvents store_events = { .on_up = on_store_up, .on_down = on_store_down };
+    static const StoreEvents bulk_events = { .on_up = on_bulk_up, .on_down = on_bulk_down };
     _cleanup_(gateway_freep) Gateway *g = calloc(1, sizeof(*g));
     if (!g)
         return error_from_errno(err, -ENOMEM, "starting");
     g->event = sd_event_ref(event);
     int r = store_new(event, options->database, &gateway_schema, &store_events, g, &g->store, err);
+    if (r >= 0)
+        r = store_new(event, options->database, &gateway_bulk_schema, &bulk_events, g, &g->bulk, err);
     if (r >= 0)
         r = gateway_open_server(g, options, err);
     if (r >= 0)
@@ -517,6 +552,7 @@ Gateway *gateway_free(Gateway *g)
         return NULL;
     requests_free(g->requests);
     router_free(g->router);
+    community_sync_free(g->community_sync);
     rollouts_free(g->rollouts);
     deployments_free(g->deployments);
     support_sessions_free(g->sessions);
@@ -529,6 +565,7 @@ Gateway *gateway_free(Gateway *g)
     device_tokens_free(g->tokens);
     device_registry_free(g->registry);
     http_server_free(g->server);
+    store_free(g->bulk);
     store_free(g->store);
     ssh_ca_free(g->ca);
     free(g->issuer);

@@ -223,6 +223,8 @@ static void on_relabelled(Request *c, const StoreRows *rows)
 {
     const DevicesApi *api = c->module;
     Error err = {};
+    if (store_rows_count(rows) > 0)
+        device_conns_relabel(api->conns, c->args[0]);
     if (store_rows_count(rows) > 0 || !device_registry_has_device(api->registry, c->args[0])) {
         on_device(c, rows);
         return;

@@ -128,6 +128,11 @@ int device_conn_send(DeviceConn *s, const cJSON *message)
     return text ? ws_conn_send_text(s->ws, text, strlen(text)) : -ENOMEM;
 }
 
+int device_conn_send_text(DeviceConn *s, const char *text)
+{
+    return ws_conn_send_text(s->ws, text, strlen(text));
+}
+
 void device_conn_log(const DeviceConn *s, LogLevel level, const Error *err, int r, const char *what)
 {
     const LogField fields[] = { { "DEVICE", s->device }, { "ROLE", role_name(s->role) }, {} };
@@ -313,6 +318,13 @@ void device_conns_remove(DeviceConns *cs, const char *device)
         if (cs->listeners[i].table->on_removed)
             cs->listeners[i].table->on_removed(device, cs->listeners[i].userdata);
     close_all(cs, device, "the device was removed");
+}
+
+void device_conns_relabel(DeviceConns *cs, const char *device)
+{
+    for (size_t i = 0; i < cs->n_listeners; i++)
+        if (cs->listeners[i].table->on_relabelled)
+            cs->listeners[i].table->on_relabelled(device, cs->listeners[i].userdata);
 }
 
 bool device_conns_is_busy(const DeviceConns *cs, const char *device)

@@ -29,6 +29,8 @@ typedef struct DeviceListener {
     void (*on_key_replaced)(const char *device, Role role, void *userdata);
     void (*on_blocked)(const char *device, void *userdata);
     void (*on_removed)(const char *device, void *userdata);
+    /* Its labels may be others. */
+    void (*on_relabelled)(const char *device, void *userdata);
     /* Whether the box is in the middle of something and must not be removed now. */
     bool (*is_busy)(const char *device, void *userdata);
     /* Adds what it knows about a device. */
@@ -50,6 +52,8 @@ DeviceConn *device_conn_find(const DeviceConns *cs, const char *device, Role rol
 
 /* Sends one message. -ENOTCONN, -ENOBUFS, -ENOMEM. */
 int device_conn_send(DeviceConn *s, const cJSON *message) _must_check_;
+/* The same, of a message that is text already. */
+int device_conn_send_text(DeviceConn *s, const char *text) _must_check_;
 
 /* Whether the box takes streams in this tunnel. */
 bool device_conn_takes_streams(const DeviceConn *s);
@@ -90,6 +94,8 @@ void device_conns_close(DeviceConns *cs, const char *device, Role role, uint16_t
 void device_conns_block(DeviceConns *cs, const char *device);
 /* Closes them, and has everybody forget the device, which was removed. */
 void device_conns_remove(DeviceConns *cs, const char *device);
+/* Tells everybody that its labels have changed. */
+void device_conns_relabel(DeviceConns *cs, const char *device);
 /* Whether somebody says that the device is in the middle of something. */
 bool device_conns_is_busy(const DeviceConns *cs, const char *device);
 /* Writes what waits to be written about boxes, when the store has room. */

@@ -4,3 +4,5 @@
 
 /* Rows, their change log, and the function that changes one row. */
 extern const char schema_communities[];
+/* Snapshots, what boxes have, and their events. */
+extern const char schema_sync[];

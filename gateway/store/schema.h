@@ -5,3 +5,4 @@
 #include "lib/postgres/schema.h"
 
 extern const StoreSchema gateway_schema;
+extern const StoreSchema gateway_bulk_schema;
