@@ -10,6 +10,7 @@
 #include "gateway/auth/audit.h"
 #include "gateway/communities/api-boxes.h"
 #include "gateway/communities/api-communities.h"
+#include "gateway/communities/box-events.h"
 #include "gateway/communities/community-sync.h"
 #include "gateway/deployments/api-deployments.h"
 #include "gateway/devices/api-devices.h"
@@ -86,6 +87,7 @@ struct Gateway {
     DeploymentsApi deployments_api;
     Rollouts *rollouts;
     CommunitySync *community_sync;
+    BoxEvents *box_events;
     CommunityEvents community_events;
     BoxApi box_api;
     SupportSessions *sessions;
@@ -346,6 +348,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         rollouts_sweep(g->rollouts);
         support_sessions_sweep(g->sessions);
         community_sync_sweep(g->community_sync);
+        box_events_sweep(g->box_events);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
@@ -474,7 +477,8 @@ static int make_listeners(Gateway *g)
     g->sessions = support_sessions_new(g->event, g->store, g->conns, g->registry);
     g->community_sync =
         community_sync_new(g->bulk, g->conns, &(CommunitySyncOptions) { BANS_BEHIND_MAX, BANS_AWAY_MAX });
-    return g->rollouts && g->sessions && g->community_sync ? 0 : -ENOMEM;
+    g->box_events = box_events_new(g->store, g->requests, g->conns);
+    return g->rollouts && g->sessions && g->community_sync && g->box_events ? 0 : -ENOMEM;
 }
 
 static void on_community_changed(const char *community, const char *epoch, uint64_t version, void *userdata)
@@ -501,6 +505,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     router_add(g->router, grant_routes, g->sessions);
     router_add(g->router, certificate_routes, g->ca);
     router_add(g->router, operator_routes, support_sessions_operators(g->sessions));
+    router_add(g->router, box_event_routes, g->box_events);
     router_add(g->router, box_routes, &g->box_api);
     router_add(g->router, community_routes, &g->community_events);
     router_add(g->router, audit_routes, NULL);
@@ -553,6 +558,7 @@ Gateway *gateway_free(Gateway *g)
     requests_free(g->requests);
     router_free(g->router);
     community_sync_free(g->community_sync);
+    box_events_free(g->box_events);
     rollouts_free(g->rollouts);
     deployments_free(g->deployments);
     support_sessions_free(g->sessions);

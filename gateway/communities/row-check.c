@@ -156,9 +156,8 @@ static bool is_clock(const char *s)
 }
 
 /* RFC 3339, with seconds and a zone. */
-static bool is_time(const cJSON *item)
+bool row_time_is_valid(const char *s)
 {
-    const char *s = cJSON_GetStringValue(item);
     if (!s || strlen(s) > 40 || !is_date(s) || !is_clock(s + 11) || s[16] != ':' || !in_range(digits(s + 17, 2), 0, 59))
         return false;
     s += 19;
@@ -222,7 +221,9 @@ static int check_member(const Member *m, cJSON *item, Error *err)
     case VALUE_UUID:
         return check_uuid(item, m->name, err);
     case VALUE_TIME:
-        return is_time(item) ? 0 : bad("row.bad-time", m->name, err, "a time like 2026-01-02T03:04:05Z");
+        return row_time_is_valid(cJSON_GetStringValue(item))
+                   ? 0
+                   : bad("row.bad-time", m->name, err, "a time like 2026-01-02T03:04:05Z");
     case VALUE_DAYS:
         return is_days(item) ? 0
                              : bad("row.bad-days", m->name, err,

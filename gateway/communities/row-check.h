@@ -27,6 +27,9 @@ int row_kind_parse(const char *name, RowKind *ret) _must_check_;
 /* Lower case, with a NUL; -EINVAL when text is no UUID. */
 int uuid_parse(const char *text, char ret[static UUID_SIZE]) _must_check_;
 
+/* RFC 3339, with seconds and a zone. NULL is not. */
+bool row_time_is_valid(const char *text);
+
 /* Whether rows of this kind have such a member, and it is a text. */
 bool row_has_text_member(RowKind kind, const char *name);
 /* What the values of a member are: a text in a CSV file stands for a number or a list. NULL when out of memory. */

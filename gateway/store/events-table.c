@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/store/events-table.h"
+
+Statement sql_events_store(const char *device, const char *events)
+{
+    /* one writer at a time, so that a reader who has seen a number has seen all before it */
+    return STATEMENT(
+        "WITH turn AS MATERIALIZED (SELECT pg_advisory_xact_lock(7301992544120782)),"
+        " e AS (SELECT x.* FROM turn, jsonb_to_recordset($2::jsonb) AS x(n bigint, \"clientId\" uuid, kind text,"
+        " at timestamptz, community uuid, data jsonb)),"
+        /* what it serves, or has served: a queue is not rewritten when the label changes */
+        " mine AS (SELECT c.id FROM communities c WHERE c.id::text = (SELECT lower(d.labels->>'community')"
+        " FROM devices d WHERE d.id = $1)"
+        " UNION SELECT p.community FROM box_positions p WHERE p.device = $1),"
+        " i AS (INSERT INTO box_events(client_id, device, community, kind, at, data)"
+        " SELECT e.\"clientId\", $1, e.community, e.kind, e.at, e.data FROM e"
+        " WHERE e.community IN (SELECT id FROM mine) ORDER BY e.n"
+        " ON CONFLICT (client_id) DO NOTHING RETURNING client_id)"
+        " SELECT e.\"clientId\", CASE WHEN e.\"clientId\" IN (SELECT client_id FROM i) THEN NULL"
+        " WHEN b.device = $1 THEN NULL WHEN b.device IS NOT NULL THEN 'event.taken' ELSE 'event.community' END"
+        " FROM e LEFT JOIN box_events b ON b.client_id = e.\"clientId\" ORDER BY e.n",
+        sql_text(device), sql_text(events));
+}
+
+Statement sql_events(const char *community, const char *kind, uint64_t after, uint64_t limit)
+{
+    return STATEMENT("SELECT jsonb_build_object('events', coalesce(jsonb_agg(jsonb_build_object('seq', e.seq::text,"
+                     " 'clientId', e.client_id, 'device', e.device, 'kind', e.kind, 'at', secbox_time(e.at),"
+                     " 'receivedAt', secbox_time(e.received_at), 'data', e.data) ORDER BY e.seq), '[]'::jsonb),"
+                     " 'next', coalesce(max(e.seq), $3::bigint)::text),"
+                     " EXISTS (SELECT FROM communities c WHERE c.id = $1::uuid)"
+                     " FROM (SELECT * FROM box_events WHERE community = $1::uuid AND seq > $3::bigint"
+                     " AND ($2::text IS NULL OR kind = $2) ORDER BY seq LIMIT $4::bigint) e",
+                     sql_text(community), sql_text(kind), sql_number((int64_t) after), sql_number((int64_t) limit));
+}
