@@ -10,6 +10,7 @@
 #include "gateway/auth/audit.h"
 #include "gateway/communities/api-boxes.h"
 #include "gateway/communities/api-communities.h"
+#include "gateway/communities/api-import.h"
 #include "gateway/communities/box-events.h"
 #include "gateway/communities/community-sync.h"
 #include "gateway/deployments/api-deployments.h"
@@ -90,6 +91,7 @@ struct Gateway {
     BoxEvents *box_events;
     CommunityEvents community_events;
     BoxApi box_api;
+    ImportApi import_api;
     SupportSessions *sessions;
 
     ConfigWatch *certificate_watch, *env_watch;
@@ -492,6 +494,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     g->devices_api = (DevicesApi) { g->conns, g->registry, o->bootstrap_hours };
     g->deployments_api = (DeploymentsApi) { g->deployments, g->registry };
     g->community_events = (CommunityEvents) { on_community_changed, g };
+    g->import_api = (ImportApi) { g->bulk, &g->community_events };
     g->box_api = (BoxApi) { g->community_sync };
     g->router = router_new(g->requests);
     if (!g->router)
@@ -505,6 +508,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     router_add(g->router, grant_routes, g->sessions);
     router_add(g->router, certificate_routes, g->ca);
     router_add(g->router, operator_routes, support_sessions_operators(g->sessions));
+    router_add(g->router, import_routes, &g->import_api);
     router_add(g->router, box_event_routes, g->box_events);
     router_add(g->router, box_routes, &g->box_api);
     router_add(g->router, community_routes, &g->community_events);

@@ -33,6 +33,9 @@ typedef struct Fleet {
     const char *way;              /* --way */
     const char *user;             /* --user */
     const char *known_hosts;      /* --known-hosts */
+    const char *after;            /* --after */
+    bool dry_run;
+    bool replace;
     bool forwarding;
     bool break_glass;
     bool wait;
@@ -107,3 +110,12 @@ int verb_ssh(int argc, char **argv, void *userdata);
 int verb_ssh_proxy(int argc, char **argv, void *userdata);
 int verb_ssh_cert(int argc, char **argv, void *userdata);
 int verb_ssh_config(int argc, char **argv, void *userdata);
+int verb_community_list(int argc, char **argv, void *userdata);
+int verb_community_show(int argc, char **argv, void *userdata);
+int verb_community_put(int argc, char **argv, void *userdata);
+int verb_community_rows(int argc, char **argv, void *userdata);
+int verb_community_delete(int argc, char **argv, void *userdata);
+int verb_community_boxes(int argc, char **argv, void *userdata);
+int verb_community_ban_status(int argc, char **argv, void *userdata);
+int verb_community_events(int argc, char **argv, void *userdata);
+int verb_community_import(int argc, char **argv, void *userdata);

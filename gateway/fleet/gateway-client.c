@@ -79,25 +79,25 @@ static int parse_answer(const Api *api, const HttpResponse *response, ApiReply *
     return 0;
 }
 
-int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
-             Error *err)
+int api_send(const Api *api, const char *method, const char *path, const char *content_type, const char *text,
+             size_t len, usec_t timeout, ApiReply *reply, Error *err)
 {
-    _cleanup_(freep) char *url = str_format("%s%s", api->gateway, path), *text = body ? json_print(body) : NULL;
+    _cleanup_(freep) char *url = str_format("%s%s", api->gateway, path);
+    _cleanup_(freep) char *type = str_format("Content-Type: %s", content_type ? content_type : "");
     _cleanup_(secret_freep) char *authorization = str_format("Authorization: Bearer %s", api->token);
     _cleanup_(http_response_done) HttpResponse response = {};
     _cleanup_(error_done) Error why = {};
 
     api_reply_done(reply);
-    if (!url || !authorization || (body && !text))
+    if (!url || !type || !authorization)
         return error_from_errno(err, -ENOMEM, "make a request");
-    const char *const headers[] = { authorization, "Accept: application/json",
-                                    body ? "Content-Type: application/json" : NULL, NULL };
+    const char *const headers[] = { authorization, "Accept: application/json", text ? type : NULL, NULL };
     const HttpRequest request = {
         .method = method,
         .url = url,
         .headers = headers,
         .body = text,
-        .body_len = text ? strlen(text) : 0,
+        .body_len = len,
         .ca_file = api->ca_file,
         .ca_advice = "check the clock, and name a private authority's certificate by SECBOX_CA or --ca",
         .timeout_usec = timeout,
@@ -110,4 +110,14 @@ int api_call(const Api *api, const char *method, const char *path, const cJSON *
         return r == -ENOMEM ? r : -EHOSTUNREACH;
     }
     return parse_answer(api, &response, reply, err);
+}
+
+int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
+             Error *err)
+{
+    _cleanup_(freep) char *text = body ? json_print(body) : NULL;
+
+    if (body && !text)
+        return error_from_errno(err, -ENOMEM, "make a request");
+    return api_send(api, method, path, "application/json", text, text ? strlen(text) : 0, timeout, reply, err);
 }

@@ -29,6 +29,10 @@ void api_reply_done(ApiReply *reply);
 int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,
              Error *err) _must_check_;
 
+/* The same with a body of any kind; text NULL: none. */
+int api_send(const Api *api, const char *method, const char *path, const char *content_type, const char *text,
+             size_t len, usec_t timeout, ApiReply *reply, Error *err) _must_check_;
+
 /* Whether nobody could be asked: no answer, a proxy's word for that, or a box that is offline. */
 bool api_is_unreachable(const ApiReply *reply, int r);
 

@@ -240,10 +240,15 @@ static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, 
 
 void request_query(Request *c, Statement st, request_rows_t on_rows)
 {
+    request_query_on(c, c->requests->store, st, on_rows);
+}
+
+void request_query_on(Request *c, Store *store, Statement st, request_rows_t on_rows)
+{
     Error err = {};
     stop_waiting(c);
     c->on_rows = on_rows;
-    int r = store_query(c->requests->store, st, on_query_done, c, &c->query, &err);
+    int r = store_query(store, st, on_query_done, c, &c->query, &err);
     if (r < 0)
         request_fail(c, r, &err);
     error_done(&err);

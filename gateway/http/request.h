@@ -82,6 +82,8 @@ void request_fail_status(Request *c, int status, int r, const Error *err);
 /* Runs a statement and hands its rows to on_rows; when the store fails the request is answered. The request must
  * not be used after this until on_rows. It no longer waits for news. */
 void request_query(Request *c, Statement st, request_rows_t on_rows);
+/* The same over another connection to the database. */
+void request_query_on(Request *c, Store *store, Statement st, request_rows_t on_rows);
 
 /* Waits for news on a topic: on_news is called for each, until the request is answered or asks the store. Answers with an
  * error if that is not possible, so it comes last in a handler. */

@@ -6,3 +6,5 @@
 extern const char schema_communities[];
 /* Snapshots, what boxes have, and their events. */
 extern const char schema_sync[];
+/* Imports of whole tables. */
+extern const char schema_import[];

@@ -160,6 +160,7 @@ static const SchemaStep schema_steps[] = {
          " ADD CONSTRAINT deployments_kind_check CHECK (kind IN ('compose', 'update', 'rollback')),"
          " ADD COLUMN target text;\n" },
     { 7, schema_sync },
+    { 8, schema_import },
     {},
 };
 

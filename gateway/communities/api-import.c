@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* A file that is larger than a request comes in parts: each is put aside, and the last request takes all of them over. */
+#include "gateway/communities/api-import.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/communities/import-lines.h"
+#include "gateway/store/import-table.h"
+#include "lib/base/encode.h"
+#include "lib/base/log.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+/* One request of an import. */
+typedef struct Import {
+    ImportLines lines;
+    char id[UUID_SIZE];
+    bool replace, dry_run, finish;
+} Import;
+
+static void import_free(void *import)
+{
+    Import *i = import;
+    import_lines_done(&i->lines);
+    free(i);
+}
+
+static ImportTarget target(const Import *i)
+{
+    return (ImportTarget) { i->id, i->lines.community, row_kind_name(i->lines.kind) };
+}
+
+static void fail(Request *c, const char *id, const char *message)
+{
+    Error err = {};
+    request_fail(c, error_set(&err, EINVAL, id, "%s", message), &err);
+    error_done(&err);
+}
+
+/* {"error", "errors", "errorCount"}; takes `errors`. */
+static void answer_errors(Request *c, cJSON *errors, double count)
+{
+    _cleanup_(cJSON_Deletep) cJSON *owned = errors, *body = cJSON_CreateObject();
+    Error err = {};
+    error_set(&err, EBADMSG, "import.lines", "nothing was imported: see the errors of its lines");
+    if (!body || json_add_item(body, "error", json_from_error(&err, -EBADMSG)) < 0 ||
+        json_add_item(body, "errors", TAKE_PTR(owned)) < 0 || !cJSON_AddNumberToObject(body, "errorCount", count))
+        request_fail(c, -ENOMEM, NULL);
+    else
+        request_answer(c, 422, TAKE_PTR(body));
+    error_done(&err);
+}
+
+static void forget(const Request *c, const Import *i)
+{
+    const ImportApi *api = c->module;
+    if (store_query(api->store, sql_import_forget(i->id), NULL, NULL, NULL, NULL) < 0)
+        log_debug("an import stays put aside until tomorrow");
+}
+
+static void tell(const Request *c, const StoreRows *rows)
+{
+    const ImportApi *api = c->module;
+    const Import *i = c->scratch;
+    uint64_t version;
+    if (!i->dry_run && store_rows_u64(rows, 0, 2, INT64_MAX, &version) >= 0)
+        api->events->on_changed(i->lines.community, store_rows_get(rows, 0, 1), version, api->events->userdata);
+}
+
+static void on_finished(Request *c, const StoreRows *rows)
+{
+    const char *outcome = store_rows_get(rows, 0, 0), *report = store_rows_get(rows, 0, 3);
+    _cleanup_(cJSON_Deletep) cJSON *parsed = NULL;
+    forget(c, c->scratch);
+    if (str_equal(outcome, "no-community")) {
+        request_fail_no_community(c);
+        return;
+    }
+    if (!report || json_parse_object(report, strlen(report), &parsed, NULL) < 0) {
+        request_fail(c, -EIO, NULL);
+        return;
+    }
+    if (str_equal(outcome, "errors")) {
+        const cJSON *count = cJSON_GetObjectItemCaseSensitive(parsed, "errorCount");
+        answer_errors(c, cJSON_DetachItemFromObjectCaseSensitive(parsed, "errors"), count ? count->valuedouble : 0);
+        return;
+    }
+    tell(c, rows);
+    _cleanup_(freep) char *text =
+        str_format("{\"import\":%s,\"communityVersion\":\"%s\"}", report, store_rows_get(rows, 0, 2));
+    if (text)
+        request_answer_text(c, 200, text);
+    else
+        request_fail(c, -ENOMEM, NULL);
+}
+
+static void finish(Request *c)
+{
+    const ImportApi *api = c->module;
+    const Import *i = c->scratch;
+    const ImportTarget t = target(i);
+    request_query_on(c, api->store, sql_import_finish(&t, i->replace, i->dry_run, c->actor), on_finished);
+}
+
+static void on_put(Request *c, const StoreRows *rows)
+{
+    Import *i = c->scratch;
+    _cleanup_(cJSON_Deletep) cJSON *body = NULL;
+    if (i->finish) {
+        finish(c);
+        return;
+    }
+    body = cJSON_CreateObject();
+    if (!body || json_add_string(body, "upload", i->id) < 0 ||
+        json_add_string(body, "rows", store_rows_get(rows, 0, 0)) < 0 ||
+        json_add_item(body, "errors", TAKE_PTR(i->lines.errors)) < 0 ||
+        !cJSON_AddNumberToObject(body, "errorCount", i->lines.n_errors))
+        request_fail(c, -ENOMEM, NULL);
+    else
+        request_answer(c, 200, TAKE_PTR(body));
+}
+
+/* What the query says; on failure the request is answered and negative returned. *ret_whole: there are no other parts. */
+static int read_query(Request *c, Import *i, bool *ret_csv, bool *ret_whole)
+{
+    uint64_t dry, end;
+    unsigned char random[16];
+    _cleanup_(freep) char *table = http_query(c->exchange, "table"), *mode = http_query(c->exchange, "mode");
+    _cleanup_(freep) char *format = http_query(c->exchange, "format"), *upload = http_query(c->exchange, "upload");
+    if (request_uuid(c, 0, i->lines.community) < 0 || request_query_u64(c, "dryRun", 1, 0, &dry) < 0 ||
+        request_query_u64(c, "finish", 1, 0, &end) < 0 ||
+        request_query_u64(c, "line", INT32_MAX, 0, &i->lines.line) < 0)
+        return -EINVAL;
+    i->replace = str_equal(mode, "replace");
+    i->dry_run = dry;
+    i->finish = end || !upload;
+    *ret_csv = str_equal(format, "csv");
+    *ret_whole = !upload;
+    random_bytes(random, sizeof(random));
+    _cleanup_(freep) char *hex = upload ? NULL : hex_encode(random, sizeof(random));
+    if (hex)
+        (void) snprintf(i->id, UUID_SIZE, "%.8s-%.4s-4%.3s-a%.3s-%.12s", hex, hex + 8, hex + 13, hex + 17, hex + 20);
+    if (row_kind_parse(table, &i->lines.kind) < 0 || i->lines.kind == ROW_COMMUNITIES)
+        fail(c, "request.bad-parameter", "the parameter \"table\" must be units, users, guests or bans");
+    else if (mode && !i->replace && !str_equal(mode, "merge"))
+        fail(c, "request.bad-parameter", "the parameter \"mode\" must be merge or replace");
+    else if (format && !*ret_csv && !str_equal(format, "ndjson"))
+        fail(c, "request.bad-parameter", "the parameter \"format\" must be csv or ndjson");
+    else if (upload && uuid_parse(upload, i->id) < 0)
+        fail(c, "request.bad-parameter", "the parameter \"upload\" must be a UUID that the client has made");
+    else if (i->replace && i->lines.kind == ROW_BANS)
+        fail(c, "import.bans-replace",
+             "a ban does not end because a file lacks it: import bans with merge, and delete those that are over");
+    else
+        return 0;
+    return -EINVAL;
+}
+
+static int read_lines(Request *c, Import *i, bool csv, Error *err)
+{
+    size_t len;
+    const char *body = http_body(c->exchange, &len);
+    _cleanup_(freep) char *text = malloc(len + 1);
+    if (!text)
+        return -ENOMEM;
+    memcpy(text, body, len);
+    text[len] = '\0';
+    /* the last request of a file in parts need not bring one */
+    return csv && len > 0 ? import_lines_csv(&i->lines, text, len, err)
+                          : import_lines_ndjson(&i->lines, text, len, err);
+}
+
+static void import(Request *c)
+{
+    const ImportApi *api = c->module;
+    _cleanup_(error_done) Error err = {};
+    bool csv, whole;
+    Import *i = calloc(1, sizeof(*i));
+    if (!i) {
+        request_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    c->scratch = i;
+    c->scratch_free = import_free;
+    if (read_query(c, i, &csv, &whole) < 0)
+        return;
+    int r = read_lines(c, i, csv, &err);
+    if (r < 0) {
+        request_fail(c, r, &err);
+        return;
+    }
+    if (whole && i->lines.n_errors > 0) {
+        answer_errors(c, TAKE_PTR(i->lines.errors), i->lines.n_errors);
+        return;
+    }
+    _cleanup_(freep) char *rows = json_print(i->lines.rows);
+    const ImportTarget t = target(i);
+    if (rows)
+        request_query_on(c, api->store, sql_import_put(&t, rows), on_put);
+    else
+        request_fail(c, -ENOMEM, NULL);
+}
+
+const Route import_routes[] = {
+    { "POST", "/v1/communities/*/import", ACCESS_OPERATOR, import, "a whole table from a file" },
+    {},
+};

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""Whole tables from files, in one transaction, and the verbs of secbox-fleet about communities."""
+# pylint: disable=redefined-outer-name,unused-import
+import csv
+import io
+import json
+import os
+
+import pytest
+
+from tests.integration.gateway_lab import error_id, gw, shared
+from tests.integration.test_box_events import event
+from tests.integration.test_communities import TIMES, Community, community, new
+from tests.integration.test_community_sync import boxes, stored
+from tests.lab.fleet import Fleet
+from tests.lab.util import wait_until
+
+
+def send(community, text, query):
+    return community.gw.raw("POST", f"{community.path}/import?{query}", text.encode(),
+                            {"Authorization": f"Bearer {community.gw.token}"})
+
+
+def csv_of(names, rows, **style):
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names, **style)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def names(community, table):
+    return sorted(r["name"] for r in community.ask("GET", f"{table}?limit=1000").json["rows"])
+
+
+def test_a_csv_file_is_merged_and_replaces(gw, community, boxes):
+    box = boxes(community.id).connect()
+    box.until("sync.check")
+    text = csv_of(["name", "street", "notes"], [{"name": "1", "street": 'the "old" road'}, {"name": "2", "notes": "a\nb"}])
+    answer = send(community, text, "table=units&format=csv")
+    assert answer.status == 200, answer
+    assert answer.json == {"import": {"rows": 2, "created": 2, "changed": 0, "deleted": 0, "same": 0, "dryRun": False},
+                           "communityVersion": "3"}
+    again = send(community, text, "table=units&format=csv").json
+    assert again["import"]["same"] == 2 and again["communityVersion"] == "3"  # the same line is the same row
+    box.reach(3)
+    other = csv_of(["name"], [{"name": "3"}], delimiter=";")
+    dry = send(community, "\ufeff" + other, "table=units&format=csv&mode=replace&dryRun=1").json
+    assert dry["import"] == {"rows": 1, "created": 1, "changed": 0, "deleted": 2, "same": 0, "dryRun": True}
+    assert names(community, "units") == ["1", "2"] and len(community.log()) == 3
+    assert send(community, other, "table=units&format=csv&mode=replace").status == 200
+    assert names(community, "units") == ["3"]
+    box.reach(6)
+    assert box.rows == stored(gw, community)
+    entries = [e for e in gw.audit("community.imported") if e["detail"]["community"] == community.id]
+    assert len(entries) == 2 and entries[0]["detail"]["deleted"] == 2 and entries[0]["actor"] == "operator:lab"
+    assert gw.postgres.sql("SELECT count(*) FROM community_import_rows") == [["0"]]
+
+
+def test_ndjson_names_days_uses_and_ids(gw, community):
+    unit, guest = community.put("units", name="1")["id"], new()
+    line = json.dumps({"id": guest, "unit": unit, "days": ["mon"], "uses": 3, **TIMES})
+    assert send(community, f"\n{line}\n\n", "table=guests").json["import"]["created"] == 1
+    row = {"id": guest, "unit": unit, "days": "tue wed", "uses": "5", **TIMES}
+    assert send(community, csv_of(list(row), [row]), "table=guests&format=csv").json["import"]["changed"] == 1
+    kept = community.ask("GET", "guests", guest).json["row"]
+    assert kept["days"] == ["tue", "wed"] and kept["uses"] == 5
+
+
+def test_errors_name_their_lines_and_nothing_is_imported(gw, community):
+    unit = community.put("units", name="1")["id"]
+    lines = ["name,role,unit", "Ana,resident,", "Eva,,", f"Luis,guard,{unit}", 'Bo,"guard"x,', "Al,guard,x,y"]
+    answer = send(community, "\n".join(lines), "table=users&format=csv")
+    assert answer.status == 422 and error_id(answer) == "import.lines" and answer.json["errorCount"] == 3
+    assert [(e["line"], e["error"]["id"]) for e in answer.json["errors"]] == [(3, "row.missing"), (5, "csv.quote"),
+                                                                           (6, "csv.fields")]
+    twice = new()
+    rows = [{"id": twice, "name": "A", "role": "guard"}, {"id": new(), "name": "B", "role": "guard", "unit": new()},
+            {"id": twice, "name": "C", "role": "guard"}, {"id": new(), "name": "D", "role": "guard"}]
+    answer = send(community, "\n".join(map(json.dumps, rows)), "table=users")
+    assert [(e["line"], e["error"]["id"]) for e in answer.json["errors"]] == [(2, "row.bad-reference"), (3, "row.twice")]
+    assert error_id(send(community, '{"name": "A", "role": "guard", "pin": "1234"}', "table=users")) == "import.lines"
+    host = community.put("users", name="Ana", role="resident", unit=unit)
+    assert host
+    answer = send(community, '{"name": "2"}', "table=units&mode=replace")
+    assert [e["error"]["id"] for e in answer.json["errors"]] == ["row.needed"]
+    assert names(community, "units") == ["1"] and names(community, "users") == ["Ana"]
+    assert error_id(send(community, "{}", "table=cars")) == "request.bad-parameter"
+    assert error_id(send(community, "{}", "table=bans&mode=replace")) == "import.bans-replace"
+    assert error_id(send(community, "", "table=units&format=xls")) == "request.bad-parameter"
+    community.path = f"/v1/communities/{new()}"
+    assert error_id(send(community, '{"name": "2"}', "table=units")) == "community.not-found"
+
+
+def test_a_file_in_parts_is_one_import(gw, community):
+    upload = new()
+    first = send(community, "name\n1\n2\n", f"table=units&format=csv&upload={upload}&line=2").json
+    assert first == {"upload": upload, "rows": "2", "errors": [], "errorCount": 0}
+    bad = send(community, "name,street\n4,\n,x\n", f"table=units&format=csv&upload={upload}&line=4").json
+    assert [(e["line"], e["error"]["id"]) for e in bad["errors"]] == [(5, "row.missing")]
+    assert names(community, "units") == []
+    answer = send(community, "", f"table=units&upload={upload}&finish=1")
+    assert answer.status == 422 and answer.json["errors"][0]["line"] == 5
+    send(community, "name\n1\n", f"table=units&format=csv&upload={upload}&line=2")
+    done = send(community, "name\n2\n", f"table=units&format=csv&upload={upload}&line=3&finish=1")
+    assert done.json["import"]["created"] == 2 and names(community, "units") == ["1", "2"]
+
+
+@pytest.fixture
+def fleet(gw, folder):
+    return Fleet(gw.url, gw.token, folder)
+
+
+def write(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    return path
+
+
+def test_the_verbs(gw, fleet, folder, boxes):
+    c, unit, ban = new(), new(), new()
+    fleet.run("community", "put", c, write(folder, "c.json", '{"name": "Los Cedros"}'), check=0)
+    fleet.run("community", "put", c, "units", unit, write(folder, "u.json", '{"name": "7-A"}'), check=0)
+    assert json.loads(fleet.run("community", "show", c, check=0).stdout)["name"] == "Los Cedros"
+    assert fleet.json("community", "show", c, "units", unit)["row"]["name"] == "7-A"
+    assert "Los Cedros" in fleet.run("community", "list", check=0).stdout
+    assert "7-A" in fleet.run("community", "rows", c, "units", check=0).stdout
+    assert fleet.run("community", "show", c, "units").returncode == 2
+    box = boxes(c).connect()
+    box.until("sync.check")
+    fleet.run("community", "put", c, "bans", ban, write(folder, "b.json", '{"reason": "theft", "plate": "PBX-1"}'), check=0)
+    box.reach(3)
+
+    def line(*args):
+        found = [row.split() for row in fleet.run(*args, check=0).stdout.splitlines() if box.device.id in row]
+        return found[0] if found else []
+
+    known = wait_until(lambda: (lambda row: row if "yes" in row[3:4] else None)(line("community", "ban-status", c, ban)),
+                       "the box knows the ban")
+    assert known[4].startswith("20")
+    assert line("community", "boxes", c)[:5] == [box.device.id, "yes", "yes", "3", "yes"]
+    box.send("events.push", events=[event(Plain(c))])
+    box.tunnel.next("events.ack")
+    assert "visit.entry" in fleet.run("community", "events", c, "--limit", "5", check=0).stdout
+    fleet.run("community", "delete", c, "bans", ban, "--yes", check=0)
+    gone = fleet.run("community", "delete", c, "bans", ban, "--yes")
+    assert gone.returncode == 1 and "row.not-found" in gone.stderr
+
+
+class Plain:
+    def __init__(self, community):
+        self.id = community
+
+
+def test_import_by_a_verb(fleet, folder, community):
+    path = write(folder, "units.csv", csv_of(["name", "notes"], [{"name": f"u-{n}", "notes": "x" * 900} for n in range(3000)]))
+    assert os.path.getsize(path) > 2 * 1024 * 1024  # more than one request may bring
+    dry = fleet.run("community", "import", community.id, "units", path, "--dry-run", check=0)
+    assert "3000 rows: 3000 new, 0 changed, 0 deleted, 0 as before; nothing was imported" in dry.stdout
+    assert "lines" in dry.stderr
+    assert community.ask("GET", "units").json["rows"] == []
+    assert fleet.json("community", "import", community.id, "units", path)["import"]["created"] == 3000
+    assert "3000 as before" in fleet.run("community", "import", community.id, "units", path, "--replace", check=0).stdout
+    bad = write(folder, "bad.ndjson", '{"name": "1"}\n{"nome": "2"}\n')
+    failed = fleet.run("community", "import", community.id, "units", bad)
+    assert failed.returncode == 1 and "bad.ndjson:2: the member \"name\" is missing" in failed.stderr
