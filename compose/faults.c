@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compose/model/service-key.h"
 #include "compose/parse/parse-impl.h"
+#include "compose/parse/schema.h"
 #include "compose/parse/tree-path.h"
 #include "compose/policy/policy.h"
 #include "compose/precheck.h"
@@ -41,6 +43,19 @@ static int add_image(YamlNode *service)
     }
     service->items[service->n_items++] = image;
     return 0;
+}
+
+/* A key of a service that is misspelt is taken for the one that is meant, so that what it says is looked at, too. */
+static bool correct_key(YamlNode *service, YamlNode *member)
+{
+    const char *meant = schema_nearest_key(compose_service_keys, member->key);
+    char *copy = meant && !yaml_get(service, meant) ? strdup(meant) : NULL;
+
+    if (!copy)
+        return false;
+    free(member->key);
+    member->key = copy;
+    return true;
 }
 
 /* A service or definition stays under its name, since others may need it, with nothing in it that could be wrong. */
@@ -79,7 +94,13 @@ static int take_out(YamlNode *root, const char *id, const char *path, bool *ret_
         return add_image(parents[2]);
     if (depth == 2 && parents[1]->type == YAML_MAPPING)
         return empty_definition(parents[2], str_equal(parents[1]->key, "services"));
-    remove_item(parents[depth - 1], indices[depth - 1]);
+    if (depth == 3 && str_equal(parents[1]->key, "services") && str_equal(parents[3]->key, "image")) {
+        remove_item(parents[2], indices[2]);
+        return add_image(parents[2]); /* or it would be missed next */
+    }
+    if (depth != 3 || !str_equal(id, "compose.unknown-key") || !str_equal(parents[1]->key, "services") ||
+        !correct_key(parents[2], parents[3]))
+        remove_item(parents[depth - 1], indices[depth - 1]);
     return 0;
 }
 

@@ -122,20 +122,19 @@ int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int 
     return report_failure(PROGRAM, fleet->json, err, r, exit_code);
 }
 
-/* The first fault is the answer; whoever mends it wants to know the others, too. */
-static void tell_others(const char *text, size_t len, const char *path, const Error *first)
+/* The first fault is the answer; whoever mends it wants to know that there are others. */
+static void tell_of_others(const char *text, size_t len, const char *path, Error *first)
 {
     _cleanup_(compose_faults_done) ComposeFaults faults = {};
+    char *message = NULL;
 
-    if (compose_find_faults(text, len, path, &faults) < 0)
+    if (compose_find_faults(text, len, path, &faults) >= 0 && faults.refused.n > 1)
+        message = str_format("%s; and %zu more: secbox-fleet check %s", error_message(first, -EINVAL),
+                             faults.refused.n - 1, path);
+    if (!message)
         return;
-    for (size_t i = 0; i < faults.refused.n; i++) {
-        const Error *e = &faults.refused.items[i];
-        _cleanup_(freep) char *line = text_error(e, -EINVAL);
-
-        if (line && (e->line != first->line || !str_equal(e->id, first->id) || !str_equal(e->key, first->key)))
-            fprintf(stderr, "%s\n", line);
-    }
+    free(first->message);
+    first->message = message;
 }
 
 int fleet_read_compose(const char *path, char **ret, Error *err)
@@ -149,7 +148,7 @@ int fleet_read_compose(const char *path, char **ret, Error *err)
         r = compose_precheck(text, len, path, &policy, err);
     if (r < 0) {
         if (text)
-            tell_others(text, len, path, err);
+            tell_of_others(text, len, path, err);
         return r;
     }
     if (policy.id) {

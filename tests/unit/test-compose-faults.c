@@ -66,7 +66,6 @@ static void test_many_faults(void **state)
            "networks:\n"
            "  n: {external: true, internal: true}\n"
            "colour: red\n",
-           "2 compose.no-image services.web.front\n"
            "3 compose.unknown-key services.web.front.imagee\n"
            "4 compose.bad-port services.web.front.ports[0]\n"
            "4 compose.bad-port services.web.front.ports[2]\n"
@@ -82,6 +81,15 @@ static void test_many_faults(void **state)
            "17 compose.bad-value networks.n\n"
            "18 compose.unknown-key colour\n",
            "", "");
+}
+
+static void test_a_misspelt_key_is_read_as_meant(void **state)
+{
+    (void) state;
+    expect("services:\n  a:\n    imagee: 'a b'\n  b:\n    colour: x\n",
+           "3 compose.unknown-key services.a.imagee\n3 compose.bad-value services.a.image\n"
+           "4 compose.no-image services.b\n5 compose.unknown-key services.b.colour\n",
+           "3 policy.image-not-allowed services.a.image\n", "");
 }
 
 static void test_one_fault_that_hides_all(void **state)
@@ -136,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_good_file),
         cmocka_unit_test(test_many_faults),
+        cmocka_unit_test(test_a_misspelt_key_is_read_as_meant),
         cmocka_unit_test(test_one_fault_that_hides_all),
         cmocka_unit_test(test_what_the_policy_refuses),
         cmocka_unit_test(test_the_search_ends),
