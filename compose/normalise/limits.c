@@ -48,6 +48,25 @@ int normalise_cpu_shares(const Place *at, const Normaliser *n, ComposeService *s
     return put_integer(at, s, at->key, 2, 262144);
 }
 
+/* -1 is no limit; 0 limits nothing in podman, and everything elsewhere */
+int normalise_pids(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    int64_t value = 0;
+    int r = take_integer(at, -1, INT32_MAX, &value);
+
+    (void) n;
+    if (r >= 0 && value == 0)
+        return place_fail(at, EINVAL, "compose.bad-value", "`pids_limit` is a number from 1 on, or -1 for no limit");
+    return r < 0 ? r : put_integer(at, s, at->key, -1, INT32_MAX);
+}
+
+/* A negative one would have the kernel end the box's own programs, and the way in, before the container. */
+int normalise_oom_score(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    (void) n;
+    return put_integer(at, s, at->key, 0, 1000);
+}
+
 /* Digits with one optional fraction, without zeros that say nothing: 0.50 and .5 are both 0.5. */
 static int put_cpus(const Place *at, ComposeService *s)
 {

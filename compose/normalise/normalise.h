@@ -70,6 +70,10 @@ int normalise_texts(const Place *at, const Normaliser *n, ComposeService *s) _mu
 int normalise_words(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_capabilities(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_devices(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_dns(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_namespace(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_oom_score(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_pids(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_expose(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_size(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;

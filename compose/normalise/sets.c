@@ -136,3 +136,45 @@ int normalise_extra_hosts(const Place *at, const Normaliser *n, ComposeService *
     set_normalise(array);
     return 0;
 }
+
+int normalise_dns(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    cJSON *array = put_array(s->config, at->key);
+    const cJSON *item;
+    int r = array ? take_texts(at, array) : -ENOMEM;
+
+    (void) n;
+    cJSON_ArrayForEach(item, array) {
+        unsigned char bytes[sizeof(struct in6_addr)];
+
+        if (r >= 0 && inet_pton(AF_INET, item->valuestring, bytes) != 1 &&
+            inet_pton(AF_INET6, item->valuestring, bytes) != 1)
+            return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no IP address of a name server",
+                              item->valuestring);
+    }
+    return r;
+}
+
+/* Which of the host's or of its own namespaces a container has. */
+int normalise_namespace(const Place *at, const Normaliser *n, ComposeService *s)
+{
+    static const struct {
+        const char *key, *words[5];
+    } known[] = {
+        { "cgroup", { "host", "private" } }, { "ipc", { "host", "private", "shareable", "none" } },
+        { "pid", { "host", "private" } },    { "userns_mode", { "host", "keep-id" } },
+        { "uts", { "host", "private" } },
+    };
+    const char *text = NULL;
+    int r = take_text(at, &text);
+
+    (void) n;
+    if (r < 0 || !*text)
+        return r;
+    for (size_t i = 0; i < ELEMENTSOF(known); i++)
+        for (size_t k = 0; str_equal(known[i].key, at->key) && known[i].words[k]; k++)
+            if (str_equal(known[i].words[k], text))
+                return put_text(s->config, at->key, text);
+    return place_fail(at, EINVAL, "compose.unsupported-key", "`%s: %s` is not accepted; write `%s: host`, or remove it",
+                      at->key, text, at->key);
+}

@@ -85,6 +85,8 @@ int render_strings(const RenderService *r, const char *key, const cJSON *value)
 /* An empty list takes the image's own words away, and podman-compose has no way to say so. */
 int render_words(const RenderService *r, const char *key, const cJSON *value)
 {
+    if (!cJSON_GetArraySize(value) && str_equal(key, "entrypoint")) /* goes by run_args */
+        return 0;
     if (!cJSON_GetArraySize(value))
         return render_unsupported(r, key, "an empty one would leave the image's own in place");
     return render_strings(r, key, value);
@@ -249,8 +251,12 @@ int render_networks(const RenderService *r, const char *key, const cJSON *value)
             if (!str_equal(setting->string, "aliases"))
                 return render_unsupported(r, setting->string, "version 1.0.3 knows no settings of a service's network");
             cJSON_ArrayForEach(alias, setting) {
-                if (!cJSON_IsString(alias) || !str_equal(alias->valuestring, r->service->name))
-                    return render_unsupported(r, "networks.aliases", "version 1.0.3 knows only the service's name");
+                bool is_own = cJSON_IsString(alias) && str_equal(alias->valuestring, r->service->name);
+
+                if (!is_own && cJSON_GetArraySize(value) != 1) /* else it goes by run_args */
+                    return render_unsupported(r, "networks",
+                                              "an alias besides the service's name needs a service with "
+                                              "one network");
             }
         }
         if (!list_of(r, key) || append_escaped(list_of(r, key), network->string) < 0)

@@ -94,6 +94,72 @@ static int add_test(const ComposeService *s, char ***list)
     return option ? add_quoted(list, option) : -ENOMEM;
 }
 
+static const struct {
+    const char *key, *option;
+    const char *usual; /* podman's own way, which is not said */
+} options[] = {
+    { "cgroup", "--cgroupns", "private" },
+    { "cgroup_parent", "--cgroup-parent", NULL },
+    { "cpuset", "--cpuset-cpus", NULL },
+    { "device_cgroup_rules", "--device-cgroup-rule", NULL },
+    { "dns", "--dns", NULL },
+    { "dns_opt", "--dns-option", NULL },
+    { "dns_search", "--dns-search", NULL },
+    { "group_add", "--group-add", NULL },
+    { "ipc", "--ipc", NULL },
+    { "memswap_limit", "--memory-swap", NULL },
+    { "oom_score_adj", "--oom-score-adj", NULL },
+    { "pid", "--pid", "private" },
+    { "pids_limit", "--pids-limit", NULL },
+    { "userns_mode", "--userns", NULL },
+    { "uts", "--uts", "private" },
+};
+
+static int add_option(const char *option, const char *value, char ***list)
+{
+    _cleanup_(freep) char *text = str_format("%s=%s", option, value);
+
+    return text ? add_quoted(list, text) : -ENOMEM;
+}
+
+static int add_options(const ComposeService *s, char ***list)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(options); i++) {
+        const cJSON *value = cJSON_GetObjectItemCaseSensitive(s->config, options[i].key);
+
+        if (cJSON_IsString(value) && !str_equal(value->valuestring, options[i].usual))
+            r = add_option(options[i].option, value->valuestring, list);
+        for (const cJSON *item = cJSON_IsArray(value) ? value->child : NULL; r >= 0 && item; item = item->next)
+            r = add_option(options[i].option, item->valuestring, list);
+    }
+    return r;
+}
+
+/* Podman gives an alias on every network of the container, so this is right where there is one. */
+static int add_aliases(const ComposeService *s, char ***list)
+{
+    const cJSON *networks = cJSON_GetObjectItemCaseSensitive(s->config, "networks"), *alias;
+    int r = 0;
+
+    if (cJSON_GetArraySize(networks) != 1)
+        return 0;
+    cJSON_ArrayForEach(alias, cJSON_GetObjectItemCaseSensitive(networks->child, "aliases")) {
+        if (r >= 0)
+            r = add_option("--network-alias", alias->valuestring, list);
+    }
+    return r;
+}
+
+/* An empty one takes the image's away. */
+static int add_entrypoint(const ComposeService *s, char ***list)
+{
+    const cJSON *entrypoint = cJSON_GetObjectItemCaseSensitive(s->config, "entrypoint");
+
+    return entrypoint && !entrypoint->child ? strv_add(list, "--entrypoint=") : 0;
+}
+
 int compose_render_run_args(const ComposeService *s, char ***ret)
 {
     _cleanup_(strv_freep) char **list = NULL;
@@ -104,6 +170,12 @@ int compose_render_run_args(const ComposeService *s, char ***ret)
         r = strv_addf(&list, "--stop-timeout=%.*s", (int) strcspn(grace, "s"), grace);
     if (r >= 0)
         r = add_test(s, &list);
+    if (r >= 0)
+        r = add_options(s, &list);
+    if (r >= 0)
+        r = add_aliases(s, &list);
+    if (r >= 0)
+        r = add_entrypoint(s, &list);
     if (r >= 0)
         *ret = TAKE_PTR(list);
     return r;

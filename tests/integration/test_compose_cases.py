@@ -213,3 +213,21 @@ def test_short_names_by_an_alias_and_by_what_is_here(box, lab):
     finally:
         with open(lab.env["CONTAINERS_REGISTRIES_CONF"], "w", encoding="utf-8") as conf:
             conf.write("")
+
+
+def test_keys_that_podman_compose_has_no_words_for(box, lab):
+    box.write_policy({"services": {"app": {"allow": ["group_add", "pid:host", "uts:host"]}}})
+    more = ("stop_grace_period: 1s\ndns: [192.0.2.53]\ndns_search: [lan.example]\ndns_opt: [ndots:2]\ngroup_add: ['4242']\n"
+            "pid: host\nuts: host\nipc: private\npids_limit: 77\noom_score_adj: 300\nmem_limit: 64m\nmemswap_limit: 128m\n"
+            "entrypoint: []\ncommand: [/bin/sh, -c, 'exec sleep 1000']\nnetworks: {default: {aliases: [also]}}")
+    push(box, compose(service("app", more=more)))
+    app = box.containers()["app"]
+    host = app["HostConfig"]
+    assert (host["Dns"], host["DnsSearch"], host["DnsOptions"]) == (["192.0.2.53"], ["lan.example"], ["ndots:2"])
+    assert (host["PidMode"], host["UTSMode"], host["PidsLimit"], host["OomScoreAdj"]) == ("host", "host", 77, 300)
+    assert (host["Memory"], host["MemorySwap"]) == (64 << 20, 128 << 20)
+    assert "4242" in host["GroupAdd"]
+    assert not app["Config"]["Entrypoint"]
+    network = app["NetworkSettings"]["Networks"]["secbox_default"]
+    assert {"app", "also"} <= set(network["Aliases"])
+    assert "4242" in lab.podman("exec", app["Name"], "/bin/busybox", "id").stdout

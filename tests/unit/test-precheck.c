@@ -32,8 +32,8 @@ static void test_precheck(void **state)
         { "services:\n  a:\n    image: x\n    privileged: true\n", NULL, 0, "policy." },
         { "services:\n  a:\n    image: ${A\n    privileged: true\n", "interpolate.syntax", 3, NULL },
         /* what the text alone shows, wherever the box would find it out */
-        { "services:\n  a:\n    image: x\n    networks: {n: {aliases: [b]}}\nnetworks: {n: }\n", "render.unsupported",
-          4, NULL },
+        { "services:\n  a:\n    image: x\n    networks: {n: {aliases: [b]}, m: }\nnetworks: {n: , m: }\n",
+          "render.unsupported", 4, NULL },
         { "services:\n  a:\n    image: x\n    healthcheck: {interval: 3s}\n", NULL, 0, NULL },
         { "services:\n  a:\n    image: x\n    ports: [\"80:80\", \"80:81\"]\n", "compose.duplicate-port", 4, NULL },
         { "services:\n  a:\n    image: x\n    environment: {K: \"a\\nb\"}\n", "render.multi-line-value", 4, NULL },
