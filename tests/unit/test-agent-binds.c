@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "compose/policy/bind-rules.h"
+#include "mgmt-agent/state/unsafe-binds.h"
 #include "mgmt-agent/worker/phases/bind-walk.h"
 
 static void overlaps(void **state _unused_)
@@ -95,6 +96,24 @@ static void ways(void **state _unused_)
     }
 }
 
+static void what_was_found_is_remembered(void **state _unused_)
+{
+    static const char *const damaged[] = { NULL, "", "[]", "{\"binds\":{}}", "{\"bind\":[]}" };
+    _cleanup_(cJSON_Deletep) cJSON *list = json_of("[{\"service\":\"web\",\"source\":\"/srv\",\"problem\":\"p\"}]");
+    _cleanup_(cJSON_Deletep) cJSON *again = NULL;
+
+    assert_int_equal(unsafe_binds_save(list, NULL), 0);
+    again = unsafe_binds_load();
+    assert_true(cJSON_Compare(list, again, true));
+    for (size_t i = 0; i < ELEMENTSOF(damaged); i++) {
+        _cleanup_(cJSON_Deletep) cJSON *none = NULL;
+
+        agent_root_write(AGENT_STATE_DIR "/unsafe-binds.json", damaged[i]);
+        none = unsafe_binds_load();
+        assert_true(cJSON_IsArray(none) && cJSON_GetArraySize(none) == 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +121,7 @@ int main(void)
         cmocka_unit_test(conflict_is_found_among_others),
         cmocka_unit_test(components),
         cmocka_unit_test(ways),
+        cmocka_unit_test_setup_teardown(what_was_found_is_remembered, agent_root_make, agent_root_remove),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
