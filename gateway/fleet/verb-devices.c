@@ -115,24 +115,37 @@ static char *services_text(const cJSON *device)
     return parts ? strv_join(parts, ", ") : strdup("ok");
 }
 
+/* "now", "3 min ago"; NULL when it was never seen. */
+static const char *seen_text(const cJSON *device, char buf[static TIMESTAMP_SIZE])
+{
+    const char *at = json_string(device, "lastSeenAt");
+    usec_t time;
+
+    if (json_bool(device, "connected", false))
+        return "now";
+    return at && timestamp_parse(at, &time) == 0 ? age_format(time, realtime_usec(), buf) : NULL;
+}
+
 static int device_row(Table *table, const cJSON *device)
 {
     const cJSON *current = cJSON_GetObjectItemCaseSensitive(device, "current");
     _cleanup_(freep) char *version = cJSON_IsObject(current) ? report_member(current, "version") : NULL;
     _cleanup_(freep) char *labels = labels_text(device), *services = services_text(device);
     const cJSON *last = cJSON_GetObjectItemCaseSensitive(device, "last");
+    char seen[TIMESTAMP_SIZE];
 
     if (!labels)
         return -ENOMEM;
     return table_row(table, json_string(device, "id"), json_bool(device, "connected", false) ? "yes" : "no",
-                     json_string(device, "connectedSince"), json_string(device, "agentVersion"), version,
+                     json_string(device, "connectedSince"), seen_text(device, seen),
+                     json_string(device, "agentVersion"), version,
                      cJSON_IsObject(last) ? json_string(last, "outcome") : NULL, services, labels);
 }
 
 int verb_devices_list(int argc, char **argv, void *userdata)
 {
-    static const char *const headers[] = { "ID",        "CONNECTED", "SINCE",  "AGENT", "VERSION",
-                                           "LAST PUSH", "SERVICES",  "LABELS", NULL };
+    static const char *const headers[] = { "ID",      "CONNECTED", "SINCE",    "LAST SEEN", "AGENT",
+                                           "VERSION", "LAST PUSH", "SERVICES", "LABELS",    NULL };
     Fleet *fleet = userdata;
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(table_freep) Table *table = table_new(headers);
@@ -167,7 +180,7 @@ static char *version_text(const cJSON *device, const char *key, const char *deta
 {
     const cJSON *object = cJSON_GetObjectItemCaseSensitive(device, key);
     _cleanup_(freep) char *version = cJSON_IsObject(object) ? report_member(object, "version") : NULL;
-    const char *more = cJSON_IsObject(object) ? json_string(object, detail) : NULL;
+    _cleanup_(freep) char *more = cJSON_IsObject(object) ? report_when(json_string(object, detail)) : NULL;
 
     return str_format("%s%s%s", version ? version : "-", more ? ", " : "", more ? more : "");
 }
@@ -176,7 +189,8 @@ static char *version_text(const cJSON *device, const char *key, const char *deta
 static char *recovery_text(const cJSON *device)
 {
     const cJSON *recovery = cJSON_GetObjectItemCaseSensitive(device, "recovery"), *reason;
-    const char *state = json_string(recovery, "state"), *since = json_string(recovery, "since");
+    const char *state = json_string(recovery, "state");
+    _cleanup_(freep) char *since = report_when(json_string(recovery, "since"));
     _cleanup_(strv_freep) char **reasons = NULL;
 
     if (!state)
@@ -217,10 +231,10 @@ static char *device_text(const cJSON *device)
         return NULL;
     show_line(out, "device", report_member(device, "id"));
     show_line(out, "labels", labels_text(device));
-    show_line(out, "registered", report_member(device, "createdAt"));
+    show_line(out, "registered", report_when(json_string(device, "createdAt")));
     show_line(out, "connected", connected ? str_format("yes") : str_format("no"));
     show_line(out, connected ? "since" : "last seen",
-              report_member(device, connected ? "connectedSince" : "lastSeenAt"));
+              report_when(json_string(device, connected ? "connectedSince" : "lastSeenAt")));
     show_line(out, "from", report_member(device, "peer"));
     show_line(out, "agent", report_member(device, "agentVersion"));
     show_line(out, "current", version_text(device, "current", "at"));

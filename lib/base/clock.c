@@ -4,6 +4,7 @@
 #include "lib/base/clock.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -91,4 +92,29 @@ int duration_parse(const char *s, usec_t *ret)
         return 0;
     }
     return -EINVAL;
+}
+
+const char *age_format(usec_t realtime, usec_t now, char buf[static TIMESTAMP_SIZE])
+{
+    static const struct {
+        usec_t below, unit;
+        const char *name;
+    } units[] = {
+        { USEC_PER_MINUTE, USEC_PER_SEC, "s" },
+        { USEC_PER_HOUR, USEC_PER_MINUTE, "min" },
+        { 2 * USEC_PER_DAY, USEC_PER_HOUR, "h" },
+        { USEC_INFINITY, USEC_PER_DAY, "days" },
+    };
+    bool past = realtime <= now;
+    usec_t distance = past ? now - realtime : realtime - now;
+    size_t i = 0;
+
+    while (distance >= units[i].below && i + 1 < sizeof(units) / sizeof(units[0]))
+        i++;
+    if (distance < USEC_PER_SEC)
+        snprintf(buf, TIMESTAMP_SIZE, "now");
+    else
+        snprintf(buf, TIMESTAMP_SIZE, "%s%u %s%s", past ? "" : "in ", (unsigned) (distance / units[i].unit),
+                 units[i].name, past ? " ago" : "");
+    return buf;
 }

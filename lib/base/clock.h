@@ -24,5 +24,9 @@ const char *timestamp_format(usec_t realtime, char buf[static TIMESTAMP_SIZE]);
 /* Reads that form back; -EINVAL for anything else. */
 int timestamp_parse(const char *s, usec_t *ret);
 
+/* How far a time is from `now`, for people: "now" below a second, else "12 s ago", "3 min ago", "5 h ago", "2 days ago",
+ * "in 3 min". Returns buf. */
+const char *age_format(usec_t realtime, usec_t now, char buf[static TIMESTAMP_SIZE]);
+
 /* "90s", "15m", "1h": decimal digits and one unit. -EINVAL for anything else and for empty text, -ERANGE over a year. */
 int duration_parse(const char *s, usec_t *ret);

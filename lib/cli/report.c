@@ -52,6 +52,16 @@ char *report_error(const cJSON *error)
                         message ? message : "no reason was given", id, json_string(error, "key"));
 }
 
+char *report_when(const char *at)
+{
+    char age[TIMESTAMP_SIZE];
+    usec_t time;
+
+    if (!at || timestamp_parse(at, &time) < 0)
+        return at ? strdup(at) : NULL;
+    return str_format("%s (%s)", at, age_format(time, realtime_usec(), age));
+}
+
 char *report_plan(const cJSON *plan)
 {
     static const char *const headers[] = { "SERVICE", "ACTION", "CONTAINER", "REASON", NULL };
@@ -197,12 +207,12 @@ static const char *or_dash(const char *s)
 static void status_programs(FILE *out, const cJSON *status)
 {
     const cJSON *agent = member(status, "agent"), *compose = member(status, "podmanCompose");
-    _cleanup_(freep) char *pid = report_member(agent, "pid");
+    _cleanup_(freep) char *pid = report_member(agent, "pid"), *since = report_when(json_string(agent, "startedAt"));
 
     status_line(out, "device", report_member(status, "deviceId"));
-    status_line(out, "agent",
-                str_format("%s, pid %s, since %s", or_dash(json_string(agent, "version")), or_dash(pid),
-                           or_dash(json_string(agent, "startedAt"))));
+    status_line(
+        out, "agent",
+        str_format("%s, pid %s, since %s", or_dash(json_string(agent, "version")), or_dash(pid), or_dash(since)));
     status_line(out, "podman",
                 str_format("%s, as user %s", or_dash(json_string(member(status, "podman"), "version")),
                            or_dash(json_string(status, "podmanUser"))));
@@ -215,7 +225,10 @@ static void status_link(FILE *out, const cJSON *link)
 {
     const cJSON *error = member(link, "error");
     _cleanup_(freep) char *why = cJSON_IsObject(error) ? report_error(error) : report_member(link, "error");
-    const char *gateway = or_dash(json_string(link, "gateway")), *since = json_string(link, "since");
+    _cleanup_(freep) char *since = report_when(json_string(link, "since")),
+                          *next = report_when(json_string(link, "nextTryAt"));
+    _cleanup_(freep) char *until = report_when(json_string(link, "tokenExpiresAt"));
+    const char *gateway = or_dash(json_string(link, "gateway"));
 
     if (json_bool(link, "connected", false))
         status_line(out, "tunnel", str_format("connected to %s since %s", gateway, or_dash(since)));
@@ -223,14 +236,17 @@ static void status_link(FILE *out, const cJSON *link)
         status_line(out, "tunnel",
                     str_format("not connected to %s%s%s: %s", gateway, since ? " since " : "", since ? since : "",
                                why ? why : "mgmt-link has not said why"));
-    if (json_string(link, "tokenExpiresAt"))
-        status_line(out, "token", str_format("good until %s", json_string(link, "tokenExpiresAt")));
+    if (next)
+        status_line(out, "next try", strdup(next));
+    if (until)
+        status_line(out, "token", str_format("good until %s", until));
 }
 
 static void status_push(FILE *out, const cJSON *status)
 {
     const cJSON *current = member_object(status, "current"), *pending = member_object(status, "pending");
     _cleanup_(freep) char *version = report_member(current, "version"), *next = report_member(pending, "version");
+    _cleanup_(freep) char *since = report_when(json_string(current, "at"));
     const cJSON *env = member(status, "env");
 
     if (json_bool(env, "ok", false))
@@ -239,8 +255,8 @@ static void status_push(FILE *out, const cJSON *status)
         status_line(out, "env files", report_error(member(env, "error")));
     if (current)
         status_line(out, "current",
-                    str_format("version %s since %s, sha256 %.12s", or_dash(version),
-                               or_dash(json_string(current, "at")), or_dash(json_string(current, "sha256"))));
+                    str_format("version %s since %s, sha256 %.12s", or_dash(version), or_dash(since),
+                               or_dash(json_string(current, "sha256"))));
     else
         status_line(out, "current",
                     str_format("%s", member_object(status, "last") ? "nothing: no push has succeeded yet"

@@ -15,6 +15,9 @@ char *report_error(const cJSON *error);
 /* A string member, or a number as decimal text; NULL when it is neither. */
 char *report_member(const cJSON *object, const char *key);
 
+/* A time and how far it is, "2026-01-02T03:04:05.000Z (3 min ago)"; what is no time stays as it is. A new string, NULL for NULL. */
+char *report_when(const char *at);
+
 /* {"changes", "steps"} as a table, or one sentence when nothing would change. */
 char *report_plan(const cJSON *plan);
 

@@ -27,6 +27,7 @@ struct Link {
     bool may_mend;            /* or for what it names to be there: the configuration itself is good */
     Error fault;              /* why there is no tunnel, as last reported */
     usec_t since;             /* wall clock: connected, or not, since then */
+    usec_t next_try;          /* wall clock: when it is tried again; 0: it is not known */
     HttpClient *http;
     DeviceTunnel *tunnel, *trial; /* the latter with `next`; it takes over when it is up */
     char *trial_fault;            /* the same again is not news */

@@ -28,13 +28,15 @@ static cJSON *make_status(const Link *l)
 {
     _cleanup_(cJSON_Deletep) cJSON *status = message_new("link.status");
     bool connected = device_tunnel_is_up(l->tunnel);
-    char since[TIMESTAMP_SIZE];
+    char since[TIMESTAMP_SIZE], next[TIMESTAMP_SIZE];
 
     if (!status || json_add_bool(status, "connected", connected) < 0 ||
         json_add_string(status, "since", timestamp_format(l->since, since)) < 0 ||
         json_add_string(status, "gateway", l->config.gateway_url) < 0 || add_token_expiry(l, status) < 0)
         return NULL;
     if (!connected && l->fault.id && json_add_item(status, "error", json_from_error(&l->fault, -1)) < 0)
+        return NULL;
+    if (!connected && l->next_try > 0 && json_add_string(status, "nextTryAt", timestamp_format(l->next_try, next)) < 0)
         return NULL;
     return TAKE_PTR(status);
 }

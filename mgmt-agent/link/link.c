@@ -54,10 +54,17 @@ static void on_tunnel_message(DeviceTunnel *t _unused_, const cJSON *message, co
     link_from_cloud(userdata, message, text);
 }
 
+static void note_next_try(Link *l, usec_t retry_in)
+{
+    l->next_try = retry_in == USEC_INFINITY ? 0 : realtime_usec() + retry_in;
+}
+
 static void on_tunnel_down(DeviceTunnel *t, int http_status, usec_t retry_in, const Error *err, void *userdata)
 {
     Link *l = userdata;
 
+    if (t != l->trial)
+        note_next_try(l, retry_in);
     if (t == l->trial)
         link_trial_failed(l, err, -EIO);
     else if (http_status == 401 || http_status == 403)
@@ -81,6 +88,8 @@ static void on_no_token(DeviceTunnel *t, usec_t retry_in, const Error *err, void
 {
     Link *l = userdata;
 
+    if (t != l->trial)
+        note_next_try(l, retry_in);
     if (t == l->trial)
         link_trial_failed(l, err, -EIO);
     else if (retry_in == USEC_INFINITY)

@@ -189,8 +189,10 @@ void check_tunnel(Doctor *d, Finding *f)
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(link, "error");
     _cleanup_(freep) char *why = cJSON_IsObject(error) ? report_error(error) : report_member(link, "error");
     const char *id = cJSON_IsObject(error) ? json_string(error, "id") : NULL;
-    finding_set(f, VERDICT_FAIL, NULL, "not connected to %s: %s", gateway ? gateway : "the gateway",
-                why ? why : "mgmt-link has not said why, or does not run");
+    _cleanup_(freep) char *next = report_when(json_string(link, "nextTryAt"));
+    finding_set(f, VERDICT_FAIL, NULL, "not connected to %s: %s%s%s", gateway ? gateway : "the gateway",
+                why ? why : "mgmt-link has not said why, or does not run", next ? "; next try: " : "",
+                next ? next : "");
     if (since && timestamp_parse(since, &f->since) < 0)
         f->since = 0;
     const char *advice = why && id ? advice_of_tunnel(d, id, why, f) : NULL;

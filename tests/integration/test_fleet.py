@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """secbox-fleet against an imitated gateway: what it sends, shows and exits with."""
 import contextlib
+import datetime
 import json
 import os
 import pty
@@ -90,9 +91,10 @@ def test_devices_list_and_show(fleet):
     p = fleet.run("devices", "list")
     assert p.returncode == 0, p.stderr
     rows = p.stdout.splitlines()
-    assert rows[0].split() == ["ID", "CONNECTED", "SINCE", "AGENT", "VERSION", "LAST", "PUSH", "SERVICES", "LABELS"]
-    assert rows[1].split() == ["caseta5", "yes", "2026-01-02T03:04:05.000Z", "0.1.0", "42", "done", "web", "down", "site=norte"]
-    assert rows[2].split() == ["well", "yes", "-", "-", "-", "-", "ok", "-"] and rows[3].split()[-2:] == ["-", "-"]
+    assert rows[0].split() == ["ID", "CONNECTED", "SINCE", "LAST", "SEEN", "AGENT", "VERSION", "LAST", "PUSH", "SERVICES", "LABELS"]
+    assert rows[1].split() == ["caseta5", "yes", "2026-01-02T03:04:05.000Z", "now", "0.1.0", "42", "done", "web", "down",
+                               "site=norte"]
+    assert rows[2].split() == ["well", "yes", "-", "now", "-", "-", "-", "ok", "-"] and rows[3].split()[-2:] == ["-", "-"]
     assert "\x1b" not in p.stdout
 
     p = fleet.run("devices", "show", "caseta5")
@@ -102,6 +104,20 @@ def test_devices_list_and_show(fleet):
     p = fleet.run("devices", "show", "a/b?c")
     assert p.returncode == 1 and "device.not-found" in p.stderr or "http.not-found" in p.stderr
     assert fleet.gateway.requests[-1][1] == "/v1/devices/a/b?c"
+
+
+def test_when_a_box_was_seen_last(fleet):
+    def ago(**distance):
+        at = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(**distance)
+        return at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+    fleet.gateway.devices["away"] = {"id": "away", "connected": False, "lastSeenAt": ago(minutes=3, seconds=20),
+                                     "createdAt": ago(days=9)}
+    fleet.gateway.devices["new"] = {"id": "new", "connected": False}
+    rows = fleet.run("devices", "list").stdout.splitlines()
+    assert rows[1].split()[:6] == ["away", "no", "-", "3", "min", "ago"] and rows[2].split()[:4] == ["new", "no", "-", "-"]
+    shown = fleet.run("devices", "show", "away").stdout
+    assert "Z (3 min ago)" in shown and "Z (9 days ago)" in shown, shown
 
 
 def test_what_changes_a_box(fleet):

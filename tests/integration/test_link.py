@@ -229,6 +229,7 @@ def test_cloud_restarts(cloud, box):
     cloud.stop_tunnels()
     down = box.agent.wait_connected(False)
     assert down["error"]["id"] and down["error"]["message"]
+    assert down["nextTryAt"] >= down["since"], "and when it is tried again"
     box.agent.send({"type": "compose.result", "id": "d1", "version": "7", "status": 200, "phase": "done",
                     "outcome": "done", "at": timestamp()})
     cloud.start_tunnels()

@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -415,7 +416,7 @@ def test_doctor_of_a_box_that_works(ctl, agent):
     ctl.write("podman", "#!/bin/sh\nprintf 'a warning\\nError: cannot open storage\\n' >&2\nexit 125\n", 0o755)
     agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "link": {
         "connected": False, "gateway": "wss://cloud.example/mgmt", "since": "2026-01-02T03:04:05.000Z",
-        "error": {"id": "ws.refused", "message": "HTTP 503"}},
+        "nextTryAt": "2026-01-02T03:04:35.000Z", "error": {"id": "ws.refused", "message": "HTTP 503"}},
         "unsafeBinds": [{"service": "web", "source": "/srv/x", "problem": "do: chown root: /srv"}]}}]
     p = ctl.run("doctor", "--json")
     checks = {c["id"]: c for c in json.loads(p.stdout)["checks"]}
@@ -425,6 +426,10 @@ def test_doctor_of_a_box_that_works(ctl, agent):
     assert checks["tunnel"]["result"] == "fail" and "HTTP 503" in checks["tunnel"]["detail"]
     assert checks["tunnel"]["since"] == "2026-01-02T03:04:05.000Z"
     assert "2026-01-02T03:04:05.000Z" in next(line for line in ctl.run("doctor").stdout.splitlines() if line.startswith("tunnel"))
+    assert "; next try: 2026-01-02T03:04:35.000Z (" in checks["tunnel"]["detail"]
+    shown = ctl.run("status").stdout
+    assert re.search(r"^next try +2026-01-02T03:04:35.000Z \(.* (ago|min|s|h|days)\)$", shown, re.M), shown
+    assert "not connected to wss://cloud.example/mgmt since 2026-01-02T03:04:05.000Z (" in shown
     assert checks["binds"]["result"] == "fail"
     assert checks["binds"]["detail"] == "1 unsafe mount: /srv/x of service web: do: chown root: /srv"
 

@@ -343,6 +343,33 @@ static void test_durations(void **state)
     assert_true(t == USEC_PER_DAY);
 }
 
+static void test_ages(void **state)
+{
+    static const struct {
+        usec_t before; /* the time that is told */
+        const char *age;
+    } cases[] = {
+        { 0, "now" },
+        { USEC_PER_SEC - 1, "now" },
+        { 12 * USEC_PER_SEC, "12 s ago" },
+        { USEC_PER_MINUTE - 1, "59 s ago" },
+        { USEC_PER_MINUTE, "1 min ago" },
+        { 59 * USEC_PER_MINUTE + 59 * USEC_PER_SEC, "59 min ago" },
+        { USEC_PER_HOUR, "1 h ago" },
+        { 47 * USEC_PER_HOUR, "47 h ago" },
+        { 48 * USEC_PER_HOUR, "2 days ago" },
+        { 400 * USEC_PER_DAY, "400 days ago" },
+    };
+    const usec_t now = 1000 * USEC_PER_DAY;
+    char buf[TIMESTAMP_SIZE];
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        assert_string_equal(age_format(now - cases[i].before, now, buf), cases[i].age);
+    assert_string_equal(age_format(now + 3 * USEC_PER_MINUTE, now, buf), "in 3 min");
+    assert_string_equal(age_format(0, now, buf), "1000 days ago");
+}
+
 static void test_redaction(void **state)
 {
     static const char *const cases[][2] = {
@@ -483,6 +510,7 @@ int main(void)
         cmocka_unit_test(test_removal_names_what_failed),
         cmocka_unit_test(test_timestamps),
         cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_ages),
         cmocka_unit_test(test_redaction),
         cmocka_unit_test(test_redaction_takes_linear_time),
         cmocka_unit_test(test_cli),
