@@ -166,7 +166,8 @@ void deployment_save(Deployment *d)
  * the box itself. */
 typedef struct LateResult {
     Deployments *owner;
-    char *device, *id, *version, *outcome;
+    char *device, *id;
+    cJSON *result;
 } LateResult;
 
 static void late_result_free(LateResult *l)
@@ -175,26 +176,48 @@ static void late_result_free(LateResult *l)
         return;
     free(l->device);
     free(l->id);
-    free(l->version);
-    free(l->outcome);
+    cJSON_Delete(l->result);
     free(l);
 }
 DEFINE_CLEANUP(LateResult, late_result_free)
 
-/* A change made at the box: recorded, so that the audit log tells the whole story. */
-static void note_local_result(const LateResult *l)
+/* What the audit log keeps of such a result. */
+static cJSON *local_detail(const cJSON *result)
 {
-    cJSON *detail = cJSON_CreateObject();
-    if (!detail || json_add_string(detail, "id", l->id) < 0 || json_add_string(detail, "version", l->version) < 0 ||
-        json_add_string(detail, "outcome", l->outcome) < 0) {
-        cJSON_Delete(detail);
-        detail = NULL;
+    static const char *const members[] = { "id",   "version",     "kind",    "outcome", "status", "phase",
+                                           "noop", "failedPhase", "updates", "seconds", "at" };
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(result, "error");
+    _cleanup_(cJSON_Deletep) cJSON *detail = cJSON_CreateObject();
+    cJSON *why;
+
+    for (size_t i = 0; detail && i < ELEMENTSOF(members); i++) {
+        const cJSON *member = cJSON_GetObjectItemCaseSensitive(result, members[i]);
+        if (member && json_add_item(detail, members[i], cJSON_Duplicate(member, true)) < 0)
+            return NULL;
     }
+    if (!detail || !cJSON_IsObject(error))
+        return TAKE_PTR(detail);
+    why = cJSON_AddObjectToObject(detail, "error");
+    return why && json_add_string(why, "id", json_string(error, "id")) == 0 &&
+                   json_add_string(why, "message", json_string(error, "message")) == 0
+               ? TAKE_PTR(detail)
+               : NULL;
+}
+
+/* A change made at the box: recorded once, so that history and audit log tell the whole story. */
+static int note_local_result(const LateResult *l)
+{
+    static const char *const keys[] = { "id", "version" };
     _cleanup_(freep) char *actor = str_format("device:%s", l->device);
-    audit_write(l->owner->store, &(AuditEntry) { .actor = actor ? actor : "device",
-                                                 .action = "compose.result-local",
-                                                 .device = l->device,
-                                                 .detail = detail });
+    cJSON *detail = local_detail(l->result);
+
+    if (!actor || !detail) {
+        cJSON_Delete(detail);
+        return -ENOMEM;
+    }
+    return audit_write_once(
+        l->owner->store,
+        &(AuditEntry) { .actor = actor, .action = LOCAL_RESULT_ACTION, .device = l->device, .detail = detail }, keys);
 }
 
 static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
@@ -208,16 +231,10 @@ static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, 
     const DeploymentEndRow row = deployment_end_row(rows);
     if (row.version && str_to_u64(row.version, 0, UINT64_MAX, &version) >= 0)
         deployment_tell(l->owner, l->device, version, true);
-    else if (!row.known)
-        note_local_result(l);
+    else if (!row.known && note_local_result(l) < 0)
+        return; /* the box says it again */
     acknowledge(l->owner, l->device, l->id);
     tell_rollouts(l->owner, l->device, &row);
-}
-
-static char *copy_member(const cJSON *object, const char *key)
-{
-    const char *value = json_string(object, key);
-    return strdup(value ? value : "");
 }
 
 void deployment_save_late(Deployments *ds, const char *device, const cJSON *result)
@@ -230,10 +247,9 @@ void deployment_save_late(Deployments *ds, const char *device, const cJSON *resu
     cJSON_DeleteItemFromObjectCaseSensitive(stored, "type");
     l->owner = ds;
     l->device = strdup(device);
-    l->id = copy_member(result, "id");
-    l->version = copy_member(result, "version");
-    l->outcome = copy_member(result, "outcome");
-    if (!l->device || !l->id || !l->version || !l->outcome)
+    l->id = json_string(result, "id") ? strdup(json_string(result, "id")) : NULL;
+    l->result = cJSON_Duplicate(stored, true);
+    if (!l->device || !l->id || !l->result)
         return;
     int r = query_result(ds, device, stored, true, on_late_saved, l, NULL, &err);
     if (r < 0)

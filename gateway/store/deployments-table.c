@@ -46,12 +46,23 @@ Statement sql_deployment(const char *device, uint64_t version)
                      sql_text(device), sql_number((int64_t) version));
 }
 
+/* One that was made at the box, in the form of the others. */
+#define LOCAL_JSON                                                                                                     \
+    "a.detail || jsonb_build_object('device', a.device, 'state', coalesce(a.detail->>'outcome', 'failed'),"            \
+    " 'requestedBy', a.actor, 'local', true, 'createdAt', secbox_time(a.at), 'finishedAt', secbox_time(a.at))"
+
 Statement sql_deployments(const char *device, uint64_t limit)
 {
-    return STATEMENT("SELECT jsonb_build_object('deployments', coalesce(jsonb_agg(" DEPLOYMENT_JSON
-                     " ORDER BY d.version DESC), '[]'::jsonb)), EXISTS (SELECT 1 FROM devices WHERE id = $1)"
-                     " FROM (SELECT * FROM deployments WHERE device = $1 ORDER BY version DESC LIMIT $2::bigint) d",
-                     sql_text(device), sql_number((int64_t) limit));
+    return STATEMENT(
+        "SELECT jsonb_build_object('deployments', coalesce(jsonb_agg(x.entry ORDER BY x.at DESC, x.version DESC),"
+        " '[]'::jsonb)), EXISTS (SELECT 1 FROM devices WHERE id = $1) FROM ("
+        "(SELECT " DEPLOYMENT_JSON " AS entry, d.created_at AS at, d.version FROM deployments d"
+        " WHERE d.device = $1 ORDER BY d.version DESC LIMIT $2::bigint)"
+        " UNION ALL (SELECT " LOCAL_JSON ", a.at, 0 FROM audit a WHERE a.device = $1"
+        " AND a.action = '" LOCAL_RESULT_ACTION "' AND a.at >= (SELECT created_at FROM devices WHERE id = $1)"
+        " ORDER BY a.id DESC LIMIT $2::bigint)"
+        " ORDER BY at DESC, version DESC LIMIT $2::bigint) x",
+        sql_text(device), sql_number((int64_t) limit));
 }
 
 Statement sql_deployment_events(const char *device, uint64_t version, int64_t after)

@@ -13,7 +13,10 @@ typedef enum DeploymentKind {
 
 /* 0 {"deployment", "result"}, 1 its status when it has ended. */
 Statement sql_deployment(const char *device, uint64_t version);
-/* 0 {"deployments": […]}, newest first; 1 whether there is such a device. */
+/* The audit log's entries of changes that were made at the box. */
+#define LOCAL_RESULT_ACTION "compose.result-local"
+
+/* 0 {"deployments": […]}, those that were made at the box, too, newest first; 1 whether there is such a device. */
 Statement sql_deployments(const char *device, uint64_t limit);
 /* 0 {"deployment", "result", "events"}: events with a `seq` above `after`; 1 its state, 2 whether there are no such events. */
 Statement sql_deployment_events(const char *device, uint64_t version, int64_t after);

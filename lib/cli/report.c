@@ -130,16 +130,34 @@ static const char *first_string(const cJSON *object, const char *key, const char
     return text ? text : json_string(object, other_key);
 }
 
-/* Why there was this deployment: its reason, and the image that it brought. A new string, NULL when neither is known. */
+/* What was done, where it was no push from the cloud: "back to 7, on the box". A new string, NULL when there is nothing to say. */
+static char *what_of(const cJSON *entry)
+{
+    const char *kind = json_string(entry, "kind"), *target = json_string(entry, "target");
+    const char *image = json_string(entry, "image"), *digest = json_string(entry, "digest");
+    const char *local = json_bool(entry, "local", false) ? "on the box" : NULL;
+    _cleanup_(freep) char *what = NULL;
+
+    if (str_equal(kind, "rollback"))
+        what = str_format("back%s%s", target ? " to " : "", target ? target : "");
+    else if (image)
+        what = str_format("%s to %.*s", image, DIGEST_SHOWN, digest ? digest : "-");
+    else if (kind && local)
+        what = strdup(kind);
+    if (!local)
+        return TAKE_PTR(what);
+    return str_format("%s%s%s", what ? what : "", what ? ", " : "", local);
+}
+
+/* Why there was this deployment: what it was, and its reason. A new string, NULL when neither is known. */
 static char *why_of(const cJSON *entry)
 {
-    const char *reason = json_string(entry, "reason"), *image = json_string(entry, "image");
-    const char *digest = json_string(entry, "digest");
+    const char *reason = json_string(entry, "reason");
+    _cleanup_(freep) char *what = what_of(entry);
 
-    if (!image)
+    if (!what)
         return reason ? strdup(reason) : NULL;
-    return str_format("%s to %.*s%s%s", image, DIGEST_SHOWN, digest ? digest : "-", reason ? ": " : "",
-                      reason ? reason : "");
+    return str_format("%s%s%s", what, reason ? ": " : "", reason ? reason : "");
 }
 
 static int history_row(Table *table, const cJSON *entry)

@@ -18,6 +18,7 @@
 #include "mgmt-agent/agent/box-config.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/worker-unit.h"
+#include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/reserve.h"
 
 #define RECOVER_PAUSE_USEC (30 * USEC_PER_SEC)
@@ -506,6 +507,15 @@ static uid_t user_id(const char *name, const char *usual)
     return pw ? pw->pw_uid : geteuid();
 }
 
+static void begin_reports(void)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = reported_begin(&err);
+
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "The cloud may hear of earlier changes on the box again");
+}
+
 int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *err)
 {
     static const ControlEvents control_events = { on_message, on_gone };
@@ -524,6 +534,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     if (r < 0)
         return r;
     sweep_folders();
+    begin_reports();
     r = control_new(event, socket_path, &users, &control_events, a, &a->control, err);
     if (r < 0)
         return r;

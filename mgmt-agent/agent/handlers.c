@@ -8,10 +8,45 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
+#include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/way-back.h"
 
 #define HISTORY_LIMIT_DEFAULT 20
+
+/* One at a time: its acknowledgement asks for the next. What is said twice the cloud writes down once. */
+static void report_local_changes(const Agent *a)
+{
+    _cleanup_(cJSON_Deletep) cJSON *next = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    if (!control_link(a->control) || !json_bool(a->link_status, "connected", false))
+        return;
+    r = reported_next(&next, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot tell the cloud what was changed on the box");
+    else if (next)
+        control_send(control_link(a->control), next);
+}
+
+/* An acknowledgement of such a one; false when it is of something else. */
+static bool note_reported(const Agent *a, const char *id)
+{
+    _cleanup_(cJSON_Deletep) cJSON *next = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    if (reported_next(&next, NULL) < 0 || !next || !str_equal(json_string(next, "id"), id))
+        return false;
+    r = reported_note(id, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
+                    "Cannot note that the cloud knows of a change, it will hear of it again");
+    else
+        report_local_changes(a);
+    return true;
+}
 
 void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlClient *requester)
 {
@@ -26,6 +61,8 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
              cJSON_IsNumber(status) ? status->valueint : 0);
     if (to_cloud)
         control_send(control_link(a->control), result);
+    else
+        report_local_changes(a);
     control_send(requester, result);
     watch_note_result(a->watch, result);
 }
@@ -296,10 +333,12 @@ static void handle_ack(Agent *a, ControlClient *c, const cJSON *message)
 {
     _cleanup_(cJSON_Deletep) cJSON *unacked = NULL;
     _cleanup_(error_done) Error err = {};
-    int r = store_load_unacked(&unacked, &err);
+    int r;
 
-    (void) a;
     (void) c;
+    if (note_reported(a, json_string(message, "id")))
+        return;
+    r = store_load_unacked(&unacked, &err);
     if (r == 0 && unacked && str_equal(json_string(unacked, "id"), json_string(message, "id")))
         r = store_save_unacked(NULL, &err);
     if (r < 0)
@@ -331,6 +370,7 @@ static void handle_link_status(Agent *a, ControlClient *c, const cJSON *message)
     agent_tell_cloud(a);
     if (store_load_unacked(&unacked, NULL) == 0 && unacked)
         control_send(c, unacked);
+    report_local_changes(a);
 }
 
 /* Our own watchdog, by way of the socket. */

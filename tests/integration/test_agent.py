@@ -331,6 +331,43 @@ def test_going_back_is_not_too_late_because_the_push_was(agent):
     assert "expiresAt" not in message and "nonce" not in message
 
 
+def test_the_cloud_hears_of_what_was_changed_on_the_box(agent):
+    """Each change until it is acknowledged, over reconnects and restarts, and not again."""
+    agent.on_job("apply", """version=$(sed 's/.*"version":"\\(local-[0-9]*\\)".*/\\1/' "$SECBOX_TEST_JOBS.input.apply")
+id=$(sed 's/.*"id":"\\(change-[0-9]*\\)".*/\\1/' "$SECBOX_TEST_JOBS.input.apply")
+line='{"type":"compose.result","id":"'$id'","version":"'$version'","status":422,"phase":"policy","outcome":"failed","at":"T"}'
+echo "$line" >> """ + agent.state + """/history.jsonl
+echo "$line"
+exit 1
+""")
+    agent.start()
+
+    def change(number):
+        assert agent.peer(agent.snapshot(version="0", id=f"change-{number}")).next("compose.result")["id"] == f"change-{number}"
+
+    change(1)
+    change(2)
+    link = agent.link()
+    assert link.next("compose.result")["id"] == "change-1", "the oldest first"
+    link.close()
+    link = agent.link("2026-01-02T03:05:05.000Z")
+    assert link.next("compose.result")["id"] == "change-1", "not acknowledged: once more"
+    link.send({"type": "compose.result.ack", "id": "change-1"})
+    assert link.next("compose.result")["id"] == "change-2"
+    link.send({"type": "compose.result.ack", "id": "change-2"})
+    change(3)
+    assert link.next("compose.result")["id"] == "change-3", "at once while connected"
+    agent.stop()
+    agent.start()
+    link = agent.link()
+    assert link.next("compose.result")["id"] == "change-3", "a restart forgets nothing"
+    link.send({"type": "compose.result.ack", "id": "change-3"})
+    link.send({"type": "history.get", "id": "h"})
+    while (message := link.next())["type"] not in ("compose.result", "history.report"):
+        pass
+    assert message["type"] == "history.report", "and nothing is said again"
+
+
 def test_half_written_files_are_removed_at_start(agent):
     dead = [os.path.join(agent.state, "journal.json.tmp-0123abcd"), os.path.join(agent.root, "run/tucomunidad/boot.tmp-89abcdef")]
     kept = [os.path.join(agent.state, "notes.tmp-x"), os.path.join(agent.root, "var/lib/tucomunidad/volumes/x.tmp-0123abcd")]

@@ -367,7 +367,26 @@ def test_a_result_of_a_change_made_at_the_box(gw, device):
     tunnel = device.connect()
     tunnel.send(device.result({"id": "local-1", "version": "5"}))
     assert tunnel.next()["id"] == "local-1"
-    assert [e["detail"]["id"] for e in gw.audit("compose.result-local") if e["device"] == device.id] == ["local-1"]
+    tunnel.send(device.result({"id": "local-1", "version": "5"}))
+    assert tunnel.next()["id"] == "local-1", "said again, since the first answer may be lost"
+    tunnel.send(device.result({"id": "update-2", "version": "local-2"}, 500, "rolled-back", "rolled-back", kind="update",
+                              error={"id": "prove.exited", "message": "it ended", "log": ["secret"]}, services=[{"name": "web"}]))
+    assert tunnel.next()["id"] == "update-2"
+
+    def entries():
+        return [e["detail"] for e in gw.audit("compose.result-local") if e["device"] == device.id]
+
+    wait_until(lambda: len(entries()) == 2, "both are written down")
+    assert [e["id"] for e in entries()] == ["update-2", "local-1"], "once each"
+    assert entries()[0]["error"] == {"id": "prove.exited", "message": "it ended"} and "services" not in entries()[0]
+    push = Push(gw, device)
+    tunnel.send(device.result(tunnel.next("compose.snapshot")))
+    assert push.end().status == 200
+    listed = gw.request("GET", f"/v1/devices/{device.id}/deployments").json["deployments"]
+    assert [(d["version"], d.get("local", False), d["state"]) for d in listed] == [
+        ("1", False, "done"), ("local-2", True, "rolled-back"), ("5", True, "done")]
+    assert listed[1]["kind"] == "update" and listed[1]["createdAt"].endswith("Z")
+    assert len(gw.request("GET", f"/v1/devices/{device.id}/deployments?limit=2").json["deployments"]) == 2
 
 
 def test_the_gateway_restarts_in_the_middle(gw, device):

@@ -7,6 +7,7 @@ import pytest
 from tests.integration.test_podman_traps import compose, service
 from tests.conftest import DEVICE
 from tests.lab.box import documents
+from tests.lab.util import wait_until
 
 
 def numbered(n, image="server:1"):
@@ -117,3 +118,19 @@ def test_the_cloud_sends_a_box_back(gateway, fleet_box):
     assert release(fleet_box) == "1"
     assert gateway.push(DEVICE, numbered(5)).status == 200
     assert gateway.device(DEVICE)["current"]["version"] == "8"
+
+
+def test_the_cloud_hears_of_what_is_done_on_the_box(gateway, fleet_box):
+    def told():
+        listed = gateway.request("GET", f"/v1/devices/{DEVICE}/deployments").json["deployments"]
+        return [d["version"] for d in reversed(listed) if d.get("local")]
+
+    before = told()
+    assert gateway.push(DEVICE, numbered(1)).status == 200
+    fleet_box.link.stop()
+    applied = fleet_box.apply(numbered(2))["version"]
+    returned = back(fleet_box)["version"]
+    fleet_box.start_link()
+    wait_until(lambda: told() == [*before, applied, returned], "both, in their order")
+    again = fleet_box.apply(numbered(3))["version"]
+    wait_until(lambda: told() == [*before, applied, returned, again], "and the next one at once")

@@ -91,7 +91,12 @@ static void test_history(void **state)
           "200,"
           "\"phase\":\"done\",\"seconds\":0}},"
           "{\"version\":\"7\",\"createdAt\":\"Q\",\"image\":\"web:1\",\"digest\":\"sha256:0123456789abcdef\","
-          "\"reason\":\"new\"}]",
+          "\"reason\":\"new\"},"
+          "{\"version\":\"8\",\"createdAt\":\"P\",\"kind\":\"rollback\",\"target\":\"6\",\"reason\":\"door\"},"
+          "{\"version\":\"local-1\",\"at\":\"O\",\"kind\":\"rollback\",\"local\":true,\"outcome\":\"done\",\"status\":"
+          "200},"
+          "{\"version\":\"local-2\",\"at\":\"N\",\"kind\":\"update\",\"local\":true,\"outcome\":\"done\"},"
+          "{\"version\":\"local-3\",\"at\":\"M\",\"local\":true,\"outcome\":\"done\"}]",
           "VERSION  AT                        OUTCOME           STATUS  PHASE  SECONDS  WHY\n"
           "3        T                         rolled-back       500     prove  12.3     secbox is unhealthy "
           "[prove.unhealthy]\n"
@@ -99,7 +104,11 @@ static void test_history(void **state)
           "9        2026-01-02T03:04:15.500Z  unknown           500     pull   10.5     -\n"
           "1        R                         done (no change)  200     done   0.0      -\n"
           "7        Q                         running           -       -      -        web:1 to sha256:0123456789ab: "
-          "new\n");
+          "new\n"
+          "8        P                         running           -       -      -        back to 6: door\n"
+          "local-1  O                         done              200     -      -        back, on the box\n"
+          "local-2  N                         done              -       -      -        update, on the box\n"
+          "local-3  M                         done              -       -      -        on the box\n");
 }
 
 static void test_result_line(void **state)

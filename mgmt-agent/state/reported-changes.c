@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "mgmt-agent/state/reported-changes.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/snapshot-store.h"
+
+static char *reported_path(void)
+{
+    return path_in_root(AGENT_STATE_DIR "/reported.json");
+}
+
+static bool is_local(const cJSON *result)
+{
+    const char *version = json_string(result, "version");
+
+    return version && str_starts(version, "local-") && json_string(result, "id");
+}
+
+const cJSON *reported_find_next(const cJSON *history, const char *last)
+{
+    const cJSON *result, *next = NULL;
+
+    cJSON_ArrayForEach(result, history) {
+        if (last && str_equal(json_string(result, "id"), last))
+            break;
+        if (is_local(result))
+            next = result;
+    }
+    return next;
+}
+
+int reported_note(const char *id, Error *err)
+{
+    _cleanup_(freep) char *path = reported_path();
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    _cleanup_(freep) char *text = o && json_add_string(o, "id", id) == 0 ? json_print(o) : NULL;
+
+    if (!path || !text)
+        return error_set(err, ENOMEM, "store.write", "no memory for what the cloud was told");
+    return file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+}
+
+/* *ret is NULL when nothing was told yet, or the file cannot be read: then the cloud hears of it again. */
+static int load_last(cJSON **ret)
+{
+    _cleanup_(freep) char *path = reported_path();
+    _cleanup_(freep) char *text = NULL;
+    size_t len = 0;
+
+    *ret = NULL;
+    if (!path)
+        return -ENOMEM;
+    if (file_read(path, JSON_SIZE_MAX, &text, &len, NULL) == 0 && json_parse_object(text, len, ret, NULL) < 0)
+        *ret = NULL;
+    return 0;
+}
+
+int reported_begin(Error *err)
+{
+    _cleanup_(freep) char *path = reported_path();
+    _cleanup_(cJSON_Deletep) cJSON *history = NULL;
+    const char *id;
+    int r;
+
+    if (path && access(path, F_OK) == 0)
+        return 0;
+    r = store_load_history(1, &history, err);
+    id = r == 0 ? json_string(cJSON_GetArrayItem(history, 0), "id") : NULL;
+    return r == 0 ? reported_note(id ? id : "", err) : r;
+}
+
+int reported_next(cJSON **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *history = NULL;
+    _cleanup_(cJSON_Deletep) cJSON *last = NULL;
+    const cJSON *next;
+    int r = load_last(&last);
+
+    if (r == 0)
+        r = store_load_history(STORE_HISTORY_MAX, &history, err);
+    if (r < 0)
+        return r;
+    next = reported_find_next(history, json_string(last, "id"));
+    *ret = next ? cJSON_Duplicate(next, 1) : NULL;
+    return next && !*ret ? -ENOMEM : 0;
+}

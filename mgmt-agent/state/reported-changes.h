@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* Which changes that were made on the box itself the cloud has heard of: the history holds them all, and reported.json how far it
+ * was told, {"id": of the last one}. */
+#pragma once
+
+#include "lib/data/json.h"
+
+/* A new agent's first start: what happened before it is the past. Later: nothing. */
+int reported_begin(Error *err) _must_check_;
+/* The oldest result that the cloud has not acknowledged, of a change that it did not order; *ret is NULL when it has heard of
+ * all. */
+int reported_next(cJSON **ret, Error *err) _must_check_;
+int reported_note(const char *id, Error *err) _must_check_;
+
+/* The same of a history (newest first), borrowed. `last` is what was told last; when it is not there any more, all is news.
+ * Pure. */
+const cJSON *reported_find_next(const cJSON *history, const char *last);
