@@ -4,6 +4,10 @@ PROGRAM_FILES = $(foreach p,$(2),755:$(BUILD)/bin/$(p):$(1)/$(p))
 UNIT_FILES = $(foreach u,$(1),644:$(u):/usr/lib/systemd/system/$(notdir $(u)))
 MAN_FILES = $(foreach m,$(1),644:docs/man/$(m):/usr/share/man/man$(subst .,,$(suffix $(m)))/$(m))
 
+COMPLETION_FILES = 644:$(BUILD)/completion/$(1).bash:/usr/share/bash-completion/completions/$(1) \
+  644:$(BUILD)/completion/$(1).zsh:/usr/share/zsh/vendor-completions/_$(1) \
+  644:$(BUILD)/completion/$(1).fish:/usr/share/fish/vendor_completions.d/$(1).fish
+
 UNITS = $(wildcard $(addprefix installer/units/*.,service path socket slice mount timer target))
 GATEWAY_UNITS = $(filter installer/units/secbox-gateway%,$(UNITS))
 BOX_UNITS = $(filter-out $(GATEWAY_UNITS),$(UNITS))
@@ -19,14 +23,15 @@ BOX_FILES = $(call PROGRAM_FILES,/usr/sbin,mgmt-agent mgmt-worker mgmt-link reco
   644:installer/recovery/recovery.env.example:/usr/share/doc/secbox/recovery.env.example \
   644:installer/units/sysusers.conf:/usr/lib/sysusers.d/secbox.conf \
   644:installer/units/tmpfiles.conf:/usr/lib/tmpfiles.d/secbox.conf \
-  $(call MAN_FILES,mgmt-agent.8 mgmt-link.8 recovery-agent.8 secboxctl.1)
+  $(call MAN_FILES,mgmt-agent.8 mgmt-link.8 recovery-agent.8 secboxctl.1) $(call COMPLETION_FILES,secboxctl)
 
 GATEWAY_FILES = $(call PROGRAM_FILES,/usr/sbin,secbox-gateway) $(call UNIT_FILES,$(GATEWAY_UNITS)) \
   $(foreach f,$(wildcard installer/proxy/*),644:$(f):/usr/share/doc/secbox-gateway/$(notdir $(f))) \
   644:installer/units/sysusers-gateway.conf:/usr/lib/sysusers.d/secbox-gateway.conf \
   $(call MAN_FILES,secbox-gateway.8)
 
-FLEET_FILES = $(call PROGRAM_FILES,/usr/bin,secbox-fleet) $(call MAN_FILES,secbox-fleet.1)
+FLEET_FILES = $(call PROGRAM_FILES,/usr/bin,secbox-fleet) $(call MAN_FILES,secbox-fleet.1) \
+  $(call COMPLETION_FILES,secbox-fleet)
 
 ALL_FILES = $(BOX_FILES) $(GATEWAY_FILES) $(FLEET_FILES)
 
@@ -36,6 +41,13 @@ define install_files
 	  install -D -m "$$mode" "$$from" "$(DESTDIR)$$to" || exit 1; \
 	done
 endef
+$(BUILD)/completion/%.bash $(BUILD)/completion/%.zsh $(BUILD)/completion/%.fish: $(BUILD)/bin/%
+	$(Q)mkdir -p $(@D)
+	$(Q)for shell in bash zsh fish; do $< completion $$shell >$(BUILD)/completion/$*.$$shell || exit 1; done
+
+install-box: $(BUILD)/completion/secboxctl.bash
+install-fleet: $(BUILD)/completion/secbox-fleet.bash
+
 install-box: all ## what a box runs, onto this machine or below DESTDIR
 	$(call install_files,$(BOX_FILES))
 install-gateway: all ## what the gateway's machine runs

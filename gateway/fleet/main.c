@@ -10,6 +10,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
+#include "lib/cli/completion.h"
 #include "lib/cli/report.h"
 
 #define SSH_ARGUMENTS_MAX 1024
@@ -74,6 +75,7 @@ static const CliVerb verbs[] = {
     { "community ban-status", "C BAN", 2, 2, "which boxes know a ban, since when", verb_community_ban_status, NULL },
     { "community events", "C", 1, 1, "what its boxes have reported", verb_community_events, "after limit" },
     { "audit", "", 0, 0, "who did what through the gateway", verb_audit, "limit" },
+    CLI_COMPLETION_VERB,
     {},
 };
 

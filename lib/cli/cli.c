@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "lib/cli/completion.h"
 
 /* What a command line holds: words that are not options, and the options that were given. */
 typedef struct Line {
@@ -23,7 +24,7 @@ static void line_done(Line *line)
     free(line->options);
 }
 
-static bool names_option(const char *names, const char *name)
+bool cli_names_option(const char *names, const char *name)
 {
     size_t len = strlen(name);
 
@@ -39,7 +40,7 @@ static bool names_option(const char *names, const char *name)
 
 static bool takes_option(const Cli *cli, const CliVerb *verb, const CliOption *option)
 {
-    return names_option(cli->common, option->name) || names_option(verb->options, option->name);
+    return cli_names_option(cli->common, option->name) || cli_names_option(verb->options, option->name);
 }
 
 static void print_option(const char *name, const char *value, const char *help)
@@ -55,7 +56,7 @@ static void print_verbs_of(const Cli *cli, const CliOption *option)
 {
     const char *separator = "";
 
-    if (!cli->verbs || names_option(cli->common, option->name))
+    if (!cli->verbs || cli_names_option(cli->common, option->name))
         return;
     printf("  %-28s with ", "");
     for (const CliVerb *v = cli->verbs; v->name; v++)
@@ -236,6 +237,15 @@ static int check_verb(const Cli *cli, const CliVerb *verb, const Line *line, int
     return EXIT_USAGE;
 }
 
+static int print_completion(const Cli *cli, const char *shell)
+{
+    _cleanup_(freep) char *script = completion_script(cli, shell);
+
+    if (!script)
+        return usage_error(cli, "completion is for bash, zsh or fish, not ", shell);
+    return fputs(script, stdout) < 0 || fflush(stdout) != 0 ? EXIT_FAILED : EXIT_OK;
+}
+
 int cli_run(const Cli *cli, int argc, char **argv, void *userdata)
 {
     _cleanup_(line_done) Line line = {};
@@ -253,5 +263,9 @@ int cli_run(const Cli *cli, int argc, char **argv, void *userdata)
     if (!verb)
         return usage_error(cli, "unknown verb ", line.args[0]);
     r = check_verb(cli, verb, &line, line.n_args - words);
-    return r >= 0 ? r : verb->run(line.n_args - words, line.args + words, userdata);
+    if (r >= 0)
+        return r;
+    if (!verb->run)
+        return print_completion(cli, line.args[words]);
+    return verb->run(line.n_args - words, line.args + words, userdata);
 }

@@ -28,7 +28,8 @@ typedef struct CliVerb {
     const char *arguments; /* shown in help: "DEVICE FILE" */
     int min_args, max_args;
     const char *help;
-    int (*run)(int argc, char **argv, void *userdata); /* gets the positional arguments; returns an exit code */
+    /* Gets the positional arguments; returns an exit code. NULL: see completion.h. */
+    int (*run)(int argc, char **argv, void *userdata);
     const char *options; /* names of its options beside the common ones, separated by spaces; NULL for none */
 } CliVerb;
 
@@ -41,6 +42,9 @@ typedef struct Cli {
     const char *epilog;       /* printed at the end of --help, or NULL */
     const char *common;       /* with verbs: names of the options that every verb takes, separated by spaces; or NULL */
 } Cli;
+
+/* Whether `name` is among `names`, which are separated by spaces; `names` may be NULL. */
+bool cli_names_option(const char *names, const char *name);
 
 /* Parses options (anywhere on the line; `--` ends them), handles --help and --version, finds the verb (two-word
  * verbs win over one-word ones) and runs it. Unknown options, options of other verbs, unknown verbs and wrong counts

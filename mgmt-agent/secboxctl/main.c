@@ -8,6 +8,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
+#include "lib/cli/completion.h"
 #include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
@@ -42,6 +43,7 @@ static const CliVerb verbs[] = {
     { "queue dead", "", 0, 0, "events that the cloud has refused, and why", verb_queue_dead, NULL },
     { "queue retry", "[EVENT]", 0, 1, "send one of them again, or all", verb_queue_retry, NULL },
     { "doctor", "", 0, 0, "check what a working box needs, and say what to do", verb_doctor, NULL },
+    CLI_COMPLETION_VERB,
     {},
 };
 

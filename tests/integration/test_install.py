@@ -30,7 +30,9 @@ def test_each_machine_gets_what_it_is(folder):
             "usr/lib/systemd/system/recovery-agent.service", "usr/lib/sysusers.d/secbox.conf"} <= box
     assert {"usr/sbin/secbox-gateway", "usr/lib/systemd/system/secbox-gateway.service",
             "usr/lib/sysusers.d/secbox-gateway.conf"} <= gateway
-    assert fleet == {"usr/bin/secbox-fleet", "usr/share/man/man1/secbox-fleet.1"}
+    assert fleet == {"usr/bin/secbox-fleet", "usr/share/man/man1/secbox-fleet.1",
+                     "usr/share/bash-completion/completions/secbox-fleet", "usr/share/zsh/vendor-completions/_secbox-fleet",
+                     "usr/share/fish/vendor_completions.d/secbox-fleet.fish"}
     assert not box & gateway
     for other in (gateway, fleet):
         assert not [name for name in other if "ssh" in name or "tucomunidad" in name or "mgmt" in name or "recovery" in name]
