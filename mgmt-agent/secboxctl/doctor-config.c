@@ -2,6 +2,7 @@
 /* doctor: the env files, and the tunnel that comes of them. */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/base/paths.h"
@@ -83,6 +84,47 @@ void check_secbox_env(Doctor *d, Finding *f)
     check_env(d, ENV_SECBOX, &env, f);
 }
 
+/* Whether the file that CLOUD_CA_FILE names is away, or not for everybody: programs may go on with what they have read of it, until
+ * they no longer can. Then the finding says so. */
+static bool ca_file_is_bad(const Doctor *d, Finding *f)
+{
+    const char *file = d->agent_env ? env_get(d->agent_env, "CLOUD_CA_FILE") : NULL;
+    struct stat st;
+
+    if (!file || !str_empty(paths_root()))
+        return false;
+    if (stat(file, &st) < 0) {
+        finding_set(f, VERDICT_FAIL, NULL, "CLOUD_CA_FILE cannot be read: %s: %s", file, strerror(errno));
+        if (access(KEPT_CA, F_OK) == 0)
+            finding_remedy(f, "install -m 0644 " KEPT_CA " %s", file);
+        return true;
+    }
+    if ((st.st_mode & 0004) != 0)
+        return false;
+    finding_set(f, VERDICT_FAIL, "It holds no secret.", "CLOUD_CA_FILE can be read by few: %s has mode %04o", file,
+                (unsigned) (st.st_mode & 07777));
+    finding_since_file(f, file);
+    finding_remedy(f, "chmod 0644 %s", file);
+    return true;
+}
+
+/* What mends a certificate that is refused because nobody named its authority. */
+static void remedy_of_certificate(const Doctor *d, Finding *f)
+{
+    if (!d->agent_env || env_get(d->agent_env, "CLOUD_CA_FILE"))
+        return;
+    if (access(USUAL_CA, F_OK) == 0)
+        finding_remedy(f, "echo CLOUD_CA_FILE=" USUAL_CA " >>" AGENT_ENV_PATH);
+}
+
+/* What mends what a program could not take, where its sentence tells. */
+static void remedy_of_configuration(const Doctor *d, const char *why, Finding *f)
+{
+    finding_since_file(f, AGENT_ENV_PATH);
+    if (strstr(why, "the certificate of ") && strstr(why, " is refused"))
+        remedy_of_certificate(d, f);
+}
+
 /* What each program told of its own: only its user knows what that may read. */
 void check_configuration(Doctor *d, Finding *f)
 {
@@ -91,7 +133,8 @@ void check_configuration(Doctor *d, Finding *f)
     const cJSON *fault;
     bool bad = false;
 
-    (void) d;
+    if (ca_file_is_bad(d, f))
+        return;
     cJSON_ArrayForEach(fault, faults) {
         const cJSON *error = cJSON_GetObjectItemCaseSensitive(fault, "error");
         const char *since = json_string(fault, "since");
@@ -102,34 +145,12 @@ void check_configuration(Doctor *d, Finding *f)
             return;
     }
     _cleanup_(freep) char *all = texts ? strv_join(texts, "; ") : NULL;
-    if (bad)
+    if (bad) {
         finding_set(f, VERDICT_FAIL, "Correct it; each program takes it within a minute, without a restart.", "%s",
                     all);
-    else
+        remedy_of_configuration(d, all, f);
+    } else
         finding_pass(f, "%s", all ? all : "every program has taken its files");
-}
-
-/* What mends an authority's file that mgmt-link cannot read. */
-static void remedy_of_ca(const Doctor *d, const char *why, Finding *f)
-{
-    const char *file = d->agent_env ? env_get(d->agent_env, "CLOUD_CA_FILE") : NULL;
-
-    if (!file)
-        return;
-    finding_since_file(f, file);
-    if (access(file, F_OK) == 0 && strstr(why, strerror(EACCES)))
-        finding_remedy(f, "chmod 0644 %s && systemctl restart mgmt-link", file);
-    else if (access(file, F_OK) < 0 && access(KEPT_CA, F_OK) == 0)
-        finding_remedy(f, "install -m 0644 " KEPT_CA " %s && systemctl restart mgmt-link", file);
-}
-
-/* What mends a certificate that is refused because nobody named its authority. */
-static void remedy_of_certificate(const Doctor *d, Finding *f)
-{
-    if (!d->agent_env || env_get(d->agent_env, "CLOUD_CA_FILE"))
-        return;
-    if (access(USUAL_CA, F_OK) == 0)
-        finding_remedy(f, "echo CLOUD_CA_FILE=" USUAL_CA " >>" AGENT_ENV_PATH " && systemctl restart mgmt-link");
 }
 
 /* A verb of `secbox-fleet devices` for this box. */
@@ -146,10 +167,8 @@ static void remedy_of_operator(const Doctor *d, const char *verb, Finding *f)
 /* What the tunnel's own error asks for. NULL when it is none of those. */
 static const char *advice_of_tunnel(const Doctor *d, const char *id, const char *why, Finding *f)
 {
-    if (str_equal(id, "stream.tls-files")) {
-        remedy_of_ca(d, why, f);
-        return "CLOUD_CA_FILE must be a certificate in PEM that everybody may read.";
-    }
+    if (str_equal(id, "stream.tls-files"))
+        return "CLOUD_CA_FILE must be a certificate in PEM that everybody may read: see the check `configuration`.";
     if (str_equal(id, "stream.tls") && strstr(why, "expired"))
         return "Renew the gateway's certificate on its machine, then run `systemctl reload secbox-gateway` there; and "
                "see "

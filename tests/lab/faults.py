@@ -89,17 +89,18 @@ SECBOXCTL = [
           "there is no '='", f"sed -i '…s/^/#/' {SECBOX_ENV}"),
     Fault("secbox-env-mode", "others may read secbox.env", f"chmod 0640 {SECBOX_ENV}", "secbox.env", "its mode is 0640",
           f"chmod 0600 {SECBOX_ENV}"),
-    # the tunnel
+    # the tunnel; from the third on mgmt-agent.env names another file
+    Fault("ca-mode", "not everybody may read CLOUD_CA_FILE", f"chmod 0600 {CA_FILE}", "configuration",
+          f"{CA_FILE} has mode 0600", f"chmod 0644 {CA_FILE}"),
+    Fault("ca-missing", "the file of the cloud's authority was deleted", f"rm {CA_FILE}", "configuration",
+          f"CLOUD_CA_FILE cannot be read: {CA_FILE}: No such file",
+          f"install -m 0644 /var/lib/tucomunidad/recovery/ca.pem {CA_FILE}",
+          since=False),
     Fault("tls-authority", "mgmt-agent.env does not name the cloud's private authority", f"cp {CA_FILE} {USUAL_CA} && "
-          f"sed -i /^CLOUD_CA_FILE=/d {ENV} && systemctl restart mgmt-link", "tunnel", "the certificate of … is refused",
-          f"echo CLOUD_CA_FILE={USUAL_CA} >>{ENV} && systemctl restart mgmt-link"),
+          f"sed -i /^CLOUD_CA_FILE=/d {ENV}", "configuration", "the certificate of … is refused",
+          f"echo CLOUD_CA_FILE={USUAL_CA} >>{ENV}"),
     Fault("blocked", "an operator has blocked the box", "secbox-fleet devices block caseta5", "tunnel",
           "device caseta5 is blocked", "secbox-fleet devices unblock caseta5", by="operator"),
-    Fault("ca-mode", "mgmt-link may not read CLOUD_CA_FILE", f"chmod 0600 {CA_FILE} && systemctl restart mgmt-link", "tunnel",
-          f"cannot read {CA_FILE}: Permission denied", f"chmod 0644 {CA_FILE} && systemctl restart mgmt-link"),
-    Fault("ca-missing", "the file of the cloud's authority was deleted", f"rm {CA_FILE} && systemctl restart mgmt-link", "tunnel",
-          f"cannot read {CA_FILE}: No such file", f"install -m 0644 /var/lib/tucomunidad/recovery/ca.pem {CA_FILE} && "
-          "systemctl restart mgmt-link", since=True),
     # the podman user
     Fault("no-linger", "the podman user does not linger", "loginctl disable-linger tc", "lingering", "tc does not linger",
           "loginctl enable-linger tc"),
