@@ -39,6 +39,10 @@ struct Process {
     pid_t pid;
     int pidfd;
     sd_event_source *exit_source, *timer;
+    sd_event_source *start_source; /* until the child has become its program, or told why not; owns its descriptor */
+    char *program, *cwd;           /* for that sentence */
+    Error failure;
+    int failure_code;
     LineReader readers[2];
     Buf *capture[2]; /* raw output for process_run(), borrowed */
     process_line_t on_line;
@@ -62,10 +66,21 @@ static const char *const step_words[] = {
     [CHILD_STEP_EXEC] = "it could not be executed",
 };
 
+/* The group, or the child alone as long as it has not made one. */
+static void process_signal(const Process *p, int sig)
+{
+    if (kill(-p->pid, sig) < 0 && errno == ESRCH)
+        (void) kill(p->pid, sig);
+}
+
 static void process_destroy(Process *p)
 {
     sd_event_source_disable_unref(p->exit_source);
     sd_event_source_disable_unref(p->timer);
+    sd_event_source_disable_unref(p->start_source);
+    free(p->program);
+    free(p->cwd);
+    error_done(&p->failure);
     for (size_t i = 0; i < ELEMENTSOF(p->readers); i++) {
         sd_event_source_disable_unref(p->readers[i].source);
         buf_done(&p->readers[i].line);
@@ -117,14 +132,14 @@ static void process_finish(Process *p)
     p->done = true;
     timer_disarm(p->timer);
     if (p->terminating)
-        (void) kill(-p->pid, SIGKILL); /* group members that took no notice of TERM */
+        process_signal(p, SIGKILL); /* group members that took no notice of TERM */
     (void) waitid(P_PIDFD, (id_t) p->pidfd, &si, WEXITED | WNOHANG);
     p->on_done(p, p->status, p->timed_out, p->userdata);
 }
 
 static void process_check_end(Process *p)
 {
-    if (p->exited && !p->readers[0].source && !p->readers[1].source)
+    if (p->exited && !p->readers[0].source && !p->readers[1].source && !p->start_source)
         process_finish(p);
 }
 
@@ -231,7 +246,7 @@ static int on_kill(sd_event_source *s, uint64_t usec, void *userdata)
 
     (void) s;
     (void) usec;
-    (void) kill(-p->pid, SIGKILL);
+    process_signal(p, SIGKILL);
     return 0;
 }
 
@@ -240,9 +255,9 @@ void process_terminate(Process *p)
     if (p->terminating || p->exited)
         return;
     p->terminating = true;
-    (void) kill(-p->pid, SIGTERM);
+    process_signal(p, SIGTERM);
     if (timer_arm(p->event, &p->timer, p->kill_after, on_kill, p) < 0)
-        (void) kill(-p->pid, SIGKILL);
+        process_signal(p, SIGKILL);
 }
 
 static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
@@ -285,7 +300,7 @@ Process *process_free(Process *p)
     if (!p || !lifetime_end(&p->life))
         return NULL;
     if (!p->done) {
-        (void) kill(-p->pid, SIGKILL);
+        process_signal(p, SIGKILL);
         process_reap(p);
     }
     process_release(p);
@@ -377,12 +392,11 @@ static int spec_check(const ProcessSpec *spec, Error *err)
     return 0;
 }
 
-/* Forks and waits until the child has become its program. No handler of ours may run in the child: all signals are
- * blocked around the fork. */
-static int fork_and_wait(const ChildPlan *plan, int *status_read, int *status_write, pid_t *ret, ChildFailure *failure)
+/* Does not wait until the child has become its program: on a disk that hangs, that takes as long as the disk likes. No handler
+ * of ours may run in the child: all signals are blocked around the fork. */
+static int fork_child(const ChildPlan *plan, pid_t *ret)
 {
     sigset_t all, old;
-    ssize_t n;
 
     sigfillset(&all);
     if (sigprocmask(SIG_SETMASK, &all, &old) < 0)
@@ -394,17 +408,40 @@ static int fork_and_wait(const ChildPlan *plan, int *status_read, int *status_wr
     (void) sigprocmask(SIG_SETMASK, &old, NULL);
     if (pid < 0)
         return -fork_error;
-    close(TAKE_FD(*status_write));
-    do
-        n = read(*status_read, failure, sizeof(*failure));
-    while (n < 0 && errno == EINTR);
-    if (n == 0) {
-        *ret = pid;
+    *ret = pid;
+    return 0;
+}
+
+static void take_failure(Process *p, const ChildFailure *f)
+{
+    const char *folder = f->step == CHILD_STEP_FOLDER ? p->cwd : NULL;
+
+    p->failure_code = f->error;
+    if (f->error <= 0 || (size_t) f->step >= ELEMENTSOF(step_words))
+        return;
+    error_set(&p->failure, f->error, "process.spawn", "cannot start %s: %s: %s%s%s", p->program, step_words[f->step],
+              folder ? folder : "", folder ? ": " : "", strerror(f->error));
+    if (p->on_line && !p->life.ended)
+        p->on_line(p, PROCESS_STDERR, error_message(&p->failure, -f->error), p->userdata);
+}
+
+/* exec closes the child's end of the pipe; before that only a failure comes through it. */
+static int on_started(sd_event_source *s _unused_, int fd, uint32_t revents _unused_, void *userdata)
+{
+    Process *p = userdata;
+    ChildFailure f = {};
+    ssize_t n = read(fd, &f, sizeof(f));
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    }
-    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-    return n == sizeof(*failure) && failure->error > 0 ? -failure->error : -EIO;
+    lifetime_hold(&p->life);
+    p->start_source = sd_event_source_disable_unref(p->start_source);
+    if (n == sizeof(f))
+        take_failure(p, &f);
+    if (!p->life.ended)
+        process_check_end(p);
+    process_release(p);
+    return 0;
 }
 
 typedef struct Pipe {
@@ -427,9 +464,8 @@ static int pipe_open(Pipe *p)
     return 0;
 }
 
-static int process_start(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *errs, ChildFailure *failure)
+static int process_start(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *errs, Pipe *status)
 {
-    _cleanup_(pipe_donep) Pipe status = { -1, -1 };
     _cleanup_(closep) int in = -1;
     _cleanup_(freep) gid_t *groups = NULL;
     ChildPlan plan = { .spec = spec, .env = spec->env ? spec->env : default_env, .parent = getpid() };
@@ -440,7 +476,7 @@ static int process_start(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *e
     if (plan.set_user && (r = groups_of(spec, &groups, &plan.n_groups)) < 0)
         return r;
     if ((r = input_open(spec, &in)) < 0 || (r = pipe_open(out)) < 0 || (r = pipe_open(errs)) < 0 ||
-        (r = pipe_open(&status)) < 0)
+        (r = pipe_open(status)) < 0)
         return r;
     /* lets the child open /dev/stdout and /dev/stderr as its own user */
     if (plan.set_user &&
@@ -450,11 +486,26 @@ static int process_start(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *e
     plan.in = in;
     plan.out = out->write;
     plan.err = errs->write;
-    plan.status = status.write;
-    return fork_and_wait(&plan, &status.read, &status.write, &p->pid, failure);
+    plan.status = status->write;
+    r = fork_child(&plan, &p->pid);
+    close(TAKE_FD(status->write));
+    return r;
 }
 
-static int process_watch(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *errs)
+static int watch_start(Process *p, int *fd)
+{
+    int r, flags = fcntl(*fd, F_GETFL);
+
+    if (flags < 0 || fcntl(*fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return -errno;
+    if ((r = sd_event_add_io(p->event, &p->start_source, *fd, EPOLLIN, on_started, p)) < 0 ||
+        (r = sd_event_source_set_io_fd_own(p->start_source, 1)) < 0)
+        return r;
+    *fd = -1;
+    return 0;
+}
+
+static int process_watch(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *errs, Pipe *status)
 {
     int r;
 
@@ -463,16 +514,30 @@ static int process_watch(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *e
         return -errno;
     if ((r = sd_event_add_io(p->event, &p->exit_source, p->pidfd, EPOLLIN, on_exit_event, p)) < 0 ||
         (r = pipe_watch(p, PROCESS_STDOUT, &out->read)) < 0 || (r = pipe_watch(p, PROCESS_STDERR, &errs->read)) < 0 ||
+        (r = watch_start(p, &status->read)) < 0 ||
         (r = timer_arm(p->event, &p->timer, spec->timeout_usec, on_deadline, p)) < 0)
         return r;
     return 0;
 }
 
+/* Not to be waited for: it may hang. */
+static void process_abandon(Process *p)
+{
+    process_signal(p, SIGKILL);
+    if (p->pidfd >= 0)
+        process_reap(p);
+    process_destroy(p);
+}
+
+const Error *process_failure(const Process *p)
+{
+    return p->failure.id ? &p->failure : NULL;
+}
+
 int process_spawn(sd_event *event, const ProcessSpec *spec, process_line_t on_line, process_done_t on_done,
                   void *userdata, Process **ret, Error *err)
 {
-    _cleanup_(pipe_donep) Pipe out = { -1, -1 }, errs = { -1, -1 };
-    ChildFailure failure = {};
+    _cleanup_(pipe_donep) Pipe out = { -1, -1 }, errs = { -1, -1 }, status = { -1, -1 };
     int r = spec_check(spec, err);
 
     if (r < 0)
@@ -488,20 +553,16 @@ int process_spawn(sd_event *event, const ProcessSpec *spec, process_line_t on_li
     for (size_t i = 0; i < ELEMENTSOF(p->readers); i++)
         p->readers[i].line = BUF_INIT(spec->line_max ? spec->line_max : PROCESS_LINE_MAX);
     p->kill_after = spec->kill_after_usec ? spec->kill_after_usec : KILL_AFTER_DEFAULT;
-    r = process_start(p, spec, &out, &errs, &failure);
+    p->program = strdup(spec->argv[0]);
+    p->cwd = spec->cwd ? strdup(spec->cwd) : NULL;
+    r = p->program && (!spec->cwd || p->cwd) ? process_start(p, spec, &out, &errs, &status) : -ENOMEM;
     if (r < 0) {
         process_destroy(p);
-        if (failure.error > 0 && (size_t) failure.step < ELEMENTSOF(step_words))
-            return error_set(err, -r, "process.spawn", "cannot start %s: %s: %s%s%s", spec->argv[0],
-                             step_words[failure.step], failure.step == CHILD_STEP_FOLDER && spec->cwd ? spec->cwd : "",
-                             failure.step == CHILD_STEP_FOLDER && spec->cwd ? ": " : "", strerror(-r));
         return error_set(err, -r, "process.spawn", "cannot start %s: %s", spec->argv[0], strerror(-r));
     }
-    r = process_watch(p, spec, &out, &errs);
+    r = process_watch(p, spec, &out, &errs, &status);
     if (r < 0) {
-        (void) kill(-p->pid, SIGKILL);
-        (void) waitpid(p->pid, NULL, 0);
-        process_destroy(p);
+        process_abandon(p);
         return error_set(err, -r, "process.spawn", "cannot watch %s: %s", spec->argv[0], strerror(-r));
     }
     *ret = p;
@@ -560,6 +621,11 @@ int process_run(const ProcessSpec *spec, process_line_t on_line, void *userdata,
     r = sd_event_loop(event);
     if (r < 0)
         return error_set(err, -r, "process.spawn", "the event loop failed: %s", strerror(-r));
+    if (p->failure.id) {
+        if (err)
+            (void) error_copy(err, &p->failure);
+        return -p->failure_code;
+    }
     ProcessResult result = { .status = run.status, .timed_out = run.timed_out };
     result.out = buf_take(&out);
     result.err = buf_take(&errs);

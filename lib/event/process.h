@@ -43,9 +43,12 @@ typedef void (*process_done_t)(Process *p, int status, bool timed_out, void *use
 /* Starts a child in its own process group with signals reset and all other descriptors closed. on_done runs exactly
  * once, from the loop, after the last output line, never from inside this call; on_line may be NULL. Freeing *ret
  * before that kills the group, and nothing is called any more. If descendants keep the output open after the child's
- * end, it is read for at most 1 s more. Errors: process.spawn, process.no-deadline. */
+ * end, it is read for at most 1 s more. Never waits for the child: one that cannot become its program (no such file, no such
+ * folder) ends with status 127, after a line on PROCESS_STDERR that says why. Errors: process.spawn, process.no-deadline. */
 int process_spawn(sd_event *event, const ProcessSpec *spec, process_line_t on_line, process_done_t on_done,
                   void *userdata, Process **ret, Error *err) _must_check_;
+/* Why the child did not become its program; NULL when it did, or when that is not known yet. Borrowed. */
+const Error *process_failure(const Process *p);
 pid_t process_pid(const Process *p);
 /* TERM now, KILL later; on_done still runs. */
 void process_terminate(Process *p);

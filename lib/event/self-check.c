@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The network is tried without waiting; a write takes as long as the disk takes. */
+/* The network is tried without waiting. */
 #include "lib/event/self-check.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
@@ -105,16 +104,4 @@ int alive_still(Alive *a)
     bool works = r >= 0, lost = a->loopback_worked && !works;
     a->loopback_worked = a->loopback_worked || works;
     return !lost;
-}
-
-int alive_scratch(const char *path)
-{
-    static const char text[] = "alive\n";
-    _cleanup_(closep) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return -errno;
-    ssize_t n = pwrite(fd, text, strlen(text), 0);
-    if (n < 0 || fsync(fd) < 0)
-        return -errno;
-    return n == (ssize_t) strlen(text) ? 0 : -EIO;
 }

@@ -22,6 +22,3 @@ typedef struct Alive {
     bool loopback_worked;
 } Alive;
 int alive_still(Alive *a);
-
-/* Writes a few bytes to a file durably, in place. -ENOSPC, -EROFS, -EIO are the disk's faults, not the process's. */
-int alive_scratch(const char *path);

@@ -11,8 +11,9 @@
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/event/self-check.h"
+#include "lib/event/saver.h"
 
+#define SELF "/proc/self/exe"
 #define QUESTION "{\"type\":\"probe\",\"id\":\"watchdog\"}\n"
 /* each write is one on a flash disk */
 #define SCRATCH_EVERY 4
@@ -20,6 +21,7 @@
 struct AgentAlive {
     sd_event *event;
     sd_event_source *source;
+    Saver *saver; /* a disk that hangs must not hold up the loop */
     char *scratch;
     int fd;       /* -1: not connected */
     bool waiting; /* for the answer */
@@ -40,6 +42,7 @@ AgentAlive *agent_alive_free(AgentAlive *a)
     if (!a)
         return NULL;
     disconnect(a);
+    saver_free(a->saver);
     sd_event_unref(a->event);
     free(a->scratch);
     free(a);
@@ -79,15 +82,15 @@ static int connect_to_self(AgentAlive *a)
     return r;
 }
 
-static void try_disk(AgentAlive *a)
+static void on_scratch(bool written, void *userdata)
 {
-    int r = alive_scratch(a->scratch);
+    AgentAlive *a = userdata;
 
-    if (r < 0 && !a->disk_fault)
-        log_warning("%s cannot be written: %s", a->scratch, strerror(-r));
-    else if (r == 0 && a->disk_fault)
+    if (!written && !a->disk_fault)
+        log_warning("%s cannot be written", a->scratch);
+    else if (written && a->disk_fault)
         log_notice("%s can be written again", a->scratch);
-    a->disk_fault = r < 0;
+    a->disk_fault = !written;
 }
 
 /* One that was thrown out, since all places are taken, asks anew the next time. */
@@ -98,8 +101,8 @@ int agent_alive_check(void *alive)
     if (a->waiting && a->fd >= 0)
         return 0;
     a->waiting = false;
-    if (a->count++ % SCRATCH_EVERY == 0)
-        try_disk(a);
+    if (a->count++ % SCRATCH_EVERY == 0 && saver_write(a->saver, a->scratch, "alive\n", on_scratch, a) < 0)
+        on_scratch(false, a);
     if (a->fd < 0 && connect_to_self(a) < 0)
         return 0;
     a->waiting = true;
@@ -115,7 +118,7 @@ int agent_alive_new(sd_event *event, AgentAlive **ret, Error *err)
     if (!a)
         return error_from_errno(err, -ENOMEM, "starting");
     *a = (AgentAlive) { .event = sd_event_ref(event), .scratch = path_in_root(AGENT_STATE_DIR "/scratch"), .fd = -1 };
-    if (!a->scratch) {
+    if (!a->scratch || saver_new(event, SELF, &a->saver, err) < 0) {
         agent_alive_free(a);
         return error_from_errno(err, -ENOMEM, "starting");
     }

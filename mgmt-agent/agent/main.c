@@ -8,12 +8,13 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
+#include "lib/event/saver.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/agent-self-check.h"
 
 static const char *opt_pace;
 static const char *opt_root, *opt_worker, *opt_link_user, *opt_recovery_user, *opt_project, *opt_podman_compose,
-    *opt_settle, *opt_pull_timeout, *opt_poll_interval;
+    *opt_settle, *opt_save, *opt_pull_timeout, *opt_poll_interval;
 
 static const CliOption options[] = {
     { "root", "DIR", "prefix of all paths (SECBOX_ROOT)", &opt_root, NULL },
@@ -25,6 +26,7 @@ static const CliOption options[] = {
     { "settle", "SECONDS", "how long new containers must stay up (5)", &opt_settle, NULL },
     { "pull-timeout", "SECONDS", "how long pulling one image may take (1800)", &opt_pull_timeout, NULL },
     { "watch-pace", "N", "how many times as fast services that are down are judged and tried (1)", &opt_pace, NULL },
+    { "save", "FILE", "write standard input to a file durably, and end: what the service does", &opt_save, NULL },
     { "poll-interval", "SECONDS", "how often images are looked up (as the env files say)", &opt_poll_interval, NULL },
     {},
 };
@@ -74,6 +76,8 @@ int main(int argc, char **argv)
 
     if (r >= 0)
         return r;
+    if (opt_save)
+        return saver_run(opt_save);
     if (opt_poll_interval && str_to_u64(opt_poll_interval, 1, 31536000, &poll_interval) < 0) {
         fprintf(stderr, "mgmt-agent: --poll-interval takes seconds from 1 to 31536000\n");
         return EXIT_USAGE;

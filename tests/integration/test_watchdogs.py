@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the service manager's watchdog hears of each daemon: that it works, not only that it runs."""
+import fcntl
 import os
+import signal
 import socket
 import subprocess
 
@@ -124,6 +126,31 @@ def test_mgmt_agent(folder, manager):
         assert agent.log().count("scratch cannot be written") == 1
     finally:
         agent.stop()
+
+
+def test_a_disk_that_hangs_does_not_hold_up_mgmt_agent(folder, manager):
+    """Whoever opens the file waits until its lease is given up, as on a disk that hangs."""
+    require_programs("mgmt-agent")
+    agent = Agent(folder)
+    scratch = os.path.join(agent.state, "scratch")
+    agent.write(scratch, "old")
+    held = os.open(scratch, os.O_RDONLY)
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    os.environ.update(manager.env)
+    try:
+        agent.start()
+    finally:
+        for name in manager.env:
+            del os.environ[name]
+    try:
+        wait_until(lambda: os.stat(scratch).st_ino != os.fstat(held).st_ino, "the disk was tried", agent.daemon.death)
+        assert fcntl.fcntl(held, fcntl.F_GETLEASE) == fcntl.F_WRLCK, "nobody waited for the file that hangs"
+        manager.wait_pings(5)
+    finally:
+        agent.stop()
+        os.close(held)
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
 
 
 def test_gateway(folder, manager):

@@ -14,11 +14,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
+#include "lib/event/daemon.h"
 #include "lib/event/process.h"
 
 #define SH(script) ((const char *const[]) { "/bin/sh", "-c", (script), NULL })
@@ -510,6 +512,75 @@ static void test_dies_with_parent(void **state)
     close(fds[0]);
 }
 
+/* Whoever opens the file waits until we give up our lease on it, as on a disk that hangs. */
+static int hold(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    (void) signal(SIGIO, SIG_IGN);
+    assert_int_equal(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+    return fd;
+}
+
+static bool is_still_this_program(pid_t pid)
+{
+    char ours[256] = "", its[256] = "";
+    _cleanup_(freep) char *path = str_format("/proc/%d/exe", (int) pid);
+
+    assert_true(readlink("/proc/self/exe", ours, sizeof(ours) - 1) > 0);
+    return readlink(path, its, sizeof(its) - 1) > 0 && str_equal(ours, its);
+}
+
+#define TICKS 5
+
+typedef struct Held {
+    int fd;
+    unsigned ticks;
+    sd_event_source *timer;
+    sd_event *event;
+} Held;
+
+static int on_tick(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    Held *h = userdata;
+
+    (void) s;
+    (void) usec;
+    if (++h->ticks == TICKS) {
+        assert_int_equal(fcntl(h->fd, F_SETLEASE, F_UNLCK), 0);
+        return 0;
+    }
+    return timer_arm(h->event, &h->timer, 20 * USEC_PER_MSEC, on_tick, h);
+}
+
+static void test_a_program_on_a_disk_that_hangs_holds_up_nobody(void **state)
+{
+    char path[] = "/tmp/test-process-XXXXXX";
+    int made = mkstemp(path);
+    Seen seen = {};
+    Held held = {};
+
+    (void) state;
+    assert_true(made >= 0);
+    assert_true(dprintf(made, "#!/bin/sh\nexit 3\n") > 0);
+    assert_int_equal(fchmod(made, 0700), 0);
+    close(made);
+    held.fd = hold(path);
+    seen_start(&seen, &(ProcessSpec) { .argv = (const char *const[]) { path, NULL }, .timeout_usec = LONG });
+    assert_true(is_still_this_program(process_pid(seen.p)));
+    held.event = seen.event;
+    assert_int_equal(timer_arm(seen.event, &held.timer, 0, on_tick, &held), 0);
+    assert_int_equal(sd_event_loop(seen.event), 0);
+    assert_int_equal(held.ticks, TICKS);
+    assert_int_equal(WEXITSTATUS(seen.status), 3);
+    close(held.fd);
+    (void) unlink(path);
+    sd_event_source_disable_unref(held.timer);
+    process_free(seen.p);
+    seen_end(&seen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -534,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_freed_children_are_reaped_by_the_loop),
         cmocka_unit_test(test_drop_privileges),
         cmocka_unit_test(test_dies_with_parent),
+        cmocka_unit_test(test_a_program_on_a_disk_that_hangs_holds_up_nobody),
     };
 
     return cmocka_run_group_tests_name("process", tests, NULL, NULL);

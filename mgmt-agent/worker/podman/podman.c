@@ -229,6 +229,9 @@ static int wait_until_ready(Podman *p, Error *err)
             return p->version ? 0 : error_set(err, ENOMEM, "podman.unreachable", "no memory");
         }
         drain(p);
+        const Error *failure = p->service ? process_failure(p->service) : NULL;
+        if (failure)
+            return error_copy(err, failure) < 0 ? -ENOMEM : error_prefix(err, -ENOENT, "starting podman");
         if (p->ended || boottime_usec() > deadline)
             return error_set(err, ETIMEDOUT, "podman.unreachable", "podman %s (%s); try as its user: podman info",
                              p->ended ? "ended instead of serving its API" : "did not serve its API within 20 s",
