@@ -113,8 +113,9 @@ def check_run(args):
 CHECKS = {"make": check_make, "/usr/bin/python3": check_python, "installer/deps.sh": check_deps, "systemctl": check_systemctl,
           "tests/demo/demo.py": check_demo, "tests/run.py": check_run,
           "journalctl": lambda args: check_systemctl(["restart", *args[args.index("-u") + 1:][:1]]),
-          **dict.fromkeys(["git", "cd", "cp", "tar", "mkdir", "install", "useradd", "editor", "sudoedit", "systemd-sysusers",
-                           "systemd-tmpfiles", "createuser", "createdb", "scp", "loginctl"], need_paths)}
+          **dict.fromkeys(["git", "cd", "cp", "mkdir", "install", "useradd", "editor", "sudoedit", "systemd-sysusers",
+                           "systemd-tmpfiles", "createuser", "createdb", "dropuser", "dropdb", "pg_dump", "pg_restore",
+                           "tar", "chown", "rm", "podman", "scp", "loginctl"], need_paths)}
 
 
 def check_words(words):
@@ -125,7 +126,7 @@ def check_words(words):
         need(f'"{name}"' in known_variables, f"nothing reads {name}")
         words = words[1:]
     if words[0] == "sudo":
-        words = words[3:] if words[1] == "-u" else words[1:]
+        words = words[3:] if words[1] in ("-u", "-iu") else words[1:]
     name, args = words[0], words[1:]
     built = re.fullmatch(r"build/(?:(bin)|tests|fuzz/bin)/([\w-]+)", name)
     if built and not built.group(1):
