@@ -102,7 +102,7 @@ def test_devices_list_and_show(fleet):
     p = fleet.run("devices", "show", "caseta5", "--json")
     assert json.loads(p.stdout)["device"]["id"] == "caseta5"
     p = fleet.run("devices", "show", "a/b?c")
-    assert p.returncode == 1 and "device.not-found" in p.stderr or "http.not-found" in p.stderr
+    assert p.returncode == 1 and "http.not-found" in p.stderr
     assert fleet.gateway.requests[-1][1] == "/v1/devices/a/b?c"
 
 
@@ -383,7 +383,7 @@ def test_bad_gateway_urls_are_usage_errors(fleet, url):
 def test_the_token_does_not_travel_over_plain_http(fleet):
     for url in ("http://192.0.2.1", "http://localhost.example", "http://127.example.com", "HTTP://192.0.2.1"):
         p = fleet.run("devices", "list", "--gateway", url)
-        assert p.returncode in (1, 2) and ("fleet.plain-http" in p.stderr or "no URL" in p.stderr), url
+        assert (p.returncode, "fleet.plain-http" in p.stderr) == (1, True), (url, p)
     assert not fleet.gateway.requests
 
 

@@ -191,7 +191,7 @@ class Way:
         env = dict(line.split("=", 1) for line in read_text(box.path("etc/tucomunidad/mgmt-agent.env")).splitlines())
         self.device = Device(gw.url, lambda path, body, headers: gw.raw("POST", path, body, headers), box.device,
                              env["BOOTSTRAP"], role)
-        assert self.device.claim().status in (200, 201)
+        assert self.device.claim().status == 201
         self.answers, self.probes = True, 0
         self.tunnel = self.device.connect(status=False)
         self.thread = threading.Thread(target=self.run, daemon=True)

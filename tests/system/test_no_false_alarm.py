@@ -31,7 +31,7 @@ class DeviceTunnel(threading.Thread):
         self.over = threading.Event()
         self.device = Device(gateway.url, lambda path, body, headers: gateway.request("POST", path, body), env["DEVICE_ID"],
                              env["BOOTSTRAP"], "device")
-        assert self.device.claim().status in (200, 201)
+        assert self.device.claim().status == 201
         self.start()
 
     def run(self):
