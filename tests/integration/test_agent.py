@@ -99,7 +99,8 @@ class Agent:
     def start(self, *options):
         self.daemon = Daemon("mgmt-agent", [program("mgmt-agent"), "--root", self.root, "--worker", self.worker, *options],
                              self.log_path, {**os.environ, "SECBOX_TEST_JOBS": self.jobs_path})
-        wait_until(lambda: "is ready" in self.log(), "mgmt-agent is ready", self.daemon.death)
+        # a second start finds the first one's line in the log
+        wait_until(lambda: "is ready" in self.log() and os.path.exists(self.socket), "mgmt-agent is ready", self.daemon.death)
         return self
 
     def stop(self):
