@@ -72,11 +72,11 @@ class Machine(WholeBox):
         build = os.path.relpath(os.path.dirname(bin_dir()), ROOT)
         names = [name for name in os.listdir(ROOT) if not name.startswith((".git", "build"))]
         names += [f"{build}/{name}" for name in os.listdir(f"{ROOT}/{build}")
-                  if name in ("obj", "bin", "flags", "sources", "compile_commands.json") or name.endswith(".a")]
+                  if name in ("obj", "bin") or os.path.isfile(f"{ROOT}/{build}/{name}")]
         ids = [self.run("id", flag, PERSON).stdout.strip() for flag in ("-u", "-g")]
         with subprocess.Popen(["tar", "-C", ROOT, "--format=posix", "--numeric-owner", f"--owner={ids[0]}", f"--group={ids[1]}",
                                "--exclude=__pycache__", "-c", *names], stdout=subprocess.PIPE) as tar:
-            self.run("install", "-d", "-o", PERSON, "-g", PERSON, PLACE)
+            self.run("install", "-d", "-o", PERSON, "-g", PERSON, PLACE, f"{PLACE}/{build}")
             subprocess.run(self.words("tar", "-C", PLACE, "--numeric-owner", "-x"), stdin=tar.stdout, check=True)
         assert tar.returncode == 0
 
