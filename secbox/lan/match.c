@@ -12,8 +12,6 @@
 
 #define PREFIX_MIN 3
 #define NEAR_PLATE_MIN 4
-/* A name has about as many groups of three as it has characters; longer ones are compared by their beginning. */
-#define GROUPS_MAX 256
 #define FIRST_ACCENTED 0xc0
 #define LAST_ACCENTED 0x17f
 
@@ -153,12 +151,6 @@ MatchKind match_plates(const char *typed, const char *known)
     return near ? MATCH_NEAR : MATCH_NONE;
 }
 
-/* Three characters, with two spaces before each word and one behind, as pg_trgm has them. */
-typedef struct Groups {
-    uint32_t of[GROUPS_MAX];
-    size_t n;
-} Groups;
-
 static int by_value(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *) a, y = *(const uint32_t *) b;
@@ -166,13 +158,13 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void groups_add(Groups *g, uint32_t last3)
+static void groups_add(NameGroups *g, uint32_t last3)
 {
-    if (g->n < GROUPS_MAX)
+    if (g->n < NAME_GROUPS_MAX)
         g->of[g->n++] = last3 & 0xffffff;
 }
 
-static void groups_of(const char *name, Groups *g)
+void name_groups(const char *name, NameGroups *g)
 {
     uint32_t last3 = ' ' << 8 | ' ';
     size_t unique = 0;
@@ -194,11 +186,11 @@ static void groups_of(const char *name, Groups *g)
 
 static bool names_look_alike(const char *a, const char *b)
 {
-    Groups x, y;
+    NameGroups x, y;
     size_t both = 0;
 
-    groups_of(a, &x);
-    groups_of(b, &y);
+    name_groups(a, &x);
+    name_groups(b, &y);
     for (size_t i = 0, j = 0; i < x.n && j < y.n;) {
         if (x.of[i] == y.of[j])
             both++, i++, j++;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/mem.h"
 
@@ -30,3 +31,15 @@ char *match_name(const char *text);
  * two thirds of the groups of three characters that they have are in both. */
 MatchKind match_plates(const char *typed, const char *known);
 MatchKind match_names(const char *typed, const char *known);
+
+/* A folded name has about as many groups of three characters as it has characters; longer ones are compared by their beginning. */
+#define NAME_GROUPS_MAX 256
+
+/* The groups that a folded name has, each once, ascending: with two spaces before each word and one behind, as pg_trgm has
+ * them. */
+typedef struct NameGroups {
+    uint32_t of[NAME_GROUPS_MAX]; /* three bytes in the low 24 bits */
+    size_t n;
+} NameGroups;
+
+void name_groups(const char *name, NameGroups *ret);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* A list with folded keys. For names each ban has a set of 64 bits, one for each of its groups of three characters: how many
+ * groups of the other name may be in both is counted by it, never too few. */
+#include "secbox/lan/ban-index.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "secbox/lan/record.h"
+
+typedef struct Entry {
+    Ban ban;
+    cJSON *row; /* what the record borrows from */
+    char *name, *plate, *document;
+    uint64_t groups;
+    size_t n_groups;
+} Entry;
+
+struct BanIndex {
+    Entry *entries;
+    size_t n, cap;
+};
+
+BanIndex *ban_index_new(void)
+{
+    return calloc(1, sizeof(BanIndex));
+}
+
+static void entry_done(Entry *e)
+{
+    free(e->ban.id);
+    free(e->ban.data);
+    cJSON_Delete(e->row);
+    free(e->name);
+    free(e->plate);
+    free(e->document);
+}
+
+BanIndex *ban_index_free(BanIndex *index)
+{
+    if (!index)
+        return NULL;
+    for (size_t i = 0; i < index->n; i++)
+        entry_done(&index->entries[i]);
+    free(index->entries);
+    free(index);
+    return NULL;
+}
+
+static unsigned group_bit(uint32_t last3)
+{
+    /* Fibonacci hashing: neighbouring groups must not share a bit */
+    return (unsigned) ((uint64_t) (last3 & 0xffffff) * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+}
+
+static int fold(char *(*how)(const char *), const char *text, char **ret)
+{
+    *ret = how(text ? text : "");
+    return *ret ? 0 : -ENOMEM;
+}
+
+static int entry_fill(Entry *e, const char *id, const char *data, bool unconfirmed)
+{
+    NameGroups groups;
+
+    if (json_parse_object(data, strlen(data), &e->row, NULL) < 0)
+        return -EBADMSG;
+    e->ban = (Ban) { .id = strdup(id), .data = strdup(data), .record = record_from(RECORD_BAN, e->row) };
+    e->ban.record.unconfirmed = unconfirmed;
+    if (!e->ban.id || !e->ban.data || fold(match_name, e->ban.record.name, &e->name) < 0 ||
+        fold(match_plate, e->ban.record.plate, &e->plate) < 0 ||
+        fold(match_plate, e->ban.record.document, &e->document) < 0)
+        return -ENOMEM;
+    name_groups(e->name, &groups);
+    e->n_groups = groups.n;
+    for (size_t i = 0; i < groups.n; i++)
+        e->groups |= UINT64_C(1) << group_bit(groups.of[i]);
+    return 0;
+}
+
+int ban_index_add(BanIndex *index, const char *id, const char *data, bool unconfirmed)
+{
+    Entry e = {};
+
+    if (index->n == index->cap) {
+        size_t cap = index->cap ? index->cap * 2 : 64;
+        Entry *entries = reallocarray(index->entries, cap, sizeof(*entries));
+        if (!entries)
+            return -ENOMEM;
+        index->entries = entries;
+        index->cap = cap;
+    }
+    int r = entry_fill(&e, id, data, unconfirmed);
+    if (r < 0)
+        entry_done(&e);
+    else
+        index->entries[index->n++] = e;
+    return r;
+}
+
+size_t ban_index_count(const BanIndex *index)
+{
+    return index->n;
+}
+
+const Ban *ban_index_at(const BanIndex *index, size_t i)
+{
+    return &index->entries[i].ban;
+}
+
+typedef struct Asked {
+    char *name, *plate, *document;
+    NameGroups groups;
+} Asked;
+
+/* Groups that share a bit make the count too high, never too low. */
+static bool may_look_alike(const Asked *a, const Entry *e)
+{
+    size_t both = 0;
+
+    for (size_t i = 0; i < a->groups.n; i++)
+        both += e->groups >> group_bit(a->groups.of[i]) & 1;
+    return 3 * both >= a->groups.n + e->n_groups;
+}
+
+static bool may_belong(const Asked *a, const Entry *e)
+{
+    if (*a->plate && match_plates(a->plate, e->plate) != MATCH_NONE)
+        return true;
+    if (*a->document && str_equal(a->document, e->document))
+        return true;
+    if (!*a->name || !*e->name)
+        return false;
+    return strstr(e->name, a->name) != NULL || may_look_alike(a, e);
+}
+
+int ban_index_search(const BanIndex *index, const char *name, const char *plate, const char *document,
+                     ban_found_t found, void *userdata)
+{
+    Asked a = {};
+    int r = fold(match_name, name, &a.name);
+
+    if (r >= 0)
+        r = fold(match_plate, plate, &a.plate);
+    if (r >= 0)
+        r = fold(match_plate, document, &a.document);
+    if (r >= 0)
+        name_groups(a.name, &a.groups);
+    for (size_t i = 0; i < index->n && r >= 0; i++)
+        if (may_belong(&a, &index->entries[i]))
+            r = found(&index->entries[i].ban, userdata);
+    free(a.name);
+    free(a.plate);
+    free(a.document);
+    return r;
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* Rows as records, and that the index of bans leaves out nobody whom the rules would name. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "secbox/lan/ban-index.h"
+#include "secbox/lan/record.h"
+
+#define BANS 400
+#define QUERIES 400
+
+static const char *const first_names[] = { "José", "María", "Ana", "Luis", "Pedro Pablo", "Jo", "Ñusta", "Zoë" };
+static const char *const last_names[] = { "Núñez", "López Díaz", "Ruiz",   "O'Brien", "Fernández García",
+                                          "Wu",    "Pérez",      "Paz Paz" };
+
+static uint64_t seed = 20260101;
+
+static unsigned below(unsigned n)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (unsigned) (seed >> 33) % n;
+}
+
+static char *some_name(void)
+{
+    char *name =
+        str_format("%s %s", first_names[below(ELEMENTSOF(first_names))], last_names[below(ELEMENTSOF(last_names))]);
+
+    assert_non_null(name);
+    size_t at = below((unsigned) strlen(name));
+    if (below(2) && (name[at] & 0x80) == 0) /* a slip of the pen */
+        name[at] = (char) ('a' + below(26));
+    return name;
+}
+
+static char *some_plate(void)
+{
+    return str_format("%c%c%c-%u", 'A' + (int) below(3), 'A' + (int) below(3), 'O', 100 + below(40));
+}
+
+typedef struct Seen {
+    bool of[BANS];
+    const BanIndex *index;
+} Seen;
+
+static int on_found(const Ban *ban, void *userdata)
+{
+    Seen *seen = userdata;
+
+    for (size_t i = 0; i < ban_index_count(seen->index); i++)
+        if (ban_index_at(seen->index, i) == ban)
+            seen->of[i] = true;
+    return 0;
+}
+
+static bool rules_name(const char *name, const char *plate, const Ban *ban)
+{
+    _cleanup_(freep) char *a = match_name(name), *b = match_name(ban->record.name ? ban->record.name : "");
+    _cleanup_(freep) char *c = match_plate(plate), *d = match_plate(ban->record.plate ? ban->record.plate : "");
+
+    return match_names(a, b) != MATCH_NONE || match_plates(c, d) != MATCH_NONE;
+}
+
+static BanIndex *some_index(void)
+{
+    BanIndex *index = ban_index_new();
+
+    for (size_t i = 0; i < BANS; i++) {
+        _cleanup_(freep) char *name = some_name(), *plate = some_plate(), *id = str_format("ban-%zu", i);
+        _cleanup_(freep) char *data =
+            str_format("{\"%s\":\"%s\",\"reason\":\"x\"}", i % 2 ? "name" : "plate", i % 2 ? name : plate);
+
+        assert_int_equal(ban_index_add(index, id, data, false), 0);
+    }
+    return index;
+}
+
+static void test_nobody_is_left_out(void **state)
+{
+    _cleanup_(ban_index_freep) BanIndex *index = some_index();
+    size_t named = 0, found = 0;
+
+    (void) state;
+    for (size_t q = 0; q < QUERIES; q++) {
+        _cleanup_(freep) char *name = some_name(), *plate = some_plate();
+        Seen seen = { .index = index };
+
+        if (below(3) == 0)
+            name[below((unsigned) strlen(name)) + 1] = '\0';
+        assert_int_equal(ban_index_search(index, name, plate, NULL, on_found, &seen), 0);
+        for (size_t i = 0; i < BANS; i++) {
+            bool must = rules_name(name, plate, ban_index_at(index, i));
+            if (must && !seen.of[i])
+                fail_msg("'%s' / '%s' does not find %s", name, plate, ban_index_at(index, i)->data);
+            named += must;
+            found += seen.of[i];
+        }
+    }
+    assert_true(named > 0 && found < QUERIES * BANS / 2);
+}
+
+static void test_documents(void **state)
+{
+    _cleanup_(ban_index_freep) BanIndex *index = ban_index_new();
+    Seen seen = { .index = index };
+
+    (void) state;
+    assert_int_equal(ban_index_add(index, "a", "{\"document\":\"V-12.345\"}", true), 0);
+    assert_int_equal(ban_index_add(index, "b", "[1]", false), -EBADMSG);
+    assert_int_equal(ban_index_count(index), 1);
+    assert_true(ban_index_at(index, 0)->record.unconfirmed);
+    assert_int_equal(ban_index_search(index, NULL, NULL, "v12345", on_found, &seen), 0);
+    assert_true(seen.of[0]);
+}
+
+static void test_times(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t seconds;
+    } good[] = {
+        { "1970-01-01T00:00:00Z", 0 },
+        { "2026-01-02T03:04:05Z", 1767323045 },
+        { "2026-01-02T03:04:05.678Z", 1767323045 },
+        { "2026-01-02T03:04:05+05:30", 1767323045 - 19800 },
+        { "2026-01-01T22:04:05-05:00", 1767323045 },
+        { "2026-01-02t03:04:05z", 1767323045 },
+    };
+    static const char *const bad[] = { "",
+                                       "2026-01-02",
+                                       "2026-02-30T00:00:00Z",
+                                       "2026-01-02T24:00:00Z",
+                                       "2026-01-02T03:04:05",
+                                       "2026-01-02T03:04:05+5:30",
+                                       "2026-01-02T03:04:05Zx",
+                                       "1969-12-31T00:00:00Z",
+                                       "2026-1-2T3:4:5Z" };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+        int64_t seconds = -1;
+        if (rfc3339_seconds(good[i].text, &seconds) < 0 || seconds != good[i].seconds)
+            fail_msg("%s: %lld", good[i].text, (long long) seconds);
+    }
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+        int64_t seconds;
+        if (rfc3339_seconds(bad[i], &seconds) >= 0)
+            fail_msg("%s is taken", bad[i]);
+    }
+}
+
+static Record parsed(RecordKind kind, const char *text, cJSON **ret_row)
+{
+    assert_int_equal(json_parse_object(text, strlen(text), ret_row, NULL), 0);
+    return record_from(kind, *ret_row);
+}
+
+static void test_rows(void **state)
+{
+    const LocalMoment at = { .now = 1767323045, .weekday = 4, .minute = 184 };
+    static const char *const never[] = {
+        "{\"from\":5}",
+        "{\"until\":\"tomorrow\"}",
+        "{\"days\":\"mon\"}",
+        "{\"days\":[\"lunes\"]}",
+        "{\"hours\":\"all day\"}",
+        "{\"uses\":\"many\"}",
+        "{\"uses\":-1}",
+        "{\"hours\":8}",
+        "{\"days\":[1]}",
+    };
+    cJSON *row = NULL;
+
+    (void) state;
+    Record r = parsed(RECORD_GUEST,
+                      "{\"name\":\"Ana\",\"from\":\"2026-01-01T00:00:00Z\",\"until\":\"2026-02-01T00:00:00Z\","
+                      "\"days\":[\"fri\"],\"hours\":\"03:00-04:00\",\"uses\":2,\"x\":{}}",
+                      &row);
+    assert_int_equal(guest_refusal(&r, &at), REFUSAL_NONE);
+    r.used = 2;
+    assert_int_equal(guest_refusal(&r, &at), REFUSAL_USED_UP);
+    cJSON_Delete(row);
+    r = parsed(RECORD_GUEST, "{\"from\":null,\"until\":null,\"days\":null,\"hours\":null,\"uses\":null}", &row);
+    assert_int_equal(guest_refusal(&r, &at), REFUSAL_NONE);
+    cJSON_Delete(row);
+    for (size_t i = 0; i < ELEMENTSOF(never); i++) {
+        r = parsed(RECORD_GUEST, never[i], &row);
+        if (guest_refusal(&r, &at) == REFUSAL_NONE)
+            fail_msg("%s lets somebody in", never[i]);
+        cJSON_Delete(row);
+    }
+    r = parsed(RECORD_BAN, "{\"name\":\"Ana\",\"until\":\"some day\"}", &row);
+    assert_true(ban_is_active(&r, &at));
+    cJSON_Delete(row);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nobody_is_left_out),
+        cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_rows),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
