@@ -138,6 +138,8 @@ $(BUILD)/bin/$(1): $$($(1)_SRC:%.c=$(BUILD)/obj/%.o) $(LIB)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
+$(BUILD)/obj/secbox/lan/app-files.o: $(wildcard secbox/lan/app/*)
+
 # Test programs. The linker names what it took out of the libraries (--trace), and that is what a program depends on:
 # after a change only those are linked again, and run by `make quick`, that contain what has changed.
 TEST_LIBS = $(LIB)

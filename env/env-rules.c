@@ -131,6 +131,25 @@ static int check_database_url(const char *value)
     return scheme > 0 && value[scheme] ? check_secret(value) : -EINVAL;
 }
 
+/* 192.0.2.1:8443, [::]:8443, off */
+static int check_lan_listen(const char *value)
+{
+    size_t n = *value == '[' ? strcspn(value, "]") + 1 : strcspn(value, ":");
+    bool six = *value == '[' && n > 2 && strspn(value + 1, "0123456789abcdefABCDEF:.") == n - 2;
+    bool four = *value != '[' && n > 0 && strspn(value, "0123456789.") == n;
+
+    if (str_equal(value, "off"))
+        return 0;
+    return (six || four) && n < strlen(value) && value[n] == ':' ? check_port(value + n + 1, strlen(value + n + 1))
+                                                                 : -EINVAL;
+}
+
+/* What each of them is, secbox judges; here only what cannot stand in a list is refused. */
+static int check_lan_names(const char *value)
+{
+    return *value && strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEF0123456789.:-, ") == strlen(value) ? 0 : -EINVAL;
+}
+
 static int check_port_number(const char *value)
 {
     return check_port(value, strlen(value));
@@ -193,6 +212,11 @@ const EnvRule env_rules[] = {
     { "DATABASE_URL", ENV_SECBOX, 0, true, check_database_url,
       "a URL postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?OPTIONS]", "postgresql://secbox@postgres/secbox",
       "The box's own PostgreSQL, for the community's data and the queue of events; without it secbox keeps neither." },
+    { "LAN_LISTEN", ENV_SECBOX, 0, false, check_lan_listen, "ADDRESS:PORT with a numeric address, or off",
+      "0.0.0.0:8443", "Where the guards' pages are served; 0.0.0.0:8443 unless set, off without DATABASE_URL." },
+    { "LAN_NAMES", ENV_SECBOX, 0, false, check_lan_names,
+      "private addresses and names below secbox.local, with commas between", "192.168.1.20,gate.secbox.local",
+      "More addresses and names of the box on the guards' network, for its certificate." },
     { "CLOUD_CA_FILE", ENV_AGENT | ENV_SECBOX, 0, false, check_path, "an absolute path of a PEM file",
       "/etc/tucomunidad/cloud-ca.pem",
       "Authorities that the cloud's certificate is checked with, instead of the system's." },

@@ -8,13 +8,23 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "lib/event/daemon.h"
 #include "secbox/control/control.h"
 #include "secbox/control/verbs.h"
+#include "secbox/lan/lan.h"
 #include "secbox/queue/queue.h"
 #include "secbox/replica/replica.h"
 #include "secbox/replica/schema.h"
 
+/* How soon the port is tried again, when it could not be had. */
+#define LAN_RETRY (30 * USEC_PER_SEC)
+
 struct DataPlane {
+    sd_event *event;
+    const Config *config;
+    Lan *lan; /* NULL: not yet, or not wanted */
+    sd_event_source *lan_retry;
+    bool tunnel_up;
     ControlParts parts;
     Control *control;
     data_plane_send_t send;
@@ -36,6 +46,12 @@ static int send_message(cJSON *message, void *userdata)
     return text ? send_text(text, strlen(text), userdata) : -ENOMEM;
 }
 
+static void tell_status(const DataPlane *d)
+{
+    if (d->lan)
+        lan_status_changed(d->lan);
+}
+
 /* Events belong to the community whose data the box has. */
 static void on_change(Replica *r, void *userdata)
 {
@@ -44,9 +60,57 @@ static void on_change(Replica *r, void *userdata)
 
     if (d->parts.queue && at->known)
         queue_set_community(d->parts.queue, at->community);
+    tell_status(d);
 }
 
-static const ReplicaEvents replica_events = { .send = send_message, .on_change = on_change };
+static void on_data(Replica *r _unused_, void *userdata)
+{
+    const DataPlane *d = userdata;
+
+    if (d->lan)
+        lan_data_changed(d->lan);
+}
+
+static const ReplicaEvents replica_events = { .send = send_message, .on_change = on_change, .on_data = on_data };
+
+static int add_status(cJSON *status, void *userdata)
+{
+    const DataPlane *d = userdata;
+    int r = json_add_bool(status, "cloud", d->tunnel_up);
+
+    if (r >= 0 && d->parts.replica)
+        r = json_add_string(status, "databaseState", database_state_name(replica_database(d->parts.replica)));
+    if (r >= 0 && d->parts.replica)
+        r = json_add_string(status, "sync", sync_state_name(replica_state(d->parts.replica)));
+    return r;
+}
+
+static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    DataPlane *d = userdata;
+    const Config *c = d->config;
+    _cleanup_(error_done) Error err = {};
+    const LanOptions options = {
+        .address = c->lan_address,
+        .port = c->lan_port,
+        .state_dir = c->state_dir,
+        .run_dir = c->run_dir,
+        .device_id = c->device_id,
+        .names = c->lan_names,
+        .database_url = c->database_url,
+        .queue = d->parts.queue,
+        .add_status = add_status,
+        .userdata = d,
+    };
+    int r = lan_new(d->event, &options, &d->lan, &err);
+
+    if (r >= 0) {
+        log_notice("the guards' pages are at https://%s:%u", c->lan_address, lan_port(d->lan));
+        return 0;
+    }
+    log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "guards have no pages; it is tried again");
+    return timer_arm(d->event, &d->lan_retry, LAN_RETRY, start_lan, d);
+}
 
 /* Not being asked is no reason not to run. */
 static void start_control(DataPlane *d, sd_event *event, const Config *config)
@@ -66,6 +130,8 @@ int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error
 
     if (!d)
         return error_from_errno(err, -ENOMEM, "cannot start the replica");
+    d->event = sd_event_ref(event);
+    d->config = config;
     if (config->database_url)
         r = replica_new(event, config->database_url, &replica_events, d, &d->parts.replica, err);
     if (config->database_url && r >= 0)
@@ -73,6 +139,10 @@ int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error
     if (r < 0)
         return r;
     start_control(d, event, config);
+    if (config->lan_address)
+        r = start_lan(NULL, 0, d);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot serve the guards' pages");
     *ret = TAKE_PTR(d);
     return 0;
 }
@@ -82,8 +152,11 @@ DataPlane *data_plane_free(DataPlane *d)
     if (!d)
         return NULL;
     control_free(d->control);
+    sd_event_source_disable_unref(d->lan_retry);
+    lan_free(d->lan);
     queue_free(d->parts.queue);
     replica_free(d->parts.replica);
+    sd_event_unref(d->event);
     free(d);
     return NULL;
 }
@@ -96,6 +169,8 @@ void data_plane_set_send(DataPlane *d, data_plane_send_t send, void *userdata)
 
 void data_plane_tunnel_up(DataPlane *d)
 {
+    d->tunnel_up = true;
+    tell_status(d);
     if (!d->parts.replica)
         return;
     replica_tunnel_up(d->parts.replica);
@@ -104,6 +179,8 @@ void data_plane_tunnel_up(DataPlane *d)
 
 void data_plane_tunnel_down(DataPlane *d)
 {
+    d->tunnel_up = false;
+    tell_status(d);
     if (!d->parts.replica)
         return;
     replica_tunnel_down(d->parts.replica);

@@ -10,6 +10,7 @@
 
 #define STATE_DEFAULT "/var/lib/secbox"
 #define RUN_DEFAULT "/run/secbox"
+#define LAN_LISTEN_DEFAULT "0.0.0.0:8443"
 #define SSH_TARGET_DEFAULT "host.containers.internal:22"
 #define SOURCE "the environment (secbox.env)"
 
@@ -32,6 +33,7 @@ void config_done(Config *c)
     free(c->run_dir);
     free(c->heartbeat);
     free(c->ssh_host);
+    free(c->lan_address);
     *c = (Config) {};
 }
 
@@ -48,18 +50,33 @@ static int take_variables(EnvFile *env, Error *err)
 }
 
 /* HOST:PORT or [IPV6]:PORT, which env_validate() has seen. */
-static int take_ssh_target(Config *c)
+static int split_server(const char *value, char **ret_host, uint16_t *ret_port)
 {
-    const char *value = env_get(c->env, "SSH_TARGET"), *target = str_empty(value) ? SSH_TARGET_DEFAULT : value;
-    const char *colon = strrchr(target, ':');
-    bool bracketed = target[0] == '[';
+    const char *colon = strrchr(value, ':');
+    bool bracketed = value[0] == '[';
     uint64_t port = 0;
 
     if (!colon || str_to_u64(colon + 1, 1, UINT16_MAX, &port) < 0)
         return -EINVAL;
-    c->ssh_port = (uint16_t) port;
-    c->ssh_host = strndup(target + bracketed, (size_t) (colon - target) - (bracketed ? 2 : 0));
-    return c->ssh_host ? 0 : -ENOMEM;
+    *ret_port = (uint16_t) port;
+    *ret_host = strndup(value + bracketed, (size_t) (colon - value) - (bracketed ? 2 : 0));
+    return *ret_host ? 0 : -ENOMEM;
+}
+
+static int take_ssh_target(Config *c)
+{
+    const char *value = env_get(c->env, "SSH_TARGET");
+
+    return split_server(str_empty(value) ? SSH_TARGET_DEFAULT : value, &c->ssh_host, &c->ssh_port);
+}
+
+static int take_lan_listen(Config *c)
+{
+    const char *value = env_get(c->env, "LAN_LISTEN");
+
+    if (str_equal(value, "off") || (str_empty(value) && !c->database_url))
+        return 0;
+    return split_server(str_empty(value) ? LAN_LISTEN_DEFAULT : value, &c->lan_address, &c->lan_port);
 }
 
 static const char *value_or_null(const EnvFile *env, const char *key)
@@ -93,6 +110,10 @@ int config_load(Config *ret, Error *err)
     c.bootstrap = value_or_null(c.env, "BOOTSTRAP");
     c.ca_file = value_or_null(c.env, "CLOUD_CA_FILE");
     c.database_url = value_or_null(c.env, "DATABASE_URL");
+    c.lan_names = value_or_null(c.env, "LAN_NAMES");
+    r = take_lan_listen(&c);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot take LAN_LISTEN");
     if (!c.gateway_url)
         return error_set_at(err, EINVAL, "config.no-gateway", NULL, 0, "DEVICE_GATEWAY_URL",
                             SOURCE

@@ -12,10 +12,13 @@ typedef struct Config {
     const char *cloud_url, *device_id, *gateway_url;
     const char *bootstrap, *ca_file; /* NULL when not set */
     const char *database_url;        /* the same; may hold a password */
-    char *state_dir;                 /* $SECBOX_STATE */
-    char *run_dir;                   /* $SECBOX_RUN */
-    char *heartbeat;                 /* in it */
-    char *ssh_host;                  /* where the box's sshd is, seen from here */
+    const char *lan_names;           /* the same */
+    char *lan_address;               /* where the guards' pages are served; NULL: nowhere */
+    uint16_t lan_port;
+    char *state_dir; /* $SECBOX_STATE */
+    char *run_dir;   /* $SECBOX_RUN */
+    char *heartbeat; /* in it */
+    char *ssh_host;  /* where the box's sshd is, seen from here */
     uint16_t ssh_port;
 } Config;
 

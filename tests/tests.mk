@@ -72,8 +72,8 @@ fuzz-bins: $(FUZZ_BINS)
 
 # what the agent, the gateway and recovery-agent alone parse
 $(addprefix $(BUILD)/bin/fuzz-,podman watch): TEST_LIBS = $(AGENT_LIB) $(LIB)
-$(BUILD)/bin/fuzz-sync: TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(addprefix $(BUILD)/bin/fuzz-,rollout csv): TEST_LIBS = $(GATEWAY_LIB) $(LIB)
+$(addprefix $(BUILD)/bin/fuzz-,sync gate): TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o | $$(TEST_LIBS)
 	$(call link_test,-fsanitize=fuzzer)

@@ -127,11 +127,19 @@ static bool may_look_alike(const Asked *a, const Entry *e)
     return 3 * both >= a->groups.n + e->n_groups;
 }
 
-static bool may_belong(const Asked *a, const Entry *e)
+static bool is_equal(const char *asked, const char *known)
+{
+    return *asked && str_equal(asked, known);
+}
+
+static bool fits_exactly(const Asked *a, const Entry *e)
+{
+    return is_equal(a->plate, e->plate) || is_equal(a->document, e->document) || is_equal(a->name, e->name);
+}
+
+static bool may_fit_otherwise(const Asked *a, const Entry *e)
 {
     if (*a->plate && match_plates(a->plate, e->plate) != MATCH_NONE)
-        return true;
-    if (*a->document && str_equal(a->document, e->document))
         return true;
     if (!*a->name || !*e->name)
         return false;
@@ -151,7 +159,10 @@ int ban_index_search(const BanIndex *index, const char *name, const char *plate,
     if (r >= 0)
         name_groups(a.name, &a.groups);
     for (size_t i = 0; i < index->n && r >= 0; i++)
-        if (may_belong(&a, &index->entries[i]))
+        if (fits_exactly(&a, &index->entries[i]))
+            r = found(&index->entries[i].ban, userdata);
+    for (size_t i = 0; i < index->n && r >= 0; i++)
+        if (!fits_exactly(&a, &index->entries[i]) && may_fit_otherwise(&a, &index->entries[i]))
             r = found(&index->entries[i].ban, userdata);
     free(a.name);
     free(a.plate);

@@ -26,7 +26,8 @@ size_t ban_index_count(const BanIndex *index);
 const Ban *ban_index_at(const BanIndex *index, size_t i);
 
 /* Calls back for every ban that may belong to somebody of this name, plate, document; each may be NULL. Never leaves out
- * one that match_plates() or match_names() would call exact, prefix or near. -ENOMEM. */
+ * one that match_plates() or match_names() would call exact, prefix or near; those that fit exactly come first. A negative
+ * result of `found` ends the search and is returned. -ENOMEM. */
 typedef int (*ban_found_t)(const Ban *ban, void *userdata);
 int ban_index_search(const BanIndex *index, const char *name, const char *plate, const char *document,
                      ban_found_t found, void *userdata) _must_check_;

@@ -125,6 +125,7 @@ static void tell_swapped(Replica *r, const SyncMessage *begin)
                begin->tables == SYNC_ALL_TABLES ? "a snapshot" : "a part", begin->version,
                begin->sums[SYNC_GUESTS].count, begin->sums[SYNC_BANS].count);
     r->events.on_change(r, r->userdata);
+    r->events.on_data(r, r->userdata);
 }
 
 static void swapped(Replica *r)
@@ -222,8 +223,10 @@ static void on_delta(StoreQuery *q, int result, const StoreRows *rows, const Err
     (void) q;
     if (replica_end_query(r, result, err) >= 0) {
         bool same = r->query_generation == r->generation;
-        if (str_equal(verdict, "ok"))
+        if (str_equal(verdict, "ok")) {
             r->at.version = item->message.to;
+            r->events.on_data(r, r->userdata);
+        }
         if (same && (str_equal(verdict, "ok") || str_equal(verdict, "duplicate")))
             send_applied(r);
         else if (same)

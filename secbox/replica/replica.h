@@ -20,6 +20,8 @@ typedef struct ReplicaEvents {
     int (*send)(cJSON *message, void *userdata);
     /* The database's state, or the community, is another one now. */
     void (*on_change)(Replica *r, void *userdata);
+    /* The community's data are others than before. */
+    void (*on_data)(Replica *r, void *userdata);
 } ReplicaEvents;
 
 /* Connects from the loop. Errors: store.bad-config. */

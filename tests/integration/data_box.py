@@ -20,6 +20,7 @@ class DataBox(SecBox):
         self.pg, self.database = pg, f"box_{os.getpid()}_{DataBox.count}"
         pg.sql(f"CREATE DATABASE {self.database}")
         self.env["DATABASE_URL"] = pg.url(self.database)
+        self.env["LAN_LISTEN"] = "off"  # one port for all boxes of a test is one too few
         self.server = None
 
     def sql(self, text):

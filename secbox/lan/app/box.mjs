@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+// The box, or what the tablet knows of it while it is away. Nothing is lost: what is registered goes into the outbox first, and out
+// of it only when the box has said that it is on its disk.
+
+import * as store from "./store.mjs";
+import { decide, localMoment } from "./verdict.mjs";
+
+const ANSWER_MS = 5000;
+const OUTBOX_MS = 15000;
+const PAGE = 1000;
+
+export const state = { reached: true, status: null, session: null };
+const listeners = new Set();
+
+export const onChange = (listener) => listeners.add(listener);
+const changed = () => listeners.forEach((listener) => listener());
+
+export class Refused extends Error {
+  constructor(status, error) {
+    super(error?.message ?? `HTTP ${status}`);
+    this.status = status;
+    this.id = error?.id;
+  }
+}
+
+function setReached(reached) {
+  if (state.reached === reached) return;
+  state.reached = reached;
+  changed();
+}
+
+async function request(method, path, body) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: body ? { "Content-Type": "application/json" } : {},
+      body: body ? JSON.stringify(body) : undefined,
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
+  } catch (e) {
+    setReached(false);
+    throw e;
+  }
+  setReached(true);
+  const answer = await response.json().catch(() => ({}));
+  if (response.status === 401 && state.session) {
+    state.session = null;
+    changed();
+  }
+  if (!response.ok) throw new Refused(response.status, answer.error);
+  return answer;
+}
+
+const isRefusal = (e) => e instanceof Refused;
+
+export async function readStatus() {
+  try {
+    state.status = await request("GET", "/api/lan/status");
+    await store.setValue("status", state.status);
+  } catch {
+    state.status ??= await store.getValue("status");
+  }
+  changed();
+}
+
+export async function readSession() {
+  try {
+    state.session = (await request("GET", "/api/lan/session")).guard;
+    await store.setValue("session", state.session);
+  } catch (e) {
+    // while the box is away the guard who was logged in goes on
+    state.session = isRefusal(e) ? null : ((await store.getValue("session")) ?? null);
+  }
+  changed();
+}
+
+export async function guards() {
+  return (await request("GET", "/api/lan/guards")).guards;
+}
+
+export async function logIn(guard, pin) {
+  state.session = (await request("POST", "/api/lan/session", { guard, pin })).guard;
+  await store.setValue("session", state.session);
+  changed();
+}
+
+export async function logOut() {
+  try {
+    await request("POST", "/api/lan/session/end", {});
+  } finally {
+    state.session = null;
+    await store.setValue("session", null);
+    changed();
+  }
+}
+
+async function readPages(path, name) {
+  const all = [];
+  for (let offset = 0; offset !== undefined; ) {
+    const page = await request("GET", `${path}?limit=${PAGE}&offset=${offset}`);
+    all.push(...page[name]);
+    offset = page.next;
+  }
+  await store.setValue(name, all);
+  return all;
+}
+
+// copies of what the tablet needs while the box is away
+export async function copyLists() {
+  try {
+    await readPages("/api/lan/ban-list", "bans");
+    await readPages("/api/lan/schedule", "guests");
+    await readPages("/api/lan/units", "units");
+    await store.setValue("copiedAt", Date.now());
+  } catch {
+    // the copies of before stay
+  }
+}
+
+const seconds = (time) => (time ? Math.floor(Date.parse(time) / 1000) : undefined);
+const record = (kind, row) => ({ ...row, kind, from: seconds(row.from), until: seconds(row.until), row });
+
+async function lookupHere(text) {
+  const [bans, guests, units, status] = await Promise.all(["bans", "guests", "units", "status"].map(store.getValue));
+  const records = [...(bans ?? []).map((b) => record("ban", b)), ...(guests ?? []).map((g) => record("guest", g))];
+  const unitNames = new Map((units ?? []).map((unit) => [unit.id, unit.name]));
+  const at = localMoment(Math.floor(Date.now() / 1000), status?.timeZone || undefined);
+  const decided = decide(text, records, at);
+  const order = (fit) => (fit.record === decided.reason ? 0 : 1);
+  const fits = decided.fits;
+  return {
+    verdict: decided.verdict,
+    doubt: decided.doubt,
+    dataSince: status?.dataSince,
+    fits: fits.sort((a, b) => order(a) - order(b)).map((fit) => ({
+      ...fit.record.row,
+      kind: fit.record.kind,
+      match: fit.match,
+      verdict: fit.verdict,
+      refusal: fit.refusal || undefined,
+      doubt: fit.doubt,
+      unitName: fit.record.row.unitName ?? unitNames.get(fit.record.row.unit),
+      usesLeft: fit.record.uses === undefined ? undefined : Math.max(0, fit.record.uses - (fit.record.used ?? 0)),
+    })),
+  };
+}
+
+export async function lookup(text) {
+  try {
+    return await request("GET", `/api/lan/lookup?q=${encodeURIComponent(text)}`);
+  } catch (e) {
+    if (isRefusal(e)) throw e;
+    return lookupHere(text);
+  }
+}
+
+// [rows, whether they are copies]
+async function listOr(path, name) {
+  try {
+    const rows = (await request("GET", path))[name];
+    await store.setValue(`seen-${name}`, rows);
+    return rows;
+  } catch (e) {
+    if (isRefusal(e) && e.status !== 503) throw e;
+    return (await store.getValue(`seen-${name}`)) ?? [];
+  }
+}
+
+export const schedule = () => listOr("/api/lan/schedule?limit=500", "guests");
+export const units = () => listOr("/api/lan/units?limit=1000", "units");
+export const inside = () => listOr("/api/lan/entries?inside=1&limit=500", "visits");
+export const notes = () => listOr("/api/lan/notes?limit=50", "notes");
+
+let flushing = null;
+
+// An entry that the box refuses for good stays, marked, and holds up none behind it.
+async function flush() {
+  for (const item of await store.outbox()) {
+    if (item.refused) continue;
+    try {
+      await request("POST", item.path, item.body);
+    } catch (e) {
+      if (!isRefusal(e) || e.status === 401 || e.status === 429 || e.status >= 500) return;
+      await store.replaceInOutbox({ ...item, refused: e.message });
+      continue;
+    }
+    await store.removeFromOutbox(item.order);
+  }
+}
+
+export function flushOutbox() {
+  flushing ??= flush().finally(() => {
+    flushing = null;
+    changed();
+  });
+  return flushing;
+}
+
+// Whether the box has it; false: it is kept here and sent later.
+export async function register(path, body) {
+  const clientId = store.uuid7();
+  await store.addToOutbox({ path, body: { ...body, clientId, at: new Date().toISOString() } });
+  await flushOutbox();
+  if ((await store.outbox()).some((item) => item.body.clientId === clientId && !item.refused)) await flushOutbox();
+  const left = (await store.outbox()).find((item) => item.body.clientId === clientId);
+  if (left?.refused) {
+    await store.removeFromOutbox(left.order);
+    throw new Refused(400, { message: left.refused });
+  }
+  return !left;
+}
+
+export async function outboxCounts() {
+  const items = await store.outbox();
+  return { waiting: items.filter((item) => !item.refused).length, refused: items.filter((item) => item.refused).length };
+}
+
+let source = null;
+
+function watch() {
+  if (source || !state.session) return;
+  source = new EventSource("/api/lan/events");
+  source.addEventListener("data", () => copyLists().then(readStatus));
+  source.addEventListener("status", readStatus);
+  source.addEventListener("entries", changed);
+  source.onopen = () => {
+    setReached(true);
+    flushOutbox();
+  };
+  source.onerror = () => {
+    if (source.readyState === EventSource.CLOSED) {
+      source = null;
+      setTimeout(watch, OUTBOX_MS);
+    }
+  };
+}
+
+export async function start() {
+  navigator.storage?.persist?.();
+  await Promise.all([readStatus(), readSession()]);
+  const again = async () => {
+    await readStatus();
+    if (!state.session) return;
+    watch();
+    await flushOutbox();
+  };
+  onChange(() => {
+    if (state.session) watch();
+  });
+  if (state.session) copyLists();
+  await again();
+  setInterval(again, OUTBOX_MS);
+  addEventListener("online", again);
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && again());
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// Every text of the app in both languages, Spanish first. {x} stands for a value.
+
+const TEXTS = {
+  login: ["Entrar", "Log in"],
+  guard: ["Guardia", "Guard"],
+  pin: ["PIN", "PIN"],
+  logout: ["Salir", "Log out"],
+  noGuards: ["La caja todavía no conoce a ningún guardia. Revise la conexión con la nube.", "The box knows no guard yet. Check its connection to the cloud."],
+  search: ["Buscar", "Search"],
+  searchLabel: ["Placa, nombre, documento o código", "Plate, name, document or code"],
+  typeMore: ["Escriba una placa o un nombre.", "Type a plate or a name."],
+  today: ["Hoy", "Today"],
+  todayTitle: ["Invitados de hoy", "Today's guests"],
+  noGuests: ["No hay invitados para hoy.", "No guests are expected today."],
+  register: ["Registrar", "Register"],
+  registerTitle: ["Registrar entrada", "Register an entry"],
+  inside: ["Adentro", "Inside"],
+  insideTitle: ["Quién está adentro", "Who is inside"],
+  nobodyInside: ["No hay nadie adentro.", "Nobody is inside."],
+  leave: ["Registrar salida", "Register exit"],
+  overstay: ["Más de {hours} h adentro", "Inside for more than {hours} h"],
+  shift: ["Turno", "Shift"],
+  shiftTitle: ["Notas del turno", "Shift notes"],
+  newNote: ["Nota para el próximo turno", "Note for the next shift"],
+  save: ["Guardar", "Save"],
+  noNotes: ["No hay notas.", "There are no notes."],
+  state: ["Estado", "State"],
+  settings: ["Ajustes", "Settings"],
+  language: ["Idioma", "Language"],
+  night: ["Modo nocturno", "Night mode"],
+  on: ["Sí", "On"],
+  off: ["No", "Off"],
+  name: ["Nombre", "Name"],
+  plate: ["Placa", "Plate"],
+  document: ["Documento", "Document"],
+  unit: ["Unidad", "Unit"],
+  companions: ["Acompañantes", "Companions"],
+  note: ["Nota", "Note"],
+  VETADO: ["VETADO", "BANNED"],
+  AUTORIZADO: ["AUTORIZADO", "AUTHORISED"],
+  DESCONOCIDO: ["DESCONOCIDO", "UNKNOWN"],
+  doubt: ["Parecido a un vetado: compruebe la identidad", "Looks like somebody banned: check who it is"],
+  nothing: ["Nada coincide", "Nothing fits"],
+  ban: ["Vetado", "Banned"],
+  guest: ["Invitado", "Guest"],
+  resident: ["Residente", "Resident"],
+  exact: ["coincide", "fits"],
+  prefix: ["empieza así", "begins like this"],
+  near: ["se parece", "is similar"],
+  "not-yet": ["Todavía no: desde {from}", "Not yet: from {from}"],
+  expired: ["Ya venció", "No longer valid"],
+  day: ["Hoy no está autorizado", "Not authorised today"],
+  hour: ["Fuera de horario: {hours}", "Outside the hours: {hours}"],
+  "used-up": ["Ya usó todas sus entradas", "All entries are used up"],
+  unconfirmed: ["La nube ya no lo nombra; sigue vetado hasta que un operador lo confirme", "The cloud no longer names this ban; it stands until an operator agrees"],
+  usesLeft: ["Entradas que quedan: {n}", "Entries left: {n}"],
+  reason: ["Motivo", "Reason"],
+  hours: ["Horario", "Hours"],
+  registered: ["Registrado", "Registered"],
+  keptHere: ["Guardado en esta tableta; se envía cuando la caja responda", "Kept on this tablet; it is sent when the box answers"],
+  needOne: ["Escriba un nombre, una placa o un documento.", "Give a name, a plate or a document."],
+  boxAway: ["La caja no responde: se usan los datos de esta tableta", "The box does not answer: this tablet's data are used"],
+  databaseAway: ["La base de datos de la caja no responde: solo se conocen los vetados", "The box's database is away: only bans are known"],
+  dataAge: ["Datos de {age}", "Data from {age}"],
+  noData: ["Todavía no hay datos", "There are no data yet"],
+  ageNow: ["hace menos de un minuto", "less than a minute ago"],
+  ageMinutes: ["hace {n} min", "{n} min ago"],
+  ageHours: ["hace {n} h", "{n} h ago"],
+  ageDays: ["hace {n} días", "{n} days ago"],
+  cloud: ["Nube", "Cloud"],
+  box: ["Caja", "Box"],
+  database: ["Base de datos", "Database"],
+  answers: ["responde", "answers"],
+  away: ["no responde", "away"],
+  boxQueue: ["Avisos en la caja por enviar", "Reports that the box has to send"],
+  tabletQueue: ["Registros de esta tableta por enviar", "Entries that this tablet has to send"],
+  refused: ["Registros que la caja no aceptó", "Entries that the box did not take"],
+  community: ["Comunidad", "Community"],
+  fingerprint: ["Huella del certificado", "Fingerprint of the certificate"],
+  install: ["Instalar el certificado de esta caja", "Install this box's certificate"],
+  installApple: ["Para iPhone y iPad", "For iPhone and iPad"],
+  use: ["Usar", "Use"],
+};
+export const LANGUAGES = { es: "Español", en: "English" };
+
+let language = "es";
+
+export function setLanguage(name) {
+  language = name in LANGUAGES ? name : "es";
+  document.documentElement.lang = language;
+}
+
+export const currentLanguage = () => language;
+
+export function t(key, values = {}) {
+  const text = TEXTS[key][language === "en" ? 1 : 0];
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
+export function age(seconds) {
+  if (seconds < 60) return t("ageNow");
+  if (seconds < 3600) return t("ageMinutes", { n: Math.floor(seconds / 60) });
+  if (seconds < 86400) return t("ageHours", { n: Math.floor(seconds / 3600) });
+  return t("ageDays", { n: Math.floor(seconds / 86400) });
+}
+
+export const clock = (time, timeZone) =>
+  new Intl.DateTimeFormat(language, { timeZone: timeZone || undefined, dateStyle: "short", timeStyle: "short" }).format(new Date(time));

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the guards' interface share. */
+#pragma once
+
+#include "lib/http/server.h"
+#include "lib/postgres/store.h"
+#include "secbox/lan/authority.h"
+#include "secbox/lan/gate-data.h"
+#include "secbox/lan/guard-sessions.h"
+#include "secbox/lan/lan-events.h"
+#include "secbox/lan/lan.h"
+#include "secbox/lan/login-throttle.h"
+
+typedef struct LanRequest LanRequest;
+
+struct Lan {
+    sd_event *event;
+    HttpServer *server;
+    LanAuthority authority;
+    char **names; /* of the server's certificate */
+    char *state_dir, *run_dir, *more_names;
+    GateData *data;
+    GuardSessions *sessions;
+    LoginThrottle *throttle;
+    LanEvents *events;
+    Queue *queue;
+    int (*add_status)(cJSON *status, void *userdata);
+    void *userdata;
+    sd_event_source *timer; /* looks at names and validity */
+    char *last_failure;
+    LanRequest *requests;     /* those that are not answered yet */
+    struct Writing *writings; /* of api-entries.c */
+};
+
+/* One request from its arrival to its answer, through the statements that it waits for. */
+struct LanRequest {
+    LanRequest *next, **link;
+    Lan *lan;
+    HttpExchange *exchange;
+    char *guard, *guard_name; /* who asks; NULL before the login */
+    char *browser;            /* which browser, by its cookie; NULL: it has none yet */
+    cJSON *body;              /* of POST */
+    StoreQuery *query;
+    void (*on_rows)(LanRequest *q, const StoreRows *rows);
+    void *scratch; /* what one handler keeps between its steps */
+    void (*scratch_free)(void *scratch);
+};
+
+typedef struct LanRoute {
+    const char *method, *path;
+    bool open; /* without a login */
+    void (*handler)(LanRequest *q);
+} LanRoute;
+
+extern const LanRoute lan_login_routes[], lan_lookup_routes[], lan_list_routes[], lan_entry_routes[],
+    lan_status_routes[];
+
+/* NULL: out of memory; the exchange was answered. */
+LanRequest *lan_request_new(Lan *lan, HttpExchange *x);
+void lan_request_free(LanRequest *q);
+/* Forgets events that are being written: for lan_free(). */
+void lan_writings_free(Lan *lan);
+
+/* These answer, and free the request. */
+void lan_answer(LanRequest *q, int status, cJSON *body); /* takes body; NULL: out of memory */
+/* The same with up to three more headers "Name: value", the end of which is NULL. */
+void lan_answer_with(LanRequest *q, int status, cJSON *body, const char *const *headers);
+void lan_fail(LanRequest *q, int status, int r, const Error *err);
+void lan_refuse(LanRequest *q, int status, const char *id, const char *fmt, ...) _printf_(4, 5);
+/* Answers 304 where the client has this version already, and says false; else true, and header is to be given to
+ * lan_answer_with(). */
+#define ETAG_HEADER_SIZE 192
+bool lan_is_news(LanRequest *q, const char *version, char header[static ETAG_HEADER_SIZE]);
+
+/* An answer outside the interface: a file of the app, a certificate. more: as of lan_answer_with(), or NULL. */
+void lan_reply_raw(HttpExchange *x, int status, const char *content_type, const char *body, size_t len,
+                   const char *const *more);
+
+/* Runs a statement and hands its rows to on_rows; where that is not possible the request is answered (503
+ * lan.no-database). */
+void lan_query(LanRequest *q, Statement st, void (*on_rows)(LanRequest *q, const StoreRows *rows));
+
+/* A decimal query parameter, or the fallback; false: the request was answered. */
+bool lan_query_number(LanRequest *q, const char *name, uint64_t max, uint64_t fallback, uint64_t *ret);

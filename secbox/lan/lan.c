@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/* The listener, its certificate, and which handler a request belongs to. */
+#include "secbox/lan/lan.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/data/digest.h"
+#include "lib/data/json.h"
+#include "lib/event/daemon.h"
+#include "secbox/lan/app-files.h"
+#include "secbox/lan/box-names.h"
+#include "secbox/lan/lan-impl.h"
+
+#define CONNECTIONS_MAX 128
+#define HANDSHAKES_MAX 16
+/* How soon another address of the box is in its certificate. */
+#define NAMES_INTERVAL USEC_PER_MINUTE
+#define HOST_MAX 255
+#define CERT_FILE_MAX ((size_t) 16 * 1024)
+
+/* Names that lead here are the certificate's, and every address that is written as such: a page of another site cannot make a
+ * browser send those (DNS rebinding needs a name). */
+static bool host_is_ours(const Lan *lan, const char *host)
+{
+    char name[HOST_MAX + 1];
+    uint8_t addr[sizeof(struct in6_addr)];
+    size_t len;
+
+    if (!host || strlen(host) > HOST_MAX)
+        return false;
+    if (*host == '[') {
+        len = strcspn(++host, "]");
+        if (host[len] != ']')
+            return false;
+    } else {
+        len = strcspn(host, ":");
+    }
+    snprintf(name, sizeof(name), "%.*s", (int) len, host);
+    return inet_pton(AF_INET, name, addr) == 1 || inet_pton(AF_INET6, name, addr) == 1 ||
+           str_equal(name, "localhost") || strv_contains(lan->names, name);
+}
+
+/* What a browser says of a request that another site's page has caused. */
+static bool is_from_elsewhere(const HttpExchange *x)
+{
+    const char *site = http_header(x, "Sec-Fetch-Site"), *origin = http_header(x, "Origin");
+    const char *host = http_header(x, "Host");
+
+    if (site && !str_equal(site, "same-origin") && !str_equal(site, "none"))
+        return true;
+    return origin && !(str_starts(origin, "https://") && str_equal(origin + strlen("https://"), host));
+}
+
+/* The value of one cookie: a new string, or NULL. */
+static char *cookie(const HttpExchange *x, const char *name)
+{
+    const char *at = http_header(x, "Cookie");
+    size_t len = strlen(name);
+
+    while (at && *at) {
+        at += strspn(at, "; ");
+        size_t end = strcspn(at, ";");
+        if (strncmp(at, name, len) == 0 && at[len] == '=')
+            return strndup(at + len + 1, end - len - 1);
+        at += end;
+    }
+    return NULL;
+}
+
+static bool identify(LanRequest *q)
+{
+    _cleanup_(freep) char *token = cookie(q->exchange, "__Host-session");
+    const GuardSession *s = guard_session_find(q->lan->sessions, token, realtime_usec());
+
+    q->browser = cookie(q->exchange, "__Host-browser");
+    if (!s)
+        return true;
+    q->guard = strdup(s->guard);
+    q->guard_name = strdup(s->name);
+    return q->guard && q->guard_name;
+}
+
+static bool take_body(LanRequest *q)
+{
+    const char *type = http_header(q->exchange, "Content-Type");
+    _cleanup_(error_done) Error err = {};
+    size_t len = 0;
+    const char *text = http_body(q->exchange, &len);
+
+    if (str_equal(http_method(q->exchange), "GET"))
+        return true;
+    if (!type || !str_starts(type, "application/json")) {
+        lan_refuse(q, 415, "lan.bad-request", "send JSON, with Content-Type: application/json");
+        return false;
+    }
+    int r = json_parse_object(text, len, &q->body, &err);
+    if (r < 0)
+        lan_fail(q, 400, r, &err);
+    return r >= 0;
+}
+
+static void run_route(LanRequest *q, const LanRoute *route)
+{
+    if (!identify(q)) {
+        lan_answer(q, 500, NULL);
+    } else if (!route->open && !q->guard) {
+        lan_refuse(q, 401, "lan.no-session", "log in with your PIN");
+    } else if (take_body(q)) {
+        route->handler(q);
+    }
+}
+
+static const LanRoute *route_find(const HttpExchange *x, bool *ret_other_method)
+{
+    const LanRoute *const tables[] = { lan_login_routes, lan_lookup_routes, lan_list_routes, lan_entry_routes,
+                                       lan_status_routes };
+
+    *ret_other_method = false;
+    for (size_t i = 0; i < ELEMENTSOF(tables); i++)
+        for (const LanRoute *r = tables[i]; r->path; r++) {
+            if (!str_equal(r->path, http_path(x)))
+                continue;
+            if (str_equal(r->method, http_method(x)))
+                return r;
+            *ret_other_method = true;
+        }
+    return NULL;
+}
+
+static void reply_file(HttpExchange *x, const AppFile *f)
+{
+    char tag[SHA256_HEX_SIZE], header[ETAG_HEADER_SIZE];
+    const char *has = http_header(x, "If-None-Match"), *const headers[] = { header, NULL };
+
+    if (sha256_hex(f->data, app_file_size(f), tag) < 0) {
+        lan_reply_raw(x, 500, "text/plain", "", 0, NULL);
+        return;
+    }
+    snprintf(header, sizeof(header), "ETag: \"%.32s\"", tag);
+    if (has && strstr(has, header + strlen("ETag: ")))
+        lan_reply_raw(x, 304, f->type, "", 0, headers);
+    else
+        lan_reply_raw(x, 200, f->type, (const char *) f->data, app_file_size(f), headers);
+}
+
+static void reply_authority(const Lan *lan, HttpExchange *x)
+{
+    _cleanup_(freep) char *text = NULL;
+    size_t len = 0;
+
+    if (file_read(lan->authority.ca_cert, CERT_FILE_MAX, &text, &len, NULL) < 0)
+        lan_reply_raw(x, 503, "text/plain", "", 0, NULL);
+    else
+        lan_reply_raw(x, 200, "application/x-x509-ca-cert", text, len, NULL);
+}
+
+static void reply_profile(const Lan *lan, HttpExchange *x)
+{
+    _cleanup_(freep) char *text = NULL;
+
+    if (lan_authority_profile(&lan->authority, &text, NULL) < 0)
+        lan_reply_raw(x, 503, "text/plain", "", 0, NULL);
+    else
+        lan_reply_raw(x, 200, "application/x-apple-aspen-config", text, strlen(text), NULL);
+}
+
+static void reply_file_or_none(const Lan *lan, HttpExchange *x)
+{
+    const AppFile *file = app_file_find(http_path(x));
+    bool get = str_equal(http_method(x), "GET") || str_equal(http_method(x), "HEAD");
+
+    if (get && file)
+        reply_file(x, file);
+    else if (get && str_equal(http_path(x), "/ca.crt"))
+        reply_authority(lan, x);
+    else if (get && str_equal(http_path(x), "/secbox.mobileconfig"))
+        reply_profile(lan, x);
+    else
+        lan_reply_raw(x, 404, "text/plain", "not here\n", 9, NULL);
+}
+
+static void on_request(HttpExchange *x, void *userdata)
+{
+    Lan *lan = userdata;
+    bool other_method;
+    const LanRoute *route = route_find(x, &other_method);
+
+    if (!host_is_ours(lan, http_header(x, "Host")) || (route && is_from_elsewhere(x))) {
+        static const char text[] = "this box is not reached by that name\n";
+        lan_reply_raw(x, 421, "text/plain", text, strlen(text), NULL);
+    } else if (route) {
+        LanRequest *q = lan_request_new(lan, x);
+        if (q)
+            run_route(q, route);
+    } else if (other_method) {
+        lan_reply_raw(x, 405, "text/plain", "", 0, NULL);
+    } else {
+        reply_file_or_none(lan, x);
+    }
+}
+
+/* Follows the box's names, addresses and the clock. */
+static int renew_certificate(Lan *lan, Error *err)
+{
+    _cleanup_(strv_freep) char **names = NULL;
+    bool changed = false;
+    int r = box_names(lan->run_dir, lan->more_names, &names, err);
+
+    if (r >= 0)
+        r = lan_authority_ensure(&lan->authority, (const char *const *) names, realtime_usec(), &changed, err);
+    if (r >= 0 && changed && lan->server)
+        r = http_server_renew(lan->server, lan->authority.cert, lan->authority.key, err);
+    if (r < 0)
+        return r;
+    if (changed)
+        log_info("certificate of the guards' pages made for %zu names and addresses", strv_length(names));
+    strv_free(lan->names);
+    lan->names = TAKE_PTR(names);
+    return 0;
+}
+
+static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Lan *lan = userdata;
+    _cleanup_(error_done) Error err = {};
+    int r = renew_certificate(lan, &err);
+
+    if (r < 0 && !str_equal(lan->last_failure, error_message(&err, r))) {
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "the guards' pages keep their certificate");
+        free(lan->last_failure);
+        lan->last_failure = strdup(error_message(&err, r));
+    }
+    return timer_arm(lan->event, &lan->timer, NAMES_INTERVAL, on_timer, lan);
+}
+
+static bool guard_stays(const char *guard, void *userdata)
+{
+    const Lan *lan = userdata;
+
+    return gate_data_guard(lan->data, guard) != NULL;
+}
+
+static void on_loaded(void *userdata)
+{
+    Lan *lan = userdata;
+    _cleanup_(error_done) Error err = {};
+    int r = guard_sessions_keep(lan->sessions, guard_stays, lan, &err);
+
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "who is logged in is not saved");
+    lan_events_tell(lan->events, "data");
+}
+
+static int keep_options(Lan *lan, sd_event *event, const LanOptions *o)
+{
+    lan->event = sd_event_ref(event);
+    lan->queue = o->queue;
+    lan->add_status = o->add_status;
+    lan->userdata = o->userdata;
+    lan->run_dir = strdup(o->run_dir);
+    lan->state_dir = path_join(o->state_dir, "lan");
+    lan->more_names = o->names ? strdup(o->names) : NULL;
+    lan->events = lan_events_new(event);
+    lan->throttle = login_throttle_new();
+    return lan->run_dir && lan->state_dir && lan->events && lan->throttle && (!o->names || lan->more_names) ? 0
+                                                                                                            : -ENOMEM;
+}
+
+static int load_sessions(Lan *lan)
+{
+    _cleanup_(freep) char *path = path_join(lan->state_dir, "sessions.json");
+
+    return path ? guard_sessions_load(path, &lan->sessions) : -ENOMEM;
+}
+
+static int listen_at(Lan *lan, const LanOptions *o, Error *err)
+{
+    const HttpServerOptions server = {
+        .address = o->address,
+        .port = o->port,
+        .cert_file = lan->authority.cert,
+        .key_file = lan->authority.key,
+        .max_connections = CONNECTIONS_MAX,
+        .max_handshakes = HANDSHAKES_MAX,
+        .handler = on_request,
+        .userdata = lan,
+    };
+
+    return http_server_new(lan->event, &server, &lan->server, err);
+}
+
+int lan_new(sd_event *event, const LanOptions *o, Lan **ret, Error *err)
+{
+    _cleanup_(lan_freep) Lan *lan = calloc(1, sizeof(*lan));
+    int r = lan ? keep_options(lan, event, o) : -ENOMEM;
+
+    if (r >= 0)
+        r = lan_authority_init(&lan->authority, lan->state_dir, o->device_id, err);
+    if (r >= 0)
+        r = load_sessions(lan);
+    if (r >= 0)
+        r = gate_data_new(event, o->database_url, on_loaded, lan, &lan->data, err);
+    if (r >= 0)
+        r = renew_certificate(lan, err);
+    if (r >= 0)
+        r = listen_at(lan, o, err);
+    if (r >= 0)
+        r = timer_arm(event, &lan->timer, NAMES_INTERVAL, on_timer, lan);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot serve the guards' pages");
+    *ret = TAKE_PTR(lan);
+    return 0;
+}
+
+Lan *lan_free(Lan *lan)
+{
+    if (!lan)
+        return NULL;
+    http_server_free(lan->server);
+    while (lan->requests)
+        lan_request_free(lan->requests);
+    lan_writings_free(lan);
+    sd_event_source_disable_unref(lan->timer);
+    lan_events_free(lan->events);
+    gate_data_free(lan->data);
+    guard_sessions_free(lan->sessions);
+    login_throttle_free(lan->throttle);
+    lan_authority_done(&lan->authority);
+    strv_free(lan->names);
+    free(lan->state_dir);
+    free(lan->run_dir);
+    free(lan->more_names);
+    free(lan->last_failure);
+    sd_event_unref(lan->event);
+    free(lan);
+    return NULL;
+}
+
+uint16_t lan_port(const Lan *lan)
+{
+    return http_server_port(lan->server);
+}
+
+void lan_data_changed(Lan *lan)
+{
+    gate_data_changed(lan->data);
+}
+
+void lan_status_changed(Lan *lan)
+{
+    lan_events_tell(lan->events, "status");
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* What the box is for its guards: HTTPS on the caseta's WiFi with their app and its interface (docs/lan-api.md). It answers
+ * whatever the cloud, the tunnel and the database do; what is missing then is said. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "lib/base/error.h"
+#include "secbox/queue/queue.h"
+
+typedef struct Lan Lan;
+
+typedef struct LanOptions {
+    const char *address; /* numeric */
+    uint16_t port;       /* 0: chosen by the kernel */
+    const char *state_dir, *run_dir, *device_id;
+    const char *names;        /* more names and addresses of the box, with commas between; NULL: none */
+    const char *database_url; /* NULL: there is no database */
+    Queue *queue;             /* borrowed; NULL: nothing can be registered */
+    /* Adds what the box says about its data, its queue and the cloud. */
+    int (*add_status)(cJSON *status, void *userdata);
+    void *userdata;
+} LanOptions;
+
+/* Errors: http.listen, x509.*, key.*, file.*, store.bad-config. */
+int lan_new(sd_event *event, const LanOptions *options, Lan **ret, Error *err) _must_check_;
+Lan *lan_free(Lan *lan);
+DEFINE_CLEANUP(Lan, lan_free)
+
+uint16_t lan_port(const Lan *lan);
+/* The community's data are others than before: bans, guards and guests are read again. */
+void lan_data_changed(Lan *lan);
+/* Cloud, queue or database fare otherwise: whoever watches is told. */
+void lan_status_changed(Lan *lan);

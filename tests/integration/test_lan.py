@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: MIT
+"""The guards' interface of a box (docs/lan-api.md): its certificate, who may ask what, verdicts with and without cloud and
+database, entries that are written once."""
+import base64
+import hashlib
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import uuid
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.integration.data_box import DataBox
+from tests.integration.fake_cloud import FakeCloud
+from tests.lab.community import Community, CommunityServer
+from tests.lab.postgres import Postgres
+from tests.lab.util import PATIENCE_SECONDS, ROOT, free_port, read_text, wait_until
+
+PIN = "4711"
+READY = "the guards' pages are at"
+
+
+def pin_hash(pin):
+    """RFC 7914, as lib/data/digest-pin.h writes it."""
+    salt = os.urandom(16)
+    key = hashlib.scrypt(pin.encode(), salt=salt, n=1 << 14, r=8, p=1, dklen=32, maxmem=64 << 20)
+    text = [base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (salt, key)]
+    return f"$scrypt$ln=14,r=8,p=1${text[0]}${text[1]}"
+
+
+def uuid7():
+    """As the app makes them (RFC 9562)."""
+    value = int(time.time() * 1000) << 80 | 7 << 76 | 2 << 62 | int.from_bytes(os.urandom(7), "big") >> 2
+    return str(uuid.UUID(int=value))
+
+
+class Answer:
+    def __init__(self, response):
+        self.status, self.headers, self.raw = response.status, response.headers, response.read()
+
+    @property
+    def json(self):
+        return json.loads(self.raw)
+
+    @property
+    def error(self):
+        return self.json["error"]["id"]
+
+
+class Tablet:
+    """One browser: it keeps its cookies and one connection."""
+
+    def __init__(self, box, host="secbox.local"):
+        self.box, self.host, self.cookies = box, host, {}
+        self.context = ssl.create_default_context(cafile=box.authority)
+        self.connection = None
+
+    def open(self):
+        raw = socket.create_connection(("127.0.0.1", self.box.port), timeout=PATIENCE_SECONDS)
+        self.connection = http.client.HTTPSConnection(self.host, self.box.port, timeout=PATIENCE_SECONDS)
+        self.connection.sock = self.context.wrap_socket(raw, server_hostname=self.host)
+
+    def ask(self, method, path, body=None, headers=None):
+        if not self.connection or not self.connection.sock:
+            self.open()
+        headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in self.cookies.items()), **(headers or {})}
+        if body is not None:
+            headers.setdefault("Content-Type", "application/json")
+            body = body if isinstance(body, str) else json.dumps(body)
+        self.connection.request(method, path, body=body, headers=headers)
+        answer = Answer(self.connection.getresponse())
+        for cookie in answer.headers.get_all("Set-Cookie") or []:
+            assert "Secure" in cookie and "HttpOnly" in cookie and "SameSite=Strict" in cookie
+            name, value = cookie.split(";")[0].split("=", 1)
+            self.cookies[name] = value
+        return answer
+
+    def get(self, path, **headers):
+        return self.ask("GET", path, headers={k.replace("_", "-"): v for k, v in headers.items()})
+
+    def post(self, path, body):
+        return self.ask("POST", path, body)
+
+    def log_in(self, guard, pin=PIN):
+        return self.post("/api/lan/session", {"guard": guard, "pin": pin})
+
+    def lookup(self, text):
+        answer = self.get("/api/lan/lookup?q=" + text.replace(" ", "%20"))
+        assert answer.status == 200, answer.raw
+        return answer.json
+
+
+class LanBox(DataBox):
+    def __init__(self, cloud, pg):
+        super().__init__(cloud, pg)
+        self.port = free_port()
+        self.env["LAN_LISTEN"] = f"127.0.0.1:{self.port}"
+        self.lan = os.path.join(self.env["SECBOX_STATE"], "lan")
+        self.authority = os.path.join(self.lan, "authority.pem")
+
+    def start(self):
+        before = read_text(self.log).count(READY) if os.path.exists(self.log) else 0
+        super().start()
+        wait_until(lambda: read_text(self.log).count(READY) > before, "the guards' pages", self.alive)
+
+    def alive(self):
+        return None if self.process.poll() is None else read_text(self.log)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            assert self.process.wait() == 0, read_text(self.log)
+
+
+@pytest.fixture(scope="module", name="pg")
+def _pg():
+    require_programs("secbox")
+    with Postgres() as it:
+        yield it
+
+
+class Place:
+    """A community with people, a guest and bans, its box, and a guard's tablet."""
+
+    def __init__(self, cloud, pg):
+        self.community = Community(pg)
+        put = self.community.put
+        self.unit = put("units", {"name": "12-B"})
+        put("units", {"name": "7-A"})
+        self.guard = put("users", {"name": "Rosa Díaz", "role": "guard", "pinHash": pin_hash(PIN)})
+        put("users", {"name": "No Pin", "role": "guard"})
+        put("users", {"name": "Luis Ortega", "role": "resident", "unit": self.unit})
+        self.ban = put("bans", {"name": "Juan Pérez López", "plate": "ABO-158", "reason": "robo"})
+        day = {"unit": self.unit, "from": "2020-01-01T00:00:00Z", "until": "2099-01-01T00:00:00Z"}
+        self.guest = put("guests", {**day, "name": "Ana María Ruiz", "plate": "XYZ-987", "code": "704211", "uses": 2})
+        put("guests", {**day, "name": "Old Friend", "plate": "OLD-111", "until": "2020-02-01T00:00:00Z"})
+        put("guests", {**day, "name": "Bad Friend", "plate": "ABO-158"})
+        self.box = LanBox(cloud, pg)
+        self.box.server = CommunityServer(cloud, self.community)
+        self.box.start()
+        self.box.wait_applied(self.community.version)
+        self.tablet = Tablet(self.box)
+        wait_until(lambda: self.tablet.get("/api/lan/guards").json["guards"], "guards are known", self.box.alive)
+
+    def change(self, act):
+        before = self.community.version
+        act(self.community)
+        self.box.server.send_deltas(before)
+
+    def logged_in(self):
+        assert self.tablet.log_in(self.guard).status == 200
+        return self.tablet
+
+
+@pytest.fixture(name="cloud")
+def _cloud():
+    with FakeCloud() as it:
+        yield it
+
+
+@pytest.fixture(name="place")
+def _place(cloud, pg):
+    it = Place(cloud, pg)
+    yield it
+    it.box.stop()
+
+
+def test_certificate(place):
+    for host in ("secbox.local", "localhost", "127.0.0.1"):
+        assert Tablet(place.box, host).get("/").status == 200
+    with pytest.raises(ssl.SSLCertVerificationError):
+        Tablet(place.box, "evil.example").get("/")
+    verify = ["openssl", "verify", "-CAfile", place.box.authority, os.path.join(place.box.lan, "server.pem")]
+    assert subprocess.run(verify, check=False, capture_output=True).returncode == 0
+    assert place.tablet.get("/ca.crt").raw.decode() == read_text(place.box.authority)
+    assert b"com.apple.security.root" in place.tablet.get("/secbox.mobileconfig").raw
+    fingerprint = subprocess.run(["openssl", "x509", "-in", place.box.authority, "-noout", "-fingerprint", "-sha256"], check=True,
+                                 capture_output=True, text=True).stdout.strip().split("=")[1]
+    assert place.tablet.get("/api/lan/status").json["authority"] == fingerprint.lower()
+    for name in ("authority.key", "server.key", "sessions.json"):
+        path = os.path.join(place.box.lan, name)
+        assert not os.path.exists(path) or os.stat(path).st_mode & 0o077 == 0
+    before = read_text(place.box.authority)
+    place.box.stop()
+    place.box.env["LAN_NAMES"] = "10.1.2.3, gate.secbox.local, evil.example, 8.8.8.8"
+    place.box.start()
+    assert read_text(place.box.authority) == before, "tablets know the authority: it stays"
+    text = subprocess.run(["openssl", "x509", "-in", os.path.join(place.box.lan, "server.pem"), "-noout", "-ext", "subjectAltName"],
+                          check=True, capture_output=True, text=True).stdout
+    assert "10.1.2.3" in text and "gate.secbox.local" in text and "evil" not in text and "8.8.8.8" not in text
+
+
+def test_who_may_ask(place):
+    tablet = place.tablet
+    for path in ("lookup?q=x", "ban-list", "schedule", "units", "entries", "notes", "events", "session"):
+        answer = tablet.get(f"/api/lan/{path}")
+        assert (answer.status, answer.error) == (401, "lan.no-session"), path
+    assert tablet.post("/api/lan/entries", {"kind": "enter", "name": "x"}).status == 401
+    page = tablet.get("/")
+    policy = page.headers["Content-Security-Policy"]
+    assert "unsafe" not in policy and "default-src 'none'" in policy and page.headers["Strict-Transport-Security"]
+    assert tablet.get("/", If_None_Match=page.headers["ETag"]).status == 304
+    # a page of another site, by a name that leads here, by a form, or from another origin
+    assert tablet.ask("GET", "/api/lan/guards", headers={"Host": "evil.example"}).status == 421
+    place.logged_in()
+    entry = {"kind": "enter", "name": "x"}
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert tablet.ask("POST", "/api/lan/entries", entry, headers).status == 421
+    assert tablet.ask("POST", "/api/lan/entries", "kind=enter", {"Content-Type": "application/x-www-form-urlencoded"}).status == 415
+    assert tablet.ask("DELETE", "/api/lan/entries").status == 405
+    assert tablet.get("/none").status == 404 and tablet.get("/../etc/passwd").status == 404
+
+
+def test_pins(place):
+    tablet, stranger = place.tablet, Tablet(place.box)
+    assert [g["name"] for g in tablet.get("/api/lan/guards").json["guards"]] == ["Rosa Díaz"]
+    assert tablet.log_in(place.guard, "0000").error == "lan.wrong-pin"
+    assert tablet.log_in(str(uuid.uuid4())).error == "lan.wrong-pin"
+    assert tablet.post("/api/lan/session", {"guard": place.guard}).status == 400
+    assert place.logged_in().get("/api/lan/session").json["guard"] == {"id": place.guard, "name": "Rosa Díaz"}
+    for _ in range(5):
+        assert stranger.log_in(place.guard, "1234").status == 403
+    answer = stranger.log_in(place.guard)
+    assert (answer.status, answer.error) == (429, "lan.too-many-tries"), "the right PIN, too, has to wait"
+    assert tablet.log_in(place.guard).status == 200, "the guard's own tablet is not locked out by a stranger"
+    place.box.stop()
+    place.box.start()
+    tablet.connection = None
+    wait_until(lambda: tablet.get("/api/lan/session").status == 200, "a session outlives a restart", place.box.alive)
+    assert tablet.post("/api/lan/session/end", {}).status == 200
+    tablet.cookies.pop("__Host-session", None)
+    assert tablet.get("/api/lan/session").status == 401
+    log = read_text(place.box.log)
+    assert PIN not in log and "scrypt" not in log
+    tablet.log_in(place.guard)
+    place.change(lambda c: c.delete("users", place.guard))
+    wait_until(lambda: tablet.get("/api/lan/session").status == 401, "a guard who is gone is logged out", place.box.alive)
+
+
+def test_verdicts(place):
+    tablet = place.logged_in()
+    cases = [
+        ("ab0 i58", "VETADO", False, "ban"), ("juan perez lopez", "VETADO", False, "ban"),
+        ("abo159", "DESCONOCIDO", True, "ban"),
+        ("abo", "DESCONOCIDO", True, "ban"), ("xyz987", "AUTORIZADO", False, "guest"), ("704211", "AUTORIZADO", False, "guest"),
+        ("ruiz", "DESCONOCIDO", False, "guest"), ("old111", "DESCONOCIDO", False, "guest"),
+        ("luis ortega", "AUTORIZADO", False, "resident"),
+        ("bad friend", "VETADO", False, "guest"), ("nobody", "DESCONOCIDO", False, None), ("%25_", "DESCONOCIDO", False, None),
+    ]
+    for typed, verdict, doubt, kind in cases:
+        got = tablet.lookup(typed)
+        first = got["fits"][0]["kind"] if got["fits"] else None
+        assert (got["verdict"], got["doubt"], first) == (verdict, doubt, kind), (typed, got)
+    fit = tablet.lookup("xyz987")["fits"][0]
+    assert (fit["id"], fit["unitName"], fit["usesLeft"], fit["match"]) == (place.guest, "12-B", 2, "exact")
+    assert tablet.lookup("old111")["fits"][0]["refusal"] == "expired"
+    assert tablet.lookup("abo158")["dataSince"].startswith("20")
+    by_id = tablet.get(f"/api/lan/lookup?id={place.guest}").json
+    assert by_id["verdict"] == "AUTORIZADO"
+    assert tablet.get(f"/api/lan/lookup?id={uuid.uuid4()}").status == 404
+    for query in ("q=" + "x" * 129, "", "id=nonsense", "q=%00"):
+        assert tablet.get(f"/api/lan/lookup?{query}").status == 400, query
+
+
+def test_lists(place):
+    tablet = place.logged_in()
+    bans = tablet.get("/api/lan/ban-list")
+    assert [b["id"] for b in bans.json["bans"]] == [place.ban] and bans.json["bans"][0]["reason"] == "robo"
+    assert tablet.get("/api/lan/ban-list", If_None_Match=bans.headers["ETag"]).status == 304
+    guests = {g["name"]: g for g in tablet.get("/api/lan/schedule").json["guests"]}
+    assert sorted(guests) == ["Ana María Ruiz", "Bad Friend"] and guests["Ana María Ruiz"]["used"] == 0
+    assert [u["name"] for u in tablet.get("/api/lan/units").json["units"]] == ["12-B", "7-A"]
+    assert [u["name"] for u in tablet.get("/api/lan/units?q=7").json["units"]] == ["7-A"]
+    pages = []
+    offset = 0
+    place.change(lambda c: c.many("bans", 25, "jsonb_build_object('plate', 'QQ' || i, 'reason', 'x')"))
+    wait_until(lambda: len(tablet.get("/api/lan/ban-list?limit=1000").json["bans"]) == 26, "new bans are known", place.box.alive)
+    assert tablet.get("/api/lan/ban-list", If_None_Match=bans.headers["ETag"]).status == 200
+    while offset is not None:
+        page = tablet.get(f"/api/lan/ban-list?limit=10&offset={offset}").json
+        pages.append(len(page["bans"]))
+        offset = page.get("next")
+    assert pages == [10, 10, 6]
+    assert tablet.get("/api/lan/ban-list?limit=1001").status == 400
+
+
+def test_entries(place):
+    tablet = place.logged_in()
+    client_id = uuid7()
+    body = {"kind": "enter", "name": "Ana María Ruiz", "plate": "XYZ-987", "guest": place.guest, "companions": 2,
+            "clientId": client_id, "unit": place.unit, "at": "2026-01-02T03:04:05.000Z"}
+    for _ in range(3):
+        answer = tablet.post("/api/lan/entries", body)
+        assert (answer.status, answer.json["id"]) == (201, client_id), answer.raw
+    visits = tablet.get("/api/lan/entries?inside=1").json["visits"]
+    assert [(v["id"], v["entered"], v["entry"]["guardName"]) for v in visits] == [(client_id, body["at"], "Rosa Díaz")]
+    assert tablet.lookup("xyz987")["fits"][0]["usesLeft"] == 1, "one entry is one use, however often it is sent"
+    assert tablet.post("/api/lan/entries", {"kind": "leave", "visit": client_id}).status == 201
+    assert tablet.get("/api/lan/entries?inside=1").json["visits"] == []
+    assert tablet.get("/api/lan/entries").json["visits"][0]["left"]
+    for wrong in ({"kind": "enter"}, {"kind": "fly"}, {"kind": "enter", "name": 5}, {"kind": "enter", "name": "x" * 501},
+                  {"kind": "leave"}, {"kind": "leave", "visit": "x"}, {"kind": "enter", "name": "x", "companions": -1},
+                  {"kind": "enter", "name": "x", "guest": "x"}, {"kind": "enter", "name": "x", "at": "now"}):
+        assert tablet.post("/api/lan/entries", wrong).status == 400, wrong
+    assert tablet.post("/api/lan/notes", {"text": "El portón 2 no cierra"}).status == 201
+    assert tablet.post("/api/lan/notes", {"text": ""}).status == 400
+    note, = tablet.get("/api/lan/notes").json["notes"]
+    assert (note["note"]["text"], note["note"]["guardName"]) == ("El portón 2 no cierra", "Rosa Díaz")
+    kinds = {"shift.start", "visit.entry", "guest.used", "visit.exit", "shift.note"}
+    wait_until(lambda: kinds <= {e["kind"] for e in place.box.server.events.values()}, "the cloud hears of all", place.box.alive)
+
+
+def test_without_cloud_and_database(cloud, pg, place):
+    tablet = place.logged_in()
+    cloud.stop_tunnels()
+    wait_until(lambda: tablet.get("/api/lan/status").json["cloud"] is False, "the tablet is told", place.box.alive)
+    assert tablet.lookup("abo158")["verdict"] == "VETADO" and tablet.lookup("xyz987")["verdict"] == "AUTORIZADO"
+    assert tablet.post("/api/lan/entries", {"kind": "enter", "name": "x"}).status == 201
+    assert tablet.get("/api/lan/status").json["queued"] > 0
+    pg.pause()
+    try:
+        wait_until(lambda: tablet.lookup("abo158")["database"] is False, "the database is away", place.box.alive)
+        assert tablet.lookup("abo158")["verdict"] == "VETADO" and tablet.lookup("abo159")["doubt"]
+        assert tablet.lookup("xyz987")["verdict"] == "DESCONOCIDO"
+        answer = tablet.post("/api/lan/entries", {"kind": "enter", "name": "x"})
+        assert (answer.status, answer.error) == (503, "lan.no-database")
+        assert tablet.get("/api/lan/schedule").status == 503
+        assert tablet.get("/api/lan/ban-list").json["bans"]
+    finally:
+        pg.resume()
+    wait_until(lambda: tablet.lookup("xyz987")["verdict"] == "AUTORIZADO", "all is well again", place.box.alive)
+
+
+def test_watching(place):
+    tablet = place.logged_in()
+    seen = []
+
+    def read(watcher):
+        while line := watcher.readline():
+            seen.append(line.decode().strip())
+
+    watching = Tablet(place.box)
+    watching.cookies = dict(tablet.cookies)
+    watching.open()
+    cookie = "; ".join(f"{k}={v}" for k, v in watching.cookies.items())
+    watching.connection.sock.sendall(f"GET /api/lan/events HTTP/1.1\r\nHost: secbox.local\r\nCookie: {cookie}\r\n\r\n".encode())
+    threading.Thread(target=read, args=(watching.connection.sock.makefile("rb"),), daemon=True).start()
+    wait_until(lambda: "Content-Type: text/event-stream" in seen, "the stream begins", place.box.alive)
+    place.change(lambda c: c.put("bans", {"plate": "NEW-001", "reason": "x"}))
+    wait_until(lambda: "event: data" in seen, "a new ban is told", place.box.alive)
+    tablet.post("/api/lan/entries", {"kind": "enter", "name": "x"})
+    wait_until(lambda: "event: entries" in seen, "an entry is told", place.box.alive)
+    watching.connection.sock.close()
+
+
+def test_port_that_is_taken(cloud, pg):
+    box = LanBox(cloud, pg)
+    box.server = CommunityServer(cloud, Community(pg))
+    with socket.create_server(("127.0.0.1", box.port)):
+        DataBox.start(box)
+        wait_until(lambda: "guards have no pages" in read_text(box.log), "the log says so", box.alive)
+        box.wait_applied(box.server.community.version)
+        assert box.process.poll() is None, "the tunnel and the replica do not depend on it"
+    box.stop()
+
+
+def test_the_page_names_every_route():
+    routes = set()
+    for name in sorted(os.listdir(os.path.join(ROOT, "secbox", "lan"))):
+        if name.startswith("api-"):
+            text = read_text(os.path.join(ROOT, "secbox", "lan", name))
+            routes |= set(re.findall(r'\{ "([A-Z]+)", "(/api/lan/[^"]+)"', text))
+    named = set(re.findall(r"^### ([A-Z]+) (/api/lan/[^ ?\n]+)", read_text(os.path.join(ROOT, "docs", "lan-api.md")), re.M))
+    assert routes == named and len(routes) > 10
