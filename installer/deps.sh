@@ -16,7 +16,8 @@ BOX="$RUN libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3"
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
 TEST="$LAB libcmocka-dev clang clang-format clang-tidy llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
     python3-yaml python3-cryptography skopeo docker-registry git openssl nodejs node-ws debootstrap groff-base
-    openssh-client rsync nftables nginx-light haproxy caddy systemd zsh fish"
+    openssh-client rsync nftables nginx-light haproxy caddy systemd zsh fish chromium chromium-driver libnss3-tools
+    fonts-dejavu-core"
 IMAGES="podman busybox-static ca-certificates postgresql tzdata util-linux"
 DEMO="$LAB curl"
 BENCH="$LAB openssh-client stunnel4 nodejs node-ws openssl python3-yaml python3-cryptography skopeo docker-registry"

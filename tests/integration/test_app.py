@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""The guards' app in Debian's Chromium, on a real box with a real database: with the cloud, without it, and without the box. Pictures
+of every screen are left in build/screens."""
+import os
+
+import pytest
+
+from tests.integration.fake_cloud import FakeCloud
+from tests.integration.test_lan import PIN, Place
+from tests.lab import browser as browsers
+from tests.lab.browser import Browser
+from tests.lab.postgres import Postgres
+from tests.lab.util import ROOT, wait_until
+
+SCREENS = os.path.join(ROOT, os.environ.get("BUILD", "build"), "screens")
+NAMES = ["search", "today", "register", "inside", "shift", "state", "settings"]
+
+pytestmark = pytest.mark.skipif(not browsers.available(), reason="chromium or chromium-driver is missing: make deps")
+
+
+@pytest.fixture(scope="module", name="pg")
+def _pg():
+    with Postgres() as it:
+        yield it
+
+
+@pytest.fixture(name="cloud")
+def _cloud():
+    with FakeCloud() as it:
+        yield it
+
+
+@pytest.fixture(name="place")
+def _place(cloud, pg):
+    it = Place(cloud, pg)
+    yield it
+    it.box.stop()
+
+
+@pytest.fixture(name="page")
+def _page(place):
+    browser = Browser(["secbox.local"])
+    browser.trust(place.box.authority)
+    with browser:
+        browser.open(f"https://secbox.local:{place.box.port}/")
+        yield browser
+
+
+def log_in(page):
+    page.type("#pin", PIN)
+    page.click("button[type=submit]")
+    page.find("#search")
+
+
+def search(page, text, verdict):
+    page.type("#search", text)
+    page.find(f"[data-verdict={verdict}]")
+
+
+def outbox(page):
+    return page.run("const s = await import('/store.mjs'); return (await s.outbox()).length")
+
+
+def visits(place):
+    return place.box.sql("SELECT data->>'name' FROM visits ORDER BY entered_at")
+
+
+def verdicts(page):
+    page.click("[data-screen=search]")
+    search(page, "ab0 i58", "VETADO")
+    page.wait_text("robo", ".verdict")
+    search(page, "xyz987", "AUTORIZADO")
+    page.wait_text("12-B", ".verdict")
+    search(page, "quien sabe", "DESCONOCIDO")
+
+
+def register(page, name):
+    page.click("[data-screen=register]")
+    page.type("#name", name)
+    page.click("main button[type=submit]")
+
+
+def test_a_shift(cloud, place, page):
+    page.type("#pin", "0000")
+    page.click("button[type=submit]")
+    page.wait_text("PIN", ".error")
+    log_in(page)
+    wait_until(lambda: page.run("return Boolean(await caches.match('/main.mjs'))"), "the app is kept")
+    verdicts(page)
+    register(page, "María del Mar")
+    page.find("ul.cards .card")
+    page.wait_text("María del Mar")
+    assert visits(place) == [["María del Mar"]]
+    wait_until(lambda: page.run("const s = await import('/store.mjs'); return Boolean(await s.getValue('copiedAt'))"), "the copies")
+    # the cloud is gone: all of it again
+    cloud.stop_tunnels()
+    verdicts(page)
+    register(page, "Sin Nube")
+    page.wait_text("Sin Nube")
+    assert len(visits(place)) == 2
+    # the box is gone: the app starts from what the tablet keeps
+    place.box.stop()
+    page.open(f"https://secbox.local:{place.box.port}/")
+    page.find("#search")
+    verdicts(page)
+    page.wait_text("La caja no responde", ".notice")
+    register(page, "Sin Caja")
+    page.wait_text("Guardado en esta tableta", ".notice")
+    assert outbox(page) == 1
+    page.open(f"https://secbox.local:{place.box.port}/")
+    page.find("#search")
+    assert outbox(page) == 1, "it outlives a closed tab"
+    place.box.start()
+    wait_until(lambda: outbox(page) == 0, "the entry has arrived", place.box.alive)
+    assert [v[0] for v in visits(place)] == ["María del Mar", "Sin Nube", "Sin Caja"], "each exactly once"
+
+
+def widest(page):
+    return page.run("return Math.max(...[...document.querySelectorAll('body *')].filter((e) => !e.closest('nav'))"
+                    ".map((e) => e.getBoundingClientRect().right))")
+
+
+def nameless(page):
+    """Controls that a screen reader has no name for."""
+    return page.run("return [...document.querySelectorAll('input, select, textarea, button, a')].filter((e) => !(e.labels?.length ||"
+                    " e.textContent.trim() || e.getAttribute('aria-label'))).map((e) => e.outerHTML)")
+
+
+def small(page):
+    """Controls that a glove does not hit."""
+    return page.run("return [...document.querySelectorAll('input, select, textarea, button, a.button')].filter((e) =>"
+                    " e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)")
+
+
+def test_every_screen(place, page):
+    os.makedirs(SCREENS, exist_ok=True)
+    log_in(page)
+    place.tablet.cookies = {}
+    place.logged_in().post("/api/lan/entries", {"kind": "enter", "name": "Ana María Ruiz", "plate": "XYZ-987", "companions": 2})
+    place.tablet.post("/api/lan/notes", {"text": "El portón 2 no cierra bien."})
+    for language, theme in (("es", "day"), ("es", "night"), ("en", "day"), ("en", "night")):
+        page.run("const s = await import('/store.mjs'); await s.setValue('language', a[0]); await s.setValue('theme', a[1])",
+                 language, theme)
+        page.open(f"https://secbox.local:{place.box.port}/")
+        for name in NAMES:
+            page.click(f"[data-screen={name}]")
+            page.find("main h2, main label")
+            if name == "search":
+                search(page, "ab0158", "VETADO")
+            for width in (320, 360, 1280):
+                page.resize(width, 800)
+                assert widest(page) <= width, (name, width)
+                page.screenshot(os.path.join(SCREENS, f"{name}-{language}-{theme}-{width}.png"))
+            assert nameless(page) == [] and small(page) == [], name
+    # before the login the app asks whether there is one
+    assert [c for c in page.complaints() if "/api/lan/session" not in c] == []
