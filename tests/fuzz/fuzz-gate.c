@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows of the community's tables and what a guard types: the first line is typed, each further one is a row. Whatever they hold, the
- * verdict is one of three, and nobody is authorised beside a ban that fits exactly. */
+/* Rows of the community's tables and what a guard types: the first line is typed, each further one is a row. Whatever they
+ * hold, the verdict is one of three, and nobody is authorised beside a ban that fits exactly. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The guards' app in Debian's Chromium, on a real box with a real database: with the cloud, without it, and without the box. Pictures
-of every screen are left in build/screens."""
+"""The guards' app in Debian's Chromium, on a real box with a real database: with the cloud, without it, and without the box.
+Pictures of every screen are left in build/screens."""
 import os
 
 import pytest
@@ -122,8 +122,8 @@ def widest(page):
 
 def nameless(page):
     """Controls that a screen reader has no name for."""
-    return page.run("return [...document.querySelectorAll('input, select, textarea, button, a')].filter((e) => !(e.labels?.length ||"
-                    " e.textContent.trim() || e.getAttribute('aria-label'))).map((e) => e.outerHTML)")
+    return page.run("return [...document.querySelectorAll('input, select, textarea, button, a')].filter((e) => !(e.labels?.length"
+                    " || e.textContent.trim() || e.getAttribute('aria-label'))).map((e) => e.outerHTML)")
 
 
 def small(page):
