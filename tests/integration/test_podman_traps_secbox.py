@@ -83,7 +83,6 @@ REFUSED = [
     (22, compose(service("web", more="networks: [front]")), "compose.missing-network"),
     (23, compose(service("a", more="container_name: same"), service("b", more="container_name: same")),
      "compose.duplicate-container-name"),
-    (24, "name: chosen\n" + SERVER, "compose.name"),
     (28, "services:\n  web:\n    imgae: localhost/server:1\n", "compose.unknown-key"),
     (33, compose(service("a", more='ports: ["127.0.0.1:18080:80"]'), service("b", more='ports: ["127.0.0.1:18080:80"]')),
      "compose.duplicate-port"),
@@ -101,14 +100,22 @@ def test_row03_missing_env_file_is_an_error(offline):
 
 
 @pytest.mark.parametrize("line", ["A='quoted'", 'A="quoted"', "export A=1", "A =1"])
-def test_row12_only_what_all_dialects_read_alike(offline, line):
+def test_row12_secbox_env_is_read_once_and_as_docker_compose_does(offline, line):
     offline.write("etc/tucomunidad/secbox.env", f"CLOUD_BASE_URL=https://c.example\nDEVICE_ID=x\n{line}\n")
-    assert offline.render(SERVER)[1].startswith("env.")
+    services, error = offline.render(compose(service("web", more="environment: {B: '${A}'}")))
+    assert error is None
+    assert services["web"]["environment"]["B"] == line.split("=")[1].strip("'\"")
 
 
 def test_row20_profiled_services_are_left_out(offline):
     services, _ = offline.render(compose(service("web"), service("debug", more="profiles: [debug]")))
     assert list(services) == ["web"]
+
+
+def test_row24_the_name_in_the_file_changes_no_name_on_the_box(offline):
+    services, error = offline.render("name: chosen\n" + SERVER)
+    assert error is None
+    assert services["web"]["container_name"] == "secbox_web_1"
 
 
 @pytest.mark.parametrize("port,wanted", [("8080", "8080/tcp"), ("22:22", "22:22/tcp")])
