@@ -4,9 +4,11 @@ import json
 import os
 import shlex
 import shutil
+import ssl
 import subprocess
 import tempfile
 import types
+import urllib.request
 
 import pytest
 
@@ -138,3 +140,15 @@ def test_the_shipped_example_runs(bare):
     assert box.user.podman(*ask).stdout == "secbox\n"
     healthy = ["healthcheck", "run", box.ids()["secbox"]]
     wait_until(lambda: box.user.podman(*healthy, check=False).returncode == 0, "secbox says that it is alive")
+    wait_until(lambda: guards_status(box).get("database"), "the guards' pages answer, with the database behind them")
+
+
+def guards_status(box):
+    """What a tablet hears before anybody has logged in, on the port that the example publishes."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with urllib.request.urlopen(f"https://{box.address}:8443/api/lan/status", context=context, timeout=60) as answer:
+            return json.load(answer)
+    except OSError:
+        return {}
