@@ -41,10 +41,16 @@ define install_files
 	  install -D -m "$$mode" "$$from" "$(DESTDIR)$$to" || exit 1; \
 	done
 endef
-$(BUILD)/completion/%.bash $(BUILD)/completion/%.zsh $(BUILD)/completion/%.fish: $(BUILD)/bin/%
-	$(Q)mkdir -p $(@D)
-	$(Q)for shell in bash zsh fish; do $< completion $$shell >$(BUILD)/completion/$*.$$shell || exit 1; done
+$(BUILD)/completion/%.bash $(BUILD)/completion/%.zsh $(BUILD)/completion/%.fish: $(BUILD)/bin/% | $(BUILD)/completion
+	$(Q)for shell in bash zsh fish; do \
+	  $< completion $$shell >$(BUILD)/completion/$*.new && mv -f $(BUILD)/completion/$*.new $(BUILD)/completion/$*.$$shell || \
+	    exit 1; \
+	done
+$(BUILD)/completion:
+	$(Q)mkdir -p $@
 
+# The folder belongs to whoever builds, also when root is the first to install.
+all: | $(BUILD)/completion
 install-box: $(BUILD)/completion/secboxctl.bash
 install-fleet: $(BUILD)/completion/secbox-fleet.bash
 
