@@ -81,7 +81,7 @@ static int add_status(cJSON *status, void *userdata)
     if (r >= 0 && d->parts.replica)
         r = json_add_string(status, "databaseState", database_state_name(replica_database(d->parts.replica)));
     if (r >= 0 && d->parts.replica)
-        r = json_add_string(status, "sync", sync_state_name(replica_state(d->parts.replica)));
+        r = json_add_string(status, "sync", sync_state_name((int) replica_state(d->parts.replica)));
     return r;
 }
 

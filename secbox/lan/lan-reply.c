@@ -11,18 +11,18 @@
 #include "secbox/lan/lan-impl.h"
 
 #define JSON_TYPE "application/json"
-#define POLICY                                                                                                         \
-    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "         \
-    "connect-src 'self'; manifest-src 'self'; worker-src 'self'; media-src 'self' blob:; base-uri 'none'; "            \
-    "form-action 'self'; frame-ancestors 'none'"
-
 #define MORE_HEADERS_MAX 3
+
+static const char policy[] =
+    "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; manifest-src 'self'; worker-src 'self'; media-src 'self' blob:; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'";
 
 void lan_reply_raw(HttpExchange *x, int status, const char *content_type, const char *body, size_t len,
                    const char *const *more)
 {
     const char *headers[] = {
-        POLICY,
+        policy,
         "Strict-Transport-Security: max-age=31536000",
         "X-Content-Type-Options: nosniff",
         "Referrer-Policy: no-referrer",

@@ -6,16 +6,18 @@
 
 #define CURRENT AGENT_STATE_DIR "/current.json"
 
-/* As agents of the release before wrote it, and with members of one that is not written yet. */
+/* As agents write it, and with members of one that is not written yet. */
 #define WHOLE                                                                                                          \
     "{\"version\":\"7\",\"id\":\"d-7\",\"sha256\":\"s\",\"inputs\":\"i\",\"at\":\"2026-01-02T03:04:05.678Z\","         \
     "\"name\":\"secbox\",\"previous\":\"6\",\"networks\":{\"n\":{}},\"volumes\":{},\"services\":[{\"name\":\"web\","   \
     "\"container\":\"secbox_web_1\",\"id\":\"01\",\"image\":\"r/"                                                      \
     "web:1\",\"imageId\":\"02\",\"previousImageId\":\"03\","                                                           \
     "\"labels\":{\"a\":\"b\"},\"hash\":\"h\",\"state\":\"running\",\"staticDir\":\"/s\",\"pidFile\":\"/p\","           \
-    "\"health\":\"healthy\",\"pid\":7,\"startTicks\":\"18446744073709551615\",\"hostPorts\":[\"80\"],"                 \
+    "\"health\":\"healthy\",\"pid\":7,\"startTicks\":\"18446744073709551615\",\"healthIntervalUsec\":\"0\","           \
+    "\"hostPorts\":[\"80\"],"                                                                                          \
     "\"environment\":{\"A\":\"1\"},\"config\":{\"restart\":\"no\"},\"ordered\":\"sha256:0\",\"cpus\":[1]},"            \
-    "{\"name\":\"once\",\"state\":\"exited\",\"pid\":0,\"startTicks\":\"0\"}],\"signedBy\":{\"key\":[1]}}"
+    "{\"name\":\"once\",\"state\":\"exited\",\"pid\":0,\"startTicks\":\"0\",\"healthIntervalUsec\":\"0\"}],"           \
+    "\"signedBy\":{\"key\":[1]}}"
 
 static Current *load(void)
 {
