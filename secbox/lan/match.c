@@ -43,7 +43,7 @@ static size_t decode(const char *text, uint32_t *ret)
     const unsigned char *s = (const unsigned char *) text;
     size_t len = s[0] < 0x80 ? s[0] != 0 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
 
-    *ret = len < 2 ? s[0] : s[0] & (0xff >> (len + 1));
+    *ret = len < 2 ? s[0] : s[0] & (0xffu >> (len + 1));
     if (len >= 2 && (s[0] < 0xc2 || s[0] > 0xf4))
         len = 0;
     for (size_t i = 1; i < len; i++) {
