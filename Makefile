@@ -86,8 +86,9 @@ UNIT_BINS = $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/%)
 # Two files that change with what they hold: another compiler or other flags compile everything anew, a file that came
 # or went makes the libraries anew.
 SOURCES := $(sort $(LIB_SRC) $(foreach p,$(PROGRAMS),$($(p)_SRC)) $(wildcard tests/*/*.c))
+# GNU make 4.3 forgets to take the newline off the end of a longer file, depending on where its buffer lies: hence strip.
 define note
-ifneq ($$(file <$(BUILD)/$(1)),$$($(2)))
+ifneq ($$(strip $$(file <$(BUILD)/$(1))),$$(strip $$($(2))))
 $$(shell mkdir -p $(BUILD))
 $$(file >$(BUILD)/$(1),$$($(2)))
 endif
