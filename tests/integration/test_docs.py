@@ -61,7 +61,7 @@ def check_make(args):
         need(re.search(rf"\$\({name}\)|^{name}\b|,{name}\)", text, re.M), f"make knows no {name}")
     targets = [a for a in args if "=" not in a]
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-    p = subprocess.run(["make", "-n", *targets], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    p = subprocess.run(make_words("-n", *targets), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     need(p.returncode == 0, f"make {' '.join(targets)}: {p.stderr}")
 
 

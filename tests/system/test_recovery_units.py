@@ -12,7 +12,7 @@ from tests.conftest import require_programs
 from tests.lab import whole_box
 from tests.lab.fleet import Fleet
 from tests.lab.gateway import Gateway
-from tests.lab.util import ROOT, LabError, read_text, wait_until
+from tests.lab.util import ROOT, LabError, make_words, read_text, wait_until
 from tests.system.test_whole_box import CA_FILE, make_certificate
 
 DEVICE = "caseta5"
@@ -159,7 +159,7 @@ def test_what_was_enabled_can_be_disabled(whole):
         assert whole.run("systemctl", "is-enabled", unit, check=False).stdout.strip() == "disabled", unit
     whole.run("systemctl", "enable", "--now", *README_UNITS)
     wait_until(lambda: connected(whole), "it all comes back")
-    words = shlex.split(subprocess.run(["make", "-n", "uninstall"], cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    words = shlex.split(subprocess.run(make_words("-n", "uninstall"), cwd=ROOT, capture_output=True, text=True, check=True).stdout)
     names = [word for word in words if word.startswith("/")]
     whole.write("/uninstall.sh", read_text(f"{ROOT}/installer/uninstall.sh"), 0o755)
     kept = whole.read("/etc/tucomunidad/mgmt-agent.env")
