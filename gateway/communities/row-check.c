@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/communities/row-check.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/clock.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
+#include "lib/base/time-window.h"
 #include "lib/data/json.h"
 
 #define TEXT_MAX 200
@@ -68,21 +69,6 @@ int row_kind_parse(const char *name, RowKind *ret)
     return -EINVAL;
 }
 
-int uuid_parse(const char *text, char ret[static UUID_SIZE])
-{
-    size_t len = text ? strlen(text) : 0;
-    if (len != UUID_SIZE - 1)
-        return -EINVAL;
-    for (size_t i = 0; i < len; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? text[i] != '-' : !isxdigit((unsigned char) text[i]))
-            return -EINVAL;
-        ret[i] = (char) tolower((unsigned char) text[i]);
-    }
-    ret[len] = '\0';
-    return 0;
-}
-
 static const Member *find_member(RowKind kind, const char *name)
 {
     for (size_t i = 0; i < ELEMENTSOF(members); i++)
@@ -121,67 +107,23 @@ static bool is_notes(const cJSON *item)
     return line && text_is_plain(line);
 }
 
-/* The number that n digits make, or -1. */
-static int digits(const char *s, int n)
-{
-    int value = 0;
-    for (int i = 0; i < n; i++) {
-        if (!isdigit((unsigned char) s[i]))
-            return -1;
-        value = value * 10 + s[i] - '0';
-    }
-    return value;
-}
-
-static bool in_range(int value, int min, int max)
-{
-    return value >= min && value <= max;
-}
-
-/* "2026-01-02T" */
-static bool is_date(const char *s)
-{
-    static const int month_days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    int year = digits(s, 4);
-    int month = year >= 1970 && s[4] == '-' ? digits(s + 5, 2) : -1;
-    int day = month >= 1 && month <= 12 && s[7] == '-' ? digits(s + 8, 2) : -1;
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return day >= 1 && day <= month_days[month - 1] + (month == 2 && leap) && s[10] == 'T';
-}
-
-/* "18:00" */
-static bool is_clock(const char *s)
-{
-    return in_range(digits(s, 2), 0, 23) && s[2] == ':' && in_range(digits(s + 3, 2), 0, 59);
-}
-
 /* RFC 3339, with seconds and a zone. */
 bool row_time_is_valid(const char *s)
 {
-    if (!s || strlen(s) > 40 || !is_date(s) || !is_clock(s + 11) || s[16] != ':' || !in_range(digits(s + 17, 2), 0, 59))
-        return false;
-    s += 19;
-    if (*s == '.') {
-        size_t n = strspn(s + 1, "0123456789");
-        if (n == 0 || n > 9)
-            return false;
-        s += 1 + n;
-    }
-    return str_equal(s, "Z") || ((*s == '+' || *s == '-') && is_clock(s + 1) && s[6] == '\0');
+    usec_t ignored;
+    return rfc3339_parse(s, &ignored) >= 0;
 }
 
 static bool is_days(const cJSON *item)
 {
-    static const char *const days[] = { "mon", "tue", "wed", "thu", "fri", "sat", "sun" };
     const cJSON *day;
     unsigned seen = 0;
     if (!cJSON_IsArray(item) || cJSON_GetArraySize(item) == 0)
         return false;
     cJSON_ArrayForEach(day, item) {
-        size_t i = 0;
-        while (i < ELEMENTSOF(days) && !str_equal(cJSON_GetStringValue(day), days[i]))
-            i++;
-        if (i == ELEMENTSOF(days) || seen & 1U << i)
+        const char *name = cJSON_GetStringValue(day);
+        int i = name && strlen(name) == WEEKDAY_LEN ? weekday_parse(name) : -EINVAL;
+        if (i < 0 || seen & 1U << i)
             return false;
         seen |= 1U << i;
     }
@@ -191,7 +133,8 @@ static bool is_days(const cJSON *item)
 static bool is_hours(const cJSON *item)
 {
     const char *s = cJSON_GetStringValue(item);
-    return s && strlen(s) == 11 && is_clock(s) && s[5] == '-' && (is_clock(s + 6) || str_equal(s + 6, "24:00"));
+    TimeWindow ignored;
+    return s && strlen(s) == HOURS_LEN && hours_parse(s, &ignored) >= 0;
 }
 
 static bool is_uses(const cJSON *item)

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 
 #include "lib/base/error.h"
+#include "lib/base/uuid.h"
 
-#define UUID_SIZE 37
 #define ROW_SIZE_MAX (16 * 1024) /* bytes of JSON */
 
 typedef enum RowKind {
@@ -23,9 +23,6 @@ typedef enum RowKind {
 const char *row_kind_name(RowKind kind);
 /* 0 or -EINVAL. */
 int row_kind_parse(const char *name, RowKind *ret) _must_check_;
-
-/* Lower case, with a NUL; -EINVAL when text is no UUID. */
-int uuid_parse(const char *text, char ret[static UUID_SIZE]) _must_check_;
 
 /* RFC 3339, with seconds and a zone. NULL is not. */
 bool row_time_is_valid(const char *text);

@@ -39,30 +39,86 @@ const char *timestamp_format(usec_t realtime, char buf[static TIMESTAMP_SIZE])
     return buf;
 }
 
+#define TIME_TEXT_MIN 20 /* 2026-01-02T03:04:05Z */
+#define TIME_TEXT_MAX 40
+
+/* The number that n digits make, -1 when they are none. */
+static int digits(const char *s, int n)
+{
+    int value = 0;
+
+    for (int i = 0; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9')
+            return -1;
+        value = value * 10 + s[i] - '0';
+    }
+    return value;
+}
+
+/* ".678" in microseconds; where it ends. NULL: it is none. */
+static const char *parse_fraction(const char *s, usec_t *ret)
+{
+    usec_t unit = USEC_PER_SEC / 10;
+    int n = 0;
+
+    *ret = 0;
+    if (*s != '.')
+        return s;
+    for (s++; *s >= '0' && *s <= '9'; s++, n++, unit /= 10)
+        *ret += (usec_t) (*s - '0') * unit;
+    return n > 0 ? s : NULL;
+}
+
+/* "Z" in either case, "+05:30": seconds east of UTC. */
+static int parse_offset(const char *s, long *ret)
+{
+    int hours = *s == '+' || *s == '-' ? digits(s + 1, 2) : -1;
+    int minutes = hours >= 0 && s[3] == ':' ? digits(s + 4, 2) : -1;
+
+    *ret = 0;
+    if (strcmp(s, "Z") == 0 || strcmp(s, "z") == 0)
+        return 0;
+    if (hours > 23 || minutes < 0 || minutes > 59 || s[6] != '\0')
+        return -EINVAL;
+    *ret = (hours * 60L + minutes) * 60 * (*s == '-' ? -1 : 1);
+    return 0;
+}
+
+int rfc3339_parse(const char *s, usec_t *ret)
+{
+    size_t len = s ? strnlen(s, TIME_TEXT_MAX + 1) : 0;
+    struct tm tm = {};
+    usec_t fraction;
+    long offset;
+
+    if (len < TIME_TEXT_MIN || len > TIME_TEXT_MAX || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' ||
+        s[16] != ':')
+        return -EINVAL;
+    int year = digits(s, 4), month = digits(s + 5, 2), day = digits(s + 8, 2);
+    int hour = digits(s + 11, 2), minute = digits(s + 14, 2), second = digits(s + 17, 2);
+    const char *rest = parse_fraction(s + 19, &fraction);
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
+        second < 0 || second > 59 || !rest || parse_offset(rest, &offset) < 0)
+        return -EINVAL;
+    tm = (struct tm) {
+        .tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day, .tm_hour = hour, .tm_min = minute, .tm_sec = second
+    };
+    time_t seconds = timegm(&tm) - offset;
+    /* timegm() takes the 31st of June for the 1st of July */
+    if (tm.tm_mday != day || seconds < 0)
+        return -EINVAL;
+    *ret = (usec_t) seconds * USEC_PER_SEC + fraction;
+    return 0;
+}
+
 int timestamp_parse(const char *s, usec_t *ret)
 {
     char canonical[TIMESTAMP_SIZE];
-    unsigned year, month, day, hour, minute, second, millis;
-    struct tm tm = {};
-    time_t seconds;
-    int end = 0;
+    usec_t t;
 
-    if (sscanf(s, "%4u-%2u-%2uT%2u:%2u:%2u.%3uZ%n", &year, &month, &day, &hour, &minute, &second, &millis, &end) != 7 ||
-        end == 0 || s[end] != '\0' || year < 1970)
+    if (rfc3339_parse(s, &t) < 0 || strcmp(timestamp_format(t, canonical), s) != 0)
         return -EINVAL;
-    tm = (struct tm) { .tm_year = (int) year - 1900,
-                       .tm_mon = (int) month - 1,
-                       .tm_mday = (int) day,
-                       .tm_hour = (int) hour,
-                       .tm_min = (int) minute,
-                       .tm_sec = (int) second };
-    seconds = timegm(&tm);
-    if (seconds < 0)
-        return -EINVAL;
-    /* timegm() accepts the 31st of June; only what prints the same again is a time */
-    if (strcmp(timestamp_format((usec_t) seconds * USEC_PER_SEC + millis * USEC_PER_MSEC, canonical), s) != 0)
-        return -EINVAL;
-    *ret = (usec_t) seconds * USEC_PER_SEC + millis * USEC_PER_MSEC;
+    *ret = t;
     return 0;
 }
 

@@ -21,7 +21,10 @@ usec_t realtime_usec(void);
 
 /* RFC 3339 in UTC with milliseconds: 2026-01-02T03:04:05.678Z. Returns buf. */
 const char *timestamp_format(usec_t realtime, char buf[static TIMESTAMP_SIZE]);
-/* Reads that form back; -EINVAL for anything else. */
+/* RFC 3339 as others write it: with or without a fraction, in UTC or with an offset; since 1970, without leap seconds. -EINVAL,
+ * also for NULL. */
+int rfc3339_parse(const char *s, usec_t *ret);
+/* Only the form of timestamp_format(); -EINVAL for anything else. */
 int timestamp_parse(const char *s, usec_t *ret);
 
 /* How far a time is from `now`, for people: "now" below a second, else "12 s ago", "3 min ago", "5 h ago", "2 days ago",

@@ -9,36 +9,14 @@
 
 #include "lib/base/strv.h"
 
-#define MINUTES_PER_DAY (24 * 60)
 #define SEARCH_MINUTES (8 * MINUTES_PER_DAY)
-#define EVERY_DAY 0x7fu
-
-/* Two digits, a colon, two digits; "24:00" is the end of a day. */
-static int parse_minute(const char *p, unsigned *ret)
-{
-    unsigned hour, minute;
-
-    for (size_t i = 0; i < 5; i++)
-        if (i == 2 ? p[i] != ':' : !isdigit((unsigned char) p[i]))
-            return -EINVAL;
-    hour = (unsigned) ((p[0] - '0') * 10 + p[1] - '0');
-    minute = (unsigned) ((p[3] - '0') * 10 + p[4] - '0');
-    if (minute > 59 || hour * 60 + minute > MINUTES_PER_DAY)
-        return -EINVAL;
-    *ret = hour * 60 + minute;
-    return 0;
-}
 
 static int parse_day(const char **p)
 {
-    static const char *const names[] = { "sun", "mon", "tue", "wed", "thu", "fri", "sat" };
+    int day = weekday_parse(*p);
 
-    for (size_t i = 0; i < ELEMENTSOF(names); i++)
-        if (str_starts(*p, names[i])) {
-            *p += 3;
-            return (int) i;
-        }
-    return -EINVAL;
+    *p += day < 0 ? 0 : WEEKDAY_LEN;
+    return day;
 }
 
 /* "mon-fri+sun" up to the slash. */
@@ -76,10 +54,9 @@ static int parse_one(const char **p, TimeWindow *w)
     *w = (TimeWindow) { .days = EVERY_DAY };
     if (!isdigit((unsigned char) **p) && parse_days(p, &w->days) < 0)
         return -EINVAL;
-    if (parse_minute(*p, &w->from) < 0 || (*p)[5] != '-' || parse_minute(*p + 6, &w->to) < 0 ||
-        w->from == MINUTES_PER_DAY)
+    if (hours_parse(*p, w) < 0)
         return -EINVAL;
-    *p += 11;
+    *p += HOURS_LEN;
     return **p == '\0' || **p == ',' ? 0 : -EINVAL;
 }
 
@@ -101,15 +78,6 @@ int windows_parse(const char *text, TimeWindow ret[static TIME_WINDOWS_MAX], siz
     return 0;
 }
 
-static bool is_open(const TimeWindow *w, unsigned day, unsigned minute)
-{
-    bool today = w->days >> day & 1, yesterday = w->days >> ((day + 6) % 7) & 1;
-
-    if (w->from < w->to)
-        return today && minute >= w->from && minute < w->to;
-    return (today && minute >= w->from) || (yesterday && minute < w->to);
-}
-
 bool windows_are_open(const TimeWindow *w, size_t n, usec_t realtime)
 {
     time_t seconds = (time_t) (realtime / USEC_PER_SEC);
@@ -120,7 +88,7 @@ bool windows_are_open(const TimeWindow *w, size_t n, usec_t realtime)
     if (!localtime_r(&seconds, &tm))
         return false;
     for (size_t i = 0; i < n; i++)
-        if (is_open(&w[i], (unsigned) tm.tm_wday, (unsigned) (tm.tm_hour * 60 + tm.tm_min)))
+        if (time_window_is_open(&w[i], (unsigned) tm.tm_wday, (unsigned) (tm.tm_hour * 60 + tm.tm_min)))
             return true;
     return false;
 }

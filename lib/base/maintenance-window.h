@@ -7,11 +7,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
-
-typedef struct TimeWindow {
-    unsigned days;     /* bit n: day n of the week, 0 is Sunday; the day on which the window opens */
-    unsigned from, to; /* minutes since midnight; `to` below or equal to `from` is on the next day */
-} TimeWindow;
+#include "lib/base/time-window.h"
 
 #define TIME_WINDOWS_MAX 16
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/base/uuid.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +22,15 @@ bool uuid_is_valid(const char *text)
         text += groups[i] + 1;
     }
     return true;
+}
+
+int uuid_parse(const char *text, char ret[static UUID_SIZE])
+{
+    if (!text || strlen(text) != UUID_SIZE - 1)
+        return -EINVAL;
+    for (size_t i = 0; i < UUID_SIZE; i++)
+        ret[i] = (char) (text[i] >= 'A' && text[i] <= 'F' ? text[i] - 'A' + 'a' : text[i]);
+    return uuid_is_valid(ret) ? 0 : -EINVAL;
 }
 
 void uuid7_format(uint64_t unix_msec, const uint8_t random[static 10], char ret[static UUID_SIZE])

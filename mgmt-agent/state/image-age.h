@@ -5,9 +5,6 @@
 #include "lib/base/clock.h"
 #include "lib/data/json.h"
 
-/* RFC 3339 with any offset and fraction. -EINVAL. */
-int rfc3339_parse(const char *s, usec_t *ret) _must_check_;
-
 /* Of an inspected image: its label org.opencontainers.image.created, else its `Created`. 0 when it does not say, or says what
  * cannot be: the future, or a time before there were images (reproducible builds write 1970). */
 usec_t image_made_at(const cJSON *info, usec_t now);

@@ -8,12 +8,14 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "secbox/lan/lan-impl.h"
+#include "secbox/lan/record.h"
 #include "secbox/replica/gate-sql.h"
 
 #define PAGE_MAX 1000
 #define PAGE_DEFAULT 200
 #define OFFSET_MAX 1000000
 #define TYPED_MAX 128
+#define EXPECTED USEC_PER_DAY
 
 typedef struct Page {
     uint64_t limit, offset;
@@ -59,7 +61,7 @@ static bool page_start(LanRequest *q, bool minute)
     return false;
 }
 
-/* {"NAME": list, "next": OFFSET} with the page's tag; next is absent on the last page. */
+/* {"NAME": list, "next": OFFSET} with the page's tag; n rows were read for it, and next is absent on the last page. */
 static void page_answer(LanRequest *q, const char *name, cJSON *list, size_t n)
 {
     const Page *p = q->scratch;
@@ -101,6 +103,15 @@ static void ban_list(LanRequest *q)
     page_answer(q, "bans", list, n);
 }
 
+/* Those who may come between now and the same time tomorrow; days and hours are the app's to group by. */
+static bool is_expected(const cJSON *row)
+{
+    const Record guest = record_from(RECORD_GUEST, row);
+    int64_t now = (int64_t) (realtime_usec() / USEC_PER_SEC);
+
+    return (!guest.until || guest.until > now) && guest.from < now + (int64_t) (EXPECTED / USEC_PER_SEC);
+}
+
 static cJSON *guest_of(const StoreRows *rows, size_t i)
 {
     cJSON *row = row_of(store_rows_get(rows, i, 1), store_rows_get(rows, i, 2));
@@ -119,14 +130,18 @@ static cJSON *unit_of(const StoreRows *rows, size_t i)
     return row_of(store_rows_get(rows, i, 0), store_rows_get(rows, i, 1));
 }
 
+/* `belongs` (NULL: all do) leaves rows out. */
 static void answer_rows(LanRequest *q, const StoreRows *rows, const char *name,
-                        cJSON *(*make)(const StoreRows *rows, size_t i))
+                        cJSON *(*make)(const StoreRows *rows, size_t i), bool (*belongs)(const cJSON *row))
 {
     cJSON *list = cJSON_CreateArray();
     size_t n = store_rows_count(rows);
 
     for (size_t i = 0; i < n && list; i++) {
-        if (json_append(list, make(rows, i)) < 0) {
+        cJSON *row = make(rows, i);
+        if (row && belongs && !belongs(row)) {
+            cJSON_Delete(row);
+        } else if (json_append(list, row) < 0) {
             cJSON_Delete(list);
             list = NULL;
         }
@@ -136,26 +151,25 @@ static void answer_rows(LanRequest *q, const StoreRows *rows, const char *name,
 
 static void on_schedule(LanRequest *q, const StoreRows *rows)
 {
-    answer_rows(q, rows, "guests", guest_of);
+    answer_rows(q, rows, "guests", guest_of, is_expected);
 }
 
-/* Those who may come between now and the same time tomorrow; days and hours are the app's to group by. */
 static void schedule(LanRequest *q)
 {
     char from[TIMESTAMP_SIZE], until[TIMESTAMP_SIZE];
-    usec_t now = realtime_usec() / USEC_PER_SEC * USEC_PER_SEC;
+    usec_t now = realtime_usec();
 
     if (!page_start(q, true))
         return;
     const Page *p = q->scratch;
-    timestamp_format(now, from);
-    timestamp_format(now + USEC_PER_DAY, until);
+    timestamp_format(now > USEC_PER_DAY ? now - USEC_PER_DAY : 0, from);
+    timestamp_format(now + EXPECTED + USEC_PER_DAY, until);
     lan_query(q, sql_gate_schedule(from, until, (int64_t) p->limit, (int64_t) p->offset), on_schedule);
 }
 
 static void on_units(LanRequest *q, const StoreRows *rows)
 {
-    answer_rows(q, rows, "units", unit_of);
+    answer_rows(q, rows, "units", unit_of, NULL);
 }
 
 static void units(LanRequest *q)

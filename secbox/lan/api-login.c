@@ -142,14 +142,8 @@ static void session_delete(LanRequest *q)
 {
     static const char *const headers[] = { "Set-Cookie: __Host-session=; Max-Age=0; " COOKIE_RULES, NULL };
     _cleanup_(error_done) Error err = {};
-    const char *cookies = http_header(q->exchange, "Cookie"), *at = cookies ? strstr(cookies, "__Host-session=") : NULL;
-    _cleanup_(freep) char *token = NULL;
 
-    if (at) {
-        at += strlen("__Host-session=");
-        token = strndup(at, strcspn(at, "; "));
-    }
-    int r = token ? guard_session_end(q->lan->sessions, token, &err) : -ENOMEM;
+    int r = guard_session_end(q->lan->sessions, q->token, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "the end of a guard's session is not saved");
     log_info("guard %s has logged out", q->guard_name);

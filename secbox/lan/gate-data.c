@@ -21,7 +21,7 @@
 #define SECONDS_PER_MINUTE 60
 #define SECONDS_PER_DAY (24 * 60 * 60)
 #define OFFSET_MAX (26 * 60 * 60)
-#define FIRST_WEEKDAY 3 /* 1970-01-01 was a Thursday */
+#define FIRST_WEEKDAY 4 /* 1970-01-01 was a Thursday */
 
 typedef struct Copy {
     BanIndex *bans;

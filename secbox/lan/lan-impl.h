@@ -38,6 +38,7 @@ struct LanRequest {
     Lan *lan;
     HttpExchange *exchange;
     char *guard, *guard_name; /* who asks; NULL before the login */
+    char *token;              /* of the session, as the cookie has it */
     char *browser;            /* which browser, by its cookie; NULL: it has none yet */
     cJSON *body;              /* of POST */
     StoreQuery *query;

@@ -81,6 +81,7 @@ void lan_request_free(LanRequest *q)
     cJSON_Delete(q->body);
     free(q->guard);
     free(q->guard_name);
+    free(q->token);
     free(q->browser);
     free(q);
 }

@@ -77,9 +77,10 @@ static char *cookie(const HttpExchange *x, const char *name)
 
 static bool identify(LanRequest *q)
 {
-    _cleanup_(freep) char *token = cookie(q->exchange, "__Host-session");
-    const GuardSession *s = guard_session_find(q->lan->sessions, token, realtime_usec());
+    const GuardSession *s;
 
+    q->token = cookie(q->exchange, "__Host-session");
+    s = guard_session_find(q->lan->sessions, q->token, realtime_usec());
     q->browser = cookie(q->exchange, "__Host-browser");
     if (!s)
         return true;

@@ -9,6 +9,3 @@
 /* Borrows its texts from `row`, the row's object. A member of another kind counts as absent; a ban whose end cannot be read
  * has none, a guest whose bounds, days, hours or uses cannot be read is never authorised (until = 1). */
 Record record_from(RecordKind kind, const cJSON *row);
-
-/* RFC 3339 with or without a fraction, in UTC or with an offset, to seconds since 1970. -EINVAL, also before 1970. */
-int rfc3339_seconds(const char *text, int64_t *ret) _must_check_;

@@ -8,9 +8,6 @@
 
 #include "lib/base/strv.h"
 
-#define DAY_NAME_LEN 3
-#define HOURS_LEN 11 /* "08:00-18:00" */
-
 /* What can be compared of a record, or of what was typed. */
 typedef struct Folded {
     char *name, *plate, *document, *code;
@@ -30,53 +27,10 @@ const char *refusal_name(Refusal n)
     return names[n];
 }
 
-int weekday_parse(const char *s)
+/* The day on which a window opens that is open at that minute, if it is. */
+static unsigned day_of(const TimeWindow *w, const LocalMoment *at)
 {
-    static const char *const days[] = { "mon", "tue", "wed", "thu", "fri", "sat", "sun" };
-
-    for (size_t i = 0; i < ELEMENTSOF(days); i++)
-        if (str_equal(s, days[i]))
-            return (int) i;
-    return -EINVAL;
-}
-
-static int two_digits(const char *s)
-{
-    bool digits = s[0] >= '0' && s[0] <= '9' && s[1] >= '0' && s[1] <= '9';
-
-    return digits ? (s[0] - '0') * 10 + s[1] - '0' : -EINVAL;
-}
-
-static int clock_parse(const char *s, unsigned *ret)
-{
-    int hour = two_digits(s), minute = two_digits(s + 3);
-
-    if (hour < 0 || hour > 24 || s[2] != ':' || minute < 0 || minute > 59 || (hour == 24 && minute > 0))
-        return -EINVAL;
-    *ret = (unsigned) (hour * 60 + minute);
-    return 0;
-}
-
-int hours_parse(const char *s, unsigned *ret_from, unsigned *ret_until)
-{
-    if (strlen(s) != HOURS_LEN || s[5] != '-' || clock_parse(s, ret_from) < 0 || clock_parse(s + 6, ret_until) < 0)
-        return -EINVAL;
-    return *ret_from < MINUTES_PER_DAY ? 0 : -EINVAL;
-}
-
-static bool is_in_hours(const Record *r, unsigned minute)
-{
-    if (!r->has_hours || r->hours_from == r->hours_until)
-        return true;
-    if (r->hours_from < r->hours_until)
-        return minute >= r->hours_from && minute < r->hours_until;
-    return minute >= r->hours_from || minute < r->hours_until;
-}
-
-/* Hours over midnight belong to the day on which they began. */
-static unsigned day_of(const Record *r, const LocalMoment *at)
-{
-    bool since_yesterday = r->has_hours && r->hours_until < r->hours_from && at->minute < r->hours_until;
+    bool since_yesterday = w->to <= w->from && at->minute < w->to;
 
     return since_yesterday ? (at->weekday + 6) % 7 : at->weekday;
 }
@@ -89,9 +43,9 @@ Refusal guest_refusal(const Record *g, const LocalMoment *at)
         return REFUSAL_EXPIRED;
     if (g->has_uses && g->used >= g->uses)
         return REFUSAL_USED_UP;
-    if (g->days && !(g->days & (1u << day_of(g, at))))
+    if (!(g->window.days >> day_of(&g->window, at) & 1))
         return REFUSAL_DAY;
-    return is_in_hours(g, at->minute) ? REFUSAL_NONE : REFUSAL_HOUR;
+    return time_window_is_open(&g->window, at->weekday, at->minute) ? REFUSAL_NONE : REFUSAL_HOUR;
 }
 
 bool ban_is_active(const Record *ban, const LocalMoment *at)

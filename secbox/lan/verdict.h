@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/base/time-window.h"
 #include "secbox/lan/match.h"
 
 typedef enum Verdict {
@@ -35,15 +36,11 @@ typedef enum Refusal {
     REFUSAL_USED_UP, /* all uses are used up */
 } Refusal;
 
-#define MINUTES_PER_DAY (24 * 60)
-
 typedef struct Record {
     RecordKind kind;
     const char *name, *plate, *document, *code; /* as they came; NULL where there is none */
     int64_t from, until;                        /* seconds since 1970; 0 = no such bound */
-    unsigned days;                              /* bit 0 is Monday; 0 = every day */
-    bool has_hours;
-    unsigned hours_from, hours_until; /* minutes since midnight; until is not in it; over midnight when it is smaller */
+    TimeWindow window;                          /* from 0 to 24:00 on every day, unless the guest has less */
     bool has_uses;
     uint64_t uses, used;
     bool unconfirmed; /* a ban that the cloud no longer names, though nobody took it back */
@@ -52,7 +49,7 @@ typedef struct Record {
 /* A moment where the community is. */
 typedef struct LocalMoment {
     int64_t now;              /* seconds since 1970 */
-    unsigned weekday, minute; /* 0 is Monday; minutes since midnight */
+    unsigned weekday, minute; /* 0 is Sunday; minutes since midnight */
 } LocalMoment;
 
 typedef struct Fit {
@@ -71,10 +68,6 @@ typedef struct Decision {
 /* "VETADO", "AUTORIZADO", "DESCONOCIDO"; "", "not-yet", "expired", "day", "hour", "used-up". */
 const char *verdict_name(Verdict v);
 const char *refusal_name(Refusal n);
-
-/* "mon" … "sun" to 0 … 6, -EINVAL; "08:00-18:30" to two minutes, "24:00" being the end of a day, -EINVAL. */
-int weekday_parse(const char *s) _must_check_;
-int hours_parse(const char *s, unsigned *ret_from, unsigned *ret_until) _must_check_;
 
 Refusal guest_refusal(const Record *guest, const LocalMoment *at);
 bool ban_is_active(const Record *ban, const LocalMoment *at);

@@ -60,7 +60,7 @@ Statement sql_gate_person(const char *id)
                      sql_text(id));
 }
 
-/* Times in the rows are texts in UTC, which sort as they pass. */
+/* As texts times sort as they pass but for their offsets, which are less than a day. */
 Statement sql_gate_schedule(const char *from, const char *until, int64_t limit, int64_t offset)
 {
     return STATEMENT("SELECT " GUEST_COLUMNS " FROM guests AS g WHERE (g.data->>'until') COLLATE \"C\" > $1"

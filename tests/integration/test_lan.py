@@ -2,6 +2,7 @@
 """The guards' interface of a box (docs/lan-api.md): its certificate, who may ask what, verdicts with and without cloud and
 database, entries that are written once."""
 import base64
+import datetime
 import hashlib
 import http.client
 import json
@@ -142,6 +143,11 @@ class Place:
         self.guest = put("guests", {**day, "name": "Ana María Ruiz", "plate": "XYZ-987", "code": "704211", "uses": 2})
         put("guests", {**day, "name": "Old Friend", "plate": "OLD-111", "until": "2020-02-01T00:00:00Z"})
         put("guests", {**day, "name": "Bad Friend", "plate": "ABO-158"})
+        # as texts these two say the opposite of what they are
+        soon, ago = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=h) for h in (2, -2))
+        west, east = (datetime.timezone(datetime.timedelta(hours=h)) for h in (-5, 5))
+        put("guests", {**day, "name": "West", "until": soon.astimezone(west).isoformat(timespec="seconds")})
+        put("guests", {**day, "name": "East", "until": ago.astimezone(east).isoformat(timespec="seconds")})
         self.box = LanBox(cloud, pg)
         self.box.server = CommunityServer(cloud, self.community)
         self.box.start()
@@ -275,7 +281,7 @@ def test_lists(place):
     assert [b["id"] for b in bans.json["bans"]] == [place.ban] and bans.json["bans"][0]["reason"] == "robo"
     assert tablet.get("/api/lan/ban-list", If_None_Match=bans.headers["ETag"]).status == 304
     guests = {g["name"]: g for g in tablet.get("/api/lan/schedule").json["guests"]}
-    assert sorted(guests) == ["Ana María Ruiz", "Bad Friend"] and guests["Ana María Ruiz"]["used"] == 0
+    assert sorted(guests) == ["Ana María Ruiz", "Bad Friend", "West"] and guests["Ana María Ruiz"]["used"] == 0
     assert [u["name"] for u in tablet.get("/api/lan/units").json["units"]] == ["12-B", "7-A"]
     assert [u["name"] for u in tablet.get("/api/lan/units?q=7").json["units"]] == ["7-A"]
     pages = []

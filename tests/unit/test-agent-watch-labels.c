@@ -113,37 +113,6 @@ static void test_select(void **state)
 #define SECONDS(n) ((usec_t) (n) *USEC_PER_SEC)
 #define NOON_2026 SECONDS(1767268800) /* 2026-01-01T12:00:00Z */
 
-static void test_rfc3339(void **state)
-{
-    static const struct {
-        const char *text;
-        int64_t seconds; /* -1: refused */
-    } cases[] = {
-        { "2026-01-01T12:00:00Z", 1767268800 },
-        { "2026-01-01T12:00:00.123456789Z", 1767268800 },
-        { "2026-01-01T14:00:00+02:00", 1767268800 },
-        { "2026-01-01T06:30:00.5-05:30", 1767268800 },
-        { "2026-01-01T12:00:00", -1 },
-        { "2026-01-01 12:00:00Z", -1 },
-        { "2026-01-01T12:00:00.Z", -1 },
-        { "2026-01-01T12:00:00Zulu", -1 },
-        { "2026-01-01T12:00:00+2:00", -1 },
-        { "2026-01-01T12:00:00+25:00", -1 },
-        { "1960-01-01T12:00:00Z", -1 },
-        { "", -1 },
-    };
-    usec_t at = 0;
-
-    (void) state;
-    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        int r = rfc3339_parse(cases[i].text, &at);
-
-        if ((r == 0) != (cases[i].seconds >= 0) || (r == 0 && at != SECONDS(cases[i].seconds)))
-            fail_msg("'%s': %d, %llu", cases[i].text, r, (unsigned long long) at);
-    }
-    assert_int_equal(rfc3339_parse(NULL, &at), -EINVAL);
-}
-
 static void test_image_age(void **state)
 {
     static const struct {
@@ -271,7 +240,6 @@ int main(void)
         cmocka_unit_test(test_bad_labels),
         cmocka_unit_test(test_lists_and_hooks),
         cmocka_unit_test(test_select),
-        cmocka_unit_test(test_rfc3339),
         cmocka_unit_test(test_image_age),
         cmocka_unit_test(test_failed_images),
         cmocka_unit_test(test_unconfirmed_images),

@@ -495,6 +495,50 @@ static void test_a_verb_takes_only_its_own_options(void **state)
     assert_int_equal(verb_result, 0);
 }
 
+static void test_rfc3339(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t seconds;
+    } good[] = {
+        { "1970-01-01T00:00:00Z", 0 },
+        { "2026-01-01T06:30:00.5-05:30", 1767268800 },
+        { "2026-01-01T12:00:00.123456789z", 1767268800 },
+        { "2026-01-02T03:04:05Z", 1767323045 },
+        { "2026-01-02T03:04:05.678Z", 1767323045 },
+        { "2026-01-02T03:04:05+05:30", 1767323045 - 19800 },
+        { "2026-01-01T22:04:05-05:00", 1767323045 },
+    };
+    static const char *const bad[] = { "",
+                                       "2026-01-02",
+                                       "2026-02-30T00:00:00Z",
+                                       "2026-01-02T24:00:00Z",
+                                       "2026-01-02T03:04:05",
+                                       "2026-01-02T03:04:05+5:30",
+                                       "2026-01-02T03:04:05Zx",
+                                       "1969-12-31T00:00:00Z",
+                                       "2026-1-2T3:4:5Z",
+                                       "2026-01-02t03:04:05z",
+                                       "2026-01-02T03:04:05.Z",
+                                       "2026-01-02T03:04:60Z",
+                                       " 2026-1-02T03:04:05Z",
+                                       "2026-01-02T03:04:05.12345678901234567890Zx",
+                                       "2026-01-02T03:04:05+24:00",
+                                       "+026-01-02T03:04:05Z" };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+        usec_t t = 0;
+        if (rfc3339_parse(good[i].text, &t) < 0 || t / USEC_PER_SEC != good[i].seconds)
+            fail_msg("%s: %llu", good[i].text, (unsigned long long) t);
+    }
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+        usec_t t;
+        if (rfc3339_parse(bad[i], &t) >= 0)
+            fail_msg("%s is taken", bad[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_sweeping_beside_a_writer),
         cmocka_unit_test(test_removal_names_what_failed),
         cmocka_unit_test(test_timestamps),
+        cmocka_unit_test(test_rfc3339),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_ages),
         cmocka_unit_test(test_redaction),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* UUIDs as text, and those of version 7. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,12 +63,25 @@ static void test_valid(void **state)
         assert_false(uuid_is_valid(bad[i]));
 }
 
+static void test_parse(void **state)
+{
+    char id[UUID_SIZE];
+
+    (void) state;
+    assert_int_equal(uuid_parse("017F22e2-79B0-7cc3-98c4-dc0c0c07398f", id), 0);
+    assert_string_equal(id, "017f22e2-79b0-7cc3-98c4-dc0c0c07398f");
+    assert_int_equal(uuid_parse("017F22e2-79B0-7cc3-98c4-dc0c0c07398g", id), -EINVAL);
+    assert_int_equal(uuid_parse("017F22e2-79B0-7cc3-98c4-dc0c0c07398", id), -EINVAL);
+    assert_int_equal(uuid_parse(NULL, id), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_version_7),
         cmocka_unit_test(test_made_now),
         cmocka_unit_test(test_valid),
+        cmocka_unit_test(test_parse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

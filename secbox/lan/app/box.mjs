@@ -3,7 +3,7 @@
 // of it only when the box has said that it is on its disk.
 
 import * as store from "./store.mjs";
-import { decide, localMoment } from "./verdict.mjs";
+import { decide, localMoment, recordOf } from "./verdict.mjs";
 
 const ANSWER_MS = 5000;
 const OUTBOX_MS = 15000;
@@ -118,12 +118,9 @@ export async function copyLists() {
   }
 }
 
-const seconds = (time) => (time ? Math.floor(Date.parse(time) / 1000) : undefined);
-const record = (kind, row) => ({ ...row, kind, from: seconds(row.from), until: seconds(row.until), row });
-
 async function lookupHere(text) {
   const [bans, guests, units, status] = await Promise.all(["bans", "guests", "units", "status"].map(store.getValue));
-  const records = [...(bans ?? []).map((b) => record("ban", b)), ...(guests ?? []).map((g) => record("guest", g))];
+  const records = [...(bans ?? []).map((b) => recordOf("ban", b)), ...(guests ?? []).map((g) => recordOf("guest", g))];
   const unitNames = new Map((units ?? []).map((unit) => [unit.id, unit.name]));
   const at = localMoment(Math.floor(Date.now() / 1000), status?.timeZone || undefined);
   const decided = decide(text, records, at);
@@ -141,7 +138,7 @@ async function lookupHere(text) {
       refusal: fit.refusal || undefined,
       doubt: fit.doubt,
       unitName: fit.record.row.unitName ?? unitNames.get(fit.record.row.unit),
-      usesLeft: fit.record.uses === undefined ? undefined : Math.max(0, fit.record.uses - (fit.record.used ?? 0)),
+      usesLeft: typeof fit.record.uses !== "number" ? undefined : Math.max(0, fit.record.uses - (fit.record.used ?? 0)),
     })),
   };
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // What a guard is told: the rules of secbox/lan/verdict.h, for when the box is away. tests/cases/verdict.json holds both to them.
-// Records are as the box's API has them: kind "ban", "guest" or "resident"; times in seconds since 1970.
+// Records are made by recordOf() of rows as the box's API has them.
 
 import { matchName, matchNames, matchPlate, matchPlates } from "./match.mjs";
 
 const MINUTES_PER_DAY = 24 * 60;
-const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const KINDS = ["exact", "prefix", "near", "none"];
 
 export const BANNED = "VETADO";
@@ -16,13 +16,38 @@ const better = (a, b) => (KINDS.indexOf(a) <= KINDS.indexOf(b) ? a : b);
 const whole = (a, b) => (a !== "" && a === b ? "exact" : "none");
 
 // "08:00-18:30" to two minutes since midnight; undefined when it is no such text
-export function parseHours(text) {
+function parseHours(text) {
   const parts = /^(\d\d):(\d\d)-(\d\d):(\d\d)$/.exec(text);
   if (!parts) return undefined;
   const [h1, m1, h2, m2] = parts.slice(1).map(Number);
   const [from, until] = [h1 * 60 + m1, h2 * 60 + m2];
   if (m1 > 59 || m2 > 59 || from >= MINUTES_PER_DAY || until > MINUTES_PER_DAY) return undefined;
   return { from, until };
+}
+
+// "2026-01-02T03:04:05Z" to seconds since 1970; NaN when it is no such text
+function parseTime(text) {
+  const form = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|z|[+-]\d\d:\d\d)$/;
+  return typeof text === "string" && form.test(text) ? Math.floor(Date.parse(text.toUpperCase()) / 1000) : NaN;
+}
+
+const isAbsent = (value) => value === undefined || value === null;
+
+// { from, until, hours } of a guest, or null when something of it cannot be read: such a guest is never authorised
+function permission(row) {
+  const from = isAbsent(row.from) ? undefined : parseTime(row.from);
+  const until = isAbsent(row.until) ? undefined : parseTime(row.until);
+  const hours = isAbsent(row.hours) ? { from: 0, until: MINUTES_PER_DAY } : parseHours(row.hours);
+  const days = isAbsent(row.days) || (Array.isArray(row.days) && row.days.every((day) => DAYS.includes(day)));
+  const uses = isAbsent(row.uses) || (typeof row.uses === "number" && row.uses >= 0);
+  return Number.isNaN(from) || Number.isNaN(until) || !hours || !days || !uses ? null : { from, until, hours };
+}
+
+// kind: "ban", "guest", "resident"; row: as the box's API has it
+export function recordOf(kind, row) {
+  if (kind === "guest") return { ...row, kind, permission: permission(row), row };
+  const until = isAbsent(row.until) ? undefined : parseTime(row.until);
+  return { ...row, kind, until: Number.isNaN(until) ? undefined : until, row };
 }
 
 // the moment where the community is: what the rules about days and hours need
@@ -54,16 +79,18 @@ export function banIsActive(ban, at) {
 
 // why a guest may not come in now; "" when it is fine
 export function guestRefusal(guest, at) {
-  if (guest.from && at.now < guest.from) return "not-yet";
-  if (guest.until && at.now >= guest.until) return "expired";
-  if (guest.uses !== undefined && (guest.used ?? 0) >= guest.uses) return "used-up";
-  const hours = guest.hours === undefined ? undefined : parseHours(guest.hours);
-  const overMidnight = hours && hours.until < hours.from;
+  if (!guest.permission) return "expired";
+  const { from, until, hours } = guest.permission;
+  if (from !== undefined && at.now < from) return "not-yet";
+  if (until !== undefined && at.now >= until) return "expired";
+  if (!isAbsent(guest.uses) && (guest.used ?? 0) >= guest.uses) return "used-up";
+  const overMidnight = hours.until <= hours.from;
   // hours over midnight belong to the day on which they began
   const day = overMidnight && at.minute < hours.until ? (at.weekday + 6) % 7 : at.weekday;
   if (guest.days?.length && !guest.days.includes(DAYS[day])) return "day";
-  if (!hours || hours.from === hours.until) return "";
-  const within = overMidnight ? at.minute >= hours.from || at.minute < hours.until : at.minute >= hours.from && at.minute < hours.until;
+  const within = overMidnight
+    ? at.minute >= hours.from || at.minute < hours.until
+    : at.minute >= hours.from && at.minute < hours.until;
   return within ? "" : "hour";
 }
 
