@@ -60,7 +60,8 @@ static void writing_end(Writing *w)
     if (q) {
         q->scratch_free = NULL;
         if (w->failed < 0)
-            lan_fail(q, 503, w->failed, &w->err);
+            /* what can never be written must not hold up what the tablet has behind it */
+            lan_fail(q, w->failed == -EINVAL || w->failed == -EMSGSIZE ? 400 : 503, w->failed, &w->err);
         else if (json_add_string((body = cJSON_CreateObject()), "id", w->id) >= 0)
             lan_answer(q, 201, body);
         else
@@ -150,8 +151,9 @@ static bool take_event(LanRequest *q, QueueEvent *e)
     const char *at = json_string(q->body, "at"), *id = json_string(q->body, "clientId");
     usec_t when = 0;
 
-    if ((id && !uuid_is_valid(id)) || (at && timestamp_parse(at, &when) < 0)) {
-        lan_refuse(q, 400, "lan.bad-request", "clientId must be a UUID, and at a time like 2026-01-02T03:04:05.000Z");
+    if ((id && (!uuid_is_valid(id) || id[UUID_VERSION_AT] != '7')) || (at && timestamp_parse(at, &when) < 0)) {
+        lan_refuse(q, 400, "lan.bad-request",
+                   "clientId must be a UUID of version 7, and at a time like 2026-01-02T03:04:05.000Z");
         return false;
     }
     e->client_id = id;
@@ -183,9 +185,18 @@ static int use_id(const char *entry, char ret[static UUID_SIZE])
     return r;
 }
 
+/* Who is logged in, and who registered it, where that was another one while the box was away: so the tablet says. */
 static bool add_guard(LanRequest *q, cJSON *data)
 {
-    if (json_add_string(data, "guard", q->guard) >= 0 && json_add_string(data, "guardName", q->guard_name) >= 0)
+    const char *by = json_string(q->body, "by");
+    const Guard *other = by && !str_equal(by, q->guard) ? gate_data_guard(q->lan->data, by) : NULL;
+
+    if (!take_ids(q, data, "by"))
+        return false;
+    if (str_equal(by, q->guard))
+        cJSON_DeleteItemFromObjectCaseSensitive(data, "by");
+    if (json_add_string(data, "byName", other ? other->name : NULL) >= 0 &&
+        json_add_string(data, "guard", q->guard) >= 0 && json_add_string(data, "guardName", q->guard_name) >= 0)
         return true;
     lan_answer(q, 500, NULL);
     return false;

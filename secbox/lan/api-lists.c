@@ -84,7 +84,7 @@ static void ban_list(LanRequest *q)
     size_t count = bans ? ban_index_count(bans) : 0, n = 0;
 
     if (!bans) {
-        lan_refuse(q, 503, "lan.no-data", "the box has no data of the community yet");
+        lan_refuse(q, 503, "lan.no-data", "the box has not read the community's bans yet; ask again in a moment");
         return;
     }
     if (!page_start(q, false))

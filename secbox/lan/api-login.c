@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* GET /api/lan/guards, GET|POST|DELETE /api/lan/session. */
+/* GET /api/lan/guards, GET and POST /api/lan/session, POST /api/lan/session/end. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -65,9 +65,7 @@ static int add_ban(const Ban *ban, void *userdata)
 
 static int add_bans(LanRequest *q, Lookup *l, const char *name, const char *plate, const char *document)
 {
-    const BanIndex *bans = gate_data_bans(q->lan->data);
-
-    return bans ? ban_index_search(bans, name, plate, document, add_ban, l) : 0;
+    return ban_index_search(gate_data_bans(q->lan->data), name, plate, document, add_ban, l);
 }
 
 static int add_person(LanRequest *q, Lookup *l, const StoreRows *rows, size_t i)
@@ -217,6 +215,10 @@ static void on_people(LanRequest *q, const StoreRows *rows)
 
 static void lookup(LanRequest *q)
 {
+    if (!gate_data_bans(q->lan->data)) {
+        lan_refuse(q, 503, "lan.no-data", "the box has not read the community's bans yet; ask again in a moment");
+        return;
+    }
     Lookup *l = calloc(1, sizeof(*l));
 
     q->scratch = l;

@@ -44,6 +44,13 @@ static const char *canonical(const char *text, char buf[static INET6_ADDRSTRLEN]
                : NULL;
 }
 
+bool box_name_is_usable(const char *name)
+{
+    char buf[INET6_ADDRSTRLEN];
+
+    return canonical(name, buf) != NULL;
+}
+
 static int add(char ***names, const char *text)
 {
     char buf[INET6_ADDRSTRLEN];

@@ -261,7 +261,7 @@ int gate_data_query(GateData *d, Statement st, store_done_t on_done, void *userd
 {
     if (!gate_data_has_database(d))
         return error_set(err, ENOTCONN, "lan.no-database",
-                         "the box's database is away: bans are known, guests and visits are not");
+                         "the box's database is away: guests and visits are not known");
     return store_query(d->store, st, on_done, userdata, ret, err);
 }
 

@@ -30,18 +30,17 @@ static void session_free(void *session)
         return;
     free(s->guard);
     free(s->name);
-    free(s->browser);
     free(s);
 }
 
-static GuardSession *session_new(const char *guard, const char *name, const char *browser, usec_t since, usec_t until)
+static GuardSession *session_new(const char *guard, const char *name, usec_t since, usec_t until)
 {
     GuardSession *s = calloc(1, sizeof(*s));
 
     if (!s)
         return NULL;
-    *s = (GuardSession) { strdup(guard), strdup(name), strdup(browser), since, until };
-    if (s->guard && s->name && s->browser)
+    *s = (GuardSession) { strdup(guard), strdup(name), since, until };
+    if (s->guard && s->name)
         return s;
     session_free(s);
     return NULL;
@@ -51,13 +50,12 @@ static int take_saved(GuardSessions *s, const cJSON *item)
 {
     const char *hash = json_string(item, "hash"), *guard = json_string(item, "guard"),
                *name = json_string(item, "name");
-    const char *browser = json_string(item, "browser");
     uint64_t since, until;
 
-    if (!hash || strlen(hash) != SHA256_HEX_SIZE - 1 || !guard || !name || !browser ||
-        json_u64(item, "since", &since) < 0 || json_u64(item, "until", &until) < 0)
+    if (!hash || strlen(hash) != SHA256_HEX_SIZE - 1 || !guard || !name || json_u64(item, "since", &since) < 0 ||
+        json_u64(item, "until", &until) < 0)
         return 0;
-    GuardSession *session = session_new(guard, name, browser, since, until);
+    GuardSession *session = session_new(guard, name, since, until);
     if (session && map_put(s->by_hash, hash, session) >= 0)
         return 0;
     session_free(session);
@@ -131,8 +129,8 @@ static cJSON *session_to_json(const char *hash, const GuardSession *s)
     _cleanup_(cJSON_Deletep) cJSON *item = cJSON_CreateObject();
 
     if (!item || json_add_string(item, "hash", hash) < 0 || json_add_string(item, "guard", s->guard) < 0 ||
-        json_add_string(item, "name", s->name) < 0 || json_add_string(item, "browser", s->browser) < 0 ||
-        json_add_u64(item, "since", s->since) < 0 || json_add_u64(item, "until", s->until) < 0)
+        json_add_string(item, "name", s->name) < 0 || json_add_u64(item, "since", s->since) < 0 ||
+        json_add_u64(item, "until", s->until) < 0)
         return NULL;
     return TAKE_PTR(item);
 }
@@ -176,7 +174,7 @@ int guard_session_begin(GuardSessions *s, const char *guard, const char *name, c
 
     random_bytes(bytes, sizeof(bytes));
     _cleanup_(freep) char *token = base64url_encode(bytes, sizeof(bytes));
-    GuardSession *session = session_new(guard, name, browser, now, now + GUARD_SESSION_LIFE);
+    GuardSession *session = session_new(guard, name, now, now + GUARD_SESSION_LIFE);
     if (!token || !session || sha256_hex(token, strlen(token), hash) < 0) {
         session_free(session);
         return error_from_errno(err, -ENOMEM, "cannot log in");

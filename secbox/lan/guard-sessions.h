@@ -17,7 +17,6 @@ typedef struct GuardSessions GuardSessions;
 
 typedef struct GuardSession {
     char *guard, *name;  /* the user's id and name */
-    char *browser;       /* which browser it is: what its other cookie says */
     usec_t since, until; /* since 1970 */
 } GuardSession;
 

@@ -18,6 +18,7 @@ struct Lan {
     HttpServer *server;
     LanAuthority authority;
     char **names; /* of the server's certificate */
+    bool stale;   /* its files are newer than what the server has */
     char *state_dir, *run_dir, *more_names;
     GateData *data;
     GuardSessions *sessions;

@@ -194,9 +194,14 @@ static void on_request(HttpExchange *x, void *userdata)
     bool other_method;
     const LanRoute *route = route_find(x, &other_method);
 
-    if (!host_is_ours(lan, http_header(x, "Host")) || (route && is_from_elsewhere(x))) {
-        static const char text[] = "this box is not reached by that name\n";
+    if (!host_is_ours(lan, http_header(x, "Host"))) {
+        static const char text[] =
+            "this name is not the box's: add it to LAN_NAMES in secbox.env if it ends in ." LAN_HOST
+            ", or use the box's address\n";
         lan_reply_raw(x, 421, "text/plain", text, strlen(text), NULL);
+    } else if (route && is_from_elsewhere(x)) {
+        static const char text[] = "this request comes from a page of another site\n";
+        lan_reply_raw(x, 403, "text/plain", text, strlen(text), NULL);
     } else if (route) {
         LanRequest *q = lan_request_new(lan, x);
         if (q)
@@ -217,10 +222,12 @@ static int renew_certificate(Lan *lan, Error *err)
 
     if (r >= 0)
         r = lan_authority_ensure(&lan->authority, (const char *const *) names, realtime_usec(), &changed, err);
-    if (r >= 0 && changed && lan->server)
+    lan->stale |= r >= 0 && changed;
+    if (r >= 0 && lan->stale && lan->server)
         r = http_server_renew(lan->server, lan->authority.cert, lan->authority.key, err);
     if (r < 0)
         return r;
+    lan->stale = false;
     if (changed)
         log_info("certificate of the guards' pages made for %zu names and addresses", strv_length(names));
     strv_free(lan->names);
@@ -234,6 +241,8 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
     _cleanup_(error_done) Error err = {};
     int r = renew_certificate(lan, &err);
 
+    if (r >= 0)
+        free(TAKE_PTR(lan->last_failure));
     if (r < 0 && !str_equal(lan->last_failure, error_message(&err, r))) {
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "the guards' pages keep their certificate");
         free(lan->last_failure);
@@ -298,11 +307,27 @@ static int listen_at(Lan *lan, const LanOptions *o, Error *err)
     return http_server_new(lan->event, &server, &lan->server, err);
 }
 
+/* They would be missed only when a tablet cannot get in. */
+static int tell_unusable(const char *list)
+{
+    _cleanup_(freep) char *copy = strdup(list);
+    char *rest = NULL;
+
+    for (char *name = copy ? strtok_r(copy, ", ", &rest) : NULL; name; name = strtok_r(NULL, ", ", &rest))
+        if (!box_name_is_usable(name))
+            log_warning("LAN_NAMES: %s is left out: the box's authority vouches only for private addresses and names "
+                        "that end in ." LAN_HOST,
+                        name);
+    return copy ? 0 : -ENOMEM;
+}
+
 int lan_new(sd_event *event, const LanOptions *o, Lan **ret, Error *err)
 {
     _cleanup_(lan_freep) Lan *lan = calloc(1, sizeof(*lan));
     int r = lan ? keep_options(lan, event, o) : -ENOMEM;
 
+    if (r >= 0 && o->names)
+        r = tell_unusable(o->names);
     if (r >= 0)
         r = lan_authority_init(&lan->authority, lan->state_dir, o->device_id, err);
     if (r >= 0)

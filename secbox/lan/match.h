@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* How what a guard types is compared with what the community's data say. The guards' app compares in the same way
- * (secbox/lan/app/match.js); tests/cases/match.json holds both to it. */
+ * (secbox/lan/app/match.mjs); tests/cases/match.json holds both to it. */
 #pragma once
 
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a guard is told about a plate, a name, a code or a document: pure, from records and a moment. The guards' app decides
- * by the same rules when the box is away (secbox/lan/app/verdict.js); tests/cases/verdict.json holds both to them.
+ * by the same rules when the box is away (secbox/lan/app/verdict.mjs); tests/cases/verdict.json holds both to them.
  *
  * A ban that fits exactly is VETADO, whatever else fits. A ban that only nearly fits, or whose beginning was typed, is a doubt:
  * nothing is AUTORIZADO then. Else a guest or resident who fits exactly and may come in now is AUTORIZADO, and everything

@@ -46,7 +46,13 @@ def _page(place):
         yield browser
 
 
+def choose(page, name):
+    page.find("#guard")
+    page.run("const s = document.querySelector('#guard'); s.value = [...s.options].find((o) => o.textContent === a[0]).value", name)
+
+
 def log_in(page):
+    choose(page, "Rosa Díaz")
     page.type("#pin", PIN)
     page.click("button[type=submit]")
     page.find("#search")
@@ -107,12 +113,38 @@ def test_a_shift(cloud, place, page):
     register(page, "Sin Caja")
     page.wait_text("Guardado en esta tableta", ".notice")
     assert outbox(page) == 1
+    # a guest who may come twice is let in twice, although the box does not hear of it
+    for _ in range(2):
+        page.click("[data-screen=search]")
+        search(page, "xyz987", "AUTORIZADO")
+        page.click(".card.AUTORIZADO .actions button")
+        page.click("main button[type=submit]")
+        page.wait_text("Guardado en esta tableta", ".notice")
+    page.click("[data-screen=search]")
+    search(page, "xyz987", "DESCONOCIDO")
+    page.wait_text("Ya usó todas sus entradas", ".verdict")
     page.open(f"https://secbox.local:{place.box.port}/")
     page.find("#search")
-    assert outbox(page) == 1, "it outlives a closed tab"
+    assert outbox(page) == 3, "they outlive a closed tab"
     place.box.start()
     wait_until(lambda: outbox(page) == 0, "the entry has arrived", place.box.alive)
-    assert [v[0] for v in visits(place)] == ["María del Mar", "Sin Nube", "Sin Caja"], "each exactly once"
+    guest = "Ana María Ruiz"
+    assert [v[0] for v in visits(place)] == ["María del Mar", "Sin Nube", "Sin Caja", guest, guest], "each exactly once"
+
+
+def test_logging_out_without_the_box(place, page):
+    log_in(page)
+    wait_until(lambda: page.run("return Boolean(await caches.match('/main.mjs'))"), "the app is kept")
+    place.box.stop()
+    page.click("[data-screen=settings]")
+    page.click("main .actions button")
+    page.find("form")
+    page.open(f"https://secbox.local:{place.box.port}/")
+    page.wait_text("La caja no responde")
+    place.box.start()
+    page.open(f"https://secbox.local:{place.box.port}/")
+    page.find("#pin")
+    assert page.run("return (await fetch('/api/lan/session')).status") == 401, "the box is told before it is asked for anything"
 
 
 def widest(page):

@@ -24,7 +24,7 @@ from tests.lab.community import Community, CommunityServer
 from tests.lab.postgres import Postgres
 from tests.lab.util import PATIENCE_SECONDS, ROOT, free_port, read_text, wait_until
 
-PIN = "4711"
+PIN = "471108152"
 READY = "the guards' pages are at"
 
 
@@ -136,6 +136,7 @@ class Place:
         self.unit = put("units", {"name": "12-B"})
         put("units", {"name": "7-A"})
         self.guard = put("users", {"name": "Rosa Díaz", "role": "guard", "pinHash": pin_hash(PIN)})
+        self.other = put("users", {"name": "Iván Paz", "role": "guard", "pinHash": pin_hash("2468")})
         put("users", {"name": "No Pin", "role": "guard"})
         put("users", {"name": "Luis Ortega", "role": "resident", "unit": self.unit})
         self.ban = put("bans", {"name": "Juan Pérez López", "plate": "ABO-158", "reason": "robo"})
@@ -201,6 +202,8 @@ def test_certificate(place):
     text = subprocess.run(["openssl", "x509", "-in", os.path.join(place.box.lan, "server.pem"), "-noout", "-ext", "subjectAltName"],
                           check=True, capture_output=True, text=True).stdout
     assert "10.1.2.3" in text and "gate.secbox.local" in text and "evil" not in text and "8.8.8.8" not in text
+    for name in ("evil.example", "8.8.8.8"):
+        assert f"LAN_NAMES: {name} is left out" in read_text(place.box.log)
 
 
 def test_who_may_ask(place):
@@ -218,7 +221,7 @@ def test_who_may_ask(place):
     place.logged_in()
     entry = {"kind": "enter", "name": "x"}
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
-        assert tablet.ask("POST", "/api/lan/entries", entry, headers).status == 421
+        assert tablet.ask("POST", "/api/lan/entries", entry, headers).status == 403
     assert tablet.ask("POST", "/api/lan/entries", "kind=enter", {"Content-Type": "application/x-www-form-urlencoded"}).status == 415
     assert tablet.ask("DELETE", "/api/lan/entries").status == 405
     assert tablet.get("/none").status == 404 and tablet.get("/../etc/passwd").status == 404
@@ -226,7 +229,7 @@ def test_who_may_ask(place):
 
 def test_pins(place):
     tablet, stranger = place.tablet, Tablet(place.box)
-    assert [g["name"] for g in tablet.get("/api/lan/guards").json["guards"]] == ["Rosa Díaz"]
+    assert [g["name"] for g in tablet.get("/api/lan/guards").json["guards"]] == ["Iván Paz", "Rosa Díaz"]
     assert tablet.log_in(place.guard, "0000").error == "lan.wrong-pin"
     assert tablet.log_in(str(uuid.uuid4())).error == "lan.wrong-pin"
     assert tablet.post("/api/lan/session", {"guard": place.guard}).status == 400
@@ -309,11 +312,19 @@ def test_entries(place):
     assert [(v["id"], v["entered"], v["entry"]["guardName"]) for v in visits] == [(client_id, body["at"], "Rosa Díaz")]
     assert tablet.lookup("xyz987")["fits"][0]["usesLeft"] == 1, "one entry is one use, however often it is sent"
     assert tablet.post("/api/lan/entries", {"kind": "leave", "visit": client_id}).status == 201
+    # what another guard registered while the box was away is sent by the one who is logged in now
+    other = place.other
+    answer = tablet.post("/api/lan/entries", {"kind": "enter", "name": "Noche", "by": other})
+    assert answer.status == 201
+    night = tablet.get("/api/lan/entries").json["visits"][0]["entry"]
+    assert (night["by"], night["byName"], night["guardName"]) == (other, "Iván Paz", "Rosa Díaz")
+    tablet.post("/api/lan/entries", {"kind": "leave", "visit": answer.json["id"]})
     assert tablet.get("/api/lan/entries?inside=1").json["visits"] == []
-    assert tablet.get("/api/lan/entries").json["visits"][0]["left"]
+    assert all(v["left"] for v in tablet.get("/api/lan/entries").json["visits"])
     for wrong in ({"kind": "enter"}, {"kind": "fly"}, {"kind": "enter", "name": 5}, {"kind": "enter", "name": "x" * 501},
                   {"kind": "leave"}, {"kind": "leave", "visit": "x"}, {"kind": "enter", "name": "x", "companions": -1},
-                  {"kind": "enter", "name": "x", "guest": "x"}, {"kind": "enter", "name": "x", "at": "now"}):
+                  {"kind": "enter", "name": "x", "guest": "x"}, {"kind": "enter", "name": "x", "at": "now"},
+                  {"kind": "enter", "name": "x", "clientId": str(uuid.uuid4())}, {"kind": "enter", "name": "x", "by": "x"}):
         assert tablet.post("/api/lan/entries", wrong).status == 400, wrong
     assert tablet.post("/api/lan/notes", {"text": "El portón 2 no cierra"}).status == 201
     assert tablet.post("/api/lan/notes", {"text": ""}).status == 400
@@ -339,8 +350,16 @@ def test_without_cloud_and_database(cloud, pg, place):
         assert (answer.status, answer.error) == (503, "lan.no-database")
         assert tablet.get("/api/lan/schedule").status == 503
         assert tablet.get("/api/lan/ban-list").json["bans"]
+        # without the bans nobody is told anything: a box that has just been started has not read them
+        place.box.stop()
+        place.box.start()
+        tablet.connection = None
+        answer = tablet.get("/api/lan/lookup?q=abo158")
+        assert (answer.status, answer.error) == (503, "lan.no-data")
     finally:
         pg.resume()
+    wait_until(lambda: tablet.get("/api/lan/lookup?q=abo158").status == 200, "the bans are read", place.box.alive)
+    assert tablet.lookup("abo158")["verdict"] == "VETADO"
     wait_until(lambda: tablet.lookup("xyz987")["verdict"] == "AUTORIZADO", "all is well again", place.box.alive)
 
 

@@ -7,6 +7,7 @@ import { decide, localMoment, recordOf } from "./verdict.mjs";
 
 const ANSWER_MS = 5000;
 const OUTBOX_MS = 15000;
+const COPY_MS = 15 * 60 * 1000; // who is expected changes with the hours
 const PAGE = 1000;
 
 export const state = { reached: true, status: null, session: null };
@@ -44,15 +45,20 @@ async function request(method, path, body) {
   }
   setReached(true);
   const answer = await response.json().catch(() => ({}));
-  if (response.status === 401 && state.session) {
-    state.session = null;
-    changed();
-  }
+  if (response.status === 401) await forgetSession();
   if (!response.ok) throw new Refused(response.status, answer.error);
   return answer;
 }
 
 const isRefusal = (e) => e instanceof Refused;
+
+// the box has said that nobody is logged in: that counts while it is away, too
+async function forgetSession() {
+  await store.setValue("session", null);
+  if (!state.session) return;
+  state.session = null;
+  changed();
+}
 
 export async function readStatus() {
   try {
@@ -66,10 +72,11 @@ export async function readStatus() {
 
 export async function readSession() {
   try {
+    if (await store.getValue("endSession")) await endSession();
     state.session = (await request("GET", "/api/lan/session")).guard;
     await store.setValue("session", state.session);
   } catch (e) {
-    // while the box is away the guard who was logged in goes on
+    // while the box is away the guard who was logged in, and has not logged out, goes on
     state.session = isRefusal(e) ? null : ((await store.getValue("session")) ?? null);
   }
   changed();
@@ -80,19 +87,28 @@ export async function guards() {
 }
 
 export async function logIn(guard, pin) {
+  await store.setValue("endSession", false);
   state.session = (await request("POST", "/api/lan/session", { guard, pin })).guard;
   await store.setValue("session", state.session);
   changed();
 }
 
-export async function logOut() {
+async function endSession() {
   try {
     await request("POST", "/api/lan/session/end", {});
-  } finally {
-    state.session = null;
-    await store.setValue("session", null);
-    changed();
+  } catch (e) {
+    if (!isRefusal(e)) throw e;
   }
+  await store.setValue("endSession", false);
+}
+
+// While the box is away it cannot be told; it is, before anything else is asked of it.
+export async function logOut() {
+  await store.setValue("endSession", true);
+  await store.setValue("session", null);
+  state.session = null;
+  changed();
+  await endSession();
 }
 
 async function readPages(path, name) {
@@ -118,9 +134,24 @@ export async function copyLists() {
   }
 }
 
+// How often a guest was let in that the box does not know of.
+async function usesHere() {
+  const uses = new Map();
+  for (const item of await store.outbox()) {
+    const { kind, guest } = item.body;
+    if (kind === "enter" && guest && !item.refused) uses.set(guest, (uses.get(guest) ?? 0) + 1);
+  }
+  return uses;
+}
+
 async function lookupHere(text) {
-  const [bans, guests, units, status] = await Promise.all(["bans", "guests", "units", "status"].map(store.getValue));
-  const records = [...(bans ?? []).map((b) => recordOf("ban", b)), ...(guests ?? []).map((g) => recordOf("guest", g))];
+  const [bans, guests, units, status, copiedAt] = await Promise.all(
+    ["bans", "guests", "units", "status", "copiedAt"].map(store.getValue));
+  // without the bans nobody is a guest
+  if (!bans || !copiedAt) throw new Refused(503, { id: "app.no-data" });
+  const uses = await usesHere();
+  const records = [...bans.map((b) => recordOf("ban", b)),
+    ...(guests ?? []).map((g) => recordOf("guest", { ...g, used: (g.used ?? 0) + (uses.get(g.id) ?? 0) }))];
   const unitNames = new Map((units ?? []).map((unit) => [unit.id, unit.name]));
   const at = localMoment(Math.floor(Date.now() / 1000), status?.timeZone || undefined);
   const decided = decide(text, records, at);
@@ -129,7 +160,7 @@ async function lookupHere(text) {
   return {
     verdict: decided.verdict,
     doubt: decided.doubt,
-    dataSince: status?.dataSince,
+    dataSince: new Date(copiedAt).toISOString(),
     fits: fits.sort((a, b) => order(a) - order(b)).map((fit) => ({
       ...fit.record.row,
       kind: fit.record.kind,
@@ -147,12 +178,13 @@ export async function lookup(text) {
   try {
     return await request("GET", `/api/lan/lookup?q=${encodeURIComponent(text)}`);
   } catch (e) {
-    if (isRefusal(e)) throw e;
+    // a box that has no bans itself says 503
+    if (isRefusal(e) && e.status !== 503) throw e;
     return lookupHere(text);
   }
 }
 
-// [rows, whether they are copies]
+// rows of the box, or those that it had when it was asked last
 async function listOr(path, name) {
   try {
     const rows = (await request("GET", path))[name];
@@ -178,7 +210,8 @@ async function flush() {
     try {
       await request("POST", item.path, item.body);
     } catch (e) {
-      if (!isRefusal(e) || e.status === 401 || e.status === 429 || e.status >= 500) return;
+      // 421: the box is asked by a name that it does not take for its own
+      if (!isRefusal(e) || [401, 421, 429].includes(e.status) || e.status >= 500) return;
       await store.replaceInOutbox({ ...item, refused: e.message });
       continue;
     }
@@ -197,7 +230,8 @@ export function flushOutbox() {
 // Whether the box has it; false: it is kept here and sent later.
 export async function register(path, body) {
   const clientId = store.uuid7();
-  await store.addToOutbox({ path, body: { ...body, clientId, at: new Date().toISOString() } });
+  // another guard may be logged in when the box is back
+  await store.addToOutbox({ path, body: { ...body, clientId, at: new Date().toISOString(), by: state.session?.id } });
   await flushOutbox();
   if ((await store.outbox()).some((item) => item.body.clientId === clientId && !item.refused)) await flushOutbox();
   const left = (await store.outbox()).find((item) => item.body.clientId === clientId);
@@ -220,7 +254,7 @@ function watch() {
   source = new EventSource("/api/lan/events");
   source.addEventListener("data", () => copyLists().then(readStatus));
   source.addEventListener("status", readStatus);
-  source.addEventListener("entries", changed);
+  source.addEventListener("entries", () => copyLists().then(changed));
   source.onopen = () => {
     setReached(true);
     flushOutbox();
@@ -248,6 +282,7 @@ export async function start() {
   if (state.session) copyLists();
   await again();
   setInterval(again, OUTBOX_MS);
+  setInterval(() => state.session && copyLists(), COPY_MS);
   addEventListener("online", again);
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && again());
 }

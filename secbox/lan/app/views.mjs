@@ -116,7 +116,7 @@ export function searchView(root, open) {
         h("div", { class: "actions" },
           h("button", { type: "button", onclick: () => open("register", { typed: text }) }, t("registerTitle"))));
     } catch (e) {
-      result.replaceChildren(errorBox(e.message));
+      result.replaceChildren(errorBox(e.id === "app.no-data" ? t("noData") : e.message));
     }
   };
   input.addEventListener("input", () => {
