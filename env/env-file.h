@@ -18,6 +18,9 @@ typedef struct EnvFile EnvFile; /* keys in the order of the file */
  * holds a value. */
 int env_parse(const char *text, size_t len, const char *file, EnvFile **ret, Error *err) _must_check_;
 
+/* The whole text of a file; a new string, secret. Errors: env.missing, env.too-large, file.read. */
+int env_file_read(const char *path, char **ret, size_t *ret_len, Error *err) _must_check_;
+
 /* env_parse() of a file. -ENOENT with env.missing when it does not exist. */
 int env_load(const char *path, EnvFile **ret, Error *err) _must_check_;
 

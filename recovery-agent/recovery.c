@@ -58,11 +58,9 @@ static void on_config_saved(bool written, void *userdata)
     r->config_kept = written;
 }
 
-/* It may be a link, as those of /etc/ssl/certs are. */
 static int read_authorities(const Config *c, char **ret)
 {
-    _cleanup_(freep) char *file = realpath(c->ca_file, NULL);
-    return file ? file_read(file, CA_SIZE_MAX, ret, NULL, NULL) : -errno;
+    return file_read_followed(c->ca_file, CA_SIZE_MAX, ret, NULL, NULL);
 }
 
 /* The gateway has been reached with this configuration: it is the one to come back to. Tried again until it is kept. */
@@ -375,10 +373,8 @@ static int read_config(Recovery *r, Config *ret, Error *err)
         k = config_check(&c, err);
     if (k >= 0)
         k = watch_files(r, c.ca_file);
-    if (k >= 0 && c.ca_file && access(c.ca_file, R_OK) < 0)
-        k = error_set_at(err, errno, "config.value", NULL, 0, "CLOUD_CA_FILE",
-                         "%s cannot be read by recovery-agent's user: %s; it holds no secret: chmod 644", c.ca_file,
-                         strerror(errno));
+    if (k >= 0)
+        k = config_check_ca_file(c.ca_file, "recovery-agent", err);
     if (k < 0)
         return k;
     *ret = c;

@@ -91,6 +91,15 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len, Error *
     return read_file(path, max, NULL, ret, ret_len, err);
 }
 
+int file_read_followed(const char *path, size_t max, char **ret, size_t *ret_len, Error *err)
+{
+    _cleanup_(freep) char *real = realpath(path, NULL);
+
+    if (!real)
+        return error_set(err, errno, "file.read", "cannot open %s: %s", path, strerror(errno));
+    return file_read(real, max, ret, ret_len, err);
+}
+
 int file_read_secret(const char *path, size_t max, uid_t owner, char **ret, size_t *ret_len, Error *err)
 {
     return read_file(path, max, &owner, ret, ret_len, err);

@@ -12,6 +12,9 @@
  * Errors: -ENOENT etc. with "file.read", -EFBIG with "file.too-large". */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len, Error *err) _must_check_;
 
+/* file_read() of what may be a link, as the files in /etc/ssl/certs are. */
+int file_read_followed(const char *path, size_t max, char **ret, size_t *ret_len, Error *err) _must_check_;
+
 /* file_read() of what must stay secret: refused with "key.bad-mode" (-EPERM) when group or others have any right to it,
  * or when its owner is neither `owner`, nor this process's user, nor root. */
 int file_read_secret(const char *path, size_t max, uid_t owner, char **ret, size_t *ret_len, Error *err) _must_check_;

@@ -23,6 +23,8 @@
 #define SERVICE_NAMES_PATH RUN_DIR "/service-names"
 #define SERVICE_NAMES_HEAD "secbox-services 1"
 #define LINK_STATE_DIR STATE_DIR "/mgmt-link"
+/* the text of mgmt-agent.env with which mgmt-link came through last */
+#define LINK_KEPT_ENV "kept.env"
 #define AGENT_SOCKET_PATH RUN_DIR "/mgmt-agent.sock"
 #define LINK_RUN_DIR RUN_DIR "/mgmt-link"
 /* who is logged in (lib/tunnel/sessions-file.h), each in a folder that its writer owns; the last is the container

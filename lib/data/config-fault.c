@@ -15,6 +15,17 @@
 #define FAULT_SIZE_MAX 4096
 #define TEXT_MAX 1024
 
+int config_check_ca_file(const char *ca_file, const char *program, Error *err)
+{
+    if (str_empty(ca_file) || access(ca_file, R_OK) == 0)
+        return 0;
+    int r = errno;
+    return error_set_at(err, r, "config.value", NULL, 0, "CLOUD_CA_FILE", "%s cannot be read by %s's user: %s; %s",
+                        ca_file, program, strerror(r),
+                        r == EACCES ? "it holds no secret: chmod 644"
+                                    : "put the certificate of the cloud's authority there, or correct CLOUD_CA_FILE");
+}
+
 static cJSON *fault_new(const char *program, const Error *err, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();

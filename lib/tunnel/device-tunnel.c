@@ -49,8 +49,10 @@ static void on_down(Tunnel *t _unused_, int http_status, usec_t retry_in, const 
 
 static void on_stream(Tunnel *t _unused_, MuxStream *s, const cJSON *open, void *userdata)
 {
-    const DeviceTunnel *d = userdata;
+    DeviceTunnel *d = userdata;
     bridge_open(d->bridge, s, open);
+    if (d->events->on_stream)
+        d->events->on_stream(d, d->userdata);
 }
 
 static void take_token(DeviceTunnel *d, const cJSON *message)

@@ -5,8 +5,6 @@
 #include <string.h>
 
 #include "env/env-rules.h"
-#include "lib/base/fileio.h"
-#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
@@ -21,16 +19,19 @@ struct BoxConfig {
     char *told; /* the last fault */
 };
 
-static int read_good(const char *path, EnvFileKind kind, char **ret_text, EnvFile **ret, Error *err)
+/* The text that is handed on is the one that was found good: the file may be another by then. */
+static int read_agent_env(char **ret_text, EnvFile **ret, Error *err)
 {
+    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
     _cleanup_(secret_freep) char *text = NULL;
-    int r = env_load_kind(kind, path, ret, err);
+    size_t len = 0;
+    int r = path ? env_file_read(path, &text, &len, err) : -ENOMEM;
 
     if (r >= 0)
-        r = env_validate(*ret, kind, path, err);
-    if (r >= 0 && ret_text)
-        r = file_read(path, ENV_FILE_SIZE_MAX, &text, NULL, err);
-    if (r >= 0 && ret_text)
+        r = env_parse(text, len, path, ret, err);
+    if (r >= 0)
+        r = env_validate(*ret, ENV_AGENT, path, err);
+    if (r >= 0)
         *ret_text = TAKE_PTR(text);
     return r;
 }
@@ -78,15 +79,8 @@ static int check_secbox_env(Error *err)
         return -ENOMEM;
     if (access(path, F_OK) < 0 && errno == ENOENT)
         return 0;
-    return read_good(path, ENV_SECBOX, NULL, &env, err);
-}
-
-static int check_ca_file(const char *ca_file, Error *err)
-{
-    if (!ca_file || access(ca_file, R_OK) == 0)
-        return 0;
-    return error_set_at(err, errno, "config.value", NULL, 0, "CLOUD_CA_FILE",
-                        "CLOUD_CA_FILE in mgmt-agent.env names %s, which cannot be read: %s", ca_file, strerror(errno));
+    int r = env_load_kind(ENV_SECBOX, path, &env, err);
+    return r < 0 ? r : env_validate(env, ENV_SECBOX, path, err);
 }
 
 static void take_device_id(Agent *a, const EnvFile *env)
@@ -102,10 +96,9 @@ static void take_device_id(Agent *a, const EnvFile *env)
 
 static int check_all(BoxConfig *c, Error *err)
 {
-    _cleanup_(freep) char *path = path_in_root(AGENT_ENV_PATH);
     _cleanup_(env_freep) EnvFile *env = NULL;
     char *text = NULL;
-    int r = path ? read_good(path, ENV_AGENT, &text, &env, err) : -ENOMEM;
+    int r = read_agent_env(&text, &env, err);
 
     secret_free(c->text);
     c->text = text;
@@ -115,7 +108,7 @@ static int check_all(BoxConfig *c, Error *err)
     const char *ca_file = env_get(env, "CLOUD_CA_FILE");
     r = watch_files(c, ca_file);
     if (r >= 0)
-        r = check_ca_file(str_empty(ca_file) ? NULL : ca_file, err);
+        r = config_check_ca_file(ca_file, "mgmt-agent", err);
     if (r >= 0)
         r = check_secbox_env(err);
     return r < 0 ? r : check_waiting(err);

@@ -2,11 +2,13 @@
 /* Reading the configuration while we may, then becoming nobody in particular. */
 #include "mgmt-agent/link/link-config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
@@ -18,8 +20,7 @@
 
 #define SSH_PORT_DEFAULT 22
 #define CA_SIZE_MAX (1024 * 1024)
-#define KEPT_ENV "kept.env"
-#define KEPT_CA "kept-ca.pem"
+#define KEPT_CA "kept-ca"
 
 void link_config_done(LinkConfig *c)
 {
@@ -43,21 +44,13 @@ static int copy_value(const EnvFile *env, const char *key, char **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
-/* It may be a link, as those of /etc/ssl/certs are. */
-static int read_authorities(const char *ca_file, char **ret)
-{
-    _cleanup_(freep) char *file = realpath(ca_file, NULL);
-
-    return file ? file_read(file, CA_SIZE_MAX, ret, NULL, NULL) : -errno;
-}
-
 static int take_digest(LinkConfig *c)
 {
     _cleanup_(freep) char *ca = NULL;
     char hex[SHA256_HEX_SIZE];
 
     if (c->ca_file)
-        (void) read_authorities(c->ca_file, &ca);
+        (void) !file_read_followed(c->ca_file, CA_SIZE_MAX, &ca, NULL, NULL);
     _cleanup_(secret_freep) char *all = str_format("%s\n%s\n%s\n%s\n%u\n%s", c->cloud_url, c->gateway_url, c->device_id,
                                                    c->bootstrap ? c->bootstrap : "", (unsigned) c->ssh_port,
                                                    ca           ? ca
@@ -88,11 +81,11 @@ static int take_values(const EnvFile *env, const char *path, LinkConfig *c, Erro
     return r < 0 ? error_prefix(err, r, "MGMT_GATEWAY_URL in %s", path) : 0;
 }
 
-int link_config_parse(const char *text, const char *path, LinkConfig *ret, Error *err)
+static int parse_text(const char *text, size_t len, const char *path, LinkConfig *ret, Error *err)
 {
     _cleanup_(env_freep) EnvFile *env = NULL;
     _cleanup_(link_config_done) LinkConfig c = { .text = strdup(text) };
-    int r = env_parse(text, strlen(text), path, &env, err);
+    int r = env_parse(text, len, path, &env, err);
 
     if (r >= 0)
         r = env_validate(env, ENV_AGENT, path, err);
@@ -107,45 +100,79 @@ int link_config_parse(const char *text, const char *path, LinkConfig *ret, Error
     return 0;
 }
 
-int link_config_load(const char *path, LinkConfig *ret, Error *err)
+int link_config_parse(const char *text, const char *path, LinkConfig *ret, Error *err)
 {
-    _cleanup_(env_freep) EnvFile *env = NULL;
-    _cleanup_(secret_freep) char *text = NULL;
-    int r = env_load(path, &env, err);
-
-    if (r >= 0)
-        r = file_read(path, ENV_FILE_SIZE_MAX, &text, NULL, err);
-    return r < 0 ? r : link_config_parse(text, path, ret, err);
+    return parse_text(text, strlen(text), path, ret, err);
 }
 
-static int keep_file(const char *state_dir, const char *name, const char *text, Error *err)
+int link_config_load(const char *path, LinkConfig *ret, Error *err)
 {
-    _cleanup_(freep) char *path = path_join(state_dir, name);
+    _cleanup_(secret_freep) char *text = NULL;
+    size_t len = 0;
+    int r = env_file_read(path, &text, &len, err);
 
+    return r < 0 ? r : parse_text(text, len, path, ret, err);
+}
+
+/* Where the authorities are kept of the configuration with this text: a new string or NULL. One of its own for each text, so that
+ * the two are never of different configurations, whenever the power goes. */
+static char *kept_ca_path(const char *state_dir, const char *text)
+{
+    char hex[SHA256_HEX_SIZE];
+
+    return sha256_hex(text, strlen(text), hex) < 0 ? NULL : str_format("%s/" KEPT_CA "-%s.pem", state_dir, hex);
+}
+
+static int keep_file(const char *path, const char *text, Error *err)
+{
     return path ? file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
+}
+
+/* Those of other texts, and of none when `path` is not there. */
+static void remove_other_authorities(const char *state_dir, const char *path)
+{
+    DIR *dir = opendir(state_dir);
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        _cleanup_(freep) char *other = str_starts(entry->d_name, KEPT_CA) ? path_join(state_dir, entry->d_name) : NULL;
+
+        if (other && !str_equal(other, path))
+            (void) unlink(other);
+    }
+    if (dir)
+        closedir(dir);
 }
 
 int link_config_keep(const LinkConfig *c, const char *state_dir, Error *err)
 {
-    _cleanup_(freep) char *ca = NULL;
-    int r = c->ca_file ? read_authorities(c->ca_file, &ca) : 0;
+    _cleanup_(freep) char *ca = NULL, *ca_path = NULL, *path = path_join(state_dir, LINK_KEPT_ENV);
+    int r = c->ca_file ? file_read_followed(c->ca_file, CA_SIZE_MAX, &ca, NULL, err) : 0;
 
-    if (r >= 0 && ca)
-        r = keep_file(state_dir, KEPT_CA, ca, err);
-    return r < 0 ? r : keep_file(state_dir, KEPT_ENV, c->text, err);
+    if (r >= 0 && ca) {
+        ca_path = kept_ca_path(state_dir, c->text);
+        r = keep_file(ca_path, ca, err);
+    }
+    if (r >= 0)
+        r = keep_file(path, c->text, err);
+    if (r >= 0)
+        remove_other_authorities(state_dir, ca_path);
+    return r;
 }
 
 int link_config_load_kept(const char *state_dir, LinkConfig *ret, Error *err)
 {
-    _cleanup_(freep) char *path = path_join(state_dir, KEPT_ENV), *ca = path_join(state_dir, KEPT_CA);
+    _cleanup_(freep) char *path = path_join(state_dir, LINK_KEPT_ENV);
     _cleanup_(link_config_done) LinkConfig c = {};
-    int r = path && ca ? link_config_load(path, &c, err) : -ENOMEM;
+    int r = path ? link_config_load(path, &c, err) : -ENOMEM;
 
     if (r < 0)
         return r;
     if (c.ca_file) {
         free(c.ca_file);
-        c.ca_file = TAKE_PTR(ca);
+        c.ca_file = kept_ca_path(state_dir, c.text);
+        if (!c.ca_file)
+            return -ENOMEM;
         free(c.digest);
         c.digest = NULL;
         if (take_digest(&c) < 0)

@@ -31,6 +31,7 @@ struct Link {
     HttpClient *http;
     DeviceTunnel *tunnel, *trial; /* the latter with `next`; it takes over when it is up */
     char *trial_fault;            /* the same again is not news */
+    bool waits;                   /* for people to leave, and has told so */
     bool kept;                    /* the configuration that works was written down */
     bool on_kept;                 /* the configuration is the one that worked last, not that on the box */
     AgentClient *agent;
@@ -46,6 +47,8 @@ void link_set_fault(Link *l, const Error *err, int r, const char *decision);
 void link_greet_agent(Link *l);
 
 /* link.c */
+/* What a tunnel came up with is written down, unless it is already. */
+void link_keep_config(Link *l);
 int link_connect(Link *l, const LinkConfig *c, DeviceTunnel **ret, Error *err);
 /* Starts over with l->config, or, where that cannot be, stops and waits. */
 void link_try(Link *l);
@@ -60,6 +63,8 @@ void link_look_again(Link *l);
 void link_take_text(Link *l, const char *text);
 /* With `next`, once nobody is in through the present tunnel. */
 void link_start_trial(Link *l);
+/* Somebody comes in through the present tunnel, which a gateway closes when the one on trial gets there. */
+void link_put_off_trial(Link *l);
 /* The tunnel on trial is up: it is the tunnel from now on. */
 void link_promote(Link *l);
 void link_trial_failed(Link *l, const Error *err, int r);

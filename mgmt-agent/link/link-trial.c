@@ -33,11 +33,17 @@ void link_watch_files(Link *l)
         log_error("no memory to watch the configuration: restart mgmt-link after changing it");
 }
 
-static void forget_next(Link *l)
+static void drop_trial(Link *l)
 {
     l->trial = device_tunnel_free(l->trial);
-    l->wait = sd_event_source_disable_unref(l->wait);
     free(TAKE_PTR(l->trial_fault));
+}
+
+static void forget_next(Link *l)
+{
+    drop_trial(l);
+    l->wait = sd_event_source_disable_unref(l->wait);
+    l->waits = false;
     link_config_done(&l->next);
 }
 
@@ -45,6 +51,17 @@ void link_trial_end(Link *l)
 {
     forget_next(l);
     link_watch_files(l);
+}
+
+/* The configuration from now on. It is kept, and what was told of the one before is over, once a tunnel comes up with it. */
+static void adopt_next(Link *l)
+{
+    link_config_done(&l->config);
+    l->config = l->next;
+    l->next = (LinkConfig) {};
+    l->configured = true;
+    l->on_kept = l->kept = l->stopped = false;
+    log_set_field("DEVICE", l->config.device_id);
 }
 
 void link_promote(Link *l)
@@ -56,11 +73,7 @@ void link_promote(Link *l)
     l->tunnel = TAKE_PTR(l->trial);
     if (sessions)
         device_tunnel_show_in(l->tunnel, sessions);
-    link_config_done(&l->config);
-    l->config = l->next;
-    l->next = (LinkConfig) {};
-    l->on_kept = l->kept = l->stopped = false;
-    log_set_field("DEVICE", l->config.device_id);
+    adopt_next(l);
     link_trial_end(l);
 }
 
@@ -81,7 +94,17 @@ void link_trial_failed(Link *l, const Error *err, int r)
     log_failure(LOG_LEVEL_WARNING, NULL, &fault, r, "the changed configuration does not work yet");
 }
 
-static int on_wait(sd_event_source *s, uint64_t usec, void *userdata);
+static int on_wait(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata)
+{
+    link_start_trial(userdata);
+    return 0;
+}
+
+static void try_in(Link *l, usec_t delay)
+{
+    if (timer_arm(l->event, &l->wait, delay, on_wait, l) < 0)
+        log_error("no timer: restart mgmt-link, its configuration has changed");
+}
 
 /* Nobody is thrown out: the people who are in would lose what they do. */
 static bool somebody_is_in(Link *l)
@@ -89,27 +112,20 @@ static bool somebody_is_in(Link *l)
     _cleanup_(error_done) Error fault = {};
     unsigned n = device_tunnel_sessions(l->tunnel);
 
-    if (n == 0)
+    if (n == 0) {
+        l->waits = false;
         return false;
+    }
     int r =
         error_set(&fault, EAGAIN, CONFIG_WAITS,
                   "the changed configuration is taken when the last of %u sessions through this tunnel has ended", n);
-    if (!l->wait) {
+    if (!l->waits) {
         link_tell_config(&fault, r);
         log_notice("%s", fault.message);
     }
-    if (timer_arm(l->event, &l->wait, WAIT_INTERVAL, on_wait, l) < 0)
-        log_error("no timer: restart mgmt-link, its configuration has changed");
+    l->waits = true;
+    try_in(l, WAIT_INTERVAL);
     return true;
-}
-
-static int check_authorities(const LinkConfig *c, Error *err)
-{
-    if (!c->ca_file || access(c->ca_file, R_OK) == 0)
-        return 0;
-    return error_set_at(err, errno, "config.value", NULL, 0, "CLOUD_CA_FILE",
-                        "%s cannot be read by mgmt-link's user: %s; it holds no secret: chmod 644", c->ca_file,
-                        strerror(errno));
 }
 
 void link_start_trial(Link *l)
@@ -119,20 +135,21 @@ void link_start_trial(Link *l)
     if (somebody_is_in(l))
         return;
     l->wait = sd_event_source_disable_unref(l->wait);
-    log_notice("the configuration has changed: trying it beside the tunnel that there is");
-    int r = check_authorities(&l->next, &err);
+    int r = config_check_ca_file(l->next.ca_file, LINK_PROGRAM, &err);
     if (r >= 0)
         r = link_connect(l, &l->next, &l->trial, &err);
     if (r < 0)
         link_trial_failed(l, &err, r);
-    if (r < 0 && timer_arm(l->event, &l->wait, USEC_PER_MINUTE, on_wait, l) < 0)
-        log_error("no timer: restart mgmt-link, its configuration has changed");
+    if (r < 0)
+        try_in(l, USEC_PER_MINUTE);
 }
 
-static int on_wait(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata)
+void link_put_off_trial(Link *l)
 {
-    link_start_trial(userdata);
-    return 0;
+    if (!l->trial)
+        return;
+    drop_trial(l);
+    try_in(l, WAIT_INTERVAL);
 }
 
 /* Takes over what is in `c`. */
@@ -151,7 +168,9 @@ static void consider(Link *l, LinkConfig *c)
         link_config_done(&l->config); /* another text that comes to the same */
         l->config = *c;
         *c = (LinkConfig) {};
-        l->on_kept = false;
+        l->on_kept = l->kept = false;
+        if (device_tunnel_is_up(l->tunnel))
+            link_keep_config(l);
         link_tell_config(NULL, 0);
     }
     link_watch_files(l);
@@ -160,14 +179,11 @@ static void consider(Link *l, LinkConfig *c)
     if (!l->next.digest)
         return;
     if (l->tunnel) {
+        log_notice("the configuration has changed: it gets a tunnel of its own, which takes over when it is up");
         link_start_trial(l);
         return;
     }
-    link_config_done(&l->config);
-    l->config = l->next;
-    l->next = (LinkConfig) {};
-    l->configured = true;
-    log_set_field("DEVICE", l->config.device_id);
+    adopt_next(l);
     log_notice("the configuration has changed: taken");
     link_try(l);
 }
@@ -230,6 +246,7 @@ void link_take_kept(Link *l)
     }
     if (l->configured) {
         l->next = l->config;
+        log_notice("the configuration is not the one that worked last: it is tried beside that");
     } else {
         link_tell_config(&l->fault, -EINVAL);
         log_failure(LOG_LEVEL_ERROR, NULL, &l->fault, -EINVAL,

@@ -23,12 +23,15 @@ static bool may_mend(const Error *err);
 
 /* the tunnel's side */
 
-/* What is kept is what a tunnel came up with. Not worth a failure: the next time it is tried again. */
-static void keep_config(const Link *l)
+/* Not worth a failure: the next time it is tried again. */
+void link_keep_config(Link *l)
 {
     _cleanup_(error_done) Error err = {};
-    int r = link_config_keep(&l->config, l->state_dir, &err);
 
+    if (l->on_kept || l->kept)
+        return;
+    l->kept = true;
+    int r = link_config_keep(&l->config, l->state_dir, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "the configuration that works could not be kept");
 }
@@ -39,10 +42,7 @@ static void on_tunnel_up(DeviceTunnel *t, const cJSON *welcome, void *userdata)
 
     if (t == l->trial)
         link_promote(l);
-    if (!l->on_kept && !l->kept) {
-        keep_config(l);
-        l->kept = true;
-    }
+    link_keep_config(l);
     if (!l->on_kept && !l->next.digest)
         link_tell_config(NULL, 0);
     log_notice("management tunnel is up, connection %s", json_string(welcome, "connection"));
@@ -106,11 +106,20 @@ static void on_refresh_failed(DeviceTunnel *t _unused_, int r, const Error *err,
     log_failure(LOG_LEVEL_WARNING, NULL, err, r, "%s", decision);
 }
 
+static void on_stream(DeviceTunnel *t, void *userdata)
+{
+    Link *l = userdata;
+
+    if (t == l->tunnel)
+        link_put_off_trial(l);
+}
+
 static const DeviceTunnelEvents tunnel_events = {
     .on_up = on_tunnel_up,
     .on_message = on_tunnel_message,
     .on_down = on_tunnel_down,
     .on_token = on_token,
+    .on_stream = on_stream,
     .on_no_token = on_no_token,
     .on_refresh_failed = on_refresh_failed,
 };

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """mgmt-link whose configuration is edited while its tunnel is up: the new one is tried beside it, and takes over when it works."""
 # pylint: disable=redefined-outer-name,unused-import
+import glob
 import json
 import os
 import signal
@@ -70,6 +71,7 @@ def test_an_edit_that_leads_nowhere_is_told_and_cuts_nobody_off(cloud, box):
     assert nowhere in text and "Connection refused" in text and cloud.url("mgmt") in text
     answers(box, tunnel)
     assert not tunnel.closed.is_set()
+    assert box.logged().count("the configuration has changed: it gets a tunnel of its own") == 1
     # nor is the next boot the end: what worked last is used, while the edit is tried
     box.stop()
     tunnel = start(cloud, box)
@@ -110,6 +112,34 @@ def test_what_the_file_names_is_watched_too(cloud, box):
     wait_until(tunnel.closed.is_set, "the old tunnel is closed", lambda: box.process.poll())
     wait_until(lambda: not fault(box), "the fault is over", lambda: box.process.poll())
     box.stop()
+
+
+def test_what_is_kept_has_every_line_of_the_file(cloud, box):
+    start(cloud, box)
+    box.write_env(UPDATE_MONITOR_ONLY="1")
+    wait_until(lambda: read_text(box.state("kept.env")) == read_text(box.env_path), "it is kept", lambda: box.process.poll())
+    box.stop()
+
+
+def test_what_takes_over_from_a_kept_configuration_that_does_not_work_is_kept_in_its_place(cloud, box, other):
+    authorities = os.path.join(box.root, "ca.pem")
+    with open("/etc/ssl/certs/ca-certificates.crt", "rb") as source, open(authorities, "wb") as f:
+        f.write(source.read())
+    box.write_env(CLOUD_CA_FILE=authorities)
+    start(cloud, box)
+    kept = wait_until(lambda: glob.glob(box.state("kept-ca*")), "the authorities are kept", lambda: box.process.poll())
+    box.stop()
+    with open(kept[0], "w", encoding="utf-8") as f:
+        f.write("no certificate\n")
+    box.write_env(DEVICE_ID=None)
+    box.start()
+    wait_until(lambda: fault(box), "mgmt-link tells why it has no tunnel", lambda: box.process.poll())
+    box.write_env(**to(other))
+    answers(box, other.next_connection())
+    wait_until(lambda: not fault(box), "the fault is over", lambda: box.process.poll())
+    wait_until(lambda: other.url("mgmt") in read_text(box.state("kept.env")), "it is kept", lambda: box.process.poll())
+    box.stop()
+    assert not glob.glob(box.state("kept-ca*"))
 
 
 def test_mgmt_agent_hands_over_what_mgmt_link_may_not_read(cloud, box, other):

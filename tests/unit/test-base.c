@@ -206,6 +206,11 @@ static void test_file_replace(void **state)
     char *none = NULL;
     assert_int_equal(file_read(link, 100, &none, NULL, &err), -ELOOP);
     error_done(&err);
+    assert_int_equal(file_read_followed(link, 100, &none, NULL, &err), 0);
+    assert_string_equal(none, "second");
+    free(TAKE_PTR(none));
+    assert_int_equal(file_read_followed(link, 5, &none, NULL, &err), -EFBIG);
+    error_done(&err);
     assert_int_equal(file_read(path, 5, &none, NULL, &err), -EFBIG);
     assert_string_equal(error_id(&err), "file.too-large");
     error_done(&err);
@@ -213,6 +218,8 @@ static void test_file_replace(void **state)
     error_done(&err);
     assert_int_equal(file_remove(path, &err), 0);
     assert_int_equal(file_read(path, 5, &none, NULL, &err), -ENOENT);
+    error_done(&err);
+    assert_int_equal(file_read_followed(link, 5, &none, NULL, &err), -ENOENT);
     assert_null(none);
     assert_int_equal(dir_remove(folder, &err), 0);
     assert_int_equal(stat(folder, &st), -1);
