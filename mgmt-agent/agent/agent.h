@@ -103,8 +103,9 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
 bool agent_park(Agent *a, ControlClient *c, const cJSON *message);
 /* A snapshot, new or (`goes_back`) one that this box ran before. */
 void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goes_back);
-/* An answer to a change that is refused before any work: not stored, the asker may send it again. */
-void agent_refuse(ControlClient *c, const cJSON *message, int status, const Error *err, int r);
+/* An answer to a change that is refused before any work: not stored, the asker may send it again. `kind` is that of its result,
+ * NULL for a push. */
+void agent_refuse(ControlClient *c, const cJSON *message, const char *kind, int status, const Error *err, int r);
 /* What the box said when it was asked the same before: a gateway that was killed asks again. NULL when it was not. */
 cJSON *agent_find_result(const char *id);
 /* Takes up what was parked. */

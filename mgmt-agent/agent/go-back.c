@@ -178,7 +178,7 @@ static void refuse(ControlClient *c, const cJSON *message, const Error *err, int
     int status = r == -ENOENT ? 404 : r == -EPERM || r == -EEXIST ? 409 : r == -EINVAL ? 400 : 503;
 
     if (control_client_is_link(c))
-        agent_refuse(c, message, status, err, r);
+        agent_refuse(c, message, KIND_ROLLBACK, status, err, r);
     else
         control_send_error(c, json_string(message, "id"), err, r);
 }

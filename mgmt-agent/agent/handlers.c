@@ -8,6 +8,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
+#include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/way-back.h"
@@ -106,20 +107,14 @@ cJSON *agent_make_result(const Agent *a, bool is_push)
     return make_failure(a->deploying_id, a->deploying_version, 500, &err, r);
 }
 
-static const char *kind_of(const char *type)
-{
-    return str_equal(type, "image.update") ? "update" : str_equal(type, "compose.rollback") ? KIND_ROLLBACK : NULL;
-}
-
-void agent_refuse(ControlClient *c, const cJSON *message, int status, const Error *err, int r)
+void agent_refuse(ControlClient *c, const cJSON *message, const char *kind, int status, const Error *err, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m =
         make_failure(json_string(message, "id"), json_string(message, "version"), status, err, r);
 
-    log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Refusing %s %s (%d)",
-                str_equal(json_string(message, "type"), "image.update") ? "update" : "snapshot",
+    log_failure(LOG_LEVEL_WARNING, NULL, err, r, "Refusing %s %s (%d)", kind ? kind : "snapshot",
                 json_string(message, "version"), status);
-    if (m && json_add_string(m, "kind", kind_of(json_string(message, "type"))) == 0)
+    if (m && json_add_string(m, "kind", kind) == 0)
         control_send(c, m);
 }
 
@@ -189,7 +184,7 @@ void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goe
         return;
     if (agent_is_busy(a)) {
         r = error_set(&err, EBUSY, "deploy.busy", "another snapshot is being deployed; wait for its result");
-        agent_refuse(c, message, 409, &err, r);
+        agent_refuse(c, message, goes_back ? KIND_ROLLBACK : NULL, 409, &err, r);
         return;
     }
     if (!goes_back && agent_check_unchanged(a, message, from_cloud, &result)) {
@@ -202,7 +197,7 @@ void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goe
             ? agent_deploy(a, "apply", id, request, from_cloud ? NULL : c, from_cloud, &err)
             : -ENOMEM;
     if (r < 0)
-        agent_refuse(c, message, 503, &err, r);
+        agent_refuse(c, message, goes_back ? KIND_ROLLBACK : NULL, 503, &err, r);
 }
 
 static void handle_snapshot(Agent *a, ControlClient *c, const cJSON *wire)
@@ -236,7 +231,7 @@ static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
         return;
     if (agent_is_busy(a)) {
         r = error_set(&err, EBUSY, "deploy.busy", "another change is under way; wait for its result");
-        agent_refuse(c, message, 409, &err, r);
+        agent_refuse(c, message, KIND_UPDATE, 409, &err, r);
         return;
     }
     before = agent_find_result(id);
@@ -248,13 +243,13 @@ static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
         r = error_set(
             &err, EBUSY, "deploy.recovery",
             "a rollback failed on this box; push a compose file, or look at what runs, before images are updated");
-        agent_refuse(c, message, 409, &err, r);
+        agent_refuse(c, message, KIND_UPDATE, 409, &err, r);
         return;
     }
     request = make_request(message, "cloud");
     r = request ? agent_deploy(a, "update", id, request, NULL, true, &err) : -ENOMEM;
     if (r < 0)
-        agent_refuse(c, message, 503, &err, r);
+        agent_refuse(c, message, KIND_UPDATE, 503, &err, r);
 }
 
 static void handle_plan(Agent *a, ControlClient *c, const cJSON *message)

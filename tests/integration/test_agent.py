@@ -332,6 +332,16 @@ def test_going_back_is_not_too_late_because_the_push_was(agent):
     assert "expiresAt" not in message and "nonce" not in message
 
 
+def test_a_way_back_that_is_refused_is_told_as_one(agent):
+    agent.write(os.path.join(agent.state, "current.json"), json.dumps({"version": "7", "previous": "6", "services": []}))
+    os.makedirs(os.path.join(agent.state, "snapshots"))
+    agent.write(os.path.join(agent.state, "snapshots/6.json"), json.dumps(agent.snapshot(version="6")))
+    agent.confirming()
+    agent.start()
+    answer = agent.peer({"type": "compose.rollback", "id": "back"}).next("compose.result")
+    assert (answer["error"]["id"], answer["kind"]) == ("deploy.busy", "rollback") and "Refusing rollback " in agent.log()
+
+
 def test_the_cloud_hears_of_what_was_changed_on_the_box(agent):
     """Each change until it is acknowledged, over reconnects and restarts, and not again."""
     agent.on_job("apply", """version=$(sed 's/.*"version":"\\(local-[0-9]*\\)".*/\\1/' "$SECBOX_TEST_JOBS.input.apply")
