@@ -32,6 +32,13 @@ bool text_is_plain(const char *text)
     return true;
 }
 
+bool text_is_shell_word(const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._@+-";
+
+    return text[0] && text[0] != '-' && text[strspn(text, plain)] == '\0';
+}
+
 char *text_escape_json(const char *json)
 {
     _cleanup_(buf_done) Buf out = BUF_INIT(strlen(json) * 6 + 1);

@@ -15,6 +15,10 @@ char *text_printable(const char *text);
  * text or is invisible. */
 bool text_is_plain(const char *text);
 
+/* Whether a shell takes text, which others may have written, for one word as it stands: letters, digits and /._@+- alone, and
+ * no option. */
+bool text_is_shell_word(const char *text);
+
 /* A new string (NULL when out of memory or when it is not UTF-8): JSON text with the characters above as \uXXXX, which
  * means the same to a program. */
 char *text_escape_json(const char *json);

@@ -8,9 +8,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/root-podman.h"
+
+#define ENVIRON_MAX (256 * 1024)
 
 static const char *const passed_on[] = {
     "CONTAINERS_CONF",
@@ -49,6 +52,26 @@ int podman_user_take_environment(const cJSON *variables)
     return 0;
 }
 
+char *podman_user_marker(void)
+{
+    _cleanup_(freep) char *folder = path_in_root(AGENT_STATE_DIR);
+
+    return folder ? str_format(PODMAN_USER_MARKER "=%s", folder) : NULL;
+}
+
+bool podman_user_marks(const char *pid, const char *marker)
+{
+    _cleanup_(freep) char *path = str_format("/proc/%s/environ", pid), *text = NULL;
+    size_t len = 0;
+
+    if (!path || file_read(path, ENVIRON_MAX, &text, &len, NULL) < 0)
+        return false;
+    for (size_t at = 0; at < len; at += strlen(text + at) + 1)
+        if (str_equal(text + at, marker))
+            return true;
+    return false;
+}
+
 static int make_env(PodmanUser *u)
 {
     int r = strv_add(&u->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -72,9 +95,9 @@ static int make_env(PodmanUser *u)
     }
     /* marks our children, so that the next worker finds those that a killed one left behind */
     if (r == 0) {
-        _cleanup_(freep) char *marker = path_in_root(AGENT_STATE_DIR);
+        char *marker = podman_user_marker();
 
-        r = marker ? strv_addf(&u->env, PODMAN_USER_MARKER "=%s", marker) : -ENOMEM;
+        r = marker ? strv_take(&u->env, marker) : -ENOMEM;
     }
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(passed_on); i++)
         if (getenv(passed_on[i]))

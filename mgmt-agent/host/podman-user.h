@@ -30,4 +30,7 @@ int podman_user_find(const char *wanted, PodmanUser *ret, Error *err) _must_chec
 int podman_user_prepare(PodmanUser *u, Error *err) _must_check_;
 /* Takes over, of an array of "NAME=VALUE", what moves podman's storage and registries, and nothing else. NULL is none. */
 int podman_user_take_environment(const cJSON *variables) _must_check_;
+/* What all children carry, "NAME=VALUE": a new string or NULL; and whether a process does. */
+char *podman_user_marker(void);
+bool podman_user_marks(const char *pid, const char *marker);
 void podman_user_done(PodmanUser *u);

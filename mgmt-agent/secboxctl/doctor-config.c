@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "env/env-rules.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
@@ -14,14 +15,47 @@
 #include "mgmt-agent/secboxctl/env-files.h"
 
 /* what recovery-agent keeps of the configuration that worked last */
-#define KEPT_CONFIG STATE_DIR "/recovery/config.env"
 #define KEPT_CA STATE_DIR "/recovery/ca.pem"
 /* where an authority's certificate usually lies */
 #define USUAL_CA ETC_DIR "/cloud-ca.pem"
 
-/* What mends an env file, where one command does. */
-static void remedy_of_env(const Doctor *d, EnvFileKind kind, const char *path, const Error *err, Finding *f)
+/* The text of mgmt-agent.env that worked last, as mgmt-link keeps it: a new string, or NULL when there is none that root can take
+ * unseen. mgmt-link is a user of its own, so it is not let make the containers root's. */
+static char *kept_env_path(void)
 {
+    _cleanup_(freep) char *path = path_in_root(LINK_STATE_DIR "/" LINK_KEPT_ENV);
+    _cleanup_(env_freep) EnvFile *env = NULL;
+
+    if (!path || env_load(path, &env, NULL) < 0 || env_validate(env, ENV_AGENT, path, NULL) < 0 ||
+        str_equal(env_get(env, "PODMAN_USER"), "root"))
+        return NULL;
+    return TAKE_PTR(path);
+}
+
+/* Takes what secbox.env lacks from mgmt-agent.env, where all of it stands there, and not empty in the former. */
+static void remedy_of_missing_keys(const Doctor *d, const EnvFile *env, const char *path, Finding *f)
+{
+    _cleanup_(freep) char *source = env_files_path(ENV_AGENT);
+    _cleanup_(strv_freep) char **keys = NULL;
+
+    for (const EnvRule *rule = env_rules; rule->key; rule++) {
+        const char *value = env_get(env, rule->key);
+
+        if (!(rule->required & ENV_SECBOX) || !str_empty(value))
+            continue;
+        if (value || !d->agent_env || str_empty(env_get(d->agent_env, rule->key)) || strv_add(&keys, rule->key) < 0)
+            return;
+    }
+    _cleanup_(freep) char *all = keys ? strv_join(keys, "|") : NULL;
+    if (all && source) /* the last line may have no end */
+        finding_remedy(f, "sed -i '$a\' %s && grep -E '^(%s)=' %s >>%s", path, all, source, path);
+}
+
+/* What mends an env file, where one command does. */
+static void remedy_of_env(const Doctor *d, EnvFileKind kind, const EnvFile *env, const char *path, const Error *err,
+                          Finding *f)
+{
+    _cleanup_(freep) char *kept = kind == ENV_AGENT ? kept_env_path() : NULL;
     const char *owner = kind == ENV_AGENT || !d->user.name ? "root" : d->user.name, *id = error_id(err);
 
     if (str_equal(id, "env.bad-mode"))
@@ -30,16 +64,23 @@ static void remedy_of_env(const Doctor *d, EnvFileKind kind, const char *path, c
         finding_remedy(f, "chown %s: %s", owner, path);
     else if (err->line > 0 && str_equal(err->file, path))
         finding_remedy(f, "sed -i '%us/^/#/' %s", err->line, path);
-    else if (kind == ENV_AGENT && str_equal(id, "env.missing") && access(KEPT_CONFIG, F_OK) == 0)
-        finding_remedy(f,
-                       "(grep -E '^(DEVICE_ID|BOOTSTRAP|MGMT_GATEWAY_URL|CLOUD_CA_FILE)=' " KEPT_CONFIG
-                       "; grep '^CLOUD_BASE_URL=' " SECBOX_ENV_PATH
-                       ") | install -m 0600 /dev/stdin %s && systemctl restart mgmt-agent mgmt-link",
-                       path);
+    else if (kept && str_equal(id, "env.missing"))
+        finding_remedy(f, "install -m 0600 %s %s && systemctl restart mgmt-agent mgmt-link", kept, path);
     else if (kind == ENV_SECBOX && str_equal(id, "env.missing"))
         finding_remedy(f, "secboxctl env ensure");
     else if (kind == ENV_SECBOX && str_equal(id, "env.missing-keys"))
-        finding_remedy(f, "mv %s %s.broken && secboxctl env ensure", path, path);
+        remedy_of_missing_keys(d, env, path, f);
+}
+
+static const char *advice_of_env(EnvFileKind kind, bool has_remedy)
+{
+    if (kind == ENV_SECBOX)
+        return has_remedy ? NULL : "Correct it by hand; it is an env file as docker compose reads it.";
+    return has_remedy
+               ? "Or set the box up anew: `secbox-fleet devices bootstrap`, on the operator's machine, gives it a "
+                 "new BOOTSTRAP."
+               : "Correct it by hand, or set the box up anew: `secbox-fleet devices bootstrap`, on the operator's "
+                 "machine, gives it a new BOOTSTRAP.";
 }
 
 static void check_env(Doctor *d, EnvFileKind kind, EnvFile **ret_env, Finding *f)
@@ -51,15 +92,13 @@ static void check_env(Doctor *d, EnvFileKind kind, EnvFile **ret_env, Finding *f
 
     if (r < 0) {
         _cleanup_(freep) char *text = text_error(&err, r);
-        finding_set(f, VERDICT_FAIL,
-                    kind == ENV_AGENT ? "Or set the box up anew: `secbox-fleet devices bootstrap`, on the operator's "
-                                        "machine, gives it a new BOOTSTRAP."
-                                      : "Lines of your own are to be carried over.",
-                    "%s", text ? text : "out of memory");
+        finding_set(f, VERDICT_FAIL, NULL, "%s", text ? text : "out of memory");
         if (path) {
             finding_since_file(f, path);
-            remedy_of_env(d, kind, path, &err, f);
+            remedy_of_env(d, kind, *ret_env, path, &err, f);
         }
+        const char *advice = advice_of_env(kind, f->remedy);
+        f->advice = advice ? strdup(advice) : NULL;
         return;
     }
     env_count_required(*ret_env, kind, &present, &total);
@@ -91,11 +130,12 @@ static bool ca_file_is_bad(const Doctor *d, Finding *f)
     const char *file = d->agent_env ? env_get(d->agent_env, "CLOUD_CA_FILE") : NULL;
     struct stat st;
 
-    if (!file || !str_empty(paths_root()))
+    if (str_empty(file) || !str_empty(paths_root()))
         return false;
     if (stat(file, &st) < 0) {
-        finding_set(f, VERDICT_FAIL, NULL, "CLOUD_CA_FILE cannot be read: %s: %s", file, strerror(errno));
-        if (access(KEPT_CA, F_OK) == 0)
+        finding_set(f, VERDICT_FAIL, "It is the certificate of the cloud's authority: put it there.",
+                    "CLOUD_CA_FILE cannot be read: %s: %s", file, strerror(errno));
+        if (access(KEPT_CA, F_OK) == 0 && text_is_shell_word(file))
             finding_remedy(f, "install -m 0644 " KEPT_CA " %s", file);
         return true;
     }
@@ -104,17 +144,22 @@ static bool ca_file_is_bad(const Doctor *d, Finding *f)
     finding_set(f, VERDICT_FAIL, "It holds no secret.", "CLOUD_CA_FILE can be read by few: %s has mode %04o", file,
                 (unsigned) (st.st_mode & 07777));
     finding_since_file(f, file);
-    finding_remedy(f, "chmod 0644 %s", file);
+    if (text_is_shell_word(file))
+        finding_remedy(f, "chmod 0644 %s", file);
     return true;
 }
 
 /* What mends a certificate that is refused because nobody named its authority. */
 static void remedy_of_certificate(const Doctor *d, Finding *f)
 {
-    if (!d->agent_env || env_get(d->agent_env, "CLOUD_CA_FILE"))
+    const char *named = d->agent_env ? env_get(d->agent_env, "CLOUD_CA_FILE") : NULL;
+
+    if (!d->agent_env || !str_empty(named) || access(USUAL_CA, F_OK) < 0)
         return;
-    if (access(USUAL_CA, F_OK) == 0)
-        finding_remedy(f, "echo CLOUD_CA_FILE=" USUAL_CA " >>" AGENT_ENV_PATH);
+    if (named) /* an empty line */
+        finding_remedy(f, "sed -i 's|^CLOUD_CA_FILE=.*|CLOUD_CA_FILE=" USUAL_CA "|' " AGENT_ENV_PATH);
+    else /* the last line may have no end */
+        finding_remedy(f, "sed -i '$a CLOUD_CA_FILE=" USUAL_CA "' " AGENT_ENV_PATH);
 }
 
 /* What mends what a program could not take, where its sentence tells. */

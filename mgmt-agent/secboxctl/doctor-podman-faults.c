@@ -2,13 +2,14 @@
 /* doctor: why podman does not answer, and what mends what it says. */
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
 #define LINE_MAX_BYTES 256
@@ -47,15 +48,14 @@ static char *lock_of(int pid, uint64_t inode)
     return found;
 }
 
-/* "14: POSIX  ADVISORY  WRITE 4711 fe:01:131 0 EOF": whether it is a lock of podman's that keeps others out. */
+/* "14: POSIX  ADVISORY  WRITE 4711 fe:01:131 0 EOF": whether it is a lock of podman's that keeps others out. The device is not
+ * compared: that of a file on overlay or btrfs has another number here than in its stat. */
 static bool holder_in_line(const char *line, int *ret_pid, char **ret_path)
 {
-    unsigned major, minor;
-    uint64_t inode;
+    uintmax_t inode;
     int pid;
 
-    if (strstr(line, "->") || sscanf(line, "%*u: %*s %*s WRITE %d %x:%x:%ju", &pid, &major, &minor, &inode) != 4 ||
-        pid <= 0)
+    if (strstr(line, "->") || sscanf(line, "%*u: %*s %*s WRITE %d %*x:%*x:%ju", &pid, &inode) != 2 || pid <= 0)
         return false;
     *ret_path = lock_of(pid, inode);
     *ret_pid = pid;
@@ -78,7 +78,7 @@ static bool find_holder(int *ret_pid, char **ret_path)
 
 void finding_of_hang(const Doctor *d, Finding *f)
 {
-    _cleanup_(freep) char *path = NULL, *comm = NULL;
+    _cleanup_(freep) char *path = NULL, *comm = NULL, *marker = podman_user_marker();
     int pid;
 
     (void) d;
@@ -87,14 +87,29 @@ void finding_of_hang(const Doctor *d, Finding *f)
                     "podman does not answer, and nobody holds a lock of its");
         return;
     }
-    _cleanup_(freep) char *folder = str_format("/proc/%d", pid), *comm_path = str_format("/proc/%d/comm", pid);
+    _cleanup_(freep) char *folder = str_format("/proc/%d", pid), *comm_path = str_format("/proc/%d/comm", pid),
+                          *number = str_format("%d", pid);
+    bool ours = marker && number && podman_user_marks(number, marker);
     if (comm_path && file_read(comm_path, COMM_MAX, &comm, NULL, NULL) >= 0)
         comm[strcspn(comm, "\n")] = '\0';
-    finding_set(f, VERDICT_FAIL, NULL, "podman does not answer: process %d (%s) holds %s", pid, comm ? comm : "?",
-                path);
+    finding_set(
+        f, VERDICT_FAIL,
+        ours ? "Wait for it: mgmt-agent has started it, and ends it when it takes too long; killed half-way it may "
+               "leave the store locked or damaged."
+             : NULL,
+        "podman does not answer: process %d (%s) holds %s", pid, comm ? comm : "?", path);
     if (folder)
         finding_since_file(f, folder);
-    finding_remedy(f, "kill %d", pid);
+    if (!ours)
+        finding_remedy(f, "kill %d", pid);
+}
+
+/* Whether root may be told to type it: the sentence is of a program that runs as another user, who can make it say anything. */
+static bool is_podmans_config(const char *path)
+{
+    _cleanup_(freep) char *real = realpath(path, NULL);
+
+    return text_is_shell_word(path) && strstr(path, "/containers/") && str_ends(path, ".conf") && str_equal(real, path);
 }
 
 /* The configuration file that a sentence names: a new string or NULL. */
@@ -104,7 +119,7 @@ static char *config_in(const char *text)
         size_t len = strcspn(at, " \t\"'`:;,()");
         _cleanup_(freep) char *path = strndup(at, len);
 
-        if (path && str_ends(path, ".conf") && access(path, F_OK) == 0)
+        if (path && is_podmans_config(path))
             return TAKE_PTR(path);
         at += len;
     }

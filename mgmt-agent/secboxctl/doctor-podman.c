@@ -136,7 +136,7 @@ void check_podman(Doctor *d, Finding *f)
 
     if (result.out && str_starts(result.out, "Failed to read ")) { /* it says so there, and goes on with its defaults */
         result.out[strcspn(result.out, "\n")] = '\0';
-        finding_set(f, VERDICT_FAIL, NULL, "podman: %s", result.out);
+        finding_set(f, VERDICT_FAIL, "Correct the file that it names.", "podman: %s", result.out);
         finding_of_podman_error(d, f);
         return;
     }

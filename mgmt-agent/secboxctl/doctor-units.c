@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/event/process.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
@@ -161,7 +162,7 @@ static bool place_of(const char *message, char **ret_file, uint64_t *ret_line)
     _cleanup_(freep) char *number = strndup(at + strlen(" line "), digits);
     size_t len = (size_t) (at - message);
     *ret_file = strndup(message, len > 0 && message[len - 1] == ':' ? len - 1 : len);
-    return *ret_file && number && !strpbrk(*ret_file, " '\\") && str_to_u64(number, 1, 1000000, ret_line) == 0;
+    return *ret_file && number && text_is_shell_word(*ret_file) && str_to_u64(number, 1, 1000000, ret_line) == 0;
 }
 
 /* What sshd says against its own configuration; whether it does. */

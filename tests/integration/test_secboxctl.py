@@ -369,6 +369,10 @@ def test_without_sudo_it_says_so_and_nothing_else(folder, args):
 
 # doctor
 
+def check(ctl, name):
+    return next(c for c in json.loads(ctl.run("doctor", "--json").stdout)["checks"] if c["id"] == name)
+
+
 def test_doctor_of_a_box_that_is_not_there(ctl):
     p = ctl.run("doctor", "--json")
     assert p.returncode == 1, p.stderr
@@ -444,18 +448,100 @@ def test_doctor_does_not_hang_on_a_podman_that_does(ctl):
     assert checks["podman-compose"]["result"] == "unknown"
 
 
+HOLDER = """import fcntl, sys, time
+f = open(sys.argv[1], "w")
+fcntl.lockf(f, fcntl.LOCK_EX)
+print("held", flush=True)
+time.sleep(9999)
+"""
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_doctor_names_who_holds_podmans_lock_and_ends_nobody_of_ours(ctl, ours):
+    ctl.write("podman", "#!/bin/sh\nexec sleep infinity\n", 0o755)
+    ctl.env["PATH"] = f"{ctl.root}:{ctl.env['PATH']}"
+    ctl.env_files()
+    lock = ctl.write("containers/storage.lock", "")
+    env = {**ctl.env, "SECBOX_WORKER": f"{ctl.root}/var/lib/tucomunidad/mgmt-agent"} if ours else ctl.env
+    with subprocess.Popen([sys.executable, "-c", HOLDER, lock], env=env, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            found = check(ctl, "podman")
+        finally:
+            holder.kill()
+    assert f"process {holder.pid} (python3" in found["detail"] and lock in found["detail"], found
+    assert found.get("remedy") == (None if ours else f"kill {holder.pid}")
+    assert found["advice"].startswith("Wait for it" if ours else "Run `kill ")
+
+
+def test_doctor_has_root_type_nothing_that_podman_can_be_made_to_say(ctl):
+    ctl.env["PATH"] = f"{ctl.root}:{ctl.env['PATH']}"
+    ctl.env_files()
+
+    def named(path):
+        ctl.write("message", f'Error: reading "{path}": toml: line 1\n', 0o644)
+        ctl.write("podman", f"#!/bin/sh\ncat {ctl.root}/message >&2\nexit 125\n", 0o755)
+        return check(ctl, "podman")
+
+    good = ctl.write("containers/site.conf", "")
+    assert named(good)["remedy"] == f"mv {good} {good}.broken"
+    os.symlink(good, f"{ctl.root}/containers/link.conf")
+    os.symlink("containers", f"{ctl.root}/else")
+    bad = [f"containers/{name}.conf" for name in ("a$(id)", "a|id", "a&id", "a{b,c}", "*", "~")] + ["other/site.conf"]
+    for path in bad:
+        ctl.write(path, "")
+    for path in bad + ["containers/link.conf", "else/site.conf", "containers/../containers/site.conf"]:
+        found = named(f"{ctl.root}/{path}")
+        assert found["result"] == "fail" and "remedy" not in found and found["advice"], found
+
+
+def type_it(command):
+    subprocess.run(["sh", "-euc", command], check=True)
+
+
+def test_doctor_brings_back_the_env_file_that_worked_last(ctl):
+    path, _ = ctl.env_files()
+    user = "tc" if getpass.getuser() == "root" else getpass.getuser()
+    text = f"{AGENT_ENV}PODMAN_USER={user}\nUPDATE_MONITOR_ONLY=1\nSSH_PORT=2022\n"
+    os.unlink(path)
+    kept = ctl.write("var/lib/tucomunidad/mgmt-link/kept.env", text)
+    found = check(ctl, "mgmt-agent.env")
+    command, restart = found["remedy"].split(" && ")
+    assert restart == "systemctl restart mgmt-agent mgmt-link" and "secbox-fleet devices bootstrap" in found["advice"]
+    type_it(command)
+    with open(path, encoding="utf-8") as f:
+        assert f.read() == text
+    # mgmt-link could have written all of it: it does not make the containers root's
+    os.unlink(path)
+    for wrong in (text.replace("PODMAN_USER=", "PODMAN_USER=root\n#"), "DEVICE_ID=x\n"):
+        ctl.write("var/lib/tucomunidad/mgmt-link/kept.env", wrong)
+        assert "remedy" not in check(ctl, "mgmt-agent.env")
+    os.unlink(kept)
+    assert "remedy" not in check(ctl, "mgmt-agent.env")
+
+
+def test_doctor_mends_a_secbox_env_that_lacks_keys_and_leaves_the_operators_lines(ctl):
+    own = "PLAIN=shown\nDB_PASSWORD='hunter 22'"
+    _, path = ctl.env_files(secbox=f"DEVICE_GATEWAY_URL=ws://127.0.0.1:9/device\n{own}")
+    type_it(check(ctl, "secbox.env")["remedy"])
+    assert check(ctl, "secbox.env")["result"] == "pass"
+    with open(path, encoding="utf-8") as f:
+        assert own in f.read()
+    for secbox in ("CLOUD_BASE_URL=http://127.0.0.1:9\nDEVICE_ID=\n", "export DEVICE_ID=''\n"):
+        ctl.env_files(secbox=secbox)  # one more line would be a second one
+        found = check(ctl, "secbox.env")
+        assert "remedy" not in found and "DEVICE_ID" in found["detail"] and found["advice"]
+
+
 def test_doctor_says_what_starts_services_at_once(ctl, agent):
     down = {"what": "down", "since": "2026-01-02T03:04:05.000Z", "exitCode": 1, "restarts": 1}
     watched = [{"name": "secbox", "state": "down", "since": down["since"], "trouble": down}]
     agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "watched": watched}}]
     ctl.env_files()
 
-    def check():
-        return next(c for c in json.loads(ctl.run("doctor", "--json").stdout)["checks"] if c["id"] == "services")
-
-    assert check()["remedy"].endswith("podman start secbox")
+    assert check(ctl, "services")["remedy"].endswith("podman start secbox")
     watched[0]["state"] = "running"
-    assert check()["result"] == "pass", "it runs again"
+    assert check(ctl, "services")["result"] == "pass", "it runs again"
 
 
 def test_doctor_names_who_has_taken_a_port(ctl, agent):
@@ -464,18 +550,23 @@ def test_doctor_names_who_has_taken_a_port(ctl, agent):
         **STATUS, "watched": [{"name": "secbox", "state": "down", "since": down["since"], "trouble": down}]}}]
     ctl.env_files()
     port = free_port()
-    bindings = json.dumps({"80/tcp": [{"HostIp": "", "HostPort": str(port)}]})
-    ctl.write("podman", f"#!/bin/sh\n[ \"$1 $2 $5\" != 'container inspect secbox' ] || echo '{bindings}'\n", 0o755)
     ctl.env["PATH"] = f"{ctl.root}:{ctl.env['PATH']}"
 
-    def check():
-        return next(c for c in json.loads(ctl.run("doctor", "--json").stdout)["checks"] if c["id"] == "services")
+    def publish(address, running="false"):
+        bindings = json.dumps({"80/tcp": [{"HostIp": address, "HostPort": str(port)}]})
+        ctl.write("podman", f"#!/bin/sh\n[ \"$1 $2 $5\" != 'container inspect secbox' ] || echo '{running} {bindings}'\n", 0o755)
+        return check(ctl, "services")
 
-    with subprocess.Popen([sys.executable, "-m", "http.server", str(port)], stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL) as thief:
+    with subprocess.Popen([sys.executable, "-m", "http.server", "--bind", "127.0.0.2", str(port)],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as thief:
         try:
-            wait_until(lambda: port_answers(port), "somebody listens")
-            found = check()
+            wait_until(lambda: port_answers(port, "127.0.0.2"), "somebody listens")
+            for address in ("127.0.0.1", "::1"):
+                assert publish(address)["remedy"].endswith("podman start secbox"), "another address is no reason"
+            assert "is taken" not in publish("", "true")["detail"], "it runs by now, and has the port itself"
+            for address in ("127.0.0.2", "0.0.0.0", "::"):
+                assert f"port {port} that it wants is taken" in publish(address)["detail"], address
+            found = publish("")
             assert f"port {port} that it wants is taken by process {thief.pid}" in found["detail"] and found["since"], found
             words = found["remedy"].split(" && ")[0].split()
             if words[0] == "kill":  # else it names the unit in which this test runs
@@ -484,7 +575,7 @@ def test_doctor_names_who_has_taken_a_port(ctl, agent):
                 thief.wait()
         finally:
             thief.kill()
-    assert check()["remedy"].endswith("podman start secbox")
+    assert check(ctl, "services")["remedy"].endswith("podman start secbox")
 
 
 def test_doctor_names_services_that_are_not_well(ctl, agent):
@@ -494,15 +585,15 @@ def test_doctor_names_services_that_are_not_well(ctl, agent):
                {"name": "db", "state": "running", "since": trouble["since"], "trouble": over},
                {"name": "tool", "state": "stopped by hand", "since": trouble["since"]}]
 
-    def check():
+    def look():
         agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "watched": watched}}]
-        return next(c for c in json.loads(ctl.run("doctor", "--json").stdout)["checks"] if c["id"] == "services")
+        return check(ctl, "services")
 
-    found = check()
+    found = look()
     assert found["result"] == "fail" and "podman logs" in found["advice"]
     assert found["detail"] == "web: restarting since 2026-01-02T03:04:05.000Z, exit code 7, restarted 4 times: no camera"
     del watched[0]
-    assert check() == {"id": "services", "result": "pass", "detail": "2 deployed, none is down; some were stopped by hand"}
+    assert look() == {"id": "services", "result": "pass", "detail": "2 deployed, none is down; some were stopped by hand"}
     p = ctl.run("status")
     assert "tool" in p.stdout and "stopped by hand" in p.stdout
 

@@ -27,6 +27,7 @@ class Fault:
     remedy: str
     since: bool = True
     by: str = "box"  # whose command it is: "operator" is secbox-fleet's
+    whole: str = ""  # a file that the remedy brings back as it was
 
 
 def stopped(unit, broken=None):
@@ -70,9 +71,8 @@ SECBOXCTL = [
           "no hostkeys available", "ssh-keygen -A && systemctl restart ssh"),
     # env files
     Fault("env-missing", "mgmt-agent.env was deleted", f"rm {ENV}", "mgmt-agent.env", f"{ENV} does not exist",
-          "(grep -E '^(DEVICE_ID|BOOTSTRAP|MGMT_GATEWAY_URL|CLOUD_CA_FILE)=' /var/lib/tucomunidad/recovery/config.env; "
-          f"grep '^CLOUD_BASE_URL=' {SECBOX_ENV}) | install -m 0600 /dev/stdin {ENV} && systemctl restart mgmt-agent mgmt-link",
-          since=False),
+          f"install -m 0600 /var/lib/tucomunidad/mgmt-link/kept.env {ENV} && systemctl restart mgmt-agent mgmt-link",
+          since=False, whole=ENV),
     Fault("env-garbage", "mgmt-agent.env has a line that is none", f"echo 'rubbish here' >>{ENV}", "mgmt-agent.env",
           "there is no '='", f"sed -i '…s/^/#/' {ENV}"),
     Fault("env-mode", "others may read mgmt-agent.env", f"chmod 0644 {ENV}", "mgmt-agent.env", "its mode is 0644",
@@ -84,7 +84,7 @@ SECBOXCTL = [
     Fault("secbox-env-owner", "secbox.env is not the podman user's", f"chown root: {SECBOX_ENV}", "secbox.env", "not to tc",
           f"chown tc: {SECBOX_ENV}"),
     Fault("secbox-env-keys", "a key that is needed is gone from secbox.env", f"sed -i /^DEVICE_ID=/d {SECBOX_ENV}", "secbox.env",
-          "DEVICE_ID", f"mv {SECBOX_ENV} {SECBOX_ENV}.broken && secboxctl env ensure"),
+          "DEVICE_ID", f"sed -i '$a\\' {SECBOX_ENV} && grep -E '^(DEVICE_ID)=' {ENV} >>{SECBOX_ENV}"),
     Fault("secbox-env-garbage", "secbox.env has a line that is none", f"echo 'rubbish here' >>{SECBOX_ENV}", "secbox.env",
           "there is no '='", f"sed -i '…s/^/#/' {SECBOX_ENV}"),
     Fault("secbox-env-mode", "others may read secbox.env", f"chmod 0640 {SECBOX_ENV}", "secbox.env", "its mode is 0640",
@@ -97,8 +97,11 @@ SECBOXCTL = [
           f"install -m 0644 /var/lib/tucomunidad/recovery/ca.pem {CA_FILE}",
           since=False),
     Fault("tls-authority", "mgmt-agent.env does not name the cloud's private authority", f"cp {CA_FILE} {USUAL_CA} && "
-          f"sed -i /^CLOUD_CA_FILE=/d {ENV}", "configuration", "the certificate of … is refused",
-          f"echo CLOUD_CA_FILE={USUAL_CA} >>{ENV}"),
+          f"sed -i /^CLOUD_CA_FILE=/d {ENV} && truncate -s -1 {ENV}", "configuration", "the certificate of … is refused",
+          f"sed -i '$a CLOUD_CA_FILE={USUAL_CA}' {ENV}"),
+    Fault("tls-authority-empty", "mgmt-agent.env has an empty name for the cloud's private authority",
+          f"sed -i 's/^CLOUD_CA_FILE=.*/CLOUD_CA_FILE=/' {ENV}", "configuration", "the certificate of … is refused",
+          f"sed -i 's|^CLOUD_CA_FILE=.*|CLOUD_CA_FILE={USUAL_CA}|' {ENV}"),
     Fault("blocked", "an operator has blocked the box", "secbox-fleet devices block caseta5", "tunnel",
           "device caseta5 is blocked", "secbox-fleet devices unblock caseta5", by="operator"),
     # the podman user

@@ -69,7 +69,8 @@ def make_repository(box):
 def deploy(box, gateway, folder):
     box.write(faults.CA_FILE, read_text(gateway.tls[0]))
     box.image("localhost/server:1", "server", "1")
-    box.write_env("mgmt-agent.env", {**gateway.enroll(DEVICE), "CLOUD_CA_FILE": faults.CA_FILE})
+    box.write_env("mgmt-agent.env", {**gateway.enroll(DEVICE), "CLOUD_CA_FILE": faults.CA_FILE, "PODMAN_USER": "tc",
+                                     "UPDATE_MONITOR_ONLY": "1"})
     box.run("mkdir", "-p", "/etc/systemd/system/mgmt-agent.service.d")
     box.write("/etc/systemd/system/mgmt-agent.service.d/lab.conf", DROP_IN)
     box.run("systemctl", "daemon-reload")
@@ -80,6 +81,8 @@ def deploy(box, gateway, folder):
     assert (code, last["outcome"]) == (0, "done"), last
     kept = f"{box.host.seen('/var/lib/tucomunidad/recovery')}/config.env"
     wait_until(lambda: os.path.exists(kept), "recovery-agent keeps its configuration")
+    kept_env = f"{box.host.seen('/var/lib/tucomunidad/mgmt-link')}/kept.env"
+    wait_until(lambda: os.path.exists(kept_env), "mgmt-link keeps its configuration")
     return whole
 
 
@@ -152,7 +155,9 @@ def test_before_anything_is_deployed(machine, fault):
 
 @pytest.mark.parametrize("fault", faults.SECBOXCTL, ids=lambda f: f.name)
 def test_the_doctor_names_it_and_mends_it(whole, fault):
+    before = whole.box.read(fault.whole) if fault.whole else ""
     heal(whole, fault)
+    assert not fault.whole or whole.box.read(fault.whole) == before
     try:
         wait_until(lambda: not findings(whole.box), "the box is well")
     except LabError as e:

@@ -46,6 +46,22 @@ static void test_printable(void **state)
     }
 }
 
+static void test_shell_words(void **state)
+{
+    static const char *const good[] = { "/etc/containers/storage.conf", "/home/a_b/x@1+2.conf", "ssh.service", "a" };
+    static const char bad[] = " \t\n\r'\"`$&|;<>(){}[]*?!~#^=%,:\\\x01\x7f\xc3";
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(good); i++)
+        assert_true(text_is_shell_word(good[i]));
+    assert_false(text_is_shell_word(""));
+    assert_false(text_is_shell_word("-rf"));
+    for (const char *c = bad; *c; c++) {
+        char path[] = { '/', 'a', *c, 'b', '\0' };
+        assert_false(text_is_shell_word(path));
+    }
+}
+
 /* JSON for a terminal means the same as before and holds nothing that a terminal acts on. */
 static void test_json_for_terminals(void **state)
 {
@@ -126,9 +142,10 @@ static void test_table_grows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_printable),    cmocka_unit_test(test_json_for_terminals),
-        cmocka_unit_test(test_finding),      cmocka_unit_test(test_error_text),
-        cmocka_unit_test(test_table_aligns), cmocka_unit_test(test_table_grows),
+        cmocka_unit_test(test_printable),          cmocka_unit_test(test_shell_words),
+        cmocka_unit_test(test_json_for_terminals), cmocka_unit_test(test_finding),
+        cmocka_unit_test(test_error_text),         cmocka_unit_test(test_table_aligns),
+        cmocka_unit_test(test_table_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

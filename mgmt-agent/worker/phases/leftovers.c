@@ -15,21 +15,6 @@
 
 #define LEFTOVER_WAIT_USEC (30 * USEC_PER_SEC)
 
-/* Whether the environment of a process holds our marker. */
-static bool has_marker(const char *pid, const char *wanted)
-{
-    _cleanup_(freep) char *path = str_format("/proc/%s/environ", pid);
-    _cleanup_(freep) char *text = NULL;
-    size_t len = 0;
-
-    if (!path || file_read(path, 256 * 1024, &text, &len, NULL) < 0)
-        return false;
-    for (size_t at = 0; at < len; at += strlen(text + at) + 1)
-        if (str_equal(text + at, wanted))
-            return true;
-    return false;
-}
-
 /* Only podman-compose and the podman commands that it runs. conmon, the network helpers and rootless podman's own
  * processes inherit the marker too, and must live on: they hold the containers. */
 static bool is_command(const char *pid)
@@ -65,7 +50,7 @@ static unsigned each_leftover(const char *wanted, int signal_number)
         uint64_t pid;
 
         if (!isdigit((unsigned char) e->d_name[0]) || str_to_u64(e->d_name, 2, INT32_MAX, &pid) < 0 ||
-            (pid_t) pid == getpid() || !has_marker(e->d_name, wanted) || !is_command(e->d_name))
+            (pid_t) pid == getpid() || !podman_user_marks(e->d_name, wanted) || !is_command(e->d_name))
             continue;
         n++;
         if (signal_number != 0)
@@ -77,8 +62,7 @@ static unsigned each_leftover(const char *wanted, int signal_number)
 
 void deploy_end_leftovers(void)
 {
-    _cleanup_(freep) char *marker = path_in_root(AGENT_STATE_DIR);
-    _cleanup_(freep) char *wanted = marker ? str_format(PODMAN_USER_MARKER "=%s", marker) : NULL;
+    _cleanup_(freep) char *wanted = podman_user_marker();
     usec_t until = boottime_usec() + LEFTOVER_WAIT_USEC;
 
     /* a `podman run` that is half-way is let finish: killing it would leave storage locked or mounts behind */
