@@ -124,11 +124,16 @@ static int check_server(const char *value)
     return n > 0 && value[n] == ':' ? check_port(value + n + 1, strlen(value + n + 1)) : -EINVAL;
 }
 
+/* An '@' behind the first '/', or a second one, is a password that libpq would take for host, port or database: their names are
+ * shown. */
 static int check_database_url(const char *value)
 {
     size_t scheme = str_starts(value, "postgresql://") ? 13 : str_starts(value, "postgres://") ? 11 : 0;
 
-    return scheme > 0 && value[scheme] ? check_secret(value) : -EINVAL;
+    if (scheme == 0 || !value[scheme] || check_secret(value) < 0)
+        return -EINVAL;
+    const char *rest = value + scheme, *at = strchr(rest, '@');
+    return at && (at > rest + strcspn(rest, "/") || strchr(at + 1, '@')) ? -EINVAL : 0;
 }
 
 /* 192.0.2.1:8443, [::]:8443, off */
@@ -210,7 +215,8 @@ const EnvRule env_rules[] = {
     { "SSH_TARGET", ENV_SECBOX, 0, false, check_server, "HOST:PORT", "host.containers.internal:22",
       "Where the box's sshd is, as its container sees it; host.containers.internal:22 unless set." },
     { "DATABASE_URL", ENV_SECBOX, 0, true, check_database_url,
-      "a URL postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?OPTIONS]", "postgresql://secbox@postgres/secbox",
+      "a URL postgresql://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?OPTIONS], where / and @ of a password are %2F and %40",
+      "postgresql://secbox@postgres/secbox",
       "The box's own PostgreSQL, for the community's data and the queue of events; without it secbox keeps neither." },
     { "LAN_LISTEN", ENV_SECBOX, 0, false, check_lan_listen, "ADDRESS:PORT with a numeric address, or off",
       "0.0.0.0:8443", "Where the guards' pages are served; 0.0.0.0:8443 unless set, off without DATABASE_URL." },

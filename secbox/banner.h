@@ -6,6 +6,3 @@
 #include "secbox/secbox-config.h"
 
 void banner_log(const Config *config);
-
-/* Where a database URL leads, without user, password and options. A new string, NULL when out of memory. */
-char *banner_database(const char *url);

@@ -30,6 +30,29 @@ int store_check_conninfo(const char *conninfo, const StoreSchema *schema, Error 
     return 0;
 }
 
+static const char *option_value(const PQconninfoOption *options, const char *keyword)
+{
+    for (const PQconninfoOption *o = options; o->keyword; o++)
+        if (str_equal(o->keyword, keyword))
+            return o->val;
+    return NULL;
+}
+
+char *store_conninfo_place(const char *conninfo)
+{
+    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+    if (!options)
+        return NULL;
+    const char *host = option_value(options, "host"), *port = option_value(options, "port");
+    const char *database = option_value(options, "dbname");
+    if (str_empty(host))
+        host = option_value(options, "hostaddr");
+    char *place = str_format("%s%s%s/%s", host ? host : "", str_empty(port) ? "" : ":", port ? port : "",
+                             database ? database : "");
+    PQconninfoFree(options);
+    return place;
+}
+
 static void notice_ignore(void *userdata _unused_, const char *message _unused_)
 {
 }

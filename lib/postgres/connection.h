@@ -15,6 +15,9 @@ DEFINE_CLEANUP(PGconn, PQfinish)
 /* Checks the connection string and makes the password in it known to the redactor. "store.bad-config". */
 int store_check_conninfo(const char *conninfo, const StoreSchema *schema, Error *err) _must_check_;
 
+/* HOST[:PORT]/DATABASE of a connection string, for people: nothing else of it. A new string; NULL when it cannot be read. */
+char *store_conninfo_place(const char *conninfo);
+
 /* Both connect with the limits that every connection of ours has; NULL when out of memory. One only starts to, the other
  * waits for the end. A host name is resolved by libpq itself, which blocks even when only starting: programs are best given
  * a socket folder or an address. */

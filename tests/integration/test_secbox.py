@@ -78,8 +78,9 @@ def test_tunnel_and_heartbeat(cloud, box):
     assert box.run("healthcheck").returncode == 1
 
 
-def test_the_log_begins_with_what_it_is(cloud, box):
-    box.env["DATABASE_URL"] = "postgresql://u:hunter2@127.0.0.1:1/d?application_name=x"
+@pytest.mark.parametrize("password", ["hunter2", "x?hunter2", "x%2Fhunter2"])
+def test_the_log_begins_with_what_it_is(cloud, box, password):
+    box.env["DATABASE_URL"] = f"postgresql://u:{password}@127.0.0.1:1/d?application_name=x"
     box.start()
     cloud.next_connection()
     first = read_text(box.log).splitlines()[:3]

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
+#include "lib/postgres/connection.h"
 #include "lib/postgres/schema.h"
 #include "lib/postgres/sqlstate.h"
 
@@ -55,11 +56,34 @@ static void test_script(void **state)
     assert_non_null(strstr(lenient, "CREATE TABLE b"));
 }
 
+static void test_place(void **state)
+{
+    static const struct {
+        const char *conninfo, *place;
+    } cases[] = {
+        { "postgresql://u:hunter2@h:5433/d?application_name=x", "h:5433/d" },
+        { "postgresql://u:a?hunter2@h/d", "h/d" },
+        { "postgresql://u:a%2Fhunter2@[::1]/d", "::1/d" },
+        { "postgresql://u@/d?host=/run/pg&password=hunter2", "/run/pg/d" },
+        { "host=h dbname=d password='hunter2'", "h/d" },
+        { "postgresql:///", "/" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *place = store_conninfo_place(cases[i].conninfo);
+        assert_non_null(place);
+        assert_string_equal(place, cases[i].place);
+    }
+    assert_null(store_conninfo_place("postgresql://u:%zz@h/d"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codes),
         cmocka_unit_test(test_script),
+        cmocka_unit_test(test_place),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
