@@ -17,6 +17,7 @@ static const struct {
 } kinds[] = {
     { "visit.entry", QUEUE_ENTRIES, NULL },   { "visit.exit", QUEUE_ENTRIES, "visit" },
     { "guest.used", QUEUE_ENTRIES, "guest" }, { "shift.note", QUEUE_ENTRIES, NULL },
+    { "shift.start", QUEUE_ENTRIES, NULL },   { "shift.end", QUEUE_ENTRIES, NULL },
     { "face.match", QUEUE_MATCHES, NULL },    { "plate.match", QUEUE_MATCHES, NULL },
     { "motion.clip", QUEUE_MOTION, NULL },
 };

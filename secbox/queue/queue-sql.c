@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include "secbox/queue/queue-sql.h"
 
-#define TIME_FORMAT "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'"
-
 Statement sql_queue_write(const char *batch)
 {
     return STATEMENT("SELECT queue_write($1)", sql_text(batch));
 }
 
+#define NEXT_COLUMNS "(SELECT seq, priority, client_id, kind, at, community, data FROM outbound_events"
+
+/* A part for each priority: so the index is read from `after` on, whatever lies before. */
 Statement sql_queue_next(const char *community, const int64_t after[static _QUEUE_PRIORITIES], int limit)
 {
     return STATEMENT("SELECT seq, priority, jsonb_build_object('clientId', client_id, 'kind', kind, 'at',"
-                     " to_char(at AT TIME ZONE 'UTC', " TIME_FORMAT "), 'community', community, 'data', data)"
-                     " FROM outbound_events WHERE community = $1"
-                     " AND seq > CASE priority WHEN 0 THEN $2::bigint WHEN 1 THEN $3::bigint ELSE $4::bigint END"
-                     " ORDER BY priority, seq LIMIT $5::bigint",
+                     " to_char(at AT TIME ZONE 'UTC', " SQL_TIME_FORMAT "), 'community', community, 'data', data)"
+                     " FROM (SELECT * FROM (" NEXT_COLUMNS
+                     " WHERE community = $1 AND priority = 0 AND seq > $2::bigint ORDER BY seq LIMIT $5::bigint)"
+                     " UNION ALL " NEXT_COLUMNS
+                     " WHERE community = $1 AND priority = 1 AND seq > $3::bigint ORDER BY seq LIMIT $5::bigint)"
+                     " UNION ALL " NEXT_COLUMNS
+                     " WHERE community = $1 AND priority = 2 AND seq > $4::bigint ORDER BY seq LIMIT $5::bigint)"
+                     ") AS parts ORDER BY priority, seq LIMIT $5::bigint) AS chosen ORDER BY priority, seq",
                      sql_text(community), sql_number(after[0]), sql_number(after[1]), sql_number(after[2]),
                      sql_number(limit));
 }
@@ -35,7 +40,7 @@ Statement sql_queue_status(const char *community)
         "SELECT jsonb_strip_nulls(jsonb_build_object("
         "'waiting', (SELECT count(*) FROM outbound_events WHERE community = $1),"
         " 'bytes', (SELECT coalesce(sum(size), 0) FROM outbound_events WHERE community = $1),"
-        " 'oldestAt', (SELECT to_char(min(at) AT TIME ZONE 'UTC', " TIME_FORMAT ") FROM outbound_events"
+        " 'oldestAt', (SELECT to_char(min(at) AT TIME ZONE 'UTC', " SQL_TIME_FORMAT ") FROM outbound_events"
         " WHERE community = $1),"
         " 'held', (SELECT count(*) FROM outbound_events WHERE community IS DISTINCT FROM $1),"
         " 'dead', (SELECT count(*) FROM dead_events),"
@@ -50,8 +55,8 @@ Statement sql_queue_dead(void)
 {
     return (Statement) { .sql = "SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('clientId', client_id,"
                                 " 'kind', kind, 'community', community,"
-                                " 'at', to_char(at AT TIME ZONE 'UTC', " TIME_FORMAT "),"
-                                " 'deadAt', to_char(dead_at AT TIME ZONE 'UTC', " TIME_FORMAT "),"
+                                " 'at', to_char(at AT TIME ZONE 'UTC', " SQL_TIME_FORMAT "),"
+                                " 'deadAt', to_char(dead_at AT TIME ZONE 'UTC', " SQL_TIME_FORMAT "),"
                                 " 'error', error)) ORDER BY dead_at DESC), '[]')"
                                 " FROM (SELECT * FROM dead_events ORDER BY dead_at DESC LIMIT 200) AS newest" };
 }

@@ -17,9 +17,10 @@ static void test_priorities(void **state)
         const char *kind;
         QueuePriority priority;
     } cases[] = {
-        { "visit.entry", QUEUE_ENTRIES }, { "visit.exit", QUEUE_ENTRIES },    { "guest.used", QUEUE_ENTRIES },
-        { "shift.note", QUEUE_ENTRIES },  { "plate.match", QUEUE_MATCHES },   { "face.match", QUEUE_MATCHES },
-        { "motion.clip", QUEUE_MOTION },  { "of.the-future", QUEUE_MATCHES },
+        { "visit.entry", QUEUE_ENTRIES },   { "visit.exit", QUEUE_ENTRIES },  { "guest.used", QUEUE_ENTRIES },
+        { "shift.note", QUEUE_ENTRIES },    { "plate.match", QUEUE_MATCHES }, { "face.match", QUEUE_MATCHES },
+        { "shift.start", QUEUE_ENTRIES },   { "shift.end", QUEUE_ENTRIES },   { "motion.clip", QUEUE_MOTION },
+        { "of.the-future", QUEUE_MATCHES },
     };
 
     (void) state;
