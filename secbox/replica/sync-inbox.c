@@ -4,9 +4,15 @@
 #include <errno.h>
 #include <string.h>
 
+/* What was put in front may be more than there is room for. */
+static bool has_room(const SyncInbox *in, size_t len)
+{
+    return in->n < in->n_max && in->bytes <= in->bytes_max && len <= in->bytes_max - in->bytes;
+}
+
 int sync_inbox_append(SyncInbox *in, SyncItem *item)
 {
-    if (in->n >= in->n_max || item->len > in->bytes_max - in->bytes)
+    if (!has_room(in, item->len))
         return -ENOBUFS;
     item->next = NULL;
     if (in->last)
@@ -23,7 +29,7 @@ int sync_inbox_push(SyncInbox *in, const SyncMessage *m, const char *text)
 {
     size_t len = text ? strlen(text) : 0;
 
-    if (in->n >= in->n_max || len > in->bytes_max - in->bytes)
+    if (!has_room(in, len))
         return -ENOBUFS;
     SyncItem *item = malloc(sizeof(*item) + len + 1);
     if (!item)

@@ -212,6 +212,16 @@ static void test_inbox(void **state)
     assert_int_equal(sync_inbox_push(&in, &m, "last"), 0);
     sync_inbox_clear(&in);
     assert_int_equal(in.n, 0);
+    SyncInbox full = { .n_max = 9, .bytes_max = 10 }, more = { .n_max = 9, .bytes_max = 10 };
+    assert_int_equal(sync_inbox_push(&full, &m, "eight888"), 0);
+    assert_int_equal(sync_inbox_push(&more, &m, "eight888"), 0);
+    sync_inbox_prepend(&full, &more);
+    assert_int_equal(sync_inbox_push(&full, &m, "x"), -ENOBUFS);
+    item = sync_inbox_pop(&full);
+    assert_int_equal(sync_inbox_push(&full, &m, "x"), 0);
+    free(item);
+    sync_inbox_clear(&full);
+    sync_inbox_clear(&more);
 }
 
 int main(void)
