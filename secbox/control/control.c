@@ -10,11 +10,14 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/limits.h"
+#include "lib/base/log.h"
 #include "lib/data/json.h"
+#include "lib/event/daemon.h"
 #include "lib/tunnel/message.h"
 
 #define LINE_MAX_BYTES (64 * 1024)
 #define ANSWER_MAX_BYTES (1024 * 1024)
+#define ACCEPT_PAUSE USEC_PER_SEC
 
 struct Question {
     Control *control;
@@ -30,7 +33,7 @@ struct Question {
 
 struct Control {
     sd_event *event;
-    sd_event_source *io;
+    sd_event_source *io, *pause;
     int fd;
     control_on_ask_t on_ask;
     void *userdata;
@@ -69,6 +72,8 @@ static bool flush(Question *q)
 {
     while (q->out.len > 0) {
         ssize_t n = send(q->fd, q->out.data, q->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n < 0 && errno == EAGAIN)
             return sd_event_source_set_io_events(q->io, EPOLLOUT) >= 0;
         if (n <= 0)
@@ -167,6 +172,21 @@ static int on_question(sd_event_source *source, int fd, uint32_t revents, void *
     return 0;
 }
 
+static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Control *c = userdata;
+
+    return sd_event_source_set_enabled(c->io, SD_EVENT_ON);
+}
+
+/* The one who waits stays ready: without a pause the loop would do nothing but try. */
+static void pause_accepting(Control *c)
+{
+    log_warning("secboxctl cannot be let in: %s", strerror(errno));
+    if (timer_arm(c->event, &c->pause, ACCEPT_PAUSE, on_pause_over, c) >= 0)
+        (void) sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
+}
+
 static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, void *userdata)
 {
     Control *c = userdata;
@@ -175,6 +195,8 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
 
     (void) source;
     (void) revents;
+    if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+        pause_accepting(c);
     if (!q) {
         closep(&fd);
         return 0;
@@ -224,6 +246,9 @@ int control_new(sd_event *event, const char *path, control_on_ask_t on_ask, void
     int r = listen_at(path);
     if (r >= 0)
         r = sd_event_add_io(event, &c->io, c->fd = r, EPOLLIN, on_accept, c);
+    /* the loop's first timer takes a descriptor, and this one is for when there are none */
+    if (r >= 0)
+        r = timer_arm(event, &c->pause, ACCEPT_PAUSE, on_pause_over, c);
     if (r < 0)
         return error_set(err, -r, "control.socket", "cannot listen on %s for secboxctl: %s", path, strerror(-r));
     *ret = TAKE_PTR(c);
@@ -240,6 +265,7 @@ Control *control_free(Control *c)
         question_destroy(q);
     }
     sd_event_source_disable_unref(c->io);
+    sd_event_source_disable_unref(c->pause);
     closep(&c->fd);
     sd_event_unref(c->event);
     free(c);

@@ -14,7 +14,7 @@ import urllib.request
 from tests.lab import simulated_boxes
 from tests.lab.gateway import Gateway
 from tests.lab.isolate import is_isolated
-from tests.lab.util import ROOT, Daemon, free_port, port_answers, wait_until
+from tests.lab.util import ROOT, Daemon, cpu_seconds, free_port, port_answers, wait_until
 
 SIZES = [1000, 10000]
 MANY_RUNS = 3  # of the largest size, which takes its time
@@ -33,12 +33,6 @@ def memory(pid):
     """What it has allocated for itself, in KiB."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
         return int(re.search(r"^Pss_Anon:\s+(\d+) kB", f.read(), re.M).group(1))
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class SecBoxStack:

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.conftest import require_programs
-from tests.lab.util import PATIENCE_SECONDS, Daemon, program, read_text, wait_until
+from tests.lab.util import PATIENCE_SECONDS, Daemon, cpu_seconds, program, read_text, wait_until
 
 WORKER = """#!/bin/sh
 for job; do :; done
@@ -297,11 +297,6 @@ def test_a_worker_that_dies_over_a_container_is_answered_for(agent):
         peer.send({"type": f"container.{kind}", "id": kind, "service": "web"})
         answer = peer.next("container.result")
         assert (answer["id"], answer["ok"], answer["error"]["id"]) == (kind, False, "worker.failed")
-
-
-def cpu_seconds(pid):
-    fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_no_descriptors_left_is_no_reason_to_spin(agent):

@@ -75,6 +75,11 @@ def read_text(path):
     return ""
 
 
+def cpu_seconds(pid):
+    fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Daemon:
     """One process that we started, its output in a file; ended by its pid."""
 
