@@ -24,13 +24,15 @@ static unsigned newest_version(const SchemaStep *steps)
     return newest;
 }
 
+/* Nothing in it writes where all steps are done: a database that is read-only can be read. */
 static int add_script(Buf *b, const StoreSchema *schema)
 {
     unsigned newest = newest_version(schema->steps);
     int r = buf_printf(b,
                        "BEGIN;\nSELECT pg_advisory_xact_lock(%s);\n"
-                       "CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY,"
-                       " applied_at timestamptz NOT NULL DEFAULT now());\n",
+                       "DO $secbox$ BEGIN IF to_regclass('schema_version') IS NULL THEN\n"
+                       "CREATE TABLE schema_version (version integer PRIMARY KEY,"
+                       " applied_at timestamptz NOT NULL DEFAULT now());\nEND IF; END $secbox$;\n",
                        schema->lock);
     if (r >= 0 && !schema->newer_is_fine)
         r = buf_printf(b,

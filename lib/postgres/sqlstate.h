@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #define SQLSTATE_SIZE 6
+#define SQLSTATE_READ_ONLY "25006"
 
 /* Looks for "SEVERITY:  SQLSTATE: " in a message of libpq, as it stands there while a connection is made. Returns where
  * the code begins, NULL when there is none. Severities are in the server's language, hence not compared. */

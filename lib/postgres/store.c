@@ -342,6 +342,16 @@ Store *store_free(Store *s)
     return NULL;
 }
 
+void store_leave_read_only(Store *s)
+{
+    _cleanup_(error_done) Error err = {};
+    if (s->state != STORE_UP)
+        return;
+    error_set(&err, ENOTCONN, "store.unavailable", "the database is read-only, try again");
+    memcpy(s->sqlstate, SQLSTATE_READ_ONLY, SQLSTATE_SIZE);
+    store_lost(s, &err);
+}
+
 bool store_is_up(const Store *s)
 {
     return s->state == STORE_UP;

@@ -37,6 +37,8 @@ int store_new(sd_event *event, const char *conninfo, const StoreSchema *schema, 
 Store *store_free(Store *s);
 DEFINE_CLEANUP(Store, store_free)
 
+/* Leaves a session that may only read, as when it is lost, for another: it would stay so when the database no longer is. */
+void store_leave_read_only(Store *s);
 bool store_is_up(const Store *s);
 /* The server's code for the last failure of the connection or of a statement; "" where the server said nothing. */
 const char *store_sqlstate(const Store *s);

@@ -47,7 +47,7 @@ static void on_status(StoreQuery *query, int r, const StoreRows *rows, const Err
 
     (void) query;
     (void) err;
-    if (r >= 0 && o && store_rows_count(rows) > 0 &&
+    if (r >= 0 && o && store_rows_get(rows, 0, 0) &&
         (json_add_string(o, "appliedAt", store_rows_get(rows, 0, 3)) < 0 ||
          json_add_string(o, "checkedAt", store_rows_get(rows, 0, 4)) < 0 || add_number(o, "bans", rows, 0, 5) < 0 ||
          add_number(o, "unconfirmedBans", rows, 0, 6) < 0 || add_number(o, "ageSeconds", rows, 0, 7) < 0))
@@ -194,24 +194,49 @@ static void replica_unconfirmed(Question *q, const cJSON *message)
     ask_replica(q, sql_replica_unconfirmed(), on_unconfirmed);
 }
 
-static void on_released(StoreQuery *query, int r, const StoreRows *rows, const Error *err, void *userdata)
+/* A write cannot be taken back: when whoever asked goes away, the answer has nobody to go to. */
+typedef struct Written {
+    Question *q;
+    char id[UUID_SIZE];
+} Written;
+
+/* The end of a question that started a write with w; r < 0: it did not start. */
+static void keep_written(Question *q, Written *w, int r, const Error *err)
 {
-    (void) query;
-    if (r < 0)
-        question_refuse(userdata, r, err);
-    else
-        answer_count(userdata, "released", (int) store_rows_count(rows));
+    if (r < 0) {
+        free(w);
+        question_refuse(q, r, err);
+        return;
+    }
+    w->q = q;
+    question_keep_link(q, &w->q);
 }
 
-static void replica_release(Question *q, const cJSON *message)
+static void on_released(int r, bool released, const Error *err, void *userdata)
+{
+    Written *w = userdata;
+
+    if (w->q && r < 0)
+        question_refuse(w->q, r, err);
+    else if (w->q)
+        answer_count(w->q, "released", released);
+    free(w);
+}
+
+static void replica_release_ban(Question *q, const cJSON *message)
 {
     _cleanup_(error_done) Error err = {};
     const char *ban = json_string(message, "ban");
+    Written *w;
+    int r;
 
-    if (!uuid_is_valid(ban))
+    if (!uuid_is_valid(ban)) {
         question_refuse(q, error_set(&err, EINVAL, "sync.bad-ban", "a ban is named by its id, a UUID"), &err);
-    else
-        ask_replica(q, sql_replica_release(ban), on_released);
+        return;
+    }
+    w = calloc(1, sizeof(*w));
+    r = w ? replica_release(parts_of(q)->replica, ban, on_released, w, &err) : -ENOMEM;
+    keep_written(q, w, r, &err);
 }
 
 /* Answers with the JSON of the only column. */
@@ -288,12 +313,6 @@ static void queue_retry(Question *q, const cJSON *message)
         ask_queue(q, sql_queue_retry(id), on_retried);
 }
 
-/* A write cannot be taken back: when whoever asked goes away, the answer has nobody to go to. */
-typedef struct Written {
-    Question *q;
-    char id[UUID_SIZE];
-} Written;
-
 static void on_put(int r, const Error *err, void *userdata)
 {
     Written *w = userdata;
@@ -317,13 +336,7 @@ static void queue_put(Question *q, const cJSON *message)
     Written *w = calloc(1, sizeof(*w));
     int r = w ? queue_write(parts_of(q)->queue, &e, on_put, w, w->id, &err) : -ENOMEM;
 
-    if (r < 0) {
-        free(w);
-        question_refuse(q, r, &err);
-        return;
-    }
-    w->q = q;
-    question_keep_link(q, &w->q);
+    keep_written(q, w, r, &err);
 }
 
 static const struct {
@@ -334,7 +347,7 @@ static const struct {
     { "replica.verify", replica_verify },
     { "replica.resync", replica_ask_again },
     { "replica.unconfirmed", replica_unconfirmed },
-    { "replica.release", replica_release },
+    { "replica.release", replica_release_ban },
     { "queue.status", queue_status },
     { "queue.dead", queue_dead },
     { "queue.retry", queue_retry },

@@ -149,6 +149,7 @@ static void on_acked(StoreQuery *query, int r, const StoreRows *rows, const Erro
     (void) rows;
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "acknowledged events stay in the queue and are sent again");
+    queue_see_failure(userdata, r);
     queue_drain(userdata);
 }
 
@@ -194,7 +195,7 @@ static void on_trimmed(StoreQuery *query, int r, const StoreRows *rows, const Er
     uint64_t n = 0;
 
     (void) query;
-    (void) userdata;
+    queue_see_failure(userdata, r);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "the queue's bounds cannot be looked at");
     else if (store_rows_u64(rows, 0, 0, INT64_MAX, &n) >= 0 && n > 0)

@@ -47,5 +47,7 @@ void queue_drain(Queue *q);
 /* From the lowest event on: after a reconnection, or when acknowledgements do not come. */
 void queue_start_over(Queue *q);
 int queue_start_timers(Queue *q);
+/* A statement has ended with r. A session that may only read is left for another, which may do more. */
+void queue_see_failure(Queue *q, int r);
 /* Drops what is beyond the bounds. */
 void queue_trim(Queue *q, bool passed);

@@ -8,6 +8,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
+#include "lib/postgres/sqlstate.h"
 #include "secbox/queue/queue-impl.h"
 #include "secbox/queue/queue-sql.h"
 
@@ -29,6 +30,12 @@ static void batch_finish(QueueBatch *b, int r, const Error *err)
     }
 }
 
+void queue_see_failure(Queue *q, int r)
+{
+    if (r < 0 && str_equal(store_sqlstate(q->store), SQLSTATE_READ_ONLY))
+        store_leave_read_only(q->store);
+}
+
 static void commit_next(Queue *q);
 
 static void on_written(StoreQuery *query, int r, const StoreRows *rows, const Error *err, void *userdata)
@@ -41,6 +48,7 @@ static void on_written(StoreQuery *query, int r, const StoreRows *rows, const Er
     q->writing = (QueueBatch) { .json = BUF_INIT(QUEUE_BATCH_BYTES_MAX) };
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "%u events are not written", done.n);
+    queue_see_failure(q, r);
     commit_next(q);
     batch_finish(&done, r, err);
     if (r >= 0)

@@ -5,11 +5,12 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/strv.h"
+#include "lib/postgres/sqlstate.h"
 
 static const struct {
     const char *name, *help;
 } states[] = {
-    [DATABASE_NONE] = { "none", "not set up: DATABASE_URL is not in secbox.env" },
+    [DATABASE_NONE] = { "none", "not set up: secbox.env has no DATABASE_URL, or one that cannot be read" },
     [DATABASE_CONNECTING] = { "connecting", "being connected to" },
     [DATABASE_UP] = { "up", "there" },
     [DATABASE_UNREACHABLE] = { "unreachable", "not reachable: see whether its container runs, and DATABASE_URL" },
@@ -30,7 +31,7 @@ static const struct {
 } codes[] = {
     { "57P", DATABASE_STARTING }, /* cannot connect now, is shut down, has crashed */
     { "3D000", DATABASE_MISSING }, { "28", DATABASE_REFUSED },    { "42501", DATABASE_REFUSED },
-    { "53100", DATABASE_FULL },    { "53", DATABASE_BUSY },       { "25006", DATABASE_READ_ONLY },
+    { "53100", DATABASE_FULL },    { "53", DATABASE_BUSY },       { SQLSTATE_READ_ONLY, DATABASE_READ_ONLY },
     { "XX001", DATABASE_DAMAGED }, { "XX002", DATABASE_DAMAGED }, { "58030", DATABASE_DAMAGED },
     { "58P01", DATABASE_DAMAGED },
 };

@@ -29,11 +29,14 @@ struct Replica {
         uint64_t seen; /* the same when it was last looked whether it goes on */
     } snapshot;
     SyncMessage check; /* the last one */
-    sd_event_source *retry, *ask;
+    sd_event_source *retry, *ask, *renew;
     usec_t next_ask; /* not before, unless a person wants it */
     Backoff ask_backoff, pause_backoff;
     const char *asked_reason;
     unsigned asked_tables;
+    StoreQuery *release; /* under way */
+    replica_released_t on_released;
+    void *released_userdata;
 };
 
 /* Does what can be done now. */

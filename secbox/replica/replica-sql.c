@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "secbox/replica/replica-sql.h"
 
-#define TIME_FORMAT "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'"
-
 Statement sql_replica_cursor(void)
 {
     return (Statement) {
-        .sql = "SELECT community, epoch, version, to_char(applied_at AT TIME ZONE 'UTC', " TIME_FORMAT "),"
-               " to_char(checked_at AT TIME ZONE 'UTC', " TIME_FORMAT "), (SELECT count(*) FROM bans),"
+        .sql = "SELECT community, epoch, version, to_char(applied_at AT TIME ZONE 'UTC', " SQL_TIME_FORMAT "),"
+               " to_char(checked_at AT TIME ZONE 'UTC', " SQL_TIME_FORMAT "), (SELECT count(*) FROM bans),"
                " (SELECT count(*) FROM bans WHERE unconfirmed_since IS NOT NULL),"
-               " greatest(0, extract(epoch FROM now() - greatest(applied_at, checked_at)))::bigint FROM sync_state"
+               " greatest(0, extract(epoch FROM now() - greatest(applied_at, checked_at)))::bigint,"
+               " current_setting('transaction_read_only') FROM (SELECT 1) AS one LEFT JOIN sync_state ON true"
     };
 }
 
@@ -48,7 +47,7 @@ Statement sql_replica_checked(void)
 Statement sql_replica_unconfirmed(void)
 {
     return (Statement) { .sql = "SELECT id, data->>'name', data->>'plate', data->>'document', data->>'reason',"
-                                " to_char(unconfirmed_since AT TIME ZONE 'UTC', " TIME_FORMAT ") FROM bans"
+                                " to_char(unconfirmed_since AT TIME ZONE 'UTC', " SQL_TIME_FORMAT ") FROM bans"
                                 " WHERE unconfirmed_since IS NOT NULL ORDER BY unconfirmed_since, id LIMIT 1000" };
 }
 

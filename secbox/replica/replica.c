@@ -16,6 +16,8 @@
 #include "secbox/replica/schema.h"
 
 #define RETRY_DELAY USEC_PER_SEC
+/* how often a database that was read-only is asked whether it still is */
+#define RENEW_INTERVAL (10 * USEC_PER_SEC)
 #define SCHEMA_OF_ROWS 1
 /* for how long a snapshot may make no progress */
 #define STALL_MAX (5 * USEC_PER_MINUTE)
@@ -33,8 +35,21 @@ void replica_enter(Replica *r, SyncInput in)
         log_notice("the gateway says that this box serves no community; what is here stays");
 }
 
+static int on_renew(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Replica *r = userdata;
+
+    (void) source;
+    (void) usec;
+    if (r->database == DATABASE_READ_ONLY)
+        store_leave_read_only(r->store);
+    return 0;
+}
+
 void replica_set_database(Replica *r, DatabaseState state)
 {
+    if (state == DATABASE_READ_ONLY && timer_arm(r->event, &r->renew, RENEW_INTERVAL, on_renew, r) < 0)
+        sd_event_exit(r->event, -ENOMEM);
     if (r->database == state)
         return;
     r->database = state;
@@ -120,8 +135,8 @@ int replica_end_query(Replica *r, int result, const Error *err)
         return result; /* on_down has seen to it */
     if (result < 0 && r->query_generation == r->generation)
         query_failed(r, err);
-    if (result >= 0)
-        replica_set_database(r, DATABASE_UP);
+    if (result >= 0 && r->database != DATABASE_READ_ONLY)
+        replica_set_database(r, DATABASE_UP); /* that can be read says nothing of one that is read-only */
     return result;
 }
 
@@ -155,6 +170,7 @@ static void on_cursor(StoreQuery *q, int result, const StoreRows *rows, const Er
         r->at.known = true;
     }
     r->loaded = true;
+    replica_set_database(r, str_equal(store_rows_get(rows, 0, 8), "on") ? DATABASE_READ_ONLY : DATABASE_UP);
     r->events.on_change(r, r->userdata);
     replica_pump(r);
 }
@@ -166,7 +182,7 @@ void replica_pump(Replica *r)
             (void) replica_begin_query(r, sql_replica_cursor(), on_cursor);
             return;
         }
-        if (!r->tunnel_up)
+        if (!r->tunnel_up || r->database == DATABASE_READ_ONLY)
             return;
         if (r->state == SYNC_AWAY) {
             replica_enter(r, SYNC_IN_READY);
@@ -234,12 +250,14 @@ Replica *replica_free(Replica *r)
     if (!r)
         return NULL;
     store_query_free(r->query);
+    store_query_free(r->release);
     store_free(r->store);
     sync_inbox_clear(&r->inbox);
     sync_inbox_clear(&r->held);
     free(r->item);
     sd_event_source_disable_unref(r->retry);
     sd_event_source_disable_unref(r->ask);
+    sd_event_source_disable_unref(r->renew);
     sd_event_unref(r->event);
     free(r);
     return NULL;
@@ -305,6 +323,27 @@ int replica_query(Replica *r, Statement st, store_done_t on_done, void *userdata
     return store_query(r->store, st, on_done, userdata, ret, err);
 }
 
+static void on_released(StoreQuery *q, int result, const StoreRows *rows, const Error *err, void *userdata)
+{
+    Replica *r = userdata;
+    bool released = result >= 0 && store_rows_count(rows) > 0;
+
+    (void) q;
+    r->release = NULL;
+    if (released)
+        r->events.on_data(r, r->userdata);
+    r->on_released(result, released, err, r->released_userdata);
+}
+
+int replica_release(Replica *r, const char *ban, replica_released_t on_done, void *userdata, Error *err)
+{
+    if (r->release)
+        return error_set(err, EBUSY, "sync.busy", "another ban is being released, try again");
+    r->on_released = on_done;
+    r->released_userdata = userdata;
+    return store_query(r->store, sql_replica_release(ban), on_released, r, &r->release, err);
+}
+
 static cJSON *resnapshot_message(const Replica *r, const char *reason, unsigned tables)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("sync.resnapshot");
@@ -368,7 +407,7 @@ void replica_refuse(Replica *r, const char *reason, unsigned tables)
 
 int replica_resync(Replica *r, unsigned tables, Error *err)
 {
-    if (!r->loaded)
+    if (!r->loaded || r->database == DATABASE_READ_ONLY)
         return error_set(err, ENOTCONN, "sync.no-database", "the database is %s", database_state_help(r->database));
     if (!r->tunnel_up || r->state == SYNC_AWAY)
         return error_set(err, ENOTCONN, "sync.no-gateway",

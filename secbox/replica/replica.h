@@ -45,5 +45,9 @@ int replica_resync(Replica *r, unsigned tables, Error *err) _must_check_;
 /* A statement of replica-sql.h, in order with the replica's own; as store_query(). */
 int replica_query(Replica *r, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret,
                   Error *err) _must_check_;
+/* A person agrees that an unconfirmed ban has ended. r = 0: `released` tells whether there was such a ban. */
+typedef void (*replica_released_t)(int r, bool released, const Error *err, void *userdata);
+/* on_done runs once, from the loop. Errors: sync.busy while another one is under way, and those of store_query(). */
+int replica_release(Replica *r, const char *ban, replica_released_t on_done, void *userdata, Error *err) _must_check_;
 /* What the gateway said last that this table holds; NULL when it is not about the present version. */
 const SyncSum *replica_expected(const Replica *r, SyncTable t);
