@@ -36,7 +36,7 @@ static const CliVerb verbs[] = {
     { "replica verify", "", 0, 0, "count and sum its tables, and compare with the gateway", verb_replica_verify, NULL },
     { "replica resync", "[TABLE...]", 0, 5, "ask the gateway for all of it again, or for some tables",
       verb_replica_resync, NULL },
-    { "replica unconfirmed", "", 0, 0, "bans whose history is gone: they stay until a person agrees",
+    { "replica unconfirmed", "", 0, 0, "bans that the cloud no longer has: they stay until a person agrees",
       verb_replica_unconfirmed, NULL },
     { "replica release", "BAN", 1, 1, "agree that such a ban has ended", verb_replica_release, NULL },
     { "queue status", "", 0, 0, "events that wait for the cloud", verb_queue_status, NULL },

@@ -155,6 +155,7 @@ static int take_community(GateCommunity *c, const StoreRows *rows, char **ret_zo
     _cleanup_(cJSON_Deletep) cJSON *row = NULL;
     const char *data = store_rows_get(rows, 0, 1), *epoch = store_rows_get(rows, 0, 2);
     const char *version = store_rows_get(rows, 0, 3), *id = store_rows_get(rows, 0, 0);
+    const char *changes = store_rows_get(rows, 0, 5);
     uint64_t applied = 0;
 
     if (data && json_parse_object(data, strlen(data), &row, NULL) < 0)
@@ -164,7 +165,7 @@ static int take_community(GateCommunity *c, const StoreRows *rows, char **ret_zo
     c->applied_at = applied * USEC_PER_SEC;
     c->id = strdup(id ? id : "");
     c->name = strdup(json_string(row, "name") ? json_string(row, "name") : "");
-    c->version = str_format("%s-%s", epoch ? epoch : "", version ? version : "");
+    c->version = str_format("%s-%s-%s", epoch ? epoch : "", version ? version : "", changes ? changes : "");
     *ret_zone = strdup(json_string(row, "timeZone") ? json_string(row, "timeZone") : "");
     return c->id && c->name && c->version && *ret_zone ? 0 : -ENOMEM;
 }

@@ -40,7 +40,7 @@ const Guard *gate_data_guard(const GateData *d, const char *id);
 /* What is known of the community; its strings are "" before it was read. */
 typedef struct GateCommunity {
     char *id, *name, *time_zone; /* a zone that PostgreSQL knows */
-    char *version;               /* "EPOCH-VERSION": what tags of answers are made of */
+    char *version;               /* "EPOCH-VERSION-CHANGES": what tags of answers are made of */
     usec_t applied_at;           /* since 1970: when the gateway's last word was written; 0: never */
 } GateCommunity;
 

@@ -57,8 +57,7 @@ const char queue_schema_ack[] =
     "  FROM gone AS g JOIN refused AS r ON r.\"clientId\" = g.client_id ON CONFLICT DO NOTHING)\n"
     " SELECT count(*) FROM gone $fn$;\n";
 
-/* How old events are is told by ticks, which pass while secbox runs: a clock that leaps ten years loses nothing. Beyond
- * the bounds the least important go first, of these the oldest; what is lost is counted. */
+/* Replaced by queue_schema_keep. */
 const char queue_schema_trim[] =
     "CREATE FUNCTION queue_trim(bytes_max bigint, ticks_max bigint, passed bigint) RETURNS bigint LANGUAGE sql AS "
     "$fn$\n"
@@ -70,4 +69,35 @@ const char queue_schema_trim[] =
     "priority\n"
     "  ON CONFLICT (priority) DO UPDATE SET events = d.events + excluded.events, bytes = d.bytes + excluded.bytes,\n"
     "   last_at = excluded.last_at)\n"
+    " SELECT count(*) FROM gone $fn$;\n";
+
+/* How old things are is told by ticks, which pass while secbox runs: a clock that leaps ten years loses nothing. Beyond the
+ * bounds dead letters go first, then the least important events, of these the oldest; what is lost is counted. Visits that
+ * have ended, notes, and the uses of guests that are gone end by their age alone. */
+const char queue_schema_keep[] =
+    "CREATE FUNCTION queue_tick() RETURNS bigint LANGUAGE sql STABLE AS $fn$ SELECT ticks FROM queue_clock $fn$;\n"
+    "ALTER TABLE visits ADD COLUMN tick bigint NOT NULL DEFAULT queue_tick();\n"
+    "ALTER TABLE guest_uses ADD COLUMN tick bigint NOT NULL DEFAULT queue_tick();\n"
+    "ALTER TABLE shift_notes ADD COLUMN tick bigint NOT NULL DEFAULT queue_tick();\n"
+    "CREATE OR REPLACE FUNCTION queue_trim(bytes_max bigint, ticks_max bigint, passed bigint) RETURNS bigint\n"
+    " LANGUAGE sql AS $fn$\n"
+    " WITH clock AS (UPDATE queue_clock SET ticks = ticks + passed RETURNING ticks - ticks_max AS oldest),\n"
+    " held AS (SELECT client_id, false AS dead, priority, seq, size, tick FROM outbound_events\n"
+    "  UNION ALL SELECT client_id, true, 0, seq, size, tick FROM dead_events),\n"
+    " ranked AS (SELECT client_id, dead, tick, sum(size) OVER (ORDER BY dead, priority, seq DESC, client_id) AS total\n"
+    "  FROM held),\n"
+    " beyond AS (SELECT client_id, dead FROM ranked WHERE total > bytes_max OR tick < (SELECT oldest FROM clock)),\n"
+    " waiting AS (DELETE FROM outbound_events WHERE client_id IN (SELECT client_id FROM beyond WHERE NOT dead)\n"
+    "  RETURNING priority, size),\n"
+    " letters AS (DELETE FROM dead_events WHERE client_id IN (SELECT client_id FROM beyond WHERE dead)\n"
+    "  RETURNING priority, size),\n"
+    " gone AS (SELECT * FROM waiting UNION ALL SELECT * FROM letters),\n"
+    " counted AS (INSERT INTO queue_dropped AS d SELECT priority, count(*), sum(size), now() FROM gone GROUP BY "
+    "priority\n"
+    "  ON CONFLICT (priority) DO UPDATE SET events = d.events + excluded.events, bytes = d.bytes + excluded.bytes,\n"
+    "   last_at = excluded.last_at),\n"
+    " ended AS (DELETE FROM visits WHERE left_at IS NOT NULL AND tick < (SELECT oldest FROM clock)),\n"
+    " told AS (DELETE FROM shift_notes WHERE tick < (SELECT oldest FROM clock)),\n"
+    " used AS (DELETE FROM guest_uses AS u WHERE tick < (SELECT oldest FROM clock)\n"
+    "  AND NOT EXISTS (SELECT FROM guests AS g WHERE g.id = u.guest))\n"
     " SELECT count(*) FROM gone $fn$;\n";

@@ -3,4 +3,5 @@
  * schema in secbox/replica/schema.c. */
 #pragma once
 
-extern const char queue_schema_tables[], queue_schema_write[], queue_schema_ack[], queue_schema_trim[];
+extern const char queue_schema_tables[], queue_schema_write[], queue_schema_ack[], queue_schema_trim[],
+    queue_schema_keep[];

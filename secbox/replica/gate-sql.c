@@ -8,10 +8,13 @@
 #define RESIDENT_COLUMNS                                                                                               \
     "'resident', p.id, p.data, 0::bigint, (SELECT n.data->>'name' FROM units AS n WHERE n.id::text = p.data->>'unit')"
 #define CANDIDATES_MAX "20"
+/* what was written for another community is no business of the guards of this one */
+#define SERVED "(SELECT community FROM sync_state)"
 
 Statement sql_gate_community(void)
 {
-    return STATEMENT("SELECT s.community, c.data, s.epoch, s.version, extract(epoch FROM s.applied_at)::bigint"
+    return STATEMENT("SELECT s.community, c.data, s.epoch, s.version, extract(epoch FROM s.applied_at)::bigint,"
+                     " s.changes"
                      " FROM sync_state AS s LEFT JOIN communities AS c ON c.id = s.community");
 }
 
@@ -78,21 +81,22 @@ Statement sql_gate_units(const char *typed, int64_t limit, int64_t offset)
 
 Statement sql_gate_visits(bool inside, int64_t limit, int64_t offset)
 {
-    return STATEMENT("SELECT id, to_char(entered_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'),"
-                     " to_char(left_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), data, exit"
-                     " FROM visits WHERE (NOT $1::boolean OR left_at IS NULL)"
+    return STATEMENT("SELECT id, to_char(entered_at AT TIME ZONE 'UTC', " SQL_TIME_FORMAT "),"
+                     " to_char(left_at AT TIME ZONE 'UTC', " SQL_TIME_FORMAT "), data, exit"
+                     " FROM visits WHERE community = " SERVED " AND (NOT $1::boolean OR left_at IS NULL)"
                      " ORDER BY entered_at DESC, id DESC LIMIT $2::bigint OFFSET $3::bigint",
                      sql_flag(inside), sql_number(limit), sql_number(offset));
 }
 
 Statement sql_gate_queued(void)
 {
-    return STATEMENT("SELECT count(*) FROM outbound_events");
+    return STATEMENT("SELECT count(*) FROM outbound_events WHERE community = " SERVED);
 }
 
 Statement sql_gate_notes(int64_t limit)
 {
-    return STATEMENT("SELECT id, to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), data"
-                     " FROM shift_notes ORDER BY shift_notes.at DESC, id DESC LIMIT $1::bigint",
+    return STATEMENT("SELECT id, to_char(at AT TIME ZONE 'UTC', " SQL_TIME_FORMAT "), data"
+                     " FROM shift_notes WHERE community = " SERVED
+                     " ORDER BY shift_notes.at DESC, id DESC LIMIT $1::bigint",
                      sql_number(limit));
 }

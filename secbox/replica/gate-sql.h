@@ -6,7 +6,8 @@
 
 #include "lib/postgres/statement.h"
 
-/* community, its data, epoch, version, applied (seconds since 1970); no row: nothing is known yet. */
+/* community, its data, epoch, version, applied (seconds since 1970), and a number that each change of rows raises;
+ * no row: nothing is known yet. */
 Statement sql_gate_community(void);
 /* Seconds east of UTC of that zone now, and the zone; UTC where PostgreSQL does not know it. */
 Statement sql_gate_offset(const char *zone);

@@ -109,7 +109,7 @@ static const char sql_staging[] =
     "  ' AS x(id uuid, version bigint, data jsonb)', 'stage_' || (m->>'table')) USING m->'rows';\n"
     "END $fn$;\n";
 
-/* A ban of this history that the snapshot lacks has ended there; one of another history only waits for a person. */
+/* Replaced by sql_keep_bans. */
 static const char sql_swap_bans[] =
     "CREATE FUNCTION replica_swap_bans(now_epoch uuid) RETURNS void LANGUAGE sql AS $fn$\n"
     " DELETE FROM bans AS live WHERE live.epoch = now_epoch\n"
@@ -203,6 +203,37 @@ static const char sql_delta[] =
     " RETURN 'ok';\n"
     "END $fn$;\n";
 
+/* A snapshot has no tombstones: a ban that it lacks has ended by one that was not seen, or is missing because the gateway's
+ * database is an older copy, and nothing tells which. So it stays until its tombstone or a person ends it. */
+static const char sql_keep_bans[] =
+    "CREATE OR REPLACE FUNCTION replica_swap_bans(now_epoch uuid) RETURNS void LANGUAGE sql AS $fn$\n"
+    " UPDATE bans AS live SET unconfirmed_since = now() WHERE live.unconfirmed_since IS NULL\n"
+    "  AND NOT EXISTS (SELECT FROM stage_bans AS s WHERE s.id = live.id);\n"
+    " INSERT INTO bans AS live (id, version, data, epoch) SELECT id, version, data, now_epoch FROM stage_bans\n"
+    "  ON CONFLICT (id) DO UPDATE SET version = excluded.version, data = excluded.data, epoch = excluded.epoch,\n"
+    "   unconfirmed_since = NULL\n"
+    "  WHERE live.version <> excluded.version OR live.data <> excluded.data OR live.epoch <> excluded.epoch\n"
+    "   OR live.unconfirmed_since IS NOT NULL $fn$;\n";
+
+/* The version says what the gateway has sent. Rows change without it, too: by a table that is fetched again, by a person who
+ * releases a ban, by hand. `changes` is another one after each of these. */
+static const char sql_changes[] = "ALTER TABLE sync_state ADD COLUMN changes bigint NOT NULL DEFAULT 0;\n"
+                                  "CREATE FUNCTION replica_count_change() RETURNS trigger LANGUAGE plpgsql AS $fn$\n"
+                                  "BEGIN\n"
+                                  " UPDATE sync_state SET changes = changes + 1;\n"
+                                  " RETURN NULL;\n"
+                                  "END $fn$;\n"
+                                  "CREATE TRIGGER count_change AFTER INSERT OR UPDATE OR DELETE ON communities\n"
+                                  " FOR EACH STATEMENT EXECUTE FUNCTION replica_count_change();\n"
+                                  "CREATE TRIGGER count_change AFTER INSERT OR UPDATE OR DELETE ON units\n"
+                                  " FOR EACH STATEMENT EXECUTE FUNCTION replica_count_change();\n"
+                                  "CREATE TRIGGER count_change AFTER INSERT OR UPDATE OR DELETE ON users\n"
+                                  " FOR EACH STATEMENT EXECUTE FUNCTION replica_count_change();\n"
+                                  "CREATE TRIGGER count_change AFTER INSERT OR UPDATE OR DELETE ON guests\n"
+                                  " FOR EACH STATEMENT EXECUTE FUNCTION replica_count_change();\n"
+                                  "CREATE TRIGGER count_change AFTER INSERT OR UPDATE OR DELETE ON bans\n"
+                                  " FOR EACH STATEMENT EXECUTE FUNCTION replica_count_change();\n";
+
 static const SchemaStep steps[] = {
     { 1, sql_encoding },
     { 2, sql_folding },
@@ -217,6 +248,9 @@ static const SchemaStep steps[] = {
     { 11, queue_schema_write },
     { 12, queue_schema_ack },
     { 13, queue_schema_trim },
+    { 14, sql_keep_bans },
+    { 15, sql_changes },
+    { 16, queue_schema_keep },
     {},
 };
 

@@ -363,6 +363,38 @@ def test_without_cloud_and_database(cloud, pg, place):
     wait_until(lambda: tablet.lookup("xyz987")["verdict"] == "AUTORIZADO", "all is well again", place.box.alive)
 
 
+def test_what_changes_within_a_version_reaches_the_guards(place):
+    tablet = place.logged_in()
+    tag = tablet.get("/api/lan/ban-list").headers["ETag"]
+
+    def news():
+        nonlocal tag
+        answer = tablet.get("/api/lan/ban-list", If_None_Match=tag)
+        tag = answer.headers["ETag"]
+        return [b.get("unconfirmed") for b in answer.json["bans"]] if answer.status == 200 else None
+
+    place.community.forget("bans", place.ban)
+    place.box.server.start_snapshot(["bans"])
+    wait_until(lambda: news() == [True], "the ban is unconfirmed", place.box.alive)
+    assert tablet.lookup("abo158")["verdict"] == "VETADO"
+    assert place.box.ask("replica.release", ban=place.ban) == {"released": 1}
+    wait_until(lambda: news() == [], "the ban is released", place.box.alive)
+
+
+def test_guards_do_not_see_what_another_community_left(place, pg):
+    tablet = place.logged_in()
+    place.box.server.ack = False
+    assert tablet.post("/api/lan/entries", {"kind": "enter", "name": "x"}).status == 201
+    assert tablet.post("/api/lan/notes", {"text": "El portón 2 no cierra"}).status == 201
+    place.box.server.community = other = Community(pg, "Otra")
+    guard = other.put("users", {"name": "Eva Ruiz", "role": "guard", "pinHash": pin_hash(PIN)})
+    place.box.server.start_snapshot(None)
+    place.box.wait_applied(other.version)
+    wait_until(lambda: tablet.log_in(guard).status == 200, "the new guard is known", place.box.alive)
+    assert tablet.get("/api/lan/entries").json["visits"] == [] and tablet.get("/api/lan/notes").json["notes"] == []
+    wait_until(lambda: tablet.get("/api/lan/status").json["queued"] == 1, "only that the shift began", place.box.alive)
+
+
 def test_watching(place):
     tablet = place.logged_in()
     seen = []

@@ -4,7 +4,9 @@ are acknowledged, and never sent to another community."""
 import json
 import os
 import re
+import resource
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -14,7 +16,7 @@ from tests.integration.data_box import DataBox
 from tests.integration.fake_cloud import FakeCloud
 from tests.lab.community import Community, CommunityServer
 from tests.lab.postgres import Postgres
-from tests.lab.util import program, wait_until
+from tests.lab.util import cpu_seconds, program, wait_until
 
 
 @pytest.fixture(scope="module", name="pg")
@@ -184,6 +186,55 @@ def test_the_bounds_drop_the_least_important_oldest(box):
     assert box.sql("SELECT queue_trim(1000000, 10, 10)") == [["0"]]
     assert box.sql("SELECT queue_trim(1000000, 10, 1)") == [["1"]]
     assert box.ask("queue.status")["dropped"] == 4
+
+
+def test_dead_letters_go_before_what_waits(box):
+    box.server.reject.add("face.match")
+    dead = [put(box, "face.match", n=i) for i in range(2)]
+    wait_until(lambda: len(box.ask("queue.dead")["dead"]) == 2, "both are refused")
+    box.server.ack = False
+    entry = put(box, "visit.entry", n=2)
+    size = int(box.sql("SELECT max(size) FROM outbound_events")[0][0])
+    assert box.sql(f"SELECT queue_trim({size * 2}, 1000000, 0)") == [["1"]]
+    assert box.sql("SELECT client_id FROM dead_events") == [[dead[1]]]
+    assert box.sql(f"SELECT queue_trim({size}, 1000000, 0)") == [["1"]]
+    assert box.sql("SELECT client_id FROM outbound_events") == [[entry]] and box.sql("SELECT 1 FROM dead_events") == []
+    assert box.ask("queue.status")["dropped"] == 2
+
+
+def test_what_has_ended_goes_with_its_age(box):
+    c = box.server.community
+    guest = c.put("guests", {"unit": c.id, "name": "G", "from": "2026-01-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"})
+    box.server.send_deltas(c.version - 1)
+    box.wait_applied(c.version)
+    left, inside = (put(box, "visit.entry", n=i) for i in range(2))
+    put(box, "visit.exit", visit=left)
+    put(box, "shift.note", text="quiet night")
+    for used in (guest, str(uuid.uuid4())):
+        put(box, "guest.used", guest=used)
+    wait_until(lambda: waiting(box) == 0, "all is sent")
+    assert box.sql("SELECT queue_trim(1000000, 10, 10)") == [["0"]]
+    assert box.sql("SELECT count(*) FROM visits") == [["2"]] and box.sql("SELECT count(*) FROM guest_uses") == [["2"]]
+    assert box.sql("SELECT queue_trim(1000000, 10, 1)") == [["0"]]
+    assert box.sql("SELECT id FROM visits") == [[inside]] and box.sql("SELECT 1 FROM shift_notes") == []
+    assert box.sql("SELECT guest FROM guest_uses") == [[guest]]
+    put(box, "shift.note", text="a new one has its own age")
+    assert box.sql("SELECT queue_trim(1000000, 10, 10)") == [["0"]] and len(box.sql("SELECT 1 FROM shift_notes")) == 1
+
+
+def test_no_descriptors_left_is_no_reason_to_spin(box):
+    pid = box.process.pid
+    box.ask("queue.status")
+    used = {int(n) for n in os.listdir(f"/proc/{pid}/fd")}
+    lowest_free = next(n for n in range(len(used) + 1) if n not in used)
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free, before[1]))
+    asked = box.begin_ask("queue.status")
+    begin = cpu_seconds(pid)
+    time.sleep(3)
+    assert cpu_seconds(pid) - begin < 1
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+    assert box.end_ask(asked)["waiting"] == 0
 
 
 def test_secboxctl_asks_over_the_socket(box):

@@ -219,16 +219,35 @@ def test_bans_of_another_history_stay_until_a_person_agrees(box, pg):
     assert box.sql("SELECT id FROM bans") == [[kept]]
 
 
-def test_a_ban_ends_by_its_tombstone_while_the_box_was_away(box):
+def test_a_ban_ends_by_its_tombstone_alone(box):
     c = box.server.community
-    _, ban = fill(c, 3)
+    _, lost = fill(c, 3)
+    unseen, seen = (c.put("bans", {"plate": f"AAA-00{i}", "reason": "x"}) for i in (1, 2))
     box.start()
     box.wait_applied(c.version)
-    c.delete("bans", ban)
+
+    def unconfirmed():
+        return {b["id"] for b in box.ask("replica.unconfirmed")["bans"]}
+
+    c.forget("bans", lost)
+    assert box.ask("replica.resync", tables=["bans"]) == {"asked": 1}
+    wait_until(lambda: unconfirmed() == {lost}, "a part of this very version lacks it")
+    c.delete("bans", unseen)
     assert box.ask("replica.resync", tables=[]) == {"asked": 1}
     box.wait_applied(c.version)
+    assert unconfirmed() == {lost, unseen} and len(box.sql("SELECT 1 FROM bans")) == 3
     box.assert_same()
-    assert box.server.resnapshots[0]["reason"] == "operator" and box.sql("SELECT 1 FROM bans") == []
+    c.delete("bans", seen)
+    c.put("bans", {"plate": "AAA-001", "reason": "again"}, unseen)
+    box.server.send_deltas(c.version - 2)
+    box.wait_applied(c.version)
+    assert unconfirmed() == {lost} and {i for i, in box.sql("SELECT id FROM bans")} == {lost, unseen}
+    c.delete("bans", lost)
+    box.server.send_deltas(c.version - 1)
+    box.wait_applied(c.version)
+    assert not unconfirmed()
+    box.assert_same()
+    assert [m["reason"] for m in box.server.resnapshots] == ["operator", "operator"]
 
 
 def test_the_database_comes_late_and_goes(cloud, box):
@@ -244,9 +263,14 @@ def test_the_database_comes_late_and_goes(cloud, box):
     box.assert_same()
     box.sql("ALTER DATABASE later SET default_transaction_read_only = on")
     box.pg.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'later'")
-    wait_until(lambda: box.ask("replica.status")["database"] in ("read-only", "starting"), "read-only has a name")
+    wait_until(lambda: box.ask("replica.status")["database"] == "read-only", "read-only has a name")
+    wait_until(lambda: "tables" in box.ask("replica.verify"), "it can be read")
+    assert box.ask("replica.status")["bans"] == 1 and box.ask("replica.status")["database"] == "read-only"
+    assert box.ask("replica.resync", tables=[])["id"] == "sync.no-database"
+    assert box.ask("queue.put", kind="visit.entry", data={})["id"] in ("store.query", "store.unavailable")
     box.pg.sql("ALTER DATABASE later RESET default_transaction_read_only")
     wait_until(lambda: box.ask("replica.status")["database"] == "up", "it is there again")
+    wait_until(lambda: "clientId" in box.ask("queue.put", kind="visit.entry", data={}), "events are taken again")
     c.put("units", {"name": "60"})
     box.process.kill()
     box.process.wait()
