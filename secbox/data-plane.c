@@ -22,7 +22,8 @@
 struct DataPlane {
     sd_event *event;
     const Config *config;
-    Lan *lan; /* NULL: not yet, or not wanted */
+    const char *database_url; /* NULL: none, or none that can be read */
+    Lan *lan;                 /* NULL: not yet, or not wanted */
     sd_event_source *lan_retry;
     bool tunnel_up;
     ControlParts parts;
@@ -97,7 +98,7 @@ static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, v
         .run_dir = c->run_dir,
         .device_id = c->device_id,
         .names = c->lan_names,
-        .database_url = c->database_url,
+        .database_url = d->database_url,
         .queue = d->parts.queue,
         .add_status = add_status,
         .userdata = d,
@@ -123,19 +124,33 @@ static void start_control(DataPlane *d, sd_event *event, const Config *config)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "secboxctl cannot ask this secbox");
 }
 
+/* A DATABASE_URL that cannot be read is no reason not to run, either: the tunnel is how it is mended. */
+static int start_database(DataPlane *d, Error *err)
+{
+    const char *url = d->config->database_url;
+    int r = url ? replica_new(d->event, url, &replica_events, d, &d->parts.replica, err) : 0;
+
+    if (r < 0 && str_equal(error_id(err), "store.bad-config")) {
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "secbox runs without a database");
+        config_tell(err, r);
+        error_done(err);
+        return 0;
+    }
+    if (url && r >= 0)
+        r = queue_new(d->event, url, &replica_schema, send_text, d, &d->parts.queue, err);
+    d->database_url = url;
+    return r;
+}
+
 int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error *err)
 {
     _cleanup_(data_plane_freep) DataPlane *d = calloc(1, sizeof(*d));
-    int r = 0;
 
     if (!d)
         return error_from_errno(err, -ENOMEM, "cannot start the replica");
     d->event = sd_event_ref(event);
     d->config = config;
-    if (config->database_url)
-        r = replica_new(event, config->database_url, &replica_events, d, &d->parts.replica, err);
-    if (config->database_url && r >= 0)
-        r = queue_new(event, config->database_url, &replica_schema, send_text, d, &d->parts.queue, err);
+    int r = start_database(d, err);
     if (r < 0)
         return r;
     start_control(d, event, config);

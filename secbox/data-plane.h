@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What needs the box's database: the replica of the community's data, the queue of events, and the socket by which both
- * are asked. Without DATABASE_URL there is only the socket. */
+ * are asked. Without a DATABASE_URL that can be read there is only the socket. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -15,7 +15,7 @@ typedef struct DataPlane DataPlane;
 /* Sends a text through the device tunnel. */
 typedef int (*data_plane_send_t)(const char *text, size_t len, void *userdata);
 
-/* `config` is borrowed. Errors: store.bad-config. */
+/* `config` is borrowed. */
 int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error *err) _must_check_;
 DataPlane *data_plane_free(DataPlane *d);
 DEFINE_CLEANUP(DataPlane, data_plane_free)

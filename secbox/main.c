@@ -57,6 +57,8 @@ static int run(bool check_only)
     Error err = {};
     int r = config_load(&config, &err);
 
+    if (!check_only)
+        config_tell(r < 0 ? &err : NULL, r);
     if (r >= 0 && check_only)
         printf("configuration ok: device %s, tunnel to %s\n", config.device_id, config.gateway_url);
     else if (r >= 0)

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/data/config-fault.h"
 
 #define STATE_DEFAULT "/var/lib/secbox"
 #define RUN_DEFAULT "/run/secbox"
@@ -24,6 +26,15 @@ static const char *variable(const char *name, const char *fallback)
 char *config_heartbeat_path(void)
 {
     return path_join(variable("SECBOX_RUN", RUN_DEFAULT), "heartbeat");
+}
+
+void config_tell(const Error *err, int r)
+{
+    _cleanup_(freep) char *path = path_join(variable("SECBOX_RUN", RUN_DEFAULT), CONFIG_FAULT_NAME);
+    int told = path ? config_fault_tell(path, "secbox", err, r) : -ENOMEM;
+
+    if (told < 0)
+        log_warning("no word can be left of what is wrong with the configuration: %s", strerror(-told));
 }
 
 void config_done(Config *c)

@@ -27,5 +27,8 @@ void config_done(Config *c);
 /* Errors: env.*, config.no-gateway; the sentence names the variable and what it must be. */
 int config_load(Config *ret, Error *err) _must_check_;
 
+/* Leaves word of what cannot be taken of the configuration where the box's doctor and its cloud see it; err NULL: all is well. */
+void config_tell(const Error *err, int r);
+
 /* Where the heartbeat file is, whatever the rest of the configuration. New string. */
 char *config_heartbeat_path(void);

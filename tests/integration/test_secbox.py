@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The minimal secbox: its configuration, its tunnel, its heartbeat."""
+import json
 import os
 import shutil
 import signal
@@ -89,6 +90,31 @@ def test_the_log_begins_with_what_it_is(cloud, box, password):
     assert "box caseta5" in first[1] and cloud.url("device") in first[1]
     assert "database 127.0.0.1:1/d; asked on" in first[2]
     assert "hunter2" not in read_text(box.log)
+
+
+def test_a_database_url_that_cannot_be_read_does_not_cost_the_tunnel(cloud, box):
+    fault = os.path.join(box.env["SECBOX_RUN"], "config-fault.json")
+    box.env["DATABASE_URL"] = "postgresql://u:hunter2@127.0.0.1:1/d?no_such_option=1"
+    box.env["LAN_LISTEN"] = "off"
+    box.start()
+    cloud.next_connection()
+    told = json.loads(read_text(fault))
+    assert told["program"] == "secbox" and told["error"]["id"] == "store.bad-config"
+    assert "runs without a database" in read_text(box.log) and "hunter2" not in read_text(box.log) + read_text(fault)
+    box.process.terminate()
+    assert box.process.wait() == 0
+    del box.env["DATABASE_URL"]
+    box.start()
+    cloud.next_connection()
+    assert not os.path.exists(fault)
+
+
+def test_a_configuration_that_ends_it_is_told(box):
+    fault = os.path.join(box.env["SECBOX_RUN"], "config-fault.json")
+    os.mkdir(box.env["SECBOX_RUN"])
+    assert box.run("--check", DEVICE_GATEWAY_URL=None).returncode == 1 and not os.path.exists(fault)
+    assert box.run(DEVICE_GATEWAY_URL=None).returncode == 1
+    assert json.loads(read_text(fault))["error"]["id"] == "config.no-gateway"
 
 
 def test_check(box):
