@@ -265,7 +265,8 @@ def test_the_database_comes_late_and_goes(cloud, box):
     box.pg.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'later'")
     wait_until(lambda: box.ask("replica.status")["database"] == "read-only", "read-only has a name")
     wait_until(lambda: "tables" in box.ask("replica.verify"), "it can be read")
-    assert box.ask("replica.status")["bans"] == 1 and box.ask("replica.status")["database"] == "read-only"
+    wait_until(lambda: box.ask("replica.status").get("bans") == 1, "the ban is known")
+    assert box.ask("replica.status")["database"] == "read-only"
     assert box.ask("replica.resync", tables=[])["id"] == "sync.no-database"
     assert box.ask("queue.put", kind="visit.entry", data={})["id"] in ("store.query", "store.unavailable")
     box.pg.sql("ALTER DATABASE later RESET default_transaction_read_only")
