@@ -104,16 +104,37 @@ static int take_out(YamlNode *root, const char *id, const char *path, bool *ret_
     return 0;
 }
 
-static int look_at_policy(const ComposeFile *file, ComposeFaults *faults)
+static int look_at_policy(const ComposeFile *file, ComposeFaults *faults, ErrorList *never)
 {
     _cleanup_(policy_freep) ComposePolicy *policy = NULL;
     int r = policy_parse(NULL, 0, NULL, &policy, NULL);
 
-    return r < 0 ? r : compose_policy_find_all(file, policy, &faults->policy, &faults->allowing);
+    return r < 0 ? r : compose_policy_find_all(file, policy, &faults->policy, never, &faults->allowing);
+}
+
+/* Whether the parser, which knows more of it, names the same place. */
+static bool is_named(const ErrorList *list, const Error *e)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->items[i].line == e->line && str_equal(list->items[i].key, e->key))
+            return true;
+    return false;
+}
+
+static int add_unnamed(ErrorList *list, ErrorList *others)
+{
+    size_t named = list->n;
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < others->n; i++)
+        if (!is_named(&(ErrorList) { list->items, named }, &others->items[i]))
+            r = error_list_take(list, &others->items[i]);
+    return r;
 }
 
 /* One look at the whole: 0 when nothing is found, 1 with the fault in *err. */
-static int look(const YamlNode *root, const char *name, bool *policy_seen, ComposeFaults *faults, Error *err)
+static int look(const YamlNode *root, const char *name, bool *policy_seen, ComposeFaults *faults, ErrorList *never,
+                Error *err)
 {
     _cleanup_(compose_file_freep) ComposeFile *file = NULL;
     YamlNode *copy = yaml_node_copy(root);
@@ -121,7 +142,7 @@ static int look(const YamlNode *root, const char *name, bool *policy_seen, Compo
 
     if (r >= 0 && !*policy_seen) {
         *policy_seen = true;
-        r = look_at_policy(file, faults);
+        r = look_at_policy(file, faults, never);
         if (r < 0)
             return r;
     }
@@ -139,19 +160,22 @@ static bool is_known(const ErrorList *list, const Error *e)
     return false;
 }
 
-static int find_all(YamlNode *root, const char *name, ComposeFaults *faults)
+static int find_all(YamlNode *root, const char *name, ComposeFaults *faults, ErrorList *never)
 {
     bool policy_seen = false, more = true;
 
-    while (more && faults->refused.n < FAULTS_MAX) {
+    while (more) {
         _cleanup_(error_done) Error err = {};
         _cleanup_(freep) char *path = NULL;
         const char *id;
-        int r = look(root, name, &policy_seen, faults, &err);
+        int r = look(root, name, &policy_seen, faults, never, &err);
 
         if (r <= 0)
             return r;
         if (is_known(&faults->refused, &err))
+            return 0;
+        faults->more = faults->refused.n == FAULTS_MAX;
+        if (faults->more)
             return 0;
         id = err.id;
         path = err.key ? strdup(err.key) : NULL;
@@ -170,6 +194,7 @@ static int find_all(YamlNode *root, const char *name, ComposeFaults *faults)
 int compose_find_faults(const char *text, size_t len, const char *file, ComposeFaults *ret)
 {
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
+    _cleanup_(error_list_done) ErrorList never = {};
     _cleanup_(error_done) Error err = {};
     int r = yaml_parse(text, len, file, &root, &err);
 
@@ -177,7 +202,9 @@ int compose_find_faults(const char *text, size_t len, const char *file, ComposeF
         return r;
     if (r < 0)
         return error_list_take(&ret->refused, &err);
-    r = find_all(root, file, ret);
+    r = find_all(root, file, ret, &never);
+    if (r >= 0)
+        r = add_unnamed(&ret->refused, &never);
     error_list_sort(&ret->refused);
     error_list_sort(&ret->policy);
     return r;

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 
 #include "lib/base/error-list.h"
 
 typedef struct ComposeFaults {
     ErrorList refused; /* by every box, as compose_precheck() does; by line */
+    bool more;         /* they are too many, and not all of them are in the list */
     ErrorList policy;  /* by the built-in policy; a box's policy.json may allow it */
     cJSON *allowing;   /* the policy.json that would allow it; NULL when nothing needs it or could be allowed */
 } ComposeFaults;

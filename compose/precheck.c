@@ -11,6 +11,7 @@
 #include "compose/policy/policy.h"
 #include "compose/render/render.h"
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 
 static const char *lookup_nothing(const char *key, void *userdata)
 {
@@ -98,10 +99,17 @@ static int check_known_part(const ComposeFile *file, Error *err)
 static int check_policy(const ComposeFile *file, Error *ret_policy, Error *err)
 {
     _cleanup_(policy_freep) ComposePolicy *policy = NULL;
-    _cleanup_(error_done) Error finding = {};
+    _cleanup_(cJSON_Deletep) cJSON *allowing = NULL;
+    _cleanup_(error_list_done) ErrorList allowable = {}, never = {};
     int r = policy_parse(NULL, 0, NULL, &policy, err);
-    if (r >= 0 && compose_policy_check(file, policy, &finding) < 0)
-        (void) error_copy(ret_policy, &finding);
+    if (r >= 0)
+        r = compose_policy_find_all(file, policy, &allowable, &never, &allowing);
+    if (r >= 0 && never.n > 0) {
+        (void) error_copy(err, &never.items[0]);
+        return -EPERM;
+    }
+    if (r >= 0 && allowable.n > 0)
+        (void) error_copy(ret_policy, &allowable.items[0]);
     return r;
 }
 

@@ -6,9 +6,9 @@
 #include "compose/parse/parse.h"
 
 /* Refuses (err, with place) what every box refuses: compose_parse()'s reasons, interpolate.syntax, .too-deep and .too-long
- * anywhere, and what compose_resolve() and compose_render() say of the known part (compose/parse/known-part.h). Unset
- * variables are fine: only the box knows its values. *ret_policy (start from `= {}`) is set to what the built-in policy
- * refuses, which the box's own policy.json may allow; empty when nothing. NULL: the policy is not asked. */
+ * anywhere, what compose_resolve() and compose_render() say of the known part (compose/parse/known-part.h), and what no
+ * policy.json can allow. Unset variables are fine: only the box knows its values. *ret_policy (start from `= {}`) is set to
+ * the first that the built-in policy refuses and a box's own may allow; empty when nothing. NULL: no policy is asked. */
 int compose_precheck(const char *text, size_t len, const char *file, Error *ret_policy, Error *err) _must_check_;
 /* The same of a file that is parsed, without the policy. */
 int compose_precheck_file(const ComposeFile *file, Error *err) _must_check_;

@@ -10,56 +10,10 @@
 #include <strings.h>
 
 #include "compose/parse/interpolate.h"
+#include "compose/policy/policy-refuse.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-
-/* What stands in a list of a service's entry in policy.json. */
-static int note_entry(const PolicyCheck *c, const char *list, const char *entry)
-{
-    const char *name = c->service ? c->service : "*";
-    cJSON *services, *service, *entries;
-
-    if (!c->allowing)
-        return 0;
-    services = cJSON_GetObjectItemCaseSensitive(c->allowing, "services");
-    services = services ? services : cJSON_AddObjectToObject(c->allowing, "services");
-    service = cJSON_GetObjectItemCaseSensitive(services, name);
-    service = service || !services ? service : cJSON_AddObjectToObject(services, name);
-    entries = cJSON_GetObjectItemCaseSensitive(service, list);
-    entries = entries || !service ? entries : cJSON_AddArrayToObject(service, list);
-    return entries ? json_append(entries, cJSON_CreateString(entry)) : -ENOMEM;
-}
-
-/* Goes on behind a finding when all are asked for. */
-static int pass_on(const PolicyCheck *c, int r)
-{
-    return r < 0 && r != -ENOMEM && c->all ? error_list_take(c->all, c->err) : r;
-}
-
-static int refuse(const PolicyCheck *c, const char *key, const char *item, const char *why)
-{
-    const char *service = c->service ? c->service : "*";
-    _cleanup_(freep) char *path = c->service ? str_format("services.%s.%s", c->service, key) : strdup(key);
-    _cleanup_(freep) char *entry = str_format("%s%s%s", key, item ? ":" : "", item ? item : "");
-
-    if (!path || !entry || note_entry(c, "allow", entry) < 0)
-        return -ENOMEM;
-    return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path,
-                        "%s%s%.100s %s; to allow it on this box, add \"%s%s%.100s\" to services.\"%s\".allow in "
-                        "policy.json",
-                        key, item ? " " : "", item ? item : "", why, key, item ? ":" : "", item ? item : "", service);
-}
-
-static int refuse_always(const PolicyCheck *c, const char *key, const char *why)
-{
-    _cleanup_(freep) char *path = c->service ? str_format("services.%s.%s", c->service, key) : strdup(key);
-
-    if (!path)
-        return -ENOMEM;
-    return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path,
-                        "%s %s; no entry in policy.json can allow it: take it out of the file", key, why);
-}
 
 static bool list_has(const char *const *list, const char *s)
 {
@@ -80,7 +34,7 @@ static bool is_false(const cJSON *value)
 
 static int need(const PolicyCheck *c, const char *key, const char *item, const char *why)
 {
-    return policy_allows(c->policy, c->service, key, item) ? 0 : refuse(c, key, item, why);
+    return policy_allows(c->policy, c->service, key, item) ? 0 : policy_refuse(c, key, item, why);
 }
 
 int policy_check_true(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
@@ -141,7 +95,7 @@ int policy_check_items(const PolicyCheck *c, const ComposeKey *rule, const cJSON
             r = check_item(c, rule, item->valuestring);
         else if (cJSON_IsObject(item)) /* devices: {source: …} */
             r = check_item(c, rule, json_string(item, "source") ? json_string(item, "source") : "");
-        r = pass_on(c, r);
+        r = policy_pass_on(c, r);
         if (r < 0)
             return r;
     }
@@ -163,7 +117,7 @@ static int check_options(const PolicyCheck *c, const char *key, const char *opti
 {
     for (const char *p = options; *p;) {
         _cleanup_(freep) char *option = strndup(p, strcspn(p, ","));
-        int r = option ? check_option(c, key, option, fine) : -ENOMEM;
+        int r = option ? policy_pass_on(c, check_option(c, key, option, fine)) : -ENOMEM;
 
         if (r < 0)
             return r;
@@ -198,16 +152,23 @@ static const char *const volume_options[] = {
 };
 
 /* It was allowed once, and may be running so on this box. */
-static int refuse_old_meaning(const PolicyCheck *c, const char *path, const char *source)
+static int refuse_old_meaning(const PolicyCheck *c, const char *path, const char *source, bool read_only)
 {
     size_t len = strlen(SECBOX_RUN_DIR);
 
-    if (str_ends(source, VOLUMES_DIR) || strstr(source, VOLUMES_DIR "/"))
-        return error_set_at(
-            c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
-            "the host path \"%.200s\" cannot be mounted: of " VOLUMES_DIR
-            " only the folders directly in it can, not it itself and nothing deeper; mount such a folder",
-            source);
+    if (str_ends(source, VOLUMES_DIR))
+        return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+                            "the host path \"%.200s\" cannot be mounted, only the folders directly in it can; mount "
+                            "such a folder",
+                            source);
+    if (policy_note_entry(c, read_only ? "bind_ro" : "bind", source) < 0)
+        return -ENOMEM;
+    if (strstr(source, VOLUMES_DIR "/"))
+        return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
+                            "the host path \"%.200s\" lies deeper in " VOLUMES_DIR
+                            " than the folders directly in it, which every service may mount; mount such a folder, "
+                            "or list \"%.200s\" itself in policy.json",
+                            source, source);
     if (strlen(source) >= len && str_ends(source, SECBOX_RUN_DIR))
         return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
                             "\"%.200s\" is the folder of the service " SECBOX_SERVICE
@@ -261,8 +222,8 @@ static int check_bind(const PolicyCheck *c, const char *written, bool read_only)
                             "the host path \"%.200s\" cannot be mounted: write an absolute path without \"..\"",
                             written);
     if (policy_allowed_bind(c->policy, c->service, source, read_only))
-        return refuse_old_meaning(c, path, source);
-    if (note_entry(c, read_only ? "bind_ro" : "bind", source) < 0)
+        return refuse_old_meaning(c, path, source, read_only);
+    if (policy_note_entry(c, read_only ? "bind_ro" : "bind", source) < 0)
         return -ENOMEM;
     return error_set_at(c->err, EPERM, "policy.bind-outside", c->file, c->line, path,
                         "the host path \"%.200s\" (%s) is outside the folders that this box opens to containers; use a "
@@ -296,7 +257,7 @@ static int check_short_volume(const PolicyCheck *c, const char *text)
     if (!target) /* only a place inside the container */
         return 0;
     if (source[0] == '/')
-        r = check_bind(c, source, strstr(padded, ",ro,") != NULL);
+        r = policy_pass_on(c, check_bind(c, source, strstr(padded, ",ro,") != NULL));
     /* relative sources are judged when they are absolute, on the normal form */
     return r < 0 || !options ? r : check_options(c, "volumes", options + 1, volume_options);
 }
@@ -328,7 +289,7 @@ static int check_long_volume(const PolicyCheck *c, const cJSON *mount)
     if (!type) /* a variable, or missing: the normal form has it */
         return 0;
     if (str_equal(type, "bind") && source && (source[0] == '/' || !strchr("./~", source[0]) || !*source))
-        r = check_bind(c, source, read_only && !is_false(read_only));
+        r = policy_pass_on(c, check_bind(c, source, read_only && !is_false(read_only)));
     else if (!str_equal(type, "bind") && !str_equal(type, "volume") && !str_equal(type, "tmpfs"))
         r = need(c, "volumes", type, "is a kind of mount that this box's policy refuses");
     return r < 0 ? r : check_volume_words(c, mount, str_equal(type, "tmpfs"));
@@ -345,7 +306,7 @@ int policy_check_volumes(const PolicyCheck *c, const ComposeKey *rule _unused_, 
             r = check_short_volume(c, item->valuestring);
         else if (cJSON_IsObject(item))
             r = check_long_volume(c, item);
-        r = pass_on(c, r);
+        r = policy_pass_on(c, r);
         if (r < 0)
             return r;
     }
@@ -378,7 +339,7 @@ int policy_check_labels(const PolicyCheck *c, const ComposeKey *rule _unused_, c
 
     cJSON_ArrayForEach(item, value) {
         const char *name = cJSON_IsObject(value) ? item->string : cJSON_IsString(item) ? item->valuestring : NULL;
-        int r = name ? check_label(c, name) : 0;
+        int r = name ? policy_pass_on(c, check_label(c, name)) : 0;
 
         if (r < 0)
             return r;
@@ -406,14 +367,16 @@ int policy_check_logging(const PolicyCheck *c, const ComposeKey *rule, const cJS
                                            NULL };
     const char *driver = json_string(value, "driver");
     const cJSON *option;
+    int r = driver && *driver && !list_has(drivers, driver) ? policy_pass_on(c, refuse_driver(c, driver)) : 0;
 
-    if (driver && *driver && !list_has(drivers, driver))
-        return refuse_driver(c, driver);
+    if (r < 0)
+        return r;
     cJSON_ArrayForEach(option, cJSON_GetObjectItemCaseSensitive(value, "options")) {
-        int r = list_has(options, option->string)
-                    ? 0
-                    : need(c, rule->key, option->string, "is a log option that this box's policy refuses");
+        r = list_has(options, option->string)
+                ? 0
+                : need(c, rule->key, option->string, "is a log option that this box's policy refuses");
 
+        r = policy_pass_on(c, r);
         if (r < 0)
             return r;
     }
@@ -426,7 +389,7 @@ int policy_check_deploy(const PolicyCheck *c, const ComposeKey *rule _unused_, c
 
     cJSON_ArrayForEach(part, cJSON_GetObjectItemCaseSensitive(value, "resources")) {
         if (cJSON_HasObjectItem(part, "devices") && !policy_allows(c->policy, c->service, "devices", NULL))
-            return refuse(c, "devices", NULL, "under deploy.resources is refused by this box's policy");
+            return policy_refuse(c, "devices", NULL, "under deploy.resources is refused by this box's policy");
     }
     return 0;
 }
@@ -468,15 +431,17 @@ int policy_check_image(const PolicyCheck *c, const ComposeKey *rule _unused_, co
 int policy_check_env_file(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
 {
     const cJSON *item = cJSON_IsArray(value) ? value->child : value;
+    int r = 0;
 
-    for (; item; item = cJSON_IsArray(value) ? item->next : NULL) {
+    for (; r >= 0 && item; item = cJSON_IsArray(value) ? item->next : NULL) {
         const char *path = cJSON_IsString(item) ? item->valuestring : json_string(item, "path");
 
         if (path && !str_equal(path, SECBOX_ENV_PATH) && (path[0] == '/' || path[0] == '~' || strstr(path, "..")))
-            return refuse_always(c, rule->key,
-                                 "names a file outside the folder of the volumes, and not " SECBOX_ENV_PATH);
+            r = policy_pass_on(
+                c, policy_refuse_always(c, rule->key,
+                                        "names a file outside the folder of the volumes, and not " SECBOX_ENV_PATH));
     }
-    return 0;
+    return r;
 }
 
 bool policy_key_is_known(const char *key)
@@ -496,7 +461,7 @@ static int check_key(const PolicyCheck *c, const char *key, const cJSON *value)
         return rule->policy ? rule->policy(c, rule, value) : 0;
     if (str_starts(key, "x-") && !str_starts(key, "x-podman"))
         return 0;
-    return refuse_always(c, key, "is not among the keys that this box accepts");
+    return policy_refuse_always(c, key, "is not among the keys that this box accepts");
 }
 
 /* Top-level volumes and networks. A volume called "/etc" would be a bind mount, a network called "host" the
@@ -510,36 +475,38 @@ static const char *real_name(const cJSON *d, const char *key)
     return name ? name : old_form ? old_form : external && !is_false(external) ? key : NULL;
 }
 
-static int check_definition(const PolicyCheck *c, const char *kind, const char *key, const cJSON *d)
+static int check_definition_name(const PolicyCheck *c, const char *kind, const char *key, const char *name)
 {
     static const char *const taken[] = { "host", "none", "private", "slirp4netns", "pasta", "container", "ns", NULL };
     bool is_network = str_equal(kind, "networks");
-    const char *name = real_name(d, key);
+    _cleanup_(freep) char *path = NULL;
+
+    if (name_is_plain(key) && (!name || (name_is_plain(name) && !(is_network && list_has(taken, name)))))
+        return 0;
+    path = str_format("%s.%.100s.name", kind, key);
+    return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path ? path : kind,
+                        "\"%.100s\" cannot be a name under %s: use letters, digits, '_', '.' and '-', and none of "
+                        "podman's own words; no entry in policy.json can allow it",
+                        name ? name : key, kind);
+}
+
+static int check_definition(const PolicyCheck *c, const char *kind, const char *key, const cJSON *d)
+{
+    bool is_network = str_equal(kind, "networks");
     const char *driver = json_string(d, "driver");
     const cJSON *options = cJSON_GetObjectItemCaseSensitive(d, "driver_opts");
     PolicyCheck at = *c;
-    int r;
+    int r = policy_pass_on(c, check_definition_name(c, kind, key, real_name(d, key)));
 
-    if (!name_is_plain(key) || (name && !name_is_plain(name)) || (is_network && name && list_has(taken, name))) {
-        _cleanup_(freep) char *path = str_format("%s.%.100s.name", kind, key);
-
-        return error_set_at(c->err, EPERM, "policy.refused", c->file, c->line, path ? path : kind,
-                            "\"%.100s\" cannot be a name under %s: use letters, digits, '_', '.' and '-', and none of "
-                            "podman's own words; no entry in policy.json can allow it",
-                            name ? name : key, kind);
-    }
-    if (is_network && driver && !str_equal(driver, "bridge") && !str_equal(driver, "default") &&
-        !policy_allows(c->policy, c->service, "network_driver", driver)) {
-        at.service = NULL;
-        return refuse(&at, "network_driver", driver, "puts containers on the host's own networks");
-    }
-    if (((options && options->child) || (!is_network && driver && !str_equal(driver, "local"))) &&
-        !policy_allows(c->policy, c->service, "driver_opts", NULL)) {
-        at.service = NULL;
-        return refuse(&at, "driver_opts", NULL, "can mount any part of the host");
-    }
-    r = policy_check_labels(c, NULL, cJSON_GetObjectItemCaseSensitive(d, "labels"));
-    return r;
+    at.service = NULL;
+    if (r >= 0 && is_network && driver && !str_equal(driver, "bridge") && !str_equal(driver, "default") &&
+        !policy_allows(c->policy, c->service, "network_driver", driver))
+        r = policy_pass_on(c,
+                           policy_refuse(&at, "network_driver", driver, "puts containers on the host's own networks"));
+    if (r >= 0 && ((options && options->child) || (!is_network && driver && !str_equal(driver, "local"))) &&
+        !policy_allows(c->policy, c->service, "driver_opts", NULL))
+        r = policy_pass_on(c, policy_refuse(&at, "driver_opts", NULL, "can mount any part of the host"));
+    return r < 0 ? r : policy_check_labels(c, NULL, cJSON_GetObjectItemCaseSensitive(d, "labels"));
 }
 
 /* As written: a tree of cJSON where everything with a variable in it is null. */
@@ -581,7 +548,7 @@ static int check_file_service(const PolicyCheck *outer, const YamlNode *service)
         if (!value)
             return -ENOMEM;
         c.line = node->key_line;
-        r = pass_on(&c, check_key(&c, node->key, value));
+        r = policy_pass_on(&c, check_key(&c, node->key, value));
         if (r < 0)
             return r;
     }
@@ -600,7 +567,7 @@ static int check_file_definitions(const PolicyCheck *outer, const char *kind, co
         if (!value)
             return -ENOMEM;
         c.line = node->key_line;
-        r = pass_on(&c, check_definition(&c, kind, node->key, value));
+        r = policy_pass_on(&c, check_definition(&c, kind, node->key, value));
         if (r < 0)
             return r;
     }
@@ -612,14 +579,16 @@ static int check_file(const ComposeFile *f, PolicyCheck c)
     static const char *const known[] = { "version", "name", "services", "networks", "volumes", NULL };
     const YamlNode *root = compose_file_root(f);
     const YamlNode *services = yaml_get(root, "services");
-    int r;
+    int r = 0;
 
     for (size_t i = 0; i < root->n_items; i++) {
         const char *key = root->items[i]->key;
 
         c.line = root->items[i]->key_line;
         if (!list_has(known, key) && (!str_starts(key, "x-") || str_starts(key, "x-podman")))
-            return refuse_always(&c, key, "is not among the keys that this box accepts");
+            r = policy_pass_on(&c, policy_refuse_always(&c, key, "is not among the keys that this box accepts"));
+        if (r < 0)
+            return r;
     }
     for (size_t i = 0; services && i < services->n_items; i++) {
         r = check_file_service(&c, services->items[i]);
@@ -635,19 +604,17 @@ int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Erro
     return check_file(f, (PolicyCheck) { .policy = policy, .file = compose_file_name(f), .err = err });
 }
 
-int compose_policy_find_all(const ComposeFile *f, const ComposePolicy *policy, ErrorList *ret, cJSON **ret_allowing)
+int compose_policy_find_all(const ComposeFile *f, const ComposePolicy *policy, ErrorList *ret, ErrorList *ret_never,
+                            cJSON **ret_allowing)
 {
     _cleanup_(cJSON_Deletep) cJSON *allowing = cJSON_CreateObject();
     _cleanup_(error_done) Error err = {};
-    int r = allowing ? check_file(f, (PolicyCheck) { .policy = policy,
-                                                     .file = compose_file_name(f),
-                                                     .err = &err,
-                                                     .all = ret,
-                                                     .allowing = allowing })
-                     : -ENOMEM;
+    PolicyFindings all = { .allowable = ret, .never = ret_never, .allowing = allowing };
+    int r =
+        allowing
+            ? check_file(f, (PolicyCheck) { .policy = policy, .file = compose_file_name(f), .err = &err, .all = &all })
+            : -ENOMEM;
 
-    if (r < 0 && r != -ENOMEM) /* at the top of the file, where nothing is passed on */
-        r = error_list_take(ret, &err);
     if (r >= 0 && allowing->child)
         *ret_allowing = TAKE_PTR(allowing);
     return r;

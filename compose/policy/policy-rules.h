@@ -6,14 +6,21 @@
 #include "compose/policy/policy-internal.h"
 #include "lib/base/error-list.h"
 
+/* Where findings go when all of them are asked for. */
+typedef struct PolicyFindings {
+    ErrorList *allowable;
+    ErrorList *never;
+    cJSON *allowing;  /* the policy.json that would lift those of `allowable` */
+    bool entry_noted; /* of the finding that has not been passed on yet */
+} PolicyFindings;
+
 struct PolicyCheck {
     const ComposePolicy *policy;
     const char *file;
     const char *service; /* NULL for top-level definitions */
     unsigned line;
     Error *err;
-    ErrorList *all;  /* NULL: the first finding ends the check */
-    cJSON *allowing; /* with `all`: the policy.json that would allow what is found */
+    PolicyFindings *all; /* NULL: the first finding ends the check */
 };
 
 int policy_check_deploy(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;

@@ -28,9 +28,9 @@ DEFINE_CLEANUP(ComposePolicy, policy_free)
 
 /* Before interpolation: refuses what is refused whatever the variables are. */
 int compose_policy_check(const ComposeFile *f, const ComposePolicy *policy, Error *err) _must_check_;
-/* The same, with all that is refused in *ret and the policy.json that would allow it in *ret_allowing (NULL when nothing
- * could). 0 or -ENOMEM. */
-int compose_policy_find_all(const ComposeFile *f, const ComposePolicy *policy, ErrorList *ret,
+/* The same, with all that is refused: in *ret what an entry in policy.json would allow, with those entries in *ret_allowing
+ * (NULL when there are none), in *ret_never what no entry allows. 0 or -ENOMEM. */
+int compose_policy_find_all(const ComposeFile *f, const ComposePolicy *policy, ErrorList *ret, ErrorList *ret_never,
                             cJSON **ret_allowing) _must_check_;
 /* After interpolation: the whole list, on the normal form. Errors: policy.refused with file, line, key and
  * the entry to add to policy.json, policy.bind-outside, policy.image-not-allowed, policy.reserved-label. It

@@ -131,8 +131,8 @@ static void tell_of_others(const char *text, size_t len, const char *path, Error
     char *message = NULL;
 
     if (compose_find_faults(text, len, path, &faults) >= 0 && faults.refused.n > 1)
-        message = str_format("%s; and %zu more: secbox-fleet check %s", error_message(first, -EINVAL),
-                             faults.refused.n - 1, path);
+        message = str_format("%s; and %s%zu more: secbox-fleet check %s", error_message(first, -EINVAL),
+                             faults.more ? "at least " : "", faults.refused.n - 1 + faults.more, path);
     if (!message)
         return;
     free(first->message);

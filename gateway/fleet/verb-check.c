@@ -21,7 +21,7 @@ static int add_errors(cJSON *object, const char *key, const ErrorList *list)
     return r;
 }
 
-/* {"file", "ok", "errors", "policy": {"findings", "allowing"}} */
+/* {"file", "ok", "errors", "more" when they are too many, "policy": {"findings", "allowing"}} */
 static int add_file(cJSON *files, const char *path, ComposeFaults *faults)
 {
     cJSON *entry = cJSON_CreateObject(), *policy = entry ? cJSON_CreateObject() : NULL;
@@ -33,6 +33,8 @@ static int add_file(cJSON *files, const char *path, ComposeFaults *faults)
         r = json_add_bool(entry, "ok", faults->refused.n == 0);
     if (r >= 0)
         r = add_errors(entry, "errors", &faults->refused);
+    if (r >= 0 && faults->more)
+        r = json_add_bool(entry, "more", true);
     r = r < 0 ? (cJSON_Delete(policy), r) : json_add_item(entry, "policy", policy);
     if (r >= 0)
         r = add_errors(policy, "findings", &faults->policy);
@@ -55,6 +57,8 @@ static void print_file(const char *path, const ComposeFaults *faults)
     _cleanup_(freep) char *allowing = faults->allowing ? json_print(faults->allowing) : NULL;
 
     print_errors(&faults->refused);
+    if (faults->more)
+        printf("%s: and more, which show when these are mended\n", path);
     print_errors(&faults->policy);
     if (faults->policy.n > 0)
         printf("%s: a box refuses the last %zu unless its owner allows them%s%s\n", path, faults->policy.n,

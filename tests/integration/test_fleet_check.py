@@ -39,6 +39,23 @@ def test_a_good_file_and_one_that_the_policy_must_allow(check):
     assert p.returncode == 0 and "good.yml: ok\n" in p.stdout and "power.yml: ok where the policy allows it" in p.stdout, p
 
 
+def test_what_no_policy_allows_is_no_good_file(check, folder):
+    p = check(never="services: {a: {image: x, privileged: true, env_file: /etc/passwd, volumes: ['/:/host']}}\n")
+    assert p.returncode == 1 and "never.yml: ok" not in p.stdout, p
+    assert "no entry in policy.json can allow it" in p.stdout and "root folder of the host" in p.stdout, p
+    p = subprocess.run([program("secbox-fleet"), "push", "caseta5", "never.yml"], env={"PATH": os.environ["PATH"]},
+                       capture_output=True, text=True, check=False, cwd=folder)
+    assert p.returncode == 1 and "env_file" in p.stderr and "and 1 more" in p.stderr, p
+    assert "unless its policy.json allows it" not in p.stderr
+
+
+def test_more_faults_than_are_shown(check):
+    many = "services:\n" + "".join(f"  s{i}: {{image: x, restart: no!, tty: no!}}\n" for i in range(60))
+    p = check(many=many)
+    assert p.returncode == 1 and "many.yml: and more" in p.stdout, p
+    assert json.loads(check("--json", many=many).stdout)["files"][0]["more"] is True
+
+
 def test_for_editors(check):
     p = check("--json", bad=BAD, good="services: {a: {image: x}}\n")
     bad, good = json.loads(p.stdout)["files"]

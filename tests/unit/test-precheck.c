@@ -31,6 +31,9 @@ static void test_precheck(void **state)
         { FILE_WITH("${1A}"), "interpolate.syntax", 5, NULL },
         { "services:\n  a:\n    image: x\n    privileged: true\n", NULL, 0, "policy." },
         { "services:\n  a:\n    image: ${A\n    privileged: true\n", "interpolate.syntax", 3, NULL },
+        { "services:\n  a:\n    image: x\n    env_file: /etc/passwd\n", "policy.refused", 4, NULL },
+        { "services:\n  a:\n    image: x\n    privileged: true\n    volumes: ['/:/host']\n", "policy.bind-outside", 5,
+          NULL },
         /* what the text alone shows, wherever the box would find it out */
         { "services:\n  a:\n    image: x\n    networks: {n: {aliases: [b]}, m: }\nnetworks: {n: , m: }\n",
           "render.unsupported", 4, NULL },
