@@ -8,6 +8,7 @@ root=${DESTDIR-}
 units=
 for file; do
     case $file in /usr/lib/systemd/system/*.d/*) continue ;;
+    # containers stay, and with them what is mounted for them
     /usr/lib/systemd/system/*.slice | /usr/lib/systemd/system/*.mount) continue ;;
     /usr/lib/systemd/system/*) [ ! -e "$root$file" ] || units="$units ${file##*/}" ;;
     esac

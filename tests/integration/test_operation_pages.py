@@ -3,6 +3,7 @@
 # pylint: disable=redefined-outer-name
 import os
 import re
+import shlex
 import subprocess
 
 import pytest
@@ -13,16 +14,10 @@ pytest.importorskip("websockets")
 from tests.conftest import require_programs  # noqa: E402
 from tests.integration.gateway_lab import Lab, Push, enroll, refused, tunnel_url  # noqa: E402
 from tests.integration.test_install import files_of  # noqa: E402
+from tests.lab import readme  # noqa: E402
 from tests.lab.postgres import available  # noqa: E402
+from tests.lab.readme import page_block as block  # noqa: E402
 from tests.lab.util import ROOT, make_words, read_text, wait_until  # noqa: E402
-
-
-def block(page, heading):
-    """The commands below a heading, one a line."""
-    text = read_text(f"{ROOT}/docs/{page}.md")
-    found = re.search(rf"^#+ {re.escape(heading)}\n(?:(?!#)[^\n]*\n)*?```sh\n(.*?)^```", text, re.M | re.S)
-    assert found, f"{page}: {heading}"
-    return found.group(1).splitlines()
 
 
 class Machine:
@@ -125,25 +120,33 @@ def test_a_gateway_is_restored_on_another_machine(machines):
 
 
 def make_lines(lines, folder):
-    """The lines that call make, with a DESTDIR; the others are the service manager's and doctor's."""
+    """The lines that make something, into a folder of the laboratory; the others are the service manager's and doctor's."""
     for line in lines:
-        words = line.removeprefix("sudo ").split()
-        if words[0] != "make":
-            assert words[0] in ("systemctl", "secboxctl"), line
+        words = shlex.split(line.removeprefix("sudo "))
+        if words[0] in ("systemctl", "secboxctl"):
             continue
+        if words[0] == "make":
+            words = make_words(*words[1:], f"DESTDIR={folder}")
+        elif words[0] == "installer/deps.sh":  # what it would install is named: there are such groups
+            words.insert(1, "-n")
+        else:
+            assert words[0] in ("systemd-sysusers", "systemd-tmpfiles"), line
+            words.insert(1, f"--root={folder}")
         env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "DESTDIR"))}
-        p = subprocess.run(make_words(*words[1:], f"DESTDIR={folder}"), cwd=ROOT, env=env, capture_output=True, text=True,
-                           check=False)
-        assert p.returncode == 0, p.stderr
+        p = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        assert p.returncode == 0, (line, p.stderr)
 
 
-@pytest.mark.parametrize("heading, programs, units", [
-    ("The gateway", {"usr/sbin/secbox-gateway"}, ["secbox-gateway"]),
+MAKES = re.compile(r"(sudo )?(installer/deps\.sh|make\b|systemd-|systemctl daemon-reload)")
+
+
+@pytest.mark.parametrize("heading, programs, units, users", [
+    ("The gateway", {"usr/sbin/secbox-gateway"}, ["secbox-gateway"], {"secbox-gateway"}),
     ("A box", {"usr/sbin/mgmt-agent", "usr/sbin/mgmt-link", "usr/sbin/recovery-agent"},
-     ["mgmt-agent", "mgmt-link", "recovery-agent"]),
-    ("An operator's machine", {"usr/bin/secbox-fleet"}, []),
+     ["mgmt-agent", "mgmt-link", "recovery-agent"], {"mgmt-link", "secbox-recovery"}),
+    ("An operator's machine", {"usr/bin/secbox-fleet"}, [], set()),
 ])
-def test_an_upgrade_replaces_the_programs_and_restarts_them(folder, heading, programs, units):
+def test_an_upgrade_replaces_the_programs_and_restarts_them(folder, heading, programs, units, users):
     lines = block("upgrade", heading)
     for name in programs:
         os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
@@ -153,16 +156,47 @@ def test_an_upgrade_replaces_the_programs_and_restarts_them(folder, heading, pro
     for name in programs:
         with open(os.path.join(folder, name), "rb") as f:
             assert f.read(4) == b"\x7fELF", name
-    restarted = [line.split("restart ")[1].split() for line in lines if "restart" in line]
+    restarted = [line.split(" restart ")[1].split() for line in lines if " restart " in line]
     assert restarted == ([units] if units else [])
     assert all(f"usr/lib/systemd/system/{unit}.service" in files_of(folder) for unit in units)
+    made = read_text(os.path.join(folder, "etc/passwd")) if users else ""
+    assert all(f"{user}:" in made for user in users), made
+
+
+@pytest.mark.parametrize("heading, title", [("The gateway", "The gateway"), ("A box", "The box"),
+                                            ("An operator's machine", "The operator's machine")])
+def test_an_upgrade_is_made_as_the_machine_was(heading, title):
+    """What a new version may need anew: packages, programs, users, folders, units."""
+    first = [c for s in readme.steps() if s.title == title and not s.ways and not s.when for c in s.commands if MAKES.match(c)]
+    assert len(first) >= 3
+    assert [line for line in block("upgrade", heading) if MAKES.match(line)] == first
+
+
+THEIRS = ("etc/nginx/", "etc/haproxy/", "etc/caddy/", "etc/containers/")
+
+
+def files_of_the_readme():
+    """What a person writes by the README, below / and ~, without other programs' folders."""
+    files, folders = set(), set()
+    for step in readme.steps():
+        if step.into:
+            files.add(step.into)
+        for command in step.commands if step.kind == "sh" else []:
+            words = shlex.split(command, comments=True)
+            if "install" in words[:2] and words[-1].startswith(("/", "~")):
+                (folders if "-d" in words else files).add(words[-1])
+    files = {name for name in files if name not in folders} | {f"{name}/cloud.key" for name in folders}
+    files = {name.replace("~", "root").lstrip("/") for name in files}
+    return {name for name in files if not name.startswith(THEIRS)}
 
 
 def test_what_uninstall_leaves_is_removed_by_the_page(folder):
     for kind in ("box", "gateway", "fleet"):
         make_lines([f"sudo make install-{kind}"], folder)
-    ours = ["etc/tucomunidad/mgmt-agent.env", "var/lib/tucomunidad/mgmt-agent/journal.json", "run/tucomunidad/x",
-            "var/lib/secbox-gateway/jwt-key.pem", "etc/secbox-gateway.env"]
+    written = files_of_the_readme()
+    assert {"etc/tucomunidad/mgmt-agent.env", "etc/secbox-gateway/cloud.key", "root/.config/secbox/fleet.env",
+            "etc/systemd/system/secbox-gateway.service.d/tls.conf"} <= written
+    ours = {*written, "var/lib/tucomunidad/mgmt-agent/journal.json", "run/tucomunidad/x", "var/lib/secbox-gateway/jwt-key.pem"}
     for name in [*ours, "etc/passwd"]:
         os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
         with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
@@ -170,6 +204,19 @@ def test_what_uninstall_leaves_is_removed_by_the_page(folder):
     make_lines(block("uninstall", "Uninstalling"), folder)
     assert files_of(folder) == {*ours, "etc/passwd"}
     text = read_text(f"{ROOT}/docs/uninstall.md")
-    for line in re.findall(r"^sudo (rm -rf .*)$", text, re.M):
-        subprocess.run(["sh", "-ec", re.sub(r" /(?=\w)", f" {folder}/", line)], check=True)
+    for line in re.findall(r"^(?:sudo )?(rm -rf .*)$", text, re.M):
+        line = re.sub(r" /(?=\w)", f" {folder}/", line)
+        subprocess.run(["sh", "-ec", line], env={**os.environ, "HOME": f"{folder}/root"}, check=True)
     assert files_of(folder) == {"etc/passwd"}
+
+
+def test_containers_go_with_all_of_their_volumes(lab):
+    lab.podman("run", "-d", "--name", "a", "-v", "named:/a", "-v", "/b", "localhost/server:1")
+    lab.podman("volume", "create", "spare")
+    try:
+        for line in block("uninstall", "Everything that is left on a box"):
+            if " podman " in line:
+                lab.podman(*shlex.split(line.split(" podman ")[1]))
+        assert not lab.containers() and not lab.volumes()
+    finally:
+        lab.remove_all()

@@ -19,6 +19,14 @@ STEP = re.compile(r"^(?:\*\*(?P<bold>[^*]+)\*\*|## (?P<head>[^\n]+)$|(?:<!-- (?P
                   r"```(?P<kind>\w*)\n(?P<text>.*?)^```$)", re.M | re.S)
 
 
+def page_block(page, heading):
+    """The commands below a heading of another page, one a line."""
+    text = read_text(f"{ROOT}/docs/{page}.md")
+    found = re.search(rf"^#+ {re.escape(heading)}\n(?:(?!#)[^\n]*\n)*?```sh\n(.*?)^```", text, re.M | re.S)
+    assert found, f"{page}: {heading}"
+    return found.group(1).splitlines()
+
+
 class Step:
     """One block. `title` is the heading, or the words in bold, above it."""
 

@@ -276,6 +276,25 @@ def test_nothing_is_left_running(world):
     assert p.stdout == f"{DEVICE}\n"
 
 
+def test_nothing_at_all_is_left_by_the_page_about_it(world):
+    for kind, words in (("box", "a box"), ("gateway", "a gateway"), ("operator", "an operator's machine")):
+        for line in readme.page_block("uninstall", f"Everything that is left on {words}"):
+            world.machines[kind].type(line)
+    box = world.box
+    assert box.running() == {} and box.as_user("podman", "volume", "ls", "-q").stdout == ""
+    assert "secbox" not in world.gateway.run("runuser", "-u", "postgres", "--", "psql", "-Atc", r"\l", "-c", r"\du").stdout
+    # what is not ours, and what the page leaves to its reader
+    passed_over = ["/proc", "/sys", readme.PLACE, "/home/tc", "/etc/nginx/sites-enabled/secbox",
+                   "/etc/systemd/system/mgmt-agent.service.d"]
+    prune = " -o ".join(f"-path {path}" for path in passed_over)
+    for machine in world.machines.values():
+        found = machine.run("sh", "-c", rf"find / \( {prune} \) -prune -o \( -name '*secbox*' -o -name '*tucomunidad*' "
+                                        r"-o -name '*mgmt-link*' -o -name 'recovery-agent*' \) -print").stdout.split()
+        assert found == [], machine.kind
+        assert "tucomunidad" not in machine.read("/proc/self/mountinfo")
+        assert not re.search(r"^(secbox|mgmt-)", machine.read("/etc/passwd"), re.M)
+
+
 def test_no_block_of_it_was_left_out(world):
     """Beside what several ways have in common, and those that are not typed on one of these machines."""
     assert [s.text for s in world.reader.left if s.machines and len(s.ways) < 2] == []
