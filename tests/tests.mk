@@ -25,7 +25,8 @@ $(BUILD)/passed/%: $(BUILD)/tests/%
 	@touch $@
 
 # what tests read of the tree
-$(BUILD)/passed/test-secbox-sync: docs/states.md
+$(addprefix $(BUILD)/passed/test-,agent-states gateway-rollout secbox-sync): docs/states.md
+$(BUILD)/passed/test-secbox-rules: $(wildcard tests/cases/*)
 $(BUILD)/passed/test-message: docs/wire-format.md $(wildcard tests/golden/*.json)
 $(filter $(BUILD)/passed/test-mux%,$(UNIT_PASSED)): $(wildcard tests/golden/mux/*)
 $(addprefix $(BUILD)/passed/test-,env examples): $(wildcard env/examples/* compose/examples/*)

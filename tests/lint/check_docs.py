@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from source import ROOT, files, lines, of_kind, text
+from source import ROOT, files, includes, lines, of_kind, text
 
 
 def _make_targets():
@@ -73,6 +73,28 @@ def fuzz_targets_have_a_corpus():
             yield f"{path}: tests/fuzz/corpus/{name}/ is empty"
 
 
+def _unit_test_rules():
+    """[(pattern of tests, what they wait for besides their program)], from tests/tests.mk."""
+    for left, right in re.findall(r"(?m)^(\$\(.*passed/test-.*?): (.*)$", text("tests/tests.mk")):
+        names = re.search(r"passed/test-(?:,([\w -]+)|([\w%-]+))", left)
+        read = re.sub(r"\$\(wildcard ([^)]*)\)", r"\1", right).split()
+        for name in (names.group(1) or names.group(2)).split():
+            yield "test-" + name.replace("%", ".*"), [part.split("*")[0] for part in read]
+
+
+def unit_tests_run_again_when_what_they_read_changes():
+    rules = list(_unit_test_rules())
+    for path in of_kind(".c", below=["tests/unit/test-"]):
+        name = os.path.basename(path)[:-2]
+        waits_for = [read for pattern, reads in rules if re.fullmatch(pattern, name) for read in reads]
+        beside = [header[1:-1] for _, header in includes(path) if header.startswith('"tests/unit/')]
+        for source in [path, *beside]:
+            for read in re.findall(r'"((?:docs|tests/(?:cases|golden)|installer|(?:env|compose)/examples)/[^"%]*|tests/golden)',
+                                   text(source)):
+                if not any(read.startswith(w) or w.startswith(read + "/") for w in waits_for):
+                    yield f"{source}: {name} reads {read}: make a rule in tests/tests.mk, or `make quick` does not run it again"
+
+
 def faults_are_those_of_the_table():
     page = subprocess.run([sys.executable, "-B", "-m", "tests.lab.faults"], cwd=ROOT, check=True, capture_output=True,
                           text=True).stdout
@@ -80,4 +102,5 @@ def faults_are_those_of_the_table():
         yield "docs/faults.md: not what tests/lab/faults.py has: run make docs-faults"
 
 
-CHECKS = [faults_are_those_of_the_table, make_targets_exist, paths_exist, readme_commands_exist, fuzz_targets_have_a_corpus]
+CHECKS = [faults_are_those_of_the_table, make_targets_exist, paths_exist, readme_commands_exist, fuzz_targets_have_a_corpus,
+          unit_tests_run_again_when_what_they_read_changes]
