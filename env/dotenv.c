@@ -116,7 +116,10 @@ static int keep(Reader *r, EnvFile *e, const char *value, size_t len, unsigned l
     if (len > ENV_VALUE_MAX)
         return fail(r, "env.value-too-long", r->key, "the value is longer than 4096 bytes");
     if (has_control_character(value, len, quoted))
-        return fail(r, "env.control-character", r->key, "the value holds a control character; remove it");
+        return fail(r, "env.control-character", r->key,
+                    has_control_character(value, len, true)
+                        ? "the value holds a control character; remove it"
+                        : "the value holds a tab or a carriage return; put the value into quotes");
     k = env_file_add(e, r->key, value, len, line);
     return k < 0 ? error_from_errno(r->err, k, "cannot keep an env file in memory") : 0;
 }
