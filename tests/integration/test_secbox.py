@@ -35,6 +35,15 @@ class SecBox:
             self.process = subprocess.Popen(  # pylint: disable=consider-using-with
                 [program("secbox")], env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def close(self):
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
 
 @pytest.fixture
 def cloud():
@@ -47,10 +56,7 @@ def cloud():
 def box(cloud):
     it = SecBox(cloud)
     yield it
-    if it.process and it.process.poll() is None:
-        it.process.kill()
-        it.process.wait()
-    shutil.rmtree(it.folder, ignore_errors=True)
+    it.close()
 
 
 def test_tunnel_and_heartbeat(cloud, box):
@@ -86,7 +92,7 @@ def test_the_log_begins_with_what_it_is(cloud, box, password):
     cloud.next_connection()
     first = read_text(box.log).splitlines()[:3]
     commit = read_text(os.path.join(os.path.dirname(bin_dir()), "commit")).split()[0]
-    assert f"commit {commit}, built 2" in first[0]
+    assert f"commit {commit} of 2" in first[0]
     assert "box caseta5" in first[1] and cloud.url("device") in first[1]
     assert "database 127.0.0.1:1/d; asked on" in first[2]
     assert "hunter2" not in read_text(box.log)
