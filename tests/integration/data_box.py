@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""A secbox with a database, for the tests of its replica and its queue."""
+"""A secbox with a database, for the tests of its replica and its queue, and what they run it with."""
+# pylint: disable=redefined-outer-name,unused-import
 import json
 import os
 import socket
 
-from tests.integration.test_secbox import SecBox
-from tests.lab.community import TABLES
+import pytest
+
+from tests.conftest import require_programs
+from tests.integration.test_secbox import SecBox, cloud
+from tests.lab.community import TABLES, Community, CommunityServer
+from tests.lab.postgres import Postgres
 from tests.lab.util import PATIENCE_SECONDS, read_text, wait_until
 
 
@@ -22,6 +27,11 @@ class DataBox(SecBox):
         self.env["DATABASE_URL"] = pg.url(self.database)
         self.env["LAN_LISTEN"] = "off"  # one port for all boxes of a test is one too few
         self.server = None
+
+    def close(self):
+        super().close()
+        if self.server:
+            self.server.close()
 
     def sql(self, text):
         return self.pg.sql(text, self.database)
@@ -59,6 +69,22 @@ class DataBox(SecBox):
     def assert_same(self):
         for table in TABLES:
             assert self.live(table) == self.server.community.live(table), table
+
+
+@pytest.fixture(scope="module")
+def pg():
+    require_programs("secbox")
+    with Postgres() as it:
+        yield it
+
+
+@pytest.fixture
+def box(cloud, pg):
+    """It does not run yet."""
+    it = DataBox(cloud, pg)
+    it.server = CommunityServer(cloud, Community(pg))
+    yield it
+    it.close()
 
 
 def fill(community, guests=1200):

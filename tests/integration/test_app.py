@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The guards' app in Debian's Chromium, on a real box with a real database: with the cloud, without it, and without the box.
 Pictures of every screen are left in build/screens."""
+# pylint: disable=redefined-outer-name,unused-import
 import os
 
 import pytest
 
-from tests.integration.fake_cloud import FakeCloud
-from tests.integration.test_lan import PIN, Place
+from tests.integration.test_lan import PIN, cloud, pg, place
 from tests.lab import browser as browsers
 from tests.lab.browser import Browser
-from tests.lab.postgres import Postgres
 from tests.lab.util import ROOT, wait_until
 
 SCREENS = os.path.join(ROOT, os.environ.get("BUILD", "build"), "screens")
@@ -18,27 +17,8 @@ NAMES = ["search", "today", "register", "inside", "shift", "state", "settings"]
 pytestmark = pytest.mark.skipif(not browsers.available(), reason="chromium or chromium-driver is missing: make deps")
 
 
-@pytest.fixture(scope="module", name="pg")
-def _pg():
-    with Postgres() as it:
-        yield it
-
-
-@pytest.fixture(name="cloud")
-def _cloud():
-    with FakeCloud() as it:
-        yield it
-
-
-@pytest.fixture(name="place")
-def _place(cloud, pg):
-    it = Place(cloud, pg)
-    yield it
-    it.box.stop()
-
-
-@pytest.fixture(name="page")
-def _page(place):
+@pytest.fixture
+def page(place):
     browser = Browser(["secbox.local"])
     browser.trust(place.box.authority)
     with browser:

@@ -59,5 +59,4 @@ def test_data_down_and_events_up(gateway):
         wait_until(lambda: box.sql("SELECT id FROM units") == [[unit]], "one table alone")
         assert box.ask("replica.status")["sync"] == "current"
     finally:
-        box.process.kill()
-        box.process.wait()
+        box.close()

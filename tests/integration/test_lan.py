@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The guards' interface of a box (docs/lan-api.md): its certificate, who may ask what, verdicts with and without cloud and
 database, entries that are written once."""
+# pylint: disable=redefined-outer-name,unused-import
 import base64
 import datetime
 import hashlib
@@ -17,11 +18,8 @@ import uuid
 
 import pytest
 
-from tests.conftest import require_programs
-from tests.integration.data_box import DataBox
-from tests.integration.fake_cloud import FakeCloud
+from tests.integration.data_box import DataBox, cloud, pg
 from tests.lab.community import Community, CommunityServer
-from tests.lab.postgres import Postgres
 from tests.lab.util import PATIENCE_SECONDS, ROOT, free_port, read_text, wait_until
 
 PIN = "471108152"
@@ -120,13 +118,6 @@ class LanBox(DataBox):
             assert self.process.wait() == 0, read_text(self.log)
 
 
-@pytest.fixture(scope="module", name="pg")
-def _pg():
-    require_programs("secbox")
-    with Postgres() as it:
-        yield it
-
-
 class Place:
     """A community with people, a guest and bans, its box, and a guard's tablet."""
 
@@ -166,14 +157,8 @@ class Place:
         return self.tablet
 
 
-@pytest.fixture(name="cloud")
-def _cloud():
-    with FakeCloud() as it:
-        yield it
-
-
-@pytest.fixture(name="place")
-def _place(cloud, pg):
+@pytest.fixture
+def place(cloud, pg):
     it = Place(cloud, pg)
     yield it
     it.box.stop()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The queue of events of a box on a real PostgreSQL: written with what they report, sent in order, forgotten only when they
 are acknowledged, and never sent to another community."""
+# pylint: disable=redefined-outer-name,unused-import
 import json
 import os
 import re
@@ -11,38 +12,17 @@ import uuid
 
 import pytest
 
-from tests.conftest import require_programs
-from tests.integration.data_box import DataBox
-from tests.integration.fake_cloud import FakeCloud
+from tests.integration.data_box import DataBox, cloud, pg
+from tests.integration.data_box import box as idle_box
 from tests.lab.community import Community, CommunityServer
-from tests.lab.postgres import Postgres
 from tests.lab.util import cpu_seconds, program, wait_until
 
 
-@pytest.fixture(scope="module", name="pg")
-def _pg():
-    require_programs("secbox")
-    with Postgres() as it:
-        yield it
-
-
-@pytest.fixture(name="cloud")
-def _cloud():
-    with FakeCloud() as it:
-        yield it
-
-
-@pytest.fixture(name="box")
-def _box(cloud, pg):
-    box = DataBox(cloud, pg)
-    box.server = CommunityServer(cloud, Community(pg))
-    box.start()
-    box.wait_applied(box.server.community.version)
-    yield box
-    if box.process.poll() is None:
-        box.process.kill()
-        box.process.wait()
-    box.server.close()
+@pytest.fixture
+def box(idle_box):
+    idle_box.start()
+    idle_box.wait_applied(idle_box.server.community.version)
+    return idle_box
 
 
 def put(box, kind, **data):
@@ -154,9 +134,7 @@ def test_no_community_no_events(cloud, pg):
         wait_until(lambda: box.ask("replica.status")["sync"] == "unserved", "it serves nobody")
         assert box.ask("queue.put", kind="visit.entry", data={})["id"] == "queue.no-community"
     finally:
-        box.process.kill()
-        box.process.wait()
-        box.server.close()
+        box.close()
 
 
 def test_many_writers_commit_together(box, pg):
@@ -265,8 +243,7 @@ def test_secboxctl_asks_over_the_socket(box):
     bad = ctl("replica", "resync", "cats")
     assert bad.returncode == 1 and "[sync.bad-table]" in bad.stderr
     assert "no such ban" in ctl("replica", "release", str(uuid.uuid4())).stdout
-    box.process.kill()
-    box.process.wait()
+    box.kill()
     gone = ctl("queue", "status")
     assert gone.returncode == 3 and "secbox does not run" in gone.stderr
     os.unlink(os.path.join(box.env["SECBOX_RUN"], "control.sock"))

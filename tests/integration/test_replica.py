@@ -1,41 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The replica of a box on a real PostgreSQL: snapshots, changes, what is refused and asked for again, and a database that is
 not there. The gateway is tests/lab/community.py, which speaks docs/wire-format.md by itself."""
+# pylint: disable=redefined-outer-name,unused-import
 import json
 import os
 
 import pytest
 
-from tests.conftest import require_programs
-from tests.integration.data_box import DataBox, fill
-from tests.integration.fake_cloud import FakeCloud
-from tests.lab.community import TABLES, Community, CommunityServer
-from tests.lab.postgres import Postgres
+from tests.integration.data_box import box, cloud, fill, pg
+from tests.lab.community import TABLES, Community
 from tests.lab.util import ROOT, read_text, wait_until
-
-
-@pytest.fixture(scope="module", name="pg")
-def _pg():
-    require_programs("secbox")
-    with Postgres() as it:
-        yield it
-
-
-@pytest.fixture(name="cloud")
-def _cloud():
-    with FakeCloud() as it:
-        yield it
-
-
-@pytest.fixture(name="box")
-def _box(cloud, pg):
-    box = DataBox(cloud, pg)
-    box.server = CommunityServer(cloud, Community(pg))
-    yield box
-    if box.process and box.process.poll() is None:
-        box.process.kill()
-        box.process.wait()
-    box.server.close()
 
 
 def test_snapshot_then_changes(box):
@@ -69,8 +43,7 @@ def test_restart_continues_with_changes_alone(cloud, box):
     fill(c, 10)
     box.start()
     box.wait_applied(c.version)
-    box.process.kill()
-    box.process.wait()
+    box.kill()
     c.put("units", {"name": "13"})
     box.start()
     box.wait_applied(c.version)
@@ -273,8 +246,7 @@ def test_the_database_comes_late_and_goes(cloud, box):
     wait_until(lambda: box.ask("replica.status")["database"] == "up", "it is there again")
     wait_until(lambda: "clientId" in box.ask("queue.put", kind="visit.entry", data={}), "events are taken again")
     c.put("units", {"name": "60"})
-    box.process.kill()
-    box.process.wait()
+    box.kill()
     box.start()
     box.wait_applied(c.version)
     box.assert_same()

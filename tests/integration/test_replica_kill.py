@@ -1,29 +1,19 @@
 # SPDX-License-Identifier: MIT
 """secbox killed at random moments of snapshots, changes, writing and sending: what was committed is there, once, and a reader
 that looks all the while never sees half. `make data-kills` does it 200 times."""
+# pylint: disable=redefined-outer-name,unused-import
 import json
 import os
 import random
 import threading
 import time
 
-import pytest
-
-from tests.conftest import require_programs
-from tests.integration.data_box import DataBox, fill
+from tests.integration.data_box import DataBox, fill, pg
 from tests.integration.fake_cloud import FakeCloud
 from tests.lab.community import TABLES, Community, CommunityServer, checksum
-from tests.lab.postgres import Postgres
 from tests.lab.util import read_text, wait_until
 
 KILLS = int(os.environ.get("DATA_KILLS", "10"))
-
-
-@pytest.fixture(name="pg")
-def _pg():
-    require_programs("secbox")
-    with Postgres() as it:
-        yield it
 
 
 class Reader(threading.Thread):
@@ -107,8 +97,7 @@ def test_killed_at_random_moments(pg):
                 else:
                     box.server.send_deltas(c.marks[-2])
                 time.sleep(chance.random() * 0.5)
-                box.process.kill()
-                box.process.wait()
+                box.kill()
                 box.start()
                 if i % 2:
                     time.sleep(chance.random() * 0.5)
@@ -120,9 +109,7 @@ def test_killed_at_random_moments(pg):
         finally:
             reader.end()
             writer.end()
-            box.process.kill()
-            box.process.wait()
-            box.server.close()
+            box.close()
         box.assert_same()
         assert reader.looks > 0 and reader.seen - states == set(), "a reader saw what never was"
         assert writer.confirmed and writer.confirmed <= set(box.server.events), "an event is lost"

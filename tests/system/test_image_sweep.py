@@ -1,34 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Images that nothing needs any more leave the disk, whatever became of them; all others stay."""
-# pylint: disable=redefined-outer-name
+# pylint: disable=redefined-outer-name,unused-import
 import os
 import shutil
 import tempfile
 
-import pytest
-
-from tests.conftest import require_programs
-from tests.lab.registry import Registry
-from tests.lab.two_service_box import WEB, TwoServiceBox
+from tests.lab.two_service_box import WEB
 from tests.lab.util import LabError, wait_until
-
-
-@pytest.fixture(scope="module")
-def shop(lab, tmp_path_factory):
-    require_programs("mgmt-agent", "secboxctl")
-    with Registry(lab) as registry:
-        it = TwoServiceBox(lab, registry, str(tmp_path_factory.mktemp("shop")), args=["--settle=0"])
-        with it.box:
-            it.box.start_agent()
-            yield it
-        lab.remove_all()
-
-
-@pytest.fixture
-def stock(shop):
-    shop.restock()
-    yield shop
-    shop.box.write_env("mgmt-agent.env", shop.box.agent_env)
+from tests.system.shop import shop, stock
 
 
 def publish(shop, kind="server:2", tag="latest"):

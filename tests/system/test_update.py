@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The box updates its images by itself: a moved tag is taken, proved and kept, or taken back; whatever goes wrong on the way,
 what runs stays as it is, and the box says why."""
-# pylint: disable=redefined-outer-name
+# pylint: disable=redefined-outer-name,unused-import
 import pytest
 
-from tests.conftest import require_programs
 from tests.lab.authority import Authority
 from tests.lab.registry_proxy import RegistryProxy
-from tests.lab.registry import PrivateEtc, Registry
-from tests.lab.two_service_box import WEB, TwoServiceBox
+from tests.lab.registry import PrivateEtc
+from tests.lab.two_service_box import WEB
+from tests.system.shop import opened, stock
 
 SHORT_LIVED = "FROM localhost/short-lived:1\nENV LIFETIME=0.5\n"
 # what it writes is no UTF-8, and what is kept of it must be
@@ -17,26 +17,13 @@ GARBLED = "FROM localhost/server:1\nCMD [\"/bin/sh\", \"-c\", \"printf 'as plann
 
 @pytest.fixture(scope="module")
 def shop(lab, tmp_path_factory):
-    require_programs("mgmt-agent", "secboxctl")
-    with Registry(lab) as registry, RegistryProxy(lab, registry.port) as front:
-        it = TwoServiceBox(lab, registry, str(tmp_path_factory.mktemp("shop")), front, args=["--settle=1", "--pull-timeout=3"])
-        it.front = front
+    with opened(lab, str(tmp_path_factory.mktemp("shop")), front=True, args=["--settle=1", "--pull-timeout=3"]) as it:
         lab.podman("build", "-q", "-t", "localhost/dies-soon:1", "-f", "-", lab.empty_dir, input=SHORT_LIVED.encode())
         lab.podman("build", "-q", "-t", "localhost/garbled:1", "-f", "-", lab.empty_dir, input=GARBLED.encode())
         for kind in ("dies-soon", "garbled"):
-            it.digests[f"{kind}:1"] = registry.push(f"localhost/{kind}:1", WEB, f"{kind}-1")
-        with it.box:
-            it.box.start_agent()
-            yield it
-        lab.remove_all()
-
-
-@pytest.fixture
-def stock(shop):
-    """Both services run, and the registry has nothing newer."""
-    shop.restock()
-    yield shop
-    shop.box.write_env("mgmt-agent.env", shop.box.agent_env)
+            it.digests[f"{kind}:1"] = it.registry.push(f"localhost/{kind}:1", WEB, f"{kind}-1")
+        it.box.start_agent()
+        yield it
 
 
 def test_a_moved_tag_is_taken_within_one_interval_and_back(stock):

@@ -9,14 +9,12 @@ import threading
 
 import pytest
 
-from tests.conftest import require_programs
 from tests.lab.agent_socket import AgentSocket
-from tests.lab.registry_proxy import RegistryProxy
 from tests.lab.kill_point import KillPoint
 from tests.lab.podman_lab import PodmanLab
-from tests.lab.registry import Registry
-from tests.lab.two_service_box import WEB, TwoServiceBox
+from tests.lab.two_service_box import WEB
 from tests.lab.util import wait_until
+from tests.system.shop import opened
 
 OLD, NEW = "old", "new"
 
@@ -27,17 +25,13 @@ def phase(name):
 
 @pytest.fixture(scope="module")
 def shop(lab, tmp_path_factory):
-    require_programs("mgmt-agent", "secboxctl")
     folder = str(tmp_path_factory.mktemp("shop"))
     kill_point = KillPoint(folder)
-    with Registry(lab) as registry, RegistryProxy(lab, registry.port) as front:
-        it = TwoServiceBox(lab, registry, folder, front, args=["--settle=1"], process_env=kill_point.env)
-        it.front, it.kill_point = front, kill_point
-        with it.box:
-            it.box.start_agent()
-            it.restock()
-            yield it
-        lab.remove_all()
+    with opened(lab, folder, front=True, args=["--settle=1"], process_env=kill_point.env) as it:
+        it.kill_point = kill_point
+        it.box.start_agent()
+        it.restock()
+        yield it
 
 
 @pytest.fixture
@@ -239,24 +233,22 @@ class SmallLab(PodmanLab):
 
 def test_the_disk_is_full_while_it_is_pulled(folder):
     """507, nothing is touched, nothing is held against the image, and it is taken when there is space."""
-    require_programs("mgmt-agent", "secboxctl")
-    with SmallLab() as lab, Registry(lab) as registry, RegistryProxy(lab, registry.port) as front:
-        stock = TwoServiceBox(lab, registry, os.path.join(folder, "box"), front, kinds=[("server", "1"), ("server", "2")])
-        with stock.box:
-            stock.box.start_agent()
-            stock.restock()
-            before = stock.box.ids()
-            stock.publish_fresh()
+    kinds = [("server", "1"), ("server", "2")]
+    with SmallLab() as lab, opened(lab, os.path.join(folder, "box"), front=True, kinds=kinds) as stock:
+        stock.box.start_agent()
+        stock.restock()
+        before = stock.box.ids()
+        stock.publish_fresh()
 
-            def fill(handler):
-                if handler.command == "GET" and "/blobs/" in handler.path:
-                    lab.fill()
-                return False
+        def fill(handler):
+            if handler.command == "GET" and "/blobs/" in handler.path:
+                lab.fill()
+            return False
 
-            with front.failing(fill):
-                results, updates = stock.take()
-            assert (results["web"]["outcome"], results["web"]["status"], results["web"]["error"]["id"]) == \
-                ("failed", 507, "pull.no-space"), results
-            assert stock.box.ids() == before and stock.box.running() == {"web", "db"} and not updates["failed"]
-            lab.empty()
-            assert stock.take()[0]["web"]["outcome"] == "done"
+        with stock.front.failing(fill):
+            results, updates = stock.take()
+        assert (results["web"]["outcome"], results["web"]["status"], results["web"]["error"]["id"]) == \
+            ("failed", 507, "pull.no-space"), results
+        assert stock.box.ids() == before and stock.box.running() == {"web", "db"} and not updates["failed"]
+        lab.empty()
+        assert stock.take()[0]["web"]["outcome"] == "done"

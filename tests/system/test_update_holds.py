@@ -1,36 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What holds a new image back, what goes with it, and what people do by hand beside the agent."""
-# pylint: disable=redefined-outer-name
+# pylint: disable=redefined-outer-name,unused-import
 import os
 import time
 
-import pytest
-
-from tests.conftest import require_programs
-from tests.lab.registry import Registry
-from tests.lab.two_service_box import DB, WEB, TwoServiceBox
+from tests.lab.two_service_box import DB, WEB
 from tests.lab.util import wait_until
+from tests.system.shop import shop, stock
 
 LABEL = "com.centurylinklabs.watchtower"
-
-
-@pytest.fixture(scope="module")
-def shop(lab, tmp_path_factory):
-    require_programs("mgmt-agent", "secboxctl")
-    with Registry(lab) as registry:
-        it = TwoServiceBox(lab, registry, str(tmp_path_factory.mktemp("shop")), args=["--settle=0"])
-        with it.box:
-            it.box.start_agent()
-            yield it
-        lab.remove_all()
-
-
-@pytest.fixture
-def stock(shop):
-    """Both services run, and the registry has nothing newer."""
-    shop.restock()
-    yield shop
-    shop.box.write_env("mgmt-agent.env", shop.box.agent_env)
 
 
 def labels(**values):

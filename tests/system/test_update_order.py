@@ -5,22 +5,17 @@ import contextlib
 
 import pytest
 
-from tests.conftest import require_programs
 from tests.lab.agent_socket import AgentSocket
-from tests.lab.registry import Registry
-from tests.lab.two_service_box import WEB, TwoServiceBox
+from tests.lab.two_service_box import WEB
 from tests.lab.util import wait_until
+from tests.system.shop import opened
 
 
 @pytest.fixture(scope="module")
 def shop(lab, tmp_path_factory):
-    require_programs("mgmt-agent", "secboxctl")
-    with Registry(lab) as registry:
-        it = TwoServiceBox(lab, registry, str(tmp_path_factory.mktemp("shop")))
-        with it.box:
-            it.box.start_agent()
-            yield it
-        lab.remove_all()
+    with opened(lab, str(tmp_path_factory.mktemp("shop"))) as it:
+        it.box.start_agent()
+        yield it
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A server with two addresses, the first of which takes connections and is silent. */
+#include "tests/unit/certificate.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -16,7 +18,6 @@
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
-#include "lib/event/process.h"
 #include "lib/http/client-address.h"
 #include "lib/http/client.h"
 #include "lib/http/server.h"
@@ -205,33 +206,8 @@ static void test_only_one(void **state)
 static int make_certificate(void **state)
 {
     (void) state;
-    const char *const argv[] = {
-        "/usr/bin/openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-keyout",
-        "key.pem",
-        "-out",
-        "cert.pem",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test",
-        "-addext",
-        "subjectAltName=DNS:gateway.test,IP:127.0.0.2",
-        NULL,
-    };
     assert_non_null(mkdtemp(folder));
-    ProcessSpec spec = { .argv = argv, .cwd = folder, .timeout_usec = 10 * USEC_PER_MINUTE };
-    ProcessResult result = {};
-    assert_true(process_run(&spec, NULL, NULL, &result, NULL) >= 0);
-    assert_int_equal(result.status, 0);
-    process_result_done(&result);
+    make_self_signed(folder, "key.pem", "cert.pem", "DNS:gateway.test,IP:127.0.0.2");
     return 0;
 }
 

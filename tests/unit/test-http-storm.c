@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* More TLS handshakes than the server takes on at one time: the others wait in the kernel's backlog, the loop sleeps, and
  * each one that ends lets the next one in. */
+#include "tests/unit/certificate.h"
+
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,11 +16,9 @@
 
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
-#include "lib/event/process.h"
 #include "lib/event/daemon.h"
 #include "lib/http/server-conn.h"
 
-#define OPENSSL "/usr/bin/openssl"
 #define PLACES 2
 #define CROWD 6
 /* A loop that spins turns thousands of times in this. */
@@ -195,33 +195,9 @@ static void test_freed_while_full(void **state)
 
 static int make_certificate(void **state)
 {
-    static const char *const argv[] = { OPENSSL,
-                                        "req",
-                                        "-x509",
-                                        "-newkey",
-                                        "ec",
-                                        "-pkeyopt",
-                                        "ec_paramgen_curve:P-256",
-                                        "-nodes",
-                                        "-keyout",
-                                        "key.pem",
-                                        "-out",
-                                        "cert.pem",
-                                        "-days",
-                                        "2",
-                                        "-subj",
-                                        "/CN=test",
-                                        "-addext",
-                                        "subjectAltName=IP:127.0.0.1",
-                                        NULL };
     (void) state;
     assert_non_null(mkdtemp(folder));
-    ProcessSpec spec = { .argv = argv, .cwd = folder, .timeout_usec = 10 * USEC_PER_MINUTE };
-    ProcessResult result = {};
-    assert_true(process_run(&spec, NULL, NULL, &result, NULL) >= 0);
-    if (result.status != 0)
-        fail_msg("%s", result.err);
-    process_result_done(&result);
+    make_self_signed(folder, "key.pem", "cert.pem", "IP:127.0.0.1");
     return 0;
 }
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams on loopback: plain and TLS, queues, ends, failures; certificates are made here and thrown away. */
+#include "tests/unit/certificate.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
@@ -18,11 +20,8 @@
 #include "lib/base/buf.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
-#include "lib/event/process.h"
 #include "lib/event/daemon.h"
 #include "lib/net/stream-impl.h"
-
-#define OPENSSL "/usr/bin/openssl"
 
 static char folder[] = "/tmp/secbox-test-stream-XXXXXX";
 
@@ -608,19 +607,8 @@ static void test_accepted_and_dropped(void **state)
     assert_string_equal(w->client.id, "stream.tls");
 }
 
-static void openssl(const char *const *argv)
-{
-    ProcessSpec spec = { .argv = argv, .cwd = folder, .timeout_usec = 10 * USEC_PER_MINUTE };
-    ProcessResult result = {};
-    assert_true(process_run(&spec, NULL, NULL, &result, NULL) >= 0);
-    if (result.status != 0)
-        fail_msg("%s", result.err);
-    process_result_done(&result);
-}
-
-#define KEY_OPTIONS "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"
 #define ISSUED "-CA", "ca.pem", "-CAkey", "ca.key"
-#define RUN(...) openssl((const char *const[]) { OPENSSL, __VA_ARGS__, NULL })
+#define RUN(...) OPENSSL(folder, __VA_ARGS__)
 
 /* "req" and "x509" only make certificates that are valid from now on; "ca" needs its settings in a file. */
 static const char ca_settings[] = "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\n"
@@ -635,10 +623,10 @@ static void make_aged_certificates(void)
     write_file("ca.conf", ca_settings, 0600);
     write_file("index", "", 0600);
     write_file("serial", "01\n", 0600);
-    RUN("req", KEY_OPTIONS, "-keyout", "ages.key", "-out", "ages.csr", "-subj", "/CN=ages", "-addext",
+    RUN("req", NEW_KEY, "-keyout", "ages.key", "-out", "ages.csr", "-subj", "/CN=ages", "-addext",
         "basicConstraints=critical,CA:TRUE");
     RUN(CA, "-selfsign", "-keyfile", "ages.key", "-in", "ages.csr", "-out", "ages.pem", FROM_TO("2000", "2049"));
-    RUN("req", KEY_OPTIONS, "-keyout", "past.key", "-out", "past.csr", "-subj", "/CN=past", "-addext",
+    RUN("req", NEW_KEY, "-keyout", "past.key", "-out", "past.csr", "-subj", "/CN=past", "-addext",
         "subjectAltName=DNS:localhost");
     RUN(CA, "-cert", "ages.pem", "-keyfile", "ages.key", "-in", "past.csr", "-out", "past.pem",
         FROM_TO("2020", "2021"));
@@ -652,14 +640,14 @@ static void make_aged_certificates(void)
 static int make_certificates(void **state _unused_)
 {
     assert_non_null(mkdtemp(folder));
-    RUN("req", "-x509", KEY_OPTIONS, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test ca");
-    RUN("req", "-x509", KEY_OPTIONS, "-keyout", "stranger.key", "-out", "stranger.pem", "-days", "2", "-subj",
+    RUN("req", "-x509", NEW_KEY, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test ca");
+    RUN("req", "-x509", NEW_KEY, "-keyout", "stranger.key", "-out", "stranger.pem", "-days", "2", "-subj",
         "/CN=stranger", "-addext", "subjectAltName=DNS:localhost");
-    RUN("req", "-x509", ISSUED, KEY_OPTIONS, "-keyout", "good.key", "-out", "good.pem", "-days", "2", "-subj",
-        "/CN=good", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1");
-    RUN("req", "-x509", ISSUED, KEY_OPTIONS, "-keyout", "other.key", "-out", "other.pem", "-days", "2", "-subj",
+    RUN("req", "-x509", ISSUED, NEW_KEY, "-keyout", "good.key", "-out", "good.pem", "-days", "2", "-subj", "/CN=good",
+        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1");
+    RUN("req", "-x509", ISSUED, NEW_KEY, "-keyout", "other.key", "-out", "other.pem", "-days", "2", "-subj",
         "/CN=localhost", "-addext", "subjectAltName=DNS:other.example,IP:192.0.2.1");
-    RUN("req", KEY_OPTIONS, "-keyout", "expired.key", "-out", "expired.csr", "-subj", "/CN=expired", "-addext",
+    RUN("req", NEW_KEY, "-keyout", "expired.key", "-out", "expired.csr", "-subj", "/CN=expired", "-addext",
         "subjectAltName=DNS:localhost");
     RUN("x509", "-req", "-in", "expired.csr", ISSUED, "-days", "-1", "-copy_extensions", "copy", "-out", "expired.pem");
     make_aged_certificates();

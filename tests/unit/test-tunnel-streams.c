@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams through a real tunnel over TLS: across cuts and new connections, and what a tunnel does with them otherwise. */
+#include "tests/unit/certificate.h"
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +16,6 @@
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/event/process.h"
 #include "lib/event/daemon.h"
 #include "lib/http/server.h"
 #include "lib/tunnel/message.h"
@@ -575,42 +576,14 @@ static void test_authorities_change(void **state)
     RUN_UNTIL(w, w->ups == 2);
 }
 
-static void make_one(const char *key, const char *cert)
-{
-    const char *const argv[] = {
-        "/usr/bin/openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-keyout",
-        key,
-        "-out",
-        cert,
-        "-days",
-        "2",
-        "-subj",
-        "/CN=test",
-        "-addext",
-        "subjectAltName=DNS:localhost,DNS:gateway.invalid",
-        NULL,
-    };
-    ProcessSpec spec = { .argv = argv, .cwd = folder, .timeout_usec = 10 * USEC_PER_MINUTE };
-    ProcessResult result = {};
-    assert_true(process_run(&spec, NULL, NULL, &result, NULL) >= 0);
-    assert_int_equal(result.status, 0);
-    process_result_done(&result);
-}
-
 static int make_certificate(void **state)
 {
+    const char *const names = "DNS:localhost,DNS:gateway.invalid";
+
     (void) state;
     assert_non_null(mkdtemp(folder));
-    make_one("key.pem", "cert.pem");
-    make_one("other-key.pem", "other.pem");
+    make_self_signed(folder, "key.pem", "cert.pem", names);
+    make_self_signed(folder, "other-key.pem", "other.pem", names);
     return 0;
 }
 
