@@ -37,7 +37,7 @@ static inline StatementParam sql_flag(bool flag)
     return sql_text(flag ? "true" : "false");
 }
 
-/* For to_char() of a timestamptz AT TIME ZONE 'UTC': RFC 3339 with milliseconds. */
+/* What to_char writes of a timestamptz AT TIME ZONE 'UTC' by it is RFC 3339 with milliseconds. */
 #define SQL_TIME_FORMAT "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'"
 
 /* $1, $2 and so on are the parameters after the SQL, in order. */
