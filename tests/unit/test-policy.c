@@ -359,7 +359,7 @@ static void old_meaning_is_kept_and_explained(void **state _unused_)
     } cases[] = {
         { "{\"bind\":[\"/srv\"]}", "/srv/a/b", "write \"/srv/a/*\"" },
         { NULL, "/var/lib/tucomunidad/volumes", "only the folders directly in it" },
-        { NULL, "/var/lib/tucomunidad/volumes/a/b", "only the folders directly in it" },
+        { NULL, "/var/lib/tucomunidad/volumes/a/b", "than the folders directly in it" },
         { NULL, "/run/tucomunidad/secbox", "/run/tucomunidad/services/web" },
     };
 
