@@ -17,6 +17,8 @@
  * other service */
 #define SECBOX_SERVICE "secbox"
 #define SECBOX_RUN_DIR RUN_DIR "/secbox"
+/* in it, for the container, which does not see them: the host's private addresses, one a line */
+#define HOST_ADDRESSES_NAME "addresses"
 #define SERVICES_RUN_DIR RUN_DIR "/services"
 #define AGENT_STATE_DIR STATE_DIR "/mgmt-agent"
 /* the names of the services that are deployed, for recovery-agent: see mgmt-agent/agent/service-names.c */

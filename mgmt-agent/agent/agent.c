@@ -16,6 +16,7 @@
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
+#include "mgmt-agent/agent/host-addresses-file.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/worker-unit.h"
 #include "mgmt-agent/state/reported-changes.h"
@@ -48,6 +49,7 @@ Agent *agent_free(Agent *a)
     sd_event_source_disable_unref(a->timer);
     journal_done(&a->journal);
     cJSON_Delete(a->link_status);
+    free(a->addresses);
     cJSON_Delete(a->result);
     free(a->connection.since);
     free(a->deploying_id);
@@ -308,6 +310,11 @@ static void begin_journal_anew(Agent *a, const Error *why, int r)
                     "Cannot set the journal aside; snapshots are refused until it can be read");
 }
 
+void agent_publish_addresses(Agent *a)
+{
+    host_addresses_write(cJSON_GetObjectItemCaseSensitive(a->link_status, "addresses"), &a->addresses);
+}
+
 void agent_follow_journal(Agent *a)
 {
     _cleanup_(error_done) Error err = {};
@@ -325,6 +332,7 @@ void agent_follow_journal(Agent *a)
      * again, and cannot write that it did. */
     stuck = ended && a->was == a->journal.state;
     agent_publish_services();
+    agent_publish_addresses(a);
     switch (a->journal.state) {
     case DEPLOY_IDLE:
     case DEPLOY_RECOVERY:

@@ -70,6 +70,7 @@ typedef struct Agent {
     size_t n_queries;
 
     cJSON *link_status; /* the last link.status */
+    char *addresses;    /* as host_addresses_write() wrote them last */
     struct {
         bool asked;        /* link.cycle was sent for this change */
         bool known, fresh; /* since when the connection was that had to go; another one has come */
@@ -147,6 +148,8 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman);
 /* service-names.c */
 /* Leaves the names of the deployed services where recovery-agent reads them. */
 void agent_publish_services(void);
+/* The host's addresses for the service secbox, as mgmt-link told them last. */
+void agent_publish_addresses(Agent *a);
 
 /* unchanged.c */
 /* Whether this snapshot runs already, as far as the kernel and our own files can tell; then *ret is the result to send. No

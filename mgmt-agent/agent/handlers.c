@@ -360,6 +360,7 @@ static void handle_link_status(Agent *a, ControlClient *c, const cJSON *message)
     cJSON_Delete(a->link_status);
     a->link_status = cJSON_Duplicate(message, 1);
     agent_note_connection(a, message);
+    agent_publish_addresses(a);
     if (!connected || same)
         return;
     agent_tell_cloud(a);

@@ -18,7 +18,7 @@
 
 struct Link {
     sd_event *event;
-    sd_event_source *recheck, *wait;
+    sd_event_source *recheck, *wait, *look;
     ConfigWatch *watch;
     char *agent_socket, *state_dir, *config_path;
     bool config_is_credential;
@@ -37,11 +37,14 @@ struct Link {
     AgentClient *agent;
     Map *complained; /* message types that were dropped, each logged once; values are not used */
     Alive alive;
+    char **addresses;       /* of this machine, as mgmt-agent knows them */
     unsigned progress_held; /* progress messages given to the tunnel while it was down */
 };
 
 /* link-status.c: what mgmt-agent, systemd and the log are told. */
 void link_report(Link *l);
+/* Looks from now on which addresses this machine has: mgmt-agent, without a network, tells them to the container. */
+void link_follow_addresses(Link *l);
 /* Takes over the reason, logs it if it is news, and reports. err NULL: connected. */
 void link_set_fault(Link *l, const Error *err, int r, const char *decision);
 void link_greet_agent(Link *l);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* link.hello and link.status: who we are and how it stands. */
+#include <errno.h>
 #include <string.h>
 
 #include "lib/base/log.h"
@@ -7,8 +8,11 @@
 #include "lib/data/json.h"
 #include "lib/data/jwt.h"
 #include "lib/event/daemon.h"
+#include "lib/net/host-addresses.h"
 #include "lib/tunnel/message.h"
 #include "mgmt-agent/link/link-impl.h"
+
+#define ADDRESSES_INTERVAL (30 * USEC_PER_SEC)
 
 static int add_token_expiry(const Link *l, cJSON *status)
 {
@@ -24,6 +28,16 @@ static int add_token_expiry(const Link *l, cJSON *status)
     return r;
 }
 
+static int add_addresses(const Link *l, cJSON *status)
+{
+    cJSON *list = cJSON_AddArrayToObject(status, "addresses");
+    int r = list ? 0 : -ENOMEM;
+
+    for (char **a = l->addresses; a && *a && r >= 0; a++)
+        r = json_append(list, cJSON_CreateString(*a));
+    return r;
+}
+
 static cJSON *make_status(const Link *l)
 {
     _cleanup_(cJSON_Deletep) cJSON *status = message_new("link.status");
@@ -32,7 +46,8 @@ static cJSON *make_status(const Link *l)
 
     if (!status || json_add_bool(status, "connected", connected) < 0 ||
         json_add_string(status, "since", timestamp_format(l->since, since)) < 0 ||
-        json_add_string(status, "gateway", l->config.gateway_url) < 0 || add_token_expiry(l, status) < 0)
+        json_add_string(status, "gateway", l->config.gateway_url) < 0 || add_token_expiry(l, status) < 0 ||
+        add_addresses(l, status) < 0)
         return NULL;
     if (!connected && l->fault.id && json_add_item(status, "error", json_from_error(&l->fault, -1)) < 0)
         return NULL;
@@ -64,6 +79,40 @@ void link_report(Link *l)
 
         send_to_agent(l, status);
     }
+}
+
+static bool same_list(char *const *a, char *const *b)
+{
+    size_t n = strv_length(a);
+
+    for (size_t i = 0; i < n; i++)
+        if (!str_equal(a[i], b ? b[i] : NULL))
+            return false;
+    return strv_length(b) == n;
+}
+
+static int on_look(sd_event_source *s _unused_, uint64_t usec _unused_, void *userdata)
+{
+    link_follow_addresses(userdata);
+    return 0;
+}
+
+void link_follow_addresses(Link *l)
+{
+    char **now = NULL;
+    int r = host_addresses(false, &now);
+
+    if (r < 0)
+        log_debug("this machine's addresses cannot be read: %s", strerror(-r));
+    else if (same_list(now, l->addresses))
+        strv_free(now);
+    else {
+        strv_free(l->addresses);
+        l->addresses = now;
+        link_report(l);
+    }
+    if (timer_arm(l->event, &l->look, ADDRESSES_INTERVAL, on_look, l) < 0)
+        log_warning("no timer: this machine's addresses are not followed");
 }
 
 void link_greet_agent(Link *l)

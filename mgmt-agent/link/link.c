@@ -300,6 +300,7 @@ int link_start(Link *l, Error *err)
     if (r < 0)
         return r;
     service_ready("starting");
+    link_follow_addresses(l);
     link_take_kept(l);
     link_watch_files(l);
     if (l->configured) {
@@ -334,7 +335,9 @@ Link *link_free(Link *l)
     agent_client_free(l->agent);
     sd_event_source_disable_unref(l->recheck);
     sd_event_source_disable_unref(l->wait);
+    sd_event_source_disable_unref(l->look);
     map_free(l->complained);
+    strv_free(l->addresses);
     link_config_done(&l->config);
     link_config_done(&l->next);
     error_done(&l->fault);

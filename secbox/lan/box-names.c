@@ -3,8 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,21 +10,10 @@
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/net/host-addresses.h"
 #include "secbox/lan/authority.h"
 
 #define ADDRESSES_FILE_MAX 4096
-
-static bool is_private4(const struct in_addr *a)
-{
-    uint32_t n = ntohl(a->s_addr);
-
-    return n >> 24 == 10 || n >> 20 == 0xac1 || n >> 16 == 0xc0a8 || n >> 16 == 0xa9fe || n >> 24 == 127;
-}
-
-static bool is_private6(const struct in6_addr *a)
-{
-    return (a->s6_addr[0] & 0xfe) == 0xfc || IN6_IS_ADDR_LINKLOCAL(a) || IN6_IS_ADDR_LOOPBACK(a);
-}
 
 /* Addresses in their one form, and only those that the authority may vouch for; names as they are. NULL: not usable. */
 static const char *canonical(const char *text, char buf[static INET6_ADDRSTRLEN])
@@ -35,9 +22,9 @@ static const char *canonical(const char *text, char buf[static INET6_ADDRSTRLEN]
     struct in_addr four;
 
     if (inet_pton(AF_INET, text, &four) == 1)
-        return is_private4(&four) ? inet_ntop(AF_INET, &four, buf, INET6_ADDRSTRLEN) : NULL;
+        return address_is_private(AF_INET, &four) ? inet_ntop(AF_INET, &four, buf, INET6_ADDRSTRLEN) : NULL;
     if (inet_pton(AF_INET6, text, &six) == 1)
-        return is_private6(&six) ? inet_ntop(AF_INET6, &six, buf, INET6_ADDRSTRLEN) : NULL;
+        return address_is_private(AF_INET6, &six) ? inet_ntop(AF_INET6, &six, buf, INET6_ADDRSTRLEN) : NULL;
     /* "box.secbox.local" is below the only name that the authority may vouch for; other names are not */
     return str_ends(text, "." LAN_HOST) && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789.-") == strlen(text)
                ? text
@@ -75,33 +62,23 @@ static int add_list(char ***names, const char *list, const char *separators)
 
 static int add_written(char ***names, const char *run_dir)
 {
-    _cleanup_(freep) char *path = path_join(run_dir, "addresses"), *text = NULL;
+    _cleanup_(freep) char *path = path_join(run_dir, HOST_ADDRESSES_NAME), *text = NULL;
 
     if (!path)
         return -ENOMEM;
     return file_read(path, ADDRESSES_FILE_MAX, &text, NULL, NULL) < 0 ? 0 : add_list(names, text, " \r\n");
 }
 
+/* What cannot be read now is there the next time. */
 static int add_own(char ***names)
 {
-    struct ifaddrs *list = NULL;
-    char text[INET6_ADDRSTRLEN];
+    _cleanup_(strv_freep) char **own = NULL;
     int r = 0;
 
-    if (getifaddrs(&list) < 0)
+    if (host_addresses(true, &own) < 0)
         return 0;
-    for (const struct ifaddrs *i = list; i && r >= 0; i = i->ifa_next) {
-        int family = i->ifa_addr ? i->ifa_addr->sa_family : AF_UNSPEC;
-        const void *addr =
-            family == AF_INET    ? (const void *) &((const struct sockaddr_in *) (const void *) i->ifa_addr)->sin_addr
-            : family == AF_INET6 ? (const void *) &((const struct sockaddr_in6 *) (const void *) i->ifa_addr)->sin6_addr
-                                 : NULL;
-        /* a link-local address cannot stand in a URL without its interface */
-        if (addr && (i->ifa_flags & IFF_UP) && inet_ntop(family, addr, text, sizeof(text)) &&
-            !str_starts(text, "fe80:"))
-            r = add(names, text);
-    }
-    freeifaddrs(list);
+    for (char **a = own; a && *a && r >= 0; a++)
+        r = add(names, *a);
     return r;
 }
 

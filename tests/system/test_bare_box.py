@@ -141,6 +141,7 @@ def test_the_shipped_example_runs(bare):
     healthy = ["healthcheck", "run", box.ids()["secbox"]]
     wait_until(lambda: box.user.podman(*healthy, check=False).returncode == 0, "secbox says that it is alive")
     wait_until(lambda: guards_status(box).get("database"), "the guards' pages answer, with the database behind them")
+    wait_until(lambda: guards_trust(box), "a tablet that trusts the box's authority reaches it by its address")
 
 
 def guards_status(box):
@@ -152,3 +153,18 @@ def guards_status(box):
             return json.load(answer)
     except OSError:
         return {}
+
+
+def guards_trust(box):
+    """With the authority that the box hands out, and the address in the certificate: as a tablet that has it installed. The
+    container does not see that address; mgmt-link and mgmt-agent tell it."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with urllib.request.urlopen(f"https://{box.address}:8443/ca.crt", context=context, timeout=60) as answer:
+        authority = answer.read()
+    trusting = ssl.create_default_context(cadata=authority.decode() if authority.startswith(b"-----") else authority)
+    try:
+        with urllib.request.urlopen(f"https://{box.address}:8443/api/lan/status", context=trusting, timeout=60) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
