@@ -11,6 +11,7 @@
 #include "gateway/communities/api-boxes.h"
 #include "gateway/communities/api-communities.h"
 #include "gateway/communities/api-import.h"
+#include "gateway/communities/api-passes.h"
 #include "gateway/communities/box-events.h"
 #include "gateway/communities/community-sync.h"
 #include "gateway/deployments/api-deployments.h"
@@ -512,6 +513,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     router_add(g->router, box_event_routes, g->box_events);
     router_add(g->router, box_routes, &g->box_api);
     router_add(g->router, community_routes, &g->community_events);
+    router_add(g->router, pass_routes, &g->community_events);
     router_add(g->router, audit_routes, NULL);
     return 0;
 }

@@ -5,7 +5,8 @@
 # Needs no network when everything is there. The database and the registry that come with it are not started.
 set -eu
 
-BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-dev libsystemd-dev libpq-dev libssl-dev"
+BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-dev libsystemd-dev libpq-dev libssl-dev
+    libqrencode-dev"
 # What Debian's podman only recommends is needed as well: netavark makes its bridges and published ports by iptables, `init: true`
 # is catatonit, and a rootless user has control groups and a bus only by a session of its own.
 RUN="openssh-server podman podman-compose crun catatonit netavark aardvark-dns iptables uidmap slirp4netns fuse-overlayfs

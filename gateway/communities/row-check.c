@@ -180,7 +180,7 @@ static int check_member(const Member *m, cJSON *item, Error *err)
 }
 
 /* Members that are null are as good as absent, and what comes from the API's own answers is taken back. */
-static void drop_unsaid(cJSON *row)
+static void drop_unsaid(RowKind kind, cJSON *row)
 {
     static const char *const answered[] = { "id", "version", "hasPin" };
     for (cJSON *i = row->child, *next; i; i = next) {
@@ -190,6 +190,8 @@ static void drop_unsaid(cJSON *row)
     }
     for (size_t i = 0; i < ELEMENTSOF(answered); i++)
         cJSON_DeleteItemFromObjectCaseSensitive(row, answered[i]);
+    if (kind == ROW_COMMUNITIES) /* the database puts the one of the community back */
+        cJSON_DeleteItemFromObjectCaseSensitive(row, "passKey");
 }
 
 static int check_identity(const char *id, const cJSON *row, char ret_id[static UUID_SIZE], Error *err)
@@ -258,7 +260,7 @@ int row_check(RowKind kind, const char *community, const char *id, cJSON *row, c
     int r = check_identity(id, row, ret_id, err);
     if (r < 0)
         return r;
-    drop_unsaid(row);
+    drop_unsaid(kind, row);
     r = check_community(kind, community, row, err);
     if (r < 0)
         return error_from_errno(err, r, "checking a row");

@@ -34,6 +34,7 @@ typedef struct Fleet {
     const char *user;             /* --user */
     const char *known_hosts;      /* --known-hosts */
     const char *after;            /* --after */
+    const char *svg;              /* --svg */
     bool dry_run;
     bool replace;
     bool forwarding;
@@ -119,3 +120,4 @@ int verb_community_boxes(int argc, char **argv, void *userdata);
 int verb_community_ban_status(int argc, char **argv, void *userdata);
 int verb_community_events(int argc, char **argv, void *userdata);
 int verb_community_import(int argc, char **argv, void *userdata);
+int verb_community_pass(int argc, char **argv, void *userdata);

@@ -10,7 +10,7 @@
 #include "gateway/http/operator-auth.h"
 #include "lib/base/strv.h"
 
-#define MODULES_MAX 16
+#define MODULES_MAX 24
 #define DEVICE_PREFIX "/v1/devices/"
 
 typedef struct Module {

@@ -8,3 +8,5 @@ extern const char schema_communities[];
 extern const char schema_sync[];
 /* Imports of whole tables. */
 extern const char schema_import[];
+/* The keys that passes are signed with. */
+extern const char schema_passes[];

@@ -161,6 +161,7 @@ static const SchemaStep schema_steps[] = {
          " ADD COLUMN target text;\n" },
     { 7, schema_sync },
     { 8, schema_import },
+    { 9, schema_passes },
     {},
 };
 

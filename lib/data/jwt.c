@@ -193,22 +193,30 @@ static int check_claims(const JwtClaims *c, const JwtExpect *expect, Error *err)
     return 0;
 }
 
-int jwt_verify_device(const Key *issuer_key, const char *token, const JwtExpect *expect, JwtClaims *ret, Error *err)
+int jwt_open(const Key *key, const char *token, const char *type, cJSON **ret, Error *err)
 {
     _cleanup_(token_done) Token t = {};
+    int r = token_parse(token, &t, err);
+
+    if (r >= 0)
+        r = check_header(t.header, type, false, err);
+    if (r >= 0)
+        r = check_signature(&t, key, err);
+    if (r >= 0)
+        *ret = TAKE_PTR(t.payload);
+    return r;
+}
+
+int jwt_verify_device(const Key *issuer_key, const char *token, const JwtExpect *expect, JwtClaims *ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *payload = NULL;
     _cleanup_(jwt_claims_done) JwtClaims c = {};
     int r;
 
-    r = token_parse(token, &t, err);
+    r = jwt_open(issuer_key, token, expect->type ? expect->type : JWT_TYPE_DEVICE, &payload, err);
     if (r < 0)
         return r;
-    r = check_header(t.header, expect->type ? expect->type : JWT_TYPE_DEVICE, false, err);
-    if (r < 0)
-        return r;
-    r = check_signature(&t, issuer_key, err);
-    if (r < 0)
-        return r;
-    r = read_claims(t.payload, true, &c, err);
+    r = read_claims(payload, true, &c, err);
     if (r < 0)
         return r;
     r = check_claims(&c, expect, err);
@@ -279,9 +287,16 @@ static cJSON *new_header(const char *type)
     return TAKE_PTR(header);
 }
 
+int jwt_sign(const Key *key, const char *type, const cJSON *claims, char **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *header = new_header(type);
+
+    return header ? token_make(key, header, claims, ret, err) : error_from_errno(err, -ENOMEM, "cannot make a token");
+}
+
 int jwt_sign_device(const Key *issuer_key, const JwtClaims *claims, char **ret, Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *header = new_header(JWT_TYPE_DEVICE), *payload = cJSON_CreateObject();
+    _cleanup_(cJSON_Deletep) cJSON *payload = cJSON_CreateObject();
     cJSON *confirmation;
 
     if (str_empty(claims->issuer) || str_empty(claims->audience) || str_empty(claims->subject) ||
@@ -295,7 +310,7 @@ int jwt_sign_device(const Key *issuer_key, const JwtClaims *claims, char **ret, 
     confirmation = cJSON_CreateObject();
     if (json_add_item(payload, "cnf", confirmation) < 0 || json_add_string(confirmation, "jkt", claims->thumbprint) < 0)
         return error_from_errno(err, -ENOMEM, "cannot make a token");
-    return token_make(issuer_key, header, payload, ret, err);
+    return jwt_sign(issuer_key, JWT_TYPE_DEVICE, payload, ret, err);
 }
 
 int jwt_hash(const char *token, char ret[static JWT_HASH_SIZE])

@@ -3,6 +3,7 @@
  * JWT of RFC 9449 (DPoP). */
 #pragma once
 
+#include <cjson/cJSON.h>
 #include <stdint.h>
 
 #include "lib/base/clock.h"
@@ -14,6 +15,12 @@
 /* Explicit types: one token can never stand in for another (RFC 8725 §3.11). */
 #define JWT_TYPE_DEVICE "device+jwt"
 #define JWT_TYPE_PROOF "dpop+jwt"
+
+/* What every token here is made of: header {typ, alg} and these claims, signed; and the claims of one whose size, form, alg
+ * (ES256, nothing else), typ and signature are right. What the claims say is the caller's to judge. Errors: jwt.too-large,
+ * jwt.malformed, jwt.algorithm, jwt.type, jwt.header, jwt.signature. */
+int jwt_sign(const Key *key, const char *type, const cJSON *claims, char **ret, Error *err) _must_check_;
+int jwt_open(const Key *key, const char *token, const char *type, cJSON **ret, Error *err) _must_check_;
 
 typedef struct JwtClaims {
     char *issuer;                               /* iss */

@@ -6,8 +6,10 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <string.h>
 
 #include "lib/base/fileio.h"
+#include "lib/base/strv.h"
 
 #define PEM_SIZE_MAX 8192
 
@@ -35,19 +37,26 @@ int key_pem_read(const char *path, uid_t owner, char **ret, size_t *ret_len, Err
     return file_read_secret(path, PEM_SIZE_MAX, owner, ret, ret_len, err);
 }
 
-int key_pem_write(EVP_PKEY *pkey, const char *path, uid_t uid, gid_t gid, Error *err)
+int key_pem_print(EVP_PKEY *pkey, char **ret, Error *err)
 {
     _cleanup_(BIO_freep) BIO *bio = BIO_new(BIO_s_mem());
     char *text = NULL;
     long len = 0;
-    int r;
 
     if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) != 1 ||
         (len = BIO_get_mem_data(bio, &text)) <= 0) {
         ERR_clear_error();
         return error_set(err, EIO, "key.generate", "libcrypto could not write the new key as PEM");
     }
-    r = file_write_atomic(path, text, (size_t) len, 0600, uid, gid, err);
+    *ret = strndup(text, (size_t) len);
     OPENSSL_cleanse(text, (size_t) len);
-    return r;
+    return *ret ? 0 : error_from_errno(err, -ENOMEM, "cannot write a key");
+}
+
+int key_pem_write(EVP_PKEY *pkey, const char *path, uid_t uid, gid_t gid, Error *err)
+{
+    _cleanup_(secret_freep) char *text = NULL;
+    int r = key_pem_print(pkey, &text, err);
+
+    return r < 0 ? r : file_write_atomic(path, text, strlen(text), 0600, uid, gid, err);
 }

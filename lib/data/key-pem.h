@@ -15,5 +15,8 @@ EVP_PKEY *key_pem_parse(const char *text, size_t len);
 /* file_read_secret() with a limit that fits a key: the caller parses, judges and wipes the text (secret_free). */
 int key_pem_read(const char *path, uid_t owner, char **ret, size_t *ret_len, Error *err) _must_check_;
 
+/* A new string that ends in a newline; secret_free() it. */
+int key_pem_print(EVP_PKEY *pkey, char **ret, Error *err) _must_check_;
+
 /* Saves durably, mode 0600, owner uid:gid unless (uid_t) -1. */
 int key_pem_write(EVP_PKEY *pkey, const char *path, uid_t uid, gid_t gid, Error *err) _must_check_;

@@ -147,6 +147,24 @@ int key_load_or_make(const char *path, uid_t uid, gid_t gid, Key **ret, Error *e
     return 0;
 }
 
+int key_from_text(const char *pem, size_t len, Key **ret, Error *err)
+{
+    Key *k = key_from_pem(pem, len);
+
+    if (!k)
+        return error_set(err, EBADMSG, "key.bad",
+                         "the text is not a P-256 private key in PEM form without pass phrase");
+    *ret = k;
+    return 0;
+}
+
+int key_to_text(const Key *k, char **ret, Error *err)
+{
+    if (!k->private)
+        return error_set(err, EINVAL, "key.bad", "only a public key is known here");
+    return key_pem_print(k->pkey, ret, err);
+}
+
 /* A base64url member of exactly 32 bytes (RFC 7518 §6.2.1.2: leading zeros are written). */
 static int jwk_coordinate(const cJSON *jwk, const char *name, uint8_t ret[static COORDINATE_SIZE])
 {

@@ -17,6 +17,9 @@ int key_load(const char *path, Key **ret, Error *err) _must_check_;
 /* Loads, or makes and saves durably (mode 0600, owner uid:gid unless (uid_t) -1) when missing. The file may belong to
  * `uid`, this process' user or root. */
 int key_load_or_make(const char *path, uid_t uid, gid_t gid, Key **ret, Error *err) _must_check_;
+/* The same from and as PEM text (PKCS#8), for keys that are kept elsewhere than in a file. The text is secret: secret_free(). */
+int key_from_text(const char *pem, size_t len, Key **ret, Error *err) _must_check_;
+int key_to_text(const Key *k, char **ret, Error *err) _must_check_;
 /* Public key from a JWK object as JSON text: {"kty":"EC","crv":"P-256","x":…,"y":…}; unknown members are ignored,
  * a private "d" is refused. "key.bad". */
 int key_from_jwk(const char *jwk, size_t len, Key **ret, Error *err) _must_check_;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* No text that is not signed by the right key is ever accepted as a device token; tokens and JWKs of any shape are
+/* No text that is not signed by the right key is ever accepted as a device token or a pass; tokens and JWKs of any shape are
  * refused without harm. */
 #include <stdint.h>
 #include <string.h>
 
 #include "lib/data/jwt.h"
+#include "lib/data/pass.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,8 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     _cleanup_(key_freep) Key *key = NULL;
     JwtExpect expect = { .type = JWT_TYPE_DEVICE, .now = 1562262616, .allow_expired = 1 };
     JwtClaims claims = {};
+    Pass pass;
 
     if (jwt_verify_device(issuer(), text, &expect, &claims, NULL) >= 0)
+        abort();
+    if (pass_open(issuer(), text, &pass, NULL) >= 0)
         abort();
     if (jwt_peek(text, &claims, NULL) == 0)
         jwt_claims_done(&claims);

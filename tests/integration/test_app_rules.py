@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The guards' app decides as the box does: its own modules, run by Node, against the tables that the C code is held to."""
+import hashlib
 import json
 import os
 import shutil
@@ -65,3 +66,10 @@ def test_verdicts_are_alike():
         {"now": 1774745999, "weekday": 0, "minute": 60 + 59},
         {"now": 1774746000, "weekday": 0, "minute": 3 * 60},
     ], "days and hours are those of the community, over a change of its clocks, too"
+
+
+def test_code_of_others_is_as_it_came():
+    with open(os.path.join(APP, "jsqr-1.4.0.mjs"), "rb") as f:
+        assert hashlib.sha256(f.read()).hexdigest() == "bc40c8a15196236b2314db0856f72ca0b49980cd5413b8c852a7349f5fee0859"
+    with open(os.path.join(APP, "jsqr-1.4.0.LICENSE"), encoding="utf-8") as f:
+        assert "Apache License" in f.read()

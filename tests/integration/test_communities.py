@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Community data by the gateway's HTTP interface, on a real PostgreSQL."""
 # pylint: disable=redefined-outer-name,unused-import
+import base64
+from concurrent.futures import ThreadPoolExecutor
+import json
 import threading
 import urllib.request
 import uuid
@@ -8,6 +11,9 @@ import uuid
 import pytest
 
 from tests.integration.gateway_lab import enroll, error_id, gw, shared
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 TIMES = {"from": "2026-01-02T03:04:05Z", "until": "2036-01-02T03:04:05Z"}
 
@@ -188,3 +194,76 @@ def test_versions_have_no_gap_when_many_write_at_once(gw, community):
     for t in threads:
         t.join()
     assert [int(row[0]) for row in community.log()] == list(range(1, 82))
+
+
+def opened(text, key):
+    """The claims of a pass, checked without any of our code."""
+    head, claims, signature = text.split(".")
+
+    def part(p):
+        return base64.urlsafe_b64decode(p + "=" * (-len(p) % 4))
+
+    raw = part(signature)
+    numbers = [int.from_bytes(part(key[n]), "big") for n in ("x", "y")]
+    public = ec.EllipticCurvePublicNumbers(*numbers, ec.SECP256R1()).public_key()
+    public.verify(encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")),
+                  f"{head}.{claims}".encode(), ec.ECDSA(hashes.SHA256()))
+    assert json.loads(part(head)) == {"typ": "pass+jwt", "alg": "ES256"}
+    return json.loads(part(claims))
+
+
+def ask_pass(community, guest):
+    return community.gw.request("POST", f"{community.path}/guests/{guest}/pass")
+
+
+def test_passes_are_signed_by_the_key_of_their_community(gw, community):
+    unit = community.put("units", name="1")["id"]
+    guest = community.put("guests", unit=unit, name="Eva", **TIMES)["id"]
+    assert "passKey" not in gw.request("GET", community.path).json["row"]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: ask_pass(community, guest), range(4)))
+    assert [a.status for a in answers] == [201] * 4, answers
+    row = gw.request("GET", community.path).json["row"]
+    key = row["passKey"]
+    assert (key["kty"], key["crv"]) == ("EC", "P-256") and "d" not in key
+    times = {"nbf": 1767323045, "exp": 2082855845}
+    for answer in answers:
+        it = answer.json["pass"]
+        assert opened(it["text"], key) == {"v": 1, "aud": community.id, "sub": guest, "jti": it["id"], **times}
+        assert len(it["text"]) < 360, "more makes a QR code that phones read badly"
+    assert len({a.json["pass"]["id"] for a in answers}) == 4, "each is a pass of its own"
+    assert gw.postgres.sql(f"SELECT count(*) FROM pass_keys WHERE community = '{community.id}'") == [["1"]]
+    # whoever changes the community neither needs the key nor can replace it
+    for change in ({"name": "New"}, {"name": "Newer", "passKey": {**key, "x": key["y"]}}):
+        assert gw.request("PUT", community.path, change).json["row"]["passKey"] == key
+    # a gateway of before knows nothing of it, and loses it
+    gw.postgres.sql(f"SELECT community_write('communities', '{community.id}', '{community.id}', jsonb_build_object('name', 'Old'),"
+                    " NULL, false, 'test')")
+    assert opened(ask_pass(community, guest).json["pass"]["text"], key)["sub"] == guest
+    assert gw.request("GET", community.path).json["row"] == {"id": community.id, "name": "Old", "passKey": key,
+                                                             "version": gw.request("GET", community.path).json["row"]["version"]}
+    entries = [e for e in gw.audit("pass.issued") if e["detail"]["guest"] == guest]
+    assert len(entries) == 5 and entries[0]["actor"] == "operator:lab"
+    pem = gw.postgres.sql(f"SELECT split_part(key, chr(10), 2) FROM pass_keys WHERE community = '{community.id}'")[0][0]
+    secrets = [pem, answers[0].json["pass"]["text"]]
+    assert len(pem) == 64
+    told = [json.dumps(gw.audit()), json.dumps(community.log()), gw.daemon.log()]
+    told += [str(gw.postgres.sql(f"SELECT * FROM {t}")) for t in ("community_rows", "community_changes")]
+    assert not [s for s in secrets for text in told if s in text], "neither the key nor a pass is anywhere else"
+
+
+def test_no_pass_without_a_guest_who_may_come(gw, community):
+    unit = community.put("units", name="1")["id"]
+    over = community.put("guests", unit=unit, **{"from": "2020-01-01T00:00:00Z", "until": "2020-02-01T00:00:00Z"})["id"]
+    guest = community.put("guests", unit=unit, **TIMES)["id"]
+    answer = ask_pass(community, over)
+    assert answer.status == 409 and error_id(answer) == "pass.over"
+    assert community.ask("DELETE", "guests", guest).status == 200
+    for other in (guest, unit, new()):
+        answer = ask_pass(community, other)
+        assert answer.status == 404 and error_id(answer) == "row.not-found"
+    assert error_id(ask_pass(community, "x")) == "request.bad-id"
+    assert gw.raw("POST", f"{community.path}/guests/{over}/pass", None, {}).status == 401
+    assert gw.request("GET", f"{community.path}/guests/{over}/pass").status == 405
+    assert ask_pass(Community(gw, "Other"), over).status == 404, "the guest of another community"
+    assert gw.postgres.sql(f"SELECT count(*) FROM pass_keys WHERE community = '{community.id}'") == [["0"]]

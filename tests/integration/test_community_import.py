@@ -5,15 +5,18 @@ import csv
 import io
 import json
 import os
+import re
+import shutil
+import subprocess
 
 import pytest
 
 from tests.integration.gateway_lab import error_id, gw, shared
 from tests.integration.test_box_events import event
-from tests.integration.test_communities import TIMES, Community, community, new
+from tests.integration.test_communities import TIMES, Community, community, new, opened
 from tests.integration.test_community_sync import boxes, stored
 from tests.lab.fleet import Fleet
-from tests.lab.util import wait_until
+from tests.lab.util import ROOT, read_text, wait_until
 
 
 def send(community, text, query):
@@ -165,3 +168,49 @@ def test_import_by_a_verb(fleet, folder, community):
     bad = write(folder, "bad.ndjson", '{"name": "1"}\n{"nome": "2"}\n')
     failed = fleet.run("community", "import", community.id, "units", bad)
     assert failed.returncode == 1 and "bad.ndjson:2: the member \"name\" is missing" in failed.stderr
+
+
+def read_qr(svg):
+    """What the app's own reader sees in a picture of one path, whose squares are drawn 4 pixels wide."""
+    size = int(re.search(r'viewBox="0 0 (\d+) \1"', svg)[1])
+    squares = re.findall(r"M(\d+) (\d+)h1v1h-1z", svg)
+    script = """
+import { readFileSync } from "node:fs";
+import { runInThisContext } from "node:vm";
+globalThis.self = globalThis;
+runInThisContext(readFileSync("%s", "utf8"));
+const [size, squares] = JSON.parse(readFileSync(0, "utf8"));
+const side = size * 4;
+const data = new Uint8ClampedArray(side * side * 4).fill(255);
+for (const [x, y] of squares)
+  for (let i = 0; i < 4; i++) {
+    const at = ((y * 4 + i) * side + x * 4) * 4;
+    for (let pixel = at; pixel < at + 16; pixel += 4) data.fill(0, pixel, pixel + 3);
+  }
+console.log(self.jsQR(data, side, side)?.data ?? "");
+""" % os.path.join(ROOT, "secbox", "lan", "app", "jsqr-1.4.0.mjs")
+    done = subprocess.run([shutil.which("node") or "nodejs", "--input-type=module", "-e", script], capture_output=True, text=True,
+                          input=json.dumps([size, [[int(x), int(y)] for x, y in squares]]), check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_pass_as_text_and_as_a_picture(gw, fleet, folder, community):
+    unit = community.put("units", name="1")["id"]
+    guest = community.put("guests", unit=unit, name="Eva", **TIMES)["id"]
+    key = {}
+
+    def is_pass(text):
+        key.update(gw.request("GET", community.path).json["row"]["passKey"])
+        return opened(text, key)["sub"] == guest
+
+    assert is_pass(fleet.run("community", "pass", community.id, guest, check=0).stdout.strip())
+    assert is_pass(fleet.json("community", "pass", community.id, guest)["pass"]["text"])
+    picture = os.path.join(folder, "pass.svg")
+    done = fleet.run("community", "pass", community.id, guest, "--svg", picture, check=0)
+    assert done.stdout == f"{picture} is good from 2026-01-02T03:04:05.000Z until 2036-01-02T03:04:05.000Z, once\n"
+    assert os.stat(picture).st_mode & 0o777 == 0o600
+    assert is_pass(read_qr(read_text(picture)))
+    assert fleet.run("community", "pass", community.id, new()).returncode == 1
+    missing = fleet.run("community", "pass", community.id, guest, "--svg", os.path.join(folder, "none", "pass.svg"))
+    assert missing.returncode == 1 and "none/pass.svg" in missing.stderr
