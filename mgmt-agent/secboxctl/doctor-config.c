@@ -48,7 +48,16 @@ static void remedy_of_missing_keys(const Doctor *d, const EnvFile *env, const ch
     }
     _cleanup_(freep) char *all = keys ? strv_join(keys, "|") : NULL;
     if (all && source) /* the last line may have no end */
-        finding_remedy(f, "sed -i '$a\' %s && grep -E '^(%s)=' %s >>%s", path, all, source, path);
+        finding_remedy(f, "sed -i '$a\\' %s && grep -E '^(%s)=' %s >>%s", path, all, source, path);
+}
+
+/* Without such a line the file would be no better. */
+static bool is_of_required_key(EnvFileKind kind, const Error *err)
+{
+    for (const EnvRule *rule = env_rules; rule->key; rule++)
+        if (str_equal(rule->key, err->key))
+            return rule->required & kind;
+    return false;
 }
 
 /* What mends an env file, where one command does. */
@@ -62,7 +71,7 @@ static void remedy_of_env(const Doctor *d, EnvFileKind kind, const EnvFile *env,
         finding_remedy(f, "chmod 0600 %s", path);
     else if (str_equal(id, "env.bad-owner"))
         finding_remedy(f, "chown %s: %s", owner, path);
-    else if (err->line > 0 && str_equal(err->file, path))
+    else if (err->line > 0 && str_equal(err->file, path) && !is_of_required_key(kind, err))
         finding_remedy(f, "sed -i '%us/^/#/' %s", err->line, path);
     else if (kept && str_equal(id, "env.missing"))
         finding_remedy(f, "install -m 0600 %s %s && systemctl restart mgmt-agent mgmt-link", kept, path);

@@ -321,8 +321,12 @@ def test_going_back_is_not_too_late_because_the_push_was(agent):
     agent.write(os.path.join(agent.state, "snapshots/6.json"),
                 json.dumps(agent.snapshot(version="6", expiresAt="2026-01-02T03:04:05.678Z")))
     agent.start()
-    assert agent.peer({"type": "compose.rollback", "id": "back"}).next("compose.result")
-    message = json.loads(read_text(agent.jobs_path + ".input.apply"))["message"]
+
+    def go_back():
+        """It is refused while the services are started after a boot."""
+        assert agent.peer({"type": "compose.rollback", "id": "back"}).next("compose.result")
+        return read_text(agent.jobs_path + ".input.apply")
+    message = json.loads(wait_until(go_back, "the worker is asked to deploy it"))["message"]
     assert message["id"] == "back" and message["version"].startswith("local-")
     assert "expiresAt" not in message and "nonce" not in message
 
