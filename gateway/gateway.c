@@ -466,7 +466,8 @@ static int make_listeners(Gateway *g)
     g->requests = requests_new(g->event, g->store);
     if (!g->requests)
         return -ENOMEM;
-    g->queries = (DeviceQueries) { .conns = g->conns, .requests = g->requests, .registry = g->registry };
+    g->queries =
+        (DeviceQueries) { .store = g->store, .conns = g->conns, .requests = g->requests, .registry = g->registry };
     if (device_queries_listen(&g->queries) < 0)
         return -ENOMEM;
     g->recovery = recovery_reports_new(g->event, g->store, g->conns);

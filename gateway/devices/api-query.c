@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "gateway/auth/audit.h"
 #include "gateway/devices/device-query.h"
 #include "gateway/http/compose-body.h"
 #include "lib/base/strv.h"
@@ -13,6 +14,7 @@
 
 #define STATUS_TIMEOUT (30 * USEC_PER_SEC)
 #define PLAN_TIMEOUT (120 * USEC_PER_SEC)
+#define DOCTOR_TIMEOUT (130 * USEC_PER_SEC) /* the agent ends it before */
 
 /* Passes on a member of the box's answer as {"KEY": …}. */
 static void answer_with(Request *c, int status, const cJSON *message, const char *key)
@@ -80,8 +82,70 @@ static void plan(Request *c)
     error_done(&err);
 }
 
+/* By how much the box's clock is ahead, the way of the message included; nothing when it does not say a time. */
+static int add_skew(cJSON *body, const cJSON *message)
+{
+    const char *at = json_string(message, "at");
+    usec_t theirs, ours = realtime_usec();
+
+    if (!at || timestamp_parse(at, &theirs) < 0)
+        return 0;
+    int64_t seconds = ((int64_t) theirs - (int64_t) ours) / (int64_t) USEC_PER_SEC;
+    return json_add_item(body, "clockAheadSeconds", cJSON_CreateNumber((double) seconds));
+}
+
+static void on_doctor_report(Request *c, const char *type, const cJSON *message)
+{
+    _cleanup_(cJSON_Deletep) cJSON *body = NULL;
+
+    if (str_equal(type, "error"))
+        answer_with(c, 502, message, "error");
+    if (!str_equal(type, "doctor.report"))
+        return;
+    body = cJSON_CreateObject();
+    if (!body ||
+        json_add_item(body, "report", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, "report"), true)) < 0 ||
+        json_add_item(body, "exitCode", cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(message, "exitCode"), true)) <
+            0 ||
+        add_skew(body, message) < 0)
+        request_fail(c, -ENOMEM, NULL);
+    else
+        request_answer(c, 200, TAKE_PTR(body));
+}
+
+/* An agent that does not know the question would leave it without an answer. */
+static int check_takes_doctor(const DeviceConn *s, Error *err)
+{
+    const char *device = device_conn_device(s);
+
+    if (device_conn_takes_doctor(s))
+        return 0;
+    if (!device_conn_agent_spoke(s))
+        return error_set(err, ENOTCONN, "device.agent-silent",
+                         "the tunnel of device %s is up, but mgmt-agent has not reported: is it running?", device);
+    return error_set(err, EBADMSG, "doctor.unsupported",
+                     "the agent of device %s is older than this question: run `secboxctl doctor` on the box", device);
+}
+
+static void doctor(Request *c)
+{
+    const DeviceQueries *q = c->module;
+    const DeviceConn *s = device_conn_find(q->conns, c->args[0], ROLE_MGMT);
+    _cleanup_(error_done) Error err = {};
+    int r = s ? check_takes_doctor(s, &err) : 0;
+
+    if (r < 0) {
+        request_fail(c, r, &err);
+        return;
+    }
+    if (s)
+        audit_write(q->store, &(AuditEntry) { .actor = c->actor, .action = "device.doctor", .device = c->args[0] });
+    ask(c, "doctor.ask", NULL, DOCTOR_TIMEOUT, on_doctor_report);
+}
+
 const Route query_routes[] = {
     { "GET", "/v1/devices/*/status", ACCESS_OPERATOR, get_status, "ask the box" },
+    { "POST", "/v1/devices/*/doctor", ACCESS_OPERATOR, doctor, "what secboxctl doctor says there" },
     { "POST", "/v1/devices/*/plan", ACCESS_OPERATOR, plan, "what a push would change" },
     {},
 };

@@ -40,6 +40,7 @@ struct DeviceConn {
     bool takes_updates;   /* and it knows image.update */
     bool takes_halted;    /* and updates.halted */
     bool takes_rollbacks; /* and compose.rollback */
+    bool takes_doctor;    /* and doctor.ask */
     uint64_t halted_told;
     uint64_t version_floor;
     sd_event_source *deadline;

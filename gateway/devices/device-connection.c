@@ -100,6 +100,11 @@ bool device_conn_takes_rollbacks(const DeviceConn *s)
     return s->takes_rollbacks;
 }
 
+bool device_conn_takes_doctor(const DeviceConn *s)
+{
+    return s->takes_doctor;
+}
+
 bool device_conn_takes_halted(const DeviceConn *s)
 {
     return s->takes_halted;

@@ -71,6 +71,7 @@ uint64_t device_conn_version_floor(const DeviceConn *s);
 bool device_conn_agent_spoke(const DeviceConn *s);
 bool device_conn_takes_updates(const DeviceConn *s);
 bool device_conn_takes_rollbacks(const DeviceConn *s);
+bool device_conn_takes_doctor(const DeviceConn *s);
 /* The same for updates.halted, and which edition of that was sent last through it; 0: none. */
 bool device_conn_takes_halted(const DeviceConn *s);
 uint64_t device_conn_halted_told(const DeviceConn *s);

@@ -132,6 +132,7 @@ static void on_status(DeviceConn *s, const cJSON *message, void *userdata _unuse
     s->takes_updates = accepts(message, "image.update");
     s->takes_halted = accepts(message, "updates.halted");
     s->takes_rollbacks = accepts(message, "compose.rollback");
+    s->takes_doctor = accepts(message, "doctor.ask");
     note_services(s, message);
 }
 

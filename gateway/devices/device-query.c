@@ -84,6 +84,7 @@ static void on_gone(DeviceConn *s, void *userdata)
 static const DeviceMessage messages[] = {
     { "status.report", true, on_answer },
     { "compose.plan.result", true, on_answer },
+    { "doctor.report", true, on_answer },
     { "error", true, on_answer },
     {},
 };

@@ -6,6 +6,7 @@
 #include "gateway/http/request.h"
 
 typedef struct DeviceQueries {
+    Store *store;
     DeviceConns *conns;
     Requests *requests;
     const DeviceRegistry *registry;

@@ -93,6 +93,7 @@ int verb_rollback(int argc, char **argv, void *userdata);
 int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);
 int verb_status(int argc, char **argv, void *userdata);
+int verb_doctor(int argc, char **argv, void *userdata);
 int verb_audit(int argc, char **argv, void *userdata);
 int verb_check(int argc, char **argv, void *userdata);
 int verb_grants_add(int argc, char **argv, void *userdata);

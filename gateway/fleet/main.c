@@ -41,6 +41,8 @@ static const CliVerb verbs[] = {
       "wait confirm-deadline reason timeout" },
     { "history", "DEVICE", 1, 1, "a box's pushes and how they ended", verb_history, "limit" },
     { "status", "DEVICE", 1, 1, "ask a box, live, how it is", verb_status, NULL },
+    { "doctor", "DEVICE", 1, 1, "what is wrong with a box, seen from the gateway and on it, and what mends it",
+      verb_doctor, NULL },
     { "grants add", "DEVICE", 1, 1, "ask for the right to log in to a box, for a --reason", verb_grants_add,
       GRANT_OPTIONS },
     { "grants list", "", 0, 0, "who may log in where, and who might", verb_grants_list, NULL },

@@ -43,6 +43,7 @@ Agent *agent_free(Agent *a)
     cJSON_Delete(a->parked.message);
     runner_free(a->deploying);
     runner_free(a->query);
+    agent_doctor_done(a);
     for (size_t i = 0; i < a->n_queries; i++)
         forget_query(&a->queries[i]);
     control_free(a->control);
@@ -449,6 +450,8 @@ static void on_gone(ControlClient *c, void *userdata)
 
     if (a->requester == c)
         a->requester = NULL;
+    if (a->doctor.asker == c)
+        a->doctor.asker = NULL;
     watch_forget_client(a->watch, c);
     if (a->parked.from == c) { /* who asked asks again, or is not there to hear of it */
         cJSON_Delete(TAKE_PTR(a->parked.message));
@@ -536,7 +539,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     if (!a || !socket_path)
         return error_set(err, ENOMEM, "agent.start", "no memory");
     a->event = sd_event_ref(event);
-    a->runner_options = (RunnerOptions) { options->worker, options->arguments, worker_unit_is_needed() };
+    a->runner_options = (RunnerOptions) { options->worker, options->arguments, worker_unit_is_needed(), 0 };
     a->started_realtime = realtime_usec();
     r = make_folders(err);
     if (r < 0)

@@ -69,6 +69,13 @@ typedef struct Agent {
     Query queries[QUERIES_WAITING_MAX];
     size_t n_queries;
 
+    struct {
+        Runner *runner;
+        ControlClient *asker; /* as in a Query */
+        char *id;
+        bool answered;
+    } doctor; /* see ask-doctor.c */
+
     cJSON *link_status; /* the last link.status */
     char *addresses;    /* as host_addresses_write() wrote them last */
     struct {
@@ -133,6 +140,12 @@ void agent_answer_service(Agent *a, const cJSON *result, ControlClient *requeste
 
 /* go-back.c */
 void agent_handle_rollback(Agent *a, ControlClient *c, const cJSON *message);
+
+/* ask-doctor.c */
+/* doctor.ask: one at a time, agent.busy meanwhile. */
+void agent_handle_doctor(Agent *a, ControlClient *c, const cJSON *message);
+/* Ends it without a word. */
+void agent_doctor_done(Agent *a);
 
 /* boot-job.c */
 /* Sees to it, once per boot, that what shall run is started. True when the journal has to wait: a job or a pause is under way. */

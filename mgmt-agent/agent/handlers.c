@@ -398,6 +398,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "compose.rollback", agent_handle_rollback },
         { "status.get", handle_status },
         { "history.get", handle_history },
+        { "doctor.ask", agent_handle_doctor },
         { "env.ensure", handle_env_ensure },
         { "container.restart", agent_handle_service },
         { "container.recreate", agent_handle_service },

@@ -95,7 +95,8 @@ int runner_start(sd_event *event, const RunnerOptions *options, const char *job,
     _cleanup_(strv_freep) char **argv = NULL, **env = NULL;
     _cleanup_(cJSON_Deletep) cJSON *with_environment = options->in_unit ? worker_unit_request(request) : NULL;
     _cleanup_(freep) char *input = json_print(options->in_unit ? with_environment : request);
-    ProcessSpec spec = { .timeout_usec = WORKER_HOURS_MAX * USEC_PER_HOUR,
+    ProcessSpec spec = { .timeout_usec =
+                             options->timeout_usec ? options->timeout_usec : WORKER_HOURS_MAX * USEC_PER_HOUR,
                          .keep_with_parent = true,
                          .line_max = JSON_SIZE_MAX };
     int k;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
+#include "lib/base/clock.h"
 #include "lib/data/json.h"
 
 typedef struct Runner Runner;
@@ -13,6 +14,7 @@ typedef struct RunnerOptions {
     const char *worker;     /* path of mgmt-worker */
     char *const *arguments; /* options for it; borrowed for good */
     bool in_unit;           /* each in a transient unit, see worker-unit.h */
+    usec_t timeout_usec;    /* 0: WORKER_HOURS_MAX */
 } RunnerOptions;
 
 typedef void (*runner_message_t)(Runner *r, const cJSON *message, void *userdata);

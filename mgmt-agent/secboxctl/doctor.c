@@ -3,75 +3,10 @@
 #include "mgmt-agent/secboxctl/doctor.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/cli/table.h"
 #include "lib/cli/report.h"
-
-static const char *const verdict_names[] = {
-    [VERDICT_PASS] = "pass",
-    [VERDICT_FAIL] = "fail",
-    [VERDICT_UNKNOWN] = "unknown",
-};
-
-static void finding_done(Finding *f)
-{
-    free(f->detail);
-    free(f->advice);
-    free(f->remedy);
-}
-
-static void finding_setv(Finding *f, Verdict verdict, const char *advice, const char *fmt, va_list ap)
-    __attribute__((format(printf, 4, 0)));
-
-static void finding_setv(Finding *f, Verdict verdict, const char *advice, const char *fmt, va_list ap)
-{
-    finding_done(f);
-    *f = (Finding) { .verdict = verdict, .advice = advice ? str_format("%s", advice) : NULL };
-    if (vasprintf(&f->detail, fmt, ap) < 0)
-        f->detail = NULL;
-}
-
-void finding_pass(Finding *f, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    finding_setv(f, VERDICT_PASS, NULL, fmt, ap);
-    va_end(ap);
-}
-
-void finding_set(Finding *f, Verdict verdict, const char *advice, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    finding_setv(f, verdict, advice, fmt, ap);
-    va_end(ap);
-}
-
-void finding_remedy(Finding *f, const char *fmt, ...)
-{
-    va_list ap;
-
-    free(f->remedy);
-    va_start(ap, fmt);
-    if (vasprintf(&f->remedy, fmt, ap) < 0)
-        f->remedy = NULL;
-    va_end(ap);
-}
-
-void finding_since_file(Finding *f, const char *path)
-{
-    struct stat st;
-
-    if (lstat(path, &st) == 0)
-        f->since = (usec_t) st.st_ctim.tv_sec * USEC_PER_SEC;
-}
 
 const DoctorCheck doctor_checks[] = {
     { "agent", check_agent, false },
@@ -112,44 +47,7 @@ const DoctorCheck doctor_checks[] = {
     {},
 };
 
-/* What to do, with the command that does it as it is typed: a new string, or NULL when there is nothing to do. */
-static char *advice_text(const Finding *f)
-{
-    if (!f->remedy)
-        return f->advice ? strdup(f->advice) : NULL;
-    return str_format("%s `%s`.%s%s", f->by_operator ? "On the operator's machine, run" : "Run", f->remedy,
-                      f->advice ? " " : "", f->advice ? f->advice : "");
-}
-
-static int add_json(cJSON *checks, const char *id, const Finding *f, const char *advice)
-{
-    cJSON *entry = cJSON_CreateObject();
-    char since[TIMESTAMP_SIZE];
-
-    if (!entry || json_append(checks, entry) < 0)
-        return -ENOMEM;
-    if (json_add_string(entry, "id", id) < 0 || json_add_string(entry, "result", verdict_names[f->verdict]) < 0 ||
-        json_add_string(entry, "detail", f->detail) < 0 || json_add_string(entry, "advice", advice) < 0 ||
-        json_add_string(entry, "remedy", f->remedy) < 0 ||
-        (f->remedy && json_add_string(entry, "remedyFor", f->by_operator ? "operator" : "box") < 0) ||
-        json_add_string(entry, "since", f->since > 0 ? timestamp_format(f->since, since) : NULL) < 0)
-        return -ENOMEM;
-    return 0;
-}
-
-/* "DETAIL, since TIME. ADVICE" */
-static int add_row(Table *table, const char *id, const Finding *f, const char *advice)
-{
-    char since[TIMESTAMP_SIZE] = "";
-
-    if (f->since > 0)
-        timestamp_format(f->since, since);
-    _cleanup_(freep) char *text = str_format("%s%s%s%s%s", f->detail ? f->detail : "", f->since > 0 ? ", since " : "",
-                                             since, advice ? ". " : "", advice ? advice : "");
-    return text ? table_row(table, id, verdict_names[f->verdict], text) : -ENOMEM;
-}
-
-static int run_checks(Doctor *d, cJSON *checks, Table *table, unsigned counts[3])
+static int run_checks(Doctor *d, cJSON *findings)
 {
     for (size_t i = 0; doctor_checks[i].id; i++) {
         _cleanup_(finding_done) Finding f = { .verdict = VERDICT_UNKNOWN };
@@ -157,15 +55,11 @@ static int run_checks(Doctor *d, cJSON *checks, Table *table, unsigned counts[3]
         if (doctor_checks[i].of_machine && !str_empty(paths_root()))
             continue;
         doctor_checks[i].run(d, &f);
-        counts[f.verdict]++;
-        _cleanup_(freep) char *advice = advice_text(&f);
-        int r = add_json(checks, doctor_checks[i].id, &f, advice);
-        if (r >= 0)
-            r = add_row(table, doctor_checks[i].id, &f, advice);
+        int r = findings_add(findings, doctor_checks[i].id, &f, "box");
         if (r < 0)
             return r;
     }
-    return 0;
+    return findings_count(findings);
 }
 
 static void doctor_done(Doctor *d)
@@ -176,21 +70,10 @@ static void doctor_done(Doctor *d)
     cJSON_Delete(d->podman_info);
 }
 
-static int exit_code_of(const unsigned counts[3])
-{
-    if (counts[VERDICT_FAIL] > 0)
-        return EXIT_FAILED;
-    return counts[VERDICT_UNKNOWN] > 0 ? EXIT_UNREACHABLE : EXIT_OK;
-}
-
 int verb_doctor(int argc, char **argv, void *userdata)
 {
-    static const char *const headers[] = { "CHECK", "RESULT", "WHAT, AND WHAT TO DO", NULL };
     _cleanup_(doctor_done) Doctor d = { .ctl = secboxctl_begin(userdata) };
-    _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
-    _cleanup_(table_freep) Table *table = table_new(headers);
-    unsigned counts[3] = {};
-
+    _cleanup_(cJSON_Deletep) cJSON *findings = findings_new();
     _cleanup_(error_done) Error err = {};
 
     (void) argc;
@@ -198,18 +81,8 @@ int verb_doctor(int argc, char **argv, void *userdata)
     int r = secboxctl_need_root(d.ctl, &err);
     if (r < 0)
         return secboxctl_fail(d.ctl, &err, r);
-    cJSON *checks = document ? cJSON_AddArrayToObject(document, "checks") : NULL;
-    if (!checks || !table || run_checks(&d, checks, table, counts) < 0 ||
-        json_add_int(document, "passed", (int) counts[VERDICT_PASS]) < 0 ||
-        json_add_int(document, "failed", (int) counts[VERDICT_FAIL]) < 0 ||
-        json_add_int(document, "unknown", (int) counts[VERDICT_UNKNOWN]) < 0)
+    if (!findings || run_checks(&d, findings) < 0)
         return secboxctl_fail(d.ctl, NULL, -ENOMEM);
-    if (d.ctl->json)
-        return report_json(document, exit_code_of(counts));
-
-    _cleanup_(freep) char *rows = table_print(table, 0);
-    return report_text(rows ? str_format("%s%u passed, %u failed, %u unknown\n", rows, counts[VERDICT_PASS],
-                                         counts[VERDICT_FAIL], counts[VERDICT_UNKNOWN])
-                            : NULL,
-                       exit_code_of(counts));
+    return d.ctl->json ? report_json(findings, findings_exit_code(findings))
+                       : report_text(findings_text(findings, "CHECK"), findings_exit_code(findings));
 }

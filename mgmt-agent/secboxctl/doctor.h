@@ -3,25 +3,9 @@
 #pragma once
 
 #include "env/env-file.h"
-#include "lib/base/clock.h"
-#include "lib/data/json.h"
+#include "lib/cli/finding.h"
 #include "mgmt-agent/host/podman-user.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
-
-typedef enum Verdict {
-    VERDICT_PASS,
-    VERDICT_FAIL,
-    VERDICT_UNKNOWN,
-} Verdict;
-
-typedef struct Finding {
-    Verdict verdict;
-    char *detail;     /* what was seen */
-    char *advice;     /* what to do about it; NULL when it passed, or when the remedy says it all */
-    char *remedy;     /* the command that mends it, for root's shell on the box; NULL when no single one does */
-    bool by_operator; /* the remedy is for an operator's machine */
-    usec_t since;     /* by the wall clock; 0 when it cannot be known */
-} Finding;
 
 /* A unit of the box's service manager. */
 typedef struct UnitFacts {
@@ -48,15 +32,6 @@ typedef struct DoctorCheck {
 
 /* Ends with {}; in an order in which each may use what the ones before found out. */
 extern const DoctorCheck doctor_checks[];
-
-/* Set the finding once; the strings are taken from printf-like text. */
-void finding_pass(Finding *f, const char *fmt, ...) _printf_(2, 3);
-/* `advice` is a literal sentence of what to do, or NULL when a remedy follows. */
-void finding_set(Finding *f, Verdict verdict, const char *advice, const char *fmt, ...) _printf_(4, 5);
-/* Adds the command that mends it: what is printed is what is typed. */
-void finding_remedy(Finding *f, const char *fmt, ...) _printf_(2, 3);
-/* Adds since when it is so: the time that a file was changed; nothing when there is no such file. */
-void finding_since_file(Finding *f, const char *path);
 
 /* doctor-config.c */
 void check_agent_env(Doctor *d, Finding *f);

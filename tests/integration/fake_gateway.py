@@ -25,6 +25,7 @@ class FakeGateway:
         self.plan = {"changes": 0, "steps": []}
         self.plan_error = None
         self.status = {}
+        self.doctor = (200, {"report": {"checks": []}, "exitCode": 0, "clockAheadSeconds": 0})
         self.raw = None      # answers everything with this text
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -154,6 +155,9 @@ class FakeGateway:
     def _status(self, _name, **_):
         return error(503, "device.offline", "the box is not connected") if self.offline else (200, {"status": self.status})
 
+    def _doctor(self, _name, **_):
+        return self.doctor
+
     def _audit(self, query, **_):
         return 200, {"entries": self.audit[:int(query["limit"])]}
 
@@ -177,5 +181,6 @@ ROUTES = [
     ("GET", r"/v1/devices/([^/]+)/deployments", FakeGateway._history),
     ("POST", r"/v1/devices/([^/]+)/plan", FakeGateway._plan),
     ("GET", r"/v1/devices/([^/]+)/status", FakeGateway._status),
+    ("POST", r"/v1/devices/([^/]+)/doctor", FakeGateway._doctor),
     ("GET", r"/v1/audit", FakeGateway._audit),
 ]

@@ -299,6 +299,42 @@ def test_a_worker_that_dies_over_a_container_is_answered_for(agent):
         assert (answer["id"], answer["ok"], answer["error"]["id"]) == (kind, False, "worker.failed")
 
 
+def test_the_doctor_is_asked_once_at_a_time_and_beside_other_questions(agent):
+    report = {"checks": [{"id": "agent", "result": "fail"}], "failed": 1}
+    agent.on_job("doctor", f"""cat {agent.jobs_path}.go >/dev/null
+printf '{{"type":"worker.doctor","exitCode":1,"report":%s}}\n' '{json.dumps(report)}'; exit 0""")
+    agent.on_job("status", """printf '{"type":"worker.status"}\n'; exit 0""")
+    os.mkfifo(f"{agent.jobs_path}.go")
+    agent.start()
+    link = agent.peer({"type": "link.hello", "program": "t", "version": "1"},
+                      {"type": "link.status", "connected": True, "since": "s"})
+    assert "doctor.ask" in link.next("agent.status")["accepts"]
+    link.send({"type": "doctor.ask", "id": "first"})
+    wait_until(lambda: "doctor" in agent.jobs(), "it is asked")
+    link.send({"type": "doctor.ask", "id": "second"})
+    refused = link.next("error")
+    assert (refused["id"], refused["error"]["id"]) == ("second", "agent.busy")
+    assert agent.peer({"type": "status.get", "id": "s"}).next("status.report"), "which the doctor itself asks"
+    with open(f"{agent.jobs_path}.go", "w", encoding="utf-8"):
+        pass
+    answer = link.next("doctor.report")
+    assert (answer["id"], answer["exitCode"], answer["report"]) == ("first", 1, report) and answer["at"].endswith("Z")
+
+
+@pytest.mark.parametrize("script, reason", [
+    ("exit 3", "worker.failed"),
+    ("""printf '{"type":"worker.doctor","error":{"id":"doctor.missing","message":"m"}}\n'; exit 1""", "doctor.missing"),
+])
+def test_a_doctor_that_fails_is_answered_for(agent, script, reason):
+    agent.on_job("doctor", script)
+    agent.start()
+    link = agent.peer({"type": "link.hello", "program": "t", "version": "1"})
+    for name in ("first", "again"):
+        link.send({"type": "doctor.ask", "id": name})
+        answer = link.next("error")
+        assert (answer["id"], answer["error"]["id"]) == (name, reason)
+
+
 def test_no_descriptors_left_is_no_reason_to_spin(agent):
     agent.start()
     pid = agent.daemon.pid

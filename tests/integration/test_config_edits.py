@@ -51,6 +51,28 @@ def test_a_fresh_box_is_well(box):
     assert not faults(box)
 
 
+def test_the_doctor_says_the_same_to_the_gateway_as_on_the_box(box):
+    box.write_env("mgmt-agent.env", {**box.agent_env, "CLOUD_CA_FILE": "/nowhere/ca.pem"})
+    wait_until(lambda: {"mgmt-agent", "mgmt-link"} <= set(faults(box)), "the gateway shows it", box.link.death)
+    here = box.ctl("doctor", "--json")
+    p = box.fleet.run("doctor", box.name, "--json", check=1)
+    there = json.loads(p.stdout)
+    ours, theirs = [{c["id"]: c for c in document["checks"]} for document in (json.loads(here.stdout), there["box"])]
+    assert list(ours) == list(theirs) and here.returncode == p.returncode == 1
+    for name in ("mgmt-agent.env", "podman-user", "secbox.env", "configuration", "time-zone"):
+        assert ours.get(name) == theirs.get(name), name
+    known = {c["id"]: c for c in there["gateway"]["checks"]}
+    assert known["configuration"]["result"] == "fail" and "/nowhere/ca.pem" in known["configuration"]["detail"]
+    assert known["tunnel"]["result"] == known["clock"]["result"] == "pass", known
+    assert box.agent_env["BOOTSTRAP"] not in p.stdout
+    assert [e["actor"] for e in audit(box, "device.doctor")] == ["operator:lab"]
+    box.link.stop()
+    wait_until(lambda: not box.gw.device(box.name)["connected"], "the gateway misses it")
+    away = json.loads(box.fleet.run("doctor", box.name, "--json", check=3).stdout)
+    assert away["error"]["id"] == "device.offline" and "box" not in away
+    assert next(c for c in away["gateway"]["checks"] if c["id"] == "tunnel")["since"]
+
+
 def test_an_edit_that_is_refused_is_shown_by_doctor_and_the_gateway_until_it_is_mended(box):
     box.write_env("mgmt-agent.env", {**box.agent_env, "CLOUD_CA_FILE": "/nowhere/ca.pem"})
     wait_until(lambda: {"mgmt-agent", "mgmt-link"} <= set(faults(box)), "the gateway shows it", box.link.death)

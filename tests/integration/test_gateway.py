@@ -269,6 +269,42 @@ def test_status_and_plan_are_asked_live(gw, device):
     assert answers[-1].status == 503 and error_id(answers[-1]) == "device.offline"
 
 
+def ask_doctor(gw, device):
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(gw.request("POST", f"/v1/devices/{device.id}/doctor", {})), daemon=True)
+    asking.start()
+    return answers, asking
+
+
+def test_the_boxs_doctor_is_asked_live(gw, device):
+    tunnel = device.connect({"accepts": ["doctor.ask"]})
+    wait_until(lambda: gw.device(device.id).get("statusAt"), "its status is there")
+    report = {"checks": [{"id": "agent", "result": "fail"}], "passed": 0, "failed": 1, "unknown": 0}
+    answers, asking = ask_doctor(gw, device)
+    question = tunnel.next("doctor.ask")
+    tunnel.send({"type": "doctor.report", "id": "another", "at": "2026-01-02T03:04:05.678Z", "exitCode": 0, "report": {}})
+    tunnel.send({"type": "doctor.report", "id": question["id"], "at": "2001-01-01T00:00:00.000Z", "exitCode": 1, "report": report})
+    asking.join(WAIT_SECONDS)
+    assert answers[0].status == 200 and (answers[0].json["report"], answers[0].json["exitCode"]) == (report, 1)
+    assert answers[0].json["clockAheadSeconds"] < -86400 * 365 * 20
+    assert [e["actor"] for e in gw.audit("device.doctor") if e["device"] == device.id] == ["operator:lab"]
+    answers, asking = ask_doctor(gw, device)
+    error = {"id": "agent.busy", "message": "c"}
+    tunnel.send({"type": "error", "id": tunnel.next("doctor.ask")["id"], "error": error})
+    asking.join(WAIT_SECONDS)
+    assert answers[0].status == 502 and answers[0].json == {"error": error}
+
+
+def test_a_doctor_that_cannot_be_asked(gw, device):
+    path = f"/v1/devices/{device.id}/doctor"
+    assert error_id(gw.request("POST", path, {})) == "device.offline"
+    tunnel = device.connect({"accepts": ["compose.rollback"]})
+    wait_until(lambda: error_id(gw.request("POST", path, {})) == "doctor.unsupported", "an agent that is too old")
+    assert gw.request("POST", path, {}).status == 422 and tunnel.silent() == []
+    assert not [e for e in gw.audit("device.doctor") if e["device"] == device.id]
+    assert gw.request("POST", "/v1/devices/nobody/doctor", {}).status == 404
+
+
 # connections come and go
 
 def pending(snapshot, phase="confirm", **changed):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.lab import faults, whole_box
+from tests.lab.fleet import Fleet
 from tests.lab.gateway import Gateway
 from tests.lab.util import ROOT, LabError, program, read_text, wait_until
 from tests.system.test_whole_box import DEVICE, STACK, make_certificate, push
@@ -158,7 +159,41 @@ def test_the_doctor_names_it_and_mends_it(whole, fault):
     before = whole.box.read(fault.whole) if fault.whole else ""
     heal(whole, fault)
     assert not fault.whole or whole.box.read(fault.whole) == before
+    well_again(whole)
+
+
+def well_again(whole):
     try:
         wait_until(lambda: not findings(whole.box), "the box is well")
     except LabError as e:
         pytest.fail(f"{e}: {findings(whole.box)}")
+
+
+def from_afar(whole, code):
+    """What secbox-fleet doctor says of the box: the gateway's checks and the box's own."""
+    fleet = Fleet(whole.gateway.url, whole.gateway.token, whole.folder)
+    fleet.env["SECBOX_CA"] = whole.gateway.tls[0]
+    p = fleet.run("doctor", DEVICE, "--json", check=code)
+    document = json.loads(p.stdout)
+    return [{c["id"]: c for c in document[side]["checks"]} for side in ("gateway", "box") if side in document]
+
+
+def test_it_is_seen_from_the_gateway_and_mended_from_there(whole):
+    """By a worker in a unit of its own, since mgmt-agent itself may do next to nothing."""
+    box = whole.box
+    box.run("loginctl", "disable-linger", "tc")
+    known, there = from_afar(whole, 1)
+    here = doctor(box)
+    assert list(there) == list(here) and there["lingering"] == here["lingering"], there
+    assert there["lingering"]["remedy"] == "loginctl enable-linger tc"
+    assert {c["result"] for c in known.values()} == {"pass"}, known
+    shell(box, there["lingering"]["remedy"])
+    well_again(whole)
+    assert not [c for name, c in from_afar(whole, None)[1].items() if c["result"] != "pass" and name not in NOT_OURS]
+    box.run("systemctl", "stop", "mgmt-link")
+    wait_until(lambda: not whole.gateway.device(DEVICE)["connected"], "the gateway misses it")
+    known, = from_afar(whole, 3)
+    assert known["tunnel"]["result"] == "fail" and known["tunnel"]["remedy"] == f"secbox-fleet ssh {DEVICE} --reason doctor"
+    box.run("systemctl", "start", "mgmt-link")
+    whole.gateway.wait_connected(DEVICE)
+    well_again(whole)

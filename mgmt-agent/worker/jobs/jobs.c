@@ -244,6 +244,7 @@ const Job jobs[] = {
     { "look", job_inspect, "inspect, to an agent of the release before" },
     { "env-ensure", job_env_ensure, "make secbox.env if it is absent" },
     { "status", job_status, "say what runs" },
+    { "doctor", job_doctor, "say what secboxctl doctor says" },
     { "check", job_check, "ask the registries whether images are still the newest" },
     { "registry-check", job_registry_check, "the part of check that needs the network and no rights" },
     {},

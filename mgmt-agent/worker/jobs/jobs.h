@@ -22,6 +22,9 @@ int job_revive(Deploy *d, const cJSON *request);
 int job_facts(Deploy *d, const cJSON *request);
 int job_recreate(Deploy *d, const cJSON *request);
 
+/* doctor-job.c */
+int job_doctor(Deploy *d, const cJSON *request);
+
 /* health-checks.c */
 int job_check_health(Deploy *d, const cJSON *request);
 

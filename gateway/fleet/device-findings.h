@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* What the gateway itself knows of a box, as findings: also when the box is away. Pure. */
+#pragma once
+
+#include "lib/data/json.h"
+
+/* The checks of `device`, as GET /v1/devices/ID has it. `answer` is that of POST …/doctor, NULL when the box was not asked.
+ * Not counted yet; NULL when out of memory. */
+cJSON *device_findings(const cJSON *device, const cJSON *answer);
