@@ -148,6 +148,7 @@ MAKES = re.compile(r"(sudo )?(installer/deps\.sh|make\b|systemd-|systemctl daemo
 ])
 def test_an_upgrade_replaces_the_programs_and_restarts_them(folder, heading, programs, units, users):
     lines = block("upgrade", heading)
+    os.mkdir(os.path.join(folder, "etc"))
     for name in programs:
         os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
         with open(os.path.join(folder, name), "w", encoding="utf-8") as f:

@@ -57,6 +57,11 @@ def test_restart_continues_with_changes_alone(cloud, box):
     box.assert_same()
 
 
+def reasons(box):
+    """Why it asked for a snapshot; on a slow machine it asks more than once."""
+    return {m["reason"] for m in box.server.resnapshots}
+
+
 def test_duplicates_gaps_and_other_epochs(box):
     c = box.server.community
     fill(c, 10)
@@ -76,13 +81,12 @@ def test_duplicates_gaps_and_other_epochs(box):
     c.put("units", {"name": "24"})
     c.put("units", {"name": "25"})
     box.server.send(c.deltas(c.version - 1)[0])
-    wait_until(lambda: [m["reason"] for m in box.server.resnapshots] == ["gap"], "the gap is refused")
+    wait_until(lambda: reasons(box) == {"gap"}, "the gap is refused")
     box.wait_applied(c.version)
     box.assert_same()
     other = json.loads(c.deltas(c.version - 1)[0])
     box.server.send({**other, "epoch": c.id, "from": str(c.version), "to": str(c.version + 1)})
-    wait_until(lambda: len(box.server.resnapshots) > 1, "another epoch is refused")
-    assert box.server.resnapshots[1]["reason"] == "epoch"
+    wait_until(lambda: reasons(box) == {"gap", "epoch"}, "another epoch is refused")
 
 
 def test_damage_is_found_and_only_its_table_fetched(box):
