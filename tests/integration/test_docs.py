@@ -115,7 +115,7 @@ CHECKS = {"make": check_make, "/usr/bin/python3": check_python, "installer/deps.
           "journalctl": lambda args: check_systemctl(["restart", *args[args.index("-u") + 1:][:1]]),
           **dict.fromkeys(["git", "cd", "cp", "mkdir", "install", "useradd", "editor", "sudoedit", "systemd-sysusers",
                            "systemd-tmpfiles", "createuser", "createdb", "dropuser", "dropdb", "pg_dump", "pg_restore",
-                           "tar", "chown", "rm", "podman", "scp", "loginctl"], need_paths)}
+                           "userdel", "umount", "tar", "chown", "rm", "podman", "scp", "loginctl"], need_paths)}
 
 
 def check_words(words):

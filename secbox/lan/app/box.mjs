@@ -272,6 +272,7 @@ export async function start() {
   await Promise.all([readStatus(), readSession()]);
   const again = async () => {
     await readStatus();
+    if (state.reached && (await store.getValue("endSession"))) await readSession();
     if (!state.session) return;
     watch();
     await flushOutbox();

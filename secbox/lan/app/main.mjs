@@ -25,6 +25,7 @@ const main = h("main", {});
 const nav = h("nav", {});
 let screen = "search";
 let shown = null; // what decides whether the frame has to be drawn anew
+let lacking = false; // the box was away, so nobody could be offered to log in
 
 const settings = {
   async set(name, value) {
@@ -54,12 +55,13 @@ function drawNav() {
 async function open(name, given, message) {
   screen = name;
   shown = box.state.session?.id ?? null;
+  lacking = false;
   heading.textContent = box.state.status?.community || "SecBox";
   who.textContent = box.state.session?.name ?? "";
   drawNotices(message);
   if (!box.state.session) {
     root.replaceChildren(h("header", {}, heading), notice, main);
-    await views.loginView(main);
+    lacking = !(await views.loginView(main));
     return;
   }
   drawNav();
@@ -72,7 +74,7 @@ async function open(name, given, message) {
 }
 
 box.onChange(() => {
-  if ((box.state.session?.id ?? null) !== shown) open("search");
+  if ((box.state.session?.id ?? null) !== shown || (lacking && box.state.reached)) open("search");
   else drawNotices();
 });
 

@@ -26,6 +26,7 @@ const zone = () => box.state.status?.timeZone;
 const dataAge = (since) =>
   since ? t("dataAge", { age: age(Math.max(0, (Date.now() - Date.parse(since)) / 1000)) }) : t("noData");
 
+// Whether all that is needed was there.
 export async function loginView(root) {
   const form = h("form", {}, h("h2", {}, t("login")));
   root.replaceChildren(form);
@@ -34,11 +35,11 @@ export async function loginView(root) {
     guards = await box.guards();
   } catch {
     form.append(errorBox(t("boxAway")));
-    return;
+    return false;
   }
   if (guards.length === 0) {
     form.append(h("p", {}, t("noGuards")));
-    return;
+    return true;
   }
   const guard = h("select", { id: "guard", name: "guard" }, ...guards.map((g) => h("option", { value: g.id }, g.name)));
   const pin = h("input", { id: "pin", name: "pin", type: "password", inputmode: "numeric", autocomplete: "off", required: true });
@@ -56,6 +57,7 @@ export async function loginView(root) {
       pin.focus();
     }
   });
+  return true;
 }
 
 function refusalText(fit) {
