@@ -56,9 +56,9 @@ COMMIT_TIME := $(shell date -u -d "@$${SOURCE_DATE_EPOCH:-$$(git log -1 --format
 BUILT_FROM := $(COMMIT) $(COMMIT_TIME)
 
 # program: every .c of its folder(s) that no other program owns
-mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c mgmt-agent/state/*.c)
+mgmt-agent_SRC = $(wildcard mgmt-agent/agent/*.c mgmt-agent/health/*.c mgmt-agent/state/*.c)
 mgmt-link_SRC = $(wildcard mgmt-agent/link/*.c)
-mgmt-worker_SRC = $(wildcard mgmt-agent/worker/*.c mgmt-agent/worker/*/*.c mgmt-agent/state/*.c mgmt-agent/host/*.c)
+mgmt-worker_SRC = $(wildcard mgmt-agent/worker/*.c mgmt-agent/worker/*/*.c mgmt-agent/health/*.c mgmt-agent/state/*.c mgmt-agent/host/*.c)
 secboxctl_SRC = $(wildcard mgmt-agent/secboxctl/*.c mgmt-agent/host/*.c mgmt-agent/state/*.c)
 secbox-gateway_SRC = $(filter-out gateway/fleet/%,$(wildcard gateway/*.c gateway/*/*.c))
 secbox-fleet_SRC = $(wildcard gateway/fleet/*.c)

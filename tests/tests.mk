@@ -72,7 +72,7 @@ unit-bins: $(UNIT_BINS)
 fuzz-bins: $(FUZZ_BINS)
 
 # what the agent, the gateway and recovery-agent alone parse
-$(addprefix $(BUILD)/bin/fuzz-,podman watch): TEST_LIBS = $(AGENT_LIB) $(LIB)
+$(addprefix $(BUILD)/bin/fuzz-,podman watch health): TEST_LIBS = $(AGENT_LIB) $(LIB)
 $(addprefix $(BUILD)/bin/fuzz-,rollout csv): TEST_LIBS = $(GATEWAY_LIB) $(LIB)
 $(addprefix $(BUILD)/bin/fuzz-,sync gate): TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)

@@ -9,6 +9,7 @@
 #include "lib/cli/cli.h"
 #include "lib/base/clock.h"
 #include "lib/base/strv.h"
+#include "lib/cli/report-health.h"
 #include "lib/cli/table.h"
 #include "lib/base/text.h"
 
@@ -342,11 +343,11 @@ static char *services_table(const cJSON *status)
 
 char *report_status(const cJSON *status)
 {
-    _cleanup_(freep) char *services = services_table(status);
+    _cleanup_(freep) char *services = services_table(status), *health = report_health(member(status, "health"));
     char *text = NULL;
     size_t size = 0;
 
-    if (!services)
+    if (!services || !health)
         return NULL;
     FILE *out = open_memstream(&text, &size);
     if (!out)
@@ -356,7 +357,7 @@ char *report_status(const cJSON *status)
     status_push(out, status);
     if (member_object(status, "error"))
         status_line(out, "containers", report_error(member(status, "error")));
-    fprintf(out, "\n%s", services);
+    fprintf(out, "%s%s\n%s", *health ? "\n" : "", health, services);
     if (fclose(out) != 0) {
         free(text);
         return NULL;

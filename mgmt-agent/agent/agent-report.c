@@ -9,6 +9,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/config-fault.h"
 #include "mgmt-agent/agent/agent.h"
+#include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/state/root-podman.h"
 #include "mgmt-agent/state/snapshot-store.h"
@@ -186,6 +187,14 @@ static int add_link(const Agent *a, cJSON *o)
     return a->link_status ? 0 : json_add_bool(link, "connected", false);
 }
 
+/* Absent before the first look. */
+static int add_health(const Agent *a, cJSON *o)
+{
+    const cJSON *values = host_health_values(a->health);
+
+    return values ? json_add_item(o, "health", cJSON_Duplicate(values, true)) : 0;
+}
+
 cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
 {
     static const char *const from_worker[] = { "podman", "podmanCompose", "podmanUser", "services", "error" };
@@ -196,7 +205,7 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
         json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
         add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
         add_unsafe_binds(status) < 0 || add_unnamed_root(status) < 0 || add_config_faults(status) < 0 ||
-        json_add_item(status, "watched", service_watch_describe(a->services)) < 0)
+        json_add_item(status, "watched", service_watch_describe(a->services)) < 0 || add_health(a, status) < 0)
         return NULL;
     for (size_t i = 0; i < ELEMENTSOF(from_worker); i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(podman, from_worker[i]);

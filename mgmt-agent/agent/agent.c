@@ -14,6 +14,7 @@
 #include "lib/base/strv.h"
 #include "lib/base/tmp-sweep.h"
 #include "lib/event/daemon.h"
+#include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
 #include "mgmt-agent/agent/host-addresses-file.h"
@@ -38,6 +39,7 @@ Agent *agent_free(Agent *a)
     if (!a)
         return NULL;
     box_config_free(a->config);
+    host_health_free(a->health);
     watch_free(a->watch);
     service_watch_free(a->services);
     cJSON_Delete(a->parked.message);
@@ -465,6 +467,7 @@ static void on_gone(ControlClient *c, void *userdata)
         a->connection.asked = a->connection.fresh; /* what it was asked for may be lost with it */
         cJSON_Delete(a->link_status);
         a->link_status = NULL;
+        host_health_disconnected(a->health);
     }
 }
 
@@ -556,6 +559,8 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     r = watch_new(a, options->poll_interval, &a->watch, err);
     if (r == 0)
         r = service_watch_new(a, options->pace, &a->services, err);
+    if (r == 0)
+        r = host_health_new(a, options->pace, &a->health, err);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(a);

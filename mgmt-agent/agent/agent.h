@@ -31,6 +31,7 @@ typedef struct Query {
 typedef struct BoxConfig BoxConfig;
 typedef struct Watch Watch;
 typedef struct ServiceWatch ServiceWatch;
+typedef struct HostHealth HostHealth;
 
 typedef struct Agent {
     sd_event *event;
@@ -59,6 +60,7 @@ typedef struct Agent {
 
     Watch *watch;           /* updates images; see image-watch.h */
     ServiceWatch *services; /* brings back what is down; see service-watch.h */
+    HostHealth *health;     /* see host-health.h */
     bool own_job;           /* the job under way is of the latter */
     struct {
         cJSON *message;

@@ -6,6 +6,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
 #include "mgmt-agent/state/journal.h"
@@ -74,6 +75,7 @@ void agent_tell_cloud(Agent *a)
 
     if (status && json_bool(a->link_status, "connected", false))
         control_send(control_link(a->control), status);
+    host_health_look(a->health);
 }
 
 static cJSON *make_failure(const char *id, const char *version, int status, const Error *err, int r)
@@ -361,8 +363,11 @@ static void handle_link_status(Agent *a, ControlClient *c, const cJSON *message)
     a->link_status = cJSON_Duplicate(message, 1);
     agent_note_connection(a, message);
     agent_publish_addresses(a);
+    if (!connected)
+        host_health_disconnected(a->health);
     if (!connected || same)
         return;
+    host_health_connected(a->health);
     agent_tell_cloud(a);
     if (store_load_unacked(&unacked, NULL) == 0 && unacked)
         control_send(c, unacked);
@@ -402,6 +407,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "env.ensure", handle_env_ensure },
         { "container.restart", agent_handle_service },
         { "container.recreate", agent_handle_service },
+        { "health.ack", host_health_handle_ack },
         { "probe", handle_probe },
         { "link.hello", handle_link_hello },
         { "link.status", handle_link_status },

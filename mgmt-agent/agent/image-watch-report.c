@@ -100,6 +100,15 @@ static int add_lists(const Watch *w, cJSON *o)
     return r == 0 ? json_add_item(o, "failed", failed_to_json(&failed)) : r;
 }
 
+size_t watch_count_news(const Watch *w)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; w && i < w->state.n_entries; i++)
+        n += w->state.entries[i].status == WATCH_NEW;
+    return n;
+}
+
 cJSON *watch_make_report(Watch *w, const char *id, const cJSON *results)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("updates.report");

@@ -16,6 +16,8 @@ void watch_continue(Watch *w);
 /* Hears of every deployment's progress and result, its own among them. */
 void watch_note_progress(Watch *w, const cJSON *message);
 void watch_note_result(Watch *w, const cJSON *result);
+/* Of how many services a newer image is known that is not in place yet. */
+size_t watch_count_news(const Watch *w);
 /* A client is gone: nobody to answer any more. */
 void watch_forget_client(Watch *w, const ControlClient *c);
 

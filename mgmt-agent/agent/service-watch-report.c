@@ -83,6 +83,27 @@ cJSON *service_watch_describe_all(const ServiceWatch *w)
     return !all || (w && add_entries(all, w->removed, w->n_removed) < 0) ? NULL : TAKE_PTR(all);
 }
 
+static int measure(const ServiceEntry *e, cJSON *all)
+{
+    cJSON *o = cJSON_CreateObject();
+
+    return json_add_item(all, e->name, o) < 0 ||
+                   json_add_string(o, "state", service_state_to_string(e->record.state)) < 0 ||
+                   json_add_int(o, "restarts", (int) e->record.restarts_seen) < 0
+               ? -ENOMEM
+               : 0;
+}
+
+cJSON *service_watch_measure(const ServiceWatch *w)
+{
+    _cleanup_(cJSON_Deletep) cJSON *all = cJSON_CreateObject();
+
+    for (size_t i = 0; all && w && i < w->n; i++)
+        if (measure(&w->entries[i], all) < 0)
+            return NULL;
+    return TAKE_PTR(all);
+}
+
 void service_watch_tell_manager(const ServiceWatch *w)
 {
     Buf b = BUF_INIT(SUMMARY_MAX);

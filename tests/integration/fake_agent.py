@@ -24,6 +24,14 @@ STATUS = {
                   "state": "running", "health": "healthy", "restarts": 0}],
     "watched": [{"name": "secbox", "state": "running", "since": "2026-01-02T03:04:05.000Z"}],
     "env": {"ok": True},
+    "health": {"disks": {"/": {"type": "ext4", "totalMiB": 29000, "freeMiB": 2100, "usedPercent": 92.5, "readOnly": False}},
+               "memory": {"totalMiB": 7850, "availableMiB": 512, "swapTotalMiB": 1023, "swapFreeMiB": 1000},
+               "load": {"1": 0.4, "5": 0.3, "15": 0.2}, "cpu": {"count": 4, "percent": 12.5},
+               "pressure": {"cpuSome10": 1.6, "memorySome10": 0, "ioSome10": 0.2}, "clock": {"synchronised": True},
+               "temperatures": {"thermal_zone0 x86_pkg_temp": 48}, "updatesPending": 1,
+               "podmanStore": {"imagesMiB": 1200, "writableMiB": 12, "volumesMiB": 340},
+               "smart": {"sda": {"passed": True, "celsius": 34, "usedPercent": 4}},
+               "faults": {"disk.full:/": "/ is 92 % full"}},
 }
 
 

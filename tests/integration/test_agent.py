@@ -437,3 +437,53 @@ def test_what_a_worker_logs_keeps_its_severity_and_fields(agent):
     assert any(" mgmt-agent error: it broke" in line and line.endswith("SERVICE=web") for line in lines), lines
     assert any(" mgmt-agent warning: worker: free(): invalid pointer" in line for line in lines), lines
     assert not any("only for developers" in line for line in lines), lines
+
+
+def merged(values, patch):
+    """RFC 7396"""
+    for key, change in patch.items():
+        if isinstance(change, dict):
+            values[key] = merged(values[key] if isinstance(values.get(key), dict) else {}, change)
+        elif change is None:
+            values.pop(key, None)
+        else:
+            values[key] = change
+    return values
+
+
+SLOW = {"type": "worker.health", "podmanStore": {"imagesMiB": 12, "writableMiB": 1, "volumesMiB": 0},
+        "smart": {"sda": {"passed": False, "celsius": 61}}}
+
+
+def test_health_is_told_as_differences(agent):
+    agent.on_job("health", f"echo '{json.dumps(SLOW)}'\nexit 0\n")
+    agent.start("--watch-pace", "60")
+    link = agent.link()
+    first = link.next("health.report")
+    assert "base" not in first, first
+    values = first["values"]
+    assert values["memory"]["totalMiB"] >= values["memory"]["availableMiB"] > 0
+    assert values["cpu"]["count"] == os.cpu_count() and values["disks"] and isinstance(values["faults"], dict)
+    # each one from here on is answered, and what it adds up to is what a new connection is told as a whole
+    report = first
+    while "smart.failing:sda" not in values["faults"]:
+        link.send({"type": "health.ack", "seq": report["seq"]})
+        before, report = report, link.next("health.report")
+        assert report["base"] == before["seq"], report
+        assert "bootId" not in report["values"], "what has not changed is not told again"
+        merged(values, report["values"])
+    assert values["podmanStore"] == SLOW["podmanStore"] and values["smart"] == SLOW["smart"]
+    link.send(agent.connected("2026-01-02T03:04:09.000Z"))
+    again = link.next("health.report")
+    while "base" in again:
+        again = link.next("health.report")
+    assert set(again["values"]) == set(values)
+    assert again["values"]["bootId"] == values["bootId"] and again["values"]["smart"] == SLOW["smart"]
+
+
+def test_health_is_shown_without_a_tunnel(agent):
+    agent.on_job("status", "echo '{\"type\":\"worker.status\"}'\nexit 0\n")
+    agent.start()
+    status = agent.peer({"type": "status.get", "id": "q1"}).next("status.report")["status"]
+    assert status["link"]["connected"] is False
+    assert status["health"]["memory"]["totalMiB"] > 0 and "faults" in status["health"]

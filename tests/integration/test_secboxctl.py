@@ -238,6 +238,10 @@ def test_status(ctl, agent):
     p = ctl.run("status")
     assert p.returncode == 0, p.stderr
     assert "caseta5" in p.stdout and "registry.example/secbox:1" in p.stdout and "\x1b" not in p.stdout
+    for line in ("/ is 92 % full [disk.full:/]", "/ 92 % full, 2.1 GiB of 28.3 GiB free",
+                 "512 MiB of 7.7 GiB available, 23 MiB of swap in use", "0.4 0.3 0.2 on 4 processors, 12 % busy",
+                 "sda well, 34 degrees, 4 % of its life used", "1.2 GiB images, 340 MiB volumes, 12 MiB written"):
+        assert line in p.stdout, p.stdout
     assert json.loads(ctl.run("status", "--json").stdout) == STATUS
     assert all(r["type"] == "status.get" and r["id"] for r in agent.requests)
     assert len({r["id"] for r in agent.requests}) == 2

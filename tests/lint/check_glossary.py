@@ -10,17 +10,17 @@ ROOMS = ("lib/", "env/", "compose/", "gateway/", "mgmt-agent/", "recovery-agent/
 # words that need no entry in a glossary, since they mean here what they mean elsewhere
 STANDARD = set("""
     accept action address answer api app argument ask auth bit block body buf buffer ca cache call callback candidate cert
-    certificate challenger check child chunk cli client clock command conf config conn context count counts credentials
-    current data date deadline decision decoder deploy deployed detail dial digest disk duration encoder end entry error
-    event exchange expect extra failure fault field figures file filter first flag flow folder format function handle hash
-    head header history host http id index info input interpolate interval item json jwt kind labels last level limit limits line
-    list local log login loopback map masks match memory method metric mode moment name network new next node normaliser number
-    old opcode open option order output owner pair param parent parser part password past path peer piece platform pool port
-    process progress proxy public queries queue range reader reason record ref remote render reply report reports resolve
-    response restart result ring root roots router row rule sample scan schema scope search secret sender server set setting
-    shape side signature size socket sort source spare spec ssh state status step stop strategy string summary table target
-    template text throttle time tls toml transfer tree type url use utf8 validity value verb version view walk warning writer ws
-    yaml
+    certificate challenger check child chunk cli client clock command conf config conn context count counts cpu credentials
+    current data date deadline decision decoder deploy deployed detail dial digest disk duration encoder end entry error event
+    exchange expect extra failure fault field figures file filesystem filesystems filter first flag flow folder format
+    function handle hash head header history host http id index info input interpolate interval item json jwt kind labels last
+    level limit limits line list load local log login loopback map masks match memory method metric mode moment name network
+    new next node normaliser number old opcode open option order output owner pair param parent parser part password past path
+    peer piece platform pool port process progress proxy public queries queue range reader reason record ref remote render
+    reply report reports resolve response restart result ring root roots router row rule sample scan schema scope search
+    secret sender server set setting shape side signature size socket sort source spare spec ssh state status step stop
+    strategy string summary table target temperature template text throttle ticks time tls toml transfer tree type url use
+    utf8 validity value verb version view walk warning writer ws yaml
 """.split())
 
 

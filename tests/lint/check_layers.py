@@ -38,8 +38,9 @@ GATEWAY_ROOMS = ("store", "auth", "http", "devices", "communities", "deployments
 # a program's folders → what it may include beside its own
 PROGRAMS = {
     # agent and worker are one program in two executables: the worker may block, the agent may not
-    "mgmt-agent/agent/": (*ALL_LIBRARIES, "mgmt-agent/state/"),
-    "mgmt-agent/worker/": (*ALL_LIBRARIES, "mgmt-agent/state/", "mgmt-agent/host/"),
+    "mgmt-agent/agent/": (*ALL_LIBRARIES, "mgmt-agent/health/", "mgmt-agent/state/"),
+    "mgmt-agent/worker/": (*ALL_LIBRARIES, "mgmt-agent/health/", "mgmt-agent/state/", "mgmt-agent/host/"),
+    "mgmt-agent/health/": (BASE, DATA),
     "mgmt-agent/host/": (BASE, DATA, "mgmt-agent/state/"),
     "mgmt-agent/state/": (BASE, DATA),
     "mgmt-agent/link/": ALL_LIBRARIES,

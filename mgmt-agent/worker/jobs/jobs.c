@@ -238,6 +238,7 @@ const Job jobs[] = {
     { "revive", job_revive, "start containers that should run and do not" },
     { "facts", job_facts, "say how the containers of the current deployment are" },
     { "check-health", job_check_health, "have podman run health checks once" },
+    { "health", job_health, "measure podman's store, and ask the disks how they are" },
     { "recreate", job_recreate, "make the container of one service anew" },
     { "plan", job_plan, "say what a snapshot would change" },
     { "inspect", job_inspect, "look at what runs, for changes made by hand" },

@@ -28,5 +28,8 @@ int job_doctor(Deploy *d, const cJSON *request);
 /* health-checks.c */
 int job_check_health(Deploy *d, const cJSON *request);
 
+/* slow-health.c */
+int job_health(Deploy *d, const cJSON *request);
+
 /* status.c */
 int job_status(Deploy *d, const cJSON *request);

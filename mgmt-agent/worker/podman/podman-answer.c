@@ -138,3 +138,56 @@ char *podman_answer_log(const char *data, size_t len)
     }
     return buf_take(&b);
 }
+
+/* The sum of one member of all that an array holds. */
+static double sum(const cJSON *list, const char *key)
+{
+    const cJSON *item;
+    double n = 0;
+
+    cJSON_ArrayForEach(item, list) {
+        const cJSON *size = cJSON_GetObjectItemCaseSensitive(item, key);
+
+        if (cJSON_IsNumber(size) && size->valuedouble > 0)
+            n += size->valuedouble;
+    }
+    return n;
+}
+
+/* Layers that several images share: the largest share counts once, where podman does not say what all of them take. */
+static double image_bytes(const cJSON *usage, const cJSON *images)
+{
+    const cJSON *all = cJSON_GetObjectItemCaseSensitive(usage, "ImagesSize"), *item;
+    double shared = 0;
+
+    if (cJSON_IsNumber(all) && all->valuedouble > 0)
+        return all->valuedouble;
+    cJSON_ArrayForEach(item, images) {
+        const cJSON *size = cJSON_GetObjectItemCaseSensitive(item, "SharedSize");
+
+        if (cJSON_IsNumber(size) && size->valuedouble > shared)
+            shared = size->valuedouble;
+    }
+    return sum(images, "UniqueSize") + shared;
+}
+
+static bool add_mib(cJSON *o, const char *key, double bytes)
+{
+    return cJSON_AddNumberToObject(o, key, bytes < 1e18 ? (double) ((uint64_t) bytes / (1024 * 1024)) : 0);
+}
+
+int podman_answer_store(const cJSON *usage, cJSON **ret, Error *err)
+{
+    const cJSON *images = cJSON_GetObjectItemCaseSensitive(usage, "Images");
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+
+    /* podman says null where there is nothing */
+    if (!cJSON_IsArray(images) && !cJSON_IsNull(images))
+        return error_set(err, EPROTO, "podman.refused", "podman's answer about its store is not understood");
+    if (!o || !add_mib(o, "imagesMiB", image_bytes(usage, images)) ||
+        !add_mib(o, "writableMiB", sum(cJSON_GetObjectItemCaseSensitive(usage, "Containers"), "RWSize")) ||
+        !add_mib(o, "volumesMiB", sum(cJSON_GetObjectItemCaseSensitive(usage, "Volumes"), "Size")))
+        return error_set(err, ENOMEM, "podman.refused", "no memory");
+    *ret = TAKE_PTR(o);
+    return 0;
+}

@@ -20,3 +20,7 @@ int podman_answer_pull(const char *body, size_t len, const char *reference, char
 
 /* The text of a log of both streams, cut at PROCESS_OUTPUT_MAX; a new string. */
 char *podman_answer_log(const char *body, size_t len);
+
+/* What podman's store holds, as "imagesMiB", "writableMiB" (what containers have written beside volumes) and "volumesMiB";
+ * podman.refused when it is no such answer. */
+int podman_answer_store(const cJSON *usage, cJSON **ret, Error *err) _must_check_;

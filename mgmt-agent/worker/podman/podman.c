@@ -20,6 +20,7 @@
 
 #define API "http://podman/v4.0.0/libpod"
 #define CALL_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define STORE_TIMEOUT_USEC (10 * USEC_PER_MINUTE)
 #define READY_POLL_USEC 5000
 #define READY_TIMEOUT_USEC (20 * USEC_PER_SEC)
 #define EXEC_TIMED_OUT 124                        /* as timeout(1) says it */
@@ -137,15 +138,20 @@ static int call(Podman *p, const char *method, const char *path, usec_t timeout,
     return call_with_body(p, method, path, NULL, timeout, what, ret, err);
 }
 
-static int call_json(Podman *p, const char *path, const char *what, cJSON **ret, Error *err)
+static int call_json_within(Podman *p, const char *path, usec_t timeout, const char *what, cJSON **ret, Error *err)
 {
     _cleanup_(http_response_done) HttpResponse response = {};
-    int r = call(p, "GET", path, CALL_TIMEOUT_USEC, what, &response, err);
+    int r = call(p, "GET", path, timeout, what, &response, err);
 
     if (r < 0)
         return r;
     r = json_parse(response.body, response.body_len, ret, err);
     return r < 0 ? error_prefix(err, r, "podman's answer to '%s'", what) : 0;
+}
+
+static int call_json(Podman *p, const char *path, const char *what, cJSON **ret, Error *err)
+{
+    return call_json_within(p, path, CALL_TIMEOUT_USEC, what, ret, err);
 }
 
 /* Percent-encodes what may stand in an image reference or name. */
@@ -329,6 +335,14 @@ int podman_graphroot(Podman *p, const char **ret, Error *err)
         return error_set(err, ENOMEM, "podman.unreachable", "no memory");
     *ret = p->graphroot;
     return 0;
+}
+
+int podman_store(Podman *p, cJSON **ret, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *usage = NULL;
+    int r = call_json_within(p, "/system/df", STORE_TIMEOUT_USEC, "measure its store", &usage, err);
+
+    return r < 0 ? r : podman_answer_store(usage, ret, err);
 }
 
 int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err)

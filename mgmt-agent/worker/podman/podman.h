@@ -34,6 +34,9 @@ typedef struct StopRequest {
 } StopRequest;
 int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err) _must_check_;
 
+/* podman_answer_store() of a question that may take minutes: podman adds up every file. */
+int podman_store(Podman *p, cJSON **ret, Error *err) _must_check_;
+
 int podman_rename(Podman *p, const char *container, const char *name, Error *err) _must_check_;
 int podman_start(Podman *p, const char *container, Error *err) _must_check_;
 /* Removes by force; a missing container is no error. */
