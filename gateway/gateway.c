@@ -25,6 +25,7 @@
 #include "gateway/devices/unnamed-root.h"
 #include "gateway/devices/unsafe-binds.h"
 #include "gateway/gateway-env.h"
+#include "gateway/health/api-health.h"
 #include "gateway/http/api-audit.h"
 #include "gateway/http/router.h"
 #include "gateway/rollouts/api-rollouts-start.h"
@@ -90,6 +91,8 @@ struct Gateway {
     Rollouts *rollouts;
     CommunitySync *community_sync;
     BoxEvents *box_events;
+    DeviceHealth *health;
+    HealthApi health_api;
     CommunityEvents community_events;
     BoxApi box_api;
     ImportApi import_api;
@@ -482,7 +485,8 @@ static int make_listeners(Gateway *g)
     g->community_sync =
         community_sync_new(g->bulk, g->conns, &(CommunitySyncOptions) { BANS_BEHIND_MAX, BANS_AWAY_MAX });
     g->box_events = box_events_new(g->store, g->requests, g->conns);
-    return g->rollouts && g->sessions && g->community_sync && g->box_events ? 0 : -ENOMEM;
+    g->health = device_health_new(g->store, g->conns);
+    return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health ? 0 : -ENOMEM;
 }
 
 static void on_community_changed(const char *community, const char *epoch, uint64_t version, void *userdata)
@@ -498,6 +502,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     g->community_events = (CommunityEvents) { on_community_changed, g };
     g->import_api = (ImportApi) { g->bulk, &g->community_events };
     g->box_api = (BoxApi) { g->community_sync };
+    g->health_api = (HealthApi) { .health = g->health, .conns = g->conns, .registry = g->registry };
     g->router = router_new(g->requests);
     if (!g->router)
         return -ENOMEM;
@@ -515,6 +520,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     router_add(g->router, box_routes, &g->box_api);
     router_add(g->router, community_routes, &g->community_events);
     router_add(g->router, pass_routes, &g->community_events);
+    router_add(g->router, health_routes, &g->health_api);
     router_add(g->router, audit_routes, NULL);
     return 0;
 }
@@ -566,6 +572,7 @@ Gateway *gateway_free(Gateway *g)
     router_free(g->router);
     community_sync_free(g->community_sync);
     box_events_free(g->box_events);
+    device_health_free(g->health);
     rollouts_free(g->rollouts);
     deployments_free(g->deployments);
     support_sessions_free(g->sessions);

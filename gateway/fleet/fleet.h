@@ -35,6 +35,7 @@ typedef struct Fleet {
     const char *known_hosts;      /* --known-hosts */
     const char *after;            /* --after */
     const char *svg;              /* --svg */
+    const char *since;            /* --since */
     bool dry_run;
     bool replace;
     bool forwarding;
@@ -94,6 +95,7 @@ int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);
 int verb_status(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);
+int verb_health(int argc, char **argv, void *userdata);
 int verb_audit(int argc, char **argv, void *userdata);
 int verb_check(int argc, char **argv, void *userdata);
 int verb_grants_add(int argc, char **argv, void *userdata);

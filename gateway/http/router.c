@@ -33,7 +33,7 @@ static void on_health(Request *c)
     http_respond(x, ready ? 200 : 503, "text/plain", ready ? "ok" : "starting", ready ? 2 : 8, NULL);
 }
 
-static const Route health_routes[] = {
+static const Route alive_routes[] = {
     { "GET", "/healthz", ACCESS_ALWAYS, on_health, "whether the gateway serves" },
     {},
 };
@@ -44,7 +44,7 @@ Router *router_new(Requests *rs)
     if (!r)
         return NULL;
     r->requests = rs;
-    router_add(r, health_routes, r);
+    router_add(r, alive_routes, r);
     return r;
 }
 

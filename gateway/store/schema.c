@@ -162,6 +162,20 @@ static const SchemaStep schema_steps[] = {
     { 7, schema_sync },
     { 8, schema_import },
     { 9, schema_passes },
+    { 10, "CREATE TABLE device_health ("
+          " device text NOT NULL REFERENCES devices(id) ON DELETE CASCADE,"
+          " part text NOT NULL,"
+          " at timestamptz,"
+          " received_at timestamptz NOT NULL,"
+          " content jsonb NOT NULL,"
+          " PRIMARY KEY (device, part));\n"
+          "CREATE TABLE device_health_history ("
+          " device text NOT NULL REFERENCES devices(id) ON DELETE CASCADE,"
+          " part text NOT NULL,"
+          " slot bigint NOT NULL," /* of five minutes, since 1970 */
+          " at timestamptz NOT NULL,"
+          " content jsonb NOT NULL,"
+          " PRIMARY KEY (device, part, slot));\n" },
     {},
 };
 

@@ -59,9 +59,7 @@ static void fuzz_merge(const cJSON *a, const cJSON *b)
     patch = json_merge_diff(from, to);
     check(patch && json_merge_apply(from, patch) == 0);
     _cleanup_(cJSON_Deletep) cJSON *rest = json_merge_diff(from, to);
-    _cleanup_(freep) char *text = json_print(to);
-    /* numbers that are too large for one are printed as null, and equal nothing */
-    check(rest && text && (!rest->child || strstr(text, "null")));
+    check(rest && !rest->child);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

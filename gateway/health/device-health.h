@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What boxes say of themselves in health.report: kept in memory as long as a tunnel lives, and in the database every five
+ * minutes and whenever other faults are among it. */
+#pragma once
+
+#include "gateway/devices/device-connection.h"
+#include "gateway/health/health-summary.h"
+#include "lib/base/clock.h"
+
+typedef struct DeviceHealth DeviceHealth;
+
+typedef struct HealthPart {
+    char *device;
+    const char *part;               /* "box" by mgmt-agent, "secbox" by the container */
+    char *values;                   /* JSON text, a tenth of the tree's size; NULL: nothing was told yet */
+    double numbers[SUMMARY_FIELDS]; /* health_measure() of them */
+    unsigned faults;
+    char *at;            /* the box's time; NULL: none that is one */
+    usec_t received_at;  /* wall clock */
+    double clock_offset; /* seconds by which the box's clock is ahead; only with `at` */
+    uint64_t seq, connection;
+    uint64_t saved_slot;
+} HealthPart;
+
+/* NULL when out of memory. */
+DeviceHealth *device_health_new(Store *store, DeviceConns *conns);
+DeviceHealth *device_health_free(DeviceHealth *h);
+
+/* What the tunnel of today has told; NULL when nothing. Borrowed. */
+const HealthPart *device_health_find(const DeviceHealth *h, const char *device, const char *part);
+/* Each of these. */
+void device_health_each(const DeviceHealth *h, void (*visit)(const HealthPart *part, void *userdata), void *userdata);

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""What boxes tell of themselves: put together at the gateway, kept, thinned, and read."""
+# pylint: disable=redefined-outer-name,unused-import
+import json
+import subprocess
+import time
+
+from tests.integration.gateway_lab import device, enroll, gw, shared
+from tests.lab.util import program, wait_until
+
+AT = "2026-01-02T03:04:05.678Z"
+SLOT = 300
+VALUES = {"version": "0.1.0", "disks": {"/": {"usedPercent": 92.5, "totalMiB": 29000, "freeMiB": 2100, "readOnly": False},
+                                        "/data": {"usedPercent": 40}},
+          "memory": {"totalMiB": 8000, "availableMiB": 2000, "swapTotalMiB": 0, "swapFreeMiB": 0},
+          "load": {"1": 0.4, "5": 0.3, "15": 0.2}, "temperatures": {"cpu": 48, "board": 55},
+          "services": {"a": {"state": "running", "restarts": 2}, "b": {"state": "down", "restarts": 3}},
+          "faults": {"disk.full:/": "/ is 92 % full", "service.down:b": "b is down"}}
+
+
+def tell(tunnel, seq, values, **more):
+    """Sends a report; returns the number in the answer."""
+    tunnel.send({"type": "health.report", "seq": str(seq), "at": AT, "values": values, **more})
+    return int(tunnel.next("health.ack")["seq"])
+
+
+def read(gw, box, query=""):
+    answer = gw.request("GET", f"/v1/devices/{box.id}/health{query}")
+    assert answer.status == 200, answer
+    return answer.json
+
+
+def rows(gw, box):
+    """What is kept of the time before: {(part, slot): content}."""
+    found = gw.postgres.sql(f"SELECT part, slot, content FROM device_health_history WHERE device = '{box.id}'")
+    return {(part, int(slot)): json.loads(content) for part, slot, content in found}
+
+
+def test_differences_add_up(gw, device):
+    tunnel = device.connect()
+    assert tell(tunnel, 1, VALUES) == 1
+    assert tell(tunnel, 2, {"disks": {"/data": None, "/": {"usedPercent": 95}}, "load": {"1": 2.5},
+                           "faults": {"service.down:b": None}}, base="1") == 2
+    box = read(gw, device)["health"]["box"]
+    assert box["values"] == {**VALUES, "disks": {"/": {**VALUES["disks"]["/"], "usedPercent": 95}},
+                             "load": {"1": 2.5, "5": 0.3, "15": 0.2}, "faults": {"disk.full:/": "/ is 92 % full"}}
+    assert box["connected"] and box["at"] == AT and box["clockOffsetSeconds"] < -86400, "the box's clock is far behind"
+    assert "history" not in read(gw, device)
+
+
+def test_a_base_that_is_not_here_asks_for_everything(gw, device):
+    tunnel = device.connect()
+    assert tell(tunnel, 5, {"load": {"1": 1}}, base="4") == 0
+    assert tell(tunnel, 6, VALUES) == 6
+    assert tell(tunnel, 7, {"load": None}, base="5") == 0
+    assert read(gw, device)["health"]["box"]["values"] == VALUES
+    # what another connection has said is no base
+    again = device.connect()
+    assert tell(again, 7, {"load": None}, base="6") == 0
+    assert tell(again, 1, {"faults": {}}) == 1
+    assert read(gw, device)["health"]["box"]["values"] == {"faults": {}}
+
+
+def test_values_do_not_grow_without_end(gw, device):
+    tunnel = device.connect()
+    assert tell(tunnel, 1, {"a": "x" * 40000, "faults": {}}) == 1
+    assert tell(tunnel, 2, {"b": "x" * 40000}, base="1") == 0
+    assert set(read(gw, device)["health"]["box"]["values"]) == {"a", "faults"}
+
+
+def test_the_history_has_what_matters(gw, device):
+    tunnel = device.connect()
+    tell(tunnel, 1, VALUES)
+    # both faults are over a moment later, and stay in what is noted of these minutes
+    tell(tunnel, 2, {"faults": {"disk.full:/": None, "service.down:b": None, "memory.low": "x"}}, base="1")
+    noted = wait_until(lambda: [r for r in rows(gw, device).values() if "memory.low" in r["faults"]], "the news are kept")[0]
+    assert {k: v for k, v in noted.items() if k != "faults"} == {
+        "diskPercent": 92.5, "memoryPercent": 75, "load1": 0.4, "celsius": 55, "restarts": 5}
+    history = read(gw, device, "?since=7200")["history"]
+    assert history[-1]["box"]["diskPercent"] == 92.5 and "memory.low" in history[-1]["box"]["faults"]
+    everything = set().union(*(h["box"]["faults"] for h in history))
+    assert everything == {"disk.full:/", "service.down:b", "memory.low"}
+    assert gw.request("GET", f"/v1/devices/{device.id}/health?since=x").status == 400
+    assert gw.request("GET", "/v1/devices/nobody/health").status == 404
+
+
+def test_the_history_is_thinned(gw, device):
+    """One row for five minutes of a day, for an hour of thirty days."""
+    now = int(time.time()) // SLOT
+    old = now - 288 - 36
+    old -= old % 12
+    kept = [now - 100, now - 287, old, old + 12 + 3]
+    gone = [old + 1, old + 7, old + 11, old + 12 + 4, now - 8640 - 12]
+    for slot in kept + gone:
+        gw.postgres.sql("INSERT INTO device_health_history(device, part, slot, at, content) VALUES"
+                          f" ('{device.id}', 'box', {slot}, to_timestamp({slot * SLOT}), '{{}}')")
+    tunnel = device.connect()
+    tell(tunnel, 1, VALUES)
+    wait_until(lambda: max(slot for _, slot in rows(gw, device)) >= now, "the report is kept")
+    left = {slot for _, slot in rows(gw, device)}
+    assert left >= set(kept) and not left & set(gone), (sorted(left), kept, gone)
+
+
+def test_what_was_kept_is_there_after_a_restart_and_goes_with_the_device(gw, device):
+    tunnel = device.connect()
+    tell(tunnel, 1, VALUES)
+    wait_until(lambda: rows(gw, device), "the report is kept")
+    device.close()
+    gw.stop()
+    gw.start()
+    box = read(gw, device)["health"]["box"]
+    assert box["values"] == VALUES and not box["connected"]
+    assert gw.request("DELETE", f"/v1/devices/{device.id}").status == 200
+    assert not rows(gw, device)
+    assert gw.request("GET", f"/v1/devices/{device.id}/health").status == 404
+
+
+def test_secbox_tells_its_own_part(gw):
+    box = enroll(gw, "caseta-two-parts", "device")
+    assert box.claim().status == 201
+    try:
+        tunnel = box.connect(status=False)
+        assert tell(tunnel, 1, {"queue": {"waiting": 7, "dead": 1}, "replica": {"ageSeconds": 90}, "faults": {}}) == 1
+        health = read(gw, box)["health"]
+        assert set(health) == {"secbox"} and health["secbox"]["connected"]
+        kept = wait_until(lambda: rows(gw, box), "the report is kept")
+        assert [(part, r["queueWaiting"], r["queueDead"], r["dataAgeSeconds"]) for (part, _), r in kept.items()] == [
+            ("secbox", 7, 1, 90)]
+    finally:
+        box.close()
+
+
+def fleet(gw, *args):
+    env = {**gw.env, "SECBOX_GATEWAY": gw.url, "SECBOX_TOKEN": gw.token}
+    return subprocess.run([program("secbox-fleet"), *args], env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_operator_reads_it(gw, device):
+    p = fleet(gw, "health", device.id)
+    assert p.returncode == 0 and "has told nothing" in p.stdout, p.stderr
+    tell(device.connect(), 1, VALUES)
+    wait_until(lambda: rows(gw, device), "the report is kept")
+    p = fleet(gw, "health", device.id, "--since", "2h")
+    assert p.returncode == 0, p.stderr
+    for text in ("the machine: told ", "its clock is ", "/ is 92 % full [disk.full:/]", "b is down [service.down:b]",
+                 "DISK", "disk.full:/ service.down:b"):
+        assert text in p.stdout, p.stdout
+    assert json.loads(fleet(gw, "health", device.id, "--json").stdout)["health"]["box"]["values"] == VALUES
+    assert fleet(gw, "health", device.id, "--since", "31h30").returncode == 2
+    assert fleet(gw, "health", "nobody").returncode == 1
