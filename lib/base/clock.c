@@ -41,6 +41,7 @@ const char *timestamp_format(usec_t realtime, char buf[static TIMESTAMP_SIZE])
 
 #define TIME_TEXT_MIN 20 /* 2026-01-02T03:04:05Z */
 #define TIME_TEXT_MAX 40
+#define OFFSET_HOURS_MAX 15 /* PostgreSQL takes less than 16 hours, and no zone has had so many */
 
 /* The number that n digits make, -1 when they are none. */
 static int digits(const char *s, int n)
@@ -78,7 +79,7 @@ static int parse_offset(const char *s, long *ret)
     *ret = 0;
     if (strcmp(s, "Z") == 0 || strcmp(s, "z") == 0)
         return 0;
-    if (hours > 23 || minutes < 0 || minutes > 59 || s[6] != '\0')
+    if (hours > OFFSET_HOURS_MAX || minutes < 0 || minutes > 59 || s[6] != '\0')
         return -EINVAL;
     *ret = (hours * 60L + minutes) * 60 * (*s == '-' ? -1 : 1);
     return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* UUIDs as text, and those of version 7. */
+/* UUIDs as text, and those that are made here. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,6 +43,32 @@ static void test_made_now(void **state)
     assert_true(at >= before && at <= realtime_usec() / USEC_PER_MSEC);
 }
 
+/* whatever the bytes are, the version and the variant are those that readers look for */
+static void test_format(void **state)
+{
+    uint8_t ones[UUID_BYTES], zeros[UUID_BYTES] = {};
+    char id[UUID_SIZE];
+
+    (void) state;
+    memset(ones, 0xff, sizeof(ones));
+    uuid_format(ones, 8, id);
+    assert_string_equal(id, "ffffffff-ffff-8fff-bfff-ffffffffffff");
+    uuid_format(zeros, 4, id);
+    assert_string_equal(id, "00000000-0000-4000-8000-000000000000");
+    assert_true(uuid_is_valid(id));
+}
+
+static void test_version_4(void **state)
+{
+    char a[UUID_SIZE], b[UUID_SIZE];
+
+    (void) state;
+    uuid4_make(a);
+    uuid4_make(b);
+    assert_true(uuid_is_valid(a) && a[UUID_VERSION_AT] == '4' && strchr("89ab", a[19]));
+    assert_string_not_equal(a, b);
+}
+
 static void test_valid(void **state)
 {
     static const char *const bad[] = {
@@ -78,10 +104,8 @@ static void test_parse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_version_7),
-        cmocka_unit_test(test_made_now),
-        cmocka_unit_test(test_valid),
-        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_version_7), cmocka_unit_test(test_made_now), cmocka_unit_test(test_format),
+        cmocka_unit_test(test_version_4), cmocka_unit_test(test_valid),    cmocka_unit_test(test_parse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
