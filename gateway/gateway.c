@@ -61,7 +61,7 @@
 
 struct Gateway {
     sd_event *event;
-    Store *store, *bulk; /* the second for what takes long */
+    Store *store, *bulk, *imports; /* the second for what takes long, the third for what takes longest */
     HttpServer *server;
     SshCa *ca;                        /* signs the certificates of support staff */
     char *issuer;                     /* public base URL, without a trailing slash */
@@ -497,10 +497,10 @@ static void on_community_changed(const char *community, const char *epoch, uint6
 
 static int make_routes(Gateway *g, const GatewayOptions *o)
 {
-    g->devices_api = (DevicesApi) { g->conns, g->registry, o->bootstrap_hours };
+    g->devices_api = (DevicesApi) { g->conns, g->registry, g->store, o->bootstrap_hours };
     g->deployments_api = (DeploymentsApi) { g->deployments, g->registry };
     g->community_events = (CommunityEvents) { on_community_changed, g };
-    g->import_api = (ImportApi) { g->bulk, &g->community_events };
+    g->import_api = (ImportApi) { g->imports, &g->community_events };
     g->box_api = (BoxApi) { g->community_sync };
     g->health_api = (HealthApi) { .health = g->health, .conns = g->conns, .registry = g->registry };
     g->router = router_new(g->requests);
@@ -529,6 +529,7 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
 {
     static const StoreEvents store_events = { .on_up = on_store_up, .on_down = on_store_down };
     static const StoreEvents bulk_events = { .on_up = on_bulk_up, .on_down = on_bulk_down };
+    static const StoreEvents import_events = { .on_down = on_bulk_down };
     _cleanup_(gateway_freep) Gateway *g = calloc(1, sizeof(*g));
     if (!g)
         return error_from_errno(err, -ENOMEM, "starting");
@@ -536,6 +537,8 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     int r = store_new(event, options->database, &gateway_schema, &store_events, g, &g->store, err);
     if (r >= 0)
         r = store_new(event, options->database, &gateway_bulk_schema, &bulk_events, g, &g->bulk, err);
+    if (r >= 0)
+        r = store_new(event, options->database, &gateway_bulk_schema, &import_events, g, &g->imports, err);
     if (r >= 0)
         r = gateway_open_server(g, options, err);
     if (r >= 0)
@@ -585,6 +588,7 @@ Gateway *gateway_free(Gateway *g)
     device_tokens_free(g->tokens);
     device_registry_free(g->registry);
     http_server_free(g->server);
+    store_free(g->imports);
     store_free(g->bulk);
     store_free(g->store);
     ssh_ca_free(g->ca);

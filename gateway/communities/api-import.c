@@ -3,13 +3,11 @@
 #include "gateway/communities/api-import.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gateway/communities/import-lines.h"
 #include "gateway/store/import-table.h"
-#include "lib/base/encode.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -19,6 +17,8 @@ typedef struct Import {
     ImportLines lines;
     char id[UUID_SIZE];
     bool replace, dry_run, finish;
+    bool whole;    /* there are no other parts */
+    uint64_t rows; /* of all parts, as the client counts them */
 } Import;
 
 static void import_free(void *import)
@@ -70,6 +70,17 @@ static void tell(const Request *c, const StoreRows *rows)
         api->events->on_changed(i->lines.community, store_rows_get(rows, 0, 1), version, api->events->userdata);
 }
 
+static void fail_incomplete(Request *c)
+{
+    Error err = {};
+    error_set(
+        &err, EIO, "import.incomplete",
+        "not all of the file's rows are here (parts are kept for a day, and lost when the database breaks down), so"
+        " nothing was imported: send the file again");
+    request_fail_status(c, 409, -EIO, &err);
+    error_done(&err);
+}
+
 static void on_finished(Request *c, const StoreRows *rows)
 {
     const char *outcome = store_rows_get(rows, 0, 0), *report = store_rows_get(rows, 0, 3);
@@ -77,6 +88,10 @@ static void on_finished(Request *c, const StoreRows *rows)
     forget(c, c->scratch);
     if (str_equal(outcome, "no-community")) {
         request_fail_no_community(c);
+        return;
+    }
+    if (str_equal(outcome, "incomplete")) {
+        fail_incomplete(c);
         return;
     }
     if (!report || json_parse_object(report, strlen(report), &parsed, NULL) < 0) {
@@ -102,7 +117,7 @@ static void finish(Request *c)
     const ImportApi *api = c->module;
     const Import *i = c->scratch;
     const ImportTarget t = target(i);
-    request_query_on(c, api->store, sql_import_finish(&t, i->replace, i->dry_run, c->actor), on_finished);
+    request_query_on(c, api->store, sql_import_finish(&t, i->rows, i->replace, i->dry_run, c->actor), on_finished);
 }
 
 static void on_put(Request *c, const StoreRows *rows)
@@ -123,37 +138,47 @@ static void on_put(Request *c, const StoreRows *rows)
         request_answer(c, 200, TAKE_PTR(body));
 }
 
-/* What the query says; on failure the request is answered and negative returned. *ret_whole: there are no other parts. */
-static int read_query(Request *c, Import *i, bool *ret_csv, bool *ret_whole)
+/* What the query says of the file; on failure the request is answered and negative returned. */
+static int read_format(Request *c, Import *i, bool *ret_csv)
 {
-    uint64_t dry, end;
-    unsigned char random[16];
     _cleanup_(freep) char *table = http_query(c->exchange, "table"), *mode = http_query(c->exchange, "mode");
-    _cleanup_(freep) char *format = http_query(c->exchange, "format"), *upload = http_query(c->exchange, "upload");
-    if (request_uuid(c, 0, i->lines.community) < 0 || request_query_u64(c, "dryRun", 1, 0, &dry) < 0 ||
-        request_query_u64(c, "finish", 1, 0, &end) < 0 ||
-        request_query_u64(c, "line", INT32_MAX, 0, &i->lines.line) < 0)
-        return -EINVAL;
+    _cleanup_(freep) char *format = http_query(c->exchange, "format");
     i->replace = str_equal(mode, "replace");
-    i->dry_run = dry;
-    i->finish = end || !upload;
     *ret_csv = str_equal(format, "csv");
-    *ret_whole = !upload;
-    random_bytes(random, sizeof(random));
-    _cleanup_(freep) char *hex = upload ? NULL : hex_encode(random, sizeof(random));
-    if (hex)
-        (void) snprintf(i->id, UUID_SIZE, "%.8s-%.4s-4%.3s-a%.3s-%.12s", hex, hex + 8, hex + 13, hex + 17, hex + 20);
     if (row_kind_parse(table, &i->lines.kind) < 0 || i->lines.kind == ROW_COMMUNITIES)
         fail(c, "request.bad-parameter", "the parameter \"table\" must be units, users, guests or bans");
     else if (mode && !i->replace && !str_equal(mode, "merge"))
         fail(c, "request.bad-parameter", "the parameter \"mode\" must be merge or replace");
     else if (format && !*ret_csv && !str_equal(format, "ndjson"))
         fail(c, "request.bad-parameter", "the parameter \"format\" must be csv or ndjson");
-    else if (upload && uuid_parse(upload, i->id) < 0)
-        fail(c, "request.bad-parameter", "the parameter \"upload\" must be a UUID that the client has made");
     else if (i->replace && i->lines.kind == ROW_BANS)
         fail(c, "import.bans-replace",
              "a ban does not end because a file lacks it: import bans with merge, and delete those that are over");
+    else
+        return 0;
+    return -EINVAL;
+}
+
+/* The same of where in the file we are. */
+static int read_part(Request *c, Import *i)
+{
+    uint64_t dry, end;
+    _cleanup_(freep) char *upload = http_query(c->exchange, "upload"), *rows = http_query(c->exchange, "rows");
+    if (request_uuid(c, 0, i->lines.community) < 0 || request_query_u64(c, "dryRun", 1, 0, &dry) < 0 ||
+        request_query_u64(c, "finish", 1, 0, &end) < 0 ||
+        request_query_u64(c, "line", INT32_MAX, 0, &i->lines.line) < 0 ||
+        request_query_u64(c, "rows", INT32_MAX, 0, &i->rows) < 0)
+        return -EINVAL;
+    i->dry_run = dry;
+    i->finish = end || !upload;
+    i->whole = !upload;
+    if (!upload)
+        uuid4_make(i->id);
+    if (upload && uuid_parse(upload, i->id) < 0)
+        fail(c, "request.bad-parameter", "the parameter \"upload\" must be a UUID that the client has made");
+    else if (upload && end && !rows)
+        fail(c, "request.bad-parameter",
+             "the last request of an upload needs the parameter \"rows\": how many all of its parts have");
     else
         return 0;
     return -EINVAL;
@@ -177,7 +202,7 @@ static void import(Request *c)
 {
     const ImportApi *api = c->module;
     _cleanup_(error_done) Error err = {};
-    bool csv, whole;
+    bool csv;
     Import *i = calloc(1, sizeof(*i));
     if (!i) {
         request_fail(c, -ENOMEM, NULL);
@@ -185,15 +210,21 @@ static void import(Request *c)
     }
     c->scratch = i;
     c->scratch_free = import_free;
-    if (read_query(c, i, &csv, &whole) < 0)
+    if (read_format(c, i, &csv) < 0 || read_part(c, i) < 0)
         return;
     int r = read_lines(c, i, csv, &err);
     if (r < 0) {
         request_fail(c, r, &err);
         return;
     }
-    if (whole && i->lines.n_errors > 0) {
+    if (i->whole && i->lines.n_errors > 0) {
         answer_errors(c, TAKE_PTR(i->lines.errors), i->lines.n_errors);
+        return;
+    }
+    if (i->whole)
+        i->rows = (uint64_t) cJSON_GetArraySize(i->lines.rows);
+    if (i->finish && i->replace && i->rows == 0) {
+        fail(c, "import.empty", "the file has no row, and to replace the table by it would delete all that is there");
         return;
     }
     _cleanup_(freep) char *rows = json_print(i->lines.rows);

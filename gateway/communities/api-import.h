@@ -5,7 +5,7 @@
 #include "gateway/communities/api-communities.h"
 
 typedef struct ImportApi {
-    Store *store; /* for what takes long */
+    Store *store; /* for imports alone: each statement waits for the one before */
     const CommunityEvents *events;
 } ImportApi;
 

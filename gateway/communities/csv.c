@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define BYTE_ORDER_MARK "\xef\xbb\xbf"
+#define NUL_FOUND "a NUL byte is in it: save the file as CSV in UTF-8"
 
 void csv_start(CsvReader *r, char *text, size_t len)
 {
@@ -20,13 +21,24 @@ static bool at_end(const CsvReader *r)
     return r->at >= r->len;
 }
 
-/* Goes behind the line's end. */
+static bool at_line_end(const CsvReader *r)
+{
+    return !at_end(r) && (r->text[r->at] == '\r' || r->text[r->at] == '\n');
+}
+
+/* Goes behind the line's end that is here: CR LF, LF or, of old spreadsheets, CR. */
+static void pass_line_end(CsvReader *r)
+{
+    r->at += r->text[r->at] == '\r' && r->at + 1 < r->len && r->text[r->at + 1] == '\n' ? 2 : 1;
+    r->line++;
+}
+
 static void skip_line(CsvReader *r)
 {
-    while (!at_end(r) && r->text[r->at] != '\n')
+    while (!at_end(r) && !at_line_end(r))
         r->at++;
-    r->at += !at_end(r);
-    r->line++;
+    if (!at_end(r))
+        pass_line_end(r);
 }
 
 static int bad(CsvReader *r, const char *id, Error *err, const char *what)
@@ -43,18 +55,20 @@ static int quoted(CsvReader *r, char **ret, char **ret_end, Error *err)
     *ret = to;
     for (; !at_end(r); r->at++) {
         char c = r->text[r->at];
+        if (c == '\0')
+            return bad(r, "csv.nul", err, NUL_FOUND);
         if (c == '"' && r->at + 1 < r->len && r->text[r->at + 1] == '"')
             r->at++;
         else if (c == '"')
             break;
-        r->line += c == '\n';
+        r->line += c == '\n' || (c == '\r' && r->text[r->at + 1] != '\n'); /* a NUL stands behind the text */
         *to++ = r->text[r->at];
     }
     if (at_end(r))
         return bad(r, "csv.quote", err, "a quote is opened and never closed");
     r->at++;
     *ret_end = to;
-    if (!at_end(r) && r->text[r->at] != r->separator && r->text[r->at] != '\r' && r->text[r->at] != '\n')
+    if (!at_end(r) && r->text[r->at] != r->separator && !at_line_end(r))
         return bad(r, "csv.quote", err, "behind a closing quote comes neither a separator nor the end of the line");
     return 0;
 }
@@ -64,9 +78,11 @@ static int plain(CsvReader *r, char **ret, char **ret_end, Error *err)
     *ret = r->text + r->at;
     for (; !at_end(r); r->at++) {
         char c = r->text[r->at];
-        if (c == r->separator || c == '\n' || c == '\r')
+        if (c == r->separator || at_line_end(r))
             break;
-        if (c == '"' || c == '\0')
+        if (c == '\0')
+            return bad(r, "csv.nul", err, NUL_FOUND);
+        if (c == '"')
             return bad(r, "csv.quote", err, "a field with a quote in it has to be in quotes, with the quote doubled");
     }
     *ret_end = r->text + r->at;
@@ -77,11 +93,10 @@ static int plain(CsvReader *r, char **ret, char **ret_end, Error *err)
 static int end_field(CsvReader *r, char *end)
 {
     bool more = !at_end(r) && r->text[r->at] == r->separator;
-    if (!more && !at_end(r) && r->text[r->at] == '\r')
+    if (more)
         r->at++;
-    bool line = !more && !at_end(r) && r->text[r->at] == '\n';
-    r->at += more || line;
-    r->line += line;
+    else if (at_line_end(r))
+        pass_line_end(r);
     *end = '\0'; /* where the field's end, a quote or the NUL behind the text was */
     return more;
 }
@@ -107,9 +122,7 @@ static int one_record(CsvReader *r, Error *err)
 
 int csv_next(CsvReader *r, Error *err)
 {
-    while (!at_end(r) && (r->text[r->at] == '\r' || r->text[r->at] == '\n')) {
-        r->line += r->text[r->at] == '\n';
-        r->at++;
-    }
+    while (at_line_end(r))
+        pass_line_end(r);
     return at_end(r) ? 0 : one_record(r, err);
 }

@@ -2,13 +2,14 @@
 #include "gateway/communities/import-lines.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "gateway/communities/csv.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
+
+#define UUID_OWN_VERSION 8 /* made in a way of one's own */
 
 void import_lines_done(ImportLines *l)
 {
@@ -24,15 +25,16 @@ static int begin(ImportLines *l, Error *err)
     return l->rows && l->errors ? 0 : error_from_errno(err, -ENOMEM, "reading an import");
 }
 
-/* The id of a row that has none is made of what is in it: the same line is the same row the next time. */
+/* The id of a row that has none is made of what is in it, and of whose it is: the same line is the same row the next time, and
+ * another one in another community. */
 static int make_id(const ImportLines *l, const cJSON *row, char ret[static UUID_SIZE])
 {
-    char hash[SHA256_HEX_SIZE];
+    uint8_t hash[SHA256_SIZE];
     _cleanup_(freep) char *text = json_print_canonical(row);
-    _cleanup_(freep) char *all = text ? str_format("%s %s", row_kind_name(l->kind), text) : NULL;
-    if (!all || sha256_hex(all, strlen(all), hash) < 0)
+    _cleanup_(freep) char *all = text ? str_format("%s %s %s", l->community, row_kind_name(l->kind), text) : NULL;
+    if (!all || sha256(all, strlen(all), hash) < 0)
         return -ENOMEM;
-    (void) snprintf(ret, UUID_SIZE, "%.8s-%.4s-8%.3s-a%.3s-%.12s", hash, hash + 8, hash + 12, hash + 15, hash + 18);
+    uuid_format(hash, UUID_OWN_VERSION, ret);
     return 0;
 }
 

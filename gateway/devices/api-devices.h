@@ -8,6 +8,7 @@
 typedef struct DevicesApi {
     DeviceConns *conns;
     DeviceRegistry *registry;
+    Store *store;
     unsigned bootstrap_hours; /* life of a bootstrap token */
 } DevicesApi;
 

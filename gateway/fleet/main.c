@@ -73,7 +73,7 @@ static const CliVerb verbs[] = {
     { "community delete", "C [TABLE ID]", 1, 3, "delete it, or a row", verb_community_delete, "yes" },
     { "community rows", "C TABLE", 2, 2, "its units, users, guests or bans", verb_community_rows, NULL },
     { "community import", "C TABLE FILE", 3, 3, "rows from a CSV or NDJSON file, all or none", verb_community_import,
-      "dry-run replace" },
+      "dry-run replace yes" },
     { "community pass", "C GUEST", 2, 2, "a pass that a guest shows at the gate, once", verb_community_pass, "svg" },
     { "community boxes", "C", 1, 1, "which boxes serve it, and how old their data are", verb_community_boxes, NULL },
     { "community ban-status", "C BAN", 2, 2, "which boxes know a ban, since when", verb_community_ban_status, NULL },

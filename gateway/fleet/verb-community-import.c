@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include "gateway/fleet/fleet.h"
-#include "lib/base/encode.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
+#include "lib/base/uuid.h"
+#include "lib/cli/confirm.h"
 #include "lib/cli/report.h"
+#include "lib/data/json.h"
 
 #define PART_TIMEOUT (60 * USEC_PER_SEC)
 #define FINISH_TIMEOUT (150 * USEC_PER_SEC)
@@ -28,18 +30,20 @@ typedef struct FileParts {
     size_t head;   /* length of a CSV file's first line, which goes in front of each part */
     uint64_t line; /* of what is at `at` */
     char *path;    /* of the request, without what differs; owned */
+    uint64_t rows; /* that the gateway has put aside */
     uint64_t errors;
     bool live; /* the line with the progress is written over */
 } FileParts;
 
-/* The end of the record that begins at `at`, and how many lines it has. A quoted field may hold line ends. */
+/* The end of the record that begins at `at`, and how many lines it has. A quoted field may hold line ends; in CSV, a lone CR is
+ * one. */
 static size_t record_end(const FileParts *p, size_t at, uint64_t *lines)
 {
     bool in_quotes = false;
     for (; at < p->len; at++) {
         if (p->csv && p->text[at] == '"')
             in_quotes = !in_quotes;
-        if (p->text[at] != '\n')
+        if (p->text[at] != '\n' && !(p->csv && p->text[at] == '\r' && p->text[at + 1] != '\n'))
             continue;
         (*lines)++;
         if (!in_quotes)
@@ -71,6 +75,17 @@ static void show_errors(FileParts *p, const ApiReply *reply)
     p->errors += cJSON_IsNumber(count) ? (uint64_t) count->valuedouble : 0;
 }
 
+/* What the last request has to name, so that nothing is taken over when the gateway has lost a part. */
+static int count_rows(FileParts *p, const ApiReply *reply, Error *err)
+{
+    uint64_t rows;
+    if (json_u64(reply->body, "rows", &rows) < 0)
+        return error_set(err, EHOSTUNREACH, "api.bad-answer",
+                         "the gateway does not say how many rows it has put aside");
+    p->rows += rows;
+    return 0;
+}
+
 /* The next part goes up. */
 static int send_part(FileParts *p, ApiReply *reply, Error *err)
 {
@@ -95,14 +110,13 @@ static int send_part(FileParts *p, ApiReply *reply, Error *err)
     p->at = end;
     show_errors(p, reply);
     show_progress(p, false);
-    return 0;
+    return count_rows(p, reply, err);
 }
 
 static int open_file(FileParts *p, const char *community, const char *table, Error *err)
 {
-    unsigned char random[16];
-    random_bytes(random, sizeof(random));
-    _cleanup_(freep) char *hex = hex_encode(random, sizeof(random));
+    char upload[UUID_SIZE];
+    uuid4_make(upload);
     _cleanup_(freep) char *c = api_encode(community), *t = api_encode(table);
     p->csv = str_ends(p->file, ".csv") || str_ends(p->file, ".CSV");
     p->line = 1;
@@ -112,17 +126,17 @@ static int open_file(FileParts *p, const char *community, const char *table, Err
         return r;
     if (p->csv)
         p->head = p->at = record_end(p, 0, &p->line);
-    p->path = hex && c && t
-                  ? str_format("/v1/communities/%s/import?table=%s&format=%s&upload=%.8s-%.4s-4%.3s-a%.3s-%.12s", c, t,
-                               p->csv ? "csv" : "ndjson", hex, hex + 8, hex + 13, hex + 17, hex + 20)
-                  : NULL;
+    p->path = c && t ? str_format("/v1/communities/%s/import?table=%s&format=%s&upload=%s", c, t,
+                                  p->csv ? "csv" : "ndjson", upload)
+                     : NULL;
     return p->path ? 0 : error_from_errno(err, -ENOMEM, "make a request");
 }
 
 static int finish(FileParts *p, ApiReply *reply, Error *err)
 {
-    _cleanup_(freep) char *path = str_format("%s&finish=1&mode=%s&dryRun=%d", p->path,
-                                             p->fleet->replace ? "replace" : "merge", p->fleet->dry_run ? 1 : 0);
+    _cleanup_(freep) char *path =
+        str_format("%s&finish=1&mode=%s&dryRun=%d&rows=%llu", p->path, p->fleet->replace ? "replace" : "merge",
+                   p->fleet->dry_run ? 1 : 0, (unsigned long long) p->rows);
     if (!path)
         return error_from_errno(err, -ENOMEM, "make a request");
     int r = api_send(&p->fleet->api, "POST", path, NULL, NULL, 0, FINISH_TIMEOUT, reply, err);
@@ -143,6 +157,15 @@ static char *summary(const ApiReply *reply, bool dry_run)
                       same, dry_run ? "; nothing was imported" : "");
 }
 
+static int confirm(const FileParts *p, const char *table, const char *community, Error *err)
+{
+    if (!p->fleet->replace || p->fleet->dry_run)
+        return 0;
+    _cleanup_(freep) char *question =
+        str_format("delete the %s of %s that %s does not have?", table, community, p->file);
+    return question ? cli_confirm(p->fleet->yes, question, err) : -ENOMEM;
+}
+
 int verb_community_import(int argc _unused_, char **argv, void *userdata)
 {
     Fleet *fleet = userdata;
@@ -150,6 +173,8 @@ int verb_community_import(int argc _unused_, char **argv, void *userdata)
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(error_done) Error err = {};
     int r = open_file(&p, argv[0], argv[1], &err);
+    if (r >= 0)
+        r = confirm(&p, argv[1], argv[0], &err);
     if (r >= 0)
         r = fleet_begin(fleet, &err);
     while (r >= 0 && p.at < p.len)

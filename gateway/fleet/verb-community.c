@@ -101,8 +101,22 @@ int verb_community_list(int argc _unused_, char **argv _unused_, void *userdata)
     return show_rows(userdata, NULL, NULL);
 }
 
+/* What else lies below a community is no list of rows. */
+static int check_table(const char *name, Error *err)
+{
+    static const char *const tables[] = { "units", "users", "guests", "bans", NULL };
+    for (size_t i = 0; tables[i]; i++)
+        if (str_equal(name, tables[i]))
+            return 0;
+    return error_set(err, EINVAL, "usage", "there is no table \"%.64s\": give units, users, guests or bans", name);
+}
+
 int verb_community_rows(int argc _unused_, char **argv, void *userdata)
 {
+    _cleanup_(error_done) Error err = {};
+    int r = check_table(argv[1], &err);
+    if (r < 0)
+        return fleet_fail(userdata, NULL, &err, r);
     return show_rows(userdata, argv[0], argv[1]);
 }
 

@@ -12,11 +12,12 @@ Statement sql_import_put(const ImportTarget *t, const char *rows)
                      sql_text(t->import), sql_text(t->community), sql_text(t->kind), sql_text(rows));
 }
 
-Statement sql_import_finish(const ImportTarget *t, bool replace, bool dry_run, const char *actor)
+Statement sql_import_finish(const ImportTarget *t, uint64_t rows, bool replace, bool dry_run, const char *actor)
 {
-    return STATEMENT("SELECT * FROM community_import($1::uuid, $2::uuid, $3, $4::boolean, $5::boolean, $6)",
-                     sql_text(t->import), sql_text(t->community), sql_text(t->kind), sql_flag(replace),
-                     sql_flag(dry_run), sql_text(actor));
+    return STATEMENT("SELECT * FROM community_import_all($1::uuid, $2::uuid, $3, $4::bigint, $5::boolean, $6::boolean,"
+                     " $7)",
+                     sql_text(t->import), sql_text(t->community), sql_text(t->kind), sql_number((int64_t) rows),
+                     sql_flag(replace), sql_flag(dry_run), sql_text(actor));
 }
 
 Statement sql_import_forget(const char *import)

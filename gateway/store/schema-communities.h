@@ -10,3 +10,5 @@ extern const char schema_sync[];
 extern const char schema_import[];
 /* The keys that passes are signed with. */
 extern const char schema_passes[];
+/* Later forms of these. */
+extern const char schema_community_mends[];

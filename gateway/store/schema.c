@@ -176,6 +176,7 @@ static const SchemaStep schema_steps[] = {
           " at timestamptz NOT NULL,"
           " content jsonb NOT NULL,"
           " PRIMARY KEY (device, part, slot));\n" },
+    { 11, schema_community_mends },
     {},
 };
 
@@ -188,7 +189,7 @@ const StoreSchema gateway_schema = {
     .queries_max = GATEWAY_QUERIES_MAX,
 };
 
-/* The same database; a connection of its own for what takes long, so that nobody waits behind it. */
+/* The same database; connections of their own for what takes long: one for what boxes are sent, one for imports. */
 const StoreSchema gateway_bulk_schema = {
     .program = "secbox-gateway",
     .setting = "give --database or set SECBOX_GATEWAY_DATABASE",

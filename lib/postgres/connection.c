@@ -9,6 +9,7 @@
 #include "lib/base/strv.h"
 
 #define SQLSTATE_UNIQUE_VIOLATION "23505"
+#define SQLSTATE_LOCK_NOT_AVAILABLE "55P03"
 
 int store_check_conninfo(const char *conninfo, const StoreSchema *schema, Error *err)
 {
@@ -122,6 +123,9 @@ int store_result_error(PGconn *conn, const PGresult *result, Error *err)
     if (str_equal(state, SQLSTATE_UNIQUE_VIOLATION))
         return set_from_libpq(err, EEXIST, "store.conflict", "the database holds such an entry already",
                               PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+    if (str_equal(state, SQLSTATE_LOCK_NOT_AVAILABLE))
+        return set_from_libpq(err, ENOBUFS, "store.locked",
+                              "somebody else is changing the same just now, as an import does: try again", NULL);
     return set_from_libpq(err, EIO, "store.query", "the database refused a statement",
                           PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 }

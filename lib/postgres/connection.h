@@ -29,7 +29,8 @@ void store_connected(PGconn *conn);
 
 bool store_result_good(const PGresult *result);
 /* What a failed result means, or a failed connection when result is NULL: -ENOTCONN "store.unavailable", -EEXIST
- * "store.conflict" (a unique constraint), -EIO "store.query". */
+ * "store.conflict" (a unique constraint), -ENOBUFS "store.locked" (it has waited for another one as long as it may), -EIO
+ * "store.query". */
 int store_result_error(PGconn *conn, const PGresult *result, Error *err);
 /* The server's code for that failure (SQLSTATE); "" where the server said nothing. */
 void store_result_sqlstate(PGconn *conn, const PGresult *result, char ret[static SQLSTATE_SIZE]);

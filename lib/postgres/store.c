@@ -178,7 +178,8 @@ static void store_set_up_done(Store *s, int r, const Error *err)
     }
     s->state = STORE_UP;
     s->up_since = boottime_usec();
-    s->events.on_up(s, s->userdata);
+    if (s->events.on_up)
+        s->events.on_up(s, s->userdata);
 }
 
 /* The active statement has ended: tells its owner. */

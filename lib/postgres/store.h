@@ -18,15 +18,15 @@ typedef struct Store Store;
 typedef struct StoreQuery StoreQuery;
 
 typedef struct StoreEvents {
-    /* Connected, and the schema is the one this program needs. Also after each reconnection. */
+    /* Connected, and the schema is the one this program needs. Also after each reconnection. May be NULL. */
     void (*on_up)(Store *s, void *userdata);
     /* The connection was lost or could not be made; the next try is in retry_in. */
     void (*on_down)(Store *s, usec_t retry_in, const Error *err, void *userdata);
 } StoreEvents;
 
 /* r is 0, -ENOTCONN with "store.unavailable" (the statement may or may not have been carried out), -EEXIST
- * with "store.conflict" (a unique constraint), or -EIO with "store.query". rows is borrowed and NULL unless r
- * is 0. */
+ * with "store.conflict" (a unique constraint), -ENOBUFS with "store.locked" (another transaction holds it), or -EIO with
+ * "store.query". rows is borrowed and NULL unless r is 0. */
 typedef void (*store_done_t)(StoreQuery *q, int r, const StoreRows *rows, const Error *err, void *userdata);
 
 /* Connects from the loop, never inside this call. conninfo is a libpq connection string or URI; a password in

@@ -119,7 +119,7 @@ def test_rows_that_need_each_other(gw, community):
     assert other.ask("GET", "units", unit["id"]).status == 404
     assert error_id(gw.request("DELETE", community.path)) == "row.needed"
     box = enroll(gw, "gate-of-other")
-    gw.request("PATCH", f"/v1/devices/{box.id}", {"labels": {"community": other.id}})
+    gw.request("PATCH", f"/v1/devices/{box.id}", {"labels": {"community": other.id.upper()}})
     assert "gate-of-other" in gw.request("DELETE", other.path).json["error"]["message"]
     gw.request("PATCH", f"/v1/devices/{box.id}", {"labels": {"community": None}})
     assert gw.request("DELETE", other.path).status == 200

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from tests.integration.gateway_lab import error_id, gw, shared
-from tests.integration.test_box_events import event
+from tests.integration.test_box_events import event, push
 from tests.integration.test_communities import TIMES, Community, community, new, opened
 from tests.integration.test_community_sync import boxes, stored
 from tests.lab.fleet import Fleet
@@ -102,11 +102,76 @@ def test_a_file_in_parts_is_one_import(gw, community):
     bad = send(community, "name,street\n4,\n,x\n", f"table=units&format=csv&upload={upload}&line=4").json
     assert [(e["line"], e["error"]["id"]) for e in bad["errors"]] == [(5, "row.missing")]
     assert names(community, "units") == []
-    answer = send(community, "", f"table=units&upload={upload}&finish=1")
+    answer = send(community, "", f"table=units&upload={upload}&finish=1&rows=4")
     assert answer.status == 422 and answer.json["errors"][0]["line"] == 5
     send(community, "name\n1\n", f"table=units&format=csv&upload={upload}&line=2")
-    done = send(community, "name\n2\n", f"table=units&format=csv&upload={upload}&line=3&finish=1")
+    done = send(community, "name\n2\n", f"table=units&format=csv&upload={upload}&line=3&finish=1&rows=2")
     assert done.json["import"]["created"] == 2 and names(community, "units") == ["1", "2"]
+
+
+def test_what_lacks_a_part_is_not_taken_over(gw, community):
+    def part(upload, line):
+        answer = send(community, f"name\n{line}\n", f"table=units&format=csv&upload={upload}&line={line}")
+        assert answer.status == 200, answer
+
+    def finish(upload, query):
+        return send(community, "", f"table=units&upload={upload}&finish=1&{query}")
+
+    def units():
+        return names(community, "units")
+
+    community.put("units", name="old")
+    for query in ("mode=replace&rows=2", "mode=merge&rows=2", "mode=replace&rows=2&dryRun=1"):
+        upload = new()
+        part(upload, 2)
+        part(upload, 3)
+        gw.postgres.sql(f"DELETE FROM community_import_rows WHERE import = '{upload}' AND line = 3")  # a crash loses all of them
+        for unusable in (upload, new()):
+            answer = finish(unusable, query)
+            assert answer.status == 409 and error_id(answer) == "import.incomplete", (query, answer)
+    part(upload, 2)
+    answer = finish(upload, "mode=replace")
+    assert answer.status == 400 and error_id(answer) == "request.bad-parameter" and "rows" in answer.text
+    assert units() == ["old"]
+    part(upload, 3)
+    assert finish(upload, "mode=replace&rows=2").status == 200 and units() == ["2", "3"]
+    assert finish(upload, "mode=replace&rows=2").status == 409 and units() == ["2", "3"]
+
+
+def test_a_file_without_rows_replaces_nothing(gw, community):
+    community.put("units", name="old")
+    for text, query in (("name\n", "format=csv"), ("name\r", "format=csv"), ("", "format=ndjson"),
+                        ("", f"upload={new()}&finish=1&rows=0")):
+        answer = send(community, text, f"table=units&mode=replace&{query}")
+        assert answer.status == 400 and error_id(answer) == "import.empty", (text, query, answer)
+    assert names(community, "units") == ["old"]
+    assert send(community, "name\n", "table=units&format=csv").json["import"]["rows"] == 0
+
+
+def test_one_file_for_two_communities(gw, community):
+    other = Community(gw, "Other")
+    for c in (community, other):
+        assert send(c, "name\r1\r2\r", "table=units&format=csv").json["import"]["created"] == 2
+    assert send(other, "name\r1\r2\r", "table=units&format=csv").json["import"]["same"] == 2
+    assert names(community, "units") == names(other, "units") == ["1", "2"]
+
+
+def test_nobody_waits_for_an_import(gw, community, boxes):
+    box = boxes(community.id).connect()
+    box.until("sync.check")
+    upload = new()
+    assert send(community, "name\n1\n", f"table=units&format=csv&upload={upload}&line=2").status == 200
+    row = f"'units', gen_random_uuid(), '{community.id}', '{{\"name\": \"2\"}}', NULL, false, 'test'"
+    for change in (f"SELECT community_write({row})", f"SELECT pass_key_keep('{community.id}', 'key', '{{}}', 'test')",
+                   f"SELECT community_import_all('{upload}', '{community.id}', 'units', 1, false, false, 'test')"):
+        with gw.postgres.open_transaction(change):
+            entry = event(community)
+            assert push(box, entry) == ([entry["clientId"]], {})
+            busy = community.ask("PUT", "units", new(), {"name": "3"})
+            assert busy.status == 503 and error_id(busy) == "store.locked"
+            dry = send(community, "name\n4\n", "table=units&format=csv&dryRun=1")
+            assert dry.status == 200 and dry.json["import"]["created"] == 1
+    assert community.put("units", name="3")["version"] == "2"
 
 
 @pytest.fixture
@@ -130,6 +195,9 @@ def test_the_verbs(gw, fleet, folder, boxes):
     assert "Los Cedros" in fleet.run("community", "list", check=0).stdout
     assert "7-A" in fleet.run("community", "rows", c, "units", check=0).stdout
     assert fleet.run("community", "show", c, "units").returncode == 2
+    for table in ("boxes", "events"):  # which is no list of rows
+        wrong = fleet.run("community", "rows", c, table)
+        assert wrong.returncode == 2 and "units, users, guests or bans" in wrong.stderr
     box = boxes(c).connect()
     box.until("sync.check")
     fleet.run("community", "put", c, "bans", ban, write(folder, "b.json", '{"reason": "theft", "plate": "PBX-1"}'), check=0)
@@ -164,7 +232,15 @@ def test_import_by_a_verb(fleet, folder, community):
     assert "lines" in dry.stderr
     assert community.ask("GET", "units").json["rows"] == []
     assert fleet.json("community", "import", community.id, "units", path)["import"]["created"] == 3000
-    assert "3000 as before" in fleet.run("community", "import", community.id, "units", path, "--replace", check=0).stdout
+    replace = ("community", "import", community.id, "units", path, "--replace")
+    assert "3000 as before" in fleet.run(*replace, "--yes", check=0).stdout
+    asked = fleet.run(*replace)
+    assert asked.returncode == 2 and "--yes" in asked.stderr
+    assert "nothing was imported" in fleet.run(*replace, "--dry-run", check=0).stdout
+    empty = write(folder, "empty.csv", "name,notes\r\n")
+    refused = fleet.run("community", "import", community.id, "units", empty, "--replace", "--yes")
+    assert refused.returncode == 1 and "has no row" in refused.stderr
+    assert "3000 as before" in fleet.run(*replace, "--dry-run", check=0).stdout
     bad = write(folder, "bad.ndjson", '{"name": "1"}\n{"nome": "2"}\n')
     failed = fleet.run("community", "import", community.id, "units", bad)
     assert failed.returncode == 1 and "bad.ndjson:2: the member \"name\" is missing" in failed.stderr

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A PostgreSQL of one's own: a fresh cluster in a temporary folder, reachable by a UNIX socket only."""
+import contextlib
 import glob
 import os
 import pwd
@@ -122,6 +123,18 @@ class Postgres:
         done = self._run(_binary("psql"), "-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", self.url(database),
                          "-c", text)
         return [line.split("\t") for line in done.stdout.splitlines()]
+
+    @contextlib.contextmanager
+    def open_transaction(self, text):
+        """What `text` locks stays locked within."""
+        argv = self._command(_binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", self.url())
+        with subprocess.Popen(argv, cwd=self.dir, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
+            psql.stdin.write(f"BEGIN;\n{text};\n\\echo it is open\n")
+            psql.stdin.flush()
+            if "it is open\n" not in iter(psql.stdout.readline, ""):
+                raise PostgresError(f"{text}: see above")
+            yield
+            psql.stdin.write("ROLLBACK;\n")
 
     def __enter__(self):
         self.start()
