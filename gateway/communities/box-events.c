@@ -21,7 +21,6 @@
 #define KIND_SIZE_MAX 64
 #define LIMIT_MAX 1000
 #define LIMIT 100
-#define UUID_VERSION_AT 14 /* of the digit that tells how a UUID was made */
 
 struct BoxEvents {
     Store *store;
@@ -143,6 +142,19 @@ static void lose(BoxEvents *be, const char *device)
         device_conns_close(be->conns, device, ROLE_DEVICE, WS_CLOSE_TRY_LATER, "events were not stored");
 }
 
+/* The rows of one community mostly come one behind the other. */
+static void tell_readers(const EventsPush *p, const StoreRows *rows)
+{
+    const char *told = NULL;
+    for (size_t i = 0; i < store_rows_count(rows); i++) {
+        const char *community = store_rows_get(rows, i, 2);
+        if (store_rows_get(rows, i, 1) || str_equal(community, told))
+            continue;
+        requests_tell(p->owner->requests, p, "events/%s", community);
+        told = community;
+    }
+}
+
 static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     EventsPush *p = userdata;
@@ -154,8 +166,8 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "events of %s are not confirmed, it will send them again",
                     p->device);
         lose(be, p->device);
-    } else if (store_rows_count(rows) > 0) {
-        requests_tell(be->requests, p, "events");
+    } else {
+        tell_readers(p, rows);
     }
     map_remove(be->pushes, p->key);
 }
@@ -199,9 +211,13 @@ static void on_push(DeviceConn *s, const cJSON *message, void *userdata)
     }
     _cleanup_(error_done) Error err = {};
     EventsPush *p = push_new(be, s);
-    _cleanup_(freep) char *text = p ? sort_events(events, p->rejected) : NULL;
+    if (!p) {
+        lose(be, device_conn_device(s));
+        return;
+    }
+    _cleanup_(freep) char *text = sort_events(events, p->rejected);
     int r = text ? store_query(be->store, sql_events_store(p->device, text), on_stored, p, &p->query, &err) : -ENOMEM;
-    if (r < 0 && p)
+    if (r < 0)
         on_stored(NULL, r, NULL, &err, p);
 }
 
@@ -241,13 +257,13 @@ static void on_news(Request *c, const void *news _unused_)
 static void on_events(Request *c, const StoreRows *rows)
 {
     usec_t now = boottime_usec();
-    const char *text = store_rows_get(rows, 0, 0);
+    const EventsQuery *q = c->scratch;
     if (!store_rows_true(rows, 0, 1))
         request_fail_no_community(c);
-    else if (strstr(text, "\"events\": []") && c->poll_until > now)
-        request_wait(c, c->poll_until - now, on_news, "events");
+    else if (str_equal(store_rows_get(rows, 0, 2), "0") && c->poll_until > now)
+        request_wait(c, c->poll_until - now, on_news, "events/%s", q->community);
     else
-        request_answer_text(c, 200, text);
+        request_answer_text(c, 200, store_rows_get(rows, 0, 0));
 }
 
 static void ask(Request *c)

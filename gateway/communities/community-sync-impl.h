@@ -25,6 +25,13 @@ typedef struct SnapshotProgress {
     uint64_t chunks, next, got; /* messages of rows: of the snapshot, sent, confirmed */
 } SnapshotProgress;
 
+/* What the database is told of what a box has: one statement at a time, however often the box says it. */
+typedef struct ReplicaReport {
+    StoreQuery *query;
+    bool has;                /* what is being written is what the box said after connecting */
+    bool wanted, wanted_has; /* the same of what waits */
+} ReplicaReport;
+
 /* A box that keeps a copy, while its tunnel is up. */
 typedef struct SyncBox {
     CommunitySync *owner;
@@ -41,6 +48,8 @@ typedef struct SyncBox {
     TokenBucket snapshots; /* how often it may ask for one */
     usec_t checked;
     StoreQuery *query; /* one at a time */
+    ReplicaReport note;
+    bool doubted; /* it has said that it has what the database does not know, and there was an alarm */
 } SyncBox;
 
 /* Does the next thing that can be done for a box. */

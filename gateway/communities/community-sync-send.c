@@ -78,24 +78,41 @@ static void send_none(const SyncBox *b, const char *reason)
 /* What a box has is of use when it continues in the log. */
 static void begin(SyncBox *b, const BoxCommunityRow *row)
 {
+    bool same = b->follows && str_equal(b->community, row->community) && str_equal(b->epoch, row->epoch);
+    b->newest = row->version;
+    if (same) /* what is under way goes on */
+        return;
     bool usable = str_equal(b->have_community, row->community) && str_equal(b->have_epoch, row->epoch) &&
                   b->applied >= row->log_floor && b->applied > 0;
     b->follows = true;
     memcpy(b->community, row->community, UUID_SIZE);
     memcpy(b->epoch, row->epoch, UUID_SIZE);
-    b->newest = row->version;
-    b->snapshot_wanted = !usable;
+    sync_box_drop_snapshot(b);
+    if (!usable) /* some tables alone would not do */
+        b->tables_wanted = (free(b->tables_wanted), NULL);
+    b->snapshot_wanted = !usable || b->snapshot_wanted;
     b->sent = usable ? b->applied : 0;
     b->applied = b->sent;
     b->check_wanted = false;
     b->checked = boottime_usec() - random_below(CHECK_INTERVAL); /* not all boxes at once */
 }
 
-static void on_epoch(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err, void *userdata)
+static void on_epoch(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     SyncBox *b = userdata;
-    if (answered(b, r, err))
+    if (!answered(b, r, err))
+        return;
+    b->doubted = true;
+    if (store_rows_count(rows) > 0)
         sync_box_step(b);
+    /* else it was renewed lately: at the next sweep again */
+}
+
+/* The database was brought back from an older copy: what boxes have since is another history. Or the box is wrong, which is why
+ * its word alone does not let all boxes begin anew again and again. */
+static void doubt(SyncBox *b, const BoxCommunityRow *row)
+{
+    ask(b, sql_epoch_renew(row->community, row->epoch, b->applied, b->device, !b->doubted), on_epoch);
 }
 
 static void on_served(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
@@ -105,14 +122,15 @@ static void on_served(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
     if (!answered(b, r, err) || store_rows_count(rows) == 0 || box_community_row(rows, &row) < 0)
         return;
     if (!row.community) {
-        b->lookup_wanted = false;
+        b->lookup_wanted = b->follows = b->snapshot_wanted = false;
+        sync_box_drop_snapshot(b);
+        b->tables_wanted = (free(b->tables_wanted), NULL);
         send_none(b, row.label ? "there is no community with the id in the box's label"
                                : "the box has no label community");
         return;
     }
     if (str_equal(b->have_epoch, row.epoch) && b->applied > row.version) {
-        /* the database was brought back from an older copy: what boxes have since is another history */
-        ask(b, sql_epoch_renew(row.community, row.epoch, b->applied, b->device), on_epoch);
+        doubt(b, &row);
         return;
     }
     b->lookup_wanted = false;
@@ -124,6 +142,10 @@ static void look_up_again(SyncBox *b)
 {
     b->lookup_wanted = true;
     b->follows = false;
+    if (b->snapshot.id && !b->snapshot_wanted) { /* it is still wanted, in another form */
+        b->snapshot_wanted = true;
+        b->tables_wanted = TAKE_PTR(b->snapshot.tables);
+    }
     sync_box_drop_snapshot(b);
     sync_box_step(b);
 }

@@ -22,13 +22,13 @@ static void sync_box_free(void *box)
 {
     SyncBox *b = box;
     b->query = store_query_free(b->query);
+    b->note.query = store_query_free(b->note.query);
     sync_box_drop_snapshot(b);
     free(b->tables_wanted);
     free(b->device);
     free(b);
 }
 
-/* A box that speaks on a new connection begins anew. */
 static SyncBox *sync_box_new(CommunitySync *cs, const DeviceConn *s)
 {
     SyncBox *b = calloc(1, sizeof(*b));
@@ -45,6 +45,20 @@ static SyncBox *sync_box_new(CommunitySync *cs, const DeviceConn *s)
     return b;
 }
 
+/* A box that says anew what it has begins anew, but for what bounds what it may ask for. */
+static void sync_box_begin_anew(SyncBox *b)
+{
+    store_query_free(b->query);
+    sync_box_drop_snapshot(b);
+    free(b->tables_wanted);
+    *b = (SyncBox) { .owner = b->owner,
+                     .device = b->device,
+                     .connection = b->connection,
+                     .snapshots = b->snapshots,
+                     .note = b->note,
+                     .doubted = b->doubted };
+}
+
 /* The box behind this connection, if it has said what it has on it. */
 static SyncBox *box_of(const CommunitySync *cs, const DeviceConn *s)
 {
@@ -52,7 +66,7 @@ static SyncBox *box_of(const CommunitySync *cs, const DeviceConn *s)
     return b && b->connection == device_conn_number(s) ? b : NULL;
 }
 
-static void note_position(const SyncBox *b, bool has)
+static int write_position(SyncBox *b, bool has, store_done_t on_done, StoreQuery **ret)
 {
     _cleanup_(error_done) Error err = {};
     bool something = b->have_community[0] && b->have_epoch[0];
@@ -63,9 +77,50 @@ static void note_position(const SyncBox *b, bool has)
         .version = b->applied,
         .has = has,
     };
-    int r = store_query(b->owner->store, sql_box_applied(&p), NULL, NULL, NULL, &err);
-    if (r < 0) /* the box says it again when it connects */
+    int r = store_query(b->owner->store, sql_box_applied(&p), on_done, b, ret, &err);
+    if (r < 0)
         log_debug("what %s has is not recorded: %s", b->device, error_message(&err, r));
+    return r;
+}
+
+static void on_noted(StoreQuery *q, int r, const StoreRows *rows, const Error *err, void *userdata);
+
+/* Writes what waits to be written; what could not be is tried again at the next sweep. */
+static void write_note(SyncBox *b)
+{
+    ReplicaReport *n = &b->note;
+    if (!n->wanted || n->query || write_position(b, n->wanted_has, on_noted, &n->query) < 0)
+        return;
+    n->has = n->wanted_has;
+    n->wanted = n->wanted_has = false;
+}
+
+static void note_position(SyncBox *b, bool has)
+{
+    b->note.wanted = true;
+    b->note.wanted_has |= has;
+    write_note(b);
+}
+
+static void on_noted(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err, void *userdata)
+{
+    SyncBox *b = userdata;
+    b->note.query = NULL;
+    if (r >= 0) {
+        write_note(b);
+        return;
+    }
+    log_debug("what %s has is not recorded: %s", b->device, error_message(err, r));
+    b->note.wanted = true;
+    b->note.wanted_has |= b->note.has;
+}
+
+/* The last one goes its way without the box. */
+static void note_end(SyncBox *b)
+{
+    const ReplicaReport *n = &b->note;
+    if (n->query || n->wanted || (b->follows && b->applied == b->newest)) /* until now it was up to date */
+        (void) !write_position(b, (n->query && n->has) || n->wanted_has, NULL, NULL);
 }
 
 static void on_have(DeviceConn *s, const cJSON *message, void *userdata)
@@ -74,7 +129,11 @@ static void on_have(DeviceConn *s, const cJSON *message, void *userdata)
     uint64_t version;
     if (device_conn_role(s) != ROLE_DEVICE || json_u64(message, "version", &version) < 0 || version > VERSION_MAX)
         return;
-    SyncBox *b = sync_box_new(cs, s);
+    SyncBox *b = box_of(cs, s);
+    if (b)
+        sync_box_begin_anew(b);
+    else
+        b = sync_box_new(cs, s);
     if (!b)
         return;
     b->applied = version;
@@ -99,13 +158,13 @@ static void on_got(DeviceConn *s, const cJSON *message, void *userdata)
     sync_box_step(b);
 }
 
-/* A box may only claim what it was sent. */
+/* A box may only claim what it was sent, and has not claimed before. */
 static void on_applied(DeviceConn *s, const cJSON *message, void *userdata)
 {
     SyncBox *b = box_of(userdata, s);
     char epoch[UUID_SIZE];
     uint64_t version;
-    if (!b || !b->follows || json_u64(message, "version", &version) < 0 || version > b->sent ||
+    if (!b || !b->follows || json_u64(message, "version", &version) < 0 || version > b->sent || version <= b->applied ||
         uuid_parse(json_string(message, "epoch"), epoch) < 0 || !str_equal(epoch, b->epoch))
         return;
     b->applied = version;
@@ -147,9 +206,11 @@ static void on_resnapshot(DeviceConn *s, const cJSON *message, void *userdata)
     const LogField fields[] = { { "DEVICE", b->device }, {} };
     log_line(LOG_LEVEL_NOTICE, fields, "%s asks for %s%s again: %.64s", b->device,
              tables ? "the tables " : "all tables", tables ? tables : "", json_string(message, "reason"));
-    free(b->tables_wanted);
     /* one that waits already for all of them is not made smaller */
-    b->tables_wanted = b->snapshot_wanted && !b->tables_wanted ? (free(tables), NULL) : tables;
+    bool all = !tables || (b->snapshot_wanted && !b->tables_wanted);
+    free(b->tables_wanted);
+    b->tables_wanted = all ? NULL : TAKE_PTR(tables);
+    free(tables);
     b->snapshot_wanted = true;
     sync_box_step(b);
 }
@@ -160,8 +221,7 @@ static void on_gone(DeviceConn *s, void *userdata)
     SyncBox *b = box_of(cs, s);
     if (!b)
         return;
-    if (b->follows && b->applied == b->newest)
-        note_position(b, false); /* until now it was up to date */
+    note_end(b);
     map_take(cs->boxes, b->device);
     sync_box_free(b);
 }
@@ -173,7 +233,6 @@ static void on_relabelled(const char *device, void *userdata)
     if (!b)
         return;
     b->lookup_wanted = true;
-    sync_box_drop_snapshot(b);
     sync_box_step(b);
 }
 
@@ -231,8 +290,10 @@ void community_sync_sweep(CommunitySync *cs)
     void *value;
     if (store_is_busy(cs->store))
         return;
-    for (size_t i = 0; map_next(cs->boxes, &i, NULL, &value);)
+    for (size_t i = 0; map_next(cs->boxes, &i, NULL, &value);) {
+        write_note(value);
         sync_box_step(value);
+    }
     if (map_size(cs->boxes) > 0) /* what another program wrote */
         (void) !store_query(cs->store, sql_communities_changed(), on_changed, cs, NULL, NULL);
     if (!cs->aging)

@@ -11,13 +11,14 @@ Statement sql_events_store(const char *device, const char *events)
         /* what it serves, or has served: a queue is not rewritten when the label changes */
         " mine AS (SELECT c.id FROM communities c WHERE c.id::text = (SELECT lower(d.labels->>'community')"
         " FROM devices d WHERE d.id = $1)"
-        " UNION SELECT p.community FROM box_positions p WHERE p.device = $1),"
+        " UNION SELECT p.community FROM box_positions p WHERE p.device = $1 AND p.applied_at IS NOT NULL),"
         " i AS (INSERT INTO box_events(client_id, device, community, kind, at, data)"
         " SELECT e.\"clientId\", $1, e.community, e.kind, e.at, e.data FROM e"
         " WHERE e.community IN (SELECT id FROM mine) ORDER BY e.n"
         " ON CONFLICT (client_id) DO NOTHING RETURNING client_id)"
         " SELECT e.\"clientId\", CASE WHEN e.\"clientId\" IN (SELECT client_id FROM i) THEN NULL"
-        " WHEN b.device = $1 THEN NULL WHEN b.device IS NOT NULL THEN 'event.taken' ELSE 'event.community' END"
+        " WHEN b.device = $1 THEN NULL WHEN b.device IS NOT NULL THEN 'event.taken' ELSE 'event.community' END,"
+        " e.community"
         " FROM e LEFT JOIN box_events b ON b.client_id = e.\"clientId\" ORDER BY e.n",
         sql_text(device), sql_text(events));
 }
@@ -28,7 +29,7 @@ Statement sql_events(const char *community, const char *kind, uint64_t after, ui
                      " 'clientId', e.client_id, 'device', e.device, 'kind', e.kind, 'at', secbox_time(e.at),"
                      " 'receivedAt', secbox_time(e.received_at), 'data', e.data) ORDER BY e.seq), '[]'::jsonb),"
                      " 'next', coalesce(max(e.seq), $3::bigint)::text),"
-                     " EXISTS (SELECT FROM communities c WHERE c.id = $1::uuid)"
+                     " EXISTS (SELECT FROM communities c WHERE c.id = $1::uuid), count(e.seq)"
                      " FROM (SELECT * FROM box_events WHERE community = $1::uuid AND seq > $3::bigint"
                      " AND ($2::text IS NULL OR kind = $2) ORDER BY seq LIMIT $4::bigint) e",
                      sql_text(community), sql_text(kind), sql_number((int64_t) after), sql_number((int64_t) limit));

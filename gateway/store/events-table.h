@@ -6,8 +6,9 @@
 #include "lib/postgres/statement.h"
 
 /* `events`: a JSON array, in its order. One row for each: 0 its clientId, 1 NULL when it is stored, now or before, else the id of
- * the error. */
+ * the error; 2 its community. */
 Statement sql_events_store(const char *device, const char *events);
 
-/* 0 {"events", "next"} behind this number, of one kind (NULL: of all); 1 whether there is such a community. */
+/* 0 {"events", "next"} behind this number, of one kind (NULL: of all); 1 whether there is such a community, 2 how many
+ * events these are. */
 Statement sql_events(const char *community, const char *kind, uint64_t after, uint64_t limit);

@@ -31,16 +31,22 @@ Statement sql_communities_changed(void)
                              "SELECT id, epoch, version FROM communities WHERE changed_at > now() - interval '1 min'" };
 }
 
-Statement sql_epoch_renew(const char *community, const char *epoch, uint64_t version, const char *device)
+Statement sql_epoch_renew(const char *community, const char *epoch, uint64_t version, const char *device, bool tell)
 {
-    return STATEMENT("WITH c AS (UPDATE communities SET epoch = gen_random_uuid(), changed_at = now()"
-                     " WHERE id = $1::uuid AND epoch = $2::uuid AND version < $3::bigint RETURNING *),"
+    /* one that is being imported into is looked at the next time: no box waits for another community's import */
+    return STATEMENT("WITH o AS MATERIALIZED (SELECT id FROM communities WHERE id = $1::uuid AND epoch = $2::uuid"
+                     " AND version < $3::bigint AND coalesce(epoch_renewed_at < now() - interval '1 hour', true)"
+                     " FOR NO KEY UPDATE SKIP LOCKED),"
+                     " c AS (UPDATE communities SET epoch = gen_random_uuid(), epoch_renewed_at = now(),"
+                     " changed_at = now() WHERE id IN (SELECT id FROM o) RETURNING *),"
                      " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT 'gateway',"
-                     " $5, $4, true, jsonb_build_object('community', id,"
-                     " 'boxHas', $3::text, 'version', version::text) FROM c)"
+                     " $6, $4, true, jsonb_build_object('community', m.id, 'boxHas', $3::text,"
+                     " 'version', m.version::text, 'renewed', EXISTS (SELECT FROM c)) FROM communities m"
+                     " WHERE m.id = $1::uuid AND m.epoch = $2::uuid AND m.version < $3::bigint"
+                     " AND ($5::boolean OR EXISTS (SELECT FROM c)))"
                      " SELECT epoch, version FROM c",
                      sql_text(community), sql_text(epoch), sql_number((int64_t) version), sql_text(device),
-                     sql_text("community.history-lost"));
+                     sql_flag(tell), sql_text("community.history-lost"));
 }
 
 Statement sql_delta(const char *community, const char *epoch, uint64_t from, uint64_t up_to)
@@ -98,13 +104,16 @@ Statement sql_snapshot_rows(const char *snapshot, const char *tables, uint64_t i
 Statement sql_sync_tidy(void)
 {
     return (Statement) {
-        .sql =
-            "WITH s AS (DELETE FROM community_snapshots s WHERE made_at < now() - interval '6 hours'"
-            " OR (made_at < now() - interval '1 hour' AND EXISTS (SELECT FROM community_snapshots n"
-            " WHERE n.community = s.community AND n.id > s.id))),"
-            " l AS (DELETE FROM community_changes WHERE at < now() - interval '30 days' RETURNING community, version),"
-            " f AS (SELECT community, max(version) AS version FROM l GROUP BY community)"
-            " UPDATE communities c SET log_floor = greatest(c.log_floor, f.version) FROM f WHERE c.id = f.community"
+        .sql = "WITH s AS (DELETE FROM community_snapshots s WHERE made_at < now() - interval '6 hours'"
+               " OR (made_at < now() - interval '1 hour' AND EXISTS (SELECT FROM community_snapshots n"
+               " WHERE n.community = s.community AND n.id > s.id))),"
+               /* those of a community that is being imported into go the next time: nobody waits for it here */
+               " o AS MATERIALIZED (SELECT c.id FROM communities c WHERE EXISTS (SELECT FROM community_changes l"
+               " WHERE l.community = c.id AND l.at < now() - interval '30 days') FOR NO KEY UPDATE SKIP LOCKED),"
+               " l AS (DELETE FROM community_changes WHERE at < now() - interval '30 days'"
+               " AND community IN (SELECT id FROM o) RETURNING community, version),"
+               " f AS (SELECT community, max(version) AS version FROM l GROUP BY community)"
+               " UPDATE communities c SET log_floor = greatest(c.log_floor, f.version) FROM f WHERE c.id = f.community"
     };
 }
 
@@ -117,14 +126,21 @@ Statement sql_box_applied(const BoxReplica *p)
 Statement sql_bans_age(const char *connected, uint64_t behind_seconds, uint64_t away_seconds)
 {
     return STATEMENT(
-        "WITH s AS (SELECT p.device, p.community, p.version, c.version AS newest, p.stale_since, p.current_at,"
-        " p.device = ANY ($1::text[]) AND p.epoch = c.epoch AND p.version = c.version AS current,"
-        " CASE WHEN p.device = ANY ($1::text[]) THEN EXISTS (SELECT FROM community_changes l"
-        " WHERE l.community = p.community AND l.version > p.version AND l.kind = 'bans'"
-        " AND l.at < now() - make_interval(secs => $2::bigint))"
+        /* every box with the label, also one that has never asked for anything */
+        "WITH b AS (SELECT d.id AS device, c.id AS community, c.epoch AS newest_epoch, c.version AS newest,"
+        " d.id = ANY ($1::text[]) AS connected FROM devices d"
+        " JOIN communities c ON c.id::text = lower(d.labels->>'community') WHERE NOT d.blocked),"
+        " n AS (INSERT INTO box_positions(device, community, epoch, version, applied_at)"
+        " SELECT b.device, b.community, b.newest_epoch, 0, NULL FROM b ON CONFLICT DO NOTHING),"
+        " s AS (SELECT b.*, p.version, p.stale_since, p.current_at, p.applied_at,"
+        " b.connected AND p.epoch = b.newest_epoch AND p.version = b.newest AS current,"
+        " CASE WHEN b.connected THEN p.current_at < now() - make_interval(secs => $2::bigint)"
+        /* not by the change log, which does not go back as far as a box may be behind */
+        " AND EXISTS (SELECT FROM community_rows r WHERE r.community = b.community AND r.kind = 'bans'"
+        " AND r.version > CASE WHEN p.epoch = b.newest_epoch THEN p.version ELSE 0 END"
+        " AND r.changed_at < now() - make_interval(secs => $2::bigint))"
         " ELSE p.current_at < now() - make_interval(secs => $3::bigint) END AS stale"
-        " FROM box_positions p JOIN communities c ON c.id = p.community"
-        " JOIN devices d ON d.id = p.device AND lower(d.labels->>'community') = p.community::text),"
+        " FROM b JOIN box_positions p ON p.device = b.device AND p.community = b.community),"
         " u AS (UPDATE box_positions p SET current_at = CASE WHEN s.current THEN now() ELSE p.current_at END,"
         " stale_since = CASE WHEN s.stale THEN coalesce(p.stale_since, now()) END FROM s"
         " WHERE p.device = s.device AND p.community = s.community"
@@ -132,18 +148,20 @@ Statement sql_bans_age(const char *connected, uint64_t behind_seconds, uint64_t 
         "NOT NULL)))"
         " INSERT INTO audit(actor, action, device, alarm, detail)"
         " SELECT 'gateway', CASE WHEN s.stale THEN 'bans.stale' ELSE 'bans.current' END, s.device, s.stale,"
-        " jsonb_build_object('community', s.community, 'version', s.version::text, 'newest', s.newest::text,"
-        " 'connected', s.device = ANY ($1::text[]), 'currentAt', secbox_time(s.current_at))"
+        " jsonb_strip_nulls(jsonb_build_object('community', s.community, 'version', s.version::text,"
+        " 'newest', s.newest::text, 'connected', s.connected,"
+        " 'currentAt', CASE WHEN s.applied_at IS NOT NULL THEN secbox_time(s.current_at) END))"
         " FROM s WHERE s.stale IS DISTINCT FROM (s.stale_since IS NOT NULL)",
         sql_text(connected), sql_number((int64_t) behind_seconds), sql_number((int64_t) away_seconds));
 }
 
 /* the boxes that have the label of $1 or have had it */
 #define BOXES_OF                                                                                                       \
-    "(SELECT d.id AS device, lower(d.labels->>'community') IS NOT DISTINCT FROM $1::text AS serves, p.version, "       \
-    "p.epoch,"                                                                                                         \
-    " p.applied_at, p.current_at, p.stale_since FROM devices d LEFT JOIN box_positions p ON p.device = d.id"           \
-    " AND p.community = $1::uuid WHERE lower(d.labels->>'community') = $1::text OR p.device IS NOT NULL)"
+    "(SELECT d.id AS device, lower(d.labels->>'community') IS NOT DISTINCT FROM $1::text AS serves, p.epoch,"          \
+    " CASE WHEN p.applied_at IS NOT NULL THEN p.version END AS version,"                                               \
+    " CASE WHEN p.applied_at IS NOT NULL THEN p.current_at END AS current_at,"                                         \
+    " p.applied_at, p.stale_since FROM devices d LEFT JOIN box_positions p ON p.device = d.id"                         \
+    " AND p.community = $1::uuid WHERE lower(d.labels->>'community') = $1::text OR p.applied_at IS NOT NULL)"
 
 Statement sql_ban_status(const char *community, const char *ban)
 {

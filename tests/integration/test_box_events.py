@@ -74,6 +74,28 @@ def test_pages_kinds_and_waiting(gw, community, boxes):
     assert gw.request("GET", f"/v1/communities/{new()}/events").status == 404
 
 
+def test_readers_wait_for_their_own_community(gw, community, boxes):
+    other = Community(gw, "Other")
+    box, far = boxes(community.id).connect(), boxes(other.id).connect()
+    answers = {}
+
+    def reader(c, after="0"):
+        thread = threading.Thread(target=lambda: answers.update({c.id: read(gw, c, f"wait=30&after={after}")["events"]}))
+        thread.start()
+        return thread
+
+    waiting = reader(other)
+    tricky = event(community, data={"events": []})  # looks like a page without any
+    push(box, tricky)
+    reader(community).join()
+    assert [e["clientId"] for e in answers[community.id]] == [tricky["clientId"]]
+    assert waiting.is_alive()
+    late = event(other)
+    push(far, late)
+    waiting.join()
+    assert [e["clientId"] for e in answers[other.id]] == [late["clientId"]]
+
+
 def test_what_is_refused_names_its_reason_and_holds_up_nothing(gw, community, boxes):
     other = Community(gw, "Other")
     box, stranger = boxes(community.id).connect(), boxes(other.id).connect()
@@ -81,7 +103,7 @@ def test_what_is_refused_names_its_reason_and_holds_up_nothing(gw, community, bo
     good = event(community)
     bad = {name: event(community, **changed) for name, changed in {
         "version": {"clientId": new()}, "kind": {"kind": "Visit Entry"}, "at": {"at": "yesterday"},
-        "data": {"data": ["x"]}}.items()}
+        "zone": {"at": "2026-11-29T18:04:11+23:59"}, "data": {"data": ["x"]}}.items()}
     foreign = event(other)
     accepted, rejected = push(box, *bad.values(), foreign, good, {"kind": "visit.entry"})
     assert accepted == [good["clientId"]]
@@ -89,8 +111,8 @@ def test_what_is_refused_names_its_reason_and_holds_up_nothing(gw, community, bo
     assert push(stranger, {**event(other), "clientId": good["clientId"]}) == ([], {good["clientId"]: "event.taken"})
     assert [e["device"] for e in read(gw, community)["events"]] == [box.device.id]
     # what waited in the queue when the label changed is still taken, for the community that it was of
-    wait_until(lambda: gw.postgres.sql(f"SELECT count(*) FROM box_positions WHERE device = '{box.device.id}'") == [["1"]],
-               "the gateway knows that the box has served it")
+    wait_until(lambda: gw.postgres.sql("SELECT 1 FROM box_positions WHERE applied_at IS NOT NULL"
+                                       f" AND device = '{box.device.id}'"), "the gateway knows that the box has served it")
     box.label(other.id)
     late, fresh = event(community), event(other)
     assert push(box, late, fresh) == ([late["clientId"], fresh["clientId"]], {})

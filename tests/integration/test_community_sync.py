@@ -230,17 +230,66 @@ def test_which_boxes_know_a_ban_since_when(gw, community, boxes):
 def test_a_box_cannot_claim_what_it_was_not_sent(gw, community, boxes):
     box = boxes(community.id).connect()
     box.until("sync.check")
+    ban = community.put("bans", reason="theft", name="Juan")["id"]
+    assert box.tunnel.next()["type"] == "delta.changes"  # it was sent version 2, and does not say that it has it
     box.send("sync.applied", epoch=box.epoch, version="99")
-    box.send("sync.applied", epoch=new(), version="1")
+    box.send("sync.applied", epoch=new(), version="2")
+    box.send("sync.applied", epoch=box.epoch, version="0")
+    box.send("sync.resnapshot", reason="damaged")
+    while box.tunnel.next()["type"] != "snapshot.end":  # so all of that was read, and what it means is in the database
+        pass
+
+    def known():
+        return ban_status(gw, community, ban)[box.device.id]["knows"]
+
+    (position,) = gw.request("GET", f"{community.path}/boxes").json["boxes"]
+    assert position["version"] == "1" and not known()
+    box.version = 2
+    box.applied()
+    wait_until(known, "what it was sent it may say")
+
+
+def test_a_box_alone_cannot_make_all_begin_anew(gw, community, boxes):
+    def alarms():
+        return [e["detail"]["renewed"] for e in reversed(gw.audit("community.history-lost"))
+                if e["detail"]["community"] == community.id]
+
+    liar, other = boxes(community.id).connect(), boxes(community.id).connect()
+    for box in (liar, other):
+        box.until("sync.check")
+    liar.device.close()
+    liar.connect(version="1000")
+    for box in (liar, other):
+        box.until("sync.check")
+    assert alarms() == [True]
+    liar.device.close()
+    liar.connect(version="1000")
+    wait_until(lambda: len(alarms()) == 2, "the second alarm")
+    other.log.clear()
     community.put("units", name="1")
-    box.reach(2)
-    wait_until(lambda: gw.request("GET", f"{community.path}/boxes").json["boxes"][0]["version"] == "2", "the position")
+    other.reach(2)
+    assert set(other.log) <= {"delta.changes", "sync.check"}
+    gw.postgres.sql(f"UPDATE communities SET epoch_renewed_at = now() - interval '61 min' WHERE id = '{community.id}'")
+    for box in (liar, other):  # it may be right after all
+        box.until("snapshot.end")
+    assert alarms() == [True, False, True]
+
+
+def test_a_snapshot_goes_on_when_labels_change(gw, community, boxes):
+    fill(gw, community, 2300)
+    box = boxes(community.id).connect()
+    box.until("sync.check")
+    box.log.clear()
+    box.send("sync.resnapshot", reason="damaged")
+    box.until("snapshot.begin")
+    assert box.next(got=False)["type"] == "snapshot.rows"
+    box.label(community.id)
+    box.send("snapshot.got", snapshot=box.begun["snapshot"], index=0)
+    box.until("snapshot.end")
+    assert box.log.count("snapshot.begin") == 1 and box.rows == stored(gw, community)
 
 
 def test_old_bans_are_an_alarm_once(gw, community, boxes):
-    def entries(action, box):
-        return [e for e in gw.audit(action) if e["device"] == box.device.id]
-
     behind, away = boxes(community.id).connect(), boxes(community.id).connect()
     for box in (behind, away):
         box.until("sync.check")
@@ -248,20 +297,52 @@ def test_old_bans_are_an_alarm_once(gw, community, boxes):
     wait_until(lambda: not ban_connected(gw, community)[away.device.id], "it is away")
     community.put("bans", reason="theft", name="Juan")
     assert behind.tunnel.next()["type"] == "delta.changes"  # and does not say that it has it
-    gw.postgres.sql(f"UPDATE community_changes SET at = at - interval '16 min' WHERE community = '{community.id}';"
-                    " UPDATE box_positions SET current_at = current_at - interval '25 hours'"
-                    f" WHERE device = '{away.device.id}'")
+    age(gw, community, "16 min", behind)
+    age(gw, community, "25 hours", away)
     for box, connected in ((behind, True), (away, False)):
-        wait_until(lambda b=box: entries("bans.stale", b), "the alarm")
-        (entry,) = entries("bans.stale", box)
+        wait_until(lambda b=box: entries(gw, "bans.stale", b), "the alarm")
+        (entry,) = entries(gw, "bans.stale", box)
         assert entry["alarm"] and entry["detail"]["connected"] is connected and entry["detail"]["newest"] == "2"
     behind.version = 2
     behind.applied()
     away.connect()
     away.reach(2)
     for box in (behind, away):
-        wait_until(lambda b=box: entries("bans.current", b), "the end of it")
-        assert len(entries("bans.stale", box)) == 1
+        wait_until(lambda b=box: entries(gw, "bans.current", b), "the end of it")
+        assert len(entries(gw, "bans.stale", box)) == 1
+
+
+def test_old_bans_are_noticed_when_there_is_little_to_compare(gw, community, boxes):
+    tidied, foreign, never = boxes(community.id).connect(), boxes(community.id).connect(), boxes(community.id)
+    for box in (tidied, foreign):
+        box.until("sync.check")
+    community.put("bans", reason="theft", name="Juan")
+    for box in (tidied, foreign):
+        assert box.tunnel.next()["type"] == "delta.changes"
+    # the log is kept for 30 days; a position may be of another history; and there may be none
+    gw.postgres.sql(f"DELETE FROM community_changes WHERE community = '{community.id}'; UPDATE box_positions"
+                    f" SET epoch = gen_random_uuid(), version = 1000 WHERE device = '{foreign.device.id}'")
+    wait_until(lambda: gw.postgres.sql(f"SELECT 1 FROM box_positions WHERE device = '{never.device.id}'"), "it is waited for")
+    boxes_now = {b["device"]: b for b in gw.request("GET", f"{community.path}/boxes").json["boxes"]}
+    assert set(boxes_now[never.device.id]) == {"device", "serves", "connected"}
+    age(gw, community, "16 min", tidied)
+    age(gw, community, "16 min", foreign)
+    age(gw, community, "25 hours", never)
+    for box in (tidied, foreign, never):
+        (entry,) = wait_until(lambda b=box: entries(gw, "bans.stale", b), "the alarm")
+        assert entry["alarm"] and entry["detail"]["connected"] is (box is not never)
+    assert "currentAt" not in entries(gw, "bans.stale", never)[0]["detail"]
+
+
+def entries(gw, action, box):
+    return [e for e in gw.audit(action) if e["device"] == box.device.id]
+
+
+def age(gw, community, interval, box):
+    """The bans, and when the box was up to date, are so much longer ago."""
+    gw.postgres.sql(f"UPDATE community_rows SET changed_at = now() - interval '{interval}' WHERE kind = 'bans'"
+                    f" AND community = '{community.id}'; UPDATE box_positions"
+                    f" SET current_at = current_at - interval '{interval}' WHERE device = '{box.device.id}'")
 
 
 def ban_connected(gw, community):
