@@ -43,17 +43,22 @@ void audit_write(Store *s, const AuditEntry *entry)
 }
 
 /* The row as it was written, or none. */
-static void on_written_once(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err,
-                            void *userdata _unused_)
+void audit_written_once(int r, const StoreRows *rows, const Error *err)
 {
     if (r < 0)
-        on_written(q, r, rows, err, userdata);
+        on_written(NULL, r, rows, err, NULL);
     else if (store_rows_count(rows) > 0)
         log_entry(store_rows_get(rows, 0, 0), store_rows_get(rows, 0, 1), store_rows_get(rows, 0, 2),
                   store_rows_get(rows, 0, 3) != NULL, store_rows_get(rows, 0, 4));
 }
 
-int audit_write_once(Store *s, const AuditEntry *entry, const char *const *keys)
+static void on_written_once(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err,
+                            void *userdata _unused_)
+{
+    audit_written_once(r, rows, err);
+}
+
+int audit_write_once(Store *s, const AuditEntry *entry, const char *const *keys, store_done_t on_done, void *userdata)
 {
     _cleanup_(cJSON_Deletep) cJSON *owned = entry->detail;
     _cleanup_(freep) char *detail = owned ? json_print(owned) : NULL;
@@ -67,5 +72,6 @@ int audit_write_once(Store *s, const AuditEntry *entry, const char *const *keys)
         .detail = detail,
     };
     _cleanup_(error_done) Error err = {};
-    return store_query(s, sql_audit_add_once(&row, keys[0], keys[1]), on_written_once, NULL, NULL, &err);
+    return store_query(s, sql_audit_add_once(&row, keys[0], keys[1]), on_done ? on_done : on_written_once, userdata,
+                       NULL, &err);
 }

@@ -20,5 +20,9 @@ typedef struct AuditEntry {
 /* Writes in the background and logs a line; a failure to write is logged as an error with the entry. */
 void audit_write(Store *s, const AuditEntry *entry);
 /* The same, unless there is an entry of this device and action whose detail has the same values for these two keys: then nothing
- * is written or logged. Negative when it has to be tried again. */
-int audit_write_once(Store *s, const AuditEntry *entry, const char *const *keys) _must_check_;
+ * is written or logged. on_done (may be NULL) is for who must know whether the database has it, and calls audit_written_once().
+ * Negative, and not called: it has to be tried again. */
+int audit_write_once(Store *s, const AuditEntry *entry, const char *const *keys, store_done_t on_done,
+                     void *userdata) _must_check_;
+/* Logs the entry if it was written now, or that it could not be. */
+void audit_written_once(int r, const StoreRows *rows, const Error *err);

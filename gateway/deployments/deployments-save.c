@@ -204,8 +204,18 @@ static cJSON *local_detail(const cJSON *result)
                : NULL;
 }
 
-/* A change made at the box: recorded once, so that history and audit log tell the whole story. */
-static int note_local_result(const LateResult *l)
+/* The box forgets a result that is acknowledged, so it is in the audit log before. */
+static void on_local_noted(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    _cleanup_(late_result_freep) LateResult *l = userdata;
+    audit_written_once(r, rows, err);
+    if (r >= 0)
+        acknowledge(l->owner, l->device, l->id);
+}
+
+/* A change made at the box: recorded once, so that history and audit log tell the whole story. Takes the result if it is not
+ * negative. */
+static int note_local_result(LateResult *l)
 {
     static const char *const keys[] = { "id", "version" };
     _cleanup_(freep) char *actor = str_format("device:%s", l->device);
@@ -217,7 +227,8 @@ static int note_local_result(const LateResult *l)
     }
     return audit_write_once(
         l->owner->store,
-        &(AuditEntry) { .actor = actor, .action = LOCAL_RESULT_ACTION, .device = l->device, .detail = detail }, keys);
+        &(AuditEntry) { .actor = actor, .action = LOCAL_RESULT_ACTION, .device = l->device, .detail = detail }, keys,
+        on_local_noted, l);
 }
 
 static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
@@ -231,8 +242,11 @@ static void on_late_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, 
     const DeploymentEndRow row = deployment_end_row(rows);
     if (row.version && str_to_u64(row.version, 0, UINT64_MAX, &version) >= 0)
         deployment_tell(l->owner, l->device, version, true);
-    else if (!row.known && note_local_result(l) < 0)
-        return; /* the box says it again */
+    else if (!row.known) {
+        if (note_local_result(l) >= 0)
+            l = NULL; /* on_local_noted has it */
+        return;       /* if not, the box says it again */
+    }
     acknowledge(l->owner, l->device, l->id);
     tell_rollouts(l->owner, l->device, &row);
 }

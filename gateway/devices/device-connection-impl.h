@@ -17,6 +17,7 @@ struct DeviceConns {
     Map *tunnels;     /* DEVICE/ROLE → DeviceConn after its hello; borrowed */
     Map *streams;     /* DEVICE/ROLE → BoxStreams, owned */
     uint64_t next;
+    uint64_t services_lost; /* how many entries about services the database did not take */
     struct DeviceListening {
         const DeviceListener *table;
         void *userdata;
@@ -47,7 +48,8 @@ struct DeviceConn {
     struct DeviceAccept *accept; /* that it came by */
     BoxStreams *streams;         /* borrowed; NULL until somebody logs in */
     char *agent_version;
-    char *services;       /* the last that it has said of them, and that the audit log has */
+    char *services; /* the last that it has said of them, and that the audit log has, unless more are lost now: */
+    uint64_t services_lost;
     char *unsaved_status; /* the newest agent.status that is not in the database yet */
 };
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "gateway/auth/audit.h"
 #include "gateway/devices/device-connection-impl.h"
 #include "gateway/devices/service-alarms.h"
 #include "gateway/store/devices-table.h"
@@ -104,15 +105,25 @@ static bool accepts(const cJSON *status, const char *type)
     return false;
 }
 
+/* An entry that was not written is written with the next report, of whatever box. */
+static void on_services_told(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    DeviceConns *cs = userdata;
+    audit_written_once(r, rows, err);
+    cs->services_lost += r < 0;
+}
+
 /* Most reports say the same of them as the one before. */
 static void note_services(DeviceConn *s, const cJSON *message)
 {
     const cJSON *services = cJSON_GetObjectItemCaseSensitive(message, "services");
     char *text = cJSON_IsArray(services) ? json_print(services) : NULL;
-    if (!text || str_equal(text, s->services) || service_alarms_take(s->conns->store, s->device, message) < 0) {
+    bool known = str_equal(text, s->services) && s->services_lost == s->conns->services_lost;
+    if (!text || known || service_alarms_take(s->conns->store, s->device, message, on_services_told, s->conns) < 0) {
         free(text);
         return;
     }
+    s->services_lost = s->conns->services_lost;
     free(s->services);
     s->services = text;
 }

@@ -30,10 +30,18 @@ static cJSON *make_detail(const cJSON *service, const cJSON *trouble, bool over)
     return TAKE_PTR(detail);
 }
 
-static int write_one(Store *store, const char *device, const cJSON *service, const cJSON *trouble, bool over)
+/* Where entries go, and who is told. */
+typedef struct Place {
+    Store *store;
+    const char *device;
+    store_done_t on_done;
+    void *userdata;
+} Place;
+
+static int write_one(const Place *p, const cJSON *service, const cJSON *trouble, bool over)
 {
     static const char *const same[] = { "service", "since", NULL };
-    _cleanup_(freep) char *actor = str_format("device:%s", device);
+    _cleanup_(freep) char *actor = str_format("device:%s", p->device);
     cJSON *detail = make_detail(service, trouble, over);
     if (!actor || !detail) {
         cJSON_Delete(detail);
@@ -42,24 +50,25 @@ static int write_one(Store *store, const char *device, const cJSON *service, con
     const AuditEntry entry = {
         .actor = actor,
         .action = over ? "service.well" : "service.down",
-        .device = device,
+        .device = p->device,
         .alarm = !over,
         .detail = detail,
     };
-    return audit_write_once(store, &entry, same);
+    return audit_write_once(p->store, &entry, same, p->on_done, p->userdata);
 }
 
-int service_alarms_take(Store *store, const char *device, const cJSON *status)
+int service_alarms_take(Store *store, const char *device, const cJSON *status, store_done_t on_done, void *userdata)
 {
+    const Place place = { store, device, on_done, userdata };
     const cJSON *service;
     int r = 0;
     cJSON_ArrayForEach(service, cJSON_GetObjectItemCaseSensitive(status, "services")) {
         const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(service, "trouble");
         if (!json_string(service, "name") || !json_string(trouble, "since"))
             continue;
-        r = write_one(store, device, service, trouble, false);
+        r = write_one(&place, service, trouble, false);
         if (r >= 0 && json_string(trouble, "until"))
-            r = write_one(store, device, service, trouble, true);
+            r = write_one(&place, service, trouble, true);
         if (r < 0)
             return r;
     }

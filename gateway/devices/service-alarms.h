@@ -7,5 +7,6 @@
 
 #include "lib/postgres/store.h"
 
-/* Of an agent.status. 0, or negative when it has to be told again. */
-int service_alarms_take(Store *store, const char *device, const cJSON *status) _must_check_;
+/* Of an agent.status. 0, or negative when it has to be told again. on_done is told of each entry, as by audit_write_once(). */
+int service_alarms_take(Store *store, const char *device, const cJSON *status, store_done_t on_done,
+                        void *userdata) _must_check_;

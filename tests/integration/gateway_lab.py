@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the tests of secbox-gateway share: a gateway on a real PostgreSQL, boxes simulated by other code than ours."""
+import contextlib
 import itertools
 import json
 import os
@@ -98,6 +99,19 @@ class Push(threading.Thread):
         self.join(WAIT_SECONDS)
         assert not self.is_alive()
         return self.answer
+
+
+@contextlib.contextmanager
+def refusing(gw, action):
+    """The database takes no audit entries of this action within."""
+    name = f"refuse_{next(NUMBERS)}"
+    gw.postgres.sql(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$;"
+                    f" CREATE TRIGGER {name} BEFORE INSERT ON audit FOR EACH ROW WHEN (NEW.action = '{action}')"
+                    f" EXECUTE FUNCTION {name}()")
+    try:
+        yield
+    finally:
+        gw.postgres.sql(f"DROP FUNCTION {name} CASCADE")
 
 
 def error_id(answer):

@@ -9,7 +9,7 @@ import urllib.request
 import pytest
 
 from tests.integration.gateway_lab import (COMPOSE, WAIT_SECONDS, Gateway, Push, deployment, device, error_id, gw, refused,
-                                           shared, tunnel_url)
+                                           refusing, shared, tunnel_url)
 from tests.lab.util import wait_until
 
 
@@ -350,6 +350,33 @@ def test_a_result_that_was_lost_is_found_in_the_status(gw, device):
     # the box has not seen the acknowledgement and sends it again
     again.send(device.result(snapshot, 500, "rolled-back", "rolled-back"))
     assert again.next("compose.result.ack")["id"] == snapshot["id"]
+
+
+def test_what_the_audit_log_did_not_take_is_told_again(gw, device):
+    def entries(action):
+        return [e for e in gw.audit(action) if e["device"] == device.id]
+
+    def refusals():
+        return gw.log().count("an audit entry is only in this log")
+
+    trouble = {"what": "down", "since": "2026-01-02T03:04:05.678Z"}
+    down = {"services": [{"name": "web", "state": "down", "since": trouble["since"], "trouble": trouble}]}
+    fault = {"program": "mgmt-agent", "since": "2026-01-02T03:04:05.678Z", "error": {"id": "config.bad", "message": "no"}}
+    local = device.result({"id": "made-at-the-box", "version": "7"})
+    tunnel = device.connect()
+    for action, said in (("service.down", device.status(**down)), ("config.fault", device.status(configFaults=[fault])),
+                         ("compose.result-local", local)):
+        before = refusals()
+        with refusing(gw, action):
+            tunnel.send(said)
+            wait_until(lambda: refusals() > before, "the database refuses it")  # pylint: disable=cell-var-from-loop
+        tunnel.send(device.status())
+        wait_until(lambda: "services" not in gw.device(device.id), "the next report")
+        assert tunnel.received.empty(), "what is not written is not acknowledged"
+        tunnel.send(said)
+        (entry,) = wait_until(lambda: entries(action), action)  # pylint: disable=cell-var-from-loop
+        assert entry["alarm"] is (said is not local)
+    assert tunnel.next()["type"] == "compose.result.ack"
 
 
 def test_services_that_are_down_are_in_the_audit_log_once(gw, device):
