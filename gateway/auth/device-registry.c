@@ -100,6 +100,12 @@ DeviceRegistry *device_registry_free(DeviceRegistry *r)
     return NULL;
 }
 
+bool device_registry_is_blocked(const DeviceRegistry *r, const char *id)
+{
+    const Device *d = map_get(r->devices, id);
+    return d && d->blocked;
+}
+
 int device_registry_put_device(DeviceRegistry *r, const char *id, bool blocked)
 {
     Device *d = map_get(r->devices, id);

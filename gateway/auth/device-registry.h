@@ -37,6 +37,7 @@ int device_registry_put_key(DeviceRegistry *r, const char *id, Role role, const 
 /* Forgets a device and its keys; one that is not there is no error. */
 void device_registry_remove(DeviceRegistry *r, const char *id);
 bool device_registry_has_device(const DeviceRegistry *r, const char *id);
+bool device_registry_is_blocked(const DeviceRegistry *r, const char *id);
 /* How many keys there are, and so how many tunnels to expect. */
 size_t device_registry_keys(const DeviceRegistry *r);
 

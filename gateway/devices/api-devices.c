@@ -253,23 +253,6 @@ static void relabel(Request *c)
     error_done(&err);
 }
 
-static void on_removed(Request *c, const StoreRows *rows)
-{
-    const DevicesApi *api = c->module;
-    cJSON *body = cJSON_CreateObject();
-    if (store_rows_count(rows) > 0) {
-        device_registry_remove(api->registry, c->args[0]);
-        device_conns_remove(api->conns, c->args[0]); /* again, for those who made a copy of what was in the database */
-    }
-    if (store_rows_count(rows) == 0)
-        fail_no_device(c);
-    else if (!body || json_add_string(body, "removed", c->args[0]) < 0)
-        request_fail(c, -ENOMEM, NULL);
-    else
-        request_answer(c, 200, TAKE_PTR(body));
-    cJSON_Delete(body);
-}
-
 /* A deployment's end would have nowhere to be written. */
 static bool fail_busy(Request *c)
 {
@@ -286,24 +269,95 @@ static bool fail_busy(Request *c)
     return true;
 }
 
-/* The records of its sessions are written before what they hang on is deleted. */
-static void on_shut_out(Request *c, const StoreRows *rows)
+/* A device on its way out. It is known until the database has forgotten it, whether or not somebody waits for the answer. */
+typedef struct Removal {
+    const DevicesApi *api;
+    Requests *requests;
+    char *device, *request;
+    bool was_blocked;
+} Removal;
+
+static void removal_free(Removal *r)
+{
+    if (!r)
+        return;
+    free(r->device);
+    free(r->request);
+    free(r);
+}
+DEFINE_CLEANUP(Removal, removal_free)
+
+static void answer_removed(Request *c, const StoreRows *rows)
+{
+    cJSON *body = cJSON_CreateObject();
+    if (store_rows_count(rows) == 0)
+        fail_no_device(c);
+    else if (!body || json_add_string(body, "removed", c->args[0]) < 0)
+        request_fail(c, -ENOMEM, NULL);
+    else
+        request_answer(c, 200, TAKE_PTR(body));
+    cJSON_Delete(body);
+}
+
+static void on_removed(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    _cleanup_(removal_freep) Removal *x = userdata;
+    Request *c = requests_find(x->requests, x->request);
+    if (r >= 0) {
+        device_registry_remove(x->api->registry, x->device);
+        device_conns_remove(x->api->conns,
+                            x->device); /* again, for those who made a copy of what was in the database */
+    } else if (r != -ENOTCONN && device_registry_has_device(x->api->registry, x->device)) {
+        /* else we do not know: what the database has is loaded when it is back */
+        (void) !device_registry_put_device(x->api->registry, x->device,
+                                           x->was_blocked); /* it is there, so this cannot fail */
+    }
+    if (c && r < 0)
+        request_fail(c, r, err);
+    else if (c)
+        answer_removed(c, rows);
+}
+
+static Removal *removal_new(const Request *c)
 {
     const DevicesApi *api = c->module;
+    _cleanup_(removal_freep) Removal *x = calloc(1, sizeof(*x));
+    if (!x)
+        return NULL;
+    *x = (Removal) { .api = api, .requests = c->requests, .device = strdup(c->args[0]), .request = strdup(c->id) };
+    x->was_blocked = device_registry_is_blocked(api->registry, c->args[0]);
+    return x->device && x->request ? TAKE_PTR(x) : NULL;
+}
+
+/* It is shut out first, in memory alone, so that nothing new begins. The records of its sessions are written before what they
+ * hang on is deleted. */
+static void on_found(Request *c, const StoreRows *rows)
+{
+    const DevicesApi *api = c->module;
+    Error err = {};
     if (store_rows_count(rows) == 0) {
         fail_no_device(c);
-    } else if (device_registry_put_device(api->registry, c->args[0], true) < 0) {
-        request_fail(c, -ENOMEM, NULL);
-    } else if (!fail_busy(c)) {
-        device_conns_remove(api->conns, c->args[0]);
-        request_query(c, sql_device_remove(c->args[0], c->actor), on_removed);
+        return;
     }
+    if (fail_busy(c))
+        return;
+    Removal *x = removal_new(c);
+    if (!x || device_registry_put_device(api->registry, x->device, true) < 0) {
+        removal_free(x);
+        request_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    device_conns_remove(api->conns, x->device);
+    int r = store_query(api->store, sql_device_remove(x->device, c->actor), on_removed, x, NULL, &err);
+    if (r < 0)
+        on_removed(NULL, r, NULL, &err, x);
+    error_done(&err);
 }
 
 static void remove_device(Request *c)
 {
     if (!fail_busy(c))
-        request_query(c, sql_device_set_blocked(c->args[0], true, c->actor), on_shut_out);
+        request_query(c, sql_device(c->args[0]), on_found);
 }
 
 const Route device_routes[] = {

@@ -4,6 +4,7 @@
 import base64
 import json
 import os
+import socket
 import ssl
 import subprocess
 import urllib.error
@@ -16,7 +17,8 @@ pytest.importorskip("websockets")
 
 from cryptography.hazmat.primitives import serialization  # noqa: E402
 
-from tests.integration.gateway_lab import COMPOSE, NUMBERS, Push, device, enroll, error_id, gw, refused, shared, tunnel_url
+from tests.integration.gateway_lab import (COMPOSE, NUMBERS, Push, device, enroll, error_id, gw, refused, refusing, shared,
+                                           tunnel_url)
 from tests.lab.device import Device, DeviceKey, Tunnel, b64
 from tests.lab.postgres import Postgres
 from tests.lab.gateway import Answer
@@ -227,6 +229,39 @@ def test_a_removed_device_is_forgotten(gw, device):
     assert gw.request("GET", path + "/deployments").json["deployments"] == []
     again.connect()
     again.close()
+
+
+def test_a_device_that_gets_busy_while_it_is_removed_stays(gw, device):
+    tunnel = device.connect()
+    body = json.dumps({"compose": COMPOSE}).encode()
+    head = f"Host: x\r\nAuthorization: Bearer {gw.token}\r\nConnection: close\r\n"
+    gw.postgres.freeze()
+    try:
+        removal, push = (socket.create_connection(("127.0.0.1", gw.port)) for _ in range(2))
+        removal.sendall(f"DELETE /v1/devices/{device.id} HTTP/1.1\r\n{head}\r\n".encode())
+        push.sendall(f"POST /v1/devices/{device.id}/compose-snapshot?wait=0 HTTP/1.1\r\n{head}Content-Type: application/json\r\n"
+                     f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert gw.raw("GET", "/healthz", None, {}).status == 200  # it has read both
+    finally:
+        gw.postgres.thaw()
+    snapshot = tunnel.next("compose.snapshot")
+    with removal, push:
+        answer = removal.makefile("rb").read()
+        assert b" 409 " in answer.splitlines()[0] and b"device.busy" in answer
+        assert b" 202 " in push.makefile("rb").readline()
+    assert gw.device(device.id)["blocked"] is False
+    tunnel.send(device.result(snapshot))
+    tunnel.next("compose.result.ack")
+    device.connect()
+    assert gw.request("DELETE", f"/v1/devices/{device.id}").status == 200
+
+
+def test_a_device_that_the_database_keeps_is_let_in_again(gw, device):
+    device.connect()
+    with refusing(gw, "device.removed"):
+        assert gw.request("DELETE", f"/v1/devices/{device.id}").status == 500
+    assert gw.device(device.id)["blocked"] is False
+    device.connect()
 
 
 def test_a_device_is_labelled_anew(gw, device):

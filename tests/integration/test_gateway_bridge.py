@@ -131,7 +131,7 @@ def test_a_removed_box_ends_its_sessions(gw, box, person):
     wait_until(lambda: "bridge.opened" in actions(), "the session is written down", gw.daemon.death)
     assert gw.request("DELETE", f"/v1/devices/{box.id}").json == {"removed": box.id}
     assert person.tunnel.next_frame("reset").payload == b"device.removed"
-    assert actions()[:3] == ["device.removed", "bridge.closed", "device.blocked"]
+    assert actions()[:2] == ["device.removed", "bridge.closed"]
     closed = next(e for e in gw.audit("bridge.closed") if e.get("device") == box.id)
     assert closed["detail"]["endReason"] == "device.removed" and closed["actor"] == "operator:lab"
 
