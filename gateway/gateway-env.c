@@ -83,16 +83,19 @@ int gateway_env_find(const char *text, const char *file, const char *key, char *
     return 0;
 }
 
-int gateway_env_load(const char *file, const char *key, char **ret, Error *err)
+int gateway_env_load(const char *named, const char *key, char **ret, Error *err)
 {
+    const char *file = named ? named : GATEWAY_ENV_FILE;
     _cleanup_(secret_freep) char *text = NULL;
     _cleanup_(error_done) Error why = {};
     size_t len = 0;
     int r = file_read(file, ENV_FILE_SIZE_MAX, &text, &len, &why);
 
     *ret = NULL;
-    if (r == -ENOENT)
+    if (r == -ENOENT && !named)
         return 0;
+    if (r == -ENOENT)
+        return error_set_at(err, r, "config.env-file", file, 0, NULL, "there is no such file: see --env-file");
     if (r < 0)
         return error_set(err, r, "config.env-file", "%s; use sudo, or give --database", error_message(&why, r));
     return gateway_env_find(text, file, key, ret, err);

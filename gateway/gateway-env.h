@@ -11,8 +11,9 @@
  * on. Pure. */
 int gateway_env_find(const char *text, const char *file, const char *key, char **ret, Error *err) _must_check_;
 
-/* That of the file. NULL when there is no file, or not that key. config.env-file. */
-int gateway_env_load(const char *file, const char *key, char **ret, Error *err) _must_check_;
+/* That of the named file, which has to be there, or (NULL) of GATEWAY_ENV_FILE. NULL when there is no such file, or not that key.
+ * config.env-file. */
+int gateway_env_load(const char *named, const char *key, char **ret, Error *err) _must_check_;
 
 /* Lets this process, if it is root, be the user that the unit runs as: for PostgreSQL, who asks is part of what the file means.
  * config.user. */

@@ -31,7 +31,7 @@ static int find_database(const Settings *s, char **ret, Error *err)
 
     if (s->database)
         return (*ret = strdup(s->database)) ? 0 : error_from_errno(err, -ENOMEM, "read the settings");
-    r = gateway_env_load(s->env_file ? s->env_file : GATEWAY_ENV_FILE, DATABASE_VARIABLE, ret, err);
+    r = gateway_env_load(s->env_file, DATABASE_VARIABLE, ret, err);
     return r == 0 && *ret ? gateway_become_service_user(err) : r;
 }
 

@@ -65,10 +65,14 @@ static void test_what_people_and_systemd_read_differently(void **state)
 static void test_files(void **state)
 {
     _cleanup_(freep) char *value = NULL;
+    _cleanup_(error_done) Error err = {};
 
     (void) state;
-    assert_int_equal(gateway_env_load("/nowhere/gateway.env", "K", &value, NULL), 0);
+    /* who names a file means that one */
+    assert_int_equal(gateway_env_load("/nowhere/gateway.env", "K", &value, &err), -ENOENT);
     assert_null(value);
+    assert_string_equal(error_id(&err), "config.env-file");
+    assert_string_equal(err.file, "/nowhere/gateway.env");
     assert_int_equal(gateway_env_load("/dev", "K", &value, NULL) < 0, 1);
 }
 
