@@ -26,6 +26,7 @@ struct DataPlane {
     Lan *lan;                 /* NULL: not yet, or not wanted */
     sd_event_source *lan_retry;
     bool tunnel_up;
+    Error fault; /* of DATABASE_URL; empty when there is none */
     ControlParts parts;
     Control *control;
     data_plane_send_t send;
@@ -124,6 +125,11 @@ static void start_control(DataPlane *d, sd_event *event, const Config *config)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "secboxctl cannot ask this secbox");
 }
 
+void data_plane_tell_config(const DataPlane *d)
+{
+    config_tell(d->fault.id ? &d->fault : NULL, -EINVAL);
+}
+
 /* A DATABASE_URL that cannot be read is no reason not to run, either: the tunnel is how it is mended. */
 static int start_database(DataPlane *d, Error *err)
 {
@@ -132,8 +138,9 @@ static int start_database(DataPlane *d, Error *err)
 
     if (r < 0 && str_equal(error_id(err), "store.bad-config")) {
         log_failure(LOG_LEVEL_ERROR, NULL, err, r, "secbox runs without a database");
-        config_tell(err, r);
-        error_done(err);
+        d->fault = *err;
+        *err = (Error) {};
+        data_plane_tell_config(d);
         return 0;
     }
     if (url && r >= 0)
@@ -171,6 +178,7 @@ DataPlane *data_plane_free(DataPlane *d)
     lan_free(d->lan);
     queue_free(d->parts.queue);
     replica_free(d->parts.replica);
+    error_done(&d->fault);
     sd_event_unref(d->event);
     free(d);
     return NULL;

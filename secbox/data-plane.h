@@ -24,5 +24,7 @@ DEFINE_CLEANUP(DataPlane, data_plane_free)
 void data_plane_set_send(DataPlane *d, data_plane_send_t send, void *userdata);
 void data_plane_tunnel_up(DataPlane *d);
 void data_plane_tunnel_down(DataPlane *d);
+/* Leaves word of what is wrong with its part of the configuration, or that nothing is. */
+void data_plane_tell_config(const DataPlane *d);
 /* A message of the gateway, with its raw line; those about something else are passed over. */
 void data_plane_take(DataPlane *d, const cJSON *message, const char *text);

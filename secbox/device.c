@@ -11,12 +11,14 @@
 #include "lib/base/strv.h"
 #include "lib/event/self-check.h"
 #include "lib/tunnel/device-tunnel.h"
+#include "secbox/authority-watch.h"
 
 struct Device {
     const Config *config;
     DataPlane *data;
     HttpClient *http;
     DeviceTunnel *tunnel;
+    AuthorityWatch *authorities;
     Alive alive;
     char *state_dir, *last_failure;
 };
@@ -110,6 +112,22 @@ static int device_connect(Device *d, sd_event *event, Error *err)
     return r < 0 ? r : device_tunnel_new(event, d->http, &options, &d->tunnel, err);
 }
 
+static void on_authorities(const Error *err, int r, void *userdata)
+{
+    Device *d = userdata;
+
+    if (err) {
+        config_tell(err, r);
+        tell(d, err, "CLOUD_CA_FILE has changed and is not usable");
+        return;
+    }
+    data_plane_tell_config(d->data);
+    free(TAKE_PTR(d->last_failure));
+    log_notice("CLOUD_CA_FILE has changed: taken, the next connection goes by it");
+    if (!device_tunnel_is_up(d->tunnel))
+        tunnel_retry(device_tunnel_get(d->tunnel));
+}
+
 int device_new(sd_event *event, const Config *config, DataPlane *data, Device **ret, Error *err)
 {
     _cleanup_(device_freep) Device *d = calloc(1, sizeof(*d));
@@ -124,7 +142,9 @@ int device_new(sd_event *event, const Config *config, DataPlane *data, Device **
         return error_from_errno(err, -ENOMEM, "cannot start the device tunnel");
     if (config->bootstrap)
         redact_add_secret(config->bootstrap);
-    r = device_connect(d, event, err);
+    r = authority_watch_new(event, config, on_authorities, d, &d->authorities, err);
+    if (r >= 0)
+        r = device_connect(d, event, err);
     if (r < 0)
         return r;
     data_plane_set_send(data, send_text, d);
@@ -143,6 +163,7 @@ Device *device_free(Device *d)
 {
     if (!d)
         return NULL;
+    authority_watch_free(d->authorities);
     device_tunnel_free(d->tunnel);
     loopback_done(&d->alive.loopback);
     http_client_free(d->http);

@@ -63,6 +63,8 @@ static int run(bool check_only)
         printf("configuration ok: device %s, tunnel to %s\n", config.device_id, config.gateway_url);
     else if (r >= 0)
         r = serve(&config, &err);
+    if (str_equal(error_id(&err), "stream.tls-files"))
+        config_tell(&err, r);
     if (r < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "secbox does not start");
     error_done(&err);

@@ -54,10 +54,12 @@ class Connection:
 
 
 class FakeCloud:
-    """HTTP and WebSocket on a port each. stop_tunnels() and start_tunnels() restart the latter on the same port."""
+    """HTTP and WebSocket on a port each; the latter over TLS with a context for it. stop_tunnels() and start_tunnels() restart it
+    on the same port."""
 
-    def __init__(self, device="caseta5"):
+    def __init__(self, device="caseta5", tls=None):
         self.device = device
+        self.tls = tls
         self.claims = []
         self.claim_status = 201
         self.refuse_token = None  # upgrades with it are answered with 401
@@ -77,7 +79,7 @@ class FakeCloud:
         return f"http://127.0.0.1:{self._http.server_address[1]}"
 
     def url(self, role):
-        return f"ws://127.0.0.1:{self.port}/{role}"
+        return f"ws{'s' if self.tls else ''}://127.0.0.1:{self.port}/{role}"
 
     def __enter__(self):
         self._thread.start()
@@ -98,7 +100,7 @@ class FakeCloud:
     def start_tunnels(self):
         async def start():
             return await websockets.serve(self._tunnel, "127.0.0.1", self.port or 0, subprotocols=["secbox.v1"],
-                                          process_request=self._upgrade, compression=None)
+                                          process_request=self._upgrade, compression=None, ssl=self.tls)
         self._server = self._run(start())
         self.port = self._server.sockets[0].getsockname()[1]
 

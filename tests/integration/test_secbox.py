@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The minimal secbox: its configuration, its tunnel, its heartbeat."""
+import contextlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.integration.fake_cloud import FakeCloud
+from tests.lab.authority import Authority
 from tests.lab.util import bin_dir, program, read_text, wait_until
 
 
@@ -115,9 +117,55 @@ def test_a_database_url_that_cannot_be_read_does_not_cost_the_tunnel(cloud, box)
     assert not os.path.exists(fault)
 
 
+def write_file(path, *sources):
+    text = "".join(read_text(source) if source.startswith("/") else source for source in sources)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def test_an_edit_of_the_authorities_is_taken_or_told_and_the_tunnel_stays(folder):
+    require_programs("secbox")
+    good, other = Authority(os.path.join(folder, "good")), Authority(os.path.join(folder, "other"), "other authority")
+    with FakeCloud(tls=good.server_context()) as cloud, contextlib.closing(SecBox(cloud)) as box:
+        authorities, fault = os.path.join(folder, "cloud-ca.pem"), os.path.join(box.env["SECBOX_RUN"], "config-fault.json")
+        write_file(authorities, good.file)
+        box.env |= {"CLOUD_CA_FILE": authorities, "LAN_LISTEN": "off",
+                    "DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:1/d?no_such_option=1"}
+        box.start()
+        tunnel = cloud.next_connection()
+
+        def told(identifier):
+            error = json.loads(read_text(fault) or "{}").get("error", {})
+            return error["message"] if error.get("id") == identifier else None
+
+        def wait_told(identifier):
+            return wait_until(lambda: told(identifier), f"secbox tells {identifier}", box.process.poll)
+
+        wait_told("store.bad-config")
+        write_file(authorities, other.file)
+        assert authorities in wait_told("config.unreachable") and "is refused" in told("config.unreachable")
+        write_file(authorities, "no certificate\n")
+        assert authorities in wait_told("stream.tls-files")
+        write_file(authorities, other.file, good.file)
+        wait_told("store.bad-config")  # which is still so
+        assert "CLOUD_CA_FILE has changed: taken" in read_text(box.log)
+        tunnel.send({"type": "probe", "id": "p-1"})
+        tunnel.receive("probe.answer")
+        assert not tunnel.closed.is_set() and cloud.connections.empty(), "nobody is thrown out"
+        box.process.terminate()
+        assert box.process.wait() == 0
+
+
 def test_a_configuration_that_ends_it_is_told(box):
     fault = os.path.join(box.env["SECBOX_RUN"], "config-fault.json")
     os.mkdir(box.env["SECBOX_RUN"])
+    nothing = os.path.join(box.folder, "ca.pem")
+    write_file(nothing, "no certificate\n")
+    secure = box.env["DEVICE_GATEWAY_URL"].replace("ws:", "wss:")
+    assert box.run(CLOUD_CA_FILE=nothing, DEVICE_GATEWAY_URL=secure).returncode == 1
+    told = json.loads(read_text(fault))["error"]
+    assert told["id"] == "stream.tls-files" and nothing in told["message"]
+    os.unlink(fault)
     assert box.run("--check", DEVICE_GATEWAY_URL=None).returncode == 1 and not os.path.exists(fault)
     assert box.run(DEVICE_GATEWAY_URL=None).returncode == 1
     assert json.loads(read_text(fault))["error"]["id"] == "config.no-gateway"
