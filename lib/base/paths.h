@@ -40,6 +40,8 @@
 #define LINK_FAULT_PATH LINK_RUN_DIR "/" CONFIG_FAULT_NAME
 #define RECOVERY_FAULT_PATH RUN_DIR "/recovery/" CONFIG_FAULT_NAME
 #define SECBOX_FAULT_PATH SECBOX_RUN_DIR "/" CONFIG_FAULT_NAME
+/* "SERVER BOOT": a time of the gateway's and CLOCK_BOOTTIME then, in microseconds; what doctor judges the clock by */
+#define GATEWAY_TIME_PATH RUN_DIR "/recovery/gateway-time"
 #define SECBOX_SOCKET_PATH RUN_DIR "/secbox/control.sock"
 
 /* Sets the prefix; NULL or "" means none ("/" too). Call once, early; if it is never called, SECBOX_ROOT counts. */

@@ -199,13 +199,15 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
 {
     static const char *const from_worker[] = { "podman", "podmanCompose", "podmanUser", "services", "error" };
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("status.report");
+    _cleanup_(freep) char *way_back = agent_way_back();
     cJSON *status = cJSON_CreateObject();
 
     if (!m || json_add_string(m, "id", id) < 0 || json_add_item(m, "status", status) < 0 || add_agent(a, status) < 0 ||
         json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
         add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
         add_unsafe_binds(status) < 0 || add_unnamed_root(status) < 0 || add_config_faults(status) < 0 ||
-        json_add_item(status, "watched", service_watch_describe(a->services)) < 0 || add_health(a, status) < 0)
+        json_add_item(status, "watched", service_watch_describe(a->services)) < 0 || add_health(a, status) < 0 ||
+        json_add_string(status, "wayBack", way_back) < 0)
         return NULL;
     for (size_t i = 0; i < ELEMENTSOF(from_worker); i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(podman, from_worker[i]);

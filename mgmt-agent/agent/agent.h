@@ -142,6 +142,8 @@ void agent_answer_service(Agent *a, const cJSON *result, ControlClient *requeste
 
 /* go-back.c */
 void agent_handle_rollback(Agent *a, ControlClient *c, const cJSON *message);
+/* Where a rollback that names no version would go: a new string, or NULL when there is nothing to go back to. */
+char *agent_way_back(void);
 
 /* ask-doctor.c */
 /* doctor.ask: one at a time, agent.busy meanwhile. */

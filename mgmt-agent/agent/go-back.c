@@ -74,6 +74,14 @@ static int choose(const Memory *m, const char **ret, Error *err)
     return 0;
 }
 
+char *agent_way_back(void)
+{
+    _cleanup_(memory_done) Memory memory = {};
+    const char *version = NULL;
+
+    return memory_load(&memory, NULL) == 0 && choose(&memory, &version, NULL) == 0 ? strdup(version) : NULL;
+}
+
 /* "7, 6, local-1764400000000" */
 static char *ways_back(const Memory *m)
 {

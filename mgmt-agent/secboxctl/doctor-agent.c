@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* doctor: what mgmt-agent tells of itself and of what it deployed. */
+/* doctor: what mgmt-agent tells of itself. */
 #include <errno.h>
 #include <string.h>
 
@@ -94,91 +94,4 @@ void check_binds(Doctor *d, Finding *f)
             json_string(first, "source") ? json_string(first, "source") : "?",
             json_string(first, "service") ? json_string(first, "service") : "?",
             json_string(first, "problem") ? json_string(first, "problem") : "?");
-}
-
-/* "web: down since …, exit code 7, restarted 4 times: the last line of its log" */
-static char *trouble_text(const cJSON *service, const cJSON *trouble)
-{
-    _cleanup_(freep) char *code = report_member(trouble, "exitCode"), *restarts = report_member(trouble, "restarts");
-    const char *log = json_string(trouble, "log"), *last = log ? strrchr(log, '\n') : NULL,
-               *error = json_string(trouble, "error");
-    _cleanup_(freep) char *line = log ? text_printable(last && last[1] ? last + 1 : log) : NULL;
-    const char *what = json_string(trouble, "what"), *since = json_string(trouble, "since"),
-               *name = json_string(service, "name");
-
-    return str_format("%s: %s since %s, exit code %s, restarted %s times%s%s", name ? name : "-", what ? what : "-",
-                      since ? since : "-", code ? code : "-", restarts ? restarts : "0", error || line ? ": " : "",
-                      error  ? error
-                      : line ? line
-                             : "");
-}
-
-/* The container of a service, as the agent tells; NULL when it has none. */
-static const char *container_of(const Doctor *d, const char *service)
-{
-    const cJSON *s;
-
-    cJSON_ArrayForEach(s, cJSON_GetObjectItemCaseSensitive(d->status, "services"))
-        if (str_equal(json_string(s, "name"), service))
-            return json_string(s, "container");
-    return NULL;
-}
-
-/* What starts at once the containers that are down: mgmt-agent does so itself, after a while that grows. Those that run and do
- * not do well need another version. */
-static void remedy_of_services(Doctor *d, char *const *down, bool ill, Finding *f)
-{
-    _cleanup_(freep) char *all = down ? strv_join(down, " ") : NULL;
-
-    for (size_t i = 0; !ill && down && down[i]; i++)
-        if (finding_of_taken_port(d, down[i], f))
-            return;
-    if (ill)
-        finding_remedy(f, "secboxctl rollback");
-    _cleanup_(freep) char *start = !ill && all ? podman_command(d, "start", all) : NULL;
-    if (start)
-        finding_remedy(f, "%s", start);
-}
-
-void check_services(Doctor *d, Finding *f)
-{
-    const cJSON *watched = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "watched") : NULL,
-                *service;
-    _cleanup_(strv_freep) char **bad = NULL, **down = NULL;
-    unsigned n = 0, by_hand = 0;
-    bool ill = false;
-
-    if (!cJSON_IsArray(watched)) {
-        finding_set(f, VERDICT_UNKNOWN, "Make mgmt-agent answer first: only it knows.",
-                    "mgmt-agent did not tell about services");
-        return;
-    }
-    cJSON_ArrayForEach(service, watched) {
-        const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(service, "trouble");
-        _cleanup_(freep) char *text = NULL;
-
-        n++;
-        by_hand += str_equal(json_string(service, "state"), "stopped by hand");
-        /* it runs again, and is watched until it has done so for a while */
-        bool again =
-            str_equal(json_string(service, "state"), "running") && str_equal(json_string(trouble, "what"), "down");
-        if (!cJSON_IsObject(trouble) || json_string(trouble, "until") || again)
-            continue;
-        text = trouble_text(service, trouble);
-        if (!text || strv_add(&bad, text) < 0)
-            return;
-        const char *container = container_of(d, json_string(service, "name"));
-        ill = ill || !str_equal(json_string(trouble, "what"), "down");
-        if (str_equal(json_string(trouble, "what"), "down") && container && strv_add(&down, container) < 0)
-            return;
-    }
-    _cleanup_(freep) char *all = bad ? strv_join(bad, "; ") : NULL;
-    if (all) {
-        finding_set(f, VERDICT_FAIL,
-                    "mgmt-agent goes on trying; read the container's log (`podman logs`), then push a file or an image "
-                    "that works.",
-                    "%s", all);
-        remedy_of_services(d, down, ill, f);
-    } else
-        finding_pass(f, "%u deployed, none is down%s", n, by_hand > 0 ? "; some were stopped by hand" : "");
 }

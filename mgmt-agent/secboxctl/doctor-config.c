@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* doctor: the env files, and the tunnel that comes of them. */
+/* doctor: the env files, and what they name. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,11 +13,6 @@
 #include "lib/data/config-fault.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 #include "mgmt-agent/secboxctl/env-files.h"
-
-/* what recovery-agent keeps of the configuration that worked last */
-#define KEPT_CA STATE_DIR "/recovery/ca.pem"
-/* where an authority's certificate usually lies */
-#define USUAL_CA ETC_DIR "/cloud-ca.pem"
 
 /* The text of mgmt-agent.env that worked last, as mgmt-link keeps it: a new string, or NULL when there is none that root can take
  * unseen. mgmt-link is a user of its own, so it is not let make the containers root's. */
@@ -158,25 +153,12 @@ static bool ca_file_is_bad(const Doctor *d, Finding *f)
     return true;
 }
 
-/* What mends a certificate that is refused because nobody named its authority. */
-static void remedy_of_certificate(const Doctor *d, Finding *f)
-{
-    const char *named = d->agent_env ? env_get(d->agent_env, "CLOUD_CA_FILE") : NULL;
-
-    if (!d->agent_env || !str_empty(named) || access(USUAL_CA, F_OK) < 0)
-        return;
-    if (named) /* an empty line */
-        finding_remedy(f, "sed -i 's|^CLOUD_CA_FILE=.*|CLOUD_CA_FILE=" USUAL_CA "|' " AGENT_ENV_PATH);
-    else /* the last line may have no end */
-        finding_remedy(f, "sed -i '$a CLOUD_CA_FILE=" USUAL_CA "' " AGENT_ENV_PATH);
-}
-
 /* What mends what a program could not take, where its sentence tells. */
 static void remedy_of_configuration(const Doctor *d, const char *why, Finding *f)
 {
     finding_since_file(f, AGENT_ENV_PATH);
     if (strstr(why, "the certificate of ") && strstr(why, " is refused"))
-        remedy_of_certificate(d, f);
+        (void) finding_of_refused_certificate(d, why, f);
 }
 
 /* What each program told of its own: only its user knows what that may read. */
@@ -205,71 +187,4 @@ void check_configuration(Doctor *d, Finding *f)
         remedy_of_configuration(d, all, f);
     } else
         finding_pass(f, "%s", all ? all : "every program has taken its files");
-}
-
-/* A verb of `secbox-fleet devices` for this box. */
-static void remedy_of_operator(const Doctor *d, const char *verb, Finding *f)
-{
-    const char *device = d->agent_env ? env_get(d->agent_env, "DEVICE_ID") : NULL;
-
-    if (!device)
-        return;
-    f->by_operator = true;
-    finding_remedy(f, "secbox-fleet devices %s %s", verb, device);
-}
-
-/* What the tunnel's own error asks for. NULL when it is none of those. */
-static const char *advice_of_tunnel(const Doctor *d, const char *id, const char *why, Finding *f)
-{
-    if (str_equal(id, "stream.tls-files"))
-        return "CLOUD_CA_FILE must be a certificate in PEM that everybody may read: see the check `configuration`.";
-    if (str_equal(id, "stream.tls") && strstr(why, "expired"))
-        return "Renew the gateway's certificate on its machine, then run `systemctl reload secbox-gateway` there; and "
-               "see "
-               "the check `clock`.";
-    if (str_equal(id, "stream.tls")) {
-        remedy_of_certificate(d, f);
-        return "CLOUD_CA_FILE must name the authority that issued the gateway's certificate; and see the check "
-               "`clock`.";
-    }
-    if (strstr(why, "blocked")) {
-        remedy_of_operator(d, "unblock", f);
-        return "An operator has blocked it, which the gateway's audit log tells.";
-    }
-    if (str_starts(id, "identity."))
-        return "On the operator's machine: `secbox-fleet devices bootstrap` and the box's name; write the token that "
-               "it "
-               "prints into mgmt-agent.env as BOOTSTRAP.";
-    if (str_equal(id, "stream.resolve"))
-        return "See the check `dns`.";
-    return NULL;
-}
-
-void check_tunnel(Doctor *d, Finding *f)
-{
-    const cJSON *link = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "link") : NULL;
-
-    if (!cJSON_IsObject(link)) {
-        finding_set(f, VERDICT_UNKNOWN, "Make mgmt-agent answer first: only it knows.",
-                    "mgmt-agent did not tell about the tunnel");
-        return;
-    }
-    const char *gateway = json_string(link, "gateway"), *since = json_string(link, "since");
-    if (json_bool(link, "connected", false)) {
-        finding_pass(f, "connected to %s", gateway ? gateway : "the gateway");
-        return;
-    }
-    const cJSON *error = cJSON_GetObjectItemCaseSensitive(link, "error");
-    _cleanup_(freep) char *why = cJSON_IsObject(error) ? report_error(error) : report_member(link, "error");
-    const char *id = cJSON_IsObject(error) ? json_string(error, "id") : NULL;
-    _cleanup_(freep) char *next = report_when(json_string(link, "nextTryAt"));
-    finding_set(f, VERDICT_FAIL, NULL, "not connected to %s: %s%s%s", gateway ? gateway : "the gateway",
-                why ? why : "mgmt-link has not said why, or does not run", next ? "; next try: " : "",
-                next ? next : "");
-    if (since && timestamp_parse(since, &f->since) < 0)
-        f->since = 0;
-    const char *advice = why && id ? advice_of_tunnel(d, id, why, f) : NULL;
-    f->advice = strdup(advice ? advice
-                              : "Read `journalctl -u mgmt-link`; see the checks `mgmt-link`, `dns` and `clock`, and "
-                                "whether the gateway runs.");
 }

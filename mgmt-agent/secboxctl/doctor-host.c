@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* doctor: the machine's clock, disks and name resolution. */
+/* doctor: the machine's time synchronisation and name resolution. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,49 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/timex.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/base/fileio.h"
-#include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
-#define SPACE_MIN_BYTES (2ULL << 30)
-#define SPACE_MIN_PERCENT 10
 #define DNS_TIMEOUT (20 * USEC_PER_SEC)
 #define HOST_MAX 253
 #define ROUTE_LINE 256
 #define RESOLV_CONF "/etc/resolv.conf"
 #define RESOLV_CONF_MAX 65536
 #define LOCALTIME "/etc/localtime"
-
-/* The program's own file is as old as its build: an earlier clock has lost the time. */
-void check_clock(Doctor *d, Finding *f)
-{
-    char now[TIMESTAMP_SIZE], built[TIMESTAMP_SIZE];
-    struct stat st;
-
-    (void) d;
-    if (stat("/proc/self/exe", &st) < 0) {
-        finding_set(f, VERDICT_UNKNOWN, "Compare `date -u` with a clock you trust.",
-                    "the program's own date cannot be read: %s", strerror(errno));
-        return;
-    }
-    usec_t realtime = realtime_usec(), build = (usec_t) st.st_mtim.tv_sec * USEC_PER_SEC;
-    timestamp_format(realtime, now);
-    timestamp_format(build, built);
-    if (realtime < build)
-        finding_set(
-            f, VERDICT_FAIL,
-            "Set the clock (`date -u -s …`) and see `timedatectl`: with it, certificates and tokens are refused.",
-            "the clock says %s, this program is from %s", now, built);
-    else
-        finding_pass(f, "%s", now);
-}
 
 void check_time_sync(Doctor *d, Finding *f)
 {
@@ -89,45 +61,6 @@ void check_time_zone(Doctor *d, Finding *f)
                 LOCALTIME);
     f->since = (usec_t) link.st_mtim.tv_sec * USEC_PER_SEC;
     finding_remedy(f, "timedatectl set-timezone UTC");
-}
-
-static void check_space(const char *path, const char *advice, Finding *f)
-{
-    struct statvfs fs;
-
-    if (statvfs(path, &fs) < 0) {
-        finding_set(f, VERDICT_UNKNOWN, errno == ENOENT ? "It is made when mgmt-agent first starts." : advice, "%s: %s",
-                    path, strerror(errno));
-        return;
-    }
-    unsigned long long free_bytes = (unsigned long long) fs.f_bavail * fs.f_frsize;
-    unsigned long long percent = fs.f_blocks > 0 ? (unsigned long long) fs.f_bavail * 100 / fs.f_blocks : 0;
-    if (free_bytes < SPACE_MIN_BYTES || percent < SPACE_MIN_PERCENT)
-        finding_set(f, VERDICT_FAIL, advice, "%s has %.1f GiB free (%llu %%), wanted are %.0f GiB and %d %%", path,
-                    (double) free_bytes / (1 << 30), percent, (double) SPACE_MIN_BYTES / (1 << 30), SPACE_MIN_PERCENT);
-    else
-        finding_pass(f, "%s has %.1f GiB free (%llu %%)", path, (double) free_bytes / (1 << 30), percent);
-}
-
-void check_state_space(Doctor *d, Finding *f)
-{
-    _cleanup_(freep) char *path = path_in_root(STATE_DIR);
-
-    (void) d;
-    if (path)
-        check_space(path, "Look for what grew with `du -xh --max-depth=2 /var | sort -h`.", f);
-}
-
-void check_podman_space(Doctor *d, Finding *f)
-{
-    const char *path = podman_graph_root(d);
-
-    if (!path) {
-        finding_set(f, VERDICT_UNKNOWN, "Make podman answer first: only it knows its folder.",
-                    "podman did not tell where its images are");
-        return;
-    }
-    check_space(path, "Remove unused images with `podman image prune` as the podman user.", f);
 }
 
 /* The host of a URL that env rules have accepted: a new string or NULL. */

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "env/env-file.h"
+#include "lib/base/paths.h"
 #include "lib/cli/finding.h"
 #include "mgmt-agent/host/podman-user.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
@@ -37,12 +38,20 @@ extern const DoctorCheck doctor_checks[];
 void check_agent_env(Doctor *d, Finding *f);
 void check_secbox_env(Doctor *d, Finding *f);
 void check_configuration(Doctor *d, Finding *f);
+
+/* doctor-tunnel.c */
+/* what recovery-agent keeps of the configuration that worked last */
+#define KEPT_CA STATE_DIR "/recovery/ca.pem"
 void check_tunnel(Doctor *d, Finding *f);
+/* `why` says that the gateway's certificate is refused: sets the remedy where there is one, and returns what else to say. */
+const char *finding_of_refused_certificate(const Doctor *d, const char *why, Finding *f);
 
 /* doctor-agent.c */
 void check_agent(Doctor *d, Finding *f);
 void check_podman_user(Doctor *d, Finding *f);
 void check_binds(Doctor *d, Finding *f);
+
+/* doctor-services.c */
 void check_services(Doctor *d, Finding *f);
 
 /* doctor-run.c */
@@ -100,10 +109,16 @@ void check_init(Doctor *d, Finding *f);
 void check_cgroup_manager(Doctor *d, Finding *f);
 void check_store_driver(Doctor *d, Finding *f);
 
-/* doctor-host.c */
+/* doctor-clock.c */
 void check_clock(Doctor *d, Finding *f);
+/* Whether certificates must seem wrong with it; what it should say, or 0 when nobody has told. */
+bool clock_is_wrong(usec_t *ret_right);
+
+/* doctor-host.c */
 void check_time_sync(Doctor *d, Finding *f);
 void check_time_zone(Doctor *d, Finding *f);
+void check_dns(Doctor *d, Finding *f);
+
+/* doctor-space.c */
 void check_state_space(Doctor *d, Finding *f);
 void check_podman_space(Doctor *d, Finding *f);
-void check_dns(Doctor *d, Finding *f);

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -442,6 +443,53 @@ def test_doctor_of_a_box_that_works(ctl, agent):
     assert checks["binds"]["detail"] == "1 unsafe mount: /srv/x of service web: do: chown root: /srv"
 
 
+ADD = "secbox-fleet devices bootstrap caseta5 || secbox-fleet devices add caseta5"
+
+
+@pytest.mark.parametrize("identifier, message, remedy, says", [
+    ("bootstrap.invalid", "the bootstrap token does not belong to this device", ADD, "as BOOTSTRAP"),
+    ("device.unknown", 'no device "caseta5" is registered here', ADD, "as BOOTSTRAP"),
+    ("device.key-unknown", "this is not the key", "secbox-fleet devices bootstrap caseta5", "as BOOTSTRAP"),
+    ("bootstrap.expired", "it has expired", "secbox-fleet devices bootstrap caseta5", "as BOOTSTRAP"),
+    ("device.blocked", "device caseta5 is blocked", "secbox-fleet devices unblock caseta5", "audit log"),
+    ("stream.tls", "the certificate of c:443 is refused: certificate has expired", None, "Renew it on the gateway's machine"),
+    ("stream.tls", "the certificate of c:443 is refused: hostname mismatch", None, "with the name by which this box calls it"),
+    ("stream.resolve", "c is an unknown name", None, "See the check `dns`"),
+    ("ws.refused", "HTTP 503", None, "journalctl -u mgmt-link"),
+])
+def test_doctor_says_why_there_is_no_tunnel(ctl, agent, identifier, message, remedy, says):
+    ctl.env_files()
+    agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "link": {
+        "connected": False, "gateway": "wss://c/mgmt", "since": "2026-01-02T03:04:05.000Z",
+        "error": {"id": identifier, "message": message}}}}]
+    found = check(ctl, "tunnel")
+    assert found["result"] == "fail" and message in found["detail"] and says in found["advice"], found
+    assert found.get("remedy") == remedy and found["since"] == "2026-01-02T03:04:05.000Z", found
+    assert found.get("remedyFor") == ("operator" if remedy else None)
+
+
+@pytest.mark.parametrize("ahead", [-86400 * 365 * 3, 86400 * 365 * 3, 0])
+def test_doctor_judges_the_clock_by_the_gateways(ctl, agent, ahead):
+    """What recovery-agent has left: a time of the gateway's, and how long the machine had run then."""
+    ctl.env_files()
+    path = os.path.join(ctl.root, "run/tucomunidad/recovery/gateway-time")
+    os.makedirs(os.path.dirname(path))
+    heard = time.clock_gettime(time.CLOCK_BOOTTIME) - 60
+    with open(path, "w", encoding="ascii") as f:
+        f.write(f"{int((time.time() - 60 - ahead) * 1e6)} {int(heard * 1e6)}\n")
+    agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "link": {
+        "connected": False, "gateway": "wss://c/mgmt", "error": {
+            "id": "stream.tls", "message": "the certificate of c:443 is refused: certificate has expired"}}}}]
+    clock, tunnel = check(ctl, "clock"), check(ctl, "tunnel")
+    if ahead == 0:
+        assert clock["result"] == "pass" and "Renew it" in tunnel["advice"]
+        return
+    right = time.gmtime(time.time() - ahead)
+    assert clock["result"] == "fail" and time.strftime("the gateway's says %Y-", right) in clock["detail"], clock
+    assert re.fullmatch(time.strftime("date -u -s '%Y-%m-", right) + r"\d\d \d\d:\d\d:\d\d'", clock["remedy"]), clock
+    assert "this box's clock, not the certificate" in tunnel["advice"] and "remedy" not in tunnel
+
+
 def test_doctor_does_not_hang_on_a_podman_that_does(ctl):
     ctl.write("podman", "#!/bin/sh\nexec sleep infinity\n", 0o755)
     ctl.write("podman-compose", "#!/bin/sh\nexec sleep infinity\n", 0o755)
@@ -597,7 +645,9 @@ def test_doctor_names_services_that_are_not_well(ctl, agent):
     assert found["result"] == "fail" and "podman logs" in found["advice"]
     assert found["detail"] == "web: restarting since 2026-01-02T03:04:05.000Z, exit code 7, restarted 4 times: no camera"
     del watched[0]
-    assert look() == {"id": "services", "result": "pass", "detail": "2 deployed, none is down; some were stopped by hand"}
+    since = trouble["since"]
+    assert look() == {"id": "services", "result": "pass",
+                      "detail": f"2 deployed, none is down; stopped by hand: tool since {since}"}
     p = ctl.run("status")
     assert "tool" in p.stdout and "stopped by hand" in p.stdout
 

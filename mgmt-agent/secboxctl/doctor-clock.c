@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* doctor: the machine's clock. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/paths.h"
+#include "mgmt-agent/secboxctl/doctor.h"
+
+/* what certificates and tokens bear, and more than a clock loses in a month */
+#define TOLERANCE (5 * USEC_PER_MINUTE)
+#define TIME_FILE_MAX 128
+#define DATE_SIZE 32
+
+/* The gateway's time by what recovery-agent heard of it since the boot; 0 when it heard none. */
+static usec_t gateway_now(void)
+{
+    _cleanup_(freep) char *path = path_in_root(GATEWAY_TIME_PATH), *text = NULL;
+    uintmax_t server, heard;
+
+    if (!path || file_read(path, TIME_FILE_MAX, &text, NULL, NULL) < 0 ||
+        sscanf(text, "%ju %ju", &server, &heard) != 2 || heard > boottime_usec())
+        return 0;
+    return (usec_t) server + (boottime_usec() - (usec_t) heard);
+}
+
+/* The program's own file is as old as its build: an earlier clock has lost the time. */
+static usec_t build_time(void)
+{
+    struct stat st;
+
+    return stat("/proc/self/exe", &st) == 0 ? (usec_t) st.st_mtim.tv_sec * USEC_PER_SEC : 0;
+}
+
+bool clock_is_wrong(usec_t *ret_right)
+{
+    usec_t now = realtime_usec(), right = gateway_now();
+
+    *ret_right = right;
+    if (right == 0)
+        return now < build_time();
+    return now + TOLERANCE < right || right + TOLERANCE < now;
+}
+
+/* As `date` reads it. */
+static const char *date_format(usec_t at, char buf[static DATE_SIZE])
+{
+    time_t seconds = (time_t) (at / USEC_PER_SEC);
+    struct tm tm = {};
+
+    return gmtime_r(&seconds, &tm) && strftime(buf, DATE_SIZE, "%Y-%m-%d %H:%M:%S", &tm) > 0 ? buf : "";
+}
+
+void check_clock(Doctor *d, Finding *f)
+{
+    static const char why[] = "With a wrong clock certificates and tokens are refused; see the check `time-sync`.";
+    char now[TIMESTAMP_SIZE], other[TIMESTAMP_SIZE], date[DATE_SIZE];
+    usec_t right;
+
+    (void) d;
+    timestamp_format(realtime_usec(), now);
+    if (!clock_is_wrong(&right)) {
+        finding_pass(f, "%s", now);
+        return;
+    }
+    if (right == 0) {
+        finding_set(f, VERDICT_FAIL,
+                    "Set the clock (`date -u -s …`) and see `timedatectl`: with it, certificates and tokens are "
+                    "refused.",
+                    "the clock says %s, this program is from %s", now, timestamp_format(build_time(), other));
+        return;
+    }
+    finding_set(f, VERDICT_FAIL, why, "the clock says %s, the gateway's says %s", now, timestamp_format(right, other));
+    finding_remedy(f, "date -u -s '%s'", date_format(right, date));
+}

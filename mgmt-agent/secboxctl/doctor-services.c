@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* doctor: the services that mgmt-agent has deployed. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/strv.h"
+#include "lib/base/text.h"
+#include "lib/cli/report.h"
+#include "mgmt-agent/secboxctl/doctor.h"
+
+#define RESTARTS_OF_A_LOOP 10
+#define EXIT_BY_SIGNAL 128
+
+/* The services that are not well, and those that somebody stopped. */
+typedef struct Services {
+    unsigned n;
+    char **bad;     /* a sentence each */
+    char **down;    /* containers */
+    char **ill;     /* the same, of those that run and are unhealthy */
+    char **by_hand; /* a sentence each */
+    bool looping;
+} Services;
+
+static void services_done(Services *s)
+{
+    strv_free(s->bad);
+    strv_free(s->down);
+    strv_free(s->ill);
+    strv_free(s->by_hand);
+}
+
+/* "web: down since …, exit code 7, restarted 4 times: the last line of its log" */
+static char *trouble_text(const cJSON *service, const cJSON *trouble)
+{
+    _cleanup_(freep) char *code = report_member(trouble, "exitCode"), *restarts = report_member(trouble, "restarts");
+    const char *log = json_string(trouble, "log"), *last = log ? strrchr(log, '\n') : NULL,
+               *error = json_string(trouble, "error");
+    _cleanup_(freep) char *line = log ? text_printable(last && last[1] ? last + 1 : log) : NULL;
+    const char *what = json_string(trouble, "what"), *since = json_string(trouble, "since"),
+               *name = json_string(service, "name");
+
+    return str_format("%s: %s since %s, exit code %s, restarted %s times%s%s", name ? name : "-", what ? what : "-",
+                      since ? since : "-", code ? code : "-", restarts ? restarts : "0", error || line ? ": " : "",
+                      error  ? error
+                      : line ? line
+                             : "");
+}
+
+/* The container of a service, as the agent tells; NULL when it has none. */
+static const char *container_of(const Doctor *d, const char *service)
+{
+    const cJSON *s;
+
+    cJSON_ArrayForEach(s, cJSON_GetObjectItemCaseSensitive(d->status, "services"))
+        if (str_equal(json_string(s, "name"), service))
+            return json_string(s, "container");
+    return NULL;
+}
+
+/* What starts at once the containers that are down: mgmt-agent does so itself, after a while that grows. Those that run and do
+ * not do well need another version; where there is none to go back to, one that is only unhealthy gets a fresh start. */
+static void remedy_of_services(Doctor *d, const Services *s, Finding *f)
+{
+    bool way_back = json_string(d->status, "wayBack") != NULL;
+    char **restart = !s->looping && !way_back ? s->ill : NULL;
+    _cleanup_(freep) char *down = s->down ? strv_join(s->down, " ") : NULL,
+                          *ill = restart ? strv_join(restart, " ") : NULL;
+
+    for (size_t i = 0; !s->ill && s->down && s->down[i]; i++)
+        if (finding_of_taken_port(d, s->down[i], f))
+            return;
+    if ((s->looping || s->ill) && way_back) {
+        finding_remedy(f, "secboxctl rollback");
+        return;
+    }
+    _cleanup_(freep) char *command = s->looping ? NULL
+                                     : ill      ? podman_command(d, "restart", ill)
+                                     : down     ? podman_command(d, "start", down)
+                                                : NULL;
+    if (command)
+        finding_remedy(f, "%s", command);
+}
+
+/* "web since …: `podman start web` as the podman user starts it" */
+static int add_stopped_by_hand(const Doctor *d, const cJSON *service, Services *s)
+{
+    const char *name = json_string(service, "name"), *since = json_string(service, "since"),
+               *container = container_of(d, name);
+    _cleanup_(freep) char *start = container ? podman_command(d, "start", container) : NULL;
+
+    return strv_addf(&s->by_hand, "%s since %s%s%s%s", name ? name : "-", since ? since : "-", start ? " (`" : "",
+                     start ? start : "", start ? "` starts it again)" : "");
+}
+
+/* It was started often and ended by itself each time, so one more start does not help. A fast one is hardly ever seen running. */
+static bool ends_again_and_again(const cJSON *trouble)
+{
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(trouble, "exitCode"),
+                *restarts = cJSON_GetObjectItemCaseSensitive(trouble, "restarts");
+
+    return str_equal(json_string(trouble, "what"), "restarting") ||
+           (cJSON_IsNumber(restarts) && restarts->valueint >= RESTARTS_OF_A_LOOP && cJSON_IsNumber(code) &&
+            code->valueint > 0 && code->valueint < EXIT_BY_SIGNAL);
+}
+
+static int add_service(const Doctor *d, const cJSON *service, Services *s)
+{
+    const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(service, "trouble");
+    const char *state = json_string(service, "state"), *what = json_string(trouble, "what");
+    int r = 0;
+
+    s->n++;
+    if (str_equal(state, "stopped by hand"))
+        r = add_stopped_by_hand(d, service, s);
+    /* one that runs again is watched until it has done so for a while */
+    if (r < 0 || !cJSON_IsObject(trouble) || json_string(trouble, "until") ||
+        (str_equal(state, "running") && str_equal(what, "down")))
+        return r;
+    _cleanup_(freep) char *text = trouble_text(service, trouble);
+    const char *container = container_of(d, json_string(service, "name"));
+    s->looping = s->looping || ends_again_and_again(trouble);
+    r = text ? strv_add(&s->bad, text) : -ENOMEM;
+    if (r >= 0 && container && !str_equal(what, "restarting"))
+        r = strv_add(str_equal(what, "down") ? &s->down : &s->ill, container);
+    return r;
+}
+
+void check_services(Doctor *d, Finding *f)
+{
+    const cJSON *watched = cJSON_IsObject(d->status) ? cJSON_GetObjectItemCaseSensitive(d->status, "watched") : NULL,
+                *service;
+    _cleanup_(services_done) Services s = {};
+
+    if (!cJSON_IsArray(watched)) {
+        finding_set(f, VERDICT_UNKNOWN, "Make mgmt-agent answer first: only it knows.",
+                    "mgmt-agent did not tell about services");
+        return;
+    }
+    cJSON_ArrayForEach(service, watched)
+        if (add_service(d, service, &s) < 0)
+            return;
+    _cleanup_(freep) char *bad = s.bad ? strv_join(s.bad, "; ") : NULL,
+                          *by_hand = s.by_hand ? strv_join(s.by_hand, ", ") : NULL;
+    if (bad) {
+        finding_set(f, VERDICT_FAIL,
+                    "mgmt-agent goes on trying; read the container's log (`podman logs`), then push a file or an image "
+                    "that works.",
+                    "%s", bad);
+        remedy_of_services(d, &s, f);
+    } else
+        finding_pass(f, "%u deployed, none is down%s%s", s.n, by_hand ? "; stopped by hand: " : "",
+                     by_hand ? by_hand : "");
+}
