@@ -34,9 +34,11 @@ def available():
 
 
 class Postgres:
-    """start() makes and runs the cluster, stop() ends it and removes everything; pause() and resume() are an outage."""
+    """start() makes and runs the cluster, stop() ends it and removes everything; pause() and resume() are an outage.
+    It is quick and keeps nothing after a power cut, unless `settings` say otherwise."""
 
-    def __init__(self):
+    def __init__(self, settings=None):
+        self.settings = settings or {}
         self.dir = tempfile.mkdtemp(prefix="secbox-pg-")
         self.data = os.path.join(self.dir, "data")
         self.log = os.path.join(self.dir, "log")
@@ -68,7 +70,7 @@ class Postgres:
     def resume(self):
         settings = {"listen_addresses": "", "unix_socket_directories": self.dir, "fsync": "off",
                     "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "16MB",
-                    "max_connections": "20", "wal_level": "minimal", "max_wal_senders": "0"}
+                    "max_connections": "20", "wal_level": "minimal", "max_wal_senders": "0", **self.settings}
         argv = [_binary("postgres"), "-D", self.data]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
