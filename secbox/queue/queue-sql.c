@@ -24,9 +24,10 @@ Statement sql_queue_next(const char *community, const int64_t after[static _QUEU
                      sql_number(limit));
 }
 
+/* Nothing waits for the disk: what a power cut takes back is sent again, and the gateway has it already. */
 Statement sql_queue_ack(const char *message)
 {
-    return STATEMENT("SELECT queue_ack($1)", sql_text(message));
+    return STATEMENT("SELECT queue_ack($1), set_config('synchronous_commit', 'off', true)", sql_text(message));
 }
 
 Statement sql_queue_trim(int64_t bytes_max, int64_t ticks_max, bool passed)

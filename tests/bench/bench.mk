@@ -8,6 +8,7 @@ bench: ## figures beside the alternatives
 	$(Q)$(MAKE) bench-push
 	$(Q)$(MAKE) bench-update
 	$(Q)$(MAKE) bench-tunnel
+	$(Q)$(MAKE) bench-data
 
 # the packages first: what follows finds its libraries through pkg-config
 bench-deps:
@@ -25,4 +26,8 @@ bench-tunnel: bench-deps
 	$(Q)$(MAKE) all $(addprefix $(BUILD)/tests/,many-boxes way pace)
 	$(BENCH) tunnel
 
-.PHONY: bench bench-deps bench-push bench-update bench-tunnel
+bench-data: bench-deps
+	$(Q)$(MAKE) all
+	$(BENCH) data
+
+.PHONY: bench bench-data bench-deps bench-push bench-update bench-tunnel

@@ -84,3 +84,10 @@ def test_the_tunnel_suite_runs(folder):
     assert (rows[0]["metric"], rows[0]["unit"]) == ("memory of the gateway for each idle box, boxes: 200", "KiB")
     # whether it is less is for programs without sanitizers to say
     assert all(row["ours"] > 0 and row["peer"] > 0 for row in rows if row["unit"] in ("KiB", "1/s", "Mbit/s"))
+
+
+def test_the_data_suite_runs(folder):
+    require_programs("secbox")
+    rows = quick("data", folder)
+    assert [row["metric"].split(",")[0] for row in rows] == ["rows into the replica by a snapshot", "rows into the replica by changes"]
+    assert all(row["ours"] > 0 and row["peer"] > 0 and row["unit"] == "1/s" for row in rows)

@@ -138,6 +138,10 @@ class Postgres:
             yield
             psql.stdin.write("ROLLBACK;\n")
 
+    def run(self, name, *argv):
+        """A program that comes with PostgreSQL; what it prints."""
+        return self._run(_binary(name), *argv).stdout
+
     def __enter__(self):
         self.start()
         return self
