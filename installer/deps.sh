@@ -21,8 +21,8 @@ TEST="$LAB libcmocka-dev clang clang-format clang-tidy llvm libclang-rt-14-dev p
     fonts-dejavu-core"
 IMAGES="podman busybox-static ca-certificates postgresql tzdata util-linux"
 DEMO="$LAB curl"
-BENCH="$LAB openssh-client stunnel4 nodejs node-ws openssl python3-yaml python3-cryptography python3-pytest python3-websockets skopeo
-    docker-registry nginx-light"
+BENCH="$LAB openssh-client stunnel4 nodejs node-ws openssl python3-yaml python3-cryptography python3-pytest
+    python3-websockets skopeo docker-registry nginx-light"
 
 say() { printf 'deps: %s\n' "$*"; }
 

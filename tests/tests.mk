@@ -59,11 +59,14 @@ SOAK_SECONDS = 3600
 soak: deps all ## a healthy box under load for SOAK_SECONDS
 	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B tests/soak/soak.py $(SOAK_SECONDS)
 
-# A part of make check kills secbox a few times; this does it as often as it is told.
+# A part of make check kills secbox and its database and cuts its tunnel a few times; this does it as often as it is told.
 DATA_KILLS = 200
-data-kills: deps all ## kill secbox DATA_KILLS times while it syncs and sends: nothing lost, twice, or by half
-	$(Q)DATA_KILLS=$(DATA_KILLS) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate \
-	  $(TEST_PYTHON) -m pytest -q tests/integration/test_replica_kill.py
+DATA_CRASHES = 20
+DATA_CUTS = 30
+data-kills: deps all ## kill secbox DATA_KILLS times while it syncs and sends, and its database: nothing lost, twice, or by half
+	$(Q)DATA_KILLS=$(DATA_KILLS) DATA_CRASHES=$(DATA_CRASHES) DATA_CUTS=$(DATA_CUTS) SECBOX_BIN=$(abspath $(BUILD))/bin \
+	  $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q tests/integration/test_replica_kill.py \
+	  tests/integration/test_data_faults.py
 
 # Only built; tests/run.py runs them.
 unit-bins: $(UNIT_BINS)

@@ -7,7 +7,6 @@
     "(SELECT n.data->>'name' FROM units AS n WHERE n.id::text = g.data->>'unit')"
 #define RESIDENT_COLUMNS                                                                                               \
     "'resident', p.id, p.data, 0::bigint, (SELECT n.data->>'name' FROM units AS n WHERE n.id::text = p.data->>'unit')"
-#define CANDIDATES_MAX "20"
 /* what was written for another community is no business of the guards of this one */
 #define SERVED "(SELECT community FROM sync_state)"
 
@@ -37,22 +36,9 @@ Statement sql_gate_guards(void)
                      " WHERE data->>'role' = 'guard' AND data->>'pinHash' IS NOT NULL ORDER BY data->>'name', id");
 }
 
-/* Each part has its own bound, so that many guests of a beginning do not hide the one of a code. */
 Statement sql_gate_candidates(const char *typed)
 {
-    return STATEMENT("WITH t AS (SELECT secbox_norm_plate($1) AS plate, secbox_norm_name($1) AS name)\n"
-                     "(SELECT " GUEST_COLUMNS
-                     " FROM guests AS g, t WHERE g.norm_plate LIKE t.plate || '%' ORDER BY g.norm_plate"
-                     " LIMIT " CANDIDATES_MAX ")\n"
-                     "UNION (SELECT " GUEST_COLUMNS " FROM guests AS g, t WHERE secbox_norm_plate(g.code) = t.plate"
-                     " LIMIT " CANDIDATES_MAX ")\n"
-                     "UNION (SELECT " GUEST_COLUMNS " FROM guests AS g, t WHERE g.norm_name LIKE t.name || '%'"
-                     " ORDER BY g.norm_name LIMIT " CANDIDATES_MAX ")\n"
-                     "UNION (SELECT " GUEST_COLUMNS " FROM guests AS g, t WHERE length(t.name) >= 3"
-                     " AND g.norm_name LIKE '% ' || t.name || '%' ORDER BY g.norm_name LIMIT " CANDIDATES_MAX ")\n"
-                     "UNION (SELECT " RESIDENT_COLUMNS " FROM users AS p, t WHERE p.data->>'role' = 'resident'"
-                     " AND p.norm_name LIKE t.name || '%' ORDER BY p.norm_name LIMIT " CANDIDATES_MAX ")",
-                     sql_text(typed));
+    return STATEMENT("SELECT * FROM gate_candidates($1)", sql_text(typed));
 }
 
 Statement sql_gate_person(const char *id)

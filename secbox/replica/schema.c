@@ -245,6 +245,45 @@ static const char sql_changes[] = "ALTER TABLE sync_state ADD COLUMN changes big
                                   "CREATE TRIGGER count_change AFTER INSERT OR UPDATE OR DELETE ON bans\n"
                                   " FOR EACH STATEMENT EXECUTE FUNCTION replica_count_change();\n";
 
+/* Words of a guest's name after the first, which guests_name finds. */
+#define WORDS "array_to_tsvector((string_to_array(norm_name, ' '))[2:])"
+
+/* What a lookup finds guests by: a code as it is typed, any word of a name, a unit by the text that names it. The list of what the
+ * index of words has not taken in yet is read by every lookup, and is kept short. */
+static const char sql_lookup_indexes[] =
+    "ALTER TABLE guests ADD COLUMN norm_code text GENERATED ALWAYS AS (secbox_norm_plate(data->>'code')) STORED;\n"
+    "CREATE INDEX guests_norm_code ON guests(norm_code) WHERE norm_code IS NOT NULL;\n"
+    "CREATE INDEX guests_words ON guests USING gin (" WORDS ") WITH (gin_pending_list_limit = 512);\n"
+    "CREATE INDEX units_id_text ON units((id::text));\n";
+
+/* Who may be meant by what was typed. A function, so that a session plans it once: that takes longer than to carry it out. The plan
+ * has to be the one for a large community, whatever is there when it is made. Each part has its own bound, so that many guests of
+ * a beginning do not hide the one of a code. '~' comes after all that normal names and plates are written with. */
+static const char sql_lookup[] =
+    "CREATE OR REPLACE FUNCTION gate_candidates(typed text)\n"
+    " RETURNS TABLE (kind text, id uuid, data jsonb, used bigint, unit text) LANGUAGE plpgsql STABLE\n"
+    " SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $fn$\n"
+    "#variable_conflict use_column\n"
+    "DECLARE p text := secbox_norm_plate(typed); p_end text := p || '~'; n text := secbox_norm_name(typed);\n"
+    " n_end text := n || '~'; part text := '% ' || n || '%';\n"
+    " words tsquery := CASE WHEN length(n) >= 3 THEN (replace(n, ' ', ' & ') || ':*')::tsquery END;\n"
+    "BEGIN\n"
+    " RETURN QUERY WITH found AS (\n"
+    "  (SELECT id FROM guests WHERE norm_plate ~>=~ p AND norm_plate ~<~ p_end ORDER BY norm_plate USING ~<~ LIMIT "
+    "20)\n"
+    "  UNION (SELECT id FROM guests WHERE norm_code = p LIMIT 20)\n"
+    "  UNION (SELECT id FROM guests WHERE norm_name ~>=~ n AND norm_name ~<~ n_end ORDER BY norm_name USING ~<~ LIMIT "
+    "20)\n"
+    "  UNION (SELECT id FROM guests WHERE " WORDS " @@ words AND norm_name LIKE part ORDER BY norm_name LIMIT 20))\n"
+    " (SELECT 'guest', g.id, g.data, (SELECT count(*) FROM guest_uses AS u WHERE u.guest = g.id),\n"
+    "  (SELECT m.data->>'name' FROM units AS m WHERE m.id::text = g.data->>'unit')\n"
+    "  FROM guests AS g WHERE g.id IN (SELECT id FROM found) ORDER BY g.norm_name, g.id)\n"
+    " UNION ALL (SELECT 'resident', r.id, r.data, 0::bigint,\n"
+    "  (SELECT m.data->>'name' FROM units AS m WHERE m.id::text = r.data->>'unit')\n"
+    "  FROM users AS r WHERE r.data->>'role' = 'resident' AND r.norm_name ~>=~ n AND r.norm_name ~<~ n_end\n"
+    "  ORDER BY r.norm_name USING ~<~ LIMIT 20);\n"
+    "END $fn$;\n";
+
 static const SchemaStep steps[] = {
     { 1, sql_encoding },
     { 2, sql_folding },
@@ -268,6 +307,8 @@ static const SchemaStep steps[] = {
     { 19, sql_keep_bans },
     { 20, sql_swap },
     { 21, sql_delta },
+    { 22, sql_lookup_indexes },
+    { 23, sql_lookup },
     {},
 };
 

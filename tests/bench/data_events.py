@@ -126,5 +126,5 @@ def run(suite, folder, pg):
     suite.row("events drained, confirmed at once", "1/s", "the goal", [drain(pg) for _ in range(suite.runs)], goal)
     suite.row("events drained into a gateway on the same machine", "1/s", "the goal",
               [drain_to_gateway(pg, os.path.join(folder, str(i))) for i in range(suite.runs)], goal)
-    suite.note(f"drained: {DRAINED} events ({GATEWAY_DRAINED} into the gateway, whose database keeps nothing after a power cut), the "
-               "start of secbox included")
+    suite.note(f"drained: {DRAINED} events ({GATEWAY_DRAINED} into the gateway, whose database keeps nothing after a power cut), "
+               "the start of secbox included")

@@ -14,9 +14,11 @@ GUESTS, BANS = 100000, 10000
 QUICK_GUESTS, QUICK_BANS = 2000, 200
 GOAL = "goal 100,000"
 NODE_ROWS = os.path.join(ROOT, "tests", "bench", "pg-rows.js")
-GUEST = ("jsonb_build_object('unit', gen_random_uuid(), 'name', CASE i % 4 WHEN 0 THEN 'José Núñez ' ELSE 'Ana Maria Ruiz ' END || i,"
-         " 'plate', 'PBA-' || i, 'from', '2026-01-01T00:00:00Z', 'until', '2027-01-01T00:00:00Z')")
-BAN = "jsonb_build_object('name', 'Juan Pérez ' || i, 'plate', 'XB-' || i, 'reason', 'theft')"
+GUEST = ("jsonb_build_object('unit', gen_random_uuid(), 'name', CASE i % 4 WHEN 0 THEN 'José Núñez ' ELSE 'Ana Maria Ruiz '"
+         " END || i, 'plate', 'G' || upper(left(md5(i::text), 2)) || '-' || i,"
+         " 'from', '2026-01-01T00:00:00Z', 'until', '2027-01-01T00:00:00Z')")
+BAN = ("jsonb_build_object('name', 'Juan Pérez ' || i, 'plate', 'P' || upper(left(md5(i::text), 2)) || '-' || 1000 + i,"
+       " 'reason', 'theft')")
 
 
 class Rows:
@@ -66,7 +68,8 @@ class Peer:
 
     def __init__(self, rows, folder, pg):
         self.rows, self.folder, self.pg = rows, folder, pg
-        self.has_node = subprocess.run(["node", "-e", "require('pg')"], env=self._env(), capture_output=True, check=False).returncode == 0
+        tried = subprocess.run(["node", "-e", "require('pg')"], env=self._env(), capture_output=True, check=False)
+        self.has_node = tried.returncode == 0
         self.name = "Node pg" if self.has_node else "psql"
         for name, messages in (("rows", rows.begin[1]), ("changes", rows.changes)):
             with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
@@ -123,7 +126,8 @@ def run(suite, folder, pg, quick):
     for i, what in enumerate(("a snapshot", "changes")):
         how = f"{peer.name}, the same rows by {'500' if peer.has_node else 'one statement'}"
         suite.row(f"rows into the replica by {what}, {GOAL}", "1/s", how, [o[i] for o, _ in found], [p[i] for _, p in found])
-    suite.note(f"{rows.guests} guests, {rows.bans} bans, then {rows.guests // 2} changes; secbox itself takes {rows.cpu:.1f} µs of CPU "
-               f"for a row, PostgreSQL the rest")
+    suite.note(f"{rows.guests} guests, {rows.bans} bans, then {rows.guests // 2} changes; secbox itself takes {rows.cpu:.1f} µs "
+               "of CPU for a row, PostgreSQL the rest")
     if not peer.has_node:
-        suite.note("there is no Node module `pg` here (Debian's node-pg, or `npm install --prefix build/node pg`): the peer is psql")
+        suite.note("there is no Node module `pg` here (Debian's node-pg, or `npm install --prefix build/node pg`): the peer "
+                   "is psql")

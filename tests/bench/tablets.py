@@ -54,7 +54,8 @@ async def write_entries(tablets, each):
     """Events per second that `tablets` register, each one after another."""
     async def one(tablet):
         for i in range(each):
-            status, _, text = await tablet.ask("POST", "/api/lan/entries", {"kind": "enter", "name": f"Visita {i}", "plate": "PBA-1"})
+            entry = {"kind": "enter", "name": f"Visita {i}", "plate": "PBA-1"}
+            status, _, text = await tablet.ask("POST", "/api/lan/entries", entry)
             assert status == 201, text
     began = time.monotonic()
     await asyncio.gather(*(one(t) for t in tablets))

@@ -89,5 +89,5 @@ def test_the_tunnel_suite_runs(folder):
 def test_the_data_suite_runs(folder):
     require_programs("secbox")
     rows = quick("data", folder)
-    assert [row["metric"].split(",")[0] for row in rows] == ["rows into the replica by a snapshot", "rows into the replica by changes"]
+    assert [row["metric"].split(",")[0] for row in rows] == [f"rows into the replica by {how}" for how in ("a snapshot", "changes")]
     assert all(row["ours"] > 0 and row["peer"] > 0 and row["unit"] == "1/s" for row in rows)

@@ -319,6 +319,29 @@ def test_entries(place):
     wait_until(lambda: kinds <= {e["kind"] for e in place.box.server.events.values()}, "the cloud hears of all", place.box.alive)
 
 
+def test_a_lookup_reads_a_large_community_by_its_indexes(place):
+    guests = ("jsonb_build_object('unit', i::text, 'name', 'Visita ' || i, 'plate', 'VIS-' || i, 'code', 'C' || i, 'from', 'x',"
+              " 'until', 'x')")
+    place.change(lambda c: c.many("guests", 5000, guests))
+    tablet, box = place.logged_in(), place.box
+    box.wait_applied(place.community.version)
+    box.sql("ANALYZE guests")
+
+    def found(text):
+        return [f["name"] for f in tablet.lookup(text)["fits"] if f["kind"] == "guest"]
+
+    def scans():
+        return [int(n) for row in box.sql(
+            "SELECT (SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'guests_norm_code'), seq_tup_read"
+            " FROM pg_stat_user_tables WHERE relname = 'guests'") for n in row]
+
+    by_code, read = scans()
+    assert found("ruiz") == found("MAR%C3%8DA ru") == found("xyz98") == found("7O4211") == found("ana m") == ["Ana María Ruiz"]
+    assert found("c-4711") == ["Visita 4711"] and len(found("visita 47")) == 20
+    wait_until(lambda: scans()[0] >= by_code + 7, "the database has counted", box.alive)
+    assert scans()[1] == read, "all guests were read"
+
+
 def test_without_cloud_and_database(cloud, pg, place):
     tablet = place.logged_in()
     cloud.stop_tunnels()

@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 import time
 
+from .util import read_text, wait_until
+
 START_SECONDS = 120
 USER = "postgres"
 
@@ -35,18 +37,22 @@ def available():
 
 class Postgres:
     """start() makes and runs the cluster, stop() ends it and removes everything; pause() and resume() are an outage.
-    It is quick and keeps nothing after a power cut, unless `settings` say otherwise."""
+    It is quick and keeps nothing after a power cut, unless `settings` say otherwise. Its log of changes is not in `data`, which may
+    be a folder with little room."""
 
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, data=None):
         self.settings = settings or {}
         self.dir = tempfile.mkdtemp(prefix="secbox-pg-")
-        self.data = os.path.join(self.dir, "data")
+        self.data = data or os.path.join(self.dir, "data")
         self.log = os.path.join(self.dir, "log")
         self.process = None
         self.conninfo = f"host={self.dir} dbname=postgres user={USER}"
         if os.geteuid() == 0:
             owner = pwd.getpwnam(USER)
             os.chown(self.dir, owner.pw_uid, owner.pw_gid)
+            if data:
+                os.mkdir(data, 0o700)
+                os.chown(data, owner.pw_uid, owner.pw_gid)
 
     def _command(self, *argv):
         """PostgreSQL refuses to run as root."""
@@ -62,9 +68,9 @@ class Postgres:
         return done
 
     def start(self):
-        if not os.path.isdir(self.data):
+        if not os.path.exists(os.path.join(self.data, "PG_VERSION")):
             self._run(_binary("initdb"), "--pgdata", self.data, "--username", USER, "--auth=trust", "--no-sync",
-                      "--encoding=UTF8", "--no-locale")
+                      "--encoding=UTF8", "--no-locale", "--waldir", os.path.join(self.dir, "wal"))
         self.resume()
 
     def resume(self):
@@ -103,6 +109,17 @@ class Postgres:
             with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
                 pids += [int(child) for child in f.read().split()]
         return pids
+
+    def crash(self):
+        """The server and all that it runs end as by kill -9; resume() recovers the data."""
+        self.process.send_signal(signal.SIGSTOP)  # it starts no others meanwhile
+        pids = self._all()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.process = None
+        # who still holds the shared memory keeps the next one from it
+        wait_until(lambda: not any(read_text(f"/proc/{pid}/maps") for pid in pids), "all of PostgreSQL's processes are gone")
 
     def freeze(self):
         """The server keeps its connections and does nothing; thaw() lets it go on."""
