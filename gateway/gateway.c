@@ -504,25 +504,31 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     g->box_api = (BoxApi) { g->community_sync };
     g->health_api = (HealthApi) { .health = g->health, .conns = g->conns, .registry = g->registry };
     g->router = router_new(g->requests);
-    if (!g->router)
-        return -ENOMEM;
-    router_add(g->router, claim_routes, &g->claims);
-    router_add(g->router, device_routes, &g->devices_api);
-    router_add(g->router, query_routes, &g->queries);
-    router_add(g->router, deployment_routes, &g->deployments_api);
-    router_add(g->router, rollout_routes, g->rollouts);
-    router_add(g->router, rollout_start_routes, g->rollouts);
-    router_add(g->router, grant_routes, g->sessions);
-    router_add(g->router, certificate_routes, g->ca);
-    router_add(g->router, operator_routes, support_sessions_operators(g->sessions));
-    router_add(g->router, import_routes, &g->import_api);
-    router_add(g->router, box_event_routes, g->box_events);
-    router_add(g->router, box_routes, &g->box_api);
-    router_add(g->router, community_routes, &g->community_events);
-    router_add(g->router, pass_routes, &g->community_events);
-    router_add(g->router, health_routes, &g->health_api);
-    router_add(g->router, audit_routes, NULL);
-    return 0;
+    int r = g->router ? 0 : -ENOMEM;
+    const struct {
+        const Route *routes;
+        void *module;
+    } modules[] = {
+        { claim_routes, &g->claims },
+        { device_routes, &g->devices_api },
+        { query_routes, &g->queries },
+        { deployment_routes, &g->deployments_api },
+        { rollout_routes, g->rollouts },
+        { rollout_start_routes, g->rollouts },
+        { grant_routes, g->sessions },
+        { certificate_routes, g->ca },
+        { operator_routes, support_sessions_operators(g->sessions) },
+        { import_routes, &g->import_api },
+        { box_event_routes, g->box_events },
+        { box_routes, &g->box_api },
+        { community_routes, &g->community_events },
+        { pass_routes, &g->community_events },
+        { health_routes, &g->health_api },
+        { audit_routes, NULL },
+    };
+    for (size_t i = 0; i < ELEMENTSOF(modules) && r >= 0; i++)
+        r = router_add(g->router, modules[i].routes, modules[i].module);
+    return r;
 }
 
 int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, Error *err)

@@ -2,15 +2,14 @@
 /* See router.h. */
 #include "gateway/http/router.h"
 
-#include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/auth/device-registry.h"
 #include "gateway/http/operator-auth.h"
 #include "lib/base/strv.h"
 
-#define MODULES_MAX 24
 #define DEVICE_PREFIX "/v1/devices/"
 
 typedef struct Module {
@@ -21,7 +20,7 @@ typedef struct Module {
 struct Router {
     Requests *requests;
     bool ready;
-    Module modules[MODULES_MAX];
+    Module *modules;
     size_t n_modules;
 };
 
@@ -44,20 +43,25 @@ Router *router_new(Requests *rs)
     if (!r)
         return NULL;
     r->requests = rs;
-    router_add(r, alive_routes, r);
-    return r;
+    return router_add(r, alive_routes, r) < 0 ? router_free(r) : r;
 }
 
 Router *router_free(Router *r)
 {
+    if (r)
+        free(r->modules);
     free(r);
     return NULL;
 }
 
-void router_add(Router *r, const Route *routes, void *module)
+int router_add(Router *r, const Route *routes, void *module)
 {
-    assert(r->n_modules < MODULES_MAX);
+    Module *more = reallocarray(r->modules, r->n_modules + 1, sizeof(*more));
+    if (!more)
+        return -ENOMEM;
+    r->modules = more;
     r->modules[r->n_modules++] = (Module) { routes, module };
+    return 0;
 }
 
 void router_set_ready(Router *r)
@@ -65,7 +69,14 @@ void router_set_ready(Router *r)
     r->ready = true;
 }
 
-/* Compares segment by segment; what stars stand for goes to args (new strings). 1 on a match, 0 on none. */
+void route_match_done(RouteMatch *m)
+{
+    for (size_t i = 0; i < REQUEST_ARGS_MAX; i++)
+        m->args[i] = (free(m->args[i]), NULL);
+}
+
+/* Compares segment by segment; what stars stand for goes to args (new strings), which are empty before. 1 on a match, 0 on
+ * none. */
 static int path_match(const char *pattern, const char *path, char *args[static REQUEST_ARGS_MAX])
 {
     size_t n = 0;
@@ -78,7 +89,6 @@ static int path_match(const char *pattern, const char *path, char *args[static R
         size_t len = strcspn(path, "/");
         if (len == 0 || n == REQUEST_ARGS_MAX)
             return 0;
-        free(args[n]);
         args[n] = strndup(path, len);
         if (!args[n++])
             return -ENOMEM;
@@ -88,31 +98,24 @@ static int path_match(const char *pattern, const char *path, char *args[static R
     return *path == '\0';
 }
 
-typedef struct Match {
-    const Route *route;
-    void *module;
-    char *args[REQUEST_ARGS_MAX];
-    int status; /* without a route: 404, 405 or 500 */
-} Match;
-
-static void match(const Router *r, const char *method, const char *path, Match *ret)
+void router_match(const Router *r, const char *method, const char *path, RouteMatch *ret)
 {
-    *ret = (Match) { .status = 404 };
+    *ret = (RouteMatch) { .status = 404 };
     for (const Module *m = r->modules; m < r->modules + r->n_modules; m++) {
         for (const Route *i = m->routes; i->path; i++) {
             int found = path_match(i->path, path, ret->args);
-            if (found < 0) {
-                ret->status = 500;
-                return;
-            }
-            if (found == 0)
-                continue;
-            if (str_equal(method, i->method)) {
+            if (found > 0 && str_equal(method, i->method)) {
                 ret->route = i;
                 ret->module = m->module;
                 return;
             }
-            ret->status = 405;
+            route_match_done(ret);
+            if (found < 0) {
+                ret->status = 500;
+                return;
+            }
+            if (found > 0)
+                ret->status = 405;
         }
     }
 }
@@ -148,15 +151,13 @@ static void request_start(const Router *r, Request *c)
 
 void router_handle(Router *r, HttpExchange *x)
 {
-    Match m;
-    match(r, http_method(x), http_path(x), &m);
-    if (m.route) {
-        Request *c = request_new(r->requests, x, m.route, m.module, m.args);
-        if (c)
-            request_start(r, c);
+    RouteMatch m;
+    router_match(r, http_method(x), http_path(x), &m);
+    if (!m.route) {
+        refuse_route(x, m.status);
         return;
     }
-    refuse_route(x, m.status);
-    for (size_t i = 0; i < REQUEST_ARGS_MAX; i++)
-        free(m.args[i]);
+    Request *c = request_new(r->requests, x, m.route, m.module, m.args);
+    if (c)
+        request_start(r, c);
 }

@@ -11,9 +11,20 @@ Router *router_new(Requests *rs);
 Router *router_free(Router *r);
 
 /* Adds a module's routes: a table that ends with {}. `module` comes with their requests. */
-void router_add(Router *r, const Route *routes, void *module);
+int router_add(Router *r, const Route *routes, void *module) _must_check_;
 /* Until then all but ACCESS_ALWAYS are asked to come back. */
 void router_set_ready(Router *r);
+
+typedef struct RouteMatch {
+    const Route *route; /* NULL: status says why */
+    void *module;
+    char *args[REQUEST_ARGS_MAX]; /* what the route's stars stand for; all NULL without a route */
+    int status;                   /* 404, 405 or 500 */
+} RouteMatch;
+
+/* Where a method and a path lead. */
+void router_match(const Router *r, const char *method, const char *path, RouteMatch *ret);
+void route_match_done(RouteMatch *m);
 
 /* Answers one request, now or later. */
 void router_handle(Router *r, HttpExchange *x);
