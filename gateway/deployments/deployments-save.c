@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
+#include "gateway/deployments/deployment-rules.h"
 #include "gateway/deployments/deployment.h"
 #include "gateway/store/deployments-table.h"
 #include "lib/base/log.h"
@@ -52,35 +53,21 @@ static int save_events(Deployment *d, Error *err)
                        on_events_saved, d, &d->query, err);
 }
 
-/* The state in which a deployment ends: the box's outcome, if we know it. */
-static const char *state_from(const cJSON *result)
-{
-    static const char *const known[] = { "done", "failed", "rolled-back", "recovery", "unknown" };
-    for (size_t i = 0; i < ELEMENTSOF(known); i++)
-        if (str_equal(json_string(result, "outcome"), known[i]))
-            return known[i];
-    return "failed";
-}
-
 static int query_result(const Deployments *ds, const char *device, const cJSON *result, bool by_box,
                         store_done_t on_done, void *userdata, StoreQuery **ret, Error *err)
 {
-    uint64_t number = 0;
-    /* HTTP-like; anything else would break the operator's answer */
-    if (json_u64(result, "status", &number) < 0 || number < 200 || number > 599)
-        number = 500;
     _cleanup_(freep) char *text = json_print(result);
     _cleanup_(freep) char *actor = by_box ? str_format("device:%s", device) : strdup("gateway");
     if (!text || !actor)
         return error_from_errno(err, -ENOMEM, "writing a result");
-    const char *phase = json_string(result, "phase"), *state = state_from(result);
+    const char *phase = json_string(result, "phase"), *state = deployment_end_state(result);
     DeploymentEnd end = {
         .device = device,
         .id = json_string(result, "id"),
         .actor = actor,
         .state = state,
         .phase = phase ? phase : "",
-        .status = (unsigned) number,
+        .status = deployment_end_status(result),
         .result = text,
         .alarm = str_equal(state, "recovery") || str_equal(state, "unknown"),
     };
@@ -181,29 +168,6 @@ static void late_result_free(LateResult *l)
 }
 DEFINE_CLEANUP(LateResult, late_result_free)
 
-/* What the audit log keeps of such a result. */
-static cJSON *local_detail(const cJSON *result)
-{
-    static const char *const members[] = { "id",   "version",     "kind",    "outcome", "status", "phase",
-                                           "noop", "failedPhase", "updates", "seconds", "at" };
-    const cJSON *error = cJSON_GetObjectItemCaseSensitive(result, "error");
-    _cleanup_(cJSON_Deletep) cJSON *detail = cJSON_CreateObject();
-    cJSON *why;
-
-    for (size_t i = 0; detail && i < ELEMENTSOF(members); i++) {
-        const cJSON *member = cJSON_GetObjectItemCaseSensitive(result, members[i]);
-        if (member && json_add_item(detail, members[i], cJSON_Duplicate(member, true)) < 0)
-            return NULL;
-    }
-    if (!detail || !cJSON_IsObject(error))
-        return TAKE_PTR(detail);
-    why = cJSON_AddObjectToObject(detail, "error");
-    return why && json_add_string(why, "id", json_string(error, "id")) == 0 &&
-                   json_add_string(why, "message", json_string(error, "message")) == 0
-               ? TAKE_PTR(detail)
-               : NULL;
-}
-
 /* The box forgets a result that is acknowledged, so it is in the audit log before. */
 static void on_local_noted(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
@@ -219,7 +183,7 @@ static int note_local_result(LateResult *l)
 {
     static const char *const keys[] = { "id", "version" };
     _cleanup_(freep) char *actor = str_format("device:%s", l->device);
-    cJSON *detail = local_detail(l->result);
+    cJSON *detail = deployment_local_detail(l->result);
 
     if (!actor || !detail) {
         cJSON_Delete(detail);

@@ -6,43 +6,25 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/deployments/deployment-rules.h"
 #include "gateway/deployments/deployment.h"
 #include "gateway/deployments/deployments-save.h"
 #include "gateway/deployments/deployments-send.h"
 #include "gateway/store/deployments-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "lib/data/digest.h"
 #include "lib/data/json.h"
 #include "lib/tunnel/message.h"
 
 /* so many events are taken from a box about one deployment */
 #define EVENTS_MAX 5000
 #define UNSAVED_EVENTS_MAX 512
-/* on top of its confirm deadline */
-#define SILENCE_MAX (30 * USEC_PER_MINUTE)
 
 /* The open deployment of this box, if it is the one whose id the object has. */
 static Deployment *deployment_named(const Deployments *ds, const DeviceConn *s, const cJSON *object)
 {
     Deployment *d = map_get(ds->open, device_conn_device(s));
-    return d && d->version > 0 && str_equal(json_string(object, "id"), d->id) ? d : NULL;
-}
-
-/* The message as it is stored: without what the event's key says already, and with a numeric seq. */
-static cJSON *event_from(const cJSON *message, uint64_t seq)
-{
-    cJSON *e = cJSON_Duplicate(message, true);
-    if (!e)
-        return NULL;
-    static const char *const left_out[] = { "type", "id", "version", "seq" };
-    for (size_t i = 0; i < ELEMENTSOF(left_out); i++)
-        cJSON_DeleteItemFromObjectCaseSensitive(e, left_out[i]);
-    if (json_add_int(e, "seq", (int) seq) < 0) {
-        cJSON_Delete(e);
-        return NULL;
-    }
-    return e;
+    return d && deployment_is_named(d, object) ? d : NULL;
 }
 
 static void on_progress(DeviceConn *s, const cJSON *message, void *userdata)
@@ -56,7 +38,7 @@ static void on_progress(DeviceConn *s, const cJSON *message, void *userdata)
     d->last_word = boottime_usec();
     if (++d->n_events > EVENTS_MAX || cJSON_GetArraySize(d->events) >= UNSAVED_EVENTS_MAX)
         return; /* the result is what counts */
-    cJSON *event = event_from(message, seq);
+    cJSON *event = deployment_event(message, seq);
     if (!event || json_append(d->events, event) < 0)
         return;
     snprintf(d->phase, sizeof(d->phase), "%s", json_string(message, "phase"));
@@ -95,28 +77,34 @@ static void deployment_confirm(Deployment *d, DeviceConn *s)
 /* The box works on it. A connection on which it was seen in an earlier phase was open before the change. */
 static void deployment_pending(Deployment *d, DeviceConn *s, const cJSON *pending)
 {
-    const char *nonce = json_string(pending, "nonce");
     d->progressed = true;
-    if (!str_equal(json_string(pending, "phase"), "confirm"))
+    d->last_word = boottime_usec();
+    switch (deployment_judge_pending(d, device_conn_number(s), pending)) {
+    case CONFIRM_NOT_ASKED:
         d->barred_connection = device_conn_number(s);
-    else if (device_conn_number(s) == d->barred_connection)
+        break;
+    case CONFIRM_OLD_CONNECTION:
         deployment_log(d, LOG_LEVEL_INFO, "waits for a connection opened after the change");
-    else if (!nonce || !secret_equal(nonce, d->nonce))
+        break;
+    case CONFIRM_WRONG_NONCE:
         deployment_log(d, LOG_LEVEL_WARNING, "the box names another nonce, not confirmed");
-    else
+        break;
+    case CONFIRM_NOW:
         deployment_confirm(d, s);
+        break;
+    }
 }
 
-/* The connection broke before the message arrived. Whoever pushed it may have left long ago. A rollout still wants it; one
- * that was stopped ends it, so that the box gets its turn when the rollout goes on. */
+/* The connection broke before the message arrived. */
 static void deployment_never_arrived(Deployment *d)
 {
     const Deployments *ds = d->owner;
     Error err = {};
-    bool young = boottime_usec() - d->created_at < d->confirm_deadline * USEC_PER_SEC;
-    if (d->rollout ? ds->events->is_sending(d->rollout, ds->userdata) : young) {
+    bool sending = d->rollout && ds->events->is_sending(d->rollout, ds->userdata);
+    RetryVerdict verdict = deployment_judge_retry(d, boottime_usec(), sending);
+    if (verdict == RETRY_NOW) {
         deployment_send_again(d);
-    } else if (d->rollout) {
+    } else if (verdict == RETRY_END) {
         error_set(&err, ENOTCONN, "rollout.stopped", "the rollout was stopped before this reached the box");
         deployment_end_here(d, 503, -ENOTCONN, &err);
     }
@@ -127,17 +115,20 @@ static void on_status(DeviceConn *s, const cJSON *message, void *userdata)
 {
     Deployments *ds = userdata;
     Deployment *d = map_get(ds->open, device_conn_device(s));
-    const cJSON *last = cJSON_GetObjectItemCaseSensitive(message, "last");
-    const cJSON *pending = cJSON_GetObjectItemCaseSensitive(message, "pending");
-    if (!d || d->version == 0 || d->result)
+    if (!d)
         return;
-    if (deployment_named(ds, s, pending)) {
-        d->last_word = boottime_usec();
-        deployment_pending(d, s, pending);
-    } else if (deployment_named(ds, s, last) && json_string(last, "outcome")) {
-        on_result(s, last, ds);
-    } else if (!d->progressed && device_conn_number(s) != d->barred_connection) {
+    switch (deployment_read_status(d, device_conn_number(s), message)) {
+    case STATUS_NOTHING:
+        break;
+    case STATUS_PENDING:
+        deployment_pending(d, s, cJSON_GetObjectItemCaseSensitive(message, "pending"));
+        break;
+    case STATUS_ENDED:
+        on_result(s, cJSON_GetObjectItemCaseSensitive(message, "last"), ds);
+        break;
+    case STATUS_NEVER_ARRIVED:
         deployment_never_arrived(d);
+        break;
     }
 }
 
@@ -192,7 +183,7 @@ void deployments_sweep(Deployments *ds)
         Deployment *d = value;
         if (d->version == 0)
             continue;
-        if (!d->lost && !d->result && now - d->last_word > d->confirm_deadline * USEC_PER_SEC + SILENCE_MAX) {
+        if (!d->lost && !d->result && deployment_is_silent(d, now)) {
             deployment_log(d, LOG_LEVEL_WARNING, "no word from the box for too long, its end is unknown");
             d->lost = true;
         }
