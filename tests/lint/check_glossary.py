@@ -17,7 +17,7 @@ STANDARD = set("""
     level limit limits line list load local log login loopback map masks match memory method metric mode moment name network
     new next node normaliser number old opcode open option order output owner pair param parent parser part password past path
     peer piece platform pool port process progress proxy public queries queue range reader reason record ref remote render
-    reply report reports resolve response restart result ring root roots router row rule sample scan schema scope search
+    reply report reports resolve response restart result retry ring root roots router row rule sample scan schema scope search
     secret sender server set setting shape side signature size socket sort source spare spec ssh state status step stop
     strategy string summary table target temperature template text throttle ticks time tls toml transfer tree type url use
     utf8 validity value verb version view walk warning writer ws yaml
