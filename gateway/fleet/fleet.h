@@ -8,6 +8,8 @@
 #include "lib/cli/cli.h"
 
 #define PROGRAM "secbox-fleet"
+/* for what the gateway answers by itself */
+#define CALL_TIMEOUT (30 * USEC_PER_SEC)
 
 typedef struct Fleet {
     const char *gateway;          /* --gateway */

@@ -13,7 +13,6 @@
 #include "lib/base/strv.h"
 #include "lib/data/ssh-cert.h"
 
-#define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define PATH_SIZE_MAX 4096
 #define QUOTED_MAX 65536
 

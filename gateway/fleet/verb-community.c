@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/fleet/fleet.h"
+#include "gateway/fleet/show.h"
 #include "lib/base/encode.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -12,9 +12,7 @@
 #include "lib/base/text.h"
 #include "lib/cli/confirm.h"
 #include "lib/cli/report.h"
-#include "lib/cli/table.h"
 
-#define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define PAGE 1000
 #define PAGES_MAX 1000
 #define ENTRIES_MAX 1000
@@ -80,20 +78,13 @@ static int row_line(Table *table, const cJSON *row)
 static int show_rows(Fleet *fleet, const char *community, const char *name)
 {
     static const char *const headers[] = { "ID", "VERSION", "WHO OR WHAT", "MORE", NULL };
-    _cleanup_(table_freep) Table *table = table_new(headers);
+    static const FleetList list = { .headers = headers, .row = row_line, .none = "none yet" };
+    static const FleetView view = { .member = "rows", .list = &list };
     _cleanup_(cJSON_Deletep) cJSON *all = NULL;
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(error_done) Error err = {};
-    const cJSON *row;
-    int r = table ? all_rows(fleet, community, name, &all, &reply, &err) : -ENOMEM;
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (fleet->json)
-        return report_json(all, EXIT_OK);
-    cJSON_ArrayForEach(row, cJSON_GetObjectItemCaseSensitive(all, "rows"))
-        if (row_line(table, row) < 0)
-            return fleet_fail(fleet, NULL, NULL, -ENOMEM);
-    return report_text(table_rows(table) > 0 ? table_print(table, 0) : str_format("none yet\n"), EXIT_OK);
+    int r = all_rows(fleet, community, name, &all, &reply, &err);
+    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : fleet_show_body(fleet, all, &view);
 }
 
 int verb_community_list(int argc _unused_, char **argv _unused_, void *userdata)
@@ -189,34 +180,11 @@ int verb_community_delete(int argc, char **argv, void *userdata)
                        : report_text(str_format("%s is deleted\n", argv[argc - 1]), EXIT_OK);
 }
 
-/* The array `list` of an answer as a table of these members. */
-static int show_list(Fleet *fleet, char *path, const char *list, const char *const *headers, const char *const *names)
+/* The array `member` of an answer as a table of these members. */
+static int show_list(Fleet *fleet, char *path, const char *member, const char *const *headers, const char *const *names)
 {
-    _cleanup_(freep) _unused_ char *owned = path;
-    _cleanup_(table_freep) Table *table = table_new(headers);
-    _cleanup_(api_reply_done) ApiReply reply = {};
-    _cleanup_(error_done) Error err = {};
-    const cJSON *entry;
-    int r = table ? fleet_ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err) : -ENOMEM;
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (fleet->json)
-        return report_json(reply.body, EXIT_OK);
-    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(reply.body, list)) {
-        char *cells[TABLE_COLUMNS_MAX] = {};
-        for (size_t i = 0; names[i]; i++) {
-            const cJSON *item = cJSON_GetObjectItemCaseSensitive(entry, names[i]);
-            cells[i] = cJSON_IsBool(item)     ? strdup(cJSON_IsTrue(item) ? "yes" : "no")
-                       : cJSON_IsObject(item) ? json_print(item)
-                                              : report_member(entry, names[i]);
-        }
-        r = table_add(table, (const char *const *) cells);
-        for (size_t i = 0; i < ELEMENTSOF(cells); i++)
-            free(cells[i]);
-        if (r < 0)
-            return fleet_fail(fleet, NULL, NULL, r);
-    }
-    return report_text(table_rows(table) > 0 ? table_print(table, 0) : str_format("none yet\n"), EXIT_OK);
+    const FleetList list = { .headers = headers, .names = names, .none = "none yet" };
+    return fleet_show(fleet, "GET", path, NULL, &(FleetView) { .member = member, .list = &list });
 }
 
 int verb_community_boxes(int argc _unused_, char **argv, void *userdata)

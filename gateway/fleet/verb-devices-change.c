@@ -8,8 +8,6 @@
 #include "lib/cli/confirm.h"
 #include "lib/cli/report.h"
 
-#define CALL_TIMEOUT (30 * USEC_PER_SEC)
-
 /* One request about the box, and "ID SENTENCE" for its success. */
 static int change(Fleet *fleet, const char *id, const char *method, const char *suffix, const cJSON *request,
                   const char *sentence)

@@ -4,13 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/fleet/fleet.h"
+#include "gateway/fleet/show.h"
 #include "lib/base/strv.h"
-#include "lib/cli/table.h"
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
-
-#define CALL_TIMEOUT (30 * USEC_PER_SEC)
 
 /* One "key=value" into the object. */
 static int add_label(cJSON *labels, char *label, Error *err)
@@ -75,9 +72,7 @@ int verb_devices_add(int argc, char **argv, void *userdata)
     (void) argc;
     int r = add_request(fleet, argv[0], &request, &err);
     if (r >= 0)
-        r = fleet_begin(fleet, &err);
-    if (r >= 0)
-        r = api_call(&fleet->api, "POST", "/v1/devices", request, CALL_TIMEOUT, &reply, &err);
+        r = fleet_ask(fleet, "POST", "/v1/devices", request, CALL_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
     return fleet->json ? report_json(reply.body, EXIT_OK) : fleet_show_bootstrap(argv[0], "is registered", reply.body);
@@ -142,38 +137,14 @@ static int device_row(Table *table, const cJSON *device)
                      cJSON_IsObject(last) ? json_string(last, "outcome") : NULL, services, labels);
 }
 
-int verb_devices_list(int argc, char **argv, void *userdata)
+int verb_devices_list(int argc _unused_, char **argv _unused_, void *userdata)
 {
     static const char *const headers[] = { "ID",      "CONNECTED", "SINCE",    "LAST SEEN", "AGENT",
                                            "VERSION", "LAST PUSH", "SERVICES", "LABELS",    NULL };
-    Fleet *fleet = userdata;
-    _cleanup_(api_reply_done) ApiReply reply = {};
-    _cleanup_(table_freep) Table *table = table_new(headers);
-    _cleanup_(error_done) Error err = {};
-    const cJSON *device;
+    static const FleetList list = { .headers = headers, .row = device_row, .none = "no devices yet" };
+    static const FleetView view = { .member = "devices", .list = &list };
 
-    (void) argc;
-    (void) argv;
-    int r = table ? fleet_begin(fleet, &err) : -ENOMEM;
-    if (r >= 0)
-        r = api_call(&fleet->api, "GET", "/v1/devices", NULL, CALL_TIMEOUT, &reply, &err);
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (fleet->json)
-        return report_json(reply.body, EXIT_OK);
-    cJSON_ArrayForEach(device, cJSON_GetObjectItemCaseSensitive(reply.body, "devices")) {
-        if (cJSON_IsObject(device) && device_row(table, device) < 0)
-            return fleet_fail(fleet, NULL, NULL, -ENOMEM);
-    }
-    return report_text(table_rows(table) > 0 ? table_print(table, 0) : str_format("no devices yet\n"), EXIT_OK);
-}
-
-/* Prints "label   value"; takes value. */
-static void show_line(FILE *out, const char *label, char *value)
-{
-    _cleanup_(freep) char *printable = text_printable(value);
-    fprintf(out, "%-16s%s\n", label, str_empty(printable) ? "-" : printable);
-    free(value);
+    return fleet_show(userdata, "GET", strdup("/v1/devices"), NULL, &view);
 }
 
 static char *version_text(const cJSON *device, const char *key, const char *detail)
@@ -220,49 +191,29 @@ static char *config_text(const cJSON *device)
     return faults ? strv_join(faults, "; ") : NULL;
 }
 
-static char *device_text(const cJSON *device)
+static void device_lines(FILE *out, const cJSON *device)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
     bool connected = json_bool(device, "connected", false);
 
-    if (!out)
-        return NULL;
-    show_line(out, "device", report_member(device, "id"));
-    show_line(out, "labels", labels_text(device));
-    show_line(out, "registered", report_when(json_string(device, "createdAt")));
-    show_line(out, "connected", connected ? str_format("yes") : str_format("no"));
-    show_line(out, connected ? "since" : "last seen",
-              report_when(json_string(device, connected ? "connectedSince" : "lastSeenAt")));
-    show_line(out, "from", report_member(device, "peer"));
-    show_line(out, "agent", report_member(device, "agentVersion"));
-    show_line(out, "current", version_text(device, "current", "at"));
-    show_line(out, "pending", version_text(device, "pending", "phase"));
-    show_line(out, "last push", report_result_line(cJSON_GetObjectItemCaseSensitive(device, "last")));
-    show_line(out, "services", services_text(device));
-    show_line(out, "recovery", recovery_text(device));
-    show_line(out, "configuration", config_text(device));
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    fleet_line(out, "device", report_member(device, "id"));
+    fleet_line(out, "labels", labels_text(device));
+    fleet_line(out, "registered", report_when(json_string(device, "createdAt")));
+    fleet_line(out, "connected", connected ? str_format("yes") : str_format("no"));
+    fleet_line(out, connected ? "since" : "last seen",
+               report_when(json_string(device, connected ? "connectedSince" : "lastSeenAt")));
+    fleet_line(out, "from", report_member(device, "peer"));
+    fleet_line(out, "agent", report_member(device, "agentVersion"));
+    fleet_line(out, "current", version_text(device, "current", "at"));
+    fleet_line(out, "pending", version_text(device, "pending", "phase"));
+    fleet_line(out, "last push", report_result_line(cJSON_GetObjectItemCaseSensitive(device, "last")));
+    fleet_line(out, "services", services_text(device));
+    fleet_line(out, "recovery", recovery_text(device));
+    fleet_line(out, "configuration", config_text(device));
 }
 
-int verb_devices_show(int argc, char **argv, void *userdata)
+int verb_devices_show(int argc _unused_, char **argv, void *userdata)
 {
-    Fleet *fleet = userdata;
-    _cleanup_(freep) char *path = fleet_device_path(argv[0], "");
-    _cleanup_(api_reply_done) ApiReply reply = {};
-    _cleanup_(error_done) Error err = {};
+    static const FleetView view = { .member = "device", .lines = device_lines };
 
-    (void) argc;
-    int r = path ? fleet_begin(fleet, &err) : -ENOMEM;
-    if (r >= 0)
-        r = api_call(&fleet->api, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    const cJSON *device = cJSON_GetObjectItemCaseSensitive(reply.body, "device");
-    return fleet->json ? report_json(reply.body, EXIT_OK) : report_text(device_text(device), EXIT_OK);
+    return fleet_show(userdata, "GET", fleet_device_path(argv[0], ""), NULL, &view);
 }

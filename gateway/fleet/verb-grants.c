@@ -4,14 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/fleet/show.h"
 #include "gateway/fleet/verb-grants.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/cli/table.h"
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
 
-#define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define LIMIT_DEFAULT 20
 #define SESSIONS_MAX 1000
 
@@ -87,54 +86,32 @@ int fleet_grant_find(Fleet *fleet, const char *device, char **ret, ApiReply *rep
     return *ret ? 0 : error_from_errno(err, -ENOMEM, "look for a grant");
 }
 
-static void show_line(FILE *out, const char *label, char *value)
-{
-    fprintf(out, "%-16s%s\n", label, value ? value : "-");
-    free(value);
-}
-
 int fleet_int(const cJSON *object, const char *key)
 {
     uint64_t n = 0;
     return json_u64(object, key, &n) >= 0 && n <= INT32_MAX ? (int) n : 0;
 }
 
-static char *grant_text(const cJSON *grant)
+static void grant_lines(FILE *out, const cJSON *grant)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-
-    if (!out)
-        return NULL;
-    show_line(out, "grant", report_member(grant, "id"));
-    show_line(out, "state", report_member(grant, "state"));
-    show_line(out, "box", report_member(grant, "device"));
-    show_line(out, "person", report_member(grant, "person"));
-    show_line(out, "reason", report_member(grant, "reason"));
-    show_line(out, "created", report_member(grant, "createdAt"));
-    show_line(out, "expires", report_member(grant, "expiresAt"));
-    show_line(out, "longest session", str_format("%d s", fleet_int(grant, "maxSeconds")));
-    show_line(out, "idle timeout", str_format("%d s", fleet_int(grant, "idleSeconds")));
-    show_line(out, "forwarding", str_format(json_bool(grant, "forwarding", false) ? "yes" : "no"));
-    show_line(out, "break glass", str_format(json_bool(grant, "breakGlass", false) ? "yes" : "no"));
+    fleet_line(out, "grant", report_member(grant, "id"));
+    fleet_line(out, "state", report_member(grant, "state"));
+    fleet_line(out, "box", report_member(grant, "device"));
+    fleet_line(out, "person", report_member(grant, "person"));
+    fleet_line(out, "reason", report_member(grant, "reason"));
+    fleet_line(out, "created", report_member(grant, "createdAt"));
+    fleet_line(out, "expires", report_member(grant, "expiresAt"));
+    fleet_line(out, "longest session", str_format("%d s", fleet_int(grant, "maxSeconds")));
+    fleet_line(out, "idle timeout", str_format("%d s", fleet_int(grant, "idleSeconds")));
+    fleet_line(out, "forwarding", str_format(json_bool(grant, "forwarding", false) ? "yes" : "no"));
+    fleet_line(out, "break glass", str_format(json_bool(grant, "breakGlass", false) ? "yes" : "no"));
     if (json_string(grant, "revokedAt")) {
-        show_line(out, "revoked", report_member(grant, "revokedAt"));
-        show_line(out, "revoked by", report_member(grant, "revokedBy"));
+        fleet_line(out, "revoked", report_member(grant, "revokedAt"));
+        fleet_line(out, "revoked by", report_member(grant, "revokedBy"));
     }
-    if (fclose(out) != 0) {
-        free(text);
-        return NULL;
-    }
-    return text;
 }
 
-static int show_grant(const Fleet *fleet, const ApiReply *reply)
-{
-    if (fleet->json)
-        return report_json(reply->body, EXIT_OK);
-    return report_text(grant_text(cJSON_GetObjectItemCaseSensitive(reply->body, "grant")), EXIT_OK);
-}
+static const FleetView grant_view = { .member = "grant", .lines = grant_lines };
 
 int verb_grants_add(int argc, char **argv, void *userdata)
 {
@@ -151,7 +128,7 @@ int verb_grants_add(int argc, char **argv, void *userdata)
     _cleanup_(freep) char *id = text_printable(fleet_grant_id(&reply)), *device = text_printable(argv[0]);
     if (!fleet->json && id && device)
         fprintf(stderr, "log in with `%s ssh %s`; end it with `%s grants revoke %s`\n", PROGRAM, device, PROGRAM, id);
-    return show_grant(fleet, &reply);
+    return fleet_show_body(fleet, reply.body, &grant_view);
 }
 
 const char *fleet_grant_id(const ApiReply *reply)
@@ -168,39 +145,22 @@ static int grant_row(Table *table, const cJSON *grant)
                      json_bool(grant, "breakGlass", false) ? "yes" : "no", json_string(grant, "reason"));
 }
 
-int verb_grants_list(int argc, char **argv, void *userdata)
+int verb_grants_list(int argc _unused_, char **argv _unused_, void *userdata)
 {
     static const char *const headers[] = { "GRANT",      "STATE",       "BOX",    "PERSON", "EXPIRES",
                                            "FORWARDING", "BREAK GLASS", "REASON", NULL };
-    Fleet *fleet = userdata;
-    _cleanup_(api_reply_done) ApiReply reply = {};
-    _cleanup_(table_freep) Table *table = table_new(headers);
-    _cleanup_(error_done) Error err = {};
-    const cJSON *grant;
+    static const FleetList list = { .headers = headers, .row = grant_row, .none = "no grants yet" };
+    static const FleetView view = { .member = "grants", .list = &list };
 
-    (void) argc;
-    (void) argv;
-    int r = table ? fleet_ask(fleet, "GET", "/v1/grants", NULL, CALL_TIMEOUT, &reply, &err) : -ENOMEM;
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (fleet->json)
-        return report_json(reply.body, EXIT_OK);
-    cJSON_ArrayForEach(grant, cJSON_GetObjectItemCaseSensitive(reply.body, "grants")) {
-        if (cJSON_IsObject(grant) && grant_row(table, grant) < 0)
-            return fleet_fail(fleet, NULL, NULL, -ENOMEM);
-    }
-    return report_text(table_rows(table) > 0 ? table_print(table, 0) : str_format("no grants yet\n"), EXIT_OK);
+    return fleet_show(userdata, "GET", strdup("/v1/grants"), NULL, &view);
 }
 
 static int one_grant(Fleet *fleet, const char *method, const char *id, const char *suffix)
 {
-    _cleanup_(freep) char *encoded = api_encode(id), *path = NULL;
-    _cleanup_(api_reply_done) ApiReply reply = {};
-    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *encoded = api_encode(id);
 
-    path = encoded ? str_format("/v1/grants/%s%s", encoded, suffix) : NULL;
-    int r = fleet_ask(fleet, method, path, NULL, CALL_TIMEOUT, &reply, &err);
-    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : show_grant(fleet, &reply);
+    return fleet_show(fleet, method, encoded ? str_format("/v1/grants/%s%s", encoded, suffix) : NULL, NULL,
+                      &grant_view);
 }
 
 int verb_grants_show(int argc, char **argv, void *userdata)
@@ -225,53 +185,35 @@ static int session_row(Table *table, const cJSON *session)
                      json_string(session, "grant"), json_string(session, "reason"));
 }
 
-static char *sessions_path(const Fleet *fleet, const char *device, Error *err)
-{
-    _cleanup_(freep) char *encoded = device ? api_encode(device) : NULL;
-    uint64_t limit = 0;
-
-    if (fleet_number(fleet->limit, "limit", 1, SESSIONS_MAX, LIMIT_DEFAULT, &limit, err) < 0 || (device && !encoded))
-        return NULL;
-    return str_format("/v1/sessions?limit=%u%s%s", (unsigned) limit, encoded ? "&device=" : "", encoded ? encoded : "");
-}
-
 int verb_sessions(int argc, char **argv, void *userdata)
 {
     static const char *const headers[] = { "FROM",     "TO",       "BOX",   "PERSON", "WAY", "TO BOX",
                                            "FROM BOX", "ENDED BY", "GRANT", "REASON", NULL };
+    static const FleetList list = { .headers = headers, .row = session_row, .none = "nobody was logged in yet" };
+    static const FleetView view = { .member = "sessions", .list = &list };
     Fleet *fleet = userdata;
-    _cleanup_(api_reply_done) ApiReply reply = {};
-    _cleanup_(table_freep) Table *table = table_new(headers);
+    _cleanup_(freep) char *device = api_encode(argc > 0 ? argv[0] : "");
     _cleanup_(error_done) Error err = {};
-    _cleanup_(freep) char *path = sessions_path(fleet, argc > 0 ? argv[0] : NULL, &err);
-    const cJSON *session;
+    uint64_t limit = 0;
 
-    int r = !table ? -ENOMEM : err.id ? -EINVAL : fleet_ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
+    int r = fleet_number(fleet->limit, "limit", 1, SESSIONS_MAX, LIMIT_DEFAULT, &limit, &err);
     if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (fleet->json)
-        return report_json(reply.body, EXIT_OK);
-    cJSON_ArrayForEach(session, cJSON_GetObjectItemCaseSensitive(reply.body, "sessions")) {
-        if (cJSON_IsObject(session) && session_row(table, session) < 0)
-            return fleet_fail(fleet, NULL, NULL, -ENOMEM);
-    }
-    return report_text(table_rows(table) > 0 ? table_print(table, 0) : str_format("nobody was logged in yet\n"),
-                       EXIT_OK);
+        return fleet_fail(fleet, NULL, &err, r);
+    return fleet_show(
+        fleet, "GET",
+        device ? str_format("/v1/sessions?limit=%u%s%s", (unsigned) limit, argc > 0 ? "&device=" : "", device) : NULL,
+        NULL, &view);
 }
 
-int verb_support_ca(int argc, char **argv, void *userdata)
+static char *ca_text(const cJSON *body)
 {
-    Fleet *fleet = userdata;
-    _cleanup_(api_reply_done) ApiReply reply = {};
-    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *line = report_member(body, "publicKey");
+    return line ? str_format("%s\n", line) : NULL;
+}
 
-    (void) argc;
-    (void) argv;
-    int r = fleet_ask(fleet, "GET", "/v1/support-ca", NULL, CALL_TIMEOUT, &reply, &err);
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (fleet->json)
-        return report_json(reply.body, EXIT_OK);
-    _cleanup_(freep) char *line = report_member(reply.body, "publicKey");
-    return report_text(line ? str_format("%s\n", line) : NULL, EXIT_OK);
+int verb_support_ca(int argc _unused_, char **argv _unused_, void *userdata)
+{
+    static const FleetView view = { .text = ca_text };
+
+    return fleet_show(userdata, "GET", strdup("/v1/support-ca"), NULL, &view);
 }

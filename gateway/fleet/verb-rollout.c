@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gateway/fleet/fleet.h"
+#include "gateway/fleet/show.h"
 #include "gateway/fleet/rollout-view.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
 
-#define CALL_TIMEOUT (60 * USEC_PER_SEC)
+#define ROLLOUT_CALL_TIMEOUT (60 * USEC_PER_SEC)
 #define POLL_WAIT_SECONDS 20
 #define RETRY_PAUSE_MSEC 1000
 /* many boxes say something at once: what changes within a moment is shown together */
@@ -138,7 +138,7 @@ static int poll_once(Follow *f, ApiReply *reply, Error *err)
 
     if (!path)
         return error_from_errno(err, -ENOMEM, "make a request");
-    return api_call(&f->fleet->api, "GET", path, NULL, wait * USEC_PER_SEC + CALL_TIMEOUT, reply, err);
+    return api_call(&f->fleet->api, "GET", path, NULL, wait * USEC_PER_SEC + ROLLOUT_CALL_TIMEOUT, reply, err);
 }
 
 static void show_news(Follow *f, const ApiReply *reply)
@@ -254,7 +254,7 @@ int verb_rollout_start(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = make_request(fleet, argc > 0 ? argv[0] : NULL, &request, &err);
     if (r >= 0)
-        r = fleet_ask(fleet, "POST", "/v1/rollouts", request, CALL_TIMEOUT, &reply, &err);
+        r = fleet_ask(fleet, "POST", "/v1/rollouts", request, ROLLOUT_CALL_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
     if (fleet->wait)
@@ -265,7 +265,7 @@ int verb_rollout_start(int argc, char **argv, void *userdata)
 /* The id of the newest rollout, a new string. */
 static int newest(Fleet *fleet, char **ret, ApiReply *reply, Error *err)
 {
-    int r = api_call(&fleet->api, "GET", "/v1/rollouts?limit=1", NULL, CALL_TIMEOUT, reply, err);
+    int r = api_call(&fleet->api, "GET", "/v1/rollouts?limit=1", NULL, ROLLOUT_CALL_TIMEOUT, reply, err);
     if (r < 0)
         return r;
     const cJSON *rollouts = cJSON_GetObjectItemCaseSensitive(reply->body, "rollouts");
@@ -289,31 +289,22 @@ int verb_rollout_status(int argc, char **argv, void *userdata)
     if (r >= 0 && (!id || !(path = rollout_path(id, ""))))
         r = -ENOMEM;
     if (r >= 0)
-        r = api_call(&fleet->api, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
+        r = api_call(&fleet->api, "GET", path, NULL, ROLLOUT_CALL_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
     return fleet->wait ? follow_from(fleet, &reply, timeout) : show(fleet, &reply);
 }
 
-int verb_rollout_list(int argc, char **argv, void *userdata)
+int verb_rollout_list(int argc _unused_, char **argv _unused_, void *userdata)
 {
+    static const FleetView view = { .member = "rollouts", .timeout = ROLLOUT_CALL_TIMEOUT, .text = rollout_view_list };
     Fleet *fleet = userdata;
-    _cleanup_(freep) char *path = NULL;
-    _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(error_done) Error err = {};
     uint64_t limit = 0;
 
-    (void) argc;
-    (void) argv;
     int r = fleet_number(fleet->limit, "limit", 1, LIMIT_MAX, LIMIT_DEFAULT, &limit, &err);
-    path = str_format("/v1/rollouts?limit=%u", (unsigned) limit);
-    if (r >= 0)
-        r = fleet_ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (fleet->json)
-        return report_json(reply.body, EXIT_OK);
-    return report_text(rollout_view_list(cJSON_GetObjectItemCaseSensitive(reply.body, "rollouts")), EXIT_OK);
+    return r < 0 ? fleet_fail(fleet, NULL, &err, r)
+                 : fleet_show(fleet, "GET", str_format("/v1/rollouts?limit=%u", (unsigned) limit), NULL, &view);
 }
 
 static int change(Fleet *fleet, const char *id, const char *verb)
@@ -325,7 +316,7 @@ static int change(Fleet *fleet, const char *id, const char *verb)
 
     int r = timeout_of(fleet, &timeout, &err);
     if (r >= 0)
-        r = fleet_ask(fleet, "POST", path, NULL, CALL_TIMEOUT, &reply, &err);
+        r = fleet_ask(fleet, "POST", path, NULL, ROLLOUT_CALL_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
     return fleet->wait ? follow_from(fleet, &reply, timeout) : show(fleet, &reply);

@@ -16,7 +16,6 @@
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
 
-#define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define ALIAS "secbox-"
 #define GRANT_FILE_MAX 256
 #define COMMAND_MAX 65536

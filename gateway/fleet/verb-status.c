@@ -2,36 +2,28 @@
 /* plan, history, status, audit: questions to the gateway and through it to a box. */
 #include <errno.h>
 
-#include "gateway/fleet/fleet.h"
+#include "gateway/fleet/show.h"
 #include "lib/base/strv.h"
-#include "lib/cli/table.h"
 #include "lib/cli/report.h"
 
-#define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define BOX_TIMEOUT (120 * USEC_PER_SEC)
 #define LIMIT_DEFAULT 20
 #define HISTORY_MAX 200
 #define AUDIT_MAX 1000
 
-int verb_plan(int argc, char **argv, void *userdata)
+int verb_plan(int argc _unused_, char **argv, void *userdata)
 {
+    static const FleetView view = { .member = "plan", .timeout = BOX_TIMEOUT, .text = report_plan };
     Fleet *fleet = userdata;
-    _cleanup_(freep) char *path = fleet_device_path(argv[0], "/plan"), *text = NULL;
+    _cleanup_(freep) char *text = NULL;
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
-    _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(error_done) Error err = {};
 
-    (void) argc;
     int r = fleet_read_compose(argv[1], &text, &err);
     if (r >= 0)
         r = request ? json_add_string(request, "compose", text) : -ENOMEM;
-    if (r >= 0)
-        r = fleet_ask(fleet, "POST", path, request, BOX_TIMEOUT, &reply, &err);
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (fleet->json)
-        return report_json(reply.body, EXIT_OK);
-    return report_text(report_plan(cJSON_GetObjectItemCaseSensitive(reply.body, "plan")), EXIT_OK);
+    return r < 0 ? fleet_fail(fleet, NULL, &err, r)
+                 : fleet_show(fleet, "POST", fleet_device_path(argv[0], "/plan"), request, &view);
 }
 
 int verb_status(int argc, char **argv, void *userdata)
@@ -62,24 +54,16 @@ static int limit_of(const Fleet *fleet, unsigned max, unsigned *ret, Error *err)
     return r;
 }
 
-int verb_history(int argc, char **argv, void *userdata)
+int verb_history(int argc _unused_, char **argv, void *userdata)
 {
-    Fleet *fleet = userdata;
-    _cleanup_(freep) char *base = fleet_device_path(argv[0], "/deployments"), *path = NULL;
-    _cleanup_(api_reply_done) ApiReply reply = {};
+    static const FleetView view = { .member = "deployments", .text = report_history };
+    _cleanup_(freep) char *base = fleet_device_path(argv[0], "/deployments");
     _cleanup_(error_done) Error err = {};
     unsigned limit = 0;
 
-    (void) argc;
-    int r = limit_of(fleet, HISTORY_MAX, &limit, &err);
-    path = base ? str_format("%s?limit=%u", base, limit) : NULL;
-    if (r >= 0)
-        r = fleet_ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (fleet->json)
-        return report_json(reply.body, EXIT_OK);
-    return report_text(report_history(cJSON_GetObjectItemCaseSensitive(reply.body, "deployments")), EXIT_OK);
+    int r = limit_of(userdata, HISTORY_MAX, &limit, &err);
+    return r < 0 ? fleet_fail(userdata, NULL, &err, r)
+                 : fleet_show(userdata, "GET", base ? str_format("%s?limit=%u", base, limit) : NULL, NULL, &view);
 }
 
 /* "device=caseta5, reason=new camera" from an entry's `detail` object: a new string, NULL when out of memory. */
@@ -98,41 +82,25 @@ static char *detail_text(const cJSON *entry)
     return parts ? strv_join(parts, ", ") : str_format("%s", "");
 }
 
-static char *audit_text(const cJSON *entries)
+static int audit_row(Table *table, const cJSON *entry)
 {
-    static const char *const headers[] = { "AT", "WHO", "ACTION", "DEVICE", "ALARM", "DETAIL", NULL };
-    _cleanup_(table_freep) Table *table = table_new(headers);
-    const cJSON *entry;
+    _cleanup_(freep) char *detail = detail_text(entry);
 
-    if (!table)
-        return NULL;
-    cJSON_ArrayForEach(entry, entries) {
-        _cleanup_(freep) char *detail = detail_text(entry);
-        if (!detail ||
-            table_row(table, json_string(entry, "at"), json_string(entry, "actor"), json_string(entry, "action"),
-                      json_string(entry, "device"), json_bool(entry, "alarm", false) ? "ALARM" : NULL, detail) < 0)
-            return NULL;
-    }
-    return table_rows(table) > 0 ? table_print(table, 0) : str_format("nothing was done yet\n");
+    if (!detail)
+        return -ENOMEM;
+    return table_row(table, json_string(entry, "at"), json_string(entry, "actor"), json_string(entry, "action"),
+                     json_string(entry, "device"), json_bool(entry, "alarm", false) ? "ALARM" : NULL, detail);
 }
 
-int verb_audit(int argc, char **argv, void *userdata)
+int verb_audit(int argc _unused_, char **argv _unused_, void *userdata)
 {
-    Fleet *fleet = userdata;
-    _cleanup_(freep) char *path = NULL;
-    _cleanup_(api_reply_done) ApiReply reply = {};
+    static const char *const headers[] = { "AT", "WHO", "ACTION", "DEVICE", "ALARM", "DETAIL", NULL };
+    static const FleetList list = { .headers = headers, .row = audit_row, .none = "nothing was done yet" };
+    static const FleetView view = { .member = "entries", .list = &list };
     _cleanup_(error_done) Error err = {};
     unsigned limit = 0;
 
-    (void) argc;
-    (void) argv;
-    int r = limit_of(fleet, AUDIT_MAX, &limit, &err);
-    path = str_format("/v1/audit?limit=%u", limit);
-    if (r >= 0)
-        r = fleet_ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    if (fleet->json)
-        return report_json(reply.body, EXIT_OK);
-    return report_text(audit_text(cJSON_GetObjectItemCaseSensitive(reply.body, "entries")), EXIT_OK);
+    int r = limit_of(userdata, AUDIT_MAX, &limit, &err);
+    return r < 0 ? fleet_fail(userdata, NULL, &err, r)
+                 : fleet_show(userdata, "GET", str_format("/v1/audit?limit=%u", limit), NULL, &view);
 }
