@@ -49,7 +49,8 @@ static cJSON *deployment_message(const Deployment *d)
     return TAKE_PTR(m);
 }
 
-void deployment_send(Deployment *d)
+/* Sends it to the box, or ends the deployment when the box has just gone. */
+static void deployment_send(Deployment *d)
 {
     DeviceConn *s = device_conn_find(d->owner->conns, d->device, ROLE_MGMT);
     _cleanup_(cJSON_Deletep) cJSON *m = deployment_message(d);

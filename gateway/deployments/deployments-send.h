@@ -28,7 +28,5 @@ typedef struct DeploymentOrder {
  * DeploymentEvents. -ENOTCONN, -EBUSY, -ENOMEM, or what store_query() fails with. */
 int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err) _must_check_;
 
-/* Sends it to the box, or ends the deployment when the box has just gone. */
-void deployment_send(Deployment *d);
 /* Reads from the database what is to be sent, then sends it: the box has never heard of it. */
 void deployment_send_again(Deployment *d);

@@ -129,4 +129,3 @@ void mux_window_raise(MuxStream *s);
 
 /* schedule.c */
 size_t mux_stream_sendable(const MuxStream *s);
-bool mux_half_close_is_due(const MuxStream *s);

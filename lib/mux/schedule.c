@@ -20,7 +20,7 @@ size_t mux_stream_sendable(const MuxStream *s)
     return can_send(s) && end > s->next ? (size_t) (end - s->next) : 0;
 }
 
-bool mux_half_close_is_due(const MuxStream *s)
+static bool mux_half_close_is_due(const MuxStream *s)
 {
     return s->is_finished && !s->end_sent && can_send(s) && s->next == mux_stream_tail(s);
 }

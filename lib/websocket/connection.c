@@ -36,7 +36,6 @@ struct WsConn {
     SendQueue *waiting;    /* whole frames behind what the stream has queued; NULL when there are none */
     usec_t interval, dead; /* 0 = no keepalive */
     usec_t last_alive, next_ping;
-    usec_t opened_at;
     usec_t ping_at; /* when the ping that is under way was sent; 0 = none is */
     usec_t rtt;
     Error err;
@@ -65,7 +64,7 @@ int ws_conn_new(Stream *stream, WsRole role, WsConn **ret)
     }
     c->stream = stream;
     c->close_code = WS_CLOSE_GONE;
-    c->opened_at = c->last_alive = boottime_usec();
+    c->last_alive = boottime_usec();
     ws_decoder_init(&c->decoder, role, WS_MESSAGE_MAX);
     stream_set_queue_max(stream, TUNNEL_QUEUE_BYTES_MAX + CONTROL_ROOM);
     stream_set_unsent_max(stream, MUX_NOTSENT_LOWAT);
@@ -533,9 +532,4 @@ void ws_conn_set_message_max(WsConn *c, size_t max)
 const char *ws_conn_peer(const WsConn *c)
 {
     return c->stream ? stream_peer(c->stream) : "";
-}
-
-usec_t ws_conn_opened_at(const WsConn *c)
-{
-    return c->opened_at;
 }

@@ -80,7 +80,6 @@ void ws_conn_set_message_max(WsConn *c, size_t max);
 size_t ws_conn_queued_bytes(const WsConn *c);
 /* Numeric address and port of the peer; borrowed. */
 const char *ws_conn_peer(const WsConn *c);
-usec_t ws_conn_opened_at(const WsConn *c); /* CLOCK_BOOTTIME */
 
 /* Frees at once without a closing handshake and without calling back. NULL-safe. */
 WsConn *ws_conn_free(WsConn *c);

@@ -71,7 +71,6 @@ void link_put_off_trial(Link *l);
 /* The tunnel on trial is up: it is the tunnel from now on. */
 void link_promote(Link *l);
 void link_trial_failed(Link *l, const Error *err, int r);
-void link_trial_end(Link *l);
 /* At the start: the configuration that worked last, where the present one is another or cannot be read. */
 void link_take_kept(Link *l);
 /* For mgmt-agent and doctor; err NULL: all is well. */

@@ -47,7 +47,7 @@ static void forget_next(Link *l)
     link_config_done(&l->next);
 }
 
-void link_trial_end(Link *l)
+static void link_trial_end(Link *l)
 {
     forget_next(l);
     link_watch_files(l);

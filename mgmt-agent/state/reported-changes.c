@@ -23,7 +23,9 @@ static bool is_local(const cJSON *result)
     return version && str_starts(version, "local-") && json_string(result, "id");
 }
 
-const cJSON *reported_find_next(const cJSON *history, const char *last)
+/* The oldest result of a history (newest first) that the cloud has not acknowledged, borrowed. `last` is what was told last; when
+ * it is not there any more, all is news. */
+static const cJSON *find_next(const cJSON *history, const char *last)
 {
     const cJSON *result, *next = NULL;
 
@@ -87,7 +89,7 @@ int reported_next(cJSON **ret, Error *err)
         r = store_load_history(STORE_HISTORY_MAX, &history, err);
     if (r < 0)
         return r;
-    next = reported_find_next(history, json_string(last, "id"));
+    next = find_next(history, json_string(last, "id"));
     *ret = next ? cJSON_Duplicate(next, 1) : NULL;
     return next && !*ret ? -ENOMEM : 0;
 }

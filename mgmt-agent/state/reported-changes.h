@@ -11,7 +11,3 @@ int reported_begin(Error *err) _must_check_;
  * all. */
 int reported_next(cJSON **ret, Error *err) _must_check_;
 int reported_note(const char *id, Error *err) _must_check_;
-
-/* The same of a history (newest first), borrowed. `last` is what was told last; when it is not there any more, all is news.
- * Pure. */
-const cJSON *reported_find_next(const cJSON *history, const char *last);

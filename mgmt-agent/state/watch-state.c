@@ -82,11 +82,6 @@ int watch_entry_copy(const WatchEntry *from, WatchEntry *ret)
     return json_copy(&entry_type, from, ret);
 }
 
-void watch_entry_done(WatchEntry *e)
-{
-    json_done(&entry_type, e);
-}
-
 cJSON *watch_entry_to_json(const WatchEntry *e)
 {
     return json_write(&entry_type, e);

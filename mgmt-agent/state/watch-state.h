@@ -52,6 +52,5 @@ void watch_state_done(WatchState *s);
 
 WatchEntry *watch_state_entry(const WatchState *s, const char *service);
 int watch_entry_copy(const WatchEntry *from, WatchEntry *ret) _must_check_;
-void watch_entry_done(WatchEntry *e);
 /* As in the file; NULL when out of memory. */
 cJSON *watch_entry_to_json(const WatchEntry *e);

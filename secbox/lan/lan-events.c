@@ -134,8 +134,3 @@ void lan_events_tell(LanEvents *e, const char *name)
     if (text)
         send_all(e, text);
 }
-
-size_t lan_events_count(const LanEvents *e)
-{
-    return e->n;
-}

@@ -21,4 +21,3 @@ DEFINE_CLEANUP(LanEvents, lan_events_free)
 int lan_events_watch(LanEvents *e, HttpExchange *x) _must_check_;
 /* To all watchers: `event: NAME`, with an empty object as data. */
 void lan_events_tell(LanEvents *e, const char *name);
-size_t lan_events_count(const LanEvents *e);

@@ -138,11 +138,6 @@ void queue_tunnel_down(Queue *q)
     timer_disarm(q->ack_timer);
 }
 
-unsigned queue_in_flight(const Queue *q)
-{
-    return q->tunnel_up ? q->in_flight : 0;
-}
-
 static void on_acked(StoreQuery *query, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     (void) query;

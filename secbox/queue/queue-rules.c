@@ -30,15 +30,6 @@ QueuePriority queue_priority(const char *kind)
     return QUEUE_MATCHES;
 }
 
-const char *queue_priority_name(QueuePriority p)
-{
-    static const char *const names[] = {
-        [QUEUE_ENTRIES] = "entries", [QUEUE_MATCHES] = "matches", [QUEUE_MOTION] = "motion"
-    };
-
-    return names[p];
-}
-
 int queue_check_event(const char *kind, const cJSON *data, Error *err)
 {
     size_t len = kind ? strspn(kind, "abcdefghijklmnopqrstuvwxyz0123456789.-") : 0;

@@ -15,7 +15,5 @@ typedef enum QueuePriority {
 } QueuePriority;
 
 QueuePriority queue_priority(const char *kind);
-/* "entries", "matches", "motion". */
-const char *queue_priority_name(QueuePriority p);
 /* queue.bad-event. */
 int queue_check_event(const char *kind, const cJSON *data, Error *err) _must_check_;

@@ -45,8 +45,6 @@ typedef void (*queue_written_t)(int r, const Error *err, void *userdata);
  * may be NULL. Errors: queue.bad-event, queue.too-large, queue.no-community, queue.busy, store.unavailable. */
 int queue_write(Queue *q, const QueueEvent *e, queue_written_t on_written, void *userdata, char ret_id[UUID_SIZE],
                 Error *err) _must_check_;
-/* Events sent and not yet acknowledged. */
-unsigned queue_in_flight(const Queue *q);
 /* A statement of queue-sql.h, as store_query(). */
 int queue_query(Queue *q, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret,
                 Error *err) _must_check_;

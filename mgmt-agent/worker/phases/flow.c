@@ -95,7 +95,7 @@ static int fail_touched(Deploy *d, const Error *err, int r)
 }
 
 /* Proved here. The cloud confirms what it pushed itself, on a connection that is opened after this. */
-int flow_conclude(Deploy *d)
+static int conclude(Deploy *d)
 {
     _cleanup_(error_done) Error err = {};
     bool confirm = (d->order.from_cloud && d->order.nonce) || d->journal.by_connection;
@@ -162,7 +162,7 @@ int flow_change(Deploy *d)
         r = run_post_update(d, &err);
     if (r == 0)
         r = phases_run(d, PHASE_PROVE, PHASE_PROVE, &err);
-    return r < 0 ? fail_touched(d, &err, r) : flow_conclude(d);
+    return r < 0 ? fail_touched(d, &err, r) : conclude(d);
 }
 
 int flow_begin(Deploy *d, Error *err)

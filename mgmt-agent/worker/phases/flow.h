@@ -16,8 +16,7 @@ int flow_begin(Deploy *d, Error *err) _must_check_;
 /* All is prepared (d->plan says what changes): applies, proves and concludes, or undoes. */
 int flow_change(Deploy *d);
 
-/* Proved or not: the ways on and out, each from the state that the journal is in. */
-int flow_conclude(Deploy *d);
+/* Proved or not: the ways out, each from the state that the journal is in. */
 int flow_commit(Deploy *d);
 int flow_roll_back(Deploy *d, const Error *failure, int failure_r, const char *failed_phase);
 
