@@ -9,7 +9,6 @@
 #include "lib/cli/finding.h"
 #include "lib/cli/report.h"
 
-#define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define BOX_TIMEOUT (150 * USEC_PER_SEC)
 
 /* What both have said; `box` is NULL when the box could not be asked, and `why` says why. */

@@ -11,7 +11,6 @@
 #include "lib/cli/report.h"
 #include "lib/cli/table.h"
 
-#define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define SINCE_SECONDS_MAX (30 * 86400)
 /* a clock that is wrong by less than this bothers nobody */
 #define CLOCK_SECONDS 5

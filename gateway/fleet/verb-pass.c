@@ -12,7 +12,6 @@
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
 
-#define CALL_TIMEOUT (30 * USEC_PER_SEC)
 #define SVG_SIZE_MAX ((size_t) 1024 * 1024)
 #define QUIET_ZONE 4 /* modules of white around it: ISO/IEC 18004 §9.1 */
 
