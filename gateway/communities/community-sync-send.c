@@ -103,9 +103,11 @@ static void on_epoch(StoreQuery *q _unused_, int r, const StoreRows *rows, const
     if (!answered(b, r, err))
         return;
     b->doubted = true;
-    if (store_rows_count(rows) > 0)
-        sync_box_step(b);
-    /* else it was renewed lately: at the next sweep again */
+    uint64_t version;
+    if (store_rows_count(rows) == 0 || store_rows_u64(rows, 0, 1, INT64_MAX, &version) < 0)
+        return; /* it was renewed lately: at the next sweep again */
+    community_sync_changed(b->owner, store_rows_get(rows, 0, 2), store_rows_get(rows, 0, 0), version);
+    sync_box_step(b);
 }
 
 /* The database was brought back from an older copy: what boxes have since is another history. Or the box is wrong, which is why

@@ -44,7 +44,7 @@ Statement sql_epoch_renew(const char *community, const char *epoch, uint64_t ver
                      " 'version', m.version::text, 'renewed', EXISTS (SELECT FROM c)) FROM communities m"
                      " WHERE m.id = $1::uuid AND m.epoch = $2::uuid AND m.version < $3::bigint"
                      " AND ($5::boolean OR EXISTS (SELECT FROM c)))"
-                     " SELECT epoch, version FROM c",
+                     " SELECT epoch, version, id FROM c",
                      sql_text(community), sql_text(epoch), sql_number((int64_t) version), sql_text(device),
                      sql_flag(tell), sql_text("community.history-lost"));
 }

@@ -20,7 +20,7 @@ int box_community_row(const StoreRows *rows, BoxCommunityRow *ret) _must_check_;
 /* Communities that have changed lately: 0 id, 1 epoch, 2 version. */
 Statement sql_communities_changed(void);
 /* A new epoch, because a box has a version that the database does not know, and an alarm; at most once an hour, whatever boxes
- * say. No row: that was noticed before, or has to wait, of which there is an alarm if `tell`. 0 epoch, 1 version. */
+ * say. No row: that was noticed before, or has to wait, of which there is an alarm if `tell`. 0 epoch, 1 version, 2 community. */
 Statement sql_epoch_renew(const char *community, const char *epoch, uint64_t version, const char *device, bool tell);
 
 /* 0 the text of delta.changes, 1 its `to`; no row: the log does not have what comes behind `from`. */
