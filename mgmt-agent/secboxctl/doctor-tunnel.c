@@ -95,12 +95,16 @@ static const char *finding_of_refused_box(const Doctor *d, const char *id, const
 }
 
 /* What the tunnel's own error asks for. NULL when it is none of those. */
-static const char *advice_of_tunnel(const Doctor *d, const char *id, const char *why, Finding *f)
+static const char *advice_of_tunnel(const Doctor *d, const char *gateway, const char *id, const char *why, Finding *f)
 {
     if (str_equal(id, "stream.tls-files"))
         return "CLOUD_CA_FILE must be a certificate in PEM that everybody may read: see the check `configuration`.";
     if (strstr(why, "the certificate of ") && strstr(why, " is refused"))
         return finding_of_refused_certificate(d, why, f);
+    if (str_equal(id, "stream.tls") && strstr(why, "is it a TLS port?"))
+        return gateway ? finding_of_portal(gateway, f) : NULL;
+    if (str_starts(id, "http."))
+        return finding_of_proxy(f);
     if (str_equal(id, "stream.resolve"))
         return "See the check `dns`.";
     return finding_of_refused_box(d, id, why, f);
@@ -127,7 +131,7 @@ void check_tunnel(Doctor *d, Finding *f)
     finding_set(f, VERDICT_FAIL, NULL, "not connected to %s: %s%s%s", gateway ? gateway : "the gateway",
                 why ? why : "mgmt-link has not said why, or does not run", next ? "; next try: " : "",
                 next ? next : "");
-    const char *advice = why && id ? advice_of_tunnel(d, id, why, f) : NULL;
+    const char *advice = why && id ? advice_of_tunnel(d, gateway, id, why, f) : NULL;
     if (since && timestamp_parse(since, &f->since) < 0)
         f->since = 0;
     if (!advice && !f->remedy)

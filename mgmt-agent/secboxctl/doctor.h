@@ -109,6 +109,12 @@ void check_init(Doctor *d, Finding *f);
 void check_cgroup_manager(Doctor *d, Finding *f);
 void check_store_driver(Doctor *d, Finding *f);
 
+/* doctor-between.c; each adds to the finding and returns what to say, or NULL when it is not that */
+/* The gateway's port does not speak TLS. */
+const char *finding_of_portal(const char *gateway, Finding *f);
+/* HTTPS led nowhere. */
+const char *finding_of_proxy(Finding *f);
+
 /* doctor-clock.c */
 void check_clock(Doctor *d, Finding *f);
 /* Whether certificates must seem wrong with it; what it should say, or 0 when nobody has told. */

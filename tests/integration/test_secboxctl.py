@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """secboxctl: what works without an agent, and what it sends to and shows of an imitated one."""
 import getpass
+import http.server
 import json
 import os
 import pwd
@@ -8,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -466,6 +468,39 @@ def test_doctor_says_why_there_is_no_tunnel(ctl, agent, identifier, message, rem
     assert found["result"] == "fail" and message in found["detail"] and says in found["advice"], found
     assert found.get("remedy") == remedy and found["since"] == "2026-01-02T03:04:05.000Z", found
     assert found.get("remedyFor") == ("operator" if remedy else None)
+
+
+class Portal(http.server.BaseHTTPRequestHandler):
+    leads = True
+
+    def do_GET(self):
+        self.send_response(302 if self.leads else 200)
+        if self.leads:
+            self.send_header("Location", "http://portal.example/login\x1b[2J?from=box")
+        self.end_headers()
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_doctor_sees_that_something_answers_in_the_gateways_place(ctl, agent, leads):
+    ctl.env_files()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("It", (Portal,), {"leads": leads})) as portal:
+        threading.Thread(target=portal.serve_forever, daemon=True).start()
+        at = f"127.0.0.1:{portal.server_address[1]}"
+        agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "link": {
+            "connected": False, "gateway": f"wss://{at}/mgmt",
+            "error": {"id": "stream.tls", "message": f"{at} does not speak TLS: is it a TLS port?"}}}}]
+        found = check(ctl, "tunnel")
+        portal.shutdown()
+    if leads:
+        assert "in its place and leads to http://portal.example/login?[2J?from=box" in found["detail"], found
+        assert "a captive portal" in found["advice"]
+    else:
+        assert "answers there in plain HTTP" in found["detail"] and "check the port" in found["advice"], found
+    found = check(ctl, "tunnel")
+    assert "journalctl -u mgmt-link" in found["advice"], "nobody answers at all"
 
 
 @pytest.mark.parametrize("ahead", [-86400 * 365 * 3, 86400 * 365 * 3, 0])
