@@ -40,7 +40,7 @@ class Community:
     def put(self, table, row=None, **members):
         row = row or new()
         answer = self.ask("PUT", table, row, members)
-        assert answer.status in (200, 201), answer
+        assert answer.status in (200, 201), answer  # it was there, or is new
         return answer.json["row"]
 
     def log(self):

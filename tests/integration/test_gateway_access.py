@@ -70,13 +70,13 @@ def test_each_role_claims_with_its_own_key(gw):
     ({"deviceId": "../x"}, 400, "claim.malformed"),
     ({"role": "root"}, 400, "claim.malformed"),
     ({"bootstrap": ""}, 400, "claim.malformed"),
-    ({"proof": "a.b.c"}, 401, None),
+    ({"proof": "a.b.c"}, 401, "jwt.malformed"),
 ])
 def test_claim_refusals(gw, changed, status, reason):
     box = enroll(gw, f"claim-{next(NUMBERS)}")
     answer = box.claim(**changed)
     assert answer.status == status, answer
-    assert reason in (None, error_id(answer))
+    assert error_id(answer) == reason
 
 
 def test_claim_with_an_expired_bootstrap(gw):
@@ -184,7 +184,7 @@ def test_upgrades_with_bad_tokens(gw, device):
     url = tunnel_url(gw)
     assert refused(url, None) == 401
     assert refused(url, "garbage") == 401
-    assert refused(url, "x" * 6000) in (401, 431)
+    assert refused(url, "x" * 6000) == 401
     none = forged(device, header={"typ": "device+jwt", "alg": "none"})
     assert refused(url, none.rsplit(".", 1)[0] + ".") == 401
     assert refused(url, forged(device, header={"typ": "device+jwt", "alg": "HS256"})) == 401

@@ -245,6 +245,7 @@ def test_the_database_comes_late_and_goes(cloud, box):
     wait_until(lambda: box.ask("replica.status").get("bans") == 1, "the ban is known")
     assert box.ask("replica.status")["database"] == "read-only"
     assert box.ask("replica.resync", tables=[])["id"] == "sync.no-database"
+    # the database refuses it, or the session, which is left for another again and again, is not there just then
     assert box.ask("queue.put", kind="visit.entry", data={})["id"] in ("store.query", "store.unavailable")
     box.pg.sql("ALTER DATABASE later RESET default_transaction_read_only")
     wait_until(lambda: box.ask("replica.status")["database"] == "up", "it is there again")
