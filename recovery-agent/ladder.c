@@ -169,6 +169,19 @@ LadderStep ladder_next(Ladder *l, const LadderOptions *o, const Budget *b, const
     return STEP_NONE;
 }
 
+bool ladder_misses_reboot(const LadderOptions *o, const Budget *b, const LadderInput *in)
+{
+    if (!in->wedged || !o->act || in->operator_in || !may(STEP_REBOOT, o, in) ||
+        in->now.boottime < in->since + due_after(STEP_REBOOT, o, in->local))
+        return false;
+    for (size_t i = 0; i < b->n; i++) {
+        const BudgetEntry *e = &b->entries[i];
+        if (e->step == STEP_REBOOT && str_equal(e->boot_id, in->now.boot_id) && age_of(e, &in->now) < USEC_PER_HOUR)
+            return true;
+    }
+    return false;
+}
+
 void ladder_ended(Ladder *l, const LadderOptions *o, LadderStep step, bool taken, usec_t now)
 {
     if (taken)

@@ -76,6 +76,8 @@ typedef struct LadderInput {
 
 /* The step to take now, or STEP_NONE. */
 LadderStep ladder_next(Ladder *l, const LadderOptions *o, const Budget *b, const LadderInput *in);
+/* Whether the reboot that was asked for in this boot, in the last hour, has not come although it is still what to do. */
+bool ladder_misses_reboot(const LadderOptions *o, const Budget *b, const LadderInput *in);
 /* The step is over. taken false: it was refused, and will be tried again. */
 void ladder_ended(Ladder *l, const LadderOptions *o, LadderStep step, bool taken, usec_t now);
 

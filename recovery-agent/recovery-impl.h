@@ -72,6 +72,7 @@ struct Recovery {
     Ladder ladder;
     LadderStep running;
     AgentRequest *request;
+    usec_t reboot_again; /* when a reboot that has not come is asked for again */
 
     /* whether the sshd answers, and whether the disk can be written to */
     sd_event_source *self_timer;

@@ -16,6 +16,7 @@
 #include "recovery-agent/recovery-impl.h"
 
 #define REBOOT_PATH RUN_DIR "/recovery/reboot"
+#define REBOOT_AGAIN 3 /* times of settling, until a reboot that has not come is asked for again */
 #define RESTART_DEADLINE (90 * USEC_PER_SEC)
 #define RECREATE_DEADLINE (300 * USEC_PER_SEC)
 
@@ -82,6 +83,8 @@ static void act(Recovery *r)
 {
     _cleanup_(error_done) Error err = {};
     LadderStep step = r->running;
+    if (step == STEP_REBOOT)
+        r->reboot_again = boottime_usec() + REBOOT_AGAIN * r->ladder_options.settle;
     int k = step == STEP_RECONNECT ? reconnect(r) : step == STEP_REBOOT ? reboot(&err) : ask_agent(r, step, &err);
     if (k < 0 || step == STEP_RECONNECT || step == STEP_REBOOT)
         step_ended(r, true, &err, k);
@@ -123,6 +126,19 @@ static bool is_local(const Recovery *r)
     return false;
 }
 
+/* A path unit that has failed misses what is asked for, until it is started again. */
+static void reboot_once_more(Recovery *r, usec_t now)
+{
+    _cleanup_(error_done) Error err = {};
+    if (now < r->reboot_again)
+        return;
+    r->reboot_again = now + REBOOT_AGAIN * r->ladder_options.settle;
+    log_warning("the reboot that was asked for has not come: asking again");
+    int k = reboot(&err);
+    if (k < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, k, "that cannot be asked for");
+}
+
 static void climb(Recovery *r)
 {
     const LadderInput in = {
@@ -140,6 +156,8 @@ static void climb(Recovery *r)
     LadderStep step = ladder_next(&r->ladder, &r->ladder_options, &r->state.budget, &in);
     if (step != STEP_NONE)
         take_step(r, step);
+    else if (ladder_misses_reboot(&r->ladder_options, &r->state.budget, &in))
+        reboot_once_more(r, in.now.boottime);
 }
 
 static void note_health(Recovery *r, bool changed, usec_t now)

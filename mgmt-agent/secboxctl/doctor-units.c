@@ -135,8 +135,17 @@ void check_link_unit(Doctor *d, Finding *f)
 
 void check_recovery_unit(Doctor *d, Finding *f)
 {
+    /* They do for it what it has no right to, and systemd leaves one that has failed as it is. */
+    static const char *const paths[] = { "recovery-sshd-restart.path", "recovery-reboot.path",
+                                         "secbox-principals.path" };
+
     (void) d;
     check_unit("recovery-agent", f);
+    for (size_t i = 0; i < ELEMENTSOF(paths) && f->verdict == VERDICT_PASS; i++) {
+        _cleanup_(unit_facts_done) UnitFacts u = {};
+        if (unit_facts(paths[i], &u) < 0 || !str_equal(u.load, "loaded") || !str_equal(u.active, "active"))
+            check_unit(paths[i], f);
+    }
 }
 
 void check_recovery_sshd(Doctor *d, Finding *f)

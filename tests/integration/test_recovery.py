@@ -313,6 +313,10 @@ def test_climbs_the_ladder_within_its_budget(gw, box):
     wait_until(lambda: os.path.exists(box.path("run/tucomunidad/recovery/reboot")), "a reboot is asked for", box.daemon.death)
     assert len(agent.asked) == 3
     assert [e["step"] for e in json.loads(read_text(box.state()))["budget"]] == ["restart", "recreate", "reboot"]
+    # root has not heard of it: it is asked for until the box goes down, and costs nothing more
+    os.unlink(box.path("run/tucomunidad/recovery/reboot"))
+    wait_until(lambda: os.path.exists(box.path("run/tucomunidad/recovery/reboot")), "it is asked for again", box.daemon.death)
+    assert [e["step"] for e in json.loads(read_text(box.state()))["budget"]] == ["restart", "recreate", "reboot"]
     for part in (agent, heart, device):
         part.close()
 

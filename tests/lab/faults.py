@@ -63,6 +63,8 @@ SECBOXCTL = [
     stopped("recovery-agent"),
     Fault("recovery-sshd-stopped", "the recovery sshd was stopped", "systemctl stop secbox-recovery-sshd", "recovery-sshd",
           "secbox-recovery-sshd is stopped", "systemctl start secbox-recovery-sshd"),
+    Fault("reboot-path-stopped", "what reboots the box for recovery-agent was stopped", "systemctl stop recovery-reboot.path",
+          "recovery-agent", "recovery-reboot.path is stopped", "systemctl start recovery-reboot.path"),
     stopped("ssh", "sshd was stopped"),
     Fault("sshd-config", "sshd's configuration has a mistake", "echo Nonsense yes >/etc/ssh/sshd_config.d/site.conf", "ssh",
           "sshd refuses its configuration: /etc/ssh/sshd_config.d/site.conf: line 1: Bad configuration option",

@@ -14,7 +14,7 @@ EXPOSURE_MAX = {"mgmt-link.service": 1.1, "secbox-gateway.service": 1.1, "mgmt-a
                 "recovery-agent.service": 1.1,
                 # root's own shell, and what does one thing for root
                 "secbox-recovery-sshd.service": 9.6, "recovery-reboot.service": 2.5, "recovery-sshd-restart.service": 2.5,
-                "secbox-principals.service": 2.5}
+                "secbox-principals.service": 2.5, "secbox-paths.service": 2.5}
 # these bind the agent's control group, in which there may be containers that an earlier version started
 GROUP_WIDE = ["MemoryMax", "MemoryHigh", "TasksMax", "CPUQuota", "IPAddressDeny", "DevicePolicy", "DeviceAllow", "PrivateDevices",
               "ProtectClock"]

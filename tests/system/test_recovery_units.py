@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """recovery-agent and its sshd as installed: on a Debian 12 with systemd as process 1, from their units."""
 import contextlib
+import json
 import shlex
 import shutil
 import subprocess
@@ -116,18 +117,88 @@ def runs_of(whole, unit):
     return sum(e.get("JOB_TYPE") == "start" and e.get("JOB_RESULT") == "done" for e in whole.journal(f"{unit}.service"))
 
 
+PLACE = "/run/tucomunidad/recovery/restart-sshd"
+
+
+def units_say(whole):
+    """How the units are that pass a wish on, and what they have said: for the message of a test that failed."""
+    names = [*UNITS[2:], "recovery-sshd-restart.service", "secbox-paths.service", "secbox-recovery-sshd"]
+    properties = "--property=Id,ActiveState,SubState,Result,NRestarts,StateChangeTimestamp"
+    logs = [word for name in names for word in ("-u", name)]
+    return "\n".join([whole.run("systemctl", "show", properties, *names, check=False).stdout,
+                      whole.run("ls", "-l", PLACE.rpartition("/")[0], check=False).stdout,
+                      whole.run("sh", "-c", "ls -l /proc/1/fd | grep -c inotify", check=False).stdout,
+                      whole.run("journalctl", "--no-pager", "-n", "60", *logs, check=False).stdout])
+
+
+def wait_units(whole, fact, what):
+    try:
+        wait_until(fact, what)
+    except LabError as e:
+        raise LabError(f"{e}\n{units_say(whole)}") from None
+
+
+def wait_watching(whole):
+    """No wish is being served, and the next one is heard."""
+    def watching():
+        return (whole.unit("recovery-sshd-restart.path", "SubState")["SubState"] == "waiting" and
+                whole.unit("recovery-sshd-restart.service", "ActiveState")["ActiveState"] in ("inactive", "failed"))
+
+    wait_units(whole, watching, "the next wish is waited for")
+
+
+def clear_place(whole):
+    """Nothing lies there. That it goes is a change, too, and served like a wish."""
+    wait_watching(whole)
+    if whole.run("test", "-e", PLACE, check=False).returncode == 0:
+        runs = runs_of(whole, "recovery-sshd-restart")
+        whole.run("rm", "-rf", PLACE)
+        wait_units(whole, lambda: runs_of(whole, "recovery-sshd-restart") > runs, "that it has gone is noticed")
+        wait_watching(whole)
+
+
 @pytest.mark.parametrize("trap", ["mkfifo", "mkdir"])
 def test_what_lies_in_the_place_of_a_request_holds_nobody_up(whole, trap):
-    place = "/run/tucomunidad/recovery/restart-sshd"
-    whole.run("rm", "-rf", place)
-    wait_until(lambda: whole.unit("recovery-sshd-restart.service", "ActiveState")["ActiveState"] == "inactive", "it has ended")
+    clear_place(whole)
     runs, pid = runs_of(whole, "recovery-sshd-restart"), whole.main_pid("secbox-recovery-sshd")
-    as_recovery(whole, trap, place)
-    wait_until(lambda: whole.main_pid("secbox-recovery-sshd") not in (0, pid), "a request is a request, whatever it looks like")
-    wait_until(lambda: runs_of(whole, "recovery-sshd-restart") > runs, "and done with")
-    wait_until(lambda: whole.unit("recovery-sshd-restart.path", "SubState")["SubState"] == "waiting", "it is not taken for others")
-    wait_until(lambda: "ssh-ed25519" in whole.run("ssh-keyscan", "-p", "2222", "127.0.0.1", check=False).stdout, "sshd answers")
-    whole.run("rm", "-rf", place)
+    as_recovery(whole, trap, PLACE)
+    wait_units(whole, lambda: whole.main_pid("secbox-recovery-sshd") not in (0, pid), "a request is one, whatever it looks like")
+    wait_units(whole, lambda: runs_of(whole, "recovery-sshd-restart") > runs, "and done with")
+    wait_watching(whole)
+    wait_units(whole, lambda: sshd_answers(whole), "sshd answers")
+
+
+def finding(whole, check):
+    said = json.loads(whole.run("secboxctl", "doctor", "--json", check=False).stdout)
+    return next(f for f in said["checks"] if f["id"] == check)
+
+
+def test_a_path_unit_that_failed_is_started_again(whole):
+    """As when the machine has no inotify instance left: for systemd that is the end of a path unit."""
+    drop_in, pause = (f"/etc/systemd/system/{unit}.d" for unit in ("recovery-sshd-restart.path", "secbox-paths.service"))
+    clear_place(whole)
+    whole.write(f"{drop_in}/lab.conf", "[Path]\nTriggerLimitIntervalSec=1h\nTriggerLimitBurst=1\n")
+    whole.write(f"{pause}/lab.conf", "[Service]\nExecStartPre=/bin/sh -c 'until [ -e /go-on ]; do sleep 0.2; done'\n")
+    whole.run("systemctl", "daemon-reload")
+
+    def failed():
+        as_recovery(whole, "touch", PLACE)
+        return whole.unit("recovery-sshd-restart.path", "ActiveState", "Result") == {"ActiveState": "failed",
+                                                                                    "Result": "trigger-limit-hit"}
+    wait_units(whole, failed, "the path unit fails")
+    said = finding(whole, "recovery-agent")
+    assert said["result"] == "fail" and "recovery-sshd-restart.path has failed (trigger-limit-hit)" in said["detail"], said
+    assert said["remedy"] == "systemctl start recovery-sshd-restart.path"
+    whole.run("rm", "-r", drop_in)
+    whole.run("systemctl", "daemon-reload")
+    whole.write("/go-on", "")
+    wait_watching(whole)
+    whole.run("rm", "-r", pause, "/go-on")
+    whole.run("systemctl", "daemon-reload")
+    wait_units(whole, lambda: finding(whole, "recovery-agent")["result"] == "pass", "the doctor is content")
+    pid = whole.main_pid("secbox-recovery-sshd")
+    as_recovery(whole, "touch", PLACE)
+    wait_units(whole, lambda: whole.main_pid("secbox-recovery-sshd") not in (0, pid), "a wish is heard again")
 
 
 def test_a_reboot_is_roots_to_allow(whole):
@@ -165,7 +236,7 @@ def test_what_was_enabled_can_be_disabled(whole):
     whole.run("systemctl", "restart", "recovery-agent")
     assert whole.main_pid("secbox-recovery-sshd") == main, "a restart of the agent does not touch the sshd"
     whole.run("systemctl", "disable", "--now", *README_UNITS)
-    assert ours_that_run(whole) == []
+    wait_units(whole, lambda: ours_that_run(whole) == [], "what was started with them ends, too")
     for unit in [*README_UNITS, *UNITS]:
         assert whole.run("systemctl", "is-enabled", unit, check=False).stdout.strip() == "disabled", unit
     whole.run("systemctl", "enable", "--now", *README_UNITS)

@@ -206,6 +206,36 @@ static void test_reboots_across_boots(void **state)
     assert_int_equal(reboots_left(&b, HOUR + 60 * SEC, "boot-1", wall + 100000000), 0);
 }
 
+static void test_a_reboot_that_does_not_come_is_missed(void **state)
+{
+    (void) state;
+    LadderInput in = wedge(1200 * SEC);
+    Budget b = {};
+    assert_false(ladder_misses_reboot(&options, &b, &in)); /* nobody has asked */
+    budget_spend(&b, STEP_RESTART, &in.now);
+    assert_false(ladder_misses_reboot(&options, &b, &in));
+    budget_spend(&b, STEP_REBOOT, &in.now);
+    in.now.boottime += 1;
+    assert_true(ladder_misses_reboot(&options, &b, &in));
+    in.operator_in = true;
+    assert_false(ladder_misses_reboot(&options, &b, &in));
+    in.operator_in = false;
+    in.wedged = false;
+    assert_false(ladder_misses_reboot(&options, &b, &in));
+    in.wedged = true;
+    in.local = false;
+    assert_false(ladder_misses_reboot(&options, &b, &in));
+    in.local = true;
+    in.since = in.now.boottime - 60 * SEC; /* another wedge, which it is too early to reboot for */
+    assert_false(ladder_misses_reboot(&options, &b, &in));
+    in.since = start;
+    in.now.boot_id = "boot-2"; /* it has come */
+    assert_false(ladder_misses_reboot(&options, &b, &in));
+    in.now.boot_id = "boot-1";
+    in.now.boottime += HOUR; /* the next one is due */
+    assert_false(ladder_misses_reboot(&options, &b, &in));
+}
+
 static void test_three_reboots_a_day(void **state)
 {
     Budget b = {};
@@ -267,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_healing_and_refusal),
         cmocka_unit_test(test_flapping),
         cmocka_unit_test(test_reboots_across_boots),
+        cmocka_unit_test(test_a_reboot_that_does_not_come_is_missed),
         cmocka_unit_test(test_three_reboots_a_day),
         cmocka_unit_test(test_budget_is_bounded_and_survives),
     };
