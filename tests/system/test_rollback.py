@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Going back, on the box and by the cloud: step by step, to a named version, and never to one that was found bad."""
 import json
+import os
+import signal
+import threading
 
 import pytest
 
 from tests.integration.test_podman_traps import compose, service
 from tests.conftest import DEVICE
 from tests.lab.box import documents
-from tests.lab.util import wait_until
+from tests.lab.util import read_text, wait_until
 
 
 def numbered(n, image="server:1"):
@@ -134,3 +137,39 @@ def test_the_cloud_hears_of_what_is_done_on_the_box(gateway, fleet_box):
     wait_until(lambda: told() == [*before, applied, returned], "both, in their order")
     again = fleet_box.apply(numbered(3))["version"]
     wait_until(lambda: told() == [*before, applied, returned, again], "and the next one at once")
+
+
+STUBBORN = "stop_grace_period: 10m\nenvironment:\n  RELEASE: '%d'\n"
+
+
+def worker_of(box):
+    """The job that mgmt-agent runs now."""
+    children = read_text(f"/proc/{box.agent.pid}/task/{box.agent.pid}/children").split()
+    return next((int(pid) for pid in children if read_text(f"/proc/{pid}/comm").strip() == "mgmt-worker"), None)
+
+
+def state(box):
+    return box.containers()["web"]["State"]
+
+
+def test_a_container_that_was_being_stopped_comes_back(box):
+    """Killed while podman waits for a container to end, which then is neither running nor can be started. The one before is
+    paused, so that it takes no signal."""
+    assert box.apply(numbered(0))["outcome"] == "done"
+    box.lab.podman("pause", "secbox_web_1")
+    assert box.apply(compose(service("web", "stubborn:1", more=STUBBORN % 1)))["outcome"] == "done"
+    before = box.ids()
+    results = []
+    pushing = threading.Thread(target=lambda: results.append(
+        box.ctl("apply", "--json", box.compose_path(compose(service("web", "stubborn:1", more=STUBBORN % 2))))))
+    pushing.start()
+    wait_until(lambda: state(box)["Status"] == "stopping", "it is being stopped", box.agent.death)
+    os.kill(worker_of(box), signal.SIGKILL)
+    wait_until(lambda: "waiting for its end, at most 600 s" in box.log(), "the end of it is waited for", box.agent.death)
+    assert state(box)["Status"] == "stopping"
+    os.kill(state(box)["Pid"], signal.SIGKILL)
+    pushing.join()
+    result = documents(results[0])[-1]
+    assert result["outcome"] == "rolled-back", result
+    assert box.ids() == before and box.running() == {"web"}
+    box.lab.podman("kill", "--signal=KILL", "secbox_web_1")

@@ -157,6 +157,35 @@ static void test_digests_of_an_image(void **state)
     }
 }
 
+static void test_a_stop_that_was_cut_short(void **state)
+{
+    static const struct {
+        const char *info;
+        unsigned grace;
+        bool stopping;
+    } cases[] = {
+        { "{\"Id\":\"ab\",\"State\":{\"Status\":\"stopping\"},\"Config\":{\"StopTimeout\":600}}", 600, true },
+        { "{\"Id\":\"ab\",\"State\":{\"Status\":\"stopping\"},\"Config\":{\"StopTimeout\":0}}", 0, true },
+        { "{\"Id\":\"ab\",\"State\":{\"Status\":\"stopping\"},\"Config\":{\"StopTimeout\":-1}}", 10, true },
+        { "{\"Id\":\"ab\",\"State\":{\"Status\":\"stopping\"},\"Config\":{\"StopTimeout\":1e99}}", 10, true },
+        { "{\"Id\":\"ab\",\"State\":{\"Status\":\"stopping\"}}", 10, true },
+        { "{\"Id\":\"ab\",\"State\":{\"Status\":\"running\"},\"Config\":{\"StopTimeout\":600}}", 0, false },
+        { "{\"State\":{\"Status\":\"stopping\"}}", 0, false },
+        { "{\"Id\":\"ab\"}", 0, false },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(cJSON_Deletep) cJSON *info = cJSON_Parse(cases[i].info);
+        StopRequest stop = {};
+
+        if (podman_answer_stopping(info, &stop) != cases[i].stopping || stop.grace_seconds != cases[i].grace)
+            fail_msg("%s: %u", cases[i].info, stop.grace_seconds);
+        assert_true(!cases[i].stopping || str_equal(stop.id, "ab"));
+    }
+    assert_false(podman_answer_stopping(NULL, &(StopRequest) {}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +193,7 @@ int main(void)
         cmocka_unit_test(test_log),
         cmocka_unit_test(test_containers),
         cmocka_unit_test(test_no_list_of_containers),
+        cmocka_unit_test(test_a_stop_that_was_cut_short),
         cmocka_unit_test(test_digests_of_an_image),
     };
 

@@ -19,6 +19,7 @@
 static int start_again(Deploy *d, const CurrentService *s, const char *why, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    StopRequest stop;
     int r = current_inspect(d->box.podman, s, &info, err);
 
     if (r < 0)
@@ -26,6 +27,8 @@ static int start_again(Deploy *d, const CurrentService *s, const char *why, Erro
     if (str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
         return 0;
     r = deploy_may_start(d, s->name, info, err);
+    if (r == 0 && podman_answer_stopping(info, &stop))
+        r = podman_stop_all(d->box.podman, &stop, 1, err);
     if (r == 0)
         r = podman_start(d->box.podman, json_string(info, "Id"), err);
     if (r == 0)

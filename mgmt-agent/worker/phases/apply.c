@@ -36,7 +36,8 @@ static int record_steps(Deploy *d, Error *err)
                                    .old_id = old ? old->id : NULL,
                                    .old_name = old ? old->name : NULL,
                                    .backup = backup,
-                                   .was_running = old && str_equal(old->state, "running") };
+                                   .was_running =
+                                       old && (str_equal(old->state, "running") || str_equal(old->state, "paused")) };
 
         if (s->action == PLAN_KEEP)
             continue;

@@ -191,6 +191,31 @@ static int remove_new(Deploy *d, Error *err)
     return first;
 }
 
+/* Those that the deployment was about to stop when it ended: podman starts none before that is done. One that does not stop is
+ * told by its start. */
+static void finish_stops(Deploy *d)
+{
+    const size_t n_steps = d->journal.n_steps;
+    _cleanup_(freep) StopRequest *stops = calloc(n_steps + 1, sizeof(*stops));
+    _cleanup_(freep) cJSON **infos = calloc(n_steps + 1, sizeof(*infos));
+    _cleanup_(error_done) Error slow = {};
+    size_t n = 0;
+
+    for (size_t i = 0; stops && infos && i < n_steps; i++) {
+        const JournalStep *s = &d->journal.steps[i];
+
+        if (!s->old_id || podman_inspect(d->box.podman, s->old_id, &infos[i], NULL) < 0 ||
+            !podman_answer_stopping(infos[i], &stops[n]))
+            continue;
+        report_progress(&d->report, "info", s->service, "%s is being stopped: waiting for its end, at most %u s",
+                        s->old_name, stops[n++].grace_seconds);
+    }
+    if (n > 0 && podman_stop_all(d->box.podman, stops, n, &slow) < 0)
+        report_progress(&d->report, "info", NULL, "stopping the old containers: %s", error_message(&slow, -EIO));
+    for (size_t i = 0; infos && i < n_steps; i++)
+        cJSON_Delete(infos[i]);
+}
+
 static int bring_back(Deploy *d, const JournalStep *s, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
@@ -261,6 +286,7 @@ int deploy_roll_back(Deploy *d, Error *err)
 
     report_phase(&d->report, "rolling-back");
     removed = remove_new(d, err);
+    finish_stops(d);
     back = each_step(d, bring_back, err);
     r = removed < 0 ? removed : back < 0 ? back : each_step(d, check_back, err);
     if (r == 0) {

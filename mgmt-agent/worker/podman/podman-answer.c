@@ -11,6 +11,10 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 
+/* what podman gives a container that was promised nothing else, and the most that a compose file may promise */
+#define STOP_TIMEOUT_DEFAULT 10
+#define STOP_TIMEOUT_MAX 3600
+
 static char *copy_string(const cJSON *o, const char *key)
 {
     const char *s = json_string(o, key);
@@ -190,4 +194,19 @@ int podman_answer_store(const cJSON *usage, cJSON **ret, Error *err)
         return error_set(err, ENOMEM, "podman.refused", "no memory");
     *ret = TAKE_PTR(o);
     return 0;
+}
+
+bool podman_answer_stopping(const cJSON *info, StopRequest *ret)
+{
+    const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "State");
+    const cJSON *seconds =
+        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "StopTimeout");
+    const char *id = json_string(info, "Id");
+
+    if (!id || !str_equal(json_string(state, "Status"), "stopping"))
+        return false;
+    *ret = (StopRequest) { id, STOP_TIMEOUT_DEFAULT };
+    if (cJSON_IsNumber(seconds) && seconds->valuedouble >= 0 && seconds->valuedouble <= STOP_TIMEOUT_MAX)
+        ret->grace_seconds = (unsigned) seconds->valuedouble;
+    return true;
 }

@@ -2,6 +2,8 @@
 /* What podman's answers mean. Pure: text or JSON in, facts out. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "compose/plan/plan.h"
 #include "lib/data/image-manifest.h"
 #include "lib/data/json.h"
@@ -24,3 +26,12 @@ char *podman_answer_log(const char *body, size_t len);
 /* What podman's store holds, as "imagesMiB", "writableMiB" (what containers have written beside volumes) and "volumesMiB";
  * podman.refused when it is no such answer. */
 int podman_answer_store(const cJSON *usage, cJSON **ret, Error *err) _must_check_;
+
+typedef struct StopRequest {
+    const char *id;
+    unsigned grace_seconds;
+} StopRequest;
+
+/* Whether the stop of a container has begun and nobody ends it, as when the podman that did was killed. It can be started only
+ * after another stop, in *ret, with the time that the container is promised. *ret is good as long as info. */
+bool podman_answer_stopping(const cJSON *info, StopRequest *ret);

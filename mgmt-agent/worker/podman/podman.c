@@ -345,6 +345,18 @@ int podman_store(Podman *p, cJSON **ret, Error *err)
     return r < 0 ? r : podman_answer_store(usage, ret, err);
 }
 
+static int stop_paused(Podman *p, const StopRequest *request)
+{
+    _cleanup_(freep) char *unpause = str_format("/containers/%s/unpause", request->id);
+    _cleanup_(freep) char *stop = str_format("/containers/%s/stop?timeout=%u", request->id, request->grace_seconds);
+    int r =
+        unpause && stop ? call(p, "POST", unpause, CALL_TIMEOUT_USEC, "let a container go on", NULL, NULL) : -ENOMEM;
+
+    return r < 0 ? r
+                 : call(p, "POST", stop, request->grace_seconds * USEC_PER_SEC + CALL_TIMEOUT_USEC, "stop a container",
+                        NULL, NULL);
+}
+
 int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err)
 {
     _cleanup_(freep) HttpRequest *calls = calloc(n + 1, sizeof(*calls));
@@ -370,7 +382,8 @@ int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err
         if (r == 0 && results[i] < 0)
             r = error_set(err, results[i], "podman.timeout", "podman did not stop container %.12s: %s", requests[i].id,
                           error_message(&errors[i], results[i]));
-        else if (r == 0 && answers[i].status >= 300 && answers[i].status != 304 && answers[i].status != 404)
+        else if (r == 0 && answers[i].status >= 300 && answers[i].status != 304 && answers[i].status != 404 &&
+                 stop_paused(p, &requests[i]) < 0)
             r = refused("stop a container", &answers[i], err);
         free((char *) calls[i].url);
         http_response_done(&answers[i]);

@@ -27,11 +27,8 @@ int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t 
 /* Name or id. -ENOENT (podman.no-container) when there is none. */
 int podman_inspect(Podman *p, const char *container, cJSON **ret, Error *err) _must_check_;
 
-/* Stops those that run, all at the same time, each with its own grace; the missing are no error. */
-typedef struct StopRequest {
-    const char *id;
-    unsigned grace_seconds;
-} StopRequest;
+/* Stops those that run, all at the same time, each with its own grace; the missing are no error. One that is paused goes on first,
+ * since it takes no signal before. */
 int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err) _must_check_;
 
 /* podman_answer_store() of a question that may take minutes: podman adds up every file. */
