@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A list with folded keys. For names each ban has a set of 64 bits, one for each of its groups of three characters: how many
- * groups of the other name may be in both is counted by it, never too few. */
+/* A list with folded keys, all of which every search goes through: what costs little is looked at first. For names each ban has a
+ * set of 64 bits, one for each of its groups of three characters: how many groups of the other name may be in both is counted by
+ * it, never too few. Another such set tells which characters are in a name. */
 #include "secbox/lan/ban-index.h"
 
 #include <errno.h>
@@ -12,11 +13,18 @@
 #include "lib/data/json.h"
 #include "secbox/lan/record.h"
 
+/* A folded text. */
+typedef struct Key {
+    char *text;
+    size_t len;
+    uint64_t hash;
+} Key;
+
 typedef struct Entry {
     Ban ban;
     cJSON *row; /* what the record borrows from */
-    char *name, *plate, *document;
-    uint64_t groups;
+    Key name, plate, document;
+    uint64_t groups, characters;
     size_t n_groups;
 } Entry;
 
@@ -35,9 +43,9 @@ static void entry_done(Entry *e)
     free(e->ban.id);
     free(e->ban.data);
     cJSON_Delete(e->row);
-    free(e->name);
-    free(e->plate);
-    free(e->document);
+    free(e->name.text);
+    free(e->plate.text);
+    free(e->document.text);
 }
 
 BanIndex *ban_index_free(BanIndex *index)
@@ -57,10 +65,23 @@ static unsigned group_bit(uint32_t last3)
     return (unsigned) ((uint64_t) (last3 & 0xffffff) * UINT64_C(0x9e3779b97f4a7c15) >> 58);
 }
 
-static int fold(char *(*how)(const char *), const char *text, char **ret)
+/* FNV-1a */
+static int fold(char *(*how)(const char *), const char *text, Key *ret)
 {
-    *ret = how(text ? text : "");
-    return *ret ? 0 : -ENOMEM;
+    *ret = (Key) { .text = how(text ? text : ""), .hash = UINT64_C(0xcbf29ce484222325) };
+    for (const char *p = ret->text; p && *p; p++, ret->len++)
+        ret->hash = (ret->hash ^ (uint8_t) *p) * UINT64_C(0x100000001b3);
+    return ret->text ? 0 : -ENOMEM;
+}
+
+/* Letters and digits follow each other closely, so that no two of them share a bit. */
+static uint64_t characters_of(const Key *k)
+{
+    uint64_t set = 0;
+
+    for (size_t i = 0; i < k->len; i++)
+        set |= UINT64_C(1) << (k->text[i] & 63);
+    return set;
 }
 
 static int entry_fill(Entry *e, const char *id, const char *data, bool unconfirmed)
@@ -75,7 +96,8 @@ static int entry_fill(Entry *e, const char *id, const char *data, bool unconfirm
         fold(match_plate, e->ban.record.plate, &e->plate) < 0 ||
         fold(match_plate, e->ban.record.document, &e->document) < 0)
         return -ENOMEM;
-    name_groups(e->name, &groups);
+    e->characters = characters_of(&e->name);
+    name_groups(e->name.text, &groups);
     e->n_groups = groups.n;
     for (size_t i = 0; i < groups.n; i++)
         e->groups |= UINT64_C(1) << group_bit(groups.of[i]);
@@ -113,7 +135,8 @@ const Ban *ban_index_at(const BanIndex *index, size_t i)
 }
 
 typedef struct Asked {
-    char *name, *plate, *document;
+    Key name, plate, document;
+    uint64_t characters;
     NameGroups groups;
 } Asked;
 
@@ -127,23 +150,32 @@ static bool may_look_alike(const Asked *a, const Entry *e)
     return 3 * both >= a->groups.n + e->n_groups;
 }
 
-static bool is_equal(const char *asked, const char *known)
+static bool is_equal(const Key *asked, const Key *known)
 {
-    return *asked && str_equal(asked, known);
+    return asked->hash == known->hash && asked->len > 0 && str_equal(asked->text, known->text);
 }
 
 static bool fits_exactly(const Asked *a, const Entry *e)
 {
-    return is_equal(a->plate, e->plate) || is_equal(a->document, e->document) || is_equal(a->name, e->name);
+    return is_equal(&a->plate, &e->plate) || is_equal(&a->document, &e->document) || is_equal(&a->name, &e->name);
+}
+
+/* Plates that fit begin alike, or are one edit apart. */
+static bool plates_may_fit(const Key *asked, const Key *known)
+{
+    bool about_as_long = asked->len <= known->len + 1 && known->len <= asked->len + 1;
+
+    return (about_as_long || asked->text[0] == known->text[0]) && match_plates(asked->text, known->text) != MATCH_NONE;
 }
 
 static bool may_fit_otherwise(const Asked *a, const Entry *e)
 {
-    if (*a->plate && match_plates(a->plate, e->plate) != MATCH_NONE)
+    if (a->plate.len > 0 && plates_may_fit(&a->plate, &e->plate))
         return true;
-    if (!*a->name || !*e->name)
+    if (a->name.len == 0 || e->name.len == 0)
         return false;
-    return strstr(e->name, a->name) != NULL || may_look_alike(a, e);
+    bool may_be_within = a->name.len <= e->name.len && !(a->characters & ~e->characters);
+    return (may_be_within && strstr(e->name.text, a->name.text)) || may_look_alike(a, e);
 }
 
 int ban_index_search(const BanIndex *index, const char *name, const char *plate, const char *document,
@@ -156,16 +188,18 @@ int ban_index_search(const BanIndex *index, const char *name, const char *plate,
         r = fold(match_plate, plate, &a.plate);
     if (r >= 0)
         r = fold(match_plate, document, &a.document);
-    if (r >= 0)
-        name_groups(a.name, &a.groups);
+    if (r >= 0) {
+        a.characters = characters_of(&a.name);
+        name_groups(a.name.text, &a.groups);
+    }
     for (size_t i = 0; i < index->n && r >= 0; i++)
         if (fits_exactly(&a, &index->entries[i]))
             r = found(&index->entries[i].ban, userdata);
     for (size_t i = 0; i < index->n && r >= 0; i++)
         if (!fits_exactly(&a, &index->entries[i]) && may_fit_otherwise(&a, &index->entries[i]))
             r = found(&index->entries[i].ban, userdata);
-    free(a.name);
-    free(a.plate);
-    free(a.document);
+    free(a.name.text);
+    free(a.plate.text);
+    free(a.document.text);
     return r;
 }
