@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "lib/base/encode.h"
@@ -15,7 +14,7 @@
 #define ID_BYTES 12
 #define SECONDS_MAX 9007199254740992.0 /* 2^53 */
 
-static bool pass_id_is_valid(const char *text)
+bool pass_id_is_valid(const char *text)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

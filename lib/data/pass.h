@@ -3,6 +3,7 @@
  * with nobody to ask. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/error.h"
@@ -19,6 +20,8 @@ typedef struct Pass {
     char id[PASS_ID_SIZE]; /* of this one pass: it is used once */
     uint64_t from, until;  /* seconds since 1970; until is past the last one */
 } Pass;
+
+bool pass_id_is_valid(const char *text);
 
 /* Gives the pass its id and signs it. */
 int pass_sign(const Key *key, Pass *pass, char **ret, Error *err) _must_check_;

@@ -9,6 +9,7 @@
 #include "lib/base/uuid.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
+#include "lib/data/pass.h"
 #include "secbox/lan/lan-impl.h"
 #include "secbox/replica/gate-sql.h"
 
@@ -67,8 +68,10 @@ static void writing_end(Writing *w)
         else
             lan_answer(q, 500, body);
     }
-    if (w->failed >= 0)
+    if (w->failed >= 0) {
+        w->lan->written++;
         lan_events_tell(w->lan->events, "entries");
+    }
     writing_free(w);
 }
 
@@ -161,6 +164,20 @@ static bool take_event(LanRequest *q, QueueEvent *e)
     return true;
 }
 
+/* The pass by which a guest came in, by its id. */
+static bool take_pass(LanRequest *q, cJSON *data)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(q->body, "pass");
+
+    if (!item || cJSON_IsNull(item))
+        return true;
+    if (pass_id_is_valid(cJSON_GetStringValue(item)) && json_string(data, "guest") &&
+        json_add_string(data, "pass", item->valuestring) >= 0)
+        return true;
+    lan_refuse(q, 400, "lan.bad-request", "pass must be the id of a pass, and goes with a guest");
+    return false;
+}
+
 static bool take_companions(LanRequest *q, cJSON *data)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(q->body, "companions");
@@ -212,7 +229,7 @@ static void enter(LanRequest *q, cJSON *data)
     for (size_t i = 0; i < ELEMENTSOF(texts); i++)
         if (!take_text(q, data, texts[i]))
             return;
-    if (!take_companions(q, data) || !take_ids(q, data, "unit") || !take_ids(q, data, "guest") ||
+    if (!take_companions(q, data) || !take_ids(q, data, "unit") || !take_ids(q, data, "guest") || !take_pass(q, data) ||
         !take_event(q, &events[0]))
         return;
     if (!json_string(data, "name") && !json_string(data, "plate") && !json_string(data, "document")) {

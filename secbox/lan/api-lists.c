@@ -36,8 +36,9 @@ static cJSON *row_of(const char *id, const char *data)
     return NULL;
 }
 
-/* Reads limit and offset, and answers 304 where the page is what the client has. `minute`: the answer also depends on the time. */
-static bool page_start(LanRequest *q, bool minute)
+/* Reads limit and offset, and answers 304 where the page is what the client has. `moves`: the answer also depends on the time and
+ * on who came. */
+static bool page_start(LanRequest *q, bool moves)
 {
     const GateCommunity *c = gate_data_community(q->lan->data);
     _cleanup_(freep) char *version = NULL;
@@ -52,9 +53,10 @@ static bool page_start(LanRequest *q, bool minute)
     if (!lan_query_number(q, "limit", PAGE_MAX, PAGE_DEFAULT, &p->limit) ||
         !lan_query_number(q, "offset", OFFSET_MAX, 0, &p->offset))
         return false;
-    version = str_format("%s-%llu-%llu-%llu", c->version ? c->version : "", (unsigned long long) p->limit,
-                         (unsigned long long) p->offset,
-                         (unsigned long long) (minute ? realtime_usec() / USEC_PER_MINUTE : 0));
+    version =
+        str_format("%s-%llu-%llu-%llu-%llu", c->version ? c->version : "", (unsigned long long) p->limit,
+                   (unsigned long long) p->offset, (unsigned long long) (moves ? realtime_usec() / USEC_PER_MINUTE : 0),
+                   (unsigned long long) (moves ? q->lan->written : 0));
     if (version)
         return lan_is_news(q, version, p->header);
     lan_answer(q, 500, NULL);
@@ -112,13 +114,28 @@ static bool is_expected(const cJSON *row)
     return (!guest.until || guest.until > now) && guest.from < now + (int64_t) (EXPECTED / USEC_PER_SEC);
 }
 
+/* "A B" into an array. */
+static int add_passes(cJSON *row, const char *used)
+{
+    cJSON *list = used ? cJSON_AddArrayToObject(row, "passes") : NULL;
+    int r = used && !list ? -ENOMEM : 0;
+
+    for (size_t len = 0; used && *used && r >= 0; used += len + (used[len] != '\0')) {
+        len = strcspn(used, " ");
+        _cleanup_(freep) char *pass = strndup(used, len);
+        r = pass ? json_append(list, cJSON_CreateString(pass)) : -ENOMEM;
+    }
+    return r;
+}
+
 static cJSON *guest_of(const StoreRows *rows, size_t i)
 {
     cJSON *row = row_of(store_rows_get(rows, i, 1), store_rows_get(rows, i, 2));
     uint64_t used = 0;
 
     if (row && (store_rows_u64(rows, i, 3, INT32_MAX, &used) < 0 || json_add_int(row, "used", (int) used) < 0 ||
-                json_add_string(row, "unitName", store_rows_get(rows, i, 4)) < 0)) {
+                json_add_string(row, "unitName", store_rows_get(rows, i, 4)) < 0 ||
+                add_passes(row, store_rows_get(rows, i, 5)) < 0)) {
         cJSON_Delete(row);
         return NULL;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* GET /api/lan/lookup?q=TEXT or ?id=PERSON: whether somebody may come in. Bans come from memory, and are told even while the
- * database is away. */
+/* GET /api/lan/lookup?q=TEXT or ?id=PERSON, POST /api/lan/pass: whether somebody may come in. Bans come from memory, and are told
+ * even while the database is away. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +9,7 @@
 #include "lib/base/uuid.h"
 #include "lib/data/json.h"
 #include "secbox/lan/lan-impl.h"
+#include "secbox/lan/pass-check.h"
 #include "secbox/lan/record.h"
 #include "secbox/replica/gate-sql.h"
 
@@ -21,6 +22,9 @@
 typedef struct Lookup {
     char *typed;
     bool by_id, has_people;
+    bool by_pass;
+    Pass pass;
+    PassFault fault;
     Record records[RECORDS_MAX];
     const char *ids[RECORDS_MAX];
     char *owned_ids[RECORDS_MAX], *units[RECORDS_MAX];
@@ -171,6 +175,30 @@ static const char *asked_text(const Lookup *l)
     return "";
 }
 
+/* A pass that is not good makes nobody green, the guest on the card neither. */
+static void apply_pass(const Lookup *l, Fit *fits, Decision *d)
+{
+    d->verdict = pass_verdict(l->fault, d->verdict);
+    for (size_t i = 0; i < l->n; i++)
+        fits[i].verdict = pass_verdict(l->fault, fits[i].verdict);
+}
+
+static int add_pass(cJSON *body, const Lookup *l)
+{
+    cJSON *item = cJSON_CreateObject();
+    char time[TIMESTAMP_SIZE];
+    int r = json_add_item(body, "pass", item);
+
+    if (r >= 0 && l->fault != PASS_GOOD)
+        r = json_add_string(item, "refusal", pass_fault_name(l->fault));
+    if (r < 0 || !pass_names_guest(l->fault))
+        return r;
+    if (json_add_string(item, "id", l->pass.id) < 0 || json_add_string(item, "guest", l->pass.guest) < 0 ||
+        json_add_string(item, "from", timestamp_format(l->pass.from * USEC_PER_SEC, time)) < 0)
+        return -ENOMEM;
+    return json_add_string(item, "until", timestamp_format(l->pass.until * USEC_PER_SEC, time));
+}
+
 static void answer(LanRequest *q)
 {
     Lookup *l = q->scratch;
@@ -182,6 +210,10 @@ static void answer(LanRequest *q)
 
     if (r >= 0)
         body = cJSON_CreateObject();
+    if (r >= 0 && l->by_pass) {
+        apply_pass(l, fits, &d);
+        r = add_pass(body, l);
+    }
     if (r >= 0)
         r = json_add_string(body, "verdict", verdict_name(d.verdict));
     if (r >= 0)
@@ -213,26 +245,66 @@ static void on_people(LanRequest *q, const StoreRows *rows)
         answer(q);
 }
 
-static void lookup(LanRequest *q)
+/* NULL: the request was answered. */
+static Lookup *lookup_start(LanRequest *q)
 {
     if (!gate_data_bans(q->lan->data)) {
         lan_refuse(q, 503, "lan.no-data", "the box has not read the community's bans yet; ask again in a moment");
-        return;
+        return NULL;
     }
     Lookup *l = calloc(1, sizeof(*l));
 
     q->scratch = l;
     q->scratch_free = l ? lookup_free : NULL;
-    char *id = http_query(q->exchange, "id");
-    if (l) {
-        l->by_id = id != NULL;
-        l->typed = id ? id : http_query(q->exchange, "q");
-    } else {
-        free(id);
-    }
-    if (!l) {
+    if (!l)
         lan_answer(q, 500, NULL);
-    } else if (!l->typed || strlen(l->typed) > TYPED_MAX || (l->by_id && !uuid_is_valid(l->typed))) {
+    return l;
+}
+
+static void on_guest(LanRequest *q, const StoreRows *rows)
+{
+    Lookup *l = q->scratch;
+    bool known = store_rows_count(rows) > 0;
+
+    l->has_people = true;
+    l->fault = pass_check_guest(l->fault, known, known && store_rows_true(rows, 0, 5));
+    if (known && add_person(q, l, rows, 0) < 0)
+        lan_answer(q, 500, NULL);
+    else
+        answer(q);
+}
+
+/* The database is asked nothing for a text that is no pass of this community. */
+static void pass(LanRequest *q)
+{
+    const GateCommunity *c = gate_data_community(q->lan->data);
+    const char *text = json_string(q->body, "pass");
+    Lookup *l = NULL;
+
+    if (!text || strlen(text) > PASS_TEXT_MAX)
+        lan_refuse(q, 400, "lan.bad-request", "give pass, a text of at most %d bytes", PASS_TEXT_MAX);
+    else
+        l = lookup_start(q);
+    if (!l)
+        return;
+    l->by_id = l->by_pass = true;
+    l->fault = pass_check(c->pass_key, c->id, (int64_t) (realtime_usec() / USEC_PER_SEC), text, &l->pass);
+    if (pass_names_guest(l->fault))
+        lan_query(q, sql_gate_pass(l->pass.guest, l->pass.id), on_guest);
+    else
+        answer(q);
+}
+
+static void lookup(LanRequest *q)
+{
+    Lookup *l = lookup_start(q);
+
+    if (!l)
+        return;
+    char *id = http_query(q->exchange, "id");
+    l->by_id = id != NULL;
+    l->typed = id ? id : http_query(q->exchange, "q");
+    if (!l->typed || strlen(l->typed) > TYPED_MAX || (l->by_id && !uuid_is_valid(l->typed))) {
         lan_refuse(q, 400, "lan.bad-request", "give q, a text of at most %d bytes, or id", TYPED_MAX);
     } else if (!l->by_id && add_bans(q, l, l->typed, l->typed, l->typed) < 0) {
         lan_answer(q, 500, NULL);
@@ -245,5 +317,6 @@ static void lookup(LanRequest *q)
 
 const LanRoute lan_lookup_routes[] = {
     { "GET", "/api/lan/lookup", false, lookup },
+    { "POST", "/api/lan/pass", false, pass },
     {},
 };

@@ -25,6 +25,15 @@ static int add_data(const Lan *lan, cJSON *body)
     return r;
 }
 
+/* What a tablet needs to check passes while the box is away. */
+static int add_pass_key(const Lan *lan, cJSON *body)
+{
+    const GateCommunity *c = gate_data_community(lan->data);
+    int r = json_add_string(body, "communityId", c->id);
+
+    return r < 0 || !c->pass_jwk ? r : json_add_item(body, "passKey", cJSON_Parse(c->pass_jwk));
+}
+
 static void body_free(void *body)
 {
     cJSON_Delete(body);
@@ -53,6 +62,8 @@ static void status(LanRequest *q)
 
     if (r >= 0 && lan_authority_fingerprint(&q->lan->authority, &fingerprint, NULL) >= 0)
         r = json_add_string(body, "authority", fingerprint);
+    if (r >= 0 && q->guard)
+        r = add_pass_key(q->lan, body);
     if (r >= 0 && q->guard)
         r = q->lan->add_status(body, q->lan->userdata);
     if (r < 0) {

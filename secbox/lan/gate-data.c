@@ -55,6 +55,8 @@ static void copy_done(Copy *c)
     free(c->community.name);
     free(c->community.time_zone);
     free(c->community.version);
+    free(c->community.pass_jwk);
+    key_free(c->community.pass_key);
     *c = (Copy) {};
 }
 
@@ -150,6 +152,25 @@ static void on_offset(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
     ask(d, sql_gate_bans(), on_bans);
 }
 
+/* One that cannot be read is none: nobody comes in by a pass then. */
+static int take_pass_key(GateCommunity *c, const cJSON *row)
+{
+    const cJSON *jwk = cJSON_GetObjectItemCaseSensitive(row, "passKey");
+    _cleanup_(error_done) Error err = {};
+
+    if (!cJSON_IsObject(jwk))
+        return 0;
+    c->pass_jwk = json_print(jwk);
+    if (!c->pass_jwk)
+        return -ENOMEM;
+    int r = key_from_jwk(c->pass_jwk, strlen(c->pass_jwk), &c->pass_key, &err);
+    if (r < 0) {
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "passes of guests cannot be checked");
+        free(TAKE_PTR(c->pass_jwk));
+    }
+    return 0;
+}
+
 static int take_community(GateCommunity *c, const StoreRows *rows, char **ret_zone)
 {
     _cleanup_(cJSON_Deletep) cJSON *row = NULL;
@@ -167,7 +188,7 @@ static int take_community(GateCommunity *c, const StoreRows *rows, char **ret_zo
     c->name = strdup(json_string(row, "name") ? json_string(row, "name") : "");
     c->version = str_format("%s-%s-%s", epoch ? epoch : "", version ? version : "", changes ? changes : "");
     *ret_zone = strdup(json_string(row, "timeZone") ? json_string(row, "timeZone") : "");
-    return c->id && c->name && c->version && *ret_zone ? 0 : -ENOMEM;
+    return c->id && c->name && c->version && *ret_zone ? take_pass_key(c, row) : -ENOMEM;
 }
 
 static void on_community(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)

@@ -8,6 +8,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
+#include "lib/data/key.h"
 #include "lib/postgres/store.h"
 #include "secbox/lan/ban-index.h"
 #include "secbox/lan/verdict.h"
@@ -41,6 +42,8 @@ const Guard *gate_data_guard(const GateData *d, const char *id);
 typedef struct GateCommunity {
     char *id, *name, *time_zone; /* a zone that PostgreSQL knows */
     char *version;               /* "EPOCH-VERSION-CHANGES": what tags of answers are made of */
+    char *pass_jwk;              /* the key that passes are signed with, as JSON; NULL: none is known */
+    Key *pass_key;               /* the same */
     usec_t applied_at;           /* since 1970: when the gateway's last word was written; 0: never */
 } GateCommunity;
 

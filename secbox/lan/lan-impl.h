@@ -31,6 +31,7 @@ struct Lan {
     char *last_failure;
     LanRequest *requests;     /* those that are not answered yet */
     struct Writing *writings; /* of api-entries.c */
+    uint64_t written;         /* how many requests have written events since the start */
 };
 
 /* One request from its arrival to its answer, through the statements that it waits for. */

@@ -23,28 +23,41 @@ const char queue_schema_tables[] =
 
 /* A batch of events with what they report, in one transaction. The same clientId again changes nothing, and is sent again
  * at most: the gateway knows it. An exit may stand in the same batch as its entry. */
-const char queue_schema_write[] =
-    "CREATE FUNCTION queue_write(batch jsonb) RETURNS bigint LANGUAGE sql AS $fn$\n"
-    " WITH e AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(batch) AS x(\"clientId\" uuid, community uuid, kind "
-    "text,\n"
-    "  priority smallint, at timestamptz, data jsonb, size integer)),\n"
-    " exits AS MATERIALIZED (SELECT at, data, CASE WHEN kind = 'visit.exit' THEN (data->>'visit')::uuid END AS visit\n"
-    "  FROM e WHERE kind = 'visit.exit'),\n"
-    " entered AS (INSERT INTO visits (id, community, entered_at, data, left_at, exit)\n"
-    "  SELECT DISTINCT ON (\"clientId\") \"clientId\", community, e.at, e.data, x.at, x.data FROM e\n"
-    "  LEFT JOIN exits AS x ON x.visit = \"clientId\" WHERE kind = 'visit.entry' ON CONFLICT DO NOTHING),\n"
-    " gone AS (UPDATE visits AS v SET left_at = x.at, exit = x.data FROM exits AS x\n"
-    "  WHERE v.id = x.visit AND v.left_at IS NULL),\n"
-    " uses AS (INSERT INTO guest_uses SELECT \"clientId\", CASE WHEN kind = 'guest.used' THEN (data->>'guest')::uuid "
-    "END, at\n"
-    "  FROM e WHERE kind = 'guest.used' ON CONFLICT DO NOTHING),\n"
-    " notes AS (INSERT INTO shift_notes SELECT \"clientId\", community, at, data FROM e\n"
-    "  WHERE kind = 'shift.note' ON CONFLICT DO NOTHING),\n"
-    " events AS (INSERT INTO outbound_events (client_id, community, kind, priority, at, data, size, tick)\n"
-    "  SELECT \"clientId\", community, kind, priority, at, data, size, (SELECT ticks FROM queue_clock) FROM e\n"
-    "  WHERE NOT EXISTS (SELECT FROM dead_events AS d WHERE d.client_id = \"clientId\")\n"
-    "  ON CONFLICT DO NOTHING RETURNING 1)\n"
-    " SELECT count(*) FROM events $fn$;\n";
+#define QUEUE_WRITE(create, use_columns, use_values)                                                                   \
+    create                                                                                                             \
+        " FUNCTION queue_write(batch jsonb) RETURNS bigint LANGUAGE sql AS $fn$\n"                                     \
+        " WITH e AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(batch) AS x(\"clientId\" uuid, community uuid, "    \
+        "kind "                                                                                                        \
+        "text,\n"                                                                                                      \
+        "  priority smallint, at timestamptz, data jsonb, size integer)),\n"                                           \
+        " exits AS MATERIALIZED (SELECT at, data, CASE WHEN kind = 'visit.exit' THEN (data->>'visit')::uuid END AS "   \
+        "visit\n"                                                                                                      \
+        "  FROM e WHERE kind = 'visit.exit'),\n"                                                                       \
+        " entered AS (INSERT INTO visits (id, community, entered_at, data, left_at, exit)\n"                           \
+        "  SELECT DISTINCT ON (\"clientId\") \"clientId\", community, e.at, e.data, x.at, x.data FROM e\n"             \
+        "  LEFT JOIN exits AS x ON x.visit = \"clientId\" WHERE kind = 'visit.entry' ON CONFLICT DO NOTHING),\n"       \
+        " gone AS (UPDATE visits AS v SET left_at = x.at, exit = x.data FROM exits AS x\n"                             \
+        "  WHERE v.id = x.visit AND v.left_at IS NULL),\n"                                                             \
+        " uses AS (INSERT INTO guest_uses" use_columns                                                                 \
+        " SELECT \"clientId\", CASE WHEN kind = 'guest.used' THEN (data->>'guest')::uuid "                             \
+        "END, at" use_values "\n"                                                                                      \
+        "  FROM e WHERE kind = 'guest.used' ON CONFLICT DO NOTHING),\n"                                                \
+        " notes AS (INSERT INTO shift_notes SELECT \"clientId\", community, at, data FROM e\n"                         \
+        "  WHERE kind = 'shift.note' ON CONFLICT DO NOTHING),\n"                                                       \
+        " events AS (INSERT INTO outbound_events (client_id, community, kind, priority, at, data, size, tick)\n"       \
+        "  SELECT \"clientId\", community, kind, priority, at, data, size, (SELECT ticks FROM queue_clock) FROM e\n"   \
+        "  WHERE NOT EXISTS (SELECT FROM dead_events AS d WHERE d.client_id = \"clientId\")\n"                         \
+        "  ON CONFLICT DO NOTHING RETURNING 1)\n"                                                                      \
+        " SELECT count(*) FROM events $fn$;\n"
+
+/* Replaced by queue_schema_passes. */
+const char queue_schema_write[] = QUEUE_WRITE("CREATE", "", "");
+
+/* By which pass a use was: it is kept as long as the guest is. */
+const char queue_schema_passes[] =
+    "ALTER TABLE guest_uses ADD COLUMN pass text;\n"
+    "CREATE INDEX guest_uses_pass ON guest_uses(pass) WHERE pass IS NOT NULL;\n" QUEUE_WRITE(
+        "CREATE OR REPLACE", " (id, guest, at, pass)", ", data->>'pass'");
 
 /* What the gateway said of events: taken ones go, refused ones go to the dead letters with the reason. */
 const char queue_schema_ack[] =

@@ -49,10 +49,19 @@ Statement sql_gate_person(const char *id)
                      sql_text(id));
 }
 
+Statement sql_gate_pass(const char *guest, const char *pass)
+{
+    return STATEMENT("SELECT " GUEST_COLUMNS ", EXISTS (SELECT FROM guest_uses AS u WHERE u.pass = $2)"
+                     " FROM guests AS g WHERE g.id = $1::uuid",
+                     sql_text(guest), sql_text(pass));
+}
+
 /* As texts times sort as they pass but for their offsets, which are less than a day. */
 Statement sql_gate_schedule(const char *from, const char *until, int64_t limit, int64_t offset)
 {
-    return STATEMENT("SELECT " GUEST_COLUMNS " FROM guests AS g WHERE (g.data->>'until') COLLATE \"C\" > $1"
+    return STATEMENT("SELECT " GUEST_COLUMNS
+                     ", (SELECT string_agg(u.pass, ' ') FROM guest_uses AS u WHERE u.guest = g.id)"
+                     " FROM guests AS g WHERE (g.data->>'until') COLLATE \"C\" > $1"
                      " AND (g.data->>'from') COLLATE \"C\" < $2"
                      " ORDER BY g.data->>'hours' NULLS LAST, g.norm_name, g.id LIMIT $3::bigint OFFSET $4::bigint",
                      sql_text(from), sql_text(until), sql_number(limit), sql_number(offset));

@@ -19,8 +19,11 @@ Statement sql_gate_guards(void);
 Statement sql_gate_candidates(const char *typed);
 /* One guest or resident by id, in the same columns. */
 Statement sql_gate_person(const char *id);
-/* The columns of sql_gate_candidates() of the guests who are expected between two moments (texts of RFC 3339 in UTC), by hours and
- * name; and of some who are not: times in rows may have offsets, of which the text tells nothing. */
+/* One guest in the same columns, and 5 whether this pass was used. */
+Statement sql_gate_pass(const char *guest, const char *pass);
+/* The columns of sql_gate_candidates(), and 5 the passes that were used (with blanks between), of the guests who are expected
+ * between two moments (texts of RFC 3339 in UTC), by hours and name; and of some who are not: times in rows may have offsets, of
+ * which the text tells nothing. */
 Statement sql_gate_schedule(const char *from, const char *until, int64_t limit, int64_t offset);
 /* id, data of units, by name. */
 Statement sql_gate_units(const char *typed, int64_t limit, int64_t offset);

@@ -309,6 +309,7 @@ static const SchemaStep steps[] = {
     { 21, sql_delta },
     { 22, sql_lookup_indexes },
     { 23, sql_lookup },
+    { 24, queue_schema_passes },
     {},
 };
 

@@ -20,6 +20,7 @@ import pytest
 
 from tests.integration.data_box import DataBox, cloud, pg
 from tests.lab.community import Community, CommunityServer
+from tests.lab.passes import PassKey
 from tests.lab.util import PATIENCE_SECONDS, ROOT, free_port, read_text, wait_until
 
 PIN = "471108152"
@@ -444,3 +445,59 @@ def test_the_page_names_every_route():
             routes |= set(re.findall(r'\{ "([A-Z]+)", "(/api/lan/[^"]+)"', text))
     named = set(re.findall(r"^### ([A-Z]+) (/api/lan/[^ ?\n]+)", read_text(os.path.join(ROOT, "docs", "lan-api.md")), re.M))
     assert routes == named and len(routes) > 10
+
+
+def with_key(place, key):
+    place.change(lambda c: c.put("communities", {"name": "Los Robles", "passKey": key.jwk}, c.id))
+    wait_until(lambda: "passKey" in place.tablet.get("/api/lan/status").json, "the key is known", place.box.alive)
+
+
+def test_a_pass_lets_its_guest_in_once(place):
+    tablet, key = place.logged_in(), PassKey()
+
+    def ask(text):
+        answer = tablet.post("/api/lan/pass", {"pass": text})
+        assert answer.status == 200, answer.raw
+        return answer.json
+
+    text, name = key.sign(place.community.id, place.guest)
+    assert (ask(text)["verdict"], ask(text)["pass"], ask(text)["fits"]) == ("DESCONOCIDO", {"refusal": "pass-no-key"}, [])
+    with_key(place, key)
+    status = tablet.get("/api/lan/status").json
+    assert status["passKey"] == key.jwk and status["communityId"] == place.community.id
+    assert "passKey" not in Tablet(place.box).get("/api/lan/status").json, "who is not logged in learns nothing of it"
+    got = ask(text)
+    assert got["verdict"] == "AUTORIZADO" and got["pass"]["id"] == name and "refusal" not in got["pass"]
+    assert [(f["id"], f["usesLeft"], f["verdict"]) for f in got["fits"]] == [(place.guest, 2, "AUTORIZADO")]
+    # the entry and the uses are one; sent again they are the same
+    tag = tablet.get("/api/lan/schedule").headers["ETag"]
+    entry = {"kind": "enter", "name": "Ana María Ruiz", "guest": place.guest, "pass": name, "clientId": uuid7()}
+    for _ in range(2):
+        assert tablet.post("/api/lan/entries", entry).status == 201
+    assert place.box.sql("SELECT guest, pass FROM guest_uses") == [[place.guest, name]]
+    got = ask(text)
+    assert got["verdict"] == "DESCONOCIDO" and got["pass"]["refusal"] == "pass-used"
+    assert [(f["usesLeft"], f["verdict"]) for f in got["fits"]] == [(1, "DESCONOCIDO")]
+    guests = tablet.get("/api/lan/schedule", If_None_Match=tag).json["guests"]
+    assert [g.get("passes") for g in guests if g["id"] == place.guest] == [[name]]
+    wait_until(lambda: {e["kind"] for e in place.box.server.events.values() if e["data"].get("pass") == name}
+               == {"visit.entry", "guest.used"}, "the cloud hears of it", place.box.alive)
+    # another pass of the guest is good, and what is not one tells nothing of the guest
+    assert ask(key.sign(place.community.id, place.guest)[0])["verdict"] == "AUTORIZADO"
+    for bad in (PassKey().sign(place.community.id, place.guest)[0], text[:-4] + "AAAA", "XYZ-987", ""):
+        assert (ask(bad)["pass"], ask(bad)["fits"]) == ({"refusal": "pass-invalid"}, [])
+    assert ask(key.sign(str(uuid.uuid4()), place.guest)[0])["pass"]["refusal"] == "pass-other-community"
+    assert ask(key.sign(place.community.id, place.guest, exp=1600000001)[0])["pass"]["refusal"] == "pass-expired"
+    assert ask(key.sign(place.community.id, str(uuid.uuid4()))[0])["pass"]["refusal"] == "pass-revoked"
+    for body in ({}, {"pass": 1}, {"pass": "a" * 1025}):
+        assert tablet.post("/api/lan/pass", body).status == 400
+    for wrong in ({"pass": "x"}, {"pass": 1}, {"guest": None}):
+        assert tablet.post("/api/lan/entries", {**entry, "clientId": uuid7(), **wrong}).status == 400
+    assert Tablet(place.box).post("/api/lan/pass", {"pass": text}).status == 401
+    # a ban outranks it, and a guest who is deleted does not come in
+    other = key.sign(place.community.id, place.guest)[0]
+    place.change(lambda c: c.put("bans", {"plate": "XYZ-987", "reason": "deuda"}))
+    wait_until(lambda: ask(other)["verdict"] == "VETADO", "the ban", place.box.alive)
+    place.change(lambda c: c.delete("guests", place.guest))
+    wait_until(lambda: ask(other)["pass"].get("refusal") == "pass-revoked", "the guest is gone", place.box.alive)
+    assert text not in read_text(place.box.log) and name not in read_text(place.box.log)

@@ -13,6 +13,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "secbox/lan/pass-check.h"
 #include "secbox/lan/record.h"
 
 #define CASES_MAX ((size_t) 256 * 1024)
@@ -156,12 +157,80 @@ static void test_verdict_cases(void **state)
     }
 }
 
+static bool has_text(const cJSON *list, const char *text)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, list) {
+        if (str_equal(cJSON_GetStringValue(item), text))
+            return true;
+    }
+    return false;
+}
+
+/* What the box tells of the guest whom a pass names. */
+static Verdict judge_guest(const cJSON *c, const cJSON *guest)
+{
+    const cJSON *at = cJSON_GetObjectItem(c, "at"), *ban;
+    const LocalMoment moment = { number(at, "now"), (unsigned) number(at, "weekday"), (unsigned) number(at, "minute") };
+    Record records[RECORDS_MAX] = { record_from(RECORD_GUEST, guest) };
+    Fit fits[RECORDS_MAX] = {};
+    Decision d;
+    size_t n = 1;
+
+    if (cJSON_HasObjectItem(guest, "used"))
+        records[0].used = (uint64_t) number(guest, "used");
+    cJSON_ArrayForEach(ban, cJSON_GetObjectItem(c, "bans")) {
+        assert_true(n < RECORDS_MAX);
+        records[n++] = record_from(RECORD_BAN, ban);
+    }
+    assert_int_equal(verdict_decide(json_string(guest, "name"), records, n, &moment, fits, &d), 0);
+    return d.verdict;
+}
+
+static void check_pass_case(const cJSON *c)
+{
+    const cJSON *jwk = cJSON_GetObjectItem(c, "key"), *guest = cJSON_GetObjectItem(c, "guest");
+    _cleanup_(freep) char *key_text = cJSON_IsObject(jwk) ? json_print(jwk) : NULL;
+    _cleanup_(key_freep) Key *key = NULL;
+    Verdict v = VERDICT_UNKNOWN;
+    Pass pass;
+
+    if (key_text)
+        assert_int_equal(key_from_jwk(key_text, strlen(key_text), &key, NULL), 0);
+    PassFault f = pass_check(key, json_string(c, "community"), number(cJSON_GetObjectItem(c, "at"), "now"),
+                             json_string(c, "pass"), &pass);
+    if (pass_names_guest(f)) {
+        bool known = str_equal(json_string(guest, "id"), pass.guest);
+        f = pass_check_guest(f, known, has_text(cJSON_GetObjectItem(c, "used"), pass.id));
+        if (known)
+            v = judge_guest(c, guest);
+    }
+    v = pass_verdict(f, v);
+    if (!str_equal(verdict_name(v), json_string(c, "verdict")) ||
+        !str_equal(pass_fault_name(f), json_string(c, "refusal")))
+        fail_msg("%s: %s, '%s'", json_string(c, "name"), verdict_name(v), pass_fault_name(f));
+}
+
+static void test_pass_cases(void **state)
+{
+    _cleanup_(cJSON_Deletep) cJSON *cases = cases_read("tests/cases/pass.json");
+    const cJSON *c;
+
+    (void) state;
+    assert_true(cJSON_GetArraySize(cases) > 30);
+    cJSON_ArrayForEach(c, cases) {
+        check_pass_case(c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_match_cases),
         cmocka_unit_test(test_bytes_that_are_no_utf8),
         cmocka_unit_test(test_verdict_cases),
+        cmocka_unit_test(test_pass_cases),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
