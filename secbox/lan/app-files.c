@@ -26,6 +26,10 @@ INCLUDE_FILE(texts, "texts.mjs");
 INCLUDE_FILE(store, "store.mjs");
 INCLUDE_FILE(views, "views.mjs");
 INCLUDE_FILE(box, "box.mjs");
+INCLUDE_FILE(pass, "pass.mjs");
+INCLUDE_FILE(camera, "camera.mjs");
+INCLUDE_FILE(jsqr, "jsqr-1.4.0.mjs");
+INCLUDE_FILE(jsqr_license, "jsqr-1.4.0.LICENSE");
 INCLUDE_FILE(worker, "worker.mjs");
 INCLUDE_FILE(manifest, "manifest.json");
 INCLUDE_FILE(icon, "icon.svg");
@@ -40,6 +44,10 @@ const AppFile app_files[] = {
     { "/store.mjs", JS, app_store, app_store_end },
     { "/views.mjs", JS, app_views, app_views_end },
     { "/box.mjs", JS, app_box, app_box_end },
+    { "/pass.mjs", JS, app_pass, app_pass_end },
+    { "/camera.mjs", JS, app_camera, app_camera_end },
+    { "/jsqr-1.4.0.mjs", JS, app_jsqr, app_jsqr_end },
+    { "/jsqr-1.4.0.LICENSE", "text/plain; charset=utf-8", app_jsqr_license, app_jsqr_license_end },
     { "/worker.mjs", JS, app_worker, app_worker_end },
     { "/manifest.json", "application/manifest+json", app_manifest, app_manifest_end },
     { "/icon.svg", "image/svg+xml", app_icon, app_icon_end },

@@ -6,13 +6,14 @@ import os
 
 import pytest
 
-from tests.integration.test_lan import PIN, cloud, pg, place
+from tests.integration.test_lan import PIN, cloud, pg, place, with_key
 from tests.lab import browser as browsers
 from tests.lab.browser import Browser
+from tests.lab.passes import PassKey, draw_video
 from tests.lab.util import ROOT, wait_until
 
 SCREENS = os.path.join(ROOT, os.environ.get("BUILD", "build"), "screens")
-NAMES = ["search", "today", "register", "inside", "shift", "state", "settings"]
+NAMES = ["search", "today", "scan", "register", "inside", "shift", "state", "settings"]
 
 pytestmark = pytest.mark.skipif(not browsers.available(), reason="chromium or chromium-driver is missing: make deps")
 
@@ -24,6 +25,16 @@ def page(place):
     with browser:
         browser.open(f"https://secbox.local:{place.box.port}/")
         yield browser
+
+
+def picture(page, name):
+    os.makedirs(SCREENS, exist_ok=True)
+    page.resize(320, 800)
+    assert page.run("const right = (css) => document.querySelector(css).getBoundingClientRect().right;"
+                    "return right('.verdict .word') < right('.verdict')"), "the word keeps within its banner"
+    page.resize(360, 800)
+    page.screenshot(os.path.join(SCREENS, f"{name}-es-day-360.png"))
+    page.resize(1280, 900)
 
 
 def choose(page, name):
@@ -110,6 +121,55 @@ def test_a_shift(cloud, place, page):
     wait_until(lambda: outbox(page) == 0, "the entry has arrived", place.box.alive)
     guest = "Ana María Ruiz"
     assert [v[0] for v in visits(place)] == ["María del Mar", "Sin Nube", "Sin Caja", guest, guest], "each exactly once"
+
+
+def scanned(page, verdict, name):
+    page.click("[data-screen=scan]")
+    page.find(f"[data-verdict={verdict}]")
+    picture(page, name)
+
+
+def enter(page):
+    page.click(".cards .actions button")
+    page.click("main button[type=submit]")
+
+
+def test_a_pass_in_front_of_the_camera(place, folder):
+    key, video = PassKey(), os.path.join(folder, "pass.y4m")
+    place.logged_in()
+    with_key(place, key)
+    text, name = key.sign(place.community.id, place.guest)
+    draw_video(text, video)
+    browser = Browser(["secbox.local"], video=video)
+    browser.trust(place.box.authority)
+    with browser as page:
+        page.open(f"https://secbox.local:{place.box.port}/")
+        log_in(page)
+        wait_until(lambda: page.run("return Boolean(await caches.match('/jsqr-1.4.0.mjs'))"), "the app is kept")
+        scanned(page, "AUTORIZADO", "scan-good")
+        enter(page)
+        page.wait_text("Ana María Ruiz", "ul.cards")
+        assert place.box.sql("SELECT data->>'pass' FROM visits") == [[name]]
+        scanned(page, "DESCONOCIDO", "scan-used")
+        page.wait_text("El pase ya se usó", ".verdict")
+        # the tablet alone: it checks the signature itself, and knows of the use
+        wait_until(lambda: page.run("const s = await import('/store.mjs'); return (await s.getValue('guests') ?? [])"
+                                    ".some((g) => g.passes?.includes(a[0]))", name), "the copies")
+        place.box.stop()
+        page.click("main .actions button.main")
+        page.wait_text("El pase ya se usó", ".verdict")
+        page.wait_text("La caja no responde", ".notice")
+        other, other_name = key.sign(place.community.id, place.guest)
+        for code, words in ((PassKey().sign(place.community.id, place.guest)[0], "El pase no es válido"), (other, "AUTORIZADO")):
+            page.type("#code", code)
+            page.click("form button[type=submit]")
+            page.wait_text(words, ".verdict")
+        enter(page)
+        page.wait_text("Guardado en esta tableta", ".notice")
+        assert page.run("const b = await import('/box.mjs'); return (await b.lookup(a[0])).pass.refusal", other) == "pass-used"
+        place.box.start()
+        wait_until(lambda: outbox(page) == 0, "the entry has arrived", place.box.alive)
+        assert place.box.sql("SELECT pass FROM guest_uses ORDER BY at") == [[name], [other_name]]
 
 
 def test_logging_out_without_the_box(place, page):

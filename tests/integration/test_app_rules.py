@@ -40,6 +40,23 @@ const zoned = [[1790000000, "America/Bogota"], [1790000000, "Asia/Kathmandu"],
 const moments = zoned.map(([now, zone]) => localMoment(now, zone));
 console.log(JSON.stringify({ wrong, n: cases.length, moments }));
 """ % (APP, CASES)
+PASS = """
+import { readFileSync } from "node:fs";
+import { checkGuest, checkPass, looksLikePass, passVerdict } from "file://%s/pass.mjs";
+import { UNKNOWN, decide, recordOf } from "file://%s/verdict.mjs";
+const cases = JSON.parse(readFileSync("%s/pass.json", "utf8"));
+const wrong = [];
+for (const c of cases) {
+  const { refusal: first, pass } = await checkPass(c.pass, c.key, c.community, c.at.now);
+  const known = Boolean(pass) && c.guest?.id === pass.guest;
+  const refusal = pass ? checkGuest(first, known, c.used.includes(pass.id)) : first;
+  const records = known ? [recordOf("guest", c.guest), ...c.bans.map((ban) => recordOf("ban", ban))] : [];
+  const verdict = passVerdict(refusal, known ? decide(c.guest.name, records, c.at).verdict : UNKNOWN);
+  if (verdict !== c.verdict || refusal !== c.refusal) wrong.push([c.name, verdict, refusal]);
+}
+const looks = ["XYZ-987", "a.b.c", "Ana María Ruiz", "https://example.com/".repeat(5)].filter(looksLikePass);
+console.log(JSON.stringify({ wrong, n: cases.length, looks, good: looksLikePass(cases[0].pass) }));
+""" % (APP, APP, CASES)
 
 
 def run(script):
@@ -66,6 +83,12 @@ def test_verdicts_are_alike():
         {"now": 1774745999, "weekday": 0, "minute": 60 + 59},
         {"now": 1774746000, "weekday": 0, "minute": 3 * 60},
     ], "days and hours are those of the community, over a change of its clocks, too"
+
+
+def test_passes_are_judged_alike():
+    result = run(PASS)
+    assert result["wrong"] == [] and result["n"] > 30
+    assert result["good"] and result["looks"] == []
 
 
 def test_code_of_others_is_as_it_came():

@@ -25,9 +25,10 @@ def available():
 class Browser:
     """One profile, which trusts the authorities that trust() adds; resolve() leads a name to 127.0.0.1."""
 
-    def __init__(self, names=(), width=1280, height=900):
+    def __init__(self, names=(), width=1280, height=900, video=None):
+        """video: a .y4m file that its camera shows."""
         self.folder = tempfile.mkdtemp(prefix="secbox-browser-")
-        self.names, self.size = names, (width, height)
+        self.names, self.size, self.video = names, (width, height), video
         self.port, self.session, self.process = free_port(), None, None
         # certificates are looked up in the user's own NSS database
         self.env = {**os.environ, "HOME": self.folder}
@@ -52,6 +53,8 @@ class Browser:
         rules = ",".join(f"MAP {name} 127.0.0.1" for name in self.names)
         arguments = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run",
                      f"--user-data-dir={self.folder}/profile", f"--window-size={self.size[0]},{self.size[1]}",
+                     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+                     *([f"--use-file-for-fake-video-capture={self.video}"] if self.video else []),
                      *([f"--host-resolver-rules={rules}"] if rules else [])]
         options = {"goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}}
         self.session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": options}})["sessionId"]

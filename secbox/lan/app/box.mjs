@@ -2,8 +2,9 @@
 // The box, or what the tablet knows of it while it is away. Nothing is lost: what is registered goes into the outbox first, and out
 // of it only when the box has said that it is on its disk.
 
+import { checkGuest, checkPass, looksLikePass, passVerdict } from "./pass.mjs";
 import * as store from "./store.mjs";
-import { decide, localMoment, recordOf } from "./verdict.mjs";
+import { UNKNOWN, decide, localMoment, recordOf } from "./verdict.mjs";
 
 const ANSWER_MS = 5000;
 const OUTBOX_MS = 15000;
@@ -125,6 +126,8 @@ async function readPages(path, name) {
 // copies of what the tablet needs while the box is away
 export async function copyLists() {
   try {
+    const { communityId, passKey } = await request("GET", "/api/lan/status");
+    if (communityId !== undefined) await store.setValue("passes", { community: communityId, key: passKey });
     await readPages("/api/lan/ban-list", "bans");
     await readPages("/api/lan/schedule", "guests");
     await readPages("/api/lan/units", "units");
@@ -144,17 +147,24 @@ async function usesHere() {
   return uses;
 }
 
-async function lookupHere(text) {
+// What the tablet has copied, with what it has registered since.
+async function copies() {
   const [bans, guests, units, status, copiedAt] = await Promise.all(
     ["bans", "guests", "units", "status", "copiedAt"].map(store.getValue));
   // without the bans nobody is a guest
   if (!bans || !copiedAt) throw new Refused(503, { id: "app.no-data" });
   const uses = await usesHere();
-  const records = [...bans.map((b) => recordOf("ban", b)),
-    ...(guests ?? []).map((g) => recordOf("guest", { ...g, used: (g.used ?? 0) + (uses.get(g.id) ?? 0) }))];
-  const unitNames = new Map((units ?? []).map((unit) => [unit.id, unit.name]));
-  const at = localMoment(Math.floor(Date.now() / 1000), status?.timeZone || undefined);
-  const decided = decide(text, records, at);
+  return {
+    bans: bans.map((b) => recordOf("ban", b)),
+    guests: (guests ?? []).map((g) => recordOf("guest", { ...g, used: (g.used ?? 0) + (uses.get(g.id) ?? 0) })),
+    unitNames: new Map((units ?? []).map((unit) => [unit.id, unit.name])),
+    at: localMoment(Math.floor(Date.now() / 1000), status?.timeZone || undefined),
+    copiedAt,
+  };
+}
+
+// what was decided here, in the form of the box's answer
+function answerHere(decided, { unitNames, copiedAt }) {
   const order = (fit) => (fit.record === decided.reason ? 0 : 1);
   const fits = decided.fits;
   return {
@@ -174,13 +184,37 @@ async function lookupHere(text) {
   };
 }
 
+async function lookupHere(text) {
+  const here = await copies();
+  return answerHere(decide(text, [...here.bans, ...here.guests], here.at), here);
+}
+
+async function wasUsedHere(pass) {
+  return (await store.outbox()).some((item) => item.body.pass === pass && !item.refused);
+}
+
+async function lookupPassHere(text) {
+  const here = await copies();
+  const known = await store.getValue("passes");
+  const { refusal: first, pass } = await checkPass(text, known?.key, known?.community, here.at.now);
+  const guest = pass ? here.guests.find((g) => g.id === pass.guest) : undefined;
+  const used = Boolean(guest) && (Boolean(guest.passes?.includes(pass.id)) || await wasUsedHere(pass.id));
+  const refusal = pass ? checkGuest(first, Boolean(guest), used) : first;
+  const decided = guest ? decide(guest.name ?? "", [...here.bans, guest], here.at) : { verdict: UNKNOWN, doubt: false, fits: [] };
+  for (const judged of [decided, ...decided.fits]) judged.verdict = passVerdict(refusal, judged.verdict);
+  return { ...answerHere(decided, here), pass: { id: pass?.id, guest: pass?.guest, refusal: refusal || undefined } };
+}
+
+// A pass or anything else that is known of somebody.
 export async function lookup(text) {
+  const isPass = looksLikePass(text);
   try {
+    if (isPass) return await request("POST", "/api/lan/pass", { pass: text });
     return await request("GET", `/api/lan/lookup?q=${encodeURIComponent(text)}`);
   } catch (e) {
     // a box that has no bans itself says 503
     if (isRefusal(e) && e.status !== 503) throw e;
-    return lookupHere(text);
+    return isPass ? lookupPassHere(text) : lookupHere(text);
   }
 }
 

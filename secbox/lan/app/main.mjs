@@ -10,6 +10,7 @@ const { h } = views;
 const SCREENS = [
   ["search", "⌕", views.searchView],
   ["today", "☀", views.todayView],
+  ["scan", "▣", views.scanView],
   ["register", "✎", views.registerView],
   ["inside", "⌂", views.insideView],
   ["shift", "✉", views.shiftView],
@@ -25,7 +26,7 @@ const main = h("main", {});
 const nav = h("nav", {});
 let screen = "search";
 let shown = null; // what decides whether the frame has to be drawn anew
-let lacking = false; // the box was away, so nobody could be offered to log in
+let lacking = false; // the box was away or knew no guard, so nobody could be offered to log in
 
 const settings = {
   async set(name, value) {

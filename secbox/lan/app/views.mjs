@@ -2,6 +2,7 @@
 // The screens. Each is a function that fills an element; nothing is ever made from text that comes from outside but text nodes.
 
 import * as box from "./box.mjs";
+import * as camera from "./camera.mjs";
 import { t, age, clock, LANGUAGES, currentLanguage } from "./texts.mjs";
 
 const TYPE_MS = 150;
@@ -39,7 +40,7 @@ export async function loginView(root) {
   }
   if (guards.length === 0) {
     form.append(h("p", {}, t("noGuards")));
-    return true;
+    return false; // it may be starting
   }
   const guard = h("select", { id: "guard", name: "guard" }, ...guards.map((g) => h("option", { value: g.id }, g.name)));
   const pin = h("input", { id: "pin", name: "pin", type: "password", inputmode: "numeric", autocomplete: "off", required: true });
@@ -80,7 +81,8 @@ function facts(fit) {
 function banner(answer) {
   const first = answer.fits[0];
   const lines = answer.doubt ? [t("doubt")] : [];
-  if (!first) lines.push(t("nothing"));
+  if (answer.pass?.refusal) lines.push(t(answer.pass.refusal));
+  if (!first) lines.push(...(answer.pass ? [] : [t("nothing")]));
   else if (answer.verdict !== "DESCONOCIDO" || first.match === "exact") lines.push(first.name ?? first.plate ?? "", ...facts(first));
   return h("div", { class: `verdict ${answer.verdict}`, role: "status", "data-verdict": answer.verdict },
     h("span", { class: "sign", "aria-hidden": "true" }, SIGNS[answer.verdict]),
@@ -95,13 +97,24 @@ function fitCard(fit, use) {
     fit.kind === "ban" || fit.verdict === "VETADO" ? undefined : h("div", { class: "actions" }, h("button", { type: "button", onclick: () => use(fit) }, t("use"))));
 }
 
+// what a guard sees of an answer; typed: what goes into an entry of somebody who is not known
+function resultOf(answer, open, typed) {
+  const use = (fit) => open("register", { ...fit, guest: fit.kind === "guest" ? fit.id : undefined, pass: answer.pass?.id });
+  return [banner(answer), h("p", { class: "soft" }, dataAge(answer.dataSince)),
+    answer.database === false ? h("p", { class: "notice" }, t("databaseAway")) : "",
+    h("ul", { class: "cards" }, ...answer.fits.map((fit) => fitCard(fit, use))),
+    answer.pass ? "" : h("div", { class: "actions" },
+      h("button", { type: "button", onclick: () => open("register", { typed }) }, t("registerTitle")))];
+}
+
+const lookupError = (e) => errorBox(e.id === "app.no-data" ? t("noData") : e.message);
+
 export function searchView(root, open) {
   const input = h("input", { id: "search", class: "search", type: "search", autocomplete: "off", autocapitalize: "characters",
     spellcheck: "false", enterkeyhint: "search", maxlength: "60" });
   const result = h("div", {});
   let timer;
   let asked = 0;
-  const use = (fit) => open("register", { ...fit, guest: fit.kind === "guest" ? fit.id : undefined });
   const show = async () => {
     const text = input.value.trim();
     const turn = ++asked;
@@ -112,13 +125,9 @@ export function searchView(root, open) {
     try {
       const answer = await box.lookup(text);
       if (turn !== asked) return; // something newer was typed meanwhile
-      result.replaceChildren(banner(answer), h("p", { class: "soft" }, dataAge(answer.dataSince)),
-        answer.database === false ? h("p", { class: "notice" }, t("databaseAway")) : "",
-        h("ul", { class: "cards" }, ...answer.fits.map((fit) => fitCard(fit, use))),
-        h("div", { class: "actions" },
-          h("button", { type: "button", onclick: () => open("register", { typed: text }) }, t("registerTitle"))));
+      result.replaceChildren(...resultOf(answer, open, text));
     } catch (e) {
-      result.replaceChildren(errorBox(e.id === "app.no-data" ? t("noData") : e.message));
+      result.replaceChildren(lookupError(e));
     }
   };
   input.addEventListener("input", () => {
@@ -128,6 +137,39 @@ export function searchView(root, open) {
   root.replaceChildren(h("h2", {}, t("search")), field("search", t("searchLabel"), input), result);
   show();
   input.focus();
+}
+
+export function scanView(root, open) {
+  const video = h("video", { "aria-label": t("camera"), muted: true, playsinline: true });
+  const eye = h("div", {});
+  const result = h("div", { "aria-live": "polite" });
+  const code = h("input", { id: "code", name: "code", type: "text", autocomplete: "off", spellcheck: "false", maxlength: "1024" });
+  const form = h("form", {}, field("code", t("passCode"), code),
+    h("div", { class: "actions" }, h("button", { type: "submit" }, t("check"))));
+  const show = async (text) => {
+    eye.replaceChildren(h("div", { class: "actions" }, h("button", { class: "main", type: "button", onclick: look }, t("scanNext"))));
+    try {
+      result.replaceChildren(...resultOf(await box.lookup(text), open, text));
+    } catch (e) {
+      result.replaceChildren(lookupError(e));
+    }
+  };
+  const look = async () => {
+    result.replaceChildren();
+    eye.replaceChildren(h("p", { class: "soft" }, t("scanHint")), video);
+    try {
+      const text = await camera.scan(video);
+      if (text) await show(text.trim());
+    } catch {
+      if (video.isConnected) eye.replaceChildren(h("p", { class: "notice" }, t("noCamera")));
+    }
+  };
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (code.value.trim() !== "") show(code.value.trim());
+  });
+  root.replaceChildren(h("h2", {}, t("scanTitle")), eye, result, form);
+  look();
 }
 
 export async function todayView(root, open) {
@@ -166,7 +208,7 @@ export async function registerView(root, open, given = {}) {
     try {
       const there = await box.register("/api/lan/entries", {
         kind: "enter", name: value(name), plate: value(plate), document: value(paper), unit: value(unit), note: value(note),
-        companions: Number(companions.value) || 0, guest: given.guest,
+        companions: Number(companions.value) || 0, guest: given.guest, pass: given.guest ? given.pass : undefined,
       });
       open("inside", {}, there ? t("registered") : t("keptHere"));
     } catch (e) {
