@@ -5,6 +5,7 @@
 #include "gateway/serve.h"
 #include "gateway/gateway-env.h"
 #include "gateway/settings.h"
+#include "gateway/verb-doctor.h"
 #include "gateway/verb-tokens.h"
 #include "lib/cli/cli.h"
 
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },
         { "migrate", "", 0, 0, "bring the database schema up to date (serve does it too)", verb_migrate, "env-file" },
+        { "doctor", "", 0, 0, "check what a working gateway needs, and say what to do", verb_doctor, "env-file json" },
         {},
     };
     const Cli cli = {

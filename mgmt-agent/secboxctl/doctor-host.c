@@ -14,6 +14,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
+#include "lib/cli/finding-clock.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
 #define DNS_TIMEOUT (20 * USEC_PER_SEC)
@@ -25,17 +26,8 @@
 
 void check_time_sync(Doctor *d, Finding *f)
 {
-    struct timex t = {};
-    int state = adjtimex(&t);
-
     (void) d;
-    if (state < 0)
-        finding_set(f, VERDICT_UNKNOWN, "See `timedatectl`.", "the kernel does not tell: %s", strerror(errno));
-    else if (state == TIME_ERROR || (t.status & STA_UNSYNC))
-        finding_set(f, VERDICT_FAIL, "See `timedatectl`; NTP (UDP port 123) must get out.",
-                    "the clock is not synchronised");
-    else
-        finding_pass(f, "the clock is synchronised");
+    finding_of_time_sync(f);
 }
 
 void check_time_zone(Doctor *d, Finding *f)

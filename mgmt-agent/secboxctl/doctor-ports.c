@@ -1,148 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* doctor: who listens on a port that a container which is down wants to publish. */
-#include <arpa/inet.h>
-#include <dirent.h>
-#include <inttypes.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "lib/base/fileio.h"
 #include "lib/base/strv.h"
-#include "lib/base/text.h"
+#include "lib/net/port-owner.h"
 #include "mgmt-agent/secboxctl/doctor.h"
-
-#define LINE_BYTES 512
-#define LINK_BYTES 64
-#define CGROUP_MAX 4096
-#define TCP_LISTEN 10
-#define ADDRESS_DIGITS 32
-
-/* "0100007F" or 32 digits: words of an address as the kernel prints them. IPv4 becomes ::ffff:…. */
-static bool address_from_table(const char *hex, struct in6_addr *ret)
-{
-    size_t words = strlen(hex) / 8, at = words == 1 ? 12 : 0;
-
-    if (strlen(hex) % 8 != 0 || (words != 1 && words != 4))
-        return false;
-    *ret = (struct in6_addr) {};
-    if (words == 1)
-        memset(ret->s6_addr + 10, 0xff, 2);
-    for (size_t i = 0; i < words; i++) {
-        uint32_t word;
-
-        if (sscanf(hex + i * 8, "%8" SCNx32, &word) != 1)
-            return false;
-        memcpy(ret->s6_addr + at + i * 4, &word, sizeof(word));
-    }
-    return true;
-}
-
-/* HostIp of a published port; without one podman takes all addresses. */
-static bool address_from_text(const char *text, struct in6_addr *ret)
-{
-    _cleanup_(freep) char *mapped = NULL;
-
-    if (str_empty(text))
-        text = "::";
-    if (inet_pton(AF_INET6, text, ret) == 1)
-        return true;
-    mapped = str_format("::ffff:%s", text);
-    return mapped && inet_pton(AF_INET6, mapped, ret) == 1;
-}
-
-static bool is_any_v4(const struct in6_addr *a)
-{
-    static const uint8_t zero[4];
-
-    return IN6_IS_ADDR_V4MAPPED(a) && memcmp(a->s6_addr + 12, zero, sizeof(zero)) == 0;
-}
-
-/* Whether two sockets cannot listen on one port at these addresses. */
-static bool in_each_others_way(const struct in6_addr *a, const struct in6_addr *b)
-{
-    if (IN6_ARE_ADDR_EQUAL(a, b) || IN6_IS_ADDR_UNSPECIFIED(a) || IN6_IS_ADDR_UNSPECIFIED(b))
-        return true;
-    return IN6_IS_ADDR_V4MAPPED(a) && IN6_IS_ADDR_V4MAPPED(b) && (is_any_v4(a) || is_any_v4(b));
-}
-
-/* The inode of the socket that listens where a TCP port is wanted, from a table of the kernel's; 0 when there is none. */
-static uint64_t listener_in(const char *table, const struct in6_addr *wanted, unsigned port)
-{
-    char line[LINE_BYTES];
-    FILE *f = fopen(table, "re");
-    uint64_t found = 0;
-
-    while (f && found == 0 && fgets(line, sizeof(line), f)) {
-        char hex[ADDRESS_DIGITS + 1];
-        struct in6_addr address;
-        unsigned local, state;
-        uint64_t inode;
-
-        if (sscanf(line, "%*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %ju", hex, &local, &state,
-                   &inode) == 4 &&
-            local == port && state == TCP_LISTEN && address_from_table(hex, &address) &&
-            in_each_others_way(&address, wanted))
-            found = inode;
-    }
-    if (f)
-        fclose(f);
-    return found;
-}
-
-static bool holds(const char *pid, const char *socket_name)
-{
-    _cleanup_(freep) char *folder = str_format("/proc/%s/fd", pid);
-    DIR *dir = folder ? opendir(folder) : NULL;
-    const struct dirent *entry;
-    bool found = false;
-
-    while (dir && !found && (entry = readdir(dir))) {
-        char target[LINK_BYTES];
-        ssize_t n = readlinkat(dirfd(dir), entry->d_name, target, sizeof(target) - 1);
-
-        if (n <= 0)
-            continue;
-        target[n] = '\0';
-        found = str_equal(target, socket_name);
-    }
-    if (dir)
-        closedir(dir);
-    return found;
-}
-
-/* The process that has a socket: its number as text, new, or NULL. */
-static char *owner_of(uint64_t inode)
-{
-    _cleanup_(freep) char *name = str_format("socket:[%ju]", (uintmax_t) inode);
-    DIR *proc = opendir("/proc");
-    const struct dirent *entry;
-    char *pid = NULL;
-
-    while (proc && name && !pid && (entry = readdir(proc)))
-        if (entry->d_name[strspn(entry->d_name, "0123456789")] == '\0' && holds(entry->d_name, name))
-            pid = strdup(entry->d_name);
-    if (proc)
-        closedir(proc);
-    return pid;
-}
-
-/* The system's unit that a process belongs to: a new string or NULL. */
-static char *unit_of(const char *pid)
-{
-    _cleanup_(freep) char *path = str_format("/proc/%s/cgroup", pid), *text = NULL;
-
-    if (!path || file_read(path, CGROUP_MAX, &text, NULL, NULL) < 0)
-        return NULL;
-    char *at = strstr(text, "/system.slice/");
-    if (!at)
-        return NULL;
-    at += strlen("/system.slice/");
-    at[strcspn(at, "\n/")] = '\0';
-    return str_ends(at, ".service") && text_is_shell_word(at) ? strdup(at) : NULL;
-}
 
 /* The first of a container's published TCP ports that somebody listens on; 0 when there is none. */
 static unsigned taken_port(const cJSON *bindings, uint64_t *ret_inode)
@@ -152,15 +14,11 @@ static unsigned taken_port(const cJSON *bindings, uint64_t *ret_inode)
     cJSON_ArrayForEach(inside, bindings)
         cJSON_ArrayForEach(one, inside) {
             const char *text = json_string(one, "HostPort");
-            struct in6_addr address;
             uint64_t port;
 
-            if (!str_ends(inside->string, "/tcp") || !text || str_to_u64(text, 1, UINT16_MAX, &port) < 0 ||
-                !address_from_text(json_string(one, "HostIp"), &address))
+            if (!str_ends(inside->string, "/tcp") || !text || str_to_u64(text, 1, UINT16_MAX, &port) < 0)
                 continue;
-            *ret_inode = listener_in("/proc/net/tcp", &address, (unsigned) port);
-            if (*ret_inode == 0)
-                *ret_inode = listener_in("/proc/net/tcp6", &address, (unsigned) port);
+            *ret_inode = port_listener(json_string(one, "HostIp"), (unsigned) port);
             if (*ret_inode != 0)
                 return (unsigned) port;
         }
@@ -177,11 +35,11 @@ bool finding_of_taken_port(Doctor *d, const char *container, Finding *f)
         said && str_starts(said, "false ") ? cJSON_Parse(said + strlen("false ")) : NULL;
     uint64_t inode = 0;
     unsigned port = taken_port(bindings, &inode);
-    _cleanup_(freep) char *pid = port > 0 ? owner_of(inode) : NULL;
+    _cleanup_(freep) char *pid = port > 0 ? socket_owner(inode) : NULL;
 
     if (!pid)
         return false;
-    _cleanup_(freep) char *unit = unit_of(pid), *folder = str_format("/proc/%s", pid);
+    _cleanup_(freep) char *unit = process_unit(pid), *folder = str_format("/proc/%s", pid);
     _cleanup_(freep) char *start = podman_command(d, "start", container);
     finding_set(f, VERDICT_FAIL, NULL, "%s is down, and port %u that it wants is taken by process %s%s%s%s", container,
                 port, pid, unit ? " (" : "", unit ? unit : "", unit ? ")" : "");

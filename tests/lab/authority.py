@@ -36,10 +36,10 @@ class Authority:
             f.write(data)
         return path
 
-    def issue(self, name="server", hosts=("localhost", "127.0.0.1"), expired=False):
-        """Certificate and key files of a server."""
+    def issue(self, name="server", hosts=("localhost", "127.0.0.1"), expired=False, days=10):
+        """Certificate and key files of a server. It ends in so many days, and is good for eleven."""
         key = ec.generate_private_key(ec.SECP256R1())
-        until = datetime.datetime.utcnow() + (-DAY if expired else 10 * DAY)
+        until = datetime.datetime.utcnow() + (-DAY if expired else days * DAY)
         names = [x509.IPAddress(ipaddress.ip_address(h)) if h[0].isdigit() else x509.DNSName(h) for h in hosts]
         certificate = (
             x509.CertificateBuilder().subject_name(_name(hosts[0])).issuer_name(self.certificate.subject)

@@ -26,7 +26,7 @@ class Fault:
     says: str
     remedy: str
     since: bool = True
-    by: str = "box"  # whose command it is: "operator" is secbox-fleet's
+    by: str = "box"  # whose shell it is for: "gateway" is root's there, "operator" a person's with secbox-fleet
     whole: str = ""  # a file that the remedy brings back as it was
 
 
@@ -156,6 +156,96 @@ SECBOXCTL = [
           "time-zone", "/etc/localtime leads to no time zone", "timedatectl set-timezone UTC"),
 ]
 
+GATEWAY_ENV = "/etc/secbox-gateway.env"
+GATEWAY_CERT = "/etc/secbox-gateway/cloud.crt"
+GATEWAY_KEY = "/etc/secbox-gateway/cloud.key"
+OPTIONS = "SECBOX_GATEWAY_OPTIONS"
+DATABASE = "SECBOX_GATEWAY_DATABASE"
+USUAL_DATABASE = f"{DATABASE}='host=/run/postgresql dbname=secbox'"
+PSQL = "runuser -u postgres -- psql -q"
+
+
+def gateway(name, broken, plant, check, says, remedy="", since=True):
+    return Fault(name, broken, plant, check, says, remedy, since, by="gateway")
+
+
+# what stands in files of the gateway is put back by the test
+GATEWAY = [
+    gateway("stopped", "secbox-gateway was stopped", "systemctl stop secbox-gateway", "serving", "nobody listens on",
+            "systemctl start secbox-gateway", since=False),
+    gateway("port-taken", "another program listens on the gateway's port", "systemctl stop secbox-gateway; listen", "serving",
+            "where the gateway is to listen, is taken by process", "… && systemctl restart secbox-gateway"),
+    gateway("env-missing", "the gateway's env file was deleted", f"rm {GATEWAY_ENV}", "env-file", f"{GATEWAY_ENV} does not exist",
+            f'echo "{USUAL_DATABASE}" >{GATEWAY_ENV} && chmod 0640 {GATEWAY_ENV} && systemctl restart secbox-gateway', since=False),
+    gateway("env-database", f"{DATABASE} is gone from the gateway's env file", f"sed -i /^{DATABASE}=/d {GATEWAY_ENV}", "env-file",
+            f"{DATABASE} is missing",
+            f"sed -i '$a\\' {GATEWAY_ENV} && echo \"{USUAL_DATABASE}\" >>{GATEWAY_ENV} && systemctl restart secbox-gateway"),
+    gateway("env-mode", "others may read the gateway's env file, in which a password stands",
+            f"sed -i 's/dbname=secbox/dbname=secbox password=given/' {GATEWAY_ENV} && chmod 0644 {GATEWAY_ENV}", "env-file",
+            "its mode is 0644", f"chmod o= {GATEWAY_ENV}"),
+    gateway("key-mode", "others may read the gateway's private key", f"chmod 0644 {GATEWAY_KEY}", "key", "its mode is 0644",
+            f"chmod o= {GATEWAY_KEY}"),
+    gateway("key-owner", "the gateway's user may not read its private key", f"chown nobody {GATEWAY_KEY}", "key",
+            f"may not read {GATEWAY_KEY}",
+            f"chgrp … {GATEWAY_KEY} && chmod g+r {GATEWAY_KEY} && systemctl reload secbox-gateway"),
+    gateway("key-folder", "the gateway's user may not enter the folder of its certificate",
+            "chown nobody /etc/secbox-gateway && chmod 0700 /etc/secbox-gateway", "certificate",
+            "may not enter /etc/secbox-gateway",
+            "chgrp … /etc/secbox-gateway && chmod g+x /etc/secbox-gateway && systemctl reload secbox-gateway"),
+    gateway("chain", "the certificate's file lacks that of its intermediate authority", f"sed -i '/END/q' {GATEWAY_CERT}", "chain",
+            f"{GATEWAY_CERT} lacks the certificate of",
+            f"cat /etc/secbox-gateway/intermediate.crt >>{GATEWAY_CERT} && systemctl reload secbox-gateway"),
+    gateway("issuer-scheme", "--issuer says http, and the gateway does TLS itself",
+            f"sed -i 's|issuer https|issuer http|' {GATEWAY_ENV}", "issuer", "says plain HTTP",
+            f"sed -i 's|--issuer\\([ =]\\)http://|--issuer\\1https://|' {GATEWAY_ENV} && systemctl restart secbox-gateway"),
+    gateway("database-stopped", "PostgreSQL was stopped", "systemctl stop postgresql", "database", "the database does not answer",
+            "systemctl restart postgresql", since=False),
+    gateway("database-password", "PostgreSQL refuses the gateway's password",
+            f"sed -i \"s/^{DATABASE}=.*/{DATABASE}='host=\\/run\\/postgresql dbname=secbox user=locked password=given'/\" "
+            f"{GATEWAY_ENV}", "database", 'password authentication failed for user "locked"',
+            f"{PSQL} -c '\\password locked'", since=False),
+    gateway("database-user", "PostgreSQL does not know the gateway's user",
+            f"sed -i \"s/^{DATABASE}=.*/{DATABASE}='host=\\/run\\/postgresql dbname=secbox user=stranger'/\" {GATEWAY_ENV}",
+            "database", 'role "stranger" does not exist', "runuser -u postgres -- createuser stranger", since=False),
+    gateway("database-missing", "the gateway's database does not exist",
+            f"sed -i \"s/^{DATABASE}=.*/{DATABASE}='host=\\/run\\/postgresql dbname=other'/\" {GATEWAY_ENV}", "database",
+            'database "other" does not exist', "runuser -u postgres -- createdb --owner=gate other", since=False),
+    gateway("database-read-only", "the gateway's database was made read-only",
+            f"{PSQL} -c 'ALTER DATABASE secbox SET default_transaction_read_only = on'", "database-writes",
+            "the database is read-only",
+            "runuser -u postgres -- env PGOPTIONS=-cdefault_transaction_read_only=off psql -q "
+            "-c 'ALTER DATABASE \"secbox\" RESET default_transaction_read_only' "
+            "-c 'ALTER ROLE \"gate\" RESET default_transaction_read_only' && systemctl restart secbox-gateway", since=False),
+]
+
+# which no one command mends: it says what a person has to do
+GATEWAY_NAMED = [
+    gateway("options", f"{OPTIONS} has a word that is no option", f"sed -i 's|--issuer|--isuer|' {GATEWAY_ENV}", "options",
+            "--isuer is no option of serve"),
+    gateway("issuer-missing", "there is a proxy in front and no --issuer",
+            f"sed -i 's|--issuer https://[^ ]*|--forwarded-for=127.0.0.1|' {GATEWAY_ENV}", "issuer",
+            "there is a proxy in front, and no --issuer"),
+    gateway("issuer-name", "--issuer names a host that does not exist",
+            f"sed -i 's|--issuer https://[^ ]*|--issuer https://cloud.invalid|' {GATEWAY_ENV}", "issuer", "cloud.invalid",
+            since=False),
+    gateway("certificate-expired", "the certificate has expired", f"install expired.crt {GATEWAY_CERT}", "certificate",
+            "has expired"),
+    gateway("certificate-early", "the certificate is not valid yet", f"install early.crt {GATEWAY_CERT}", "certificate",
+            "is not valid before", since=False),
+    gateway("certificate-name", "the certificate is for another name", f"install other.crt {GATEWAY_CERT}", "certificate",
+            "is for DNS:cloud.example, not for 127.0.0.1"),
+    gateway("certificate-garbage", "the certificate's file holds none", f"echo nonsense >{GATEWAY_CERT}", "certificate",
+            "does not hold a certificate in PEM"),
+    gateway("key-other", "the private key is that of another certificate", f"install -m 600 other.key {GATEWAY_KEY}", "key",
+            "is not that of the certificate"),
+    gateway("schema-newer", "a newer secbox-gateway has changed the database",
+            "runuser -u postgres -- psql -q secbox -c 'INSERT INTO schema_version(version) VALUES (9999)'", "schema",
+            "the database has schema 9999"),
+    gateway("database-full", "the database's disk is full",
+            f"{PSQL} -c \"ALTER ROLE gate SET temp_tablespaces = 'small'\"", "database-writes",
+            "No space left on device", since=False),
+]
+
 PAGE = """# Faults and what mends them
 
 The tests plant each of these faults, ask, type exactly the command that is printed, and look whether it healed. This page is
@@ -176,17 +266,25 @@ def holds(pattern, text):
     return matches(f"…{pattern}…", text)
 
 
+GATEWAY_PAGE = """
+## At the gateway
+`secbox-gateway doctor` names them:
+
+"""
+
+
 def rows(faults):
     yield "| what is broken | check | it says | what mends it |"
     yield "| --- | --- | --- | --- |"
     for f in faults:
         remedy = f.remedy.replace("|", "\\|")
         where = " (on the operator's machine)" if f.by == "operator" else ""
-        yield f"| {f.broken} | `{f.check}` | {f.says} | `{remedy}`{where} |"
+        mends = f"`{remedy}`{where}" if remedy else "a person, whom it tells what to do"
+        yield f"| {f.broken} | `{f.check}` | {f.says} | {mends} |"
 
 
 def page():
-    return PAGE + "\n".join(rows(FRESH + SECBOXCTL)) + "\n"
+    return PAGE + "\n".join(rows(FRESH + SECBOXCTL)) + "\n" + GATEWAY_PAGE + "\n".join(rows(GATEWAY + GATEWAY_NAMED)) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* doctor: whether the gateway listens where it should, and who does otherwise. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gateway/doctor.h"
+#include "lib/base/fileio.h"
+#include "lib/base/strv.h"
+#include "lib/net/port-owner.h"
+
+#define OWN_NAME "secbox-gateway"
+#define COMM_MAX 64
+
+/* "ADDRESS:PORT", "[ADDRESS]:PORT": false for what is neither. */
+static bool read_listen(const char *listen, char address[static INET6_ADDRSTRLEN + 1], unsigned *ret_port)
+{
+    const char *colon = strrchr(listen, ':'), *first = listen;
+    uint64_t port;
+    size_t len = colon ? (size_t) (colon - first) : 0;
+
+    if (len > 1 && *first == '[' && colon[-1] == ']') {
+        first++;
+        len -= 2;
+    }
+    if (len == 0 || len > INET6_ADDRSTRLEN || str_to_u64(colon + 1, 1, UINT16_MAX, &port) < 0)
+        return false;
+    memcpy(address, first, len);
+    address[len] = '\0';
+    *ret_port = (unsigned) port;
+    return true;
+}
+
+/* The kernel keeps 15 bytes of a program's name. */
+static char *name_of(const char *pid)
+{
+    _cleanup_(freep) char *path = str_format("/proc/%s/comm", pid);
+    char *name = NULL;
+
+    if (!path || file_read(path, COMM_MAX, &name, NULL, NULL) < 0)
+        return NULL;
+    name[strcspn(name, "\n")] = '\0';
+    return name;
+}
+
+static void of_owner(const char *listen, const char *pid, Finding *f)
+{
+    _cleanup_(freep) char *name = name_of(pid), *unit = process_unit(pid), *folder = str_format("/proc/%s", pid);
+
+    if (name && strncmp(name, OWN_NAME, 15) == 0) {
+        finding_pass(f, "process %s listens on %s", pid, listen);
+        return;
+    }
+    finding_set(f, VERDICT_FAIL, NULL, "%s, where the gateway is to listen, is taken by process %s (%s)", listen, pid,
+                unit   ? unit
+                : name ? name
+                       : "unknown");
+    if (folder)
+        finding_since_file(f, folder);
+    finding_remedy(f, "%s %s && systemctl restart secbox-gateway", unit ? "systemctl stop" : "kill", unit ? unit : pid);
+}
+
+void check_serving(Doctor *d, Finding *f)
+{
+    char address[INET6_ADDRSTRLEN + 1];
+    unsigned port;
+
+    if (!read_listen(d->settings.listen, address, &port)) {
+        finding_set(f, VERDICT_UNKNOWN, "Give --listen a numeric address and a port, like 0.0.0.0:443.",
+                    "--listen %s does not say where", d->settings.listen);
+        return;
+    }
+    uint64_t inode = port_listener(address, port);
+    _cleanup_(freep) char *pid = inode ? socket_owner(inode) : NULL;
+    if (pid)
+        of_owner(d->settings.listen, pid, f);
+    else if (inode)
+        finding_set(f, VERDICT_UNKNOWN, "Run this as root.", "somebody else's process listens on %s",
+                    d->settings.listen);
+    else {
+        finding_set(f, VERDICT_FAIL,
+                    "Where it does not stay up, `journalctl -u secbox-gateway` has the reason, as have "
+                    "the checks below.",
+                    "nobody listens on %s: the gateway does not run", d->settings.listen);
+        finding_remedy(f, "systemctl start secbox-gateway");
+    }
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Who listens on a TCP port that somebody else wants, for sentences about it. Only root sees everybody's sockets. */
+#pragma once
+
+#include <stdint.h>
+
+/* The inode of the socket that is in the way of listening at this numeric address (NULL or "": all of them); 0: none. */
+uint64_t port_listener(const char *address, unsigned port);
+/* The process that has a socket: its number as text, new, or NULL. */
+char *socket_owner(uint64_t inode);
+/* The system's unit that a process belongs to, a word for a shell: a new string or NULL. */
+char *process_unit(const char *pid);
