@@ -11,6 +11,7 @@
 #include "lib/event/daemon.h"
 #include "secbox/control/control.h"
 #include "secbox/control/verbs.h"
+#include "secbox/health/data-health.h"
 #include "secbox/lan/lan.h"
 #include "secbox/queue/queue.h"
 #include "secbox/replica/replica.h"
@@ -29,6 +30,7 @@ struct DataPlane {
     Error fault; /* of DATABASE_URL; empty when there is none */
     ControlParts parts;
     Control *control;
+    DataHealth *health;
     data_plane_send_t send;
     void *userdata;
 };
@@ -48,10 +50,25 @@ static int send_message(cJSON *message, void *userdata)
     return text ? send_text(text, strlen(text), userdata) : -ENOMEM;
 }
 
+static int send_health(const cJSON *message, void *userdata)
+{
+    _cleanup_(freep) char *text = json_print(message);
+
+    return text ? send_text(text, strlen(text), userdata) : -ENOMEM;
+}
+
+static bool lan_serves(void *userdata)
+{
+    const DataPlane *d = userdata;
+
+    return d->lan != NULL;
+}
+
 static void tell_status(const DataPlane *d)
 {
     if (d->lan)
         lan_status_changed(d->lan);
+    data_health_look(d->health);
 }
 
 /* Events belong to the community whose data the box has. */
@@ -130,6 +147,21 @@ void data_plane_tell_config(const DataPlane *d)
     config_tell(d->fault.id ? &d->fault : NULL, -EINVAL);
 }
 
+static int start_health(DataPlane *d, Error *err)
+{
+    const DataHealthParts parts = {
+        .replica = d->parts.replica,
+        .queue = d->parts.queue,
+        .lan_serves = d->config->lan_address ? lan_serves : NULL,
+        .send = send_health,
+        .userdata = d,
+    };
+    int r = data_health_new(d->event, &parts, &d->health, err);
+
+    d->parts.health = d->health;
+    return r;
+}
+
 /* A DATABASE_URL that cannot be read is no reason not to run, either: the tunnel is how it is mended. */
 static int start_database(DataPlane *d, Error *err)
 {
@@ -160,6 +192,9 @@ int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error
     int r = start_database(d, err);
     if (r < 0)
         return r;
+    r = start_health(d, err);
+    if (r < 0)
+        return r;
     start_control(d, event, config);
     if (config->lan_address)
         r = start_lan(NULL, 0, d);
@@ -176,6 +211,7 @@ DataPlane *data_plane_free(DataPlane *d)
     control_free(d->control);
     sd_event_source_disable_unref(d->lan_retry);
     lan_free(d->lan);
+    data_health_free(d->health);
     queue_free(d->parts.queue);
     replica_free(d->parts.replica);
     error_done(&d->fault);
@@ -193,6 +229,7 @@ void data_plane_set_send(DataPlane *d, data_plane_send_t send, void *userdata)
 void data_plane_tunnel_up(DataPlane *d)
 {
     d->tunnel_up = true;
+    data_health_tunnel_up(d->health);
     tell_status(d);
     if (!d->parts.replica)
         return;
@@ -203,6 +240,7 @@ void data_plane_tunnel_up(DataPlane *d)
 void data_plane_tunnel_down(DataPlane *d)
 {
     d->tunnel_up = false;
+    data_health_tunnel_down(d->health);
     tell_status(d);
     if (!d->parts.replica)
         return;
@@ -212,6 +250,10 @@ void data_plane_tunnel_down(DataPlane *d)
 
 void data_plane_take(DataPlane *d, const cJSON *message, const char *text)
 {
-    if (d->parts.replica && !replica_take(d->parts.replica, message, text))
-        (void) queue_take(d->parts.queue, message, text);
+    if (data_health_take(d->health, message))
+        return;
+    if (d->parts.replica && !replica_take(d->parts.replica, message, text) &&
+        queue_take(d->parts.queue, message, text) &&
+        cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(message, "rejected")) > 0)
+        data_health_look(d->health);
 }

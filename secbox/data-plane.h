@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What needs the box's database: the replica of the community's data, the queue of events, and the socket by which both
- * are asked. Without a DATABASE_URL that can be read there is only the socket. */
+/* What needs the box's database: the replica of the community's data, the queue of events, the guards' pages; and the
+ * socket by which all are asked. Without a DATABASE_URL that can be read there is no replica and no queue. */
 #pragma once
 
 #include <cjson/cJSON.h>

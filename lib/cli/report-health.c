@@ -173,6 +173,58 @@ static void booted_line(FILE *out, const cJSON *values)
         line(out, "booted", since);
 }
 
+static void database_line(FILE *out, const cJSON *database)
+{
+    const char *state = json_string(database, "state"), *help = json_string(database, "help");
+
+    if (state)
+        line(out, "database", str_format("%s", help ? help : state));
+}
+
+/* "version 17, 12 s old, 40 bans (2 unconfirmed), in step" */
+static void data_line(FILE *out, const cJSON *replica)
+{
+    _cleanup_(freep) char *version = report_member(replica, "version"),
+                          *age = has(replica, "ageSeconds") ? str_format(", %.0f s old", number(replica, "ageSeconds"))
+                                                            : NULL,
+                          *bans = has(replica, "bans")
+                                      ? str_format(", %.0f bans, %.0f of them unconfirmed", number(replica, "bans"),
+                                                   number(replica, "unconfirmedBans"))
+                                      : NULL;
+    const char *sync = json_string(replica, "sync");
+
+    if (cJSON_IsObject(replica))
+        line(out, "data",
+             str_format("%s%s%s%s, %s", version ? "version " : "none yet", version ? version : "", age ? age : "",
+                        bans ? bans : "", sync ? sync : "-"));
+}
+
+static void queue_line(FILE *out, const cJSON *queue)
+{
+    const char *oldest = json_string(queue, "oldestAt");
+    _cleanup_(freep) char *since = oldest ? report_when(oldest) : NULL;
+
+    if (cJSON_IsObject(queue))
+        line(out, "queue",
+             str_format("%.0f events wait%s%s, %.0f were refused", number(queue, "waiting"), since ? " since " : "",
+                        since ? since : "", number(queue, "dead")));
+}
+
+static void lan_line(FILE *out, const cJSON *lan)
+{
+    if (cJSON_IsObject(lan))
+        line(out, "guards' pages", str_format("%s", json_bool(lan, "serving", false) ? "served" : "NOT served"));
+}
+
+static void started_line(FILE *out, const cJSON *values)
+{
+    _cleanup_(freep) char *since = report_when(json_string(values, "startedAt"));
+    const char *version = json_string(values, "version");
+
+    if (since)
+        line(out, "runs", str_format("%s since %s", version ? version : "-", since));
+}
+
 char *report_health(const cJSON *values)
 {
     char *text = NULL;
@@ -182,6 +234,11 @@ char *report_health(const cJSON *values)
     if (!out)
         return NULL;
     faults_lines(out, find(values, "faults"));
+    database_line(out, find(values, "database"));
+    data_line(out, find(values, "replica"));
+    queue_line(out, find(values, "queue"));
+    lan_line(out, find(values, "lan"));
+    started_line(out, values);
     disk_lines(out, find(values, "disks"));
     memory_line(out, find(values, "memory"));
     load_line(out, values);

@@ -343,11 +343,12 @@ static char *services_table(const cJSON *status)
 
 char *report_status(const cJSON *status)
 {
-    _cleanup_(freep) char *services = services_table(status), *health = report_health(member(status, "health"));
+    _cleanup_(freep) char *services = services_table(status), *health = report_health(member(status, "health")),
+                          *secbox = report_health(member(status, "secbox"));
     char *text = NULL;
     size_t size = 0;
 
-    if (!services || !health)
+    if (!services || !health || !secbox)
         return NULL;
     FILE *out = open_memstream(&text, &size);
     if (!out)
@@ -357,7 +358,7 @@ char *report_status(const cJSON *status)
     status_push(out, status);
     if (member_object(status, "error"))
         status_line(out, "containers", report_error(member(status, "error")));
-    fprintf(out, "%s%s\n%s", *health ? "\n" : "", health, services);
+    fprintf(out, "%s%s%s%s\n%s", *health ? "\n" : "", health, *secbox ? "\nsecbox\n" : "", secbox, services);
     if (fclose(out) != 0) {
         free(text);
         return NULL;

@@ -37,6 +37,9 @@ int secboxctl_connect(const Secboxctl *ctl, AgentSocket **ret, Error *err) _must
 /* {"type", "id"} with a random id. */
 cJSON *secboxctl_request(const char *type);
 
+/* A verb of secbox's own socket, which has no members; *ret is the report. */
+int secboxctl_ask_secbox(const char *verb, usec_t timeout, cJSON **ret, Error *err) _must_check_;
+
 /* --timeout as microseconds; usage errors have the id "usage". */
 int secboxctl_timeout(const Secboxctl *ctl, usec_t *ret, Error *err) _must_check_;
 

@@ -16,7 +16,7 @@
 #define TEXT_MAX (256 * 1024)
 
 /* Sends `request`, which it takes; *ret is the report. */
-static int ask(cJSON *request, cJSON **ret, Error *err)
+static int ask_within(cJSON *request, usec_t timeout, cJSON **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *question = request, *answer = NULL;
     _cleanup_(agent_closep) AgentSocket *s = NULL;
@@ -24,7 +24,7 @@ static int ask(cJSON *request, cJSON **ret, Error *err)
     int r = path && question ? secbox_open(path, &s, err) : -ENOMEM;
 
     if (r >= 0)
-        r = agent_ask(s, question, "data.answer", ASK_TIMEOUT, &answer, err);
+        r = agent_ask(s, question, "data.answer", timeout, &answer, err);
     if (r < 0)
         return error_from_errno(err, r, "ask secbox");
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(answer, "error");
@@ -34,11 +34,21 @@ static int ask(cJSON *request, cJSON **ret, Error *err)
     return *ret ? 0 : error_set(err, EHOSTUNREACH, "agent.bad-answer", "secbox's answer holds no report");
 }
 
+static int ask(cJSON *request, cJSON **ret, Error *err)
+{
+    return ask_within(request, ASK_TIMEOUT, ret, err);
+}
+
 static cJSON *question_new(const char *verb)
 {
     _cleanup_(cJSON_Deletep) cJSON *q = secboxctl_request("data.ask");
 
     return q && json_add_string(q, "verb", verb) >= 0 ? TAKE_PTR(q) : NULL;
+}
+
+int secboxctl_ask_secbox(const char *verb, usec_t timeout, cJSON **ret, Error *err)
+{
+    return ask_within(question_new(verb), timeout, ret, err);
 }
 
 /* What `print` makes of the answer, or all of it with --json. */

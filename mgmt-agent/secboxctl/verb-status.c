@@ -8,6 +8,7 @@
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
 #define ASK_TIMEOUT (30 * USEC_PER_SEC)
+#define SECBOX_TIMEOUT (5 * USEC_PER_SEC)
 #define HISTORY_DEFAULT 20
 #define HISTORY_MAX 1000
 
@@ -17,6 +18,16 @@ static int ask(const Secboxctl *ctl, cJSON *request, const char *answer, cJSON *
     int r = request ? secboxctl_connect(ctl, &agent, err) : error_from_errno(err, -ENOMEM, "make a request");
 
     return r < 0 ? r : agent_ask(agent, request, answer, ASK_TIMEOUT, ret, err);
+}
+
+/* A box without secbox, or with one that does not answer, has a status, too. */
+static int add_secbox(cJSON *status)
+{
+    cJSON *values = NULL;
+
+    if (secboxctl_ask_secbox("health", SECBOX_TIMEOUT, &values, NULL) < 0)
+        return 0;
+    return json_add_item(status, "secbox", values);
 }
 
 int verb_status(int argc, char **argv, void *userdata)
@@ -31,7 +42,10 @@ int verb_status(int argc, char **argv, void *userdata)
     if (r < 0)
         return secboxctl_fail(ctl, &err, r);
 
-    const cJSON *status = cJSON_GetObjectItemCaseSensitive(answer, "status");
+    cJSON *status = cJSON_GetObjectItemCaseSensitive(answer, "status");
+    r = add_secbox(status);
+    if (r < 0)
+        return secboxctl_fail(ctl, &err, r);
     return ctl->json ? report_json(status, EXIT_OK) : report_text(report_status(status), EXIT_OK);
 }
 

@@ -339,6 +339,13 @@ static void queue_put(Question *q, const cJSON *message)
     keep_written(q, w, r, &err);
 }
 
+static void answer_health(Question *q, const DataHealth *health)
+{
+    const cJSON *values = data_health_values(health);
+
+    question_answer(q, values ? cJSON_Duplicate(values, true) : cJSON_CreateObject());
+}
+
 static const struct {
     const char *verb;
     void (*run)(Question *q, const cJSON *message);
@@ -360,6 +367,10 @@ void control_answer_verb(Question *q, const cJSON *message, void *userdata)
     _cleanup_(error_done) Error err = {};
     const char *verb = json_string(message, "verb");
 
+    if (str_equal(verb, "health")) {
+        answer_health(q, parts->health);
+        return;
+    }
     if (!parts->replica) {
         question_refuse(
             q, error_set(&err, ENODATA, "sync.no-database", "the database is %s", database_state_help(DATABASE_NONE)),

@@ -49,8 +49,8 @@ class FakeAgent:
     """`answers` maps a request's type to a list of messages, or to a function of the request that makes one. A message
     without an `id` gets the request's. A str is sent as it is, None closes the connection."""
 
-    def __init__(self, root):
-        self.path = os.path.join(root, "run/tucomunidad/mgmt-agent.sock")
+    def __init__(self, root, path="run/tucomunidad/mgmt-agent.sock"):
+        self.path = os.path.join(root, path)
         self.requests = []
         self.answers = {"status.get": [{"type": "status.report", "status": STATUS}]}
         self.closing = False

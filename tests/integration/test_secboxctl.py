@@ -245,6 +245,7 @@ def test_status(ctl, agent):
                  "512 MiB of 7.7 GiB available, 23 MiB of swap in use", "0.4 0.3 0.2 on 4 processors, 12 % busy",
                  "sda well, 34 degrees, 4 % of its life used", "1.2 GiB images, 340 MiB volumes, 12 MiB written"):
         assert line in p.stdout, p.stdout
+    assert "database" not in p.stdout, "there is no secbox to ask"
     assert json.loads(ctl.run("status", "--json").stdout) == STATUS
     assert all(r["type"] == "status.get" and r["id"] for r in agent.requests)
     assert len({r["id"] for r in agent.requests}) == 2

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "secbox/health/data-faults.h"
+
+#include <errno.h>
+
+#include "lib/base/strv.h"
+
+/* the gateway raises its alarm about bans then, too */
+#define DATA_OLD_SECONDS 86400
+
+static const cJSON *find(const cJSON *o, const char *key)
+{
+    return cJSON_GetObjectItemCaseSensitive(o, key);
+}
+
+static double number(const cJSON *o, const char *key)
+{
+    const cJSON *item = find(o, key);
+
+    return cJSON_IsNumber(item) ? item->valuedouble : 0;
+}
+
+/* Takes the text. */
+static int add(cJSON *faults, const char *key, char *text)
+{
+    _cleanup_(freep) char *owned = text;
+
+    return owned ? json_add_string(faults, key, owned) : -ENOMEM;
+}
+
+/* A database that has not answered yet is none. */
+static int judge_database(cJSON *faults, const cJSON *database)
+{
+    const char *state = json_string(database, "state"), *help = json_string(database, "help");
+    _cleanup_(freep) char *key = state ? str_format("database.%s", state) : NULL;
+
+    if (!state || str_equal(state, "up") || str_equal(state, "connecting") || str_equal(state, "none"))
+        return 0;
+    return key ? add(faults, key, str_format("the database is %s", help ? help : state)) : -ENOMEM;
+}
+
+static int judge_data(cJSON *faults, const cJSON *replica)
+{
+    double age = number(replica, "ageSeconds"), unconfirmed = number(replica, "unconfirmedBans");
+    int r = 0;
+
+    if (age >= DATA_OLD_SECONDS)
+        r = add(faults, "data.old", str_format("the community's data are %.0f hours old", age / 3600));
+    if (r == 0 && unconfirmed > 0)
+        r = add(
+            faults, "bans.unconfirmed",
+            str_format("%.0f bans went away without having been lifted, and hold until somebody agrees", unconfirmed));
+    return r;
+}
+
+static int judge_queue(cJSON *faults, const cJSON *queue)
+{
+    double dead = number(queue, "dead");
+
+    return dead > 0 ? add(faults, "queue.dead", str_format("the gateway has refused %.0f events", dead)) : 0;
+}
+
+cJSON *data_faults(const cJSON *values)
+{
+    _cleanup_(cJSON_Deletep) cJSON *faults = cJSON_CreateObject();
+
+    if (!faults || judge_database(faults, find(values, "database")) < 0 ||
+        judge_data(faults, find(values, "replica")) < 0 || judge_queue(faults, find(values, "queue")) < 0)
+        return NULL;
+    if (!json_bool(find(values, "lan"), "serving", true) &&
+        add(faults, "lan.down", str_format("the guards' pages are not served")) < 0)
+        return NULL;
+    return TAKE_PTR(faults);
+}

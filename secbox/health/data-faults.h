@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* Which of secbox's values somebody should know of. Pure. */
+#pragma once
+
+#include "lib/data/json.h"
+
+/* A new object as host_faults() of mgmt-agent makes it: "database.missing", "data.old", "bans.unconfirmed", "queue.dead",
+ * "lan.down", each with a sentence. NULL when out of memory. */
+cJSON *data_faults(const cJSON *values);
