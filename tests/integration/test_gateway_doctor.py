@@ -20,7 +20,7 @@ from tests.conftest import require_programs  # noqa: E402
 from tests.lab import faults  # noqa: E402
 from tests.lab.authority import DAY, Authority, _name  # noqa: E402
 from tests.lab.postgres import Postgres, available  # noqa: E402
-from tests.lab.util import Daemon, free_port, port_answers, program, read_text, wait_until  # noqa: E402
+from tests.lab.util import Daemon, LabError, free_port, port_answers, program, read_text, wait_until  # noqa: E402
 
 SYSTEMCTL = "#!/bin/sh\necho \"$*\" >>\"$(dirname \"$0\")/systemctl.log\"\n"
 LISTEN = "#!/bin/sh\nexec {python} -m http.server --bind 127.0.0.1 {port} >/dev/null 2>&1 &\n"
@@ -204,8 +204,15 @@ def find(machine, fault):
     return finding
 
 
+def well(machine):
+    try:
+        wait_until(lambda: not machine.findings(), "the gateway is well")
+    except LabError as e:
+        pytest.fail(f"{e}: {machine.findings()}")
+
+
 def test_a_gateway_that_is_well(machine):
-    assert not machine.findings()
+    well(machine)
     p = subprocess.run([program("secbox-gateway"), "doctor", "--env-file", machine.env_file], env={**machine.env, "PGUSER": "gate"},
                        capture_output=True, text=True, check=False)
     assert "CHECK " in p.stdout and " passed, " in p.stdout, p
@@ -223,8 +230,7 @@ def test_the_doctor_names_it_and_mends_it(machine, fault):
         assert machine.doctor()["env-file"]["result"] == "pass"
         return
     assert not is_about_rights(fault) or machine.doctor(True)[fault.check]["result"] == "pass"
-    left = wait_until(lambda: not machine.findings() or None, "the gateway is well")
-    assert left is True, machine.findings()
+    well(machine)
 
 
 @pytest.mark.parametrize("fault", faults.GATEWAY_NAMED, ids=lambda f: f.name)
