@@ -12,7 +12,6 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/service-watch-impl.h"
 #include "mgmt-agent/state/proc.h"
-#include "mgmt-agent/state/snapshot-store.h"
 
 #define HEALTH_FILE "healthcheck.log"
 #define HEALTH_FILE_MAX (256 * 1024)
@@ -188,7 +187,7 @@ static void drop(ServiceWatch *w, ServiceEntry *old, size_t n)
 static void rebuild(ServiceWatch *w, const Current *current)
 {
     ServiceEntry *old = calloc(COMPOSE_SERVICES_MAX, sizeof(*old));
-    _cleanup_(cJSON_Deletep) cJSON *remembered = NULL;
+    _cleanup_(services_file_done) ServicesFile remembered = {};
     bool first = !w->followed, deployed = !str_equal(w->version, current->version);
     usec_t since = current->at > 0 ? current->at : realtime_usec();
     size_t n_old = w->n;
@@ -197,8 +196,8 @@ static void rebuild(ServiceWatch *w, const Current *current)
         return;
     memcpy(old, w->entries, sizeof(w->entries));
     w->n = 0;
-    if (first && store_load_services(&remembered, NULL) < 0)
-        remembered = NULL;
+    if (first)
+        services_file_load(&remembered);
     for (size_t i = 0; i < current->n_services && w->n < COMPOSE_SERVICES_MAX; i++) {
         ServiceEntry *e = &w->entries[w->n];
 
@@ -207,11 +206,11 @@ static void rebuild(ServiceWatch *w, const Current *current)
             break;
         }
         keep_record(e, old, n_old, deployed);
-        service_watch_recall(e, remembered);
+        service_watch_recall(e, &remembered);
         w->n++;
     }
     if (first)
-        service_watch_recall_removed(w, remembered);
+        service_watch_recall_removed(w, &remembered);
     drop(w, old, n_old);
     free(old);
     for (size_t i = 0; i < w->n; i++)

@@ -9,6 +9,7 @@
 #include "mgmt-agent/agent/manual-changes.h"
 #include "mgmt-agent/agent/service-rules.h"
 #include "mgmt-agent/agent/service-watch.h"
+#include "mgmt-agent/state/services-file.h"
 
 typedef struct ServiceEntry {
     ServiceWatch *watch;
@@ -68,13 +69,13 @@ void service_entry_checked(ServiceEntry *e);
 /* service-watch-report.c: what is remembered and said. */
 void service_watch_save(const ServiceWatch *w);
 /* What was remembered of this service, if it is the same container. */
-void service_watch_recall(ServiceEntry *e, const cJSON *remembered);
+void service_watch_recall(ServiceEntry *e, const ServicesFile *remembered);
 /* The same without a look at which container it was. */
-void service_watch_recall_entry(ServiceEntry *e, const cJSON *item);
+void service_watch_recall_entry(ServiceEntry *e, const ServiceStatus *s);
 void service_entry_log(const ServiceEntry *e, const ServiceRecord *before);
 
 /* service-watch-removed.c: what a deployment has taken away in the middle of its trouble. */
 /* False: it was in none, and is left to the caller. */
 bool service_watch_remove(ServiceWatch *w, ServiceEntry *e);
 void service_watch_forget_removed(ServiceWatch *w);
-void service_watch_recall_removed(ServiceWatch *w, const cJSON *remembered);
+void service_watch_recall_removed(ServiceWatch *w, const ServicesFile *remembered);

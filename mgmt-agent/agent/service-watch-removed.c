@@ -55,11 +55,11 @@ static bool is_followed(const ServiceWatch *w, const char *name)
     return false;
 }
 
-static void recall(ServiceWatch *w, const cJSON *item)
+static void recall(ServiceWatch *w, const ServiceStatus *s)
 {
-    ServiceEntry e = { .watch = w, .name = strdup(json_string(item, "name") ? json_string(item, "name") : "") };
+    ServiceEntry e = { .watch = w, .name = strdup(s->name ? s->name : "") };
 
-    service_watch_recall_entry(&e, item);
+    service_watch_recall_entry(&e, s);
     if (e.name && e.record.state == SERVICE_REMOVED)
         keep(w, &e);
     else if (e.name)
@@ -67,14 +67,12 @@ static void recall(ServiceWatch *w, const cJSON *item)
     service_entry_done(&e);
 }
 
-void service_watch_recall_removed(ServiceWatch *w, const cJSON *remembered)
+void service_watch_recall_removed(ServiceWatch *w, const ServicesFile *remembered)
 {
-    const cJSON *item;
-
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(remembered, "removed"))
-        recall(w, item);
+    for (size_t i = 0; i < remembered->n_removed; i++)
+        recall(w, &remembered->removed[i]);
     /* taken away while nobody watched */
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(remembered, "services"))
-        if (!is_followed(w, json_string(item, "name")))
-            recall(w, item);
+    for (size_t i = 0; i < remembered->n_services; i++)
+        if (!is_followed(w, remembered->services[i].name))
+            recall(w, &remembered->services[i]);
 }

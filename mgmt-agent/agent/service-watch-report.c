@@ -9,7 +9,6 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/service-watch-impl.h"
-#include "mgmt-agent/state/snapshot-store.h"
 
 #define LOG_SAID_MAX 2000
 #define SUMMARY_MAX 4096
@@ -27,60 +26,52 @@ static const char *log_end(const char *log)
     return log ? log + 1 : "";
 }
 
-static int add_time(cJSON *o, const char *key, usec_t at)
+/* Entries as they are told. What they point to is borrowed: from the entries, and `troubles`, a place for each. */
+static void tell(const ServiceEntry *entries, size_t n, ServiceStatus *ret, ServiceTrouble *troubles)
 {
-    char text[TIMESTAMP_SIZE];
+    for (size_t i = 0; i < n; i++) {
+        const ServiceEntry *e = &entries[i];
+        const ServiceRecord *r = &e->record;
 
-    return at > 0 ? json_add_string(o, key, timestamp_format(at, text)) : 0;
+        ret[i] = (ServiceStatus) {
+            .name = e->name,
+            .state = (char *) service_state_to_string(r->state),
+            .since = r->since,
+            .trouble = r->trouble == SERVICE_UNKNOWN ? NULL : &troubles[i],
+        };
+        troubles[i] = (ServiceTrouble) {
+            .what = (char *) service_state_to_string(r->trouble),
+            .since = r->trouble_since,
+            .until = r->trouble_until,
+            .exit_code = e->exit_code,
+            .restarts = (int) r->restarts,
+            .error = service_in_trouble(r) ? e->watch->error : NULL,
+            .log = (char *) log_end(e->log),
+        };
+    }
 }
 
-static int add_trouble(const ServiceEntry *e, cJSON *o)
+static cJSON *describe(const ServiceWatch *w, bool with_removed)
 {
-    const ServiceRecord *r = &e->record;
-    cJSON *trouble = cJSON_CreateObject();
-    const char *error = e->watch->error && service_in_trouble(r) ? e->watch->error : NULL;
+    ServiceStatus all[2 * COMPOSE_SERVICES_MAX] = {};
+    ServiceTrouble troubles[2 * COMPOSE_SERVICES_MAX];
+    size_t n = w ? w->n : 0, n_removed = w && with_removed ? w->n_removed : 0;
 
-    if (json_add_item(o, "trouble", trouble) < 0 ||
-        json_add_string(trouble, "what", service_state_to_string(r->trouble)) < 0 ||
-        add_time(trouble, "since", r->trouble_since) < 0 || add_time(trouble, "until", r->trouble_until) < 0 ||
-        json_add_int(trouble, "exitCode", e->exit_code) < 0 ||
-        json_add_int(trouble, "restarts", (int) r->restarts) < 0 || json_add_string(trouble, "error", error) < 0 ||
-        (e->log && json_add_string(trouble, "log", log_end(e->log)) < 0))
-        return -ENOMEM;
-    return 0;
-}
-
-static int add_entry(const ServiceEntry *e, cJSON *all)
-{
-    cJSON *o = cJSON_CreateObject();
-
-    if (!o || json_append(all, o) < 0 || json_add_string(o, "name", e->name) < 0 ||
-        json_add_string(o, "state", service_state_to_string(e->record.state)) < 0 ||
-        add_time(o, "since", e->record.since) < 0)
-        return -ENOMEM;
-    return e->record.trouble == SERVICE_UNKNOWN ? 0 : add_trouble(e, o);
-}
-
-static int add_entries(cJSON *all, const ServiceEntry *entries, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (add_entry(&entries[i], all) < 0)
-            return -ENOMEM;
-    return 0;
+    if (n > 0)
+        tell(w->entries, n, all, troubles);
+    if (n_removed > 0)
+        tell(w->removed, n_removed, all + n, troubles + n);
+    return service_statuses_to_json(all, n + n_removed);
 }
 
 cJSON *service_watch_describe(const ServiceWatch *w)
 {
-    _cleanup_(cJSON_Deletep) cJSON *all = cJSON_CreateArray();
-
-    return !all || (w && add_entries(all, w->entries, w->n) < 0) ? NULL : TAKE_PTR(all);
+    return describe(w, false);
 }
 
 cJSON *service_watch_describe_all(const ServiceWatch *w)
 {
-    _cleanup_(cJSON_Deletep) cJSON *all = service_watch_describe(w);
-
-    return !all || (w && add_entries(all, w->removed, w->n_removed) < 0) ? NULL : TAKE_PTR(all);
+    return describe(w, true);
 }
 
 static int measure(const ServiceEntry *e, cJSON *all)
@@ -118,73 +109,53 @@ void service_watch_tell_manager(const ServiceWatch *w)
 
 void service_watch_save(const ServiceWatch *w)
 {
-    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    ServiceStatus all[COMPOSE_SERVICES_MAX], removed[COMPOSE_SERVICES_MAX];
+    ServiceTrouble troubles[COMPOSE_SERVICES_MAX], of_removed[COMPOSE_SERVICES_MAX];
+    const ServicesFile f = { .services = all, .n_services = w->n, .removed = removed, .n_removed = w->n_removed };
     _cleanup_(error_done) Error err = {};
-    cJSON *all = service_watch_describe(w), *removed = cJSON_CreateArray();
-    int r = o ? json_add_item(o, "services", all) : -ENOMEM;
+    int r;
 
-    for (size_t i = 0; r == 0 && i < w->n; i++) {
-        cJSON *item = cJSON_GetArrayItem(all, (int) i);
-
-        r = json_add_string(item, "id", w->entries[i].id);
-        if (r == 0)
-            r = json_add_int(item, "tries", (int) w->entries[i].record.tries);
-        if (r == 0)
-            r = json_add_bool(item, "recreated", w->entries[i].record.recreated);
+    tell(w->entries, w->n, all, troubles);
+    tell(w->removed, w->n_removed, removed, of_removed);
+    for (size_t i = 0; i < w->n; i++) {
+        all[i].id = w->entries[i].id;
+        all[i].tries = w->entries[i].record.tries;
+        all[i].recreated = w->entries[i].record.recreated;
     }
-    if (r == 0)
-        r = json_add_item(o, "removed", removed);
-    if (r == 0)
-        r = add_entries(removed, w->removed, w->n_removed);
-    if (r == 0)
-        r = store_save_services(o, &err);
+    r = services_file_save(&f, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot write down how the services are");
 }
 
-static unsigned count(const cJSON *o, const char *key)
+void service_watch_recall_entry(ServiceEntry *e, const ServiceStatus *s)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, key);
-
-    return cJSON_IsNumber(item) && item->valueint > 0 ? (unsigned) item->valueint : 0;
-}
-
-static void recall_time(const cJSON *o, const char *key, usec_t *at)
-{
-    const char *text = json_string(o, key);
-
-    if (text)
-        (void) timestamp_parse(text, at);
-}
-
-void service_watch_recall_entry(ServiceEntry *e, const cJSON *item)
-{
-    const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(item, "trouble");
+    static const ServiceTrouble none = {};
+    const ServiceTrouble *t = s->trouble ? s->trouble : &none;
     ServiceRecord *r = &e->record;
 
-    r->state = service_state_from_string(json_string(item, "state"));
+    r->state = service_state_from_string(s->state);
     r->seen = r->state == SERVICE_BY_HAND || r->state == SERVICE_ENDED ? r->state : SERVICE_UNKNOWN;
-    recall_time(item, "since", &r->since);
-    r->trouble = service_state_from_string(json_string(trouble, "what"));
-    recall_time(trouble, "since", &r->trouble_since);
-    recall_time(trouble, "until", &r->trouble_until);
+    r->since = s->since > 0 ? s->since : r->since;
+    r->trouble = service_state_from_string(t->what);
+    r->trouble_since = t->since > 0 ? t->since : r->trouble_since;
+    r->trouble_until = t->until > 0 ? t->until : r->trouble_until;
     r->trouble_at = boottime_usec();
-    r->restarts = count(trouble, "restarts");
-    r->tries = count(item, "tries");
-    r->recreated = json_bool(item, "recreated", false);
-    e->exit_code = (int) count(trouble, "exitCode");
-    if (json_string(trouble, "log"))
-        e->log = strdup(json_string(trouble, "log"));
+    r->restarts = t->restarts > 0 ? (unsigned) t->restarts : 0;
+    r->tries = s->tries;
+    r->recreated = s->recreated;
+    e->exit_code = t->exit_code > 0 ? t->exit_code : 0;
+    if (t->log)
+        e->log = strdup(t->log);
 }
 
-void service_watch_recall(ServiceEntry *e, const cJSON *remembered)
+void service_watch_recall(ServiceEntry *e, const ServicesFile *remembered)
 {
-    const cJSON *item;
+    for (size_t i = 0; i < remembered->n_services && !e->one_shot; i++) {
+        const ServiceStatus *s = &remembered->services[i];
 
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(remembered, "services")) {
-        if (!str_equal(json_string(item, "name"), e->name) || !str_equal(json_string(item, "id"), e->id) || e->one_shot)
+        if (!str_equal(s->name, e->name) || !str_equal(s->id, e->id))
             continue;
-        service_watch_recall_entry(e, item);
+        service_watch_recall_entry(e, s);
         if (service_in_trouble(&e->record)) /* it may be well by now */
             service_watch_ask_in(e->watch, 0);
     }

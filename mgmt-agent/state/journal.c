@@ -44,6 +44,19 @@ static const JsonField update_fields[] = {
 };
 static const JsonType update_type = JSON_TYPE(ImageUpdate, update_fields);
 
+static const JsonField failure_fields[] = {
+    { JSON_FIELD(JournalFailure, id, "id") },
+    { JSON_FIELD(JournalFailure, message, "message") },
+    { JSON_FIELD(JournalFailure, file, "file") },
+    { JSON_FIELD(JournalFailure, key, "key") },
+    { JSON_FIELD(JournalFailure, line, "line") },
+    { JSON_FIELD(JournalFailure, phase, "phase") },
+    { JSON_FIELD(JournalFailure, log, "log") },
+    { JSON_REST_FIELD(JournalFailure, rest) },
+    {},
+};
+static const JsonType failure_type = JSON_TYPE(JournalFailure, failure_fields);
+
 static const JsonField journal_fields[] = {
     { JSON_NAME_FIELD(Journal, state, "state", deploy_state_names) },
     { JSON_FIELD(Journal, kind, "kind") },
@@ -59,7 +72,7 @@ static const JsonField journal_fields[] = {
     { JSON_FIELD(Journal, confirm_usec, "confirmUsec") },
     { JSON_FIELD(Journal, started_realtime, "startedRealtime") },
     { JSON_LIST_FIELD(Journal, steps, "steps", &step_type) },
-    { JSON_FIELD(Journal, failure, "failure") },
+    { JSON_OBJECT_FIELD(Journal, failure, "failure", &failure_type) },
     { JSON_OBJECT_FIELD(Journal, project, "project", &current_type) },
     { JSON_LIST_FIELD(Journal, updates, "updates", &update_type) },
     { JSON_REST_FIELD(Journal, rest) },
@@ -77,6 +90,37 @@ int journal_add_step(Journal *j, const JournalStep *step)
     JournalStep *s = json_list_add(&step_type, &j->steps, &j->n_steps);
 
     return s ? json_copy(&step_type, step, s) : -ENOMEM;
+}
+
+static void forget_failure(Journal *j)
+{
+    if (j->failure)
+        json_done(&failure_type, j->failure);
+    j->failure = (free(j->failure), NULL);
+}
+
+int journal_note_failure(Journal *j, const Error *err, int r, const char *phase, const char *log)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = json_from_error(err, r);
+    int noted;
+
+    forget_failure(j);
+    j->failure = o ? calloc(1, sizeof(*j->failure)) : NULL;
+    if (!j->failure)
+        return -ENOMEM;
+    noted = json_read(o, &failure_type, j->failure);
+    if (noted == 0)
+        noted = json_set(&j->failure->phase, phase);
+    if (noted == 0)
+        noted = json_set(&j->failure->log, log);
+    return noted;
+}
+
+int journal_failure_to_error(const Journal *j, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = json_write(&failure_type, j->failure);
+
+    return json_to_error(o, EIO, err);
 }
 
 ImageUpdate *journal_add_update(Journal *j)

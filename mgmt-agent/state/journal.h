@@ -36,6 +36,15 @@ typedef struct ImageUpdate {
     cJSON *rest;
 } ImageUpdate;
 
+/* Why a deployment is rolling back: an error, the phase in which it came up, and the last lines of the container that was not
+ * proved. */
+typedef struct JournalFailure {
+    char *id, *message, *file, *key;
+    unsigned line;
+    char *phase, *log;
+    cJSON *rest;
+} JournalFailure;
+
 typedef struct Journal {
     DeployState state;
     char *kind;         /* KIND_…; NULL for a push */
@@ -50,9 +59,9 @@ typedef struct Journal {
     usec_t deadline_usec;
     usec_t confirm_usec; /* how long the cloud has to confirm */
     usec_t started_realtime;
-    cJSON *failure;       /* why it is rolling back: phase, status, error; NULL otherwise */
-    Current *project;     /* what becomes current when it is committed */
-    ImageUpdate *updates; /* an update's; NULL otherwise */
+    JournalFailure *failure; /* NULL: it is not rolling back, or was interrupted */
+    Current *project;        /* what becomes current when it is committed */
+    ImageUpdate *updates;    /* an update's; NULL otherwise */
     size_t n_updates;
     JournalStep *steps;
     size_t n_steps;
@@ -73,6 +82,11 @@ void journal_done(Journal *j);
 
 /* Copies the step's strings. */
 int journal_add_step(Journal *j, const JournalStep *step) _must_check_;
+
+/* Notes why it is rolling back, in place of what was noted before; `log` may be NULL. */
+int journal_note_failure(Journal *j, const Error *err, int r, const char *phase, const char *log) _must_check_;
+/* The error of the failure that is noted, which must be there; returns -EIO. */
+int journal_failure_to_error(const Journal *j, Error *err);
 
 /* One more update, all 0; NULL when out of memory. */
 ImageUpdate *journal_add_update(Journal *j);

@@ -154,16 +154,6 @@ int store_list_snapshots(char ***ret)
     return r;
 }
 
-int store_save_services(const cJSON *services, Error *err)
-{
-    return state_file_save("services.json", services, err);
-}
-
-int store_load_services(cJSON **ret, Error *err)
-{
-    return load_json("services.json", ret, err);
-}
-
 int store_load_floor(uint64_t *ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = NULL;

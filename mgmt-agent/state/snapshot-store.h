@@ -37,10 +37,6 @@ int store_load_history(size_t limit, cJSON **ret, Error *err) _must_check_;
 int store_save_unacked(const cJSON *result, Error *err) _must_check_;
 int store_load_unacked(cJSON **ret, Error *err) _must_check_;
 
-/* services.json: how the services were, for the agent after this one. NULL when nothing was said. */
-int store_save_services(const cJSON *services, Error *err) _must_check_;
-int store_load_services(cJSON **ret, Error *err) _must_check_;
-
 /* One digest over everything that decides what would be done with a compose text: the text, secbox.env, policy.json.
  * A missing file counts as empty. New hexadecimal string. */
 int store_inputs_digest(const char *compose, char **ret, Error *err) _must_check_;

@@ -33,6 +33,7 @@ static void add_step(Journal *j, const char *action, const char *service, const 
 static void fill(Journal *j)
 {
     _cleanup_(cJSON_Deletep) cJSON *project = NULL;
+    _cleanup_(error_done) Error failed = {};
 
     *j = (Journal) { .state = DEPLOY_PROVING,
                      .id = strdup("d-1"),
@@ -45,7 +46,9 @@ static void fill(Journal *j)
                      .deadline_usec = UINT64_MAX,
                      .confirm_usec = 300 * USEC_PER_SEC,
                      .started_realtime = UINT64_C(1767323045678000) };
-    j->failure = json_of("{\"id\":\"prove.not-running\",\"message\":\"es läuft nicht\",\"phase\":\"prove\"}");
+    error_set_at(&failed, EIO, "prove.not-running", "compose.yaml", 7, "web", "es läuft nicht");
+    assert_int_equal(journal_note_failure(j, NULL, -EIO, "apply", "an earlier one"), 0);
+    assert_int_equal(journal_note_failure(j, &failed, -EIO, "prove", "two\nlines\n"), 0);
     j->kind = strdup("update");
     j->by_connection = true;
     j->updates = calloc(1, sizeof(*j->updates));
@@ -79,6 +82,21 @@ static void assert_same_project(const Current *a, const Current *b)
     assert_same_json(x, y);
 }
 
+static void assert_same_failure(const JournalFailure *a, const JournalFailure *b)
+{
+    assert_true(!a == !b);
+    if (!a)
+        return;
+    assert_same(a->id, b->id);
+    assert_same(a->message, b->message);
+    assert_same(a->file, b->file);
+    assert_same(a->key, b->key);
+    assert_int_equal(a->line, b->line);
+    assert_same(a->phase, b->phase);
+    assert_same(a->log, b->log);
+    assert_same_json(a->rest, b->rest);
+}
+
 static void assert_same_journal(const Journal *a, const Journal *b)
 {
     _cleanup_(cJSON_Deletep) cJSON *updates = journal_updates_to_json(a);
@@ -98,7 +116,7 @@ static void assert_same_journal(const Journal *a, const Journal *b)
     assert_int_equal(a->deadline_usec, b->deadline_usec);
     assert_int_equal(a->confirm_usec, b->confirm_usec);
     assert_int_equal(a->started_realtime, b->started_realtime);
-    assert_same_json(a->failure, b->failure);
+    assert_same_failure(a->failure, b->failure);
     assert_same_project(a->project, b->project);
     assert_same_json(a->rest, b->rest);
     assert_int_equal(a->n_steps, b->n_steps);
@@ -197,6 +215,32 @@ static void test_corrupt_is_told_and_touches_nothing(void **state)
         assert_int_equal(j.state, DEPLOY_CONFIRMING);
         assert_int_equal(j.tries, 7);
     }
+    agent_root_write(JOURNAL, NULL);
+}
+
+/* As written before there was a type for it, and as by a version that notes more. */
+static void test_why_it_rolls_back(void **state)
+{
+    static const char text[] =
+        "{\"state\":\"rolling-back\",\"failure\":{\"id\":\"prove.not-running\",\"message\":\"it ended\","
+        "\"file\":\"compose.yaml\",\"key\":\"web\",\"line\":7,\"phase\":\"prove\","
+        "\"log\":\"one\\ntwo\\n\",\"later\":[1]}}";
+    _cleanup_(journal_done) Journal j = {};
+    _cleanup_(error_done) Error err = {};
+
+    (void) state;
+    agent_root_write(JOURNAL, text);
+    assert_int_equal(journal_load(&j, NULL), 0);
+    assert_non_null(j.failure);
+    assert_string_equal(j.failure->phase, "prove");
+    assert_string_equal(j.failure->log, "one\ntwo\n");
+    assert_int_equal(journal_failure_to_error(&j, &err), -EIO);
+    assert_string_equal(error_id(&err), "prove.not-running");
+    assert_string_equal(err.file, "compose.yaml");
+    assert_string_equal(err.key, "web");
+    assert_int_equal(err.line, 7);
+    assert_string_equal(err.message, "it ended");
+    assert_round_trip(&j);
     agent_root_write(JOURNAL, NULL);
 }
 
@@ -322,6 +366,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_missing_is_idle),
         cmocka_unit_test(test_corrupt_is_told_and_touches_nothing),
+        cmocka_unit_test(test_why_it_rolls_back),
         cmocka_unit_test(test_every_truncation_is_corrupt),
         cmocka_unit_test(test_steps_are_on_disk_before_they_count),
         cmocka_unit_test(test_a_step_that_cannot_be_written_does_not_count),

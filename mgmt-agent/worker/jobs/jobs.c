@@ -95,12 +95,12 @@ static int job_commit(Deploy *d, const cJSON *request)
     return flow_commit(d);
 }
 
-static const char *failure_phase(const cJSON *failure)
+static const char *failure_phase(const JournalFailure *failure)
 {
     static const char *const phases[] = { "apply", "prove", "confirm" };
 
-    for (size_t i = 0; i < ELEMENTSOF(phases); i++)
-        if (str_equal(json_string(failure, "phase"), phases[i]))
+    for (size_t i = 0; failure && i < ELEMENTSOF(phases); i++)
+        if (str_equal(failure->phase, phases[i]))
             return phases[i];
     return "apply";
 }
@@ -112,7 +112,7 @@ static int roll_back_from_journal(Deploy *d)
     int r = -EINTR;
 
     if (d->journal.failure)
-        r = json_to_error(d->journal.failure, EIO, &failure);
+        r = journal_failure_to_error(&d->journal, &failure);
     else
         r = error_set(&failure, EINTR, "deploy.interrupted", "mgmt-agent was stopped in the middle of the change");
     return flow_roll_back(d, &failure, r, phase);
@@ -130,10 +130,7 @@ static int job_undo(Deploy *d, const cJSON *request)
         error_set(&reason, ETIMEDOUT, "confirm.deadline", "%s within %llu s",
                   d->journal.by_connection ? "the tunnel did not come up again" : "the cloud did not confirm",
                   (unsigned long long) (d->journal.confirm_usec / USEC_PER_SEC));
-        cJSON_Delete(d->journal.failure);
-        d->journal.failure = json_from_error(&reason, -ETIMEDOUT);
-        if (d->journal.failure && json_add_string(d->journal.failure, "phase", "confirm") < 0)
-            r = -ENOMEM;
+        r = journal_note_failure(&d->journal, &reason, -ETIMEDOUT, "confirm", NULL);
         if (r == 0)
             r = journal_step(&d->journal, EVENT_DEADLINE, &err);
     }

@@ -83,10 +83,7 @@ static int fail_touched(Deploy *d, const Error *err, int r)
     int j;
 
     report(d, err, r);
-    cJSON_Delete(d->journal.failure);
-    d->journal.failure = json_from_error(err, r);
-    if (d->journal.failure && (json_add_string(d->journal.failure, "phase", failed_phase) < 0 ||
-                               json_add_string(d->journal.failure, "log", d->proof.failed_log) < 0))
+    if (journal_note_failure(&d->journal, err, r, failed_phase, d->proof.failed_log) < 0)
         log_warning("Out of memory noting why snapshot %s failed", d->report.version);
     j = journal_step(&d->journal, EVENT_FAILED, &journal_error);
     if (j < 0)

@@ -140,7 +140,7 @@ static int seconds_taken(const Deploy *d)
 static cJSON *failure_to_json(const Deploy *d, const Error *failure, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = json_from_error(failure, r);
-    const char *kept = json_string(d->journal.failure, "log"), *p = kept ? kept : d->proof.failed_log;
+    const char *kept = d->journal.failure ? d->journal.failure->log : NULL, *p = kept ? kept : d->proof.failed_log;
     cJSON *lines = o && !str_empty(p) ? cJSON_CreateArray() : NULL;
 
     if (!lines)

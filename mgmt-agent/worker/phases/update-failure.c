@@ -18,10 +18,10 @@ static bool is_its_fault(const char *id)
 
 bool update_is_to_blame(const Deploy *d)
 {
-    return str_equal(d->journal.kind, KIND_UPDATE) && is_its_fault(json_string(d->journal.failure, "id"));
+    return str_equal(d->journal.kind, KIND_UPDATE) && d->journal.failure && is_its_fault(d->journal.failure->id);
 }
 
-static int note_failure(const ImageUpdate *update, const cJSON *failure, Error *err)
+static int note_failure(const ImageUpdate *update, const JournalFailure *failure, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *error = cJSON_CreateObject();
     const FailedImage failed = { .service = update->service,
@@ -30,10 +30,10 @@ static int note_failure(const ImageUpdate *update, const cJSON *failure, Error *
                                  .image_id = update->image_id,
                                  .at = realtime_usec(),
                                  .error = error,
-                                 .log = (char *) json_string(failure, "log") };
+                                 .log = failure->log };
 
-    if (!error || json_add_string(error, "id", json_string(failure, "id")) < 0 ||
-        json_add_string(error, "message", json_string(failure, "message")) < 0)
+    if (!error || json_add_string(error, "id", failure->id) < 0 ||
+        json_add_string(error, "message", failure->message) < 0)
         return -ENOMEM;
     return failed_add(&failed, err);
 }
