@@ -4,12 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gateway/fleet/fleet.h"
+#include "gateway/fleet/show.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/cli/report-health.h"
 #include "lib/cli/report.h"
-#include "lib/cli/table.h"
 
 #define SINCE_SECONDS_MAX (30 * 86400)
 /* a clock that is wrong by less than this bothers nobody */
@@ -123,20 +122,15 @@ static char *health_text(const cJSON *body)
     return text;
 }
 
-int verb_health(int argc, char **argv, void *userdata)
+int verb_health(int argc _unused_, char **argv, void *userdata)
 {
+    static const FleetView view = { .text = health_text };
     Fleet *fleet = userdata;
-    _cleanup_(freep) char *base = fleet_device_path(argv[0], "/health"), *path = NULL;
-    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(freep) char *base = fleet_device_path(argv[0], "/health");
     _cleanup_(error_done) Error err = {};
     int since = 0;
 
-    (void) argc;
     int r = fleet_duration(fleet->since, "since", SINCE_SECONDS_MAX, &since, &err);
-    path = base ? str_format("%s?since=%d", base, since) : NULL;
-    if (r >= 0)
-        r = fleet_ask(fleet, "GET", path, NULL, CALL_TIMEOUT, &reply, &err);
-    if (r < 0)
-        return fleet_fail(fleet, &reply, &err, r);
-    return fleet->json ? report_json(reply.body, EXIT_OK) : report_text(health_text(reply.body), EXIT_OK);
+    return r < 0 ? fleet_fail(fleet, NULL, &err, r)
+                 : fleet_show(fleet, "GET", base ? str_format("%s?since=%d", base, since) : NULL, NULL, &view);
 }
