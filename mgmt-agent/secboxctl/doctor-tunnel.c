@@ -42,8 +42,9 @@ static const char *finding_of_unknown_authority(const Doctor *d, Finding *f)
         finding_remedy(f, "install -m 0644 " KEPT_CA " %s", file);
         return "That is the authority by which this box came through last; what CLOUD_CA_FILE holds now is another.";
     }
-    return "Nothing changed here: on the gateway's machine the file of --cert must hold the server's certificate and, "
-           "behind it, those of the authorities between it and the one in CLOUD_CA_FILE. If the gateway has a new "
+    return "Nothing changed here: on the gateway's machine (see `secbox-gateway doctor` there) the file of --cert must "
+           "hold the server's certificate and, behind it, those of the authorities between it and the one in "
+           "CLOUD_CA_FILE. If the gateway has a new "
            "authority on purpose, put its certificate into CLOUD_CA_FILE.";
 }
 
@@ -54,7 +55,8 @@ const char *finding_of_refused_certificate(const Doctor *d, const char *why, Fin
     if (clock_is_wrong(&right))
         return "It is this box's clock, not the certificate: see the check `clock`.";
     if (strstr(why, "expired"))
-        return "Renew it on the gateway's machine; the gateway takes the new file by itself, and so does this box.";
+        return "Renew it on the gateway's machine, where `secbox-gateway doctor` names its file. The gateway takes the "
+               "new one by itself, and this box then connects.";
     if (strstr(why, "not yet valid"))
         return "The clock of the gateway's machine, or of where the certificate was made, is ahead: correct it, and "
                "make the certificate anew.";

@@ -18,16 +18,19 @@ def _name(text):
 
 
 class Authority:
-    def __init__(self, folder, name="lab authority"):
+    """Signed by itself, or by the one above it."""
+
+    def __init__(self, folder, name="lab authority", above=None):
         self.folder = folder
         os.makedirs(folder, exist_ok=True)
         self.key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.utcnow()
         self.certificate = (
-            x509.CertificateBuilder().subject_name(_name(name)).issuer_name(_name(name)).public_key(self.key.public_key())
+            x509.CertificateBuilder().subject_name(_name(name))
+            .issuer_name(above.certificate.subject if above else _name(name)).public_key(self.key.public_key())
             .serial_number(x509.random_serial_number()).not_valid_before(now - 2 * DAY).not_valid_after(now + 30 * DAY)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(self.key, hashes.SHA256()))
+            .sign(above.key if above else self.key, hashes.SHA256()))
         self.file = self._write("ca.crt", self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def _write(self, name, data):

@@ -12,13 +12,14 @@ ENV = "/etc/tucomunidad/mgmt-agent.env"
 SECBOX_ENV = "/etc/tucomunidad/secbox.env"
 USUAL_CA = "/etc/tucomunidad/cloud-ca.pem"
 CA_FILE = "/etc/ssl/certs/lab-cloud.pem"
+AS_TC = "runuser -u tc -- env XDG_RUNTIME_DIR=/run/user/1000"
 AS_USER = "runuser -u tc -- env XDG_RUNTIME_DIR=/run/user/…"
 
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
     """`…` in `says` and `remedy` stands for any text. `plant` is typed into root's shell on the box; `since` says whether the
-    finding tells since when."""
+    finding tells since when. What no command mends is for the "site", and `remedy` is a part of the advice."""
     name: str
     broken: str
     plant: str
@@ -26,13 +27,37 @@ class Fault:
     says: str
     remedy: str
     since: bool = True
-    by: str = "box"  # whose shell it is for: "gateway" is root's there, "operator" a person's with secbox-fleet
+    by: str = "box"  # whose shell it is for: "gateway" is root's there, "operator" a person's with secbox-fleet; "site": none
     whole: str = ""  # a file that the remedy brings back as it was
+    serves: str = ""  # the certificate that the gateway shows meanwhile; it is mended there
+    reboot: bool = False  # behind the plant
 
 
 def stopped(unit, broken=None):
     return Fault(f"{unit}-stopped", broken or f"{unit} was stopped", f"systemctl stop {unit}", unit,
                  f"{unit} is stopped", f"systemctl start {unit}")
+
+
+def served(kind, broken, says, advice):
+    return Fault(f"gateway-{kind}", broken, "systemctl restart mgmt-link", "tunnel", f"the certificate of … is refused: {says}",
+                 advice, by="site", serves=kind)
+
+
+def deployed(name, web):
+    """A file that becomes bad once it is deployed."""
+    return f"""cat >/srv/{name}.yml <<'END'
+services:
+  web:
+    image: localhost/server:1
+    restart: always
+    volumes: ["{name}:/data"]
+{web}
+volumes:
+  {name}:
+END
+secboxctl apply /srv/{name}.yml
+{AS_TC} podman exec "$({AS_TC} podman ps -q --filter label=io.tucomunidad.service=web)" touch /data/bad
+"""
 
 
 def removed(package, check, says, broken=None, since=False):
@@ -98,6 +123,9 @@ SECBOXCTL = [
           f"CLOUD_CA_FILE cannot be read: {CA_FILE}: No such file",
           f"install -m 0644 /var/lib/tucomunidad/recovery/ca.pem {CA_FILE}",
           since=False),
+    Fault("ca-other", "the file of the cloud's authority holds another authority", "openssl req -x509 -newkey ec -pkeyopt "
+          f"ec_paramgen_curve:P-256 -nodes -keyout /dev/null -out {CA_FILE} -subj /CN=another", "configuration",
+          "the certificate of … is refused", f"install -m 0644 /var/lib/tucomunidad/recovery/ca.pem {CA_FILE}"),
     Fault("tls-authority", "mgmt-agent.env does not name the cloud's private authority", f"cp {CA_FILE} {USUAL_CA} && "
           f"sed -i /^CLOUD_CA_FILE=/d {ENV} && truncate -s -1 {ENV}", "configuration", "the certificate of … is refused",
           f"sed -i '$a CLOUD_CA_FILE={USUAL_CA}' {ENV}"),
@@ -106,6 +134,23 @@ SECBOXCTL = [
           f"sed -i 's|^CLOUD_CA_FILE=.*|CLOUD_CA_FILE={USUAL_CA}|' {ENV}"),
     Fault("blocked", "an operator has blocked the box", "secbox-fleet devices block caseta5", "tunnel",
           "device caseta5 is blocked", "secbox-fleet devices unblock caseta5", by="operator"),
+    Fault("forgotten", "the gateway has forgotten the box, and refuses its token", "secbox-fleet devices remove --yes caseta5",
+          "tunnel", "the bootstrap token does not belong to this device, or was replaced",
+          "secbox-fleet devices bootstrap caseta5 || secbox-fleet devices add caseta5", by="operator"),
+    Fault("proxy-to-gateway", "mgmt-link's unit names a proxy that is dead", "mkdir -p /etc/systemd/system/mgmt-link.service.d && "
+          "printf '%s\\n' '[Service]' 'Environment=HTTPS_PROXY=http://127.0.0.1:9' "
+          ">/etc/systemd/system/mgmt-link.service.d/proxy.conf && systemctl daemon-reload && systemctl stop mgmt-link && "
+          "rm /var/lib/tucomunidad/mgmt-link/token && systemctl start mgmt-link", "tunnel",
+          "through the proxy that HTTPS_PROXY names in /etc/systemd/system/mgmt-link.service.d/proxy.conf",
+          "sed -i '/HTTPS_PROXY=/s/^/#/' /etc/systemd/system/mgmt-link.service.d/proxy.conf && systemctl daemon-reload && "
+          "systemctl restart mgmt-link"),
+    served("expired", "the gateway's certificate has expired", "certificate has expired", "Renew it on the gateway's machine"),
+    served("no-chain", "the gateway does not show the authority between its certificate and the one that the box knows",
+           "unable to", "the file of --cert must hold the server's certificate and, behind it, those of the authorities between"),
+    served("unknown", "the gateway's certificate is by an authority that the box does not know", "unable to",
+           "If the gateway has a new authority on purpose, put its certificate into CLOUD_CA_FILE"),
+    served("other-name", "the gateway's certificate is for another name", "…mismatch",
+           "Have the gateway's certificate made anew with the name by which this box calls it"),
     # the podman user
     Fault("no-linger", "the podman user does not linger", "loginctl disable-linger tc", "lingering", "tc does not linger",
           "loginctl enable-linger tc"),
@@ -119,6 +164,16 @@ SECBOXCTL = [
           "/etc/subuid gives tc 0 subordinate uids", "usermod --add-subuids …-… tc"),
     Fault("no-subgids", "the podman user has no subordinate gids", "sed -i /^tc:/d /etc/subgid", "subgids",
           "/etc/subgid gives tc 0 subordinate gids", "usermod --add-subgids …-… tc"),
+    Fault("rebooted", "the box was rebooted, and its services did not come back, since the podman user does not linger",
+          "loginctl disable-linger tc", "lingering", "tc does not linger", "loginctl enable-linger tc", reboot=True),
+    # services
+    Fault("unhealthy", "a service that runs is unhealthy", deployed("unhealthy", """    healthcheck:
+      test: ["CMD-SHELL", "[ ! -e /data/bad ]"]
+      interval: 1s
+      retries: 1"""), "services", "web: unhealthy since …", "secboxctl rollback", since=False),
+    Fault("looping", "a service ends again and again", deployed("looping", """    command: ["/bin/sh", "-c",
+      "trap 'exit 0' TERM; while [ ! -e /data/bad ]; do sleep 0.2; done; echo no camera; sleep 1; exit 7"]"""), "services",
+          "web: restarting since …, exit code 7", "secboxctl rollback", since=False),
     # podman
     removed("podman", "podman", "podman is not installed"),
     removed("podman-compose", "podman-compose", "podman-compose is not installed"),
@@ -246,6 +301,64 @@ GATEWAY_NAMED = [
             "No space left on device", since=False),
 ]
 
+CLOCK = Fault("clock", "the box's clock is years behind, so the gateway's certificate seems not to be valid yet",
+              "date -u -s '2020-01-01 00:00:00' && systemctl restart recovery-agent mgmt-link", "clock",
+              "the clock says 2020-…, the gateway's says 2", "date -u -s '2…'", since=False)
+
+# Lets the box out once somebody has been on its page
+PORTAL_PROGRAM = """
+import socket, subprocess, sys
+listener = socket.create_server(("127.0.0.1", 8099))
+while True:
+    peer, _ = listener.accept()
+    asked = peer.recv(4096)
+    if asked.startswith(b"GET /login "):
+        subprocess.run(["iptables", "-t", "nat", "-D", *sys.argv[1:]], check=True)
+        peer.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\nwelcome")
+    elif asked.startswith(b"GET "):
+        peer.sendall(b"HTTP/1.0 302 Found\\r\\nLocation: http://127.0.0.1:8099/login\\r\\n\\r\\n")
+    else:
+        peer.sendall(b"HTTP/1.0 400 Bad Request\\r\\n\\r\\n")
+    peer.close()
+"""
+PORTAL = Fault("portal", "the network lets nobody out who has not logged in on a page", f"""cat >/srv/portal.py <<'END'
+{PORTAL_PROGRAM}
+END
+at=$(sed -n 's|^MGMT_GATEWAY_URL=wss://\\(.*\\)/mgmt$|\\1|p' {ENV})
+set -- OUTPUT -p tcp -d "${{at%:*}}" --dport "${{at##*:}}" -j REDIRECT --to-ports 8099
+systemd-run -q --unit portal python3 /srv/portal.py "$@"
+until ss -ltn | grep -q 127.0.0.1:8099; do sleep 0.1; done
+iptables -t nat -A "$@"
+systemctl restart mgmt-link
+""", "tunnel", "something answers in its place and leads to http://127.0.0.1:8099/login", "open that page in a browser",
+               by="site")
+
+# A small file system for the box's state and for what apt keeps
+SMALL = """
+systemctl stop mgmt-agent mgmt-link recovery-agent
+mkdir -p /small
+mount -t tmpfs -o size=2200m,nr_inodes=3000 none /small
+cp -a /var/lib/tucomunidad /small/state
+mkdir -p /small/archives /var/cache/apt/archives
+mount --bind /small/state /var/lib/tucomunidad
+mount --bind /small/archives /var/cache/apt/archives
+systemctl start mgmt-agent mgmt-link recovery-agent
+"""
+LARGE_AGAIN = """
+systemctl stop mgmt-agent mgmt-link recovery-agent
+umount -l /var/lib/tucomunidad /var/cache/apt/archives
+cp -a /small/state/. /var/lib/tucomunidad/
+umount -l /small
+systemctl start mgmt-agent mgmt-link recovery-agent
+"""
+DISK = [
+    Fault("disk-full", "the disk is full, by packages that apt keeps", "fallocate -l 400M /var/cache/apt/archives/big.deb",
+          "space-state", "/var/lib/tucomunidad has 1.… GiB free", "apt-get clean", since=False),
+    Fault("no-inodes", "the disk has no room for more files", "seq -f /var/cache/apt/archives/%g.deb "
+          "$(($(df --output=iavail /small | tail -n 1) - 60)) | xargs touch",
+          "space-state", "/var/lib/tucomunidad has room for …", "apt-get clean", since=False),
+]
+
 PAGE = """# Faults and what mends them
 
 The tests plant each of these faults, ask, type exactly the command that is printed, and look whether it healed. This page is
@@ -280,11 +393,14 @@ def rows(faults):
         remedy = f.remedy.replace("|", "\\|")
         where = " (on the operator's machine)" if f.by == "operator" else ""
         mends = f"`{remedy}`{where}" if remedy else "a person, whom it tells what to do"
+        if f.by == "site":
+            mends = f"“{remedy} …”"
         yield f"| {f.broken} | `{f.check}` | {f.says} | {mends} |"
 
 
 def page():
-    return PAGE + "\n".join(rows(FRESH + SECBOXCTL)) + "\n" + GATEWAY_PAGE + "\n".join(rows(GATEWAY + GATEWAY_NAMED)) + "\n"
+    box = rows([*FRESH, *SECBOXCTL, PORTAL, CLOCK, *DISK])
+    return PAGE + "\n".join(box) + "\n" + GATEWAY_PAGE + "\n".join(rows(GATEWAY + GATEWAY_NAMED)) + "\n"
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ class Gateway:
         self.tls = tls
         self.options = list(options)  # further ones of serve
         self.name = name or host
-        self.context = ssl.create_default_context(cafile=authority or tls[0]) if tls else None
+        self.authority = authority or (tls[0] if tls else None)
+        self.context = ssl.create_default_context(cafile=self.authority) if tls else None
         self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
         self.daemon = None
         self.returns = 0

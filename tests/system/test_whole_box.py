@@ -99,7 +99,7 @@ def push(whole, text):
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
     env = {"PATH": os.environ["PATH"], "HOME": whole.folder, "SECBOX_GATEWAY": whole.gateway.url,
-           "SECBOX_TOKEN": whole.gateway.token, "SECBOX_CA": whole.gateway.tls[0]}
+           "SECBOX_TOKEN": whole.gateway.token, "SECBOX_CA": whole.gateway.authority}
     p = subprocess.run([program("secbox-fleet"), "push", DEVICE, path, "--wait", "--json"], env=env, text=True,
                        capture_output=True, check=False)
     documents = [json.loads(line) for line in p.stdout.splitlines()]
@@ -180,9 +180,7 @@ def test_the_link_lets_people_in(whole):
     """From its sandbox to the box's sshd, and the site sees who it is."""
     box = whole.box
     box.run("systemctl", "start", "ssh")
-    env = {"PATH": os.environ["PATH"], "HOME": whole.folder, "SECBOX_GATEWAY": whole.gateway.url,
-           "SECBOX_TOKEN": whole.gateway.token, "SECBOX_CA": whole.gateway.tls[0]}
-    fleet = program("secbox-fleet")
+    fleet, env = fleet_words(whole)
     subprocess.run([fleet, "grants", "add", DEVICE, "--reason", "the camera is dark"], env=env, check=True,
                    stdout=subprocess.DEVNULL)
     with subprocess.Popen([fleet, "ssh-proxy", DEVICE], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as person:
@@ -194,6 +192,61 @@ def test_the_link_lets_people_in(whole):
     assert json.loads(box.run("secboxctl", "sessions", "--json").stdout) == {"sessions": []}
     facts = box.run("stat", "-c", "%U %a", "/run/tucomunidad/mgmt-link", "/run/tucomunidad/mgmt-link/sessions.json").stdout
     assert facts.splitlines() == ["mgmt-link 700", "mgmt-link 600"]
+
+
+def fleet_words(whole):
+    env = {"PATH": os.environ["PATH"], "HOME": whole.folder, "SECBOX_GATEWAY": whole.gateway.url,
+           "SECBOX_TOKEN": whole.gateway.token, "SECBOX_CA": whole.gateway.authority}
+    return program("secbox-fleet"), env
+
+
+def configuration(box):
+    """The doctor's check of that name."""
+    p = box.run("secboxctl", "doctor", "--json", check=False)
+    return next(c for c in json.loads(p.stdout)["checks"] if c["id"] == "configuration")
+
+
+def test_a_bad_edit_is_told_and_a_good_one_waits_for_who_is_in(whole):
+    """An authority that is none for this gateway; then that together with the right one, as when authorities change."""
+    box, gateway = whole.box, whole.gateway
+    fleet, env = fleet_words(whole)
+    other, edited = os.path.join(whole.folder, "other.crt"), "/etc/ssl/certs/edited.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-keyout", os.devnull, "-out", other, "-subj", "/CN=another"], check=True, capture_output=True)
+    box.run("systemctl", "start", "ssh")
+    before = gateway.device(DEVICE)["peer"]
+
+    def is_on_another_tunnel_than(peer):
+        device = gateway.device(DEVICE)
+        return device["connected"] and device["peer"] != peer and not device.get("configFaults")
+
+    box.write(edited, read_text(other))
+    box.write_env("mgmt-agent.env", {**whole.agent_env, "CLOUD_CA_FILE": edited})
+    said = wait_until(lambda: (c := configuration(box))["result"] == "fail" and c, "the doctor tells")
+    assert "mgmt-link since 20" in said["detail"] and "is refused" in said["detail"], said
+
+    def shown():
+        out = subprocess.run([fleet, "devices", "show", DEVICE], env=env, check=True, capture_output=True, text=True).stdout
+        return any(line.startswith("configuration") and "is refused" in line for line in out.splitlines())
+    wait_until(shown, "the gateway tells")
+    assert gateway.device(DEVICE)["peer"] == before, "the tunnel is as it was"
+
+    subprocess.run([fleet, "grants", "add", DEVICE, "--reason", "an edit"], env=env, check=True, stdout=subprocess.DEVNULL)
+    with subprocess.Popen([fleet, "ssh-proxy", DEVICE], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as person:
+        assert person.stdout.readline().startswith(b"SSH-2.0-OpenSSH")
+        box.write(edited, read_text(other) + read_text(gateway.authority))
+        said = wait_until(lambda: (c := configuration(box)) and "the last of 1 sessions" in c["detail"] and c, "the edit waits")
+        assert said["result"] == "pass", said
+        person.stdin.write(b"SSH-2.0-test\r\n")
+        person.stdin.flush()
+        assert person.stdout.read(1), "sshd goes on with the handshake"
+        assert gateway.device(DEVICE)["peer"] == before
+        person.stdin.close()
+    wait_until(lambda: is_on_another_tunnel_than(before), "the edit is taken")
+    assert configuration(box)["result"] == "pass"
+    taken = gateway.device(DEVICE)["peer"]
+    box.write_env("mgmt-agent.env", whole.agent_env)
+    wait_until(lambda: is_on_another_tunnel_than(taken), "the file of before is taken")
 
 
 def test_it_claimed_its_identity(whole):
