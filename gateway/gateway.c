@@ -26,6 +26,7 @@
 #include "gateway/devices/unsafe-binds.h"
 #include "gateway/gateway-env.h"
 #include "gateway/health/api-health.h"
+#include "gateway/health/api-metrics.h"
 #include "gateway/http/api-audit.h"
 #include "gateway/http/router.h"
 #include "gateway/rollouts/api-rollouts-start.h"
@@ -93,6 +94,7 @@ struct Gateway {
     BoxEvents *box_events;
     DeviceHealth *health;
     HealthApi health_api;
+    MetricsApi metrics_api;
     CommunityEvents community_events;
     BoxApi box_api;
     ImportApi import_api;
@@ -502,7 +504,10 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     g->community_events = (CommunityEvents) { on_community_changed, g };
     g->import_api = (ImportApi) { g->imports, &g->community_events };
     g->box_api = (BoxApi) { g->community_sync };
-    g->health_api = (HealthApi) { .health = g->health, .conns = g->conns, .registry = g->registry };
+    g->health_api = (HealthApi) { g->health, g->conns };
+    g->metrics_api.health = g->health;
+    g->metrics_api.conns = g->conns;
+    g->metrics_api.registry = g->registry;
     g->router = router_new(g->requests);
     int r = g->router ? 0 : -ENOMEM;
     const struct {
@@ -524,6 +529,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { community_routes, &g->community_events },
         { pass_routes, &g->community_events },
         { health_routes, &g->health_api },
+        { metrics_routes, &g->metrics_api },
         { audit_routes, NULL },
     };
     for (size_t i = 0; i < ELEMENTSOF(modules) && r >= 0; i++)
@@ -540,7 +546,9 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (!g)
         return error_from_errno(err, -ENOMEM, "starting");
     g->event = sd_event_ref(event);
-    int r = store_new(event, options->database, &gateway_schema, &store_events, g, &g->store, err);
+    int r = metrics_api_set_token(&g->metrics_api, options->metrics_token, err);
+    if (r >= 0)
+        r = store_new(event, options->database, &gateway_schema, &store_events, g, &g->store, err);
     if (r >= 0)
         r = store_new(event, options->database, &gateway_bulk_schema, &bulk_events, g, &g->bulk, err);
     if (r >= 0)

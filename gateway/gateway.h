@@ -15,6 +15,7 @@ typedef struct GatewayOptions {
     const char *issuer;    /* public base URL; NULL = from `listen` */
     const char *cert, *key;
     const char *proxy_protocol, *forwarded_for; /* as of HttpServerOptions */
+    const char *metrics_token;                  /* NULL: /metrics is off */
     unsigned token_hours, bootstrap_hours;
     unsigned accept_rate, accept_burst;
 } GatewayOptions;

@@ -2,11 +2,13 @@
 /* The verb that serves: settings checked, then the loop until a signal ends it. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "gateway/http/self-check-port.h"
 #include "gateway/gateway.h"
+#include "gateway/health/api-metrics.h"
 #include "gateway/serve.h"
 #include "gateway/settings.h"
 #include "lib/cli/cli.h"
@@ -59,6 +61,7 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
         .key = s->key,
         .proxy_protocol = s->proxy_protocol,
         .forwarded_for = s->forwarded_for,
+        .metrics_token = getenv(METRICS_TOKEN_VARIABLE),
     };
     if (!s->state)
         return error_set(err, EINVAL, "config.state", "--state DIR is needed: the signing key is kept there");

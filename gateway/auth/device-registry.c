@@ -152,6 +152,20 @@ void device_registry_remove(DeviceRegistry *r, const char *id)
     map_remove(r->devices, id);
 }
 
+void device_registry_each(const DeviceRegistry *r, void (*visit)(const char *id, bool blocked, void *userdata),
+                          void *userdata)
+{
+    const char *id;
+    void *value;
+    for (size_t i = 0; map_next(r->devices, &i, &id, &value);)
+        visit(id, ((const Device *) value)->blocked, userdata);
+}
+
+size_t device_registry_size(const DeviceRegistry *r)
+{
+    return map_size(r->devices);
+}
+
 size_t device_registry_keys(const DeviceRegistry *r)
 {
     return r->n_keys;

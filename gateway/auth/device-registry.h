@@ -38,6 +38,10 @@ int device_registry_put_key(DeviceRegistry *r, const char *id, Role role, const 
 void device_registry_remove(DeviceRegistry *r, const char *id);
 bool device_registry_has_device(const DeviceRegistry *r, const char *id);
 bool device_registry_is_blocked(const DeviceRegistry *r, const char *id);
+/* Every device, in no order. */
+void device_registry_each(const DeviceRegistry *r, void (*visit)(const char *id, bool blocked, void *userdata),
+                          void *userdata);
+size_t device_registry_size(const DeviceRegistry *r);
 /* How many keys there are, and so how many tunnels to expect. */
 size_t device_registry_keys(const DeviceRegistry *r);
 

@@ -2,10 +2,13 @@
 """What boxes tell of themselves: put together at the gateway, kept, thinned, and read."""
 # pylint: disable=redefined-outer-name,unused-import
 import json
+import shutil
 import subprocess
 import time
 
-from tests.integration.gateway_lab import device, enroll, gw, shared
+import pytest
+
+from tests.integration.gateway_lab import Lab, device, enroll, gw, shared
 from tests.lab.util import program, wait_until
 
 AT = "2026-01-02T03:04:05.678Z"
@@ -148,3 +151,65 @@ def test_the_operator_reads_it(gw, device):
     assert json.loads(fleet(gw, "health", device.id, "--json").stdout)["health"]["box"]["values"] == VALUES
     assert fleet(gw, "health", device.id, "--since", "31h30").returncode == 2
     assert fleet(gw, "health", "nobody").returncode == 1
+
+
+METRICS_TOKEN = "lab-metrics-token-0001"
+
+
+@pytest.fixture
+def metered(folder):
+    """A gateway with a token for its metrics."""
+    with Lab(folder, env={"METRICS_TOKEN": METRICS_TOKEN}) as it:
+        yield it
+
+
+def metrics(gw, token=METRICS_TOKEN, **headers):
+    return gw.raw("GET", "/metrics", None, {"Authorization": f"Bearer {token}", **headers})
+
+
+def test_metrics_are_off_without_a_token(gw):
+    answer = metrics(gw, gw.token)
+    assert answer.status == 404 and answer.json["error"]["id"] == "metrics.off"
+
+
+def test_metrics_are_what_prometheus_reads(metered):
+    """promtool is the parser that monitoring systems use."""
+    if not shutil.which("promtool"):
+        pytest.skip("prometheus is not installed: installer/deps.sh test")
+    boxes = [enroll(metered, name, role) for name, role in (("caseta-1", "mgmt"), ("caseta-2", "mgmt"), ("caseta-3", "device"))]
+    metered.request("POST", "/v1/devices", {"id": "never-seen", "labels": {}})
+    try:
+        for box in boxes:
+            assert box.claim().status == 201
+        first = boxes[0].connect()
+        tell(first, 1, VALUES)
+        tell(boxes[1].connect(), 1, {"faults": {}})
+        tell(boxes[2].connect(status=False), 1, {"queue": {"waiting": 7}, "replica": {"ageSeconds": 90},
+                                                      "faults": {"data.old": "x"}})
+        text = metrics(metered).text
+        check = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+        assert check.returncode == 0 and not check.stdout + check.stderr, check.stdout + check.stderr + text
+        lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        assert lines["secbox_boxes"] == "4" and lines["secbox_boxes_connected"] == "2" and lines["secbox_boxes_left_out"] == "0"
+        want = {'connected{device="caseta-1"}': "1", 'connected{device="never-seen"}': "0",
+                'disk_used_ratio{device="caseta-1"}': "0.925", 'faults{device="caseta-1",part="box"}': "2",
+                'faults{device="caseta-3",part="secbox"}': "1", 'queue_events{device="caseta-3"}': "7",
+                'data_age_seconds{device="caseta-3"}': "90", 'temperature_celsius{device="caseta-1"}': "55"}
+        assert {k: lines["secbox_box_" + k] for k in want} == want
+        assert float(lines['secbox_box_clock_offset_seconds{device="caseta-1"}']) < -86400
+        assert text.endswith("# EOF\n") and 'disk_used_ratio{device="caseta-2"}' not in text
+    finally:
+        for box in boxes:
+            box.close()
+
+
+def test_metrics_want_their_own_token(metered):
+    for token in (metered.token, METRICS_TOKEN + "x", "x"):
+        answer = metrics(metered, token)
+        assert answer.status == 401 and answer.json["error"]["id"] == "metrics.token"
+    assert metered.raw("GET", "/metrics", None, {}).status == 401
+    assert metered.raw("GET", "/v1/devices", None, {"Authorization": f"Bearer {METRICS_TOKEN}"}).status == 401
+    assert METRICS_TOKEN not in metered.log()
+    p = subprocess.run([program("secbox-gateway"), "serve", "--state", metered.state, "--listen", "127.0.0.1:0"],
+                       env={**metered.env, "METRICS_TOKEN": "short"}, capture_output=True, text=True, check=False)
+    assert p.returncode == 1 and "config.metrics-token" in p.stderr

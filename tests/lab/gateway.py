@@ -27,7 +27,7 @@ class Gateway:
     """With tls, a certificate and its key, everything goes over TLS; the certificate is its own authority unless there is
     another. `name` is how boxes call it, when that is not its address."""
 
-    def __init__(self, folder, tls=None, host="127.0.0.1", options=(), authority=None, name=None):
+    def __init__(self, folder, tls=None, host="127.0.0.1", options=(), authority=None, name=None, env=None):
         from .postgres import Postgres  # pylint: disable=import-outside-toplevel
 
         os.makedirs(folder, exist_ok=True)
@@ -48,7 +48,7 @@ class Gateway:
         self.postgres.start()
         try:
             self.env = {"PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8",
-                        "SECBOX_GATEWAY_DATABASE": self.postgres.conninfo}
+                        "SECBOX_GATEWAY_DATABASE": self.postgres.conninfo, **(env or {})}
             self.token = None
             self.start()
             wait_until(lambda: self.request("GET", "/healthz").status == 200, "the gateway has its database", self.daemon.death)
