@@ -164,14 +164,16 @@ static int add_since(LanRequest *q, cJSON *body)
     return r;
 }
 
-/* By id the record is the person's own: it fits exactly, by what it is called. */
+/* By id the record is the person's own: it fits exactly, by what it is called, or drives. */
 static const char *asked_text(const Lookup *l)
 {
     if (!l->by_id)
         return l->typed;
-    for (size_t i = 0; i < l->n; i++)
-        if (l->records[i].kind != RECORD_BAN)
-            return l->records[i].name ? l->records[i].name : "";
+    for (size_t i = 0; i < l->n; i++) {
+        const Record *r = &l->records[i];
+        if (r->kind != RECORD_BAN)
+            return r->name ? r->name : r->plate ? r->plate : r->code ? r->code : "";
+    }
     return "";
 }
 

@@ -501,3 +501,16 @@ def test_a_pass_lets_its_guest_in_once(place):
     place.change(lambda c: c.delete("guests", place.guest))
     wait_until(lambda: ask(other)["pass"].get("refusal") == "pass-revoked", "the guest is gone", place.box.alive)
     assert text not in read_text(place.box.log) and name not in read_text(place.box.log)
+
+
+def test_a_guest_without_a_name(place):
+    """Residents often know the plate alone."""
+    tablet, key = place.logged_in(), PassKey()
+    with_key(place, key)
+    day = {"unit": place.unit, "from": "2020-01-01T00:00:00Z", "until": "2099-01-01T00:00:00Z"}
+    made = []
+    place.change(lambda c: made.append(c.put("guests", {**day, "plate": "PBX-3321"})))
+    wait_until(lambda: tablet.lookup("pbx3321")["verdict"] == "AUTORIZADO", "the guest is known", place.box.alive)
+    assert tablet.get(f"/api/lan/lookup?id={made[0]}").json["verdict"] == "AUTORIZADO"
+    answer = tablet.post("/api/lan/pass", {"pass": key.sign(place.community.id, made[0])[0]}).json
+    assert answer["verdict"] == "AUTORIZADO" and answer["fits"][0]["plate"] == "PBX-3321"

@@ -200,7 +200,7 @@ async function lookupPassHere(text) {
   const guest = pass ? here.guests.find((g) => g.id === pass.guest) : undefined;
   const used = Boolean(guest) && (Boolean(guest.passes?.includes(pass.id)) || await wasUsedHere(pass.id));
   const refusal = pass ? checkGuest(first, Boolean(guest), used) : first;
-  const decided = guest ? decide(guest.name ?? "", [...here.bans, guest], here.at) : { verdict: UNKNOWN, doubt: false, fits: [] };
+  const decided = guest ? decide(guest.name ?? guest.plate ?? guest.code ?? "", [...here.bans, guest], here.at) : { verdict: UNKNOWN, doubt: false, fits: [] };
   for (const judged of [decided, ...decided.fits]) judged.verdict = passVerdict(refusal, judged.verdict);
   return { ...answerHere(decided, here), pass: { id: pass?.id, guest: pass?.guest, refusal: refusal || undefined } };
 }
