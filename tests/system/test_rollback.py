@@ -120,7 +120,8 @@ def test_the_cloud_sends_a_box_back(gateway, fleet_box):
     assert gateway.request("POST", f"/v1/devices/{DEVICE}/rollback", {"to": "1"}).status == 200
     assert release(fleet_box) == "1"
     assert gateway.push(DEVICE, numbered(5)).status == 200
-    assert gateway.device(DEVICE)["current"]["version"] == "8"
+    # the box tells the result first, and then what runs
+    wait_until(lambda: gateway.device(DEVICE)["current"]["version"] == "8", "the gateway knows what runs", fleet_box.agent.death)
 
 
 def test_the_cloud_hears_of_what_is_done_on_the_box(gateway, fleet_box):
