@@ -36,8 +36,10 @@ static int connect_to(const char *host, uint16_t port)
             continue;
         if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
             setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
-            connect(fd, a->ai_addr, a->ai_addrlen) < 0)
-            closep(&fd);
+            connect(fd, a->ai_addr, a->ai_addrlen) < 0) {
+            close(fd);
+            fd = -1;
+        }
     }
     freeaddrinfo(found);
     return fd;
