@@ -297,3 +297,13 @@ def test_a_disk_that_is_full(whole):
         assert doctor(whole.box)[fault.check]["result"] == "pass", fault.name
     shell(whole.box, faults.LARGE_AGAIN)
     well_again(whole)
+
+
+def test_a_service_that_was_stopped_by_hand_is_no_fault(whole):
+    box = whole.box
+    box.user.podman("stop", "-t", "1", box.ids()["web"])
+    said = wait_until(lambda: (c := doctor(box)["services"]) and "stopped by hand: web since 2" in c["detail"] and c, "it is told")
+    assert said["result"] == "pass" and not findings(box), said
+    shell(box, said["detail"].split("`")[1])
+    wait_until(lambda: "by hand" not in doctor(box)["services"]["detail"], "it runs again")
+    well_again(whole)
