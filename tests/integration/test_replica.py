@@ -69,15 +69,15 @@ def test_a_database_of_an_older_program_is_brought_up_to_date_with_its_rows(box)
     box.start()
     box.wait_applied(c.version)
     box.kill()
-    newest = box.sql("SELECT max(version) FROM schema_version")
-    box.sql("DELETE FROM schema_version WHERE version > 16; ALTER TABLE guests DROP COLUMN norm_code;"
+    steps = box.sql("SELECT count(*) FROM schema_version")
+    box.sql("DELETE FROM schema_version WHERE version BETWEEN 17 AND 23; ALTER TABLE guests DROP COLUMN norm_code;"
             " DROP INDEX guests_words, units_id_text; DROP FUNCTION gate_candidates;"
             " CREATE OR REPLACE FUNCTION secbox_row_hash(id uuid, version bigint, data jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE"
             " AS 'SELECT 0::bigint'")
     c.put("units", {"name": "15"})
     box.start()
     box.wait_applied(c.version)
-    assert box.sql("SELECT max(version) FROM schema_version") == newest
+    assert box.sql("SELECT count(*) FROM schema_version") == steps
     assert box.sql("SELECT norm_code FROM guests WHERE norm_code IS NOT NULL") == [["70420"]]
     assert box.sql("SELECT data->>'name' FROM gate_candidates('704-2O')") == [["Ana"]]
     box.assert_same()
