@@ -216,6 +216,11 @@ static void finish_stops(Deploy *d)
         cJSON_Delete(infos[i]);
 }
 
+static const char *status_of(const cJSON *info)
+{
+    return json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
+}
+
 static int bring_back(Deploy *d, const JournalStep *s, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
@@ -233,7 +238,8 @@ static int bring_back(Deploy *d, const JournalStep *s, Error *err)
         if (r < 0)
             return r;
     }
-    if (!s->was_running)
+    /* one that somebody has paused, and that was not reached, is as it was; podman would not start it */
+    if (!s->was_running || str_equal(status_of(info), "paused"))
         return 0;
     r = deploy_may_start(d, s->service, info, err);
     return r == 0 ? podman_start(d->box.podman, s->old_id, err) : r;
@@ -250,8 +256,8 @@ static int check_back(Deploy *d, const JournalStep *s, Error *err)
     r = podman_inspect(d->box.podman, s->old_id, &info, err);
     if (r < 0)
         return r;
-    status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
-    if (!str_equal(status, "running"))
+    status = status_of(info);
+    if (!str_equal(status, "running") && !str_equal(status, "paused"))
         return error_set(err, EIO, "rollback.not-running", "the old container %.12s of service %s is %s, not running",
                          s->old_id, s->service, status ? status : "unknown");
     return 0;

@@ -382,8 +382,8 @@ int podman_stop_all(Podman *p, const StopRequest *requests, size_t n, Error *err
         if (r == 0 && results[i] < 0)
             r = error_set(err, results[i], "podman.timeout", "podman did not stop container %.12s: %s", requests[i].id,
                           error_message(&errors[i], results[i]));
-        else if (r == 0 && answers[i].status >= 300 && answers[i].status != 304 && answers[i].status != 404 &&
-                 stop_paused(p, &requests[i]) < 0)
+        else if (results[i] >= 0 && answers[i].status >= 300 && answers[i].status != 304 && answers[i].status != 404 &&
+                 stop_paused(p, &requests[i]) < 0 && r == 0)
             r = refused("stop a container", &answers[i], err);
         free((char *) calls[i].url);
         http_response_done(&answers[i]);
