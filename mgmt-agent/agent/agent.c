@@ -180,6 +180,7 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
 
     if (!copy || !version)
         return -ENOMEM;
+    host_health_make_way(a->health);
     r = runner_start(a->event, &a->runner_options, job, request, on_deploy_message, on_deploy_done, a, &a->deploying,
                      err);
     if (r < 0)

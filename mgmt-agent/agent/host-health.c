@@ -18,6 +18,7 @@
  * may not ask the kernel, whether something keeps the clock right. */
 #define SLOW_FIRST_USEC (5 * USEC_PER_MINUTE)
 #define SLOW_USEC USEC_PER_HOUR
+#define SLOW_TIMEOUT_USEC (20 * USEC_PER_MINUTE)
 
 struct HostHealth {
     Agent *agent;
@@ -118,13 +119,14 @@ static void on_slow_message(Runner *r, const cJSON *message, void *userdata)
     h->slow = cJSON_Duplicate(message, true);
 }
 
+/* What was measured long ago is not told as if it were so now. */
 static void on_slow_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     HostHealth *h = userdata;
 
     (void) r;
-    (void) ok;
-    (void) exit_status;
+    if (!ok || exit_status != 0)
+        h->slow = (cJSON_Delete(h->slow), NULL);
     h->runner = runner_free(h->runner);
     host_health_look(h);
 }
@@ -141,11 +143,21 @@ static int on_slow(sd_event_source *source, uint64_t usec, void *userdata)
     (void) usec;
     if (r < 0 || later || !nothing)
         return 0;
-    r = runner_start(h->agent->event, &h->agent->runner_options, "health", nothing, on_slow_message, on_slow_done, h,
-                     &h->runner, &err);
+    RunnerOptions options = h->agent->runner_options;
+    options.timeout_usec = SLOW_TIMEOUT_USEC;
+    r = runner_start(h->agent->event, &options, "health", nothing, on_slow_message, on_slow_done, h, &h->runner, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Podman's store and the disks are not looked at this time");
     return 0;
+}
+
+void host_health_make_way(HostHealth *h)
+{
+    if (!h || !h->runner)
+        return;
+    h->runner = runner_free(h->runner);
+    if (timer_arm(h->agent->event, &h->slow_timer, SLOW_FIRST_USEC / h->pace, on_slow, h) < 0)
+        log_debug("podman's store and the disks are looked at no more");
 }
 
 void host_health_look(HostHealth *h)

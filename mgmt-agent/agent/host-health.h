@@ -10,6 +10,8 @@ DEFINE_CLEANUP(HostHealth, host_health_free)
 
 /* All of these are NULL-safe. Something may have changed. */
 void host_health_look(HostHealth *h);
+/* A deployment begins, and podman is to have time for it: what measures its store now is ended, and begins anew later. */
+void host_health_make_way(HostHealth *h);
 /* A tunnel is up, on another connection than before; there is none any more. */
 void host_health_connected(HostHealth *h);
 void host_health_disconnected(HostHealth *h);

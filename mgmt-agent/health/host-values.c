@@ -15,7 +15,7 @@
 #include "lib/base/strv.h"
 
 #define PROC_FILE_MAX (1024 * 1024)
-#define SYS_FILE_MAX 4096
+#define SYS_FILE_MAX (64 * 1024) /* a file in /sys says that it is as large as a page */
 
 /* A new string, or NULL. */
 static char *read_file(const char *folder, const char *name, size_t max)

@@ -179,9 +179,12 @@ static int read_line(const char *line, Filesystem *ret)
     return ret->mount && ret->type && ret->source ? 1 : -ENOMEM;
 }
 
-/* What can fill up: disks, no images mounted by loop devices, and whatever is at the root. */
+/* What can fill up: disks, no images mounted by loop devices, and whatever is at the root. Nothing that a program of its own
+ * answers for, which may hang, and we with it. */
 static bool counts(const Filesystem *f)
 {
+    if (str_starts(f->type, "fuse"))
+        return false;
     if (str_equal(f->mount, "/"))
         return true;
     if (str_equal(f->type, "squashfs") || str_equal(f->type, "iso9660") || str_starts(f->source, "/dev/loop"))

@@ -83,6 +83,7 @@ static void test_processors(void **state)
     "28 23 0:50 /@a /data rw - btrfs /dev/sdb1 rw\n"                                                                   \
     "29 23 0:51 /@b /d rw - btrfs /dev/sdb1 rw\n"                                                                      \
     "30 23 0:60 / /run rw - tmpfs tmpfs rw\n"                                                                          \
+    "32 23 8:17 / /mnt/usb rw - fuseblk /dev/sdb2 rw\n"                                                                \
     "nonsense\n31 23 x:y / /z rw - ext4 /dev/sdz rw\n"
 
 static void test_mounts(void **state)
