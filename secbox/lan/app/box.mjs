@@ -235,6 +235,14 @@ export const units = () => listOr("/api/lan/units?limit=1000", "units");
 export const inside = () => listOr("/api/lan/entries?inside=1&limit=500", "visits");
 export const notes = () => listOr("/api/lan/notes?limit=50", "notes");
 
+// The copies know of it before the box's next ones come, which it may be away for.
+async function noteUse({ kind, guest, pass }) {
+  if (kind !== "enter" || !guest) return;
+  const used = (g) => ({ ...g, used: (g.used ?? 0) + 1, passes: pass ? [...(g.passes ?? []), pass] : g.passes });
+  const guests = (await store.getValue("guests")) ?? [];
+  await store.setValue("guests", guests.map((g) => (g.id === guest ? used(g) : g)));
+}
+
 let flushing = null;
 
 // An entry that the box refuses for good stays, marked, and holds up none behind it.
@@ -249,6 +257,7 @@ async function flush() {
       await store.replaceInOutbox({ ...item, refused: e.message });
       continue;
     }
+    await noteUse(item.body);
     await store.removeFromOutbox(item.order);
   }
 }
