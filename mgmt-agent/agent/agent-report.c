@@ -15,6 +15,8 @@
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/unsafe-binds.h"
 
+#define LAST_LOOKED_AT 20 /* results of history, for the last that counts */
+
 static int add_current(cJSON *o)
 {
     _cleanup_(current_freep) Current *current = NULL;
@@ -64,11 +66,26 @@ static int add_pending(const Agent *a, cJSON *o, bool with_nonce)
     return 0;
 }
 
+/* Of the newest first: the last that was about this box. An order about an image that nothing on it runs is answered, and no more. */
+static int find_last(const cJSON *history)
+{
+    int n = 0;
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, history) {
+        if (!str_equal(json_string(cJSON_GetObjectItemCaseSensitive(entry, "error"), "id"), "update.not-here"))
+            return n;
+        n++;
+    }
+    return -1;
+}
+
 /* The last result, without its type. */
 static int add_last(cJSON *o)
 {
     _cleanup_(cJSON_Deletep) cJSON *history = NULL;
-    cJSON *last = store_load_history(1, &history, NULL) == 0 ? cJSON_DetachItemFromArray(history, 0) : NULL;
+    int n = store_load_history(LAST_LOOKED_AT, &history, NULL) == 0 ? find_last(history) : -1;
+    cJSON *last = n >= 0 ? cJSON_DetachItemFromArray(history, n) : NULL;
 
     if (!last)
         return cJSON_AddNullToObject(o, "last") ? 0 : -ENOMEM;

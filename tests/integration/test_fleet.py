@@ -84,6 +84,7 @@ def test_devices_list_and_show(fleet):
     fleet.gateway.devices["caseta5"] = {
         "id": "caseta5", "labels": {"site": "norte"}, "connected": True, "connectedSince": "2026-01-02T03:04:05.000Z",
         "peer": "192.0.2.7", "agentVersion": "0.1.0", "current": {"version": "42", "at": "T"}, "last": DONE,
+        "recovery": {"state": "wedged", "open": True, "since": "2026-01-02T03:04:05.000Z", "reasons": ["sshd is silent"]},
         "services": [{"name": "web", "state": "down"}, {"name": "db", "state": "running"}, {"name": "job", "state": "ended"}]}
     fleet.gateway.devices["well"] = {"id": "well", "connected": True, "services": [{"name": "web", "state": "running"}]}
     fleet.gateway.devices["evil"] = {"id": "evil\u001b[31m", "connected": False}
@@ -99,6 +100,7 @@ def test_devices_list_and_show(fleet):
 
     p = fleet.run("devices", "show", "caseta5")
     assert p.returncode == 0 and "192.0.2.7" in p.stdout and "web down" in p.stdout and "version 7: done, 200" in p.stdout
+    assert "wedged, open since 2026-01-02T03:04:05.000Z" in p.stdout and "sshd is silent" in p.stdout
     p = fleet.run("devices", "show", "caseta5", "--json")
     assert json.loads(p.stdout)["device"]["id"] == "caseta5"
     p = fleet.run("devices", "show", "a/b?c")

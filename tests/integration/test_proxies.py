@@ -135,6 +135,10 @@ def test_the_shipped_settings(folder, address, authority, name, options, changes
                 p = subprocess.run([program("secbox-fleet"), "devices", "list"], env=env, capture_output=True, text=True,
                                    check=False)
                 assert p.returncode == 0 and DEVICE in p.stdout, p.stderr
+                del env["SECBOX_CA"]
+                p = subprocess.run([program("secbox-fleet"), "devices", "list"], env=env, capture_output=True, text=True,
+                                   check=False)
+                assert p.returncode != 0 and "SECBOX_CA" in p.stderr and "CLOUD_CA_FILE" not in p.stderr, p.stderr
                 bad = {"Authorization": "Bearer x", "X-Forwarded-For": "6.6.6.6"}
                 assert upgrade(CALLER, proxy.port, bad, context).startswith(b"HTTP/1.1 401")
                 assert wait_until(lambda: refused_from(gateway), "a line of the log") == {CALLER}

@@ -95,6 +95,8 @@ def test_why_a_service_does_not_start_is_kept(bare):
         assert "netavark" in last["error"]["message"], last
     else:
         assert "iptables" in last["error"]["message"], "unless it was seen before anything was started"
+    story = box.run("journalctl", "-t", "mgmt-agent", "-o", "cat").stdout
+    assert last["error"]["id"] in story and "run again" not in story, "there were no containers before"
     history = json.loads(box.run("secboxctl", "history", "--json").stdout)["entries"]
     assert last["error"]["message"] in [entry["error"]["message"] for entry in history if "error" in entry]
 

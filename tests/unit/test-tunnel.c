@@ -38,7 +38,7 @@ typedef struct World {
     char *authorization;
     int down_status;
     usec_t down_delay;
-    char *down_id;
+    char *down_id, *down_text;
     bool free_on_up, free_on_down, free_on_message;
 } World;
 
@@ -134,9 +134,11 @@ static void on_down(Tunnel *t, int http_status, usec_t retry_in, const Error *er
     w->down_status = http_status;
     w->down_delay = retry_in;
     free(w->down_id);
+    free(w->down_text);
     assert_non_null(err->id);
     assert_non_null(err->message);
     w->down_id = strdup(err->id);
+    w->down_text = strdup(err->message);
     assert_false(tunnel_is_up(t));
     if (w->free_on_down)
         w->tunnel = tunnel_free(t);
@@ -173,6 +175,7 @@ static int teardown(void **state)
     free(w->messages);
     free(w->authorization);
     free(w->down_id);
+    free(w->down_text);
     free(w);
     return 0;
 }
@@ -228,6 +231,7 @@ static const struct {
     const char *retry_after;
     usec_t low, high;
 } refusals[] = {
+    { 400, NULL, 0, USEC_PER_SEC },
     { 401, NULL, USEC_INFINITY, USEC_INFINITY },
     { 403, "5", USEC_INFINITY, USEC_INFINITY },
     { 404, NULL, 0, USEC_PER_SEC },
@@ -247,6 +251,8 @@ static void test_refused(void **state)
         RUN_UNTIL(w, w->downs == 1);
         assert_int_equal(w->down_status, refusals[i].status);
         assert_string_equal(w->down_id, "tunnel.refused");
+        if (refusals[i].status == 400)
+            assert_non_null(strstr(w->down_text, "proxy"));
         assert_true(w->down_delay >= refusals[i].low);
         assert_true(w->down_delay <= refusals[i].high);
         w->tunnel = tunnel_free(w->tunnel);
