@@ -16,7 +16,7 @@ BOX="$RUN libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3"
 # runc where the cgroups are v1, which crun refuses; crun where they are v2
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
 TEST="$LAB libcmocka-dev clang clang-format clang-tidy llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
-    python3-yaml python3-cryptography skopeo docker-registry git openssl nodejs node-ws debootstrap groff-base
+    python3-pyflakes python3-yaml python3-cryptography skopeo docker-registry git openssl nodejs node-ws debootstrap groff-base
     openssh-client rsync nftables nginx-light haproxy caddy systemd zsh fish chromium chromium-driver libnss3-tools
     fonts-dejavu-core prometheus qrencode"
 IMAGES="podman busybox-static ca-certificates postgresql tzdata util-linux"

@@ -87,8 +87,9 @@ def link(cloud, sshd, peer):
     box.start()
     peer.expect("up")
     yield box
-    box.process.kill()
-    box.process.wait()
+    if box.process:
+        box.process.kill()
+        box.process.wait()
     print(box.logged())
     box.agent.close()
     shutil.rmtree(box.root, ignore_errors=True)

@@ -115,7 +115,8 @@ class Postgres:
         self.process.send_signal(signal.SIGSTOP)  # it starts no others meanwhile
         pids = self._all()
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # one has ended by itself
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
         # who still holds the shared memory keeps the next one from it

@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import subprocess
 import sys
 
 from source import ROOT, code, files, lines, of_kind, text
@@ -122,8 +123,19 @@ def functions_in_documents_exist():
                 yield f"{path}:{i}: there is no {name}()"
 
 
+def names_in_python_exist():
+    """A test with a name that nothing defines fails where it is run, which for some is at the end of a long run."""
+    python = "/usr/bin/python3"  # that which the tests run with
+    if subprocess.run([python, "-c", "import pyflakes"], capture_output=True, check=False).returncode != 0:
+        raise LookupError("pyflakes is not installed: installer/deps.sh test")
+    p = subprocess.run([python, "-m", "pyflakes", *of_kind(".py")], cwd=ROOT, capture_output=True, text=True, check=False)
+    for line in (p.stdout + p.stderr).splitlines():
+        if "undefined name" in line or "syntax" in line:
+            yield line
+
+
 CHECKS = [error_ids_that_are_named_are_raised, error_ids_that_are_raised_are_documented, files_in_documents_exist,
-          functions_in_documents_exist]
+          functions_in_documents_exist, names_in_python_exist]
 
 
 def _row(name):

@@ -191,12 +191,12 @@ def test_a_bad_body(gateway, box, body, status, identifier):  # pylint: disable=
 @pytest.mark.parametrize("method,path,token,status", [
     ("POST", "/v1/devices/nobody/compose-snapshot", None, 404), ("POST", "/v1/devices/../compose-snapshot", None, 404),
     ("DELETE", PATH, None, 405), ("POST", PATH + "/more", None, 404), ("POST", PATH, "wrong", 401),
-    ("GET", "/mgmt", None, (400, 401, 426)),
+    ("GET", "/mgmt", None, 400),
 ])
 def test_a_bad_request(gateway, box, method, path, token, status):  # pylint: disable=unused-argument
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     answer = raw(gateway, method, path, json.dumps({"compose": SERVER}).encode() if method == "POST" else None, **headers)
-    assert status_fits(answer.status, status) and answer.json["error"]["id"], answer
+    assert answer.status == status and answer.json["error"]["id"], answer
 
 
 UPGRADE = (b"GET /mgmt HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
@@ -331,7 +331,7 @@ CLOUD = {
     "expires-never": ({"expiresAt": "never"}, 400, "snapshot.bad-time"),
     "no-time-to-confirm": ({"nonce": "n", "confirmDeadlineSeconds": 0}, 400, "snapshot.bad-deadline"),
     "a-day-to-confirm": ({"nonce": "n", "confirmDeadlineSeconds": 100000}, 400, "snapshot.bad-deadline"),
-    "signature-is-text": ({"signatures": "trust me"}, (400, 422), "snapshot.bad-signatures"),
+    "signature-is-text": ({"signatures": "trust me"}, 400, "snapshot.bad-signatures"),
     "version-0": ({"version": "0"}, 400, "snapshot.bad-version"),
 }
 
@@ -340,7 +340,7 @@ CLOUD = {
 def test_a_snapshot_that_is_not_for_this_box_now(cloud, changed, status, identifier):
     result = cloud.push(compose(service("web", "server:2")), **{"version": str(FAR), **changed})
     assert result["type"] == "compose.result" and result["phase"] == "verify", result
-    assert status_fits(result["status"], status) and result["error"]["id"] == identifier, result
+    assert result["status"] == status and result["error"]["id"] == identifier, result
 
 
 def test_an_older_version(cloud):
