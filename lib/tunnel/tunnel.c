@@ -272,7 +272,8 @@ static const char *status_hint(int status)
         const char *hint;
     } hints[] = {
         { 401, "the device token is not accepted: it is expired, or made for another gateway" },
-        { 400, "a proxy in front of the gateway does not pass on WebSocket upgrades, or the URL leads to something else" },
+        { 400,
+          "a proxy in front of the gateway does not pass on WebSocket upgrades, or the URL leads to something else" },
         { 403, "this box may not connect: it is blocked, or the token is for another role" },
         { 404, "nothing is at this path: check the gateway's URL" },
         { 426, "the gateway speaks another version of WebSocket" },

@@ -66,7 +66,8 @@ static int add_pending(const Agent *a, cJSON *o, bool with_nonce)
     return 0;
 }
 
-/* Of the newest first: the last that was about this box. An order about an image that nothing on it runs is answered, and no more. */
+/* Of the newest first: the last that was about this box. An order about an image that nothing on it runs is answered, and that is
+ * all. */
 static int find_last(const cJSON *history)
 {
     int n = 0;
