@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import require_programs
 from tests.lab import isolate
 from tests.lab.fake_podman import FakePodman, image_id
+from tests.lab.preload import compile_library
 from tests.lab.util import Daemon, LabError, program, read_text, wait_until
 
 BOXES = 200
@@ -23,7 +24,7 @@ def digest(n):
 
 
 class RealBox:
-    def __init__(self, podman, gateway, folder, name):
+    def __init__(self, podman, gateway, folder, name, quiet):
         self.id = name
         self.root = os.path.join(folder, name)
         for inside in FOLDERS:
@@ -32,7 +33,7 @@ class RealBox:
         with open(path, "w", encoding="utf-8", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
             f.writelines(f"{k}={v}\n" for k, v in {**gateway.enroll(name), "PODMAN_USER": "root"}.items())
         self.podman = podman.box(self.root)
-        env = {"PATH": os.environ["PATH"], "HOME": self.root, "LANG": "C.UTF-8"}
+        env = {"PATH": os.environ["PATH"], "HOME": self.root, "LANG": "C.UTF-8", "LD_PRELOAD": quiet}
         self.daemons = [Daemon(f"{name}: {argv[0]}", [program(argv[0]), "--root", self.root, *argv[1:]],
                                os.path.join(self.root, argv[0] + ".log"), env)
                         for argv in (["mgmt-agent", "--podman-compose", podman.compose, "--settle", "1"], ["mgmt-link"])]
@@ -51,9 +52,10 @@ class RealFleet:
     def __init__(self, podman, gateway, folder):
         self.gateway = gateway
         self.boxes = {}
+        quiet = compile_library("no-inotify", folder)
         try:
             for i in range(BOXES):
-                box = RealBox(podman, gateway, folder, f"box-{i}")
+                box = RealBox(podman, gateway, folder, f"box-{i}", quiet)
                 self.boxes[box.id] = box
             wait_until(self.all_connected, "all boxes are connected")
         except BaseException:
