@@ -145,7 +145,7 @@ def test_one_that_somebody_paused_and_that_was_not_reached_stays_paused(box):
     assert box.apply(compose(service("db"), service("web", more=last % 1)))["outcome"] == "done"
     before = box.ids()
     box.lab.podman("pause", "secbox_web_1")
-    result = box.apply(compose(service("db", "crash:1"), service("web", more=last % 2)))
+    result = box.apply(compose(service("db", more="entrypoint: [/nowhere]"), service("web", more=last % 2)))
     assert result["outcome"] == "rolled-back", result
     assert box.ids() == before and box.containers()["web"]["State"]["Status"] == "paused"
     box.lab.podman("unpause", "secbox_web_1")
