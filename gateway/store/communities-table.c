@@ -12,13 +12,11 @@
 
 Statement sql_row_change(const RowChange *c)
 {
-    return STATEMENT(
-        "SELECT w.outcome, w.detail, w.epoch, w.version, w.row_version,"
-        " " ROW_JSON("w.data", "$2::uuid",
-                     "w.row_version") " FROM community_write($1, $2::uuid, $3::uuid,"
-                                      " $4::jsonb || pass_key_member($1, $3::uuid), $5, $6::boolean, $7) w",
-        sql_text(c->kind), sql_text(c->id), sql_text(c->community), sql_text(c->data), sql_text(c->match),
-        sql_flag(c->keep_pin), sql_text(c->actor));
+    return STATEMENT("SELECT w.outcome, w.detail, w.epoch, w.version, w.row_version,"
+                     " " ROW_JSON("w.data", "$2::uuid", "w.row_version") " FROM community_write($1, $2::uuid, $3::uuid,"
+                                                                         " $4::jsonb, $5, $6::boolean, $7) w",
+                     sql_text(c->kind), sql_text(c->id), sql_text(c->community), sql_text(c->data), sql_text(c->match),
+                     sql_flag(c->keep_pin), sql_text(c->actor));
 }
 
 RowChangeResult row_changed(const StoreRows *rows)

@@ -12,3 +12,5 @@ extern const char schema_import[];
 extern const char schema_passes[];
 /* Later forms of these. */
 extern const char schema_community_mends[];
+/* The row of a community keeps the key of its passes, whoever writes it. */
+extern const char schema_pass_key_row[];

@@ -41,3 +41,10 @@ const char schema_community_mends[] =
     /* applied_at NULL: it has never had any of it, and current_at is since when it should */
     "ALTER TABLE box_positions ALTER COLUMN applied_at DROP NOT NULL;\n"
     "ALTER TABLE communities ADD COLUMN epoch_renewed_at timestamptz;\n";
+
+/* Who waits for the lock behind the first pass would not see its key before. */
+const char schema_pass_key_row[] =
+    "DO $do$ BEGIN"
+    " EXECUTE replace(pg_get_functiondef('community_write'::regproc), 'IF live AND was.data = p_data THEN',"
+    " 'p_data := p_data || pass_key_member(p_kind, p_community); IF live AND was.data = p_data THEN');"
+    " END $do$;\n";

@@ -177,6 +177,7 @@ static const SchemaStep schema_steps[] = {
           " content jsonb NOT NULL,"
           " PRIMARY KEY (device, part, slot));\n" },
     { 11, schema_community_mends },
+    { 12, schema_pass_key_row },
     {},
 };
 

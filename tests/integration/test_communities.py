@@ -11,6 +11,7 @@ import uuid
 import pytest
 
 from tests.integration.gateway_lab import enroll, error_id, gw, shared
+from tests.lab.util import wait_until
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -236,9 +237,11 @@ def test_passes_are_signed_by_the_key_of_their_community(gw, community):
     # whoever changes the community neither needs the key nor can replace it
     for change in ({"name": "New"}, {"name": "Newer", "passKey": {**key, "x": key["y"]}}):
         assert gw.request("PUT", community.path, change).json["row"]["passKey"] == key
-    # a gateway of before knows nothing of it, and loses it
     gw.postgres.sql(f"SELECT community_write('communities', '{community.id}', '{community.id}', jsonb_build_object('name', 'Old'),"
                     " NULL, false, 'test')")
+    assert gw.request("GET", community.path).json["row"]["passKey"] == key
+    # a row that has lost it gets it back with the next pass
+    gw.postgres.sql(f"UPDATE community_rows SET data = data - 'passKey' WHERE id = '{community.id}'")
     assert opened(ask_pass(community, guest).json["pass"]["text"], key)["sub"] == guest
     assert gw.request("GET", community.path).json["row"] == {"id": community.id, "name": "Old", "passKey": key,
                                                              "version": gw.request("GET", community.path).json["row"]["version"]}
@@ -250,6 +253,24 @@ def test_passes_are_signed_by_the_key_of_their_community(gw, community):
     told = [json.dumps(gw.audit()), json.dumps(community.log()), gw.daemon.log()]
     told += [str(gw.postgres.sql(f"SELECT * FROM {t}")) for t in ("community_rows", "community_changes")]
     assert not [s for s in secrets for text in told if s in text], "neither the key nor a pass is anywhere else"
+
+
+def test_who_waits_behind_the_first_pass_keeps_its_key(gw, community):
+    key = {"kty": "EC", "crv": "P-256", "x": "x", "y": "y"}
+    keep = f"SELECT pass_key_keep('{community.id}', 'key', '{json.dumps(key)}', 'test')"
+    waits = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%community_write%'"
+    # a change gives up after a second; here it must still wait when we look
+    gw.postgres.sql("ALTER FUNCTION community_write SET lock_timeout = '1h'")
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            with gw.postgres.open_transaction(keep, "COMMIT"):
+                change = pool.submit(gw.request, "PUT", community.path, {"name": "Newer"})
+                wait_until(lambda: gw.postgres.sql(waits) or change.done(), "the change waits for the pass")
+            answer = change.result()
+    finally:
+        gw.postgres.sql("ALTER FUNCTION community_write SET lock_timeout = '1s'")
+    assert answer.status == 200 and answer.json["row"]["passKey"] == key, answer
+    assert answer.json["row"]["name"] == "Newer"
 
 
 def test_no_pass_without_a_guest_who_may_come(gw, community):

@@ -145,7 +145,7 @@ class Postgres:
         return [line.split("\t") for line in done.stdout.splitlines()]
 
     @contextlib.contextmanager
-    def open_transaction(self, text):
+    def open_transaction(self, text, end="ROLLBACK"):
         """What `text` locks stays locked within."""
         argv = self._command(_binary("psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", self.url())
         with subprocess.Popen(argv, cwd=self.dir, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as psql:
@@ -154,7 +154,7 @@ class Postgres:
             if "it is open\n" not in iter(psql.stdout.readline, ""):
                 raise PostgresError(f"{text}: see above")
             yield
-            psql.stdin.write("ROLLBACK;\n")
+            psql.stdin.write(f"{end};\n")
 
     def run(self, name, *argv):
         """A program that comes with PostgreSQL; what it prints."""
