@@ -15,6 +15,10 @@
 
 /* A box may add members as long as it likes: of what they add up to, only this much is kept. */
 #define VALUES_SIZE_MAX (64 * 1024)
+#define VALUES_MAX 1000
+#define FAULTS_MAX 64
+/* Other faults are saved at once, but a box may find others all the time. */
+#define NEWS_USEC (10 * USEC_PER_SEC)
 
 struct DeviceHealth {
     Store *store;
@@ -91,21 +95,24 @@ static void answer(DeviceConn *s, uint64_t seq)
         log_debug("health of %s is not acknowledged", device_conn_device(s));
 }
 
-/* The values of this report, or NULL: its base is not here, or they grow without end. *before is what they were; both are the
+/* The values of this report, or NULL: its base is not here, or they are too many. *before is what they were; both are the
  * caller's. */
 static cJSON *merge(const HealthPart *p, const DeviceConn *s, const cJSON *message, cJSON **before)
 {
+    const cJSON *changes = cJSON_GetObjectItemCaseSensitive(message, "values");
     bool has_base = cJSON_GetObjectItemCaseSensitive(message, "base") != NULL;
     _cleanup_(cJSON_Deletep) cJSON *values = NULL;
     uint64_t base = 0;
 
+    if (json_count(changes) > VALUES_MAX)
+        return NULL;
     if (p->values && json_parse_object(p->values, strlen(p->values), before, NULL) < 0)
         return NULL;
-    if (has_base &&
-        (json_u64(message, "base", &base) < 0 || !*before || base != p->seq || p->connection != device_conn_number(s)))
+    if (has_base && (json_u64(message, "base", &base) < 0 || !*before || p->is_cut || base != p->seq ||
+                     p->connection != device_conn_number(s)))
         return NULL;
     values = has_base ? cJSON_Duplicate(*before, true) : cJSON_CreateObject();
-    if (!values || json_merge_apply(values, cJSON_GetObjectItemCaseSensitive(message, "values")) < 0)
+    if (!values || json_merge_apply(values, changes) < 0 || json_count(values) > VALUES_MAX)
         return NULL;
     return TAKE_PTR(values);
 }
@@ -134,11 +141,15 @@ static void save(const DeviceHealth *h, HealthPart *p, const cJSON *values, uint
         return;
     if (store_query(h->store, sql_health_save(&row), NULL, NULL, NULL, &err) < 0)
         log_debug("health of %s is not kept: %s", p->device, error_message(&err, -EIO));
-    else
+    else {
+        if (slot == p->saved_slot)
+            p->news_due_at = boottime_usec() + NEWS_USEC;
         p->saved_slot = slot;
+        p->has_news = false;
+    }
 }
 
-static const cJSON *faults_of(const cJSON *values)
+static cJSON *faults_of(const cJSON *values)
 {
     return cJSON_GetObjectItemCaseSensitive(values, "faults");
 }
@@ -156,9 +167,21 @@ static bool has_news(const cJSON *before, const cJSON *after)
     return false;
 }
 
-/* False: there is no room for such values, and those before stay. */
-static bool keep(HealthPart *p, const DeviceConn *s, const cJSON *values, uint64_t seq, const char *at)
+/* Whether there were more than are kept. */
+static bool cut_faults(cJSON *values)
 {
+    cJSON *faults = faults_of(values);
+    bool are_many = cJSON_GetArraySize(faults) > FAULTS_MAX;
+
+    while (cJSON_GetArraySize(faults) > FAULTS_MAX)
+        cJSON_DeleteItemFromArray(faults, FAULTS_MAX);
+    return are_many;
+}
+
+/* False: there is no room for such values, and those before stay. */
+static bool keep(HealthPart *p, const DeviceConn *s, cJSON *values, uint64_t seq, const char *at)
+{
+    bool is_cut = cut_faults(values);
     char *text = json_print(values);
 
     if (!text || strlen(text) > VALUES_SIZE_MAX) {
@@ -167,6 +190,7 @@ static bool keep(HealthPart *p, const DeviceConn *s, const cJSON *values, uint64
     }
     free(p->values);
     p->values = text;
+    p->is_cut = is_cut;
     p->seq = seq;
     p->connection = device_conn_number(s);
     p->faults = (unsigned) cJSON_GetArraySize(faults_of(values));
@@ -192,7 +216,8 @@ static void on_report(DeviceConn *s, const cJSON *message, void *userdata)
     }
     answer(s, seq);
     slot = p->received_at / USEC_PER_SEC / HEALTH_SLOT_SECONDS;
-    if (slot != p->saved_slot || has_news(before, values))
+    p->has_news = p->has_news || has_news(before, values);
+    if (slot != p->saved_slot || (p->has_news && boottime_usec() >= p->news_due_at))
         save(h, p, values, slot);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What boxes say of themselves in health.report: kept in memory as long as a tunnel lives, and in the database every five
- * minutes and whenever other faults are among it. */
+ * minutes and when other faults are among it, the latter at most every ten seconds. */
 #pragma once
 
 #include "gateway/devices/device-connection.h"
@@ -19,7 +19,10 @@ typedef struct HealthPart {
     usec_t received_at;  /* wall clock */
     double clock_offset; /* seconds by which the box's clock is ahead; only with `at` */
     uint64_t seq, connection;
+    bool is_cut; /* not all faults are in `values`, which are no base then */
     uint64_t saved_slot;
+    bool has_news;      /* other faults than those that were saved last */
+    usec_t news_due_at; /* CLOCK_BOOTTIME: not saved for their sake before */
 } HealthPart;
 
 /* NULL when out of memory. */

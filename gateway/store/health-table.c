@@ -9,12 +9,15 @@ Statement sql_health_save(const HealthRow *row)
         " SELECT id, $2, $3::timestamptz, now(), $4::jsonb FROM d"
         " ON CONFLICT (device, part) DO UPDATE SET at = excluded.at, received_at = excluded.received_at,"
         " content = excluded.content),"
-        /* a fault that came and went within one slot stays in it */
+        /* a fault that came and went within one slot stays in it, up to a number */
         " h AS (INSERT INTO device_health_history(device, part, slot, at, content)"
         " SELECT id, $2, slot, now(), $5::jsonb FROM d"
         " ON CONFLICT (device, part, slot) DO UPDATE SET at = excluded.at, content = excluded.content ||"
-        " jsonb_build_object('faults', coalesce(device_health_history.content->'faults', '{}'::jsonb) ||"
-        " coalesce(excluded.content->'faults', '{}'::jsonb))),"
+        " jsonb_build_object('faults', CASE WHEN (SELECT count(*) FROM"
+        " jsonb_object_keys(coalesce(device_health_history.content->'faults', '{}'::jsonb))) > 64"
+        " THEN device_health_history.content->'faults'"
+        " ELSE coalesce(device_health_history.content->'faults', '{}'::jsonb) ||"
+        " coalesce(excluded.content->'faults', '{}'::jsonb) END)),"
         " o AS (DELETE FROM device_health_history WHERE device = $1 AND part = $2"
         " AND slot < (SELECT slot FROM d) - 8640)"
         /* of an hour that is a day old the first slot is left */

@@ -8,6 +8,16 @@ static const cJSON *find(const cJSON *object, const char *key)
     return cJSON_GetObjectItemCaseSensitive(object, key);
 }
 
+size_t json_count(const cJSON *value)
+{
+    const cJSON *item;
+    size_t n = 0;
+
+    cJSON_ArrayForEach(item, value)
+        n += 1 + json_count(item);
+    return n;
+}
+
 static bool is_absent(const cJSON *item)
 {
     return !item || cJSON_IsNull(item);

@@ -10,3 +10,6 @@
 cJSON *json_merge_diff(const cJSON *from, const cJSON *to);
 /* Both are objects. -ENOMEM leaves `target` half changed. */
 int json_merge_apply(cJSON *target, const cJSON *patch) _must_check_;
+/* How many values there are in it, nested ones too. What a merge costs grows with the square of that: who merges what strangers
+ * send counts first. */
+size_t json_count(const cJSON *value);

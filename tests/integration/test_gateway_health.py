@@ -69,6 +69,46 @@ def test_values_do_not_grow_without_end(gw, device):
     assert tell(tunnel, 1, {"a": "x" * 40000, "faults": {}}) == 1
     assert tell(tunnel, 2, {"b": "x" * 40000}, base="1") == 0
     assert set(read(gw, device)["health"]["box"]["values"]) == {"a", "faults"}
+    # many small ones cost as much as long ones
+    assert tell(tunnel, 3, {f"k{n}": n for n in range(1001)}) == 0
+    assert tell(tunnel, 4, {"a": {"b": {f"k{n}": n for n in range(999)}}}) == 0
+    assert tell(tunnel, 5, {f"k{n}": n for n in range(600)}, base="1") == 5
+    assert tell(tunnel, 6, {f"more{n}": n for n in range(600)}, base="5") == 0
+    assert tell(tunnel, 7, {f"k{n}": None for n in range(600)}, base="5") == 7
+    assert set(read(gw, device)["health"]["box"]["values"]) == {"a", "faults"}
+
+
+def test_faults_do_not_grow_without_end(gw, device):
+    tunnel = device.connect()
+    assert tell(tunnel, 1, {"faults": {f"fault-{n}": "x" for n in range(70)}}) == 1
+    assert len(read(gw, device)["health"]["box"]["values"]["faults"]) == 64
+    assert tell(tunnel, 2, {"load": {"1": 1}}, base="1") == 0, "six are missing there"
+    assert tell(tunnel, 3, {"faults": {"one": "x"}}) == 3
+    assert tell(tunnel, 4, {"faults": {"two": "x"}}, base="3") == 4
+    assert set(read(gw, device)["health"]["box"]["values"]["faults"]) == {"one", "two"}
+
+
+def test_other_faults_all_the_time_are_not_saved_each_time(gw, device):
+    tunnel = device.connect()
+    begin = time.monotonic()
+    for seq in range(1, 61):
+        assert tell(tunnel, seq, {"faults": {f"fault-{seq}": "x"}}) == seq
+    wait_until(lambda: rows(gw, device), "the first is kept")
+    read(gw, device)  # its answer comes after what was to be saved before
+    names = set().union(*(r["faults"] for r in rows(gw, device).values()))
+    seconds = time.monotonic() - begin
+    assert 1 <= len(names) <= 3 + seconds / 10 + seconds / SLOT, (seconds, names)
+
+
+def test_a_row_of_the_history_has_an_end(gw, device):
+    """What is noted of five minutes takes no more faults once it has more than 64."""
+    many = {f"fault-{n}": True for n in range(65)}
+    gw.postgres.sql("INSERT INTO device_health_history(device, part, slot, at, content)"
+                    f" SELECT '{device.id}', 'box', floor(extract(epoch FROM now()) / {SLOT})::bigint + n, now(),"
+                    f" '{json.dumps({'faults': many})}' FROM generate_series(0, 3) n")
+    tell(device.connect(), 1, VALUES)
+    noted = wait_until(lambda: [r for r in rows(gw, device).values() if "diskPercent" in r], "the report is kept")
+    assert [r["faults"] for r in noted] == [many]
 
 
 def test_the_history_has_what_matters(gw, device):

@@ -85,12 +85,34 @@ static void test_nulls_are_absent(void **state)
     assert_string_equal(text, "{\"b\":{\"d\":{}}}");
 }
 
+static void test_nested_values_count(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t n;
+    } cases[] = {
+        { "{}", 0 },
+        { "{\"a\":1}", 1 },
+        { "{\"a\":{\"b\":{\"c\":null}},\"d\":\"x\"}", 4 },
+        { "{\"a\":[1,{\"b\":2},[]]}", 5 },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        _cleanup_(cJSON_Deletep) cJSON *o = parse(cases[i].text);
+
+        assert_int_equal(json_count(o), cases[i].n);
+    }
+    assert_int_equal(json_count(NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_differences),
         cmocka_unit_test(test_rfc_7396),
         cmocka_unit_test(test_nulls_are_absent),
+        cmocka_unit_test(test_nested_values_count),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
