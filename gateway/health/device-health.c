@@ -17,6 +17,9 @@
 #define VALUES_SIZE_MAX (64 * 1024)
 #define VALUES_MAX 1000
 #define FAULTS_MAX 64
+/* What boxes tell within a minute of the end of five minutes must not be saved all at that time; the minute that is left out gives
+ * the last of them time to report within the five minutes. */
+#define SPREAD_SECONDS (HEALTH_SLOT_SECONDS - 60)
 /* Other faults are saved at once, but a box may find others all the time. */
 #define NEWS_USEC (10 * USEC_PER_SEC)
 
@@ -39,6 +42,15 @@ static void part_free(void *part)
 static const char *part_of(Role role)
 {
     return role == ROLE_MGMT ? "box" : role == ROLE_DEVICE ? "secbox" : NULL;
+}
+
+uint64_t health_slot(const char *device, usec_t at)
+{
+    uint64_t hash = 0;
+
+    for (const char *c = device; *c; c++)
+        hash = hash * 31 + (unsigned char) *c;
+    return (at / USEC_PER_SEC - hash % SPREAD_SECONDS) / HEALTH_SLOT_SECONDS;
 }
 
 static HealthPart *find(const DeviceHealth *h, const char *device, const char *part)
@@ -215,7 +227,7 @@ static void on_report(DeviceConn *s, const cJSON *message, void *userdata)
         return;
     }
     answer(s, seq);
-    slot = p->received_at / USEC_PER_SEC / HEALTH_SLOT_SECONDS;
+    slot = health_slot(device, p->received_at);
     p->has_news = p->has_news || has_news(before, values);
     if (slot != p->saved_slot || (p->has_news && boottime_usec() >= p->news_due_at))
         save(h, p, values, slot);

@@ -29,6 +29,9 @@ typedef struct HealthPart {
 DeviceHealth *device_health_new(Store *store, DeviceConns *conns);
 DeviceHealth *device_health_free(DeviceHealth *h);
 
+/* In which five minutes this moment is for that device: it is saved once in each, and not all devices at the same time. */
+uint64_t health_slot(const char *device, usec_t at);
+
 /* What the tunnel of today has told; NULL when nothing. Borrowed. */
 const HealthPart *device_health_find(const DeviceHealth *h, const char *device, const char *part);
 /* Each of these. */

@@ -100,6 +100,18 @@ def test_other_faults_all_the_time_are_not_saved_each_time(gw, device):
     assert 1 <= len(names) <= 3 + seconds / 10 + seconds / SLOT, (seconds, names)
 
 
+def test_nobody_waits_for_the_disk(gw, device):
+    gw.postgres.sql("CREATE TABLE noted(source text);"
+                    "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO noted SELECT source"
+                    " FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off'; RETURN NEW; END$$;"
+                    "CREATE TRIGGER note AFTER INSERT ON device_health FOR EACH ROW EXECUTE FUNCTION note()")
+    try:
+        tell(device.connect(), 1, VALUES)
+        assert wait_until(lambda: gw.postgres.sql("SELECT source FROM noted"), "the report is kept")[0] == ["session"]
+    finally:
+        gw.postgres.sql("DROP TRIGGER note ON device_health; DROP FUNCTION note(); DROP TABLE noted")
+
+
 def test_a_row_of_the_history_has_an_end(gw, device):
     """What is noted of five minutes takes no more faults once it has more than 64."""
     many = {f"fault-{n}": True for n in range(65)}

@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
+#include "gateway/health/device-health.h"
 #include "gateway/health/health-summary.h"
+#include "gateway/store/health-table.h"
 #include "lib/base/strv.h"
 
 static void check(const char *values, const char *want)
@@ -72,6 +74,31 @@ static void test_faults_are_bounded(void **state)
     assert_null(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(summary, "faults"), name));
 }
 
+/* Each box is saved once in five minutes of the history, and they do not come all together. */
+static void test_boxes_are_saved_one_after_the_other(void **state)
+{
+    const usec_t begin = (usec_t) 5000000 * HEALTH_SLOT_SECONDS;
+    unsigned saved[HEALTH_SLOT_SECONDS] = {};
+
+    (void) state;
+    for (int i = 0; i < 3000; i++) {
+        _cleanup_(freep) char *device = str_format("caseta-%d", i);
+        unsigned changes = 0;
+
+        for (usec_t s = 0; s < HEALTH_SLOT_SECONDS; s++)
+            if (health_slot(device, (begin + s) * USEC_PER_SEC) !=
+                health_slot(device, (begin + s - 1) * USEC_PER_SEC)) {
+                changes++;
+                saved[s]++;
+            }
+        assert_int_equal(changes, 1);
+    }
+    for (size_t s = 0; s < HEALTH_SLOT_SECONDS; s++) {
+        assert_true(saved[s] < 60);
+        assert_true(saved[s] == 0 || s < HEALTH_SLOT_SECONDS - 60);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -79,6 +106,7 @@ int main(void)
         cmocka_unit_test(test_the_worst_counts),
         cmocka_unit_test(test_the_rest),
         cmocka_unit_test(test_faults_are_bounded),
+        cmocka_unit_test(test_boxes_are_saved_one_after_the_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
