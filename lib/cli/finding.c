@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/cli/cli.h"
 #include "lib/cli/table.h"
 
@@ -72,11 +73,11 @@ void finding_since_file(Finding *f, const char *path)
 }
 
 /* What to do, with the command that does it as it is typed: a new string, or NULL when there is nothing to do. */
-static char *advice_text(const Finding *f)
+static char *advice_text(const Finding *f, const char *remedy)
 {
-    if (!f->remedy)
+    if (!remedy)
         return f->advice ? strdup(f->advice) : NULL;
-    return str_format("%s `%s`.%s%s", f->by_operator ? "On the operator's machine, run" : "Run", f->remedy,
+    return str_format("%s `%s`.%s%s", f->by_operator ? "On the operator's machine, run" : "Run", remedy,
                       f->advice ? " " : "", f->advice ? f->advice : "");
 }
 
@@ -90,18 +91,28 @@ cJSON *findings_new(void)
     return NULL;
 }
 
+/* What was seen may hold anything, and JSON is UTF-8. NULL adds nothing. */
+static int add_printable(cJSON *entry, const char *key, const char *text)
+{
+    _cleanup_(freep) char *printable = text ? text_printable(text) : NULL;
+
+    return text && !printable ? -ENOMEM : json_add_string(entry, key, printable);
+}
+
 int findings_add(cJSON *findings, const char *id, const Finding *f, const char *place)
 {
     cJSON *entry = cJSON_CreateObject();
-    _cleanup_(freep) char *advice = advice_text(f);
+    /* a command with a character replaced would be another command */
+    const char *remedy = f->remedy && text_is_plain(f->remedy) ? f->remedy : NULL;
+    _cleanup_(freep) char *advice = advice_text(f, remedy);
     char since[TIMESTAMP_SIZE];
 
     if (!entry || json_append(cJSON_GetObjectItemCaseSensitive(findings, "checks"), entry) < 0)
         return -ENOMEM;
     if (json_add_string(entry, "id", id) < 0 || json_add_string(entry, "result", verdict_names[f->verdict]) < 0 ||
-        json_add_string(entry, "detail", f->detail) < 0 || json_add_string(entry, "advice", advice) < 0 ||
-        json_add_string(entry, "remedy", f->remedy) < 0 ||
-        (f->remedy && json_add_string(entry, "remedyFor", f->by_operator ? "operator" : place) < 0) ||
+        add_printable(entry, "detail", f->detail) < 0 || add_printable(entry, "advice", advice) < 0 ||
+        json_add_string(entry, "remedy", remedy) < 0 ||
+        (remedy && json_add_string(entry, "remedyFor", f->by_operator ? "operator" : place) < 0) ||
         json_add_string(entry, "since", f->since > 0 ? timestamp_format(f->since, since) : NULL) < 0)
         return -ENOMEM;
     return 0;

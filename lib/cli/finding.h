@@ -33,7 +33,8 @@ void finding_done(Finding *f);
 
 /* {"checks": []}, or NULL. */
 cJSON *findings_new(void);
-/* Adds what a check has found. `place` is whose shell a remedy is for, where it is not the operator's: "box", "gateway". */
+/* Adds what a check has found, made printable; a remedy that is not is left out. `place` is whose shell a remedy is for, where it
+ * is not the operator's: "box", "gateway". */
 int findings_add(cJSON *findings, const char *id, const Finding *f, const char *place) _must_check_;
 /* Adds "passed", "failed" and "unknown", at the end. */
 int findings_count(cJSON *findings) _must_check_;

@@ -10,6 +10,7 @@
 
 #include "lib/cli/cli.h"
 #include "lib/cli/finding.h"
+#include "lib/cli/report.h"
 
 static cJSON *document(void)
 {
@@ -61,6 +62,22 @@ static void test_table(void **state)
               "1 passed, 2 failed, 0 unknown\n");
 }
 
+/* What a check has seen may come from a disk or from a process's name. */
+static void test_what_is_not_utf8(void **state)
+{
+    _cleanup_(cJSON_Deletep) cJSON *findings = findings_new();
+    _cleanup_(finding_done) Finding f = {};
+
+    (void) state;
+    finding_set(&f, VERDICT_FAIL, "Rename \xff.", "file \xff\033 is there");
+    finding_remedy(&f, "rm \xff");
+    assert_int_equal(findings_add(findings, "one", &f, "box"), 0);
+    _cleanup_(freep) char *text = report_json_line(findings);
+    assert_non_null(text);
+    assert_string_equal(text, "{\"checks\":[{\"id\":\"one\",\"result\":\"fail\",\"detail\":\"file ?? is there\","
+                              "\"advice\":\"Rename ?.\"}]}");
+}
+
 /* A box may send anything: what counts is what its checks say, not how many it says that there are. */
 static void test_a_document_from_elsewhere(void **state)
 {
@@ -91,6 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_document),
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_what_is_not_utf8),
         cmocka_unit_test(test_a_document_from_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
