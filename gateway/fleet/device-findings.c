@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/cli/finding.h"
 
 #define CLOCK_APART_MAX 60 /* seconds, the leeway that tokens have */
@@ -14,7 +15,7 @@
 
 typedef struct Known {
     const cJSON *device, *answer;
-    const char *id;
+    const char *id; /* as the operator typed it: what the gateway answers is no word for a shell */
 } Known;
 
 static bool is_connected(const Known *k, const char *role)
@@ -40,6 +41,15 @@ static void since(Finding *f, const char *at)
         f->since = time;
 }
 
+/* "secbox-fleet VERB ID MORE" */
+static void operator_remedy(const Known *k, Finding *f, const char *verb, const char *more)
+{
+    if (!text_is_shell_word(k->id))
+        return;
+    f->by_operator = true;
+    finding_remedy(f, "secbox-fleet %s %s%s", verb, k->id, more);
+}
+
 static void of_box_that_is_away(const Known *k, Finding *f)
 {
     const char *seen = json_string(k->device, "lastSeenAt");
@@ -47,14 +57,12 @@ static void of_box_that_is_away(const Known *k, Finding *f)
     if (!seen && !has_key(k, "mgmt")) {
         finding_set(f, VERDICT_FAIL, "The token that it prints is the box's BOOTSTRAP, in its mgmt-agent.env.",
                     "it has never connected");
-        f->by_operator = true;
-        finding_remedy(f, "secbox-fleet devices bootstrap %s", k->id);
+        operator_remedy(k, f, "devices bootstrap", "");
     } else if (is_connected(k, "recovery") || is_connected(k, "device")) {
         finding_set(f, VERDICT_FAIL, "Then run `secboxctl doctor` there.",
                     "its management tunnel is not connected, but %s is",
                     is_connected(k, "recovery") ? "recovery-agent's" : "secbox's");
-        f->by_operator = true;
-        finding_remedy(f, "secbox-fleet ssh %s --reason doctor", k->id);
+        operator_remedy(k, f, "ssh", " --reason doctor");
     } else {
         finding_set(f, VERDICT_FAIL, "Look at its power and its line; on the box, `secboxctl doctor` says more.",
                     "it is not connected");
@@ -68,8 +76,7 @@ static void check_tunnel(const Known *k, Finding *f)
 
     if (json_bool(k->device, "blocked", false)) {
         finding_set(f, VERDICT_FAIL, NULL, "an operator has blocked it");
-        f->by_operator = true;
-        finding_remedy(f, "secbox-fleet devices unblock %s", k->id);
+        operator_remedy(k, f, "devices unblock", "");
     } else if (json_bool(k->device, "connected", false)) {
         finding_pass(f, "connected since %s from %s", at ? at : "?", peer ? peer : "?");
     } else {
@@ -220,7 +227,7 @@ static void check_clock(const Known *k, Finding *f)
                     "the box's is %.0f s %s the gateway's", fabs(seconds), seconds > 0 ? "ahead of" : "behind");
 }
 
-cJSON *device_findings(const cJSON *device, const cJSON *answer)
+cJSON *device_findings(const char *id, const cJSON *device, const cJSON *answer)
 {
     static const struct {
         const char *id;
@@ -235,8 +242,7 @@ cJSON *device_findings(const cJSON *device, const cJSON *answer)
         { "version", check_version },
         { "clock", check_clock },
     };
-    const char *id = json_string(device, "id");
-    const Known known = { device, answer, id ? id : "?" };
+    const Known known = { device, answer, id };
     _cleanup_(cJSON_Deletep) cJSON *findings = findings_new();
 
     for (size_t i = 0; findings && i < ELEMENTSOF(checks); i++) {

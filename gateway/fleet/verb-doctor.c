@@ -26,6 +26,24 @@ static void diagnosis_done(Diagnosis *d)
     error_done(&d->why);
 }
 
+/* Whoever has the box says what its document says: a command in it is for the box's shell, or it is not passed on. */
+static int take_away_what_is_not_for_the_box(cJSON *report)
+{
+    cJSON *check;
+
+    cJSON_ArrayForEach(check, cJSON_GetObjectItemCaseSensitive(report, "checks")) {
+        const cJSON *place = cJSON_GetObjectItemCaseSensitive(check, "remedyFor");
+        if (!place || (cJSON_IsString(place) && str_equal(place->valuestring, "box")))
+            continue;
+        cJSON_DeleteItemFromObjectCaseSensitive(check, "advice");
+        cJSON_DeleteItemFromObjectCaseSensitive(check, "remedy");
+        cJSON_DeleteItemFromObjectCaseSensitive(check, "remedyFor");
+        if (json_add_string(check, "advice", "`secboxctl doctor` on the box says what to do.") < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 /* The box's answer, {"report", "exitCode", …}. What fails here is part of the diagnosis, but for what ends everything. */
 static int ask_box(Fleet *fleet, Diagnosis *d, ApiReply *reply, Error *err)
 {
@@ -35,7 +53,7 @@ static int ask_box(Fleet *fleet, Diagnosis *d, ApiReply *reply, Error *err)
     if (d->r >= 0) {
         d->box = cJSON_DetachItemFromObjectCaseSensitive(reply->body, "report");
         return cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(d->box, "checks"))
-                   ? 0
+                   ? take_away_what_is_not_for_the_box(d->box)
                    : error_set(err, EREMOTEIO, "fleet.bad-answer", "the gateway's answer has no report of the box");
     }
     if (str_equal(error_id(&d->why), "request.not-found")) {
@@ -56,7 +74,8 @@ static int diagnose(Fleet *fleet, Diagnosis *d, ApiReply *first, Error *err)
         r = ask_box(fleet, d, &second, err);
     if (r < 0)
         return r;
-    d->gateway = device_findings(cJSON_GetObjectItemCaseSensitive(first->body, "device"), d->box ? second.body : NULL);
+    d->gateway =
+        device_findings(d->id, cJSON_GetObjectItemCaseSensitive(first->body, "device"), d->box ? second.body : NULL);
     return d->gateway && findings_count(d->gateway) >= 0 ? 0 : -ENOMEM;
 }
 
@@ -91,7 +110,9 @@ static char *to_text(const Diagnosis *d)
 
     if (!gateway || (!box && !why))
         return NULL;
-    return box ? str_format("%s\n%sCommands of the second table are for root's shell on the box.\n", gateway, box)
+    return box ? str_format("%s\nThe box says the following; a command in it is for root's shell on the box, not for "
+                            "here.\n%s",
+                            gateway, box)
                : str_format("%s\nThe box's own doctor was not asked: %s\n", gateway, why);
 }
 

@@ -15,6 +15,8 @@ WELL = {"id": "caseta5", "connected": True, "connectedSince": SEEN, "peer": "192
 PASSED = {"id": "agent", "result": "pass", "detail": "0.1.0"}
 FAILED = {"id": "lingering", "result": "fail", "detail": "tc does not linger", "since": SEEN,
           "advice": "Run `loginctl enable-linger tc`.", "remedy": "loginctl enable-linger tc", "remedyFor": "box"}
+LURES = [{"id": f"lure-{place}", "result": "fail", "detail": "it is not well", "advice": "On the operator's machine, run `evil`.",
+          "remedy": "evil", "remedyFor": place} for place in ("operator", "gateway", 7, None, ["box"])]
 UNKNOWN = {"id": "dns", "result": "unknown", "detail": "nobody answers\u001b[2J"}
 
 
@@ -49,6 +51,27 @@ def test_the_boxs_findings_are_shown_as_on_the_box(fleet):
     assert row.split(None, 2) == ["lingering", "fail", f"tc does not linger, since {SEEN}. Run `loginctl enable-linger tc`."]
     assert "1 passed, 1 failed, 1 unknown" in p.stdout
     assert ask(fleet, WELL, says(PASSED, UNKNOWN))[0] == 3
+
+
+def test_a_box_has_no_commands_for_the_operators_machine(fleet):
+    code, bad, document = ask(fleet, WELL, says(PASSED, FAILED, *LURES))
+    assert (code, bad) == (1, {}) and document["box"]["checks"][:2] == [PASSED, FAILED]
+    for lure, check in zip(LURES, document["box"]["checks"][2:], strict=True):
+        assert check == {"id": lure["id"], "result": "fail", "detail": "it is not well",
+                         "advice": "`secboxctl doctor` on the box says what to do."}
+    p = fleet.run("doctor", "caseta5")
+    assert p.returncode == 1 and "evil" not in p.stdout and "loginctl enable-linger tc" in p.stdout
+    assert p.stdout.index("a command in it is for root's shell on the box, not for here") < p.stdout.index("ON THE BOX")
+
+
+def test_commands_name_the_box_as_the_operator_does(fleet):
+    away = {**WELL, "id": "caseta5;evil", "connected": False, "roles": ["recovery"]}
+    code, bad, _ = ask(fleet, away, error(503, "device.offline", "device caseta5 is not connected"))
+    assert code == 3 and bad["tunnel"]["remedy"] == "secbox-fleet ssh caseta5 --reason doctor"
+    fleet.gateway.devices["caseta5;evil"] = away
+    p = fleet.run("doctor", "caseta5;evil", "--json")
+    tunnel = json.loads(p.stdout)["gateway"]["checks"][0]
+    assert tunnel["result"] == "fail" and not {"remedy", "remedyFor"} & set(tunnel) and "secbox-fleet" not in tunnel["advice"]
 
 
 @pytest.mark.parametrize("known, check, says_so, remedy", [
