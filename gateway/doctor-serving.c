@@ -2,6 +2,7 @@
 /* doctor: whether the gateway listens where it should, and who does otherwise. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,7 +12,9 @@
 #include "lib/net/port-owner.h"
 
 #define OWN_NAME "secbox-gateway"
+#define OWN_UNIT OWN_NAME ".service"
 #define COMM_MAX 64
+#define STATUS_MAX 65536
 
 /* "ADDRESS:PORT", "[ADDRESS]:PORT": false for what is neither. */
 static bool read_listen(const char *listen, char address[static INET6_ADDRSTRLEN + 1], unsigned *ret_port)
@@ -44,11 +47,38 @@ static char *name_of(const char *pid)
     return name;
 }
 
+/* Who has started a process: its folder in /proc is root's whenever the process wants that. */
+static bool find_user(const char *pid, uint64_t *ret)
+{
+    static const char key[] = "\nUid:\t";
+    _cleanup_(freep) char *path = str_format("/proc/%s/status", pid), *text = NULL;
+
+    if (!path || file_read(path, STATUS_MAX, &text, NULL, NULL) < 0)
+        return false;
+    char *at = strstr(text, key);
+    if (!at)
+        return false;
+    at += strlen(key);
+    at[strcspn(at, "\t\n")] = '\0';
+    return str_to_u64(at, 0, UINT32_MAX, ret) == 0;
+}
+
+/* Everybody can give a process our name; only root gives it our unit or our user. */
+static bool is_ours(const char *pid, const char *name, const char *unit)
+{
+    const struct passwd *user = getpwnam(OWN_NAME);
+    uint64_t uid;
+
+    if (str_equal(unit, OWN_UNIT))
+        return true;
+    return str_equal(name, OWN_NAME) && find_user(pid, &uid) && (uid == geteuid() || (user && uid == user->pw_uid));
+}
+
 static void of_owner(const char *listen, const char *pid, Finding *f)
 {
     _cleanup_(freep) char *name = name_of(pid), *unit = process_unit(pid), *folder = str_format("/proc/%s", pid);
 
-    if (name && strncmp(name, OWN_NAME, 15) == 0) {
+    if (is_ours(pid, name, unit)) {
         finding_pass(f, "process %s listens on %s", pid, listen);
         return;
     }

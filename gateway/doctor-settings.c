@@ -9,7 +9,6 @@
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/base/text.h"
 #include "lib/http/client.h"
 
 #define OPTIONS_VARIABLE "SECBOX_GATEWAY_OPTIONS"
@@ -17,20 +16,6 @@
 #define RESTART "systemctl restart secbox-gateway"
 #define ASK_TIMEOUT (10 * USEC_PER_SEC)
 #define ANSWER_MAX 4096
-
-/* As systemd splits a variable of an ExecStart= line. */
-static int split(const char *text, char ***ret)
-{
-    static const char blanks[] = " \t\n";
-
-    for (const char *p = text + strspn(text, blanks); *p; p += strspn(p, blanks)) {
-        size_t len = strcspn(p, blanks);
-        if (strv_addf(ret, "%.*s", (int) len, p) < 0)
-            return -ENOMEM;
-        p += len;
-    }
-    return 0;
-}
 
 static void read_words(Doctor *d)
 {
@@ -97,7 +82,7 @@ int doctor_load(Doctor *d, const Settings *given, Error *err)
     struct stat st;
     d->env_is_there = lstat(d->env_file, &st) == 0;
     if ((given->database && !d->database) || read_env(d) < 0 ||
-        (d->options_text && split(d->options_text, &d->words) < 0))
+        (d->options_text && gateway_env_split(d->options_text, &d->words) < 0))
         return error_from_errno(err, -ENOMEM, "read the settings");
     read_words(d);
     if (d->settings.database && !given->database) {
@@ -165,14 +150,26 @@ void check_env_file(Doctor *d, Finding *f)
     }
 }
 
+/* An option's name alone: other words, and what stands behind the '=', may be a password. */
+static void of_unknown_word(const char *word, Finding *f)
+{
+    static const char advice[] = "Correct " OPTIONS_VARIABLE ", then run `" RESTART "`.";
+
+    if (str_starts(word, "--"))
+        finding_set(f, VERDICT_FAIL, advice,
+                    "%.*s is no option of serve, or has no value, so the gateway does not start",
+                    (int) strcspn(word, "="), word);
+    else
+        finding_set(f, VERDICT_FAIL, advice,
+                    OPTIONS_VARIABLE " has a word that is no option, so the gateway does not start");
+}
+
 void check_options(Doctor *d, Finding *f)
 {
     const Settings *s = &d->settings;
 
     if (d->unknown) {
-        _cleanup_(freep) char *safe = text_printable(d->unknown);
-        finding_set(f, VERDICT_FAIL, "Correct " OPTIONS_VARIABLE ", then run `" RESTART "`.",
-                    "%s is no option of serve, or has no value, so the gateway does not start", safe ? safe : "a word");
+        of_unknown_word(d->unknown, f);
     } else if (!s->cert != !s->key) {
         finding_set(f, VERDICT_FAIL, "Correct " OPTIONS_VARIABLE ", then run `" RESTART "`.",
                     "there is a --%s without a --%s", s->cert ? "cert" : "key", s->cert ? "key" : "cert");

@@ -13,6 +13,7 @@
 
 #define SERVICE_USER "secbox-gateway"
 #define BLANKS " \t\r"
+#define SEPARATORS " \t\r\n"
 
 static int bad_line(Error *err, const char *file, unsigned line, const char *key, const char *problem)
 {
@@ -80,6 +81,40 @@ int gateway_env_find(const char *text, const char *file, const char *key, char *
             return problem ? bad_line(err, file, number, key, problem) : error_from_errno(err, r, "read the settings");
     }
     *ret = TAKE_PTR(found);
+    return 0;
+}
+
+/* One of those words; p is at its first byte. */
+static const char *read_word(const char *p, char *out)
+{
+    char quote = 0;
+
+    for (; *p && (quote || !strchr(SEPARATORS, *p)); p++) {
+        if (*p == '\\') {
+            if (!*++p)
+                break;
+            *out++ = *p;
+        } else if (quote ? *p == quote : *p == '\'' || *p == '"') {
+            quote = quote ? 0 : *p;
+        } else {
+            *out++ = *p;
+        }
+    }
+    *out = '\0';
+    return p;
+}
+
+int gateway_env_split(const char *value, char ***ret)
+{
+    _cleanup_(secret_freep) char *word = calloc(1, strlen(value) + 1);
+
+    if (!word)
+        return -ENOMEM;
+    for (const char *p = value + strspn(value, SEPARATORS); *p; p += strspn(p, SEPARATORS)) {
+        p = read_word(p, word);
+        if (strv_add(ret, word) < 0)
+            return -ENOMEM;
+    }
     return 0;
 }
 

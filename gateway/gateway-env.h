@@ -11,6 +11,10 @@
  * on. Pure. */
 int gateway_env_find(const char *text, const char *file, const char *key, char **ret, Error *err) _must_check_;
 
+/* Adds the words that systemd makes of a value where ExecStart= names its variable without braces: quotes and backslashes keep
+ * blanks in a word and go, and a quote that is not closed reaches to the end. Pure. */
+int gateway_env_split(const char *value, char ***ret) _must_check_;
+
 /* That of the named file, which has to be there, or (NULL) of GATEWAY_ENV_FILE. NULL when there is no such file, or not that key.
  * config.env-file. */
 int gateway_env_load(const char *named, const char *key, char **ret, Error *err) _must_check_;

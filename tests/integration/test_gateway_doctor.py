@@ -5,6 +5,7 @@ what is printed is typed. A stand-in of systemctl notes what it is told, and thi
 import datetime
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,11 @@ from tests.lab.util import Daemon, LabError, free_port, port_answers, program, r
 
 SYSTEMCTL = "#!/bin/sh\necho \"$*\" >>\"$(dirname \"$0\")/systemctl.log\"\n"
 LISTEN = "#!/bin/sh\nexec {python} -m http.server --bind 127.0.0.1 {port} >/dev/null 2>&1 &\n"
+STRANGER = """
+import http.server, sys
+open("/proc/self/comm", "w").write("secbox-gateway")
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.BaseHTTPRequestHandler).serve_forever()
+"""
 PASSWORD = "given"
 # of the machine on which the tests run
 NOT_OURS = {"time-sync"}
@@ -48,9 +54,9 @@ class Machine:
 
     def __init__(self, folder):
         self.folder = folder
-        self.etc = os.path.join(folder, "etc")
+        self.etc = os.path.join(folder, "secbox-gateway")
         self.bin = os.path.join(folder, "bin")
-        self.env_file = os.path.join(folder, "gateway.env")
+        self.env_file = os.path.join(folder, "secbox-gateway.env")
         self.cert, self.key = os.path.join(self.etc, "cloud.crt"), os.path.join(self.etc, "cloud.key")
         self.port = free_port()
         self.daemon = None
@@ -106,9 +112,12 @@ class Machine:
         os.chmod(self.key, 0o600)
         options = (f"--issuer https://127.0.0.1:{self.port} --listen 127.0.0.1:{self.port} --cert {self.cert} --key {self.key} "
                    f"--state {self.folder}/state")
-        self.write(self.env_file, f"{faults.OPTIONS}='{options}'\n{faults.USUAL_DATABASE}\n", 0o640)
+        self.set_options(options)
         self.options = options.split()
         self.start()
+
+    def set_options(self, options):
+        self.write(self.env_file, f"{faults.OPTIONS}='{options}'\n{faults.USUAL_DATABASE}\n", 0o640)
 
     def write_key(self, key):
         path = os.path.join(self.folder, "cloud.key")
@@ -250,3 +259,67 @@ def test_the_doctor_names_it_and_says_what_to_do(machine, fault):
         if os.path.ismount(small):
             machine.postgres.sql("DROP TABLESPACE small")
             subprocess.run(["umount", "-l", small], check=True)
+
+
+@pytest.mark.parametrize("word, says", [(PASSWORD, f"{faults.OPTIONS} has a word that is no option"),
+                                        (f"--pass={PASSWORD}", "--pass is no option of serve")])
+def test_a_word_that_may_be_a_password_is_not_shown(machine, word, says):
+    machine.set_options(f"{' '.join(machine.options)} {word}")
+    finding = machine.doctor()["options"]
+    assert finding["result"] == "fail" and finding["detail"].startswith(says), finding
+
+
+def test_quotes_are_read_as_systemd_does(machine):
+    folder = os.path.join(machine.folder, "with blanks")
+    shutil.copytree(machine.etc, folder)
+    cert, key = os.path.join(folder, "cloud.crt"), os.path.join(folder, "cloud.key")
+    try:
+        machine.set_options(f'--issuer https://127.0.0.1:{machine.port} --listen=127.0.0.1:{machine.port} '
+                            f'--cert "{cert}" "--key={key}"')
+        assert not machine.findings()
+        os.chmod(key, 0o644)
+        finding = machine.doctor()["key"]
+        assert finding["result"] == "fail" and key in finding["detail"] and "remedy" not in finding, finding
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_file_whose_name_is_a_command_is_in_none(machine):
+    found = os.path.join(machine.etc, "a;evil.crt")
+    os.rename(os.path.join(machine.etc, "intermediate.crt"), found)
+    try:
+        machine.write(machine.cert, machine.issued["cloud"][0], 0o644)
+        finding = machine.doctor()["chain"]
+        assert finding["result"] == "fail" and f"{machine.cert} lacks the certificate of" in finding["detail"], finding
+        assert "remedy" not in finding and "evil" not in finding["advice"], finding
+    finally:
+        os.unlink(found)
+
+
+def test_rights_to_what_others_use_are_not_changed(machine):
+    elsewhere = os.path.join(machine.folder, "other.key")
+    link = os.path.join(machine.etc, "link.key")
+    os.chown(elsewhere, pwd.getpwnam("nobody").pw_uid, -1)
+    os.symlink(elsewhere, link)
+    options = " ".join(machine.options)
+    try:
+        for key in (elsewhere, link):
+            machine.set_options(options.replace(machine.key, key))
+            finding = machine.doctor(as_user=True)["key"]
+            assert finding["result"] == "fail" and f"may not read {key}" in finding["detail"], finding
+            assert "remedy" not in finding, finding
+            assert finding["advice"].startswith("Copy certificate and key to /etc/secbox-gateway"), finding
+    finally:
+        os.unlink(link)
+        os.chown(elsewhere, 0, -1)
+
+
+def test_our_name_alone_makes_no_process_ours(machine):
+    machine.stop()
+    with subprocess.Popen([sys.executable, "-c", STRANGER, str(machine.port)], user="nobody", cwd="/") as stranger:
+        try:
+            wait_until(lambda: port_answers(machine.port), "the stranger listens")
+            finding = machine.doctor()["serving"]
+            assert finding["result"] == "fail" and f"is taken by process {stranger.pid} (" in finding["detail"], finding
+        finally:
+            stranger.kill()

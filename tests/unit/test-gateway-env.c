@@ -62,6 +62,34 @@ static void test_what_people_and_systemd_read_differently(void **state)
     }
 }
 
+/* systemd.service(5), "Command lines": `$VARIABLE` as a word of its own. */
+static void test_words(void **state)
+{
+    static const struct {
+        const char *value, *words; /* joined by | */
+    } cases[] = {
+        { "", NULL },
+        { " \t\n", NULL },
+        { " --cert  /a\t--key\n/b ", "--cert|/a|--key|/b" },
+        { "--database \"host=/run user='a b'\"", "--database|host=/run user='a b'" },
+        { "--database='host=/run dbname=secbox' --key=/b", "--database=host=/run dbname=secbox|--key=/b" },
+        { "a'' '' \"\"", "a||" },
+        { "a\\ b \\\"c 'd\\'e'", "a b|\"c|d'e" },
+        { "a 'b c", "a|b c" },
+        { "a b\\", "a|b" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(strv_freep) char **words = NULL;
+
+        assert_int_equal(gateway_env_split(cases[i].value, &words), 0);
+        _cleanup_(freep) char *joined = words ? strv_join(words, "|") : NULL;
+        if (!str_equal(joined, cases[i].words))
+            fail_msg("%s: %s", cases[i].value, joined ? joined : "nothing");
+    }
+}
+
 static void test_files(void **state)
 {
     _cleanup_(freep) char *value = NULL;
@@ -81,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_what_people_and_systemd_read_differently),
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_files),
     };
 
