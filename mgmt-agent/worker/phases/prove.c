@@ -19,6 +19,8 @@
 #include "mgmt-agent/worker/phases/report.h"
 
 #define POLL_USEC (250 * USEC_PER_MSEC)
+#define SETTLE_PAUSE_USEC (100 * USEC_PER_MSEC)
+#define SETTLE_TRIES 100
 #define HEALTH_CALL_MARGIN_USEC (10 * USEC_PER_SEC)
 #define HEALTH_PAUSE_MAX_USEC (2 * USEC_PER_SEC)
 #define WORD_USEC USEC_PER_MINUTE /* how often a long wait is told */
@@ -85,6 +87,25 @@ static int not_proved(Deploy *d, const ComposeService *s, Error *err, const char
 static bool is_one_shot(const ComposeService *s)
 {
     return str_equal(s->restart, "no") || str_starts(s->restart, "on-failure");
+}
+
+/* podman says "stopped" of one whose process has ended while it has not noted how yet. */
+static int inspect_settled(Deploy *d, const ComposeService *s, cJSON **ret, Error *err)
+{
+    for (unsigned tries = 0;; tries++) {
+        cJSON *info = NULL;
+        int r = podman_inspect(d->box.podman, s->container_name, &info, err);
+
+        if (r < 0)
+            return r;
+        if (tries == SETTLE_TRIES ||
+            !str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "stopped")) {
+            *ret = info;
+            return 0;
+        }
+        cJSON_Delete(info);
+        usleep(SETTLE_PAUSE_USEC);
+    }
 }
 
 typedef enum Life {
@@ -237,7 +258,7 @@ static int wait_healthy(Deploy *d, const ComposeService *s, const Health *h, use
 
         if (run_health_check(d, s, h, &reason))
             return 0;
-        r = podman_inspect(d->box.podman, s->container_name, &info, err);
+        r = inspect_settled(d, s, &info, err);
         if (r == 0)
             r = check_life(d, s, info, &life, err);
         if (r < 0)
@@ -260,7 +281,7 @@ static int wait_completed(Deploy *d, const ComposeService *s, Error *err)
     for (;;) {
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
         Life life = LIFE_RUNNING;
-        int r = podman_inspect(d->box.podman, s->container_name, &info, err);
+        int r = inspect_settled(d, s, &info, err);
 
         if (r == 0)
             r = check_life(d, s, info, &life, err);
@@ -283,7 +304,7 @@ int deploy_wait_ready(Deploy *d, const ComposeService *s, bool completed, Error 
 
     if (completed)
         return wait_completed(d, s, err);
-    r = podman_inspect(d->box.podman, s->container_name, &info, err);
+    r = inspect_settled(d, s, &info, err);
     if (r < 0)
         return r;
     health = health_of(s, info);
@@ -313,7 +334,7 @@ static int prove_settings(Deploy *d, const ComposeService *s, const cJSON *info,
 static int look(Deploy *d, const ComposeService *s, const cJSON **ret, Error *err)
 {
     cJSON *info = NULL;
-    int r = podman_inspect(d->box.podman, s->container_name, &info, err);
+    int r = inspect_settled(d, s, &info, err);
 
     if (r < 0)
         return r;
