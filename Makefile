@@ -50,7 +50,7 @@ LIB = $(BUILD)/libsecbox.a
 SAN_LOGS =
 LIBS += $(if $(SAN_LOGS),-DSANITIZER_LOGS='"$(SAN_LOGS)"' tests/lab/sanitizer-options.c)
 
-# What secbox says of itself when it starts. The time is that of the commit, so that the same commit gives the same bytes.
+# What secbox says of itself when it starts, and the time before which secboxctl takes no clock for right. The time is that of the commit, so that the same commit gives the same bytes.
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 COMMIT_TIME := $(shell date -u -d "@$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || echo 0)}" +%Y-%m-%dT%H:%M:%SZ)
 BUILT_FROM := $(COMMIT) $(COMMIT_TIME)
@@ -129,7 +129,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 $(BUILD)/build-info.o: $(BUILD)/commit
 	@echo "  CC    $@"
 	$(Q)printf 'const char build_commit[] = "%s", build_time[] = "%s";\n' $(BUILT_FROM) | $(CC) $(CFLAGS) -c -o $@ -x c -
-$(BUILD)/bin/secbox: $(BUILD)/build-info.o
+$(BUILD)/bin/secbox $(BUILD)/bin/secboxctl: $(BUILD)/build-info.o
 
 define program_rule
 $(BUILD)/bin/$(1): $$($(1)_SRC:%.c=$(BUILD)/obj/%.o) $(LIB)

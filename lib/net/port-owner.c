@@ -140,16 +140,25 @@ char *socket_owner(uint64_t inode)
     return pid;
 }
 
+char *cgroup_unit(const char *text)
+{
+    static const char ours[] = "0::/system.slice/";
+
+    /* users name the groups below their own slice as they like, also /user.slice/…/system.slice/ssh.service */
+    while (!str_starts(text, ours)) {
+        text = strchr(text, '\n');
+        if (!text)
+            return NULL;
+        text++;
+    }
+    const char *at = text + strlen(ours);
+    _cleanup_(freep) char *unit = strndup(at, strcspn(at, "\n/"));
+    return unit && str_ends(unit, ".service") && text_is_shell_word(unit) ? TAKE_PTR(unit) : NULL;
+}
+
 char *process_unit(const char *pid)
 {
     _cleanup_(freep) char *path = str_format("/proc/%s/cgroup", pid), *text = NULL;
 
-    if (!path || file_read(path, CGROUP_MAX, &text, NULL, NULL) < 0)
-        return NULL;
-    char *at = strstr(text, "/system.slice/");
-    if (!at)
-        return NULL;
-    at += strlen("/system.slice/");
-    at[strcspn(at, "\n/")] = '\0';
-    return str_ends(at, ".service") && text_is_shell_word(at) ? strdup(at) : NULL;
+    return path && file_read(path, CGROUP_MAX, &text, NULL, NULL) >= 0 ? cgroup_unit(text) : NULL;
 }

@@ -10,3 +10,5 @@ uint64_t port_listener(const char *address, unsigned port);
 char *socket_owner(uint64_t inode);
 /* The system's unit that a process belongs to, a word for a shell: a new string or NULL. */
 char *process_unit(const char *pid);
+/* The same from the text of its /proc/PID/cgroup. */
+char *cgroup_unit(const char *text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* doctor: what stands between this box and its gateway, and answers in its place or not at all. */
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -35,7 +36,6 @@ static int connect_to(const char *host, uint16_t port)
         if (fd < 0)
             continue;
         if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
-            setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
             connect(fd, a->ai_addr, a->ai_addrlen) < 0) {
             close(fd);
             fd = -1;
@@ -45,18 +45,30 @@ static int connect_to(const char *host, uint16_t port)
     return fd;
 }
 
+/* As recv(), until that time: whoever answers a byte at a time must not hold doctor up. */
+static ssize_t receive_until(int fd, char *to, size_t size, usec_t deadline)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    usec_t now = boottime_usec();
+
+    if (now >= deadline || poll(&p, 1, (int) ((deadline - now) / USEC_PER_MSEC)) <= 0)
+        return 0;
+    return recv(fd, to, size, MSG_DONTWAIT);
+}
+
 /* The head of what is answered to a plain HTTP request; false when there is no such answer. */
 static bool ask_plainly(const WsUrl *url, char answer[static ANSWER_MAX])
 {
     _cleanup_(freep) char *request = str_format("GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", url->host);
     _cleanup_(closep) int fd = request ? connect_to(url->host, url->port) : -1;
+    usec_t deadline = boottime_usec() + TIMEOUT_SECONDS * USEC_PER_SEC;
     size_t len = 0;
     ssize_t n = 1;
 
     if (fd < 0 || send(fd, request, strlen(request), MSG_NOSIGNAL) != (ssize_t) strlen(request))
         return false;
     while (n > 0 && len < ANSWER_MAX - 1) {
-        n = recv(fd, answer + len, ANSWER_MAX - 1 - len, 0);
+        n = receive_until(fd, answer + len, ANSWER_MAX - 1 - len, deadline);
         len += n > 0 ? (size_t) n : 0;
         answer[len] = '\0';
     }

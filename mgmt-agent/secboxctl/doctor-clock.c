@@ -8,14 +8,27 @@
 
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
+#include "lib/cli/finding-clock.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
 /* what certificates and tokens bear, and more than a clock loses in a month */
 #define TOLERANCE (5 * USEC_PER_MINUTE)
+/* 2100 */
+#define LATEST (4102444800 * USEC_PER_SEC)
 #define TIME_FILE_MAX 128
 #define DATE_SIZE 32
 
-/* The gateway's time by what recovery-agent heard of it since the boot; 0 when it heard none. */
+extern const char build_time[];
+
+/* The time of the commit that this program is made from; 0 when it was not known. */
+static usec_t commit_time(void)
+{
+    usec_t at;
+
+    return rfc3339_parse(build_time, &at) < 0 ? 0 : at;
+}
+
+/* The gateway's time by what recovery-agent heard of it since the boot; 0 when it heard none, or one that cannot be. */
 static usec_t gateway_now(void)
 {
     _cleanup_(freep) char *path = path_in_root(GATEWAY_TIME_PATH), *text = NULL;
@@ -24,11 +37,12 @@ static usec_t gateway_now(void)
     if (!path || file_read(path, TIME_FILE_MAX, &text, NULL, NULL) < 0 ||
         sscanf(text, "%ju %ju", &server, &heard) != 2 || heard > boottime_usec())
         return 0;
-    return (usec_t) server + (boottime_usec() - (usec_t) heard);
+    usec_t now = (usec_t) server + (boottime_usec() - (usec_t) heard);
+    return now < commit_time() || now > LATEST ? 0 : now;
 }
 
 /* The program's own file is as old as its build: an earlier clock has lost the time. */
-static usec_t build_time(void)
+static usec_t file_time(void)
 {
     struct stat st;
 
@@ -41,7 +55,7 @@ bool clock_is_wrong(usec_t *ret_right)
 
     *ret_right = right;
     if (right == 0)
-        return now < build_time();
+        return now < file_time();
     return now + TOLERANCE < right || right + TOLERANCE < now;
 }
 
@@ -57,6 +71,9 @@ static const char *date_format(usec_t at, char buf[static DATE_SIZE])
 void check_clock(Doctor *d, Finding *f)
 {
     static const char why[] = "With a wrong clock certificates and tokens are refused; see the check `time-sync`.";
+    static const char whose[] =
+        "This clock is synchronised (see `timedatectl`), so compare both with a third one, and have the one set right "
+        "that is wrong: with a wrong clock certificates and tokens are refused.";
     char now[TIMESTAMP_SIZE], other[TIMESTAMP_SIZE], date[DATE_SIZE];
     usec_t right;
 
@@ -70,9 +87,12 @@ void check_clock(Doctor *d, Finding *f)
         finding_set(f, VERDICT_FAIL,
                     "Set the clock (`date -u -s …`) and see `timedatectl`: with it, certificates and tokens are "
                     "refused.",
-                    "the clock says %s, this program is from %s", now, timestamp_format(build_time(), other));
+                    "the clock says %s, this program is from %s", now, timestamp_format(file_time(), other));
         return;
     }
-    finding_set(f, VERDICT_FAIL, why, "the clock says %s, the gateway's says %s", now, timestamp_format(right, other));
-    finding_remedy(f, "date -u -s '%s'", date_format(right, date));
+    bool kept_right = clock_is_synchronised();
+    finding_set(f, VERDICT_FAIL, kept_right ? whose : why, "the clock says %s, the gateway's says %s", now,
+                timestamp_format(right, other));
+    if (!kept_right)
+        finding_remedy(f, "date -u -s '%s'", date_format(right, date));
 }

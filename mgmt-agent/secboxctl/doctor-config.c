@@ -14,19 +14,6 @@
 #include "mgmt-agent/secboxctl/doctor.h"
 #include "mgmt-agent/secboxctl/env-files.h"
 
-/* The text of mgmt-agent.env that worked last, as mgmt-link keeps it: a new string, or NULL when there is none that root can take
- * unseen. mgmt-link is a user of its own, so it is not let make the containers root's. */
-static char *kept_env_path(void)
-{
-    _cleanup_(freep) char *path = path_in_root(LINK_STATE_DIR "/" LINK_KEPT_ENV);
-    _cleanup_(env_freep) EnvFile *env = NULL;
-
-    if (!path || env_load(path, &env, NULL) < 0 || env_validate(env, ENV_AGENT, path, NULL) < 0 ||
-        str_equal(env_get(env, "PODMAN_USER"), "root"))
-        return NULL;
-    return TAKE_PTR(path);
-}
-
 /* Takes what secbox.env lacks from mgmt-agent.env, where all of it stands there, and not empty in the former. */
 static void remedy_of_missing_keys(const Doctor *d, const EnvFile *env, const char *path, Finding *f)
 {
@@ -59,7 +46,7 @@ static bool is_of_required_key(EnvFileKind kind, const Error *err)
 static void remedy_of_env(const Doctor *d, EnvFileKind kind, const EnvFile *env, const char *path, const Error *err,
                           Finding *f)
 {
-    _cleanup_(freep) char *kept = kind == ENV_AGENT ? kept_env_path() : NULL;
+    _cleanup_(freep) char *kept = kind == ENV_AGENT ? kept_env_command(path) : NULL;
     const char *owner = kind == ENV_AGENT || !d->user.name ? "root" : d->user.name, *id = error_id(err);
 
     if (str_equal(id, "env.bad-mode"))
@@ -69,7 +56,7 @@ static void remedy_of_env(const Doctor *d, EnvFileKind kind, const EnvFile *env,
     else if (err->line > 0 && str_equal(err->file, path) && !is_of_required_key(kind, err))
         finding_remedy(f, "sed -i '%us/^/#/' %s", err->line, path);
     else if (kept && str_equal(id, "env.missing"))
-        finding_remedy(f, "install -m 0600 %s %s && systemctl restart mgmt-agent mgmt-link", kept, path);
+        finding_remedy(f, "%s && systemctl restart mgmt-agent mgmt-link", kept);
     else if (kind == ENV_SECBOX && str_equal(id, "env.missing"))
         finding_remedy(f, "secboxctl env ensure");
     else if (kind == ENV_SECBOX && str_equal(id, "env.missing-keys"))
@@ -139,8 +126,7 @@ static bool ca_file_is_bad(const Doctor *d, Finding *f)
     if (stat(file, &st) < 0) {
         finding_set(f, VERDICT_FAIL, "It is the certificate of the cloud's authority: put it there.",
                     "CLOUD_CA_FILE cannot be read: %s: %s", file, strerror(errno));
-        if (access(KEPT_CA, F_OK) == 0 && text_is_shell_word(file))
-            finding_remedy(f, "install -m 0644 " KEPT_CA " %s", file);
+        (void) finding_of_kept_ca(file, f);
         return true;
     }
     if ((st.st_mode & 0004) != 0)

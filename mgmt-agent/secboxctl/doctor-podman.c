@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/event/process.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
@@ -99,14 +100,20 @@ char *podman_says(Doctor *d, const char *const *args)
     return TAKE_PTR(result.out);
 }
 
-char *podman_command(const Doctor *d, const char *verb, const char *argument)
+char *podman_command(const Doctor *d, const char *verb, const char *const *containers)
 {
-    if (!d->user.name)
+    _cleanup_(strv_freep) char **words = NULL;
+
+    for (size_t i = 0; containers[i]; i++)
+        if (!text_is_shell_word(containers[i]) || strv_add(&words, containers[i]) < 0)
+            return NULL;
+    _cleanup_(freep) char *all = words ? strv_join(words, " ") : NULL;
+    if (!d->user.name || !all)
         return NULL;
     if (d->user.uid == 0)
-        return str_format("podman %s %s", verb, argument);
+        return str_format("podman %s %s", verb, all);
     return str_format("runuser -u %s -- env XDG_RUNTIME_DIR=%s podman %s %s", d->user.name, d->user.runtime_dir, verb,
-                      argument);
+                      all);
 }
 
 void check_podman(Doctor *d, Finding *f)

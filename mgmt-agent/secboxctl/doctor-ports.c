@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "lib/base/text.h"
 #include "lib/net/port-owner.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
@@ -27,9 +28,10 @@ static unsigned taken_port(const cJSON *bindings, uint64_t *ret_inode)
 
 bool finding_of_taken_port(Doctor *d, const char *container, Finding *f)
 {
-    _cleanup_(freep) char *said = podman_says(
-        d, (const char *const[]) { "container", "inspect", "--format",
-                                   "{{.State.Running}} {{json .HostConfig.PortBindings}}", container, NULL });
+    const char *const ask[] = { "container", "inspect",
+                                "--format",  "{{.State.Running}} {{json .HostConfig.PortBindings}}",
+                                container,   NULL };
+    _cleanup_(freep) char *said = text_is_shell_word(container) ? podman_says(d, ask) : NULL;
     /* one that runs by now has its port itself */
     _cleanup_(cJSON_Deletep) cJSON *bindings =
         said && str_starts(said, "false ") ? cJSON_Parse(said + strlen("false ")) : NULL;
@@ -40,7 +42,7 @@ bool finding_of_taken_port(Doctor *d, const char *container, Finding *f)
     if (!pid)
         return false;
     _cleanup_(freep) char *unit = process_unit(pid), *folder = str_format("/proc/%s", pid);
-    _cleanup_(freep) char *start = podman_command(d, "start", container);
+    _cleanup_(freep) char *start = podman_command(d, "start", (const char *const[]) { container, NULL });
     finding_set(f, VERDICT_FAIL, NULL, "%s is down, and port %u that it wants is taken by process %s%s%s%s", container,
                 port, pid, unit ? " (" : "", unit ? unit : "", unit ? ")" : "");
     if (folder)

@@ -62,9 +62,6 @@ static const char *container_of(const Doctor *d, const char *service)
 static void remedy_of_services(Doctor *d, const Services *s, Finding *f)
 {
     bool way_back = json_string(d->status, "wayBack") != NULL;
-    char **restart = !s->looping && !way_back ? s->ill : NULL;
-    _cleanup_(freep) char *down = s->down ? strv_join(s->down, " ") : NULL,
-                          *ill = restart ? strv_join(restart, " ") : NULL;
 
     for (size_t i = 0; !s->ill && s->down && s->down[i]; i++)
         if (finding_of_taken_port(d, s->down[i], f))
@@ -73,10 +70,10 @@ static void remedy_of_services(Doctor *d, const Services *s, Finding *f)
         finding_remedy(f, "secboxctl rollback");
         return;
     }
-    _cleanup_(freep) char *command = s->looping ? NULL
-                                     : ill      ? podman_command(d, "restart", ill)
-                                     : down     ? podman_command(d, "start", down)
-                                                : NULL;
+    char **containers = s->ill ? s->ill : s->down;
+    _cleanup_(freep) char *command =
+        containers && !s->looping ? podman_command(d, s->ill ? "restart" : "start", (const char *const *) containers)
+                                  : NULL;
     if (command)
         finding_remedy(f, "%s", command);
 }
@@ -86,7 +83,8 @@ static int add_stopped_by_hand(const Doctor *d, const cJSON *service, Services *
 {
     const char *name = json_string(service, "name"), *since = json_string(service, "since"),
                *container = container_of(d, name);
-    _cleanup_(freep) char *start = container ? podman_command(d, "start", container) : NULL;
+    _cleanup_(freep) char *start =
+        container ? podman_command(d, "start", (const char *const[]) { container, NULL }) : NULL;
 
     return strv_addf(&s->by_hand, "%s since %s%s%s%s", name ? name : "-", since ? since : "-", start ? " (`" : "",
                      start ? start : "", start ? "` starts it again)" : "");

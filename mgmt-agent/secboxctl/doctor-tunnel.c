@@ -3,31 +3,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/base/text.h"
 #include "lib/cli/report.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
 /* where an authority's certificate usually lies */
 #define USUAL_CA ETC_DIR "/cloud-ca.pem"
-#define CA_SIZE_MAX (1024 * 1024)
-
-/* Whether CLOUD_CA_FILE holds other authorities than it did when a tunnel came up last. */
-static bool authorities_are_others(const char *file)
-{
-    _cleanup_(freep) char *now = NULL, *kept = NULL;
-
-    return file_read_followed(file, CA_SIZE_MAX, &now, NULL, NULL) >= 0 &&
-           file_read(KEPT_CA, CA_SIZE_MAX, &kept, NULL, NULL) >= 0 && !str_equal(now, kept);
-}
 
 /* Nobody signed for the certificate whom this box knows. */
 static const char *finding_of_unknown_authority(const Doctor *d, Finding *f)
 {
     const char *file = d->agent_env ? env_get(d->agent_env, "CLOUD_CA_FILE") : NULL;
 
+    if (!str_empty(file) && finding_of_kept_ca(file, f)) {
+        finding_since_file(f, file);
+        return NULL;
+    }
     if (!d->agent_env || !str_empty(paths_root()))
         return "CLOUD_CA_FILE must name the authority that issued the gateway's certificate.";
     if (str_empty(file) && access(USUAL_CA, F_OK) == 0) {
@@ -36,11 +28,6 @@ static const char *finding_of_unknown_authority(const Doctor *d, Finding *f)
         else /* the last line may have no end */
             finding_remedy(f, "sed -i '$a CLOUD_CA_FILE=" USUAL_CA "' " AGENT_ENV_PATH);
         return NULL;
-    }
-    if (!str_empty(file) && text_is_shell_word(file) && authorities_are_others(file)) {
-        finding_since_file(f, file);
-        finding_remedy(f, "install -m 0644 " KEPT_CA " %s", file);
-        return "That is the authority by which this box came through last; what CLOUD_CA_FILE holds now is another.";
     }
     return "Nothing changed here: on the gateway's machine (see `secbox-gateway doctor` there) the file of --cert must "
            "hold the server's certificate and, behind it, those of the authorities between it and the one in "
@@ -139,5 +126,8 @@ void check_tunnel(Doctor *d, Finding *f)
     if (!advice && !f->remedy)
         advice = "Read `journalctl -u mgmt-link`; see the checks `mgmt-link`, `dns` and `clock`, and whether the "
                  "gateway runs.";
-    f->advice = advice ? strdup(advice) : NULL;
+    if (advice) {
+        free(f->advice);
+        f->advice = strdup(advice);
+    }
 }

@@ -39,9 +39,15 @@ void check_agent_env(Doctor *d, Finding *f);
 void check_secbox_env(Doctor *d, Finding *f);
 void check_configuration(Doctor *d, Finding *f);
 
+/* doctor-kept.c: what users of their own keep of the configuration that worked last. They can put a link into their folder, so root
+ * reads with their rights. */
+/* Whether the file of CLOUD_CA_FILE is away, or holds other authorities than it did when a tunnel came up last, and those are kept;
+ * then the finding has the command that brings them back, and the fingerprints by which a person tells whether that is right. */
+bool finding_of_kept_ca(const char *file, Finding *f);
+/* The command that writes mgmt-agent.env anew: a new string, or NULL where root cannot take it unseen. */
+char *kept_env_command(const char *path);
+
 /* doctor-tunnel.c */
-/* what recovery-agent keeps of the configuration that worked last */
-#define KEPT_CA STATE_DIR "/recovery/ca.pem"
 void check_tunnel(Doctor *d, Finding *f);
 /* `why` says that the gateway's certificate is refused: sets the remedy where there is one, and returns what else to say. */
 const char *finding_of_refused_certificate(const Doctor *d, const char *why, Finding *f);
@@ -86,8 +92,9 @@ void check_podman(Doctor *d, Finding *f);
 void check_podman_compose(Doctor *d, Finding *f);
 /* What podman prints, asked as the podman user: a new string, or NULL when it does not answer well. `args` ends with NULL. */
 char *podman_says(Doctor *d, const char *const *args);
-/* A command of podman's with one argument, as root types it: a new string or NULL. */
-char *podman_command(const Doctor *d, const char *verb, const char *argument);
+/* A command of podman's for containers, as root types it: a new string, or NULL, also when a name is none that a shell takes as
+ * it stands: whoever has the podman user chooses them. `containers` ends with NULL. */
+char *podman_command(const Doctor *d, const char *verb, const char *const *containers);
 
 /* doctor-ports.c */
 /* Whether a container that is down cannot start for a port that somebody has taken; then the finding says who. */

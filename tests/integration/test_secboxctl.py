@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -504,28 +503,6 @@ def test_doctor_sees_that_something_answers_in_the_gateways_place(ctl, agent, le
     assert "journalctl -u mgmt-link" in found["advice"], "nobody answers at all"
 
 
-@pytest.mark.parametrize("ahead", [-86400 * 365 * 3, 86400 * 365 * 3, 0])
-def test_doctor_judges_the_clock_by_the_gateways(ctl, agent, ahead):
-    """What recovery-agent has left: a time of the gateway's, and how long the machine had run then."""
-    ctl.env_files()
-    path = os.path.join(ctl.root, "run/tucomunidad/recovery/gateway-time")
-    os.makedirs(os.path.dirname(path))
-    heard = time.clock_gettime(time.CLOCK_BOOTTIME) - 60
-    with open(path, "w", encoding="ascii") as f:
-        f.write(f"{int((time.time() - 60 - ahead) * 1e6)} {int(heard * 1e6)}\n")
-    agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, "link": {
-        "connected": False, "gateway": "wss://c/mgmt", "error": {
-            "id": "stream.tls", "message": "the certificate of c:443 is refused: certificate has expired"}}}}]
-    clock, tunnel = check(ctl, "clock"), check(ctl, "tunnel")
-    if ahead == 0:
-        assert clock["result"] == "pass" and "Renew it" in tunnel["advice"]
-        return
-    right = time.gmtime(time.time() - ahead)
-    assert clock["result"] == "fail" and time.strftime("the gateway's says %Y-", right) in clock["detail"], clock
-    assert re.fullmatch(time.strftime("date -u -s '%Y-%m-", right) + r"\d\d \d\d:\d\d:\d\d'", clock["remedy"]), clock
-    assert "this box's clock, not the certificate" in tunnel["advice"] and "remedy" not in tunnel
-
-
 def test_doctor_does_not_hang_on_a_podman_that_does(ctl):
     ctl.write("podman", "#!/bin/sh\nexec sleep infinity\n", 0o755)
     ctl.write("podman-compose", "#!/bin/sh\nexec sleep infinity\n", 0o755)
@@ -585,27 +562,6 @@ def test_doctor_has_root_type_nothing_that_podman_can_be_made_to_say(ctl):
 
 def type_it(command):
     subprocess.run(["sh", "-euc", command], check=True)
-
-
-def test_doctor_brings_back_the_env_file_that_worked_last(ctl):
-    path, _ = ctl.env_files()
-    user = "tc" if getpass.getuser() == "root" else getpass.getuser()
-    text = f"{AGENT_ENV}PODMAN_USER={user}\nUPDATE_MONITOR_ONLY=1\nSSH_PORT=2022\n"
-    os.unlink(path)
-    kept = ctl.write("var/lib/tucomunidad/mgmt-link/kept.env", text)
-    found = check(ctl, "mgmt-agent.env")
-    command, restart = found["remedy"].split(" && ")
-    assert restart == "systemctl restart mgmt-agent mgmt-link" and "secbox-fleet devices bootstrap" in found["advice"]
-    type_it(command)
-    with open(path, encoding="utf-8") as f:
-        assert f.read() == text
-    # mgmt-link could have written all of it: it does not make the containers root's
-    os.unlink(path)
-    for wrong in (text.replace("PODMAN_USER=", "PODMAN_USER=root\n#"), "DEVICE_ID=x\n"):
-        ctl.write("var/lib/tucomunidad/mgmt-link/kept.env", wrong)
-        assert "remedy" not in check(ctl, "mgmt-agent.env")
-    os.unlink(kept)
-    assert "remedy" not in check(ctl, "mgmt-agent.env")
 
 
 def test_doctor_mends_a_secbox_env_that_lacks_keys_and_leaves_the_operators_lines(ctl):

@@ -12,6 +12,8 @@ ENV = "/etc/tucomunidad/mgmt-agent.env"
 SECBOX_ENV = "/etc/tucomunidad/secbox.env"
 USUAL_CA = "/etc/tucomunidad/cloud-ca.pem"
 CA_FILE = "/etc/ssl/certs/lab-cloud.pem"
+BRING_BACK_CA = ("runuser -u secbox-recovery -- cat /var/lib/tucomunidad/recovery/ca.pem "
+                 f">{CA_FILE}.new && chmod 0644 {CA_FILE}.new && mv {CA_FILE}.new {CA_FILE}")
 AS_TC = "runuser -u tc -- env XDG_RUNTIME_DIR=/run/user/1000"
 AS_USER = "runuser -u tc -- env XDG_RUNTIME_DIR=/run/user/…"
 
@@ -98,7 +100,8 @@ SECBOXCTL = [
           "no hostkeys available", "ssh-keygen -A && systemctl restart ssh"),
     # env files
     Fault("env-missing", "mgmt-agent.env was deleted", f"rm {ENV}", "mgmt-agent.env", f"{ENV} does not exist",
-          f"install -m 0600 /var/lib/tucomunidad/mgmt-link/kept.env {ENV} && systemctl restart mgmt-agent mgmt-link",
+          f"(umask 077 && runuser -u mgmt-link -- cat /var/lib/tucomunidad/mgmt-link/kept.env >{ENV}.new && chmod 0600 {ENV}.new "
+          f"&& mv {ENV}.new {ENV}) && systemctl restart mgmt-agent mgmt-link",
           since=False, whole=ENV),
     Fault("env-garbage", "mgmt-agent.env has a line that is none", f"echo 'rubbish here' >>{ENV}", "mgmt-agent.env",
           "there is no '='", f"sed -i '…s/^/#/' {ENV}"),
@@ -121,11 +124,10 @@ SECBOXCTL = [
           f"{CA_FILE} has mode 0600", f"chmod 0644 {CA_FILE}"),
     Fault("ca-missing", "the file of the cloud's authority was deleted", f"rm {CA_FILE}", "configuration",
           f"CLOUD_CA_FILE cannot be read: {CA_FILE}: No such file",
-          f"install -m 0644 /var/lib/tucomunidad/recovery/ca.pem {CA_FILE}",
-          since=False),
+          BRING_BACK_CA, since=False),
     Fault("ca-other", "the file of the cloud's authority holds another authority", "openssl req -x509 -newkey ec -pkeyopt "
           f"ec_paramgen_curve:P-256 -nodes -keyout /dev/null -out {CA_FILE} -subj /CN=another", "configuration",
-          "the certificate of … is refused", f"install -m 0644 /var/lib/tucomunidad/recovery/ca.pem {CA_FILE}"),
+          "the certificate of … is refused", BRING_BACK_CA),
     Fault("tls-authority", "mgmt-agent.env does not name the cloud's private authority", f"cp {CA_FILE} {USUAL_CA} && "
           f"sed -i /^CLOUD_CA_FILE=/d {ENV} && truncate -s -1 {ENV}", "configuration", "the certificate of … is refused",
           f"sed -i '$a CLOUD_CA_FILE={USUAL_CA}' {ENV}"),

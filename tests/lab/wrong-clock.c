@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Preloaded by wrong_clock.py: this process's wall clock is SECBOX_CLOCK_OFFSET seconds away from the machine's, or as many as
  * the file OFFSET_FILE of a whole box holds, which whoever sets the clock writes. What counts from the boot is not touched, as on
- * a box whose battery is empty; unless SECBOX_CLOCK_PACE says how many times as fast that runs from the process's first look on. */
+ * a box whose battery is empty; unless SECBOX_CLOCK_PACE says how many times as fast that runs from the process's first look on.
+ * Nobody keeps such a clock right, unless SECBOX_CLOCK_SYNCHRONISED is set. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -9,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,6 +62,21 @@ int settimeofday(const struct timeval *to, const struct timezone *zone)
 
     (void) zone;
     return clock_settime(CLOCK_REALTIME, &at);
+}
+
+int adjtimex(struct timex *t)
+{
+    int state = (int) syscall(SYS_adjtimex, t);
+
+    if (getenv("SECBOX_CLOCK_SYNCHRONISED")) {
+        *t = (struct timex) {};
+        return TIME_OK;
+    }
+    if (state >= 0 && offset() != 0) {
+        t->status |= STA_UNSYNC;
+        return TIME_ERROR;
+    }
+    return state;
 }
 
 static void hasten(struct timespec *now)

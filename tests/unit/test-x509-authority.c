@@ -14,7 +14,9 @@
 #include <cmocka.h>
 
 #include "lib/base/fileio.h"
+#include "lib/base/strv.h"
 #include "lib/data/x509-authority.h"
+#include "lib/data/x509-fingerprints.h"
 
 #define FROM 1790000000
 #define UNTIL (FROM + 86400)
@@ -62,6 +64,36 @@ static void test_made_pair_is_good(void **state)
     assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(stat("leaf.key", &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
+}
+
+static void test_fingerprints(void **state)
+{
+    static const char broken[] = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+    _cleanup_(strv_freep) char **all = NULL;
+    _cleanup_(freep) char *text = NULL;
+    CertFacts ca = {}, leaf = {};
+
+    (void) state;
+    make_both();
+    assert_int_equal(x509_read("ca.pem", &ca, NULL), 0);
+    assert_int_equal(x509_read("leaf.pem", &leaf, NULL), 0);
+    /* the leaf, and behind it the authority */
+    assert_int_equal(file_read("leaf.pem", 65536, &text, NULL, NULL), 0);
+    assert_int_equal(x509_fingerprints(text, 2, &all, NULL), 0);
+    assert_string_equal(all[0], leaf.fingerprint);
+    assert_string_equal(all[1], ca.fingerprint);
+    assert_null(all[2]);
+
+    _cleanup_(freep) char *worse = str_format("%s%s", text, broken);
+    const char *const bad[] = { "", "no certificate\n", broken, worse };
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+        Error err = {};
+
+        assert_int_equal(x509_fingerprints(bad[i], 9, &all, &err), -EBADMSG);
+        assert_string_equal(err.id, "x509.bad");
+        error_done(&err);
+    }
+    assert_int_equal(x509_fingerprints(text, 1, &all, NULL), -EBADMSG);
 }
 
 static void test_other_names_are_stale(void **state)
@@ -116,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_made_pair_is_good),
+        cmocka_unit_test(test_fingerprints),
         cmocka_unit_test(test_other_names_are_stale),
         cmocka_unit_test(test_foreign_parts_are_stale),
         cmocka_unit_test(test_names_that_mean_something_to_libcrypto),

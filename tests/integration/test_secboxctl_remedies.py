@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: MIT
+"""What `secboxctl doctor` has root type, and what nobody who is not root can make it print."""
+# pylint: disable=redefined-outer-name,unused-import
+import getpass
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from tests.integration.fake_agent import STATUS
+from tests.integration.test_secboxctl import AGENT_ENV, agent_fixture, check, ctl_fixture, type_it
+from tests.lab.preload import compile_library
+
+KEPT_ENV = "var/lib/tucomunidad/mgmt-link/kept.env"
+KEPT_CA = "var/lib/tucomunidad/recovery/ca.pem"
+YEARS = 86400 * 365 * 3
+
+
+def tell(agent, **status):
+    agent.answers["status.get"] = [{"type": "status.report", "status": {**STATUS, **status}}]
+
+
+def refused(why):
+    return {"connected": False, "gateway": "wss://c/mgmt",
+            "error": {"id": "stream.tls", "message": f"the certificate of c:443 is refused: {why}"}}
+
+
+def hear_time(ctl, at):
+    """What recovery-agent leaves: a time of the gateway's, and how long the machine had run then."""
+    path = os.path.join(ctl.root, "run/tucomunidad/recovery/gateway-time")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    heard = time.clock_gettime(time.CLOCK_BOOTTIME) - 60
+    with open(path, "w", encoding="ascii") as f:
+        f.write(f"{int((at - 60) * 1e6)} {int(heard * 1e6)}\n")
+
+
+@pytest.mark.parametrize("ahead", [-YEARS, YEARS, 0])
+def test_doctor_judges_the_clock_by_the_gateways(ctl, agent, folder, ahead):
+    ctl.env_files()
+    hear_time(ctl, time.time())
+    ctl.env.update(LD_PRELOAD=compile_library("wrong-clock", folder), SECBOX_CLOCK_OFFSET=str(ahead))
+    tell(agent, link=refused("certificate has expired"))
+    clock, tunnel = check(ctl, "clock"), check(ctl, "tunnel")
+    if ahead == 0:
+        assert clock["result"] == "pass" and "Renew it" in tunnel["advice"]
+        return
+    right = time.gmtime()
+    assert clock["result"] == "fail" and time.strftime("the gateway's says %Y-", right) in clock["detail"], clock
+    assert re.fullmatch(time.strftime("date -u -s '%Y-%m-", right) + r"\d\d \d\d:\d\d:\d\d'", clock["remedy"]), clock
+    assert "this box's clock, not the certificate" in tunnel["advice"] and "remedy" not in tunnel
+    ctl.env["SECBOX_CLOCK_SYNCHRONISED"] = "1"
+    clock = check(ctl, "clock")
+    assert clock["result"] == "fail" and "remedy" not in clock and "compare both with a third one" in clock["advice"], clock
+
+
+@pytest.mark.parametrize("year", [2020, 9999])
+def test_doctor_takes_no_time_that_cannot_be(ctl, year):
+    """It is older than the program, or nobody's."""
+    ctl.env_files()
+    hear_time(ctl, (year - 1970) * 365.2425 * 86400)
+    assert check(ctl, "clock")["result"] == "pass"
+
+
+def test_doctor_brings_back_the_env_file_that_worked_last(ctl):
+    path, secbox = ctl.env_files()
+    user = "nobody" if os.geteuid() == 0 else getpass.getuser()
+    text = f"{AGENT_ENV}PODMAN_USER={user}\nUPDATE_MONITOR_ONLY=1\nSSH_PORT=2022\n"
+    os.unlink(path)
+    kept = ctl.write(KEPT_ENV, text)
+    found = check(ctl, "mgmt-agent.env")
+    command, restart = found["remedy"].rsplit(" && ", 1)
+    assert restart == "systemctl restart mgmt-agent mgmt-link" and "secbox-fleet devices bootstrap" in found["advice"]
+    type_it(command)
+    with open(path, encoding="utf-8") as f:
+        assert f.read() == text and os.stat(path).st_mode & 0o7777 == 0o600
+    # mgmt-link could have written all of it: it does not make the containers root's, nor another's
+    os.unlink(path)
+    for wrong in ("PODMAN_USER=root\n#", "PODMAN_USER=daemon\n#", "PODMAN_USER=no-such-user\n#"):
+        ctl.write(KEPT_ENV, text.replace("PODMAN_USER=", wrong))
+        assert "remedy" not in check(ctl, "mgmt-agent.env"), wrong
+    ctl.write(KEPT_ENV, "DEVICE_ID=x\n")
+    assert "remedy" not in check(ctl, "mgmt-agent.env")
+    ctl.write(KEPT_ENV, text)
+    assert "remedy" in check(ctl, "mgmt-agent.env")
+    if os.geteuid() == 0:
+        os.chown(secbox, 12345, -1)
+        assert "remedy" not in check(ctl, "mgmt-agent.env"), "the containers are another user's"
+        os.chown(secbox, 0, -1)
+        os.chown(kept, 12345, -1)
+        assert "remedy" not in check(ctl, "mgmt-agent.env"), "mgmt-link has not written it"
+    os.rename(kept, f"{ctl.root}/secret")
+    os.symlink(f"{ctl.root}/secret", kept)
+    assert "remedy" not in check(ctl, "mgmt-agent.env"), "root would read what mgmt-link must not"
+    os.unlink(kept)
+    assert "remedy" not in check(ctl, "mgmt-agent.env")
+
+
+def make_authority(path, name):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                    "/dev/null", "-out", path, "-subj", f"/CN={name}"], check=True, capture_output=True)
+    shown = subprocess.run(["openssl", "x509", "-in", path, "-noout", "-fingerprint", "-sha256"], check=True, capture_output=True,
+                           text=True).stdout
+    return shown.strip().split("=")[1].replace(":", "").lower()
+
+
+def test_doctor_brings_back_the_authority_that_worked_last(ctl, agent):
+    authority = ctl.write("authority.pem", "")
+    ctl.env_files(agent=f"{AGENT_ENV}CLOUD_CA_FILE={authority}\nPODMAN_USER={getpass.getuser()}\n")
+    tell(agent, link=refused("unable to get local issuer certificate"))
+    make_authority(authority, "another")
+    assert "remedy" not in check(ctl, "tunnel"), "nothing is kept"
+    kept = ctl.write(KEPT_CA, "")
+    fingerprint = make_authority(kept, "cloud")
+    with open(kept, encoding="ascii") as f:
+        good = f.read()
+    found = check(ctl, "tunnel")
+    assert fingerprint in found["advice"] and "remedy" in found, found
+    secret = ctl.write("secret", "root:$y$j9T$hash:1::::::\n")
+    for bad in ("", "root:$y$j9T$hash:1::::::\n", f"{good}-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n", good * 9):
+        ctl.write(KEPT_CA, bad)
+        assert "remedy" not in check(ctl, "tunnel"), bad
+    os.unlink(kept)
+    for target in (secret, ctl.write("good.pem", good)):
+        os.symlink(target, kept)
+        assert "remedy" not in check(ctl, "tunnel"), "root would read what recovery-agent must not"
+        os.unlink(kept)
+    ctl.write(KEPT_CA, good)
+    if os.geteuid() == 0:
+        os.chown(kept, 12345, -1)
+        assert "remedy" not in check(ctl, "tunnel"), "recovery-agent has not written it"
+        os.chown(kept, 0, -1)
+    type_it(check(ctl, "tunnel")["remedy"])
+    with open(authority, encoding="ascii") as f:
+        assert f.read() == good and os.stat(authority).st_mode & 0o7777 == 0o644
+    assert "remedy" not in check(ctl, "tunnel"), "it is the same by now"
+
+
+@pytest.mark.parametrize("name", ["web;touch x", "web $(id)", "-a", ""])
+def test_doctor_has_root_type_no_container_that_is_more_than_a_name(ctl, agent, name):
+    """Whoever has the podman user names the containers, also so that one's name says to run something."""
+    trouble = {"what": "down", "since": "2026-01-02T03:04:05.000Z", "exitCode": 1, "restarts": 1}
+    well, ill = ({**STATUS["services"][0], "name": service, "container": container} for service, container in
+                 (("secbox", "good"), ("odd", name)))
+    ctl.env_files()
+
+    def look(*watched):
+        tell(agent, services=[well, ill], watched=[{"name": one, "since": trouble["since"], **more} for one, more in watched])
+        return check(ctl, "services")
+
+    down, by_hand = {"state": "down", "trouble": trouble}, {"state": "stopped by hand"}
+    assert look(("secbox", down))["remedy"].endswith("podman start good")
+    for watched in ([("odd", down)], [("secbox", down), ("odd", down)],
+                    [("odd", {"state": "running", "trouble": {**trouble, "what": "unhealthy"}})]):
+        found = look(*watched)
+        assert found["result"] == "fail" and "remedy" not in found and "podman logs" in found["advice"], found
+    assert "podman start good" in look(("secbox", by_hand))["detail"]
+    found = look(("odd", by_hand))
+    assert found["result"] == "pass" and "podman start" not in json.dumps(found), found
+
+
+def drip(listener, sent):
+    """Answers a byte at a time, without an end."""
+    peer = listener.accept()[0]
+    with peer:
+        peer.sendall(b"HTTP/1.0 200 OK\r\n")
+        try:
+            while True:
+                peer.sendall(b"x")
+                sent.append(1)
+                time.sleep(0.02)
+        except OSError:
+            pass
+
+
+def test_doctor_does_not_wait_for_an_answer_without_an_end(ctl, agent):
+    ctl.env_files()
+    sent = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        at = f"127.0.0.1:{listener.getsockname()[1]}"
+        thread = threading.Thread(target=drip, args=(listener, sent), daemon=True)
+        thread.start()
+        tell(agent, link={"connected": False, "gateway": f"wss://{at}/mgmt",
+                          "error": {"id": "stream.tls", "message": f"{at} does not speak TLS: is it a TLS port?"}})
+        found = check(ctl, "tunnel")
+        thread.join()
+    assert "answers there in plain HTTP" in found["detail"], found
+    assert len(sent) < 4000, "it does not wait until its buffer is full"
