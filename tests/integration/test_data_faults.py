@@ -14,7 +14,7 @@ from tests.integration.data_box import DataBox, cloud, fill, pg
 from tests.integration.test_replica_kill import Reader, Writer, state_of
 from tests.lab.community import Community, CommunityServer
 from tests.lab.postgres import Postgres
-from tests.lab.preload import compile_library
+from tests.lab.preload import preloaded
 from tests.lab.util import read_text, wait_until
 
 CRASHES = int(os.environ.get("DATA_CRASHES", "3"))
@@ -211,8 +211,7 @@ def test_a_tunnel_that_is_cut_again_and_again(cloud, pg):
 def test_a_clock_that_is_ten_years_off_loses_nothing(cloud, pg, folder, years):
     c = Community(pg)
     fill(c, 20)
-    wrong = {"LD_PRELOAD": compile_library("wrong-clock", folder), "SECBOX_CLOCK_OFFSET": str(years // 10 * TEN_YEARS),
-             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+    wrong = {**preloaded("wrong-clock", folder), "SECBOX_CLOCK_OFFSET": str(years // 10 * TEN_YEARS)}
     with a_box(cloud, c, pg) as box:
         right = dict(box.env)
         box.env.update(wrong)

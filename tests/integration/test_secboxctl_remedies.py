@@ -14,7 +14,7 @@ import pytest
 
 from tests.integration.fake_agent import STATUS
 from tests.integration.test_secboxctl import AGENT_ENV, agent_fixture, check, ctl_fixture, type_it
-from tests.lab.preload import compile_library
+from tests.lab.preload import preloaded
 
 KEPT_ENV = "var/lib/tucomunidad/mgmt-link/kept.env"
 KEPT_CA = "var/lib/tucomunidad/recovery/ca.pem"
@@ -43,7 +43,7 @@ def hear_time(ctl, at):
 def test_doctor_judges_the_clock_by_the_gateways(ctl, agent, folder, ahead):
     ctl.env_files()
     hear_time(ctl, time.time())
-    ctl.env.update(LD_PRELOAD=compile_library("wrong-clock", folder), SECBOX_CLOCK_OFFSET=str(ahead))
+    ctl.env.update(preloaded("wrong-clock", folder), SECBOX_CLOCK_OFFSET=str(ahead))
     tell(agent, link=refused("certificate has expired"))
     clock, tunnel = check(ctl, "clock"), check(ctl, "tunnel")
     if ahead == 0:
