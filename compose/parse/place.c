@@ -2,8 +2,6 @@
 /* Places in a compose file, for errors. */
 #include "compose/parse/place.h"
 
-#include <stdio.h>
-
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
 
@@ -66,12 +64,9 @@ int place_fail(const Place *at, int code, const char *id, const char *fmt, ...)
     _cleanup_(freep) char *message = NULL;
     _cleanup_(freep) char *path = place_format(at);
     va_list ap;
-    int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&message, fmt, ap);
+    message = str_vformat(fmt, ap);
     va_end(ap);
-    if (n < 0)
-        message = NULL;
     return error_set_at(at->err, code, id, at->file, place_line(at), path, "%s", message ? message : "out of memory");
 }

@@ -67,15 +67,6 @@ const HealthPart *device_health_find(const DeviceHealth *h, const char *device, 
     return p && p->values ? p : NULL;
 }
 
-void device_health_each(const DeviceHealth *h, void (*visit)(const HealthPart *part, void *userdata), void *userdata)
-{
-    void *value;
-
-    for (size_t i = 0; map_next(h->parts, &i, NULL, &value);)
-        if (((const HealthPart *) value)->values)
-            visit(value, userdata);
-}
-
 static void forget(DeviceHealth *h, const char *device, const char *part)
 {
     _cleanup_(freep) char *key = str_format("%s %s", part, device);

@@ -34,5 +34,3 @@ uint64_t health_slot(const char *device, usec_t at);
 
 /* What the tunnel of today has told; NULL when nothing. Borrowed. */
 const HealthPart *device_health_find(const DeviceHealth *h, const char *device, const char *part);
-/* Each of these. */
-void device_health_each(const DeviceHealth *h, void (*visit)(const HealthPart *part, void *userdata), void *userdata);

@@ -117,17 +117,11 @@ Request *requests_find(const Requests *rs, const char *id)
     return map_get(rs->map, id);
 }
 
-_printf_(1, 0) static char *format_topic(const char *format, va_list args)
-{
-    char *topic = NULL;
-    return vasprintf(&topic, format, args) < 0 ? NULL : topic;
-}
-
 void requests_tell(Requests *rs, const void *news, const char *topic_format, ...)
 {
     va_list args;
     va_start(args, topic_format);
-    _cleanup_(freep) char *topic = format_topic(topic_format, args);
+    _cleanup_(freep) char *topic = str_vformat(topic_format, args);
     va_end(args);
     void *value;
     for (size_t i = 0; topic && map_next(rs->map, &i, NULL, &value);) {
@@ -266,7 +260,7 @@ void request_wait(Request *c, usec_t delay, request_news_t on_news, const char *
     va_list args;
     va_start(args, topic_format);
     free(c->topic);
-    c->topic = format_topic(topic_format, args);
+    c->topic = str_vformat(topic_format, args);
     va_end(args);
     c->on_news = on_news;
     /* without its deadline a request could wait for ever: better to end it now */

@@ -5,8 +5,9 @@
 
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "lib/base/strv.h"
 
 int buf_reserve(Buf *b, size_t len)
 {
@@ -53,16 +54,11 @@ int buf_printf(Buf *b, const char *fmt, ...)
 {
     _cleanup_(freep) char *text = NULL;
     va_list ap;
-    int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&text, fmt, ap);
+    text = str_vformat(fmt, ap);
     va_end(ap);
-    if (n < 0) {
-        text = NULL;
-        return -ENOMEM;
-    }
-    return buf_append(b, text, (size_t) n);
+    return text ? buf_puts(b, text) : -ENOMEM;
 }
 
 void buf_consume(Buf *b, size_t len)

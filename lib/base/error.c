@@ -5,8 +5,9 @@
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "lib/base/strv.h"
 
 static _printf_(4, 0) int error_vset(Error *e, int code, const char *id, const char *fmt, va_list ap)
 {
@@ -15,8 +16,7 @@ static _printf_(4, 0) int error_vset(Error *e, int code, const char *id, const c
     if (!e || e->id)
         return r;
     e->id = id;
-    if (vasprintf(&e->message, fmt, ap) < 0)
-        e->message = NULL;
+    e->message = str_vformat(fmt, ap);
     return r;
 }
 
@@ -51,24 +51,20 @@ int error_set_at(Error *e, int code, const char *id, const char *file, unsigned 
 
 int error_prefix(Error *e, int r, const char *fmt, ...)
 {
-    char *prefix, *whole;
+    _cleanup_(freep) char *prefix = NULL, *whole = NULL;
     va_list ap;
-    int n;
 
     if (!e)
         return r;
     error_from_errno(e, r, "%s", strerror(r < 0 ? -r : r));
     va_start(ap, fmt);
-    n = vasprintf(&prefix, fmt, ap);
+    prefix = str_vformat(fmt, ap);
     va_end(ap);
-    if (n < 0)
-        return r;
-    n = asprintf(&whole, "%s: %s", prefix, error_message(e, r));
-    free(prefix);
-    if (n < 0)
+    whole = prefix ? str_format("%s: %s", prefix, error_message(e, r)) : NULL;
+    if (!whole)
         return r;
     free(e->message);
-    e->message = whole;
+    e->message = TAKE_PTR(whole);
     return r;
 }
 

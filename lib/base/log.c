@@ -186,10 +186,9 @@ static _printf_(3, 0) void log_vline(LogLevel level, const LogField *fields, con
 
     if (level > max_level)
         return;
-    if (vasprintf(&text, fmt, ap) < 0) {
-        text = NULL;
+    text = str_vformat(fmt, ap);
+    if (!text)
         return;
-    }
     if (strlen(text) > LOG_LINE_MAX)
         text[LOG_LINE_MAX] = '\0';
     safe = safe_text(text);
@@ -251,15 +250,12 @@ void log_failure(LogLevel level, const LogField *fields, const Error *err, int r
     _cleanup_(freep) char *prefix = NULL;
     _cleanup_(freep) char *place = NULL;
     va_list ap;
-    int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&prefix, fmt, ap);
+    prefix = str_vformat(fmt, ap);
     va_end(ap);
-    if (n < 0) {
-        prefix = NULL;
+    if (!prefix)
         return;
-    }
     if (err->file)
         place = str_format(" (%s:%u%s%s)", err->file, err->line, err->key ? " " : "", err->key ? err->key : "");
     log_line(level, fields, "%s: %s [%s]%s", prefix, error_message(err, r), error_id(err), place ? place : "");

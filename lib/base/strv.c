@@ -60,12 +60,11 @@ int strv_addf(char ***v, const char *fmt, ...)
 {
     va_list ap;
     char *s;
-    int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&s, fmt, ap);
+    s = str_vformat(fmt, ap);
     va_end(ap);
-    return n < 0 ? -ENOMEM : strv_take(v, s);
+    return strv_take(v, s);
 }
 
 char *strv_join(char *const *v, const char *sep)
@@ -111,16 +110,22 @@ bool str_ends(const char *s, const char *suffix)
     return len >= suffix_len && strcmp(s + len - suffix_len, suffix) == 0;
 }
 
+char *str_vformat(const char *fmt, va_list ap)
+{
+    char *s;
+
+    return vasprintf(&s, fmt, ap) < 0 ? NULL : s;
+}
+
 char *str_format(const char *fmt, ...)
 {
     va_list ap;
     char *s;
-    int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&s, fmt, ap);
+    s = str_vformat(fmt, ap);
     va_end(ap);
-    return n < 0 ? NULL : s;
+    return s;
 }
 
 int str_to_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret)

@@ -2,6 +2,7 @@
 /* NULL-terminated vectors of owned strings, and the string helpers that libc lacks. */
 #pragma once
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,7 @@ static inline bool str_empty(const char *s)
 
 /* asprintf that returns NULL when out of memory. */
 char *str_format(const char *fmt, ...) _printf_(1, 2);
+char *str_vformat(const char *fmt, va_list ap) _printf_(1, 0);
 
 /* Whole-string decimal numbers; -EINVAL when anything else is there, -ERANGE outside min..max. */
 int str_to_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret) _must_check_;

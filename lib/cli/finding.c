@@ -33,8 +33,7 @@ static void finding_setv(Finding *f, Verdict verdict, const char *advice, const 
 {
     finding_done(f);
     *f = (Finding) { .verdict = verdict, .advice = advice ? str_format("%s", advice) : NULL };
-    if (vasprintf(&f->detail, fmt, ap) < 0)
-        f->detail = NULL;
+    f->detail = str_vformat(fmt, ap);
 }
 
 void finding_pass(Finding *f, const char *fmt, ...)
@@ -59,8 +58,7 @@ void finding_remedy(Finding *f, const char *fmt, ...)
 
     free(f->remedy);
     va_start(ap, fmt);
-    if (vasprintf(&f->remedy, fmt, ap) < 0)
-        f->remedy = NULL;
+    f->remedy = str_vformat(fmt, ap);
     va_end(ap);
 }
 

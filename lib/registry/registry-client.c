@@ -4,7 +4,6 @@
 #include "lib/registry/registry-client.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -71,8 +70,7 @@ void ask_fail(Ask *a, int code, const char *id, usec_t retry_after_usec, const c
     va_list ap;
 
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        text = NULL;
+    text = str_vformat(fmt, ap);
     va_end(ap);
     error_set(&err, code, id, "%s", text ? text : "no memory");
     ask_end(a, -code, IMAGE_NEW, &err, retry_after_usec);

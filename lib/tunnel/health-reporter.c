@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/base/boot-id.h"
 #include "lib/base/clock.h"
 #include "lib/base/encode.h"
 #include "lib/base/log.h"
@@ -175,6 +176,16 @@ void health_reporter_take_ack(HealthReporter *h, const cJSON *message)
 const cJSON *health_reporter_values(const HealthReporter *h)
 {
     return h ? h->values : NULL;
+}
+
+int health_add_origin(cJSON *values, const char *since_key, usec_t since)
+{
+    _cleanup_(freep) char *boot = boot_id_read();
+    char at[TIMESTAMP_SIZE];
+
+    return json_add_string(values, "version", SECBOX_VERSION) < 0 || json_add_string(values, "bootId", boot) < 0
+               ? -ENOMEM
+               : json_add_string(values, since_key, timestamp_format(since, at));
 }
 
 int health_reporter_new(sd_event *event, unsigned pace, const HealthReporterEvents *events, void *userdata,

@@ -6,6 +6,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "lib/base/clock.h"
 #include "lib/data/json.h"
 
 typedef struct HealthReporter HealthReporter;
@@ -22,6 +23,9 @@ int health_reporter_new(sd_event *event, unsigned pace, const HealthReporterEven
                         HealthReporter **ret) _must_check_;
 HealthReporter *health_reporter_free(HealthReporter *h);
 DEFINE_CLEANUP(HealthReporter, health_reporter_free)
+
+/* Whose values these are: {"version","bootId",SINCE}, where SINCE, like "startedAt", names the moment `since`. */
+int health_add_origin(cJSON *values, const char *since_key, usec_t since) _must_check_;
 
 /* All of these take NULL for a reporter that is not there yet. Something may have changed: it is looked at in a moment. */
 void health_reporter_look(HealthReporter *h);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lib/base/boot-id.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
@@ -31,16 +30,6 @@ struct HostHealth {
     sd_event_source *slow_timer;
     unsigned pace;
 };
-
-static int add_box(const HostHealth *h, cJSON *o)
-{
-    _cleanup_(freep) char *boot = boot_id_read();
-    char at[TIMESTAMP_SIZE];
-
-    return json_add_string(o, "version", SECBOX_VERSION) < 0 || json_add_string(o, "bootId", boot) < 0
-               ? -ENOMEM
-               : json_add_string(o, "bootedAt", timestamp_format(h->booted_at, at));
-}
 
 static int add_services(const HostHealth *h, cJSON *o)
 {
@@ -91,8 +80,8 @@ static cJSON *gather(void *userdata)
     r = o ? host_values_describe(&v, &h->cpu, o) : -ENOMEM;
     h->cpu = v.cpu;
     host_values_done(&v);
-    if (r < 0 || add_box(h, o) < 0 || add_services(h, o) < 0 || add_updates(h, o) < 0 || add_slow(h, o) < 0 ||
-        add_faults(h, o) < 0)
+    if (r < 0 || health_add_origin(o, "bootedAt", h->booted_at) < 0 || add_services(h, o) < 0 ||
+        add_updates(h, o) < 0 || add_slow(h, o) < 0 || add_faults(h, o) < 0)
         return NULL;
     return TAKE_PTR(o);
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/boot-id.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/tunnel/health-reporter.h"
@@ -93,16 +92,6 @@ static void ask_database(DataHealth *h)
                             &h->queue_query, NULL);
 }
 
-static int add_program(const DataHealth *h, cJSON *o)
-{
-    _cleanup_(freep) char *boot = boot_id_read();
-    char at[TIMESTAMP_SIZE];
-
-    return json_add_string(o, "version", SECBOX_VERSION) < 0 || json_add_string(o, "bootId", boot) < 0
-               ? -ENOMEM
-               : json_add_string(o, "startedAt", timestamp_format(h->started, at));
-}
-
 static int add_database(const DataHealth *h, cJSON *o)
 {
     DatabaseState state = h->parts.replica ? replica_database(h->parts.replica) : DATABASE_NONE;
@@ -151,8 +140,8 @@ static cJSON *gather(void *userdata)
     if (!h->answered || h->wanted || !database_is_up(h))
         ask_database(h);
     h->answered = false;
-    if (!o || add_program(h, o) < 0 || add_database(h, o) < 0 || add_replica(h, o) < 0 || add_rest(h, o) < 0 ||
-        json_add_item(o, "faults", data_faults(o)) < 0)
+    if (!o || health_add_origin(o, "startedAt", h->started) < 0 || add_database(h, o) < 0 || add_replica(h, o) < 0 ||
+        add_rest(h, o) < 0 || json_add_item(o, "faults", data_faults(o)) < 0)
         return NULL;
     return TAKE_PTR(o);
 }

@@ -121,8 +121,7 @@ void lan_refuse(LanRequest *q, int status, const char *id, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    if (vasprintf(&message, fmt, args) < 0)
-        message = NULL;
+    message = str_vformat(fmt, args);
     va_end(args);
     /* the id is a literal of the caller */
     err = (Error) { .id = id, .message = message ? TAKE_PTR(message) : NULL };

@@ -77,8 +77,7 @@ static int not_proved(Deploy *d, const ComposeService *s, Error *err, const char
     va_list ap;
 
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        text = NULL;
+    text = str_vformat(fmt, ap);
     va_end(ap);
     show_log(d, s->container_name, s->name);
     return error_set_at(err, EIO, id, NULL, s->line, s->name, "service %s: %s", s->name, text ? text : "not proved");

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "mgmt-agent/worker/phases/report.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "lib/base/clock.h"
 #include "lib/base/fileio.h"
 #include "lib/base/redact.h"
+#include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
 
 void report_emit(const cJSON *message)
@@ -25,16 +25,11 @@ void report_progress(Report *r, const char *state, const char *service, const ch
     _cleanup_(freep) char *safe = NULL;
     char at[TIMESTAMP_SIZE];
     va_list ap;
-    int n;
 
     va_start(ap, fmt);
-    n = vasprintf(&text, fmt, ap);
+    text = str_vformat(fmt, ap);
     va_end(ap);
-    if (n < 0) {
-        text = NULL;
-        return;
-    }
-    safe = redact_text(text);
+    safe = text ? redact_text(text) : NULL;
     if (!m || !safe || json_add_string(m, "id", r->id) < 0 || json_add_string(m, "version", r->version) < 0 ||
         json_add_string(m, "phase", r->phase ? r->phase : "verify") < 0 || json_add_string(m, "state", state) < 0 ||
         json_add_string(m, "service", service) < 0 || json_add_string(m, "message", *safe ? safe : NULL) < 0 ||
