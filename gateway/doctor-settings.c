@@ -36,6 +36,9 @@ static void read_words(Doctor *d)
         { "bootstrap-hours", &s->bootstrap_hours },
         { "accept-rate", &s->accept_rate },
         { "accept-burst", &s->accept_burst },
+        { "webhook-ca", &s->webhook_ca },
+        { "webhook-networks", &s->webhook_networks },
+        { "webhook-tries", &s->webhook_tries },
     };
 
     for (char **w = d->words; w && *w && !d->unknown; w++) {

@@ -40,6 +40,8 @@
 #include "gateway/store/schema.h"
 #include "gateway/store/sessions-table.h"
 #include "gateway/store/devices-table.h"
+#include "gateway/webhooks/api-webhooks.h"
+#include "gateway/webhooks/webhooks.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
@@ -92,6 +94,7 @@ struct Gateway {
     Rollouts *rollouts;
     CommunitySync *community_sync;
     BoxEvents *box_events;
+    Webhooks *webhooks;
     DeviceHealth *health;
     HealthApi health_api;
     MetricsApi metrics_api;
@@ -212,6 +215,7 @@ static void gateway_load(Gateway *g)
     router_set_ready(g->router);
     rollouts_wake(g->rollouts);
     support_sessions_sweep(g->sessions); /* what waited for the store */
+    webhooks_sweep(g->webhooks);
     tell_status(g);
 }
 
@@ -357,6 +361,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         support_sessions_sweep(g->sessions);
         community_sync_sweep(g->community_sync);
         box_events_sweep(g->box_events);
+        webhooks_sweep(g->webhooks);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
@@ -465,6 +470,22 @@ static int make_devices(Gateway *g, const GatewayOptions *o, Error *err)
     return g->accept ? 0 : -ENOMEM;
 }
 
+static void on_events_stored(const char *community, void *userdata)
+{
+    Gateway *g = userdata;
+    webhooks_wake(g->webhooks, community);
+}
+
+static int make_webhooks(Gateway *g, const GatewayOptions *o, Error *err)
+{
+    const WebhooksOptions options = {
+        .ca_file = o->webhook_ca,
+        .networks = o->webhook_networks,
+        .tries = o->webhook_tries,
+    };
+    return webhooks_new(g->event, g->store, &options, &g->webhooks, err);
+}
+
 /* What listens to the boxes; the order matters: a deployment hears of its end before rollouts look at it. */
 static int make_listeners(Gateway *g)
 {
@@ -486,7 +507,7 @@ static int make_listeners(Gateway *g)
     g->sessions = support_sessions_new(g->event, g->store, g->conns, g->registry);
     g->community_sync =
         community_sync_new(g->bulk, g->conns, &(CommunitySyncOptions) { BANS_BEHIND_MAX, BANS_AWAY_MAX });
-    g->box_events = box_events_new(g->store, g->requests, g->conns);
+    g->box_events = box_events_new(g->store, g->requests, g->conns, &(BoxEventsListener) { on_events_stored, g });
     g->health = device_health_new(g->store, g->conns);
     return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health ? 0 : -ENOMEM;
 }
@@ -526,6 +547,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { import_routes, &g->import_api },
         { box_event_routes, g->box_events },
         { box_routes, &g->box_api },
+        { webhook_routes, g->webhooks },
         { community_routes, &g->community_events },
         { pass_routes, &g->community_events },
         { health_routes, &g->health_api },
@@ -558,6 +580,8 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = make_devices(g, options, err);
     if (r >= 0)
+        r = make_webhooks(g, options, err);
+    if (r >= 0)
         r = make_listeners(g);
     if (r >= 0)
         r = make_routes(g, options);
@@ -589,6 +613,7 @@ Gateway *gateway_free(Gateway *g)
     router_free(g->router);
     community_sync_free(g->community_sync);
     box_events_free(g->box_events);
+    webhooks_free(g->webhooks);
     device_health_free(g->health);
     rollouts_free(g->rollouts);
     deployments_free(g->deployments);

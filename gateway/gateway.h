@@ -18,6 +18,8 @@ typedef struct GatewayOptions {
     const char *metrics_token;                  /* NULL: /metrics is off */
     unsigned token_hours, bootstrap_hours;
     unsigned accept_rate, accept_burst;
+    const char *webhook_ca, *webhook_networks; /* as of WebhooksOptions */
+    unsigned webhook_tries;
 } GatewayOptions;
 
 typedef struct Gateway Gateway;

@@ -35,6 +35,10 @@ int main(int argc, char **argv)
           &s.accept_rate, NULL },
         { "accept-burst", "N", "tunnels accepted at once after a quiet time (as many as in a second)", &s.accept_burst,
           NULL },
+        { "webhook-ca", "FILE", "authorities of webhooks' receivers beside the system's, PEM", &s.webhook_ca, NULL },
+        { "webhook-networks", "ADDRESSES", "private networks that webhooks may go to (none)", &s.webhook_networks,
+          NULL },
+        { "webhook-tries", "N", "how often an event is sent before it is a dead letter (20)", &s.webhook_tries, NULL },
         { "env-file", "FILE", "where " DATABASE_VARIABLE " is found when it is not set (" GATEWAY_ENV_FILE ")",
           &s.env_file, NULL },
         { "json", NULL, "one JSON document on stdout", NULL, &s.json },
@@ -43,7 +47,7 @@ int main(int argc, char **argv)
     static const CliVerb verbs[] = {
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
           "listen state issuer cert key proxy-protocol forwarded-for token-hours bootstrap-hours accept-rate "
-          "accept-burst" },
+          "accept-burst webhook-ca webhook-networks webhook-tries" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, "env-file" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },

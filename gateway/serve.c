@@ -11,6 +11,7 @@
 #include "gateway/health/api-metrics.h"
 #include "gateway/serve.h"
 #include "gateway/settings.h"
+#include "gateway/webhooks/webhook-rules.h"
 #include "lib/cli/cli.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -39,6 +40,16 @@ static int parse_accepts(const char *text, const char *option, unsigned *ret, Er
     return 0;
 }
 
+static int parse_number(const char *text, const char *option, unsigned fallback, unsigned max, unsigned *ret,
+                        Error *err)
+{
+    uint64_t n = fallback;
+    if (text && str_to_u64(text, 1, max, &n) < 0)
+        return error_set(err, EINVAL, "config.number", "--%s %s: give a number from 1 to %u", option, text, max);
+    *ret = (unsigned) n;
+    return 0;
+}
+
 /* Every tunnel is a descriptor; the usual soft limit of 1024 is there for programs that use select(2). */
 static void raise_descriptor_limit(void)
 {
@@ -62,6 +73,8 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
         .proxy_protocol = s->proxy_protocol,
         .forwarded_for = s->forwarded_for,
         .metrics_token = getenv(METRICS_TOKEN_VARIABLE),
+        .webhook_ca = s->webhook_ca,
+        .webhook_networks = s->webhook_networks,
     };
     if (!s->state)
         return error_set(err, EINVAL, "config.state", "--state DIR is needed: the signing key is kept there");
@@ -75,6 +88,9 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
         r = parse_accepts(s->accept_rate, "accept-rate", &ret->accept_rate, err);
     if (r >= 0)
         r = parse_accepts(s->accept_burst ? s->accept_burst : s->accept_rate, "accept-burst", &ret->accept_burst, err);
+    if (r >= 0)
+        r = parse_number(s->webhook_tries, "webhook-tries", WEBHOOK_TRIES_DEFAULT, WEBHOOK_TRIES_MAX,
+                         &ret->webhook_tries, err);
     return r;
 }
 

@@ -26,6 +26,7 @@ struct BoxEvents {
     Store *store;
     Requests *requests;
     DeviceConns *conns;
+    BoxEventsListener listener;
     Map *lost;   /* devices whose events were not stored */
     Map *pushes; /* what waits for the database, by its number; owned */
     uint64_t numbers;
@@ -151,6 +152,7 @@ static void tell_readers(const EventsPush *p, const StoreRows *rows)
         if (store_rows_get(rows, i, 1) || str_equal(community, told))
             continue;
         requests_tell(p->owner->requests, p, "events/%s", community);
+        p->owner->listener.on_stored(community, p->owner->listener.userdata);
         told = community;
     }
 }
@@ -296,17 +298,22 @@ const Route box_event_routes[] = {
     {},
 };
 
-BoxEvents *box_events_new(Store *store, Requests *requests, DeviceConns *conns)
+BoxEvents *box_events_new(Store *store, Requests *requests, DeviceConns *conns, const BoxEventsListener *listener)
 {
     static const DeviceMessage messages[] = { { "events.push", false, on_push }, {} };
-    static const DeviceListener listener = { .messages = messages };
+    static const DeviceListener box_listener = { .messages = messages };
     BoxEvents *be = calloc(1, sizeof(*be));
     if (!be)
         return NULL;
     *be = (BoxEvents) {
-        .store = store, .requests = requests, .conns = conns, .lost = map_new(NULL), .pushes = map_new(push_free)
+        .store = store,
+        .requests = requests,
+        .conns = conns,
+        .listener = *listener,
+        .lost = map_new(NULL),
+        .pushes = map_new(push_free),
     };
-    if (!be->lost || !be->pushes || device_conns_listen(conns, &listener, be) < 0)
+    if (!be->lost || !be->pushes || device_conns_listen(conns, &box_listener, be) < 0)
         return box_events_free(be);
     return be;
 }

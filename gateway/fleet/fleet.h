@@ -38,6 +38,7 @@ typedef struct Fleet {
     const char *after;            /* --after */
     const char *svg;              /* --svg */
     const char *since;            /* --since */
+    const char *secret_file;      /* --secret-file */
     bool dry_run;
     bool replace;
     bool forwarding;
@@ -126,3 +127,4 @@ int verb_community_ban_status(int argc, char **argv, void *userdata);
 int verb_community_events(int argc, char **argv, void *userdata);
 int verb_community_import(int argc, char **argv, void *userdata);
 int verb_community_pass(int argc, char **argv, void *userdata);
+int verb_community_webhook(int argc, char **argv, void *userdata);

@@ -14,3 +14,5 @@ extern const char schema_passes[];
 extern const char schema_community_mends[];
 /* The row of a community keeps the key of its passes, whoever writes it. */
 extern const char schema_pass_key_row[];
+/* Webhooks and their dead letters. */
+extern const char schema_webhooks[];

@@ -178,6 +178,7 @@ static const SchemaStep schema_steps[] = {
           " PRIMARY KEY (device, part, slot));\n" },
     { 11, schema_community_mends },
     { 12, schema_pass_key_row },
+    { 13, schema_webhooks },
     {},
 };
 

@@ -3,8 +3,10 @@
 #include "lib/data/digest.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <string.h>
 
 int sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE])
@@ -27,6 +29,15 @@ int sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE])
     }
     ret[2 * SHA256_SIZE] = '\0';
     return 0;
+}
+
+int hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t ret[static SHA256_SIZE])
+{
+    unsigned ret_len = 0;
+
+    if (key_len > INT_MAX || !HMAC(EVP_sha256(), key, (int) key_len, data, len, ret, &ret_len))
+        return -EIO;
+    return ret_len == SHA256_SIZE ? 0 : -EIO;
 }
 
 bool secret_equal(const char *a, const char *b)

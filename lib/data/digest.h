@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SHA-256 (FIPS 180-4) by libcrypto, and comparison in constant time. */
+/* SHA-256 (FIPS 180-4) and HMAC (RFC 2104) with it by libcrypto, and comparison in constant time. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,5 +14,7 @@
 int sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE]) _must_check_;
 /* Lower-case hexadecimal with a NUL. */
 int sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE]) _must_check_;
+int hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
+                uint8_t ret[static SHA256_SIZE]) _must_check_;
 /* Takes the same time whatever the content of strings of equal length; strings of unequal length differ at once. */
 bool secret_equal(const char *a, const char *b);

@@ -22,6 +22,10 @@ static curl_socket_t open_socket(void *userdata, curlsocktype purpose, struct cu
     _cleanup_(freep) char *text = stream_address_format(&address->addr);
 
     (void) purpose;
+    if (t->may_connect && !t->may_connect(&address->addr, t->userdata)) {
+        t->refused = true;
+        return CURL_SOCKET_BAD;
+    }
     if (t->picky && text && address_rank(text) > 0) {
         t->passed_over = true;
         return CURL_SOCKET_BAD;

@@ -203,6 +203,8 @@ static CURLcode set_peer(CURL *e, const HttpRequest *request)
         c = curl_easy_setopt(e, CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
     if (c == CURLE_OK)
         c = set_authorities(e, request);
+    if (c == CURLE_OK && request->may_connect)
+        c = curl_easy_setopt(e, CURLOPT_PROXY, "");
     if (c == CURLE_OK && request->unix_socket) {
         c = curl_easy_setopt(e, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
         if (c == CURLE_OK)
@@ -304,6 +306,7 @@ int transfer_new(const HttpRequest *request, Transfer **ret, Error *err)
         t->response_max = HTTP_BODY_MAX;
     t->body = BUF_INIT(t->response_max);
     t->on_data = request->on_data;
+    t->may_connect = request->may_connect;
     t->userdata = request->userdata;
     t->timeout_usec = request->timeout_usec;
     t->impatient = request->connect_timeout_usec > 0 || request->stall_usec > 0;
@@ -382,6 +385,8 @@ static int transfer_failed(const Transfer *t, CURLcode code, Error *err)
     if (t->too_large)
         return error_set(err, EFBIG, "http.too-large", "%s: the answer is longer than %zu bytes", t->what,
                          t->response_max);
+    if (t->refused && code == CURLE_COULDNT_CONNECT)
+        return error_set(err, EACCES, "http.address-refused", "%s: its address may not be connected to", t->what);
     if (t->stopped)
         return error_set(err, ECANCELED, "http.failed", "%s: the receiver stopped the transfer", t->what);
     if (t->out_of_memory || code == CURLE_OUT_OF_MEMORY)

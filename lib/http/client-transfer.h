@@ -14,6 +14,7 @@ typedef struct Transfer {
     Buf body;
     size_t received, response_max;
     int (*on_data)(const char *data, size_t len, void *userdata);
+    bool (*may_connect)(const struct sockaddr *address, void *userdata);
     void *userdata;
     usec_t timeout_usec;
     char *date;
@@ -25,6 +26,7 @@ typedef struct Transfer {
     size_t headers_size;
     bool impatient; /* timeout_usec is not the only limit in time */
     bool too_large, stopped, out_of_memory, silenced;
+    bool refused; /* an address that may not be connected to */
     char detail[CURL_ERROR_SIZE];
     /* client-address.c */
     usec_t started;

@@ -9,6 +9,8 @@
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
 
+struct sockaddr;
+
 typedef struct HttpRequest {
     const char *method;         /* NULL = GET */
     const char *url;            /* http, https */
@@ -26,6 +28,9 @@ typedef struct HttpRequest {
     size_t response_max; /* bytes; 0 = HTTP_BODY_MAX, or no limit when streaming */
     /* streaming: called with each piece of the body instead of collecting it; non-zero aborts. May be NULL. */
     int (*on_data)(const char *data, size_t len, void *userdata);
+    /* Asked for each address before it is connected to, and for that one; others are passed over. With it there is no proxy.
+     * May be NULL. */
+    bool (*may_connect)(const struct sockaddr *address, void *userdata);
     void *userdata;
     const char *const *keep_headers; /* names of the answer's headers to keep, ends with NULL; may be NULL */
     bool reuse;                      /* http_start(): leave the connection open for the client's next request */
@@ -47,8 +52,8 @@ void http_response_done(HttpResponse *r);
 const char *http_response_header(const HttpResponse *r, const char *name, size_t n);
 
 /* Runs one request to its end. 0 whenever an HTTP answer came, whatever its status. Redirects are not followed.
- * Errors: http.bad-url (also for a literal "${"), http.resolve, http.connect, http.tls, http.timeout,
- * http.too-large, http.failed. */
+ * Errors: http.bad-url (also for a literal "${"), http.resolve, http.connect, http.address-refused, http.tls,
+ * http.timeout, http.too-large, http.failed. */
 int http_run(const HttpRequest *request, HttpResponse *ret, Error *err) _must_check_;
 
 /* Runs n requests at the same time, at most `parallel` in flight. rets, errs and results are arrays of n; results[i]
