@@ -3,7 +3,7 @@
 DEMO = SECBOX_BIN=$(abspath $(BUILD))/bin /usr/bin/python3 -B tests/demo/demo.py
 
 # the packages first: what follows finds its libraries through pkg-config
-demo: ## the main job shown and checked, in half a minute; KEEP=1 leaves it running
+demo: ## the main job shown and checked, in about half a minute; KEEP=1 leaves it running
 	$(Q)installer/deps.sh build demo
 	$(Q)$(MAKE) -s --no-print-directory all
 	$(Q)$(DEMO) $(if $(filter 1,$(KEEP)),keep,run)

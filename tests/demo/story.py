@@ -9,6 +9,7 @@ from tests.lab.gateway import Gateway
 from tests.lab.podman_lab import PodmanLab
 from tests.lab.util import LabError, bin_dir
 
+from .gate import Gate
 from .show import DemoError, Terminal, check, heading, say
 
 DEVICE = "caseta5"
@@ -37,6 +38,7 @@ class Story:
     def __init__(self, folder):
         self.folder = folder
         self.lab = self.gateway = self.box = None
+        self.gate = Gate(self)
         self.terminal = Terminal(dict(os.environ), folder)
 
     def path(self, name):
@@ -59,7 +61,7 @@ class Story:
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def close(self):
-        for part in (self.box, self.gateway, self.lab):
+        for part in (self.gate, self.box, self.gateway, self.lab):
             if part:
                 part.close()
 
@@ -71,6 +73,7 @@ class Story:
         self.emptied_key()
         self.bad_image()
         self.same_again()
+        self.gate.tell()
 
     def prologue(self):
         heading("Before SecBox: the outage that it makes impossible")
@@ -175,7 +178,7 @@ class Story:
 
     def write_shell(self):
         """What `make demo-shell` needs: the environment of the commands above."""
-        wanted = ("PATH", "CONTAINERS_", "SECBOX_", "TMPDIR", "LANG", "HOME", "TERM")
+        wanted = ("PATH", "CONTAINERS_", "SECBOX_", "TMPDIR", "LANG", "HOME", "TERM", "COMMUNITY", "GATE")
         self.write("env.json", json.dumps({k: v for k, v in self.terminal.env.items() if k.startswith(wanted)}), 0o600)
 
     def how_to_use(self):
@@ -191,6 +194,7 @@ class Story:
               "  $ secbox-fleet devices list\n"
               "  $ secboxctl status                                  # on the box: doctor, env check, rollback\n"
               "  $ podman ps\n"
+              "  $ curl -sS --cacert authority.pem -b cookies $GATE/api/lan/lookup?q=ab0i58\n"
               f"  $ tail -f {DEVICE}/logs/mgmt-agent.log\n"
               "\nTo end it and remove all of it:\n\n  $ make demo-stop", flush=True)
 
