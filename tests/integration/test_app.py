@@ -2,6 +2,8 @@
 """The guards' app in Debian's Chromium, on a real box with a real database: with the cloud, without it, and without the box.
 Pictures of every screen are left in build/screens."""
 # pylint: disable=redefined-outer-name,unused-import
+import functools
+import hashlib
 import os
 
 import pytest
@@ -10,7 +12,7 @@ from tests.integration.test_lan import PIN, cloud, pg, place, with_key
 from tests.lab import browser as browsers
 from tests.lab.browser import Browser
 from tests.lab.passes import PassKey, draw_video
-from tests.lab.util import ROOT, wait_until
+from tests.lab.util import ROOT, read_text, wait_until
 
 SCREENS = os.path.join(ROOT, os.environ.get("BUILD", "build"), "screens")
 NAMES = ["search", "today", "scan", "register", "inside", "shift", "state", "settings"]
@@ -203,6 +205,31 @@ def small(page):
                     " e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)")
 
 
+@functools.cache
+def axe():
+    """axe-core as its makers publish it (its axe.min.js)."""
+    source = read_text(os.path.join(ROOT, "tests", "axe", "axe-4.10.3.mjs"))
+    assert hashlib.sha256(source.encode()).hexdigest() == "880970c081707360e64f34cea25ff91892f5bc95675b0776925b9709dd8a68bb"
+    return source
+
+
+def barriers(page):
+    """What axe-core finds serious or worse: rule, element, and what it says of it."""
+    if not page.run("return Boolean(window.axe)"):
+        page.run(axe())
+    return page.run("const found = await axe.run(document, { resultTypes: ['violations'] }); return found.violations"
+                    ".filter((v) => ['serious', 'critical'].includes(v.impact))"
+                    ".flatMap((v) => v.nodes.map((n) => [v.id, n.target.join(' '), n.failureSummary]))")
+
+
+def test_axe_finds_what_is_wrong(page):
+    """It is quiet elsewhere because nothing is wrong there, not because it does not look."""
+    page.find("#guard")
+    assert barriers(page) == []
+    page.run("document.querySelector('label').remove()")
+    assert [rule for rule, *_ in barriers(page)] == ["select-name"]
+
+
 def test_every_screen(place, page):
     os.makedirs(SCREENS, exist_ok=True)
     log_in(page)
@@ -222,6 +249,7 @@ def test_every_screen(place, page):
                 page.resize(width, 800)
                 assert widest(page) <= width, (name, width)
                 page.screenshot(os.path.join(SCREENS, f"{name}-{language}-{theme}-{width}.png"))
+                assert width == 320 or barriers(page) == [], (name, language, theme, width)
             assert nameless(page) == [] and small(page) == [], name
     # before the login the app asks whether there is one
     assert [c for c in page.complaints() if "/api/lan/session" not in c] == []
