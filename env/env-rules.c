@@ -155,6 +155,15 @@ static int check_lan_names(const char *value)
     return *value && strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEF0123456789.:-, ") == strlen(value) ? 0 : -EINVAL;
 }
 
+static int check_lan_rate(const char *value)
+{
+    uint64_t rate;
+
+    if (str_equal(value, "off"))
+        return 0;
+    return value[0] >= '1' && value[0] <= '9' ? str_to_u64(value, 1, LAN_RATE_MAX, &rate) : -EINVAL;
+}
+
 static int check_port_number(const char *value)
 {
     return check_port(value, strlen(value));
@@ -223,6 +232,8 @@ const EnvRule env_rules[] = {
     { "LAN_NAMES", ENV_SECBOX, 0, false, check_lan_names,
       "private addresses and names below secbox.local, with commas between", "192.168.1.20,gate.secbox.local",
       "More addresses and names of the box on the guards' network, for its certificate." },
+    { "LAN_RATE", ENV_SECBOX, 0, false, check_lan_rate, "a whole number from 1 to 1000, or off", "20",
+      "How many requests a second one guard's tablet may make, and ten times as many at once; 20 unless set." },
     { "CLOUD_CA_FILE", ENV_AGENT | ENV_SECBOX, 0, false, check_path, "an absolute path of a PEM file",
       "/etc/tucomunidad/cloud-ca.pem",
       "Authorities that the cloud's certificate is checked with, instead of the system's." },

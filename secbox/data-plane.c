@@ -117,6 +117,7 @@ static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, v
         .device_id = c->device_id,
         .names = c->lan_names,
         .database_url = d->database_url,
+        .rate = c->lan_rate,
         .queue = d->parts.queue,
         .add_status = add_status,
         .userdata = d,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
@@ -13,6 +14,7 @@
 #define STATE_DEFAULT "/var/lib/secbox"
 #define RUN_DEFAULT "/run/secbox"
 #define LAN_LISTEN_DEFAULT "0.0.0.0:8443"
+#define LAN_RATE_DEFAULT 20
 #define SSH_TARGET_DEFAULT "host.containers.internal:22"
 #define SOURCE "the environment (secbox.env)"
 
@@ -90,6 +92,19 @@ static int take_lan_listen(Config *c)
     return split_server(str_empty(value) ? LAN_LISTEN_DEFAULT : value, &c->lan_address, &c->lan_port);
 }
 
+/* env_validate() has seen it. */
+static unsigned lan_rate(const EnvFile *env)
+{
+    const char *value = env_get(env, "LAN_RATE");
+    uint64_t rate = LAN_RATE_DEFAULT;
+
+    if (str_equal(value, "off"))
+        return 0;
+    if (!str_empty(value) && str_to_u64(value, 1, LAN_RATE_MAX, &rate) < 0)
+        return LAN_RATE_DEFAULT;
+    return (unsigned) rate;
+}
+
 static const char *value_or_null(const EnvFile *env, const char *key)
 {
     const char *value = env_get(env, key);
@@ -122,6 +137,7 @@ int config_load(Config *ret, Error *err)
     c.ca_file = value_or_null(c.env, "CLOUD_CA_FILE");
     c.database_url = value_or_null(c.env, "DATABASE_URL");
     c.lan_names = value_or_null(c.env, "LAN_NAMES");
+    c.lan_rate = lan_rate(c.env);
     r = take_lan_listen(&c);
     if (r < 0)
         return error_from_errno(err, r, "cannot take LAN_LISTEN");

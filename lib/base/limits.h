@@ -16,6 +16,7 @@
 #define ENV_NAME_MAX 255
 #define ENV_VALUE_MAX 4096
 #define ENV_KEYS_MAX 1024
+#define LAN_RATE_MAX 1000 /* requests a second that LAN_RATE may allow */
 
 #define COMPOSE_SERVICES_MAX 64
 #define COMPOSE_RENDERED_MAX (1024 * 1024)

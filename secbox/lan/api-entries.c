@@ -366,9 +366,9 @@ static void notes_get(LanRequest *q)
 }
 
 const LanRoute lan_entry_routes[] = {
-    { "GET", "/api/lan/entries", false, entries_get },
-    { "POST", "/api/lan/entries", false, entries_post },
-    { "GET", "/api/lan/notes", false, notes_get },
-    { "POST", "/api/lan/notes", false, notes_post },
+    { "GET", "/api/lan/entries", LAN_GUARDS, entries_get },
+    { "POST", "/api/lan/entries", LAN_GUARDS, entries_post },
+    { "GET", "/api/lan/notes", LAN_GUARDS, notes_get },
+    { "POST", "/api/lan/notes", LAN_GUARDS, notes_post },
     {},
 };

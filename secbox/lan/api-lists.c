@@ -15,6 +15,7 @@
 #define PAGE_DEFAULT 200
 #define OFFSET_MAX 1000000
 #define TYPED_MAX 128
+#define BANS_TAG_SIZE 17
 #define EXPECTED USEC_PER_DAY
 
 typedef struct Page {
@@ -36,11 +37,10 @@ static cJSON *row_of(const char *id, const char *data)
     return NULL;
 }
 
-/* Reads limit and offset, and answers 304 where the page is what the client has. `moves`: the answer also depends on the time and
- * on who came. */
-static bool page_start(LanRequest *q, bool moves)
+/* Reads limit and offset, and answers 304 where the page is what the client has. `of`: what the list depends on; `moves`: it also
+ * depends on the time and on who came. */
+static bool page_start(LanRequest *q, const char *of, bool moves)
 {
-    const GateCommunity *c = gate_data_community(q->lan->data);
     _cleanup_(freep) char *version = NULL;
     Page *p = calloc(1, sizeof(*p));
 
@@ -54,7 +54,7 @@ static bool page_start(LanRequest *q, bool moves)
         !lan_query_number(q, "offset", OFFSET_MAX, 0, &p->offset))
         return false;
     version =
-        str_format("%s-%llu-%llu-%llu-%llu", c->version ? c->version : "", (unsigned long long) p->limit,
+        str_format("%s-%llu-%llu-%llu-%llu", of ? of : "", (unsigned long long) p->limit,
                    (unsigned long long) p->offset, (unsigned long long) (moves ? realtime_usec() / USEC_PER_MINUTE : 0),
                    (unsigned long long) (moves ? q->lan->written : 0));
     if (version)
@@ -84,12 +84,15 @@ static void ban_list(LanRequest *q)
 {
     const BanIndex *bans = gate_data_bans(q->lan->data);
     size_t count = bans ? ban_index_count(bans) : 0, n = 0;
+    char of[BANS_TAG_SIZE];
 
     if (!bans) {
         lan_refuse(q, 503, "lan.no-data", "the box has not read the community's bans yet; ask again in a moment");
         return;
     }
-    if (!page_start(q, false))
+    /* what else changes in the community makes no tablet read them again */
+    snprintf(of, sizeof(of), "%016llx", (unsigned long long) ban_index_tag(bans));
+    if (!page_start(q, of, false))
         return;
     const Page *p = q->scratch;
     cJSON *list = cJSON_CreateArray();
@@ -176,7 +179,7 @@ static void schedule(LanRequest *q)
     char from[TIMESTAMP_SIZE], until[TIMESTAMP_SIZE];
     usec_t now = realtime_usec();
 
-    if (!page_start(q, true))
+    if (!page_start(q, gate_data_community(q->lan->data)->version, true))
         return;
     const Page *p = q->scratch;
     timestamp_format(now > USEC_PER_DAY ? now - USEC_PER_DAY : 0, from);
@@ -197,15 +200,15 @@ static void units(LanRequest *q)
         lan_refuse(q, 400, "lan.bad-request", "q has at most %d bytes", TYPED_MAX);
         return;
     }
-    if (!page_start(q, typed != NULL))
+    if (!page_start(q, gate_data_community(q->lan->data)->version, typed != NULL))
         return;
     const Page *p = q->scratch;
     lan_query(q, sql_gate_units(typed ? typed : "", (int64_t) p->limit, (int64_t) p->offset), on_units);
 }
 
 const LanRoute lan_list_routes[] = {
-    { "GET", "/api/lan/ban-list", false, ban_list },
-    { "GET", "/api/lan/schedule", false, schedule },
-    { "GET", "/api/lan/units", false, units },
+    { "GET", "/api/lan/ban-list", LAN_GUARDS, ban_list },
+    { "GET", "/api/lan/schedule", LAN_GUARDS, schedule },
+    { "GET", "/api/lan/units", LAN_GUARDS, units },
     {},
 };

@@ -120,8 +120,7 @@ static void session_post(LanRequest *q)
     }
     usec_t wait = login_throttle_wait(q->lan->throttle, id, browser, boottime_usec());
     if (wait > 0) {
-        lan_refuse(q, 429, "lan.too-many-tries", "too many wrong PINs; try again in %u s",
-                   (unsigned) (wait / USEC_PER_SEC) + 1);
+        lan_refuse_for(q, wait, "lan.too-many-tries", "too many wrong PINs");
         return;
     }
     int r = pin_is_valid(pin) ? pin_check(pin, guard->pin_hash) : 0;
@@ -152,9 +151,9 @@ static void session_delete(LanRequest *q)
 }
 
 const LanRoute lan_login_routes[] = {
-    { "GET", "/api/lan/guards", true, guards },
-    { "GET", "/api/lan/session", false, session_get },
-    { "POST", "/api/lan/session", true, session_post },
-    { "POST", "/api/lan/session/end", false, session_delete },
+    { "GET", "/api/lan/guards", LAN_OPEN, guards },
+    { "GET", "/api/lan/session", LAN_GUARDS, session_get },
+    { "POST", "/api/lan/session", LAN_OPEN, session_post },
+    { "POST", "/api/lan/session/end", LAN_GUARDS, session_delete },
     {},
 };

@@ -318,7 +318,7 @@ static void lookup(LanRequest *q)
 }
 
 const LanRoute lan_lookup_routes[] = {
-    { "GET", "/api/lan/lookup", false, lookup },
-    { "POST", "/api/lan/pass", false, pass },
+    { "GET", "/api/lan/lookup", LAN_ABOUT_PEOPLE, lookup },
+    { "POST", "/api/lan/pass", LAN_ABOUT_PEOPLE, pass },
     {},
 };

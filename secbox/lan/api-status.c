@@ -87,7 +87,7 @@ static void events(LanRequest *q)
 }
 
 const LanRoute lan_status_routes[] = {
-    { "GET", "/api/lan/status", true, status },
-    { "GET", "/api/lan/events", false, events },
+    { "GET", "/api/lan/status", LAN_OPEN, status },
+    { "GET", "/api/lan/events", LAN_GUARDS, events },
     {},
 };

@@ -26,6 +26,8 @@ INCLUDE_FILE(texts, "texts.mjs");
 INCLUDE_FILE(store, "store.mjs");
 INCLUDE_FILE(views, "views.mjs");
 INCLUDE_FILE(box, "box.mjs");
+INCLUDE_FILE(net, "net.mjs");
+INCLUDE_FILE(copies, "copies.mjs");
 INCLUDE_FILE(pass, "pass.mjs");
 INCLUDE_FILE(camera, "camera.mjs");
 INCLUDE_FILE(jsqr, "jsqr-1.4.0.mjs");
@@ -44,6 +46,8 @@ const AppFile app_files[] = {
     { "/store.mjs", JS, app_store, app_store_end },
     { "/views.mjs", JS, app_views, app_views_end },
     { "/box.mjs", JS, app_box, app_box_end },
+    { "/net.mjs", JS, app_net, app_net_end },
+    { "/copies.mjs", JS, app_copies, app_copies_end },
     { "/pass.mjs", JS, app_pass, app_pass_end },
     { "/camera.mjs", JS, app_camera, app_camera_end },
     { "/jsqr-1.4.0.mjs", JS, app_jsqr, app_jsqr_end },

@@ -31,11 +31,24 @@ typedef struct Entry {
 struct BanIndex {
     Entry *entries;
     size_t n, cap;
+    uint64_t tag; /* of all that was added */
 };
+
+/* FNV-1a */
+#define HASH_START UINT64_C(0xcbf29ce484222325)
+
+static uint64_t hash_byte(uint64_t hash, uint8_t byte)
+{
+    return (hash ^ byte) * UINT64_C(0x100000001b3);
+}
 
 BanIndex *ban_index_new(void)
 {
-    return calloc(1, sizeof(BanIndex));
+    BanIndex *index = calloc(1, sizeof(*index));
+
+    if (index)
+        index->tag = HASH_START;
+    return index;
 }
 
 static void entry_done(Entry *e)
@@ -65,12 +78,11 @@ static unsigned group_bit(uint32_t last3)
     return (unsigned) ((uint64_t) (last3 & 0xffffff) * UINT64_C(0x9e3779b97f4a7c15) >> 58);
 }
 
-/* FNV-1a */
 static int fold(char *(*how)(const char *), const char *text, Key *ret)
 {
-    *ret = (Key) { .text = how(text ? text : ""), .hash = UINT64_C(0xcbf29ce484222325) };
+    *ret = (Key) { .text = how(text ? text : ""), .hash = HASH_START };
     for (const char *p = ret->text; p && *p; p++, ret->len++)
-        ret->hash = (ret->hash ^ (uint8_t) *p) * UINT64_C(0x100000001b3);
+        ret->hash = hash_byte(ret->hash, (uint8_t) *p);
     return ret->text ? 0 : -ENOMEM;
 }
 
@@ -104,6 +116,14 @@ static int entry_fill(Entry *e, const char *id, const char *data, bool unconfirm
     return 0;
 }
 
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    do
+        hash = hash_byte(hash, (uint8_t) *text);
+    while (*text++);
+    return hash;
+}
+
 int ban_index_add(BanIndex *index, const char *id, const char *data, bool unconfirmed)
 {
     Entry e = {};
@@ -117,16 +137,23 @@ int ban_index_add(BanIndex *index, const char *id, const char *data, bool unconf
         index->cap = cap;
     }
     int r = entry_fill(&e, id, data, unconfirmed);
-    if (r < 0)
+    if (r < 0) {
         entry_done(&e);
-    else
-        index->entries[index->n++] = e;
-    return r;
+        return r;
+    }
+    index->entries[index->n++] = e;
+    index->tag = hash_byte(hash_text(hash_text(index->tag, id), data), unconfirmed);
+    return 0;
 }
 
 size_t ban_index_count(const BanIndex *index)
 {
     return index->n;
+}
+
+uint64_t ban_index_tag(const BanIndex *index)
+{
+    return index->tag;
 }
 
 const Ban *ban_index_at(const BanIndex *index, size_t i)

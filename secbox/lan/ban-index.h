@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "lib/base/mem.h"
 #include "secbox/lan/verdict.h"
@@ -23,6 +24,8 @@ DEFINE_CLEANUP(BanIndex, ban_index_free)
  * the index that it has. */
 int ban_index_add(BanIndex *index, const char *id, const char *data, bool unconfirmed) _must_check_;
 size_t ban_index_count(const BanIndex *index);
+/* The same for the same bans in the same order. */
+uint64_t ban_index_tag(const BanIndex *index);
 const Ban *ban_index_at(const BanIndex *index, size_t i);
 
 /* Calls back for every ban that may belong to somebody of this name, plate, document; each may be NULL. Never leaves out

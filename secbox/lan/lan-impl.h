@@ -10,6 +10,7 @@
 #include "secbox/lan/lan-events.h"
 #include "secbox/lan/lan.h"
 #include "secbox/lan/login-throttle.h"
+#include "secbox/lan/request-throttle.h"
 
 typedef struct LanRequest LanRequest;
 
@@ -23,6 +24,7 @@ struct Lan {
     GateData *data;
     GuardSessions *sessions;
     LoginThrottle *throttle;
+    RequestThrottle *request_throttle;
     LanEvents *events;
     Queue *queue;
     int (*add_status)(cJSON *status, void *userdata);
@@ -31,7 +33,7 @@ struct Lan {
     char *last_failure;
     LanRequest *requests;     /* those that are not answered yet */
     struct Writing *writings; /* of api-entries.c */
-    uint64_t written;         /* how many requests have written events since the start */
+    uint64_t written;         /* changes with each request that has written events */
 };
 
 /* One request from its arrival to its answer, through the statements that it waits for. */
@@ -49,9 +51,15 @@ struct LanRequest {
     void (*scratch_free)(void *scratch);
 };
 
+typedef enum LanAccess {
+    LAN_GUARDS,       /* who is logged in */
+    LAN_ABOUT_PEOPLE, /* the same, and it says who may come in: fewer of them are answered */
+    LAN_OPEN,         /* everybody */
+} LanAccess;
+
 typedef struct LanRoute {
     const char *method, *path;
-    bool open; /* without a login */
+    LanAccess access;
     void (*handler)(LanRequest *q);
 } LanRoute;
 
@@ -70,6 +78,8 @@ void lan_answer(LanRequest *q, int status, cJSON *body); /* takes body; NULL: ou
 void lan_answer_with(LanRequest *q, int status, cJSON *body, const char *const *headers);
 void lan_fail(LanRequest *q, int status, int r, const Error *err);
 void lan_refuse(LanRequest *q, int status, const char *id, const char *fmt, ...) _printf_(4, 5);
+/* 429, with the time after which it may be tried again. */
+void lan_refuse_for(LanRequest *q, usec_t wait, const char *id, const char *message);
 /* Answers 304 where the client has this version already, and says false; else true, and header is to be given to
  * lan_answer_with(). */
 #define ETAG_HEADER_SIZE 192

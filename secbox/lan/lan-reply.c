@@ -12,6 +12,7 @@
 
 #define JSON_TYPE "application/json"
 #define MORE_HEADERS_MAX 3
+#define RETRY_HEADER_SIZE 32
 
 static const char policy[] =
     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
@@ -103,15 +104,20 @@ void lan_answer(LanRequest *q, int status, cJSON *body)
     lan_answer_with(q, status, body, NULL);
 }
 
-void lan_fail(LanRequest *q, int status, int r, const Error *err)
+static cJSON *error_body(int r, const Error *err)
 {
     cJSON *body = cJSON_CreateObject();
 
     if (body && json_add_item(body, "error", json_from_error(err, r)) < 0) {
         cJSON_Delete(body);
-        body = NULL;
+        return NULL;
     }
-    lan_answer(q, status, body);
+    return body;
+}
+
+void lan_fail(LanRequest *q, int status, int r, const Error *err)
+{
+    lan_answer(q, status, error_body(r, err));
 }
 
 void lan_refuse(LanRequest *q, int status, const char *id, const char *fmt, ...)
@@ -126,6 +132,18 @@ void lan_refuse(LanRequest *q, int status, const char *id, const char *fmt, ...)
     /* the id is a literal of the caller */
     err = (Error) { .id = id, .message = message ? TAKE_PTR(message) : NULL };
     lan_fail(q, status, -EINVAL, &err);
+}
+
+void lan_refuse_for(LanRequest *q, usec_t wait, const char *id, const char *message)
+{
+    unsigned seconds = (unsigned) ((wait + USEC_PER_SEC - 1) / USEC_PER_SEC);
+    _cleanup_(freep) char *text = str_format("%s; try again in %u s", message, seconds);
+    const Error err = { .id = id, .message = text };
+    char header[RETRY_HEADER_SIZE];
+    const char *const headers[] = { header, NULL };
+
+    snprintf(header, sizeof(header), "Retry-After: %u", seconds);
+    lan_answer_with(q, 429, error_body(-EAGAIN, &err), headers);
 }
 
 bool lan_is_news(LanRequest *q, const char *version, char header[static ETAG_HEADER_SIZE])

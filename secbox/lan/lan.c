@@ -108,11 +108,36 @@ static bool take_body(LanRequest *q)
     return r >= 0;
 }
 
+/* A browser that a guard of now has used: its cookie cannot be guessed. */
+static bool is_known_browser(const LanRequest *q)
+{
+    const GateData *data = q->lan->data;
+
+    for (size_t i = 0; q->browser && i < gate_data_guards_count(data); i++)
+        if (guard_sessions_know(q->lan->sessions, gate_data_guard_at(data, i)->id, q->browser))
+            return true;
+    return false;
+}
+
+/* Whether it may be answered; else it was refused. */
+static bool is_in_bounds(LanRequest *q, const LanRoute *route)
+{
+    const char *who = q->guard ? q->token : is_known_browser(q) ? q->browser : NULL;
+    bool about_people = route->access == LAN_ABOUT_PEOPLE;
+    usec_t wait = request_throttle_take(q->lan->request_throttle, who, about_people, boottime_usec());
+
+    if (wait > 0)
+        lan_refuse_for(q, wait, "lan.too-many-requests", "too much is asked at once");
+    return wait == 0;
+}
+
 static void run_route(LanRequest *q, const LanRoute *route)
 {
     if (!identify(q)) {
         lan_answer(q, 500, NULL);
-    } else if (!route->open && !q->guard) {
+    } else if (!is_in_bounds(q, route)) {
+        return;
+    } else if (route->access != LAN_OPEN && !q->guard) {
         lan_refuse(q, 401, "lan.no-session", "log in with your PIN");
     } else if (take_body(q)) {
         route->handler(q);
@@ -275,13 +300,17 @@ static int keep_options(Lan *lan, sd_event *event, const LanOptions *o)
     lan->queue = o->queue;
     lan->add_status = o->add_status;
     lan->userdata = o->userdata;
+    lan->written = realtime_usec(); /* not what another run has counted to */
     lan->run_dir = strdup(o->run_dir);
     lan->state_dir = path_join(o->state_dir, "lan");
     lan->more_names = o->names ? strdup(o->names) : NULL;
     lan->events = lan_events_new(event);
     lan->throttle = login_throttle_new();
-    return lan->run_dir && lan->state_dir && lan->events && lan->throttle && (!o->names || lan->more_names) ? 0
-                                                                                                            : -ENOMEM;
+    lan->request_throttle = request_throttle_new(o->rate);
+    return lan->run_dir && lan->state_dir && lan->events && lan->throttle && lan->request_throttle &&
+                   (!o->names || lan->more_names)
+               ? 0
+               : -ENOMEM;
 }
 
 static int load_sessions(Lan *lan)
@@ -359,6 +388,7 @@ Lan *lan_free(Lan *lan)
     gate_data_free(lan->data);
     guard_sessions_free(lan->sessions);
     login_throttle_free(lan->throttle);
+    request_throttle_free(lan->request_throttle);
     lan_authority_done(&lan->authority);
     strv_free(lan->names);
     free(lan->state_dir);

@@ -18,6 +18,7 @@ typedef struct LanOptions {
     const char *state_dir, *run_dir, *device_id;
     const char *names;        /* more names and addresses of the box, with commas between; NULL: none */
     const char *database_url; /* NULL: there is no database */
+    unsigned rate;            /* requests a second of one guard; 0: no bounds */
     Queue *queue;             /* borrowed; NULL: nothing can be registered */
     /* Adds what the box says about its data, its queue and the cloud. */
     int (*add_status)(cJSON *status, void *userdata);

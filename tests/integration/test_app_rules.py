@@ -91,6 +91,73 @@ def test_passes_are_judged_alike():
     assert result["good"] and result["looks"] == []
 
 
+PAUSES = """
+import { ask, hooks, merged, request } from "file://%s/net.mjs";
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const told = (status, body, headers = {}) => new Response(body ? JSON.stringify(body) : null, { status, headers });
+const wait = (id, seconds) => told(429, { error: { id, message: "m" } }, { "Retry-After": String(seconds) });
+let sent = [], answers = [];
+globalThis.fetch = async (path, options) => { sent.push([path, options.headers["If-None-Match"]]); return answers.shift(); };
+const result = {};
+
+answers = [wait("lan.too-many-requests", 1), told(200, { n: 1 })];
+let began = Date.now();
+result.putOff = [await request("GET", "/a"), sent.length, Date.now() - began >= 1000];
+
+// what is put off holds up what comes behind it, and what nobody waits for any more is not sent
+sent = [];
+answers = [wait("lan.too-many-requests", 1), told(200, { n: 2 }), told(200, { n: 2 })];
+let typed = 1;
+const first = request("GET", "/typed-1", undefined, () => typed === 1).catch((e) => e.id);
+await sleep(10);
+typed = 2;
+result.outdated = [(await Promise.all([first, request("GET", "/typed-2", undefined, () => typed === 2)])), sent.map(([p]) => p)];
+
+// a PIN that was wrong too often is told at once
+answers = [wait("lan.too-many-tries", 1), told(200, {})];
+result.pin = await request("POST", "/pin", {}).catch((e) => [e.status, e.id]);
+answers = [];
+
+sent = [];
+answers = Array.from({ length: 9 }, () => wait("lan.too-many-requests", 0.01));
+result.patience = [await request("GET", "/b").catch((e) => e.status), sent.length];
+
+sent = [];
+answers = [told(304), told(200, { n: 3 }, { ETag: '"t"' })];
+result.tags = [await ask("GET", "/c", { tag: '"s"' }), await ask("GET", "/c", {}), sent];
+
+let reached = true;
+hooks.onReached = (r) => { reached = r; };
+globalThis.fetch = async () => { throw new TypeError("away"); };
+result.away = [await request("GET", "/d").catch((e) => e.message), reached];
+
+// one reading for a burst: those who ask meanwhile get one more together
+let runs = 0, open;
+const read = merged(() => { runs++; return new Promise((resolve) => { open = resolve; }); }, 1);
+for (let i = 0; i < 50; i++) read();
+result.runs = [runs];
+open();
+while (runs < 2) await sleep(1);
+open();
+await sleep(50);
+result.runs.push(runs);
+read();
+result.runs.push(runs);
+console.log(JSON.stringify(result));
+""" % APP
+
+
+def test_the_tablet_waits_when_it_is_told_to():
+    result = run(PAUSES)
+    assert result["putOff"] == [{"n": 1}, 2, True]
+    assert result["outdated"] == [["app.outdated", {"n": 2}], ["/typed-1", "/typed-2"]]
+    assert result["pin"] == [429, "lan.too-many-tries"]
+    assert result["patience"] == [429, 5]
+    assert result["tags"] == [None, {"answer": {"n": 3}, "tag": '"t"'}, [["/c", '"s"'], ["/c", None]]]
+    assert result["away"] == ["away", False]
+    assert result["runs"] == [1, 2, 3]
+
+
 def test_code_of_others_is_as_it_came():
     with open(os.path.join(APP, "jsqr-1.4.0.mjs"), "rb") as f:
         assert hashlib.sha256(f.read()).hexdigest() == "bc40c8a15196236b2314db0856f72ca0b49980cd5413b8c852a7349f5fee0859"

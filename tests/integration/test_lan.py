@@ -102,6 +102,7 @@ class LanBox(DataBox):
         super().__init__(cloud, pg)
         self.port = free_port()
         self.env["LAN_LISTEN"] = f"127.0.0.1:{self.port}"
+        self.env["LAN_RATE"] = "off"  # tests ask until something holds
         self.lan = os.path.join(self.env["SECBOX_STATE"], "lan")
         self.authority = os.path.join(self.lan, "authority.pem")
 
@@ -237,6 +238,29 @@ def test_pins(place):
     tablet.log_in(place.guard)
     place.change(lambda c: c.delete("users", place.guard))
     wait_until(lambda: tablet.get("/api/lan/session").status == 401, "a guard who is gone is logged out", place.box.alive)
+
+
+def test_a_stolen_session_does_not_learn_who_may_come_in(place):
+    """LAN_RATE=1: ten requests at once, and one a second behind them; all that is told is told in whole seconds."""
+    place.box.stop()
+    place.box.env["LAN_RATE"] = "1"
+    place.box.start()
+    stranger, tablet = Tablet(place.box), place.tablet
+    tablet.connection = None
+    wait_until(lambda: tablet.log_in(place.guard).status == 200, "the guard is logged in", place.box.alive)
+
+    def until_refused(ask):
+        """Whatever time that takes: a slow machine earns requests meanwhile."""
+        return next(answer for answer in iter(ask, None) if answer.status != 200)
+
+    answer = until_refused(lambda: tablet.get("/api/lan/lookup?q=abo158"))
+    assert (answer.status, answer.error) == (429, "lan.too-many-requests") and int(answer.headers["Retry-After"]) >= 1
+    wait_until(lambda: tablet.get("/api/lan/lookup?q=abo158").status == 200, "after that time it is answered", place.box.alive)
+    assert until_refused(lambda: stranger.get("/api/lan/guards")).status == 429
+    # the guard's browser is not a stranger's, whoever is logged in
+    del tablet.cookies["__Host-session"]
+    assert tablet.get("/api/lan/guards").status == 200
+    wait_until(lambda: stranger.get("/api/lan/guards").status == 200, "strangers are answered, too", place.box.alive)
 
 
 def test_verdicts(place):

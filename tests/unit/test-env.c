@@ -402,6 +402,7 @@ static void test_checks(void **state)
           { "8443", "localhost:8443", "0.0.0.0", "0.0.0.0:0", "[::]", "[]:8443", "::1:8443", "[::1:8443", "OFF",
             ":8443" } },
         { "LAN_NAMES", { "192.168.1.20", "10.0.0.1, gate.secbox.local", "fd00::1" }, { "a\"b", "a;b", "caf\xC3\xA9" } },
+        { "LAN_RATE", { "1", "20", "1000", "off" }, { "0", "1001", "-1", "1.5", "20 ", "OFF" } },
         { "TUNNEL_PROVIDER", { "cloudflare", "rathole", "none" }, { "Rathole", "no" } },
         { "TUNNEL_SERVER", { "a:1", "1.2.3.4:65535", "[::1]:2" }, { "a", "a:", ":1", "a:65536", "a:1x", "::1:2" } },
         { "WATCHTOWER_POLL_INTERVAL",

@@ -168,12 +168,36 @@ static void test_rows(void **state)
     cJSON_Delete(row);
 }
 
+static uint64_t tag_of(const char *first, const char *data, bool unconfirmed)
+{
+    _cleanup_(ban_index_freep) BanIndex *index = ban_index_new();
+
+    assert_int_equal(ban_index_add(index, first, data, unconfirmed), 0);
+    assert_int_equal(ban_index_add(index, "2", "{}", false), 0);
+    return ban_index_tag(index);
+}
+
+static void test_tag(void **state)
+{
+    const uint64_t tag = tag_of("1", "{\"name\":\"Ana\"}", false);
+    BanIndex *empty = ban_index_new();
+
+    (void) state;
+    assert_true(tag == tag_of("1", "{\"name\":\"Ana\"}", false));
+    assert_true(tag != tag_of("3", "{\"name\":\"Ana\"}", false));
+    assert_true(tag != tag_of("1", "{\"name\":\"Ann\"}", false));
+    assert_true(tag != tag_of("1", "{\"name\":\"Ana\"}", true));
+    assert_true(tag != ban_index_tag(empty));
+    ban_index_free(empty);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nobody_is_left_out),
         cmocka_unit_test(test_documents),
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_tag),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

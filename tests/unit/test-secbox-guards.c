@@ -15,6 +15,7 @@
 #include "lib/base/strv.h"
 #include "secbox/lan/guard-sessions.h"
 #include "secbox/lan/login-throttle.h"
+#include "secbox/lan/request-throttle.h"
 
 #define NOW (UINT64_C(1790000000) * USEC_PER_SEC)
 
@@ -148,6 +149,69 @@ static void test_throttle(void **state)
     login_throttle_free(t);
 }
 
+/* How many are answered at once. */
+static unsigned answered(RequestThrottle *t, const char *who, bool about_people, usec_t now)
+{
+    unsigned n = 0;
+
+    while (n < 100000 && request_throttle_take(t, who, about_people, now) == 0)
+        n++;
+    return n;
+}
+
+static void test_requests_are_bounded(void **state)
+{
+    RequestThrottle *t = request_throttle_new(20);
+    usec_t now = USEC_PER_HOUR;
+
+    (void) state;
+    assert_int_equal(answered(t, "s-1", false, now), 200);
+    assert_int_equal(request_throttle_take(t, "s-1", false, now), USEC_PER_SEC / 20);
+    /* what was refused is not counted */
+    assert_int_equal(request_throttle_take(t, "s-1", false, now), USEC_PER_SEC / 20);
+    assert_int_equal(answered(t, "s-1", false, now + USEC_PER_SEC / 20), 1);
+    assert_int_equal(answered(t, "s-1", false, now + USEC_PER_SEC + USEC_PER_SEC / 20), 20);
+    assert_int_equal(answered(t, "s-1", false, now + USEC_PER_HOUR), 200);
+    /* nobody else was held up, and strangers are one */
+    assert_int_equal(answered(t, "s-2", false, now), 200);
+    assert_int_equal(answered(t, NULL, false, now), 1000);
+    assert_int_equal(answered(t, NULL, false, now), 0);
+    request_throttle_free(t);
+}
+
+static void test_questions_about_people_are_bounded_further(void **state)
+{
+    RequestThrottle *t = request_throttle_new(20);
+    usec_t now = USEC_PER_HOUR;
+    unsigned scanned = 0;
+
+    (void) state;
+    assert_int_equal(answered(t, "s-1", true, now), 120);
+    assert_int_equal(request_throttle_take(t, "s-1", true, now), USEC_PER_SEC / 2);
+    /* the rest goes on: entries are registered while lookups wait */
+    assert_int_equal(answered(t, "s-1", false, now), 80);
+    for (unsigned i = 1; i <= 3600; i++)
+        scanned += answered(t, "s-1", true, now + i * USEC_PER_SEC);
+    assert_int_equal(scanned, 7200);
+    request_throttle_free(t);
+}
+
+static void test_requests_without_bounds_and_many_askers(void **state)
+{
+    RequestThrottle *t = request_throttle_new(0);
+
+    (void) state;
+    assert_int_equal(answered(t, "s-1", true, 1), 100000);
+    request_throttle_free(t);
+    t = request_throttle_new(1);
+    for (int i = 0; i < 3000; i++) {
+        _cleanup_(freep) char *who = str_format("s-%d", i);
+        assert_int_equal(request_throttle_take(t, who, true, 1), 0);
+    }
+    assert_int_equal(answered(t, "s-2999", false, 1), 9);
+    request_throttle_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +219,9 @@ int main(void)
         cmocka_unit_test(test_guards_that_are_gone_and_bounds),
         cmocka_unit_test(test_damaged_file),
         cmocka_unit_test(test_throttle),
+        cmocka_unit_test(test_requests_are_bounded),
+        cmocka_unit_test(test_questions_about_people_are_bounded_further),
+        cmocka_unit_test(test_requests_without_bounds_and_many_askers),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }

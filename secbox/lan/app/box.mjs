@@ -2,56 +2,28 @@
 // The box, or what the tablet knows of it while it is away. Nothing is lost: what is registered goes into the outbox first, and out
 // of it only when the box has said that it is on its disk.
 
+import { copyGuests, copyLists } from "./copies.mjs";
+import { Refused, hooks, isRefusal, merged, request } from "./net.mjs";
 import { checkGuest, checkPass, looksLikePass, passVerdict } from "./pass.mjs";
 import * as store from "./store.mjs";
 import { UNKNOWN, decide, localMoment, recordOf } from "./verdict.mjs";
 
-const ANSWER_MS = 5000;
 const OUTBOX_MS = 15000;
 const COPY_MS = 15 * 60 * 1000; // who is expected changes with the hours
-const PAGE = 1000;
+const DRAW_MS = 500;
 
+export { Refused, copyLists };
 export const state = { reached: true, status: null, session: null };
 const listeners = new Set();
 
 export const onChange = (listener) => listeners.add(listener);
 const changed = () => listeners.forEach((listener) => listener());
 
-export class Refused extends Error {
-  constructor(status, error) {
-    super(error?.message ?? `HTTP ${status}`);
-    this.status = status;
-    this.id = error?.id;
-  }
-}
-
 function setReached(reached) {
   if (state.reached === reached) return;
   state.reached = reached;
   changed();
 }
-
-async function request(method, path, body) {
-  let response;
-  try {
-    response = await fetch(path, {
-      method,
-      headers: body ? { "Content-Type": "application/json" } : {},
-      body: body ? JSON.stringify(body) : undefined,
-      signal: AbortSignal.timeout(ANSWER_MS),
-    });
-  } catch (e) {
-    setReached(false);
-    throw e;
-  }
-  setReached(true);
-  const answer = await response.json().catch(() => ({}));
-  if (response.status === 401) await forgetSession();
-  if (!response.ok) throw new Refused(response.status, answer.error);
-  return answer;
-}
-
-const isRefusal = (e) => e instanceof Refused;
 
 // the box has said that nobody is logged in: that counts while it is away, too
 async function forgetSession() {
@@ -60,6 +32,9 @@ async function forgetSession() {
   state.session = null;
   changed();
 }
+
+hooks.onReached = setReached;
+hooks.onNoSession = forgetSession;
 
 export async function readStatus() {
   try {
@@ -110,31 +85,6 @@ export async function logOut() {
   state.session = null;
   changed();
   await endSession();
-}
-
-async function readPages(path, name) {
-  const all = [];
-  for (let offset = 0; offset !== undefined; ) {
-    const page = await request("GET", `${path}?limit=${PAGE}&offset=${offset}`);
-    all.push(...page[name]);
-    offset = page.next;
-  }
-  await store.setValue(name, all);
-  return all;
-}
-
-// copies of what the tablet needs while the box is away
-export async function copyLists() {
-  try {
-    const { communityId, passKey } = await request("GET", "/api/lan/status");
-    if (communityId !== undefined) await store.setValue("passes", { community: communityId, key: passKey });
-    await readPages("/api/lan/ban-list", "bans");
-    await readPages("/api/lan/schedule", "guests");
-    await readPages("/api/lan/units", "units");
-    await store.setValue("copiedAt", Date.now());
-  } catch {
-    // the copies of before stay
-  }
 }
 
 // How often a guest was let in that the box does not know of.
@@ -205,12 +155,12 @@ async function lookupPassHere(text) {
   return { ...answerHere(decided, here), pass: { id: pass?.id, guest: pass?.guest, refusal: refusal || undefined } };
 }
 
-// A pass or anything else that is known of somebody.
-export async function lookup(text) {
+// A pass or anything else that is known of somebody. `wanted`: whether anybody still waits for it.
+export async function lookup(text, wanted) {
   const isPass = looksLikePass(text);
   try {
-    if (isPass) return await request("POST", "/api/lan/pass", { pass: text });
-    return await request("GET", `/api/lan/lookup?q=${encodeURIComponent(text)}`);
+    if (isPass) return await request("POST", "/api/lan/pass", { pass: text }, wanted);
+    return await request("GET", `/api/lan/lookup?q=${encodeURIComponent(text)}`, undefined, wanted);
   } catch (e) {
     // a box that has no bans itself says 503
     if (isRefusal(e) && e.status !== 503) throw e;
@@ -290,14 +240,18 @@ export async function outboxCounts() {
   return { waiting: items.filter((item) => !item.refused).length, refused: items.filter((item) => item.refused).length };
 }
 
+const readStatusSoon = merged(readStatus, DRAW_MS);
 let source = null;
 
 function watch() {
   if (source || !state.session) return;
   source = new EventSource("/api/lan/events");
-  source.addEventListener("data", () => copyLists().then(readStatus));
-  source.addEventListener("status", readStatus);
-  source.addEventListener("entries", () => copyLists().then(changed));
+  source.addEventListener("data", () => {
+    copyLists();
+    readStatusSoon();
+  });
+  source.addEventListener("status", readStatusSoon);
+  source.addEventListener("entries", copyGuests);
   source.onopen = () => {
     setReached(true);
     flushOutbox();

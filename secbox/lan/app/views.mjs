@@ -123,11 +123,11 @@ export function searchView(root, open) {
       return;
     }
     try {
-      const answer = await box.lookup(text);
+      const answer = await box.lookup(text, () => turn === asked);
       if (turn !== asked) return; // something newer was typed meanwhile
       result.replaceChildren(...resultOf(answer, open, text));
     } catch (e) {
-      result.replaceChildren(lookupError(e));
+      if (turn === asked) result.replaceChildren(lookupError(e));
     }
   };
   input.addEventListener("input", () => {

@@ -2,7 +2,7 @@
 // Keeps the app itself, so that it starts while the box is away. The box's word comes first: a newer app replaces the kept one.
 
 const CACHE = "secbox-app";
-const FILES = ["/", "/style.css", "/main.mjs", "/match.mjs", "/verdict.mjs", "/texts.mjs", "/store.mjs", "/views.mjs", "/box.mjs", "/pass.mjs",
+const FILES = ["/", "/style.css", "/main.mjs", "/match.mjs", "/verdict.mjs", "/texts.mjs", "/store.mjs", "/views.mjs", "/box.mjs", "/net.mjs", "/copies.mjs", "/pass.mjs",
   "/camera.mjs", "/jsqr-1.4.0.mjs",
   "/manifest.json", "/icon.svg"];
 const ANSWER_MS = 3000;
