@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* How often the guards' interface may be asked. Who counts is a session or a browser that a guard has used, each by itself:
- * rootless port forwarding shows one address for everybody on the WiFi. All others count as one, so that a stranger who asks
- * without end holds up no guard. Questions about people are bounded further: whoever has stolen a session must not learn, plate by plate,
- * who may come in. Pure: `now` is of a clock that does not run backwards. */
+/* How often the guards' interface may be asked. Each session, and each browser that a guard has used, counts by itself: rootless
+ * port forwarding shows one address for everybody. All others count as one, so that a stranger holds up no guard. Questions about
+ * people are bounded further: whoever has stolen a session must not learn, plate by plate, who may come in. Pure: `now` is of a
+ * clock that does not run backwards. */
 #pragma once
 
 #include <stdbool.h>
