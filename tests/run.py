@@ -27,8 +27,9 @@ from tests import named  # noqa: E402  pylint: disable=wrong-import-position
 from tests.lab import box_image, compose_versions, isolate  # noqa: E402  pylint: disable=wrong-import-position
 
 BUILD = os.environ.get("BUILD", "build")
-JOBS = str(os.cpu_count() or 1)
-TESTS_AT_ONCE = 5 * (os.cpu_count() or 1) // 2  # they wait more than they compute: 4 of them left 2 cores idle for a third
+CORES = os.cpu_count() or 1
+JOBS = str(CORES)
+TESTS_AT_ONCE = 5 * CORES // 2  # they wait more than they compute: 4 of them left 2 cores idle for a third
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "20000")
 FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "20")
@@ -120,10 +121,10 @@ def run_unit(build, env, source, tests=""):
     return count
 
 
-def sum_of(run_one, items):
-    """What `run_one` counts for each of them, as many at once as there are cores."""
+def sum_of(run_one, items, at_once):
+    """What `run_one` counts for each of them."""
     total = Count()
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         for count in pool.map(run_one, items):
             total.add(count)
     return total
@@ -132,7 +133,9 @@ def sum_of(run_one, items):
 def unit_in(build, env, *make_args):
     if not make(f"BUILD={build}", *make_args, "unit-bins"):
         return Count(failed=1)
-    return sum_of(lambda source: run_unit(build, env, source), sorted(glob.glob(os.path.join(ROOT, "tests/unit/test-*.c"))))
+    # nearly all of the time is that of the few that wait for what must not happen
+    return sum_of(lambda source: run_unit(build, env, source), sorted(glob.glob(os.path.join(ROOT, "tests/unit/test-*.c"))),
+                  4 * CORES)
 
 
 def unit():
@@ -185,7 +188,8 @@ def fuzz(sources=None):
     if not make(f"BUILD={build}", "CC=clang", "WARN=-Wall -Wextra -Werror", "HARDEN=",
                 f"SAN=-fsanitize=fuzzer-no-link {SANITIZERS.removeprefix(' ')}", "fuzz-bins"):
         return Count(failed=1)
-    return sum_of(lambda source: run_fuzz(build, source), sources or sorted(glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz-*.c"))))
+    return sum_of(lambda source: run_fuzz(build, source),
+                  sources or sorted(glob.glob(os.path.join(ROOT, "tests/fuzz/fuzz-*.c"))), CORES)
 
 
 def count_report(report, code):
