@@ -39,6 +39,7 @@ static void read_words(Doctor *d)
         { "webhook-ca", &s->webhook_ca },
         { "webhook-networks", &s->webhook_networks },
         { "webhook-tries", &s->webhook_tries },
+        { "photo-days", &s->photo_days },
     };
 
     for (char **w = d->words; w && *w && !d->unknown; w++) {

@@ -14,6 +14,7 @@
 #include "gateway/communities/api-passes.h"
 #include "gateway/communities/box-events.h"
 #include "gateway/communities/community-sync.h"
+#include "gateway/communities/photos.h"
 #include "gateway/deployments/api-deployments.h"
 #include "gateway/devices/api-devices.h"
 #include "gateway/devices/api-query.h"
@@ -56,6 +57,7 @@
 
 #define KEY_NAME "jwt-key.pem"
 #define CA_NAME "support-ca.pem"
+#define PHOTOS_NAME "photos"
 #define SWEEP_INTERVAL (10 * USEC_PER_SEC)
 #define ADDRESS_SIZE 64
 /* how old the bans of a box may be before somebody has to look at it: connected, and away */
@@ -95,6 +97,7 @@ struct Gateway {
     CommunitySync *community_sync;
     BoxEvents *box_events;
     Webhooks *webhooks;
+    Photos *photos;
     DeviceHealth *health;
     HealthApi health_api;
     MetricsApi metrics_api;
@@ -362,6 +365,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         community_sync_sweep(g->community_sync);
         box_events_sweep(g->box_events);
         webhooks_sweep(g->webhooks);
+        photos_sweep(g->photos);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
@@ -486,6 +490,13 @@ static int make_webhooks(Gateway *g, const GatewayOptions *o, Error *err)
     return webhooks_new(g->event, g->store, &options, &g->webhooks, err);
 }
 
+static int make_photos(Gateway *g, const GatewayOptions *o, Error *err)
+{
+    _cleanup_(freep) char *folder = path_join(o->state_dir, PHOTOS_NAME);
+    const PhotosOptions options = { .folder = folder, .days = o->photo_days };
+    return folder ? photos_new(g->event, g->store, g->conns, &options, &g->photos, err) : -ENOMEM;
+}
+
 /* What listens to the boxes; the order matters: a deployment hears of its end before rollouts look at it. */
 static int make_listeners(Gateway *g)
 {
@@ -548,6 +559,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { box_event_routes, g->box_events },
         { box_routes, &g->box_api },
         { webhook_routes, g->webhooks },
+        { photo_routes, g->photos },
         { community_routes, &g->community_events },
         { pass_routes, &g->community_events },
         { health_routes, &g->health_api },
@@ -584,6 +596,8 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = make_listeners(g);
     if (r >= 0)
+        r = make_photos(g, options, err);
+    if (r >= 0)
         r = make_routes(g, options);
     if (r >= 0)
         r = timer_arm(event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
@@ -614,6 +628,7 @@ Gateway *gateway_free(Gateway *g)
     community_sync_free(g->community_sync);
     box_events_free(g->box_events);
     webhooks_free(g->webhooks);
+    photos_free(g->photos);
     device_health_free(g->health);
     rollouts_free(g->rollouts);
     deployments_free(g->deployments);

@@ -20,6 +20,7 @@ typedef struct GatewayOptions {
     unsigned accept_rate, accept_burst;
     const char *webhook_ca, *webhook_networks; /* as of WebhooksOptions */
     unsigned webhook_tries;
+    unsigned photo_days;
 } GatewayOptions;
 
 typedef struct Gateway Gateway;

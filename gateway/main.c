@@ -7,7 +7,9 @@
 #include "gateway/settings.h"
 #include "gateway/verb-doctor.h"
 #include "gateway/verb-tokens.h"
+#include "lib/base/strv.h"
 #include "lib/cli/cli.h"
+#include "lib/event/saver.h"
 
 int main(int argc, char **argv)
 {
@@ -18,6 +20,8 @@ int main(int argc, char **argv)
         .bootstrap_hours = "720",
         .accept_rate = "500",
     };
+    if (argc == 3 && str_equal(argv[1], "--save")) /* our own child, which writes one file */
+        return saver_run(argv[2]);
     const CliOption options[] = {
         { "listen", "ADDR:PORT", "where to listen (127.0.0.1:8080; port 0: any)", &s.listen, NULL },
         { "database", "CONNINFO", "PostgreSQL connection string; with a password, set " DATABASE_VARIABLE " instead",
@@ -39,6 +43,7 @@ int main(int argc, char **argv)
         { "webhook-networks", "ADDRESSES", "private networks that webhooks may go to (none)", &s.webhook_networks,
           NULL },
         { "webhook-tries", "N", "how often an event is sent before it is a dead letter (20)", &s.webhook_tries, NULL },
+        { "photo-days", "N", "how long photos are kept after their events (30)", &s.photo_days, NULL },
         { "env-file", "FILE", "where " DATABASE_VARIABLE " is found when it is not set (" GATEWAY_ENV_FILE ")",
           &s.env_file, NULL },
         { "json", NULL, "one JSON document on stdout", NULL, &s.json },
@@ -47,7 +52,7 @@ int main(int argc, char **argv)
     static const CliVerb verbs[] = {
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
           "listen state issuer cert key proxy-protocol forwarded-for token-hours bootstrap-hours accept-rate "
-          "accept-burst webhook-ca webhook-networks webhook-tries" },
+          "accept-burst webhook-ca webhook-networks webhook-tries photo-days" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, "env-file" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "gateway/communities/photos.h"
 #include "gateway/http/self-check-port.h"
 #include "gateway/gateway.h"
 #include "gateway/health/api-metrics.h"
@@ -91,6 +92,8 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
     if (r >= 0)
         r = parse_number(s->webhook_tries, "webhook-tries", WEBHOOK_TRIES_DEFAULT, WEBHOOK_TRIES_MAX,
                          &ret->webhook_tries, err);
+    if (r >= 0)
+        r = parse_number(s->photo_days, "photo-days", PHOTO_DAYS_DEFAULT, PHOTO_DAYS_MAX, &ret->photo_days, err);
     return r;
 }
 

@@ -27,7 +27,11 @@ Statement sql_events(const char *community, const char *kind, uint64_t after, ui
 {
     return STATEMENT("SELECT jsonb_build_object('events', coalesce(jsonb_agg(jsonb_build_object('seq', e.seq::text,"
                      " 'clientId', e.client_id, 'device', e.device, 'kind', e.kind, 'at', secbox_time(e.at),"
-                     " 'receivedAt', secbox_time(e.received_at), 'data', e.data) ORDER BY e.seq), '[]'::jsonb),"
+                     " 'receivedAt', secbox_time(e.received_at), 'data', e.data) || coalesce((SELECT"
+                     " jsonb_build_object('photos', jsonb_agg(jsonb_build_object('sha256', p.sha256, 'state', CASE"
+                     " WHEN f.sha256 IS NULL THEN 'waiting' WHEN f.gone_at IS NULL THEN 'stored' ELSE 'expired' END)"
+                     " ORDER BY p.sha256)) FROM box_photos p LEFT JOIN photo_files f USING (community, sha256)"
+                     " WHERE p.event = e.seq HAVING count(*) > 0), '{}') ORDER BY e.seq), '[]'::jsonb),"
                      " 'next', coalesce(max(e.seq), $3::bigint)::text),"
                      " EXISTS (SELECT FROM communities c WHERE c.id = $1::uuid), count(e.seq)"
                      " FROM (SELECT * FROM box_events WHERE community = $1::uuid AND seq > $3::bigint"

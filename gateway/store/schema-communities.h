@@ -16,3 +16,5 @@ extern const char schema_community_mends[];
 extern const char schema_pass_key_row[];
 /* Webhooks and their dead letters. */
 extern const char schema_webhooks[];
+/* Photos that events name. */
+extern const char schema_photos[];

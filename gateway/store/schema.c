@@ -179,6 +179,7 @@ static const SchemaStep schema_steps[] = {
     { 11, schema_community_mends },
     { 12, schema_pass_key_row },
     { 13, schema_webhooks },
+    { 14, schema_photos },
     {},
 };
 

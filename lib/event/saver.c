@@ -18,7 +18,8 @@
 #define DEADLINE (10 * USEC_PER_SEC)
 
 typedef struct Job {
-    char *path, *text;
+    char *path, *data;
+    size_t len;
     saver_done_t on_done;
     void *userdata;
 } Job;
@@ -35,7 +36,7 @@ struct Saver {
 static void forget_first(Saver *s)
 {
     free(s->queue[0].path);
-    secret_free(s->queue[0].text);
+    secret_free(s->queue[0].data);
     memmove(&s->queue[0], &s->queue[1], (--s->n) * sizeof(Job));
 }
 
@@ -61,11 +62,11 @@ static void first_is_over(Saver *s, bool written)
     timer_disarm(s->deadline);
     do {
         const Job job = s->queue[0];
-        s->queue[0].path = s->queue[0].text = NULL;
+        s->queue[0].path = s->queue[0].data = NULL;
         forget_first(s);
         goes_on = s->n == 0 || start_first(s) >= 0;
         free(job.path);
-        secret_free(job.text);
+        secret_free(job.data);
         if (job.on_done)
             job.on_done(written, job.userdata);
         written = false; /* one that cannot be started is over, too */
@@ -90,8 +91,8 @@ static int start_first(Saver *s)
     const char *const argv[] = { s->program, "--save", job->path, NULL };
     const ProcessSpec spec = {
         .argv = argv,
-        .input = job->text,
-        .input_len = strlen(job->text),
+        .input = job->data,
+        .input_len = job->len,
         .timeout_usec = DEADLINE,
         .keep_with_parent = true,
     };
@@ -102,14 +103,21 @@ static int start_first(Saver *s)
 
 int saver_write(Saver *s, const char *path, const char *text, saver_done_t on_done, void *userdata)
 {
+    return saver_write_data(s, path, text, strlen(text), on_done, userdata);
+}
+
+int saver_write_data(Saver *s, const char *path, const void *data, size_t len, saver_done_t on_done, void *userdata)
+{
     if (s->n == QUEUE_MAX)
         return -ENOBUFS;
-    Job job = { .path = strdup(path), .text = strdup(text), .on_done = on_done, .userdata = userdata };
-    if (!job.path || !job.text) {
+    Job job = { .path = strdup(path), .data = malloc(len + 1), .len = len, .on_done = on_done, .userdata = userdata };
+    if (!job.path || !job.data) {
         free(job.path);
-        secret_free(job.text);
+        free(job.data);
         return -ENOMEM;
     }
+    memcpy(job.data, data, len);
+    job.data[len] = '\0';
     s->queue[s->n++] = job;
     int r = s->n == 1 ? start_first(s) : 0;
     if (r < 0)
