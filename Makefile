@@ -32,8 +32,9 @@ HARDEN = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fno-del
   -fno-strict-overflow -fno-strict-aliasing -fPIE $(SOME_HARDEN)
 OPT = -O2 -g
 SAN =
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+PKG_CONFIG = pkg-config
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
 CFLAGS += -std=gnu17 -D_GNU_SOURCE $(OPT) $(WARN) $(if $(SAN),$(SAN) -fPIE,$(HARDEN)) -I. -MMD -MP \
   -DSECBOX_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 LDFLAGS += -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed $(SAN)
@@ -120,7 +121,11 @@ $(RECOVERY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(recover
 $(SECBOX_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox_SRC))) $(BUILD)/sources
 	$(archive)
 
-$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+# one sentence in place of all that would fail to compile and to link
+libs-missing:
+	@PKG_CONFIG='$(PKG_CONFIG)' installer/libs-missing.sh $(PKGS)
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags | $(if $(PKG_LIBS),,libs-missing)
 	@echo "  CC    $<"
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) -c -o $@ $<
@@ -196,7 +201,7 @@ help: ## these lines
 
 # only of the sources that are here: what was moved away is not asked for
 -include $(wildcard $(SOURCES:%.c=$(BUILD)/obj/%.d) $(BUILD)/tests/*.d $(BUILD)/bin/*.d)
-include installer/deps.mk installer/install.mk tests/tests.mk tests/demo.mk tests/bench/bench.mk
+include installer/deps.mk installer/install.mk installer/packages.mk tests/tests.mk tests/demo.mk tests/bench/bench.mk
 
-.PHONY: all unit clean dist hooks help compile_commands.json
+.PHONY: all unit clean dist hooks help compile_commands.json libs-missing
 .SECONDARY:

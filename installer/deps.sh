@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Installs what is missing of the Debian packages that SecBox needs, and nothing else.
-#   installer/deps.sh [-n] [build|run|box|images|test|demo|bench]…      (all but box and images; -n: only name the packages)
+#   installer/deps.sh [-n] [build|run|box|images|packages|test|demo|bench]…   (all but box, images and packages; -n: only name them)
 # Needs no network when everything is there. The database and the registry that come with it are not started.
 set -eu
 
@@ -19,6 +19,7 @@ TEST="$LAB libcmocka-dev clang clang-format clang-tidy llvm libclang-rt-14-dev p
     python3-pyflakes python3-yaml python3-cryptography skopeo docker-registry git openssl nodejs node-ws debootstrap groff-base
     openssh-client rsync nftables nginx-light haproxy caddy systemd zsh fish chromium chromium-driver libnss3-tools
     fonts-dejavu-core prometheus qrencode"
+PACKAGES="debhelper dpkg-dev lintian apt-utils gnupg git"
 IMAGES="podman busybox-static ca-certificates postgresql tzdata util-linux"
 DEMO="$LAB curl"
 BENCH="$LAB openssh-client stunnel4 nodejs node-ws openssl python3-yaml python3-cryptography python3-pytest
@@ -34,8 +35,10 @@ as_root() {
     fi
 }
 
+# For this machine: another architecture's, which may be there for cross-building, is of no use.
+architecture=$(dpkg --print-architecture)
 is_installed() {
-    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+    dpkg-query -W -f '${Architecture} ${db:Status-Status}\n' "$1" 2>/dev/null | grep -qxE "($architecture|all) installed"
 }
 
 # A package's service starts when it is installed; these are only wanted as programs. A machine that has them keeps
@@ -87,10 +90,11 @@ for group; do
     box) packages="$packages $BOX" ;;
     test) packages="$packages $TEST" ;;
     images) packages="$packages $IMAGES" ;;
+    packages) packages="$packages $PACKAGES" ;;
     demo) packages="$packages $DEMO" ;;
     bench) packages="$packages $BENCH" ;;
     *)
-        printf 'deps: unknown group "%s"; known: build run box images test demo bench\n' "$group" >&2
+        printf 'deps: unknown group "%s"; known: build run box images packages test demo bench\n' "$group" >&2
         exit 2
         ;;
     esac

@@ -10,20 +10,33 @@ COMPLETION_FILES = 644:$(BUILD)/completion/$(1).bash:/usr/share/bash-completion/
 
 UNITS = $(wildcard $(addprefix installer/units/*.,service path socket slice mount timer target))
 GATEWAY_UNITS = $(filter installer/units/secbox-gateway%,$(UNITS))
-BOX_UNITS = $(filter-out $(GATEWAY_UNITS),$(UNITS))
+RECOVERY_UNITS = $(filter $(addprefix installer/units/,recovery-% secbox-recovery% secbox-principals% secbox-paths%),$(UNITS))
+AGENT_UNITS = $(filter-out $(GATEWAY_UNITS) $(RECOVERY_UNITS),$(UNITS))
 
-BOX_FILES = $(call PROGRAM_FILES,/usr/sbin,mgmt-agent mgmt-worker mgmt-link recovery-agent) \
-  $(call PROGRAM_FILES,/usr/bin,secboxctl) $(call UNIT_FILES,$(BOX_UNITS)) \
+AGENT_FILES = $(call PROGRAM_FILES,/usr/sbin,$(filter mgmt-agent mgmt-worker mgmt-link secbox-pairing,$(PROGRAMS))) \
+  $(call PROGRAM_FILES,/usr/bin,secboxctl) $(call UNIT_FILES,$(AGENT_UNITS)) \
+  644:installer/units/sysusers.conf:/usr/lib/sysusers.d/secbox.conf \
+  644:installer/units/tmpfiles.conf:/usr/lib/tmpfiles.d/secbox.conf \
+  644:installer/storage.conf:/usr/share/secbox/storage.conf \
+  $(foreach f,$(wildcard env/examples/*.env compose/examples/*),644:$(f):/usr/share/secbox/examples/$(notdir $(f))) \
+  $(call MAN_FILES,mgmt-agent.8 mgmt-link.8 $(notdir $(wildcard docs/man/secbox-pairing.8)) secboxctl.1) \
+  $(call COMPLETION_FILES,secboxctl)
+
+# where the machine's own sshd finds that it is to ask us, too
+SSHD_DROP_IN = /etc/ssh/sshd_config.d/secbox.conf
+RECOVERY_FILES = $(call PROGRAM_FILES,/usr/sbin,recovery-agent) $(call UNIT_FILES,$(RECOVERY_UNITS)) \
   644:installer/units/ssh.service.d/secbox.conf:/usr/lib/systemd/system/ssh.service.d/secbox.conf \
   755:installer/recovery/recovery-sshd.sh:/usr/lib/secbox/recovery-sshd \
   755:installer/recovery/recovery-reboot.sh:/usr/lib/secbox/recovery-reboot \
   755:installer/recovery/authorized-keys.sh:/usr/lib/secbox/authorized-keys \
   644:installer/recovery/sshd_config:/usr/lib/secbox/recovery-sshd_config \
-  644:installer/recovery/sshd-support-ca.conf:/etc/ssh/sshd_config.d/secbox.conf \
-  644:installer/recovery/recovery.env.example:/usr/share/doc/secbox/recovery.env.example \
-  644:installer/units/sysusers.conf:/usr/lib/sysusers.d/secbox.conf \
-  644:installer/units/tmpfiles.conf:/usr/lib/tmpfiles.d/secbox.conf \
-  $(call MAN_FILES,mgmt-agent.8 mgmt-link.8 recovery-agent.8 secboxctl.1) $(call COMPLETION_FILES,secboxctl)
+  644:installer/recovery/sshd-support-ca.conf:$(SSHD_DROP_IN) \
+  644:installer/recovery/recovery.env.example:/usr/share/secbox/examples/recovery.env \
+  644:installer/units/sysusers-recovery.conf:/usr/lib/sysusers.d/secbox-recovery.conf \
+  644:installer/units/tmpfiles-recovery.conf:/usr/lib/tmpfiles.d/secbox-recovery.conf \
+  $(call MAN_FILES,recovery-agent.8)
+
+BOX_FILES = $(AGENT_FILES) $(RECOVERY_FILES)
 
 GATEWAY_FILES = $(call PROGRAM_FILES,/usr/sbin,secbox-gateway) $(call UNIT_FILES,$(GATEWAY_UNITS)) \
   $(foreach f,$(wildcard installer/proxy/*),644:$(f):/usr/share/doc/secbox-gateway/$(notdir $(f))) \
@@ -33,7 +46,10 @@ GATEWAY_FILES = $(call PROGRAM_FILES,/usr/sbin,secbox-gateway) $(call UNIT_FILES
 FLEET_FILES = $(call PROGRAM_FILES,/usr/bin,secbox-fleet) $(call MAN_FILES,secbox-fleet.1) \
   $(call COMPLETION_FILES,secbox-fleet)
 
-ALL_FILES = $(BOX_FILES) $(GATEWAY_FILES) $(FLEET_FILES)
+# the data plane where there are no containers
+SECBOX_FILES = $(call PROGRAM_FILES,/usr/bin,secbox) $(call MAN_FILES,secbox.8)
+
+ALL_FILES = $(BOX_FILES) $(GATEWAY_FILES) $(FLEET_FILES) $(SECBOX_FILES)
 
 define install_files
 	$(Q)for file in $(1); do \
@@ -43,30 +59,37 @@ define install_files
 endef
 $(BUILD)/completion/%.bash $(BUILD)/completion/%.zsh $(BUILD)/completion/%.fish: $(BUILD)/bin/% | $(BUILD)/completion
 	$(Q)for shell in bash zsh fish; do \
-	  $< completion $$shell >$(BUILD)/completion/$*.new && mv -f $(BUILD)/completion/$*.new $(BUILD)/completion/$*.$$shell || \
-	    exit 1; \
+	  $(RUN_BUILT) $< completion $$shell >$(BUILD)/completion/$*.new && \
+	    mv -f $(BUILD)/completion/$*.new $(BUILD)/completion/$*.$$shell || exit 1; \
 	done
 $(BUILD)/completion:
 	$(Q)mkdir -p $@
 
 # The folder belongs to whoever builds, also when root is the first to install.
 all: | $(BUILD)/completion
-install-box: $(BUILD)/completion/secboxctl.bash
+install-box install-agent: $(BUILD)/completion/secboxctl.bash
 install-fleet: $(BUILD)/completion/secbox-fleet.bash
 
 install-box: all ## what a box runs, onto this machine or below DESTDIR
 	$(call install_files,$(BOX_FILES))
+install-agent: all ## of that, what looks after the box
+	$(call install_files,$(AGENT_FILES))
+install-recovery: all ## of that, the way into a box that is in trouble
+	$(call install_files,$(RECOVERY_FILES))
 install-gateway: all ## what the gateway's machine runs
 	$(call install_files,$(GATEWAY_FILES))
 install-fleet: all ## secbox-fleet, for operators
 	$(call install_files,$(FLEET_FILES))
+
+install-secbox: all ## the data plane as a plain program
+	$(call install_files,$(SECBOX_FILES))
 
 # All of it belongs into a staging folder at most: the box's part changes the sshd of the machine that it is put on.
 ifeq ($(DESTDIR),)
 install:
 	@echo "make: say what this machine is: make install-box, make install-gateway or make install-fleet" >&2; exit 2
 else
-install: install-box install-gateway install-fleet
+install: install-box install-gateway install-fleet install-secbox
 endif
 
 # Into the podman of whoever calls: the user whose containers they are.
@@ -79,4 +102,4 @@ images: all ## the images that compose/examples/secbox.yml names
 uninstall: ## stop all of that and take its files away
 	$(Q)DESTDIR='$(DESTDIR)' installer/uninstall.sh $(foreach file,$(ALL_FILES),$(lastword $(subst :, ,$(file))))
 
-.PHONY: install install-box install-gateway install-fleet images uninstall
+.PHONY: install install-box install-agent install-recovery install-gateway install-fleet install-secbox images uninstall

@@ -25,8 +25,9 @@ for file; do
     case $file in /etc/ssh/*) had_sshd=1 ;; esac
     rm -f "$root$file"
     case ${file%/*} in
-    */secbox | */secbox-gateway | *.service.d)
-        rmdir "$root${file%/*}" 2>/dev/null || true # unless others have put something there
+    */secbox | */secbox-gateway | *.service.d | */secbox/examples)
+        folder=$root${file%/*}
+        rmdir "$folder" "${folder%/examples}" 2>/dev/null || true # unless others have put something there
         ;;
     esac
 done

@@ -25,7 +25,8 @@ def files_of(folder):
 
 def test_each_machine_gets_what_it_is(folder):
     require_programs("mgmt-agent", "secbox-gateway", "secbox-fleet")
-    box, gateway, fleet = (installed(os.path.join(folder, kind), kind) for kind in ("box", "gateway", "fleet"))
+    box, gateway, fleet, data = (installed(os.path.join(folder, kind), kind) for kind in ("box", "gateway", "fleet", "secbox"))
+    assert data == {"usr/bin/secbox", "usr/share/man/man8/secbox.8"}
     assert {"etc/ssh/sshd_config.d/secbox.conf", "usr/sbin/mgmt-agent", "usr/bin/secboxctl",
             "usr/lib/systemd/system/recovery-agent.service", "usr/lib/sysusers.d/secbox.conf"} <= box
     assert {"usr/sbin/secbox-gateway", "usr/lib/systemd/system/secbox-gateway.service",
@@ -38,7 +39,10 @@ def test_each_machine_gets_what_it_is(folder):
         assert not [name for name in other if "ssh" in name or "tucomunidad" in name or "mgmt" in name or "recovery" in name]
     everything = os.path.join(folder, "all")
     assert make(f"DESTDIR={everything}", "install").returncode == 0
-    assert files_of(everything) == box | gateway | fleet
+    assert files_of(everything) == box | gateway | fleet | data
+    agent, recovery = (installed(os.path.join(folder, kind), kind) for kind in ("agent", "recovery"))
+    assert agent | recovery == box and not agent & recovery
+    assert not [name for name in agent if "ssh" in name or "recovery" in name], "the way in is no business of the agent's"
 
 
 def test_a_machine_must_say_what_it_is():
@@ -48,7 +52,7 @@ def test_a_machine_must_say_what_it_is():
 
 def test_uninstall_takes_ours_and_nothing_else(folder):
     require_programs("mgmt-agent")
-    installed(folder, "box", "gateway", "fleet")
+    installed(folder, "box", "gateway", "fleet", "secbox")
     theirs = ["etc/ssh/sshd_config.d/site.conf", "etc/tucomunidad/mgmt-agent.env", "usr/lib/secbox/theirs"]
     for name in theirs:
         os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
@@ -57,5 +61,5 @@ def test_uninstall_takes_ours_and_nothing_else(folder):
     p = make(f"DESTDIR={folder}", "uninstall")
     assert p.returncode == 0, p.stderr
     assert files_of(folder) == set(theirs)
-    assert not os.path.exists(os.path.join(folder, "usr/share/doc/secbox")), "nor an empty folder of ours"
+    assert not os.path.exists(os.path.join(folder, "usr/share/secbox")), "nor an empty folder of ours"
     assert make(f"DESTDIR={folder}", "uninstall").returncode == 0, "once more changes nothing"

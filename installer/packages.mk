@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# Debian packages, the repository that serves them, and a bundle of it for boxes without internet.
+
+# PREBUILT=1 packs the programs as they lie in BUILD; else all is built from scratch in a copy of the tree, where
+# the same commit gives the same bytes. DEB_VERSION: another version. ARCH: another architecture, see docs/packages.md.
+PREBUILT =
+ARCH =
+DEB_VERSION =
+deb: $(if $(PREBUILT),all) ## the Debian packages, into build/deb; ARCH=arm64 for another architecture
+	$(Q)mkdir -p $(BUILD)
+	$(Q)$(if $(PREBUILT),SECBOX_TREE='$(CURDIR)' SECBOX_WORDS='$(MAKEOVERRIDES)') DEB_VERSION='$(DEB_VERSION)' DEB_ARCH='$(ARCH)' \
+	  installer/deb.sh $(BUILD) $(VERSION)
+
+# A signed apt repository of what is in build/deb. REPO_KEY: the key, by its id in gpg's keyring; without one a key for tests is
+# made. CHANNEL: what the suite is called. CLOUD: the address that the installer is told; without one the gateway fills it in.
+REPO_KEY =
+CHANNEL = stable
+CLOUD =
+repo: ## build/repo: a signed apt repository of the packages in build/deb, its key, the installer, the images
+	$(Q)REPO_KEY='$(REPO_KEY)' CHANNEL='$(CHANNEL)' CLOUD='$(CLOUD)' PODMAN='$(PODMAN)' installer/repo.sh $(BUILD) $(VERSION)
+
+bundle: repo ## build/secbox-bundle-VERSION.tar: all of build/repo, for boxes without internet
+	$(Q)installer/bundle.sh $(BUILD) $(VERSION)
+
+.PHONY: deb repo bundle
