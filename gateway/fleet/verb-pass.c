@@ -1,49 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* community pass: the text of a guest's pass, or a picture of it as a QR code. */
 #include <errno.h>
-#include <qrencode.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "gateway/fleet/fleet.h"
-#include "lib/base/buf.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
+#include "lib/cli/qr-code.h"
 #include "lib/cli/report.h"
-
-#define SVG_SIZE_MAX ((size_t) 1024 * 1024)
-#define QUIET_ZONE 4 /* modules of white around it: ISO/IEC 18004 §9.1 */
-
-DEFINE_CLEANUP(QRcode, QRcode_free)
-
-/* One path with a square for each dark module; the picture has no size of its own. */
-static int draw_svg(const QRcode *code, Buf *svg)
-{
-    int size = code->width + 2 * QUIET_ZONE;
-    int r =
-        buf_printf(svg,
-                   "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" shape-rendering=\"crispEdges\">\n"
-                   "<path fill=\"#fff\" d=\"M0 0h%dv%dh-%dz\"/>\n<path d=\"",
-                   size, size, size, size, size);
-
-    for (int y = 0; y < code->width && r >= 0; y++)
-        for (int x = 0; x < code->width && r >= 0; x++)
-            if (code->data[y * code->width + x] & 1)
-                r = buf_printf(svg, "M%d %dh1v1h-1z", x + QUIET_ZONE, y + QUIET_ZONE);
-    return r < 0 ? r : buf_puts(svg, "\"/>\n</svg>\n");
-}
 
 /* Whoever has the picture can come in with it: nobody else may read the file. */
 static int write_svg(const char *text, const char *path, Error *err)
 {
-    _cleanup_(QRcode_freep) QRcode *code = QRcode_encodeString8bit(text, 0, QR_ECLEVEL_L);
-    _cleanup_(buf_done) Buf svg = BUF_INIT(SVG_SIZE_MAX);
-    int r = code ? draw_svg(code, &svg) : -errno;
+    _cleanup_(qr_code_freep) QrCode *code = NULL;
+    _cleanup_(freep) char *svg = NULL;
+    int r = qr_code_new(text, &code, err);
 
+    if (r >= 0 && !(svg = qr_code_svg(code)))
+        r = -ENOMEM;
     if (r < 0)
         return error_from_errno(err, r, "cannot draw the pass");
-    return file_write_atomic(path, svg.data, svg.len, 0600, (uid_t) -1, (gid_t) -1, err);
+    return file_write_atomic(path, svg, strlen(svg), 0600, (uid_t) -1, (gid_t) -1, err);
 }
 
 int verb_community_pass(int argc _unused_, char **argv, void *userdata)

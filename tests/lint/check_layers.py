@@ -59,7 +59,7 @@ THIRD_PARTY = {
     "yaml.h": [r"lib/data/yaml.*\.c"],
     "openssl/": [r"lib/data/(digest|key|jwt|ssh-cert|x509)[\w-]*\.[ch]", r"lib/net/stream[\w-]*\.[ch]"],
     "curl/": [r"lib/http/client[\w-]*\.[ch]"],
-    "qrencode.h": [r"gateway/fleet/verb-pass\.c"],
+    "qrencode.h": [r"lib/cli/qr-code\.c"],
     "libpq": [r"lib/postgres/[\w-]*\.[ch]"],
     "postgresql/": [r"lib/postgres/[\w-]*\.[ch]"],
     "systemd/sd-event.h": [r"lib/(event|net|http|websocket|mux|tunnel|registry|postgres)/.*", *(p + ".*" for p in PROGRAMS)],
