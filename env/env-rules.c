@@ -197,6 +197,13 @@ static int check_switch(const char *value)
     return str_equal(value, "0") || str_equal(value, "1") ? 0 : -EINVAL;
 }
 
+static int check_host_name(const char *value)
+{
+    size_t n = host_length(value);
+
+    return n > 0 && value[0] != '[' && value[n] == '\0' ? 0 : -EINVAL;
+}
+
 static int check_path(const char *value)
 {
     bool dots = strstr(value, "/../") || str_ends(value, "/..");
@@ -237,6 +244,8 @@ const EnvRule env_rules[] = {
     { "CLOUD_CA_FILE", ENV_AGENT | ENV_SECBOX, 0, false, check_path, "an absolute path of a PEM file",
       "/etc/tucomunidad/cloud-ca.pem",
       "Authorities that the cloud's certificate is checked with, instead of the system's." },
+    { "CLAIM_HOST_SUFFIX", ENV_AGENT, 0, false, check_host_name, "a host name", "tucomunidad.example",
+      "This box is only paired with clouds whose hosts have this name or end in it; any unless set." },
     { "PODMAN_USER", ENV_AGENT, 0, false, check_user, "the name of a user of this machine", "tc",
       "Whose podman runs the containers; tc, else tcops, unless set. Root only when it stands here." },
     { "WATCHTOWER_POLL_INTERVAL", ENV_AGENT | ENV_SECBOX, 0, false, check_interval,

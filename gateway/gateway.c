@@ -531,7 +531,8 @@ static void on_community_changed(const char *community, const char *epoch, uint6
 
 static int make_routes(Gateway *g, const GatewayOptions *o)
 {
-    g->devices_api = (DevicesApi) { g->conns, g->registry, g->store, o->bootstrap_hours };
+    g->devices_api =
+        (DevicesApi) { g->conns, g->registry, g->store, o->bootstrap_hours, g->issuer_set ? g->issuer : NULL };
     g->deployments_api = (DeploymentsApi) { g->deployments, g->registry };
     g->community_events = (CommunityEvents) { on_community_changed, g };
     g->import_api = (ImportApi) { g->imports, &g->community_events };

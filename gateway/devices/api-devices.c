@@ -132,7 +132,8 @@ static void on_bootstrap(Request *c, const StoreRows *rows)
     if (!body || device_registry_put_device(api->registry, c->args[0], blocked) < 0 ||
         json_add_item(body, "device", device_json(c->module, rows, 0)) < 0 ||
         json_add_string(body, "bootstrap", b->secret) < 0 ||
-        json_add_string(body, "bootstrapExpiresAt", store_rows_get(rows, 0, 3)) < 0) {
+        json_add_string(body, "bootstrapExpiresAt", store_rows_get(rows, 0, 3)) < 0 ||
+        json_add_string(body, "cloud", api->issuer) < 0) {
         cJSON_Delete(body);
         request_fail(c, -ENOMEM, NULL);
         return;

@@ -10,6 +10,7 @@ typedef struct DevicesApi {
     DeviceRegistry *registry;
     Store *store;
     unsigned bootstrap_hours; /* life of a bootstrap token */
+    const char *issuer;       /* under which boxes reach this gateway; NULL when it does not know */
 } DevicesApi;
 
 extern const Route device_routes[]; /* of the DevicesApi */

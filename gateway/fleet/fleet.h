@@ -37,9 +37,11 @@ typedef struct Fleet {
     const char *known_hosts;      /* --known-hosts */
     const char *after;            /* --after */
     const char *svg;              /* --svg */
+    const char *qr_png;           /* --qr-png */
     const char *since;            /* --since */
     const char *secret_file;      /* --secret-file */
     bool dry_run;
+    bool qr;
     bool replace;
     bool forwarding;
     bool break_glass;
@@ -78,8 +80,8 @@ int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int 
 int fleet_read_compose(const char *path, char **ret, Error *err) _must_check_;
 
 /* The bootstrap token in the answer `body`: alone on stdout, so that it can be piped to where it is needed; what happened to the
- * box goes to stderr. Returns the exit code. */
-int fleet_show_bootstrap(const char *id, const char *what, const cJSON *body);
+ * box goes to stderr. With --qr or --qr-png it is the claim document, and a QR code of it. Returns the exit code. */
+int fleet_show_bootstrap(const Fleet *fleet, const char *id, const char *what, const cJSON *body);
 
 /* "/v1/devices/ID" + suffix with the id percent-encoded: a new string or NULL. */
 char *fleet_device_path(const char *device, const char *suffix);

@@ -23,11 +23,12 @@
     "label wait confirm-deadline reason to compose service groups halt-at soak parallel offline-after timeout"
 
 static const CliVerb verbs[] = {
-    { "devices add", "ID", 1, 1, "register a box; prints its bootstrap token, once", verb_devices_add, "label" },
+    { "devices add", "ID", 1, 1, "register a box; prints its bootstrap token, once", verb_devices_add,
+      "label qr qr-png" },
     { "devices list", "", 0, 0, "all boxes", verb_devices_list, NULL },
     { "devices show", "ID", 1, 1, "one box, as the gateway knows it", verb_devices_show, NULL },
     { "devices bootstrap", "ID", 1, 1, "a new bootstrap token, for a box that is set up anew", verb_devices_bootstrap,
-      NULL },
+      "qr qr-png" },
     { "devices block", "ID", 1, 1, "keep a box out, and end its tunnels and sessions", verb_devices_block, NULL },
     { "devices unblock", "ID", 1, 1, "let it in again", verb_devices_unblock, NULL },
     { "devices relabel", "ID K=V…", 2, 1 + LABELS_MAX, "set labels; K= takes one away", verb_devices_relabel, NULL },
@@ -209,6 +210,8 @@ int main(int argc, char **argv)
         { "timeout", "SECONDS", "with --wait: wait so long (push: 900, rollout: to the end)", .text = &fleet.timeout },
         { "dry-run", NULL, "say what would change, and change nothing", .flag = &fleet.dry_run },
         { "replace", NULL, "delete the rows that the file does not have", .flag = &fleet.replace },
+        { "qr", NULL, "print what the box is paired with, and its QR code", .flag = &fleet.qr },
+        { "qr-png", "FILE", "the same, and the QR code as a picture in this file", .text = &fleet.qr_png },
         { "svg", "FILE", "draw the pass as a QR code into this file", .text = &fleet.svg },
         { "after", "NUMBER", "only what came behind this event", .text = &fleet.after },
         { "since", "TIME", "with what was noted since so long ago (2h)", .text = &fleet.since },

@@ -33,8 +33,9 @@ int verb_devices_bootstrap(int argc, char **argv, void *userdata)
     int r = fleet_ask(fleet, "POST", path, NULL, CALL_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
-    return fleet->json ? report_json(reply.body, EXIT_OK)
-                       : fleet_show_bootstrap(argv[0], "may be set up anew, and its former token is void", reply.body);
+    return fleet->json && !fleet->qr && !fleet->qr_png
+               ? report_json(reply.body, EXIT_OK)
+               : fleet_show_bootstrap(fleet, argv[0], "may be set up anew, and its former token is void", reply.body);
 }
 
 int verb_devices_block(int argc, char **argv, void *userdata)

@@ -6,7 +6,6 @@
 
 #include "gateway/fleet/show.h"
 #include "lib/base/strv.h"
-#include "lib/base/text.h"
 #include "lib/cli/report.h"
 
 /* One "key=value" into the object. */
@@ -52,16 +51,6 @@ static int add_request(const Fleet *fleet, const char *id, cJSON **ret, Error *e
     return 0;
 }
 
-int fleet_show_bootstrap(const char *id, const char *what, const cJSON *body)
-{
-    _cleanup_(freep) char *name = text_printable(id), *until = report_member(body, "bootstrapExpiresAt");
-    const char *bootstrap = json_string(body, "bootstrap");
-
-    fprintf(stderr, "%s %s. Its bootstrap token, shown only now, is good until %s:\n", name ? name : id, what,
-            until ? until : "it is used");
-    return report_text(str_format("%s\n", bootstrap ? bootstrap : "-"), EXIT_OK);
-}
-
 int verb_devices_add(int argc, char **argv, void *userdata)
 {
     Fleet *fleet = userdata;
@@ -75,7 +64,9 @@ int verb_devices_add(int argc, char **argv, void *userdata)
         r = fleet_ask(fleet, "POST", "/v1/devices", request, CALL_TIMEOUT, &reply, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
-    return fleet->json ? report_json(reply.body, EXIT_OK) : fleet_show_bootstrap(argv[0], "is registered", reply.body);
+    return fleet->json && !fleet->qr && !fleet->qr_png
+               ? report_json(reply.body, EXIT_OK)
+               : fleet_show_bootstrap(fleet, argv[0], "is registered", reply.body);
 }
 
 /* "a=b,c=d" from a labels object: a new string, NULL when out of memory. */

@@ -52,6 +52,9 @@
 #define CONTROL_LINE_MAX (1024 * 1024 + 4096)
 #define CONTROL_CLIENTS_MAX 32
 
+/* of the page by which a box is paired, while it may be */
+#define PAIRING_PORT 8080
+
 /* how long a job of the worker may take; a first deployment over a bad link pulls gigabytes */
 #define WORKER_HOURS_MAX 6
 

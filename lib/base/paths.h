@@ -42,6 +42,11 @@
 #define SECBOX_FAULT_PATH SECBOX_RUN_DIR "/" CONFIG_FAULT_NAME
 /* "SERVER BOOT": a time of the gateway's and CLOCK_BOOTTIME then, in microseconds; what doctor judges the clock by */
 #define GATEWAY_TIME_PATH RUN_DIR "/recovery/gateway-time"
+/* there while the box may be paired: secbox-pairing runs then */
+#define PAIRING_MARKER RUN_DIR "/pairing-open"
+/* the fingerprint of the authority of the guards' pages, as secbox tells it */
+#define LAN_AUTHORITY_NAME "lan-authority"
+#define LAN_AUTHORITY_PATH SECBOX_RUN_DIR "/" LAN_AUTHORITY_NAME
 #define SECBOX_SOCKET_PATH RUN_DIR "/secbox/control.sock"
 
 /* Sets the prefix; NULL or "" means none ("/" too). Call once, early; if it is never called, SECBOX_ROOT counts. */

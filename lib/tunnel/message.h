@@ -16,6 +16,7 @@ typedef enum MessageSender {
     SENDER_BOX = 1 << 4,      /* other box programs (secbox, recovery-agent) → cloud */
     SENDER_RECOVERY = 1 << 5, /* recovery-agent → mgmt-agent */
     SENDER_OPERATOR = 1 << 6, /* secbox-fleet → gateway */
+    SENDER_PAIRING = 1 << 7,  /* secbox-pairing → mgmt-agent */
 } MessageSender;
 
 typedef struct MessageType {

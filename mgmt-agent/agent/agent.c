@@ -18,6 +18,7 @@
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
 #include "mgmt-agent/agent/host-addresses-file.h"
+#include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/worker-unit.h"
 #include "mgmt-agent/state/reported-changes.h"
@@ -39,6 +40,7 @@ Agent *agent_free(Agent *a)
     if (!a)
         return NULL;
     box_config_free(a->config);
+    pairing_free(a->pairing);
     host_health_free(a->health);
     watch_free(a->watch);
     service_watch_free(a->services);
@@ -97,6 +99,7 @@ static void on_deploy_message(Runner *r, const cJSON *message, void *userdata)
             control_send(control_link(a->control), message);
         control_send(a->requester, message);
         watch_note_progress(a->watch, message);
+        pairing_note_progress(a->pairing, message);
     } else if (str_equal(type, "compose.result") || str_equal(type, "container.result")) {
         cJSON_Delete(a->result);
         a->result = cJSON_Duplicate(message, 1);
@@ -536,8 +539,8 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     static const ControlEvents control_events = { on_message, on_gone };
     _cleanup_(agent_freep) Agent *a = calloc(1, sizeof(*a));
     _cleanup_(freep) char *socket_path = path_in_root(AGENT_SOCKET_PATH);
-    ControlUsers users = { user_id(options->link_user, "mgmt-link"),
-                           user_id(options->recovery_user, "secbox-recovery") };
+    ControlUsers users = { user_id(options->link_user, "mgmt-link"), user_id(options->recovery_user, "secbox-recovery"),
+                           user_id(NULL, "secbox-pairing") };
     int r;
 
     if (!a || !socket_path)
@@ -553,9 +556,12 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
     r = control_new(event, socket_path, &users, &control_events, a, &a->control, err);
     if (r < 0)
         return r;
-    r = box_config_new(a, &a->config, err);
+    r = pairing_new(a, &a->pairing, err);
+    if (r >= 0)
+        r = box_config_new(a, &a->config, err);
     if (r < 0)
         return r;
+    pairing_look(a->pairing);
     agent_follow_journal(a);
     r = watch_new(a, options->poll_interval, &a->watch, err);
     if (r == 0)

@@ -32,6 +32,7 @@ typedef struct BoxConfig BoxConfig;
 typedef struct Watch Watch;
 typedef struct ServiceWatch ServiceWatch;
 typedef struct HostHealth HostHealth;
+typedef struct Pairing Pairing;
 
 typedef struct Agent {
     sd_event *event;
@@ -61,6 +62,7 @@ typedef struct Agent {
     Watch *watch;           /* updates images; see image-watch.h */
     ServiceWatch *services; /* brings back what is down; see service-watch.h */
     HostHealth *health;     /* see host-health.h */
+    Pairing *pairing;       /* see pairing.h */
     bool own_job;           /* the job under way is of the latter */
     struct {
         cJSON *message;

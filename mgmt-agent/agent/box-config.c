@@ -10,6 +10,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/config-fault.h"
 #include "lib/event/config-watch.h"
+#include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 struct BoxConfig {
@@ -157,6 +158,7 @@ static void on_change(void *userdata)
 
     box_config_look(c);
     box_config_hand_over(c);
+    pairing_look(c->agent->pairing);
     agent_tell_cloud(c->agent);
 }
 

@@ -19,6 +19,7 @@
 /* Of those who may not speak as secboxctl; whoever takes mgmt-link over must not keep root out of its own socket. */
 #define LINKS_MAX 4
 #define RECOVERIES_MAX 4
+#define PAIRINGS_MAX 4
 #define ACCEPT_PAUSE_USEC USEC_PER_SEC
 
 struct ControlClient {
@@ -28,7 +29,7 @@ struct ControlClient {
     int fd;
     uid_t uid;
     bool is_local; /* root's, or our own user's */
-    bool is_recovery;
+    bool is_recovery, is_pairing;
     bool is_link, may_be_local;
     bool closed; /* its last callbacks may still run: freed from the loop */
     Buf in, out;
@@ -43,7 +44,7 @@ struct Control {
     const ControlEvents *events;
     void *userdata;
     ControlClient *clients, *link;
-    unsigned n_clients, n_links, n_recoveries; /* the latter two: of them, those that may not be local */
+    unsigned n_clients, n_links, n_recoveries, n_pairings; /* the latter three: of them, those that may not be local */
 };
 
 static void client_free(ControlClient *c)
@@ -72,7 +73,8 @@ static int sweep(sd_event_source *source, void *userdata)
         *p = c->next;
         control->n_clients--;
         control->n_recoveries -= c->is_recovery;
-        control->n_links -= !c->is_local && !c->is_recovery;
+        control->n_pairings -= c->is_pairing;
+        control->n_links -= !c->is_local && !c->is_recovery && !c->is_pairing;
         control->events->on_gone(c, control->userdata);
         client_free(c);
     }
@@ -137,6 +139,11 @@ bool control_client_is_link(const ControlClient *c)
     return c->is_link;
 }
 
+bool control_client_is_local(const ControlClient *c)
+{
+    return c->may_be_local;
+}
+
 ControlClient *control_link(Control *c)
 {
     return c->link;
@@ -156,9 +163,10 @@ static void take_line(ControlClient *c, const char *line, size_t len)
     _cleanup_(cJSON_Deletep) cJSON *message = NULL;
     _cleanup_(error_done) Error err = {};
     const MessageType *type = NULL;
-    unsigned senders = c->is_recovery ? SENDER_RECOVERY
-                       : c->is_link   ? SENDER_CLOUD | SENDER_LINK
-                                      : SENDER_LINK | (c->may_be_local ? SENDER_LOCAL : 0);
+    unsigned senders = c->is_recovery  ? SENDER_RECOVERY
+                       : c->is_pairing ? SENDER_PAIRING
+                       : c->is_link    ? SENDER_CLOUD | SENDER_LINK
+                                       : SENDER_LINK | (c->may_be_local ? SENDER_LOCAL : 0);
     int r = message_parse(line, len, (MessageSender) senders, &message, &type, &err);
 
     if (r == -ENOMSG)
@@ -234,6 +242,7 @@ static bool may_come_in(const Control *control, uid_t uid, bool is_local)
     if (control->n_clients >= CONTROL_CLIENTS_MAX)
         return false;
     return is_local || (uid == control->users.recovery && control->n_recoveries < RECOVERIES_MAX) ||
+           (uid == control->users.pairing && control->n_pairings < PAIRINGS_MAX) ||
            (uid == control->users.link && control->n_links < LINKS_MAX);
 }
 
@@ -242,7 +251,7 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
     Control *control = userdata;
     struct ucred peer = { .uid = (uid_t) -1 };
     socklen_t len = sizeof(peer);
-    bool is_local, is_recovery;
+    bool is_local, is_recovery, is_pairing;
     ControlClient *c;
     int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -255,6 +264,7 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
     }
     is_local = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == 0 || peer.uid == geteuid());
     is_recovery = !is_local && peer.uid == control->users.recovery;
+    is_pairing = !is_local && !is_recovery && peer.uid == control->users.pairing;
     if (!may_come_in(control, peer.uid, is_local) || !(c = calloc(1, sizeof(*c)))) {
         close(fd);
         return 0;
@@ -265,6 +275,7 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
                            .uid = peer.uid,
                            .is_local = is_local,
                            .is_recovery = is_recovery,
+                           .is_pairing = is_pairing,
                            .may_be_local = is_local,
                            .in = BUF_INIT(CONTROL_LINE_MAX + 16384),
                            .out = BUF_INIT(CONTROL_QUEUE_MAX) };
@@ -275,7 +286,8 @@ static int on_accept(sd_event_source *source, int listen_fd, uint32_t revents, v
     control->clients = c;
     control->n_clients++;
     control->n_recoveries += is_recovery;
-    control->n_links += !is_local && !is_recovery;
+    control->n_pairings += is_pairing;
+    control->n_links += !is_local && !is_recovery && !is_pairing;
     return 0;
 }
 

@@ -21,6 +21,7 @@ typedef struct ControlEvents {
 typedef struct ControlUsers {
     uid_t link;     /* may only speak as mgmt-link */
     uid_t recovery; /* may only speak as recovery-agent */
+    uid_t pairing;  /* may only speak as secbox-pairing */
 } ControlUsers;
 
 /* Listens at `path` (replacing a stale socket). Root and our own user may speak as secboxctl, and become a link by saying
@@ -31,6 +32,8 @@ Control *control_free(Control *c);
 DEFINE_CLEANUP(Control, control_free)
 
 bool control_client_is_link(const ControlClient *c);
+/* Root or our own user, who has not said that it is a link. */
+bool control_client_is_local(const ControlClient *c);
 /* The link that said hello last, or NULL. */
 ControlClient *control_link(Control *c);
 

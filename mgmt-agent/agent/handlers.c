@@ -9,6 +9,7 @@
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
+#include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/reported-changes.h"
 #include "mgmt-agent/state/snapshot-store.h"
@@ -67,6 +68,7 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
         report_local_changes(a);
     control_send(requester, result);
     watch_note_result(a->watch, result);
+    pairing_note_result(a->pairing, result);
 }
 
 void agent_tell_cloud(Agent *a)
@@ -347,6 +349,7 @@ static void handle_link_hello(Agent *a, ControlClient *c, const cJSON *message)
     (void) c;
     log_info("mgmt-link %s is here", json_string(message, "version"));
     box_config_hand_over(a->config);
+    pairing_note_hello(a->pairing);
     /* when we were started again in between, nobody has told it yet, and its connection may be older than the change */
     agent_cycle_link(a);
 }
@@ -362,6 +365,7 @@ static void handle_link_status(Agent *a, ControlClient *c, const cJSON *message)
     cJSON_Delete(a->link_status);
     a->link_status = cJSON_Duplicate(message, 1);
     agent_note_connection(a, message);
+    pairing_note_link(a->pairing, message);
     agent_publish_addresses(a);
     if (!connected)
         host_health_disconnected(a->health);
@@ -405,6 +409,9 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "history.get", handle_history },
         { "doctor.ask", agent_handle_doctor },
         { "env.ensure", handle_env_ensure },
+        { "pair.get", pairing_handle_get },
+        { "pair.claim", pairing_handle_claim },
+        { "pair.end", pairing_handle_end },
         { "container.restart", agent_handle_service },
         { "container.recreate", agent_handle_service },
         { "health.ack", host_health_handle_ack },

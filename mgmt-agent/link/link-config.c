@@ -183,6 +183,19 @@ int link_config_load_kept(const char *state_dir, LinkConfig *ret, Error *err)
     return 0;
 }
 
+void link_config_forget(const char *state_dir)
+{
+    static const char *const names[] = { LINK_KEPT_ENV, "token" };
+
+    for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+        _cleanup_(freep) char *path = path_join(state_dir, names[i]);
+
+        if (path)
+            (void) !file_remove(path, NULL);
+    }
+    remove_other_authorities(state_dir, NULL);
+}
+
 char *link_config_path(bool *ret_is_credential)
 {
     const char *dir = getenv("CREDENTIALS_DIRECTORY");

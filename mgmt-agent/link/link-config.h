@@ -29,6 +29,9 @@ int link_config_parse(const char *text, const char *path, LinkConfig *ret, Error
 int link_config_keep(const LinkConfig *c, const char *state_dir, Error *err) _must_check_;
 int link_config_load_kept(const char *state_dir, LinkConfig *ret, Error *err) _must_check_;
 
+/* Takes that away, and the device token. */
+void link_config_forget(const char *state_dir);
+
 /* $CREDENTIALS_DIRECTORY/mgmt-agent.env if the service manager gave us one, else the file on the box. New string. */
 char *link_config_path(bool *ret_is_credential);
 

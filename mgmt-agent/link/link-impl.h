@@ -53,6 +53,8 @@ void link_greet_agent(Link *l);
 /* What a tunnel came up with is written down, unless it is already. */
 void link_keep_config(Link *l);
 int link_connect(Link *l, const LinkConfig *c, DeviceTunnel **ret, Error *err);
+/* The box belongs to no cloud any more: no tunnel, no token, nothing that worked before; the key stays. */
+void link_forget(Link *l);
 /* Starts over with l->config, or, where that cannot be, stops and waits. */
 void link_try(Link *l);
 void link_stop(Link *l, const Error *err, int r);
@@ -64,6 +66,8 @@ void link_watch_files(Link *l);
 void link_look_again(Link *l);
 /* What mgmt-agent.env holds now. */
 void link_take_text(Link *l, const char *text);
+/* What is on trial, or waits for it, is given up. */
+void link_drop_config(Link *l);
 /* With `next`, once nobody is in through the present tunnel. */
 void link_start_trial(Link *l);
 /* Somebody comes in through the present tunnel, which a gateway closes when the one on trial gets there. */

@@ -97,6 +97,10 @@ void link_from_agent(Link *l, const char *line, size_t len)
         link_take_text(l, json_string(message, "text"));
         return;
     }
+    if (str_equal(type->name, "link.forget")) {
+        link_forget(l);
+        return;
+    }
     if (str_equal(type->name, "link.cycle")) {
         if (l->tunnel) {
             log_info("mgmt-agent asks for a new connection");

@@ -39,7 +39,7 @@ static void drop_trial(Link *l)
     free(TAKE_PTR(l->trial_fault));
 }
 
-static void forget_next(Link *l)
+void link_drop_config(Link *l)
 {
     drop_trial(l);
     l->wait = sd_event_source_disable_unref(l->wait);
@@ -49,7 +49,7 @@ static void forget_next(Link *l)
 
 static void link_trial_end(Link *l)
 {
-    forget_next(l);
+    link_drop_config(l);
     link_watch_files(l);
 }
 
@@ -159,7 +159,7 @@ static void consider(Link *l, LinkConfig *c)
         link_config_done(c);
         return;
     }
-    forget_next(l);
+    link_drop_config(l);
     if (!l->tunnel || !str_equal(c->digest, l->config.digest)) {
         redact_add_secret(c->bootstrap ? c->bootstrap : "");
         l->next = *c;
@@ -194,7 +194,7 @@ static void take(Link *l, LinkConfig *c, const Error *err, int r)
         consider(l, c);
         return;
     }
-    forget_next(l);
+    link_drop_config(l);
     if (!l->tunnel) {
         link_stop(l, err, r);
         return;

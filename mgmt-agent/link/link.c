@@ -228,6 +228,25 @@ void link_stop(Link *l, const Error *err, int r)
         log_error("no timer: restart mgmt-link after correcting its configuration");
 }
 
+void link_forget(Link *l)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = error_set(&err, ENOENT, "link.unpaired",
+                      "this box belongs to no cloud: pair it with secboxctl pair, or on its page");
+
+    link_config_forget(l->state_dir);
+    if (!l->configured && !l->tunnel)
+        return;
+    log_notice("the box is no longer paired: the management tunnel ends");
+    link_drop_config(l);
+    l->tunnel = device_tunnel_free(l->tunnel);
+    link_config_done(&l->config);
+    l->configured = l->on_kept = l->kept = false;
+    l->next_try = 0;
+    link_stop(l, &err, r);
+    link_watch_files(l);
+}
+
 static void on_config_changed(void *userdata)
 {
     link_look_again(userdata);

@@ -21,6 +21,7 @@ typedef struct Secboxctl {
     const char *forget;   /* --forget */
     const char *lock;     /* --lock */
     bool json, force, unlock;
+    bool show, yes;
 } Secboxctl;
 
 typedef struct AgentSocket AgentSocket;
@@ -66,4 +67,6 @@ int verb_replica_release(int argc, char **argv, void *userdata);
 int verb_queue_status(int argc, char **argv, void *userdata);
 int verb_queue_dead(int argc, char **argv, void *userdata);
 int verb_queue_retry(int argc, char **argv, void *userdata);
+int verb_pair(int argc, char **argv, void *userdata);
+int verb_unpair(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);

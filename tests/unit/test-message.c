@@ -18,7 +18,7 @@
 #include "lib/tunnel/message.h"
 
 static const MessageSender all_senders[] = {
-    SENDER_CLOUD, SENDER_AGENT, SENDER_LINK, SENDER_LOCAL, SENDER_BOX, SENDER_RECOVERY, SENDER_OPERATOR,
+    SENDER_CLOUD, SENDER_AGENT, SENDER_LINK, SENDER_LOCAL, SENDER_BOX, SENDER_RECOVERY, SENDER_OPERATOR, SENDER_PAIRING,
 };
 
 static char *golden_read(const char *type, size_t *ret_len)
