@@ -102,7 +102,22 @@ static int take_digest(const cJSON *descriptor, const char *what, char **ret, Er
     return *ret ? 0 : error_set(err, ENOMEM, "manifest.bad", "no memory");
 }
 
-static int read_index(const cJSON *o, const Platform *platform, Manifest *m, Error *err)
+/* The first that says nothing of its platform, which podman then takes. */
+static const cJSON *find_unlabelled(const cJSON *manifests)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, manifests) {
+        const cJSON *platform = cJSON_GetObjectItemCaseSensitive(entry, "platform");
+
+        if (!platform || cJSON_IsNull(platform))
+            return entry;
+    }
+    return NULL;
+}
+
+/* is_list: docker's kind of index, whose entries all have a platform. */
+static int read_index(const cJSON *o, const Platform *platform, bool is_list, Manifest *m, Error *err)
 {
     const cJSON *manifests = cJSON_GetObjectItemCaseSensitive(o, "manifests"), *entry = NULL;
 
@@ -110,7 +125,14 @@ static int read_index(const cJSON *o, const Platform *platform, Manifest *m, Err
         return error_set(err, EBADMSG, "manifest.bad", "the index has no list of manifests");
     for (const char *const *v = platform->variants; *v && !entry; v++)
         entry = find_entry(manifests, platform, *v);
+    if (!entry && !is_list)
+        entry = find_unlabelled(manifests);
     return entry ? take_digest(entry, "this platform", &m->platform_digest, err) : 0;
+}
+
+static bool is_docker_list(const char *media_type, const char *own)
+{
+    return strstr(manifest_kind_of(media_type) == MANIFEST_UNKNOWN ? own : media_type, "docker") != NULL;
 }
 
 int manifest_parse(const char *body, size_t len, const char *media_type, const Platform *platform, Manifest *ret,
@@ -133,7 +155,7 @@ int manifest_parse(const char *body, size_t len, const char *media_type, const P
         return error_set(err, EBADMSG, "manifest.bad",
                          "the manifest calls itself something else than its Content-Type does");
     if (m.kind == MANIFEST_INDEX)
-        r = read_index(o, platform, &m, err);
+        r = read_index(o, platform, is_docker_list(media_type, own), &m, err);
     else if (m.kind == MANIFEST_IMAGE)
         r = take_digest(cJSON_GetObjectItemCaseSensitive(o, "config"), "the configuration", &m.config_digest, err);
     else

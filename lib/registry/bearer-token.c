@@ -27,27 +27,38 @@ static void send_again(Ask *a)
         ask_fail(a, -r, "registry.bad-answer", 0, "%s: %s", a->name, error_message(&err, r));
 }
 
+/* A login that outlives a reboot: podman's own place for it is a folder that does not. What is there comes first, though. */
+static char *login_advice(const RegistryCredentials *c, const char *registry)
+{
+    bool passing = c->file && str_starts(c->file, "/run/");
+
+    return str_format("do, as podman's user: %s%s%spodman login --authfile ~/.config/containers/auth.json %s",
+                      passing ? "podman logout " : "", passing ? registry : "", passing ? "; " : "", registry);
+}
+
 static void refused(Ask *a)
 {
     RegistryCredentials c = {};
     const char *name = a->place.registry;
+    bool has = registry_conf_credentials(a->registry->options.conf, name, a->place.path, &c);
+    _cleanup_(freep) char *advice = login_advice(&c, name);
+    const char *then = advice ? advice : "log in again";
 
-    if (!registry_conf_credentials(a->registry->options.conf, name, a->place.path, &c))
+    if (!has)
         ask_fail(a, EACCES, "registry.unauthorized", 0,
-                 "%s: the registry wants credentials, or has no such image, and podman has none for it; do, as "
-                 "podman's user: "
-                 "podman login %s",
-                 a->name, name);
+                 "%s: the registry wants credentials, or has no such image, and podman has none for it; %s", a->name,
+                 then);
     else if (c.helper)
-        ask_fail(
-            a, EACCES, "registry.unauthorized", 0,
-            "%s: %s leaves the credentials for %s to the helper docker-credential-%s, which is not supported; do, as "
-            "podman's user: podman login %s",
-            a->name, c.file, name, c.helper, name);
-    else
         ask_fail(a, EACCES, "registry.unauthorized", 0,
-                 "%s: the registry refuses the credentials in %s; do, as podman's user: podman login %s", a->name,
-                 c.file, name);
+                 "%s: %s leaves the credentials for %s to the helper docker-credential-%s, which is not supported; %s",
+                 a->name, c.file, name, c.helper, then);
+    else if (c.unusable)
+        ask_fail(a, EACCES, "registry.unauthorized", 0,
+                 "%s: the registry wants credentials, and \"auth\" of %s in %s is not the base64 of user:password; %s",
+                 a->name, name, c.file, then);
+    else
+        ask_fail(a, EACCES, "registry.unauthorized", 0, "%s: the registry refuses the credentials in %s; %s", a->name,
+                 c.file, then);
 }
 
 static char *token_key(const Ask *a)
@@ -75,6 +86,8 @@ static void take_token(Ask *a, const HttpResponse *response)
     send_again(a);
 }
 
+static void follow_token(Ask *a, const HttpResponse *response);
+
 static void on_token(HttpCall *call, int r, const HttpResponse *response, const Error *err, void *userdata)
 {
     Ask *a = userdata;
@@ -88,6 +101,8 @@ static void on_token(HttpCall *call, int r, const HttpResponse *response, const 
     a->registry->figures.bytes += response->wire_bytes;
     if (response->status == 200)
         take_token(a, response);
+    else if (ask_is_redirect(response->status))
+        follow_token(a, response);
     else if (response->status == 401 || response->status == 403 || response->status == 400)
         refused(a);
     else if (response->status == 429 || response->status >= 500)
@@ -115,24 +130,21 @@ static int check_realm(const Ask *a, const char *realm, Error *err)
     return 0;
 }
 
-/* 0: asked, and the step will be sent when the answer is here. */
-static int ask_for_token(Ask *a, Error *err)
+/* Asks a->url. Where that is of another origin than the token server that the challenge names, it sees no credentials. */
+static int send_token_request(Ask *a, Error *err)
 {
     const Challenge *c = &a->host->challenge;
-    _cleanup_(freep) char *scope = own_scope(a);
-    _cleanup_(freep) char *url = NULL;
+    _cleanup_(freep) char *scope = own_scope(a), *url = strdup(a->url);
     _cleanup_(secret_freep) char *body = NULL;
     _cleanup_(secret_freep) char *basic = NULL;
     RegistryCredentials has = {};
-    int r = check_realm(a, c->realm, err);
 
-    if (r < 0)
-        return r;
-    if (registry_conf_credentials(a->registry->options.conf, a->place.registry, a->place.path, &has) && has.basic)
+    if (!a->elsewhere)
+        (void) registry_conf_credentials(a->registry->options.conf, a->place.registry, a->place.path, &has);
+    if (has.basic)
         basic = str_format("Authorization: Basic %s", has.basic);
     if (has.identity_token)
         body = token_refresh_body(c->service, scope, has.identity_token);
-    url = has.identity_token ? strdup(c->realm) : token_url(c->realm, c->service, scope);
     if (!scope || !url || (has.basic && !basic) || (has.identity_token && !body))
         return error_set(err, ENOMEM, "registry.bad-answer", "no memory");
     const char *headers[] = { body ? "Content-Type: application/x-www-form-urlencoded" : "Accept: application/json",
@@ -144,6 +156,43 @@ static int ask_for_token(Ask *a, Error *err)
                             .body_len = body ? strlen(body) : 0,
                             .response_max = REGISTRY_TOKEN_ANSWER_MAX };
     return ask_start_request(a, &request, on_token, err);
+}
+
+/* 0: asked, and the step will be sent when the answer is here. */
+static int ask_for_token(Ask *a, Error *err)
+{
+    const Challenge *c = &a->host->challenge;
+    _cleanup_(freep) char *scope = own_scope(a);
+    RegistryCredentials has = {};
+    int r = check_realm(a, c->realm, err);
+
+    if (r < 0)
+        return r;
+    if (registry_conf_credentials(a->registry->options.conf, a->place.registry, a->place.path, &has) && has.unusable)
+        return -EACCES;
+    free(a->url);
+    a->url = has.identity_token ? strdup(c->realm) : token_url(c->realm, c->service, scope);
+    a->redirects = 0;
+    a->elsewhere = false;
+    return a->url ? send_token_request(a, err) : error_set(err, ENOMEM, "registry.bad-answer", "no memory");
+}
+
+/* As Go's client does it, which is podman's: a refresh token is in a body, and a body is only sent again by 307 and 308. */
+static void follow_token(Ask *a, const HttpResponse *response)
+{
+    RegistryCredentials has = {};
+    _cleanup_(error_done) Error err = {};
+    int r = ask_follow(a, response, &err);
+
+    (void) registry_conf_credentials(a->registry->options.conf, a->place.registry, a->place.path, &has);
+    if (r == 0 && has.identity_token && (a->elsewhere || (response->status != 307 && response->status != 308)))
+        r = error_set(&err, EPERM, "url.bad", "the identity token of podman's auth file is not sent elsewhere");
+    if (r == 0)
+        r = send_token_request(a, &err);
+    if (r < 0)
+        ask_fail(a, EBADMSG, "registry.bad-answer", 0,
+                 "%s: the redirect of the registry's token server is not followed: %s", a->name,
+                 error_message(&err, r));
 }
 
 /* What the host's challenge wants of this ask. 0: under way. */
@@ -161,7 +210,8 @@ static int answer_challenge(Ask *a, Error *err)
             return ask_for_token(a, err);
         set_authorization(a, "Bearer", token);
     } else {
-        if (!registry_conf_credentials(a->registry->options.conf, a->place.registry, a->place.path, &has) || !has.basic)
+        if (!registry_conf_credentials(a->registry->options.conf, a->place.registry, a->place.path, &has) ||
+            !has.basic) /* none, or none that can be used */
             return -EACCES;
         set_authorization(a, "Basic", has.basic);
     }
@@ -201,6 +251,10 @@ void ask_authorize(Ask *a, const HttpResponse *response)
     _cleanup_(error_done) Error err = {};
     int r;
 
+    if (a->elsewhere && a->step == STEP_HEAD) { /* its address may be made for GET alone */
+        ask_read_tag(a);
+        return;
+    }
     if (a->elsewhere) {
         ask_fail(a, EACCES, "registry.unauthorized", 0,
                  "%s: the registry leads to another host that wants credentials; they are not sent there", a->name);
@@ -213,13 +267,16 @@ void ask_authorize(Ask *a, const HttpResponse *response)
         return;
     }
     /* an answer to another image's challenge may be no answer to this one's */
-    if (a->authorized == AUTHORIZATIONS_MAX || (a->authorized > 0 && a->step == STEP_HEAD && !(a->early && r > 0))) {
-        refused(a);
-        return;
+    bool answered = a->authorized > 0 && (a->step == STEP_HEAD || a->step == STEP_TAG) && !(a->early && r > 0);
+    if (answered || a->authorized == AUTHORIZATIONS_MAX || a->host->challenge.kind == CHALLENGE_NONE) {
+        r = -EACCES;
+    } else {
+        a->early = false;
+        r = answer_challenge(a, &err);
     }
-    a->early = false;
-    r = a->host->challenge.kind == CHALLENGE_NONE ? -EACCES : answer_challenge(a, &err);
-    if (r == -EACCES)
+    if (r == -EACCES && a->step == STEP_HEAD) /* GET may be allowed */
+        ask_read_tag(a);
+    else if (r == -EACCES)
         refused(a);
     else if (r < 0)
         ask_end(a, r, IMAGE_NEW, &err, 0);

@@ -67,33 +67,49 @@ static AuthEntry *add_entry(RegistryAuth *a, const char *key)
     return grown[a->n_entries].key ? &grown[a->n_entries++] : NULL;
 }
 
-/* Remembers what must never be shown: the whole, and the password inside. */
-static int take_basic(AuthEntry *e, const char *base64, const char *path, Error *err)
+/* Without the line breaks that Go's decoder skips; a secret. */
+static char *unwrapped(const char *base64)
 {
-    uint8_t *plain = NULL;
-    size_t len = 0;
-    const char *colon;
-    int r = base64_decode(base64, strlen(base64), &plain, &len);
+    char *text = strdup(base64), *to = text;
 
-    colon = r == 0 ? memchr(plain, ':', len) : NULL;
-    if (r == 0 && colon && !memchr(plain, '\0', len)) {
+    for (const char *from = base64; text && *from; from++)
+        if (*from != '\r' && *from != '\n')
+            *to++ = *from;
+    if (text)
+        *to = '\0';
+    return text;
+}
+
+/* Remembers what must never be shown: the whole, and the password inside. What podman takes is taken: wrapped lines, and NUL
+ * bytes behind the password. */
+static int take_basic(AuthEntry *e, const char *base64)
+{
+    _cleanup_(secret_freep) char *text = unwrapped(base64);
+    uint8_t *plain = NULL;
+    size_t len = 0, used;
+    int r = text ? base64_decode(text, strlen(text), &plain, &len) : -ENOMEM;
+
+    if (r == -ENOMEM)
+        return r;
+    for (used = r == 0 ? len : 0; used > 0 && plain[used - 1] == '\0';)
+        used--;
+    const char *colon = used > 0 ? memchr(plain, ':', used) : NULL;
+    e->unusable = !colon || memchr(plain, '\0', used);
+    r = 0;
+    if (!e->unusable) {
         redact_add_secret(base64);
-        redact_add_secret(colon + 1);
-        e->basic = strdup(base64);
+        redact_add_secret(colon + 1); /* what base64_decode() makes ends with a NUL */
+        e->basic = base64_encode(plain, used);
+        redact_add_secret(e->basic);
         r = e->basic ? 0 : -ENOMEM;
-    } else if (r != -ENOMEM) {
-        r = -EINVAL;
     }
     if (plain)
         explicit_bzero(plain, len);
     free(plain);
-    return r < 0 ? error_set_at(err, -r, "registry.config", path, 0, e->key,
-                                "\"auth\" of %s in %s is not the base64 of user:password; log in again: podman login",
-                                e->key, path)
-                 : 0;
+    return r;
 }
 
-static int take_auth(RegistryAuth *a, const cJSON *o, const char *path, Error *err)
+static int take_auth(RegistryAuth *a, const cJSON *o, Error *err)
 {
     const char *basic = json_string(o, "auth"), *token = json_string(o, "identitytoken");
     AuthEntry *e;
@@ -108,7 +124,7 @@ static int take_auth(RegistryAuth *a, const cJSON *o, const char *path, Error *e
         e->identity_token = strdup(token);
         return e->identity_token ? 0 : error_set(err, ENOMEM, "registry.config", "no memory");
     }
-    return take_basic(e, basic, path, err);
+    return take_basic(e, basic) < 0 ? error_set(err, ENOMEM, "registry.config", "no memory") : 0;
 }
 
 static int take_helper(RegistryAuth *a, const char *key, const char *helper, Error *err)
@@ -120,7 +136,7 @@ static int take_helper(RegistryAuth *a, const char *key, const char *helper, Err
     return e && e->helper ? 0 : error_set(err, ENOMEM, "registry.config", "no memory");
 }
 
-static int take_file(RegistryAuth *a, const cJSON *o, const char *path, Error *err)
+static int take_file(RegistryAuth *a, const cJSON *o, Error *err)
 {
     const cJSON *entry;
     int r = 0;
@@ -133,7 +149,7 @@ static int take_file(RegistryAuth *a, const cJSON *o, const char *path, Error *e
     }
     cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(o, "auths"))
         if (r == 0)
-            r = take_auth(a, entry, path, err);
+            r = take_auth(a, entry, err);
     if (r == 0 && !str_empty(json_string(o, "credsStore")))
         r = take_helper(a, "*", json_string(o, "credsStore"), err);
     return r;
@@ -161,7 +177,7 @@ static int load_file(RegistryAuth *a, const char *path, Error *err)
         r = error_set_at(err, -r, "registry.config", path, 0, NULL, "podman's auth file %s is not usable: %s", path,
                          error_message(&why, r));
     else
-        r = take_file(a, o, path, err);
+        r = take_file(a, o, err);
     wipe(o);
     cJSON_Delete(o);
     return r;
@@ -231,9 +247,11 @@ bool registry_auth_find(const RegistryAuth *a, const char *registry, const char 
 
         if (!e)
             continue;
-        *ret = (RegistryCredentials) {
-            .basic = e->basic, .identity_token = e->identity_token, .helper = e->helper, .file = a->files[file]
-        };
+        *ret = (RegistryCredentials) { .basic = e->basic,
+                                       .identity_token = e->identity_token,
+                                       .helper = e->helper,
+                                       .unusable = e->unusable,
+                                       .file = a->files[file] };
         return true;
     }
     return false;

@@ -11,7 +11,8 @@ typedef struct AuthEntry {
     char *basic;          /* secret */
     char *identity_token; /* secret */
     char *helper;
-    size_t file; /* index of the file it stands in */
+    bool unusable; /* its "auth" is no credentials: only this registry suffers, as with podman */
+    size_t file;   /* index of the file it stands in */
 } AuthEntry;
 
 typedef struct RegistryAuth {

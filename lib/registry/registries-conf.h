@@ -47,6 +47,7 @@ typedef struct RegistryCredentials {
     const char *basic;          /* base64 of "user:password" (RFC 7617), or NULL */
     const char *identity_token; /* an OAuth 2 refresh token instead, or NULL */
     const char *file;           /* where they come from */
+    bool unusable;              /* there is an entry, and it is not the base64 of user:password */
     const char *helper;         /* the program that is said to have them; we do not run it. NULL = none */
 } RegistryCredentials;
 

@@ -19,6 +19,7 @@ typedef struct Host {
     bool settled;      /* nobody is waiting for the first ask any more */
     bool has_leader;
     Challenge challenge; /* its last challenge; NONE as long as it wants none */
+    bool open;           /* "/v2/" itself wants none */
     bool limited;        /* it does not want to be asked again for this long: */
     usec_t limited_usec; /* 0: it did not say for how long */
 } Host;
@@ -47,6 +48,9 @@ struct Ask {
     unsigned authorized; /* how often it was sent */
     bool early;          /* it answers a challenge that another image of this host got */
     bool waiting;        /* waits for the host's first ask */
+    bool based;          /* "/v2/" was asked for this one */
+    Error refusal;       /* what the registry said before that, */
+    int refusal_code;    /* and its -errno */
     HttpCall *call;
     registry_done_t on_done;
     void *userdata;
@@ -65,6 +69,11 @@ struct Registry {
 
 /* registry-client.c */
 int ask_send_step(Ask *a, Error *err) _must_check_;
+/* The tag by GET, from the beginning; ends the ask when it cannot be sent. */
+void ask_read_tag(Ask *a);
+bool ask_is_redirect(int status);
+/* Makes a->url what the answer redirects it to, within the limits: how often, and plain HTTP only where podman's files allow it. */
+int ask_follow(Ask *a, const HttpResponse *response, Error *err) _must_check_;
 /* Sends a request of this ask: it is counted, limited, and uses the host's authorities. */
 int ask_start_request(Ask *a, HttpRequest *request, http_done_t on_done, Error *err) _must_check_;
 /* Reports the end and frees the ask. err is NULL with r = 0. */
@@ -73,8 +82,16 @@ void ask_end(Ask *a, int r, ImageVerdict verdict, const Error *err, usec_t retry
 void ask_fail(Ask *a, int code, const char *id, usec_t retry_after_usec, const char *fmt, ...) _printf_(5, 6);
 /* Deals with a request that got no answer. */
 void ask_fail_http(Ask *a, int r, const Error *why);
-/* Deals with an answer that is not the wanted one; `who` answered. */
+/* What an answer that is not the wanted one means; `who` answered. Negative. */
+int ask_status_error(const Ask *a, const HttpResponse *response, const char *who, Error *err);
+/* The same as the end of the ask. */
 void ask_fail_status(Ask *a, const HttpResponse *response, const char *who);
+
+/* base-challenge.c */
+/* Whether that status may hide an image from somebody who has not said who he is. */
+bool ask_may_be_hidden(const Ask *a, int status);
+/* Looks for the challenge at "/v2/" and answers it; where there is none, the ask ends with what the registry has said. */
+void ask_base(Ask *a, const HttpResponse *response);
 
 /* bearer-token.c */
 /* After a 401: answers the challenge and repeats the step, or ends the ask. */

@@ -40,6 +40,7 @@ static void ask_free(Ask *a)
     http_call_free(a->call);
     registry_place_done(&a->place);
     remote_image_done(&a->remote);
+    error_done(&a->refusal);
     secret_free(a->authorization);
     free(a->name);
     free(a->tag);
@@ -116,27 +117,35 @@ static char *own_words(const HttpResponse *response)
     return safe ? text_printable(safe) : NULL;
 }
 
-void ask_fail_status(Ask *a, const HttpResponse *response, const char *who)
+int ask_status_error(const Ask *a, const HttpResponse *response, const char *who, Error *err)
 {
     int status = response->status;
     _cleanup_(freep) char *words = own_words(response);
     const char *colon = words ? ": " : "", *said = words ? words : "";
 
     if (status == 429)
-        ask_fail(a, EBUSY, "registry.rate-limited", response->retry_after_usec,
-                 "%s: %s has been asked too often (429)%s%.200s", a->name, who, colon, said);
-    else if (status >= 500)
-        ask_fail(a, EAGAIN, "registry.unavailable", response->retry_after_usec, "%s: %s does not work now (%d)%s%.200s",
-                 a->name, who, status, colon, said);
-    else if (status == 403)
-        ask_fail(a, EACCES, "registry.unauthorized", 0, "%s: %s does not allow to read this image (403)%s%.200s",
-                 a->name, who, colon, said);
-    else if (status == 404)
-        ask_fail(a, ENOENT, "registry.not-found", 0, "%s: %s has no such image or tag (404)%s%.200s", a->name, who,
-                 colon, said);
-    else
-        ask_fail(a, EBADMSG, "registry.bad-answer", 0, "%s: %s answers with an unexpected status (%d)%s%.200s", a->name,
-                 who, status, colon, said);
+        return error_set(err, EBUSY, "registry.rate-limited", "%s: %s has been asked too often (429)%s%.200s", a->name,
+                         who, colon, said);
+    if (status >= 500)
+        return error_set(err, EAGAIN, "registry.unavailable", "%s: %s does not work now (%d)%s%.200s", a->name, who,
+                         status, colon, said);
+    if (status == 403)
+        return error_set(err, EACCES, "registry.unauthorized", "%s: %s does not allow to read this image (403)%s%.200s",
+                         a->name, who, colon, said);
+    if (status == 404)
+        return error_set(err, ENOENT, "registry.not-found", "%s: %s has no such image or tag (404)%s%.200s", a->name,
+                         who, colon, said);
+    return error_set(err, EBADMSG, "registry.bad-answer", "%s: %s answers with an unexpected status (%d)%s%.200s",
+                     a->name, who, status, colon, said);
+}
+
+void ask_fail_status(Ask *a, const HttpResponse *response, const char *who)
+{
+    bool passes = response->status == 429 || response->status >= 500;
+    _cleanup_(error_done) Error err = {};
+    int r = ask_status_error(a, response, who, &err);
+
+    ask_end(a, r, IMAGE_NEW, &err, passes ? response->retry_after_usec : 0);
 }
 
 /* host[:port] of a URL that has passed url_check(). */
@@ -274,28 +283,41 @@ static bool try_plain(Ask *a, int r, const Error *why)
     return ask_send_step(a, &err) == 0;
 }
 
-static void follow(Ask *a, const HttpResponse *response)
+bool ask_is_redirect(int status)
 {
-    _cleanup_(error_done) Error err = {};
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+int ask_follow(Ask *a, const HttpResponse *response, Error *err)
+{
     _cleanup_(freep) char *url = NULL;
     const char *location = http_response_header(response, "Location", 0);
-    int r = location ? url_resolve(a->url, location, &url, &err) : -EINVAL;
+    int r = location ? url_resolve(a->url, location, &url, err) : -EINVAL;
 
     if (r == 0 && str_starts(url, "http:") && !url_same_origin(a->url, url)) {
         _cleanup_(freep) char *name = host_of(url);
 
         if (!name || !registry_conf_is_insecure(a->registry->options.conf, name))
-            r = error_set(&err, EPERM, "url.bad",
+            r = error_set(err, EPERM, "url.bad",
                           "it is plain HTTP, which podman's registries.conf does not allow for %s", name ? name : url);
     }
     if (r == 0 && ++a->redirects > REGISTRY_REDIRECTS_MAX)
-        r = error_set(&err, ELOOP, "url.bad", "there are more than %d redirects in a row", REGISTRY_REDIRECTS_MAX);
-    if (r == 0) {
-        a->elsewhere = a->elsewhere || !url_same_origin(a->url, url);
-        free(a->url);
-        a->url = TAKE_PTR(url);
+        r = error_set(err, ELOOP, "url.bad", "there are more than %d redirects in a row", REGISTRY_REDIRECTS_MAX);
+    if (r < 0)
+        return r;
+    a->elsewhere = a->elsewhere || !url_same_origin(a->url, url);
+    free(a->url);
+    a->url = TAKE_PTR(url);
+    return 0;
+}
+
+static void follow(Ask *a, const HttpResponse *response)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = ask_follow(a, response, &err);
+
+    if (r == 0)
         r = send(a, &err);
-    }
     if (r < 0)
         ask_fail(a, EBADMSG, "registry.bad-answer", 0, "%s: the registry's redirect is not followed: %s", a->name,
                  error_message(&err, r));
@@ -373,28 +395,35 @@ static void decide(Ask *a)
         ask_end(a, r, IMAGE_NEW, &err, 0);
 }
 
+void ask_read_tag(Ask *a)
+{
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    a->step = STEP_TAG;
+    r = ask_send_step(a, &err);
+    if (r < 0)
+        ask_end(a, r, IMAGE_NEW, &err, 0);
+}
+
 /* HEAD tells digest and kind, or the manifest itself has to be read. */
 static void take_head(Ask *a, const HttpResponse *response)
 {
     const char *digest = http_response_header(response, "Docker-Content-Digest", 0);
-    _cleanup_(error_done) Error err = {};
-    int r = 0;
+    int r;
 
     a->remote.kind = manifest_kind_of(http_response_header(response, "Content-Type", 0));
-    if (image_digest_is_valid(digest) && a->remote.kind != MANIFEST_UNKNOWN) {
-        r = remember(&a->remote.digest, digest);
-        if (r == 0 && a->remote.kind == MANIFEST_IMAGE)
-            r = remember(&a->remote.platform_digest, digest);
-        if (r == 0) {
-            decide(a);
-            return;
-        }
-    } else {
-        a->step = STEP_TAG;
-        r = ask_send_step(a, &err);
+    if (!image_digest_is_valid(digest) || a->remote.kind == MANIFEST_UNKNOWN) {
+        ask_read_tag(a);
+        return;
     }
-    if (r < 0)
-        ask_end(a, r, IMAGE_NEW, &err, 0);
+    r = remember(&a->remote.digest, digest);
+    if (r == 0 && a->remote.kind == MANIFEST_IMAGE)
+        r = remember(&a->remote.platform_digest, digest);
+    if (r == 0)
+        decide(a);
+    else
+        ask_fail(a, -r, "registry.bad-answer", 0, "%s: no memory", a->name);
 }
 
 static void take_manifest(Ask *a, const HttpResponse *response)
@@ -408,9 +437,10 @@ static void take_manifest(Ask *a, const HttpResponse *response)
         decide(a);
 }
 
-static bool is_redirect(int status)
+/* podman never sends HEAD: whatever stands in its way, GET is asked before it is believed. */
+static bool may_be_for_head_alone(const Ask *a, const HttpResponse *response)
 {
-    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+    return a->step == STEP_HEAD && response->status != 429 && response->retry_after_usec == 0;
 }
 
 static void take_answer(Ask *a, const HttpResponse *response)
@@ -423,16 +453,25 @@ static void take_answer(Ask *a, const HttpResponse *response)
         take_manifest(a, response);
     else if (status == 401)
         ask_authorize(a, response);
-    else if (is_redirect(status))
+    else if (ask_is_redirect(status))
         follow(a, response);
-    else if (a->step == STEP_HEAD && (status == 405 || status == 501)) { /* it does not know HEAD */
-        _cleanup_(error_done) Error err = {};
-
-        a->step = STEP_TAG;
-        if (ask_send_step(a, &err) < 0)
-            ask_end(a, -EBADMSG, IMAGE_NEW, &err, 0);
-    } else
+    else if (may_be_for_head_alone(a, response))
+        ask_read_tag(a);
+    else if (ask_may_be_hidden(a, status))
+        ask_base(a, response);
+    else
         ask_fail_status(a, response, "the registry");
+}
+
+/* It was reached, and what it said to HEAD was no HTTP, or nothing. */
+static bool breaks_at_head(const Ask *a, int r, const Error *why)
+{
+    static const char *const others[] = { "http.resolve", "http.connect", "http.timeout", "http.tls", "http.bad-url" };
+
+    for (size_t i = 0; i < ELEMENTSOF(others); i++)
+        if (str_equal(error_id(why), others[i]))
+            return false;
+    return a->step == STEP_HEAD && r != -ENOMEM;
 }
 
 static void on_answer(HttpCall *call, int r, const HttpResponse *response, const Error *err, void *userdata)
@@ -443,6 +482,10 @@ static void on_answer(HttpCall *call, int r, const HttpResponse *response, const
 
     (void) call;
     a->call = NULL;
+    if (r < 0 && breaks_at_head(a, r, err)) {
+        ask_read_tag(a);
+        return;
+    }
     if (r < 0) {
         if (!try_plain(a, r, err))
             ask_fail_http(a, r, err);

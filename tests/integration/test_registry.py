@@ -15,6 +15,7 @@ from tests.lab import isolate
 from tests.lab.authority import Authority
 from tests.lab.hostile_registry import HostileRegistry
 from tests.lab.registry import PrivateEtc, Registry, basic
+from tests.lab.registry_proxy import RegistryProxy
 from tests.lab.token_server import TokenServer
 from tests.lab.util import PATIENCE_SECONDS, box_of, free_port, program
 
@@ -219,10 +220,9 @@ def test_credentials_and_a_private_authority(lab, check, private_etc, authority)
         web = now()
         assert web["error"]["id"] == "registry.tls" and "certs.d" in web["error"]["message"] and web["later"] is False
         assert len(registry.asked("secbox/")) == asked
-        check.write_auth({"auths": {registry.address: {"auth": "no base64"}}})
-        found = check(("web", image, mine))
-        assert found.code == 1 and found.whole["error"]["id"] == "registry.config"
-        assert check.auth_file in found.whole["error"]["message"] and "no base64" not in found.log
+        private_etc.trust(registry.address, authority)
+        check.login(**{registry.address: "no base64"})
+        refused_because(f'"auth" of {registry.address} in {check.auth_file} is not the base64 of user:password')
 
 
 def test_token_authentication(lab, check, private_etc, authority):
@@ -453,6 +453,147 @@ def test_plain_http_only_where_podman_was_told_so(lab, check):
         found = check(("told", f"{told.address}/web:1", mine), ("not-told", f"{not_told.address}/web:1", mine))
     assert found.images["told"]["state"] == "current"
     assert found.images["not-told"]["error"]["id"] == "registry.tls" and not not_told.requests
+
+
+def manifests_of(kind, how):
+    """A fault for requests of one kind ("HEAD", "GET") for manifests; `how` answers them."""
+    def fault(h):
+        if h.command != kind or "/manifests/" not in h.path:
+            return False
+        how(h)
+        return True
+    return fault
+
+
+def hidden(status):
+    """Strangers are not told what is there; only /v2/ says that there is something to log in to."""
+    def fault(h):
+        if h.headers["Authorization"] == f"Basic {basic(USER, PASSWORD)}":
+            return False
+        if h.path == "/v2/":
+            h.say(401, [("WWW-Authenticate", 'Basic realm="lab"')])
+        else:
+            h.say(status)
+        return True
+    return fault
+
+
+def hang_up(h):
+    h.close_connection = True
+
+
+def signed_for_get(h):
+    """What a store of blobs does that a registry redirects to: the address is good for one method."""
+    if "?signed" not in h.path:
+        h.say(307, [("Location", h.path + "?signed=GET")])
+    elif h.command == "HEAD":
+        h.say(403)
+    else:
+        h.path = h.path.removesuffix("?signed=GET")
+        h.say(*h.fetch())
+
+
+def signed(h):
+    if "/manifests/1" in h.path:
+        signed_for_get(h)
+    return "/manifests/1" in h.path
+
+
+def token_by_a_detour(status):
+    """The token server answers under another path than the one that the challenge names."""
+    def fault(h):
+        path = h.path.split("?")[0]
+        if path == "/token":
+            h.say(status, [("Location", h.path.replace("/token", "/token/"))])
+        elif path == "/token/":
+            h.say(200, [("Content-Type", "application/json")], b'{"token":"from-the-detour"}')
+        elif h.headers["Authorization"] != "Bearer from-the-detour":
+            h.say(401, [("WWW-Authenticate", f'Bearer realm="http://{h.headers["Host"]}/token",service="lab"')])
+        else:
+            return False
+        return True
+    return fault
+
+
+PODMAN_CAN = {
+    **{f"R01 HEAD is answered with {status}": manifests_of("HEAD", lambda h, status=status: h.say(status))
+       for status in (400, 401, 403, 404, 405, 410, 500)},
+    "R01 HEAD is not answered": manifests_of("HEAD", hang_up),
+    "R01 the address of a manifest is signed for GET": signed,
+    "R02 strangers are answered with 404": hidden(404),
+    "R02 strangers are answered with 403": hidden(403),
+    **{f"R04 the token server redirects with {status}": token_by_a_detour(status) for status in (301, 302, 307, 308)},
+}
+
+
+def test_what_podman_can_pull_the_check_can_see(lab, registry, check, folder):
+    publish(lab, registry, "published-1")
+    mine = pull(lab, registry)
+    wanted = publish(lab, registry, "published-2")
+    with RegistryProxy(lab, registry.port) as front:
+        check.login(**{front.address: basic(USER, PASSWORD)})
+        image = f"{front.address}/web:1"
+
+        def pulled():
+            """podman is the measure."""
+            lab.podman("pull", "-q", "--authfile", check.auth_file, image)
+            digests = lab.podman("image", "inspect", "--format", "{{join .RepoDigests \" \"}}", image).stdout
+            lab.podman("rmi", "-f", image)
+            return f"{front.address}/web@{wanted}" in digests.split()
+
+        for what, fault in PODMAN_CAN.items():
+            with front.failing(fault):
+                web = check(("web", image, mine)).images["web"]
+                assert (what, web["state"], web.get("digest")) == (what, "new", wanted), web
+                assert pulled(), what
+
+        # R03: an index whose only entry for this machine says nothing of its platform
+        entry = {"mediaType": OCI, "digest": wanted, "size": len(registry.get(f"web/manifests/{wanted}").read())}
+        attestation = {**entry, "digest": "sha256:" + "b" * 64, "platform": {"os": "unknown", "architecture": "unknown"}}
+        for entries in ([entry], [attestation, entry]):
+            index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+
+            def unlabelled(h, index=index):
+                if h.path.endswith("/manifests/1") or digest_of(index) in h.path:
+                    h.say(200, [("Content-Type", OCI_INDEX), ("Docker-Content-Digest", digest_of(index))], index)
+                    return True
+                return False
+
+            with front.failing(unlabelled):
+                web = check(("web", image, mine)).images["web"]
+                assert (web["state"], web.get("platformDigest")) == ("new", wanted), web
+                assert pulled()
+
+        # R05: what is wrong with one registry's entry is that registry's trouble alone, and every form that podman takes is taken
+        wrapped = basic(USER, PASSWORD)
+        for auth in (wrapped, wrapped[:8] + "\n" + wrapped[8:], basic(USER, PASSWORD + "\0\0")):
+            for bad in ("no base64", basic("no", "colon").replace("=", ""), "bm8gY29sb24="):
+                check.login(**{front.address: auth, "other.example": bad})
+                with front.failing(hidden(403)):
+                    assert check(("web", image, mine)).images["web"]["state"] == "new", (auth, bad)
+                    assert pulled() or "\n" not in auth
+
+
+def test_nothing_of_ours_follows_a_token_server_elsewhere(lab, registry, check):
+    publish(lab, registry, "published-1")
+    with RegistryProxy(lab, registry.port) as front, HostileRegistry() as other:
+        lab.trust_registry(other.address)
+        other.rules = {"/token": lambda h: h.say(200, {}, b'{"token":"stranger"}')}
+
+        def fault(h):
+            if h.path.startswith("/token"):
+                h.say(307, [("Location", f"http://{other.address}/token")])
+            else:
+                h.say(401, [("WWW-Authenticate", f'Bearer realm="http://{front.address}/token",service="lab"')])
+            return True
+
+        for entry in (basic(USER, PASSWORD), {"identitytoken": PASSWORD}):
+            check.login(**{front.address: entry})
+            with front.failing(fault):
+                found = check(("web", f"{front.address}/web:1", lab.image_id("localhost/server:1")))
+            assert found.images["web"]["state"] == "unknown" and PASSWORD not in found.log
+    assert [path for _, path, _ in other.requests] == ["/token"]  # the identity token did not go there at all
+    assert not [headers for _, _, headers in other.requests if "Authorization" in headers]
 
 
 def test_a_request_that_makes_no_sense(check):

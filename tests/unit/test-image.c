@@ -181,6 +181,22 @@ static void test_index(void **state)
     _cleanup_(manifest_done) Manifest m = {};
     assert_int_equal(parse(INDEX_OF(ENTRY(OTHER, "arm64", "")), OCI_INDEX, &arm64, &m, NULL), 0);
     assert_string_equal(m.platform_digest, OTHER);
+    /* nor a platform at all, in OCI's form, where nothing fits better; docker's list always names one */
+    static const struct {
+        const char *entries, *type, *digest;
+    } unlabelled[] = {
+        { "{\"digest\":\"" OTHER "\"}", OCI_INDEX, OTHER },
+        { "{\"digest\":\"" OTHER "\",\"platform\":null}", OCI_INDEX, OTHER },
+        { "{\"digest\":\"" OTHER "\"}," ENTRY(PLATFORM, "arm64", ""), OCI_INDEX, PLATFORM },
+        { "{\"digest\":\"" OTHER "\"}", DOCKER_LIST, NULL },
+    };
+    for (size_t i = 0; i < ELEMENTSOF(unlabelled); i++) {
+        _cleanup_(freep) char *text = str_format(INDEX_OF("%s"), unlabelled[i].entries);
+        _cleanup_(manifest_done) Manifest found = {};
+
+        assert_int_equal(parse(text, unlabelled[i].type, &arm64, &found, NULL), 0);
+        assert_true(str_equal(found.platform_digest, unlabelled[i].digest));
+    }
 }
 
 static void test_image_manifest(void **state)

@@ -345,9 +345,6 @@ static void test_bad_auth_files(void **state)
     static const char *const bad[] = {
         "{",
         "[]",
-        "{\"auths\":{\"r.example\":{\"auth\":\"not base64\"}}}",
-        "{\"auths\":{\"r.example\":{\"auth\":\"bm9jb2xvbg==\"}}}",
-        "{\"auths\":{\"r.example\":{\"auth\":\"YTpiADpj\"}}}",
     };
     Files *f = *state;
 
@@ -364,6 +361,32 @@ static void test_bad_auth_files(void **state)
     put(f, "run/auth.json", ""); /* as podman leaves it behind */
     _cleanup_(registry_conf_freep) RegistryConf *c = load(f);
     assert_non_null(c);
+}
+
+/* What is no base64, has no colon, or a NUL in its middle, is no credentials for its own registry; the others keep theirs. */
+static void test_bad_auth_entries(void **state)
+{
+    static const char *const bad[] = { "not base64", "bm9jb2xvbg==", "YTpiADpj" };
+    Files *f = *state;
+
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+        _cleanup_(freep) char *text =
+            str_format("{\"auths\":{\"r.example\":{\"auth\":\"%s\"},\"wrapped.example\":{\"auth\":\"YTpi\\r\\nYw==\"},"
+                       "\"padded.example\":{\"auth\":\"YTpiYwAA\"}}}",
+                       bad[i]);
+        RegistryCredentials is = {};
+
+        put(f, "run/auth.json", text);
+        _cleanup_(registry_conf_freep) RegistryConf *c = load(f);
+        assert_true(registry_conf_credentials(c, "r.example", "web", &is));
+        assert_true(is.unusable && !is.basic);
+        assert_string_equal(is.file, f->auth);
+        for (size_t k = 0; k < 2; k++) {
+            assert_true(registry_conf_credentials(c, k ? "padded.example" : "wrapped.example", "web", &is));
+            assert_false(is.unusable);
+            assert_string_equal(is.basic, "YTpiYw=="); /* a:bc */
+        }
+    }
 }
 
 /* challenges */
@@ -507,6 +530,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_which_registries_conf, files_new, files_free),
         cmocka_unit_test_setup_teardown(test_authorities, files_new, files_free),
         cmocka_unit_test_setup_teardown(test_credentials, files_new, files_free),
+        cmocka_unit_test_setup_teardown(test_bad_auth_entries, files_new, files_free),
         cmocka_unit_test_setup_teardown(test_bad_auth_files, files_new, files_free),
         cmocka_unit_test_setup_teardown(test_short_names, files_new, files_free),
         cmocka_unit_test(test_challenges),
