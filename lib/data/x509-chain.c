@@ -11,6 +11,7 @@
 
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
+#include "lib/data/x509-issuer.h"
 
 #define FILE_MAX ((size_t) 256 * 1024)
 #define CERTIFICATES_MAX 16
@@ -98,8 +99,10 @@ static bool is_known(const Chain *c)
     _cleanup_(X509_STORE_freep) X509_STORE *store = X509_STORE_new();
     _cleanup_(X509_STORE_CTX_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 
-    if (!store || !ctx || X509_STORE_set_default_paths(store) != 1 ||
-        X509_STORE_CTX_init(ctx, store, sk_X509_value(c->certs, 0), c->certs) != 1)
+    if (!store || !ctx || X509_STORE_set_default_paths(store) != 1)
+        return false;
+    x509_store_choose_signers(store);
+    if (X509_STORE_CTX_init(ctx, store, sk_X509_value(c->certs, 0), c->certs) != 1)
         return false;
     X509_STORE_CTX_set_flags(ctx, X509_V_FLAG_NO_CHECK_TIME);
     bool known = X509_verify_cert(ctx) == 1;

@@ -3,11 +3,13 @@
 #include "lib/http/client-transfer.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <string.h>
 #include <strings.h>
 
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
+#include "lib/data/x509-issuer.h"
 #include "lib/http/client-address.h"
 
 #define RETRY_AFTER_MAX_SECONDS (7 * 86400)
@@ -166,6 +168,14 @@ static CURLcode set_method(CURL *e, const HttpRequest *request)
     return c == CURLE_OK ? curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, method) : c;
 }
 
+static CURLcode on_tls(CURL *e, void *ctx, void *userdata)
+{
+    (void) e;
+    (void) userdata;
+    x509_store_choose_signers(SSL_CTX_get_cert_store(ctx));
+    return CURLE_OK;
+}
+
 static CURLcode set_authorities(CURL *e, const HttpRequest *request)
 {
     char *folder = NULL;
@@ -188,7 +198,11 @@ static CURLcode set_authorities(CURL *e, const HttpRequest *request)
 
         c = curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob);
     }
-    return c;
+    if (c == CURLE_OK && request->client_cert)
+        c = curl_easy_setopt(e, CURLOPT_SSLCERT, request->client_cert);
+    if (c == CURLE_OK && request->client_key)
+        c = curl_easy_setopt(e, CURLOPT_SSLKEY, request->client_key);
+    return c == CURLE_OK ? curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, on_tls) : c;
 }
 
 static CURLcode set_peer(CURL *e, const HttpRequest *request)
@@ -308,6 +322,7 @@ int transfer_new(const HttpRequest *request, Transfer **ret, Error *err)
     t->on_data = request->on_data;
     t->may_connect = request->may_connect;
     t->userdata = request->userdata;
+    t->shows_cert = request->client_cert;
     t->timeout_usec = request->timeout_usec;
     t->impatient = request->connect_timeout_usec > 0 || request->stall_usec > 0;
     t->easy = curl_easy_init();
@@ -396,6 +411,9 @@ static int transfer_failed(const Transfer *t, CURLcode code, Error *err)
     if (code == CURLE_OPERATION_TIMEDOUT)
         return error_set(err, ETIMEDOUT, "http.timeout", "%s: no whole answer within %.1f s", t->what,
                          (double) t->timeout_usec / (double) USEC_PER_SEC);
+    if (strstr(detail, "alert certificate required") || (!t->shows_cert && strstr(detail, "alert bad certificate")))
+        return error_set(err, EPROTO, "http.client-certificate",
+                         "%s: the server wants a certificate of its clients (%s)", t->what, detail);
     for (size_t i = 0; i < ELEMENTSOF(failures); i++)
         if (failures[i].code == code)
             return error_set(err, failures[i].error, failures[i].id, "%s: %s%s%s", t->what, detail,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "lib/base/user-name.h"
+#include "lib/data/x509-issuer.h"
 #include "lib/net/stream-impl.h"
 
 /* ALPN's wire form: one name with its length in front. */
@@ -84,6 +85,7 @@ int tls_new_client(const char *ca_file, Tls **ret, Error *err)
         SSL_CTX_free(ctx);
         return r;
     }
+    x509_store_choose_signers(SSL_CTX_get_cert_store(ctx));
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     (void) SSL_CTX_set_alpn_protos(ctx, alpn_http, ALPN_HTTP_SIZE);
     *ret = (Tls *) ctx;

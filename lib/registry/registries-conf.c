@@ -330,19 +330,58 @@ static int read_authorities(const char *folder, char **ret, Error *err)
     return r;
 }
 
-/* The first folder that is there counts, as for podman. */
-int registry_conf_authorities(const RegistryConf *c, const char *host, char **ret, Error *err)
+/* The first folder that is there counts, as for podman; NULL when there is none. */
+static char *certs_of(const RegistryConf *c, const char *host)
 {
-    *ret = NULL;
     if (strchr(host, '/') || str_starts(host, "."))
-        return 0;
+        return NULL;
     for (size_t i = 0; i < ELEMENTSOF(c->certs); i++) {
         _cleanup_(freep) char *folder = c->certs[i] ? str_format("%s/%s", c->certs[i], host) : NULL;
         struct stat st;
 
         if (folder && stat(folder, &st) == 0)
-            return read_authorities(folder, ret, err);
+            return TAKE_PTR(folder);
     }
+    return NULL;
+}
+
+int registry_conf_authorities(const RegistryConf *c, const char *host, char **ret, Error *err)
+{
+    _cleanup_(freep) char *folder = certs_of(c, host);
+
+    *ret = NULL;
+    return folder ? read_authorities(folder, ret, err) : 0;
+}
+
+static int is_cert(const struct dirent *d)
+{
+    return str_ends(d->d_name, ".cert");
+}
+
+/* TLS is shown one certificate: the first by name. */
+int registry_conf_client_cert(const RegistryConf *c, const char *host, char **ret_cert, char **ret_key, Error *err)
+{
+    _cleanup_(freep) char *folder = certs_of(c, host), *cert = NULL, *key = NULL;
+    struct dirent **names = NULL;
+    int n = folder ? scandir(folder, &names, is_cert, alphasort) : 0;
+
+    *ret_cert = *ret_key = NULL;
+    if (n > 0) {
+        cert = str_format("%s/%s", folder, names[0]->d_name);
+        key = str_format("%s/%.*s.key", folder, (int) (strlen(names[0]->d_name) - strlen(".cert")), names[0]->d_name);
+    }
+    for (int i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+    if (n <= 0)
+        return 0;
+    if (!cert || !key)
+        return error_set(err, ENOMEM, "registry.config", "no memory");
+    if (access(key, R_OK) < 0)
+        return error_set_at(err, errno, "registry.config", key, 0, NULL,
+                            "cannot read %s, the key that belongs to %s: %s", key, cert, strerror(errno));
+    *ret_cert = TAKE_PTR(cert);
+    *ret_key = TAKE_PTR(key);
     return 0;
 }
 

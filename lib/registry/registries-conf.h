@@ -43,6 +43,11 @@ bool registry_conf_is_insecure(const RegistryConf *c, const char *host);
 /* PEM text of the private authorities of host[:port], NULL when there are none. Errors: registry.config. */
 int registry_conf_authorities(const RegistryConf *c, const char *host, char **ret, Error *err) _must_check_;
 
+/* The files of a certificate that host[:port] may be shown (NAME.cert and NAME.key in podman's certs.d), both NULL when there is
+ * none; new strings. Errors: registry.config, for one without the other, as podman has it. */
+int registry_conf_client_cert(const RegistryConf *c, const char *host, char **ret_cert, char **ret_key,
+                              Error *err) _must_check_;
+
 typedef struct RegistryCredentials {
     const char *basic;          /* base64 of "user:password" (RFC 7617), or NULL */
     const char *identity_token; /* an OAuth 2 refresh token instead, or NULL */

@@ -11,12 +11,13 @@ typedef struct Ask Ask;
 
 /* A registry's address. Its first ask goes ahead and finds out how to speak to it; the others wait for that. */
 typedef struct Host {
-    char *name;        /* host[:port] to connect to */
-    char *authorities; /* PEM, or NULL */
-    bool insecure;     /* plain HTTP is allowed */
-    bool plain;        /* and it speaks plain HTTP */
-    bool answered;     /* it has answered, one way or the other */
-    bool settled;      /* nobody is waiting for the first ask any more */
+    char *name;                     /* host[:port] to connect to */
+    char *authorities;              /* PEM, or NULL */
+    char *client_cert, *client_key; /* files, or NULL */
+    bool insecure;                  /* plain HTTP is allowed */
+    bool plain;                     /* and it speaks plain HTTP */
+    bool answered;                  /* it has answered, one way or the other */
+    bool settled;                   /* nobody is waiting for the first ask any more */
     bool has_leader;
     Challenge challenge; /* its last challenge; NONE as long as it wants none */
     bool open;           /* "/v2/" itself wants none */

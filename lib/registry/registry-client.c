@@ -86,6 +86,8 @@ void ask_fail_http(Ask *a, int r, const Error *why)
         { "http.connect", "registry.offline", "the registry cannot be reached now" },
         { "http.timeout", "registry.offline", "the registry does not answer in time" },
         { "http.tls", "registry.tls", "the registry's certificate is not accepted" },
+        { "http.client-certificate", "registry.tls",
+          "the registry wants a certificate of its clients: put client.cert and client.key into podman's certs.d" },
         { "http.bad-url", "registry.bad-answer", "the registry leads to an unusable address" },
         { "http.too-large", "registry.bad-answer", "the registry's answer is too long" },
     };
@@ -181,6 +183,10 @@ int ask_start_request(Ask *a, HttpRequest *request, http_done_t on_done, Error *
     if (r < 0)
         return r;
     request->ca_pem = authorities ? authorities : a->elsewhere ? NULL : a->host->authorities;
+    if (!a->elsewhere) {
+        request->client_cert = a->host->client_cert;
+        request->client_key = a->host->client_key;
+    }
     request->ca_advice = "check the clock, and put a private authority into podman's certs.d";
     request->keep_headers = kept_headers;
     request->reuse = true;
@@ -466,7 +472,9 @@ static void take_answer(Ask *a, const HttpResponse *response)
 /* It was reached, and what it said to HEAD was no HTTP, or nothing. */
 static bool breaks_at_head(const Ask *a, int r, const Error *why)
 {
-    static const char *const others[] = { "http.resolve", "http.connect", "http.timeout", "http.tls", "http.bad-url" };
+    static const char *const others[] = {
+        "http.resolve", "http.connect", "http.timeout", "http.tls", "http.client-certificate", "http.bad-url"
+    };
 
     for (size_t i = 0; i < ELEMENTSOF(others); i++)
         if (str_equal(error_id(why), others[i]))
@@ -527,6 +535,8 @@ static void host_free(void *value)
     challenge_done(&h->challenge);
     free(h->name);
     free(h->authorities);
+    free(h->client_cert);
+    free(h->client_key);
     free(h);
 }
 
@@ -587,6 +597,8 @@ static int find_host(Registry *r, const RegistryPlace *place, Host **ret, Error 
         h->insecure = place->insecure;
         h->name = strdup(place->host);
         k = h->name ? registry_conf_authorities(r->options.conf, place->registry, &h->authorities, err) : -ENOMEM;
+        if (k == 0)
+            k = registry_conf_client_cert(r->options.conf, place->registry, &h->client_cert, &h->client_key, err);
         if (k == 0)
             k = map_put(r->hosts, key, h);
         if (k < 0) {

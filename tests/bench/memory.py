@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Memory of the idle, connected management programs beside a Node program that holds one idle WebSocket, all over TLS."""
+import contextlib
 import os
 import re
 import shutil
@@ -7,11 +8,11 @@ import subprocess
 import time
 
 from tests.lab import isolate
+from tests.lab.authority import trusted_by_the_system
 from tests.lab.box import Box
 from tests.lab.gateway import Gateway
 from tests.lab.util import ROOT, Daemon, program, wait_until
 
-AUTHORITIES = "/etc/ssl/certs"
 NODE_CLIENT = os.path.join(ROOT, "tests", "bench", "ws-idle.js")
 IDLE_SECONDS = 2
 
@@ -32,21 +33,6 @@ def make_certificate(folder):
                     key, "-out", cert, "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1"],
                    check=True, capture_output=True)
     return cert, key
-
-
-def trust(folder, cert):
-    """Makes the certificate one of the system's authorities, in our own mount namespace only. What a box's mgmt-agent.env
-    has to say beyond that: nothing; elsewhere it names the certificate."""
-    if not isolate.is_isolated():
-        return {"CLOUD_CA_FILE": cert}
-    copy = os.path.join(folder, "authorities")
-    subprocess.run(["cp", "-a", AUTHORITIES, copy], check=True)
-    name = subprocess.run(["openssl", "x509", "-noout", "-hash", "-in", cert], check=True, capture_output=True, text=True).stdout
-    shutil.copy(cert, os.path.join(copy, f"{name.strip()}.0"))
-    with open(cert, "rb") as f, open(os.path.join(copy, "ca-certificates.crt"), "ab") as out:
-        shutil.copyfileobj(f, out)
-    subprocess.run(["mount", "--bind", copy, AUTHORITIES], check=True)
-    return {}
 
 
 def without_own_authorities(env):
@@ -104,14 +90,21 @@ class Memory:
 
 def run(suite, lab, folder):
     cert, key = make_certificate(folder)
-    env = trust(folder, cert)
+    with contextlib.ExitStack() as stack:
+        if isolate.is_isolated():
+            stack.enter_context(trusted_by_the_system(folder, cert))
+        measure(suite, lab, folder, (cert, key), {} if isolate.is_isolated() else {"CLOUD_CA_FILE": cert})
+
+
+def measure(suite, lab, folder, tls, env):
+    cert = tls[0]
     server = os.path.join(os.path.dirname(os.path.dirname(program("x"))), "tests", "ws-echo-server")
     ours_alone = private_libraries(os.path.join(folder, "lib-ours"), program("mgmt-agent"), program("mgmt-link"))
     peer_alone = private_libraries(os.path.join(folder, "lib-node"), shutil.which("node"))
     version = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    with Gateway(os.path.join(folder, "gateway"), tls=(cert, key)) as gateway:
+    with Gateway(os.path.join(folder, "gateway"), tls=tls) as gateway:
         memory = Memory(lab, folder, gateway, cert, env)
-        echo = subprocess.Popen([server, cert, key], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        echo = subprocess.Popen([server, *tls], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             url = f"wss://127.0.0.1:{echo.stdout.readline().split()[1]}/"
             for label, ours, peer in (("proportional", {}, {}),

@@ -5,6 +5,8 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
+import ssl
 import subprocess
 import threading
 
@@ -12,7 +14,7 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.lab import isolate
-from tests.lab.authority import Authority
+from tests.lab.authority import Authority, trusted_by_the_system
 from tests.lab.hostile_registry import HostileRegistry
 from tests.lab.registry import PrivateEtc, Registry, basic
 from tests.lab.registry_proxy import RegistryProxy
@@ -572,6 +574,51 @@ def test_what_podman_can_pull_the_check_can_see(lab, registry, check, folder):
                 with front.failing(hidden(403)):
                     assert check(("web", image, mine)).images["web"]["state"] == "new", (auth, bad)
                     assert pulled() or "\n" not in auth
+
+
+def test_certs_d_adds_to_the_authorities_of_the_system(lab, registry, check, private_etc, authority, folder):
+    """R13: of last year, and under the name of the one that signs now."""
+    publish(lab, registry, "published-1")
+    with RegistryProxy(lab, registry.port, authority.server_context("system")) as front:
+        private_etc.trust(front.address, Authority(os.path.join(folder, "last-year")))
+        image = f"{front.address}/web:1"
+
+        def state():
+            return check(("web", image, lab.image_id("localhost/server:1"))).images["web"]
+
+        assert state()["error"]["id"] == "registry.tls"
+        with trusted_by_the_system(folder, authority.file):
+            web = state()
+            assert web["state"] == "new", web
+            lab.podman("pull", "-q", image)
+            lab.podman("rmi", "-f", image)
+
+
+def test_a_registry_that_wants_a_certificate_of_its_clients(lab, registry, check, private_etc, authority):
+    """R11"""
+    publish(lab, registry, "published-1")
+    context = authority.server_context("strict")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.file)
+    with RegistryProxy(lab, registry.port, context) as front:
+        private_etc.trust(front.address, authority)
+        image = f"{front.address}/web:1"
+
+        def state():
+            return check(("web", image, lab.image_id("localhost/server:1"))).images["web"]
+
+        web = state()
+        assert web["error"]["id"] == "registry.tls" and "wants a certificate" in web["error"]["message"] and not web["later"], web["error"]["message"]
+        certificate, key = authority.issue("box")
+        for name, source in (("client.cert", certificate), ("client.key", key)):
+            shutil.copy(source, os.path.join(private_etc.dir, "certs.d", front.address, name))
+            os.chmod(os.path.join(private_etc.dir, "certs.d", front.address, name), 0o644)
+        assert state()["state"] == "new"
+        lab.podman("pull", "-q", image)
+        lab.podman("rmi", "-f", image)
+        os.unlink(os.path.join(private_etc.dir, "certs.d", front.address, "client.key"))
+        found = check(("web", image, lab.image_id("localhost/server:1")))
+        assert "client.key" in found.log and "registry.config" in found.log
 
 
 def test_nothing_of_ours_follows_a_token_server_elsewhere(lab, registry, check):
