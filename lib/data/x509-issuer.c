@@ -2,6 +2,7 @@
 #include "lib/data/x509-issuer.h"
 
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
 
@@ -58,4 +59,9 @@ static int find_signer(X509 **ret, X509_STORE_CTX *ctx, X509 *cert)
 void x509_store_choose_signers(X509_STORE *store)
 {
     X509_STORE_set_get_issuer(store, find_signer);
+}
+
+void x509_tls_choose_signers(void *ssl_ctx)
+{
+    x509_store_choose_signers(SSL_CTX_get_cert_store(ssl_ctx));
 }

@@ -8,3 +8,5 @@
 
 /* Makes the store choose the authority whose key verifies the signature, one that is in its time before others. */
 void x509_store_choose_signers(X509_STORE *store);
+/* The same for the store of an SSL_CTX. */
+void x509_tls_choose_signers(void *ssl_ctx);

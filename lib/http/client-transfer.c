@@ -3,7 +3,6 @@
 #include "lib/http/client-transfer.h"
 
 #include <errno.h>
-#include <openssl/ssl.h>
 #include <string.h>
 #include <strings.h>
 
@@ -172,7 +171,7 @@ static CURLcode on_tls(CURL *e, void *ctx, void *userdata)
 {
     (void) e;
     (void) userdata;
-    x509_store_choose_signers(SSL_CTX_get_cert_store(ctx));
+    x509_tls_choose_signers(ctx);
     return CURLE_OK;
 }
 

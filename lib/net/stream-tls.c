@@ -85,7 +85,7 @@ int tls_new_client(const char *ca_file, Tls **ret, Error *err)
         SSL_CTX_free(ctx);
         return r;
     }
-    x509_store_choose_signers(SSL_CTX_get_cert_store(ctx));
+    x509_tls_choose_signers(ctx);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     (void) SSL_CTX_set_alpn_protos(ctx, alpn_http, ALPN_HTTP_SIZE);
     *ret = (Tls *) ctx;

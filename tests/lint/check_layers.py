@@ -11,7 +11,7 @@ LIB_ROOMS = {
     "data": ("base",),
     "cli": ("base", "data"),
     "event": ("base",),
-    "net": ("base", "event"),
+    "net": ("base", "data", "event"),
     "http": ("base", "data", "event", "net"),
     "websocket": ("base", "data", "event", "net", "http"),
     "mux": ("base", "data", "event", "websocket"),

@@ -98,8 +98,7 @@ static void test_others_are_refused(void **state)
 {
     (void) state;
     assert_int_equal(verdict((const char *const[]) { "old", NULL }), X509_V_ERR_CERT_SIGNATURE_FAILURE);
-    assert_int_equal(verdict((const char *const[]) { "old", "stranger", NULL }),
-                     X509_V_ERR_CERT_SIGNATURE_FAILURE);
+    assert_int_equal(verdict((const char *const[]) { "old", "stranger", NULL }), X509_V_ERR_CERT_SIGNATURE_FAILURE);
     assert_int_equal(verdict((const char *const[]) { NULL }), X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
 }
 
