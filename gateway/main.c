@@ -46,6 +46,7 @@ int main(int argc, char **argv)
         { "photo-days", "N", "how long photos are kept after their events (30)", &s.photo_days, NULL },
         { "env-file", "FILE", "where " DATABASE_VARIABLE " is found when it is not set (" GATEWAY_ENV_FILE ")",
           &s.env_file, NULL },
+        { "role", "ROLE", "what the token is for: admin, operator or viewer (operator)", &s.role, NULL },
         { "json", NULL, "one JSON document on stdout", NULL, &s.json },
         {},
     };
@@ -53,7 +54,7 @@ int main(int argc, char **argv)
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
           "listen state issuer cert key proxy-protocol forwarded-for token-hours bootstrap-hours accept-rate "
           "accept-burst webhook-ca webhook-networks webhook-tries photo-days" },
-        { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, "env-file" },
+        { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, "env-file role" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },
         { "migrate", "", 0, 0, "bring the database schema up to date (serve does it too)", verb_migrate, "env-file" },

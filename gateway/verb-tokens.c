@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gateway/verb-tokens.h"
+#include "gateway/auth/roles.h"
 #include "gateway/auth/secrets.h"
 #include "lib/postgres/run.h"
 #include "gateway/store/schema.h"
@@ -61,6 +62,8 @@ static bool name_is_valid(const char *name)
 
 int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
 {
+    const Settings *s = userdata;
+    OperatorRole role = ROLE_OPERATOR;
     char hash[SECRET_HASH_SIZE];
     _cleanup_(secret_freep) char *secret = NULL;
     _cleanup_(store_rows_freep) StoreRows *rows = NULL;
@@ -68,10 +71,14 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
         fprintf(stderr, "secbox-gateway: a token's name is 1 to %d letters, digits and . _ @ -\n", NAME_SIZE_MAX);
         return EXIT_USAGE;
     }
+    if (s->role && operator_role_parse(s->role, &role) < 0) {
+        fprintf(stderr, "secbox-gateway: a token's role is admin, operator or viewer, not %s\n", s->role);
+        return EXIT_USAGE;
+    }
     int r = secret_make(OPERATOR_TOKEN_PREFIX, &secret, hash);
     if (r < 0)
         return fail(userdata, NULL, r);
-    const Statement add = sql_token_add(argv[0], hash);
+    const Statement add = sql_token_add(argv[0], hash, operator_role_to_string(role));
     int code = run(userdata, &add, &rows);
     if (code != EXIT_OK)
         return code;
@@ -84,7 +91,7 @@ int verb_tokens_add(int argc _unused_, char **argv, void *userdata)
     return EXIT_OK;
 }
 
-/* {"tokens": [{"name", "createdAt", "revokedAt"}]} */
+/* {"tokens": [{"name", "role", "createdAt", "revokedAt"}]} */
 static cJSON *tokens_json(const StoreRows *rows)
 {
     _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
@@ -94,6 +101,7 @@ static cJSON *tokens_json(const StoreRows *rows)
         cJSON *token = cJSON_CreateObject();
 
         if (json_append(list, token) < 0 || json_add_string(token, "name", store_rows_get(rows, i, 0)) < 0 ||
+            json_add_string(token, "role", store_rows_get(rows, i, 3)) < 0 ||
             json_add_string(token, "createdAt", store_rows_get(rows, i, 1)) < 0 ||
             json_add_string(token, "revokedAt", store_rows_get(rows, i, 2)) < 0)
             return NULL;
@@ -116,8 +124,8 @@ int verb_tokens_list(int argc _unused_, char **argv _unused_, void *userdata)
     for (size_t i = 0; code == EXIT_OK && i < store_rows_count(rows); i++) {
         const char *revoked = store_rows_get(rows, i, 2);
 
-        printf("%-24s  %s  %s%s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 1),
-               revoked ? "revoked " : "good", revoked ? revoked : "");
+        printf("%-24s  %-8s  %s  %s%s\n", store_rows_get(rows, i, 0), store_rows_get(rows, i, 3),
+               store_rows_get(rows, i, 1), revoked ? "revoked " : "good", revoked ? revoked : "");
     }
     return code;
 }

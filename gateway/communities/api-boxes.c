@@ -63,7 +63,7 @@ static void ban_status(Request *c)
 }
 
 const Route box_routes[] = {
-    { "GET", "/v1/communities/*/boxes", ACCESS_OPERATOR, boxes, "its boxes, and which version they have" },
-    { "GET", "/v1/communities/*/bans/*/status", ACCESS_OPERATOR, ban_status, "which boxes know a ban, since when" },
+    { "GET", "/v1/communities/*/boxes", ACCESS_VIEWER, boxes, "its boxes, and which version they have" },
+    { "GET", "/v1/communities/*/bans/*/status", ACCESS_VIEWER, ban_status, "which boxes know a ban, since when" },
     {},
 };

@@ -352,12 +352,12 @@ static void delete_row(Request *c)
 }
 
 const Route community_routes[] = {
-    { "GET", "/v1/communities", ACCESS_OPERATOR, list_communities, "all communities" },
-    { "GET", "/v1/communities/*", ACCESS_OPERATOR, show, "one community" },
+    { "GET", "/v1/communities", ACCESS_VIEWER, list_communities, "all communities" },
+    { "GET", "/v1/communities/*", ACCESS_VIEWER, show, "one community" },
     { "PUT", "/v1/communities/*", ACCESS_OPERATOR, put, "add or change a community" },
-    { "DELETE", "/v1/communities/*", ACCESS_OPERATOR, delete_row, "delete an empty community" },
-    { "GET", "/v1/communities/*/*", ACCESS_OPERATOR, list, "its units, users, guests or bans" },
-    { "GET", "/v1/communities/*/*/*", ACCESS_OPERATOR, show, "one of them" },
+    { "DELETE", "/v1/communities/*", ACCESS_ADMIN, delete_row, "delete an empty community" },
+    { "GET", "/v1/communities/*/*", ACCESS_VIEWER, list, "its units, users, guests or bans" },
+    { "GET", "/v1/communities/*/*/*", ACCESS_VIEWER, show, "one of them" },
     { "PUT", "/v1/communities/*/*/*", ACCESS_OPERATOR, put, "add or change one" },
     { "DELETE", "/v1/communities/*/*/*", ACCESS_OPERATOR, delete_row, "delete one" },
     {},

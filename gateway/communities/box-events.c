@@ -294,7 +294,7 @@ static void list(Request *c)
 }
 
 const Route box_event_routes[] = {
-    { "GET", "/v1/communities/*/events", ACCESS_OPERATOR, list, "what its boxes have reported" },
+    { "GET", "/v1/communities/*/events", ACCESS_VIEWER, list, "what its boxes have reported" },
     {},
 };
 

@@ -437,7 +437,7 @@ static void show(Request *c)
 }
 
 const Route photo_routes[] = {
-    { "GET", "/v1/communities/*/photos/*", ACCESS_OPERATOR, show, "a photo that an event names" },
+    { "GET", "/v1/communities/*/photos/*", ACCESS_VIEWER, show, "a photo that an event names" },
     {},
 };
 

@@ -229,7 +229,7 @@ static void show(Request *c)
 const Route deployment_routes[] = {
     { "POST", "/v1/devices/*/compose-snapshot", ACCESS_OPERATOR, push, "push a compose file" },
     { "POST", "/v1/devices/*/rollback", ACCESS_OPERATOR, roll_back, "back to what it ran before" },
-    { "GET", "/v1/devices/*/deployments", ACCESS_OPERATOR, list, "what was pushed" },
-    { "GET", "/v1/devices/*/deployments/*", ACCESS_OPERATOR, show, "one deployment, live" },
+    { "GET", "/v1/devices/*/deployments", ACCESS_VIEWER, list, "what was pushed" },
+    { "GET", "/v1/devices/*/deployments/*", ACCESS_VIEWER, show, "one deployment, live" },
     {},
 };

@@ -362,11 +362,11 @@ static void remove_device(Request *c)
 }
 
 const Route device_routes[] = {
-    { "GET", "/v1/devices", ACCESS_OPERATOR, list, "all devices" },
+    { "GET", "/v1/devices", ACCESS_VIEWER, list, "all devices" },
     { "POST", "/v1/devices", ACCESS_OPERATOR, add, "add a device" },
-    { "GET", "/v1/devices/*", ACCESS_OPERATOR, show, "one device" },
+    { "GET", "/v1/devices/*", ACCESS_VIEWER, show, "one device" },
     { "PATCH", "/v1/devices/*", ACCESS_OPERATOR, relabel, "change its labels" },
-    { "DELETE", "/v1/devices/*", ACCESS_OPERATOR, remove_device, "forget it for good" },
+    { "DELETE", "/v1/devices/*", ACCESS_ADMIN, remove_device, "forget it for good" },
     { "POST", "/v1/devices/*/bootstrap", ACCESS_OPERATOR, renew_bootstrap, "a new bootstrap token" },
     { "POST", "/v1/devices/*/block", ACCESS_OPERATOR, block, "keep a device out" },
     { "POST", "/v1/devices/*/unblock", ACCESS_OPERATOR, unblock, "let it in again" },

@@ -21,6 +21,6 @@ static void on_list(Request *c)
 }
 
 const Route audit_routes[] = {
-    { "GET", "/v1/audit", ACCESS_OPERATOR, on_list, "who did what" },
+    { "GET", "/v1/audit", ACCESS_VIEWER, on_list, "who did what" },
     {},
 };

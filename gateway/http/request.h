@@ -18,8 +18,11 @@ typedef void (*request_rows_t)(Request *c, const StoreRows *rows);
 /* Whoever waits and whoever tells agree on what the news points to; NULL: the time is over. */
 typedef void (*request_news_t)(Request *c, const void *news);
 
+/* Who may. The first three take a named operator token with that role, or with one that may more. */
 typedef enum RouteAccess {
-    ACCESS_OPERATOR, /* a named operator token */
+    ACCESS_ADMIN,    /* what cannot be taken back, and where data goes */
+    ACCESS_OPERATOR, /* what changes boxes or data, and logging in to boxes */
+    ACCESS_VIEWER,   /* what changes nothing */
     ACCESS_ANYONE,   /* the handler checks for itself (boxes) */
     ACCESS_ALWAYS,   /* the same, even while the gateway starts */
 } RouteAccess;

@@ -142,7 +142,7 @@ static void request_start(const Router *r, Request *c)
         code = error_set(&err, ENOENT, "device.not-found", "there is no such device here");
     if (code < 0)
         request_fail(c, code, &err);
-    else if (access == ACCESS_OPERATOR)
+    else if (access < ACCESS_ANYONE)
         operator_authorize(c);
     else
         c->route->handler(c);

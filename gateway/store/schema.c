@@ -180,6 +180,14 @@ static const SchemaStep schema_steps[] = {
     { 12, schema_pass_key_row },
     { 13, schema_webhooks },
     { 14, schema_photos },
+    /* Tokens from before could do all, and go on; somebody is told to look at them. A gateway of that time makes such, too. */
+    { 15,
+      "ALTER TABLE operator_tokens ADD COLUMN role text NOT NULL DEFAULT 'admin'"
+      " CHECK (role IN ('admin', 'operator', 'viewer'));\n"
+      "INSERT INTO audit(actor, action, alarm, detail) SELECT 'gateway', 'token.roles', true, jsonb_build_object("
+      "'admins', jsonb_agg(name ORDER BY name), 'message', 'tokens have roles now, and these, from before, are admin: "
+      "revoke what should be able to do less, and add it again with --role')"
+      " FROM operator_tokens WHERE revoked_at IS NULL HAVING count(*) > 0;\n" },
     {},
 };
 

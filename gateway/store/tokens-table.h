@@ -4,11 +4,11 @@
 
 #include "lib/postgres/statement.h"
 
-/* 0 name: of the token with this hash that is not revoked. */
+/* 0 name, 1 role: of the token with this hash that is not revoked. */
 Statement sql_token_owner(const char *hash);
 /* 0 name: none when there is a good token of that name already. */
-Statement sql_token_add(const char *name, const char *hash);
-/* 0 name, 1 since when, 2 "good" or "revoked" with the time. */
+Statement sql_token_add(const char *name, const char *hash, const char *role);
+/* 0 name, 1 since when, 2 when it was revoked, 3 role. */
 Statement sql_tokens(void);
 /* 0 name: none when there is no good token of that name. */
 Statement sql_token_revoke(const char *name);

@@ -246,10 +246,10 @@ static void test(Request *c)
 }
 
 const Route webhook_routes[] = {
-    { "GET", "/v1/communities/*/webhook", ACCESS_OPERATOR, show, "where its events are sent on to" },
-    { "PUT", "/v1/communities/*/webhook", ACCESS_OPERATOR, set, "send its events on to a URL" },
-    { "DELETE", "/v1/communities/*/webhook", ACCESS_OPERATOR, remove_webhook, "send them on no more" },
-    { "GET", "/v1/communities/*/webhook/dead", ACCESS_OPERATOR, list_dead, "events that the receiver did not take" },
+    { "GET", "/v1/communities/*/webhook", ACCESS_VIEWER, show, "where its events are sent on to" },
+    { "PUT", "/v1/communities/*/webhook", ACCESS_ADMIN, set, "send its events on to a URL" },
+    { "DELETE", "/v1/communities/*/webhook", ACCESS_ADMIN, remove_webhook, "send them on no more" },
+    { "GET", "/v1/communities/*/webhook/dead", ACCESS_VIEWER, list_dead, "events that the receiver did not take" },
     { "POST", "/v1/communities/*/webhook/retry", ACCESS_OPERATOR, retry, "try these again" },
     { "POST", "/v1/communities/*/webhook/test", ACCESS_OPERATOR, test, "send the receiver a test" },
     {},

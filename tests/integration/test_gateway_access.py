@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -372,6 +373,69 @@ def test_operator_tokens_for_programs(gw):
     tokens = {t["name"]: t for t in json.loads(gw.run("tokens", "list", "--json"))["tokens"]}
     assert "revokedAt" not in tokens["kept@example"] and tokens["kept@example"]["createdAt"].endswith("Z")
     assert tokens["gone@example"]["revokedAt"] >= tokens["gone@example"]["createdAt"]
+
+
+def by_role(gw, role):
+    """A request as somebody with that role."""
+    token = gw.run("tokens", "add", f"{role}-{time.monotonic_ns()}", "--role", role).strip()
+    return lambda method, path, body=None: gw.raw(method, path, body, {"Authorization": f"Bearer {token}"})
+
+
+def test_a_role_is_enough_or_names_the_one_that_is(gw, device):
+    viewer, operator, admin = (by_role(gw, role) for role in ("viewer", "operator", "admin"))
+    path = f"/v1/devices/{device.id}"
+    for path_of_all in ("/v1/devices", path, f"{path}/deployments", "/v1/grants", "/v1/rollouts", "/v1/communities", "/v1/audit"):
+        assert viewer("GET", path_of_all).status == 200, path_of_all
+    for method, what, body in (("POST", "/v1/devices", {"id": "other", "labels": {}}), ("POST", f"{path}/block", None),
+                               ("PATCH", path, {"labels": {"a": "b"}}), ("DELETE", path, None),
+                               ("POST", f"{path}/compose-snapshot", {"compose": "services: {}"}),
+                               ("GET", f"{path}/bridge", None), ("POST", "/v1/rollouts", {}), ("POST", "/v1/grants", {}),
+                               ("PUT", "/v1/communities/c1", {"name": "C"})):
+        answer = viewer(method, what, body)
+        assert (answer.status, error_id(answer)) == (403, "auth.role"), (method, what, answer)
+    assert "a token with the role operator, and that of viewer-" in answer.json["error"]["message"], answer
+    assert operator("PATCH", path, {"labels": {"a": "b"}}).status == 200
+    answer = operator("DELETE", path)
+    assert (answer.status, error_id(answer)) == (403, "auth.role") and "--role admin" in answer.json["error"]["message"], answer
+    assert viewer("GET", path).json["device"]["labels"]["a"] == "b"
+    assert admin("DELETE", path).status == 200 and viewer("GET", path).status == 404
+
+
+def test_roles_are_shown_and_are_one_of_three(gw):
+    gw.run("tokens", "add", "usual@example")
+    gw.run("tokens", "add", "looks@example", "--role", "viewer")
+    tokens = {t["name"]: t["role"] for t in json.loads(gw.run("tokens", "list", "--json"))["tokens"]}
+    assert (tokens["usual@example"], tokens["looks@example"], tokens["lab"]) == ("operator", "viewer", "admin")
+    assert any(line.split()[:2] == ["looks@example", "viewer"] for line in gw.run("tokens", "list").splitlines())
+    p = subprocess.run([program("secbox-gateway"), "tokens", "add", "x@example", "--role", "root"], env=gw.env,
+                       capture_output=True, text=True, check=False)
+    assert p.returncode == 2 and "admin, operator or viewer, not root" in p.stderr and "x@example" not in gw.run("tokens", "list")
+    assert gw.audit("token.added")[0]["detail"] == {"name": "looks@example", "role": "viewer"}
+
+
+def test_tokens_from_before_there_were_roles():
+    """They could do all, and go on; an alarm says so, once."""
+    with Postgres() as pg:
+        def run(*args):
+            env = {"PATH": os.environ["PATH"], "SECBOX_GATEWAY_DATABASE": pg.conninfo}
+            return subprocess.run([program("secbox-gateway"), *args], env=env, capture_output=True, text=True, check=True).stdout
+
+        def alarms():
+            return pg.sql("SELECT alarm, detail->'admins' FROM audit WHERE action = 'token.roles'")
+
+        run("migrate")
+        assert alarms() == [], "a new gateway has none"
+        for name in ("old", "gone"):
+            run("tokens", "add", name)
+        run("tokens", "revoke", "gone")
+        pg.sql("ALTER TABLE operator_tokens DROP COLUMN role")
+        pg.sql("DELETE FROM schema_version WHERE version = 15")
+        run("migrate")
+        roles = {t["name"]: t["role"] for t in json.loads(run("tokens", "list", "--json"))["tokens"]}
+        assert roles == {"old": "admin", "gone": "admin"}
+        assert alarms() == [["t", '["old"]']]
+        run("migrate")
+        assert len(alarms()) == 1
 
 
 def test_verbs_find_the_database_where_the_unit_does(gw, tmp_path):

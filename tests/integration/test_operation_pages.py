@@ -88,7 +88,7 @@ def test_a_gateway_is_restored_on_another_machine(machines):
         f.write("SECBOX_GATEWAY_DATABASE='host=/run/postgresql dbname=secbox'\n")
     gateway.token = None
     gateway.start()
-    gateway.token = gateway.run("tokens", "add", "alice").strip().split()[-1]
+    gateway.token = gateway.run("tokens", "add", "alice", "--role", "admin").strip().split()[-1]
     box = enroll(gateway, "caseta5")
     assert box.claim().status == 201
     tunnel = box.connect()

@@ -52,7 +52,7 @@ class Gateway:
             self.token = None
             self.start()
             wait_until(lambda: self.request("GET", "/healthz").status == 200, "the gateway has its database", self.daemon.death)
-            self.token = self.run("tokens", "add", "lab").strip().split()[-1]
+            self.token = self.run("tokens", "add", "--role", "admin", "lab").strip().split()[-1]
         except BaseException:
             self.close()
             raise

@@ -44,7 +44,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_audit_add_once(&(AuditRow) {}, "", ""));
     check(sql_audit_list(1));
     check(sql_token_owner(""));
-    check(sql_token_add("", ""));
+    check(sql_token_add("", "", ""));
     check(sql_tokens());
     check(sql_token_revoke(""));
     check(sql_devices());

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* The roles of operator tokens. Pure. */
+#pragma once
+
+#include "lib/base/error.h"
+
+/* Each may all that the ones behind it may. */
+typedef enum OperatorRole {
+    ROLE_ADMIN,
+    ROLE_OPERATOR,
+    ROLE_VIEWER,
+} OperatorRole;
+
+const char *operator_role_to_string(OperatorRole role);
+/* -EINVAL for what is no role. */
+int operator_role_parse(const char *text, OperatorRole *ret) _must_check_;
+/* Whether a token with the role `has` is enough for what needs `needed`; auth.role, which names both and what to do. */
+int operator_role_check(const char *person, OperatorRole has, OperatorRole needed, Error *err) _must_check_;
