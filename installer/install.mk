@@ -51,10 +51,16 @@ SECBOX_FILES = $(call PROGRAM_FILES,/usr/bin,secbox) $(call MAN_FILES,secbox.8)
 
 ALL_FILES = $(BOX_FILES) $(GATEWAY_FILES) $(FLEET_FILES) $(SECBOX_FILES)
 
+# Programs are installed without what only debuggers read; a package keeps that apart, and has NOSTRIP=1 or nostrip among
+# DEB_BUILD_OPTIONS.
+STRIP = strip
+INSTALL_PROGRAM = install$(if $(filter 1,$(NOSTRIP))$(filter nostrip,$(DEB_BUILD_OPTIONS)),, -s --strip-program='$(STRIP)')
+
 define install_files
 	$(Q)for file in $(1); do \
 	  mode=$${file%%:*}; from=$${file#*:}; to=$${from#*:}; from=$${from%%:*}; \
-	  install -D -m "$$mode" "$$from" "$(DESTDIR)$$to" || exit 1; \
+	  case $$from in $(BUILD)/bin/*) set -- $(INSTALL_PROGRAM) ;; *) set -- install ;; esac; \
+	  "$$@" -D -m "$$mode" "$$from" "$(DESTDIR)$$to" || exit 1; \
 	done
 endef
 $(BUILD)/completion/%.bash $(BUILD)/completion/%.zsh $(BUILD)/completion/%.fish: $(BUILD)/bin/% | $(BUILD)/completion

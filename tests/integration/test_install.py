@@ -13,8 +13,9 @@ def make(*args):
     return subprocess.run(make_words(*args), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 
-def installed(folder, *kinds):
-    p = make(f"DESTDIR={folder}", *(f"install-{kind}" for kind in kinds))
+def installed(folder, kind, *more):
+    """`more`: further kinds, and words for make."""
+    p = make(f"DESTDIR={folder}", *(word if "=" in word else f"install-{word}" for word in (kind, *more)))
     assert p.returncode == 0, p.stderr
     return files_of(folder)
 
@@ -29,6 +30,9 @@ def test_each_machine_gets_what_it_is(folder):
     assert data == {"usr/bin/secbox", "usr/share/man/man8/secbox.8"}
     assert {"etc/ssh/sshd_config.d/secbox.conf", "usr/sbin/mgmt-agent", "usr/bin/secboxctl",
             "usr/lib/systemd/system/recovery-agent.service", "usr/lib/sysusers.d/secbox.conf"} <= box
+    examples = {f"usr/share/secbox/examples/{name}" for folder in ("compose", "env")
+                for name in os.listdir(os.path.join(ROOT, folder, "examples"))}
+    assert len(examples) >= 4 and examples <= box
     assert {"usr/sbin/secbox-gateway", "usr/lib/systemd/system/secbox-gateway.service",
             "usr/lib/sysusers.d/secbox-gateway.conf"} <= gateway
     assert fleet == {"usr/bin/secbox-fleet", "usr/share/man/man1/secbox-fleet.1",
@@ -43,6 +47,19 @@ def test_each_machine_gets_what_it_is(folder):
     agent, recovery = (installed(os.path.join(folder, kind), kind) for kind in ("agent", "recovery"))
     assert agent | recovery == box and not agent & recovery
     assert not [name for name in agent if "ssh" in name or "recovery" in name], "the way in is no business of the agent's"
+
+
+def test_programs_are_stripped_unless_a_package_wants_them_whole(folder):
+    require_programs("secbox-fleet")
+
+    def symbols(name, *words):
+        installed(os.path.join(folder, name), "fleet", *words)
+        with open(os.path.join(folder, name, "usr/bin/secbox-fleet"), "rb") as f:
+            return b".symtab\0" in f.read()
+
+    assert not symbols("usual")
+    assert symbols("whole", "NOSTRIP=1") and symbols("debian", "DEB_BUILD_OPTIONS=parallel=2 nostrip")
+    assert os.stat(os.path.join(folder, "usual/usr/bin/secbox-fleet")).st_mode & 0o777 == 0o755
 
 
 def test_a_machine_must_say_what_it_is():
