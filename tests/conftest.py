@@ -34,13 +34,18 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line(NOTE + text)
 
 
+def skip(why):
+    """Skips what this machine lacks; a failure under `make check`, which brings all of it."""
+    if os.environ.get("SECBOX_STRICT") == "1":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
 def require_programs(*names):
-    """Skips without them; under `make check`, which builds all of them first, their absence is a failure."""
+    """Skips without them; see skip()."""
     missing = [name for name in names if not os.access(program(name), os.X_OK)]
-    if missing and os.environ.get("SECBOX_STRICT") == "1":
-        pytest.fail(f"not built: {', '.join(missing)}")
     if missing:
-        pytest.skip(f"not built: {', '.join(missing)}")
+        skip(f"not built: {', '.join(missing)}")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 
-from tests.conftest import require_programs
+from tests.conftest import require_programs, skip
 from tests.lab import box_image, whole_box
 from tests.lab.gateway import Gateway
 from tests.lab.util import ROOT, LabError, bin_dir, read_text, wait_until
@@ -49,12 +49,12 @@ def bare():
     require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "secboxctl", "secbox-gateway", "secbox-fleet")
     why = whole_box.why_not()
     if why:
-        pytest.skip(f"no whole box here: {why}")
+        skip(f"no whole box here: {why}")
     folder = tempfile.mkdtemp(prefix="secbox-bare-")
     try:
         box = whole_box.WholeBox()
     except LabError as e:
-        pytest.skip(f"a whole box does not start here: {e}")
+        skip(f"a whole box does not start here: {e}")
     with box, Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
         box.write(CA_FILE, read_text(gateway.tls[0]))
         box.image("localhost/server:1", "server", "1")

@@ -13,7 +13,7 @@ import types
 
 import pytest
 
-from tests.conftest import require_programs
+from tests.conftest import require_programs, skip
 from tests.integration.test_proxies import poster
 from tests.lab import program_image, readme, whole_box
 from tests.lab.authority import Authority
@@ -58,12 +58,12 @@ def machine():
     require_programs("secbox-gateway")
     why = whole_box.why_not()
     if why:
-        pytest.skip(f"no whole box here: {why}")
+        skip(f"no whole box here: {why}")
     folder = tempfile.mkdtemp(prefix="secbox-gateway-")
     try:
         box = whole_box.WholeBox("gateway")
     except LabError as e:
-        pytest.skip(f"a whole box does not start here: {e}")
+        skip(f"a whole box does not start here: {e}")
     for path in program_image.libraries(program(NAME)):  # a box has no use for PostgreSQL's
         if not os.path.exists(box.host.seen(path)):
             shutil.copy(path, box.host.seen(path))

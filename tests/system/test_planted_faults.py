@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("cryptography")
 
-from tests.conftest import require_programs  # noqa: E402
+from tests.conftest import require_programs, skip  # noqa: E402
 from tests.lab import faults, whole_box  # noqa: E402
 from tests.lab.authority import Authority  # noqa: E402
 from tests.lab.fleet import Fleet  # noqa: E402
@@ -133,12 +133,12 @@ def machine():
     require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "secboxctl", "secbox-gateway", "secbox-fleet", "recovery-agent")
     why = whole_box.why_not()
     if why:
-        pytest.skip(f"no whole box here: {why}")
+        skip(f"no whole box here: {why}")
     folder = tempfile.mkdtemp(prefix="secbox-faults-")
     try:
         box = whole_box.WholeBox()
     except LabError as e:
-        pytest.skip(f"a whole box does not start here: {e}")
+        skip(f"a whole box does not start here: {e}")
     certificates = Certificates(os.path.join(folder, "certificates"), box.gateway_address)
     with box, Gateway(folder, certificates.files, box.gateway_address, authority=certificates.authority) as gateway:
         yield types.SimpleNamespace(box=box, gateway=gateway, folder=folder, certificates=certificates)

@@ -16,7 +16,7 @@ import tempfile
 
 import pytest
 
-from tests.conftest import require_programs
+from tests.conftest import require_programs, skip
 from tests.lab import box_image, readme, whole_box
 from tests.lab.authority import Authority
 from tests.lab.util import ROOT, LabError, read_text, wait_until
@@ -104,13 +104,13 @@ def world():
     kinds = ["gateway", "operator", "box"]
     why = whole_box.why_not(*kinds)
     if why:
-        pytest.skip(f"no whole machines here: {why}")
+        skip(f"no whole machines here: {why}")
     folder = tempfile.mkdtemp(prefix="secbox-readme-")
     with contextlib.ExitStack() as stack:
         try:
             machines = {kind: stack.enter_context(readme.Machine(kind)) for kind in kinds}
         except LabError as e:
-            pytest.skip(f"a whole machine does not start here: {e}")
+            skip(f"a whole machine does not start here: {e}")
         yield World(folder, machines)
     shutil.rmtree(folder, ignore_errors=True)
 

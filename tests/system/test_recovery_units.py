@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from tests.conftest import require_programs
+from tests.conftest import require_programs, skip
 from tests.lab import whole_box
 from tests.lab.fleet import Fleet
 from tests.lab.gateway import Gateway
@@ -26,12 +26,12 @@ def whole():
     require_programs("mgmt-agent", "mgmt-link", "recovery-agent", "secbox-gateway", "secbox-fleet")
     why = whole_box.why_not()
     if why:
-        pytest.skip(f"no whole box here: {why}")
+        skip(f"no whole box here: {why}")
     folder = tempfile.mkdtemp(prefix="secbox-recovery-")
     try:
         box = whole_box.WholeBox()
     except LabError as e:
-        pytest.skip(f"a whole box does not start here: {e}")
+        skip(f"a whole box does not start here: {e}")
     with box, Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
         box.write(CA_FILE, read_text(gateway.tls[0]))
         box.write("/etc/tucomunidad/trust/support-ca.pub", gateway.request("GET", "/v1/support-ca").json["publicKey"] + "\n")

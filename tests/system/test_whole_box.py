@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from tests.conftest import require_programs
+from tests.conftest import require_programs, skip
 from tests.lab import images, whole_box
 from tests.lab.gateway import Gateway
 from tests.lab.util import LabError, program, read_text, wait_until
@@ -68,12 +68,12 @@ def whole():
     require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "secboxctl", "secbox-gateway", "secbox-fleet")
     why = whole_box.why_not()
     if why:
-        pytest.skip(f"no whole box here: {why}")
+        skip(f"no whole box here: {why}")
     folder = tempfile.mkdtemp(prefix="secbox-whole-")
     try:
         box = whole_box.WholeBox()
     except LabError as e:
-        pytest.skip(f"a whole box does not start here: {e}")
+        skip(f"a whole box does not start here: {e}")
     with box, Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
         box.write(CA_FILE, read_text(gateway.tls[0]))
         agent_env = {**gateway.enroll(DEVICE), "CLOUD_CA_FILE": CA_FILE}
