@@ -151,6 +151,25 @@ def test_one_that_somebody_paused_and_that_was_not_reached_stays_paused(box):
     box.lab.podman("unpause", "secbox_web_1")
 
 
+def test_what_a_rollback_starts_again_nobody_did_by_hand(box):
+    """Neither the log nor what is shown says so; what somebody does start is noticed behind it."""
+    def both(n, image="server:1"):
+        return compose(*(service(name, image, more=f"environment:\n  RELEASE: '{n}'\n") for name in ("web", "db")))
+
+    assert box.apply(both(1))["outcome"] == "done"
+    before = box.ids()
+    assert box.apply(both(2, "crash:1"))["outcome"] == "rolled-back"
+    assert box.ids() == before
+    log = len(box.log())
+    box.lab.podman("restart", "-t", "1", before["db"])
+    wait_until(lambda: "Service db was started again" in box.log()[log:], "somebody's own restart is noticed", box.agent.death)
+    assert "by hand" not in box.log() and "not by mgmt-agent" not in box.log()
+    assert "Service web was started again" not in box.log()
+    assert "by hand" not in box.ctl("status").stdout
+    services = next(c for c in json.loads(box.ctl("doctor", "--json").stdout)["checks"] if c["id"] == "services")
+    assert services == {"id": "services", "result": "pass", "detail": "2 deployed, none is down"}
+
+
 STUBBORN = "stop_grace_period: 10m\nenvironment:\n  RELEASE: '%d'\n"
 
 

@@ -212,6 +212,10 @@ def test_the_cloud_hears_of_it_once_and_again_when_it_is_well(lab, folder, gatew
             found = gateway.request("GET", "/v1/audit?limit=1000").json["entries"]
             return [e for e in found if e["action"] == action and e["device"] == DEVICE]
 
+        # what a push does to it, and its rollback undoes, is no trouble
+        bad = compose(service("moody", "crash:1", GRACE + "restart: always\n"))
+        assert gateway.push(DEVICE, bad).json["result"]["outcome"] == "rolled-back"
+        assert "trouble" not in wait_state(box, "moody", "running")
         assert not entries("service.down")
         make_bad(box)
         alarm = wait_until(lambda: entries("service.down"), "the alarm", box.agent.death)[0]

@@ -53,6 +53,7 @@ static int start_all(Deploy *d, const Current *current, const cJSON *only, const
             failed++;
         }
     }
+    current_note_processes(d->box.podman);
     return failed;
 }
 

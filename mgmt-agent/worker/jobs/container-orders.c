@@ -80,8 +80,10 @@ static int restart(Deploy *d, const CurrentService *s, Error *err)
         r = deploy_may_start(d, s->name, info, err);
     if (r == 0)
         r = podman_start(d->box.podman, container, err);
-    if (r == 0)
+    if (r == 0) {
+        current_note_processes(d->box.podman);
         deploy_review_binds(d);
+    }
     return r == 0 ? prove_running(d, container, err) : r;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/proc.h"
 #include "mgmt-agent/state/snapshot-store.h"
@@ -222,4 +223,38 @@ int current_inspect(Podman *podman, const CurrentService *s, cJSON **ret, Error 
         return r;
     error_done(err);
     return podman_inspect(podman, s->container, ret, err);
+}
+
+/* Whether it is another process than before. */
+static bool note_process(Podman *podman, CurrentService *s)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+
+    if (!current_service_runs(s) || !s->id || podman_inspect(podman, s->id, &info, NULL) < 0)
+        return false;
+    const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "State"),
+                *pid = cJSON_GetObjectItemCaseSensitive(state, "Pid");
+    if (!str_equal(json_string(state, "Status"), "running") || !cJSON_IsNumber(pid) || pid->valueint <= 0)
+        return false;
+    uint64_t ticks = process_start_ticks(pid->valueint);
+    if (ticks == 0 || (pid->valueint == s->pid && ticks == s->start_ticks))
+        return false;
+    s->pid = pid->valueint;
+    s->start_ticks = ticks;
+    return true;
+}
+
+void current_note_processes(Podman *podman)
+{
+    _cleanup_(current_freep) Current *c = NULL;
+    _cleanup_(error_done) Error err = {};
+    int r = current_load(&c, &err);
+    bool changed = false;
+
+    for (size_t i = 0; r == 0 && c && i < c->n_services; i++)
+        changed = note_process(podman, &c->services[i]) || changed;
+    if (changed)
+        r = current_save(c, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot note which processes run now");
 }

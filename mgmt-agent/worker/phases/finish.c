@@ -13,6 +13,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
+#include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/by-hand-file.h"
 #include "mgmt-agent/worker/phases/image-sweep.h"
 #include "mgmt-agent/worker/phases/preflight.h"
@@ -297,6 +298,7 @@ int deploy_roll_back(Deploy *d, Error *err)
     r = removed < 0 ? removed : back < 0 ? back : each_step(d, check_back, err);
     if (r == 0) {
         remove_new_networks(d);
+        current_note_processes(d->box.podman);
         update_name_back(d);
         deploy_sweep_images(d, !update_is_to_blame(d));
         deploy_drop_by_hand(d->options->project);
