@@ -10,6 +10,7 @@ import pytest
 from tests.integration.test_podman_traps import compose, service
 from tests.lab.agent_socket import AgentSocket
 from tests.lab.util import read_text, wait_until
+from tests.system.test_boot import boot
 
 SECRET = "only for root of the host"
 GRACE = "stop_grace_period: 1s\n"
@@ -189,27 +190,65 @@ def test_what_runs_already_goes_on_with_an_alarm(box):
     assert unsafe(box) == []
 
 
+class OldMount:
+    """A service that mounts a folder to which another one may write: as a box from before the rule could have it."""
+
+    def __init__(self, box):
+        self.box, self.outer = box, box.path("srv/outer")
+        self.inner, own = f"{self.outer}/in", box.path("srv/own")
+        for path in (self.inner, own):
+            os.makedirs(path)
+        box.write_policy({"bind": [self.outer, own]})
+        assert box.apply(compose(service("writer", more=GRACE + volumes(f"{self.outer}:/d")),
+                                 service("web", more=GRACE + volumes(f"{own}:/d"))))["status"] == 200
+        old = box.containers()["web"]
+        labels = [arg for k, v in old["Config"]["Labels"].items() for arg in ("--label", f"{k}={v}")]
+        box.lab.podman("rm", "-f", "-t", "1", old["Id"])
+        box.lab.podman("run", "-d", "--name", old["Name"], *labels, "-v", f"{self.inner}:/d", "localhost/server:1")
+        assert order(box, "restart", "web").get("ok"), box.log()
+        assert {f["service"] for f in unsafe(box)} == {"web", "writer"}
+
+    def replace(self):
+        os.rmdir(self.inner)
+        os.symlink("/root", self.inner)
+
+    def put_back(self):
+        os.unlink(self.inner)
+        os.mkdir(self.inner)
+
+
 def test_a_source_that_became_a_link_is_not_mounted_again(box):
-    """As a container from before the rule could have it: found at the start that we cause."""
-    outer, own = box.path("srv/outer"), box.path("srv/own")
-    for path in (f"{outer}/in", own):
-        os.makedirs(path)
-    box.write_policy({"bind": [outer, own]})
-    assert box.apply(compose(service("writer", more=GRACE + volumes(f"{outer}:/d")),
-                             service("web", more=GRACE + volumes(f"{own}:/d"))))["status"] == 200
-    old = box.containers()["web"]
-    labels = [arg for k, v in old["Config"]["Labels"].items() for arg in ("--label", f"{k}={v}")]
-    box.lab.podman("rm", "-f", "-t", "1", old["Id"])
-    box.lab.podman("run", "-d", "--name", old["Name"], *labels, "-v", f"{outer}/in:/d", "localhost/server:1")
-    assert order(box, "restart", "web").get("ok"), box.log()
-    assert {f["service"] for f in unsafe(box)} == {"web", "writer"}
-    os.rmdir(f"{outer}/in")
-    os.symlink("/root", f"{outer}/in")
+    """Found at a start that somebody orders."""
+    mount = OldMount(box)
+    mount.replace()
     result = order(box, "restart", "web")
     assert result.get("error", {}).get("id") == "bind.replaced" and "service writer" in result["error"]["message"], result
-    os.unlink(f"{outer}/in")
-    os.mkdir(f"{outer}/in")
+    mount.put_back()
     assert order(box, "restart", "web").get("ok"), "the folder is back"
+
+
+def test_nor_after_a_boot(box):
+    mount = OldMount(box)
+    boot(box, mount.replace)
+    wait_until(lambda: "cannot be started again after the boot" in box.log(), "the boot's start is over", box.agent.death)
+    assert "[bind.replaced]" in box.log()
+    wait_until(lambda: box.running() == {"writer"}, "the other one is started", box.agent.death)
+    mount.put_back()
+    wait_until(lambda: box.running() == {"writer", "web"}, "once the folder is back it is started, too", box.agent.death)
+
+
+def test_nor_by_a_rollback(box):
+    """The link comes while the new container is tried."""
+    mount = OldMount(box)
+    ids = box.ids()
+    mount.replace()
+    result = box.apply(compose(service("web", "crash:1", more=GRACE)))
+    assert result["outcome"] == "recovery" and "service writer may write" in json.dumps(result), result
+    assert box.running() == {"writer"} and box.ids()["writer"] == ids["writer"], "what can come back does"
+    assert box.ids()["web"] == ids["web"], "and the old container is kept"
+    mount.put_back()
+    assert box.apply(compose(service("web", more=GRACE)))["outcome"] == "done", "a push mends what the rollback could not"
+    assert box.running() == {"web"}
 
 
 def test_each_service_shows_its_heartbeat_in_its_own_folder(box):

@@ -19,10 +19,11 @@ def deployed(box):
     return box
 
 
-def boot(box):
+def boot(box, meanwhile=lambda: None):
     """Every process ends, and /run is as after a boot; the agent starts with the box."""
     box.agent.kill()
     box.lab.podman("stop", "-a", "-t", "0")
+    meanwhile()
     os.unlink(box.path("run/tucomunidad/boot"))
     box.start_agent()
 
