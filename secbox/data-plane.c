@@ -13,6 +13,7 @@
 #include "secbox/control/verbs.h"
 #include "secbox/health/data-health.h"
 #include "secbox/lan/lan.h"
+#include "secbox/photos/photo-sender.h"
 #include "secbox/queue/queue.h"
 #include "secbox/replica/replica.h"
 #include "secbox/replica/schema.h"
@@ -29,6 +30,8 @@ struct DataPlane {
     bool tunnel_up;
     Error fault; /* of DATABASE_URL; empty when there is none */
     ControlParts parts;
+    PhotoStore *photos;
+    PhotoSender *photo_sender;
     Control *control;
     DataHealth *health;
     data_plane_send_t send;
@@ -99,9 +102,45 @@ static int add_status(cJSON *status, void *userdata)
 
     if (r >= 0 && d->parts.replica)
         r = json_add_string(status, "databaseState", database_state_name(replica_database(d->parts.replica)));
+    if (r >= 0)
+        r = json_add_int(status, "photos", (int) photo_store_waiting(d->photos));
     if (r >= 0 && d->parts.replica)
         r = json_add_string(status, "sync", sync_state_name((int) replica_state(d->parts.replica)));
     return r;
+}
+
+static void on_photo(void *userdata)
+{
+    const DataPlane *d = userdata;
+
+    photo_sender_wake(d->photo_sender);
+}
+
+static bool may_send_photos(void *userdata)
+{
+    const DataPlane *d = userdata;
+
+    return d->parts.queue && queue_is_drained(d->parts.queue);
+}
+
+static const char *photo_community(void *userdata)
+{
+    const DataPlane *d = userdata;
+    const SyncCursor *at = d->parts.replica ? replica_cursor(d->parts.replica) : NULL;
+
+    return at && at->known ? at->community : NULL;
+}
+
+static int start_photos(DataPlane *d, Error *err)
+{
+    PhotoSenderParts parts = {
+        .send = send_text, .may_send = may_send_photos, .community = photo_community, .userdata = d
+    };
+    _cleanup_(freep) char *dir = path_join(d->config->state_dir, "photos");
+    int r = dir ? photo_store_open(dir, PHOTOS_SIZE_MAX, &d->photos, err) : -ENOMEM;
+
+    parts.store = d->photos;
+    return r < 0 ? r : photo_sender_new(d->event, &parts, &d->photo_sender);
 }
 
 static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -119,6 +158,8 @@ static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, v
         .database_url = d->database_url,
         .rate = c->lan_rate,
         .queue = d->parts.queue,
+        .photos = d->photos,
+        .on_photo = on_photo,
         .add_status = add_status,
         .userdata = d,
     };
@@ -196,6 +237,9 @@ int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error
     r = start_health(d, err);
     if (r < 0)
         return r;
+    r = start_photos(d, err);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot keep photos");
     start_control(d, event, config);
     if (config->lan_address)
         r = start_lan(NULL, 0, d);
@@ -212,6 +256,8 @@ DataPlane *data_plane_free(DataPlane *d)
     control_free(d->control);
     sd_event_source_disable_unref(d->lan_retry);
     lan_free(d->lan);
+    photo_sender_free(d->photo_sender);
+    photo_store_free(d->photos);
     data_health_free(d->health);
     queue_free(d->parts.queue);
     replica_free(d->parts.replica);
@@ -234,6 +280,7 @@ void data_plane_tunnel_up(DataPlane *d)
     tell_status(d);
     if (!d->parts.replica)
         return;
+    photo_sender_tunnel_up(d->photo_sender);
     replica_tunnel_up(d->parts.replica);
     queue_tunnel_up(d->parts.queue);
 }
@@ -241,6 +288,7 @@ void data_plane_tunnel_up(DataPlane *d)
 void data_plane_tunnel_down(DataPlane *d)
 {
     d->tunnel_up = false;
+    photo_sender_tunnel_down(d->photo_sender);
     data_health_tunnel_down(d->health);
     tell_status(d);
     if (!d->parts.replica)
@@ -251,7 +299,7 @@ void data_plane_tunnel_down(DataPlane *d)
 
 void data_plane_take(DataPlane *d, const cJSON *message, const char *text)
 {
-    if (data_health_take(d->health, message))
+    if (data_health_take(d->health, message) || photo_sender_take(d->photo_sender, message))
         return;
     if (d->parts.replica && !replica_take(d->parts.replica, message, text) &&
         queue_take(d->parts.queue, message, text) &&

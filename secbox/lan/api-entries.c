@@ -18,6 +18,7 @@
 #define OFFSET_MAX 1000000
 #define TEXT_MAX 500
 #define COMPANIONS_MAX 99
+#define PHOTOS_OF_ENTRY_MAX 4
 
 /* Events of one request that are being written. */
 typedef struct Writing Writing;
@@ -191,6 +192,22 @@ static bool take_companions(LanRequest *q, cJSON *data)
     return false;
 }
 
+/* Digests of photos, which come by themselves, sooner or later. */
+static bool take_photos(LanRequest *q, cJSON *data)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(q->body, "photos"), *item;
+    bool ok = cJSON_IsArray(list) && cJSON_GetArraySize(list) >= 1 && cJSON_GetArraySize(list) <= PHOTOS_OF_ENTRY_MAX;
+
+    if (!list || cJSON_IsNull(list))
+        return true;
+    cJSON_ArrayForEach(item, list)
+        ok = ok && photo_digest_is_valid(cJSON_GetStringValue(item));
+    if (ok && json_add_item(data, "photos", cJSON_Duplicate(list, true)) >= 0)
+        return true;
+    lan_refuse(q, 400, "lan.bad-request", "photos are 1 to %d digests of 64 hexadecimal digits", PHOTOS_OF_ENTRY_MAX);
+    return false;
+}
+
 /* The id of the use that belongs to an entry: the same entry sent twice is one use. */
 static int use_id(const char *entry, char ret[static UUID_SIZE])
 {
@@ -230,7 +247,7 @@ static void enter(LanRequest *q, cJSON *data)
         if (!take_text(q, data, texts[i]))
             return;
     if (!take_companions(q, data) || !take_ids(q, data, "unit") || !take_ids(q, data, "guest") || !take_pass(q, data) ||
-        !take_event(q, &events[0]))
+        !take_photos(q, data) || !take_event(q, &events[0]))
         return;
     if (!json_string(data, "name") && !json_string(data, "plate") && !json_string(data, "document")) {
         lan_refuse(q, 400, "lan.bad-request", "an entry needs a name, a plate or a document");
@@ -255,7 +272,7 @@ static void leave(LanRequest *q, cJSON *data)
 
     if (!json_string(q->body, "visit"))
         lan_refuse(q, 400, "lan.bad-request", "visit must be the id of an entry");
-    else if (take_ids(q, data, "visit") && take_text(q, data, "note") && take_event(q, &event))
+    else if (take_ids(q, data, "visit") && take_text(q, data, "note") && take_photos(q, data) && take_event(q, &event))
         write_events(q, &event, 1);
 }
 

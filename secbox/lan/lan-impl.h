@@ -27,6 +27,8 @@ struct Lan {
     RequestThrottle *request_throttle;
     LanEvents *events;
     Queue *queue;
+    PhotoStore *photos;
+    void (*on_photo)(void *userdata);
     int (*add_status)(cJSON *status, void *userdata);
     void *userdata;
     sd_event_source *timer; /* looks at names and validity */
@@ -55,6 +57,7 @@ typedef enum LanAccess {
     LAN_GUARDS,       /* who is logged in */
     LAN_ABOUT_PEOPLE, /* the same, and it says who may come in: fewer of them are answered */
     LAN_OPEN,         /* everybody */
+    LAN_JPEG,         /* who is logged in; the body is a photo */
 } LanAccess;
 
 typedef struct LanRoute {
@@ -64,7 +67,7 @@ typedef struct LanRoute {
 } LanRoute;
 
 extern const LanRoute lan_login_routes[], lan_lookup_routes[], lan_list_routes[], lan_entry_routes[],
-    lan_status_routes[];
+    lan_photo_routes[], lan_status_routes[];
 
 /* NULL: out of memory; the exchange was answered. */
 LanRequest *lan_request_new(Lan *lan, HttpExchange *x);

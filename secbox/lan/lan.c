@@ -89,19 +89,23 @@ static bool identify(LanRequest *q)
     return q->guard && q->guard_name;
 }
 
-static bool take_body(LanRequest *q)
+static bool take_body(LanRequest *q, const LanRoute *route)
 {
     const char *type = http_header(q->exchange, "Content-Type");
+    bool jpeg = route->access == LAN_JPEG;
     _cleanup_(error_done) Error err = {};
     size_t len = 0;
     const char *text = http_body(q->exchange, &len);
 
     if (str_equal(http_method(q->exchange), "GET"))
         return true;
-    if (!type || !str_starts(type, "application/json")) {
-        lan_refuse(q, 415, "lan.bad-request", "send JSON, with Content-Type: application/json");
+    if (!type || !str_starts(type, jpeg ? "image/jpeg" : "application/json")) {
+        lan_refuse(q, 415, "lan.bad-request", "send %s",
+                   jpeg ? "a photo, with Content-Type: image/jpeg" : "JSON, with Content-Type: application/json");
         return false;
     }
+    if (jpeg)
+        return true;
     int r = json_parse_object(text, len, &q->body, &err);
     if (r < 0)
         lan_fail(q, 400, r, &err);
@@ -139,15 +143,15 @@ static void run_route(LanRequest *q, const LanRoute *route)
         return;
     } else if (route->access != LAN_OPEN && !q->guard) {
         lan_refuse(q, 401, "lan.no-session", "log in with your PIN");
-    } else if (take_body(q)) {
+    } else if (take_body(q, route)) {
         route->handler(q);
     }
 }
 
 static const LanRoute *route_find(const HttpExchange *x, bool *ret_other_method)
 {
-    const LanRoute *const tables[] = { lan_login_routes, lan_lookup_routes, lan_list_routes, lan_entry_routes,
-                                       lan_status_routes };
+    const LanRoute *const tables[] = { lan_login_routes, lan_lookup_routes, lan_list_routes,
+                                       lan_entry_routes, lan_photo_routes,  lan_status_routes };
 
     *ret_other_method = false;
     for (size_t i = 0; i < ELEMENTSOF(tables); i++)
@@ -298,6 +302,8 @@ static int keep_options(Lan *lan, sd_event *event, const LanOptions *o)
 {
     lan->event = sd_event_ref(event);
     lan->queue = o->queue;
+    lan->photos = o->photos;
+    lan->on_photo = o->on_photo;
     lan->add_status = o->add_status;
     lan->userdata = o->userdata;
     lan->written = realtime_usec(); /* not what another run has counted to */

@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "lib/base/error.h"
+#include "secbox/photos/photo-store.h"
 #include "secbox/queue/queue.h"
 
 typedef struct Lan Lan;
@@ -16,10 +17,12 @@ typedef struct LanOptions {
     const char *address; /* numeric */
     uint16_t port;       /* 0: chosen by the kernel */
     const char *state_dir, *run_dir, *device_id;
-    const char *names;        /* more names and addresses of the box, with commas between; NULL: none */
-    const char *database_url; /* NULL: there is no database */
-    unsigned rate;            /* requests a second of one guard; 0: no bounds */
-    Queue *queue;             /* borrowed; NULL: nothing can be registered */
+    const char *names;                /* more names and addresses of the box, with commas between; NULL: none */
+    const char *database_url;         /* NULL: there is no database */
+    unsigned rate;                    /* requests a second of one guard; 0: no bounds */
+    Queue *queue;                     /* borrowed; NULL: nothing can be registered */
+    PhotoStore *photos;               /* borrowed */
+    void (*on_photo)(void *userdata); /* one has come */
     /* Adds what the box says about its data, its queue and the cloud. */
     int (*add_status)(cJSON *status, void *userdata);
     void *userdata;

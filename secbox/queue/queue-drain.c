@@ -60,11 +60,17 @@ static size_t print_push(Queue *q, const StoreRows *rows, Buf *b, int64_t after[
     return i > 0 && buf_puts(b, "]}") >= 0 ? i : 0;
 }
 
+bool queue_is_drained(const Queue *q)
+{
+    return q->drained && q->tunnel_up && q->in_flight == 0 && !q->select && q->gathering.n == 0 && q->writing.n == 0;
+}
+
 static void send_rows(Queue *q, const StoreRows *rows)
 {
     _cleanup_(buf_done) Buf b = BUF_INIT(PUSH_BYTES_MAX + 16);
     int64_t after[_QUEUE_PRIORITIES];
 
+    q->drained = false;
     memcpy(after, q->after, sizeof(after));
     size_t n = print_push(q, rows, &b, after);
     if (n == 0)
@@ -95,6 +101,7 @@ static void on_selected(StoreQuery *query, int r, const StoreRows *rows, const E
     } else if (store_rows_count(rows) > 0 && q->tunnel_up) {
         send_rows(q, rows);
     } else if (q->in_flight == 0) {
+        q->drained = true;
         memset(q->after, 0, sizeof(q->after)); /* another writer may commit a lower one later */
         q->resend.tries = 0;
     }
@@ -114,6 +121,7 @@ void queue_drain(Queue *q)
 void queue_start_over(Queue *q)
 {
     q->generation++;
+    q->drained = false;
     q->in_flight = 0;
     memset(q->after, 0, sizeof(q->after));
     timer_disarm(q->ack_timer);

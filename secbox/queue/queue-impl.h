@@ -37,6 +37,7 @@ struct Queue {
     unsigned generation, select_generation; /* counts beginnings from the lowest */
     int64_t after[_QUEUE_PRIORITIES];       /* what has been sent */
     unsigned in_flight;
+    bool drained; /* the last look found nothing to send */
     sd_event_source *ack_timer, *look_timer, *tick_timer;
     Backoff resend;
     size_t written_bytes; /* since the bounds were looked at */

@@ -48,5 +48,7 @@ int queue_write(Queue *q, const QueueEvent *e, queue_written_t on_written, void 
 /* A statement of queue-sql.h, as store_query(). */
 int queue_query(Queue *q, Statement st, store_done_t on_done, void *userdata, StoreQuery **ret,
                 Error *err) _must_check_;
+/* No event waits for the gateway, as far as is known. */
+bool queue_is_drained(const Queue *q);
 /* Looks for events to send now: something was put back. */
 void queue_wake(Queue *q);

@@ -2,9 +2,11 @@
 """The guards' app in Debian's Chromium, on a real box with a real database: with the cloud, without it, and without the box.
 Pictures of every screen are left in build/screens."""
 # pylint: disable=redefined-outer-name,unused-import
+import base64
 import functools
 import hashlib
 import os
+import struct
 
 import pytest
 
@@ -123,6 +125,79 @@ def test_a_shift(cloud, place, page):
     wait_until(lambda: outbox(page) == 0, "the entry has arrived", place.box.alive)
     guest = "Ana María Ruiz"
     assert [v[0] for v in visits(place)] == ["María del Mar", "Sin Nube", "Sin Caja", guest, guest], "each exactly once"
+
+
+def camera_photo(page, path):
+    """As a camera writes it: large, with an Exif part that says where it was taken, and lying on its side (orientation 6)."""
+    url = page.run("const c = document.createElement('canvas'); c.width = 2400; c.height = 1800; const x = c.getContext('2d');"
+                   "const noise = x.createImageData(2400, 600); for (let i = 0; i < noise.data.length; i += 65536)"
+                   "crypto.getRandomValues(noise.data.subarray(i, i + 65536)); x.fillStyle = '#0a0'; x.fillRect(0, 0, 2400, 1800);"
+                   "x.putImageData(noise, 0, 0); return c.toDataURL('image/jpeg', 0.9)")
+    data = base64.b64decode(url.split(",", 1)[1])
+    directory = struct.pack(">H", 2) + struct.pack(">HHIHH", 0x112, 3, 1, 6, 0) + struct.pack(">HHII", 0x10e, 2, 12, 38) + bytes(4)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">I", 8) + directory + b"Quito -0.18\0"
+    with open(path, "wb") as f:
+        f.write(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+    return os.path.getsize(path)
+
+
+def jpeg_size(data):
+    """(width, height) by its first frame header."""
+    at = 2
+    while not 0xc0 <= data[at + 1] <= 0xc2:
+        at += 2 + struct.unpack(">H", data[at + 2:at + 4])[0]
+    return struct.unpack(">HH", data[at + 5:at + 9])[::-1]
+
+
+def photos_here(page):
+    return page.run("const s = await import('/store.mjs'); return (await s.photoDigests()).length")
+
+
+def register_with_photo(page, name, path):
+    page.click("[data-screen=register]")
+    page.type("#name", name)
+    page.choose_file("#photo", path)
+    page.find(".photos img")
+
+
+def test_photos(place, page, folder):
+    path, server = os.path.join(folder, "camera.jpg"), place.box.server
+    page.resize(1280, 1500)  # the button to save is below the photo
+    log_in(page)
+    wait_until(lambda: page.run("return Boolean(await caches.match('/photo.mjs'))"), "the app is kept")
+    assert camera_photo(page, path) > 300 * 1024
+    # the box is away: entry and photo outlive a closed tab
+    place.box.stop()
+    register_with_photo(page, "Con Foto", path)
+    assert barriers(page) == []
+    page.click("main .actions .main")
+    page.wait_text("Guardado en esta tableta", ".notice")
+    page.open(f"https://secbox.local:{place.box.port}/")
+    page.find("#search")
+    assert (outbox(page), photos_here(page)) == (1, 1)
+    place.box.start()
+    wait_until(lambda: (outbox(page), photos_here(page)) == (0, 0), "entry and photo are on the box", place.box.alive)
+    wait_until(lambda: server.photos, "the cloud has it", place.box.alive)
+    (digest, data), = server.photos.items()
+    assert jpeg_size(data) == (960, 1280) and len(data) <= 300 * 1024, "small, and upright"
+    assert b"Exif" not in data and b"Quito" not in data
+    assert place.box.sql("SELECT data->'photos'->>0 FROM visits") == [[digest]]
+    # a guard looks at it
+    page.click("[data-screen=inside]")
+    page.click("details summary")
+    page.find(".photos img")
+    wait_until(lambda: page.run("return document.querySelector('.photos img').naturalWidth") == 960, "the photo is shown")
+    assert barriers(page) == [] and small(page) == []
+    # one that was taken back does not go along; what is no picture is said
+    register_with_photo(page, "Sin Foto", path)
+    page.click(".photos button")
+    with open(path, "wb") as f:
+        f.write(b"not a picture")
+    page.choose_file("#photo", path)
+    page.wait_text("No se pudo leer la foto", ".photos")
+    page.click("main .actions .main")
+    page.wait_text("Sin Foto", "ul.cards")
+    assert place.box.sql("SELECT data->'photos' FROM visits ORDER BY entered_at")[1] == [""]
 
 
 def scanned(page, verdict, name):

@@ -117,6 +117,9 @@ class Browser:
         self.call("POST", f"/element/{element}/clear", {})
         self.call("POST", f"/element/{element}/value", {"text": text})
 
+    def choose_file(self, css, path):
+        self.call("POST", f"/element/{self.find(css)}/value", {"text": path})
+
     def text(self, css="body"):
         return self.call("GET", f"/element/{self.find(css)}/text")
 

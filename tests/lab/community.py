@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The gateway's side of community data, without any of our code: a history of rows in a database of its own, and a thread
 that speaks the sync of docs/wire-format.md with the boxes that a FakeCloud lets in."""
+import base64
 import functools
 import hashlib
 import json
@@ -149,6 +150,10 @@ class CommunityServer:
         self.events = {}        # clientId → event
         self.pushed = 0
         self.reject = set()
+        self.photos = {}        # digest → bytes, whole ones
+        self.parts = {}         # digest → (expected size, what has come)
+        self.takes_photos = True
+        self.refuse_photo = None
         self.ack = True
         self.connection = None
         self.window = 4
@@ -200,6 +205,8 @@ class CommunityServer:
             self.go_on(int(message["index"]))
         elif kind == "events.push":
             self.take_events(message["events"])
+        elif kind in ("photo.offer", "photo.part") and self.takes_photos:
+            self.take_photo(message)
 
     def answer_have(self, have):
         c = self.community
@@ -227,6 +234,26 @@ class CommunityServer:
         if self.end and got == len(self.chunks) - 1:
             end, self.end = self.end, None
             self.send(end)
+
+    def take_photo(self, message):
+        digest = message["sha256"]
+        if self.refuse_photo:
+            error, self.refuse_photo = {"id": self.refuse_photo, "message": "not this one"}, None
+            self.send({"type": "photo.state", "sha256": digest, "state": "refused", "error": error})
+            return
+        if message["type"] == "photo.offer":
+            assert message["community"] == self.community.id
+            self.parts.setdefault(digest, (message["bytes"], b""))
+        size, data = self.parts[digest]
+        if message["type"] == "photo.part" and message["offset"] == len(data):
+            assert len(message["data"]) <= 32768
+            data += base64.b64decode(message["data"])
+            self.parts[digest] = (size, data)
+        if len(data) == size:
+            assert hashlib.sha256(data).hexdigest() == digest
+            self.photos[digest] = data
+        state = {"state": "stored"} if digest in self.photos else {"state": "wanted", "have": len(data)}
+        self.send({"type": "photo.state", "sha256": digest, **state})
 
     def take_events(self, events):
         self.pushed += len(events)

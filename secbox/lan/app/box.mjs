@@ -3,7 +3,7 @@
 // of it only when the box has said that it is on its disk.
 
 import { copyGuests, copyLists } from "./copies.mjs";
-import { Refused, hooks, isRefusal, merged, request } from "./net.mjs";
+import { Refused, ask, hooks, isRefusal, merged, request } from "./net.mjs";
 import { checkGuest, checkPass, looksLikePass, passVerdict } from "./pass.mjs";
 import * as store from "./store.mjs";
 import { UNKNOWN, decide, localMoment, recordOf } from "./verdict.mjs";
@@ -11,6 +11,7 @@ import { UNKNOWN, decide, localMoment, recordOf } from "./verdict.mjs";
 const OUTBOX_MS = 15000;
 const COPY_MS = 15 * 60 * 1000; // who is expected changes with the hours
 const DRAW_MS = 500;
+const PHOTO_MS = 60000; // over a weak WiFi
 
 export { Refused, copyLists };
 export const state = { reached: true, status: null, session: null };
@@ -193,6 +194,21 @@ async function noteUse({ kind, guest, pass }) {
   await store.setValue("guests", guests.map((g) => (g.id === guest ? used(g) : g)));
 }
 
+// A photo follows the entry that names it. One that the box will never take is dropped.
+async function sendPhotos() {
+  const early = new Set((await store.outbox()).flatMap((item) => item.body.photos ?? []));
+  for (const sha256 of await store.photoDigests()) {
+    if (early.has(sha256)) continue;
+    try {
+      await ask("POST", "/api/lan/photos", { body: (await store.photo(sha256)).data, type: "image/jpeg", ms: PHOTO_MS });
+    } catch (e) {
+      if (!isRefusal(e) || ![400, 413, 415].includes(e.status)) return;
+    }
+    await store.removePhoto(sha256);
+  }
+}
+
+const sendPhotosSoon = merged(() => sendPhotos().catch(() => {}), 0);
 let flushing = null;
 
 // An entry that the box refuses for good stays, marked, and holds up none behind it.
@@ -215,21 +231,33 @@ async function flush() {
 export function flushOutbox() {
   flushing ??= flush().finally(() => {
     flushing = null;
+    sendPhotosSoon();
     changed();
   });
   return flushing;
 }
 
-// Whether the box has it; false: it is kept here and sent later.
-export async function register(path, body) {
+// A tablet that is full must not lose the entry for its photos.
+async function keep(item, photos) {
+  try {
+    await store.addToOutbox({ ...item, body: { ...item.body, photos: photos.length ? photos.map((p) => p.sha256) : undefined } }, photos);
+  } catch (e) {
+    if (photos.length === 0) throw e;
+    await store.addToOutbox(item);
+  }
+}
+
+// Whether the box has it; false: it is kept here and sent later. `photos` are of photo.mjs.
+export async function register(path, body, photos = []) {
   const clientId = store.uuid7();
   // another guard may be logged in when the box is back
-  await store.addToOutbox({ path, body: { ...body, clientId, at: new Date().toISOString(), by: state.session?.id } });
+  await keep({ path, body: { ...body, clientId, at: new Date().toISOString(), by: state.session?.id } }, photos);
   await flushOutbox();
   if ((await store.outbox()).some((item) => item.body.clientId === clientId && !item.refused)) await flushOutbox();
   const left = (await store.outbox()).find((item) => item.body.clientId === clientId);
   if (left?.refused) {
     await store.removeFromOutbox(left.order);
+    for (const sha256 of left.body.photos ?? []) await store.removePhoto(sha256);
     throw new Refused(400, { message: left.refused });
   }
   return !left;
@@ -237,7 +265,8 @@ export async function register(path, body) {
 
 export async function outboxCounts() {
   const items = await store.outbox();
-  return { waiting: items.filter((item) => !item.refused).length, refused: items.filter((item) => item.refused).length };
+  const photos = (await store.photoDigests()).length;
+  return { photos, waiting: items.filter((item) => !item.refused).length, refused: items.filter((item) => item.refused).length };
 }
 
 const readStatusSoon = merged(readStatus, DRAW_MS);

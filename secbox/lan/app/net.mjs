@@ -21,7 +21,7 @@ let notBefore = 0;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function send(method, path, { body, type, tag }) {
+async function send(method, path, { body, type, tag, ms }) {
   const headers = body ? { "Content-Type": type ?? "application/json" } : {};
   if (tag) headers["If-None-Match"] = tag;
   try {
@@ -29,7 +29,7 @@ async function send(method, path, { body, type, tag }) {
       method,
       headers,
       body: body && !type ? JSON.stringify(body) : body,
-      signal: AbortSignal.timeout(ANSWER_MS),
+      signal: AbortSignal.timeout(ms ?? ANSWER_MS),
     });
   } catch (e) {
     hooks.onReached(false);

@@ -1,27 +1,33 @@
 // SPDX-License-Identifier: MIT
-// What the tablet keeps in IndexedDB: copies of the box's lists, and what was registered and has not reached the box.
+// What the tablet keeps in IndexedDB: copies of the box's lists, and what was registered, and photos, that have not reached the box.
 
 let opened;
 
 function open() {
   opened ??= new Promise((resolve, reject) => {
-    const request = indexedDB.open("secbox", 1);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore("values");
-      request.result.createObjectStore("outbox", { keyPath: "order", autoIncrement: true });
+    const request = indexedDB.open("secbox", 2);
+    request.onupgradeneeded = ({ oldVersion }) => {
+      if (oldVersion < 1) {
+        request.result.createObjectStore("values");
+        request.result.createObjectStore("outbox", { keyPath: "order", autoIncrement: true });
+      }
+      request.result.createObjectStore("photos", { keyPath: "sha256" });
     };
-    request.onsuccess = () => resolve(request.result);
+    request.onsuccess = () => {
+      request.result.onversionchange = () => request.result.close(); // a newer app in another tab
+      resolve(request.result);
+    };
     request.onerror = () => reject(request.error);
   });
   return opened;
 }
 
 // resolves when the transaction is on disk
-async function run(store, mode, act) {
+async function run(names, mode, act) {
   const db = await open();
   return new Promise((resolve, reject) => {
-    const transaction = db.transaction(store, mode, { durability: "strict" });
-    const request = act(transaction.objectStore(store));
+    const transaction = db.transaction(names, mode, { durability: "strict" });
+    const request = act(...[names].flat().map((name) => transaction.objectStore(name)));
     transaction.oncomplete = () => resolve(request.result);
     transaction.onerror = transaction.onabort = () => reject(transaction.error);
   });
@@ -29,9 +35,16 @@ async function run(store, mode, act) {
 
 export const getValue = (name) => run("values", "readonly", (s) => s.get(name));
 export const setValue = (name, value) => run("values", "readwrite", (s) => s.put(value, name));
-export const addToOutbox = (item) => run("outbox", "readwrite", (s) => s.add(item));
+// an entry and its photos are there together, or neither
+export const addToOutbox = (item, photos = []) => run(["outbox", "photos"], "readwrite", (outbox, kept) => {
+  photos.forEach((photo) => kept.put(photo));
+  return outbox.add(item);
+});
 export const outbox = () => run("outbox", "readonly", (s) => s.getAll());
 export const removeFromOutbox = (order) => run("outbox", "readwrite", (s) => s.delete(order));
+export const photoDigests = () => run("photos", "readonly", (s) => s.getAllKeys());
+export const photo = (sha256) => run("photos", "readonly", (s) => s.get(sha256));
+export const removePhoto = (sha256) => run("photos", "readwrite", (s) => s.delete(sha256));
 export const replaceInOutbox = (item) => run("outbox", "readwrite", (s) => s.put(item));
 
 // UUID version 7 (RFC 9562)

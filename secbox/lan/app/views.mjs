@@ -3,10 +3,12 @@
 
 import * as box from "./box.mjs";
 import * as camera from "./camera.mjs";
+import { shrink } from "./photo.mjs";
 import { t, age, clock, LANGUAGES, currentLanguage } from "./texts.mjs";
 
 const TYPE_MS = 150;
 const OVERSTAY_HOURS = 12;
+const PHOTOS_MAX = 4;
 const SIGNS = { VETADO: "✖", AUTORIZADO: "✔", DESCONOCIDO: "?" };
 
 // h("p", { class: "soft" }, "text", child)
@@ -183,6 +185,46 @@ export async function todayView(root, open) {
         h("div", { class: "actions" }, h("button", { type: "button", onclick: () => open("register", { ...g, guest: g.id }) }, t("use")))))));
 }
 
+// What to fill a form with, and the photos that were chosen so far.
+function photoField() {
+  const photos = [];
+  const shown = h("div", { class: "photos", "aria-live": "polite" });
+  const picker = h("input", { id: "photo", type: "file", accept: "image/*", capture: "environment" });
+  const show = () => {
+    shown.querySelectorAll("img").forEach((image) => URL.revokeObjectURL(image.src));
+    shown.replaceChildren(...photos.map((photo, i) => h("div", {},
+      h("img", { alt: t("photoOf"), src: URL.createObjectURL(new Blob([photo.data], { type: "image/jpeg" })) }),
+      h("button", { type: "button", onclick: () => { photos.splice(i, 1); show(); } }, t("removePhoto")))));
+    picker.disabled = photos.length >= PHOTOS_MAX;
+  };
+  picker.addEventListener("change", async () => {
+    const file = picker.files[0];
+    if (!file) return;
+    try {
+      const photo = await shrink(file);
+      if (!photos.some((other) => other.sha256 === photo.sha256)) photos.push(photo);
+      show();
+    } catch {
+      shown.append(errorBox(t("noPhoto")));
+    }
+    picker.value = "";
+  });
+  return { photos, element: h("div", {}, h("label", { for: "photo" }, t("photo")), picker, shown) };
+}
+
+// Photos are fetched when somebody wants to see them.
+function photosOf(entry) {
+  const list = entry.photos ?? [];
+  if (list.length === 0) return undefined;
+  const details = h("details", {}, h("summary", {}, t("photosOf", { n: list.length })));
+  details.addEventListener("toggle", () => details.append(h("div", { class: "photos" }, ...list.map((sha256) => {
+    const image = h("img", { alt: t("photoOf"), src: `/api/lan/photos?sha256=${encodeURIComponent(sha256)}` });
+    image.addEventListener("error", () => image.replaceWith(h("p", { class: "soft" }, t("photoAway"))));
+    return image;
+  }))), { once: true });
+  return details;
+}
+
 export async function registerView(root, open, given = {}) {
   const text = (id, value, more = {}) => h("input", { id, name: id, value, autocomplete: "off", maxlength: "120", ...more });
   const typedPlate = given.typed && /\d/.test(given.typed) ? given.typed.toUpperCase() : undefined;
@@ -192,10 +234,11 @@ export async function registerView(root, open, given = {}) {
   const companions = text("companions", "0", { type: "number", min: "0", max: "99", inputmode: "numeric" });
   const note = h("textarea", { id: "note", name: "note", rows: "2", maxlength: "400" });
   const unit = h("select", { id: "unit", name: "unit" }, h("option", { value: "" }, "—"));
+  const photo = photoField();
   const message = h("div", { "aria-live": "polite" });
   const form = h("form", {}, h("h2", {}, t("registerTitle")),
     h("div", { class: "row" }, field("name", t("name"), name), field("plate", t("plate"), plate), field("document", t("document"), paper),
-      field("unit", t("unit"), unit), field("companions", t("companions"), companions), field("note", t("note"), note)),
+      field("unit", t("unit"), unit), field("companions", t("companions"), companions), field("note", t("note"), note), photo.element),
     message, h("div", { class: "actions" }, h("button", { class: "main", type: "submit" }, t("save"))));
   root.replaceChildren(form);
   form.addEventListener("submit", async (event) => {
@@ -209,7 +252,7 @@ export async function registerView(root, open, given = {}) {
       const there = await box.register("/api/lan/entries", {
         kind: "enter", name: value(name), plate: value(plate), document: value(paper), unit: value(unit), note: value(note),
         companions: Number(companions.value) || 0, guest: given.guest, pass: given.guest ? given.pass : undefined,
-      });
+      }, photo.photos);
       open("inside", {}, there ? t("registered") : t("keptHere"));
     } catch (e) {
       message.replaceChildren(errorBox(e.message));
@@ -231,6 +274,7 @@ export async function insideView(root, open) {
       return h("li", { class: `card ${over ? "DESCONOCIDO" : ""}` },
         h("div", { class: "name" }, [v.entry.name, v.entry.plate, v.entry.document].filter(Boolean).join(" · ")),
         h("div", { class: "soft" }, clock(v.entered, zone()), v.entry.companions ? ` · +${v.entry.companions}` : ""),
+        photosOf(v.entry),
         over ? h("div", {}, `⚠ ${t("overstay", { hours: OVERSTAY_HOURS })}`) : undefined,
         h("div", { class: "actions" }, h("button", { type: "button", onclick: () => leave(v) }, t("leave"))));
     })));
@@ -265,6 +309,8 @@ export async function stateView(root) {
     [t("state"), dataAge(status.dataSince)],
     [t("boxQueue"), status.queued === undefined ? "—" : String(status.queued)],
     [t("tabletQueue"), String(counts.waiting)],
+    [t("boxPhotos"), status.photos === undefined ? "—" : String(status.photos)],
+    [t("tabletPhotos"), String(counts.photos)],
     [t("refused"), String(counts.refused)],
     [t("fingerprint"), status.authority ?? "—"],
   ];

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* Photos on the box: what is taken, what goes when there is no room, what a restart finds, and what a refusal means. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/strv.h"
+#include "secbox/photos/photo-sender.h"
+#include "secbox/photos/photo-store.h"
+
+#define NOW (UINT64_C(1790000000) * USEC_PER_SEC)
+#define HOME "5b0c1f6e-1c0e-4b39-9a1b-6f1f5d2a7c01"
+#define OTHER "5b0c1f6e-1c0e-4b39-9a1b-6f1f5d2a7c02"
+#define SIZE 1000
+#define ROOM (10 * SIZE)
+
+static char dir[] = "/tmp/test-photos-XXXXXX";
+
+static int make_dir(void **state)
+{
+    (void) state;
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int clear_dir(void **state)
+{
+    (void) state;
+    return dir_clear(dir, NULL);
+}
+
+static int remove_dir(void **state)
+{
+    (void) state;
+    return dir_remove(dir, NULL);
+}
+
+static PhotoStore *store(void)
+{
+    PhotoStore *s = NULL;
+
+    assert_int_equal(photo_store_open(dir, ROOM, &s, NULL), 0);
+    return s;
+}
+
+/* A JPEG as far as anybody looks, another for each i. */
+static int put(PhotoStore *s, const char *community, int i, usec_t at, char digest[static SHA256_HEX_SIZE])
+{
+    uint8_t data[SIZE] = { 0xff, 0xd8, 0xff, 0xe0, (uint8_t) i };
+
+    return photo_store_put(s, community, data, sizeof(data), at, digest, NULL);
+}
+
+static void test_what_was_taken_is_found_after_a_restart(void **state)
+{
+    char digest[SHA256_HEX_SIZE], again[SHA256_HEX_SIZE];
+    _cleanup_(freep) char *data = NULL, *junk = str_format("%s/.photo.tmp", dir);
+    PhotoStore *s = store();
+    size_t len = 0;
+    struct stat st;
+
+    (void) state;
+    assert_int_equal(put(s, HOME, 1, NOW, digest), 0);
+    assert_int_equal(put(s, HOME, 1, NOW, again), 0);
+    assert_string_equal(digest, again);
+    assert_int_equal(photo_store_count(s), 1);
+    photo_store_free(s);
+    assert_int_equal(file_write_atomic(junk, "x", 1, 0600, (uid_t) -1, (gid_t) -1, NULL), 0);
+    s = store();
+    assert_int_equal(photo_store_count(s), 1);
+    assert_int_equal(stat(junk, &st), -1);
+    assert_int_equal(photo_store_read(s, HOME, digest, &data, &len, NULL), 0);
+    assert_int_equal(len, SIZE);
+    assert_int_equal((uint8_t) data[4], 1);
+    /* another community sees nothing of it */
+    assert_int_equal(photo_store_read(s, OTHER, digest, &data, &len, NULL), -ENOENT);
+    assert_null(photo_store_next(s, OTHER, NOW));
+    assert_null(photo_store_next(s, NULL, NOW));
+    photo_store_set_sent(s, photo_store_next(s, HOME, NOW));
+    assert_null(photo_store_next(s, HOME, NOW));
+    photo_store_free(s);
+    s = store();
+    assert_int_equal(photo_store_waiting(s), 0);
+    assert_int_equal(photo_store_count(s), 1);
+    photo_store_free(s);
+}
+
+static void refused(PhotoStore *s, const char *community, const void *data, size_t len, const char *id)
+{
+    char digest[SHA256_HEX_SIZE];
+    Error err = {};
+
+    assert_true(photo_store_put(s, community, data, len, NOW, digest, &err) < 0);
+    assert_string_equal(error_id(&err), id);
+    error_done(&err);
+    assert_int_equal(photo_store_count(s), 0);
+}
+
+static void test_what_is_no_photo(void **state)
+{
+    static uint8_t large[PHOTO_SIZE_MAX + 1] = { 0xff, 0xd8, 0xff, 0xe0 };
+    PhotoStore *s = store();
+    char digest[SHA256_HEX_SIZE];
+
+    (void) state;
+    refused(s, HOME, "", 0, "photo.not-jpeg");
+    refused(s, HOME, "\xff\xd8\xff", 3, "photo.not-jpeg");
+    refused(s, HOME, "\x89PNG\r\n\x1a\n", 8, "photo.not-jpeg");
+    refused(s, HOME, large, sizeof(large), "photo.too-large");
+    refused(s, "", large, 100, "lan.no-data");
+    refused(s, "../../etc", large, 100, "lan.no-data");
+    photo_store_free(s);
+    assert_int_equal(photo_store_open(dir, PHOTOS_SIZE_MAX, &s, NULL), 0);
+    assert_int_equal(photo_store_put(s, HOME, large, PHOTO_SIZE_MAX, NOW, digest, NULL), 0);
+    photo_store_free(s);
+    assert_true(photo_digest_is_valid(digest));
+    assert_false(photo_digest_is_valid(NULL));
+    assert_false(photo_digest_is_valid("abc"));
+    digest[0] = 'A';
+    assert_false(photo_digest_is_valid(digest));
+}
+
+static void test_what_the_gateway_has_goes_first(void **state)
+{
+    char digest[SHA256_HEX_SIZE], first[SHA256_HEX_SIZE], third[SHA256_HEX_SIZE];
+    PhotoStore *s = store();
+
+    (void) state;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(put(s, HOME, i, NOW + (usec_t) i * USEC_PER_SEC, i == 0 ? first : i == 2 ? third : digest), 0);
+    assert_int_equal(put(s, HOME, 10, NOW, digest), -ENOSPC);
+    assert_int_equal(photo_store_count(s), 10);
+    /* the third and the last are at the gateway: they go, the older first */
+    photo_store_set_sent(s, photo_store_find(s, HOME, digest));
+    photo_store_set_sent(s, photo_store_find(s, HOME, third));
+    assert_int_equal(put(s, HOME, 11, NOW + USEC_PER_MINUTE, digest), 0);
+    assert_null(photo_store_find(s, HOME, third));
+    assert_non_null(photo_store_find(s, HOME, first));
+    assert_int_equal(photo_store_count(s), 10);
+    for (int i = 12; put(s, HOME, i, NOW, digest) >= 0;)
+        i++;
+    assert_int_equal(photo_store_waiting(s), 10);
+    assert_string_equal(photo_store_next(s, HOME, 0)->digest, first);
+    /* what waits does not grow old, whatever the clock says */
+    photo_store_set_sent(s, photo_store_next(s, HOME, 0));
+    photo_store_expire(s, NOW + PHOTO_KEPT - USEC_PER_SEC);
+    assert_int_equal(photo_store_count(s), 10);
+    photo_store_expire(s, NOW + 100 * PHOTO_KEPT);
+    assert_int_equal(photo_store_count(s), 9);
+    photo_store_free(s);
+}
+
+static void test_a_damaged_file_is_not_shown(void **state)
+{
+    char digest[SHA256_HEX_SIZE];
+    PhotoStore *s = store();
+    char *data = NULL;
+    size_t len = 0;
+
+    (void) state;
+    assert_int_equal(put(s, HOME, 1, NOW, digest), 0);
+    _cleanup_(freep) char *path = str_format("%s/%s-%s.waiting", dir, HOME, digest);
+    assert_int_equal(file_write_atomic(path, "cut", 3, 0600, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(photo_store_read(s, HOME, digest, &data, &len, NULL), -ENOENT);
+    assert_int_equal(photo_store_count(s), 0);
+    assert_int_equal(put(s, HOME, 1, NOW, digest), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(photo_store_read(s, HOME, digest, &data, &len, NULL), -ENOENT);
+    assert_null(data);
+    photo_store_free(s);
+}
+
+static void test_one_that_was_put_off_waits(void **state)
+{
+    char first[SHA256_HEX_SIZE], second[SHA256_HEX_SIZE];
+    PhotoStore *s = store();
+
+    (void) state;
+    assert_int_equal(put(s, HOME, 1, NOW, first), 0);
+    assert_int_equal(put(s, HOME, 2, NOW + 1, second), 0);
+    photo_store_next(s, HOME, 0)->not_before = USEC_PER_MINUTE;
+    assert_string_equal(photo_store_next(s, HOME, 0)->digest, second);
+    assert_string_equal(photo_store_next(s, HOME, USEC_PER_MINUTE)->digest, first);
+    photo_store_free(s);
+}
+
+static void test_refusals(void **state)
+{
+    static const struct {
+        const char *id;
+        unsigned times;
+        PhotoRefusal what;
+        usec_t wait;
+    } cases[] = {
+        { "photo.unknown", 0, PHOTO_LATER, 10 * USEC_PER_MINUTE },
+        { "photo.unknown", 143, PHOTO_LATER, 10 * USEC_PER_MINUTE },
+        { "photo.unknown", 144, PHOTO_DROP, 0 },
+        { "photo.too-large", 0, PHOTO_DROP, 0 },
+        { "photo.malformed", 0, PHOTO_DROP, 0 },
+        { "photo.expired", 0, PHOTO_DROP, 0 },
+        { "photo.digest", 0, PHOTO_LATER, USEC_PER_MINUTE },
+        { "photo.digest", 1, PHOTO_DROP, 0 },
+        { "photo.unavailable", 100000, PHOTO_LATER, USEC_PER_MINUTE },
+        { "photo.of-a-newer-gateway", 100000, PHOTO_LATER, USEC_PER_MINUTE },
+        { NULL, 0, PHOTO_LATER, USEC_PER_MINUTE },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        usec_t wait = 0;
+        assert_int_equal(photo_refusal(cases[i].id, cases[i].times, &wait), cases[i].what);
+        if (cases[i].what == PHOTO_LATER)
+            assert_int_equal(wait, cases[i].wait);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(test_what_was_taken_is_found_after_a_restart, clear_dir),
+        cmocka_unit_test_teardown(test_what_is_no_photo, clear_dir),
+        cmocka_unit_test_teardown(test_what_the_gateway_has_goes_first, clear_dir),
+        cmocka_unit_test_teardown(test_a_damaged_file_is_not_shown, clear_dir),
+        cmocka_unit_test_teardown(test_one_that_was_put_off_waits, clear_dir),
+        cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
