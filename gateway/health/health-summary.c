@@ -93,6 +93,22 @@ static double restarts(const cJSON *values)
     return n;
 }
 
+/* One number of all services together: their names are the box's to choose. */
+static double most_memory(const cJSON *values)
+{
+    return worst(find(values, "services"), "memoryMiB");
+}
+
+static double busiest(const cJSON *values)
+{
+    return worst(find(values, "services"), "cpuPercent");
+}
+
+static double network_errors(const cJSON *values)
+{
+    return number_at(values, "network", "errors");
+}
+
 static double updates(const cJSON *values)
 {
     return number_at(values, NULL, "updatesPending");
@@ -123,6 +139,9 @@ const SummaryField summary_fields[SUMMARY_FIELDS] = {
     { "memoryStalls", "memory_stalled_ratio", "Time in which everything waited for memory.", 0.01 },
     { "celsius", "temperature_celsius", "The hottest sensor.", 1 },
     { "restarts", "service_restarts", "Restarts of the present containers by podman.", 1 },
+    { "serviceMemoryMiB", "service_memory_bytes", "Memory of the service that has most.", 1048576 },
+    { "serviceCpuPercent", "service_cpu_ratio", "How much of a processor the busiest service used.", 0.01 },
+    { "networkErrors", "network_errors", "Packets that were damaged or lost since the boot.", 1 },
     { "updatesPending", "updates_pending", "Services with a newer image that is not in place.", 1 },
     { "dataAgeSeconds", "data_age_seconds", "Since when the box has not been sure of its community's data.", 1 },
     { "queueWaiting", "queue_events", "Events that wait to be sent.", 1 },
@@ -130,8 +149,8 @@ const SummaryField summary_fields[SUMMARY_FIELDS] = {
 };
 
 static double (*const measures[SUMMARY_FIELDS])(const cJSON *values) = {
-    disk,    inodes,   memory,  cpu,      load,  io_stalls,    memory_stalls,
-    hottest, restarts, updates, data_age, queue, dead_letters,
+    disk,        inodes,  memory,         cpu,     load,     io_stalls, memory_stalls, hottest, restarts,
+    most_memory, busiest, network_errors, updates, data_age, queue,     dead_letters,
 };
 
 void health_measure(const cJSON *values, double ret[static SUMMARY_FIELDS])

@@ -5,7 +5,7 @@
 #include "lib/data/json.h"
 
 #define SUMMARY_FAULTS_MAX 16
-#define SUMMARY_FIELDS 13
+#define SUMMARY_FIELDS 16
 
 /* A new object with the numbers of the table in health-summary.c that the values have, and "faults" (the names of all, true
  * each, SUMMARY_FAULTS_MAX at most). NULL when out of memory. */

@@ -107,6 +107,37 @@ static void temperature_lines(FILE *out, const cJSON *temperatures)
              str_format("%s %.0f degrees", item->string, cJSON_IsNumber(item) ? item->valuedouble : 0));
 }
 
+static void network_line(FILE *out, const char *label, const cJSON *network)
+{
+    _cleanup_(freep) char *received = size_text(number(network, "receivedMiB")),
+                          *sent = size_text(number(network, "sentMiB"));
+
+    if (cJSON_IsObject(network))
+        line(out, label,
+             str_format("%s received, %s sent, %.0f packets damaged or lost", received ? received : "-",
+                        sent ? sent : "-", number(network, "errors")));
+}
+
+/* "web 41 MiB, 3.2 % of a processor"; nothing of services whose use is not known */
+static void service_lines(FILE *out, const cJSON *services)
+{
+    const cJSON *service;
+    bool first = true;
+
+    cJSON_ArrayForEach(service, services) {
+        _cleanup_(freep) char *memory = size_text(number(service, "memoryMiB")),
+                              *cpu = has(service, "cpuPercent")
+                                         ? str_format(", %.1f %% of a processor", number(service, "cpuPercent"))
+                                         : NULL;
+
+        if (!has(service, "memoryMiB"))
+            continue;
+        line(out, first ? "containers" : "",
+             str_format("%s %s%s", service->string, memory ? memory : "-", cpu ? cpu : ""));
+        first = false;
+    }
+}
+
 static void clock_line(FILE *out, const cJSON *clock)
 {
     if (cJSON_IsObject(clock))
@@ -244,6 +275,9 @@ char *report_health(const cJSON *values)
     load_line(out, values);
     pressure_line(out, find(values, "pressure"));
     temperature_lines(out, find(values, "temperatures"));
+    network_line(out, "network", find(values, "network"));
+    network_line(out, "own network", find(values, "ownNetwork"));
+    service_lines(out, find(values, "services"));
     smart_lines(out, find(values, "smart"));
     clock_line(out, find(values, "clock"));
     booted_line(out, values);

@@ -9,6 +9,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/service-watch-impl.h"
+#include "mgmt-agent/state/proc.h"
 
 #define LOG_SAID_MAX 2000
 #define SUMMARY_MAX 4096
@@ -74,18 +75,41 @@ cJSON *service_watch_describe_all(const ServiceWatch *w)
     return describe(w, true);
 }
 
-static int measure(const ServiceEntry *e, cJSON *all)
+/* With one digit behind the point: more would only make differences. */
+static int add_number(cJSON *o, const char *key, double n)
+{
+    return cJSON_AddNumberToObject(o, key, (double) (long long) (n * 10 + 0.5) / 10) ? 0 : -ENOMEM;
+}
+
+/* What its control group says; nothing where podman could make none. */
+static int add_usage(ServiceEntry *e, cJSON *o)
+{
+    ContainerUsage now;
+
+    if (e->pid <= 0 || process_start_ticks(e->pid) != e->ticks ||
+        container_usage_read("/proc", "/sys/fs/cgroup", e->pid, e->id, boottime_usec(), &now) < 0) {
+        e->usage = (ContainerUsage) {};
+        return 0;
+    }
+    double percent = container_cpu_percent(&e->usage, &now);
+    e->usage = now;
+    if (percent >= 0 && add_number(o, "cpuPercent", percent) < 0)
+        return -ENOMEM;
+    return json_add_int(o, "memoryMiB", (int) (now.memory_kib / 1024));
+}
+
+static int measure(ServiceEntry *e, cJSON *all)
 {
     cJSON *o = cJSON_CreateObject();
 
     return json_add_item(all, e->name, o) < 0 ||
                    json_add_string(o, "state", service_state_to_string(e->record.state)) < 0 ||
-                   json_add_int(o, "restarts", (int) e->record.restarts_seen) < 0
+                   json_add_int(o, "restarts", (int) e->record.restarts_seen) < 0 || add_usage(e, o) < 0
                ? -ENOMEM
                : 0;
 }
 
-cJSON *service_watch_measure(const ServiceWatch *w)
+cJSON *service_watch_measure(ServiceWatch *w)
 {
     _cleanup_(cJSON_Deletep) cJSON *all = cJSON_CreateObject();
 

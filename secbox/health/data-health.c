@@ -6,12 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "lib/net/net-counters.h"
 #include "lib/tunnel/health-reporter.h"
 #include "secbox/health/data-faults.h"
 #include "secbox/queue/queue-sql.h"
 #include "secbox/replica/replica-sql.h"
+
+#define NET_FILE "/proc/self/net/dev"
+#define NET_FILE_MAX ((size_t) 64 * 1024)
 
 struct DataHealth {
     DataHealthParts parts;
@@ -132,6 +137,17 @@ static int add_rest(const DataHealth *h, cJSON *o)
     return h->queue ? json_add_item(o, "queue", cJSON_Duplicate(h->queue, true)) : 0;
 }
 
+/* Of this container alone. */
+static int add_network(cJSON *o)
+{
+    _cleanup_(freep) char *text = NULL;
+    NetCounters counters;
+
+    if (file_read(NET_FILE, NET_FILE_MAX, &text, NULL, NULL) < 0 || net_counters_parse(text, false, &counters) < 0)
+        return 0;
+    return net_counters_describe(&counters, o, "ownNetwork");
+}
+
 static cJSON *gather(void *userdata)
 {
     DataHealth *h = userdata;
@@ -141,7 +157,7 @@ static cJSON *gather(void *userdata)
         ask_database(h);
     h->answered = false;
     if (!o || health_add_origin(o, "startedAt", h->started) < 0 || add_database(h, o) < 0 || add_replica(h, o) < 0 ||
-        add_rest(h, o) < 0 || json_add_item(o, "faults", data_faults(o)) < 0)
+        add_rest(h, o) < 0 || add_network(o) < 0 || json_add_item(o, "faults", data_faults(o)) < 0)
         return NULL;
     return TAKE_PTR(o);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "mgmt-agent/health/container-usage.h"
 #include "mgmt-agent/health/host-faults.h"
 #include "mgmt-agent/health/host-values.h"
 #include "mgmt-agent/health/proc-values.h"
@@ -106,6 +107,101 @@ static void test_mounts(void **state)
     filesystems_done(&f);
     assert_int_equal(mountinfo_parse("", &f), 0);
     assert_int_equal(f.n, 0);
+}
+
+#define NET                                                                                                            \
+    "Inter-|   Receive                                                |  Transmit\n"                                   \
+    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier " \
+    "compressed\n"                                                                                                     \
+    "    lo: 5000000 10 1 1 0 0 0 0 5000000 10 1 1 0 0 0 0\n"                                                          \
+    "enp3s0:3145728 10    2    3    0     0          0         0 2097152    7    4    5    0     0       0          "  \
+    "0\n"                                                                                                              \
+    "wlan0: 1048576 10 0 0 0 0 0 0 1048576 10 0 0 0 0 0 0\n"                                                           \
+    "podman0: 9999999 10 7 7 0 0 0 0 9999999 10 7 7 0 0 0 0\n"
+
+static void test_network(void **state)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    NetCounters c = {};
+
+    (void) state;
+    assert_int_equal(net_counters_parse(NET, true, &c), 0);
+    assert_int_equal(c.received, 4194304);
+    assert_int_equal(c.sent, 3145728);
+    assert_int_equal(c.errors, 14);
+    assert_int_equal(net_counters_describe(&c, o, "network"), 0);
+    _cleanup_(freep) char *text = json_print(o);
+    assert_string_equal(text, "{\"network\":{\"receivedMiB\":4,\"sentMiB\":3,\"errors\":14}}");
+    assert_int_equal(net_counters_parse(NET, false, &c), 0);
+    assert_int_equal(c.errors, 42);
+    assert_int_equal(net_counters_parse("lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n", false, &c), -EINVAL);
+    assert_int_equal(net_counters_parse("eth0: 1 2 3\nx", false, &c), -EINVAL);
+    assert_int_equal(net_counters_parse("", false, &c), -EINVAL);
+    assert_int_equal(c.errors, 42);
+}
+
+static void check_group(const char *text, const char *want)
+{
+    char *group = NULL;
+    int r = container_group_parse(text, "abc123", &group);
+
+    if (want)
+        assert_string_equal(group, want);
+    else
+        assert_int_equal(r, -ENOENT);
+    free(group);
+}
+
+static void test_control_groups(void **state)
+{
+    (void) state;
+    check_group("0::/machine.slice/libpod-abc123.scope/container\n", "machine.slice/libpod-abc123.scope");
+    check_group("1:name=systemd:/x\n0::/machine.slice/libpod-abc123.scope\n", "machine.slice/libpod-abc123.scope");
+    check_group("0::/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-abc123.scope/container/init.scope",
+                "user.slice/user-1000.slice/user@1000.service/user.slice/libpod-abc123.scope");
+    check_group("0::/libpod_parent/libpod-abc123\n", "libpod_parent/libpod-abc123");
+    check_group("0::/x.service/libpod-payload-abc123\n", "x.service/libpod-payload-abc123");
+    /* another container's, conmon's, the one that started it, one of cgroup v1, nothing */
+    check_group("0::/machine.slice/libpod-def456.scope\n", NULL);
+    check_group("0::/machine.slice/libpod-conmon-abc123.scope\n", NULL);
+    check_group("0::/system.slice/mgmt-agent.service\n", NULL);
+    check_group("4:memory:/machine.slice/libpod-abc123.scope\n0::/\n", NULL);
+    check_group("", NULL);
+}
+
+static void write_in(const char *folder, const char *name, const char *text)
+{
+    _cleanup_(freep) char *path = path_join(folder, name);
+
+    assert_int_equal(file_write_atomic(path, text, strlen(text), 0644, (uid_t) -1, (gid_t) -1, NULL), 0);
+}
+
+/* The files are the kernel's in form; podman's own groups are read where a machine has cgroup v2. */
+static void test_what_a_container_uses(void **state)
+{
+    _cleanup_(freep) char *proc = path_in_root("/p"), *of_process = path_in_root("/p/77"), *groups = path_in_root("/g"),
+                          *group = path_in_root("/g/machine.slice/libpod-abc123.scope");
+    ContainerUsage a = {}, b = {};
+
+    (void) state;
+    assert_int_equal(dir_make(of_process, 0755, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(dir_make(group, 0755, (uid_t) -1, (gid_t) -1, NULL), 0);
+    write_in(of_process, "cgroup", "0::/machine.slice/libpod-abc123.scope/container\n");
+    assert_int_equal(container_usage_read(proc, groups, 77, "abc123", 1, &a), -ENOENT);
+    write_in(group, "cpu.stat", "usage_usec 1000000\nuser_usec 1\nsystem_usec 2\n");
+    write_in(group, "memory.current", "43000832\n");
+    assert_int_equal(container_usage_read(proc, groups, 77, "abc123", USEC_PER_MINUTE, &a), 0);
+    assert_int_equal(a.memory_kib, 41993);
+    assert_true(container_cpu_percent(&b, &a) < 0);
+    write_in(group, "cpu.stat", "usage_usec 4000000\n");
+    assert_int_equal(container_usage_read(proc, groups, 77, "abc123", 2 * USEC_PER_MINUTE, &b), 0);
+    assert_true(fabs(container_cpu_percent(&a, &b) - 5) < 1e-6);
+    assert_true(container_cpu_percent(&b, &a) < 0);
+    write_in(group, "cpu.stat", "nonsense\n");
+    assert_int_equal(container_usage_read(proc, groups, 77, "abc123", 1, &b), -ENOENT);
+    assert_int_equal(container_usage_read(proc, groups, 77, "def456", 1, &b), -ENOENT);
+    assert_int_equal(container_usage_read(proc, groups, 0, "abc123", 1, &b), -ENOENT);
+    assert_int_equal(b.cpu_usec, 4000000);
 }
 
 /* This machine has a memory, processors and a root; what a sensor says is read from files that this test writes. */
@@ -242,6 +338,9 @@ int main(void)
         cmocka_unit_test(test_pressure_and_load),
         cmocka_unit_test(test_processors),
         cmocka_unit_test(test_mounts),
+        cmocka_unit_test(test_network),
+        cmocka_unit_test(test_control_groups),
+        cmocka_unit_test(test_what_a_container_uses),
         cmocka_unit_test_setup_teardown(test_a_machine, agent_root_make, agent_root_remove),
         cmocka_unit_test(test_faults),
         cmocka_unit_test(test_smart),

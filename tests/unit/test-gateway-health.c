@@ -37,8 +37,12 @@ static void test_the_worst_counts(void **state)
 {
     (void) state;
     check("{\"disks\":{\"/\":{\"usedPercent\":40,\"inodesPercent\":3},\"/a\":{\"usedPercent\":81.5}},"
-          "\"temperatures\":{\"a\":-5,\"b\":48},\"services\":{\"x\":{\"restarts\":2},\"y\":{},\"z\":{\"restarts\":1}}}",
-          "{\"celsius\":48,\"diskPercent\":81.5,\"faults\":{},\"inodesPercent\":3,\"restarts\":3}");
+          "\"temperatures\":{\"a\":-5,\"b\":48},\"services\":{\"x\":{\"restarts\":2,\"memoryMiB\":41},\"y\":{"
+          "\"cpuPercent\":3.5},"
+          "\"z\":{\"restarts\":1,\"memoryMiB\":7,\"cpuPercent\":120}},\"network\":{\"errors\":9},\"ownNetwork\":{"
+          "\"errors\":99}}",
+          "{\"celsius\":48,\"diskPercent\":81.5,\"faults\":{},\"inodesPercent\":3,\"networkErrors\":9,\"restarts\":3,"
+          "\"serviceCpuPercent\":120,\"serviceMemoryMiB\":41}");
     check("{\"temperatures\":{\"a\":-5}}", "{\"celsius\":-5,\"faults\":{}}");
 }
 
