@@ -319,6 +319,15 @@ def test_a_container_is_started_again_by_an_order(deployed):
     assert after["Id"] == before["Id"] and after["State"]["Pid"] != before["State"]["Pid"]
 
 
+def test_the_gateway_hears_of_the_machines_network(whole):
+    """Not of the agent's own, which its sandbox keeps empty."""
+    def network():
+        box = whole.gateway.request("GET", f"/v1/devices/{DEVICE}/health").json["health"].get("box") or {}
+        return box.get("values", {}).get("network")
+
+    wait_until(lambda: network() and network()["errors"] >= 0, "the box has told")
+
+
 def test_the_journal_tells_it_with_fields(whole):
     # a push that is not a repetition goes through all phases
     code, last = push(whole, STACK + f"# {os.urandom(4).hex()}\n")
