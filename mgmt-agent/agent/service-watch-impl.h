@@ -9,7 +9,7 @@
 #include "mgmt-agent/agent/manual-changes.h"
 #include "mgmt-agent/agent/service-rules.h"
 #include "mgmt-agent/agent/service-watch.h"
-#include "mgmt-agent/health/container-usage.h"
+#include "mgmt-agent/health/container-values.h"
 #include "mgmt-agent/state/services-file.h"
 
 typedef struct ServiceEntry {
@@ -27,9 +27,9 @@ typedef struct ServiceEntry {
     char *pid_file; /* beside its folder podman keeps the result of health checks */
     sd_event_source *on_health, *on_folder;
     usec_t health_interval,
-        health_at;        /* of its health check; CLOCK_BOOTTIME of its last result, or since when one is expected */
-    bool health_by_us;    /* podman does not run it by itself */
-    ContainerUsage usage; /* at the look before */
+        health_at;         /* of its health check; CLOCK_BOOTTIME of its last result, or since when one is expected */
+    bool health_by_us;     /* podman does not run it by itself */
+    ContainerValues usage; /* at the look before */
 } ServiceEntry;
 
 struct ServiceWatch {

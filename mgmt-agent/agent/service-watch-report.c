@@ -84,11 +84,11 @@ static int add_number(cJSON *o, const char *key, double n)
 /* What its control group says; nothing where podman could make none. */
 static int add_usage(ServiceEntry *e, cJSON *o)
 {
-    ContainerUsage now;
+    ContainerValues now;
 
     if (e->pid <= 0 || process_start_ticks(e->pid) != e->ticks ||
-        container_usage_read("/proc", "/sys/fs/cgroup", e->pid, e->id, boottime_usec(), &now) < 0) {
-        e->usage = (ContainerUsage) {};
+        container_values_read("/proc", "/sys/fs/cgroup", e->pid, e->id, boottime_usec(), &now) < 0) {
+        e->usage = (ContainerValues) {};
         return 0;
     }
     double percent = container_cpu_percent(&e->usage, &now);

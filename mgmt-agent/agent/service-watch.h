@@ -20,8 +20,8 @@ void service_watch_continue(ServiceWatch *w);
 cJSON *service_watch_describe(const ServiceWatch *w);
 /* The array `services` of agent.status: with those that were taken away in the middle of their trouble. */
 cJSON *service_watch_describe_all(const ServiceWatch *w);
-/* The same for health.report: an object with a "state", podman's count of "restarts" and what its container uses for each; NULL when
- * out of memory. */
+/* The same for health.report: an object with a "state", podman's count of "restarts" and what its container uses for each; NULL
+ * when out of memory. */
 cJSON *service_watch_measure(ServiceWatch *w);
 /* Tells systemd that the agent is ready, and which services are not well. */
 void service_watch_tell_manager(const ServiceWatch *w);

@@ -43,7 +43,7 @@ static void read_proc(const char *proc, HostValues *v)
 
     if (memory && meminfo_parse(memory, &v->memory) < 0)
         v->memory = (MemoryValues) {};
-    v->has_network = network && net_counters_parse(network, true, &v->network) == 0;
+    v->has_network = network && network_values_parse(network, true, &v->network) == 0;
     v->has_load = load && loadavg_parse(load, &v->load) == 0;
     if (stat && cpu_ticks_parse(stat, &v->cpu) < 0)
         v->cpu = (CpuTicks) {};
@@ -262,7 +262,7 @@ int host_values_describe(const HostValues *v, const CpuTicks *before, cJSON *o)
     if ((v->cpu.total > 0 && describe_cpu(v, before, o) < 0) || (v->has_load && describe_load(v, o) < 0) ||
         (v->memory.total_kib > 0 && describe_memory(v, o) < 0) || (v->has_pressure && describe_pressure(v, o) < 0) ||
         (v->n_disks > 0 && describe_disks(v, o) < 0) || (v->n_temperatures > 0 && describe_temperatures(v, o) < 0) ||
-        (v->has_network && net_counters_describe(&v->network, o, "network") < 0) || describe_clock(v, o) < 0)
+        (v->has_network && network_values_describe(&v->network, o, "network") < 0) || describe_clock(v, o) < 0)
         return -ENOMEM;
     return v->reboot_required ? json_add_bool(o, "rebootRequired", true) : 0;
 }

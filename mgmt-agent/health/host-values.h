@@ -3,7 +3,7 @@
 #pragma once
 
 #include "lib/data/json.h"
-#include "lib/net/net-counters.h"
+#include "lib/data/network-values.h"
 #include "mgmt-agent/health/proc-values.h"
 
 #define TEMPERATURES_MAX 16
@@ -31,7 +31,7 @@ typedef struct HostValues {
     size_t n_disks;
     Temperature temperatures[TEMPERATURES_MAX];
     size_t n_temperatures;
-    NetCounters network; /* of this machine's cards */
+    NetworkValues network; /* of this machine's cards */
     bool has_network;
     int clock_synchronised; /* negative: not known */
     bool reboot_required;
@@ -45,6 +45,6 @@ void host_values_done(HostValues *v);
  * limited to what it needs. */
 int host_clock_is_synchronised(void);
 
-/* Adds "cpu", "load", "memory", "pressure", "disks", "temperatures", "network", "clock", "rebootRequired" as docs/wire-format.md has them.
- * `before` is the look before this one. */
+/* Adds "cpu", "load", "memory", "pressure", "disks", "temperatures", "network", "clock", "rebootRequired" as docs/wire-format.md
+ * has them. `before` is the look before this one. */
 int host_values_describe(const HostValues *v, const CpuTicks *before, cJSON *o) _must_check_;

@@ -9,7 +9,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
-#include "lib/net/net-counters.h"
+#include "lib/data/network-values.h"
 #include "lib/tunnel/health-reporter.h"
 #include "secbox/health/data-faults.h"
 #include "secbox/queue/queue-sql.h"
@@ -141,11 +141,11 @@ static int add_rest(const DataHealth *h, cJSON *o)
 static int add_network(cJSON *o)
 {
     _cleanup_(freep) char *text = NULL;
-    NetCounters counters;
+    NetworkValues counters;
 
-    if (file_read(NET_FILE, NET_FILE_MAX, &text, NULL, NULL) < 0 || net_counters_parse(text, false, &counters) < 0)
+    if (file_read(NET_FILE, NET_FILE_MAX, &text, NULL, NULL) < 0 || network_values_parse(text, false, &counters) < 0)
         return 0;
-    return net_counters_describe(&counters, o, "ownNetwork");
+    return network_values_describe(&counters, o, "ownNetwork");
 }
 
 static cJSON *gather(void *userdata)

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <math.h>
 
-#include "mgmt-agent/health/container-usage.h"
+#include "mgmt-agent/health/container-values.h"
 #include "mgmt-agent/health/host-faults.h"
 #include "mgmt-agent/health/host-values.h"
 #include "mgmt-agent/health/proc-values.h"
@@ -122,21 +122,21 @@ static void test_mounts(void **state)
 static void test_network(void **state)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
-    NetCounters c = {};
+    NetworkValues c = {};
 
     (void) state;
-    assert_int_equal(net_counters_parse(NET, true, &c), 0);
+    assert_int_equal(network_values_parse(NET, true, &c), 0);
     assert_int_equal(c.received, 4194304);
     assert_int_equal(c.sent, 3145728);
     assert_int_equal(c.errors, 14);
-    assert_int_equal(net_counters_describe(&c, o, "network"), 0);
+    assert_int_equal(network_values_describe(&c, o, "network"), 0);
     _cleanup_(freep) char *text = json_print(o);
     assert_string_equal(text, "{\"network\":{\"receivedMiB\":4,\"sentMiB\":3,\"errors\":14}}");
-    assert_int_equal(net_counters_parse(NET, false, &c), 0);
+    assert_int_equal(network_values_parse(NET, false, &c), 0);
     assert_int_equal(c.errors, 42);
-    assert_int_equal(net_counters_parse("lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n", false, &c), -EINVAL);
-    assert_int_equal(net_counters_parse("eth0: 1 2 3\nx", false, &c), -EINVAL);
-    assert_int_equal(net_counters_parse("", false, &c), -EINVAL);
+    assert_int_equal(network_values_parse("lo: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n", false, &c), -EINVAL);
+    assert_int_equal(network_values_parse("eth0: 1 2 3\nx", false, &c), -EINVAL);
+    assert_int_equal(network_values_parse("", false, &c), -EINVAL);
     assert_int_equal(c.errors, 42);
 }
 
@@ -181,26 +181,26 @@ static void test_what_a_container_uses(void **state)
 {
     _cleanup_(freep) char *proc = path_in_root("/p"), *of_process = path_in_root("/p/77"), *groups = path_in_root("/g"),
                           *group = path_in_root("/g/machine.slice/libpod-abc123.scope");
-    ContainerUsage a = {}, b = {};
+    ContainerValues a = {}, b = {};
 
     (void) state;
     assert_int_equal(dir_make(of_process, 0755, (uid_t) -1, (gid_t) -1, NULL), 0);
     assert_int_equal(dir_make(group, 0755, (uid_t) -1, (gid_t) -1, NULL), 0);
     write_in(of_process, "cgroup", "0::/machine.slice/libpod-abc123.scope/container\n");
-    assert_int_equal(container_usage_read(proc, groups, 77, "abc123", 1, &a), -ENOENT);
+    assert_int_equal(container_values_read(proc, groups, 77, "abc123", 1, &a), -ENOENT);
     write_in(group, "cpu.stat", "usage_usec 1000000\nuser_usec 1\nsystem_usec 2\n");
     write_in(group, "memory.current", "43000832\n");
-    assert_int_equal(container_usage_read(proc, groups, 77, "abc123", USEC_PER_MINUTE, &a), 0);
+    assert_int_equal(container_values_read(proc, groups, 77, "abc123", USEC_PER_MINUTE, &a), 0);
     assert_int_equal(a.memory_kib, 41993);
     assert_true(container_cpu_percent(&b, &a) < 0);
     write_in(group, "cpu.stat", "usage_usec 4000000\n");
-    assert_int_equal(container_usage_read(proc, groups, 77, "abc123", 2 * USEC_PER_MINUTE, &b), 0);
+    assert_int_equal(container_values_read(proc, groups, 77, "abc123", 2 * USEC_PER_MINUTE, &b), 0);
     assert_true(fabs(container_cpu_percent(&a, &b) - 5) < 1e-6);
     assert_true(container_cpu_percent(&b, &a) < 0);
     write_in(group, "cpu.stat", "nonsense\n");
-    assert_int_equal(container_usage_read(proc, groups, 77, "abc123", 1, &b), -ENOENT);
-    assert_int_equal(container_usage_read(proc, groups, 77, "def456", 1, &b), -ENOENT);
-    assert_int_equal(container_usage_read(proc, groups, 0, "abc123", 1, &b), -ENOENT);
+    assert_int_equal(container_values_read(proc, groups, 77, "abc123", 1, &b), -ENOENT);
+    assert_int_equal(container_values_read(proc, groups, 77, "def456", 1, &b), -ENOENT);
+    assert_int_equal(container_values_read(proc, groups, 0, "abc123", 1, &b), -ENOENT);
     assert_int_equal(b.cpu_usec, 4000000);
 }
 

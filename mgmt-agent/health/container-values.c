@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "mgmt-agent/health/container-usage.h"
+#include "mgmt-agent/health/container-values.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -55,13 +55,13 @@ static char *read_file(const char *folder, const char *name)
     return path && file_read(path, FILE_MAX, &text, NULL, NULL) == 0 ? text : NULL;
 }
 
-int container_usage_read(const char *proc, const char *groups, pid_t pid, const char *id, usec_t now,
-                         ContainerUsage *ret)
+int container_values_read(const char *proc, const char *groups, pid_t pid, const char *id, usec_t now,
+                          ContainerValues *ret)
 {
     _cleanup_(freep) char *name = str_format("%d/cgroup", (int) pid), *text = name ? read_file(proc, name) : NULL;
     _cleanup_(freep) char *group = NULL, *folder = NULL, *cpu = NULL, *memory = NULL;
     unsigned long long bytes = 0;
-    ContainerUsage usage = { .at = now };
+    ContainerValues usage = { .at = now };
 
     if (pid <= 0 || !text || container_group_parse(text, id, &group) < 0 || !(folder = path_join(groups, group)))
         return -ENOENT;
@@ -74,7 +74,7 @@ int container_usage_read(const char *proc, const char *groups, pid_t pid, const 
     return 0;
 }
 
-double container_cpu_percent(const ContainerUsage *before, const ContainerUsage *now)
+double container_cpu_percent(const ContainerValues *before, const ContainerValues *now)
 {
     if (before->at == 0 || now->at <= before->at || now->cpu_usec < before->cpu_usec)
         return -1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "lib/net/net-counters.h"
+#include "lib/data/network-values.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static bool is_hardware(const char *name)
 }
 
 /* Bytes, packets, errors, drops and more of what was received; then the same of what was sent. */
-static bool add_line(const char *line, bool hardware, NetCounters *sum)
+static bool add_line(const char *line, bool hardware, NetworkValues *sum)
 {
     unsigned long long rx, rx_errors, rx_drops, tx, tx_errors, tx_drops;
     char name[32];
@@ -36,9 +36,9 @@ static bool add_line(const char *line, bool hardware, NetCounters *sum)
     return true;
 }
 
-int net_counters_parse(const char *text, bool hardware, NetCounters *ret)
+int network_values_parse(const char *text, bool hardware, NetworkValues *ret)
 {
-    NetCounters sum = {};
+    NetworkValues sum = {};
     unsigned n = 0;
 
     for (const char *line = text; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
@@ -54,7 +54,7 @@ static int add_whole(cJSON *o, const char *key, double n)
     return cJSON_AddNumberToObject(o, key, (double) (long long) n) ? 0 : -ENOMEM;
 }
 
-int net_counters_describe(const NetCounters *c, cJSON *o, const char *key)
+int network_values_describe(const NetworkValues *c, cJSON *o, const char *key)
 {
     cJSON *network = cJSON_AddObjectToObject(o, key);
 

@@ -8,10 +8,10 @@
 #include "lib/base/clock.h"
 #include "lib/base/mem.h"
 
-typedef struct ContainerUsage {
+typedef struct ContainerValues {
     uint64_t cpu_usec, memory_kib;
     usec_t at; /* when it was read; 0: never */
-} ContainerUsage;
+} ContainerValues;
 
 /* Of /proc/PID/cgroup: the group of the container `id`, where PID is in one of its own: a new string, below the mount of cgroup v2.
  * -ENOENT: it has none, as with podman that may make no groups; -ENOMEM. */
@@ -20,7 +20,7 @@ int container_group_parse(const char *text, const char *id, char **ret) _must_ch
 int cpu_usage_parse(const char *text, uint64_t *ret_usec) _must_check_;
 
 /* `proc` and `groups` are the folders /proc and /sys/fs/cgroup. -ENOENT: not known. */
-int container_usage_read(const char *proc, const char *groups, pid_t pid, const char *id, usec_t now,
-                         ContainerUsage *ret) _must_check_;
+int container_values_read(const char *proc, const char *groups, pid_t pid, const char *id, usec_t now,
+                          ContainerValues *ret) _must_check_;
 /* Of one processor, between two looks; negative: not known. */
-double container_cpu_percent(const ContainerUsage *before, const ContainerUsage *now);
+double container_cpu_percent(const ContainerValues *before, const ContainerValues *now);
