@@ -30,6 +30,7 @@
 #include "gateway/health/api-metrics.h"
 #include "gateway/http/api-audit.h"
 #include "gateway/http/router.h"
+#include "gateway/install/install-folder.h"
 #include "gateway/rollouts/api-rollouts-start.h"
 #include "gateway/rollouts/api-rollouts.h"
 #include "gateway/rollouts/rollouts-halted.h"
@@ -79,6 +80,7 @@ struct Gateway {
 
     Requests *requests;
     Router *router;
+    InstallFolder *install;
     DeviceRegistry *registry;
     DeviceTokens *tokens;
     DeviceConns *conns;
@@ -269,6 +271,8 @@ static void on_request(HttpExchange *x, void *userdata)
     miss_issuer(g);
     if (device_accept_path(http_path(x), &role))
         device_accept(g->accept, x, role);
+    else if (install_folder_has(http_path(x)))
+        install_folder_serve(g->install, x);
     else
         router_handle(g->router, x);
 }
@@ -591,6 +595,8 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = gateway_open_server(g, options, err);
     if (r >= 0)
+        r = install_folder_new(options->install_dir, g->issuer, &g->install, err);
+    if (r >= 0)
         r = make_devices(g, options, err);
     if (r >= 0)
         r = make_webhooks(g, options, err);
@@ -643,6 +649,7 @@ Gateway *gateway_free(Gateway *g)
     device_tokens_free(g->tokens);
     device_registry_free(g->registry);
     http_server_free(g->server);
+    install_folder_free(g->install);
     store_free(g->imports);
     store_free(g->bulk);
     store_free(g->store);

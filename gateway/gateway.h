@@ -9,10 +9,11 @@
 #include "lib/base/mem.h"
 
 typedef struct GatewayOptions {
-    const char *listen;    /* ADDRESS:PORT or [ADDRESS]:PORT */
-    const char *database;  /* libpq connection string */
-    const char *state_dir; /* holds jwt-key.pem and support-ca.pem */
-    const char *issuer;    /* public base URL; NULL = from `listen` */
+    const char *listen;      /* ADDRESS:PORT or [ADDRESS]:PORT */
+    const char *database;    /* libpq connection string */
+    const char *state_dir;   /* holds jwt-key.pem and support-ca.pem */
+    const char *install_dir; /* served below /install/; NULL = nothing is */
+    const char *issuer;      /* public base URL; NULL = from `listen` */
     const char *cert, *key;
     const char *proxy_protocol, *forwarded_for; /* as of HttpServerOptions */
     const char *metrics_token;                  /* NULL: /metrics is off */

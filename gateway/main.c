@@ -33,6 +33,8 @@ int main(int argc, char **argv)
         { "proxy-protocol", "ADDRESSES", "proxies whose connections begin with a PROXY header, v1 or v2",
           &s.proxy_protocol, NULL },
         { "forwarded-for", "ADDRESSES", "proxies whose X-Forwarded-For tells who asks", &s.forwarded_for, NULL },
+        { "install-dir", "DIR", "what new boxes are installed from, as `make repo` makes it; served below /install/",
+          &s.install_dir, NULL },
         { "token-hours", "HOURS", "life of a device token (36)", &s.token_hours, NULL },
         { "bootstrap-hours", "HOURS", "life of a bootstrap token (720)", &s.bootstrap_hours, NULL },
         { "accept-rate", "N", "tunnels accepted in a second (500); boxes beyond that are told when to come back",
@@ -52,8 +54,8 @@ int main(int argc, char **argv)
     };
     static const CliVerb verbs[] = {
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
-          "listen state issuer cert key proxy-protocol forwarded-for token-hours bootstrap-hours accept-rate "
-          "accept-burst webhook-ca webhook-networks webhook-tries photo-days" },
+          "listen state issuer cert key proxy-protocol forwarded-for install-dir token-hours bootstrap-hours "
+          "accept-rate accept-burst webhook-ca webhook-networks webhook-tries photo-days" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, "env-file role" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },

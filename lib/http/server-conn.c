@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* One HTTP connection: reads whole requests within deadlines, hands them to the handler, sends the answers. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "lib/base/lifetime.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
+#include "lib/http/answer-head.h"
 #include "lib/http/server-conn.h"
 #include "lib/http/parser.h"
 
@@ -24,6 +23,8 @@
 /* What a client may send ahead of its answer before we stop reading. */
 #define PIPELINE_MAX ((size_t) 64 * 1024)
 #define INPUT_MAX (2 * PIPELINE_MAX)
+/* Of an answer that is read while it is sent, this much at a time. */
+#define CHUNK ((size_t) 64 * 1024)
 
 typedef enum HttpPhase {
     HTTP_PROXY, /* a proxy tells for whom it speaks; there is no stream yet */
@@ -32,6 +33,7 @@ typedef enum HttpPhase {
     HTTP_BODY,
     HTTP_ANSWERING, /* the handler has it */
     HTTP_SENDING,   /* the answer waits in the queue */
+    HTTP_READING,   /* the answer is read from its source while it is sent */
     HTTP_ENDING,
 } HttpPhase;
 
@@ -53,6 +55,8 @@ struct HttpConn {
     Stream *stream;
     sd_event_source *timer, *proxy;
     HttpExchange *x;
+    HttpSource source; /* of the rest of the answer */
+    uint64_t to_read;
     int fd; /* until there is a stream */
     Buf in;
     size_t scanned;
@@ -97,11 +101,20 @@ static void greeting_over(HttpConn *c)
     http_server_handshake_over(c->server);
 }
 
+static void source_close(HttpConn *c)
+{
+    HttpSource source = c->source;
+    c->source = (HttpSource) {};
+    if (source.close)
+        source.close(source.userdata);
+}
+
 static void conn_free(HttpConn *c)
 {
     if (!lifetime_end(&c->life))
         return;
     HttpExchange *x = TAKE_PTR(c->x);
+    source_close(c);
     conn_unlink(c);
     greeting_over(c);
     c->timer = sd_event_source_disable_unref(c->timer);
@@ -139,83 +152,6 @@ static void conn_end(HttpConn *c)
     stream_end(c->stream);
 }
 
-static const char *status_text(int status)
-{
-    static const struct {
-        int status;
-        const char *text;
-    } table[] = {
-        { 200, "OK" },
-        { 201, "Created" },
-        { 202, "Accepted" },
-        { 204, "No Content" },
-        { 304, "Not Modified" },
-        { 400, "Bad Request" },
-        { 401, "Unauthorized" },
-        { 403, "Forbidden" },
-        { 404, "Not Found" },
-        { 405, "Method Not Allowed" },
-        { 408, "Request Timeout" },
-        { 409, "Conflict" },
-        { 410, "Gone" },
-        { 412, "Precondition Failed" },
-        { 413, "Content Too Large" },
-        { 415, "Unsupported Media Type" },
-        { 417, "Expectation Failed" },
-        { 422, "Unprocessable Content" },
-        { 426, "Upgrade Required" },
-        { 429, "Too Many Requests" },
-        { 431, "Request Header Fields Too Large" },
-        { 500, "Internal Server Error" },
-        { 501, "Not Implemented" },
-        { 502, "Bad Gateway" },
-        { 503, "Service Unavailable" },
-        { 504, "Gateway Timeout" },
-        { 505, "HTTP Version Not Supported" },
-    };
-    for (size_t i = 0; i < ELEMENTSOF(table); i++)
-        if (table[i].status == status)
-            return table[i].text;
-    return "Status";
-}
-
-/* IMF-fixdate (RFC 9110 §5.6.7), whatever the locale. */
-static void format_date(char ret[static 40])
-{
-    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t now = (time_t) (realtime_usec() / USEC_PER_SEC);
-    struct tm tm = {};
-    (void) gmtime_r(&now, &tm);
-    (void) snprintf(ret, 40, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * (tm.tm_wday % 7), tm.tm_mday,
-                    months + 3 * (tm.tm_mon % 12), (tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
-}
-
-static bool header_is_safe(const char *line)
-{
-    for (const char *p = line; *p; p++)
-        if (((unsigned char) *p < 0x20 && *p != '\t') || *p == 0x7f)
-            return false;
-    return strchr(line, ':');
-}
-
-static int write_head(Buf *out, int status, const char *content_type, size_t len, bool keep_alive,
-                      const char *const *headers)
-{
-    char date[40];
-    format_date(date);
-    int r = buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, status_text(status), date);
-    if (r >= 0 && status != 204 && status != 304)
-        r = buf_printf(out, "Content-Length: %zu\r\n", len);
-    if (r >= 0 && content_type && len > 0)
-        r = buf_printf(out, "Content-Type: %s\r\n", content_type);
-    if (r >= 0 && !keep_alive)
-        r = buf_puts(out, "Connection: close\r\n");
-    for (; r >= 0 && headers && *headers; headers++)
-        if (header_is_safe(*headers))
-            r = buf_printf(out, "%s\r\n", *headers);
-    return r >= 0 ? buf_puts(out, "\r\n") : r;
-}
-
 /* The connection after an answer was queued: the next request, or the end. */
 static void conn_answered(HttpConn *c)
 {
@@ -244,7 +180,7 @@ static void conn_send(HttpConn *c, int status, const char *content_type, const c
 {
     _cleanup_(buf_done) Buf out = BUF_INIT(ANSWER_MAX);
     bool bodyless = head_only || status == 204 || status == 304;
-    int r = write_head(&out, status, content_type, len, c->keep_alive, headers);
+    int r = answer_head_write(&out, status, content_type, len, c->keep_alive, headers);
     if (r >= 0 && !bodyless && len > 0)
         r = buf_append(&out, body, len);
     if (r >= 0)
@@ -264,6 +200,57 @@ void http_respond(HttpExchange *x, int status, const char *content_type, const c
     c->x = NULL;
     conn_send(c, status, content_type, body, body ? len : 0, head_only, headers);
     exchange_free(x);
+}
+
+void http_respond_from(HttpExchange *x, int status, const char *content_type, uint64_t len, const HttpSource *source,
+                       const char *const *headers)
+{
+    HttpConn *c = x->conn;
+    _cleanup_(buf_done) Buf out = BUF_INIT(ANSWER_MAX);
+    if (!c) {
+        source->close(source->userdata);
+        return;
+    }
+    bool head_only = x->head_only;
+    c->x = exchange_free(x);
+    c->source = *source;
+    int r = answer_head_write(&out, status, content_type, len, c->keep_alive, headers);
+    if (r >= 0)
+        r = stream_send(c->stream, out.data, out.len);
+    if (r < 0)
+        c->keep_alive = false;
+    if (r < 0 || head_only || len == 0) {
+        source_close(c);
+        conn_answered(c);
+        return;
+    }
+    c->to_read = len;
+    c->phase = HTTP_READING;
+    conn_deadline(c, SEND_TIMEOUT);
+    stream_want_write(c->stream, true);
+}
+
+/* One piece each time: others have their turn between. A source that fails ends the connection, by which the peer sees that
+ * this was not all. */
+static void on_writable(Stream *stream, void *userdata)
+{
+    HttpConn *c = userdata;
+    uint8_t *to;
+    if (c->phase != HTTP_READING)
+        return;
+    size_t want = c->to_read < CHUNK ? (size_t) c->to_read : CHUNK;
+    if (stream_reserve(stream, want, &to) < 0 || c->source.read(c->source.userdata, to, want) < 0 ||
+        stream_commit(stream, want) < 0) {
+        conn_free(c);
+        return;
+    }
+    c->to_read -= want;
+    conn_deadline(c, SEND_TIMEOUT);
+    if (c->to_read > 0)
+        return;
+    stream_want_write(stream, false);
+    source_close(c);
+    conn_answered(c);
 }
 
 /* What the parser refuses never reaches the handler. */
@@ -415,6 +402,11 @@ static bool process_one(HttpConn *c)
     return !c->life.ended && c->phase == HTTP_IDLE;
 }
 
+static bool conn_is_answering(const HttpConn *c)
+{
+    return c->phase == HTTP_ANSWERING || c->phase == HTTP_SENDING || c->phase == HTTP_READING;
+}
+
 /* Everything that the input allows, one request after the other. The connection may be gone afterwards. */
 static void conn_process(HttpConn *c)
 {
@@ -423,7 +415,7 @@ static void conn_process(HttpConn *c)
         ;
     if (lifetime_release(&c->life))
         free(c);
-    else if (c->phase == HTTP_ANSWERING || c->phase == HTTP_SENDING)
+    else if (conn_is_answering(c))
         stream_pause(c->stream, c->in.len > PIPELINE_MAX);
 }
 
@@ -441,7 +433,7 @@ static void on_data(Stream *stream, const uint8_t *data, size_t len, void *userd
         conn_free(c);
         return;
     }
-    if (c->phase == HTTP_ANSWERING || c->phase == HTTP_SENDING)
+    if (conn_is_answering(c))
         stream_pause(stream, c->in.len > PIPELINE_MAX);
     else
         conn_process(c);
@@ -464,6 +456,7 @@ static const StreamEvents stream_events = {
     .on_open = on_open,
     .on_data = on_data,
     .on_flushed = on_flushed,
+    .on_writable = on_writable,
     .on_closed = on_closed,
 };
 

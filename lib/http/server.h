@@ -66,6 +66,18 @@ void http_on_gone(HttpExchange *x, void (*gone)(HttpExchange *x, void *userdata)
 void http_respond(HttpExchange *x, int status, const char *content_type, const char *body, size_t len,
                   const char *const *headers);
 
+/* Where the body of a long answer comes from. */
+typedef struct HttpSource {
+    /* Writes exactly `len` bytes, the next ones; on a negative result the connection ends. */
+    int (*read)(void *userdata, uint8_t *to, size_t len);
+    void (*close)(void *userdata); /* once: all was read, or nobody wants it */
+    void *userdata;
+} HttpSource;
+
+/* The same with a body that is read while the peer takes it, 64 KB at a time. `source` is copied. */
+void http_respond_from(HttpExchange *x, int status, const char *content_type, uint64_t len, const HttpSource *source,
+                       const char *const *headers);
+
 /* For protocols that a connection can be switched to (101). The request's head, borrowed; the connection's stream and the
  * clock that watches all of the server's connections, NULL when it cannot be switched because more than the request has
  * arrived. */
