@@ -16,7 +16,7 @@ deb: $(if $(PREBUILT),all) ## the Debian packages, into build/deb; ARCH=arm64 fo
 REPO_KEY =
 CHANNEL = stable
 CLOUD =
-repo: ## build/repo: a signed apt repository of the packages in build/deb, its key, the installer, the images
+repo: $(BUILD)/get-secbox.sh ## build/repo: a signed apt repository of the packages in build/deb, its key, the installer, the images
 	$(Q)REPO_KEY='$(REPO_KEY)' CHANNEL='$(CHANNEL)' CLOUD='$(CLOUD)' PODMAN='$(PODMAN)' installer/repo.sh $(BUILD) $(VERSION)
 
 bundle: repo ## build/secbox-bundle-VERSION.tar: all of build/repo, for boxes without internet

@@ -99,18 +99,16 @@ sign --armor --detach-sign -o "dists/$channel/Release.gpg" "dists/$channel/Relea
 gpg --batch --quiet --armor --export "$key" >"$new/secbox-archive-keyring.asc"
 cd "$OLDPWD"
 
-if [ -f installer/get-secbox.sh ]; then
-    CLOUD=${CLOUD:-} awk -v keyfile="$new/secbox-archive-keyring.asc" '
-        BEGIN { while ((getline line < keyfile) > 0) key = key (key == "" ? "" : "\n") line; cloud = ENVIRON["CLOUD"] }
-        # by hand, since in a replacement of sub() some characters mean something
-        function put(text, word, value,    at) {
-            at = index(text, word)
-            return at ? substr(text, 1, at - 1) value put(substr(text, at + length(word)), word, value) : text
-        }
-        { text = put($0, "@KEY@", key); if (cloud != "") text = put(text, "@CLOUD@", cloud); print text }
-    ' installer/get-secbox.sh >"$new/secbox"
-    chmod 755 "$new/secbox"
-fi
+CLOUD=${CLOUD:-} awk -v keyfile="$new/secbox-archive-keyring.asc" '
+    BEGIN { while ((getline line < keyfile) > 0) key = key (key == "" ? "" : "\n") line; cloud = ENVIRON["CLOUD"] }
+    # by hand, since in a replacement of sub() some characters mean something
+    function put(text, word, value,    at) {
+        at = index(text, word)
+        return at ? substr(text, 1, at - 1) value put(substr(text, at + length(word)), word, value) : text
+    }
+    { text = put($0, "@KEY@", key); if (cloud != "") text = put(text, "@CLOUD@", cloud); print text }
+' "$build/get-secbox.sh" >"$new/secbox"
+chmod 755 "$new/secbox"
 for image in secbox postgres relay-client; do
     for tag in $($podman images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | grep "^localhost/$image:" | sort); do
         mkdir -p "$new/images"

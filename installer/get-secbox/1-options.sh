@@ -1,0 +1,140 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Makes this machine a box of SecBox, repairs or upgrades one, or takes everything away again. docs/install.md says what it changes.
+#   curl -fsSL https://cloud.example/install/secbox | sh
+#   curl -fsSL https://cloud.example/install/secbox | sh -s -- --dry-run
+# Everything is in functions, and the last line calls them: half a download does nothing. secbox-installer
+
+# `make repo` puts the key here, and the gateway the cloud
+CLOUD='@CLOUD@'
+KEY='@KEY@'
+
+STATE=/var/lib/secbox-install
+MADE=$STATE/made # what was not there before, a line each, told before it is made
+LOG=/var/log/secbox-install.log
+KEYRING=/etc/apt/keyrings/secbox.asc
+SOURCE=/etc/apt/sources.list.d/secbox.sources
+JOURNALD=/etc/systemd/journald.conf.d/secbox.conf
+UPGRADES=/etc/apt/apt.conf.d/52secbox
+STORAGE=/etc/containers/storage.conf
+ENV_FILE=/etc/tucomunidad/mgmt-agent.env
+PACKAGES='secbox-agent secbox-recovery'
+UNITS='mgmt-agent mgmt-link recovery-agent'
+NEW_USER=tc
+
+MEMORY_MIB=900
+DISK_MIB=2048
+DISK_AGAIN_MIB=300 # where it is installed already
+CLOCK_SECONDS=300
+
+usage() {
+    cat <<'END'
+usage: secbox [OPTION]…     installs SecBox, or repairs and upgrades it
+  --dry-run           check, and say what would be done; change nothing
+  --unattended        ask nothing
+  --cloud URL         the gateway, if not the one that this script came from
+  --channel NAME      which packages (stable)
+  --claim FILE        pair the box with this claim document; -: standard input
+  --bootstrap FILE --device NAME    pair it as this device, with the bootstrap token in this file; -: standard input
+  --offline BUNDLE    install from a file that `make bundle` made, without a network
+  --lock-wait SECONDS how long to wait for another package manager (600)
+  --uninstall         take SecBox away; data, containers and what they run on stay
+  --uninstall --purge take all of it away, data and containers, too
+Exit status: 0 done, 1 a step failed, 2 wrong use; what stands in the way: 10 no root, 11 system, 12 processor, 13 memory, 14 disk,
+15 clock, 16 DNS, 17 cloud, 18 captive portal or intercepting proxy, 19 ports, 21 package manager busy, 22 package manager broken,
+23 packages, 24 signature, 25 bundle, 26 pairing, 27 another installer
+END
+}
+
+tell() { printf '%s\n' "$*" >&3; }
+stop() {
+    stop_code=$1
+    shift
+    printf 'secbox: %s\n' "$*" >&4
+    exit "$stop_code"
+}
+# What stands in the way; all of it is told before the first of it ends the run.
+bad() {
+    [ "$problem" != 0 ] || problem=$1
+    shift
+    tell "  NO   $*"
+}
+good() { tell "  ok   $*"; }
+note() { tell "  note $*"; }
+
+value_of() { case ${2-} in '' | --*) stop 2 "$1 needs a value; see --help" ;; esac }
+read_options() {
+    dry='' unattended='' channel=stable claim='' token='' device='' bundle='' lock_wait=600 mode=install purge=''
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --dry-run) dry=1 ;;
+        --unattended) unattended=1 ;;
+        --uninstall) mode=uninstall ;;
+        --purge) purge=1 ;;
+        --cloud | --channel | --claim | --bootstrap | --device | --offline | --lock-wait)
+            value_of "$@"
+            case $1 in
+            --cloud) CLOUD=${2%/} ;;
+            --channel) channel=$2 ;;
+            --claim) claim=$2 ;;
+            --bootstrap) token=$2 ;;
+            --device) device=$2 ;;
+            --offline) bundle=$2 ;;
+            --lock-wait) lock_wait=$2 ;;
+            esac
+            shift
+            ;;
+        --host-mode) stop 2 "--host-mode: SecBox runs its services as containers of podman; there is no way without it yet" ;;
+        --help | -h)
+            usage
+            exit 0
+            ;;
+        *) stop 2 "$1 is not known; see --help" ;;
+        esac
+        shift
+    done
+    check_options
+}
+
+check_options() {
+    [ -z "$purge" ] || [ "$mode" = uninstall ] || stop 2 "--purge goes with --uninstall"
+    case $channel in *[!a-z0-9-]*) stop 2 "--channel $channel: small letters, digits and dashes" ;; esac
+    case $lock_wait in *[!0-9]*) stop 2 "--lock-wait $lock_wait: give seconds" ;; esac
+    case $CLOUD in @*@) CLOUD='' ;; esac
+    [ "$mode" = install ] || return 0
+    case $KEY in
+    -----BEGIN*) ;;
+    *) stop 2 "this copy has no key to check packages with: take the one that \`make repo\` makes" ;;
+    esac
+    case $CLOUD in
+    http://?* | https://?*) ;;
+    '') [ -n "$bundle" ] || stop 2 "from which cloud? --cloud https://…" ;;
+    *) stop 2 "--cloud $CLOUD: a URL begins with https://" ;;
+    esac
+    case $CLOUD in *[!][A-Za-z0-9.:/_~%-]*) stop 2 "--cloud: that is no URL" ;; esac
+    check_pairing
+    [ -z "$bundle" ] || [ -r "$bundle" ] || stop 25 "--offline $bundle: cannot be read"
+}
+
+check_pairing() {
+    [ -z "$token" ] || [ -n "$device" ] || stop 2 "--bootstrap: --device NAME says which box this is"
+    [ -z "$device" ] || [ -n "$token" ] || stop 2 "--device goes with --bootstrap FILE"
+    case $device in *[!A-Za-z0-9._-]*) stop 2 "--device $device: letters, digits and . _ -" ;; esac
+    [ -z "$token" ] || [ -n "$CLOUD" ] || stop 2 "--bootstrap: of which cloud? --cloud https://…"
+    [ -z "$token" ] || [ -z "$claim" ] || stop 2 "--claim or --bootstrap, not both"
+    for pairing in "$claim" "$token"; do
+        [ -z "$pairing" ] || [ "$pairing" = - ] || [ -r "$pairing" ] || stop 26 "$pairing: cannot be read"
+    done
+}
+
+# curl and apt take them in small letters, and http_proxy in no others
+read_proxies() {
+    [ -z "${HTTPS_PROXY-}" ] || https_proxy=$HTTPS_PROXY
+    [ -z "${HTTP_PROXY-}" ] || http_proxy=$HTTP_PROXY
+    [ -z "${NO_PROXY-}" ] || no_proxy=$NO_PROXY
+    [ -z "${https_proxy-}" ] || export https_proxy
+    [ -z "${http_proxy-}" ] || export http_proxy
+    [ -z "${no_proxy-}" ] || export no_proxy
+    proxy=${http_proxy-}
+    case $CLOUD in https:*) proxy=${https_proxy-} ;; esac
+}

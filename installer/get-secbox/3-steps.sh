@@ -1,0 +1,215 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What is done. A step may be repeated, and killed at any point.
+
+was_made() { grep -qxF "$1" $MADE 2>/dev/null; }
+record() { was_made "$*" || { printf '%s\n' "$*" >>$MADE && sync $MADE; }; }
+forget() {
+    grep -vxF "$*" $MADE >$MADE.new || true
+    mv -f $MADE.new $MADE
+}
+kept_name() { printf '%s/was/%s' $STATE "$(printf %s "$1" | tr / _)"; }
+
+# Standard input becomes the file. One of somebody else's that is in the way is kept, for the day of --uninstall.
+own_file() {
+    own_new=${1%/*}/.${1##*/}.secbox-new
+    if [ ! -d "${1%/*}" ]; then
+        record "folder ${1%/*}"
+        mkdir -p "${1%/*}"
+    fi
+    cat >"$own_new"
+    chmod 644 "$own_new"
+    if cmp -s "$own_new" "$1"; then
+        rm -f "$own_new"
+        return
+    fi
+    if ! was_made "file $1" && [ -e "$1" ]; then
+        mkdir -p $STATE/was
+        [ -e "$(kept_name "$1")" ] || cp -p "$1" "$(kept_name "$1")"
+    fi
+    record "file $1"
+    mv -f "$own_new" "$1"
+    changed=1
+}
+
+disown_file() {
+    rm -f "${1%/*}/.${1##*/}.secbox-new"
+    if [ -e "$(kept_name "$1")" ]; then mv -f "$(kept_name "$1")" "$1"; else rm -f "$1"; fi
+}
+
+wait_for_dpkg() {
+    waited=0
+    while busy=$(dpkg_user) && [ -n "$busy" ]; do
+        [ $waited -lt "$lock_wait" ] || stop 21 "the package manager is still in use ($busy) after $waited seconds: let it \
+finish, and run this again"
+        [ $((waited % 30)) != 0 ] || tell "    waiting for the package manager, which is in use ($busy) ..."
+        sleep 1
+        waited=$((waited + 1))
+    done
+}
+
+# No question of debconf, dpkg or needrestart; no mirror is waited for without an end.
+apt() {
+    apt_seconds=$1
+    shift
+    wait_for_dpkg
+    timeout -k 60 "$apt_seconds" env DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical NEEDRESTART_MODE=l \
+        NEEDRESTART_SUSPEND=1 UCF_FORCE_CONFFOLD=1 APT_LISTCHANGES_FRONTEND=none apt-get -q -y -o Dpkg::Use-Pty=0 \
+        -o DPkg::Lock::Timeout="$lock_wait" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+        -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
+}
+
+ours_only() { printf '%s\n' -o Dir::Etc::sourcelist=$SOURCE -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0; }
+
+# What a run that was killed, or somebody else, has left half done.
+finish_dpkg() {
+    wait_for_dpkg
+    env DEBIAN_FRONTEND=noninteractive dpkg --configure -a --force-confdef --force-confold || true
+    broken=$(dpkg-query -W -f '${db:Status-Eflag} ${db:Status-Status} ${Package}\n' |
+        sed -n 's/^reinstreq [^ ]* //p; s/^ok half-installed //p')
+    # shellcheck disable=SC2086
+    [ -z "$broken" ] || apt 3600 --reinstall install $broken || true
+    apt 3600 --fix-broken install || true
+    [ -z "$(dpkg --audit)" ] || stop 22 "dpkg has packages that it cannot finish; look at: dpkg --audit; dpkg --configure -a"
+}
+
+write_source() {
+    printf '%s\n' "$KEY" | own_file $KEYRING
+    uri=$CLOUD/install/apt
+    [ -z "$bundle" ] || uri=file:$STATE/repo/apt
+    own_file $SOURCE <<END
+# Written by SecBox's installer.
+Types: deb
+URIs: $uri
+Suites: $channel
+Components: main
+Signed-By: $KEYRING
+END
+}
+
+# apt takes packages from it by their signature, as from anywhere else.
+unpack_bundle() {
+    rm -rf $STATE/repo.new
+    mkdir -p $STATE/repo.new
+    tar -xf "$bundle" -C $STATE/repo.new --no-same-owner --no-same-permissions
+    for found in "$STATE"/repo.new/apt "$STATE"/repo.new/*/apt; do
+        [ -d "$found/dists/$channel" ] || continue
+        rm -rf $STATE/repo
+        mv -f "${found%/apt}" $STATE/repo
+        rm -rf $STATE/repo.new
+        return
+    done
+    return 25
+}
+
+update_lists() {
+    # shellcheck disable=SC2046
+    apt 900 $(ours_only) -o APT::Update::Error-Mode=any update >$STATE/apt.out 2>&1 || explain_apt
+    cat $STATE/apt.out
+    [ -z "$bundle" ] || return 0
+    apt 900 update || tell "    a source of packages does not answer; going on with what is known of it (see $LOG)"
+}
+
+explain_apt() {
+    cat $STATE/apt.out
+    apt_says=$(sed -n 's/^E: //p; s/^W: //p' $STATE/apt.out | head -n 1)
+    bad_signature='NO_PUBKEY\|BADSIG\|EXPKEYSIG\|EXPSIG\|REVKEYSIG\|NODATA\|not signed\|Clearsigned\|signatures\{0,1\} '
+    if grep -q "$bad_signature" $STATE/apt.out; then
+        stop 24 "the list of packages is not signed with SecBox's key, so nothing of it is used: $apt_says"
+    fi
+    stop 23 "the list of packages cannot be fetched: ${apt_says:-apt did not end in time}"
+}
+
+wanted_packages() {
+    echo "$PACKAGES"
+    if apt-cache show unattended-upgrades >/dev/null 2>&1; then echo unattended-upgrades; fi
+}
+
+# What will be new is told before it is there.
+fetch_packages() {
+    # shellcheck disable=SC2046
+    LC_ALL=C apt-get -s -o Debug::NoLocking=1 --no-install-recommends install $(wanted_packages) >$STATE/plan 2>$STATE/apt.out || {
+        cat $STATE/plan $STATE/apt.out
+        lacking=$(sed -n 's/.* Depends: \([^ ]*\).*/\1/p' $STATE/plan | sort -u | tr '\n' ' ')
+        stop 23 "the packages cannot be installed${lacking:+: nobody here offers $lacking}; see $LOG"
+    }
+    going=$(sed -n 's/^Remv \([^ ]*\).*/\1/p' $STATE/plan | tr '\n' ' ')
+    [ -z "$going" ] || stop 23 "installing would remove other packages ($going), so it is not done"
+    sed -n 's/^Inst \([^ ]*\) (.*/\1/p' $STATE/plan >$STATE/new
+    while read -r package; do record "package $package"; done <$STATE/new
+    # shellcheck disable=SC2046
+    apt 7200 --download-only --no-install-recommends install $(wanted_packages) ||
+        stop 23 "the packages cannot be downloaded: $(sed -n 's/^E: //p' $LOG | tail -n 1)"
+}
+
+install_packages() {
+    # shellcheck disable=SC2046
+    apt 7200 --no-install-recommends install $(wanted_packages)
+}
+
+# Whose podman runs the containers, by the rules of mgmt-agent.
+podman_user() {
+    named=$(sed -n 's/^\(export \)\{0,1\}PODMAN_USER=["'\'']\{0,1\}\([A-Za-z0-9_-]*\).*/\2/p' $ENV_FILE 2>/dev/null | tail -n 1)
+    for podman_user in ${named:-tc tcops}; do
+        ! id "$podman_user" >/dev/null 2>&1 || {
+            echo "$podman_user"
+            return
+        }
+    done
+}
+
+give_ids() {
+    for ids in subuid subgid; do
+        ! grep -q "^$1:" /etc/$ids 2>/dev/null || continue
+        first=$(awk -F: 'BEGIN { n = 100000 } $2 + $3 > n { n = $2 + $3 } END { print n }' /etc/$ids 2>/dev/null || echo 100000)
+        usermod --add-${ids}s "$first-$((first + 65535))" "$1"
+    done
+}
+
+prepare_podman() {
+    changed=''
+    if [ ! -e $STORAGE ] || was_made "file $STORAGE"; then own_file $STORAGE </usr/share/secbox/storage.conf; fi
+    user=$(podman_user)
+    [ "$user" != root ] || return 0
+    if [ -z "$user" ]; then
+        user=$NEW_USER
+        record "user $user"
+        useradd --create-home --shell /bin/bash $user
+    fi
+    home=$(getent passwd "$user" | cut -d: -f6)
+    if was_made "user $user" && [ ! -d "$home" ]; then install -d -m 700 -o "$user" -g "$user" "$home"; fi
+    give_ids "$user"
+    if [ ! -e "/var/lib/systemd/linger/$user" ]; then
+        record "linger $user"
+        loginctl enable-linger "$user"
+    fi
+}
+
+bound_journal() {
+    changed=''
+    own_file $JOURNALD <<'END'
+# Written by SecBox's installer: the disk is for what boxes record.
+[Journal]
+SystemMaxUse=500M
+RuntimeMaxUse=64M
+END
+    [ -z "$changed" ] || systemctl restart systemd-journald
+}
+
+upgrade_by_itself() {
+    own_file $UPGRADES <<'END'
+// Written by SecBox's installer: Debian's security updates, never SecBox's own packages, and never a restart.
+APT::Periodic::Update-Package-Lists "1";
+APT::Periodic::Unattended-Upgrade "1";
+Unattended-Upgrade::Automatic-Reboot "false";
+END
+    is_installed unattended-upgrades || tell "    no source here has unattended-upgrades: security updates stay yours to install"
+}
+
+start_units() {
+    systemctl daemon-reload
+    for unit in $UNITS; do
+        systemctl is-enabled --quiet "$unit" || systemctl enable "$unit"
+        systemctl is-active --quiet "$unit" || systemctl start --no-block "$unit"
+    done
+}

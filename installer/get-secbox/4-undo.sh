@@ -1,0 +1,112 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# --uninstall: what was made is taken away, what was replaced is put back.
+
+remove_packages() {
+    finish_dpkg
+    going=''
+    for package in $PACKAGES; do
+        ! dpkg-query -W "$package" >/dev/null 2>&1 || going="$going $package"
+    done
+    # shellcheck disable=SC2086
+    [ -z "$going" ] || apt 3600 purge $going
+}
+
+undo_settings() {
+    lists=$(sed -n 's/^URIs: [^:]*:\/*//p' $SOURCE 2>/dev/null | tr / _)
+    [ -z "$lists" ] || rm -f /var/lib/apt/lists/"$lists"_*
+    grep '^file ' $MADE >$STATE/undo || true
+    while read -r kind made; do
+        case $made in "$LOG") continue ;; "$STORAGE") [ -n "$purge" ] || continue ;; esac
+        disown_file "$made"
+        forget "$kind $made"
+    done <$STATE/undo
+    rm -rf $STATE/repo $STATE/repo.new
+    systemctl daemon-reload
+    systemctl try-restart systemd-journald
+}
+
+stop_user() {
+    loginctl disable-linger "$1" || true
+    loginctl terminate-user "$1" 2>/dev/null || true
+    systemctl stop "user@$(id -u "$1").service" || true
+    pkill -KILL -u "$1" || true
+    while pgrep -u "$1" >/dev/null; do sleep 0.2; done
+}
+
+remove_data() {
+    for mounted in /var/lib/tucomunidad/volumes /run/tucomunidad/secbox /run/tucomunidad/services; do
+        while mountpoint -q $mounted; do umount -R -l $mounted; done
+    done
+    grep '^user ' $MADE >$STATE/undo || true
+    while read -r kind made; do
+        if id "$made" >/dev/null 2>&1; then
+            stop_user "$made"
+            userdel --remove "$made"
+        fi
+        forget "$kind $made"
+    done <$STATE/undo
+    grep '^linger ' $MADE >$STATE/undo || true
+    while read -r kind made; do
+        ! id "$made" >/dev/null 2>&1 || loginctl disable-linger "$made"
+        forget "$kind $made"
+    done <$STATE/undo
+    rm -rf /etc/tucomunidad /var/lib/tucomunidad /run/tucomunidad
+    for made in mgmt-link secbox-recovery; do
+        ! id $made >/dev/null 2>&1 || userdel $made
+    done
+}
+
+# Of the packages that came with us, those that nothing else needs by now.
+remove_needed() {
+    sed -n 's/^package //p' $MADE >$STATE/undo
+    [ -s $STATE/undo ] || return 0
+    # shellcheck disable=SC2046
+    there=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $(cat $STATE/undo) 2>/dev/null | sed -n 's/ installed$//p') || true
+    # shellcheck disable=SC2086
+    [ -z "$there" ] || apt-mark auto $there
+    while :; do
+        unneeded=$(apt-get -s -o APT::AutoRemove::RecommendsImportant=0 -o APT::AutoRemove::SuggestsImportant=0 autoremove |
+            sed -n 's/^Remv \([^ :]*\).*/\1/p' | grep -xFf $STATE/undo) || break
+        # shellcheck disable=SC2086
+        apt 3600 purge $unneeded
+    done
+    # settings of packages that were removed without them
+    left=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^config-files //p' | grep -xFf $STATE/undo) || return 0
+    # shellcheck disable=SC2086
+    dpkg --purge $left
+}
+
+remove_folders() {
+    sed -n 's/^folder //p' $MADE >$STATE/undo
+    while read -r made; do
+        [ ! -d "$made" ] || rmdir "$made" 2>/dev/null || true
+        forget "folder $made"
+    done <$STATE/undo
+}
+
+uninstall_box() {
+    # shellcheck disable=SC2086
+    if [ ! -e $MADE ] && ! dpkg-query -W $PACKAGES >/dev/null 2>&1; then
+        tell "Nothing of SecBox is installed here."
+        return
+    fi
+    tell "What is done: packages $PACKAGES and the installer's settings are removed${purge:+, and ALL DATA AND CONTAINERS}."
+    [ -n "$purge" ] || tell "Containers, data and what they run on stay; --uninstall --purge takes them away, too."
+    [ -z "$dry" ] || return 0
+    become_root "$@"
+    ask
+    be_alone
+    open_log
+    step_number=0 step_count=3
+    [ -z "$purge" ] || step_count=5
+    step "packages" remove_packages
+    step "settings" undo_settings
+    if [ -n "$purge" ]; then
+        step "data and containers" remove_data
+        step "what only SecBox needed" remove_needed
+    fi
+    step "folders" remove_folders
+    if [ -n "$purge" ]; then rm -rf $STATE $LOG; fi
+    tell "SecBox is uninstalled."
+}

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: MIT
+"""The installer's script under each shell: what it refuses and why, and that it changes nothing before or by half.
+
+It runs where the whole file system can only be read, but for a folder of the test's.
+"""
+# pylint: disable=redefined-outer-name
+import contextlib
+import fcntl
+import http.server
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import types
+
+import pytest
+
+from tests.lab import isolate
+from tests.lab.authority import Authority
+from tests.lab.installer import script
+from tests.lab.util import ROOT, free_port, read_text
+
+KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\nlab\n-----END PGP PUBLIC KEY BLOCK-----"
+SHELLS = ["dash", "bash", "busybox sh"]
+SIGNED = "-----BEGIN PGP SIGNED MESSAGE-----\n"
+LONG_AGO = "Sun, 01 Jan 2012 00:00:00 GMT"
+# {where: text} is mounted there for one run; words are run before it, in the same namespace
+READ_ONLY = """
+mount --make-rprivate /
+for point in $(awk '$5 == "/" || $5 ~ "^/(etc|var|home|usr|root|boot|opt)(/|$)" { print $5 }' /proc/self/mountinfo); do
+    mount -o remount,bind,ro "$point"
+done
+mount -t tmpfs none /tmp
+"""
+DF = "#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted'\necho 'lab 9999999 1 {} 1% /'\n"
+
+
+class Cloud(http.server.BaseHTTPRequestHandler):
+    """Answers as the path's first part says, in place of the cloud's address."""
+    protocol_version = "HTTP/1.0"
+
+    def do_GET(self):  # pylint: disable=invalid-name
+        way, rest = self.path[1:].split("/", 1)
+        good = rest == "install/apt/dists/stable/InRelease"
+        status, body, headers = {
+            "good": (200 if good else 404, SIGNED, {}),
+            "portal": (200, "<html>Welcome to Hotel WiFi</html>", {}),
+            "redirect": (302, "", {"Location": "http://login.hotel.example/"}),
+            "login": (511, "", {}),
+            "nothing": (404, "{}", {}),
+            "who": (407, "", {}),
+            "tired": (503, "", {}),
+            "late": (200, SIGNED, {"Date": LONG_AGO}),
+        }[way]
+        self.send_response_only(status)
+        for name, value in {"Date": self.date_time_string(), "Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def do_HEAD(self):  # pylint: disable=invalid-name
+        self.do_GET()
+
+    def log_message(self, format, *args):  # pylint: disable=redefined-builtin
+        pass
+
+
+@contextlib.contextmanager
+def serving(context=None):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Cloud)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def lab():
+    if os.geteuid() != 0 or not isolate.is_isolated():
+        pytest.skip("runs in namespaces only: python3 -m tests.lab.isolate …")
+    folder = tempfile.mkdtemp(prefix="secbox-installer-")
+    os.chmod(folder, 0o755)
+    os.makedirs("/run/systemd/system", exist_ok=True)  # this namespace's own
+    os.makedirs("/run/lock", exist_ok=True)
+    authority = Authority(os.path.join(folder, "authority"), "Some Proxy")
+    with serving() as plain, serving(authority.server_context()) as tls:
+        yield types.SimpleNamespace(folder=folder, cloud=f"{plain}/good", plain=plain, tls=tls,
+                                    path=put(folder, "secbox", script(KEY)))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def put(folder, name, text, mode=0o755):
+    path = os.path.join(folder, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+def run(lab, shell, *args, cloud=None, stand_in=None, mounts=None, prefix="", env=None, stdin=""):
+    """The installer, --dry-run unless the arguments say otherwise. Stand-ins come first in PATH."""
+    bin_folder = tempfile.mkdtemp(dir=lab.folder)
+    os.chmod(bin_folder, 0o755)
+    for name, text in {"df": DF.format(9 << 20), **(stand_in or {})}.items():
+        put(bin_folder, name, text)
+    before = READ_ONLY
+    for i, (where, text) in enumerate((mounts or {}).items()):
+        if text is None:
+            before += f"mount -t tmpfs none {where}\n"
+        elif os.path.exists(where):
+            before += f"mount --bind {shlex.quote(put(bin_folder, f'.{i}', text, 0o644))} {where}\n"
+        else:
+            before += f"cp {shlex.quote(put(bin_folder, f'.{i}', text, 0o644))} {where}\n"
+    argv = [*shell.split(), lab.path, *(args or ("--dry-run",)), "--cloud", cloud or lab.cloud]
+    p = subprocess.run(["unshare", "-m", "sh", "-euc", f'{before}\nexec {prefix} "$@"', "run", *argv],
+                       env={"PATH": f"{bin_folder}:{os.environ['PATH']}", "HOME": "/nonexistent", **(env or {})}, input=stdin,
+                       capture_output=True, text=True, check=False, start_new_session=True)
+    return p
+
+
+def check(p, code, sentence):
+    assert p.returncode == code, p
+    assert re.search(sentence, p.stdout + p.stderr), p
+    if code:
+        assert "Go on" not in p.stdout and "What is done" not in p.stdout, p
+
+
+def test_shellcheck(lab):
+    assert subprocess.run(["shellcheck", "-s", "sh", lab.path], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_all_is_well(lab, shell):
+    p = run(lab, shell)
+    check(p, 0, "What is done")
+    assert " NO " not in p.stdout and p.stderr == "" and "--dry-run" in p.stdout, p
+    for path in re.findall(r"(/(?:etc|var)/[\w./-]+)", p.stdout):
+        if not os.path.exists(path):
+            assert path in read_text(f"{ROOT}/docs/install.md"), f"docs/install.md does not tell of {path}"
+
+
+SYSTEM = "ID={}\nVERSION_ID=\"{}\"\nPRETTY_NAME=\"{} {}\"\n"
+ARCHITECTURE = "#!/bin/sh\ncase \"$*\" in *Architecture*) echo {} ;; *) exit 1 ;; esac\n"
+CASES = {
+    "ubuntu": (11, "this is ubuntu 24.04", {"mounts": {"/etc/os-release": SYSTEM.format("ubuntu", "24.04", "ubuntu", "24.04")}}),
+    "debian 11": (11, "Debian 12 and 13", {"mounts": {"/etc/os-release": SYSTEM.format("debian", 11, "Debian", 11)}}),
+    "no system": (11, "Debian 12 and 13", {"mounts": {"/etc/os-release": ""}}),
+    "no systemd": (11, "systemd does not run", {"mounts": {"/run/systemd": None}}),
+    "processor": (12, "architecture is riscv64", {"stand_in": {"dpkg-query": ARCHITECTURE.format("riscv64")}}),
+    "memory": (13, "has 488", {"mounts": {"/proc/meminfo": "MemTotal:         500000 kB\n"}}),
+    "disk": (14, "2048 MiB have to be free where /usr is, and there are 97", {"stand_in": {"df": DF.format(100000)}}),
+    "clock": (15, "clock .* away from the cloud's", {"way": "late"}),
+    "dns": (16, "cannot be resolved", {"cloud": "https://nothing.invalid"}),
+    "portal": (18, "captive portal", {"way": "portal"}),
+    "redirect": (18, "leads to http://login.hotel.example/, as a captive portal", {"way": "redirect"}),
+    "login": (18, "captive portal", {"way": "login"}),
+    "no packages": (17, "--install-dir", {"way": "nothing"}),
+    "proxy's password": (17, "proxy wants to know", {"way": "who"}),
+    "tired": (17, "HTTP status 503", {"way": "tired"}),
+    "interception": (18, "certificate .* \\(issuer: .*Some Proxy\\): an intercepting proxy", {"tls": "good"}),
+    "interception by the clock": (15, "clock", {"tls": "late"}),
+    "firewall": (17, "within 30 seconds", {"stand_in": {"curl": "#!/bin/sh\nexit 28\n"}}),
+    "proxy's name": (17, "proxy's name", {"env": {"http_proxy": "http://proxy.invalid:1"}}),
+    "proxy in capitals": (17, "proxy's name", {"env": {"HTTP_PROXY": "http://proxy.invalid:1"}}),
+    "proxy": (17, "proxy's name", {"tls": "good", "env": {"HTTPS_PROXY": "http://proxy.invalid:1"}}),
+}
+
+
+def arguments(lab, how):
+    how = dict(how)
+    if "way" in how:
+        how["cloud"] = f"{lab.plain}/{how.pop('way')}"
+    if "tls" in how:
+        how["cloud"] = f"{lab.tls}/{how.pop('tls')}"
+    return how
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("case", CASES)
+def test_what_stands_in_the_way(lab, case, shell):
+    code, sentence, how = CASES[case]
+    p = run(lab, shell, **arguments(lab, how))
+    check(p, code, sentence)
+    assert p.stdout.count(" NO ") == 1 and "nothing was changed" in p.stderr, p
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_all_of_it_is_told(lab, shell):
+    p = run(lab, shell, stand_in={"df": DF.format(1)}, mounts={"/proc/meminfo": "MemTotal: 1 kB\n"}, cloud=f"{lab.plain}/portal")
+    check(p, 13, "memory")
+    assert p.stdout.count(" NO ") == 3, p
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_nobody_answers(lab, shell):
+    check(run(lab, shell, cloud=f"http://127.0.0.1:{free_port()}"), 17, "cannot be reached: .*connect")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("port", [8080, 8443])
+def test_ports(lab, port, shell):
+    with contextlib.closing(socket.socket()) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("0.0.0.0", port))
+        s.listen()
+        check(run(lab, shell), 19, f"port {port} is taken by .*, process {os.getpid()}|port {port} is taken by another program")
+        installed = "#!/bin/sh\ncase $* in *Architecture*) echo amd64 ;; *) echo installed ;; esac\n"
+        assert " NO " not in run(lab, shell, stand_in={"dpkg-query": installed}).stdout, "then it may be secbox itself"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_older_install_is_told(lab, shell):
+    cron = "@reboot tc /home/tc/start-relay.sh\n# @reboot tc podman\n@daily root podman image prune\n"
+    mounts = {"/etc/passwd": read_text("/etc/passwd") + "tcops:x:2000:2000::/home/tcops:/bin/bash\n",
+              "/etc/tucomunidad": None, "/etc/tucomunidad/relay.env": "A=1\n", "/etc/cron.d": None, "/etc/cron.d/tc": cron}
+    if not os.path.isdir("/etc/tucomunidad"):
+        mounts = {"/etc/passwd": mounts["/etc/passwd"], "/etc/cron.d": None, "/etc/cron.d/tc": cron}
+    p = run(lab, shell, mounts=mounts)
+    check(p, 0, "user tcops is there already: its podman is used")
+    notes = [line for line in p.stdout.splitlines() if "way in" in line]
+    assert len(notes) == 1 and "start-relay.sh" in notes[0], p
+    assert "tcops whose podman" in p.stdout and "tc, new" not in p.stdout, p
+    assert "/etc/tucomunidad" not in mounts or "relay.env is there already" in p.stdout, p
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_package_manager_at_work_is_named(lab, shell):
+    lock = put(lab.folder, "lock-frontend", "")
+    with open(lock, "r+", encoding="ascii") as f:
+        fcntl.lockf(f, fcntl.LOCK_EX)
+        p = run(lab, shell, prefix=f"sh -c 'mount --bind {lock} /var/lib/dpkg/lock-frontend && exec \"$@\"' sh")
+    check(p, 0, f"in use \\(.*, process {os.getpid()}\\); the installer will wait")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_root_is_needed_only_to_change_something(lab, shell):
+    as_nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups"
+    check(run(lab, shell, prefix=as_nobody), 0, "What is done")
+    p = run(lab, shell, "--unattended", prefix=as_nobody, stand_in={"sudo": "#!/bin/sh\necho \"sudo: $*\"\n"})
+    assert p.returncode == 0 and f"sudo: -n --preserve-env=https_proxy,http_proxy,no_proxy sh {lab.path} --unattended" in p.stdout
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_without_a_terminal_it_does_not_go_on_by_itself(lab, shell):
+    p = run(lab, shell, "--channel", "stable")
+    assert p.returncode == 2 and "--unattended asks nothing" in p.stderr and "What is done" in p.stdout, p
+
+
+USAGE = [
+    (["--host-mode"], "containers of podman"), (["--frob"], "--frob is not known"), (["--purge"], "--uninstall"),
+    (["--channel", "../x"], "--channel"), (["--channel"], "needs a value"), (["--lock-wait", "soon"], "seconds"),
+    (["--bootstrap", "/dev/null"], "--device"), (["--device", "a"], "--bootstrap"),
+    (["--device", "a b", "--bootstrap", "-"], "letters"),
+    (["--claim", "-", "--bootstrap", "-", "--device", "a"], "not both"),
+]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_usage(lab, shell):
+    for args, sentence in USAGE:
+        p = run(lab, shell, "--dry-run", *args)
+        assert p.returncode == 2 and sentence in p.stderr and "Checks" not in p.stdout, p
+    for args, code in ((["--claim", "/nonexistent"], 26), (["--offline", "/nonexistent"], 25)):
+        check(run(lab, shell, "--dry-run", *args), code, "/nonexistent: cannot be read")
+    for url in ("cloud.example", "https://a'b", "https://a b", "https://$(id)"):
+        p = run(lab, shell, cloud=url)
+        assert p.returncode == 2 and "--cloud" in p.stderr, p
+    p = run(lab, shell, "--help")
+    assert p.returncode == 0 and set(re.findall(r"--[a-z-]+", p.stdout)) >= {"--dry-run", "--offline", "--uninstall", "--claim"}
+
+
+def test_a_copy_without_a_key_installs_nothing(lab):
+    bare = types.SimpleNamespace(folder=lab.folder, cloud=lab.cloud, path=put(lab.folder, "bare", script("@KEY@")))
+    p = run(bare, "dash")
+    assert p.returncode == 2 and "no key" in p.stderr, p
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_bundles(lab, shell):
+    for name, text in (("junk", "junk"), ("empty", "")):
+        check(run(lab, shell, "--dry-run", "--offline", put(lab.folder, name, text)), 25, "is no bundle")
+    for inside in ("apt", "repo/apt"):
+        tree = tempfile.mkdtemp(dir=lab.folder)
+        put(tree, f"{inside}/dists/stable/InRelease", SIGNED)
+        path = os.path.join(lab.folder, "bundle.tar")
+        subprocess.run(["tar", "-C", tree, "-cf", path, inside.split("/", maxsplit=1)[0]], check=True)
+        check(run(lab, shell, "--dry-run", "--offline", path, cloud="https://nothing.invalid"), 0, "bundle: ")
+        check(run(lab, shell, "--dry-run", "--channel", "edge", "--offline", path), 25, "channel edge")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_half_a_download_does_nothing(lab, shell):
+    """Piped into a shell that finds only commands that tell of themselves; the whole script is the proof that they do."""
+    text = read_text(lab.path)
+    told = os.path.join(lab.folder, "told")
+    stand_in = tempfile.mkdtemp(dir=lab.folder)
+    for name in ("mktemp", "id", "date", "mkdir", "rm", "apt-get", "dpkg", "dpkg-query", "curl", "sed", "cat", "awk", "tr", "grep"):
+        put(stand_in, name, f"#!/bin/sh\necho {name} >>{told}\n")
+    args = f"--unattended --cloud http://127.0.0.1:{free_port()}"
+    binary = f"{shutil.which(shell.split()[0])} {' '.join(shell.split()[1:])}"
+    argv = ["unshare", "-m", "sh", "-euc", f'{READ_ONLY}\nwhile read -r size; do\n'
+            f'    head -c "$size" {lab.path} | (PATH={stand_in}; exec {binary} -s -- {args}) || true\n'
+            f'    [ ! -e {told} ] || {{ echo "at $size"; exit 1; }}\ndone']
+    sizes = [*range(0, len(text.encode()), 500), *range(len(text.encode()) - 30, len(text.encode()) - 1)]
+    p = subprocess.run(argv, input="".join(f"{n}\n" for n in sizes), capture_output=True, text=True, check=False)
+    assert p.returncode == 0 and p.stdout == "" and not os.path.exists(told), p
+    argv[-1] = f"{READ_ONLY}\nPATH={stand_in}; exec {binary} {lab.path} {args}"
+    subprocess.run(argv, capture_output=True, check=False)
+    assert os.path.exists(told), "the whole of it does something"
+    os.unlink(told)

@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: MIT
+"""The one-liner on a whole bare box, with packages from a gateway: killed, finished, repeated, upgraded, taken away, and without a
+network. The packages hold what `make install-box` installs. `make install-kills` kills it more often."""
+# pylint: disable=redefined-outer-name
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import types
+
+import pytest
+
+from tests.conftest import note, require_programs
+from tests.lab import whole_box
+from tests.lab.gateway import Gateway
+from tests.lab.installer import Repository
+from tests.lab.util import ROOT, LabError, make_words, read_text
+from tests.system.test_whole_box import make_certificate
+
+KILLS = int(os.environ.get("INSTALL_KILLS", "5"))
+CYCLES = int(os.environ.get("INSTALL_CYCLES", "1"))
+AUTHORITY = "/usr/local/share/ca-certificates/lab.crt"
+UNITS = ["mgmt-agent.service", "mgmt-link.service", "recovery-agent.service"]
+POSTINST = "systemd-sysusers\nsystemd-tmpfiles --create secbox.conf\nsystemctl daemon-reload\n"
+PRERM = f"systemctl --quiet disable --now {' '.join(UNITS)} secbox-paths secbox-recovery-sshd 2>/dev/null || true\n"
+# What package manager, shadow and systemd keep for themselves; what is written while a machine just runs
+OWN = (r"/(proc|sys|dev|run|tmp)(/|$)|/var/(lib/(apt|dpkg|systemd|private|dbus|pam)|cache|log/(journal|apt|wtmp|btmp|lastlog|faillog))"
+       r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|/var/log/(dpkg|alternatives)\.log|/etc/ld\.so\.cache|/var/log$|/var/lib$"
+       r"|/etc/(mtab|resolv\.conf)$|/var/tmp|\.bash_history|/root/\.cache")
+# names of things, not their age: what was replaced and put back is the same
+LISTING = r"find / -xdev \( -type d -printf '%p d %m %u\n' -o -type l -printf '%p l %l\n' -o -printf '%p f %m %u %s\n' \)"
+
+
+class BareBox(whole_box.WholeBox):
+    """A Debian with what a box needs to run, and curl, but nothing of ours."""
+
+    def _install(self):
+        shutil.copy(shutil.which("curl"), self.host.seen("/usr/bin/curl"))
+        self.write("/etc/apt/sources.list", "")
+
+    def _set_up(self):
+        pass
+
+
+class World:
+    def __init__(self, folder, box, gateway, repository):
+        self.folder, self.box, self.gateway, self.repository = folder, box, gateway, repository
+        self.before = None
+
+    def line(self, *args):
+        return f"set -o pipefail; curl -fsSL {self.gateway.url}/install/secbox | sh -s -- {' '.join(args)}"
+
+    def install(self, *args, check=True):
+        """The line, as somebody types it."""
+        return self.box.run("bash", "-c", self.line(*(args or ["--unattended"])), check=check)
+
+    def listing(self):
+        lines = self.box.run("sh", "-c", LISTING).stdout.splitlines()
+        found = dict(line.split(" ", 1) for line in lines if not re.match(OWN, line.split(" ", 1)[0]))
+        texts = self.box.run("sh", "-c", "find /etc -xdev -type f -exec md5sum {} +").stdout.splitlines()
+        found.update({f"{name} text": digest for digest, name in (line.split(None, 1) for line in texts) if not re.match(OWN, name)})
+        return found
+
+    def version(self, package="secbox-agent"):
+        return self.box.run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}", package, check=False).stdout
+
+    def is_whole(self, version):
+        box = self.box
+        for package in ("secbox-agent", "secbox-recovery", "lab-part"):
+            assert self.version(package) == f"{version} installed", package
+        assert box.run("dpkg", "--audit").stdout == ""
+        states = box.run("systemctl", "is-enabled", *UNITS).stdout.split()
+        assert states == ["enabled"] * len(UNITS)
+        assert box.unit("mgmt-agent", "ActiveState")["ActiveState"] in ("active", "activating")
+        box.find_user()
+        assert box.run("test", "-e", f"/var/lib/systemd/linger/{whole_box.USER}", check=False).returncode == 0
+        for ids in ("subuid", "subgid"):
+            ranges = [line for line in box.read(f"/etc/{ids}").splitlines() if line.startswith(f"{whole_box.USER}:")]
+            assert len(ranges) == 1 and ranges[0].endswith(":65536"), ranges
+        assert box.read("/etc/containers/storage.conf") == read_text(f"{ROOT}/installer/storage.conf")
+        assert "/install/apt" in box.read("/etc/apt/sources.list.d/secbox.sources") or "file:" in box.read(
+            "/etc/apt/sources.list.d/secbox.sources")
+        assert "SystemMaxUse=500M" in box.read("/etc/systemd/journald.conf.d/secbox.conf")
+        assert box.run("stat", "-c", "%a", "/var/log/secbox-install.log").stdout == "600\n"
+        assert not [path for path in self.listing() if path.endswith(".secbox-new")]
+
+
+def differences(a, b):
+    return sorted(f"{key}: {a.get(key)} → {b.get(key)}" for key in {*a, *b} if a.get(key) != b.get(key))
+
+
+def make_packages(folder, repository, version):
+    """What `make install-box` installs, in packages of the real names; one more that only they need."""
+    stage = os.path.join(folder, "stage")
+    if not os.path.isdir(stage):
+        env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+        p = subprocess.run(make_words("-C", ROOT, "install-box", f"DESTDIR={stage}"), env=env, capture_output=True, text=True,
+                           check=False)
+        if p.returncode:
+            raise LabError(f"make install-box: {p.stdout}{p.stderr}")
+    needs = subprocess.run([f"{ROOT}/installer/deps.sh", "-n", "box"], check=True, capture_output=True, text=True).stdout.split()
+    repository.add("lab-part", version, files={"/usr/share/lab-part/file": version})
+    repository.add("secbox-agent", version, ", ".join([*needs, f"lab-part (= {version})"]), stage,
+                   {"postinst": POSTINST, "prerm": PRERM})
+    repository.add("secbox-recovery", version, f"secbox-agent (= {version})", {"/usr/share/doc/secbox-recovery/version": version})
+    repository.publish()
+
+
+@pytest.fixture(scope="module")
+def world():
+    require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "recovery-agent", "secboxctl", "secbox-gateway")
+    why = whole_box.why_not()
+    if why:
+        pytest.skip(f"no whole box here: {why}")
+    folder = tempfile.mkdtemp(prefix="secbox-one-line-")
+    os.chmod(folder, 0o755)
+    repository = Repository(folder)
+    make_packages(folder, repository, "1")
+    try:
+        box = BareBox()
+    except LabError as e:
+        pytest.skip(f"a whole box does not start here: {e}")
+    options = ["--install-dir", repository.folder]
+    certificate = make_certificate(folder, box.gateway_address)
+    with box, Gateway(os.path.join(folder, "gateway"), certificate, box.gateway_address, options) as gateway:
+        box.write(AUTHORITY, read_text(gateway.tls[0]))
+        box.run("update-ca-certificates")
+        yield World(folder, box, gateway, repository)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_dry_run_changes_nothing(world):
+    world.before = world.listing()
+    p = world.install("--dry-run")
+    assert "What is done" in p.stdout and " NO " not in p.stdout, p
+    assert differences(world.before, world.listing()) == []
+
+
+def kill_at(world, step, pause):
+    """Kills all that the installer has started at a step of it; how far it was. None when it was done before."""
+    with subprocess.Popen(world.box.words("bash", "-c", world.line("--unattended")), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True) as p:
+        seen = []
+        for line in p.stdout:
+            seen.append(line)
+            if line.startswith(f"[{step}/") and line.rstrip().endswith("..."):
+                time.sleep(pause)
+                break
+        try:
+            os.killpg(p.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        p.wait()
+    return "".join(seen)
+
+
+def cycle(world, seed):
+    """Kills at random points of random steps, and then a run that is left alone."""
+    pick = random.Random(seed)
+    points = [(pick.choice([1, 2, 3, 4, 5, 6, 6, 6, 7, 8]), pick.choice([0, 0.02, 0.1, 0.3, 0.7])) for _ in range(KILLS)]
+    for step, pause in points:
+        kill_at(world, step, pause)
+    begin = time.monotonic()
+    p = world.install(check=False)
+    assert p.returncode == 0, (seed, points, p.stdout, p.stderr, world.box.run("tail", "-n", "60", "/var/log/secbox-install.log").stdout)
+    world.is_whole("1")
+    return p, time.monotonic() - begin
+
+
+def test_killed_at_any_moment_it_is_finished_by_the_next_run(world):
+    for i in range(CYCLES):
+        seed = random.randrange(1 << 32)
+        p, seconds = cycle(world, seed)
+        if i + 1 < CYCLES:
+            purge(world)
+    note(f"installed on a bare box after {KILLS} kills (seed {seed}): {seconds:.0f} s")
+    assert "8080" in p.stdout, "where it is paired"
+    assert re.search(r"\[8/8\] starting: done, \d+ s", p.stdout), p.stdout
+
+
+def test_a_second_run_changes_nothing(world):
+    before, made = world.listing(), world.box.read("/var/lib/secbox-install/made")
+    pids = [world.box.main_pid(unit) for unit in UNITS[:1]]
+    world.install()
+    changed = [d for d in differences(before, world.listing()) if "/secbox-install" not in d]
+    assert changed == []
+    assert world.box.read("/var/lib/secbox-install/made") == made
+    assert [world.box.main_pid(unit) for unit in UNITS[:1]] == pids, "what runs goes on"
+
+
+def test_what_is_not_signed_is_not_installed(world):
+    before = world.version()
+    lists = f"{world.repository.apt}/dists/stable"
+    good = read_text(f"{lists}/InRelease")
+    for bad in (good.replace("Suite: stable", "Suite: stable2"), re.sub("-----BEGIN PGP SIGNATURE.*", "", good, flags=re.S)):
+        with open(f"{lists}/InRelease", "w", encoding="utf-8") as f:
+            f.write(bad)
+        p = world.install(check=False)
+        assert p.returncode == 24 and "is not signed with SecBox's key" in p.stderr, p
+        assert world.version() == before
+    with open(f"{lists}/InRelease", "w", encoding="utf-8") as f:
+        f.write(good)
+
+
+def test_an_upgrade_in_place(world):
+    make_packages(world.folder, world.repository, "2")
+    world.install()
+    world.is_whole("2")
+
+
+def purge(world):
+    p = world.install("--uninstall", "--purge", "--unattended")
+    assert "SecBox is uninstalled" in p.stdout, p
+    assert differences(world.before, world.listing()) == []
+    assert world.box.run("id", whole_box.USER, check=False).returncode != 0
+    left = world.box.run("dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n").stdout
+    assert "secbox" not in left and "lab-part" not in left
+
+
+def test_uninstall_leaves_data_and_purge_leaves_nothing(world):
+    box = world.box
+    box.write("/etc/tucomunidad/secbox.env", "A=1\n")
+    world.install("--uninstall", "--unattended")
+    assert world.version() == "" and box.read("/etc/tucomunidad/secbox.env") == "A=1\n"
+    assert box.run("id", whole_box.USER).returncode == 0
+    for path in ("/etc/apt/sources.list.d/secbox.sources", "/etc/systemd/journald.conf.d/secbox.conf"):
+        assert not os.path.exists(box.host.seen(path))
+    purge(world)
+    assert "Nothing of SecBox" in world.install("--uninstall", "--unattended").stdout
+
+
+def test_without_a_network_from_a_bundle(world):
+    box = world.box
+    bundle = world.repository.bundle(os.path.join(world.folder, "bundle.tar"))
+    shutil.copy(bundle, f"{box.root}/root/bundle.tar")
+    shutil.copy(f"{world.repository.folder}/secbox", f"{box.root}/root/secbox")
+    box.run("ip", "link", "set", "eth0", "down")
+    try:
+        assert box.run("ip", "route").stdout == ""
+        box.run("sh", "/root/secbox", "--offline", "/root/bundle.tar", "--unattended")
+        world.is_whole("2")
+        box.run("sh", "/root/secbox", "--uninstall", "--purge", "--unattended")
+        box.run("rm", "/root/secbox", "/root/bundle.tar")
+        assert differences(world.before, world.listing()) == []
+    finally:
+        box.run("ip", "link", "set", "eth0", "up")
