@@ -48,14 +48,18 @@ finish, and run this again"
     done
 }
 
-# No question of debconf, dpkg or needrestart; no mirror is waited for without an end.
+# No question of debconf, dpkg, needrestart or apt-listchanges; no mirror is waited for without an end.
+ask_nothing() {
+    export DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical UCF_FORCE_CONFFOLD=1
+    export NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none
+}
+
 apt() {
     apt_seconds=$1
     shift
     wait_for_dpkg
-    timeout -k 60 "$apt_seconds" env DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical NEEDRESTART_MODE=l \
-        NEEDRESTART_SUSPEND=1 UCF_FORCE_CONFFOLD=1 APT_LISTCHANGES_FRONTEND=none apt-get -q -y -o Dpkg::Use-Pty=0 \
-        -o DPkg::Lock::Timeout="$lock_wait" -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
+    timeout -k 60 "$apt_seconds" apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout="$lock_wait" \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold \
         -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
 }
 
@@ -64,7 +68,7 @@ ours_only() { printf '%s\n' -o Dir::Etc::sourcelist=$SOURCE -o Dir::Etc::sourcep
 # What a run that was killed, or somebody else, has left half done.
 finish_dpkg() {
     wait_for_dpkg
-    env DEBIAN_FRONTEND=noninteractive dpkg --configure -a --force-confdef --force-confold || true
+    dpkg --configure -a --force-confdef --force-confold || true
     broken=$(dpkg-query -W -f '${db:Status-Eflag} ${db:Status-Status} ${Package}\n' |
         sed -n 's/^reinstreq [^ ]* //p; s/^ok half-installed //p')
     # shellcheck disable=SC2086

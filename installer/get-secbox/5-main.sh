@@ -147,6 +147,7 @@ main() {
     export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
     exec 3>&1 4>&2
     use_real_tools
+    ask_nothing
     read_options "$@"
     read_proxies
     temp=$(mktemp -d)
