@@ -68,6 +68,11 @@ data-kills: deps all ## kill secbox DATA_KILLS times while it syncs and sends, a
 	  $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q tests/integration/test_replica_kill.py \
 	  tests/integration/test_data_faults.py
 
+INSTALL_CYCLES = 6
+install-kills: deps all ## kill the installer at 5 random moments on a bare box, INSTALL_CYCLES times: the next run always finishes
+	$(Q)INSTALL_CYCLES=$(INSTALL_CYCLES) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
+	  -m pytest -q tests/system/test_installer_box.py -k 'dry_run or killed'
+
 # Only built; tests/run.py runs them.
 unit-bins: $(UNIT_BINS)
 
@@ -115,4 +120,4 @@ coverage: ## lines and branches that the unit tests run: a page in build/coverag
 
 .PHONY: errors docs-faults tidy coverage
 .PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
-  check-integration-asan check-system soak data-kills unit-bins fuzz-bins
+  check-integration-asan check-system soak data-kills install-kills unit-bins fuzz-bins
