@@ -28,9 +28,9 @@ UNITS = ["mgmt-agent.service", "mgmt-link.service", "recovery-agent.service"]
 POSTINST = "systemd-sysusers\nsystemd-tmpfiles --create secbox.conf\nsystemctl daemon-reload\n"
 PRERM = f"systemctl --quiet disable --now {' '.join(UNITS)} secbox-paths secbox-recovery-sshd 2>/dev/null || true\n"
 # What package manager, shadow and systemd keep for themselves; what is written while a machine just runs
-OWN = (r"/(proc|sys|dev|run|tmp)(/|$)|/var/(lib/(apt|dpkg|systemd|private|dbus|pam)|cache|tmp)"
-       r"|/var/log/(journal|apt|wtmp|btmp|lastlog|faillog)|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|/var/log/(dpkg|alternatives)\.log|/etc/ld\.so\.cache|/var/log$|/var/lib$"
-       r"|/etc/(mtab|resolv\.conf)$|\.bash_history|/root/\.cache")
+OWN = (r"/(proc|sys|dev|run|tmp)(/|$)|/var/(lib/(apt|dpkg|systemd|private|dbus|pam)|cache|tmp)|/var/(log|lib)$"
+       r"|/var/log/(journal|apt|wtmp|btmp|lastlog|faillog|dpkg\.log|alternatives\.log)|/root/\.cache|/root/\.bash_history"
+       r"|/etc/(passwd|group|shadow|gshadow|subuid|subgid)-$|/etc/(ld\.so\.cache|mtab|resolv\.conf)$")
 # names of things, not their age: what was replaced and put back is the same
 LISTING = r"find / -xdev \( -type d -printf '%p d %m %u\n' -o -type l -printf '%p l %l\n' -o -printf '%p f %m %u %s\n' \)"
 
