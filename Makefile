@@ -63,9 +63,10 @@ mgmt-worker_SRC = $(wildcard mgmt-agent/worker/*.c mgmt-agent/worker/*/*.c mgmt-
 secboxctl_SRC = $(wildcard mgmt-agent/secboxctl/*.c mgmt-agent/host/*.c mgmt-agent/state/*.c)
 secbox-gateway_SRC = $(filter-out gateway/fleet/%,$(wildcard gateway/*.c gateway/*/*.c))
 secbox-fleet_SRC = $(wildcard gateway/fleet/*.c)
-secbox_SRC = $(wildcard secbox/*.c secbox/*/*.c)
+secbox_SRC = $(filter-out secbox/pairing/%,$(wildcard secbox/*.c secbox/*/*.c))
+secbox-pairing_SRC = $(wildcard secbox/pairing/*.c)
 recovery-agent_SRC = $(wildcard recovery-agent/*.c)
-PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox recovery-agent,$(if $($(p)_SRC),$(p)))
+PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox secbox-pairing recovery-agent,$(if $($(p)_SRC),$(p)))
 BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
 
 # the agent without its mains, for its unit tests
@@ -77,6 +78,9 @@ GATEWAY_LIB = $(BUILD)/libgateway.a
 
 # the same of recovery-agent
 RECOVERY_LIB = $(BUILD)/librecovery.a
+
+# the same of secbox-pairing
+PAIRING_LIB = $(BUILD)/libpairing.a
 
 # the same of secbox
 SECBOX_LIB = $(BUILD)/libdataplane.a
@@ -118,6 +122,9 @@ $(GATEWAY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox-g
 $(RECOVERY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(recovery-agent_SRC))) $(BUILD)/sources
 	$(archive)
 
+$(PAIRING_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox-pairing_SRC))) $(BUILD)/sources
+	$(archive)
+
 $(SECBOX_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox_SRC))) $(BUILD)/sources
 	$(archive)
 
@@ -145,6 +152,7 @@ endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rule,$(p))))
 
 $(BUILD)/obj/secbox/lan/app-files.o: $(wildcard secbox/lan/app/*)
+$(BUILD)/obj/secbox/pairing/page-files.o: $(wildcard secbox/pairing/app/*) $(wildcard secbox/lan/app/jsqr*)
 
 # Test programs. The linker names what it took out of the libraries (--trace), and that is what a program depends on:
 # after a change only those are linked again, and run by `make quick`, that contain what has changed.
@@ -152,6 +160,7 @@ TEST_LIBS = $(LIB)
 $(BUILD)/tests/test-agent-%: TEST_LIBS = $(AGENT_LIB) $(LIB)
 $(BUILD)/tests/test-gateway-%: TEST_LIBS = $(GATEWAY_LIB) $(LIB)
 $(BUILD)/tests/test-secbox-%: TEST_LIBS = $(SECBOX_LIB) $(LIB)
+$(BUILD)/tests/test-pairing-%: TEST_LIBS = $(PAIRING_LIB) $(LIB)
 $(BUILD)/tests/test-recovery-%: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 define link_test
 	@echo "  TEST  $@"

@@ -242,6 +242,16 @@ static void on_request(HttpExchange *x, void *userdata)
     }
 }
 
+/* For the pairing page on the host, which says by what a guard's tablet knows the box. */
+static void tell_fingerprint(const Lan *lan)
+{
+    _cleanup_(freep) char *path = path_join(lan->run_dir, LAN_AUTHORITY_NAME), *text = NULL;
+
+    if (!path || lan_authority_fingerprint(&lan->authority, &text, NULL) < 0 ||
+        file_write_atomic(path, text, strlen(text), 0644, (uid_t) -1, (gid_t) -1, NULL) < 0)
+        log_debug("the fingerprint of the guards' authority cannot be told");
+}
+
 /* Follows the box's names, addresses and the clock. */
 static int renew_certificate(Lan *lan, Error *err)
 {
@@ -256,6 +266,8 @@ static int renew_certificate(Lan *lan, Error *err)
         r = http_server_renew(lan->server, lan->authority.cert, lan->authority.key, err);
     if (r < 0)
         return r;
+    if (changed || !lan->names)
+        tell_fingerprint(lan);
     lan->stale = false;
     if (changed)
         log_info("certificate of the guards' pages made for %zu names and addresses", strv_length(names));

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import require_programs
 from tests.lab.util import ROOT, program
 
-PROGRAMS = ["secbox-fleet", "secboxctl", "secbox-gateway", "mgmt-agent", "mgmt-link", "recovery-agent", "secbox"]
+PROGRAMS = ["secbox-fleet", "secboxctl", "secbox-gateway", "mgmt-agent", "mgmt-link", "recovery-agent", "secbox", "secbox-pairing"]
 
 
 def run_help(name, *verb):
@@ -109,7 +109,7 @@ def test_a_verb_refuses_what_belongs_to_others(name):
             assert p.returncode == 2 and f"{verb} does not take --{option}" in p.stderr, (verb, option, p)
 
 
-@pytest.mark.parametrize("name", ["secbox-gateway", "mgmt-agent", "mgmt-link", "recovery-agent", "secbox"])
+@pytest.mark.parametrize("name", ["secbox-gateway", "mgmt-agent", "mgmt-link", "recovery-agent", "secbox", "secbox-pairing"])
 def test_the_page_of_a_service_says_how_to_see_more(name):
     with open(page_of(name), encoding="utf-8") as f:
         section = re.search(r"^\.SH ENVIRONMENT\n(.*?)^\.SH ", f.read(), re.M | re.S).group(1)

@@ -50,6 +50,7 @@ PROGRAMS = {
        for i, room in enumerate(GATEWAY_ROOMS)},
     "gateway/fleet/": ALL_LIBRARIES,
     "gateway/": (*ALL_LIBRARIES, POSTGRES),
+    "secbox/pairing/": ALL_LIBRARIES,
     "secbox/": (*ALL_LIBRARIES, POSTGRES),
     "relay-client/": ALL_LIBRARIES,
     "recovery-agent/": _rooms("base", "data", "cli", "event", "net", "websocket", "mux", "tunnel"),
