@@ -134,6 +134,9 @@ bool env_key_is_dangerous(const char *key)
         "DOCKER_CONFIG",
     };
 
+    /* ours; podman-compose knows no such variable */
+    if (strcmp(key, "COMPOSE_ENGINE") == 0)
+        return false;
     for (size_t i = 0; i < ELEMENTSOF(patterns); i++)
         if (fnmatch(patterns[i], key, FNM_CASEFOLD) == 0)
             return true;

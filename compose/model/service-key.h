@@ -12,6 +12,7 @@ typedef struct Place Place;
 typedef struct PolicyCheck PolicyCheck;
 typedef struct Normaliser Normaliser;
 typedef struct RenderService RenderService;
+typedef struct SpecService SpecService;
 typedef struct ComposeKey ComposeKey;
 
 enum {
@@ -35,6 +36,8 @@ typedef int (*policy_check_t)(const PolicyCheck *c, const ComposeKey *key, const
 typedef int (*normalise_t)(const Place *at, const Normaliser *n, ComposeService *s);
 /* Writes a member of the normal form for podman-compose. */
 typedef int (*render_t)(const RenderService *r, const char *key, const cJSON *value);
+/* Writes it as a member of libpod's description of a container. */
+typedef int (*spec_t)(const SpecService *r, const ComposeKey *key, const cJSON *value);
 /* Whether a container, as podman inspects it, has what the service asks for: 0, 1 with a sentence, or negative errno. */
 typedef int (*prove_t)(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected,
                        char **ret);
@@ -49,6 +52,8 @@ struct ComposeKey {
     const char *cut;         /* characters that end an item's name */
     normalise_t normalise;   /* NULL: read elsewhere, or refused */
     render_t render;         /* NULL: the engine does it another way */
+    const char *member;      /* libpod's name for it, with the objects that it is in: "resource_limits.pids.limit" */
+    spec_t spec;             /* NULL: it is no setting of the container */
     prove_t prove;           /* NULL: not compared; podman does what it was told */
 };
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "compose/render/run-args.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/prove.h"
@@ -124,58 +123,38 @@ static int wait_for_dependencies(Deploy *d, const ComposeService *s, Error *err)
     return 0;
 }
 
-/* A container that podman-compose claims to have started, as podman sees it. */
-static int check_created(Deploy *d, const DriverJob *job, const char *container, Error *err)
+/* Those of the services that are the engine's. */
+static int start_with(Deploy *d, const Engine *engine, const ComposeService *const *services, size_t n, bool first,
+                      Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
-    _cleanup_(error_done) Error reason = {};
-    _cleanup_(freep) char *why = NULL;
-    const char *status = NULL;
-    int r = podman_inspect(d->box.podman, container, &info, &reason);
+    _cleanup_(freep) EngineJob *jobs = calloc(n + 1, sizeof(*jobs));
+    _cleanup_(deploy_take_back) EngineContext work = {};
+    size_t n_jobs = 0;
+    int r = jobs ? deploy_lend(d, &work) : -ENOMEM;
 
-    if (r == 0)
-        status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
-    if (r < 0 && r != -ENOENT)
-        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
-    if (r == 0 && !str_equal(status, "created") && !str_equal(status, "configured"))
-        return 0;
-    if (!str_empty(job->output))
-        report_progress(&d->report, "info", job->service, "podman-compose said:\n%s", job->output);
-    why = driver_reason(job->output);
-    return error_set(err, EIO, "apply.not-started", "podman-compose did not start service %s: %s%scontainer %s is %s",
-                     job->service, why ? why : "", why ? "; " : "", container, status ? status : "missing");
-}
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        _cleanup_(freep) char *why = NULL;
 
-static int make_jobs(Deploy *d, const ComposeService *const *services, size_t n, DriverJob *jobs)
-{
-    for (size_t i = 0; i < n; i++) {
-        jobs[i].service = services[i]->name;
-        jobs[i].file = deploy_stage_path(services[i]->name, ".yml");
-        jobs[i].env_file = deploy_stage_path(services[i]->name, ".env");
-        if (!jobs[i].file || !jobs[i].env_file || compose_render_run_args(services[i], &jobs[i].run_args) < 0)
-            return -ENOMEM;
+        if (deploy_engine_of(d, services[i], &why) != engine)
+            continue;
+        jobs[n_jobs++].service = services[i];
         report_progress(&d->report, "info", services[i]->name, "starting %s", services[i]->container_name);
     }
-    return 0;
+    if (r == 0 && n_jobs > 0)
+        r = engine->start(&work, jobs, n_jobs, first, err);
+    for (size_t i = 0; i < n_jobs; i++) {
+        if (!str_empty(jobs[i].output))
+            report_progress(&d->report, "info", jobs[i].service->name, "%s said:\n%s", engine->name, jobs[i].output);
+        free(jobs[i].output);
+    }
+    return r;
 }
 
 static int start_services(Deploy *d, const ComposeService *const *services, size_t n, bool first, Error *err)
 {
-    _cleanup_(freep) DriverJob *jobs = calloc(n + 1, sizeof(*jobs));
-    int r = jobs ? make_jobs(d, services, n, jobs) : -ENOMEM;
+    int r = start_with(d, &engine_libpod, services, n, first, err);
 
-    if (r == 0)
-        r = driver_up_all(&d->box.driver, &d->box.user, d->target.project->name, jobs, n, d->options->parallel, first,
-                          err);
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = check_created(d, &jobs[i], services[i]->container_name, err);
-    for (size_t i = 0; jobs && i < n; i++) {
-        free((char *) jobs[i].file);
-        free((char *) jobs[i].env_file);
-        strv_free(jobs[i].run_args);
-        free(jobs[i].output);
-    }
-    return r;
+    return r < 0 ? r : start_with(d, &engine_podman_compose, services, n, first, err);
 }
 
 static int apply_level(Deploy *d, unsigned level, Error *err)

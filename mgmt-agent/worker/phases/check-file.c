@@ -7,7 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "compose/render/render.h"
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -16,6 +15,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/engine/engine.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/service-env-file.h"
 
@@ -286,25 +286,14 @@ int deploy_env_sanity(Deploy *d, Error *err)
     return 0;
 }
 
-static const char *image_as_named(const char *service, void *userdata)
+/* What the engine could not be told is found now, not when the container is made. */
+static int check_engine(Deploy *d, Error *err)
 {
-    const Deploy *d = userdata;
-    const ComposeService *s = compose_service_find(d->target.project, service);
+    const char *setting = d->box.agent_env ? env_get(d->box.agent_env, "COMPOSE_ENGINE") : NULL;
+    int r = 0;
 
-    return s ? s->image : NULL;
-}
-
-/* What podman-compose cannot be told is found now, not when the file is written for it. */
-static int try_render(Deploy *d, Error *err)
-{
-    RenderOptions options = { .version = d->report.version, .image = image_as_named, .userdata = d };
-    _cleanup_(freep) char *text = NULL;
-    int r = compose_render(d->target.project, &options, &text, err);
-
-    for (size_t i = 0; r >= 0 && i < d->target.project->n_services; i++) {
-        _cleanup_(secret_freep) char *env = NULL;
-        r = compose_render_env(&d->target.project->services[i], &env, err);
-    }
+    for (size_t i = 0; r >= 0 && i < d->target.project->n_services; i++)
+        r = engine_check(setting, d->target.project, &d->target.project->services[i], err);
     return r;
 }
 
@@ -321,5 +310,5 @@ int deploy_render(Deploy *d, Error *err)
         d->report.phase = "policy";
         return r;
     }
-    return try_render(d, err);
+    return check_engine(d, err);
 }

@@ -20,6 +20,7 @@
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/phases/stage.h"
 #include "mgmt-agent/worker/phases/update-images.h"
 
 /* What must stay free after a pull, so that neither podman's store nor our own state hits the wall. */
@@ -249,6 +250,23 @@ static int check_ports(Deploy *d, Error *err)
     return 0;
 }
 
+/* Which of them makes a new container, and why when that was not asked for. */
+static void report_engines(Deploy *d)
+{
+    for (size_t i = 0; i < d->plan->n_steps; i++) {
+        const PlanStep *step = &d->plan->steps[i];
+        const ComposeService *s = compose_service_find(d->target.project, step->service);
+        _cleanup_(freep) char *why = NULL;
+        const Engine *engine;
+
+        if (!s || (step->action != PLAN_CREATE && step->action != PLAN_REPLACE))
+            continue;
+        engine = deploy_engine_of(d, s, &why);
+        report_progress(&d->report, "info", s->name, "%s makes the container of %s%s%s", engine->name, s->name,
+                        why ? ": " : "", why ? why : "");
+    }
+}
+
 static void report_plan(Deploy *d)
 {
     for (size_t i = 0; i < d->plan->n_steps; i++) {
@@ -258,6 +276,7 @@ static void report_plan(Deploy *d)
             report_progress(&d->report, "info", s->service, "%s %s%s%s", plan_action_to_string(s->action), s->service,
                             str_empty(s->reason) ? "" : ": ", s->reason ? s->reason : "");
     }
+    report_engines(d);
     report_progress(&d->report, "info", NULL, "%zu of %zu services change", d->plan->n_changes, d->plan->n_steps);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The files that podman-compose and podman read: one compose file and one env file per changing service, in a folder of
- * the podman user on a memory file system. The files are gone when the deployment is over. The folder itself must stay:
+/* What engines prepare for each changing service. Files that podman-compose and podman read stand in a folder of the podman user
+ * on a memory file system. The files are gone when the deployment is over. The folder itself must stay:
  * podman-compose works in it, conmon inherits that, and a conmon without a working folder cannot restart its container. */
 
 #include "mgmt-agent/worker/phases/stage.h"
@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "compose/render/render.h"
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
@@ -17,39 +16,45 @@
 
 #define STAGE_DIR RUN_DIR "/compose"
 
-char *deploy_stage_path(const char *service, const char *suffix)
+static const char *image_of(const char *service, void *userdata)
 {
-    _cleanup_(freep) char *folder = path_in_root(STAGE_DIR);
+    const Deploy *d = userdata;
 
-    return folder ? str_format("%s/%s%s", folder, service, suffix) : NULL;
+    return map_get(d->target.image_ids, service);
 }
 
-/* One service at a time is rendered, so one path is enough. */
-typedef struct StageContext {
-    Deploy *deploy;
-    const char *env_path;
-} StageContext;
-
-static const char *context_image(const char *service, void *userdata)
+static const char *bind_of(const char *source, void *userdata)
 {
-    const StageContext *c = userdata;
-
-    return map_get(c->deploy->target.image_ids, service);
+    return deploy_bind_target(userdata, source);
 }
 
-static const char *context_env_file(const char *service, void *userdata)
+int deploy_lend(Deploy *d, EngineContext *ret)
 {
-    const StageContext *c = userdata;
+    char *folder = path_in_root(STAGE_DIR);
 
-    (void) service;
-    return c->deploy->box.driver.strategy == STRATEGY_CLASSIC ? c->env_path : NULL;
+    *ret = (EngineContext) { .podman = d->box.podman,
+                             .driver = &d->box.driver,
+                             .user = &d->box.user,
+                             .project = d->target.project,
+                             .version = d->report.version,
+                             .folder = folder,
+                             .parallel = d->options->parallel,
+                             .image = image_of,
+                             .bind = bind_of,
+                             .userdata = d };
+    return folder ? 0 : -ENOMEM;
 }
 
-static const char *context_bind(const char *source, void *userdata)
+void deploy_take_back(EngineContext *w)
 {
-    const StageContext *c = userdata;
+    free((char *) w->folder);
+}
 
-    return deploy_bind_target(c->deploy, source);
+const Engine *deploy_engine_of(const Deploy *d, const ComposeService *s, char **ret_why)
+{
+    const char *setting = d->box.agent_env ? env_get(d->box.agent_env, "COMPOSE_ENGINE") : NULL;
+
+    return engine_for(setting, &d->box.driver, d->target.project, s, ret_why);
 }
 
 /* A check that says when and not what is the image's own. The image is here by now; without a check in it there is none. */
@@ -79,32 +84,14 @@ static int complete_health(Deploy *d, ComposeService *s, Error *err)
 
 static int stage_service(Deploy *d, ComposeService *s, Error *err)
 {
-    _cleanup_(freep) char *file_path = deploy_stage_path(s->name, ".yml");
-    _cleanup_(freep) char *env_path = deploy_stage_path(s->name, ".env");
-    _cleanup_(secret_freep) char *env_text = NULL;
-    _cleanup_(freep) char *file_text = NULL;
-    const char *only[] = { s->name, NULL };
-    StageContext context = { d, env_path };
-    RenderOptions options = { .services = only,
-                              .version = d->report.version,
-                              .image = context_image,
-                              .env_file = context_env_file,
-                              .bind = context_bind,
-                              .run_args = true,
-                              .userdata = &context };
-    int r;
+    _cleanup_(deploy_take_back) EngineContext work = {};
+    _cleanup_(freep) char *why = NULL;
+    int r = deploy_lend(d, &work);
 
-    if (!file_path || !env_path)
-        return -ENOMEM;
-    r = complete_health(d, s, err);
     if (r == 0)
-        r = compose_render(d->target.project, &options, &file_text, err);
+        r = complete_health(d, s, err);
     if (r == 0)
-        r = compose_render_env(s, &env_text, err);
-    if (r == 0)
-        r = file_write_atomic(env_path, env_text, strlen(env_text), 0600, d->box.user.uid, d->box.user.gid, err);
-    if (r == 0)
-        r = file_write_atomic(file_path, file_text, strlen(file_text), 0600, d->box.user.uid, d->box.user.gid, err);
+        r = deploy_engine_of(d, s, &why)->stage(&work, s, err);
     return r < 0 ? error_prefix(err, r, "service %s", s->name) : 0;
 }
 

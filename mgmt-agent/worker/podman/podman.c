@@ -16,7 +16,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
 #include "lib/event/daemon.h"
-#include "lib/http/client.h"
+#include "mgmt-agent/worker/podman/podman-call.h"
 
 #define API "http://podman/v4.0.0/libpod"
 #define CALL_TIMEOUT_USEC (30 * USEC_PER_SEC)
@@ -98,9 +98,8 @@ static int refused(const char *what, const HttpResponse *response, Error *err)
                      what, safe ? safe : "no reason given", response->status);
 }
 
-/* One call. Answers 2xx and 304 (already so) give 0; 404 gives -ENOENT. response may be NULL. */
-static int call_with_body(Podman *p, const char *method, const char *path, const char *body, usec_t timeout,
-                          const char *what, HttpResponse *ret, Error *err)
+int podman_call(Podman *p, const char *method, const char *path, const char *body, usec_t timeout, const char *what,
+                HttpResponse *ret, Error *err)
 {
     static const char *const json_headers[] = { "Content-Type: application/json", NULL };
     _cleanup_(freep) char *url = str_format(API "%s", path);
@@ -135,7 +134,7 @@ static int call_with_body(Podman *p, const char *method, const char *path, const
 static int call(Podman *p, const char *method, const char *path, usec_t timeout, const char *what, HttpResponse *ret,
                 Error *err)
 {
-    return call_with_body(p, method, path, NULL, timeout, what, ret, err);
+    return podman_call(p, method, path, NULL, timeout, what, ret, err);
 }
 
 static int call_json_within(Podman *p, const char *path, usec_t timeout, const char *what, cJSON **ret, Error *err)
@@ -455,7 +454,7 @@ static int exec_create(Podman *p, const char *container, const cJSON *argv, char
     body = r == 0 ? json_print(request) : NULL;
     if (!path || !body)
         return error_set(err, ENOMEM, "podman.unreachable", "no memory");
-    r = call_with_body(p, "POST", path, body, CALL_TIMEOUT_USEC, "prepare a command in a container", &response, err);
+    r = podman_call(p, "POST", path, body, CALL_TIMEOUT_USEC, "prepare a command in a container", &response, err);
     if (r == 0)
         r = json_parse_object(response.body, response.body_len, &answer, err);
     if (r < 0)
@@ -474,8 +473,8 @@ static int exec_wait(Podman *p, const char *id, usec_t timeout, Error *err)
     _cleanup_(cJSON_Deletep) cJSON *state = NULL;
     _cleanup_(error_done) Error reason = {};
     const cJSON *code;
-    int r = start && show ? call_with_body(p, "POST", start, "{\"Detach\":false}", timeout,
-                                           "run a command in a container", &output, &reason)
+    int r = start && show ? podman_call(p, "POST", start, "{\"Detach\":false}", timeout, "run a command in a container",
+                                        &output, &reason)
                           : -ENOMEM;
 
     if (r < 0 && str_equal(error_id(&reason), "podman.timeout"))

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* Podman's REST API: no process, no file, and podman's own reason when something fails. */
+#include <errno.h>
+
+#include "compose/spec/spec.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "mgmt-agent/worker/engine/engine.h"
+#include "mgmt-agent/worker/podman/podman-create.h"
+
+static int can(const ComposeProject *p, const ComposeService *s, Error *err)
+{
+    const SpecOptions options = { .image = "any", .version = "0", .folder = "/" };
+    _cleanup_(cJSON_Deletep) cJSON *spec = NULL;
+
+    return compose_spec(p, s, &options, &spec, err);
+}
+
+static int stage(const EngineContext *w _unused_, const ComposeService *s _unused_, Error *err _unused_)
+{
+    return 0;
+}
+
+typedef int (*describe_t)(const ComposeProject *p, const cJSON *definition, cJSON **ret, Error *err);
+
+/* Those that are the project's own; whether external ones exist has been asked. */
+static int make_each(const EngineContext *w, const char *kind, char *const *keys, const cJSON *definitions,
+                     describe_t describe, Error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && keys && keys[i]; i++) {
+        const cJSON *definition = cJSON_GetObjectItemCaseSensitive(definitions, keys[i]);
+        const char *name = json_string(definition, "name");
+        _cleanup_(cJSON_Deletep) cJSON *spec = NULL;
+
+        if (!name || json_bool(definition, "external", false))
+            continue;
+        r = describe(w->project, definition, &spec, err);
+        if (r == 0)
+            r = podman_create(w->podman, kind, name, spec, err);
+    }
+    return r;
+}
+
+static int make(const EngineContext *w, const ComposeService *s, Error *err)
+{
+    const SpecOptions options = { .image = w->image(s->name, w->userdata),
+                                  .version = w->version,
+                                  .folder = w->folder,
+                                  .bind = w->bind,
+                                  .userdata = w->userdata };
+    _cleanup_(cJSON_Deletep) cJSON *spec = NULL;
+    _cleanup_(freep) char *id = NULL;
+    int r = make_each(w, "network", s->networks, w->project->networks, compose_spec_network, err);
+
+    if (r == 0)
+        r = make_each(w, "volume", s->volumes, w->project->volumes, compose_spec_volume, err);
+    if (r == 0)
+        r = compose_spec(w->project, s, &options, &spec, err);
+    if (r == 0)
+        r = podman_create_container(w->podman, spec, &id, err);
+    return r < 0 ? r : podman_start_new(w->podman, id, err);
+}
+
+static int start(const EngineContext *w, EngineJob *jobs, size_t n, bool first _unused_, Error *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        _cleanup_(error_done) Error reason = {};
+        int r = make(w, jobs[i].service, &reason);
+        bool refused = str_equal(error_id(&reason), "podman.refused");
+
+        if (r < 0)
+            return error_set_at(err, r == -ENOENT ? EIO : -r, refused ? "apply.not-started" : error_id(&reason), NULL,
+                                jobs[i].service->line, jobs[i].service->name, "service %s was not started: %s",
+                                jobs[i].service->name, error_message(&reason, r));
+    }
+    return 0;
+}
+
+const Engine engine_libpod = { .name = "libpod", .can = can, .stage = stage, .start = start };

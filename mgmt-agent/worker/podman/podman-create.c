@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+#include "mgmt-agent/worker/podman/podman-create.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/strv.h"
+#include "mgmt-agent/worker/podman/podman-call.h"
+
+#define CREATE_TIMEOUT_USEC (5 * USEC_PER_MINUTE)
+
+int podman_create(Podman *p, const char *kind, const char *name, const cJSON *spec, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/%ss/create", kind);
+    _cleanup_(freep) char *what = str_format("make the %s %s", kind, name);
+    _cleanup_(freep) char *body = json_print(spec);
+    int r = path && what && body ? podman_exists(p, kind, name, err) : -ENOMEM;
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return podman_call(p, "POST", path, body, CREATE_TIMEOUT_USEC, what, NULL, err);
+}
+
+int podman_create_container(Podman *p, const cJSON *spec, char **ret, Error *err)
+{
+    /* it holds the environment */
+    _cleanup_(secret_freep) char *body = json_print(spec);
+    _cleanup_(http_response_done) HttpResponse response = {};
+    _cleanup_(cJSON_Deletep) cJSON *answer = NULL;
+    int r = body ? podman_call(p, "POST", "/containers/create", body, CREATE_TIMEOUT_USEC, "make a container",
+                               &response, err)
+                 : -ENOMEM;
+
+    if (r == 0)
+        r = json_parse_object(response.body, response.body_len, &answer, err);
+    if (r < 0)
+        return r;
+    *ret = json_string(answer, "Id") ? strdup(json_string(answer, "Id")) : NULL;
+    return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for a new container");
+}
+
+int podman_start_new(Podman *p, const char *id, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("/containers/%s/start", id);
+
+    return path ? podman_call(p, "POST", path, NULL, CREATE_TIMEOUT_USEC, "start a container", NULL, err) : -ENOMEM;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Has podman make things from its own descriptions of them; see compose/spec/spec.h. */
+#pragma once
+
+#include "mgmt-agent/worker/podman/podman.h"
+
+/* Nothing is done when there is one of this name already; `kind` is "network" or "volume". */
+int podman_create(Podman *p, const char *kind, const char *name, const cJSON *spec, Error *err) _must_check_;
+/* The id of the new container, which does not run yet. */
+int podman_create_container(Podman *p, const cJSON *spec, char **ret, Error *err) _must_check_;
+/* Starts what has just been made, for which podman may have to copy an image's files into new volumes. */
+int podman_start_new(Podman *p, const char *id, Error *err) _must_check_;

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""Containers by podman-compose and by libpod, side by side on real podman: nobody can tell them apart."""
+# pylint: disable=redefined-outer-name
+import json
+import re
+
+import pytest
+
+from tests.conftest import require_programs
+from tests.integration.test_podman_traps import compose, service
+from tests.lab.box import Box
+
+QUICK = "stop_grace_period: 1s\n"
+ORDINARY = compose(
+    service("db", more=QUICK + "volumes: [store:/data, {type: tmpfs, target: /t, tmpfs: {size: 1m}}]\nread_only: true\n"
+                               "cap_drop: [CHOWN]\nuser: '0'\nhostname: store\n"
+                               "stop_signal: SIGINT\nulimits: {nofile: 512, nproc: 900}"),
+    service("web", more=QUICK + "command: [/bin/busybox, httpd, -f, -p, '8080']\nrestart: on-failure:3\ninit: false\n"
+                                "environment: {A: '', B: 'x y # z', C: 'pa$$word'}\n"
+                                "ports: ['127.0.0.1:18380:8080', '18381:81/udp']\n"
+                                "networks: {front: {aliases: [www]}}\nlabels: {own: 'yes'}\ncpus: 0.5\nmem_limit: 64m\n"
+                                "extra_hosts: ['far:10.9.8.7']\nexpose: ['90', '91/udp']\ncpu_shares: 512\npids_limit: 50\n"
+                                "healthcheck: {test: [CMD, /bin/busybox, 'true'], interval: 1m, retries: 2}\n"
+                                "tmpfs: ['/s:size=1m']\nworking_dir: /tmp\ndns: [10.0.2.3]\ndns_opt: ['ndots:1']\n"
+                                "security_opt: ['no-new-privileges:true']\ngroup_add: ['7']\nsysctls: {net.ipv4.ip_forward: '1'}\n"
+                                "logging: {driver: k8s-file, options: {max-size: 1m}}\n"
+                                "oom_score_adj: 300\nshm_size: 8m\n"
+                                "depends_on: [db]"),
+    service("both", more=QUICK + "networks: [front, default]\ntty: true\nstdin_open: true\nentrypoint: [/bin/busybox, sleep]\n"
+                                 "command: '100000'\nannotations: {a: b}\nmemswap_limit: 1g\nmem_limit: 512m\n"
+                                 "ipc: private\nuserns_mode: host\ndevices: ['/dev/null:/dev/nichts:rw']"),
+    more="networks: {front: {internal: true, labels: {n: '1'}}}\nvolumes: {store: {labels: {v: '1'}}}\n")
+POLICY = {"services": {"*": {"allow": ["group_add", "sysctls", "userns_mode", "devices", "annotations"]}}}
+
+# what differs between any two containers
+OF_ITS_OWN = {
+    "Id", "Created", "StartedAt", "FinishedAt", "Pid", "ConmonPid", "ConmonPidFile", "PidFile", "ResolvConfPath", "HostnamePath",
+    "HostsPath", "StaticDir", "LogPath", "SandboxKey", "IPAddress", "MacAddress", "Gateway", "IPPrefixLen", "MergedDir",
+    "UpperDir", "WorkDir", "OCIConfigPath", "CgroupPath", "Size", "EndpointID", "SandboxID", "Hostname", "NetworkID", "Health",
+    "ExecIDs", "CidFile", "PodmanArgs", "Mountpoint", "Log",
+}
+# how each was asked, which no program of ours or of podman-compose reads
+HOW_ASKED = {"CreateCommand", "io.kubernetes.cri-o.TTY", "io.kubernetes.cri-o.Created", "io.tucomunidad.snapshot"}
+
+
+def facts(value, own_id, path=""):
+    """{path: value} of an inspection, without what no two containers share."""
+    if isinstance(value, dict):
+        found = {}
+        for key, item in value.items():
+            if key not in OF_ITS_OWN | HOW_ASKED:
+                found.update(facts(item, own_id, f"{path}/{key}"))
+        return found
+    if isinstance(value, list):
+        items = [sorted(facts(item, own_id).items()) if isinstance(item, dict) else item for item in value]
+        return {path: sorted(re.sub(f"{own_id}[0-9a-f]*", "ID", str(item)) for item in items)}
+    return {path: re.sub(f"{own_id}[0-9a-f]*", "ID", value) if isinstance(value, str) else value}
+
+
+def set_engine(box, engine):
+    box.agent_env["COMPOSE_ENGINE"] = engine
+    box.write_env("mgmt-agent.env", box.agent_env)
+
+
+def shown(lab, kind, name):
+    return json.loads(lab.podman(kind, "inspect", name).stdout)[0]
+
+
+def push(box, text, outcome="done"):
+    result = box.apply(text)
+    assert result["outcome"] == outcome, result["error"]
+    return result
+
+
+@pytest.fixture(scope="module")
+def box(lab, tmp_path_factory):
+    """A box without a cloud that does not wait to see whether a service stays up."""
+    require_programs("mgmt-agent", "secboxctl")
+    with Box(lab, str(tmp_path_factory.mktemp("box")), agent_args=["--settle=0"]) as it:
+        it.write_policy(POLICY)
+        it.start()
+        yield it
+    lab.remove_all()
+
+
+def test_nobody_can_tell_them_apart(box, lab):
+    seen = {}
+    for engine in ("podman-compose", "libpod"):
+        set_engine(box, engine)
+        push(box, ORDINARY)
+        inspected = box.containers()
+        networks = {n: shown(lab, "network", n) for n in ("secbox_default", "secbox_front")}
+        volume = shown(lab, "volume", "secbox_store")
+        seen[engine] = {**{name: facts(c, c["Id"][:12]) for name, c in inspected.items()},
+                        "networks": {n: [d[k] for k in ("labels", "internal", "dns_enabled", "driver")]
+                                     for n, d in networks.items()},
+                        "volume": (volume["Labels"], volume["Driver"])}
+        before = box.ids()
+        set_engine(box, "libpod" if engine == "podman-compose" else "podman-compose")
+        push(box, ORDINARY)
+        assert box.ids() == before, "another engine is no reason to make a container again"
+        box.wipe()
+    by_compose, by_libpod = seen["podman-compose"], seen["libpod"]
+    for name in ("db", "web", "both"):
+        differs = {k: (by_compose[name].get(k), by_libpod[name].get(k))
+                   for k in sorted(by_compose[name].keys() | by_libpod[name].keys())
+                   if by_compose[name].get(k) != by_libpod[name].get(k)}
+        assert not differs, name + "".join(f"\n{k}: {a!r} {b!r}" for k, (a, b) in differs.items())
+    assert by_compose["networks"] == by_libpod["networks"]
+    assert by_compose["volume"] == by_libpod["volume"]
+
+
+@pytest.mark.parametrize("engine", ["podman-compose", "libpod"])
+def test_podman_compose_by_hand_means_them(box, lab, engine):
+    set_engine(box, engine)
+    push(box, compose(service("app", more=QUICK + "environment: {KEY: secret-of-app}")))
+    folder = box.path("var/lib/tucomunidad/compose/secbox")
+    before = box.containers()["app"]
+    for verb in (["ps"], ["logs", "app"], ["restart", "-t", "1", "app"], ["up", "-d"]):
+        p = lab.compose(folder, "-p", "secbox", *verb)
+        assert p.code == 0, (verb, p)
+        if verb == ["ps"]:
+            assert "secbox_app_1" in p.out, p
+    after = box.containers()["app"]
+    assert after["Id"] == before["Id"] and after["State"]["StartedAt"] != before["State"]["StartedAt"]
+    assert after["State"]["Status"] == "running"
+
+
+@pytest.mark.parametrize("engine", ["podman-compose", "libpod"])
+def test_what_does_not_start_is_told_by_podman_and_undone(box, engine):
+    set_engine(box, engine)
+    push(box, compose(service("app", more=QUICK)))
+    before = box.ids()
+    result = push(box, compose(service("app", more=QUICK + "command: [/no/such/program]\nentrypoint: []")), "rolled-back")
+    assert result["error"]["id"] == "apply.not-started"
+    assert "/no/such/program" in result["error"]["message"]
+    assert box.ids() == before and box.running() == {"app"}
