@@ -508,7 +508,8 @@ int recovery_is_alive(void *recovery)
 static int open_bridge(Recovery *r, Error *err)
 {
     _cleanup_(freep) char *sessions = path_in_root(RECOVERY_SESSIONS_PATH);
-    const BridgeTarget targets[] = { { "ssh", "127.0.0.1", (uint16_t) r->config.ssh_port }, {} };
+    const BridgeTarget targets[] = { { .name = "ssh", .host = "127.0.0.1", .port = (uint16_t) r->config.ssh_port },
+                                     {} };
     const BridgeOptions options = {
         .program = "recovery-agent",
         .targets = targets,

@@ -40,6 +40,8 @@ typedef struct Fleet {
     const char *qr_png;           /* --qr-png */
     const char *since;            /* --since */
     const char *secret_file;      /* --secret-file */
+    const char *tail;             /* --tail */
+    bool follow;
     bool dry_run;
     bool qr;
     bool replace;
@@ -100,6 +102,7 @@ int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);
 int verb_status(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);
+int verb_logs(int argc, char **argv, void *userdata);
 int verb_health(int argc, char **argv, void *userdata);
 int verb_audit(int argc, char **argv, void *userdata);
 int verb_check(int argc, char **argv, void *userdata);

@@ -39,9 +39,3 @@ void support_session_say(SupportSession *v, const char *state, const char *error
         json_add_string(m, "error", error) >= 0 && json_add_string(m, "message", sentence) >= 0)
         operator_send(v->operator, m);
 }
-
-void flow_done(Flow *f)
-{
-    buf_done(&f->waiting);
-    f->start = 0;
-}

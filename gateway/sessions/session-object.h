@@ -4,8 +4,10 @@
 
 #include "gateway/devices/device-connection.h"
 #include "gateway/sessions/access-routes.h"
+#include "gateway/sessions/flow.h"
 #include "gateway/sessions/grants.h"
 #include "gateway/sessions/idle.h"
+#include "gateway/sessions/log-readers.h"
 #include "gateway/sessions/operators.h"
 #include "gateway/sessions/session-limits.h"
 #include "lib/base/buf.h"
@@ -23,21 +25,13 @@ typedef enum SupportSessionState {
     SESSION_ENDED, /* no streams any more; kept until its end is written down */
 } SupportSessionState;
 
-/* One direction: what came from one stream and could not be written to the other yet, at most a window. */
-typedef struct Flow {
-    MuxStream **from, **to; /* of the session */
-    Buf waiting;
-    size_t start; /* bytes of `waiting` that are gone */
-    uint64_t bytes;
-    bool ended, finished; /* nothing more comes; and we have said so to the other side */
-} Flow;
-
 struct SupportSessions {
     sd_event *event;
     Store *store;
     DeviceConns *conns;
     Operators *operators;
     Map *map; /* by id → SupportSession, owned */
+    LogReaders *logs;
 };
 
 struct SupportSession {
@@ -74,4 +68,3 @@ struct SupportSession {
 void support_session_free(SupportSession *v);
 /* Tells the operator what becomes of it. */
 void support_session_say(SupportSession *v, const char *state, const char *error, const char *sentence);
-void flow_done(Flow *f);

@@ -5,4 +5,3 @@
 #include "gateway/sessions/session-object.h"
 
 extern const MuxStreamEvents support_session_their_events, support_session_box_events;
-void flow_init(Flow *f, MuxStream **from, MuxStream **to);

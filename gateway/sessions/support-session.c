@@ -77,7 +77,7 @@ static size_t count_of(const SupportSessions *ss, const char *person, const char
 static int admit(SupportSession *v, const cJSON *open, Error *err)
 {
     if (!str_equal(json_string(open, "target"), "ssh"))
-        return error_set(err, EINVAL, "bridge.no-target", "the only target is ssh");
+        return error_set(err, EINVAL, "bridge.no-target", "the targets are ssh and logs");
     if (!device_id_is_valid(v->grant_id))
         return grant_not_found(v->grant_id, err);
     if (count_of(v->owner, NULL, v->device) > BRIDGE_SESSIONS_DEVICE_MAX)
@@ -137,6 +137,10 @@ static SupportSession *support_session_new(SupportSessions *ss, Operator *o, con
 static void on_stream(Operator *o, MuxStream *s, const cJSON *open, void *sessions)
 {
     Error err = {};
+    if (str_equal(json_string(open, "target"), "logs")) {
+        log_readers_open(((SupportSessions *) sessions)->logs, o, s, open);
+        return;
+    }
     SupportSession *v = support_session_new(sessions, o, open);
     if (!v) {
         mux_stream_reset(s, "gateway.no-memory");
@@ -162,6 +166,7 @@ void support_sessions_end_grant(SupportSessions *ss, const char *grant, const ch
 static void end_all(SupportSessions *ss, const char *device, const char *id, const char *sentence)
 {
     void *value;
+    log_readers_end(ss->logs, &(LogFilter) { .device = device }, id, sentence);
     for (size_t i = 0; map_next(ss->map, &i, NULL, &value);)
         if (str_equal(((SupportSession *) value)->device, device))
             support_session_end(value, id, sentence);
@@ -182,6 +187,8 @@ static void on_key_replaced(const char *device, Role role, void *userdata)
 {
     SupportSessions *ss = userdata;
     void *value;
+    if (role == ROLE_MGMT)
+        log_readers_end(ss->logs, &(LogFilter) { .device = device }, "device.key-replaced", "the box has a new key");
     for (size_t i = 0; map_next(ss->map, &i, NULL, &value);) {
         SupportSession *v = value;
         if (v->box && str_equal(v->device, device) && v->routes[v->route].role == role)
@@ -192,6 +199,7 @@ static void on_key_replaced(const char *device, Role role, void *userdata)
 void support_sessions_end_all(SupportSessions *ss, const char *id, const char *sentence)
 {
     void *value;
+    log_readers_end(ss->logs, &(LogFilter) {}, id, sentence);
     for (size_t i = 0; map_next(ss->map, &i, NULL, &value);)
         support_session_end(value, id, sentence);
 }
@@ -199,6 +207,7 @@ void support_sessions_end_all(SupportSessions *ss, const char *id, const char *s
 static void end_token(SupportSessions *ss, const char *token)
 {
     void *value;
+    log_readers_end(ss->logs, &(LogFilter) { .token = token }, "operator.revoked", "your token was revoked");
     for (size_t i = 0; map_next(ss->map, &i, NULL, &value);)
         if (str_equal(((SupportSession *) value)->token, token))
             support_session_end(value, "operator.revoked", "your token was revoked");
@@ -264,7 +273,8 @@ SupportSessions *support_sessions_new(sd_event *event, Store *store, DeviceConns
         return NULL;
     *ss = (SupportSessions) { .event = event, .store = store, .conns = conns, .map = map_new(NULL) };
     ss->operators = operators_new(event, registry, on_stream, ss);
-    if (!ss->map || !ss->operators || device_conns_listen(conns, &listener, ss) < 0)
+    ss->logs = log_readers_new(store, conns);
+    if (!ss->map || !ss->operators || !ss->logs || device_conns_listen(conns, &listener, ss) < 0)
         return support_sessions_free(ss);
     return ss;
 }
@@ -281,6 +291,7 @@ SupportSessions *support_sessions_free(SupportSessions *ss)
         return NULL;
     for (size_t i = 0; ss->map && map_next(ss->map, &i, NULL, &value);)
         support_session_free(value);
+    log_readers_free(ss->logs);
     operators_free(ss->operators);
     map_free(ss->map);
     free(ss);

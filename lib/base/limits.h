@@ -47,6 +47,12 @@
 #define MUX_SESSION_MAX_GATEWAY (4 * 1024 * 1024)
 #define MUX_NOTSENT_LOWAT 8192
 #define BRIDGE_SESSIONS_MAX 8
+/* services' logs that people read on a box at the same time, and for how long and how far back they can */
+#define LOG_READERS_MAX 4
+#define LOG_HOURS_MAX 12
+#define LOG_TAIL_MAX 10000
+#define LOG_TAIL_DEFAULT 200
+#define LOG_LINE_MAX (16 * 1024)
 #define SESSIONS_FILE_MAX (256 * 1024)
 
 #define CONTROL_LINE_MAX (1024 * 1024 + 4096)

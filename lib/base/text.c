@@ -88,6 +88,42 @@ char *text_printable(const char *text)
     return out;
 }
 
+/* Behind the sequence that begins at the ESC `s`; one that has no end goes to the end of the text. */
+static const char *escape_end(const char *s)
+{
+    const char *p = s + 1;
+
+    if (*p == '[') {
+        p++;
+        while (*p >= 0x20 && *p <= 0x3f)
+            p++;
+        return *p >= 0x40 && *p <= 0x7e ? p + 1 : p;
+    }
+    if (*p == ']' || *p == 'P') {
+        while (*p && *p != '\a' && !(p[0] == '\033' && p[1] == '\\'))
+            p++;
+        return *p == '\a' ? p + 1 : *p ? p + 2 : p;
+    }
+    while (*p >= 0x20 && *p <= 0x2f)
+        p++;
+    return *p >= 0x30 && *p <= 0x7e ? p + 1 : p;
+}
+
+void text_drop_escapes(char *text)
+{
+    const char *from = text;
+    char *to = text;
+
+    while (*from)
+        if (*from == '\033')
+            from = escape_end(from);
+        else
+            *to++ = *from++;
+    while (to > text && to[-1] == '\r')
+        to--;
+    *to = '\0';
+}
+
 size_t text_width(const char *text)
 {
     size_t n = 0;

@@ -11,6 +11,10 @@
  * direction marks and bytes that are not UTF-8 become '?'; tabs and newlines become a space. NULL gives "". */
 char *text_printable(const char *text);
 
+/* Takes escape sequences of terminals (colours, titles, movements of the cursor) out of a line, and the carriage returns at its
+ * end. In place. */
+void text_drop_escapes(char *text);
+
 /* Whether text is valid UTF-8 that a terminal shows as it is: no control character, newline or tab, nothing that reorders
  * text or is invisible. */
 bool text_is_plain(const char *text);

@@ -120,7 +120,42 @@ static const CliOption *find_option(const Cli *cli, const char *name, size_t len
     return NULL;
 }
 
-/* One --option at argv[*i]; moves *i over its value. -1 = go on, else an exit code. */
+/* Takes an option that is at argv[*i], with its value; moves *i over it. -1 = go on, else an exit code. */
+static int take_value(const Cli *cli, const CliOption *o, const char *value, int argc, char **argv, int *i, Line *line)
+{
+    line->options[line->n_options++] = o;
+    if (o->flag) {
+        if (value)
+            return usage_error(cli, "no value belongs to ", argv[*i]);
+        *o->flag = true;
+        return -1;
+    }
+    if (!value && *i + 1 >= argc)
+        return usage_error(cli, "a value is missing after ", argv[*i]);
+    if (!value)
+        value = argv[++*i];
+    if (o->list)
+        return strv_add(o->list, value) < 0 ? EXIT_FAILED : -1;
+    *o->text = value;
+    return -1;
+}
+
+static const CliVerb *find_verb(const Cli *cli, int n, char **args, int *ret_words);
+
+/* One of the form -f, or -fVALUE. */
+static int take_letter(const Cli *cli, int argc, char **argv, int *i, Line *line)
+{
+    const char *value = argv[*i][2] ? argv[*i] + 2 : NULL;
+    int words;
+    const CliVerb *verb = cli->verbs ? find_verb(cli, line->n_args, line->args, &words) : NULL;
+
+    for (const CliOption *o = cli->options; o && o->name; o++)
+        if (o->letter && o->letter == argv[*i][1] && (!cli->verbs || (verb && takes_option(cli, verb, o))))
+            return take_value(cli, o, value, argc, argv, i, line);
+    return usage_error(cli, "unknown option ", argv[*i]);
+}
+
+/* One --option. */
 static int take_option(const Cli *cli, int argc, char **argv, int *i, Line *line)
 {
     const char *name = argv[*i] + 2, *equals = strchr(name, '=');
@@ -136,17 +171,7 @@ static int take_option(const Cli *cli, int argc, char **argv, int *i, Line *line
     }
     if (!o)
         return usage_error(cli, "unknown option ", argv[*i]);
-    line->options[line->n_options++] = o;
-    if (o->flag) {
-        if (equals)
-            return usage_error(cli, "no value belongs to ", argv[*i]);
-        *o->flag = true;
-        return -1;
-    }
-    if (!equals && *i + 1 >= argc)
-        return usage_error(cli, "a value is missing after ", argv[*i]);
-    *o->text = equals ? equals + 1 : argv[++*i];
-    return -1;
+    return take_value(cli, o, equals ? equals + 1 : NULL, argc, argv, i, line);
 }
 
 static int split(const Cli *cli, int argc, char **argv, Line *line)
@@ -169,7 +194,7 @@ static int split(const Cli *cli, int argc, char **argv, Line *line)
         else if (argv[i][1] == '-')
             r = take_option(cli, argc, argv, &i, line);
         else
-            r = usage_error(cli, "unknown option ", argv[i]);
+            r = take_letter(cli, argc, argv, &i, line);
         if (r >= 0)
             return r;
     }

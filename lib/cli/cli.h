@@ -18,9 +18,11 @@ typedef struct CliOption {
     const char *name;  /* long name without dashes */
     const char *value; /* placeholder of its value, or NULL for a flag */
     const char *help;
-    /* exactly one of these, matching `value` */
+    /* exactly one of these, matching `value`; in a list, which is the caller's to free (strv.h), are all that were given */
     const char **text;
     bool *flag;
+    char ***list;
+    char letter; /* "-f" is the same; of several options with one letter, the one that the verb before it takes */
 } CliOption;
 
 typedef struct CliVerb {

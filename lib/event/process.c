@@ -260,6 +260,14 @@ void process_terminate(Process *p)
         process_signal(p, SIGKILL);
 }
 
+void process_hold(Process *p, bool held)
+{
+    sd_event_source *source = p->readers[PROCESS_STDOUT].source;
+
+    if (source)
+        (void) sd_event_source_set_enabled(source, held ? SD_EVENT_OFF : SD_EVENT_ON);
+}
+
 static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
 {
     Process *p = userdata;
@@ -485,7 +493,7 @@ static int process_start(Process *p, const ProcessSpec *spec, Pipe *out, Pipe *e
     plan.groups = groups;
     plan.in = in;
     plan.out = out->write;
-    plan.err = errs->write;
+    plan.err = spec->one_output ? out->write : errs->write;
     plan.status = status->write;
     r = fork_child(&plan, &p->pid);
     close(TAKE_FD(status->write));

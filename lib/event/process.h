@@ -31,6 +31,7 @@ typedef struct ProcessSpec {
     usec_t timeout_usec;    /* 0 is refused: everything ends */
     usec_t kill_after_usec; /* between TERM and KILL; 0 = 10 s */
     size_t line_max;        /* longest output line, the rest is cut off; 0 = PROCESS_LINE_MAX */
+    bool one_output;        /* standard error goes where standard output does, in the order of the writing */
     bool keep_with_parent;  /* dies (SIGKILL) when the parent dies; default for workers, not for `podman run` */
 } ProcessSpec;
 
@@ -50,6 +51,9 @@ int process_spawn(sd_event *event, const ProcessSpec *spec, process_line_t on_li
 /* Why the child did not become its program; NULL when it did, or when that is not known yet. Borrowed. */
 const Error *process_failure(const Process *p);
 pid_t process_pid(const Process *p);
+/* While held, standard output is not read, so that the child waits once the pipe is full. What a child that has ended left there
+ * is told all the same. */
+void process_hold(Process *p, bool held);
 /* TERM now, KILL later; on_done still runs. */
 void process_terminate(Process *p);
 Process *process_free(Process *p);

@@ -194,14 +194,11 @@ static int on_connect_deadline(sd_event_source *source _unused_, uint64_t usec _
     return 0;
 }
 
-static void on_dial_open(Stream *dial, void *userdata)
+/* Takes the descriptors. */
+static void session_begin(BridgeSession *s, int in, int out)
 {
-    BridgeSession *s = userdata;
-    int fd = stream_take_socket(dial);
-    MuxPumpOptions options = { .in = fd, .out = fd, .on_done = on_pump_done, .userdata = s };
-    s->dial = stream_free(dial);
-    s->deadline = sd_event_source_disable_unref(s->deadline);
-    int r = fd < 0 ? fd : mux_pump_new(s->bridge->event, s->stream, true, &options, &s->pump);
+    MuxPumpOptions options = { .in = in, .out = out, .on_done = on_pump_done, .userdata = s };
+    int r = mux_pump_new(s->bridge->event, s->stream, true, &options, &s->pump);
     if (r < 0) {
         not_connected(s, NULL, r);
         return;
@@ -214,6 +211,18 @@ static void on_dial_open(Stream *dial, void *userdata)
     show(s->bridge);
     if (timer_arm(s->bridge->event, &s->bridge->timer, UPDATE_INTERVAL, on_update, s->bridge) < 0)
         log_debug("[bridge] the bytes of sessions are not updated");
+}
+
+static void on_dial_open(Stream *dial, void *userdata)
+{
+    BridgeSession *s = userdata;
+    int fd = stream_take_socket(dial);
+    s->dial = stream_free(dial);
+    s->deadline = sd_event_source_disable_unref(s->deadline);
+    if (fd < 0)
+        not_connected(s, NULL, fd);
+    else
+        session_begin(s, fd, fd);
 }
 
 static void on_dial_data(Stream *dial _unused_, const uint8_t *data _unused_, size_t len _unused_,
@@ -266,6 +275,16 @@ static const BridgeTarget *find_target(const Bridge *b, const char *name)
     return NULL;
 }
 
+static void dial_at_once(BridgeSession *s, const BridgeTarget *target, const cJSON *open)
+{
+    _cleanup_(error_done) Error err = {};
+    int in = -1, out = -1, r = target->dial(open, target->userdata, &in, &out, &err);
+    if (r < 0)
+        not_connected(s, &err, r);
+    else
+        session_begin(s, in, out);
+}
+
 static void connect_to(Bridge *b, BridgeSession **slot, const BridgeTarget *target, MuxStream *stream,
                        const cJSON *open)
 {
@@ -277,6 +296,10 @@ static void connect_to(Bridge *b, BridgeSession **slot, const BridgeTarget *targ
         return;
     }
     *slot = s;
+    if (target->dial) {
+        dial_at_once(s, target, open);
+        return;
+    }
     int r = stream_connect(b->event, &where, &dial_events, s, &s->dial, &err);
     if (r >= 0)
         r = timer_arm(b->event, &s->deadline, CONNECT_TIMEOUT, on_connect_deadline, s);
@@ -322,9 +345,11 @@ static int copy_targets(Bridge *b, const BridgeTarget *targets)
     for (size_t i = 0; b->targets && i < n; i++) {
         BridgeTarget *t = &b->targets[i];
         *t = (BridgeTarget) { .name = strdup(targets[i].name),
-                              .host = strdup(targets[i].host),
-                              .port = targets[i].port };
-        if (!t->name || !t->host)
+                              .host = targets[i].host ? strdup(targets[i].host) : NULL,
+                              .port = targets[i].port,
+                              .dial = targets[i].dial,
+                              .userdata = targets[i].userdata };
+        if (!t->name || (targets[i].host && !t->host))
             return -ENOMEM;
     }
     return b->targets ? 0 : -ENOMEM;

@@ -17,6 +17,10 @@ typedef struct BridgeTarget {
     const char *name; /* "ssh" */
     const char *host; /* numeric, or a name; resolved at each open (stream.h) */
     uint16_t port;
+    /* Instead of host and port: opens what the stream is to be copied from and to, at once. The two may be one; the bridge
+     * closes them. */
+    int (*dial)(const cJSON *open, void *userdata, int *ret_in, int *ret_out, Error *err);
+    void *userdata; /* for it */
 } BridgeTarget;
 
 typedef struct BridgeOptions {

@@ -48,6 +48,7 @@ Agent *agent_free(Agent *a)
     runner_free(a->deploying);
     runner_free(a->query);
     agent_doctor_done(a);
+    agent_logs_gone(a, NULL);
     for (size_t i = 0; i < a->n_queries; i++)
         forget_query(&a->queries[i]);
     control_free(a->control);
@@ -459,6 +460,7 @@ static void on_gone(ControlClient *c, void *userdata)
     if (a->doctor.asker == c)
         a->doctor.asker = NULL;
     watch_forget_client(a->watch, c);
+    agent_logs_gone(a, c);
     if (a->parked.from == c) { /* who asked asks again, or is not there to hear of it */
         cJSON_Delete(TAKE_PTR(a->parked.message));
         a->parked.from = NULL;
@@ -473,6 +475,11 @@ static void on_gone(ControlClient *c, void *userdata)
         a->link_status = NULL;
         host_health_disconnected(a->health);
     }
+}
+
+static void on_drained(ControlClient *c, void *userdata)
+{
+    agent_logs_drained(userdata, c);
 }
 
 static int make_folders(Error *err)
@@ -536,7 +543,7 @@ static void begin_reports(void)
 
 int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *err)
 {
-    static const ControlEvents control_events = { on_message, on_gone };
+    static const ControlEvents control_events = { on_message, on_gone, on_drained };
     _cleanup_(agent_freep) Agent *a = calloc(1, sizeof(*a));
     _cleanup_(freep) char *socket_path = path_in_root(AGENT_SOCKET_PATH);
     ControlUsers users = { user_id(options->link_user, "mgmt-link"), user_id(options->recovery_user, "secbox-recovery"),

@@ -5,6 +5,7 @@
 #include <systemd/sd-event.h>
 
 #include "lib/base/clock.h"
+#include "lib/base/limits.h"
 #include "mgmt-agent/agent/control.h"
 #include "mgmt-agent/agent/runner.h"
 #include "mgmt-agent/state/journal.h"
@@ -28,6 +29,7 @@ typedef struct Query {
     cJSON *request;
 } Query;
 
+typedef struct LogReader LogReader;
 typedef struct BoxConfig BoxConfig;
 typedef struct Watch Watch;
 typedef struct ServiceWatch ServiceWatch;
@@ -79,6 +81,8 @@ typedef struct Agent {
         char *id;
         bool answered;
     } doctor; /* see ask-doctor.c */
+
+    LogReader *log_readers[LOG_READERS_MAX]; /* see read-logs.c */
 
     cJSON *link_status; /* the last link.status */
     char *addresses;    /* as host_addresses_write() wrote them last */
@@ -152,6 +156,13 @@ char *agent_way_back(void);
 void agent_handle_doctor(Agent *a, ControlClient *c, const cJSON *message);
 /* Ends it without a word. */
 void agent_doctor_done(Agent *a);
+
+/* read-logs.c */
+/* logs.read: a worker for each who reads, logs.busy beyond LOG_READERS_MAX. */
+void agent_handle_logs(Agent *a, ControlClient *c, const cJSON *message);
+/* Who reads is gone, or takes more again. NULL is everybody. */
+void agent_logs_gone(Agent *a, const ControlClient *c);
+void agent_logs_drained(const Agent *a, const ControlClient *c);
 
 /* boot-job.c */
 /* Sees to it, once per boot, that what shall run is started. True when the journal has to wait: a job or a pause is under way. */

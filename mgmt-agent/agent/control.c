@@ -17,7 +17,7 @@
 
 #define CONTROL_QUEUE_MAX (4 * 1024 * 1024)
 /* Of those who may not speak as secboxctl; whoever takes mgmt-link over must not keep root out of its own socket. */
-#define LINKS_MAX 4
+#define LINKS_MAX (4 + LOG_READERS_MAX)
 #define RECOVERIES_MAX 4
 #define PAIRINGS_MAX 4
 #define ACCEPT_PAUSE_USEC USEC_PER_SEC
@@ -126,6 +126,11 @@ void control_send(ControlClient *c, const cJSON *message)
     flush(c);
 }
 
+size_t control_waiting(const ControlClient *c)
+{
+    return c->out.len;
+}
+
 void control_send_error(ControlClient *c, const char *id, const Error *err, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("error");
@@ -205,8 +210,11 @@ static int on_client(sd_event_source *source, int fd, uint32_t revents, void *us
 
     (void) source;
     (void) fd;
-    if (revents & EPOLLOUT)
+    if (revents & EPOLLOUT) {
         flush(c);
+        if (!c->closed && c->out.len == 0)
+            c->control->events->on_drained(c, c->control->userdata);
+    }
     if (!c->closed && revents & (EPOLLIN | EPOLLHUP | EPOLLERR) && read_some(c) < 0)
         client_close(c);
     while (!c->closed && c->in.len > 0 && (newline = memchr(c->in.data, '\n', c->in.len))) {

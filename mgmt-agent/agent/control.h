@@ -16,6 +16,8 @@ typedef struct ControlEvents {
     void (*on_message)(ControlClient *c, const cJSON *message, const MessageType *type, void *userdata);
     /* A client went away; forget it. */
     void (*on_gone)(ControlClient *c, void *userdata);
+    /* It has read all that was sent to it. */
+    void (*on_drained)(ControlClient *c, void *userdata);
 } ControlEvents;
 
 typedef struct ControlUsers {
@@ -39,4 +41,6 @@ ControlClient *control_link(Control *c);
 
 /* Queues one line. A client that does not read (more than CONTROL_QUEUE_MAX waiting) is dropped. c may be NULL: nothing. */
 void control_send(ControlClient *c, const cJSON *message);
+/* Bytes that wait for it. */
+size_t control_waiting(const ControlClient *c);
 void control_send_error(ControlClient *c, const char *id, const Error *err, int r);

@@ -408,6 +408,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "status.get", handle_status },
         { "history.get", handle_history },
         { "doctor.ask", agent_handle_doctor },
+        { "logs.read", agent_handle_logs },
         { "env.ensure", handle_env_ensure },
         { "pair.get", pairing_handle_get },
         { "pair.claim", pairing_handle_claim },

@@ -17,17 +17,17 @@ static const char *opt_root, *opt_worker, *opt_link_user, *opt_recovery_user, *o
     *opt_settle, *opt_save, *opt_pull_timeout, *opt_poll_interval;
 
 static const CliOption options[] = {
-    { "root", "DIR", "prefix of all paths (SECBOX_ROOT)", &opt_root, NULL },
-    { "worker", "FILE", "mgmt-worker (default: beside this program)", &opt_worker, NULL },
-    { "link-user", "NAME", "user that may speak as mgmt-link (mgmt-link)", &opt_link_user, NULL },
-    { "recovery-user", "NAME", "user that may speak as recovery-agent (secbox-recovery)", &opt_recovery_user, NULL },
-    { "project", "NAME", "compose project name (secbox)", &opt_project, NULL },
-    { "podman-compose", "FILE", "the podman-compose to drive", &opt_podman_compose, NULL },
-    { "settle", "SECONDS", "how long new containers must stay up (5)", &opt_settle, NULL },
-    { "pull-timeout", "SECONDS", "how long pulling one image may take (1800)", &opt_pull_timeout, NULL },
-    { "watch-pace", "N", "how many times as fast services that are down are judged and tried (1)", &opt_pace, NULL },
-    { "save", "FILE", "write standard input to a file durably, and end: what the service does", &opt_save, NULL },
-    { "poll-interval", "SECONDS", "how often images are looked up (as the env files say)", &opt_poll_interval, NULL },
+    { "root", "DIR", "prefix of all paths (SECBOX_ROOT)", .text = &opt_root },
+    { "worker", "FILE", "mgmt-worker (default: beside this program)", .text = &opt_worker },
+    { "link-user", "NAME", "user that may speak as mgmt-link (mgmt-link)", .text = &opt_link_user },
+    { "recovery-user", "NAME", "user that may speak as recovery-agent (secbox-recovery)", .text = &opt_recovery_user },
+    { "project", "NAME", "compose project name (secbox)", .text = &opt_project },
+    { "podman-compose", "FILE", "the podman-compose to drive", .text = &opt_podman_compose },
+    { "settle", "SECONDS", "how long new containers must stay up (5)", .text = &opt_settle },
+    { "pull-timeout", "SECONDS", "how long pulling one image may take (1800)", .text = &opt_pull_timeout },
+    { "watch-pace", "N", "how many times as fast services that are down are judged and tried (1)", .text = &opt_pace },
+    { "save", "FILE", "write standard input to a file durably, and end: what the service does", .text = &opt_save },
+    { "poll-interval", "SECONDS", "how often images are looked up (as the env files say)", .text = &opt_poll_interval },
     {},
 };
 

@@ -66,6 +66,11 @@ const char *runner_job(const Runner *r)
     return r->job;
 }
 
+void runner_hold(Runner *r, bool held)
+{
+    process_hold(r->process, held);
+}
+
 static int command_line(const RunnerOptions *options, const char *job, char ***argv)
 {
     int k = options->in_unit ? worker_unit_argv(argv, job) : 0;

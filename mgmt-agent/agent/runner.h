@@ -27,5 +27,7 @@ int runner_start(sd_event *event, const RunnerOptions *options, const char *job,
                  runner_message_t on_message, runner_done_t on_done, void *userdata, Runner **ret,
                  Error *err) _must_check_;
 const char *runner_job(const Runner *r);
+/* While held, its message lines wait, and so does the worker once its pipe is full. */
+void runner_hold(Runner *r, bool held);
 Runner *runner_free(Runner *r);
 DEFINE_CLEANUP(Runner, runner_free)

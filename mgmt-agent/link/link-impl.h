@@ -83,3 +83,7 @@ void link_tell_config(const Error *err, int r);
 /* link-pass.c: one message from one side to the other. */
 void link_from_cloud(Link *l, const cJSON *message, const char *text);
 void link_from_agent(Link *l, const char *line, size_t len);
+
+/* link-logs.c */
+/* A BridgeTarget's: a connection to mgmt-agent at the path `socket`, over which it says what a service writes. */
+int link_dial_logs(const cJSON *open, void *socket, int *ret_in, int *ret_out, Error *err);

@@ -31,6 +31,8 @@ static const CliVerb verbs[] = {
     { "env check", "", 0, 0, "check mgmt-agent.env and secbox.env", verb_env_check, NULL },
     { "env ensure", "", 0, 0, "create secbox.env from mgmt-agent.env if it is not there", verb_env_ensure, NULL },
     { "env show", "", 0, 0, "keys and values of both files, secrets hidden", verb_env_show, NULL },
+    { "logs", "SERVICE", 1, 1, "what a service has written, and with -f what it writes", verb_logs,
+      "follow since tail" },
     { "sessions", "", 0, 0, "who is logged in over the bridge; needs no agent", verb_sessions, NULL },
     { "replica status", "", 0, 0, "the community's data on this box: database, sync, age", verb_replica_status, NULL },
     { "replica verify", "", 0, 0, "count and sum its tables, and compare with the gateway", verb_replica_verify, NULL },
@@ -126,8 +128,11 @@ int main(int argc, char **argv)
         { "unlock", NULL, "let them go on", .flag = &ctl.unlock },
         { "show", NULL, "how to pair it with a phone: the page's address, PIN and QR code", .flag = &ctl.show },
         { "yes", NULL, "do not ask", .flag = &ctl.yes },
+        { "follow", NULL, "or -f: go on with what comes", .flag = &ctl.follow, .letter = 'f' },
+        { "since", "TIME", "from then on: 15m, 2h, 2026-01-02T03:04:05Z", .text = &ctl.since },
+        { "tail", "N", "the last N lines (200; all there may be, 10000, with --since)", .text = &ctl.tail },
         { "timeout", "SECONDS", "wait so long (900)", .text = &ctl.timeout },
-        { "json", NULL, "one JSON document on stdout; apply, rollback, update: one per line", .flag = &ctl.json },
+        { "json", NULL, "one JSON document on stdout; apply, rollback, update, logs: one per line", .flag = &ctl.json },
         {},
     };
     const Cli cli = {

@@ -20,8 +20,10 @@ typedef struct Secboxctl {
     const char *timeout;  /* --timeout, seconds */
     const char *forget;   /* --forget */
     const char *lock;     /* --lock */
-    bool json, force, unlock;
     bool show, yes;
+    const char *since; /* --since */
+    const char *tail;  /* --tail */
+    bool json, force, unlock, follow;
 } Secboxctl;
 
 typedef struct AgentSocket AgentSocket;
@@ -58,6 +60,7 @@ int verb_render(int argc, char **argv, void *userdata);
 int verb_env_check(int argc, char **argv, void *userdata);
 int verb_env_ensure(int argc, char **argv, void *userdata);
 int verb_env_show(int argc, char **argv, void *userdata);
+int verb_logs(int argc, char **argv, void *userdata);
 int verb_sessions(int argc, char **argv, void *userdata);
 int verb_replica_status(int argc, char **argv, void *userdata);
 int verb_replica_verify(int argc, char **argv, void *userdata);

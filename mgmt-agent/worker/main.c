@@ -22,13 +22,13 @@ static const char *opt_root, *opt_project = "secbox", *opt_podman_compose, *opt_
 static bool opt_follow_reader;
 
 static const CliOption options[] = {
-    { "root", "DIR", "prefix of all paths", &opt_root, NULL },
-    { "project", "NAME", "compose project name (secbox)", &opt_project, NULL },
-    { "podman-compose", "FILE", "the podman-compose to drive", &opt_podman_compose, NULL },
-    { "settle", "SECONDS", "how long new containers must stay up (5)", &opt_settle, NULL },
-    { "pull-timeout", "SECONDS", "how long one image may take (1800)", &opt_pull_timeout, NULL },
-    { "parallel", "N", "podman-compose runs at the same time (4)", &opt_parallel, NULL },
-    { "follow-reader", NULL, "end when nobody reads standard output any more", NULL, &opt_follow_reader },
+    { "root", "DIR", "prefix of all paths", .text = &opt_root },
+    { "project", "NAME", "compose project name (secbox)", .text = &opt_project },
+    { "podman-compose", "FILE", "the podman-compose to drive", .text = &opt_podman_compose },
+    { "settle", "SECONDS", "how long new containers must stay up (5)", .text = &opt_settle },
+    { "pull-timeout", "SECONDS", "how long one image may take (1800)", .text = &opt_pull_timeout },
+    { "parallel", "N", "podman-compose runs at the same time (4)", .text = &opt_parallel },
+    { "follow-reader", NULL, "end when nobody reads standard output any more", .flag = &opt_follow_reader },
     {},
 };
 

@@ -460,8 +460,8 @@ static int verb_add(int argc, char **argv, void *userdata)
 
 static void test_cli(void **state)
 {
-    static const CliOption options[] = { { "name", "N", "a name", &opt_name, NULL },
-                                         { "flag", NULL, "a flag", NULL, &opt_flag },
+    static const CliOption options[] = { { "name", "N", "a name", .text = &opt_name },
+                                         { "flag", NULL, "a flag", .flag = &opt_flag },
                                          {} };
     static const CliVerb verbs[] = { { "devices add", "ID", 1, 2, "adds", verb_add, "other flag" },
                                      { "devices", "", 0, 0, "all", verb_add, "fla flags" },
@@ -483,9 +483,37 @@ static void test_cli(void **state)
     assert_int_equal(cli_run(&cli, 3, (char *[]) { "prog", "--flag=1", "devices", NULL }, NULL), EXIT_USAGE);
 }
 
+static void test_letters_and_lists(void **state)
+{
+    static char **files;
+    static bool follow;
+    static const CliOption options[] = { { "follow", NULL, "a flag", .flag = &follow, .letter = 'f' },
+                                         { "file", "FILE", "a list", .list = &files, .letter = 'f' },
+                                         {} };
+    static const CliVerb verbs[] = { { "logs", "ID", 1, 1, "shows", verb_add, "follow" },
+                                     { "push", "ID", 1, 1, "sends", verb_add, "file" },
+                                     {} };
+    static const Cli cli = { .program = "prog", .summary = "A program.", .options = options, .verbs = verbs };
+
+    (void) state;
+    assert_int_equal(cli_run(&cli, 4, (char *[]) { "prog", "logs", "-f", "a", NULL }, NULL), EXIT_OK);
+    assert_true(follow && !files);
+    follow = false;
+    assert_int_equal(cli_run(&cli, 7, (char *[]) { "prog", "push", "-f", "a", "--file=b", "-fc", "x", NULL }, NULL),
+                     EXIT_OK);
+    _cleanup_(freep) char *all = strv_join(files, " ");
+    assert_string_equal(all, "a b c");
+    assert_false(follow);
+    strv_free(files);
+    assert_int_equal(cli_run(&cli, 4, (char *[]) { "prog", "-f", "logs", "a", NULL }, NULL), EXIT_USAGE);
+    assert_int_equal(cli_run(&cli, 4, (char *[]) { "prog", "logs", "-x", "a", NULL }, NULL), EXIT_USAGE);
+    assert_int_equal(cli_run(&cli, 4, (char *[]) { "prog", "push", "a", "-f", NULL }, NULL), EXIT_USAGE);
+    assert_int_equal(cli_run(&cli, 4, (char *[]) { "prog", "logs", "-fx", "a", NULL }, NULL), EXIT_USAGE);
+}
+
 static void test_a_verb_takes_only_its_own_options(void **state)
 {
-    static const CliOption options[] = { { "flag", NULL, "a flag", NULL, &opt_flag }, {} };
+    static const CliOption options[] = { { "flag", NULL, "a flag", .flag = &opt_flag }, {} };
     static const CliVerb verbs[] = { { "add", "ID", 1, 1, "adds", verb_add, "flag" },
                                      { "list", "ID", 1, 1, "all", verb_add, "fla flags" },
                                      { "show", "ID", 1, 1, "one", verb_add, NULL },
@@ -568,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_redaction),
         cmocka_unit_test(test_redaction_takes_linear_time),
         cmocka_unit_test(test_cli),
+        cmocka_unit_test(test_letters_and_lists),
         cmocka_unit_test(test_a_verb_takes_only_its_own_options),
     };
 

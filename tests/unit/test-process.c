@@ -118,6 +118,58 @@ static void test_streams_apart(void **state)
     process_result_done(&r);
 }
 
+static void test_one_output_in_the_order_of_the_writing(void **state)
+{
+    ProcessResult r = run_ok(&(ProcessSpec) {
+        .argv = SH("for i in 1 2 3; do echo o$i; echo e$i >&2; done"), .timeout_usec = LONG, .one_output = true });
+
+    (void) state;
+    assert_string_equal(r.out, "o1\ne1\no2\ne2\no3\ne3\n");
+    assert_string_equal(r.err ? r.err : "", "");
+    process_result_done(&r);
+}
+
+static int on_enough(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Seen *seen = userdata;
+
+    (void) source;
+    (void) usec;
+    assert_int_equal(strv_length(seen->lines), 0);
+    process_hold(seen->p, false);
+    return 0;
+}
+
+/* More than a pipe holds: the child waits, and nothing is lost. */
+static void test_held_output_waits(void **state)
+{
+    sd_event_source *timer = NULL;
+    Seen seen = {};
+
+    (void) state;
+    seen_start(&seen, &(ProcessSpec) { .argv = SH("i=0; while [ $i -lt 20000 ]; do echo 123456789; i=$((i+1)); done"),
+                                       .timeout_usec = LONG });
+    process_hold(seen.p, true);
+    assert_true(timer_arm(seen.event, &timer, 100 * USEC_PER_MSEC, on_enough, &seen) >= 0);
+    assert_int_equal(sd_event_loop(seen.event), 0);
+    assert_int_equal(seen.lines_at_done, 20000);
+    sd_event_source_disable_unref(timer);
+    seen_end(&seen);
+}
+
+/* What one that ended left in the pipe is told although nobody asked for it. */
+static void test_held_output_of_one_that_ended(void **state)
+{
+    Seen seen = {};
+
+    (void) state;
+    seen_start(&seen, &(ProcessSpec) { .argv = SH("echo a; echo b"), .timeout_usec = LONG });
+    process_hold(seen.p, true);
+    assert_int_equal(sd_event_loop(seen.event), 0);
+    assert_int_equal(seen.lines_at_done, 2);
+    seen_end(&seen);
+}
+
 static void test_huge_line_is_cut(void **state)
 {
     Seen seen = {};
@@ -586,6 +638,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_output_order),
         cmocka_unit_test(test_streams_apart),
+        cmocka_unit_test(test_one_output_in_the_order_of_the_writing),
+        cmocka_unit_test(test_held_output_waits),
+        cmocka_unit_test(test_held_output_of_one_that_ended),
         cmocka_unit_test(test_huge_line_is_cut),
         cmocka_unit_test(test_capture_keeps_long_lines_and_is_capped),
         cmocka_unit_test(test_endings),

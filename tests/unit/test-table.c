@@ -62,6 +62,36 @@ static void test_shell_words(void **state)
     }
 }
 
+static void test_escapes(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } cases[] = {
+        { "plain \ttext", "plain \ttext" },
+        { "\033[31mred\033[0m", "red" },
+        { "\033[1;38;5;208mbold\033[K.", "bold." },
+        { "\033]0;a title\aafter", "after" },
+        { "\033]8;;http://x\033\\link\033]8;;\033\\", "link" },
+        { "\033(Bascii\033=\033M", "ascii" },
+        { "end\r\r", "end" },
+        { "\r", "" },
+        { "cut \033[12", "cut " },
+        { "cut \033]0;no end", "cut " },
+        { "cut \033", "cut " },
+        { "\033[31\xc3\xa9", "\xc3\xa9" },
+        { "\033\033[1mtwice", "twice" },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *text = strdup(cases[i].in);
+
+        assert_non_null(text);
+        text_drop_escapes(text);
+        assert_string_equal(text, cases[i].out);
+    }
+}
+
 /* JSON for a terminal means the same as before and holds nothing that a terminal acts on. */
 static void test_json_for_terminals(void **state)
 {
@@ -142,10 +172,10 @@ static void test_table_grows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_printable),          cmocka_unit_test(test_shell_words),
-        cmocka_unit_test(test_json_for_terminals), cmocka_unit_test(test_finding),
-        cmocka_unit_test(test_error_text),         cmocka_unit_test(test_table_aligns),
-        cmocka_unit_test(test_table_grows),
+        cmocka_unit_test(test_escapes),      cmocka_unit_test(test_printable),
+        cmocka_unit_test(test_shell_words),  cmocka_unit_test(test_json_for_terminals),
+        cmocka_unit_test(test_finding),      cmocka_unit_test(test_error_text),
+        cmocka_unit_test(test_table_aligns), cmocka_unit_test(test_table_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,6 +243,7 @@ const Job jobs[] = {
     { "env-ensure", job_env_ensure, "make secbox.env if it is absent" },
     { "status", job_status, "say what runs" },
     { "doctor", job_doctor, "say what secboxctl doctor says" },
+    { "logs", job_logs, "show what a service has written to its log" },
     { "check", job_check, "ask the registries whether images are still the newest" },
     { "registry-check", job_registry_check, "the part of check that needs the network and no rights" },
     {},

@@ -28,6 +28,9 @@ int job_doctor(Deploy *d, const cJSON *request);
 /* health-checks.c */
 int job_check_health(Deploy *d, const cJSON *request);
 
+/* read-logs.c */
+int job_logs(Deploy *d, const cJSON *request);
+
 /* slow-health.c */
 int job_health(Deploy *d, const cJSON *request);
 
