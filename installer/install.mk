@@ -18,6 +18,8 @@ AGENT_FILES = $(call PROGRAM_FILES,/usr/sbin,$(filter mgmt-agent mgmt-worker mgm
   644:installer/units/sysusers.conf:/usr/lib/sysusers.d/secbox.conf \
   644:installer/units/tmpfiles.conf:/usr/lib/tmpfiles.d/secbox.conf \
   644:installer/storage.conf:/usr/share/secbox/storage.conf \
+  644:installer/avahi-daemon.conf:/usr/share/secbox/avahi-daemon.conf \
+  644:installer/units/avahi-daemon.service.d/secbox.conf:/usr/lib/systemd/system/avahi-daemon.service.d/secbox.conf \
   $(foreach f,$(wildcard env/examples/*.env compose/examples/*),644:$(f):/usr/share/secbox/examples/$(notdir $(f))) \
   $(call MAN_FILES,mgmt-agent.8 mgmt-link.8 $(notdir $(wildcard docs/man/secbox-pairing.8)) secboxctl.1) \
   $(call COMPLETION_FILES,secboxctl)
