@@ -2,6 +2,7 @@
 """secbox-gateway from its unit, on a Debian 12 with systemd as process 1, with the drop-in that is shipped: port 443, and a
 certificate that `systemctl reload` renews."""
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import types
+import urllib.request
 
 import pytest
 
@@ -143,6 +145,79 @@ def test_the_shipped_drop_in(machine):
     assert serial_of(machine) == second
     wait_until(lambda: "old certificate" in box.unit(NAME, "StatusText")["StatusText"], "and so does systemctl status")
     tunnel.close()
+
+
+# of the machine on which the tests run
+NOT_OURS = {"time-sync"}
+
+
+def findings(machine):
+    """What `secbox-gateway doctor` finds, as root types it on the gateway's machine."""
+    p = machine.box.run(f"/usr/sbin/{NAME}", "doctor", "--json", check=False)
+    found = {c["id"]: c for c in json.loads(p.stdout)["checks"]}
+    return {name: c for name, c in found.items() if c["result"] != "pass" and name not in NOT_OURS}
+
+
+def well(machine):
+    try:
+        wait_until(lambda: not findings(machine), "the gateway is well")
+    except LabError as e:
+        pytest.fail(f"{e}: {findings(machine)}")
+
+
+# what the tests of the doctor's sentences have a stand-in of systemctl for: (plant, check, remedy)
+FAULTS = {
+    "stopped": (f"systemctl stop {NAME}", "serving", f"systemctl start {NAME}"),
+    "port-taken": (f"systemctl stop {NAME} && systemd-run -q --unit thief python3 -m http.server 443 && "
+                   "until ss -ltn | grep -q :443; do sleep 0.1; done", "serving",
+                   f"systemctl stop thief.service && systemctl restart {NAME}"),
+    "env-mode": ("sed -i '/^SECBOX_GATEWAY_DATABASE=/s/sslmode/password=given &/' /etc/secbox-gateway.env && "
+                 "chmod 0644 /etc/secbox-gateway.env", "env-file", "chmod o= /etc/secbox-gateway.env"),
+    "key-owner": ("chown nobody:root /etc/secbox-gateway/cloud.key && chmod 0600 /etc/secbox-gateway/cloud.key", "key",
+                  f"chgrp {NAME} /etc/secbox-gateway/cloud.key && chmod g+r /etc/secbox-gateway/cloud.key && "
+                  f"systemctl reload {NAME}"),
+}
+
+
+def test_the_doctor_reads_what_the_unit_reads_and_names_what_systemctl_mends(machine):
+    box = machine.box
+    put_certificate(machine)
+    box.run("systemctl", "reload", NAME)
+    well(machine)
+    for name, (plant, check, remedy) in FAULTS.items():
+        box.run("sh", "-euc", plant)
+        found = wait_until(lambda c=check: findings(machine).get(c), f"it finds {name}")
+        assert found.get("remedy") == remedy and found["remedyFor"] == "gateway", (name, found)
+        box.run("sh", "-euc", remedy)
+        well(machine)
+    assert listens(machine)
+
+
+def test_an_edit_of_its_own_env_file_is_told(machine):
+    """The unit's environment never changes, so the edit waits for a restart; until then it is said everywhere."""
+    box = machine.box
+    token = box.run(f"/usr/sbin/{NAME}", "tokens", "add", "reader").stdout.split()[-1]
+    context = ssl.create_default_context(cafile=machine.authority.file)
+
+    def alarms():
+        request = urllib.request.Request(f"https://{box.address}/v1/audit?limit=200", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=120, context=context) as answer:
+            entries = json.load(answer)["entries"]
+        return [e for e in entries if e["action"] == "config.fault" and "secbox-gateway.env has changed" in json.dumps(e)]
+
+    box.run("systemctl", "restart", NAME)
+    before = wait_until(lambda: listens(machine) and [alarms()], "it listens")[0]
+    box.run("sh", "-c", "echo '# edited' >>/etc/secbox-gateway.env")
+    told = wait_until(lambda: (a := alarms()) and len(a) > len(before) and a, "the alarm")
+    assert told[0]["alarm"] and f"systemctl restart {NAME}" in json.dumps(told[0]), told
+    assert f"/etc/{NAME}.env has changed" in box.run("journalctl", "-u", NAME, "-o", "cat", "--no-pager").stdout
+    status = box.unit(NAME, "StatusText")["StatusText"]
+    assert "env" in status, status
+    box.run("sh", "-c", "echo '# and again' >>/etc/secbox-gateway.env")
+    box.run("systemctl", "restart", NAME)
+    wait_until(lambda: listens(machine), "it listens with the edited file")
+    assert len(alarms()) == len(before) + 1, "one alarm for however many edits"
+    assert "env" not in box.unit(NAME, "StatusText")["StatusText"]
 
 
 def test_nothing_of_a_box_came_with_it(machine):
