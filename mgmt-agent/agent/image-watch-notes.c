@@ -56,6 +56,7 @@ static void drop_news(WatchEntry *e)
 {
     drop(&e->digest);
     drop(&e->new_image_id);
+    drop(&e->skipped);
     e->seen_at = e->retry_at = 0;
     e->by_hand = false;
     e->tries = 0;
@@ -197,17 +198,30 @@ static void put_off(WatchEntry *e, const WatchConfig *c, usec_t at_least, usec_t
     e->retry_at = now + (delay > at_least ? delay : at_least);
 }
 
+/* The tag is gone, or means nothing that could run here: what it meant before is not wanted any more. */
+static bool is_withdrawn(const cJSON *error)
+{
+    return str_equal(json_string(error, "id"), "registry.not-found") ||
+           str_equal(json_string(error, "id"), "registry.no-platform");
+}
+
 /* It stays what it was known to be: that a registry cannot be asked now takes nothing back. */
 static int note_unknown(WatchEntry *e, const WatchConfig *c, const cJSON *answer, usec_t now)
 {
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(answer, "error");
     uint64_t seconds = 0;
 
     if (json_bool(answer, "later", false)) {
-        if (json_u64(answer, "retryAfterSeconds", &seconds) < 0 || seconds > c->interval / USEC_PER_SEC)
-            seconds = 0;
+        (void) json_u64(answer, "retryAfterSeconds", &seconds);
+        if (seconds > WATCH_QUIET_MAX_USEC / USEC_PER_SEC)
+            seconds = WATCH_QUIET_MAX_USEC / USEC_PER_SEC;
         put_off(e, c, seconds * USEC_PER_SEC, now);
+        e->quiet_until = seconds > 0 ? now + seconds * USEC_PER_SEC : 0;
+    } else if (e->status == WATCH_NEW && !e->by_hand && is_withdrawn(error)) {
+        drop_news(e);
+        e->status = WATCH_UNKNOWN;
     }
-    return note_error(e, cJSON_GetObjectItemCaseSensitive(answer, "error"));
+    return note_error(e, error);
 }
 
 int watch_entry_note_check(WatchEntry *e, const WatchConfig *c, const cJSON *answer, usec_t now)
@@ -218,6 +232,7 @@ int watch_entry_note_check(WatchEntry *e, const WatchConfig *c, const cJSON *ans
     if (str_equal(state, "unknown"))
         return note_unknown(e, c, answer, now);
     e->checked_at = now;
+    e->quiet_until = 0;
     if (str_equal(state, "new")) {
         (void) note_error(e, NULL);
         return note_turned_away(e, digest) < 0
@@ -229,8 +244,16 @@ int watch_entry_note_check(WatchEntry *e, const WatchConfig *c, const cJSON *ans
     return note_turned_away(e, "none");
 }
 
+void watch_entry_note_skipped(WatchEntry *e, const WatchConfig *c, const char *why, usec_t now)
+{
+    drop(&e->skipped);
+    e->skipped = strdup(why); /* without memory it is just "later" */
+    put_off(e, c, 0, now);
+}
+
 void watch_entry_note_try(WatchEntry *e, const WatchConfig *c, usec_t now)
 {
+    drop(&e->skipped);
     put_off(e, c, 0, now);
 }
 

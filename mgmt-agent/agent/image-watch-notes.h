@@ -42,5 +42,7 @@ int watch_entry_note_check(WatchEntry *e, const WatchConfig *c, const cJSON *ans
 
 /* Written down before an update begins, so that one that takes the agent with it is not begun again at once. */
 void watch_entry_note_try(WatchEntry *e, const WatchConfig *c, usec_t now);
+/* It was not begun, for a reason that is not the image's: in words. It is looked at again after a while. */
+void watch_entry_note_skipped(WatchEntry *e, const WatchConfig *c, const char *why, usec_t now);
 /* How it ended: a compose.result. */
 int watch_entry_note_result(WatchEntry *e, const cJSON *result) _must_check_;

@@ -142,6 +142,18 @@ usec_t watch_retry_delay(const WatchConfig *c, unsigned tries)
     return delay < c->interval ? delay : c->interval;
 }
 
+bool watch_is_put_off(const WatchConfig *c, const WatchEntry *e, usec_t now)
+{
+    usec_t most = e->quiet_until > 0 ? WATCH_QUIET_MAX_USEC : c->interval;
+
+    return e->retry_at > now && e->retry_at - now <= most;
+}
+
+bool watch_is_quiet(const WatchEntry *e, usec_t now)
+{
+    return e->quiet_until > now && e->quiet_until - now <= WATCH_QUIET_MAX_USEC;
+}
+
 WatchVerdict watch_decide(const WatchConfig *c, const WatchEntry *e, const FailedImages *failed, bool order, usec_t now,
                           usec_t *ret_at, const char **ret_why)
 {
@@ -151,6 +163,10 @@ WatchVerdict watch_decide(const WatchConfig *c, const WatchEntry *e, const Faile
         return WATCH_NOTHING;
     if (failed_find(failed, e->digest, e->new_image_id)) {
         *ret_why = "failed-before";
+        return WATCH_NOTHING;
+    }
+    if (order && e->source == WATCH_REGISTRY && e->error && !e->by_hand) {
+        *ret_why = "unanswered"; /* what was known before may not be meant any more */
         return WATCH_NOTHING;
     }
     if (order)
@@ -170,9 +186,8 @@ WatchVerdict watch_decide(const WatchConfig *c, const WatchEntry *e, const Faile
         *ret_why = "halted";
         return WATCH_NOTHING;
     }
-    /* a clock that was set back must not hold it for ever */
-    if (e->retry_at > now && e->retry_at - now <= c->interval) {
-        *ret_why = "later";
+    if (watch_is_put_off(c, e, now)) {
+        *ret_why = e->skipped ? e->skipped : "later";
         *ret_at = windows_next(c->windows, c->n_windows, e->retry_at);
         return WATCH_WAIT;
     }

@@ -234,7 +234,7 @@ static void consider(Watch *w, const WatchConfig *c, WatchEntry *e, const Failed
     }
     if (skipped) {
         log_info("[image-update] service %s has a new image, which is not taken now: %s", service, skipped);
-        watch_entry_note_try(e, c, now);
+        watch_entry_note_skipped(e, c, skipped, now);
         return;
     }
     group = find_group(w, e);
@@ -265,7 +265,8 @@ static void decide(Watch *w)
 
 static bool is_to_check(const Watch *w, const WatchEntry *e)
 {
-    return round_includes(&w->round, e->service) && e->source == WATCH_REGISTRY;
+    return round_includes(&w->round, e->service) && e->source == WATCH_REGISTRY &&
+           (w->round.order || !watch_is_quiet(e, realtime_usec()));
 }
 
 /* Not one of them could be asked. */

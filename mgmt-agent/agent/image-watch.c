@@ -118,13 +118,13 @@ static usec_t entry_due(const WatchConfig *c, const WatchEntry *e, const FailedI
 
     switch (watch_decide(c, e, failed, false, now, &at, &why)) {
     case WATCH_TAKE:
-        return e->retry_at > now && e->retry_at - now <= c->interval ? e->retry_at : now;
+        return watch_is_put_off(c, e, now) ? e->retry_at : now;
     case WATCH_WAIT:
         return at;
     case WATCH_NOTHING:
         /* nothing is known of it: its registry could not be asked */
         if (!why && e->retry_at > 0)
-            return e->retry_at > now && e->retry_at - now > c->interval ? now : e->retry_at;
+            return watch_is_put_off(c, e, now) || e->retry_at <= now ? e->retry_at : now;
     }
     return USEC_INFINITY;
 }

@@ -217,8 +217,25 @@ static cJSON *make_order(const Secboxctl *ctl, int argc, char **argv)
     return TAKE_PTR(request);
 }
 
+/* What was asked for and is not so: news that a named service did not get, or a registry that did not answer. */
+static bool falls_short(const cJSON *report, char *const *services)
+{
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(updates_of(report), "services")) {
+        bool named = strv_contains(services, json_string(entry, "service"));
+        bool wanted = named || !services || !*services;
+
+        if (wanted && cJSON_GetObjectItemCaseSensitive(entry, "error"))
+            return true;
+        if (named && (str_equal(json_string(entry, "state"), "new") || str_equal(json_string(entry, "source"), "no")))
+            return true;
+    }
+    return false;
+}
+
 /* Each deployment is shown as it happens; whether all of them succeeded is the exit status. */
-static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request, usec_t timeout)
+static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request, char *const *services, usec_t timeout)
 {
     _cleanup_(error_done) Error err = {};
     usec_t deadline = boottime_usec() + timeout;
@@ -240,7 +257,7 @@ static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request
             progress_start(&view, stdout, ctl->json); /* the next one counts from the beginning */
         } else if (str_equal(type, "updates.report")) {
             progress_stop(&view);
-            return show(ctl, message, true, exit_code);
+            return show(ctl, message, true, falls_short(message, services) ? EXIT_FAILED : exit_code);
         }
     }
     progress_stop(&view);
@@ -268,5 +285,5 @@ int verb_update(int argc, char **argv, void *userdata)
     r = request ? secboxctl_timeout(ctl, &timeout, &err) : error_from_errno(&err, -ENOMEM, "make a request");
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
-    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, timeout);
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, argv, timeout);
 }

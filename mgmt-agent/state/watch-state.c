@@ -35,6 +35,8 @@ static const JsonField entry_fields[] = {
     { JSON_FIELD(WatchEntry, by_hand, "byHand") },
     { JSON_FIELD(WatchEntry, tries, "tries") },
     { JSON_TIME_FIELD(WatchEntry, retry_at, "retryAt") },
+    { JSON_TIME_FIELD(WatchEntry, quiet_until, "quietUntil") },
+    { JSON_FIELD(WatchEntry, skipped, "skipped") },
     { JSON_FIELD(WatchEntry, error, "error") },
     { JSON_FIELD(WatchEntry, ordered, "ordered") },
     { JSON_FIELD(WatchEntry, turned_away, "turnedAway") },

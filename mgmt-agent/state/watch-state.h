@@ -30,6 +30,8 @@ typedef struct WatchEntry {
     bool by_hand;                /* somebody has pulled it on the box */
     unsigned tries;
     usec_t retry_at;
+    usec_t quiet_until; /* its registry does not want to be asked before (Retry-After) */
+    char *skipped;      /* why the news were not taken at the last try, when that is not the image's fault */
     cJSON *error;
     char *ordered;     /* the digest that the cloud ordered last */
     char *turned_away; /* what the tag meant instead at the first look behind that; "none": the same */

@@ -59,6 +59,7 @@ def test_a_bad_image_is_taken_back_and_left_alone(stock, tag):
 
     results, updates = stock.take()
     assert not results and stock.entry(updates)["state"] == "new", "it is told, and not tried"
+    assert stock.box.ctl("update", "web").returncode == 1
     text = stock.box.ctl("updates").stdout
     assert digest in text and "failed-before" in text
     assert not stock.ctl("update", "--forget", digest)[-1]["failed"]
@@ -109,6 +110,24 @@ def test_a_registry_that_does_not_tell(stock, name):
         assert entry["error"]["id"] == error, entry
         assert ("retryAt" in entry) == (name in ("429", "503")), "what may pass is asked again, the rest at the next check"
         assert error in stock.box.ctl("updates").stdout
+
+
+def test_what_was_asked_for_and_not_done_is_no_success(stock):
+    """Neither what does not run is started by it, nor news taken that the tag may not mean any more."""
+    before = stock.box.ids()
+    new = stock.news()
+    stock.lab.podman("pause", before["web"])
+    assert stock.box.ctl("update", "web").returncode == 1
+    assert "held back: its container does not run" in stock.box.ctl("updates").stdout
+    stock.lab.podman("unpause", before["web"])
+    for name, state in (("503", "new"), ("404", "unknown")):
+        fault, error = ASKED_IN_VAIN[name]
+        with stock.front.failing(fault):
+            assert stock.box.ctl("update", "web").returncode == 1
+            entry = stock.entry(stock.updates())
+            assert (entry["state"], entry["error"]["id"]) == (state, error) and stock.box.ids() == before, entry
+    assert stock.box.ctl("update", "web").returncode == 0 and stock.version_of("web") == new
+    assert stock.box.ctl("update", "web").returncode == 0, "it is up to date"
 
 
 def test_a_registry_whose_certificate_has_expired(stock, tmp_path):

@@ -186,6 +186,14 @@ static void test_decisions(void **state)
         { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T12:30:00.000Z\"}", true, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T11:59:59.000Z\"}", false, WATCH_TAKE, NULL },
         { "", "{\"state\":\"new\",\"retryAt\":\"2027-01-01T12:30:00.000Z\"}", false, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"retryAt\":\"2026-01-01T12:30:00.000Z\",\"skipped\":\"its container does not run\"}",
+          false, WATCH_WAIT, "its container does not run" },
+        { "", "{\"state\":\"new\",\"source\":\"registry\",\"error\":{\"id\":\"registry.unavailable\"}}", true,
+          WATCH_NOTHING, "unanswered" },
+        { "", "{\"state\":\"new\",\"source\":\"registry\",\"byHand\":true,\"error\":{\"id\":\"registry.offline\"}}",
+          true, WATCH_TAKE, NULL },
+        { "", "{\"state\":\"new\",\"source\":\"registry\",\"error\":{\"id\":\"registry.unavailable\"}}", false,
+          WATCH_TAKE, NULL },
         { "UPDATE_WINDOW=02:00-05:00\n", "{\"state\":\"new\"}", false, WATCH_WAIT, "window" },
         { "UPDATE_WINDOW=02:00-05:00\n", "{\"state\":\"new\"}", true, WATCH_TAKE, NULL },
         { "UPDATE_WINDOW=02:00-05:00\n", "{\"state\":\"new\",\"byHand\":true}", false, WATCH_TAKE, NULL },
@@ -257,6 +265,49 @@ static void assert_same_entry(const WatchEntry *a, const WatchEntry *b)
     assert_true(cJSON_Compare(x, y, true));
 }
 
+/* A registry that wants silence for longer than the interval has it; and a clock that was set back ends it. */
+static void test_retry_after_outlasts_the_interval(void **state)
+{
+    static const WatchConfig minutely = { .interval = USEC_PER_MINUTE };
+    _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
+    _cleanup_(cJSON_Deletep) cJSON *limited =
+        json_of("{\"state\":\"unknown\",\"later\":true,\"retryAfterSeconds\":21600}");
+    _cleanup_(cJSON_Deletep) cJSON *endless =
+        json_of("{\"state\":\"unknown\",\"later\":true,\"retryAfterSeconds\":99999999}");
+    WatchEntry *entry = watch_state_entry(&s, "web");
+
+    (void) state;
+    assert_int_equal(watch_entry_note_check(entry, &minutely, limited, NOW), 0);
+    assert_member(entry, "quietUntil", "2026-01-01T18:00:00.000Z");
+    assert_true(watch_is_put_off(&minutely, entry, NOW + 5 * USEC_PER_HOUR));
+    assert_true(watch_is_quiet(entry, NOW + 5 * USEC_PER_HOUR));
+    assert_false(watch_is_quiet(entry, NOW + 6 * USEC_PER_HOUR));
+    assert_false(watch_is_quiet(entry, NOW - 19 * USEC_PER_HOUR));
+    assert_int_equal(watch_entry_note_check(entry, &minutely, endless, NOW), 0);
+    assert_member(entry, "quietUntil", "2026-01-02T12:00:00.000Z");
+    note(entry, "{\"state\":\"current\"}");
+    assert_member(entry, "quietUntil", NULL);
+}
+
+/* A tag that was taken back is not waited with. */
+static void test_withdrawn(void **state)
+{
+    _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
+    WatchEntry *entry = watch_state_entry(&s, "web");
+
+    (void) state;
+    note(entry, "{\"state\":\"new\",\"digest\":\"d1\",\"newImageId\":\"new\"}");
+    note(entry, "{\"state\":\"unknown\",\"later\":false,\"error\":{\"id\":\"registry.unauthorized\"}}");
+    assert_member(entry, "state", "new");
+    watch_entry_note_skipped(entry, &plain, "its container does not run", NOW);
+    assert_member(entry, "skipped", "its container does not run");
+    note(entry, "{\"state\":\"unknown\",\"later\":false,\"error\":{\"id\":\"registry.not-found\"}}");
+    assert_member(entry, "state", "unknown");
+    assert_member(entry, "digest", NULL);
+    assert_member(entry, "skipped", NULL);
+    assert_non_null(entry->error);
+}
+
 /* News, a registry that goes away, the update, and what comes after it. */
 static void test_what_is_remembered(void **state)
 {
@@ -292,6 +343,8 @@ static void test_what_is_remembered(void **state)
     note(entry, "{\"state\":\"unknown\",\"later\":true,\"retryAfterSeconds\":1800,\"error\":{\"id\":\"registry.rate-"
                 "limited\"}}");
     assert_member(entry, "retryAt", "2026-01-01T12:30:00.000Z");
+    assert_true(watch_is_quiet(entry, NOW + 29 * USEC_PER_MINUTE) &&
+                !watch_is_quiet(entry, NOW + 30 * USEC_PER_MINUTE));
     note(entry, "{\"state\":\"unknown\",\"later\":false,\"error\":{\"id\":\"registry.unauthorized\"}}");
     assert_non_null(entry->error);
     note(entry, "{\"state\":\"current\"}");
@@ -478,6 +531,8 @@ int main(void)
         cmocka_unit_test(test_retry_delay),
         cmocka_unit_test(test_decisions),
         cmocka_unit_test(test_what_is_remembered),
+        cmocka_unit_test(test_retry_after_outlasts_the_interval),
+        cmocka_unit_test(test_withdrawn),
         cmocka_unit_test(test_another_image_is_another_entry),
         cmocka_unit_test(test_an_order_turns_the_tag_away),
         cmocka_unit_test(test_halted_rollouts),
