@@ -56,9 +56,10 @@ bool watch_is_put_off(const WatchConfig *c, const WatchEntry *e, usec_t now);
 /* Whether its registry has said that it does not want to be asked now. */
 bool watch_is_quiet(const WatchEntry *e, usec_t now);
 
-/* *ret_why is what holds it back: "monitor-only", "failed-before", "ordered" (the cloud's order turned away from it), "halted" (a
- * rollout has halted with it), "window", "unanswered" (its registry has just not said what the tag means now), "later" or why the
- * last try was not begun; NULL when nothing does. It is the entry's. `order`: somebody has just asked for an update, so that only
- * what failed before, what is unanswered and what runs nowhere is held back. What was pulled by hand is held back by "monitor-only" as well, and by nothing else. */
+/* *ret_why is what holds it back, lent by the entry: "monitor-only", "failed-before", "ordered" (the cloud's order turned away
+ * from it), "halted" (a rollout has halted with it), "window", "unanswered" (its registry has just not said what the tag means
+ * now), "later" or why the last try was not begun; NULL when nothing does. `order`: somebody has just asked for an update, so
+ * that only what failed before, what is unanswered and what runs nowhere is held back. What was pulled by hand is held back by
+ * "monitor-only" as well, and by nothing else. */
 WatchVerdict watch_decide(const WatchConfig *c, const WatchEntry *e, const FailedImages *failed, bool order, usec_t now,
                           usec_t *ret_at, const char **ret_why);
