@@ -16,6 +16,7 @@
 #include "gateway/communities/community-sync.h"
 #include "gateway/communities/photos.h"
 #include "gateway/deployments/api-deployments.h"
+#include "gateway/deployments/api-templates.h"
 #include "gateway/devices/api-devices.h"
 #include "gateway/devices/api-query.h"
 #include "gateway/devices/claim.h"
@@ -555,6 +556,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { device_routes, &g->devices_api },
         { query_routes, &g->queries },
         { deployment_routes, &g->deployments_api },
+        { template_routes, &g->deployments_api },
         { rollout_routes, g->rollouts },
         { rollout_start_routes, g->rollouts },
         { grant_routes, g->sessions },

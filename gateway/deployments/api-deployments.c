@@ -7,6 +7,7 @@
 
 #include "gateway/deployments/deployment.h"
 #include "gateway/deployments/deployments-send.h"
+#include "gateway/deployments/deployments-waiting.h"
 #include "gateway/http/compose-body.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
@@ -96,7 +97,9 @@ static int change_read(Request *c, const cJSON *body, DeploymentRequest *request
     Follow *f = follow_new(c);
     if (!f)
         return error_from_errno(err, -ENOMEM, "pushing");
+    _cleanup_(freep) char *offline = http_query(c->exchange, "offline");
     f->wait = !str_equal(wait, "0");
+    request->may_wait = str_equal(offline, "wait");
     request->on_sent = on_sent;
     return 0;
 }
@@ -143,7 +146,7 @@ static void change(Request *c, int (*read)(Request *c, const cJSON *body, Deploy
     int r = read(c, body, &request, &err);
     if (r < 0)
         request_fail(c, r, &err);
-    else
+    else if (!deployment_waits(api->deployments, c, &request))
         deployment_push(api->deployments, c, &request);
     error_done(&err);
 }

@@ -11,7 +11,10 @@ struct Deployments {
     Store *store;
     Requests *requests;
     DeviceConns *conns;
-    Map *open; /* device → its open Deployment, owned */
+    Map *open;    /* device → its open Deployment, owned */
+    Map *waiting; /* devices that a push waits for; values are not used */
+    bool waiting_known, has_templates;
+    StoreQuery *waiting_query;
     const DeploymentEvents *events;
     void *userdata;
 };

@@ -9,6 +9,8 @@
 #include "gateway/deployments/deployment.h"
 #include "gateway/deployments/deployments-save.h"
 #include "gateway/store/deployments-table.h"
+#include "gateway/store/waiting-table.h"
+#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
@@ -108,6 +110,7 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
         return;
     }
     const Deployments *ds = d->owner;
+    map_remove(ds->waiting, d->device); /* it was this one, or an older one */
     if (d->rollout)
         ds->events->on_stored(d->rollout, d->device, 0, ds->userdata);
     deployment_send(d); /* never frees */
@@ -137,6 +140,33 @@ static int deployment_store(Deployment *d, const Request *c, const DeploymentReq
         .confirm_deadline = d->confirm_deadline,
     };
     return store_query(d->owner->store, sql_deployment_add(&row), on_stored, d, &d->query, err);
+}
+
+static void on_waiting(StoreQuery *q, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    Deployment *d = userdata;
+    uint64_t deadline = CONFIRM_SECONDS_DEFAULT;
+    if (r >= 0 && store_rows_count(rows) > 0 &&
+        (store_rows_copy(rows, 0, 1, &d->compose) < 0 || store_rows_u64(rows, 0, 2, UINT32_MAX, &deadline) < 0))
+        r = -ENOMEM;
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "what waits for %s is not sent yet", d->device);
+    else
+        map_remove(d->owner->waiting, d->device);
+    d->confirm_deadline = (unsigned) deadline;
+    on_stored(q, r, rows, err, userdata);
+}
+
+int deployment_store_waiting(Deployment *d, uint64_t floor, bool blank, Error *err)
+{
+    const NewDeployment row = {
+        .device = d->device,
+        .id = d->id,
+        .nonce = d->nonce,
+        .version_floor = floor,
+        .confirm_deadline = CONFIRM_SECONDS_DEFAULT,
+    };
+    return store_query(d->owner->store, sql_deployment_add_waiting(&row, blank), on_waiting, d, &d->query, err);
 }
 
 static int deployment_store_turn(Deployment *d, uint64_t floor, Error *err)

@@ -9,6 +9,7 @@ typedef struct DeploymentRequest {
     const char *target;  /* … to this version, or as the box decides */
     const char *reason;
     unsigned confirm_deadline; /* seconds */
+    bool may_wait;             /* for a box that is away: see deployments-waiting.h */
     deployment_sent_t on_sent; /* answers the request */
 } DeploymentRequest;
 
@@ -27,6 +28,10 @@ typedef struct DeploymentOrder {
 /* Stores a deployment together with the box's state in its rollout, and sends it; what becomes of it is told by
  * DeploymentEvents. -ENOTCONN, -EBUSY, -ENOMEM, or what store_query() fails with. */
 int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err) _must_check_;
+
+/* Of a box for which something may wait: stores that as its deployment and sends it, or ends without a word. `blank`: it runs
+ * nothing of ours. */
+int deployment_store_waiting(Deployment *d, uint64_t floor, bool blank, Error *err) _must_check_;
 
 /* Reads from the database what is to be sent, then sends it: the box has never heard of it. */
 void deployment_send_again(Deployment *d);

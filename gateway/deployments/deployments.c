@@ -10,6 +10,7 @@
 #include "gateway/deployments/deployment.h"
 #include "gateway/deployments/deployments-save.h"
 #include "gateway/deployments/deployments-send.h"
+#include "gateway/deployments/deployments-waiting.h"
 #include "gateway/store/deployments-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -115,8 +116,10 @@ static void on_status(DeviceConn *s, const cJSON *message, void *userdata)
 {
     Deployments *ds = userdata;
     Deployment *d = map_get(ds->open, device_conn_device(s));
-    if (!d)
+    if (!d) {
+        deployments_take_waiting(ds, s, message);
         return;
+    }
     switch (deployment_read_status(d, device_conn_number(s), message)) {
     case STATUS_NOTHING:
         break;
@@ -179,6 +182,7 @@ void deployments_sweep(Deployments *ds)
 {
     void *value;
     usec_t now = boottime_usec();
+    deployments_load_waiting(ds);
     for (size_t i = 0; map_next(ds->open, &i, NULL, &value);) {
         Deployment *d = value;
         if (d->version == 0)
@@ -212,8 +216,10 @@ Deployments *deployments_new(Store *store, Requests *requests, DeviceConns *conn
     Deployments *ds = calloc(1, sizeof(*ds));
     if (!ds)
         return NULL;
-    *ds = (Deployments) { .store = store, .requests = requests, .conns = conns, .open = map_new(NULL) };
-    if (!ds->open || device_conns_listen(conns, &listener, ds) < 0)
+    *ds = (Deployments) {
+        .store = store, .requests = requests, .conns = conns, .open = map_new(NULL), .waiting = map_new(NULL)
+    };
+    if (!ds->open || !ds->waiting || device_conns_listen(conns, &listener, ds) < 0)
         return deployments_free(ds);
     return ds;
 }
@@ -225,6 +231,8 @@ Deployments *deployments_free(Deployments *ds)
         return NULL;
     for (size_t i = 0; ds->open && map_next(ds->open, &i, NULL, &value);)
         deployment_free(value);
+    store_query_free(ds->waiting_query);
+    map_free(ds->waiting);
     map_free(ds->open);
     free(ds);
     return NULL;

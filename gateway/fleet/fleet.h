@@ -38,12 +38,13 @@ typedef struct Fleet {
     const char *after;            /* --after */
     const char *svg;              /* --svg */
     const char *qr_png;           /* --qr-png */
+    const char *selector;         /* --selector */
     const char *since;            /* --since */
     const char *secret_file;      /* --secret-file */
     const char *tail;             /* --tail */
     bool follow;
     bool dry_run;
-    bool qr;
+    bool qr, now;
     bool replace;
     bool forwarding;
     bool break_glass;
@@ -97,6 +98,11 @@ int verb_devices_unblock(int argc, char **argv, void *userdata);
 int verb_devices_relabel(int argc, char **argv, void *userdata);
 int verb_devices_remove(int argc, char **argv, void *userdata);
 int verb_push(int argc, char **argv, void *userdata);
+int verb_push_cancel(int argc, char **argv, void *userdata);
+int verb_template_list(int argc, char **argv, void *userdata);
+int verb_template_show(int argc, char **argv, void *userdata);
+int verb_template_set(int argc, char **argv, void *userdata);
+int verb_template_remove(int argc, char **argv, void *userdata);
 int verb_rollback(int argc, char **argv, void *userdata);
 int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);

@@ -182,6 +182,15 @@ static char *config_text(const cJSON *device)
     return faults ? strv_join(faults, "; ") : NULL;
 }
 
+/* The push that waits until the box comes. */
+static char *waiting_text(const cJSON *device)
+{
+    const cJSON *waiting = cJSON_GetObjectItemCaseSensitive(device, "waiting");
+    _cleanup_(freep) char *since = report_when(json_string(waiting, "createdAt"));
+
+    return since ? str_format("a push, since %s", since) : NULL;
+}
+
 static void device_lines(FILE *out, const cJSON *device)
 {
     bool connected = json_bool(device, "connected", false);
@@ -196,6 +205,7 @@ static void device_lines(FILE *out, const cJSON *device)
     fleet_line(out, "agent", report_member(device, "agentVersion"));
     fleet_line(out, "current", version_text(device, "current", "at"));
     fleet_line(out, "pending", version_text(device, "pending", "phase"));
+    fleet_line(out, "waiting", waiting_text(device));
     fleet_line(out, "last push", report_result_line(cJSON_GetObjectItemCaseSensitive(device, "last")));
     fleet_line(out, "services", services_text(device));
     fleet_line(out, "recovery", recovery_text(device));

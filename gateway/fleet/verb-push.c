@@ -170,9 +170,25 @@ static int show_accepted(const Fleet *fleet, const char *device, const cJSON *bo
                        EXIT_OK);
 }
 
+/* --wait cannot mean days. */
+static int show_waiting(const Fleet *fleet, const char *device, const cJSON *body)
+{
+    _cleanup_(freep) char *name = text_printable(device);
+
+    if (fleet->json)
+        return report_json(body, EXIT_OK);
+    return report_text(
+        name ? str_format("%s is away: the push waits, and is sent when it comes; `%s push-cancel %s` ends that\n",
+                          name, PROGRAM, name)
+             : NULL,
+        EXIT_OK);
+}
+
 static int sent(Fleet *fleet, const char *device, const ApiReply *reply, usec_t timeout)
 {
     const cJSON *deployment = cJSON_GetObjectItemCaseSensitive(reply->body, "deployment");
+    if (cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(reply->body, "waiting")))
+        return show_waiting(fleet, device, reply->body);
     _cleanup_(freep) char *version = cJSON_IsObject(deployment) ? report_member(deployment, "version") : NULL;
     _cleanup_(error_done) Error err = {};
 
@@ -215,12 +231,14 @@ int verb_push(int argc, char **argv, void *userdata)
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
 
+    const Fleet *fleet = userdata;
     (void) argc;
     int r = fleet_read_compose(argv[1], &text, &err);
     if (r >= 0)
         r = make_request(userdata, "compose", text, &request, &err);
     return r < 0 ? fleet_fail(userdata, NULL, &err, r)
-                 : ask_for(userdata, argv[0], "/compose-snapshot?wait=0", request);
+                 : ask_for(userdata, argv[0],
+                           fleet->now ? "/compose-snapshot?wait=0" : "/compose-snapshot?wait=0&offline=wait", request);
 }
 
 int verb_rollback(int argc, char **argv, void *userdata)

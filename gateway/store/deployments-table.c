@@ -122,7 +122,8 @@ Statement sql_deployment_add(const NewDeployment *d)
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6,"
         " CASE $10::text WHEN 'rollback' THEN 'compose.rollback' ELSE 'compose.push' END, device,"
         " jsonb_build_object('id', $3::text, 'version', version::text, 'reason', $7::text)"
-        " || jsonb_strip_nulls(jsonb_build_object('sha256', nullif($4::text, ''), 'target', $11::text)) FROM d)"
+        " || jsonb_strip_nulls(jsonb_build_object('sha256', nullif($4::text, ''), 'target', $11::text)) FROM d),"
+        " w AS (DELETE FROM waiting_pushes WHERE device IN (SELECT device FROM d))" /* it is newer than what waited */
         " SELECT version FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
         sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
@@ -144,7 +145,8 @@ Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT requested_by,"
         " CASE kind WHEN 'update' THEN 'image.update' ELSE 'compose.push' END, device,"
         " jsonb_strip_nulls(jsonb_build_object('id', id, 'version', version::text, 'rollout', rollout,"
-        " 'image', image, 'digest', digest, 'sha256', nullif(sha256, ''), 'reason', reason)) FROM d)"
+        " 'image', image, 'digest', digest, 'sha256', nullif(sha256, ''), 'reason', reason)) FROM d),"
+        " w AS (DELETE FROM waiting_pushes WHERE device IN (SELECT device FROM d WHERE kind = 'compose'))"
         " SELECT version FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->nonce),
         sql_text(rollout));

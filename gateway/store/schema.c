@@ -2,6 +2,7 @@
 #include "gateway/store/schema.h"
 
 #include "gateway/store/schema-communities.h"
+#include "gateway/store/waiting-table.h"
 
 #include "lib/base/clock.h"
 #include "lib/base/limits.h"
@@ -188,6 +189,7 @@ static const SchemaStep schema_steps[] = {
       "'admins', jsonb_agg(name ORDER BY name), 'message', 'tokens have roles now, and these, from before, are admin: "
       "revoke what should be able to do less, and add it again with --role')"
       " FROM operator_tokens WHERE revoked_at IS NULL HAVING count(*) > 0;\n" },
+    { 16, schema_waiting },
     {},
 };
 

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory holds only for whom something waits, so that other boxes cost no question to the database. */
+#include "gateway/deployments/deployments-waiting.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/deployments/deployment.h"
+#include "gateway/store/waiting-table.h"
+#include "lib/base/limits.h"
+#include "lib/base/strv.h"
+#include "lib/data/digest.h"
+#include "lib/data/json.h"
+
+void deployments_forget_waiting(Deployments *ds, const char *device)
+{
+    map_remove(ds->waiting, device);
+}
+
+void deployments_expect_templates(Deployments *ds)
+{
+    ds->has_templates = true;
+}
+
+static void take(Deployments *ds, const DeviceConn *s, bool blank)
+{
+    _cleanup_(error_done) Error err = {};
+    const char *device = device_conn_device(s);
+    Deployment *d = deployment_new(ds, device);
+    int r = d ? deployment_store_waiting(d, device_conn_version_floor(s), blank, &err) : -ENOMEM;
+
+    if (r < 0) {
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "what waits for %s is not sent yet", device);
+        deployment_free(d);
+    }
+}
+
+void deployments_take_waiting(Deployments *ds, const DeviceConn *s, const cJSON *status)
+{
+    bool blank = !cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(status, "current"));
+    bool busy = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(status, "pending"));
+
+    if (!busy && (map_get(ds->waiting, device_conn_device(s)) || (blank && (ds->has_templates || !ds->waiting_known))))
+        take(ds, s, blank);
+}
+
+/* The statement in take() has taken it, or found nothing. */
+static void on_known(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    Deployments *ds = userdata;
+
+    ds->waiting_query = NULL;
+    if (r < 0) {
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "which pushes wait for boxes is not known yet");
+        return;
+    }
+    for (size_t i = 0; i < store_rows_count(rows); i++) {
+        const char *device = store_rows_get(rows, i, 0);
+
+        if (!device) {
+            ds->has_templates = true;
+            continue;
+        }
+        if (map_put(ds->waiting, device, ds) < 0)
+            return; /* the next sweep reads them again */
+        const DeviceConn *s = device_conn_find(ds->conns, device, ROLE_MGMT);
+        if (s && device_conn_agent_spoke(s) && !map_get(ds->open, device))
+            take(ds, s, false);
+    }
+    ds->waiting_known = true;
+}
+
+void deployments_load_waiting(Deployments *ds)
+{
+    if (!ds->waiting_known && !ds->waiting_query)
+        (void) !store_query(ds->store, sql_waiting_known(), on_known, ds, &ds->waiting_query, NULL);
+}
+
+static void on_waits(Request *c, const StoreRows *rows)
+{
+    if (store_rows_count(rows) == 0)
+        request_fail(c, -ENOENT, NULL);
+    else
+        request_answer_text(c, 202, store_rows_get(rows, 0, 0));
+}
+
+bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *request)
+{
+    char sha256[SHA256_HEX_SIZE] = "";
+
+    if (!request->may_wait || !request->compose || device_conn_find(ds->conns, c->args[0], ROLE_MGMT))
+        return false;
+    if (sha256_hex(request->compose, strlen(request->compose), sha256) < 0 ||
+        map_put(ds->waiting, c->args[0], ds) < 0) {
+        request_fail(c, -ENOMEM, NULL);
+        return true;
+    }
+    const NewDeployment row = {
+        .device = c->args[0],
+        .compose = request->compose,
+        .sha256 = sha256,
+        .actor = c->actor,
+        .reason = request->reason,
+        .confirm_deadline = request->confirm_deadline,
+    };
+    request_query(c, sql_waiting_put(&row), on_waits);
+    return true;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What boxes get when they come: a push that waited for a box that was away, or the template for one that has never been sent
+ * anything. A template reaches boxes that run something only by a rollout. */
+#pragma once
+
+#include "gateway/deployments/deployments-send.h"
+
+/* Of a push that may wait for a box that is away: stores it until that comes, in the place of one that waits already, answers the
+ * request with 202, and returns true. */
+bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *request);
+/* A box with no deployment open tells where it stands. */
+void deployments_take_waiting(Deployments *ds, const DeviceConn *s, const cJSON *status);
+/* Reads who waits, unless that is known. */
+void deployments_load_waiting(Deployments *ds);
+/* There is a template now, or may be; nothing waits for the box any more. */
+void deployments_expect_templates(Deployments *ds);
+void deployments_forget_waiting(Deployments *ds, const char *device);

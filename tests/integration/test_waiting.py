@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""What boxes get when they come: pushes that waited for them, and templates for those that have never had anything."""
+# pylint: disable=redefined-outer-name,unused-import
+import json
+import os
+
+import pytest
+
+pytest.importorskip("websockets")
+pytest.importorskip("cryptography")
+
+from tests.conftest import require_programs  # noqa: E402
+from tests.integration.gateway_lab import COMPOSE, NUMBERS, device, enroll, error_id, gw, shared  # noqa: E402
+from tests.lab.fleet import Fleet  # noqa: E402
+from tests.lab.util import wait_until  # noqa: E402
+
+OTHER = COMPOSE.replace(":1", ":2")
+CURRENT = {"version": "7", "sha256": "0" * 64}
+
+
+@pytest.fixture
+def fleet(gw, folder):
+    require_programs("secbox-fleet")
+    return Fleet(gw.url, gw.token, folder)
+
+
+def write(folder, name, text):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    return path
+
+
+def deployments(gw, device):
+    return gw.request("GET", f"/v1/devices/{device.id}/deployments").json["deployments"]
+
+
+def answers(tunnel):
+    """A question and its answer: whatever was to be sent before has been sent."""
+    tunnel.send({"type": "auth.refresh", "proof": "no proof"})
+    tunnel.next("auth.error")
+
+
+def test_a_push_waits_for_a_box_that_is_away(gw, device, fleet, folder):
+    first, second = write(folder, "a.yml", COMPOSE), write(folder, "b.yml", OTHER)
+    p = fleet.run("push", device.id, first, "--now")
+    assert p.returncode == 3 and "device.offline" in p.stderr
+    p = fleet.run("push", device.id, first, "--reason", "the first", check=0)
+    assert f"{device.id} is away: the push waits" in p.stdout
+    assert "waiting" in fleet.run("devices", "show", device.id, check=0).stdout
+    assert fleet.json("push", device.id, second)["waiting"]["device"] == device.id
+    assert deployments(gw, device) == []
+    # it outlives the gateway
+    gw.stop()
+    gw.start()
+    tunnel = device.connect(device.status(current=CURRENT))
+    snapshot = tunnel.next("compose.snapshot")
+    assert snapshot["compose"] == OTHER and snapshot["version"] == "8", "above what the box has spoken of"
+    assert "waiting" not in gw.device(device.id)
+    tunnel.send(device.result(snapshot))
+    tunnel.next("compose.result.ack")
+    tunnel.send(device.status(current=CURRENT))
+    answers(tunnel)
+    assert [d["version"] for d in deployments(gw, device)] == ["8"]
+    noted = [e["action"] for e in gw.audit() if e.get("device") == device.id and e["action"].startswith("compose.push")]
+    assert sorted(noted) == ["compose.push", "compose.push-refused-offline", "compose.push-waits", "compose.push-waits"]
+
+
+def test_what_waits_can_be_cancelled(gw, device, fleet, folder):
+    path = write(folder, "a.yml", COMPOSE)
+    fleet.run("push", device.id, path, check=0)
+    assert "is cancelled" in fleet.run("push-cancel", device.id, check=0).stdout
+    p = fleet.run("push-cancel", device.id)
+    assert p.returncode == 1 and "waiting.not-found" in p.stderr
+    tunnel = device.connect(device.status(current=CURRENT))
+    answers(tunnel)
+    assert deployments(gw, device) == []
+
+
+def test_a_new_box_gets_the_template_with_most_of_its_labels(gw, fleet, folder):
+    name = f"t{next(NUMBERS)}"
+    every, north = write(folder, "a.yml", COMPOSE), write(folder, "b.yml", OTHER)
+    assert fleet.run("template", "set", name, every).returncode == 2
+    fleet.run("template", "set", f"{name}-every", every, "--selector", "", check=0)
+    fleet.run("template", "set", f"{name}-north", north, "--selector", "site=north", check=0)
+    try:
+        assert fleet.run("template", "show", f"{name}-north", check=0).stdout == OTHER
+        listed = {t["name"]: t["selector"] for t in fleet.json("template", "list")["templates"]}
+        assert listed[f"{name}-every"] == {} and listed[f"{name}-north"] == {"site": "north"}
+        box = enroll(gw, f"new-{next(NUMBERS)}")  # site=north
+        assert box.claim().status == 201
+        tunnel = box.connect(box.status())
+        snapshot = tunnel.next("compose.snapshot")
+        assert snapshot["compose"] == OTHER
+        # where it failed, it does not come again; only a rollout brings another one
+        tunnel.send(box.result(snapshot, 500, "prove", "failed", error={"id": "prove.not-running", "message": "no"}))
+        tunnel.next("compose.result.ack")
+        tunnel.send(box.status())
+        answers(tunnel)
+        box.close()
+        tunnel = box.connect(box.status())
+        answers(tunnel)
+        assert [d["state"] for d in deployments(gw, box)] == ["failed"]
+        box.close()
+        # nor does it touch what runs already
+        other = enroll(gw, f"new-{next(NUMBERS)}")
+        assert other.claim().status == 201
+        tunnel = other.connect(other.status(current=CURRENT))
+        answers(tunnel)
+        assert deployments(gw, other) == []
+        other.close()
+    finally:
+        for suffix in ("every", "north"):
+            fleet.run("template", "remove", f"{name}-{suffix}", check=0)
+    p = fleet.run("template", "show", f"{name}-north")
+    assert p.returncode == 1 and "template.not-found" in p.stderr
+    answer = gw.request("PUT", "/v1/templates/x", {"selector": {"a": 1}, "compose": COMPOSE})
+    assert answer.status == 400 and error_id(answer) == "template.bad-selector"
+    assert gw.request("PUT", "/v1/templates/x", {"selector": {}, "compose": "services: 7\n"}).status in (400, 422)
