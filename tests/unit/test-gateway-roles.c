@@ -22,6 +22,7 @@
 #include "gateway/devices/api-query.h"
 #include "gateway/devices/claim.h"
 #include "gateway/health/api-health.h"
+#include "gateway/deployments/api-templates.h"
 #include "gateway/health/api-metrics.h"
 #include "gateway/http/api-audit.h"
 #include "gateway/rollouts/api-rollouts-start.h"
@@ -39,7 +40,7 @@ static const Route *const tables[] = {
     audit_routes,     box_event_routes, box_routes,           certificate_routes, claim_routes,
     community_routes, device_routes,    grant_routes,         deployment_routes,  health_routes,
     import_routes,    metrics_routes,   operator_routes,      pass_routes,        photo_routes,
-    query_routes,     rollout_routes,   rollout_start_routes, webhook_routes,
+    query_routes,     rollout_routes,   rollout_start_routes, template_routes,    webhook_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)
