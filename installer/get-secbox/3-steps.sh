@@ -210,12 +210,12 @@ END
     is_installed unattended-upgrades || tell "    no source here has unattended-upgrades: security updates stay yours to install"
 }
 
-# Whoever calls the cloud has nobody to call before the box is paired.
+# mgmt-agent is asked about pairing at once; the others may have nobody to call yet.
 start_units() {
     systemctl daemon-reload
     for unit in $UNITS; do
         systemctl is-enabled --quiet "$unit" || systemctl enable "$unit"
-        [ "$unit" = mgmt-agent ] || [ -e $ENV_FILE ] || continue
         systemctl is-active --quiet "$unit" || systemctl start --no-block "$unit"
     done
+    systemctl start mgmt-agent
 }

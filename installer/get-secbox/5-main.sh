@@ -104,7 +104,6 @@ limits_and_updates() {
 }
 
 claim_of_token() {
-    case $token in -) claim_token=$(head -c 4096) ;; *) claim_token=$(head -c 4096 "$token") ;; esac
     printf '{"v":1,"typ":"secbox.claim","deviceId":"%s","cloud":"%s","gw":"ws%s/mgmt","boot":"%s","exp":%s}' \
         "$device" "$CLOUD" "${CLOUD#http}" "$claim_token" $(($(date +%s) + 3600))
 }
@@ -116,6 +115,10 @@ last_screen() {
     if [ -n "$claim" ]; then
         secboxctl pair "$claim" >&3 2>&4 || stop 26 "the box is installed, but not paired; try again: secboxctl pair $claim"
     elif [ -n "$token" ]; then
+        case $token in -) claim_token=$(head -c 4096) ;; *) claim_token=$(head -c 4096 "$token") ;; esac
+        case $claim_token in
+        '' | *[!A-Za-z0-9._~+/=-]*) stop 26 "the box is installed, but not paired: $token holds no bootstrap token" ;;
+        esac
         claim_of_token | secboxctl pair - >&3 2>&4 ||
             stop 26 "the box is installed, but not paired; the token may be of no use any more"
     elif grep -qs '^CLOUD_BASE_URL=.' $ENV_FILE; then

@@ -110,12 +110,27 @@ def check_run(args):
     need(set(args) <= {"all", *run.SUITES}, f"tests/run.py knows {list(run.SUITES)}, not all of {args}")
 
 
+def check_installer(args):
+    """`curl … | sh -s -- OPTIONS`, `sh secbox OPTIONS`: of the script that the gateway serves."""
+    usage = text_of("installer/get-secbox/1-options.sh").partition("END\n")[0]
+    need("secbox" in args or any(arg.endswith("/install/secbox") for arg in args), f"what does {args} run?")
+    for option in [arg for arg in args[args.index("--") + 1 if "--" in args else 0:] if arg.startswith("--")]:
+        need(f"  {option} " in usage or f" {option} " in usage, f"the installer has no {option}")
+
+
+def check_apt(args):
+    ours = re.findall(r"^Package: (\S+)", text_of("installer/debian/control"), re.M)
+    for package in [arg for arg in args if arg.startswith("secbox")]:
+        need(package in ours, f"there is no package {package}")
+
+
 CHECKS = {"make": check_make, "/usr/bin/python3": check_python, "installer/deps.sh": check_deps, "systemctl": check_systemctl,
           "tests/demo/demo.py": check_demo, "tests/run.py": check_run,
+          "curl": check_installer, "sh": check_installer, "less": check_installer, "apt-get": check_apt,
           "journalctl": lambda args: check_systemctl(["restart", *args[args.index("-u") + 1:][:1]]),
           **dict.fromkeys(["git", "cd", "cp", "mkdir", "install", "useradd", "editor", "sudoedit", "systemd-sysusers",
                            "systemd-tmpfiles", "createuser", "createdb", "dropuser", "dropdb", "pg_dump", "pg_restore",
-                           "userdel", "umount", "tar", "chown", "rm", "podman", "scp", "loginctl"], need_paths)}
+                           "userdel", "umount", "tar", "chown", "rm", "podman", "scp", "loginctl", "echo", "tee"], need_paths)}
 
 
 def check_words(words):
@@ -154,7 +169,8 @@ def test_command_names_what_exists(where, command):
     "sudo systemctl enable --now nonsense", "journalctl -u nonsense", "build/tests/test-nonsense", "build/fuzz/bin/fuzz-nonsense",
     "install -m 600 env/examples/nonsense.env /etc", "/usr/bin/python3 -m pytest tests/system/nonsense.py",
     "/usr/bin/python3 -m tests.lab.isolate /usr/bin/python3 -m pytest tests/system -k unheard_of", "tests/run.py nonsense",
-    "/usr/bin/python3 tests/nonsense.py", "tests/demo/demo.py nonsense", "tests/demo/demo.py shell nonsense",
+    "curl -fsSL https://cloud.example/install/secbox | sh -s -- --nonsense", "sh secbox --nonsense", "curl https://nonsense",
+    "sudo apt-get install secbox-nonsense", "/usr/bin/python3 tests/nonsense.py", "tests/demo/demo.py nonsense", "tests/demo/demo.py shell nonsense",
 ])
 def test_what_does_not_exist_is_found(command):
     with pytest.raises(Unknown):
