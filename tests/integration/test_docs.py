@@ -170,7 +170,8 @@ def test_command_names_what_exists(where, command):
     "install -m 600 env/examples/nonsense.env /etc", "/usr/bin/python3 -m pytest tests/system/nonsense.py",
     "/usr/bin/python3 -m tests.lab.isolate /usr/bin/python3 -m pytest tests/system -k unheard_of", "tests/run.py nonsense",
     "curl -fsSL https://cloud.example/install/secbox | sh -s -- --nonsense", "sh secbox --nonsense", "curl https://nonsense",
-    "sudo apt-get install secbox-nonsense", "/usr/bin/python3 tests/nonsense.py", "tests/demo/demo.py nonsense", "tests/demo/demo.py shell nonsense",
+    "sudo apt-get install secbox-nonsense",
+    "/usr/bin/python3 tests/nonsense.py", "tests/demo/demo.py nonsense", "tests/demo/demo.py shell nonsense",
 ])
 def test_what_does_not_exist_is_found(command):
     with pytest.raises(Unknown):
