@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "compose/compose.h"
+#include "compose/engine-check.h"
 #include "compose/parse/known-part.h"
 #include "compose/parse/tree-path.h"
 #include "compose/policy/policy.h"
-#include "compose/render/render.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
@@ -57,19 +57,11 @@ static int read_any_env_file(const char *path, char **ret, void *userdata, Error
     return *ret ? 0 : -ENOMEM;
 }
 
-static const char *any_image(const char *service, void *userdata)
-{
-    (void) service;
-    (void) userdata;
-    return "localhost/any";
-}
-
 /* A box may still refuse more: with its values, its policy and what is on its disk. */
 static int check_known_part(const ComposeFile *file, Error *err)
 {
     _cleanup_(compose_file_freep) ComposeFile *known = NULL;
     _cleanup_(compose_project_freep) ComposeProject *p = NULL;
-    _cleanup_(freep) char *rendered = NULL;
     int r = compose_known_part(file, &known);
     if (r < 0)
         return r;
@@ -79,14 +71,9 @@ static int check_known_part(const ComposeFile *file, Error *err)
         .lookup = lookup_anything,
         .read_env_file = read_any_env_file,
     };
-    const RenderOptions render = { .version = "0", .image = any_image };
     r = compose_resolve(known, &resolve, &p, err);
     if (r >= 0)
-        r = compose_render(p, &render, &rendered, err);
-    for (size_t i = 0; r >= 0 && i < p->n_services; i++) {
-        _cleanup_(freep) char *env = NULL;
-        r = compose_render_env(&p->services[i], &env, err);
-    }
+        r = engine_check_all(ENGINE_AUTO, p, err);
     /* rendering knows the key, and neither the file nor its line there */
     if (r < 0 && err && !err->file) {
         unsigned line = err->key ? tree_path_line(compose_file_root(file), err->key) : 0;

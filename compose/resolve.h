@@ -9,7 +9,7 @@
 /* Interpolates every value (not keys) and normalises. Errors, with file, line and key path: interpolate.* (see
  * interpolate.h), compose.bad-value, compose.duplicate-container-name, compose.duplicate-port, compose.missing-network,
  * compose.missing-volume, compose.missing-dependency, compose.dependency-cycle, compose.bad-port, compose.bad-duration,
- * compose.no-image, compose.network-mode (all but bridge — podman-compose 1.0.3 cannot), compose.literal-variable,
+ * compose.no-image, compose.network-mode, compose.literal-variable,
  * compose.unsupported-key, compose.name. */
 int compose_resolve(const ComposeFile *f, const ComposeResolveOptions *options, ComposeProject **ret,
                     Error *err) _must_check_;

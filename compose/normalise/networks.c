@@ -1,11 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* Networks that a service is on, and the definitions of networks and volumes. */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <string.h>
 
 #include "compose/normalise/normalise.h"
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 
 /* --- a service's networks --- */
+
+static int take_address(const Place *at, const char *key, int family, cJSON *ret)
+{
+    Place address = place_member(at, key);
+    unsigned char bytes[sizeof(struct in6_addr)];
+    const char *text = NULL;
+    int r = address.node ? take_text(&address, &text) : 0;
+
+    if (r < 0 || !text)
+        return r;
+    if (inet_pton(family, text, bytes) != 1)
+        return place_fail(&address, EINVAL, "compose.bad-value", "\"%s\" is no address for `%s`", text, key);
+    return put_text(ret, key, text);
+}
 
 static int take_attachment(const Place *at, cJSON *ret)
 {
@@ -19,7 +36,8 @@ static int take_attachment(const Place *at, cJSON *ret)
         if (r >= 0)
             set_normalise(list);
     }
-    return r;
+    r = r < 0 ? r : take_address(at, "ipv4_address", AF_INET, ret);
+    return r < 0 ? r : take_address(at, "ipv6_address", AF_INET6, ret);
 }
 
 static int add_network(const Place *at, const Normaliser *n, ComposeService *s, cJSON *networks, const char *name)
@@ -42,8 +60,13 @@ static int add_network(const Place *at, const Normaliser *n, ComposeService *s, 
 
 int normalise_networks(const Place *at, const Normaliser *n, ComposeService *s)
 {
-    cJSON *networks = put_object(s->config, "networks");
-    int r = networks ? 0 : -ENOMEM;
+    cJSON *networks;
+    int r;
+
+    if (cJSON_HasObjectItem(s->config, "network_mode"))
+        return 0;
+    networks = put_object(s->config, "networks");
+    r = networks ? 0 : -ENOMEM;
 
     for (size_t i = 0; r >= 0 && at->node && i < at->node->n_items; i++) {
         Place item = place_child(at, i);
@@ -66,21 +89,48 @@ int normalise_networks(const Place *at, const Normaliser *n, ComposeService *s)
     return 0;
 }
 
-/* "bridge" is what a container has anyway; podman-compose 1.0.3 adds --net to every other mode, and podman
- * refuses. */
+static bool is_mode(const char *mode)
+{
+    return str_equal(mode, "host") || str_equal(mode, "none") ||
+           (str_starts(mode, "service:") && mode[strlen("service:")]);
+}
+
+/* "bridge" is what a container has anyway. */
 int normalise_network_mode(const Place *at, const Normaliser *n, ComposeService *s)
 {
+    const YamlNode *services = yaml_get(n->root, "services");
     const char *mode = NULL;
     int r = take_text(at, &mode);
 
-    (void) n;
-    (void) s;
     if (r < 0 || str_equal(mode, "bridge"))
         return r;
-    return place_fail(at, EINVAL, "compose.network-mode",
-                      "podman-compose 1.0.3 cannot start a container with network_mode %s; %s", mode,
-                      str_equal(mode, "none") ? "use a network with `internal: true`"
-                                              : "publish the ports that are needed with `ports`");
+    if (!is_mode(mode))
+        return place_fail(at, EINVAL, "compose.network-mode", "\"%s\" is not bridge, host, none or service:NAME", mode);
+    if (str_starts(mode, "service:") &&
+        (str_equal(mode + strlen("service:"), s->name) || !yaml_get(services, mode + strlen("service:"))))
+        return place_fail(at, EINVAL, "compose.network-mode", "there is no other service %s in the file",
+                          mode + strlen("service:"));
+    return put_text(s->config, at->key, mode);
+}
+
+/* Its network goes when that service's container does. */
+int normalise_network_owner(ComposeService *s)
+{
+    const char *mode = json_string(s->config, "network_mode"), *owner;
+    int r;
+
+    if (!mode || !str_starts(mode, "service:"))
+        return 0;
+    owner = mode + strlen("service:");
+    r = strv_contains(s->restarts_with, owner) ? 0 : strv_add(&s->restarts_with, owner);
+    if (r < 0 || strv_contains(s->depends_on, owner))
+        return r;
+    r = strv_add(&s->depends_on, owner);
+    if (r >= 0)
+        r = put_text(s->depends_conditions, owner, "service_started");
+    strv_sort(s->depends_on);
+    members_sort(s->depends_conditions);
+    return r;
 }
 
 /* --- definitions --- */

@@ -8,6 +8,7 @@
 
 #include "lib/base/clock.h"
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 
 #define STOP_GRACE_DEFAULT 10
 #define STOP_GRACE_MAX 3600
@@ -211,13 +212,25 @@ static int put_defaults(const Place *at, const Normaliser *n, ComposeService *s)
     return r < 0 || !s->container_name || !s->restart ? -ENOMEM : 0;
 }
 
-static int check_networks(const Place *at)
+static int check_networks(const Place *at, ComposeService *s)
 {
+    const char *own = json_string(s->config, "network_mode");
     Place mode = place_member(at, "network_mode"), networks = place_member(at, "networks");
 
     if (mode.node && !yaml_is_null(mode.node) && networks.node && networks.node->n_items > 0)
         return place_fail(&mode, EINVAL, "compose.network-mode",
                           "a service has `network_mode` or `networks`, not both");
+    if (!own)
+        return 0;
+    /* the host's ports are the container's own then, and nothing is left to publish */
+    if (str_equal(own, "host")) {
+        cJSON_DeleteItemFromObjectCaseSensitive(s->config, "ports");
+        s->host_ports = strv_free(s->host_ports);
+    } else if (cJSON_HasObjectItem(s->config, "ports")) {
+        return place_fail(
+            &mode, EINVAL, "compose.network-mode", "with `network_mode: %s` no port can be published; %s", own,
+            str_equal(own, "none") ? "remove `ports`" : "write `ports` at the service whose network it is");
+    }
     return 0;
 }
 
@@ -234,11 +247,13 @@ int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
         return -ENOMEM;
     r = normalise_keys(at, n, s);
     if (r >= 0)
-        r = check_networks(at);
+        r = check_networks(at, s);
     if (r >= 0)
         r = normalise_networks(&networks, n, s);
     if (r >= 0)
         r = normalise_depends_on(&depends_on, n, s);
+    if (r >= 0)
+        r = normalise_network_owner(s);
     if (r >= 0)
         r = normalise_environment(at, n, s);
     if (r >= 0)

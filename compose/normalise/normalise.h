@@ -88,6 +88,8 @@ int normalise_environment(const Place *service, const Normaliser *n, ComposeServ
 int normalise_healthcheck(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_depends_on(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_networks(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+/* After depends_on has been read. */
+int normalise_network_owner(ComposeService *s) _must_check_;
 int normalise_network_mode(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 
 /* A relative path joined to base_dir and cleaned; "../" out of it is compose.bad-value. New string in *ret.

@@ -53,6 +53,14 @@ int policy_check_word(const PolicyCheck *c, const ComposeKey *rule, const cJSON 
     return need(c, rule->key, value->valuestring, "opens a part of the host to the service");
 }
 
+/* Another service's network is no part of the host. */
+int policy_check_network_mode(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
+{
+    const char *mode = cJSON_GetStringValue(value);
+
+    return mode && str_starts(mode, "service:") ? 0 : policy_check_word(c, rule, value);
+}
+
 /* "CAP_net_admin" → "NET_ADMIN" */
 static void normalise_capability(char *name)
 {

@@ -29,6 +29,7 @@ int policy_check_image(const PolicyCheck *c, const ComposeKey *rule, const cJSON
 int policy_check_items(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_labels(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_logging(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
+int policy_check_network_mode(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_tmpfs(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_true(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_volumes(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;

@@ -204,6 +204,19 @@ int compare_networks(const ComposeService *s, const ComposeProject *p, const Map
     return 0;
 }
 
+/* Podman shows another container's network by that container's id. */
+int compare_network_mode(const ComposeService *s, const ComposeProject *p _unused_, const Map *links _unused_,
+                         const cJSON *info, char **ret)
+{
+    const char *wanted = json_string(s->config, "network_mode");
+    const char *is = json_string(member(info, "HostConfig", NULL), "NetworkMode");
+    bool shares = wanted && strchr(wanted, ':');
+
+    if (!wanted || (is && (shares ? str_starts(is, "container:") : str_equal(is, wanted))))
+        return 0;
+    return differs(ret, str_format("its network mode is %s, not %s", is ? is : "unknown", wanted));
+}
+
 int settings_compare(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected,
                      char **ret)
 {

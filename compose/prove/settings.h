@@ -19,6 +19,8 @@ int compare_environment(const ComposeService *s, const ComposeProject *p, const 
                         char **ret) _must_check_;
 int compare_mounts(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
                    char **ret) _must_check_;
+int compare_network_mode(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
+                         char **ret) _must_check_;
 int compare_networks(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,
                      char **ret) _must_check_;
 int compare_ports(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info,

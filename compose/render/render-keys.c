@@ -16,10 +16,15 @@ static int render_unsupported(const RenderService *r, const char *key, const cha
 {
     _cleanup_(freep) char *path = str_format("services.%s.%s", r->service->name, key);
 
+    if (r->options && r->options->partly)
+        return 0;
     if (!path)
         return -ENOMEM;
-    return error_set_at(r->err, ENOTSUP, "render.unsupported", NULL, r->service->line, path,
-                        "podman-compose on the boxes cannot pass on \"%s\" (%s); take it out of the file", key, why);
+    return error_set_at(
+        r->err, ENOTSUP, "render.unsupported", NULL, r->service->line, path,
+        "podman-compose on the boxes cannot pass on \"%s\" (%s); take it out of the file, or have libpod "
+        "make the container: COMPOSE_ENGINE=auto in mgmt-agent.env",
+        key, why);
 }
 
 char *render_escape(const char *text)
@@ -241,24 +246,43 @@ int render_volumes(const RenderService *r, const char *key _unused_, const cJSON
     return 0;
 }
 
+/* It adds a network to whatever the mode is, and podman refuses the two together. */
+int render_network_mode(const RenderService *r, const char *key, const cJSON *value)
+{
+    if (r->options && r->options->partly)
+        return render_string(r, key, value);
+    return render_unsupported(r, key, "version 1.0.3 adds a network of its own, and podman refuses both together");
+}
+
+static int check_attachment(const RenderService *r, const cJSON *network, bool is_only)
+{
+    const cJSON *setting, *alias;
+    int e = 0;
+
+    cJSON_ArrayForEach(setting, network) {
+        if (e >= 0 && !str_equal(setting->string, "aliases"))
+            e = render_unsupported(r, setting->string, "version 1.0.3 knows no settings of a service's network");
+        cJSON_ArrayForEach(alias, setting) {
+            bool is_own = cJSON_IsString(alias) && str_equal(alias->valuestring, r->service->name);
+
+            if (e >= 0 && !is_own && !is_only) /* else it goes by run_args */
+                e = render_unsupported(r, "networks",
+                                       "an alias besides the service's name needs a service with one network");
+        }
+    }
+    return e;
+}
+
 /* Version 1.0.3 knows a list of networks and nothing else. The service's own name is an alias in any case. */
 int render_networks(const RenderService *r, const char *key, const cJSON *value)
 {
-    const cJSON *network, *setting, *alias;
+    const cJSON *network;
 
     cJSON_ArrayForEach(network, value) {
-        cJSON_ArrayForEach(setting, network) {
-            if (!str_equal(setting->string, "aliases"))
-                return render_unsupported(r, setting->string, "version 1.0.3 knows no settings of a service's network");
-            cJSON_ArrayForEach(alias, setting) {
-                bool is_own = cJSON_IsString(alias) && str_equal(alias->valuestring, r->service->name);
+        int e = check_attachment(r, network, cJSON_GetArraySize(value) == 1);
 
-                if (!is_own && cJSON_GetArraySize(value) != 1) /* else it goes by run_args */
-                    return render_unsupported(r, "networks",
-                                              "an alias besides the service's name needs a service with "
-                                              "one network");
-            }
-        }
+        if (e < 0)
+            return e;
         if (!list_of(r, key) || append_escaped(list_of(r, key), network->string) < 0)
             return -ENOMEM;
     }

@@ -27,6 +27,7 @@ int render_pairs(const RenderService *r, const char *key, const cJSON *map, cJSO
 int render_healthcheck(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_logging(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_map(const RenderService *r, const char *key, const cJSON *value) _must_check_;
+int render_network_mode(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_networks(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_ports(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_security(const RenderService *r, const char *key, const cJSON *value) _must_check_;

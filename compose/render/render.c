@@ -98,12 +98,12 @@ static int definition_unsupported(const char *kind, const char *name, const char
 }
 
 /* `name` is written out: the way a prefix is put before it differs between versions. */
-static int render_definition(const char *kind, const cJSON *d, cJSON *out, Error *err)
+static int render_definition(const RenderOptions *o, const char *kind, const cJSON *d, cJSON *out, Error *err)
 {
     static const char *const passed_on[] = { "name", "external", "internal", "labels" };
     cJSON *item = cJSON_AddObjectToObject(out, d->string);
     const ComposeService owner = { .name = (char *) kind };
-    const RenderService r = { &owner, item, err, NULL };
+    const RenderService r = { &owner, item, err, o };
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(d, "labels");
     const cJSON *member;
     const char *name = json_string(d, "name");
@@ -114,7 +114,7 @@ static int render_definition(const char *kind, const cJSON *d, cJSON *out, Error
 
         for (size_t i = 0; i < ELEMENTSOF(passed_on); i++)
             known = known || str_equal(member->string, passed_on[i]);
-        if (!known)
+        if (!known && !o->partly)
             return definition_unsupported(kind, d->string, member->string, err);
     }
     if (e >= 0 && name)
@@ -150,7 +150,7 @@ static int render_definitions(const ComposeProject *p, const RenderOptions *o, c
         if (!used)
             continue;
         out = out ? out : cJSON_AddObjectToObject(root, kind);
-        e = out ? render_definition(kind, d, out, err) : -ENOMEM;
+        e = out ? render_definition(o, kind, d, out, err) : -ENOMEM;
         if (e < 0)
             return e;
     }

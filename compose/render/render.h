@@ -14,6 +14,7 @@ typedef struct RenderOptions {
     const char *(*env_file)(const char *service, void *userdata);
     /* The host path to mount for a source; borrowed. NULL = the source itself. */
     const char *(*bind)(const char *source, void *userdata);
+    bool partly;   /* what podman-compose cannot be told is left out: for a file that makes no container */
     bool run_args; /* podman also gets compose_render_run_args(): what stands there is left out */
     void *userdata;
 } RenderOptions;

@@ -8,6 +8,16 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
+static int add_static_ip(const cJSON *network, const char *key, cJSON *out)
+{
+    const char *address = json_string(network, key);
+    cJSON *list = address ? spec_array(out, "static_ips") : NULL;
+
+    if (!address)
+        return 0;
+    return list ? json_append(list, cJSON_CreateString(address)) : -ENOMEM;
+}
+
 static int attach(const SpecService *r, const cJSON *network, cJSON *all)
 {
     const char *name = spec_real_name(r->project->networks, network->string);
@@ -24,7 +34,8 @@ static int attach(const SpecService *r, const cJSON *network, cJSON *all)
         if (e == 0 && cJSON_IsString(alias) && !str_equal(alias->valuestring, r->service->name))
             e = json_append(aliases, cJSON_CreateString(alias->valuestring));
     }
-    return e;
+    e = e < 0 ? e : add_static_ip(network, "ipv4_address", out);
+    return e < 0 ? e : add_static_ip(network, "ipv6_address", out);
 }
 
 int spec_networks(const SpecService *r, const ComposeKey *k, const cJSON *value)
@@ -32,6 +43,8 @@ int spec_networks(const SpecService *r, const ComposeKey *k, const cJSON *value)
     const cJSON *network;
     cJSON *mode, *all;
 
+    if (cJSON_HasObjectItem(r->service->config, "network_mode"))
+        return 0;
     mode = spec_object(r->out, "netns");
     all = spec_object(r->out, k->member);
     if (!mode || !all || json_add_string(mode, "nsmode", "bridge") < 0)
@@ -43,6 +56,21 @@ int spec_networks(const SpecService *r, const ComposeKey *k, const cJSON *value)
             return e;
     }
     return 0;
+}
+
+/* "host", "none", "service:NAME" */
+int spec_network_mode(const SpecService *r, const ComposeKey *k, const cJSON *value)
+{
+    const char *mode = cJSON_GetStringValue(value);
+    bool shares = mode && str_starts(mode, "service:");
+    const ComposeService *owner = shares ? compose_service_find(r->project, mode + strlen("service:")) : NULL;
+    cJSON *out = spec_object(r->out, k->member);
+
+    if (str_empty(mode) || (shares && !owner))
+        return spec_unsupported(r, k->key, "there is no such service");
+    if (!out || json_add_string(out, "nsmode", shares ? "container" : mode) < 0)
+        return -ENOMEM;
+    return owner ? json_add_string(out, "value", owner->container_name) : 0;
 }
 
 /* Without brackets; every address is no address. */

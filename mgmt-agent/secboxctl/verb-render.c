@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "compose/compose.h"
-#include "compose/render/render.h"
+#include "compose/engine-check.h"
 #include "env/dotenv.h"
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
@@ -55,22 +55,14 @@ static int read_env_file(const char *path, char **ret, void *userdata, Error *er
     return full ? file_read(full, ENV_FILE_SIZE_MAX, ret, NULL, err) : -ENOMEM;
 }
 
-static const char *image_as_named(const char *service, void *userdata)
+/* What the box's engine cannot be told is refused here as it is by the box. */
+static int check_engine(const ComposeProject *project, const char *path, Error *err)
 {
-    return compose_service_find(userdata, service)->image;
-}
+    _cleanup_(freep) char *env_path = path_in_root(AGENT_ENV_PATH);
+    _cleanup_(env_freep) EnvFile *env = NULL;
+    bool on_box = env_path && env_load(env_path, &env, NULL) >= 0;
+    int r = engine_check_all(on_box ? env_get(env, "COMPOSE_ENGINE") : NULL, project, err);
 
-/* What podman-compose cannot be told is refused here as it is by the box. */
-static int check_rendering(ComposeProject *project, const char *path, Error *err)
-{
-    const RenderOptions options = { .version = "0", .image = image_as_named, .run_args = true, .userdata = project };
-    _cleanup_(freep) char *text = NULL;
-    int r = compose_render(project, &options, &text, err);
-
-    for (size_t i = 0; r >= 0 && i < project->n_services; i++) {
-        _cleanup_(secret_freep) char *env = NULL;
-        r = compose_render_env(&project->services[i], &env, err);
-    }
     if (r < 0 && !err->file)
         err->file = strdup(path);
     return r;
@@ -107,7 +99,7 @@ static int render(const Secboxctl *ctl, const char *path, char **ret, Error *err
     };
     r = compose_resolve(file, &options, &project, err);
     if (r >= 0)
-        r = check_rendering(project, path, err);
+        r = check_engine(project, path, err);
     if (r < 0)
         return r;
     *ret = compose_print(project);

@@ -30,7 +30,7 @@ ORDINARY = compose(
                                  "command: '100000'\nannotations: {a: b}\nmemswap_limit: 1g\nmem_limit: 512m\n"
                                  "ipc: private\nuserns_mode: host\ndevices: ['/dev/null:/dev/nichts:rw']"),
     more="networks: {front: {internal: true, labels: {n: '1'}}}\nvolumes: {store: {labels: {v: '1'}}}\n")
-POLICY = {"services": {"*": {"allow": ["group_add", "sysctls", "userns_mode", "devices", "annotations"]}}}
+POLICY = {"services": {"*": {"allow": ["group_add", "sysctls", "userns_mode", "devices", "annotations", "network_mode"]}}}
 
 # what differs between any two containers
 OF_ITS_OWN = {
@@ -135,3 +135,35 @@ def test_what_does_not_start_is_told_by_podman_and_undone(box, engine):
     assert result["error"]["id"] == "apply.not-started"
     assert "/no/such/program" in result["error"]["message"]
     assert box.ids() == before and box.running() == {"app"}
+
+
+SLEEPS = "entrypoint: [/bin/busybox, sleep]\ncommand: '100000'\n"
+ONLY_LIBPOD = compose(
+    service("host", more=QUICK + SLEEPS + "network_mode: host\nports: ['18390:80']"),
+    service("alone", more=QUICK + "network_mode: none"),
+    service("owner", more=QUICK + "networks: {front: {aliases: [a], ipv4_address: 10.91.7.9}, default: {aliases: [b]}}"),
+    service("guest", more=QUICK + SLEEPS + "network_mode: 'service:owner'\nenvironment: {LINES: \"one\\ntwo\"}"),
+    more="networks: {front: {ipam: {config: [{subnet: 10.91.7.0/24, ip_range: 10.91.7.128/25}]}}}\n")
+
+
+def test_what_podman_compose_has_no_words_for(box, lab):
+    set_engine(box, "podman-compose")
+    assert box.plan(ONLY_LIBPOD)["error"]["id"] == "render.unsupported"
+    set_engine(box, "auto")
+    push(box, ONLY_LIBPOD)
+    made = box.containers()
+    assert made["host"]["HostConfig"]["NetworkMode"] == "host" and made["alone"]["HostConfig"]["NetworkMode"] == "none"
+    networks = made["owner"]["NetworkSettings"]["Networks"]
+    assert networks["secbox_front"]["IPAddress"] == "10.91.7.9"
+    assert {"a", "owner"} <= set(networks["secbox_front"]["Aliases"]) and "a" not in networks["secbox_default"]["Aliases"]
+    assert made["guest"]["HostConfig"]["NetworkMode"] == "container:" + made["owner"]["Id"]
+    assert "LINES=one\ntwo" in made["guest"]["Config"]["Env"]
+    p = lab.compose(box.path("var/lib/tucomunidad/compose/secbox"), "-p", "secbox", "restart", "-t", "1", "alone")
+    assert p.code == 0, p
+    push(box, ONLY_LIBPOD.replace("aliases: [a]", "aliases: [c]"))
+    again = box.ids()
+    assert again["host"] == made["host"]["Id"] and again["guest"] != made["guest"]["Id"], "its network went with its owner"
+    broken = ONLY_LIBPOD.replace("services:\n", "services:\n" + service("bad", "crash:1", QUICK + "depends_on: [guest]"))
+    push(box, broken.replace("aliases: [a]", "aliases: [d]"), "rolled-back")
+    assert box.ids() == again and box.running() == {"host", "alone", "owner", "guest"}
+    assert len(lab.containers()) == 4, "nothing is left over"

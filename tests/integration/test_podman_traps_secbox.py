@@ -71,7 +71,7 @@ REFUSED = [
     (9, web("${A.B}"), "interpolate.syntax"),
     (9, web("${1}"), "interpolate.syntax"),
     (10, web("pa$word"), "interpolate.unset"),
-    (21, compose(service("web", more="network_mode: host")), "compose.network-mode"),
+    (21, compose(service("web", more="network_mode: host")), "render.unsupported"),
     (22, compose(service("web", more="networks: [front]")), "compose.missing-network"),
     (23, compose(service("a", more="container_name: same"), service("b", more="container_name: same")),
      "compose.duplicate-container-name"),

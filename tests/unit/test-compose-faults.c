@@ -63,7 +63,7 @@ static void test_many_faults(void **state)
            "  db:\n"
            "    image: y\n"
            "    mem_limit: lots\n"
-           "    networks: {n: {ipv4_address: 10.0.0.2}}\n"
+           "    networks: {n: {mac_address: 1}}\n"
            "    restart: sometimes\n"
            "networks:\n"
            "  n: {external: true, internal: true}\n"
@@ -78,7 +78,7 @@ static void test_many_faults(void **state)
            "9 compose.missing-dependency services.web.front.depends_on[0]\n"
            "10 compose.unsupported-key services.web.front.gpus\n"
            "13 compose.bad-value services.db.mem_limit\n"
-           "14 compose.unsupported-key services.db.networks.n.ipv4_address\n"
+           "14 compose.unsupported-key services.db.networks.n.mac_address\n"
            "15 compose.bad-value services.db.restart\n"
            "17 compose.bad-value networks.n\n"
            "18 compose.unknown-key colour\n",

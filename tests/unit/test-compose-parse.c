@@ -96,8 +96,6 @@ static const struct {
     { "services: {a: {image: x, domainname: a}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
     { "services: {a: {image: x, mac_address: a}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
     { "services: {a: {image: x, runtime: crun}}\n", "compose.unsupported-key", 1, NULL, "ignores it; remove it" },
-    { "services: {a: {image: x, networks: {n: {ipv4_address: 10.0.0.9}}}}\n", "compose.unsupported-key", 1, NULL,
-      "ignores it; remove it" },
     { "services: {a: {image: x, networks: {n: {mac_address: a}}}}\n", "compose.unsupported-key", 1, NULL,
       "ignores it; remove it" },
     { "services: {a: {image: x, deploy: {resources: {limits: {pids: 9}}}}}\n", "compose.unsupported-key", 1, NULL,

@@ -91,6 +91,9 @@ static void keys_become_members(void **state _unused_)
           "\"unconfined\"" },
         { "\"device_cgroup_rules\":[\"c 188:* rmw\"]", "device_cgroup_rule",
           "[{\"allow\":true,\"type\":\"c\",\"access\":\"rmw\",\"major\":188}]" },
+        { "\"networks\":{\"front\":{\"ipv4_address\":\"10.1.2.3\"}}", "Networks.box_front.static_ips",
+          "[\"10.1.2.3\"]" },
+        { "\"network_mode\":\"service:web\"", "netns", "{\"nsmode\":\"container\",\"value\":\"box_web_1\"}" },
         { "\"pid\":\"host\"", "pidns.nsmode", "\"host\"" },
     };
 

@@ -4,32 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compose/engine-check.h"
 #include "compose/render/render.h"
 #include "compose/render/run-args.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "mgmt-agent/worker/engine/engine.h"
-
-static const char *image_as_named(const char *service, void *userdata)
-{
-    const ComposeService *s = userdata;
-
-    return str_equal(s->name, service) ? s->image : NULL;
-}
-
-static int can(const ComposeProject *p, const ComposeService *s, Error *err)
-{
-    const char *only[] = { s->name, NULL };
-    const RenderOptions options = {
-        .services = only, .version = "0", .image = image_as_named, .run_args = true, .userdata = (void *) s
-    };
-    _cleanup_(secret_freep) char *env = NULL;
-    _cleanup_(freep) char *text = NULL;
-    int r = compose_render(p, &options, &text, err);
-
-    return r < 0 ? r : compose_render_env(s, &env, err);
-}
 
 static char *path_of(const EngineContext *w, const char *service, const char *suffix)
 {
@@ -145,4 +126,4 @@ static int start(const EngineContext *w, EngineJob *jobs, size_t n, bool first, 
     return r;
 }
 
-const Engine engine_podman_compose = { .name = "podman-compose", .can = can, .stage = stage, .start = start };
+const Engine engine_podman_compose = { .name = ENGINE_PODMAN_COMPOSE, .stage = stage, .start = start };

@@ -4,18 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "compose/engine-check.h"
 #include "lib/base/strv.h"
-
-int engine_check(const char *setting, const ComposeProject *p, const ComposeService *s, Error *err)
-{
-    const char *name = setting ? setting : ENGINE_DEFAULT;
-
-    if (str_equal(name, engine_podman_compose.name))
-        return engine_podman_compose.can(p, s, err);
-    if (str_equal(name, ENGINE_AUTO) && engine_podman_compose.can(p, s, NULL) == 0)
-        return 0;
-    return engine_libpod.can(p, s, err);
-}
 
 const Engine *engine_for(const char *setting, const Driver *driver, const ComposeProject *p, const ComposeService *s,
                          char **ret_why)
@@ -25,11 +15,11 @@ const Engine *engine_for(const char *setting, const Driver *driver, const Compos
     int r;
 
     *ret_why = NULL;
-    if (str_equal(name, engine_podman_compose.name))
+    if (str_equal(name, ENGINE_PODMAN_COMPOSE))
         return &engine_podman_compose;
     if (!str_equal(name, ENGINE_AUTO))
         return &engine_libpod;
-    r = engine_podman_compose.can(p, s, &reason);
+    r = engine_check_podman_compose(p, s, &reason);
     if (r < 0) {
         *ret_why = strdup(error_message(&reason, r));
         return &engine_libpod;

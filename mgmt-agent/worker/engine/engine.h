@@ -30,8 +30,6 @@ typedef struct EngineJob {
 
 typedef struct Engine {
     const char *name; /* as COMPOSE_ENGINE has it */
-    /* Whether it can make this service: 0, else an error that names the key. Pure. */
-    int (*can)(const ComposeProject *p, const ComposeService *s, Error *err);
     /* What can be done before anything is stopped. */
     int (*stage)(const EngineContext *w, const ComposeService *s, Error *err);
     /* Makes and starts containers of services that do not depend on each other. When it returns 0, podman has started each of
@@ -41,13 +39,6 @@ typedef struct Engine {
 
 extern const Engine engine_podman_compose, engine_libpod;
 
-/* What is used where COMPOSE_ENGINE says nothing. */
-#define ENGINE_DEFAULT "podman-compose"
-#define ENGINE_AUTO "auto"
-
 /* The engine for a service. `setting` is COMPOSE_ENGINE or NULL. *ret_why, when "auto" has chosen: a new sentence; else NULL. */
 const Engine *engine_for(const char *setting, const Driver *driver, const ComposeProject *p, const ComposeService *s,
                          char **ret_why);
-
-/* Whether there is an engine for a service, under that setting: 0, else the error of the one that can the most. Pure. */
-int engine_check(const char *setting, const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;

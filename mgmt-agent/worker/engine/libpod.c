@@ -2,19 +2,12 @@
 /* Podman's REST API: no process, no file, and podman's own reason when something fails. */
 #include <errno.h>
 
+#include "compose/engine-check.h"
 #include "compose/spec/spec.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "mgmt-agent/worker/engine/engine.h"
 #include "mgmt-agent/worker/podman/podman-create.h"
-
-static int can(const ComposeProject *p, const ComposeService *s, Error *err)
-{
-    const SpecOptions options = { .image = "any", .version = "0", .folder = "/" };
-    _cleanup_(cJSON_Deletep) cJSON *spec = NULL;
-
-    return compose_spec(p, s, &options, &spec, err);
-}
 
 static int stage(const EngineContext *w _unused_, const ComposeService *s _unused_, Error *err _unused_)
 {
@@ -78,4 +71,4 @@ static int start(const EngineContext *w, EngineJob *jobs, size_t n, bool first _
     return 0;
 }
 
-const Engine engine_libpod = { .name = "libpod", .can = can, .stage = stage, .start = start };
+const Engine engine_libpod = { .name = ENGINE_LIBPOD, .stage = stage, .start = start };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The compose file for people: what runs, in a folder named like the project, so that podman-compose typed there means the
- * box's own containers. Images have their names and not ids, so that `podman-compose pull` means something. It is written when
+ * box's own containers. What podman-compose cannot be told stands there no more. Images have their names and not ids, so that `podman-compose pull` means something. It is written when
  * a change is proved and takes effect when that is committed. */
 
 #include "mgmt-agent/worker/phases/by-hand-file.h"
@@ -13,6 +13,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/report.h"
 
@@ -65,7 +66,20 @@ static int write_env(const Deploy *d, const char *folder, const ComposeService *
 {
     _cleanup_(secret_freep) char *text = NULL;
     _cleanup_(freep) char *name = str_format("%s.env", s->name);
-    int r = name ? compose_render_env(s, &text, err) : -ENOMEM;
+    const cJSON *variable;
+    ComposeService plain = *s;
+    int r = 0;
+
+    /* an env file holds one line a variable */
+    plain.environment = cJSON_CreateObject();
+    if (!name || !plain.environment)
+        r = -ENOMEM;
+    cJSON_ArrayForEach(variable, s->environment) {
+        if (r == 0 && !strpbrk(variable->valuestring, "\n\r"))
+            r = json_add_string(plain.environment, variable->string, variable->valuestring);
+    }
+    r = r < 0 ? r : compose_render_env(&plain, &text, err);
+    cJSON_Delete(plain.environment);
 
     return r < 0 ? r : write_file(d, folder, name, text, err);
 }
@@ -75,9 +89,12 @@ static int write_all(Deploy *d, const char *folder, Error *err)
     _cleanup_(freep) char *base = path_in_root(BY_HAND_DIR);
     _cleanup_(freep) char *text = NULL;
     ByHand b = { .deploy = d };
-    RenderOptions options = {
-        .version = d->report.version, .image = image_of, .env_file = env_file_of, .bind = bind_of, .userdata = &b
-    };
+    RenderOptions options = { .version = d->report.version,
+                              .image = image_of,
+                              .env_file = env_file_of,
+                              .bind = bind_of,
+                              .partly = true,
+                              .userdata = &b };
     int r = base ? dir_make(base, 0755, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
 
     if (r == 0)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "compose/engine-check.h"
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
@@ -15,7 +16,6 @@
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "mgmt-agent/state/snapshot-store.h"
-#include "mgmt-agent/worker/engine/engine.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/service-env-file.h"
 
@@ -290,11 +290,8 @@ int deploy_env_sanity(Deploy *d, Error *err)
 static int check_engine(Deploy *d, Error *err)
 {
     const char *setting = d->box.agent_env ? env_get(d->box.agent_env, "COMPOSE_ENGINE") : NULL;
-    int r = 0;
 
-    for (size_t i = 0; r >= 0 && i < d->target.project->n_services; i++)
-        r = engine_check(setting, d->target.project, &d->target.project->services[i], err);
-    return r;
+    return engine_check_all(setting, d->target.project, err);
 }
 
 int deploy_render(Deploy *d, Error *err)

@@ -76,7 +76,8 @@ static int keep_of_snapshots(Deploy *d, char ***keep)
 
 static void remove_backups(Deploy *d)
 {
-    for (size_t i = 0; i < d->journal.n_steps; i++) {
+    /* from the last: podman keeps a container in whose network another one lives, and that one came later */
+    for (size_t i = d->journal.n_steps; i-- > 0;) {
         const JournalStep *s = &d->journal.steps[i];
         _cleanup_(error_done) Error err = {};
 
@@ -183,7 +184,7 @@ static int remove_new(Deploy *d, Error *err)
     /* one that does not stop is ended by its removal */
     if (n > 0 && podman_stop_all(d->box.podman, stops, n, &slow) < 0)
         report_progress(&d->report, "info", NULL, "stopping the new containers: %s", error_message(&slow, -EIO));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = n; i-- > 0;) {
         _cleanup_(error_done) Error reason = {};
 
         note_failure(d, steps[i], &reason, podman_remove(d->box.podman, stops[i].id, &reason), &first, err);

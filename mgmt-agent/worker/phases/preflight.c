@@ -101,6 +101,35 @@ void deploy_load_current(Deploy *d)
                         error_message(&reason, r));
 }
 
+/* The names, and the services that live in the network of one of them: it goes with its container. A new strv in *ret. */
+static int with_guests(const ComposeProject *p, char *const *names, char ***ret)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && names && names[i]; i++)
+        r = strv_add(ret, names[i]);
+    for (size_t i = 0; r == 0 && i < p->n_services; i++) {
+        const char *mode = json_string(p->services[i].config, "network_mode");
+        bool shares = mode && str_starts(mode, "service:");
+
+        if (shares && strv_contains(names, mode + strlen("service:")) && !strv_contains(names, p->services[i].name))
+            r = strv_add(ret, p->services[i].name);
+    }
+    return r;
+}
+
+static int limit_plan(Deploy *d, Error *err)
+{
+    _cleanup_(strv_freep) char **only = NULL, **again = NULL;
+    int r = with_guests(d->target.project, d->order.only, &only);
+
+    if (r == 0)
+        r = with_guests(d->target.project, d->order.again, &again);
+    if (r == 0)
+        r = plan_limit(d->plan, only, again);
+    return r < 0 ? error_set(err, ENOMEM, "plan.failed", "no memory") : 0;
+}
+
 int deploy_make_plan(Deploy *d, Error *err)
 {
     int r;
@@ -120,9 +149,7 @@ int deploy_make_plan(Deploy *d, Error *err)
     plan_free(d->plan);
     d->plan = NULL;
     r = compose_plan(d->target.project, d->before.project, d->before.observed, d->before.n_observed, &d->plan, err);
-    if (r == 0 && d->order.only && plan_limit(d->plan, d->order.only, d->order.again) < 0)
-        r = error_set(err, ENOMEM, "plan.failed", "no memory");
-    return r;
+    return r == 0 && d->order.only ? limit_plan(d, err) : r;
 }
 
 static int check_disk(Deploy *d, Error *err)

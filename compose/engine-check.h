@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Which of the box's two engines can make a service's container. Pure; mgmt-agent/worker/engine/ are the engines. */
+#pragma once
+
+#include "compose/model/project.h"
+
+/* As COMPOSE_ENGINE has them. */
+#define ENGINE_AUTO "auto"
+#define ENGINE_LIBPOD "libpod"
+#define ENGINE_PODMAN_COMPOSE "podman-compose"
+/* What is used where it says nothing. */
+#define ENGINE_DEFAULT ENGINE_PODMAN_COMPOSE
+
+/* 0, else the error that names the key: those of compose_render(), compose_render_env() and compose_spec(). */
+int engine_check_podman_compose(const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
+int engine_check_libpod(const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
+/* Whether an engine can, under that COMPOSE_ENGINE (NULL: unset). With "auto" the error is podman-compose's. */
+int engine_check(const char *setting, const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
+/* The same for all services. */
+int engine_check_all(const char *setting, const ComposeProject *p, Error *err) _must_check_;
