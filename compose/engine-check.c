@@ -39,7 +39,7 @@ static int check_definitions(const ComposeProject *p, const ComposeService *s, E
     return r;
 }
 
-int engine_check_libpod(const ComposeProject *p, const ComposeService *s, Error *err)
+static int check_libpod(const ComposeProject *p, const ComposeService *s, Error *err)
 {
     const SpecOptions options = { .image = "any", .version = "0", .folder = "/" };
     _cleanup_(cJSON_Deletep) cJSON *spec = NULL;
@@ -48,13 +48,13 @@ int engine_check_libpod(const ComposeProject *p, const ComposeService *s, Error 
     return r < 0 ? r : check_definitions(p, s, err);
 }
 
-int engine_check(const char *setting, const ComposeProject *p, const ComposeService *s, Error *err)
+static int check(const char *setting, const ComposeProject *p, const ComposeService *s, Error *err)
 {
     const char *name = setting ? setting : ENGINE_DEFAULT;
 
     if (str_equal(name, ENGINE_LIBPOD))
-        return engine_check_libpod(p, s, err);
-    if (str_equal(name, ENGINE_AUTO) && engine_check_libpod(p, s, NULL) >= 0)
+        return check_libpod(p, s, err);
+    if (str_equal(name, ENGINE_AUTO) && check_libpod(p, s, NULL) >= 0)
         return 0;
     return engine_check_podman_compose(p, s, err);
 }
@@ -64,6 +64,6 @@ int engine_check_all(const char *setting, const ComposeProject *p, Error *err)
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < p->n_services; i++)
-        r = engine_check(setting, p, &p->services[i], err);
+        r = check(setting, p, &p->services[i], err);
     return r;
 }

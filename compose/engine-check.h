@@ -11,10 +11,8 @@
 /* What is used where it says nothing. */
 #define ENGINE_DEFAULT ENGINE_PODMAN_COMPOSE
 
-/* 0, else the error that names the key: those of compose_render(), compose_render_env() and compose_spec(). */
+/* Whether podman-compose can: 0, else the error of compose_render() or compose_render_env(), which names the key. */
 int engine_check_podman_compose(const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
-int engine_check_libpod(const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
-/* Whether an engine can, under that COMPOSE_ENGINE (NULL: unset). With "auto" the error is podman-compose's. */
-int engine_check(const char *setting, const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
-/* The same for all services. */
+/* Whether an engine can make each of the services, under that COMPOSE_ENGINE (NULL: unset). With "auto" the error is
+ * podman-compose's, with "libpod" that of compose_spec(). */
 int engine_check_all(const char *setting, const ComposeProject *p, Error *err) _must_check_;

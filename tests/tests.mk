@@ -68,6 +68,12 @@ data-kills: deps all ## kill secbox DATA_KILLS times while it syncs and sends, a
 	  $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q tests/integration/test_replica_kill.py \
 	  tests/integration/test_data_faults.py
 
+check-engines: deps all ## the system tests of pushes, and compose files on real podman, with containers made by libpod
+	$(Q)BOX_COMPOSE_ENGINE=libpod SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
+	  -m pytest -q tests/integration/test_compose_cases.py tests/integration/test_podman_traps_secbox.py \
+	  tests/system/test_push.py tests/system/test_replace.py tests/system/test_rollback.py tests/system/test_one_shots.py \
+	  tests/system/test_update.py tests/system/test_rootless.py
+
 INSTALL_CYCLES = 6
 install-kills: deps all ## kill the installer at 5 random moments on a bare box, INSTALL_CYCLES times: the next run always finishes
 	$(Q)INSTALL_CYCLES=$(INSTALL_CYCLES) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
@@ -120,4 +126,4 @@ coverage: ## lines and branches that the unit tests run: a page in build/coverag
 
 .PHONY: errors docs-faults tidy coverage
 .PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
-  check-integration-asan check-system soak data-kills install-kills unit-bins fuzz-bins
+  check-integration-asan check-system soak data-kills check-engines install-kills unit-bins fuzz-bins

@@ -23,8 +23,8 @@
  *   logging              {"driver": string, "options": map}, both optional
  *   mem_limit, mem_reservation   BYTES; also from deploy.resources
  *   network_mode         "host", "none" or "service:NAME"; then there are no networks, and with "host" no ports
- *   networks *           object: name of a top-level network → {"aliases": set, "ipv4_address", "ipv6_address"}, only when set; {"default": {}}
- *                        when the file names none
+ *   networks *           object: name of a top-level network → {"aliases": set, "ipv4_address", "ipv6_address"}, each
+ *                        only when set; {"default": {}} when the file names none
  *   ports                array of {"address", "host", "container", "protocol"}, all strings; address "" means all,
  *                        host "" means any free port; ranges are spread, one entry per port, and of
  *                        a range on the host's side alone resolve_ports() has chosen one

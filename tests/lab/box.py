@@ -46,6 +46,8 @@ class Box:
         self.connected = agent_env is not None
         self.agent_env = dict(AGENT_ENV, **(agent_env or {}))
         self.agent_env.setdefault("PODMAN_USER", lab.user)
+        if os.environ.get("BOX_COMPOSE_ENGINE"):
+            self.agent_env.setdefault("COMPOSE_ENGINE", os.environ["BOX_COMPOSE_ENGINE"])
         self.write_env("mgmt-agent.env", self.agent_env)
         self.env = dict(lab.env, SECBOX_ROOT=self.root)
 

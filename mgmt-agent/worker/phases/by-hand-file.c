@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The compose file for people: what runs, in a folder named like the project, so that podman-compose typed there means the
- * box's own containers. What podman-compose cannot be told stands there no more. Images have their names and not ids, so that `podman-compose pull` means something. It is written when
- * a change is proved and takes effect when that is committed. */
+ * box's own containers. Images have their names and not ids, so that `podman-compose pull` means something, and what
+ * podman-compose cannot be told is left out. It is written when a change is proved and takes effect when that is committed. */
 
 #include "mgmt-agent/worker/phases/by-hand-file.h"
 
