@@ -147,6 +147,8 @@ CASES = {
 
 @pytest.mark.parametrize("key,more,identifier", CASES.values(), ids=CASES)
 def test_what_cannot_start_is_found_by_the_plan(box, lab, key, more, identifier):
+    if identifier.startswith("render.") and os.environ.get("BOX_COMPOSE_ENGINE"):
+        pytest.skip("only podman-compose has no words for it")
     push(box, compose(service("app", more="stop_grace_period: 1s")))
     before = box.ids()
     box.write_policy({"services": {"*": {"allow": ["devices", "logging:syslog"]}}})
