@@ -110,9 +110,8 @@ def test_nobody_can_tell_them_apart(box, lab):
     assert by_compose["volume"] == by_libpod["volume"]
 
 
-@pytest.mark.parametrize("engine", ["podman-compose", "libpod"])
-def test_podman_compose_by_hand_means_them(box, lab, engine):
-    set_engine(box, engine)
+def test_podman_compose_by_hand_means_them(box, lab):
+    set_engine(box, "libpod")
     push(box, compose(service("app", more=QUICK + "environment: {KEY: secret-of-app}")))
     folder = box.path("var/lib/tucomunidad/compose/secbox")
     before = box.containers()["app"]
@@ -126,9 +125,8 @@ def test_podman_compose_by_hand_means_them(box, lab, engine):
     assert after["State"]["Status"] == "running"
 
 
-@pytest.mark.parametrize("engine", ["podman-compose", "libpod"])
-def test_what_does_not_start_is_told_by_podman_and_undone(box, engine):
-    set_engine(box, engine)
+def test_what_does_not_start_is_told_by_podman_and_undone(box):
+    set_engine(box, "libpod")
     push(box, compose(service("app", more=QUICK)))
     before = box.ids()
     result = push(box, compose(service("app", more=QUICK + "command: [/no/such/program]\nentrypoint: []")), "rolled-back")
