@@ -40,6 +40,7 @@ static void read_words(Doctor *d)
         { "webhook-networks", &s->webhook_networks },
         { "webhook-tries", &s->webhook_tries },
         { "photo-days", &s->photo_days },
+        { "import-max", &s->import_max },
     };
 
     for (char **w = d->words; w && *w && !d->unknown; w++) {

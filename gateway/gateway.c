@@ -278,6 +278,12 @@ static void on_request(HttpExchange *x, void *userdata)
         router_handle(g->router, x);
 }
 
+static size_t long_body(const HttpExchange *x, void *userdata)
+{
+    const Gateway *g = userdata;
+    return import_body_max(&g->import_api, x);
+}
+
 static void on_bad_proxy(const Error *err, void *userdata)
 {
     Gateway *g = userdata;
@@ -415,6 +421,7 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
         .forwarded_for = o->forwarded_for,
         .max_connections = GATEWAY_CONNECTIONS_MAX,
         .on_bad_proxy = on_bad_proxy,
+        .long_body = long_body,
         .handler = on_request,
         .userdata = g,
     };
@@ -540,7 +547,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         (DevicesApi) { g->conns, g->registry, g->store, o->bootstrap_hours, g->issuer_set ? g->issuer : NULL };
     g->deployments_api = (DeploymentsApi) { g->deployments, g->registry };
     g->community_events = (CommunityEvents) { on_community_changed, g };
-    g->import_api = (ImportApi) { g->imports, &g->community_events };
+    g->import_api = (ImportApi) { .store = g->imports, .events = &g->community_events, .body_max = o->import_bytes };
     g->box_api = (BoxApi) { g->community_sync };
     g->health_api = (HealthApi) { g->health, g->conns };
     g->metrics_api.health = g->health;

@@ -22,6 +22,7 @@ typedef struct GatewayOptions {
     const char *webhook_ca, *webhook_networks; /* as of WebhooksOptions */
     unsigned webhook_tries;
     unsigned photo_days;
+    size_t import_bytes; /* of a file in one request */
 } GatewayOptions;
 
 typedef struct Gateway Gateway;

@@ -20,7 +20,9 @@
 #include "lib/event/daemon.h"
 #include "lib/http/client.h"
 
-#define HOURS_MAX 8784 /* a year */
+#define HOURS_MAX 8784         /* a year */
+#define IMPORT_MAX_DEFAULT 512 /* MiB */
+#define IMPORT_MAX_MAX 4096
 
 static int parse_hours(const char *text, const char *option, unsigned *ret, Error *err)
 {
@@ -95,6 +97,10 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
                          &ret->webhook_tries, err);
     if (r >= 0)
         r = parse_number(s->photo_days, "photo-days", PHOTO_DAYS_DEFAULT, PHOTO_DAYS_MAX, &ret->photo_days, err);
+    unsigned mib = 0;
+    if (r >= 0)
+        r = parse_number(s->import_max, "import-max", IMPORT_MAX_DEFAULT, IMPORT_MAX_MAX, &mib, err);
+    ret->import_bytes = (size_t) mib * 1024 * 1024;
     return r;
 }
 

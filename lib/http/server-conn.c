@@ -12,8 +12,7 @@
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
 #include "lib/http/answer-head.h"
-#include "lib/http/server-conn.h"
-#include "lib/http/parser.h"
+#include "lib/http/server-conn-impl.h"
 
 #define HEAD_TIMEOUT (10 * USEC_PER_SEC)
 #define BODY_TIMEOUT (60 * USEC_PER_SEC)
@@ -25,47 +24,6 @@
 #define INPUT_MAX (2 * PIPELINE_MAX)
 /* Of an answer that is read while it is sent, this much at a time. */
 #define CHUNK ((size_t) 64 * 1024)
-
-typedef enum HttpPhase {
-    HTTP_PROXY, /* a proxy tells for whom it speaks; there is no stream yet */
-    HTTP_IDLE,  /* nothing of a request is there */
-    HTTP_HEAD,
-    HTTP_BODY,
-    HTTP_ANSWERING, /* the handler has it */
-    HTTP_SENDING,   /* the answer waits in the queue */
-    HTTP_READING,   /* the answer is read from its source while it is sent */
-    HTTP_ENDING,
-} HttpPhase;
-
-struct HttpExchange {
-    HttpConn *conn;
-    HttpHead head;
-    HttpBody reader;
-    Buf body;
-    char *path, *peer;
-    const char *query; /* in head.target */
-    void (*gone)(HttpExchange *x, void *userdata);
-    void *gone_userdata;
-    bool head_only; /* HEAD: like GET, but the body stays here */
-};
-
-struct HttpConn {
-    HttpServer *server;
-    HttpConn *prev, *next;
-    Stream *stream;
-    sd_event_source *timer, *proxy;
-    HttpExchange *x;
-    HttpSource source; /* of the rest of the answer */
-    uint64_t to_read;
-    int fd; /* until there is a stream */
-    Buf in;
-    size_t scanned;
-    HttpPhase phase;
-    bool keep_alive;
-    bool used;     /* has had a request */
-    bool greeting; /* the TLS handshake is under way */
-    Lifetime life; /* held while conn_process() runs and will go on by itself */
-};
 
 static void conn_process(HttpConn *c);
 
@@ -125,7 +83,7 @@ static void conn_free(HttpConn *c)
     buf_done(&c->in);
     if (x) {
         x->conn = NULL;
-        if (x->gone && c->phase == HTTP_ANSWERING)
+        if (x->gone && (c->phase == HTTP_ANSWERING || c->phase == HTTP_PIECES))
             x->gone(x, x->gone_userdata);
         exchange_free(x);
     }
@@ -198,6 +156,8 @@ void http_respond(HttpExchange *x, int status, const char *content_type, const c
     if (!c)
         return;
     c->x = NULL;
+    if (c->phase == HTTP_PIECES)
+        c->keep_alive = false; /* the rest of the body is nobody's */
     conn_send(c, status, content_type, body, body ? len : 0, head_only, headers);
     exchange_free(x);
 }
@@ -212,6 +172,8 @@ void http_respond_from(HttpExchange *x, int status, const char *content_type, ui
         return;
     }
     bool head_only = x->head_only;
+    if (c->phase == HTTP_PIECES)
+        c->keep_alive = false;
     c->x = exchange_free(x);
     c->source = *source;
     int r = answer_head_write(&out, status, content_type, len, c->keep_alive, headers);
@@ -253,9 +215,11 @@ static void on_writable(Stream *stream, void *userdata)
     conn_answered(c);
 }
 
-/* What the parser refuses never reaches the handler. */
+/* What the parser refuses never reaches the handler; what it refuses of a body that comes in pieces ends the handler's work. */
 static void conn_refuse(HttpConn *c, int status, const char *id, const char *message)
 {
+    if (c->phase == HTTP_PIECES && c->x->gone)
+        c->x->gone(c->x, c->x->gone_userdata);
     _cleanup_(cJSON_Deletep) cJSON *answer = cJSON_CreateObject();
     cJSON *error = answer ? cJSON_AddObjectToObject(answer, "error") : NULL;
     _cleanup_(freep) char *text = NULL;
@@ -269,7 +233,9 @@ static void conn_refuse(HttpConn *c, int status, const char *id, const char *mes
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     HttpConn *c = userdata;
-    if (c->phase == HTTP_HEAD || c->phase == HTTP_BODY)
+    if (c->phase == HTTP_PIECES && c->goes_on)
+        conn_process(c);
+    else if (c->phase == HTTP_HEAD || c->phase == HTTP_BODY || c->phase == HTTP_PIECES)
         conn_refuse(c, 408, "http.timeout", "the request did not arrive in time");
     else if (c->phase == HTTP_IDLE && c->in.len > 0)
         conn_process(c);
@@ -328,18 +294,34 @@ static int exchange_new(HttpConn *c, size_t head_len, int *ret_status, Error *er
         *ret_status = 501;
         return error_set(err, ENOSYS, "http.method", "the method %s is not known here", x->head.method);
     }
-    if (x->head.content_length > HTTP_BODY_MAX) {
-        *ret_status = 413;
-        return error_set(err, EMSGSIZE, "http.too-large", "the body is longer than %d bytes", HTTP_BODY_MAX);
-    }
     if (split_target(x) < 0) {
         *ret_status = 400;
         return error_set(err, EBADMSG, "http.bad-request", "the path has a broken %%XX");
     }
+    if (c->server->long_body && (x->head.chunked || x->head.content_length > HTTP_BODY_MAX))
+        x->pieces_max = c->server->long_body(x, c->server->userdata);
+    if (x->pieces_max > 0 && x->head.content_length > x->pieces_max) {
+        *ret_status = 413;
+        return error_set(err, EMSGSIZE, "http.too-large", "the body is longer than %zu bytes", x->pieces_max);
+    }
+    if (x->pieces_max == 0 && x->head.content_length > HTTP_BODY_MAX) {
+        *ret_status = 413;
+        return error_set(err, EMSGSIZE, "http.too-large", "the body is longer than %d bytes", HTTP_BODY_MAX);
+    }
+    if (x->pieces_max > 0)
+        x->body.max = x->pieces_max;
     find_peer(x);
     x->head_only = str_equal(x->head.method, "HEAD");
     http_body_init(&x->reader, &x->head, &x->body);
     return 0;
+}
+
+static void say_continue(HttpConn *c)
+{
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (c->x->head.expects_continue && c->in.len == 0 && (c->x->head.chunked || c->x->head.content_length > 0) &&
+        stream_send(c->stream, go_on, sizeof go_on - 1) < 0)
+        c->keep_alive = false;
 }
 
 /* 1: the head is whole and good. 0: wait, or it was refused. */
@@ -364,10 +346,8 @@ static int take_head(HttpConn *c)
     c->keep_alive = c->x->head.keep_alive;
     c->phase = HTTP_BODY;
     conn_deadline(c, BODY_TIMEOUT);
-    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    if (c->x->head.expects_continue && c->in.len == 0 && (c->x->head.chunked || c->x->head.content_length > 0) &&
-        stream_send(c->stream, go_on, sizeof go_on - 1) < 0)
-        c->keep_alive = false;
+    if (c->x->pieces_max == 0)
+        say_continue(c);
     return 1;
 }
 
@@ -385,15 +365,69 @@ static int take_body(HttpConn *c)
     return r;
 }
 
+/* Hands out what has come, or that it was all. */
+static void hand_out(HttpConn *c)
+{
+    HttpExchange *x = c->x;
+    if (x->body.len == 0 && x->whole) {
+        c->phase = HTTP_ANSWERING;
+        timer_disarm(c->timer);
+        x->on_body(x, "", 0, x->body_userdata);
+    } else if (x->body.len > 0) {
+        _cleanup_(buf_done) Buf piece = x->body; /* x may be gone when the call returns */
+        x->body = BUF_INIT(piece.max);
+        x->on_body(x, piece.data, piece.len, x->body_userdata);
+    }
+}
+
+/* One round of a body that comes in pieces. Whether to go on. */
+static bool take_piece(HttpConn *c)
+{
+    _cleanup_(error_done) Error err = {};
+    HttpExchange *x = c->x;
+    size_t used = 0;
+    c->goes_on = false;
+    if (!x->on_body || x->paused)
+        return false;
+    int r = x->whole ? 1 : http_body_feed(&x->reader, c->in.data ? c->in.data : "", c->in.len, &used, &err);
+    buf_consume(&c->in, used);
+    x->whole = r == 1;
+    x->pieces += x->body.len;
+    if (r >= 0 && x->pieces > x->pieces_max)
+        r = error_set(&err, EMSGSIZE, "http.too-large", "the body is longer than %zu bytes", x->pieces_max);
+    if (r < 0) {
+        conn_refuse(c, r == -EMSGSIZE ? 413 : r == -ENOMEM ? 500 : 400, error_id(&err), error_message(&err, r));
+        return false;
+    }
+    bool something = x->body.len > 0 || x->whole;
+    conn_deadline(c, BODY_TIMEOUT);
+    hand_out(c);
+    return something && !c->life.ended && (c->phase == HTTP_PIECES || c->phase == HTTP_IDLE);
+}
+
+/* The handler has only the head, and nothing more is read until it wants the body. */
+static bool begin_pieces(HttpConn *c)
+{
+    c->phase = HTTP_PIECES;
+    timer_disarm(c->timer);
+    stream_pause(c->stream, true);
+    c->server->handler(c->x, c->server->userdata);
+    return !c->life.ended && (c->phase == HTTP_PIECES || c->phase == HTTP_IDLE);
+}
+
 /* The next whole request goes to the handler. Whether to go on. */
 static bool process_one(HttpConn *c)
 {
+    if (c->phase == HTTP_PIECES)
+        return take_piece(c);
     if (c->phase == HTTP_IDLE && c->in.len > 0) {
         c->phase = HTTP_HEAD;
         conn_deadline(c, HEAD_TIMEOUT);
     }
     if (c->phase == HTTP_HEAD && take_head(c) == 0)
         return false;
+    if (c->phase == HTTP_BODY && c->x->pieces_max > 0)
+        return begin_pieces(c);
     if (c->phase != HTTP_BODY || take_body(c) == 0)
         return false;
     c->phase = HTTP_ANSWERING;
@@ -544,46 +578,42 @@ void http_conn_free_all(HttpServer *s)
         conn_free(s->conns);
 }
 
-const char *http_method(const HttpExchange *x)
+bool http_body_is_coming(const HttpExchange *x)
 {
-    return x->head_only ? "GET" : x->head.method;
+    return x->pieces_max > 0 && !x->whole;
 }
 
-const char *http_path(const HttpExchange *x)
+/* The next round comes from the loop: a callback may not be called from inside of what it calls. */
+static void pieces_go_on(HttpExchange *x)
 {
-    return x->path;
-}
-
-const char *http_header(const HttpExchange *x, const char *name)
-{
-    return http_head_get(&x->head, name);
-}
-
-const char *http_body(const HttpExchange *x, size_t *ret_len)
-{
-    if (ret_len)
-        *ret_len = x->body.len;
-    return x->body.data ? x->body.data : "";
-}
-
-const char *http_peer(const HttpExchange *x)
-{
-    return x->peer ? x->peer : x->conn ? stream_peer(x->conn->stream) : "";
-}
-
-char *http_query(const HttpExchange *x, const char *name)
-{
-    for (const char *p = x->query; p && *p;) {
-        size_t len = strcspn(p, "&"), key_len = strcspn(p, "=&");
-        _cleanup_(freep) char *key = NULL;
-        char *value = NULL;
-        if (http_percent_decode(p, key_len, true, &key) >= 0 && str_equal(key, name)) {
-            size_t skip = key_len < len ? key_len + 1 : len;
-            return http_percent_decode(p + skip, len - skip, true, &value) >= 0 ? value : NULL;
-        }
-        p += len + (p[len] == '&');
+    HttpConn *c = x->conn;
+    if (!c || c->phase != HTTP_PIECES || !x->on_body)
+        return;
+    stream_pause(c->stream, x->paused);
+    if (x->paused) {
+        c->goes_on = false;
+        timer_disarm(c->timer);
+    } else if (c->life.holds == 0) {
+        c->goes_on = true;
+        conn_deadline(c, 0);
     }
-    return NULL;
+}
+
+void http_body_receive(HttpExchange *x, http_body_t on_body, void *userdata)
+{
+    x->on_body = on_body;
+    x->body_userdata = userdata;
+    if (x->conn)
+        say_continue(x->conn);
+    pieces_go_on(x);
+}
+
+void http_body_pause(HttpExchange *x, bool paused)
+{
+    if (x->paused == paused)
+        return;
+    x->paused = paused;
+    pieces_go_on(x);
 }
 
 void http_on_gone(HttpExchange *x, void (*gone)(HttpExchange *x, void *userdata), void *userdata)

@@ -16,6 +16,7 @@ struct HttpServer {
     HttpConn *conns;    /* newest first */
     Tls *tls;
     ProxyList *proxy_protocol, *forwarded_for;
+    size_t (*long_body)(const HttpExchange *x, void *userdata);
     http_handler_t handler;
     void (*on_bad_proxy)(const Error *err, void *userdata);
     void *userdata;

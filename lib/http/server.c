@@ -167,6 +167,7 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
     s->event = sd_event_ref(event);
     s->fd = s->reserve_fd = -1;
     s->handler = options->handler;
+    s->long_body = options->long_body;
     s->on_bad_proxy = options->on_bad_proxy;
     s->userdata = options->userdata;
     s->max_conns = options->max_connections ? options->max_connections : CONNECTIONS_DEFAULT;

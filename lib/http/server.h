@@ -35,6 +35,9 @@ typedef struct HttpServerOptions {
     const char *forwarded_for;  /* X-Forwarded-For of their requests */
     /* A connection from such a proxy had no PROXY header, or a broken one, and was closed; may be NULL. */
     void (*on_bad_proxy)(const Error *err, void *userdata);
+    /* How long the body of a request may be whose handler takes it piece by piece; 0: it is one like the others, of at most
+     * HTTP_BODY_MAX. Asked where that would be too short or a length is not told; may be NULL. */
+    size_t (*long_body)(const HttpExchange *x, void *userdata);
     http_handler_t handler;
     void *userdata;
 } HttpServerOptions;
@@ -57,6 +60,16 @@ const char *http_body(const HttpExchange *x, size_t *ret_len);    /* NUL-termina
 const char *http_peer(const HttpExchange *x);
 /* Decoded query parameter: a new string, or NULL when absent. */
 char *http_query(const HttpExchange *x, const char *name);
+
+/* Whether the handler was called before the body is there. It has to call http_body_receive(), now or later, or to answer; an
+ * answer before the body's end also ends the connection. */
+bool http_body_is_coming(const HttpExchange *x);
+/* From now on on_body is called with each piece, never from inside this call, and once with a len of 0 when that was all. What is
+ * wrong with the body is answered by the server, and told by http_on_gone(). */
+typedef void (*http_body_t)(HttpExchange *x, const char *data, size_t len, void *userdata);
+void http_body_receive(HttpExchange *x, http_body_t on_body, void *userdata);
+/* Nothing is read from the peer, and on_body is not called, while it is paused. */
+void http_body_pause(HttpExchange *x, bool paused);
 
 /* Told once if the peer goes away before the answer; the exchange is freed after it. */
 void http_on_gone(HttpExchange *x, void (*gone)(HttpExchange *x, void *userdata), void *userdata);
