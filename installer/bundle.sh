@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Packs BUILD/repo into one file, BUILD/secbox-bundle-VERSION.tar: the same bytes for the same folder.
-#   installer/bundle.sh BUILD VERSION
+# Packs FOLDER/repo into one file, FOLDER/secbox-bundle-VERSION.tar: the same bytes for the same folder.
+#   installer/bundle.sh FOLDER VERSION
 set -eu
 
 number=$2

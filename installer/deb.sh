@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Builds the Debian packages of this tree: all but what git ignores, as it lies here.
-#   installer/deb.sh BUILD VERSION       the packages are in BUILD/deb
+#   installer/deb.sh FOLDER VERSION       the packages are in FOLDER/deb
 # DEB_VERSION: another version. DEB_ARCH: for another architecture. SECBOX_TREE and SECBOX_WORDS: see installer/debian/rules.
 set -eu
 umask 022

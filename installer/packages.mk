@@ -3,13 +3,15 @@
 
 # PREBUILT=1 packs the programs as they lie in BUILD; else all is built from scratch in a copy of the tree, where
 # the same commit gives the same bytes. DEB_VERSION: another version. ARCH: another architecture, see docs/packages.md.
+# PACKED: the folder in which deb/ and repo/ are made.
 PREBUILT =
+PACKED = $(BUILD)
 ARCH =
 DEB_VERSION =
 deb: $(if $(PREBUILT),all) ## the Debian packages, into build/deb; ARCH=arm64 for another architecture
-	$(Q)mkdir -p $(BUILD)
+	$(Q)mkdir -p $(PACKED)
 	$(Q)$(if $(PREBUILT),SECBOX_TREE='$(CURDIR)' SECBOX_WORDS='$(MAKEOVERRIDES)') DEB_VERSION='$(DEB_VERSION)' DEB_ARCH='$(ARCH)' \
-	  installer/deb.sh $(BUILD) $(VERSION)
+	  installer/deb.sh $(PACKED) $(VERSION)
 
 # A signed apt repository of what is in build/deb. REPO_KEY: the key, by its id in gpg's keyring; without one a key for tests is
 # made. CHANNEL: what the suite is called. CLOUD: the address that the installer is told; without one the gateway fills it in.
@@ -17,9 +19,10 @@ REPO_KEY =
 CHANNEL = stable
 CLOUD =
 repo: $(BUILD)/get-secbox.sh ## build/repo: a signed apt repository of the packages in build/deb, its key, the installer, the images
-	$(Q)REPO_KEY='$(REPO_KEY)' CHANNEL='$(CHANNEL)' CLOUD='$(CLOUD)' PODMAN='$(PODMAN)' installer/repo.sh $(BUILD) $(VERSION)
+	$(Q)REPO_KEY='$(REPO_KEY)' CHANNEL='$(CHANNEL)' CLOUD='$(CLOUD)' PODMAN='$(PODMAN)' INSTALLER='$(BUILD)/get-secbox.sh' \
+	  installer/repo.sh $(PACKED) $(VERSION)
 
 bundle: repo ## build/secbox-bundle-VERSION.tar: all of build/repo, for boxes without internet
-	$(Q)installer/bundle.sh $(BUILD) $(VERSION)
+	$(Q)installer/bundle.sh $(PACKED) $(VERSION)
 
 .PHONY: deb repo bundle

@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Makes BUILD/repo of BUILD/deb: an apt repository, signed, with all that a box needs of us beside it. Any web server can serve it.
-#   installer/repo.sh BUILD VERSION
-# REPO_KEY: the signing key, by its id in gpg's keyring (GNUPGHOME); without one a key for tests is made, and kept in BUILD.
+# Makes FOLDER/repo of FOLDER/deb: an apt repository, signed, with all that a box needs of us beside it.
+# Any web server can serve it.
+#   installer/repo.sh FOLDER VERSION
+# REPO_KEY: the signing key, by its id in gpg's keyring (GNUPGHOME); without one a key for tests is made, and kept in FOLDER.
 # CHANNEL: the suite (stable). CLOUD: the address that the installer is told. PODMAN: where the images are.
+# INSTALLER: its script.
 set -eu
 umask 022
 export LC_ALL=C.UTF-8
@@ -107,7 +109,7 @@ CLOUD=${CLOUD:-} awk -v keyfile="$new/secbox-archive-keyring.asc" '
         return at ? substr(text, 1, at - 1) value put(substr(text, at + length(word)), word, value) : text
     }
     { text = put($0, "@KEY@", key); if (cloud != "") text = put(text, "@CLOUD@", cloud); print text }
-' "$build/get-secbox.sh" >"$new/secbox"
+' "$INSTALLER" >"$new/secbox"
 chmod 755 "$new/secbox"
 for image in secbox postgres relay-client; do
     for tag in $($podman images --format '{{.Repository}}:{{.Tag}}' 2>/dev/null | grep "^localhost/$image:" | sort); do

@@ -79,6 +79,11 @@ install-kills: deps all ## kill the installer at 5 random moments on a bare box,
 	$(Q)INSTALL_CYCLES=$(INSTALL_CYCLES) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/system/test_installer_box.py -k 'dry_run or killed'
 
+# Builds the packages twice from scratch, in two clones of the last commit.
+packages-twice: deps ## build the packages of the last commit twice: they must be the same to the byte
+	$(Q)$(TEST_PYTHON) -m pytest -q tests/packages
+.PHONY: packages-twice
+
 # Only built; tests/run.py runs them.
 unit-bins: $(UNIT_BINS)
 

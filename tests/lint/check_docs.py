@@ -8,7 +8,7 @@ import sys
 from source import ROOT, files, includes, lines, of_kind, text
 
 
-def _make_targets():
+def make_targets():
     targets = set()
     for path in of_kind("Makefile", ".mk"):
         for m in re.finditer(r"^([\w.$() /-]+?)\s*:(?!=)", text(path), re.M):
@@ -21,7 +21,7 @@ def _documents():
 
 
 def make_targets_exist():
-    targets = _make_targets()
+    targets = make_targets()
     for path in _documents():
         for i, line in enumerate(lines(path), 1):
             for m in re.finditer(r"(?:`|^\s*(?:\$ )?)make((?: [\w=./-]+)*)", line):

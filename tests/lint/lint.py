@@ -14,6 +14,7 @@ import check_glossary
 import check_installed
 import check_layers
 import check_names
+import check_workflows
 
 SLOW = {"units_verify", "units_are_tight"}
 
@@ -24,7 +25,8 @@ def main():
     parser.add_argument("--staged", action="store_true")
     arguments = parser.parse_args()
     counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for module in (check_code, check_format, check_layers, check_docs, check_glossary, check_names, check_installed):
+    for module in (check_code, check_format, check_layers, check_docs, check_glossary, check_names, check_installed,
+                   check_workflows):
         for check in module.CHECKS:
             if arguments.named not in check.__name__ or arguments.staged and check.__name__ in SLOW:
                 continue
