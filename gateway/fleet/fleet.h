@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "compose/gather/project-files.h"
 #include "gateway/fleet/gateway-client.h"
 #include "lib/cli/cli.h"
 
@@ -42,6 +43,9 @@ typedef struct Fleet {
     const char *since;            /* --since */
     const char *secret_file;      /* --secret-file */
     const char *tail;             /* --tail */
+    char **files;                 /* --file */
+    char **profiles;              /* --profile */
+    char **env_files;             /* --env-file */
     bool follow;
     bool dry_run;
     bool qr, now;
@@ -79,8 +83,11 @@ int fleet_number(const char *text, const char *option, uint64_t min, uint64_t ma
  * else 1. `reply` may be NULL. */
 int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int r);
 
-/* Reads a compose file and checks it with the box's own code. Policy findings are printed as warnings. New string. */
-int fleet_read_compose(const char *path, char **ret, Error *err) _must_check_;
+/* Gathers a compose file (path: a file, a folder, or NULL; and the options), says which values of env files it uses, and checks it
+ * with the box's own code. Policy findings are printed as warnings. New string. */
+int fleet_read_compose(const Fleet *fleet, const char *path, char **ret, Error *err) _must_check_;
+/* The same without a word or a check, and what errors shall call it (a new string, too). */
+int fleet_gather(const Fleet *fleet, const char *path, Gathered *ret, char **ret_name, Error *err) _must_check_;
 
 /* The bootstrap token in the answer `body`: alone on stdout, so that it can be piped to where it is needed; what happened to the
  * box goes to stderr. With --qr or --qr-png it is the claim document, and a QR code of it. Returns the exit code. */
@@ -111,6 +118,7 @@ int verb_doctor(int argc, char **argv, void *userdata);
 int verb_logs(int argc, char **argv, void *userdata);
 int verb_health(int argc, char **argv, void *userdata);
 int verb_audit(int argc, char **argv, void *userdata);
+int verb_config(int argc, char **argv, void *userdata);
 int verb_check(int argc, char **argv, void *userdata);
 int verb_grants_add(int argc, char **argv, void *userdata);
 int verb_grants_list(int argc, char **argv, void *userdata);

@@ -2,6 +2,7 @@
 /* secbox-fleet: the operators' command line against a gateway. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "compose/faults.h"
 #include "compose/precheck.h"
@@ -19,8 +20,10 @@
 
 #define COMMON_OPTIONS "gateway token-file ca plain-http json"
 #define GRANT_OPTIONS "reason for max idle forwarding break-glass"
+#define FILE_OPTIONS "file profile env-file"
 #define ROLLOUT_OPTIONS                                                                                                \
-    "label wait confirm-deadline reason to compose service groups halt-at soak parallel offline-after timeout"
+    "label wait confirm-deadline reason to compose service groups halt-at soak parallel offline-after "                \
+    "timeout " FILE_OPTIONS
 
 static const CliVerb verbs[] = {
     { "devices add", "ID", 1, 1, "register a box; prints its bootstrap token, once", verb_devices_add,
@@ -34,17 +37,19 @@ static const CliVerb verbs[] = {
     { "devices relabel", "ID K=V…", 2, 1 + LABELS_MAX, "set labels; K= takes one away", verb_devices_relabel, NULL },
     { "devices remove", "ID", 1, 1, "forget a box for good, and end its tunnels and sessions", verb_devices_remove,
       "yes" },
-    { "check", "FILE…", 1, FILES_MAX, "all that any box would say against compose files; asks nobody", verb_check,
-      NULL },
-    { "push", "DEVICE FILE", 2, 2, "push a compose file to a box", verb_push,
-      "wait confirm-deadline reason timeout now" },
+    { "check", "[FILE…]", 0, FILES_MAX, "all that any box would say against compose files; asks nobody", verb_check,
+      FILE_OPTIONS },
+    { "config", "[FILE]", 0, 1, "print the one compose file that files come to; asks nobody", verb_config,
+      FILE_OPTIONS },
+    { "push", "DEVICE [FILE]", 1, 2, "push a compose file to a box", verb_push,
+      "wait confirm-deadline reason timeout now " FILE_OPTIONS },
     { "push-cancel", "DEVICE", 1, 1, "cancel the push that waits for a box that is away", verb_push_cancel, NULL },
     { "template set", "NAME FILE", 2, 2, "what new boxes with these labels get when they first appear",
       verb_template_set, "selector" },
     { "template list", "", 0, 0, "all templates", verb_template_list, NULL },
     { "template show", "NAME", 1, 1, "its compose file", verb_template_show, NULL },
     { "template remove", "NAME", 1, 1, "new boxes get it no more", verb_template_remove, NULL },
-    { "plan", "DEVICE FILE", 2, 2, "what the push would change, service by service", verb_plan, NULL },
+    { "plan", "DEVICE [FILE]", 1, 2, "what the push would change, service by service", verb_plan, FILE_OPTIONS },
     { "rollback", "DEVICE [VERSION]", 1, 2, "back to what a box ran before, or to this version", verb_rollback,
       "wait confirm-deadline reason timeout" },
     { "history", "DEVICE", 1, 1, "a box's pushes and how they ended", verb_history, "limit" },
@@ -155,26 +160,42 @@ static void tell_of_others(const char *text, size_t len, const char *path, Error
     first->message = message;
 }
 
-int fleet_read_compose(const char *path, char **ret, Error *err)
+int fleet_gather(const Fleet *fleet, const char *path, Gathered *ret, char **ret_name, Error *err)
 {
-    _cleanup_(freep) char *text = NULL;
-    _cleanup_(error_done) Error policy = {};
-    size_t len;
+    const ProjectFiles files = {
+        .path = path, .files = fleet->files, .profiles = fleet->profiles, .env_files = fleet->env_files
+    };
+    int r = project_gather(&files, ret, err);
 
-    int r = file_read(path, YAML_SIZE_MAX, &text, &len, err);
     if (r >= 0)
-        r = compose_precheck(text, len, path, &policy, err);
+        *ret_name = project_name(&files, ret);
+    return r < 0 ? r : *ret_name ? 0 : error_from_errno(err, -ENOMEM, "read a compose file");
+}
+
+int fleet_read_compose(const Fleet *fleet, const char *path, char **ret, Error *err)
+{
+    _cleanup_(gathered_done) Gathered gathered = {};
+    _cleanup_(error_done) Error policy = {};
+    _cleanup_(freep) char *name = NULL, *values = NULL;
+
+    int r = fleet_gather(fleet, path, &gathered, &name, err);
+    if (r < 0)
+        return r;
+    values = project_describe_values(&gathered);
+    if (!str_empty(values) && !fleet->json)
+        fprintf(stderr, "%s", values);
+    size_t len = strlen(gathered.text);
+    r = compose_precheck(gathered.text, len, name, &policy, err);
     if (r < 0) {
-        if (text)
-            tell_of_others(text, len, path, err);
+        tell_of_others(gathered.text, len, name, err);
         return r;
     }
     if (policy.id) {
         _cleanup_(freep) char *finding = text_error(&policy, 0);
         fprintf(stderr, "%s\nwarning: the box will refuse this unless its policy.json allows it\n",
-                finding ? finding : path);
+                finding ? finding : name);
     }
-    *ret = TAKE_PTR(text);
+    *ret = TAKE_PTR(gathered.text);
     return 0;
 }
 
@@ -204,6 +225,11 @@ int main(int argc, char **argv)
         { "forwarding", NULL, "with forwarding of ports", .flag = &fleet.forwarding },
         { "break-glass", NULL, "opens the recovery way, even of a healthy box", .flag = &fleet.break_glass },
         { "to", "DIGEST", "the image's new digest, sha256:…", .text = &fleet.to },
+        { "file", "FILE", "or -f: a compose file, over those before it; a folder's own ones without it",
+          .list = &fleet.files, .letter = 'f' },
+        { "profile", "NAME", "with the services of this profile; * is all", .list = &fleet.profiles },
+        { "env-file", "ENV", "defaults for variables that a box does not know (.env beside the file)",
+          .list = &fleet.env_files },
         { "compose", "FILE", "a compose file instead of an image", .text = &fleet.compose },
         { "service", "NAME", "only this service of those that run the image", .text = &fleet.service },
         { "groups", "GROUPS", "who comes first (canary=1,5%,25%,100%)", .text = &fleet.groups },
@@ -248,5 +274,8 @@ int main(int argc, char **argv)
     int exit_code = cli_run(&cli, argc, argv, &fleet);
     api_done(&fleet.api);
     free(fleet.login);
+    strv_free(fleet.files);
+    strv_free(fleet.profiles);
+    strv_free(fleet.env_files);
     return exit_code;
 }

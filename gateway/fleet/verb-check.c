@@ -2,6 +2,7 @@
 /* check: all that any box would say against compose files, without asking one. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "compose/faults.h"
 #include "gateway/fleet/fleet.h"
@@ -67,14 +68,32 @@ static void print_file(const char *path, const ComposeFaults *faults)
         printf("%s: ok%s\n", path, faults->policy.n > 0 ? " where the policy allows it" : "");
 }
 
-static int find(const char *path, ComposeFaults *faults)
+static int find(const Fleet *fleet, const char *path, char **ret_name, ComposeFaults *faults)
 {
+    _cleanup_(gathered_done) Gathered gathered = {};
     _cleanup_(error_done) Error err = {};
-    _cleanup_(freep) char *text = NULL;
-    size_t len = 0;
-    int r = file_read(path, YAML_SIZE_MAX, &text, &len, &err);
+    int r = fleet_gather(fleet, path, &gathered, ret_name, &err);
 
-    return r < 0 ? error_list_take(&faults->refused, &err) : compose_find_faults(text, len, path, faults);
+    if (r >= 0)
+        return compose_find_faults(gathered.text, strlen(gathered.text), *ret_name, faults);
+    *ret_name = strdup(path ? path : ".");
+    return *ret_name ? error_list_take(&faults->refused, &err) : -ENOMEM;
+}
+
+int verb_config(int argc, char **argv, void *userdata)
+{
+    const Fleet *fleet = userdata;
+    _cleanup_(gathered_done) Gathered gathered = {};
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *name = NULL, *values = NULL;
+    int r = fleet_gather(fleet, argc > 0 ? argv[0] : NULL, &gathered, &name, &err);
+
+    if (r < 0)
+        return fleet_fail(fleet, NULL, &err, r);
+    values = project_describe_values(&gathered);
+    if (!str_empty(values))
+        fprintf(stderr, "%s", values);
+    return report_text(TAKE_PTR(gathered.text), EXIT_OK);
 }
 
 int verb_check(int argc, char **argv, void *userdata)
@@ -84,16 +103,17 @@ int verb_check(int argc, char **argv, void *userdata)
     cJSON *files = document ? cJSON_AddArrayToObject(document, "files") : NULL;
     int exit_code = EXIT_OK, r = files ? 0 : -ENOMEM;
 
-    for (int i = 0; r >= 0 && i < argc; i++) {
+    for (int i = 0; r >= 0 && i < (argc > 0 ? argc : 1); i++) {
         _cleanup_(compose_faults_done) ComposeFaults faults = {};
+        _cleanup_(freep) char *name = NULL;
 
-        r = find(argv[i], &faults);
+        r = find(fleet, argc > 0 ? argv[i] : NULL, &name, &faults);
         if (faults.refused.n > 0)
             exit_code = EXIT_FAILED;
         if (r >= 0 && !fleet->json)
-            print_file(argv[i], &faults);
+            print_file(name, &faults);
         if (r >= 0 && fleet->json)
-            r = add_file(files, argv[i], &faults);
+            r = add_file(files, name, &faults);
     }
     if (r < 0)
         return fleet_fail(fleet, NULL, NULL, r);

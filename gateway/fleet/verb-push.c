@@ -232,8 +232,7 @@ int verb_push(int argc, char **argv, void *userdata)
     _cleanup_(error_done) Error err = {};
 
     const Fleet *fleet = userdata;
-    (void) argc;
-    int r = fleet_read_compose(argv[1], &text, &err);
+    int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &text, &err);
     if (r >= 0)
         r = make_request(userdata, "compose", text, &request, &err);
     return r < 0 ? fleet_fail(userdata, NULL, &err, r)

@@ -60,12 +60,13 @@ static int add_what(const Fleet *fleet, const char *image, cJSON *request, Error
 {
     _cleanup_(freep) char *compose = NULL;
 
-    if (!image == !fleet->compose)
-        return error_set(err, EINVAL, "usage", "rollout start takes an image and --to DIGEST, or --compose FILE");
+    if (!image == !(fleet->compose || fleet->files))
+        return error_set(err, EINVAL, "usage",
+                         "rollout start takes an image and --to DIGEST, or --compose FILE, or -f");
     if (!image) {
         if (fleet->to || fleet->service)
             return error_set(err, EINVAL, "usage", "--to and --service belong to an image, not to a compose file");
-        int r = fleet_read_compose(fleet->compose, &compose, err);
+        int r = fleet_read_compose(fleet, fleet->compose, &compose, err);
         return r < 0 ? r : json_add_string(request, "compose", compose);
     }
     if (!fleet->to)

@@ -11,7 +11,7 @@
 #define HISTORY_MAX 200
 #define AUDIT_MAX 1000
 
-int verb_plan(int argc _unused_, char **argv, void *userdata)
+int verb_plan(int argc, char **argv, void *userdata)
 {
     static const FleetView view = { .member = "plan", .timeout = BOX_TIMEOUT, .text = report_plan };
     Fleet *fleet = userdata;
@@ -19,7 +19,7 @@ int verb_plan(int argc _unused_, char **argv, void *userdata)
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
     _cleanup_(error_done) Error err = {};
 
-    int r = fleet_read_compose(argv[1], &text, &err);
+    int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &text, &err);
     if (r >= 0)
         r = request ? json_add_string(request, "compose", text) : -ENOMEM;
     return r < 0 ? fleet_fail(fleet, NULL, &err, r)

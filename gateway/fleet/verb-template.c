@@ -83,7 +83,7 @@ int verb_template_set(int argc _unused_, char **argv, void *userdata)
     if (r >= 0)
         r = fleet_labels(fleet->selector, selector, &err);
     if (r >= 0)
-        r = fleet_read_compose(argv[1], &compose, &err);
+        r = fleet_read_compose(fleet, argv[1], &compose, &err);
     if (r >= 0)
         r = json_add_string(request, "compose", compose);
     return r < 0 ? fleet_fail(fleet, NULL, &err, r) : fleet_show(fleet, "PUT", template_path(argv[0]), request, &view);

@@ -18,8 +18,10 @@
 
 static const CliVerb verbs[] = {
     { "status", "", 0, 0, "what runs, the tunnel, the last push", verb_status, NULL },
-    { "plan", "FILE", 1, 1, "what applying a compose file would change, service by service", verb_plan, "timeout" },
-    { "apply", "FILE", 1, 1, "push a compose file from here, as the cloud would", verb_apply, "timeout" },
+    { "plan", "[FILE]", 0, 1, "what applying a compose file would change, service by service", verb_plan,
+      "timeout file profile" },
+    { "apply", "[FILE]", 0, 1, "push a compose file from here, as the cloud would", verb_apply,
+      "timeout file profile" },
     { "rollback", "[VERSION]", 0, 1, "go back to the push before the current one, or to this one", verb_rollback,
       "timeout" },
     { "history", "", 0, 0, "the last pushes and how they ended", verb_history, "limit" },
@@ -119,6 +121,9 @@ int main(int argc, char **argv)
     const CliOption options[] = {
         { "root", "DIR", "a box whose files are below DIR (also SECBOX_ROOT)", .text = &ctl.root },
         { "socket", "PATH", "mgmt-agent's socket, if it is elsewhere", .text = &ctl.socket },
+        { "file", "FILE", "or -f: a compose file, over those before it; a folder's own ones without it",
+          .list = &ctl.files, .letter = 'f' },
+        { "profile", "NAME", "with the services of this profile; * is all", .list = &ctl.profiles },
         { "env-file", "ENV", "variables from this file, not from secbox.env", .text = &ctl.env_file },
         { "project", "NAME", "the compose project's name", .text = &ctl.project },
         { "limit", "N", "show N entries (20)", .text = &ctl.limit },
@@ -144,5 +149,8 @@ int main(int argc, char **argv)
         .epilog = "Exit status: 0 it worked, 1 it did not, 2 wrong usage, 3 mgmt-agent or secbox could not be asked.",
     };
 
-    return cli_run(&cli, argc, argv, &ctl);
+    int exit_code = cli_run(&cli, argc, argv, &ctl);
+    strv_free(ctl.files);
+    strv_free(ctl.profiles);
+    return exit_code;
 }

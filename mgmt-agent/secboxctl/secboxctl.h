@@ -23,6 +23,8 @@ typedef struct Secboxctl {
     bool show, yes;
     const char *since; /* --since */
     const char *tail;  /* --tail */
+    char **files;      /* --file */
+    char **profiles;   /* --profile */
     bool json, force, unlock, follow;
 } Secboxctl;
 

@@ -2,9 +2,10 @@
 /* plan, apply, rollback: changes asked of the agent, after the checks that need no agent. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "compose/gather/project-files.h"
 #include "compose/precheck.h"
-#include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/cli/progress.h"
@@ -12,19 +13,27 @@
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
-/* The file's text, once the box's own parser has accepted it. */
-static int read_compose(const char *path, char **ret, Error *err)
+/* The text that the files come to, once the box's own parser has accepted it. */
+static int read_compose(const Secboxctl *ctl, const char *path, char **ret, Error *err)
 {
-    _cleanup_(freep) char *text = NULL;
+    const ProjectFiles files = { .path = path, .files = ctl->files, .profiles = ctl->profiles };
+    _cleanup_(gathered_done) Gathered gathered = {};
     _cleanup_(error_done) Error policy = {}; /* the box's policy.json decides, in the agent */
-    size_t len;
+    _cleanup_(freep) char *name = NULL, *values = NULL;
 
-    int r = file_read(path, YAML_SIZE_MAX, &text, &len, err);
-    if (r >= 0)
-        r = compose_precheck(text, len, path, &policy, err);
+    int r = project_gather(&files, &gathered, err);
     if (r < 0)
         return r;
-    *ret = TAKE_PTR(text);
+    name = project_name(&files, &gathered);
+    values = project_describe_values(&gathered);
+    if (!name)
+        return error_from_errno(err, -ENOMEM, "read a compose file");
+    if (!str_empty(values) && !ctl->json)
+        fprintf(stderr, "%s", values);
+    r = compose_precheck(gathered.text, strlen(gathered.text), name, &policy, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(gathered.text);
     return 0;
 }
 
@@ -75,10 +84,9 @@ int verb_apply(int argc, char **argv, void *userdata)
     _cleanup_(freep) char *text = NULL;
     usec_t timeout;
 
-    (void) argc;
     int r = secboxctl_timeout(ctl, &timeout, &err);
     if (r >= 0)
-        r = read_compose(argv[0], &text, &err);
+        r = read_compose(ctl, argc > 0 ? argv[0] : NULL, &text, &err);
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
     if (r >= 0)
@@ -129,10 +137,9 @@ int verb_plan(int argc, char **argv, void *userdata)
     _cleanup_(freep) char *text = NULL;
     usec_t timeout;
 
-    (void) argc;
     int r = secboxctl_timeout(ctl, &timeout, &err);
     if (r >= 0)
-        r = read_compose(argv[0], &text, &err);
+        r = read_compose(ctl, argc > 0 ? argv[0] : NULL, &text, &err);
     if (r >= 0)
         r = request ? json_add_string(request, "compose", text) : -ENOMEM;
     if (r >= 0)

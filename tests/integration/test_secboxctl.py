@@ -644,7 +644,7 @@ def test_doctor_names_services_that_are_not_well(ctl, agent):
     assert "tool" in p.stdout and "stopped by hand" in p.stdout
 
 
-@pytest.mark.parametrize("args", [[], ["nonsense"], ["env"], ["plan"], ["apply", "a", "b"], ["--nonsense"], ["render"],
+@pytest.mark.parametrize("args", [[], ["nonsense"], ["env"], ["plan", "a", "b"], ["apply", "a", "b"], ["--nonsense"], ["render"],
                                   ["history", "--limit", "many"], ["rollback", "--timeout", "0"], ["status", "--json=x"]])
 def test_usage_errors(ctl, args):
     p = ctl.run(*args)

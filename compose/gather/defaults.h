@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Values of a .env file as defaults of the variables in a compose file: what the box has under that name goes before. */
+#pragma once
+
+#include "lib/base/error.h"
+
+typedef struct ValueSource {
+    /* The value of a variable, or NULL. */
+    const char *(*lookup)(const char *name, void *userdata);
+    void *userdata;
+} ValueSource;
+
+/* ${A} becomes ${A-value}, ${A:?m} and ${A:-d} become ${A:-value}, where A has a value; all else stays as it is. A new string.
+ * gather.braces for a value with braces that do not balance, since no default can hold it. */
+int defaults_put_in(const char *text, const ValueSource *context, char **ret, Error *err) _must_check_;

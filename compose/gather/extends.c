@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* What a service extends is written out, and the service put over it. */
+#include <errno.h>
+
+#include "compose/gather/gather-impl.h"
+#include "compose/gather/merge.h"
+#include "compose/gather/tree.h"
+#include "lib/base/strv.h"
+
+static int fail(const char *path, const YamlNode *at, Error *err, const char *id, const char *what, const char *name)
+{
+    return error_set_at(err, EINVAL, id, path, at->key_line ? at->key_line : at->line, NULL, "%s \"%.128s\"", what,
+                        name);
+}
+
+static int resolve(Gathering *g, YamlNode *root, const char *path, YamlNode *service, unsigned depth, Error *err);
+
+/* The service that is extended, whole, with its paths as the extending file would write them; to be freed. */
+static int find_base(Gathering *g, YamlNode *root, const char *path, const YamlNode *extends, unsigned depth,
+                     YamlNode **ret, Error *err)
+{
+    const YamlNode *file = yaml_get(extends, "file"), *name = yaml_get(extends, "service");
+    const char *wanted = extends->type == YAML_SCALAR ? extends->value : name ? name->value : NULL;
+    _cleanup_(yaml_node_freep) YamlNode *other = NULL, *copy = NULL;
+    _cleanup_(freep) char *folder = gather_folder(path), *there = NULL, *beside = NULL;
+    int r = folder ? 0 : -ENOMEM;
+
+    if (str_empty(wanted))
+        return fail(path, extends, err, "gather.extends", "`extends` names no service", "");
+    if (r == 0 && file && file->value) {
+        there = gather_join(folder, file->value);
+        beside = there ? gather_folder(there) : NULL;
+        r = beside ? gather_read(g, there, &other, err) : -ENOMEM;
+    }
+    if (r < 0)
+        return r;
+    YamlNode *base = tree_get(tree_get(other ? other : root, "services"), wanted);
+    if (!base || base->type != YAML_MAPPING)
+        return fail(path, extends, err, "gather.extends", "`extends` names a service that is not there:", wanted);
+    copy = yaml_node_copy(base);
+    r = copy ? resolve(g, other ? other : root, other ? there : path, copy, depth + 1, err) : -ENOMEM;
+    if (r == 0 && other && !str_equal(folder, beside))
+        r = gather_rebase_service(copy, beside);
+    if (r == 0)
+        *ret = TAKE_PTR(copy);
+    return r;
+}
+
+static int resolve(Gathering *g, YamlNode *root, const char *path, YamlNode *service, unsigned depth, Error *err)
+{
+    const YamlNode *extends = yaml_get(service, "extends");
+    _cleanup_(yaml_node_freep) YamlNode *base = NULL;
+
+    if (!extends)
+        return 0;
+    g->changed = true;
+    if (depth > GATHER_DEPTH_MAX)
+        return fail(path, extends, err, "gather.cycle", "services extend each other in a circle:", service->key);
+    /* it stays until then, so that a circle is seen */
+    int r = find_base(g, root, path, extends, depth, &base, err);
+    yaml_node_free(tree_take(service, "extends"));
+    if (r == 0)
+        r = compose_merge(base, service, "services.*");
+    if (r < 0)
+        return r;
+    /* the service itself stays where it is */
+    YamlNode **items = service->items;
+    size_t n = service->n_items;
+    service->items = base->items;
+    service->n_items = base->n_items;
+    base->items = items;
+    base->n_items = n;
+    return 0;
+}
+
+int gather_extends(Gathering *g, YamlNode *root, const char *path, Error *err)
+{
+    YamlNode *services = tree_get(root, "services");
+    int r = 0;
+
+    for (size_t i = 0; services && r == 0 && i < services->n_items; i++)
+        r = resolve(g, root, path, services->items[i], 0, err);
+    return r;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* What the parts of gathering share. Private to this folder. */
+#pragma once
+
+#include "compose/gather/gather.h"
+#include "env/env-file.h"
+#include "lib/data/yaml.h"
+
+/* Values for a file's variables: those of the files around it go before. */
+typedef struct ValueScope {
+    const struct ValueScope *outer;
+    EnvFile *env;
+    char *file; /* it came from */
+} ValueScope;
+
+typedef struct Gathering {
+    const GatherSource *source;
+    Gathered *result;
+    bool changed; /* the result is no more what the one file says */
+    const ValueScope *scope;
+    unsigned depth; /* of files that name others */
+} Gathering;
+
+#define GATHER_DEPTH_MAX 8
+
+/* "FOLDER/PATH" without "." and needless ".."; `folder` "" is the present one. A new string or NULL. */
+char *gather_join(const char *folder, const char *path);
+/* "" when there is none. A new string or NULL. */
+char *gather_folder(const char *path);
+
+/* A file with its values put in, and nothing else done. */
+int gather_read(Gathering *g, const char *path, YamlNode **ret, Error *err) _must_check_;
+/* Values of an env file, for as long as `ret` lasts; a file that is not there is none when it is not `wanted`. */
+int gather_scope(Gathering *g, const char *path, bool wanted, ValueScope *ret, Error *err) _must_check_;
+void gather_scope_done(ValueScope *s);
+
+/* A file with all that it extends and includes. */
+int gather_load(Gathering *g, const char *path, YamlNode **ret, Error *err) _must_check_;
+
+/* extends.c: writes every service of this file out. */
+int gather_extends(Gathering *g, YamlNode *root, const char *path, Error *err) _must_check_;
+/* include.c: takes over what the file includes. */
+int gather_include(Gathering *g, YamlNode *root, const char *path, Error *err) _must_check_;
+
+/* rebase.c: relative paths in a service, or in a whole file, mean `folder` and shall mean the project's. */
+int gather_rebase_service(YamlNode *service, const char *folder) _must_check_;
+int gather_rebase(YamlNode *root, const char *folder) _must_check_;

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* What people keep in several files, as the one compose file that a box gets: files over files, `include`, `extends`, chosen
+ * profiles, and the values of .env files as defaults. Pure: files are read by the caller. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/base/error.h"
+
+typedef struct GatherSource {
+    /* A file's text, by its path below or beside the project's folder; -ENOENT when there is none. */
+    int (*read)(const char *path, char **ret, size_t *ret_len, void *userdata, Error *err);
+    void *userdata;
+} GatherSource;
+
+typedef struct GatherOptions {
+    char *const *files;     /* NULL-terminated; the first one's folder is the project's */
+    char *const *profiles;  /* those that are chosen; NULL for none, * is all */
+    char *const *env_files; /* NULL: .env beside the first file, if it is there */
+} GatherOptions;
+
+/* A variable of the operator's files. */
+typedef struct GatheredValue {
+    char *name, *file;
+    bool is_secret; /* by its name: its value does not travel */
+} GatheredValue;
+
+typedef struct Gathered {
+    char *text;   /* the one file */
+    bool is_same; /* as the only file that there was, to the byte */
+    GatheredValue *values;
+    size_t n_values; /* that the file uses */
+} Gathered;
+
+void gathered_done(Gathered *g);
+
+/* Errors are those of the YAML parser, and gather.missing, gather.include, gather.extends, gather.cycle, gather.conflict,
+ * gather.braces, gather.env, all with file and line where there are any. */
+int compose_gather(const GatherOptions *options, const GatherSource *source, Gathered *ret, Error *err) _must_check_;

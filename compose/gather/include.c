@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* A file that is included has values and a folder of its own; what it declares is taken over, and may not be there already. */
+#include <errno.h>
+#include <string.h>
+
+#include "compose/gather/gather-impl.h"
+#include "compose/gather/merge.h"
+#include "compose/gather/tree.h"
+#include "lib/base/strv.h"
+
+static const char *const sections[] = { "services", "networks", "volumes", "configs", "secrets" };
+
+static bool is_equal(const YamlNode *a, const YamlNode *b)
+{
+    if (a->type != b->type || a->n_items != b->n_items || !str_equal(a->value, b->value))
+        return false;
+    for (size_t i = 0; i < a->n_items; i++)
+        if (!str_equal(a->items[i]->key, b->items[i]->key) || !is_equal(a->items[i], b->items[i]))
+            return false;
+    return true;
+}
+
+static int take_over(YamlNode *root, YamlNode *from, const char *section, const YamlNode *at, const char *path,
+                     Error *err)
+{
+    YamlNode *there = tree_get(root, section), *what = tree_get(from, section);
+
+    if (!what || what->type != YAML_MAPPING)
+        return 0;
+    if (!there || there->type != YAML_MAPPING) {
+        if (tree_set(root, section, tree_new(YAML_MAPPING, NULL, what)) < 0)
+            return -ENOMEM;
+        there = tree_get(root, section);
+    }
+    for (size_t i = 0; i < what->n_items; i++) {
+        const YamlNode *item = what->items[i], *present = yaml_get(there, item->key);
+
+        if (present && !is_equal(present, item))
+            return error_set_at(err, EEXIST, "gather.conflict", path, at->line, NULL,
+                                "what is included declares \"%.128s\" in %s, as this file does: only one of them can",
+                                item->key, section);
+        if (!present && tree_add(there, yaml_node_copy(item)) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* A path, or a list of paths, each put over the one before. */
+static int load_paths(Gathering *g, const char *folder, const YamlNode *paths, char **ret_first, YamlNode **ret,
+                      Error *err)
+{
+    size_t n = paths->type == YAML_SEQUENCE ? paths->n_items : 1;
+
+    for (size_t i = 0; i < n; i++) {
+        const YamlNode *item = paths->type == YAML_SEQUENCE ? paths->items[i] : paths;
+        _cleanup_(yaml_node_freep) YamlNode *next = NULL;
+        _cleanup_(freep) char *path = item->value ? gather_join(folder, item->value) : strdup("");
+        int r = path ? gather_load(g, path, &next, err) : -ENOMEM;
+
+        if (r == 0 && *ret)
+            r = compose_merge(*ret, next, "");
+        if (r < 0)
+            return r;
+        if (!*ret)
+            *ret = TAKE_PTR(next);
+        if (!*ret_first)
+            *ret_first = TAKE_PTR(path);
+    }
+    return 0;
+}
+
+static int include_one(Gathering *g, YamlNode *root, const char *path, const YamlNode *entry, Error *err)
+{
+    const YamlNode *paths = entry->type == YAML_MAPPING ? yaml_get(entry, "path") : entry;
+    const YamlNode *directory = yaml_get(entry, "project_directory"), *env_file = yaml_get(entry, "env_file");
+    const YamlNode *first_path = paths && paths->type == YAML_SEQUENCE && paths->n_items > 0 ? paths->items[0] : paths;
+    _cleanup_(yaml_node_freep) YamlNode *tree = NULL;
+    _cleanup_(freep) char *folder = gather_folder(path), *first = NULL, *own = NULL, *env = NULL;
+    _cleanup_(gather_scope_done) ValueScope scope = { .outer = g->scope };
+    const ValueScope *outer = g->scope;
+
+    if (!first_path || str_empty(first_path->value))
+        return error_set_at(err, EINVAL, "gather.include", path, entry->line, NULL, "`include` names no file");
+    first = folder ? gather_join(folder, first_path->value) : NULL;
+    own = !first ? NULL : directory && directory->value ? gather_join(folder, directory->value) : gather_folder(first);
+    if (env_file && env_file->type == YAML_SEQUENCE)
+        env_file = env_file->n_items > 0 ? env_file->items[0] : NULL;
+    env = !own ? NULL : env_file && env_file->value ? gather_join(folder, env_file->value) : gather_join(own, ".env");
+    int r = env ? gather_scope(g, env, env_file != NULL, &scope, err) : -ENOMEM;
+    if (r == 0) {
+        _cleanup_(freep) char *loaded = NULL;
+
+        g->scope = &scope;
+        r = load_paths(g, folder, paths, &loaded, &tree, err);
+        g->scope = outer;
+    }
+    if (r == 0 && !str_equal(own, folder))
+        r = gather_rebase(tree, own);
+    for (size_t i = 0; r == 0 && i < ELEMENTSOF(sections); i++)
+        r = take_over(root, tree, sections[i], entry, path, err);
+    return r;
+}
+
+int gather_include(Gathering *g, YamlNode *root, const char *path, Error *err)
+{
+    _cleanup_(yaml_node_freep) YamlNode *include = tree_take(root, "include");
+    size_t n = !include ? 0 : include->type == YAML_SEQUENCE ? include->n_items : 1;
+    int r = 0;
+
+    if (include)
+        g->changed = true;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = include_one(g, root, path, include->type == YAML_SEQUENCE ? include->items[i] : include, err);
+    return r;
+}
