@@ -170,6 +170,16 @@ give_ids() {
     done
 }
 
+# A home of its own is the last thing that useradd makes; what was killed before that is made again.
+make_user() {
+    record "user $1"
+    if [ "$(stat -c %U "/home/$1" 2>/dev/null)" = "$1" ] && getent group "$1" >/dev/null; then return; fi
+    rmdir "/home/$1" 2>/dev/null || true
+    userdel "$1" 2>/dev/null || true
+    groupdel "$1" 2>/dev/null || true
+    useradd --create-home --shell /bin/bash "$1"
+}
+
 prepare_podman() {
     changed=''
     if [ ! -e $STORAGE ] || was_made "file $STORAGE"; then own_file $STORAGE </usr/share/secbox/storage.conf; fi
@@ -178,10 +188,8 @@ prepare_podman() {
     if [ -z "$user" ]; then
         user=$NEW_USER
         record "user $user"
-        useradd --create-home --shell /bin/bash $user
     fi
-    home=$(getent passwd "$user" | cut -d: -f6)
-    if was_made "user $user" && [ ! -d "$home" ]; then install -d -m 700 -o "$user" -g "$user" "$home"; fi
+    ! was_made "user $user" || make_user "$user"
     give_ids "$user"
     if [ ! -e "/var/lib/systemd/linger/$user" ]; then
         record "linger $user"
