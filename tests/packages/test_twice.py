@@ -28,13 +28,12 @@ def content(folder):
 
 def test_the_same_commit_gives_the_same_bytes(folder):
     trees = [os.path.join(folder, name) for name in ("a", "another/and-a-longer-name")]
-    for tree in trees:
-        run(folder, "git", "clone", "-q", ROOT, tree)
-        if tree != trees[0]:
-            shutil.copy(f"{trees[0]}/build/{KEY}", f"{tree}/")
+    for tree, origin in zip(trees, (ROOT, trees[0])):
+        run(folder, "git", "clone", "-q", origin, tree)
+        os.mkdir(f"{tree}/build")
+        if origin != ROOT:
+            shutil.copy(f"{origin}/build/{KEY}", f"{tree}/build/")
         run(tree, "make", "-s", "deb")
-        if tree != trees[0]:
-            shutil.move(f"{tree}/{KEY}", f"{tree}/build/{KEY}")
         run(tree, "make", "-s", "PODMAN=false", "bundle")
     for part in ("deb", "repo"):
         first, second = (content(f"{tree}/build/{part}") for tree in trees)
