@@ -213,6 +213,24 @@ static int add_health(const Agent *a, cJSON *o)
     return values ? json_add_item(o, "health", cJSON_Duplicate(values, true)) : 0;
 }
 
+/* Those that are watched, with the images that the compose file names: podman tells only those of containers. */
+static int add_watched(const Agent *a, cJSON *o)
+{
+    _cleanup_(current_freep) Current *current = NULL;
+    cJSON *watched = service_watch_describe(a->services), *service;
+    int r = json_add_item(o, "watched", watched);
+
+    if (r < 0 || current_load(&current, NULL) < 0)
+        return r;
+    cJSON_ArrayForEach(service, watched) {
+        const CurrentService *s = current_find(current, json_string(service, "name"));
+
+        if (s && json_add_string(service, "image", s->image) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
 {
     static const char *const from_worker[] = { "podman", "podmanCompose", "podmanUser", "services", "error" };
@@ -224,8 +242,7 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
         json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
         add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
         add_unsafe_binds(status) < 0 || add_unnamed_root(status) < 0 || add_config_faults(status) < 0 ||
-        json_add_item(status, "watched", service_watch_describe(a->services)) < 0 || add_health(a, status) < 0 ||
-        json_add_string(status, "wayBack", way_back) < 0)
+        add_watched(a, status) < 0 || add_health(a, status) < 0 || json_add_string(status, "wayBack", way_back) < 0)
         return NULL;
     for (size_t i = 0; i < ELEMENTSOF(from_worker); i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(podman, from_worker[i]);

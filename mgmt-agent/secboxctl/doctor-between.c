@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* doctor: what stands between this box and its gateway, and answers in its place or not at all. */
+#include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -20,26 +21,27 @@
 #define TIMEOUT_SECONDS 5
 #define UNIT_FILE_MAX 65536
 
-static int connect_to(const char *host, uint16_t port)
+int connect_to(const char *host, uint16_t port)
 {
     const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
     const struct timeval timeout = { .tv_sec = TIMEOUT_SECONDS };
     struct addrinfo *found = NULL;
     char service[8];
-    int fd = -1;
+    int fd = -EHOSTUNREACH;
 
     (void) snprintf(service, sizeof(service), "%u", port);
     if (getaddrinfo(host, service, &hints, &found) != 0)
-        return -1;
+        return -EHOSTUNREACH;
     for (const struct addrinfo *a = found; a && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
-        if (fd < 0)
-            continue;
-        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
-            connect(fd, a->ai_addr, a->ai_addrlen) < 0) {
-            close(fd);
-            fd = -1;
-        }
+        int s = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
+
+        if (s >= 0 && setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == 0 &&
+            connect(s, a->ai_addr, a->ai_addrlen) == 0)
+            fd = s;
+        else
+            fd = -errno;
+        if (fd < 0 && s >= 0)
+            close(s);
     }
     freeaddrinfo(found);
     return fd;

@@ -104,8 +104,8 @@ void finding_of_hang(const Doctor *d, Finding *f)
         finding_remedy(f, "kill %d", pid);
 }
 
-/* Whether root may be told to type it: the sentence is of a program that runs as another user, who can make it say anything. */
-static bool is_podmans_config(const char *path)
+/* The sentence is of a program that runs as another user, who can make it say anything. */
+bool is_podmans_config(const char *path)
 {
     _cleanup_(freep) char *real = realpath(path, NULL);
 

@@ -33,6 +33,11 @@ const char *podman_graph_root(const Doctor *d)
     return path && path[0] == '/' ? path : NULL;
 }
 
+const char *podman_cgroup_manager(const Doctor *d)
+{
+    return told(d, "host", "cgroupManager");
+}
+
 const char *podman_version(const Doctor *d)
 {
     return told(d, "version", "Version");
@@ -126,21 +131,6 @@ void check_rootless_network(Doctor *d, Finding *f)
     } else
         finding_of_package(f, slirp || pasta, pasta && !slirp ? "pasta" : "slirp4netns", "slirp4netns",
                            "without it containers of a user who is not root reach nothing");
-}
-
-void check_cgroup_manager(Doctor *d, Finding *f)
-{
-    const char *manager = told(d, "host", "cgroupManager");
-
-    if (!manager)
-        finding_set(f, VERDICT_UNKNOWN, "See the check `podman`.", "podman does not tell");
-    else if (!str_equal(manager, "systemd") && d->user.uid != 0)
-        finding_set(f, VERDICT_FAIL,
-                    "See the checks `user-manager` and `user-bus`; and look for cgroup_manager in containers.conf.",
-                    "podman uses %s, not systemd: limits have no effect, and what ends a session ends containers",
-                    manager);
-    else
-        finding_pass(f, "%s", manager);
 }
 
 /* How many entries a folder has; 0 when it is not there. */

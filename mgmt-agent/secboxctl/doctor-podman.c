@@ -86,18 +86,24 @@ static bool lacks_session(const Doctor *d, Finding *f)
     return true;
 }
 
+char *says_as_user(Doctor *d, const char *const *argv)
+{
+    _cleanup_(process_result_done) ProcessResult result = {};
+
+    if (run_as_user(d, argv, &result, NULL) < 0 || result.timed_out || !WIFEXITED(result.status) ||
+        WEXITSTATUS(result.status) != 0)
+        return NULL;
+    return result.out ? TAKE_PTR(result.out) : strdup("");
+}
+
 char *podman_says(Doctor *d, const char *const *args)
 {
     _cleanup_(freep) char *podman = d->podman_hangs ? NULL : find_program("podman");
-    _cleanup_(process_result_done) ProcessResult result = {};
     const char *argv[ARGS_MAX + 2] = { podman };
 
     for (size_t i = 0; args[i] && i < ARGS_MAX; i++)
         argv[i + 1] = args[i];
-    if (!podman || run_as_user(d, argv, &result, NULL) < 0 || result.timed_out || !WIFEXITED(result.status) ||
-        WEXITSTATUS(result.status) != 0)
-        return NULL;
-    return TAKE_PTR(result.out);
+    return podman ? says_as_user(d, argv) : NULL;
 }
 
 char *podman_command(const Doctor *d, const char *verb, const char *const *containers)

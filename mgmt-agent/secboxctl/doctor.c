@@ -37,6 +37,7 @@ const DoctorCheck doctor_checks[] = {
     { "store-driver", check_store_driver, true },
     { "binds", check_binds, false },
     { "services", check_services, false },
+    { "images", check_images, false },
     { "journal", check_journal, true },
     { "clock", check_clock, false },
     { "time-sync", check_time_sync, false },

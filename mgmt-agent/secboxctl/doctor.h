@@ -60,6 +60,9 @@ void check_binds(Doctor *d, Finding *f);
 /* doctor-services.c */
 void check_services(Doctor *d, Finding *f);
 
+/* doctor-images.c */
+void check_images(Doctor *d, Finding *f);
+
 /* doctor-run.c */
 /* The first executable of that name in PATH: a new string or NULL. */
 char *find_program(const char *name);
@@ -90,6 +93,8 @@ void check_uidmap(Doctor *d, Finding *f);
 /* doctor-podman.c */
 void check_podman(Doctor *d, Finding *f);
 void check_podman_compose(Doctor *d, Finding *f);
+/* What a program prints that is run as the podman user: a new string, or NULL when it does not end well. */
+char *says_as_user(Doctor *d, const char *const *argv);
 /* What podman prints, asked as the podman user: a new string, or NULL when it does not answer well. `args` ends with NULL. */
 char *podman_says(Doctor *d, const char *const *args);
 /* A command of podman's for containers, as root types it: a new string, or NULL, also when a name is none that a shell takes as
@@ -103,20 +108,28 @@ bool finding_of_taken_port(Doctor *d, const char *container, Finding *f);
 /* doctor-podman-parts.c; NULL when podman did not answer */
 const char *podman_graph_root(const Doctor *d);
 const char *podman_version(const Doctor *d);
+const char *podman_cgroup_manager(const Doctor *d);
 /* podman did not answer in time: who holds its locks. */
 void finding_of_hang(const Doctor *d, Finding *f);
 /* Adds what mends an error of podman, where its sentence tells. */
 void finding_of_podman_error(const Doctor *d, Finding *f);
+/* Whether a path is a configuration file of podman's that root may be told to change, whoever has named it. */
+bool is_podmans_config(const char *path);
 void check_runtime(Doctor *d, Finding *f);
 void check_network_backend(Doctor *d, Finding *f);
 void check_container_dns(Doctor *d, Finding *f);
 void check_iptables(Doctor *d, Finding *f);
 void check_rootless_network(Doctor *d, Finding *f);
 void check_init(Doctor *d, Finding *f);
-void check_cgroup_manager(Doctor *d, Finding *f);
 void check_store_driver(Doctor *d, Finding *f);
 
-/* doctor-between.c; each adds to the finding and returns what to say, or NULL when it is not that */
+/* doctor-cgroups.c */
+void check_cgroup_manager(Doctor *d, Finding *f);
+
+/* doctor-between.c */
+/* A TCP connection; negative when there is none within five seconds. */
+int connect_to(const char *host, uint16_t port);
+/* Each adds to the finding and returns what to say, or NULL when it is not that */
 /* The gateway's port does not speak TLS. */
 const char *finding_of_portal(const char *gateway, Finding *f);
 /* HTTPS led nowhere. */
@@ -130,6 +143,8 @@ bool clock_is_wrong(usec_t *ret_right);
 /* doctor-host.c */
 void check_time_sync(Doctor *d, Finding *f);
 void check_time_zone(Doctor *d, Finding *f);
+
+/* doctor-dns.c */
 void check_dns(Doctor *d, Finding *f);
 
 /* doctor-space.c */

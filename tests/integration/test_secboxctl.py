@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import re
+import socket
 import shutil
 import subprocess
 import sys
@@ -620,6 +621,34 @@ def test_doctor_names_who_has_taken_a_port(ctl, agent):
         finally:
             thief.kill()
     assert check(ctl, "services")["remedy"].endswith("podman start secbox")
+
+
+@pytest.mark.parametrize("back", [None, "3"])
+def test_doctor_says_why_an_image_cannot_come(ctl, agent, back):
+    since = "2026-01-02T03:04:05.000Z"
+    ctl.env_files()
+    ctl.env["PATH"] = f"{ctl.root}:{ctl.env['PATH']}"
+    info = json.dumps({"version": {"Version": "4.3.1"}})
+    ctl.write("podman", f"#!/bin/sh\ncase $1 in info) echo '{info}' ;; image) [ -e {ctl.root}/here ] ;; *) exit 1 ;; esac\n", 0o755)
+
+    def look(image):
+        agent.answers["status.get"] = [{"type": "status.report", "status": {
+            **STATUS, "services": [], "watched": [{"name": "web", "state": "stopped by hand", "since": since, "image": image}],
+            **({"wayBack": back} if back else {})}}]
+        return check(ctl, "images")
+
+    with socket.create_server(("127.0.0.1", 0)) as registry:
+        at = f"127.0.0.1:{registry.getsockname()[1]}"
+        found = look(f"{at}/web:1")
+        assert found["result"] == "fail" and f"its image {at}/web:1 is not on this box" in found["detail"], found
+        assert "which pulls it" in found["advice"] and "remedy" not in found and found["since"] == since, found
+    found = look(f"{at}/web:1")
+    assert found["detail"].endswith(f"the registry {at} does not answer: Connection refused"), found
+    assert found.get("remedy") == ("secboxctl rollback" if back else None) and "registry brought back" in found["advice"], found
+    found = look("localhost/web:1")
+    assert "Make or load it again" in found["advice"] and "remedy" not in found, found
+    ctl.write("here", "")
+    assert look(f"{at}/web:1")["result"] == "pass", "it is only the container that is gone"
 
 
 def test_doctor_names_services_that_are_not_well(ctl, agent):

@@ -190,6 +190,17 @@ SECBOXCTL = [
           "user-bus", "dbus-user-session is not installed",
           f"apt-get install -y dbus-user-session && {AS_USER} systemctl --user daemon-reload "
           f"&& {AS_USER} systemctl --user start dbus.socket"),
+    Fault("cgroup-manager", "containers.conf chooses control groups that a user who is not root cannot limit",
+          "mkdir -p /etc/containers/containers.conf.d && "
+          "printf '[engine]\\n  cgroup_manager = \"cgroupfs\"\\n' >/etc/containers/containers.conf.d/site.conf", "cgroup-manager",
+          "podman uses cgroupfs, not systemd, as it is written in /etc/containers/containers.conf.d/site.conf",
+          "sed -i '/^[[:space:]]*cgroup_manager[[:space:]]*=/s/^/#/' /etc/containers/containers.conf.d/site.conf"),
+    Fault("cgroup-manager-of-user", "the podman user's own containers.conf chooses them", f"{AS_TC} sh -c 'cd /home/tc && "
+          "mkdir -p .config/containers && printf \"[engine]\\ncgroup_manager = \\\"cgroupfs\\\"\\n\" "
+          ">.config/containers/containers.conf'", "cgroup-manager",
+          "podman uses cgroupfs, not systemd, as it is written in /home/tc/.config/containers/containers.conf",
+          "runuser -u tc -- sed -i '/^[[:space:]]*cgroup_manager[[:space:]]*=/s/^/#/' "
+          "/home/tc/.config/containers/containers.conf"),
     Fault("tun-mode", "only root may open /dev/net/tun", "chmod 0600 /dev/net/tun", "rootless-network",
           "/dev/net/tun is not there for everybody", "chmod 0666 /dev/net/tun"),
     Fault("podman-locked", "a process holds podman's lock, so podman hangs",
@@ -334,6 +345,31 @@ systemctl restart mgmt-link
 """, "tunnel", "something answers in its place and leads to http://127.0.0.1:8099/login", "open that page in a browser",
                by="site")
 
+# The gateway has a name for these, which only the router's name server knows
+DNS = [
+    Fault("no-name-server", "resolv.conf names no server", ": >/etc/resolv.conf", "dns",
+          "does not resolve: /etc/resolv.conf names no server", "echo nameserver … >>/etc/resolv.conf"),
+    Fault("dead-name-server", "the name server that resolv.conf names does not answer",
+          "echo nameserver 127.0.0.9 >/etc/resolv.conf", "dns", "does not resolve: nobody answers at 127.0.0.9",
+          "echo \"$(sed 's/^nameserver .*/nameserver …/' /etc/resolv.conf)\" >/etc/resolv.conf"),
+]
+
+REGISTRY = "127.0.0.1:5000"
+IMAGE_AWAY = Fault("image-away", "a service's container and image were removed while the image's registry is away", f"""
+{AS_TC} podman push -q --tls-verify=false localhost/server:3 {REGISTRY}/server:3
+{AS_TC} podman tag localhost/server:3 {REGISTRY}/server:3
+cat >/srv/away.yml <<'END'
+services:
+  web:
+    image: {REGISTRY}/server:3
+    restart: always
+END
+secboxctl apply /srv/away.yml
+systemctl stop registry
+{AS_TC} podman rmi -f "$({AS_TC} podman image inspect --format '{{{{.Id}}}}' {REGISTRY}/server:3)"
+""", "images", f"web has no container, its image {REGISTRY}/server:3 is not on this box, and the registry {REGISTRY} does not "
+    "answer: Connection refused", "secboxctl rollback")
+
 # A small file system for the box's state and for what apt keeps
 SMALL = """
 systemctl stop mgmt-agent mgmt-link recovery-agent
@@ -400,7 +436,7 @@ def rows(faults):
 
 
 def page():
-    box = rows([*FRESH, *SECBOXCTL, PORTAL, CLOCK, *DISK])
+    box = rows([*FRESH, *SECBOXCTL, PORTAL, CLOCK, *DISK, *DNS, IMAGE_AWAY])
     return PAGE + "\n".join(box) + "\n" + GATEWAY_PAGE + "\n".join(rows(GATEWAY + GATEWAY_NAMED)) + "\n"
 
 

@@ -17,6 +17,7 @@ from tests.lab import faults, whole_box  # noqa: E402
 from tests.lab.authority import Authority  # noqa: E402
 from tests.lab.fleet import Fleet  # noqa: E402
 from tests.lab.gateway import Gateway  # noqa: E402
+from tests.lab.name_server import NameServer  # noqa: E402
 from tests.lab.util import ROOT, LabError, bin_dir, read_text, wait_until  # noqa: E402
 from tests.lab.wrong_clock import own_clock  # noqa: E402
 from tests.system.test_whole_box import DEVICE, STACK, push  # noqa: E402
@@ -27,6 +28,8 @@ NOT_OURS = {"time-sync", "space-state", "space-podman"}
 # a minute of its rules for services that are down is three seconds
 DROP_IN = "[Service]\nExecStart=\nExecStart=/usr/sbin/mgmt-agent --watch-pace 20\n"
 REPOSITORY = "/srv/packages"
+# what the box calls the gateway while names are broken
+CLOUD = "cloud.lab"
 # The installed packages as an archive of packages, since the box has no network to fetch them from
 REPACK = """
 cd "$1"; shift
@@ -78,6 +81,7 @@ class Certificates:
     def __init__(self, folder, address):
         between = Authority(os.path.join(folder, "between"), "between", above=Authority(folder))
         self.address, self.authority = address, os.path.join(folder, "ca.crt")
+        self.names = (address, CLOUD)
         self.by = {"good": (between, True, {}), "no-chain": (between, False, {}), "expired": (between, True, {"expired": True}),
                    "unknown": (Authority(os.path.join(folder, "other"), "other"), False, {}),
                    "other-name": (between, True, {"hosts": ("elsewhere.invalid",)})}
@@ -86,7 +90,7 @@ class Certificates:
 
     def make(self, kind):
         by, with_chain, how = self.by[kind]
-        for path, source in zip(self.files, by.issue(**{"hosts": (self.address,), **how})):
+        for path, source in zip(self.files, by.issue(**{"hosts": self.names, **how})):
             text = read_text(source) + (read_text(by.file) if with_chain and path.endswith(".crt") else "")
             with open(path, "w", encoding="utf-8") as f:
                 f.write(text)
@@ -275,6 +279,50 @@ def test_a_captive_portal_in_the_gateways_place(whole):
     whole.box.run("systemctl", "stop", "portal")
     whole.box.run("systemctl", "restart", "mgmt-link")  # it would try again by itself, after a pause that has grown
     well_again(whole)
+
+
+@pytest.fixture
+def named(whole):
+    """The box knows the gateway by a name, which it asks of its router."""
+    box, gateway = whole.box, whole.gateway
+    resolv, env = box.run("cat", "/etc/resolv.conf").stdout, box.read(faults.ENV)
+    try:
+        with NameServer(box.gateway_address, {CLOUD: box.gateway_address}) as server:
+            shell(box, f"echo nameserver {box.gateway_address} >/etc/resolv.conf")
+            box.write(faults.ENV, env.replace(f"//{box.gateway_address}:", f"//{CLOUD}:"), 0o600)
+            wait_until(lambda: CLOUD in doctor(box)["tunnel"]["detail"], "mgmt-link calls the gateway by its name")
+            well_again(whole)
+            yield server
+    finally:
+        box.write(faults.ENV, env, 0o600)
+        box.run("sh", "-c", "cat >/etc/resolv.conf", input=resolv)
+        wait_until(lambda: CLOUD not in doctor(box)["tunnel"]["detail"], "and by its address again")
+        gateway.wait_connected(DEVICE)
+
+
+def test_names_that_are_not_resolved(whole, named):
+    for fault in faults.DNS:
+        heal(whole, fault)
+        well_again(whole)
+    named.names[CLOUD] = None
+    found = wait_until(lambda: (c := doctor(whole.box)["dns"])["result"] == "fail" and c, "the name is not known any more")
+    assert f"knows no host {CLOUD}" in found["detail"] and "have the name added there" in found["advice"], found
+    named.names[CLOUD] = whole.box.gateway_address
+    well_again(whole)
+
+
+def test_an_image_that_is_missing_while_its_registry_is_away(whole):
+    box = whole.box
+    shutil.copy(shutil.which("docker-registry"), box.host.seen("/usr/bin/docker-registry"))
+    box.write("/etc/containers/registries.conf.d/lab.conf", f'[[registry]]\nlocation = "{faults.REGISTRY}"\ninsecure = true\n')
+    box.write("/srv/registry.json", json.dumps({"version": 0.1, "http": {"addr": faults.REGISTRY},
+                                                "storage": {"filesystem": {"rootdirectory": "/srv/registry"}}}))
+    box.run("systemd-run", "-q", "--unit", "registry", "docker-registry", "serve", "/srv/registry.json")
+    wait_until(lambda: ":5000" in box.run("ss", "-ltn").stdout, "the registry listens")
+    box.image("localhost/server:3", "server", "3")
+    heal(whole, faults.IMAGE_AWAY)
+    well_again(whole)
+    assert set(box.running()) == {"web", "store"}
 
 
 def test_a_clock_that_is_wrong_is_told_and_not_the_certificate(whole):
