@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "env/env-rules.h"
 #include "lib/base/fileio.h"
@@ -65,10 +66,15 @@ static int finish(Pairing *p, Error *err)
     if (r >= 0 && text)
         r = pairing_env_install(text, err);
     if (r >= 0 && p->file.next) {
-        free(TAKE_PTR(p->file.next));
+        _cleanup_(freep) char *next = TAKE_PTR(p->file.next);
+
         r = save(p, err);
+        if (r < 0) /* not over: it is finished another time, and nothing goes back */
+            p->file.next = TAKE_PTR(next);
     }
-    return r < 0 ? r : pairing_next_remove(err);
+    if (r >= 0)
+        (void) !pairing_next_remove(NULL); /* what pairing.json does not name is nothing, and goes another time */
+    return r;
 }
 
 static void forget_course(Pairing *p)
@@ -444,6 +450,8 @@ int pairing_new(Agent *a, Pairing **ret, Error *err)
     }
     p->locked_until =
         p->file.failures > 0 && pin_delay(p->file.failures) > 0 ? boottime_usec() + pin_delay(p->file.failures) : 0;
+    _cleanup_(freep) char *marker = path_in_root(PAIRING_MARKER);
+    p->marked = marker && access(marker, F_OK) == 0; /* of an agent that has ended */
     *ret = p;
     return 0;
 }

@@ -130,6 +130,11 @@ def test_a_phone_pairs_the_box(cloud, box, page, folder):
         browser.wait_text("Vincular esta caja")
         browser.type("#pin", "1")
         browser.type("#claim", "hello")
+        box.agent.kill()
+        browser.wait_text("La caja no responde", "#away")
+        box.start_agent()
+        wait_until(lambda: not browser.text("#away"), "the page knows that the box is back", box.agent.death)
+        assert browser.run("return document.querySelector('#claim').value") == "hello", "nobody types it twice"
         browser.click("#send")
         browser.wait_text("Ese no es el PIN", "#pin-error")
         browser.type("#pin", pairing(box)["pin"])

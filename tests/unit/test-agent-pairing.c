@@ -18,25 +18,32 @@
 
 /* Files become what they are by these two calls alone: a kill lies before one of them, or behind the last. */
 static int changes_left = -1;
+/* So many work; then the disk is full. */
+static int room_left = -1;
 
-static void count_change(void)
+static bool may_change(void)
 {
     if (changes_left == 0)
         _exit(42);
     if (changes_left > 0)
         changes_left--;
+    if (room_left == 0) {
+        errno = ENOSPC;
+        return false;
+    }
+    if (room_left > 0)
+        room_left--;
+    return true;
 }
 
 int rename(const char *from, const char *to)
 {
-    count_change();
-    return (int) syscall(SYS_rename, from, to);
+    return may_change() ? (int) syscall(SYS_rename, from, to) : -1;
 }
 
 int unlink(const char *path)
 {
-    count_change();
-    return (int) syscall(SYS_unlink, path);
+    return may_change() ? (int) syscall(SYS_unlink, path) : -1;
 }
 
 static char *read_env(void)
@@ -280,6 +287,45 @@ static void test_killed_at_each_change(void **state)
     assert_true(n > 4 && unclaims >= 3 && unclaims < n);
 }
 
+/* Whatever cannot be written: the box is what it was, or is being paired; never paired by a claim that nobody may take back. */
+static void test_the_disk_is_full_at_each_change(void **state)
+{
+    bool whole = false;
+
+    (void) state;
+    for (int n = 0; !whole; n++) {
+        Agent a = {};
+
+        fresh("PODMAN_USER=tc\n");
+        Pairing *p = start(&a);
+        room_left = n;
+        whole = pairing_claim(p, CLAIM, NULL) >= 0;
+        pairing_look(p);
+        room_left = -1;
+        pairing_look(p);
+        _cleanup_(freep) char *env = read_env();
+        assert_int_equal(p->file.state, strstr(env, "BOOTSTRAP=one") ? PAIRING_CLAIMING : PAIRING_UNCLAIMED);
+        assert_non_null(p->file.pin);
+        pairing_free(p);
+        assert_true(n < 100);
+    }
+}
+
+static void test_a_marker_that_was_left_behind(void **state)
+{
+    Agent a = {};
+
+    (void) state;
+    fresh("CLOUD_BASE_URL=https://cloud.example\nDEVICE_ID=caseta-5\nMGMT_GATEWAY_URL=wss://cloud.example/mgmt\n");
+    agent_root_write(PAIRING_MARKER, "");
+    Pairing *p = start(&a);
+    assert_int_equal(p->file.state, PAIRING_CLAIMED);
+    p->file.since = 1; /* long ago */
+    pairing_look(p);
+    assert_false(is_marked());
+    pairing_free(p);
+}
+
 static void test_pins(void **state)
 {
     char pin[PIN_SIZE], other[PIN_SIZE];
@@ -310,6 +356,8 @@ int main(void)
         cmocka_unit_test(test_boxes_of_before),
         cmocka_unit_test(test_secbox_env_follows),
         cmocka_unit_test(test_killed_at_each_change),
+        cmocka_unit_test(test_the_disk_is_full_at_each_change),
+        cmocka_unit_test(test_a_marker_that_was_left_behind),
         cmocka_unit_test(test_pins),
     };
 

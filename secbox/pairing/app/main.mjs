@@ -10,6 +10,7 @@ const PULLING = ["verify", "parse", "policy", "render", "preflight", "pull"];
 
 const page = document.querySelector("#page");
 const language = document.querySelector("#language");
+const away = document.querySelector("#away");
 let words = navigator.language.startsWith("en") ? texts.en : texts.es;
 let state = null;
 let csrf = "";
@@ -189,8 +190,10 @@ function take(answer) {
 
 async function look() {
   const answer = await ask("/api/state");
-  // the page goes when all is done: what it said last stays
-  if (!answer.error || !state?.pairing?.ready) take(answer);
+  // what is shown, and what is being typed, stays while nobody answers: the page itself goes when all is done
+  const silent = !answer.pairing && state?.pairing;
+  if (!silent) take(answer);
+  away.textContent = silent && !state.pairing.ready ? words.away : "";
   setTimeout(look, LOOK_MS);
 }
 
