@@ -116,12 +116,17 @@ check_options() {
     [ -z "$bundle" ] || [ -r "$bundle" ] || stop 25 "--offline $bundle: cannot be read"
 }
 
+is_piped() { case $- in *s*) ;; *) return 1 ;; esac }
+
 check_pairing() {
     [ -z "$token" ] || [ -n "$device" ] || stop 2 "--bootstrap: --device NAME says which box this is"
     [ -z "$device" ] || [ -n "$token" ] || stop 2 "--device goes with --bootstrap FILE"
     case $device in *[!A-Za-z0-9._-]*) stop 2 "--device $device: letters, digits and . _ -" ;; esac
     [ -z "$token" ] || [ -n "$CLOUD" ] || stop 2 "--bootstrap: of which cloud? --cloud https://…"
     [ -z "$token" ] || [ -z "$claim" ] || stop 2 "--claim or --bootstrap, not both"
+    case "$claim $token" in
+    '- ' | ' -') ! is_piped || stop 2 "-: standard input is this script; name a file, or keep the script in one: sh secbox …" ;;
+    esac
     for pairing in "$claim" "$token"; do
         [ -z "$pairing" ] || [ "$pairing" = - ] || [ -r "$pairing" ] || stop 26 "$pairing: cannot be read"
     done

@@ -139,7 +139,8 @@ listener_of() {
 }
 
 check_ports() {
-    is_installed secbox-agent && return # then it may be us
+    # then it may be us, by packages or from before there were any
+    if is_installed secbox-agent || [ -e $ENV_FILE ] || command -v mgmt-agent >/dev/null; then return; fi
     for port in 8080 8443; do
         taken=$(listener_of $port)
         [ -z "$taken" ] || bad 19 "port $port is taken by $taken; guards and pairing need it; let that program use another"

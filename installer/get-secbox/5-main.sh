@@ -61,12 +61,19 @@ ask() {
     case $reply in [yY]*) ;; *) stop 2 "nothing was changed" ;; esac
 }
 
+# From a pipe or -c, $0 is the shell's own name, and a file of that name in this folder may be anybody's.
+is_file() {
+    ! is_piped || return 1
+    case $0 in sh | *[!.]sh | busybox) return 1 ;; esac
+    [ -f "$0" ]
+}
+
 become_root() {
     [ "$(id -u)" != 0 ] || return 0
     command -v sudo >/dev/null || stop 10 "this needs root: there is no sudo here, so log in as root (su -)"
     keep=--preserve-env=https_proxy,http_proxy,no_proxy
     tell "This needs root; sudo may ask for your password."
-    if [ -f "$0" ] && grep -qs 'secbox-installer$' "$0"; then exec sudo ${unattended:+-n} $keep sh "$0" "$@"; fi
+    if is_file && grep -qs 'secbox-installer$' "$0"; then exec sudo ${unattended:+-n} $keep sh "$0" "$@"; fi
     [ -n "$CLOUD" ] || stop 10 "this needs root: keep the script in a file, and run it with sudo"
     curl -fsS -m 60 -o "$temp/secbox" "$CLOUD/install/secbox" || stop 17 "$CLOUD/install/secbox cannot be fetched for sudo"
     sudo ${unattended:+-n} $keep sh "$temp/secbox" "$@"

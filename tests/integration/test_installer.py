@@ -108,7 +108,7 @@ def put(folder, name, text, mode=0o755):
     return path
 
 
-def run(lab, shell, *args, cloud=None, stand_in=None, mounts=None, prefix="", env=None, stdin=""):
+def run(lab, shell, *args, cloud=None, stand_in=None, mounts=None, prefix="", env=None, piped=False, cwd=None):
     """The installer, --dry-run unless the arguments say otherwise. Stand-ins come first in PATH."""
     bin_folder = tempfile.mkdtemp(dir=lab.folder)
     os.chmod(bin_folder, 0o755)
@@ -122,10 +122,11 @@ def run(lab, shell, *args, cloud=None, stand_in=None, mounts=None, prefix="", en
             before += f"mount --bind {shlex.quote(put(bin_folder, f'.{i}', text, 0o644))} {where}\n"
         else:
             before += f"cp {shlex.quote(put(bin_folder, f'.{i}', text, 0o644))} {where}\n"
-    argv = [*shell.split(), lab.path, *(args or ("--dry-run",)), "--cloud", cloud or lab.cloud]
+    argv = [*shell.split(), *(["-s", "--"] if piped else [lab.path]), *(args or ("--dry-run",)), "--cloud", cloud or lab.cloud]
+    stdin = read_text(lab.path) if piped else ""
     p = subprocess.run(["unshare", "-m", "sh", "-euc", f'{before}\nexec {prefix} "$@"', "run", *argv],
                        env={"PATH": f"{bin_folder}:{os.environ['PATH']}", "HOME": "/nonexistent", **(env or {})}, input=stdin,
-                       capture_output=True, text=True, check=False, start_new_session=True)
+                       capture_output=True, text=True, check=False, start_new_session=True, cwd=cwd)
     return p
 
 
@@ -216,7 +217,14 @@ def test_ports(lab, port, shell):
         s.listen()
         check(run(lab, shell), 19, f"port {port} is taken by .*, process {os.getpid()}|port {port} is taken by another program")
         installed = "#!/bin/sh\ncase $* in *Architecture*) echo amd64 ;; *) echo installed ;; esac\n"
-        assert " NO " not in run(lab, shell, stand_in={"dpkg-query": installed}).stdout, "then it may be secbox itself"
+        for stand_in in ({"dpkg-query": installed}, {"mgmt-agent": "#!/bin/sh\n"}):
+            assert " NO " not in run(lab, shell, stand_in=stand_in).stdout, "then it may be secbox itself"
+        of_before = f"{lab.folder}/mgmt-agent.env"
+        text = read_text(lab.path).replace("/etc/tucomunidad/mgmt-agent.env", of_before)
+        here = types.SimpleNamespace(folder=lab.folder, cloud=lab.cloud, path=put(lab.folder, "here", text))
+        put(lab.folder, "mgmt-agent.env", "A=1\n")
+        assert " NO " not in run(here, shell).stdout, "a box from before there were packages"
+        os.unlink(of_before)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -252,6 +260,19 @@ def test_root_is_needed_only_to_change_something(lab, shell):
 
 
 @pytest.mark.parametrize("shell", SHELLS)
+def test_from_a_pipe_no_file_of_the_folder_becomes_root(lab, shell):
+    folder = tempfile.mkdtemp(dir=lab.folder)
+    os.chmod(folder, 0o755)
+    for name in ("sh", "dash", "bash", "busybox"):
+        put(folder, name, "echo planted # secbox-installer\n")
+    fetched = "#!/bin/sh\ncase $* in */install/secbox) echo fetched ;; *) exec /usr/bin/curl \"$@\" ;; esac\n"
+    p = run(lab, shell, "--unattended", prefix="setpriv --reuid=65534 --regid=65534 --clear-groups", piped=True, cwd=folder,
+            stand_in={"sudo": "#!/bin/sh\necho \"sudo: $*\"\n", "curl": fetched})
+    assert p.returncode == 0 and "fetched" in p.stdout, p
+    assert re.search(r"sudo: .* sh /tmp/tmp\.\w+/secbox --unattended", p.stdout), p
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_without_a_terminal_it_does_not_go_on_by_itself(lab, shell):
     p = run(lab, shell, "--channel", "stable")
     assert p.returncode == 2 and "--unattended asks nothing" in p.stderr and "What is done" in p.stdout, p
@@ -271,6 +292,10 @@ def test_usage(lab, shell):
     for args, sentence in USAGE:
         p = run(lab, shell, "--dry-run", *args)
         assert p.returncode == 2 and sentence in p.stderr and "Checks" not in p.stdout, p
+    for args in (["--claim", "-"], ["--bootstrap", "-", "--device", "a"]):
+        p = run(lab, shell, "--dry-run", *args, piped=True)
+        assert p.returncode == 2 and "standard input is this script" in p.stderr and "Checks" not in p.stdout, p
+        check(run(lab, shell, "--dry-run", *args), 0, "What is done")
     for args, code in ((["--claim", "/nonexistent"], 26), (["--offline", "/nonexistent"], 25)):
         check(run(lab, shell, "--dry-run", *args), code, "/nonexistent: cannot be read")
     for url in ("cloud.example", "https://a'b", "https://a b", "https://$(id)"):
