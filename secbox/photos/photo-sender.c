@@ -25,8 +25,8 @@ struct PhotoSender {
     PhotoSenderParts parts;
     sd_event_source *timer;
     bool up, mute;
+    bool answered; /* on this connection: the gateway knows of photos, however long it is silent now */
     char community[UUID_SIZE], digest[SHA256_HEX_SIZE]; /* of what is on its way; "" = none */
-    bool answered;                                      /* the gateway has said something about it */
     char *data;
     size_t len;
 };
@@ -68,7 +68,7 @@ static void await_answer(PhotoSender *s, int r)
         log_debug("a photo waits for room in the tunnel: %s", strerror(-r));
     if (r < 0)
         put_down(s);
-    look_in(s, r < 0 ? LOOK_INTERVAL : ANSWER_MAX);
+    look_in(s, r < 0 ? s->parts.look_interval : s->parts.answer_max);
 }
 
 static void offer(PhotoSender *s, const Photo *p)
@@ -78,12 +78,11 @@ static void offer(PhotoSender *s, const Photo *p)
 
     if (photo_store_read(s->parts.store, p->community, p->digest, &s->data, &s->len, &err) < 0) {
         cJSON_Delete(m);
-        look_in(s, LOOK_INTERVAL);
+        look_in(s, s->parts.look_interval);
         return;
     }
     memcpy(s->community, p->community, sizeof(s->community));
     memcpy(s->digest, p->digest, sizeof(s->digest));
-    s->answered = false;
     if (json_add_string(m, "type", "photo.offer") < 0 || json_add_string(m, "sha256", s->digest) < 0 ||
         json_add_string(m, "community", s->community) < 0 || json_add_int(m, "bytes", (int) s->len) < 0) {
         cJSON_Delete(m);
@@ -118,7 +117,7 @@ static void look(PhotoSender *s)
     if (p)
         offer(s, p);
     else if (photo_store_waiting(s->parts.store) > 0)
-        look_in(s, LOOK_INTERVAL);
+        look_in(s, s->parts.look_interval);
 }
 
 static void no_answer(PhotoSender *s)
@@ -135,7 +134,7 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 
     if (s->digest[0])
         no_answer(s);
-    photo_store_expire(s->parts.store, realtime_usec());
+    photo_store_expire(s->parts.store, s->parts.community(s->parts.userdata), realtime_usec());
     look(s);
     return 0;
 }
@@ -146,13 +145,23 @@ static void look_in(PhotoSender *s, usec_t delay)
         log_warning("photos wait: no timer can be set");
 }
 
+/* Each reason counts for itself, so that a gateway's bad hours use up nothing; NULL: this one is not counted. */
+static unsigned *counter(Photo *p, const char *id)
+{
+    if (str_equal(id, "photo.unknown"))
+        return &p->times_unknown;
+    return str_equal(id, "photo.digest") ? &p->times_damaged : NULL;
+}
+
 static void take_refusal(PhotoSender *s, Photo *p, const cJSON *error)
 {
     const char *id = json_string(error, "id");
+    unsigned *times = p ? counter(p, id) : NULL;
     usec_t wait;
 
-    if (p && photo_refusal(id, p->times_refused, &wait) == PHOTO_LATER) {
-        p->times_refused++;
+    if (p && photo_refusal(id, times ? *times : 0, &wait) == PHOTO_LATER) {
+        if (times)
+            ++*times;
         p->not_before = boottime_usec() + wait;
     } else if (p) {
         log_warning("the gateway does not take a photo (%s); it is given up", id ? id : "no reason");
@@ -187,7 +196,7 @@ bool photo_sender_take(PhotoSender *s, const cJSON *message)
 void photo_sender_wake(PhotoSender *s)
 {
     if (s->up && !s->mute && !s->digest[0])
-        look_in(s, LOOK_INTERVAL);
+        look_in(s, s->parts.look_interval);
 }
 
 void photo_sender_tunnel_up(PhotoSender *s)
@@ -198,7 +207,7 @@ void photo_sender_tunnel_up(PhotoSender *s)
 
 void photo_sender_tunnel_down(PhotoSender *s)
 {
-    s->up = s->mute = false;
+    s->up = s->mute = s->answered = false;
     put_down(s);
     timer_disarm(s->timer);
 }
@@ -211,6 +220,10 @@ int photo_sender_new(sd_event *event, const PhotoSenderParts *parts, PhotoSender
         return -ENOMEM;
     s->event = sd_event_ref(event);
     s->parts = *parts;
+    if (s->parts.look_interval == 0)
+        s->parts.look_interval = LOOK_INTERVAL;
+    if (s->parts.answer_max == 0)
+        s->parts.answer_max = ANSWER_MAX;
     *ret = s;
     return 0;
 }

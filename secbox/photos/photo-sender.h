@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Brings photos to the gateway, each after the event that names it: one at a time, in parts, and only while no event waits
- * (docs/wire-format.md, "Photos"). A gateway that does not know of photos leaves an offer without an answer; then none is offered
- * on that connection any more. */
+ * (docs/wire-format.md, "Photos"). A gateway that does not know of photos leaves the first offer of a connection without an answer;
+ * then none is offered on that connection any more. One that has answered there is offered them again and again. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -21,6 +21,7 @@ typedef struct PhotoSenderParts {
     /* Whose photos may be sent; NULL: nobody's. */
     const char *(*community)(void *userdata);
     void *userdata;
+    usec_t look_interval, answer_max; /* between looks for photos, and how long an answer is waited for; 0: the usual */
 } PhotoSenderParts;
 
 int photo_sender_new(sd_event *event, const PhotoSenderParts *parts, PhotoSender **ret) _must_check_;
@@ -34,7 +35,7 @@ void photo_sender_wake(PhotoSender *s);
 /* True: the message was photo.state. */
 bool photo_sender_take(PhotoSender *s, const cJSON *message);
 
-/* What becomes of a photo that was refused with this error id, `times` refusals before it. Pure. */
+/* What becomes of a photo that was refused with this error id, `times` refusals with the same id before it. Pure. */
 typedef enum PhotoRefusal {
     PHOTO_DROP,  /* it will never be taken */
     PHOTO_LATER, /* once more, after *ret_wait */

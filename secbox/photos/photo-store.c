@@ -149,18 +149,22 @@ void photo_store_drop(PhotoStore *s, Photo *p)
     forget(s, p);
 }
 
-static Photo *oldest_sent(PhotoStore *s)
+/* What the gateway has, else what it will not get unless the box belongs to that community again. */
+static Photo *least_needed(PhotoStore *s, const char *community)
 {
     for (size_t i = 0; i < s->n; i++)
         if (s->photos[i].sent)
             return &s->photos[i];
+    for (size_t i = 0; i < s->n; i++)
+        if (!str_equal(s->photos[i].community, community))
+            return &s->photos[i];
     return NULL;
 }
 
-static int make_room(PhotoStore *s, size_t len, Error *err)
+static int make_room(PhotoStore *s, const char *community, size_t len, Error *err)
 {
     while (s->size + len > s->size_max || s->n == PHOTOS_MAX) {
-        Photo *p = oldest_sent(s);
+        Photo *p = least_needed(s, community);
         if (!p)
             return error_set(err, ENOSPC, "photo.no-room",
                              "%zu photos wait for the cloud here, and there is no room for more; the tablet keeps this "
@@ -197,7 +201,7 @@ int photo_store_put(PhotoStore *s, const char *community, const void *data, size
     memcpy(p.community, community, sizeof(p.community));
     if (photo_store_find(s, community, p.digest))
         return 0;
-    r = make_room(s, len, err);
+    r = make_room(s, community, len, err);
     if (r < 0)
         return r;
     _cleanup_(freep) char *path = path_of(s, &p, false);
@@ -254,11 +258,14 @@ void photo_store_set_sent(PhotoStore *s, Photo *p)
         log_warning("that a photo was sent is not noted: %s", strerror(from && to ? errno : ENOMEM));
 }
 
-void photo_store_expire(PhotoStore *s, usec_t now)
+void photo_store_expire(PhotoStore *s, const char *community, usec_t now)
 {
-    for (size_t i = s->n; i-- > 0;)
-        if (s->photos[i].sent && s->photos[i].at + PHOTO_KEPT < now)
-            photo_store_drop(s, &s->photos[i]);
+    for (size_t i = s->n; i-- > 0;) {
+        Photo *p = &s->photos[i];
+        bool ends = p->sent || (community && !str_equal(p->community, community));
+        if (ends && p->at + PHOTO_KEPT < now)
+            photo_store_drop(s, p);
+    }
 }
 
 size_t photo_store_waiting(const PhotoStore *s)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Photos of entries, as files of the box's state: each by the SHA-256 of its content and by its community, until the gateway has
  * it, and longer while there is room, so that guards can look at it. What the gateway has goes first, oldest first; what it has
- * not never goes: when all of the room is taken by such, nothing more is taken, and the tablet keeps it. */
+ * not never goes: when all of the room is taken by such, nothing more is taken, and the tablet keeps it. But photos of a community
+ * to which the box does not belong any more cannot be sent: they go after PHOTO_KEPT, and before that where room is needed. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,7 +16,7 @@
 #define PHOTO_SIZE_MAX ((size_t) 300 * 1024)
 #define PHOTOS_SIZE_MAX ((size_t) 256 * 1024 * 1024)
 #define PHOTOS_MAX 8192
-/* How long one is kept that the gateway has. */
+/* How long one is kept that the gateway has, or will not get. */
 #define PHOTO_KEPT (30 * USEC_PER_DAY)
 
 typedef struct PhotoStore PhotoStore;
@@ -24,9 +25,9 @@ typedef struct Photo {
     char community[UUID_SIZE], digest[SHA256_HEX_SIZE];
     bool sent;
     size_t size;
-    usec_t at;              /* since 1970: when it came */
-    usec_t not_before;      /* of the clock that runs while the machine sleeps: when it may be offered again */
-    unsigned times_refused; /* since the start */
+    usec_t at;         /* since 1970: when it came */
+    usec_t not_before; /* of the clock that runs while the machine sleeps: when it may be offered again */
+    unsigned times_unknown, times_damaged; /* refusals since the start that are not taken for ever */
 } Photo;
 
 /* Whether it can be a digest: 64 lower-case hexadecimal digits. NULL is none. */
@@ -51,8 +52,9 @@ Photo *photo_store_next(PhotoStore *s, const char *community, usec_t boot);
 Photo *photo_store_find(PhotoStore *s, const char *community, const char *digest);
 void photo_store_set_sent(PhotoStore *s, Photo *p);
 void photo_store_drop(PhotoStore *s, Photo *p);
-/* Removes what the gateway has had for longer than PHOTO_KEPT. */
-void photo_store_expire(PhotoStore *s, usec_t now);
+/* Removes what is older than PHOTO_KEPT: what the gateway has, and what waits for a community that is not this one. NULL: whose
+ * the box is is not known, and all that waits stays. */
+void photo_store_expire(PhotoStore *s, const char *community, usec_t now);
 
 size_t photo_store_waiting(const PhotoStore *s); /* how many the gateway has not */
 size_t photo_store_count(const PhotoStore *s);

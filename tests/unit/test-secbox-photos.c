@@ -15,6 +15,7 @@
 
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 #include "secbox/photos/photo-sender.h"
 #include "secbox/photos/photo-store.h"
 
@@ -152,9 +153,9 @@ static void test_what_the_gateway_has_goes_first(void **state)
     assert_string_equal(photo_store_next(s, HOME, 0)->digest, first);
     /* what waits does not grow old, whatever the clock says */
     photo_store_set_sent(s, photo_store_next(s, HOME, 0));
-    photo_store_expire(s, NOW + PHOTO_KEPT - USEC_PER_SEC);
+    photo_store_expire(s, HOME, NOW + PHOTO_KEPT - USEC_PER_SEC);
     assert_int_equal(photo_store_count(s), 10);
-    photo_store_expire(s, NOW + 100 * PHOTO_KEPT);
+    photo_store_expire(s, HOME, NOW + 100 * PHOTO_KEPT);
     assert_int_equal(photo_store_count(s), 9);
     photo_store_free(s);
 }
@@ -223,6 +224,171 @@ static void test_refusals(void **state)
     }
 }
 
+static void test_photos_of_a_former_community(void **state)
+{
+    char digest[SHA256_HEX_SIZE], first[SHA256_HEX_SIZE];
+    PhotoStore *s = store();
+
+    (void) state;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(put(s, OTHER, i, NOW + (usec_t) i, i == 0 ? first : digest), 0);
+    /* what waits for it makes room, the oldest first, but only once nothing else does */
+    photo_store_set_sent(s, photo_store_find(s, OTHER, digest));
+    assert_int_equal(put(s, HOME, 20, NOW, digest), 0);
+    assert_non_null(photo_store_find(s, OTHER, first));
+    assert_int_equal(put(s, HOME, 21, NOW, digest), 0);
+    assert_null(photo_store_find(s, OTHER, first));
+    assert_int_equal(photo_store_count(s), 10);
+    /* nor does it wait for ever; but while it is not known whose the box is, nothing goes */
+    photo_store_expire(s, NULL, NOW + 2 * PHOTO_KEPT);
+    photo_store_expire(s, HOME, NOW + PHOTO_KEPT);
+    assert_int_equal(photo_store_count(s), 10);
+    photo_store_expire(s, HOME, NOW + 2 * PHOTO_KEPT);
+    assert_int_equal(photo_store_waiting(s), 2);
+    assert_non_null(photo_store_find(s, HOME, digest));
+    photo_store_free(s);
+}
+
+/* A gateway to a sender: it notes the offers, and says what the test tells it to. */
+typedef struct Gateway {
+    sd_event *event;
+    PhotoStore *store;
+    PhotoSender *sender;
+    unsigned offers;
+    char digest[SHA256_HEX_SIZE]; /* the last that was offered */
+} Gateway;
+
+static int on_sent(const char *text, size_t len, void *userdata)
+{
+    Gateway *g = userdata;
+    _cleanup_(cJSON_Deletep) cJSON *m = cJSON_ParseWithLength(text, len);
+
+    assert_string_equal(json_string(m, "type"), "photo.offer");
+    assert_int_equal(strlen(json_string(m, "sha256")), SHA256_HEX_SIZE - 1);
+    memcpy(g->digest, json_string(m, "sha256"), SHA256_HEX_SIZE);
+    g->offers++;
+    return 0;
+}
+
+static bool always(void *userdata)
+{
+    (void) userdata;
+    return true;
+}
+
+static const char *home(void *userdata)
+{
+    (void) userdata;
+    return HOME;
+}
+
+static void gateway_begin(Gateway *g, int photos)
+{
+    char digest[SHA256_HEX_SIZE];
+
+    *g = (Gateway) { .store = store() };
+    const PhotoSenderParts parts = { .store = g->store,
+                                     .send = on_sent,
+                                     .may_send = always,
+                                     .community = home,
+                                     .userdata = g,
+                                     .look_interval = USEC_PER_MSEC,
+                                     .answer_max = USEC_PER_MSEC };
+    for (int i = 0; i < photos; i++)
+        assert_int_equal(put(g->store, HOME, i, realtime_usec(), digest), 0);
+    assert_true(sd_event_new(&g->event) >= 0);
+    assert_int_equal(photo_sender_new(g->event, &parts, &g->sender), 0);
+    photo_sender_tunnel_up(g->sender);
+}
+
+static void gateway_end(Gateway *g)
+{
+    photo_sender_free(g->sender);
+    photo_store_free(g->store);
+    sd_event_unref(g->event);
+}
+
+static void until_offers(Gateway *g, unsigned n)
+{
+    while (g->offers < n)
+        assert_true(sd_event_run(g->event, USEC_PER_MINUTE) > 0);
+}
+
+/* Its timer is over, and no other is set: nothing happens any more. */
+static void until_quiet(Gateway *g)
+{
+    while (sd_event_run(g->event, USEC_PER_SEC / 2) > 0)
+        ;
+}
+
+static void say(Gateway *g, const char *state, const char *refusal)
+{
+    _cleanup_(freep) char *text =
+        str_format("{\"type\":\"photo.state\",\"sha256\":\"%s\",\"state\":\"%s\",\"error\":{\"id\":\"%s\"}}", g->digest,
+                   state, refusal);
+    _cleanup_(cJSON_Deletep) cJSON *m = cJSON_Parse(text);
+
+    assert_true(photo_sender_take(g->sender, m));
+}
+
+static void test_a_gateway_that_never_answers_is_left_alone(void **state)
+{
+    Gateway g;
+
+    (void) state;
+    gateway_begin(&g, 2);
+    until_offers(&g, 1);
+    until_quiet(&g);
+    photo_sender_wake(g.sender);
+    until_quiet(&g);
+    assert_int_equal(g.offers, 1);
+    photo_sender_tunnel_down(g.sender);
+    photo_sender_tunnel_up(g.sender);
+    until_offers(&g, 2);
+    gateway_end(&g);
+}
+
+static void test_a_gateway_that_has_answered_may_be_silent(void **state)
+{
+    Gateway g;
+
+    (void) state;
+    gateway_begin(&g, 2);
+    until_offers(&g, 1);
+    say(&g, "stored", "");
+    assert_int_equal(photo_store_waiting(g.store), 1);
+    until_offers(&g, 4);
+    say(&g, "stored", "");
+    assert_int_equal(photo_store_waiting(g.store), 0);
+    gateway_end(&g);
+}
+
+/* Answers the next offer with a refusal; the photo may be offered again at once. */
+static void refuse_next(Gateway *g, const char *refusal)
+{
+    until_offers(g, g->offers + 1);
+    say(g, "refused", refusal);
+    Photo *p = photo_store_find(g->store, HOME, g->digest);
+    if (p)
+        p->not_before = 0;
+}
+
+static void test_bad_hours_of_a_gateway_use_up_no_patience(void **state)
+{
+    Gateway g;
+
+    (void) state;
+    gateway_begin(&g, 1);
+    for (int i = 0; i < 150; i++)
+        refuse_next(&g, "photo.unavailable");
+    refuse_next(&g, "photo.unknown");
+    refuse_next(&g, "photo.digest");
+    assert_int_equal(photo_store_waiting(g.store), 1);
+    refuse_next(&g, "photo.digest");
+    assert_int_equal(photo_store_waiting(g.store), 0);
+    gateway_end(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -232,6 +398,10 @@ int main(void)
         cmocka_unit_test_teardown(test_a_damaged_file_is_not_shown, clear_dir),
         cmocka_unit_test_teardown(test_one_that_was_put_off_waits, clear_dir),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test_teardown(test_photos_of_a_former_community, clear_dir),
+        cmocka_unit_test_teardown(test_a_gateway_that_never_answers_is_left_alone, clear_dir),
+        cmocka_unit_test_teardown(test_a_gateway_that_has_answered_may_be_silent, clear_dir),
+        cmocka_unit_test_teardown(test_bad_hours_of_a_gateway_use_up_no_patience, clear_dir),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
