@@ -31,6 +31,7 @@ typedef struct BridgeSession {
     Stream *dial;
     sd_event_source *deadline;
     MuxPump *pump;
+    bool passive;
     char *id, *person, *grant, *reason; /* as the gateway said, one line each; never NULL */
     char *target;
     usec_t since;      /* wall clock */
@@ -105,12 +106,20 @@ static void show(Bridge *b)
     b->complained = r < 0;
 }
 
+static bool has_sessions(const Bridge *b)
+{
+    for (unsigned i = 0; i < BRIDGE_SESSIONS_MAX; i++)
+        if (b->sessions[i] && b->sessions[i]->pump)
+            return true;
+    return false;
+}
+
 static int on_update(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Bridge *b = userdata;
     if (all_bytes(b) != b->bytes_shown)
         show(b);
-    return bridge_sessions(b) > 0 ? timer_arm(b->event, &b->timer, UPDATE_INTERVAL, on_update, b) : 0;
+    return has_sessions(b) ? timer_arm(b->event, &b->timer, UPDATE_INTERVAL, on_update, b) : 0;
 }
 
 static void session_free(BridgeSession *s)
@@ -249,14 +258,15 @@ static char *one_line(const cJSON *open, const char *key, size_t max, const char
     return cut ? text_printable(cut) : NULL;
 }
 
-static BridgeSession *session_new(Bridge *b, MuxStream *stream, const char *target, const cJSON *open)
+static BridgeSession *session_new(Bridge *b, MuxStream *stream, const BridgeTarget *target, const cJSON *open)
 {
     BridgeSession *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
     s->bridge = b;
     s->stream = stream;
-    s->target = strdup(target);
+    s->passive = target->passive;
+    s->target = strdup(target->name);
     s->id = one_line(open, "session", NAME_LENGTH_MAX, "unknown");
     s->person = one_line(open, "person", NAME_LENGTH_MAX, "somebody");
     s->grant = one_line(open, "grant", NAME_LENGTH_MAX, "unknown");
@@ -290,7 +300,7 @@ static void connect_to(Bridge *b, BridgeSession **slot, const BridgeTarget *targ
 {
     _cleanup_(error_done) Error err = {};
     const StreamTarget where = { .host = target->host, .port = target->port };
-    BridgeSession *s = session_new(b, stream, target->name, open);
+    BridgeSession *s = session_new(b, stream, target, open);
     if (!s) {
         mux_stream_reset(stream, "bridge.connect");
         return;
@@ -328,11 +338,17 @@ void bridge_open(Bridge *b, MuxStream *s, const cJSON *open)
         connect_to(b, &b->sessions[slot], target, s, open);
 }
 
+bool bridge_is_passive(const Bridge *b, const cJSON *open)
+{
+    const BridgeTarget *target = find_target(b, json_string(open, "target"));
+    return target && target->passive;
+}
+
 unsigned bridge_sessions(const Bridge *b)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < BRIDGE_SESSIONS_MAX; i++)
-        n += b->sessions[i] && b->sessions[i]->pump;
+        n += b->sessions[i] && b->sessions[i]->pump && !b->sessions[i]->passive;
     return n;
 }
 
@@ -348,7 +364,8 @@ static int copy_targets(Bridge *b, const BridgeTarget *targets)
                               .host = targets[i].host ? strdup(targets[i].host) : NULL,
                               .port = targets[i].port,
                               .dial = targets[i].dial,
-                              .userdata = targets[i].userdata };
+                              .userdata = targets[i].userdata,
+                              .passive = targets[i].passive };
         if (!t->name || (targets[i].host && !t->host))
             return -ENOMEM;
     }

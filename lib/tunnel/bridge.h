@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -21,6 +22,7 @@ typedef struct BridgeTarget {
      * closes them. */
     int (*dial)(const cJSON *open, void *userdata, int *ret_in, int *ret_out, Error *err);
     void *userdata; /* for it */
+    bool passive;   /* who comes only looks on, and can do so again: nothing waits for the end of such a session */
 } BridgeTarget;
 
 typedef struct BridgeOptions {
@@ -47,5 +49,7 @@ void bridge_end_all(Bridge *b);
  * (BRIDGE_SESSIONS_MAX are open), bridge.connect (nothing listens, or no answer within 10 s), and those of may_open. */
 void bridge_open(Bridge *b, MuxStream *s, const cJSON *open);
 
-/* Open sessions now. */
+/* Whether this stream is for a passive target. */
+bool bridge_is_passive(const Bridge *b, const cJSON *open);
+/* Open sessions now, but for passive ones. */
 unsigned bridge_sessions(const Bridge *b);

@@ -51,7 +51,7 @@ static void on_stream(Tunnel *t _unused_, MuxStream *s, const cJSON *open, void 
 {
     DeviceTunnel *d = userdata;
     bridge_open(d->bridge, s, open);
-    if (d->events->on_stream)
+    if (d->events->on_stream && !bridge_is_passive(d->bridge, open))
         d->events->on_stream(d, d->userdata);
 }
 

@@ -22,7 +22,7 @@ typedef struct DeviceTunnelEvents {
     /* As in TunnelEvents. After 401 and 403 another token is being fetched. */
     void (*on_down)(DeviceTunnel *d, int http_status, usec_t retry_in, const Error *err, void *userdata);
     void (*on_token)(DeviceTunnel *d, void *userdata);  /* may be NULL */
-    void (*on_stream)(DeviceTunnel *d, void *userdata); /* somebody comes in; may be NULL */
+    void (*on_stream)(DeviceTunnel *d, void *userdata); /* somebody comes in, not by a passive target; may be NULL */
     /* No token could be obtained. retry_in = USEC_INFINITY: the configuration is wrong and is not tried again. */
     void (*on_no_token)(DeviceTunnel *d, usec_t retry_in, const Error *err, void *userdata);
     /* A refresh in band failed; `decision` says what follows, a sentence for the log. */
@@ -53,7 +53,7 @@ DEFINE_CLEANUP(DeviceTunnel, device_tunnel_free)
 bool device_tunnel_is_up(const DeviceTunnel *d);
 bool device_tunnel_is_overdue(const DeviceTunnel *d);
 void device_tunnel_show_in(DeviceTunnel *d, const char *sessions_path);
-/* People who are in through it now. */
+/* People who are in through it now, but for those who only look on. */
 unsigned device_tunnel_sessions(const DeviceTunnel *d);
 /* The current device token or NULL; borrowed until on_token. */
 const char *device_tunnel_token(const DeviceTunnel *d);

@@ -106,7 +106,7 @@ static void try_in(Link *l, usec_t delay)
         log_error("no timer: restart mgmt-link, its configuration has changed");
 }
 
-/* Nobody is thrown out: the people who are in would lose what they do. */
+/* Nobody is thrown out: the people who are in would lose what they do. Who reads a log loses nothing, and asks again. */
 static bool somebody_is_in(Link *l)
 {
     _cleanup_(error_done) Error fault = {};

@@ -168,9 +168,11 @@ static void link_read_config(Link *l)
 int link_connect(Link *l, const LinkConfig *c, DeviceTunnel **ret, Error *err)
 {
     _cleanup_(freep) char *sessions = path_in_root(LINK_SESSIONS_PATH);
-    const BridgeTarget targets[] = { { .name = "ssh", .host = "127.0.0.1", .port = c->ssh_port },
-                                     { .name = "logs", .dial = link_dial_logs, .userdata = l->agent_socket },
-                                     {} };
+    const BridgeTarget targets[] = {
+        { .name = "ssh", .host = "127.0.0.1", .port = c->ssh_port },
+        { .name = "logs", .dial = link_dial_logs, .userdata = l->agent_socket, .passive = true },
+        {}
+    };
     const DeviceTunnelOptions options = {
         .role = "mgmt",
         .program = LINK_PROGRAM,

@@ -29,9 +29,9 @@ CUTS, CYCLES = 4, 6
 class Peer:
     """tests/integration/mux-peer.c: where a box connects to, and where an SSH client does."""
 
-    def __init__(self, path):
+    def __init__(self, path, target):
         # pylint: disable-next=consider-using-with
-        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([path, target], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.lines = queue.Queue()
         self.tunnel, self.local = (int(self.process.stdout.readline().split()[1]) for _ in range(2))
         threading.Thread(target=self._read, daemon=True).start()
@@ -54,11 +54,11 @@ class Peer:
 
 
 @pytest.fixture
-def peer():
+def peer(request):
     path = os.path.join(BUILD, "tests", "mux-peer")
     if not os.path.exists(path):
         subprocess.run(make_words(os.path.relpath(path, ROOT)), cwd=ROOT, check=True)
-    it = Peer(path)
+    it = Peer(path, getattr(request, "param", "ssh"))
     yield it
     it.stop()
 

@@ -57,3 +57,14 @@ def test_who_comes_in_while_an_edit_is_tried_stays_in_when_it_begins_to_work(ssh
         s.close()
         taken(other, link)
         link.stop()
+
+
+@pytest.mark.parametrize("peer", ["logs"], indirect=True)
+def test_who_reads_a_log_is_not_waited_for(sshd, peer, link):
+    with FakeCloud() as other, contextlib.closing(socket.create_connection(("127.0.0.1", peer.local))):
+        wait_until(lambda: "[bridge] alice is in by logs" in link.logged(), "the reader is in", link.process.poll)
+        link.write_env(MGMT_GATEWAY_URL=other.url("mgmt"), SSH_PORT=sshd.port)
+        wait_until(lambda: f"the tunnel is to {other.url('mgmt')} now" in link.logged(), "the edit is taken", link.process.poll)
+        wait_until(lambda: "bridge.ended" in link.logged(), "the reading has ended", link.process.poll)
+        assert "is taken when the last of" not in link.logged()
+        link.stop()

@@ -148,6 +148,7 @@ static int setup(void **state)
         { .name = "ssh", .host = "127.0.0.1", .port = port },
         { .name = "by-name", .host = "localhost", .port = port },
         { .name = "nobody", .host = "127.0.0.2", .port = port },
+        { .name = "window", .host = "127.0.0.1", .port = port, .passive = true },
         {},
     };
     const BridgeOptions bridge = {
@@ -270,6 +271,31 @@ static void test_in_and_out(void **state)
     assert_int_equal(listed(w), 0);
 }
 
+static bool is_passive(const World *w, const char *target)
+{
+    _cleanup_(cJSON_Deletep) cJSON *open = cJSON_CreateObject();
+    assert_true(json_add_string(open, "target", target) >= 0);
+    return bridge_is_passive(w->bridge, open);
+}
+
+/* It is shown, and takes a place as any other, but nobody waits for its end. */
+static void test_who_only_looks_on(void **state)
+{
+    World *w = *state;
+    Guest *g = come(w, 0, "window");
+    RUN_UNTIL(w, g->heard);
+    assert_int_equal(listed(w), 1);
+    assert_int_equal(bridge_sessions(w->bridge), 0);
+    assert_true(is_passive(w, "window"));
+    assert_false(is_passive(w, "ssh") || is_passive(w, "nothing"));
+    Guest *other = come(w, 1, "ssh");
+    RUN_UNTIL(w, other->heard);
+    assert_int_equal(bridge_sessions(w->bridge), 1);
+    bridge_end_all(w->bridge);
+    RUN_UNTIL(w, g->ended && other->ended);
+    assert_string_equal(g->reason, "bridge.ended");
+}
+
 static void test_refusals(void **state)
 {
     World *w = *state;
@@ -374,6 +400,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_in_and_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_only_looks_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_taken_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stale_file, setup, teardown),
