@@ -604,7 +604,7 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = gateway_open_server(g, options, err);
     if (r >= 0)
-        r = install_folder_new(options->install_dir, g->issuer, &g->install, err);
+        r = install_folder_new(options->install_dir, g->issuer_set ? g->issuer : NULL, &g->install, err);
     if (r >= 0)
         r = make_devices(g, options, err);
     if (r >= 0)

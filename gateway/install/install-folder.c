@@ -17,6 +17,7 @@
 #include "lib/base/mem.h"
 #include "lib/base/strv.h"
 #include "lib/http/answer-head.h"
+#include "lib/http/proxy-header.h"
 
 #define PREFIX "/install/"
 #define SCRIPT "secbox"
@@ -24,16 +25,25 @@
 #define SCRIPT_MAX ((size_t) 1024 * 1024)
 /* Each holds a descriptor and 64 KB; whoever comes later is asked to try again. */
 #define DOWNLOADS_MAX 100
+/* Of them one caller may have: others come to their turn. Boxes of one site come from one address, too. */
+#define CALLER_DOWNLOADS_MAX 20
+#define CALLER_SIZE 16
+/* Who takes less than this gives the place back, and may go on with a range. */
+#define BYTES_PER_SECOND 8192
+#define GRACE (60 * USEC_PER_SEC)
 #define RETRY_SECONDS 10
 #define ETAG_SIZE 64
 
 struct InstallFolder {
     const char *path, *issuer;
+    struct Download *downloads;
     unsigned n_downloads;
 };
 
 typedef struct Download {
     InstallFolder *dir;
+    struct Download *prev, *next;
+    uint8_t caller[CALLER_SIZE];
     uint64_t at;
     int fd;
 } Download;
@@ -53,6 +63,10 @@ int install_folder_new(const char *path, const char *issuer, InstallFolder **ret
 {
     if (path && path[0] != '/')
         return error_set(err, EINVAL, "config.install-dir", "--install-dir %s: give an absolute path", path);
+    if (path && !issuer)
+        return error_set(
+            err, EINVAL, "config.install-dir",
+            "--install-dir without --issuer: the installer has to know the URL that boxes use; add --issuer");
     if (path && !may_stand_in_a_script(issuer))
         return error_set(
             err, EINVAL, "config.install-dir",
@@ -153,6 +167,12 @@ static int download_read(void *userdata, uint8_t *to, size_t len)
 static void download_close(void *userdata)
 {
     Download *w = userdata;
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        w->dir->downloads = w->next;
+    if (w->next)
+        w->next->prev = w->prev;
     w->dir->n_downloads--;
     close(w->fd);
     free(w);
@@ -217,10 +237,14 @@ static void start_download(InstallFolder *d, HttpExchange *x, int status, int fd
         exchange_fail(x, 500, -ENOMEM, NULL);
         return;
     }
-    *w = (Download) { .dir = d, .fd = fd, .at = first };
+    *w = (Download) { .dir = d, .next = d->downloads, .fd = fd, .at = first };
+    caller_network(http_peer(x), w->caller);
+    if (w->next)
+        w->next->prev = w;
+    d->downloads = w;
     d->n_downloads++;
-    http_respond_from(x, status, "application/octet-stream", len, &(HttpSource) { download_read, download_close, w },
-                      headers);
+    const HttpSource source = { download_read, download_close, w, GRACE + len / BYTES_PER_SECOND * USEC_PER_SEC };
+    http_respond_from(x, status, "application/octet-stream", len, &source, headers);
 }
 
 static void serve_file(InstallFolder *d, HttpExchange *x, Found *f)
@@ -249,6 +273,21 @@ static void serve_file(InstallFolder *d, HttpExchange *x, Found *f)
         start_download(d, x, part > 0 ? 206 : 200, TAKE_FD(f->fd), first, len, headers);
 }
 
+static bool has_room(const InstallFolder *d, const HttpExchange *x, Error *err)
+{
+    uint8_t caller[CALLER_SIZE];
+    unsigned n = 0;
+    caller_network(http_peer(x), caller);
+    for (const Download *w = d->downloads; w; w = w->next)
+        n += memcmp(w->caller, caller, CALLER_SIZE) == 0;
+    if (n < CALLER_DOWNLOADS_MAX && d->n_downloads < DOWNLOADS_MAX)
+        return true;
+    (void) error_set(err, EBUSY, "install.busy", "%u downloads %s are under way; try again in %d seconds",
+                     n < CALLER_DOWNLOADS_MAX ? d->n_downloads : n,
+                     n < CALLER_DOWNLOADS_MAX ? "of all" : "of this address", RETRY_SECONDS);
+    return false;
+}
+
 void install_folder_serve(InstallFolder *d, HttpExchange *x)
 {
     _cleanup_(error_done) Error err = {};
@@ -260,17 +299,13 @@ void install_folder_serve(InstallFolder *d, HttpExchange *x)
         exchange_fail(x, 405, r, &err);
         return;
     }
-    if (d->n_downloads >= DOWNLOADS_MAX) {
-        (void) error_set(&err, EBUSY, "install.busy", "%d downloads are under way; try again in %d seconds",
-                         DOWNLOADS_MAX, RETRY_SECONDS);
-        exchange_fail_busy(x, RETRY_SECONDS, &err);
-        return;
-    }
     r = find(d, name, &f, &err);
     if (r < 0)
         exchange_fail(x, r == -ENOENT ? 404 : 500, r, &err);
     else if (str_equal(name, SCRIPT))
         serve_script(d, x, &f);
+    else if (!has_room(d, x, &err))
+        exchange_fail_busy(x, RETRY_SECONDS, &err);
     else
         serve_file(d, x, &f);
     if (f.fd >= 0)

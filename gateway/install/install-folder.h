@@ -11,7 +11,8 @@
 typedef struct InstallFolder InstallFolder;
 
 /* `path` is the folder, which may be swapped for another while we run, or NULL: there is nothing to install here. `issuer` is
- * the URL that boxes use; both are borrowed. config.install-dir: the path is not absolute, or the URL cannot stand in a script. */
+ * the URL that boxes use; both are borrowed. config.install-dir: the path is not absolute, or there is no URL, or none that can
+ * stand in a script. */
 int install_folder_new(const char *path, const char *issuer, InstallFolder **ret, Error *err) _must_check_;
 /* Not while one of its downloads is under way: after the server. NULL-safe. */
 InstallFolder *install_folder_free(InstallFolder *d);

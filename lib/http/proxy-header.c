@@ -155,6 +155,17 @@ bool proxy_list_has_text(const ProxyList *l, const char *address)
            list_has(l, &a);
 }
 
+void caller_network(const char *address, uint8_t ret[16])
+{
+    char bare[INET6_ADDRSTRLEN];
+    struct in6_addr a;
+    unsigned before;
+    memset(ret, 0, 16);
+    if (bare_address(address, strlen(address), bare) < 0 || parse_address(bare, &a, &before) < 0)
+        return;
+    memcpy(ret, &a, IN6_IS_ADDR_V4MAPPED(&a) ? 16 : 8);
+}
+
 char *proxy_forwarded_peer(const ProxyList *proxies, const char *header)
 {
     char bare[INET6_ADDRSTRLEN];

@@ -24,6 +24,10 @@ bool proxy_list_has(const ProxyList *l, const struct sockaddr *address);
 /* The same for "192.0.2.1", "192.0.2.1:443", "::1", "[::1]:443"; false for anything that is not an address. */
 bool proxy_list_has_text(const ProxyList *l, const char *address);
 
+/* Whom an address of that kind belongs to, as far as one can tell: an IPv4 address is one caller, and the first 64 bits of an IPv6
+ * one are. `ret` is all zero for anything that is not an address. */
+void caller_network(const char *address, uint8_t ret[16]);
+
 /* Takes what has arrived of a header. Returns how many more bytes certainly belong to it, so that nothing that follows
  * is read with it; 0 when it is whole. Then *ret_peer is "192.0.2.1:443" or "[2001:db8::1]:443", or NULL when the proxy
  * speaks for itself (LOCAL, UNKNOWN). Errors: proxy.bad-header. */

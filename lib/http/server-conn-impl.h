@@ -45,7 +45,8 @@ struct HttpConn {
     HttpExchange *x;
     HttpSource source; /* of the rest of the answer */
     uint64_t to_read;
-    int fd; /* until there is a stream */
+    usec_t read_until; /* CLOCK_BOOTTIME; 0: no limit */
+    int fd;            /* until there is a stream */
     Buf in;
     size_t scanned;
     HttpPhase phase;

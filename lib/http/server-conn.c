@@ -162,6 +162,15 @@ void http_respond(HttpExchange *x, int status, const char *content_type, const c
     exchange_free(x);
 }
 
+/* Small steps in good time do not make a download that never ends. */
+static void reading_deadline(HttpConn *c)
+{
+    usec_t now = boottime_usec(), left = SEND_TIMEOUT;
+    if (c->read_until > 0 && c->read_until < now + left)
+        left = c->read_until > now ? c->read_until - now : 0;
+    conn_deadline(c, left);
+}
+
 void http_respond_from(HttpExchange *x, int status, const char *content_type, uint64_t len, const HttpSource *source,
                        const char *const *headers)
 {
@@ -187,8 +196,9 @@ void http_respond_from(HttpExchange *x, int status, const char *content_type, ui
         return;
     }
     c->to_read = len;
+    c->read_until = source->max_usec > 0 ? boottime_usec() + source->max_usec : 0;
     c->phase = HTTP_READING;
-    conn_deadline(c, SEND_TIMEOUT);
+    reading_deadline(c);
     stream_want_write(c->stream, true);
 }
 
@@ -200,6 +210,10 @@ static void on_writable(Stream *stream, void *userdata)
     uint8_t *to;
     if (c->phase != HTTP_READING)
         return;
+    if (c->read_until > 0 && boottime_usec() >= c->read_until) {
+        conn_free(c);
+        return;
+    }
     size_t want = c->to_read < CHUNK ? (size_t) c->to_read : CHUNK;
     if (stream_reserve(stream, want, &to) < 0 || c->source.read(c->source.userdata, to, want) < 0 ||
         stream_commit(stream, want) < 0) {
@@ -207,9 +221,10 @@ static void on_writable(Stream *stream, void *userdata)
         return;
     }
     c->to_read -= want;
-    conn_deadline(c, SEND_TIMEOUT);
+    reading_deadline(c);
     if (c->to_read > 0)
         return;
+    conn_deadline(c, SEND_TIMEOUT);
     stream_want_write(stream, false);
     source_close(c);
     conn_answered(c);

@@ -85,6 +85,8 @@ typedef struct HttpSource {
     int (*read)(void *userdata, uint8_t *to, size_t len);
     void (*close)(void *userdata); /* once: all was read, or nobody wants it */
     void *userdata;
+    usec_t
+        max_usec; /* the connection ends where the peer takes longer for all of it; 0: as long as it takes something */
 } HttpSource;
 
 /* The same with a body that is read while the peer takes it, 64 KB at a time. `source` is copied. */

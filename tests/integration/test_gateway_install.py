@@ -6,6 +6,7 @@ import http.client
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 import types
 
@@ -13,11 +14,13 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.lab.gateway import Gateway
-from tests.lab.util import wait_until
+from tests.lab.util import program, wait_until
 
+CLOUD = "https://cloud.example"
 SCRIPT = "#!/bin/sh\nCLOUD='@CLOUD@'\necho \"$CLOUD\" @CLOUD@\n"
 BLOB = bytes(range(256)) * 40000  # 10 MB, far more than a socket takes
 DOWNLOADS_MAX = 100
+CALLER_DOWNLOADS_MAX = 20
 
 
 def put(folder, name, content, mode=0o644):
@@ -46,15 +49,16 @@ def lab():
     os.symlink("apt", os.path.join(folder, "link"))
     os.mkfifo(os.path.join(folder, "pipe"))
     try:
-        with contextlib.closing(Gateway(os.path.join(base, "gateway"), options=["--install-dir", folder])) as gateway:
+        options = ["--install-dir", folder, "--issuer", CLOUD]
+        with contextlib.closing(Gateway(os.path.join(base, "gateway"), options=options)) as gateway:
             yield types.SimpleNamespace(gateway=gateway, folder=folder, base=base)
     finally:
         shutil.rmtree(base, ignore_errors=True)
 
 
-def ask(lab, path, method="GET", **headers):
+def ask(lab, path, method="GET", source="127.0.0.1", **headers):
     """Status, headers and body, without a token; the path goes out as it is."""
-    connection = http.client.HTTPConnection(lab.gateway.host, lab.gateway.port, timeout=300)
+    connection = http.client.HTTPConnection(lab.gateway.host, lab.gateway.port, timeout=300, source_address=(source, 0))
     with contextlib.closing(connection):
         connection.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
         answer = connection.getresponse()
@@ -64,9 +68,9 @@ def ask(lab, path, method="GET", **headers):
 def test_the_script_knows_its_cloud(lab):
     status, headers, body = ask(lab, "/install/secbox")
     assert status == 200 and headers["Content-Type"].startswith("text/plain")
-    assert body.decode() == SCRIPT.replace("@CLOUD@", lab.gateway.url)
+    assert body.decode() == SCRIPT.replace("@CLOUD@", CLOUD)
     status, headers, body = ask(lab, "/install/secbox", "HEAD")
-    assert status == 200 and int(headers["Content-Length"]) == len(SCRIPT.replace("@CLOUD@", lab.gateway.url)) and body == b""
+    assert status == 200 and int(headers["Content-Length"]) == len(SCRIPT.replace("@CLOUD@", CLOUD)) and body == b""
 
 
 def test_files_and_parts_of_them(lab):
@@ -111,10 +115,11 @@ def test_only_reading(lab):
         assert ask(lab, "/install/secbox", method)[0] == 405
 
 
-def slow_reader(lab):
+def slow_reader(lab, address="127.0.0.1"):
     """Asks for much, and reads nothing."""
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.bind((address, 0))
     s.connect((lab.gateway.host, lab.gateway.port))
     s.sendall(b"GET /install/apt/pool/a%20b.deb HTTP/1.1\r\nHost: lab\r\n\r\n")
     return s
@@ -126,18 +131,28 @@ def memory(lab):
 
 
 def test_downloads_are_bounded_and_cost_little(lab):
-    """Slow ones are given what they take; beyond so many others are asked to come back; operators are served meanwhile."""
+    """One caller is not given all places; beyond so many everybody is asked to come back; operators, and whoever wants the script,
+    are served meanwhile."""
     before = memory(lab)
+    callers = [f"127.0.0.{n}" for n in range(2, 2 + DOWNLOADS_MAX // CALLER_DOWNLOADS_MAX)]
+
+    def is_busy(address):
+        return ask(lab, "/install/empty", source=address)[0] == 503
+
     with contextlib.ExitStack() as stack:
-        readers = [stack.enter_context(contextlib.closing(slow_reader(lab))) for _ in range(DOWNLOADS_MAX)]
-        wait_until(lambda: ask(lab, "/install/empty")[0] == 503, "all places are taken")
-        status, headers, body = ask(lab, "/install/secbox")
+        for address in callers:
+            assert not is_busy(address)
+            for _ in range(CALLER_DOWNLOADS_MAX):
+                stack.enter_context(contextlib.closing(slow_reader(lab, address)))
+            wait_until(lambda a=address: is_busy(a), "its places are taken")
+            assert is_busy("127.0.0.1") is (address == callers[-1])
+        status, headers, body = ask(lab, "/install/empty")
         assert status == 503 and headers["Retry-After"] and b"install.busy" in body
+        assert ask(lab, "/install/secbox")[0] == 200
         assert lab.gateway.request("GET", "/v1/devices").status == 200
         if "/asan/" not in os.environ.get("SECBOX_BIN", ""):
             assert memory(lab) - before < DOWNLOADS_MAX * 200, "kilobytes; whole files would be a gigabyte"
-        del readers
-    wait_until(lambda: ask(lab, "/install/secbox")[0] == 200, "those who went have left their places")
+    wait_until(lambda: not is_busy("127.0.0.1"), "those who went have left their places")
 
 
 def test_a_swapped_folder_counts_at_once(lab):
@@ -178,3 +193,10 @@ def test_without_the_option_there_is_nothing(lab):
         lab.gateway.stop()
         lab.gateway.options = options
         lab.gateway.start()
+
+
+def test_the_installer_is_told_no_listening_address(lab):
+    """What the gateway listens on is often no address that a box can reach."""
+    p = subprocess.run([program("secbox-gateway"), "serve", "--listen", "127.0.0.1:0", "--state", lab.gateway.state,
+                        "--install-dir", lab.folder], env=lab.gateway.env, capture_output=True, text=True, check=False)
+    assert p.returncode == 1 and "--install-dir without --issuer" in p.stderr, p

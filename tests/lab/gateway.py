@@ -37,11 +37,11 @@ class Gateway:
         self.host = host
         self.port = free_port()
         self.tls = tls
-        self.options = list(options)  # further ones of serve
         self.name = name or host
         self.authority = authority or (tls[0] if tls else None)
         self.context = ssl.create_default_context(cafile=self.authority) if tls else None
         self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
+        self.options = [option.replace("@URL@", self.url) for option in options]  # further ones of serve
         self.daemon = None
         self.returns = 0
         self.postgres = Postgres()

@@ -125,7 +125,7 @@ def world():
         box = BareBox()
     except LabError as e:
         pytest.skip(f"a whole box does not start here: {e}")
-    options = ["--install-dir", repository.folder]
+    options = ["--install-dir", repository.folder, "--issuer", "@URL@"]
     certificate = make_certificate(folder, box.gateway_address)
     with box, Gateway(os.path.join(folder, "gateway"), certificate, box.gateway_address, options) as gateway:
         box.write(AUTHORITY, read_text(gateway.tls[0]))

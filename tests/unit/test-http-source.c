@@ -25,6 +25,7 @@ typedef struct World {
     sd_event *event;
     HttpServer *server;
     size_t given, fail_at;
+    usec_t max_usec;
     unsigned handled, sources_closed;
 } World;
 
@@ -49,7 +50,8 @@ static void handler(HttpExchange *x, void *userdata)
     World *w = userdata;
     w->handled++;
     if (str_equal(http_path(x), "/source"))
-        http_respond_from(x, 206, "text/plain", SOURCE_LEN, &(HttpSource) { source_read, source_close, w }, NULL);
+        http_respond_from(x, 206, "text/plain", SOURCE_LEN, &(HttpSource) { source_read, source_close, w, w->max_usec },
+                          NULL);
     else
         http_respond(x, 200, "text/plain", "other", 5, NULL);
 }
@@ -182,6 +184,20 @@ static void test_source_of_a_peer_that_goes(void **state)
     assert_true(w->given <= SOURCE_LEN);
 }
 
+/* However often it takes a little. */
+static void test_source_of_a_peer_that_takes_too_long(void **state)
+{
+    World *w = *state;
+    _cleanup_(closep) int fd = client_open(w);
+    int small = 4096;
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    w->max_usec = 1;
+    client_send(w, fd, GET_SOURCE, strlen(GET_SOURCE));
+    for (char byte; !w->sources_closed; (void) !recv(fd, &byte, 1, MSG_DONTWAIT))
+        assert_true(sd_event_run(w->event, 1000) >= 0);
+    assert_true(w->given < SOURCE_LEN);
+}
+
 /* A server that ends closes what it was reading from. */
 static void test_server_freed(void **state)
 {
@@ -201,6 +217,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_source_of_head, setup, teardown),
         cmocka_unit_test_setup_teardown(test_source_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_source_of_a_peer_that_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_source_of_a_peer_that_takes_too_long, setup, teardown),
         cmocka_unit_test_setup_teardown(test_server_freed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

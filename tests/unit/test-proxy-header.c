@@ -176,13 +176,37 @@ static void test_forwarded(void **state)
     }
 }
 
+static void test_callers(void **state)
+{
+    static const struct {
+        const char *one, *other;
+        bool same;
+    } tries[] = {
+        { "192.0.2.1:443", "192.0.2.1:5", true },
+        { "192.0.2.1:443", "192.0.2.1", true },
+        { "192.0.2.1:443", "::ffff:192.0.2.1", true },
+        { "192.0.2.1:443", "192.0.2.2:443", false },
+        { "[2001:db8::7]:1", "2001:db8::ffff:1:2", true }, /* a household has that many */
+        { "2001:db8::7", "2001:db8:0:1::7", false },
+        { "nobody", "", true },
+        { "nobody", "192.0.2.1", false },
+    };
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(tries); i++) {
+        uint8_t one[16], other[16];
+        caller_network(tries[i].one, one);
+        caller_network(tries[i].other, other);
+        if ((memcmp(one, other, sizeof one) == 0) != tries[i].same)
+            fail_msg("%s and %s", tries[i].one, tries[i].other);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_headers),
-        cmocka_unit_test(test_what_follows_is_left_alone),
-        cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_forwarded),
+        cmocka_unit_test(test_headers), cmocka_unit_test(test_what_follows_is_left_alone),
+        cmocka_unit_test(test_lists),   cmocka_unit_test(test_forwarded),
+        cmocka_unit_test(test_callers),
     };
     return cmocka_run_group_tests_name("proxy-header", tests, NULL, NULL);
 }
