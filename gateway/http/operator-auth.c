@@ -11,7 +11,7 @@
 #include "lib/base/strv.h"
 
 /* The one place where a role decides. One that a newer gateway has written may nothing here. */
-static int check_role(const Route *route, const char *person, const char *role, Error *err)
+static int check_role(Request *c, const char *person, const char *role, Error *err)
 {
     static const OperatorRole needed[] = {
         [ACCESS_ADMIN] = ROLE_ADMIN,
@@ -23,7 +23,8 @@ static int check_role(const Route *route, const char *person, const char *role, 
     if (operator_role_parse(role, &has) < 0)
         return error_set(err, EACCES, "auth.role", "the token of %s has the role %s, which this gateway does not know",
                          person, role ? role : "-");
-    return operator_role_check(person, has, needed[route->access], err);
+    c->is_admin = has == ROLE_ADMIN;
+    return operator_role_check(person, has, needed[c->route->access], err);
 }
 
 static void on_owner(Request *c, const StoreRows *rows)
@@ -36,7 +37,7 @@ static void on_owner(Request *c, const StoreRows *rows)
         return;
     }
     const char *person = store_rows_get(rows, 0, 0);
-    int r = check_role(c->route, person, store_rows_get(rows, 0, 1), &err);
+    int r = check_role(c, person, store_rows_get(rows, 0, 1), &err);
     if (r < 0) {
         request_fail_status(c, 403, r, &err);
         error_done(&err);

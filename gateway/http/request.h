@@ -43,6 +43,7 @@ struct Request {
     char id[RANDOM_ID_SIZE];      /* also the id of what it asks a box */
     char *args[REQUEST_ARGS_MAX]; /* what the path's stars stood for: device, version */
     char *actor;                  /* "operator:NAME" once known */
+    bool is_admin;                /* the operator's token has that role */
     char *token_hash;             /* of the token that the operator has shown */
     cJSON *body;
     StoreQuery *query;

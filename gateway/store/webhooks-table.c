@@ -33,11 +33,13 @@ Statement sql_webhook_set(const WebhookRow *row)
         sql_number(row->after), sql_text(row->actor));
 }
 
-Statement sql_webhook_show(const char *community)
+Statement sql_webhook_show(const char *community, bool whole_url)
 {
     return STATEMENT("SELECT " COMMUNITY_EXISTS ", CASE WHEN w.community IS NOT NULL THEN jsonb_build_object('webhook',"
-                     " " WEBHOOK_OBJECT ") END FROM (VALUES (1)) one LEFT JOIN webhooks w ON w.community = $1::uuid",
-                     sql_text(community));
+                     " " WEBHOOK_OBJECT " || CASE WHEN $2::boolean THEN '{}' ELSE jsonb_build_object('url',"
+                     " substring(w.url FROM '^[a-z]+://[^/?#]*')) END) END"
+                     " FROM (VALUES (1)) one LEFT JOIN webhooks w ON w.community = $1::uuid",
+                     sql_text(community), sql_flag(whole_url));
 }
 
 Statement sql_webhook_remove(const char *community, const char *actor)
@@ -63,7 +65,8 @@ Statement sql_webhook_next(const char *community)
         " jsonb_build_object('seq', e.seq::text, 'clientId', e.client_id, 'community', e.community, 'device', e.device,"
         " 'kind', e.kind, 'at', secbox_time(e.at), 'receivedAt', secbox_time(e.received_at), 'data', e.data)),"
         " w.url, w.secret, n.again, n.tries, CASE WHEN n.again OR w.next_at IS NULL THEN 0"
-        " ELSE greatest(0, ceil(extract(epoch FROM w.next_at - clock_timestamp()) * 1000))::bigint END"
+        " ELSE greatest(0, ceil(extract(epoch FROM w.next_at - clock_timestamp()) * 1000))::bigint END, extract(epoch "
+        "FROM w.set_at)"
         " FROM webhooks w CROSS JOIN LATERAL ("
         "(SELECT d.seq, true AS again, d.tries FROM webhook_dead d WHERE d.community = w.community AND d.again"
         " ORDER BY d.seq LIMIT 1)"
@@ -79,36 +82,41 @@ Statement sql_webhook_target(const char *community)
     return STATEMENT("SELECT url, secret FROM webhooks WHERE community = $1::uuid", sql_text(community));
 }
 
-Statement sql_webhook_delivered(const char *community, uint64_t seq, bool again)
+/* What was under way while somebody set the webhook anew says nothing about what she asked for. */
+#define SAME_WEBHOOK "community = $1::uuid AND extract(epoch FROM set_at) = $2::numeric"
+
+Statement sql_webhook_delivered(const WebhookEvent *e)
 {
-    return STATEMENT("WITH d AS (DELETE FROM webhook_dead WHERE $3::boolean AND community = $1::uuid"
-                     " AND seq = $2::bigint)"
+    return STATEMENT("WITH d AS (DELETE FROM webhook_dead WHERE $4::boolean AND community = $1::uuid"
+                     " AND seq = $3::bigint)"
                      " UPDATE webhooks SET delivered_at = now(), last_error = NULL, last_error_at = NULL,"
-                     " behind = CASE WHEN $3::boolean THEN behind ELSE greatest(behind, $2::bigint) END,"
-                     " tries = CASE WHEN $3::boolean THEN tries ELSE 0 END,"
-                     " next_at = CASE WHEN $3::boolean THEN next_at END WHERE community = $1::uuid",
-                     sql_text(community), sql_number((int64_t) seq), sql_flag(again));
+                     " behind = CASE WHEN $4::boolean THEN behind ELSE greatest(behind, $3::bigint) END,"
+                     " tries = CASE WHEN $4::boolean THEN tries ELSE 0 END,"
+                     " next_at = CASE WHEN $4::boolean THEN next_at END WHERE " SAME_WEBHOOK,
+                     sql_text(e->community), sql_text(e->set_at), sql_number((int64_t) e->seq), sql_flag(e->again));
 }
 
-Statement sql_webhook_failed(const char *community, uint64_t seq, const char *reason, uint64_t wait_ms)
+Statement sql_webhook_failed(const WebhookEvent *e, const char *reason, uint64_t wait_ms)
 {
-    return STATEMENT("UPDATE webhooks SET tries = tries + 1, next_at = now() + $4::bigint * interval '1 millisecond',"
-                     " last_error = $3, last_error_at = now() WHERE community = $1::uuid AND behind < $2::bigint",
-                     sql_text(community), sql_number((int64_t) seq), sql_text(reason), sql_number((int64_t) wait_ms));
+    return STATEMENT("UPDATE webhooks SET tries = tries + 1, next_at = now() + $5::bigint * interval '1 millisecond',"
+                     " last_error = $4, last_error_at = now() WHERE behind < $3::bigint AND " SAME_WEBHOOK,
+                     sql_text(e->community), sql_text(e->set_at), sql_number((int64_t) e->seq), sql_text(reason),
+                     sql_number((int64_t) wait_ms));
 }
 
-Statement sql_webhook_dead(const char *community, uint64_t seq, bool again, const char *reason, bool stop)
+Statement sql_webhook_dead(const WebhookEvent *e, const char *reason, bool stop)
 {
     return STATEMENT(
-        "WITH w AS (SELECT * FROM webhooks WHERE community = $1::uuid),"
+        "WITH w AS (SELECT * FROM webhooks WHERE " SAME_WEBHOOK "),"
         " d AS (INSERT INTO webhook_dead AS d (community, seq, tries, reason)"
-        " SELECT w.community, $2::bigint, CASE WHEN $3::boolean THEN 1 ELSE w.tries + 1 END, $4 FROM w"
-        " ON CONFLICT (community, seq) DO UPDATE SET tries = d.tries + 1, reason = $4, dead_at = now(), again = false)"
-        " UPDATE webhooks SET last_error = $4, last_error_at = now(), stopped = stopped OR $5::boolean,"
-        " behind = CASE WHEN $3::boolean THEN behind ELSE greatest(behind, $2::bigint) END,"
-        " tries = CASE WHEN $3::boolean THEN tries ELSE 0 END,"
-        " next_at = CASE WHEN $3::boolean THEN next_at END WHERE community = $1::uuid",
-        sql_text(community), sql_number((int64_t) seq), sql_flag(again), sql_text(reason), sql_flag(stop));
+        " SELECT w.community, $3::bigint, CASE WHEN $4::boolean THEN 1 ELSE w.tries + 1 END, $5 FROM w"
+        " ON CONFLICT (community, seq) DO UPDATE SET tries = d.tries + 1, reason = $5, dead_at = now(), again = false)"
+        " UPDATE webhooks SET last_error = $5, last_error_at = now(), stopped = stopped OR $6::boolean,"
+        " behind = CASE WHEN $4::boolean THEN behind ELSE greatest(behind, $3::bigint) END,"
+        " tries = CASE WHEN $4::boolean THEN tries ELSE 0 END,"
+        " next_at = CASE WHEN $4::boolean THEN next_at END WHERE " SAME_WEBHOOK,
+        sql_text(e->community), sql_text(e->set_at), sql_number((int64_t) e->seq), sql_flag(e->again), sql_text(reason),
+        sql_flag(stop));
 }
 
 Statement sql_webhook_dead_list(const char *community, uint64_t after, uint64_t limit)

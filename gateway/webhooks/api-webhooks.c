@@ -69,7 +69,7 @@ static void show(Request *c)
     char community[UUID_SIZE];
 
     if (request_uuid(c, 0, community) >= 0)
-        request_query(c, sql_webhook_show(community), on_show);
+        request_query(c, sql_webhook_show(community, c->is_admin), on_show);
 }
 
 static void on_set(Request *c, const StoreRows *rows)

@@ -82,6 +82,14 @@ int webhook_url_check(const char *url, Error *err)
                      "events go over https; http is for receivers on the gateway's own machine alone");
 }
 
+char *webhook_receiver(const char *url)
+{
+    const char *host = strstr(url, "://");
+
+    host = host ? host + strlen("://") : url;
+    return str_format("the receiver at %.*s", (int) strcspn(host, "/?#"), host);
+}
+
 int webhook_sign(const char *secret, const char *id, uint64_t seconds, const char *body, size_t len, char **ret,
                  Error *err)
 {

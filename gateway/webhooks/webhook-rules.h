@@ -20,6 +20,8 @@ int webhook_secret_check(const char *secret, Error *err) _must_check_;
 char *webhook_secret_make(void);
 /* https, or http to this machine, without user or password. Error: webhook.bad-url. */
 int webhook_url_check(const char *url, Error *err) _must_check_;
+/* "the receiver at HOST", for people who may not see the rest of such a URL: a new string. */
+char *webhook_receiver(const char *url);
 
 /* "v1,…" over ID.SECONDS.BODY: a new string. */
 int webhook_sign(const char *secret, const char *id, uint64_t seconds, const char *body, size_t len, char **ret,

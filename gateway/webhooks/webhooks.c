@@ -26,6 +26,7 @@
 #define AUTHORITIES_MAX ((size_t) 512 * 1024)
 #define REASON_MAX 300
 #define HEADER_SIZE 200
+#define SET_AT_SIZE 40
 #define DELAY_MAX_MS ((uint64_t) WEBHOOK_WAIT_MAX / USEC_PER_MSEC)
 
 struct Webhooks {
@@ -52,6 +53,7 @@ typedef struct Hook {
     uint64_t seq;
     unsigned tries; /* before this one */
     bool dead_letter;
+    char set_at[SET_AT_SIZE]; /* of the webhook that it is sent by */
 } Hook;
 
 static void ask(Hook *h);
@@ -128,6 +130,11 @@ static void note(Hook *h, Statement st)
         on_noted(NULL, r, NULL, &err, h);
 }
 
+static WebhookEvent under_way(const Hook *h)
+{
+    return (WebhookEvent) { .community = h->community, .set_at = h->set_at, .seq = h->seq, .again = h->dead_letter };
+}
+
 static void raise_alarm(const Hook *h, const char *reason, bool stop)
 {
     _cleanup_(cJSON_Deletep) cJSON *detail = cJSON_CreateObject();
@@ -143,7 +150,9 @@ static void raise_alarm(const Hook *h, const char *reason, bool stop)
 static void give_up(Hook *h, const char *reason, bool stop)
 {
     raise_alarm(h, reason, stop);
-    note(h, sql_webhook_dead(h->community, h->seq, h->dead_letter, reason, stop));
+
+    const WebhookEvent e = under_way(h);
+    note(h, sql_webhook_dead(&e, reason, stop));
 }
 
 /* A dead letter gets one more try each time that somebody asks for it. */
@@ -155,12 +164,14 @@ static void on_failed(Hook *h, const char *reason, usec_t retry_after)
         return;
     }
     usec_t wait = webhook_wait(h->tries + 1, random_u64(), retry_after);
-    note(h, sql_webhook_failed(h->community, h->seq, reason, wait / USEC_PER_MSEC));
+    const WebhookEvent e = under_way(h);
+    note(h, sql_webhook_failed(&e, reason, wait / USEC_PER_MSEC));
 }
 
 static void on_answer(HttpCall *call _unused_, int r, const HttpResponse *response, const Error *err, void *userdata)
 {
     Hook *h = userdata;
+    const WebhookEvent e = under_way(h);
     char reason[REASON_MAX];
 
     h->call = NULL;
@@ -171,7 +182,7 @@ static void on_answer(HttpCall *call _unused_, int r, const HttpResponse *respon
     }
     switch (webhook_verdict(response->status)) {
     case WEBHOOK_TAKEN:
-        note(h, sql_webhook_delivered(h->community, h->seq, h->dead_letter));
+        note(h, sql_webhook_delivered(&e));
         break;
     case WEBHOOK_GONE:
         give_up(h, "the receiver answers with 410: it wants no more", true);
@@ -213,10 +224,13 @@ static int send_signed(Webhooks *w, const Message *m, http_done_t on_done, void 
     _cleanup_(freep) char *header = str_format("webhook-signature: %s", signature);
     (void) snprintf(id, sizeof(id), "webhook-id: %s", m->id);
     (void) snprintf(timestamp, sizeof(timestamp), "webhook-timestamp: %llu", (unsigned long long) now);
+    /* Many receivers know their senders by the path alone: no log and no alarm shows it. */
+    _cleanup_(freep) char *what = webhook_receiver(m->url);
     const char *headers[] = { "Content-Type: application/json", id, timestamp, header, NULL };
     const HttpRequest request = {
         .method = "POST",
         .url = m->url,
+        .what = what,
         .headers = headers,
         .body = m->body,
         .body_len = strlen(m->body),
@@ -229,7 +243,7 @@ static int send_signed(Webhooks *w, const Message *m, http_done_t on_done, void 
         .userdata = w,
         .reuse = true,
     };
-    return header ? http_start(w->client, &request, on_done, userdata, ret, err) : -ENOMEM;
+    return header && what ? http_start(w->client, &request, on_done, userdata, ret, err) : -ENOMEM;
 }
 
 int webhooks_send_test(Webhooks *w, const char *url, const char *secret, const char *body, http_done_t on_done,
@@ -276,6 +290,7 @@ static void on_next(StoreQuery *q _unused_, int r, const StoreRows *rows, const 
         return;
     h->tries = (unsigned) tries;
     h->dead_letter = store_rows_true(rows, 0, 5);
+    (void) snprintf(h->set_at, sizeof(h->set_at), "%s", store_rows_get(rows, 0, 8));
     if (delay > 0)
         wait_for(h, (delay < DELAY_MAX_MS ? delay : DELAY_MAX_MS) * USEC_PER_MSEC);
     else

@@ -293,9 +293,11 @@ static int request_check(const HttpRequest *request, Error *err)
 
 static int copy_strings(Transfer *t, const HttpRequest *request)
 {
-    t->what = str_format("%s %.*s%s%s", request->method ? request->method : "GET", (int) strcspn(request->url, "?#"),
-                         request->url, request->unix_socket ? " over " : "",
-                         request->unix_socket ? request->unix_socket : "");
+    t->what = request->what
+                  ? strdup(request->what)
+                  : str_format("%s %.*s%s%s", request->method ? request->method : "GET",
+                               (int) strcspn(request->url, "?#"), request->url, request->unix_socket ? " over " : "",
+                               request->unix_socket ? request->unix_socket : "");
     t->ca_advice = strdup(request->ca_advice ? request->ca_advice : "check the clock and CLOUD_CA_FILE");
     for (const char *const *name = request->keep_headers; name && *name; name++)
         if (strv_add(&t->keep_headers, *name) < 0)

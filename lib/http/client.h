@@ -14,6 +14,7 @@ struct sockaddr;
 typedef struct HttpRequest {
     const char *method;         /* NULL = GET */
     const char *url;            /* http, https */
+    const char *what;           /* what errors call it, where the URL's path is a secret; NULL = its method and URL */
     const char *unix_socket;    /* connect there instead of the URL's host; NULL = no */
     const char *const *headers; /* "Name: value", ends with NULL; may be NULL */
     const char *body;           /* NULL = none */

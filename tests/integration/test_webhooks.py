@@ -149,6 +149,44 @@ def test_what_is_not_taken_becomes_a_dead_letter_and_the_next_one_goes_on(gw, co
     assert receiver.ids()[-1] == bad["clientId"]
 
 
+@pytest.mark.parametrize("status", [200, 410])
+def test_a_replay_counts_although_an_event_is_under_way(gw, community, boxes, receiver, status):
+    """The webhook is set anew in the database before the gateway hears what became of the last event."""
+    over = threading.Event()
+    hook(gw, community, receiver.url)
+    events = [event(community) for _ in range(2)]
+    ids = [e["clientId"] for e in events]
+    receiver.answer = lambda message, times: (over.wait(300) and status) if (message.id, times) == (ids[1], 1) else 200
+    push(boxes(community.id).connect(), *events)
+    receiver.wait_for(2)
+    gw.postgres.sql(f"UPDATE webhooks SET behind = 0, set_at = now() WHERE community = '{community.id}'")
+    over.set()
+    receiver.wait_for(4)
+    assert receiver.ids() == ids * 2
+    at_rest(gw, community)
+    assert not state(gw, community)["stopped"] and not dead(gw, community)
+
+
+def test_the_path_of_a_receiver_is_shown_to_admins_alone(gw, community, boxes, receiver):
+    url = receiver.url.replace("/events", "/hooks/T0secret")
+    receiver.close()
+    host = f"127.0.0.1:{receiver.port}"
+    hook(gw, community, url)
+    assert state(gw, community)["url"] == url
+    push(boxes(community.id).connect(), event(community))
+    wait_until(lambda: dead(gw, community), "it is given up")
+    assert f"the receiver at {host}: " in dead(gw, community)[0]["reason"]
+    assert f"the receiver at {host}: " in gw.request("POST", f"{community.path}/webhook/test").text
+    alarms = [e for e in gw.audit("webhook.dead") if e["detail"]["community"] == community.id]
+    assert len(alarms) == 1 and "T0secret" not in str(alarms) + str(dead(gw, community)) + gw.log()
+    admin, gw.token = gw.token, gw.run("tokens", "add", "--role", "viewer", "watcher").strip().split()[-1]
+    try:
+        seen = state(gw, community)
+    finally:
+        gw.token = admin
+    assert seen["url"] == f"https://{host}" and host in seen["lastError"] and "T0secret" not in str(seen)
+
+
 def test_a_receiver_that_is_gone_stops_it_until_somebody_says_so(gw, community, boxes, receiver):
     hook(gw, community, receiver.url)
     events = [event(community) for _ in range(3)]
