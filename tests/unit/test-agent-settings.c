@@ -21,7 +21,8 @@ static const char wanted_project[] =
 static const char inspected[] =
     "{\"Config\":{\"Env\":[\"PATH=/bin\",\"URL=https://a.example/?x=1\",\"EMPTY=\",\"container=podman\"],"
     "\"Cmd\":[\"serve\",\"--fast\"],\"User\":\"1000:1000\"},"
-    "\"HostConfig\":{\"Privileged\":false,\"RestartPolicy\":{\"Name\":\"on-failure\",\"MaximumRetryCount\":3},"
+    "\"HostConfig\":{\"NetworkMode\":\"bridge\",\"Privileged\":false,\"RestartPolicy\":{\"Name\":\"on-failure\","
+    "\"MaximumRetryCount\":3},"
     "\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"127.0.0.1\",\"HostPort\":\"8080\"}],"
     "\"53/udp\":[{\"HostIp\":\"\",\"HostPort\":\"53\"}]},\"Tmpfs\":{\"/tmp\":\"rw,rprivate\"}},"
     "\"Mounts\":[{\"Type\":\"volume\",\"Name\":\"box_data\",\"Source\":\"/var/lib/v/box_data/"
@@ -138,6 +139,11 @@ static void test_what_may_differ(void **state)
         if (compare(project, inspected, &sentence) != 0)
             fail_msg("%s: %s", wishes[i].from, sentence);
     }
+    _cleanup_(freep) char *host =
+        edit(wanted_project, "\"networks\":{\"front\":{},\"default\":{}}", "\"network_mode\":\"host\"");
+    _cleanup_(freep) char *why = NULL;
+    assert_int_equal(compare(host, inspected, &why), 1);
+    assert_string_equal(why, "its network mode is bridge, not host");
 }
 
 /* Podman's answer is input like any other. */
