@@ -19,7 +19,7 @@ from tests.lab import whole_box
 from tests.lab.gateway import Gateway
 from tests.lab.installer import Repository
 from tests.lab.util import ROOT, LabError, make_words, read_text
-from tests.system.test_whole_box import make_certificate
+from tests.system.test_whole_box import DEVICE, make_certificate
 
 KILLS = int(os.environ.get("INSTALL_KILLS", "5"))
 CYCLES = int(os.environ.get("INSTALL_CYCLES", "1"))
@@ -212,6 +212,20 @@ def test_an_upgrade_in_place(world):
     make_packages(world.folder, world.repository, "2")
     world.install()
     world.is_whole("2")
+
+
+def test_pairing_by_a_token_in_a_file(world):
+    box, token = world.box, world.gateway.enroll(DEVICE)["BOOTSTRAP"]
+    box.write("/var/tmp/token", '"', 0o600)
+    p = world.install("--unattended", "--bootstrap", "/var/tmp/token", "--device", DEVICE, check=False)
+    assert p.returncode == 26 and "holds no bootstrap token" in p.stderr, p
+    box.write("/var/tmp/token", token + "\n", 0o600)
+    p = world.install("--unattended", "--bootstrap", "/var/tmp/token", "--device", DEVICE)
+    assert f"paired as {DEVICE} with" in p.stdout, p
+    world.gateway.wait_connected(DEVICE)
+    assert token not in box.read("/var/log/secbox-install.log") + p.stdout + p.stderr
+    box.run("rm", "/var/tmp/token")
+    assert f"It is paired with {world.gateway.url}" in world.install().stdout, "and a later run knows"
 
 
 def purge(world):
