@@ -21,6 +21,7 @@ ENV_FILE=/etc/tucomunidad/mgmt-agent.env
 PACKAGES='secbox-agent secbox-recovery'
 UNITS='mgmt-agent mgmt-link recovery-agent'
 NEW_USER=tc
+USER_MARK='SecBox containers' # its comment in /etc/passwd: a user of that name that somebody else made has none
 
 MEMORY_MIB=900
 DISK_MIB=2048

@@ -170,14 +170,27 @@ give_ids() {
     done
 }
 
-# A home of its own is the last thing that useradd makes; what was killed before that is made again.
+is_our_user() { [ "$(getent passwd "$1" | cut -d: -f5)" = "$USER_MARK" ]; }
+
+# A home of its own is the last thing that useradd makes; what was killed before that is made again, but nothing of somebody else's.
 make_user() {
+    if ! was_made "user $1" && getent group "$1" >/dev/null; then
+        echo "a group $1 is there, and no such user; make one (useradd --create-home --gid $1 $1), or rename the group"
+        return 1
+    fi
     record "user $1"
+    if ! is_our_user "$1" && id "$1" >/dev/null 2>&1; then
+        forget "user $1"
+        return
+    fi
     if [ "$(stat -c %U "/home/$1" 2>/dev/null)" = "$1" ] && getent group "$1" >/dev/null; then return; fi
     rmdir "/home/$1" 2>/dev/null || true
     userdel "$1" 2>/dev/null || true
     groupdel "$1" 2>/dev/null || true
-    useradd --create-home --shell /bin/bash "$1"
+    useradd --comment "$USER_MARK" --create-home --shell /bin/bash "$1" || {
+        id "$1" >/dev/null 2>&1 || forget "user $1"
+        return 1
+    }
 }
 
 prepare_podman() {
@@ -185,11 +198,10 @@ prepare_podman() {
     if [ ! -e $STORAGE ] || was_made "file $STORAGE"; then own_file $STORAGE </usr/share/secbox/storage.conf; fi
     user=$(podman_user)
     [ "$user" != root ] || return 0
-    if [ -z "$user" ]; then
-        user=$NEW_USER
-        record "user $user"
+    if [ -z "$user" ] || was_made "user $user"; then
+        user=${user:-$NEW_USER}
+        make_user "$user"
     fi
-    ! was_made "user $user" || make_user "$user"
     give_ids "$user"
     if [ ! -e "/var/lib/systemd/linger/$user" ]; then
         record "linger $user"

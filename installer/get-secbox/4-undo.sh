@@ -34,18 +34,25 @@ stop_user() {
     while pgrep -u "$1" >/dev/null; do sleep 0.2; done
 }
 
+# Told before it was made; a run that was killed in between has made none, and one that is there now is somebody's.
+remove_user() {
+    grep '^user ' $MADE >$STATE/undo || true
+    while read -r kind made; do
+        if is_our_user "$made"; then
+            stop_user "$made"
+            userdel --remove "$made"
+        elif id "$made" >/dev/null 2>&1; then
+            tell "    user $made stays: the installer has not made it"
+        fi
+        forget "$kind $made"
+    done <$STATE/undo
+}
+
 remove_data() {
     for mounted in /var/lib/tucomunidad/volumes /run/tucomunidad/secbox /run/tucomunidad/services; do
         while mountpoint -q $mounted; do umount -R -l $mounted; done
     done
-    grep '^user ' $MADE >$STATE/undo || true
-    while read -r kind made; do
-        if id "$made" >/dev/null 2>&1; then
-            stop_user "$made"
-            userdel --remove "$made"
-        fi
-        forget "$kind $made"
-    done <$STATE/undo
+    remove_user
     grep '^linger ' $MADE >$STATE/undo || true
     while read -r kind made; do
         ! id "$made" >/dev/null 2>&1 || loginctl disable-linger "$made"

@@ -278,6 +278,45 @@ def test_without_a_terminal_it_does_not_go_on_by_itself(lab, shell):
     assert p.returncode == 2 and "--unattended asks nothing" in p.stderr and "What is done" in p.stdout, p
 
 
+def run_part(lab, shell, calls, made, stand_in, passwd=""):
+    """Runs functions of the installer on a state folder of the test's. What it then says was made, and the commands they called."""
+    state = tempfile.mkdtemp(dir=lab.folder)
+    put(state, "made", made)
+    told = put(state, "told", "")
+    setting = f"STATE={state} MADE={state}/made STORAGE={told} ENV_FILE=/nonexistent NEW_USER=lab-box\nexec 3>&1 4>&2\nset -eu\n"
+    path = put(state, "part", read_text(lab.path).rsplit("{ main ", 1)[0] + setting + calls)
+    part = types.SimpleNamespace(folder=lab.folder, cloud=lab.cloud, path=path)
+    tell = "#!/bin/sh\necho \"${0##*/} $*\" >>" + told + "\n"
+    p = run(part, shell, mounts={"/etc/passwd": read_text("/etc/passwd") + passwd},
+            stand_in={name: tell + text for name, text in stand_in.items()})
+    return p, read_text(f"{state}/made"), read_text(told)
+
+
+USER_TOOLS = {"useradd": "exit 9\n", "usermod": "", "userdel": "", "groupdel": "", "loginctl": "", "systemctl": "", "pkill": "",
+              "pgrep": "exit 1\n"}
+SOMEBODY = "lab-box:x:2001:2001:{}:/nonexistent:/bin/sh\n"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_user_of_somebody_else_is_never_ours(lab, shell):
+    calls = "podman_user() { ! id $NEW_USER >/dev/null 2>&1 || echo $NEW_USER; }\nprepare_podman\n"
+    p, made, told = run_part(lab, shell, calls, "", USER_TOOLS)
+    assert p.returncode != 0 and "useradd" in told and made == "", (p, made, told)
+    p, made, told = run_part(lab, shell, calls.replace("prepare", "NEW_USER=tty\nprepare"), "", USER_TOOLS)
+    assert p.returncode != 0 and "group tty is there" in p.stdout and (made, told) == ("", ""), (p, made, told)
+    p, made, told = run_part(lab, shell, calls, "user lab-box\n", USER_TOOLS, SOMEBODY.format(""))
+    assert p.returncode == 0 and "user lab-box" not in made, (p, made, told)
+    assert not re.search("useradd|userdel|groupdel", told), told
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_only_a_user_of_the_installer_is_removed(lab, shell):
+    for comment, removed in (("SecBox containers", True), ("", False)):
+        p, made, told = run_part(lab, shell, "remove_user\n", "user lab-box\n", USER_TOOLS, SOMEBODY.format(comment))
+        assert p.returncode == 0 and made == "", (p, made, told)
+        assert ("userdel --remove lab-box" in told) == removed == ("stays" not in p.stdout), (p, told)
+
+
 USAGE = [
     (["--host-mode"], "containers of podman"), (["--frob"], "--frob is not known"), (["--purge"], "--uninstall"),
     (["--channel", "../x"], "--channel"), (["--channel"], "needs a value"), (["--lock-wait", "soon"], "seconds"),
