@@ -146,6 +146,6 @@ static void doctor(Request *c)
 const Route query_routes[] = {
     { "GET", "/v1/devices/*/status", ACCESS_VIEWER, get_status, "ask the box" },
     { "POST", "/v1/devices/*/doctor", ACCESS_VIEWER, doctor, "what secboxctl doctor says there" },
-    { "POST", "/v1/devices/*/plan", ACCESS_VIEWER, plan, "what a push would change" },
+    { "POST", "/v1/devices/*/plan", ACCESS_OPERATOR, plan, "what a push would change" },
     {},
 };

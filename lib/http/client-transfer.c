@@ -175,6 +175,15 @@ static CURLcode on_tls(CURL *e, void *ctx, void *userdata)
     return CURLE_OK;
 }
 
+static CURLcode set_blob(CURL *e, CURLoption option, const char *text)
+{
+    struct curl_blob blob = { .data = (void *) (uintptr_t) text,
+                              .len = text ? strlen(text) : 0,
+                              .flags = CURL_BLOB_COPY };
+
+    return text ? curl_easy_setopt(e, option, &blob) : CURLE_OK;
+}
+
 static CURLcode set_authorities(CURL *e, const HttpRequest *request)
 {
     char *folder = NULL;
@@ -191,16 +200,12 @@ static CURLcode set_authorities(CURL *e, const HttpRequest *request)
         if (c == CURLE_OK)
             c = curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
     } else if (c == CURLE_OK && request->ca_pem) {
-        struct curl_blob blob = { .data = (void *) (uintptr_t) request->ca_pem,
-                                  .len = strlen(request->ca_pem),
-                                  .flags = CURL_BLOB_COPY };
-
-        c = curl_easy_setopt(e, CURLOPT_CAINFO_BLOB, &blob);
+        c = set_blob(e, CURLOPT_CAINFO_BLOB, request->ca_pem);
     }
-    if (c == CURLE_OK && request->client_cert)
-        c = curl_easy_setopt(e, CURLOPT_SSLCERT, request->client_cert);
-    if (c == CURLE_OK && request->client_key)
-        c = curl_easy_setopt(e, CURLOPT_SSLKEY, request->client_key);
+    if (c == CURLE_OK)
+        c = set_blob(e, CURLOPT_SSLCERT_BLOB, request->client_cert);
+    if (c == CURLE_OK)
+        c = set_blob(e, CURLOPT_SSLKEY_BLOB, request->client_key);
     return c == CURLE_OK ? curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, on_tls) : c;
 }
 

@@ -20,7 +20,7 @@ typedef struct HttpRequest {
     const char *body;           /* NULL = none */
     size_t body_len;
     const char *ca_file;                  /* PEM; NULL = the system's authorities. Verification is never off. */
-    const char *client_cert, *client_key; /* PEM files to show to a server that asks for them; both or none */
+    const char *client_cert, *client_key; /* PEM texts for a server that asks who the client is; both or none */
     const char *ca_pem; /* PEM text of authorities beside the system's; not together with ca_file; NULL = none */
     const char
         *ca_advice; /* what a person should check when a certificate is refused; NULL = the clock and CLOUD_CA_FILE */

@@ -358,12 +358,23 @@ static int is_cert(const struct dirent *d)
     return str_ends(d->d_name, ".cert");
 }
 
-/* TLS is shown one certificate: the first by name. */
+static int read_pem(const char *path, char **ret, Error *err)
+{
+    _cleanup_(error_done) Error why = {};
+    size_t len = 0;
+    int r = path ? file_read_followed(path, REGISTRY_CA_SIZE_MAX, ret, &len, &why) : -ENOMEM;
+
+    return r < 0 ? error_set_at(err, -r, "registry.config", path, 0, NULL,
+                                "a certificate to show to the registry cannot be read: %s", error_message(&why, r))
+                 : 0;
+}
+
+/* TLS is shown one certificate: the first by name. It is read here, by whoever may read the key. */
 int registry_conf_client_cert(const RegistryConf *c, const char *host, char **ret_cert, char **ret_key, Error *err)
 {
-    _cleanup_(freep) char *folder = certs_of(c, host), *cert = NULL, *key = NULL;
+    _cleanup_(freep) char *folder = certs_of(c, host), *cert = NULL, *key = NULL, *cert_text = NULL;
     struct dirent **names = NULL;
-    int n = folder ? scandir(folder, &names, is_cert, alphasort) : 0;
+    int n = folder ? scandir(folder, &names, is_cert, alphasort) : 0, r;
 
     *ret_cert = *ret_key = NULL;
     if (n > 0) {
@@ -375,14 +386,12 @@ int registry_conf_client_cert(const RegistryConf *c, const char *host, char **re
     free(names);
     if (n <= 0)
         return 0;
-    if (!cert || !key)
-        return error_set(err, ENOMEM, "registry.config", "no memory");
-    if (access(key, R_OK) < 0)
-        return error_set_at(err, errno, "registry.config", key, 0, NULL,
-                            "cannot read %s, the key that belongs to %s: %s", key, cert, strerror(errno));
-    *ret_cert = TAKE_PTR(cert);
-    *ret_key = TAKE_PTR(key);
-    return 0;
+    r = read_pem(cert, &cert_text, err);
+    if (r == 0)
+        r = read_pem(key, ret_key, err);
+    if (r == 0)
+        *ret_cert = TAKE_PTR(cert_text);
+    return r;
 }
 
 bool registry_conf_credentials(const RegistryConf *c, const char *registry, const char *path, RegistryCredentials *ret)

@@ -43,8 +43,9 @@ bool registry_conf_is_insecure(const RegistryConf *c, const char *host);
 /* PEM text of the private authorities of host[:port], NULL when there are none. Errors: registry.config. */
 int registry_conf_authorities(const RegistryConf *c, const char *host, char **ret, Error *err) _must_check_;
 
-/* The files of a certificate that host[:port] may be shown (NAME.cert and NAME.key in podman's certs.d), both NULL when there is
- * none; new strings. Errors: registry.config, for one without the other, as podman has it. */
+/* PEM texts of the certificate that host[:port] may be shown, and of its key, which is a secret (NAME.cert and NAME.key in
+ * podman's certs.d); both NULL when there is none. New strings. Errors: registry.config, for one without the other, as podman
+ * has it. */
 int registry_conf_client_cert(const RegistryConf *c, const char *host, char **ret_cert, char **ret_key,
                               Error *err) _must_check_;
 

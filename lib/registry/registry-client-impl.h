@@ -13,7 +13,7 @@ typedef struct Ask Ask;
 typedef struct Host {
     char *name;                     /* host[:port] to connect to */
     char *authorities;              /* PEM, or NULL */
-    char *client_cert, *client_key; /* files, or NULL */
+    char *client_cert, *client_key; /* PEM, or NULL; the key is secret */
     bool insecure;                  /* plain HTTP is allowed */
     bool plain;                     /* and it speaks plain HTTP */
     bool answered;                  /* it has answered, one way or the other */

@@ -536,7 +536,7 @@ static void host_free(void *value)
     free(h->name);
     free(h->authorities);
     free(h->client_cert);
-    free(h->client_key);
+    secret_free(h->client_key);
     free(h);
 }
 

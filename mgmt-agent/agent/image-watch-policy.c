@@ -144,7 +144,7 @@ usec_t watch_retry_delay(const WatchConfig *c, unsigned tries)
 
 bool watch_is_put_off(const WatchConfig *c, const WatchEntry *e, usec_t now)
 {
-    usec_t most = e->quiet_until > 0 ? WATCH_QUIET_MAX_USEC : c->interval;
+    usec_t most = e->quiet_until > 0 && WATCH_QUIET_MAX_USEC > c->interval ? WATCH_QUIET_MAX_USEC : c->interval;
 
     return e->retry_at > now && e->retry_at - now <= most;
 }

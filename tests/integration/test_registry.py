@@ -613,7 +613,8 @@ def test_a_registry_that_wants_a_certificate_of_its_clients(lab, registry, check
         certificate, key = authority.issue("box")
         for name, source in (("client.cert", certificate), ("client.key", key)):
             shutil.copy(source, os.path.join(private_etc.dir, "certs.d", front.address, name))
-            os.chmod(os.path.join(private_etc.dir, "certs.d", front.address, name), 0o644)
+            # what asks has no rights by then
+            os.chmod(os.path.join(private_etc.dir, "certs.d", front.address, name), 0o600)
         assert state()["state"] == "new"
         lab.podman("pull", "-q", image)
         lab.podman("rmi", "-f", image)

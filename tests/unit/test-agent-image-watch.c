@@ -285,6 +285,12 @@ static void test_retry_after_outlasts_the_interval(void **state)
     assert_false(watch_is_quiet(entry, NOW - 19 * USEC_PER_HOUR));
     assert_int_equal(watch_entry_note_check(entry, &minutely, endless, NOW), 0);
     assert_member(entry, "quietUntil", "2026-01-02T12:00:00.000Z");
+    /* rarely asked, and often in vain: its own delay is longer than a day by then */
+    static const WatchConfig weekly = { .interval = 7 * USEC_PER_DAY };
+    for (unsigned tries = 0; tries < 12; tries++)
+        assert_int_equal(watch_entry_note_check(entry, &weekly, limited, NOW), 0);
+    assert_true(entry->retry_at > NOW + WATCH_QUIET_MAX_USEC);
+    assert_true(watch_is_put_off(&weekly, entry, NOW));
     note(entry, "{\"state\":\"current\"}");
     assert_member(entry, "quietUntil", NULL);
 }

@@ -184,7 +184,7 @@ static int emit_plan_result(Deploy *d, int status, const Error *failure, int r)
     if (!m || json_add_string(m, "id", d->report.id) < 0 || json_add_int(m, "status", status) < 0 ||
         json_add_string(m, "phase", d->report.phase) < 0)
         return 1;
-    if (failure ? json_add_item(m, "error", json_from_error(failure, r))
+    if (failure ? json_add_item(m, "error", safe_error_json(failure, r))
                 : json_add_item(m, "plan", plan_to_json(d->plan)))
         return 1;
     report_emit(m);

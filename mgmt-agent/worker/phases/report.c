@@ -18,6 +18,15 @@ void report_emit(const cJSON *message)
         return;
 }
 
+cJSON *safe_error_json(const Error *err, int r)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = json_from_error(err, r);
+    _cleanup_(freep) char *safe = redact_text(error_message(err, r));
+
+    return o && safe && cJSON_ReplaceItemInObjectCaseSensitive(o, "message", cJSON_CreateString(safe)) ? TAKE_PTR(o)
+                                                                                                       : NULL;
+}
+
 void report_progress(Report *r, const char *state, const char *service, const char *fmt, ...)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.progress");

@@ -139,7 +139,7 @@ static int seconds_taken(const Deploy *d)
 /* With the last lines of the container that was not proved, for a reader who sees the result and not the progress. */
 static cJSON *failure_to_json(const Deploy *d, const Error *failure, int r)
 {
-    _cleanup_(cJSON_Deletep) cJSON *o = json_from_error(failure, r);
+    _cleanup_(cJSON_Deletep) cJSON *o = safe_error_json(failure, r);
     const char *kept = d->journal.failure ? d->journal.failure->log : NULL, *p = kept ? kept : d->proof.failed_log;
     cJSON *lines = o && !str_empty(p) ? cJSON_CreateArray() : NULL;
 
