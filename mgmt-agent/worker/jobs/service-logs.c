@@ -35,7 +35,10 @@ typedef struct Logs {
     usec_t until;
 
     char *container, *started; /* that is shown, and when it was started */
-    usec_t last, shown;        /* when the last line was written; and the last one before this run of podman */
+    usec_t last;               /* when the last line was written that was shown */
+    size_t n_last;             /* lines of that time: what is written at once has one */
+    usec_t shown;              /* both, when this run of podman began: the lines that it shows again */
+    size_t n_shown;
     sd_event *event;
     sd_event_source *idle;
     cJSON *lines; /* not told yet */
@@ -100,8 +103,13 @@ static const char *take_time(Logs *l, const char *line)
 
     if (!time || rfc3339_parse(time, &at) < 0)
         return line; /* podman's own words */
-    if (at <= l->shown)
+    if (at < l->shown)
         return NULL;
+    if (at == l->shown && l->n_shown > 0) {
+        l->n_shown--;
+        return NULL;
+    }
+    l->n_last = at == l->last ? l->n_last + 1 : 1;
     l->last = at;
     return space + 1;
 }
@@ -292,11 +300,14 @@ static int wait_for_next(Logs *l, Error *err)
         if (r > 0) {
             char at[TIMESTAMP_SIZE];
 
-            free(l->since);
-            l->since = l->last ? strdup(timestamp_format(l->last, at)) : NULL;
             l->shown = l->last;
+            l->n_shown = l->n_last;
             l->tail = LOG_TAIL_MAX;
-            return l->last && !l->since ? -ENOMEM : 0;
+            if (l->last == 0)
+                return 0; /* what was asked for holds on */
+            free(l->since);
+            l->since = strdup(timestamp_format(l->last, at));
+            return l->since ? 0 : -ENOMEM;
         }
         if (r < 0 && r != -ENOENT)
             return error_set(err, r, error_id(&why), "%s", error_message(&why, r));
