@@ -143,22 +143,25 @@ def test_the_end_of_a_reader_and_of_too_many(talking, alice):
 
 
 def test_a_reader_that_stops_reading_holds_up_nobody(talking, alice):
-    flood = compose(service("talker", more="entrypoint: [sh, -c, 'while :; do echo 01234567890123456789; done']\n"
-                                           "restart: \"no\"\nstop_grace_period: 0s\n"))
+    # its last 10000 lines are more than what is between can hold
+    loop = "i=0; while [ $$i -lt 100000 ]; do echo $$i 012345678901234567890123456789012345678901; i=$$((i+1)); done; sleep 1000"
+    flood = compose(service("talker", more=f"entrypoint: [sh, -c, '{loop}']\nrestart: \"no\"\nstop_grace_period: 0s\n"))
     assert talking.apply(flood)["status"] == 200
     read_end, write_end = os.pipe()
-    reader = subprocess.Popen([program("secboxctl"), "--root", talking.root, "logs", "-f", "talker"], env=talking.env,
-                              stdout=write_end, stderr=subprocess.DEVNULL)
+    reader = subprocess.Popen([program("secboxctl"), "--root", talking.root, "logs", "-f", "talker", "--tail", "10000"],
+                              env=talking.env, stdout=write_end, stderr=subprocess.PIPE, text=True)
     os.close(write_end)
     try:
         assert os.read(read_end, 100)
         before = talking.status()
         assert before["agent"]["pid"] == talking.agent.pid, "the agent answers while the reader does not read"
-        got = 0
-        while got < 2_000_000:
-            got += len(os.read(read_end, 1 << 20))
+        last = b""
+        while b"99999 0123" not in last:
+            more = os.read(read_end, 1 << 16)
+            assert more, reader.stderr.read()
+            last = last[-100:] + more
     finally:
         reader.kill()
-        reader.wait()
+        reader.communicate()
         os.close(read_end)
     wait_until(lambda: not log_workers(talking), "its worker has ended with it", talking.agent.death)
