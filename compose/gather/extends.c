@@ -15,6 +15,22 @@ static int fail(const char *path, const YamlNode *at, Error *err, const char *id
 
 static int resolve(Gathering *g, YamlNode *root, const char *path, YamlNode *service, unsigned depth, Error *err);
 
+/* Of a service from another file, whose paths are from its folder. */
+static int resolve_there(Gathering *g, YamlNode *root, const char *path, YamlNode *service, unsigned depth, Error *err)
+{
+    _cleanup_(freep) char *folder = gather_folder(path), *way = NULL;
+    const char *base = g->base;
+
+    if (!folder)
+        return -ENOMEM;
+    g->base = folder;
+    int r = resolve(g, root, path, service, depth, err);
+    g->base = base;
+    if (r == 0)
+        r = gather_way(base, folder, path, &way, err);
+    return r < 0 || !*way ? r : gather_rebase_service(service, way);
+}
+
 /* The service that is extended, whole, with its paths as the extending file would write them; to be freed. */
 static int find_base(Gathering *g, YamlNode *root, const char *path, const YamlNode *extends, unsigned depth,
                      YamlNode **ret, Error *err)
@@ -22,15 +38,14 @@ static int find_base(Gathering *g, YamlNode *root, const char *path, const YamlN
     const YamlNode *file = yaml_get(extends, "file"), *name = yaml_get(extends, "service");
     const char *wanted = extends->type == YAML_SCALAR ? extends->value : name ? name->value : NULL;
     _cleanup_(yaml_node_freep) YamlNode *other = NULL, *copy = NULL;
-    _cleanup_(freep) char *folder = gather_folder(path), *there = NULL, *beside = NULL;
+    _cleanup_(freep) char *folder = gather_folder(path), *there = NULL;
     int r = folder ? 0 : -ENOMEM;
 
     if (str_empty(wanted))
         return fail(path, extends, err, "gather.extends", "`extends` names no service", "");
     if (r == 0 && file && file->value) {
         there = gather_join(folder, file->value);
-        beside = there ? gather_folder(there) : NULL;
-        r = beside ? gather_read(g, there, &other, err) : -ENOMEM;
+        r = there ? gather_read(g, there, &other, err) : -ENOMEM;
     }
     if (r < 0)
         return r;
@@ -38,9 +53,9 @@ static int find_base(Gathering *g, YamlNode *root, const char *path, const YamlN
     if (!base || base->type != YAML_MAPPING)
         return fail(path, extends, err, "gather.extends", "`extends` names a service that is not there:", wanted);
     copy = yaml_node_copy(base);
-    r = copy ? resolve(g, other ? other : root, other ? there : path, copy, depth + 1, err) : -ENOMEM;
-    if (r == 0 && other && !str_equal(folder, beside))
-        r = gather_rebase_service(copy, beside);
+    r = !copy   ? -ENOMEM
+        : other ? resolve_there(g, other, there, copy, depth + 1, err)
+                : resolve(g, root, path, copy, depth + 1, err);
     if (r == 0)
         *ret = TAKE_PTR(copy);
     return r;

@@ -18,7 +18,8 @@ typedef struct Gathering {
     Gathered *result;
     bool changed; /* the result is no more what the one file says */
     const ValueScope *scope;
-    unsigned depth; /* of files that name others */
+    const char *base; /* the folder that relative paths of the file at hand mean */
+    unsigned depth;   /* of files that name others */
 } Gathering;
 
 #define GATHER_DEPTH_MAX 8
@@ -27,6 +28,11 @@ typedef struct Gathering {
 char *gather_join(const char *folder, const char *path);
 /* "" when there is none. A new string or NULL. */
 char *gather_folder(const char *path);
+/* What leads from one folder to another, both as gather_join() gives them: "" when they are the same; an absolute path when only
+ * `to` is one. -EXDEV when nothing is known that does. */
+int gather_relative(const char *from, const char *to, char **ret) _must_check_;
+/* The same, with an error that names the file at `path`. */
+int gather_way(const char *from, const char *to, const char *path, char **ret, Error *err) _must_check_;
 
 /* A file with its values put in, and nothing else done. */
 int gather_read(Gathering *g, const char *path, YamlNode **ret, Error *err) _must_check_;
@@ -42,6 +48,7 @@ int gather_extends(Gathering *g, YamlNode *root, const char *path, Error *err) _
 /* include.c: takes over what the file includes. */
 int gather_include(Gathering *g, YamlNode *root, const char *path, Error *err) _must_check_;
 
-/* rebase.c: relative paths in a service, or in a whole file, mean `folder` and shall mean the project's. */
+/* rebase.c: relative paths in a service, or in a whole file, are from `folder`, which is itself from the folder that they shall
+ * be from. */
 int gather_rebase_service(YamlNode *service, const char *folder) _must_check_;
 int gather_rebase(YamlNode *root, const char *folder) _must_check_;

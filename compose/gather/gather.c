@@ -212,6 +212,11 @@ static int write_out(Gathering *g, YamlNode *root, char *const *files, Error *er
 
 static int load_all(Gathering *g, const GatherOptions *o, YamlNode **ret, Error *err)
 {
+    _cleanup_(freep) char *first = gather_folder(o->files[0]), *project = first ? gather_join(first, "") : NULL;
+
+    if (!project)
+        return -ENOMEM;
+    g->base = project;
     for (char *const *file = o->files; *file; file++) {
         _cleanup_(yaml_node_freep) YamlNode *next = NULL;
         int r = gather_load(g, *file, &next, err);

@@ -36,5 +36,5 @@ typedef struct Gathered {
 void gathered_done(Gathered *g);
 
 /* Errors are those of the YAML parser, and gather.missing, gather.include, gather.extends, gather.cycle, gather.conflict,
- * gather.braces, gather.env, all with file and line where there are any. */
+ * gather.braces, gather.env, gather.folder, all with file and line where there are any. */
 int compose_gather(const GatherOptions *options, const GatherSource *source, Gathered *ret, Error *err) _must_check_;

@@ -75,9 +75,10 @@ static int include_one(Gathering *g, YamlNode *root, const char *path, const Yam
     const YamlNode *directory = yaml_get(entry, "project_directory"), *env_file = yaml_get(entry, "env_file");
     const YamlNode *first_path = paths && paths->type == YAML_SEQUENCE && paths->n_items > 0 ? paths->items[0] : paths;
     _cleanup_(yaml_node_freep) YamlNode *tree = NULL;
-    _cleanup_(freep) char *folder = gather_folder(path), *first = NULL, *own = NULL, *env = NULL;
+    _cleanup_(freep) char *folder = gather_folder(path), *first = NULL, *own = NULL, *env = NULL, *way = NULL;
     _cleanup_(gather_scope_done) ValueScope scope = { .outer = g->scope };
     const ValueScope *outer = g->scope;
+    const char *base = g->base;
 
     if (!first_path || str_empty(first_path->value))
         return error_set_at(err, EINVAL, "gather.include", path, entry->line, NULL, "`include` names no file");
@@ -91,11 +92,15 @@ static int include_one(Gathering *g, YamlNode *root, const char *path, const Yam
         _cleanup_(freep) char *loaded = NULL;
 
         g->scope = &scope;
+        g->base = own;
         r = load_paths(g, folder, paths, &loaded, &tree, err);
         g->scope = outer;
+        g->base = base;
     }
-    if (r == 0 && !str_equal(own, folder))
-        r = gather_rebase(tree, own);
+    if (r == 0)
+        r = gather_way(base, own, first, &way, err);
+    if (r == 0 && *way)
+        r = gather_rebase(tree, way);
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(sections); i++)
         r = take_over(root, tree, sections[i], entry, path, err);
     return r;

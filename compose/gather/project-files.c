@@ -63,17 +63,21 @@ static int find_usual(char ***files, const char *folder, Error *err)
 
 static int find_files(const ProjectFiles *p, char ***files, Error *err)
 {
-    const char *folder = p->path && is_folder(p->path) ? p->path : NULL;
+    /* "./FILE" is FILE, in whose name no "." stands for a folder */
+    _cleanup_(freep) char *typed = gather_join("", p->path ? p->path : "");
+    bool is_file = p->path && !is_folder(p->path);
     int r = 0;
 
-    if (p->path && !folder && p->files)
+    if (!typed)
+        return -ENOMEM;
+    if (is_file && p->files)
         return error_set(err, EINVAL, "usage", "%s is no folder: name files by -f, or one file without", p->path);
-    if (p->path && !folder)
-        return strv_add(files, p->path);
+    if (is_file)
+        return strv_add(files, typed);
     if (!p->files)
-        return find_usual(files, folder ? folder : "", err);
+        return find_usual(files, typed, err);
     for (char *const *f = p->files; r == 0 && *f; f++) {
-        _cleanup_(freep) char *path = gather_join(folder ? folder : "", *f);
+        _cleanup_(freep) char *path = gather_join(typed, *f);
 
         r = path ? strv_add(files, path) : -ENOMEM;
     }

@@ -20,15 +20,9 @@ static bool drop_last(char *path)
     return true;
 }
 
-char *gather_join(const char *folder, const char *path)
+/* Component by component; there is room in `out`. */
+static void go(char *out, const char *path)
 {
-    bool absolute = *path == '/';
-    const char *start = absolute ? "/" : folder;
-    char *out = calloc(1, strlen(start) + strlen(path) + 4);
-
-    if (!out)
-        return NULL;
-    memcpy(out, start, strlen(start));
     for (const char *p = path; *p;) {
         size_t n = strcspn(p, "/");
         size_t len = strlen(out);
@@ -43,7 +37,69 @@ char *gather_join(const char *folder, const char *path)
         p += n;
         p += strspn(p, "/");
     }
+}
+
+char *gather_join(const char *folder, const char *path)
+{
+    bool absolute = *path == '/';
+    char *out = calloc(1, strlen(folder) + strlen(path) + 4);
+
+    if (!out)
+        return NULL;
+    if (absolute || *folder == '/')
+        *out = '/';
+    if (!absolute)
+        go(out, folder);
+    go(out, path);
     return out;
+}
+
+/* How long a beginning they have in common, in whole components and with the slash behind it. */
+static size_t common_length(const char *a, const char *b)
+{
+    size_t n = 0;
+
+    for (size_t i = 0;; i++) {
+        bool a_ends = !a[i] || a[i] == '/', b_ends = !b[i] || b[i] == '/';
+
+        if (a_ends && b_ends)
+            n = i + (a[i] == '/' && b[i] == '/');
+        if (!a[i] || a[i] != b[i])
+            return n;
+    }
+}
+
+int gather_relative(const char *from, const char *to, char **ret)
+{
+    _cleanup_(freep) char *ups = NULL;
+    size_t n = common_length(from, to), n_ups = 0;
+    const char *rest = from + n;
+
+    if (*to == '/' && *from != '/') {
+        *ret = strdup(to);
+        return *ret ? 0 : -ENOMEM;
+    }
+    rest += *rest == '/';
+    if ((*from == '/' && *to != '/') || str_equal(rest, "..") || str_starts(rest, "../"))
+        return -EXDEV;
+    ups = calloc(1, strlen(rest) * 3 + 4);
+    for (const char *p = rest; ups && *p; p += strcspn(p, "/"), p += *p == '/')
+        memcpy(ups + 3 * n_ups++, "../", 3);
+    const char *down = to + n + (to[n] == '/');
+    *ret = ups ? gather_join(ups, *down ? down : ".") : NULL;
+    return *ret ? 0 : -ENOMEM;
+}
+
+int gather_way(const char *from, const char *to, const char *path, char **ret, Error *err)
+{
+    int r = gather_relative(from, to, ret);
+
+    return r != -EXDEV
+               ? r
+               : error_set(err, EXDEV, "gather.folder",
+                           "%s: what its relative paths are from the project's folder (%s) is not known: name all "
+                           "files from one folder, or all by their whole paths",
+                           path, from);
 }
 
 char *gather_folder(const char *path)

@@ -101,3 +101,18 @@ def test_a_single_file_is_sent_as_it_is(run, folder):
     with open(os.path.join(folder, "one.yml"), "w", encoding="utf-8") as f:
         f.write(text)
     assert run("config", "one.yml", cwd=".").stdout == text
+
+
+def test_the_same_from_wherever_it_is_named(run, folder):
+    for name, text in {"q/up.yaml": "include: [../side/s.yml]\nservices: {a: {image: x}}\n",
+                       "side/s.yml": "services: {s: {image: right, volumes: ['./d:/d', '../q/e:/e']}}\n",
+                       "q/side/s.yml": "services: {s: {image: wrong}}\n"}.items():
+        os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    inside = run("config", "up.yaml", cwd="q")
+    assert "image: right" in inside.stdout and "../side/d:/d" in inside.stdout and "../q/e:/e" in inside.stdout, inside
+    for cwd, *args in (("q", "./up.yaml"), ("q", ".", "-f", "up.yaml"), ("q", ".", "-f", "./up.yaml"), (".", "q/up.yaml"),
+                       ("project", "../q/./up.yaml"), (".", os.path.join(folder, "q/up.yaml"))):
+        p = run("config", *args, cwd=cwd)
+        assert p.returncode == 0 and p.stdout == inside.stdout, (cwd, args, p)

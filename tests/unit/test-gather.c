@@ -221,10 +221,10 @@ static void test_extends(void **state)
            "services:\n"
            "  web:\n"
            "    image: \"y\"\n    environment:\n      A: \"1\"\n      B: \"2\"\n    command:\n      - run\n"
-           "    volumes:\n      - ./p/lib/d:/d\n      - v:/v\n    env_file: ./p/lib/r.env\n"
+           "    volumes:\n      - ./lib/d:/d\n      - v:/v\n    env_file: ./lib/r.env\n"
            "  base:\n"
            "    image: \"y\"\n    environment:\n      - A=1\n    command:\n      - run\n"
-           "    volumes:\n      - ./p/lib/d:/d\n      - v:/v\n    env_file: ./p/lib/r.env\n");
+           "    volumes:\n      - ./lib/d:/d\n      - v:/v\n    env_file: ./lib/r.env\n");
 }
 
 static void test_extends_that_cannot_be(void **state)
@@ -257,6 +257,73 @@ static void test_include(void **state)
            "  b:\n    image: \"db:${V-16}\"\n    volumes:\n      - ./db/init:/i\n      - data:/d\n"
            "  c:\n    image: \"c:${W:-outer}\"\n    command: two\n"
            "volumes:\n  data: null\n");
+}
+
+/* The same from every place that the project can be named from; each file adds its own folder once. */
+static void test_relative_paths_are_from_the_project(void **state)
+{
+    static const char *const places[] = { "", "./", "p/", "./p/", "../p/", "../", "/srv/p/", "/" };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(places); i++) {
+        _cleanup_(freep) char *typed = str_format("%sa.yml", places[i]), *first = gather_join("", typed);
+        _cleanup_(freep) char *folder = gather_folder(first), *second = gather_join(folder, "a/b.yml");
+        _cleanup_(freep) char *third = gather_join(folder, "a/b/c.yml"), *other = gather_join(folder, "lib/l.yml");
+        _cleanup_(freep) char *deep = gather_join(folder, "a/d/d.yml");
+        const File files[] = {
+            { first, "include: [a/b.yml]\nservices: {a: {extends: {file: lib/l.yml, service: l}}}\n" },
+            { second, "include: [{path: b/c.yml, project_directory: x}]\n"
+                      "services: {b: {volumes: ['./l:/l', '../m:/m', '/n:/n'], env_file: b.env}}\n" },
+            { third, "services: {c: {extends: {file: ../d/d.yml, service: d}, env_file: [./c.env]}}\n"
+                     "configs: {c: {file: c.conf}}\n" },
+            { other, "services: {l: {volumes: ['./d:/d']}}\n" },
+            { deep, "services: {d: {volumes: ['./d:/d', '../../d2:/d2']}}\n" },
+            {},
+        };
+
+        expect(files, NAMES(first), NULL,
+               "services:\n  a:\n    volumes:\n      - ./lib/d:/d\n"
+               "  b:\n    volumes:\n      - ./a/l:/l\n      - ./m:/m\n      - /n:/n\n    env_file: ./a/b.env\n"
+               "  c:\n    volumes:\n      - ./a/d/d:/d\n      - ./d2:/d2\n    env_file:\n      - ./a/x/c.env\n"
+               "configs:\n  c:\n    file: ./a/x/c.conf\n");
+    }
+}
+
+static void test_ways_between_folders(void **state)
+{
+    static const char *const cases[][3] = {
+        { "", "", "" },
+        { "p", "p", "" },
+        { "", "a/b", "a/b" },
+        { "p", "p/a", "a" },
+        { "p", "", ".." },
+        { "p/q", "p/r", "../r" },
+        { "p", "pq", "../pq" },
+        { "pq", "p", "../p" },
+        { "/", "/a", "a" },
+        { "/a/b", "/", "../.." },
+        { "/a", "/a/b", "b" },
+        { "/", "/", "" },
+        { "..", "../a", "a" },
+        { "p", "../x", "../../x" },
+        { "..", "../..", ".." },
+        { "a", "/b", "/b" },
+        { "../p", "../../x", "../../x" },
+    };
+    static const char *const unknown[][2] = { { "/a", "a" }, { "..", "" }, { "../p", "x" }, { "../../a", "../b" } };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *way = NULL;
+
+        assert_int_equal(gather_relative(cases[i][0], cases[i][1], &way), 0);
+        if (!str_equal(way, cases[i][2]))
+            fail_msg("from %s to %s: %s", cases[i][0], cases[i][1], way);
+    }
+    for (size_t i = 0; i < ELEMENTSOF(unknown); i++) {
+        _cleanup_(freep) char *way = NULL;
+        assert_int_equal(gather_relative(unknown[i][0], unknown[i][1], &way), -EXDEV);
+    }
 }
 
 static void test_include_that_cannot_be(void **state)
@@ -363,9 +430,13 @@ static void test_where_values_come_from(void **state)
 static void test_paths(void **state)
 {
     static const char *const cases[][3] = {
-        { "", "a.yml", "a.yml" },  { "p", "./a", "p/a" },           { "p/q", "../a", "p/a" },
-        { "", "../a", "../a" },    { "..", "../a", "../../a" },     { "p", "/abs", "/abs" },
-        { "/p", "../../a", "/a" }, { "p", "a//b/./c/..", "p/a/b" },
+        { "", "a.yml", "a.yml" },    { "p", "./a", "p/a" },
+        { "p/q", "../a", "p/a" },    { "", "../a", "../a" },
+        { "..", "../a", "../../a" }, { "p", "/abs", "/abs" },
+        { "/p", "../../a", "/a" },   { "p", "a//b/./c/..", "p/a/b" },
+        { ".", "../a", "../a" },     { "./d", "../../a", "../a" },
+        { "./p/", "", "p" },         { "", ".", "" },
+        { "", "./a", "a" },          { "/", "", "/" },
     };
 
     (void) state;
@@ -384,6 +455,8 @@ int main(void)
         cmocka_unit_test(test_extends),
         cmocka_unit_test(test_extends_that_cannot_be),
         cmocka_unit_test(test_include),
+        cmocka_unit_test(test_relative_paths_are_from_the_project),
+        cmocka_unit_test(test_ways_between_folders),
         cmocka_unit_test(test_include_that_cannot_be),
         cmocka_unit_test(test_values_as_defaults),
         cmocka_unit_test(test_where_values_come_from),
