@@ -2,8 +2,10 @@
 #include "compose/model/project.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 
 static void service_done(ComposeService *s)
 {
@@ -44,4 +46,17 @@ const ComposeService *compose_service_find(const ComposeProject *p, const char *
         if (str_equal(p->services[i].name, name))
             return &p->services[i];
     return NULL;
+}
+
+const ComposeService *compose_network_owner(const ComposeProject *p, const ComposeService *s)
+{
+    const ComposeService *owner = NULL;
+
+    for (size_t i = 0; s && i < p->n_services; i++) {
+        const char *mode = json_string(s->config, "network_mode");
+
+        s = mode && str_starts(mode, "service:") ? compose_service_find(p, mode + strlen("service:")) : NULL;
+        owner = s ? s : owner;
+    }
+    return owner;
 }

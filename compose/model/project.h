@@ -42,3 +42,6 @@ typedef struct ComposeProject {
 ComposeProject *compose_project_free(ComposeProject *p);
 DEFINE_CLEANUP(ComposeProject, compose_project_free)
 const ComposeService *compose_service_find(const ComposeProject *p, const char *name);
+/* The service in whose network this one lives by its `network_mode: service:NAME`, through all that lie between; NULL: it has
+ * its own. */
+const ComposeService *compose_network_owner(const ComposeProject *p, const ComposeService *s);

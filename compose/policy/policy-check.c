@@ -53,7 +53,7 @@ int policy_check_word(const PolicyCheck *c, const ComposeKey *rule, const cJSON 
     return need(c, rule->key, value->valuestring, "opens a part of the host to the service");
 }
 
-/* Another service's network is no part of the host. */
+/* What another service's network is: compose_policy_check_project(). */
 int policy_check_network_mode(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
 {
     const char *mode = cJSON_GetStringValue(value);
@@ -498,23 +498,35 @@ static int check_definition_name(const PolicyCheck *c, const char *kind, const c
                         name ? name : key, kind);
 }
 
-static int check_definition(const PolicyCheck *c, const char *kind, const char *key, const cJSON *d)
+static int check_drivers(const PolicyCheck *c, bool is_network, const char *driver, const cJSON *options)
 {
-    bool is_network = str_equal(kind, "networks");
-    const char *driver = json_string(d, "driver");
-    const cJSON *options = cJSON_GetObjectItemCaseSensitive(d, "driver_opts");
-    PolicyCheck at = *c;
-    int r = policy_pass_on(c, check_definition_name(c, kind, key, real_name(d, key)));
+    int r = 0;
 
-    at.service = NULL;
-    if (r >= 0 && is_network && driver && !str_equal(driver, "bridge") && !str_equal(driver, "default") &&
+    if (is_network && driver && !str_equal(driver, "bridge") && !str_equal(driver, "default") &&
         !policy_allows(c->policy, c->service, "network_driver", driver))
-        r = policy_pass_on(c,
-                           policy_refuse(&at, "network_driver", driver, "puts containers on the host's own networks"));
+        r = policy_pass_on(c, policy_refuse(c, "network_driver", driver, "puts containers on the host's own networks"));
     if (r >= 0 && ((options && options->child) || (!is_network && driver && !str_equal(driver, "local"))) &&
         !policy_allows(c->policy, c->service, "driver_opts", NULL))
-        r = policy_pass_on(c, policy_refuse(&at, "driver_opts", NULL, "can mount any part of the host"));
+        r = policy_pass_on(c, policy_refuse(c, "driver_opts", NULL, "can mount any part of the host"));
+    return r;
+}
+
+static int check_definition(const PolicyCheck *c, const char *kind, const char *key, const cJSON *d)
+{
+    int r = policy_pass_on(c, check_definition_name(c, kind, key, real_name(d, key)));
+
+    if (r >= 0)
+        r = check_drivers(c, str_equal(kind, "networks"), json_string(d, "driver"),
+                          cJSON_GetObjectItemCaseSensitive(d, "driver_opts"));
     return r < 0 ? r : policy_check_labels(c, NULL, cJSON_GetObjectItemCaseSensitive(d, "labels"));
+}
+
+int compose_policy_check_present(const ComposePolicy *policy, const ComposeService *s, const char *kind,
+                                 const char *driver, const cJSON *options, Error *err)
+{
+    const PolicyCheck c = { .policy = policy, .service = s->name, .line = s->line, .err = err };
+
+    return check_drivers(&c, str_equal(kind, "network"), driver, options);
 }
 
 /* As written: a tree of cJSON where everything with a variable in it is null. */
@@ -628,16 +640,32 @@ int compose_policy_find_all(const ComposeFile *f, const ComposePolicy *policy, E
     return r;
 }
 
-static int check_used_definitions(const PolicyCheck *c, const char *kind, char *const *names, const cJSON *definitions)
+/* Podman makes one thing for a name, by whichever definition comes first: all of that name are judged. */
+static int check_used_definitions(const PolicyCheck *c, const char *kind, char *const *keys, const cJSON *definitions)
 {
-    for (size_t i = 0; names && names[i]; i++) {
-        const cJSON *d = cJSON_GetObjectItemCaseSensitive(definitions, names[i]);
-        int r = d ? check_definition(c, kind, names[i], d) : 0;
+    for (size_t i = 0; keys && keys[i]; i++) {
+        const cJSON *used = cJSON_GetObjectItemCaseSensitive(definitions, keys[i]), *d;
+        const char *name = used ? real_name(used, keys[i]) : NULL;
 
-        if (r < 0)
-            return r;
+        cJSON_ArrayForEach(d, definitions) {
+            bool same = d == used || (name && str_equal(real_name(d, d->string), name));
+            int r = same ? check_definition(c, kind, d->string, d) : 0;
+
+            if (r < 0)
+                return r;
+        }
     }
     return 0;
+}
+
+/* "service:NAME" is what that service has: the host's network, when that one is in it. */
+static int check_shared_network(const PolicyCheck *c, const ComposeProject *p, const ComposeService *s)
+{
+    const ComposeService *owner = compose_network_owner(p, s);
+    const cJSON *mode = owner ? cJSON_GetObjectItemCaseSensitive(owner->config, "network_mode") : NULL;
+    int r = mode ? policy_check_network_mode(c, compose_service_key("network_mode"), mode) : 0;
+
+    return r < 0 || !owner ? r : check_used_definitions(c, "networks", owner->networks, p->networks);
 }
 
 int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file, Error *err)
@@ -652,6 +680,7 @@ int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *p
             r = r < 0 ? r : check_key(&c, member->string, member);
         }
         r = r < 0 ? r : check_used_definitions(&c, "networks", s->networks, p->networks);
+        r = r < 0 ? r : check_shared_network(&c, p, s);
         r = r < 0 ? r : check_used_definitions(&c, "volumes", s->volumes, p->volumes);
         if (r < 0)
             return r;

@@ -38,6 +38,11 @@ int compose_policy_find_all(const ComposeFile *f, const ComposePolicy *policy, E
 int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file,
                                  Error *err) _must_check_;
 
+/* What is on the box under a name that the service uses: whoever made that, the entries are asked for the driver of a "network",
+ * and for the driver and the options of a "volume" (options NULL: none). Error: policy.refused. */
+int compose_policy_check_present(const ComposePolicy *policy, const ComposeService *s, const char *kind,
+                                 const char *driver, const cJSON *options, Error *err) _must_check_;
+
 /* From now on entries cover everything below them, as they once did, and every service may use /run/tucomunidad/secbox:
  * for what was accepted then and still runs. Never for a new file. */
 void policy_keep_old_meaning(ComposePolicy *p);

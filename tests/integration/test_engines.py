@@ -165,3 +165,13 @@ def test_what_podman_compose_has_no_words_for(box, lab):
     push(box, broken.replace("aliases: [a]", "aliases: [d]"), "rolled-back")
     assert box.ids() == again and box.running() == {"host", "alone", "owner", "guest"}
     assert len(lab.containers()) == 4, "nothing is left over"
+
+
+def test_what_is_there_is_judged_by_what_it_is(box, lab):
+    set_engine(box, "auto")
+    lab.podman("volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", "device=/srv", "of-another")
+    for definition in ("{external: true, name: of-another}", "{name: of-another}"):
+        text = compose(service("late", more=QUICK + "volumes: ['store:/data']"), more=f"volumes: {{store: {definition}}}\n")
+        error = box.plan(text)["error"]
+        assert error["id"] == "policy.refused" and 'services."late".allow' in error["message"], error
+    lab.podman("volume", "rm", "of-another")

@@ -258,6 +258,73 @@ static void definitions_refused(void **state _unused_)
     }
 }
 
+/* "x" has the entry; "web" gets at the same thing by its name. */
+static void nothing_is_had_by_another_name(void **state _unused_)
+{
+#define VOLUME(key) "\"volumes\":[{\"type\":\"volume\",\"source\":\"" key "\",\"target\":\"/x\"}]"
+    static const struct {
+        const char *entry, *project;
+    } cases[] = {
+        { "network_mode:host", "{\"services\":{\"x\":{\"config\":{\"network_mode\":\"host\"}},"
+                               "\"web\":{\"config\":{\"network_mode\":\"service:x\"}}}}" },
+        { "network_mode:host", "{\"services\":{\"x\":{\"config\":{\"network_mode\":\"host\"}},"
+                               "\"y\":{\"config\":{\"network_mode\":\"service:x\"}},"
+                               "\"web\":{\"config\":{\"network_mode\":\"service:y\"}}}}" },
+        { "network_driver:macvlan", "{\"services\":{\"x\":{\"config\":{\"networks\":{\"n\":{}}}},"
+                                    "\"web\":{\"config\":{\"network_mode\":\"service:x\"}}},"
+                                    "\"networks\":{\"n\":{\"name\":\"box_n\",\"driver\":\"macvlan\"}}}" },
+        { "network_driver:macvlan", "{\"services\":{\"x\":{\"config\":{\"networks\":{\"n\":{}}}},"
+                                    "\"web\":{\"config\":{\"networks\":{\"m\":{}}}}},"
+                                    "\"networks\":{\"n\":{\"name\":\"box_n\",\"driver\":\"macvlan\"},"
+                                    "\"m\":{\"name\":\"box_n\"}}}" },
+        { "driver_opts", "{\"services\":{\"x\":{\"config\":{" VOLUME("a") "}},\"web\":{\"config\":{" VOLUME(
+                             "b") "}}},"
+                                  "\"volumes\":{\"a\":{\"name\":\"n\",\"driver_opts\":{\"device\":\"/srv/keys\"}},"
+                                  "\"b\":{\"name\":\"n\"}}}" },
+    };
+#undef VOLUME
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(error_done) Error err = {}, none = {};
+        _cleanup_(freep) char *only_x = str_format(
+            "{\"services\":{\"x\":{\"allow\":[\"%s\"]},\"y\":{\"allow\":[\"%s\"]}}}", cases[i].entry, cases[i].entry);
+        _cleanup_(freep) char *all = str_format("{\"services\":{\"*\":{\"allow\":[\"%s\"]}}}", cases[i].entry);
+        _cleanup_(policy_freep) ComposePolicy *strict = policy_of(only_x), *open = policy_of(all);
+        _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(cases[i].project);
+
+        if (compose_policy_check_project(p, strict, "box.yml", &err) != -EPERM ||
+            strcmp(error_id(&err), REFUSED) != 0 || !strstr(err.message, "services.\"web\".allow"))
+            fail_msg("%s: %s", cases[i].project, error_message(&err, 0));
+        if (compose_policy_check_project(p, open, "box.yml", &none) != 0)
+            fail_msg("%s: %s", cases[i].project, error_message(&none, 0));
+    }
+}
+
+static void what_is_there_is_judged_by_what_it_is(void **state _unused_)
+{
+    _cleanup_(policy_freep) ComposePolicy *none = policy_of(NULL);
+    _cleanup_(policy_freep) ComposePolicy *some =
+        policy_of("{\"services\":{\"web\":{\"allow\":[\"driver_opts\",\"network_driver:macvlan\"]}}}");
+    _cleanup_(cJSON_Deletep) cJSON *options = cJSON_Parse("{\"device\":\"/srv/keys\"}"), *empty = cJSON_Parse("{}");
+    const ComposeService web = { .name = (char *) "web" };
+    const struct {
+        const char *kind, *driver;
+        const cJSON *options;
+        bool free;
+    } cases[] = { { "volume", "local", empty, true },    { "volume", "local", NULL, true },
+                  { "volume", "local", options, false }, { "volume", "nfs", empty, false },
+                  { "network", "bridge", NULL, true },   { "network", "macvlan", NULL, false } };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(error_done) Error err = {};
+        int r = compose_policy_check_present(none, &web, cases[i].kind, cases[i].driver, cases[i].options, &err);
+
+        assert_int_equal(r, cases[i].free ? 0 : -EPERM);
+        r = compose_policy_check_present(some, &web, cases[i].kind, cases[i].driver, cases[i].options, &err);
+        assert_int_equal(r, 0);
+    }
+}
+
 static void ordinary_keys_pass(void **state _unused_)
 {
     static const char *const configs[] = {
@@ -524,6 +591,8 @@ int main(void)
         cmocka_unit_test(top_level_refused),
         cmocka_unit_test(ordinary_files_pass),
         cmocka_unit_test(definitions_refused),
+        cmocka_unit_test(nothing_is_had_by_another_name),
+        cmocka_unit_test(what_is_there_is_judged_by_what_it_is),
         cmocka_unit_test(ordinary_keys_pass),
         cmocka_unit_test(binds_by_components),
         cmocka_unit_test(old_meaning_is_kept_and_explained),

@@ -14,11 +14,9 @@
 #define HOST_GATEWAY_MAJOR 4
 #define HOST_GATEWAY_MINOR 7
 
-static int check_external(Deploy *d, const ComposeService *s, bool network, const char *key, Error *err)
+static int check_external(Deploy *d, const ComposeService *s, const char *kind, const cJSON *definition, Error *err)
 {
-    const cJSON *definitions = network ? d->target.project->networks : d->target.project->volumes;
-    const cJSON *definition = cJSON_GetObjectItemCaseSensitive(definitions, key);
-    const char *kind = network ? "network" : "volume", *name = json_string(definition, "name");
+    const char *name = json_string(definition, "name");
     int r;
 
     if (!name || !json_bool(definition, "external", false))
@@ -32,14 +30,35 @@ static int check_external(Deploy *d, const ComposeService *s, bool network, cons
                         s->name, kind, name, kind, name);
 }
 
-static int check_externals(Deploy *d, const ComposeService *s, Error *err)
+/* It is there, and may have been made for another service, or by hand: what counts is what it is. */
+static int check_present(Deploy *d, const ComposeService *s, const char *kind, const cJSON *definition, Error *err)
 {
+    const char *name = json_string(definition, "name");
+    _cleanup_(cJSON_Deletep) cJSON *found = NULL;
+    _cleanup_(error_done) Error reason = {};
+    bool is_network = str_equal(kind, "network");
+    int r = name ? podman_show(d->box.podman, kind, name, &found, &reason) : -ENOENT;
+
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    r = compose_policy_check_present(d->target.policy, s, kind, json_string(found, is_network ? "driver" : "Driver"),
+                                     is_network ? NULL : cJSON_GetObjectItemCaseSensitive(found, "Options"), err);
+    return r < 0 ? error_prefix(err, r, "the %s %s, which is on this box", kind, name) : 0;
+}
+
+typedef int (*check_t)(Deploy *d, const ComposeService *s, const char *kind, const cJSON *definition, Error *err);
+
+static int check_each(Deploy *d, const ComposeService *s, check_t check, Error *err)
+{
+    const ComposeProject *p = d->target.project;
     int r = 0;
 
     for (size_t i = 0; r >= 0 && s->networks && s->networks[i]; i++)
-        r = check_external(d, s, true, s->networks[i], err);
+        r = check(d, s, "network", cJSON_GetObjectItemCaseSensitive(p->networks, s->networks[i]), err);
     for (size_t i = 0; r >= 0 && s->volumes && s->volumes[i]; i++)
-        r = check_external(d, s, false, s->volumes[i], err);
+        r = check(d, s, "volume", cJSON_GetObjectItemCaseSensitive(p->volumes, s->volumes[i]), err);
     return r;
 }
 
@@ -106,8 +125,10 @@ static int check_host_gateway(Deploy *d, const ComposeService *s, Error *err)
 
 static int check_new(Deploy *d, const ComposeService *s, Error *err)
 {
-    int r = check_devices(s, err);
+    int r = check_each(d, s, check_present, err);
 
+    if (r >= 0)
+        r = check_devices(s, err);
     if (r >= 0)
         r = check_init(s, err);
     return r < 0 ? r : check_host_gateway(d, s, err);
@@ -118,7 +139,7 @@ int deploy_check_needs(Deploy *d, Error *err)
     for (size_t i = 0; i < d->plan->n_steps; i++) {
         const PlanStep *step = &d->plan->steps[i];
         const ComposeService *s = compose_service_find(d->target.project, step->service);
-        int r = s ? check_externals(d, s, err) : 0;
+        int r = s ? check_each(d, s, check_external, err) : 0;
 
         if (r >= 0 && s && (step->action == PLAN_CREATE || step->action == PLAN_REPLACE))
             r = check_new(d, s, err);

@@ -555,6 +555,14 @@ int podman_exists(Podman *p, const char *kind, const char *name, Error *err)
     return r < 0 ? error_set(err, r, error_id(&reason), "%s", error_message(&reason, r)) : 1;
 }
 
+int podman_show(Podman *p, const char *kind, const char *name, cJSON **ret, Error *err)
+{
+    _cleanup_(freep) char *encoded = encode(name);
+    _cleanup_(freep) char *path = encoded ? str_format("/%ss/%s/json", kind, encoded) : NULL;
+
+    return path ? call_json(p, path, "show a network or volume", ret, err) : -ENOMEM;
+}
+
 int podman_inspect_image(Podman *p, const char *reference, cJSON **ret, Error *err)
 {
     _cleanup_(freep) char *encoded = encode(reference);
