@@ -26,7 +26,7 @@ int engine_check_podman_compose(const ComposeProject *p, const ComposeService *s
     return r < 0 ? r : compose_render_env(s, &env, err);
 }
 
-static int check_definitions(const ComposeProject *p, const ComposeService *s, Error *err)
+int engine_check_definitions(const ComposeProject *p, const ComposeService *s, Error *err)
 {
     int r = 0;
 
@@ -39,13 +39,13 @@ static int check_definitions(const ComposeProject *p, const ComposeService *s, E
     return r;
 }
 
-static int check_libpod(const ComposeProject *p, const ComposeService *s, Error *err)
+int engine_check_libpod(const ComposeProject *p, const ComposeService *s, Error *err)
 {
     const SpecOptions options = { .image = "any", .version = "0", .folder = "/" };
     _cleanup_(cJSON_Deletep) cJSON *spec = NULL;
     int r = compose_spec(p, s, &options, &spec, err);
 
-    return r < 0 ? r : check_definitions(p, s, err);
+    return r < 0 ? r : engine_check_definitions(p, s, err);
 }
 
 static int check(const char *setting, const ComposeProject *p, const ComposeService *s, Error *err)
@@ -53,8 +53,8 @@ static int check(const char *setting, const ComposeProject *p, const ComposeServ
     const char *name = setting ? setting : ENGINE_DEFAULT;
 
     if (str_equal(name, ENGINE_LIBPOD))
-        return check_libpod(p, s, err);
-    if (str_equal(name, ENGINE_AUTO) && check_libpod(p, s, NULL) >= 0)
+        return engine_check_libpod(p, s, err);
+    if (str_equal(name, ENGINE_AUTO) && engine_check_libpod(p, s, NULL) >= 0)
         return 0;
     return engine_check_podman_compose(p, s, err);
 }

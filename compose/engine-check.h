@@ -13,6 +13,11 @@
 
 /* Whether podman-compose can: 0, else the error of compose_render() or compose_render_env(), which names the key. */
 int engine_check_podman_compose(const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
+/* Whether libpod can, of what is known before images and host paths are: 0, else the error of compose_spec() or
+ * compose_spec_network(). */
+int engine_check_libpod(const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
+/* The part of it about the networks that the service uses. */
+int engine_check_definitions(const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
 /* Whether an engine can make each of the services, under that COMPOSE_ENGINE (NULL: unset). With "auto" the error is
  * podman-compose's, with "libpod" that of compose_spec(). */
 int engine_check_all(const char *setting, const ComposeProject *p, Error *err) _must_check_;

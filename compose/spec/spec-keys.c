@@ -211,9 +211,9 @@ static char *log_size(const char *text)
     size_t digits = strspn(text, "0123456789");
     _cleanup_(freep) char *front = strndup(text, digits);
     const char *letter = text[digits] ? strchr(letters, text[digits] | 0x20) : NULL;
-    uint64_t bytes;
+    uint64_t bytes, most = letter ? 1000000 : INT64_MAX;
 
-    if (!front || str_to_u64(front, 0, 1000000, &bytes) < 0 || (text[digits] && !letter) ||
+    if (!front || str_to_u64(front, 0, most, &bytes) < 0 || (text[digits] && !letter) ||
         (letter && text[digits + 1] && !str_equal(text + digits + 1, "b") && !str_equal(text + digits + 1, "B")))
         return NULL;
     for (const char *p = letters; letter && p <= letter; p++)

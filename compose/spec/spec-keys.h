@@ -33,6 +33,7 @@ int spec_device_rules(const SpecService *r, const ComposeKey *k, const cJSON *va
 int spec_devices(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_entrypoint(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_expose(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
+int spec_groups(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_healthcheck(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_logging(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_map(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;

@@ -123,7 +123,7 @@ int spec_device_rules(const SpecService *r, const ComposeKey *k, const cJSON *va
 
 /* --- signals --- */
 
-/* "SIGUSR1", "USR1", "10", "RTMIN+3"; 0 when it is none. */
+/* "SIGUSR1", "USR1", "10", "RTMIN+3", "RTMAX-3"; 0 when it is none. */
 static int signal_number(const char *text)
 {
     uint64_t number, offset = 0;
@@ -134,6 +134,14 @@ static int signal_number(const char *text)
         text += 3;
     if (strncasecmp(text, "RTMIN", 5) == 0 && (!text[5] || text[5] == '+'))
         return !text[5] || str_to_u64(text + 6, 0, 30, &offset) == 0 ? 34 + (int) offset : 0;
+    if (strncasecmp(text, "RTMAX", 5) == 0 && (!text[5] || text[5] == '-'))
+        return !text[5] || str_to_u64(text + 6, 0, 30, &offset) == 0 ? 64 - (int) offset : 0;
+    if (strcasecmp(text, "IOT") == 0)
+        return SIGABRT;
+    if (strcasecmp(text, "CLD") == 0)
+        return SIGCHLD;
+    if (strcasecmp(text, "IO") == 0)
+        return SIGIO;
     for (int i = 1; i < 32; i++)
         if (sigabbrev_np(i) && strcasecmp(sigabbrev_np(i), text) == 0)
             return i;
@@ -159,6 +167,23 @@ static int annotate(const SpecService *r, const char *name, const char *value)
         return -ENOMEM;
     cJSON_DeleteItemFromObjectCaseSensitive(annotations, name);
     return json_add_string(annotations, name, value);
+}
+
+/* The word is podman's own, and its command line turns it into this. */
+int spec_groups(const SpecService *r, const ComposeKey *k, const cJSON *value)
+{
+    const cJSON *item;
+    bool keeps = false, names = false;
+
+    cJSON_ArrayForEach(item, value) {
+        bool keep = cJSON_IsString(item) && str_equal(item->valuestring, "keep-groups");
+
+        keeps = keeps || keep;
+        names = names || !keep;
+    }
+    if (keeps && names)
+        return spec_unsupported(r, k->key, "\"keep-groups\" stands alone, podman takes no other group beside it");
+    return keeps ? annotate(r, "run.oci.keep_original_groups", "1") : spec_strings(r, k, value);
 }
 
 static int add_label_option(const SpecService *r, const char *value)

@@ -143,18 +143,33 @@ static int add_lease_range(cJSON *subnet, const char *range)
     return !out || json_add_string(out, "start_ip", first) < 0 ? -ENOMEM : json_add_string(out, "end_ip", last);
 }
 
+static int unsupported_network(const cJSON *definition, const char *key, const char *why, Error *err)
+{
+    _cleanup_(freep) char *path = str_format("networks.%s.%s", definition->string, key);
+
+    return path ? error_set_at(err, ENOTSUP, "spec.unsupported", NULL, 0, path, "podman cannot be told \"%s\": %s", key,
+                               why)
+                : -ENOMEM;
+}
+
 static int add_subnets(const cJSON *definition, cJSON *out, Error *err)
 {
-    const cJSON *config =
-        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(definition, "ipam"), "config");
+    const cJSON *ipam = cJSON_GetObjectItemCaseSensitive(definition, "ipam"), *pool;
+    const cJSON *config = cJSON_GetObjectItemCaseSensitive(ipam, "config");
+    const char *driver = json_string(ipam, "driver");
     cJSON *subnets = NULL;
-    const cJSON *pool;
 
+    if (!str_empty(driver) && !str_equal(driver, "default") && !str_equal(driver, "host-local"))
+        return unsupported_network(definition, "ipam.driver", "addresses are given by podman itself", err);
     cJSON_ArrayForEach(pool, config) {
         const char *range = json_string(pool, "ip_range");
         cJSON *subnet = cJSON_CreateObject();
         int e;
 
+        if (str_empty(json_string(pool, "subnet"))) {
+            cJSON_Delete(subnet);
+            return unsupported_network(definition, "ipam.config", "a pool needs a subnet", err);
+        }
         subnets = subnets ? subnets : cJSON_AddArrayToObject(out, "subnets");
         e = subnets && subnet ? json_append(subnets, subnet) : -ENOMEM;
         e = e < 0 ? e : json_add_string(subnet, "subnet", json_string(pool, "subnet"));

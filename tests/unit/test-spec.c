@@ -58,6 +58,12 @@ static void keys_become_members(void **state _unused_)
         { "\"ulimits\":{}", "r_limits", "nothing" },
         { "\"stop_signal\":\"SIGUSR1\"", "stop_signal", "10" },
         { "\"stop_signal\":\"rtmin+3\"", "stop_signal", "37" },
+        { "\"stop_signal\":\"SIGRTMAX-14\"", "stop_signal", "50" },
+        { "\"stop_signal\":\"SIGIOT\"", "stop_signal", "6" },
+        { "\"logging\":{\"options\":{\"max-size\":\"10485760\"}}", "log_configuration.size", "10485760" },
+        { "\"group_add\":[\"keep-groups\"]", "groups", "nothing" },
+        { "\"group_add\":[\"keep-groups\"]", "annotations", "{\"run.oci.keep_original_groups\":\"1\"}" },
+        { "\"group_add\":[\"7\"]", "groups", "[\"7\"]" },
         { "\"stop_grace_period\":\"30s\"", "stop_timeout", "30" },
         { "\"user\":\"7\"", "stop_timeout", "10" },
         { "\"restart\":\"on-failure:3\"", "restart_policy", "\"on-failure\"" },
@@ -113,6 +119,7 @@ static void values_are_not_touched(void **state _unused_)
 static void what_podman_has_no_word_for(void **state _unused_)
 {
     static const char *const cases[] = { "\"stop_signal\":\"SIGNOT\"",
+                                         "\"group_add\":[\"keep-groups\",\"7\"]",
                                          "\"security_opt\":[\"magic=1\"]",
                                          "\"device_cgroup_rules\":[\"c 188 rmw\"]",
                                          "\"logging\":{\"options\":{\"max-size\":\"much\"}}",

@@ -25,7 +25,7 @@ const Engine *engine_for(const char *setting, const Driver *driver, const Compos
         return &engine_libpod;
     }
     /* 1.0 waits a second for each container */
-    if (driver->strategy != STRATEGY_CLASSIC)
+    if (driver->strategy != STRATEGY_CLASSIC || engine_check_libpod(p, s, NULL) < 0)
         return &engine_podman_compose;
     *ret_why = str_format("podman-compose %s waits a second for each container", driver->version);
     return &engine_libpod;

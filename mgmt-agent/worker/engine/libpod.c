@@ -9,16 +9,31 @@
 #include "mgmt-agent/worker/engine/engine.h"
 #include "mgmt-agent/worker/podman/podman-create.h"
 
-static int stage(const EngineContext *w _unused_, const ComposeService *s _unused_, Error *err _unused_)
+static int describe(const EngineContext *w, const ComposeService *s, cJSON **ret, Error *err)
 {
-    return 0;
+    const SpecOptions options = { .image = w->image(s->name, w->userdata),
+                                  .version = w->version,
+                                  .folder = w->folder,
+                                  .bind = w->bind,
+                                  .userdata = w->userdata };
+
+    return compose_spec(w->project, s, &options, ret, err);
+}
+
+/* What podman cannot be told is found out while the old containers run. */
+static int stage(const EngineContext *w, const ComposeService *s, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *spec = NULL;
+    int r = describe(w, s, &spec, err);
+
+    return r < 0 ? r : engine_check_definitions(w->project, s, err);
 }
 
 typedef int (*describe_t)(const ComposeProject *p, const cJSON *definition, cJSON **ret, Error *err);
 
 /* Those that are the project's own; whether external ones exist has been asked. */
 static int make_each(const EngineContext *w, const char *kind, char *const *keys, const cJSON *definitions,
-                     describe_t describe, Error *err)
+                     describe_t body_of, Error *err)
 {
     int r = 0;
 
@@ -29,7 +44,7 @@ static int make_each(const EngineContext *w, const char *kind, char *const *keys
 
         if (!name || json_bool(definition, "external", false))
             continue;
-        r = describe(w->project, definition, &spec, err);
+        r = body_of(w->project, definition, &spec, err);
         if (r == 0)
             r = podman_create(w->podman, kind, name, spec, err);
     }
@@ -38,11 +53,6 @@ static int make_each(const EngineContext *w, const char *kind, char *const *keys
 
 static int make(const EngineContext *w, const ComposeService *s, Error *err)
 {
-    const SpecOptions options = { .image = w->image(s->name, w->userdata),
-                                  .version = w->version,
-                                  .folder = w->folder,
-                                  .bind = w->bind,
-                                  .userdata = w->userdata };
     _cleanup_(cJSON_Deletep) cJSON *spec = NULL;
     _cleanup_(freep) char *id = NULL;
     int r = make_each(w, "network", s->networks, w->project->networks, compose_spec_network, err);
@@ -50,7 +60,7 @@ static int make(const EngineContext *w, const ComposeService *s, Error *err)
     if (r == 0)
         r = make_each(w, "volume", s->volumes, w->project->volumes, compose_spec_volume, err);
     if (r == 0)
-        r = compose_spec(w->project, s, &options, &spec, err);
+        r = describe(w, s, &spec, err);
     if (r == 0)
         r = podman_create_container(w->podman, spec, &id, err);
     return r < 0 ? r : podman_start_new(w->podman, id, err);
