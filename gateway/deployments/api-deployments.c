@@ -78,6 +78,18 @@ static void on_sent(Request *c, const Deployment *d)
         answer_sent(c, d);
 }
 
+/* What ended in the meantime, a cancellation or an older push, has taken the device out. One too many costs a question. */
+static void on_waits(Request *c, const StoreRows *rows)
+{
+    const DeploymentsApi *api = c->module;
+    if (store_rows_count(rows) == 0)
+        request_fail(c, -ENOENT, NULL);
+    else if (deployments_expect_waiting(api->deployments, c->args[0]) < 0)
+        request_fail(c, -ENOMEM, NULL);
+    else
+        request_answer_text(c, 202, store_rows_get(rows, 0, 0));
+}
+
 /* What every change of a box takes along. */
 static int change_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
@@ -101,6 +113,7 @@ static int change_read(Request *c, const cJSON *body, DeploymentRequest *request
     f->wait = !str_equal(wait, "0");
     request->may_wait = str_equal(offline, "wait");
     request->on_sent = on_sent;
+    request->on_waits = on_waits;
     return 0;
 }
 

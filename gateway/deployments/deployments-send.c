@@ -110,7 +110,8 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
         return;
     }
     const Deployments *ds = d->owner;
-    map_remove(ds->waiting, d->device); /* it was this one, or an older one */
+    if (d->kind != DEPLOYMENT_UPDATE) /* it was this one, or an older one */
+        map_remove(ds->waiting, d->device);
     if (d->rollout)
         ds->events->on_stored(d->rollout, d->device, 0, ds->userdata);
     deployment_send(d); /* never frees */

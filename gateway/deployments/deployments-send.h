@@ -11,6 +11,7 @@ typedef struct DeploymentRequest {
     unsigned confirm_deadline; /* seconds */
     bool may_wait;             /* for a box that is away: see deployments-waiting.h */
     deployment_sent_t on_sent; /* answers the request */
+    request_rows_t on_waits;   /* in place of on_sent() */
 } DeploymentRequest;
 
 /* Stores a deployment for the box args[0] and sends it. The request is answered when that is not possible: 503

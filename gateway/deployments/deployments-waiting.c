@@ -17,6 +17,11 @@ void deployments_forget_waiting(Deployments *ds, const char *device)
     map_remove(ds->waiting, device);
 }
 
+int deployments_expect_waiting(Deployments *ds, const char *device)
+{
+    return map_put(ds->waiting, device, ds);
+}
+
 void deployments_expect_templates(Deployments *ds)
 {
     ds->has_templates = true;
@@ -76,14 +81,6 @@ void deployments_load_waiting(Deployments *ds)
         (void) !store_query(ds->store, sql_waiting_known(), on_known, ds, &ds->waiting_query, NULL);
 }
 
-static void on_waits(Request *c, const StoreRows *rows)
-{
-    if (store_rows_count(rows) == 0)
-        request_fail(c, -ENOENT, NULL);
-    else
-        request_answer_text(c, 202, store_rows_get(rows, 0, 0));
-}
-
 bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *request)
 {
     char sha256[SHA256_HEX_SIZE] = "";
@@ -91,7 +88,7 @@ bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *requ
     if (!request->may_wait || !request->compose || device_conn_find(ds->conns, c->args[0], ROLE_MGMT))
         return false;
     if (sha256_hex(request->compose, strlen(request->compose), sha256) < 0 ||
-        map_put(ds->waiting, c->args[0], ds) < 0) {
+        deployments_expect_waiting(ds, c->args[0]) < 0) {
         request_fail(c, -ENOMEM, NULL);
         return true;
     }
@@ -103,6 +100,6 @@ bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *requ
         .reason = request->reason,
         .confirm_deadline = request->confirm_deadline,
     };
-    request_query(c, sql_waiting_put(&row), on_waits);
+    request_query(c, sql_waiting_put(&row), request->on_waits);
     return true;
 }

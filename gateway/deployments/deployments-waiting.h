@@ -5,13 +5,15 @@
 
 #include "gateway/deployments/deployments-send.h"
 
-/* Of a push that may wait for a box that is away: stores it until that comes, in the place of one that waits already, answers the
- * request with 202, and returns true. */
+/* Of a push that may wait for a box that is away: stores it until that comes, in the place of one that waits already, and returns
+ * true; on_waits() gets the row, or none when there is no such device. */
 bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *request);
 /* A box with no deployment open tells where it stands. */
 void deployments_take_waiting(Deployments *ds, const DeviceConn *s, const cJSON *status);
 /* Reads who waits, unless that is known. */
 void deployments_load_waiting(Deployments *ds);
+/* Something waits for the box; -ENOMEM. */
+int deployments_expect_waiting(Deployments *ds, const char *device) _must_check_;
 /* There is a template now, or may be; nothing waits for the box any more. */
 void deployments_expect_templates(Deployments *ds);
 void deployments_forget_waiting(Deployments *ds, const char *device);

@@ -73,8 +73,8 @@ def device(gw):
     box.close()
 
 
-def enroll(gw, name, role="mgmt"):
-    answer = gw.request("POST", "/v1/devices", {"id": name, "labels": {"site": "north"}})
+def enroll(gw, name, role="mgmt", site="north"):
+    answer = gw.request("POST", "/v1/devices", {"id": name, "labels": {"site": site}})
     assert answer.status == 201, answer
     return Device(gw.url, lambda path, body, headers: gw.raw("POST", path, body, headers), name,
                   answer.json["bootstrap"], role)

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What boxes get when they come: pushes that waited for them, and templates for those that have never had anything."""
 # pylint: disable=redefined-outer-name,unused-import
+import contextlib
+import http.client
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -75,6 +78,57 @@ def test_what_waits_can_be_cancelled(gw, device, fleet, folder):
     tunnel = device.connect(device.status(current=CURRENT))
     answers(tunnel)
     assert deployments(gw, device) == []
+
+
+def test_what_waits_outlasts_the_update_of_an_image(gw, fleet, folder):
+    site = f"site-{next(NUMBERS)}"
+    box = enroll(gw, f"waits-{site}", site=site)
+    assert box.claim().status == 201
+    fleet.run("push", box.id, write(folder, "a.yml", COMPOSE), check=0)
+    able = {"current": CURRENT, "accepts": ["image.update"]}
+    tunnel = box.connect(box.status(pending={"phase": "tunnel"}, **able))
+    answers(tunnel)
+    assert deployments(gw, box) == [], "it has something of its own to end first"
+    answer = gw.request("POST", "/v1/rollouts", {"image": "registry.example/web:1", "digest": f"sha256:{1:064x}", "soakSeconds": 0,
+                                                 "labels": {"site": site}})
+    assert answer.status == 201, answer
+    update = tunnel.next("image.update")
+    tunnel.send(box.result(update))
+    tunnel.next("compose.result.ack")
+    tunnel.send(box.status(**able))
+    assert tunnel.next("compose.snapshot")["compose"] == COMPOSE
+    box.close()
+
+
+def begin(gw, method, path, body=None):
+    """A request whose answer is read later."""
+    connection = http.client.HTTPConnection(gw.host, gw.port)
+    connection.request(method, path, body and json.dumps(body), {"Authorization": f"Bearer {gw.token}",
+                                                                 "Content-Type": "application/json"})
+    return connection
+
+
+def test_a_push_that_comes_while_another_is_cancelled_waits(gw, device, fleet, folder):
+    """Both are let in at once, so that the push is noted before the cancellation ends."""
+    fleet.run("push", device.id, write(folder, "a.yml", COMPOSE), check=0)
+    with subprocess.Popen(["psql", "-q", gw.postgres.conninfo], stdin=subprocess.PIPE, text=True) as locker:
+        locker.stdin.write("BEGIN; LOCK TABLE operator_tokens IN ACCESS EXCLUSIVE MODE;\n")
+        locker.stdin.flush()
+        wait_until(lambda: gw.postgres.sql("SELECT 1 FROM pg_locks WHERE relation = 'operator_tokens'::regclass AND mode ="
+                                           " 'AccessExclusiveLock' AND granted"), "the tokens are locked")
+        cancel = begin(gw, "DELETE", f"/v1/devices/{device.id}/waiting")
+        wait_until(lambda: gw.postgres.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "the cancellation waits to be let in")
+        push = begin(gw, "POST", f"/v1/devices/{device.id}/compose-snapshot?wait=0&offline=wait", {"compose": OTHER})
+        assert http_status(begin(gw, "GET", "/healthz")) == 200, "the gateway has seen it by now"
+        locker.communicate("COMMIT;\n")
+    assert http_status(cancel) == 200 and http_status(push) == 202
+    tunnel = device.connect(device.status(current=CURRENT))
+    assert tunnel.next("compose.snapshot")["compose"] == OTHER
+
+
+def http_status(connection):
+    with contextlib.closing(connection):
+        return connection.getresponse().status
 
 
 def test_a_new_box_gets_the_template_with_most_of_its_labels(gw, fleet, folder):
