@@ -12,6 +12,8 @@
 
 #define OUT_MAX YAML_SIZE_MAX
 #define DEPTH_MAX 16
+/* The box says it behind "variable A is required: ". */
+#define SECRET_MESSAGE "the operator's .env has it, and secrets are not sent"
 
 static size_t name_length(const char *s)
 {
@@ -67,7 +69,8 @@ static int put_in(Buf *out, const char *text, size_t len, const ValueSource *c, 
 static int put_variable(Buf *out, const char *name, const char *rest, size_t len, const ValueSource *c, unsigned depth,
                         Error *err)
 {
-    const char *value = c->lookup(name, c->userdata);
+    bool secret = false;
+    const char *value = c->lookup(name, &secret, c->userdata);
     bool colon = len > 0 && rest[0] == ':';
     char op = len > colon ? rest[colon] : '\0';
     size_t skip = (size_t) colon + (op != '\0');
@@ -75,7 +78,10 @@ static int put_variable(Buf *out, const char *name, const char *rest, size_t len
 
     if (value && op == '+' && (!colon || *value))
         return put_in(out, rest + skip, len - skip, c, depth + 1, err);
-    if (value && op != '+' && (!colon || *value) && (len == 0 || op == '-' || op == '?')) {
+    if (value && secret && op == '-') {
+        if (buf_printf(out, "${%s%s?%s", name, colon ? ":" : "", SECRET_MESSAGE) < 0)
+            return -EMSGSIZE;
+    } else if (value && !secret && op != '+' && (!colon || *value) && (len == 0 || op == '-' || op == '?')) {
         if (buf_printf(out, "${%s%s-", name, colon ? ":" : "") < 0)
             return -EMSGSIZE;
         r = put_value(out, name, value, err);
@@ -101,7 +107,8 @@ static ssize_t put_dollar(Buf *out, const char *s, size_t len, const ValueSource
         n = len > 1 && s[1] == '$' ? 2 : 1;
         return buf_append(out, s, n) < 0 ? -EMSGSIZE : (ssize_t) n;
     }
-    if (!braces && !c->lookup(name, c->userdata)) {
+    bool secret = false;
+    if (!braces && (!c->lookup(name, &secret, c->userdata) || secret)) {
         return buf_append(out, s, n + 1) < 0 ? -EMSGSIZE : (ssize_t) n + 1;
     }
     const char *rest = start + n;

@@ -77,16 +77,25 @@ static const ValueScope *find_scope(const ValueScope *s, const char *name)
     return found ? found : s && s->env && env_get(s->env, name) ? s : NULL;
 }
 
-static const char *lookup(const char *name, void *userdata)
+static bool looks_secret(const char *name, const char *value)
+{
+    _cleanup_(freep) char *shown = redact_text(value);
+
+    /* out of memory, nothing goes out */
+    return !shown || !str_equal(shown, value) || (*value && redact_key_is_secret(name));
+}
+
+static const char *lookup(const char *name, bool *ret_secret, void *userdata)
 {
     Gathering *g = userdata;
     const ValueScope *s = find_scope(g->scope, name);
-    bool is_secret = redact_key_is_secret(name);
+    const char *value = s ? env_get(s->env, name) : NULL;
 
-    if (!s)
+    if (!value)
         return NULL;
-    note(g, name, s->file, is_secret);
-    return is_secret ? NULL : env_get(s->env, name);
+    *ret_secret = looks_secret(name, value);
+    note(g, name, s->file, *ret_secret);
+    return value;
 }
 
 static int put_in(Gathering *g, YamlNode *node, const char *path, Error *err)

@@ -23,7 +23,7 @@ typedef struct GatherOptions {
 /* A variable of the operator's files. */
 typedef struct GatheredValue {
     char *name, *file;
-    bool is_secret; /* by its name: its value does not travel */
+    bool is_secret; /* by its name or its shape: its value does not travel */
 } GatheredValue;
 
 typedef struct Gathered {

@@ -138,7 +138,8 @@ char *project_describe_values(const Gathered *g)
     if (r >= 0)
         r = describe(
             &b, g, true,
-            "not sent, since their names say that they are secret; the box's secbox.env has to have them: ", "\n");
+            "not sent, since their names or values are those of secrets; the box's secbox.env has to have them: ",
+            "\n");
     char *text = r >= 0 ? strdup(b.data ? b.data : "") : NULL;
     buf_done(&b);
     return text;

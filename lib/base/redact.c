@@ -29,6 +29,9 @@ bool redact_key_is_secret(const char *key)
     for (size_t i = 0; i < ELEMENTSOF(parts); i++)
         if (strcasestr(key, parts[i]))
             return true;
+    /* PWD and OLDPWD are a shell's folders */
+    if (strcasestr(key, "PWD") && strcasecmp(key, "PWD") != 0 && strcasecmp(key, "OLDPWD") != 0)
+        return true;
     return strlen(key) >= 4 && strcasecmp(key + strlen(key) - 4, "_DSN") == 0;
 }
 

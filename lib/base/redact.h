@@ -8,7 +8,7 @@
 #define REDACTED "(hidden)"
 
 /* Whether a key's value is secret by its name: contains TOKEN, SECRET, PASS, KEY, BOOTSTRAP, CREDENTIAL or AUTH,
- * or ends in _DSN. Case does not matter. */
+ * or ends in _DSN, or contains PWD and is not PWD or OLDPWD. Case does not matter. */
 bool redact_key_is_secret(const char *key);
 
 /* Remembers a value that this process must never show; values under 6 bytes are ignored (they would hide half of every

@@ -69,7 +69,7 @@ def test_a_folder_with_all_that_belongs_to_it(run):
     p = run("config")
     assert p.returncode == 0 and services(p.stdout) == services(WHOLE), p
     assert p.stderr == ("values from here, where the box's secbox.env has none: TAG (.env), PG (db/.env)\n"
-                        "not sent, since their names say that they are secret; the box's secbox.env has to have them: "
+                        "not sent, since their names or values are those of secrets; the box's secbox.env has to have them: "
                         "API_TOKEN (.env)\n")
     assert "swordfish" not in p.stdout
     from_beside = run("config", "project", cwd=".")

@@ -390,6 +390,7 @@ static void test_redaction(void **state)
         { "MONKEYS are fine", "MONKEYS are fine" },
         { "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\nafter", "(hidden)\nafter" },
         { "AUTH_s3cr3t-value=1", "AUTH_(hidden)=1" },
+        { "PG_PWD=x PWD=/srv OLDPWD=/", "PG_PWD=(hidden) PWD=/srv OLDPWD=/" },
         { "TOKEN=(hidden)s3cr3t-value", "TOKEN=(hidden)" },
         { "xs3cr3t-valuey", "x(hidden)y" },
         { "Authorization: Basic dXNlcjpwdw==", "Authorization: Basic (hidden)" },

@@ -340,13 +340,13 @@ static void test_include_that_cannot_be(void **state)
         "gather.env", NULL, 0);
 }
 
-static const char *lookup(const char *name, void *userdata)
+static const char *lookup(const char *name, bool *ret_secret, void *userdata)
 {
-    static const char *const known[][2] = {
-        { "A", "1" }, { "E", "" }, { "D", "a$b" }, { "J", "{\"x\": 1}" }, { "BAD", "}" }
-    };
+    static const char *const known[][2] = { { "A", "1" },          { "E", "" },    { "D", "a$b" },
+                                            { "J", "{\"x\": 1}" }, { "BAD", "}" }, { "S", "swordfish" } };
 
     (void) userdata;
+    *ret_secret = str_equal(name, "S");
     for (size_t i = 0; i < ELEMENTSOF(known); i++)
         if (str_equal(known[i][0], name))
             return known[i][1];
@@ -386,6 +386,13 @@ static void test_values_as_defaults(void **state)
         { "$", "$" },
         { "$1 ${1}", "$1 ${1}" },
         { "${A/x}", "${A/x}" },
+        { "$S", "$S" },
+        { "${S}", "${S}" },
+        { "${S:?m}", "${S:?m}" },
+        { "${S:-changeme}", "${S:?the operator's .env has it, and secrets are not sent}" },
+        { "x${S-changeme}.y", "x${S?the operator's .env has it, and secrets are not sent}.y" },
+        { "${N:-${S:-d}}", "${N:-${S:?the operator's .env has it, and secrets are not sent}}" },
+        { "${S:+--password $S}", "--password $S" },
     };
     const ValueSource context = { .lookup = lookup };
     _cleanup_(error_done) Error err = {};
@@ -427,6 +434,32 @@ static void test_where_values_come_from(void **state)
     assert_true(out.values[1].is_secret);
 }
 
+static void test_what_is_secret(void **state)
+{
+    static const File files[] = {
+        { "a.yml",
+          "services: {a: {environment: ['A=${PG_PWD:-d}', 'B=${DATABASE_URL:-d}', 'C=$SITE', 'D=${API_KEY-d}',\n"
+          "                             'E=${EMPTY_TOKEN:-d}']}}\n" },
+        { ".env", "PG_PWD=swordfish\nDATABASE_URL=postgres://u:swordfish@db/x\nSITE=https://a.example/x\n"
+                  "API_KEY=swordfish\nEMPTY_TOKEN=\n" },
+        {},
+    };
+    static const bool secret[] = { true, true, false, true, false };
+    _cleanup_(gathered_done) Gathered out = {};
+
+    (void) state;
+    assert_int_equal(gather(files, NAMES("a.yml"), NULL, &out, NULL), 0);
+    assert_null(strstr(out.text, "swordfish"));
+    assert_non_null(strstr(out.text, "A=${PG_PWD:?"));
+    assert_non_null(strstr(out.text, "B=${DATABASE_URL:?"));
+    assert_non_null(strstr(out.text, "C=${SITE-https://a.example/x}"));
+    assert_non_null(strstr(out.text, "D=${API_KEY?"));
+    assert_non_null(strstr(out.text, "E=${EMPTY_TOKEN:-d}"));
+    assert_int_equal(out.n_values, ELEMENTSOF(secret));
+    for (size_t i = 0; i < out.n_values; i++)
+        assert_true(out.values[i].is_secret == secret[i]);
+}
+
 static void test_paths(void **state)
 {
     static const char *const cases[][3] = {
@@ -460,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_include_that_cannot_be),
         cmocka_unit_test(test_values_as_defaults),
         cmocka_unit_test(test_where_values_come_from),
+        cmocka_unit_test(test_what_is_secret),
         cmocka_unit_test(test_paths),
     };
 
