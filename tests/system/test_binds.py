@@ -227,6 +227,25 @@ def test_a_source_that_became_a_link_is_not_mounted_again(box):
     assert order(box, "restart", "web").get("ok"), "the folder is back"
 
 
+def test_nor_by_the_start_of_its_guest(box):
+    """Podman starts the container in whose network another one lives."""
+    mount = OldMount(box)
+    web = box.containers()["web"]
+    guest = box.containers()["writer"]
+    labels = [arg for k, v in guest["Config"]["Labels"].items() for arg in ("--label", f"{k}={v}")]
+    box.lab.podman("rm", "-f", "-t", "1", guest["Id"])
+    box.lab.podman("run", "-d", "--name", guest["Name"], *labels, "--network", f"container:{web['Id']}",
+                   "-v", f"{mount.outer}:/d", "--entrypoint", "/bin/busybox", "localhost/server:1", "sleep", "100000")
+    assert box.running() == {"writer", "web"}
+    box.lab.podman("stop", "-t", "1", guest["Name"], web["Name"])
+    mount.replace()
+    result = order(box, "restart", "writer")
+    assert result.get("error", {}).get("id") == "bind.replaced" and "service web" in result["error"]["message"], result
+    assert box.running() == set(), "its owner was not started behind our back"
+    mount.put_back()
+    assert order(box, "restart", "writer").get("ok") and box.running() == {"writer", "web"}
+
+
 def test_nor_after_a_boot(box):
     mount = OldMount(box)
     boot(box, mount.replace)

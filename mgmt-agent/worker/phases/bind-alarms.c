@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compose/plan/plan.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/unsafe-binds.h"
@@ -16,6 +17,8 @@
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/check-file.h"
 #include "mgmt-agent/worker/phases/report.h"
+
+#define DEPENDENCY_DEPTH_MAX 16
 
 static int list_all(Deploy *d, BindUses *u, Error *err)
 {
@@ -147,7 +150,7 @@ static int check_use(Deploy *d, const BindUse *use, Error *err)
         use->service, use->source, real, writer->service);
 }
 
-int deploy_may_start(Deploy *d, const char *service, const cJSON *info, Error *err)
+static int check_uses(Deploy *d, const char *service, const cJSON *info, Error *err)
 {
     _cleanup_(bind_uses_done) BindUses uses = {};
     int r = bind_uses_of_container(info, service ? service : "", &uses);
@@ -160,4 +163,36 @@ int deploy_may_start(Deploy *d, const char *service, const cJSON *info, Error *e
         r = check_use(d, &uses.items[i], err);
     }
     return r;
+}
+
+/* Podman starts them as well, and does not look at their mounts. One that is gone is podman's to tell. */
+static int check_dependency(Deploy *d, const char *id, unsigned depth, Error *err);
+
+static int check_start(Deploy *d, const char *service, const cJSON *info, unsigned depth, Error *err)
+{
+    const cJSON *id;
+    int r = check_uses(d, service, info, err);
+
+    cJSON_ArrayForEach(id, cJSON_GetObjectItemCaseSensitive(info, "Dependencies")) {
+        if (r == 0 && cJSON_IsString(id) && depth > 0)
+            r = check_dependency(d, id->valuestring, depth - 1, err);
+    }
+    return r;
+}
+
+static int check_dependency(Deploy *d, const char *id, unsigned depth, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    const cJSON *labels;
+
+    if (podman_inspect(d->box.podman, id, &info, NULL) < 0 ||
+        str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
+        return 0;
+    labels = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Labels");
+    return check_start(d, json_string(labels, LABEL_SERVICE), info, depth, err);
+}
+
+int deploy_may_start(Deploy *d, const char *service, const cJSON *info, Error *err)
+{
+    return check_start(d, service, info, DEPENDENCY_DEPTH_MAX, err);
 }
