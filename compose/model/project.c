@@ -48,15 +48,26 @@ const ComposeService *compose_service_find(const ComposeProject *p, const char *
     return NULL;
 }
 
+static const ComposeService *host_of(const ComposeProject *p, const ComposeService *s)
+{
+    const char *mode = json_string(s->config, "network_mode");
+
+    return mode && str_starts(mode, "service:") ? compose_service_find(p, mode + strlen("service:")) : NULL;
+}
+
 const ComposeService *compose_network_owner(const ComposeProject *p, const ComposeService *s)
 {
-    const ComposeService *owner = NULL;
+    const ComposeService *owner = host_of(p, s);
 
-    for (size_t i = 0; s && i < p->n_services; i++) {
-        const char *mode = json_string(s->config, "network_mode");
-
-        s = mode && str_starts(mode, "service:") ? compose_service_find(p, mode + strlen("service:")) : NULL;
-        owner = s ? s : owner;
-    }
+    for (size_t i = 0; owner && host_of(p, owner) && i < p->n_services; i++)
+        owner = host_of(p, owner);
     return owner;
+}
+
+bool compose_lives_in(const ComposeProject *p, const ComposeService *s, char *const *names)
+{
+    for (size_t i = 0; (s = host_of(p, s)) && i < p->n_services; i++)
+        if (strv_contains(names, s->name))
+            return true;
+    return false;
 }

@@ -45,3 +45,5 @@ const ComposeService *compose_service_find(const ComposeProject *p, const char *
 /* The service in whose network this one lives by its `network_mode: service:NAME`, through all that lie between; NULL: it has
  * its own. */
 const ComposeService *compose_network_owner(const ComposeProject *p, const ComposeService *s);
+/* Whether it lives in the network of one of these, directly or through others. */
+bool compose_lives_in(const ComposeProject *p, const ComposeService *s, char *const *names);

@@ -2,12 +2,14 @@
 """Containers by podman-compose and by libpod, side by side on real podman: nobody can tell them apart."""
 # pylint: disable=redefined-outer-name
 import json
+import os
 import re
 
 import pytest
 
 from tests.conftest import require_programs
 from tests.integration.test_podman_traps import compose, service
+from tests.lab.agent_socket import AgentSocket
 from tests.lab.box import Box
 
 QUICK = "stop_grace_period: 1s\n"
@@ -175,3 +177,28 @@ def test_what_is_there_is_judged_by_what_it_is(box, lab):
         error = box.plan(text)["error"]
         assert error["id"] == "policy.refused" and 'services."late".allow' in error["message"], error
     lab.podman("volume", "rm", "of-another")
+
+
+def test_guests_go_with_their_owner_to_the_last(box, lab):
+    set_engine(box, "auto")
+    push(box, compose(service("owner", more=QUICK),
+                      *(service(name, more=QUICK + SLEEPS + f"network_mode: 'service:{host}'")
+                        for name, host in (("guest", "owner"), ("last", "guest")))))
+
+    def networks():
+        return {os.readlink(f"/proc/{c['State']['Pid']}/ns/net") for c in box.containers().values()}
+
+    def order(kind):
+        with AgentSocket(box) as client:
+            client.send({"type": f"container.{kind}", "id": "o-1", "service": "owner"})
+            result = client.next("container.result", "error")
+        assert result.get("ok"), (result, box.log())
+
+    ids = box.ids()
+    assert len(networks()) == 1
+    order("restart")
+    assert box.ids() == ids and box.running() == set(ids)
+    assert len(networks()) == 1, "nobody is left in the old network"
+    order("recreate")
+    assert not set(box.ids().values()) & set(ids.values()) and len(networks()) == 1
+    assert len(lab.containers()) == 3, "nothing is left over"

@@ -399,9 +399,29 @@ static void dependents_are_taken_along(void **state _unused_)
     }
 }
 
+static void guests_to_the_last(void **state _unused_)
+{
+    _cleanup_(compose_project_freep) ComposeProject *p =
+        project_from_json("{\"services\":{\"a\":{},\"b\":{\"config\":{\"network_mode\":\"service:a\"}},"
+                          "\"c\":{\"config\":{\"network_mode\":\"service:b\"}},"
+                          "\"d\":{\"config\":{\"network_mode\":\"host\"}}}}");
+    char *const a[] = { (char *) "a", NULL }, *const b[] = { (char *) "b", NULL };
+
+    assert_false(compose_lives_in(p, compose_service_find(p, "a"), a));
+    assert_true(compose_lives_in(p, compose_service_find(p, "b"), a));
+    assert_true(compose_lives_in(p, compose_service_find(p, "c"), a));
+    assert_false(compose_lives_in(p, compose_service_find(p, "d"), a));
+    assert_false(compose_lives_in(p, compose_service_find(p, "b"), b));
+    assert_true(compose_lives_in(p, compose_service_find(p, "c"), b));
+    assert_ptr_equal(compose_network_owner(p, compose_service_find(p, "c")), compose_service_find(p, "a"));
+    assert_null(compose_network_owner(p, compose_service_find(p, "a")));
+    assert_null(compose_network_owner(p, compose_service_find(p, "d")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(guests_to_the_last),
         cmocka_unit_test(hash_is_of_the_container),
         cmocka_unit_test(hash_is_frozen),
         cmocka_unit_test(one_service),

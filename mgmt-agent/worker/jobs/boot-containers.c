@@ -14,9 +14,10 @@
 #include "mgmt-agent/worker/phases/bind-alarms.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/phases/guests.h"
 #include "mgmt-agent/worker/phases/report.h"
 
-static int start_again(Deploy *d, const CurrentService *s, const char *why, Error *err)
+static int start_again(Deploy *d, const Current *current, const CurrentService *s, const char *why, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     StopRequest stop;
@@ -33,7 +34,7 @@ static int start_again(Deploy *d, const CurrentService *s, const char *why, Erro
         r = podman_start(d->box.podman, json_string(info, "Id"), err);
     if (r == 0)
         report_progress(&d->report, "info", s->name, "%s is started again%s", s->container, why);
-    return r;
+    return r < 0 ? r : guests_follow(d, current, s->name, err);
 }
 
 /* Those of `only`, or all when it is NULL. */
@@ -45,7 +46,7 @@ static int start_all(Deploy *d, const Current *current, const cJSON *only, const
         const CurrentService *s = &current->services[i];
         _cleanup_(error_done) Error err = {};
         bool wanted = !only || (s->name && cJSON_HasObjectItem(only, s->name));
-        int r = wanted && current_service_runs(s) ? start_again(d, s, why, &err) : 0;
+        int r = wanted && current_service_runs(s) ? start_again(d, current, s, why, &err) : 0;
 
         if (r < 0) {
             report_progress(&d->report, "failed", s->name, "%s cannot be started again%s: %s [%s]", s->container, why,

@@ -13,6 +13,7 @@
 #include "mgmt-agent/worker/phases/check-file.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/flow.h"
+#include "mgmt-agent/worker/phases/guests.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/sequence.h"
 
@@ -80,6 +81,8 @@ static int restart(Deploy *d, const CurrentService *s, Error *err)
         r = deploy_may_start(d, s->name, info, err);
     if (r == 0)
         r = podman_start(d->box.podman, container, err);
+    if (r == 0)
+        r = guests_follow(d, d->before.current, s->name, err);
     if (r == 0) {
         current_note_processes(d->box.podman);
         deploy_review_binds(d);

@@ -101,20 +101,17 @@ void deploy_load_current(Deploy *d)
                         error_message(&reason, r));
 }
 
-/* The names, and the services that live in the network of one of them: it goes with its container. A new strv in *ret. */
+/* The names, and the services that live in the network of one of them, through whatever lies between: it goes with its
+ * container. A new strv in *ret. */
 static int with_guests(const ComposeProject *p, char *const *names, char ***ret)
 {
     int r = 0;
 
     for (size_t i = 0; r == 0 && names && names[i]; i++)
         r = strv_add(ret, names[i]);
-    for (size_t i = 0; r == 0 && i < p->n_services; i++) {
-        const char *mode = json_string(p->services[i].config, "network_mode");
-        bool shares = mode && str_starts(mode, "service:");
-
-        if (shares && strv_contains(names, mode + strlen("service:")) && !strv_contains(names, p->services[i].name))
+    for (size_t i = 0; r == 0 && i < p->n_services; i++)
+        if (!strv_contains(names, p->services[i].name) && compose_lives_in(p, &p->services[i], names))
             r = strv_add(ret, p->services[i].name);
-    }
     return r;
 }
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "mgmt-agent/worker/phases/guests.h"
+
+#include <errno.h>
+
+#include "lib/base/strv.h"
+#include "mgmt-agent/worker/phases/bind-alarms.h"
+#include "mgmt-agent/worker/phases/current.h"
+#include "mgmt-agent/worker/phases/report.h"
+
+static int follow(Deploy *d, const CurrentService *s, unsigned grace, const char *owner, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    const char *id;
+    int r = current_inspect(d->box.podman, s, &info, err);
+
+    if (r == -ENOENT) {
+        error_done(err);
+        return 0;
+    }
+    if (r < 0)
+        return r;
+    id = json_string(info, "Id") ? json_string(info, "Id") : s->container;
+    if (!str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
+        return 0;
+    r = podman_stop_all(d->box.podman, &(StopRequest) { id, grace }, 1, err);
+    if (r == 0)
+        r = deploy_may_start(d, s->name, info, err);
+    if (r == 0)
+        r = podman_start(d->box.podman, id, err);
+    if (r == 0)
+        report_progress(&d->report, "info", s->name, "%s is started again, too: it lives in the network of %s",
+                        s->container, owner);
+    return r;
+}
+
+int guests_follow(Deploy *d, const Current *current, const char *owner, Error *err)
+{
+    _cleanup_(compose_project_freep) ComposeProject *p = current_to_project(current);
+    char *const names[] = { (char *) owner, NULL };
+    int first = p ? 0 : -ENOMEM;
+
+    for (size_t i = 0; p && owner && i < current->n_services; i++) {
+        _cleanup_(error_done) Error reason = {};
+        int r = 0;
+
+        if (compose_lives_in(p, &p->services[i], names))
+            r = follow(d, &current->services[i], p->services[i].stop_grace_seconds, owner, &reason);
+        if (r < 0 && first == 0)
+            first = error_set(err, r, error_id(&reason), "service %s, which lives in the network of %s: %s",
+                              current->services[i].name, owner, error_message(&reason, r));
+    }
+    return first;
+}
