@@ -46,8 +46,7 @@ static int take_over(YamlNode *root, YamlNode *from, const char *section, const 
 }
 
 /* A path, or a list of paths, each put over the one before. */
-static int load_paths(Gathering *g, const char *folder, const YamlNode *paths, char **ret_first, YamlNode **ret,
-                      Error *err)
+static int load_paths(Gathering *g, const char *folder, const YamlNode *paths, YamlNode **ret, Error *err)
 {
     size_t n = paths->type == YAML_SEQUENCE ? paths->n_items : 1;
 
@@ -63,10 +62,26 @@ static int load_paths(Gathering *g, const char *folder, const YamlNode *paths, c
             return r;
         if (!*ret)
             *ret = TAKE_PTR(next);
-        if (!*ret_first)
-            *ret_first = TAKE_PTR(path);
     }
     return 0;
+}
+
+/* What is included, with the values of its env files; of several the later goes before. Without any, of .env in `own`. */
+static int load_with_values(Gathering *g, const char *folder, const char *own, const YamlNode *paths,
+                            const YamlNode *env_files, size_t n, YamlNode **ret, Error *err)
+{
+    _cleanup_(gather_scope_done) ValueScope scope = { .outer = g->scope };
+    const YamlNode *file = n == 0 ? NULL : env_files->type == YAML_SEQUENCE ? env_files->items[n - 1] : env_files;
+    _cleanup_(freep) char *env = file ? gather_join(folder, file->value ? file->value : "") : gather_join(own, ".env");
+    int r = env ? gather_scope(g, env, file != NULL, &scope, err) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    g->scope = &scope;
+    r = n > 1 ? load_with_values(g, folder, own, paths, env_files, n - 1, ret, err)
+              : load_paths(g, folder, paths, ret, err);
+    g->scope = scope.outer;
+    return r;
 }
 
 static int include_one(Gathering *g, YamlNode *root, const char *path, const YamlNode *entry, Error *err)
@@ -75,28 +90,19 @@ static int include_one(Gathering *g, YamlNode *root, const char *path, const Yam
     const YamlNode *directory = yaml_get(entry, "project_directory"), *env_file = yaml_get(entry, "env_file");
     const YamlNode *first_path = paths && paths->type == YAML_SEQUENCE && paths->n_items > 0 ? paths->items[0] : paths;
     _cleanup_(yaml_node_freep) YamlNode *tree = NULL;
-    _cleanup_(freep) char *folder = gather_folder(path), *first = NULL, *own = NULL, *env = NULL, *way = NULL;
-    _cleanup_(gather_scope_done) ValueScope scope = { .outer = g->scope };
-    const ValueScope *outer = g->scope;
+    _cleanup_(freep) char *folder = gather_folder(path), *first = NULL, *own = NULL, *way = NULL;
+    size_t n_env = !env_file || yaml_is_null(env_file) ? 0 : env_file->type == YAML_SEQUENCE ? env_file->n_items : 1;
     const char *base = g->base;
 
     if (!first_path || str_empty(first_path->value))
         return error_set_at(err, EINVAL, "gather.include", path, entry->line, NULL, "`include` names no file");
     first = folder ? gather_join(folder, first_path->value) : NULL;
     own = !first ? NULL : directory && directory->value ? gather_join(folder, directory->value) : gather_folder(first);
-    if (env_file && env_file->type == YAML_SEQUENCE)
-        env_file = env_file->n_items > 0 ? env_file->items[0] : NULL;
-    env = !own ? NULL : env_file && env_file->value ? gather_join(folder, env_file->value) : gather_join(own, ".env");
-    int r = env ? gather_scope(g, env, env_file != NULL, &scope, err) : -ENOMEM;
-    if (r == 0) {
-        _cleanup_(freep) char *loaded = NULL;
-
-        g->scope = &scope;
-        g->base = own;
-        r = load_paths(g, folder, paths, &loaded, &tree, err);
-        g->scope = outer;
-        g->base = base;
-    }
+    if (!own)
+        return -ENOMEM;
+    g->base = own;
+    int r = load_with_values(g, folder, own, paths, env_file, n_env, &tree, err);
+    g->base = base;
     if (r == 0)
         r = gather_way(base, own, first, &way, err);
     if (r == 0 && *way)

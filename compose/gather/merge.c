@@ -13,7 +13,7 @@ typedef int (*merge_t)(YamlNode *base, const YamlNode *over, const char *at);
 typedef char *(*entry_name_t)(const YamlNode *entry);
 
 typedef struct MergeRule {
-    const char *path; /* * stands for one name */
+    const char *path; /* * stands for one name, with whatever dots */
     merge_t merge;
     entry_name_t name; /* of a list whose entries are replaced by name */
 } MergeRule;
@@ -91,6 +91,12 @@ static int to_list(YamlNode *node)
 
 static int merge_mappings(YamlNode *base, const YamlNode *over, const char *at);
 
+static int merge_or_replace(YamlNode *base, const YamlNode *over, const char *at)
+{
+    return base->type == YAML_MAPPING && over->type == YAML_MAPPING ? merge_mappings(base, over, at)
+                                                                    : replace(base, over, at);
+}
+
 static int merge_as_mapping(YamlNode *base, const YamlNode *over, const char *at)
 {
     _cleanup_(yaml_node_freep) YamlNode *copy = yaml_node_copy(over);
@@ -98,7 +104,7 @@ static int merge_as_mapping(YamlNode *base, const YamlNode *over, const char *at
 
     if (r == 0)
         r = to_mapping(base);
-    return r < 0 ? r : base->type == copy->type ? merge_mappings(base, copy, at) : replace(base, over, at);
+    return r < 0 ? r : merge_or_replace(base, copy, at);
 }
 
 /* A list of names and a mapping of them: each name with what the short form means. */
@@ -130,7 +136,7 @@ static int merge_names(YamlNode *base, const YamlNode *over, const char *at, con
 
     if (r == 0)
         r = names_to_mapping(base, member, value);
-    return r < 0 ? r : merge_mappings(base, copy, at);
+    return r < 0 ? r : merge_or_replace(base, copy, at);
 }
 
 static int merge_depends_on(YamlNode *base, const YamlNode *over, const char *at)
@@ -152,7 +158,7 @@ static int merge_logging(YamlNode *base, const YamlNode *over, const char *at)
 {
     const YamlNode *a = yaml_get(base, "driver"), *b = yaml_get(over, "driver");
 
-    return a && b && !str_equal(a->value, b->value) ? replace(base, over, at) : merge_mappings(base, over, at);
+    return a && b && !str_equal(a->value, b->value) ? replace(base, over, at) : merge_or_replace(base, over, at);
 }
 
 /* Entries */
@@ -245,6 +251,23 @@ static char *name_device(const YamlNode *entry)
     return name_mount(entry);
 }
 
+/* Of "TARGET[:OPTIONS]". */
+static char *name_tmpfs(const YamlNode *entry)
+{
+    const char *text = entry->value ? entry->value : "", *end = next_colon(text);
+
+    while (end > text + 1 && end[-1] == '/')
+        end--;
+    return strndup(text, (size_t) (end - text));
+}
+
+static char *name_subnet(const YamlNode *entry)
+{
+    const YamlNode *subnet = yaml_get(entry, "subnet");
+
+    return subnet && subnet->value ? strdup(subnet->value) : NULL;
+}
+
 static char *name_host(const YamlNode *entry)
 {
     const char *text = entry->value ? entry->value : "";
@@ -284,6 +307,61 @@ static int merge_lists(YamlNode *base, const YamlNode *over, entry_name_t name_o
     return 0;
 }
 
+/* Pools of one subnet are one pool. */
+static int merge_pools(YamlNode *base, const YamlNode *over, const char *at)
+{
+    size_t before = base->n_items;
+
+    if (base->type != YAML_SEQUENCE || over->type != YAML_SEQUENCE)
+        return -ENOTSUP;
+    for (size_t i = 0; i < over->n_items; i++) {
+        _cleanup_(freep) char *subnet = name_subnet(over->items[i]);
+        ssize_t k = subnet ? find_entry(base, before, subnet, name_subnet) : -1;
+        int r = k >= 0 ? merge_mappings(base->items[k], over->items[i], at)
+                       : tree_add(base, yaml_node_copy(over->items[i]));
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* NAME: ADDRESS, or a list of addresses, as "NAME=ADDRESS" each. */
+static int hosts_to_list(YamlNode *node)
+{
+    _cleanup_(yaml_node_freep) YamlNode *list = NULL;
+    int r = 0;
+
+    if (node->type != YAML_MAPPING)
+        return 0;
+    list = tree_new(YAML_SEQUENCE, NULL, node);
+    for (size_t i = 0; list && i < node->n_items; i++) {
+        const YamlNode *host = node->items[i];
+        size_t n = host->type == YAML_SEQUENCE ? host->n_items : 1;
+
+        for (size_t k = 0; r == 0 && k < n; k++) {
+            const YamlNode *address = host->type == YAML_SEQUENCE ? host->items[k] : host;
+            _cleanup_(freep) char *text = str_format("%s=%s", host->key, address->value ? address->value : "");
+
+            r = text ? tree_add(list, tree_new(YAML_SCALAR, text, host)) : -ENOMEM;
+        }
+    }
+    return !list ? -ENOMEM : r < 0 ? r : replace(node, list, "");
+}
+
+static int merge_hosts(YamlNode *base, const YamlNode *over, const char *at _unused_)
+{
+    _cleanup_(yaml_node_freep) YamlNode *copy = NULL;
+
+    if (base->type == over->type || base->type == YAML_SCALAR || over->type == YAML_SCALAR)
+        return -ENOTSUP;
+    copy = yaml_node_copy(over);
+    int r = copy ? hosts_to_list(copy) : -ENOMEM;
+    if (r == 0)
+        r = hosts_to_list(base);
+    return r < 0 ? r : merge_lists(base, copy, name_host);
+}
+
 static const MergeRule rules[] = {
     { .path = "services.*.command", .merge = replace },
     { .path = "services.*.entrypoint", .merge = replace },
@@ -304,8 +382,9 @@ static const MergeRule rules[] = {
     { .path = "services.*.configs", .name = name_grant },
     { .path = "services.*.secrets", .name = name_grant },
     { .path = "services.*.env_file", .name = name_env_file },
-    { .path = "services.*.tmpfs", .name = name_mount },
-    { .path = "services.*.extra_hosts", .name = name_host },
+    { .path = "services.*.tmpfs", .name = name_tmpfs },
+    { .path = "services.*.extra_hosts", .merge = merge_hosts, .name = name_host },
+    { .path = "networks.*.ipam.config", .merge = merge_pools },
     { .path = "services.*.dns", .name = name_whole },
     { .path = "services.*.dns_search", .name = name_whole },
     { .path = "services.*.dns_opt", .name = name_whole },
@@ -340,13 +419,16 @@ static int merge_as_lists(YamlNode *base, const YamlNode *over, entry_name_t nam
 static int merge_node(YamlNode *base, const YamlNode *over, const char *at)
 {
     const MergeRule *rule = find_rule(at);
-    int r = rule && rule->merge ? rule->merge(base, over, at) : -ENOTSUP;
+    bool is_replaced = rule && rule->merge == replace;
 
+    /* nothing said is nothing changed; but a command that is null is the image's */
+    if (over->type == YAML_SCALAR && yaml_is_null(over) && base->type != YAML_SCALAR && !is_replaced)
+        return 0;
+    if (base->type == YAML_SCALAR && yaml_is_null(base))
+        return replace(base, over, at);
+    int r = rule && rule->merge ? rule->merge(base, over, at) : -ENOTSUP;
     if (r != -ENOTSUP)
         return r;
-    /* nothing said is nothing changed */
-    if (over->type == YAML_SCALAR && yaml_is_null(over) && base->type != YAML_SCALAR)
-        return 0;
     if (base->type == YAML_MAPPING && over->type == YAML_MAPPING)
         return merge_mappings(base, over, at);
     if (rule && rule->name && base->type != YAML_MAPPING && over->type != YAML_MAPPING)
@@ -356,11 +438,21 @@ static int merge_node(YamlNode *base, const YamlNode *over, const char *at)
     return replace(base, over, at);
 }
 
+/* A dot in a name separates nothing. */
+static char *path_below(const char *at, const char *key)
+{
+    char *path = *at ? str_format("%s.%s", at, key) : strdup(key);
+
+    for (char *p = path ? path + strlen(path) - strlen(key) : NULL; p && (p = strchr(p, '.'));)
+        *p = '\\';
+    return path;
+}
+
 static int merge_mappings(YamlNode *base, const YamlNode *over, const char *at)
 {
     for (size_t i = 0; i < over->n_items; i++) {
         const YamlNode *member = over->items[i];
-        _cleanup_(freep) char *path = *at ? str_format("%s.%s", at, member->key) : strdup(member->key);
+        _cleanup_(freep) char *path = path_below(at, member->key);
         YamlNode *there = tree_get(base, member->key);
         int r = !path ? -ENOMEM : there ? merge_node(there, member, path) : tree_add(base, yaml_node_copy(member));
 
@@ -372,6 +464,5 @@ static int merge_mappings(YamlNode *base, const YamlNode *over, const char *at)
 
 int compose_merge(YamlNode *base, const YamlNode *over, const char *at)
 {
-    return base->type == YAML_MAPPING && over->type == YAML_MAPPING ? merge_mappings(base, over, at)
-                                                                    : replace(base, over, at);
+    return merge_or_replace(base, over, at);
 }

@@ -124,6 +124,18 @@ static void test_merge_rules(void **state)
         { "dns: a text is a list of one", "dns: 1.1.1.1\n", "dns: 8.8.8.8\n", "dns:\n  - 1.1.1.1\n  - 8.8.8.8\n" },
         { "extra_hosts: one for a name", "extra_hosts: ['a:1.1.1.1', 'b:2.2.2.2']\n", "extra_hosts: ['a=3.3.3.3']\n",
           "extra_hosts:\n  - a=3.3.3.3\n  - b:2.2.2.2\n" },
+        { "extra_hosts: a mapping over a list", "extra_hosts: ['a:1.1.1.1', 'b:2.2.2.2']\n",
+          "extra_hosts: {a: 3.3.3.3}\n", "extra_hosts:\n  - a=3.3.3.3\n  - b:2.2.2.2\n" },
+        { "extra_hosts: a list over a mapping", "extra_hosts: {a: [1.1.1.1, 2.2.2.2]}\n",
+          "extra_hosts: ['b:3.3.3.3']\n", "extra_hosts:\n  - a=1.1.1.1\n  - a=2.2.2.2\n  - b:3.3.3.3\n" },
+        { "tmpfs: one for a target", "tmpfs: ['/run:size=64m']\n", "tmpfs: ['/tmp:size=64m', '/run/:size=128m']\n",
+          "tmpfs:\n  - /run/:size=128m\n  - /tmp:size=64m\n" },
+        { "an empty environment changes nothing", "environment: {A: x}\nlabels: [a=b]\nlogging: {driver: none}\n",
+          "environment:\nlabels:\nlogging:\n", "environment:\n  A: x\nlabels:\n  - a=b\nlogging:\n  driver: none\n" },
+        { "an empty key takes what comes over it", "logging:\nnetworks:\ndepends_on:\nenvironment:\n",
+          "logging: {driver: none}\nnetworks: {n: }\ndepends_on: [x]\nenvironment: {A: x}\n",
+          "logging:\n  driver: none\nnetworks:\n  n: null\ndepends_on:\n  - x\nenvironment:\n  A: x\n" },
+        { "a command that is null is the image's", "command: [a]\n", "command:\n", "command: null\n" },
         { "depends_on: two lists", "depends_on: [x]\n", "depends_on: [y, x]\n", "depends_on:\n  - x\n  - y\n" },
         { "depends_on: a mapping over a list", "depends_on: [x, y]\n",
           "depends_on: {x: {condition: service_healthy}}\n",
@@ -163,6 +175,35 @@ static void expect(const File *files, char *const *names, char *const *profiles,
         fail_msg("%s", error_message(&err, -1));
     _cleanup_(freep) char *expected = written(text);
     assert_string_equal(out.text, expected);
+}
+
+static void test_a_name_may_have_dots(void **state)
+{
+    static const File files[] = {
+        { "a.yml", "services: {web.api: {command: [a, b], ports: ['80:80'], environment: [A=1], networks: [n.x]}}\n" },
+        { "b.yml", "services: {web.api: {command: [c], ports: ['80:80'], environment: {A: x}, networks: {n.x: }}}\n" },
+        {}
+    };
+
+    (void) state;
+    expect(files, NAMES("a.yml", "b.yml"), NULL,
+           "services:\n  web.api:\n    command:\n      - c\n    ports:\n      - \"80:80\"\n"
+           "    environment:\n      A: x\n    networks:\n      n.x: null\n");
+}
+
+static void test_pools_of_one_subnet_are_one(void **state)
+{
+    static const File files[] = {
+        { "a.yml", "networks: {n: {ipam: {config: [{subnet: 10.9.0.0/24, gateway: 10.9.0.1}]}}}\n" },
+        { "b.yml",
+          "networks: {n: {ipam: {config: [{subnet: 10.9.0.0/24, gateway: 10.9.0.2}, {subnet: 10.8.0.0/24}]}}}\n" },
+        {}
+    };
+
+    (void) state;
+    expect(files, NAMES("a.yml", "b.yml"), NULL,
+           "networks:\n  n:\n    ipam:\n      config:\n        - subnet: 10.9.0.0/24\n          gateway: 10.9.0.2\n"
+           "        - subnet: 10.8.0.0/24\n");
 }
 
 static void expect_error(const File *files, const char *id, const char *file, unsigned line)
@@ -287,6 +328,20 @@ static void test_relative_paths_are_from_the_project(void **state)
                "  c:\n    volumes:\n      - ./a/d/d:/d\n      - ./d2:/d2\n    env_file:\n      - ./a/x/c.env\n"
                "configs:\n  c:\n    file: ./a/x/c.conf\n");
     }
+}
+
+static void test_env_files_of_what_is_included(void **state)
+{
+    static const File files[] = {
+        { "a.yml", "include: [{path: b.yml, env_file: [one.env, two.env]}]\n" },
+        { "b.yml", "services: {b: {image: '$ONE:$TWO'}}\n" },
+        { "one.env", "ONE=1\nTWO=1\n" },
+        { "two.env", "TWO=2\n" },
+        {},
+    };
+
+    (void) state;
+    expect(files, NAMES("a.yml"), NULL, "services:\n  b:\n    image: \"${ONE-1}:${TWO-2}\"\n");
 }
 
 static void test_ways_between_folders(void **state)
@@ -483,6 +538,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merge_rules),
+        cmocka_unit_test(test_a_name_may_have_dots),
+        cmocka_unit_test(test_pools_of_one_subnet_are_one),
+        cmocka_unit_test(test_env_files_of_what_is_included),
         cmocka_unit_test(test_one_file_stays_as_it_is),
         cmocka_unit_test(test_profiles),
         cmocka_unit_test(test_extends),
