@@ -196,7 +196,7 @@ static int box_start(Way *w, char **argv, Error *err)
     uint64_t port = 0;
     if (str_to_u64(argv[2], 1, UINT16_MAX, &port) < 0)
         return error_set(err, EINVAL, "way.port", "%s is no port", argv[2]);
-    const BridgeTarget targets[] = { { TARGET, "127.0.0.1", (uint16_t) port }, {} };
+    const BridgeTarget targets[] = { { .name = TARGET, .host = "127.0.0.1", .port = (uint16_t) port }, {} };
     const BridgeOptions bridge = { .program = "way", .targets = targets };
     const TunnelOptions tunnel = { .url = argv[0], .ca_file = argv[1], .events = &box_events, .userdata = w };
     int r = bridge_new(w->event, &bridge, &w->bridge, err);

@@ -24,6 +24,8 @@ from tests.system.test_whole_box import DEVICE, make_certificate
 KILLS = int(os.environ.get("INSTALL_KILLS", "5"))
 CYCLES = int(os.environ.get("INSTALL_CYCLES", "1"))
 AUTHORITY = "/usr/local/share/ca-certificates/lab.crt"
+# as the README has it
+ONE_LINE = re.search(r"^curl -fsSL https://cloud\.example/install/secbox \| sh$", read_text(f"{ROOT}/README.md"), re.M).group()
 UNITS = ["mgmt-agent.service", "mgmt-link.service", "recovery-agent.service"]
 POSTINST = "systemd-sysusers\nsystemd-tmpfiles --create secbox.conf\nsystemctl daemon-reload\n"
 PRERM = f"systemctl --quiet disable --now {' '.join(UNITS)} secbox-paths secbox-recovery-sshd 2>/dev/null || true\n"
@@ -52,7 +54,8 @@ class World:
         self.before = None
 
     def line(self, *args):
-        return f"set -o pipefail; curl -fsSL {self.gateway.url}/install/secbox | sh -s -- {' '.join(args)}"
+        line = ONE_LINE.replace("https://cloud.example", self.gateway.url)
+        return f"set -o pipefail; {line} -s -- {' '.join(args)}"
 
     def install(self, *args, check=True):
         """The line, as somebody types it."""
