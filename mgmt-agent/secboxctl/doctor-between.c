@@ -31,7 +31,7 @@ int connect_to(const char *host, uint16_t port)
 
     (void) snprintf(service, sizeof(service), "%u", port);
     if (getaddrinfo(host, service, &hints, &found) != 0)
-        return -EHOSTUNREACH;
+        return -EDESTADDRREQ;
     for (const struct addrinfo *a = found; a && fd < 0; a = a->ai_next) {
         int s = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC, a->ai_protocol);
 
@@ -39,7 +39,7 @@ int connect_to(const char *host, uint16_t port)
             connect(s, a->ai_addr, a->ai_addrlen) == 0)
             fd = s;
         else
-            fd = -errno;
+            fd = errno == EINPROGRESS ? -ETIMEDOUT : -errno; /* it is what the kernel says then */
         if (fd < 0 && s >= 0)
             close(s);
     }

@@ -9,7 +9,7 @@
 #include "mgmt-agent/secboxctl/doctor.h"
 
 #define GREP_WORDS 5
-#define SETTING "^[[:space:]]*cgroup_manager[[:space:]]*="
+#define SETTING "^[[:space:]]*cgroup_manager[[:space:]]*=[[:space:]]*.cgroupfs" /* the dot is either quote */
 
 /* The last of the files, in the order in which podman reads them, that chooses: a new string or NULL. It is looked for with the
  * user's rights, since part of them are the user's own. */

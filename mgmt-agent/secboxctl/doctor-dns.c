@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* doctor: whether the cloud's name is resolved, and why it is not. */
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -21,7 +22,8 @@
 #define ROUTE_LINE 256
 #define RESOLV_CONF "/etc/resolv.conf"
 #define RESOLV_CONF_MAX 65536
-#define SERVERS_MAX 3 /* the C library asks no more of them */
+#define SERVERS_MAX 3                                /* the C library asks no more of them */
+#define SERVER_SIZE (INET6_ADDRSTRLEN + IF_NAMESIZE) /* fe80::1%eth0 */
 #define DNS_HEADER 12
 #define DNS_MESSAGE_MAX 512
 #define DNS_LABEL_MAX 63
@@ -69,8 +71,20 @@ static char *default_router(void)
     return found;
 }
 
+/* As the C library takes it, the name of an interface included. */
+static bool is_address(const char *server)
+{
+    char address[SERVER_SIZE];
+    struct in6_addr binary;
+
+    if (inet_pton(AF_INET, server, &binary) == 1)
+        return true;
+    (void) snprintf(address, sizeof(address), "%.*s", (int) strcspn(server, "%"), server);
+    return inet_pton(AF_INET6, address, &binary) == 1;
+}
+
 /* The name servers that resolv.conf names: their number. */
-static size_t name_servers(char servers[static SERVERS_MAX][INET6_ADDRSTRLEN])
+static size_t name_servers(char servers[static SERVERS_MAX][SERVER_SIZE])
 {
     _cleanup_(freep) char *text = NULL, *path = realpath(RESOLV_CONF, NULL);
     char *state = NULL;
@@ -78,13 +92,8 @@ static size_t name_servers(char servers[static SERVERS_MAX][INET6_ADDRSTRLEN])
 
     if (!path || file_read(path, RESOLV_CONF_MAX, &text, NULL, NULL) < 0)
         return 0;
-    for (char *line = strtok_r(text, "\n", &state); line && n < SERVERS_MAX; line = strtok_r(NULL, "\n", &state)) {
-        struct in6_addr address;
-
-        if (sscanf(line, "nameserver %45s", servers[n]) == 1 &&
-            (inet_pton(AF_INET, servers[n], &address) == 1 || inet_pton(AF_INET6, servers[n], &address) == 1))
-            n++;
-    }
+    for (char *line = strtok_r(text, "\n", &state); line && n < SERVERS_MAX; line = strtok_r(NULL, "\n", &state))
+        n += sscanf(line, "nameserver %61s", servers[n]) == 1 && is_address(servers[n]);
     return n;
 }
 
@@ -154,15 +163,15 @@ static void finding_of_no_server(const char *host, Finding *f)
 }
 
 /* None of the servers that resolv.conf names answers. The file is written, not replaced: it may be a link or mounted. */
-static void finding_of_silence(const char *host, const char *servers, Finding *f)
+static void finding_of_silence(const char *host, char *const *servers, Finding *f)
 {
-    _cleanup_(freep) char *router = default_router();
+    _cleanup_(freep) char *router = default_router(), *all = strv_join(servers, ", ");
 
     finding_set(f, VERDICT_FAIL,
                 "Or name another server of the site there; if none answers, check the network "
                 "(`ip address`, `ip route`).",
-                "%s does not resolve: nobody answers at %s, which " RESOLV_CONF " names", host, servers);
-    if (!router || strstr(servers, router) || ask_server(router, host) < 0)
+                "%s does not resolve: nobody answers at %s, which " RESOLV_CONF " names", host, all ? all : "them");
+    if (!router || strv_contains(servers, router) || ask_server(router, host) != 0)
         return;
     finding_since_file(f, RESOLV_CONF);
     finding_remedy(f, "echo \"$(sed 's/^nameserver .*/nameserver %s/' " RESOLV_CONF ")\" >" RESOLV_CONF, router);
@@ -171,7 +180,7 @@ static void finding_of_silence(const char *host, const char *servers, Finding *f
 /* Why a host does not resolve, by what the name servers say; false when that is not it. */
 static bool finding_of_servers(const char *host, Finding *f)
 {
-    char servers[SERVERS_MAX][INET6_ADDRSTRLEN];
+    char servers[SERVERS_MAX][SERVER_SIZE];
     _cleanup_(strv_freep) char **silent = NULL;
     size_t n = name_servers(servers);
 
@@ -187,12 +196,11 @@ static bool finding_of_servers(const char *host, Finding *f)
         if (code >= 0)
             return code == DNS_NO_SUCH_NAME;
     }
-    _cleanup_(freep) char *all = silent ? strv_join(silent, ", ") : NULL;
     if (n == 0)
         finding_of_no_server(host, f);
-    else if (all)
-        finding_of_silence(host, all, f);
-    return n == 0 || all;
+    else
+        finding_of_silence(host, silent, f);
+    return true;
 }
 
 /* mgmt-link knows since when, where it cannot connect for that reason. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* doctor: services that have no container and none can be made for, since their image is not on the box either. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -58,7 +59,7 @@ static void finding_of_missing(Doctor *d, const cJSON *service, const char *imag
     if (r < 0)
         finding_set(f, VERDICT_FAIL, "Or have the registry brought back, and push the compose file again.",
                     "%s has no container, its image %s is not on this box, and the registry %s does not answer: %s",
-                    name, image, ref.registry, strerror(-r));
+                    name, image, ref.registry, r == -EDESTADDRREQ ? "its name does not resolve" : strerror(-r));
     else
         finding_set(f, VERDICT_FAIL,
                     from_registry ? "Push the compose file again, which pulls it."

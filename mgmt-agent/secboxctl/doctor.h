@@ -127,7 +127,7 @@ void check_store_driver(Doctor *d, Finding *f);
 void check_cgroup_manager(Doctor *d, Finding *f);
 
 /* doctor-between.c */
-/* A TCP connection; negative when there is none within five seconds. */
+/* A TCP connection; negative when there is none within five seconds: -EDESTADDRREQ when the name does not resolve. */
 int connect_to(const char *host, uint16_t port);
 /* Each adds to the finding and returns what to say, or NULL when it is not that */
 /* The gateway's port does not speak TLS. */

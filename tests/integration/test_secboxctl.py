@@ -645,6 +645,8 @@ def test_doctor_says_why_an_image_cannot_come(ctl, agent, back):
     found = look(f"{at}/web:1")
     assert found["detail"].endswith(f"the registry {at} does not answer: Connection refused"), found
     assert found.get("remedy") == ("secboxctl rollback" if back else None) and "registry brought back" in found["advice"], found
+    found = look("registry.invalid/web:1")
+    assert found["detail"].endswith("the registry registry.invalid does not answer: its name does not resolve"), found
     found = look("localhost/web:1")
     assert "Make or load it again" in found["advice"] and "remedy" not in found, found
     ctl.write("here", "")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What `secboxctl doctor` has root type, and what nobody who is not root can make it print."""
 # pylint: disable=redefined-outer-name,unused-import
+import contextlib
 import getpass
 import json
 import os
@@ -14,7 +15,9 @@ import pytest
 
 from tests.integration.fake_agent import STATUS
 from tests.integration.test_secboxctl import AGENT_ENV, agent_fixture, check, ctl_fixture, type_it
+from tests.lab import isolate
 from tests.lab.preload import preloaded
+from tests.lab.util import program
 
 KEPT_ENV = "var/lib/tucomunidad/mgmt-link/kept.env"
 KEPT_CA = "var/lib/tucomunidad/recovery/ca.pem"
@@ -190,3 +193,86 @@ def test_doctor_does_not_wait_for_an_answer_without_an_end(ctl, agent):
         thread.join()
     assert "answers there in plain HTTP" in found["detail"], found
     assert len(sent) < 4000, "it does not wait until its buffer is full"
+
+
+# A copy of /etc with a box's own settings, its default route, a podman, and a session of the user's
+MACHINE = """mount --bind "$1/net" /proc/$$/net
+mount -t tmpfs -o mode=755 none /run
+cp -a /etc /run
+rm -rf /run/etc/containers /run/etc/resolv.conf
+cp -a "$1/etc" "$1/podman" /run
+mount --bind /run/etc /etc
+mkdir -p /run/user/65534
+PATH=/run:$PATH
+shift
+exec "$@"
+"""
+
+
+class Machine:
+    def __init__(self, ctl):
+        self.ctl = ctl
+        ctl.env_files(agent=f"{AGENT_ENV.replace('http://127.0.0.1:9', 'https://cloud.invalid')}PODMAN_USER=nobody\n")
+        info = json.dumps({"version": {"Version": "4.3.1"}, "host": {"cgroupManager": "cgroupfs"}})
+        ctl.write("podman", f"#!/bin/sh\n[ \"$1\" != info ] || echo '{info}'\n", 0o755)
+
+    def check(self, name, resolv_conf="", router="127.0.0.5", containers_conf=""):
+        self.ctl.write("etc/resolv.conf", resolv_conf, 0o644)
+        gateway = socket.inet_aton(router)[::-1].hex().upper()
+        self.ctl.write("net/route", f"Iface\tDestination\tGateway\nlo\t00000000\t{gateway}\t0003\n", 0o644)
+        self.ctl.write("etc/containers/containers.conf", containers_conf, 0o644)
+        p = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-euc", MACHINE, "sh", self.ctl.root,
+                            program("secboxctl"), "doctor", "--json"], env=self.ctl.env,
+                           capture_output=True, text=True, check=False)
+        assert p.stdout, p.stderr
+        return next(c for c in json.loads(p.stdout)["checks"] if c["id"] == name)
+
+
+def name_server(address, code):
+    """Answers each question with this code, without an end."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((address, 53))
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while data := s.recvfrom(512):
+                question, peer = data
+                s.sendto(question[:2] + bytes([0x81, 0x80 | code]) + question[4:], peer)
+    threading.Thread(target=serve, daemon=True).start()
+
+
+in_namespaces = pytest.mark.skipif(os.geteuid() != 0 or not isolate.is_isolated(), reason="needs root in namespaces")
+
+
+@in_namespaces
+def test_doctor_names_the_router_for_name_server_only_where_it_knows_the_cloud(ctl):
+    machine = Machine(ctl)
+    name_server("127.0.0.5", 0)
+    for address, code in (("127.0.0.6", 2), ("127.0.0.7", 3), ("127.0.0.8", 5)):
+        name_server(address, code)
+        found = machine.check("dns", "nameserver 127.0.0.50\n", address)
+        assert "nobody answers at 127.0.0.50" in found["detail"] and "remedy" not in found, (code, found)
+    found = machine.check("dns", "nameserver 127.0.0.50\n")
+    assert "nameserver 127.0.0.5/" in found["remedy"], found
+
+
+@in_namespaces
+def test_doctor_knows_a_name_server_by_its_interface(ctl):
+    found = Machine(ctl).check("dns", "nameserver fe80::1%lo\n")
+    assert "nobody answers at fe80::1%lo" in found["detail"], found
+
+
+@in_namespaces
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_doctor_blames_no_line_that_is_right(ctl, quote):
+    machine = Machine(ctl)
+    path = "/etc/containers/containers.conf"
+    wrong = f"[engine]\n  cgroup_manager = {quote}cgroupfs{quote}\n"
+    found = machine.check("cgroup-manager", containers_conf=wrong.replace("cgroupfs", "systemd"))
+    assert "remedy" not in found and path not in found["detail"] and "user-bus" in found["advice"], found
+    found = machine.check("cgroup-manager", containers_conf=wrong)
+    assert path in found["detail"], found
+    copy = ctl.write("copy.conf", wrong)
+    type_it(found["remedy"].replace(path, copy))
+    with open(copy, encoding="ascii") as f:
+        assert f.read() == wrong.replace("  cgroup", "#  cgroup")

@@ -194,12 +194,12 @@ SECBOXCTL = [
           "mkdir -p /etc/containers/containers.conf.d && "
           "printf '[engine]\\n  cgroup_manager = \"cgroupfs\"\\n' >/etc/containers/containers.conf.d/site.conf", "cgroup-manager",
           "podman uses cgroupfs, not systemd, as it is written in /etc/containers/containers.conf.d/site.conf",
-          "sed -i '/^[[:space:]]*cgroup_manager[[:space:]]*=/s/^/#/' /etc/containers/containers.conf.d/site.conf"),
+          "sed -i '/^[[:space:]]*cgroup_manager[[:space:]]*=[[:space:]]*.cgroupfs/s/^/#/' /etc/containers/containers.conf.d/site.conf"),
     Fault("cgroup-manager-of-user", "the podman user's own containers.conf chooses them", f"{AS_TC} sh -c 'cd /home/tc && "
           "mkdir -p .config/containers && printf \"[engine]\\ncgroup_manager = \\\"cgroupfs\\\"\\n\" "
           ">.config/containers/containers.conf'", "cgroup-manager",
           "podman uses cgroupfs, not systemd, as it is written in /home/tc/.config/containers/containers.conf",
-          "runuser -u tc -- sed -i '/^[[:space:]]*cgroup_manager[[:space:]]*=/s/^/#/' "
+          "runuser -u tc -- sed -i '/^[[:space:]]*cgroup_manager[[:space:]]*=[[:space:]]*.cgroupfs/s/^/#/' "
           "/home/tc/.config/containers/containers.conf"),
     Fault("tun-mode", "only root may open /dev/net/tun", "chmod 0600 /dev/net/tun", "rootless-network",
           "/dev/net/tun is not there for everybody", "chmod 0666 /dev/net/tun"),
