@@ -3,7 +3,10 @@
 import os
 import subprocess
 
+import pytest
+
 from tests.conftest import require_programs
+from tests.lab import isolate
 from tests.lab.util import ROOT, make_words
 
 
@@ -80,3 +83,38 @@ def test_uninstall_takes_ours_and_nothing_else(folder):
     assert files_of(folder) == set(theirs)
     assert not os.path.exists(os.path.join(folder, "usr/share/secbox")), "nor an empty folder of ours"
     assert make(f"DESTDIR={folder}", "uninstall").returncode == 0, "once more changes nothing"
+
+
+# The scripts as dpkg runs them, on a folder of sshd's settings of their own; `made` makes what is there before
+MAINTAINER = """link=/etc/ssh/sshd_config.d/secbox.conf
+mount -t tmpfs none /run
+mount -t tmpfs none /etc/ssh
+mkdir -p "${link%/*}" /run/site
+echo '# ours' >/run/site/our.conf
+: >/run/no-systemd
+chmod 755 /run/no-systemd
+for tool in deb-systemd-helper deb-systemd-invoke; do ln -s /run/no-systemd "/run/$tool"; done
+PATH=/run:$PATH
+eval "$2"
+sh -e "$1/installer/debian/secbox-recovery.postinst" configure >&2
+echo "$(readlink "$link" || cat "$link")"
+sh -e "$1/installer/debian/secbox-recovery.prerm" remove >&2
+if [ -L "$link" ] || [ -e "$link" ]; then echo stays; else echo goes; fi
+ls /run/site
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not isolate.is_isolated(), reason="needs root in namespaces")
+@pytest.mark.parametrize("made, now, after", [
+    (":", "/usr/lib/secbox/sshd-support-ca.conf", "goes"),
+    ("ln -s /usr/lib/secbox/sshd-support-ca.conf $link", "/usr/lib/secbox/sshd-support-ca.conf", "goes"),
+    ("ln -s /run/site/our.conf $link", "/run/site/our.conf", "stays"),
+    ("ln -s /run/site/gone.conf $link", "/run/site/gone.conf", "stays"),
+    ("ln -s /run/site $link", "/run/site", "stays"),
+    ("echo site >$link", "site", "stays"),
+], ids=["nothing", "ours", "link", "dangling", "folder", "file"])
+def test_the_package_leaves_what_the_site_gave_its_name(made, now, after):
+    p = subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-euc", MAINTAINER, "sh", ROOT, made],
+                       capture_output=True, text=True, check=False)
+    assert p.stdout.split() == [now, after, "our.conf"], p
+    assert ("is not ours and stays" in p.stderr) == (after == "stays"), p.stderr
