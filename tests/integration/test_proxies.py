@@ -14,6 +14,7 @@ import urllib.request
 import pytest
 
 from tests.integration.gateway_lab import Device, Tunnel, program, wait_until
+from tests.integration.test_communities import Community
 from tests.lab import isolate
 from tests.lab.authority import Authority
 from tests.lab.gateway import Answer, Gateway
@@ -143,7 +144,20 @@ def test_the_shipped_settings(folder, address, authority, name, options, changes
                 assert upgrade(CALLER, proxy.port, bad, context).startswith(b"HTTP/1.1 401")
                 assert wait_until(lambda: refused_from(gateway), "a line of the log") == {CALLER}
                 tunnel.close()
+                import_file(front)
             assert "--issuer is not set" not in gateway.log()
+
+
+def import_file(front):
+    """More than any other request may have, in pieces and in one."""
+    community = Community(front)
+    rows = b"name,notes\r\n" + b"".join(b"%d,%s\r\n" % (i, b"x" * 4000) for i in range(800))
+    url = f"{front.url}{community.path}/import?table=units&format=csv&dryRun=1"
+    for body, more in ((rows, {}), (iter([rows]), {"Transfer-Encoding": "chunked"})):
+        headers = {"Authorization": f"Bearer {front.token}", "Content-Type": "text/csv", **more}
+        request = urllib.request.Request(url, data=body, method="POST", headers=headers)
+        with urllib.request.urlopen(request, timeout=120, context=front.context) as answer:
+            assert json.load(answer)["import"]["created"] == 800
 
 
 def again(gateway, *options):
