@@ -194,7 +194,8 @@ SECBOXCTL = [
           "mkdir -p /etc/containers/containers.conf.d && "
           "printf '[engine]\\n  cgroup_manager = \"cgroupfs\"\\n' >/etc/containers/containers.conf.d/site.conf", "cgroup-manager",
           "podman uses cgroupfs, not systemd, as it is written in /etc/containers/containers.conf.d/site.conf",
-          "sed -i '/^[[:space:]]*cgroup_manager[[:space:]]*=[[:space:]]*.cgroupfs/s/^/#/' /etc/containers/containers.conf.d/site.conf"),
+          "sed -i '/^[[:space:]]*cgroup_manager[[:space:]]*=[[:space:]]*.cgroupfs/s/^/#/' "
+          "/etc/containers/containers.conf.d/site.conf"),
     Fault("cgroup-manager-of-user", "the podman user's own containers.conf chooses them", f"{AS_TC} sh -c 'cd /home/tc && "
           "mkdir -p .config/containers && printf \"[engine]\\ncgroup_manager = \\\"cgroupfs\\\"\\n\" "
           ">.config/containers/containers.conf'", "cgroup-manager",
