@@ -155,8 +155,8 @@ int spec_cpus(const SpecService *r, const ComposeKey *k, const cJSON *value)
         fraction[i] = text[n + 1 + i];
     if (!front || str_to_u64(front, 0, 100000, &whole) < 0 || strspn(fraction, "0123456789") != 5)
         return spec_unsupported(r, k->key, "it is no number of processors");
-    parts = (uint64_t) strtoul(fraction, NULL, 10);
-    quota = str_format("%llu", (unsigned long long) (whole * 100000 + parts));
+    parts = whole * 100000 + strtoul(fraction, NULL, 10);
+    quota = str_format("%llu", (unsigned long long) parts);
     cpu = cpu ? spec_object(cpu, name) : NULL;
     if (!cpu || !quota || spec_add_number(cpu, "period", "100000") < 0)
         return -ENOMEM;

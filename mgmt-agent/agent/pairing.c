@@ -247,15 +247,16 @@ int pairing_claim(Pairing *p, const char *text, Error *err)
 static int check_pin(Pairing *p, const ControlClient *c, const cJSON *message, Error *err)
 {
     const char *typed = json_string(message, "pin");
-    usec_t now = boottime_usec();
+    usec_t now = boottime_usec(), wait;
 
     if (!typed && control_client_is_local(c))
         return 0;
-    if (p->locked_until > now)
+    wait = p->locked_until > now ? (p->locked_until - now) / USEC_PER_SEC + 1 : 0;
+    if (wait > 0)
         return error_set(
             err, EAGAIN, "pair.locked",
             "too many wrong PINs: wait %llu s, or look at the PIN with secboxctl pair --show, which ends it",
-            (unsigned long long) ((p->locked_until - now) / USEC_PER_SEC + 1));
+            (unsigned long long) wait);
     if (!p->file.pin)
         return error_set(err, EEXIST, "pair.claimed", "the box is paired already: only its console can change that");
     if (typed && pin_is_right(p->file.pin, typed)) {

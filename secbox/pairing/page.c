@@ -37,9 +37,11 @@ struct Page {
 
 static void reply(HttpExchange *x, int status, const char *type, const char *body, size_t len)
 {
-    static const char *const headers[] = {
+    static const char policy[] =
         "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-        "connect-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "connect-src 'self'; media-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    static const char *const headers[] = {
+        policy,
         "X-Content-Type-Options: nosniff",
         "X-Frame-Options: DENY",
         "Referrer-Policy: no-referrer",
