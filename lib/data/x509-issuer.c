@@ -4,7 +4,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <stdbool.h>
 
 static bool has_signed(X509 *authority, X509 *cert)
 {
@@ -64,4 +63,22 @@ void x509_store_choose_signers(X509_STORE *store)
 void x509_tls_choose_signers(void *ssl_ctx)
 {
     x509_store_choose_signers(SSL_CTX_get_cert_store(ssl_ctx));
+}
+
+static int on_cert_wanted(SSL *ssl, X509 **cert, EVP_PKEY **key)
+{
+    bool *wanted = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    (void) cert;
+    (void) key;
+    if (wanted)
+        *wanted = true;
+    return 0; /* there is none */
+}
+
+void x509_tls_note_cert_wanted(void *ssl_ctx, bool *wanted)
+{
+    (void) SSL_CTX_set_options(ssl_ctx, SSL_OP_NO_RENEGOTIATION);
+    (void) SSL_CTX_set_app_data((SSL_CTX *) ssl_ctx, wanted);
+    SSL_CTX_set_client_cert_cb(ssl_ctx, on_cert_wanted);
 }

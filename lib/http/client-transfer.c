@@ -167,11 +167,14 @@ static CURLcode set_method(CURL *e, const HttpRequest *request)
     return c == CURLE_OK ? curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, method) : c;
 }
 
+/* A connection is made by one transfer, and its handshake is over, or given up, before that one is freed. */
 static CURLcode on_tls(CURL *e, void *ctx, void *userdata)
 {
+    Transfer *t = userdata;
+
     (void) e;
-    (void) userdata;
     x509_tls_choose_signers(ctx);
+    x509_tls_note_cert_wanted(ctx, &t->cert_wanted);
     return CURLE_OK;
 }
 
@@ -262,6 +265,7 @@ static CURLcode set_handlers(Transfer *t)
         { CURLOPT_WRITEDATA, t },
         { CURLOPT_HEADERDATA, t },
         { CURLOPT_PRIVATE, t },
+        { CURLOPT_SSL_CTX_DATA, t },
         { CURLOPT_HTTPHEADER, t->headers_out },
         { CURLOPT_ERRORBUFFER, t->detail },
     };
@@ -328,7 +332,6 @@ int transfer_new(const HttpRequest *request, Transfer **ret, Error *err)
     t->on_data = request->on_data;
     t->may_connect = request->may_connect;
     t->userdata = request->userdata;
-    t->shows_cert = request->client_cert;
     t->timeout_usec = request->timeout_usec;
     t->impatient = request->connect_timeout_usec > 0 || request->stall_usec > 0;
     t->easy = curl_easy_init();
@@ -417,7 +420,8 @@ static int transfer_failed(const Transfer *t, CURLcode code, Error *err)
     if (code == CURLE_OPERATION_TIMEDOUT)
         return error_set(err, ETIMEDOUT, "http.timeout", "%s: no whole answer within %.1f s", t->what,
                          (double) t->timeout_usec / (double) USEC_PER_SEC);
-    if (strstr(detail, "alert certificate required") || (!t->shows_cert && strstr(detail, "alert bad certificate")))
+    if (t->cert_wanted && t->headers_size == 0 && code != CURLE_OPERATION_TIMEDOUT &&
+        code != CURLE_PEER_FAILED_VERIFICATION)
         return error_set(err, EPROTO, "http.client-certificate",
                          "%s: the server wants a certificate of its clients (%s)", t->what, detail);
     for (size_t i = 0; i < ELEMENTSOF(failures); i++)

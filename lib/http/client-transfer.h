@@ -15,7 +15,7 @@ typedef struct Transfer {
     size_t received, response_max;
     int (*on_data)(const char *data, size_t len, void *userdata);
     bool (*may_connect)(const struct sockaddr *address, void *userdata);
-    bool shows_cert; /* to a server that asks for one */
+    bool cert_wanted; /* by the server, and there is none to show */
     void *userdata;
     usec_t timeout_usec;
     char *date;
