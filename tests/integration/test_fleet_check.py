@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import require_programs
 from tests.lab.util import program
 
-BAD = ("services:\n  web:\n    image: x\n    imagee: y\n    ports: [a:80]\n    healthcheck: {test: [CMD, a], timeout: 500ms}\n"
+BAD = ("services:\n  web:\n    image: x\n    imagee: y\n    ports: [a:80]\n    healthcheck: {test: [CMD, a], timeout: soon}\n"
        "  nvr:\n    image: x\n    devices: [/dev/dri]\n    restart: sometimes\n")
 
 

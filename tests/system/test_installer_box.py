@@ -14,7 +14,7 @@ import types
 
 import pytest
 
-from tests.conftest import note, require_programs
+from tests.conftest import note, require_programs, skip
 from tests.lab import whole_box
 from tests.lab.gateway import Gateway
 from tests.lab.installer import Repository
@@ -119,7 +119,7 @@ def world():
     require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "recovery-agent", "secboxctl", "secbox-gateway")
     why = whole_box.why_not()
     if why:
-        pytest.skip(f"no whole box here: {why}")
+        skip(f"no whole box here: {why}")
     folder = tempfile.mkdtemp(prefix="secbox-one-line-")
     os.chmod(folder, 0o755)
     repository = Repository(folder)
@@ -127,7 +127,7 @@ def world():
     try:
         box = BareBox()
     except LabError as e:
-        pytest.skip(f"a whole box does not start here: {e}")
+        skip(f"a whole box does not start here: {e}")
     options = ["--install-dir", repository.folder, "--issuer", "@URL@"]
     certificate = make_certificate(folder, box.gateway_address)
     with box, Gateway(os.path.join(folder, "gateway"), certificate, box.gateway_address, options) as gateway:

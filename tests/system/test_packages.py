@@ -12,7 +12,7 @@ import types
 
 import pytest
 
-from tests.conftest import require_programs
+from tests.conftest import require_programs, skip
 from tests.lab import whole_box
 from tests.lab.box import AGENT_ENV
 from tests.lab.util import ROOT, Daemon, LabError, free_port, make_words, wait_until
@@ -78,7 +78,7 @@ def packed():
     require_programs("mgmt-agent", "recovery-agent", "secbox-gateway", "secbox-fleet", "secbox")
     for tool, package in {"dh": "debhelper", "apt-ftparchive": "apt-utils"}.items():
         if not shutil.which(tool):
-            pytest.skip(f"{package} is not installed: installer/deps.sh packages")
+            skip(f"{package} is not installed: installer/deps.sh packages")
     folder = tempfile.mkdtemp(prefix="secbox-packed-")
     run(*make_words("PREBUILT=1", f"PACKED={folder}", "deb"), DEB_BUILD_OPTIONS="noautodbgsym")
     run(*make_words(f"PACKED={folder}", "CLOUD=https://cloud.example", "PODMAN=false", "repo"))
@@ -90,11 +90,11 @@ def packed():
 def lab(packed):
     why = whole_box.why_not()
     if why:
-        pytest.skip(f"no whole box here: {why}")
+        skip(f"no whole box here: {why}")
     try:
         box = PackagedBox()
     except LabError as e:
-        pytest.skip(f"a whole box does not start here: {e}")
+        skip(f"a whole box does not start here: {e}")
     with box:
         port = free_port()
         serve = [sys.executable, "-m", "http.server", str(port), "--bind", box.gateway_address, "-d", packed]
@@ -155,7 +155,7 @@ def alter_release(apt):
 
 def test_lintian_has_nothing_to_say(packed):
     if not shutil.which("lintian"):
-        pytest.skip("lintian is not installed: installer/deps.sh packages")
+        skip("lintian is not installed: installer/deps.sh packages")
     p = subprocess.run(["lintian", "--allow-root", "--fail-on", "warning,error", *glob.glob(f"{packed}/deb/*.deb")],
                        capture_output=True, text=True, check=False)
     assert (p.returncode, p.stdout) == (0, ""), p.stdout + p.stderr
