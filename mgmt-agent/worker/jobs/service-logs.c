@@ -29,7 +29,7 @@
 typedef struct Logs {
     Deploy *d;
     const char *service;
-    bool follow;
+    bool follow, live; /* live: it has begun to */
     uint64_t tail;
     char *since; /* a time, or NULL */
     usec_t until;
@@ -161,10 +161,11 @@ static int show(Logs *l, Error *err)
 
     if (!tail || (l->since && !since))
         return -ENOMEM;
-    argv[n++] = tail;
+    if (!l->live)
+        argv[n++] = tail;
     if (since)
         argv[n++] = since;
-    if (l->follow)
+    if (l->live)
         argv[n++] = "--follow";
     argv[n] = l->container;
     l->any = false;
@@ -288,6 +289,23 @@ static int find(Logs *l, Error *err)
     return r;
 }
 
+/* What follows is what was not shown, looked for from the log's beginning: podman that is asked for the last lines and follows goes
+ * to the log's end when it has read them, and loses what was written in between. */
+static int go_on(Logs *l)
+{
+    usec_t from = l->last == 0 && l->tail == 0 && !l->live ? realtime_usec() : l->last;
+    char at[TIMESTAMP_SIZE];
+
+    l->live = true;
+    l->shown = l->last;
+    l->n_shown = l->n_last;
+    if (from == 0)
+        return 0; /* what was asked for holds on */
+    free(l->since);
+    l->since = strdup(timestamp_format(from, at));
+    return l->since ? 0 : -ENOMEM;
+}
+
 /* Until the service has a container that was not shown yet; -ETIME when it has none for as long as anybody may read. */
 static int wait_for_next(Logs *l, Error *err)
 {
@@ -297,18 +315,8 @@ static int wait_for_next(Logs *l, Error *err)
         _cleanup_(error_done) Error why = {};
         int r = find(l, &why);
 
-        if (r > 0) {
-            char at[TIMESTAMP_SIZE];
-
-            l->shown = l->last;
-            l->n_shown = l->n_last;
-            l->tail = LOG_TAIL_MAX;
-            if (l->last == 0)
-                return 0; /* what was asked for holds on */
-            free(l->since);
-            l->since = strdup(timestamp_format(l->last, at));
-            return l->since ? 0 : -ENOMEM;
-        }
+        if (r > 0)
+            return go_on(l);
         if (r < 0 && r != -ENOENT)
             return error_set(err, r, error_id(&why), "%s", error_message(&why, r));
         usleep(LOOK_AGAIN);
@@ -338,7 +346,7 @@ static int read_all(Logs *l, Error *err)
         }
         if (!l->follow)
             return 0;
-        r = wait_for_next(l, err);
+        r = l->live ? wait_for_next(l, err) : go_on(l);
     }
     return r;
 }
