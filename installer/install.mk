@@ -67,14 +67,14 @@ define install_files
 endef
 $(BUILD)/completion/%.bash $(BUILD)/completion/%.zsh $(BUILD)/completion/%.fish: $(BUILD)/bin/% | $(BUILD)/completion
 	$(Q)for shell in bash zsh fish; do \
-	  $(RUN_BUILT) $< completion $$shell >$(BUILD)/completion/$*.new && \
-	    mv -f $(BUILD)/completion/$*.new $(BUILD)/completion/$*.$$shell || exit 1; \
+	  $(RUN_BUILT) $< completion $$shell >$(BUILD)/completion/$*.new-$$$$ && \
+	    mv -f $(BUILD)/completion/$*.new-$$$$ $(BUILD)/completion/$*.$$shell || exit 1; \
 	done
 $(BUILD)/completion:
 	$(Q)mkdir -p $@
 
-# The folder belongs to whoever builds, also when root is the first to install.
-all: | $(BUILD)/completion
+# They belong to whoever builds, also when root is the first to install; and several that install at once find them made.
+all: $(BUILD)/completion/secboxctl.bash $(BUILD)/completion/secbox-fleet.bash
 install-box install-agent: $(BUILD)/completion/secboxctl.bash
 install-fleet: $(BUILD)/completion/secbox-fleet.bash
 
@@ -113,6 +113,6 @@ uninstall: ## stop all of that and take its files away
 # One file, of which half does nothing. Who publishes it puts the key of the packages in place of @KEY@.
 GET_SECBOX = $(sort $(wildcard installer/get-secbox/*.sh))
 $(BUILD)/get-secbox.sh: $(GET_SECBOX) | $(BUILD)/completion
-	$(Q)awk 'FNR == NR || FNR > 2' $(GET_SECBOX) >$@.new && chmod 755 $@.new && mv -f $@.new $@
+	$(Q)awk 'FNR == NR || FNR > 2' $(GET_SECBOX) >$@.new-$$$$ && chmod 755 $@.new-$$$$ && mv -f $@.new-$$$$ $@
 
 .PHONY: install install-box install-agent install-recovery install-gateway install-fleet install-secbox images uninstall
