@@ -40,8 +40,8 @@ int gather_read(Gathering *g, const char *path, YamlNode **ret, Error *err) _mus
 int gather_scope(Gathering *g, const char *path, bool wanted, ValueScope *ret, Error *err) _must_check_;
 void gather_scope_done(ValueScope *s);
 
-/* A file with all that it extends and includes. */
-int gather_load(Gathering *g, const char *path, YamlNode **ret, Error *err) _must_check_;
+/* A file with all that it extends and includes, put over what *base has, which may be NULL. */
+int gather_load_over(Gathering *g, const char *path, YamlNode **base, Error *err) _must_check_;
 
 /* extends.c: writes every service of this file out. */
 int gather_extends(Gathering *g, YamlNode *root, const char *path, Error *err) _must_check_;

@@ -136,7 +136,7 @@ int gather_read(Gathering *g, const char *path, YamlNode **ret, Error *err)
     return r;
 }
 
-int gather_load(Gathering *g, const char *path, YamlNode **ret, Error *err)
+static int load(Gathering *g, const char *path, YamlNode **ret, Error *err)
 {
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
     int r;
@@ -152,6 +152,18 @@ int gather_load(Gathering *g, const char *path, YamlNode **ret, Error *err)
     g->depth--;
     if (r == 0)
         *ret = TAKE_PTR(root);
+    return r;
+}
+
+int gather_load_over(Gathering *g, const char *path, YamlNode **base, Error *err)
+{
+    _cleanup_(yaml_node_freep) YamlNode *next = NULL;
+    int r = load(g, path, &next, err);
+
+    if (r == 0 && *base)
+        r = compose_merge(*base, next, "");
+    if (r == 0 && !*base)
+        *base = TAKE_PTR(next);
     return r;
 }
 
@@ -227,15 +239,10 @@ static int load_all(Gathering *g, const GatherOptions *o, YamlNode **ret, Error 
         return -ENOMEM;
     g->base = project;
     for (char *const *file = o->files; *file; file++) {
-        _cleanup_(yaml_node_freep) YamlNode *next = NULL;
-        int r = gather_load(g, *file, &next, err);
+        int r = gather_load_over(g, *file, ret, err);
 
-        if (r == 0 && *ret)
-            r = compose_merge(*ret, next, "");
         if (r < 0)
             return r;
-        if (!*ret)
-            *ret = TAKE_PTR(next);
     }
     return 0;
 }

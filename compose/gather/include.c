@@ -52,16 +52,11 @@ static int load_paths(Gathering *g, const char *folder, const YamlNode *paths, Y
 
     for (size_t i = 0; i < n; i++) {
         const YamlNode *item = paths->type == YAML_SEQUENCE ? paths->items[i] : paths;
-        _cleanup_(yaml_node_freep) YamlNode *next = NULL;
         _cleanup_(freep) char *path = item->value ? gather_join(folder, item->value) : strdup("");
-        int r = path ? gather_load(g, path, &next, err) : -ENOMEM;
+        int r = path ? gather_load_over(g, path, ret, err) : -ENOMEM;
 
-        if (r == 0 && *ret)
-            r = compose_merge(*ret, next, "");
         if (r < 0)
             return r;
-        if (!*ret)
-            *ret = TAKE_PTR(next);
     }
     return 0;
 }

@@ -2,7 +2,6 @@
 /* The listener, its certificate, and which handler a request belongs to. */
 #include "secbox/lan/lan.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
+#include "lib/http/origin.h"
 #include "secbox/lan/app-files.h"
 #include "secbox/lan/box-names.h"
 #include "secbox/lan/lan-impl.h"
@@ -23,40 +23,20 @@
 #define HANDSHAKES_MAX 16
 /* How soon another address of the box is in its certificate. */
 #define NAMES_INTERVAL USEC_PER_MINUTE
-#define HOST_MAX 255
 #define CERT_FILE_MAX ((size_t) 16 * 1024)
 
-/* Names that lead here are the certificate's, and every address that is written as such: a page of another site cannot make a
- * browser send those (DNS rebinding needs a name). */
-static bool host_is_ours(const Lan *lan, const char *host)
+/* Names that lead here are the certificate's. */
+static bool is_own_name(const char *name, void *userdata)
 {
-    char name[HOST_MAX + 1];
-    uint8_t addr[sizeof(struct in6_addr)];
-    size_t len;
+    const Lan *lan = userdata;
 
-    if (!host || strlen(host) > HOST_MAX)
-        return false;
-    if (*host == '[') {
-        len = strcspn(++host, "]");
-        if (host[len] != ']')
-            return false;
-    } else {
-        len = strcspn(host, ":");
-    }
-    snprintf(name, sizeof(name), "%.*s", (int) len, host);
-    return inet_pton(AF_INET, name, addr) == 1 || inet_pton(AF_INET6, name, addr) == 1 ||
-           str_equal(name, "localhost") || strv_contains(lan->names, name);
+    return str_equal(name, "localhost") || strv_contains(lan->names, name);
 }
 
-/* What a browser says of a request that another site's page has caused. */
 static bool is_from_elsewhere(const HttpExchange *x)
 {
-    const char *site = http_header(x, "Sec-Fetch-Site"), *origin = http_header(x, "Origin");
-    const char *host = http_header(x, "Host");
-
-    if (site && !str_equal(site, "same-origin") && !str_equal(site, "none"))
-        return true;
-    return origin && !(str_starts(origin, "https://") && str_equal(origin + strlen("https://"), host));
+    return http_is_from_elsewhere("https", http_header(x, "Host"), http_header(x, "Origin"),
+                                  http_header(x, "Sec-Fetch-Site"));
 }
 
 /* The value of one cookie: a new string, or NULL. */
@@ -223,7 +203,7 @@ static void on_request(HttpExchange *x, void *userdata)
     bool other_method;
     const LanRoute *route = route_find(x, &other_method);
 
-    if (!host_is_ours(lan, http_header(x, "Host"))) {
+    if (!http_host_is_ours(http_header(x, "Host"), is_own_name, lan)) {
         static const char text[] =
             "this name is not the box's: add it to LAN_NAMES in secbox.env if it ends in ." LAN_HOST
             ", or use the box's address\n";

@@ -10,6 +10,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "lib/event/daemon.h"
+#include "lib/http/origin.h"
 #include "lib/http/server.h"
 #include "lib/tunnel/message.h"
 #include "secbox/pairing/agent-call.h"
@@ -155,7 +156,8 @@ static bool is_allowed(const Page *p, HttpExchange *x)
     size_t len = 0;
 
     (void) http_body(x, &len);
-    if (page_is_from_elsewhere(http_header(x, "Host"), http_header(x, "Origin"), http_header(x, "Sec-Fetch-Site")) ||
+    if (http_is_from_elsewhere("http", http_header(x, "Host"), http_header(x, "Origin"),
+                               http_header(x, "Sec-Fetch-Site")) ||
         !token || !secret_equal(token, p->csrf))
         refuse(x, 403, "page.elsewhere", "this request does not come from the pairing page: open the page again");
     else if (!type || !str_starts(type, JSON_TYPE))

@@ -22,8 +22,5 @@ int page_new(sd_event *event, const PageOptions *options, Page **ret, Error *err
 Page *page_free(Page *p);
 DEFINE_CLEANUP(Page, page_free)
 
-/* Whether a name of the box, or an address, is what a browser was told to ask for; a page of another site cannot make it send an
- * address (DNS rebinding needs a name). */
+/* Whether a name of the box, or an address, is what a browser was told to ask for. */
 bool page_host_is_ours(const char *host);
-/* What a browser says of a request that another site's page has caused. */
-bool page_is_from_elsewhere(const char *host, const char *origin, const char *site);

@@ -31,24 +31,10 @@ static void test_hosts(void **state)
             fail_msg("%s", others[i]);
 }
 
-static void test_origins(void **state)
-{
-    (void) state;
-    assert_false(page_is_from_elsewhere("192.168.1.20:8080", NULL, NULL));
-    assert_false(page_is_from_elsewhere("192.168.1.20:8080", "http://192.168.1.20:8080", "same-origin"));
-    assert_true(page_is_from_elsewhere("192.168.1.20:8080", "http://192.168.1.20", "same-origin"));
-    assert_true(page_is_from_elsewhere("192.168.1.20:8080", "http://evil.example", NULL));
-    assert_true(page_is_from_elsewhere("192.168.1.20:8080", "null", NULL));
-    assert_true(page_is_from_elsewhere("192.168.1.20:8080", NULL, "cross-site"));
-    assert_true(page_is_from_elsewhere("192.168.1.20:8080", NULL, "same-site"));
-    assert_true(page_is_from_elsewhere("192.168.1.20:8080", NULL, "none"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hosts),
-        cmocka_unit_test(test_origins),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
