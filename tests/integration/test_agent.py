@@ -35,8 +35,8 @@ class Peer:
 
     def __init__(self, path, *first):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.connect(path)  # it waits for its place only where nothing is said of time
         self.socket.settimeout(PATIENCE_SECONDS)
-        self.socket.connect(path)
         self.lines = self.socket.makefile("rb")
         for message in first:
             self.send(message)

@@ -70,6 +70,8 @@ class SimBox:
             await socket.send(json.dumps({"type": "hello", "deviceId": self.id, "role": "mgmt", "program": "simulator",
                                           "version": "1", "bootId": "b", "protocol": 1}))
             await socket.recv()
+            if not self.online.is_set():
+                return  # disconnected meanwhile
             self.socket = socket
             await socket.send(json.dumps(self.status()))
             if self.unacknowledged:
