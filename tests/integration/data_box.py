@@ -42,8 +42,8 @@ class DataBox(SecBox):
 
     def begin_ask(self, verb, **members):
         s = socket.socket(socket.AF_UNIX)
-        s.settimeout(PATIENCE_SECONDS)
         s.connect(os.path.join(self.env["SECBOX_RUN"], "control.sock"))
+        s.settimeout(PATIENCE_SECONDS)
         s.sendall(json.dumps({"type": "data.ask", "id": "a-1", "verb": verb, **members}).encode() + b"\n")
         return s
 

@@ -13,8 +13,8 @@ class AgentSocket:
     def __init__(self, box, link=False):
         self.device = box.agent_env["DEVICE_ID"]
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(PATIENCE_SECONDS)
         self.socket.connect(box.path("run/tucomunidad/mgmt-agent.sock"))
+        self.socket.settimeout(PATIENCE_SECONDS)
         self.lines = self.socket.makefile("rb")
         if link:
             self.send({"type": "link.hello", "program": "lab", "version": "1"})

@@ -124,8 +124,8 @@ class CloudByHand:
     def __init__(self, box):
         self.box = box
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(PATIENCE_SECONDS)
         self.socket.connect(box.path("run/tucomunidad/mgmt-agent.sock"))
+        self.socket.settimeout(PATIENCE_SECONDS)
         self.lines = self.socket.makefile()
         self.send({"type": "link.hello", "program": "mgmt-link", "version": "1"})
 
