@@ -170,7 +170,6 @@ static int show_accepted(const Fleet *fleet, const char *device, const cJSON *bo
                        EXIT_OK);
 }
 
-/* --wait cannot mean days. */
 static int show_waiting(const Fleet *fleet, const char *device, const cJSON *body)
 {
     _cleanup_(freep) char *name = text_printable(device);
@@ -232,12 +231,14 @@ int verb_push(int argc, char **argv, void *userdata)
     _cleanup_(error_done) Error err = {};
 
     const Fleet *fleet = userdata;
+    bool offline_fails = fleet->now || fleet->wait;
     int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &text, &err);
     if (r >= 0)
         r = make_request(userdata, "compose", text, &request, &err);
-    return r < 0 ? fleet_fail(userdata, NULL, &err, r)
-                 : ask_for(userdata, argv[0],
-                           fleet->now ? "/compose-snapshot?wait=0" : "/compose-snapshot?wait=0&offline=wait", request);
+    return r < 0
+               ? fleet_fail(userdata, NULL, &err, r)
+               : ask_for(userdata, argv[0],
+                         offline_fails ? "/compose-snapshot?wait=0" : "/compose-snapshot?wait=0&offline=wait", request);
 }
 
 int verb_rollback(int argc, char **argv, void *userdata)
