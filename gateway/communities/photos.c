@@ -163,27 +163,27 @@ static int begin_saving(Incoming *i)
     return r < 0 ? r : saver_write_data(p->saver, path, i->data, i->size, on_saved, i);
 }
 
-/* Only so many writes wait at a time; the others wait here. */
-static void save(Incoming *i)
+/* Only so many writes wait at a time; the others wait here. Negative when it is refused, and gone. */
+static int save(Incoming *i)
 {
     int r = begin_saving(i);
 
     i->state = r == -ENOBUFS ? PHOTO_WAITS : PHOTO_SAVED;
     if (r >= 0 || r == -ENOBUFS)
-        return;
+        return 0;
     refuse_unavailable(i->owner, i->device, i->sha256);
     drop(i);
+    return r;
 }
 
+/* The next one that can be written takes the place of the one that is done. */
 static void save_what_waits(Photos *p)
 {
     void *value;
 
     for (size_t n = 0; map_next(p->incoming, &n, NULL, &value);)
-        if (((const Incoming *) value)->state == PHOTO_WAITS) {
-            save(value);
+        if (((const Incoming *) value)->state == PHOTO_WAITS && save(value) >= 0)
             return;
-        }
 }
 
 static bool is_jpeg(const char *data, size_t len)
@@ -201,7 +201,7 @@ static void finish(Incoming *i)
     else if (!is_jpeg(i->data, i->size))
         refuse(i->owner, i->device, i->sha256, "photo.malformed", "it is no JPEG");
     else {
-        save(i);
+        (void) save(i);
         return;
     }
     drop(i);
@@ -391,7 +391,8 @@ void photos_sweep(Photos *p)
 static void fail_no_photo(Request *c, bool gone)
 {
     Error err = {};
-    int r = gone ? error_set(&err, ENOENT, "photo.gone", "the photo was deleted: it was older than photos are kept")
+    int r = gone ? error_set(&err, ENOENT, "photo.gone",
+                             "the photo is gone: it was older than photos are kept, or its file is lost")
                  : error_set(&err, ENOENT, "photo.not-found",
                              "this photo is not here: it has not come, or no event of"
                              " this community names it");
@@ -414,8 +415,13 @@ static void on_found(Request *c, const StoreRows *rows)
         return;
     }
     int r = path ? file_read(path, PHOTO_BYTES_MAX, &data, &len, &err) : -ENOMEM;
+    if (r == -ENOENT) { /* as after a restore, when it came after the copy of the files */
+        (void) !store_query(p->store, sql_photo_gone(c->args[0], c->args[1]), NULL, NULL, NULL, NULL);
+        fail_no_photo(c, true);
+        return;
+    }
     if (r < 0) {
-        request_fail_status(c, r == -ENOENT ? 404 : 500, r, &err);
+        request_fail_status(c, 500, r, &err);
         return;
     }
     HttpExchange *x = TAKE_PTR(c->exchange);

@@ -31,7 +31,7 @@ Statement sql_photos_old(unsigned days)
     return STATEMENT("SELECT f.community, f.sha256 FROM photo_files f WHERE f.gone_at IS NULL"
                      " AND NOT EXISTS (SELECT FROM box_photos p JOIN box_events e ON e.seq = p.event"
                      " WHERE p.community = f.community AND p.sha256 = f.sha256"
-                     " AND e.received_at >= now() - $1::bigint * interval '1 day') LIMIT 200",
+                     " AND e.received_at >= now() - $1::bigint * interval '1 day') LIMIT 20",
                      sql_number(days));
 }
 
@@ -39,6 +39,7 @@ Statement sql_photo_gone(const char *community, const char *sha256)
 {
     return STATEMENT("WITH d AS (DELETE FROM photo_files f WHERE f.community = $1::uuid AND f.sha256 = $2"
                      " AND NOT EXISTS (SELECT FROM box_photos p WHERE p.community = $1::uuid AND p.sha256 = $2))"
-                     " UPDATE photo_files SET gone_at = now() WHERE community = $1::uuid AND sha256 = $2",
+                     " UPDATE photo_files SET gone_at = now() WHERE community = $1::uuid AND sha256 = $2"
+                     " AND EXISTS (SELECT FROM box_photos p WHERE p.community = $1::uuid AND p.sha256 = $2)",
                      sql_text(community), sql_text(sha256));
 }

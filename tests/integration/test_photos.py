@@ -170,7 +170,9 @@ def test_photos_go_with_their_events(gw, community, boxes):
     gw.postgres.sql("DELETE FROM box_events WHERE data->'photos' ? '" + digest(orphan) + "'")
     gw.stop()
     gw.start()  # it tidies up at its first sweep
-    wait_until(lambda: not os.path.exists(file_of(gw, community, orphan)), "the photo without an event is deleted")
+    wait_until(lambda: not gw.postgres.sql(f"SELECT 1 FROM photo_files WHERE sha256 = '{digest(orphan)}'"),
+               "the photo without an event is forgotten")
+    assert not os.path.exists(file_of(gw, community, orphan)) and fetch(gw, community, digest(orphan))[0] == 404
     assert os.path.exists(file_of(gw, community, old))  # a younger event names it, too
     gw.postgres.sql(f"UPDATE box_events SET received_at = now() - interval '31 days' WHERE community = '{community.id}'"
                     f" AND data->'photos' ? '{digest(old)}'")
@@ -182,6 +184,20 @@ def test_photos_go_with_their_events(gw, community, boxes):
     box.device.close()
     box.connect()
     assert refusal(offer(box, community, old)) == "photo.expired"
+
+
+def test_a_photo_whose_file_is_lost_is_gone(gw, community, boxes):
+    """As after a restore, when the copy of the files is older than that of the database."""
+    box = boxes(community.id).connect()
+    photo = jpeg()
+    push(box, named(community, photo))
+    assert send(box, community, photo)["state"] == "stored"
+    os.unlink(file_of(gw, community, photo))
+    status, _, body = fetch(gw, community, digest(photo))
+    assert status == 410 and b"photo.gone" in body and gw.state.encode() not in body
+    wait_until(lambda: states(gw, community) == [{digest(photo): "expired"}], "its events tell that it is gone")
+    assert send(box, community, photo)["state"] == "stored"  # by a box that has it
+    assert fetch(gw, community, digest(photo))[0] == 200
 
 
 def test_a_disk_that_takes_nothing(gw, community, boxes):
