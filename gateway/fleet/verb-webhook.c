@@ -53,7 +53,7 @@ static int show_set(const Fleet *fleet, const ApiReply *reply, const char *commu
     const char *secret = json_string(reply->body, "secret");
     if (fleet->json)
         return report_json(reply->body, EXIT_OK);
-    fprintf(stderr, "the events of %s go to %s from now on%s\n", community, url,
+    fprintf(stderr, "the events of %s go to %s%s\n", community, url,
             secret ? "; the receiver checks them with this secret, which is shown once:" : "");
     return secret ? report_text(str_format("%s\n", secret), EXIT_OK) : EXIT_OK;
 }

@@ -25,9 +25,8 @@ Statement sql_events_store(const char *device, const char *events)
 
 Statement sql_events(const char *community, const char *kind, uint64_t after, uint64_t limit)
 {
-    return STATEMENT("SELECT jsonb_build_object('events', coalesce(jsonb_agg(jsonb_build_object('seq', e.seq::text,"
-                     " 'clientId', e.client_id, 'device', e.device, 'kind', e.kind, 'at', secbox_time(e.at),"
-                     " 'receivedAt', secbox_time(e.received_at), 'data', e.data) || coalesce((SELECT"
+    return STATEMENT("SELECT jsonb_build_object('events', coalesce(jsonb_agg(jsonb_build_object(" EVENT_MEMBERS
+                     ") || coalesce((SELECT"
                      " jsonb_build_object('photos', jsonb_agg(jsonb_build_object('sha256', p.sha256, 'state', CASE"
                      " WHEN f.sha256 IS NULL THEN 'waiting' WHEN f.gone_at IS NULL THEN 'stored' ELSE 'expired' END)"
                      " ORDER BY p.sha256)) FROM box_photos p LEFT JOIN photo_files f USING (community, sha256)"

@@ -5,6 +5,11 @@
 #include "lib/postgres/rows.h"
 #include "lib/postgres/statement.h"
 
+/* What everybody is told of an event e: the members of a JSON object. */
+#define EVENT_MEMBERS                                                                                                  \
+    "'seq', e.seq::text, 'clientId', e.client_id, 'device', e.device, 'kind', e.kind, 'at', secbox_time(e.at),"        \
+    " 'receivedAt', secbox_time(e.received_at), 'data', e.data"
+
 /* `events`: a JSON array, in its order. One row for each: 0 its clientId, 1 NULL when it is stored, now or before, else the id of
  * the error; 2 its community. */
 Statement sql_events_store(const char *device, const char *events);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/webhooks-table.h"
 
+#include "gateway/store/events-table.h"
+
 /* An object without the secret. */
 #define WEBHOOK_OBJECT                                                                                                 \
     "jsonb_strip_nulls(jsonb_build_object('community', w.community, 'url', w.url, 'after', w.behind::text,"            \
@@ -10,8 +12,9 @@
     " 'waiting', (SELECT count(*) FROM (SELECT FROM box_events e WHERE e.community = w.community AND e.seq > w.behind" \
     " LIMIT 10000) x), 'dead', (SELECT count(*) FROM webhook_dead d WHERE d.community = w.community)))"
 
-#define COMMUNITY_EXISTS                                                                                               \
-    "EXISTS (SELECT FROM community_rows r WHERE r.kind = 'communities' AND r.id = $1::uuid AND NOT r.deleted)"
+#define COMMUNITY_EXISTS_AS(id)                                                                                        \
+    "EXISTS (SELECT FROM community_rows r WHERE r.kind = 'communities' AND r.id = " id " AND NOT r.deleted)"
+#define COMMUNITY_EXISTS COMMUNITY_EXISTS_AS("$1::uuid")
 
 #define WEBHOOK_EXISTS "EXISTS (SELECT FROM webhooks w WHERE w.community = $1::uuid)"
 
@@ -55,15 +58,14 @@ Statement sql_webhooks_all(void)
     return STATEMENT("SELECT w.community, NOT w.stopped AND coalesce(w.next_at <= now(), true)"
                      " AND EXISTS (SELECT FROM box_events e WHERE e.community = w.community AND e.seq > w.behind)"
                      " OR EXISTS (SELECT FROM webhook_dead d WHERE d.community = w.community AND d.again)"
-                     " FROM webhooks w");
+                     " FROM webhooks w WHERE " COMMUNITY_EXISTS_AS("w.community"));
 }
 
 Statement sql_webhook_next(const char *community)
 {
     return STATEMENT(
         "SELECT e.seq, e.client_id, jsonb_build_object('type', e.kind, 'timestamp', secbox_time(e.at), 'data',"
-        " jsonb_build_object('seq', e.seq::text, 'clientId', e.client_id, 'community', e.community, 'device', e.device,"
-        " 'kind', e.kind, 'at', secbox_time(e.at), 'receivedAt', secbox_time(e.received_at), 'data', e.data)),"
+        " jsonb_build_object(" EVENT_MEMBERS ", 'community', e.community)),"
         " w.url, w.secret, n.again, n.tries, CASE WHEN n.again OR w.next_at IS NULL THEN 0"
         " ELSE greatest(0, ceil(extract(epoch FROM w.next_at - clock_timestamp()) * 1000))::bigint END, extract(epoch "
         "FROM w.set_at)"
@@ -73,7 +75,7 @@ Statement sql_webhook_next(const char *community)
         " UNION ALL (SELECT b.seq, false, w.tries FROM box_events b WHERE b.community = w.community"
         " AND b.seq > w.behind ORDER BY b.seq LIMIT 1)"
         " ORDER BY again DESC LIMIT 1) n JOIN box_events e ON e.seq = n.seq"
-        " WHERE w.community = $1::uuid AND (NOT w.stopped OR n.again)",
+        " WHERE w.community = $1::uuid AND (NOT w.stopped OR n.again) AND " COMMUNITY_EXISTS,
         sql_text(community));
 }
 
@@ -109,14 +111,17 @@ Statement sql_webhook_dead(const WebhookEvent *e, const char *reason, bool stop)
     return STATEMENT(
         "WITH w AS (SELECT * FROM webhooks WHERE " SAME_WEBHOOK "),"
         " d AS (INSERT INTO webhook_dead AS d (community, seq, tries, reason)"
-        " SELECT w.community, $3::bigint, CASE WHEN $4::boolean THEN 1 ELSE w.tries + 1 END, $5 FROM w"
-        " ON CONFLICT (community, seq) DO UPDATE SET tries = d.tries + 1, reason = $5, dead_at = now(), again = false)"
-        " UPDATE webhooks SET last_error = $5, last_error_at = now(), stopped = stopped OR $6::boolean,"
+        " SELECT w.community, $3::bigint, CASE WHEN $4::boolean THEN 1 ELSE w.tries + 1 END, $5::text FROM w"
+        " ON CONFLICT (community, seq) DO UPDATE SET tries = d.tries + 1, reason = $5, dead_at = now(), again = false),"
+        " u AS (UPDATE webhooks SET last_error = $5, last_error_at = now(), stopped = stopped OR $6::boolean,"
         " behind = CASE WHEN $4::boolean THEN behind ELSE greatest(behind, $3::bigint) END,"
         " tries = CASE WHEN $4::boolean THEN tries ELSE 0 END,"
-        " next_at = CASE WHEN $4::boolean THEN next_at END WHERE " SAME_WEBHOOK,
+        " next_at = CASE WHEN $4::boolean THEN next_at END WHERE " SAME_WEBHOOK ")"
+        " INSERT INTO audit(actor, action, alarm, detail) SELECT 'gateway', $7::text, true, jsonb_build_object("
+        "'community', w.community, 'seq', $3::bigint::text, 'reason', $5::text, 'stopped', $6::boolean) FROM w"
+        " RETURNING actor, action, device, CASE WHEN alarm THEN 'alarm' END, detail",
         sql_text(e->community), sql_text(e->set_at), sql_number((int64_t) e->seq), sql_flag(e->again), sql_text(reason),
-        sql_flag(stop));
+        sql_flag(stop), sql_text("webhook.dead"));
 }
 
 Statement sql_webhook_dead_list(const char *community, uint64_t after, uint64_t limit)

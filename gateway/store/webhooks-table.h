@@ -23,7 +23,7 @@ Statement sql_webhook_show(const char *community, bool whole_url);
 /* No row: there was none. */
 Statement sql_webhook_remove(const char *community, const char *actor);
 
-/* Every webhook: 0 community, 1 whether an event waits for it. */
+/* Every webhook whose community exists: 0 community, 1 whether an event waits for it. */
 Statement sql_webhooks_all(void);
 /* The next event of one: 0 seq, 1 id of the message, 2 body, 3 url, 4 secret, 5 whether it is a dead letter that is tried again,
  * 6 how often it was tried, 7 milliseconds until it may be sent, 8 when the webhook was set. No row: nothing to do. */
@@ -40,7 +40,7 @@ typedef struct WebhookEvent {
 /* What became of it. A webhook that was set anew meanwhile stays as it is. */
 Statement sql_webhook_delivered(const WebhookEvent *e);
 Statement sql_webhook_failed(const WebhookEvent *e, const char *reason, uint64_t wait_ms);
-/* stop: nothing more is sent until somebody says so. */
+/* stop: nothing more is sent until somebody says so. Its alarm, for audit_written_once(). */
 Statement sql_webhook_dead(const WebhookEvent *e, const char *reason, bool stop);
 
 /* 0 {"dead": […], "next"}, 1 whether there is a webhook. */

@@ -56,12 +56,13 @@ static void fail_no_webhook(Request *c)
 
 static void on_show(Request *c, const StoreRows *rows)
 {
-    if (!store_rows_true(rows, 0, 0))
-        request_fail_no_community(c);
-    else if (!store_rows_get(rows, 0, 1))
+    /* that of a deleted community is shown, so that it can be removed */
+    if (store_rows_get(rows, 0, 1))
+        request_answer_text(c, 200, store_rows_get(rows, 0, 1));
+    else if (store_rows_true(rows, 0, 0))
         fail_no_webhook(c);
     else
-        request_answer_text(c, 200, store_rows_get(rows, 0, 1));
+        request_fail_no_community(c);
 }
 
 static void show(Request *c)

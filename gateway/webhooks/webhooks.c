@@ -16,7 +16,6 @@
 #include "lib/base/map.h"
 #include "lib/base/strv.h"
 #include "lib/base/uuid.h"
-#include "lib/data/json.h"
 #include "lib/event/daemon.h"
 #include "lib/net/public-address.h"
 
@@ -121,10 +120,17 @@ static void on_noted(StoreQuery *q _unused_, int r, const StoreRows *rows _unuse
         ask(h);
 }
 
-static void note(Hook *h, Statement st)
+static void on_given_up(StoreQuery *q, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    if (r >= 0)
+        audit_written_once(r, rows, err);
+    on_noted(q, r, rows, err, userdata);
+}
+
+static void note(Hook *h, Statement st, store_done_t on_done)
 {
     _cleanup_(error_done) Error err = {};
-    int r = store_query(h->owner->store, st, on_noted, h, &h->query, &err);
+    int r = store_query(h->owner->store, st, on_done, h, &h->query, &err);
 
     if (r < 0)
         on_noted(NULL, r, NULL, &err, h);
@@ -135,24 +141,11 @@ static WebhookEvent under_way(const Hook *h)
     return (WebhookEvent) { .community = h->community, .set_at = h->set_at, .seq = h->seq, .again = h->dead_letter };
 }
 
-static void raise_alarm(const Hook *h, const char *reason, bool stop)
-{
-    _cleanup_(cJSON_Deletep) cJSON *detail = cJSON_CreateObject();
-
-    if (json_add_string(detail, "community", h->community) < 0 || json_add_u64(detail, "seq", h->seq) < 0 ||
-        json_add_string(detail, "reason", reason) < 0 || json_add_bool(detail, "stopped", stop) < 0)
-        return;
-    audit_write(
-        h->owner->store,
-        &(AuditEntry) { .actor = "gateway", .action = "webhook.dead", .alarm = true, .detail = TAKE_PTR(detail) });
-}
-
 static void give_up(Hook *h, const char *reason, bool stop)
 {
-    raise_alarm(h, reason, stop);
-
     const WebhookEvent e = under_way(h);
-    note(h, sql_webhook_dead(&e, reason, stop));
+
+    note(h, sql_webhook_dead(&e, reason, stop), on_given_up);
 }
 
 /* A dead letter gets one more try each time that somebody asks for it. */
@@ -165,7 +158,7 @@ static void on_failed(Hook *h, const char *reason, usec_t retry_after)
     }
     usec_t wait = webhook_wait(h->tries + 1, random_u64(), retry_after);
     const WebhookEvent e = under_way(h);
-    note(h, sql_webhook_failed(&e, reason, wait / USEC_PER_MSEC));
+    note(h, sql_webhook_failed(&e, reason, wait / USEC_PER_MSEC), on_noted);
 }
 
 static void on_answer(HttpCall *call _unused_, int r, const HttpResponse *response, const Error *err, void *userdata)
@@ -182,7 +175,7 @@ static void on_answer(HttpCall *call _unused_, int r, const HttpResponse *respon
     }
     switch (webhook_verdict(response->status)) {
     case WEBHOOK_TAKEN:
-        note(h, sql_webhook_delivered(&e));
+        note(h, sql_webhook_delivered(&e), on_noted);
         break;
     case WEBHOOK_GONE:
         give_up(h, "the receiver answers with 410: it wants no more", true);

@@ -165,6 +165,32 @@ def test_a_replay_counts_although_an_event_is_under_way(gw, community, boxes, re
     assert receiver.ids() == ids * 2
     at_rest(gw, community)
     assert not state(gw, community)["stopped"] and not dead(gw, community)
+    assert not [e for e in gw.audit("webhook.dead") if e["detail"]["community"] == community.id]
+
+
+def test_a_deleted_community_sends_nothing_and_its_webhook_can_be_removed(gw, community, boxes, receiver):
+    hook(gw, community, receiver.url)
+    box, late = boxes(community.id).connect(), event(community)
+    box.until("snapshot.end")
+    push(box, event(community))
+    receiver.wait_for(1)
+    at_rest(gw, community)
+    wait_until(lambda: gw.postgres.sql(f"SELECT 1 FROM box_positions WHERE community = '{community.id}'"
+                                       " AND applied_at IS NOT NULL"),
+               "the gateway knows that the box has served it")
+    box.label(None)
+    assert gw.request("DELETE", community.path).status == 200
+    assert push(box, late) == ([late["clientId"]], {})  # it was on its way
+    gw.stop()
+    gw.start()
+    other = Community(gw, "Other")
+    hook(gw, other, receiver.url)
+    push(boxes(other.id).connect(), event(other))  # the sweep at the start has seen both
+    receiver.wait_for(2)
+    assert [m.json["data"]["community"] for m in receiver.messages] == [community.id, other.id]
+    assert state(gw, community)["waiting"] == 1
+    assert gw.request("DELETE", f"{community.path}/webhook").status == 200
+    assert gw.request("GET", f"{community.path}/webhook").status == 404
 
 
 def test_the_path_of_a_receiver_is_shown_to_admins_alone(gw, community, boxes, receiver):
