@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* People who read what a service on a box writes: a stream from the box's management tunnel to the operator's. Whoever may ask a
- * box how it is may read; no grant is needed, and each reading is in the audit log. */
+/* People who read what a service on a box writes: a stream from the box's management tunnel to the operator's. It takes the
+ * role operator; no grant is needed, and each reading is in the audit log. */
 #pragma once
 
 #include <cjson/cJSON.h>
