@@ -40,7 +40,7 @@ usage: secbox [OPTION]…     installs SecBox, or repairs and upgrades it
   --offline BUNDLE    install from a file that `make bundle` made, without a network
   --lock-wait SECONDS how long to wait for another package manager (600)
   --uninstall         take SecBox away; data, containers and what they run on stay
-  --uninstall --purge take all of it away, data and containers, too
+  --uninstall --purge take all of it away, data, too, and containers if the installer made their user
 Exit status: 0 done, 1 a step failed, 2 wrong use; what stands in the way: 10 no root, 11 system, 12 processor, 13 memory, 14 disk,
 15 clock, 16 DNS, 17 cloud, 18 captive portal or intercepting proxy, 19 ports, 21 package manager busy, 22 package manager broken,
 23 packages, 24 signature, 25 bundle, 26 pairing, 27 another installer

@@ -122,7 +122,8 @@ check_cloud() {
 }
 
 check_bundle() {
-    if tar -tf "$bundle" 2>/dev/null | grep -q "^\(\./\)\{0,1\}\([^/]*/\)\{0,1\}apt/dists/$channel/InRelease\$"; then
+    if tar -tf "$bundle" >"$temp/list" 2>/dev/null &&
+        grep -q "^\(\./\)\{0,1\}\([^/]*/\)\{0,1\}apt/dists/$channel/InRelease\$" "$temp/list"; then
         good "bundle: $bundle; nothing is asked of a network, so nobody has looked at the clock"
     else
         bad 25 "$bundle is no bundle with packages of channel $channel: it is damaged, or not from \`make bundle\`"

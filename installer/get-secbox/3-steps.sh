@@ -95,7 +95,8 @@ END
 unpack_bundle() {
     rm -rf $STATE/repo.new
     mkdir -p $STATE/repo.new
-    tar -xf "$bundle" -C $STATE/repo.new --no-same-owner --no-same-permissions
+    tar -xf "$bundle" -C $STATE/repo.new --no-same-owner --no-same-permissions ||
+        stop 25 "$bundle cannot be unpacked: it is damaged, or the disk is full; see $LOG"
     for found in "$STATE"/repo.new/apt "$STATE"/repo.new/*/apt; do
         [ -d "$found/dists/$channel" ] || continue
         rm -rf $STATE/repo
@@ -103,7 +104,7 @@ unpack_bundle() {
         rm -rf $STATE/repo.new
         return
     done
-    return 25
+    stop 25 "$bundle has no packages of channel $channel"
 }
 
 update_lists() {
@@ -124,9 +125,10 @@ explain_apt() {
     stop 23 "the list of packages cannot be fetched: ${apt_says:-apt did not end in time}"
 }
 
+# Where a bundle is used, apt may know of packages that it would fetch from a network.
 wanted_packages() {
     echo "$PACKAGES"
-    if apt-cache show unattended-upgrades >/dev/null 2>&1; then echo unattended-upgrades; fi
+    if [ -z "$bundle" ] && apt-cache show unattended-upgrades >/dev/null 2>&1; then echo unattended-upgrades; fi
 }
 
 # What will be new is told before it is there.
@@ -227,7 +229,12 @@ APT::Periodic::Update-Package-Lists "1";
 APT::Periodic::Unattended-Upgrade "1";
 Unattended-Upgrade::Automatic-Reboot "false";
 END
-    is_installed unattended-upgrades || tell "    no source here has unattended-upgrades: security updates stay yours to install"
+    ! is_installed unattended-upgrades || return 0
+    if [ -n "$bundle" ]; then
+        tell "    a bundle has no unattended-upgrades: for security updates install that package when there is a network"
+    else
+        tell "    no source here has unattended-upgrades: security updates stay yours to install"
+    fi
 }
 
 # mgmt-agent is asked about pairing at once; the others may have nobody to call yet.

@@ -31,7 +31,13 @@ stop_user() {
     loginctl terminate-user "$1" 2>/dev/null || true
     systemctl stop "user@$(id -u "$1").service" || true
     pkill -KILL -u "$1" || true
-    while pgrep -u "$1" >/dev/null; do sleep 0.2; done
+    stop_tries=0
+    while stop_left=$(pgrep -l -u "$1"); do
+        # shellcheck disable=SC2086
+        [ $stop_tries -lt 300 ] || stop 1 "processes of user $1 do not end, so it cannot be removed:" $stop_left
+        sleep 0.2
+        stop_tries=$((stop_tries + 1))
+    done
 }
 
 # Told before it was made; a run that was killed in between has made none, and one that is there now is somebody's.
@@ -92,16 +98,38 @@ remove_folders() {
     done <$STATE/undo
 }
 
+# The podman user, unless it goes with what the installer has made.
+staying_user() {
+    user=$(podman_user)
+    if was_made "user $user" && is_our_user "$user"; then return; fi
+    echo "$user"
+}
+
+say_what_goes() {
+    staying=$(staying_user)
+    tell "What is done: packages $PACKAGES and the installer's settings are removed${purge:+, and ALL DATA}."
+    if [ -z "$purge" ]; then
+        tell "Data, containers and what they run on stay; --uninstall --purge takes them away, too${staying:+, but for \
+containers of user $staying}."
+    elif [ -z "$staying" ]; then
+        tell "ALL CONTAINERS go, too, with their volumes and images."
+    else
+        by_hand=podman
+        [ "$staying" = root ] || by_hand="sudo -iu $staying podman"
+        tell "Containers, volumes and images of user $staying stay, since the installer has not made it. Remove them before, by"
+        tell "    $by_hand rm --all --force --volumes; $by_hand volume rm --all --force; $by_hand image rm --all --force"
+    fi
+}
+
 uninstall_box() {
     # shellcheck disable=SC2086
     if [ ! -e $MADE ] && ! dpkg-query -W $PACKAGES >/dev/null 2>&1; then
         tell "Nothing of SecBox is installed here."
         return
     fi
-    tell "What is done: packages $PACKAGES and the installer's settings are removed${purge:+, and ALL DATA AND CONTAINERS}."
-    [ -n "$purge" ] || tell "Containers, data and what they run on stay; --uninstall --purge takes them away, too."
+    [ -n "$dry" ] || become_root "$@"
+    say_what_goes
     [ -z "$dry" ] || return 0
-    become_root "$@"
     ask
     be_alone
     open_log

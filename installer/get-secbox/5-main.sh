@@ -45,7 +45,8 @@ be_alone() {
 say_plan() {
     tell ''
     tell "What is done (undo it by --uninstall):"
-    tell "  packages   $PACKAGES and what they need, from ${bundle:-$CLOUD/install/apt}, signed; unattended-upgrades"
+    tell "  packages   $PACKAGES and what they need, from ${bundle:-$CLOUD/install/apt}, signed"
+    [ -n "$bundle" ] || tell "             unattended-upgrades, if a source here has it"
     tell "  user       $(podman_user | grep . || echo "$NEW_USER, new,") whose podman runs the containers, with lingering"
     tell "  files      $KEYRING $SOURCE"
     tell "             $JOURNALD $UPGRADES $STORAGE (unless it is there)"
@@ -73,7 +74,11 @@ become_root() {
     command -v sudo >/dev/null || stop 10 "this needs root: there is no sudo here, so log in as root (su -)"
     keep=--preserve-env=https_proxy,http_proxy,no_proxy
     tell "This needs root; sudo may ask for your password."
-    if is_file && grep -qs 'secbox-installer$' "$0"; then exec sudo ${unattended:+-n} $keep sh "$0" "$@"; fi
+    # a trap takes the folder away in the end, which it would not after exec
+    if is_file && grep -qs 'secbox-installer$' "$0"; then
+        sudo ${unattended:+-n} $keep sh "$0" "$@"
+        exit $?
+    fi
     [ -n "$CLOUD" ] || stop 10 "this needs root: keep the script in a file, and run it with sudo"
     curl -fsS -m 60 -o "$temp/secbox" "$CLOUD/install/secbox" || stop 17 "$CLOUD/install/secbox cannot be fetched for sudo"
     sudo ${unattended:+-n} $keep sh "$temp/secbox" "$@"
@@ -81,13 +86,13 @@ become_root() {
 }
 
 install_box() {
+    [ -n "$dry" ] || become_root "$@"
     check_all
     say_plan
     if [ -n "$dry" ]; then
         tell "Nothing was changed: --dry-run."
         return
     fi
-    become_root "$@"
     ask
     be_alone
     open_log

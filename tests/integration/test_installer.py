@@ -257,6 +257,17 @@ def test_root_is_needed_only_to_change_something(lab, shell):
     check(run(lab, shell, prefix=as_nobody), 0, "What is done")
     p = run(lab, shell, "--unattended", prefix=as_nobody, stand_in={"sudo": "#!/bin/sh\necho \"sudo: $*\"\n"})
     assert p.returncode == 0 and f"sudo: -n --preserve-env=https_proxy,http_proxy,no_proxy sh {lab.path} --unattended" in p.stdout
+    assert "Checks" not in p.stdout and "What is done" not in p.stdout, "root is told once"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_its_own_folder_goes_when_sudo_has_ended(lab, shell):
+    made = os.path.join(tempfile.mkdtemp(dir=lab.folder), "made")
+    mktemp = f"#!/bin/sh\nmkdir -m 755 {made} && echo {made}\n"
+    os.chmod(os.path.dirname(made), 0o777)
+    p = run(lab, shell, "--unattended", prefix="setpriv --reuid=65534 --regid=65534 --clear-groups",
+            stand_in={"sudo": f"#!/bin/sh\necho \"there: $(ls -d {made})\"\nexit 7\n", "mktemp": mktemp})
+    assert p.returncode == 7 and f"there: {made}" in p.stdout and not os.path.exists(made), p
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -317,6 +328,31 @@ def test_only_a_user_of_the_installer_is_removed(lab, shell):
         assert ("userdel --remove lab-box" in told) == removed == ("stays" not in p.stdout), (p, told)
 
 
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_process_that_does_not_end_is_named(lab, shell):
+    """Functions in place of programs, which busybox would not look for."""
+    calls = "sleep() { :; }\npgrep() { echo 42 stuck; }\nremove_user\n"
+    p, made, told = run_part(lab, shell, calls, "user lab-box\n", USER_TOOLS, SOMEBODY.format("SecBox containers"))
+    assert p.returncode == 1 and "processes of user lab-box do not end, so it cannot be removed: 42 stuck" in p.stderr, p
+    assert made == "user lab-box\n" and "userdel" not in told, "a later run goes on there"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_whose_containers_stay_is_told_before_they_lose_their_podman(lab, shell):
+    calls = "podman_user() {{ echo {}; }}\npurge={} bundle=''\nsay_what_goes\n"
+    ours = run_part(lab, shell, calls.format("lab-box", 1), "user lab-box\n", {}, SOMEBODY.format("SecBox containers"))[0]
+    assert ours.returncode == 0 and "ALL CONTAINERS go" in ours.stdout and " stay" not in ours.stdout, ours
+    none = run_part(lab, shell, calls.format("", 1), "", {})[0]
+    assert none.returncode == 0 and "ALL CONTAINERS go" in none.stdout, none
+    for user, made, podman in (("lab-box", "", "sudo -iu lab-box podman"), ("lab-box", "user lab-box\n", "sudo -iu lab-box podman"),
+                               ("root", "", "podman")):
+        p = run_part(lab, shell, calls.format(user, 1), made, {}, SOMEBODY.format(""))[0]
+        assert p.returncode == 0 and f"images of user {user} stay" in p.stdout and "ALL CONTAINERS" not in p.stdout, p
+        assert f"    {podman} rm --all --force --volumes; {podman} volume rm" in p.stdout, p
+        p = run_part(lab, shell, calls.format(user, ""), made, {}, SOMEBODY.format(""))[0]
+        assert p.returncode == 0 and f"but for containers of user {user}." in p.stdout and "ALL" not in p.stdout, p
+
+
 USAGE = [
     (["--host-mode"], "containers of podman"), (["--frob"], "--frob is not known"), (["--purge"], "--uninstall"),
     (["--channel", "../x"], "--channel"), (["--channel"], "needs a value"), (["--lock-wait", "soon"], "seconds"),
@@ -361,6 +397,45 @@ def test_bundles(lab, shell):
         subprocess.run(["tar", "-C", tree, "-cf", path, inside.split("/", maxsplit=1)[0]], check=True)
         check(run(lab, shell, "--dry-run", "--offline", path, cloud="https://nothing.invalid"), 0, "bundle: ")
         check(run(lab, shell, "--dry-run", "--channel", "edge", "--offline", path), 25, "channel edge")
+
+
+def make_half(lab):
+    """A bundle whose second half is missing, and the whole one."""
+    tree = tempfile.mkdtemp(dir=lab.folder)
+    put(tree, "apt/dists/stable/InRelease", SIGNED)
+    put(tree, "apt/pool/package.deb", "package" * 10000)
+    whole, half = os.path.join(lab.folder, "whole.tar"), os.path.join(lab.folder, "half.tar")
+    subprocess.run(["tar", "-C", tree, "--sort=name", "-cf", whole, "apt"], check=True)
+    with open(whole, "rb") as f, open(half, "wb") as to:
+        to.write(f.read(os.path.getsize(whole) // 2))
+    return half, whole
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_half_a_bundle(lab, shell):
+    half, whole = make_half(lab)
+    p = run(lab, shell, "--dry-run", "--offline", whole)
+    check(p, 0, "bundle: ")
+    assert "unattended-upgrades" not in p.stdout, "it would come from a network"
+    check(run(lab, shell, "--dry-run", "--offline", half), 25, "is no bundle .*: it is damaged")
+    for bundle, channel, sentence in ((half, "stable", "half.tar cannot be unpacked: it is damaged, or the disk is full"),
+                                      (whole, "edge", "whole.tar has no packages of channel edge")):
+        p = run_part(lab, shell, f"bundle={bundle} channel={channel}\nunpack_bundle\n", "", {})[0]
+        assert p.returncode == 25 and sentence in p.stderr, p
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_bundle_asks_no_network_for_security_updates(lab, shell):
+    """apt-cache knows the package, as where somebody has once run apt-get update."""
+    told = {}
+    for bundle in ("", "/bundle.tar"):
+        calls = f"UPGRADES=$STATE/upgrades bundle={bundle}\nis_installed() {{ return 1; }}\nwanted_packages\nupgrade_by_itself\n"
+        p = run_part(lab, shell, calls, "", {"apt-cache": ""})[0]
+        assert p.returncode == 0, p
+        told[bundle] = p.stdout.splitlines()
+    assert told[""][:2] == ["secbox-agent secbox-recovery", "unattended-upgrades"] and "no source here" in told[""][2]
+    assert told["/bundle.tar"][0] == "secbox-agent secbox-recovery" and len(told["/bundle.tar"]) == 2
+    assert "install that package when there is a network" in told["/bundle.tar"][1]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
