@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a machine lacks for a build is named: `installer/deps.sh`, and a make without one of its libraries."""
+"""What a build or a package lacks is named: Debian packages, by `installer/deps.sh` or a make without a library; a commit."""
 import glob
 import os
 import re
@@ -69,3 +69,28 @@ def test_every_library_of_the_makefile_has_a_package_that_deps_installs():
     assert p.returncode == 1 and len(named) == len(libraries) and set(named) <= set(build)
     control = re.search(r"^Build-Depends: (.*(?:\n .*)*)", read_text(f"{ROOT}/installer/debian/control"), re.M).group(1)
     assert set(named) <= set(re.split(r",\s*", control)), "the packages are built with the same"
+
+
+def test_the_packages_of_a_box_depend_on_what_deps_installs_there():
+    control = read_text(f"{ROOT}/installer/debian/control")
+    depends = set()
+    for package in ("secbox-agent", "secbox-recovery"):
+        field = re.search(rf"^Package: {package}\n(?:.+\n)*?Depends: (.*(?:\n .*)*)", control, re.M).group(1)
+        depends |= {re.split(r"[ |(]", name)[0] for name in re.split(r",\s*", field) if not name.startswith("${")}
+    run = subprocess.run([f"{ROOT}/installer/deps.sh", "-n", "run"], check=True, text=True, capture_output=True).stdout.split()
+    assert depends == set(run)
+
+
+def version_in(folder):
+    return subprocess.run(["sh", "-euc", f". {ROOT}/installer/facts.sh; echo $commit $version"], cwd=folder, text=True,
+                          env={"PATH": os.environ["PATH"], "number": "1.2.3"}, capture_output=True, check=False)
+
+
+def test_no_package_is_made_without_its_commit_where_git_does_not_answer(folder):
+    with open(os.path.join(folder, "CHANGELOG.md"), "w", encoding="ascii"):
+        pass
+    assert version_in(folder).stdout == "unknown 1.2.3~dev0\n"
+    with open(os.path.join(folder, ".git"), "w", encoding="ascii") as f:
+        f.write("gitdir: /nonexistent\n")
+    p = version_in(folder)
+    assert p.returncode == 1 and p.stdout == "" and "which commit this is: fatal: not a git repository" in p.stderr, p
