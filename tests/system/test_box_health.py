@@ -21,7 +21,6 @@ def test_store_and_disks(box):
     p = subprocess.run([program("mgmt-worker"), "--root", box.root, "health"], input="{}", env=box.env, capture_output=True,
                        text=True, check=False)
     assert p.stdout, p
-    assert p.stdout, p
     answer = json.loads(p.stdout)
     assert answer["type"] == "worker.health" and isinstance(answer["clock"]["synchronised"], bool), answer
     assert set(answer["podmanStore"]) == {"imagesMiB", "writableMiB", "volumesMiB"}, answer
