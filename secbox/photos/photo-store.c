@@ -99,24 +99,29 @@ static void take_file(PhotoStore *s, const char *name)
     s->size += p.size;
 }
 
-int photo_store_open(const char *dir, size_t size_max, PhotoStore **ret, Error *err)
+static void take_folder(PhotoStore *s)
 {
-    _cleanup_(photo_store_freep) PhotoStore *s = calloc(1, sizeof(*s));
-    int r = dir_make(dir, 0700, (uid_t) -1, (gid_t) -1, err);
+    DIR *d = opendir(s->dir);
 
-    if (r < 0)
-        return r;
-    if (!s || !(s->dir = strdup(dir)) || !(s->photos = calloc(PHOTOS_MAX, sizeof(Photo))))
-        return error_from_errno(err, -ENOMEM, "cannot keep photos");
-    s->size_max = size_max;
-    DIR *d = opendir(dir);
+    if (!d && errno != ENOENT)
+        log_warning("photos that are in %s stay there, and unsent: it cannot be read: %s", s->dir, strerror(errno));
     if (!d)
-        return error_from_errno(err, -errno, "cannot read %s", dir);
+        return;
     for (const struct dirent *e = readdir(d); e; e = readdir(d))
         if (!str_equal(e->d_name, ".") && !str_equal(e->d_name, ".."))
             take_file(s, e->d_name);
     closedir(d);
     qsort(s->photos, s->n, sizeof(Photo), by_time);
+}
+
+int photo_store_open(const char *dir, size_t size_max, PhotoStore **ret, Error *err)
+{
+    _cleanup_(photo_store_freep) PhotoStore *s = calloc(1, sizeof(*s));
+
+    if (!s || !(s->dir = strdup(dir)) || !(s->photos = calloc(PHOTOS_MAX, sizeof(Photo))))
+        return error_from_errno(err, -ENOMEM, "cannot keep photos");
+    s->size_max = size_max;
+    take_folder(s);
     *ret = TAKE_PTR(s);
     return 0;
 }
@@ -202,6 +207,8 @@ int photo_store_put(PhotoStore *s, const char *community, const void *data, size
     if (photo_store_find(s, community, p.digest))
         return 0;
     r = make_room(s, community, len, err);
+    if (r >= 0)
+        r = dir_make(s->dir, 0700, (uid_t) -1, (gid_t) -1, err);
     if (r < 0)
         return r;
     _cleanup_(freep) char *path = path_of(s, &p, false);

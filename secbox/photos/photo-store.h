@@ -33,12 +33,13 @@ typedef struct Photo {
 /* Whether it can be a digest: 64 lower-case hexadecimal digits. NULL is none. */
 bool photo_digest_is_valid(const char *text);
 
-/* Makes the folder, and takes what is in it; what is no photo is removed. Errors: file.*. */
+/* Takes what is in the folder; what is no photo is removed. None yet, or one that cannot be read, is an empty store: only no
+ * memory fails. */
 int photo_store_open(const char *dir, size_t size_max, PhotoStore **ret, Error *err) _must_check_;
 PhotoStore *photo_store_free(PhotoStore *s);
 DEFINE_CLEANUP(PhotoStore, photo_store_free)
 
-/* On disk when it returns; one that is there already stays as it is. Errors: photo.not-jpeg (-EINVAL), photo.too-large (-EMSGSIZE),
+/* Makes the folder. On disk when it returns; one that is there already stays as it is. Errors: photo.not-jpeg (-EINVAL), photo.too-large (-EMSGSIZE),
  * photo.no-room (-ENOSPC), file.write. */
 int photo_store_put(PhotoStore *s, const char *community, const void *data, size_t len, usec_t now,
                     char ret_digest[static SHA256_HEX_SIZE], Error *err) _must_check_;

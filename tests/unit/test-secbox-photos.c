@@ -95,6 +95,27 @@ static void test_what_was_taken_is_found_after_a_restart(void **state)
     photo_store_free(s);
 }
 
+/* Its folder cannot be made, or not yet: the box runs, and the tablet keeps the photo. */
+static void test_a_folder_that_cannot_be_made_is_no_reason_not_to_start(void **state)
+{
+    _cleanup_(freep) char *in_the_way = str_format("%s/state", dir), *photos = str_format("%s/state/photos", dir);
+    char digest[SHA256_HEX_SIZE];
+    PhotoStore *s = NULL;
+    struct stat st;
+
+    (void) state;
+    assert_int_equal(file_write_atomic(in_the_way, "x", 1, 0600, (uid_t) -1, (gid_t) -1, NULL), 0);
+    assert_int_equal(photo_store_open(photos, ROOM, &s, NULL), 0);
+    assert_true(put(s, HOME, 1, NOW, digest) < 0);
+    assert_int_equal(photo_store_count(s), 0);
+    assert_int_equal(unlink(in_the_way), 0);
+    assert_int_equal(put(s, HOME, 1, NOW, digest), 0);
+    assert_int_equal(photo_store_count(s), 1);
+    assert_int_equal(stat(photos, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0700);
+    photo_store_free(s);
+}
+
 static void refused(PhotoStore *s, const char *community, const void *data, size_t len, const char *id)
 {
     char digest[SHA256_HEX_SIZE];
@@ -393,6 +414,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_what_was_taken_is_found_after_a_restart, clear_dir),
+        cmocka_unit_test_teardown(test_a_folder_that_cannot_be_made_is_no_reason_not_to_start, clear_dir),
         cmocka_unit_test_teardown(test_what_is_no_photo, clear_dir),
         cmocka_unit_test_teardown(test_what_the_gateway_has_goes_first, clear_dir),
         cmocka_unit_test_teardown(test_a_damaged_file_is_not_shown, clear_dir),
