@@ -14,6 +14,7 @@
 #define LOOK_INTERVAL (3 * USEC_PER_SEC)
 /* Without an answer after that, the gateway does not know of photos, or has lost the part. */
 #define ANSWER_MAX USEC_PER_MINUTE
+#define EXPIRE_INTERVAL USEC_PER_HOUR
 #define PART_SIZE 24576 /* 32,768 bytes as base64 */
 #define SOON USEC_PER_MINUTE
 #define LATER (10 * USEC_PER_MINUTE)
@@ -23,7 +24,7 @@
 struct PhotoSender {
     sd_event *event;
     PhotoSenderParts parts;
-    sd_event_source *timer;
+    sd_event_source *timer, *expiry;
     bool up, mute;
     bool answered; /* on this connection: the gateway knows of photos, however long it is silent now */
     char community[UUID_SIZE], digest[SHA256_HEX_SIZE]; /* of what is on its way; "" = none */
@@ -134,7 +135,6 @@ static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 
     if (s->digest[0])
         no_answer(s);
-    photo_store_expire(s->parts.store, s->parts.community(s->parts.userdata), realtime_usec());
     look(s);
     return 0;
 }
@@ -212,6 +212,17 @@ void photo_sender_tunnel_down(PhotoSender *s)
     timer_disarm(s->timer);
 }
 
+/* Whether there is a tunnel or not. */
+static int on_expiry(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    PhotoSender *s = userdata;
+
+    photo_store_expire(s->parts.store, s->parts.community(s->parts.userdata), realtime_usec());
+    if (timer_arm(s->event, &s->expiry, s->parts.expire_interval, on_expiry, s) < 0)
+        log_warning("old photos stay until secbox starts again: no timer can be set");
+    return 0;
+}
+
 int photo_sender_new(sd_event *event, const PhotoSenderParts *parts, PhotoSender **ret)
 {
     PhotoSender *s = calloc(1, sizeof(*s));
@@ -224,8 +235,14 @@ int photo_sender_new(sd_event *event, const PhotoSenderParts *parts, PhotoSender
         s->parts.look_interval = LOOK_INTERVAL;
     if (s->parts.answer_max == 0)
         s->parts.answer_max = ANSWER_MAX;
-    *ret = s;
-    return 0;
+    if (s->parts.expire_interval == 0)
+        s->parts.expire_interval = EXPIRE_INTERVAL;
+    int r = timer_arm(event, &s->expiry, 0, on_expiry, s);
+    if (r < 0)
+        photo_sender_free(s);
+    else
+        *ret = s;
+    return r < 0 ? r : 0;
 }
 
 PhotoSender *photo_sender_free(PhotoSender *s)
@@ -233,6 +250,7 @@ PhotoSender *photo_sender_free(PhotoSender *s)
     if (!s)
         return NULL;
     sd_event_source_disable_unref(s->timer);
+    sd_event_source_disable_unref(s->expiry);
     sd_event_unref(s->event);
     free(s->data);
     free(s);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Brings photos to the gateway, each after the event that names it: one at a time, in parts, and only while no event waits
  * (docs/wire-format.md, "Photos"). A gateway that does not know of photos leaves the first offer of a connection without an answer;
- * then none is offered on that connection any more. One that has answered there is offered them again and again. */
+ * then none is offered on that connection any more. One that has answered there is offered them again and again. With a tunnel or
+ * without, what need not be kept any longer goes. */
 #pragma once
 
 #include <cjson/cJSON.h>
@@ -22,6 +23,7 @@ typedef struct PhotoSenderParts {
     const char *(*community)(void *userdata);
     void *userdata;
     usec_t look_interval, answer_max; /* between looks for photos, and how long an answer is waited for; 0: the usual */
+    usec_t expire_interval;           /* between looks for photos that are too old to be kept; 0: the usual */
 } PhotoSenderParts;
 
 int photo_sender_new(sd_event *event, const PhotoSenderParts *parts, PhotoSender **ret) _must_check_;

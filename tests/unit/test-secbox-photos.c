@@ -410,6 +410,41 @@ static void test_bad_hours_of_a_gateway_use_up_no_patience(void **state)
     gateway_end(&g);
 }
 
+static void until_gone(Gateway *g)
+{
+    while (photo_store_count(g->store) > 0)
+        assert_true(sd_event_run(g->event, USEC_PER_MINUTE) > 0);
+}
+
+static void put_old_and_sent(Gateway *g, int i)
+{
+    char digest[SHA256_HEX_SIZE];
+
+    assert_int_equal(put(g->store, HOME, i, realtime_usec() - PHOTO_KEPT - USEC_PER_MINUTE, digest), 0);
+    photo_store_set_sent(g->store, photo_store_find(g->store, HOME, digest));
+}
+
+static void test_old_photos_go_without_a_tunnel(void **state)
+{
+    Gateway g = { .store = store() };
+    const PhotoSenderParts parts = { .store = g.store,
+                                     .send = on_sent,
+                                     .may_send = always,
+                                     .community = home,
+                                     .userdata = &g,
+                                     .expire_interval = USEC_PER_MSEC };
+
+    (void) state;
+    put_old_and_sent(&g, 1);
+    assert_true(sd_event_new(&g.event) >= 0);
+    assert_int_equal(photo_sender_new(g.event, &parts, &g.sender), 0);
+    until_gone(&g);
+    put_old_and_sent(&g, 2);
+    until_gone(&g);
+    assert_int_equal(g.offers, 0);
+    gateway_end(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +459,7 @@ int main(void)
         cmocka_unit_test_teardown(test_a_gateway_that_never_answers_is_left_alone, clear_dir),
         cmocka_unit_test_teardown(test_a_gateway_that_has_answered_may_be_silent, clear_dir),
         cmocka_unit_test_teardown(test_bad_hours_of_a_gateway_use_up_no_patience, clear_dir),
+        cmocka_unit_test_teardown(test_old_photos_go_without_a_tunnel, clear_dir),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
