@@ -55,7 +55,7 @@ struct LanRequest {
 
 typedef enum LanAccess {
     LAN_GUARDS,       /* who is logged in */
-    LAN_ABOUT_PEOPLE, /* the same, and it says who may come in: fewer of them are answered */
+    LAN_ABOUT_PEOPLE, /* the same, and it looks for people, residents among them: fewer are answered */
     LAN_OPEN,         /* everybody */
     LAN_JPEG,         /* who is logged in; the body is a photo */
 } LanAccess;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* How often the guards' interface may be asked. Each session, and each browser that a guard has used, counts by itself: rootless
  * port forwarding shows one address for everybody. All others count as one, so that a stranger holds up no guard. Questions about
- * people are bounded further: whoever has stolen a session must not learn, plate by plate, who may come in. Pure: `now` is of a
- * clock that does not run backwards. */
+ * people are bounded further: whoever has stolen a session must not try plates and documents against residents in bulk. (Today's
+ * guests and the bans are in every tablet's copy.) Pure: `now` is of a clock that does not run backwards. */
 #pragma once
 
 #include <stdbool.h>
