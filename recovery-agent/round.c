@@ -51,9 +51,14 @@ static void step_ended(Recovery *r, bool taken, const Error *err, int code)
     recovery_tell(r);
 }
 
-static void on_request_done(int code, const Error *err, void *userdata)
+static void on_request_done(int code, const cJSON *answer, const Error *err, void *userdata)
 {
-    step_ended(userdata, code != -EBUSY, err, code);
+    _cleanup_(error_done) Error failure = {};
+    if (code >= 0 && !json_bool(answer, "ok", false)) {
+        code = json_to_error(cJSON_GetObjectItemCaseSensitive(answer, "error"), EREMOTEIO, &failure);
+        err = &failure;
+    }
+    step_ended(userdata, !str_equal(error_id(err), "agent.busy"), err, code);
 }
 
 static int reconnect(Recovery *r)
@@ -73,10 +78,11 @@ static int ask_agent(Recovery *r, LadderStep step, Error *err)
 {
     _cleanup_(freep) char *path = path_in_root(AGENT_SOCKET_PATH);
     bool restart = step == STEP_RESTART;
-    if (!path)
+    _cleanup_(cJSON_Deletep) cJSON *m = message_new(restart ? "container.restart" : "container.recreate");
+    if (!path || !m || json_add_string(m, "service", r->config.service) < 0)
         return -ENOMEM;
-    return agent_request_start(r->event, path, restart ? "container.restart" : "container.recreate", r->config.service,
-                               restart ? RESTART_DEADLINE : RECREATE_DEADLINE, on_request_done, r, &r->request, err);
+    return agent_request_start(r->event, path, m, "container.result", restart ? RESTART_DEADLINE : RECREATE_DEADLINE,
+                               on_request_done, r, &r->request, err);
 }
 
 static void act(Recovery *r)

@@ -14,13 +14,14 @@
 #include "lib/event/daemon.h"
 #include "lib/tunnel/message.h"
 
-#define ANSWER_MAX (64 * 1024)
+#define ANSWER_MAX (256 * 1024)
 #define READ_SIZE 4096
 
 struct AgentRequest {
     sd_event_source *io, *deadline;
     int fd;
     char *id;
+    const char *answer_type;
     Buf in;
     agent_request_done_t on_done;
     void *userdata;
@@ -40,16 +41,16 @@ AgentRequest *agent_request_free(AgentRequest *q)
     return NULL;
 }
 
-static void end(AgentRequest *q, int r, const Error *err)
+static void end(AgentRequest *q, int r, const cJSON *message, const Error *err)
 {
-    q->on_done(r, err, q->userdata);
+    q->on_done(r, message, err, q->userdata);
     agent_request_free(q);
 }
 
 static int on_deadline(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     _cleanup_(error_done) Error err = {};
-    end(userdata, error_set(&err, ETIMEDOUT, "request.timeout", "mgmt-agent did not finish in time"), &err);
+    end(userdata, error_set(&err, ETIMEDOUT, "request.timeout", "mgmt-agent did not finish in time"), NULL, &err);
     return 0;
 }
 
@@ -61,16 +62,14 @@ static int take_line(AgentRequest *q, const char *line, size_t len)
     const MessageType *type = NULL;
     if (message_parse(line, len, SENDER_AGENT, &m, &type, NULL) < 0)
         return 0;
-    bool is_error = str_equal(type->name, "error"), is_result = str_equal(type->name, "container.result");
+    bool is_error = str_equal(type->name, "error");
     const char *id = json_string(m, "id");
-    if ((!is_error && !is_result) || (id && !str_equal(id, q->id)))
+    if ((!is_error && !str_equal(type->name, q->answer_type)) || (id && !str_equal(id, q->id)))
         return 0;
-    int r = 0;
-    if (is_error || !json_bool(m, "ok", false)) {
-        r = json_to_error(cJSON_GetObjectItemCaseSensitive(m, "error"), EIO, &err);
-        r = str_equal(error_id(&err), "agent.busy") ? -EBUSY : r < 0 ? r : -EIO;
-    }
-    end(q, r, &err);
+    if (is_error)
+        end(q, json_to_error(cJSON_GetObjectItemCaseSensitive(m, "error"), EREMOTEIO, &err), NULL, &err);
+    else
+        end(q, 0, m, NULL);
     return 1;
 }
 
@@ -84,7 +83,8 @@ static int on_io(sd_event_source *source _unused_, int fd, uint32_t revents _unu
     if (n < 0 && r >= 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (n <= 0) {
-        end(q, error_set(&err, ECONNRESET, "request.socket", "mgmt-agent closed its socket before it answered"), &err);
+        end(q, error_set(&err, ECONNRESET, "request.socket", "mgmt-agent closed its socket before it answered"), NULL,
+            &err);
         return 0;
     }
     q->in.len += (size_t) n;
@@ -110,31 +110,35 @@ static int connect_to(const char *path, Error *err)
     return TAKE_FD(fd);
 }
 
-static int send_request(const AgentRequest *q, const char *type, const char *service, Error *err)
+/* A line may hold secrets: a claim, and the PIN with it. */
+static int send_request(const AgentRequest *q, cJSON *request, Error *err)
 {
-    _cleanup_(cJSON_Deletep) cJSON *m = message_new(type);
-    if (!m || json_add_string(m, "id", q->id) < 0 || json_add_string(m, "service", service) < 0)
+    _cleanup_(secret_freep) char *text = NULL, *line = NULL;
+    if (json_add_string(request, "id", q->id) < 0 || !(text = json_print(request)) ||
+        !(line = str_format("%s\n", text)))
         return -ENOMEM;
-    _cleanup_(freep) char *text = json_print(m), *line = text ? str_format("%s\n", text) : NULL;
-    if (!line)
-        return -ENOMEM;
+    /* far less than a socket's buffer holds */
     if (send(q->fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t) strlen(line))
         return error_set(err, EIO, "request.socket", "mgmt-agent takes no request");
     return 0;
 }
 
-int agent_request_start(sd_event *event, const char *socket_path, const char *type, const char *service,
+int agent_request_start(sd_event *event, const char *socket_path, cJSON *request, const char *answer_type,
                         usec_t deadline, agent_request_done_t on_done, void *userdata, AgentRequest **ret, Error *err)
 {
     AgentRequest *q = calloc(1, sizeof(*q));
     if (!q)
         return error_from_errno(err, -ENOMEM, "asking mgmt-agent");
-    *q = (AgentRequest) { .fd = -1, .in = BUF_INIT(ANSWER_MAX + READ_SIZE), .on_done = on_done, .userdata = userdata };
+    *q = (AgentRequest) { .fd = -1,
+                          .answer_type = answer_type,
+                          .in = BUF_INIT(ANSWER_MAX + READ_SIZE),
+                          .on_done = on_done,
+                          .userdata = userdata };
     q->id = str_format("request-%016llx", (unsigned long long) random_u64());
     int r = q->id ? connect_to(socket_path, err) : -ENOMEM;
     if (r >= 0) {
         q->fd = r;
-        r = send_request(q, type, service, err);
+        r = send_request(q, request, err);
     }
     if (r >= 0)
         r = sd_event_add_io(event, &q->io, q->fd, EPOLLIN, on_io, q);

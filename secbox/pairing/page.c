@@ -9,15 +9,17 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
+#include "lib/data/json.h"
 #include "lib/event/daemon.h"
 #include "lib/http/origin.h"
 #include "lib/http/server.h"
+#include "lib/tunnel/agent-request.h"
 #include "lib/tunnel/message.h"
-#include "secbox/pairing/agent-call.h"
 #include "secbox/pairing/page-files.h"
 
 #define CONNECTIONS_MAX 64
 #define LOOK_INTERVAL (2 * USEC_PER_SEC)
+#define ASK_DEADLINE (30 * USEC_PER_SEC)
 #define LINGER (2 * USEC_PER_MINUTE)
 #define BODY_MAX (4 * (size_t) CLAIM_DOCUMENT_MAX) /* JSON escapes what it holds */
 #define PIN_MAX 32
@@ -32,7 +34,7 @@ struct Page {
     char *csrf;       /* other sites' pages cannot read it */
     cJSON *pairing;   /* as mgmt-agent said last; NULL: it does not answer */
     usec_t closed_at; /* boottime: since then the page is not needed; 0: it is */
-    AgentCall *look, *order;
+    AgentRequest *look, *order;
     HttpExchange *asker; /* waits for the order's answer; NULL when it went away */
 };
 
@@ -105,8 +107,8 @@ static int status_of(const Error *err, int r)
 {
     const char *id = error_id(err);
 
-    if (r == -EHOSTUNREACH)
-        return 503;
+    if (r != -EREMOTEIO)
+        return 503; /* mgmt-agent did not answer */
     if (str_equal(id, "pair.locked"))
         return 429;
     if (str_equal(id, "pair.wrong-pin"))
@@ -116,8 +118,10 @@ static int status_of(const Error *err, int r)
     return str_starts(id, "claim.") ? 400 : 500;
 }
 
-static void keep_state(Page *p, const cJSON *pairing)
+/* `report` is a pair.report; NULL: none came. */
+static void keep_state(Page *p, const cJSON *report)
 {
+    const cJSON *pairing = cJSON_GetObjectItemCaseSensitive(report, "pairing");
     usec_t now = boottime_usec();
 
     cJSON_Delete(p->pairing);
@@ -128,14 +132,14 @@ static void keep_state(Page *p, const cJSON *pairing)
         p->closed_at = now;
 }
 
-static void on_order(int r, const cJSON *pairing, const Error *err, void *userdata)
+static void on_order(int r, const cJSON *report, const Error *err, void *userdata)
 {
     Page *p = userdata;
     HttpExchange *x = TAKE_PTR(p->asker);
 
     p->order = NULL;
     if (r >= 0)
-        keep_state(p, pairing);
+        keep_state(p, report);
     if (x && r >= 0)
         reply_state(p, x);
     else if (x)
@@ -167,6 +171,11 @@ static bool is_allowed(const Page *p, HttpExchange *x)
     else
         return true;
     return false;
+}
+
+static int ask_agent(Page *p, cJSON *request, agent_request_done_t on_done, AgentRequest **ret, Error *err)
+{
+    return agent_request_start(p->event, p->agent_socket, request, "pair.report", ASK_DEADLINE, on_done, p, ret, err);
 }
 
 /* A message for mgmt-agent with what the body says; NULL: it was answered. */
@@ -208,7 +217,7 @@ static void order(Page *p, HttpExchange *x, const char *type)
     m = read_order(x, type);
     if (!m)
         return;
-    int r = agent_call_start(p->event, p->agent_socket, m, on_order, p, &p->order, &err);
+    int r = ask_agent(p, m, on_order, &p->order, &err);
     if (r < 0) {
         reply_error(x, 503, &err, r);
         return;
@@ -276,12 +285,12 @@ static void follow(Page *p)
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
 
-static void on_look(int r, const cJSON *pairing, const Error *err _unused_, void *userdata)
+static void on_look(int r _unused_, const cJSON *report, const Error *err _unused_, void *userdata)
 {
     Page *p = userdata;
 
     p->look = NULL;
-    keep_state(p, r < 0 ? NULL : pairing);
+    keep_state(p, report);
     follow(p);
     if (timer_arm(p->event, &p->timer, LOOK_INTERVAL, on_timer, p) < 0)
         (void) sd_event_exit(p->event, 1);
@@ -291,7 +300,7 @@ static void look(Page *p)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("pair.get");
     _cleanup_(error_done) Error err = {};
-    int r = m ? agent_call_start(p->event, p->agent_socket, m, on_look, p, &p->look, &err) : -ENOMEM;
+    int r = m ? ask_agent(p, m, on_look, &p->look, &err) : -ENOMEM;
 
     if (r < 0)
         on_look(r, NULL, &err, p);
@@ -327,8 +336,8 @@ Page *page_free(Page *p)
 {
     if (!p)
         return NULL;
-    agent_call_free(p->look);
-    agent_call_free(p->order);
+    agent_request_free(p->look);
+    agent_request_free(p->order);
     http_server_free(p->server);
     sd_event_source_disable_unref(p->timer);
     cJSON_Delete(p->pairing);

@@ -106,6 +106,13 @@ def test_each_refusal_is_told_and_a_claim_that_leads_nowhere_can_be_ended(cloud,
     assert pairing(box)["state"] == "unclaimed"
 
 
+def test_a_box_that_does_not_answer_is_said(cloud, box, page):
+    token = page.token
+    box.agent.kill()
+    status, answer, _ = page.ask("POST", "/api/claim", {"pin": "123456", "claim": json.dumps(claim_of(cloud))}, X_CSRF_Token=token)
+    assert (status, answer["error"]["id"]) == (503, "request.socket")
+
+
 def test_a_box_that_is_paired_shows_no_page(cloud, box):
     require_programs("secbox-pairing")
     box.write_env("mgmt-agent.env", {**box.own, **cloud.enroll("configured-by-hand")})

@@ -45,6 +45,8 @@ export const texts = {
       "bootstrap.expired": "El código ha caducado en la nube. Pida otro.",
       "device.bootstrap-reused": "Otra caja ya usó este código. Pida otro, y avise a su administrador.",
       "agent.unreachable": "La caja no responde. Inténtelo otra vez.",
+      "request.socket": "La caja no responde. Inténtelo otra vez.",
+      "request.timeout": "La caja no responde. Inténtelo otra vez.",
       "page.elsewhere": "Abra esta página de nuevo.",
       "page.busy": "Hay otra petición en curso. Inténtelo otra vez.",
     },
