@@ -14,7 +14,7 @@ from tests.integration.test_pairing import box, claim_of, cloud, pairing  # noqa
 from tests.lab import browser as browsers  # noqa: E402
 from tests.lab.browser import Browser  # noqa: E402
 from tests.lab.fleet import Fleet  # noqa: E402
-from tests.lab.util import Daemon, free_port, port_answers, program, wait_until  # noqa: E402
+from tests.lab.util import ROOT, Daemon, free_port, port_answers, program, wait_until  # noqa: E402
 
 
 class Page:
@@ -125,6 +125,7 @@ def test_a_box_that_is_paired_shows_no_page(cloud, box):
 @pytest.mark.skipif(not browsers.available(), reason="chromium or chromium-driver is missing: make deps")
 def test_a_phone_pairs_the_box(cloud, box, page, folder):
     fleet, picture = Fleet(cloud.url, cloud.token, folder), os.path.join(folder, "qr.png")
+    no_code = os.path.join(ROOT, "secbox/lan/app/icon.svg")
     fleet.env["SECBOX_CA"] = cloud.authority
     claim = json.loads(fleet.run("devices", "add", "by-phone", "--label", "community=Los Olivos", "--qr-png", picture,
                                  check=0).stdout)
@@ -141,6 +142,14 @@ def test_a_phone_pairs_the_box(cloud, box, page, folder):
         browser.wait_text("La caja no responde", "#away")
         box.start_agent()
         wait_until(lambda: not browser.text("#away"), "the page knows that the box is back", box.agent.death)
+        # neither a choice that was cancelled, nor a picture without a code, nor a camera that fails takes away what was typed
+        browser.run("document.querySelector('#image').dispatchEvent(new Event('change'))")
+        browser.choose_file("#image", no_code)
+        browser.wait_text("No se ve ningún código QR", "#claim-error")
+        browser.run("navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('no camera'))")
+        browser.click("#scan")
+        browser.wait_text("La cámara no se pudo usar", "#claim-note")
+        browser.find("#scan")
         assert browser.run("return document.querySelector('#claim').value") == "hello", "nobody types it twice"
         browser.click("#send")
         browser.wait_text("Ese no es el PIN", "#pin-error")

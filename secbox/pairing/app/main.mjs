@@ -91,19 +91,23 @@ async function submit(event) {
 }
 
 async function pick(event) {
-  const text = await codeOfFile(event.target.files[0]);
-  page.querySelector("#claim").value = text || "";
+  const file = event.target.files[0];
+  if (!file) return; // the choice was cancelled
+  const text = await codeOfFile(file);
+  if (text) page.querySelector("#claim").value = text;
   say("#claim-error", text ? "" : words.noCode);
   say("#claim-note", text ? words.read : "");
 }
 
 async function scan(event) {
+  const button = event.target;
   const video = element("video", { muted: true, playsInline: true });
-  event.target.replaceWith(video);
+  button.replaceWith(video);
   const text = await codeOfCamera(video).catch(() => undefined);
-  video.remove();
+  video.replaceWith(button);
+  if (text === null) return; // the form was drawn anew meanwhile
   if (text) page.querySelector("#claim").value = text;
-  say("#claim-note", text ? words.read : words.noCamera);
+  say("#claim-note", text ? words.read : words.cameraFailed);
 }
 
 function form() {
