@@ -219,16 +219,17 @@ static cJSON *to_json(const YamlNode *node, bool texts)
 static int write_out(Gathering *g, YamlNode *root, char *const *files, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = NULL;
-    size_t len = 0;
 
     if (!g->changed && !files[1]) {
         g->result->is_same = true;
-        return g->source->read(files[0], &g->result->text, &len, g->source->userdata, err);
+        return g->source->read(files[0], &g->result->text, &g->result->len, g->source->userdata, err);
     }
     o = to_json(root, false);
     int r = o ? compose_emit_yaml(o, &g->result->text) : -ENOMEM;
-    return r < 0 ? error_set(err, r, "gather.write", "the files come to one that cannot be written: %s", strerror(-r))
-                 : 0;
+    if (r < 0)
+        return error_set(err, r, "gather.write", "the files come to one that cannot be written: %s", strerror(-r));
+    g->result->len = strlen(g->result->text);
+    return 0;
 }
 
 static int load_all(Gathering *g, const GatherOptions *o, YamlNode **ret, Error *err)

@@ -28,6 +28,7 @@ typedef struct GatheredValue {
 
 typedef struct Gathered {
     char *text;   /* the one file */
+    size_t len;   /* of the text, in which a NUL byte may stand when it is the same */
     bool is_same; /* as the only file that there was, to the byte */
     GatheredValue *values;
     size_t n_values; /* that the file uses */

@@ -94,7 +94,6 @@ int project_gather(const ProjectFiles *p, Gathered *ret, Error *err)
 {
     _cleanup_(strv_freep) char **files = NULL;
     _cleanup_(error_done) Error why = {};
-    size_t len = 0;
     int r = find_files(p, &files, err);
 
     if (r < 0)
@@ -107,7 +106,7 @@ int project_gather(const ProjectFiles *p, Gathered *ret, Error *err)
     if (is_own_fault(&why, files)) {
         gathered_done(ret);
         ret->is_same = true;
-        return file_read(files[0], YAML_SIZE_MAX, &ret->text, &len, err);
+        return file_read(files[0], YAML_SIZE_MAX, &ret->text, &ret->len, err);
     }
     gathered_done(ret);
     if (err && !err->id) {

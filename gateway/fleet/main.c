@@ -184,10 +184,9 @@ int fleet_read_compose(const Fleet *fleet, const char *path, char **ret, Error *
     values = project_describe_values(&gathered);
     if (!str_empty(values) && !fleet->json)
         fprintf(stderr, "%s", values);
-    size_t len = strlen(gathered.text);
-    r = compose_precheck(gathered.text, len, name, &policy, err);
+    r = compose_precheck(gathered.text, gathered.len, name, &policy, err);
     if (r < 0) {
-        tell_of_others(gathered.text, len, name, err);
+        tell_of_others(gathered.text, gathered.len, name, err);
         return r;
     }
     if (policy.id) {

@@ -75,7 +75,7 @@ static int find(const Fleet *fleet, const char *path, char **ret_name, ComposeFa
     int r = fleet_gather(fleet, path, &gathered, ret_name, &err);
 
     if (r >= 0)
-        return compose_find_faults(gathered.text, strlen(gathered.text), *ret_name, faults);
+        return compose_find_faults(gathered.text, gathered.len, *ret_name, faults);
     *ret_name = strdup(path ? path : ".");
     return *ret_name ? error_list_take(&faults->refused, &err) : -ENOMEM;
 }
@@ -93,7 +93,7 @@ int verb_config(int argc, char **argv, void *userdata)
     values = project_describe_values(&gathered);
     if (!str_empty(values))
         fprintf(stderr, "%s", values);
-    return report_text(TAKE_PTR(gathered.text), EXIT_OK);
+    return report_bytes(TAKE_PTR(gathered.text), gathered.len, EXIT_OK);
 }
 
 int verb_check(int argc, char **argv, void *userdata)

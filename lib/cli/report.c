@@ -406,13 +406,18 @@ int report_json(const cJSON *document, int exit_code)
 
 int report_text(char *text, int exit_code)
 {
+    return report_bytes(text, text ? strlen(text) : 0, exit_code);
+}
+
+int report_bytes(char *text, size_t len, int exit_code)
+{
     _cleanup_(freep) char *owned = text;
 
     if (!owned) {
         fprintf(stderr, "out of memory\n");
         return EXIT_FAILED;
     }
-    if (fputs(owned, stdout) < 0 || fflush(stdout) != 0) {
+    if (fwrite(owned, 1, len, stdout) != len || fflush(stdout) != 0) {
         fprintf(stderr, "cannot write to standard output: %s\n", error_message(NULL, -errno));
         return EXIT_FAILED;
     }

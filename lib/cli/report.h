@@ -41,3 +41,5 @@ char *report_json_line(const cJSON *document);
 
 /* Prints and frees a text. Returns exit_code, or EXIT_FAILED when text is NULL or stdout takes no more. */
 int report_text(char *text, int exit_code);
+/* The same with a length, for what may hold a NUL byte. */
+int report_bytes(char *text, size_t len, int exit_code);

@@ -30,7 +30,7 @@ static int read_compose(const Secboxctl *ctl, const char *path, char **ret, Erro
         return error_from_errno(err, -ENOMEM, "read a compose file");
     if (!str_empty(values) && !ctl->json)
         fprintf(stderr, "%s", values);
-    r = compose_precheck(gathered.text, strlen(gathered.text), name, &policy, err);
+    r = compose_precheck(gathered.text, gathered.len, name, &policy, err);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(gathered.text);

@@ -49,6 +49,15 @@ def test_what_no_policy_allows_is_no_good_file(check, folder):
     assert "unless its policy.json allows it" not in p.stderr
 
 
+def test_a_nul_byte_does_not_end_a_file(check, folder):
+    p = check(cut="services: {a: {image: x}}\n\0volumes: {}\n")
+    assert p.returncode == 1 and "yaml.syntax" in p.stdout and "cut.yml: ok" not in p.stdout, p
+    for args in (["push", "caseta5", "cut.yml"], ["config", "cut.yml"]):
+        p = subprocess.run([program("secbox-fleet"), *args], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+                           check=False, cwd=folder)
+        assert "yaml.syntax" in p.stderr if args[0] == "push" else p.stdout.endswith("\0volumes: {}\n"), p
+
+
 def test_more_faults_than_are_shown(check):
     many = "services:\n" + "".join(f"  s{i}: {{image: x, restart: no!, tty: no!}}\n" for i in range(60))
     p = check(many=many)

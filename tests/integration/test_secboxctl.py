@@ -318,6 +318,8 @@ def test_a_faulty_file_is_not_sent(ctl, agent, verb):
     p = ctl.run(verb, path)
     assert p.returncode == 1 and p.stderr.startswith(f"{path}:3: ") and "[compose.unknown-key]" in p.stderr
     assert not agent.requests
+    p = ctl.run(verb, ctl.write("cut.yaml", GOOD + "\0"))
+    assert p.returncode == 1 and "[yaml.syntax]" in p.stderr and not agent.requests, p
 
 
 def test_apply_shows_it_live(ctl, agent):
