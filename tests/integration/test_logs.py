@@ -121,6 +121,36 @@ def test_following_a_service_from_one_container_to_the_next(talking, alice):
     wait_until(lambda: not log_workers(talking), "nobody reads, so nothing runs", talking.agent.death)
 
 
+def test_podman_that_dies_is_started_again(talking, alice):
+    def kill_podman(before=None):
+        """What was killed, None when the reader has ended first."""
+        def find():
+            if reader.poll() is not None:
+                return "ended"
+            for worker in log_workers(talking):
+                for pid in read_text(f"/proc/{worker}/task/{worker}/children").split():
+                    if pid != before and "--follow" in read_text(f"/proc/{pid}/cmdline").split("\0"):
+                        return pid
+            return None
+        pid = wait_until(find, "podman logs follows", talking.agent.death)
+        if pid == "ended":
+            return None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+        return pid
+
+    reader = alice.start("logs", DEVICE, "talker", "-f")
+    with following(reader) as lines:
+        wait_until(lambda: "ready" in lines, "what was written is there", talking.agent.death)
+        pid = kill_podman()
+        talking.lab.podman("exec", "secbox_talker_1", "sh", "-c", "echo still there >/proc/1/fd/1")
+        wait_until(lambda: "still there" in lines, "the same container's next line comes", talking.agent.death)
+        assert not [line for line in lines if "has ended" in line], lines
+        while pid:
+            pid = kill_podman(pid)
+        assert reader.wait() == 1 and "logs.failed" in reader.stderr.read(), lines
+
+
 def test_the_end_of_a_reader_and_of_too_many(talking, alice):
     readers = [alice.start("logs", DEVICE, "web", "-f") for _ in range(4)]
     try:

@@ -306,19 +306,29 @@ static int go_on(Logs *l)
     return l->since ? 0 : -ENOMEM;
 }
 
-/* Until the service has a container that was not shown yet; -ETIME when it has none for as long as anybody may read. */
-static int wait_for_next(Logs *l, Error *err)
+/* Until the service has a container that was not shown yet; when podman has failed, the one that is being shown will do. -ETIME:
+ * there was none for as long as anybody may read. */
+static int wait_for_next(Logs *l, bool failed, Error *err)
 {
-    add_line(l, "-- its container has ended; what the next one writes follows here --");
-    tell(l);
+    bool told = false;
+
     while (boottime_usec() < l->until) {
         _cleanup_(error_done) Error why = {};
         int r = find(l, &why);
 
-        if (r > 0)
-            return go_on(l);
         if (r < 0 && r != -ENOENT)
             return error_set(err, r, error_id(&why), "%s", error_message(&why, r));
+        if (r == 0 && failed) {
+            usleep(LOOK_AGAIN);
+            return go_on(l);
+        }
+        if (!told) {
+            add_line(l, "-- its container has ended; what the next one writes follows here --");
+            tell(l);
+            told = true;
+        }
+        if (r > 0)
+            return go_on(l);
         usleep(LOOK_AGAIN);
     }
     return error_set(err, ETIME, "logs.long", "a log is followed for %d hours at most: ask again", LOG_HOURS_MAX);
@@ -346,7 +356,7 @@ static int read_all(Logs *l, Error *err)
         }
         if (!l->follow)
             return 0;
-        r = l->live ? wait_for_next(l, err) : go_on(l);
+        r = l->live ? wait_for_next(l, failures > 0, err) : go_on(l);
     }
     return r;
 }
