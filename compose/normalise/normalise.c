@@ -234,6 +234,22 @@ static int check_networks(const Place *at, ComposeService *s)
     return 0;
 }
 
+/* Podman refuses both when the container is made, which is too late. */
+static int check_hosts(const Place *at, const ComposeService *s)
+{
+    Place extra_hosts = place_member(at, "extra_hosts"), hostname = place_member(at, "hostname");
+    const char *mode = json_string(s->config, "network_mode");
+
+    if (mode && str_starts(mode, "service:") && extra_hosts.node && extra_hosts.node->n_items > 0)
+        return place_fail(&extra_hosts, EINVAL, "compose.network-mode",
+                          "with `network_mode: %s` /etc/hosts is that of the other service: write `extra_hosts` there",
+                          mode);
+    if (str_equal(json_string(s->config, "uts"), "host") && !str_empty(json_string(s->config, "hostname")))
+        return place_fail(&hostname, EINVAL, "compose.bad-value",
+                          "with `uts: host` the name is the host's own; remove one");
+    return 0;
+}
+
 int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
 {
     Place depends_on = place_member(at, "depends_on"), networks = place_member(at, "networks");
@@ -248,6 +264,8 @@ int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
     r = normalise_keys(at, n, s);
     if (r >= 0)
         r = check_networks(at, s);
+    if (r >= 0)
+        r = check_hosts(at, s);
     if (r >= 0)
         r = normalise_networks(&networks, n, s);
     if (r >= 0)
