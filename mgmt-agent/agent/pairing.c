@@ -338,12 +338,13 @@ void pairing_note_hello(Pairing *p)
         send_forget(p);
 }
 
-static void become_claimed(Pairing *p)
+/* `since` 0: not known */
+static void become_claimed(Pairing *p, usec_t since)
 {
     _cleanup_(error_done) Error err = {};
 
     p->file.state = PAIRING_CLAIMED;
-    p->file.since = realtime_usec();
+    p->file.since = since;
     p->file.forget = false;
     p->file.failures = 0;
     secret_free(TAKE_PTR(p->file.pin));
@@ -376,7 +377,7 @@ void pairing_note_link(Pairing *p, const cJSON *status)
         return;
     if (connected) {
         log_notice("The box is paired as %s with %s", p->file.device_id, p->file.cloud);
-        become_claimed(p);
+        become_claimed(p, realtime_usec());
     } else if (is_terminal(error)) {
         fail_claim(p, error);
     }
@@ -407,8 +408,7 @@ void pairing_look(Pairing *p)
     /* somebody has written the file by hand, as it was done before there were claims */
     if (p->file.state == PAIRING_UNCLAIMED && !p->file.next && pairing_env_is_configured()) {
         log_notice("mgmt-agent.env was written by hand: the box counts as paired");
-        become_claimed(p);
-        p->file.since = 0;
+        become_claimed(p, 0);
     }
     mark(p);
 }

@@ -95,7 +95,11 @@ static int follow(const Secboxctl *ctl, cJSON **answer, usec_t deadline, Error *
             return r;
     }
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(pairing_of(*answer), "error");
-    return is_state(*answer, "unclaimed") && error ? json_to_error(error, EREMOTEIO, err) : 0;
+    if (is_state(*answer, "claimed"))
+        return 0;
+    return error ? json_to_error(error, EREMOTEIO, err)
+                 : error_set(err, ECANCELED, "pair.ended",
+                             "the claim was ended here, by secboxctl unpair or on the page: pair again");
 }
 
 /* "as caseta-5 with https://…, for …" */

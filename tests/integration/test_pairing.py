@@ -204,7 +204,14 @@ def test_only_clouds_that_the_box_may_have(cloud, box):
 def test_a_cloud_that_is_away_is_waited_for_and_a_lost_answer_is_asked_again(cloud, box):
     claim = claim_of(cloud)
     nowhere = f"127.0.0.1:{free_port()}"
-    p = pair(box, {**claim, "cloud": f"https://{nowhere}", "gw": f"wss://{nowhere}/mgmt"}, "--timeout", "3")
+    away = {**claim, "cloud": f"https://{nowhere}", "gw": f"wss://{nowhere}/mgmt"}
+    with subprocess.Popen([program("secboxctl"), "--root", box.root, "pair", box.write("away.json", json.dumps(away))],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=box.env) as waiting:
+        wait_until(lambda: pairing(box)["state"] == "claiming", "it is being paired", box.agent.death)
+        assert box.ctl("unpair", "--yes").returncode == 0
+        out, err = waiting.communicate()
+        assert waiting.returncode == 1 and not out and "pair.ended" in err, (out, err)
+    p = pair(box, away, "--timeout", "3")
     assert p.returncode == 1 and "pair.not-yet" in p.stderr, p
     assert pairing(box)["state"] == "claiming"
     # killed meanwhile, it goes on where it was

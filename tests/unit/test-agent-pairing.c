@@ -197,6 +197,10 @@ static void test_boxes_of_before(void **state)
     assert_int_equal(p->file.state, PAIRING_CLAIMED);
     assert_false(is_marked());
     pairing_free(p);
+    p = start(&a);
+    assert_int_equal(p->file.since, 0);
+    assert_false(is_marked());
+    pairing_free(p);
 }
 
 static void test_secbox_env_follows(void **state)
