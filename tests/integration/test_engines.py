@@ -177,6 +177,15 @@ def test_what_is_there_is_judged_by_what_it_is(box, lab):
         error = box.plan(text)["error"]
         assert error["id"] == "policy.refused" and 'services."late".allow' in error["message"], error
     lab.podman("volume", "rm", "of-another")
+    lab.podman("network", "create", "--driver", "macvlan", "--subnet", "10.77.0.0/24", "of-another")
+    box.write_policy({"services": {**POLICY["services"], "owner": {"allow": ["network_driver:macvlan"]}}})
+    text = compose(service("owner", more=QUICK + "networks: [far]"),
+                   service("guest", more=QUICK + "network_mode: 'service:owner'"),
+                   more="networks: {far: {external: true, name: of-another}}\n")
+    error = box.plan(text)["error"]
+    box.write_policy(POLICY)
+    lab.podman("network", "rm", "of-another")
+    assert error["id"] == "policy.refused" and 'services."guest".allow' in error["message"], error
 
 
 def test_guests_go_with_their_owner_to_the_last(box, lab):

@@ -123,10 +123,24 @@ static int check_host_gateway(Deploy *d, const ComposeService *s, Error *err)
     return 0;
 }
 
+/* The networks that it is in as the guest of another service. */
+static int check_owner(Deploy *d, const ComposeService *s, Error *err)
+{
+    const ComposeProject *p = d->target.project;
+    const ComposeService *owner = compose_network_owner(p, s);
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && owner && owner->networks && owner->networks[i]; i++)
+        r = check_present(d, s, "network", cJSON_GetObjectItemCaseSensitive(p->networks, owner->networks[i]), err);
+    return r;
+}
+
 static int check_new(Deploy *d, const ComposeService *s, Error *err)
 {
     int r = check_each(d, s, check_present, err);
 
+    if (r >= 0)
+        r = check_owner(d, s, err);
     if (r >= 0)
         r = check_devices(s, err);
     if (r >= 0)
