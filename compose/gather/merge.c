@@ -246,11 +246,6 @@ static char *name_port(const YamlNode *entry)
     return str_format("%s|%s|%s|%s", rest, ip_end + 1, target, protocol);
 }
 
-static char *name_device(const YamlNode *entry)
-{
-    return name_mount(entry);
-}
-
 /* Of "TARGET[:OPTIONS]". */
 static char *name_tmpfs(const YamlNode *entry)
 {
@@ -378,7 +373,7 @@ static const MergeRule rules[] = {
     { .path = "volumes.*.labels", .merge = merge_as_mapping },
     { .path = "services.*.ports", .name = name_port },
     { .path = "services.*.volumes", .name = name_mount },
-    { .path = "services.*.devices", .name = name_device },
+    { .path = "services.*.devices", .name = name_mount },
     { .path = "services.*.configs", .name = name_grant },
     { .path = "services.*.secrets", .name = name_grant },
     { .path = "services.*.env_file", .name = name_env_file },

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/health/values-impl.h"
 
 #define FILE_MAX ((size_t) 64 * 1024)
 
@@ -46,27 +46,19 @@ int cpu_usage_parse(const char *text, uint64_t *ret_usec)
     return 0;
 }
 
-/* A new string, or NULL. */
-static char *read_file(const char *folder, const char *name)
-{
-    _cleanup_(freep) char *path = path_join(folder, name);
-    char *text = NULL;
-
-    return path && file_read(path, FILE_MAX, &text, NULL, NULL) == 0 ? text : NULL;
-}
-
 int container_values_read(const char *proc, const char *groups, pid_t pid, const char *id, usec_t now,
                           ContainerValues *ret)
 {
-    _cleanup_(freep) char *name = str_format("%d/cgroup", (int) pid), *text = name ? read_file(proc, name) : NULL;
+    _cleanup_(freep) char *name = str_format("%d/cgroup", (int) pid),
+                          *text = name ? values_read_file(proc, name, FILE_MAX) : NULL;
     _cleanup_(freep) char *group = NULL, *folder = NULL, *cpu = NULL, *memory = NULL;
     unsigned long long bytes = 0;
     ContainerValues usage = { .at = now };
 
     if (pid <= 0 || !text || container_group_parse(text, id, &group) < 0 || !(folder = path_join(groups, group)))
         return -ENOENT;
-    cpu = read_file(folder, "cpu.stat");
-    memory = read_file(folder, "memory.current");
+    cpu = values_read_file(folder, "cpu.stat", FILE_MAX);
+    memory = values_read_file(folder, "memory.current", FILE_MAX);
     if (!cpu || cpu_usage_parse(cpu, &usage.cpu_usec) < 0 || !memory || sscanf(memory, "%19llu", &bytes) != 1)
         return -ENOENT;
     usage.memory_kib = bytes / 1024;

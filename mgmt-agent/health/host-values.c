@@ -13,12 +13,12 @@
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/health/values-impl.h"
 
 #define PROC_FILE_MAX (1024 * 1024)
 #define SYS_FILE_MAX (64 * 1024) /* a file in /sys says that it is as large as a page */
 
-/* A new string, or NULL. */
-static char *read_file(const char *folder, const char *name, size_t max)
+char *values_read_file(const char *folder, const char *name, size_t max)
 {
     _cleanup_(freep) char *path = path_join(folder, name);
     char *text = NULL;
@@ -28,18 +28,18 @@ static char *read_file(const char *folder, const char *name, size_t max)
 
 static bool read_pressure(const char *proc, const char *name, PressureValues *ret)
 {
-    _cleanup_(freep) char *text = read_file(proc, name, SYS_FILE_MAX);
+    _cleanup_(freep) char *text = values_read_file(proc, name, SYS_FILE_MAX);
 
     return text && pressure_parse(text, ret) == 0;
 }
 
 static void read_proc(const char *proc, HostValues *v)
 {
-    _cleanup_(freep) char *memory = read_file(proc, "meminfo", PROC_FILE_MAX),
-                          *load = read_file(proc, "loadavg", SYS_FILE_MAX),
-                          *stat = read_file(proc, "stat", PROC_FILE_MAX),
+    _cleanup_(freep) char *memory = values_read_file(proc, "meminfo", PROC_FILE_MAX),
+                          *load = values_read_file(proc, "loadavg", SYS_FILE_MAX),
+                          *stat = values_read_file(proc, "stat", PROC_FILE_MAX),
                           /* that of the machine: mgmt-agent has a network of its own, which leads nowhere */
-                              *network = read_file(proc, "1/net/dev", PROC_FILE_MAX);
+                              *network = values_read_file(proc, "1/net/dev", PROC_FILE_MAX);
 
     if (memory && meminfo_parse(memory, &v->memory) < 0)
         v->memory = (MemoryValues) {};
@@ -83,7 +83,7 @@ static void disk_done(DiskValues *d)
 
 static void read_disks(const char *proc, HostValues *v)
 {
-    _cleanup_(freep) char *text = read_file(proc, "self/mountinfo", PROC_FILE_MAX);
+    _cleanup_(freep) char *text = values_read_file(proc, "self/mountinfo", PROC_FILE_MAX);
     Filesystems found = {};
 
     if (!text || mountinfo_parse(text, &found) < 0)
@@ -100,8 +100,8 @@ static void read_disks(const char *proc, HostValues *v)
 static bool read_zone(const char *folder, const char *zone, Temperature *ret)
 {
     _cleanup_(freep) char *path = path_join(folder, zone);
-    _cleanup_(freep) char *value = path ? read_file(path, "temp", SYS_FILE_MAX) : NULL,
-                          *type = path ? read_file(path, "type", SYS_FILE_MAX) : NULL;
+    _cleanup_(freep) char *value = path ? values_read_file(path, "temp", SYS_FILE_MAX) : NULL,
+                          *type = path ? values_read_file(path, "type", SYS_FILE_MAX) : NULL;
     char *end = NULL;
     long milli = value ? strtol(value, &end, 10) : 0;
 
