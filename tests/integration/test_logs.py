@@ -172,24 +172,29 @@ def test_the_end_of_a_reader_and_of_too_many(talking, alice):
         talking.start_agent()
 
 
-def test_a_reader_that_stops_reading_holds_up_nobody(talking, alice):
-    # its last 10000 lines are more than what is between can hold
-    loop = "i=0; while [ $$i -lt 100000 ]; do echo $$i 012345678901234567890123456789012345678901; i=$$((i+1)); done; sleep 1000"
+def test_a_reader_that_stops_reading_holds_up_nobody(talking):
+    # more than what is between can hold, the agent's queue of 4 MiB included
+    loop = ("echo begin; until [ -e /tmp/go ]; do sleep 0.1; done; "
+            "text=$$(printf %01000d 0); i=0; while [ $$i -lt 9000 ]; do echo $$i $$text; i=$$((i+1)); done; "
+            "echo the end; touch /tmp/gone; sleep 1000")
     flood = compose(service("talker", more=f"entrypoint: [sh, -c, '{loop}']\nrestart: \"no\"\nstop_grace_period: 0s\n"))
     assert talking.apply(flood)["status"] == 200
     read_end, write_end = os.pipe()
-    reader = subprocess.Popen([program("secboxctl"), "--root", talking.root, "logs", "-f", "talker", "--tail", "10000"],
+    reader = subprocess.Popen([program("secboxctl"), "--root", talking.root, "logs", "-f", "talker"],
                               env=talking.env, stdout=write_end, stderr=subprocess.PIPE, text=True)
     os.close(write_end)
     try:
-        assert os.read(read_end, 100)
-        before = talking.status()
-        assert before["agent"]["pid"] == talking.agent.pid, "the agent answers while the reader does not read"
-        last = b""
-        while b"99999 0123" not in last:
+        assert os.read(read_end, 100) == b"begin\n"
+        talking.lab.podman("exec", "secbox_talker_1", "touch", "/tmp/go")
+        talking.lab.podman("exec", "secbox_talker_1", "sh", "-c", "until [ -e /tmp/gone ]; do sleep 0.1; done")
+        assert talking.status()["agent"]["pid"] == talking.agent.pid, "the agent answers while the reader does not read"
+        assert reader.poll() is None and log_workers(talking), "and waits for it"
+        seen, last = 0, b""
+        while b"the end" not in last:
             more = os.read(read_end, 1 << 16)
             assert more, reader.stderr.read()
-            last = last[-100:] + more
+            seen, last = seen + len(more), last[-100:] + more
+        assert seen > 9000 * 1000, "nothing was lost"
     finally:
         reader.kill()
         reader.communicate()
