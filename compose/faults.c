@@ -191,6 +191,17 @@ static int find_all(YamlNode *root, const char *name, ComposeFaults *faults, Err
     return 0;
 }
 
+static int look_at_engine(const YamlNode *root, const char *name, Error *ret)
+{
+    _cleanup_(compose_file_freep) ComposeFile *file = NULL;
+    YamlNode *copy = yaml_node_copy(root);
+    int r = copy ? compose_parse_tree(copy, name, &file, NULL) : -ENOMEM;
+
+    if (r >= 0)
+        r = compose_precheck_default_engine(file, ret);
+    return r == -ENOMEM ? r : 0;
+}
+
 int compose_find_faults(const char *text, size_t len, const char *file, ComposeFaults *ret)
 {
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
@@ -205,6 +216,8 @@ int compose_find_faults(const char *text, size_t len, const char *file, ComposeF
     r = find_all(root, file, ret, &never);
     if (r >= 0)
         r = add_unnamed(&ret->refused, &never);
+    if (r >= 0 && ret->refused.n == 0)
+        r = look_at_engine(root, file, &ret->engine);
     error_list_sort(&ret->refused);
     error_list_sort(&ret->policy);
     return r;
@@ -214,6 +227,7 @@ void compose_faults_done(ComposeFaults *f)
 {
     error_list_done(&f->refused);
     error_list_done(&f->policy);
+    error_done(&f->engine);
     cJSON_Delete(f->allowing);
     f->allowing = NULL;
 }

@@ -58,7 +58,7 @@ static int read_any_env_file(const char *path, char **ret, void *userdata, Error
 }
 
 /* A box may still refuse more: with its values, its policy and what is on its disk. */
-static int check_known_part(const ComposeFile *file, Error *err)
+static int check_known_part(const ComposeFile *file, const char *engine, Error *err)
 {
     _cleanup_(compose_file_freep) ComposeFile *known = NULL;
     _cleanup_(compose_project_freep) ComposeProject *p = NULL;
@@ -73,7 +73,7 @@ static int check_known_part(const ComposeFile *file, Error *err)
     };
     r = compose_resolve(known, &resolve, &p, err);
     if (r >= 0)
-        r = engine_check_all(ENGINE_AUTO, p, err);
+        r = engine_check_all(engine, p, err);
     /* rendering knows the key, and neither the file nor its line there */
     if (r < 0 && err && !err->file) {
         unsigned line = err->key ? tree_path_line(compose_file_root(file), err->key) : 0;
@@ -103,7 +103,12 @@ static int check_policy(const ComposeFile *file, Error *ret_policy, Error *err)
 int compose_precheck_file(const ComposeFile *file, Error *err)
 {
     int r = check_grammar(file, err);
-    return r < 0 ? r : check_known_part(file, err);
+    return r < 0 ? r : check_known_part(file, ENGINE_AUTO, err);
+}
+
+int compose_precheck_default_engine(const ComposeFile *file, Error *err)
+{
+    return check_known_part(file, ENGINE_DEFAULT, err);
 }
 
 int compose_precheck(const char *text, size_t len, const char *file, Error *ret_policy, Error *err)

@@ -22,7 +22,7 @@ static int add_errors(cJSON *object, const char *key, const ErrorList *list)
     return r;
 }
 
-/* {"file", "ok", "errors", "more" when they are too many, "policy": {"findings", "allowing"}} */
+/* {"file", "ok", "errors", "more" when they are too many, "podmanCompose" when it cannot, "policy": {"findings", "allowing"}} */
 static int add_file(cJSON *files, const char *path, ComposeFaults *faults)
 {
     cJSON *entry = cJSON_CreateObject(), *policy = entry ? cJSON_CreateObject() : NULL;
@@ -36,6 +36,8 @@ static int add_file(cJSON *files, const char *path, ComposeFaults *faults)
         r = add_errors(entry, "errors", &faults->refused);
     if (r >= 0 && faults->more)
         r = json_add_bool(entry, "more", true);
+    if (r >= 0 && faults->engine.id)
+        r = json_add_item(entry, "podmanCompose", json_from_error(&faults->engine, -ENOTSUP));
     r = r < 0 ? (cJSON_Delete(policy), r) : json_add_item(entry, "policy", policy);
     if (r >= 0)
         r = add_errors(policy, "findings", &faults->policy);
@@ -65,7 +67,9 @@ static void print_file(const char *path, const ComposeFaults *faults)
         printf("%s: a box refuses the last %zu unless its owner allows them%s%s\n", path, faults->policy.n,
                allowing ? " in policy.json: " : "", allowing ? allowing : "");
     if (faults->refused.n == 0)
-        printf("%s: ok%s\n", path, faults->policy.n > 0 ? " where the policy allows it" : "");
+        printf("%s: ok%s%s%s\n", path, faults->policy.n > 0 ? " where the policy allows it" : "",
+               faults->engine.id ? ", with COMPOSE_ENGINE=auto: " : "",
+               faults->engine.id ? error_message(&faults->engine, -ENOTSUP) : "");
 }
 
 static int find(const Fleet *fleet, const char *path, char **ret_name, ComposeFaults *faults)

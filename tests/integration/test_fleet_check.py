@@ -49,6 +49,17 @@ def test_what_no_policy_allows_is_no_good_file(check, folder):
     assert "unless its policy.json allows it" not in p.stderr
 
 
+def test_what_needs_another_engine_than_a_box_has_by_itself(check):
+    text = "services:\n  a:\n    image: x\n    healthcheck: {test: [CMD, a], timeout: 500ms}\n"
+    p = check(fast=text, good="services: {a: {image: x}}\n")
+    assert p.returncode == 0 and "good.yml: ok\n" in p.stdout, p
+    assert 'fast.yml: ok, with COMPOSE_ENGINE=auto: podman-compose on the boxes cannot pass on "healthcheck.timeout"' in p.stdout, p
+    good, fast = sorted(json.loads(check("--json", fast=text, good="services: {a: {image: x}}\n").stdout)["files"],
+                        key=lambda file: "podmanCompose" in file)
+    assert "podmanCompose" not in good and fast["ok"] and fast["errors"] == []
+    assert fast["podmanCompose"]["id"] == "render.unsupported" and fast["podmanCompose"]["line"] in (2, 4)
+
+
 def test_a_nul_byte_does_not_end_a_file(check, folder):
     p = check(cut="services: {a: {image: x}}\n\0volumes: {}\n")
     assert p.returncode == 1 and "yaml.syntax" in p.stdout and "cut.yml: ok" not in p.stdout, p
