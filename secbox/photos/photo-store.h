@@ -39,8 +39,8 @@ int photo_store_open(const char *dir, size_t size_max, PhotoStore **ret, Error *
 PhotoStore *photo_store_free(PhotoStore *s);
 DEFINE_CLEANUP(PhotoStore, photo_store_free)
 
-/* Makes the folder. On disk when it returns; one that is there already stays as it is. Errors: photo.not-jpeg (-EINVAL), photo.too-large (-EMSGSIZE),
- * photo.no-room (-ENOSPC), file.write. */
+/* Makes the folder. On disk when it returns; one that is there already stays as it is. Errors: photo.not-jpeg (-EINVAL),
+ * photo.too-large (-EMSGSIZE), photo.no-room (-ENOSPC), file.write. */
 int photo_store_put(PhotoStore *s, const char *community, const void *data, size_t len, usec_t now,
                     char ret_digest[static SHA256_HEX_SIZE], Error *err) _must_check_;
 /* A new copy of its content; a file that is damaged is removed. -ENOENT; file.*. */
