@@ -300,8 +300,9 @@ def test_the_agent_is_in_a_sandbox_and_nothing_of_podmans_is(deployed):
     code, last = push(deployed, STACK_2)
     assert (code, last["outcome"]) == (0, "done"), last
     processes = "/sys/fs/cgroup" + before.split("::")[1].strip() + "/cgroup.procs"
-    # the agent's own questions to systemctl and podman come and go; conmon and the network helper would stay
-    wait_until(lambda: box.run("cat", processes).stdout.split() == [str(box.main_pid("mgmt-agent"))], "no conmon, no network helper")
+    # the systemd-run of a worker comes and goes; conmon and the network helper would stay
+    wait_until(lambda: box.run("cat", processes).stdout.split() == [str(box.main_pid("mgmt-agent"))],
+               "no conmon, no network helper")
     for container in box.containers().values():
         for pid in (container["State"]["Pid"], container["State"]["ConmonPid"]):
             assert box.status_of(pid)["NoNewPrivs"] == "0", "its image may have programs that change user"
