@@ -147,15 +147,16 @@ def unit_asan():
 
 
 def compilers():
-    """All of it built by each compiler, with its warnings and its hardening."""
+    """All of it built by each compiler, with its warnings and its hardening, and with the sanitizers."""
     count = Count()
-    for name, build in (("gcc", BUILD), ("clang", f"{BUILD}/clang")):
-        if not shutil.which(name):
-            print(f"  {name} is not installed: installer/deps.sh test")
+    for what, compiler, arguments in (("gcc", "gcc", [f"BUILD={BUILD}"]), ("clang", "clang", [f"BUILD={BUILD}/clang"]),
+                                      ("gcc, sanitizers", "gcc", [f"BUILD={BUILD}/asan", f"SAN={SANITIZERS}"])):
+        if not shutil.which(compiler):
+            print(f"  {compiler} is not installed: installer/deps.sh test")
             count.add(Count(skipped=1))
             continue
-        built = make(f"CC={name}", f"BUILD={build}", "all", "unit-bins")
-        print(f"  {name}: {'passed' if built else 'failed'}")
+        built = make(f"CC={compiler}", *arguments, "all", "unit-bins")
+        print(f"  {what}: {'passed' if built else 'failed'}")
         count.add(Count(passed=1) if built else Count(failed=1))
     return count
 
@@ -358,11 +359,60 @@ def named_tests(name):
     return count
 
 
-SUITES = {"lint": lint, "compilers": compilers, "tidy": tidy, "unit": unit, "unit-asan": unit_asan, "fuzz": fuzz,
-          "integration": integration, "integration-asan": integration_asan, "system": system}
+SUITES = {"lint": lint, "unit": unit, "compilers": compilers, "tidy": tidy, "fuzz": fuzz, "system": system,
+          "unit-asan": unit_asan, "integration": integration, "integration-asan": integration_asan}
 # `all` has their tests already: the integration tests run against sanitized programs, the system tests against those that
 # are installed. Both once more would double the longest part of it.
 ON_REQUEST = {"integration"}
+# They only compute, and the tests of whole boxes mostly wait.
+BESIDE_SYSTEM = ("compilers", "tidy", "fuzz")
+
+
+def take_what_is_left():
+    """Of the processor: the nice value of the process, and of its session where the kernel groups by sessions."""
+    isolate.die_with_parent()
+    os.setsid()
+    os.nice(19)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as f:
+        f.write("19")
+
+
+class Beside:
+    """Suites that run in a process of their own, beside another. Their output is shown when they have ended, as one piece."""
+
+    def __init__(self, names):
+        self.names = names
+        self.output = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen([sys.executable, "-B", os.path.join(ROOT, "tests/run.py"), *names], cwd=ROOT,
+                                        stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT,
+                                        preexec_fn=take_what_is_left)
+
+    def stop(self):
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+
+    def rows(self):
+        """Waits for them."""
+        code = self.process.wait()
+        self.output.seek(0)
+        text = self.output.read()
+        self.output.close()
+        rows, said = rows_of(text, self.names)
+        print(said)
+        if code and not any(count.failed for _, count, _ in rows):
+            rows[-1][1].failed += 1
+        return rows
+
+
+def rows_of(text, names):
+    """What the last lines of a run say of each of the suites, and the rest of its text."""
+    said, _, summary = text.rpartition("\n\n")
+    rows = []
+    for name in names:
+        m = re.search(rf"^{re.escape(name)} +(\d+) passed, (\d+) failed, (\d+) skipped in (\d+) s$", summary, re.M)
+        rows.append((name, Count(*map(int, m.groups()[:3])), int(m[4])) if m else (name, Count(failed=1), 0))
+    return rows, said
 
 
 def suites_of(arguments):
@@ -376,6 +426,39 @@ def suites_of(arguments):
     return {name: SUITES[name] for name in names}
 
 
+def run_suite(name, suite):
+    print(f"== {name}", flush=True)
+    begin = time.monotonic()
+    try:
+        count = suite()
+    except OSError as e:
+        print(f"  {e}")
+        count = Count(failed=1)
+    if count.passed + count.failed == 0 and not count.skipped:
+        print(f"  {name} ran nothing")
+        count.failed += 1
+    return name, count, time.monotonic() - begin
+
+
+def run_suites(suites):
+    """A row each: name, count, seconds."""
+    beside, rows = None, []
+    together = BESIDE_SYSTEM if "system" in suites and suites.keys() >= set(BESIDE_SYSTEM) else ()
+    try:
+        for name, suite in suites.items():
+            if name in together:
+                continue
+            if name == "system" and together:
+                beside = Beside(together)
+            rows.append(run_suite(name, suite))
+            if name == "system" and together:
+                rows += beside.rows()
+    finally:
+        if beside:
+            beside.stop()
+    return rows
+
+
 def main():
     try:
         suites = suites_of(sys.argv[1:])
@@ -383,23 +466,12 @@ def main():
         print(e.args[0], file=sys.stderr)
         return 2
     os.chdir(ROOT)
-    rows, total = [], Count()
-    for name, suite in suites.items():
-        print(f"== {name}", flush=True)
-        begin = time.monotonic()
-        try:
-            count = suite()
-        except OSError as e:
-            print(f"  {e}")
-            count = Count(failed=1)
-        if count.passed + count.failed == 0 and not count.skipped:
-            print(f"  {name} ran nothing")
-            count.failed += 1
-        rows.append((name, count, time.monotonic() - begin))
-        total.add(count)
+    total = Count()
+    rows = run_suites(suites)
     print()
     for name, count, seconds in rows:
         print(f"{name:12} {count} in {seconds:.0f} s")
+        total.add(count)
     print(total)
     return 1 if total.failed else 0
 
