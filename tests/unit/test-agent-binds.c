@@ -7,7 +7,9 @@
 
 #include "compose/policy/bind-rules.h"
 #include "mgmt-agent/state/unsafe-binds.h"
+#include "mgmt-agent/worker/phases/bind-uses.h"
 #include "mgmt-agent/worker/phases/bind-walk.h"
+#include "tests/unit/compose-project.h"
 
 static void overlaps(void **state _unused_)
 {
@@ -40,6 +42,35 @@ static void conflict_is_found_among_others(void **state _unused_)
     assert_ptr_equal(bind_find_conflict(&uses[0], uses, 3), &uses[2]);
     assert_ptr_equal(bind_find_conflict(&uses[2], uses, 3), &uses[0]);
     assert_null(bind_find_conflict(&uses[1], uses, 3));
+}
+
+/* A link counts as what it leads to, and a named volume as the host folder that it may be after all. */
+static void uses_of_a_project(void **state _unused_)
+{
+    _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(
+        "{\"services\":{\"web\":{\"config\":{\"volumes\":["
+        "{\"type\":\"bind\",\"source\":\"/srv/link\",\"target\":\"/a\",\"read_only\":true},"
+        "{\"type\":\"bind\",\"source\":\"/srv/b\",\"target\":\"/b\"},"
+        "{\"type\":\"volume\",\"source\":\"plain\",\"target\":\"/c\"},"
+        "{\"type\":\"volume\",\"source\":\"folder\",\"target\":\"/d\"},"
+        "{\"type\":\"tmpfs\",\"target\":\"/e\"}]}}},"
+        "\"volumes\":{\"plain\":{\"name\":\"box_plain\"},\"folder\":{\"driver_opts\":{\"device\":\"/srv/d\"}}}}");
+    static const BindUse wanted[] = { { (char *) "web", (char *) "/real", false },
+                                      { (char *) "web", (char *) "/srv/b", true },
+                                      { (char *) "web", (char *) "/srv/d", true } };
+    Map *targets = map_new(free);
+    BindUses uses = {};
+
+    assert_int_equal(map_put(targets, "/srv/link", strdup("/real")), 0);
+    assert_int_equal(bind_uses_of_project(p, targets, &uses), 0);
+    assert_int_equal(uses.n, ELEMENTSOF(wanted));
+    for (size_t i = 0; i < uses.n; i++) {
+        assert_string_equal(uses.items[i].service, wanted[i].service);
+        assert_string_equal(uses.items[i].source, wanted[i].source);
+        assert_int_equal(uses.items[i].writable, wanted[i].writable);
+    }
+    bind_uses_done(&uses);
+    map_free(targets);
 }
 
 static void components(void **state _unused_)
@@ -119,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(overlaps),
         cmocka_unit_test(conflict_is_found_among_others),
+        cmocka_unit_test(uses_of_a_project),
         cmocka_unit_test(components),
         cmocka_unit_test(ways),
         cmocka_unit_test_setup_teardown(what_was_found_is_remembered, agent_root_make, agent_root_remove),

@@ -125,7 +125,7 @@ static void test_verify(void **state)
 
         free(d.report.version);
         d.report.version = strdup(cases[i].version);
-        r = deploy_verify(&d, message, &err);
+        r = deploy_verify(&d.order, &d.box, &d.report, message, &err);
         if ((r == 0) != (cases[i].id == NULL) || (r < 0 && !str_equal(error_id(&err), cases[i].id)))
             fail_msg("case %zu: %d %s", i, r, error_message(&err, r));
         if (r < 0)
@@ -147,7 +147,7 @@ static void test_too_large_comes_first(void **state)
     {
         _cleanup_(deploy_done) Deploy d = deploy_for(text, true);
 
-        assert_true(deploy_verify(&d, message, &err) < 0);
+        assert_true(deploy_verify(&d.order, &d.box, &d.report, message, &err) < 0);
         assert_string_equal(error_id(&err), "snapshot.too-large");
         assert_int_equal(deploy_status_for(d.report.phase, &err), 400);
     }

@@ -27,14 +27,14 @@ static int start_again(Deploy *d, const Current *current, const CurrentService *
         return r;
     if (str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
         return 0;
-    r = deploy_may_start(d, s->name, info, err);
+    r = deploy_may_start(&d->box, d->options->project, s->name, info, err);
     if (r == 0 && podman_answer_stopping(info, &stop))
         r = podman_stop_all(d->box.podman, &stop, 1, err);
     if (r == 0)
         r = podman_start(d->box.podman, json_string(info, "Id"), err);
     if (r == 0)
         report_progress(&d->report, "info", s->name, "%s is started again%s", s->container, why);
-    return r < 0 ? r : guests_follow(d, current, s->name, err);
+    return r < 0 ? r : guests_follow(&d->box, d->options->project, current, s->name, &d->report, err);
 }
 
 /* Those of `only`, or all when it is NULL. */
@@ -80,7 +80,7 @@ int job_start(Deploy *d, const cJSON *request)
         return EXIT_TRY_AGAIN;
     }
     if (wanted)
-        deploy_review_binds(d);
+        deploy_review_binds(&d->box, d->options->project, &d->report);
     return start_all(d, wanted, NULL, " after the boot") > 0 ? EXIT_TRY_AGAIN : 0;
 }
 

@@ -78,14 +78,14 @@ static int restart(Deploy *d, const CurrentService *s, Error *err)
     container = json_string(info, "Id") ? json_string(info, "Id") : s->container;
     r = podman_stop_all(d->box.podman, &(StopRequest) { container, grace_of(d, s->name) }, 1, err);
     if (r == 0)
-        r = deploy_may_start(d, s->name, info, err);
+        r = deploy_may_start(&d->box, d->options->project, s->name, info, err);
     if (r == 0)
         r = podman_start(d->box.podman, container, err);
     if (r == 0)
-        r = guests_follow(d, d->before.current, s->name, err);
+        r = guests_follow(&d->box, d->options->project, d->before.current, s->name, &d->report, err);
     if (r == 0) {
         current_note_processes(d->box.podman);
-        deploy_review_binds(d);
+        deploy_review_binds(&d->box, d->options->project, &d->report);
     }
     return r == 0 ? prove_running(d, container, err) : r;
 }
@@ -141,7 +141,7 @@ static int begin(Deploy *d, const cJSON *message, Error *err)
 
 static int prepare(Deploy *d, const cJSON *message, Error *err)
 {
-    int r = deploy_verify_update(d, message, err);
+    int r = deploy_verify_update(&d->order, &d->box, &d->report, message, err);
 
     return r == 0 ? phases_run(d, PHASE_PARSE, PHASE_PULL, err) : r;
 }

@@ -28,7 +28,7 @@
 /* Everything before a container is touched. */
 static int prepare(Deploy *d, const cJSON *message, Error *err)
 {
-    int r = deploy_verify(d, message, err);
+    int r = deploy_verify(&d->order, &d->box, &d->report, message, err);
 
     return r == 0 ? phases_run(d, PHASE_PARSE, PHASE_PULL, err) : r;
 }

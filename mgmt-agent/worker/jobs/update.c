@@ -223,7 +223,7 @@ static int order_by_labels(Deploy *d, Error *err)
 static int prepare(Deploy *d, const cJSON *request, const cJSON *message, Error *err)
 {
     bool force = json_bool(request, "force", false);
-    int r = deploy_verify_update(d, message, err);
+    int r = deploy_verify_update(&d->order, &d->box, &d->report, message, err);
 
     if (r == 0)
         r = take_order(d, request, message, err);

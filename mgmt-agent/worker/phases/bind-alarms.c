@@ -20,14 +20,14 @@
 
 #define DEPENDENCY_DEPTH_MAX 16
 
-static int list_all(Deploy *d, BindUses *u, Error *err)
+static int list_all(Podman *podman, const char *project, BindUses *u, Error *err)
 {
     ObservedContainer *containers = NULL;
     size_t n = 0;
-    int r = podman_list(d->box.podman, d->options->project, &containers, &n, err);
+    int r = podman_list(podman, project, &containers, &n, err);
 
     if (r == 0)
-        r = bind_uses_of_containers(d->box.podman, containers, n, u, err);
+        r = bind_uses_of_containers(podman, containers, n, u, err);
     observed_free_all(containers, n);
     return r;
 }
@@ -40,11 +40,11 @@ static bool is_foreign_run_dir(const BindUse *use)
 }
 
 /* 0, or why this mount could not be asked for now. */
-static int judge(const Deploy *d, const BindUse *use, const BindUses *all, Error *err)
+static int judge(const PodmanUser *user, const BindUse *use, const BindUses *all, Error *err)
 {
     const BindUse *other = bind_find_conflict(use, all->items, all->n);
     BindWalk w;
-    int r = bind_walk(use->source, &d->box.user, &w, err);
+    int r = bind_walk(use->source, user, &w, err);
 
     bind_walk_done(&w);
     if (r < 0)
@@ -69,7 +69,7 @@ static bool is_known(const cJSON *list, const char *service, const char *source)
     return false;
 }
 
-static int add_finding(Deploy *d, const BindUse *use, const cJSON *before, const char *problem, cJSON *list)
+static int add_finding(const BindUse *use, const cJSON *before, const char *problem, Report *report, cJSON *list)
 {
     cJSON *o;
 
@@ -80,33 +80,33 @@ static int add_finding(Deploy *d, const BindUse *use, const cJSON *before, const
         json_add_string(o, "source", use->source) < 0 || json_add_string(o, "problem", problem) < 0)
         return -ENOMEM;
     if (!is_known(before, use->service, use->source))
-        report_progress(&d->report, "info", use->service,
+        report_progress(report, "info", use->service,
                         "the mount of %s into service %s is not safe, and goes on as it is: %s", use->source,
                         use->service, problem);
     return 0;
 }
 
-static int review(Deploy *d, const cJSON *before, cJSON *list, Error *err)
+static int review(const Box *box, const char *project, Report *report, const cJSON *before, cJSON *list, Error *err)
 {
     _cleanup_(bind_uses_done) BindUses all = {};
-    int r = list_all(d, &all, err);
+    int r = list_all(box->podman, project, &all, err);
 
     for (size_t i = 0; r == 0 && i < all.n; i++) {
         _cleanup_(error_done) Error problem = {};
-        int p = judge(d, &all.items[i], &all, &problem);
+        int p = judge(&box->user, &all.items[i], &all, &problem);
 
         if (p < 0)
-            r = add_finding(d, &all.items[i], before, error_message(&problem, p), list);
+            r = add_finding(&all.items[i], before, error_message(&problem, p), report, list);
     }
     return r;
 }
 
-void deploy_review_binds(Deploy *d)
+void deploy_review_binds(const Box *box, const char *project, Report *report)
 {
     _cleanup_(cJSON_Deletep) cJSON *before = unsafe_binds_load();
     _cleanup_(cJSON_Deletep) cJSON *list = cJSON_CreateArray();
     _cleanup_(error_done) Error err = {};
-    int r = list ? review(d, before, list, &err) : -ENOMEM;
+    int r = list ? review(box, project, report, before, list, &err) : -ENOMEM;
 
     if (r == 0 && !cJSON_Compare(before, list, true))
         r = unsafe_binds_save(list, &err);
@@ -124,8 +124,9 @@ static const BindUse *find_writer(const BindUse *use, const BindUses *all)
     return NULL;
 }
 
-static int check_use(Deploy *d, const BindUse *use, Error *err)
+static int check_use(const Box *box, const char *project, const BindUse *use, Error *err)
 {
+    _cleanup_(policy_freep) ComposePolicy *policy = NULL;
     _cleanup_(freep) char *real = realpath(use->source, NULL);
     _cleanup_(bind_uses_done) BindUses all = {};
     const BindUse *writer;
@@ -133,15 +134,15 @@ static int check_use(Deploy *d, const BindUse *use, Error *err)
 
     if (!real || str_equal(real, use->source))
         return 0;
-    r = list_all(d, &all, err);
+    r = list_all(box->podman, project, &all, err);
     writer = r == 0 ? find_writer(use, &all) : NULL;
     if (!writer || path_is_below(real, writer->source))
         return r;
     /* a policy that cannot be read says nothing against it */
-    if (!d->target.policy && deploy_load_policy(&d->target.policy, NULL) < 0)
+    if (deploy_load_policy(&policy, NULL) < 0)
         return 0;
-    policy_keep_old_meaning(d->target.policy);
-    if (policy_allows_link(d->target.policy, use->service, use->source, real, !use->writable))
+    policy_keep_old_meaning(policy);
+    if (policy_allows_link(policy, use->service, use->source, real, !use->writable))
         return 0;
     return error_set(
         err, EPERM, "bind.replaced",
@@ -150,7 +151,7 @@ static int check_use(Deploy *d, const BindUse *use, Error *err)
         use->service, use->source, real, writer->service);
 }
 
-static int check_uses(Deploy *d, const char *service, const cJSON *info, Error *err)
+static int check_uses(const Box *box, const char *project, const char *service, const cJSON *info, Error *err)
 {
     _cleanup_(bind_uses_done) BindUses uses = {};
     int r = bind_uses_of_container(info, service ? service : "", &uses);
@@ -159,40 +160,41 @@ static int check_uses(Deploy *d, const char *service, const cJSON *info, Error *
         _cleanup_(freep) char *services = path_in_root(SERVICES_RUN_DIR "/");
 
         if (services && str_starts(uses.items[i].source, services))
-            deploy_make_run_folder(d, uses.items[i].service);
-        r = check_use(d, &uses.items[i], err);
+            deploy_make_run_folder(&box->user, uses.items[i].service);
+        r = check_use(box, project, &uses.items[i], err);
     }
     return r;
 }
 
 /* Podman starts them as well, and does not look at their mounts. One that is gone is podman's to tell. */
-static int check_dependency(Deploy *d, const char *id, unsigned depth, Error *err);
+static int check_dependency(const Box *box, const char *project, const char *id, unsigned depth, Error *err);
 
-static int check_start(Deploy *d, const char *service, const cJSON *info, unsigned depth, Error *err)
+static int check_start(const Box *box, const char *project, const char *service, const cJSON *info, unsigned depth,
+                       Error *err)
 {
     const cJSON *id;
-    int r = check_uses(d, service, info, err);
+    int r = check_uses(box, project, service, info, err);
 
     cJSON_ArrayForEach(id, cJSON_GetObjectItemCaseSensitive(info, "Dependencies")) {
         if (r == 0 && cJSON_IsString(id) && depth > 0)
-            r = check_dependency(d, id->valuestring, depth - 1, err);
+            r = check_dependency(box, project, id->valuestring, depth - 1, err);
     }
     return r;
 }
 
-static int check_dependency(Deploy *d, const char *id, unsigned depth, Error *err)
+static int check_dependency(const Box *box, const char *project, const char *id, unsigned depth, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     const cJSON *labels;
 
-    if (podman_inspect(d->box.podman, id, &info, NULL) < 0 ||
+    if (podman_inspect(box->podman, id, &info, NULL) < 0 ||
         str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
         return 0;
     labels = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Labels");
-    return check_start(d, json_string(labels, LABEL_SERVICE), info, depth, err);
+    return check_start(box, project, json_string(labels, LABEL_SERVICE), info, depth, err);
 }
 
-int deploy_may_start(Deploy *d, const char *service, const cJSON *info, Error *err)
+int deploy_may_start(const Box *box, const char *project, const char *service, const cJSON *info, Error *err)
 {
-    return check_start(d, service, info, DEPENDENCY_DEPTH_MAX, err);
+    return check_start(box, project, service, info, DEPENDENCY_DEPTH_MAX, err);
 }

@@ -37,7 +37,7 @@ int bind_uses_add(BindUses *u, const char *service, const char *source, bool wri
 }
 
 /* A named volume may be a host folder after all, where the box's owner allows such options. */
-static const char *source_of(const Deploy *d, const cJSON *volume)
+static const char *source_of(const ComposeProject *p, const Map *bind_targets, const cJSON *volume)
 {
     const char *source = json_string(volume, "source"), *device;
     const cJSON *definition;
@@ -45,20 +45,20 @@ static const char *source_of(const Deploy *d, const cJSON *volume)
     if (!source || str_equal(json_string(volume, "type"), "tmpfs"))
         return NULL;
     if (str_equal(json_string(volume, "type"), "bind"))
-        return deploy_bind_target(d, source);
-    definition = cJSON_GetObjectItemCaseSensitive(d->target.project->volumes, source);
+        return deploy_bind_target(bind_targets, source);
+    definition = cJSON_GetObjectItemCaseSensitive(p->volumes, source);
     device = json_string(cJSON_GetObjectItemCaseSensitive(definition, "driver_opts"), "device");
     return device && device[0] == '/' ? device : NULL;
 }
 
-int bind_uses_of_project(const Deploy *d, BindUses *u)
+int bind_uses_of_project(const ComposeProject *p, const Map *bind_targets, BindUses *u)
 {
-    for (size_t i = 0; i < d->target.project->n_services; i++) {
-        const ComposeService *s = &d->target.project->services[i];
+    for (size_t i = 0; i < p->n_services; i++) {
+        const ComposeService *s = &p->services[i];
         const cJSON *volume;
 
         cJSON_ArrayForEach(volume, cJSON_GetObjectItemCaseSensitive(s->config, "volumes")) {
-            const char *source = source_of(d, volume);
+            const char *source = source_of(p, bind_targets, volume);
 
             if (source && bind_uses_add(u, s->name, source, !json_bool(volume, "read_only", false)) < 0)
                 return -ENOMEM;

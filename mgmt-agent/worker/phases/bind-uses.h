@@ -3,7 +3,9 @@
 #pragma once
 
 #include "compose/policy/bind-rules.h"
-#include "mgmt-agent/worker/phases/deploy.h"
+#include "compose/compose.h"
+#include "lib/base/map.h"
+#include "mgmt-agent/worker/podman/podman.h"
 
 typedef struct BindUses {
     BindUse *items;
@@ -12,8 +14,8 @@ typedef struct BindUses {
 
 void bind_uses_done(BindUses *u);
 int bind_uses_add(BindUses *u, const char *service, const char *source, bool writable) _must_check_;
-/* What the services of d->target.project mount, links followed as deploy_bind_target() says. */
-int bind_uses_of_project(const Deploy *d, BindUses *u) _must_check_;
+/* What its services mount, links followed as deploy_bind_target() says. */
+int bind_uses_of_project(const ComposeProject *p, const Map *bind_targets, BindUses *u) _must_check_;
 /* What those of the containers that are of this project mount, as podman says, whatever their state. */
 int bind_uses_of_containers(Podman *podman, const ObservedContainer *containers, size_t n, BindUses *u,
                             Error *err) _must_check_;

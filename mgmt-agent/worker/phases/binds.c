@@ -18,9 +18,9 @@
 
 #define FOLDER_MODE 0755
 
-const char *deploy_bind_target(const Deploy *d, const char *source)
+const char *deploy_bind_target(const Map *bind_targets, const char *source)
 {
-    const char *target = d->target.bind_targets ? map_get(d->target.bind_targets, source) : NULL;
+    const char *target = bind_targets ? map_get(bind_targets, source) : NULL;
 
     return target ? target : source;
 }
@@ -38,19 +38,20 @@ static int missing_error(const ComposeService *s, const char *source, Error *err
 }
 
 /* Podman gets what the link leads to by now, so that it has nothing to follow. */
-static int take_target(Deploy *d, const char *source, const char *real)
+static int take_target(DeployTarget *t, const char *source, const char *real)
 {
     char *copy = strdup(real);
 
-    if (!d->target.bind_targets)
-        d->target.bind_targets = map_new(free);
-    if (copy && d->target.bind_targets && map_put(d->target.bind_targets, source, copy) == 0)
+    if (!t->bind_targets)
+        t->bind_targets = map_new(free);
+    if (copy && t->bind_targets && map_put(t->bind_targets, source, copy) == 0)
         return 0;
     free(copy);
     return -ENOMEM;
 }
 
-static int follow_link(Deploy *d, const ComposeService *s, const char *source, bool read_only, Error *err)
+static int follow_link(const PodmanUser *user, DeployTarget *t, const ComposeService *s, const char *source,
+                       bool read_only, Error *err)
 {
     _cleanup_(freep) char *real = realpath(source, NULL);
     _cleanup_(error_done) Error reason = {};
@@ -59,15 +60,15 @@ static int follow_link(Deploy *d, const ComposeService *s, const char *source, b
 
     if (!real)
         return missing_error(s, source, err);
-    if (!policy_allows_link(d->target.policy, s->name, source, real, read_only))
+    if (!policy_allows_link(t->policy, s->name, source, real, read_only))
         return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
                             "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name,
                             source, real);
-    r = bind_walk(real, &d->box.user, &w, &reason);
+    r = bind_walk(real, user, &w, &reason);
     if (r < 0)
         return service_error(s, source, &reason, r, err);
     bind_walk_done(&w);
-    return take_target(d, source, real);
+    return take_target(t, source, real);
 }
 
 static bool is_mounted_already(const BindUses *running, const char *source)
@@ -89,45 +90,47 @@ static bool is_run_dir(const char *source, const char *service)
 
 /* Folders that are ours to make. One that a container has now and that is gone has lost its data: a new, empty one in its place
  * would hide that. */
-static bool may_be_made(const Deploy *d, const ComposeService *s, const char *source, const BindUses *running)
+static bool may_be_made(const ComposePolicy *policy, const ComposeService *s, const char *source,
+                        const BindUses *running)
 {
     return is_run_dir(source, s->name) ||
-           (!policy_is_lenient(d->target.policy) && policy_is_new_volume(d->target.policy, source) &&
-            !is_mounted_already(running, source));
+           (!policy_is_lenient(policy) && policy_is_new_volume(policy, source) && !is_mounted_already(running, source));
 }
 
-static int check_source(Deploy *d, const ComposeService *s, const char *source, bool read_only, const BindUses *running,
-                        Error *err)
+static int check_source(const PodmanUser *user, DeployTarget *t, const ComposeService *s, const char *source,
+                        bool read_only, const BindUses *running, Error *err)
 {
     _cleanup_(error_done) Error reason = {};
     BindWalk w;
-    int r = bind_walk(source, &d->box.user, &w, &reason);
+    int r = bind_walk(source, user, &w, &reason);
 
     if (r < 0)
         return service_error(s, source, &reason, r, err);
     if (!w.exists)
-        r = may_be_made(d, s, source, running) ? 0 : missing_error(s, source, err);
+        r = may_be_made(t->policy, s, source, running) ? 0 : missing_error(s, source, err);
     else if (S_ISLNK(w.st.st_mode))
-        r = follow_link(d, s, source, read_only, err);
+        r = follow_link(user, t, s, source, read_only, err);
     bind_walk_done(&w);
     return r;
 }
 
 /* What was asked before: that it exists, and that policy.json allows what it leads to. */
-static int check_old_source(Deploy *d, const ComposeService *s, const char *source, bool read_only, Error *err)
+static int check_old_source(const ComposePolicy *policy, const ComposeService *s, const char *source, bool read_only,
+                            Error *err)
 {
     _cleanup_(freep) char *real = realpath(source, NULL);
 
     if (!real)
         return missing_error(s, source, err);
-    if (!str_equal(real, source) && !policy_allows_link(d->target.policy, s->name, source, real, read_only))
+    if (!str_equal(real, source) && !policy_allows_link(policy, s->name, source, real, read_only))
         return error_set_at(err, EPERM, "preflight.bind-link", NULL, s->line, s->name,
                             "service %s mounts %s, which leads to %s, and policy.json does not allow that", s->name,
                             source, real);
     return 0;
 }
 
-static int check_service(Deploy *d, const ComposeService *s, const BindUses *running, Error *err)
+static int check_service(const PodmanUser *user, DeployTarget *t, const ComposeService *s, const BindUses *running,
+                         Error *err)
 {
     const cJSON *volume;
 
@@ -139,9 +142,9 @@ static int check_service(Deploy *d, const ComposeService *s, const BindUses *run
 
         if (!str_equal(json_string(volume, "type"), "bind"))
             continue;
-        r = check_source(d, s, source ? source : "nothing", read_only, running, &reason);
-        if (r < 0 && policy_is_lenient(d->target.policy) && str_equal(error_id(&reason), "preflight.bind-way"))
-            r = check_old_source(d, s, source, read_only, err);
+        r = check_source(user, t, s, source ? source : "nothing", read_only, running, &reason);
+        if (r < 0 && policy_is_lenient(t->policy) && str_equal(error_id(&reason), "preflight.bind-way"))
+            r = check_old_source(t->policy, s, source, read_only, err);
         else if (r < 0)
             return error_copy(err, &reason) < 0 ? -ENOMEM : r;
         if (r < 0)
@@ -161,10 +164,10 @@ static bool is_wanted_alike(const BindUses *wanted, const BindUse *use)
 
 /* New services among each other, and each of them beside the containers that are there, whatever becomes of those: a removed one
  * still runs when the first new one is made. A service's own old container is stopped before. */
-static int check_overlaps(Deploy *d, const BindUses *running, Error *err)
+static int check_overlaps(const DeployTarget *t, const BindUses *running, Error *err)
 {
     _cleanup_(bind_uses_done) BindUses wanted = {};
-    int r = bind_uses_of_project(d, &wanted);
+    int r = bind_uses_of_project(t->project, t->bind_targets, &wanted);
     const size_t n = wanted.n;
 
     for (size_t i = 0; r == 0 && i < running->n; i++)
@@ -172,7 +175,7 @@ static int check_overlaps(Deploy *d, const BindUses *running, Error *err)
             r = bind_uses_add(&wanted, running->items[i].service, running->items[i].source, running->items[i].writable);
     for (size_t i = 0; r == 0 && i < n; i++) {
         const BindUse *use = &wanted.items[i];
-        const ComposeService *s = compose_service_find(d->target.project, use->service);
+        const ComposeService *s = compose_service_find(t->project, use->service);
 
         for (size_t k = 0; r == 0 && k < wanted.n; k++) {
             const BindUse *other = &wanted.items[k];
@@ -188,46 +191,47 @@ static int check_overlaps(Deploy *d, const BindUses *running, Error *err)
     return r;
 }
 
-static bool mounts_anything(const Deploy *d)
+static bool mounts_anything(const DeployTarget *t)
 {
     _cleanup_(bind_uses_done) BindUses uses = {};
 
-    return bind_uses_of_project(d, &uses) < 0 || uses.n > 0;
+    return bind_uses_of_project(t->project, t->bind_targets, &uses) < 0 || uses.n > 0;
 }
 
-int deploy_check_binds(Deploy *d, Error *err)
+int deploy_check_binds(const Box *box, DeployTarget *t, const DeployPast *before, Error *err)
 {
     _cleanup_(bind_uses_done) BindUses running = {};
     int r;
 
-    if (!mounts_anything(d))
+    if (!mounts_anything(t))
         return 0;
-    r = bind_uses_of_containers(d->box.podman, d->before.observed, d->before.n_observed, &running, err);
-    for (size_t i = 0; r == 0 && i < d->target.project->n_services; i++)
-        r = check_service(d, &d->target.project->services[i], &running, err);
-    if (r < 0 || policy_is_lenient(d->target.policy))
+    r = bind_uses_of_containers(box->podman, before->observed, before->n_observed, &running, err);
+    for (size_t i = 0; r == 0 && i < t->project->n_services; i++)
+        r = check_service(&box->user, t, &t->project->services[i], &running, err);
+    if (r < 0 || policy_is_lenient(t->policy))
         return r;
-    r = bind_uses_add_store(d->box.podman, &running, err);
-    return r == 0 ? check_overlaps(d, &running, err) : r;
+    r = bind_uses_add_store(box->podman, &running, err);
+    return r == 0 ? check_overlaps(t, &running, err) : r;
 }
 
-static int make_source(Deploy *d, const ComposeService *s, const char *source, Error *err)
+static int make_source(const PodmanUser *user, const ComposeService *s, const char *source, Report *report, Error *err)
 {
     BindWalk w;
-    int r = bind_walk(source, &d->box.user, &w, err);
+    int r = bind_walk(source, user, &w, err);
 
     if (r < 0)
         return r;
     if (!w.exists) {
-        r = bind_make_folder(&w, source, FOLDER_MODE, d->box.user.uid, d->box.user.gid, err);
+        r = bind_make_folder(&w, source, FOLDER_MODE, user->uid, user->gid, err);
         if (r == 0)
-            report_progress(&d->report, "info", s->name, "made %s", source);
+            report_progress(report, "info", s->name, "made %s", source);
     }
     bind_walk_done(&w);
     return r;
 }
 
-static int make_binds(Deploy *d, const ComposeService *s, Error *err)
+static int make_binds(const PodmanUser *user, const ComposePolicy *policy, const ComposeService *s, Report *report,
+                      Error *err)
 {
     const cJSON *volume;
 
@@ -235,30 +239,30 @@ static int make_binds(Deploy *d, const ComposeService *s, Error *err)
         const char *source = json_string(volume, "source");
         int r;
 
-        if (!source || !str_equal(json_string(volume, "type"), "bind") || !may_be_made(d, s, source, NULL))
+        if (!source || !str_equal(json_string(volume, "type"), "bind") || !may_be_made(policy, s, source, NULL))
             continue;
-        r = make_source(d, s, source, err);
+        r = make_source(user, s, source, report, err);
         if (r < 0)
             return error_prefix(err, r, "service %s", s->name);
     }
     return 0;
 }
 
-int deploy_ready_binds(Deploy *d, const ComposeService *s, Error *err)
+int deploy_ready_binds(const Box *box, DeployTarget *t, const ComposeService *s, Report *report, Error *err)
 {
-    int r = make_binds(d, s, err);
+    int r = make_binds(&box->user, t->policy, s, report, err);
 
     /* once more, now that the old container has stopped: nothing that could change it runs between this and the start */
-    return r == 0 ? check_service(d, s, NULL, err) : r;
+    return r == 0 ? check_service(&box->user, t, s, NULL, err) : r;
 }
 
 /* Where containers show their heartbeat is gone after each boot. */
-void deploy_make_run_folder(const Deploy *d, const char *service)
+void deploy_make_run_folder(const PodmanUser *user, const char *service)
 {
     _cleanup_(freep) char *services = path_in_root(SERVICES_RUN_DIR);
     _cleanup_(freep) char *path = services ? path_join(services, service) : NULL;
     _cleanup_(error_done) Error err = {};
-    int r = path ? dir_make(path, FOLDER_MODE, d->box.user.uid, d->box.user.gid, &err) : -ENOMEM;
+    int r = path ? dir_make(path, FOLDER_MODE, user->uid, user->gid, &err) : -ENOMEM;
 
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Service %s cannot show its heartbeat", service);

@@ -120,6 +120,11 @@ static int find_user(Box *b, Error *err)
     }
 }
 
+const char *box_engine_setting(const Box *b)
+{
+    return b->agent_env ? env_get(b->agent_env, "COMPOSE_ENGINE") : NULL;
+}
+
 int box_open_again(Box *b, const char *podman_compose, Error *err)
 {
     int r;

@@ -24,6 +24,9 @@ int box_try_env(Box *b);
 int box_open(Box *b, const char *podman_compose, Error *err) _must_check_;
 /* Without the driver, where only podman is asked. */
 int box_open_podman(Box *b, Error *err) _must_check_;
+/* COMPOSE_ENGINE of mgmt-agent.env; NULL: not set, or the file is not read. */
+const char *box_engine_setting(const Box *b);
+
 /* For a job that goes on with what was: does without mgmt-agent.env, and after a boot waits for the podman user's service
  * manager. */
 int box_open_again(Box *b, const char *podman_compose, Error *err) _must_check_;

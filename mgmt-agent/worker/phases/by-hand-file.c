@@ -26,14 +26,14 @@ static char *folder_of(const char *project, const char *suffix)
 
 /* Where it will be, once it is in effect. One at a time. */
 typedef struct ByHand {
-    const Deploy *deploy;
+    const DeployTarget *target;
     char path[4096];
 } ByHand;
 
 static const char *image_of(const char *service, void *userdata)
 {
     const ByHand *b = userdata;
-    const ComposeService *s = compose_service_find(b->deploy->target.project, service);
+    const ComposeService *s = compose_service_find(b->target->project, service);
 
     return s ? s->image : NULL;
 }
@@ -41,7 +41,7 @@ static const char *image_of(const char *service, void *userdata)
 static const char *env_file_of(const char *service, void *userdata)
 {
     ByHand *b = userdata;
-    _cleanup_(freep) char *folder = folder_of(b->deploy->target.project->name, "");
+    _cleanup_(freep) char *folder = folder_of(b->target->project->name, "");
 
     if (!folder || snprintf(b->path, sizeof(b->path), "%s/%s.env", folder, service) >= (int) sizeof(b->path))
         return NULL;
@@ -52,17 +52,17 @@ static const char *bind_of(const char *source, void *userdata)
 {
     const ByHand *b = userdata;
 
-    return deploy_bind_target(b->deploy, source);
+    return deploy_bind_target(b->target->bind_targets, source);
 }
 
-static int write_file(const Deploy *d, const char *folder, const char *name, const char *text, Error *err)
+static int write_file(const PodmanUser *owner, const char *folder, const char *name, const char *text, Error *err)
 {
     _cleanup_(freep) char *path = path_join(folder, name);
 
-    return path ? file_write_atomic(path, text, strlen(text), 0600, d->box.user.uid, d->box.user.gid, err) : -ENOMEM;
+    return path ? file_write_atomic(path, text, strlen(text), 0600, owner->uid, owner->gid, err) : -ENOMEM;
 }
 
-static int write_env(const Deploy *d, const char *folder, const ComposeService *s, Error *err)
+static int write_env(const PodmanUser *owner, const char *folder, const ComposeService *s, Error *err)
 {
     _cleanup_(secret_freep) char *text = NULL;
     _cleanup_(freep) char *name = str_format("%s.env", s->name);
@@ -81,43 +81,41 @@ static int write_env(const Deploy *d, const char *folder, const ComposeService *
     r = r < 0 ? r : compose_render_env(&plain, &text, err);
     cJSON_Delete(plain.environment);
 
-    return r < 0 ? r : write_file(d, folder, name, text, err);
+    return r < 0 ? r : write_file(owner, folder, name, text, err);
 }
 
-static int write_all(Deploy *d, const char *folder, Error *err)
+static int write_all(const DeployTarget *t, const PodmanUser *owner, const char *version, const char *folder,
+                     Error *err)
 {
     _cleanup_(freep) char *base = path_in_root(BY_HAND_DIR);
     _cleanup_(freep) char *text = NULL;
-    ByHand b = { .deploy = d };
-    RenderOptions options = { .version = d->report.version,
-                              .image = image_of,
-                              .env_file = env_file_of,
-                              .bind = bind_of,
-                              .partly = true,
-                              .userdata = &b };
+    ByHand b = { .target = t };
+    RenderOptions options = {
+        .version = version, .image = image_of, .env_file = env_file_of, .bind = bind_of, .partly = true, .userdata = &b
+    };
     int r = base ? dir_make(base, 0755, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
 
     if (r == 0)
         r = dir_remove(folder, err);
     if (r == 0)
-        r = dir_make(folder, 0700, d->box.user.uid, d->box.user.gid, err);
+        r = dir_make(folder, 0700, owner->uid, owner->gid, err);
     if (r == 0)
-        r = compose_render(d->target.project, &options, &text, err);
+        r = compose_render(t->project, &options, &text, err);
     if (r == 0)
-        r = write_file(d, folder, "compose.yaml", text, err);
-    for (size_t i = 0; r == 0 && i < d->target.project->n_services; i++)
-        r = write_env(d, folder, &d->target.project->services[i], err);
+        r = write_file(owner, folder, "compose.yaml", text, err);
+    for (size_t i = 0; r == 0 && i < t->project->n_services; i++)
+        r = write_env(owner, folder, &t->project->services[i], err);
     return r;
 }
 
-void deploy_write_by_hand(Deploy *d)
+void deploy_write_by_hand(const DeployTarget *t, const PodmanUser *owner, Report *report)
 {
-    _cleanup_(freep) char *folder = folder_of(d->target.project->name, ".next");
+    _cleanup_(freep) char *folder = folder_of(t->project->name, ".next");
     _cleanup_(error_done) Error err = {};
-    int r = folder ? write_all(d, folder, &err) : -ENOMEM;
+    int r = folder ? write_all(t, owner, report->version, folder, &err) : -ENOMEM;
 
     if (r < 0)
-        report_progress(&d->report, "info", NULL, "could not write the compose file for people: %s",
+        report_progress(report, "info", NULL, "could not write the compose file for people: %s",
                         error_message(&err, r));
 }
 

@@ -6,7 +6,7 @@
 
 #define BY_HAND_DIR STATE_DIR "/compose"
 /* Writes BY_HAND_DIR/PROJECT.next; failing to is reported, and is no failure of the change. */
-void deploy_write_by_hand(Deploy *d);
+void deploy_write_by_hand(const DeployTarget *t, const PodmanUser *owner, Report *report);
 /* Puts it in effect, if it is there; or forgets it. */
 void deploy_keep_by_hand(Report *report, const char *project);
 void deploy_drop_by_hand(const char *project);

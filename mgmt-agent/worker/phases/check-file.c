@@ -21,7 +21,7 @@
 
 #define COMPOSE_NAME "compose.yml"
 
-static int check_times(Deploy *d, const cJSON *message, Error *err)
+static int check_times(const cJSON *message, usec_t *ret_confirm, Error *err)
 {
     const char *expires = json_string(message, "expiresAt");
     uint64_t seconds = CONFIRM_SECONDS_DEFAULT;
@@ -31,7 +31,7 @@ static int check_times(Deploy *d, const cJSON *message, Error *err)
     if ((r < 0 && r != -ENOENT) || seconds == 0 || seconds > CONFIRM_SECONDS_MAX)
         return error_set(err, EINVAL, "snapshot.bad-deadline", "confirmDeadlineSeconds must be from 1 to %d",
                          CONFIRM_SECONDS_MAX);
-    d->order.confirm_usec = seconds * USEC_PER_SEC;
+    *ret_confirm = seconds * USEC_PER_SEC;
     if (expires && timestamp_parse(expires, &at) < 0)
         return error_set(err, EINVAL, "snapshot.bad-time", "expiresAt is not a time: %.40s", expires);
     if (expires && realtime_usec() > at)
@@ -50,21 +50,21 @@ static int check_authority(const cJSON *message, Error *err)
     return 0;
 }
 
-static int check_version(Deploy *d, Error *err)
+static int check_version(bool from_cloud, Report *report, Error *err)
 {
     _cleanup_(error_done) Error reason = {};
     uint64_t version, floor;
     int r;
 
-    if (!d->order.from_cloud)
-        return store_check_version(d->report.version, err);
-    r = str_to_u64(d->report.version, 1, UINT64_MAX, &version);
+    if (!from_cloud)
+        return store_check_version(report->version, err);
+    r = str_to_u64(report->version, 1, UINT64_MAX, &version);
     if (r < 0)
-        return error_set(err, EINVAL, "snapshot.bad-version", "'%.40s' is not a version number", d->report.version);
+        return error_set(err, EINVAL, "snapshot.bad-version", "'%.40s' is not a version number", report->version);
     r = store_load_floor(&floor, &reason);
     if (r < 0) { /* a bad block must not be the end of all pushes */
         floor = store_highest_snapshot();
-        report_progress(&d->report, "info", NULL, "%s; going on from version %llu, the highest that is kept",
+        report_progress(report, "info", NULL, "%s; going on from version %llu, the highest that is kept",
                         error_message(&reason, r), (unsigned long long) floor);
     }
     r = store_check_step(version, floor, err);
@@ -72,54 +72,55 @@ static int check_version(Deploy *d, Error *err)
 }
 
 /* For this box, now, and not before. */
-static int check_addressee(Deploy *d, const cJSON *message, Error *err)
+static int check_addressee(DeployOrder *order, const EnvFile *agent_env, Report *report, const cJSON *message,
+                           Error *err)
 {
     const char *device = json_string(message, "deviceId");
     int r;
 
-    if (d->order.from_cloud && !str_equal(device, env_get(d->box.agent_env, "DEVICE_ID")))
+    if (order->from_cloud && !str_equal(device, env_get(agent_env, "DEVICE_ID")))
         return error_set(err, EINVAL, "snapshot.wrong-device", "this snapshot is for box '%.64s', this is '%s'",
-                         device ? device : "", env_get(d->box.agent_env, "DEVICE_ID"));
-    r = check_times(d, message, err);
-    return r < 0 ? r : check_version(d, err);
+                         device ? device : "", env_get(agent_env, "DEVICE_ID"));
+    r = check_times(message, &order->confirm_usec, err);
+    return r < 0 ? r : check_version(order->from_cloud, report, err);
 }
 
-int deploy_verify(Deploy *d, const cJSON *message, Error *err)
+int deploy_verify(DeployOrder *order, Box *box, Report *report, const cJSON *message, Error *err)
 {
     char hex[SHA256_HEX_SIZE];
     int r;
 
-    report_phase(&d->report, "verify");
-    if (strlen(d->order.text) > YAML_SIZE_MAX)
+    report_phase(report, "verify");
+    if (strlen(order->text) > YAML_SIZE_MAX)
         return error_set(err, EFBIG, "snapshot.too-large", "the compose file has more than %d bytes", YAML_SIZE_MAX);
     r = check_authority(message, err);
     if (r == 0)
-        r = box_load_env(&d->box, err);
+        r = box_load_env(box, err);
     if (r < 0)
         return r;
-    r = check_addressee(d, message, err);
+    r = check_addressee(order, box->agent_env, report, message, err);
     if (r == 0)
-        r = sha256_hex(d->order.text, strlen(d->order.text), hex);
+        r = sha256_hex(order->text, strlen(order->text), hex);
     if (r < 0)
         return r;
-    d->order.sha256 = strdup(hex);
-    return d->order.sha256 ? 0 : -ENOMEM;
+    order->sha256 = strdup(hex);
+    return order->sha256 ? 0 : -ENOMEM;
 }
 
-int deploy_verify_update(Deploy *d, const cJSON *message, Error *err)
+int deploy_verify_update(DeployOrder *order, Box *box, Report *report, const cJSON *message, Error *err)
 {
     int r;
 
-    report_phase(&d->report, "verify");
+    report_phase(report, "verify");
     r = check_authority(message, err);
     if (r == 0)
-        r = box_load_env(&d->box, err);
-    return r < 0 ? r : check_addressee(d, message, err);
+        r = box_load_env(box, err);
+    return r < 0 ? r : check_addressee(order, box->agent_env, report, message, err);
 }
 
-int deploy_parse(Deploy *d, Error *err)
+int deploy_parse(const char *text, ComposeFile **ret, Error *err)
 {
-    return compose_parse(d->order.text, strlen(d->order.text), COMPOSE_NAME, &d->target.file, err);
+    return compose_parse(text, strlen(text), COMPOSE_NAME, ret, err);
 }
 
 int deploy_load_policy(ComposePolicy **ret, Error *err)
@@ -135,26 +136,24 @@ int deploy_load_policy(ComposePolicy **ret, Error *err)
     return policy_parse(text, len, path, ret, err);
 }
 
-int deploy_policy(Deploy *d, Error *err)
+int deploy_policy(DeployTarget *t, bool ran_before, Error *err)
 {
-    int r;
+    int r = deploy_load_policy(&t->policy, err);
 
-    r = deploy_load_policy(&d->target.policy, err);
-    /* what was accepted and runs goes on; a new file is judged by what the entries mean now */
-    if (r == 0 && (d->order.only || d->order.goes_back))
-        policy_keep_old_meaning(d->target.policy);
-    return r < 0 ? r : compose_policy_check(d->target.file, d->target.policy, err);
+    if (r == 0 && ran_before)
+        policy_keep_old_meaning(t->policy);
+    return r < 0 ? r : compose_policy_check(t->file, t->policy, err);
 }
 
-static int load_secbox_env(Deploy *d, const char *path, Error *err)
+static int load_secbox_env(const char *path, EnvFile **env, Error *err)
 {
-    int r = d->target.env ? 0 : env_load_kind(ENV_SECBOX, path, &d->target.env, err);
+    int r = *env ? 0 : env_load_kind(ENV_SECBOX, path, env, err);
 
-    for (size_t i = 0; r == 0 && i < env_size(d->target.env); i++) {
-        const EnvRule *rule = env_rule_find(env_key_at(d->target.env, i));
+    for (size_t i = 0; r == 0 && i < env_size(*env); i++) {
+        const EnvRule *rule = env_rule_find(env_key_at(*env, i));
 
-        if (rule ? rule->secret : redact_key_is_secret(env_key_at(d->target.env, i)))
-            redact_add_secret(env_value_at(d->target.env, i));
+        if (rule ? rule->secret : redact_key_is_secret(env_key_at(*env, i)))
+            redact_add_secret(env_value_at(*env, i));
     }
     return r;
 }
@@ -205,19 +204,19 @@ int deploy_env_ensure(Box *b, Report *report, bool *ret_created, Error *err)
     return r;
 }
 
-int deploy_env_plan(Deploy *d, Error *err)
+int deploy_env_plan(Box *box, Report *report, EnvFile **ret, Error *err)
 {
     _cleanup_(freep) char *path = path_in_root(SECBOX_ENV_PATH);
     int absent, r;
 
-    r = box_load_env(&d->box, err);
+    r = box_load_env(box, err);
     if (r < 0)
         return r;
     absent = path ? env_is_absent(path, err) : -ENOMEM;
     if (absent <= 0)
         return absent;
-    report_progress(&d->report, "info", NULL, "secbox.env is absent; a push makes it from mgmt-agent.env");
-    return env_derive_secbox(d->box.agent_env, &d->target.env, err);
+    report_progress(report, "info", NULL, "secbox.env is absent; a push makes it from mgmt-agent.env");
+    return env_derive_secbox(box->agent_env, ret, err);
 }
 
 static const char *lookup_env(const char *key, void *userdata)
@@ -230,33 +229,33 @@ static int read_env_file(const char *path, char **ret, void *userdata, Error *er
     return service_env_file_read(path, userdata, ret, err);
 }
 
-static int resolve(Deploy *d, ComposeProject **ret, Error *err)
+static int resolve(const DeployTarget *t, const char *project, ComposeProject **ret, Error *err)
 {
     ComposeResolveOptions options = {
-        .project = d->options->project, .lookup = lookup_env, .userdata = d->target.env, .read_env_file = read_env_file
+        .project = project, .lookup = lookup_env, .userdata = t->env, .read_env_file = read_env_file
     };
     _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR);
 
     options.base_dir = base;
-    return base ? compose_resolve(d->target.file, &options, ret, err) : -ENOMEM;
+    return base ? compose_resolve(t->file, &options, ret, err) : -ENOMEM;
 }
 
 /* Keys that the compose file cannot do without and that secbox.env lacks, all named at once, with the place of the first. */
-static int check_compose_keys(Deploy *d, Error *err)
+static int check_compose_keys(const DeployTarget *t, const char *project, Error *err)
 {
     _cleanup_(strv_freep) char **missing = NULL;
     _cleanup_(freep) char *names = NULL;
     _cleanup_(error_done) Error place = {};
     ComposeProject *unused = NULL;
     const char *unfit = NULL;
-    int r = compose_required_keys(d->target.file, lookup_env, d->target.env, &missing, err);
+    int r = compose_required_keys(t->file, lookup_env, t->env, &missing, err);
 
     if (r < 0 || strv_length(missing) == 0)
         return r;
     for (size_t i = 0; missing[i] && !unfit; i++)
         unfit = env_key_is_dangerous(missing[i]) ? missing[i] : NULL;
     names = strv_join(missing, ", ");
-    if (resolve(d, &unused, &place) == 0)
+    if (resolve(t, project, &unused, &place) == 0)
         compose_project_free(unused);
     return error_set_at(err, ENOKEY, "env.missing-keys", place.file, place.line, place.key,
                         "secbox.env lacks keys that the compose file needs: %s; add them, or give them defaults%s%s%s",
@@ -264,48 +263,40 @@ static int check_compose_keys(Deploy *d, Error *err)
                         unfit ? ": write that value into the compose file)" : "");
 }
 
-int deploy_env_sanity(Deploy *d, Error *err)
+int deploy_env_sanity(DeployTarget *t, const char *project, Report *report, Error *err)
 {
     _cleanup_(freep) char *path = path_in_root(SECBOX_ENV_PATH);
     unsigned present, total;
     int r;
 
-    r = path ? load_secbox_env(d, path, err) : -ENOMEM;
+    r = path ? load_secbox_env(path, &t->env, err) : -ENOMEM;
     if (r < 0)
         return r;
-    env_count_required(d->target.env, ENV_SECBOX, &present, &total);
-    r = env_validate(d->target.env, ENV_SECBOX, path, err);
+    env_count_required(t->env, ENV_SECBOX, &present, &total);
+    r = env_validate(t->env, ENV_SECBOX, path, err);
     if (r == 0)
-        r = check_compose_keys(d, err);
+        r = check_compose_keys(t, project, err);
     if (r < 0) {
         if (str_equal(error_id(err), "env.missing-keys"))
-            d->report.phase = "secbox-env-missing-keys";
+            report->phase = "secbox-env-missing-keys";
         return r;
     }
-    report_progress(&d->report, "info", NULL, "secbox.env sanity ok (%u/%u required keys present)", present, total);
+    report_progress(report, "info", NULL, "secbox.env sanity ok (%u/%u required keys present)", present, total);
     return 0;
 }
 
-/* What the engine could not be told is found now, not when the container is made. */
-static int check_engine(Deploy *d, Error *err)
+int deploy_render(DeployTarget *t, const char *project, const char *engine, Report *report, Error *err)
 {
-    const char *setting = d->box.agent_env ? env_get(d->box.agent_env, "COMPOSE_ENGINE") : NULL;
+    int r = resolve(t, project, &t->project, err);
 
-    return engine_check_all(setting, d->target.project, err);
-}
-
-int deploy_render(Deploy *d, Error *err)
-{
-    int r;
-
-    r = resolve(d, &d->target.project, err);
     if (r < 0)
         return r;
     /* what variables hid from the first look */
-    r = compose_policy_check_project(d->target.project, d->target.policy, COMPOSE_NAME, err);
+    r = compose_policy_check_project(t->project, t->policy, COMPOSE_NAME, err);
     if (r < 0) {
-        d->report.phase = "policy";
+        report->phase = "policy";
         return r;
     }
-    return check_engine(d, err);
+    /* what the engine could not be told is found now, not when the container is made */
+    return engine_check_all(engine, t->project, err);
 }

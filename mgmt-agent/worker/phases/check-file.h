@@ -5,15 +5,18 @@
 
 #include "mgmt-agent/worker/phases/deploy.h"
 
-int deploy_verify(Deploy *d, const cJSON *message, Error *err) _must_check_;
+int deploy_verify(DeployOrder *order, Box *box, Report *report, const cJSON *message, Error *err) _must_check_;
 /* The same of an order that carries no compose file. */
-int deploy_verify_update(Deploy *d, const cJSON *message, Error *err) _must_check_;
-int deploy_parse(Deploy *d, Error *err) _must_check_;
-int deploy_policy(Deploy *d, Error *err) _must_check_;
+int deploy_verify_update(DeployOrder *order, Box *box, Report *report, const cJSON *message, Error *err) _must_check_;
+int deploy_parse(const char *text, ComposeFile **ret, Error *err) _must_check_;
+/* Reads the box's policy into the target, and asks it. `ran_before`: what was accepted and runs goes on; a new file is judged by
+ * what the entries mean now. */
+int deploy_policy(DeployTarget *t, bool ran_before, Error *err) _must_check_;
 /* The box's own policy.json; a missing one is the default. */
 int deploy_load_policy(ComposePolicy **ret, Error *err) _must_check_;
 int deploy_env_ensure(Box *b, Report *report, bool *ret_created, Error *err) _must_check_;
 /* What deploy_env_ensure() would leave behind, in memory only: for plans. */
-int deploy_env_plan(Deploy *d, Error *err) _must_check_;
-int deploy_env_sanity(Deploy *d, Error *err) _must_check_;
-int deploy_render(Deploy *d, Error *err) _must_check_;
+int deploy_env_plan(Box *box, Report *report, EnvFile **ret, Error *err) _must_check_;
+int deploy_env_sanity(DeployTarget *t, const char *project, Report *report, Error *err) _must_check_;
+/* `engine`: COMPOSE_ENGINE of mgmt-agent.env, or NULL. */
+int deploy_render(DeployTarget *t, const char *project, const char *engine, Report *report, Error *err) _must_check_;

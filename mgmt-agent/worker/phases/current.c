@@ -47,7 +47,7 @@ static int describe_service(const ComposeService *s, CurrentService *ret)
 }
 
 /* What podman says of its container. */
-static int describe_container(const Deploy *d, const cJSON *info, CurrentService *ret)
+static int describe_container(const Current *before, const cJSON *info, CurrentService *ret)
 {
     const cJSON *state = cJSON_GetObjectItemCaseSensitive(info, "State");
     const cJSON *pid = cJSON_GetObjectItemCaseSensitive(state, "Pid");
@@ -60,8 +60,7 @@ static int describe_container(const Deploy *d, const cJSON *info, CurrentService
     ret->health_interval = podman_health_interval(info);
     ret->start_ticks = ret->pid > 0 ? process_start_ticks(ret->pid) : 0;
     return !ret->labels || json_set(&ret->id, json_string(info, "Id")) < 0 || json_set(&ret->image_id, image) < 0 ||
-                   json_set(&ret->previous_image_id,
-                            previous_image(current_find(d->before.current, ret->name), image)) < 0 ||
+                   json_set(&ret->previous_image_id, previous_image(current_find(before, ret->name), image)) < 0 ||
                    json_set(&ret->state, json_string(state, "Status")) < 0 ||
                    json_set(&ret->static_dir, json_string(info, "StaticDir")) < 0 ||
                    json_set(&ret->pid_file, json_string(info, "PidFile")) < 0 || json_set(&ret->health, health) < 0
@@ -76,11 +75,11 @@ static int describe(const Deploy *d, const ComposeService *s, CurrentService *re
 
     if (!info && podman_inspect(d->box.podman, s->container_name, &asked, NULL) < 0)
         return -ENOMEM;
-    return describe_service(s, ret) < 0 ? -ENOMEM : describe_container(d, info ? info : asked, ret);
+    return describe_service(s, ret) < 0 ? -ENOMEM : describe_container(d->before.current, info ? info : asked, ret);
 }
 
 /* Behind a rollback: the one before it, never the one that it left. */
-static int set_previous_of_rollback(const Deploy *d, const char *left, Current *c)
+static int set_previous_of_rollback(const char *sha256, const char *left, Current *c)
 {
     _cleanup_(cJSON_Deletep) cJSON *history = NULL;
     _cleanup_(strv_freep) char **kept = NULL;
@@ -88,37 +87,36 @@ static int set_previous_of_rollback(const Deploy *d, const char *left, Current *
 
     if (r < 0 || store_load_history(STORE_HISTORY_MAX, &history, NULL) < 0)
         return r;
-    return json_set(&c->previous, way_back_find(history, d->order.sha256, left, kept));
+    return json_set(&c->previous, way_back_find(history, sha256, left, kept));
 }
 
 /* What `rollback` goes back to. The same text again changes nothing of that. */
-static int set_previous(const Deploy *d, Current *c)
+static int set_previous(const DeployOrder *order, const Current *before, Current *c)
 {
-    const Current *before = d->before.current;
-    bool same = before && str_equal(before->sha256, d->order.sha256);
+    bool same = before && str_equal(before->sha256, order->sha256);
 
-    if (d->order.goes_back && !same)
-        return set_previous_of_rollback(d, before ? before->sha256 : NULL, c);
+    if (order->goes_back && !same)
+        return set_previous_of_rollback(order->sha256, before ? before->sha256 : NULL, c);
     return before ? json_set(&c->previous, same ? before->previous : before->version) : 0;
 }
 
 /* The digest that the cloud has ordered for it holds until another change of its image. */
-static int note_order(const Deploy *d, const char *ordered, CurrentService *s)
+static int note_order(const Journal *j, bool from_cloud, const char *ordered, CurrentService *s)
 {
-    const ImageUpdate *update = journal_find_update(&d->journal, s->name);
+    const ImageUpdate *update = journal_find_update(j, s->name);
 
-    return json_set(&s->ordered, !update ? ordered : d->order.from_cloud ? update->digest : NULL);
+    return json_set(&s->ordered, !update ? ordered : from_cloud ? update->digest : NULL);
 }
 
 static int change_service(const Deploy *d, CurrentService *s)
 {
     const ComposeService *made =
-        s->name && deploy_change_of(d, s->name) ? compose_service_find(d->target.project, s->name) : NULL;
+        s->name && deploy_change_of(&d->journal, s->name) ? compose_service_find(d->target.project, s->name) : NULL;
     CurrentService changed = {};
     int r = made ? describe(d, made, &changed) : 0;
 
     if (r == 0)
-        r = note_order(d, s->ordered, made ? &changed : s);
+        r = note_order(&d->journal, d->order.from_cloud, s->ordered, made ? &changed : s);
     if (made && r == 0)
         current_service_replace(s, &changed);
     current_service_done(&changed);
@@ -154,7 +152,7 @@ static Current *current_of_project(const Deploy *d, Error *err)
     c->services = calloc(p->n_services + 1, sizeof(*c->services));
     if (!c->networks || !c->volumes || !c->services || json_set(&c->version, d->report.version) < 0 ||
         json_set(&c->id, d->report.id) < 0 || json_set(&c->sha256, d->order.sha256) < 0 ||
-        json_set(&c->name, p->name) < 0 || set_previous(d, c) < 0)
+        json_set(&c->name, p->name) < 0 || set_previous(&d->order, d->before.current, c) < 0)
         return NULL;
     for (size_t i = 0; i < p->n_services; i++)
         if (describe(d, &p->services[i], &c->services[c->n_services++]) < 0)

@@ -52,10 +52,10 @@ int deploy_take_message(Deploy *d, const cJSON *request, const cJSON **ret_messa
     return d->report.id && d->report.version && d->order.text ? 0 : -ENOMEM;
 }
 
-const JournalStep *deploy_change_of(const Deploy *d, const char *service)
+const JournalStep *deploy_change_of(const Journal *j, const char *service)
 {
-    for (size_t i = 0; i < d->journal.n_steps; i++)
-        if (str_equal(d->journal.steps[i].service, service) && !str_equal(d->journal.steps[i].action, "remove"))
-            return &d->journal.steps[i];
+    for (size_t i = 0; i < j->n_steps; i++)
+        if (str_equal(j->steps[i].service, service) && !str_equal(j->steps[i].action, "remove"))
+            return &j->steps[i];
     return NULL;
 }

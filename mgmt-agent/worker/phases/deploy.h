@@ -74,7 +74,7 @@ void deploy_done(Deploy *d);
 int deploy_take_message(Deploy *d, const cJSON *request, const cJSON **ret_message) _must_check_;
 
 /* The journaled step that makes this service's new container; NULL when the service is kept as it is. */
-const JournalStep *deploy_change_of(const Deploy *d, const char *service);
+const JournalStep *deploy_change_of(const Journal *j, const char *service);
 
 /* Names that keep an image from a prune. */
 #define KEEP_REPOSITORY "localhost/tucomunidad-keep"

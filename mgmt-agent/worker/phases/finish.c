@@ -24,7 +24,7 @@
 
 #define STOP_GRACE_SECONDS 10
 
-static int keep_image(Deploy *d, const char *id, char ***keep)
+static int keep_image(Podman *podman, const char *id, Report *report, char ***keep)
 {
     _cleanup_(error_done) Error err = {};
     char tag[33];
@@ -36,31 +36,30 @@ static int keep_image(Deploy *d, const char *id, char ***keep)
         return 0;
     if (strv_add(keep, tag) < 0)
         return -ENOMEM;
-    if (podman_tag(d->box.podman, id, KEEP_REPOSITORY, tag, &err) < 0)
-        report_progress(&d->report, "info", NULL, "could not tag image %.12s to keep it: %s", id,
+    if (podman_tag(podman, id, KEEP_REPOSITORY, tag, &err) < 0)
+        report_progress(report, "info", NULL, "could not tag image %.12s to keep it: %s", id,
                         error_message(&err, -EIO));
     return 0;
 }
 
 /* Images that containers need in order to come back: those that run now, those of the deployment before, and of each service
  * the last one that was good before its present one. */
-static int keep_images(Deploy *d, const Current *current, char ***keep)
+static int keep_images(Podman *podman, const Current *current, const Current *before, Report *report, char ***keep)
 {
-    const Current *before = d->before.current;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < current->n_services; i++) {
-        r = keep_image(d, current->services[i].image_id, keep);
+        r = keep_image(podman, current->services[i].image_id, report, keep);
         if (r == 0)
-            r = keep_image(d, current->services[i].previous_image_id, keep);
+            r = keep_image(podman, current->services[i].previous_image_id, report, keep);
     }
     for (size_t i = 0; r == 0 && before && i < before->n_services; i++)
-        r = keep_image(d, before->services[i].image_id, keep);
+        r = keep_image(podman, before->services[i].image_id, report, keep);
     return r;
 }
 
 /* Those that a rollback may return to. */
-static int keep_of_snapshots(Deploy *d, char ***keep)
+static int keep_of_snapshots(Podman *podman, Report *report, char ***keep)
 {
     _cleanup_(strv_freep) char **ids = NULL;
     int r = deploy_keep_snapshot_images(&ids);
@@ -68,22 +67,22 @@ static int keep_of_snapshots(Deploy *d, char ***keep)
     for (char *const *id = ids; r == 0 && id && *id; id++) {
         _cleanup_(freep) char *here = NULL;
 
-        if (podman_image_id(d->box.podman, *id, &here, NULL) == 0)
-            r = keep_image(d, *id, keep);
+        if (podman_image_id(podman, *id, &here, NULL) == 0)
+            r = keep_image(podman, *id, report, keep);
     }
     return r;
 }
 
-static void remove_backups(Deploy *d)
+static void remove_backups(Podman *podman, const Journal *j, Report *report)
 {
     /* from the last: podman keeps a container in whose network another one lives, and that one came later */
-    for (size_t i = d->journal.n_steps; i-- > 0;) {
-        const JournalStep *s = &d->journal.steps[i];
+    for (size_t i = j->n_steps; i-- > 0;) {
+        const JournalStep *s = &j->steps[i];
         _cleanup_(error_done) Error err = {};
 
         /* by id: its name may have been given to another meanwhile */
-        if (s->old_id && podman_remove(d->box.podman, s->old_id, &err) < 0)
-            report_progress(&d->report, "info", s->service,
+        if (s->old_id && podman_remove(podman, s->old_id, &err) < 0)
+            report_progress(report, "info", s->service,
                             "could not remove the old container %.12s (%s); do: podman rm %.12s", s->old_id,
                             error_message(&err, -EIO), s->old_id);
     }
@@ -100,33 +99,33 @@ int deploy_commit(Deploy *d, Error *err)
     if (!now)
         return error_set(err, EINVAL, "journal.corrupt", "the journal does not say what was proved");
     if (!d->before.current)
-        deploy_load_current(d);
+        deploy_load_current(&d->before, &d->report);
     /* a crash behind current_save(): what was before is known no more, so nothing of it is given up */
     repeated = d->before.current && str_equal(d->before.current->id, now->id);
-    r = keep_images(d, now, &keep);
+    r = keep_images(d->box.podman, now, d->before.current, &d->report, &keep);
     if (r == 0)
-        r = keep_of_snapshots(d, &keep);
+        r = keep_of_snapshots(d->box.podman, &d->report, &keep);
     if (r == 0)
         r = current_save(now, err);
     if (r < 0)
         return r;
-    update_name_images(d);
-    remove_backups(d);
+    update_name_images(d->box.podman, &d->journal, &d->report);
+    remove_backups(d->box.podman, &d->journal, &d->report);
     /* a stale network would be taken for the same one when its name comes back with another definition */
     podman_remove_networks(d->box.podman, now->name, now->networks);
     if (!repeated)
         podman_drop_others(d->box.podman, KEEP_REPOSITORY, keep);
     store_prune_snapshots(now->version, now->previous);
-    deploy_note_snapshots(d);
-    deploy_sweep_images(d, false);
+    deploy_note_snapshots(d->before.current, now);
+    deploy_sweep_images(d->box.podman, d->options->project, NULL);
     deploy_keep_by_hand(&d->report, now->name);
-    deploy_review_binds(d);
+    deploy_review_binds(&d->box, d->options->project, &d->report);
     deploy_unstage(&d->report);
     return 0;
 }
 
 /* What the deployment made under the wanted name, if it came so far: a new string in *ret, else NULL. Never an old one. */
-static int find_new(Deploy *d, const JournalStep *s, char **ret, Error *err)
+static int find_new(Podman *podman, const Journal *j, const JournalStep *s, char **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     _cleanup_(error_done) Error reason = {};
@@ -136,34 +135,34 @@ static int find_new(Deploy *d, const JournalStep *s, char **ret, Error *err)
     *ret = NULL;
     if (str_equal(s->action, "remove"))
         return 0;
-    r = podman_inspect(d->box.podman, s->container, &info, &reason);
+    r = podman_inspect(podman, s->container, &info, &reason);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
         return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
     id = json_string(info, "Id");
-    for (size_t i = 0; id && i < d->journal.n_steps; i++)
-        if (str_equal(d->journal.steps[i].old_id, id))
+    for (size_t i = 0; id && i < j->n_steps; i++)
+        if (str_equal(j->steps[i].old_id, id))
             return 0;
     *ret = id ? strdup(id) : NULL;
     return *ret ? 0 : -ENOMEM;
 }
 
 /* Keeps the first of several failures, which is the one that is told in the end. */
-static void note_failure(Deploy *d, const JournalStep *s, const Error *reason, int r, int *first, Error *err)
+static void note_failure(const JournalStep *s, const Error *reason, int r, Report *report, int *first, Error *err)
 {
     if (r >= 0)
         return;
-    report_progress(&d->report, "info", s->service, "cannot undo the change of %s: %s", s->service,
+    report_progress(report, "info", s->service, "cannot undo the change of %s: %s", s->service,
                     error_message(reason, r));
     if (*first == 0)
         *first = error_set(err, r, error_id(reason), "%s", error_message(reason, r));
 }
 
 /* Stopped first, with time to close its files: the old one is about to use the same volumes. */
-static int remove_new(Deploy *d, Error *err)
+static int remove_new(Podman *podman, const Journal *j, Report *report, Error *err)
 {
-    const size_t n_steps = d->journal.n_steps;
+    const size_t n_steps = j->n_steps;
     _cleanup_(freep) StopRequest *stops = calloc(n_steps + 1, sizeof(*stops));
     _cleanup_(freep) const JournalStep **steps = calloc(n_steps + 1, sizeof(*steps));
     _cleanup_(error_done) Error slow = {};
@@ -176,18 +175,18 @@ static int remove_new(Deploy *d, Error *err)
         _cleanup_(error_done) Error reason = {};
         char *id = NULL;
 
-        note_failure(d, &d->journal.steps[i], &reason, find_new(d, &d->journal.steps[i], &id, &reason), &first, err);
-        steps[n] = &d->journal.steps[i];
+        note_failure(&j->steps[i], &reason, find_new(podman, j, &j->steps[i], &id, &reason), report, &first, err);
+        steps[n] = &j->steps[i];
         if (id)
             stops[n++] = (StopRequest) { id, STOP_GRACE_SECONDS };
     }
     /* one that does not stop is ended by its removal */
-    if (n > 0 && podman_stop_all(d->box.podman, stops, n, &slow) < 0)
-        report_progress(&d->report, "info", NULL, "stopping the new containers: %s", error_message(&slow, -EIO));
+    if (n > 0 && podman_stop_all(podman, stops, n, &slow) < 0)
+        report_progress(report, "info", NULL, "stopping the new containers: %s", error_message(&slow, -EIO));
     for (size_t i = n; i-- > 0;) {
         _cleanup_(error_done) Error reason = {};
 
-        note_failure(d, steps[i], &reason, podman_remove(d->box.podman, stops[i].id, &reason), &first, err);
+        note_failure(steps[i], &reason, podman_remove(podman, stops[i].id, &reason), report, &first, err);
         free((char *) stops[i].id);
     }
     return first;
@@ -195,25 +194,25 @@ static int remove_new(Deploy *d, Error *err)
 
 /* Those that the deployment was about to stop when it ended: podman starts none before that is done. One that does not stop is
  * told by its start. */
-static void finish_stops(Deploy *d)
+static void finish_stops(Podman *podman, const Journal *j, Report *report)
 {
-    const size_t n_steps = d->journal.n_steps;
+    const size_t n_steps = j->n_steps;
     _cleanup_(freep) StopRequest *stops = calloc(n_steps + 1, sizeof(*stops));
     _cleanup_(freep) cJSON **infos = calloc(n_steps + 1, sizeof(*infos));
     _cleanup_(error_done) Error slow = {};
     size_t n = 0;
 
     for (size_t i = 0; stops && infos && i < n_steps; i++) {
-        const JournalStep *s = &d->journal.steps[i];
+        const JournalStep *s = &j->steps[i];
 
-        if (!s->old_id || podman_inspect(d->box.podman, s->old_id, &infos[i], NULL) < 0 ||
+        if (!s->old_id || podman_inspect(podman, s->old_id, &infos[i], NULL) < 0 ||
             !podman_answer_stopping(infos[i], &stops[n]))
             continue;
-        report_progress(&d->report, "info", s->service, "%s is being stopped: waiting for its end, at most %u s",
+        report_progress(report, "info", s->service, "%s is being stopped: waiting for its end, at most %u s",
                         s->old_name, stops[n++].grace_seconds);
     }
-    if (n > 0 && podman_stop_all(d->box.podman, stops, n, &slow) < 0)
-        report_progress(&d->report, "info", NULL, "stopping the old containers: %s", error_message(&slow, -EIO));
+    if (n > 0 && podman_stop_all(podman, stops, n, &slow) < 0)
+        report_progress(report, "info", NULL, "stopping the old containers: %s", error_message(&slow, -EIO));
     for (size_t i = 0; infos && i < n_steps; i++)
         cJSON_Delete(infos[i]);
 }
@@ -243,7 +242,7 @@ static int bring_back(Deploy *d, const JournalStep *s, Error *err)
     /* one that somebody has paused, and that was not reached, is as it was; podman would not start it */
     if (!s->was_running || str_equal(status_of(info), "paused"))
         return 0;
-    r = deploy_may_start(d, s->service, info, err);
+    r = deploy_may_start(&d->box, d->options->project, s->service, info, err);
     return r == 0 ? podman_start(d->box.podman, s->old_id, err) : r;
 }
 
@@ -274,36 +273,37 @@ static int each_step(Deploy *d, int (*undo)(Deploy *d, const JournalStep *s, Err
     for (size_t i = 0; i < d->journal.n_steps; i++) {
         _cleanup_(error_done) Error reason = {};
 
-        note_failure(d, &d->journal.steps[i], &reason, undo(d, &d->journal.steps[i], &reason), &first, err);
+        note_failure(&d->journal.steps[i], &reason, undo(d, &d->journal.steps[i], &reason), &d->report, &first, err);
     }
     return first;
 }
 
 /* Those that the deployment made; without knowing what is committed none is touched. */
-static void remove_new_networks(Deploy *d)
+static void remove_new_networks(Podman *podman, const char *project)
 {
     _cleanup_(current_freep) Current *current = NULL;
 
     if (current_load(&current, NULL) == 0)
-        podman_remove_networks(d->box.podman, d->options->project, current ? current->networks : NULL);
+        podman_remove_networks(podman, project, current ? current->networks : NULL);
 }
 
 int deploy_roll_back(Deploy *d, Error *err)
 {
+    const NewImages new = { &d->journal, d->target.image_ids };
     int removed, back, r;
 
     report_phase(&d->report, "rolling-back");
-    removed = remove_new(d, err);
-    finish_stops(d);
+    removed = remove_new(d->box.podman, &d->journal, &d->report, err);
+    finish_stops(d->box.podman, &d->journal, &d->report);
     back = each_step(d, bring_back, err);
     r = removed < 0 ? removed : back < 0 ? back : each_step(d, check_back, err);
     if (r == 0) {
-        remove_new_networks(d);
+        remove_new_networks(d->box.podman, d->options->project);
         current_note_processes(d->box.podman);
-        update_name_back(d);
-        deploy_sweep_images(d, !update_is_to_blame(d));
+        update_name_back(d->box.podman, &d->journal, &d->report);
+        deploy_sweep_images(d->box.podman, d->options->project, update_is_to_blame(&d->journal) ? NULL : &new);
         deploy_drop_by_hand(d->options->project);
-        deploy_review_binds(d);
+        deploy_review_binds(&d->box, d->options->project, &d->report);
         deploy_unstage(&d->report);
     }
     return r < 0 ? error_prefix(err, r, "rolling back") : 0;

@@ -50,30 +50,32 @@ int flow_commit(Deploy *d)
     return deploy_finish(d, "done", 200, NULL, 0, EVENT_FINISHED);
 }
 
-static void report(Deploy *d, const Error *err, int r)
+static void report_failure(Report *report, const Error *err, int r)
 {
-    report_progress(&d->report, "failed", NULL, "%s [%s]", error_message(err, r), error_id(err));
+    report_progress(report, "failed", NULL, "%s [%s]", error_message(err, r), error_id(err));
 }
 
-static int status_of(const Deploy *d, const Error *err, int r)
+static int status_of(const char *phase, const Error *err, int r)
 {
-    return r == -ENOSPC || r == -EDQUOT ? 507 : deploy_status_for(d->report.phase, err);
+    return r == -ENOSPC || r == -EDQUOT ? 507 : deploy_status_for(phase, err);
 }
 
 int flow_refuse(Deploy *d, const Error *err, int r)
 {
-    report(d, err, r);
-    deploy_answer(d, "failed", status_of(d, err, r), err, r);
+    report_failure(&d->report, err, r);
+    deploy_answer(d, "failed", status_of(d->report.phase, err, r), err, r);
     return 1;
 }
 
 int flow_fail_untouched(Deploy *d, const Error *err, int r)
 {
-    report(d, err, r);
+    const NewImages new = { &d->journal, d->target.image_ids };
+
+    report_failure(&d->report, err, r);
     deploy_unstage(&d->report);
     if (!str_starts(error_id(err), "podman."))
-        deploy_sweep_images(d, true);
-    return deploy_finish(d, "failed", status_of(d, err, r), err, r, EVENT_FAILED);
+        deploy_sweep_images(d->box.podman, d->options->project, &new);
+    return deploy_finish(d, "failed", status_of(d->report.phase, err, r), err, r, EVENT_FAILED);
 }
 
 static int fail_touched(Deploy *d, const Error *err, int r)
@@ -82,7 +84,7 @@ static int fail_touched(Deploy *d, const Error *err, int r)
     const char *failed_phase = d->report.phase;
     int j;
 
-    report(d, err, r);
+    report_failure(&d->report, err, r);
     if (journal_note_failure(&d->journal, err, r, failed_phase, d->proof.failed_log) < 0)
         log_warning("Out of memory noting why snapshot %s failed", d->report.version);
     j = journal_step(&d->journal, EVENT_FAILED, &journal_error);
@@ -101,7 +103,7 @@ static int conclude(Deploy *d)
     d->journal.project = current_from_deploy(d, &err);
     if (!d->journal.project)
         return fail_touched(d, &err, -ENOMEM);
-    deploy_write_by_hand(d);
+    deploy_write_by_hand(&d->target, &d->box.user, &d->report);
     if (confirm) {
         d->journal.boot_id = boot_id_read();
         d->journal.confirm_usec = d->order.confirm_usec;
@@ -124,21 +126,21 @@ static int conclude_unchanged(Deploy *d)
     int r;
 
     d->journal.project = current_from_deploy(d, &err);
-    deploy_write_by_hand(d);
+    deploy_write_by_hand(&d->target, &d->box.user, &d->report);
     r = d->journal.project ? journal_step(&d->journal, EVENT_NOTHING, &err) : -ENOMEM;
     return r < 0 ? flow_fail_untouched(d, &err, r) : flow_commit(d);
 }
 
 /* The container is as new as it gets: what it makes of the hook is seen when it is proved. */
-static int run_post_update(Deploy *d, Error *err)
+static int run_post_update(Box *box, const Plan *plan, Report *report, Error *err)
 {
     _cleanup_(error_done) Error reason = {};
-    int r = update_run_hooks(d, HOOK_POST_UPDATE, &reason);
+    int r = update_run_hooks(box, report, plan, HOOK_POST_UPDATE, &reason);
 
     if (r < 0 && str_equal(error_id(&reason), "update.hook"))
         return error_set(err, r, "update.hook", "%s", error_message(&reason, r));
     if (r < 0)
-        report_progress(&d->report, "info", NULL, "%s", error_message(&reason, r));
+        report_progress(report, "info", NULL, "%s", error_message(&reason, r));
     return 0;
 }
 
@@ -150,13 +152,13 @@ int flow_change(Deploy *d)
 
     if (d->plan->n_changes == 0)
         return conclude_unchanged(d);
-    r = is_update ? update_run_hooks(d, HOOK_PRE_UPDATE, &err) : 0;
+    r = is_update ? update_run_hooks(&d->box, &d->report, d->plan, HOOK_PRE_UPDATE, &err) : 0;
     if (r == 0)
         r = phases_run(d, PHASE_APPLY, PHASE_APPLY, &err);
     if (r < 0 && d->journal.state == DEPLOY_PREPARING)
         return flow_fail_untouched(d, &err, r);
     if (r == 0 && is_update)
-        r = run_post_update(d, &err);
+        r = run_post_update(&d->box, d->plan, &d->report, &err);
     if (r == 0)
         r = phases_run(d, PHASE_PROVE, PHASE_PROVE, &err);
     return r < 0 ? fail_touched(d, &err, r) : conclude(d);

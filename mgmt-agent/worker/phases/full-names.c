@@ -43,42 +43,42 @@ static int load_conf(const PodmanUser *user, RegistryConf **ret, Error *err)
     return r;
 }
 
-static bool is_here(Deploy *d, const char *image)
+static bool is_here(Podman *podman, const char *image)
 {
     _cleanup_(error_done) Error unused = {};
     _cleanup_(freep) char *id = NULL;
 
-    return podman_image_id(d->box.podman, image, &id, &unused) == 0;
+    return podman_image_id(podman, image, &id, &unused) == 0;
 }
 
-static int name_image(Deploy *d, ComposeService *s, const RegistryConf *conf, Error *err)
+static int name_image(Podman *podman, ComposeService *s, const RegistryConf *conf, Report *report, Error *err)
 {
     _cleanup_(freep) char *full = NULL;
 
     if (registry_conf_full_name(conf, s->image, &full) < 0)
         return error_set(err, ENOMEM, "registry.config", "no memory");
-    if (!full || (!is_here(d, full) && is_here(d, s->image)))
+    if (!full || (!is_here(podman, full) && is_here(podman, s->image)))
         return 0;
-    report_progress(&d->report, "info", s->name, "the image %s is %s", s->image, full);
+    report_progress(report, "info", s->name, "the image %s is %s", s->image, full);
     free(s->image);
     s->image = TAKE_PTR(full);
     return 0;
 }
 
-int deploy_name_images(Deploy *d, Error *err)
+int deploy_name_images(const Box *box, DeployTarget *t, Report *report, Error *err)
 {
     _cleanup_(registry_conf_freep) RegistryConf *conf = NULL;
     int r = 0;
 
-    for (size_t i = 0; r >= 0 && i < d->target.project->n_services; i++) {
-        ComposeService *s = &d->target.project->services[i];
+    for (size_t i = 0; r >= 0 && i < t->project->n_services; i++) {
+        ComposeService *s = &t->project->services[i];
 
         if (!image_name_is_short(s->image))
             continue;
         if (!conf)
-            r = load_conf(&d->box.user, &conf, err);
+            r = load_conf(&box->user, &conf, err);
         if (r >= 0)
-            r = name_image(d, s, conf, err);
+            r = name_image(box->podman, s, conf, report, err);
     }
-    return r < 0 || !conf ? r : compose_policy_check_project(d->target.project, d->target.policy, NULL, err);
+    return r < 0 || !conf ? r : compose_policy_check_project(t->project, t->policy, NULL, err);
 }

@@ -8,11 +8,12 @@
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/phases/report.h"
 
-static int follow(Deploy *d, const CurrentService *s, unsigned grace, const char *owner, Error *err)
+/* 1 when it was started again. */
+static int follow(const Box *box, const char *project, const CurrentService *s, unsigned grace, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     const char *id;
-    int r = current_inspect(d->box.podman, s, &info, err);
+    int r = current_inspect(box->podman, s, &info, err);
 
     if (r == -ENOENT) {
         error_done(err);
@@ -23,18 +24,16 @@ static int follow(Deploy *d, const CurrentService *s, unsigned grace, const char
     id = json_string(info, "Id") ? json_string(info, "Id") : s->container;
     if (!str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running"))
         return 0;
-    r = podman_stop_all(d->box.podman, &(StopRequest) { id, grace }, 1, err);
+    r = podman_stop_all(box->podman, &(StopRequest) { id, grace }, 1, err);
     if (r == 0)
-        r = deploy_may_start(d, s->name, info, err);
+        r = deploy_may_start(box, project, s->name, info, err);
     if (r == 0)
-        r = podman_start(d->box.podman, id, err);
-    if (r == 0)
-        report_progress(&d->report, "info", s->name, "%s is started again, too: it lives in the network of %s",
-                        s->container, owner);
-    return r;
+        r = podman_start(box->podman, id, err);
+    return r == 0 ? 1 : r;
 }
 
-int guests_follow(Deploy *d, const Current *current, const char *owner, Error *err)
+int guests_follow(const Box *box, const char *project, const Current *current, const char *owner, Report *report,
+                  Error *err)
 {
     _cleanup_(compose_project_freep) ComposeProject *p = current_to_project(current);
     char *const names[] = { (char *) owner, NULL };
@@ -45,7 +44,11 @@ int guests_follow(Deploy *d, const Current *current, const char *owner, Error *e
         int r = 0;
 
         if (compose_lives_in(p, &p->services[i], names))
-            r = follow(d, &current->services[i], p->services[i].stop_grace_seconds, owner, &reason);
+            r = follow(box, project, &current->services[i], p->services[i].stop_grace_seconds, &reason);
+        if (r > 0)
+            report_progress(report, "info", current->services[i].name,
+                            "%s is started again, too: it lives in the network of %s", current->services[i].container,
+                            owner);
         if (r < 0 && first == 0)
             first = error_set(err, r, error_id(&reason), "service %s, which lives in the network of %s: %s",
                               current->services[i].name, owner, error_message(&reason, r));

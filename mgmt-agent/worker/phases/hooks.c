@@ -46,16 +46,16 @@ static int judge(const char *service, WatchHook h, int status, Error *err)
                      watch_hook_to_string(h), service, status);
 }
 
-int update_run_hooks(Deploy *d, WatchHook h, Error *err)
+int update_run_hooks(Box *b, Report *report, const Plan *plan, WatchHook h, Error *err)
 {
-    for (size_t i = 0; i < d->plan->n_steps; i++) {
-        const PlanStep *step = &d->plan->steps[i];
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const PlanStep *step = &plan->steps[i];
         const char *container = h == HOOK_PRE_UPDATE ? step->old_id : step->container;
         int r;
 
         if (step->action != PLAN_REPLACE || !container)
             continue;
-        r = judge(step->service, h, update_run_hook(&d->box, &d->report, container, step->service, h, err), err);
+        r = judge(step->service, h, update_run_hook(b, report, container, step->service, h, err), err);
         if (r < 0)
             return r;
     }

@@ -10,6 +10,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/pulled-images.h"
 #include "mgmt-agent/state/snapshot-store.h"
+#include "mgmt-agent/worker/phases/deploy.h"
 #include "mgmt-agent/worker/podman/podman-answer.h"
 
 static int add(char ***keep, const char *id)
@@ -52,11 +53,11 @@ int deploy_keep_snapshot_images(char ***keep)
     return r;
 }
 
-void deploy_note_snapshots(const Deploy *d)
+void deploy_note_snapshots(const Current *before, const Current *now)
 {
     _cleanup_(pulled_done) PulledImages pulled = {};
     _cleanup_(error_done) Error err = {};
-    const Current *lists[] = { d->before.current, d->journal.project };
+    const Current *lists[] = { before, now };
     int r = pulled_load(&pulled);
     cJSON *next;
 
@@ -77,17 +78,17 @@ void deploy_note_snapshots(const Deploy *d)
     log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
                 "Cannot remember which images snapshot %s runs with, so that none of those "
                 "pulled so far will be removed",
-                d->journal.project->version);
+                now->version);
     pulled_forget();
 }
 
 /* What is wanted by what runs, by the last good one of each service, by a snapshot to return to, by any container. */
-static int find_needed(Deploy *d, char ***keep)
+static int find_needed(Podman *podman, const char *project, char ***keep)
 {
     _cleanup_(current_freep) Current *current = NULL;
     ObservedContainer *containers = NULL;
     size_t n = 0;
-    int r = podman_list(d->box.podman, d->options->project, &containers, &n, NULL);
+    int r = podman_list(podman, project, &containers, &n, NULL);
 
     for (size_t i = 0; r == 0 && i < n; i++)
         r = add(keep, containers[i].image_id);
@@ -102,14 +103,14 @@ static int find_needed(Deploy *d, char ***keep)
     return r == 0 ? deploy_keep_snapshot_images(keep) : r;
 }
 
-static int find_new(const Deploy *d, char ***keep)
+static int find_new(const NewImages *new, char ***keep)
 {
     void *id;
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < d->journal.n_updates; i++)
-        r = add(keep, d->journal.updates[i].image_id);
-    for (size_t i = 0; r == 0 && d->target.image_ids && map_next(d->target.image_ids, &i, NULL, &id);)
+    for (size_t i = 0; r == 0 && new->journal &&i < new->journal->n_updates; i++)
+        r = add(keep, new->journal->updates[i].image_id);
+    for (size_t i = 0; r == 0 && new->ids &&map_next(new->ids, &i, NULL, &id);)
         r = add(keep, id);
     return r;
 }
@@ -125,7 +126,7 @@ static const cJSON *find_image(const cJSON *images, const char *id)
 }
 
 /* True when it need not be remembered any longer. */
-static bool sweep_one(Deploy *d, const cJSON *image, const char *id, const char *reference)
+static bool sweep_one(Podman *podman, const cJSON *image, const char *id, const char *reference)
 {
     const cJSON *names = cJSON_GetObjectItemCaseSensitive(image, "RepoTags"), *name;
 
@@ -135,12 +136,12 @@ static bool sweep_one(Deploy *d, const cJSON *image, const char *id, const char 
         return false;
     cJSON_ArrayForEach(name, names)
         if (cJSON_IsString(name))
-            podman_remove_image(d->box.podman, name->valuestring);
-    podman_remove_image(d->box.podman, id);
+            podman_remove_image(podman, name->valuestring);
+    podman_remove_image(podman, id);
     return false; /* whether it is gone is seen the next time */
 }
 
-void deploy_sweep_images(Deploy *d, bool keep_new)
+void deploy_sweep_images(Podman *podman, const char *project, const NewImages *kept)
 {
     _cleanup_(pulled_done) PulledImages pulled = {};
     _cleanup_(cJSON_Deletep) cJSON *images = NULL;
@@ -148,15 +149,15 @@ void deploy_sweep_images(Deploy *d, bool keep_new)
     _cleanup_(error_done) Error err = {};
     size_t before;
 
-    if (!d->box.podman || pulled_load(&pulled) < 0 || pulled.n_images == 0 || find_needed(d, &keep) < 0 ||
-        (keep_new && find_new(d, &keep) < 0) || podman_images(d->box.podman, &images, NULL) < 0)
+    if (!podman || pulled_load(&pulled) < 0 || pulled.n_images == 0 || find_needed(podman, project, &keep) < 0 ||
+        (kept && find_new(kept, &keep) < 0) || podman_images(podman, &images, NULL) < 0)
         return;
     before = pulled.n_images;
     for (size_t i = before; i-- > 0;) {
         const PulledImage *p = &pulled.images[i];
         bool needed = p->image_id && strv_contains(keep, p->image_id);
 
-        if (!needed && (!p->image_id || sweep_one(d, find_image(images, p->image_id), p->image_id, p->reference)))
+        if (!needed && (!p->image_id || sweep_one(podman, find_image(images, p->image_id), p->image_id, p->reference)))
             pulled_remove_image(&pulled, i);
     }
     if (pulled.n_images < before && pulled_save(&pulled, &err) < 0)

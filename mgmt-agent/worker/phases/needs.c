@@ -14,14 +14,15 @@
 #define HOST_GATEWAY_MAJOR 4
 #define HOST_GATEWAY_MINOR 7
 
-static int check_external(Deploy *d, const ComposeService *s, const char *kind, const cJSON *definition, Error *err)
+static int check_external(Podman *podman, const DeployTarget *t _unused_, const ComposeService *s, const char *kind,
+                          const cJSON *definition, Error *err)
 {
     const char *name = json_string(definition, "name");
     int r;
 
     if (!name || !json_bool(definition, "external", false))
         return 0;
-    r = podman_exists(d->box.podman, kind, name, err);
+    r = podman_exists(podman, kind, name, err);
     if (r != 0)
         return r < 0 ? r : 0;
     return error_set_at(err, ENOENT, "preflight.external-missing", NULL, s->line, s->name,
@@ -31,34 +32,36 @@ static int check_external(Deploy *d, const ComposeService *s, const char *kind, 
 }
 
 /* It is there, and may have been made for another service, or by hand: what counts is what it is. */
-static int check_present(Deploy *d, const ComposeService *s, const char *kind, const cJSON *definition, Error *err)
+static int check_present(Podman *podman, const DeployTarget *t, const ComposeService *s, const char *kind,
+                         const cJSON *definition, Error *err)
 {
     const char *name = json_string(definition, "name");
     _cleanup_(cJSON_Deletep) cJSON *found = NULL;
     _cleanup_(error_done) Error reason = {};
     bool is_network = str_equal(kind, "network");
-    int r = name ? podman_show(d->box.podman, kind, name, &found, &reason) : -ENOENT;
+    int r = name ? podman_show(podman, kind, name, &found, &reason) : -ENOENT;
 
     if (r == -ENOENT)
         return 0;
     if (r < 0)
         return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
-    r = compose_policy_check_present(d->target.policy, s, kind, json_string(found, is_network ? "driver" : "Driver"),
+    r = compose_policy_check_present(t->policy, s, kind, json_string(found, is_network ? "driver" : "Driver"),
                                      is_network ? NULL : cJSON_GetObjectItemCaseSensitive(found, "Options"), err);
     return r < 0 ? error_prefix(err, r, "the %s %s, which is on this box", kind, name) : 0;
 }
 
-typedef int (*check_t)(Deploy *d, const ComposeService *s, const char *kind, const cJSON *definition, Error *err);
+typedef int (*check_t)(Podman *podman, const DeployTarget *t, const ComposeService *s, const char *kind,
+                       const cJSON *definition, Error *err);
 
-static int check_each(Deploy *d, const ComposeService *s, check_t check, Error *err)
+static int check_each(Podman *podman, const DeployTarget *t, const ComposeService *s, check_t check, Error *err)
 {
-    const ComposeProject *p = d->target.project;
+    const ComposeProject *p = t->project;
     int r = 0;
 
     for (size_t i = 0; r >= 0 && s->networks && s->networks[i]; i++)
-        r = check(d, s, "network", cJSON_GetObjectItemCaseSensitive(p->networks, s->networks[i]), err);
+        r = check(podman, t, s, "network", cJSON_GetObjectItemCaseSensitive(p->networks, s->networks[i]), err);
     for (size_t i = 0; r >= 0 && s->volumes && s->volumes[i]; i++)
-        r = check(d, s, "volume", cJSON_GetObjectItemCaseSensitive(p->volumes, s->volumes[i]), err);
+        r = check(podman, t, s, "volume", cJSON_GetObjectItemCaseSensitive(p->volumes, s->volumes[i]), err);
     return r;
 }
 
@@ -106,11 +109,11 @@ static bool knows_host_gateway(const char *version)
     return major > HOST_GATEWAY_MAJOR || (major == HOST_GATEWAY_MAJOR && minor >= HOST_GATEWAY_MINOR);
 }
 
-static int check_host_gateway(Deploy *d, const ComposeService *s, Error *err)
+static int check_host_gateway(Podman *podman, const ComposeService *s, Error *err)
 {
     const cJSON *item;
 
-    if (knows_host_gateway(podman_version(d->box.podman)))
+    if (knows_host_gateway(podman_version(podman)))
         return 0;
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(s->config, "extra_hosts")) {
         if (str_ends(item->valuestring, ":host-gateway"))
@@ -118,45 +121,46 @@ static int check_host_gateway(Deploy *d, const ComposeService *s, Error *err)
                 err, ENOTSUP, "preflight.host-gateway", NULL, s->line, s->name,
                 "service %s names %s, and podman %s does not know host-gateway; remove the entry and use "
                 "the name host.containers.internal, by which every container finds the box",
-                s->name, item->valuestring, podman_version(d->box.podman));
+                s->name, item->valuestring, podman_version(podman));
     }
     return 0;
 }
 
 /* The networks that it is in as the guest of another service. */
-static int check_owner(Deploy *d, const ComposeService *s, Error *err)
+static int check_owner(Podman *podman, const DeployTarget *t, const ComposeService *s, Error *err)
 {
-    const ComposeProject *p = d->target.project;
+    const ComposeProject *p = t->project;
     const ComposeService *owner = compose_network_owner(p, s);
     int r = 0;
 
     for (size_t i = 0; r >= 0 && owner && owner->networks && owner->networks[i]; i++)
-        r = check_present(d, s, "network", cJSON_GetObjectItemCaseSensitive(p->networks, owner->networks[i]), err);
+        r = check_present(podman, t, s, "network", cJSON_GetObjectItemCaseSensitive(p->networks, owner->networks[i]),
+                          err);
     return r;
 }
 
-static int check_new(Deploy *d, const ComposeService *s, Error *err)
+static int check_new(Podman *podman, const DeployTarget *t, const ComposeService *s, Error *err)
 {
-    int r = check_each(d, s, check_present, err);
+    int r = check_each(podman, t, s, check_present, err);
 
     if (r >= 0)
-        r = check_owner(d, s, err);
+        r = check_owner(podman, t, s, err);
     if (r >= 0)
         r = check_devices(s, err);
     if (r >= 0)
         r = check_init(s, err);
-    return r < 0 ? r : check_host_gateway(d, s, err);
+    return r < 0 ? r : check_host_gateway(podman, s, err);
 }
 
-int deploy_check_needs(Deploy *d, Error *err)
+int deploy_check_needs(Podman *podman, const DeployTarget *t, const Plan *plan, Error *err)
 {
-    for (size_t i = 0; i < d->plan->n_steps; i++) {
-        const PlanStep *step = &d->plan->steps[i];
-        const ComposeService *s = compose_service_find(d->target.project, step->service);
-        int r = s ? check_each(d, s, check_external, err) : 0;
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const PlanStep *step = &plan->steps[i];
+        const ComposeService *s = compose_service_find(t->project, step->service);
+        int r = s ? check_each(podman, t, s, check_external, err) : 0;
 
         if (r >= 0 && s && (step->action == PLAN_CREATE || step->action == PLAN_REPLACE))
-            r = check_new(d, s, err);
+            r = check_new(podman, t, s, err);
         if (r < 0)
             return r;
     }

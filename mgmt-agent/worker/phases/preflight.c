@@ -2,6 +2,7 @@
 /* What would change, and whether it can: podman answers, images, disk, ports, bind sources. Nothing is touched. */
 
 #include "mgmt-agent/worker/phases/full-names.h"
+#include "mgmt-agent/worker/phases/make-plan.h"
 #include "mgmt-agent/worker/phases/needs.h"
 #include "mgmt-agent/worker/phases/preflight.h"
 
@@ -27,135 +28,77 @@
 #define DISK_FREE_MIN_BYTES (512ull * 1024 * 1024)
 
 /* What another service with the same image got. */
-static const char *resolved_already(const Deploy *d, const char *image)
+static const char *resolved_already(const DeployTarget *t, const char *image)
 {
-    for (size_t i = 0; i < d->target.project->n_services; i++)
-        if (str_equal(d->target.project->services[i].image, image) &&
-            map_get(d->target.image_ids, d->target.project->services[i].name))
-            return map_get(d->target.image_ids, d->target.project->services[i].name);
+    for (size_t i = 0; i < t->project->n_services; i++)
+        if (str_equal(t->project->services[i].image, image) && map_get(t->image_ids, t->project->services[i].name))
+            return map_get(t->image_ids, t->project->services[i].name);
     return NULL;
 }
 
-static int resolve_image(const Deploy *d, const char *image, char **ret, Error *err)
+static int resolve_image(Podman *podman, const DeployTarget *t, const char *image, char **ret, Error *err)
 {
-    const char *known = resolved_already(d, image);
+    const char *known = resolved_already(t, image);
 
     if (!known)
-        return podman_image_id(d->box.podman, image, ret, err);
+        return podman_image_id(podman, image, ret, err);
     *ret = strdup(known);
     return *ret ? 0 : error_set(err, ENOMEM, "podman.unreachable", "no memory");
 }
 
-static int resolve_images(Deploy *d, size_t *ret_missing, Error *err)
+static int resolve_images(Podman *podman, DeployTarget *t, Error *err)
 {
-    size_t missing = 0;
-
-    if (!d->target.image_ids)
-        d->target.image_ids = map_new(free);
-    if (!d->target.image_ids)
-        return -ENOMEM;
-    if (d->order.only)
-        return update_resolve_images(d, ret_missing, err);
-    for (size_t i = 0; i < d->target.project->n_services; i++) {
-        const ComposeService *s = &d->target.project->services[i];
+    for (size_t i = 0; i < t->project->n_services; i++) {
+        const ComposeService *s = &t->project->services[i];
         _cleanup_(error_done) Error reason = {};
         char *id = NULL;
         int r;
 
-        if (map_get(d->target.image_ids, s->name))
+        if (map_get(t->image_ids, s->name))
             continue;
-        r = resolve_image(d, s->image, &id, &reason);
-        if (r == -ENOENT) {
-            missing++;
+        r = resolve_image(podman, t, s->image, &id, &reason);
+        if (r == -ENOENT)
             continue;
-        }
         if (r < 0)
             return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
-        if (map_put(d->target.image_ids, s->name, id) < 0) {
+        if (map_put(t->image_ids, s->name, id) < 0) {
             free(id);
             return -ENOMEM;
         }
     }
-    *ret_missing = missing;
     return 0;
 }
 
-/* For hashing: an image that is not here yet hashes as its name, so that its service counts as changed. */
-static const char *image_for_hash(const char *service, void *userdata)
-{
-    const Deploy *d = userdata;
-    const char *id = map_get(d->target.image_ids, service);
-    const ComposeService *s = compose_service_find(d->target.project, service);
-
-    return id ? id : s ? s->image : "";
-}
-
-void deploy_load_current(Deploy *d)
+void deploy_load_current(DeployPast *before, Report *report)
 {
     _cleanup_(error_done) Error reason = {};
-    int r = current_load(&d->before.current, &reason);
+    int r = current_load(&before->current, &reason);
 
     /* containers are known by their labels; without what is remembered of them, only explanations are poorer */
     if (r < 0)
-        report_progress(&d->report, "info", NULL, "%s; going on without it, this push writes it anew",
+        report_progress(report, "info", NULL, "%s; going on without it, this push writes it anew",
                         error_message(&reason, r));
 }
 
-/* The names, and the services that live in the network of one of them, through whatever lies between: it goes with its
- * container. A new strv in *ret. */
-static int with_guests(const ComposeProject *p, char *const *names, char ***ret)
+int deploy_observe(Podman *podman, const char *project, DeployPast *before, Report *report, Error *err)
 {
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && names && names[i]; i++)
-        r = strv_add(ret, names[i]);
-    for (size_t i = 0; r == 0 && i < p->n_services; i++)
-        if (!strv_contains(names, p->services[i].name) && compose_lives_in(p, &p->services[i], names))
-            r = strv_add(ret, p->services[i].name);
-    return r;
-}
-
-static int limit_plan(Deploy *d, Error *err)
-{
-    _cleanup_(strv_freep) char **only = NULL, **again = NULL;
-    int r = with_guests(d->target.project, d->order.only, &only);
-
-    if (r == 0)
-        r = with_guests(d->target.project, d->order.again, &again);
-    if (r == 0)
-        r = plan_limit(d->plan, only, again);
-    return r < 0 ? error_set(err, ENOMEM, "plan.failed", "no memory") : 0;
-}
-
-int deploy_make_plan(Deploy *d, Error *err)
-{
-    int r;
-
-    if (!d->before.current) {
-        deploy_load_current(d);
-        d->before.project = current_to_project(d->before.current);
+    if (!before->current) {
+        deploy_load_current(before, report);
+        before->project = current_to_project(before->current);
     }
-    observed_free_all(d->before.observed, d->before.n_observed);
-    d->before.observed = NULL;
-    d->before.n_observed = 0;
-    r = podman_list(d->box.podman, d->target.project->name, &d->before.observed, &d->before.n_observed, err);
-    if (r == 0 && compose_hash_services(d->target.project, image_for_hash, d) < 0)
-        r = error_set(err, EIO, "plan.failed", "cannot hash the services");
-    if (r < 0)
-        return r;
-    plan_free(d->plan);
-    d->plan = NULL;
-    r = compose_plan(d->target.project, d->before.project, d->before.observed, d->before.n_observed, &d->plan, err);
-    return r == 0 && d->order.only ? limit_plan(d, err) : r;
+    observed_free_all(before->observed, before->n_observed);
+    before->observed = NULL;
+    before->n_observed = 0;
+    return podman_list(podman, project, &before->observed, &before->n_observed, err);
 }
 
-static int check_disk(Deploy *d, Error *err)
+static int check_disk(Podman *podman, Error *err)
 {
     _cleanup_(freep) char *state = path_in_root(AGENT_STATE_DIR);
     const char *paths[] = { NULL, state };
     static const char *const advice[] = { "remove unused images: podman image prune",
                                           "see what grew: du -xh --max-depth=2 /var | sort -h" };
-    int r = podman_graphroot(d->box.podman, &paths[0], err);
+    int r = podman_graphroot(podman, &paths[0], err);
 
     if (r < 0)
         return r;
@@ -212,16 +155,16 @@ static int add_bound_ports(const cJSON *info, char ***ports)
 }
 
 /* "PORT/PROTO" of every container that this push replaces or removes, as podman knows them: those will be free. */
-static int list_freed_ports(Deploy *d, char ***ret, Error *err)
+static int list_freed_ports(Podman *podman, const Plan *plan, char ***ret, Error *err)
 {
-    for (size_t i = 0; i < d->plan->n_steps; i++) {
-        const PlanStep *step = &d->plan->steps[i];
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const PlanStep *step = &plan->steps[i];
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
         int r;
 
         if (!step->old_id || step->action == PLAN_KEEP)
             continue;
-        r = podman_inspect(d->box.podman, step->old_id, &info, err);
+        r = podman_inspect(podman, step->old_id, &info, err);
         if (r == 0)
             r = add_bound_ports(info, ret);
         if (r < 0)
@@ -252,16 +195,16 @@ static int check_port(const ComposeService *s, const char *host_port, char *cons
                         host_port);
 }
 
-static int check_ports(Deploy *d, Error *err)
+static int check_ports(Podman *podman, const ComposeProject *p, const Plan *plan, Error *err)
 {
     _cleanup_(strv_freep) char **freed = NULL;
-    int listed = list_freed_ports(d, &freed, err);
+    int listed = list_freed_ports(podman, plan, &freed, err);
 
     if (listed < 0)
         return listed;
-    for (size_t i = 0; i < d->plan->n_steps; i++) {
-        const PlanStep *step = &d->plan->steps[i];
-        const ComposeService *s = compose_service_find(d->target.project, step->service);
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const PlanStep *step = &plan->steps[i];
+        const ComposeService *s = compose_service_find(p, step->service);
         int r = 0;
 
         if (!s || (step->action != PLAN_CREATE && step->action != PLAN_REPLACE))
@@ -275,57 +218,75 @@ static int check_ports(Deploy *d, Error *err)
 }
 
 /* Which of them makes a new container, and why when that was not asked for. */
-static void report_engines(Deploy *d)
+static void report_engines(const Box *box, const ComposeProject *p, const Plan *plan, Report *report)
 {
-    for (size_t i = 0; i < d->plan->n_steps; i++) {
-        const PlanStep *step = &d->plan->steps[i];
-        const ComposeService *s = compose_service_find(d->target.project, step->service);
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const PlanStep *step = &plan->steps[i];
+        const ComposeService *s = compose_service_find(p, step->service);
         _cleanup_(freep) char *why = NULL;
         const Engine *engine;
 
         if (!s || (step->action != PLAN_CREATE && step->action != PLAN_REPLACE))
             continue;
-        engine = deploy_engine_of(d, s, &why);
-        report_progress(&d->report, "info", s->name, "%s makes the container of %s%s%s", engine->name, s->name,
+        engine = deploy_engine_of(box, p, s, &why);
+        report_progress(report, "info", s->name, "%s makes the container of %s%s%s", engine->name, s->name,
                         why ? ": " : "", why ? why : "");
     }
 }
 
-static void report_plan(Deploy *d)
+static void report_plan(const Box *box, const ComposeProject *p, const Plan *plan, Report *report)
 {
-    for (size_t i = 0; i < d->plan->n_steps; i++) {
-        const PlanStep *s = &d->plan->steps[i];
+    for (size_t i = 0; i < plan->n_steps; i++) {
+        const PlanStep *s = &plan->steps[i];
 
         if (s->action != PLAN_KEEP)
-            report_progress(&d->report, "info", s->service, "%s %s%s%s", plan_action_to_string(s->action), s->service,
+            report_progress(report, "info", s->service, "%s %s%s%s", plan_action_to_string(s->action), s->service,
                             str_empty(s->reason) ? "" : ": ", s->reason ? s->reason : "");
     }
-    report_engines(d);
-    report_progress(&d->report, "info", NULL, "%zu of %zu services change", d->plan->n_changes, d->plan->n_steps);
+    report_engines(box, p, plan, report);
+    report_progress(report, "info", NULL, "%zu of %zu services change", plan->n_changes, plan->n_steps);
+}
+
+/* Services whose images are not here yet get no id. */
+static int find_images(Deploy *d, Error *err)
+{
+    if (!d->target.image_ids)
+        d->target.image_ids = map_new(free);
+    if (!d->target.image_ids)
+        return -ENOMEM;
+    return d->order.only ? update_resolve_images(d->box.podman, &d->target, d->before.current, &d->journal, err)
+                         : resolve_images(d->box.podman, &d->target, err);
+}
+
+/* Whether the plan can be carried out. */
+static int check_plan(Deploy *d, Error *err)
+{
+    int r = deploy_check_binds(&d->box, &d->target, &d->before, err);
+
+    if (r == 0)
+        r = check_ports(d->box.podman, d->target.project, d->plan, err);
+    if (r == 0)
+        r = deploy_check_needs(d->box.podman, &d->target, d->plan, err);
+    return r == 0 && d->plan->n_changes > 0 ? check_disk(d->box.podman, err) : r;
 }
 
 int deploy_preflight(Deploy *d, Error *err)
 {
-    size_t missing;
-    int r;
+    int r = box_open(&d->box, d->options->podman_compose, err);
 
-    r = box_open(&d->box, d->options->podman_compose, err);
     if (r < 0)
         return r;
     report_progress(&d->report, "info", NULL, "podman %s as %s, podman-compose %s: %s", podman_version(d->box.podman),
                     d->box.user.name, d->box.driver.version, driver_strategy_to_string(d->box.driver.strategy));
-    r = deploy_name_images(d, err);
+    r = deploy_name_images(&d->box, &d->target, &d->report, err);
     if (r == 0)
-        r = resolve_images(d, &missing, err);
+        r = find_images(d, err);
     if (r == 0)
-        r = deploy_make_plan(d, err);
+        r = deploy_observe(d->box.podman, d->target.project->name, &d->before, &d->report, err);
+    if (r == 0)
+        r = deploy_make_plan(&d->target, &d->before, &d->order, &d->plan, err);
     if (r < 0)
         return r;
-    report_plan(d);
-    r = deploy_check_binds(d, err);
-    if (r == 0)
-        r = check_ports(d, err);
-    if (r == 0)
-        r = deploy_check_needs(d, err);
-    return r == 0 && d->plan->n_changes > 0 ? check_disk(d, err) : r;
+    report_plan(&d->box, d->target.project, d->plan, &d->report);
+    return check_plan(d, err);
 }

@@ -5,7 +5,7 @@
 #include "mgmt-agent/worker/phases/deploy.h"
 
 int deploy_preflight(Deploy *d, Error *err) _must_check_;
-/* Observes and plans; for images that are not here yet a placeholder id stands in, so the service counts as changed. */
-int deploy_make_plan(Deploy *d, Error *err) _must_check_;
-/* What runs now as it was remembered, in d->before.current; NULL when it is not known. */
-void deploy_load_current(Deploy *d);
+/* What is there: as it was remembered, unless that is loaded, and as podman shows it now. */
+int deploy_observe(Podman *podman, const char *project, DeployPast *before, Report *report, Error *err) _must_check_;
+/* What runs now as it was remembered, in before->current; NULL when it is not known. */
+void deploy_load_current(DeployPast *before, Report *report);

@@ -4,6 +4,14 @@
 
 #include "mgmt-agent/worker/phases/deploy.h"
 
+/* Who is asked about which services; what is found goes into the proof, and is told. */
+typedef struct ProofContext {
+    Podman *podman;
+    const DeployTarget *target;
+    DeployProof *proof;
+    Report *report;
+} ProofContext;
+
 int deploy_prove(Deploy *d, Error *err) _must_check_;
-/* Waits until the service's container is healthy (or has ended well when `completed`). */
-int deploy_wait_ready(Deploy *d, const ComposeService *s, bool completed, Error *err) _must_check_;
+/* Until the service is healthy, or has completed. One without a health check is ready once it runs. */
+int deploy_wait_ready(const ProofContext *p, const ComposeService *s, bool completed, Error *err) _must_check_;

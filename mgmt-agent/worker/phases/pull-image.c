@@ -39,25 +39,25 @@ static int judge_pull(const char *service, const Error *reason, int r, Error *er
     return error_prefix(err, r, "service %s", service);
 }
 
-int deploy_pull_image(Deploy *d, const char *service, const char *reference, const char *policy, char **ret, Error *err)
+int deploy_pull_image(Podman *podman, const ImageRequest *pull, Report *report, char **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *before = NULL;
 
-    if (podman_images(d->box.podman, &before, NULL) < 0) /* then it stays for ever, which is the safe side */
+    if (podman_images(podman, &before, NULL) < 0) /* then it stays for ever, which is the safe side */
         log_debug("which images are here already is not known");
     for (unsigned tries = 1;; tries++) {
         _cleanup_(error_done) Error reason = {};
         int r;
 
-        report_progress(&d->report, "info", service, "pulling %s", reference);
-        r = podman_pull(d->box.podman, reference, policy, d->options->pull_timeout_usec, ret, &reason);
+        report_progress(report, "info", pull->service, "pulling %s", pull->reference);
+        r = podman_pull(podman, pull->reference, pull->policy, pull->timeout_usec, ret, &reason);
         if (r == 0) {
-            deploy_note_pulled(before, *ret, reference);
+            deploy_note_pulled(before, *ret, pull->reference);
             return 0;
         }
         if (tries == PULL_TRIES || !str_equal(error_id(&reason), "pull.failed") || is_final(reason.message))
-            return judge_pull(service, &reason, r, err);
-        report_progress(&d->report, "info", service, "trying again, and keeping the layers that came: %s",
+            return judge_pull(pull->service, &reason, r, err);
+        report_progress(report, "info", pull->service, "trying again, and keeping the layers that came: %s",
                         error_message(&reason, r));
         usleep((useconds_t) (PULL_PAUSE_USEC * tries));
     }

@@ -9,6 +9,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/worker/phases/make-plan.h"
 #include "mgmt-agent/worker/phases/preflight.h"
 #include "mgmt-agent/worker/phases/pull-image.h"
 #include "mgmt-agent/worker/phases/update-images.h"
@@ -19,10 +20,13 @@ static bool is_local(const char *image)
     return str_starts(image, "localhost/");
 }
 
-static int pull_one(Deploy *d, const ComposeService *s, Error *err)
+/* 1 when it came, 0 when it is here. */
+static int pull_one(Podman *podman, usec_t timeout_usec, DeployTarget *t, const ComposeService *s, Report *report,
+                    Error *err)
 {
     const char *policy = s->pull_policy ? s->pull_policy : "missing";
-    bool here = map_get(d->target.image_ids, s->name) != NULL;
+    const ImageRequest pull = { s->name, s->image, str_equal(policy, "always") ? "always" : "missing", timeout_usec };
+    bool here = map_get(t->image_ids, s->name) != NULL;
     char *id = NULL;
     int r;
 
@@ -35,10 +39,10 @@ static int pull_one(Deploy *d, const ComposeService *s, Error *err)
     }
     if (here && !str_equal(policy, "always"))
         return 0;
-    r = deploy_pull_image(d, s->name, s->image, str_equal(policy, "always") ? "always" : "missing", &id, err);
+    r = deploy_pull_image(podman, &pull, report, &id, err);
     if (r < 0)
         return r;
-    if (map_put(d->target.image_ids, s->name, id) < 0) {
+    if (map_put(t->image_ids, s->name, id) < 0) {
         free(id);
         return -ENOMEM;
     }
@@ -47,11 +51,11 @@ static int pull_one(Deploy *d, const ComposeService *s, Error *err)
 
 /* Podman returns before its layers are on disk; after a power cut the image would be there by name and hollow
  * (measured: every time without this, never with it). */
-static int sync_store(Deploy *d, Error *err)
+static int sync_store(Podman *podman, Error *err)
 {
     _cleanup_(closep) int fd = -1;
     const char *store;
-    int r = podman_graphroot(d->box.podman, &store, err);
+    int r = podman_graphroot(podman, &store, err);
 
     if (r < 0)
         return r;
@@ -63,19 +67,23 @@ static int sync_store(Deploy *d, Error *err)
 
 int deploy_pull(Deploy *d, Error *err)
 {
+    const usec_t timeout = d->options->pull_timeout_usec;
+    Podman *podman = d->box.podman;
     bool pulled = false;
     int r = 0;
 
     if (d->order.only)
-        r = update_pull(d, &pulled, err);
+        r = update_pull(podman, timeout, &d->target, &d->journal, &d->report, &pulled, err);
     for (size_t i = 0; !d->order.only && i < d->target.project->n_services; i++) {
-        r = pull_one(d, &d->target.project->services[i], err);
+        r = pull_one(podman, timeout, &d->target, &d->target.project->services[i], &d->report, err);
         if (r < 0)
             return r;
         pulled = pulled || r > 0;
     }
     if (r >= 0 && pulled)
-        r = sync_store(d, err);
+        r = sync_store(podman, err);
     /* ids are known now: a service whose image turned out to be the one that runs does not change */
-    return r < 0 ? r : deploy_make_plan(d, err);
+    if (r >= 0)
+        r = deploy_observe(podman, d->target.project->name, &d->before, &d->report, err);
+    return r < 0 ? r : deploy_make_plan(&d->target, &d->before, &d->order, &d->plan, err);
 }

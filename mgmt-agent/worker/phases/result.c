@@ -74,17 +74,16 @@ static int add_service(cJSON *array, const char *name, const char *container, co
     return 0;
 }
 
-static int add_planned(const Deploy *d, cJSON *array)
+static int add_planned(Podman *podman, const Plan *plan, const ComposeProject *target, cJSON *array)
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < d->plan->n_steps; i++) {
-        const PlanStep *step = &d->plan->steps[i];
-        const ComposeService *s = d->target.project ? compose_service_find(d->target.project, step->service) : NULL;
+    for (size_t i = 0; r == 0 && i < plan->n_steps; i++) {
+        const PlanStep *step = &plan->steps[i];
+        const ComposeService *s = target ? compose_service_find(target, step->service) : NULL;
         _cleanup_(cJSON_Deletep) cJSON *info = NULL;
 
-        if (step->action != PLAN_REMOVE && d->box.podman &&
-            podman_inspect(d->box.podman, step->container, &info, NULL) < 0)
+        if (step->action != PLAN_REMOVE && podman && podman_inspect(podman, step->container, &info, NULL) < 0)
             info = NULL;
         r = add_service(array, step->service, step->container, plan_action_to_string(step->action), s ? s->image : NULL,
                         json_string(info, "Id"));
@@ -125,22 +124,24 @@ static int add_services(const Deploy *d, cJSON *m)
     if (r < 0)
         return r;
     /* once it is proved, the journal knows the containers too; before, and after a rollback, podman does */
-    return d->plan && d->journal.state != DEPLOY_COMMITTING ? add_planned(d, array) : add_journaled(&d->journal, array);
+    return d->plan && d->journal.state != DEPLOY_COMMITTING
+               ? add_planned(d->box.podman, d->plan, d->target.project, array)
+               : add_journaled(&d->journal, array);
 }
 
 /* From the snapshot's acceptance on, over restarts and reboots: hence the wall clock, which may have been stepped. */
-static int seconds_taken(const Deploy *d)
+static int seconds_taken(const Journal *j)
 {
-    usec_t now = realtime_usec(), begun = d->journal.started_realtime;
+    usec_t now = realtime_usec(), begun = j->started_realtime;
 
     return begun > 0 && now > begun ? (int) ((now - begun) / USEC_PER_SEC) : 0;
 }
 
 /* With the last lines of the container that was not proved, for a reader who sees the result and not the progress. */
-static cJSON *failure_to_json(const Deploy *d, const Error *failure, int r)
+static cJSON *failure_to_json(const Journal *j, const DeployProof *proof, const Error *failure, int r)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = safe_error_json(failure, r);
-    const char *kept = d->journal.failure ? d->journal.failure->log : NULL, *p = kept ? kept : d->proof.failed_log;
+    const char *kept = j->failure ? j->failure->log : NULL, *p = kept ? kept : proof->failed_log;
     cJSON *lines = o && !str_empty(p) ? cJSON_CreateArray() : NULL;
 
     if (!lines)
@@ -169,8 +170,8 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
         json_add_string(m, "phase", failed ? d->report.phase : outcome) < 0 ||
         json_add_string(m, "outcome", outcome) < 0 || json_add_string(m, "sha256", d->order.sha256) < 0 ||
         json_add_string(m, "failedPhase", failure ? d->report.phase : NULL) < 0 ||
-        (failure && json_add_item(m, "error", failure_to_json(d, failure, r)) < 0) ||
-        json_add_int(m, "seconds", seconds_taken(d)) < 0 ||
+        (failure && json_add_item(m, "error", failure_to_json(&d->journal, &d->proof, failure, r)) < 0) ||
+        json_add_int(m, "seconds", seconds_taken(&d->journal)) < 0 ||
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || add_services(d, m) < 0)
         return NULL;
     if (str_equal(outcome, "done") && json_add_bool(m, "noop", d->plan && d->plan->n_changes == 0) < 0)
@@ -196,13 +197,13 @@ int deploy_finish(Deploy *d, const char *outcome, int status, const Error *failu
 
     if (stored == 0 && d->order.from_cloud)
         stored = store_save_unacked(m, &err);
-    if (stored == 0 && !update_is_put_off(d, failure))
+    if (stored == 0 && !update_is_put_off(&d->journal, d->order.from_cloud, failure))
         stored = store_add_history(m, &err);
     if (stored < 0) /* a full disk must not keep the answer from the cloud */
         log_failure(LOG_LEVEL_WARNING, NULL, &err, stored, "Cannot store the result, sending it all the same");
     error_done(&err);
     if (!str_equal(outcome, "done") && !str_equal(outcome, "failed"))
-        update_note_failure(d);
+        update_note_failure(&d->journal);
     stored = journal_step(&d->journal, last, &err);
     if (stored < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, stored,

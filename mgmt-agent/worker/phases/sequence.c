@@ -8,10 +8,36 @@
 #include "mgmt-agent/worker/phases/pull.h"
 #include "mgmt-agent/worker/phases/report.h"
 
-static int ensure_env(Deploy *d, Error *err)
+/* One signature for all: what each phase needs of the deployment. Those that decide over most of it take it whole. */
+static int parse(Deploy *d, Error *err)
+{
+    return deploy_parse(d->order.text, &d->target.file, err);
+}
+
+static int policy(Deploy *d, Error *err)
+{
+    return deploy_policy(&d->target, d->order.only || d->order.goes_back, err);
+}
+
+static int env_ensure(Deploy *d, Error *err)
 {
     bool created = false;
     return deploy_env_ensure(&d->box, &d->report, &created, err);
+}
+
+static int env_plan(Deploy *d, Error *err)
+{
+    return deploy_env_plan(&d->box, &d->report, &d->target.env, err);
+}
+
+static int env_sanity(Deploy *d, Error *err)
+{
+    return deploy_env_sanity(&d->target, d->options->project, &d->report, err);
+}
+
+static int render(Deploy *d, Error *err)
+{
+    return deploy_render(&d->target, d->options->project, box_engine_setting(&d->box), &d->report, err);
 }
 
 static const struct {
@@ -19,11 +45,11 @@ static const struct {
     int (*run)(Deploy *d, Error *err);
     int (*plan)(Deploy *d, Error *err); /* NULL: no part of a plan */
 } phases[] = {
-    [PHASE_PARSE] = { "parse", deploy_parse, deploy_parse },
-    [PHASE_POLICY] = { "policy", deploy_policy, deploy_policy },
-    [PHASE_ENV_ENSURE] = { "secbox-env-ensure", ensure_env, deploy_env_plan },
-    [PHASE_ENV_SANITY] = { "secbox-env-sanity", deploy_env_sanity, deploy_env_sanity },
-    [PHASE_RENDER] = { "render", deploy_render, deploy_render },
+    [PHASE_PARSE] = { "parse", parse, parse },
+    [PHASE_POLICY] = { "policy", policy, policy },
+    [PHASE_ENV_ENSURE] = { "secbox-env-ensure", env_ensure, env_plan },
+    [PHASE_ENV_SANITY] = { "secbox-env-sanity", env_sanity, env_sanity },
+    [PHASE_RENDER] = { "render", render, render },
     [PHASE_PREFLIGHT] = { "preflight", deploy_preflight, deploy_preflight },
     [PHASE_PULL] = { "pull", deploy_pull, NULL },
     [PHASE_APPLY] = { "apply", deploy_apply, NULL },

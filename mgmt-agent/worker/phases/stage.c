@@ -18,30 +18,32 @@
 
 static const char *image_of(const char *service, void *userdata)
 {
-    const Deploy *d = userdata;
+    const DeployTarget *t = userdata;
 
-    return map_get(d->target.image_ids, service);
+    return map_get(t->image_ids, service);
 }
 
 static const char *bind_of(const char *source, void *userdata)
 {
-    return deploy_bind_target(userdata, source);
+    const DeployTarget *t = userdata;
+
+    return deploy_bind_target(t->bind_targets, source);
 }
 
-int deploy_lend(Deploy *d, EngineContext *ret)
+int deploy_lend(const Box *box, const DeployTarget *t, const char *version, EngineContext *ret)
 {
     char *folder = path_in_root(STAGE_DIR);
 
-    *ret = (EngineContext) { .podman = d->box.podman,
-                             .driver = &d->box.driver,
-                             .user = &d->box.user,
-                             .project = d->target.project,
-                             .version = d->report.version,
+    *ret = (EngineContext) { .podman = box->podman,
+                             .driver = &box->driver,
+                             .user = &box->user,
+                             .project = t->project,
+                             .version = version,
                              .folder = folder,
-                             .parallel = d->options->parallel,
+                             .parallel = 1,
                              .image = image_of,
                              .bind = bind_of,
-                             .userdata = d };
+                             .userdata = (void *) t };
     return folder ? 0 : -ENOMEM;
 }
 
@@ -50,15 +52,13 @@ void deploy_take_back(EngineContext *w)
     free((char *) w->folder);
 }
 
-const Engine *deploy_engine_of(const Deploy *d, const ComposeService *s, char **ret_why)
+const Engine *deploy_engine_of(const Box *box, const ComposeProject *p, const ComposeService *s, char **ret_why)
 {
-    const char *setting = d->box.agent_env ? env_get(d->box.agent_env, "COMPOSE_ENGINE") : NULL;
-
-    return engine_for(setting, &d->box.driver, d->target.project, s, ret_why);
+    return engine_for(box_engine_setting(box), &box->driver, p, s, ret_why);
 }
 
 /* A check that says when and not what is the image's own. The image is here by now; without a check in it there is none. */
-static int complete_health(Deploy *d, ComposeService *s, Error *err)
+static int complete_health(Podman *podman, const char *image_id, ComposeService *s, Report *report, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *image = NULL;
     cJSON *config = cJSON_GetObjectItemCaseSensitive(s->config, "healthcheck");
@@ -67,12 +67,12 @@ static int complete_health(Deploy *d, ComposeService *s, Error *err)
 
     if (!config || cJSON_HasObjectItem(config, "test"))
         return 0;
-    r = podman_inspect_image(d->box.podman, map_get(d->target.image_ids, s->name), &image, err);
+    r = podman_inspect_image(podman, image_id, &image, err);
     if (r < 0)
         return r;
     test = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(image, "Healthcheck"), "Test");
     if (cJSON_GetArraySize(test) < 2) {
-        report_progress(&d->report, "info", s->name,
+        report_progress(report, "info", s->name,
                         "the image of %s has no health check, so the file's times have no effect", s->name);
         cJSON_DeleteItemFromObjectCaseSensitive(s->config, "healthcheck");
         cJSON_Delete(TAKE_PTR(s->healthcheck));
@@ -82,31 +82,31 @@ static int complete_health(Deploy *d, ComposeService *s, Error *err)
     return r < 0 ? r : json_add_item(s->healthcheck, "test", cJSON_Duplicate(test, true));
 }
 
-static int stage_service(Deploy *d, ComposeService *s, Error *err)
+static int stage_service(const Box *box, const DeployTarget *t, ComposeService *s, Report *report, Error *err)
 {
     _cleanup_(deploy_take_back) EngineContext work = {};
     _cleanup_(freep) char *why = NULL;
-    int r = deploy_lend(d, &work);
+    int r = deploy_lend(box, t, report->version, &work);
 
     if (r == 0)
-        r = complete_health(d, s, err);
+        r = complete_health(box->podman, map_get(t->image_ids, s->name), s, report, err);
     if (r == 0)
-        r = deploy_engine_of(d, s, &why)->stage(&work, s, err);
+        r = deploy_engine_of(box, t->project, s, &why)->stage(&work, s, err);
     return r < 0 ? error_prefix(err, r, "service %s", s->name) : 0;
 }
 
-int deploy_stage(Deploy *d, Error *err)
+int deploy_stage(const Box *box, const DeployTarget *t, const Plan *plan, Report *report, Error *err)
 {
     _cleanup_(freep) char *folder = path_in_root(STAGE_DIR);
     int r = folder ? dir_clear(folder, err) : -ENOMEM;
 
     if (r == 0)
-        r = dir_make(folder, 0700, d->box.user.uid, d->box.user.gid, err);
-    for (size_t i = 0; r == 0 && i < d->plan->n_steps; i++) {
-        const PlanStep *step = &d->plan->steps[i];
+        r = dir_make(folder, 0700, box->user.uid, box->user.gid, err);
+    for (size_t i = 0; r == 0 && i < plan->n_steps; i++) {
+        const PlanStep *step = &plan->steps[i];
 
         if (step->action == PLAN_CREATE || step->action == PLAN_REPLACE)
-            r = stage_service(d, (ComposeService *) compose_service_find(d->target.project, step->service), err);
+            r = stage_service(box, t, (ComposeService *) compose_service_find(t->project, step->service), report, err);
     }
     return r;
 }

@@ -16,9 +16,9 @@ static bool is_its_fault(const char *id)
                   str_equal(id, "confirm.deadline"));
 }
 
-bool update_is_to_blame(const Deploy *d)
+bool update_is_to_blame(const Journal *j)
 {
-    return str_equal(d->journal.kind, KIND_UPDATE) && d->journal.failure && is_its_fault(d->journal.failure->id);
+    return str_equal(j->kind, KIND_UPDATE) && j->failure && is_its_fault(j->failure->id);
 }
 
 static int note_failure(const ImageUpdate *update, const JournalFailure *failure, Error *err)
@@ -38,13 +38,13 @@ static int note_failure(const ImageUpdate *update, const JournalFailure *failure
     return failed_add(&failed, err);
 }
 
-void update_note_failure(const Deploy *d)
+void update_note_failure(const Journal *j)
 {
-    if (!update_is_to_blame(d))
+    if (!update_is_to_blame(j))
         return;
-    for (size_t i = 0; i < d->journal.n_updates; i++) {
+    for (size_t i = 0; i < j->n_updates; i++) {
         _cleanup_(error_done) Error err = {};
-        int r = note_failure(&d->journal.updates[i], d->journal.failure, &err);
+        int r = note_failure(&j->updates[i], j->failure, &err);
 
         if (r < 0)
             log_failure(LOG_LEVEL_WARNING, NULL, &err, r,
@@ -52,12 +52,11 @@ void update_note_failure(const Deploy *d)
     }
 }
 
-bool update_is_put_off(const Deploy *d, const Error *failure)
+bool update_is_put_off(const Journal *j, bool from_cloud, const Error *failure)
 {
     static const char *const ids[] = { "update.not-now", "update.locked", "update.too-young", "update.failed-before" };
 
-    for (size_t i = 0;
-         failure && !d->order.from_cloud && str_equal(d->journal.kind, KIND_UPDATE) && i < ELEMENTSOF(ids); i++)
+    for (size_t i = 0; failure && !from_cloud && str_equal(j->kind, KIND_UPDATE) && i < ELEMENTSOF(ids); i++)
         if (str_equal(error_id(failure), ids[i]))
             return true;
     return false;

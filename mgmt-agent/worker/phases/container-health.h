@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* By what a container is called healthy. Pure. */
+#pragma once
+
+#include "compose/compose.h"
+#include "lib/data/json.h"
+#include "mgmt-agent/worker/phases/health-trial.h"
+
+typedef struct ContainerHealth {
+    bool exists;
+    cJSON *argv; /* the compose file's test as a command; NULL: podman runs the image's own */
+    HealthRules rules;
+} ContainerHealth;
+
+/* What the compose file says of it, else what its inspection does. */
+ContainerHealth container_health(const ComposeService *s, const cJSON *info);
+void container_health_done(ContainerHealth *h);

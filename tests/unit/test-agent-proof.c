@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* What a container's inspection proves: whether it does its work, by what it is called healthy, and whose fault a failed update is. */
+#include "tests/unit/compose-project.h"
+
+#include <errno.h>
+
+#include "mgmt-agent/worker/phases/container-health.h"
+#include "mgmt-agent/worker/phases/container-state.h"
+#include "mgmt-agent/worker/phases/update-failure.h"
+
+static cJSON *json_of(const char *text)
+{
+    cJSON *o = cJSON_Parse(text);
+
+    assert_non_null(o);
+    return o;
+}
+
+static void what_a_state_proves(void **state _unused_)
+{
+    static const struct {
+        const char *restart, *info, *id;
+        ContainerState state;
+    } cases[] = {
+        { "no", "{\"State\":{\"Status\":\"running\"},\"RestartCount\":0}", NULL, CONTAINER_RUNNING },
+        { "no", "{\"State\":{\"Status\":\"running\"},\"RestartCount\":1}", "prove.restarts", 0 },
+        { "no", "{\"State\":{\"Status\":\"exited\",\"ExitCode\":0}}", NULL, CONTAINER_COMPLETED },
+        { "on-failure", "{\"State\":{\"Status\":\"exited\",\"ExitCode\":0}}", NULL, CONTAINER_COMPLETED },
+        { "on-failure:3", "{\"State\":{\"Status\":\"exited\",\"ExitCode\":0}}", NULL, CONTAINER_COMPLETED },
+        { "no", "{\"State\":{\"Status\":\"exited\",\"ExitCode\":1}}", "prove.died", 0 },
+        /* it is to be there for good: that it ended well is no success */
+        { "always", "{\"State\":{\"Status\":\"exited\",\"ExitCode\":0}}", "prove.died", 0 },
+        { "unless-stopped", "{\"State\":{\"Status\":\"exited\",\"ExitCode\":0}}", "prove.died", 0 },
+        { "no", "{\"State\":{\"Status\":\"created\"}}", "prove.not-running", 0 },
+        { "no", "{\"State\":{\"Status\":\"paused\"}}", "prove.not-running", 0 },
+        { "no", "{\"State\":{\"Status\":\"exited\"}}", "prove.not-running", 0 },
+        { "no", "{}", "prove.not-running", 0 },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        const ComposeService s = { .restart = (char *) cases[i].restart };
+        _cleanup_(cJSON_Deletep) cJSON *info = json_of(cases[i].info);
+        _cleanup_(error_done) Error err = {};
+        ContainerState got = CONTAINER_RUNNING;
+        int r = container_state_check(&s, info, &got, &err);
+
+        if ((r < 0) != (cases[i].id != NULL) || (r < 0 && !str_equal(error_id(&err), cases[i].id)) ||
+            (r == 0 && got != cases[i].state))
+            fail_msg("case %zu: %d, %s", i, r, error_message(&err, r));
+    }
+}
+
+#define IMAGE_CHECK                                                                                                    \
+    "{\"Config\":{\"Healthcheck\":{\"Test\":[\"CMD-SHELL\",\"image\"],\"Interval\":5000000000,\"Timeout\":2000000000," \
+    "\"StartPeriod\":1000000000,\"Retries\":9}}}"
+
+static ContainerHealth health_of(const char *compose, const char *info)
+{
+    _cleanup_(cJSON_Deletep) cJSON *check = compose ? json_of(compose) : NULL, *inspected = json_of(info);
+    const ComposeService s = { .healthcheck = check };
+
+    return container_health(&s, inspected);
+}
+
+static void no_check_is_no_health(void **state _unused_)
+{
+    static const char *const infos[] = { "{}", "{\"Config\":{\"Healthcheck\":{\"Test\":[\"NONE\"]}}}",
+                                         "{\"Config\":{\"Healthcheck\":{\"Test\":[]}}}" };
+
+    for (size_t i = 0; i < ELEMENTSOF(infos); i++) {
+        _cleanup_(container_health_done) ContainerHealth h = health_of(NULL, infos[i]);
+
+        assert_false(h.exists);
+        assert_null(h.argv);
+    }
+}
+
+/* Podman runs it, and says its times in nanoseconds. */
+static void the_images_own_check(void **state _unused_)
+{
+    _cleanup_(container_health_done) ContainerHealth h = health_of(NULL, IMAGE_CHECK);
+
+    assert_true(h.exists);
+    assert_null(h.argv);
+    assert_int_equal(h.rules.interval, 5 * USEC_PER_SEC);
+    assert_int_equal(h.rules.timeout, 2 * USEC_PER_SEC);
+    assert_int_equal(h.rules.start_period, USEC_PER_SEC);
+    assert_int_equal(h.rules.retries, 9);
+}
+
+static void the_files_check_comes_first(void **state _unused_)
+{
+    _cleanup_(container_health_done) ContainerHealth h =
+        health_of("{\"test\":[\"CMD\",\"a\",\"b c\"],\"interval_usec\":7000000}", IMAGE_CHECK);
+    _cleanup_(container_health_done) ContainerHealth shell =
+        health_of("{\"test\":[\"CMD-SHELL\",\"a && b\"],\"retries\":2}", "{}");
+    _cleanup_(freep) char *argv = json_print(h.argv), *shell_argv = json_print(shell.argv);
+
+    assert_true(h.exists && shell.exists);
+    assert_string_equal(argv, "[\"a\",\"b c\"]");
+    assert_string_equal(shell_argv, "[\"/bin/sh\",\"-c\",\"a && b\"]");
+    /* nothing of the image's times: the defaults of compose */
+    assert_int_equal(h.rules.interval, 7 * USEC_PER_SEC);
+    assert_int_equal(h.rules.timeout, 30 * USEC_PER_SEC);
+    assert_int_equal(h.rules.start_period, 0);
+    assert_int_equal(h.rules.retries, 3);
+    assert_int_equal(shell.rules.interval, 30 * USEC_PER_SEC);
+    assert_int_equal(shell.rules.retries, 2);
+}
+
+static void the_file_can_switch_the_images_check_off(void **state _unused_)
+{
+    static const char *const off[] = { "{\"disable\":true}", "{\"test\":[\"NONE\"]}" };
+
+    for (size_t i = 0; i < ELEMENTSOF(off); i++) {
+        _cleanup_(container_health_done) ContainerHealth h = health_of(off[i], IMAGE_CHECK);
+
+        assert_false(h.exists);
+    }
+}
+
+/* That a disk was full says nothing against an image; only an update remembers at all. */
+static void whose_fault_it_is(void **state _unused_)
+{
+    static const struct {
+        const char *kind, *id;
+        bool to_blame;
+    } cases[] = {
+        { KIND_UPDATE, "prove.died", true },
+        { KIND_UPDATE, "apply.not-started", true },
+        { KIND_UPDATE, "update.hook", true },
+        { KIND_UPDATE, "confirm.deadline", true },
+        { KIND_UPDATE, "pull.no-space", false },
+        { KIND_UPDATE, "podman.timeout", false },
+        { KIND_UPDATE, "deploy.interrupted", false },
+        { KIND_UPDATE, NULL, false },
+        { NULL, "prove.died", false },
+        { KIND_RECREATE, "prove.died", false },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        JournalFailure failure = { .id = (char *) cases[i].id };
+        const Journal j = { .kind = (char *) cases[i].kind, .failure = cases[i].id ? &failure : NULL };
+
+        if (update_is_to_blame(&j) != cases[i].to_blame)
+            fail_msg("%s, %s", cases[i].kind ? cases[i].kind : "push", cases[i].id ? cases[i].id : "no failure");
+    }
+}
+
+static void what_just_comes_again(void **state _unused_)
+{
+    static const struct {
+        const char *kind, *id;
+        bool from_cloud, put_off;
+    } cases[] = {
+        { KIND_UPDATE, "update.not-now", false, true },
+        { KIND_UPDATE, "update.locked", false, true },
+        { KIND_UPDATE, "update.too-young", false, true },
+        { KIND_UPDATE, "update.failed-before", false, true },
+        { KIND_UPDATE, "update.not-now", true, false }, /* the cloud waits for an answer */
+        { KIND_UPDATE, "update.hook", false, false },
+        { NULL, "update.not-now", false, false },
+        { KIND_UPDATE, NULL, false, false },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        const Journal j = { .kind = (char *) cases[i].kind };
+        _cleanup_(error_done) Error err = {};
+
+        if (cases[i].id)
+            error_set(&err, EAGAIN, cases[i].id, "reason");
+        if (update_is_put_off(&j, cases[i].from_cloud, cases[i].id ? &err : NULL) != cases[i].put_off)
+            fail_msg("case %zu", i);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_state_proves),
+        cmocka_unit_test(no_check_is_no_health),
+        cmocka_unit_test(the_images_own_check),
+        cmocka_unit_test(the_files_check_comes_first),
+        cmocka_unit_test(the_file_can_switch_the_images_check_off),
+        cmocka_unit_test(whose_fault_it_is),
+        cmocka_unit_test(what_just_comes_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
