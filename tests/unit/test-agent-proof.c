@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a container's inspection proves: whether it does its work, by what it is called healthy, and whose fault a failed update is. */
+/* What an inspection proves of a container, by what it is called healthy, and whose fault a failed update is. */
 #include "tests/unit/compose-project.h"
 
 #include <errno.h>
