@@ -17,6 +17,7 @@
 #include "gateway/communities/photos.h"
 #include "gateway/deployments/api-deployments.h"
 #include "gateway/deployments/api-templates.h"
+#include "gateway/deployments/deployments-waiting.h"
 #include "gateway/devices/api-devices.h"
 #include "gateway/devices/api-query.h"
 #include "gateway/devices/claim.h"
@@ -43,6 +44,7 @@
 #include "gateway/store/schema.h"
 #include "gateway/store/sessions-table.h"
 #include "gateway/store/devices-table.h"
+#include "gateway/store/waiting-table.h"
 #include "gateway/webhooks/api-webhooks.h"
 #include "gateway/webhooks/webhooks.h"
 #include "lib/base/fileio.h"
@@ -140,6 +142,11 @@ static int load_deployments(Gateway *g, const StoreRows *rows)
     return r;
 }
 
+static int load_waiting(Gateway *g, const StoreRows *rows)
+{
+    return deployments_adopt_waiting(g->deployments, rows);
+}
+
 static int load_nothing(Gateway *g _unused_, const StoreRows *rows _unused_)
 {
     return 0;
@@ -174,7 +181,7 @@ static const struct {
     { sql_sessions_lost, load_nothing, true },   { sql_devices_known, load_devices, false },
     { sql_device_keys, load_keys, false },       { sql_deployments_open, load_deployments, false },
     { sql_rollouts_open, load_rollouts, false }, { sql_rollout_boxes, load_rollout_boxes, false },
-    { sql_rollouts_halted, load_halted, false },
+    { sql_rollouts_halted, load_halted, false }, { sql_waiting_known, load_waiting, false },
 };
 
 static void gateway_load(Gateway *g);

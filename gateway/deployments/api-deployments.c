@@ -5,21 +5,18 @@
 #include <errno.h>
 #include <string.h>
 
+#include "gateway/deployments/change-request.h"
 #include "gateway/deployments/deployment.h"
 #include "gateway/deployments/deployments-send.h"
 #include "gateway/deployments/deployments-waiting.h"
 #include "gateway/http/compose-body.h"
-#include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/base/text.h"
 #include "lib/data/json.h"
 
 /* a push that takes longer is followed with GET …/deployments/VERSION */
 #define PUSH_WAIT_MAX (3600 * USEC_PER_SEC)
 #define LIST_LIMIT 20
 #define LIST_LIMIT_MAX 200
-#define VERSION_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
-#define VERSION_SIZE_MAX 46
 
 /* What a request keeps while it follows a deployment. */
 typedef struct Follow {
@@ -90,26 +87,16 @@ static void on_waits(Request *c, const StoreRows *rows)
         request_answer_text(c, 202, store_rows_get(rows, 0, 0));
 }
 
-/* What every change of a box takes along. */
 static int change_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
-    uint64_t deadline = CONFIRM_SECONDS_DEFAULT;
-    if (json_u64(body, "confirmDeadlineSeconds", &deadline) == -EINVAL || deadline < CONFIRM_SECONDS_MIN ||
-        deadline > CONFIRM_SECONDS_MAX)
-        return error_set(err, EINVAL, "request.bad-deadline", "confirmDeadlineSeconds must be from %d to %d",
-                         CONFIRM_SECONDS_MIN, CONFIRM_SECONDS_MAX);
-    request->confirm_deadline = (unsigned) deadline;
-    request->reason = json_string(body, "reason");
-    if (request->reason && strlen(request->reason) > CHANGE_REASON_MAX)
-        return error_set(err, EINVAL, "request.bad-reason", "the reason may have at most %d bytes", CHANGE_REASON_MAX);
-    if (request->reason && !text_is_plain(request->reason))
-        return error_set(err, EINVAL, "request.bad-reason",
-                         "the reason must be one line without control characters and invisible ones");
+    int r = change_request_read(body, request, err);
+    if (r < 0)
+        return r;
     _cleanup_(freep) char *wait = http_query(c->exchange, "wait");
+    _cleanup_(freep) char *offline = http_query(c->exchange, "offline");
     Follow *f = follow_new(c);
     if (!f)
         return error_from_errno(err, -ENOMEM, "pushing");
-    _cleanup_(freep) char *offline = http_query(c->exchange, "offline");
     f->wait = !str_equal(wait, "0");
     request->may_wait = str_equal(offline, "wait");
     request->on_sent = on_sent;
@@ -123,17 +110,10 @@ static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, 
     return r < 0 ? r : change_read(c, body, request, err);
 }
 
-/* The box knows which versions there are; what no version looks like does not get there. */
 static int rollback_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
-    const cJSON *to = cJSON_GetObjectItemCaseSensitive(body, "to");
-    const char *version = json_string(body, "to");
-    size_t len = version ? strspn(version, VERSION_CHARACTERS) : 0;
-    if (to && (!version || len == 0 || len > VERSION_SIZE_MAX || version[len]))
-        return error_set(err, EINVAL, "snapshot.bad-version",
-                         "\"to\" is a version as in the box's history: 7, local-1764400000000");
-    request->target = version;
-    return change_read(c, body, request, err);
+    int r = change_request_read_target(body, &request->target, err);
+    return r < 0 ? r : change_read(c, body, request, err);
 }
 
 static void fail_not_found(Request *c, const char *id, const char *sentence)

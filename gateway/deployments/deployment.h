@@ -13,8 +13,7 @@ struct Deployments {
     DeviceConns *conns;
     Map *open;    /* device → its open Deployment, owned */
     Map *waiting; /* devices that a push waits for; values are not used */
-    bool waiting_known, has_templates;
-    StoreQuery *waiting_query;
+    bool has_templates;
     const DeploymentEvents *events;
     void *userdata;
 };

@@ -193,23 +193,6 @@ static int copy(const char *text, char **ret)
     return text && !*ret ? -ENOMEM : 0;
 }
 
-/* An agent that does not know it would leave it without an answer. */
-static int check_takes(const DeviceConn *s, const DeploymentRequest *request, Error *err)
-{
-    const char *device = device_conn_device(s);
-
-    if (request->compose || device_conn_takes_rollbacks(s))
-        return 0;
-    if (!device_conn_agent_spoke(s))
-        return error_set(err, ENOTCONN, "device.agent-silent",
-                         "the tunnel of device %s is up, but mgmt-agent has not reported: is it running?", device);
-    return error_set(
-        err, EBADMSG, "rollback.unsupported",
-        "the agent of device %s is too old to go back by an order: update it, run `secboxctl rollback` on the box, "
-        "or push the earlier compose file again",
-        device);
-}
-
 void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *request)
 {
     Error err = {};
@@ -222,7 +205,7 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
         fail_busy(ds, c);
         return;
     }
-    int r = check_takes(s, request, &err);
+    int r = request->compose ? 0 : device_conn_check_takes(s, ORDER_ROLLBACK, &err);
     Deployment *d = r < 0 ? NULL : deployment_new(ds, c->args[0]);
     if (r >= 0 && !d)
         r = -ENOMEM;

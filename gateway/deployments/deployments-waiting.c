@@ -45,20 +45,12 @@ void deployments_take_waiting(Deployments *ds, const DeviceConn *s, const cJSON 
     bool blank = !cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(status, "current"));
     bool busy = cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(status, "pending"));
 
-    if (!busy && (map_get(ds->waiting, device_conn_device(s)) || (blank && (ds->has_templates || !ds->waiting_known))))
+    if (!busy && (map_get(ds->waiting, device_conn_device(s)) || (blank && ds->has_templates)))
         take(ds, s, blank);
 }
 
-/* The statement in take() has taken it, or found nothing. */
-static void on_known(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+int deployments_adopt_waiting(Deployments *ds, const StoreRows *rows)
 {
-    Deployments *ds = userdata;
-
-    ds->waiting_query = NULL;
-    if (r < 0) {
-        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "which pushes wait for boxes is not known yet");
-        return;
-    }
     for (size_t i = 0; i < store_rows_count(rows); i++) {
         const char *device = store_rows_get(rows, i, 0);
 
@@ -66,19 +58,13 @@ static void on_known(StoreQuery *q _unused_, int r, const StoreRows *rows, const
             ds->has_templates = true;
             continue;
         }
-        if (map_put(ds->waiting, device, ds) < 0)
-            return; /* the next sweep reads them again */
+        if (deployments_expect_waiting(ds, device) < 0)
+            return -ENOMEM;
         const DeviceConn *s = device_conn_find(ds->conns, device, ROLE_MGMT);
         if (s && device_conn_agent_spoke(s) && !map_get(ds->open, device))
             take(ds, s, false);
     }
-    ds->waiting_known = true;
-}
-
-void deployments_load_waiting(Deployments *ds)
-{
-    if (!ds->waiting_known && !ds->waiting_query)
-        (void) !store_query(ds->store, sql_waiting_known(), on_known, ds, &ds->waiting_query, NULL);
+    return 0;
 }
 
 bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *request)

@@ -10,8 +10,8 @@
 bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *request);
 /* A box with no deployment open tells where it stands. */
 void deployments_take_waiting(Deployments *ds, const DeviceConn *s, const cJSON *status);
-/* Reads who waits, unless that is known. */
-void deployments_load_waiting(Deployments *ds);
+/* Rows of sql_waiting_known(): who waits, and whether there are templates. Boxes that are here already are sent theirs. */
+int deployments_adopt_waiting(Deployments *ds, const StoreRows *rows) _must_check_;
 /* Something waits for the box; -ENOMEM. */
 int deployments_expect_waiting(Deployments *ds, const char *device) _must_check_;
 /* There is a template now, or may be; nothing waits for the box any more. */

@@ -182,7 +182,6 @@ void deployments_sweep(Deployments *ds)
 {
     void *value;
     usec_t now = boottime_usec();
-    deployments_load_waiting(ds);
     for (size_t i = 0; map_next(ds->open, &i, NULL, &value);) {
         Deployment *d = value;
         if (d->version == 0)
@@ -231,7 +230,6 @@ Deployments *deployments_free(Deployments *ds)
         return NULL;
     for (size_t i = 0; ds->open && map_next(ds->open, &i, NULL, &value);)
         deployment_free(value);
-    store_query_free(ds->waiting_query);
     map_free(ds->waiting);
     map_free(ds->open);
     free(ds);

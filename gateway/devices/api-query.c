@@ -113,26 +113,12 @@ static void on_doctor_report(Request *c, const char *type, const cJSON *message)
         request_answer(c, 200, TAKE_PTR(body));
 }
 
-/* An agent that does not know the question would leave it without an answer. */
-static int check_takes_doctor(const DeviceConn *s, Error *err)
-{
-    const char *device = device_conn_device(s);
-
-    if (device_conn_takes_doctor(s))
-        return 0;
-    if (!device_conn_agent_spoke(s))
-        return error_set(err, ENOTCONN, "device.agent-silent",
-                         "the tunnel of device %s is up, but mgmt-agent has not reported: is it running?", device);
-    return error_set(err, EBADMSG, "doctor.unsupported",
-                     "the agent of device %s is older than this question: run `secboxctl doctor` on the box", device);
-}
-
 static void doctor(Request *c)
 {
     const DeviceQueries *q = c->module;
     const DeviceConn *s = device_conn_find(q->conns, c->args[0], ROLE_MGMT);
     _cleanup_(error_done) Error err = {};
-    int r = s ? check_takes_doctor(s, &err) : 0;
+    int r = s ? device_conn_check_takes(s, ORDER_DOCTOR, &err) : 0;
 
     if (r < 0) {
         request_fail(c, r, &err);

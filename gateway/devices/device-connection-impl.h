@@ -36,12 +36,8 @@ struct DeviceConn {
     bool takes_streams; /* it said so; older boxes close for the first frame */
     bool ended;         /* closing: what still arrives counts no more */
     unsigned bad_messages;
-    usec_t since;         /* wall clock of the welcome */
-    bool agent_spoke;     /* mgmt-agent is behind it, not only mgmt-link */
-    bool takes_updates;   /* and it knows image.update */
-    bool takes_halted;    /* and updates.halted */
-    bool takes_rollbacks; /* and compose.rollback */
-    bool takes_doctor;    /* and doctor.ask */
+    usec_t since; /* wall clock of the welcome */
+    AgentOrders orders;
     uint64_t halted_told;
     uint64_t version_floor;
     sd_event_source *deadline;

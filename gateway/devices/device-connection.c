@@ -87,27 +87,17 @@ uint64_t device_conn_version_floor(const DeviceConn *s)
 
 bool device_conn_agent_spoke(const DeviceConn *s)
 {
-    return s->agent_spoke;
+    return s->orders.spoke;
 }
 
-bool device_conn_takes_updates(const DeviceConn *s)
+bool device_conn_takes(const DeviceConn *s, AgentOrder order)
 {
-    return s->takes_updates;
+    return s->orders.takes[order];
 }
 
-bool device_conn_takes_rollbacks(const DeviceConn *s)
+int device_conn_check_takes(const DeviceConn *s, AgentOrder order, Error *err)
 {
-    return s->takes_rollbacks;
-}
-
-bool device_conn_takes_doctor(const DeviceConn *s)
-{
-    return s->takes_doctor;
-}
-
-bool device_conn_takes_halted(const DeviceConn *s)
-{
-    return s->takes_halted;
+    return agent_orders_check(&s->orders, order, s->device, err);
 }
 
 uint64_t device_conn_halted_told(const DeviceConn *s)

@@ -7,6 +7,7 @@
 
 #include "gateway/auth/device-registry.h"
 #include "gateway/auth/device-tokens.h"
+#include "gateway/devices/agent-orders.h"
 #include "lib/postgres/store.h"
 #include "lib/mux/mux.h"
 #include "lib/websocket/connection.h"
@@ -67,13 +68,12 @@ Role device_conn_role(const DeviceConn *s);
 uint64_t device_conn_number(const DeviceConn *s);
 /* The highest deployment version that the box has spoken of. */
 uint64_t device_conn_version_floor(const DeviceConn *s);
-/* Whether agent.status has come through it, and whether that said that the agent takes image.update. */
+/* Whether agent.status has come through it, and whether that said that the agent takes this order. */
 bool device_conn_agent_spoke(const DeviceConn *s);
-bool device_conn_takes_updates(const DeviceConn *s);
-bool device_conn_takes_rollbacks(const DeviceConn *s);
-bool device_conn_takes_doctor(const DeviceConn *s);
-/* The same for updates.halted, and which edition of that was sent last through it; 0: none. */
-bool device_conn_takes_halted(const DeviceConn *s);
+bool device_conn_takes(const DeviceConn *s, AgentOrder order);
+/* The same, with the error of agent_orders_check(). */
+int device_conn_check_takes(const DeviceConn *s, AgentOrder order, Error *err) _must_check_;
+/* Which edition of updates.halted was sent last through it; 0: none. */
 uint64_t device_conn_halted_told(const DeviceConn *s);
 void device_conn_note_halted_told(DeviceConn *s, uint64_t edition);
 /* Every tunnel that is up. */

@@ -95,16 +95,6 @@ static void raise_floor(DeviceConn *s, const cJSON *object)
         s->version_floor = version;
 }
 
-static bool accepts(const cJSON *status, const char *type)
-{
-    const cJSON *item, *list = cJSON_GetObjectItemCaseSensitive(status, "accepts");
-    cJSON_ArrayForEach(item, list) {
-        if (cJSON_IsString(item) && str_equal(item->valuestring, type))
-            return true;
-    }
-    return false;
-}
-
 /* An entry that was not written is written with the next report, of whatever box. */
 static void on_services_told(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
@@ -139,11 +129,7 @@ static void on_status(DeviceConn *s, const cJSON *message, void *userdata _unuse
         s->unsaved_status = text;
         save_status(s);
     }
-    s->agent_spoke = true;
-    s->takes_updates = accepts(message, "image.update");
-    s->takes_halted = accepts(message, "updates.halted");
-    s->takes_rollbacks = accepts(message, "compose.rollback");
-    s->takes_doctor = accepts(message, "doctor.ask");
+    s->orders = agent_orders_read(message);
     note_services(s, message);
 }
 

@@ -12,7 +12,7 @@
 void rollouts_tell_halted(Rollouts *rs, DeviceConn *s)
 {
     /* before the database has answered an empty list would set free what boxes hold back */
-    if (!rs->halted || !device_conn_takes_halted(s) || device_conn_halted_told(s) == rs->halted_edition)
+    if (!rs->halted || !device_conn_takes(s, ORDER_HALTED) || device_conn_halted_told(s) == rs->halted_edition)
         return;
     int r = device_conn_send(s, rs->halted);
     if (r >= 0)

@@ -122,7 +122,7 @@ static usec_t send_boxes(Rollout *r, unsigned may_send, usec_t now)
         if (!is_unsent(box) || !rollout_box_is_here(r->owner, box->device) ||
             deployments_is_busy(r->owner->deployments, box->device))
             continue;
-        if (r->update && !device_conn_takes_updates(device_conn_find(r->owner->conns, box->device, ROLE_MGMT))) {
+        if (r->update && !device_conn_takes(device_conn_find(r->owner->conns, box->device, ROLE_MGMT), ORDER_UPDATE)) {
             if (!r->query)
                 skip_old_agent(r, box);
             continue;

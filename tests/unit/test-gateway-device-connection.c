@@ -278,15 +278,15 @@ static void test_what_a_status_tells_of_the_agent(void **state)
     say(s, STATUS("casa",
                   ",\"current\":{\"version\":\"7\"},\"last\":{\"version\":\"9\"},\"accepts\":[\"image.update\",7]"));
     assert_true(device_conn_agent_spoke(s));
-    assert_true(device_conn_takes_updates(s));
-    assert_false(device_conn_takes_rollbacks(s));
-    assert_false(device_conn_takes_halted(s));
+    assert_true(device_conn_takes(s, ORDER_UPDATE));
+    assert_false(device_conn_takes(s, ORDER_ROLLBACK));
+    assert_false(device_conn_takes(s, ORDER_HALTED));
     assert_int_equal(device_conn_version_floor(s), 9);
 
     say(s, STATUS("casa", ",\"pending\":{\"version\":\"8\"},\"accepts\":[\"compose.rollback\",\"updates.halted\"]"));
-    assert_false(device_conn_takes_updates(s));
-    assert_true(device_conn_takes_rollbacks(s));
-    assert_true(device_conn_takes_halted(s));
+    assert_false(device_conn_takes(s, ORDER_UPDATE));
+    assert_true(device_conn_takes(s, ORDER_ROLLBACK));
+    assert_true(device_conn_takes(s, ORDER_HALTED));
     assert_int_equal(device_conn_version_floor(s), 9);
 
     /* so high that the database could not count on */

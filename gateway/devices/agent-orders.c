@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/devices/agent-orders.h"
+
+#include <errno.h>
+
+#include "lib/base/strv.h"
+
+static const struct {
+    const char *type;      /* as `accepts` names it */
+    const char *id, *what; /* of the error: the agent is too old … */
+    const char *instead;
+} table[_ORDER_MAX] = {
+    [ORDER_UPDATE] = { .type = "image.update" },
+    [ORDER_HALTED] = { .type = "updates.halted" },
+    [ORDER_ROLLBACK] = { "compose.rollback", "rollback.unsupported", "to go back by an order",
+                         "update it, run `secboxctl rollback` on the box, or push the earlier compose file again" },
+    [ORDER_DOCTOR] = { "doctor.ask", "doctor.unsupported", "for this question", "run `secboxctl doctor` on the box" },
+};
+
+static bool accepts(const cJSON *status, const char *type)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(status, "accepts"))
+        if (cJSON_IsString(item) && str_equal(item->valuestring, type))
+            return true;
+    return false;
+}
+
+AgentOrders agent_orders_read(const cJSON *status)
+{
+    AgentOrders orders = { .spoke = true };
+
+    for (size_t i = 0; i < _ORDER_MAX; i++)
+        orders.takes[i] = accepts(status, table[i].type);
+    return orders;
+}
+
+int agent_orders_check(const AgentOrders *orders, AgentOrder order, const char *device, Error *err)
+{
+    if (orders->takes[order])
+        return 0;
+    if (!orders->spoke)
+        return error_set(err, ENOTCONN, "device.agent-silent",
+                         "the tunnel of device %s is up, but mgmt-agent has not reported: is it running?", device);
+    return error_set(err, EBADMSG, table[order].id, "the agent of device %s is too old %s: %s", device,
+                     table[order].what, table[order].instead);
+}
