@@ -11,6 +11,7 @@
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/service-watch.h"
+#include "mgmt-agent/state/failure-kind.h"
 #include "mgmt-agent/state/root-podman.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/unsafe-binds.h"
@@ -66,15 +67,15 @@ static int add_pending(const Agent *a, cJSON *o, bool with_nonce)
     return 0;
 }
 
-/* Of the newest first: the last that was about this box. An order about an image that nothing on it runs is answered, and that is
- * all. */
+/* Of results, the newest first: the last that was about this box. An order about an image that nothing on it runs is answered, and
+ * that is all. */
 static int find_last(const cJSON *history)
 {
     int n = 0;
     const cJSON *entry;
 
     cJSON_ArrayForEach(entry, history) {
-        if (!str_equal(json_string(cJSON_GetObjectItemCaseSensitive(entry, "error"), "id"), "update.not-here"))
+        if (failure_kind(json_string(cJSON_GetObjectItemCaseSensitive(entry, "error"), "id")) != FAILURE_NOT_HERE)
             return n;
         n++;
     }

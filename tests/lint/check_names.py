@@ -103,6 +103,23 @@ def error_ids_that_are_raised_are_documented():
             yield f"{path}:{line}: {name} is in no header and no document: `make errors` adds a row to {TABLE}"
 
 
+# what code makes of an id that something else raises: a comparison, a row of what a failure means, a row of its status
+PART = r'"([a-z][a-z0-9.-]*\.[a-z0-9-]*)"'
+USES = re.compile(rf'error_id\([^()"]*\), {PART}|{PART}, FAILURE_|{PART}, [1-5]\d\d \}}')
+
+
+def error_ids_that_are_compared_are_raised():
+    """Whoever renames an id must not change unawares what other code makes of it. Beginnings of ids (prove.) count as well."""
+    used, known = [], set()
+    for path in _product(".c", ".h"):
+        content = _without_comments(path)
+        used += [(path, content.count("\n", 0, m.start()) + 1, next(filter(None, m.groups()))) for m in USES.finditer(content)]
+        known.update(re.findall(rf'"({ID})"', USES.sub("", content)))
+    for path, line, name in used:
+        if name not in known and not (name.endswith((".", "-")) and any(k.startswith(name) for k in known)):
+            yield f"{path}:{line}: nothing raises {name}"
+
+
 def files_in_documents_exist():
     """Names of C files in backquotes, without their folders."""
     known = {os.path.basename(f) for f in files()}
@@ -134,8 +151,8 @@ def names_in_python_exist():
             yield line
 
 
-CHECKS = [error_ids_that_are_named_are_raised, error_ids_that_are_raised_are_documented, files_in_documents_exist,
-          functions_in_documents_exist, names_in_python_exist]
+CHECKS = [error_ids_that_are_named_are_raised, error_ids_that_are_raised_are_documented,
+          error_ids_that_are_compared_are_raised, files_in_documents_exist, functions_in_documents_exist, names_in_python_exist]
 
 
 def _row(name):

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "mgmt-agent/state/failure-kind.h"
 #include "mgmt-agent/worker/phases/container-health.h"
 #include "mgmt-agent/worker/phases/container-state.h"
 #include "mgmt-agent/worker/phases/update-failure.h"
@@ -129,6 +130,7 @@ static void whose_fault_it_is(void **state _unused_)
         { KIND_UPDATE, "prove.died", true },
         { KIND_UPDATE, "apply.not-started", true },
         { KIND_UPDATE, "update.hook", true },
+        { KIND_UPDATE, "prove.restarts", true },
         { KIND_UPDATE, "confirm.deadline", true },
         { KIND_UPDATE, "pull.no-space", false },
         { KIND_UPDATE, "podman.timeout", false },
@@ -145,6 +147,16 @@ static void whose_fault_it_is(void **state _unused_)
         if (update_is_to_blame(&j) != cases[i].to_blame)
             fail_msg("%s, %s", cases[i].kind ? cases[i].kind : "push", cases[i].id ? cases[i].id : "no failure");
     }
+}
+
+/* The history of an older agent is read with the same table. */
+static void what_is_not_of_this_box(void **state _unused_)
+{
+    assert_int_equal(failure_kind("update.not-here"), FAILURE_NOT_HERE);
+    assert_int_equal(failure_kind("update.not-here-either"), FAILURE_OTHER);
+    assert_int_equal(failure_kind("proved.something"), FAILURE_OTHER);
+    assert_int_equal(failure_kind(""), FAILURE_OTHER);
+    assert_int_equal(failure_kind(NULL), FAILURE_OTHER);
 }
 
 static void what_just_comes_again(void **state _unused_)
@@ -184,6 +196,7 @@ int main(void)
         cmocka_unit_test(the_file_can_switch_the_images_check_off),
         cmocka_unit_test(whose_fault_it_is),
         cmocka_unit_test(what_just_comes_again),
+        cmocka_unit_test(what_is_not_of_this_box),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

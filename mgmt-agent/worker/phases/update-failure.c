@@ -8,17 +8,11 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/failed-images.h"
-
-/* What an image is to blame for. That an agent was stopped, a disk was full or podman hung says nothing against it. */
-static bool is_its_fault(const char *id)
-{
-    return id && (str_starts(id, "prove.") || str_equal(id, "apply.not-started") || str_equal(id, "update.hook") ||
-                  str_equal(id, "confirm.deadline"));
-}
+#include "mgmt-agent/state/failure-kind.h"
 
 bool update_is_to_blame(const Journal *j)
 {
-    return str_equal(j->kind, KIND_UPDATE) && j->failure && is_its_fault(j->failure->id);
+    return str_equal(j->kind, KIND_UPDATE) && j->failure && failure_kind(j->failure->id) == FAILURE_OF_IMAGE;
 }
 
 static int note_failure(const ImageUpdate *update, const JournalFailure *failure, Error *err)
@@ -54,10 +48,6 @@ void update_note_failure(const Journal *j)
 
 bool update_is_put_off(const Journal *j, bool from_cloud, const Error *failure)
 {
-    static const char *const ids[] = { "update.not-now", "update.locked", "update.too-young", "update.failed-before" };
-
-    for (size_t i = 0; failure && !from_cloud && str_equal(j->kind, KIND_UPDATE) && i < ELEMENTSOF(ids); i++)
-        if (str_equal(error_id(failure), ids[i]))
-            return true;
-    return false;
+    return failure && !from_cloud && str_equal(j->kind, KIND_UPDATE) &&
+           failure_kind(error_id(failure)) == FAILURE_PUT_OFF;
 }
