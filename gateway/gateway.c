@@ -19,6 +19,7 @@
 #include "gateway/deployments/api-templates.h"
 #include "gateway/deployments/deployments-waiting.h"
 #include "gateway/devices/api-devices.h"
+#include "gateway/devices/api-lan-certificate.h"
 #include "gateway/devices/api-query.h"
 #include "gateway/devices/claim.h"
 #include "gateway/devices/config-faults.h"
@@ -569,6 +570,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { claim_routes, &g->claims },
         { device_routes, &g->devices_api },
         { query_routes, &g->queries },
+        { lan_certificate_routes, &g->queries },
         { deployment_routes, &g->deployments_api },
         { template_routes, &g->deployments_api },
         { rollout_routes, g->rollouts },

@@ -9,6 +9,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
+#include "lib/tunnel/message.h"
 #include "secbox/control/control.h"
 #include "secbox/control/verbs.h"
 #include "secbox/health/data-health.h"
@@ -53,7 +54,7 @@ static int send_message(cJSON *message, void *userdata)
     return text ? send_text(text, strlen(text), userdata) : -ENOMEM;
 }
 
-static int send_health(const cJSON *message, void *userdata)
+static int send_copy(const cJSON *message, void *userdata)
 {
     _cleanup_(freep) char *text = json_print(message);
 
@@ -65,6 +66,13 @@ static bool lan_serves(void *userdata)
     const DataPlane *d = userdata;
 
     return d->lan != NULL;
+}
+
+static uint64_t certificate_until(void *userdata)
+{
+    const DataPlane *d = userdata;
+
+    return d->lan ? lan_certificate_until(d->lan) : 0;
 }
 
 static void tell_status(const DataPlane *d)
@@ -195,7 +203,8 @@ static int start_health(DataPlane *d, Error *err)
         .replica = d->parts.replica,
         .queue = d->parts.queue,
         .lan_serves = d->config->lan_address ? lan_serves : NULL,
-        .send = send_health,
+        .certificate_until = certificate_until,
+        .send = send_copy,
         .userdata = d,
     };
     int r = data_health_new(d->event, &parts, &d->health, err);
@@ -297,12 +306,38 @@ void data_plane_tunnel_down(DataPlane *d)
     queue_tunnel_down(d->parts.queue);
 }
 
-void data_plane_take(DataPlane *d, const cJSON *message, const char *text)
+static int fill_answer(DataPlane *d, const cJSON *ask, cJSON *answer)
 {
-    if (data_health_take(d->health, message) || photo_sender_take(d->photo_sender, message))
-        return;
+    _cleanup_(error_done) Error err = {};
+    int r = d->lan ? lan_certificate(d->lan, ask, answer, &err)
+                   : error_set(&err, ENOTCONN, "lan.off",
+                               "this secbox serves no guards' pages now: see LAN_LISTEN in secbox.env, and its log");
+
+    return r < 0 ? json_add_item(answer, "error", json_from_error(&err, r)) : 0;
+}
+
+static void answer_certificate(DataPlane *d, const cJSON *ask)
+{
+    _cleanup_(cJSON_Deletep) cJSON *answer = message_new("lan.certificate.report");
+
+    if (!answer || json_add_string(answer, "id", json_string(ask, "id")) < 0 || fill_answer(d, ask, answer) < 0 ||
+        send_copy(answer, d) < 0)
+        log_warning("the gateway has no answer about the certificate of the guards' pages");
+    data_health_look(d->health);
+}
+
+static void take_data(DataPlane *d, const cJSON *message, const char *text)
+{
     if (d->parts.replica && !replica_take(d->parts.replica, message, text) &&
         queue_take(d->parts.queue, message, text) &&
         cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(message, "rejected")) > 0)
         data_health_look(d->health);
+}
+
+void data_plane_take(DataPlane *d, const cJSON *message, const char *text)
+{
+    if (str_equal(json_string(message, "type"), "lan.certificate.ask"))
+        answer_certificate(d, message);
+    else if (!data_health_take(d->health, message) && !photo_sender_take(d->photo_sender, message))
+        take_data(d, message, text);
 }

@@ -59,7 +59,7 @@ static void ask(Request *c, const char *type, const char *compose, usec_t timeou
     if (!m || json_add_string(m, "id", c->id) < 0 || json_add_string(m, "compose", compose) < 0)
         request_fail(c, -ENOMEM, NULL);
     else
-        device_query(c->module, c, m, timeout, on_answer);
+        device_query(c->module, c, ROLE_MGMT, m, timeout, on_answer);
 }
 
 static void get_status(Request *c)

@@ -15,8 +15,8 @@ typedef struct DeviceQueries {
 /* Listens to what boxes answer. */
 int device_queries_listen(DeviceQueries *q) _must_check_;
 
-/* Sends `message` (its id is the request's) to the box args[0] and waits; on_answer gets the box's answer. The
- * request is answered with 404 device.not-found, 503 device.offline or 504 device.timeout otherwise. Takes the
+/* Sends `message` (its id is the request's) to the box args[0], through its tunnel of that role, and waits; on_answer gets the
+ * box's answer. The request is answered with 404 device.not-found, 503 device.offline or 504 device.timeout otherwise. Takes the
  * request's scratch. */
-void device_query(const DeviceQueries *q, Request *c, const cJSON *message, usec_t timeout,
+void device_query(const DeviceQueries *q, Request *c, Role role, const cJSON *message, usec_t timeout,
                   void (*on_answer)(Request *c, const char *type, const cJSON *message));

@@ -17,6 +17,8 @@
 #define ENV_VALUE_MAX 4096
 #define ENV_KEYS_MAX 1024
 #define LAN_RATE_MAX 1000 /* requests a second that LAN_RATE may allow */
+#define LAN_CERTIFICATE_NAMES_MAX 16
+#define LAN_CERTIFICATE_MAX ((size_t) 48 * 1024) /* the message that carries it is smaller than 64 KiB */
 
 #define COMPOSE_SERVICES_MAX 64
 #define COMPOSE_RENDERED_MAX (1024 * 1024)

@@ -22,6 +22,7 @@
 #define SERIAL_SIZE 16
 
 DEFINE_CLEANUP(X509, X509_free)
+DEFINE_CLEANUP(X509_REQ, X509_REQ_free)
 DEFINE_CLEANUP(BIO, BIO_free)
 DEFINE_CLEANUP(BIGNUM, BN_free)
 
@@ -73,10 +74,8 @@ static int set_serial(X509 *cert)
     return n && BN_to_ASN1_INTEGER(n, X509_get_serialNumber(cert)) ? 0 : -EIO;
 }
 
-static int set_common_name(X509 *cert, const char *name)
+static int set_common_name(X509_NAME *subject, const char *name)
 {
-    X509_NAME *subject = X509_get_subject_name(cert);
-
     return X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *) name, -1, -1, 0) == 1
                ? 0
                : -EIO;
@@ -95,7 +94,8 @@ static X509 *cert_start(EVP_PKEY *key, const char *name, CertValidity validity)
     _cleanup_(X509_freep) X509 *cert = X509_new();
 
     if (!cert || X509_set_version(cert, X509_VERSION_3) != 1 || X509_set_pubkey(cert, key) != 1 ||
-        set_serial(cert) < 0 || set_common_name(cert, name) < 0 || set_validity(cert, validity) < 0)
+        set_serial(cert) < 0 || set_common_name(X509_get_subject_name(cert), name) < 0 ||
+        set_validity(cert, validity) < 0)
         return NULL;
     return TAKE_PTR(cert);
 }
@@ -235,6 +235,63 @@ int x509_server_make(const char *ca_key_path, const char *ca_cert_path, const ch
     if (server_cert(key, ca_key, ca, names, san, validity, &cert) < 0)
         return failed(err, "the server's certificate");
     return cert_write(cert_path, cert, ca, err);
+}
+
+static int request_extend(X509_REQ *request, int nid, const char *value)
+{
+    STACK_OF(X509_EXTENSION) *list = sk_X509_EXTENSION_new_null();
+    X509V3_CTX ctx;
+    int r = -EIO;
+
+    X509V3_set_ctx(&ctx, NULL, NULL, request, NULL, 0);
+    X509V3_set_ctx_nodb(&ctx);
+    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+    if (list && ext && sk_X509_EXTENSION_push(list, ext) > 0) {
+        ext = NULL;
+        r = X509_REQ_add_extensions(request, list) == 1 ? 0 : -EIO;
+    }
+    X509_EXTENSION_free(ext);
+    sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+    return r;
+}
+
+/* A common name is short, and nobody needs it beside the alternative ones: a long name goes without. */
+static X509_REQ *request_new(EVP_PKEY *key, const char *name, const char *san)
+{
+    _cleanup_(X509_REQ_freep) X509_REQ *request = X509_REQ_new();
+
+    if (!request || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1 || X509_REQ_set_pubkey(request, key) != 1 ||
+        (strlen(name) <= COMMON_NAME_MAX && set_common_name(X509_REQ_get_subject_name(request), name) < 0) ||
+        request_extend(request, NID_subject_alt_name, san) < 0 || X509_REQ_sign(request, key, EVP_sha256()) == 0)
+        return NULL;
+    return TAKE_PTR(request);
+}
+
+int x509_request_make(const char *key_path, const char *const *names, char **ret, Error *err)
+{
+    _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+    _cleanup_(X509_REQ_freep) X509_REQ *request = NULL;
+    _cleanup_(BIO_freep) BIO *bio = BIO_new(BIO_s_mem());
+    _cleanup_(freep) char *san = alternative_names(names);
+    char *text = NULL;
+    long len = 0;
+
+    for (const char *const *name = names; *name; name++)
+        if (!is_name(*name) || is_address(*name) || strchr(*name, ':'))
+            return error_set(err, EINVAL, "x509.make", "cannot ask for a certificate: '%s' is no host name", *name);
+    int r = san ? key_read(key_path, &key, err)
+                : error_set(err, EINVAL, "x509.make", "cannot ask for a certificate: no name is given");
+    if (r == -ENOENT) {
+        error_done(err);
+        r = key_new(key_path, &key, err);
+    }
+    if (r < 0)
+        return r;
+    request = request_new(key, names[0], san);
+    if (!request || !bio || PEM_write_bio_X509_REQ(bio, request) != 1 || (len = BIO_get_mem_data(bio, &text)) <= 0)
+        return failed(err, "a request for a certificate");
+    *ret = strndup(text, (size_t) len);
+    return *ret ? 0 : error_from_errno(err, -ENOMEM, "cannot make a request for a certificate");
 }
 
 static uint64_t seconds_of(const ASN1_TIME *t)

@@ -175,6 +175,7 @@ int x509_chain_read(const char *path, const char *host, ChainFacts *ret, Error *
     X509 *first = sk_X509_value(c.certs, 0), *last = last_of(&c);
     ret->validity = (CertValidity) { seconds_of(X509_get0_notBefore(first)), seconds_of(X509_get0_notAfter(first)) };
     ret->fits = is_for(first, host);
+    ret->serves = X509_check_purpose(first, X509_PURPOSE_SSL_SERVER, 0) == 1;
     ret->names = names_of(first);
     ret->known = is_known(&c);
     ret->closed = signs_itself(last);

@@ -9,6 +9,7 @@
 typedef struct ChainFacts {
     CertValidity validity; /* of the first certificate */
     bool fits;             /* it is for the host that was asked for */
+    bool serves;           /* it may be a server's */
     char *names;           /* that it is for: "DNS:cloud.example" … */
     bool known;            /* this machine trusts it through what the file holds */
     bool closed;           /* the file goes up to a certificate that has signed itself */

@@ -15,6 +15,7 @@ struct HttpServer {
     CoarseClock *clock; /* of the WebSockets that began here */
     HttpConn *conns;    /* newest first */
     Tls *tls;
+    Tls *named_tls; /* shown to who asks for one of its names; NULL: there is none */
     ProxyList *proxy_protocol, *forwarded_for;
     size_t (*long_body)(const HttpExchange *x, void *userdata);
     http_handler_t handler;

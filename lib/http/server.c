@@ -143,15 +143,32 @@ static int listen_failed(const HttpServerOptions *o, int r, Error *err)
         r == -EADDRINUSE ? "no other program listens there" : "the address is this machine's and the port free");
 }
 
+int http_server_renew_both(HttpServer *s, const char *cert_file, const char *key_file, const char *named_cert_file,
+                           const char *named_key_file, Error *err)
+{
+    _cleanup_(tls_freep) Tls *renewed = NULL, *named = NULL;
+    int r = tls_new_server(cert_file, key_file, &renewed, err);
+    if (r >= 0 && named_cert_file)
+        r = tls_new_server(named_cert_file, named_key_file, &named, err);
+    if (r >= 0 && named)
+        r = tls_set_named(renewed, named);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot use another certificate");
+    tls_free(s->tls);
+    tls_free(s->named_tls);
+    s->tls = TAKE_PTR(renewed);
+    s->named_tls = TAKE_PTR(named);
+    return 0;
+}
+
 int http_server_renew(HttpServer *s, const char *cert_file, const char *key_file, Error *err)
 {
-    Tls *renewed = NULL;
-    int r = tls_new_server(cert_file, key_file, &renewed, err);
-    if (r < 0)
-        return r;
-    tls_free(s->tls);
-    s->tls = renewed;
-    return 0;
+    return http_server_renew_both(s, cert_file, key_file, NULL, NULL, err);
+}
+
+bool http_server_is_named(const HttpServer *s, const char *host)
+{
+    return s->named_tls && tls_is_for(s->named_tls, host);
 }
 
 bool http_server_behind_proxy(const HttpServer *s)
@@ -211,6 +228,7 @@ HttpServer *http_server_free(HttpServer *s)
     http_conn_free_all(s);
     coarse_clock_unref(s->clock);
     tls_free(s->tls);
+    tls_free(s->named_tls);
     proxy_list_free(s->proxy_protocol);
     proxy_list_free(s->forwarded_for);
     if (s->fd >= 0)

@@ -46,6 +46,11 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
 uint16_t http_server_port(const HttpServer *s);
 /* Reads certificate and key again, for new connections. When they cannot be used, the old ones stay. */
 int http_server_renew(HttpServer *s, const char *cert_file, const char *key_file, Error *err) _must_check_;
+/* The same with a second certificate for those who ask for one of its names (SNI); NULL: no second one. */
+int http_server_renew_both(HttpServer *s, const char *cert_file, const char *key_file, const char *named_cert_file,
+                           const char *named_key_file, Error *err) _must_check_;
+/* Whether there is a second certificate, and it is for this host name. */
+bool http_server_is_named(const HttpServer *s, const char *host);
 /* A request has come through a proxy that says so, trusted or not. */
 bool http_server_behind_proxy(const HttpServer *s);
 HttpServer *http_server_free(HttpServer *s);

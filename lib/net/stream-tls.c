@@ -19,6 +19,9 @@ static const unsigned char alpn_http[] = "\x08http/1.1";
 /* AES with 128 bits and SHA-256 is as good here, a fifth faster, and its states are smaller for as long as a connection lives. */
 #define CIPHERSUITES "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
 
+/* what browsers take for a match */
+#define HOST_FLAGS (X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS)
+
 static SSL_CTX *ctx_of(Tls *t)
 {
     return (SSL_CTX *) t;
@@ -167,6 +170,45 @@ int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error
     (void) SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_alpn_select_cb(ctx, select_alpn, NULL);
     *ret = (Tls *) ctx;
+    return 0;
+}
+
+bool tls_is_for(const Tls *t, const char *host)
+{
+    X509 *cert = SSL_CTX_get0_certificate((const SSL_CTX *) t);
+    bool fits = cert && X509_check_host(cert, host, 0, HOST_FLAGS, NULL) == 1;
+
+    ERR_clear_error();
+    return fits;
+}
+
+/* Contexts outlive their Tls in the streams that use them, and the second one has to live as long as the first. */
+static void release_named(void *parent _unused_, void *named, CRYPTO_EX_DATA *data _unused_, int index _unused_,
+                          long argl _unused_, void *argp _unused_)
+{
+    SSL_CTX_free(named);
+}
+
+static int choose_by_name(SSL *ssl, int *alert _unused_, void *named)
+{
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+    if (!name || !tls_is_for(named, name))
+        return SSL_TLSEXT_ERR_NOACK;
+    return SSL_set_SSL_CTX(ssl, named) ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+int tls_set_named(Tls *t, Tls *named)
+{
+    static int slot = -1;
+
+    if (slot < 0)
+        slot = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, release_named);
+    if (slot < 0 || SSL_CTX_set_ex_data(ctx_of(t), slot, named) != 1)
+        return -ENOMEM;
+    SSL_CTX_up_ref(ctx_of(named));
+    SSL_CTX_set_tlsext_servername_arg(ctx_of(t), named);
+    SSL_CTX_set_tlsext_servername_callback(ctx_of(t), choose_by_name);
     return 0;
 }
 

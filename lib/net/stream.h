@@ -37,6 +37,11 @@ int tls_new_client(const char *ca_file, Tls **ret, Error *err) _must_check_;
 void tls_set_time_floor(Tls *t, uint64_t seconds);
 /* Rules of a server: PEM chain and key. */
 int tls_new_server(const char *cert_file, const char *key_file, Tls **ret, Error *err) _must_check_;
+/* Whoever asks for a name of the certificate of `named` (SNI) is shown that one, everybody else the server's own. To be
+ * called once; `named` is shared, not taken. */
+int tls_set_named(Tls *t, Tls *named) _must_check_;
+/* Whether a server's certificate is for this host name: by its alternative names alone, as browsers judge. */
+bool tls_is_for(const Tls *t, const char *host);
 /* Streams that were made with it are not affected. NULL-safe. */
 Tls *tls_free(Tls *t);
 DEFINE_CLEANUP(Tls, tls_free)

@@ -2,11 +2,14 @@
 #include "secbox/health/data-faults.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "lib/base/strv.h"
 
 /* the gateway raises its alarm about bans then, too */
 #define DATA_OLD_SECONDS 86400
+/* what authorities that renew every 90 days, or every 47, leave for it */
+#define CERTIFICATE_DAYS 14
 
 static const cJSON *find(const cJSON *o, const char *key)
 {
@@ -60,15 +63,26 @@ static int judge_queue(cJSON *faults, const cJSON *queue)
     return dead > 0 ? add(faults, "queue.dead", str_format("the gateway has refused %.0f events", dead)) : 0;
 }
 
+static int judge_lan(cJSON *faults, const cJSON *lan)
+{
+    const cJSON *days = find(lan, "certificateDays");
+    int r = json_bool(lan, "serving", true) ? 0 : add(faults, "lan.down", strdup("the guards' pages are not served"));
+
+    if (r < 0 || !cJSON_IsNumber(days) || days->valuedouble >= CERTIFICATE_DAYS)
+        return r;
+    return add(faults, "certificate.ends",
+               days->valuedouble < 0 ? strdup("the cloud's certificate for the guards' pages is over, and not shown")
+                                     : str_format("the cloud's certificate for the guards' pages ends within %.0f days",
+                                                  days->valuedouble + 1));
+}
+
 cJSON *data_faults(const cJSON *values)
 {
     _cleanup_(cJSON_Deletep) cJSON *faults = cJSON_CreateObject();
 
     if (!faults || judge_database(faults, find(values, "database")) < 0 ||
-        judge_data(faults, find(values, "replica")) < 0 || judge_queue(faults, find(values, "queue")) < 0)
-        return NULL;
-    if (!json_bool(find(values, "lan"), "serving", true) &&
-        add(faults, "lan.down", str_format("the guards' pages are not served")) < 0)
+        judge_data(faults, find(values, "replica")) < 0 || judge_queue(faults, find(values, "queue")) < 0 ||
+        judge_lan(faults, find(values, "lan")) < 0)
         return NULL;
     return TAKE_PTR(faults);
 }

@@ -16,6 +16,7 @@
 #include "secbox/replica/replica-sql.h"
 
 #define NET_FILE "/proc/self/net/dev"
+#define SECONDS_PER_DAY (24 * 60 * 60)
 #define NET_FILE_MAX ((size_t) 64 * 1024)
 
 struct DataHealth {
@@ -125,12 +126,24 @@ static int add_replica(const DataHealth *h, cJSON *o)
                : 0;
 }
 
+/* As whole days, so that it is news once a day. */
+static int add_certificate(const DataHealth *h, cJSON *lan)
+{
+    uint64_t until = h->parts.certificate_until ? h->parts.certificate_until(h->parts.userdata) : 0;
+    int64_t left = (int64_t) until - (int64_t) (realtime_usec() / USEC_PER_SEC);
+
+    if (until == 0)
+        return 0;
+    return json_add_int(lan, "certificateDays", left < 0 ? -1 : (int) (left / SECONDS_PER_DAY));
+}
+
 static int add_rest(const DataHealth *h, cJSON *o)
 {
     cJSON *lan = h->parts.lan_serves ? cJSON_AddObjectToObject(o, "lan") : NULL;
     cJSON *tunnel = cJSON_AddObjectToObject(o, "tunnel");
 
-    if (h->parts.lan_serves && (!lan || json_add_bool(lan, "serving", h->parts.lan_serves(h->parts.userdata)) < 0))
+    if (h->parts.lan_serves && (!lan || json_add_bool(lan, "serving", h->parts.lan_serves(h->parts.userdata)) < 0 ||
+                                add_certificate(h, lan) < 0))
         return -ENOMEM;
     if (!tunnel || json_add_int(tunnel, "connections", (int) h->connections) < 0)
         return -ENOMEM;

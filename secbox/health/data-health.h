@@ -16,7 +16,8 @@ typedef struct DataHealth DataHealth;
 typedef struct DataHealthParts {
     Replica *replica; /* borrowed; NULL: there is no database, as of queue */
     Queue *queue;
-    bool (*lan_serves)(void *userdata); /* NULL: guards' pages are not wanted */
+    bool (*lan_serves)(void *userdata);            /* NULL: guards' pages are not wanted */
+    uint64_t (*certificate_until)(void *userdata); /* seconds since 1970; NULL, 0: the cloud has sent none */
     /* To the gateway. */
     int (*send)(const cJSON *message, void *userdata);
     void *userdata;

@@ -5,6 +5,7 @@
 #include "lib/http/server.h"
 #include "lib/postgres/store.h"
 #include "secbox/lan/authority.h"
+#include "secbox/lan/cloud-cert.h"
 #include "secbox/lan/gate-data.h"
 #include "secbox/lan/guard-sessions.h"
 #include "secbox/lan/lan-events.h"
@@ -18,8 +19,10 @@ struct Lan {
     sd_event *event;
     HttpServer *server;
     LanAuthority authority;
-    char **names; /* of the server's certificate */
-    bool stale;   /* its files are newer than what the server has */
+    CloudCert cloud_cert;
+    char **names;     /* of the server's certificate */
+    bool stale;       /* its files are newer than what the server has */
+    bool cloud_shown; /* the server has the cloud's certificate, too */
     char *state_dir, *run_dir, *more_names;
     GateData *data;
     GuardSessions *sessions;

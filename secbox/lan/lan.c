@@ -25,12 +25,12 @@
 #define NAMES_INTERVAL USEC_PER_MINUTE
 #define CERT_FILE_MAX ((size_t) 16 * 1024)
 
-/* Names that lead here are the certificate's. */
+/* Names that lead here are those of the certificates. */
 static bool is_own_name(const char *name, void *userdata)
 {
     const Lan *lan = userdata;
 
-    return str_equal(name, "localhost") || strv_contains(lan->names, name);
+    return str_equal(name, "localhost") || strv_contains(lan->names, name) || http_server_is_named(lan->server, name);
 }
 
 static bool is_from_elsewhere(const HttpExchange *x)
@@ -232,6 +232,38 @@ static void tell_fingerprint(const Lan *lan)
         log_debug("the fingerprint of the guards' authority cannot be told");
 }
 
+/* The server shows the box's own certificate, and the cloud's where that is good, to new connections. Whatever is wrong with the
+ * latter is no reason to go without pages. */
+static int show_certificates(Lan *lan, Error *err)
+{
+    _cleanup_(error_done) Error why = {};
+    bool cloud = cloud_cert_is_good(&lan->cloud_cert, realtime_usec());
+    int r = !cloud ? 0
+                   : http_server_renew_both(lan->server, lan->authority.cert, lan->authority.key, lan->cloud_cert.cert,
+                                            lan->cloud_cert.key, &why);
+
+    if (r < 0) {
+        log_failure(LOG_LEVEL_WARNING, NULL, &why, r, "the cloud's certificate for the guards' pages is not used");
+        lan->cloud_cert.there = cloud = false;
+    }
+    if (!cloud)
+        r = http_server_renew(lan->server, lan->authority.cert, lan->authority.key, err);
+    if (r >= 0 && lan->cloud_shown && !cloud)
+        log_notice("the cloud's certificate is not shown any more: all tablets get the box's own");
+    if (r >= 0)
+        lan->cloud_shown = cloud;
+    return r;
+}
+
+static int show_next(const char *cert, const char *key, void *userdata, Error *err)
+{
+    Lan *lan = userdata;
+    int r = http_server_renew_both(lan->server, lan->authority.cert, lan->authority.key, cert, key, err);
+
+    lan->cloud_shown |= r >= 0;
+    return r;
+}
+
 /* Follows the box's names, addresses and the clock. */
 static int renew_certificate(Lan *lan, Error *err)
 {
@@ -241,9 +273,9 @@ static int renew_certificate(Lan *lan, Error *err)
 
     if (r >= 0)
         r = lan_authority_ensure(&lan->authority, (const char *const *) names, realtime_usec(), &changed, err);
-    lan->stale |= r >= 0 && changed;
+    lan->stale |= r >= 0 && (changed || lan->cloud_shown != cloud_cert_is_good(&lan->cloud_cert, realtime_usec()));
     if (r >= 0 && lan->stale && lan->server)
-        r = http_server_renew(lan->server, lan->authority.cert, lan->authority.key, err);
+        r = show_certificates(lan, err);
     if (r < 0)
         return r;
     if (changed || !lan->names)
@@ -358,6 +390,8 @@ int lan_new(sd_event *event, const LanOptions *o, Lan **ret, Error *err)
     if (r >= 0)
         r = lan_authority_init(&lan->authority, lan->state_dir, o->device_id, err);
     if (r >= 0)
+        r = cloud_cert_init(&lan->cloud_cert, lan->state_dir, err);
+    if (r >= 0)
         r = load_sessions(lan);
     if (r >= 0)
         r = gate_data_new(event, o->database_url, on_loaded, lan, &lan->data, err);
@@ -365,6 +399,8 @@ int lan_new(sd_event *event, const LanOptions *o, Lan **ret, Error *err)
         r = renew_certificate(lan, err);
     if (r >= 0)
         r = listen_at(lan, o, err);
+    if (r >= 0 && cloud_cert_is_good(&lan->cloud_cert, realtime_usec()))
+        r = show_certificates(lan, err);
     if (r >= 0)
         r = timer_arm(event, &lan->timer, NAMES_INTERVAL, on_timer, lan);
     if (r < 0)
@@ -388,6 +424,7 @@ Lan *lan_free(Lan *lan)
     login_throttle_free(lan->throttle);
     request_throttle_free(lan->request_throttle);
     lan_authority_done(&lan->authority);
+    cloud_cert_done(&lan->cloud_cert);
     strv_free(lan->names);
     free(lan->state_dir);
     free(lan->run_dir);
@@ -401,6 +438,57 @@ Lan *lan_free(Lan *lan)
 uint16_t lan_port(const Lan *lan)
 {
     return http_server_port(lan->server);
+}
+
+static int set_certificate(Lan *lan, const cJSON *ask, Error *err)
+{
+    const char *pem = json_string(ask, "certificate");
+    int r = pem ? cloud_cert_set(&lan->cloud_cert, pem, realtime_usec(), show_next, lan, err)
+                : error_set(err, EBADMSG, "lan.certificate", "the message holds no certificate");
+
+    if (r >= 0)
+        log_notice("the cloud's certificate for the guards' pages is in use, for %s", lan->cloud_cert.names);
+    else
+        lan->stale = true; /* what was tried may be shown already */
+    return r;
+}
+
+static int remove_certificate(Lan *lan, Error *err)
+{
+    int r = cloud_cert_remove(&lan->cloud_cert, err);
+
+    lan->stale = true;
+    return r;
+}
+
+int lan_certificate(Lan *lan, const cJSON *ask, cJSON *answer, Error *err)
+{
+    const char *action = json_string(ask, "action");
+    _cleanup_(freep) char *request = NULL;
+    int r = 0;
+
+    if (str_equal(action, "request"))
+        r = cloud_cert_request(&lan->cloud_cert, cJSON_GetObjectItemCaseSensitive(ask, "names"), &request, err);
+    else if (str_equal(action, "set"))
+        r = set_certificate(lan, ask, err);
+    else if (str_equal(action, "remove"))
+        r = remove_certificate(lan, err);
+    else if (!str_equal(action, "show"))
+        r = error_set(err, EBADMSG, "lan.certificate-action", "this secbox does not know how to %s a certificate",
+                      action);
+    if (lan->stale) {
+        int shown = renew_certificate(lan, r < 0 ? NULL : err);
+        r = r < 0 ? r : shown;
+    }
+    if (r < 0)
+        return r;
+    r = json_add_item(answer, "certificate", cloud_cert_describe(&lan->cloud_cert, lan->cloud_shown));
+    return r < 0 ? r : json_add_string(answer, "request", request);
+}
+
+uint64_t lan_certificate_until(const Lan *lan)
+{
+    return lan->cloud_cert.there ? lan->cloud_cert.until : 0;
 }
 
 void lan_data_changed(Lan *lan)

@@ -36,5 +36,9 @@ DEFINE_CLEANUP(Lan, lan_free)
 uint16_t lan_port(const Lan *lan);
 /* The community's data are others than before: bans, guards and guests are read again. */
 void lan_data_changed(Lan *lan);
+/* What lan.certificate.ask asks for: fills in `answer`, or says why not. */
+int lan_certificate(Lan *lan, const cJSON *ask, cJSON *answer, Error *err) _must_check_;
+/* Until when the cloud's certificate is good (seconds since 1970); 0: there is none. */
+uint64_t lan_certificate_until(const Lan *lan);
 /* Cloud, queue or database fare otherwise: whoever watches is told. */
 void lan_status_changed(Lan *lan);

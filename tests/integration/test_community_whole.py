@@ -2,6 +2,7 @@
 """Gateway and secbox with each other: a community's data go to a box, its events come back."""
 import hashlib
 import os
+import ssl
 import urllib.request
 import uuid
 
@@ -9,8 +10,10 @@ import pytest
 
 from tests.conftest import require_programs
 from tests.integration.test_lan import PIN, LanBox, Tablet, jpeg
+from tests.lab.authority import DAY, Authority
+from tests.lab.fleet import Fleet
 from tests.lab.gateway import Gateway
-from tests.lab.util import wait_until
+from tests.lab.util import read_text, wait_until
 
 
 class Cloud:
@@ -51,7 +54,79 @@ def send_a_photo(gateway, community, box, guard):
     wait_until(lambda: tablet.get("/api/lan/status").json["photos"] == 0, "none waits on the box", box.alive)
 
 
-def test_data_down_and_events_up(gateway):
+def reaches(box, host, authority):
+    """A new connection of a tablet that trusts this authority alone."""
+    tablet = Tablet(box, host)
+    tablet.context = ssl.create_default_context(cafile=authority)
+    try:
+        return tablet.get("/api/lan/status").status == 200 and tablet
+    except ssl.SSLCertVerificationError:
+        return None
+
+
+def box_faults(gateway):
+    health = gateway.request("GET", "/v1/devices/caseta5/health").json["health"]
+    return health.get("secbox", {}).get("values", {}).get("faults", {})
+
+
+def take_a_certificate(gateway, box, folder):
+    """One that the cloud sends for a name of its own; the box's own stays for all other names, and for when that one is over."""
+    name, authority = "caseta5.lan.example", Authority(os.path.join(folder, "public"))
+    fleet = Fleet(gateway.url, gateway.token, folder)
+    chain = os.path.join(folder, "chain.pem")
+    key, cert = (os.path.join(box.lan, file) for file in ("cloud.key", "cloud.pem"))
+
+    def send(pem):
+        with open(chain, "w", encoding="utf-8") as f:
+            f.write(pem)
+        return fleet.run("certificate", "send", "caseta5", chain)
+
+    before = reaches(box, "secbox.local", box.authority)
+    assert "there is none" in fleet.run("certificate", "show", "caseta5", check=0).stdout
+    assert "lan.certificate" in send(authority.sign(read_text(authority.request(name)))).stderr, "nothing was asked for"
+    assert "x509.make" in fleet.run("certificate", "request", "caseta5", "192.0.2.1", check=1).stderr
+    assert "x509.make" in fleet.run("certificate", "request", "caseta5", name, "a,DNS:b", check=1).stderr
+    request = fleet.run("certificate", "request", "caseta5", name, check=0).stdout
+    assert os.stat(key).st_mode & 0o777 == 0o600
+    # what is not for that key, is over, or is no certificate changes nothing
+    for bad in (authority.sign(read_text(authority.request(name))), authority.sign(request, -DAY), "nonsense"):
+        answer = send(bad)
+        assert answer.returncode == 1 and not os.path.exists(cert), answer
+        assert sorted(os.listdir(box.lan))[:4] == ["authority.key", "authority.pem", "cloud.key", "server.key"]
+    assert "usage" in send(read_text(key)).stderr, "a private key never leaves where it is"
+    assert f"{name}: shown until" in send(authority.sign(request)).stdout
+    wait_until(lambda: "certificate.ends" in box_faults(gateway), "the ten days that are left are told", box.alive)
+    served = reaches(box, name, authority.file)
+    assert served, "a browser that trusts that authority, under the new name"
+    assert reaches(box, "secbox.local", box.authority) and reaches(box, "127.0.0.1", box.authority)
+    assert not reaches(box, "secbox.local", authority.file) and not reaches(box, name, box.authority)
+    assert before.get("/api/lan/status").status == 200, "connections that were there stay"
+    box.stop()
+    box.start()
+    assert reaches(box, name, authority.file), "it outlives a restart"
+    # over: the box's own is left
+    box.stop()
+    with open(cert, "w", encoding="utf-8") as f:
+        f.write(authority.sign(request, -DAY))
+    box.start()
+    wait_until(lambda: "expired" in fleet.run("certificate", "show", "caseta5").stdout, "it is seen to be over", box.alive)
+    assert not reaches(box, name, authority.file) and reaches(box, "secbox.local", box.authority)
+    box.stop()
+    with open(cert, "w", encoding="utf-8") as f:
+        f.write("nonsense")
+    box.start()
+    assert reaches(box, "secbox.local", box.authority), "whatever is wrong with it, there are pages"
+    wait_until(lambda: "there is none" in fleet.run("certificate", "show", "caseta5").stdout, "it counts as none", box.alive)
+    assert "shown until" in send(authority.sign(request)).stdout
+    tablet = reaches(box, name, authority.file)
+    fleet.run("certificate", "remove", "caseta5", check=0)
+    assert not os.path.exists(key) and not os.path.exists(cert) and not reaches(box, name, authority.file)
+    assert tablet.get("/").status == 421, "its name is not the box's any more"
+    actions = [e["action"] for e in gateway.request("GET", "/v1/audit?limit=20").json["entries"]]
+    assert actions.count("device.certificate-set") == 2 and actions.count("device.certificate-removed") == 1
+
+
+def test_data_down_and_events_up(gateway, folder):
     community, unit, ban, guest, guard = (str(uuid.uuid4()) for _ in range(5))
 
     def put(path, row):
@@ -83,5 +158,6 @@ def test_data_down_and_events_up(gateway):
         wait_until(lambda: box.sql("SELECT id FROM units") == [[unit]], "one table alone")
         assert box.ask("replica.status")["sync"] == "current"
         send_a_photo(gateway, community, box, guard)
+        take_a_certificate(gateway, box, folder)
     finally:
         box.close()

@@ -73,6 +73,26 @@ class Authority:
         return (self._write(f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM)),
                 self._write(f"{name}.key", secret))
 
+    def request(self, *hosts):
+        """The file of a request for these names, by a key that is thrown away."""
+        names = x509.SubjectAlternativeName([x509.DNSName(h) for h in hosts])
+        request = (x509.CertificateSigningRequestBuilder().subject_name(_name(hosts[0])).add_extension(names, critical=False)
+                   .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256()))
+        return self._write("request.pem", request.public_bytes(serialization.Encoding.PEM))
+
+    def sign(self, request, until=10 * DAY):
+        """The certificate, in PEM, that this request in PEM asks for; it ends in that time."""
+        asked = x509.load_pem_x509_csr(request.encode())
+        assert asked.is_signature_valid
+        names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        until = datetime.datetime.utcnow() + until
+        certificate = (
+            x509.CertificateBuilder().subject_name(asked.subject).issuer_name(self.certificate.subject)
+            .public_key(asked.public_key()).serial_number(x509.random_serial_number())
+            .not_valid_before(until - 20 * DAY).not_valid_after(until).add_extension(names, critical=False)
+            .sign(self.key, hashes.SHA256()))
+        return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
     def server_context(self, name="server", **how):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self.issue(name, **how))

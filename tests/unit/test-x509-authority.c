@@ -17,6 +17,7 @@
 #include "lib/base/strv.h"
 #include "lib/data/x509-authority.h"
 #include "lib/data/x509-fingerprints.h"
+#include "tests/unit/certificate.h"
 
 #define FROM 1790000000
 #define UNTIL (FROM + 86400)
@@ -144,6 +145,38 @@ static void test_names_that_mean_something_to_libcrypto(void **state)
     }
 }
 
+static void test_request(void **state)
+{
+    static const char *const wanted[] = { "caseta5.lan.example", "other.example", NULL };
+    static const char *const none[] = { NULL }, *const address[] = { "a.example", "192.0.2.1", NULL },
+                             *const six[] = { "fd00::1", NULL }, *const injected[] = { "a,DNS:b", NULL };
+    static const char *const *const bad[] = { none, address, six, injected };
+    _cleanup_(freep) char *first = NULL, *again = NULL;
+    struct stat st;
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+        Error err = {};
+
+        assert_int_equal(x509_request_make("r.key", bad[i], &first, &err), -EINVAL);
+        assert_string_equal(err.id, "x509.make");
+        error_done(&err);
+        assert_int_equal(access("r.key", F_OK), -1);
+    }
+    assert_int_equal(x509_request_make("r.key", wanted, &first, NULL), 0);
+    assert_int_equal(stat("r.key", &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(file_write_atomic("r.pem", first, strlen(first), 0644, (uid_t) -1, (gid_t) -1, NULL), 0);
+    OPENSSL(dir, "req", "-verify", "-in", "r.pem", "-key", "r.key", "-out", "r.txt", "-text", "-noout");
+    _cleanup_(freep) char *text = NULL;
+    assert_int_equal(file_read("r.txt", 65536, &text, NULL, NULL), 0);
+    assert_non_null(strstr(text, "DNS:caseta5.lan.example, DNS:other.example"));
+    /* the key that is there is asked for again */
+    assert_int_equal(x509_request_make("r.key", wanted, &again, NULL), 0);
+    assert_int_equal(file_write_atomic("r.pem", again, strlen(again), 0644, (uid_t) -1, (gid_t) -1, NULL), 0);
+    OPENSSL(dir, "req", "-verify", "-in", "r.pem", "-key", "r.key", "-noout");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +185,7 @@ int main(void)
         cmocka_unit_test(test_other_names_are_stale),
         cmocka_unit_test(test_foreign_parts_are_stale),
         cmocka_unit_test(test_names_that_mean_something_to_libcrypto),
+        cmocka_unit_test(test_request),
     };
     return cmocka_run_group_tests(tests, make_dir, remove_dir);
 }
