@@ -160,13 +160,32 @@ static int check_lan_names(const char *value)
     return *value && strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEF0123456789.:-, ") == strlen(value) ? 0 : -EINVAL;
 }
 
+/* A whole number from 1 to max, without a sign, a blank or a zero in front. */
+static int check_count(const char *value, uint64_t max)
+{
+    uint64_t n;
+
+    return value[0] >= '1' && value[0] <= '9' ? str_to_u64(value, 1, max, &n) : -EINVAL;
+}
+
 static int check_lan_rate(const char *value)
 {
-    uint64_t rate;
+    return str_equal(value, "off") ? 0 : check_count(value, LAN_RATE_MAX);
+}
 
-    if (str_equal(value, "off"))
-        return 0;
-    return value[0] >= '1' && value[0] <= '9' ? str_to_u64(value, 1, LAN_RATE_MAX, &rate) : -EINVAL;
+static int check_queue_mb(const char *value)
+{
+    return check_count(value, QUEUE_MB_MAX);
+}
+
+static int check_queue_days(const char *value)
+{
+    return check_count(value, QUEUE_DAYS_MAX);
+}
+
+static int check_data_old_hours(const char *value)
+{
+    return check_count(value, DATA_OLD_HOURS_MAX);
 }
 
 static int check_port_number(const char *value)
@@ -246,6 +265,12 @@ const EnvRule env_rules[] = {
       "More addresses and names of the box on the guards' network, for its certificate." },
     { "LAN_RATE", ENV_SECBOX, 0, false, check_lan_rate, "a whole number from 1 to 1000, or off", "20",
       "How many requests a second one guard's tablet may make, and ten times as many at once; 20 unless set." },
+    { "QUEUE_MAX_MB", ENV_SECBOX, 0, false, check_queue_mb, "a whole number from 1 to 65536", "256",
+      "How many MB of events may wait for the cloud, the least important are lost beyond that; 256 unless set." },
+    { "QUEUE_MAX_DAYS", ENV_SECBOX, 0, false, check_queue_days, "a whole number from 1 to 3650", "180",
+      "How many days events may wait for the cloud, and ended visits and notes are kept; 180 unless set." },
+    { "DATA_OLD_HOURS", ENV_SECBOX, 0, false, check_data_old_hours, "a whole number from 1 to 8760", "24",
+      "How many hours old the community's data, bans among them, may be before that is a fault; 24 unless set." },
     { "CLOUD_CA_FILE", ENV_AGENT | ENV_SECBOX, 0, false, check_path, "an absolute path of a PEM file",
       "/etc/tucomunidad/cloud-ca.pem",
       "Authorities that the cloud's certificate is checked with, instead of the system's." },

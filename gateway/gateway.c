@@ -66,8 +66,6 @@
 #define SWEEP_INTERVAL (10 * USEC_PER_SEC)
 #define ADDRESS_SIZE 64
 /* how old the bans of a box may be before somebody has to look at it: connected, and away */
-#define BANS_BEHIND_MAX (15 * USEC_PER_MINUTE)
-#define BANS_AWAY_MAX USEC_PER_DAY
 
 struct Gateway {
     sd_event *event;
@@ -518,7 +516,7 @@ static int make_photos(Gateway *g, const GatewayOptions *o, Error *err)
 }
 
 /* What listens to the boxes; the order matters: a deployment hears of its end before rollouts look at it. */
-static int make_listeners(Gateway *g)
+static int make_listeners(Gateway *g, const GatewayOptions *o)
 {
     g->requests = requests_new(g->event, g->store);
     if (!g->requests)
@@ -536,9 +534,11 @@ static int make_listeners(Gateway *g)
         return -ENOMEM;
     g->rollouts = rollouts_new(g->event, g->store, g->requests, g->conns, g->deployments);
     g->sessions = support_sessions_new(g->event, g->store, g->conns, g->registry);
-    g->community_sync =
-        community_sync_new(g->bulk, g->conns, &(CommunitySyncOptions) { BANS_BEHIND_MAX, BANS_AWAY_MAX });
-    g->box_events = box_events_new(g->store, g->requests, g->conns, &(BoxEventsListener) { on_events_stored, g });
+    g->community_sync = community_sync_new(
+        g->bulk, g->conns,
+        &(CommunitySyncOptions) { o->bans_behind_minutes * USEC_PER_MINUTE, o->bans_away_hours * USEC_PER_HOUR });
+    g->box_events =
+        box_events_new(g->store, g->requests, g->conns, &(BoxEventsListener) { on_events_stored, g }, o->event_days);
     g->health = device_health_new(g->store, g->conns);
     return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health ? 0 : -ENOMEM;
 }
@@ -619,7 +619,7 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = make_webhooks(g, options, err);
     if (r >= 0)
-        r = make_listeners(g);
+        r = make_listeners(g, options);
     if (r >= 0)
         r = make_photos(g, options, err);
     if (r >= 0)

@@ -21,8 +21,9 @@ typedef struct GatewayOptions {
     unsigned accept_rate, accept_burst;
     const char *webhook_ca, *webhook_networks; /* as of WebhooksOptions */
     unsigned webhook_tries;
-    unsigned photo_days;
-    size_t import_bytes; /* of a file in one request */
+    unsigned photo_days, event_days;
+    unsigned bans_behind_minutes, bans_away_hours; /* as of CommunitySyncOptions */
+    size_t import_bytes;                           /* of a file in one request */
 } GatewayOptions;
 
 typedef struct Gateway Gateway;

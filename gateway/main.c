@@ -47,6 +47,11 @@ int main(int argc, char **argv)
         { "webhook-tries", "N", "how often an event is sent before it is a dead letter (20)",
           .text = &s.webhook_tries },
         { "photo-days", "N", "how long photos are kept after their events (30)", .text = &s.photo_days },
+        { "event-days", "N", "how long what boxes have reported is kept (1825)", .text = &s.event_days },
+        { "bans-behind", "MINUTES", "an alarm when a connected box has not had a ban for so long (15)",
+          .text = &s.bans_behind },
+        { "bans-away", "HOURS", "an alarm when a box that is away has not been up to date for so long (24)",
+          .text = &s.bans_away },
         { "import-max", "MIB", "the largest file that can be imported in one request (512)", .text = &s.import_max },
         { "env-file", "FILE", "where " DATABASE_VARIABLE " is found when it is not set (" GATEWAY_ENV_FILE ")",
           .text = &s.env_file },
@@ -57,7 +62,9 @@ int main(int argc, char **argv)
     static const CliVerb verbs[] = {
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
           "listen state issuer cert key proxy-protocol forwarded-for install-dir token-hours bootstrap-hours "
-          "accept-rate accept-burst webhook-ca webhook-networks webhook-tries photo-days import-max" },
+          "accept-rate accept-burst webhook-ca webhook-networks webhook-tries photo-days event-days bans-behind "
+          "bans-away "
+          "import-max" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, "env-file role" },
         { "tokens list", "", 0, 0, "list the operator tokens", verb_tokens_list, "env-file json" },
         { "tokens revoke", "NAME", 1, 1, "revoke an operator token at once", verb_tokens_revoke, "env-file" },

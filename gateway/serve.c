@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "gateway/communities/box-events.h"
+#include "gateway/communities/community-sync.h"
 #include "gateway/communities/photos.h"
 #include "gateway/http/self-check-port.h"
 #include "gateway/gateway.h"
@@ -43,14 +45,20 @@ static int parse_accepts(const char *text, const char *option, unsigned *ret, Er
     return 0;
 }
 
+static int parse_between(const char *text, const char *option, unsigned fallback, unsigned min, unsigned max,
+                         unsigned *ret, Error *err)
+{
+    uint64_t n = fallback;
+    if (text && str_to_u64(text, min, max, &n) < 0)
+        return error_set(err, EINVAL, "config.number", "--%s %s: give a number from %u to %u", option, text, min, max);
+    *ret = (unsigned) n;
+    return 0;
+}
+
 static int parse_number(const char *text, const char *option, unsigned fallback, unsigned max, unsigned *ret,
                         Error *err)
 {
-    uint64_t n = fallback;
-    if (text && str_to_u64(text, 1, max, &n) < 0)
-        return error_set(err, EINVAL, "config.number", "--%s %s: give a number from 1 to %u", option, text, max);
-    *ret = (unsigned) n;
-    return 0;
+    return parse_between(text, option, fallback, 1, max, ret, err);
 }
 
 /* Every tunnel is a descriptor; the usual soft limit of 1024 is there for programs that use select(2). */
@@ -97,6 +105,15 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
                          &ret->webhook_tries, err);
     if (r >= 0)
         r = parse_number(s->photo_days, "photo-days", PHOTO_DAYS_DEFAULT, PHOTO_DAYS_MAX, &ret->photo_days, err);
+    if (r >= 0)
+        r = parse_between(s->event_days, "event-days", EVENT_DAYS_DEFAULT, EVENT_DAYS_MIN, EVENT_DAYS_MAX,
+                          &ret->event_days, err);
+    if (r >= 0)
+        r = parse_number(s->bans_behind, "bans-behind", BANS_BEHIND_MINUTES_DEFAULT, BANS_BEHIND_MINUTES_MAX,
+                         &ret->bans_behind_minutes, err);
+    if (r >= 0)
+        r = parse_number(s->bans_away, "bans-away", BANS_AWAY_HOURS_DEFAULT, BANS_AWAY_HOURS_MAX, &ret->bans_away_hours,
+                         err);
     unsigned mib = 0;
     if (r >= 0)
         r = parse_number(s->import_max, "import-max", IMPORT_MAX_DEFAULT, IMPORT_MAX_MAX, &mib, err);

@@ -204,6 +204,7 @@ static int start_health(DataPlane *d, Error *err)
         .queue = d->parts.queue,
         .lan_serves = d->config->lan_address ? lan_serves : NULL,
         .certificate_until = certificate_until,
+        .old_seconds = d->config->data_old_hours * 3600ULL,
         .send = send_copy,
         .userdata = d,
     };
@@ -228,6 +229,8 @@ static int start_database(DataPlane *d, Error *err)
     }
     if (url && r >= 0)
         r = queue_new(d->event, url, &replica_schema, send_text, d, &d->parts.queue, err);
+    if (url && r >= 0)
+        queue_set_bounds(d->parts.queue, d->config->queue_mb, d->config->queue_days);
     d->database_url = url;
     return r;
 }

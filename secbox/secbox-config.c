@@ -93,16 +93,16 @@ static int take_lan_listen(Config *c)
 }
 
 /* env_validate() has seen it. */
+static unsigned number_of(const EnvFile *env, const char *key, unsigned max, unsigned fallback)
+{
+    uint64_t n = fallback;
+
+    return str_to_u64(env_get(env, key), 1, max, &n) < 0 ? fallback : (unsigned) n;
+}
+
 static unsigned lan_rate(const EnvFile *env)
 {
-    const char *value = env_get(env, "LAN_RATE");
-    uint64_t rate = LAN_RATE_DEFAULT;
-
-    if (str_equal(value, "off"))
-        return 0;
-    if (!str_empty(value) && str_to_u64(value, 1, LAN_RATE_MAX, &rate) < 0)
-        return LAN_RATE_DEFAULT;
-    return (unsigned) rate;
+    return str_equal(env_get(env, "LAN_RATE"), "off") ? 0 : number_of(env, "LAN_RATE", LAN_RATE_MAX, LAN_RATE_DEFAULT);
 }
 
 static const char *value_or_null(const EnvFile *env, const char *key)
@@ -138,6 +138,9 @@ int config_load(Config *ret, Error *err)
     c.database_url = value_or_null(c.env, "DATABASE_URL");
     c.lan_names = value_or_null(c.env, "LAN_NAMES");
     c.lan_rate = lan_rate(c.env);
+    c.queue_mb = number_of(c.env, "QUEUE_MAX_MB", QUEUE_MB_MAX, QUEUE_MB_DEFAULT);
+    c.queue_days = number_of(c.env, "QUEUE_MAX_DAYS", QUEUE_DAYS_MAX, QUEUE_DAYS_DEFAULT);
+    c.data_old_hours = number_of(c.env, "DATA_OLD_HOURS", DATA_OLD_HOURS_MAX, DATA_OLD_HOURS_DEFAULT);
     r = take_lan_listen(&c);
     if (r < 0)
         return error_from_errno(err, r, "cannot take LAN_LISTEN");

@@ -16,10 +16,12 @@ typedef struct Config {
     char *lan_address;               /* where the guards' pages are served; NULL: nowhere */
     uint16_t lan_port;
     unsigned lan_rate; /* requests a second of one guard; 0: no bounds */
-    char *state_dir;   /* $SECBOX_STATE */
-    char *run_dir;     /* $SECBOX_RUN */
-    char *heartbeat;   /* in it */
-    char *ssh_host;    /* where the box's sshd is, seen from here */
+    unsigned queue_mb, queue_days;
+    unsigned data_old_hours;
+    char *state_dir; /* $SECBOX_STATE */
+    char *run_dir;   /* $SECBOX_RUN */
+    char *heartbeat; /* in it */
+    char *ssh_host;  /* where the box's sshd is, seen from here */
     uint16_t ssh_port;
 } Config;
 

@@ -19,6 +19,8 @@
 #define PUSHES_MAX 256 /* that wait for the database; of one box: */
 #define BOX_PUSHES_MAX 8
 #define KIND_SIZE_MAX 64
+#define TIDY_INTERVAL USEC_PER_HOUR
+#define TIDY_STEP 500 /* so that no statement holds up the others */
 #define LIMIT_MAX 1000
 #define LIMIT 100
 
@@ -30,6 +32,9 @@ struct BoxEvents {
     Map *lost;   /* devices whose events were not stored */
     Map *pushes; /* what waits for the database, by its number; owned */
     uint64_t numbers;
+    unsigned days;
+    usec_t tidied; /* when old events were looked for; 0: there may be more */
+    StoreQuery *removal;
 };
 
 /* One events.push on its way into the database. */
@@ -223,6 +228,30 @@ static void on_push(DeviceConn *s, const cJSON *message, void *userdata)
         on_stored(NULL, r, NULL, &err, p);
 }
 
+static void on_removed(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    BoxEvents *be = userdata;
+
+    be->removal = NULL;
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "events that are older than --event-days stay");
+    else if (store_rows_count(rows) > 0)
+        log_info("%zu events that came more than %u days ago are removed", store_rows_count(rows), be->days);
+    if (r >= 0 && store_rows_count(rows) == TIDY_STEP)
+        be->tidied = 0;
+}
+
+static void remove_old(BoxEvents *be)
+{
+    usec_t now = boottime_usec();
+
+    if (be->removal || (be->tidied > 0 && now - be->tidied < TIDY_INTERVAL))
+        return;
+    be->tidied = now;
+    if (store_query(be->store, sql_events_remove_old(be->days, TIDY_STEP), on_removed, be, &be->removal, NULL) < 0)
+        be->tidied = 0;
+}
+
 void box_events_sweep(BoxEvents *be)
 {
     const char *device;
@@ -233,6 +262,7 @@ void box_events_sweep(BoxEvents *be)
                            "events were not stored: send them again");
         map_remove(be->lost, device);
     }
+    remove_old(be);
 }
 
 /* What a request for events asks for. */
@@ -298,7 +328,8 @@ const Route box_event_routes[] = {
     {},
 };
 
-BoxEvents *box_events_new(Store *store, Requests *requests, DeviceConns *conns, const BoxEventsListener *listener)
+BoxEvents *box_events_new(Store *store, Requests *requests, DeviceConns *conns, const BoxEventsListener *listener,
+                          unsigned days)
 {
     static const DeviceMessage messages[] = { { "events.push", false, on_push }, {} };
     static const DeviceListener box_listener = { .messages = messages };
@@ -310,6 +341,7 @@ BoxEvents *box_events_new(Store *store, Requests *requests, DeviceConns *conns, 
         .requests = requests,
         .conns = conns,
         .listener = *listener,
+        .days = days,
         .lost = map_new(NULL),
         .pushes = map_new(push_free),
     };
@@ -322,6 +354,7 @@ BoxEvents *box_events_free(BoxEvents *be)
 {
     if (!be)
         return NULL;
+    store_query_free(be->removal);
     map_free(be->pushes);
     map_free(be->lost);
     free(be);

@@ -5,6 +5,11 @@
 
 #include "gateway/devices/device-connection.h"
 
+#define BANS_BEHIND_MINUTES_DEFAULT 15
+#define BANS_BEHIND_MINUTES_MAX 10080 /* a week */
+#define BANS_AWAY_HOURS_DEFAULT 24
+#define BANS_AWAY_HOURS_MAX 8760
+
 typedef struct CommunitySync CommunitySync;
 
 typedef struct CommunitySyncOptions {

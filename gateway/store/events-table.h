@@ -14,6 +14,10 @@
  * the error; 2 its community. */
 Statement sql_events_store(const char *device, const char *events);
 
+/* Removes up to `step` events that came more than so many days ago, but for those that a webhook has not sent yet; a row for
+ * each. */
+Statement sql_events_remove_old(unsigned days, unsigned step);
+
 /* 0 {"events", "next"} behind this number, of one kind (NULL: of all); 1 whether there is such a community, 2 how many
  * events these are. */
 Statement sql_events(const char *community, const char *kind, uint64_t after, uint64_t limit);

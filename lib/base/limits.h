@@ -94,11 +94,18 @@
 #define REPLICA_MESSAGES_MAX 512
 #define REPLICA_BYTES_MAX (16 * 1024 * 1024)
 
-/* events on their way to the cloud: one event's data, what is written together, and all that wait in the database */
+/* events on their way to the cloud: one event's data, what is written together, and all that wait in the database, for so many
+ * days of running */
 #define QUEUE_EVENT_MAX (32 * 1024)
 #define QUEUE_BATCH_MAX 1024
 #define QUEUE_BATCH_BYTES_MAX (4 * 1024 * 1024)
-#define QUEUE_BYTES_MAX (256 * 1024 * 1024)
+#define QUEUE_MB_DEFAULT 256
+#define QUEUE_MB_MAX 65536
+#define QUEUE_DAYS_DEFAULT 180
+#define QUEUE_DAYS_MAX 3650
+/* when it is a fault that the community's data are old */
+#define DATA_OLD_HOURS_DEFAULT 24
+#define DATA_OLD_HOURS_MAX 8760
 
 #define GATEWAY_CONNECTIONS_MAX 20000
 #define GATEWAY_QUERIES_MAX 1024

@@ -6,8 +6,6 @@
 
 #include "lib/base/strv.h"
 
-/* the gateway raises its alarm about bans then, too */
-#define DATA_OLD_SECONDS 86400
 /* what authorities that renew every 90 days, or every 47, leave for it */
 #define CERTIFICATE_DAYS 14
 
@@ -42,12 +40,12 @@ static int judge_database(cJSON *faults, const cJSON *database)
     return key ? add(faults, key, str_format("the database is %s", help ? help : state)) : -ENOMEM;
 }
 
-static int judge_data(cJSON *faults, const cJSON *replica)
+static int judge_data(cJSON *faults, const cJSON *replica, uint64_t old_seconds)
 {
     double age = number(replica, "ageSeconds"), unconfirmed = number(replica, "unconfirmedBans");
     int r = 0;
 
-    if (age >= DATA_OLD_SECONDS)
+    if (age >= (double) old_seconds)
         r = add(faults, "data.old", str_format("the community's data are %.0f hours old", age / 3600));
     if (r == 0 && unconfirmed > 0)
         r = add(
@@ -76,13 +74,13 @@ static int judge_lan(cJSON *faults, const cJSON *lan)
                                                   days->valuedouble + 1));
 }
 
-cJSON *data_faults(const cJSON *values)
+cJSON *data_faults(const cJSON *values, uint64_t old_seconds)
 {
     _cleanup_(cJSON_Deletep) cJSON *faults = cJSON_CreateObject();
 
     if (!faults || judge_database(faults, find(values, "database")) < 0 ||
-        judge_data(faults, find(values, "replica")) < 0 || judge_queue(faults, find(values, "queue")) < 0 ||
-        judge_lan(faults, find(values, "lan")) < 0)
+        judge_data(faults, find(values, "replica"), old_seconds) < 0 ||
+        judge_queue(faults, find(values, "queue")) < 0 || judge_lan(faults, find(values, "lan")) < 0)
         return NULL;
     return TAKE_PTR(faults);
 }

@@ -170,7 +170,8 @@ static cJSON *gather(void *userdata)
         ask_database(h);
     h->answered = false;
     if (!o || health_add_origin(o, "startedAt", h->started) < 0 || add_database(h, o) < 0 || add_replica(h, o) < 0 ||
-        add_rest(h, o) < 0 || add_network(o) < 0 || json_add_item(o, "faults", data_faults(o)) < 0)
+        add_rest(h, o) < 0 || add_network(o) < 0 ||
+        json_add_item(o, "faults", data_faults(o, h->parts.old_seconds)) < 0)
         return NULL;
     return TAKE_PTR(o);
 }

@@ -18,7 +18,7 @@
 /* events may have been written by a program before this one, or put back */
 #define LOOK_INTERVAL (30 * USEC_PER_SEC)
 #define TICK (10 * USEC_PER_MINUTE)
-#define TICKS_MAX (INT64_C(180) * 24 * 6) /* 180 days of running */
+#define TICKS_PER_DAY (INT64_C(24) * 6)
 
 #define PUSH_HEAD "{\"type\":\"events.push\",\"events\":["
 
@@ -209,7 +209,8 @@ static void on_trimmed(StoreQuery *query, int r, const StoreRows *rows, const Er
 void queue_trim(Queue *q, bool passed)
 {
     q->written_bytes = 0;
-    if (store_query(q->store, sql_queue_trim(QUEUE_BYTES_MAX, TICKS_MAX, passed), on_trimmed, q, NULL, NULL) < 0)
+    if (store_query(q->store, sql_queue_trim((int64_t) q->bytes_max, q->days_max * TICKS_PER_DAY, passed), on_trimmed,
+                    q, NULL, NULL) < 0)
         return; /* the next tick */
 }
 

@@ -41,6 +41,8 @@ struct Queue {
     sd_event_source *ack_timer, *look_timer, *tick_timer;
     Backoff resend;
     size_t written_bytes; /* since the bounds were looked at */
+    size_t bytes_max;
+    unsigned days_max;
 };
 
 /* Sends what can be sent now. */

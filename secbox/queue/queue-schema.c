@@ -114,3 +114,44 @@ const char queue_schema_keep[] =
     " used AS (DELETE FROM guest_uses AS u WHERE tick < (SELECT oldest FROM clock)\n"
     "  AND NOT EXISTS (SELECT FROM guests AS g WHERE g.id = u.guest))\n"
     " SELECT count(*) FROM gone $fn$;\n";
+
+/* How much waits, kept by whoever changes it in the same transaction: a queue that a month without internet has filled is
+ * not read through whenever somebody asks how long it is. Rows are taken in one order, so that two writers do not wait for each
+ * other. */
+#define COUNT_STEP(name, event, table, dead, rows, sign)                                                               \
+    "CREATE FUNCTION " name "() RETURNS trigger LANGUAGE plpgsql AS $fn$ BEGIN\n"                                      \
+    " INSERT INTO queue_counts AS c SELECT community, priority, " dead ", " sign "count(*), " sign                     \
+    "sum(size) FROM changed\n"                                                                                         \
+    "  GROUP BY community, priority ORDER BY community, priority\n"                                                    \
+    "  ON CONFLICT (community, priority, dead) DO UPDATE SET events = c.events + excluded.events,\n"                   \
+    "   bytes = c.bytes + excluded.bytes;\n"                                                                           \
+    " RETURN NULL; END $fn$;\n"                                                                                        \
+    "CREATE TRIGGER " name " AFTER " event " ON " table " REFERENCING " rows " TABLE AS changed FOR EACH STATEMENT\n"  \
+    " EXECUTE FUNCTION " name "();\n"
+
+#define REAL_COUNTS                                                                                                    \
+    "SELECT community, priority, false AS dead, count(*) AS events, sum(size) AS bytes FROM outbound_events\n"         \
+    "  GROUP BY community, priority\n"                                                                                 \
+    " UNION ALL SELECT community, priority, true, count(*), sum(size) FROM dead_events GROUP BY community, priority"
+
+/* queue_recount: what was changed behind the triggers' back (a dump that was put back, a table that was emptied) is counted
+ * anew; true where that was so. */
+const char queue_schema_counts[] =
+    "CREATE TABLE queue_counts (community uuid NOT NULL, priority smallint NOT NULL, dead boolean NOT NULL,\n"
+    " events bigint NOT NULL, bytes bigint NOT NULL, PRIMARY KEY (community, priority, dead)) WITH (fillfactor = 50);\n"
+    /* one step for each event and table: a trigger of several events cannot see their rows */
+    COUNT_STEP("queue_counts_written", "INSERT", "outbound_events", "false", "NEW", "")
+        COUNT_STEP("queue_counts_gone", "DELETE", "outbound_events", "false", "OLD", "-")
+            COUNT_STEP("queue_counts_died", "INSERT", "dead_events", "true", "NEW", "")
+                COUNT_STEP("queue_counts_buried", "DELETE", "dead_events", "true", "OLD",
+                           "-") "CREATE FUNCTION queue_recount() RETURNS boolean LANGUAGE plpgsql AS $fn$ BEGIN\n"
+                                " LOCK TABLE outbound_events, dead_events IN SHARE ROW EXCLUSIVE MODE;\n"
+                                " IF NOT EXISTS (SELECT FROM (" REAL_COUNTS ") AS r FULL JOIN\n"
+                                "   (SELECT * FROM queue_counts WHERE events <> 0 OR bytes <> 0) AS c USING "
+                                "(community, priority, dead)\n"
+                                "   WHERE r.events IS DISTINCT FROM c.events OR r.bytes IS DISTINCT FROM c.bytes)\n"
+                                " THEN RETURN false; END IF;\n"
+                                " DELETE FROM queue_counts;\n"
+                                " INSERT INTO queue_counts " REAL_COUNTS ";\n"
+                                " RETURN true; END $fn$;\n"
+                                "DO $fn$ BEGIN PERFORM queue_recount(); END $fn$;\n";

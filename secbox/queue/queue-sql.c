@@ -35,21 +35,31 @@ Statement sql_queue_trim(int64_t bytes_max, int64_t ticks_max, bool passed)
     return STATEMENT("SELECT queue_trim($1, $2, $3)", sql_number(bytes_max), sql_number(ticks_max), sql_number(passed));
 }
 
+#define FIRST_IN_LINE(priority)                                                                                        \
+    "(SELECT at FROM outbound_events WHERE community = $1 AND priority = " priority " ORDER BY seq LIMIT 1)"
+
+/* By the counters; the oldest is one of those that are the first of their priority. */
 Statement sql_queue_status(const char *community)
 {
     return STATEMENT(
-        "SELECT jsonb_strip_nulls(jsonb_build_object("
-        "'waiting', (SELECT count(*) FROM outbound_events WHERE community = $1),"
-        " 'bytes', (SELECT coalesce(sum(size), 0) FROM outbound_events WHERE community = $1),"
-        " 'oldestAt', (SELECT to_char(min(at) AT TIME ZONE 'UTC', " SQL_TIME_FORMAT ") FROM outbound_events"
-        " WHERE community = $1),"
-        " 'held', (SELECT count(*) FROM outbound_events WHERE community IS DISTINCT FROM $1),"
-        " 'dead', (SELECT count(*) FROM dead_events),"
-        " 'byPriority', (SELECT jsonb_object_agg(CASE priority WHEN 0 THEN 'entries' WHEN 1 THEN 'matches'"
-        " ELSE 'motion' END, n) FROM (SELECT priority, count(*) AS n FROM outbound_events WHERE community = $1"
-        " GROUP BY priority) AS p),"
-        " 'dropped', (SELECT sum(events) FROM queue_dropped)))",
+        "WITH n AS MATERIALIZED (SELECT * FROM queue_counts WHERE events > 0),"
+        " here AS (SELECT * FROM n WHERE NOT dead AND community = $1)"
+        " SELECT jsonb_strip_nulls(jsonb_build_object("
+        "'waiting', (SELECT coalesce(sum(events), 0) FROM here),"
+        " 'bytes', (SELECT coalesce(sum(bytes), 0) FROM here),"
+        " 'oldestAt', to_char(least(" FIRST_IN_LINE("0") ", " FIRST_IN_LINE("1") ", " FIRST_IN_LINE(
+            "2") ") AT TIME ZONE 'UTC', " SQL_TIME_FORMAT "),"
+                 " 'held', (SELECT coalesce(sum(events), 0) FROM n WHERE NOT dead AND community IS DISTINCT FROM $1),"
+                 " 'dead', (SELECT coalesce(sum(events), 0) FROM n WHERE dead),"
+                 " 'byPriority', (SELECT jsonb_object_agg(CASE priority WHEN 0 THEN 'entries' WHEN 1 THEN 'matches'"
+                 " ELSE 'motion' END, events) FROM here),"
+                 " 'dropped', (SELECT sum(events) FROM queue_dropped)))",
         sql_text(community));
+}
+
+Statement sql_queue_recount(void)
+{
+    return (Statement) { .sql = "SELECT queue_recount()" };
 }
 
 Statement sql_queue_dead(void)

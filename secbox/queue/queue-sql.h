@@ -15,6 +15,8 @@ Statement sql_queue_ack(const char *message);
 Statement sql_queue_trim(int64_t bytes_max, int64_t ticks_max, bool passed);
 /* One object about what waits, what is dead and what was dropped. */
 Statement sql_queue_status(const char *community);
+/* Mends the counters by which the status is told, once the database is back: a row with true where they were wrong. */
+Statement sql_queue_recount(void);
 /* An array of the newest dead letters. */
 Statement sql_queue_dead(void);
 /* Puts a dead letter (NULL: all) back at the end of the queue; answers how many. */

@@ -53,7 +53,7 @@ static void on_written(StoreQuery *query, int r, const StoreRows *rows, const Er
     batch_finish(&done, r, err);
     if (r >= 0)
         queue_drain(q);
-    if (q->written_bytes > QUEUE_BYTES_MAX / 32)
+    if (q->written_bytes > q->bytes_max / 32)
         queue_trim(q, false);
 }
 
@@ -161,9 +161,20 @@ int queue_write(Queue *q, const QueueEvent *e, queue_written_t on_done, void *us
     return 0;
 }
 
+static void on_recounted(StoreQuery *query, int r, const StoreRows *rows, const Error *err, void *userdata)
+{
+    (void) query;
+    (void) userdata;
+    if (r < 0)
+        log_debug("how much waits in the queue is not counted anew: %s", error_message(err, r));
+    else if (str_equal(store_rows_get(rows, 0, 0), "t"))
+        log_notice("the queue was changed by somebody else: what waits in it is counted anew");
+}
+
 static void on_store_up(Store *s, void *userdata)
 {
-    (void) s;
+    if (store_query(s, sql_queue_recount(), on_recounted, NULL, NULL, NULL) < 0)
+        log_debug("how much waits in the queue is counted anew the next time");
     queue_start_over(userdata);
 }
 
@@ -187,6 +198,7 @@ int queue_new(sd_event *event, const char *database_url, const StoreSchema *sche
     q->event = sd_event_ref(event);
     q->send = send;
     q->userdata = userdata;
+    queue_set_bounds(q, QUEUE_MB_DEFAULT, QUEUE_DAYS_DEFAULT);
     q->gathering.json = q->writing.json = BUF_INIT(QUEUE_BATCH_BYTES_MAX);
     q->resend = (Backoff) { .base_usec = 30 * USEC_PER_SEC, .cap_usec = 10 * USEC_PER_MINUTE };
     int r = store_new(event, database_url, schema, &store_events, q, &q->store, err);
@@ -227,6 +239,12 @@ Queue *queue_free(Queue *q)
     sd_event_unref(q->event);
     free(q);
     return NULL;
+}
+
+void queue_set_bounds(Queue *q, unsigned megabytes, unsigned days)
+{
+    q->bytes_max = (size_t) megabytes * 1024 * 1024;
+    q->days_max = days;
 }
 
 void queue_set_community(Queue *q, const char *community)

@@ -23,6 +23,9 @@ int queue_new(sd_event *event, const char *database_url, const StoreSchema *sche
 Queue *queue_free(Queue *q);
 DEFINE_CLEANUP(Queue, queue_free)
 
+/* How much waits at most, and how long; QUEUE_MB_DEFAULT and QUEUE_DAYS_DEFAULT until then. What is beyond is dropped at the next
+ * look, within minutes. */
+void queue_set_bounds(Queue *q, unsigned megabytes, unsigned days);
 /* To which community new events belong, and whose events are sent: never those of another. NULL: none. */
 void queue_set_community(Queue *q, const char *community);
 void queue_tunnel_up(Queue *q);

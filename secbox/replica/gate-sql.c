@@ -85,7 +85,7 @@ Statement sql_gate_visits(bool inside, int64_t limit, int64_t offset)
 
 Statement sql_gate_queued(void)
 {
-    return STATEMENT("SELECT count(*) FROM outbound_events WHERE community = " SERVED);
+    return STATEMENT("SELECT coalesce(sum(events), 0) FROM queue_counts WHERE NOT dead AND community = " SERVED);
 }
 
 Statement sql_gate_notes(int64_t limit)

@@ -317,6 +317,7 @@ static const SchemaStep steps[] = {
     { 23, sql_lookup },
     { 24, queue_schema_passes },
     { 25, sql_nameless },
+    { 26, queue_schema_counts },
     {},
 };
 

@@ -147,3 +147,28 @@ def test_only_the_device_tunnel_reports(gw, community):
     tunnel.send({"type": "sync.have", "schema": 1, "version": "0"})
     assert tunnel.silent() == [] and read(gw, community)["events"] == []
     box.close()
+
+
+def test_old_events_go(gw, community, boxes):
+    """But for those that a webhook has not sent yet. The gateway looks after a start, and then every hour."""
+    box = boxes(community.id).connect()
+    events = [event(community, data={"n": n}) for n in range(6)]
+    assert push(box, *events) == ([e["clientId"] for e in events], {})
+    seqs = [int(e["seq"]) for e in read(gw, community)["events"]]
+    hook = {"url": "https://receiver.example/x", "after": str(seqs[2])}
+    assert gw.request("PUT", f"{community.path}/webhook", hook).status == 201
+    gw.postgres.sql(f"UPDATE box_events SET received_at = now() - interval '1824 days' WHERE seq IN ({seqs[1]}, {seqs[5]})")
+    gw.postgres.sql("UPDATE box_events SET received_at = now() - interval '1826 days' WHERE seq IN"
+                    f" ({seqs[0]}, {seqs[2]}, {seqs[3]}, {seqs[4]})")
+    gw.stop()
+    gw.start()
+
+    def left():
+        answer = gw.request("GET", f"{community.path}/events")  # 503 while it starts
+        return [e["data"]["n"] for e in answer.json["events"]] if answer.status == 200 else None
+
+    wait_until(lambda: left() == [1, 3, 4, 5], "two are gone, and two wait for their receiver")
+    assert gw.request("DELETE", f"{community.path}/webhook").status == 200
+    gw.stop()
+    gw.start()
+    wait_until(lambda: left() == [1, 5], "nobody waits for them any more")

@@ -33,6 +33,18 @@ def waiting(box):
     return int(box.sql("SELECT count(*) FROM outbound_events")[0][0])
 
 
+def assert_counted(box):
+    """What the counters say is what is there."""
+    status, community = box.ask("queue.status"), box.ask("replica.status")["community"]
+    for name, what in (("waiting", f"count(*) FROM outbound_events WHERE community = '{community}'"),
+                       ("bytes", f"coalesce(sum(size), 0) FROM outbound_events WHERE community = '{community}'"),
+                       ("held", f"count(*) FROM outbound_events WHERE community <> '{community}'"),
+                       ("dead", "count(*) FROM dead_events")):
+        assert box.sql(f"SELECT {what}") == [[str(status[name])]], (name, status)
+    assert sum(status.get("byPriority", {}).values()) == status["waiting"]
+    assert ("oldestAt" in status) == (status["waiting"] > 0)
+
+
 def test_an_entry_is_written_sent_and_forgotten(box):
     entry = put(box, "visit.entry", plate="PBA-1234", unit="12-B")
     assert box.sql(f"SELECT data->>'plate', left_at FROM visits WHERE id = '{entry}'") == [["PBA-1234", ""]]
@@ -59,6 +71,9 @@ def test_entries_go_before_motion_and_in_order(cloud, box):
     entries = [put(box, "visit.entry", n=i) for i in range(3)]
     report = box.ask("queue.status")
     assert report["byPriority"] == {"entries": 3, "matches": 1, "motion": 3} and report["waiting"] == 7
+    oldest = box.sql("SELECT to_char(min(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM outbound_events")
+    assert [[report["oldestAt"]]] == oldest
+    assert_counted(box)
     cloud.start_tunnels()
     wait_until(lambda: waiting(box) == 0, "they are sent")
     assert list(box.server.events) == entries + [plate] + motion
@@ -80,10 +95,13 @@ def test_a_refused_event_does_not_block(box):
     wait_until(lambda: set(after) <= set(box.server.events) and waiting(box) == 0, "the others arrive")
     dead = box.ask("queue.dead")["dead"]
     assert [d["clientId"] for d in dead] == [refused] and dead[0]["error"]["id"] == "event.refused"
+    assert_counted(box)
     box.server.reject.clear()
     assert box.ask("queue.retry", clientId=refused) == {"retried": 1}
     wait_until(lambda: refused in box.server.events, "it is sent again")
     assert box.ask("queue.dead")["dead"] == []
+    wait_until(lambda: waiting(box) == 0, "and forgotten")
+    assert_counted(box)
 
 
 def test_without_an_acknowledgement_nothing_is_forgotten(cloud, box):
@@ -112,6 +130,7 @@ def test_a_queue_belongs_to_one_community(box, pg):
     new = put(box, "visit.entry", n=2)
     wait_until(lambda: new in box.server.events and waiting(box) == 1, "only the new one is sent")
     assert old not in box.server.events and box.ask("queue.status")["held"] == 1
+    assert_counted(box)
     box.server.community = first
     box.server.start_snapshot(None)
     box.wait_applied(first.version)
@@ -164,6 +183,7 @@ def test_the_bounds_drop_the_least_important_oldest(box):
     assert box.sql("SELECT queue_trim(1000000, 10, 10)") == [["0"]]
     assert box.sql("SELECT queue_trim(1000000, 10, 1)") == [["1"]]
     assert box.ask("queue.status")["dropped"] == 4
+    assert_counted(box)
 
 
 def test_dead_letters_go_before_what_waits(box):
@@ -178,6 +198,32 @@ def test_dead_letters_go_before_what_waits(box):
     assert box.sql(f"SELECT queue_trim({size}, 1000000, 0)") == [["1"]]
     assert box.sql("SELECT client_id FROM outbound_events") == [[entry]] and box.sql("SELECT 1 FROM dead_events") == []
     assert box.ask("queue.status")["dropped"] == 2
+    assert_counted(box)
+
+
+def test_a_bound_of_ones_own(idle_box):
+    """QUEUE_MAX_MB; and what somebody does to the tables by hand, without the counters, is seen when secbox comes back."""
+    box = idle_box
+    box.server.ack = False
+    box.env["QUEUE_MAX_MB"] = "1"
+    box.start()
+    box.wait_applied(box.server.community.version)
+    entry = put(box, "visit.entry", n=0)
+    for n in range(40):
+        put(box, "motion.clip", n=n, x="y" * 30000)
+    wait_until(lambda: box.ask("queue.status").get("dropped"), "what is beyond 1 MB is dropped")
+    status = box.ask("queue.status")
+    assert status["bytes"] < 1.1 * 1024 * 1024 and status["waiting"] > 30 and status["byPriority"]["entries"] == 1
+    assert box.sql("SELECT client_id FROM outbound_events WHERE kind = 'visit.entry'") == [[entry]]
+    assert_counted(box)
+    box.process.terminate()
+    assert box.process.wait() == 0
+    box.sql("SET session_replication_role = replica; DELETE FROM outbound_events WHERE kind = 'motion.clip'")
+    assert box.sql("SELECT sum(events) FROM queue_counts") != [["1"]]
+    box.start()
+    wait_until(lambda: box.sql("SELECT sum(events) FROM queue_counts") == [["1"]], "they are counted anew")
+    box.wait_applied(box.server.community.version)
+    assert_counted(box)
 
 
 def test_what_has_ended_goes_with_its_age(box):

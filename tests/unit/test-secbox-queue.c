@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which events matter more, and which are none. */
+/* Which events matter more, which are none, and what of secbox's values is a fault. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
+#include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "secbox/health/data-faults.h"
 #include "secbox/queue/queue-rules.h"
 
 static void test_priorities(void **state)
@@ -53,11 +55,45 @@ static void test_what_an_event_must_be(void **state)
     assert_true(check("a b", "{}") < 0);
 }
 
+/* Of the values that health is about; ids with commas between, in the table's order. */
+static void assert_faults(const char *values, uint64_t old_seconds, const char *expected)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = NULL, *faults = NULL;
+    _cleanup_(strv_freep) char **ids = NULL;
+    _cleanup_(freep) char *list = NULL;
+    const cJSON *fault;
+
+    assert_int_equal(json_parse(values, strlen(values), &o, NULL), 0);
+    faults = data_faults(o, old_seconds);
+    assert_non_null(faults);
+    cJSON_ArrayForEach(fault, faults) {
+        assert_true(strlen(fault->valuestring) > 10);
+        assert_int_equal(strv_add(&ids, fault->string), 0);
+    }
+    list = ids ? strv_join(ids, ",") : strdup("");
+    assert_string_equal(list, expected);
+}
+
+static void test_what_is_a_fault(void **state)
+{
+    (void) state;
+    assert_faults("{}", 3600, "");
+    assert_faults("{\"replica\":{\"ageSeconds\":3599}}", 3600, "");
+    assert_faults("{\"replica\":{\"ageSeconds\":3600}}", 3600, "data.old");
+    assert_faults("{\"replica\":{\"ageSeconds\":3600}}", 86400, "");
+    assert_faults("{\"queue\":{\"dead\":1},\"lan\":{\"serving\":true}}", 86400, "queue.dead");
+    assert_faults("{\"lan\":{\"serving\":false}}", 86400, "lan.down");
+    assert_faults("{\"lan\":{\"serving\":true,\"certificateDays\":14}}", 86400, "");
+    assert_faults("{\"lan\":{\"serving\":true,\"certificateDays\":13}}", 86400, "certificate.ends");
+    assert_faults("{\"lan\":{\"serving\":true,\"certificateDays\":-1}}", 86400, "certificate.ends");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_priorities),
         cmocka_unit_test(test_what_an_event_must_be),
+        cmocka_unit_test(test_what_is_a_fault),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
