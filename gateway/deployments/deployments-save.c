@@ -69,6 +69,7 @@ static int query_result(const Deployments *ds, const char *device, const cJSON *
         .phase = phase ? phase : "",
         .status = deployment_end_status(result),
         .result = text,
+        .error = json_string(cJSON_GetObjectItemCaseSensitive(result, "error"), "id"),
         .alarm = str_equal(state, "recovery") || str_equal(state, "unknown"),
     };
     ds->events->on_ending(&end, ds->userdata);

@@ -12,6 +12,10 @@
 
 #define NONE_TOOK_IT "no box has taken it, each was skipped: check the name of what was rolled out\n"
 
+#define PROVES_NOTHING \
+    "nothing is proved: no box of the groups so far had anything to do with it, and the next group waits. Check the name, or abort and" \
+    " start with a group that runs it\n"
+
 #define DIGEST_SHOWN 19 /* "sha256:" and twelve digits */
 
 static const cJSON *member(const cJSON *object, const char *key)
@@ -148,6 +152,17 @@ bool rollout_view_is_empty(const cJSON *rollout)
     return str_equal(json_string(rollout, "state"), "done") && boxes > 0 && sum(rollout, "skipped") == boxes;
 }
 
+bool rollout_view_proves_nothing(const cJSON *rollout)
+{
+    int newest = fleet_int(rollout, "group");
+    const cJSON *group = cJSON_GetArrayItem(member(rollout, "groups"), newest);
+    int boxes = fleet_int(group, "boxes");
+
+    return str_equal(json_string(rollout, "state"), "running") && boxes > 0 && fleet_int(group, "skipped") == boxes &&
+           sum(rollout, "done") + sum(rollout, "failed") + sum(rollout, "rolledBack") == 0 &&
+           sum(rollout, "waiting") + sum(rollout, "offline") > 0;
+}
+
 char *rollout_view(const cJSON *rollout, usec_t now)
 {
     _cleanup_(freep) char *what = subject(rollout), *state = state_of(rollout, now), *groups = groups_text(rollout);
@@ -166,6 +181,8 @@ char *rollout_view(const cJSON *rollout, usec_t now)
             sum(rollout, "failed") + sum(rollout, "rolledBack"), halt_at ? halt_at : "-");
     if (rollout_view_is_empty(rollout))
         fprintf(out, "%s", NONE_TOOK_IT);
+    if (rollout_view_proves_nothing(rollout))
+        fprintf(out, "%s", PROVES_NOTHING);
     fprintf(out, "started by %s at %s\n", by ? by : "-", at ? at : "-");
     if (cJSON_IsObject(error)) {
         _cleanup_(freep) char *why = report_error(error);
@@ -174,7 +191,7 @@ char *rollout_view(const cJSON *rollout, usec_t now)
     fprintf(out, "\n%s", groups ? groups : "");
     print_boxes(out, "failures", rollout, member(rollout, "failures"));
     print_boxes(out, "under way", rollout, member(rollout, "underWay"));
-    print_boxes(out, "offline", rollout, member(rollout, "offline"));
+    print_boxes(out, "offline or held back", rollout, member(rollout, "offline"));
     print_boxes(out, "skipped", rollout, member(rollout, "skipped"));
     if (fclose(out) != 0) {
         free(text);
@@ -240,7 +257,7 @@ static void print_changed_groups(FILE *out, const cJSON *before, const cJSON *ro
         if (was ? cJSON_Compare(was, group, true) : index - 1 > fleet_int(rollout, "group"))
             continue;
         _cleanup_(freep) char *name = clean_member(group, "name");
-        fprintf(out, "%s: %d of %d done, %d failed, %d under way, %d offline\n", name ? name : "-",
+        fprintf(out, "%s: %d of %d done, %d failed, %d under way, %d offline or held back\n", name ? name : "-",
                 fleet_int(group, "done"), fleet_int(group, "boxes"), failed_of(group), fleet_int(group, "sent"),
                 fleet_int(group, "offline"));
     }
@@ -264,6 +281,8 @@ char *rollout_view_news(const cJSON *before, const cJSON *rollout)
         if (rollout_view_is_empty(rollout))
             fprintf(out, "%s", NONE_TOOK_IT);
     }
+    if (rollout_view_proves_nothing(rollout) && !rollout_view_proves_nothing(before))
+        fprintf(out, "%s", PROVES_NOTHING);
     if (fclose(out) != 0) {
         free(text);
         return NULL;

@@ -170,14 +170,15 @@ static void say_lost(Follow *f, const Error *err, int r)
     f->lost = true;
 }
 
-/* The exit code of a rollout that is over, or -1. */
+/* The exit code of a rollout that is over, or waits for somebody to choose another canary; else -1. */
 static int exit_code_of(const cJSON *rollout)
 {
     const char *state = json_string(rollout, "state");
 
     if (str_equal(state, "done"))
         return rollout_view_is_empty(rollout) ? EXIT_FAILED : EXIT_OK;
-    return str_equal(state, "halted") || str_equal(state, "aborted") ? EXIT_FAILED : -1;
+    return str_equal(state, "halted") || str_equal(state, "aborted") || rollout_view_proves_nothing(rollout) ? EXIT_FAILED
+                                                                                                            : -1;
 }
 
 static int end_without_end(const Follow *f)

@@ -25,9 +25,9 @@ static const char *const box_state_names[_ROLLOUT_BOX_STATES] = {
 };
 
 static const char *const box_event_names[_ROLLOUT_BOX_EVENTS] = {
-    [ROLLOUT_BOX_SEND] = "send",     [ROLLOUT_BOX_AWAY] = "away", [ROLLOUT_BOX_RETRY] = "retry",
-    [ROLLOUT_BOX_WORKED] = "worked", [ROLLOUT_BOX_FAIL] = "fail", [ROLLOUT_BOX_ROLL_BACK] = "roll-back",
-    [ROLLOUT_BOX_SKIP] = "skip",
+    [ROLLOUT_BOX_SEND] = "send", [ROLLOUT_BOX_AWAY] = "away",           [ROLLOUT_BOX_RETRY] = "retry",
+    [ROLLOUT_BOX_HOLD] = "hold", [ROLLOUT_BOX_WORKED] = "worked",       [ROLLOUT_BOX_FAIL] = "fail",
+    [ROLLOUT_BOX_SKIP] = "skip", [ROLLOUT_BOX_ROLL_BACK] = "roll-back",
 };
 
 typedef struct Transition {
@@ -52,6 +52,7 @@ static const Transition box_transitions[] = {
     { ROLLOUT_BOX_OFFLINE, ROLLOUT_BOX_SEND, ROLLOUT_BOX_SENT },
     { ROLLOUT_BOX_OFFLINE, ROLLOUT_BOX_SKIP, ROLLOUT_BOX_SKIPPED },
     { ROLLOUT_BOX_SENT, ROLLOUT_BOX_RETRY, ROLLOUT_BOX_WAITING },
+    { ROLLOUT_BOX_SENT, ROLLOUT_BOX_HOLD, ROLLOUT_BOX_OFFLINE },
     { ROLLOUT_BOX_SENT, ROLLOUT_BOX_WORKED, ROLLOUT_BOX_DONE },
     { ROLLOUT_BOX_SENT, ROLLOUT_BOX_FAIL, ROLLOUT_BOX_FAILED },
     { ROLLOUT_BOX_SENT, ROLLOUT_BOX_ROLL_BACK, ROLLOUT_BOX_ROLLED_BACK },
@@ -121,7 +122,7 @@ bool rollout_is_sending(RolloutState state)
     return state == ROLLOUT_RUNNING || state == ROLLOUT_SOAKING || state == ROLLOUT_DONE;
 }
 
-RolloutBoxEvent rollout_box_event(const char *outcome, unsigned status)
+RolloutBoxEvent rollout_box_event(const char *outcome, unsigned status, const char *error)
 {
     if (str_equal(outcome, "done"))
         return ROLLOUT_BOX_WORKED;
@@ -129,7 +130,10 @@ RolloutBoxEvent rollout_box_event(const char *outcome, unsigned status)
         return ROLLOUT_BOX_ROLL_BACK;
     if (!str_equal(outcome, "failed"))
         return ROLLOUT_BOX_FAIL; /* recovery, unknown: worse than a rollback */
-    if (status == 404)
+    if (status == 423 || str_equal(error, "update.not-now"))
+        return ROLLOUT_BOX_HOLD;
+    /* nothing here runs it, or may be given it */
+    if (status == 404 || str_equal(error, "update.pinned") || str_equal(error, "update.pull-policy"))
         return ROLLOUT_BOX_SKIP;
     return status == 409 || status == 503 ? ROLLOUT_BOX_RETRY : ROLLOUT_BOX_FAIL;
 }
@@ -177,13 +181,21 @@ static bool has_to_halt(const RolloutView *v)
            (unfinished && failed >= rollout_failures_max(v));
 }
 
+bool rollout_proves_nothing(const RolloutView *v)
+{
+    RolloutCounts all = sum(v, v->n_groups), started = sum(v, v->group + 1);
+    const RolloutCounts *newest = &v->groups[v->group];
+    return newest->boxes > 0 && newest->skipped == newest->boxes && started.done + started.failed == 0 &&
+           all.waiting + all.offline > 0;
+}
+
 /* Nothing in the groups that have started is under way or can be started, and the newest one has shown
- * something: a group whose boxes are all away proves nothing. */
+ * something: a group whose boxes are all away, or have nothing to do with it, proves nothing. */
 static bool group_is_complete(const RolloutView *v)
 {
     RolloutCounts started = sum(v, v->group + 1);
     const RolloutCounts *newest = &v->groups[v->group];
-    if (started.waiting + started.sent > 0)
+    if (started.waiting + started.sent > 0 || rollout_proves_nothing(v))
         return false;
     return newest->done + newest->failed > 0 || newest->skipped == newest->boxes;
 }

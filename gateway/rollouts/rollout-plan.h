@@ -49,6 +49,7 @@ typedef enum RolloutBoxEvent {
     ROLLOUT_BOX_SEND,
     ROLLOUT_BOX_AWAY,  /* not connected for so long that its group goes on without it */
     ROLLOUT_BOX_RETRY, /* it was busy, or had just gone */
+    ROLLOUT_BOX_HOLD,  /* somebody or something on the box holds updates back: its group goes on without it */
     ROLLOUT_BOX_WORKED,
     ROLLOUT_BOX_FAIL,
     ROLLOUT_BOX_ROLL_BACK,
@@ -70,8 +71,9 @@ int rollout_box_next(RolloutBoxState state, RolloutBoxEvent event);
 /* Whether boxes of the groups that have started are sent to: also after the end, to those that come back. */
 bool rollout_is_sending(RolloutState state);
 
-/* What the end of a deployment means for its box: `outcome` and HTTP-like `status` of a compose.result. */
-RolloutBoxEvent rollout_box_event(const char *outcome, unsigned status);
+/* What the end of a deployment means for its box: `outcome` and HTTP-like `status` of a compose.result, and the id of its error or
+ * NULL. */
+RolloutBoxEvent rollout_box_event(const char *outcome, unsigned status, const char *error);
 
 typedef struct RolloutCounts {
     unsigned boxes;
@@ -100,6 +102,10 @@ typedef struct RolloutDecision {
 unsigned rollout_failures_max(const RolloutView *v);
 /* Failures that count: since the last resume. `ret_attempted` gets how many boxes have ended, those included. */
 unsigned rollout_failures(const RolloutView *v, unsigned *ret_attempted);
+
+/* Whether the newest group that has started has shown nothing, since nobody in it had anything to do, and nobody before it either: a
+ * canary that does not run the image. The next groups wait. */
+bool rollout_proves_nothing(const RolloutView *v);
 
 /* Decides. Promises, whatever order the results come in: failures and boxes in flight together never pass
  * rollout_failures_max(), so that no more boxes than that are ever hurt between two resumes. */

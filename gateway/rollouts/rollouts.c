@@ -220,7 +220,7 @@ static void on_end(const char *rollout, const char *device, const char *state, v
         return;
     box->state = (RolloutBoxState) now;
     box->away_since = 0;
-    if (box->state == ROLLOUT_BOX_WAITING)
+    if (is_unsent(box))
         retry_later(box);
     rollout_tell(r);
     rollouts_wake(rs);
@@ -238,7 +238,7 @@ void rollouts_sweep(Rollouts *rs)
 /* What was given up can still turn out to have worked. */
 static void on_ending(DeploymentEnd *end, void *userdata _unused_)
 {
-    RolloutBoxEvent event = rollout_box_event(end->state, end->status);
+    RolloutBoxEvent event = rollout_box_event(end->state, end->status, end->error);
     RolloutBoxState next = (RolloutBoxState) rollout_box_next(ROLLOUT_BOX_SENT, event);
     bool revises = rollout_box_next(ROLLOUT_BOX_FAILED, event) >= 0;
     end->box_state = rollout_box_state_to_string(next);

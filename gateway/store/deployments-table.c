@@ -169,6 +169,7 @@ Statement sql_deployment_end(const DeploymentEnd *e)
         " finished_at = now() WHERE device = $1 AND id = $2 AND state IN ('open', 'unknown')"
         " RETURNING version, kind, rollout),"
         " b AS (UPDATE rollout_boxes b SET error = $6::jsonb->'error', finished_at = now(),"
+        " attempts = CASE WHEN $8 = 'offline' THEN 0 ELSE attempts END,"
         " state = CASE WHEN attempts >= $12::integer THEN $11 ELSE $8 END FROM d"
         " WHERE b.rollout = d.rollout AND b.device = $1 AND b.deployment = $2 AND b.state = ANY ($9::text[])"
         " RETURNING b.rollout, b.state),"

@@ -64,6 +64,7 @@ typedef struct DeploymentEnd {
     const char *state, *phase;
     unsigned status;
     const char *result; /* JSON */
+    const char *error;  /* its id in there; NULL: none */
     bool alarm;
     /* for a rollout's: what becomes of the box in it, where it is in one of these states ("{a,b}") … */
     const char *box_state, *box_states_before;

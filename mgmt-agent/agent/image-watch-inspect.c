@@ -7,6 +7,7 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/image-watch-impl.h"
+#include "mgmt-agent/agent/service-watch.h"
 
 #define EXIT_NOT_NOW 75
 
@@ -74,14 +75,16 @@ static int skip(Watch *w, const char *service, const char *why)
     return json_string(w->round.skipped, service) ? 0 : json_add_string(w->round.skipped, service, why);
 }
 
-/* What should run and does not was stopped by somebody; an update would start it again. */
+/* What somebody has stopped stays so: an update would start it again. A job that has ended since, or a service that crashes, gets the
+ * image that may mend it. */
 static int inspect_container(Watch *w, WatchEntry *e, const Current *current, const WatchSample *seen)
 {
     const CurrentService *s = current_find(current, e->service);
 
     if (!seen)
         return skip(w, e->service, "its container is not there");
-    if (s && current_service_runs(s) && !runs(seen) && skip(w, e->service, "its container does not run") < 0)
+    if (s && current_service_runs(s) && !runs(seen) && !service_watch_ended_by_itself(w->agent->services, e->service) &&
+        skip(w, e->service, "its container does not run") < 0)
         return -ENOMEM;
     if (seen->hook_status == EXIT_NOT_NOW && !w->round.force &&
         skip(w, e->service, "its pre-check hook says that it is not now to be updated") < 0)

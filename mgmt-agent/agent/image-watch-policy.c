@@ -83,8 +83,10 @@ void watch_target_done(WatchTarget *t)
     *t = (WatchTarget) {};
 }
 
-static const char *reason_not_to(const WatchConfig *c, const char *image, const WatchLabels *l)
+static const char *reason_not_to(const WatchConfig *c, const CurrentService *service, const WatchLabels *l)
 {
+    const char *image = service->image;
+
     if (str_empty(image))
         return "its image is not known";
     if (l->problem)
@@ -100,6 +102,8 @@ static const char *reason_not_to(const WatchConfig *c, const char *image, const 
     if (str_starts(image, "localhost/") && !l->local)
         return "its image was made on this box, and no label says that it is to be watched here "
                "(io.containers.autoupdate=local)";
+    if (!l->local && str_equal(json_string(service->config, "pull_policy"), "never"))
+        return "its pull_policy is never";
     return NULL;
 }
 
@@ -117,7 +121,7 @@ int watch_target_of(const WatchConfig *c, const CurrentService *service, WatchTa
     r = watch_labels_read(labels, &l);
     if (r < 0)
         return r;
-    why = reason_not_to(c, service->image, &l);
+    why = reason_not_to(c, service, &l);
     if (why && !(t.why = strdup(why)))
         return -ENOMEM;
     t.source = why ? WATCH_NOT : l.local ? WATCH_LOCAL : WATCH_REGISTRY;
@@ -161,7 +165,7 @@ WatchVerdict watch_decide(const WatchConfig *c, const WatchEntry *e, const Faile
     *ret_at = USEC_INFINITY;
     if (e->status != WATCH_NEW)
         return WATCH_NOTHING;
-    if (failed_find(failed, e->digest, e->new_image_id)) {
+    if (failed_find(failed, e->service, e->digest, e->new_image_id)) {
         *ret_why = "failed-before";
         return WATCH_NOTHING;
     }

@@ -179,6 +179,30 @@ static void note_try(Watch *w, const WatchConfig *c, const cJSON *group)
     }
 }
 
+/* Those of a group that may still be replaced: the one before it may have lasted until after the window. */
+static cJSON *still_due(const Watch *w, const WatchConfig *c, const cJSON *group)
+{
+    _cleanup_(cJSON_Deletep) cJSON *due = cJSON_CreateArray();
+    _cleanup_(failed_done) FailedImages failed = {};
+    const cJSON *item;
+
+    failed_load(&failed);
+    cJSON_ArrayForEach(item, group) {
+        const char *service = cJSON_GetStringValue(item), *why = NULL;
+        const WatchEntry *e = watch_state_entry(&w->state, service);
+        usec_t at;
+
+        if (!e)
+            continue;
+        if (watch_decide(c, e, &failed, w->round.order, realtime_usec(), &at, &why) != WATCH_TAKE)
+            log_info("[image-update] service %s has a new image, which is not taken any more: %s", service,
+                     why ? why : "it runs already");
+        else if (json_append(due, cJSON_CreateString(service)) < 0)
+            return NULL;
+    }
+    return TAKE_PTR(due);
+}
+
 void watch_next_update(Watch *w)
 {
     _cleanup_(watch_config_done) WatchConfig c = {};
@@ -187,10 +211,16 @@ void watch_next_update(Watch *w)
     if (agent_is_busy(w->agent))
         return; /* watch_continue() comes back to it */
     while (cJSON_GetArraySize(w->round.queue) > 0 && watch_refresh(w, &c) == 0) {
-        _cleanup_(cJSON_Deletep) cJSON *group = cJSON_DetachItemFromArray(w->round.queue, 0);
-        _cleanup_(cJSON_Deletep) cJSON *request = make_request(w, group, c.cool_down);
+        _cleanup_(cJSON_Deletep) cJSON *planned = cJSON_DetachItemFromArray(w->round.queue, 0);
+        _cleanup_(cJSON_Deletep) cJSON *group = still_due(w, &c, planned);
+        _cleanup_(cJSON_Deletep) cJSON *request = NULL;
         int r;
 
+        if (cJSON_GetArraySize(group) == 0) {
+            watch_config_done(&c);
+            continue;
+        }
+        request = make_request(w, group, c.cool_down);
         note_try(w, &c, group);
         if (watch_save(w) < 0) /* or one that takes the agent with it would be begun again at once */
             break;

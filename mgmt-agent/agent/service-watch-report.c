@@ -65,6 +65,17 @@ static cJSON *describe(const ServiceWatch *w, bool with_removed)
     return service_statuses_to_json(all, n + n_removed);
 }
 
+bool service_watch_ended_by_itself(const ServiceWatch *w, const char *service)
+{
+    for (size_t i = 0; w && i < w->n; i++) {
+        ServiceState state = w->entries[i].record.state;
+
+        if (str_equal(w->entries[i].name, service))
+            return state == SERVICE_ENDED || state == SERVICE_DOWN || state == SERVICE_LOOPING;
+    }
+    return false;
+}
+
 cJSON *service_watch_describe(const ServiceWatch *w)
 {
     return describe(w, false);

@@ -16,6 +16,9 @@ DEFINE_CLEANUP(ServiceWatch, service_watch_free)
 
 /* The agent is idle again: what is deployed may be another one, and what was put off is due. NULL does nothing. */
 void service_watch_continue(ServiceWatch *w);
+/* Whether a service that does not run has ended or failed by itself. False where a person stopped it, and while nothing is known of
+ * it yet. */
+bool service_watch_ended_by_itself(const ServiceWatch *w, const char *service);
 /* What is deployed, as an array; NULL when out of memory. An empty one for NULL. */
 cJSON *service_watch_describe(const ServiceWatch *w);
 /* The array `services` of agent.status: with those that were taken away in the middle of their trouble. */

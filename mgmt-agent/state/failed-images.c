@@ -43,6 +43,11 @@ static bool is_of(const FailedImage *image, const char *digest, const char *imag
     return (digest && str_equal(image->digest, digest)) || (image_id && str_equal(image->image_id, image_id));
 }
 
+static bool is_of_service(const FailedImage *image, const char *service)
+{
+    return !image->service || str_equal(image->service, service);
+}
+
 static unsigned times_of(const FailedImage *image)
 {
     return image->times > 0 && image->times < 1000 ? image->times : 1;
@@ -61,7 +66,7 @@ int failed_add(const FailedImage *image, Error *err)
 
     failed_load(&f);
     for (size_t i = f.n_items; i-- > 0;)
-        if (is_of(&f.items[i], image->digest, image->image_id)) {
+        if (is_of_service(&f.items[i], image->service) && is_of(&f.items[i], image->digest, image->image_id)) {
             times += times_of(&f.items[i]);
             remove_at(&f, i);
         }
@@ -76,12 +81,12 @@ int failed_add(const FailedImage *image, Error *err)
     return state_save(FAILED_FILE, &type, &f, err);
 }
 
-const FailedImage *failed_find(const FailedImages *failed, const char *digest, const char *image_id)
+const FailedImage *failed_find(const FailedImages *failed, const char *service, const char *digest, const char *image_id)
 {
     for (size_t i = 0; i < failed->n_items; i++) {
         const FailedImage *image = &failed->items[i];
 
-        if (is_of(image, digest, image_id))
+        if (is_of_service(image, service) && is_of(image, digest, image_id))
             return str_equal(json_string(image->error, "id"), "confirm.deadline") &&
                            times_of(image) < FAILED_UNCONFIRMED_MAX
                        ? NULL

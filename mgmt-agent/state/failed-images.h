@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* updates-failed.json: images that were tried and taken back, so that they are not tried again. */
+/* updates-failed.json: images that a service has tried and that were taken back, so that it does not try them again. Another service
+ * of the same image may. */
 #pragma once
 
 #include "lib/data/json-fields.h"
@@ -30,11 +31,12 @@ typedef struct FailedImages {
  * kept. */
 void failed_load(FailedImages *ret);
 void failed_done(FailedImages *f);
-/* Puts a copy in front and takes an older one of the same image away, whose times it adds to. Durable when it returns. */
+/* Puts a copy in front and takes an older one of the same service and image away, whose times it adds to. Durable when it
+ * returns. */
 int failed_add(const FailedImage *image, Error *err) _must_check_;
-/* Why this image is not to be tried, or NULL. Either may be NULL. An image that the cloud merely did not confirm may be tried
+/* Why this service is not to try this image, or NULL. Digest or id may be NULL. An image that the cloud merely did not confirm may be tried
  * FAILED_UNCONFIRMED_MAX times. */
-const FailedImage *failed_find(const FailedImages *failed, const char *digest, const char *image_id);
+const FailedImage *failed_find(const FailedImages *failed, const char *service, const char *digest, const char *image_id);
 /* Takes out what has this digest or image id, or everything with "all". -ENOENT (update.unknown-digest) when there is none. */
 int failed_forget(const char *what, Error *err) _must_check_;
 /* As in updates.report; NULL when out of memory. */

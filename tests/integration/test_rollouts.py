@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.integration.gateway_lab import COMPOSE, Push, error_id, gw, shared
-from tests.lab.fleet_sim import BUSY, DONE, HOLD, NOT_HERE, ROLLED_BACK, SimFleet
+from tests.lab.fleet_sim import BUSY, DONE, HOLD, LOCKED, NOT_HERE, NOT_NOW, ROLLED_BACK, SimFleet
 from tests.lab.util import program, wait_until
 
 NUMBERS = itertools.count(1)
@@ -242,6 +242,30 @@ def test_boxes_that_are_busy_elsewhere_or_have_nothing_to_do(gw, fleet, site):
     assert {b["device"]: b["error"]["id"] for b in done["skipped"]} == {other.id: "update.not-here",
                                                                         old.id: "rollout.old-agent"}
     assert not old.received
+
+
+def test_g01_g02_boxes_that_hold_updates_back_are_waited_for(gw, fleet, site):
+    locked, busy, plain = boxes(fleet, site, 3)
+    locked.outcome = lambda message: LOCKED
+    busy.outcome = lambda message: NOT_NOW
+    rollout = start(gw, site, groups="100%")
+    held = wait_until(lambda: (lambda r: r if r["state"] == "done" else None)(show(gw, rollout)), "no failure halts it")
+    assert total(held, "done") == 1 and total(held, "failed") == 0 and changed(plain) == [digest()]
+    assert {b["device"]: b["error"]["id"] for b in held["offline"]} == {locked.id: "update.locked", busy.id: "update.not-now"}
+    assert f"{locked.id} (100%), offline: {LOCKED[2]['message']} [update.locked]" in command(gw, "rollout", "status").stdout
+    locked.outcome = busy.outcome = lambda message: ("done", 200, None)
+    wait_until(lambda: total(show(gw, rollout), "done") == 3, "both had their turn once they let it")
+    assert changed(locked) == changed(busy) == [digest()]
+
+
+def test_g04_a_canary_that_does_not_run_it_proves_nothing(gw, fleet, site):
+    canary = boxes(fleet, site, 1, {"rollout": "canary"})[0]
+    others = boxes(fleet, site, 2)
+    canary.outcome = lambda message: NOT_HERE
+    p = command(gw, "rollout", "start", IMAGE, "--to", digest(), "--label", f"site={site}", "--groups", "canary=1,100%", "--wait")
+    assert p.returncode == 1 and "nothing is proved" in p.stdout, p
+    assert "nothing is proved" in command(gw, "rollout", "status").stdout
+    assert not any(box.received for box in others)
 
 
 def test_boxes_that_are_offline_catch_up(gw, fleet, site):
@@ -499,7 +523,7 @@ def test_the_command_line(gw, fleet, site):
     assert f"{failing.id} (label:site={site}), rolled-back: {ROLLED_BACK[2]['message']} [prove.died]" in p.stdout
     text = command(gw, "rollout", "status").stdout
     assert "rollout r-" in text and f"{IMAGE} to sha256:000000000000" in text and "4 of 6 boxes done, 1 failed" in text
-    assert f"offline:\n  {away.id}" in text and "halts before more than 100% fail" in text
+    assert f"offline or held back:\n  {away.id}" in text and "halts before more than 100% fail" in text
     rollout = json.loads(command(gw, "rollout", "status", "--json").stdout)["rollout"]
     assert rollout["reason"] == "because" and rollout["parallel"] == 2
     listed = command(gw, "rollout", "list", "--limit", "1").stdout.splitlines()

@@ -21,6 +21,8 @@ DONE = ("done", 200, None)
 ROLLED_BACK = ("rolled-back", 500, {"id": "prove.died", "message": "web ended with 1 within 10 s: out of cheese"})
 NOT_HERE = ("failed", 404, {"id": "update.not-here", "message": "no service of this box runs the image"})
 BUSY = ("failed", 409, {"id": "agent.busy", "message": "another deployment is under way"})
+LOCKED = ("failed", 423, {"id": "update.locked", "message": "updates are held by the night shift"})
+NOT_NOW = ("failed", 503, {"id": "update.not-now", "message": "service web asks not to be updated now"})
 HOLD = ("hold", 0, None)
 
 

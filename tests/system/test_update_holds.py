@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What holds a new image back, what goes with it, and what people do by hand beside the agent."""
 # pylint: disable=redefined-outer-name,unused-import
+import concurrent.futures
 import os
 import time
 
@@ -19,6 +20,10 @@ def labels(**values):
 def web_with(stock, **values):
     """The same stack, with labels on the service web."""
     stock.restock(web=labels(**{k.replace("_", "-"): v for k, v in values.items()}))
+
+
+def runs_of(stock, hook):
+    return stock.box.log().count(f"running its {hook} hook")
 
 
 def hooks(**commands):
@@ -233,6 +238,87 @@ def test_stopped_by_hand_it_stays_stopped(stock):
     assert not results and stock.entry(updates)["state"] == "new"
     assert stock.box.running() == {"db"} and "its container does not run" in stock.box.log()
     stock.lab.podman("start", "secbox_web_1")
+
+
+def test_u06_u07_what_ended_by_itself_gets_the_new_image(stock):
+    """A job that ran when it was deployed and has ended since, and a service that has crashed."""
+    script = "until test -e /tmp/end; do sleep 0.1; done; exit $$(cat /tmp/end)"
+    job = f"    image: {stock.web}\n    restart: 'no'\n    command: [sh, -c, '{script}']\n"
+    assert stock.box.apply(stock.compose(more=f"  ends:\n{job}  crashes:\n{job}"))["outcome"] == "done"
+    for service, code in (("ends", "0"), ("crashes", "3")):
+        stock.lab.podman("exec", f"secbox_{service}_1", "sh", "-c", f"echo {code} > /tmp/end-; mv /tmp/end- /tmp/end")
+    wait_until(lambda: {s["name"]: s["state"] for s in stock.box.status()["services"]}.items() >=
+               {"ends": "ended", "crashes": "down"}.items(), "both have ended", stock.box.agent.death)
+    new = stock.news()
+    results, _ = stock.take()
+    assert {results[s]["outcome"] for s in ("web", "ends", "crashes")} == {"done"}, results
+    assert stock.box.running() == {"web", "db", "ends", "crashes"} and stock.version_of("crashes") == new
+
+
+def test_u08_what_is_never_to_be_pulled_is_not(stock):
+    text = stock.compose(more=f"  carried:\n    image: {stock.web}\n    pull_policy: never\n")
+    assert stock.box.apply(text)["outcome"] == "done"
+    before = stock.box.ids()
+    stock.news()
+    results, updates = stock.take()
+    assert set(results) == {"web"} and results["web"]["outcome"] == "done"
+    assert stock.entry(updates, "carried")["why"] == "its pull_policy is never"
+    assert stock.box.ids()["carried"] == before["carried"]
+    assert "not watched: its pull_policy is never" in stock.box.ctl("updates").stdout
+
+
+def test_u10_the_window_counts_for_each_update(stock):
+    """It closes while the first one is under way."""
+    wait = labels(**hooks(pre_update="until test -e /tmp/go; do sleep 0.1; done"))
+    stock.restock(web=wait, db=wait)
+    before = stock.box.ids()
+    stock.registry.push(f"localhost/server:{stock.news()}", DB, "15")
+    stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_WINDOW": "00:00-24:00"})
+    hooked = runs_of(stock, "pre-update")
+    stock.restart("--poll-interval=1")
+    wait_until(lambda: runs_of(stock, "pre-update") > hooked, "one is under way", stock.box.agent.death)
+    closed = "-".join(time.strftime("%H:%M", time.localtime(time.time() + hours * 3600)) for hours in (2, 3))
+    stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_WINDOW": closed})
+    for service in ("web", "db"):
+        stock.lab.podman("exec", f"secbox_{service}_1", "touch", "/tmp/go")
+    held = wait_until(lambda: [e for e in stock.updates()["services"] if e.get("held") == "window"], "the other waits",
+                      stock.box.agent.death)
+    wait_until(lambda: not stock.box.status_pending(), "the first is kept", stock.box.agent.death)
+    after = stock.box.ids()
+    assert len(held) == 1 and [s for s in before if after[s] == before[s]] == [held[0]["service"]]
+    stock.restart()
+    stock.registry.push("localhost/server:1", DB, "15")
+
+
+def test_u19_one_image_fails_in_one_service_alone(stock):
+    old = stock.version_of("web")
+    picky = f"  picky:\n    image: {stock.web}\n    command: [sh, -c, 'test $$APP_VERSION = {old} && exec /bin/lab-server']\n"
+    assert stock.box.apply(stock.compose(more=picky))["outcome"] == "done"
+    before = stock.box.ids()
+    new = stock.news()
+    results, updates = stock.take()
+    assert results["web"]["outcome"] == results["picky"]["outcome"] == "rolled-back" and stock.box.ids() == before
+    assert [f["service"] for f in updates["failed"]] == ["picky"]
+    results, updates = stock.take()
+    assert set(results) == {"web"} and results["web"]["outcome"] == "done", results
+    assert stock.version_of("web") == new and stock.entry(updates, "picky")["held"] == "failed-before"
+
+
+def test_v01_an_image_is_not_blamed_for_another_service(stock):
+    """Somebody stops another one while the image is proved."""
+    stock.restock(web=labels(**hooks(post_update="until test -e /tmp/go; do sleep 0.1; done")))
+    stock.news()
+    hooked = runs_of(stock, "post-update")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = pool.submit(stock.take, "web")
+        wait_until(lambda: runs_of(stock, "post-update") > hooked, "it is about to be proved", stock.box.agent.death)
+        stock.lab.podman("stop", "-t", "0", "secbox_db_1")
+        stock.lab.podman("exec", "secbox_web_1", "touch", "/tmp/go")
+        asked.result()
+    last = stock.box.history()["entries"][0]
+    assert (last["outcome"], last["error"]["id"]) == ("rolled-back", "prove.not-running")
+    assert not stock.updates()["failed"]
+    stock.lab.podman("start", "secbox_db_1")
 
 
 def test_a_prune_takes_neither_what_runs_nor_what_ran_last(stock):

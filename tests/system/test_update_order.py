@@ -116,6 +116,14 @@ def test_refused_before_anything_is_touched(shop, cloud, name):
     assert shop.box.ids() == before
 
 
+def test_u08_an_order_for_what_is_never_to_be_pulled(shop, cloud):
+    assert shop.push(cloud, web="    pull_policy: never\n")["outcome"] == "done"
+    before = shop.box.ids()
+    result = shop.update(cloud, "server:2")
+    assert (result["outcome"], result["status"], result["error"]["id"]) == ("failed", 422, "update.pull-policy"), result
+    assert shop.box.ids() == before
+
+
 def test_an_older_digest_by_order_holds_against_its_tag(shop):
     with connection(shop) as cloud:
         shop.registry.move_tag(WEB, "server-2", "latest")

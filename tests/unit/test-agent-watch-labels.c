@@ -156,7 +156,8 @@ static void assert_failed(const char *digest, const char *image_id, bool expecte
     _cleanup_(failed_done) FailedImages failed = {};
 
     failed_load(&failed);
-    assert_true((failed_find(&failed, digest, image_id) != NULL) == expected);
+    assert_true((failed_find(&failed, "web", digest, image_id) != NULL) == expected);
+    assert_null(failed_find(&failed, "db", digest, image_id)); /* it has not failed there */
 }
 
 static void test_failed_images(void **state)

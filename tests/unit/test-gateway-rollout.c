@@ -72,19 +72,30 @@ static void test_what_a_result_means(void **state)
         const char *outcome;
         unsigned status;
         RolloutBoxEvent event;
+        const char *error;
     } cases[] = {
-        { "done", 200, ROLLOUT_BOX_WORKED },           { "rolled-back", 500, ROLLOUT_BOX_ROLL_BACK },
-        { "failed", 404, ROLLOUT_BOX_SKIP },           { "failed", 409, ROLLOUT_BOX_RETRY },
-        { "failed", 503, ROLLOUT_BOX_RETRY },          { "failed", 422, ROLLOUT_BOX_FAIL },
-        { "failed", 500, ROLLOUT_BOX_FAIL },           { "failed", 507, ROLLOUT_BOX_FAIL },
-        { "recovery", 500, ROLLOUT_BOX_FAIL },         { "unknown", 504, ROLLOUT_BOX_FAIL },
-        { "recovery", 404, ROLLOUT_BOX_FAIL },         { NULL, 503, ROLLOUT_BOX_FAIL },
-        { "rolled-back", 503, ROLLOUT_BOX_ROLL_BACK },
+        { "done", 200, ROLLOUT_BOX_WORKED, NULL },
+        { "rolled-back", 500, ROLLOUT_BOX_ROLL_BACK, NULL },
+        { "failed", 404, ROLLOUT_BOX_SKIP, "update.not-here" },
+        { "failed", 409, ROLLOUT_BOX_RETRY, NULL },
+        { "failed", 503, ROLLOUT_BOX_RETRY, "podman.unreachable" },
+        { "failed", 422, ROLLOUT_BOX_FAIL, "policy.refused" },
+        { "failed", 500, ROLLOUT_BOX_FAIL, NULL },
+        { "failed", 507, ROLLOUT_BOX_FAIL, NULL },
+        { "recovery", 500, ROLLOUT_BOX_FAIL, NULL },
+        { "unknown", 504, ROLLOUT_BOX_FAIL, NULL },
+        { "recovery", 404, ROLLOUT_BOX_FAIL, NULL },
+        { NULL, 503, ROLLOUT_BOX_FAIL, NULL },
+        { "rolled-back", 503, ROLLOUT_BOX_ROLL_BACK, NULL },
+        { "failed", 423, ROLLOUT_BOX_HOLD, "update.locked" },  /* G01 */
+        { "failed", 503, ROLLOUT_BOX_HOLD, "update.not-now" }, /* G02 */
+        { "failed", 422, ROLLOUT_BOX_SKIP, "update.pinned" },
+        { "failed", 422, ROLLOUT_BOX_SKIP, "update.pull-policy" },
     };
 
     (void) state;
     for (size_t i = 0; i < ELEMENTSOF(cases); i++)
-        assert_int_equal(rollout_box_event(cases[i].outcome, cases[i].status), cases[i].event);
+        assert_int_equal(rollout_box_event(cases[i].outcome, cases[i].status, cases[i].error), cases[i].event);
 }
 
 static void test_shares(void **state)
@@ -524,13 +535,32 @@ static void test_boxes_that_are_away(void **state)
     assert_int_equal(rollout_decide(&v, 2 * USEC_PER_HOUR).event, ROLLOUT_HALT);
 }
 
-static void test_groups_without_work_do_not_soak(void **state)
+/* G04 */
+static void test_a_canary_that_does_not_run_it_proves_nothing(void **state)
 {
-    RolloutCounts g[3] = { { .boxes = 2, .skipped = 2 }, { .boxes = 0 }, { .boxes = 3, .waiting = 3 } };
+    RolloutCounts g[3] = { { .boxes = 2, .skipped = 2 }, { .boxes = 0 }, { .boxes = 3, .offline = 3 } };
     RolloutView v = one_group(ROLLOUT_RUNNING, g, 3);
 
     (void) state;
-    for (v.group = 0; v.group < 2; v.group++) {
+    assert_true(rollout_proves_nothing(&v));
+    assert_int_equal(rollout_decide(&v, 0).event, -1);
+    g[2] = (RolloutCounts) { .boxes = 3, .skipped = 3 }; /* nobody is left who could have anything to do with it */
+    assert_false(rollout_proves_nothing(&v));
+    assert_int_equal(rollout_decide(&v, 0).event, ROLLOUT_COMPLETE);
+    g[0] = (RolloutCounts) { .boxes = 2, .skipped = 1, .failed = 1 };
+    g[2] = (RolloutCounts) { .boxes = 3, .waiting = 3 };
+    assert_false(rollout_proves_nothing(&v));
+}
+
+static void test_groups_without_work_do_not_soak(void **state)
+{
+    RolloutCounts g[4] = {
+        { .boxes = 1, .done = 1 }, { .boxes = 2, .skipped = 2 }, { .boxes = 0 }, { .boxes = 3, .waiting = 3 }
+    };
+    RolloutView v = one_group(ROLLOUT_RUNNING, g, 4);
+
+    (void) state;
+    for (v.group = 1; v.group < 3; v.group++) {
         v.state = ROLLOUT_RUNNING;
         assert_int_equal(rollout_decide(&v, 0).event, ROLLOUT_COMPLETE);
         v.state = ROLLOUT_SOAKING;
@@ -577,6 +607,7 @@ int main(void)
         cmocka_unit_test(test_no_failure_is_borne_at_zero_and_all_at_a_hundred),
         cmocka_unit_test(test_resuming_forgives),
         cmocka_unit_test(test_boxes_that_are_away),
+        cmocka_unit_test(test_a_canary_that_does_not_run_it_proves_nothing),
         cmocka_unit_test(test_groups_without_work_do_not_soak),
         cmocka_unit_test(test_nothing_is_sent_where_nothing_may_be),
     };

@@ -92,8 +92,9 @@ static int check_created(const EngineContext *w, EngineJob *job, DriverJob *run,
         return 0;
     why = driver_reason(run->output);
     job->output = TAKE_PTR(run->output);
-    return error_set(err, EIO, "apply.not-started", "podman-compose did not start service %s: %s%scontainer %s is %s",
-                     job->service->name, why ? why : "", why ? "; " : "", container, status ? status : "missing");
+    return error_set_at(err, EIO, "apply.not-started", NULL, job->service->line, job->service->name,
+                        "podman-compose did not start service %s: %s%scontainer %s is %s", job->service->name,
+                        why ? why : "", why ? "; " : "", container, status ? status : "missing");
 }
 
 static int make_runs(const EngineContext *w, const EngineJob *jobs, size_t n, DriverJob *runs)

@@ -30,7 +30,7 @@ static int check_digest(const char *digest, Error *err)
 }
 
 /* What is pulled: the repository that this box's own compose file names, at the digest. */
-static int set_reference(ImageUpdate *update, const char *digest, Error *err)
+static int set_reference(ImageUpdate *update, const char *pull_policy, const char *digest, Error *err)
 {
     int r;
 
@@ -40,6 +40,9 @@ static int set_reference(ImageUpdate *update, const char *digest, Error *err)
                          update->image);
     if (!digest)
         return 0;
+    if (str_equal(pull_policy, "never"))
+        return error_set(err, EINVAL, "update.pull-policy",
+                         "service %s has the pull_policy never, so only a push can change its image", update->service);
     r = check_digest(digest, err);
     if (r < 0)
         return r;
@@ -58,7 +61,7 @@ static int add_update(Deploy *d, const CurrentService *s, const char *digest, us
         json_set(&update->old_image_id, s->image_id) < 0)
         return -ENOMEM;
     update->seen_at = seen_at;
-    return set_reference(update, digest, err);
+    return set_reference(update, json_string(s->config, "pull_policy"), digest, err);
 }
 
 /* The image of an order is the name in the compose file, or its repository. */
@@ -160,7 +163,7 @@ static int check_failed(const Deploy *d, bool force, Error *err)
     failed_load(&failed);
     for (size_t i = 0; i < d->journal.n_updates; i++) {
         const ImageUpdate *u = &d->journal.updates[i];
-        const FailedImage *before = failed_find(&failed, u->digest, u->image_id);
+        const FailedImage *before = failed_find(&failed, u->service, u->digest, u->image_id);
         char at[TIMESTAMP_SIZE];
 
         if (before)

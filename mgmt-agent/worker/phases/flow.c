@@ -137,8 +137,11 @@ static int run_post_update(Box *box, const Plan *plan, Report *report, Error *er
     _cleanup_(error_done) Error reason = {};
     int r = update_run_hooks(box, report, plan, HOOK_POST_UPDATE, &reason);
 
-    if (r < 0 && str_equal(error_id(&reason), "update.hook"))
-        return error_set(err, r, "update.hook", "%s", error_message(&reason, r));
+    if (r < 0 && str_equal(error_id(&reason), "update.hook")) {
+        *err = reason;
+        reason = (Error) {};
+        return r;
+    }
     if (r < 0)
         report_progress(report, "info", NULL, "%s", error_message(&reason, r));
     return 0;

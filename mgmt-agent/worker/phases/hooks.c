@@ -41,9 +41,9 @@ static int judge(const char *service, WatchHook h, int status, Error *err)
     if (h == HOOK_PRE_UPDATE && status == EXIT_NOT_NOW)
         return error_set(err, EAGAIN, "update.not-now",
                          "service %s asks not to be updated now (its pre-update hook ended with 75)", service);
-    return error_set(err, EIO, "update.hook",
-                     "the %s hook of service %s ended with status %d (124: not within its timeout)",
-                     watch_hook_to_string(h), service, status);
+    return error_set_at(err, EIO, "update.hook", NULL, 0, service,
+                        "the %s hook of service %s ended with status %d (124: not within its timeout)",
+                        watch_hook_to_string(h), service, status);
 }
 
 int update_run_hooks(Box *b, Report *report, const Plan *plan, WatchHook h, Error *err)

@@ -44,6 +44,7 @@ int deploy_status_for(const char *phase, const Error *err)
         { NULL, "update.bad-digest", 400 },
         { NULL, "update.failed-before", 422 },
         { NULL, "update.pinned", 422 },
+        { NULL, "update.pull-policy", 422 },
         { NULL, "update.locked", 423 },
         { NULL, "update.not-now", 503 },
         { NULL, "update.too-young", 503 },

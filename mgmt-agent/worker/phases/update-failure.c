@@ -10,9 +10,32 @@
 #include "mgmt-agent/state/failed-images.h"
 #include "mgmt-agent/state/failure-kind.h"
 
+static bool was_changed(const Journal *j, const char *service)
+{
+    for (size_t i = 0; i < j->n_steps; i++)
+        if (str_equal(j->steps[i].service, service))
+            return true;
+    return false;
+}
+
+/* A failure names its service as its key, where it has one. */
+static bool is_to_blame(const Journal *j, const ImageUpdate *update)
+{
+    const char *failed = j->failure->key;
+
+    if (failed && journal_find_update(j, failed))
+        return str_equal(update->service, failed);
+    return !failed || was_changed(j, failed); /* that was made anew with it, or only stood beside it */
+}
+
 bool update_is_to_blame(const Journal *j)
 {
-    return str_equal(j->kind, KIND_UPDATE) && j->failure && failure_kind(j->failure->id) == FAILURE_OF_IMAGE;
+    if (!str_equal(j->kind, KIND_UPDATE) || !j->failure || failure_kind(j->failure->id) != FAILURE_OF_IMAGE)
+        return false;
+    for (size_t i = 0; i < j->n_updates; i++)
+        if (is_to_blame(j, &j->updates[i]))
+            return true;
+    return false;
 }
 
 static int note_failure(const ImageUpdate *update, const JournalFailure *failure, Error *err)
@@ -38,7 +61,8 @@ void update_note_failure(const Journal *j)
         return;
     for (size_t i = 0; i < j->n_updates; i++) {
         _cleanup_(error_done) Error err = {};
-        int r = note_failure(&j->updates[i], j->failure, &err);
+        const ImageUpdate *update = &j->updates[i];
+        int r = is_to_blame(j, update) ? note_failure(update, j->failure, &err) : 0;
 
         if (r < 0)
             log_failure(LOG_LEVEL_WARNING, NULL, &err, r,

@@ -5,9 +5,10 @@
 #include "lib/base/error.h"
 #include "mgmt-agent/state/journal.h"
 
-/* Whether it failed by its images' own fault. */
+/* Whether it failed by the fault of one of its images: not when a service failed that was not changed. */
 bool update_is_to_blame(const Journal *j);
-/* Remembers an image that could not be proved, before the journal forgets why it is rolled back. */
+/* Remembers what could not be proved, an image in a service, before the journal forgets why it is rolled back. Another service of
+ * the same image may do well with it. */
 void update_note_failure(const Journal *j);
 /* Whether a failed update of the box's own just comes again, and is not worth an entry in the history. */
 bool update_is_put_off(const Journal *j, bool from_cloud, const Error *failure);
