@@ -12,8 +12,9 @@
 
 #define NONE_TOOK_IT "no box has taken it, each was skipped: check the name of what was rolled out\n"
 
-#define PROVES_NOTHING \
-    "nothing is proved: no box of the groups so far had anything to do with it, and the next group waits. Check the name, or abort and" \
+#define PROVES_NOTHING                                                                                                 \
+    "nothing is proved: no box of the groups so far had anything to do with it, and the next group waits. Check the "  \
+    "name, or abort and"                                                                                               \
     " start with a group that runs it\n"
 
 #define DIGEST_SHOWN 19 /* "sha256:" and twelve digits */

@@ -12,6 +12,9 @@
 #define ROLLOUT_PERCENT 100U
 #define ROLLOUT_WHOLE (100 * ROLLOUT_PERCENT)
 
+/* Once the first group has passed, fewer failures do not halt a rollout by their share of the boxes that have ended so far. */
+#define ROLLOUT_FAILURES_FLOOR 3
+
 typedef enum RolloutState {
     ROLLOUT_RUNNING,
     ROLLOUT_SOAKING,

@@ -39,12 +39,13 @@
     " ORDER BY b.group_index, b.position), '[]'::jsonb) FROM (SELECT * FROM rollout_boxes"                             \
     " WHERE rollout = r.id AND state IN (" states ") ORDER BY group_index, position LIMIT " BOXES_SHOWN ") b)"
 
-/* The boxes come as an array, too: comparing with that is hashed, however little PostgreSQL knows of the tables, where a
+/* An image without its tag means every tag of it: a rollout of that and one of a tag are of the same. The boxes come as an array, too: comparing with that is hashed, however little PostgreSQL knows of the tables, where a
  * join might try every pair. */
 static const char add_sql[] =
     "WITH new AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS n(device text, position integer, \"group\""
     " integer)),"
-    " same AS (SELECT id, state FROM rollouts WHERE kind = $3 AND ($3 = 'compose' OR image = $4)),"
+    " same AS (SELECT id, state FROM rollouts WHERE kind = $3 AND ($3 = 'compose'"
+    " OR image IN ($4, regexp_replace($4, ':[^/:]*$', '')) OR regexp_replace(image, ':[^/:]*$', '') = $4)),"
     " busy AS (SELECT s.id FROM same s WHERE s.state IN " OPEN_STATES
     " AND EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = s.id AND b.device = ANY ($19::text[])"
     " AND b.state IN " UNFINISHED_BOXES ") LIMIT 1),"

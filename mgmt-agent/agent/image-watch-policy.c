@@ -102,7 +102,7 @@ static const char *reason_not_to(const WatchConfig *c, const CurrentService *ser
     if (str_starts(image, "localhost/") && !l->local)
         return "its image was made on this box, and no label says that it is to be watched here "
                "(io.containers.autoupdate=local)";
-    if (!l->local && str_equal(json_string(service->config, "pull_policy"), "never"))
+    if (!l->local && str_equal(service->pull_policy, "never"))
         return "its pull_policy is never";
     return NULL;
 }

@@ -8,6 +8,7 @@ typedef struct CurrentService {
     char *name, *container, *id;
     char *image, *image_id;  /* the name in the compose file; what runs */
     char *previous_image_id; /* the last good one before that */
+    char *pull_policy;       /* as the compose file says it, or NULL */
     cJSON *labels;           /* watch_labels_select() */
     char *hash;              /* of its settings, see compose/plan/plan.h */
     char *state;             /* "running", or "exited" of what had ended well when it was proved */

@@ -247,7 +247,7 @@ def test_u06_u07_what_ended_by_itself_gets_the_new_image(stock):
     assert stock.box.apply(stock.compose(more=f"  ends:\n{job}  crashes:\n{job}"))["outcome"] == "done"
     for service, code in (("ends", "0"), ("crashes", "3")):
         stock.lab.podman("exec", f"secbox_{service}_1", "sh", "-c", f"echo {code} > /tmp/end-; mv /tmp/end- /tmp/end")
-    wait_until(lambda: {s["name"]: s["state"] for s in stock.box.status()["services"]}.items() >=
+    wait_until(lambda: {s["name"]: s["state"] for s in stock.box.status()["watched"]}.items() >=
                {"ends": "ended", "crashes": "down"}.items(), "both have ended", stock.box.agent.death)
     new = stock.news()
     results, _ = stock.take()
@@ -281,10 +281,10 @@ def test_u10_the_window_counts_for_each_update(stock):
     stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_WINDOW": closed})
     for service in ("web", "db"):
         stock.lab.podman("exec", f"secbox_{service}_1", "touch", "/tmp/go")
-    held = wait_until(lambda: [e for e in stock.updates()["services"] if e.get("held") == "window"], "the other waits",
-                      stock.box.agent.death)
-    wait_until(lambda: not stock.box.status_pending(), "the first is kept", stock.box.agent.death)
-    after = stock.box.ids()
+    wait_until(lambda: [e["state"] for e in stock.updates()["services"]].count("new") == 1, "one is taken", stock.box.agent.death)
+    wait_until(lambda: not stock.box.status_pending(), "it is kept", stock.box.agent.death)
+    wait_until(lambda: "which is not taken any more: window" in stock.box.log(), "the other is not begun", stock.box.agent.death)
+    after, held = stock.box.ids(), [e for e in stock.updates()["services"] if e.get("held") == "window"]
     assert len(held) == 1 and [s for s in before if after[s] == before[s]] == [held[0]["service"]]
     stock.restart()
     stock.registry.push("localhost/server:1", DB, "15")
@@ -306,7 +306,7 @@ def test_u19_one_image_fails_in_one_service_alone(stock):
 
 def test_v01_an_image_is_not_blamed_for_another_service(stock):
     """Somebody stops another one while the image is proved."""
-    stock.restock(web=labels(**hooks(post_update="until test -e /tmp/go; do sleep 0.1; done")))
+    stock.restock(web=labels(**hooks(post_update="until test -e /tmp/go; do sleep 0.1; done")), db="    restart: always\n")
     stock.news()
     hooked = runs_of(stock, "post-update")
     with concurrent.futures.ThreadPoolExecutor() as pool:

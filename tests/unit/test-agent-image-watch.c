@@ -102,13 +102,11 @@ static void test_targets(void **state)
         { "UPDATE_SCOPE=prod\n", "{\"image\":\"r.example/a:1\",\"labels\":{\"" W "scope\":\"prod\"}}", WATCH_REGISTRY,
           false, NULL },
         { "", "{\"name\":\"a\"}", WATCH_NOT, false, "not known" },
-        { "", "{\"image\":\"r.example/a:1\",\"config\":{\"pull_policy\":\"never\"}}", WATCH_NOT, false,
-          "pull_policy" },
-        { "", "{\"image\":\"r.example/a:1\",\"config\":{\"pull_policy\":\"missing\"}}", WATCH_REGISTRY, false,
-          NULL },
+        { "", "{\"image\":\"r.example/a:1\",\"pullPolicy\":\"never\"}", WATCH_NOT, false, "pull_policy" },
+        { "", "{\"image\":\"r.example/a:1\",\"pullPolicy\":\"missing\"}", WATCH_REGISTRY, false, NULL },
         { "",
           "{\"image\":\"localhost/a:1\",\"labels\":{\"io.containers.autoupdate\":\"local\"},"
-          "\"config\":{\"pull_policy\":\"never\"}}",
+          "\"pullPolicy\":\"never\"}",
           WATCH_LOCAL, false, NULL },
     };
 

@@ -461,6 +461,21 @@ static void test_an_image_bad_on_three_percent_stops_below_its_threshold(void **
     }
 }
 
+/* G05: two of 200, where four may fail. */
+static void test_one_percent_by_chance_halts_only_a_canary(void **state)
+{
+    unsigned done = 0;
+
+    (void) state;
+    for (uint64_t seed = 0; seed < 500; seed++) {
+        Play p = play_new(PERCENT(2), 50, 2, seed);
+        play(&p);
+        done += p.view.state == ROLLOUT_DONE;
+        assert_true(p.view.state == ROLLOUT_DONE || (p.view.state == ROLLOUT_HALTED && p.groups[0].failed == 1));
+    }
+    assert_true(done > 450);
+}
+
 static void test_no_failure_is_borne_at_zero_and_all_at_a_hundred(void **state)
 {
     (void) state;
@@ -604,6 +619,7 @@ int main(void)
         cmocka_unit_test(test_a_good_image_reaches_all),
         cmocka_unit_test(test_a_bad_image_stops_at_the_canary),
         cmocka_unit_test(test_an_image_bad_on_three_percent_stops_below_its_threshold),
+        cmocka_unit_test(test_one_percent_by_chance_halts_only_a_canary),
         cmocka_unit_test(test_no_failure_is_borne_at_zero_and_all_at_a_hundred),
         cmocka_unit_test(test_resuming_forgives),
         cmocka_unit_test(test_boxes_that_are_away),

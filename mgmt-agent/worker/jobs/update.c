@@ -61,7 +61,7 @@ static int add_update(Deploy *d, const CurrentService *s, const char *digest, us
         json_set(&update->old_image_id, s->image_id) < 0)
         return -ENOMEM;
     update->seen_at = seen_at;
-    return set_reference(update, json_string(s->config, "pull_policy"), digest, err);
+    return set_reference(update, s->pull_policy, digest, err);
 }
 
 /* The image of an order is the name in the compose file, or its repository. */

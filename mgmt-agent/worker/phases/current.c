@@ -41,7 +41,8 @@ static int describe_service(const ComposeService *s, CurrentService *ret)
     ret->config = cJSON_Duplicate(s->config, 1);
     return !ret->environment || !ret->config || json_set(&ret->name, s->name) < 0 ||
                    json_set(&ret->container, s->container_name) < 0 || json_set(&ret->image, s->image) < 0 ||
-                   json_set(&ret->hash, s->config_hash) < 0 || copy_strings(s->host_ports, &ret->host_ports) < 0
+                   json_set(&ret->hash, s->config_hash) < 0 || json_set(&ret->pull_policy, s->pull_policy) < 0 ||
+                   copy_strings(s->host_ports, &ret->host_ports) < 0
                ? -ENOMEM
                : 0;
 }
