@@ -177,8 +177,9 @@ static int exit_code_of(const cJSON *rollout)
 
     if (str_equal(state, "done"))
         return rollout_view_is_empty(rollout) ? EXIT_FAILED : EXIT_OK;
-    return str_equal(state, "halted") || str_equal(state, "aborted") || rollout_view_proves_nothing(rollout) ? EXIT_FAILED
-                                                                                                            : -1;
+    return str_equal(state, "halted") || str_equal(state, "aborted") || rollout_view_proves_nothing(rollout)
+               ? EXIT_FAILED
+               : -1;
 }
 
 static int end_without_end(const Follow *f)

@@ -106,8 +106,8 @@ unsigned rollout_failures_max(const RolloutView *v);
 /* Failures that count: since the last resume. `ret_attempted` gets how many boxes have ended, those included. */
 unsigned rollout_failures(const RolloutView *v, unsigned *ret_attempted);
 
-/* Whether the newest group that has started has shown nothing, since nobody in it had anything to do, and nobody before it either: a
- * canary that does not run the image. The next groups wait. */
+/* Whether the newest group that has started has shown nothing, since nobody in it had anything to do, and nobody before it
+ * either: a canary that does not run the image. The next groups wait. */
 bool rollout_proves_nothing(const RolloutView *v);
 
 /* Decides. Promises, whatever order the results come in: failures and boxes in flight together never pass

@@ -75,8 +75,8 @@ static int skip(Watch *w, const char *service, const char *why)
     return json_string(w->round.skipped, service) ? 0 : json_add_string(w->round.skipped, service, why);
 }
 
-/* What somebody has stopped stays so: an update would start it again. A job that has ended since, or a service that crashes, gets the
- * image that may mend it. */
+/* What somebody has stopped stays so: an update would start it again. A job that has ended since, or a service that crashes, gets
+ * the image that may mend it. */
 static int inspect_container(Watch *w, WatchEntry *e, const Current *current, const WatchSample *seen)
 {
     const CurrentService *s = current_find(current, e->service);

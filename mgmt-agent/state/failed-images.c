@@ -81,7 +81,8 @@ int failed_add(const FailedImage *image, Error *err)
     return state_save(FAILED_FILE, &type, &f, err);
 }
 
-const FailedImage *failed_find(const FailedImages *failed, const char *service, const char *digest, const char *image_id)
+const FailedImage *failed_find(const FailedImages *failed, const char *service, const char *digest,
+                               const char *image_id)
 {
     for (size_t i = 0; i < failed->n_items; i++) {
         const FailedImage *image = &failed->items[i];
