@@ -39,7 +39,7 @@
     " ORDER BY b.group_index, b.position), '[]'::jsonb) FROM (SELECT * FROM rollout_boxes"                             \
     " WHERE rollout = r.id AND state IN (" states ") ORDER BY group_index, position LIMIT " BOXES_SHOWN ") b)"
 
-/* An image without its tag means every tag of it: a rollout of that and one of a tag are of the same. The boxes come as an array, too:
+/* An image without its tag means every tag of it: a rollout of that and one of a tag are of the same. The boxes come as an array:
  * comparing with that is hashed, however little PostgreSQL knows of the tables, where a join might try every pair. */
 static const char add_sql[] =
     "WITH new AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS n(device text, position integer, \"group\""
