@@ -65,6 +65,9 @@ struct Stream {
     bool read_wants_write;
     bool want_write;
     bool bulk;
+    bool finishing;  /* our direction ends once the queue is empty; */
+    bool finished;   /* it has ended */
+    bool peer_ended; /* the peer's direction has ended, and ours goes on */
 };
 
 /* stream.c */

@@ -105,11 +105,13 @@ void stream_watch(Stream *s)
     uint32_t events = 0;
     if (!s->io || s->state == STREAM_DIALING || s->state == STREAM_HANDSHAKE)
         return;
-    if (!s->paused || s->state == STREAM_ENDED)
+    if ((!s->paused && !s->peer_ended) || s->state == STREAM_ENDED)
         events |= EPOLLIN;
-    if (stream_queued(s) > 0 || s->read_wants_write || (s->want_write && s->state == STREAM_OPEN))
+    if (stream_queued(s) > 0 || s->read_wants_write || (s->want_write && s->state == STREAM_OPEN && !s->finishing))
         events |= EPOLLOUT;
     (void) sd_event_source_set_io_events(s->io, events);
+    /* Once both directions have ended epoll says so without being asked, over and over, while nobody reads what is there yet. */
+    (void) sd_event_source_set_enabled(s->io, s->finished && !events ? SD_EVENT_OFF : SD_EVENT_ON);
 }
 
 static int write_some(Stream *s, const void *data, size_t len, size_t *ret)
@@ -153,7 +155,7 @@ static int queue_flush(Stream *s)
 
 int stream_reserve(Stream *s, size_t len, uint8_t **ret)
 {
-    if (s->state != STREAM_OPEN || s->failed < 0)
+    if (s->state != STREAM_OPEN || s->failed < 0 || s->finishing)
         return -ENOTCONN;
     if (len > s->out_max || stream_queued(s) > s->out_max - len)
         return -ENOBUFS;
@@ -262,6 +264,34 @@ void stream_end(Stream *s)
     end_if_flushed(s);
 }
 
+/* Our direction is over once the queue is empty; where the peer has ended already, so is the stream. */
+static void finish_if_flushed(Stream *s)
+{
+    if (!s->finishing || s->finished || stream_queued(s) > 0)
+        return;
+    s->finished = true;
+    stream_tls_shutdown(s);
+    (void) shutdown(s->fd, SHUT_WR);
+    stream_watch(s);
+    if (s->peer_ended)
+        (void) stream_wake(s);
+}
+
+void stream_finish(Stream *s)
+{
+    if (s->state != STREAM_OPEN || s->failed < 0 || s->finishing)
+        return;
+    s->finishing = true;
+    finish_if_flushed(s);
+}
+
+void stream_let_stall(Stream *s)
+{
+    int none = 0;
+    if (s->fd >= 0)
+        (void) setsockopt(s->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &none, sizeof none);
+}
+
 static ssize_t read_some(Stream *s, uint8_t *data, size_t len)
 {
     if (s->tls && s->state != STREAM_ENDED)
@@ -272,7 +302,20 @@ static ssize_t read_some(Stream *s, uint8_t *data, size_t len)
 
 static bool can_read(const Stream *s)
 {
-    return s->state >= STREAM_OPEN && s->state < STREAM_CLOSED && (!s->paused || s->state == STREAM_ENDED);
+    if (s->state == STREAM_OPEN)
+        return !s->paused && !s->peer_ended;
+    return s->state == STREAM_ENDED || (s->state == STREAM_ENDING && !s->paused);
+}
+
+/* The caller holds the stream. */
+static void peer_ended(Stream *s)
+{
+    if (s->state != STREAM_OPEN || !s->events->on_end || s->finished) {
+        stream_fail(s, 0);
+        return;
+    }
+    s->peer_ended = true;
+    s->events->on_end(s, s->userdata);
 }
 
 /* The caller holds the stream. */
@@ -283,10 +326,12 @@ static void read_round(Stream *s)
         ssize_t n = read_some(s, data, sizeof data);
         if (n == -EAGAIN)
             return;
-        if (n <= 0) {
+        if (n == 0)
+            peer_ended(s);
+        else if (n < 0)
             stream_fail(s, (int) n);
+        if (n <= 0)
             return;
-        }
         if (s->state == STREAM_OPEN)
             s->events->on_data(s, data, (size_t) n, s->userdata);
         if (!s->tls && n < (ssize_t) sizeof data)
@@ -307,6 +352,7 @@ static void flush_round(Stream *s)
         return;
     }
     end_if_flushed(s);
+    finish_if_flushed(s);
     if (s->state == STREAM_OPEN && s->events->on_flushed)
         s->events->on_flushed(s, s->userdata);
 }
@@ -353,6 +399,13 @@ static void handshake_round(Stream *s)
         stream_fail(s, r);
 }
 
+/* What reading would find out about, when nothing is read. A hang-up is also what two directions look like that have ended in
+ * good order. */
+static bool is_reset(const Stream *s, uint32_t revents)
+{
+    return (s->paused || s->peer_ended) && ((revents & EPOLLERR) || ((revents & EPOLLHUP) && !s->finished));
+}
+
 static int on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t revents, void *userdata)
 {
     Stream *s = userdata;
@@ -368,7 +421,7 @@ static int on_io(sd_event_source *source _unused_, int fd _unused_, uint32_t rev
             flush_round(s);
         if (revents & EPOLLOUT)
             writable_round(s);
-        if (s->state != STREAM_CLOSED && s->paused && (revents & (EPOLLHUP | EPOLLERR)))
+        if (s->state != STREAM_CLOSED && is_reset(s, revents))
             stream_fail(s, -ECONNRESET);
         else if (reads)
             read_round(s);
@@ -386,6 +439,8 @@ static int on_wake(sd_event_source *source _unused_, void *userdata)
     lifetime_hold(&s->life);
     if (s->failed < 0)
         stream_fail(s, s->failed);
+    else if (s->state == STREAM_OPEN && s->finished && s->peer_ended)
+        stream_fail(s, 0);
     else if (s->state == STREAM_DIALING)
         stream_dial_ready(s);
     else if (s->state == STREAM_HANDSHAKE)

@@ -20,6 +20,8 @@ typedef struct Tls Tls; /* certificates and rules that many streams share */
 typedef struct StreamEvents {
     void (*on_open)(Stream *s, void *userdata); /* connected, and TLS verified; may be NULL */
     void (*on_data)(Stream *s, const uint8_t *data, size_t len, void *userdata);
+    /* The peer has ended its direction, and ours goes on until stream_finish(). NULL: the peer's end is that of the stream. */
+    void (*on_end)(Stream *s, void *userdata);
     void (*on_flushed)(Stream *s, void *userdata); /* the loop sent some of the queue; may be NULL */
     /* Asked for by stream_want_write(): the queue is empty and the socket takes more. May be NULL. */
     void (*on_writable)(Stream *s, void *userdata);
@@ -95,6 +97,13 @@ void stream_pause(Stream *s, bool paused);
 
 /* Sends the queue, ends our direction, discards what still comes in; on_closed follows within 5 s. */
 void stream_end(Stream *s);
+
+/* Sends the queue, then ends our direction alone: what still comes in is told as before. on_closed with 0 follows once the peer
+ * has ended its direction, too. For users with an on_end. Never calls back. */
+void stream_finish(Stream *s);
+/* From now on the peer of an open stream may take nothing for as long as it likes, which ends a stream after 30 s otherwise. A
+ * peer that is gone is then noticed only when the kernel gives up, after a quarter of an hour. */
+void stream_let_stall(Stream *s);
 
 sd_event *stream_event(const Stream *s);
 /* "192.0.2.1:443", "[::1]:8443"; "" until connected. Borrowed. */
