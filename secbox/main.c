@@ -10,7 +10,7 @@
 #include "secbox/banner.h"
 #include "secbox/secbox-config.h"
 #include "secbox/device.h"
-#include "secbox/heartbeat-writer.h"
+#include "lib/event/heartbeat-writer.h"
 
 static int healthcheck(void)
 {

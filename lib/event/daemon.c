@@ -18,13 +18,18 @@ static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si,
 
 int service_loop_new(sd_event **ret, Error *err)
 {
+    return service_loop_new_stopping(on_stop_signal, NULL, ret, err);
+}
+
+int service_loop_new_stopping(sd_event_signal_handler_t on_stop, void *userdata, sd_event **ret, Error *err)
+{
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     static const int stop[] = { SIGTERM, SIGINT };
     struct sigaction ignore = { .sa_handler = SIG_IGN };
     int r = sd_event_new(&event);
 
     for (size_t i = 0; r >= 0 && i < ELEMENTSOF(stop); i++)
-        r = sd_event_add_signal(event, NULL, stop[i] | SD_EVENT_SIGNAL_PROCMASK, on_stop_signal, NULL);
+        r = sd_event_add_signal(event, NULL, stop[i] | SD_EVENT_SIGNAL_PROCMASK, on_stop, userdata);
     if (r >= 0 && sigaction(SIGPIPE, &ignore, NULL) < 0)
         r = -errno;
     if (r < 0)

@@ -10,6 +10,9 @@
 
 /* A loop that SIGTERM and SIGINT end with 0, and that ignores SIGPIPE. */
 int service_loop_new(sd_event **ret, Error *err) _must_check_;
+/* The same, but for what these signals do; they come again while the loop turns. */
+int service_loop_new_stopping(sd_event_signal_handler_t on_stop, void *userdata, sd_event **ret,
+                              Error *err) _must_check_;
 
 /* sd_notify(3) READY=1 with a STATUS= sentence; nothing when not run by systemd. */
 void service_ready(const char *status);

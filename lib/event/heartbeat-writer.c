@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Written in place and with a fixed width: one write, so that a reader sees one whole number. */
-#include "secbox/heartbeat-writer.h"
+#include "lib/event/heartbeat-writer.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +49,8 @@ static int folder_make(const char *path, Error *err)
     _cleanup_(freep) char *folder = slash && slash > path ? strndup(path, (size_t) (slash - path)) : NULL;
 
     if (!folder)
-        return error_set(err, EINVAL, "file.write", "\"%s\" is no place for a heartbeat; correct SECBOX_RUN", path);
+        return error_set(err, EINVAL, "file.write",
+                         "\"%s\" is no place for a heartbeat; correct SECBOX_RUN or RELAY_RUN", path);
     return access(folder, W_OK) == 0 ? 0 : dir_make(folder, 0755, (uid_t) -1, (gid_t) -1, err);
 }
 
@@ -102,8 +103,8 @@ int heartbeat_check(const char *path, usec_t now, Error *err)
     int r = file_read(path, 64, &text, NULL, &why);
 
     if (r == -ENOENT)
-        return error_set(err, ENOENT, "heartbeat.missing", "there is no heartbeat at %s: secbox has not started here",
-                         path);
+        return error_set(err, ENOENT, "heartbeat.missing",
+                         "there is no heartbeat at %s: its program has not started here", path);
     if (r < 0)
         return error_set(err, r, error_id(&why), "%s", error_message(&why, r));
     text[strcspn(text, "\n")] = '\0';
@@ -112,7 +113,7 @@ int heartbeat_check(const char *path, usec_t now, Error *err)
         return error_set(err, EBADMSG, "heartbeat.stale", "%s does not hold a time of this boot", path);
     if (now - at > HEARTBEAT_STALE)
         return error_set(err, ETIMEDOUT, "heartbeat.stale",
-                         "the last heartbeat is %llu s old: secbox hangs or has ended",
+                         "the last heartbeat is %llu s old: its program hangs or has ended",
                          (unsigned long long) ((now - at) / USEC_PER_SEC));
     return 0;
 }
