@@ -17,6 +17,7 @@
 #define SECRET_MAX_LENGTH 2048
 #define POLL_INTERVAL_MIN 60
 #define POLL_INTERVAL_MAX 31536000
+#define TUNNEL_SECONDS_MAX 3600
 /* Longer values are not shown: a cut could fall into the middle of a character. */
 #define SHOWN_MAX 200
 #define EXAMPLE_SIZE_MAX (64 * 1024)
@@ -120,6 +121,23 @@ static int check_secret(const char *value)
 static int check_provider(const char *value)
 {
     return str_equal(value, "cloudflare") || str_equal(value, "rathole") || str_equal(value, "none") ? 0 : -EINVAL;
+}
+
+static int check_transport(const char *value)
+{
+    return str_equal(value, "tcp") || str_equal(value, "tls") ? 0 : -EINVAL;
+}
+
+static int check_public_url(const char *value)
+{
+    return check_url(value, (const char *const[]) { "https://", NULL });
+}
+
+static int check_tunnel_seconds(const char *value)
+{
+    uint64_t seconds;
+
+    return value[0] >= '1' && value[0] <= '9' ? str_to_u64(value, 1, TUNNEL_SECONDS_MAX, &seconds) : -EINVAL;
 }
 
 static int check_server(const char *value)
@@ -236,10 +254,10 @@ static int check_path(const char *value)
 }
 
 const EnvRule env_rules[] = {
-    { "CLOUD_BASE_URL", ENV_AGENT | ENV_SECBOX, ENV_AGENT | ENV_SECBOX, false, check_web_url,
+    { "CLOUD_BASE_URL", ENV_AGENT | ENV_SECBOX | ENV_RELAY, ENV_AGENT | ENV_SECBOX, false, check_web_url,
       "a URL https://HOST[:PORT][/PATH] (http:// in tests) without user, query and white space",
       "https://cloud.example", "Where the cloud's HTTP interface is." },
-    { "DEVICE_ID", ENV_AGENT | ENV_SECBOX, ENV_AGENT | ENV_SECBOX, false, check_name,
+    { "DEVICE_ID", ENV_AGENT | ENV_SECBOX | ENV_RELAY, ENV_AGENT | ENV_SECBOX, false, check_name,
       "1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit", "caseta-5",
       "The name of this box in the fleet." },
     { "BOOTSTRAP", ENV_AGENT | ENV_SECBOX, 0, true, check_secret, "1 to 2048 printable characters without spaces",
@@ -295,14 +313,32 @@ const EnvRule env_rules[] = {
     { "UPDATE_SCOPE", ENV_AGENT, 0, false, check_name,
       "1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit", "production",
       "Only services whose scope label says the same are watched; all unless set." },
-    { "TUNNEL_PROVIDER", ENV_SECBOX, 0, false, check_provider, "cloudflare, rathole or none", "none",
-      "What carries recordings to viewers." },
-    { "TUNNEL_TOKEN", ENV_SECBOX, 0, true, check_secret, "1 to 2048 printable characters without spaces",
+    { "TUNNEL_PROVIDER", ENV_SECBOX | ENV_RELAY, 0, false, check_provider, "cloudflare, rathole or none", "none",
+      "What carries recordings to viewers; none unless set." },
+    { "TUNNEL_TOKEN", ENV_SECBOX | ENV_RELAY, 0, true, check_secret, "1 to 2048 printable characters without spaces",
       "the-token-of-the-provider", "The credential for cloudflare or rathole." },
-    { "TUNNEL_SERVER", ENV_SECBOX, 0, false, check_server, "HOST:PORT", "relay.example:2333", "The rathole server." },
-    { "TUNNEL_REMOTE_NAME", ENV_SECBOX, 0, false, check_name,
+    { "TUNNEL_SERVER", ENV_SECBOX | ENV_RELAY, 0, false, check_server, "HOST:PORT", "relay.example:2333",
+      "The rathole server." },
+    { "TUNNEL_REMOTE_NAME", ENV_SECBOX | ENV_RELAY, 0, false, check_name,
       "1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit", "caseta-5",
-      "The name of this box at the rathole server; normally the device id." },
+      "The name of this box at the rathole server; DEVICE_ID unless set." },
+    { "TUNNEL_TRANSPORT", ENV_SECBOX | ENV_RELAY, 0, false, check_transport, "tcp or tls", "tls",
+      "How the rathole server is spoken to; tcp unless set." },
+    { "TUNNEL_CA_FILE", ENV_SECBOX | ENV_RELAY, 0, false, check_path, "an absolute path of a PEM file",
+      "/etc/tucomunidad/relay-ca.pem",
+      "Authorities that the rathole server's certificate is checked with, instead of the system's." },
+    { "TUNNEL_HEARTBEAT_TIMEOUT", ENV_SECBOX | ENV_RELAY, 0, false, check_tunnel_seconds,
+      "a whole number of seconds from 1 to 3600", "40",
+      "A rathole server that is silent for so long is dead; 40 unless set, longer than its heartbeat_interval." },
+    { "TUNNEL_RETRY_MAX", ENV_SECBOX | ENV_RELAY, 0, false, check_tunnel_seconds,
+      "a whole number of seconds from 1 to 3600", "60",
+      "The longest wait before the provider is tried again; 60 unless set." },
+    { "TUNNEL_PUBLIC_URL", ENV_SECBOX | ENV_RELAY, 0, false, check_public_url,
+      "a URL https://HOST[:PORT][/PATH] without user, query and white space", "https://caseta-5.media.example",
+      "Where viewers reach this box through the provider; told to the cloud." },
+    { "RELAY_TARGET", ENV_SECBOX | ENV_RELAY, 0, false, check_server, "HOST:PORT", "secbox:8444",
+      "What the provider's visitors are led to, and all that they reach of the box: recordings, never the guards' "
+      "pages." },
     {},
 };
 

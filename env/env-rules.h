@@ -10,6 +10,7 @@
 typedef enum EnvFileKind {
     ENV_AGENT = 1 << 0,  /* mgmt-agent.env */
     ENV_SECBOX = 1 << 1, /* secbox.env */
+    ENV_RELAY = 1 << 2,  /* what relay-client takes of secbox.env; requires nothing */
 } EnvFileKind;
 
 typedef struct EnvRule {

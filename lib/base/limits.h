@@ -124,3 +124,12 @@
 #define ROLLOUT_GROUPS_MAX 16
 #define ROLLOUT_PARALLEL_MAX 1000
 #define ROLLOUTS_OPEN_MAX 32
+
+/* a relay provider's visitors at one time, with the pool of connections that wait for one; those under way to it; and what is
+ * taken from one side while the other side is slow: reading stops above HIGH and goes on below LOW */
+#define RELAY_CHANNELS_MAX 256
+#define RELAY_DIALS_MAX 16
+#define RELAY_WANTED_MAX 1024
+#define RELAY_QUEUE_HIGH ((size_t) 64 * 1024)
+#define RELAY_QUEUE_LOW ((size_t) 16 * 1024)
+#define RELAY_QUEUE_MAX ((size_t) 256 * 1024)
