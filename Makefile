@@ -66,7 +66,8 @@ secbox-fleet_SRC = $(wildcard gateway/fleet/*.c)
 secbox_SRC = $(filter-out secbox/pairing/%,$(wildcard secbox/*.c secbox/*/*.c))
 secbox-pairing_SRC = $(wildcard secbox/pairing/*.c)
 recovery-agent_SRC = $(wildcard recovery-agent/*.c)
-PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox secbox-pairing recovery-agent,$(if $($(p)_SRC),$(p)))
+relay-client_SRC = $(wildcard relay-client/*.c relay-client/*/*.c)
+PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox secbox-pairing recovery-agent relay-client,$(if $($(p)_SRC),$(p)))
 BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
 
 # the agent without its mains, for its unit tests
@@ -78,6 +79,9 @@ GATEWAY_LIB = $(BUILD)/libgateway.a
 
 # the same of recovery-agent
 RECOVERY_LIB = $(BUILD)/librecovery.a
+
+# the same of relay-client
+RELAY_LIB = $(BUILD)/librelay.a
 
 # the same of secbox-pairing
 PAIRING_LIB = $(BUILD)/libpairing.a
@@ -122,6 +126,9 @@ $(GATEWAY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox-g
 $(RECOVERY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(recovery-agent_SRC))) $(BUILD)/sources
 	$(archive)
 
+$(RELAY_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(relay-client_SRC))) $(BUILD)/sources
+	$(archive)
+
 $(PAIRING_LIB): $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(secbox-pairing_SRC))) $(BUILD)/sources
 	$(archive)
 
@@ -161,6 +168,7 @@ $(BUILD)/tests/test-agent-%: TEST_LIBS = $(AGENT_LIB) $(LIB)
 $(BUILD)/tests/test-gateway-%: TEST_LIBS = $(GATEWAY_LIB) $(LIB)
 $(BUILD)/tests/test-secbox-%: TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(BUILD)/tests/test-pairing-%: TEST_LIBS = $(PAIRING_LIB) $(LIB)
+$(BUILD)/tests/test-relay-%: TEST_LIBS = $(RELAY_LIB) $(LIB)
 $(BUILD)/tests/test-recovery-%: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 define link_test
 	@echo "  TEST  $@"

@@ -49,7 +49,7 @@ FLEET_FILES = $(call PROGRAM_FILES,/usr/bin,secbox-fleet) $(call MAN_FILES,secbo
   $(call COMPLETION_FILES,secbox-fleet)
 
 # the data plane where there are no containers
-SECBOX_FILES = $(call PROGRAM_FILES,/usr/bin,secbox) $(call MAN_FILES,secbox.8)
+SECBOX_FILES = $(call PROGRAM_FILES,/usr/bin,secbox relay-client) $(call MAN_FILES,secbox.8 relay-client.8)
 
 ALL_FILES = $(BOX_FILES) $(GATEWAY_FILES) $(FLEET_FILES) $(SECBOX_FILES)
 
@@ -102,8 +102,10 @@ endif
 
 # Into the podman of whoever calls: the user whose containers they are.
 PODMAN = podman
+# put into the image of relay-client, for the provider cloudflare; without one the others work
+CLOUDFLARED =
 images: all ## the images that compose/examples/secbox.yml names
-	$(Q)PODMAN='$(PODMAN)' installer/images/build.sh $(BUILD)/bin
+	$(Q)PODMAN='$(PODMAN)' CLOUDFLARED='$(CLOUDFLARED)' installer/images/build.sh $(BUILD)/bin
 
 # Stops what it takes away. What the machine was told and what it knows stays: /etc/tucomunidad, /etc/secbox-gateway.env and
 # /var/lib; so do the containers.

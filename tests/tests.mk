@@ -95,6 +95,7 @@ $(addprefix $(BUILD)/bin/fuzz-,podman watch health): TEST_LIBS = $(AGENT_LIB) $(
 $(addprefix $(BUILD)/bin/fuzz-,rollout csv): TEST_LIBS = $(GATEWAY_LIB) $(LIB)
 $(addprefix $(BUILD)/bin/fuzz-,sync gate): TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
+$(BUILD)/bin/fuzz-rathole: TEST_LIBS = $(RELAY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o | $$(TEST_LIBS)
 	$(call link_test,-fsanitize=fuzzer)
 

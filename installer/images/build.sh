@@ -3,8 +3,9 @@
 # Builds the images that compose/examples/secbox.yml names, from what this machine has: programs, the libraries that they are
 # started with, and nothing that they do not need. Needs no registry, no network and no root; the images are in the podman of
 # whoever calls.
-#   installer/images/build.sh FOLDER-OF-PROGRAMS [secbox|postgres]…
-# PODMAN: another command in its place.
+#   installer/images/build.sh FOLDER-OF-PROGRAMS [secbox|postgres|relay-client]…
+# PODMAN: another command in its place. CLOUDFLARED: the path of that program, which relay-client needs for the provider
+# cloudflare alone.
 set -eu
 
 here=$(dirname "$0")
@@ -68,16 +69,37 @@ finish() {
     printf 'images: %s, %s bytes\n' "$tag" "$(wc -c <"$work/image.tar")"
 }
 
-secbox() {
-    begin
-    [ -x "$programs/secbox" ] || fail "$programs/secbox is not built: make"
-    put "$programs/secbox" /usr/bin/secbox
-    # the public authorities; one of the site's own comes by CLOUD_CA_FILE
+# ours NAME: one of our programs
+ours() {
+    [ -x "$programs/$1" ] || fail "$programs/$1 is not built: make"
+    put "$programs/$1" "/usr/bin/$1"
+}
+
+# the public authorities; one of the site's own comes by CLOUD_CA_FILE or TUNNEL_CA_FILE
+authorities() {
     [ -d /etc/ssl/certs ] || fail "ca-certificates is missing: installer/deps.sh images"
     cp -rL /etc/ssl/certs "$root/etc/ssl/certs"
     mkdir -p "$root/usr/lib/ssl" # where Debian's OpenSSL looks for them
     ln -s /etc/ssl/certs "$root/usr/lib/ssl/certs"
+}
+
+secbox() {
+    begin
+    ours secbox
+    authorities
     finish localhost/secbox:latest 'CMD ["/usr/bin/secbox"]' 'ENV PATH=/usr/sbin:/usr/bin'
+}
+
+# Its root is the podman user, who owns secbox.env; it has no capability, and writes nowhere but to its run folder.
+relay_client() {
+    begin
+    ours relay-client
+    authorities
+    if [ -n "${CLOUDFLARED-}" ]; then
+        [ -x "$CLOUDFLARED" ] || fail "CLOUDFLARED names no program: $CLOUDFLARED"
+        put "$CLOUDFLARED" /usr/bin/cloudflared
+    fi
+    finish localhost/relay-client:latest 'CMD ["/usr/bin/relay-client", "--stay"]' 'ENV PATH=/usr/sbin:/usr/bin'
 }
 
 postgres() {
@@ -104,10 +126,11 @@ postgres() {
 
 programs=${1:?the folder of the programs}
 shift
-[ $# -gt 0 ] || set -- secbox postgres
+[ $# -gt 0 ] || set -- secbox postgres relay-client
 for image; do
     case $image in
     secbox | postgres) "$image" ;;
-    *) fail "there is no image $image: secbox, postgres" ;;
+    relay-client) relay_client ;;
+    *) fail "there is no image $image: secbox, postgres, relay-client" ;;
     esac
 done

@@ -47,6 +47,9 @@
 /* the fingerprint of the authority of the guards' pages, as secbox tells it */
 #define LAN_AUTHORITY_NAME "lan-authority"
 #define LAN_AUTHORITY_PATH SECBOX_RUN_DIR "/" LAN_AUTHORITY_NAME
+/* how relay-client is (lib/data/relay-state.h), and the service that it is */
+#define RELAY_SERVICE "relay-client"
+#define RELAY_STATE_PATH SERVICES_RUN_DIR "/" RELAY_SERVICE "/state.json"
 #define SECBOX_SOCKET_PATH RUN_DIR "/secbox/control.sock"
 
 /* Sets the prefix; NULL or "" means none ("/" too). Call once, early; if it is never called, SECBOX_ROOT counts. */

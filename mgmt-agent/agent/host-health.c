@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "lib/base/log.h"
+#include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/data/relay-state.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/health-reporter.h"
 #include "mgmt-agent/agent/image-watch.h"
@@ -41,6 +43,17 @@ static int add_services(const HostHealth *h, cJSON *o)
 static int add_updates(const HostHealth *h, cJSON *o)
 {
     return json_add_int(o, "updatesPending", (int) watch_count_news(h->agent->watch));
+}
+
+/* Where no relay-client runs there is nothing to say of it. */
+static int add_relay(cJSON *o)
+{
+    _cleanup_(freep) char *path = path_in_root(RELAY_STATE_PATH);
+    _cleanup_(relay_state_done) RelayState state = {};
+
+    if (!path || relay_state_read(path, &state, NULL) < 0)
+        return 0;
+    return json_add_item(o, "relay", relay_state_describe(&state, boottime_usec()));
 }
 
 static int add_slow(const HostHealth *h, cJSON *o)
@@ -81,7 +94,7 @@ static cJSON *gather(void *userdata)
     h->cpu = v.cpu;
     host_values_done(&v);
     if (r < 0 || health_add_origin(o, "bootedAt", h->booted_at) < 0 || add_services(h, o) < 0 ||
-        add_updates(h, o) < 0 || add_slow(h, o) < 0 || add_faults(h, o) < 0)
+        add_updates(h, o) < 0 || add_relay(o) < 0 || add_slow(h, o) < 0 || add_faults(h, o) < 0)
         return NULL;
     return TAKE_PTR(o);
 }

@@ -21,7 +21,7 @@ def images(lab):
     p = subprocess.run(make_words("images"), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert p.returncode == 0, p.stdout + p.stderr
     tags = lab.podman("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
-    assert "localhost/secbox:latest" in tags
+    assert "localhost/secbox:latest" in tags and "localhost/relay-client:latest" in tags
     return next(tag.split(":")[1] for tag in tags if tag.startswith("localhost/postgres:"))
 
 
@@ -32,6 +32,14 @@ def test_secbox_starts_and_finds_all_it_needs(lab, images):
     assert p.returncode != 0 and "CLOUD_BASE_URL" in p.stderr, p.stderr
     assert lab.podman(*run, "getent", "hosts", "localhost").stdout
     assert lab.podman(*run, "sh", "-c", "ls /etc/ssl/certs/*.0 | wc -l").stdout.strip() != "0", "the public authorities are there"
+
+
+def test_relay_client_starts_on_a_root_that_cannot_be_written(lab, images):
+    run = ["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "all", "localhost/relay-client:latest"]
+    assert lab.podman(*run, "relay-client", "--version").stdout.startswith("relay-client ")
+    assert lab.podman(*run, "relay-client", "--check").stdout == "configuration ok: provider none\n"
+    p = lab.podman(*run, "sh", "-c", "TUNNEL_PROVIDER=cloudflare relay-client --check", check=False)
+    assert p.returncode == 78 and "TUNNEL_TOKEN" in p.stderr, p.stderr
 
 
 def psql(lab, name, sql, user="secbox", check=True):

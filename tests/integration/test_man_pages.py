@@ -10,7 +10,8 @@ import pytest
 from tests.conftest import require_programs
 from tests.lab.util import ROOT, program
 
-PROGRAMS = ["secbox-fleet", "secboxctl", "secbox-gateway", "mgmt-agent", "mgmt-link", "recovery-agent", "secbox", "secbox-pairing"]
+PROGRAMS = ["secbox-fleet", "secboxctl", "secbox-gateway", "mgmt-agent", "mgmt-link", "recovery-agent", "secbox", "secbox-pairing",
+            "relay-client"]
 
 
 def run_help(name, *verb):

@@ -6,7 +6,7 @@ import re
 from source import code, lines, of_kind, text
 
 GLOSSARY = "docs/glossary.md"
-ROOMS = ("lib/", "env/", "compose/", "gateway/", "mgmt-agent/", "recovery-agent/", "secbox/")
+ROOMS = ("lib/", "env/", "compose/", "gateway/", "mgmt-agent/", "recovery-agent/", "relay-client/", "secbox/")
 # words that need no entry in a glossary, since they mean here what they mean elsewhere
 STANDARD = set("""
     accept action address answer api app argument ask auth bit block body buf buffer ca cache call callback candidate cert

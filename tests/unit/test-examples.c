@@ -72,7 +72,7 @@ static void ships_as_it_is(void **state _unused_)
     r = r < 0 ? r : compose_render(p, &render, &text, &err);
     if (r < 0)
         fail_msg("%s line %u %s: %s", error_id(&err), err.line, err.key ? err.key : "", error_message(&err, r));
-    assert_int_equal(p->n_services, 2); /* relay-client waits behind its profile */
+    assert_int_equal(p->n_services, 3);
     assert_null(strstr(text, "${"));
     assert_null(strstr(text, "bootstrap-token"));
     for (size_t i = 0; i < p->n_services; i++) {
