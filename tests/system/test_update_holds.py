@@ -5,6 +5,7 @@ import concurrent.futures
 import os
 import time
 
+from tests.lab.box import documents
 from tests.lab.two_service_box import DB, WEB
 from tests.lab.util import wait_until
 from tests.system.shop import shop, stock
@@ -302,6 +303,17 @@ def test_u19_one_image_fails_in_one_service_alone(stock):
     results, updates = stock.take()
     assert set(results) == {"web"} and results["web"]["outcome"] == "done", results
     assert stock.version_of("web") == new and stock.entry(updates, "picky")["held"] == "failed-before"
+
+
+def test_u13_data_without_a_name_is_told_of(stock):
+    """podman makes a new, empty volume for each container."""
+    text = "FROM localhost/server:1\nVOLUME /data /kept /short/\n"
+    stock.lab.podman("build", "-q", "-t", "localhost/stateful:1", "-f", "-", stock.lab.empty_dir, input=text.encode())
+    service = ("  stateful:\n    image: localhost/stateful:1\n    tmpfs: [/short]\n    volumes: ['kept:/kept']\n"
+               "volumes:\n  kept:\n")
+    told = [e["message"] for e in documents(stock.box.ctl("apply", stock.box.compose_path(stock.compose(more=service)), "--json"))
+            if "without a name" in e.get("message", "")]
+    assert len(told) == 1 and "its image keeps /data in a volume" in told[0] and "stateful-data:/data" in told[0], told
 
 
 def test_v01_an_image_is_not_blamed_for_another_service(stock):

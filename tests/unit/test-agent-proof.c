@@ -126,26 +126,38 @@ static void whose_fault_it_is(void **state _unused_)
     static const struct {
         const char *kind, *id;
         bool to_blame;
+        const char *service; /* that failed */
     } cases[] = {
-        { KIND_UPDATE, "prove.died", true },
-        { KIND_UPDATE, "apply.not-started", true },
-        { KIND_UPDATE, "update.hook", true },
-        { KIND_UPDATE, "prove.restarts", true },
-        { KIND_UPDATE, "confirm.deadline", true },
-        { KIND_UPDATE, "pull.no-space", false },
-        { KIND_UPDATE, "podman.timeout", false },
-        { KIND_UPDATE, "deploy.interrupted", false },
-        { KIND_UPDATE, NULL, false },
-        { NULL, "prove.died", false },
-        { KIND_RECREATE, "prove.died", false },
+        { KIND_UPDATE, "prove.died", true, "web" },
+        { KIND_UPDATE, "prove.died", true, "behind-web" },
+        { KIND_UPDATE, "prove.not-running", false, "db" }, /* V01 */
+        { KIND_UPDATE, "prove.died", true, NULL },
+        { KIND_UPDATE, "apply.not-started", true, NULL },
+        { KIND_UPDATE, "update.hook", true, NULL },
+        { KIND_UPDATE, "prove.restarts", true, NULL },
+        { KIND_UPDATE, "confirm.deadline", true, NULL },
+        { KIND_UPDATE, "pull.no-space", false, NULL },
+        { KIND_UPDATE, "podman.timeout", false, NULL },
+        { KIND_UPDATE, "deploy.interrupted", false, NULL },
+        { KIND_UPDATE, NULL, false, NULL },
+        { NULL, "prove.died", false, NULL },
+        { KIND_RECREATE, "prove.died", false, NULL },
     };
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        JournalFailure failure = { .id = (char *) cases[i].id };
-        const Journal j = { .kind = (char *) cases[i].kind, .failure = cases[i].id ? &failure : NULL };
+        JournalFailure failure = { .id = (char *) cases[i].id, .key = (char *) cases[i].service };
+        ImageUpdate update = { .service = "web" };
+        JournalStep steps[] = { { .service = "web" }, { .service = "behind-web" } };
+        const Journal j = { .kind = (char *) cases[i].kind,
+                            .failure = cases[i].id ? &failure : NULL,
+                            .updates = &update,
+                            .n_updates = 1,
+                            .steps = steps,
+                            .n_steps = ELEMENTSOF(steps) };
 
         if (update_is_to_blame(&j) != cases[i].to_blame)
-            fail_msg("%s, %s", cases[i].kind ? cases[i].kind : "push", cases[i].id ? cases[i].id : "no failure");
+            fail_msg("%s, %s, %s", cases[i].kind ? cases[i].kind : "push", cases[i].id ? cases[i].id : "no failure",
+                     cases[i].service ? cases[i].service : "nobody");
     }
 }
 

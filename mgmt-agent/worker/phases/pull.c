@@ -9,6 +9,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/worker/phases/image-volumes.h"
 #include "mgmt-agent/worker/phases/make-plan.h"
 #include "mgmt-agent/worker/phases/preflight.h"
 #include "mgmt-agent/worker/phases/pull-image.h"
@@ -85,5 +86,9 @@ int deploy_pull(Deploy *d, Error *err)
     /* ids are known now: a service whose image turned out to be the one that runs does not change */
     if (r >= 0)
         r = deploy_observe(podman, d->target.project->name, &d->before, &d->report, err);
-    return r < 0 ? r : deploy_make_plan(&d->target, &d->before, &d->order, &d->plan, err);
+    if (r >= 0)
+        r = deploy_make_plan(&d->target, &d->before, &d->order, &d->plan, err);
+    if (r >= 0)
+        deploy_tell_image_volumes(podman, &d->target, d->plan, &d->report);
+    return r;
 }
