@@ -576,7 +576,7 @@ def test_what_podman_can_pull_the_check_can_see(lab, registry, check, folder):
                     assert pulled() or "\n" not in auth
 
 
-def test_certs_d_adds_to_the_authorities_of_the_system(lab, registry, check, private_etc, authority, folder):
+def test_r13_certs_d_adds_to_the_authorities_of_the_system(lab, registry, check, private_etc, authority, folder):
     """R13: of last year, and under the name of the one that signs now."""
     publish(lab, registry, "published-1")
     with RegistryProxy(lab, registry.port, authority.server_context("system")) as front:
@@ -594,7 +594,7 @@ def test_certs_d_adds_to_the_authorities_of_the_system(lab, registry, check, pri
             lab.podman("rmi", "-f", image)
 
 
-def test_a_registry_that_wants_a_certificate_of_its_clients(lab, registry, check, private_etc, authority):
+def test_r11_a_registry_that_wants_a_certificate_of_its_clients(lab, registry, check, private_etc, authority):
     """R11"""
     publish(lab, registry, "published-1")
     context = authority.server_context("strict")

@@ -535,7 +535,7 @@ def test_the_command_line(gw, fleet, site):
     assert p.returncode == 1 and json.loads(p.stdout.splitlines()[-1])["rollout"]["state"] == "aborted"
 
 
-def test_a_name_that_no_box_runs_is_no_success(gw, fleet, site):
+def test_g10_a_name_that_no_box_runs_is_no_success(gw, fleet, site):
     for box in boxes(fleet, site, 2):
         box.outcome = lambda message: NOT_HERE
     p = command(gw, "rollout", "start", IMAGE, "--to", digest(), "--label", f"site={site}", "--groups", "100%", "--soak", "0",

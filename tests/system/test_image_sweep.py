@@ -41,7 +41,7 @@ def listing(shop):
     return set(shop.lab.podman("images", "-a", "-q", "--no-trunc", "--format", "{{.Id}}").stdout.replace("sha256:", "").split())
 
 
-def test_releases_taken_one_after_the_other(stock):
+def test_u09_releases_taken_one_after_the_other(stock):
     releases = []
     for _ in range(4):
         releases.append(publish(stock))
@@ -51,7 +51,7 @@ def test_releases_taken_one_after_the_other(stock):
     assert [r for r in releases if r in here(stock)] == releases[-2:], "the one that runs, and the last good one before it"
 
 
-def test_releases_that_failed(stock):
+def test_u09_releases_that_failed(stock):
     before = stock.box.containers()["web"]["Image"]
     releases = []
     for _ in range(3):
@@ -61,7 +61,7 @@ def test_releases_that_failed(stock):
     assert not here(stock) & set(releases) and before in here(stock)
 
 
-def test_releases_that_are_held_back(stock):
+def test_u09_releases_that_are_held_back(stock):
     stock.box.write_env("mgmt-agent.env", {**stock.box.agent_env, "UPDATE_COOL_DOWN": "100h"})
     stock.restart("--poll-interval=1")
     releases = []

@@ -112,7 +112,7 @@ def test_a_registry_that_does_not_tell(stock, name):
         assert error in stock.box.ctl("updates").stdout
 
 
-def test_what_was_asked_for_and_not_done_is_no_success(stock):
+def test_v02_what_was_asked_for_and_not_done_is_no_success(stock):
     """Neither what does not run is started by it, nor news taken that the tag may not mean any more."""
     before = stock.box.ids()
     new = stock.news()

@@ -89,7 +89,7 @@ def test_monitor_only_and_enable(stock):
     assert "must be true or false" in stock.entry(stock.updates())["why"]
 
 
-def test_a_pull_by_hand_does_not_replace_what_only_news_are_wanted_of(stock):
+def test_u21_a_pull_by_hand_does_not_replace_what_only_news_are_wanted_of(stock):
     web_with(stock, monitor_only="true")
     before = stock.box.ids()
     stock.news()

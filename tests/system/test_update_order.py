@@ -124,7 +124,7 @@ def test_u08_an_order_for_what_is_never_to_be_pulled(shop, cloud):
     assert shop.box.ids() == before
 
 
-def test_an_older_digest_by_order_holds_against_its_tag(shop):
+def test_u01_an_older_digest_by_order_holds_against_its_tag(shop):
     with connection(shop) as cloud:
         shop.registry.move_tag(WEB, "server-2", "latest")
         assert shop.update(cloud, "server:2")["outcome"] == "done"
@@ -146,7 +146,7 @@ def test_an_older_digest_by_order_holds_against_its_tag(shop):
     assert results["web"]["outcome"] == "done" and shop.version_of("web") == "3", "a person has asked for it"
 
 
-def test_what_a_rollout_has_halted_with_waits(shop):
+def test_u02_what_a_rollout_has_halted_with_waits(shop):
     with AgentSocket(shop.box, link=True) as cloud:
         cloud.connected("2026-01-02T03:04:05.000Z")
         result = shop.push(cloud)

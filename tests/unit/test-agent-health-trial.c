@@ -28,7 +28,7 @@ static void assert_about(usec_t value, usec_t wanted, usec_t slack)
     assert_in_range(value, wanted, wanted + slack);
 }
 
-static void test_interval_and_retries(void **state)
+static void test_u04_interval_and_retries(void **state)
 {
     HealthRules rules = { .interval = 30 * USEC_PER_SEC, .timeout = 30 * USEC_PER_SEC, .retries = 3 };
 
@@ -50,7 +50,7 @@ static void test_a_slow_check(void **state)
     assert_about(unhealthy_after(&rules, 30 * USEC_PER_SEC), 2 * (10 + 30) * USEC_PER_SEC, 2 * 32 * USEC_PER_SEC);
 }
 
-static void test_start_period(void **state)
+static void test_u05_start_period(void **state)
 {
     HealthRules rules = {
         .interval = 30 * USEC_PER_SEC, .timeout = USEC_PER_SEC, .retries = 3, .start_period = 15 * USEC_PER_MINUTE
@@ -89,8 +89,8 @@ static void test_an_end_in_any_case(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_interval_and_retries), cmocka_unit_test(test_a_slow_check),
-        cmocka_unit_test(test_start_period),         cmocka_unit_test(test_looked_at_late),
+        cmocka_unit_test(test_u04_interval_and_retries), cmocka_unit_test(test_a_slow_check),
+        cmocka_unit_test(test_u05_start_period),         cmocka_unit_test(test_looked_at_late),
         cmocka_unit_test(test_an_end_in_any_case),
     };
 

@@ -272,7 +272,7 @@ static void assert_same_entry(const WatchEntry *a, const WatchEntry *b)
 }
 
 /* A registry that wants silence for longer than the interval has it; and a clock that was set back ends it. */
-static void test_retry_after_outlasts_the_interval(void **state)
+static void test_r16_retry_after_outlasts_the_interval(void **state)
 {
     static const WatchConfig minutely = { .interval = USEC_PER_MINUTE };
     _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
@@ -302,7 +302,7 @@ static void test_retry_after_outlasts_the_interval(void **state)
 }
 
 /* A tag that was taken back is not waited with. */
-static void test_withdrawn(void **state)
+static void test_u03_withdrawn(void **state)
 {
     _cleanup_(watch_state_done) WatchState s = known(ONE("old"));
     WatchEntry *entry = watch_state_entry(&s, "web");
@@ -543,8 +543,8 @@ int main(void)
         cmocka_unit_test(test_retry_delay),
         cmocka_unit_test(test_decisions),
         cmocka_unit_test(test_what_is_remembered),
-        cmocka_unit_test(test_retry_after_outlasts_the_interval),
-        cmocka_unit_test(test_withdrawn),
+        cmocka_unit_test(test_r16_retry_after_outlasts_the_interval),
+        cmocka_unit_test(test_u03_withdrawn),
         cmocka_unit_test(test_another_image_is_another_entry),
         cmocka_unit_test(test_an_order_turns_the_tag_away),
         cmocka_unit_test(test_halted_rollouts),
