@@ -16,6 +16,7 @@ AGENT_UNITS = $(filter-out $(GATEWAY_UNITS) $(RECOVERY_UNITS),$(UNITS))
 AGENT_FILES = $(call PROGRAM_FILES,/usr/sbin,$(filter mgmt-agent mgmt-worker mgmt-link secbox-pairing,$(PROGRAMS))) \
   $(call PROGRAM_FILES,/usr/bin,secboxctl) $(call UNIT_FILES,$(AGENT_UNITS)) \
   644:installer/units/sysusers.conf:/usr/lib/sysusers.d/secbox.conf \
+  755:installer/package-update.sh:/usr/lib/secbox/package-update \
   644:installer/units/tmpfiles.conf:/usr/lib/tmpfiles.d/secbox.conf \
   644:installer/storage.conf:/usr/share/secbox/storage.conf \
   644:installer/avahi-daemon.conf:/usr/share/secbox/avahi-daemon.conf \
@@ -29,6 +30,7 @@ SSHD_DROP_IN = /etc/ssh/sshd_config.d/secbox.conf
 RECOVERY_FILES = $(call PROGRAM_FILES,/usr/sbin,recovery-agent) $(call UNIT_FILES,$(RECOVERY_UNITS)) \
   644:installer/units/ssh.service.d/secbox.conf:/usr/lib/systemd/system/ssh.service.d/secbox.conf \
   755:installer/recovery/recovery-sshd.sh:/usr/lib/secbox/recovery-sshd \
+  755:installer/package-update.sh:/usr/lib/secbox/recovery-package-update \
   755:installer/recovery/recovery-reboot.sh:/usr/lib/secbox/recovery-reboot \
   755:installer/recovery/authorized-keys.sh:/usr/lib/secbox/authorized-keys \
   644:installer/recovery/sshd_config:/usr/lib/secbox/recovery-sshd_config \

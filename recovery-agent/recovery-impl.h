@@ -11,6 +11,7 @@
 #include "lib/net/listener.h"
 #include "lib/tunnel/tunnel.h"
 #include "recovery-agent/access.h"
+#include "recovery-agent/agent-watch.h"
 #include "recovery-agent/deployed.h"
 #include "recovery-agent/recovery-config.h"
 #include "recovery-agent/ladder.h"
@@ -55,6 +56,7 @@ struct Recovery {
     char *heartbeat; /* the file, below the prefix */
     Listeners *listeners;
     char probe_id[PROBE_ID_SIZE]; /* of the probe.request that waits; "" = none */
+    usec_t probe_asked;           /* when it was sent */
     bool listeners_settled;
     unsigned rounds;
     CheckResult results[CHECK_LISTENERS + LISTENERS_MAX];
@@ -73,6 +75,8 @@ struct Recovery {
     LadderStep running;
     AgentRequest *request;
     usec_t reboot_again; /* when a reboot that has not come is asked for again */
+
+    AgentWatch *agent_watch; /* see agent-watch.h */
 
     /* whether the sshd answers, and whether the disk can be written to */
     sd_event_source *self_timer;

@@ -563,6 +563,8 @@ int recovery_new(sd_event *event, const char *program, Recovery **ret, Error *er
         k = watch_files(r, NULL);
     if (k >= 0)
         k = prepare(r, err);
+    if (k >= 0)
+        k = agent_watch_new(event, &r->up_since, &r->agent_watch, err);
     if (k < 0)
         return error_from_errno(err, k, "starting");
     k = load_config(r, err);
@@ -586,6 +588,7 @@ Recovery *recovery_free(Recovery *r)
     if (!r)
         return NULL;
     rounds_stop(r);
+    agent_watch_free(r->agent_watch);
     bridge_free(r->bridge);
     tunnel_free(r->tunnel);
     loopback_done(&r->alive.loopback);

@@ -276,6 +276,7 @@ void round_take_result(Recovery *r, const cJSON *message)
     if (!r->probe_id[0] || !str_equal(json_string(message, "id"), r->probe_id))
         return;
     r->probe_id[0] = '\0';
+    agent_watch_note_probe(r->agent_watch, r->probe_asked, str_equal(json_string(message, "mgmt"), "ok"));
     r->results[CHECK_TUNNEL] = judge_tunnel(r, far_end_state(r, message), boottime_usec());
     /* people who came in by another way work on the box, too */
     r->others_in = json_u64(message, "sessions", &sessions) >= 0 && sessions > 0;
@@ -302,6 +303,7 @@ static void ask_gateway(Recovery *r)
     if (r->up_since == 0 || !m)
         return;
     snprintf(r->probe_id, sizeof(r->probe_id), "p-%016llx", (unsigned long long) random_u64());
+    r->probe_asked = boottime_usec();
     if (json_add_string(m, "id", r->probe_id) < 0 || tunnel_send_json(r->tunnel, m) < 0)
         r->probe_id[0] = '\0';
 }

@@ -74,6 +74,10 @@ check-engines: deps all ## the system tests of pushes, and compose files on real
 	  tests/system/test_push.py tests/system/test_replace.py tests/system/test_rollback.py tests/system/test_one_shots.py \
 	  tests/system/test_update.py tests/system/test_rootless.py
 
+agent-updates: deps all ## the agents' packages on a whole box: updated, taken back, and the power cut while dpkg is at work
+	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q \
+	  tests/soak/test_package_updates.py
+
 INSTALL_CYCLES = 6
 install-kills: deps all ## kill the installer at 5 random moments on a bare box, INSTALL_CYCLES times: the next run always finishes
 	$(Q)INSTALL_CYCLES=$(INSTALL_CYCLES) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
@@ -132,4 +136,4 @@ coverage: ## lines and branches that the unit tests run: a page in build/coverag
 
 .PHONY: errors docs-faults tidy coverage
 .PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
-  check-integration-asan check-system soak data-kills check-engines install-kills unit-bins fuzz-bins
+  check-integration-asan check-system soak data-kills check-engines agent-updates install-kills unit-bins fuzz-bins

@@ -113,6 +113,14 @@ static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, 
 static int rollback_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
     int r = change_request_read_target(body, &request->target, err);
+    request->kind = DEPLOYMENT_ROLLBACK;
+    return r < 0 ? r : change_read(c, body, request, err);
+}
+
+static int agent_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
+{
+    int r = change_request_read_package(body, &request->target, err);
+    request->kind = DEPLOYMENT_AGENT;
     return r < 0 ? r : change_read(c, body, request, err);
 }
 
@@ -152,6 +160,11 @@ static void push(Request *c)
 static void roll_back(Request *c)
 {
     change(c, rollback_read);
+}
+
+static void update_agent(Request *c)
+{
+    change(c, agent_read);
 }
 
 static void on_list(Request *c, const StoreRows *rows)
@@ -225,6 +238,7 @@ static void show(Request *c)
 const Route deployment_routes[] = {
     { "POST", "/v1/devices/*/compose-snapshot", ACCESS_OPERATOR, push, "push a compose file" },
     { "POST", "/v1/devices/*/rollback", ACCESS_OPERATOR, roll_back, "back to what it ran before" },
+    { "POST", "/v1/devices/*/agent-update", ACCESS_OPERATOR, update_agent, "a newer version of what looks after it" },
     { "GET", "/v1/devices/*/deployments", ACCESS_VIEWER, list, "what was pushed" },
     { "GET", "/v1/devices/*/deployments/*", ACCESS_VIEWER, show, "one deployment, live" },
     {},

@@ -6,6 +6,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/base/text.h"
+#include "lib/data/agent-update.h"
 
 #define VERSION_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 #define VERSION_SIZE_MAX 46
@@ -31,6 +32,14 @@ int change_request_read(const cJSON *body, DeploymentRequest *ret, Error *err)
     ret->confirm_deadline = (unsigned) deadline;
     ret->reason = json_string(body, "reason");
     return ret->reason ? check_reason(ret->reason, err) : 0;
+}
+
+int change_request_read_package(const cJSON *body, const char **ret, Error *err)
+{
+    *ret = json_string(body, "to");
+    return agent_update_is_version(*ret) ? 0
+                                         : error_set(err, EINVAL, "agent-update.bad-version",
+                                                     "\"to\" must be the version of a package, like 1.2.0 or 1.2.0-1");
 }
 
 /* The box knows which versions there are; what no version looks like does not get there. */

@@ -27,7 +27,7 @@ struct Deployment {
     DeploymentKind kind;
     char *compose;                  /* until it was sent, as the next four */
     char *image, *digest, *service; /* of an update; service may be NULL */
-    char *target;                   /* of a rollback; may be NULL */
+    char *target;                   /* of a rollback, where it may be NULL; of an agent update */
     char *rollout;                  /* that it is part of, or NULL */
     char starter[RANDOM_ID_SIZE];   /* the request that asked for it, which may be gone */
     deployment_sent_t on_sent;

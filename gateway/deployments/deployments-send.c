@@ -25,7 +25,7 @@ static int add_content(const Deployment *d, cJSON *m)
 {
     if (d->kind == DEPLOYMENT_COMPOSE)
         return json_add_string(m, "compose", d->compose);
-    if (d->kind == DEPLOYMENT_ROLLBACK)
+    if (d->kind == DEPLOYMENT_ROLLBACK || d->kind == DEPLOYMENT_AGENT)
         return json_add_string(m, "to", d->target);
     return json_add_string(m, "image", d->image) < 0 || json_add_string(m, "digest", d->digest) < 0 ||
                    json_add_string(m, "service", d->service) < 0
@@ -39,6 +39,7 @@ static cJSON *deployment_message(const Deployment *d)
         [DEPLOYMENT_COMPOSE] = "compose.snapshot",
         [DEPLOYMENT_UPDATE] = "image.update",
         [DEPLOYMENT_ROLLBACK] = "compose.rollback",
+        [DEPLOYMENT_AGENT] = "agent.update",
     };
     char now[TIMESTAMP_SIZE];
     _cleanup_(cJSON_Deletep) cJSON *m = message_new(types[d->kind]);
@@ -110,7 +111,7 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
         return;
     }
     const Deployments *ds = d->owner;
-    if (d->kind != DEPLOYMENT_UPDATE) /* it was this one, or an older one */
+    if (d->kind != DEPLOYMENT_UPDATE && d->kind != DEPLOYMENT_AGENT) /* it was this one, or an older one */
         map_remove(ds->waiting, d->device);
     if (d->rollout)
         ds->events->on_stored(d->rollout, d->device, 0, ds->userdata);
@@ -205,7 +206,9 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
         fail_busy(ds, c);
         return;
     }
-    int r = request->compose ? 0 : device_conn_check_takes(s, ORDER_ROLLBACK, &err);
+    int r = request->kind == DEPLOYMENT_COMPOSE
+                ? 0
+                : device_conn_check_takes(s, request->kind == DEPLOYMENT_AGENT ? ORDER_AGENT : ORDER_ROLLBACK, &err);
     Deployment *d = r < 0 ? NULL : deployment_new(ds, c->args[0]);
     if (r >= 0 && !d)
         r = -ENOMEM;
@@ -213,7 +216,7 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
         memcpy(d->starter, c->id, sizeof(d->starter));
         d->on_sent = request->on_sent;
         d->confirm_deadline = request->confirm_deadline;
-        d->kind = request->compose ? DEPLOYMENT_COMPOSE : DEPLOYMENT_ROLLBACK;
+        d->kind = request->kind;
         r = copy(request->compose, &d->compose);
         if (r >= 0)
             r = copy(request->target, &d->target);
@@ -237,11 +240,13 @@ int deployment_order(Deployments *ds, const DeploymentOrder *order, Error *err)
     Deployment *d = deployment_new(ds, order->device);
     if (!d)
         return error_from_errno(err, -ENOMEM, "opening a deployment");
-    d->kind = order->compose ? DEPLOYMENT_COMPOSE : DEPLOYMENT_UPDATE;
+    d->kind = order->compose ? DEPLOYMENT_COMPOSE : order->target ? DEPLOYMENT_AGENT : DEPLOYMENT_UPDATE;
     d->confirm_deadline = order->confirm_deadline;
     int r = copy(order->rollout, &d->rollout);
     if (r >= 0)
         r = copy(order->compose, &d->compose);
+    if (r >= 0)
+        r = copy(order->target, &d->target);
     if (r >= 0)
         r = copy(order->image, &d->image);
     if (r >= 0)

@@ -5,8 +5,9 @@
 #include "gateway/deployments/deployment-events.h"
 
 typedef struct DeploymentRequest {
-    const char *compose; /* NULL: back to what the box ran before … */
-    const char *target;  /* … to this version, or as the box decides */
+    DeploymentKind kind; /* not DEPLOYMENT_UPDATE */
+    const char *compose; /* NULL unless it is one */
+    const char *target;  /* back to this version, or as the box decides; or the version of the packages */
     const char *reason;
     unsigned confirm_deadline; /* seconds */
     bool may_wait;             /* for a box that is away: see deployments-waiting.h */
@@ -15,13 +16,14 @@ typedef struct DeploymentRequest {
 } DeploymentRequest;
 
 /* Stores a deployment for the box args[0] and sends it. The request is answered when that is not possible: 503
- * device.offline or device.agent-silent, 409 deployment.busy, 422 rollback.unsupported. */
+ * device.offline or device.agent-silent, 409 deployment.busy, 422 rollback.unsupported, agent-update.unsupported. */
 void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *request);
 
 /* What a rollout gives each of its boxes; it holds all of this in the database too. */
 typedef struct DeploymentOrder {
     const char *rollout, *device;
     const char *compose;                  /* a snapshot, or NULL: */
+    const char *target;                   /* the version of the packages, or NULL: */
     const char *image, *digest, *service; /* an update; service may be NULL */
     unsigned confirm_deadline;            /* seconds */
 } DeploymentOrder;

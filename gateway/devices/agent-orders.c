@@ -15,6 +15,8 @@ static const struct {
     [ORDER_ROLLBACK] = { "compose.rollback", "rollback.unsupported", "to go back by an order",
                          "update it, run `secboxctl rollback` on the box, or push the earlier compose file again" },
     [ORDER_DOCTOR] = { "doctor.ask", "doctor.unsupported", "for this question", "run `secboxctl doctor` on the box" },
+    [ORDER_AGENT] = { "agent.update", "agent-update.unsupported", "to be updated from here",
+                      "install the newer packages there by apt" },
 };
 
 static bool accepts(const cJSON *status, const char *type)

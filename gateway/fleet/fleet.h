@@ -27,6 +27,7 @@ typedef struct Fleet {
     const char *to;               /* --to */
     const char *compose;          /* --compose */
     const char *service;          /* --service */
+    const char *agent;            /* --agent */
     const char *groups;           /* --groups */
     const char *halt_at;          /* --halt-at */
     const char *soak;             /* --soak */
@@ -111,6 +112,7 @@ int verb_template_show(int argc, char **argv, void *userdata);
 int verb_template_set(int argc, char **argv, void *userdata);
 int verb_template_remove(int argc, char **argv, void *userdata);
 int verb_rollback(int argc, char **argv, void *userdata);
+int verb_agent_update(int argc, char **argv, void *userdata);
 int verb_plan(int argc, char **argv, void *userdata);
 int verb_history(int argc, char **argv, void *userdata);
 int verb_status(int argc, char **argv, void *userdata);

@@ -22,7 +22,7 @@
 #define GRANT_OPTIONS "reason for max idle forwarding break-glass"
 #define FILE_OPTIONS "file profile env-file"
 #define ROLLOUT_OPTIONS                                                                                                \
-    "label wait confirm-deadline reason to compose service groups halt-at soak parallel offline-after "                \
+    "label wait confirm-deadline reason to compose agent service groups halt-at soak parallel offline-after "          \
     "timeout " FILE_OPTIONS
 
 static const CliVerb verbs[] = {
@@ -52,6 +52,8 @@ static const CliVerb verbs[] = {
     { "plan", "DEVICE [FILE]", 1, 2, "what the push would change, service by service", verb_plan, FILE_OPTIONS },
     { "rollback", "DEVICE [VERSION]", 1, 2, "back to what a box ran before, or to this version", verb_rollback,
       "wait confirm-deadline reason timeout" },
+    { "agent update", "DEVICE VERSION", 2, 2, "bring a box's mgmt-agent and recovery-agent to this version",
+      verb_agent_update, "wait confirm-deadline reason timeout" },
     { "history", "DEVICE", 1, 1, "a box's pushes and how they ended", verb_history, "limit" },
     { "status", "DEVICE", 1, 1, "ask a box, live, how it is", verb_status, NULL },
     { "doctor", "DEVICE", 1, 1, "what is wrong with a box, seen from the gateway and on it, and what mends it",
@@ -80,8 +82,8 @@ static const CliVerb verbs[] = {
     { "ssh-config", "[DEVICE…]", 0, SSH_ARGUMENTS_MAX, "lines for ~/.ssh/config, for ssh, scp, sftp and rsync",
       verb_ssh_config, "user" },
     { "support-ca", "", 0, 0, "the key that boxes trust for support staff", verb_support_ca, NULL },
-    { "rollout start", "[IMAGE]", 0, 1, "bring an image, or a --compose file, to boxes in groups", verb_rollout_start,
-      ROLLOUT_OPTIONS },
+    { "rollout start", "[IMAGE]", 0, 1, "bring an image, a --compose file or --agent to boxes in groups",
+      verb_rollout_start, ROLLOUT_OPTIONS },
     { "rollout status", "[ID]", 0, 1, "how far a rollout is (the newest)", verb_rollout_status, "wait timeout" },
     { "rollout list", "", 0, 0, "rollouts, newest first", verb_rollout_list, "limit" },
     { "rollout pause", "ID", 1, 1, "send to no more boxes for now", verb_rollout_pause, NULL },
@@ -236,6 +238,8 @@ int main(int argc, char **argv)
         { "env-file", "ENV", "defaults for variables that a box does not know (.env beside the file)",
           .list = &fleet.env_files },
         { "compose", "FILE", "a compose file instead of an image", .text = &fleet.compose },
+        { "agent", "VERSION", "the packages of mgmt-agent and recovery-agent instead of an image",
+          .text = &fleet.agent },
         { "service", "NAME", "only this service of those that run the image", .text = &fleet.service },
         { "groups", "GROUPS", "who comes first (canary=1,5%,25%,100%)", .text = &fleet.groups },
         { "halt-at", "SHARE", "halts before more boxes than this fail (2%)", .text = &fleet.halt_at },

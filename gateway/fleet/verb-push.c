@@ -241,6 +241,16 @@ int verb_push(int argc, char **argv, void *userdata)
                          offline_fails ? "/compose-snapshot?wait=0" : "/compose-snapshot?wait=0&offline=wait", request);
 }
 
+int verb_agent_update(int argc, char **argv, void *userdata)
+{
+    _cleanup_(cJSON_Deletep) cJSON *request = NULL;
+    _cleanup_(error_done) Error err = {};
+
+    (void) argc;
+    int r = make_request(userdata, "to", argv[1], &request, &err);
+    return r < 0 ? fleet_fail(userdata, NULL, &err, r) : ask_for(userdata, argv[0], "/agent-update?wait=0", request);
+}
+
 int verb_rollback(int argc, char **argv, void *userdata)
 {
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;

@@ -56,13 +56,22 @@ static int add_number(cJSON *request, const char *key, const char *text, const c
     return r < 0 || number == 0 ? r : json_add_int(request, key, (int) number);
 }
 
+static int add_agent(const Fleet *fleet, const char *image, cJSON *request, Error *err)
+{
+    if (image || fleet->compose || fleet->files || fleet->to || fleet->service)
+        return error_set(err, EINVAL, "usage", "--agent stands alone: it brings no image and no compose file");
+    return json_add_string(request, "agent", fleet->agent);
+}
+
 static int add_what(const Fleet *fleet, const char *image, cJSON *request, Error *err)
 {
     _cleanup_(freep) char *compose = NULL;
 
+    if (fleet->agent)
+        return add_agent(fleet, image, request, err);
     if (!image == !(fleet->compose || fleet->files))
         return error_set(err, EINVAL, "usage",
-                         "rollout start takes an image and --to DIGEST, or --compose FILE, or -f");
+                         "rollout start takes an image and --to DIGEST, or --compose FILE, or -f, or --agent VERSION");
     if (!image) {
         if (fleet->to || fleet->service)
             return error_set(err, EINVAL, "usage", "--to and --service belong to an image, not to a compose file");

@@ -18,6 +18,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
+#include "lib/data/agent-update.h"
 #include "lib/data/digest.h"
 #include "lib/data/json.h"
 
@@ -35,7 +36,7 @@ typedef struct Start {
     char id[sizeof("r-") + ID_DIGITS];
     RolloutGroups groups;
     char *labels;
-    const char *compose, *image, *digest, *service, *reason; /* borrowed from the body */
+    const char *compose, *image, *digest, *service, *target, *reason; /* borrowed from the body */
     char sha256[SHA256_HEX_SIZE];
     unsigned halt_at;
     uint64_t soak, parallel, offline_after, confirm_deadline;
@@ -86,6 +87,19 @@ static int read_update(const cJSON *body, Start *s, Error *err)
     return 0;
 }
 
+static int read_agent(const cJSON *body, Start *s, Error *err)
+{
+    s->compose = "";
+    s->target = json_string(body, "agent");
+    if (cJSON_HasObjectItem(body, "image") || cJSON_HasObjectItem(body, "compose"))
+        return error_set(err, EINVAL, "rollout.two-things",
+                         "a rollout brings an image, a compose file, or the agents' packages, not several of them");
+    return agent_update_is_version(s->target)
+               ? 0
+               : error_set_at(err, EINVAL, "agent-update.bad-version", NULL, 0, "agent",
+                              "\"agent\" must be the version of a package, like 1.2.0 or 1.2.0-1");
+}
+
 static int read_compose(const cJSON *body, Start *s, Error *err)
 {
     if (cJSON_HasObjectItem(body, "image") || cJSON_HasObjectItem(body, "digest"))
@@ -95,6 +109,13 @@ static int read_compose(const cJSON *body, Start *s, Error *err)
         return r;
     r = sha256_hex(s->compose, strlen(s->compose), s->sha256);
     return r < 0 ? error_from_errno(err, r, "starting a rollout") : 0;
+}
+
+static int read_what(const cJSON *body, Start *s, Error *err)
+{
+    if (cJSON_HasObjectItem(body, "agent"))
+        return read_agent(body, s, err);
+    return cJSON_HasObjectItem(body, "compose") ? read_compose(body, s, err) : read_update(body, s, err);
 }
 
 static int read_number(const cJSON *body, const char *key, uint64_t min, uint64_t max, uint64_t fallback, uint64_t *ret,
@@ -232,6 +253,7 @@ static void store(Request *c, const Start *s, const char *boxes, const char *dev
         .image = s->image,
         .digest = s->digest,
         .service = s->service,
+        .target = s->target,
         .compose = s->compose,
         .sha256 = s->sha256,
         .labels = s->labels,
@@ -301,7 +323,7 @@ static void start(Request *c)
     c->scratch = s;
     c->scratch_free = start_free;
     snprintf(s->id, sizeof(s->id), "r-%.*s", ID_DIGITS, random);
-    int r = cJSON_HasObjectItem(body, "compose") ? read_compose(body, s, &err) : read_update(body, s, &err);
+    int r = read_what(body, s, &err);
     if (r >= 0)
         r = read_settings(body, s, &err);
     if (r < 0) {

@@ -24,7 +24,7 @@ typedef struct Rollout {
     Rollouts *owner;
     char *id;
     bool update;
-    char *image, *digest, *service, *compose;
+    char *image, *digest, *service, *compose, *target;
     char **groups; /* names */
     unsigned confirm_deadline;
     usec_t offline_after;

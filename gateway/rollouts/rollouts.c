@@ -80,11 +80,21 @@ static usec_t find_away(Rollout *r, usec_t now)
     return wake_at;
 }
 
+static bool agent_takes(const Rollout *r, const DeviceConn *s)
+{
+    return r->target ? device_conn_takes(s, ORDER_AGENT) : !r->update || device_conn_takes(s, ORDER_UPDATE);
+}
+
 static void skip_old_agent(Rollout *r, RolloutBox *box)
 {
     Error err = {};
-    error_set(&err, EOPNOTSUPP, "rollout.old-agent",
-              "the agent of this box is too old to take an image update: install a newer one, or push a compose file");
+    if (r->target)
+        error_set(&err, EOPNOTSUPP, "rollout.old-agent",
+                  "the agent of this box is too old to be updated from here: install the newer package there by apt");
+    else
+        error_set(
+            &err, EOPNOTSUPP, "rollout.old-agent",
+            "the agent of this box is too old to take an image update: install a newer one, or push a compose file");
     rollout_save_skip(r, box, &err);
     error_done(&err);
 }
@@ -95,7 +105,8 @@ static void send_box(Rollout *r, RolloutBox *box, usec_t now)
     const DeploymentOrder order = {
         .rollout = r->id,
         .device = box->device,
-        .compose = r->update ? NULL : r->compose,
+        .compose = r->update || r->target ? NULL : r->compose,
+        .target = r->target,
         .image = r->image,
         .digest = r->digest,
         .service = r->service,
@@ -122,7 +133,7 @@ static usec_t send_boxes(Rollout *r, unsigned may_send, usec_t now)
         if (!is_unsent(box) || !rollout_box_is_here(r->owner, box->device) ||
             deployments_is_busy(r->owner->deployments, box->device))
             continue;
-        if (r->update && !device_conn_takes(device_conn_find(r->owner->conns, box->device, ROLE_MGMT), ORDER_UPDATE)) {
+        if (!agent_takes(r, device_conn_find(r->owner->conns, box->device, ROLE_MGMT))) {
             if (!r->query)
                 skip_old_agent(r, box);
             continue;

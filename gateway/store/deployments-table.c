@@ -29,6 +29,7 @@ static const char *const kinds[] = {
     [DEPLOYMENT_COMPOSE] = "compose",
     [DEPLOYMENT_UPDATE] = "update",
     [DEPLOYMENT_ROLLBACK] = "rollback",
+    [DEPLOYMENT_AGENT] = "agent",
 };
 
 static DeploymentKind deployment_kind_from(const char *name)
@@ -120,10 +121,12 @@ Statement sql_deployment_add(const NewDeployment *d)
         " confirm_deadline, kind, target) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer, $10, $11 FROM v"
         " ON CONFLICT DO NOTHING RETURNING device, version),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6,"
-        " CASE $10::text WHEN 'rollback' THEN 'compose.rollback' ELSE 'compose.push' END, device,"
+        " CASE $10::text WHEN 'rollback' THEN 'compose.rollback' WHEN 'agent' THEN 'agent.update'"
+        " ELSE 'compose.push' END, device,"
         " jsonb_build_object('id', $3::text, 'version', version::text, 'reason', $7::text)"
         " || jsonb_strip_nulls(jsonb_build_object('sha256', nullif($4::text, ''), 'target', $11::text)) FROM d),"
-        " w AS (DELETE FROM waiting_pushes WHERE device IN (SELECT device FROM d))" /* it is newer than what waited */
+        /* it is newer than what waited */
+        " w AS (DELETE FROM waiting_pushes WHERE $10::text <> 'agent' AND device IN (SELECT device FROM d))"
         " SELECT version FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
         sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
@@ -139,13 +142,13 @@ Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
         " WHERE b.rollout = r.id AND b.device = $1 AND b.state IN ('waiting', 'offline')"
         " AND b.group_index <= r.group_index RETURNING b.device, v.version),"
         " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline, kind, image, digest, service, rollout)"
+        " confirm_deadline, kind, image, digest, service, target, rollout)"
         " SELECT b.device, b.version, $3, r.sha256, r.compose, r.created_by, r.reason, $4, r.confirm_deadline,"
-        " r.kind, r.image, r.digest, r.service, r.id FROM b, r RETURNING *),"
+        " r.kind, r.image, r.digest, r.service, r.target, r.id FROM b, r RETURNING *),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT requested_by,"
-        " CASE kind WHEN 'update' THEN 'image.update' ELSE 'compose.push' END, device,"
+        " CASE kind WHEN 'update' THEN 'image.update' WHEN 'agent' THEN 'agent.update' ELSE 'compose.push' END, device,"
         " jsonb_strip_nulls(jsonb_build_object('id', id, 'version', version::text, 'rollout', rollout,"
-        " 'image', image, 'digest', digest, 'sha256', nullif(sha256, ''), 'reason', reason)) FROM d),"
+        " 'image', image, 'digest', digest, 'target', target, 'sha256', nullif(sha256, ''), 'reason', reason)) FROM d),"
         " w AS (DELETE FROM waiting_pushes WHERE device IN (SELECT device FROM d WHERE kind = 'compose'))"
         " SELECT version FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->nonce),
@@ -174,7 +177,8 @@ Statement sql_deployment_end(const DeploymentEnd *e)
         " WHERE b.rollout = d.rollout AND b.device = $1 AND b.deployment = $2 AND b.state = ANY ($9::text[])"
         " RETURNING b.rollout, b.state),"
         " a AS (INSERT INTO audit(actor, action, device, alarm, detail) SELECT $7,"
-        " CASE kind WHEN 'update' THEN 'image.update-result' ELSE 'compose.result' END, $1,"
+        " CASE kind WHEN 'update' THEN 'image.update-result' WHEN 'agent' THEN 'agent.update-result'"
+        " ELSE 'compose.result' END, $1,"
         " $10::boolean, jsonb_strip_nulls(jsonb_build_object('id', $2::text,"
         " 'version', version::text, 'outcome', $3::text, 'phase', $4::text, 'status', $5::integer,"
         " 'rollout', rollout)) FROM d)"

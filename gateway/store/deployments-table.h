@@ -9,6 +9,7 @@ typedef enum DeploymentKind {
     DEPLOYMENT_COMPOSE,  /* a compose file */
     DEPLOYMENT_UPDATE,   /* a new image for what runs */
     DEPLOYMENT_ROLLBACK, /* to a snapshot that the box keeps */
+    DEPLOYMENT_AGENT,    /* the packages that look after the box, to another version */
 } DeploymentKind;
 
 /* 0 {"deployment", "result"}, 1 its status when it has ended. */
@@ -41,9 +42,9 @@ typedef struct NewDeployment {
     const char *device, *id, *nonce;
     uint64_t version_floor; /* its version is above this */
     DeploymentKind kind;
-    const char *compose, *sha256; /* "" of a rollback */
-    const char *target;           /* of a rollback: the snapshot to go back to; NULL: as the box decides */
-    const char *actor, *reason;   /* reason may be NULL */
+    const char *compose, *sha256; /* "" of a rollback and of an agent update */
+    const char *target; /* of a rollback: the snapshot to go back to; NULL: as the box decides; else the version */
+    const char *actor, *reason; /* reason may be NULL */
     unsigned confirm_deadline;
 } NewDeployment;
 

@@ -13,7 +13,8 @@
 
 #define ROLLOUT_JSON                                                                                                   \
     "jsonb_strip_nulls(jsonb_build_object('id', r.id, 'kind', r.kind, 'image', r.image, 'digest', r.digest,"           \
-    " 'service', r.service, 'sha256', nullif(r.sha256, ''), 'labels', nullif(r.labels, '{}'::jsonb),"                  \
+    " 'target', r.target, 'service', r.service, 'sha256', nullif(r.sha256, ''), 'labels', nullif(r.labels, "           \
+    "'{}'::jsonb),"                                                                                                    \
     " 'reason', r.reason, 'state', r.state, 'group', r.group_index,"                                                   \
     " 'haltAt', trim(TRAILING '.' FROM to_char(r.halt_at / 100.0, 'FM990.99')) || '%',"                                \
     " 'soakSeconds', r.soak_seconds, 'parallel', r.parallel, 'offlineAfterSeconds', r.offline_after,"                  \
@@ -44,15 +45,15 @@
 static const char add_sql[] =
     "WITH new AS (SELECT * FROM jsonb_to_recordset($1::jsonb) AS n(device text, position integer, \"group\""
     " integer)),"
-    " same AS (SELECT id, state FROM rollouts WHERE kind = $3 AND ($3 = 'compose'"
+    " same AS (SELECT id, state FROM rollouts WHERE kind = $3 AND ($3 <> 'update'"
     " OR image IN ($4, regexp_replace($4, ':[^/:]*$', '')) OR regexp_replace(image, ':[^/:]*$', '') = $4)),"
     " busy AS (SELECT s.id FROM same s WHERE s.state IN " OPEN_STATES
     " AND EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = s.id AND b.device = ANY ($19::text[])"
     " AND b.state IN " UNFINISHED_BOXES ") LIMIT 1),"
     " r AS (INSERT INTO rollouts(id, kind, image, digest, service, compose, sha256, labels, groups, halt_at,"
-    " soak_seconds, parallel, offline_after, confirm_deadline, reason, created_by)"
+    " soak_seconds, parallel, offline_after, confirm_deadline, reason, created_by, target)"
     " SELECT $2, $3, nullif($4, ''), nullif($5, ''), $6, $7, $8, $9::jsonb, $10::jsonb, $11::integer,"
-    " $12::integer, $13::integer, $14::integer, $15::integer, $16, $17 WHERE NOT EXISTS (SELECT 1 FROM busy)"
+    " $12::integer, $13::integer, $14::integer, $15::integer, $16, $17, $20 WHERE NOT EXISTS (SELECT 1 FROM busy)"
     " AND (SELECT count(*) FROM rollouts WHERE state IN " OPEN_STATES ")"
     " < $18::integer RETURNING *),"
     " b AS (INSERT INTO rollout_boxes(rollout, device, position, group_index)"
@@ -62,19 +63,23 @@ static const char add_sql[] =
     " place') FROM r, same s WHERE o.rollout = s.id AND s.state = 'done' AND o.device = ANY ($19::text[])"
     " AND o.state IN ('waiting', 'offline')),"
     " a AS (INSERT INTO audit(actor, action, detail) SELECT created_by, 'rollout.started',"
-    " jsonb_strip_nulls(jsonb_build_object('rollout', id, 'image', image, 'digest', digest, 'service',"
-    " service, 'sha256', nullif(sha256, ''), 'groups', groups, 'boxes', (SELECT count(*) FROM new),"
+    " jsonb_strip_nulls(jsonb_build_object('rollout', id, 'image', image, 'digest', digest, 'target', target,"
+    " 'service', service, 'sha256', nullif(sha256, ''), 'groups', groups, 'boxes', (SELECT count(*) FROM new),"
     " 'reason', reason)) FROM r)"
     " SELECT (SELECT id FROM r), (SELECT id FROM busy)";
 
 Statement sql_rollout_add(const NewRollout *n)
 {
-    return STATEMENT(add_sql, sql_text(n->boxes), sql_text(n->id), sql_text(n->image ? "update" : "compose"),
+    return STATEMENT(add_sql, sql_text(n->boxes), sql_text(n->id),
+                     sql_text(n->image    ? "update"
+                              : n->target ? "agent"
+                                          : "compose"),
                      sql_text(n->image ? n->image : ""), sql_text(n->digest ? n->digest : ""), sql_text(n->service),
                      sql_text(n->compose), sql_text(n->sha256), sql_text(n->labels), sql_text(n->groups),
                      sql_number(n->halt_at), sql_number((int64_t) n->soak_seconds), sql_number((int64_t) n->parallel),
                      sql_number((int64_t) n->offline_after), sql_number((int64_t) n->confirm_deadline),
-                     sql_text(n->reason), sql_text(n->actor), sql_number(n->open_max), sql_text(n->devices));
+                     sql_text(n->reason), sql_text(n->actor), sql_number(n->open_max), sql_text(n->devices),
+                     sql_text(n->target));
 }
 
 Statement sql_rollouts(uint64_t limit)
@@ -154,11 +159,12 @@ Statement sql_rollouts_halted(void)
 Statement sql_rollouts_open(void)
 {
     return (Statement) {
-        .sql = "SELECT r.id, r.kind = 'update', r.image, r.digest, r.service, r.compose, r.groups::text, r.halt_at,"
-               " r.parallel, r.soak_seconds, r.offline_after, r.confirm_deadline, r.state, r.group_index, r.forgiven,"
-               " extract(epoch FROM now() - r.soaking_since)::bigint FROM rollouts r WHERE r.state <> 'aborted'"
-               " AND (r.state <> 'done' OR EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = r.id"
-               " AND b.state IN " UNFINISHED_BOXES ")) ORDER BY r.created_at",
+        .sql =
+            "SELECT r.id, r.kind = 'update', r.image, r.digest, r.service, r.compose, r.groups::text, r.halt_at,"
+            " r.parallel, r.soak_seconds, r.offline_after, r.confirm_deadline, r.state, r.group_index, r.forgiven,"
+            " extract(epoch FROM now() - r.soaking_since)::bigint, r.target FROM rollouts r WHERE r.state <> 'aborted'"
+            " AND (r.state <> 'done' OR EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = r.id"
+            " AND b.state IN " UNFINISHED_BOXES ")) ORDER BY r.created_at",
     };
 }
 
@@ -173,6 +179,7 @@ int rollout_row(const StoreRows *rows, size_t row, RolloutRow *ret)
         .compose = store_rows_get(rows, row, 5),
         .groups = store_rows_get(rows, row, 6),
         .state = store_rows_get(rows, row, 12),
+        .target = store_rows_get(rows, row, 16),
     };
     uint64_t *const numbers[] = { &ret->halt_at, &ret->parallel, &ret->soak_seconds, &ret->offline_after,
                                   &ret->confirm_deadline };

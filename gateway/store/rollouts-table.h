@@ -9,6 +9,7 @@ typedef struct NewRollout {
     const char *id;
     const char *image, *digest, *service; /* an update; image NULL: a compose file; service may be NULL */
     const char *compose, *sha256;         /* "" for an update */
+    const char *target;                   /* an agent update: the version of the packages; NULL: it is none */
     const char *labels;                   /* which boxes were asked for; a JSON object */
     const char *groups;                   /* names; a JSON array */
     const char *boxes;                    /* [{device, position, group}, …] */
@@ -61,8 +62,8 @@ Statement sql_rollout_box_skip(const char *rollout, const char *device, const ch
 
 /* A rollout that is open, or that boxes which were away still wait for. */
 typedef struct RolloutRow {
-    const char *id, *image, *digest, *service, *compose, *groups,
-        *state; /* borrowed; image, digest, service may be NULL */
+    const char *id, *image, *digest, *service, *compose, *groups, *state,
+        *target; /* borrowed; image, digest, service, target may be NULL */
     bool update;
     uint64_t halt_at, parallel, soak_seconds, offline_after, confirm_deadline, group, forgiven;
     uint64_t soaked; /* seconds */

@@ -190,6 +190,13 @@ static const SchemaStep schema_steps[] = {
       "revoke what should be able to do less, and add it again with --role')"
       " FROM operator_tokens WHERE revoked_at IS NULL HAVING count(*) > 0;\n" },
     { 16, schema_waiting },
+    { 17, "ALTER TABLE deployments"
+          " DROP CONSTRAINT deployments_kind_check,"
+          " ADD CONSTRAINT deployments_kind_check CHECK (kind IN ('compose', 'update', 'rollback', 'agent'));\n"
+          "ALTER TABLE rollouts"
+          " DROP CONSTRAINT rollouts_kind_check,"
+          " ADD CONSTRAINT rollouts_kind_check CHECK (kind IN ('compose', 'update', 'agent')),"
+          " ADD COLUMN target text;\n" },
     {},
 };
 

@@ -24,6 +24,12 @@
 /* the names of the services that are deployed, for recovery-agent: see mgmt-agent/agent/service-names.c */
 #define SERVICE_NAMES_PATH RUN_DIR "/service-names"
 #define SERVICE_NAMES_HEAD "secbox-services 1"
+/* a package update: see lib/data/agent-update.h; and what each agent says of itself for the other, when it is new */
+#define AGENT_UPDATE_DIR STATE_DIR "/agent-update"
+#define AGENT_UPDATE_JOURNAL AGENT_UPDATE_DIR "/journal"
+#define AGENT_PROOF_PATH AGENT_UPDATE_DIR "/agent-proof"
+#define RECOVERY_PROOF_PATH RUN_DIR "/recovery/recovery-proof"
+#define RECOVERY_REACHED_PATH RUN_DIR "/recovery/recovery-reached"
 #define LINK_STATE_DIR STATE_DIR "/mgmt-link"
 /* the text of mgmt-agent.env with which mgmt-link came through last */
 #define LINK_KEPT_ENV "kept.env"

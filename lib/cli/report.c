@@ -131,6 +131,13 @@ static const char *first_string(const cJSON *object, const char *key, const char
     return text ? text : json_string(object, other_key);
 }
 
+/* The version of an agent update: of the order, or of a result of the box. */
+static const char *package_to(const cJSON *entry)
+{
+    const char *target = json_string(entry, "target");
+    return target ? target : json_string(member(entry, "package"), "to");
+}
+
 /* What was done, where it was no push from the cloud: "back to 7, on the box". A new string, NULL when there is nothing to say. */
 static char *what_of(const cJSON *entry)
 {
@@ -141,6 +148,8 @@ static char *what_of(const cJSON *entry)
 
     if (str_equal(kind, "rollback"))
         what = str_format("back%s%s", target ? " to " : "", target ? target : "");
+    else if (str_equal(kind, "agent"))
+        what = str_format("agents%s%s", package_to(entry) ? " to " : "", package_to(entry) ? package_to(entry) : "");
     else if (image)
         what = str_format("%s to %.*s", image, DIGEST_SHOWN, digest ? digest : "-");
     else if (kind && local)
@@ -288,6 +297,18 @@ static void status_push(FILE *out, const cJSON *status)
     status_line(out, "last push", report_result_line(member(status, "last")));
 }
 
+/* The last update of the packages that look after the box, if there was one. */
+static void status_agent_update(FILE *out, const cJSON *update)
+{
+    const char *why = json_string(update, "why");
+
+    if (update)
+        status_line(out, "agent update",
+                    str_format("%s to %s: %s%s%s", or_dash(json_string(update, "package")),
+                               or_dash(json_string(update, "to")), or_dash(json_string(update, "state")),
+                               why ? ": " : "", why ? why : ""));
+}
+
 static const cJSON *named(const cJSON *services, const char *name)
 {
     const cJSON *service;
@@ -356,6 +377,7 @@ char *report_status(const cJSON *status)
     status_programs(out, status);
     status_link(out, member(status, "link"));
     status_push(out, status);
+    status_agent_update(out, member_object(status, "agentUpdate"));
     if (member_object(status, "error"))
         status_line(out, "containers", report_error(member(status, "error")));
     fprintf(out, "%s%s%s%s\n%s", *health ? "\n" : "", health, *secbox ? "\nsecbox\n" : "", secbox, services);

@@ -10,6 +10,7 @@
 #include "lib/data/config-fault.h"
 #include "mgmt-agent/agent/agent.h"
 #include "mgmt-agent/agent/host-health.h"
+#include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/state/failure-kind.h"
 #include "mgmt-agent/state/root-podman.h"
@@ -48,6 +49,8 @@ static int add_pending(const Agent *a, cJSON *o, bool with_nonce)
 {
     cJSON *pending;
 
+    if (a->journal.state == DEPLOY_IDLE && !a->deploying && (pending = package_update_pending(a->packages)))
+        return json_add_item(o, "pending", pending);
     if (a->journal.state == DEPLOY_IDLE && !a->deploying)
         return cJSON_AddNullToObject(o, "pending") ? 0 : -ENOMEM;
     pending = cJSON_CreateObject();
@@ -98,7 +101,8 @@ static int add_last(cJSON *o)
 /* What agents of an earlier time would have ignored without a word. */
 static int add_accepts(cJSON *o)
 {
-    static const char *const types[] = { "image.update", "updates.halted", "compose.rollback", "doctor.ask" };
+    static const char *const types[] = { "image.update", "updates.halted", "compose.rollback", "doctor.ask",
+                                         "agent.update" };
 
     return json_add_item(o, "accepts", cJSON_CreateStringArray(types, ELEMENTSOF(types)));
 }
@@ -232,6 +236,14 @@ static int add_watched(const Agent *a, cJSON *o)
     return 0;
 }
 
+/* Absent while there was none. */
+static int add_agent_update(const Agent *a, cJSON *o)
+{
+    cJSON *update = package_update_describe(a->packages);
+
+    return update ? json_add_item(o, "agentUpdate", update) : 0;
+}
+
 cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
 {
     static const char *const from_worker[] = { "podman", "podmanCompose", "podmanUser", "services", "error" };
@@ -243,7 +255,8 @@ cJSON *agent_make_report(const Agent *a, const char *id, const cJSON *podman)
         json_add_string(status, "deviceId", a->device_id) < 0 || add_link(a, status) < 0 || add_current(status) < 0 ||
         add_pending(a, status, false) < 0 || add_last(status) < 0 || add_env(status) < 0 ||
         add_unsafe_binds(status) < 0 || add_unnamed_root(status) < 0 || add_config_faults(status) < 0 ||
-        add_watched(a, status) < 0 || add_health(a, status) < 0 || json_add_string(status, "wayBack", way_back) < 0)
+        add_watched(a, status) < 0 || add_agent_update(a, status) < 0 || add_health(a, status) < 0 ||
+        json_add_string(status, "wayBack", way_back) < 0)
         return NULL;
     for (size_t i = 0; i < ELEMENTSOF(from_worker); i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(podman, from_worker[i]);

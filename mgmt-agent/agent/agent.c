@@ -18,6 +18,7 @@
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
 #include "mgmt-agent/agent/host-addresses-file.h"
+#include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/worker-unit.h"
@@ -40,6 +41,7 @@ Agent *agent_free(Agent *a)
     if (!a)
         return NULL;
     box_config_free(a->config);
+    package_update_free(a->packages);
     pairing_free(a->pairing);
     host_health_free(a->health);
     watch_free(a->watch);
@@ -184,6 +186,9 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
 
     if (!copy || !version)
         return -ENOMEM;
+    r = begins_deployment(job) ? package_update_check_free(a->packages, err) : 0;
+    if (r < 0)
+        return r;
     host_health_make_way(a->health);
     r = runner_start(a->event, &a->runner_options, job, request, on_deploy_message, on_deploy_done, a, &a->deploying,
                      err);
@@ -460,6 +465,7 @@ static void on_gone(ControlClient *c, void *userdata)
     if (a->doctor.asker == c)
         a->doctor.asker = NULL;
     watch_forget_client(a->watch, c);
+    package_update_note_gone(a->packages, c);
     agent_logs_gone(a, c);
     if (a->parked.from == c) { /* who asked asks again, or is not there to hear of it */
         cJSON_Delete(TAKE_PTR(a->parked.message));
@@ -575,6 +581,8 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
         r = service_watch_new(a, options->pace, &a->services, err);
     if (r == 0)
         r = host_health_new(a, options->pace, &a->health, err);
+    if (r == 0)
+        r = package_update_new(a, &a->packages, err);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(a);

@@ -35,6 +35,7 @@ typedef struct Watch Watch;
 typedef struct ServiceWatch ServiceWatch;
 typedef struct HostHealth HostHealth;
 typedef struct Pairing Pairing;
+typedef struct PackageUpdate PackageUpdate;
 
 typedef struct Agent {
     sd_event *event;
@@ -61,11 +62,12 @@ typedef struct Agent {
         unsigned tries;
     } boot; /* see boot-job.c */
 
-    Watch *watch;           /* updates images; see image-watch.h */
-    ServiceWatch *services; /* brings back what is down; see service-watch.h */
-    HostHealth *health;     /* see host-health.h */
-    Pairing *pairing;       /* see pairing.h */
-    bool own_job;           /* the job under way is of the latter */
+    Watch *watch;            /* updates images; see image-watch.h */
+    ServiceWatch *services;  /* brings back what is down; see service-watch.h */
+    HostHealth *health;      /* see host-health.h */
+    Pairing *pairing;        /* see pairing.h */
+    PackageUpdate *packages; /* see package-update.h */
+    bool own_job;            /* the job under way is of the latter */
     struct {
         cJSON *message;
         ControlClient *from;

@@ -9,6 +9,7 @@
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
+#include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/reported-changes.h"
@@ -56,10 +57,14 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
     const char *outcome = json_string(result, "outcome"), *version = json_string(result, "version");
     const cJSON *status = cJSON_GetObjectItemCaseSensitive(result, "status");
     LogField fields[] = { { "SNAPSHOT", version }, { "PHASE", json_string(result, "phase") }, {} };
-    bool done = str_equal(outcome, "done"), is_update = str_equal(json_string(result, "kind"), "update");
+    const char *kind = json_string(result, "kind");
+    bool done = str_equal(outcome, "done"), of_agent = str_equal(kind, "agent"), is_update = str_equal(kind, "update");
 
     log_line(done ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARNING, fields, "[%s] %s %s: %s%s (%d)",
-             is_update ? "image-update" : "compose-snapshot", is_update ? "update" : "snapshot", version, outcome,
+             of_agent    ? "agent-update"
+             : is_update ? "image-update"
+                         : "compose-snapshot",
+             of_agent || is_update ? "update" : "snapshot", version, outcome,
              json_bool(result, "noop", false) ? ", nothing to change" : "",
              cJSON_IsNumber(status) ? status->valueint : 0);
     if (to_cloud)
@@ -67,6 +72,8 @@ void agent_deliver_result(Agent *a, const cJSON *result, bool to_cloud, ControlC
     else
         report_local_changes(a);
     control_send(requester, result);
+    if (of_agent) /* nothing of what runs has changed */
+        return;
     watch_note_result(a->watch, result);
     pairing_note_result(a->pairing, result);
 }
@@ -405,6 +412,7 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
         { "compose.confirm", handle_confirm },
         { "compose.result.ack", handle_ack },
         { "compose.rollback", agent_handle_rollback },
+        { "agent.update", package_update_handle },
         { "status.get", handle_status },
         { "history.get", handle_history },
         { "doctor.ask", agent_handle_doctor },

@@ -12,6 +12,7 @@
 
 /* longer than it waits for podman, which may hang */
 #define ASK_TIMEOUT (30 * USEC_PER_SEC)
+#define DPKG_QUERY "/usr/bin/dpkg-query"
 
 /* Nobody answers: what the service manager knows of it. */
 static void finding_of_silent_agent(Finding *f, const char *why)
@@ -25,6 +26,31 @@ static void finding_of_silent_agent(Finding *f, const char *why)
     }
     finding_set(f, VERDICT_FAIL, "Then read `journalctl -u mgmt-agent`.", "%s", why);
     finding_remedy(f, "systemctl restart mgmt-agent");
+}
+
+/* Whether dpkg has this version of the package, wholly. */
+static bool is_installed(const char *package, const char *version)
+{
+    const char *const argv[] = { DPKG_QUERY, "-W", "-f", "${db:Status-Status} ${Version}", package, NULL };
+    _cleanup_(freep) char *said = NULL, *wanted = str_format("installed %s", version);
+
+    return run_quietly(argv, &said) && str_equal(said, wanted);
+}
+
+/* A new version that did not prove itself, and an old one that did not come back: until somebody installs one of them. */
+static bool finding_of_stuck_update(Finding *f, const cJSON *update)
+{
+    const char *package = json_string(update, "package"), *from = json_string(update, "from"),
+               *why = json_string(update, "why");
+
+    if (!str_equal(json_string(update, "state"), "stuck") || !package || !from || is_installed(package, from) ||
+        is_installed(package, json_string(update, "to")))
+        return false;
+    finding_set(f, VERDICT_FAIL, "`journalctl -u 'secbox-package-*' -u 'recovery-agent-back*'` says why.",
+                "the update of %s to %s has failed half-way: %s", package, json_string(update, "to"), why ? why : "-");
+    if (text_is_shell_word(package) && text_is_shell_word(from))
+        finding_remedy(f, "dpkg -i " AGENT_UPDATE_DIR "/%s-old.deb", package);
+    return true;
 }
 
 /* It answers: whether it would after a reboot, too. */
@@ -54,7 +80,9 @@ void check_agent(Doctor *d, Finding *f)
     d->status = cJSON_GetObjectItemCaseSensitive(d->report, "status");
     const cJSON *program = cJSON_GetObjectItemCaseSensitive(d->status, "agent");
     const char *version = cJSON_IsObject(program) ? json_string(program, "version") : NULL;
-    finding_of_agent(f, version);
+    if (!str_empty(paths_root()) ||
+        !finding_of_stuck_update(f, cJSON_GetObjectItemCaseSensitive(d->status, "agentUpdate")))
+        finding_of_agent(f, version);
 }
 
 void check_podman_user(Doctor *d, Finding *f)

@@ -136,8 +136,8 @@ void check_link_unit(Doctor *d, Finding *f)
 void check_recovery_unit(Doctor *d, Finding *f)
 {
     /* They do for it what it has no right to, and systemd leaves one that has failed as it is. */
-    static const char *const paths[] = { "recovery-sshd-restart.path", "recovery-reboot.path",
-                                         "secbox-principals.path" };
+    static const char *const paths[] = { "recovery-sshd-restart.path", "recovery-reboot.path", "secbox-principals.path",
+                                         "recovery-agent-keep.path", "recovery-agent-back.path" };
 
     (void) d;
     check_unit("recovery-agent", f);

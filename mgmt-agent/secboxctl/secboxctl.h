@@ -20,6 +20,7 @@ typedef struct Secboxctl {
     const char *timeout;  /* --timeout, seconds */
     const char *forget;   /* --forget */
     const char *lock;     /* --lock */
+    const char *deadline; /* --deadline, seconds */
     bool show, yes;
     const char *since; /* --since */
     const char *tail;  /* --tail */
@@ -58,6 +59,7 @@ int verb_apply(int argc, char **argv, void *userdata);
 int verb_updates(int argc, char **argv, void *userdata);
 int verb_update(int argc, char **argv, void *userdata);
 int verb_rollback(int argc, char **argv, void *userdata);
+int verb_agent_update(int argc, char **argv, void *userdata);
 int verb_render(int argc, char **argv, void *userdata);
 int verb_env_check(int argc, char **argv, void *userdata);
 int verb_env_ensure(int argc, char **argv, void *userdata);

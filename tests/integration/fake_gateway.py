@@ -177,6 +177,7 @@ ROUTES = [
     ("POST", r"/v1/devices/([^/]+)/(block|unblock)", FakeGateway._change),
     ("POST", r"/v1/devices/([^/]+)/compose-snapshot", FakeGateway._push),
     ("POST", r"/v1/devices/([^/]+)/rollback", FakeGateway._push),
+    ("POST", r"/v1/devices/([^/]+)/agent-update", FakeGateway._push),
     ("GET", r"/v1/devices/([^/]+)/deployments/(\d+)", FakeGateway._poll),
     ("GET", r"/v1/devices/([^/]+)/deployments", FakeGateway._history),
     ("POST", r"/v1/devices/([^/]+)/plan", FakeGateway._plan),

@@ -223,6 +223,18 @@ def test_rollback_asks_and_waits_as_a_push_does(fleet):
     assert fleet.run("rollback", "caseta5").returncode == 3
 
 
+def test_an_agent_update_asks_and_waits_as_a_push_does(fleet):
+    fleet.gateway.polls = [(EVENTS, DONE, "done")]
+    p = fleet.run("agent", "update", "caseta5", "1.2.0", "--wait", "--reason", "a hole", "--confirm-deadline", "60")
+    assert p.returncode == 0 and "done" in p.stdout, p
+    assert fleet.gateway.bodies("POST", "/v1/devices/caseta5/agent-update") == [
+        {"to": "1.2.0", "reason": "a hole", "confirmDeadlineSeconds": 60}]
+    for words in (["--agent", "1.2.0", "registry.example/web:1"], ["--agent", "1.2.0", "--to", "sha256:0"],
+                  ["--agent", "1.2.0", "--service", "web"]):
+        p = fleet.run("rollout", "start", *words)
+        assert p.returncode == 2 and "--agent stands alone" in p.stderr, p
+
+
 def test_push_to_a_box_that_is_offline(fleet):
     fleet.gateway.offline = True
     for wait in ([], ["--wait"]):

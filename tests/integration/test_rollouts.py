@@ -39,8 +39,8 @@ def boxes(fleet, site, n, labels=None, **more):
 
 
 def start(gw, site, **more):
-    """Starts a rollout of an image (or of `compose`) over a site's boxes; no soaking unless the test wants it."""
-    what = {} if "compose" in more else {"image": IMAGE, "digest": digest()}
+    """Starts a rollout of an image (or of `compose`, or `agent`) over a site's boxes; no soaking unless the test wants it."""
+    what = {} if {"compose", "agent"} & set(more) else {"image": IMAGE, "digest": digest()}
     answer = gw.request("POST", "/v1/rollouts", {**what, "labels": {"site": site}, "soakSeconds": 0, **more})
     assert answer.status == 201, answer
     return answer.json["rollout"]

@@ -89,9 +89,10 @@ class SimBox:
 
     async def _message(self, message):
         kind = message["type"]
-        if kind in ("image.update", "compose.snapshot") and self.deaf:
+        changes = ("image.update", "compose.snapshot", "agent.update")
+        if kind in changes and self.deaf:
             self.lost.append(message["id"])
-        elif kind in ("image.update", "compose.snapshot"):
+        elif kind in changes:
             self.received[message["id"]] += 1
             await self._change(message)
         elif kind == "compose.confirm" and self.pending and message["nonce"] == self.pending["nonce"]:
@@ -116,7 +117,7 @@ class SimBox:
         if outcome == "failed":
             await self._refuse(message, outcome, status, error)
             return
-        self.changes.append((message["id"], message["type"], message.get("digest") or message.get("compose")))
+        self.changes.append((message["id"], message["type"], message.get("digest") or message.get("compose") or message.get("to")))
         self.pending = {"id": message["id"], "version": message["version"], "phase": "apply", "nonce": message["nonce"]}
         await self._progress(0, "apply")
         if outcome == "hold":

@@ -14,6 +14,9 @@ EXPOSURE_MAX = {"mgmt-link.service": 1.1, "secbox-pairing.service": 1.2, "secbox
                 "recovery-agent.service": 1.1,
                 # root's own shell, and what does one thing for root
                 "secbox-recovery-sshd.service": 9.6, "recovery-reboot.service": 2.5, "recovery-sshd-restart.service": 2.5,
+                # dpkg, which changes the system
+                "recovery-agent-keep.service": 9.6, "recovery-agent-back.service": 9.6, "recovery-package-boot.service": 9.6,
+                "mgmt-package-boot.service": 9.6,
                 "secbox-principals.service": 2.5, "secbox-paths.service": 2.5}
 # these bind the agent's control group, in which there may be containers that an earlier version started
 GROUP_WIDE = ["MemoryMax", "MemoryHigh", "TasksMax", "CPUQuota", "IPAddressDeny", "DevicePolicy", "DeviceAllow", "PrivateDevices",

@@ -2,6 +2,7 @@
 """The Debian packages on a Debian that has nothing of ours: apt takes them from the signed repository alone, they start what a box
 runs, a newer version takes the place of a running one, and what purging leaves is data."""
 import glob
+import json
 import os
 import re
 import shutil
@@ -56,18 +57,20 @@ def run(*words, **env):
     return p.stdout
 
 
-def make_newer(folder, newer):
-    """The same packages with a version that comes after theirs, in a repository with the same key."""
+def make_newer(folder, newer, version="99", change=None):
+    """The same packages with a version that comes after theirs, in a repository with the same key. change(package, tree)."""
     os.makedirs(f"{newer}/deb")
     for package in glob.glob(f"{folder}/deb/*.deb"):
         run("dpkg-deb", "-R", package, f"{newer}/tree")
         with open(f"{newer}/tree/DEBIAN/control", "r+", encoding="utf-8") as f:
-            control = re.sub(r"(?m)^Version: .*", "Version: 99", f.read())
+            control = re.sub(r"(?m)^Version: .*", f"Version: {version}", f.read())
             f.seek(0)
             f.truncate()
             f.write(control)
         name = re.search(r"(?m)^Package: (.*)", control).group(1)
-        run("dpkg-deb", "--root-owner-group", "-b", f"{newer}/tree", f"{newer}/deb/{name}_99_{package.rsplit('_', 1)[1]}")
+        if change:
+            change(name, f"{newer}/tree")
+        run("dpkg-deb", "--root-owner-group", "-b", f"{newer}/tree", f"{newer}/deb/{name}_{version}_{package.rsplit('_', 1)[1]}")
         shutil.rmtree(f"{newer}/tree")
     shutil.copy(f"{folder}/repo-test-key.asc", newer)
     run(*make_words(f"PACKED={newer}", "PODMAN=false", "repo"))
@@ -229,6 +232,41 @@ def test_a_newer_version_keeps_containers_and_sessions(lab):
     assert box.run("systemctl", "is-active", *UNITS).stdout.split() == ["active"] * len(UNITS)
     now = box.containers()["web"]
     assert (now["Id"], now["State"]["StartedAt"]) == (web["Id"], web["State"]["StartedAt"]) and now["State"]["Status"] == "running"
+
+
+def update(box, version):
+    """The end of an update that changes nothing, as secboxctl tells it."""
+    p = box.run("secboxctl", "agent", "update", version, "--json", check=False)
+    return p.returncode, json.loads(p.stdout)
+
+
+def test_a_box_updates_itself_from_its_own_signed_repository_alone(lab):
+    """What does happen is in tests/soak/test_package_updates.py."""
+    box = lab.box
+    source = "/etc/apt/sources.list.d/secbox.sources"
+    stanza = (f"Types: deb\nURIs: {lab.address}/newer/repo/apt\nSuites: stable\nComponents: main\n"
+              "Signed-By: /etc/apt/keyrings/secbox.asc\n")
+    code, end = update(box, "100")
+    assert code == 1 and end["state"] == "failed" and source in end["why"], end
+    for bad in (stanza.replace("Signed-By", "X-Signed-By"), stanza + "Trusted: yes\n", stanza + "Allow-Insecure: yes\n"):
+        box.write(source, bad)
+        code, end = update(box, "100")
+        assert code == 1 and "by whose key" in end["why"], (bad, end)
+    box.write(source, stanza)
+    code, end = update(box, "100")
+    assert code == 1 and "secbox-agent 100 cannot be fetched" in end["why"], end
+    code, end = update(box, "98")
+    assert code == 1 and "no older version" in end["why"], end
+    assert update(box, "99")[1]["state"] == "confirmed", "it is there already"
+    box.run("systemctl", "stop", "recovery-agent")
+    code, end = update(box, "100")
+    assert code == 1 and "nobody would watch" in end["why"], end
+    box.run("systemctl", "start", "recovery-agent")
+    versions = box.run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}\n", *PACKAGES).stdout.split()
+    assert versions == ["99", "installed"] * 2
+    results = json.loads(box.run("secboxctl", "history", "--json").stdout)["entries"]
+    assert [r["outcome"] for r in results[:8] if r.get("kind") == "agent"] == ["failed", "done", *["failed"] * 6]
+    box.run("rm", "-r", os.path.dirname(source))
 
 
 def test_purging_leaves_data_and_says_where(lab):

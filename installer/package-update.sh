@@ -1,0 +1,362 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Brings one of the two packages that look after a box to a newer version, and back. mgmt-agent and recovery-agent decide, each
+# about the package of the other; what they decide is done here, from what only root writes. Each package has a copy of this, and
+# the one of the package that stays as it is puts the other one right.
+#   package-update run PACKAGE VERSION ID NUMBER NEXT TUNNEL PLAN SECONDS
+#   package-update keep|back|boot PACKAGE
+# The journal says what is under way, before it is done; lib/data/agent-update.h reads it. Everything is in functions, and the last
+# line calls them: dpkg takes this file away while it runs.
+set -u
+umask 022
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive DEBIAN_PRIORITY=critical UCF_FORCE_CONFFOLD=1
+export NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1 APT_LISTCHANGES_FRONTEND=none
+
+folder=/var/lib/tucomunidad/agent-update
+journal=$folder/journal
+said=$folder/said # by apt and dpkg
+written=/run/secbox-package-update # the journal was written in this boot
+INSTALL_SECONDS=3600
+LOCK_SECONDS=1800
+BOOTS_MAX=3
+
+say() { printf '%s\n' "$*"; }
+
+uptime_usec() { awk '{ printf "%.0f", $1 * 1000000 }' /proc/uptime; }
+this_boot() { cat /proc/sys/kernel/random/boot_id; }
+is_this_boot() { [ -e $written ] && [ "$boot" = "$(this_boot)" ]; }
+
+value() { sed -n "s/^$1=//p" "$journal" | head -n 1; }
+
+load() {
+    [ -f "$journal" ] || return 1
+    state=$(value state) id=$(value id) number=$(value number) package=$(value package) from=$(value from) to=$(value to)
+    next=$(value next) tunnel=$(value tunnel) plan=$(value plan) seconds=$(value seconds) boot=$(value boot)
+    deadline=$(value deadline) boots=$(value boots) began=$(value began) why=$(value why)
+    old_sum=$(value old_sum) new_sum=$(value new_sum)
+    old=$folder/$package-old.deb new=$folder/$package-new.deb
+}
+
+# A power cut leaves the old journal or the new one.
+write() {
+    {
+        printf '%s=%s\n' state "$state" id "$id" number "$number" package "$package" from "$from" to "$to" next "$next" \
+            tunnel "$tunnel" plan "$plan" seconds "$seconds" boot "$boot" deadline "$deadline" boots "$boots" began "$began" \
+            old_sum "$old_sum" new_sum "$new_sum"
+        # without what has a meaning in an env file, which this is
+        printf 'why=%s\n' "$(printf '%s' "$why" | tr '\n\t"$' '   -' | tr "'" '-' | tr -cd ' -~' | cut -c 1-400 | sed 's/ *$//')"
+    } >"$journal.new" && sync "$journal.new" && mv -f "$journal.new" "$journal" && sync "$folder"
+}
+
+# enter STATE SECONDS: within which it is over, or the other agent takes it back
+enter() {
+    state=$1 boot=$(this_boot) deadline=$(($(uptime_usec) + $2 * 1000000))
+    write || {
+        say "$journal cannot be written: nothing goes on without it"
+        exit 1
+    }
+    : >$written
+    say "$package $to: $state${why:+: $why}"
+}
+
+# One at a time, whoever asks. Programs that are started here do not hold it.
+lock() {
+    exec 9>"$folder/lock"
+    flock -w "$1" 9
+}
+
+status_of() { dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null; }
+is_at() { [ "$(status_of "$package")" = "installed $1" ]; }
+sum() { sha256sum "$1" | cut -d ' ' -f 1; }
+is_whole() { [ -n "$2" ] && [ -f "$1" ] && [ "$(sum "$1")" = "$2" ]; }
+# what apt or dpkg found wrong, in its own words
+last_said() { sed -n 's/^E: //p; s/^dpkg: error[: ]*//p' "$said" | head -n 1; }
+
+# Only what the box itself is installed from, and only signed.
+find_source() {
+    source=
+    for source in /etc/apt/sources.list.d/secbox.sources /etc/apt/sources.list.d/secbox.list ''; do
+        [ ! -f "$source" ] || break
+    done
+    [ -n "$source" ] || {
+        why="the repository of SecBox is not among the sources of this box (/etc/apt/sources.list.d/secbox.sources): install \
+from it first"
+        return 1
+    }
+    entries=$(grep -ciE '^(deb|uris:)' "$source")
+    if [ "$entries" != "$(grep -ciE '^(signed-by:|deb .*signed-by=)' "$source")" ] || [ "$entries" = 0 ] ||
+        grep -qiE '(^|[[ ])(trusted|allow-(insecure|weak|downgrade-to-insecure)) *[:=]' "$source"; then
+        why="$source does not say by whose key its packages are signed, or takes others, too: nothing is installed from it"
+        return 1
+    fi
+}
+
+our_apt() {
+    timeout -k 60 900 apt-get -q -y -o Dir::Etc::sourcelist="$source" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 \
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any \
+        -o Acquire::AllowInsecureRepositories=false -o Acquire::AllowWeakRepositories=false \
+        -o Acquire::AllowDowngradeToInsecureRepositories=false -o APT::Get::AllowUnauthenticated=false \
+        -o DPkg::Lock::Timeout=$LOCK_SECONDS -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 \
+        "$@" >"$said" 2>&1 9>&-
+}
+
+# fetch VERSION FILE: by apt, which checks it against the signed lists
+fetch() {
+    rm -rf "$folder/fetched"
+    (mkdir -m 755 "$folder/fetched" && cd "$folder/fetched" && our_apt download "$package=$1" && mv -f ./*.deb "$2")
+    got=$?
+    rm -rf "$folder/fetched"
+    return $got
+}
+
+is_package() { [ "$(dpkg-deb -f "$1" Package 2>/dev/null) $(dpkg-deb -f "$1" Version 2>/dev/null)" = "$package $2" ]; }
+
+# Whether the file has what is installed, by the sums that dpkg keeps.
+is_installed_one() {
+    is_package "$1" "$from" &&
+        dpkg-deb --ctrl-tarfile "$1" 2>/dev/null | tar -xO ./md5sums 2>/dev/null | cmp -s - "/var/lib/dpkg/info/$package.md5sums"
+}
+
+# Without a way back there is no way forward.
+keep_old() {
+    arch=$(dpkg --print-architecture)
+    cached=/var/cache/apt/archives/${package}_$(printf '%s' "$from" | sed 's/:/%3a/g')_$arch.deb
+    if ! is_installed_one "$old"; then
+        rm -f "$old"
+        fetch "$from" "$old" || true
+    fi
+    is_installed_one "$old" || { is_installed_one "$cached" && cp "$cached" "$old"; } || {
+        why="the package that is installed now, $package $from, is neither in the repository nor in the cache of apt: \
+without it there is no way back, so nothing is changed"
+        return 1
+    }
+    old_sum=$(sum "$old")
+}
+
+fetch_new() {
+    fetch "$to" "$new" || {
+        why="$package $to cannot be fetched from the repository of this box: $(last_said)"
+        return 1
+    }
+    is_package "$new" "$to" || {
+        why="what the repository has as $package $to is another package"
+        return 1
+    }
+    new_sum=$(sum "$new")
+    sync "$old" "$new" "$folder"
+}
+
+# The other package's agent judges the new version, and its copy of this script puts the old one back.
+check_watcher() {
+    case $package in
+    secbox-agent) watcher=secbox-recovery program=recovery-agent script=/usr/lib/secbox/recovery-package-update ;;
+    *) watcher=secbox-agent program=mgmt-agent script=/usr/lib/secbox/package-update ;;
+    esac
+    [ -x $script ] || {
+        why="nobody would watch the new version: $watcher is not installed, or too old for that; install it first"
+        return 1
+    }
+    systemctl --quiet is-active $program.service || {
+        why="nobody would watch the new version: $program does not run; see systemctl status $program"
+        return 1
+    }
+}
+
+check_versions() {
+    case $(status_of "$package") in
+    "installed "*) ;;
+    *)
+        why="$package is not installed, or not wholly: see dpkg --audit"
+        return 1
+        ;;
+    esac
+    dpkg --compare-versions "$to" gt "$from" || {
+        why="$package is at $from already, and goes to no older version ($to) but by the way back"
+        return 1
+    }
+}
+
+stage() {
+    check_versions && check_watcher && find_source || return 1
+    our_apt update || {
+        why="the repository of this box cannot be used: $(last_said)"
+        return 1
+    }
+    keep_old && fetch_new
+}
+
+# dpkg, after whoever else installs something now
+dpkg_in_turn() {
+    waited=0
+    until dpkg --force-confdef --force-confold "$@" >"$said" 2>&1 9>&-; do
+        if ! grep -q 'locked by another process' "$said" || [ $waited -ge $LOCK_SECONDS ]; then
+            cat "$said"
+            return 1
+        fi
+        [ $((waited % 60)) != 0 ] || say "dpkg is in use by another program: waiting"
+        sleep 5
+        waited=$((waited + 5))
+    done
+    cat "$said"
+}
+
+any_apt() {
+    timeout -k 60 $INSTALL_SECONDS apt-get -q -y -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=$LOCK_SECONDS \
+        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --no-remove --no-install-recommends "$@" 9>&-
+}
+
+# What the new version may need beside it comes from where the box has its system from. The package itself is the file that was
+# checked, and the other one stays as it is: apt would take both from whatever source offers them.
+install_needed() {
+    any_apt -s -o Debug::NoLocking=1 install "$new" "$watcher=$(dpkg-query -W -f '${Version}' "$watcher")" >"$said" 2>&1 || {
+        cat "$said"
+        return 1
+    }
+    needed=$(sed -n 's/^Inst \([^ ]*\).*/\1/p' "$said" | grep -v '^secbox' | tr '\n' ' ')
+    [ -z "$needed" ] || {
+        say "needed beside it: $needed"
+        # shellcheck disable=SC2086
+        any_apt install $needed >"$said" 2>&1
+        got=$?
+        cat "$said"
+        return $got
+    }
+}
+
+install_new() { install_needed && dpkg_in_turn -i "$new" && is_at "$to"; }
+
+go_back() {
+    enter going-back $INSTALL_SECONDS
+    if is_whole "$old" "$old_sum" && dpkg_in_turn -i "$old" && is_at "$from"; then
+        enter rolled-back 0
+    else
+        why="$why; and $package $from could not be put back: $(last_said)"
+        enter stuck 0
+    fi
+    rm -f "$new"
+}
+
+# The second package of an order follows the first, if that has changed anything.
+run() {
+    before=
+    if load && [ "$id" = "$3" ]; then before=$from began_before=$began; fi
+    if [ -n "$before" ] && [ "$(status_of "$1")" = "installed $to" ]; then
+        next=''
+        enter confirmed 0
+        return
+    fi
+    package=$1 to=$2 id=$3 number=$4 next=$5 tunnel=$6 plan=$7 seconds=$8
+    if [ -n "$next" ] && is_at "$to"; then
+        package=$next next=''
+    fi
+    from=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null) || true
+    old=$folder/$package-old.deb new=$folder/$package-new.deb old_sum='' new_sum='' boots=0 began=$(date +%s) why=''
+    [ -z "$before" ] || began=$began_before
+    if is_at "$to"; then
+        enter confirmed 0
+        return
+    fi
+    enter staged $((INSTALL_SECONDS + LOCK_SECONDS))
+    if ! stage; then
+        rm -f "$new"
+        enter failed 0
+        return
+    fi
+    enter installing $((2 * INSTALL_SECONDS))
+    if install_new; then
+        enter proving "$seconds"
+    else
+        why="$package $to could not be installed: $(last_said)"
+        go_back
+    fi
+}
+
+# For the next update the old package is the one that has just proved itself. recovery-agent's word is not enough: mgmt-agent has
+# shown, as root, that it works.
+keep() {
+    [ "$state" = proving ] || return 0
+    if [ "$package" = secbox-agent ] && [ "$(cat "$folder/agent-proof")" != "$(this_boot) $id $package" ]; then
+        say "mgmt-agent has not shown yet that $package $to works"
+        return 75
+    fi
+    is_at "$to" || {
+        say "$package is not at $to: not kept"
+        return 1
+    }
+    enter confirmed 0
+    mv -f "$new" "$old"
+}
+
+# Not before its time, whoever asks for it.
+back() {
+    case $state in staged | installing | proving | going-back) ;; *) return 0 ;; esac
+    is_this_boot || deadline=$((seconds * 1000000))
+    [ "$(uptime_usec)" -ge "$deadline" ] || {
+        say "$package $to has time left to prove itself"
+        return 75
+    }
+    if [ "$state" = staged ]; then
+        why="fetching $package $to took too long; nothing was changed"
+        enter failed 0
+        return
+    fi
+    if [ "$state" = proving ]; then
+        why="$package $to did not prove itself in $seconds s: its tunnel or a dry plan was missing"
+    fi
+    [ -n "$why" ] || why="installing $package $to did not come to an end"
+    go_back
+}
+
+# The power went. Only what we began is finished.
+boot() {
+    ! is_this_boot || return 0
+    case $state in
+    staged)
+        why="the machine was started anew before anything was changed"
+        enter failed 0
+        ;;
+    installing)
+        enter installing $INSTALL_SECONDS
+        dpkg_in_turn --configure -a || true
+        if is_at "$to" || { is_whole "$new" "$new_sum" && dpkg_in_turn -i "$new" && is_at "$to"; }; then
+            enter proving "$seconds"
+        else
+            why="the machine was started anew while $package $to was being installed, and that could not be finished: $(last_said)"
+            go_back
+        fi
+        ;;
+    going-back) go_back ;;
+    proving)
+        boots=$((boots + 1))
+        if [ $boots -lt $BOOTS_MAX ]; then
+            enter proving "$seconds"
+        else
+            why="the machine was started anew $boots times before $package $to had proved itself"
+            go_back
+        fi
+        ;;
+    esac
+}
+
+main() {
+    verb=$1
+    if ! mkdir -p "$folder" || ! lock 60; then
+        say "another run is at work, or $folder cannot be made"
+        return 75
+    fi
+    if [ "$verb" = run ]; then
+        if load; then
+            case $state in confirmed | rolled-back | failed | stuck | '') ;; *)
+                say "$package $to is still under way ($state)"
+                return 1
+                ;;
+            esac
+        fi
+        shift
+        run "$@"
+    elif load && [ "$package" = "$2" ]; then
+        case $verb in keep) keep ;; back) back ;; boot) boot ;; esac
+    fi
+}
+
+main "$@"; exit

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of package-update.h share. */
+#pragma once
+
+#include "lib/data/agent-update.h"
+#include "lib/event/config-watch.h"
+#include "lib/event/process.h"
+#include "mgmt-agent/agent/package-update.h"
+
+#define PLAN_GOOD 200
+
+struct PackageUpdate {
+    Agent *agent;
+    ConfigWatch *watch;
+    sd_event_source *timer;
+    AgentUpdate journal; /* as the script left it */
+    char *told;          /* the id of the last whose end was told */
+    char *boot;
+    usec_t link_up_since; /* of mgmt-link's tunnel; 0 = down */
+    usec_t ask_again, plan_again;
+
+    cJSON *order; /* one that is being prepared: NULL = none */
+    ControlClient *asker;
+
+    Runner *planner;
+    unsigned plan_status; /* of the last dry plan */
+
+    Process *starter; /* systemd-run, which ends at once */
+    char *starter_said;
+    bool starts_order; /* what it starts is the order, not a verdict or the second package */
+};
+
+/* package-plan.c: a dry plan of what runs, by a worker; package_plan_ended() follows, with plan_status set. */
+int package_plan_start(PackageUpdate *p, Error *err) _must_check_;
+
+/* package-start.c: the script of root's in a unit of its own. package_start_ended() follows: err NULL, it runs. */
+typedef struct UpdateRequest {
+    const char *package, *to, *id, *number, *next;
+    bool tunnel;
+    unsigned plan, seconds;
+} UpdateRequest;
+
+int package_start_run(PackageUpdate *p, const UpdateRequest *run, Error *err) _must_check_;
+/* verb: keep or back. */
+int package_start_verdict(PackageUpdate *p, const char *verb, const char *package, Error *err) _must_check_;
+
+/* package-update.c */
+void package_plan_ended(PackageUpdate *p);
+void package_start_ended(PackageUpdate *p, const Error *err, int r);
+/* Reads the journal and does what follows. */
+void package_update_look(PackageUpdate *p);
+
+/* package-result.c: tells how the journal's update ended, once. */
+void package_result_tell(PackageUpdate *p);
+/* Of an order that was not begun. */
+void package_result_refuse(const PackageUpdate *p, int status, const Error *err, int r);
