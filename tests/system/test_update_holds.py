@@ -305,6 +305,20 @@ def test_u19_one_image_fails_in_one_service_alone(stock):
     assert stock.version_of("web") == new and stock.entry(updates, "picky")["held"] == "failed-before"
 
 
+def test_v03_an_edited_environment_waits_for_a_push(stock):
+    file = {"DEVICE_ID": stock.box.agent_env["DEVICE_ID"], **stock.box.secbox_env()}
+    colour = "      COLOUR: ${COLOUR:-red}\n"
+    stock.restock(web=colour)
+    stock.box.write_env("secbox.env", {**file, "COLOUR": "blue"})
+    new = stock.news()
+    results, _ = stock.take()
+    assert results["web"]["outcome"] == "done" and stock.version_of("web") == new
+    assert stock.box.environment("web")["COLOUR"] == "red" and "waits for the next" in stock.box.log()
+    stock.apply(web=colour)
+    assert stock.box.environment("web")["COLOUR"] == "blue"
+    stock.box.write_env("secbox.env", file)
+
+
 def test_u13_data_without_a_name_is_told_of(stock):
     """podman makes a new, empty volume for each container."""
     text = "FROM localhost/server:1\nVOLUME /data /kept /short/\n"

@@ -222,6 +222,29 @@ static int order_by_labels(Deploy *d, Error *err)
     return 0;
 }
 
+/* What secbox.env says now is for the next push: an image is not to be blamed for it. */
+static int keep_environment(Deploy *d, Error *err)
+{
+    for (size_t i = 0; i < d->target.project->n_services; i++) {
+        ComposeService *s = &d->target.project->services[i];
+        const ComposeService *runs = compose_service_find(d->before.project, s->name);
+        cJSON *environment;
+
+        if (!runs || !runs->environment || !strv_contains(d->order.only, s->name) ||
+            cJSON_Compare(runs->environment, s->environment, true))
+            continue;
+        environment = cJSON_Duplicate(runs->environment, true);
+        if (!environment)
+            return error_set(err, ENOMEM, "update.failed", "no memory");
+        cJSON_Delete(s->environment);
+        s->environment = environment;
+        report_progress(
+            &d->report, "info", s->name,
+            "its environment would be another one now; what secbox.env says since the last push waits for the next");
+    }
+    return 0;
+}
+
 /* A service that is not in the compose file any more cannot be there: both come from the same snapshot. */
 static int prepare(Deploy *d, const cJSON *request, const cJSON *message, Error *err)
 {
@@ -236,6 +259,8 @@ static int prepare(Deploy *d, const cJSON *request, const cJSON *message, Error 
         r = check_failed(d, force, err);
     if (r == 0)
         r = phases_run(d, PHASE_PARSE, PHASE_RENDER, err);
+    if (r == 0)
+        r = keep_environment(d, err);
     if (r == 0)
         r = order_by_labels(d, err);
     if (r == 0)
