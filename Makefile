@@ -65,9 +65,10 @@ secbox-gateway_SRC = $(filter-out gateway/fleet/%,$(wildcard gateway/*.c gateway
 secbox-fleet_SRC = $(wildcard gateway/fleet/*.c)
 secbox_SRC = $(filter-out secbox/pairing/%,$(wildcard secbox/*.c secbox/*/*.c))
 secbox-pairing_SRC = $(wildcard secbox/pairing/*.c)
+mount.secbox_SRC = $(wildcard mgmt-agent/mount/*.c)
 recovery-agent_SRC = $(wildcard recovery-agent/*.c)
 relay-client_SRC = $(wildcard relay-client/*.c relay-client/*/*.c)
-PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox secbox-pairing recovery-agent relay-client,$(if $($(p)_SRC),$(p)))
+PROGRAMS = $(foreach p,mgmt-agent mgmt-worker mgmt-link secboxctl secbox-gateway secbox-fleet secbox secbox-pairing recovery-agent relay-client mount.secbox,$(if $($(p)_SRC),$(p)))
 BINS = $(PROGRAMS:%=$(BUILD)/bin/%)
 
 # the agent without its mains, for its unit tests

@@ -76,19 +76,21 @@ static bool is_ours(const char *pid, const char *name, const char *unit)
 
 static void of_owner(const char *listen, const char *pid, Finding *f)
 {
-    _cleanup_(freep) char *name = name_of(pid), *unit = process_unit(pid), *folder = str_format("/proc/%s", pid);
+    _cleanup_(freep) char *name = name_of(pid), *unit = process_unit(pid);
 
     if (is_ours(pid, name, unit)) {
         finding_pass(f, "process %s listens on %s", pid, listen);
         return;
     }
-    finding_set(f, VERDICT_FAIL, NULL, "%s, where the gateway is to listen, is taken by process %s (%s)", listen, pid,
+    _cleanup_(freep) char *end = port_owner_end_command(pid);
+    finding_set(f, VERDICT_FAIL, end ? NULL : PORT_OWNER_ADVICE,
+                "%s, where the gateway is to listen, is taken by process %s (%s)", listen, pid,
                 unit   ? unit
                 : name ? name
                        : "unknown");
-    if (folder)
-        finding_since_file(f, folder);
-    finding_remedy(f, "%s %s && systemctl restart secbox-gateway", unit ? "systemctl stop" : "kill", unit ? unit : pid);
+    finding_since_process(f, pid);
+    if (end)
+        finding_remedy(f, "%s && systemctl restart secbox-gateway", end);
 }
 
 void check_serving(Doctor *d, Finding *f)

@@ -13,7 +13,7 @@ GATEWAY_UNITS = $(filter installer/units/secbox-gateway%,$(UNITS))
 RECOVERY_UNITS = $(filter $(addprefix installer/units/,recovery-% secbox-recovery% secbox-principals% secbox-paths%),$(UNITS))
 AGENT_UNITS = $(filter-out $(GATEWAY_UNITS) $(RECOVERY_UNITS),$(UNITS))
 
-AGENT_FILES = $(call PROGRAM_FILES,/usr/sbin,$(filter mgmt-agent mgmt-worker mgmt-link secbox-pairing,$(PROGRAMS))) \
+AGENT_FILES = $(call PROGRAM_FILES,/usr/sbin,$(filter mgmt-agent mgmt-worker mgmt-link secbox-pairing mount.secbox,$(PROGRAMS))) \
   $(call PROGRAM_FILES,/usr/bin,secboxctl) $(call UNIT_FILES,$(AGENT_UNITS)) \
   644:installer/units/sysusers.conf:/usr/lib/sysusers.d/secbox.conf \
   755:installer/package-update.sh:/usr/lib/secbox/package-update \

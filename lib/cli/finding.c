@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "lib/base/proc.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/cli/cli.h"
@@ -68,6 +69,14 @@ void finding_since_file(Finding *f, const char *path)
 
     if (lstat(path, &st) == 0)
         f->since = (usec_t) st.st_ctim.tv_sec * USEC_PER_SEC;
+}
+
+void finding_since_process(Finding *f, const char *pid)
+{
+    uint64_t number;
+
+    if (str_to_u64(pid, 1, INT32_MAX, &number) == 0)
+        f->since = process_started((pid_t) number);
 }
 
 /* What to do, with the command that does it as it is typed: a new string, or NULL when there is nothing to do. */

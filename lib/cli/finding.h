@@ -29,6 +29,8 @@ void finding_set(Finding *f, Verdict verdict, const char *advice, const char *fm
 void finding_remedy(Finding *f, const char *fmt, ...) _printf_(2, 3);
 /* Adds since when it is so: the time that a file was changed; nothing when there is no such file. */
 void finding_since_file(Finding *f, const char *path);
+/* The same of a process: since it was started. `pid` is its number as text. */
+void finding_since_process(Finding *f, const char *pid);
 void finding_done(Finding *f);
 
 /* {"checks": []}, or NULL. */

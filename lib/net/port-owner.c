@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/base/fileio.h"
+#include "lib/base/proc.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 
@@ -20,6 +21,7 @@
 #define CGROUP_MAX 4096
 #define TCP_LISTEN 10
 #define ADDRESS_DIGITS 32
+#define INIT_PID 1
 
 /* "0100007F" or 32 digits: words of an address as the kernel prints them. IPv4 becomes ::ffff:…. */
 static bool address_from_table(const char *hex, struct in6_addr *ret)
@@ -161,4 +163,22 @@ char *process_unit(const char *pid)
     _cleanup_(freep) char *path = str_format("/proc/%s/cgroup", pid), *text = NULL;
 
     return path && file_read(path, CGROUP_MAX, &text, NULL, NULL) >= 0 ? cgroup_unit(text) : NULL;
+}
+
+char *process_kill_command(const char *pid)
+{
+    uint64_t number,
+        ticks = str_to_u64(pid, INIT_PID + 1, INT32_MAX, &number) < 0 ? 0 : process_start_ticks((pid_t) number);
+
+    /* behind the name, which may hold anything, it is the 20th word */
+    return ticks == 0 ? NULL
+                      : str_format("test \"$(sed 's/.*) //' /proc/%s/stat | cut -d ' ' -f 20)\" = %ju && kill %s", pid,
+                                   (uintmax_t) ticks, pid);
+}
+
+char *port_owner_end_command(const char *pid)
+{
+    _cleanup_(freep) char *unit = process_unit(pid);
+
+    return unit ? str_format("systemctl stop %s", unit) : process_kill_command(pid);
 }

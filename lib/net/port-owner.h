@@ -12,3 +12,12 @@ char *socket_owner(uint64_t inode);
 char *process_unit(const char *pid);
 /* The same from the text of its /proc/PID/cgroup. */
 char *cgroup_unit(const char *text);
+/* The words for a shell that end this process, and no other one that has its number by the time they are typed: a new
+ * string, or NULL when it has gone, and for process 1. */
+char *process_kill_command(const char *pid);
+/* The same of a process with a port: its unit is stopped, where it has one. Without such a command there is this to do. */
+char *port_owner_end_command(const char *pid);
+#define PORT_OWNER_ADVICE                                                                                              \
+    "Process 1 holds ports for socket units: `systemctl list-sockets` names the one to stop and disable. Any other "   \
+    "process has "                                                                                                     \
+    "ended by now: ask again."

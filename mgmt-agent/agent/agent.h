@@ -81,8 +81,8 @@ typedef struct Agent {
         Runner *runner;
         ControlClient *asker; /* as in a Query */
         char *id;
-        bool answered;
-    } doctor; /* see ask-doctor.c */
+        cJSON *said; /* by the worker */
+    } doctor;        /* see ask-doctor.c */
 
     LogReader *log_readers[LOG_READERS_MAX]; /* see read-logs.c */
 

@@ -24,38 +24,32 @@ static cJSON *make_report(const char *id, const cJSON *said)
     return TAKE_PTR(m);
 }
 
+/* It is passed on when the worker has ended: whoever has an answer may ask again at once. */
 static void on_worker_message(Runner *r, const cJSON *message, void *userdata)
 {
     Agent *a = userdata;
-    const cJSON *error = cJSON_GetObjectItemCaseSensitive(message, "error");
-    _cleanup_(cJSON_Deletep) cJSON *report = NULL;
 
     (void) r;
-    if (!str_equal(json_string(message, "type"), "worker.doctor") || a->doctor.answered)
-        return;
-    if (error) {
-        _cleanup_(error_done) Error err = {};
-        int k = json_to_error(error, EIO, &err);
-
-        control_send_error(a->doctor.asker, a->doctor.id, &err, k);
-        a->doctor.answered = true;
-    } else if ((report = make_report(a->doctor.id, message))) {
-        control_send(a->doctor.asker, report);
-        a->doctor.answered = true;
-    }
+    if (str_equal(json_string(message, "type"), "worker.doctor") && !a->doctor.said)
+        a->doctor.said = cJSON_Duplicate(message, true);
 }
 
 static void on_worker_done(Runner *r, int ok, int exit_status, void *userdata)
 {
     Agent *a = userdata;
+    const cJSON *said = a->doctor.said, *error = cJSON_GetObjectItemCaseSensitive(said, "error");
+    _cleanup_(cJSON_Deletep) cJSON *report = said && !error ? make_report(a->doctor.id, said) : NULL;
+    _cleanup_(error_done) Error err = {};
 
     (void) r;
     (void) ok;
     (void) exit_status;
-    if (!a->doctor.answered) {
-        _cleanup_(error_done) Error err = {};
-        int k = error_set(&err, EIO, "worker.failed",
-                          "the worker for 'doctor' ended without an answer; see the agent's log");
+    if (report) {
+        control_send(a->doctor.asker, report);
+    } else {
+        int k = error ? json_to_error(error, EIO, &err)
+                      : error_set(&err, EIO, "worker.failed",
+                                  "the worker for 'doctor' ended without an answer; see the agent's log");
 
         control_send_error(a->doctor.asker, a->doctor.id, &err, k);
     }
@@ -65,6 +59,8 @@ static void on_worker_done(Runner *r, int ok, int exit_status, void *userdata)
 void agent_doctor_done(Agent *a)
 {
     a->doctor.runner = runner_free(a->doctor.runner);
+    cJSON_Delete(a->doctor.said);
+    a->doctor.said = NULL;
     free(a->doctor.id);
     a->doctor.id = NULL;
     a->doctor.asker = NULL;
@@ -93,7 +89,6 @@ void agent_handle_doctor(Agent *a, ControlClient *c, const cJSON *message)
 
     if (r == 0) {
         a->doctor.asker = c;
-        a->doctor.answered = false;
         return;
     }
     control_send_error(c, id, &err, r);

@@ -12,7 +12,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 
 typedef struct ManualProcess {
     int fd;

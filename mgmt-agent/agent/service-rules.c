@@ -166,12 +166,26 @@ static bool follow_trouble(ServiceRecord *r, const ServiceTimes *t, unsigned end
     return true;
 }
 
+/* Behind a stop, however long its grace was, podman clears up, and on a busy box takes its time for that. */
+static bool is_ending(ServiceRecord *r, const ServiceTimes *t, const ServiceFacts *f, usec_t now)
+{
+    if (f->alive || !str_equal(f->status, "stopping")) {
+        r->ending_at = 0;
+        return false;
+    }
+    if (r->ending_at == 0)
+        r->ending_at = now;
+    return now - r->ending_at < t->patience;
+}
+
 bool service_note(ServiceRecord *r, const ServiceTimes *t, const ServiceFacts *f, usec_t now, usec_t wall)
 {
     unsigned ends = f->status ? count_restarts(r, f->restarts, now) : 0;
     ServiceState seen = service_judge(f);
     bool changed = false;
 
+    if (is_ending(r, t, f, now))
+        seen = SERVICE_UNKNOWN;
     if (seen == SERVICE_RUNNING && is_looping(r, t, now))
         seen = SERVICE_LOOPING;
     /* what has not run in between cannot have been stopped: a start of ours has failed */

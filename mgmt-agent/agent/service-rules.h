@@ -60,6 +60,7 @@ typedef struct ServiceRecord {
     usec_t since;               /* wall clock of it */
     ServiceState seen;          /* by the last look */
     usec_t seen_at, running_at; /* CLOCK_BOOTTIME: seen as that since; running without a pause since, 0: it is not */
+    usec_t ending_at;           /* the same clock: stopped, and without a process since; 0: it is not */
     bool counted;               /* restarts_seen means something */
     unsigned restarts_seen;
     usec_t ends[SERVICE_ENDS]; /* CLOCK_BOOTTIME of the last restarts by podman, oldest first; 0: none */

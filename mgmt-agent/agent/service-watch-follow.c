@@ -11,7 +11,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/service-watch-impl.h"
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 
 #define HEALTH_FILE "healthcheck.log"
 #define HEALTH_FILE_MAX (256 * 1024)

@@ -9,7 +9,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/service-watch-impl.h"
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 
 #define LOG_SAID_MAX 2000
 #define SUMMARY_MAX 4096

@@ -10,7 +10,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "mgmt-agent/agent/service-watch-impl.h"
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 
 /* What podman needs to restart a container by itself. */
 #define SETTLE_USEC (3 * USEC_PER_SEC)

@@ -10,7 +10,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 /* A container never changes its image or settings while it lives: its first process, alive since we proved it, is proof. A

@@ -10,6 +10,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
+#include "lib/net/port-owner.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
 #define LINE_MAX_BYTES 256
@@ -87,9 +88,9 @@ void finding_of_hang(const Doctor *d, Finding *f)
                     "podman does not answer, and nobody holds a lock of its");
         return;
     }
-    _cleanup_(freep) char *folder = str_format("/proc/%d", pid), *comm_path = str_format("/proc/%d/comm", pid),
-                          *number = str_format("%d", pid);
+    _cleanup_(freep) char *comm_path = str_format("/proc/%d/comm", pid), *number = str_format("%d", pid);
     bool ours = marker && number && podman_user_marks(number, marker);
+    _cleanup_(freep) char *end = number && !ours ? process_kill_command(number) : NULL;
     if (comm_path && file_read(comm_path, COMM_MAX, &comm, NULL, NULL) >= 0)
         comm[strcspn(comm, "\n")] = '\0';
     finding_set(
@@ -98,10 +99,10 @@ void finding_of_hang(const Doctor *d, Finding *f)
                "leave the store locked or damaged."
              : NULL,
         "podman does not answer: process %d (%s) holds %s", pid, comm ? comm : "?", path);
-    if (folder)
-        finding_since_file(f, folder);
-    if (!ours)
-        finding_remedy(f, "kill %d", pid);
+    if (number)
+        finding_since_process(f, number);
+    if (end)
+        finding_remedy(f, "%s", end);
 }
 
 /* The sentence is of a program that runs as another user, who can make it say anything. */

@@ -41,13 +41,14 @@ bool finding_of_taken_port(Doctor *d, const char *container, Finding *f)
 
     if (!pid)
         return false;
-    _cleanup_(freep) char *unit = process_unit(pid), *folder = str_format("/proc/%s", pid);
+    _cleanup_(freep) char *unit = process_unit(pid);
     _cleanup_(freep) char *start = podman_command(d, "start", (const char *const[]) { container, NULL });
-    finding_set(f, VERDICT_FAIL, NULL, "%s is down, and port %u that it wants is taken by process %s%s%s%s", container,
-                port, pid, unit ? " (" : "", unit ? unit : "", unit ? ")" : "");
-    if (folder)
-        finding_since_file(f, folder);
-    if (start)
-        finding_remedy(f, "%s %s && %s", unit ? "systemctl stop" : "kill", unit ? unit : pid, start);
+    _cleanup_(freep) char *end = port_owner_end_command(pid);
+    finding_set(f, VERDICT_FAIL, end ? NULL : PORT_OWNER_ADVICE,
+                "%s is down, and port %u that it wants is taken by process %s%s%s%s", container, port, pid,
+                unit ? " (" : "", unit ? unit : "", unit ? ")" : "");
+    finding_since_process(f, pid);
+    if (start && end)
+        finding_remedy(f, "%s && %s", end, start);
     return true;
 }

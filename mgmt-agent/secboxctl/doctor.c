@@ -36,6 +36,7 @@ const DoctorCheck doctor_checks[] = {
     { "cgroup-manager", check_cgroup_manager, true },
     { "store-driver", check_store_driver, true },
     { "binds", check_binds, false },
+    { "volumes", check_volumes, true },
     { "services", check_services, false },
     { "images", check_images, false },
     { "journal", check_journal, true },

@@ -57,6 +57,9 @@ void check_agent(Doctor *d, Finding *f);
 void check_podman_user(Doctor *d, Finding *f);
 void check_binds(Doctor *d, Finding *f);
 
+/* doctor-volumes.c */
+void check_volumes(Doctor *d, Finding *f);
+
 /* doctor-services.c */
 void check_services(Doctor *d, Finding *f);
 

@@ -14,6 +14,7 @@ USUAL_CA = "/etc/tucomunidad/cloud-ca.pem"
 CA_FILE = "/etc/ssl/certs/lab-cloud.pem"
 BRING_BACK_CA = ("runuser -u secbox-recovery -- cat /var/lib/tucomunidad/recovery/ca.pem "
                  f">{CA_FILE}.new && chmod 0644 {CA_FILE}.new && mv {CA_FILE}.new {CA_FILE}")
+VOLUMES = "/var/lib/tucomunidad/volumes"
 AS_TC = "runuser -u tc -- env XDG_RUNTIME_DIR=/run/user/1000"
 AS_USER = "runuser -u tc -- env XDG_RUNTIME_DIR=/run/user/…"
 
@@ -58,7 +59,24 @@ volumes:
   {name}:
 END
 secboxctl apply /srv/{name}.yml
-{AS_TC} podman exec "$({AS_TC} podman ps -q --filter label=io.tucomunidad.service=web)" touch /data/bad
+{AS_TC} podman exec {container_of("web")} touch /data/bad
+"""
+
+
+def container_of(service):
+    return f'"$({AS_TC} podman ps -q --filter label=io.tucomunidad.service={service})"'
+
+
+def recreate(service):
+    """As recovery-agent has it done: a container keeps the flags of its mounts from when it was made."""
+    order = f'{{"type":"container.recreate","id":"plant","service":"{service}"}}'
+    return f"""python3 - <<'END'
+import socket
+agent = socket.socket(socket.AF_UNIX)
+agent.connect("/run/tucomunidad/mgmt-agent.sock")
+agent.sendall(b'{order}\\n')
+assert '"ok":true' in next(line for line in agent.makefile() if "container.result" in line)
+END
 """
 
 
@@ -202,6 +220,13 @@ SECBOXCTL = [
           "podman uses cgroupfs, not systemd, as it is written in /home/tc/.config/containers/containers.conf",
           "runuser -u tc -- sed -i '/^[[:space:]]*cgroup_manager[[:space:]]*=[[:space:]]*.cgroupfs/s/^/#/' "
           "/home/tc/.config/containers/containers.conf"),
+    Fault("volumes-flags", "the mount of the volumes' folder got its flags when a rootless podman had seen it already",
+          f"umount {VOLUMES} && mount --rbind {VOLUMES} {VOLUMES} && mount -o remount,bind,nosuid,nodev {VOLUMES} && "
+          + recreate("web"), "volumes", f"a container sees its folder in {VOLUMES} without nosuid,nodev: … at /data",
+          f"systemctl restart var-lib-tucomunidad-volumes.mount && {AS_USER} podman restart …"),
+    Fault("volumes-not-mounted", "the volumes' folder is not mounted over itself", f"umount {VOLUMES} && {recreate('web')}",
+          "volumes", f"{VOLUMES} is not mounted nosuid,nodev: … at /data",
+          f"systemctl restart var-lib-tucomunidad-volumes.mount && {AS_USER} podman restart …"),
     Fault("tun-mode", "only root may open /dev/net/tun", "chmod 0600 /dev/net/tun", "rootless-network",
           "/dev/net/tun is not there for everybody", "chmod 0666 /dev/net/tun"),
     Fault("podman-locked", "a process holds podman's lock, so podman hangs",

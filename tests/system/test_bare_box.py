@@ -26,6 +26,7 @@ services:
     restart: always
     ports: ["8088:80"]
     networks: [front]
+    volumes: ["/var/lib/tucomunidad/volumes/web:/data"]
   store:
     image: localhost/server:1
     restart: always
@@ -114,6 +115,22 @@ def test_a_bridge_network_with_a_published_port_runs_rootless(bare):
     p = box.user.podman("info", "--format", "{{.Host.CgroupManager}} {{.Host.NetworkBackend}}")
     assert p.stdout.split() == ["systemd", "netavark"] and p.stderr == "", p.stderr
     assert box.user.podman("run", "--rm", "--network", "bridge", "localhost/server:1", "true").stderr == ""
+
+
+def options_of(mountinfo, where):
+    """Of what is mounted there last."""
+    return [line.split()[5].split(",") for line in mountinfo.splitlines() if line.split()[4] == where][-1]
+
+
+def test_no_program_or_device_in_a_volume_gives_power(bare):
+    """Whoever mounts it: it is the box's own mount that says so."""
+    box, volumes = bare.box, "/var/lib/tucomunidad/volumes"
+    assert {"nosuid", "nodev"} <= set(options_of(box.run("cat", "/proc/1/mountinfo").stdout, volumes))
+    inside = box.run("cat", f"/proc/{box.containers()['web']['State']['Pid']}/mountinfo").stdout
+    assert {"nosuid", "nodev"} <= set(options_of(inside, "/data"))
+    p = box.user.podman("run", "--rm", "-v", f"{volumes}/web:/data:suid,dev", "localhost/server:1", "busybox", "cat",
+                        "/proc/self/mountinfo")
+    assert {"nosuid", "nodev"} <= set(options_of(p.stdout, "/data")), "not even who asks for it"
 
 
 def test_the_shipped_example_runs(bare):

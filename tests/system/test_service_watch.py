@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -134,11 +135,21 @@ def test_what_has_lost_its_monitor_is_made_anew(box):
     assert box.apply(text)["noop"] is True
 
 
+def stop_slowly(box, container):
+    """The service does not end when it is told to, nobody waits for it any more, and then it does."""
+    os.kill(container["State"]["Pid"], signal.SIGSTOP)
+    with subprocess.Popen(["podman", "stop", "-t", "900", container["Id"]], env=box.lab.env) as stopping:
+        wait_until(lambda: box.lab.inspect(container["Id"])["State"]["Status"] == "stopping", "it is being stopped")
+        stopping.kill()
+    assert "trouble" not in watched(box, "web")
+    os.kill(container["State"]["Pid"], signal.SIGKILL)
+
+
 def test_an_operator_who_stops_a_service_is_left_in_peace(box):
     text = compose(service("web", more=GRACE + "restart: always\n"), service("other", more=GRACE + "restart: on-failure\n"))
     assert box.apply(text)["status"] == 200
     containers = box.containers()
-    box.lab.podman("stop", "-t", "1", containers["web"]["Id"])
+    stop_slowly(box, containers["web"])
     box.lab.podman("kill", containers["other"]["Id"])
     for name in ("web", "other"):
         assert "trouble" not in wait_state(box, name, "stopped by hand")

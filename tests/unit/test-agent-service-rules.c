@@ -261,6 +261,33 @@ static void test_by_hand(void **state)
     assert_false(service_in_trouble(&s.r));
 }
 
+static void test_a_stop_with_a_long_grace(void **state)
+{
+    const ServiceFacts asked = { .status = "stopping", .alive = true, .policy = RESTART_ALWAYS };
+    const ServiceFacts dead = { .status = "stopping", .policy = RESTART_ALWAYS };
+    const ServiceFacts cleared = { .status = "exited", .exit_code = 137, .policy = RESTART_ALWAYS };
+    Service s = new_service();
+    char steps[64];
+    usec_t again;
+
+    (void) state;
+    play(&s, &asked, 900, steps, sizeof(steps));
+    assert_string_equal(steps, "");
+    play(&s, &dead, 20, steps, sizeof(steps));
+    assert_string_equal(steps, "");
+    assert_int_equal(service_next(&s.r, &times, s.now, &again), SERVICE_STEP_NONE);
+    assert_true(again <= s.now + 3 * S);
+    assert_true(look(&s, &cleared));
+    assert_int_equal(s.r.state, SERVICE_BY_HAND);
+    assert_int_equal(s.r.trouble, SERVICE_UNKNOWN);
+    /* once more, and nobody is left who would clear up */
+    assert_true(look(&s, &well));
+    play(&s, &asked, 900, steps, sizeof(steps));
+    play(&s, &dead, 70, steps, sizeof(steps));
+    assert_string_equal(steps, "recreate@63");
+    assert_int_equal(s.r.trouble, SERVICE_DOWN);
+}
+
 static void test_removed(void **state)
 {
     Service s = new_service();
@@ -293,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_a_loop),
         cmocka_unit_test(test_a_first_look_counts_one),
         cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_a_stop_with_a_long_grace),
         cmocka_unit_test(test_removed),
     };
 

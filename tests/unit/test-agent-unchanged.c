@@ -6,7 +6,7 @@
 
 #include "lib/data/digest.h"
 #include "mgmt-agent/agent/agent.h"
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 #define TEXT "services:\n  web:\n    image: a\n"

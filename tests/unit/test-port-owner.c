@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Which unit of the system a process belongs to: what is printed is stopped by root. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/proc.h"
+#include "lib/base/strv.h"
 #include "lib/net/port-owner.h"
 
 static const struct {
@@ -41,10 +46,103 @@ static void test_unit(void **state)
     }
 }
 
+static pid_t start_sleeper(void)
+{
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        execlp("sleep", "a) name (of", "1000", NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+static int type_it(const char *command)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", command, NULL);
+        _exit(127);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* The command of a process, as if another one had its number when it is typed. */
+static char *aimed_at(const char *command, pid_t other)
+{
+    const char *first = strstr(command, "/proc/"), *rest = first ? strstr(first, "/stat") : NULL,
+               *last = rest ? strstr(rest, "kill ") : NULL;
+
+    assert_non_null(last);
+    return str_format("%.*s/proc/%d%.*skill %d", (int) (first - command), command, (int) other, (int) (last - rest),
+                      rest, (int) other);
+}
+
+static void test_only_that_process_is_ended(void **state)
+{
+    pid_t one = start_sleeper(), other = one;
+    int status;
+
+    (void) state;
+    do { /* a later one, that another tick has seen start */
+        if (other != one) {
+            assert_int_equal(kill(other, SIGKILL), 0);
+            assert_int_equal(waitpid(other, NULL, 0), other);
+        }
+        other = start_sleeper();
+    } while (process_start_ticks(other) == process_start_ticks(one));
+    _cleanup_(freep) char *number = str_format("%d", (int) one), *command = process_kill_command(number);
+    assert_non_null(command);
+    _cleanup_(freep) char *reused = aimed_at(command, other);
+    assert_int_not_equal(type_it(reused), 0);
+    assert_int_equal(kill(other, 0), 0);
+    assert_int_equal(type_it(command), 0);
+    assert_int_equal(waitpid(one, &status, 0), one);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    assert_int_not_equal(type_it(command), 0);
+    assert_null(process_kill_command(number));
+    assert_int_equal(kill(other, SIGKILL), 0);
+    assert_int_equal(waitpid(other, &status, 0), other);
+    assert_true(WTERMSIG(status) == SIGKILL);
+}
+
+static void test_nobody_is_told_to_end_process_1(void **state)
+{
+    static const char *const no[] = { "1", "0", "-1", "", "2147483647", "12; id" };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(no); i++) {
+        assert_null(process_kill_command(no[i]));
+        assert_null(port_owner_end_command(no[i]));
+    }
+}
+
+static void test_since_when_a_process_runs(void **state)
+{
+    usec_t now = realtime_usec(), started = process_started(getpid());
+    pid_t child = start_sleeper();
+    usec_t later = process_started(child);
+
+    (void) state;
+    assert_true(started > 0 && started <= now + USEC_PER_SEC);
+    assert_true(later + USEC_PER_SEC >= started && process_started(1) <= started + USEC_PER_SEC);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_int_equal(process_started(child), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unit),
+        cmocka_unit_test(test_only_that_process_is_ended),
+        cmocka_unit_test(test_nobody_is_told_to_end_process_1),
+        cmocka_unit_test(test_since_when_a_process_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

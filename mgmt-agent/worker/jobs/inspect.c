@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 #include "mgmt-agent/worker/phases/bind-alarms.h"
 #include "mgmt-agent/worker/phases/hooks.h"
 #include "mgmt-agent/worker/phases/report.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 #include "mgmt-agent/worker/phases/current.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
 #include "mgmt-agent/worker/phases/report.h"

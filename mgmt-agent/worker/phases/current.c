@@ -10,7 +10,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/watch-labels.h"
 #include "mgmt-agent/state/way-back.h"

@@ -14,7 +14,7 @@
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "mgmt-agent/state/failed-images.h"
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 #include "mgmt-agent/worker/phases/container-health.h"
 #include "mgmt-agent/worker/phases/container-state.h"
 #include "mgmt-agent/worker/phases/report.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* /proc/PID/stat. */
 
-#include "mgmt-agent/state/proc.h"
+#include "lib/base/proc.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
@@ -23,4 +24,16 @@ uint64_t process_start_ticks(pid_t pid)
     for (int field = 0; p && field < 20; field++)
         p = strchr(p + 1, ' ');
     return p && sscanf(p + 1, "%llu", &ticks) == 1 ? ticks : 0;
+}
+
+usec_t process_started(pid_t pid)
+{
+    uint64_t ticks = process_start_ticks(pid);
+    long per_second = sysconf(_SC_CLK_TCK);
+    usec_t up = boottime_usec(), then;
+
+    if (ticks == 0 || per_second <= 0)
+        return 0;
+    then = ticks * USEC_PER_SEC / (uint64_t) per_second;
+    return realtime_usec() - (up > then ? up - then : 0);
 }
