@@ -149,6 +149,7 @@ int verb_community_rows(int argc, char **argv, void *userdata);
 int verb_community_delete(int argc, char **argv, void *userdata);
 int verb_community_boxes(int argc, char **argv, void *userdata);
 int verb_community_ban_status(int argc, char **argv, void *userdata);
+int verb_community_photo(int argc, char **argv, void *userdata);
 int verb_community_events(int argc, char **argv, void *userdata);
 int verb_community_import(int argc, char **argv, void *userdata);
 int verb_community_pass(int argc, char **argv, void *userdata);

@@ -79,37 +79,58 @@ static int parse_answer(const Api *api, const HttpResponse *response, ApiReply *
     return 0;
 }
 
-int api_send(const Api *api, const char *method, const char *path, const char *content_type, const char *text,
-             size_t len, usec_t timeout, ApiReply *reply, Error *err)
+static int run(const Api *api, const HttpRequest *asked, const char *path, const char *content_type, const char *accept,
+               HttpResponse *response, Error *err)
 {
     _cleanup_(freep) char *url = str_format("%s%s", api->gateway, path);
     _cleanup_(freep) char *type = str_format("Content-Type: %s", content_type ? content_type : "");
     _cleanup_(secret_freep) char *authorization = str_format("Authorization: Bearer %s", api->token);
-    _cleanup_(http_response_done) HttpResponse response = {};
     _cleanup_(error_done) Error why = {};
+    HttpRequest request = *asked;
 
-    api_reply_done(reply);
     if (!url || !type || !authorization)
         return error_from_errno(err, -ENOMEM, "make a request");
-    const char *const headers[] = { authorization, "Accept: application/json", text ? type : NULL, NULL };
-    const HttpRequest request = {
-        .method = method,
-        .url = url,
-        .headers = headers,
-        .body = text,
-        .body_len = len,
-        .ca_file = api->ca_file,
-        .ca_advice = "check the clock, and name a private authority's certificate by SECBOX_CA or --ca",
-        .timeout_usec = timeout,
-        .response_max = ANSWER_MAX,
-    };
-    int r = http_run(&request, &response, &why);
-    if (r < 0) {
-        error_prefix(&why, r, "%s cannot be reached", api->gateway);
-        (void) error_copy(err, &why);
-        return r == -ENOMEM ? r : -EHOSTUNREACH;
-    }
-    return parse_answer(api, &response, reply, err);
+    const char *const headers[] = { authorization, accept, asked->body ? type : NULL, NULL };
+    request.url = url;
+    request.headers = headers;
+    request.ca_file = api->ca_file;
+    request.ca_advice = "check the clock, and name a private authority's certificate by SECBOX_CA or --ca";
+    request.response_max = ANSWER_MAX;
+    int r = http_run(&request, response, &why);
+    if (r >= 0)
+        return 0;
+    error_prefix(&why, r, "%s cannot be reached", api->gateway);
+    (void) error_copy(err, &why);
+    return r == -ENOMEM ? r : -EHOSTUNREACH;
+}
+
+int api_send(const Api *api, const char *method, const char *path, const char *content_type, const char *text,
+             size_t len, usec_t timeout, ApiReply *reply, Error *err)
+{
+    const HttpRequest request = { .method = method, .body = text, .body_len = len, .timeout_usec = timeout };
+    _cleanup_(http_response_done) HttpResponse response = {};
+
+    api_reply_done(reply);
+    int r = run(api, &request, path, content_type, "Accept: application/json", &response, err);
+    return r < 0 ? r : parse_answer(api, &response, reply, err);
+}
+
+int api_fetch(const Api *api, const char *path, usec_t timeout, ApiReply *reply, char **ret, size_t *ret_len,
+              Error *err)
+{
+    const HttpRequest request = { .method = "GET", .timeout_usec = timeout };
+    _cleanup_(http_response_done) HttpResponse response = {};
+
+    api_reply_done(reply);
+    int r = run(api, &request, path, NULL, "Accept: */*", &response, err);
+    if (r < 0)
+        return r;
+    if (response.status < 200 || response.status > 299)
+        return parse_answer(api, &response, reply, err);
+    reply->status = response.status;
+    *ret_len = response.body_len;
+    *ret = TAKE_PTR(response.body);
+    return 0;
 }
 
 int api_call(const Api *api, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,

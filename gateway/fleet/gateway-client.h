@@ -33,6 +33,11 @@ int api_call(const Api *api, const char *method, const char *path, const cJSON *
 int api_send(const Api *api, const char *method, const char *path, const char *content_type, const char *text,
              size_t len, usec_t timeout, ApiReply *reply, Error *err) _must_check_;
 
+/* Asks for what is no JSON; *ret is a new block with a NUL behind it. reply->body is set only where the gateway answered with an
+ * error, as of api_call(). */
+int api_fetch(const Api *api, const char *path, usec_t timeout, ApiReply *reply, char **ret, size_t *ret_len,
+              Error *err) _must_check_;
+
 /* Whether nobody could be asked: no answer, a proxy's word for that, or a box that is offline. */
 bool api_is_unreachable(const ApiReply *reply, int r);
 

@@ -101,6 +101,7 @@ static const CliVerb verbs[] = {
     { "community boxes", "C", 1, 1, "which boxes serve it, and how old their data are", verb_community_boxes, NULL },
     { "community ban-status", "C BAN", 2, 2, "which boxes know a ban, since when", verb_community_ban_status, NULL },
     { "community events", "C", 1, 1, "what its boxes have reported", verb_community_events, "after limit" },
+    { "community photo", "C SHA256 FILE", 3, 3, "a photo that an event names, into a file", verb_community_photo, NULL },
     { "community webhook", "ACTION C [URL|NUMBER]", 2, 3, "send its events on: set, show, test, remove, dead, retry",
       verb_community_webhook, "secret-file after limit yes" },
     { "audit", "", 0, 0, "who did what through the gateway", verb_audit, "limit" },

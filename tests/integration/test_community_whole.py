@@ -33,7 +33,7 @@ def _gateway(folder):
         yield it
 
 
-def send_a_photo(gateway, community, box, guard):
+def send_a_photo(gateway, community, box, guard, folder):
     """A guard's entry and, behind it, its photo, which is larger than one part."""
     photo, tablet = jpeg(200_000), Tablet(box)
     digest = hashlib.sha256(photo).hexdigest()
@@ -51,6 +51,13 @@ def send_a_photo(gateway, community, box, guard):
                                      headers={"Authorization": f"Bearer {gateway.token}"})
     with urllib.request.urlopen(request) as answer:
         assert answer.read() == photo
+    fleet, file = Fleet(gateway.url, gateway.token, folder), os.path.join(folder, "photo.jpg")
+    assert fleet.json("community", "photo", community, digest, file) == {"file": file, "sha256": digest, "bytes": len(photo)}
+    with open(file, "rb") as f:
+        assert f.read() == photo and os.stat(file).st_mode & 0o777 == 0o600
+    for none in ("0" * 64, "none"):
+        answer = fleet.run("community", "photo", community, none, os.path.join(folder, "none"), check=1)
+        assert "photo.not-found" in answer.stderr and not os.path.exists(os.path.join(folder, "none"))
     wait_until(lambda: tablet.get("/api/lan/status").json["photos"] == 0, "none waits on the box", box.alive)
 
 
@@ -157,7 +164,7 @@ def test_data_down_and_events_up(gateway, folder):
         assert box.ask("replica.resync", tables=["units"]) == {"asked": 1}
         wait_until(lambda: box.sql("SELECT id FROM units") == [[unit]], "one table alone")
         assert box.ask("replica.status")["sync"] == "current"
-        send_a_photo(gateway, community, box, guard)
+        send_a_photo(gateway, community, box, guard, folder)
         take_a_certificate(gateway, box, folder)
     finally:
         box.close()

@@ -14,6 +14,7 @@ from tests.integration.test_pairing import box, claim_of, cloud, pairing  # noqa
 from tests.lab import browser as browsers  # noqa: E402
 from tests.lab.browser import Browser  # noqa: E402
 from tests.lab.fleet import Fleet  # noqa: E402
+from tests.lab.passes import draw_video  # noqa: E402
 from tests.lab.util import ROOT, Daemon, free_port, port_answers, program, wait_until  # noqa: E402
 
 
@@ -129,7 +130,9 @@ def test_a_phone_pairs_the_box(cloud, box, page, folder):
     fleet.env["SECBOX_CA"] = cloud.authority
     claim = json.loads(fleet.run("devices", "add", "by-phone", "--label", "community=Los Olivos", "--qr-png", picture,
                                  check=0).stdout)
-    with Browser() as browser:
+    video = os.path.join(folder, "claim.y4m")
+    draw_video(json.dumps(claim), video)
+    with Browser(video=video) as browser:
         browser.resize(360, 800)
         browser.open(f"http://127.0.0.1:{page.port}/")
         browser.find("#claim")
@@ -146,11 +149,20 @@ def test_a_phone_pairs_the_box(cloud, box, page, folder):
         browser.run("document.querySelector('#image').dispatchEvent(new Event('change'))")
         browser.choose_file("#image", no_code)
         browser.wait_text("No se ve ningún código QR", "#claim-error")
-        browser.run("navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('no camera'))")
+        browser.run("globalThis.camera = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);"
+                    "navigator.mediaDevices.getUserMedia = () => Promise.reject(new Error('no camera'))")
         browser.click("#scan")
         browser.wait_text("La cámara no se pudo usar", "#claim-note")
         browser.find("#scan")
         assert browser.run("return document.querySelector('#claim').value") == "hello", "nobody types it twice"
+        # the code in front of the camera, then something else for what is told of it
+        browser.run("navigator.mediaDevices.getUserMedia = camera")
+        browser.click("#scan")
+        browser.wait_text("Código leído", "#claim-note")
+        assert json.loads(browser.run("return document.querySelector('#claim').value")) == claim
+        browser.find("#scan")
+        browser.run("document.querySelector('#claim').value = ''")
+        browser.type("#claim", "hello")
         browser.click("#send")
         browser.wait_text("Ese no es el PIN", "#pin-error")
         browser.type("#pin", pairing(box)["pin"])

@@ -2,6 +2,7 @@
 // The camera, and the text of the QR code in front of it.
 
 const LOOK_MS = 200;
+const REFUSALS_MAX = 5;
 const SIDE_MAX = 800; // pixels of a frame that are looked at
 
 async function nativeReader() {
@@ -26,16 +27,35 @@ async function ownReader() {
   };
 }
 
+// The browser's own reader, where there is one, and ours. Some browsers say that they have one which then refuses every picture, because
+// a part of the system is missing: it is left after a few.
+async function reader() {
+  const native = await nativeReader();
+  let read = native ?? (await ownReader());
+  let refusals = 0;
+  return async (video) => {
+    try {
+      const text = await read(video);
+      refusals = 0;
+      return text;
+    } catch {
+      refusals += 1;
+      if (read === native && refusals >= REFUSALS_MAX) read = await ownReader();
+      return undefined;
+    }
+  };
+}
+
 // The text of the first code that is seen; null when the element has left the page. Throws where there is no camera, or
 // nobody allows it.
 export async function scan(video) {
   const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
   try {
-    const read = (await nativeReader()) ?? (await ownReader());
+    const read = await reader();
     video.srcObject = stream;
     await video.play();
     while (video.isConnected) {
-      const text = video.videoWidth > 0 ? await read(video).catch(() => undefined) : undefined;
+      const text = video.videoWidth > 0 ? await read(video) : undefined;
       if (text) return text;
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
