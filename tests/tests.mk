@@ -63,10 +63,16 @@ soak: deps all ## a healthy box under load for SOAK_SECONDS
 DATA_KILLS = 200
 DATA_CRASHES = 20
 DATA_CUTS = 30
+DATA_TWISTINGS = 10
+DATA_LARGE_KILLS = 10
 data-kills: deps all ## kill secbox DATA_KILLS times while it syncs and sends, and its database: nothing lost, twice, or by half
-	$(Q)DATA_KILLS=$(DATA_KILLS) DATA_CRASHES=$(DATA_CRASHES) DATA_CUTS=$(DATA_CUTS) SECBOX_BIN=$(abspath $(BUILD))/bin \
-	  $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q tests/integration/test_replica_kill.py \
-	  tests/integration/test_data_faults.py
+	$(Q)DATA_KILLS=$(DATA_KILLS) DATA_CRASHES=$(DATA_CRASHES) DATA_CUTS=$(DATA_CUTS) DATA_TWISTINGS=$(DATA_TWISTINGS) \
+	  SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
+	  -m pytest -q tests/integration/test_replica_kill.py tests/integration/test_data_faults.py
+
+data-large: deps all ## the same of a community with 10,000 bans and 100,000 guests, DATA_LARGE_KILLS times
+	$(Q)DATA_KILLS=$(DATA_LARGE_KILLS) DATA_BANS=10000 DATA_GUESTS=100000 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) \
+	  -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q tests/integration/test_replica_kill.py
 
 check-engines: deps all ## the system tests of pushes, and compose files on real podman, with containers made by libpod
 	$(Q)BOX_COMPOSE_ENGINE=libpod SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
@@ -136,4 +142,5 @@ coverage: ## lines and branches that the unit tests run: a page in build/coverag
 
 .PHONY: errors docs-faults tidy coverage
 .PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
-  check-integration-asan check-system soak data-kills check-engines agent-updates install-kills unit-bins fuzz-bins
+  check-integration-asan check-system soak data-kills data-large check-engines agent-updates install-kills unit-bins \
+  fuzz-bins

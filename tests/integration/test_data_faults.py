@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What happens to a box's data when its database dies or is full, its tunnel is cut while much is under way, or a clock leaps ten
-years: nothing is lost, nothing is there twice, and what is wrong has a name. `make data-kills` cuts and kills more often."""
+years: nothing is lost, nothing is there twice, and what is wrong has a name. `make data-kills` does it more often."""
 # pylint: disable=redefined-outer-name,unused-import
 import contextlib
 import datetime
+import json
 import os
 import random
 import subprocess
+import threading
 
 import pytest
 
@@ -19,6 +21,8 @@ from tests.lab.util import read_text, wait_until
 
 CRASHES = int(os.environ.get("DATA_CRASHES", "3"))
 CUTS = int(os.environ.get("DATA_CUTS", "4"))
+TWISTINGS = int(os.environ.get("DATA_TWISTINGS", "1"))
+TWISTS = 15  # of one of them
 CUTS_OF_ONE_RUN = 5  # then secbox starts anew: a tunnel that is always cut comes back ever later
 ROOM = 96  # MB
 TEN_YEARS = 10 * 365 * 86400
@@ -205,6 +209,73 @@ def test_a_tunnel_that_is_cut_again_and_again(cloud, pg):
         box.assert_same()
         assert reader.looks > 0 and reader.seen - states == set(), "a reader saw what never was"
         assert list(server.events) == sent, "each event, once, in the order in which it was written"
+
+
+class TwistingServer(CommunityServer):
+    """A gateway gone wrong: it says things twice, late, not at all, with their end cut off, or with fewer rows than announced."""
+
+    HOWS = ("twice", "late", "never", "cut", "fewer")
+
+    def __init__(self, cloud, community):
+        self.left, self.hows, self.held = 0, set(), []
+        self.lock, self.chance = threading.RLock(), random.Random(11)
+        super().__init__(cloud, community)
+
+    def send(self, message):
+        text = message if isinstance(message, str) else json.dumps(message)
+        with self.lock:
+            for out in self.twist(text):
+                super().send(out)
+
+    def twist(self, text):
+        """What is sent instead. One that is late comes behind the next one."""
+        late, self.held = self.held, []
+        if self.left <= 0 or self.chance.random() < 0.5:
+            return [text, *late]
+        how = self.HOWS[self.left % len(self.HOWS)]
+        self.left -= 1
+        self.hows.add(how)
+        if how == "late":
+            self.held = [text]
+            return late
+        fewer = json.loads(text)
+        for rows in (fewer.get("changes"), fewer.get("rows"), fewer.get("accepted"), fewer.get("tables")):
+            del (rows or [])[-1:]
+        return {"twice": [text, text], "never": [], "cut": [text[:len(text) * 2 // 3]], "fewer": [json.dumps(fewer)]}[how] + late
+
+
+def test_a_gateway_that_repeats_reorders_skips_and_truncates(cloud, pg):
+    """Whatever it says, no reader sees what never was, and once it is well again all is as it should be."""
+    c = Community(pg)
+    fill(c, 1500)
+    server = TwistingServer(cloud, c)
+    with a_box(cloud, c, pg, server) as box:
+        box.start()
+        box.wait_applied(c.version)
+        reader, sent, states = Reader(box), [], {state_of(c)}
+        reader.start()
+        try:
+            for n in range(TWISTINGS):
+                if n % 2 == 0:
+                    c.rebuild()
+                    states.add(state_of(c))
+                server.left = TWISTS
+                while server.left > 0:
+                    sent += [box.ask("queue.put", kind="visit.entry", data={})["clientId"] for _ in range(2)]
+                    c.put("bans", {"plate": f"P{len(sent)}", "reason": "x"})
+                    states.add(state_of(c))
+                    server.send_deltas(c.version - 1)
+                server.held = []
+                cloud.stop_tunnels()
+                cloud.start_tunnels()
+                wait_until(lambda: stands_at(box, c.version) and (c.epoch, c.version) in server.applied, "it is well again",
+                           alive(box))
+        finally:
+            reader.end()
+        assert server.hows == set(server.HOWS)
+        assert_whole(box, set(sent))
+        assert reader.looks > 0 and reader.seen - states == set(), "a reader saw what never was"
+        assert box.ask("queue.dead")["dead"] == []
 
 
 @pytest.mark.parametrize("years", [10, -10])

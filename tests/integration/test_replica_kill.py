@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """secbox killed at random moments of snapshots, changes, writing and sending: what was committed is there, once, and a reader
-that looks all the while never sees half. `make data-kills` does it 200 times."""
+that looks all the while never sees half. `make data-kills` does it 200 times, `make data-large` with
+10,000 bans and 100,000 guests."""
 # pylint: disable=redefined-outer-name,unused-import
 import json
 import os
@@ -14,6 +15,8 @@ from tests.lab.community import TABLES, Community, CommunityServer, checksum
 from tests.lab.util import read_text, wait_until
 
 KILLS = int(os.environ.get("DATA_KILLS", "10"))
+GUESTS = int(os.environ.get("DATA_GUESTS", "2500"))
+BANS = int(os.environ.get("DATA_BANS", "50"))
 
 
 class Reader(threading.Thread):
@@ -80,7 +83,8 @@ def test_killed_at_random_moments(pg):
         box = DataBox(cloud, pg)
         c = Community(pg)
         box.server = CommunityServer(cloud, c)
-        fill(c, 2500)
+        fill(c, GUESTS)
+        c.many("bans", BANS, "jsonb_build_object('plate', 'BAN-' || i, 'reason', 'x')")
         box.start()
         box.wait_applied(c.version)
         states = {state_of(c)}
