@@ -207,8 +207,8 @@ def scanned(page, verdict, name):
     picture(page, name)
 
 
-# Chromium on Linux has no BarcodeDetector. This one has the members of Chromium's on Android that matter here: it takes a video element,
-# refuses a few pictures first, as a camera that is just starting has it do, then finds no code, then one. Its text is not
+# Chromium on Linux has no BarcodeDetector. This one has the members of Chromium's on Android that matter here: it takes a video
+# element, refuses a few pictures first, as a camera that is just starting has it do, then finds no code, then one. Its text is not
 # what the camera shows, so that it is known who has read it. "broken" refuses all of them, as where the system's part is missing.
 DETECTOR = """
 globalThis.looks = 0;
