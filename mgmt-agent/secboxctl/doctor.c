@@ -76,13 +76,12 @@ int verb_doctor(int argc, char **argv, void *userdata)
 {
     _cleanup_(doctor_done) Doctor d = { .ctl = secboxctl_begin(userdata) };
     _cleanup_(cJSON_Deletep) cJSON *findings = findings_new();
-    _cleanup_(error_done) Error err = {};
 
     (void) argc;
     (void) argv;
-    int r = secboxctl_need_root(d.ctl, &err);
-    if (r < 0)
-        return secboxctl_fail(d.ctl, &err, r);
+    int denied = secboxctl_fail_unless_root(d.ctl);
+    if (denied)
+        return denied;
     if (!findings || run_checks(&d, findings) < 0)
         return secboxctl_fail(d.ctl, NULL, -ENOMEM);
     return d.ctl->json ? report_json(findings, findings_exit_code(findings))

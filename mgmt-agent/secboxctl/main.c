@@ -72,6 +72,14 @@ int secboxctl_need_root(const Secboxctl *ctl, Error *err)
                      "only root may look after this box: run it as root, or with sudo in front");
 }
 
+int secboxctl_fail_unless_root(const Secboxctl *ctl)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = secboxctl_need_root(ctl, &err);
+
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : EXIT_OK;
+}
+
 int secboxctl_connect(const Secboxctl *ctl, AgentSocket **ret, Error *err)
 {
     _cleanup_(freep) char *path = ctl->socket ? strdup(ctl->socket) : path_in_root(AGENT_SOCKET_PATH);

@@ -36,6 +36,8 @@ Secboxctl *secboxctl_begin(void *userdata);
 
 /* For what only root can see or do on a box. A box below --root, or a socket that is named, is whose it is. */
 int secboxctl_need_root(const Secboxctl *ctl, Error *err) _must_check_;
+/* The same, said: 0, or the verb's exit status. */
+int secboxctl_fail_unless_root(const Secboxctl *ctl) _must_check_;
 
 /* Connects to the agent's socket under --socket or --root. */
 int secboxctl_connect(const Secboxctl *ctl, AgentSocket **ret, Error *err) _must_check_;

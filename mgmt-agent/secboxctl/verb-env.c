@@ -59,13 +59,11 @@ int verb_env_check(int argc, char **argv, void *userdata)
     EnvFile **envs[] = { &agent_env, &secbox_env };
     int exit_code = EXIT_OK;
 
-    _cleanup_(error_done) Error denied = {};
-
     (void) argc;
     (void) argv;
-    int root = secboxctl_need_root(ctl, &denied);
-    if (root < 0)
-        return secboxctl_fail(ctl, &denied, root);
+    int denied = secboxctl_fail_unless_root(ctl);
+    if (denied)
+        return denied;
     cJSON *files = document ? cJSON_AddArrayToObject(document, "files") : NULL;
     if (!files)
         return secboxctl_fail(ctl, NULL, -ENOMEM);
@@ -146,13 +144,11 @@ int verb_env_show(int argc, char **argv, void *userdata)
     _cleanup_(table_freep) Table *table = table_new(headers);
     int exit_code = EXIT_OK;
 
-    _cleanup_(error_done) Error denied = {};
-
     (void) argc;
     (void) argv;
-    int root = secboxctl_need_root(ctl, &denied);
-    if (root < 0)
-        return secboxctl_fail(ctl, &denied, root);
+    int denied = secboxctl_fail_unless_root(ctl);
+    if (denied)
+        return denied;
     cJSON *files = document ? cJSON_AddObjectToObject(document, "files") : NULL;
     if (!files || !table)
         return secboxctl_fail(ctl, NULL, -ENOMEM);

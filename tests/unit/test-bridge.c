@@ -25,6 +25,7 @@
 #include "lib/event/daemon.h"
 #include "lib/tunnel/bridge.h"
 #include "lib/tunnel/sessions-file.h"
+#include "tests/unit/mux-carry.h"
 
 typedef struct Guest {
     MuxStream *s;
@@ -185,23 +186,10 @@ static int teardown(void **state)
     return 0;
 }
 
-static bool carry(Mux *from, Mux *to)
-{
-    uint8_t frame[MUX_HEADER_SIZE + MUX_FRAME_DATA_MAX];
-    const uint8_t *data = NULL;
-    size_t len = 0;
-    if (mux_pull(from, boottime_usec(), frame, &data, &len) == 0)
-        return false;
-    if (len > 0)
-        memcpy(frame + MUX_HEADER_SIZE, data, len);
-    assert_true(mux_feed(to, frame, MUX_HEADER_SIZE + len, boottime_usec(), NULL) >= 0);
-    return true;
-}
-
 static void turn(World *w)
 {
-    bool more = carry(w->gateway, w->box);
-    more |= carry(w->box, w->gateway);
+    bool more = mux_carry(w->gateway, w->box);
+    more |= mux_carry(w->box, w->gateway);
     (void) mux_tick(w->gateway, boottime_usec());
     (void) mux_tick(w->box, boottime_usec());
     assert_true(sd_event_run(w->event, more ? 0 : 1000) >= 0);
@@ -326,14 +314,14 @@ static void test_taken_back(void **state)
     World *w = *state;
     Guest *g = come(w, 0, "by-name");
     while (mux_streams(w->box) == 0)
-        assert_true(carry(w->gateway, w->box));
+        assert_true(mux_carry(w->gateway, w->box));
     mux_stream_reset(g->s, "stream.taken-back");
     RUN_UNTIL(w, mux_streams(w->box) == 0);
     assert_int_equal(bridge_sessions(w->bridge), 0);
     g = come(w, 1, "ssh");
     Guest *waits = come(w, 2, "by-name");
     RUN_UNTIL(w, g->heard);
-    (void) carry(w->gateway, w->box);
+    (void) mux_carry(w->gateway, w->box);
     bridge_end_all(w->bridge);
     assert_int_equal(listed(w), 0);
     RUN_UNTIL(w, g->ended && waits->ended);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Bodies that a handler takes piece by piece: pauses, ends of all kinds, and what comes behind them. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +7,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -17,9 +15,9 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "lib/http/server.h"
+#include "tests/unit/http-caller.h"
 
 /* A safety net for a broken implementation, not a measure of speed. */
-#define PATIENCE (120 * USEC_PER_SEC)
 #define LONG_MAX_BYTES ((size_t) 3 * 1024 * 1024)
 
 typedef struct World {
@@ -137,49 +135,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static int client_open(World *w)
-{
-    struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(http_server_port(w->server)) };
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *) &addr, sizeof addr), 0);
-    return fd;
-}
-
-static void client_send(World *w, int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n > 0) {
-            data += n;
-            len -= (size_t) n;
-        } else if (errno != EAGAIN) {
-            return; /* the server may refuse before it has read everything */
-        }
-        assert_true(sd_event_run(w->event, n > 0 ? 0 : 1000) >= 0);
-    }
-}
-
-/* Reads until the text appears, or, with NULL, until the end. */
-static void client_read(World *w, int fd, Buf *out, const char *until)
-{
-    usec_t start = boottime_usec();
-    for (;;) {
-        char data[4096];
-        ssize_t n = recv(fd, data, sizeof data, MSG_DONTWAIT);
-        if (n > 0)
-            assert_true(buf_append(out, data, (size_t) n) >= 0);
-        else if (n == 0 || errno != EAGAIN)
-            return;
-        if (until && out->len > 0 && memmem(out->data, out->len, until, strlen(until)))
-            return;
-        assert_true(boottime_usec() - start < PATIENCE);
-        if (n < 0)
-            assert_true(sd_event_run(w->event, 1000) >= 0);
-    }
-}
-
 static char *pattern(size_t len, uint32_t *ret_sum)
 {
     char *text = malloc(len + 1);
@@ -201,12 +156,12 @@ static void run(World *w, const char *path, size_t len)
     _cleanup_(freep) char *body = pattern(len, &sum);
     _cleanup_(freep) char *head = str_format("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", path, len);
     _cleanup_(freep) char *wanted = str_format("got %zu", len);
-    int fd = client_open(w);
+    int fd = client_open(w->server);
 
-    client_send(w, fd, head, strlen(head));
-    client_send(w, fd, body, len);
-    client_send(w, fd, next, strlen(next));
-    client_read(w, fd, &out, NULL);
+    client_send(w->event, fd, head, strlen(head));
+    client_send(w->event, fd, body, len);
+    client_send(w->event, fd, next, strlen(next));
+    client_read(w->event, fd, &out, NULL);
     close(fd);
     assert_non_null(strstr(out.data, wanted));
     assert_non_null(strstr(out.data, "whole ")); /* the connection went on */
@@ -241,12 +196,12 @@ static void test_continue(void **state)
     _cleanup_(buf_done) Buf out = BUF_INIT(65536);
     static const char head[] = "POST /long/later HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
                                "Expect: 100-continue\r\nConnection: close\r\n\r\n";
-    int fd = client_open(w);
+    int fd = client_open(w->server);
 
-    client_send(w, fd, head, strlen(head));
-    client_read(w, fd, &out, "100 Continue\r\n\r\n");
-    client_send(w, fd, "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 20);
-    client_read(w, fd, &out, NULL);
+    client_send(w->event, fd, head, strlen(head));
+    client_read(w->event, fd, &out, "100 Continue\r\n\r\n");
+    client_send(w->event, fd, "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", 20);
+    client_read(w->event, fd, &out, NULL);
     close(fd);
     assert_non_null(strstr(out.data, "got 5"));
 }
@@ -256,11 +211,11 @@ static void check_end(World *w, const char *request, size_t more, const char *wa
     uint32_t sum;
     _cleanup_(buf_done) Buf out = BUF_INIT(65536);
     _cleanup_(freep) char *body = pattern(more, &sum);
-    int fd = client_open(w);
+    int fd = client_open(w->server);
 
-    client_send(w, fd, request, strlen(request));
-    client_send(w, fd, body, more);
-    client_read(w, fd, &out, NULL);
+    client_send(w->event, fd, request, strlen(request));
+    client_send(w->event, fd, body, more);
+    client_read(w->event, fd, &out, NULL);
     close(fd);
     assert_non_null(strstr(out.data, wanted));
     assert_non_null(strstr(out.data, "Connection: close"));
@@ -292,15 +247,15 @@ static void test_sum_of_chunks(void **state)
     _cleanup_(buf_done) Buf out = BUF_INIT(65536);
     _cleanup_(freep) char *body = pattern(0x100000, &sum);
     static const char head[] = POST("/long/now") "Transfer-Encoding: chunked\r\n\r\n";
-    int fd = client_open(w);
+    int fd = client_open(w->server);
 
-    client_send(w, fd, head, strlen(head));
+    client_send(w->event, fd, head, strlen(head));
     for (unsigned i = 0; i < 4; i++) {
-        client_send(w, fd, "100000\r\n", 8);
-        client_send(w, fd, body, 0x100000);
-        client_send(w, fd, "\r\n", 2);
+        client_send(w->event, fd, "100000\r\n", 8);
+        client_send(w->event, fd, body, 0x100000);
+        client_send(w->event, fd, "\r\n", 2);
     }
-    client_read(w, fd, &out, NULL);
+    client_read(w->event, fd, &out, NULL);
     close(fd);
     assert_non_null(strstr(out.data, "413 Content Too Large"));
     assert_int_equal(w->gone, 1);
@@ -318,10 +273,10 @@ static void test_client_goes(void **state)
             str_format("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n", paths[i]);
         usec_t start = boottime_usec();
         struct linger reset = { .l_onoff = 1 };
-        int fd = client_open(w);
+        int fd = client_open(w->server);
 
-        client_send(w, fd, head, strlen(head));
-        client_send(w, fd, head, strlen(head)); /* some of the body */
+        client_send(w->event, fd, head, strlen(head));
+        client_send(w->event, fd, head, strlen(head)); /* some of the body */
         while (w->handled == i)
             assert_true(sd_event_run(w->event, 1000) >= 0);
         assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);

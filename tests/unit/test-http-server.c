@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The HTTP server on loopback: raw requests in, whole answers out, upgrades, limits, and peers that go away. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -10,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -20,9 +18,9 @@
 #include "lib/event/daemon.h"
 #include "lib/http/server.h"
 #include "lib/websocket/accept.h"
+#include "tests/unit/http-caller.h"
 
 /* A safety net for a broken implementation, not a measure of speed. */
-#define PATIENCE (120 * USEC_PER_SEC)
 
 typedef struct World {
     sd_event *event;
@@ -138,49 +136,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static int client_open(World *w)
-{
-    struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(http_server_port(w->server)) };
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *) &addr, sizeof addr), 0);
-    return fd;
-}
-
-static void client_send(World *w, int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n > 0) {
-            data += n;
-            len -= (size_t) n;
-        } else if (errno != EAGAIN) {
-            return; /* the server may refuse before it has read everything */
-        }
-        assert_true(sd_event_run(w->event, n > 0 ? 0 : 1000) >= 0);
-    }
-}
-
-/* Reads until the text appears (or, with NULL, until the end). Returns whether the connection has ended. */
-static bool client_read(World *w, int fd, Buf *out, const char *until)
-{
-    usec_t start = boottime_usec();
-    for (;;) {
-        char data[4096];
-        ssize_t n = recv(fd, data, sizeof data, MSG_DONTWAIT);
-        if (n > 0)
-            assert_true(buf_append(out, data, (size_t) n) >= 0);
-        else if (n == 0 || errno != EAGAIN)
-            return true;
-        if (until && out->len > 0 && memmem(out->data, out->len, until, strlen(until)))
-            return false;
-        assert_true(boottime_usec() - start < PATIENCE);
-        if (n < 0)
-            assert_true(sd_event_run(w->event, 1000) >= 0);
-    }
-}
-
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n"
 
 static const struct {
@@ -223,15 +178,15 @@ static const struct {
 
 static void check_exchange(World *w, size_t i, bool slowly)
 {
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
     const char *request = exchanges[i].request;
     if (slowly)
         for (const char *p = request; *p; p++)
-            client_send(w, fd, p, 1);
+            client_send(w->event, fd, p, 1);
     else
-        client_send(w, fd, request, strlen(request));
-    assert_true(client_read(w, fd, &out, NULL));
+        client_send(w->event, fd, request, strlen(request));
+    assert_true(client_read(w->event, fd, &out, NULL));
     const char *at = out.data ? out.data : "";
     for (size_t k = 0; k < ELEMENTSOF(exchanges[i].expect) && exchanges[i].expect[k]; k++) {
         const char *found = strstr(at, exchanges[i].expect[k]);
@@ -254,15 +209,15 @@ static void test_exchanges(void **state)
 static void test_keep_alive_and_continue(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
     static const char post[] = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
     for (int i = 0; i < 3; i++) {
         buf_clear(&out);
-        client_send(w, fd, post, sizeof post - 1);
-        assert_false(client_read(w, fd, &out, "100 Continue\r\n\r\n"));
-        client_send(w, fd, "body", 4);
-        assert_false(client_read(w, fd, &out, "POST / [body]"));
+        client_send(w->event, fd, post, sizeof post - 1);
+        assert_false(client_read(w->event, fd, &out, "100 Continue\r\n\r\n"));
+        client_send(w->event, fd, "body", 4);
+        assert_false(client_read(w->event, fd, &out, "POST / [body]"));
         assert_null(strstr(out.data, "Connection: close"));
     }
     assert_int_equal(w->handled, 3);
@@ -271,13 +226,13 @@ static void test_keep_alive_and_continue(void **state)
 static void test_long_header(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
     char line[HTTP_HEADER_MAX];
     memset(line, 'a', sizeof line);
-    client_send(w, fd, GET "X: ", strlen(GET "X: "));
-    client_send(w, fd, line, sizeof line);
-    assert_true(client_read(w, fd, &out, NULL));
+    client_send(w->event, fd, GET "X: ", strlen(GET "X: "));
+    client_send(w->event, fd, line, sizeof line);
+    assert_true(client_read(w->event, fd, &out, NULL));
     assert_non_null(strstr(out.data, "HTTP/1.1 431 "));
     assert_int_equal(w->handled, 0);
 }
@@ -285,14 +240,14 @@ static void test_long_header(void **state)
 static void test_late_answer(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
     static const char park[] = "GET /park HTTP/1.1\r\nHost: a\r\n\r\n" GET "Connection: close\r\n\r\n";
-    client_send(w, fd, park, sizeof park - 1);
+    client_send(w->event, fd, park, sizeof park - 1);
     while (!w->parked)
         assert_true(sd_event_run(w->event, 1000) >= 0);
     http_respond(w->parked, 202, "text/plain", "later", 5, NULL);
-    assert_true(client_read(w, fd, &out, NULL));
+    assert_true(client_read(w->event, fd, &out, NULL));
     assert_non_null(strstr(out.data, "HTTP/1.1 202 Accepted"));
     assert_non_null(strstr(out.data, "GET / []"));
     assert_int_equal(w->gone, 0);
@@ -301,9 +256,9 @@ static void test_late_answer(void **state)
 static void test_peer_gone(void **state)
 {
     World *w = *state;
-    int fd = client_open(w);
+    int fd = client_open(w->server);
     static const char park[] = "GET /park HTTP/1.1\r\nHost: a\r\n\r\n";
-    client_send(w, fd, park, sizeof park - 1);
+    client_send(w->event, fd, park, sizeof park - 1);
     while (!w->parked)
         assert_true(sd_event_run(w->event, 1000) >= 0);
     close(fd);
@@ -315,9 +270,9 @@ static void test_peer_gone(void **state)
 static void test_server_freed_with_parked(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     static const char park[] = "GET /park HTTP/1.1\r\nHost: a\r\n\r\n";
-    client_send(w, fd, park, sizeof park - 1);
+    client_send(w->event, fd, park, sizeof park - 1);
     while (!w->parked)
         assert_true(sd_event_run(w->event, 1000) >= 0);
     w->server = http_server_free(w->server);
@@ -328,27 +283,27 @@ static void test_limits_of_places(void **state)
 {
     World *w = *state;
     _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
-    _cleanup_(closep) int idle = client_open(w);
-    client_send(w, idle, GET "\r\n", strlen(GET "\r\n"));
-    assert_false(client_read(w, idle, &out, "GET / []"));
-    _cleanup_(closep) int second = client_open(w);
-    client_send(w, second, GET, strlen(GET));
+    _cleanup_(closep) int idle = client_open(w->server);
+    client_send(w->event, idle, GET "\r\n", strlen(GET "\r\n"));
+    assert_false(client_read(w->event, idle, &out, "GET / []"));
+    _cleanup_(closep) int second = client_open(w->server);
+    client_send(w->event, second, GET, strlen(GET));
     /* The third pushes the idle one out; a fourth finds only busy ones. */
-    _cleanup_(closep) int third = client_open(w);
-    client_send(w, third, GET, strlen(GET));
-    assert_true(client_read(w, idle, &out, NULL));
-    _cleanup_(closep) int fourth = client_open(w);
-    assert_true(client_read(w, fourth, &out, NULL));
+    _cleanup_(closep) int third = client_open(w->server);
+    client_send(w->event, third, GET, strlen(GET));
+    assert_true(client_read(w->event, idle, &out, NULL));
+    _cleanup_(closep) int fourth = client_open(w->server);
+    assert_true(client_read(w->event, fourth, &out, NULL));
     buf_clear(&out);
-    client_send(w, second, "\r\n", 2);
-    assert_false(client_read(w, second, &out, "GET / []"));
+    client_send(w->event, second, "\r\n", 2);
+    assert_false(client_read(w->event, second, &out, "GET / []"));
 }
 
 static void test_out_of_descriptors(void **state)
 {
     World *w = *state;
     struct rlimit old, tight;
-    _cleanup_(closep) int first = client_open(w);
+    _cleanup_(closep) int first = client_open(w->server);
     int fds[64];
     size_t n = 0;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
@@ -368,10 +323,10 @@ static void test_out_of_descriptors(void **state)
     while (n > 0)
         close(fds[--n]);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
-    _cleanup_(closep) int later = client_open(w);
+    _cleanup_(closep) int later = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
-    client_send(w, later, GET "\r\n", strlen(GET "\r\n"));
-    assert_false(client_read(w, later, &out, "GET / []"));
+    client_send(w->event, later, GET "\r\n", strlen(GET "\r\n"));
+    assert_false(client_read(w->event, later, &out, "GET / []"));
 }
 
 #define UPGRADE                                                                                                        \
@@ -382,10 +337,10 @@ static void test_out_of_descriptors(void **state)
 static void test_upgrade(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
-    client_send(w, fd, UPGRADE, strlen(UPGRADE));
-    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    client_send(w->event, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w->event, fd, &out, "\r\n\r\n"));
     assert_true(str_starts(out.data, "HTTP/1.1 101 Switching Protocols\r\n"));
     assert_non_null(strstr(out.data, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
     assert_non_null(strstr(out.data, "Sec-WebSocket-Protocol: secbox.v1\r\n"));
@@ -394,12 +349,12 @@ static void test_upgrade(void **state)
     assert_true(str_starts(ws_conn_peer(w->ws), "127.0.0.1:"));
     buf_clear(&out);
     /* "Hello" with the mask of RFC 6455 §5.7 */
-    client_send(w, fd, "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", 11);
-    assert_false(client_read(w, fd, &out, "\x81\x05Hello"));
+    client_send(w->event, fd, "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", 11);
+    assert_false(client_read(w->event, fd, &out, "\x81\x05Hello"));
     buf_clear(&out);
     /* close 1000, unmasked key of zeros */
-    client_send(w, fd, "\x88\x82\0\0\0\0\x03\xe8", 8);
-    assert_true(client_read(w, fd, &out, NULL));
+    client_send(w->event, fd, "\x88\x82\0\0\0\0\x03\xe8", 8);
+    assert_true(client_read(w->event, fd, &out, NULL));
     assert_int_equal(out.len, 4);
     assert_memory_equal(out.data, "\x88\x02\x03\xe8", 4);
     close(TAKE_FD(fd));
@@ -423,14 +378,14 @@ static void test_ws_refusals(void **state)
 {
     World *w = *state;
     for (size_t i = 0; i < ELEMENTSOF(refusals); i++) {
-        _cleanup_(closep) int fd = client_open(w);
+        _cleanup_(closep) int fd = client_open(w->server);
         _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
         unsigned before = w->ws_closed;
-        client_send(w, fd, UPGRADE, strlen(UPGRADE));
-        assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+        client_send(w->event, fd, UPGRADE, strlen(UPGRADE));
+        assert_false(client_read(w->event, fd, &out, "\r\n\r\n"));
         buf_clear(&out);
-        client_send(w, fd, refusals[i].frame, refusals[i].len);
-        assert_true(client_read(w, fd, &out, NULL));
+        client_send(w->event, fd, refusals[i].frame, refusals[i].len);
+        assert_true(client_read(w->event, fd, &out, NULL));
         assert_true(out.len >= 4);
         assert_int_equal((uint8_t) out.data[0], 0x88);
         assert_int_equal((uint8_t) out.data[2] << 8 | (uint8_t) out.data[3], refusals[i].code);
@@ -444,10 +399,10 @@ static void test_ws_refusals(void **state)
 static void test_ws_peer_vanishes(void **state)
 {
     World *w = *state;
-    int fd = client_open(w);
+    int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
-    client_send(w, fd, UPGRADE, strlen(UPGRADE));
-    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    client_send(w->event, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w->event, fd, &out, "\r\n\r\n"));
     close(fd);
     while (!w->ws_closed)
         assert_true(sd_event_run(w->event, 1000) >= 0);
@@ -458,10 +413,10 @@ static void test_ws_peer_vanishes(void **state)
 static void test_ws_backpressure(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(64 * 1024 * 1024);
-    client_send(w, fd, UPGRADE, strlen(UPGRADE));
-    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    client_send(w->event, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w->event, fd, &out, "\r\n\r\n"));
     _cleanup_(freep) char *big = malloc(WS_MESSAGE_MAX + 1);
     memset(big, 'x', WS_MESSAGE_MAX + 1);
     assert_int_equal(ws_conn_send_text(w->ws, big, WS_MESSAGE_MAX + 1), -EMSGSIZE);
@@ -475,7 +430,7 @@ static void test_ws_backpressure(void **state)
     ws_conn_close(w->ws, WS_CLOSE_GOING_AWAY, "bye");
     assert_int_equal(ws_conn_send_text(w->ws, "x", 1), -ENOTCONN);
     buf_clear(&out);
-    assert_false(client_read(w, fd, &out,
+    assert_false(client_read(w->event, fd, &out,
                              "\x88\x05\x03\xe9"
                              "bye"));
     assert_int_equal(out.len, sent * 500010 + 7);
@@ -500,10 +455,10 @@ static unsigned count_frames(const Buf *in, unsigned *ret_ping)
 static void test_ws_ping_goes_ahead(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(64 * 1024 * 1024);
-    client_send(w, fd, UPGRADE, strlen(UPGRADE));
-    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    client_send(w->event, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w->event, fd, &out, "\r\n\r\n"));
     buf_clear(&out);
     _cleanup_(freep) char *big = malloc(60000);
     memset(big, 'x', 60000);
@@ -513,46 +468,46 @@ static void test_ws_ping_goes_ahead(void **state)
     ws_conn_ping(w->ws);
     ws_conn_ping(w->ws);
     assert_true(ws_conn_send_text(w->ws, "the end", 7) >= 0);
-    assert_false(client_read(w, fd, &out, "the end"));
+    assert_false(client_read(w->event, fd, &out, "the end"));
     assert_int_equal(count_frames(&out, &ping), sent + 2);
     assert_true(ping > 0 && ping <= sent - 3);
     const char *payload = (const char *) memmem(out.data, out.len, "\x89\x04", 2) + 2;
-    client_send(w, fd,
+    client_send(w->event, fd,
                 "\x8a\x84\0\0\0\0zzzz"
                 "\x81\x82\0\0\0\0hi",
                 18);
-    assert_false(client_read(w, fd, &out, "\x81\x02hi"));
+    assert_false(client_read(w->event, fd, &out, "\x81\x02hi"));
     assert_int_equal(ws_conn_rtt(w->ws), 0);
     _cleanup_(buf_done) Buf pong = BUF_INIT(64);
     assert_true(buf_append(&pong, "\x8a\x84\0\0\0\0", 6) >= 0 && buf_append(&pong, payload, 4) >= 0);
-    client_send(w, fd, pong.data, pong.len);
+    client_send(w->event, fd, pong.data, pong.len);
     while (ws_conn_rtt(w->ws) == 0)
         assert_true(sd_event_run(w->event, 1000) >= 0);
     ws_conn_ping(w->ws);
-    assert_false(client_read(w, fd, &out, "\x89\x04"));
+    assert_false(client_read(w->event, fd, &out, "\x89\x04"));
 }
 
 static void test_ws_writable(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(64 * 1024);
-    client_send(w, fd, UPGRADE, strlen(UPGRADE));
-    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    client_send(w->event, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w->event, fd, &out, "\r\n\r\n"));
     buf_clear(&out);
     w->to_write = 3;
     ws_conn_set_busy(w->ws, true);
     ws_conn_want_write(w->ws, true);
-    assert_false(client_read(w, fd, &out, "\x82\x08headdata\x82\x08headdata\x82\x08headdata"));
+    assert_false(client_read(w->event, fd, &out, "\x82\x08headdata\x82\x08headdata\x82\x08headdata"));
     assert_int_equal(w->to_write, 0);
     ws_conn_set_busy(w->ws, false);
     /* wanted still when it closes: nobody is asked any more, and the end comes */
     w->to_write = 3;
     ws_conn_want_write(w->ws, true);
     ws_conn_close(w->ws, WS_CLOSE_NORMAL, NULL);
-    assert_false(client_read(w, fd, &out, "\x88\x02\x03\xe8"));
-    client_send(w, fd, "\x88\x82\0\0\0\0\x03\xe8", 8);
-    assert_true(client_read(w, fd, &out, NULL));
+    assert_false(client_read(w->event, fd, &out, "\x88\x02\x03\xe8"));
+    client_send(w->event, fd, "\x88\x82\0\0\0\0\x03\xe8", 8);
+    assert_true(client_read(w->event, fd, &out, NULL));
     assert_int_equal(w->to_write, 3);
 }
 
@@ -560,13 +515,13 @@ static void test_ws_writable(void **state)
 static void test_ws_keepalive(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(64 * 1024);
-    client_send(w, fd, UPGRADE, strlen(UPGRADE));
-    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    client_send(w->event, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w->event, fd, &out, "\r\n\r\n"));
     buf_clear(&out);
     ws_conn_set_keepalive(w->ws, 20 * USEC_PER_MSEC, 500 * USEC_PER_MSEC);
-    assert_true(client_read(w, fd, &out, NULL));
+    assert_true(client_read(w->event, fd, &out, NULL));
     assert_true(out.len >= 2);
     assert_memory_equal(out.data, "\x89\x04", 2);
     assert_int_equal(w->ws_closed, 1);
@@ -577,21 +532,21 @@ static void test_ws_keepalive(void **state)
 static void test_ws_ping_flood(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(64 * 1024 * 1024);
-    client_send(w, fd, UPGRADE, strlen(UPGRADE));
-    assert_false(client_read(w, fd, &out, "\r\n\r\n"));
+    client_send(w->event, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w->event, fd, &out, "\r\n\r\n"));
     _cleanup_(buf_done) Buf pings = BUF_INIT(64 * 1024);
     for (int i = 0; i < 400; i++) {
         assert_true(buf_append(&pings, "\x89\xfd\0\0\0\0", 6) >= 0);
         assert_true(buf_printf(&pings, "%0125d", i) >= 0);
     }
     for (int i = 0; i < 300; i++) {
-        client_send(w, fd, pings.data, pings.len);
+        client_send(w->event, fd, pings.data, pings.len);
         assert_true(ws_conn_queued_bytes(w->ws) <= 8192);
     }
-    client_send(w, fd, "\x89\x84\0\0\0\0last", 10);
-    assert_false(client_read(w, fd, &out, "\x8a\x04last"));
+    client_send(w->event, fd, "\x89\x84\0\0\0\0last", 10);
+    assert_false(client_read(w->event, fd, &out, "\x8a\x04last"));
 }
 
 int main(void)

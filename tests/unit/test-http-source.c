@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Answers of the HTTP server that are read from a source while they are sent. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -14,9 +12,9 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "lib/http/server.h"
+#include "tests/unit/http-caller.h"
 
 /* A safety net for a broken implementation, not a measure of speed. */
-#define PATIENCE (120 * USEC_PER_SEC)
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n"
 #define GET_SOURCE "GET /source HTTP/1.1\r\nHost: a\r\n\r\n"
 #define SOURCE_LEN ((size_t) 3 * 1024 * 1024 + 5)
@@ -75,58 +73,15 @@ static int teardown(void **state)
     return 0;
 }
 
-static int client_open(World *w)
-{
-    struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(http_server_port(w->server)) };
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *) &addr, sizeof addr), 0);
-    return fd;
-}
-
-static void client_send(World *w, int fd, const char *data, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = send(fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n > 0) {
-            data += n;
-            len -= (size_t) n;
-        } else if (errno != EAGAIN) {
-            return; /* the server may refuse before it has read everything */
-        }
-        assert_true(sd_event_run(w->event, n > 0 ? 0 : 1000) >= 0);
-    }
-}
-
-/* Reads until the text appears (or, with NULL, until the end). Returns whether the connection has ended. */
-static bool client_read(World *w, int fd, Buf *out, const char *until)
-{
-    usec_t start = boottime_usec();
-    for (;;) {
-        char data[4096];
-        ssize_t n = recv(fd, data, sizeof data, MSG_DONTWAIT);
-        if (n > 0)
-            assert_true(buf_append(out, data, (size_t) n) >= 0);
-        else if (n == 0 || errno != EAGAIN)
-            return true;
-        if (until && out->len > 0 && memmem(out->data, out->len, until, strlen(until)))
-            return false;
-        assert_true(boottime_usec() - start < PATIENCE);
-        if (n < 0)
-            assert_true(sd_event_run(w->event, 1000) >= 0);
-    }
-}
-
 /* Whole and in order, and the request that came with it is answered behind it. */
 static void test_source(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(SOURCE_LEN + 4096);
     static const char requests[] = GET_SOURCE GET "Connection: close\r\n\r\n";
-    client_send(w, fd, requests, sizeof requests - 1);
-    assert_true(client_read(w, fd, &out, NULL));
+    client_send(w->event, fd, requests, sizeof requests - 1);
+    assert_true(client_read(w->event, fd, &out, NULL));
     assert_non_null(strstr(out.data, "HTTP/1.1 206 Partial Content\r\n"));
     assert_non_null(strstr(out.data, "Content-Length: 3145733\r\n"));
     const char *body = strstr(out.data, "\r\n\r\n") + 4;
@@ -140,11 +95,11 @@ static void test_source(void **state)
 static void test_source_of_head(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(65536);
     static const char requests[] = "HEAD /source HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    client_send(w, fd, requests, sizeof requests - 1);
-    assert_true(client_read(w, fd, &out, NULL));
+    client_send(w->event, fd, requests, sizeof requests - 1);
+    assert_true(client_read(w->event, fd, &out, NULL));
     assert_non_null(strstr(out.data, "Content-Length: 3145733\r\n"));
     assert_string_equal(out.data + out.len - 4, "\r\n\r\n");
     assert_int_equal(w->given, 0);
@@ -155,11 +110,11 @@ static void test_source_of_head(void **state)
 static void test_source_fails(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     _cleanup_(buf_done) Buf out = BUF_INIT(SOURCE_LEN + 4096);
     w->fail_at = SOURCE_LEN / 2;
-    client_send(w, fd, GET_SOURCE GET "\r\n", strlen(GET_SOURCE GET "\r\n"));
-    assert_true(client_read(w, fd, &out, NULL));
+    client_send(w->event, fd, GET_SOURCE GET "\r\n", strlen(GET_SOURCE GET "\r\n"));
+    assert_true(client_read(w->event, fd, &out, NULL));
     assert_true(out.len < SOURCE_LEN);
     assert_int_equal(w->sources_closed, 1);
     assert_int_equal(w->handled, 1);
@@ -169,9 +124,9 @@ static void test_source_fails(void **state)
 static void test_source_of_a_peer_that_goes(void **state)
 {
     World *w = *state;
-    int fd = client_open(w), small = 4096;
+    int fd = client_open(w->server), small = 4096;
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
-    client_send(w, fd, GET_SOURCE, strlen(GET_SOURCE));
+    client_send(w->event, fd, GET_SOURCE, strlen(GET_SOURCE));
     for (size_t before = SIZE_MAX; before != w->given || w->given == 0;) {
         before = w->given;
         for (int i = 0; i < 20; i++)
@@ -188,11 +143,11 @@ static void test_source_of_a_peer_that_goes(void **state)
 static void test_source_of_a_peer_that_takes_too_long(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
+    _cleanup_(closep) int fd = client_open(w->server);
     int small = 4096;
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
     w->max_usec = 1;
-    client_send(w, fd, GET_SOURCE, strlen(GET_SOURCE));
+    client_send(w->event, fd, GET_SOURCE, strlen(GET_SOURCE));
     for (char byte; !w->sources_closed; (void) !recv(fd, &byte, 1, MSG_DONTWAIT))
         assert_true(sd_event_run(w->event, 1000) >= 0);
     assert_true(w->given < SOURCE_LEN);
@@ -202,8 +157,8 @@ static void test_source_of_a_peer_that_takes_too_long(void **state)
 static void test_server_freed(void **state)
 {
     World *w = *state;
-    _cleanup_(closep) int fd = client_open(w);
-    client_send(w, fd, GET_SOURCE, strlen(GET_SOURCE));
+    _cleanup_(closep) int fd = client_open(w->server);
+    client_send(w->event, fd, GET_SOURCE, strlen(GET_SOURCE));
     while (!w->given)
         assert_true(sd_event_run(w->event, 1000) >= 0);
     w->server = http_server_free(w->server);

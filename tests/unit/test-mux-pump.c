@@ -20,6 +20,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "lib/mux/pump.h"
+#include "tests/unit/mux-carry.h"
 
 #define BULK ((size_t) 8 * 1000 * 1000)
 
@@ -106,23 +107,9 @@ static int teardown(void **state)
     return 0;
 }
 
-/* One frame at most each way, as on a connection whose socket takes little at once. */
-static bool carry(Mux *from, Mux *to)
-{
-    uint8_t frame[MUX_HEADER_SIZE + MUX_FRAME_DATA_MAX];
-    const uint8_t *data = NULL;
-    size_t len = 0;
-    if (mux_pull(from, boottime_usec(), frame, &data, &len) == 0)
-        return false;
-    if (len > 0)
-        memcpy(frame + MUX_HEADER_SIZE, data, len);
-    assert_true(mux_feed(to, frame, MUX_HEADER_SIZE + len, boottime_usec(), NULL) >= 0);
-    return true;
-}
-
 static void turn(World *w)
 {
-    bool one = carry(w->near.mux, w->far.mux), two = carry(w->far.mux, w->near.mux);
+    bool one = mux_carry(w->near.mux, w->far.mux), two = mux_carry(w->far.mux, w->near.mux);
     (void) mux_tick(w->near.mux, boottime_usec());
     (void) mux_tick(w->far.mux, boottime_usec());
     assert_true(sd_event_run(w->event, one || two ? 0 : 1000) >= 0);
@@ -312,8 +299,8 @@ static void test_backpressure(void **state)
     for (unsigned still = 0; still < 50; still = a.sent == before ? still + 1 : 0) {
         before = a.sent;
         local_send(&a);
-        (void) carry(w->near.mux, w->far.mux);
-        (void) carry(w->far.mux, w->near.mux);
+        (void) mux_carry(w->near.mux, w->far.mux);
+        (void) mux_carry(w->far.mux, w->near.mux);
         assert_true(sd_event_run(w->event, 0) >= 0);
     }
     assert_true(a.sent >= MUX_WINDOW_INITIAL && a.sent < (size_t) 2 * MUX_WINDOW_MAX);
