@@ -11,6 +11,7 @@ from tests.lab import isolate
 from tests.lab.authority import trusted_by_the_system
 from tests.lab.box import Box
 from tests.lab.gateway import Gateway
+from tests.lab.self_signed import make_certificate
 from tests.lab.util import ROOT, Daemon, program, wait_until
 
 NODE_CLIENT = os.path.join(ROOT, "tests", "bench", "ws-idle.js")
@@ -24,15 +25,6 @@ def proportional(pids):
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
             total += int(re.search(r"^Pss:\s+(\d+) kB", f.read(), re.M).group(1))
     return total
-
-
-def make_certificate(folder):
-    """A server's certificate, which is its own authority, and its key."""
-    cert, key = (os.path.join(folder, name) for name in ("cert.pem", "key.pem"))
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                    key, "-out", cert, "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1"],
-                   check=True, capture_output=True)
-    return cert, key
 
 
 def without_own_authorities(env):

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 
 from tests.lab import simulated_boxes
+from tests.lab.self_signed import make_certificate
 from tests.lab.gateway import Gateway
 from tests.lab.isolate import is_isolated
 from tests.lab.util import ROOT, Daemon, cpu_seconds, free_port, port_answers, wait_until
@@ -186,7 +187,7 @@ def run(suite, folder, sizes=None):
     if is_isolated():
         with open(PORTS, "w", encoding="ascii") as f:
             f.write("1024 65535")
-    tls = simulated_boxes.make_certificate(folder)
+    tls = make_certificate(folder)
     version = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout.strip()
     peer = f"Node {version}, ws, the same boxes"
     sizes = [n for n in sizes or SIZES if n <= largest()] or [largest()]

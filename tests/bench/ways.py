@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from tests.lab import simulated_boxes
+from tests.lab.self_signed import make_certificate
 from tests.lab.fleet import Fleet
 from tests.lab.gateway import Gateway
 from tests.lab.isolate import is_isolated
@@ -44,7 +44,7 @@ class Place:
         self.slow = slow
         self.prefix = ["ip", "netns", "exec", NAMESPACE] if slow else []
         self.gateway, self.box = (GATEWAY_ADDRESS, BOX_ADDRESS) if slow else ("127.0.0.1", "127.0.0.1")
-        self.cert, self.key = simulated_boxes.make_certificate(folder, [GATEWAY_ADDRESS, BOX_ADDRESS])
+        self.cert, self.key = make_certificate(folder, GATEWAY_ADDRESS, BOX_ADDRESS)
         self.target = None
         self.control = None
 

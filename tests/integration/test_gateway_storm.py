@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key  #
 
 from tests.conftest import require_programs  # noqa: E402
 from tests.lab import simulated_boxes, postgres  # noqa: E402
+from tests.lab.self_signed import make_certificate  # noqa: E402
 from tests.lab.device import DeviceKey, Tunnel  # noqa: E402
 from tests.lab.gateway import Gateway  # noqa: E402
 from tests.lab.util import wait_until  # noqa: E402
@@ -33,7 +34,7 @@ def cloud(tmp_path_factory):
     if not postgres.available():
         pytest.skip("PostgreSQL is not installed: installer/deps.sh test")
     folder = tmp_path_factory.mktemp("storm")
-    with Gateway(str(folder / "gateway"), tls=simulated_boxes.make_certificate(str(folder))) as it:
+    with Gateway(str(folder / "gateway"), tls=make_certificate(str(folder))) as it:
         simulated_boxes.make_rows(it.postgres, BOXES)
         yield it
 

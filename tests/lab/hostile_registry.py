@@ -3,8 +3,10 @@
 import http.server
 import threading
 
+from .http_server import HttpServer, Served
 
-class HostileRegistry:
+
+class HostileRegistry(Served):
     def __init__(self, context=None):
         """context: an ssl.SSLContext; None speaks plain HTTP."""
         self.rules = {}  # repository → function(handler)
@@ -47,32 +49,8 @@ class HostileRegistry:
 
             do_GET = do_HEAD = do_POST = handle_any
 
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 64
-
-            def handle_error(self, *_):
-                pass  # a client that hangs up is what is being tested
-
-            def finish_request(self, request, address):
-                if context:  # here, in the connection's own thread: a handshake must not hold up the others
-                    request = context.wrap_socket(request, server_side=True)
-                super().finish_request(request, address)
-
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = HttpServer(Handler, context)
         self.address = f"127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def asked(self, repository):
         return [(method, path, headers) for method, path, headers in self.requests if path.startswith(f"/v2/{repository}/")]
-
-    def close(self):
-        self.release.set()
-        self.server.shutdown()
-        self.server.server_close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

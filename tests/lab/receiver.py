@@ -8,6 +8,7 @@ import json
 import threading
 import time
 
+from .http_server import HttpServer, Served
 from .util import wait_until
 
 
@@ -29,7 +30,7 @@ class Message:
             abs(self.at - int(self.timestamp)) < 3600
 
 
-class Receiver:
+class Receiver(Served):
     """`answer` is called with each message and how often that id has come; it gives a status, or a status and headers, or
     bytes to send as they are, or None to hang up."""
 
@@ -70,19 +71,9 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                """The gateway has hung up, or does not trust us."""
-
-        self.server = Server((host, 0), Handler)
-        if context:
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.server = HttpServer(Handler, context, host)
         self.port = self.server.server_address[1]
         self.url = f"{'https' if context else 'http'}://{host}:{self.port}/events?from=gates"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True)
-        self.thread.start()
 
     def ids(self):
         with self.lock:
@@ -91,14 +82,3 @@ class Receiver:
     def wait_for(self, n):
         wait_until(lambda: len(self.messages) >= n, f"{n} messages have come")
         return list(self.messages)
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

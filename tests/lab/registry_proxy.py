@@ -5,8 +5,10 @@ import http.client
 import http.server
 import threading
 
+from .http_server import HttpServer, Served
 
-class RegistryProxy:
+
+class RegistryProxy(Served):
     """`fault(handler)` is asked first; true means that it has answered. Only what pulling needs is passed on."""
 
     def __init__(self, lab, port, context=None):
@@ -57,23 +59,10 @@ class RegistryProxy:
 
             do_GET = do_HEAD = handle_any
 
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                pass  # a client that hangs up is what is being tested
-
-            def finish_request(self, request, address):
-                if context:
-                    request = context.wrap_socket(request, server_side=True)
-                super().finish_request(request, address)
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.front = self
+        self.server = HttpServer(Handler, context)
         self.address = f"127.0.0.1:{self.server.server_port}"
         if not context:
             lab.trust_registry(self.address)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @contextlib.contextmanager
     def failing(self, fault):
@@ -82,14 +71,3 @@ class RegistryProxy:
         self.fault = fault
         yield
         self.fault = None
-
-    def close(self):
-        self.release.set()
-        self.server.shutdown()
-        self.server.server_close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

@@ -25,16 +25,6 @@ def make_rows(postgres, count, first=0):
     postgres.sql(ROWS.format(first=first, last=first + count - 1))
 
 
-def make_certificate(folder, addresses=()):
-    """A server's certificate, which is its own authority, and its key: for 127.0.0.1 and further addresses."""
-    names = ",".join(f"IP:{address}" for address in ("127.0.0.1", *addresses))
-    cert, key = (os.path.join(folder, name) for name in ("cert.pem", "key.pem"))
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                    key, "-out", cert, "-days", "2", "-subj", "/CN=bench", "-addext", f"subjectAltName={names}"],
-                   check=True, capture_output=True)
-    return cert, key
-
-
 class SimulatedBoxes:
     """`processes` processes that share `count` boxes. counts() is the sum of their newest lines."""
 

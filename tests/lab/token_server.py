@@ -4,7 +4,6 @@ import base64
 import http.server
 import json
 import os
-import threading
 import time
 import urllib.parse
 
@@ -12,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509 import load_pem_x509_certificate
+
+from .http_server import HttpServer, Served
 
 ISSUER = "lab-issuer"
 SERVICE = "lab-registry"
@@ -21,7 +22,7 @@ def _b64url(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-class TokenServer:
+class TokenServer(Served):
     def __init__(self, authority, users=None, tls=True, anonymous=True):
         """users: {name: password}; anonymous: whether pulling needs none of them."""
         self.users = users or {}
@@ -33,13 +34,8 @@ class TokenServer:
             self.key = serialization.load_pem_private_key(f.read(), None)
         with open(certificate, "rb") as f:
             self.certificate = load_pem_x509_certificate(f.read())
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        server.daemon_threads = True
-        if tls:
-            server.socket = authority.server_context("token-server").wrap_socket(server.socket, server_side=True)
-        self.server = server
-        self.realm = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/token"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.server = HttpServer(self._handler(), authority.server_context("token-server") if tls else None)
+        self.realm = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_port}/token"
 
     def registry_auth(self):
         return {"token": {"realm": self.realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": self.root_bundle}}
@@ -93,13 +89,3 @@ class TokenServer:
                 self.answer(urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
 
         return Handler
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
