@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What recovery.c and round.c share. */
+/* What the parts of recovery-agent share; each is a pair of files, with a header that says what it does. */
 #pragma once
 
 #include "lib/data/key.h"
@@ -12,7 +12,7 @@
 #include "lib/tunnel/tunnel.h"
 #include "recovery-agent/access.h"
 #include "recovery-agent/agent-watch.h"
-#include "recovery-agent/deployed.h"
+#include "recovery-agent/main-way.h"
 #include "recovery-agent/recovery-config.h"
 #include "recovery-agent/ladder.h"
 #include "recovery-agent/heartbeat-reader.h"
@@ -61,9 +61,8 @@ struct Recovery {
     unsigned rounds;
     CheckResult results[CHECK_LISTENERS + LISTENERS_MAX];
     Deployed deployed; /* whether the main container is deployed */
-    const char *way;   /* the tunnel that is judged: a constant, or NULL */
-    bool way_silent;   /* it is connected, but does not answer */
-    usec_t offline_since, round_started, round_ended;
+    MainWay main_way;
+    usec_t round_started, round_ended;
     bool heartbeat_seen, others_in;
     VerdictOptions verdict_options;
     Verdict verdict;
@@ -85,14 +84,8 @@ struct Recovery {
     bool asking_sshd, disk_fault;
 };
 
-/* round.c */
-int rounds_start(Recovery *r, Error *err) _must_check_;
-void round_take_result(Recovery *r, const cJSON *message);
-void rounds_stop(Recovery *r);
-
-/* recovery.c */
 LadderTime recovery_time(const Recovery *r);
-/* Tells the cloud, systemd and the journal where we stand, if that has changed. */
-void recovery_tell(Recovery *r);
-/* state.json; on_done may be NULL. */
+/* Writes a file of our folder, in the background; on_done may be NULL. */
+int recovery_save_file(Recovery *r, const char *name, const char *text, saver_done_t on_done);
+/* The same of state.json. */
 int recovery_save(Recovery *r, saver_done_t on_done);

@@ -1,24 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* Every few seconds: all checks at once, one verdict, at most one step. */
+#include "recovery-agent/round.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "lib/base/encode.h"
-#include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/message.h"
-#include "recovery-agent/recovery-impl.h"
-
-#define REBOOT_PATH RUN_DIR "/recovery/reboot"
-#define REBOOT_AGAIN 3 /* times of settling, until a reboot that has not come is asked for again */
-#define RESTART_DEADLINE (90 * USEC_PER_SEC)
-#define RECREATE_DEADLINE (300 * USEC_PER_SEC)
+#include "recovery-agent/status.h"
+#include "recovery-agent/steps.h"
 
 static usec_t monotonic_usec(void)
 {
@@ -28,143 +25,6 @@ static usec_t monotonic_usec(void)
 }
 
 static int on_next(sd_event_source *source, uint64_t usec, void *userdata);
-
-/* Taken, or without effect: the next one follows. */
-static void step_ended(Recovery *r, bool taken, const Error *err, int code)
-{
-    LadderStep step = r->running;
-    usec_t now = boottime_usec();
-    r->running = STEP_NONE;
-    r->request = NULL;
-    ladder_ended(&r->ladder, &r->ladder_options, step, taken, now);
-    if (!taken) {
-        budget_refund(&r->state.budget);
-        (void) recovery_save(r, NULL);
-    }
-    if (code < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, err, code, "%s of %s did not help", ladder_step_name(step),
-                    r->config.service);
-    else
-        log_notice("%s of %s is done", ladder_step_name(step), r->config.service);
-    if (code >= 0)
-        verdict_excuse(&r->verdict, now + r->verdict_options.grace);
-    recovery_tell(r);
-}
-
-static void on_request_done(int code, const cJSON *answer, const Error *err, void *userdata)
-{
-    _cleanup_(error_done) Error failure = {};
-    if (code >= 0 && !json_bool(answer, "ok", false)) {
-        code = json_to_error(cJSON_GetObjectItemCaseSensitive(answer, "error"), EREMOTEIO, &failure);
-        err = &failure;
-    }
-    step_ended(userdata, !str_equal(error_id(err), "agent.busy"), err, code);
-}
-
-static int reconnect(Recovery *r)
-{
-    _cleanup_(cJSON_Deletep) cJSON *m = message_new("recovery.reconnect");
-    return m ? tunnel_send_json(r->tunnel, m) : -ENOMEM;
-}
-
-/* A path unit sees the file and reboots: we have no right to. */
-static int reboot(Error *err)
-{
-    _cleanup_(freep) char *path = path_in_root(REBOOT_PATH);
-    return path ? file_write_atomic(path, "", 0, 0600, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
-}
-
-static int ask_agent(Recovery *r, LadderStep step, Error *err)
-{
-    _cleanup_(freep) char *path = path_in_root(AGENT_SOCKET_PATH);
-    bool restart = step == STEP_RESTART;
-    _cleanup_(cJSON_Deletep) cJSON *m = message_new(restart ? "container.restart" : "container.recreate");
-    if (!path || !m || json_add_string(m, "service", r->config.service) < 0)
-        return -ENOMEM;
-    return agent_request_start(r->event, path, m, "container.result", restart ? RESTART_DEADLINE : RECREATE_DEADLINE,
-                               on_request_done, r, &r->request, err);
-}
-
-static void act(Recovery *r)
-{
-    _cleanup_(error_done) Error err = {};
-    LadderStep step = r->running;
-    if (step == STEP_REBOOT)
-        r->reboot_again = boottime_usec() + REBOOT_AGAIN * r->ladder_options.settle;
-    int k = step == STEP_RECONNECT ? reconnect(r) : step == STEP_REBOOT ? reboot(&err) : ask_agent(r, step, &err);
-    if (k < 0 || step == STEP_RECONNECT || step == STEP_REBOOT)
-        step_ended(r, true, &err, k);
-}
-
-/* A disk that takes nothing forbids a reboot, which would come again and again, and nothing else. */
-static void on_budget_saved(bool written, void *userdata)
-{
-    Recovery *r = userdata;
-    _cleanup_(error_done) Error err = {};
-    if (written || r->running != STEP_REBOOT)
-        act(r);
-    else
-        step_ended(r, true, &err, error_set(&err, EIO, "state.write", "the budget of reboots cannot be written"));
-}
-
-/* The budget is spent on the disk before anything happens. */
-static void take_step(Recovery *r, LadderStep step)
-{
-    const LadderTime now = recovery_time(r);
-    r->running = step;
-    log_warning("the main way is wedged: %s%s%s", ladder_step_name(step), step == STEP_REBOOT ? "" : " of ",
-                step == STEP_REBOOT ? "" : r->config.service);
-    if (step == STEP_RECONNECT) {
-        act(r);
-        return;
-    }
-    budget_spend(&r->state.budget, step, &now);
-    if (recovery_save(r, on_budget_saved) < 0)
-        on_budget_saved(false, r);
-}
-
-/* What is bad often enough, and shown by this box itself. */
-static bool is_local(const Recovery *r)
-{
-    for (size_t i = 0; i < CHECK_LISTENERS + listeners_count(r->listeners); i++)
-        if (i != CHECK_TUNNEL && r->verdict.bad[i] >= r->verdict_options.failures)
-            return true;
-    return false;
-}
-
-/* A path unit that has failed misses what is asked for, until it is started again. */
-static void reboot_once_more(Recovery *r, usec_t now)
-{
-    _cleanup_(error_done) Error err = {};
-    if (now < r->reboot_again)
-        return;
-    r->reboot_again = now + REBOOT_AGAIN * r->ladder_options.settle;
-    log_warning("the reboot that was asked for has not come: asking again");
-    int k = reboot(&err);
-    if (k < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, &err, k, "that cannot be asked for");
-}
-
-static void climb(Recovery *r)
-{
-    const LadderInput in = {
-        .now = recovery_time(r),
-        .wedged = r->verdict.state == VERDICT_WEDGED,
-        .local = is_local(r),
-        .since = r->verdict.since,
-        .was_healthy = r->state.was_healthy,
-        .no_service = r->deployed == DEPLOYED_NO,
-        .operator_in = r->others_in || bridge_sessions(r->bridge) > 0,
-        .tunnel_up = r->up_since > 0,
-    };
-    if (r->running != STEP_NONE)
-        return;
-    LadderStep step = ladder_next(&r->ladder, &r->ladder_options, &r->state.budget, &in);
-    if (step != STEP_NONE)
-        take_step(r, step);
-    else if (ladder_misses_reboot(&r->ladder_options, &r->state.budget, &in))
-        reboot_once_more(r, in.now.boottime);
-}
 
 static void note_health(Recovery *r, bool changed, usec_t now)
 {
@@ -194,7 +54,7 @@ static void finish(Recovery *r)
     bool changed = verdict_round(&r->verdict, &r->verdict_options, r->results, n, now, monotonic_usec());
     r->round_ended = now;
     note_health(r, changed, now);
-    climb(r);
+    steps_climb(r);
     recovery_tell(r);
     if (timer_arm(r->event, &r->next, again > now ? again - now : 0, on_next, r) < 0)
         log_error("no memory for the next round of checks: the service manager will notice");
@@ -225,51 +85,6 @@ static int on_expiry(sd_event_source *source _unused_, uint64_t usec _unused_, v
     return 0;
 }
 
-static bool had_device(Recovery *r, bool has)
-{
-    if (has && !r->state.had_device) {
-        r->state.had_device = true;
-        (void) recovery_save(r, NULL);
-    }
-    return r->state.had_device;
-}
-
-/* Which tunnel people come in by on this box, and what the gateway says of it. The container that holds the device tunnel need
- * not be deployed: then there is the management tunnel. Whether it is may be unknown for long, since mgmt-agent tells: then a
- * device tunnel is missed only where there was one, and otherwise nothing is missed. */
-static const char *far_end_state(Recovery *r, const cJSON *result)
-{
-    const char *device = json_string(result, "device"), *mgmt = json_string(result, "mgmt");
-    bool has = str_equal(device, "ok"), had = had_device(r, has), offline = str_equal(device, "offline");
-    bool by_device = has || r->deployed == DEPLOYED_YES || (r->deployed == DEPLOYED_UNKNOWN && (had || !offline));
-    const char *way = by_device ? "device" : "management";
-    if (!str_equal(way, r->way))
-        r->offline_since = 0;
-    r->way = way;
-    if (by_device)
-        return device;
-    return r->deployed == DEPLOYED_NO || str_equal(mgmt, "ok") ? mgmt : NULL;
-}
-
-/* Tunnels are lost together when the gateway restarts, and come back one by one: being offline counts after a while, of which
- * we ourselves were connected. */
-static CheckResult judge_tunnel(Recovery *r, const char *state, usec_t now)
-{
-    usec_t limit = r->config.offline * USEC_PER_SEC;
-    if (!str_equal(state, "offline"))
-        r->offline_since = 0;
-    r->way_silent = str_equal(state, "silent");
-    if (str_equal(state, "ok"))
-        return CHECK_GOOD;
-    if (r->way_silent)
-        return CHECK_BAD;
-    if (!str_equal(state, "offline"))
-        return CHECK_UNKNOWN;
-    if (r->offline_since == 0)
-        r->offline_since = now;
-    return now - r->offline_since >= limit && now - r->up_since >= limit ? CHECK_BAD : CHECK_UNKNOWN;
-}
-
 void round_take_result(Recovery *r, const cJSON *message)
 {
     uint64_t sessions = 0;
@@ -277,7 +92,19 @@ void round_take_result(Recovery *r, const cJSON *message)
         return;
     r->probe_id[0] = '\0';
     agent_watch_note_probe(r->agent_watch, r->probe_asked, str_equal(json_string(message, "mgmt"), "ok"));
-    r->results[CHECK_TUNNEL] = judge_tunnel(r, far_end_state(r, message), boottime_usec());
+    if (!r->state.had_device && main_way_has_device(message)) {
+        r->state.had_device = true;
+        (void) recovery_save(r, NULL);
+    }
+    const MainWayInput in = {
+        .result = message,
+        .deployed = r->deployed,
+        .had_device = r->state.had_device,
+        .now = boottime_usec(),
+        .up_since = r->up_since,
+        .patience = r->config.offline * USEC_PER_SEC,
+    };
+    r->results[CHECK_TUNNEL] = main_way_judge(&r->main_way, &in);
     /* people who came in by another way work on the box, too */
     r->others_in = json_u64(message, "sessions", &sessions) >= 0 && sessions > 0;
     finish_if_settled(r);
