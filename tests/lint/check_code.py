@@ -82,6 +82,25 @@ def no_variable_names_of_machines():
             yield f"{path}:{line}: {m.group(0)} is a path of one machine"
 
 
+# what everybody may read from its first byte on: no secret
+FOR_ALL = {"secbox/heartbeat-writer.c"}
+
+
+def files_are_made_for_their_owner():
+    """A mode that is narrowed after a file was made comes too late: whoever has opened it by then reads on. So files are
+    made for their owner alone, and opened to others afterwards where that is meant."""
+    for path in _sources(".c"):
+        if path.startswith("tests/"):
+            continue
+        content = code(path)
+        for m in re.finditer(r"\bopen(?:at)?\([^;]*?\bO_(?:CREAT|TMPFILE)\b[^;]*?,\s*([\w |]+)\)", content):
+            named = re.search(rf"(?m)^#define {m.group(1)} (0\d+)$", content)
+            if (named or m).group(1) != "0600" and path not in FOR_ALL:
+                yield f"{path}:{content.count(chr(10), 0, m.start(1)) + 1}: made with mode {m.group(1)}, at first 0600"
+        for line, m in matches(r"\b(?:fopen\([^;]*?,\s*\"[wa]|creat\()", text(path)):
+            yield f"{path}:{line}: file_write_atomic() makes files"
+
+
 def file_names():
     for path in _sources(".c", ".h"):
         if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*\.[ch]", path.rsplit("/", 1)[-1]):
@@ -94,5 +113,5 @@ def no_trailing_white_space():
             yield f"{path}:{line}: white space at the end of the line"
 
 
-CHECKS = [forbidden_functions, spdx_lines, line_lengths, file_sizes, function_sizes, unfinished_words,
-          no_conditional_compilation, pragma_once, no_variable_names_of_machines, file_names, no_trailing_white_space]
+CHECKS = [files_are_made_for_their_owner, forbidden_functions, spdx_lines, line_lengths, file_sizes, function_sizes,
+          unfinished_words, no_conditional_compilation, pragma_once, no_variable_names_of_machines, file_names, no_trailing_white_space]

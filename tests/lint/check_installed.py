@@ -87,6 +87,12 @@ def scripts_make_nothing_that_others_can_read():
     for path in of_kind(".sh", below=["installer/recovery/"]):
         if re.search(r'(?<![0-9&])> ?"', text(path)) and not re.search(r"(?m)^umask 077$", text(path)):
             yield f"{path}: say umask 077, and chmod afterwards what others may read"
+    for path in of_kind(".sh", below=["installer/"]):
+        for m in re.finditer(r"\bchmod (?:-\w+ )*(?:0?[4-7]00|(?:go|g|o|a)-\w+|go=)(?= )", text(path)):
+            before = re.findall(r"\bumask (\d+)", text(path)[:m.start()])
+            if "077" not in before:
+                line = text(path).count("\n", 0, m.start()) + 1
+                yield f"{path}:{line}: {m.group(0)} comes after the file: umask 077 before it"
 
 
 def programs_are_hardened():
