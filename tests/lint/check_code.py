@@ -114,4 +114,5 @@ def no_trailing_white_space():
 
 
 CHECKS = [files_are_made_for_their_owner, forbidden_functions, spdx_lines, line_lengths, file_sizes, function_sizes,
-          unfinished_words, no_conditional_compilation, pragma_once, no_variable_names_of_machines, file_names, no_trailing_white_space]
+          unfinished_words, no_conditional_compilation, pragma_once, no_variable_names_of_machines, file_names,
+          no_trailing_white_space]
