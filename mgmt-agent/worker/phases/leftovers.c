@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "lib/base/clock.h"
@@ -38,8 +39,9 @@ static bool is_command(const char *pid)
     return false;
 }
 
-/* Sends `signal_number` (0: none) to each leftover and counts them. */
-static unsigned each_leftover(const char *wanted, int signal_number)
+/* Counts the leftovers, and ends them if that is wanted. By a handle that is opened before a process is looked at: what has
+ * its number afterwards may be another. */
+static unsigned each_leftover(const char *wanted, bool end)
 {
     DIR *proc = opendir("/proc");
     unsigned n = 0;
@@ -47,14 +49,18 @@ static unsigned each_leftover(const char *wanted, int signal_number)
     if (!proc)
         return 0;
     for (struct dirent *e; (e = readdir(proc));) {
+        _cleanup_(closep) int process = -1;
         uint64_t pid;
 
         if (!isdigit((unsigned char) e->d_name[0]) || str_to_u64(e->d_name, 2, INT32_MAX, &pid) < 0 ||
-            (pid_t) pid == getpid() || !podman_user_marks(e->d_name, wanted) || !is_command(e->d_name))
+            (pid_t) pid == getpid())
+            continue;
+        process = end ? pidfd_open((pid_t) pid, 0) : -1;
+        if (!podman_user_marks(e->d_name, wanted) || !is_command(e->d_name))
             continue;
         n++;
-        if (signal_number != 0)
-            (void) kill((pid_t) pid, signal_number);
+        if (process >= 0)
+            (void) pidfd_send_signal(process, SIGKILL, NULL, 0);
     }
     closedir(proc);
     return n;
@@ -66,8 +72,8 @@ void deploy_end_leftovers(void)
     usec_t until = boottime_usec() + LEFTOVER_WAIT_USEC;
 
     /* a `podman run` that is half-way is let finish: killing it would leave storage locked or mounts behind */
-    while (wanted && each_leftover(wanted, 0) > 0 && boottime_usec() < until)
+    while (wanted && each_leftover(wanted, false) > 0 && boottime_usec() < until)
         usleep(100 * 1000);
     if (wanted)
-        (void) each_leftover(wanted, SIGKILL);
+        (void) each_leftover(wanted, true);
 }
