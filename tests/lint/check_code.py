@@ -83,7 +83,7 @@ def no_variable_names_of_machines():
 
 
 # what everybody may read from its first byte on: no secret
-FOR_ALL = {"secbox/heartbeat-writer.c"}
+FOR_ALL = {"heartbeat-writer.c"}
 
 
 def files_are_made_for_their_owner():
@@ -95,7 +95,7 @@ def files_are_made_for_their_owner():
         content = code(path)
         for m in re.finditer(r"\bopen(?:at)?\([^;]*?\bO_(?:CREAT|TMPFILE)\b[^;]*?,\s*([\w |]+)\)", content):
             named = re.search(rf"(?m)^#define {m.group(1)} (0\d+)$", content)
-            if (named or m).group(1) != "0600" and path not in FOR_ALL:
+            if (named or m).group(1) != "0600" and path.rsplit("/", 1)[-1] not in FOR_ALL:
                 yield f"{path}:{content.count(chr(10), 0, m.start(1)) + 1}: made with mode {m.group(1)}, at first 0600"
         for line, m in matches(r"\b(?:fopen\([^;]*?,\s*\"[wa]|creat\()", text(path)):
             yield f"{path}:{line}: file_write_atomic() makes files"
