@@ -60,6 +60,7 @@ class RegistryProxy(Served):
             do_GET = do_HEAD = handle_any
 
         self.server = HttpServer(Handler, context)
+        self.server.front = self
         self.address = f"127.0.0.1:{self.server.server_port}"
         if not context:
             lab.trust_registry(self.address)
