@@ -69,6 +69,12 @@ static void look_again(Cloudflared *c, usec_t delay)
         log_error("cloudflared is not looked after any more: no memory");
 }
 
+/* No longer than what its silence may last. */
+static usec_t calm(const Cloudflared *c)
+{
+    return c->settings->heartbeat_timeout < POLL_USEC ? c->settings->heartbeat_timeout : POLL_USEC;
+}
+
 static void on_line(Process *p _unused_, ProcessStream stream _unused_, const char *line, void *userdata _unused_)
 {
     log_line(strstr(line, " ERR ") ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, NULL, "cloudflared: %s", line);
@@ -210,7 +216,7 @@ static void on_internet(bool there, void *userdata)
     r = error_set(&err, ENETUNREACH, "relay.no-internet",
                   "the cloud cannot be reached either: the box has no internet");
     relay_report_set(c->report, RELAY_CONNECTING, &err, r);
-    look_again(c, POLL_USEC);
+    look_again(c, calm(c));
 }
 
 static void judge_unready(Cloudflared *c, bool answered)
@@ -247,7 +253,7 @@ static void on_ready(LoopbackRequest *g _unused_, int status, const char *body, 
     if (!c->ready_since)
         c->ready_since = boottime_usec();
     relay_report_set(c->report, RELAY_CONNECTED, NULL, 0);
-    look_again(c, POLL_USEC);
+    look_again(c, calm(c));
     ask_for_name(c);
 }
 
@@ -257,7 +263,7 @@ static int on_look(sd_event_source *source _unused_, uint64_t usec _unused_, voi
 
     c->get = loopback_get_free(c->get);
     if (loopback_get_new(c->event, c->port, "/ready", on_ready, c, &c->get) < 0)
-        look_again(c, POLL_USEC);
+        look_again(c, calm(c));
     return 0;
 }
 
