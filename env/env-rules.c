@@ -314,7 +314,7 @@ const EnvRule env_rules[] = {
       "1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit", "production",
       "Only services whose scope label says the same are watched; all unless set." },
     { "TUNNEL_PROVIDER", ENV_SECBOX | ENV_RELAY, 0, false, check_provider, "cloudflare, rathole or none", "none",
-      "What carries recordings to viewers; none unless set." },
+      "What carries recordings to viewers; none unless set. See secboxctl relay use." },
     { "TUNNEL_TOKEN", ENV_SECBOX | ENV_RELAY, 0, true, check_secret, "1 to 2048 printable characters without spaces",
       "the-token-of-the-provider", "The credential for cloudflare or rathole." },
     { "TUNNEL_SERVER", ENV_SECBOX | ENV_RELAY, 0, false, check_server, "HOST:PORT", "relay.example:2333",

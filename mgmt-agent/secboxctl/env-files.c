@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "env/env-tunnel.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/host/podman-user.h"
@@ -49,12 +50,15 @@ static int check_owner_and_mode(EnvFileKind kind, const char *path, const EnvFil
 int env_files_check(EnvFileKind kind, const EnvFile *agent_env, EnvFile **ret_env, Error *err)
 {
     _cleanup_(freep) char *path = env_files_path(kind);
+    TunnelProvider provider;
 
     if (!path)
         return error_from_errno(err, -ENOMEM, "check the env files");
     int r = env_load_kind(kind, path, ret_env, err);
     if (r >= 0)
         r = env_validate(*ret_env, kind, path, err);
+    if (r >= 0 && kind == ENV_SECBOX)
+        r = env_check_tunnel(*ret_env, path, &provider, err);
     if (r >= 0)
         r = check_owner_and_mode(kind, path, kind == ENV_AGENT ? *ret_env : agent_env, err);
     return r;

@@ -76,6 +76,8 @@ int verb_replica_release(int argc, char **argv, void *userdata);
 int verb_queue_status(int argc, char **argv, void *userdata);
 int verb_queue_dead(int argc, char **argv, void *userdata);
 int verb_queue_retry(int argc, char **argv, void *userdata);
+int verb_relay_status(int argc, char **argv, void *userdata);
+int verb_relay_use(int argc, char **argv, void *userdata);
 int verb_pair(int argc, char **argv, void *userdata);
 int verb_unpair(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);

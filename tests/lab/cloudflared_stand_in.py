@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A stand-in for the program cloudflared, written from its documentation; none of Cloudflare is behind it.
 
-It imitates: the command line `tunnel [options] run` with the token in the file that TUNNEL_TOKEN_FILE names (Base64 of a JSON object
-with a, t and s; exit 255 for anything else), the metrics address with /ready (200, or 503 without connections), /config and
+It imitates: the command line `tunnel [options] run` with the token in the file that TUNNEL_TOKEN_FILE names (Base64 of a JSON
+object with a, t and s; exit 255 for anything else), the metrics address with /ready (200, or 503 without connections), /config and
 /healthcheck, lines of log on standard error, SIGTERM with a grace period, exit 0 after it. It leads nobody anywhere.
 It does what the file `behaviour` in its folder says, as soon as it says so:
   ready, unready, hang (the process lives and answers nothing), exit N, busy (visitors who do not end: it drains for its grace)
