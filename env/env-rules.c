@@ -278,6 +278,9 @@ const EnvRule env_rules[] = {
       "The box's own PostgreSQL, for the community's data and the queue of events; without it secbox keeps neither." },
     { "LAN_LISTEN", ENV_SECBOX, 0, false, check_lan_listen, "ADDRESS:PORT with a numeric address, or off",
       "0.0.0.0:8443", "Where the guards' pages are served; 0.0.0.0:8443 unless set, off without DATABASE_URL." },
+    { "MEDIA_LISTEN", ENV_SECBOX, 0, false, check_lan_listen, "ADDRESS:PORT with a numeric address, or off",
+      "0.0.0.0:8444",
+      "Where recordings are for viewers whom relay-client leads there, beside the guards' pages; off unless set." },
     { "LAN_NAMES", ENV_SECBOX, 0, false, check_lan_names,
       "private addresses and names below secbox.local, with commas between", "192.168.1.20,gate.secbox.local",
       "More addresses and names of the box on the guards' network, for its certificate." },
@@ -337,7 +340,7 @@ const EnvRule env_rules[] = {
       "a URL https://HOST[:PORT][/PATH] without user, query and white space", "https://caseta-5.media.example",
       "Where viewers reach this box through the provider; told to the cloud." },
     { "RELAY_TARGET", ENV_SECBOX | ENV_RELAY, 0, false, check_server, "HOST:PORT", "secbox:8444",
-      "What the provider's visitors are led to, and all that they reach of the box: recordings, never the guards' "
+      "What the provider's visitors are led to: MEDIA_LISTEN of secbox as relay-client sees it, never the guards' "
       "pages." },
     {},
 };

@@ -159,6 +159,8 @@ static int start_lan(sd_event_source *source _unused_, uint64_t usec _unused_, v
     const LanOptions options = {
         .address = c->lan_address,
         .port = c->lan_port,
+        .media_address = c->media_address,
+        .media_port = c->media_port,
         .state_dir = c->state_dir,
         .run_dir = c->run_dir,
         .device_id = c->device_id,

@@ -47,6 +47,7 @@ void config_done(Config *c)
     free(c->heartbeat);
     free(c->ssh_host);
     free(c->lan_address);
+    free(c->media_address);
     *c = (Config) {};
 }
 
@@ -90,6 +91,13 @@ static int take_lan_listen(Config *c)
     if (str_equal(value, "off") || (str_empty(value) && !c->database_url))
         return 0;
     return split_server(str_empty(value) ? LAN_LISTEN_DEFAULT : value, &c->lan_address, &c->lan_port);
+}
+
+static int take_media_listen(Config *c)
+{
+    const char *value = env_get(c->env, "MEDIA_LISTEN");
+
+    return str_empty(value) || str_equal(value, "off") ? 0 : split_server(value, &c->media_address, &c->media_port);
 }
 
 /* env_validate() has seen it. */
@@ -144,6 +152,9 @@ int config_load(Config *ret, Error *err)
     r = take_lan_listen(&c);
     if (r < 0)
         return error_from_errno(err, r, "cannot take LAN_LISTEN");
+    r = take_media_listen(&c);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot take MEDIA_LISTEN");
     if (!c.gateway_url)
         return error_set_at(err, EINVAL, "config.no-gateway", NULL, 0, "DEVICE_GATEWAY_URL",
                             SOURCE

@@ -15,6 +15,8 @@ typedef struct Config {
     const char *lan_names;           /* the same */
     char *lan_address;               /* where the guards' pages are served; NULL: nowhere */
     uint16_t lan_port;
+    char *media_address; /* where recordings are for those outside; NULL: nowhere */
+    uint16_t media_port;
     unsigned lan_rate; /* requests a second of one guard; 0: no bounds */
     unsigned queue_mb, queue_days;
     unsigned data_old_hours;

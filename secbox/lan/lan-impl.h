@@ -12,12 +12,17 @@
 #include "secbox/lan/lan.h"
 #include "secbox/lan/login-throttle.h"
 #include "secbox/lan/request-throttle.h"
+#include "secbox/media/media.h"
 
 typedef struct LanRequest LanRequest;
 
 struct Lan {
     sd_event *event;
     HttpServer *server;
+    Media *media; /* NULL: not yet, or not wanted */
+    char *media_address, *device_id;
+    uint16_t media_port;
+    bool media_complained;
     LanAuthority authority;
     CloudCert cloud_cert;
     char **names;     /* of the server's certificate */

@@ -276,6 +276,8 @@ static int renew_certificate(Lan *lan, Error *err)
     lan->stale |= r >= 0 && (changed || lan->cloud_shown != cloud_cert_is_good(&lan->cloud_cert, realtime_usec()));
     if (r >= 0 && lan->stale && lan->server)
         r = show_certificates(lan, err);
+    if (r >= 0 && lan->stale && lan->media)
+        r = media_renew(lan->media, lan->authority.cert, lan->authority.key, err);
     if (r < 0)
         return r;
     if (changed || !lan->names)
@@ -288,11 +290,32 @@ static int renew_certificate(Lan *lan, Error *err)
     return 0;
 }
 
+/* Guards do not lose their pages because this port cannot be had. */
+static void keep_media(Lan *lan)
+{
+    const MediaOptions options = { lan->media_address, lan->media_port, lan->authority.cert, lan->authority.key,
+                                   lan->device_id };
+    _cleanup_(error_done) Error err = {};
+    int r;
+
+    if (lan->media || !lan->media_address)
+        return;
+    r = media_new(lan->event, &options, &lan->media, &err);
+    if (r >= 0)
+        log_notice("recordings are at https://%s:%u/media/ for viewers from outside", lan->media_address,
+                   lan->media_port);
+    else if (!lan->media_complained)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "nobody outside gets recordings; it is tried again");
+    lan->media_complained = r < 0;
+}
+
 static int on_timer(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Lan *lan = userdata;
     _cleanup_(error_done) Error err = {};
     int r = renew_certificate(lan, &err);
+
+    keep_media(lan);
 
     if (r >= 0)
         free(TAKE_PTR(lan->last_failure));
@@ -334,11 +357,14 @@ static int keep_options(Lan *lan, sd_event *event, const LanOptions *o)
     lan->run_dir = strdup(o->run_dir);
     lan->state_dir = path_join(o->state_dir, "lan");
     lan->more_names = o->names ? strdup(o->names) : NULL;
+    lan->media_address = o->media_address ? strdup(o->media_address) : NULL;
+    lan->media_port = o->media_port;
+    lan->device_id = strdup(o->device_id);
     lan->events = lan_events_new(event);
     lan->throttle = login_throttle_new();
     lan->request_throttle = request_throttle_new(o->rate);
     return lan->run_dir && lan->state_dir && lan->events && lan->throttle && lan->request_throttle &&
-                   (!o->names || lan->more_names)
+                   (!o->names || lan->more_names) && (!o->media_address || lan->media_address) && lan->device_id
                ? 0
                : -ENOMEM;
 }
@@ -405,6 +431,7 @@ int lan_new(sd_event *event, const LanOptions *o, Lan **ret, Error *err)
         r = timer_arm(event, &lan->timer, NAMES_INTERVAL, on_timer, lan);
     if (r < 0)
         return error_from_errno(err, r, "cannot serve the guards' pages");
+    keep_media(lan);
     *ret = TAKE_PTR(lan);
     return 0;
 }
@@ -414,6 +441,7 @@ Lan *lan_free(Lan *lan)
     if (!lan)
         return NULL;
     http_server_free(lan->server);
+    media_free(lan->media);
     while (lan->requests)
         lan_request_free(lan->requests);
     lan_writings_free(lan);
@@ -429,6 +457,8 @@ Lan *lan_free(Lan *lan)
     free(lan->state_dir);
     free(lan->run_dir);
     free(lan->more_names);
+    free(lan->media_address);
+    free(lan->device_id);
     free(lan->last_failure);
     sd_event_unref(lan->event);
     free(lan);

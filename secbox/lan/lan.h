@@ -14,8 +14,10 @@
 typedef struct Lan Lan;
 
 typedef struct LanOptions {
-    const char *address; /* numeric */
-    uint16_t port;       /* 0: chosen by the kernel */
+    const char *address;       /* numeric */
+    uint16_t port;             /* 0: chosen by the kernel */
+    const char *media_address; /* where recordings are for those outside, with the same certificate; NULL: nowhere */
+    uint16_t media_port;
     const char *state_dir, *run_dir, *device_id;
     const char *names;                /* more names and addresses of the box, with commas between; NULL: none */
     const char *database_url;         /* NULL: there is no database */

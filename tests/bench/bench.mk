@@ -9,6 +9,7 @@ bench: ## figures beside the alternatives
 	$(Q)$(MAKE) bench-update
 	$(Q)$(MAKE) bench-tunnel
 	$(Q)$(MAKE) bench-data
+	$(Q)$(MAKE) bench-relay
 
 # the packages first: what follows finds its libraries through pkg-config
 bench-deps:
@@ -30,4 +31,8 @@ bench-data: bench-deps
 	$(Q)$(MAKE) all
 	$(BENCH) data
 
-.PHONY: bench bench-data bench-deps bench-push bench-update bench-tunnel
+bench-relay: bench-deps
+	$(Q)$(MAKE) all $(BUILD)/tests/pace
+	$(BENCH) relay
+
+.PHONY: bench bench-data bench-deps bench-push bench-relay bench-update bench-tunnel

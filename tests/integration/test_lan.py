@@ -102,6 +102,8 @@ class LanBox(DataBox):
         super().__init__(cloud, pg)
         self.port = free_port()
         self.env["LAN_LISTEN"] = f"127.0.0.1:{self.port}"
+        self.media_port = free_port()
+        self.env["MEDIA_LISTEN"] = f"127.0.0.1:{self.media_port}"
         self.env["LAN_RATE"] = "off"  # tests ask until something holds
         self.lan = os.path.join(self.env["SECBOX_STATE"], "lan")
         self.authority = os.path.join(self.lan, "authority.pem")
