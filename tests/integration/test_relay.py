@@ -12,7 +12,7 @@ from tests.lab.argv_watch import ArgvWatch
 from tests.lab.authority import Authority
 from tests.lab.rathole_server import RatholeServer
 from tests.lab.relay import TOKEN, RelayBox, Target, visit, visit_for
-from tests.lab.util import free_port, read_text, wait_until
+from tests.lab.util import bin_dir, free_port, read_text, wait_until
 
 MEBIBYTE = 1024 * 1024
 POOL = 8
@@ -150,7 +150,8 @@ def test_a_visitor_who_takes_nothing_costs_no_memory(box, server, target):
         lazy.sendall(b"pour %d\n" % (256 * MEBIBYTE))
         payload = os.urandom(8 * MEBIBYTE)
         assert visit(server.visitor_port, payload) == payload, "others go on"
-        assert box.memory() < 64 * MEBIBYTE
+        if "asan" not in bin_dir():  # a sanitizer keeps what was freed
+            assert box.memory() < 64 * MEBIBYTE
         got = 0
         while data := lazy.recv(1 << 20):
             got += len(data)
