@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: MIT
 """`make images`: what it makes of this machine's programs runs, and PostgreSQL keeps what it was told."""
 import glob
+import json
 import os
 import subprocess
+import time
 
 import pytest
 
 from tests.conftest import require_programs
-from tests.lab.util import ROOT, make_words, wait_until
+from tests.lab.util import ROOT, make_words, read_text, wait_until
 
 
 
@@ -40,6 +42,39 @@ def test_relay_client_starts_on_a_root_that_cannot_be_written(lab, images):
     assert lab.podman(*run, "relay-client", "--check").stdout == "configuration ok: provider none\n"
     p = lab.podman(*run, "sh", "-c", "TUNNEL_PROVIDER=cloudflare relay-client --check", check=False)
     assert p.returncode == 78 and "TUNNEL_TOKEN" in p.stderr, p.stderr
+
+
+def test_another_provider_is_an_edit_and_a_restart(lab, images, folder):
+    """As an editor writes it: the file is replaced, and the container's mount is of the one before until the restart."""
+    env, run = os.path.join(folder, "secbox.env"), os.path.join(folder, "run")
+    os.mkdir(run)
+
+    def edit(text):
+        with open(env + ".new", "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(env + ".new", 0o600)
+        os.rename(env + ".new", env)
+
+    def state():
+        text = read_text(os.path.join(run, "state.json"))
+        return json.loads(text) if text else {}
+
+    edit("TUNNEL_PROVIDER=none\n")
+    lab.podman("run", "-d", "--name", "relay", "--network", "none", "--read-only", "--cap-drop", "all", "--stop-timeout", "5",
+               "-e", "DEVICE_ID=box", "-e", "ENV_FILE=/etc/secbox.env", "-v", f"{env}:/etc/secbox.env:ro",
+               "-v", f"{run}:/run/relay-client", "localhost/relay-client:latest")
+    try:
+        wait_until(lambda: state().get("state") == "idle", "it is idle", lambda: ended(lab, "relay"))
+        assert lab.podman("exec", "relay", "relay-client", "health").stdout == "none: idle\n"
+        edit("TUNNEL_PROVIDER=rathole\nTUNNEL_SERVER=127.0.0.1:9\nTUNNEL_TOKEN=a-token-for-nothing\n")
+        begin = time.monotonic()
+        lab.podman("restart", "relay")
+        wait_until(lambda: state().get("provider") == "rathole", "it has the other provider", lambda: ended(lab, "relay"))
+        print(f"another provider after {time.monotonic() - begin:.1f} s")
+        arguments = lab.podman("inspect", "relay").stdout + lab.podman("logs", "relay").stderr
+        assert "a-token-for-nothing" not in arguments
+    finally:
+        lab.podman("rm", "-f", "relay")
 
 
 def psql(lab, name, sql, user="secbox", check=True):
