@@ -13,7 +13,7 @@ typedef struct Backoff {
 } Backoff;
 
 #define BACKOFF_TUNNEL                                                                                                 \
-    ((Backoff) { .base_usec = 1 * USEC_PER_SEC, .cap_usec = 120 * USEC_PER_SEC, .stable_usec = 60 * USEC_PER_SEC })
+    ((Backoff) { .base_usec = 1 * USEC_PER_SEC, .cap_usec = 120 * USEC_PER_SEC, .stable_usec = 10 * USEC_PER_SEC })
 
 /* The next delay, from a uniformly random number; counts the try. retry_after_usec (0 = none) is a floor given by the
  * server, to which up to spread_usec is added at random. */

@@ -18,6 +18,7 @@
 #include "lib/data/jwt.h"
 #include "lib/event/backoff.h"
 #include "lib/event/daemon.h"
+#include "lib/tunnel/refusal.h"
 
 #define CLAIM_PATH "/api/device/claim"
 #define REFRESH_PATH "/api/device/refresh-jwt"
@@ -339,6 +340,16 @@ static void fail_refused(Identity *i, usec_t retry_after, const Error *err)
     fail_until(i, backoff_next(&i->refused, random_u64(), retry_after, retry_after), err);
 }
 
+/* A proxy, a captive portal: it decides nothing. */
+static void fail_strange(Identity *i, const HttpResponse *response)
+{
+    _cleanup_(error_done) Error err = {};
+    usec_t delay = backoff_next(&i->network, random_u64(), response->retry_after_usec, response->retry_after_usec);
+
+    (void) refusal_of_stranger(i->base_url, response->status, response->server, NULL, &err);
+    fail_until(i, delay > STRANGER_DELAY_MAX ? STRANGER_DELAY_MAX : delay, &err);
+}
+
 int identity_accept_token(Identity *i, const char *token, Error *err)
 {
     int r, stored;
@@ -371,19 +382,6 @@ char *identity_make_proof(Identity *i, Error *err)
     return proof;
 }
 
-/* An answer that refuses, as an error with the server's own id and sentence. */
-static int read_refusal(const HttpResponse *response, cJSON *body, const char *what, Error *err)
-{
-    const cJSON *object = cJSON_GetObjectItemCaseSensitive(body, "error");
-    int r = -EACCES;
-
-    if (cJSON_IsObject(object))
-        r = json_to_error(object, EACCES, err);
-    else
-        (void) error_set(err, EACCES, "identity.refused", "the answer gives no reason");
-    return error_prefix(err, r, "%s (HTTP %d)", what, response->status);
-}
-
 static void try_now(Identity *i);
 
 static void refused(Identity *i, const HttpResponse *response, cJSON *body)
@@ -391,7 +389,11 @@ static void refused(Identity *i, const HttpResponse *response, cJSON *body)
     _cleanup_(error_done) Error err = {};
     const char *what = i->claiming ? "the cloud refuses the claim" : "the cloud refuses to refresh the device token";
 
-    (void) read_refusal(response, body, what, &err);
+    if (!refusal_is_own(body, &err)) {
+        fail_strange(i, response);
+        return;
+    }
+    (void) error_prefix(&err, -EACCES, "%s (HTTP %d)", what, response->status);
     if (response->status == 429 || response->status >= 500) {
         fail_network(i, response->retry_after_usec, &err);
         return;
@@ -453,7 +455,7 @@ static void on_answer(HttpCall *call, int r, const HttpResponse *response, const
     }
     if (json_parse_object(response->body, response->body_len, &body, NULL) < 0)
         body = NULL;
-    if (response->status == 200 || response->status == 201)
+    if ((response->status == 200 || response->status == 201) && body)
         granted(i, body);
     else
         refused(i, response, body);

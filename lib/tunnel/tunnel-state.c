@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The tunnel's transition table and its delays. */
 #include "lib/base/strv.h"
+#include "lib/tunnel/refusal.h"
 #include "lib/tunnel/tunnel-state.h"
 #include "lib/websocket/connection.h"
 
@@ -51,6 +52,8 @@ usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t rando
     if (end->cycle)
         return 0;
     usec_t delay = usual_delay(end, backoff, random);
+    if (end->stranger && delay > STRANGER_DELAY_MAX)
+        return STRANGER_DELAY_MAX / 2 + random % (STRANGER_DELAY_MAX / 2 + 1);
     if (end->streams && delay > end->retry_after_usec + STREAMS_SPREAD)
         return end->retry_after_usec + random % (STREAMS_SPREAD + 1);
     return delay;

@@ -45,12 +45,13 @@ typedef struct TunnelEnd {
     usec_t spread_usec;
     usec_t lasted_usec; /* of a session that was up */
     bool cycle;         /* ended on purpose, in order to come back at once */
+    bool stranger;      /* somebody else than the gateway refused the upgrade; http_status is 0 then */
     bool goaway;        /* or the gateway left without a word: retry_after_usec and spread_usec count */
     bool streams;       /* streams are open and wait for the next connection */
 } TunnelEnd;
 
 /* When to come back: USEC_INFINITY after 401 and 403, 0 for a cycle, else what the server says or full jitter; with
- * open streams at most 1 s later than the least that the server asks for. */
+ * open streams at most 1 s later than the least that the server asks for. A stranger is asked again within a minute. */
 usec_t tunnel_retry_delay(const TunnelEnd *end, Backoff *backoff, uint64_t random);
 
 /* Whether the gateway, or whatever stands in front of it, ended a WebSocket connection: then it ended those of all

@@ -18,6 +18,7 @@
 #include "lib/net/send-queue.h"
 #include "lib/net/stream.h"
 #include "lib/tunnel/protocol.h"
+#include "lib/tunnel/refusal.h"
 #include "lib/tunnel/tunnel-state.h"
 #include "lib/tunnel/tunnel.h"
 #include "lib/websocket/connection-impl.h"
@@ -265,35 +266,29 @@ static void on_open(Stream *s, void *userdata)
     tunnel_release(t);
 }
 
-static const char *status_hint(int status)
+/* What refuses the upgrade. Its body says whose word it is. 0: not all of it is there. */
+static int read_refusal(Tunnel *t, const HttpHead *head, size_t head_len, Error *err)
 {
-    static const struct {
-        int status;
-        const char *hint;
-    } hints[] = {
-        { 401, "the device token is not accepted: it is expired, or made for another gateway" },
-        { 400,
-          "a proxy in front of the gateway does not pass on WebSocket upgrades, or the URL leads to something else" },
-        { 403, "this box may not connect: it is blocked, or the token is for another role" },
-        { 404, "nothing is at this path: check the gateway's URL" },
-        { 426, "the gateway speaks another version of WebSocket" },
-        { 429, "too many connections; it comes back later" },
-        { 503, "the gateway is overloaded or starting; it comes back later" },
-    };
-    for (size_t i = 0; i < ELEMENTSOF(hints); i++)
-        if (hints[i].status == status)
-            return hints[i].hint;
-    return "check that the URL leads to a gateway";
-}
+    _cleanup_(cJSON_Deletep) cJSON *body = NULL;
+    _cleanup_(error_done) Error own = {};
+    uint64_t len = 0;
+    const char *value = http_head_get(head, "Content-Length");
 
-static int check_answer(Tunnel *t, const HttpHead *head, Error *err)
-{
-    if (head->status == 101)
-        return ws_check_response(head, t->key, TUNNEL_SUBPROTOCOL, err);
-    t->end.http_status = head->status;
+    if (value && str_to_u64(value, 0, REFUSAL_MAX, &len) == 0 && t->answer.len - head_len < len) {
+        t->scanned = 0; /* the head is found again when more has come */
+        return 0;
+    }
+    if (len > 0 && json_parse_object(t->answer.data + head_len, len, &body, NULL) < 0)
+        body = NULL;
     t->end.retry_after_usec = tunnel_parse_retry_after(http_head_get(head, "Retry-After"));
-    return error_set(err, EACCES, "tunnel.refused", "%s:%u refused the tunnel with HTTP status %d: %s", t->url.host,
-                     t->url.port, head->status, status_hint(head->status));
+    if (refusal_is_own(body, &own)) {
+        t->end.http_status = head->status;
+        return error_set(err, EACCES, "tunnel.refused", "%s:%u refused the tunnel with HTTP status %d: %s", t->url.host,
+                         t->url.port, head->status, own.message);
+    }
+    t->end.stranger = true;
+    return refusal_of_stranger(t->url.host, head->status, http_head_get(head, "Server"),
+                               http_head_get(head, "Location"), err);
 }
 
 /* challenge NULL: the connection was let in by its token. */
@@ -325,9 +320,11 @@ static int take_answer(Tunnel *t, size_t *ret_rest, Error *err)
     size_t head_len = (size_t) r;
     r = http_response_parse(t->answer.data, head_len, &head, err);
     if (r >= 0)
-        r = check_answer(t, &head, err);
+        r = head.status == 101 ? ws_check_response(&head, t->key, TUNNEL_SUBPROTOCOL, err)
+                               : read_refusal(t, &head, head_len, err);
+    bool upgraded = r >= 0 && head.status == 101;
     http_head_done(&head);
-    if (r < 0)
+    if (!upgraded)
         return r;
     r = ws_conn_new(t->stream, WS_CLIENT, &t->ws);
     if (r < 0)

@@ -121,7 +121,8 @@ class FakeCloud:
         if path.endswith("/recovery") and not token:
             return None
         if not token or token == self.refuse_token:
-            return http.HTTPStatus.UNAUTHORIZED, [], b""
+            body = b'{"error":{"id":"auth.bad-token","message":"this token is not known"}}'
+            return http.HTTPStatus.UNAUTHORIZED, [], body
         return None
 
     async def _tunnel(self, ws, path):

@@ -79,11 +79,26 @@ static void test_only_stable_sessions_reset(void **state)
     (void) state;
     for (int i = 0; i < 4; i++)
         (void) backoff_next(&b, 0, 0, 0);
-    backoff_session_ended(&b, 60 * USEC_PER_SEC - 1);
+    backoff_session_ended(&b, 10 * USEC_PER_SEC - 1);
     assert_int_equal(b.tries, 4);
-    backoff_session_ended(&b, 60 * USEC_PER_SEC);
+    backoff_session_ended(&b, 10 * USEC_PER_SEC);
     assert_int_equal(b.tries, 0);
     assert_int_equal(backoff_next(&b, UINT64_MAX, 0, 0), USEC_PER_SEC);
+}
+
+/* A load balancer that ends every connection after 30 s: most of the time the box is there all the same. */
+static void test_a39_connections_that_are_always_cut(void **state)
+{
+    Backoff b = BACKOFF_TUNNEL;
+    usec_t up = 0, down = 0;
+
+    (void) state;
+    for (int i = 0; i < 100; i++) {
+        backoff_session_ended(&b, 30 * USEC_PER_SEC);
+        up += 30 * USEC_PER_SEC;
+        down += backoff_next(&b, UINT64_MAX, 0, 0); /* the longest */
+    }
+    assert_true(down * 30 <= up);
 }
 
 int main(void)
@@ -93,6 +108,7 @@ int main(void)
         cmocka_unit_test(test_full_jitter_is_uniform),
         cmocka_unit_test(test_retry_after_is_a_floor),
         cmocka_unit_test(test_only_stable_sessions_reset),
+        cmocka_unit_test(test_a39_connections_that_are_always_cut),
     };
 
     return cmocka_run_group_tests_name("backoff", tests, NULL, NULL);

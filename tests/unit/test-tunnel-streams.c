@@ -184,7 +184,8 @@ static void on_request(HttpExchange *x, void *userdata)
     const char *authorization = http_header(x, "Authorization");
     w->authorization = authorization ? strdup(authorization) : NULL;
     if (w->status) {
-        http_respond(x, w->status, "text/plain", "no", 2, NULL);
+        static const char body[] = "{\"error\":{\"id\":\"auth.test\",\"message\":\"no\"}}";
+        http_respond(x, w->status, "application/json", body, strlen(body), NULL);
         return;
     }
     if (w->ws)
@@ -538,7 +539,7 @@ static void test_next_address(void **state)
     start_behind_stranger(w, &tls, "#!/bin/sh\necho '127.0.0.2 STREAM localhost'\necho '127.0.0.1 STREAM'\n", NULL,
                           &stranger);
     RUN_UNTIL(w, w->ups == 1);
-    assert_string_equal(w->down_id, "tunnel.refused");
+    assert_string_equal(w->down_id, "tunnel.stranger");
     assert_int_equal(w->downs, 1);
     tunnel_cycle(w->tunnel);
     RUN_UNTIL(w, w->ups == 2);

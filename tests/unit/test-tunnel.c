@@ -23,13 +23,15 @@
 #define WELCOME                                                                                                        \
     "{\"type\":\"welcome\",\"deviceId\":\"d\",\"serverTime\":\"2026-01-02T03:04:05.678Z\",\"connection\":\"c\"}"
 
+#define OWN_BODY "{\"error\":{\"id\":\"auth.test\",\"message\":\"as the gateway says\"}}"
+
 typedef struct World {
     sd_event *event;
     HttpServer *server;
     WsConn *ws; /* the gateway's newest connection */
     Tunnel *tunnel;
     int status; /* refuse upgrades with it */
-    const char *retry_after;
+    const char *retry_after, *body;
     const char *token;
     const char *greeting; /* what answers hello */
     unsigned upgrades, ups, downs, hellos;
@@ -84,7 +86,8 @@ static void on_request(HttpExchange *x, void *userdata)
     if (w->status) {
         _cleanup_(freep) char *retry = str_format("Retry-After: %s", w->retry_after ? w->retry_after : "0");
         const char *const headers[] = { w->retry_after ? retry : NULL, NULL };
-        http_respond(x, w->status, "text/plain", "no", 2, headers);
+        const char *body = w->body ? w->body : OWN_BODY;
+        http_respond(x, w->status, "application/json", body, strlen(body), headers);
         return;
     }
     assert_string_equal(http_path(x), "/mgmt");
@@ -251,12 +254,46 @@ static void test_refused(void **state)
         RUN_UNTIL(w, w->downs == 1);
         assert_int_equal(w->down_status, refusals[i].status);
         assert_string_equal(w->down_id, "tunnel.refused");
-        if (refusals[i].status == 400)
-            assert_non_null(strstr(w->down_text, "proxy"));
         assert_true(w->down_delay >= refusals[i].low);
         assert_true(w->down_delay <= refusals[i].high);
+        assert_non_null(strstr(w->down_text, "as the gateway says"));
         w->tunnel = tunnel_free(w->tunnel);
     }
+}
+
+/* Whatever it says, it is not the gateway's word. */
+static void test_a19_a20_strangers(void **state)
+{
+    static const struct {
+        int status;
+        const char *body, *retry_after, *says;
+    } cases[] = {
+        { 403, "<html>Forbidden</html>", NULL, "firewall" },
+        { 401, "", NULL, "password" },
+        { 503, "<html>back soon</html>", "3600", "being maintained" },
+        { 429, "{\"error\":\"slow down\"}", "99999", "HTTP status 429" },
+        { 403, "{\"error\":{\"id\":\"no\",\"message\":\"no\"}}", "7200", "HTTP status 403" },
+        { 403, "{\"error\":{\"id\":\"a.b\"}}", NULL, "HTTP status 403" },
+        { 400, "no", NULL, "does not pass on WebSocket upgrades" },
+        { 302, "", NULL, "captive portal" },
+        { 200, "<html>welcome</html>", NULL, "captive portal" },
+    };
+    World *w = *state;
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        w->status = cases[i].status;
+        w->retry_after = cases[i].retry_after;
+        w->body = cases[i].body;
+        w->downs = 0;
+        start(w);
+        RUN_UNTIL(w, w->downs == 1);
+        assert_int_equal(w->down_status, 0);
+        assert_string_equal(w->down_id, "tunnel.stranger");
+        assert_non_null(strstr(w->down_text, cases[i].says));
+        assert_true(w->down_delay <= USEC_PER_MINUTE);
+        w->tunnel = tunnel_free(w->tunnel);
+    }
+    w->body = NULL;
 }
 
 static void test_new_token(void **state)
@@ -473,6 +510,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_up_and_messages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a19_a20_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_token, setup, teardown),
         cmocka_unit_test_setup_teardown(test_goaway_and_queue, setup, teardown),
