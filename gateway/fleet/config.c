@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Where gateway, token and CA come from: an option, else the environment, else ~/.config/secbox/fleet.env. */
 #include <errno.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "env/env-file.h"
 #include "gateway/fleet/fleet.h"
@@ -22,6 +24,10 @@ char *fleet_config_path(const char *name)
 
     if (!str_empty(config) && config[0] == '/')
         return str_format("%s/secbox/%s", config, name);
+    const struct passwd *user = str_empty(home) ? getpwuid(geteuid()) : NULL; /* as under cron, or in a unit */
+
+    if (user)
+        home = user->pw_dir;
     return str_empty(home) ? NULL : str_format("%s/.config/secbox/%s", home, name);
 }
 

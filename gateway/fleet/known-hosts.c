@@ -2,41 +2,219 @@
 /* Links to files of host keys. */
 #include "gateway/fleet/known-hosts.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "gateway/fleet/fleet.h"
 #include "lib/base/fileio.h"
+#include "lib/base/paths.h"
 #include "lib/base/strv.h"
 
-#define FOLDER "known_hosts.d"
-
 /* '@' is in no box's id. */
-static char *keys_path(const char *device, const char *suffix)
+#define FOLDER "known_hosts.d"
+#define OWN_MARK "@ssh-"
+#define ADVICE_KEPT_SECONDS 86400
+static const char *const kinds[] = { "@host", "@recovery" };
+
+/* "@cloud.example_8443": a new string or NULL. */
+static char *gateway_name(const char *url)
 {
-    _cleanup_(freep) char *folder = fleet_config_path(FOLDER);
+    const char *host = strstr(url, "://");
+    char *name = str_format("@%s", host ? host + strlen("://") : url);
+
+    for (char *c = name; c && *c; c++)
+        if (c > name)
+            *c = isalnum((unsigned char) *c) || strchr(".-", *c) ? (char) tolower((unsigned char) *c) : '_';
+    return name;
+}
+
+/* A folder for this gateway's boxes; NULL: the one above it. */
+static int folder_for(const char *gateway, char **ret, Error *err)
+{
+    _cleanup_(freep) char *all = fleet_config_path(FOLDER), *name = gateway ? gateway_name(gateway) : NULL,
+                          *folder = all && name ? path_join(all, name) : NULL;
+    _cleanup_(error_done) Error why = {};
+
+    if (!all)
+        return error_set(err, ENOENT, "fleet.known-hosts",
+                         "there is no folder to keep boxes' host keys in, without which anybody could pose as a box: "
+                         "set HOME or XDG_CONFIG_HOME");
+    if (!gateway)
+        folder = TAKE_PTR(all);
+    int r = folder ? dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, &why) : -ENOMEM;
+    if (r < 0)
+        return error_set(err, -r, "fleet.known-hosts", "the boxes' host keys cannot be kept: %s",
+                         error_message(&why, r));
+    *ret = TAKE_PTR(folder);
+    return 0;
+}
+
+static int find_path(const char *gateway, const char *device, const char *suffix, char **ret, Error *err)
+{
+    _cleanup_(freep) char *folder = NULL;
+
     /* a name on the command line could be anything */
-    bool is_name = device[0] != '.' && !strchr(device, '/') && !strchr(device, '@');
-
-    if (!folder || !is_name || dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, NULL) < 0)
-        return NULL;
-    return str_format("%s/%s%s", folder, device, suffix);
+    if (device[0] == '.' || strpbrk(device, "/@"))
+        return error_set(err, EINVAL, "usage", "\"%s\" is no box's id", device);
+    int r = folder_for(gateway, &folder, err);
+    if (r < 0)
+        return r;
+    *ret = str_format("%s/%s%s", folder, device, suffix);
+    return *ret ? 0 : error_from_errno(err, -ENOMEM, "look for host keys");
 }
 
-char *known_hosts_link(const char *device)
+int known_hosts_link(const Fleet *fleet, const char *device, char **ret, Error *err)
 {
-    return keys_path(device, "");
+    return find_path(fleet->api.gateway, device, "", ret, err);
 }
 
-void known_hosts_use(const char *link, const char *device, bool recovery)
+/* Those of an earlier version, which had one folder for all gateways, are those of the gateway that is asked first. */
+static void take_old(const char *path, const char *device, const char *kind)
 {
-    _cleanup_(freep) char *own = link ? NULL : known_hosts_link(device);
-    _cleanup_(freep) char *target = keys_path(device, recovery ? "@recovery" : "@host");
-    const char *at = link ? link : own;
-    _cleanup_(freep) char *fresh = at ? str_format("%s@%d", at, (int) getpid()) : NULL;
+    _cleanup_(freep) char *all = fleet_config_path(FOLDER),
+                          *old = all ? str_format("%s/%s%s", all, device, kind) : NULL;
 
-    if (!fresh || !target || (symlink(target, fresh) < 0 && errno != EEXIST) || rename(fresh, at) < 0)
-        fprintf(stderr, "%s: the file of host keys cannot be set: %s\n", PROGRAM, strerror(errno));
+    if (old && access(path, F_OK) < 0)
+        (void) rename(old, path);
+}
+
+static void forget(const Fleet *fleet, const char *device)
+{
+    for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+        _cleanup_(freep) char *path = NULL;
+
+        if (find_path(fleet->api.gateway, device, kinds[i], &path, NULL) == 0)
+            (void) unlink(path);
+    }
+}
+
+static bool was_edited(const char *link)
+{
+    struct stat st;
+
+    return lstat(link, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static bool is_old(const char *link)
+{
+    struct stat st;
+
+    return lstat(link, &st) == 0 && st.st_mtime + ADVICE_KEPT_SECONDS < time(NULL);
+}
+
+/* ssh-keygen keeps what was there before it. */
+static void remove_link(const char *link)
+{
+    _cleanup_(freep) char *before = str_format("%s.old", link);
+
+    (void) unlink(link);
+    if (before)
+        (void) unlink(before);
+}
+
+/* Whether a person has taken a key out of it: then those of the box are forgotten. */
+static bool take_edited(const Fleet *fleet, const char *device, const char *link)
+{
+    if (!was_edited(link))
+        return false;
+    forget(fleet, device);
+    remove_link(link);
+    return true;
+}
+
+/* The links that lines in ~/.ssh/config name, those of an earlier version, too. */
+static void take_plain(const Fleet *fleet, const char *device)
+{
+    const char *const gateways[] = { fleet->api.gateway, NULL };
+
+    for (size_t i = 0; i < ELEMENTSOF(gateways); i++) {
+        _cleanup_(freep) char *link = NULL;
+
+        if (find_path(gateways[i], device, "", &link, NULL) == 0)
+            (void) take_edited(fleet, device, link);
+    }
+}
+
+static bool is_left(const char *name, const char *prefix)
+{
+    uint64_t pid;
+
+    return str_starts(name, prefix) && str_to_u64(name + strlen(prefix), 1, INT32_MAX, &pid) == 0 &&
+           kill((pid_t) pid, 0) < 0 && errno == ESRCH;
+}
+
+/* The links that our own ssh's left, whose advice somebody may have followed. */
+static void take_left(const Fleet *fleet, const char *device)
+{
+    _cleanup_(freep) char *folder = NULL, *prefix = str_format("%s" OWN_MARK, device);
+    DIR *dir = prefix && folder_for(fleet->api.gateway, &folder, NULL) == 0 ? opendir(folder) : NULL;
+    const struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        _cleanup_(freep) char *link = is_left(entry->d_name, prefix) ? path_join(folder, entry->d_name) : NULL;
+
+        if (link && !take_edited(fleet, device, link) && is_old(link))
+            remove_link(link);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+int known_hosts_own_link(const Fleet *fleet, const char *device, char **ret, Error *err)
+{
+    _cleanup_(freep) char *mark = str_format(OWN_MARK "%d", (int) getpid());
+    int r = mark ? find_path(fleet->api.gateway, device, mark, ret, err) : -ENOMEM;
+
+    if (r < 0)
+        return error_from_errno(err, r, "look for host keys");
+    remove_link(*ret);
+    return 0;
+}
+
+void known_hosts_own_ended(const char *link, bool failed)
+{
+    if (!failed)
+        remove_link(link);
+}
+
+static int set_link(const char *link, const char *target)
+{
+    _cleanup_(freep) char *fresh = str_format("%s@%d", link, (int) getpid());
+
+    if (!fresh)
+        return -ENOMEM;
+    (void) unlink(fresh);
+    if (symlink(target, fresh) == 0 && rename(fresh, link) == 0)
+        return 0;
+    int r = -errno;
+    (void) unlink(fresh);
+    return r;
+}
+
+int known_hosts_use(const Fleet *fleet, const char *link, const char *device, bool recovery, Error *err)
+{
+    _cleanup_(freep) char *own = NULL, *target = NULL;
+    int r = link ? 0 : find_path(NULL, device, "", &own, err);
+
+    if (r >= 0)
+        r = find_path(fleet->api.gateway, device, kinds[recovery], &target, err);
+    if (r < 0)
+        return r;
+    if (!link)
+        link = own;
+    (void) take_edited(fleet, device, link);
+    take_plain(fleet, device);
+    take_left(fleet, device);
+    take_old(target, device, kinds[recovery]);
+    r = set_link(link, target);
+    if (r == 0)
+        return 0;
+    return error_set(err, -r, "fleet.known-hosts", "the file of the box's host keys cannot be set at %s: %s", link,
+                     strerror(-r));
 }

@@ -186,6 +186,15 @@ static void on_up(Tunnel *t _unused_, const cJSON *welcome _unused_, void *userd
         fail(p, NULL, r, EXIT_FAILED);
 }
 
+/* The person knows why. */
+static void give_up(OperatorStream *p, int exit_code)
+{
+    p->told = true;
+    p->exit_code = exit_code;
+    p->pump = mux_pump_free(p->pump, "operator.left");
+    say_goodbye(p, exit_code);
+}
+
 static void on_message(Tunnel *t _unused_, const cJSON *message, const char *text _unused_, void *userdata)
 {
     OperatorStream *p = userdata;
@@ -196,18 +205,15 @@ static void on_message(Tunnel *t _unused_, const cJSON *message, const char *tex
     if (!str_equal(json_string(message, "type"), "bridge.progress"))
         return;
     if (str_equal(state, "open")) {
-        if (p->options->on_open)
-            p->options->on_open(p->options, json_string(message, "way"), sentence);
+        if (p->options->on_open && !p->options->on_open(p->options, json_string(message, "way"), sentence))
+            give_up(p, EXIT_FAILED);
     } else if (!str_equal(state, "trying") && sentence) {
         operator_stream_say(sentence);
     }
     if (str_equal(state, "refused") || str_equal(state, "ended")) {
-        p->told = true;
-        p->exit_code = str_equal(error, "device.offline") ? EXIT_UNREACHABLE : EXIT_FAILED;
         if (more)
             operator_stream_say(more);
-        p->pump = mux_pump_free(p->pump, "operator.left");
-        say_goodbye(p, p->exit_code);
+        give_up(p, str_equal(error, "device.offline") ? EXIT_UNREACHABLE : EXIT_FAILED);
     }
 }
 

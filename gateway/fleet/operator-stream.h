@@ -14,7 +14,8 @@ struct OperatorStreamOptions {
     const cJSON *open; /* what is asked for: target, … */
     int in, out;       /* taken */
     bool ends_with_child;
-    void (*on_open)(const OperatorStreamOptions *options, const char *way, const char *sentence); /* may be NULL */
+    /* may be NULL; false ends the stream before anything of it was passed on */
+    bool (*on_open)(const OperatorStreamOptions *options, const char *way, const char *sentence);
     bool *left;                               /* set when it ended by a signal; may be NULL */
     const char *(*advice)(const char *error); /* what to type against an error, or NULL; may be NULL */
 };

@@ -58,29 +58,49 @@ int fleet_grant_make(Fleet *fleet, const char *device, ApiReply *reply, Error *e
     return r < 0 ? r : api_call(&fleet->api, "POST", "/v1/grants", request, CALL_TIMEOUT, reply, err);
 }
 
-static int no_grant(const char *device, Error *err)
+static int no_grant(const Fleet *fleet, const char *device, Error *err)
 {
-    _cleanup_(freep) char *name = text_printable(device);
+    _cleanup_(freep) char *printable = text_printable(device);
+    const char *name = printable ? printable : "it", *flags = fleet->break_glass && fleet->forwarding
+                                                                  ? " --break-glass --forwarding"
+                                                              : fleet->break_glass ? " --break-glass"
+                                                              : fleet->forwarding  ? " --forwarding"
+                                                                                   : "";
 
     return error_set(
         err, ENOENT, "fleet.no-grant",
-        "you have no grant for %s: type `%s ssh %s --reason \"WHY\"`, or `%s grants add %s --reason \"WHY\"`",
-        name ? name : "it", PROGRAM, name ? name : "it", PROGRAM, name ? name : "it");
+        "you have no grant%s%s for %s: type `%s ssh %s%s --reason \"WHY\"`, or `%s grants add %s%s --reason \"WHY\"`",
+        *flags ? " with" : "", flags, name, PROGRAM, name, flags, PROGRAM, name, flags);
+}
+
+/* Whether an open grant is as the command line asks. Whoever gives a reason wants that one kept, and no more rights than are asked
+ * for; whoever gives none takes what is there. */
+static bool is_as_asked(const Fleet *fleet, const cJSON *grant)
+{
+    bool break_glass = json_bool(grant, "breakGlass", false), forwarding = json_bool(grant, "forwarding", false);
+
+    if (str_empty(fleet->reason))
+        return break_glass >= fleet->break_glass && forwarding >= fleet->forwarding;
+    return break_glass == fleet->break_glass && forwarding == fleet->forwarding && !fleet->for_time && !fleet->max &&
+           !fleet->idle && str_equal(json_string(grant, "reason"), fleet->reason);
 }
 
 int fleet_grant_find(Fleet *fleet, const char *device, char **ret, ApiReply *reply, Error *err)
 {
     _cleanup_(freep) char *encoded = api_encode(device), *path = NULL;
     const char *id = fleet->grant;
+    const cJSON *grant;
 
     path = encoded ? str_format("/v1/grants?device=%s&open=1&mine=1", encoded) : NULL;
     if (!id && path) {
         int r = api_call(&fleet->api, "GET", path, NULL, CALL_TIMEOUT, reply, err);
         if (r < 0)
             return r;
-        id = json_string(cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(reply->body, "grants"), 0), "id");
+        cJSON_ArrayForEach(grant, cJSON_GetObjectItemCaseSensitive(reply->body, "grants"))
+            if (!id && is_as_asked(fleet, grant))
+                id = json_string(grant, "id");
         if (!id)
-            return no_grant(device, err);
+            return no_grant(fleet, device, err);
     }
     *ret = id ? strdup(id) : NULL;
     return *ret ? 0 : error_from_errno(err, -ENOMEM, "look for a grant");

@@ -18,7 +18,11 @@ static const char *advice(const char *error)
         { "grant.expired", "ask for a new one: secbox-fleet grants add DEVICE --reason WHY" },
         { "grant.revoked", "ask for a new one: secbox-fleet grants add DEVICE --reason WHY" },
         { "grant.not-found", "see: secbox-fleet grants list" },
-        { "bridge.device-full", "see who is in: secbox-fleet sessions DEVICE" },
+        { "bridge.device-full",
+          "see who is in: secbox-fleet sessions DEVICE; a session of a laptop that died ends at once by: "
+          "secbox-fleet grants revoke GRANT; in an emergency a grant with --break-glass takes a place" },
+        { "bridge.person-full",
+          "see yours: secbox-fleet sessions; they end at once by: secbox-fleet grants revoke GRANT" },
     };
     for (size_t i = 0; i < ELEMENTSOF(advices); i++)
         if (str_equal(advices[i].id, error))
@@ -26,11 +30,19 @@ static const char *advice(const char *error)
     return NULL;
 }
 
-static void on_open(const OperatorStreamOptions *options, const char *way, const char *sentence)
+static bool on_open(const OperatorStreamOptions *options, const char *way, const char *sentence)
 {
-    known_hosts_use(options->fleet->known_hosts, options->device, str_equal(way, "recovery"));
+    const char *link = options->fleet->known_hosts;
+    _cleanup_(error_done) Error err = {};
+
+    int r = known_hosts_use(options->fleet, link, options->device, str_equal(way, "recovery"), &err);
+    if (r < 0)
+        operator_stream_say(error_message(&err, r));
+    if (r < 0 && link) /* ssh would take any key for the box's */
+        return false;
     if (!str_equal(way, "device"))
         operator_stream_say(sentence ? sentence : "connected");
+    return true;
 }
 
 static int make_open(Fleet *fleet, const char *device, cJSON *open, ApiReply *reply, Error *err)

@@ -19,8 +19,9 @@
 #define ALIAS "secbox-"
 #define GRANT_FILE_MAX 256
 #define COMMAND_MAX 65536
+#define SSH_FAILED 255
 
-/* The grant to use; one is asked for when there is none and a reason is given. */
+/* The grant to use; one is asked for when none is as it shall be and a reason is given. */
 static int take_grant(Fleet *fleet, const char *device, char **ret, ApiReply *reply, Error *err)
 {
     _cleanup_(error_done) Error why = {};
@@ -97,12 +98,13 @@ static int add_setting(char ***argv, const char *name, const char *value)
     return r < 0 ? r : strv_addf(argv, "%s=%s", name, value);
 }
 
-static int make_argv(const Fleet *fleet, const char *grant, const char *folder, int argc, char **args, char ***ret)
+static int make_argv(const Fleet *fleet, const char *grant, const char *folder, const char *known_hosts, int argc,
+                     char **args, char ***ret)
 {
     _cleanup_(strv_freep) char **argv = NULL;
     _cleanup_(freep) char *key = str_format("%s/key", folder), *certificate = str_format("%s/key-cert.pub", folder);
-    _cleanup_(freep) char *known_hosts = str_format("%s/known_hosts", folder), *alias = str_format(ALIAS "%s", args[0]);
-    _cleanup_(freep) char *proxy = known_hosts ? proxy_command(fleet, args[0], grant, known_hosts) : NULL;
+    _cleanup_(freep) char *alias = str_format(ALIAS "%s", args[0]),
+                          *proxy = proxy_command(fleet, args[0], grant, known_hosts);
     const struct {
         const char *name, *value;
     } settings[] = {
@@ -127,15 +129,21 @@ static int make_argv(const Fleet *fleet, const char *grant, const char *folder, 
 static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc, char **args, ApiReply *reply,
                   Error *err)
 {
-    _cleanup_(freep) char *key = str_format("%s/key", folder);
+    _cleanup_(freep) char *key = str_format("%s/key", folder), *known_hosts = NULL;
     _cleanup_(strv_freep) char **argv = NULL;
 
-    int r = key ? ssh_make_key(key, err) : error_from_errno(err, -ENOMEM, "make a key");
+    int r = known_hosts_own_link(fleet, args[0], &known_hosts, err);
+    if (r >= 0)
+        r = key ? ssh_make_key(key, err) : error_from_errno(err, -ENOMEM, "make a key");
     if (r >= 0)
         r = ssh_certify(fleet, grant, key, reply, err);
     if (r >= 0)
-        r = error_from_errno(err, make_argv(fleet, grant, folder, argc, args, &argv), "run ssh");
-    return r < 0 ? r : ssh_run(argv, true, err);
+        r = error_from_errno(err, make_argv(fleet, grant, folder, known_hosts, argc, args, &argv), "run ssh");
+    if (r >= 0)
+        r = ssh_run(argv, true, err);
+    if (known_hosts)
+        known_hosts_own_ended(known_hosts, r == SSH_FAILED);
+    return r;
 }
 
 static int make_folder(char **ret, Error *err)
@@ -290,27 +298,36 @@ static int find_devices(Fleet *fleet, int argc, char **argv, char ***ret, ApiRep
     return 0;
 }
 
-static char *config_text(const Fleet *fleet, char *const *devices)
+/* What belongs to a box stands in a block that always holds: without the certificate, too, ssh must find this box and no other. */
+static void write_config(FILE *out, const Fleet *fleet, char *const *devices, const char *own, const char *key,
+                         const char *link)
 {
-    _cleanup_(freep) char *own = ssh_own_path(), *quoted = own ? ssh_quote(own) : NULL,
-                          *names = strv_join(devices, ",");
-    _cleanup_(freep) char *key = fleet_config_path("ssh/%n"), *link = known_hosts_link("%n");
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = quoted && names && key && link ? open_memstream(&text, &size) : NULL;
-
-    if (!out)
-        return NULL;
     fprintf(out,
             "# Written by `%s ssh-config`: put it into ~/.ssh/config, before other blocks that match these names.\n",
             PROGRAM);
     for (size_t i = 0; devices[i]; i++)
         fprintf(out, "Host %s\n    HostKeyAlias " ALIAS "%s\n", devices[i], devices[i]);
-    fprintf(out, "Match originalhost %s exec \"%s ssh-cert %%n\"\n", names, quoted);
-    fprintf(out, "    ProxyCommand %s ssh-proxy %%n\n    User %s\n", quoted, fleet->login);
-    fprintf(out, "    IdentityFile \"%s\"\n    CertificateFile \"%s-cert.pub\"\n    IdentitiesOnly yes\n", key, key);
+    _cleanup_(freep) char *names = strv_join(devices, ","), *quoted = ssh_quote(link);
+    fprintf(out, "Match originalhost %s exec \"%s ssh-cert %%n\"\n", names ? names : "", own);
+    fprintf(out, "    IdentityFile \"%s\"\n    CertificateFile \"%s-cert.pub\"\n", key, key);
+    fprintf(out, "Match originalhost %s\n", names ? names : "");
+    fprintf(out, "    ProxyCommand %s ssh-proxy --known-hosts %s -- %%n\n    User %s\n    IdentitiesOnly yes\n", own,
+            quoted ? quoted : link, fleet->login);
     fprintf(out, "    UserKnownHostsFile \"%s\"\n    GlobalKnownHostsFile none\n", link);
     fprintf(out, "    StrictHostKeyChecking accept-new\n    UpdateHostKeys no\n    HashKnownHosts no\n");
+}
+
+static char *config_text(const Fleet *fleet, char *const *devices, const char *link)
+{
+    _cleanup_(freep) char *own = ssh_own_path(), *quoted = own ? ssh_quote(own) : NULL,
+                          *key = fleet_config_path("ssh/%n");
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = quoted && key ? open_memstream(&text, &size) : NULL;
+
+    if (!out)
+        return NULL;
+    write_config(out, fleet, devices, quoted, key, link);
     if (fclose(out) != 0) {
         free(text);
         return NULL;
@@ -324,9 +341,12 @@ int verb_ssh_config(int argc, char **argv, void *userdata)
     _cleanup_(api_reply_done) ApiReply reply = {};
     _cleanup_(error_done) Error err = {};
     _cleanup_(strv_freep) char **devices = NULL;
+    _cleanup_(freep) char *link = NULL;
 
     int r = fleet_begin(fleet, &err);
     if (r >= 0)
         r = find_devices(fleet, argc, argv, &devices, &reply, &err);
-    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : report_text(config_text(fleet, devices), EXIT_OK);
+    if (r >= 0)
+        r = known_hosts_link(fleet, "%n", &link, &err);
+    return r < 0 ? fleet_fail(fleet, &reply, &err, r) : report_text(config_text(fleet, devices, link), EXIT_OK);
 }
