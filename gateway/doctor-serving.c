@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "gateway/doctor.h"
+#include "gateway/listen-address.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/net/port-owner.h"
@@ -15,25 +16,6 @@
 #define OWN_UNIT OWN_NAME ".service"
 #define COMM_MAX 64
 #define STATUS_MAX 65536
-
-/* "ADDRESS:PORT", "[ADDRESS]:PORT": false for what is neither. */
-static bool read_listen(const char *listen, char address[static INET6_ADDRSTRLEN + 1], unsigned *ret_port)
-{
-    const char *colon = strrchr(listen, ':'), *first = listen;
-    uint64_t port;
-    size_t len = colon ? (size_t) (colon - first) : 0;
-
-    if (len > 1 && *first == '[' && colon[-1] == ']') {
-        first++;
-        len -= 2;
-    }
-    if (len == 0 || len > INET6_ADDRSTRLEN || str_to_u64(colon + 1, 1, UINT16_MAX, &port) < 0)
-        return false;
-    memcpy(address, first, len);
-    address[len] = '\0';
-    *ret_port = (unsigned) port;
-    return true;
-}
 
 /* The kernel keeps 15 bytes of a program's name. */
 static char *name_of(const char *pid)
@@ -95,10 +77,10 @@ static void of_owner(const char *listen, const char *pid, Finding *f)
 
 void check_serving(Doctor *d, Finding *f)
 {
-    char address[INET6_ADDRSTRLEN + 1];
-    unsigned port;
+    char address[LISTEN_ADDRESS_SIZE];
+    uint16_t port;
 
-    if (!read_listen(d->settings.listen, address, &port)) {
+    if (listen_address_parse(d->settings.listen, address, &port, NULL) < 0 || port == 0) {
         finding_set(f, VERDICT_UNKNOWN, "Give --listen a numeric address and a port, like 0.0.0.0:443.",
                     "--listen %s does not say where", d->settings.listen);
         return;

@@ -34,6 +34,7 @@
 #include "gateway/http/api-audit.h"
 #include "gateway/http/router.h"
 #include "gateway/install/install-folder.h"
+#include "gateway/listen-address.h"
 #include "gateway/rollouts/api-rollouts-start.h"
 #include "gateway/rollouts/api-rollouts.h"
 #include "gateway/rollouts/rollouts-halted.h"
@@ -63,12 +64,15 @@
 #define KEY_NAME "jwt-key.pem"
 #define CA_NAME "support-ca.pem"
 #define PHOTOS_NAME "photos"
+#define BACKLOG_NAME "backlog.jsonl"
+/* the database is there, and does not say what it knows */
+#define LOAD_AGAIN (5 * USEC_PER_SEC)
 #define SWEEP_INTERVAL (10 * USEC_PER_SEC)
-#define ADDRESS_SIZE 64
 /* how old the bans of a box may be before somebody has to look at it: connected, and away */
 
 struct Gateway {
     sd_event *event;
+    Backlog *backlog;
     Store *store, *bulk, *imports; /* the second for what takes long, the third for what takes longest */
     HttpServer *server;
     SshCa *ca;                        /* signs the certificates of support staff */
@@ -112,7 +116,7 @@ struct Gateway {
 
     ConfigWatch *certificate_watch, *env_watch;
     bool cert_refused, env_changed;
-    sd_event_source *sweep, *farewell, *reload;
+    sd_event_source *sweep, *farewell, *reload, *load_again;
 };
 
 static int load_devices(Gateway *g, const StoreRows *rows)
@@ -185,15 +189,31 @@ static const struct {
 
 static void gateway_load(Gateway *g);
 
+static int on_load_again(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    Gateway *g = userdata;
+    if (!store_is_up(g->store)) /* then on_store_up comes again */
+        return 0;
+    g->loading = 0;
+    gateway_load(g);
+    return 0;
+}
+
+/* A lock, a disk that is full, rights that are missing: it passes, and meanwhile what stands goes on. */
+static void load_later(Gateway *g)
+{
+    if (timer_arm(g->event, &g->load_again, LOAD_AGAIN, on_load_again, g) < 0)
+        sd_event_exit(g->event, -ENOMEM); /* without the timer it would wait for ever */
+}
+
 static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     Gateway *g = userdata;
     if (r >= 0)
         r = load_steps[g->loading].load(g, rows);
     if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load what the database knows");
-        if (r != -ENOTCONN) /* when it is only away, on_up comes again */
-            sd_event_exit(g->event, r);
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load what the database knows yet");
+        load_later(g);
         return;
     }
     g->loading++;
@@ -216,8 +236,10 @@ static void gateway_load(Gateway *g)
         g->loading++;
     if (g->loading < ELEMENTSOF(load_steps)) {
         int r = store_query(g->store, load_steps[g->loading].sql(), on_loaded, g, NULL, &err);
-        if (r < 0)
-            log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "cannot load what the database knows");
+        if (r < 0) {
+            log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "cannot load what the database knows yet");
+            load_later(g);
+        }
         error_done(&err);
         return;
     }
@@ -231,12 +253,19 @@ static void gateway_load(Gateway *g)
     tell_status(g);
 }
 
+/* What an earlier run could not write comes before sessions that it left open count as lost. */
+static void on_backlog_settled(void *userdata)
+{
+    Gateway *g = userdata;
+    g->loading = 0;
+    gateway_load(g);
+}
+
 static void on_store_up(Store *s _unused_, void *userdata)
 {
     Gateway *g = userdata;
     log_notice("the database is there");
-    g->loading = 0;
-    gateway_load(g);
+    backlog_settle(g->backlog, on_backlog_settled, g);
 }
 
 static void on_store_down(Store *s _unused_, usec_t retry_in, const Error *err, void *userdata _unused_)
@@ -299,17 +328,6 @@ static void on_bad_proxy(const Error *err, void *userdata)
     log_failure(LOG_LEVEL_WARNING, NULL, err, -EBADMSG, "a connection from a proxy was closed");
 }
 
-/* Nobody may be looking at the journal. */
-static void raise_alarm(Gateway *g, const Error *err, int r)
-{
-    cJSON *detail = cJSON_CreateObject();
-    if (detail && (json_add_string(detail, "program", "secbox-gateway") < 0 ||
-                   json_add_item(detail, "error", json_from_error(err, r)) < 0))
-        detail = (cJSON_Delete(detail), NULL);
-    audit_write(g->store,
-                &(AuditEntry) { .actor = "gateway", .action = "config.fault", .alarm = true, .detail = detail });
-}
-
 /* What boxes are connected by stays; the next ones see the new certificate. */
 static void renew_certificate(Gateway *g)
 {
@@ -318,7 +336,7 @@ static void renew_certificate(Gateway *g)
     g->cert_refused = r < 0;
     if (r < 0) {
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "the certificate stays as it was");
-        raise_alarm(g, &err, r);
+        config_faults_raise(g->store, "secbox-gateway", &err, r);
     } else {
         log_notice("%s was read again", g->cert_file);
     }
@@ -354,7 +372,7 @@ static void on_env_changed(void *userdata)
                                        "back by themselves");
     log_warning("%s", err.message);
     if (!g->env_changed)
-        raise_alarm(g, &err, r);
+        config_faults_raise(g->store, "secbox-gateway", &err, r);
     g->env_changed = true;
     tell_status(g);
 }
@@ -375,6 +393,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 {
     Gateway *g = userdata;
     if (g->ready && store_is_up(g->store)) {
+        backlog_go_on(g->backlog);
         deployments_sweep(g->deployments);
         device_conns_sweep(g->conns);
         rollouts_sweep(g->rollouts);
@@ -396,29 +415,9 @@ static int on_ending(sd_event_source *source _unused_, void *userdata)
     return 0;
 }
 
-/* "ADDRESS:PORT" or "[ADDRESS]:PORT" */
-static int parse_listen(const char *listen, char address[static ADDRESS_SIZE], uint16_t *ret_port, Error *err)
-{
-    uint64_t port;
-    const char *colon = strrchr(listen, ':');
-    const char *first = listen;
-    const char *last = colon;
-    if (colon && *first == '[' && colon > first + 1 && colon[-1] == ']') {
-        first++;
-        last--;
-    }
-    if (!colon || last <= first || last - first >= ADDRESS_SIZE || str_to_u64(colon + 1, 0, UINT16_MAX, &port) < 0)
-        return error_set(err, EINVAL, "config.listen",
-                         "--listen %s: give a numeric address and a port, like 0.0.0.0:8443 or [::]:8443", listen);
-    memcpy(address, first, (size_t) (last - first));
-    address[last - first] = '\0';
-    *ret_port = (uint16_t) port;
-    return 0;
-}
-
 static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
 {
-    char address[ADDRESS_SIZE];
+    char address[LISTEN_ADDRESS_SIZE];
     HttpServerOptions options = {
         .address = address,
         .cert_file = o->cert,
@@ -431,7 +430,7 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
         .handler = on_request,
         .userdata = g,
     };
-    int r = parse_listen(o->listen, address, &options.port, err);
+    int r = listen_address_parse(o->listen, address, &options.port, err);
     if (r < 0)
         return r;
     if (!o->cert != !o->key)
@@ -467,6 +466,15 @@ static int load_keys_of(Gateway *g, const char *state_dir, Key **ret_key, Error 
     return r < 0 ? r : key_load_or_make(path, (uid_t) -1, (gid_t) -1, ret_key, err);
 }
 
+static int make_backlog(Gateway *g, const GatewayOptions *o, Error *err)
+{
+    _cleanup_(freep) char *path = path_join(o->state_dir, BACKLOG_NAME);
+    int r = path ? backlog_new(g->store, path, &g->backlog, err) : -ENOMEM;
+    if (r >= 0)
+        audit_keep(g->store, g->backlog);
+    return r;
+}
+
 /* Who boxes are, and their tunnels. */
 static int make_devices(Gateway *g, const GatewayOptions *o, Error *err)
 {
@@ -474,6 +482,11 @@ static int make_devices(Gateway *g, const GatewayOptions *o, Error *err)
     int r = load_keys_of(g, o->state_dir, &key, err);
     if (r < 0)
         return r;
+    r = make_backlog(g, o, err);
+    if (r < 0) {
+        key_free(key);
+        return r;
+    }
     g->registry = device_registry_new();
     const DeviceTokensOptions tokens = {
         .key = key,
@@ -533,7 +546,7 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     if (!g->recovery || !g->deployments || !g->config_faults || !g->unsafe_binds || !g->unnamed_roots)
         return -ENOMEM;
     g->rollouts = rollouts_new(g->event, g->store, g->requests, g->conns, g->deployments);
-    g->sessions = support_sessions_new(g->event, g->store, g->conns, g->registry);
+    g->sessions = support_sessions_new(g->event, g->store, g->backlog, g->conns, g->registry);
     g->community_sync = community_sync_new(
         g->bulk, g->conns,
         &(CommunitySyncOptions) { o->bans_behind_minutes * USEC_PER_MINUTE, o->bans_away_hours * USEC_PER_HOUR });
@@ -670,6 +683,8 @@ Gateway *gateway_free(Gateway *g)
     install_folder_free(g->install);
     store_free(g->imports);
     store_free(g->bulk);
+    audit_keep(NULL, NULL);
+    backlog_free(g->backlog);
     store_free(g->store);
     ssh_ca_free(g->ca);
     free(g->issuer);
@@ -678,6 +693,7 @@ Gateway *gateway_free(Gateway *g)
     sd_event_source_disable_unref(g->sweep);
     sd_event_source_disable_unref(g->farewell);
     sd_event_source_disable_unref(g->reload);
+    sd_event_source_disable_unref(g->load_again);
     sd_event_unref(g->event);
     free(g);
     return NULL;

@@ -22,24 +22,41 @@ static void log_entry(const char *actor, const char *action, const char *device,
              device ? device : "", detail ? detail : "");
 }
 
-void audit_write(Store *s, const AuditEntry *entry)
-{
-    _cleanup_(cJSON_Deletep) cJSON *owned = entry->detail;
-    _cleanup_(freep) char *detail = owned ? json_print(owned) : NULL;
-    log_entry(entry->actor, entry->action, entry->device, entry->alarm, detail);
+static struct {
+    Store *store;
+    Backlog *backlog;
+} kept;
 
+void audit_keep(Store *s, Backlog *b)
+{
+    kept.store = s;
+    kept.backlog = b;
+}
+
+static int add(Store *s, const AuditEntry *entry, const char *detail, Error *err)
+{
     const AuditRow row = {
         .actor = entry->actor,
         .action = entry->action,
         .device = entry->device,
         .alarm = entry->alarm,
-        .detail = detail ? detail : "{}",
+        .detail = detail,
     };
-    Error err = {};
-    int r = store_query(s, sql_audit_add(&row), on_written, NULL, NULL, &err);
+
+    if (kept.backlog && kept.store == s)
+        return backlog_add_audit(kept.backlog, row.actor, row.action, row.device, row.alarm, detail);
+    return store_query(s, sql_audit_add(&row), on_written, NULL, NULL, err);
+}
+
+void audit_write(Store *s, const AuditEntry *entry)
+{
+    _cleanup_(cJSON_Deletep) cJSON *owned = entry->detail;
+    _cleanup_(freep) char *detail = owned ? json_print(owned) : NULL;
+    log_entry(entry->actor, entry->action, entry->device, entry->alarm, detail);
+    _cleanup_(error_done) Error err = {};
+    int r = add(s, entry, detail ? detail : "{}", &err);
     if (r < 0)
         on_written(NULL, r, NULL, &err, NULL);
-    error_done(&err);
 }
 
 /* The row as it was written, or none. */

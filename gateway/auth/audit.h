@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
+#include "gateway/auth/backlog.h"
 #include "lib/postgres/store.h"
 
 #define OPERATOR_ACTOR_PREFIX "operator:"
@@ -17,7 +18,9 @@ typedef struct AuditEntry {
     cJSON *detail;      /* object, taken; may be NULL */
 } AuditEntry;
 
-/* Writes in the background and logs a line; a failure to write is logged as an error with the entry. */
+/* From now on entries for this store go into a backlog, of which there is one in a process; NULL: no longer. Borrowed. */
+void audit_keep(Store *s, Backlog *b);
+/* Writes in the background, by the store's backlog where it has one, and logs a line. */
 void audit_write(Store *s, const AuditEntry *entry);
 /* The same, unless there is an entry of this device and action whose detail has the same values for these two keys: then nothing
  * is written or logged. on_done (may be NULL) is for who must know whether the database has it, and calls audit_written_once().

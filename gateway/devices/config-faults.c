@@ -210,3 +210,12 @@ ConfigFaults *config_faults_free(ConfigFaults *c)
     }
     return NULL;
 }
+
+void config_faults_raise(Store *store, const char *program, const Error *err, int r)
+{
+    cJSON *detail = cJSON_CreateObject();
+    if (detail && (json_add_string(detail, "program", program) < 0 ||
+                   json_add_item(detail, "error", json_from_error(err, r)) < 0))
+        detail = (cJSON_Delete(detail), NULL);
+    audit_write(store, &(AuditEntry) { .actor = "gateway", .action = "config.fault", .alarm = true, .detail = detail });
+}

@@ -12,6 +12,9 @@ ConfigFaults *config_faults_new(Store *store, DeviceConns *conns);
 /* NULL-safe. */
 ConfigFaults *config_faults_free(ConfigFaults *c);
 
+/* The alarm of a program beside the gateway: nobody may be looking at its journal. */
+void config_faults_raise(Store *store, const char *program, const Error *err, int r);
+
 /* Pure. The part of `said` (an array as a box says it, or NULL) that is kept and shown: objects with "program", "since" and
  * "error", at most 8. A new array; NULL when out of memory. */
 cJSON *config_faults_kept(const cJSON *said);

@@ -45,6 +45,27 @@ void flow_flush(Flow *f)
     flow_finish(f);
 }
 
+void flow_offer(Flow *f)
+{
+    size_t begin = f->start + f->offered;
+    if (f->waiting.len > begin && *f->to)
+        f->offered += mux_stream_write(*f->to, f->waiting.data + begin, f->waiting.len - begin);
+}
+
+void flow_take_back(Flow *f)
+{
+    f->offered = 0;
+}
+
+void flow_settle(Flow *f)
+{
+    f->start += f->offered;
+    flow_consumed(f, f->offered);
+    f->offered = 0;
+    if (!flow_waits(f))
+        flow_done(f);
+}
+
 /* What the other stream does not take waits. It is moved to the front only when most of the buffer is sent. */
 static int flow_keep(Flow *f, const uint8_t *data, size_t len)
 {

@@ -10,6 +10,7 @@ typedef struct Flow {
     Buf waiting;
     size_t start; /* bytes of `waiting` that are gone */
     uint64_t bytes;
+    size_t offered;       /* bytes of `waiting` that `to` has, and that are kept for another one all the same */
     bool ended, finished; /* nothing more comes; and we have said so to the other side */
 } Flow;
 
@@ -17,5 +18,9 @@ void flow_init(Flow *f, MuxStream **from, MuxStream **to);
 void flow_done(Flow *f);
 /* What `from` has said; it waits unless it may be written now. -EMSGSIZE, -ENOMEM. */
 int flow_push(Flow *f, const uint8_t *data, size_t len, bool may_write) _must_check_;
+/* Writes what waits, and keeps it: `to` may turn out to be the wrong one. Then it is forgotten, else it is the right one. */
+void flow_offer(Flow *f);
+void flow_take_back(Flow *f);
+void flow_settle(Flow *f);
 /* `to` has room again, or `ended` was set. */
 void flow_flush(Flow *f);

@@ -18,6 +18,7 @@ void support_session_free(SupportSession *v)
     flow_done(&v->to_box);
     flow_done(&v->from_box);
     buf_done(&v->story);
+    buf_done(&v->greeting);
     grant_done(&v->grant);
     free(v->name);
     free(v->person);

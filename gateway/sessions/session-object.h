@@ -2,6 +2,7 @@
 /* One support session. Private to this folder. */
 #pragma once
 
+#include "gateway/auth/backlog.h"
 #include "gateway/devices/device-connection.h"
 #include "gateway/sessions/access-routes.h"
 #include "gateway/sessions/flow.h"
@@ -28,6 +29,7 @@ typedef enum SupportSessionState {
 struct SupportSessions {
     sd_event *event;
     Store *store;
+    Backlog *backlog;
     DeviceConns *conns;
     Operators *operators;
     Map *map; /* by id → SupportSession, owned */
@@ -47,12 +49,17 @@ struct SupportSession {
     sd_event_source *timer;
     MuxStream *theirs, *box;
     const MuxStreamEvents *box_events;
+    void (*open)(SupportSession *v); /* the route is the way in */
 
     AccessRoute routes[ACCESS_ROUTES_MAX];
     size_t n_routes, route;
     bool any_route, recovery_told;
     bool accepted; /* by the box, which has not said anything yet */
-    Buf story;     /* what came of the routes so far */
+    Buf greeting;  /* what the box's sshd has said before it counts as a way in */
+    bool greeted;  /* some sshd has, and then said nothing more: the route is that below */
+    bool lenient;  /* a greeting is enough */
+    size_t greeted_route;
+    Buf story; /* what came of the routes so far */
 
     Flow to_box, from_box;
     Idle idle;
@@ -60,7 +67,7 @@ struct SupportSession {
 
     usec_t opened_at, closed_at; /* wall clock; 0 = not */
     uint64_t saved_bytes;
-    bool open_saved;
+    bool open_saved, end_saved; /* in the backlog */
     char *end_reason;
 };
 

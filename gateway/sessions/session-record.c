@@ -20,68 +20,36 @@ static void log_session(const SupportSession *v, LogLevel level, const Error *er
         log_line(level, fields, "session %s of %s on %s: %s", v->id, v->person, v->device, what);
 }
 
-/* What the database will never take is in the log only; all else is tried again by the sweep. */
-static bool is_settled(const SupportSession *v, int r, const Error *err)
-{
-    if (r < 0)
-        log_session(v, LOG_LEVEL_ERROR, err, r,
-                    r == -ENOTCONN ? "is not written down yet" : "cannot be written down, it is only in this log");
-    return r != -ENOTCONN;
-}
-
-static void on_open_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err,
-                          void *userdata)
-{
-    SupportSession *v = userdata;
-    v->query = NULL;
-    v->open_saved = is_settled(v, r, err);
-    if (v->open_saved && v->state == SESSION_ENDED)
-        support_session_save(v);
-}
-
 static void on_bytes_saved(StoreQuery *q _unused_, int r _unused_, const StoreRows *rows _unused_,
                            const Error *err _unused_, void *userdata)
 {
     SupportSession *v = userdata;
     v->query = NULL;
-    if (v->state == SESSION_ENDED)
-        support_session_save(v);
 }
 
-static void on_close_saved(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err,
-                           void *userdata)
+static void note(const SupportSession *v, int r)
 {
-    SupportSession *v = userdata;
-    v->query = NULL;
-    if (is_settled(v, r, err))
-        support_session_free(v);
-}
-
-/* Whatever cannot be queued now is left to the sweep. */
-static void run(SupportSession *v, Statement st, store_done_t on_done)
-{
-    Error err = {};
-    int r = store_query(v->owner->store, st, on_done, v, &v->query, &err);
     if (r < 0)
-        log_debug("session %s is written down later: %s", v->id, error_message(&err, r));
-    error_done(&err);
+        log_session(v, LOG_LEVEL_ERROR, NULL, r, "cannot be written down, it is only in this log");
 }
 
-static void save_open(SupportSession *v)
-{
-    char at[TIMESTAMP_SIZE];
-    run(v, sql_session_open(v->id, v->grant_id, v->routes[v->route].name, timestamp_format(v->opened_at, at)),
-        on_open_saved);
-}
-
+/* How far it is is told now and then; the next time will do. */
 static void save_progress(SupportSession *v)
 {
-    char at[TIMESTAMP_SIZE];
-    bool ended = v->state == SESSION_ENDED;
+    _cleanup_(error_done) Error err = {};
     uint64_t bytes = v->to_box.bytes + v->from_box.bytes;
-    if (!ended && bytes == v->saved_bytes)
+    if (v->query || bytes == v->saved_bytes)
         return;
     v->saved_bytes = bytes;
+    int r = store_query(v->owner->store, sql_session_bytes(v->id, v->to_box.bytes, v->from_box.bytes), on_bytes_saved,
+                        v, &v->query, &err);
+    if (r < 0)
+        log_debug("session %s is written down later: %s", v->id, error_message(&err, r));
+}
+
+void support_session_save(SupportSession *v)
+{
+    char at[TIMESTAMP_SIZE];
     const SessionEnd end = {
         .id = v->id,
         .closed_at = timestamp_format(v->closed_at, at),
@@ -89,20 +57,18 @@ static void save_progress(SupportSession *v)
         .to_box = v->to_box.bytes,
         .from_box = v->from_box.bytes,
     };
-    if (ended)
-        run(v, sql_session_close(&end), on_close_saved);
-    else
-        run(v, sql_session_bytes(v->id, end.to_box, end.from_box), on_bytes_saved);
-}
-
-void support_session_save(SupportSession *v)
-{
-    if (v->query || v->opened_at == 0)
+    if (v->opened_at == 0 || v->end_saved)
         return;
-    if (!v->open_saved)
-        save_open(v);
-    else
+    if (v->state == SESSION_ENDED) {
+        v->end_saved = true;
+        note(v, backlog_add_session_close(v->owner->backlog, &end));
+    } else if (!v->open_saved) {
+        v->open_saved = true;
+        note(v, backlog_add_session_open(v->owner->backlog, v->id, v->grant_id, v->routes[v->route].name,
+                                         timestamp_format(v->opened_at, at)));
+    } else {
         save_progress(v);
+    }
 }
 
 void support_session_log_open(const SupportSession *v)

@@ -2,25 +2,41 @@
 /* See session-relay.h. */
 #include "gateway/sessions/session-relay.h"
 
+#include <string.h>
+
 #include "gateway/sessions/session-end.h"
 #include "gateway/sessions/session-record.h"
 #include "gateway/sessions/session-routes.h"
 #include "lib/base/strv.h"
 
-static void pass(SupportSession *v, Flow *f, const uint8_t *data, size_t len)
+/* False: it has ended, and may be gone. */
+static bool pass(SupportSession *v, Flow *f, const uint8_t *data, size_t len)
 {
     if (v->state == SESSION_ENDED)
-        return;
+        return false;
     if (v->state == SESSION_OPEN)
         idle_bytes(&v->idle, len, boottime_usec());
-    if (flow_push(f, data, len, v->state == SESSION_OPEN) < 0)
-        support_session_end(v, "gateway.no-memory", "the gateway has no memory for this session");
+    if (flow_push(f, data, len, v->state == SESSION_OPEN) >= 0)
+        return true;
+    support_session_end(v, "gateway.no-memory", "the gateway has no memory for this session");
+    return false;
+}
+
+static void offer(SupportSession *v)
+{
+    bool first = v->to_box.offered == 0;
+    if (v->state != SESSION_TRYING || !v->accepted)
+        return;
+    flow_offer(&v->to_box);
+    if (first && v->to_box.offered > 0 && v->greeting.len > 0)
+        support_session_wait(v, BRIDGE_ROUTE_USEC);
 }
 
 static void on_their_data(MuxStream *s _unused_, const uint8_t *data, size_t len, void *userdata)
 {
     SupportSession *v = userdata;
-    pass(v, &v->to_box, data, len);
+    if (pass(v, &v->to_box, data, len))
+        offer(v);
 }
 
 static void on_their_room(MuxStream *s _unused_, void *userdata)
@@ -60,10 +76,14 @@ static void on_box_accepted(MuxStream *s _unused_, void *userdata)
 {
     SupportSession *v = userdata;
     v->accepted = true;
+    offer(v);
 }
 
-static void session_opened(SupportSession *v)
+void support_session_open(SupportSession *v)
 {
+    _cleanup_(buf_done) Buf greeting = v->greeting;
+    v->greeting = BUF_INIT(greeting.max);
+
     usec_t now = boottime_usec();
     v->state = SESSION_OPEN;
     v->opened_at = realtime_usec();
@@ -73,16 +93,39 @@ static void session_opened(SupportSession *v)
     support_session_say(v, "open", NULL, sentence ? sentence : "connected");
     support_session_log_open(v);
     support_session_save(v);
+    flow_settle(&v->to_box);
     flow_flush(&v->to_box);
     support_session_watch(v, now);
+    (void) pass(v, &v->from_box, (const uint8_t *) greeting.data, greeting.len);
+}
+
+/* Behind the line by which an sshd names itself it goes on by itself; what else is said is somebody else's business. */
+static bool is_way_in(const Buf *greeting)
+{
+    static const char name[] = "SSH-";
+    size_t len = greeting->len < strlen(name) ? greeting->len : strlen(name);
+    const char *end = memchr(greeting->data, '\n', greeting->len);
+    return memcmp(greeting->data, name, len) != 0 || (end && end + 1 < greeting->data + greeting->len);
+}
+
+static void on_greeting(SupportSession *v, const uint8_t *data, size_t len)
+{
+    bool first = v->greeting.len == 0;
+    if (buf_append(&v->greeting, data, len) < 0)
+        support_session_end(v, "gateway.no-memory", "the gateway has no memory for this session");
+    else if (v->lenient || is_way_in(&v->greeting))
+        support_session_open(v);
+    else if (first && v->to_box.offered == 0)
+        support_session_wait(v, BRIDGE_SHY_USEC);
 }
 
 static void on_box_data(MuxStream *s _unused_, const uint8_t *data, size_t len, void *userdata)
 {
     SupportSession *v = userdata;
     if (v->state == SESSION_TRYING)
-        session_opened(v);
-    pass(v, &v->from_box, data, len);
+        on_greeting(v, data, len);
+    else
+        (void) pass(v, &v->from_box, data, len);
 }
 
 static void on_box_room(MuxStream *s _unused_, void *userdata)
@@ -90,13 +133,16 @@ static void on_box_room(MuxStream *s _unused_, void *userdata)
     SupportSession *v = userdata;
     if (v->state == SESSION_OPEN)
         flow_flush(&v->to_box);
+    else
+        offer(v);
 }
 
 static void on_box_end(MuxStream *s _unused_, void *userdata)
 {
     SupportSession *v = userdata;
     if (v->state == SESSION_TRYING) {
-        support_session_route_failed(v, "its sshd hung up without a word");
+        support_session_route_failed(v, v->greeting.len > 0 ? "its sshd hung up behind its greeting"
+                                                            : "its sshd hung up without a word");
         return;
     }
     v->from_box.ended = true;

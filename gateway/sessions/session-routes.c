@@ -11,7 +11,7 @@
 #include "lib/event/daemon.h"
 #include "lib/tunnel/message.h"
 
-#define ROUTE_SECONDS 3
+#define ROUTE_SECONDS ((int) (BRIDGE_ROUTE_USEC / USEC_PER_SEC))
 #define TOO_OLD "its program is too old to let anybody in"
 
 void support_session_tell_recovery(SupportSession *v)
@@ -46,6 +46,8 @@ void support_session_route_failed(SupportSession *v, const char *what)
     if (v->box)
         mux_stream_reset(TAKE_PTR(v->box), "bridge.given-up");
     timer_disarm(v->timer);
+    buf_consume(&v->greeting, v->greeting.len);
+    flow_take_back(&v->to_box);
     _cleanup_(freep) char *sentence = next ? str_format("%s: %s; trying %s", route->title, what, next->title)
                                            : str_format("%s: %s", route->title, what);
     if (sentence)
@@ -81,16 +83,39 @@ void support_session_route_refused(SupportSession *v, const char *reason)
 static int on_silence(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     SupportSession *v = userdata;
+    if (v->greeting.len > 0 && v->to_box.offered == 0) { /* the operator's program waits for it */
+        v->open(v);
+        return 0;
+    }
+    if (v->greeting.len > 0 && !v->greeted) {
+        v->greeted = true;
+        v->greeted_route = v->route;
+    }
     _cleanup_(freep) char *sentence =
-        str_format(v->accepted ? "it took the session, but its sshd said nothing within %d s" : "no answer within %d s",
+        str_format(v->greeting.len > 0 ? "its sshd greeted, and said nothing more within %d s"
+                   : v->accepted       ? "it took the session, but its sshd said nothing within %d s"
+                                       : "no answer within %d s",
                    ROUTE_SECONDS);
     support_session_route_failed(v, sentence ? sentence : "no answer");
     return 0;
 }
 
-/* None is left. */
+void support_session_wait(SupportSession *v, usec_t time)
+{
+    if (timer_arm(v->owner->event, &v->timer, time, on_silence, v) < 0)
+        support_session_route_failed(v, "the gateway cannot use it now");
+}
+
+/* None is left. An sshd that is only slow behind its greeting is better than none. */
 static void give_up(SupportSession *v)
 {
+    if (v->greeted && !v->lenient) {
+        v->lenient = true;
+        v->route = v->greeted_route;
+        v->n_routes = v->route + 1;
+        support_session_try(v);
+        return;
+    }
     _cleanup_(freep) char *sentence =
         str_format("no way into %s. %s", v->grant.device, v->story.data ? v->story.data : "");
     support_session_end(v, v->any_route ? "bridge.no-way" : "device.offline", sentence ? sentence : "no way in");

@@ -29,6 +29,51 @@ static int judge(SupportSession *v, const StoreRows *rows, Error *err)
     return r;
 }
 
+static bool counts(const SupportSession *v, const char *person, const char *device)
+{
+    return v->state != SESSION_ENDED && (!person || str_equal(v->person, person)) &&
+           (!device || str_equal(v->device, device));
+}
+
+static size_t count_of(const SupportSessions *ss, const char *person, const char *device)
+{
+    void *value;
+    size_t n = 0;
+    for (size_t i = 0; map_next(ss->map, &i, NULL, &value);)
+        n += counts(value, person, device);
+    return n;
+}
+
+/* Of those that count, and are not `but`, the open one in which nothing has happened for longest: NULL when there is none. */
+static SupportSession *most_silent(const SupportSessions *ss, const char *person, const char *device,
+                                   const SupportSession *but)
+{
+    SupportSession *found = NULL;
+    void *value;
+    usec_t now = boottime_usec();
+    for (size_t i = 0; map_next(ss->map, &i, NULL, &value);) {
+        SupportSession *v = value;
+        if (v != but && v->state == SESSION_OPEN && counts(v, person, device) &&
+            (!found || idle_time(&v->idle, now) > idle_time(&found->idle, now)))
+            found = v;
+    }
+    return found;
+}
+
+/* In an emergency there are some more places, and then that of the session that is most likely a dead laptop's. */
+static int take_place(SupportSession *v, const char *person, const char *device, size_t max, const char *id, Error *err)
+{
+    const SupportSessions *ss = v->owner;
+    max += v->grant.break_glass ? BRIDGE_SESSIONS_BREAK_GLASS : 0;
+    while (count_of(ss, person, device) > max) {
+        SupportSession *victim = v->grant.break_glass ? most_silent(ss, person, device, v) : NULL;
+        if (!victim)
+            return error_set(err, EBUSY, id, "%s has %zu sessions open already", person ? person : device, max);
+        support_session_end(victim, "session.displaced", "a break-glass session needed its place");
+    }
+    return 0;
+}
+
 static void on_grant(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *query_err, void *userdata)
 {
     SupportSession *v = userdata;
@@ -38,6 +83,10 @@ static void on_grant(StoreQuery *q _unused_, int r, const StoreRows *rows, const
         (void) error_copy(&err, query_err);
     else
         r = judge(v, rows, &err);
+    if (r >= 0)
+        r = take_place(v, NULL, v->device, BRIDGE_SESSIONS_DEVICE_MAX, "bridge.device-full", &err);
+    if (r >= 0)
+        r = take_place(v, v->person, NULL, BRIDGE_SESSIONS_PERSON_MAX, "bridge.person-full", &err);
     if (r < 0) {
         support_session_end(v, error_id(&err), error_message(&err, r));
         return;
@@ -62,30 +111,16 @@ static size_t people(const char *device, void *userdata)
     return n;
 }
 
-static size_t count_of(const SupportSessions *ss, const char *person, const char *device)
-{
-    void *value;
-    size_t n = 0;
-    for (size_t i = 0; map_next(ss->map, &i, NULL, &value);) {
-        const SupportSession *v = value;
-        n += v->state != SESSION_ENDED && (!person || str_equal(v->person, person)) &&
-             (!device || str_equal(v->device, device));
-    }
-    return n;
-}
-
 static int admit(SupportSession *v, const cJSON *open, Error *err)
 {
     if (!str_equal(json_string(open, "target"), "ssh"))
         return error_set(err, EINVAL, "bridge.no-target", "the targets are ssh and logs");
     if (!device_id_is_valid(v->grant_id))
         return grant_not_found(v->grant_id, err);
-    if (count_of(v->owner, NULL, v->device) > BRIDGE_SESSIONS_DEVICE_MAX)
-        return error_set(err, EBUSY, "bridge.device-full", "%s has %d sessions open already", v->device,
-                         BRIDGE_SESSIONS_DEVICE_MAX);
-    if (count_of(v->owner, v->person, NULL) > BRIDGE_SESSIONS_PERSON_MAX)
-        return error_set(err, EBUSY, "bridge.person-full", "%s has %d sessions open already", v->person,
-                         BRIDGE_SESSIONS_PERSON_MAX);
+    /* whose grant they have, and whether it is an emergency, is known later: so many may be asked about at once */
+    if (count_of(v->owner, v->person, NULL) > 2 * BRIDGE_SESSIONS_PERSON_MAX)
+        return error_set(err, EBUSY, "bridge.person-full", "%s asks for more than %d sessions at once", v->person,
+                         2 * BRIDGE_SESSIONS_PERSON_MAX);
     int r = access_routes_parse(json_string(open, "way"), v->routes, &v->n_routes, err);
     return r < 0 ? r
                  : store_query(v->owner->store, sql_grant_for_session(v->grant_id, v->token), on_grant, v, &v->query,
@@ -111,8 +146,10 @@ static SupportSession *support_session_new(SupportSessions *ss, Operator *o, con
     const char *name = name_of(open), *grant = json_string(open, "grant");
     v->owner = ss;
     v->box_events = &support_session_box_events;
+    v->open = support_session_open;
     v->operator= o;
     v->story = BUF_INIT(STORY_MAX);
+    v->greeting = BUF_INIT(BRIDGE_GREETING_MAX);
     flow_init(&v->to_box, &v->theirs, &v->box);
     flow_init(&v->from_box, &v->box, &v->theirs);
     v->name = name ? strdup(name) : NULL;
@@ -251,6 +288,10 @@ void support_sessions_sweep(SupportSessions *ss)
     void *value;
     for (size_t i = 0; map_next(ss->map, &i, NULL, &value);) {
         SupportSession *v = value;
+        if (v->end_saved) {
+            support_session_free(v);
+            continue;
+        }
         if (v->state != SESSION_ENDED && (add_once(&grants, v->grant_id) < 0 || add_once(&tokens, v->token) < 0))
             return;
         support_session_save(v);
@@ -266,12 +307,14 @@ static const DeviceListener listener = {
     .people = people,
 };
 
-SupportSessions *support_sessions_new(sd_event *event, Store *store, DeviceConns *conns, const DeviceRegistry *registry)
+SupportSessions *support_sessions_new(sd_event *event, Store *store, Backlog *backlog, DeviceConns *conns,
+                                      const DeviceRegistry *registry)
 {
     SupportSessions *ss = calloc(1, sizeof(*ss));
     if (!ss)
         return NULL;
-    *ss = (SupportSessions) { .event = event, .store = store, .conns = conns, .map = map_new(NULL) };
+    *ss =
+        (SupportSessions) { .event = event, .store = store, .backlog = backlog, .conns = conns, .map = map_new(NULL) };
     ss->operators = operators_new(event, registry, on_stream, ss);
     ss->logs = log_readers_new(store, conns);
     if (!ss->map || !ss->operators || !ss->logs || device_conns_listen(conns, &listener, ss) < 0)

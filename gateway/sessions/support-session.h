@@ -5,6 +5,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "gateway/auth/backlog.h"
 #include "gateway/devices/device-connection.h"
 #include "gateway/sessions/operators.h"
 
@@ -13,7 +14,7 @@ typedef struct SupportSessions SupportSessions; /* all of them */
 
 /* Listens to the boxes: sessions end with a box's key, and when it is blocked. NULL when out of memory; what is given is
  * borrowed. */
-SupportSessions *support_sessions_new(sd_event *event, Store *store, DeviceConns *conns,
+SupportSessions *support_sessions_new(sd_event *event, Store *store, Backlog *backlog, DeviceConns *conns,
                                       const DeviceRegistry *registry);
 /* NULL-safe. */
 SupportSessions *support_sessions_free(SupportSessions *ss);

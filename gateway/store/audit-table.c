@@ -9,6 +9,28 @@ Statement sql_audit_add(const AuditRow *a)
                      sql_text(a->detail));
 }
 
+#define AT "'epoch'::timestamptz + $6::bigint * interval '1 microsecond'"
+/* how far back an entry is looked for that may be there */
+#define LATEST "(SELECT coalesce(max(id), 0) - 100000 FROM audit)"
+
+Statement sql_audit_add_at(const AuditRow *a, uint64_t at)
+{
+    return STATEMENT("INSERT INTO audit(actor, action, device, alarm, detail, at)"
+                     " VALUES ($1, $2, $3, $4::boolean, $5::jsonb, " AT ")",
+                     sql_text(a->actor), sql_text(a->action), sql_text(a->device), sql_flag(a->alarm),
+                     sql_text(a->detail), sql_number((int64_t) at));
+}
+
+Statement sql_audit_add_again(const AuditRow *a, uint64_t at)
+{
+    return STATEMENT("INSERT INTO audit(actor, action, device, alarm, detail, at)"
+                     " SELECT $1::text, $2::text, $3::text, $4::boolean, $5::jsonb, " AT
+                     " WHERE NOT EXISTS (SELECT FROM audit WHERE id > " LATEST " AND at = " AT
+                     " AND actor = $1::text AND action = $2::text AND detail = $5::jsonb)",
+                     sql_text(a->actor), sql_text(a->action), sql_text(a->device), sql_flag(a->alarm),
+                     sql_text(a->detail), sql_number((int64_t) at));
+}
+
 Statement sql_audit_add_once(const AuditRow *a, const char *key, const char *other_key)
 {
     return STATEMENT("INSERT INTO audit(actor, action, device, alarm, detail)"

@@ -119,6 +119,8 @@
 #define GRANT_SECONDS_MAX 86400
 #define BRIDGE_SESSIONS_DEVICE_MAX 4
 #define BRIDGE_SESSIONS_PERSON_MAX 16
+#define BRIDGE_SESSIONS_BREAK_GLASS 2 /* more of each */
+#define BRIDGE_GREETING_MAX (64 * 1024)
 
 /* rollouts at the gateway; how many may be open at once, each with its boxes in memory */
 #define ROLLOUT_GROUPS_MAX 16

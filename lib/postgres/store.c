@@ -8,6 +8,7 @@
 
 #include "lib/postgres/connection.h"
 #include "lib/base/encode.h"
+#include "lib/base/strv.h"
 #include "lib/event/backoff.h"
 #include "lib/event/daemon.h"
 
@@ -413,4 +414,10 @@ StoreQuery *store_query_free(StoreQuery *q)
         return query_destroy(q);
     }
     return NULL; /* sent: freed when its answer is there */
+}
+
+bool store_refused_for_good(const Store *s, int r)
+{
+    /* data exceptions, and violations of integrity */
+    return r == -EEXIST || (r == -EIO && (str_starts(s->sqlstate, "22") || str_starts(s->sqlstate, "23")));
 }

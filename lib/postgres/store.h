@@ -42,6 +42,9 @@ void store_leave_read_only(Store *s);
 bool store_is_up(const Store *s);
 /* The server's code for the last failure of the connection or of a statement; "" where the server said nothing. */
 const char *store_sqlstate(const Store *s);
+/* For on_done, of its r: whether the database will say so of this statement for ever, because of what it holds. Everything
+ * else passes: locks, a full disk, a server that is read-only or goes away, rights that are missing. */
+bool store_refused_for_good(const Store *s, int r);
 /* Whether statements that can wait should wait: the queue is more than half full, or the store is down. */
 bool store_is_busy(const Store *s);
 

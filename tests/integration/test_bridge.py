@@ -140,6 +140,23 @@ def test_the_certificate_is_what_opens(gw, box, alice):
     assert alice.run("ssh", BOX, "--user", "-oX", "--", "true", check=2)
 
 
+def known_hosts(alice, gw):
+    """The folder for this gateway's boxes."""
+    return os.path.join(alice.home, f".config/secbox/known_hosts.d/@{gw.host}_{gw.port}")
+
+
+def write_config(alice, folder, more=""):
+    path = os.path.join(folder, "ssh_config")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(alice.run("ssh-config", BOX, check=0).stdout + more)
+    return path
+
+
+def plain_ssh(alice, config, *words):
+    return subprocess.run(["ssh", "-F", config, BOX, *words], env=alice.env, capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL)
+
+
 def run_ssh_tool(alice, config, name, *args, **more):
     p = subprocess.run([name, "-F" if name != "rsync" else "-e", config if name != "rsync" else f"ssh -F {config}", *args],
                        env=alice.env, capture_output=True, text=True, check=False, **more)
@@ -176,7 +193,7 @@ def test_openssh_by_its_own_configuration(gw, alice, folder):
         with open(os.path.join(there, "file"), "rb") as f:
             assert f.read() == data
     assert len(gw.audit("certificate.issued")) == issued + 1  # one for all of them
-    known = os.path.join(alice.home, ".config/secbox/known_hosts.d", BOX)
+    known = os.path.join(known_hosts(alice, gw), BOX)
     assert os.readlink(known).endswith(f"{BOX}@host")
     with open(known, encoding="utf-8") as f:
         assert f.read().startswith(f"secbox-{BOX} ssh-ed25519 ")
@@ -374,7 +391,7 @@ def test_the_way_in_through_recovery(gw, box, alice):
     """Closed while the box is well, but for a break-glass grant; the last way when both others hang. Its sshd has a host key
     of its own, which ssh must not take for a stranger's."""
     require_programs("recovery-agent")
-    known = os.path.join(alice.home, ".config/secbox/known_hosts.d")
+    known = known_hosts(alice, gw)
     plain = grant_of(gw)
     assert alice.run("ssh", BOX, "--", "echo", "in", check=0).stdout == "in\n"
     with box.recovery() as recovery:
