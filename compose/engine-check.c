@@ -51,12 +51,21 @@ int engine_check_libpod(const ComposeProject *p, const ComposeService *s, Error 
 static int check(const char *setting, const ComposeProject *p, const ComposeService *s, Error *err)
 {
     const char *name = setting ? setting : ENGINE_DEFAULT;
+    _cleanup_(error_done) Error reason = {};
+    int r;
 
-    if (str_equal(name, ENGINE_LIBPOD))
-        return engine_check_libpod(p, s, err);
-    if (str_equal(name, ENGINE_AUTO) && engine_check_libpod(p, s, NULL) >= 0)
+    if (str_equal(name, ENGINE_AUTO) && engine_check_podman_compose(p, s, NULL) >= 0)
         return 0;
-    return engine_check_podman_compose(p, s, err);
+    if (!str_equal(name, ENGINE_PODMAN_COMPOSE))
+        return engine_check_libpod(p, s, err);
+    r = engine_check_podman_compose(p, s, &reason);
+    if (r >= 0 || engine_check_libpod(p, s, NULL) < 0) {
+        (void) error_copy(err, &reason);
+        return r;
+    }
+    return error_set_at(err, -r, error_id(&reason), reason.file, reason.line, reason.key,
+                        "%s; libpod can: take COMPOSE_ENGINE=podman-compose out of mgmt-agent.env",
+                        error_message(&reason, r));
 }
 
 int engine_check_all(const char *setting, const ComposeProject *p, Error *err)

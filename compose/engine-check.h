@@ -9,7 +9,7 @@
 #define ENGINE_LIBPOD "libpod"
 #define ENGINE_PODMAN_COMPOSE "podman-compose"
 /* What is used where it says nothing. */
-#define ENGINE_DEFAULT ENGINE_PODMAN_COMPOSE
+#define ENGINE_DEFAULT ENGINE_AUTO
 
 /* Whether podman-compose can: 0, else the error of compose_render() or compose_render_env(), which names the key. */
 int engine_check_podman_compose(const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
@@ -18,6 +18,6 @@ int engine_check_podman_compose(const ComposeProject *p, const ComposeService *s
 int engine_check_libpod(const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
 /* The part of it about the networks that the service uses. */
 int engine_check_definitions(const ComposeProject *p, const ComposeService *s, Error *err) _must_check_;
-/* Whether an engine can make each of the services, under that COMPOSE_ENGINE (NULL: unset). With "auto" the error is
- * podman-compose's, with "libpod" that of compose_spec(). */
+/* Whether an engine can make each of the services, under that COMPOSE_ENGINE (NULL: unset). With "podman-compose" the error is
+ * that one's and names the way out, else it is that of compose_spec(). */
 int engine_check_all(const char *setting, const ComposeProject *p, Error *err) _must_check_;

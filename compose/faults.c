@@ -198,7 +198,7 @@ static int look_at_engine(const YamlNode *root, const char *name, Error *ret)
     int r = copy ? compose_parse_tree(copy, name, &file, NULL) : -ENOMEM;
 
     if (r >= 0)
-        r = compose_precheck_default_engine(file, ret);
+        r = compose_precheck_podman_compose(file, ret);
     return r == -ENOMEM ? r : 0;
 }
 

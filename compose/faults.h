@@ -11,8 +11,8 @@ typedef struct ComposeFaults {
     ErrorList refused; /* by every box, as compose_precheck() does; by line */
     bool more;         /* they are too many, and not all of them are in the list */
     ErrorList policy;  /* by the built-in policy; a box's policy.json may allow it */
-    Error engine; /* why podman-compose cannot make it, when nothing else is wrong: a box needs COMPOSE_ENGINE for it */
-    cJSON *allowing; /* the policy.json that would allow it; NULL when nothing needs it or could be allowed */
+    Error engine;      /* why podman-compose cannot make it, when nothing else is wrong */
+    cJSON *allowing;   /* the policy.json that would allow it; NULL when nothing needs it or could be allowed */
 } ComposeFaults;
 
 /* Takes what is at fault out of a copy and looks again until nothing is found any more. A file that is no YAML has one fault,

@@ -106,9 +106,9 @@ int compose_precheck_file(const ComposeFile *file, Error *err)
     return r < 0 ? r : check_known_part(file, ENGINE_AUTO, err);
 }
 
-int compose_precheck_default_engine(const ComposeFile *file, Error *err)
+int compose_precheck_podman_compose(const ComposeFile *file, Error *err)
 {
-    return check_known_part(file, ENGINE_DEFAULT, err);
+    return check_known_part(file, ENGINE_PODMAN_COMPOSE, err);
 }
 
 int compose_precheck(const char *text, size_t len, const char *file, Error *ret_policy, Error *err)

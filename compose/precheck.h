@@ -12,5 +12,5 @@
 int compose_precheck(const char *text, size_t len, const char *file, Error *ret_policy, Error *err) _must_check_;
 /* The same of a file that is parsed, without the policy. */
 int compose_precheck_file(const ComposeFile *file, Error *err) _must_check_;
-/* Of a file that passes: whether a box makes it with the engine that it has unless COMPOSE_ENGINE says otherwise. */
-int compose_precheck_default_engine(const ComposeFile *file, Error *err) _must_check_;
+/* Of a file that passes: whether podman-compose can make all of it, which a box may be set to. */
+int compose_precheck_podman_compose(const ComposeFile *file, Error *err) _must_check_;

@@ -299,9 +299,10 @@ const EnvRule env_rules[] = {
       "This box is only paired with clouds whose hosts have this name or end in it; any unless set." },
     { "PODMAN_USER", ENV_AGENT, 0, false, check_user, "the name of a user of this machine", "tc",
       "Whose podman runs the containers; tc, else tcops, unless set. Root only when it stands here." },
-    { "COMPOSE_ENGINE", ENV_AGENT, 0, false, check_engine, "auto, podman-compose or libpod", "auto",
-      "What makes containers: podman-compose unless set, podman's own REST API (libpod), or auto for what suits each "
-      "service." },
+    { "COMPOSE_ENGINE", ENV_AGENT, 0, false, check_engine, "auto, podman-compose or libpod", "libpod",
+      "What makes containers: podman-compose, podman's own REST API (libpod), or what suits each service (auto), which "
+      "is "
+      "so unless set." },
     { "WATCHTOWER_POLL_INTERVAL", ENV_AGENT | ENV_SECBOX, 0, false, check_interval,
       "a whole number of seconds from 60 to 31536000", "86400", "How often images are looked up; 86400 unless set." },
     { "UPDATE_WINDOW", ENV_AGENT, 0, false, check_windows,

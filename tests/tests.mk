@@ -74,11 +74,13 @@ data-large: deps all ## the same of a community with 10,000 bans and 100,000 gue
 	$(Q)DATA_KILLS=$(DATA_LARGE_KILLS) DATA_BANS=10000 DATA_GUESTS=100000 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) \
 	  -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q tests/integration/test_replica_kill.py
 
-check-engines: deps all ## the system tests of pushes, and compose files on real podman, with containers made by libpod
-	$(Q)BOX_COMPOSE_ENGINE=libpod SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
+ENGINES = podman-compose libpod
+check-engines: deps all ## the tests of pushes and compose files on real podman, with each of ENGINES making all containers
+	$(Q)for engine in $(ENGINES); do \
+	  BOX_COMPOSE_ENGINE=$$engine SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/integration/test_compose_cases.py tests/integration/test_podman_traps_secbox.py \
 	  tests/system/test_push.py tests/system/test_replace.py tests/system/test_rollback.py tests/system/test_one_shots.py \
-	  tests/system/test_update.py tests/system/test_rootless.py
+	  tests/system/test_update.py tests/system/test_rootless.py || exit 1; done
 
 agent-updates: deps all ## the agents' packages on a whole box: updated, taken back, and the power cut while dpkg is at work
 	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q \

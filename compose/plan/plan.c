@@ -262,6 +262,8 @@ static void step_done(PlanStep *s)
     free(s->container);
     free(s->old_id);
     free(s->reason);
+    free(s->engine);
+    free(s->why);
 }
 
 Plan *plan_free(Plan *p)
@@ -317,7 +319,8 @@ static cJSON *step_to_json(const PlanStep *step)
 
     if (o && json_add_string(o, "service", step->service) >= 0 &&
         json_add_string(o, "action", plan_action_to_string(step->action)) >= 0 &&
-        json_add_string(o, "container", step->container) >= 0 && json_add_string(o, "reason", step->reason) >= 0)
+        json_add_string(o, "container", step->container) >= 0 && json_add_string(o, "reason", step->reason) >= 0 &&
+        json_add_string(o, "engine", step->engine) >= 0 && json_add_string(o, "engineReason", step->why) >= 0)
         return o;
     cJSON_Delete(o);
     return NULL;

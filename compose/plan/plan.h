@@ -41,6 +41,8 @@ typedef struct PlanStep {
     char *container; /* name it has or will have */
     char *old_id;    /* replace, remove, keep */
     char *reason;    /* "image changed; environment changed: A, B (values hidden)" */
+    char *engine;    /* what makes its new container; set by who knows the box, else NULL */
+    char *why;       /* that engine; NULL: it was asked for */
 } PlanStep;
 
 typedef struct Plan {
@@ -65,7 +67,7 @@ DEFINE_CLEANUP(Plan, plan_free)
  * them changes. Both end with NULL. */
 int plan_limit(Plan *p, char *const *only, char *const *again) _must_check_;
 
-/* {"changes": n, "steps": [{"service","action","container","reason"}]} */
+/* {"changes": n, "steps": [{"service","action","container","reason","engine","engineReason"}]}; the last two of new containers */
 cJSON *plan_to_json(const Plan *p);
 
 void observed_done(ObservedContainer *o);

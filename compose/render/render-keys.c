@@ -20,11 +20,8 @@ static int render_unsupported(const RenderService *r, const char *key, const cha
         return 0;
     if (!path)
         return -ENOMEM;
-    return error_set_at(
-        r->err, ENOTSUP, "render.unsupported", NULL, r->service->line, path,
-        "podman-compose on the boxes cannot pass on \"%s\" (%s); take it out of the file, or have libpod "
-        "make the container: COMPOSE_ENGINE=auto in mgmt-agent.env",
-        key, why);
+    return error_set_at(r->err, ENOTSUP, "render.unsupported", NULL, r->service->line, path,
+                        "podman-compose on the boxes cannot pass on \"%s\" (%s)", key, why);
 }
 
 char *render_escape(const char *text)

@@ -68,7 +68,7 @@ static void print_file(const char *path, const ComposeFaults *faults)
                allowing ? " in policy.json: " : "", allowing ? allowing : "");
     if (faults->refused.n == 0)
         printf("%s: ok%s%s%s\n", path, faults->policy.n > 0 ? " where the policy allows it" : "",
-               faults->engine.id ? ", with COMPOSE_ENGINE=auto: " : "",
+               faults->engine.id ? ", unless a box has COMPOSE_ENGINE=podman-compose: " : "",
                faults->engine.id ? error_message(&faults->engine, -ENOTSUP) : "");
 }
 

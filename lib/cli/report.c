@@ -65,7 +65,7 @@ char *report_when(const char *at)
 
 char *report_plan(const cJSON *plan)
 {
-    static const char *const headers[] = { "SERVICE", "ACTION", "CONTAINER", "REASON", NULL };
+    static const char *const headers[] = { "SERVICE", "ACTION", "CONTAINER", "ENGINE", "REASON", NULL };
     _cleanup_(table_freep) Table *table = table_new(headers);
     _cleanup_(freep) char *rows = NULL;
     unsigned changes = 0;
@@ -78,7 +78,7 @@ char *report_plan(const cJSON *plan)
         if (!str_equal(action, "keep"))
             changes++;
         if (table_row(table, json_string(step, "service"), action, json_string(step, "container"),
-                      json_string(step, "reason")) < 0)
+                      json_string(step, "engine"), json_string(step, "reason")) < 0)
             return NULL;
     }
     rows = table_print(table, 0);

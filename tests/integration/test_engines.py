@@ -59,11 +59,6 @@ def facts(value, own_id, path=""):
     return {path: re.sub(f"{own_id}[0-9a-f]*", "ID", value) if isinstance(value, str) else value}
 
 
-def set_engine(box, engine):
-    box.agent_env["COMPOSE_ENGINE"] = engine
-    box.write_env("mgmt-agent.env", box.agent_env)
-
-
 def shown(lab, kind, name):
     return json.loads(lab.podman(kind, "inspect", name).stdout)[0]
 
@@ -88,7 +83,7 @@ def box(lab, tmp_path_factory):
 def test_nobody_can_tell_them_apart(box, lab):
     seen = {}
     for engine in ("podman-compose", "libpod"):
-        set_engine(box, engine)
+        box.set_engine(engine)
         push(box, ORDINARY)
         inspected = box.containers()
         networks = {n: shown(lab, "network", n) for n in ("secbox_default", "secbox_front")}
@@ -98,7 +93,7 @@ def test_nobody_can_tell_them_apart(box, lab):
                                      for n, d in networks.items()},
                         "volume": (volume["Labels"], volume["Driver"])}
         before = box.ids()
-        set_engine(box, "libpod" if engine == "podman-compose" else "podman-compose")
+        box.set_engine("libpod" if engine == "podman-compose" else "podman-compose")
         push(box, ORDINARY)
         assert box.ids() == before, "another engine is no reason to make a container again"
         box.wipe()
@@ -113,7 +108,7 @@ def test_nobody_can_tell_them_apart(box, lab):
 
 
 def test_podman_compose_by_hand_means_them(box, lab):
-    set_engine(box, "libpod")
+    box.set_engine("libpod")
     push(box, compose(service("app", more=QUICK + "environment: {KEY: secret-of-app}")))
     folder = box.path("var/lib/tucomunidad/compose/secbox")
     before = box.containers()["app"]
@@ -128,7 +123,7 @@ def test_podman_compose_by_hand_means_them(box, lab):
 
 
 def test_what_does_not_start_is_told_by_podman_and_undone(box):
-    set_engine(box, "libpod")
+    box.set_engine("libpod")
     push(box, compose(service("app", more=QUICK)))
     before = box.ids()
     result = push(box, compose(service("app", more=QUICK + "command: [/no/such/program]\nentrypoint: []")), "rolled-back")
@@ -147,9 +142,9 @@ ONLY_LIBPOD = compose(
 
 
 def test_what_podman_compose_has_no_words_for(box, lab):
-    set_engine(box, "podman-compose")
+    box.set_engine("podman-compose")
     assert box.plan(ONLY_LIBPOD)["error"]["id"] == "render.unsupported"
-    set_engine(box, "auto")
+    box.set_engine(None)
     push(box, ONLY_LIBPOD)
     made = box.containers()
     assert made["host"]["HostConfig"]["NetworkMode"] == "host" and made["alone"]["HostConfig"]["NetworkMode"] == "none"
@@ -170,7 +165,7 @@ def test_what_podman_compose_has_no_words_for(box, lab):
 
 
 def test_what_is_there_is_judged_by_what_it_is(box, lab):
-    set_engine(box, "auto")
+    box.set_engine(None)
     lab.podman("volume", "create", "--opt", "type=none", "--opt", "o=bind", "--opt", "device=/srv", "of-another")
     for definition in ("{external: true, name: of-another}", "{name: of-another}"):
         text = compose(service("late", more=QUICK + "volumes: ['store:/data']"), more=f"volumes: {{store: {definition}}}\n")
@@ -189,7 +184,7 @@ def test_what_is_there_is_judged_by_what_it_is(box, lab):
 
 
 def test_guests_go_with_their_owner_to_the_last(box, lab):
-    set_engine(box, "auto")
+    box.set_engine(None)
     push(box, compose(service("owner", more=QUICK),
                       *(service(name, more=QUICK + SLEEPS + f"network_mode: 'service:{host}'")
                         for name, host in (("guest", "owner"), ("last", "guest")))))

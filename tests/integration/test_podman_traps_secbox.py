@@ -83,6 +83,8 @@ REFUSED = [
 
 @pytest.mark.parametrize("row,text,wanted", REFUSED)
 def test_refused_with_a_reason(offline, row, text, wanted):
+    if wanted.startswith("render."):
+        offline.set_engine("podman-compose")
     assert offline.render(text)[1] == wanted, f"row {row}"
 
 
@@ -129,7 +131,8 @@ def test_row01_a_push_works_with_the_installed_podman_compose(box):
 
 @pytest.mark.parametrize("key,wanted", [("environment", "compose.bad-value"), ("labels", "render.unsupported")])
 def test_row11_names_with_a_dollar_are_refused(box, key, wanted):
-    """What becomes of them depends on the release."""
+    """What becomes of them depends on podman-compose's release."""
+    box.set_engine("podman-compose")
     result = box.apply(compose(service("web", more=f"{key}:\n  ${{SET}}.key: value")))
     assert result["error"]["id"] == wanted
     assert box.ids() == {}
@@ -333,6 +336,7 @@ def test_a_push_with_each_podman_compose(lab, folder, version):
     hostile = {"DEVICE_ID": "process", "BOOTSTRAP": "process", "COMPOSE_FILE": "/nowhere", "COMPOSE_PROJECT_NAME": "wrong"}
     with Box(lab, os.path.join(folder, "box"), agent_args=["--settle=1", f"--podman-compose={recorder.program}"],
              process_env=hostile) as box:
+        box.set_engine("podman-compose")
         box.start()
         with ArgvWatch([SECRET]) as watch:
             assert box.apply(compose(*STACK))["outcome"] == "done"

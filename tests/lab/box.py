@@ -72,6 +72,13 @@ class Box:
             return None
         return dict(line.split("=", 1) for line in read_text(path).splitlines() if "=" in line)
 
+    def set_engine(self, engine):
+        """What the next push makes its containers with; None: what is chosen by itself."""
+        self.agent_env.pop("COMPOSE_ENGINE", None)
+        if engine:
+            self.agent_env["COMPOSE_ENGINE"] = engine
+        self.write_env("mgmt-agent.env", self.agent_env)
+
     def write_policy(self, policy):
         return self.write("etc/tucomunidad/policy.json", json.dumps(policy))
 

@@ -31,7 +31,8 @@ class RealBox:
             os.makedirs(os.path.join(self.root, inside))
         path = os.path.join(self.root, "etc/tucomunidad/mgmt-agent.env")
         with open(path, "w", encoding="utf-8", opener=lambda p, flags: os.open(p, flags, 0o600)) as f:
-            f.writelines(f"{k}={v}\n" for k, v in {**gateway.enroll(name), "PODMAN_USER": "root"}.items())
+            f.writelines(f"{k}={v}\n" for k, v in {**gateway.enroll(name), "PODMAN_USER": "root",
+                                                   "COMPOSE_ENGINE": "podman-compose"}.items())
         self.podman = podman.box(self.root)
         env = {"PATH": os.environ["PATH"], "HOME": self.root, "LANG": "C.UTF-8", "LD_PRELOAD": quiet}
         self.daemons = [Daemon(f"{name}: {argv[0]}", [program(argv[0]), "--root", self.root, *argv[1:]],

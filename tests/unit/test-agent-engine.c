@@ -19,9 +19,10 @@ static void the_one_that_can(void **state _unused_)
     static const char plain[] = "\"user\":\"7\"", shares[] = "\"network_mode\":\"host\"",
                       unknown[] = "\"stop_signal\":\"SIGNOT\"";
 
-    assert_string_equal(chosen(NULL, STRATEGY_CLASSIC, plain), ENGINE_PODMAN_COMPOSE);
+    assert_string_equal(chosen(ENGINE_PODMAN_COMPOSE, STRATEGY_CLASSIC, plain), ENGINE_PODMAN_COMPOSE);
     assert_string_equal(chosen(ENGINE_LIBPOD, STRATEGY_MODERN, plain), ENGINE_LIBPOD);
     assert_string_equal(chosen(ENGINE_AUTO, STRATEGY_CLASSIC, plain), ENGINE_LIBPOD);
+    assert_string_equal(chosen(NULL, STRATEGY_CLASSIC, plain), ENGINE_LIBPOD);
     assert_string_equal(chosen(ENGINE_AUTO, STRATEGY_MODERN, plain), ENGINE_PODMAN_COMPOSE);
     assert_string_equal(chosen(ENGINE_AUTO, STRATEGY_MODERN, shares), ENGINE_LIBPOD);
     assert_string_equal(chosen(ENGINE_AUTO, STRATEGY_CLASSIC, unknown), ENGINE_PODMAN_COMPOSE);

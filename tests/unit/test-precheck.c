@@ -38,7 +38,7 @@ static void test_precheck(void **state)
         { "services:\n  a:\n    image: x\n    networks: {n: {aliases: [b]}, m: }\nnetworks: {n: , m: }\n", NULL, 0,
           NULL },
         { "services:\n  a:\n    image: x\n    stop_signal: SIGNOT\n    environment: {K: \"a\\nb\"}\n",
-          "render.multi-line-value", 5, NULL },
+          "spec.unsupported", 4, NULL },
         { "services:\n  a:\n    image: x\n    healthcheck: {interval: 3s}\n", NULL, 0, NULL },
         { "services:\n  a:\n    image: x\n    ports: [\"80:80\", \"80:81\"]\n", "compose.duplicate-port", 4, NULL },
         { "services:\n  a:\n    image: x\n    environment: {K: \"a\\nb\"}\n", NULL, 0, NULL },

@@ -218,24 +218,27 @@ static int check_ports(Podman *podman, const ComposeProject *p, const Plan *plan
 }
 
 /* Which of them makes a new container, and why when that was not asked for. */
-static void report_engines(const Box *box, const ComposeProject *p, const Plan *plan, Report *report)
+static int choose_engines(const Box *box, const ComposeProject *p, Plan *plan, Report *report)
 {
     for (size_t i = 0; i < plan->n_steps; i++) {
-        const PlanStep *step = &plan->steps[i];
+        PlanStep *step = &plan->steps[i];
         const ComposeService *s = compose_service_find(p, step->service);
-        _cleanup_(freep) char *why = NULL;
-        const Engine *engine;
 
         if (!s || (step->action != PLAN_CREATE && step->action != PLAN_REPLACE))
             continue;
-        engine = deploy_engine_of(box, p, s, &why);
-        report_progress(report, "info", s->name, "%s makes the container of %s%s%s", engine->name, s->name,
-                        why ? ": " : "", why ? why : "");
+        step->engine = strdup(deploy_engine_of(box, p, s, &step->why)->name);
+        if (!step->engine)
+            return -ENOMEM;
+        report_progress(report, "info", s->name, "%s makes the container of %s%s%s", step->engine, s->name,
+                        step->why ? ": " : "", step->why ? step->why : "");
     }
+    return 0;
 }
 
-static void report_plan(const Box *box, const ComposeProject *p, const Plan *plan, Report *report)
+static int report_plan(const Box *box, const ComposeProject *p, Plan *plan, Report *report)
 {
+    int r;
+
     for (size_t i = 0; i < plan->n_steps; i++) {
         const PlanStep *s = &plan->steps[i];
 
@@ -243,8 +246,9 @@ static void report_plan(const Box *box, const ComposeProject *p, const Plan *pla
             report_progress(report, "info", s->service, "%s %s%s%s", plan_action_to_string(s->action), s->service,
                             str_empty(s->reason) ? "" : ": ", s->reason ? s->reason : "");
     }
-    report_engines(box, p, plan, report);
+    r = choose_engines(box, p, plan, report);
     report_progress(report, "info", NULL, "%zu of %zu services change", plan->n_changes, plan->n_steps);
+    return r;
 }
 
 /* Services whose images are not here yet get no id. */
@@ -285,8 +289,7 @@ int deploy_preflight(Deploy *d, Error *err)
         r = deploy_observe(d->box.podman, d->target.project->name, &d->before, &d->report, err);
     if (r == 0)
         r = deploy_make_plan(&d->target, &d->before, &d->order, &d->plan, err);
-    if (r < 0)
-        return r;
-    report_plan(&d->box, d->target.project, d->plan, &d->report);
-    return check_plan(d, err);
+    if (r == 0)
+        r = report_plan(&d->box, d->target.project, d->plan, &d->report);
+    return r == 0 ? check_plan(d, err) : r;
 }
