@@ -8,6 +8,8 @@
 
 #include "compose/normalise/normalise.h"
 #include "compose/parse/variables.h"
+#include "compose/resolve-anonymous.h"
+#include "compose/resolve-links.h"
 #include "compose/resolve-ports.h"
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
@@ -279,6 +281,10 @@ static int build_project(const Place *top, Normaliser *n, ComposeProject *p)
         r = normalise_services(&services, n, p);
     if (r >= 0)
         r = normalise_definitions(top, n, p);
+    if (r >= 0)
+        r = resolve_links(p, n, &services);
+    if (r >= 0)
+        r = resolve_anonymous_volumes(p, &services);
     if (r >= 0)
         r = check_container_names(p, &services);
     if (r >= 0)

@@ -11,25 +11,29 @@
  *   command              strings; a string in the file is split into words as a shell does (quotes, backslashes)
  *   cpu_shares           N
  *   cpus                 decimal number as a string ("0.5"); also from deploy.resources.limits.cpus
- *   devices              set of "HOST:CONTAINER:PERMISSIONS" ("/dev/dri:/dev/dri:rwm")
+ *   devices              set of "HOST:CONTAINER:PERMISSIONS" ("/dev/dri:/dev/dri:rwm"; paths may have colons, see
+ *                        compose/model/device.h) and of CDI names ("nvidia.com/gpu=all"); also from gpus, deploy.resources
  *   entrypoint           strings; split like command
  *   expose               set of "PORT/PROTOCOL"
  *   extra_hosts          set of "NAME:ADDRESS"
- *   healthcheck          {"test": strings, "interval", "timeout", "start_period": "30s" (s, ms or us), "retries": N};
+ *   healthcheck          {"test": strings, "interval", "timeout", "start_period", "start_interval": "30s" (s, ms, us),
+ *                        "retries": N};
  *                        the test's first word is NONE, CMD or CMD-SHELL; a disabled check is {"test": ["NONE"]}
  *   hostname             string
  *   init                 true or false
  *   labels               map
  *   logging              {"driver": string, "options": map}, both optional
  *   mem_limit, mem_reservation   BYTES; also from deploy.resources
- *   network_mode         "host", "none" or "service:NAME"; then there are no networks, and with "host" no ports
+ *   network_mode         "host", "none", "service:NAME" or "container:NAME"; then there are no networks, and with "host" no ports
  *   networks *           object: name of a top-level network → {"aliases": set, "ipv4_address", "ipv6_address"}, each
  *                        only when set; {"default": {}} when the file names none
+ *   pid, ipc             a word, "service:NAME" or "container:NAME"
  *   ports                array of {"address", "host", "container", "protocol"}, all strings; address "" means all,
  *                        host "" means any free port; ranges are spread, one entry per port, and of
  *                        a range on the host's side alone resolve_ports() has chosen one
  *   privileged           true or false
  *   read_only            true or false (the root file system)
+ *   runtime              string
  *   restart *            as ComposeService.restart
  *   security_opt         strings ("label=disable", "no-new-privileges:true")
  *   shm_size             BYTES
@@ -42,7 +46,7 @@
  *   user                 string
  *   volumes              array of {"type", "source", "target", "read_only", "options"}:
  *                          type "bind":   source an absolute, clean host path
- *                          type "volume": source the key of a top-level volume
+ *                          type "volume": source the key of a top-level volume; one without a name has got one
  *                          type "tmpfs":  source ""
  *                        target is an absolute, clean path; read_only true or false; options is there only when there are
  *                        any: strings, for bind one propagation word ("rslave"), for tmpfs "size=BYTES", "mode=OCTAL"
@@ -51,7 +55,8 @@
  * ComposeService.environment — map. No value holds "${" (compose.literal-variable).
  *
  * ComposeService.healthcheck — {"disable": true}, or {"test": strings, "interval_usec", "timeout_usec",
- * "start_period_usec": N as strings, "retries": number}; always all five, with compose's defaults (30 s, 30 s, 0, 3).
+ * "start_period_usec": N as strings, "retries": number}; always all five, with compose's defaults (30 s, 30 s, 0, 3); and
+ * "start_interval_usec" when the file has it.
  *
  * ComposeProject.networks — object: key → {"name", "external", "driver", "driver_opts", "internal", "ipam", "labels",
  * "enable_ipv6"}. `name` (the network's real name, PROJECT_KEY unless the file gives one) and `external` (true or false)

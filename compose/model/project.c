@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
@@ -48,26 +49,63 @@ const ComposeService *compose_service_find(const ComposeProject *p, const char *
     return NULL;
 }
 
-static const ComposeService *host_of(const ComposeProject *p, const ComposeService *s)
+const char *const compose_shared_keys[] = { "network_mode", "pid", "ipc", NULL };
+
+static const ComposeService *host_of(const ComposeProject *p, const ComposeService *s, const char *key)
 {
-    const char *mode = json_string(s->config, "network_mode");
+    const char *mode = json_string(s->config, key);
 
     return mode && str_starts(mode, "service:") ? compose_service_find(p, mode + strlen("service:")) : NULL;
 }
 
-const ComposeService *compose_network_owner(const ComposeProject *p, const ComposeService *s)
+const ComposeService *compose_owner(const ComposeProject *p, const ComposeService *s, const char *key)
 {
-    const ComposeService *owner = host_of(p, s);
+    const ComposeService *owner = host_of(p, s, key);
 
-    for (size_t i = 0; owner && host_of(p, owner) && i < p->n_services; i++)
-        owner = host_of(p, owner);
+    for (size_t i = 0; owner && host_of(p, owner, key) && i < p->n_services; i++)
+        owner = host_of(p, owner, key);
     return owner;
+}
+
+const char *compose_shared_container(const ComposeProject *p, const ComposeService *s, const char *key)
+{
+    const char *mode = json_string(s->config, key);
+    const ComposeService *host = host_of(p, s, key);
+
+    return host ? host->container_name : mode && str_starts(mode, "container:") ? mode + strlen("container:") : NULL;
+}
+
+/* Marks those that share something with a service that is marked already; whether there were any. */
+static bool mark_more(const ComposeProject *p, bool *marked, size_t n)
+{
+    bool more = false;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; compose_shared_keys[k] && !marked[i]; k++) {
+            const ComposeService *host = host_of(p, &p->services[i], compose_shared_keys[k]);
+            size_t at = host ? (size_t) (host - p->services) : n;
+
+            marked[i] = at < n && marked[at];
+            more = more || marked[i];
+        }
+    return more;
 }
 
 bool compose_lives_in(const ComposeProject *p, const ComposeService *s, char *const *names)
 {
-    for (size_t i = 0; (s = host_of(p, s)) && i < p->n_services; i++)
-        if (strv_contains(names, s->name))
+    bool marked[COMPOSE_SERVICES_MAX] = {};
+    size_t n = p->n_services < ELEMENTSOF(marked) ? p->n_services : ELEMENTSOF(marked);
+
+    for (size_t i = 0; i < n; i++)
+        marked[i] = strv_contains(names, p->services[i].name);
+    while (mark_more(p, marked, n))
+        continue;
+    for (size_t k = 0; compose_shared_keys[k]; k++) {
+        const ComposeService *host = host_of(p, s, compose_shared_keys[k]);
+        size_t at = host ? (size_t) (host - p->services) : n;
+
+        if (at < n && marked[at])
             return true;
+    }
     return false;
 }

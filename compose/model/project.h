@@ -42,8 +42,11 @@ typedef struct ComposeProject {
 ComposeProject *compose_project_free(ComposeProject *p);
 DEFINE_CLEANUP(ComposeProject, compose_project_free)
 const ComposeService *compose_service_find(const ComposeProject *p, const char *name);
-/* The service in whose network this one lives by its `network_mode: service:NAME`, through all that lie between; NULL: it has
- * its own. */
-const ComposeService *compose_network_owner(const ComposeProject *p, const ComposeService *s);
-/* Whether it lives in the network of one of these, directly or through others. */
+/* The keys by which a service shares what another container has: "service:NAME" or "container:NAME". Ends with NULL. */
+extern const char *const compose_shared_keys[];
+/* The service whose part this one shares by that key, through all that lie between; NULL: it has its own. */
+const ComposeService *compose_owner(const ComposeProject *p, const ComposeService *s, const char *key);
+/* The name of the container that it shares that part with, of this project or not; borrowed, NULL: none. */
+const char *compose_shared_container(const ComposeProject *p, const ComposeService *s, const char *key);
+/* Whether it shares something with one of these services, directly or through others. */
 bool compose_lives_in(const ComposeProject *p, const ComposeService *s, char *const *names);

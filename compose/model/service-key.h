@@ -38,9 +38,14 @@ typedef int (*normalise_t)(const Place *at, const Normaliser *n, ComposeService 
 typedef int (*render_t)(const RenderService *r, const char *key, const cJSON *value);
 /* Writes it as a member of libpod's description of a container. */
 typedef int (*spec_t)(const SpecService *r, const ComposeKey *key, const cJSON *value);
+/* What the box adds to a comparison; each may be NULL. */
+typedef struct ProofFacts {
+    const Map *links; /* bind source that is a link → what it leads to */
+    const Map *ids;   /* container that others share something with → its id */
+} ProofFacts;
 /* Whether a container, as podman inspects it, has what the service asks for: 0, 1 with a sentence, or negative errno. */
-typedef int (*prove_t)(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected,
-                       char **ret);
+typedef int (*prove_t)(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts,
+                       const cJSON *inspected, char **ret);
 
 struct ComposeKey {
     const char *key; /* NULL ends a table */

@@ -14,12 +14,15 @@ typedef struct Timing {
     const char *key;
     const char *usec_key;
     usec_t fallback; /* also what 0 stands for */
+    bool optional;   /* left out where the file does not say it */
 } Timing;
 
 static const Timing timings[] = {
-    { "interval", "interval_usec", 30 * USEC_PER_SEC },
-    { "timeout", "timeout_usec", 30 * USEC_PER_SEC },
-    { "start_period", "start_period_usec", 0 },
+    { "interval", "interval_usec", 30 * USEC_PER_SEC, false },
+    { "timeout", "timeout_usec", 30 * USEC_PER_SEC, false },
+    { "start_period", "start_period_usec", 0, false },
+    /* podman 4.3 has none; the box itself looks as often while it proves */
+    { "start_interval", "start_interval_usec", 0, true },
 };
 
 /* ["CMD", …], ["CMD-SHELL", text] or ["NONE"]; no array at all when the image's own test is meant. */
@@ -54,6 +57,8 @@ static int put_timing(const Place *at, const Timing *t, cJSON *config, cJSON *pa
     uint64_t usec = t->fallback;
     int r = 0;
 
+    if (t->optional && !member.node)
+        return 0;
     if (member.node) {
         r = take_duration(&member, &usec);
         if (r < 0)
@@ -103,7 +108,7 @@ static int put_test(const Place *at, cJSON *config, ComposeService *s, bool *ret
 /* `disable: false` alone, or nothing at all, leaves the image's own check as it is. */
 static bool says_anything(const Place *at)
 {
-    static const char *const keys[] = { "test", "interval", "timeout", "start_period", "retries" };
+    static const char *const keys[] = { "test", "interval", "timeout", "start_period", "start_interval", "retries" };
 
     for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
         const YamlNode *node = yaml_get(at->node, keys[i]);

@@ -170,6 +170,7 @@ int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s)
     Place replicas = place_member(at, "replicas"), mode = place_member(at, "mode");
     Place resources = place_member(at, "resources");
     Place limits = place_member(&resources, "limits"), reservations = place_member(&resources, "reservations");
+    Place devices = place_member(&reservations, "devices");
     const char *text = NULL;
     int r = replicas.node ? normalise_scale(&replicas, n, s) : 0;
 
@@ -181,5 +182,7 @@ int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s)
         r = put_resource(&limits, "cpus", "cpus", s);
     if (r >= 0)
         r = put_resource(&limits, "memory", "mem_limit", s);
-    return r < 0 ? r : put_resource(&reservations, "memory", "mem_reservation", s);
+    if (r >= 0)
+        r = put_resource(&reservations, "memory", "mem_reservation", s);
+    return r < 0 || !devices.node || yaml_is_null(devices.node) ? r : normalise_gpus(&devices, n, s);
 }

@@ -89,34 +89,43 @@ int normalise_networks(const Place *at, const Normaliser *n, ComposeService *s)
     return 0;
 }
 
-static bool is_mode(const char *mode)
+int take_shared(const Place *at, const Normaliser *n, ComposeService *s, const char *mode)
 {
-    return str_equal(mode, "host") || str_equal(mode, "none") ||
-           (str_starts(mode, "service:") && mode[strlen("service:")]);
+    const YamlNode *services = yaml_get(n->root, "services");
+    const char *name = strchr(mode, ':');
+
+    if (str_starts(mode, "container:")) {
+        if (!compose_name_is_valid(name + 1))
+            return place_fail(at, EINVAL, "compose.name", "\"%s\" is no name that podman takes", name + 1);
+        return put_text(s->config, at->key, mode) < 0 ? -ENOMEM : 1;
+    }
+    if (!str_starts(mode, "service:"))
+        return 0;
+    if (str_equal(name + 1, s->name) || !yaml_get(services, name + 1))
+        return place_fail(at, EINVAL, "compose.network-mode", "there is no other service %s in the file", name + 1);
+    return put_text(s->config, at->key, mode) < 0 ? -ENOMEM : 1;
 }
 
 /* "bridge" is what a container has anyway. */
 int normalise_network_mode(const Place *at, const Normaliser *n, ComposeService *s)
 {
-    const YamlNode *services = yaml_get(n->root, "services");
     const char *mode = NULL;
     int r = take_text(at, &mode);
 
     if (r < 0 || str_equal(mode, "bridge"))
         return r;
-    if (!is_mode(mode))
-        return place_fail(at, EINVAL, "compose.network-mode", "\"%s\" is not bridge, host, none or service:NAME", mode);
-    if (str_starts(mode, "service:") &&
-        (str_equal(mode + strlen("service:"), s->name) || !yaml_get(services, mode + strlen("service:"))))
-        return place_fail(at, EINVAL, "compose.network-mode", "there is no other service %s in the file",
-                          mode + strlen("service:"));
+    r = take_shared(at, n, s, mode);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (!str_equal(mode, "host") && !str_equal(mode, "none"))
+        return place_fail(at, EINVAL, "compose.network-mode",
+                          "\"%s\" is not bridge, host, none, service:NAME or container:NAME", mode);
     return put_text(s->config, at->key, mode);
 }
 
-/* Its network goes when that service's container does. */
-int normalise_network_owner(ComposeService *s)
+static int follow_owner(ComposeService *s, const char *mode)
 {
-    const char *mode = json_string(s->config, "network_mode"), *owner;
+    const char *owner;
     int r;
 
     if (!mode || !str_starts(mode, "service:"))
@@ -130,6 +139,15 @@ int normalise_network_owner(ComposeService *s)
         r = put_text(s->depends_conditions, owner, "service_started");
     strv_sort(s->depends_on);
     members_sort(s->depends_conditions);
+    return r;
+}
+
+int normalise_owners(ComposeService *s)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && compose_shared_keys[i]; i++)
+        r = follow_owner(s, json_string(s->config, compose_shared_keys[i]));
     return r;
 }
 

@@ -240,10 +240,10 @@ static int check_hosts(const Place *at, const ComposeService *s)
     Place extra_hosts = place_member(at, "extra_hosts"), hostname = place_member(at, "hostname");
     const char *mode = json_string(s->config, "network_mode");
 
-    if (mode && str_starts(mode, "service:") && extra_hosts.node && extra_hosts.node->n_items > 0)
-        return place_fail(&extra_hosts, EINVAL, "compose.network-mode",
-                          "with `network_mode: %s` /etc/hosts is that of the other service: write `extra_hosts` there",
-                          mode);
+    if (mode && strchr(mode, ':') && extra_hosts.node && extra_hosts.node->n_items > 0)
+        return place_fail(
+            &extra_hosts, EINVAL, "compose.network-mode",
+            "with `network_mode: %s` /etc/hosts is that of the other container: write `extra_hosts` there", mode);
     if (str_equal(json_string(s->config, "uts"), "host") && !str_empty(json_string(s->config, "hostname")))
         return place_fail(&hostname, EINVAL, "compose.bad-value",
                           "with `uts: host` the name is the host's own; remove one");
@@ -271,7 +271,7 @@ int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
     if (r >= 0)
         r = normalise_depends_on(&depends_on, n, s);
     if (r >= 0)
-        r = normalise_network_owner(s);
+        r = normalise_owners(s);
     if (r >= 0)
         r = normalise_environment(at, n, s);
     if (r >= 0)

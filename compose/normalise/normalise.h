@@ -69,6 +69,7 @@ int normalise_text(const Place *at, const Normaliser *n, ComposeService *s) _mus
 int normalise_texts(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_words(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_capabilities(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_gpus(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_devices(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_dns(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_namespace(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
@@ -89,7 +90,10 @@ int normalise_healthcheck(const Place *at, const Normaliser *n, ComposeService *
 int normalise_depends_on(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_networks(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 /* After depends_on has been read. */
-int normalise_network_owner(ComposeService *s) _must_check_;
+/* What it shares with other services goes when their containers do. */
+int normalise_owners(ComposeService *s) _must_check_;
+/* "service:NAME" and "container:NAME" under a key of compose_shared_keys: 1 when it was one and is in s->config, 0 when not. */
+int take_shared(const Place *at, const Normaliser *n, ComposeService *s, const char *mode) _must_check_;
 int normalise_network_mode(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 
 /* A relative path joined to base_dir and cleaned; "../" out of it is compose.bad-value. New string in *ret.

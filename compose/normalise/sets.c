@@ -56,38 +56,6 @@ int normalise_capabilities(const Place *at, const Normaliser *n, ComposeService 
     return normalise_set(at, s, change_capability);
 }
 
-/* HOST[:CONTAINER[:PERMISSIONS]] */
-static int change_device(const Place *at, const char *text, char **ret)
-{
-    _cleanup_(freep) char *copy = strdup(text);
-    char *container, *permissions = NULL;
-
-    if (!copy)
-        return -ENOMEM;
-    container = strchr(copy, ':');
-    if (container)
-        *container++ = '\0';
-    /* the second part may be the permissions alone */
-    if (container && *container != '/' && !strchr(container, ':')) {
-        permissions = container;
-        container = NULL;
-    }
-    if (container && (permissions = strchr(container, ':')))
-        *permissions++ = '\0';
-    if (*copy != '/' || (container && *container != '/') ||
-        (permissions && (!*permissions || strspn(permissions, "rwm") != strlen(permissions))))
-        return place_fail(at, EINVAL, "compose.bad-value", "\"%s\" is no device, like /dev/dri or /dev/a:/dev/b:rw",
-                          text);
-    *ret = str_format("%s:%s:%s", copy, container ? container : copy, permissions ? permissions : "rwm");
-    return *ret ? 0 : -ENOMEM;
-}
-
-int normalise_devices(const Place *at, const Normaliser *n, ComposeService *s)
-{
-    (void) n;
-    return normalise_set(at, s, change_device);
-}
-
 /* An address, in brackets or not, or the word for the box itself; without the brackets in *ret. */
 static int take_host_address(const Place *at, const char *text, char **ret)
 {
@@ -168,9 +136,11 @@ int normalise_namespace(const Place *at, const Normaliser *n, ComposeService *s)
     const char *text = NULL;
     int r = take_text(at, &text);
 
-    (void) n;
     if (r < 0 || !*text)
         return r;
+    r = str_equal(at->key, "pid") || str_equal(at->key, "ipc") ? take_shared(at, n, s, text) : 0;
+    if (r != 0)
+        return r < 0 ? r : 0;
     for (size_t i = 0; i < ELEMENTSOF(known); i++)
         for (size_t k = 0; str_equal(known[i].key, at->key) && known[i].words[k]; k++)
             if (str_equal(known[i].words[k], text))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Mounts: short and long form, host paths made absolute. Anonymous volumes are refused: nothing would ever
- * find their data again. */
+/* Mounts: short and long form, host paths made absolute. A volume without a name has the source "" until all services are known
+ * (compose/resolve-anonymous.h). */
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
@@ -169,6 +169,13 @@ static int take_short_option(const Place *at, const char *word, Mount *m)
                       word);
 }
 
+static int take_nameless(const Place *at, const char *target, Mount *m)
+{
+    m->type = "volume";
+    m->source = strdup("");
+    return m->source ? take_target(at, target, m) : -ENOMEM;
+}
+
 static int take_short(const Place *at, const Normaliser *n, Mount *m)
 {
     _cleanup_(freep) char *copy = NULL;
@@ -186,8 +193,7 @@ static int take_short(const Place *at, const Normaliser *n, Mount *m)
         return -ENOMEM;
     target = strchr(copy, ':');
     if (!target)
-        return place_fail(at, EINVAL, "compose.bad-value",
-                          "\"%s\" is an anonymous volume, whose data nobody finds again; write NAME:%s", value, value);
+        return take_nameless(at, value, m);
     *target++ = '\0';
     options = strchr(target, ':');
     if (options)
@@ -259,6 +265,11 @@ static int take_long_source(const Place *at, const Normaliser *n, const char *ty
         r = m->source ? take_tmpfs_options(at, m) : -ENOMEM;
         return r;
     }
+    if (!*text && str_equal(type, "volume") && !source.node) {
+        m->type = "volume";
+        m->source = strdup("");
+        return m->source ? 0 : -ENOMEM;
+    }
     if (!*text)
         return place_fail(at, EINVAL, "compose.bad-value", "`source` is missing or empty; a mount needs one");
     if (str_equal(type, "volume"))
@@ -326,7 +337,7 @@ static int put_mount(const Mount *m, ComposeService *s, cJSON *mounts)
         r = put_options(m, entry);
     if (r >= 0 && str_equal(m->type, "bind") && !strv_contains(s->bind_sources, m->source))
         r = strv_add(&s->bind_sources, m->source);
-    if (r >= 0 && str_equal(m->type, "volume") && !strv_contains(s->volumes, m->source))
+    if (r >= 0 && str_equal(m->type, "volume") && *m->source && !strv_contains(s->volumes, m->source))
         r = strv_add(&s->volumes, m->source);
     return r;
 }

@@ -34,6 +34,27 @@ const Shape shape_depends_on = {
     .items = &text,
 };
 
+static const ComposeKey device_keys[] = {
+    { .key = "permissions", .shape = &text },
+    { .key = "source", .shape = &text },
+    { .key = "target", .shape = &text },
+    {},
+};
+static const Shape device = { .allowed = SHAPE_TEXT | SHAPE_MAP, .members = device_keys };
+const Shape shape_devices = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &device };
+
+static const ComposeKey gpu_keys[] = {
+    { .key = "capabilities", .shape = &shape_anything }, /* a device of CDI has all that it has */
+    { .key = "count", .shape = &text },
+    { .key = "device_ids", .shape = &shape_texts },
+    { .key = "driver", .shape = &shape_text_or_null },
+    { .key = "options", .shape = &shape_anything, .unsupported = IGNORED },
+    {},
+};
+static const Shape gpu = { .allowed = SHAPE_MAP, .members = gpu_keys };
+static const Shape gpu_list = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &gpu };
+const Shape shape_gpus = { .allowed = SHAPE_TEXT | SHAPE_LIST | SHAPE_NULL, .items = &gpu };
+
 static const ComposeKey limit_keys[] = {
     { .key = "cpus", .shape = &shape_text_or_null },
     { .key = "devices",
@@ -46,9 +67,7 @@ static const ComposeKey limit_keys[] = {
 };
 static const ComposeKey reservation_keys[] = {
     { .key = "cpus", .shape = &shape_text_or_null, .unsupported = IGNORED },
-    { .key = "devices",
-      .shape = &shape_anything,
-      .unsupported = "podman-compose 1.0.3 ignores it; use the service's `devices`" },
+    { .key = "devices", .shape = &gpu_list },
     { .key = "generic_resources", .shape = &shape_anything, .unsupported = IGNORED },
     { .key = "memory", .shape = &shape_text_or_null },
     {},
@@ -97,16 +116,10 @@ const Shape shape_env_file = {
 };
 
 static const ComposeKey healthcheck_keys[] = {
-    { .key = "disable", .shape = &text },
-    { .key = "interval", .shape = &text },
-    { .key = "retries", .shape = &text },
-    { .key = "start_interval",
-      .shape = &text,
-      .unsupported = "podman 4.3 does not know it; use `start_period` and `interval`" },
-    { .key = "start_period", .shape = &text },
-    { .key = "test", .shape = &shape_text_or_texts },
-    { .key = "timeout", .shape = &text },
-    {},
+    { .key = "disable", .shape = &text },      { .key = "interval", .shape = &text },
+    { .key = "retries", .shape = &text },      { .key = "start_interval", .shape = &text },
+    { .key = "start_period", .shape = &text }, { .key = "test", .shape = &shape_text_or_texts },
+    { .key = "timeout", .shape = &text },      {},
 };
 const Shape shape_healthcheck = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = healthcheck_keys };
 

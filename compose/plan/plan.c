@@ -182,7 +182,7 @@ static bool is_made_anew(const PlanStep *step)
     return step && (step->action == PLAN_CREATE || step->action == PLAN_REPLACE);
 }
 
-static int replace_too(Planner *p, PlanStep *step, const char *before, const char *other, const char *after)
+static int replace_too(Plan *plan, PlanStep *step, const char *before, const char *other, const char *after)
 {
     char *reason = str_format("%s%s%s", before, other, after);
 
@@ -191,27 +191,27 @@ static int replace_too(Planner *p, PlanStep *step, const char *before, const cha
     free(step->reason);
     step->reason = reason;
     step->action = PLAN_REPLACE;
-    p->plan->n_changes++;
+    plan->n_changes++;
     return 0;
 }
 
 /* `restart: true` takes a service along with what it depends on; what must be complete before it, is run again. */
-static int take_along(Planner *p, const ComposeService *s, bool *ret_more)
+static int take_along(Plan *plan, const ComposeService *s, bool *ret_more)
 {
-    PlanStep *own = find_step(p->plan, s->name);
+    PlanStep *own = find_step(plan, s->name);
     int r = 0;
 
     for (size_t i = 0; r >= 0 && own && s->depends_on && s->depends_on[i]; i++) {
         const char *name = s->depends_on[i], *condition = json_string(s->depends_conditions, name);
-        PlanStep *other = find_step(p->plan, name);
+        PlanStep *other = find_step(plan, name);
 
         if (own->action == PLAN_KEEP && strv_contains(s->restarts_with, name) && is_made_anew(other)) {
-            r = replace_too(p, own, "starts again with ", name, ", on which it depends");
+            r = replace_too(plan, own, "starts again with ", name, ", on which it depends");
             *ret_more = true;
         }
         if (r >= 0 && other && other->action == PLAN_KEEP && is_made_anew(own) &&
             str_equal(condition, "service_completed_successfully")) {
-            r = replace_too(p, other, "runs again before ", s->name, "");
+            r = replace_too(plan, other, "runs again before ", s->name, "");
             *ret_more = true;
         }
     }
@@ -219,15 +219,15 @@ static int take_along(Planner *p, const ComposeService *s, bool *ret_more)
 }
 
 /* Each turn changes a step from keep to replace, so there is an end. */
-static int take_all_along(Planner *p)
+int compose_plan_take_along(const ComposeProject *wanted, Plan *plan)
 {
     bool more = true;
     int r = 0;
 
     while (r >= 0 && more) {
         more = false;
-        for (size_t i = 0; r >= 0 && i < p->wanted->n_services; i++)
-            r = take_along(p, &p->wanted->services[i], &more);
+        for (size_t i = 0; r >= 0 && i < wanted->n_services; i++)
+            r = take_along(plan, &wanted->services[i], &more);
     }
     return r;
 }
@@ -249,7 +249,7 @@ int compose_plan(const ComposeProject *wanted, const ComposeProject *previous, c
     for (size_t i = 0; r >= 0 && i < wanted->n_services; i++)
         r = plan_service(&p, &wanted->services[i]);
     r = r < 0 ? r : plan_removals(&p);
-    r = r < 0 ? r : take_all_along(&p);
+    r = r < 0 ? r : compose_plan_take_along(wanted, plan);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(plan);
@@ -286,6 +286,12 @@ static int step_set(PlanStep *s, PlanAction action, const char *reason)
     s->reason = copy;
     s->action = action;
     return 0;
+}
+
+int plan_replace(Plan *p, PlanStep *step, const char *reason)
+{
+    p->n_changes += step->action == PLAN_KEEP;
+    return step_set(step, PLAN_REPLACE, reason);
 }
 
 int plan_limit(Plan *p, char *const *only, char *const *again)

@@ -67,6 +67,11 @@ DEFINE_CLEANUP(Plan, plan_free)
  * them changes. Both end with NULL. */
 int plan_limit(Plan *p, char *const *only, char *const *again) _must_check_;
 
+/* Has every kept service replaced that must go along with those that are made anew; compose_plan() has done so. */
+int compose_plan_take_along(const ComposeProject *wanted, Plan *plan) _must_check_;
+/* Makes a step that keeps a container one that replaces it. */
+int plan_replace(Plan *p, PlanStep *step, const char *reason) _must_check_;
+
 /* {"changes": n, "steps": [{"service","action","container","reason","engine","engineReason"}]}; the last two of new containers */
 cJSON *plan_to_json(const Plan *p);
 

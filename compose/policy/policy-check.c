@@ -53,8 +53,8 @@ int policy_check_word(const PolicyCheck *c, const ComposeKey *rule, const cJSON 
     return need(c, rule->key, value->valuestring, "opens a part of the host to the service");
 }
 
-/* What another service's network is: compose_policy_check_project(). */
-int policy_check_network_mode(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
+/* What another service has of the host: compose_policy_check_project(). */
+int policy_check_shared(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value)
 {
     const char *mode = cJSON_GetStringValue(value);
 
@@ -70,7 +70,7 @@ static void normalise_capability(char *name)
         *name = (char) toupper((unsigned char) *name);
 }
 
-static int check_item(const PolicyCheck *c, const ComposeKey *rule, const char *text)
+int policy_check_item(const PolicyCheck *c, const ComposeKey *rule, const char *text)
 {
     _cleanup_(freep) char *name = strndup(text, rule->cut ? strcspn(text, rule->cut) : strlen(text));
 
@@ -91,18 +91,16 @@ int policy_check_items(const PolicyCheck *c, const ComposeKey *rule, const cJSON
     if (cJSON_IsNull(value))
         return 0;
     if (cJSON_IsString(value))
-        return check_item(c, rule, value->valuestring);
+        return policy_check_item(c, rule, value->valuestring);
     if (!cJSON_IsArray(value) && !cJSON_IsObject(value))
         return need(c, rule->key, NULL, "is refused by this box's policy");
     cJSON_ArrayForEach(item, value) {
         int r = 0;
 
         if (cJSON_IsObject(value))
-            r = check_item(c, rule, item->string);
+            r = policy_check_item(c, rule, item->string);
         else if (cJSON_IsString(item))
-            r = check_item(c, rule, item->valuestring);
-        else if (cJSON_IsObject(item)) /* devices: {source: …} */
-            r = check_item(c, rule, json_string(item, "source") ? json_string(item, "source") : "");
+            r = policy_check_item(c, rule, item->valuestring);
         r = policy_pass_on(c, r);
         if (r < 0)
             return r;
@@ -391,17 +389,6 @@ int policy_check_logging(const PolicyCheck *c, const ComposeKey *rule, const cJS
     return 0;
 }
 
-int policy_check_deploy(const PolicyCheck *c, const ComposeKey *rule _unused_, const cJSON *value)
-{
-    const cJSON *part;
-
-    cJSON_ArrayForEach(part, cJSON_GetObjectItemCaseSensitive(value, "resources")) {
-        if (cJSON_HasObjectItem(part, "devices") && !policy_allows(c->policy, c->service, "devices", NULL))
-            return policy_refuse(c, "devices", NULL, "under deploy.resources is refused by this box's policy");
-    }
-    return 0;
-}
-
 /* podman takes transports ("docker-archive:/path") and options in the place of a name. */
 static bool image_is_name(const char *image)
 {
@@ -454,7 +441,7 @@ int policy_check_env_file(const PolicyCheck *c, const ComposeKey *rule, const cJ
 
 bool policy_key_is_known(const char *key)
 {
-    static const char *const never[] = { "image", "labels", "env_file", "deploy", NULL };
+    static const char *const never[] = { "image", "labels", "env_file", "deploy", "gpus", NULL };
     const ComposeKey *rule = compose_service_key(key);
 
     return (rule && rule->policy && !list_has(never, key)) || str_equal(key, "driver_opts") ||
@@ -659,13 +646,19 @@ static int check_used_definitions(const PolicyCheck *c, const char *kind, char *
 }
 
 /* "service:NAME" is what that service has: the host's network, when that one is in it. */
-static int check_shared_network(const PolicyCheck *c, const ComposeProject *p, const ComposeService *s)
+static int check_shared(const PolicyCheck *c, const ComposeProject *p, const ComposeService *s)
 {
-    const ComposeService *owner = compose_network_owner(p, s);
-    const cJSON *mode = owner ? cJSON_GetObjectItemCaseSensitive(owner->config, "network_mode") : NULL;
-    int r = mode ? policy_check_network_mode(c, compose_service_key("network_mode"), mode) : 0;
+    const ComposeService *network_owner = compose_owner(p, s, "network_mode");
+    int r = 0;
 
-    return r < 0 || !owner ? r : check_used_definitions(c, "networks", owner->networks, p->networks);
+    for (size_t i = 0; r >= 0 && compose_shared_keys[i]; i++) {
+        const ComposeService *owner = compose_owner(p, s, compose_shared_keys[i]);
+        const ComposeKey *key = compose_service_key(compose_shared_keys[i]);
+        const cJSON *mode = owner ? cJSON_GetObjectItemCaseSensitive(owner->config, key->key) : NULL;
+
+        r = mode ? policy_check_shared(c, key, mode) : 0;
+    }
+    return r < 0 || !network_owner ? r : check_used_definitions(c, "networks", network_owner->networks, p->networks);
 }
 
 int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *policy, const char *file, Error *err)
@@ -680,7 +673,7 @@ int compose_policy_check_project(const ComposeProject *p, const ComposePolicy *p
             r = r < 0 ? r : check_key(&c, member->string, member);
         }
         r = r < 0 ? r : check_used_definitions(&c, "networks", s->networks, p->networks);
-        r = r < 0 ? r : check_shared_network(&c, p, s);
+        r = r < 0 ? r : check_shared(&c, p, s);
         r = r < 0 ? r : check_used_definitions(&c, "volumes", s->volumes, p->volumes);
         if (r < 0)
             return r;

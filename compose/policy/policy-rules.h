@@ -23,13 +23,17 @@ struct PolicyCheck {
     PolicyFindings *all; /* NULL: the first finding ends the check */
 };
 
+/* One item of a list or map, by its name up to the row's `cut`. */
+int policy_check_item(const PolicyCheck *c, const ComposeKey *rule, const char *text) _must_check_;
+int policy_check_devices(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
+int policy_check_gpus(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_deploy(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_env_file(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_image(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_items(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_labels(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_logging(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
-int policy_check_network_mode(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
+int policy_check_shared(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_tmpfs(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_true(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;
 int policy_check_volumes(const PolicyCheck *c, const ComposeKey *rule, const cJSON *value) _must_check_;

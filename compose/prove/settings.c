@@ -35,8 +35,8 @@ static const char *env_of(const cJSON *list, const char *key)
     return NULL;
 }
 
-int compare_environment(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
-                        char **ret)
+int compare_environment(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts _unused_,
+                        const cJSON *info, char **ret)
 {
     const cJSON *list = member(info, "Config", "Env"), *wanted, *entry;
 
@@ -70,8 +70,8 @@ static bool same_strings(const cJSON *a, const cJSON *b)
     return true;
 }
 
-int compare_command(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
-                    char **ret)
+int compare_command(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts _unused_,
+                    const cJSON *info, char **ret)
 {
     const cJSON *wanted = member(s->config, "command", NULL);
 
@@ -81,7 +81,7 @@ int compare_command(const ComposeService *s, const ComposeProject *p, const Map 
     return 0;
 }
 
-int compare_user(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
+int compare_user(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts _unused_, const cJSON *info,
                  char **ret)
 {
     const char *wanted = json_string(s->config, "user"), *is = json_string(member(info, "Config", NULL), "User");
@@ -92,8 +92,8 @@ int compare_user(const ComposeService *s, const ComposeProject *p, const Map *li
     return 0;
 }
 
-int compare_privileged(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
-                       char **ret)
+int compare_privileged(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts _unused_,
+                       const cJSON *info, char **ret)
 {
     bool wanted = json_bool(s->config, "privileged", false);
 
@@ -103,8 +103,8 @@ int compare_privileged(const ComposeService *s, const ComposeProject *p, const M
     return 0;
 }
 
-int compare_restart(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
-                    char **ret)
+int compare_restart(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts _unused_,
+                    const cJSON *info, char **ret)
 {
     const char *is = json_string(member(info, "HostConfig", "RestartPolicy"), "Name");
     size_t len = strcspn(s->restart, ":");
@@ -132,7 +132,7 @@ static bool port_is_bound(const cJSON *bindings, const char *container, const ch
     return false;
 }
 
-int compare_ports(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
+int compare_ports(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts _unused_, const cJSON *info,
                   char **ret)
 {
     const cJSON *bindings = member(info, "HostConfig", "PortBindings"), *port;
@@ -171,13 +171,14 @@ static bool is_mounted(const cJSON *info, const cJSON *wanted, const char *sourc
     return false;
 }
 
-int compare_mounts(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *info, char **ret)
+int compare_mounts(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts, const cJSON *info,
+                   char **ret)
 {
     const cJSON *wanted;
 
     cJSON_ArrayForEach(wanted, member(s->config, "volumes", NULL)) {
         const char *source = json_string(wanted, "source");
-        bool is_link = links && source && map_get(links, source);
+        bool is_link = facts->links && source && map_get(facts->links, source);
 
         if (str_equal(json_string(wanted, "type"), "volume"))
             source = json_string(cJSON_GetObjectItemCaseSensitive(p->volumes, source), "name");
@@ -188,8 +189,8 @@ int compare_mounts(const ComposeService *s, const ComposeProject *p, const Map *
     return 0;
 }
 
-int compare_networks(const ComposeService *s, const ComposeProject *p, const Map *links _unused_, const cJSON *info,
-                     char **ret)
+int compare_networks(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts _unused_,
+                     const cJSON *info, char **ret)
 {
     const cJSON *attached = member(info, "NetworkSettings", "Networks");
 
@@ -204,24 +205,87 @@ int compare_networks(const ComposeService *s, const ComposeProject *p, const Map
     return 0;
 }
 
-/* Podman shows another container's network by that container's id. */
-int compare_network_mode(const ComposeService *s, const ComposeProject *p _unused_, const Map *links _unused_,
-                         const cJSON *info, char **ret)
+/* Podman shows a part that is another container's by that container's id. */
+static int compare_shared(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts, const char *key,
+                          const char *is, char **ret)
+{
+    const char *wanted = json_string(s->config, key), *name = compose_shared_container(p, s, key);
+    const char *id = name && facts->ids ? map_get(facts->ids, name) : NULL;
+
+    if (!name)
+        return differs(ret, str_format("its `%s` is %s, not %s", key, is ? is : "unknown", wanted));
+    if (!is || !str_starts(is, "container:") || (facts->ids && !str_equal(is + strlen("container:"), id)))
+        return differs(ret, str_format("its `%s` is not that of the container %s which is there now", key, name));
+    return 0;
+}
+
+int compare_network_mode(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts, const cJSON *info,
+                         char **ret)
 {
     const char *wanted = json_string(s->config, "network_mode");
     const char *is = json_string(member(info, "HostConfig", NULL), "NetworkMode");
-    bool shares = wanted && strchr(wanted, ':');
 
-    if (!wanted || (is && (shares ? str_starts(is, "container:") : str_equal(is, wanted))))
-        return 0;
-    return differs(ret, str_format("its network mode is %s, not %s", is ? is : "unknown", wanted));
+    return !wanted || str_equal(is, wanted) ? 0 : compare_shared(s, p, facts, "network_mode", is, ret);
 }
 
-int settings_compare(const ComposeService *s, const ComposeProject *p, const Map *links, const cJSON *inspected,
+/* Of words podman shows some by others. */
+static int compare_namespace(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts, const char *key,
+                             const char *shown_as, const cJSON *info, char **ret)
+{
+    const char *wanted = json_string(s->config, key), *is = json_string(member(info, "HostConfig", NULL), shown_as);
+
+    if (!wanted || (!strchr(wanted, ':') && !str_equal(wanted, "host")) || str_equal(is, wanted))
+        return 0;
+    return compare_shared(s, p, facts, key, is, ret);
+}
+
+int compare_pid(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts, const cJSON *info,
+                char **ret)
+{
+    return compare_namespace(s, p, facts, "pid", "PidMode", info, ret);
+}
+
+int compare_ipc(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts, const cJSON *info,
+                char **ret)
+{
+    return compare_namespace(s, p, facts, "ipc", "IpcMode", info, ret);
+}
+
+int compare_runtime(const ComposeService *s, const ComposeProject *p _unused_, const ProofFacts *facts _unused_,
+                    const cJSON *info, char **ret)
+{
+    const char *wanted = json_string(s->config, "runtime"), *is = json_string(info, "OCIRuntime");
+    const char *slash = wanted ? strrchr(wanted, '/') : NULL;
+
+    return !wanted || str_equal(wanted, is) || (slash && str_equal(slash + 1, is))
+               ? 0
+               : differs(ret, str_format("it is run by %s, not %s", is ? is : "an unknown runtime", wanted));
+}
+
+/* json-file is another word for podman's k8s-file. */
+static bool same_log_driver(const char *a, const char *b)
+{
+    static const char json[] = "json-file", k8s[] = "k8s-file";
+
+    return str_equal(a, b) || (str_equal(a, json) && str_equal(b, k8s)) || (str_equal(a, k8s) && str_equal(b, json));
+}
+
+int compare_logging(const ComposeService *s, const ComposeProject *p _unused_, const ProofFacts *facts _unused_,
+                    const cJSON *info, char **ret)
+{
+    const char *wanted = json_string(member(s->config, "logging", NULL), "driver");
+    const char *is = json_string(member(info, "HostConfig", "LogConfig"), "Type");
+
+    return !wanted || same_log_driver(wanted, is)
+               ? 0
+               : differs(ret, str_format("its log driver is %s, not %s", is ? is : "unknown", wanted));
+}
+
+int settings_compare(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts, const cJSON *inspected,
                      char **ret)
 {
     for (const ComposeKey *k = compose_service_keys; k->key; k++) {
-        int r = k->prove ? k->prove(s, p, links, inspected, ret) : 0;
+        int r = k->prove ? k->prove(s, p, facts, inspected, ret) : 0;
         if (r != 0)
             return r;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Decides key by key how to write it so that podman-compose 1.0.3, 1.0.6 and 1.3 give podman the same arguments, and
  * refuses what 1.0.3 would lose. */
+#include "compose/model/device.h"
 #include "compose/render/render-keys.h"
 #include "compose/render/run-args.h"
 
@@ -249,6 +250,37 @@ int render_network_mode(const RenderService *r, const char *key, const cJSON *va
     if (r->options && r->options->partly)
         return render_string(r, key, value);
     return render_unsupported(r, key, "version 1.0.3 adds a network of its own, and podman refuses both together");
+}
+
+/* The rest goes by run_args; podman knows containers by their names. */
+int render_namespace(const RenderService *r, const char *key, const cJSON *value)
+{
+    const char *text = cJSON_GetStringValue(value);
+
+    return text && str_starts(text, "service:") ? render_unsupported(r, key, "podman knows no services") : 0;
+}
+
+/* Podman takes an entry apart at its colons. */
+int render_devices(const RenderService *r, const char *key, const cJSON *value)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, value) {
+        _cleanup_(device_parts_done) DeviceParts parts = {};
+        bool is_cdi = device_is_cdi(item->valuestring);
+        int e = is_cdi ? 0 : device_split(item->valuestring, &parts);
+
+        if (e < 0)
+            return e;
+        if (!is_cdi && (strchr(parts.host, ':') || strchr(parts.container, ':')))
+            return render_unsupported(r, key, "a path has a colon");
+    }
+    return render_strings(r, key, value);
+}
+
+int render_not(const RenderService *r, const char *key, const cJSON *value _unused_)
+{
+    return render_unsupported(r, key, "version 1.0.3 ignores it without a word");
 }
 
 static int check_attachment(const RenderService *r, const cJSON *network, bool is_only)

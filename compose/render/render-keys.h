@@ -24,11 +24,14 @@ char *render_escape(const char *text);
 int render_pairs(const RenderService *r, const char *key, const cJSON *map, cJSON *list) _must_check_;
 
 /* Columns of compose/service-keys.c. */
+int render_devices(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_healthcheck(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_logging(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_map(const RenderService *r, const char *key, const cJSON *value) _must_check_;
+int render_namespace(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_network_mode(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_networks(const RenderService *r, const char *key, const cJSON *value) _must_check_;
+int render_not(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_ports(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_security(const RenderService *r, const char *key, const cJSON *value) _must_check_;
 int render_string(const RenderService *r, const char *key, const cJSON *value) _must_check_;

@@ -166,11 +166,15 @@ int spec_cpus(const SpecService *r, const ComposeKey *k, const cJSON *value)
 int spec_namespace(const SpecService *r, const ComposeKey *k, const cJSON *value)
 {
     cJSON *namespace = spec_object(r->out, k->member);
-    const char *text = cJSON_GetStringValue(value);
+    const char *text = cJSON_GetStringValue(value), *other = compose_shared_container(r->project, r->service, k->key);
 
     if (str_empty(text))
         return spec_unsupported(r, k->key, "it is not a word");
-    return namespace ? json_add_string(namespace, "nsmode", text) : -ENOMEM;
+    if (strchr(text, ':') && !other)
+        return spec_unsupported(r, k->key, "there is no such service");
+    if (!namespace || json_add_string(namespace, "nsmode", other ? "container" : text) < 0)
+        return -ENOMEM;
+    return json_add_string(namespace, "value", other);
 }
 
 /* An empty one takes the image's away, for which podman takes one empty word. */

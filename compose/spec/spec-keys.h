@@ -38,7 +38,6 @@ int spec_healthcheck(const SpecService *r, const ComposeKey *k, const cJSON *val
 int spec_logging(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_map(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_namespace(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
-int spec_network_mode(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_networks(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_number(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_pids(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;

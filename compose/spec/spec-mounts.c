@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "compose/model/device.h"
 #include "compose/spec/spec-keys.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -139,21 +140,64 @@ int spec_volumes(const SpecService *r, const ComposeKey *k, const cJSON *value)
     return 0;
 }
 
-/* "HOST:CONTAINER:PERMISSIONS", which podman itself takes apart. */
+static int add_device(cJSON *list, const char *text)
+{
+    cJSON *device = cJSON_CreateObject();
+    int e = device ? json_append(list, device) : -ENOMEM;
+
+    return e < 0 ? e : json_add_string(device, "path", text);
+}
+
+/* By a mount, whose paths podman does not take apart, and a rule that opens the device to the container. */
+static int mount_device(const SpecService *r, const DeviceParts *parts, const SpecDevice *device)
+{
+    cJSON *mount = add_mount(r, "bind", device->path ? device->path : parts->host, parts->container);
+    cJSON *rules = spec_array(r->out, "device_cgroup_rule"), *rule = cJSON_CreateObject();
+    int e = json_append(rules, rule);
+
+    if (!mount || !rules)
+        return -ENOMEM;
+    e = e < 0 ? e : json_add_bool(rule, "allow", true);
+    e = e < 0 ? e : json_add_string(rule, "type", device->is_block ? "b" : "c");
+    e = e < 0 ? e : json_add_string(rule, "access", parts->permissions);
+    e = e < 0 ? e : json_add_int(rule, "major", (int) device->major);
+    return e < 0 ? e : json_add_int(rule, "minor", (int) device->minor);
+}
+
+static int add_colon_device(const SpecService *r, const DeviceParts *parts, cJSON *list)
+{
+    SpecDevice device = {};
+    _cleanup_(freep) char *text = NULL, *real = NULL;
+    int e = r->options->device ? r->options->device(parts->host, &device, r->options->userdata, r->err) : 0;
+
+    real = device.path;
+    if (e < 0)
+        return e;
+    if (strchr(parts->container, ':'))
+        return mount_device(r, parts, &device);
+    text = str_format("%s:%s:%s", real ? real : parts->host, parts->container, parts->permissions);
+    return text ? add_device(list, text) : -ENOMEM;
+}
+
+/* A name of CDI, or "HOST:CONTAINER:PERMISSIONS", which podman itself takes apart at every colon. */
 int spec_devices(const SpecService *r, const ComposeKey *k, const cJSON *value)
 {
     cJSON *list = spec_array(r->out, k->member);
     const cJSON *item;
+    int e = list ? 0 : -ENOMEM;
 
     cJSON_ArrayForEach(item, value) {
-        cJSON *device = cJSON_CreateObject();
-        int e = list && device ? json_append(list, device) : -ENOMEM;
+        _cleanup_(device_parts_done) DeviceParts parts = {};
+        bool is_cdi = device_is_cdi(item->valuestring);
 
-        e = e < 0 ? e : json_add_string(device, "path", cJSON_GetStringValue(item));
-        if (e < 0)
-            return e;
+        if (e == 0 && !is_cdi)
+            e = device_split(item->valuestring, &parts);
+        if (e == 0 && !is_cdi && (strchr(parts.host, ':') || strchr(parts.container, ':')))
+            e = add_colon_device(r, &parts, list);
+        else if (e == 0)
+            e = add_device(list, item->valuestring);
     }
-    return list ? 0 : -ENOMEM;
+    return e;
 }
 
 static bool is_mounted(const SpecService *r, const char *target)

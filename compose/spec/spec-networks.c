@@ -58,21 +58,6 @@ int spec_networks(const SpecService *r, const ComposeKey *k, const cJSON *value)
     return 0;
 }
 
-/* "host", "none", "service:NAME" */
-int spec_network_mode(const SpecService *r, const ComposeKey *k, const cJSON *value)
-{
-    const char *mode = cJSON_GetStringValue(value);
-    bool shares = mode && str_starts(mode, "service:");
-    const ComposeService *owner = shares ? compose_service_find(r->project, mode + strlen("service:")) : NULL;
-    cJSON *out = spec_object(r->out, k->member);
-
-    if (str_empty(mode) || (shares && !owner))
-        return spec_unsupported(r, k->key, "there is no such service");
-    if (!out || json_add_string(out, "nsmode", shares ? "container" : mode) < 0)
-        return -ENOMEM;
-    return owner ? json_add_string(out, "value", owner->container_name) : 0;
-}
-
 /* Without brackets; every address is no address. */
 static int add_host_ip(cJSON *out, const char *address)
 {

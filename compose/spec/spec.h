@@ -4,12 +4,21 @@
 
 #include "compose/model/project.h"
 
+/* A device of the host that podman cannot be told by its path, since there is a colon in it. */
+typedef struct SpecDevice {
+    char *path; /* what it leads to, without one; owned by whoever asked */
+    bool is_block;
+    unsigned major, minor;
+} SpecDevice;
+
 typedef struct SpecOptions {
     const char *image;   /* its id */
     const char *version; /* snapshot version, for the label */
     const char *folder;  /* where podman-compose would have found its file, for a label that it reads */
     /* The host path to mount for a source; borrowed. NULL = the source itself. */
     const char *(*bind)(const char *source, void *userdata);
+    /* What a device's path leads to; NULL = nothing is known of any. */
+    int (*device)(const char *path, SpecDevice *ret, void *userdata, Error *err);
     void *userdata;
 } SpecOptions;
 

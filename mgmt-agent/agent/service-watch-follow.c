@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 
+#include "compose/model/project.h"
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
@@ -124,6 +125,19 @@ static void read_policy(ServiceEntry *e, const cJSON *config)
     e->max_retries = limit && str_to_u64(limit + 1, 0, UINT32_MAX, &n) == 0 ? (unsigned) n : 0;
 }
 
+static int read_owners(ServiceEntry *e, const cJSON *config)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && compose_shared_keys[i]; i++) {
+        const char *mode = json_string(config, compose_shared_keys[i]);
+
+        if (mode && str_starts(mode, "service:"))
+            r = strv_add(&e->owners, mode + strlen("service:"));
+    }
+    return r;
+}
+
 static int make_entry(ServiceWatch *w, ServiceEntry *e, const CurrentService *s, usec_t since)
 {
     *e = (ServiceEntry) { .watch = w,
@@ -136,7 +150,8 @@ static int make_entry(ServiceWatch *w, ServiceEntry *e, const CurrentService *s,
     e->record.state = e->record.seen = e->one_shot ? SERVICE_ENDED : SERVICE_RUNNING;
     read_policy(e, s->config);
     return json_set(&e->name, s->name ? s->name : "") < 0 || json_set(&e->id, s->id ? s->id : "") < 0 ||
-                   json_set(&e->pid_file, s->pid_file) < 0 || json_set(&e->health, s->health) < 0
+                   json_set(&e->pid_file, s->pid_file) < 0 || json_set(&e->health, s->health) < 0 ||
+                   read_owners(e, s->config) < 0
                ? -ENOMEM
                : 0;
 }

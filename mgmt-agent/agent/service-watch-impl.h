@@ -20,8 +20,10 @@ typedef struct ServiceEntry {
     int exit_code;
     RestartPolicy policy;
     unsigned max_retries;
-    bool one_shot; /* had ended well when it was proved */
-    pid_t pid;     /* of its first process, with the time of its start, as podman has said it last */
+    bool one_shot;           /* had ended well when it was proved */
+    char **owners;           /* services with which it shares a network, processes or memory */
+    uint64_t followed_ticks; /* the start of one of them behind which it was started again */
+    pid_t pid;               /* of its first process, with the time of its start, as podman has said it last */
     uint64_t ticks;
     ServiceRecord record;
     char *pid_file; /* beside its folder podman keeps the result of health checks */

@@ -29,6 +29,7 @@ void service_entry_done(ServiceEntry *e)
     free(e->log);
     free(e->health);
     free(e->pid_file);
+    strv_free(e->owners);
     *e = (ServiceEntry) {};
 }
 
@@ -215,13 +216,46 @@ static bool mend_one(ServiceWatch *w, usec_t now)
     return false;
 }
 
+/* The start of an owner since which it is in what that one had before; 0: none. */
+static uint64_t owner_left(const ServiceWatch *w, const ServiceEntry *e)
+{
+    for (size_t i = 0; i < w->n && !e->one_shot && is_alive(e); i++) {
+        const ServiceEntry *owner = &w->entries[i];
+
+        if (strv_contains(e->owners, owner->name) && is_alive(owner) && owner->ticks > e->ticks &&
+            owner->ticks != e->followed_ticks)
+            return owner->ticks;
+    }
+    return 0;
+}
+
+/* Somebody, or podman, has started an owner again: its guests would not notice that they are cut off. */
+static bool follow_owner(ServiceWatch *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        ServiceEntry *e = &w->entries[i];
+        uint64_t left = owner_left(w, e);
+        _cleanup_(cJSON_Deletep) cJSON *request = left > 0 ? cJSON_CreateObject() : NULL;
+
+        if (!request || add_message(request, e->name) < 0)
+            continue;
+        log_notice("Service %s is cut off: what it shares with another one was started again without it; restarting it",
+                   e->name);
+        e->followed_ticks = left;
+        run(w, "restart", request);
+        return true;
+    }
+    return false;
+}
+
 /* What is due, on what a look has just shown. */
 static void decide(ServiceWatch *w)
 {
     usec_t now = boottime_usec(), again;
 
     w->ask_at = USEC_INFINITY;
-    if (!w->error && w->agent->journal.state != DEPLOY_RECOVERY && (start_all(w, now) > 0 || mend_one(w, now)))
+    if (!w->error && w->agent->journal.state != DEPLOY_RECOVERY &&
+        (start_all(w, now) > 0 || mend_one(w, now) || follow_owner(w)))
         return; /* its end brings us back */
     for (size_t i = 0; i < w->n; i++)
         if (!w->entries[i].one_shot &&

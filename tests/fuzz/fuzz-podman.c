@@ -56,7 +56,7 @@ static void compare_settings(const cJSON *answer)
                              .environment = i ? environment : NULL };
         ComposeProject p = { .name = name, .services = &s, .n_services = 1 };
         _cleanup_(freep) char *sentence = NULL;
-        int r = settings_compare(&s, &p, NULL, answer, &sentence);
+        int r = settings_compare(&s, &p, &(ProofFacts) {}, answer, &sentence);
 
         if ((r == 1) != (sentence != NULL))
             abort();

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests.conftest import require_programs
 from tests.integration.test_podman_traps import compose, service
 from tests.lab.agent_socket import AgentSocket
 from tests.lab.box import Box
+from tests.lab.util import wait_until
 
 QUICK = "stop_grace_period: 1s\n"
 ORDINARY = compose(
@@ -206,3 +208,103 @@ def test_guests_go_with_their_owner_to_the_last(box, lab):
     order("recreate")
     assert not set(box.ids().values()) & set(ids.values()) and len(networks()) == 1
     assert len(lab.containers()) == 3, "nothing is left over"
+
+
+def mode_of(container, key):
+    return container["HostConfig"][key]
+
+
+def test_what_services_share(box, lab):
+    box.set_engine(None)
+    lab.podman("run", "-d", "--name", "stranger", "localhost/server:1")
+    box.write_policy({"services": {"*": {"allow": ["network_mode:container:stranger"]}}})
+    text = compose(service("owner", more=QUICK + "ipc: shareable"),
+                   service("guest", more=QUICK + SLEEPS + "pid: 'service:owner'\nipc: 'service:owner'"),
+                   service("visitor", more=QUICK + SLEEPS + "network_mode: 'container:stranger'"))
+    assert box.plan(text.replace("container:stranger", "container:nobody"))["error"]["id"] == "policy.refused"
+    push(box, text)
+    made = box.containers()
+    owner, stranger = made["owner"]["Id"], shown(lab, "container", "stranger")["Id"]
+    assert mode_of(made["guest"], "PidMode") == mode_of(made["guest"], "IpcMode") == "container:" + owner
+    assert mode_of(made["visitor"], "NetworkMode") == "container:" + stranger
+    push(box, text.replace("ipc: shareable", "ipc: shareable\n    labels: {new: 'yes'}"))
+    again = box.ids()
+    assert again["guest"] != made["guest"]["Id"] and again["visitor"] == made["visitor"]["Id"]
+    assert len(lab.containers()) == 4, "nothing is left over"
+    lab.podman("stop", "-t", "0", "stranger")
+    error = box.plan(text.replace("command: '100000'", "command: '99999'"))["error"]
+    assert error["id"] == "preflight.container-missing" and "container:stranger" in error["message"]
+    box.write_policy(POLICY)
+    box.wipe()
+
+
+def test_a_guest_whose_owner_was_started_by_hand_is_not_left_behind(box, lab):
+    """Whichever comes first: the push replaces it, or the watch has restarted it by then."""
+    box.set_engine(None)
+    text = compose(service("owner", more=QUICK), service("guest", more=QUICK + SLEEPS + "network_mode: 'service:owner'"))
+    push(box, text)
+    before = box.ids()
+    lab.podman("restart", "-t", "0", "secbox_owner_1")
+    push(box, text + "# again\n")
+    assert box.ids()["owner"] == before["owner"]
+
+    def networks():
+        return {os.readlink(f"/proc/{c['State']['Pid']}/ns/net") for c in box.containers().values() if c["State"]["Pid"]}
+
+    wait_until(lambda: len(networks()) == 1 and box.running() == {"owner", "guest"}, "both are in one network", box.agent.death)
+
+
+def test_a_runtime_of_its_own(box, lab):
+    box.set_engine(None)
+    box.write_policy({"services": {"*": {"allow": ["runtime"]}}})
+    push(box, compose(service("one", more=QUICK)))
+    usual = box.containers()["one"]["OCIRuntime"]
+    second = box.path("usr/bin/second-runtime")
+    os.makedirs(os.path.dirname(second), exist_ok=True)
+    with open(second, "w", encoding="utf-8") as f:
+        f.write(f'#!/bin/sh\nexec {shutil.which(usual)} "$@"\n')
+    os.chmod(second, 0o755)
+    text = compose(service("one", more=QUICK), service("two", more=QUICK + f"runtime: {second}"))
+    push(box, text)
+    made = box.containers()
+    assert made["one"]["OCIRuntime"] == usual and "second-runtime" in made["two"]["OCIRuntime"]
+    lab.podman("restart", "-t", "0", "secbox_two_1")
+    assert box.running() == {"one", "two"}
+    error = box.plan(text.replace(second, "none-such"))["error"]
+    assert error["id"] == "preflight.runtime-missing" and "none-such" in error["message"], error
+    box.write_policy(POLICY)
+
+
+COLON = "/dev/secbox-lab:0"
+
+
+def test_names_and_devices_that_podman_has_in_other_forms(box, lab):
+    box.set_engine(None)
+    os.makedirs("/etc/cdi", exist_ok=True)
+    with open("/etc/cdi/lab.json", "w", encoding="utf-8") as f:
+        json.dump({"cdiVersion": "0.3.0", "kind": "lab.example/gate", "containerEdits": {},
+                   "devices": [{"name": "one", "containerEdits": {"env": ["GATE=one"]}}]}, f)
+    os.symlink("null", COLON)
+    try:
+        box.write_policy({"services": {"*": {"allow": ["devices"]}}})
+        more = QUICK + (f"devices: ['{COLON}:/dev/plain:rw', {{source: '{COLON}', target: '/dev/other:1'}}, lab.example/gate=one]\n"
+                        "volumes: [/var/lib/kept]\nlinks: ['db:database']\n"
+                        "healthcheck: {test: [CMD, /bin/busybox, 'true'], interval: 1m, start_interval: 1s}")
+        text = compose(service("app", more=more), service("db", more=QUICK))
+        push(box, text)
+        made = box.containers()
+        for path in ("/dev/plain", "/dev/other:1"):
+            run = lab.podman("exec", "secbox_app_1", "/bin/busybox", "sh", "-c", f"echo x > '{path}' && echo y", check=False)
+            assert run.stdout == "y\n", (path, run)
+        assert box.environment("app")["GATE"] == "one"
+        assert "database" in made["db"]["NetworkSettings"]["Networks"]["secbox_default"]["Aliases"]
+        assert [m["Name"] for m in made["app"]["Mounts"] if m["Destination"] == "/var/lib/kept"] == ["secbox_app_var-lib-kept"]
+        lab.podman("exec", "secbox_app_1", "/bin/busybox", "touch", "/var/lib/kept/it")
+        push(box, text.replace("1m", "2m"))
+        assert box.ids()["app"] != made["app"]["Id"]
+        assert lab.podman("exec", "secbox_app_1", "/bin/busybox", "ls", "/var/lib/kept").stdout == "it\n"
+        assert "no file in /etc/cdi" in box.plan(text.replace("lab.example/gate", "lab.example/door"))["error"]["message"]
+    finally:
+        os.unlink(COLON)
+        os.unlink("/etc/cdi/lab.json")
+        box.write_policy(POLICY)

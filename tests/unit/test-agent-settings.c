@@ -45,7 +45,7 @@ static int compare(const char *project, const char *info, char **ret)
     _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(project);
     _cleanup_(cJSON_Deletep) cJSON *o = json_of(info);
 
-    return settings_compare(&p->services[0], p, NULL, o, ret);
+    return settings_compare(&p->services[0], p, &(ProofFacts) {}, o, ret);
 }
 
 static void test_equal(void **state)
@@ -143,7 +143,71 @@ static void test_what_may_differ(void **state)
         edit(wanted_project, "\"networks\":{\"front\":{},\"default\":{}}", "\"network_mode\":\"host\"");
     _cleanup_(freep) char *why = NULL;
     assert_int_equal(compare(host, inspected, &why), 1);
-    assert_string_equal(why, "its network mode is bridge, not host");
+    assert_string_equal(why, "its `network_mode` is bridge, not host");
+}
+
+static void what_is_shared_is_that_of_the_container_which_is_there(void **state _unused_)
+{
+    static const struct {
+        const char *key, *mode, *shown_as, *shown;
+        int differs;
+    } cases[] = {
+        { "network_mode", "service:db", "NetworkMode", "container:cafe", 0 },
+        { "network_mode", "service:db", "NetworkMode", "container:beef", 1 },
+        { "network_mode", "service:db", "NetworkMode", "bridge", 1 },
+        { "network_mode", "container:far", "NetworkMode", "container:feed", 0 },
+        { "network_mode", "container:gone", "NetworkMode", "container:feed", 1 },
+        { "pid", "service:db", "PidMode", "container:cafe", 0 },
+        { "pid", "service:db", "PidMode", "private", 1 },
+        { "pid", "host", "PidMode", "host", 0 },
+        { "pid", "host", "PidMode", "private", 1 },
+        { "pid", "private", "PidMode", "", 0 },
+        { "ipc", "service:db", "IpcMode", "container:cafe", 0 },
+        { "ipc", "service:db", "IpcMode", "container:beef", 1 },
+        { "ipc", "shareable", "IpcMode", "private", 0 },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *project = str_format("{\"services\":{\"web\":{\"config\":{\"%s\":\"%s\"}},"
+                                                    "\"db\":{\"config\":{}}}}",
+                                                    cases[i].key, cases[i].mode);
+        _cleanup_(freep) char *info = str_format("{\"HostConfig\":{\"%s\":\"%s\",\"RestartPolicy\":{}},"
+                                                 "\"NetworkSettings\":{\"Networks\":{\"box_default\":{}}}}",
+                                                 cases[i].shown_as, cases[i].shown);
+        _cleanup_(compose_project_freep) ComposeProject *p = project_from_json(project);
+        _cleanup_(cJSON_Deletep) cJSON *o = json_of(info);
+        _cleanup_(map_freep) Map *ids = map_new(NULL);
+        _cleanup_(freep) char *sentence = NULL;
+
+        assert_int_equal(map_put(ids, "box_db_1", (char *) "cafe"), 0);
+        assert_int_equal(map_put(ids, "far", (char *) "feed"), 0);
+        if (settings_compare(&p->services[0], p, &(ProofFacts) { .ids = ids }, o, &sentence) != cases[i].differs)
+            fail_msg("%s: %s, shown as %s: %s", cases[i].key, cases[i].mode, cases[i].shown, sentence);
+    }
+}
+
+static void the_runtime_and_the_log_driver(void **state _unused_)
+{
+    static const struct {
+        const char *config, *info;
+        int differs;
+    } cases[] = {
+        { "\"runtime\":\"crun\"", "\"OCIRuntime\":\"crun\"", 0 },
+        { "\"runtime\":\"nvidia\"", "\"OCIRuntime\":\"crun\"", 1 },
+        { "\"logging\":{\"driver\":\"json-file\"}", "\"HostConfig\":{\"LogConfig\":{\"Type\":\"k8s-file\"}}", 0 },
+        { "\"logging\":{\"driver\":\"journald\"}", "\"HostConfig\":{\"LogConfig\":{\"Type\":\"k8s-file\"}}", 1 },
+        { "\"logging\":{\"options\":{\"max-size\":\"1m\"}}", "\"HostConfig\":{}", 0 },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *project = str_format("{\"services\":{\"web\":{\"config\":{%s}}}}", cases[i].config);
+        _cleanup_(freep) char *info =
+            str_format("{%s,\"NetworkSettings\":{\"Networks\":{\"box_default\":{}}}}", cases[i].info);
+        _cleanup_(freep) char *sentence = NULL;
+
+        if (compare(project, info, &sentence) != cases[i].differs)
+            fail_msg("%s of %s: %s", cases[i].config, cases[i].info, sentence);
+    }
 }
 
 /* Podman's answer is input like any other. */
@@ -175,6 +239,8 @@ int main(void)
         cmocka_unit_test(test_every_difference_is_named),
         cmocka_unit_test(test_what_may_differ),
         cmocka_unit_test(test_nonsense_is_a_difference),
+        cmocka_unit_test(what_is_shared_is_that_of_the_container_which_is_there),
+        cmocka_unit_test(the_runtime_and_the_log_driver),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,85 @@ static void test_names_of_variables(void **state)
     assert_int_equal(cJSON_GetArraySize(environment), 4);
 }
 
+static void assert_member(const ComposeProject *p, const char *service, const char *key, const char *wanted)
+{
+    const cJSON *member = cJSON_GetObjectItemCaseSensitive(compose_service_find(p, service)->config, key);
+    _cleanup_(freep) char *text = member ? json_print(member) : strdup("nothing");
+
+    assert_string_equal(text, wanted);
+}
+
+/* Podman has no links: who is linked to gets the name, where both can see it. */
+static void test_links_are_aliases(void **state)
+{
+    _cleanup_(compose_project_freep) ComposeProject *p =
+        resolve_good("services:\n  a: {image: x, links: [db, 'db:database', off], networks: [n, m]}\n"
+                     "  db: {image: x, networks: {n: {aliases: [own]}, o: }}\n  off: {image: x, scale: 0}\n"
+                     "networks: {n: , m: , o: }\n");
+
+    (void) state;
+    assert_string_equal(p->services[0].name, "db");
+    assert_string_equal(p->services[1].depends_on[0], "db");
+    assert_member(p, "db", "networks", "{\"n\":{\"aliases\":[\"database\",\"own\"]},\"o\":{}}");
+    assert_member(p, "a", "links", "nothing");
+}
+
+static void test_volumes_without_a_name(void **state)
+{
+    _cleanup_(compose_project_freep) ComposeProject *p = resolve_good(
+        "services:\n  a: {image: x, volumes: [/var/lib/a b, {type: volume, target: /d, read_only: true}]}\n");
+
+    (void) state;
+    assert_member(p, "a", "volumes",
+                  "[{\"type\":\"volume\",\"source\":\"a_var-lib-a-b\",\"target\":\"/var/lib/a b\",\"read_only\":false},"
+                  "{\"type\":\"volume\",\"source\":\"a_d\",\"target\":\"/d\",\"read_only\":true}]");
+    assert_string_equal(json_string(cJSON_GetObjectItem(p->volumes, "a_d"), "name"), "box_a_d");
+    assert_true(strv_contains(p->services[0].volumes, "a_d"));
+}
+
+static void test_gpus_are_devices(void **state)
+{
+    _cleanup_(compose_project_freep) ComposeProject *p =
+        resolve_good("services:\n  a: {image: x, gpus: all}\n"
+                     "  b: {image: x, devices: [/dev/z], deploy: {resources: {reservations: {devices: "
+                     "[{driver: nvidia, count: 2, capabilities: [gpu]}]}}}}\n"
+                     "  c: {image: x, gpus: [{driver: nvidia, device_ids: ['3', GPU-7]}, {driver: cdi, device_ids: "
+                     "[v.example/c=n]}]}\n");
+
+    (void) state;
+    assert_member(p, "a", "devices", "[\"nvidia.com/gpu=all\"]");
+    assert_member(p, "b", "devices", "[\"/dev/z:/dev/z:rwm\",\"nvidia.com/gpu=0\",\"nvidia.com/gpu=1\"]");
+    assert_member(p, "c", "devices", "[\"nvidia.com/gpu=3\",\"nvidia.com/gpu=GPU-7\",\"v.example/c=n\"]");
+}
+
+/* Who shares something with another service goes with it. */
+static void test_what_is_shared(void **state)
+{
+    _cleanup_(compose_project_freep) ComposeProject *p =
+        resolve_good("services:\n  a: {image: x, pid: 'service:b', ipc: 'service:c'}\n  b: {image: x}\n"
+                     "  c: {image: x, network_mode: 'service:b'}\n  d: {image: x, pid: 'container:b'}\n");
+    char *const b[] = { (char *) "b", NULL }, *const c[] = { (char *) "c", NULL };
+    const ComposeService *a = compose_service_find(p, "a");
+
+    (void) state;
+    assert_true(strv_contains(a->restarts_with, "b") && strv_contains(a->restarts_with, "c"));
+    assert_true(compose_lives_in(p, a, b) && compose_lives_in(p, a, c));
+    assert_true(compose_lives_in(p, compose_service_find(p, "c"), b));
+    assert_false(compose_lives_in(p, compose_service_find(p, "d"), b));
+    assert_string_equal(compose_shared_container(p, a, "ipc"), "box_c_1");
+    assert_string_equal(compose_shared_container(p, compose_service_find(p, "d"), "pid"), "b");
+    assert_null(compose_shared_container(p, a, "network_mode"));
+}
+
+static void test_how_often_a_check_looks_at_first(void **state)
+{
+    _cleanup_(compose_project_freep) ComposeProject *p =
+        resolve_good("services:\n  a: {image: x, healthcheck: {test: a, start_interval: 2s}}\n");
+
+    (void) state;
+    assert_string_equal(json_string(p->services[0].healthcheck, "start_interval_usec"), "2000000");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +171,11 @@ int main(void)
         cmocka_unit_test(test_check_of_the_image),
         cmocka_unit_test(test_name_of_the_file),
         cmocka_unit_test(test_names_of_variables),
+        cmocka_unit_test(test_links_are_aliases),
+        cmocka_unit_test(test_volumes_without_a_name),
+        cmocka_unit_test(test_gpus_are_devices),
+        cmocka_unit_test(test_what_is_shared),
+        cmocka_unit_test(test_how_often_a_check_looks_at_first),
     };
 
     return cmocka_run_group_tests_name("compose-forms", tests, NULL, NULL);

@@ -413,9 +413,9 @@ static void guests_to_the_last(void **state _unused_)
     assert_false(compose_lives_in(p, compose_service_find(p, "d"), a));
     assert_false(compose_lives_in(p, compose_service_find(p, "b"), b));
     assert_true(compose_lives_in(p, compose_service_find(p, "c"), b));
-    assert_ptr_equal(compose_network_owner(p, compose_service_find(p, "c")), compose_service_find(p, "a"));
-    assert_null(compose_network_owner(p, compose_service_find(p, "a")));
-    assert_null(compose_network_owner(p, compose_service_find(p, "d")));
+    assert_ptr_equal(compose_owner(p, compose_service_find(p, "c"), "network_mode"), compose_service_find(p, "a"));
+    assert_null(compose_owner(p, compose_service_find(p, "a"), "network_mode"));
+    assert_null(compose_owner(p, compose_service_find(p, "d"), "network_mode"));
 }
 
 int main(void)

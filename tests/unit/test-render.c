@@ -137,7 +137,10 @@ static const KeyCase keys[] = {
     { "\"hostname\":\"\"", "networks:", NULL },
 
     { "\"command\":[]", NULL, "services.web.command" },
-    { "\"gpus\":[\"all\"]", NULL, "services.web.gpus" },
+    { "\"devices\":[\"/dev/a:0:/dev/a:r\"]", NULL, "services.web.devices" },
+    { "\"devices\":[\"v.example/c=n\",\"/dev/a:/dev/a:r\"]", "- \"v.example/c=n\"\n      - \"/dev/a:/dev/a:r\"\n",
+      NULL },
+    { "\"pid\":\"service:db\"", NULL, "services.web.pid" },
     { "\"runtime\":\"x\"", NULL, "services.web.runtime" },
     { "\"mac_address\":\"x\"", NULL, "services.web.mac_address" },
     { "\"domainname\":\"x\"", NULL, "services.web.domainname" },

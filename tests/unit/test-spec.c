@@ -8,7 +8,13 @@
 #include "compose/policy/policy-rules.h"
 #include "compose/spec/spec.h"
 
-static const SpecOptions options = { .image = "cafe", .version = "42", .folder = "/stage" };
+static int find_device(const char *path _unused_, SpecDevice *ret, void *userdata _unused_, Error *err _unused_)
+{
+    *ret = (SpecDevice) { strdup("/dev/real"), true, 8, 1 };
+    return ret->path ? 0 : -ENOMEM;
+}
+
+static const SpecOptions options = { .image = "cafe", .version = "42", .folder = "/stage", .device = find_device };
 
 static int describe(const char *service, cJSON **ret, Error *err)
 {
@@ -100,7 +106,17 @@ static void keys_become_members(void **state _unused_)
         { "\"networks\":{\"front\":{\"ipv4_address\":\"10.1.2.3\"}}", "Networks.box_front.static_ips",
           "[\"10.1.2.3\"]" },
         { "\"network_mode\":\"service:web\"", "netns", "{\"nsmode\":\"container\",\"value\":\"box_web_1\"}" },
+        { "\"network_mode\":\"container:far\"", "netns", "{\"nsmode\":\"container\",\"value\":\"far\"}" },
         { "\"pid\":\"host\"", "pidns.nsmode", "\"host\"" },
+        { "\"pid\":\"service:web\"", "pidns", "{\"nsmode\":\"container\",\"value\":\"box_web_1\"}" },
+        { "\"ipc\":\"shareable\"", "ipcns", "{\"nsmode\":\"shareable\"}" },
+        { "\"devices\":[\"/dev/a:/dev/b:rw\",\"x.example/y=z\"]", "devices",
+          "[{\"path\":\"/dev/a:/dev/b:rw\"},{\"path\":\"x.example/y=z\"}]" },
+        { "\"devices\":[\"/dev/a:0:/dev/b:rw\"]", "devices", "[{\"path\":\"/dev/real:/dev/b:rw\"}]" },
+        { "\"devices\":[\"/dev/a:/dev/b:0:r\"]", "mounts",
+          "[{\"type\":\"bind\",\"source\":\"/dev/real\",\"destination\":\"/dev/b:0\"}]" },
+        { "\"devices\":[\"/dev/a:/dev/b:0:r\"]", "device_cgroup_rule",
+          "[{\"allow\":true,\"type\":\"b\",\"access\":\"r\",\"major\":8,\"minor\":1}]" },
     };
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++)
@@ -194,6 +210,21 @@ static void each_member_is_guarded_or_harmless(void **state _unused_)
     }
 }
 
+/* An owner's word for what is refused afterwards would be worth nothing. */
+static void what_a_policy_can_allow_becomes_something(void **state _unused_)
+{
+    size_t n = 0;
+
+    for (const ComposeKey *k = compose_service_keys; k->key; k++) {
+        if (!policy_key_is_known(k->key))
+            continue;
+        n++;
+        if (k->unsupported || !k->spec || !k->normalise)
+            fail_msg("policy.json can allow %s, and no container gets it", k->key);
+    }
+    assert_true(n > 15);
+}
+
 /* What a renderer writes for podman-compose, libpod is told, too. */
 static void both_engines_know_the_same_keys(void **state _unused_)
 {
@@ -251,6 +282,7 @@ int main(void)
         cmocka_unit_test(values_are_not_touched),
         cmocka_unit_test(what_podman_has_no_word_for),
         cmocka_unit_test(each_member_is_guarded_or_harmless),
+        cmocka_unit_test(what_a_policy_can_allow_becomes_something),
         cmocka_unit_test(both_engines_know_the_same_keys),
         cmocka_unit_test(nothing_else_is_said),
         cmocka_unit_test(networks_and_volumes),

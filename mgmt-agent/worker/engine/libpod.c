@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Podman's REST API: no process, no file, and podman's own reason when something fails. */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "compose/engine-check.h"
 #include "compose/spec/spec.h"
@@ -9,12 +13,27 @@
 #include "mgmt-agent/worker/engine/engine.h"
 #include "mgmt-agent/worker/podman/podman-create.h"
 
+static int find_device(const char *path, SpecDevice *ret, void *userdata _unused_, Error *err)
+{
+    _cleanup_(freep) char *real = realpath(path, NULL);
+    struct stat st;
+
+    if (!real || stat(real, &st) < 0)
+        return error_set(err, errno, "preflight.device-missing", "the device %s is not there: %m", path);
+    if (strchr(real, ':') || (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)))
+        return error_set(err, ENOTSUP, "preflight.device-missing",
+                         "%s leads to %s, which is no device that podman takes", path, real);
+    *ret = (SpecDevice) { TAKE_PTR(real), S_ISBLK(st.st_mode), major(st.st_rdev), minor(st.st_rdev) };
+    return 0;
+}
+
 static int describe(const EngineContext *w, const ComposeService *s, cJSON **ret, Error *err)
 {
     const SpecOptions options = { .image = w->image(s->name, w->userdata),
                                   .version = w->version,
                                   .folder = w->folder,
                                   .bind = w->bind,
+                                  .device = find_device,
                                   .userdata = w->userdata };
 
     return compose_spec(w->project, s, &options, ret, err);
@@ -54,15 +73,19 @@ static int make_each(const EngineContext *w, const char *kind, char *const *keys
 static int make(const EngineContext *w, const ComposeService *s, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *spec = NULL;
+    _cleanup_(podman_freep) Podman *other = NULL;
     _cleanup_(freep) char *id = NULL;
+    const char *runtime = json_string(s->config, "runtime");
     int r = make_each(w, "network", s->networks, w->project->networks, compose_spec_network, err);
 
     if (r == 0)
         r = make_each(w, "volume", s->volumes, w->project->volumes, compose_spec_volume, err);
     if (r == 0)
         r = describe(w, s, &spec, err);
+    if (r == 0 && runtime)
+        r = podman_open_runtime(w->user, runtime, &other, err);
     if (r == 0)
-        r = podman_create_container(w->podman, spec, &id, err);
+        r = podman_create_container(other ? other : w->podman, spec, &id, err);
     return r < 0 ? r : podman_start_new(w->podman, id, err);
 }
 

@@ -59,6 +59,7 @@ ContainerHealth container_health(const ComposeService *s, const cJSON *info)
         h.rules.timeout = usec_member(s->healthcheck, "timeout_usec");
         h.rules.start_period = usec_member(s->healthcheck, "start_period_usec");
         h.rules.retries = number_member(s->healthcheck, "retries");
+        h.start_interval = usec_member(s->healthcheck, "start_interval_usec");
     }
     if (h.rules.retries <= 0)
         h.rules.retries = 3;

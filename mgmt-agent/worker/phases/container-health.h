@@ -10,6 +10,7 @@ typedef struct ContainerHealth {
     bool exists;
     cJSON *argv; /* the compose file's test as a command; NULL: podman runs the image's own */
     HealthRules rules;
+    usec_t start_interval; /* 0: as `interval` */
 } ContainerHealth;
 
 /* What the compose file says of it, else what its inspection does. */

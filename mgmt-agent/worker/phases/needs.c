@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "mgmt-agent/worker/phases/needs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "compose/model/device.h"
+#include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
 /* podman resolves `host-gateway` from then on */
 #define HOST_GATEWAY_MAJOR 4
 #define HOST_GATEWAY_MINOR 7
+#define CDI_SIZE_MAX (1024 * 1024)
 
 static int check_external(Podman *podman, const DeployTarget *t _unused_, const ComposeService *s, const char *kind,
                           const cJSON *definition, Error *err)
@@ -65,20 +69,54 @@ static int check_each(Podman *podman, const DeployTarget *t, const ComposeServic
     return r;
 }
 
-/* "HOST:CONTAINER:PERMISSIONS" */
+/* Whether a file of the folder speaks of that kind of device. */
+static bool folder_defines(const char *folder, const char *kind)
+{
+    DIR *dir = opendir(folder);
+    bool found = false;
+
+    if (!dir)
+        return false;
+    for (struct dirent *e; !found && (e = readdir(dir));) {
+        _cleanup_(freep) char *path = str_format("%s/%s", folder, e->d_name), *text = NULL;
+
+        found = path && (str_ends(path, ".json") || str_ends(path, ".yaml")) &&
+                file_read(path, CDI_SIZE_MAX, &text, NULL, NULL) >= 0 && strstr(text, kind);
+    }
+    closedir(dir);
+    return found;
+}
+
+/* "vendor.example/class=name" */
+static int check_cdi(const ComposeService *s, const char *name, Error *err)
+{
+    _cleanup_(freep) char *kind = strndup(name, strcspn(name, "="));
+
+    if (!kind)
+        return -ENOMEM;
+    if (folder_defines("/etc/cdi", kind) || folder_defines("/var/run/cdi", kind))
+        return 0;
+    return error_set_at(
+        err, ENOENT, "preflight.device-missing", NULL, s->line, s->name,
+        "service %s needs the device %s, and no file in /etc/cdi or /var/run/cdi defines such ones%s", s->name, name,
+        str_starts(name, "nvidia.com/") ? "; make it: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml" : "");
+}
+
 static int check_devices(const ComposeService *s, Error *err)
 {
     const cJSON *item;
 
     cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(s->config, "devices")) {
-        _cleanup_(freep) char *path = strndup(item->valuestring, strcspn(item->valuestring, ":"));
+        _cleanup_(device_parts_done) DeviceParts parts = {};
+        bool is_cdi = device_is_cdi(item->valuestring);
+        int r = is_cdi ? check_cdi(s, item->valuestring, err) : device_split(item->valuestring, &parts);
 
-        if (!path)
-            return -ENOMEM;
-        if (access(path, F_OK) < 0)
+        if (r < 0)
+            return r;
+        if (!is_cdi && access(parts.host, F_OK) < 0)
             return error_set_at(err, ENOENT, "preflight.device-missing", NULL, s->line, s->name,
                                 "service %s needs the device %s, which is not there; plug it in, or correct the path",
-                                s->name, path);
+                                s->name, parts.host);
     }
     return 0;
 }
@@ -130,7 +168,7 @@ static int check_host_gateway(Podman *podman, const ComposeService *s, Error *er
 static int check_owner(Podman *podman, const DeployTarget *t, const ComposeService *s, Error *err)
 {
     const ComposeProject *p = t->project;
-    const ComposeService *owner = compose_network_owner(p, s);
+    const ComposeService *owner = compose_owner(p, s, "network_mode");
     int r = 0;
 
     for (size_t i = 0; r >= 0 && owner && owner->networks && owner->networks[i]; i++)
@@ -139,10 +177,57 @@ static int check_owner(Podman *podman, const DeployTarget *t, const ComposeServi
     return r;
 }
 
-static int check_new(Podman *podman, const DeployTarget *t, const ComposeService *s, Error *err)
+/* One that is not of this project, with which it shares something, has to run when it starts. */
+static int check_shared(Podman *podman, const DeployTarget *t, const ComposeService *s, const char *key, Error *err)
 {
+    const char *mode = json_string(s->config, key), *name = compose_shared_container(t->project, s, key);
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    _cleanup_(error_done) Error reason = {};
+    int r = name && str_starts(mode, "container:") ? podman_inspect(podman, name, &info, &reason) : 0;
+
+    if (r < 0 && r != -ENOENT)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    if (r == 0 &&
+        (!info || str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "running")))
+        return 0;
+    return error_set_at(
+        err, ENOENT, "preflight.container-missing", NULL, s->line, s->name,
+        "service %s says `%s: %s`, and no container of that name runs on this box; start it, or correct "
+        "the name",
+        s->name, key, mode);
+}
+
+static int check_all_shared(Podman *podman, const DeployTarget *t, const ComposeService *s, Error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && compose_shared_keys[i]; i++)
+        r = check_shared(podman, t, s, compose_shared_keys[i], err);
+    return r;
+}
+
+static int check_runtime(const PodmanUser *user, const ComposeService *s, Error *err)
+{
+    const char *runtime = json_string(s->config, "runtime");
+    _cleanup_(podman_freep) Podman *other = NULL;
+    _cleanup_(error_done) Error reason = {};
+    int r = runtime ? podman_open_runtime(user, runtime, &other, &reason) : 0;
+
+    return r == 0 ? 0
+                  : error_set_at(err, ENOENT, "preflight.runtime-missing", NULL, s->line, s->name,
+                                 "service %s says `runtime: %s`, and podman does not work with it: %s", s->name,
+                                 runtime, error_message(&reason, r));
+}
+
+static int check_new(const Box *box, const DeployTarget *t, const ComposeService *s, Error *err)
+{
+    Podman *podman = box->podman;
     int r = check_each(podman, t, s, check_present, err);
 
+    if (r >= 0)
+        r = check_all_shared(podman, t, s, err);
+    if (r >= 0)
+        r = check_runtime(&box->user, s, err);
     if (r >= 0)
         r = check_owner(podman, t, s, err);
     if (r >= 0)
@@ -152,15 +237,15 @@ static int check_new(Podman *podman, const DeployTarget *t, const ComposeService
     return r < 0 ? r : check_host_gateway(podman, s, err);
 }
 
-int deploy_check_needs(Podman *podman, const DeployTarget *t, const Plan *plan, Error *err)
+int deploy_check_needs(const Box *box, const DeployTarget *t, const Plan *plan, Error *err)
 {
     for (size_t i = 0; i < plan->n_steps; i++) {
         const PlanStep *step = &plan->steps[i];
         const ComposeService *s = compose_service_find(t->project, step->service);
-        int r = s ? check_each(podman, t, s, check_external, err) : 0;
+        int r = s ? check_each(box->podman, t, s, check_external, err) : 0;
 
         if (r >= 0 && s && (step->action == PLAN_CREATE || step->action == PLAN_REPLACE))
-            r = check_new(podman, t, s, err);
+            r = check_new(box, t, s, err);
         if (r < 0)
             return r;
     }

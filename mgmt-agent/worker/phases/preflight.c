@@ -20,6 +20,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/worker/phases/binds.h"
 #include "mgmt-agent/worker/phases/current.h"
+#include "mgmt-agent/worker/phases/guests.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/stage.h"
 #include "mgmt-agent/worker/phases/update-images.h"
@@ -270,7 +271,7 @@ static int check_plan(Deploy *d, Error *err)
     if (r == 0)
         r = check_ports(d->box.podman, d->target.project, d->plan, err);
     if (r == 0)
-        r = deploy_check_needs(d->box.podman, &d->target, d->plan, err);
+        r = deploy_check_needs(&d->box, &d->target, d->plan, err);
     return r == 0 && d->plan->n_changes > 0 ? check_disk(d->box.podman, err) : r;
 }
 
@@ -289,6 +290,8 @@ int deploy_preflight(Deploy *d, Error *err)
         r = deploy_observe(d->box.podman, d->target.project->name, &d->before, &d->report, err);
     if (r == 0)
         r = deploy_make_plan(&d->target, &d->before, &d->order, &d->plan, err);
+    if (r == 0 && !d->order.only)
+        r = guests_plan(d->box.podman, d->target.project, d->plan, err);
     if (r == 0)
         r = report_plan(&d->box, d->target.project, d->plan, &d->report);
     return r == 0 ? check_plan(d, err) : r;

@@ -17,6 +17,7 @@
 #include "lib/base/proc.h"
 #include "mgmt-agent/worker/phases/container-health.h"
 #include "mgmt-agent/worker/phases/container-state.h"
+#include "mgmt-agent/worker/phases/guests.h"
 #include "mgmt-agent/worker/phases/report.h"
 
 #define POLL_USEC (250 * USEC_PER_MSEC)
@@ -152,7 +153,9 @@ static bool is_due(usec_t *next)
 static int wait_healthy(const ProofContext *p, const ComposeService *s, const ContainerHealth *h, usec_t started,
                         Error *err)
 {
-    usec_t pause = h->rules.interval < HEALTH_PAUSE_MAX_USEC ? h->rules.interval : HEALTH_PAUSE_MAX_USEC;
+    usec_t often =
+        h->start_interval > 0 && h->start_interval < h->rules.interval ? h->start_interval : h->rules.interval;
+    usec_t pause = often < HEALTH_PAUSE_MAX_USEC ? often : HEALTH_PAUSE_MAX_USEC;
     usec_t told = boottime_usec() + WORD_USEC;
     HealthTrial trial = health_trial_new(&h->rules, started);
 
@@ -223,6 +226,7 @@ static int prove_settings(const ProofContext *p, const ComposeService *s, const 
 {
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "Config"), "Labels");
     const char *wanted_image = map_get(p->target->image_ids, s->name), *image = json_string(info, "Image");
+    _cleanup_(map_freep) Map *ids = NULL;
     _cleanup_(freep) char *difference = NULL;
     int r;
 
@@ -231,7 +235,11 @@ static int prove_settings(const ProofContext *p, const ComposeService *s, const 
                           wanted_image ? wanted_image : "?");
     if (!str_equal(json_string(labels, LABEL_HASH), s->config_hash))
         return not_proved(p, s, err, "prove.wrong-settings", "its container was not made from this snapshot");
-    r = settings_compare(s, p->target->project, p->target->bind_targets, info, &difference);
+    r = guests_find_owners(p->podman, p->target->project, s, &ids, err);
+    if (r < 0)
+        return r;
+    const ProofFacts facts = { .links = p->target->bind_targets, .ids = ids };
+    r = settings_compare(s, p->target->project, &facts, info, &difference);
     if (r < 0)
         return error_set(err, r, "prove.failed", "cannot compare the settings of service %s", s->name);
     return r > 0 ? not_proved(p, s, err, "prove.wrong-settings", "%s", difference) : 0;

@@ -9,6 +9,7 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
+#include "mgmt-agent/worker/phases/guests.h"
 #include "mgmt-agent/worker/phases/image-volumes.h"
 #include "mgmt-agent/worker/phases/make-plan.h"
 #include "mgmt-agent/worker/phases/preflight.h"
@@ -88,6 +89,8 @@ int deploy_pull(Deploy *d, Error *err)
         r = deploy_observe(podman, d->target.project->name, &d->before, &d->report, err);
     if (r >= 0)
         r = deploy_make_plan(&d->target, &d->before, &d->order, &d->plan, err);
+    if (r >= 0 && !d->order.only)
+        r = guests_plan(podman, d->target.project, d->plan, err);
     if (r >= 0)
         deploy_tell_image_volumes(podman, &d->target, d->plan, &d->report);
     return r;

@@ -174,11 +174,12 @@ static char *encode(const char *text)
     return buf_take(&b);
 }
 
-static int start_service(Podman *p, const PodmanUser *user, Error *err)
+static int start_service(Podman *p, const PodmanUser *user, const char *runtime, Error *err)
 {
     _cleanup_(freep) char *folder = path_in_root(RUN_DIR "/podman");
     _cleanup_(freep) char *address = NULL;
-    const char *argv[] = { "/usr/bin/podman", "system", "service", "--time=0", NULL, NULL };
+    const char *argv[] = { "/usr/bin/podman", "system", "service", "--time=0", NULL, runtime ? "--runtime" : NULL,
+                           runtime,           NULL };
     ProcessSpec spec = { .argv = argv,
                          .env = (const char *const *) user->env,
                          .cwd = user->home,
@@ -194,7 +195,7 @@ static int start_service(Podman *p, const PodmanUser *user, Error *err)
     r = dir_make(folder, 0700, user->uid, user->gid, err);
     if (r < 0)
         return r;
-    p->socket = str_format("%s/api-%d.sock", folder, (int) getpid());
+    p->socket = str_format("%s/api-%d%s.sock", folder, (int) getpid(), runtime ? "-runtime" : "");
     address = p->socket ? str_format("unix://%s", p->socket) : NULL;
     if (!address)
         return error_set(err, ENOMEM, "podman.unreachable", "no memory");
@@ -247,20 +248,25 @@ static int wait_until_ready(Podman *p, Error *err)
     }
 }
 
-int podman_open(const PodmanUser *user, Podman **ret, Error *err)
+int podman_open_runtime(const PodmanUser *user, const char *runtime, Podman **ret, Error *err)
 {
     _cleanup_(podman_freep) Podman *p = calloc(1, sizeof(*p));
     int r;
 
     if (!p)
         return error_set(err, ENOMEM, "podman.unreachable", "no memory");
-    r = start_service(p, user, err);
+    r = start_service(p, user, runtime, err);
     if (r == 0)
         r = wait_until_ready(p, err);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(p);
     return 0;
+}
+
+int podman_open(const PodmanUser *user, Podman **ret, Error *err)
+{
+    return podman_open_runtime(user, NULL, ret, err);
 }
 
 int podman_list(Podman *p, const char *project, ObservedContainer **ret, size_t *ret_n, Error *err)

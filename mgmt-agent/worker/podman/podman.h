@@ -15,6 +15,8 @@ typedef struct Podman Podman;
 
 /* Starts `podman system service` as the user and waits until it answers. */
 int podman_open(const PodmanUser *user, Podman **ret, Error *err) _must_check_;
+/* Beside it one whose new containers have another OCI runtime, which its API cannot be told. One at a time. */
+int podman_open_runtime(const PodmanUser *user, const char *runtime, Podman **ret, Error *err) _must_check_;
 Podman *podman_free(Podman *p);
 DEFINE_CLEANUP(Podman, podman_free)
 const char *podman_version(const Podman *p);
