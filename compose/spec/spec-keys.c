@@ -177,6 +177,16 @@ int spec_namespace(const SpecService *r, const ComposeKey *k, const cJSON *value
     return json_add_string(namespace, "value", other);
 }
 
+/* Podman takes the image's for an empty one, unless there is an entrypoint. */
+int spec_command(const SpecService *r, const ComposeKey *k, const cJSON *value)
+{
+    const cJSON *entrypoint = cJSON_GetObjectItemCaseSensitive(r->service->config, "entrypoint");
+
+    if (!value->child && (!entrypoint || !entrypoint->child))
+        return spec_unsupported(r, k->key, "an empty one would leave the image's own in place");
+    return spec_strings(r, k, value);
+}
+
 /* An empty one takes the image's away, for which podman takes one empty word. */
 int spec_entrypoint(const SpecService *r, const ComposeKey *k, const cJSON *value)
 {

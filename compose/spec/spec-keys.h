@@ -28,6 +28,7 @@ const char *spec_real_name(const cJSON *definitions, const char *key);
 char **spec_split(const char *text, char separator);
 
 /* Columns of compose/service-keys.c. k->member may be a path with dots, as "resource_limits.cpu.shares". */
+int spec_command(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_cpus(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_device_rules(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;
 int spec_devices(const SpecService *r, const ComposeKey *k, const cJSON *value) _must_check_;

@@ -101,9 +101,11 @@ def test_advice_for_an_unset_variable_is_never_refused_in_turn(ctl):
     assert p.returncode == 1 and "secbox.env" not in p.stderr and "write the value into the file" in p.stderr, p.stderr
 
 
-@pytest.mark.parametrize("key", ["gpus: all", "runtime: runsc", "command: []", "environment: {A: \"a\\nb\"}"])
-def test_render_refuses_what_a_box_refuses(ctl, key):
+@pytest.mark.parametrize("engine,key", [("auto", "platform: x"), ("auto", "command: []"), ("podman-compose", "runtime: runsc"),
+                                        ("podman-compose", "environment: {A: \"a\\nb\"}")])
+def test_render_refuses_what_a_box_refuses(ctl, engine, key):
     env = ctl.write("x.env", "X=1\n")
+    ctl.write("etc/tucomunidad/mgmt-agent.env", AGENT_ENV + f"COMPOSE_ENGINE={engine}\n")
     p = ctl.run("render", "--env-file", env, ctl.write("c.yaml", f"services:\n  a:\n    image: x\n    {key}\n"))
     assert (p.returncode, p.stdout) == (1, "") and "c.yaml:" in p.stderr, p
 

@@ -66,10 +66,10 @@ static void test_plan(void **state)
     check(
         report_plan,
         "{\"changes\":1,\"steps\":[{\"service\":\"secbox\",\"action\":\"replace\",\"container\":\"secbox\",\"reason\":"
-        "\"image changed\"},{\"service\":\"relay\",\"action\":\"keep\",\"container\":\"relay\"}]}",
-        "SERVICE  ACTION   CONTAINER  REASON\n"
-        "secbox   replace  secbox     image changed\n"
-        "relay    keep     relay      -\n"
+        "\"image changed\",\"engine\":\"libpod\"},{\"service\":\"relay\",\"action\":\"keep\",\"container\":\"relay\"}]}",
+        "SERVICE  ACTION   CONTAINER  ENGINE  REASON\n"
+        "secbox   replace  secbox     libpod  image changed\n"
+        "relay    keep     relay      -       -\n"
         "1 of 2 would change\n");
     check(report_plan, "{\"changes\":0,\"steps\":[]}", "nothing would change\n");
     check(report_plan, "{}", "nothing would change\n");

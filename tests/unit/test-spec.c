@@ -144,6 +144,7 @@ static void what_podman_has_no_word_for(void **state _unused_)
                                          "\"volumes\":[{\"type\":\"volume\",\"source\":\"none\",\"target\":\"/c\"}]",
                                          "\"networks\":{\"none\":{}}",
                                          "\"mac_address\":\"1\"",
+                                         "\"command\":[]",
                                          "\"pod\":\"mine\"",
                                          "\"mem_limit\":\"1e3\"" };
 
