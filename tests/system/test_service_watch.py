@@ -122,31 +122,6 @@ def test_what_was_lost_is_started_again(box):
     assert box.apply(text)["status"] == 200
 
 
-def network_of(box, name):
-    return os.readlink(f"/proc/{box.containers()[name]['State']['Pid']}/ns/net")
-
-
-def test_guests_follow_an_owner_that_somebody_starts_again(box):
-    text = compose(service("owner", more=GRACE), service("other", more=GRACE),
-                   *(service(name, more=GRACE + "entrypoint: [/bin/busybox, sleep]\ncommand: '100000'\n"
-                                                f"network_mode: 'service:{host}'")
-                     for name, host in (("guest", "owner"), ("last", "guest"))))
-    assert box.apply(text)["status"] == 200
-    ids, other = box.ids(), box.containers()["other"]["State"]["Pid"]
-    box.lab.podman("restart", "-t", "0", "secbox_owner_1")
-
-    def together():
-        try:
-            return len({network_of(box, name) for name in ("owner", "guest", "last")}) == 1
-        except OSError:
-            return False  # one is on its way
-
-    wait_until(together, "all three are in one network again", box.agent.death)
-    assert "guest is cut off" in box.log()
-    assert box.ids() == ids and box.containers()["other"]["State"]["Pid"] == other
-    wait_state(box, "guest", "running")
-
-
 def test_what_has_lost_its_monitor_is_made_anew(box):
     text = compose(service("web", more=GRACE + "restart: always\n"), service("db", more=GRACE))
     assert box.apply(text)["status"] == 200
