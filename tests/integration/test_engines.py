@@ -284,6 +284,30 @@ def test_a_runtime_of_its_own(box, lab):
     box.write_policy(POLICY)
 
 
+def test_a_name_that_a_killed_creation_left_behind_is_freed(box, lab):
+    """The container is in podman's store, and not among its containers."""
+    box.set_engine(None)
+    app = service("app", more=QUICK)
+    push(box, compose(app))
+    graph = lab.podman("info", "--format", "{{.Store.GraphRoot}}").stdout.strip()
+    state = next(path for path in (f"{graph}/libpod/bolt_state.db", f"{graph}/db.sql") if os.path.exists(path))
+
+    def plant(name):
+        shutil.copy2(state, box.path("state.db"))
+        lab.podman("create", "--name", name, "localhost/server:1")
+        shutil.copy2(box.path("state.db"), state)
+        again = lab.podman("create", "--name", name, "localhost/server:1", check=False)
+        assert "already in use" in again.stderr, "the test itself is wrong"
+
+    plant("secbox_late_1")
+    push(box, compose(app, service("late", more=QUICK)))
+    assert box.running() == {"app", "late"}
+    plant("secbox_more_1")
+    box.set_engine("podman-compose")
+    push(box, compose(app, service("late", more=QUICK), service("more", more=QUICK)))
+    assert box.running() == {"app", "late", "more"}
+
+
 COLON = "/dev/secbox-lab:0"
 
 

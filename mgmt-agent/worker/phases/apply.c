@@ -13,6 +13,7 @@
 #include "mgmt-agent/worker/phases/prove.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/stage.h"
+#include "mgmt-agent/worker/podman/podman-create.h"
 
 /* Before any of it is done. */
 static int record_steps(const Plan *plan, const DeployPast *before, const Report *report, Journal *j, Error *err)
@@ -133,6 +134,8 @@ static int apply_level(Deploy *d, unsigned level, Error *err)
     }
     for (size_t i = 0; r == 0 && i < n; i++)
         r = wait_for_dependencies(d, services[i], err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = podman_free_name(d->box.podman, steps[i]->container, err);
     if (r == 0)
         r = set_aside(d->box.podman, &d->before, &d->target, steps, n, err);
     for (size_t i = 0; r == 0 && i < n; i++)

@@ -136,8 +136,8 @@ static int find_new(Podman *podman, const Journal *j, const JournalStep *s, char
     if (str_equal(s->action, "remove"))
         return 0;
     r = podman_inspect(podman, s->container, &info, &reason);
-    if (r == -ENOENT)
-        return 0;
+    if (r == -ENOENT) /* its store may have the name all the same, of a creation that was killed */
+        return podman_remove(podman, s->container, err);
     if (r < 0)
         return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
     id = json_string(info, "Id");

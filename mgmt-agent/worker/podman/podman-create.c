@@ -39,6 +39,19 @@ int podman_create_container(Podman *p, const cJSON *spec, char **ret, Error *err
     return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for a new container");
 }
 
+int podman_free_name(Podman *p, const char *name, Error *err)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    _cleanup_(error_done) Error reason = {};
+    int r = podman_inspect(p, name, &info, &reason);
+
+    if (r == 0)
+        return 0;
+    if (r != -ENOENT)
+        return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
+    return podman_remove(p, name, err);
+}
+
 int podman_start_new(Podman *p, const char *id, Error *err)
 {
     _cleanup_(freep) char *path = str_format("/containers/%s/start", id);
