@@ -66,7 +66,8 @@ static void test_plan(void **state)
     check(
         report_plan,
         "{\"changes\":1,\"steps\":[{\"service\":\"secbox\",\"action\":\"replace\",\"container\":\"secbox\",\"reason\":"
-        "\"image changed\",\"engine\":\"libpod\"},{\"service\":\"relay\",\"action\":\"keep\",\"container\":\"relay\"}]}",
+        "\"image "
+        "changed\",\"engine\":\"libpod\"},{\"service\":\"relay\",\"action\":\"keep\",\"container\":\"relay\"}]}",
         "SERVICE  ACTION   CONTAINER  ENGINE  REASON\n"
         "secbox   replace  secbox     libpod  image changed\n"
         "relay    keep     relay      -       -\n"
