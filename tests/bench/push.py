@@ -3,7 +3,7 @@
 import os
 
 from tests.bench import memory
-from tests.bench.stack import SETTLE_SECONDS, SecBoxStack, Peer, compose, services
+from tests.bench.stack import SETTLE_SECONDS, SecBoxStack, Peer, RestPeer, compose, services
 from tests.lab import isolate
 from tests.lab.podman_lab import PodmanLab
 
@@ -65,14 +65,22 @@ def one_changed(suite, lab, folder, n):
 
 
 def first_apply(suite, lab, folder, n):
-    """Nothing runs yet: all services are made. Each run of ours is a new box."""
+    """Nothing runs yet: all services are made. Each run of ours is a new box; ours with podman-compose stands beside it."""
     text = compose(services(n))
     peer = Peer(lab, folder)
+    rest = RestPeer(lab, os.path.join(folder, "rest"))
 
-    def ours_first(run):
-        with SecBoxStack(lab, os.path.join(folder, f"first-{run}")) as ours:
-            seconds, _ = ours.push(text)
-            ours.clear()
+    def ours_by(engine):
+        def first(run):
+            with SecBoxStack(lab, os.path.join(folder, f"first-{engine}-{run}"), engine) as ours:
+                seconds, _ = ours.push(text)
+                ours.clear()
+            return seconds
+        return first
+
+    def rest_first(_):
+        seconds = rest.up(services(n))
+        rest.clear()
         return seconds
 
     def peer_first(_):
@@ -80,7 +88,10 @@ def first_apply(suite, lab, folder, n):
         peer.clear()
         return seconds
 
-    suite.pairs(f"first apply of {n} services", "s", f"{peer.name} up -d", ours_first, peer_first)
+    suite.pairs(f"first apply of {n} services", "s", rest.name, ours_by(None), rest_first)
+    rest.close()
+    suite.pairs(f"first apply of {n} services, all by podman-compose", "s", f"{peer.name} up -d", ours_by("podman-compose"),
+                peer_first)
     lab.remove_all()
 
 

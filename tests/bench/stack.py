@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The same compose project twice: on a box of ours, and with bare podman-compose beside it."""
+import http.client
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import uuid
 
 from tests.lab.box import Box
 from tests.lab.project import Project
+from tests.lab.util import Daemon, wait_until
 
 IMAGE = "localhost/server:1"
 SETTLE_SECONDS = 1
@@ -37,8 +39,9 @@ def last_pid():
 class SecBoxStack:
     """A box whose agent hears snapshots the way mgmt-link hands them over."""
 
-    def __init__(self, lab, folder):
+    def __init__(self, lab, folder, engine=None):
         self.box = Box(lab, folder, agent_args=["--settle", str(SETTLE_SECONDS)])
+        self.box.set_engine(engine)
         self.socket = None
         self.version = 0
 
@@ -94,6 +97,68 @@ class SecBoxStack:
 
     def clear(self):
         self.box.lab.podman("rm", "-fa", "-t", "0", "--filter", "label=io.tucomunidad.service", check=False)
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("podman")
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(self.path)
+
+
+class RestPeer:
+    """Bare calls of podman's REST API, one after the other on one connection, to a podman that serves already. It proves nothing."""
+
+    name = "bare REST calls"
+
+    def __init__(self, lab, folder):
+        os.makedirs(folder, exist_ok=True)
+        self.lab = lab
+        self.path = os.path.join(folder, "rest.sock")
+        self.service = Daemon("podman", ["podman", "system", "service", "--time=0", f"unix://{self.path}"],
+                              os.path.join(folder, "rest.log"), lab.env)
+        wait_until(lambda: os.path.exists(self.path), "podman serves its API", self.service.death)
+        self.connection = UnixConnection(self.path)
+
+    def call(self, method, path, body=None):
+        self.connection.request(method, f"/v4.0.0/libpod{path}", json.dumps(body) if body is not None else None,
+                                {"Content-Type": "application/json"})
+        answer = self.connection.getresponse()
+        text = answer.read()
+        assert answer.status < 300, (path, answer.status, text)
+        return json.loads(text) if text else None
+
+    def make(self, name, serial="0"):
+        made = self.call("POST", "/containers/create", {"name": f"rest_{name}_1", "image": IMAGE, "env": {"SERIAL": serial},
+                                                        "restart_policy": "always", "netns": {"nsmode": "bridge"},
+                                                        "Networks": {"rest_default": {"aliases": [name]}},
+                                                        "labels": {"rest": "1"}})
+        self.call("POST", f"/containers/{made['Id']}/start")
+
+    def up(self, names):
+        """Seconds until all of them are started; the network is made first."""
+        begin = time.monotonic()
+        self.call("POST", "/networks/create", {"name": "rest_default", "driver": "bridge", "dns_enabled": True})
+        for name in names:
+            self.make(name)
+        return time.monotonic() - begin
+
+    def replace(self, name, serial):
+        begin = time.monotonic()
+        self.call("DELETE", f"/containers/rest_{name}_1?force=true&timeout=10")
+        self.make(name, str(serial))
+        return time.monotonic() - begin
+
+    def clear(self):
+        self.lab.podman("rm", "-fa", "-t", "0", "--filter", "label=rest", check=False)
+        self.lab.podman("network", "rm", "-f", "rest_default", check=False)
+
+    def close(self):
+        self.connection.close()
+        self.service.stop()
 
 
 class Peer:
