@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "compose/normalise/data-folders.h"
 #include "compose/normalise/normalise.h"
 #include "compose/parse/variables.h"
 #include "compose/resolve-anonymous.h"
@@ -194,6 +195,7 @@ static int sort_services(ComposeProject *p, const Place *services)
 
 static void normaliser_done(Normaliser *n)
 {
+    data_folders_done(n->data_folders);
     strv_free(n->off);
 }
 
@@ -304,7 +306,8 @@ int compose_resolve(const ComposeFile *f, const ComposeResolveOptions *options, 
 {
     _cleanup_(compose_project_freep) ComposeProject *p = calloc(1, sizeof(*p));
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
-    _cleanup_(normaliser_done) Normaliser n = { .options = options, .file = f };
+    DataFolders folders = {};
+    _cleanup_(normaliser_done) Normaliser n = { .options = options, .file = f, .data_folders = &folders };
     Place top;
     int r = p ? compose_interpolate(f, options->lookup, options->userdata, NULL, &root, err) : -ENOMEM;
 

@@ -2,6 +2,8 @@
 /* What it takes to resolve a file: the names, values and files that the file itself does not hold. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "lib/base/error.h"
 
 /* Looks up a variable: its value, "" when it is set and empty, NULL when it is unset. */
@@ -10,6 +12,9 @@ typedef const char *(*compose_lookup_t)(const char *key, void *userdata);
 typedef struct ComposeResolveOptions {
     const char *project;  /* project name; the file's own `name:` changes nothing */
     const char *base_dir; /* relative bind sources and env_file paths are below it; they may not leave it */
+    /* Whether "./a/b", mounted by that service, is base_dir/a/b (`nested`) on this box, and not base_dir/a+b (`direct`), as it is
+     * where this is NULL. */
+    bool (*is_nested)(const char *service, const char *nested, const char *direct, void *userdata);
     compose_lookup_t lookup;
     void *userdata;
     /* Text of a service's env_file; new string in *ret. The path is clean: relative to base_dir and below it when the

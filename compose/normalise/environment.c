@@ -70,8 +70,8 @@ static int read_env_file(const Place *at, const Normaliser *n, const char *path,
 /* What read_env_file() gets: a clean path, relative to base_dir when it is written so. */
 static int take_env_path(const Place *at, const Normaliser *n, char **ret)
 {
-    _cleanup_(freep) char *path = NULL, *base = NULL;
-    const char *value = NULL, *below;
+    _cleanup_(freep) char *path = NULL;
+    const char *value = NULL, *below = NULL;
     int r = take_text(at, &value);
 
     if (r < 0)
@@ -82,11 +82,10 @@ static int take_env_path(const Place *at, const Normaliser *n, char **ret)
         return place_fail(at, EINVAL, "compose.unsupported-key", "`env_file` is not accepted here; use `environment`");
     r = take_host_path(at, n, value, &path);
     if (r >= 0)
-        r = take_host_path(at, n, ".", &base);
+        r = path_below_base(at, n, path, &below);
     if (r < 0)
         return r;
-    below = *value == '/' ? path : path + strlen(base) + (path[strlen(base)] == '/');
-    *ret = strdup(below);
+    *ret = strdup(*value == '/' ? path : below);
     return *ret ? 0 : -ENOMEM;
 }
 

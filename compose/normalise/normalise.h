@@ -11,11 +11,14 @@
 #include "compose/model/service-key.h"
 #include "lib/data/json.h"
 
+typedef struct DataFolders DataFolders;
+
 struct Normaliser {
     const ComposeResolveOptions *options;
     const ComposeFile *file;
     const YamlNode *root; /* interpolated copy of the file's tree */
     char **off;           /* services that are to run 0 times */
+    DataFolders *data_folders;
 };
 
 /* --- one value (values.c) --- */
@@ -99,6 +102,8 @@ int normalise_network_mode(const Place *at, const Normaliser *n, ComposeService 
 /* A relative path joined to base_dir and cleaned; "../" out of it is compose.bad-value. New string in *ret.
  */
 int take_host_path(const Place *at, const Normaliser *n, const char *path, char **ret) _must_check_;
+/* What such a path is relative to base_dir, "" for base_dir itself: a part of it. */
+int path_below_base(const Place *at, const Normaliser *n, const char *path, const char **ret) _must_check_;
 
 /* A whole service; s is zeroed and has its name. Also on failure the caller frees what is in s. */
 int normalise_service(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "compose/normalise/data-folders.h"
 #include "compose/normalise/normalise.h"
 #include "lib/base/buf.h"
 #include "lib/base/strv.h"
@@ -110,6 +111,17 @@ int take_host_path(const Place *at, const Normaliser *n, const char *path, char 
     return 0;
 }
 
+int path_below_base(const Place *at, const Normaliser *n, const char *path, const char **ret)
+{
+    _cleanup_(freep) char *base = NULL;
+    int r = take_host_path(at, n, ".", &base);
+
+    if (r < 0)
+        return r;
+    *ret = path + strlen(base) + (path[strlen(base)] == '/');
+    return 0;
+}
+
 static int take_target(const Place *at, const char *path, Mount *m)
 {
     _cleanup_(buf_done) Buf b = BUF_INIT(PATH_MAX);
@@ -141,12 +153,20 @@ static int take_volume_name(const Place *at, const char *name, Mount *m)
     return m->source ? 0 : -ENOMEM;
 }
 
-static int take_source(const Place *at, const Normaliser *n, const char *source, Mount *m)
+static int take_bind_source(const Place *at, const Normaliser *n, const char *service, const char *source, Mount *m)
+{
+    int r;
+
+    m->type = "bind";
+    r = take_host_path(at, n, source, &m->source);
+    return r < 0 || *source == '/' ? r : take_data_folder(at, n, service, &m->source);
+}
+
+static int take_source(const Place *at, const Normaliser *n, const char *service, const char *source, Mount *m)
 {
     if (*source != '/' && *source != '.' && *source != '~' && !strpbrk(source, "\\"))
         return take_volume_name(at, source, m);
-    m->type = "bind";
-    return take_host_path(at, n, source, &m->source);
+    return take_bind_source(at, n, service, source, m);
 }
 
 static int take_short_option(const Place *at, const char *word, Mount *m)
@@ -176,7 +196,7 @@ static int take_nameless(const Place *at, const char *target, Mount *m)
     return m->source ? take_target(at, target, m) : -ENOMEM;
 }
 
-static int take_short(const Place *at, const Normaliser *n, Mount *m)
+static int take_short(const Place *at, const Normaliser *n, const char *service, Mount *m)
 {
     _cleanup_(freep) char *copy = NULL;
     const char *value = NULL;
@@ -198,7 +218,7 @@ static int take_short(const Place *at, const Normaliser *n, Mount *m)
     options = strchr(target, ':');
     if (options)
         *options++ = '\0';
-    r = take_source(at, n, copy, m);
+    r = take_source(at, n, service, copy, m);
     if (r >= 0)
         r = take_target(at, target, m);
     for (char *word = options, *next; r >= 0 && word; word = next) {
@@ -251,7 +271,7 @@ static int take_bind_options(const Place *at, Mount *m)
     return 0;
 }
 
-static int take_long_source(const Place *at, const Normaliser *n, const char *type, Mount *m)
+static int take_long_source(const Place *at, const Normaliser *n, const char *service, const char *type, Mount *m)
 {
     Place source = place_member(at, "source");
     const char *text = "";
@@ -276,12 +296,11 @@ static int take_long_source(const Place *at, const Normaliser *n, const char *ty
         return take_volume_name(&source, text, m);
     if (!str_equal(type, "bind"))
         return place_fail(at, EINVAL, "compose.bad-value", "the type \"%s\" is not bind, volume or tmpfs", type);
-    m->type = "bind";
-    r = take_host_path(&source, n, text, &m->source);
+    r = take_bind_source(&source, n, service, text, m);
     return r < 0 ? r : take_bind_options(at, m);
 }
 
-static int take_long(const Place *at, const Normaliser *n, Mount *m)
+static int take_long(const Place *at, const Normaliser *n, const char *service, Mount *m)
 {
     Place type = place_member(at, "type"), target = place_member(at, "target");
     Place read_only = place_member(at, "read_only");
@@ -294,7 +313,7 @@ static int take_long(const Place *at, const Normaliser *n, Mount *m)
         r = take_target(&target, target_text, m);
     if (r >= 0 && read_only.node)
         r = take_bool(&read_only, &m->read_only);
-    return r < 0 ? r : take_long_source(at, n, type_text, m);
+    return r < 0 ? r : take_long_source(at, n, service, type_text, m);
 }
 
 static int put_options(const Mount *m, cJSON *entry)
@@ -352,7 +371,7 @@ int normalise_volumes(const Place *at, const Normaliser *n, ComposeService *s)
         _cleanup_(mount_done) Mount m = {};
         Place item = place_child(at, i);
         const cJSON *other;
-        int r = item.node->type == YAML_MAPPING ? take_long(&item, n, &m) : take_short(&item, n, &m);
+        int r = item.node->type == YAML_MAPPING ? take_long(&item, n, s->name, &m) : take_short(&item, n, s->name, &m);
 
         if (r < 0)
             return r;

@@ -332,6 +332,23 @@ static cJSON *step_to_json(const PlanStep *step)
     return NULL;
 }
 
+int plan_add_reason(Plan *p, const char *service, const char *more)
+{
+    for (size_t i = 0; i < p->n_steps; i++) {
+        PlanStep *step = &p->steps[i];
+        char *reason;
+
+        if (!str_equal(step->service, service))
+            continue;
+        reason = str_empty(step->reason) ? strdup(more) : str_format("%s; %s", step->reason, more);
+        if (!reason)
+            return -ENOMEM;
+        free(step->reason);
+        step->reason = reason;
+    }
+    return 0;
+}
+
 cJSON *plan_to_json(const Plan *p)
 {
     _cleanup_(cJSON_Deletep) cJSON *out = cJSON_CreateObject();

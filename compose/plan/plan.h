@@ -67,6 +67,9 @@ DEFINE_CLEANUP(Plan, plan_free)
  * them changes. Both end with NULL. */
 int plan_limit(Plan *p, char *const *only, char *const *again) _must_check_;
 
+/* Behind the reason that the step of this service has. */
+int plan_add_reason(Plan *p, const char *service, const char *more) _must_check_;
+
 /* Has every kept service replaced that must go along with those that are made anew; compose_plan() has done so. */
 int compose_plan_take_along(const ComposeProject *wanted, Plan *plan) _must_check_;
 /* Makes a step that keeps a container one that replaces it. */

@@ -209,6 +209,11 @@ bool policy_allowed_bind(const ComposePolicy *p, const char *service, const char
     return allows_bind(p, service, source, read_only, true);
 }
 
+bool policy_lists_bind(const ComposePolicy *p, const char *service, const char *source)
+{
+    return allows_bind(p, service, source, true, false);
+}
+
 /* The clock that every container may see is a link on Debian; what it leads to is as harmless as the link. */
 bool policy_allows_link(const ComposePolicy *p, const char *service, const char *link, const char *target,
                         bool read_only)

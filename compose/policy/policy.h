@@ -53,5 +53,7 @@ bool policy_allows_bind(const ComposePolicy *p, const char *service, const char 
 /* The same question for what a link leads to. */
 bool policy_allows_link(const ComposePolicy *p, const char *service, const char *link, const char *target,
                         bool read_only);
+/* Whether an entry names it for that service, whatever the mode: so it is with what lies deeper in the folder of the volumes. */
+bool policy_lists_bind(const ComposePolicy *p, const char *service, const char *source);
 /* Directly in /var/lib/tucomunidad/volumes: such a folder is made when it is missing. */
 bool policy_is_new_volume(const ComposePolicy *p, const char *source);

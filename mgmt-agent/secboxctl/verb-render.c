@@ -12,6 +12,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
+#include "mgmt-agent/host/data-folder.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
 #define PROJECT_DEFAULT "secbox"
@@ -55,6 +56,14 @@ static int read_env_file(const char *path, char **ret, void *userdata, Error *er
     return full ? file_read(full, ENV_FILE_SIZE_MAX, ret, NULL, err) : -ENOMEM;
 }
 
+/* As the box answers, but for an entry in its policy.json. */
+static bool is_nested(const char *service, const char *nested, const char *direct, void *userdata)
+{
+    (void) service;
+    (void) userdata;
+    return data_folder_is_nested(nested, direct, false);
+}
+
 /* What the box's engine cannot be told is refused here as it is by the box. */
 static int check_engine(const ComposeProject *project, const char *path, Error *err)
 {
@@ -95,6 +104,7 @@ static int render(const Secboxctl *ctl, const char *path, char **ret, Error *err
         .base_dir = base_dir, /* relative bind sources are the box's, not this machine's */
         .lookup = lookup_env,
         .read_env_file = read_env_file,
+        .is_nested = is_nested,
         .userdata = &context,
     };
     r = compose_resolve(file, &options, &project, err);

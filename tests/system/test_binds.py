@@ -7,22 +7,11 @@ import stat
 
 import pytest
 
+from tests.integration.test_data_folders import GRACE, SECRET, logs, sh, volumes
 from tests.integration.test_podman_traps import compose, service
 from tests.lab.agent_socket import AgentSocket
 from tests.lab.util import read_text, wait_until
 from tests.system.test_boot import boot
-
-SECRET = "only for root of the host"
-GRACE = "stop_grace_period: 1s\n"
-
-
-def sh(script):
-    return f"command: {json.dumps(['sh', '-c', script])}\n"
-
-
-def volumes(*mounts):
-    return f"volumes: {json.dumps(list(mounts))}\n"
-
 
 class Attack:
     """One service may write to a folder, another mounts what is in it; the first puts a link in the place of that."""
@@ -40,11 +29,6 @@ class Attack:
         return compose(service("attacker", more=GRACE + sh(first) + volumes(f"{self.outer}:/outer")),
                        service("victim", more=GRACE + sh(second) + volumes(f"{self.inner}:/data") +
                                "depends_on: [attacker]\nrestart: always\n"))
-
-
-def logs(box, name):
-    found = box.containers().get(name)
-    return box.lab.podman("logs", found["Id"]).stdout if found else ""
 
 
 def cases(box):

@@ -207,3 +207,24 @@ def test_a_missing_folder_is_made_for_the_podman_user(gateway, users_box):
     assert status == 200, result
     assert os.stat(folder).st_uid == users_box.lab.uid and os.stat(os.path.dirname(folder)).st_uid == 0
     wait_until(lambda: os.path.exists(f"{folder}/file"), "the container has written")
+
+
+def test_a_missing_folder_is_made_for_the_user_of_the_service(gateway, users_box):
+    """Number 1000 in a container of this user's podman is the 1000th of its subordinate numbers on the host."""
+    base = users_box.path("var/lib/tucomunidad/volumes")
+
+    def stack(user, more=""):
+        return compose(service("web", more=f"command: ['sh', '-c', 'echo x > /data/file; sleep 1000']\nstop_grace_period: 1s\n"
+                                           f"user: '{user}'\nvolumes: ['./data/web{user[:1]}:/data']\n{more}"))
+
+    status, result = push(gateway, stack("70000:0"))
+    assert (status, result["error"]["id"]) == (422, "preflight.no-id") and os.listdir(base) == [], result
+    for user, more, owner in (("1000:50", "", (300999, 300049)), ("20123:20123", "userns_mode: keep-id", (20123, 20123)),
+                              ("5:30000", "userns_mode: keep-id", (300005, 329999))):
+        if more:
+            users_box.write_policy({"services": {"web": {"allow": ["userns_mode"]}}})
+        status, result = push(gateway, stack(user, more))
+        assert status == 200, result
+        folder = f"{base}/data+web{user[:1]}"
+        assert (os.stat(folder).st_uid, os.stat(folder).st_gid) == owner, user
+        wait_until(lambda f=folder: os.path.exists(f"{f}/file"), f"{user} has written")

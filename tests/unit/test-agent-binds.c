@@ -6,9 +6,12 @@
 #include <fcntl.h>
 
 #include "compose/policy/bind-rules.h"
+#include "mgmt-agent/host/data-folder.h"
 #include "mgmt-agent/state/unsafe-binds.h"
 #include "mgmt-agent/worker/phases/bind-uses.h"
 #include "mgmt-agent/worker/phases/bind-walk.h"
+#include "mgmt-agent/worker/phases/data-owner.h"
+#include "mgmt-agent/worker/podman/podman-ids.h"
 #include "tests/unit/compose-project.h"
 
 static void overlaps(void **state _unused_)
@@ -145,6 +148,74 @@ static void what_was_found_is_remembered(void **state _unused_)
     }
 }
 
+/* Paths that every Debian has, and some that none has. */
+static void nested_folders(void **state _unused_)
+{
+    static const struct {
+        const char *nested, *direct;
+        bool listed, is_nested;
+    } cases[] = {
+        { "/usr/not/there", "/usr/not+there", false, false },
+        { "/usr/not/there", "/usr/not+there", true, true },
+        { "/etc/passwd", "/etc+passwd", false, true },
+        { "/etc/passwd", "/etc", false, false },
+        { "/etc/passwd", "/etc", true, false },
+        { "/etc/passwd/x", "/etc+passwd+x", false, false },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        if (data_folder_is_nested(cases[i].nested, cases[i].direct, cases[i].listed) != cases[i].is_nested)
+            fail_msg("%s and %s, %d", cases[i].nested, cases[i].direct, cases[i].listed);
+}
+
+static void owners(void **state _unused_)
+{
+    static const struct {
+        const char *text;
+        uint32_t uid, gid;
+        bool bad;
+    } cases[] = {
+        { "1000", 1000, 0, false },   { "1000:100", 1000, 100, false }, { "0:0", 0, 0, false },
+        { "postgres", 0, 0, true },   { "1000:users", 0, 0, true },     { "", 0, 0, true },
+        { ":5", 0, 0, true },         { "1000:", 0, 0, true },          { "-1", 0, 0, true },
+        { "4294967295", 0, 0, true }, { "1:4294967295", 0, 0, true },   { "4294967294", 4294967294, 0, false },
+        { "1000:100:1", 0, 0, true },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        uint32_t uid = 0, gid = 0;
+        int r = data_owner_parse(cases[i].text, &uid, &gid);
+
+        if ((r < 0) != cases[i].bad || uid != cases[i].uid || gid != cases[i].gid)
+            fail_msg("%s: %d, %u:%u", cases[i].text, r, uid, gid);
+    }
+}
+
+static void ids_of_the_host(void **state _unused_)
+{
+    _cleanup_(cJSON_Deletep) cJSON *maps =
+        json_of("{\"uidmap\":[{\"container_id\":0,\"host_id\":1000,\"size\":1},"
+                "{\"container_id\":1,\"host_id\":100000,\"size\":65536},"
+                "{\"container_id\":65537,\"host_id\":4294967290,\"size\":100}],\"gidmap\":null}");
+    static const struct {
+        const char *map;
+        uint32_t id, host;
+        bool none;
+    } cases[] = {
+        { "uidmap", 0, 1000, false },           { "uidmap", 1, 100000, false }, { "uidmap", 999, 100998, false },
+        { "uidmap", 65536, 165535, false },     { "uidmap", 65600, 0, true },   { "uidmap", 70000, 0, true },
+        { "uidmap", 65537, 4294967290, false }, { "gidmap", 999, 999, false },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        uint32_t host = 0;
+        int r = podman_answer_host_id(maps, cases[i].map, cases[i].id, &host);
+
+        if ((r == -ERANGE) != cases[i].none || host != cases[i].host)
+            fail_msg("%s %u: %d, %u", cases[i].map, cases[i].id, r, host);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +224,9 @@ int main(void)
         cmocka_unit_test(uses_of_a_project),
         cmocka_unit_test(components),
         cmocka_unit_test(ways),
+        cmocka_unit_test(nested_folders),
+        cmocka_unit_test(owners),
+        cmocka_unit_test(ids_of_the_host),
         cmocka_unit_test_setup_teardown(what_was_found_is_remembered, agent_root_make, agent_root_remove),
     };
 

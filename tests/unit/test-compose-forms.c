@@ -164,6 +164,30 @@ static void test_how_often_a_check_looks_at_first(void **state)
     assert_string_equal(json_string(p->services[0].healthcheck, "start_interval_usec"), "2000000");
 }
 
+static bool is_nested_in_a(const char *service, const char *nested, const char *direct, void *userdata)
+{
+    (void) userdata;
+    return str_equal(service, "a") && str_equal(nested, "/srv/d/e") && str_equal(direct, "/srv/d+e");
+}
+
+/* What the box has for one of them stays where it is, also inside of another one. */
+static void test_a_nested_folder(void **state)
+{
+    const char *text = "services: {a: {image: x, volumes: ['./d:/d', './d/e:/e', './f/g:/g']}}\n";
+    const ComposeResolveOptions options = {
+        .project = "box", .base_dir = "/srv", .lookup = lookup, .is_nested = is_nested_in_a
+    };
+    _cleanup_(compose_file_freep) ComposeFile *f = NULL;
+    _cleanup_(compose_project_freep) ComposeProject *p = NULL;
+    _cleanup_(freep) char *sources = NULL;
+
+    (void) state;
+    assert_int_equal(compose_parse(text, strlen(text), "c.yml", &f, NULL), 0);
+    assert_int_equal(compose_resolve(f, &options, &p, NULL), 0);
+    sources = strv_join(p->services[0].bind_sources, " ");
+    assert_string_equal(sources, "/srv/d /srv/d/e /srv/f+g");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_gpus_are_devices),
         cmocka_unit_test(test_what_is_shared),
         cmocka_unit_test(test_how_often_a_check_looks_at_first),
+        cmocka_unit_test(test_a_nested_folder),
     };
 
     return cmocka_run_group_tests_name("compose-forms", tests, NULL, NULL);

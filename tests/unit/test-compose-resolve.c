@@ -136,7 +136,11 @@ static const struct {
     { "volumes", "['./d:/d']",
       "[{\"type\":\"bind\",\"source\":\"/srv/box/d\",\"target\":\"/d\",\"read_only\":false}]" },
     { "volumes", "['./a/../b/./c//d:/x/./y/:ro']",
-      "[{\"type\":\"bind\",\"source\":\"/srv/box/b/c/d\",\"target\":\"/x/y\",\"read_only\":true}]" },
+      "[{\"type\":\"bind\",\"source\":\"/srv/box/b+c+d\",\"target\":\"/x/y\",\"read_only\":true}]" },
+    { "volumes", "[{type: bind, source: a/b, target: /b}, './a/c:/c', './a/b:/d']",
+      "[{\"type\":\"bind\",\"source\":\"/srv/box/a+b\",\"target\":\"/b\",\"read_only\":false},"
+      "{\"type\":\"bind\",\"source\":\"/srv/box/a+c\",\"target\":\"/c\",\"read_only\":false},"
+      "{\"type\":\"bind\",\"source\":\"/srv/box/a+b\",\"target\":\"/d\",\"read_only\":false}]" },
     { "volumes", "['/srv/app/:/app/']",
       "[{\"type\":\"bind\",\"source\":\"/srv/app\",\"target\":\"/app\",\"read_only\":false}]" },
     { "volumes", "['.:/d']", "[{\"type\":\"bind\",\"source\":\"/srv/box\",\"target\":\"/d\",\"read_only\":false}]" },
@@ -478,6 +482,8 @@ static void test_environment(void **state)
     }
 }
 
+#define LONG "0123456789012345678901234567890123456789012345678901234567890123456789"
+
 static const struct {
     const char *text;
     const char *id;
@@ -505,6 +511,14 @@ static const struct {
     { "services: {a: {image: x, env_file: none.env}}\n", "file.read", 0, NULL, "service a" },
     { "services: {a: {image: x, env_file: bad.env}}\n", "env.syntax", 1, NULL, "service a" },
     { "services: {a: {image: x, env_file: ../a.env}}\n", "compose.bad-value", 1, NULL, "leaves" },
+    { "services:\n  a: {image: x, volumes: ['./d:/d']}\n  b: {image: x, volumes: ['./d/e/f:/f']}\n",
+      "compose.bad-value", 3, "services.b.volumes[0]", "./d/e/f lies in ./d" },
+    { "services:\n  a: {image: x, volumes: ['./d/e/f:/f']}\n  b: {image: x, volumes: ['./d/e:/d']}\n",
+      "compose.bad-value", 3, "services.b.volumes[0]", "./d/e/f lies in ./d/e" },
+    { "services: {a: {image: x, volumes: ['./d/e:/e', './d+e:/f']}}\n", "compose.bad-value", 1, NULL,
+      "./d+e and ./d/e would be the same" },
+    { "services: {a: {image: x, volumes: ['./" LONG LONG LONG LONG "/x:/d']}}\n", "compose.bad-value", 1, NULL,
+      "too long" },
     { "services: {a: {}}\n", "compose.no-image", 1, "services.a", NULL },
     { "services: {a: {image: }}\n", "compose.no-image", 1, "services.a", NULL },
     { "services:\n  a: {image: x, container_name: c}\n  b: {image: x, container_name: c}\n",

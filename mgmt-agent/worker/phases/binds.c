@@ -14,6 +14,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/worker/phases/bind-uses.h"
 #include "mgmt-agent/worker/phases/bind-walk.h"
+#include "mgmt-agent/worker/phases/data-owner.h"
 #include "mgmt-agent/worker/phases/report.h"
 
 #define FOLDER_MODE 0755
@@ -88,28 +89,69 @@ static bool is_run_dir(const char *source, const char *service)
            str_equal(source + len + 1, service);
 }
 
-/* Folders that are ours to make. One that a container has now and that is gone has lost its data: a new, empty one in its place
- * would hide that. */
-static bool may_be_made(const ComposePolicy *policy, const ComposeService *s, const char *source,
-                        const BindUses *running)
+/* What is mounted there is meant to be a file, which only a person can bring: a folder in its place stops the service. */
+static bool names_a_file(const char *target)
 {
-    return is_run_dir(source, s->name) ||
-           (!policy_is_lenient(policy) && policy_is_new_volume(policy, source) && !is_mounted_already(running, source));
+    static const char *const endings[] = { ".acl", ".cfg",  ".cnf",  ".conf", ".crt",    ".css",      ".db",
+                                           ".env", ".html", ".ini",  ".js",   ".json",   ".key",      ".log",
+                                           ".lua", ".pem",  ".php",  ".py",   ".sh",     ".sock",     ".sql",
+                                           ".txt", ".toml", ".yaml", ".yml",  ".sqlite", ".template", ".xml" };
+    static const char *const names[] = { "Caddyfile", "Corefile", "htpasswd", "passwd", ".htpasswd" };
+    const char *name = strrchr(target, '/') ? strrchr(target, '/') + 1 : target;
+
+    for (size_t i = 0; i < ELEMENTSOF(endings); i++)
+        if (str_ends(name, endings[i]))
+            return true;
+    for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        if (str_equal(name, names[i]))
+            return true;
+    return false;
 }
 
-static int check_source(const PodmanUser *user, DeployTarget *t, const ComposeService *s, const char *source,
-                        bool read_only, const BindUses *running, Error *err)
+/* Folders that are ours to make. One that a container has now and that is gone has lost its data: a new, empty one in its place
+ * would hide that. */
+static bool may_be_made(const ComposePolicy *policy, const ComposeService *s, const cJSON *volume,
+                        const BindUses *running)
 {
+    const char *source = json_string(volume, "source");
+
+    return is_run_dir(source, s->name) ||
+           (!policy_is_lenient(policy) && policy_is_new_volume(policy, source) &&
+            !is_mounted_already(running, source) && !names_a_file(json_string(volume, "target")));
+}
+
+/* Whether podman has an id for the owner of what is made. */
+static int check_missing(const Box *box, const DeployTarget *t, const ComposeService *s, const cJSON *volume,
+                         const BindUses *running, Error *err)
+{
+    const char *source = json_string(volume, "source"), *target = json_string(volume, "target");
+    DataOwner owner;
+
+    if (may_be_made(t->policy, s, volume, running))
+        return is_run_dir(source, s->name) ? 0 : deploy_data_owner(box, t, s, &owner, err);
+    if (!names_a_file(target) || policy_is_lenient(t->policy))
+        return missing_error(s, source, err);
+    return error_set_at(err, ENOENT, "preflight.bind-missing", NULL, s->line, s->name,
+                        "service %s mounts %s as %s, which looks like a file, and it is not there; put the file there, "
+                        "or make the folder if it is one",
+                        s->name, source, target);
+}
+
+static int check_source(const Box *box, DeployTarget *t, const ComposeService *s, const cJSON *volume,
+                        const BindUses *running, Error *err)
+{
+    const char *source = json_string(volume, "source");
+    bool read_only = json_bool(volume, "read_only", false);
     _cleanup_(error_done) Error reason = {};
     BindWalk w;
-    int r = bind_walk(source, user, &w, &reason);
+    int r = bind_walk(source, &box->user, &w, &reason);
 
     if (r < 0)
         return service_error(s, source, &reason, r, err);
     if (!w.exists)
-        r = may_be_made(t->policy, s, source, running) ? 0 : missing_error(s, source, err);
+        r = check_missing(box, t, s, volume, running, err);
     else if (S_ISLNK(w.st.st_mode))
-        r = follow_link(user, t, s, source, read_only, err);
+        r = follow_link(&box->user, t, s, source, read_only, err);
     bind_walk_done(&w);
     return r;
 }
@@ -129,22 +171,20 @@ static int check_old_source(const ComposePolicy *policy, const ComposeService *s
     return 0;
 }
 
-static int check_service(const PodmanUser *user, DeployTarget *t, const ComposeService *s, const BindUses *running,
-                         Error *err)
+static int check_service(const Box *box, DeployTarget *t, const ComposeService *s, const BindUses *running, Error *err)
 {
     const cJSON *volume;
 
     cJSON_ArrayForEach(volume, cJSON_GetObjectItemCaseSensitive(s->config, "volumes")) {
         _cleanup_(error_done) Error reason = {};
-        const char *source = json_string(volume, "source");
-        bool read_only = json_bool(volume, "read_only", false);
         int r;
 
         if (!str_equal(json_string(volume, "type"), "bind"))
             continue;
-        r = check_source(user, t, s, source ? source : "nothing", read_only, running, &reason);
+        r = check_source(box, t, s, volume, running, &reason);
         if (r < 0 && policy_is_lenient(t->policy) && str_equal(error_id(&reason), "preflight.bind-way"))
-            r = check_old_source(t->policy, s, source, read_only, err);
+            r = check_old_source(t->policy, s, json_string(volume, "source"), json_bool(volume, "read_only", false),
+                                 err);
         else if (r < 0)
             return error_copy(err, &reason) < 0 ? -ENOMEM : r;
         if (r < 0)
@@ -198,7 +238,41 @@ static bool mounts_anything(const DeployTarget *t)
     return bind_uses_of_project(t->project, t->bind_targets, &uses) < 0 || uses.n > 0;
 }
 
-int deploy_check_binds(const Box *box, DeployTarget *t, const DeployPast *before, Error *err)
+static int explain_folder(const Box *box, const DeployTarget *t, const ComposeService *s, const cJSON *volume,
+                          const BindUses *running, Plan *plan)
+{
+    const char *source = json_string(volume, "source");
+    _cleanup_(error_done) Error unused = {};
+    _cleanup_(freep) char *text = NULL;
+    BindWalk w;
+    int r = bind_walk(source, &box->user, &w, &unused);
+    bool is_new = r == 0 && !w.exists && may_be_made(t->policy, s, volume, running);
+
+    bind_walk_done(&w);
+    if (!is_new || is_run_dir(source, s->name))
+        return 0;
+    text = str_format("makes %s", source);
+    return text ? plan_add_reason(plan, s->name, text) : -ENOMEM;
+}
+
+/* What a push makes is told by its plan. */
+static int explain_folders(const Box *box, const DeployTarget *t, const BindUses *running, Plan *plan)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < t->project->n_services; i++) {
+        const ComposeService *s = &t->project->services[i];
+        const cJSON *volume;
+
+        cJSON_ArrayForEach(volume, cJSON_GetObjectItemCaseSensitive(s->config, "volumes")) {
+            if (r == 0 && str_equal(json_string(volume, "type"), "bind"))
+                r = explain_folder(box, t, s, volume, running, plan);
+        }
+    }
+    return r;
+}
+
+int deploy_check_binds(const Box *box, DeployTarget *t, const DeployPast *before, Plan *plan, Error *err)
 {
     _cleanup_(bind_uses_done) BindUses running = {};
     int r;
@@ -207,31 +281,37 @@ int deploy_check_binds(const Box *box, DeployTarget *t, const DeployPast *before
         return 0;
     r = bind_uses_of_containers(box->podman, before->observed, before->n_observed, &running, err);
     for (size_t i = 0; r == 0 && i < t->project->n_services; i++)
-        r = check_service(&box->user, t, &t->project->services[i], &running, err);
+        r = check_service(box, t, &t->project->services[i], &running, err);
     if (r < 0 || policy_is_lenient(t->policy))
         return r;
-    r = bind_uses_add_store(box->podman, &running, err);
+    r = explain_folders(box, t, &running, plan);
+    if (r == 0)
+        r = bind_uses_add_store(box->podman, &running, err);
     return r == 0 ? check_overlaps(t, &running, err) : r;
 }
 
-static int make_source(const PodmanUser *user, const ComposeService *s, const char *source, Report *report, Error *err)
+static int make_source(const Box *box, const DeployTarget *t, const ComposeService *s, const char *source,
+                       Report *report, Error *err)
 {
+    DataOwner owner = { box->user.uid, box->user.gid };
     BindWalk w;
-    int r = bind_walk(source, user, &w, err);
+    int r = bind_walk(source, &box->user, &w, err);
 
     if (r < 0)
         return r;
     if (!w.exists) {
-        r = bind_make_folder(&w, source, FOLDER_MODE, user->uid, user->gid, err);
+        r = is_run_dir(source, s->name) ? 0 : deploy_data_owner(box, t, s, &owner, err);
         if (r == 0)
-            report_progress(report, "info", s->name, "made %s", source);
+            r = bind_make_folder(&w, source, FOLDER_MODE, owner.uid, owner.gid, err);
+        if (r == 0)
+            report_progress(report, "info", s->name, "made %s for user %u:%u", source, (unsigned) owner.uid,
+                            (unsigned) owner.gid);
     }
     bind_walk_done(&w);
     return r;
 }
 
-static int make_binds(const PodmanUser *user, const ComposePolicy *policy, const ComposeService *s, Report *report,
-                      Error *err)
+static int make_binds(const Box *box, const DeployTarget *t, const ComposeService *s, Report *report, Error *err)
 {
     const cJSON *volume;
 
@@ -239,9 +319,9 @@ static int make_binds(const PodmanUser *user, const ComposePolicy *policy, const
         const char *source = json_string(volume, "source");
         int r;
 
-        if (!source || !str_equal(json_string(volume, "type"), "bind") || !may_be_made(policy, s, source, NULL))
+        if (!source || !str_equal(json_string(volume, "type"), "bind") || !may_be_made(t->policy, s, volume, NULL))
             continue;
-        r = make_source(user, s, source, report, err);
+        r = make_source(box, t, s, source, report, err);
         if (r < 0)
             return error_prefix(err, r, "service %s", s->name);
     }
@@ -250,10 +330,10 @@ static int make_binds(const PodmanUser *user, const ComposePolicy *policy, const
 
 int deploy_ready_binds(const Box *box, DeployTarget *t, const ComposeService *s, Report *report, Error *err)
 {
-    int r = make_binds(&box->user, t->policy, s, report, err);
+    int r = make_binds(box, t, s, report, err);
 
     /* once more, now that the old container has stopped: nothing that could change it runs between this and the start */
-    return r == 0 ? check_service(&box->user, t, s, NULL, err) : r;
+    return r == 0 ? check_service(box, t, s, NULL, err) : r;
 }
 
 /* Where containers show their heartbeat is gone after each boot. */

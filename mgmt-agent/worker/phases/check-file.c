@@ -15,6 +15,7 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
+#include "mgmt-agent/host/data-folder.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/service-env-file.h"
@@ -221,19 +222,34 @@ int deploy_env_plan(Box *box, Report *report, EnvFile **ret, Error *err)
 
 static const char *lookup_env(const char *key, void *userdata)
 {
-    return env_get(userdata, key);
+    const DeployTarget *t = userdata;
+
+    return env_get(t->env, key);
 }
 
 static int read_env_file(const char *path, char **ret, void *userdata, Error *err)
 {
-    return service_env_file_read(path, userdata, ret, err);
+    const DeployTarget *t = userdata;
+
+    return service_env_file_read(path, t->env, ret, err);
+}
+
+/* In a file that was accepted before, nothing moves. */
+static bool is_nested(const char *service, const char *nested, const char *direct, void *userdata)
+{
+    const DeployTarget *t = userdata;
+
+    return data_folder_is_nested(nested, direct,
+                                 policy_is_lenient(t->policy) || policy_lists_bind(t->policy, service, nested));
 }
 
 static int resolve(const DeployTarget *t, const char *project, ComposeProject **ret, Error *err)
 {
-    ComposeResolveOptions options = {
-        .project = project, .lookup = lookup_env, .userdata = t->env, .read_env_file = read_env_file
-    };
+    ComposeResolveOptions options = { .project = project,
+                                      .lookup = lookup_env,
+                                      .userdata = (void *) t,
+                                      .read_env_file = read_env_file,
+                                      .is_nested = is_nested };
     _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR);
 
     options.base_dir = base;
@@ -248,7 +264,7 @@ static int check_compose_keys(const DeployTarget *t, const char *project, Error 
     _cleanup_(error_done) Error place = {};
     ComposeProject *unused = NULL;
     const char *unfit = NULL;
-    int r = compose_required_keys(t->file, lookup_env, t->env, &missing, err);
+    int r = compose_required_keys(t->file, lookup_env, (void *) t, &missing, err);
 
     if (r < 0 || strv_length(missing) == 0)
         return r;

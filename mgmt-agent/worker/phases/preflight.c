@@ -266,7 +266,7 @@ static int find_images(Deploy *d, Error *err)
 /* Whether the plan can be carried out. */
 static int check_plan(Deploy *d, Error *err)
 {
-    int r = deploy_check_binds(&d->box, &d->target, &d->before, err);
+    int r = deploy_check_binds(&d->box, &d->target, &d->before, d->plan, err);
 
     if (r == 0)
         r = check_ports(d->box.podman, d->target.project, d->plan, err);
