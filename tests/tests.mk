@@ -91,6 +91,11 @@ install-kills: deps all ## kill the installer at 5 random moments on a bare box,
 	$(Q)INSTALL_CYCLES=$(INSTALL_CYCLES) SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/system/test_installer_box.py -k 'dry_run or killed'
 
+FIELD =
+check-field: deps all ## push the files of tests/field (or those whose names hold FIELD) to real podman, with both engines
+	$(Q)SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -B -m tests.lab.isolate $(TEST_PYTHON) -B -m tests.field.check $(FIELD)
+.PHONY: check-field
+
 # Builds the packages twice from scratch, in two clones of the last commit.
 packages-twice: deps ## build the packages of the last commit twice: they must be the same to the byte
 	$(Q)$(TEST_PYTHON) -m pytest -q tests/packages

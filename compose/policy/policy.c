@@ -214,12 +214,15 @@ bool policy_lists_bind(const ComposePolicy *p, const char *service, const char *
     return allows_bind(p, service, source, true, false);
 }
 
-/* The clock that every container may see is a link on Debian; what it leads to is as harmless as the link. */
+/* The clock that every container may see is a link on Debian, and so is the system's name, which many ask for; what they lead to
+ * is as harmless as the link. */
 bool policy_allows_link(const ComposePolicy *p, const char *service, const char *link, const char *target,
                         bool read_only)
 {
     if (read_only && str_equal(link, "/etc/localtime") && path_is_below(target, "/usr/share/zoneinfo"))
         return true;
+    if (read_only && str_equal(link, "/etc/os-release") && str_equal(target, "/usr/lib/os-release"))
+        return policy_allows_bind(p, service, link, true);
     return policy_allows_bind(p, service, target, read_only);
 }
 

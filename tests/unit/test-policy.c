@@ -472,6 +472,16 @@ static void the_clock_may_be_a_link(void **state _unused_)
     assert_false(policy_allows_link(policy, "web", "/etc/localtime", "/etc/shadow", true));
     assert_false(policy_allows_link(policy, "web", "/etc/timezone", "/usr/share/zoneinfo/Etc/UTC", true));
     assert_true(policy_allows_link(policy, "web", "/x", "/var/lib/tucomunidad/volumes/a", false));
+    assert_false(policy_allows_link(policy, "web", "/etc/os-release", "/usr/lib/os-release", true));
+}
+
+static void the_name_of_the_system_is_a_link(void **state _unused_)
+{
+    _cleanup_(policy_freep) ComposePolicy *policy = policy_of("{\"bind_ro\":[\"/etc/os-release\"]}");
+
+    assert_true(policy_allows_link(policy, "web", "/etc/os-release", "/usr/lib/os-release", true));
+    assert_false(policy_allows_link(policy, "web", "/etc/os-release", "/usr/lib/os-release", false));
+    assert_false(policy_allows_link(policy, "web", "/etc/os-release", "/etc/shadow", true));
 }
 
 static void images_by_prefix(void **state _unused_)
@@ -605,6 +615,7 @@ int main(void)
         cmocka_unit_test(old_meaning_is_kept_and_explained),
         cmocka_unit_test(the_main_service_keeps_its_folder),
         cmocka_unit_test(the_clock_may_be_a_link),
+        cmocka_unit_test(the_name_of_the_system_is_a_link),
         cmocka_unit_test(images_by_prefix),
         cmocka_unit_test(variables_wait),
         cmocka_unit_test(refusal_names_the_entry),
