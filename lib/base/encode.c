@@ -53,6 +53,27 @@ static char *encode(const unsigned char *p, size_t len, const char *alphabet, bo
     return out;
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+int hex_decode(const char *text, uint8_t *ret, size_t n)
+{
+    if (strlen(text) != 2 * n)
+        return -EINVAL;
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return -EINVAL;
+        ret[i] = (uint8_t) (high << 4 | low);
+    }
+    return 0;
+}
+
 char *base64_encode(const void *data, size_t len)
 {
     return encode(data, len, alphabet_standard, true);

@@ -9,6 +9,8 @@
 
 /* New NUL-terminated strings, NULL when out of memory. base64url is without padding (RFC 7515). */
 char *hex_encode(const void *data, size_t len);
+/* Exactly n bytes from 2 * n digits. -EINVAL otherwise. */
+int hex_decode(const char *text, uint8_t *ret, size_t n) _must_check_;
 char *base64_encode(const void *data, size_t len);
 char *base64url_encode(const void *data, size_t len);
 

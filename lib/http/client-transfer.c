@@ -6,8 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lib/base/encode.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
+#include "lib/data/digest.h"
 #include "lib/data/x509-issuer.h"
 #include "lib/http/client-address.h"
 
@@ -187,6 +189,20 @@ static CURLcode set_blob(CURL *e, CURLoption option, const char *text)
     return text ? curl_easy_setopt(e, option, &blob) : CURLE_OK;
 }
 
+static CURLcode set_peer_key(CURL *e, const char *key)
+{
+    _cleanup_(freep) char *encoded = NULL, *pin = NULL;
+    uint8_t digest[SHA256_SIZE];
+
+    if (!key)
+        return CURLE_OK;
+    if (hex_decode(key, digest, sizeof(digest)) < 0)
+        return CURLE_BAD_FUNCTION_ARGUMENT;
+    encoded = base64_encode(digest, sizeof(digest));
+    pin = encoded ? str_format("sha256//%s", encoded) : NULL;
+    return pin ? curl_easy_setopt(e, CURLOPT_PINNEDPUBLICKEY, pin) : CURLE_OUT_OF_MEMORY;
+}
+
 static CURLcode set_authorities(CURL *e, const HttpRequest *request)
 {
     char *folder = NULL;
@@ -209,6 +225,8 @@ static CURLcode set_authorities(CURL *e, const HttpRequest *request)
         c = set_blob(e, CURLOPT_SSLCERT_BLOB, request->client_cert);
     if (c == CURLE_OK)
         c = set_blob(e, CURLOPT_SSLKEY_BLOB, request->client_key);
+    if (c == CURLE_OK)
+        c = set_peer_key(e, request->peer_key);
     return c == CURLE_OK ? curl_easy_setopt(e, CURLOPT_SSL_CTX_FUNCTION, on_tls) : c;
 }
 
@@ -293,6 +311,8 @@ static int request_check(const HttpRequest *request, Error *err)
     error_done(&why);
     if (r < 0)
         return -EINVAL;
+    if (request->peer_key && !str_starts(request->url, "https:"))
+        return error_set(err, EINVAL, "http.other-key", "%s has no key, and one was asked for", request->url);
     if (request->timeout_usec == 0)
         return error_set(err, EINVAL, "http.failed", "a request without a time limit");
     if (request->ca_file && request->ca_pem)
@@ -396,6 +416,9 @@ static const struct {
     { CURLE_SSL_CACERT_BADFILE, EPROTO, "http.tls", "; the file of authorities cannot be read" },
     { CURLE_SSL_CERTPROBLEM, EPROTO, "http.tls", "" },
     { CURLE_SSL_CIPHER, EPROTO, "http.tls", "" },
+    { CURLE_SSL_PINNEDPUBKEYNOTMATCH, EKEYREJECTED, "http.other-key",
+      "; it has another key than the one that was asked for: something stands between, or the code that names the key "
+      "is old" },
     { CURLE_SSL_ISSUER_ERROR, EPROTO, "http.tls", "" },
 };
 

@@ -19,7 +19,9 @@ typedef struct HttpRequest {
     const char *const *headers; /* "Name: value", ends with NULL; may be NULL */
     const char *body;           /* NULL = none */
     size_t body_len;
-    const char *ca_file;                  /* PEM; NULL = the system's authorities. Verification is never off. */
+    const char *ca_file; /* PEM; NULL = the system's authorities. Verification is never off. */
+    const char
+        *peer_key; /* SHA-256 of the server's public key, hexadecimal: of this one alone; NULL = any that is trusted */
     const char *client_cert, *client_key; /* PEM texts for a server that asks who the client is; both or none */
     const char *ca_pem; /* PEM text of authorities beside the system's; not together with ca_file; NULL = none */
     const char
@@ -55,7 +57,7 @@ const char *http_response_header(const HttpResponse *r, const char *name, size_t
 
 /* Runs one request to its end. 0 whenever an HTTP answer came, whatever its status. Redirects are not followed.
  * Errors: http.bad-url (also for a literal "${"), http.resolve, http.connect, http.address-refused, http.tls,
- * http.timeout, http.too-large, http.client-certificate, http.failed. */
+ * http.other-key, http.timeout, http.too-large, http.client-certificate, http.failed. */
 int http_run(const HttpRequest *request, HttpResponse *ret, Error *err) _must_check_;
 
 /* Runs n requests at the same time, at most `parallel` in flight. rets, errs and results are arrays of n; results[i]

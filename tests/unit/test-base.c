@@ -113,6 +113,20 @@ static void test_utf8(void **state)
         assert_int_equal(utf8_is_valid(cases[i].text, strlen(cases[i].text)), cases[i].valid);
 }
 
+static void test_hex(void **state)
+{
+    static const char *const bad[] = { "", "00", "00ff0", "00ff0g", "00ff001", "00ff00ff", " 0ff00" };
+    uint8_t bytes[3] = {};
+
+    (void) state;
+    assert_int_equal(hex_decode("00fFa9", bytes, sizeof(bytes)), 0);
+    assert_memory_equal(bytes, "\x00\xff\xa9", 3);
+    _cleanup_(freep) char *text = hex_encode(bytes, sizeof(bytes));
+    assert_string_equal(text, "00ffa9");
+    for (size_t n = 0; n < ELEMENTSOF(bad); n++)
+        assert_int_equal(hex_decode(bad[n], bytes, sizeof(bytes)), -EINVAL);
+}
+
 static void test_base64(void **state)
 {
     /* RFC 4648 §10 */
@@ -584,6 +598,7 @@ int main(void)
         cmocka_unit_test(test_buf_limit),
         cmocka_unit_test(test_numbers_are_strict),
         cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_hex),
         cmocka_unit_test(test_base64),
         cmocka_unit_test(test_map_keeps_order_over_growth_and_removal),
         cmocka_unit_test(test_file_replace),

@@ -263,6 +263,13 @@ static void test_tls_to_a_plain_server(void **state)
     assert_int_equal(http_run(&(HttpRequest) { .url = url, .timeout_usec = LONG }, &response, &err), -EPROTO);
     assert_string_equal(error_id(&err), "http.tls");
     error_done(&err);
+    /* a key can only be asked for of a server that has one */
+    _cleanup_(freep) char *plain = str_format("http://127.0.0.1:%u/hello", server.port);
+    static const char key[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    assert_int_equal(http_run(&(HttpRequest) { .url = plain, .timeout_usec = LONG, .peer_key = key }, &response, &err),
+                     -EINVAL);
+    assert_string_equal(error_id(&err), "http.other-key");
+    error_done(&err);
     HttpRequest q = { .url = url, .timeout_usec = LONG, .ca_file = "/nonexistent.pem" };
     assert_int_equal(http_run(&q, &response, &err), -EPROTO);
     assert_string_equal(error_id(&err), "http.tls");
