@@ -19,6 +19,7 @@
 #include "gateway/deployments/api-templates.h"
 #include "gateway/deployments/deployments-waiting.h"
 #include "gateway/devices/api-devices.h"
+#include "gateway/devices/api-enrolments.h"
 #include "gateway/devices/api-lan-certificate.h"
 #include "gateway/devices/api-query.h"
 #include "gateway/devices/claim.h"
@@ -500,7 +501,13 @@ static int make_devices(Gateway *g, const GatewayOptions *o, Error *err)
     if (!g->registry || !g->tokens || !g->conns)
         return -ENOMEM;
     admission_init(&g->admission, o->accept_rate, o->accept_burst);
-    g->claims = (Claims) { .store = g->store, .registry = g->registry, .tokens = g->tokens, .conns = g->conns };
+    g->claims = (Claims) {
+        .store = g->store,
+        .registry = g->registry,
+        .tokens = g->tokens,
+        .conns = g->conns,
+        .bootstrap_hours = o->bootstrap_hours,
+    };
     g->accept = device_accept_new(g->event, &g->claims, &g->admission);
     return g->accept ? 0 : -ENOMEM;
 }
@@ -582,6 +589,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     } modules[] = {
         { claim_routes, &g->claims },
         { device_routes, &g->devices_api },
+        { enrolment_routes, &g->devices_api },
         { query_routes, &g->queries },
         { lan_certificate_routes, &g->queries },
         { deployment_routes, &g->deployments_api },

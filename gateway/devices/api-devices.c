@@ -13,21 +13,14 @@
 #define LABELS_MAX 32
 #define LABEL_SIZE_MAX 256
 
-/* Secrets of one new bootstrap token, between making and showing it. */
-typedef struct NewBootstrap {
-    char *secret;
-    char hash[SECRET_HASH_SIZE];
-} NewBootstrap;
-
-static void new_bootstrap_free(void *scratch)
+static void new_secret_free(void *scratch)
 {
-    NewBootstrap *b = scratch;
+    NewSecret *b = scratch;
     secret_free(b->secret);
     free(b);
 }
 
-/* The row's JSON object with what only memory knows. */
-static cJSON *device_json(const DevicesApi *api, const StoreRows *rows, size_t row)
+cJSON *device_json(const DevicesApi *api, const StoreRows *rows, size_t row)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = NULL;
     const char *id = store_rows_get(rows, row, 0), *text = store_rows_get(rows, row, 1);
@@ -102,20 +95,30 @@ static int check_labels(const cJSON *labels, bool may_be_null, Error *err)
     return 0;
 }
 
-static int request_make_bootstrap(Request *c)
+int device_labels_read(const cJSON *body, char **ret, Error *err)
 {
-    NewBootstrap *b = calloc(1, sizeof(*b));
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(body, "labels");
+    int r = check_labels(labels, false, err);
+    if (r < 0)
+        return r;
+    *ret = labels ? json_print(labels) : strdup("{}");
+    return *ret ? 0 : error_from_errno(err, -ENOMEM, "reading labels");
+}
+
+int request_make_secret(Request *c, const char *prefix)
+{
+    NewSecret *b = calloc(1, sizeof(*b));
     if (!b)
         return -ENOMEM;
     c->scratch = b;
-    c->scratch_free = new_bootstrap_free;
-    return secret_make(BOOTSTRAP_PREFIX, &b->secret, b->hash);
+    c->scratch_free = new_secret_free;
+    return secret_make(prefix, &b->secret, b->hash);
 }
 
 static void on_bootstrap(Request *c, const StoreRows *rows)
 {
     const DevicesApi *api = c->module;
-    const NewBootstrap *b = c->scratch;
+    const NewSecret *b = c->scratch;
     if (store_rows_count(rows) == 0) {
         Error err = {};
         if (!str_equal(c->route->path, "/v1/devices")) {
@@ -144,17 +147,15 @@ static void on_bootstrap(Request *c, const StoreRows *rows)
 static int add_read(Request *c, const cJSON *body, char **ret_labels, Error *err)
 {
     const char *id = json_string(body, "id");
-    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(body, "labels");
     if (!device_id_is_valid(id))
         return error_set(err, EINVAL, "device.bad-id",
                          "a device id is 1 to %d letters, digits, '.', '_' and '-', beginning with a letter or digit",
                          DEVICE_ID_MAX);
-    int r = check_labels(labels, false, err);
+    int r = device_labels_read(body, ret_labels, err);
     if (r < 0)
         return r;
     c->args[0] = strdup(id);
-    *ret_labels = labels ? json_print(labels) : strdup("{}");
-    if (!c->args[0] || !*ret_labels || request_make_bootstrap(c) < 0)
+    if (!c->args[0] || request_make_secret(c, BOOTSTRAP_PREFIX) < 0)
         return error_from_errno(err, -ENOMEM, "adding a device");
     return 0;
 }
@@ -176,7 +177,7 @@ static void add(Request *c)
         .id = c->args[0],
         .labels = labels,
         .actor = c->actor,
-        .bootstrap_hash = ((NewBootstrap *) c->scratch)->hash,
+        .bootstrap_hash = ((NewSecret *) c->scratch)->hash,
         .bootstrap_hours = ((const DevicesApi *) c->module)->bootstrap_hours,
     };
     request_query(c, sql_device_add(&d), on_bootstrap);
@@ -184,14 +185,14 @@ static void add(Request *c)
 
 static void renew_bootstrap(Request *c)
 {
-    if (request_make_bootstrap(c) < 0) {
+    if (request_make_secret(c, BOOTSTRAP_PREFIX) < 0) {
         request_fail(c, -ENOMEM, NULL);
         return;
     }
     const NewDevice d = {
         .id = c->args[0],
         .actor = c->actor,
-        .bootstrap_hash = ((NewBootstrap *) c->scratch)->hash,
+        .bootstrap_hash = ((NewSecret *) c->scratch)->hash,
         .bootstrap_hours = ((const DevicesApi *) c->module)->bootstrap_hours,
     };
     request_query(c, sql_device_renew_bootstrap(&d), on_bootstrap);

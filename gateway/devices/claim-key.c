@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
+#include "gateway/devices/claim-enrolment.h"
 #include "gateway/store/devices-table.h"
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
@@ -19,6 +20,9 @@ struct KeyClaim {
     Role role;
     char hash[SHA256_HEX_SIZE]; /* of the bootstrap token */
     char *device, *thumbprint, *jwk, *peer;
+    char *enrolment; /* the token, until it was asked about */
+    cJSON *machine;
+    EnrolmentClaim *enrolment_claim;
     unsigned tries;
     StoreQuery *query;
     void (*on_rows)(KeyClaim *k, const StoreRows *rows);
@@ -35,6 +39,9 @@ KeyClaim *key_claim_free(KeyClaim *k)
     free(k->thumbprint);
     free(k->jwk);
     free(k->peer);
+    secret_free(k->enrolment);
+    cJSON_Delete(k->machine);
+    enrolment_claim_free(k->enrolment_claim);
     free(k);
     return NULL;
 }
@@ -137,8 +144,47 @@ static void claim_refuse_reused(KeyClaim *k, const char *known)
                  " give it a new bootstrap token");
 }
 
+/* Its bootstrap token is one now. */
+static void on_let_in(int r, const Error *refusal, void *userdata)
+{
+    KeyClaim *k = userdata;
+    Error err = {};
+    k->enrolment_claim = NULL;
+    if (r < 0) {
+        claim_end(k, r, false, refusal);
+        return;
+    }
+    r = claim_find_device(k, &err);
+    if (r < 0)
+        claim_end(k, r, false, &err);
+    error_done(&err);
+}
+
+static void claim_enrol(KeyClaim *k)
+{
+    Error err = {};
+    _cleanup_(secret_freep) char *token = TAKE_PTR(k->enrolment);
+    const EnrolmentRequest request = {
+        .token = token,
+        .device = k->device,
+        .bootstrap_hash = k->hash,
+        .thumbprint = k->thumbprint,
+        .peer = k->peer,
+        .machine = k->machine,
+        .bootstrap_hours = k->claims->bootstrap_hours,
+    };
+    int r = enrolment_claim_start(k->claims->store, &request, on_let_in, k, &k->enrolment_claim, &err);
+    if (r < 0)
+        claim_end(k, r, false, &err);
+    error_done(&err);
+}
+
 static void on_device_found(KeyClaim *k, const StoreRows *rows)
 {
+    if (store_rows_count(rows) == 0 && k->enrolment) {
+        claim_enrol(k);
+        return;
+    }
     if (store_rows_count(rows) == 0) {
         claim_refuse(k, EKEYREJECTED, "bootstrap.invalid",
                      "the bootstrap token does not belong to this device, or was replaced");
@@ -177,9 +223,11 @@ int key_claim_start(const Claims *cl, const KeyClaimRequest *request, key_claim_
     k->thumbprint = key_thumbprint(request->key);
     k->jwk = key_jwk(request->key);
     k->peer = strdup(request->peer);
+    k->enrolment = request->enrolment ? strdup(request->enrolment) : NULL;
+    k->machine = request->machine ? cJSON_Duplicate(request->machine, true) : NULL;
     int r = -ENOMEM;
-    if (k->device && k->thumbprint && k->jwk && k->peer &&
-        sha256_hex(request->bootstrap, strlen(request->bootstrap), k->hash) >= 0)
+    if (k->device && k->thumbprint && k->jwk && k->peer && (k->enrolment || !request->enrolment) &&
+        (k->machine || !request->machine) && sha256_hex(request->bootstrap, strlen(request->bootstrap), k->hash) >= 0)
         r = claim_find_device(k, err);
     if (r < 0) {
         key_claim_free(k);

@@ -11,6 +11,7 @@ typedef struct Claims {
     DeviceRegistry *registry;
     const DeviceTokens *tokens;
     DeviceConns *conns;
+    unsigned bootstrap_hours; /* for a box that an enrolment token lets in */
 } Claims;
 
 typedef struct KeyClaim KeyClaim;
@@ -21,11 +22,14 @@ typedef struct KeyClaimRequest {
     const char *bootstrap; /* as the box sent it */
     const Key *key;        /* whose possession is proved */
     const char *peer;      /* for the alarm */
+    const char
+        *enrolment; /* the token by which the box asks to be let in (gateway/devices/claim-enrolment.h); may be NULL */
+    const cJSON *machine; /* what it then says of itself; may be NULL */
 } KeyClaimRequest;
 
 /* r = 0: the key is registered, and may speak for the device; is_new when it was not before. Otherwise negative:
  * -EKEYREJECTED bootstrap.invalid, bootstrap.expired; -EACCES device.blocked; -EEXIST device.bootstrap-reused;
- * store.*. Runs once, from the loop; the claim is over and freed afterwards. */
+ * enrolment.*; store.*. Runs once, from the loop; the claim is over and freed afterwards. */
 typedef void (*key_claim_done_t)(KeyClaim *k, int r, bool is_new, const Error *err, void *userdata);
 
 /* Looks the token up and registers the key; all of the request is copied. Errors: store.busy, store.unavailable. */

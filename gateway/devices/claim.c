@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gateway/auth/secrets.h"
+#include "gateway/devices/claim-enrolment.h"
 #include "gateway/devices/claim-key.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
@@ -28,6 +29,19 @@ static void claim_free(void *scratch)
     free(k);
 }
 
+/* The box comes back by itself, and is let in then or waits on. */
+static void answer_waiting(Request *c, int r, const Error *reason)
+{
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    _cleanup_(freep) char *header = str_format("Retry-After: %d", ENROLMENT_ASK_AGAIN), *text = NULL;
+    if (header && body && json_add_item(body, "error", json_from_error(reason, r)) >= 0)
+        text = json_print(body);
+    if (text)
+        request_answer_text_with(c, http_status_for(r), text, header);
+    else
+        request_fail(c, -ENOMEM, NULL);
+}
+
 /* The key is registered: use the proof up, hand out the token. */
 static void on_claimed(KeyClaim *key_claim _unused_, int r, bool is_new, const Error *reason, void *userdata)
 {
@@ -39,6 +53,10 @@ static void on_claimed(KeyClaim *key_claim _unused_, int r, bool is_new, const E
     uint64_t expires = 0;
     Error err = {};
     k->key_claim = NULL;
+    if (r < 0 && str_equal(error_id(reason), "enrolment.pending")) {
+        answer_waiting(c, r, reason);
+        return;
+    }
     if (r < 0) {
         request_fail(c, r, reason);
         return;
@@ -59,11 +77,13 @@ static int claim_start(Request *c, const cJSON *body, Error *err)
     const Claims *cl = c->module;
     Claim *k = c->scratch;
     const char *device = json_string(body, "deviceId"), *bootstrap = json_string(body, "bootstrap");
-    const char *proof = json_string(body, "proof");
+    const char *proof = json_string(body, "proof"), *enrolment = json_string(body, "enrolment");
     if (!device_id_is_valid(device) || role_parse(json_string(body, "role"), &k->role) < 0 || str_empty(bootstrap) ||
-        strlen(bootstrap) > BOOTSTRAP_SIZE_MAX || !proof)
+        strlen(bootstrap) > BOOTSTRAP_SIZE_MAX || !proof ||
+        (enrolment && (k->role != ROLE_MGMT || strlen(enrolment) > BOOTSTRAP_SIZE_MAX)))
         return error_set(err, EINVAL, "claim.malformed",
-                         "a claim needs deviceId, role (mgmt, device or recovery), bootstrap and proof");
+                         "a claim needs deviceId, role (mgmt, device or recovery), bootstrap and proof; only with the"
+                         " role mgmt it may hold an enrolment token");
     _cleanup_(key_freep) Key *key = NULL;
     int r = device_proof_check(cl->tokens, proof, CLAIM_PATH, NULL, &key, &k->proof_id, err);
     if (r < 0)
@@ -78,6 +98,8 @@ static int claim_start(Request *c, const cJSON *body, Error *err)
         .bootstrap = bootstrap,
         .key = key,
         .peer = http_peer(c->exchange),
+        .enrolment = enrolment,
+        .machine = cJSON_GetObjectItemCaseSensitive(body, "machine"),
     };
     return key_claim_start(cl, &request, on_claimed, c, &k->key_claim, err);
 }

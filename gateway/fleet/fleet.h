@@ -44,6 +44,7 @@ typedef struct Fleet {
     const char *since;            /* --since */
     const char *secret_file;      /* --secret-file */
     const char *tail;             /* --tail */
+    const char *boxes;            /* --boxes */
     char **files;                 /* --file */
     char **profiles;              /* --profile */
     char **env_files;             /* --env-file */
@@ -56,6 +57,7 @@ typedef struct Fleet {
     bool wait;
     bool json, yes;
     bool plain_http;
+    bool auto_approve;
     Api api;     /* set by fleet_begin() */
     char *login; /* the same: the account to log in as; owned */
 } Fleet;
@@ -94,6 +96,12 @@ int fleet_gather(const Fleet *fleet, const char *path, Gathered *ret, char **ret
  * box goes to stderr. With --qr or --qr-png it is the claim document, and a QR code of it. Returns the exit code. */
 int fleet_show_bootstrap(const Fleet *fleet, const char *id, const char *what, const cJSON *body);
 
+/* The same of a token for many boxes. */
+int fleet_show_enrolment(const Fleet *fleet, const cJSON *body);
+
+/* "a=b,c=d" of the member "labels": a new string, NULL when out of memory. */
+char *fleet_labels_text(const cJSON *entry);
+
 /* "/v1/devices/ID" + suffix with the id percent-encoded: a new string or NULL. */
 char *fleet_device_path(const char *device, const char *suffix);
 
@@ -105,6 +113,12 @@ int verb_devices_block(int argc, char **argv, void *userdata);
 int verb_devices_unblock(int argc, char **argv, void *userdata);
 int verb_devices_relabel(int argc, char **argv, void *userdata);
 int verb_devices_remove(int argc, char **argv, void *userdata);
+int verb_devices_pending(int argc, char **argv, void *userdata);
+int verb_devices_approve(int argc, char **argv, void *userdata);
+int verb_devices_deny(int argc, char **argv, void *userdata);
+int verb_enrolment_create(int argc, char **argv, void *userdata);
+int verb_enrolment_list(int argc, char **argv, void *userdata);
+int verb_enrolment_revoke(int argc, char **argv, void *userdata);
 int verb_push(int argc, char **argv, void *userdata);
 int verb_push_cancel(int argc, char **argv, void *userdata);
 int verb_template_list(int argc, char **argv, void *userdata);

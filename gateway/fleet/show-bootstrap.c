@@ -26,31 +26,37 @@ static int write_png(const QrCode *code, const char *path, Error *err)
     return file_write_atomic(path, png.data, png.len, 0600, (uid_t) -1, (gid_t) -1, err);
 }
 
+/* What the gateway has handed out, once. */
+typedef struct Handed {
+    const char *device; /* NULL: for many boxes */
+    const char *token, *until;
+    const cJSON *labels;
+} Handed;
+
 /* The gateway says by which address boxes reach it, which need not be the operator's. */
-static int make_claim(const Fleet *fleet, const char *id, const cJSON *body, char **ret, Error *err)
+static int make_claim(const Fleet *fleet, const Handed *h, const cJSON *body, char **ret, Error *err)
 {
-    const char *cloud = json_string(body, "cloud"), *bootstrap = json_string(body, "bootstrap");
-    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(body, "device"), "labels");
+    const char *cloud = json_string(body, "cloud");
     usec_t until = 0;
 
-    if (!bootstrap || timestamp_parse(json_string(body, "bootstrapExpiresAt"), &until) < 0)
-        return error_set(err, EHOSTUNREACH, "api.bad-answer", "the gateway's answer holds no bootstrap token");
+    if (!h->token || !h->until || timestamp_parse(h->until, &until) < 0)
+        return error_set(err, EHOSTUNREACH, "api.bad-answer", "the gateway's answer holds no token");
     if (!cloud)
         cloud = fleet->api.gateway;
     if (!str_starts(cloud, "https://"))
         fprintf(stderr,
                 PROGRAM ": boxes are paired over https:// alone, and the gateway calls itself %s: see its --issuer\n",
                 cloud);
-    *ret = claim_document_print(cloud, id, bootstrap, until / USEC_PER_SEC, json_string(labels, "community"));
+    *ret = claim_document_print(cloud, h->device, h->token, until / USEC_PER_SEC, json_string(h->labels, "community"));
     return *ret ? 0 : error_from_errno(err, -ENOMEM, "make a claim");
 }
 
-static int show_claim(const Fleet *fleet, const char *id, const cJSON *body)
+static int show_claim(const Fleet *fleet, const Handed *h, const cJSON *body)
 {
     _cleanup_(secret_freep) char *claim = NULL, *blocks = NULL;
     _cleanup_(qr_code_freep) QrCode *code = NULL;
     _cleanup_(error_done) Error err = {};
-    int r = make_claim(fleet, id, body, &claim, &err);
+    int r = make_claim(fleet, h, body, &claim, &err);
 
     if (r >= 0)
         r = qr_code_new(claim, &code, &err);
@@ -65,15 +71,44 @@ static int show_claim(const Fleet *fleet, const char *id, const cJSON *body)
     return report_text(str_format("%s\n", claim), EXIT_OK);
 }
 
+static int show_handed(const Fleet *fleet, const Handed *h, const cJSON *body)
+{
+    return fleet->qr || fleet->qr_png ? show_claim(fleet, h, body)
+                                      : report_text(str_format("%s\n", h->token ? h->token : "-"), EXIT_OK);
+}
+
 int fleet_show_bootstrap(const Fleet *fleet, const char *id, const char *what, const cJSON *body)
 {
     _cleanup_(freep) char *name = text_printable(id), *until = report_member(body, "bootstrapExpiresAt");
-    const char *bootstrap = json_string(body, "bootstrap");
-    bool as_claim = fleet->qr || fleet->qr_png;
+    const cJSON *device = cJSON_GetObjectItemCaseSensitive(body, "device");
+    const Handed handed = {
+        .device = id,
+        .token = json_string(body, "bootstrap"),
+        .until = json_string(body, "bootstrapExpiresAt"),
+        .labels = cJSON_GetObjectItemCaseSensitive(device, "labels"),
+    };
 
     fprintf(stderr, "%s %s. Its %s, shown only now, is good until %s:\n", name ? name : id, what,
-            as_claim ? "claim, for secboxctl pair or the box's pairing page" : "bootstrap token",
+            fleet->qr || fleet->qr_png ? "claim, for secboxctl pair or the box's pairing page" : "bootstrap token",
             until ? until : "it is used");
-    return as_claim ? show_claim(fleet, id, body)
-                    : report_text(str_format("%s\n", bootstrap ? bootstrap : "-"), EXIT_OK);
+    return show_handed(fleet, &handed, body);
+}
+
+int fleet_show_enrolment(const Fleet *fleet, const cJSON *body)
+{
+    const cJSON *e = cJSON_GetObjectItemCaseSensitive(body, "enrolment");
+    _cleanup_(freep) char *id = report_member(e, "id"), *until = report_member(e, "expiresAt"),
+                          *boxes = report_member(e, "boxes");
+    const Handed handed = {
+        .token = json_string(body, "token"),
+        .until = json_string(e, "expiresAt"),
+        .labels = cJSON_GetObjectItemCaseSensitive(e, "labels"),
+    };
+
+    fprintf(stderr, "The %s, shown only now, lets %s boxes ask until %s, as enrolment %s; %s:\n",
+            fleet->qr || fleet->qr_png ? "claim, for secboxctl pair or the boxes' pairing pages" : "enrolment token",
+            boxes ? boxes : "?", until ? until : "?", id ? id : "?",
+            json_bool(e, "autoApprove", false) ? "each of them is let in at once, without anybody's approval"
+                                               : "secbox-fleet devices pending shows who waits");
+    return show_handed(fleet, &handed, body);
 }

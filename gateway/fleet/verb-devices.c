@@ -69,8 +69,7 @@ int verb_devices_add(int argc, char **argv, void *userdata)
                : fleet_show_bootstrap(fleet, argv[0], "is registered", reply.body);
 }
 
-/* "a=b,c=d" from a labels object: a new string, NULL when out of memory. */
-static char *labels_text(const cJSON *device)
+char *fleet_labels_text(const cJSON *device)
 {
     const cJSON *labels = cJSON_GetObjectItemCaseSensitive(device, "labels"), *label;
     _cleanup_(strv_freep) char **parts = NULL;
@@ -116,7 +115,7 @@ static int device_row(Table *table, const cJSON *device)
 {
     const cJSON *current = cJSON_GetObjectItemCaseSensitive(device, "current");
     _cleanup_(freep) char *version = cJSON_IsObject(current) ? report_member(current, "version") : NULL;
-    _cleanup_(freep) char *labels = labels_text(device), *services = services_text(device);
+    _cleanup_(freep) char *labels = fleet_labels_text(device), *services = services_text(device);
     const cJSON *last = cJSON_GetObjectItemCaseSensitive(device, "last");
     char seen[TIMESTAMP_SIZE];
 
@@ -196,7 +195,7 @@ static void device_lines(FILE *out, const cJSON *device)
     bool connected = json_bool(device, "connected", false);
 
     fleet_line(out, "device", report_member(device, "id"));
-    fleet_line(out, "labels", labels_text(device));
+    fleet_line(out, "labels", fleet_labels_text(device));
     fleet_line(out, "registered", report_when(json_string(device, "createdAt")));
     fleet_line(out, "connected", connected ? str_format("yes") : str_format("no"));
     fleet_line(out, connected ? "since" : "last seen",

@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/devices-table.h"
 
-#define DEVICE_COMMON                                                                                                  \
-    "'id', id, 'labels', labels, 'createdAt', secbox_time(created_at), 'createdBy', created_by,"                       \
-    " 'blocked', blocked, 'agentVersion', agent_version, 'lastSeenAt', secbox_time(last_seen_at),"                     \
-    " 'state', status->'state', 'current', status->'current'"
-
 Statement sql_devices(void)
 {
     return (Statement) {

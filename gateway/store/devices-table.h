@@ -5,6 +5,12 @@
 #include "lib/postgres/rows.h"
 #include "lib/postgres/statement.h"
 
+/* What every answer about a device holds, pairs of a JSON object, over a row of devices. */
+#define DEVICE_COMMON                                                                                                  \
+    "'id', id, 'labels', labels, 'createdAt', secbox_time(created_at), 'createdBy', created_by,"                       \
+    " 'blocked', blocked, 'agentVersion', agent_version, 'lastSeenAt', secbox_time(last_seen_at),"                     \
+    " 'state', status->'state', 'current', status->'current'"
+
 /* What is asked about devices answers with 0 id and 1 the device as JSON. */
 Statement sql_devices(void);
 /* With its deployment and its keys. */

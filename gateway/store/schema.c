@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "gateway/store/schema.h"
 
+#include "gateway/store/enrolments-table.h"
 #include "gateway/store/schema-communities.h"
 #include "gateway/store/waiting-table.h"
 
@@ -197,6 +198,7 @@ static const SchemaStep schema_steps[] = {
           " DROP CONSTRAINT rollouts_kind_check,"
           " ADD CONSTRAINT rollouts_kind_check CHECK (kind IN ('compose', 'update', 'agent')),"
           " ADD COLUMN target text;\n" },
+    { 18, schema_enrolments },
     {},
 };
 
