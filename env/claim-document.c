@@ -24,6 +24,7 @@ static const Member device_member = { "deviceId", "DEVICE_ID", NULL };
 static const Member cloud_member = { "cloud", "CLOUD_BASE_URL", "https://" };
 static const Member gateway_member = { "gw", "MGMT_GATEWAY_URL", "wss://" };
 static const Member boot_member = { "boot", "BOOTSTRAP", NULL };
+static const Member key_member = { "kfp", "CLOUD_FINGERPRINT", NULL };
 
 void claim_document_done(ClaimDocument *c)
 {
@@ -31,6 +32,8 @@ void claim_document_done(ClaimDocument *c)
     free(c->cloud_url);
     free(c->gateway_url);
     secret_free(c->bootstrap);
+    secret_free(c->enrolment);
+    free(c->fingerprint);
     free(c->community);
     *c = (ClaimDocument) {};
 }
@@ -128,6 +131,28 @@ static int take_community(const cJSON *o, ClaimDocument *c, Error *err)
     return c->community ? 0 : error_from_errno(err, -ENOMEM, "cannot keep a claim");
 }
 
+/* Who comes by an enrolment token may leave its name to the box. */
+static int take_token(const cJSON *o, ClaimDocument *c, Error *err)
+{
+    _cleanup_(secret_freep) char *token = NULL;
+    int r = take(o, &boot_member, NULL, &token, err);
+
+    if (r < 0)
+        return r;
+    if (str_starts(token, CLAIM_ENROLMENT_PREFIX))
+        c->enrolment = TAKE_PTR(token);
+    else
+        c->bootstrap = TAKE_PTR(token);
+    if (c->enrolment && !cJSON_GetObjectItemCaseSensitive(o, device_member.name))
+        return 0;
+    return take(o, &device_member, NULL, &c->device_id, err);
+}
+
+static int take_fingerprint(const cJSON *o, ClaimDocument *c, Error *err)
+{
+    return cJSON_GetObjectItemCaseSensitive(o, key_member.name) ? take(o, &key_member, NULL, &c->fingerprint, err) : 0;
+}
+
 /* Whatever has another version is not judged by the rules of this one. */
 static int check_kind(const cJSON *o, Error *err)
 {
@@ -160,13 +185,13 @@ int claim_document_parse(const char *text, size_t len, uint64_t now, const char 
                          "the claim cannot be read (%s): paste the whole text of the code", error_message(&why, r));
     r = check_kind(o, err);
     if (r >= 0)
-        r = take(o, &device_member, NULL, &c.device_id, err);
-    if (r >= 0)
         r = take(o, &cloud_member, host_suffix, &c.cloud_url, err);
     if (r >= 0)
         r = take(o, &gateway_member, host_suffix, &c.gateway_url, err);
     if (r >= 0)
-        r = take(o, &boot_member, NULL, &c.bootstrap, err);
+        r = take_token(o, &c, err);
+    if (r >= 0)
+        r = take_fingerprint(o, &c, err);
     if (r >= 0)
         r = take_expiry(o, now, &c, err);
     if (r >= 0)

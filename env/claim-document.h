@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the QR code says by which a box is paired: which box it becomes, of which cloud, and the token that proves it. Pure. */
+/* What the QR code says by which a box is paired: which box it becomes, of which cloud, and the token that proves it. One code with
+ * an enrolment token is for many boxes. Pure. */
 #pragma once
 
 #include <stddef.h>
@@ -11,14 +12,19 @@
 #define CLAIM_DOCUMENT_TYPE "secbox.claim"
 #define CLAIM_DOCUMENT_VERSION 1
 #define CLAIM_COMMUNITY_MAX 100
+#define CLAIM_ENROLMENT_PREFIX "sbe_"
+#define CLAIM_FINGERPRINT_DIGITS 64
 
 typedef struct ClaimDocument {
-    char *device_id;
+    char *device_id; /* NULL: the box chooses one; only with an enrolment token */
     char *cloud_url;
     char *gateway_url; /* …/mgmt */
-    char *bootstrap;   /* secret */
-    char *community;   /* a name to show; NULL when there is none */
-    uint64_t expires;  /* seconds since 1970 */
+    char *bootstrap;   /* secret; NULL: */
+    char *enrolment;   /* secret; by which the box asks to be let in */
+    char
+        *fingerprint; /* SHA-256 of the public key of the cloud's certificate, hexadecimal; NULL: any that is trusted */
+    char *community;  /* a name to show; NULL when there is none */
+    uint64_t expires; /* seconds since 1970 */
 } ClaimDocument;
 
 /* Reads and checks it. `now` in seconds since 1970, 0: not known, and the gateway alone judges the time. With `host_suffix` the
@@ -28,6 +34,7 @@ int claim_document_parse(const char *text, size_t len, uint64_t now, const char 
                          Error *err) _must_check_;
 void claim_document_done(ClaimDocument *c);
 
-/* The text of the QR code: a new secret string, NULL when out of memory. The gateway's address follows from the cloud's. */
+/* The text of the QR code: a new secret string, NULL when out of memory. The gateway's address follows from the cloud's.
+ * `bootstrap` may be an enrolment token, and device_id NULL then. */
 char *claim_document_print(const char *cloud_url, const char *device_id, const char *bootstrap, uint64_t expires,
                            const char *community);

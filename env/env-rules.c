@@ -118,6 +118,11 @@ static int check_secret(const char *value)
     return n > 0 && n <= SECRET_MAX_LENGTH && value[n] == '\0' ? 0 : -EINVAL;
 }
 
+static int check_fingerprint(const char *value)
+{
+    return strlen(value) == 64 && strspn(value, "0123456789abcdefABCDEF") == 64 ? 0 : -EINVAL;
+}
+
 static int check_provider(const char *value)
 {
     return str_equal(value, "cloudflare") || str_equal(value, "rathole") || str_equal(value, "none") ? 0 : -EINVAL;
@@ -262,6 +267,13 @@ const EnvRule env_rules[] = {
       "The name of this box in the fleet." },
     { "BOOTSTRAP", ENV_AGENT | ENV_SECBOX, 0, true, check_secret, "1 to 2048 printable characters without spaces",
       "the-token-shown-at-registration", "The bootstrap token; each role claims its identity with it once." },
+    { "ENROLMENT", ENV_AGENT, 0, true, check_secret, "1 to 2048 printable characters without spaces",
+      "the-token-for-many-boxes",
+      "The token by which this box asks to be let in; it goes once the box is in. BOOTSTRAP is then a secret of its "
+      "own." },
+    { "CLOUD_FINGERPRINT", ENV_AGENT, 0, false, check_fingerprint, "the 64 hexadecimal digits of a SHA-256",
+      "a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f90",
+      "The claim is sent only to a cloud whose certificate has this public key; it goes once the box is in." },
     { "MGMT_GATEWAY_URL", ENV_AGENT, ENV_AGENT, false, check_mgmt_url, "a URL wss://HOST[:PORT]/…/mgmt",
       "wss://cloud.example/mgmt", "Where the management tunnel goes; DEVICE_GATEWAY_URL is derived from it." },
     { "DEVICE_GATEWAY_URL", ENV_SECBOX, 0, false, check_tunnel_url, "a URL wss://HOST[:PORT]/PATH",

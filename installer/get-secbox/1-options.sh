@@ -36,7 +36,8 @@ usage: secbox [OPTION]…     installs SecBox, or repairs and upgrades it
   --cloud URL         the gateway, if not the one that this script came from
   --channel NAME      which packages (stable)
   --claim FILE        pair the box with this claim document; -: standard input
-  --bootstrap FILE --device NAME    pair it as this device, with the bootstrap token in this file; -: standard input
+  --bootstrap FILE --device NAME    pair it as this device, with the token in this file; -: standard input. With an enrolment
+                      token, which is for many boxes, the box may choose its name, and waits until an operator approves it
   --offline BUNDLE    install from a file that `make bundle` made, without a network
   --lock-wait SECONDS how long to wait for another package manager (600)
   --uninstall         take SecBox away; data, containers and what they run on stay
@@ -117,10 +118,14 @@ check_options() {
     [ -z "$bundle" ] || [ -r "$bundle" ] || stop 25 "--offline $bundle: cannot be read"
 }
 
+# Boxes that come by one token for many choose their names.
+names_box() { case $1 in sbe_*) ;; *) [ -n "$device" ] ;; esac }
+
 is_piped() { case $- in *s*) ;; *) return 1 ;; esac }
 
 check_pairing() {
-    [ -z "$token" ] || [ -n "$device" ] || stop 2 "--bootstrap: --device NAME says which box this is"
+    [ -z "$token" ] || [ "$token" = - ] || [ ! -r "$token" ] || names_box "$(head -c 4096 "$token")" ||
+        stop 2 "--bootstrap: --device NAME says which box this is"
     [ -z "$device" ] || [ -n "$token" ] || stop 2 "--device goes with --bootstrap FILE"
     case $device in *[!A-Za-z0-9._-]*) stop 2 "--device $device: letters, digits and . _ -" ;; esac
     [ -z "$token" ] || [ -n "$CLOUD" ] || stop 2 "--bootstrap: of which cloud? --cloud https://…"

@@ -116,8 +116,8 @@ limits_and_updates() {
 }
 
 claim_of_token() {
-    printf '{"v":1,"typ":"secbox.claim","deviceId":"%s","cloud":"%s","gw":"ws%s/mgmt","boot":"%s","exp":%s}' \
-        "$device" "$CLOUD" "${CLOUD#http}" "$claim_token" $(($(date +%s) + 3600))
+    printf '{"v":1,"typ":"secbox.claim",%s"cloud":"%s","gw":"ws%s/mgmt","boot":"%s","exp":%s}' \
+        "${device:+\"deviceId\":\"$device\",}" "$CLOUD" "${CLOUD#http}" "$claim_token" $(($(date +%s) + 3600))
 }
 
 # Whatever is secret here goes to the screen or a pipe, never into the log.
@@ -131,8 +131,11 @@ last_screen() {
         case $claim_token in
         '' | *[!A-Za-z0-9._~+/=-]*) stop 26 "the box is installed, but not paired: $token holds no bootstrap token" ;;
         esac
+        names_box "$claim_token" || stop 26 "the box is installed, but not paired: --device NAME says which box this is"
         claim_of_token | secboxctl pair - >&3 2>&4 ||
             stop 26 "the box is installed, but not paired; the token may be of no use any more"
+    elif grep -qs '^ENROLMENT=.' $ENV_FILE; then
+        tell "It waits until an operator approves it, and then goes on by itself. How that stands: secboxctl pair --show"
     elif grep -qs '^CLOUD_BASE_URL=.' $ENV_FILE; then
         tell "It is paired with $(sed -n 's/^CLOUD_BASE_URL=//p' $ENV_FILE | tail -n 1). How it is: secboxctl doctor"
     elif ! secboxctl pair --show >&3 2>/dev/null; then

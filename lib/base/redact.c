@@ -24,7 +24,8 @@ static size_t n_secrets;
 
 bool redact_key_is_secret(const char *key)
 {
-    static const char *const parts[] = { "TOKEN", "SECRET", "PASS", "KEY", "BOOTSTRAP", "CREDENTIAL", "AUTH" };
+    static const char *const parts[] = { "TOKEN",     "SECRET",    "PASS",       "KEY",
+                                         "BOOTSTRAP", "ENROLMENT", "CREDENTIAL", "AUTH" };
 
     for (size_t i = 0; i < ELEMENTSOF(parts); i++)
         if (strcasestr(key, parts[i]))

@@ -12,6 +12,7 @@
 #include "lib/tunnel/message.h"
 
 struct DeviceTunnel {
+    cJSON *(*machine)(void *userdata);
     char *device_id, *role, *program;
     Identity *identity;
     Tunnel *tunnel;
@@ -142,6 +143,12 @@ static int refresh_in_band(Identity *i, void *userdata)
     return tunnel_send_json(d->tunnel, message);
 }
 
+static cJSON *machine(void *userdata)
+{
+    const DeviceTunnel *d = userdata;
+    return d->machine(d->userdata);
+}
+
 /* Both */
 
 static int connect_parts(DeviceTunnel *d, sd_event *event, HttpClient *http, const DeviceTunnelOptions *o, Error *err)
@@ -151,6 +158,9 @@ static int connect_parts(DeviceTunnel *d, sd_event *event, HttpClient *http, con
         .cloud_url = o->cloud_url,
         .device_id = o->device_id,
         .bootstrap = o->bootstrap,
+        .enrolment = o->enrolment,
+        .machine = o->machine ? machine : NULL,
+        .cloud_key = o->cloud_key,
         .ca_file = o->ca_file,
         .state_dir = o->state_dir,
         .uid = (uid_t) -1,
@@ -183,6 +193,7 @@ int device_tunnel_new(sd_event *event, HttpClient *http, const DeviceTunnelOptio
         return error_from_errno(err, -ENOMEM, "cannot make the %s tunnel", options->role);
     d->events = options->events;
     d->userdata = options->userdata;
+    d->machine = options->machine;
     d->device_id = strdup(options->device_id);
     d->role = strdup(options->role);
     d->program = strdup(options->program);

@@ -33,7 +33,10 @@ typedef struct DeviceTunnelOptions {
     const char *role;    /* "mgmt", "device" */
     const char *program; /* named in hello and in the sessions file */
     const char *cloud_url, *gateway_url, *device_id;
-    const char *bootstrap;       /* may be NULL once claimed */
+    const char *bootstrap; /* may be NULL once claimed */
+    const char *enrolment; /* and the next three: as in IdentityOptions */
+    cJSON *(*machine)(void *userdata);
+    const char *cloud_key;
     const char *ca_file;         /* NULL = the system's authorities */
     const char *state_dir;       /* of the identity */
     const char *sessions_path;   /* NULL: device_tunnel_show_in() comes later */

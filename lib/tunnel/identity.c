@@ -52,6 +52,8 @@ struct Identity {
     sd_event *event;
     HttpClient *http;
     char *role, *base_url, *device_id, *bootstrap, *ca_file, *token_path;
+    char *enrolment, *cloud_key;
+    cJSON *(*machine)(void *userdata);
     uid_t uid;
     gid_t gid;
     void (*on_token)(Identity *i, const char *token, void *userdata);
@@ -86,6 +88,8 @@ static void identity_release(Identity *i)
     key_free(i->key);
     secret_free(i->token);
     secret_free(i->bootstrap);
+    secret_free(i->enrolment);
+    free(i->cloud_key);
     free(i->role);
     free(i->base_url);
     free(i->device_id);
@@ -175,8 +179,10 @@ static int copy_options(Identity *i, const IdentityOptions *o)
     i->token_path = path_join(o->state_dir, "token");
     if (!i->base_url || !i->token_path || copy_setting(&i->role, o->role) < 0 ||
         copy_setting(&i->device_id, o->device_id) < 0 || copy_setting(&i->bootstrap, o->bootstrap) < 0 ||
-        copy_setting(&i->ca_file, o->ca_file) < 0)
+        copy_setting(&i->ca_file, o->ca_file) < 0 || copy_setting(&i->enrolment, o->enrolment) < 0 ||
+        copy_setting(&i->cloud_key, o->cloud_key) < 0)
         return -ENOMEM;
+    i->machine = o->machine;
     i->uid = o->uid;
     i->gid = o->gid;
     i->on_token = o->on_token;
@@ -384,17 +390,27 @@ char *identity_make_proof(Identity *i, Error *err)
 
 static void try_now(Identity *i);
 
+/* Until an operator lets it in: it is told when to ask again. */
+static bool is_waiting(const cJSON *body)
+{
+    const cJSON *error = cJSON_GetObjectItemCaseSensitive(body, "error");
+
+    return str_equal(json_string(error, "id"), "enrolment.pending");
+}
+
 static void refused(Identity *i, const HttpResponse *response, cJSON *body)
 {
     _cleanup_(error_done) Error err = {};
-    const char *what = i->claiming ? "the cloud refuses the claim" : "the cloud refuses to refresh the device token";
+    const char *what = is_waiting(body) ? "the box waits"
+                       : i->claiming    ? "the cloud refuses the claim"
+                                        : "the cloud refuses to refresh the device token";
 
     if (!refusal_is_own(body, &err)) {
         fail_strange(i, response);
         return;
     }
     (void) error_prefix(&err, -EACCES, "%s (HTTP %d)", what, response->status);
-    if (response->status == 429 || response->status >= 500) {
+    if (response->status == 429 || response->status >= 500 || is_waiting(body)) {
         fail_network(i, response->retry_after_usec, &err);
         return;
     }
@@ -470,11 +486,22 @@ static int start_request(Identity *i, const char *url, const char *const *header
         .body = body,
         .body_len = strlen(body),
         .ca_file = i->ca_file,
+        .peer_key = i->claiming ? i->cloud_key : NULL,
         .timeout_usec = REQUEST_TIMEOUT,
         .response_max = ANSWER_MAX,
     };
 
     return http_start(i->http, &request, on_answer, i, &i->call, err);
+}
+
+/* What an operator looks at, who is to let this box in. */
+static int add_enrolment(const Identity *i, cJSON *body)
+{
+    if (!i->enrolment)
+        return 0;
+    if (json_add_string(body, "enrolment", i->enrolment) < 0)
+        return -ENOMEM;
+    return i->machine ? json_add_item(body, "machine", i->machine(i->userdata)) : 0;
 }
 
 static int start_claim(Identity *i, Error *err)
@@ -491,7 +518,8 @@ static int start_claim(Identity *i, Error *err)
     if (r < 0)
         return r;
     if (!body || json_add_string(body, "deviceId", i->device_id) < 0 || json_add_string(body, "role", i->role) < 0 ||
-        json_add_string(body, "bootstrap", i->bootstrap) < 0 || json_add_string(body, "proof", proof) < 0)
+        json_add_string(body, "bootstrap", i->bootstrap) < 0 || json_add_string(body, "proof", proof) < 0 ||
+        add_enrolment(i, body) < 0)
         return error_from_errno(err, -ENOMEM, "cannot make a claim");
     text = json_print(body);
     if (!text)

@@ -3,6 +3,7 @@
  * is refreshed with proof of possession. State survives in its folder: key.pem and token (0600). */
 #pragma once
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <systemd/sd-event.h>
 
@@ -17,6 +18,10 @@ typedef struct IdentityOptions {
     const char *cloud_url; /* CLOUD_BASE_URL */
     const char *device_id;
     const char *bootstrap; /* may be NULL once claimed */
+    const char
+        *enrolment; /* the token by which the claim asks to be let in; NULL: the bootstrap token is known there */
+    cJSON *(*machine)(void *userdata); /* what it then says of this machine: a new object; NULL when out of memory */
+    const char *cloud_key; /* claims go to a cloud with this public key alone (HttpRequest.peer_key); may be NULL */
     const char *ca_file;
     const char *state_dir;
     uid_t uid; /* owner of what is written; (uid_t) -1 = as is */

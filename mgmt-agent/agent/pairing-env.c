@@ -49,6 +49,8 @@ int pairing_env_make(const char *text, const ClaimDocument *claim, char **ret, E
         { "DEVICE_ID", claim ? claim->device_id : NULL },
         { "BOOTSTRAP", claim ? claim->bootstrap : NULL },
         { "MGMT_GATEWAY_URL", claim ? claim->gateway_url : NULL },
+        { "ENROLMENT", claim ? claim->enrolment : NULL },
+        { "CLOUD_FINGERPRINT", claim ? claim->fingerprint : NULL },
         {},
     };
     _cleanup_(secret_freep) char *made = env_edit(text, changes);
@@ -62,6 +64,17 @@ int pairing_env_make(const char *text, const ClaimDocument *claim, char **ret, E
     if (r < 0)
         return error_prefix(err, r, "with this claim mgmt-agent.env would not be usable");
     *ret = TAKE_PTR(made);
+    return 0;
+}
+
+int pairing_env_settle(const char *text, char **ret, Error *err)
+{
+    static const EnvChange changes[] = { { "ENROLMENT", NULL }, { "CLOUD_FINGERPRINT", NULL }, {} };
+    _cleanup_(secret_freep) char *made = env_edit(text, changes);
+
+    if (!made)
+        return error_from_errno(err, -ENOMEM, "cannot make mgmt-agent.env");
+    *ret = str_equal(made, text) ? NULL : TAKE_PTR(made);
     return 0;
 }
 

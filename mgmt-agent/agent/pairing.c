@@ -23,8 +23,10 @@
 
 /* What mgmt-link says when the cloud has refused, and will do so again. */
 static const char *const terminal[] = {
-    "bootstrap.invalid",     "bootstrap.expired",   "device.bootstrap-reused", "claim.malformed",
-    "identity.other-device", "identity.bad-config", "device.blocked",
+    "bootstrap.invalid",     "bootstrap.expired",       "device.bootstrap-reused", "claim.malformed",
+    "identity.other-device", "identity.bad-config",     "device.blocked",          "enrolment.invalid",
+    "enrolment.expired",     "enrolment.revoked",       "enrolment.used-up",       "enrolment.denied",
+    "enrolment.name-taken",  "enrolment.let-in-before", "http.other-key",
 };
 
 static int save(Pairing *p, Error *err)
@@ -201,7 +203,7 @@ static int judge_claim(const Pairing *p, const ClaimDocument *claim, const char 
 
     if (f->state == PAIRING_UNCLAIMED)
         return 1;
-    if (str_equal(f->device_id, claim->device_id) && str_equal(f->boot_digest, digest) &&
+    if ((!claim->device_id || str_equal(f->device_id, claim->device_id)) && str_equal(f->boot_digest, digest) &&
         str_equal(f->cloud, claim->cloud_url) && str_equal(f->gateway, claim->gateway_url))
         return 0;
     if (f->state == PAIRING_CLAIMING)
@@ -211,6 +213,12 @@ static int judge_claim(const Pairing *p, const ClaimDocument *claim, const char 
     return error_set(err, EEXIST, "pair.claimed",
                      "the box is paired already%s%s: only secboxctl unpair, on its console, ends that",
                      f->device_id ? ", as " : "", f->device_id ? f->device_id : "");
+}
+
+/* What the document holds of a token. */
+static const char *token_of(const ClaimDocument *claim)
+{
+    return claim->enrolment ? claim->enrolment : claim->bootstrap;
 }
 
 static int read_claim(const char *text, ClaimDocument *ret, Error *err)
@@ -236,10 +244,12 @@ int pairing_claim(Pairing *p, const char *text, Error *err)
 
     if (r < 0)
         return r;
-    redact_add_secret(claim.bootstrap);
-    if (sha256_hex(claim.bootstrap, strlen(claim.bootstrap), digest) < 0)
+    redact_add_secret(token_of(&claim));
+    if (sha256_hex(token_of(&claim), strlen(token_of(&claim)), digest) < 0)
         return error_from_errno(err, -ENOMEM, "cannot read a claim");
     r = judge_claim(p, &claim, digest, err);
+    if (r > 0 && claim.enrolment && pairing_enrol(&claim, err) < 0)
+        return -ENOMEM;
     return r > 0 ? take_claim(p, &claim, digest, err) : r;
 }
 
@@ -338,6 +348,29 @@ void pairing_note_hello(Pairing *p)
         send_forget(p);
 }
 
+/* What only the claim needed goes, as the token by which many boxes come. Not from a file that was written by hand, whose box may
+ * not be in yet. */
+static void settle_env(Pairing *p)
+{
+    _cleanup_(secret_freep) char *text = NULL, *made = NULL;
+    _cleanup_(error_done) Error err = {};
+
+    if (p->file.state != PAIRING_CLAIMED || !p->file.boot_digest)
+        return;
+    int r = pairing_env_read(&text, &err);
+    if (r >= 0)
+        r = pairing_env_settle(text, &made, &err);
+    if (r >= 0 && made)
+        r = pairing_env_install(made, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r,
+                    "What only the claim needed is still in mgmt-agent.env; it goes at the next start");
+    if (r < 0 || !made)
+        return;
+    box_config_look(p->agent->config);
+    box_config_hand_over(p->agent->config);
+}
+
 /* `since` 0: not known */
 static void become_claimed(Pairing *p, usec_t since)
 {
@@ -352,6 +385,8 @@ static void become_claimed(Pairing *p, usec_t since)
     int r = save(p, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "That the box is paired could not be written down");
+    else
+        settle_env(p);
     mark(p);
 }
 
@@ -449,6 +484,7 @@ int pairing_new(Agent *a, Pairing **ret, Error *err)
         if (p->file.state == PAIRING_UNKNOWN)
             p->file.state = PAIRING_CLAIMED;
     }
+    settle_env(p); /* of a run that was killed before it had */
     p->locked_until =
         p->file.failures > 0 && pin_delay(p->file.failures) > 0 ? boottime_usec() + pin_delay(p->file.failures) : 0;
     _cleanup_(freep) char *marker = path_in_root(PAIRING_MARKER);

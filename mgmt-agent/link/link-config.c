@@ -14,6 +14,7 @@
 #include "lib/base/fileio.h"
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
+#include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/digest.h"
 #include "lib/http/client.h"
@@ -28,10 +29,18 @@ void link_config_done(LinkConfig *c)
     free(c->gateway_url);
     free(c->device_id);
     secret_free(c->bootstrap);
+    secret_free(c->enrolment);
+    free(c->cloud_key);
     free(c->ca_file);
     secret_free(c->text);
     free(c->digest);
     *c = (LinkConfig) {};
+}
+
+void link_hide_secrets(const LinkConfig *c)
+{
+    redact_add_secret(c->bootstrap ? c->bootstrap : "");
+    redact_add_secret(c->enrolment ? c->enrolment : "");
 }
 
 static int copy_value(const EnvFile *env, const char *key, char **ret)
@@ -69,7 +78,8 @@ static int take_values(const EnvFile *env, const char *path, LinkConfig *c, Erro
 
     if (copy_value(env, "CLOUD_BASE_URL", &c->cloud_url) < 0 ||
         copy_value(env, "MGMT_GATEWAY_URL", &c->gateway_url) < 0 || copy_value(env, "DEVICE_ID", &c->device_id) < 0 ||
-        copy_value(env, "BOOTSTRAP", &c->bootstrap) < 0 || copy_value(env, "CLOUD_CA_FILE", &c->ca_file) < 0)
+        copy_value(env, "BOOTSTRAP", &c->bootstrap) < 0 || copy_value(env, "ENROLMENT", &c->enrolment) < 0 ||
+        copy_value(env, "CLOUD_FINGERPRINT", &c->cloud_key) < 0 || copy_value(env, "CLOUD_CA_FILE", &c->ca_file) < 0)
         return error_from_errno(err, -ENOMEM, "cannot keep the configuration");
     if (!str_empty(port) && str_to_u64(port, 1, UINT16_MAX, &ssh_port) < 0)
         return error_set(err, EINVAL, "env.bad-value", "SSH_PORT in %s must be a port from 1 to 65535", path);

@@ -11,13 +11,18 @@
 typedef struct LinkConfig {
     char *cloud_url, *gateway_url, *device_id;
     char *bootstrap; /* secret; NULL when absent */
+    char *enrolment; /* secret; while the box asks to be let in; NULL when absent */
+    char *cloud_key; /* whose public key the claim is for; NULL when absent */
     char *ca_file;   /* NULL = the system's authorities */
     uint16_t ssh_port;
-    char *text;   /* secret; the file */
-    char *digest; /* of all that a tunnel depends on, the authorities in the file included */
+    char *text; /* secret; the file */
+    char *
+        digest; /* of all that a tunnel depends on, the authorities in the file included; not of what is only for the claim */
 } LinkConfig;
 
 void link_config_done(LinkConfig *c);
+/* From the log, from now on. */
+void link_hide_secrets(const LinkConfig *c);
 
 /* Reads and checks the whole file (SPEC §5: a configuration that does not parse is a fault to report, never to retry).
  * Errors: env.*, url.bad. */

@@ -48,6 +48,11 @@ void link_follow_addresses(Link *l);
 /* Takes over the reason, logs it if it is news, and reports. err NULL: connected. */
 void link_set_fault(Link *l, const Error *err, int r, const char *decision);
 void link_greet_agent(Link *l);
+/* "addresses": those that are followed. */
+int link_add_addresses(const Link *l, cJSON *status) _must_check_;
+
+/* link-machine.c: what an operator is told of a machine that asks to be let in; `link` is a Link. */
+cJSON *link_machine(void *link);
 
 /* link.c */
 /* What a tunnel came up with is written down, unless it is already. */

@@ -28,7 +28,7 @@ static int add_token_expiry(const Link *l, cJSON *status)
     return r;
 }
 
-static int add_addresses(const Link *l, cJSON *status)
+int link_add_addresses(const Link *l, cJSON *status)
 {
     cJSON *list = cJSON_AddArrayToObject(status, "addresses");
     int r = list ? 0 : -ENOMEM;
@@ -47,7 +47,7 @@ static cJSON *make_status(const Link *l)
     if (!status || json_add_bool(status, "connected", connected) < 0 ||
         json_add_string(status, "since", timestamp_format(l->since, since)) < 0 ||
         json_add_string(status, "gateway", l->config.gateway_url) < 0 || add_token_expiry(l, status) < 0 ||
-        add_addresses(l, status) < 0)
+        link_add_addresses(l, status) < 0)
         return NULL;
     if (!connected && l->fault.id && json_add_item(status, "error", json_from_error(&l->fault, -1)) < 0)
         return NULL;

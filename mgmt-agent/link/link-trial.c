@@ -6,7 +6,6 @@
 
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
-#include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/config-fault.h"
 #include "lib/event/daemon.h"
@@ -161,7 +160,7 @@ static void consider(Link *l, LinkConfig *c)
     }
     link_drop_config(l);
     if (!l->tunnel || !str_equal(c->digest, l->config.digest)) {
-        redact_add_secret(c->bootstrap ? c->bootstrap : "");
+        link_hide_secrets(c);
         l->next = *c;
         *c = (LinkConfig) {};
     } else {
@@ -256,6 +255,6 @@ void link_take_kept(Link *l)
     l->config = kept;
     l->configured = true;
     l->on_kept = true;
-    redact_add_secret(kept.bootstrap ? kept.bootstrap : "");
+    link_hide_secrets(&l->config);
     log_set_field("DEVICE", l->config.device_id);
 }

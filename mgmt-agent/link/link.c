@@ -9,7 +9,6 @@
 #include "lib/base/fileio.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
-#include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
@@ -161,7 +160,7 @@ static void link_read_config(Link *l)
         return;
     }
     l->configured = true;
-    redact_add_secret(l->config.bootstrap ? l->config.bootstrap : "");
+    link_hide_secrets(&l->config);
     log_set_field("DEVICE", l->config.device_id);
 }
 
@@ -180,6 +179,9 @@ int link_connect(Link *l, const LinkConfig *c, DeviceTunnel **ret, Error *err)
         .gateway_url = c->gateway_url,
         .device_id = c->device_id,
         .bootstrap = c->bootstrap,
+        .enrolment = c->enrolment,
+        .machine = link_machine,
+        .cloud_key = c->cloud_key,
         .ca_file = c->ca_file,
         .state_dir = l->state_dir,
         .sessions_path = ret == &l->tunnel ? sessions : NULL, /* one on trial does not take it away */

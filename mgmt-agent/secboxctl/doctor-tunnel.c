@@ -73,6 +73,10 @@ static const char *finding_of_refused_box(const Doctor *d, const char *id, const
     /* the gateway does not tell who holds no good token whether it knows the box */
     bool unknown = str_equal(id, "device.unknown") || str_equal(id, "bootstrap.invalid");
 
+    if (str_equal(id, "enrolment.pending")) {
+        remedy_of_operator(d, "approve", NULL, f);
+        return "`secbox-fleet devices pending` shows what this box has said of itself.";
+    }
     if (strstr(why, "blocked")) {
         remedy_of_operator(d, "unblock", NULL, f);
         return "An operator has blocked it, which the gateway's audit log tells.";

@@ -76,10 +76,20 @@ static bool is_state(const cJSON *answer, const char *state)
     return str_equal(json_string(pairing_of(answer), "state"), state);
 }
 
-/* Until the cloud has said yes or no. */
+/* An operator has to let it in, which may take days: nobody waits here for that. */
+static const char *waits_for_operator(const cJSON *answer)
+{
+    const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(pairing_of(answer), "trouble");
+
+    return is_state(answer, "claiming") && str_equal(json_string(trouble, "id"), "enrolment.pending")
+               ? json_string(trouble, "message")
+               : NULL;
+}
+
+/* Until the cloud has said yes, or no, or that somebody has to. */
 static int follow(const Secboxctl *ctl, cJSON **answer, usec_t deadline, Error *err)
 {
-    while (is_state(*answer, "claiming")) {
+    while (is_state(*answer, "claiming") && !waits_for_operator(*answer)) {
         const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(pairing_of(*answer), "trouble");
         _cleanup_(freep) char *why = trouble ? report_error(trouble) : NULL;
 
@@ -95,7 +105,7 @@ static int follow(const Secboxctl *ctl, cJSON **answer, usec_t deadline, Error *
             return r;
     }
     const cJSON *error = cJSON_GetObjectItemCaseSensitive(pairing_of(*answer), "error");
-    if (is_state(*answer, "claimed"))
+    if (is_state(*answer, "claimed") || waits_for_operator(*answer))
         return 0;
     return error ? json_to_error(error, EREMOTEIO, err)
                  : error_set(err, ECANCELED, "pair.ended",
@@ -211,6 +221,13 @@ int verb_pair(int argc, char **argv, void *userdata)
         return secboxctl_fail(ctl, &err, r);
     if (ctl->json)
         return report_json(pairing_of(answer), EXIT_OK);
+    if (waits_for_operator(answer)) {
+        _cleanup_(freep) char *sentence = text_printable(waits_for_operator(answer));
+        return report_text(
+            sentence ? str_format("not paired yet: %s. The box goes on by itself once that is done.\n", sentence)
+                     : NULL,
+            EXIT_OK);
+    }
     _cleanup_(freep) char *whose = whose_text(pairing_of(answer));
     return report_text(whose ? str_format("paired%s\n", whose) : NULL, EXIT_OK);
 }

@@ -371,6 +371,9 @@ def test_usage(lab, shell):
         p = run(lab, shell, "--dry-run", *args, piped=True)
         assert p.returncode == 2 and "standard input is this script" in p.stderr and "Checks" not in p.stdout, p
         check(run(lab, shell, "--dry-run", *args), 0, "What is done")
+    many, one = put(lab.folder, "many", "sbe_token\n"), put(lab.folder, "one", "sbb_token\n")
+    check(run(lab, shell, "--dry-run", "--bootstrap", many), 0, "What is done")
+    assert run(lab, shell, "--dry-run", "--bootstrap", one).returncode == 2
     for args, code in ((["--claim", "/nonexistent"], 26), (["--offline", "/nonexistent"], 25)):
         check(run(lab, shell, "--dry-run", *args), code, "/nonexistent: cannot be read")
     for url in ("cloud.example", "https://a'b", "https://a b", "https://$(id)"):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A box that belongs to nobody is paired with a real gateway, on its console: what it takes, what it refuses, how it ends."""
 # pylint: disable=redefined-outer-name
+import hashlib
 import itertools
 import json
 import os
@@ -226,4 +227,73 @@ def test_a_cloud_that_is_away_is_waited_for_and_a_lost_answer_is_asked_again(clo
     box.link.stop()
     os.unlink(box.path("var/lib/tucomunidad/mgmt-link/token"))
     box.start_link()
+    cloud.wait_connected(claim["deviceId"])
+
+
+def key_fingerprint(pem):
+    """SHA-256 of the certificate's public key, made by other code than ours."""
+    from cryptography import x509  # pylint: disable=import-outside-toplevel
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # pylint: disable=import-outside-toplevel
+    certificate = x509.load_pem_x509_certificate(read_text(pem).encode())
+    return hashlib.sha256(certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def test_a_box_with_a_token_for_many_waits_and_is_let_in(cloud, box, folder):
+    fleet = Fleet(cloud.url, cloud.token, folder)
+    fleet.env["SECBOX_CA"] = cloud.authority
+    claim = json.loads(fleet.run("enrolment", "create", "--boxes", "2", "--label", "community=Los Olivos", "--qr", check=0).stdout)
+    box.write("etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+    assert "deviceId" not in claim and claim["boot"].startswith("sbe_") and claim["com"] == "Los Olivos"
+    p = pair(box, {**claim, "kfp": key_fingerprint(cloud.tls[0])})
+    assert p.returncode == 0 and "not paired yet" in p.stdout and "an operator has to let this box in" in p.stdout, p
+    name = pairing(box)["deviceId"]
+    assert f"as {name}, with the key fingerprint" in p.stdout
+    for text in (box.ctl("pair", "--show").stdout, box.ctl("status").stdout, box.ctl("doctor").stdout):
+        assert "an operator has to let this box in" in text, text
+    assert f"secbox-fleet devices approve {name}" in box.ctl("doctor").stdout
+    assert is_open(box) and f"ENROLMENT={claim['boot']}\n" in env_text(box)
+    seen = fleet.json("devices", "pending")["pending"]
+    assert [entry["device"] for entry in seen] == [name], seen
+    machine = seen[0]["machine"]
+    assert machine["hostname"] == os.uname().nodename and machine["architecture"] == os.uname().machine
+    assert len(machine["machineId"]) == 16 and machine["machineId"] not in "0123456789abcdef0123456789abcdef"
+    assert isinstance(machine["addresses"], list) and machine["version"]
+    # a restart of everything on the box changes nothing about it
+    box.stop()
+    box.start()
+    wait_until(lambda: pairing(box).get("trouble", {}).get("id") == "enrolment.pending", "it waits again", box.link.death)
+    fleet.run("devices", "approve", name, check=0)
+    cloud.wait_connected(name)
+    wait_until(lambda: pairing(box)["state"] == "claimed", "the box knows", box.link.death)
+    wait_until(lambda: "ENROLMENT" not in env_text(box), "the token for many is gone", box.link.death)
+    assert "CLOUD_FINGERPRINT" not in env_text(box) and f"DEVICE_ID={name}\n" in env_text(box)
+    wait_until(lambda: claim["boot"] not in read_text(box.path("var/lib/tucomunidad/mgmt-link/kept.env")), "nor is it kept",
+               box.link.death)
+    assert cloud.device(name)["labels"] == {"community": "Los Olivos"}
+    assert claim["boot"] not in box.log() + cloud.log()
+    box.ctl("unpair", "--yes")
+
+
+def test_a_box_that_is_refused_belongs_to_nobody(cloud, box, folder):
+    fleet = Fleet(cloud.url, cloud.token, folder)
+    fleet.env["SECBOX_CA"] = cloud.authority
+    claim = json.loads(fleet.run("enrolment", "create", "--qr", check=0).stdout)
+    assert pair(box, claim).returncode == 0
+    fleet.run("devices", "deny", pairing(box)["deviceId"], check=0)
+    state = wait_until(lambda: (lambda s: s["state"] == "unclaimed" and s)(pairing(box)), "the box is told", box.link.death)
+    assert state["error"]["id"] == "enrolment.denied"
+    assert env_text(box) == "".join(f"{k}={v}\n" for k, v in box.own.items())
+
+
+def test_a_claim_goes_to_the_key_that_it_names_alone(cloud, box):
+    """As a proxy would have another, whose authority the machine trusts."""
+    claim = claim_of(cloud, kfp="0" * 64)
+    p = pair(box, claim)
+    assert p.returncode == 1 and "http.other-key" in p.stderr, p
+    assert pairing(box)["state"] == "unclaimed" and pairing(box)["error"]["id"] == "http.other-key"
+    assert claim["boot"] not in cloud.postgres.sql("SELECT coalesce(string_agg(k::text, ' '), '') FROM device_keys k")
+    p = pair(box, {**claim, "kfp": "abc"})
+    assert p.returncode == 1 and "claim.member" in p.stderr and '"kfp"' in p.stderr, p
+    p = pair(box, {**claim, "kfp": key_fingerprint(cloud.tls[0])})
+    assert p.returncode == 0, p
     cloud.wait_connected(claim["deviceId"])

@@ -12,6 +12,10 @@
 #define CLAIM                                                                                                          \
     "{\"v\":1,\"typ\":\"secbox.claim\",\"deviceId\":\"caseta-5\",\"cloud\":\"https://cloud.example\","                 \
     "\"gw\":\"wss://cloud.example/mgmt\",\"boot\":\"one\",\"exp\":4000000000}"
+#define DIGITS "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define ENROLMENT                                                                                                      \
+    "{\"v\":1,\"typ\":\"secbox.claim\",\"cloud\":\"https://cloud.example\",\"gw\":\"wss://cloud.example/mgmt\","       \
+    "\"boot\":\"sbe_many\",\"exp\":4000000000,\"kfp\":\"" DIGITS "\"}"
 #define OTHER                                                                                                          \
     "{\"v\":1,\"typ\":\"secbox.claim\",\"deviceId\":\"caseta-5\",\"cloud\":\"https://cloud.example\","                 \
     "\"gw\":\"wss://cloud.example/mgmt\",\"boot\":\"two\",\"exp\":4000000000}"
@@ -71,6 +75,16 @@ static void fresh(const char *agent_env)
     assert_int_equal(dir_clear(run, NULL), 0);
     agent_root_write(AGENT_ENV_PATH, agent_env);
     agent_root_write(SECBOX_ENV_PATH, NULL);
+}
+
+/* Of the tunnel to the claim's gateway. */
+static void tell_link(Pairing *p, const char *members)
+{
+    _cleanup_(freep) char *text = str_format("{\"gateway\":\"wss://cloud.example/mgmt\",%s}", members);
+    _cleanup_(cJSON_Deletep) cJSON *status = cJSON_Parse(text);
+
+    assert_non_null(status);
+    pairing_note_link(p, status);
 }
 
 static bool is_marked(void)
@@ -133,8 +147,9 @@ static void test_what_the_cloud_refuses_is_over(void **state)
         const char *id;
         bool terminal;
     } cases[] = {
-        { "bootstrap.invalid", true }, { "bootstrap.expired", true }, { "device.bootstrap-reused", true },
-        { "http.failed", false },      { "store.busy", false },
+        { "bootstrap.invalid", true },  { "bootstrap.expired", true }, { "device.bootstrap-reused", true },
+        { "enrolment.invalid", true },  { "enrolment.used-up", true }, { "http.other-key", true },
+        { "enrolment.pending", false }, { "http.failed", false },      { "store.busy", false },
     };
 
     (void) state;
@@ -143,19 +158,84 @@ static void test_what_the_cloud_refuses_is_over(void **state)
         fresh(NULL);
         Pairing *p = start(&a);
         assert_int_equal(pairing_claim(p, CLAIM, NULL), 0);
-        _cleanup_(freep) char *text =
-            str_format("{\"connected\":false,\"gateway\":\"wss://cloud.example/mgmt\",\"error\":{"
-                       "\"id\":\"%s\",\"message\":\"no\"}}",
-                       cases[i].id);
-        cJSON *status = cJSON_Parse(text);
-        pairing_note_link(p, status);
-        cJSON_Delete(status);
+        _cleanup_(freep) char *members =
+            str_format("\"connected\":false,\"error\":{\"id\":\"%s\",\"message\":\"no\"}", cases[i].id);
+        tell_link(p, members);
         assert_int_equal(p->file.state, cases[i].terminal ? PAIRING_UNCLAIMED : PAIRING_CLAIMING);
         assert_true(cases[i].terminal ? p->file.error != NULL : p->trouble != NULL);
         _cleanup_(freep) char *env = read_env();
         assert_int_equal(env[0] == '\0', cases[i].terminal);
         pairing_free(p);
     }
+}
+
+/* A token for many boxes is on the box no longer than it has to be, and never in the containers' file. */
+static void test_a_box_asks_to_be_let_in(void **state)
+{
+    Agent a = {};
+    Error err = {};
+    _cleanup_(freep) char *path = path_in_root(SECBOX_ENV_PATH), *containers = NULL;
+
+    (void) state;
+    fresh("PODMAN_USER=tc\n");
+    agent_root_write(SECBOX_ENV_PATH, "EXTRA=1\n");
+    Pairing *p = start(&a);
+    assert_int_equal(pairing_claim(p, ENROLMENT, &err), 0);
+    assert_int_equal(p->file.state, PAIRING_CLAIMING);
+    _cleanup_(freep) char *asks = read_env();
+    assert_non_null(strstr(asks, "\nENROLMENT=sbe_many\nCLOUD_FINGERPRINT=" DIGITS "\n"));
+    assert_non_null(strstr(asks, "\nBOOTSTRAP=sbb_"));
+    _cleanup_(freep) char *line = str_format("\nDEVICE_ID=%s\n", p->file.device_id);
+    assert_non_null(strstr(asks, line));
+    /* the same again stays the same; who waits goes on waiting, also over a restart */
+    assert_int_equal(pairing_claim(p, ENROLMENT, &err), 0);
+    tell_link(p, "\"connected\":false,\"error\":{\"id\":\"enrolment.pending\",\"message\":\"wait\"}");
+    assert_int_equal(p->file.state, PAIRING_CLAIMING);
+    assert_string_equal(json_string(p->trouble, "id"), "enrolment.pending");
+    pairing_free(p);
+    p = start(&a);
+    _cleanup_(freep) char *still = read_env();
+    assert_string_equal(still, asks);
+    tell_link(p, "\"connected\":true");
+    assert_int_equal(p->file.state, PAIRING_CLAIMED);
+    assert_true(p->connected);
+    _cleanup_(freep) char *in = read_env();
+    assert_null(strstr(in, "ENROLMENT"));
+    assert_null(strstr(in, "CLOUD_FINGERPRINT"));
+    assert_non_null(strstr(in, line));
+    assert_int_equal(file_read(path, 4096, &containers, NULL, NULL), 0);
+    assert_null(strstr(containers, "sbe_many"));
+    /* killed before that */
+    agent_root_write(AGENT_ENV_PATH, asks);
+    pairing_free(p);
+    p = start(&a);
+    _cleanup_(freep) char *again = read_env();
+    assert_string_equal(again, in);
+    assert_int_equal(pairing_unclaim(p, NULL, &err), 0);
+    /* another time it is another box to the cloud */
+    assert_int_equal(pairing_claim(p, ENROLMENT, &err), 0);
+    assert_null(strstr(line, p->file.device_id));
+    tell_link(p, "\"connected\":false,\"error\":{\"id\":\"enrolment.denied\",\"message\":\"no\"}");
+    assert_int_equal(p->file.state, PAIRING_UNCLAIMED);
+    _cleanup_(freep) char *out = read_env();
+    assert_string_equal(out, "PODMAN_USER=tc\n");
+    pairing_free(p);
+}
+
+/* Who writes the file by hand may have a box that is not in yet. */
+static void test_an_enrolment_by_hand_stays(void **state)
+{
+    static const char env[] = "CLOUD_BASE_URL=https://x.example\nDEVICE_ID=a\nMGMT_GATEWAY_URL=wss://x.example/mgmt\n"
+                              "BOOTSTRAP=own\nENROLMENT=sbe_many\n";
+    Agent a = {};
+
+    (void) state;
+    fresh(env);
+    pairing_free(start(&a));
+    Pairing *p = start(&a);
+    _cleanup_(freep) char *after = read_env();
+    assert_string_equal(after, env);
+    pairing_free(p);
 }
 
 static void test_boxes_of_before(void **state)
@@ -357,6 +437,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_course),
         cmocka_unit_test(test_what_the_cloud_refuses_is_over),
+        cmocka_unit_test(test_a_box_asks_to_be_let_in),
+        cmocka_unit_test(test_an_enrolment_by_hand_stays),
         cmocka_unit_test(test_boxes_of_before),
         cmocka_unit_test(test_secbox_env_follows),
         cmocka_unit_test(test_killed_at_each_change),

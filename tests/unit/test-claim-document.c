@@ -15,6 +15,8 @@
 
 #define NOW 1790000000
 #define BOOT "the-secret-token"
+#define DIGITS "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789ABCDEF"
+#define NO_DIGITS "0123456789abcdeg0123456789ABCDEF0123456789abcdef0123456789ABCDEF"
 
 static const char good[] =
     "{\"v\":1,\"typ\":\"secbox.claim\",\"deviceId\":\"caseta-5\",\"cloud\":\"https://a.cloud.example\","
@@ -52,7 +54,7 @@ static void test_a_good_one(void **state)
 
 static void test_what_is_not_known_is_ignored(void **state)
 {
-    _cleanup_(freep) char *more = with("\"v\":1,", "\"v\":1,\"kfp\":[1,{}],\"later\":\"x\",");
+    _cleanup_(freep) char *more = with("\"v\":1,", "\"v\":1,\"also\":[1,{}],\"later\":\"x\",");
     _cleanup_(freep) char *less = with(",\"com\":\"Los Olivos\"", "");
     ClaimDocument c = {};
 
@@ -96,6 +98,11 @@ static void test_each_refusal_names_its_member(void **state)
         { "1790000600", "1.5", "claim.member", "exp" },
         { "1790000600", "99999999999", "claim.member", "exp" },
         { "1790000600", "1790000000", "claim.expired", "exp" },
+        { "\"v\":1,", "\"v\":1,\"kfp\":[1],", "claim.member", "kfp" },
+        { "\"v\":1,", "\"v\":1,\"kfp\":\"\",", "claim.member", "kfp" },
+        { "\"v\":1,", "\"v\":1,\"kfp\":\"abcdef\",", "claim.member", "kfp" },
+        { "\"v\":1,", "\"v\":1,\"kfp\":\"" DIGITS "0\",", "claim.member", "kfp" },
+        { "\"v\":1,", "\"v\":1,\"kfp\":\"" NO_DIGITS "\",", "claim.member", "kfp" },
         { "\"Los Olivos\"", "7", "claim.member", "com" },
         { "Los Olivos", "a\\u0007b", "claim.member", "com" },
         { "Los Olivos", "${COMMUNITY}", "claim.unexpanded", "com" },
@@ -114,6 +121,46 @@ static void test_each_refusal_names_its_member(void **state)
             fail_msg("the token is shown: %s", err.message);
         assert_null(c.device_id);
     }
+}
+
+static void test_the_key_of_the_cloud(void **state)
+{
+    _cleanup_(freep) char *text = with("\"v\":1,", "\"v\":1,\"kfp\":\"" DIGITS "\",");
+    ClaimDocument c = {};
+
+    (void) state;
+    assert_int_equal(parse(text, NOW, NULL, &c, NULL), 0);
+    assert_string_equal(c.fingerprint, DIGITS);
+    claim_document_done(&c);
+    assert_int_equal(parse(good, NOW, NULL, &c, NULL), 0);
+    assert_null(c.fingerprint);
+    claim_document_done(&c);
+}
+
+/* One code for many boxes: each chooses its name, unless the code is for a certain one. */
+static void test_a_token_for_many(void **state)
+{
+    _cleanup_(freep) char *named = with(BOOT, "sbe_many");
+    _cleanup_(freep) char *odd = with("\"caseta-5\"", "\"a b\"");
+    _cleanup_(freep) char *text = claim_document_print("https://cloud.example", NULL, "sbe_many", NOW + 1, NULL);
+    ClaimDocument c = {};
+    Error err = {};
+
+    (void) state;
+    assert_int_equal(parse(named, NOW, NULL, &c, NULL), 0);
+    assert_string_equal(c.device_id, "caseta-5");
+    assert_string_equal(c.enrolment, "sbe_many");
+    assert_null(c.bootstrap);
+    claim_document_done(&c);
+    assert_int_equal(parse(text, NOW, NULL, &c, NULL), 0);
+    assert_null(c.device_id);
+    assert_string_equal(c.enrolment, "sbe_many");
+    claim_document_done(&c);
+    char *boot = strstr(odd, BOOT);
+    memcpy(boot, "sbe_", 4);
+    assert_true(parse(odd, NOW, NULL, &c, &err) < 0);
+    assert_string_equal(err.key, "deviceId");
+    error_done(&err);
 }
 
 static void test_what_is_no_claim_at_all(void **state)
@@ -214,6 +261,8 @@ int main(void)
         cmocka_unit_test(test_a_good_one),
         cmocka_unit_test(test_what_is_not_known_is_ignored),
         cmocka_unit_test(test_each_refusal_names_its_member),
+        cmocka_unit_test(test_the_key_of_the_cloud),
+        cmocka_unit_test(test_a_token_for_many),
         cmocka_unit_test(test_what_is_no_claim_at_all),
         cmocka_unit_test(test_a_clock_that_is_not_set_judges_nothing),
         cmocka_unit_test(test_hosts),

@@ -451,8 +451,8 @@ static void test_secrets_are_not_shown(void **state)
         error_done(&err);
     }
     for (const EnvRule *rule = env_rules; rule->key; rule++)
-        assert_int_equal(rule->secret,
-                         strstr(rule->key, "TOKEN") || strstr(rule->key, "BOOTSTRAP") || strstr(rule->key, "DATABASE"));
+        assert_int_equal(rule->secret, strstr(rule->key, "TOKEN") || strstr(rule->key, "BOOTSTRAP") ||
+                                           strstr(rule->key, "ENROLMENT") || strstr(rule->key, "DATABASE"));
 }
 
 static void test_derive(void **state)

@@ -156,7 +156,7 @@ function progress() {
   const result = pairing.result;
   const detail = at === 2 || at === 3 ? pairing.progress.service : null;
   return element("section", {},
-    element("h2", { id: "whose" }, `${words.paired} ${pairing.deviceId || "?"}${pairing.community ? ` · ${pairing.community}` : ""}`),
+    element("h2", { id: "whose" }, `${at === 0 ? words.becoming : words.paired} ${pairing.deviceId || "?"}${pairing.community ? ` · ${pairing.community}` : ""}`),
     element("ol", {}, ...names.map((name, i) => element("li",
       { className: i < at || at === 4 ? "done" : i === at ? "now" : "later" }, i === at && detail ? `${name}: ${detail}` : name))),
     pairing.trouble ? element("p", { className: "bad" }, `${words.trouble} ${sentence(words, pairing.trouble)}`) : null,
