@@ -109,6 +109,13 @@ CLOUDFLARED =
 images: all ## the images that compose/examples/secbox.yml names
 	$(Q)PODMAN='$(PODMAN)' CLOUDFLARED='$(CLOUDFLARED)' installer/images/build.sh $(BUILD)/bin
 
+# ARCHIVES: OCI archives of the same images for other processors, as `make repo` makes them there.
+REGISTRY =
+TAG =
+ARCHIVES =
+publish: ## push the images of make images to REGISTRY as TAG, each as one index with those in ARCHIVES; prints their digests
+	$(Q)PODMAN='$(PODMAN)' installer/images/publish.sh '$(REGISTRY)' '$(TAG)' $(ARCHIVES)
+
 # Stops what it takes away. What the machine was told and what it knows stays: /etc/tucomunidad, /etc/secbox-gateway.env and
 # /var/lib; so do the containers.
 uninstall: ## stop all of that and take its files away
@@ -119,4 +126,4 @@ GET_SECBOX = $(sort $(wildcard installer/get-secbox/*.sh))
 $(BUILD)/get-secbox.sh: $(GET_SECBOX) | $(BUILD)/completion
 	$(Q)awk 'FNR == NR || FNR > 2' $(GET_SECBOX) >$@.new-$$$$ && chmod 755 $@.new-$$$$ && mv -f $@.new-$$$$ $@
 
-.PHONY: install install-box install-agent install-recovery install-gateway install-fleet install-secbox images uninstall
+.PHONY: install install-box install-agent install-recovery install-gateway install-fleet install-secbox images publish uninstall

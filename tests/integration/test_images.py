@@ -9,8 +9,8 @@ import time
 import pytest
 
 from tests.conftest import require_programs
+from tests.lab.registry import Registry
 from tests.lab.util import ROOT, make_words, read_text, wait_until
-
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +120,65 @@ def test_a_first_start_that_was_cut_off_is_made_again(lab, images):
 def test_postgres_without_any_way_to_log_in_is_refused(lab, images):
     p = lab.podman("run", "--rm", f"localhost/postgres:{images}", check=False)
     assert p.returncode != 0 and "POSTGRES_PASSWORD" in p.stderr
+
+
+def publish(lab, address, *archives, tag="stable", check=True):
+    env = {k: v for k, v in lab.env.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    words = make_words(f"REGISTRY={address}", f"TAG={tag}", f"ARCHIVES={' '.join(archives)}", "publish")
+    p = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert not check or p.returncode == 0, p.stdout + p.stderr
+    return p
+
+
+@pytest.fixture(scope="module")
+def registry(lab):
+    with Registry(lab) as it:
+        yield it
+
+
+def test_images_are_published_with_their_digests(lab, images, registry):
+    lines = [line.split() for line in publish(lab, f"{registry.address}/fleet").stdout.splitlines()]
+    digests = dict(line[0].split("@") for line in lines)
+    assert digests == {f"{registry.address}/fleet/secbox:stable": registry.digest("fleet/secbox", "stable"),
+                       f"{registry.address}/fleet/postgres:{images}-stable": registry.digest("fleet/postgres", f"{images}-stable")}
+    here = lab.podman("image", "inspect", "--format", "{{.Architecture}}", "localhost/secbox:latest").stdout.strip()
+    assert [line[1:] for line in lines] == [[here]] * 2
+    # what is pushed runs where only its digest is known
+    pinned = f"{registry.address}/fleet/secbox@{digests[f'{registry.address}/fleet/secbox:stable']}"
+    lab.podman("pull", "-q", pinned)
+    assert lab.podman("run", "--rm", "--network", "none", pinned, "secbox", "--version").stdout.startswith("secbox ")
+    again = publish(lab, f"{registry.address}/fleet").stdout
+    assert [line.split()[0] for line in again.splitlines()] == [line[0] for line in lines], "the same bytes have the same digest"
+
+
+def empty_image(lab, folder, processor):
+    """Its archive, named as that of secbox."""
+    tree, archive = os.path.join(folder, "image.tar"), os.path.join(folder, f"secbox-{processor}.oci.tar")
+    subprocess.run(["tar", "-C", folder, "-cf", tree, "--files-from", "/dev/null"], check=True)
+    lab.podman("import", "-q", "--arch", processor, tree, f"localhost/lab-{processor}:1")
+    lab.podman("save", "-q", "--format", "oci-archive", "-o", archive, f"localhost/lab-{processor}:1")
+    lab.podman("rmi", f"localhost/lab-{processor}:1")
+    return archive
+
+
+def test_one_index_holds_all_processors(lab, images, registry, folder):  # pylint: disable=unused-argument
+    here = lab.podman("image", "inspect", "--format", "{{.Architecture}}", "localhost/secbox:latest").stdout.strip()
+    other = "arm64" if here == "amd64" else "amd64"
+    archive, second = (empty_image(lab, folder, processor) for processor in (other, here))
+    lines = publish(lab, registry.address, archive, tag="both").stdout.splitlines()
+    assert [sorted(line.split()[1:]) for line in lines if "/secbox:" in line] == [sorted([here, other])]
+    index = registry.manifest("secbox", "both")
+    assert sorted(m["platform"]["architecture"] for m in index["manifests"]) == sorted([here, other])
+    assert [m["platform"]["architecture"] for m in registry.manifest("postgres", f"{images}-both")["manifests"]] == [here]
+    p = publish(lab, registry.address, archive, second, tag="twice", check=False)
+    assert p.returncode != 0 and f"two images secbox for {here}" in p.stderr, p
+    assert "secbox-publish" not in lab.podman("images", "--format", "{{.Repository}}").stdout, "nothing is left behind"
+
+
+def test_what_cannot_be_published_says_why(lab, images, registry, folder):  # pylint: disable=unused-argument
+    for archives, tag, said in (([], "", "say where to"), ([f"{folder}/secbox-none.tar"], "a", "cannot be read"),
+                                ([__file__], "a", "begins with no image's")):
+        p = publish(lab, registry.address, *archives, tag=tag, check=False)
+        assert p.returncode != 0 and said in p.stderr, p
+    p = publish(lab, "127.0.0.1:9", check=False)
+    assert p.returncode != 0 and "cannot be pushed: podman login 127.0.0.1:9" in p.stderr, p
