@@ -140,9 +140,10 @@ def test_images_are_published_with_their_digests(lab, images, registry):
     lines = [line.split() for line in publish(lab, f"{registry.address}/fleet").stdout.splitlines()]
     digests = dict(line[0].split("@") for line in lines)
     assert digests == {f"{registry.address}/fleet/secbox:stable": registry.digest("fleet/secbox", "stable"),
+                       f"{registry.address}/fleet/relay-client:stable": registry.digest("fleet/relay-client", "stable"),
                        f"{registry.address}/fleet/postgres:{images}-stable": registry.digest("fleet/postgres", f"{images}-stable")}
     here = lab.podman("image", "inspect", "--format", "{{.Architecture}}", "localhost/secbox:latest").stdout.strip()
-    assert [line[1:] for line in lines] == [[here]] * 2
+    assert [line[1:] for line in lines] == [[here]] * 3
     # what is pushed runs where only its digest is known
     pinned = f"{registry.address}/fleet/secbox@{digests[f'{registry.address}/fleet/secbox:stable']}"
     lab.podman("pull", "-q", pinned)
