@@ -69,7 +69,6 @@
 /* the database is there, and does not say what it knows */
 #define LOAD_AGAIN (5 * USEC_PER_SEC)
 #define SWEEP_INTERVAL (10 * USEC_PER_SEC)
-/* how old the bans of a box may be before somebody has to look at it: connected, and away */
 
 struct Gateway {
     sd_event *event;
@@ -114,7 +113,6 @@ struct Gateway {
     BoxApi box_api;
     ImportApi import_api;
     SupportSessions *sessions;
-
     ConfigWatch *certificate_watch, *env_watch;
     bool cert_refused, env_changed;
     sd_event_source *sweep, *farewell, *reload, *load_again;
@@ -201,8 +199,9 @@ static int on_load_again(sd_event_source *source _unused_, uint64_t usec _unused
 }
 
 /* A lock, a disk that is full, rights that are missing: it passes, and meanwhile what stands goes on. */
-static void load_later(Gateway *g)
+static void load_later(Gateway *g, const Error *err, int r)
 {
+    log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load what the database knows yet");
     if (timer_arm(g->event, &g->load_again, LOAD_AGAIN, on_load_again, g) < 0)
         sd_event_exit(g->event, -ENOMEM); /* without the timer it would wait for ever */
 }
@@ -213,8 +212,7 @@ static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
     if (r >= 0)
         r = load_steps[g->loading].load(g, rows);
     if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load what the database knows yet");
-        load_later(g);
+        load_later(g, err, r);
         return;
     }
     g->loading++;
@@ -237,10 +235,8 @@ static void gateway_load(Gateway *g)
         g->loading++;
     if (g->loading < ELEMENTSOF(load_steps)) {
         int r = store_query(g->store, load_steps[g->loading].sql(), on_loaded, g, NULL, &err);
-        if (r < 0) {
-            log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "cannot load what the database knows yet");
-            load_later(g);
-        }
+        if (r < 0)
+            load_later(g, &err, r);
         error_done(&err);
         return;
     }
@@ -520,11 +516,7 @@ static void on_events_stored(const char *community, void *userdata)
 
 static int make_webhooks(Gateway *g, const GatewayOptions *o, Error *err)
 {
-    const WebhooksOptions options = {
-        .ca_file = o->webhook_ca,
-        .networks = o->webhook_networks,
-        .tries = o->webhook_tries,
-    };
+    const WebhooksOptions options = { o->webhook_ca, o->webhook_networks, o->webhook_tries };
     return webhooks_new(g->event, g->store, &options, &g->webhooks, err);
 }
 

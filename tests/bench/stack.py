@@ -110,7 +110,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class RestPeer:
-    """Bare calls of podman's REST API, one after the other on one connection, to a podman that serves already. It proves nothing."""
+    """Bare calls of podman's REST API, one after the other on one connection, to a podman that serves. It proves nothing."""
 
     name = "bare REST calls"
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "compose/compose.h"
+#include "lib/base/buf.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
@@ -188,6 +189,35 @@ static void test_a_nested_folder(void **state)
     assert_string_equal(sources, "/srv/d /srv/d/e /srv/f+g");
 }
 
+static const char *large_lookup(const char *key, void *userdata)
+{
+    static char large[1001];
+
+    (void) key;
+    (void) userdata;
+    memset(large, 'x', sizeof(large) - 1);
+    return large;
+}
+
+/* A small file whose variables would make a large one: 2000 times 1000 bytes. */
+static void test_expansion_is_bounded(void **state)
+{
+    _cleanup_(buf_done) Buf b = BUF_INIT(200000);
+    _cleanup_(error_done) Error err = {};
+    const ComposeResolveOptions options = { .project = "box", .base_dir = "/srv/box", .lookup = large_lookup };
+    _cleanup_(compose_file_freep) ComposeFile *f = NULL;
+    ComposeProject *p = NULL;
+
+    (void) state;
+    assert_int_equal(buf_puts(&b, "services: {a: {image: x, labels: ["), 0);
+    for (int i = 0; i < 2000; i++)
+        assert_int_equal(buf_printf(&b, "l%d=$LARGE,", i), 0);
+    assert_int_equal(buf_puts(&b, "]}}\n"), 0);
+    assert_int_equal(compose_parse(b.data, b.len, "c.yml", &f, NULL), 0);
+    assert_true(compose_resolve(f, &options, &p, &err) < 0);
+    assert_string_equal(err.id, "interpolate.too-long");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +231,7 @@ int main(void)
         cmocka_unit_test(test_what_is_shared),
         cmocka_unit_test(test_how_often_a_check_looks_at_first),
         cmocka_unit_test(test_a_nested_folder),
+        cmocka_unit_test(test_expansion_is_bounded),
     };
 
     return cmocka_run_group_tests_name("compose-forms", tests, NULL, NULL);

@@ -15,8 +15,6 @@
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
-static char large[1001];
-
 static const char *lookup(const char *key, void *userdata)
 {
     (void) userdata;
@@ -26,8 +24,6 @@ static const char *lookup(const char *key, void *userdata)
         return "";
     if (str_equal(key, "LITERAL"))
         return "a${b";
-    if (str_equal(key, "LARGE"))
-        return large;
     return NULL;
 }
 
@@ -671,23 +667,6 @@ static void test_no_required_keys(void **state)
     assert_null(none);
 }
 
-/* A small file whose variables would make a large one: 2000 times 1000 bytes. */
-static void test_expansion_is_bounded(void **state)
-{
-    _cleanup_(buf_done) Buf b = BUF_INIT(200000);
-    _cleanup_(error_done) Error err = {};
-    ComposeProject *p = NULL;
-
-    (void) state;
-    assert_int_equal(buf_puts(&b, "services: {a: {image: x, labels: ["), 0);
-    for (int i = 0; i < 2000; i++)
-        assert_int_equal(buf_printf(&b, "l%d=$LARGE,", i), 0);
-    assert_int_equal(buf_puts(&b, "]}}\n"), 0);
-    memset(large, 'x', sizeof(large) - 1);
-    assert_true(resolve(b.data, &p, &err) < 0);
-    assert_string_equal(err.id, "interpolate.too-long");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -702,7 +681,6 @@ int main(void)
         cmocka_unit_test(test_env_file_refused),
         cmocka_unit_test(test_required_keys),
         cmocka_unit_test(test_no_required_keys),
-        cmocka_unit_test(test_expansion_is_bounded),
     };
 
     return cmocka_run_group_tests_name("compose-resolve", tests, NULL, NULL);
