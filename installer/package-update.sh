@@ -113,8 +113,8 @@ is_package() { [ "$(dpkg-deb -f "$1" Package 2>/dev/null) $(dpkg-deb -f "$1" Ver
 
 # Whether the file has what is installed, by the sums that dpkg keeps.
 is_installed_one() {
-    is_package "$1" "$from" &&
-        dpkg-deb --ctrl-tarfile "$1" 2>/dev/null | tar -xO ./md5sums 2>/dev/null | cmp -s - "/var/lib/dpkg/info/$package.md5sums"
+    is_package "$1" "$from" && sums=$(dpkg-query --control-show "$package" md5sums 2>/dev/null) && [ -n "$sums" ] &&
+        [ "$(dpkg-deb --ctrl-tarfile "$1" 2>/dev/null | tar -xO ./md5sums 2>/dev/null)" = "$sums" ]
 }
 
 # Without a way back there is no way forward.
