@@ -167,7 +167,8 @@ def test_a_server_that_is_killed_under_load_loses_only_what_was_open(box, server
         while not end.is_set():
             try:
                 payload = os.urandom(200_000)
-                (whole if visit(server.visitor_port, payload) == payload else broken).append(1)
+                # the stand-in sometimes leaves one without an end, whom it was serving when it was killed
+                (whole if visit(server.visitor_port, payload, 20) == payload else broken).append(1)
             except OSError:
                 broken.append(1)
                 end.wait(0.05)
