@@ -35,9 +35,12 @@ SAN =
 PKG_CONFIG = pkg-config
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
-CFLAGS += -std=gnu17 -D_GNU_SOURCE $(OPT) $(WARN) $(if $(SAN),$(SAN) -fPIE,$(HARDEN)) -I. -MMD -MP \
+# what a program does not use of a file stays out of it
+CFLAGS += -std=gnu17 -D_GNU_SOURCE $(OPT) -ffunction-sections -fdata-sections $(WARN) \
+  $(if $(SAN),$(SAN) -fPIE,$(HARDEN)) -I. -MMD -MP \
   -DSECBOX_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
-LDFLAGS += -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed $(SAN)
+LDFLAGS += -pie -Wl,--gc-sections -Wl,-z,pack-relative-relocs -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack \
+  -Wl,-z,separate-code -Wl,--as-needed $(SAN)
 LIBS = $(PKG_LIBS) -lm
 
 comma := ,
