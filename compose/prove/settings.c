@@ -248,6 +248,11 @@ int compare_pid(const ComposeService *s, const ComposeProject *p, const ProofFac
 int compare_ipc(const ComposeService *s, const ComposeProject *p, const ProofFacts *facts, const cJSON *info,
                 char **ret)
 {
+    const char *is = json_string(member(info, "HostConfig", NULL), "IpcMode");
+
+    /* podman 4 says so of the host's, too */
+    if (str_equal(json_string(s->config, "ipc"), "host") && str_equal(is, "shareable"))
+        return 0;
     return compare_namespace(s, p, facts, "ipc", "IpcMode", info, ret);
 }
 

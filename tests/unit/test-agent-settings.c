@@ -165,6 +165,8 @@ static void what_is_shared_is_that_of_the_container_which_is_there(void **state 
         { "ipc", "service:db", "IpcMode", "container:cafe", 0 },
         { "ipc", "service:db", "IpcMode", "container:beef", 1 },
         { "ipc", "shareable", "IpcMode", "private", 0 },
+        { "ipc", "host", "IpcMode", "shareable", 0 },
+        { "ipc", "host", "IpcMode", "private", 1 },
     };
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
