@@ -14,6 +14,7 @@ from .util import ROOT, bin_dir, make_words, read_text
 from .whole_box import BoxPodman, WholeBox
 
 PERSON = "alice"
+PACKAGED = "there are packages"  # an occasion of the README; tests/system/test_packages.py follows it
 PLACE = f"/home/{PERSON}/secbox"
 STEP = re.compile(r"^(?:\*\*(?P<bold>[^*]+)\*\*|## (?P<head>[^\n]+)$|(?:<!-- (?P<note>on: [^\n]+) -->\n)?"
                   r"```(?P<kind>\w*)\n(?P<text>.*?)^```$)", re.M | re.S)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The Debian packages on a Debian that has nothing of ours: apt takes them from the signed repository alone, they start what a box
 runs, a newer version takes the place of a running one, and what purging leaves is data."""
+import contextlib
 import glob
 import json
 import os
@@ -14,7 +15,7 @@ import types
 import pytest
 
 from tests.conftest import require_programs, skip
-from tests.lab import whole_box
+from tests.lab import readme, whole_box
 from tests.lab.box import AGENT_ENV
 from tests.lab.util import ROOT, Daemon, LabError, free_port, make_words, wait_until
 
@@ -23,22 +24,18 @@ UNITS = ["mgmt-agent", "mgmt-link", "recovery-agent", "secbox-recovery-sshd"]
 PORTS = {"the machine's sshd": 22, "the recovery sshd": 2222}
 STACK = "services:\n  web:\n    image: localhost/server:1\n    restart: always\n"
 # what changes by itself on a machine that runs, and what apt and dpkg keep of their own work
-OF_THE_MACHINE = re.compile(r"/(proc|sys|dev|run|tmp|root|home|var/(log|tmp|cache|lib/(apt|dpkg|containers|systemd)))(/|$)|"
-                            r"/etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|apt/sources.list|compose.yml)$")
+OF_THE_MACHINE = re.compile(r"/(proc|sys|dev|run|tmp|root|home|var/(log|tmp|cache))(/|$)|"
+                            r"/var/lib/(apt|dpkg|containers|systemd|postgresql)(/|$)|/etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|apt/sources.list|compose.yml)$")
 # what a box was told, and what it knows
 DATA = re.compile(r"/etc/tucomunidad(/(trust(/break-glass\.pub)?|mgmt-agent\.env|secbox\.env))?$|/var/lib/tucomunidad(/|$)")
 
 
-class PackagedBox(whole_box.WholeBox):
-    """Nothing is installed on it."""
+# what a gateway was told, and what it knows
+GATEWAY_DATA = re.compile(r"/etc/secbox-gateway\.env$|/var/lib/secbox-gateway(/|$)|user secbox-gateway$")
 
-    def _install(self):
-        pass
 
-    def _set_up(self):
-        self.run("useradd", "--create-home", "--shell", "/bin/bash", whole_box.USER)
-        self.run("loginctl", "enable-linger", whole_box.USER)
-        self.find_user()
+class Packaged:
+    """Of a machine: nothing of ours is installed on it but by apt."""
 
     def apt(self, *args, check=True):
         return self.run("apt-get", "-q", "-y", *args, check=check, env={"DEBIAN_FRONTEND": "noninteractive"})
@@ -48,6 +45,23 @@ class PackagedBox(whole_box.WholeBox):
         found = self.run("find", "/", "-xdev", "-not", "-path", "/proc/*", "-print").stdout.splitlines()
         users = self.run("getent", "passwd").stdout.splitlines()
         return {name for name in found if not OF_THE_MACHINE.match(name)} | {"user " + user.split(":")[0] for user in users}
+
+
+class PackagedBox(Packaged, whole_box.WholeBox):
+    def _install(self):
+        pass
+
+    def _set_up(self):
+        self.run("useradd", "--create-home", "--shell", "/bin/bash", whole_box.USER)
+        self.run("loginctl", "enable-linger", whole_box.USER)
+        self.find_user()
+
+
+class PackagedGateway(Packaged, readme.Machine):
+    """With PostgreSQL, and somebody who follows the README, though not in a copy of the tree."""
+
+    def _copy_tree(self):
+        self.run("install", "-d", "-o", readme.PERSON, readme.PLACE)
 
 
 def run(*words, **env):
@@ -89,26 +103,50 @@ def packed():
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def lab(packed):
-    why = whole_box.why_not()
-    if why:
-        skip(f"no whole box here: {why}")
-    try:
-        box = PackagedBox()
-    except LabError as e:
-        skip(f"a whole box does not start here: {e}")
-    with box:
+@contextlib.contextmanager
+def machine(packed, make):
+    """A machine that can ask for the packages, and knows the key that signs them."""
+    with contextlib.ExitStack() as stack:
+        try:
+            box = stack.enter_context(make())
+        except LabError as e:
+            skip(f"a whole machine does not start here: {e}")
         port = free_port()
         serve = [sys.executable, "-m", "http.server", str(port), "--bind", box.gateway_address, "-d", packed]
-        web = Daemon("the repository", serve, os.path.join(packed, "web.log"), dict(os.environ))
+        web = Daemon("the repository", serve, os.path.join(packed, f"web-{port}.log"), dict(os.environ))
+        stack.callback(web.stop)
         with open(f"{packed}/repo/secbox-archive-keyring.asc", encoding="ascii") as f:
             box.write("/etc/apt/keyrings/secbox.asc", f.read())
         for source in glob.glob(box.host.seen("/etc/apt/sources.list*")):  # all that is needed is there: no other machine is asked
             shutil.rmtree(source) if os.path.isdir(source) else os.unlink(source)
         address = f"http://{box.gateway_address}:{port}"
         yield types.SimpleNamespace(box=box, packed=packed, address=address, before=box.files())
-        web.stop()
+
+
+@pytest.fixture(scope="module")
+def lab(packed):
+    why = whole_box.why_not()
+    if why:
+        skip(f"no whole box here: {why}")
+    with machine(packed, PackagedBox) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def cloud(packed):
+    """The gateway's machine."""
+    why = whole_box.why_not("gateway")
+    if why:
+        skip(f"no whole machine here: {why}")
+    with machine(packed, lambda: PackagedGateway("gateway")) as it:
+        yield it
+
+
+@pytest.fixture(scope="module")
+def newer(packed):
+    """The folder of the same packages with a higher version, as it is called in the repository."""
+    make_newer(packed, f"{packed}/newer")
+    return "newer/repo"
 
 
 def name_source(lab, folder):
@@ -208,15 +246,14 @@ def says_back(session, word):
     return session.stdout.readline().strip() == word
 
 
-def test_a_newer_version_keeps_containers_and_sessions(lab):
+def test_a_newer_version_keeps_containers_and_sessions(lab, newer):
     box = lab.box
-    make_newer(lab.packed, f"{lab.packed}/newer")
     box.run("systemctl", "start", "ssh")
     web, agent, sshd = box.containers()["web"], box.main_pid("mgmt-agent"), box.main_pid("ssh")
     open_ones = sessions(box)
     try:
         assert all(says_back(session, "before") for session in open_ones.values())
-        name_source(lab, "newer/repo")
+        name_source(lab, newer)
         box.apt("update")
         box.apt("install", *PACKAGES)
         versions = box.run("dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}\n", *PACKAGES).stdout.split()
@@ -297,4 +334,74 @@ def test_what_was_never_used_leaves_nothing(lab):
     box.run("systemctl", "stop", "secbox-recovery-sshd")
     box.run("rm", "-rf", "/var/lib/tucomunidad/recovery-sshd")
     box.apt("purge", "secbox-recovery")
+    assert box.files() == before
+
+
+def test_a_gateway_from_packages_after_what_the_readme_says(cloud):
+    box = cloud.box
+    name_source(cloud, "repo")
+    box.apt("update")
+    reader = readme.Reader({"gateway": box})
+    reader.follow("The gateway", when=readme.PACKAGED)
+    enabled = box.run("systemctl", "is-enabled", "secbox-gateway", check=False).stdout.strip()
+    assert enabled == "disabled", "nobody has said yet where its data is"
+    # from `sudoedit` on, as that page says
+    steps = [s for s in readme.steps() if s.title == "The gateway" and s.machines and not s.ways and not s.when]
+    settings = next(s for s in steps if s.into)
+    box.fill_in(settings.into, settings.text)
+    output = [box.type(command).stdout for command in steps[steps.index(settings) + 1].commands]
+    cloud.token = output[-1].split()[-1]
+    assert len(cloud.token) > 20
+    assert box.run("systemctl", "is-active", "secbox-gateway").stdout.strip() == "active"
+
+
+def fleet(cloud, *args):
+    """The answer; None while the gateway starts."""
+    env = f"SECBOX_GATEWAY=http://127.0.0.1:8080 SECBOX_TOKEN={cloud.token}"
+    p = cloud.box.type(f"{env} secbox-fleet {' '.join(args)} --json", check=False)
+    return json.loads(p.stdout) if p.returncode == 0 else None
+
+
+def test_an_operators_command_and_the_plain_data_plane_from_packages(cloud):
+    box = cloud.box
+    box.apt("install", "secbox-fleet", "secbox")
+    answer = wait_until(lambda: fleet(cloud, "devices", "add", "caseta5"), "the gateway has its database")
+    assert answer["device"]["id"] == "caseta5"
+    version = box.run("dpkg-query", "-W", "-f", "${Version}", "secbox").stdout
+    assert version and box.run("secbox", "--version").stdout.startswith("secbox ")
+    for name in ("secbox-gateway", "secbox-fleet", "secbox"):
+        assert box.run("dpkg", "--verify", name).stdout == ""
+
+
+def test_a_newer_gateway_goes_on_with_what_it_knows(cloud, newer):
+    box = cloud.box
+    before = box.main_pid("secbox-gateway")
+    name_source(cloud, newer)
+    box.apt("update")
+    box.apt("install", "secbox-gateway", "secbox-fleet", "secbox")
+    assert box.run("dpkg-query", "-W", "-f", "${Version} ", "secbox-gateway", "secbox-fleet", "secbox").stdout.split() == ["99"] * 3
+    assert box.main_pid("secbox-gateway") not in (0, before)
+    assert wait_until(lambda: fleet(cloud, "devices", "show", "caseta5"), "it is back")["device"]["id"] == "caseta5"
+
+
+def test_purging_a_gateway_leaves_data_and_says_where(cloud):
+    box = cloud.box
+    said = box.apt("purge", "secbox-gateway", "secbox-fleet", "secbox").stdout
+    for place in ("/etc/secbox-gateway.env", "/var/lib/secbox-gateway"):
+        assert re.search(rf"^secbox-gateway: {place} stays", said, re.M), said
+    left = box.files() - cloud.before
+    assert not [name for name in left if not GATEWAY_DATA.match(name)], left
+    assert "/etc/secbox-gateway.env" in left and "user secbox-gateway" in left
+    assert cloud.before - box.files() == set(), "nothing of the machine's own went with it"
+    assert box.run("systemctl", "--failed", "--no-legend", "--plain").stdout == ""
+    rows = box.run("runuser", "-u", "postgres", "--", "psql", "-Atc", "SELECT id FROM devices", "secbox").stdout
+    assert rows == "caseta5\n", "the database stays"
+
+
+def test_a_gateway_that_was_never_used_leaves_nothing(cloud):
+    box = cloud.box
+    box.run("sh", "-c", "rm -rf /etc/secbox-gateway.env /var/lib/secbox-gateway; userdel secbox-gateway")
+    before = box.files()
+    box.apt("install", "secbox-gateway", "secbox-fleet", "secbox")
+    box.apt("purge", "secbox-gateway", "secbox-fleet", "secbox")
     assert box.files() == before
