@@ -18,7 +18,7 @@ from tests.conftest import note, require_programs, skip
 from tests.lab import whole_box
 from tests.lab.gateway import Gateway
 from tests.lab.installer import Repository
-from tests.lab.util import ROOT, LabError, make_words, read_text
+from tests.lab.util import ROOT, LabError, make_words, read_text, wait_until
 from tests.system.test_whole_box import DEVICE, make_certificate
 
 KILLS = int(os.environ.get("INSTALL_KILLS", "5"))
@@ -215,6 +215,22 @@ def test_an_upgrade_in_place(world):
     make_packages(world.folder, world.repository, "2")
     world.install()
     world.is_whole("2")
+
+
+def test_a_token_for_many_boxes(world):
+    box, token = world.box, world.gateway.request("POST", "/v1/enrolments", {}).json["token"]
+    box.write("/var/tmp/token", token + "\n", 0o600)
+    p = world.install("--unattended", "--bootstrap", "/var/tmp/token")
+    assert "not paired yet" in p.stdout and "an operator has to let this box in" in p.stdout, p
+    name = world.gateway.request("GET", "/v1/pending-devices").json["pending"][0]["device"]
+    assert name.startswith(box.run("hostname", "-s").stdout.strip() + "-")
+    assert "It waits until an operator approves it" in world.install().stdout, "a later run knows"
+    assert world.gateway.request("POST", f"/v1/pending-devices/{name}/approve").status == 201
+    world.gateway.wait_connected(name)
+    wait_until(lambda: token not in box.read("/etc/tucomunidad/mgmt-agent.env"), "the token is gone", world.gateway.daemon.death)
+    assert token not in box.read("/var/log/secbox-install.log") + p.stdout + p.stderr
+    box.run("secboxctl", "unpair", "--yes")
+    box.run("rm", "/var/tmp/token")
 
 
 def test_pairing_by_a_token_in_a_file(world):
