@@ -25,11 +25,10 @@ PORTS = {"the machine's sshd": 22, "the recovery sshd": 2222}
 STACK = "services:\n  web:\n    image: localhost/server:1\n    restart: always\n"
 # what changes by itself on a machine that runs, and what apt and dpkg keep of their own work
 OF_THE_MACHINE = re.compile(r"/(proc|sys|dev|run|tmp|root|home|var/(log|tmp|cache))(/|$)|"
-                            r"/var/lib/(apt|dpkg|containers|systemd|postgresql)(/|$)|/etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|apt/sources.list|compose.yml)$")
+                            r"/var/lib/(apt|dpkg|containers|systemd|postgresql)(/|$)|"
+                            r"/etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|apt/sources.list|compose.yml)$")
 # what a box was told, and what it knows
 DATA = re.compile(r"/etc/tucomunidad(/(trust(/break-glass\.pub)?|mgmt-agent\.env|secbox\.env))?$|/var/lib/tucomunidad(/|$)")
-
-
 # what a gateway was told, and what it knows
 GATEWAY_DATA = re.compile(r"/etc/secbox-gateway\.env$|/var/lib/secbox-gateway(/|$)|user secbox-gateway$")
 
