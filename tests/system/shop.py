@@ -28,7 +28,7 @@ def opened(lab, folder, front=False, **more):
 @pytest.fixture(scope="module")
 def shop(lab, tmp_path_factory):
     """Nothing is proved for long."""
-    with opened(lab, str(tmp_path_factory.mktemp("shop")), args=["--settle=0"]) as it:
+    with opened(lab, str(tmp_path_factory.mktemp("shop")), args=["--settle=1"]) as it:
         it.box.start_agent()
         yield it
 

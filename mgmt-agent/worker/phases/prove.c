@@ -85,7 +85,29 @@ static int not_proved(const ProofContext *p, const ComposeService *s, Error *err
     return error_set_at(err, EIO, id, NULL, s->line, s->name, "service %s: %s", s->name, text ? text : "not proved");
 }
 
+static pid_t process_of(const cJSON *info)
+{
+    const cJSON *n = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "State"), "Pid");
+
+    return cJSON_IsNumber(n) ? (pid_t) n->valuedouble : 0;
+}
+
+/* Podman goes on saying that it runs until it has noticed. */
+static bool has_died_since(const cJSON *info)
+{
+    pid_t pid = process_of(info);
+
+    return pid > 0 && process_start_ticks(pid) == 0;
+}
+
 /* podman says "stopped" of one whose process has ended while it has not noted how yet. */
+static bool is_settled(const cJSON *info)
+{
+    const char *status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
+
+    return !str_equal(status, "stopped") && !has_died_since(info);
+}
+
 static int inspect_settled(const ProofContext *p, const ComposeService *s, cJSON **ret, Error *err)
 {
     for (unsigned tries = 0;; tries++) {
@@ -94,12 +116,15 @@ static int inspect_settled(const ProofContext *p, const ComposeService *s, cJSON
 
         if (r < 0)
             return r;
-        if (tries == SETTLE_TRIES ||
-            !str_equal(json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status"), "stopped")) {
+        if (is_settled(info) || (tries == SETTLE_TRIES && !has_died_since(info))) {
             *ret = info;
             return 0;
         }
         cJSON_Delete(info);
+        if (tries == SETTLE_TRIES)
+            return error_set_at(
+                err, EIO, "prove.not-running", NULL, s->line, s->name,
+                "service %s: podman says that its container runs, and its process is not there any more", s->name);
         usleep(SETTLE_PAUSE_USEC);
     }
 }
@@ -127,14 +152,14 @@ static int run_health_check(const ProofContext *p, const ComposeService *s, cons
     return r == 0;
 }
 
-/* When the container's first process started, on CLOCK_BOOTTIME: the kernel's word, which no clock step moves. */
+/* When the container's first process started, on CLOCK_BOOTTIME: the kernel's word, which no clock step moves. Now, if it has
+ * died since it was looked at: then it has to be looked at again. */
 static usec_t started_at(const cJSON *info)
 {
-    const cJSON *n = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(info, "State"), "Pid");
-    pid_t pid = cJSON_IsNumber(n) ? (pid_t) n->valuedouble : 0;
+    pid_t pid = process_of(info);
     uint64_t ticks = pid > 0 ? process_start_ticks(pid) : 0;
 
-    return ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
+    return pid > 0 && ticks == 0 ? boottime_usec() : ticks * (USEC_PER_SEC / (usec_t) sysconf(_SC_CLK_TCK));
 }
 
 /* The gateway takes a box that says nothing for too long for lost. */
