@@ -18,6 +18,7 @@
 #include "mgmt-agent/worker/phases/image-sweep.h"
 #include "mgmt-agent/worker/phases/preflight.h"
 #include "mgmt-agent/worker/phases/report.h"
+#include "mgmt-agent/worker/podman/podman-create.h"
 #include "mgmt-agent/worker/phases/stage.h"
 #include "mgmt-agent/worker/phases/update-failure.h"
 #include "mgmt-agent/worker/phases/update-images.h"
@@ -137,7 +138,7 @@ static int find_new(Podman *podman, const Journal *j, const JournalStep *s, char
         return 0;
     r = podman_inspect(podman, s->container, &info, &reason);
     if (r == -ENOENT) /* its store may have the name all the same, of a creation that was killed */
-        return podman_remove(podman, s->container, err);
+        return podman_free_name(podman, s->container, err);
     if (r < 0)
         return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
     id = json_string(info, "Id");

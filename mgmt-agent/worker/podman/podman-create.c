@@ -39,13 +39,19 @@ int podman_create_container(Podman *p, const cJSON *spec, char **ret, Error *err
     return *ret ? 0 : error_set(err, EIO, "podman.refused", "podman gave no id for a new container");
 }
 
+/* Podman takes the start of an id for a name where no such name is: that would be a stranger's container. */
+static bool may_begin_an_id(const char *name)
+{
+    return name[strspn(name, "0123456789abcdefABCDEF")] == '\0';
+}
+
 int podman_free_name(Podman *p, const char *name, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     _cleanup_(error_done) Error reason = {};
     int r = podman_inspect(p, name, &info, &reason);
 
-    if (r == 0)
+    if (r == 0 || may_begin_an_id(name))
         return 0;
     if (r != -ENOENT)
         return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
