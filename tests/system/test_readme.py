@@ -161,7 +161,7 @@ def test_a_push(world):
     world.follow("A push", behind=lambda machine, command, output: said.update({command.split("#")[0].strip(): output}))
     assert "sanity ok" in said["sudo journalctl -u mgmt-agent"], said
     assert "done" in said[f"secbox-fleet history {DEVICE}"] and "running" in said[f"secbox-fleet status {DEVICE}"], said
-    assert set(box.running()) == {"postgres", "secbox"}
+    assert set(box.running()) == {"postgres", "secbox", "relay-client"}
     timers = box.as_user("systemctl", "--user", "list-timers", "--no-legend").stdout
     assert all(container in timers for container in box.ids().values()), "podman runs the health checks by itself here"
     wait_until(lambda: {"device", "mgmt", "recovery"} <= set(world.device().get("roles", [])), "its container is connected, too")
@@ -183,7 +183,7 @@ def test_a_service_that_dies_comes_back_and_is_told(world):
     assert down[0]["alarm"] and down[0]["detail"]["what"] == "down", down
     wait_until(lambda: alarms(world, "service.well"), "it is well again")
     assert box.containers()["postgres"]["State"]["Pid"] != state["Pid"]
-    wait_until(lambda: set(box.running()) == {"postgres", "secbox"}, "both run")
+    wait_until(lambda: set(box.running()) == {"postgres", "secbox", "relay-client"}, "all run")
     said = []
     world.follow(when="a service dies", behind=lambda machine, command, output: said.append(output))
     assert "service.down" in said[-1] and "service.well" in said[-1]
