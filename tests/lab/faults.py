@@ -233,7 +233,7 @@ SECBOXCTL = [
           "systemd-run -q --unit holder --uid tc python3 -c 'import fcntl, time; "
           "f = open(\"/home/tc/.local/share/containers/storage/storage.lock\", \"r+\"); fcntl.lockf(f, fcntl.LOCK_EX); "
           "time.sleep(9999)'", "podman", "podman does not answer: process … (python3) holds /home/tc/.local/share/containers/",
-          "kill …"),
+          "test … = … && kill …"),
     Fault("storage-conf", "storage.conf has a mistake", "mkdir -p /home/tc/.config/containers && "
           "echo '[storage' >/home/tc/.config/containers/storage.conf", "podman", "/home/tc/.config/containers/storage.conf",
           "mv /home/tc/.config/containers/storage.conf /home/tc/.config/containers/storage.conf.broken"),
