@@ -26,4 +26,4 @@ def test_no_whole_box_is_one_of_those():
     assert len(users) >= 6
     for path in users:
         text = read_text(path)
-        assert not re.search(r"pytest\.skip\(f\"\w+ whole", text) and len(re.findall(r"\bskip\(f\"\w+ whole", text)) == 2, path
+        assert not re.search(r"pytest\.skip\(f\"\w+ whole", text) and len(re.findall(r"\bskip\(f\"\w+ whole", text)) >= 2, path
