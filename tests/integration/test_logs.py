@@ -37,7 +37,6 @@ STACK = compose(service("talker", more=TALKER), service("web"))
 def talking(lab, gateway, tmp_path_factory):
     require_programs("secbox-fleet")
     with running_box(lab, str(tmp_path_factory.mktemp("box")), gateway, agent_args=["--settle=0"]) as it:
-        it.set_engine("podman-compose")
         answer = gateway.push(DEVICE, STACK)
         assert answer.status == 200, answer
         yield it

@@ -13,6 +13,7 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
+#include "lib/event/daemon.h"
 #include "lib/event/process.h"
 #include "lib/tunnel/message.h"
 #include "mgmt-agent/worker/jobs/jobs.h"
@@ -23,6 +24,7 @@
 /* Of the lines of one message; each byte may take six in JSON. */
 #define MESSAGE_BYTES (24 * 1024)
 #define LOOK_AGAIN (2 * USEC_PER_SEC)
+#define LOOKS_MAX 3
 /* Podman may fail once because the container has just gone. */
 #define FAILURES_MAX 3
 
@@ -44,6 +46,10 @@ typedef struct Logs {
     cJSON *lines; /* not told yet */
     size_t bytes;
     bool any; /* from this container */
+    Process *process;
+    sd_event_source *look;
+    unsigned looks; /* in a row that found the container ended while podman follows it still */
+    bool stopped;   /* podman, by us */
     int status;
     bool timed_out;
 } Logs;
@@ -139,6 +145,31 @@ static void on_done(Process *p, int status, bool timed_out, void *userdata)
     (void) sd_event_exit(l->event, 0);
 }
 
+static bool has_ended(Logs *l)
+{
+    _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+    int r = podman_inspect(l->d->box.podman, l->container, &info, NULL);
+    const char *status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
+
+    return r == -ENOENT || (r == 0 && !str_equal(status, "running") && !str_equal(status, "paused"));
+}
+
+/* Podman follows for ever what ended just when it began to. */
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Logs *l = userdata;
+
+    (void) source;
+    (void) usec;
+    l->looks = has_ended(l) ? l->looks + 1 : 0;
+    if (l->looks >= LOOKS_MAX) {
+        l->stopped = true;
+        process_terminate(l->process);
+        return 0;
+    }
+    return timer_arm(l->event, &l->look, LOOK_AGAIN, on_look, l);
+}
+
 /* One run of podman logs, to its end. */
 static int show(Logs *l, Error *err)
 {
@@ -178,10 +209,16 @@ static int show(Logs *l, Error *err)
         r = sd_event_source_set_enabled(l->idle, SD_EVENT_OFF);
     if (r >= 0)
         r = process_spawn(l->event, &spec, on_line, on_done, l, &p, err);
+    l->process = p;
+    l->looks = 0;
+    l->stopped = false;
+    if (r >= 0 && l->live)
+        r = timer_arm(l->event, &l->look, LOOK_AGAIN, on_look, l);
     if (r >= 0)
         r = sd_event_loop(l->event);
-    p = process_free(p);
+    l->process = p = process_free(p);
     tell(l);
+    l->look = sd_event_source_disable_unref(l->look);
     l->idle = sd_event_source_disable_unref(l->idle);
     l->event = sd_event_unref(l->event);
     return r < 0 ? error_from_errno(err, r, "cannot run podman logs") : 0;
@@ -345,7 +382,7 @@ static int read_all(Logs *l, Error *err)
             return r;
         if (l->timed_out)
             return error_set(err, ETIME, "logs.long", "a log is read for %d hours at most: ask again", LOG_HOURS_MAX);
-        if (!WIFEXITED(l->status) || WEXITSTATUS(l->status) != 0)
+        if (!l->stopped && (!WIFEXITED(l->status) || WEXITSTATUS(l->status) != 0))
             failures = l->any ? 1 : failures + 1;
         else
             failures = 0;
