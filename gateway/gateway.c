@@ -188,13 +188,19 @@ static const struct {
 
 static void gateway_load(Gateway *g);
 
+/* What an earlier run could not write comes before sessions that it left open count as lost. */
+static void on_backlog_settled(void *userdata)
+{
+    Gateway *g = userdata;
+    g->loading = 0;
+    gateway_load(g);
+}
+
 static int on_load_again(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Gateway *g = userdata;
-    if (!store_is_up(g->store)) /* then on_store_up comes again */
-        return 0;
-    g->loading = 0;
-    gateway_load(g);
+    if (store_is_up(g->store)) /* else on_store_up comes again */
+        backlog_settle(g->backlog, on_backlog_settled, g);
     return 0;
 }
 
@@ -250,18 +256,11 @@ static void gateway_load(Gateway *g)
     tell_status(g);
 }
 
-/* What an earlier run could not write comes before sessions that it left open count as lost. */
-static void on_backlog_settled(void *userdata)
-{
-    Gateway *g = userdata;
-    g->loading = 0;
-    gateway_load(g);
-}
-
 static void on_store_up(Store *s _unused_, void *userdata)
 {
     Gateway *g = userdata;
     log_notice("the database is there");
+    timer_disarm(g->load_again);
     backlog_settle(g->backlog, on_backlog_settled, g);
 }
 

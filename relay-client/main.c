@@ -94,8 +94,9 @@ static int start(const Options *o)
         return EXIT_OK;
     }
     if (r >= 0 && !o->check) {
-        log_notice("relay-client %s, provider %s, visitors are led to %s:%u", SECBOX_VERSION,
-                   tunnel_provider_names[settings.provider], settings.target_host, settings.target_port);
+        log_notice("relay-client %s, provider %s", SECBOX_VERSION, tunnel_provider_names[settings.provider]);
+        if (settings.provider == TUNNEL_RATHOLE)
+            log_notice("visitors are led to %s:%u", settings.target_host, settings.target_port);
         r = run(o, &settings, &err);
     }
     if (r >= 0)

@@ -89,14 +89,31 @@ int normalise_networks(const Place *at, const Normaliser *n, ComposeService *s)
     return 0;
 }
 
+/* The service that gives its container this name; NULL: none of the file does. */
+static const char *service_of_container(const YamlNode *services, const char *container)
+{
+    for (size_t i = 0; services && i < services->n_items; i++) {
+        const YamlNode *name = yaml_get(services->items[i], "container_name");
+
+        if (name && str_equal(name->value, container))
+            return services->items[i]->key;
+    }
+    return NULL;
+}
+
 int take_shared(const Place *at, const Normaliser *n, ComposeService *s, const char *mode)
 {
     const YamlNode *services = yaml_get(n->root, "services");
-    const char *name = strchr(mode, ':');
+    const char *name = strchr(mode, ':'), *owner;
 
     if (str_starts(mode, "container:")) {
         if (!compose_name_is_valid(name + 1))
             return place_fail(at, EINVAL, "compose.name", "\"%s\" is no name that podman takes", name + 1);
+        owner = service_of_container(services, name + 1);
+        if (owner)
+            return place_fail(at, EINVAL, "compose.network-mode",
+                              "the container %s is of the service %s of this file: write \"service:%s\"", name + 1,
+                              owner, owner);
         return put_text(s->config, at->key, mode) < 0 ? -ENOMEM : 1;
     }
     if (!str_starts(mode, "service:"))

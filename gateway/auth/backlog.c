@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,6 +35,7 @@ struct Backlog {
     StoreQuery *query; /* about that */
     unsigned failures; /* in this round */
     usec_t newest;     /* time of an audit entry: no two have the same */
+    bool torn;         /* the file ends within a line */
     void (*on_settled)(void *userdata);
     void *userdata;
 };
@@ -211,32 +213,35 @@ void backlog_settle(Backlog *b, void (*on_settled)(void *userdata), void *userda
     backlog_go_on(b); /* or a round is under way already */
 }
 
-static int write_line(const Backlog *b, const cJSON *values)
+static void write_line(Backlog *b, const cJSON *values)
 {
-    _cleanup_(freep) char *text = json_print(values), *line = text ? str_format("%s\n", text) : NULL;
+    _cleanup_(freep) char *text = json_print(values), *line = NULL;
 
-    if (!line)
-        return -ENOMEM;
     if (b->fd < 0)
-        return 0;
-    ssize_t n = write(b->fd, line, strlen(line));
-    if (n < 0 || (size_t) n < strlen(line))
-        log_warning("what waits for the database cannot be kept on the disk: %s", strerror(n < 0 ? errno : ENOSPC));
-    return 0;
+        return;
+    line = text ? str_format("%s%s\n", b->torn ? "\n" : "", text) : NULL;
+    ssize_t n = line ? write(b->fd, line, strlen(line)) : 0;
+    b->torn = line && n > 0 && (size_t) n < strlen(line);
+    if (!line || n < 0 || b->torn)
+        log_warning("what waits for the database cannot be kept on the disk: %s", strerror(!line   ? ENOMEM
+                                                                                           : n < 0 ? errno
+                                                                                                   : ENOSPC));
 }
 
 /* Takes the values, which may be NULL. */
 static int add(Backlog *b, const char *kind, cJSON *values)
 {
-    if (!values || json_add_string(values, "kind", kind) < 0 || write_line(b, values) < 0) {
+    if (!values || json_add_string(values, "kind", kind) < 0) {
         cJSON_Delete(values);
         return -ENOMEM;
     }
     Entry **at = b->last;
     int r = append(b, values, false);
-    if (r >= 0)
-        begin_round(b, at);
-    return r;
+    if (r < 0)
+        return r;
+    write_line(b, values);
+    begin_round(b, at);
+    return 0;
 }
 
 /* NULL when out of memory; values that are NULL are left out. */
@@ -283,22 +288,51 @@ int backlog_add_session_close(Backlog *b, const SessionEnd *end)
     return add(b, "session.close", to_box && from_box ? make(members) : NULL);
 }
 
+static int open_file(const char *path)
+{
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* Neither too many entries nor a file that cannot be read may keep the gateway down: it is set aside for people to look at. */
+static int set_aside(Backlog *b, const char *path, const Error *err, int r)
+{
+    _cleanup_(freep) char *aside = str_format("%s.aside", path);
+
+    if (!aside)
+        return -ENOMEM;
+    log_failure(LOG_LEVEL_ERROR, NULL, err, r,
+                "%s cannot be taken up whole and becomes %s: what is only in there is not in the database", path,
+                aside);
+    if (rename(path, aside) < 0)
+        return -errno;
+    close(b->fd);
+    b->fd = open_file(path);
+    return b->fd < 0 ? -errno : 0;
+}
+
 /* A line that was cut off by a crash is not whole JSON. */
 static int take_up(Backlog *b, char *text)
 {
+    size_t n_bad = 0, len = strlen(text);
     char *state = NULL;
     int r = 0;
+
+    b->torn = len > 0 && text[len - 1] != '\n';
 
     for (char *line = strtok_r(text, "\n", &state); line && r >= 0; line = strtok_r(NULL, "\n", &state)) {
         cJSON *values = NULL;
 
-        if (json_parse_object(line, strlen(line), &values, NULL) < 0)
+        if (json_parse_object(line, strlen(line), &values, NULL) < 0) {
+            n_bad++;
             continue;
+        }
         if (kind_of(values))
             r = append(b, values, true);
         else
             cJSON_Delete(values);
     }
+    if (n_bad > 0)
+        log_warning("%zu lines of what waits for the database were cut off and are lost", n_bad);
     return r;
 }
 
@@ -311,13 +345,15 @@ int backlog_new(Store *store, const char *path, Backlog **ret, Error *err)
         return error_from_errno(err, -ENOMEM, "starting");
     b->store = store;
     b->last = &b->first;
-    b->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    b->fd = open_file(path);
     if (b->fd < 0)
         return error_set(err, errno, "gateway.backlog",
                          "%s, where audit entries wait for the database, cannot be opened: %s", path, strerror(errno));
     int r = file_read(path, FILE_MAX, &text, NULL, err);
     if (r >= 0)
         r = take_up(b, text);
+    if (r == -ENOBUFS || r == -EFBIG)
+        r = set_aside(b, path, err, r) < 0 ? r : (error_done(err), 0);
     if (r >= 0 && b->n > 0)
         log_notice("%zu entries of an earlier run wait for the database", b->n);
     else if (r >= 0 && ftruncate(b->fd, 0) < 0)

@@ -193,6 +193,10 @@ static void on_device_found(KeyClaim *k, const StoreRows *rows)
     const BootstrapRow b = bootstrap_row(rows);
     if (b.blocked)
         claim_refuse(k, EACCES, "device.blocked", "this device is blocked: an operator has to unblock it");
+    else if (b.of_another)
+        claim_refuse(k, EKEYREJECTED, "enrolment.other-key",
+                     "an operator has let this box in with another key: whoever stands between may have read its token;"
+                     " give it a new bootstrap token by another way");
     else if (b.used && str_equal(b.thumbprint, k->thumbprint))
         claim_accept(k, false); /* the answer was lost: also when the token has expired since */
     else if (b.used)
@@ -209,7 +213,7 @@ static int claim_find_device(KeyClaim *k, Error *err)
     /* anyone may ask: strangers get no more than half of the queue */
     if (++k->tries > CLAIM_TRIES || store_is_busy(k->claims->store))
         return error_set(err, ENOBUFS, "store.busy", "too many claims at once, or no database: try again");
-    return claim_query(k, sql_bootstrap(k->device, k->hash, role_name(k->role)), on_device_found, err);
+    return claim_query(k, sql_bootstrap(k->device, k->hash, role_name(k->role), k->thumbprint), on_device_found, err);
 }
 
 int key_claim_start(const Claims *cl, const KeyClaimRequest *request, key_claim_done_t on_done, void *userdata,

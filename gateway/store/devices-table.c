@@ -119,13 +119,15 @@ Statement sql_devices_labelled(const char *labels)
                      sql_text(labels));
 }
 
-Statement sql_bootstrap(const char *device, const char *hash, const char *role)
+Statement sql_bootstrap(const char *device, const char *hash, const char *role, const char *thumbprint)
 {
-    return STATEMENT("SELECT b.id, b.expires_at < now(), d.blocked, k.thumbprint, k.bootstrap = b.id"
+    return STATEMENT("SELECT b.id, b.expires_at < now(), d.blocked, k.thumbprint, k.bootstrap = b.id,"
+                     " $3 = 'mgmt' AND EXISTS (SELECT 1 FROM pending_devices p WHERE p.device = $1"
+                     " AND p.bootstrap_hash = $2 AND p.state = 'approved' AND p.thumbprint <> $4)"
                      " FROM bootstraps b JOIN devices d ON d.id = b.device"
                      " LEFT JOIN device_keys k ON k.device = b.device AND k.role = $3"
                      " WHERE b.device = $1 AND b.hash = $2 AND b.replaced_at IS NULL",
-                     sql_text(device), sql_text(hash), sql_text(role));
+                     sql_text(device), sql_text(hash), sql_text(role), sql_text(thumbprint));
 }
 
 BootstrapRow bootstrap_row(const StoreRows *rows)
@@ -136,6 +138,7 @@ BootstrapRow bootstrap_row(const StoreRows *rows)
         .blocked = store_rows_true(rows, 0, 2),
         .thumbprint = store_rows_get(rows, 0, 3),
         .used = store_rows_true(rows, 0, 4),
+        .of_another = store_rows_true(rows, 0, 5),
     };
 }
 

@@ -52,10 +52,11 @@ typedef struct BootstrapRow {
     const char *id;
     const char *thumbprint; /* of the role's present key; NULL: nobody has claimed it */
     bool expired, blocked;
-    bool used; /* by that key */
+    bool used;       /* by that key */
+    bool of_another; /* a box that came by an enrolment token was let in with another key */
 } BootstrapRow;
 
-Statement sql_bootstrap(const char *device, const char *hash, const char *role);
+Statement sql_bootstrap(const char *device, const char *hash, const char *role, const char *thumbprint);
 /* Borrows from rows. */
 BootstrapRow bootstrap_row(const StoreRows *rows);
 

@@ -116,7 +116,8 @@ containers of user $staying}."
     else
         by_hand=podman
         [ "$staying" = root ] || by_hand="sudo -iu $staying podman"
-        tell "Containers, volumes and images of user $staying stay, since the installer has not made it. Remove them before, by"
+        tell "Containers, volumes and images of user $staying stay, since the installer has not made it. To remove ALL"
+        tell "of this user's, those that are not SecBox's too, before that:"
         tell "    $by_hand rm --all --force --volumes; $by_hand volume rm --all --force; $by_hand image rm --all --force"
     fi
 }

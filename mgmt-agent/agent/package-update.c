@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/boot-id.h"
@@ -74,6 +75,14 @@ static int check_order(PackageUpdate *p, const cJSON *message, bool from_cloud, 
     return 0;
 }
 
+/* As the cloud counts its orders. Root's journal takes it as it stands. */
+static bool is_number(const char *text)
+{
+    uint64_t number;
+
+    return text && strspn(text, "0123456789") == strlen(text) && str_to_u64(text, 0, UINT64_MAX, &number) == 0;
+}
+
 /* From the box it has no version: it gets one that never meets the cloud's numbers. */
 static cJSON *with_number(const cJSON *message)
 {
@@ -100,8 +109,9 @@ void package_update_handle(Agent *a, ControlClient *c, const cJSON *message)
         control_send(c, before);
         return;
     }
-    int r = from_cloud && !json_string(message, "version")
-                ? error_set(&err, EINVAL, "agent-update.bad-version", "the cloud's order has no number")
+    int r = from_cloud && !is_number(json_string(message, "version"))
+                ? error_set(&err, EINVAL, "agent-update.bad-version",
+                            "the \"version\" of the cloud's order must be a number, in digits")
                 : check_order(p, message, from_cloud, &err);
     if (r < 0) {
         if (from_cloud)

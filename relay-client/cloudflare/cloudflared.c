@@ -213,6 +213,7 @@ static void on_internet(bool there, void *userdata)
         process_terminate(c->child);
         return;
     }
+    c->unready_since = boottime_usec();
     r = error_set(&err, ENETUNREACH, "relay.no-internet",
                   "the cloud cannot be reached either: the box has no internet");
     relay_report_set(c->report, RELAY_CONNECTING, &err, r);

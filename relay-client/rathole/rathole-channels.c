@@ -58,8 +58,8 @@ static void on_state(DataChannel *c, void *userdata)
     if (data_channel_state(c) == DATA_CHANNEL_ANSWERING)
         relay_report_counts(r->report)->visitors++;
     if (data_channel_state(c) == DATA_CHANNEL_COPYING) {
-        if (!r->target_address)
-            r->target_address = address_of(data_channel_target(c));
+        free(r->target_address);
+        r->target_address = address_of(data_channel_target(c)); /* a container that was made anew has another one */
         if (r->up_since)
             relay_report_set(r->report, RELAY_CONNECTED, NULL, 0);
     }

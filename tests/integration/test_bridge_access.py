@@ -263,6 +263,17 @@ def test_a16_what_waits_outlives_the_gateway(gw, alice):
     assert [e["detail"]["grant"] for e in gw.audit("bridge.refused")][:2] == [grant] * 2
 
 
+def test_a15_a_backlog_that_is_too_long_keeps_no_gateway_down(gw):
+    path = os.path.join(gw.state, "backlog.jsonl")
+    gw.stop()
+    with open(path, "w", encoding="utf-8") as f:
+        f.truncate(65 << 20)
+    gw.start()
+    assert "cannot be taken up whole and becomes" in gw.log()
+    assert os.path.getsize(path + ".aside") == 65 << 20 and os.path.getsize(path) < 10**6
+    os.unlink(path + ".aside")
+
+
 def test_a15_a_table_that_is_locked_while_the_connection_is_lost(gw, alice):
     grant_of(gw)
     with begin(alice) as session:

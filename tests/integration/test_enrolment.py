@@ -67,6 +67,8 @@ def test_a_box_waits_until_it_is_let_in(gw):
     answer = gw.request("POST", f"/v1/pending-devices/{box.id}/approve")
     assert answer.status == 201 and answer.json["device"]["labels"] == {"site": "north"}, answer
     assert box.id not in waiting(gw)
+    # whoever has read its claim on the way has its token, and not the key that the operator has compared
+    assert error_id(box.claim(key=DeviceKey())) == "enrolment.other-key"
     assert box.ask().status == 201
     tunnel = box.connect()
     assert gw.device(box.id)["connected"]

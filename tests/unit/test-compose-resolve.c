@@ -540,6 +540,8 @@ static const struct {
       "depends_on: [c]}\n"
       "  c: {image: x, depends_on: [a]}\n",
       "compose.dependency-cycle", 3, "services.a.depends_on", "a → b → c → a" },
+    { "services:\n  a: {image: x, network_mode: 'container:vpn'}\n  b: {image: x, container_name: vpn}\n",
+      "compose.network-mode", 2, NULL, "service:b" },
     { "services: {a: {image: x, links: [b]}}\n", "compose.missing-dependency", 1, "services.a.links[0]",
       "no service b" },
     { "services: {a: {image: x, links: [a]}}\n", "compose.dependency-cycle", 1, NULL, "itself" },

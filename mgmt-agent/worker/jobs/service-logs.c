@@ -151,7 +151,7 @@ static bool has_ended(Logs *l)
     int r = podman_inspect(l->d->box.podman, l->container, &info, NULL);
     const char *status = json_string(cJSON_GetObjectItemCaseSensitive(info, "State"), "Status");
 
-    return r == -ENOENT || (r == 0 && !str_equal(status, "running") && !str_equal(status, "paused"));
+    return r == -ENOENT || (r == 0 && str_equal(status, "exited"));
 }
 
 /* Podman follows for ever what ended just when it began to. */

@@ -230,8 +230,7 @@ static int keep_environment(Deploy *d, Error *err)
         const ComposeService *runs = compose_service_find(d->before.project, s->name);
         cJSON *environment;
 
-        if (!runs || !runs->environment || !strv_contains(d->order.only, s->name) ||
-            cJSON_Compare(runs->environment, s->environment, true))
+        if (!runs || !runs->environment || cJSON_Compare(runs->environment, s->environment, true))
             continue;
         environment = cJSON_Duplicate(runs->environment, true);
         if (!environment)

@@ -122,9 +122,9 @@ static int inspect_settled(const ProofContext *p, const ComposeService *s, cJSON
         }
         cJSON_Delete(info);
         if (tries == SETTLE_TRIES)
-            return error_set_at(
-                err, EIO, "prove.not-running", NULL, s->line, s->name,
-                "service %s: podman says that its container runs, and its process is not there any more", s->name);
+            return error_set_at(err, EIO, "podman.process-gone", NULL, s->line, s->name,
+                                "service %s: podman says that %s runs, and its process is not there: podman restart %s",
+                                s->name, s->container_name, s->container_name);
         usleep(SETTLE_PAUSE_USEC);
     }
 }

@@ -49,13 +49,19 @@ int podman_free_name(Podman *p, const char *name, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *info = NULL;
     _cleanup_(error_done) Error reason = {};
+    _cleanup_(freep) char *path = NULL;
     int r = podman_inspect(p, name, &info, &reason);
 
     if (r == 0 || may_begin_an_id(name))
         return 0;
     if (r != -ENOENT)
         return error_set(err, r, error_id(&reason), "%s", error_message(&reason, r));
-    return podman_remove(p, name, err);
+    error_done(&reason);
+    path = str_format("/containers/%s", name);
+    /* without force: a container that somebody has made meanwhile, or that is mounted, stays */
+    r = path ? podman_call(p, "DELETE", path, NULL, CREATE_TIMEOUT_USEC, "free the name of a container", NULL, &reason)
+             : -ENOMEM;
+    return r < 0 && r != -ENOENT ? error_set(err, r, error_id(&reason), "%s", error_message(&reason, r)) : 0;
 }
 
 int podman_start_new(Podman *p, const char *id, Error *err)
