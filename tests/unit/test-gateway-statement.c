@@ -57,7 +57,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_devices_known());
     check(sql_device_keys());
     check(sql_devices_labelled(""));
-    check(sql_bootstrap("", "", ""));
+    check(sql_bootstrap("", "", "", ""));
     check(sql_device_key_register(&(NewDeviceKey) {}));
     check(sql_deployment("", 1));
     check(sql_deployments("", 1));
