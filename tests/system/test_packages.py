@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import require_programs, skip
 from tests.lab import readme, whole_box
 from tests.lab.box import AGENT_ENV
-from tests.lab.util import ROOT, Daemon, LabError, free_port, make_words, wait_until
+from tests.lab.util import ROOT, Daemon, LabError, free_port, make_words, port_answers, wait_until
 
 PACKAGES = ["secbox-agent", "secbox-recovery"]
 UNITS = ["mgmt-agent", "mgmt-link", "recovery-agent", "secbox-recovery-sshd"]
@@ -114,6 +114,7 @@ def machine(packed, make):
         serve = [sys.executable, "-m", "http.server", str(port), "--bind", box.gateway_address, "-d", packed]
         web = Daemon("the repository", serve, os.path.join(packed, f"web-{port}.log"), dict(os.environ))
         stack.callback(web.stop)
+        wait_until(lambda: port_answers(port, box.gateway_address), "the repository is served", web.death)
         with open(f"{packed}/repo/secbox-archive-keyring.asc", encoding="ascii") as f:
             box.write("/etc/apt/keyrings/secbox.asc", f.read())
         for source in glob.glob(box.host.seen("/etc/apt/sources.list*")):  # all that is needed is there: no other machine is asked

@@ -246,7 +246,7 @@ def test_what_was_enabled_can_be_disabled(whole):
     whole.write("/uninstall.sh", read_text(f"{ROOT}/installer/uninstall.sh"), 0o755)
     kept = whole.read("/etc/tucomunidad/mgmt-agent.env")
     whole.run("/uninstall.sh", *names)
-    assert ours_that_run(whole) == []
+    wait_units(whole, lambda: ours_that_run(whole) == [], "what was uninstalled ends, its slice too")
     assert [name for name in names if whole.run("test", "-e", name, check=False).returncode == 0] == []
     assert whole.run("systemctl", "list-unit-files", "--no-legend", *README_UNITS, *UNITS, check=False).stdout == ""
     assert whole.read("/etc/tucomunidad/mgmt-agent.env") == kept, "what the machine was told stays"
