@@ -18,7 +18,7 @@ LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static p
 TEST="$LAB libcmocka-dev clang clang-format clang-tidy llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets
     python3-pyflakes python3-yaml python3-cryptography skopeo docker-registry git openssl nodejs node-ws debootstrap groff-base
     openssh-client rsync nftables nginx-light haproxy caddy systemd zsh fish chromium chromium-driver libnss3-tools
-    fonts-dejavu-core prometheus qrencode shellcheck avahi-daemon"
+    fonts-dejavu-core prometheus qrencode shellcheck avahi-daemon ffmpeg"
 PACKAGES="debhelper dpkg-dev lintian apt-utils gnupg git"
 IMAGES="podman busybox-static ca-certificates postgresql tzdata util-linux"
 DEMO="$LAB curl"
