@@ -484,25 +484,17 @@ static int make_devices(Gateway *g, const GatewayOptions *o, Error *err)
         return r;
     }
     g->registry = device_registry_new();
-    const DeviceTokensOptions tokens = {
-        .key = key,
-        .issuer = g->issuer,
-        .issuer_is_known = g->issuer_set,
-        .hours = o->token_hours,
-        .registry = g->registry,
-    };
+    const DeviceTokensOptions tokens = { .key = key,
+                                         .issuer = g->issuer,
+                                         .issuer_is_known = g->issuer_set,
+                                         .hours = o->token_hours,
+                                         .registry = g->registry };
     g->tokens = device_tokens_new(&tokens);
     g->conns = device_conns_new(g->event, g->store, g->tokens);
     if (!g->registry || !g->tokens || !g->conns)
         return -ENOMEM;
     admission_init(&g->admission, o->accept_rate, o->accept_burst);
-    g->claims = (Claims) {
-        .store = g->store,
-        .registry = g->registry,
-        .tokens = g->tokens,
-        .conns = g->conns,
-        .bootstrap_hours = o->bootstrap_hours,
-    };
+    g->claims = (Claims) { g->store, g->registry, g->tokens, g->conns, o->bootstrap_hours };
     g->accept = device_accept_new(g->event, &g->claims, &g->admission);
     return g->accept ? 0 : -ENOMEM;
 }
