@@ -99,6 +99,7 @@ struct Gateway {
     ConfigFaults *config_faults;
     UnsafeBinds *unsafe_binds;
     UnnamedRoots *unnamed_roots;
+    HostKeys *host_keys;
     Deployments *deployments;
     DeploymentsApi deployments_api;
     Rollouts *rollouts;
@@ -122,7 +123,8 @@ static int load_devices(Gateway *g, const StoreRows *rows)
 {
     int r = 0;
     for (size_t i = 0; i < store_rows_count(rows) && r >= 0; i++)
-        r = device_registry_put_device(g->registry, store_rows_get(rows, i, 0), store_rows_true(rows, i, 1));
+        if ((r = host_keys_adopt(g->host_keys, store_rows_get(rows, i, 0), store_rows_get(rows, i, 2))) >= 0)
+            r = device_registry_put_device(g->registry, store_rows_get(rows, i, 0), store_rows_true(rows, i, 1));
     return r;
 }
 
@@ -533,10 +535,11 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     g->config_faults = config_faults_new(g->store, g->conns);
     g->unsafe_binds = unsafe_binds_new(g->store, g->conns);
     g->unnamed_roots = unnamed_roots_new(g->store, g->conns);
-    if (!g->recovery || !g->deployments || !g->config_faults || !g->unsafe_binds || !g->unnamed_roots)
+    g->host_keys = host_keys_new(g->store, g->conns);
+    if (!g->recovery || !g->deployments || !g->config_faults || !g->unsafe_binds || !g->unnamed_roots || !g->host_keys)
         return -ENOMEM;
     g->rollouts = rollouts_new(g->event, g->store, g->requests, g->conns, g->deployments);
-    g->sessions = support_sessions_new(g->event, g->store, g->backlog, g->conns, g->registry);
+    g->sessions = support_sessions_new(g->event, g->store, g->backlog, g->conns, g->registry, g->host_keys);
     g->community_sync = community_sync_new(
         g->bulk, g->conns,
         &(CommunitySyncOptions) { o->bans_behind_minutes * USEC_PER_MINUTE, o->bans_away_hours * USEC_PER_HOUR });
@@ -666,6 +669,7 @@ Gateway *gateway_free(Gateway *g)
     config_faults_free(g->config_faults);
     unsafe_binds_free(g->unsafe_binds);
     unnamed_roots_free(g->unnamed_roots);
+    host_keys_free(g->host_keys);
     device_accept_free(g->accept);
     device_conns_free(g->conns);
     device_tokens_free(g->tokens);

@@ -4,11 +4,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lib/base/fileio.h"
 #include "lib/base/log.h"
+#include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/event/daemon.h"
 #include "lib/tunnel/message.h"
+
+#define HOST_KEY_MAX 512
 
 static const char *open_word(const Recovery *r)
 {
@@ -47,6 +51,17 @@ static cJSON *make_budget(const Recovery *r)
     return TAKE_PTR(o);
 }
 
+/* Absent until the sshd has one. */
+static int add_host_key(cJSON *m)
+{
+    _cleanup_(freep) char *path = path_in_root(RECOVERY_HOST_KEY_PATH), *line = NULL;
+
+    if (!path || file_read(path, HOST_KEY_MAX, &line, NULL, NULL) < 0)
+        return 0;
+    line[strcspn(line, "\n")] = '\0';
+    return json_add_string(m, "hostKey", line);
+}
+
 static cJSON *make_status(const Recovery *r)
 {
     char since[TIMESTAMP_SIZE];
@@ -58,7 +73,8 @@ static cJSON *make_status(const Recovery *r)
         json_add_bool(m, "open", access_reason(&r->access, boottime_usec()) != NULL) < 0 ||
         json_add_string(m, "since", timestamp_format(r->changed_at, since)) < 0 ||
         json_add_string(m, "verdict", open_word(r)) < 0 || json_add_string(m, "step", ladder_step_name(step)) < 0 ||
-        json_add_item(m, "budget", make_budget(r)) < 0 || json_add_string(m, "configFault", r->config_fault) < 0)
+        json_add_item(m, "budget", make_budget(r)) < 0 || json_add_string(m, "configFault", r->config_fault) < 0 ||
+        add_host_key(m) < 0)
         return NULL;
     return TAKE_PTR(m);
 }

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/base/buf.h"
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
@@ -20,7 +22,10 @@
 #define FOLDER "known_hosts.d"
 #define OWN_MARK "@ssh-"
 #define ADVICE_KEPT_SECONDS 86400
+#define KEYS_TEXT_MAX 16384
 static const char *const kinds[] = { "@host", "@recovery" };
+/* What the gateway said, and a person did not believe. */
+static const char *const refused[] = { "@host.refused", "@recovery.refused" };
 
 /* "@cloud.example_8443": a new string or NULL. */
 static char *gateway_name(const char *url)
@@ -84,12 +89,34 @@ static void take_old(const char *path, const char *device, const char *kind)
         (void) rename(old, path);
 }
 
-static void forget(const Fleet *fleet, const char *device)
+/* Which keys the link led to, by what ssh-keygen has kept of it; -1: nobody knows. */
+static int kind_before(const char *link)
 {
-    for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
-        _cleanup_(freep) char *path = NULL;
+    _cleanup_(freep) char *before = str_format("%s.old", link);
+    char target[PATH_MAX];
+    ssize_t len = before ? readlink(before, target, sizeof(target) - 1) : -1;
 
-        if (find_path(fleet->api.gateway, device, kinds[i], &path, NULL) == 0)
+    target[len < 0 ? 0 : len] = '\0';
+    for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
+        if (str_ends(target, kinds[i]))
+            return (int) i;
+    return -1;
+}
+
+/* All of the box's keys; those that a person took out of `link` are not believed of the gateway either. */
+static void forget(const Fleet *fleet, const char *device, const char *link)
+{
+    int doubted = kind_before(link);
+
+    for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+        _cleanup_(freep) char *path = NULL, *before = NULL;
+
+        if (find_path(fleet->api.gateway, device, kinds[i], &path, NULL) < 0 ||
+            find_path(fleet->api.gateway, device, refused[i], &before, NULL) < 0)
+            continue;
+        if (doubted < 0 || doubted == (int) i)
+            (void) rename(path, before);
+        else
             (void) unlink(path);
     }
 }
@@ -123,7 +150,7 @@ static bool take_edited(const Fleet *fleet, const char *device, const char *link
 {
     if (!was_edited(link))
         return false;
-    forget(fleet, device);
+    forget(fleet, device, link);
     remove_link(link);
     return true;
 }
@@ -197,7 +224,76 @@ static int set_link(const char *link, const char *target)
     return r;
 }
 
-int known_hosts_use(const Fleet *fleet, const char *link, const char *device, bool recovery, Error *err)
+/* What a person has edited counts before anything else is done about this box. */
+static void settle(const Fleet *fleet, const char *device)
+{
+    take_plain(fleet, device);
+    take_left(fleet, device);
+}
+
+int known_hosts_strict(const Fleet *fleet, const char *device, bool known, bool *ret, Error *err)
+{
+    _cleanup_(freep) char *mark = NULL;
+
+    settle(fleet, device);
+    int r = find_path(fleet->api.gateway, device, HOST_KEYS_STRICT_SUFFIX, &mark, err);
+    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(refused); i++) {
+        _cleanup_(freep) char *path = NULL;
+
+        r = find_path(fleet->api.gateway, device, refused[i], &path, err);
+        known = known && r >= 0 && access(path, F_OK) < 0;
+    }
+    if (r < 0)
+        return r;
+    r = known ? file_write_atomic(mark, "", 0, 0600, (uid_t) -1, (gid_t) -1, err) : file_remove(mark, err);
+    *ret = known;
+    return r;
+}
+
+/* As ssh reads it: a new string, or NULL when out of memory. */
+static char *keys_text(const char *device, const cJSON *keys)
+{
+    Buf text = BUF_INIT(KEYS_TEXT_MAX);
+    const cJSON *key;
+    int r = 0;
+
+    cJSON_ArrayForEach(key, keys) {
+        const char *line = cJSON_GetStringValue(key);
+
+        if (r >= 0 && line && !strchr(line, '\n'))
+            r = buf_printf(&text, HOST_KEY_ALIAS_PREFIX "%s %s\n", device, line);
+    }
+    if (r >= 0)
+        return buf_take(&text);
+    buf_done(&text);
+    return NULL;
+}
+
+static bool holds(const char *path, const char *text)
+{
+    _cleanup_(freep) char *there = NULL;
+
+    return file_read(path, KEYS_TEXT_MAX, &there, NULL, NULL) >= 0 && str_equal(there, text);
+}
+
+/* Puts them into `path`, unless a person did not believe just these. */
+static int write_keys(const Fleet *fleet, const char *path, const char *device, bool recovery, const cJSON *keys,
+                      Error *err)
+{
+    _cleanup_(freep) char *text = keys_text(device, keys), *doubted = NULL;
+
+    int r = find_path(fleet->api.gateway, device, refused[recovery], &doubted, err);
+    if (r < 0 || !text)
+        return error_from_errno(err, r < 0 ? r : -ENOMEM, "keep host keys");
+    if (!*text || holds(doubted, text))
+        return 0;
+    r = file_remove(doubted, err);
+    return r < 0 || holds(path, text) ? r
+                                      : file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+}
+
+int known_hosts_use(const Fleet *fleet, const char *link, const char *device, bool recovery, const cJSON *keys,
+                    Error *err)
 {
     _cleanup_(freep) char *own = NULL, *target = NULL;
     int r = link ? 0 : find_path(NULL, device, "", &own, err);
@@ -209,9 +305,11 @@ int known_hosts_use(const Fleet *fleet, const char *link, const char *device, bo
     if (!link)
         link = own;
     (void) take_edited(fleet, device, link);
-    take_plain(fleet, device);
-    take_left(fleet, device);
+    settle(fleet, device);
     take_old(target, device, kinds[recovery]);
+    r = write_keys(fleet, target, device, recovery, keys, err);
+    if (r < 0)
+        return r;
     r = set_link(link, target);
     if (r == 0)
         return 0;

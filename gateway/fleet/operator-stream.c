@@ -205,7 +205,7 @@ static void on_message(Tunnel *t _unused_, const cJSON *message, const char *tex
     if (!str_equal(json_string(message, "type"), "bridge.progress"))
         return;
     if (str_equal(state, "open")) {
-        if (p->options->on_open && !p->options->on_open(p->options, json_string(message, "way"), sentence))
+        if (p->options->on_open && !p->options->on_open(p->options, message))
             give_up(p, EXIT_FAILED);
     } else if (!str_equal(state, "trying") && sentence) {
         operator_stream_say(sentence);

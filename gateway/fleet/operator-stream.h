@@ -15,7 +15,7 @@ struct OperatorStreamOptions {
     int in, out;       /* taken */
     bool ends_with_child;
     /* may be NULL; false ends the stream before anything of it was passed on */
-    bool (*on_open)(const OperatorStreamOptions *options, const char *way, const char *sentence);
+    bool (*on_open)(const OperatorStreamOptions *options, const cJSON *progress);
     bool *left;                               /* set when it ended by a signal; may be NULL */
     const char *(*advice)(const char *error); /* what to type against an error, or NULL; may be NULL */
 };

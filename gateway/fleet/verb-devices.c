@@ -5,8 +5,12 @@
 #include <string.h>
 
 #include "gateway/fleet/show.h"
+#include "lib/base/buf.h"
 #include "lib/base/strv.h"
 #include "lib/cli/report.h"
+#include "lib/data/ssh-cert.h"
+
+#define HOST_KEYS_TEXT_MAX 1024
 
 /* One "key=value" into the object. */
 static int add_label(cJSON *labels, char *label, Error *err)
@@ -190,6 +194,27 @@ static char *waiting_text(const cJSON *device)
     return since ? str_format("a push, since %s", since) : NULL;
 }
 
+/* "SHA256:… (host), SHA256:… (recovery)", as `ssh-keygen -l` shows them. */
+static char *host_keys_text(const cJSON *device)
+{
+    Buf text = BUF_INIT(HOST_KEYS_TEXT_MAX);
+    const cJSON *sshd, *line;
+    int r = 0;
+
+    cJSON_ArrayForEach(sshd, cJSON_GetObjectItemCaseSensitive(device, "hostKeys")) {
+        cJSON_ArrayForEach(line, sshd) {
+            _cleanup_(ssh_public_key_done) SshPublicKey key = {};
+
+            if (r >= 0 && cJSON_IsString(line) && ssh_public_key_parse(line->valuestring, &key, NULL) >= 0)
+                r = buf_printf(&text, "%s%s (%s)", text.len > 0 ? ", " : "", key.fingerprint, sshd->string);
+        }
+    }
+    if (r >= 0 && text.len > 0)
+        return buf_take(&text);
+    buf_done(&text);
+    return NULL;
+}
+
 static void device_lines(FILE *out, const cJSON *device)
 {
     bool connected = json_bool(device, "connected", false);
@@ -208,6 +233,7 @@ static void device_lines(FILE *out, const cJSON *device)
     fleet_line(out, "last push", report_result_line(cJSON_GetObjectItemCaseSensitive(device, "last")));
     fleet_line(out, "services", services_text(device));
     fleet_line(out, "recovery", recovery_text(device));
+    fleet_line(out, "host keys", host_keys_text(device));
     fleet_line(out, "configuration", config_text(device));
 }
 

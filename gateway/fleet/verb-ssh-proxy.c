@@ -30,12 +30,14 @@ static const char *advice(const char *error)
     return NULL;
 }
 
-static bool on_open(const OperatorStreamOptions *options, const char *way, const char *sentence)
+static bool on_open(const OperatorStreamOptions *options, const cJSON *progress)
 {
-    const char *link = options->fleet->known_hosts;
+    const char *link = options->fleet->known_hosts, *way = json_string(progress, "way");
+    const char *sentence = json_string(progress, "message");
+    const cJSON *keys = cJSON_GetObjectItemCaseSensitive(progress, "hostKeys");
     _cleanup_(error_done) Error err = {};
 
-    int r = known_hosts_use(options->fleet, link, options->device, str_equal(way, "recovery"), &err);
+    int r = known_hosts_use(options->fleet, link, options->device, str_equal(way, "recovery"), keys, &err);
     if (r < 0)
         operator_stream_say(error_message(&err, r));
     if (r < 0 && link) /* ssh would take any key for the box's */

@@ -16,7 +16,6 @@
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
 
-#define ALIAS "secbox-"
 #define GRANT_FILE_MAX 256
 #define COMMAND_MAX 65536
 #define SSH_FAILED 255
@@ -98,12 +97,12 @@ static int add_setting(char ***argv, const char *name, const char *value)
     return r < 0 ? r : strv_addf(argv, "%s=%s", name, value);
 }
 
-static int make_argv(const Fleet *fleet, const char *grant, const char *folder, const char *known_hosts, int argc,
-                     char **args, char ***ret)
+static int make_argv(const Fleet *fleet, const char *grant, const char *folder, const char *known_hosts, bool strict,
+                     int argc, char **args, char ***ret)
 {
     _cleanup_(strv_freep) char **argv = NULL;
     _cleanup_(freep) char *key = str_format("%s/key", folder), *certificate = str_format("%s/key-cert.pub", folder);
-    _cleanup_(freep) char *alias = str_format(ALIAS "%s", args[0]),
+    _cleanup_(freep) char *alias = str_format(HOST_KEY_ALIAS_PREFIX "%s", args[0]),
                           *proxy = proxy_command(fleet, args[0], grant, known_hosts);
     const struct {
         const char *name, *value;
@@ -111,7 +110,7 @@ static int make_argv(const Fleet *fleet, const char *grant, const char *folder, 
         { "ProxyCommand", proxy },          { "IdentityFile", key },
         { "CertificateFile", certificate }, { "IdentitiesOnly", "yes" },
         { "HostKeyAlias", alias },          { "UserKnownHostsFile", known_hosts },
-        { "GlobalKnownHostsFile", "none" }, { "StrictHostKeyChecking", "accept-new" },
+        { "GlobalKnownHostsFile", "none" }, { "StrictHostKeyChecking", strict ? "yes" : "accept-new" },
         { "UpdateHostKeys", "no" },         { "HashKnownHosts", "no" },
         { "User", fleet->login },
     };
@@ -131,6 +130,7 @@ static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc,
 {
     _cleanup_(freep) char *key = str_format("%s/key", folder), *known_hosts = NULL;
     _cleanup_(strv_freep) char **argv = NULL;
+    bool strict = false;
 
     int r = known_hosts_own_link(fleet, args[0], &known_hosts, err);
     if (r >= 0)
@@ -138,7 +138,9 @@ static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc,
     if (r >= 0)
         r = ssh_certify(fleet, grant, key, reply, err);
     if (r >= 0)
-        r = error_from_errno(err, make_argv(fleet, grant, folder, known_hosts, argc, args, &argv), "run ssh");
+        r = known_hosts_strict(fleet, args[0], json_bool(reply->body, "hostKeysKnown", false), &strict, err);
+    if (r >= 0)
+        r = error_from_errno(err, make_argv(fleet, grant, folder, known_hosts, strict, argc, args, &argv), "run ssh");
     if (r >= 0)
         r = ssh_run(argv, true, err);
     if (known_hosts)
@@ -214,8 +216,9 @@ static int make_key_once(const char *key, const char *public, Error *err)
     return r < 0 ? r : ssh_make_key(key, err);
 }
 
-static int certify(Fleet *fleet, const char *key, const char *grant, ApiReply *reply, Error *err)
+static int certify(Fleet *fleet, const char *device, const char *key, const char *grant, ApiReply *reply, Error *err)
 {
+    bool strict = false;
     _cleanup_(freep) char *path = str_format("%s@grant", key), *public = str_format("%s.pub", key);
 
     if (!path || !public)
@@ -230,6 +233,8 @@ static int certify(Fleet *fleet, const char *key, const char *grant, ApiReply *r
         r = make_key_once(key, public, err);
     if (r >= 0)
         r = ssh_certify(fleet, grant, key, reply, err);
+    if (r >= 0)
+        r = known_hosts_strict(fleet, device, json_bool(reply->body, "hostKeysKnown", false), &strict, err);
     return r < 0 ? r : file_write_atomic(path, grant, strlen(grant), 0600, (uid_t) -1, (gid_t) -1, err);
 }
 
@@ -267,7 +272,7 @@ int verb_ssh_cert(int argc _unused_, char **argv, void *userdata)
     if (r >= 0)
         r = take_grant(fleet, argv[0], &grant, &reply, &err);
     if (r >= 0 && !is_certified(key, grant))
-        r = certify(fleet, key, grant, &reply, &err);
+        r = certify(fleet, argv[0], key, grant, &reply, &err);
     return r < 0 ? fleet_fail(fleet, &reply, &err, r) : EXIT_OK;
 }
 
@@ -306,10 +311,13 @@ static void write_config(FILE *out, const Fleet *fleet, char *const *devices, co
             "# Written by `%s ssh-config`: put it into ~/.ssh/config, before other blocks that match these names.\n",
             PROGRAM);
     for (size_t i = 0; devices[i]; i++)
-        fprintf(out, "Host %s\n    HostKeyAlias " ALIAS "%s\n", devices[i], devices[i]);
+        fprintf(out, "Host %s\n    HostKeyAlias " HOST_KEY_ALIAS_PREFIX "%s\n", devices[i], devices[i]);
     _cleanup_(freep) char *names = strv_join(devices, ","), *quoted = ssh_quote(link);
     fprintf(out, "Match originalhost %s exec \"%s ssh-cert %%n\"\n", names ? names : "", own);
     fprintf(out, "    IdentityFile \"%s\"\n    CertificateFile \"%s-cert.pub\"\n", key, key);
+    fprintf(out, "Match originalhost %s exec \"test -e %s" HOST_KEYS_STRICT_SUFFIX "\"\n", names ? names : "",
+            quoted ? quoted : link);
+    fprintf(out, "    StrictHostKeyChecking yes\n");
     fprintf(out, "Match originalhost %s\n", names ? names : "");
     fprintf(out, "    ProxyCommand %s ssh-proxy --known-hosts %s -- %%n\n    User %s\n    IdentitiesOnly yes\n", own,
             quoted ? quoted : link, fleet->login);

@@ -38,15 +38,16 @@ static int sign(const Request *c, const Grant *g, uint64_t serial, char **ret, E
     return ssh_cert_sign(c->module, &spec, ret, err);
 }
 
-static int answer_certificate(Request *c, const Grant *g, uint64_t serial, cJSON **ret, Error *err)
+static int answer_certificate(Request *c, const Grant *g, const GrantExtra *extra, cJSON **ret, Error *err)
 {
     char until[TIMESTAMP_SIZE];
     _cleanup_(freep) char *text = NULL;
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
-    int r = sign(c, g, serial, &text, err);
+    int r = sign(c, g, extra->serial, &text, err);
     if (r < 0)
         return r;
-    if (!body || json_add_string(body, "certificate", text) < 0 || json_add_u64(body, "serial", serial) < 0 ||
+    if (!body || json_add_string(body, "certificate", text) < 0 || json_add_u64(body, "serial", extra->serial) < 0 ||
+        json_add_bool(body, "hostKeysKnown", extra->host_keys_known) < 0 ||
         json_add_string(body, "expiresAt", timestamp_format(g->expires_at * USEC_PER_SEC, until)) < 0)
         return error_from_errno(err, -ENOMEM, "signing a certificate");
     *ret = TAKE_PTR(body);
@@ -66,7 +67,7 @@ static void on_grant(Request *c, const StoreRows *rows)
     if (r >= 0 && extra.serial == 0)
         r = error_set(&err, EACCES, "grant.expired", "grant %s has expired: ask for a new one", g.id);
     if (r >= 0)
-        r = answer_certificate(c, &g, extra.serial, &body, &err);
+        r = answer_certificate(c, &g, &extra, &body, &err);
     if (r < 0)
         request_fail(c, r, &err);
     else

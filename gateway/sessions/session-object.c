@@ -2,6 +2,7 @@
 /* See session-object.h. */
 #include "gateway/sessions/session-object.h"
 
+#include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/tunnel/message.h"
 
@@ -32,8 +33,14 @@ void support_session_free(SupportSession *v)
 void support_session_say(SupportSession *v, const char *state, const char *error, const char *sentence)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("bridge.progress");
-    const char *way = v->route < v->n_routes ? v->routes[v->route].name : NULL;
+    const AccessRoute *route = v->route < v->n_routes ? &v->routes[v->route] : NULL;
+    const char *way = route ? route->name : NULL;
     if (!v->operator)
+        return;
+    /* ssh is about to ask whose key that is */
+    const cJSON *keys =
+        route && str_equal(state, "open") ? host_keys_of(v->owner->host_keys, v->device, route->role) : NULL;
+    if (keys && json_add_item(m, "hostKeys", cJSON_Duplicate(keys, true)) < 0)
         return;
     if (m && json_add_string(m, "session", v->id) >= 0 && json_add_string(m, "id", v->name) >= 0 &&
         json_add_string(m, "way", way) >= 0 && json_add_string(m, "state", state) >= 0 &&

@@ -4,6 +4,7 @@
 
 #include "gateway/auth/backlog.h"
 #include "gateway/devices/device-connection.h"
+#include "gateway/devices/host-keys.h"
 #include "gateway/sessions/access-routes.h"
 #include "gateway/sessions/flow.h"
 #include "gateway/sessions/grants.h"
@@ -32,6 +33,7 @@ struct SupportSessions {
     Backlog *backlog;
     DeviceConns *conns;
     Operators *operators;
+    const HostKeys *host_keys;
     Map *map; /* by id → SupportSession, owned */
     LogReaders *logs;
 };

@@ -308,13 +308,19 @@ static const DeviceListener listener = {
 };
 
 SupportSessions *support_sessions_new(sd_event *event, Store *store, Backlog *backlog, DeviceConns *conns,
-                                      const DeviceRegistry *registry)
+                                      const DeviceRegistry *registry, const HostKeys *host_keys)
 {
     SupportSessions *ss = calloc(1, sizeof(*ss));
     if (!ss)
         return NULL;
-    *ss =
-        (SupportSessions) { .event = event, .store = store, .backlog = backlog, .conns = conns, .map = map_new(NULL) };
+    *ss = (SupportSessions) {
+        .event = event,
+        .store = store,
+        .backlog = backlog,
+        .conns = conns,
+        .host_keys = host_keys,
+        .map = map_new(NULL),
+    };
     ss->operators = operators_new(event, registry, on_stream, ss);
     ss->logs = log_readers_new(store, conns);
     if (!ss->map || !ss->operators || !ss->logs || device_conns_listen(conns, &listener, ss) < 0)

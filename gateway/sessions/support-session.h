@@ -7,6 +7,7 @@
 
 #include "gateway/auth/backlog.h"
 #include "gateway/devices/device-connection.h"
+#include "gateway/devices/host-keys.h"
 #include "gateway/sessions/operators.h"
 
 typedef struct SupportSession SupportSession;
@@ -15,7 +16,7 @@ typedef struct SupportSessions SupportSessions; /* all of them */
 /* Listens to the boxes: sessions end with a box's key, and when it is blocked. NULL when out of memory; what is given is
  * borrowed. */
 SupportSessions *support_sessions_new(sd_event *event, Store *store, Backlog *backlog, DeviceConns *conns,
-                                      const DeviceRegistry *registry);
+                                      const DeviceRegistry *registry, const HostKeys *host_keys);
 /* NULL-safe. */
 SupportSessions *support_sessions_free(SupportSessions *ss);
 

@@ -23,7 +23,7 @@ Statement sql_device(const char *id)
         " 'deployment', (SELECT jsonb_build_object('id', d.id, 'version', d.version::text, 'phase', d.phase)"
         " FROM deployments d WHERE d.device = devices.id AND d.state = 'open'),"
         " 'keys', (SELECT jsonb_object_agg(k.role, k.thumbprint) FROM device_keys k"
-        " WHERE k.device = devices.id),"
+        " WHERE k.device = devices.id), 'hostKeys', NULLIF(host_keys, '{}'),"
         " 'waiting', (SELECT jsonb_build_object('sha256', w.sha256, 'requestedBy', w.requested_by, 'reason', w.reason,"
         " 'createdAt', secbox_time(w.created_at)) FROM waiting_pushes w WHERE w.device = devices.id)"
         ")) FROM devices WHERE id = $1",
@@ -98,6 +98,19 @@ Statement sql_device_status(const char *id, const char *status, const char *agen
                      sql_text(id), sql_text(status), sql_text(agent_version));
 }
 
+Statement sql_device_host_keys(const char *id, const char *sshd, const char *keys)
+{
+    return STATEMENT(
+        "WITH o AS (SELECT id AS name, host_keys->$2::text AS was FROM devices WHERE id = $1 FOR UPDATE),"
+        " d AS (UPDATE devices SET host_keys = host_keys || jsonb_build_object($2::text, $3::jsonb) FROM o"
+        " WHERE id = name AND was IS DISTINCT FROM $3::jsonb RETURNING id, was),"
+        " a AS (INSERT INTO audit(actor, action, device, alarm, detail)"
+        " SELECT 'device:' || id, 'device.host-keys', id, was IS NOT NULL, jsonb_strip_nulls(jsonb_build_object("
+        "'sshd', $2::text, 'keys', $3::jsonb, 'before', was)) FROM d)"
+        " SELECT name, $2::text, EXISTS (SELECT 1 FROM d WHERE was IS NOT NULL) FROM o",
+        sql_text(id), sql_text(sshd), sql_text(keys));
+}
+
 Statement sql_device_seen(const char *id)
 {
     return STATEMENT("UPDATE devices SET last_seen_at = now() WHERE id = $1", sql_text(id));
@@ -105,7 +118,7 @@ Statement sql_device_seen(const char *id)
 
 Statement sql_devices_known(void)
 {
-    return (Statement) { .sql = "SELECT id, blocked FROM devices" };
+    return (Statement) { .sql = "SELECT id, blocked, host_keys::text FROM devices" };
 }
 
 Statement sql_device_keys(void)

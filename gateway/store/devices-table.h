@@ -38,9 +38,13 @@ Statement sql_device_remove(const char *id, const char *actor);
 
 /* What the boxes say of themselves. */
 Statement sql_device_status(const char *id, const char *status, const char *agent_version);
+/* The keys of one of its sshds, `host` or `recovery`, a JSON array; other ones than before are an alarm. Answers with 0 id,
+ * 1 the sshd, 2 whether it had others; no row: no such device. */
+Statement sql_device_host_keys(const char *id, const char *sshd, const char *keys);
 Statement sql_device_seen(const char *id);
 
-/* What has to be known to let boxes in: 0 id, 1 whether it is blocked; 0 device, 1 role, 2 thumbprint. */
+/* What has to be known to let boxes in: 0 id, 1 whether it is blocked, 2 its host keys, a JSON object; 0 device, 1 role,
+ * 2 thumbprint. */
 Statement sql_devices_known(void);
 Statement sql_device_keys(void);
 

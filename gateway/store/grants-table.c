@@ -73,7 +73,7 @@ Statement sql_grants(const char *device, const char *person, bool only_open)
 Statement sql_grant_for_session(const char *id, const char *token)
 {
     return STATEMENT("SELECT " GRANT_COLUMNS ", EXISTS (SELECT 1 FROM operator_tokens t"
-                     " WHERE t.hash = $2 AND t.revoked_at IS NULL), NULL FROM grants WHERE id = $1",
+                     " WHERE t.hash = $2 AND t.revoked_at IS NULL), NULL, NULL FROM grants WHERE id = $1",
                      sql_text(id), sql_text(token));
 }
 
@@ -86,7 +86,8 @@ Statement sql_grant_for_certificate(const char *id, const char *person, const ch
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $3, 'certificate.issued', g.device,"
         " jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $4::text,"
         " 'forwarding', g.forwarding) FROM g, s)"
-        " SELECT " GRANT_COLUMNS ", NULL, s.serial FROM g LEFT JOIN s ON true",
+        " SELECT " GRANT_COLUMNS ", NULL, s.serial, (SELECT host_keys ?& ARRAY['host', 'recovery'] FROM devices d"
+        " WHERE d.id = g.device) FROM g LEFT JOIN s ON true",
         sql_text(id), sql_text(person), sql_text(actor), sql_text(key));
 }
 
@@ -107,7 +108,11 @@ int grant_row(const StoreRows *rows, Grant *ret, GrantExtra *ret_extra)
         .break_glass = store_rows_true(rows, 0, 9),
         .revoked = store_rows_true(rows, 0, 10),
     };
-    *ret_extra = (GrantExtra) { .token_good = store_rows_true(rows, 0, 11), .serial = number(rows, 12) };
+    *ret_extra = (GrantExtra) {
+        .token_good = store_rows_true(rows, 0, 11),
+        .serial = number(rows, 12),
+        .host_keys_known = store_rows_true(rows, 0, 13),
+    };
     if (store_rows_copy(rows, 0, 0, &ret->id) < 0 || store_rows_copy(rows, 0, 1, &ret->device) < 0 ||
         store_rows_copy(rows, 0, 2, &ret->person) < 0 || store_rows_copy(rows, 0, 3, &ret->reason) < 0) {
         grant_done(ret);

@@ -37,8 +37,9 @@ Statement sql_grant_for_session(const char *id, const char *token);
 Statement sql_grant_for_certificate(const char *id, const char *person, const char *actor, const char *key);
 
 typedef struct GrantExtra {
-    bool token_good; /* for a session */
-    uint64_t serial; /* for a certificate; 0: none */
+    bool token_good;      /* for a session */
+    uint64_t serial;      /* for a certificate; 0: none */
+    bool host_keys_known; /* for a certificate: those of each of the box's sshds */
 } GrantExtra;
 
 /* 0 or -ENOMEM. */

@@ -199,6 +199,7 @@ static const SchemaStep schema_steps[] = {
           " ADD CONSTRAINT rollouts_kind_check CHECK (kind IN ('compose', 'update', 'agent')),"
           " ADD COLUMN target text;\n" },
     { 18, schema_enrolments },
+    { 19, "ALTER TABLE devices ADD COLUMN host_keys jsonb NOT NULL DEFAULT '{}';\n" },
     {},
 };
 

@@ -35,6 +35,8 @@
 #define LINK_KEPT_ENV "kept.env"
 #define AGENT_SOCKET_PATH RUN_DIR "/mgmt-agent.sock"
 #define LINK_RUN_DIR RUN_DIR "/mgmt-link"
+/* the public half of the recovery sshd's host key, as installer/recovery/recovery-sshd.sh writes it */
+#define RECOVERY_HOST_KEY_PATH RUN_DIR "/recovery-sshd/host_key.pub"
 /* who is logged in (lib/tunnel/sessions-file.h), each in a folder that its writer owns; the last is the container
  * secbox's */
 #define LINK_SESSIONS_PATH LINK_RUN_DIR "/sessions.json"

@@ -12,6 +12,7 @@
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/service-watch.h"
+#include "mgmt-agent/agent/ssh-host-keys.h"
 #include "mgmt-agent/state/failure-kind.h"
 #include "mgmt-agent/state/root-podman.h"
 #include "mgmt-agent/state/snapshot-store.h"
@@ -148,6 +149,20 @@ static int add_config_faults(cJSON *o)
     return json_add_item(o, "configFaults", faults);
 }
 
+/* Absent where they cannot be told for sure. */
+static int add_host_keys(cJSON *o)
+{
+    cJSON *keys = ssh_host_keys_read();
+
+    if (!keys)
+        return -ENOMEM;
+    if (cJSON_GetArraySize(keys) == 0) {
+        cJSON_Delete(keys);
+        return 0;
+    }
+    return json_add_item(o, "hostKeys", keys);
+}
+
 cJSON *agent_make_status(const Agent *a)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("agent.status");
@@ -155,7 +170,7 @@ cJSON *agent_make_status(const Agent *a)
     if (!m || json_add_string(m, "deviceId", a->device_id ? a->device_id : "") < 0 ||
         json_add_string(m, "state", deploy_state_to_string(a->journal.state)) < 0 || add_current(m) < 0 ||
         add_pending(a, m, true) < 0 || add_last(m) < 0 || add_accepts(m) < 0 || add_unsafe_binds(m) < 0 ||
-        add_unnamed_root(m) < 0 || add_config_faults(m) < 0 ||
+        add_unnamed_root(m) < 0 || add_config_faults(m) < 0 || add_host_keys(m) < 0 ||
         json_add_item(m, "services", service_watch_describe_all(a->services)) < 0)
         return NULL;
     return TAKE_PTR(m);

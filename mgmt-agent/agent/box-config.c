@@ -11,6 +11,7 @@
 #include "lib/data/config-fault.h"
 #include "lib/event/config-watch.h"
 #include "mgmt-agent/agent/pairing.h"
+#include "mgmt-agent/agent/ssh-host-keys.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 struct BoxConfig {
@@ -37,7 +38,8 @@ static int read_agent_env(char **ret_text, EnvFile **ret, Error *err)
     return r;
 }
 
-/* The files of other programs' faults are watched like those that we read ourselves. */
+/* The files of other programs' faults are watched like those that we read ourselves, and so are sshd's host keys: the cloud hears
+ * of each change. */
 static int watch_files(const BoxConfig *c, const char *ca_file)
 {
     static const char *const inside[] = { AGENT_ENV_PATH,  SECBOX_ENV_PATH,     POLICY_PATH,
@@ -46,6 +48,9 @@ static int watch_files(const BoxConfig *c, const char *ca_file)
 
     for (size_t i = 0; i < ELEMENTSOF(inside); i++)
         if (strv_take(&paths, path_in_root(inside[i])) < 0)
+            return -ENOMEM;
+    for (size_t i = 0; ssh_host_key_paths[i]; i++)
+        if (strv_take(&paths, path_in_root(ssh_host_key_paths[i])) < 0)
             return -ENOMEM;
     if (ca_file && ca_file[0] == '/' && strv_add(&paths, ca_file) < 0)
         return -ENOMEM;
