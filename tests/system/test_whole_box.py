@@ -180,6 +180,8 @@ def test_the_link_lets_people_in(whole):
     """From its sandbox to the box's sshd, and the site sees who it is."""
     box = whole.box
     box.run("systemctl", "start", "ssh")
+    key = " ".join(box.read("/etc/ssh/ssh_host_ed25519_key.pub").split()[:2])
+    wait_until(lambda: key in whole.gateway.device(DEVICE).get("hostKeys", {}).get("host", ()), "the gateway knows its host key")
     fleet, env = fleet_words(whole)
     subprocess.run([fleet, "grants", "add", DEVICE, "--reason", "the camera is dark"], env=env, check=True,
                    stdout=subprocess.DEVNULL)
