@@ -165,17 +165,24 @@ static void check_configuration(const Known *k, Finding *f)
     since(f, json_string(cJSON_GetArrayItem(faults, 0), "since"));
 }
 
-/* "camera restarting (exit code 7, restarted 4 times)" */
-static int add_trouble(char ***texts, const cJSON *service)
+/* The trouble that a service is in; one that is over does not count. */
+static const cJSON *trouble_of(const cJSON *service)
 {
-    const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(service, "trouble"),
-                *code = cJSON_GetObjectItemCaseSensitive(trouble, "exitCode");
+    const cJSON *trouble = cJSON_GetObjectItemCaseSensitive(service, "trouble");
+
+    return cJSON_IsObject(trouble) && !json_string(trouble, "until") ? trouble : NULL;
+}
+
+/* "camera restarting (exit code 7, restarted 4 times)" */
+static int add_trouble(char ***texts, const cJSON *service, const cJSON *trouble)
+{
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(trouble, "exitCode");
     const char *name = json_string(service, "name"), *what = json_string(trouble, "what");
     _cleanup_(freep) char *ended = cJSON_IsNumber(code) ? str_format(" (exit code %d)", code->valueint) : strdup("");
 
     if (!ended)
         return -ENOMEM;
-    return cJSON_IsObject(trouble) ? strv_addf(texts, "%s: %s%s", name ? name : "?", what ? what : "?", ended) : 0;
+    return strv_addf(texts, "%s: %s%s", name ? name : "?", what ? what : "?", ended);
 }
 
 static void check_services(const Known *k, Finding *f)
@@ -189,10 +196,10 @@ static void check_services(const Known *k, Finding *f)
         return;
     }
     cJSON_ArrayForEach(service, services) {
-        const char *at = json_string(cJSON_GetObjectItemCaseSensitive(service, "trouble"), "since");
-        if (add_trouble(&texts, service) < 0)
+        const cJSON *trouble = trouble_of(service);
+        if (trouble && add_trouble(&texts, service, trouble) < 0)
             return;
-        began = began ? began : at;
+        began = began ? began : json_string(trouble, "since");
     }
     _cleanup_(freep) char *all = texts ? strv_join(texts, "; ") : NULL;
     if (!all) {

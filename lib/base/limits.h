@@ -71,6 +71,9 @@
 #define CONFIRM_SECONDS_MIN 5 /* that the gateway takes */
 #define CONFIRM_SECONDS_MAX 3600
 
+/* how long a service may stay stopped by hand before that is an alarm */
+#define STOP_ALARM_DEFAULT_USEC (24ULL * 3600 * 1000 * 1000)
+
 #define JWT_SIZE_MAX 4096
 #define REDACT_SECRETS_MAX 256
 

@@ -560,6 +560,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
         return error_set(err, ENOMEM, "agent.start", "no memory");
     a->event = sd_event_ref(event);
     a->runner_options = (RunnerOptions) { options->worker, options->arguments, worker_unit_is_needed(), 0 };
+    a->stop_alarm = STOP_ALARM_DEFAULT_USEC;
     a->started_realtime = realtime_usec();
     r = make_folders(err);
     if (r < 0)

@@ -43,6 +43,7 @@ typedef struct Agent {
     Control *control;
     char *device_id;   /* NULL until mgmt-agent.env has been good once */
     BoxConfig *config; /* see box-config.h */
+    usec_t stop_alarm; /* a service that was stopped by hand so long ago is an alarm; 0: none ever is */
     usec_t started_realtime;
 
     /* the deployment */

@@ -5,12 +5,15 @@
 #include <string.h>
 
 #include "env/env-rules.h"
+#include "lib/base/clock.h"
+#include "lib/base/limits.h"
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/config-fault.h"
 #include "lib/event/config-watch.h"
 #include "mgmt-agent/agent/pairing.h"
+#include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/ssh-host-keys.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
@@ -100,6 +103,17 @@ static void take_device_id(Agent *a, const EnvFile *env)
     log_set_field("DEVICE", a->device_id);
 }
 
+/* The file was found good. */
+static void take_stop_alarm(Agent *a, const EnvFile *env)
+{
+    const char *value = env_get(env, "STOP_ALARM_AFTER");
+
+    a->stop_alarm = STOP_ALARM_DEFAULT_USEC;
+    if (value && duration_parse(value, &a->stop_alarm) < 0)
+        a->stop_alarm = 0; /* off */
+    service_watch_take_settings(a->services);
+}
+
 static int check_all(BoxConfig *c, Error *err)
 {
     _cleanup_(env_freep) EnvFile *env = NULL;
@@ -111,6 +125,7 @@ static int check_all(BoxConfig *c, Error *err)
     if (r < 0)
         return r;
     take_device_id(c->agent, env);
+    take_stop_alarm(c->agent, env);
     const char *ca_file = env_get(env, "CLOUD_CA_FILE");
     r = watch_files(c, ca_file);
     if (r >= 0)

@@ -128,25 +128,31 @@ static bool is_looping(const ServiceRecord *r, const ServiceTimes *t, usec_t now
     return r->ends[0] > 0 && now - r->ends[0] < t->loop_window;
 }
 
-static bool show(ServiceRecord *r, ServiceState state, usec_t wall)
+static bool show(ServiceRecord *r, ServiceState state, usec_t now, usec_t wall)
 {
     if (r->state == state)
         return false;
     r->state = state;
     r->since = wall;
+    r->shown_at = now;
     return true;
+}
+
+static bool is_forgotten(const ServiceRecord *r, const ServiceTimes *t, usec_t now)
+{
+    return r->state == SERVICE_BY_HAND && t->stop_alarm > 0 && now - r->shown_at >= t->stop_alarm;
 }
 
 static bool begin_trouble(ServiceRecord *r, usec_t now, usec_t wall)
 {
     r->trouble = r->state;
-    r->trouble_since = wall;
+    r->trouble_since = r->state == SERVICE_BY_HAND ? r->since : wall;
     r->trouble_until = 0;
     r->trouble_at = now;
     r->restarts = r->tries = 0;
     r->recreated = false;
     r->not_before = 0;
-    for (size_t i = 0; i < SERVICE_ENDS; i++)
+    for (size_t i = 0; i < SERVICE_ENDS && is_bad(r->state); i++)
         r->restarts += r->ends[i] > 0;
     return true;
 }
@@ -154,13 +160,14 @@ static bool begin_trouble(ServiceRecord *r, usec_t now, usec_t wall)
 static bool follow_trouble(ServiceRecord *r, const ServiceTimes *t, unsigned ends, usec_t now, usec_t wall)
 {
     if (!service_in_trouble(r))
-        return is_bad(r->state) && begin_trouble(r, now, wall);
+        return (is_bad(r->state) || is_forgotten(r, t, now)) && begin_trouble(r, now, wall);
     r->restarts += ends;
     if (is_bad(r->state)) {
         r->trouble = r->state;
         return ends > 0;
     }
-    if (r->state == SERVICE_UNKNOWN || (r->state == SERVICE_RUNNING && now - r->running_at < t->well_after))
+    if (r->state == SERVICE_UNKNOWN || is_forgotten(r, t, now) ||
+        (r->state == SERVICE_RUNNING && now - r->running_at < t->well_after))
         return ends > 0;
     r->trouble_until = wall;
     return true;
@@ -186,6 +193,8 @@ bool service_note(ServiceRecord *r, const ServiceTimes *t, const ServiceFacts *f
 
     if (is_ending(r, t, f, now))
         seen = SERVICE_UNKNOWN;
+    if (f->guessed && !f->alive && (r->seen == SERVICE_BY_HAND || r->seen == SERVICE_ENDED))
+        seen = r->seen; /* nothing speaks against it */
     if (seen == SERVICE_RUNNING && is_looping(r, t, now))
         seen = SERVICE_LOOPING;
     /* what has not run in between cannot have been stopped: a start of ours has failed */
@@ -202,7 +211,7 @@ bool service_note(ServiceRecord *r, const ServiceTimes *t, const ServiceFacts *f
     else if (r->running_at == 0)
         r->running_at = now;
     if (seen != SERVICE_UNKNOWN && (seen != SERVICE_DOWN || now - r->seen_at >= t->settle))
-        changed = show(r, seen, wall);
+        changed = show(r, seen, now, wall);
     return follow_trouble(r, t, ends, now, wall) || changed;
 }
 
@@ -243,6 +252,8 @@ ServiceStep service_next(const ServiceRecord *r, const ServiceTimes *t, usec_t n
         earlier(ret_again, r->seen_at + t->settle > now ? r->seen_at + t->settle : now + t->settle);
     if (r->state == SERVICE_LOOPING)
         earlier(ret_again, r->ends[0] + t->loop_window > now ? r->ends[0] + t->loop_window : now);
+    if (r->state == SERVICE_BY_HAND && t->stop_alarm > 0 && !service_in_trouble(r))
+        earlier(ret_again, is_forgotten(r, t, now) ? now : now + t->stop_alarm - (now - r->shown_at));
     if (service_in_trouble(r) && r->running_at > 0)
         earlier(ret_again, r->running_at + t->well_after > now ? r->running_at + t->well_after : now);
     return SERVICE_STEP_NONE;

@@ -20,7 +20,7 @@ typedef enum ServiceState {
     SERVICE_UNKNOWN,
     SERVICE_RUNNING,
     SERVICE_ENDED,   /* by itself, and its policy leaves it at that */
-    SERVICE_BY_HAND, /* somebody stopped, paused or removed it */
+    SERVICE_BY_HAND, /* somebody stopped, paused or removed it; a trouble, too, when nobody starts it again for long */
     SERVICE_DOWN,    /* it should run */
     SERVICE_LOOPING, /* podman restarts it again and again */
     SERVICE_UNHEALTHY,
@@ -32,6 +32,7 @@ typedef struct ServiceFacts {
     const char *status; /* podman's word; NULL: there is no container */
     const char *health; /* or NULL */
     bool alive;         /* its first process is there, as the kernel says */
+    bool guessed;       /* podman could not be asked: only the kernel's word */
     bool stopped_by_user;
     bool restart_failed; /* podman meant to restart it, and could not */
     bool out_of_memory;
@@ -46,6 +47,7 @@ typedef struct ServiceTimes {
     usec_t loop_window;
     usec_t well_after; /* it must have run well for so long */
     usec_t unit;       /* a second of the delays between tries */
+    usec_t stop_alarm; /* stopped by hand for so long is a trouble; 0: never */
 } ServiceTimes;
 
 typedef enum ServiceStep {
@@ -56,9 +58,10 @@ typedef enum ServiceStep {
 } ServiceStep;
 
 typedef struct ServiceRecord {
-    ServiceState state;         /* what is shown */
-    usec_t since;               /* wall clock of it */
-    ServiceState seen;          /* by the last look */
+    ServiceState state; /* what is shown */
+    usec_t since;       /* wall clock of it */
+    usec_t shown_at;    /* the same by CLOCK_BOOTTIME; before the boot it has wrapped, so only differences count */
+    ServiceState seen;  /* by the last look */
     usec_t seen_at, running_at; /* CLOCK_BOOTTIME: seen as that since; running without a pause since, 0: it is not */
     usec_t ending_at;           /* the same clock: stopped, and without a process since; 0: it is not */
     bool counted;               /* restarts_seen means something */

@@ -27,6 +27,11 @@ static const char *log_end(const char *log)
     return log ? log + 1 : "";
 }
 
+static bool is_forgotten(const ServiceRecord *r)
+{
+    return service_in_trouble(r) && r->trouble == SERVICE_BY_HAND;
+}
+
 /* Entries as they are told. What they point to is borrowed: from the entries, and `troubles`, a place for each. */
 static void tell(const ServiceEntry *entries, size_t n, ServiceStatus *ret, ServiceTrouble *troubles)
 {
@@ -115,7 +120,8 @@ static int measure(ServiceEntry *e, cJSON *all)
 
     return json_add_item(all, e->name, o) < 0 ||
                    json_add_string(o, "state", service_state_to_string(e->record.state)) < 0 ||
-                   json_add_int(o, "restarts", (int) e->record.restarts_seen) < 0 || add_usage(e, o) < 0
+                   json_add_int(o, "restarts", (int) e->record.restarts_seen) < 0 ||
+                   (is_forgotten(&e->record) && json_add_bool(o, "forgotten", true) < 0) || add_usage(e, o) < 0
                ? -ENOMEM
                : 0;
 }
@@ -162,6 +168,14 @@ void service_watch_save(const ServiceWatch *w)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot write down how the services are");
 }
 
+/* A clock that was put back does not end an alarm. */
+static usec_t age_of_state(const ServiceRecord *r, const ServiceTimes *t)
+{
+    usec_t wall = realtime_usec(), age = wall > r->since ? wall - r->since : 0;
+
+    return is_forgotten(r) && age < t->stop_alarm ? t->stop_alarm : age;
+}
+
 void service_watch_recall_entry(ServiceEntry *e, const ServiceStatus *s)
 {
     static const ServiceTrouble none = {};
@@ -175,6 +189,7 @@ void service_watch_recall_entry(ServiceEntry *e, const ServiceStatus *s)
     r->trouble_since = t->since > 0 ? t->since : r->trouble_since;
     r->trouble_until = t->until > 0 ? t->until : r->trouble_until;
     r->trouble_at = boottime_usec();
+    r->shown_at = r->trouble_at - age_of_state(r, &e->watch->times);
     r->restarts = t->restarts > 0 ? (unsigned) t->restarts : 0;
     r->tries = s->tries;
     r->recreated = s->recreated;
@@ -191,7 +206,7 @@ void service_watch_recall(ServiceEntry *e, const ServicesFile *remembered)
         if (!str_equal(s->name, e->name) || !str_equal(s->id, e->id))
             continue;
         service_watch_recall_entry(e, s);
-        if (service_in_trouble(&e->record)) /* it may be well by now */
+        if (service_in_trouble(&e->record) || e->record.state == SERVICE_BY_HAND) /* it may be well by now */
             service_watch_ask_in(e->watch, 0);
     }
 }
@@ -201,8 +216,12 @@ void service_entry_log(const ServiceEntry *e, const ServiceRecord *before)
     const ServiceRecord *r = &e->record;
     const LogField fields[] = { { "SERVICE", e->name }, {} };
     bool was = service_in_trouble(before), is = service_in_trouble(r);
+    char since[TIMESTAMP_SIZE];
 
-    if (is && (!was || before->trouble != r->trouble))
+    if (is_forgotten(r) && !is_forgotten(before))
+        log_line(LOG_LEVEL_WARNING, fields, "Service %s was stopped by hand at %s, and nobody has started it again",
+                 e->name, timestamp_format(r->since, since));
+    else if (is && (!was || before->trouble != r->trouble))
         log_line(LOG_LEVEL_WARNING, fields, "Service %s is %s (exit code %d, restarted %u times)", e->name,
                  service_state_to_string(r->trouble), e->exit_code, r->restarts);
     else if (was && !is)

@@ -133,6 +133,7 @@ static bool note(ServiceEntry *e, const cJSON *facts, bool asked)
                                 : "created",
         .health = e->health,
         .alive = is_alive(e),
+        .guessed = !asked,
         .stopped_by_user = json_bool(facts, "stoppedByUser", false),
         .restart_failed = json_bool(facts, "restartFailed", false),
         .out_of_memory = json_bool(facts, "outOfMemory", false),
@@ -354,6 +355,16 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
+void service_watch_take_settings(ServiceWatch *w)
+{
+    if (!w || w->times.stop_alarm == w->agent->stop_alarm)
+        return;
+    w->times.stop_alarm = w->agent->stop_alarm;
+    for (size_t i = 0; i < w->n; i++)
+        if (w->entries[i].record.state == SERVICE_BY_HAND)
+            service_watch_ask_in(w, PAUSE_USEC);
+}
+
 void service_watch_continue(ServiceWatch *w)
 {
     if (!w || agent_is_busy(w->agent) || !w->agent->boot.done)
@@ -401,6 +412,7 @@ int service_watch_new(Agent *a, unsigned pace, ServiceWatch **ret, Error *err)
         .loop_window = 5 * USEC_PER_MINUTE / pace,
         .well_after = USEC_PER_MINUTE / pace,
         .unit = USEC_PER_SEC / pace,
+        .stop_alarm = a->stop_alarm,
     };
     r = manual_changes_new(a->event, on_change, w, &w->processes);
     if (r < 0)

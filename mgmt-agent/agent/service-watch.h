@@ -16,6 +16,8 @@ DEFINE_CLEANUP(ServiceWatch, service_watch_free)
 
 /* The agent is idle again: what is deployed may be another one, and what was put off is due. NULL does nothing. */
 void service_watch_continue(ServiceWatch *w);
+/* Takes over the agent's stop_alarm. NULL does nothing. */
+void service_watch_take_settings(ServiceWatch *w);
 /* Whether a service that does not run has ended or failed by itself. False where a person stopped it, and while nothing is known of
  * it yet. */
 bool service_watch_ended_by_itself(const ServiceWatch *w, const char *service);
@@ -23,8 +25,8 @@ bool service_watch_ended_by_itself(const ServiceWatch *w, const char *service);
 cJSON *service_watch_describe(const ServiceWatch *w);
 /* The array `services` of agent.status: with those that were taken away in the middle of their trouble. */
 cJSON *service_watch_describe_all(const ServiceWatch *w);
-/* The same for health.report: an object with a "state", podman's count of "restarts" and what its container uses for each; NULL
- * when out of memory. */
+/* The same for health.report: an object for each with a "state", podman's count of "restarts", "forgotten" when it was stopped by
+ * hand for too long, and what its container uses; NULL when out of memory. */
 cJSON *service_watch_measure(ServiceWatch *w);
 /* Tells systemd that the agent is ready, and which services are not well. */
 void service_watch_tell_manager(const ServiceWatch *w);

@@ -103,6 +103,13 @@ static int judge_service(Faults *f, const cJSON *service)
     static const char *const troubles[] = { "down", "restarting", "unhealthy" };
     const char *state = json_string(service, "state");
 
+    if (json_bool(service, "forgotten", false)) {
+        _cleanup_(freep) char *key = str_format("service.stopped:%s", service->string);
+
+        return key ? add(f, key, str_format("%s was stopped by hand, and nobody has started it again", service->string))
+                   : -ENOMEM;
+    }
+
     for (size_t i = 0; i < ELEMENTSOF(troubles); i++)
         if (str_equal(state, troubles[i])) {
             _cleanup_(freep) char *key = str_format("service.%s:%s", state, service->string);

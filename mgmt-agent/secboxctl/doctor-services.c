@@ -10,15 +10,16 @@
 
 #define RESTARTS_OF_A_LOOP 10
 #define EXIT_BY_SIGNAL 128
+#define BY_HAND "stopped by hand"
 
 /* The services that are not well, and those that somebody stopped. */
 typedef struct Services {
     unsigned n;
-    char **bad;     /* a sentence each */
-    char **down;    /* containers */
-    char **ill;     /* the same, of those that run and are unhealthy */
-    char **by_hand; /* a sentence each */
-    bool looping;
+    char **bad;            /* a sentence each */
+    char **down;           /* containers */
+    char **ill;            /* the same, of those that run and are unhealthy */
+    char **by_hand;        /* a sentence each */
+    bool looping, failing; /* failing: one is not well that nobody stopped */
 } Services;
 
 static void services_done(Services *s)
@@ -90,6 +91,16 @@ static int add_stopped_by_hand(const Doctor *d, const cJSON *service, Services *
                      start ? start : "", start ? "` starts it again)" : "");
 }
 
+/* Somebody has stopped it so long ago that mgmt-agent has raised the alarm. */
+static int add_forgotten(const Doctor *d, const cJSON *service, Services *s)
+{
+    const char *name = json_string(service, "name"), *since = json_string(service, "since"),
+               *container = container_of(d, name);
+    int r = strv_addf(&s->bad, "%s: stopped by hand since %s", name ? name : "-", since ? since : "-");
+
+    return r < 0 || !container ? r : strv_add(&s->down, container);
+}
+
 /* It was started often and ended by itself each time, so one more start does not help. A fast one is hardly ever seen running. */
 static bool ends_again_and_again(const cJSON *trouble)
 {
@@ -108,14 +119,17 @@ static int add_service(const Doctor *d, const cJSON *service, Services *s)
     int r = 0;
 
     s->n++;
-    if (str_equal(state, "stopped by hand"))
+    if (str_equal(what, BY_HAND) && !json_string(trouble, "until") && str_equal(state, BY_HAND))
+        return add_forgotten(d, service, s);
+    if (str_equal(state, BY_HAND))
         r = add_stopped_by_hand(d, service, s);
     /* one that runs again is watched until it has done so for a while */
     if (r < 0 || !cJSON_IsObject(trouble) || json_string(trouble, "until") ||
-        (str_equal(state, "running") && str_equal(what, "down")))
+        (str_equal(state, "running") && (str_equal(what, "down") || str_equal(what, BY_HAND))))
         return r;
     _cleanup_(freep) char *text = trouble_text(service, trouble);
     const char *container = container_of(d, json_string(service, "name"));
+    s->failing = true;
     s->looping = s->looping || ends_again_and_again(trouble);
     r = text ? strv_add(&s->bad, text) : -ENOMEM;
     if (r >= 0 && container && !str_equal(what, "restarting"))
@@ -141,8 +155,11 @@ void check_services(Doctor *d, Finding *f)
                           *by_hand = s.by_hand ? strv_join(s.by_hand, ", ") : NULL;
     if (bad) {
         finding_set(f, VERDICT_FAIL,
-                    "mgmt-agent goes on trying; read the container's log (`podman logs`), then push a file or an image "
-                    "that works.",
+                    s.failing
+                        ? "mgmt-agent goes on trying; read the container's log (`podman logs`), then push a file "
+                          "or an image that works."
+                        : "mgmt-agent leaves it to people. Where its container is gone, apply the file again; where "
+                          "nobody needs it any more, push a file without it.",
                     "%s", bad);
         remedy_of_services(d, &s, f);
     } else

@@ -677,6 +677,13 @@ def test_doctor_names_services_that_are_not_well(ctl, agent):
                       "detail": f"2 deployed, none is down; stopped by hand: tool since {since}"}
     p = ctl.run("status")
     assert "tool" in p.stdout and "stopped by hand" in p.stdout
+    # the alarm says how long is too long
+    watched[1]["trouble"] = {"what": "stopped by hand", "since": since, "exitCode": 143, "restarts": 0}
+    found = look()
+    assert found["result"] == "fail" and found["detail"] == f"tool: stopped by hand since {since}", found
+    assert "leaves it to people" in found["advice"] and "remedy" not in found, "its container is gone"
+    watched[1]["state"] = "running"
+    assert look()["result"] == "pass", "it runs again, and is watched for a while"
 
 
 @pytest.mark.parametrize("args", [[], ["nonsense"], ["env"], ["plan", "a", "b"], ["apply", "a", "b"], ["--nonsense"], ["render"],

@@ -164,6 +164,10 @@ def test_doctor_has_root_type_no_container_that_is_more_than_a_name(ctl, agent, 
     assert "podman start good" in look(("secbox", by_hand))["detail"]
     found = look(("odd", by_hand))
     assert found["result"] == "pass" and "podman start" not in json.dumps(found), found
+    forgotten = {**by_hand, "trouble": {**trouble, "what": "stopped by hand"}}
+    assert look(("secbox", forgotten))["remedy"].endswith("podman start good")
+    found = look(("odd", forgotten))
+    assert found["result"] == "fail" and "podman start" not in json.dumps(found), found
 
 
 def drip(listener, sent):

@@ -371,6 +371,11 @@ systemctl restart mgmt-link
 """, "tunnel", "something answers in its place and leads to http://127.0.0.1:8099/login", "open that page in a browser",
                by="site")
 
+# The test sets STOP_ALARM_AFTER to a second
+FORGOTTEN = Fault("forgotten-stop", "a service was stopped by hand, and nobody has started it again for longer than "
+                  "STOP_ALARM_AFTER", f"{AS_TC} podman stop -t 1 {container_of('web')}", "services",
+                  "web: stopped by hand since …", f"{AS_USER} podman start …", since=False)
+
 # The gateway has a name for these, which only the router's name server knows
 DNS = [
     Fault("no-name-server", "resolv.conf names no server", ": >/etc/resolv.conf", "dns",
@@ -462,7 +467,7 @@ def rows(faults):
 
 
 def page():
-    box = rows([*FRESH, *SECBOXCTL, PORTAL, CLOCK, *DISK, *DNS, IMAGE_AWAY])
+    box = rows([*FRESH, *SECBOXCTL, FORGOTTEN, PORTAL, CLOCK, *DISK, *DNS, IMAGE_AWAY])
     return PAGE + "\n".join(box) + "\n" + GATEWAY_PAGE + "\n".join(rows(GATEWAY + GATEWAY_NAMED)) + "\n"
 
 

@@ -357,3 +357,30 @@ def test_a_service_that_was_stopped_by_hand_is_no_fault(whole):
     shell(box, said["detail"].split("`")[1])
     wait_until(lambda: "by hand" not in doctor(box)["services"]["detail"], "it runs again")
     well_again(whole)
+
+
+def test_a_service_that_was_stopped_by_hand_and_forgotten_is_one(whole):
+    box, gateway = whole.box, whole.gateway
+
+    def alarms(action):
+        return [e["detail"] for e in gateway.request("GET", "/v1/audit?limit=1000").json["entries"] if e["action"] == action]
+
+    def faults_at_the_gateway():
+        values = gateway.request("GET", f"/v1/devices/{DEVICE}/health").json
+        return "service.stopped:web" in json.dumps(values)
+
+    env = box.read(faults.ENV)
+    box.write(faults.ENV, env + "STOP_ALARM_AFTER=1s\n", 0o600)
+    plant(whole, faults.FORGOTTEN)
+    known = wait_until(lambda: (c := from_afar(whole, None)[0]["services"]) and "web" in c["detail"] and c, "the gateway knows")
+    assert known["result"] == "fail" and "web: stopped by hand" in known["detail"], known
+    alarm = wait_until(lambda: [d for d in alarms("service.down") if d["what"] == "stopped by hand"], "the alarm")[0]
+    assert alarm["service"] == "web" and alarm["since"].startswith(known["since"][:16]), (alarm, known)
+    wait_until(faults_at_the_gateway, "it is in the box's health")
+    finding = doctor(box)["services"]
+    assert finding["result"] == "fail" and faults.holds(faults.FORGOTTEN.says, finding["detail"]), finding
+    mend(whole, faults.FORGOTTEN, finding)
+    wait_until(lambda: [d for d in alarms("service.well") if d["since"] == alarm["since"]], "the alarm ends")
+    wait_until(lambda: not faults_at_the_gateway(), "and its health is well")
+    box.write(faults.ENV, env, 0o600)
+    well_again(whole)

@@ -279,6 +279,9 @@ static void test_faults(void **state)
         "{\"services\":{\"a\":{\"state\":\"down\"},\"b\":{\"state\":\"running\"},\"c\":{\"state\":\"unhealthy\"},"
         "\"d\":{\"state\":\"ended\"},\"e\":{\"state\":\"restarting\"},\"f\":{}}}",
         NULL, "service.down:a service.unhealthy:c service.restarting:e");
+    check_faults("{\"services\":{\"a\":{\"state\":\"stopped by hand\"},"
+                 "\"b\":{\"state\":\"stopped by hand\",\"forgotten\":true}}}",
+                 NULL, "service.stopped:b");
 }
 
 static void check_smart(const char *answer, const char *want)

@@ -261,6 +261,88 @@ static void test_by_hand(void **state)
     assert_false(service_in_trouble(&s.r));
 }
 
+static void test_stopped_and_forgotten(void **state)
+{
+    const ServiceFacts stopped = { .status = "exited", .exit_code = 143, .policy = RESTART_ALWAYS };
+    ServiceTimes with_alarm = times;
+    Service s = new_service();
+    usec_t again, stop = WALL + s.now;
+
+    (void) state;
+    with_alarm.stop_alarm = 1000 * S;
+    assert_true(service_note(&s.r, &with_alarm, &stopped, s.now, WALL + s.now));
+    assert_int_equal(service_next(&s.r, &with_alarm, s.now, &again), SERVICE_STEP_NONE);
+    assert_true(again == s.now + 1000 * S);
+    s.now += 999 * S;
+    assert_false(service_note(&s.r, &with_alarm, &stopped, s.now, WALL + s.now));
+    assert_false(service_in_trouble(&s.r));
+    s.now += S;
+    assert_true(service_note(&s.r, &with_alarm, &stopped, s.now, WALL + s.now));
+    assert_true(service_in_trouble(&s.r));
+    assert_int_equal(s.r.trouble, SERVICE_BY_HAND);
+    assert_int_equal(s.r.trouble_since, stop);
+    assert_int_equal(s.r.state, SERVICE_BY_HAND);
+    /* it is told, and nothing else: who stopped it has the last word */
+    s.now += 100000 * S;
+    assert_false(service_note(&s.r, &with_alarm, &stopped, s.now, WALL + s.now));
+    assert_int_equal(service_next(&s.r, &with_alarm, s.now, &again), SERVICE_STEP_NONE);
+    assert_true(again == USEC_INFINITY);
+    /* over when it runs again, for a while */
+    assert_true(service_note(&s.r, &with_alarm, &well, s.now, WALL + s.now));
+    assert_true(service_in_trouble(&s.r));
+    s.now += 60 * S;
+    assert_true(service_note(&s.r, &with_alarm, &well, s.now, WALL + s.now));
+    assert_int_equal(s.r.trouble_until, WALL + s.now);
+    /* stopped once more it is another alarm; and who wants no alarms any more ends it */
+    s.now += S;
+    stop = WALL + s.now;
+    assert_true(service_note(&s.r, &with_alarm, &stopped, s.now, WALL + s.now));
+    assert_false(service_in_trouble(&s.r));
+    s.now += 1000 * S;
+    assert_true(service_note(&s.r, &with_alarm, &stopped, s.now, WALL + s.now));
+    assert_int_equal(s.r.trouble_since, stop);
+    assert_true(look(&s, &stopped));
+    assert_false(service_in_trouble(&s.r));
+    assert_int_equal(s.r.state, SERVICE_BY_HAND);
+}
+
+static void test_stopped_before_the_agent_was(void **state)
+{
+    ServiceTimes with_alarm = times;
+    Service s = new_service();
+    usec_t again;
+
+    (void) state;
+    with_alarm.stop_alarm = 5000 * S;
+    s.r.state = s.r.seen = SERVICE_BY_HAND;
+    s.r.shown_at = s.now - 4000 * S; /* before the boot */
+    assert_int_equal(service_next(&s.r, &with_alarm, s.now, &again), SERVICE_STEP_NONE);
+    assert_true(again == s.now + 1000 * S);
+    s.r.shown_at = s.now - 6000 * S;
+    (void) service_next(&s.r, &with_alarm, s.now, &again);
+    assert_true(again == s.now);
+}
+
+static void test_podman_does_not_answer(void **state)
+{
+    const ServiceFacts stopped = { .status = "exited", .exit_code = 143, .policy = RESTART_ALWAYS };
+    const ServiceFacts guess = { .status = "created", .guessed = true, .policy = RESTART_ALWAYS };
+    Service s = new_service();
+    char steps[64];
+
+    (void) state;
+    assert_true(look(&s, &stopped));
+    play(&s, &guess, 100, steps, sizeof(steps));
+    assert_string_equal(steps, "");
+    assert_int_equal(s.r.state, SERVICE_BY_HAND);
+    assert_false(look(&s, &stopped));
+    assert_int_equal(s.r.trouble, SERVICE_UNKNOWN);
+    /* what ran until then is down */
+    s = new_service();
+    play(&s, &guess, 5, steps, sizeof(steps));
+    assert_string_equal(steps, "start@3");
+}
+
 static void test_a_stop_with_a_long_grace(void **state)
 {
     const ServiceFacts asked = { .status = "stopping", .alive = true, .policy = RESTART_ALWAYS };
@@ -320,6 +402,9 @@ int main(void)
         cmocka_unit_test(test_a_loop),
         cmocka_unit_test(test_a_first_look_counts_one),
         cmocka_unit_test(test_by_hand),
+        cmocka_unit_test(test_stopped_and_forgotten),
+        cmocka_unit_test(test_stopped_before_the_agent_was),
+        cmocka_unit_test(test_podman_does_not_answer),
         cmocka_unit_test(test_a_stop_with_a_long_grace),
         cmocka_unit_test(test_removed),
     };
