@@ -13,7 +13,6 @@
 #define CLAIM_DOCUMENT_VERSION 1
 #define CLAIM_COMMUNITY_MAX 100
 #define CLAIM_ENROLMENT_PREFIX "sbe_"
-#define CLAIM_FINGERPRINT_DIGITS 64
 
 typedef struct ClaimDocument {
     char *device_id; /* NULL: the box chooses one; only with an enrolment token */

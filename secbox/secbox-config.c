@@ -10,6 +10,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/data/config-fault.h"
+#include "lib/net/host-port.h"
 
 #define STATE_DEFAULT "/var/lib/secbox"
 #define RUN_DEFAULT "/run/secbox"
@@ -63,25 +64,11 @@ static int take_variables(EnvFile *env, Error *err)
     return 0;
 }
 
-/* HOST:PORT or [IPV6]:PORT, which env_validate() has seen. */
-static int split_server(const char *value, char **ret_host, uint16_t *ret_port)
-{
-    const char *colon = strrchr(value, ':');
-    bool bracketed = value[0] == '[';
-    uint64_t port = 0;
-
-    if (!colon || str_to_u64(colon + 1, 1, UINT16_MAX, &port) < 0)
-        return -EINVAL;
-    *ret_port = (uint16_t) port;
-    *ret_host = strndup(value + bracketed, (size_t) (colon - value) - (bracketed ? 2 : 0));
-    return *ret_host ? 0 : -ENOMEM;
-}
-
 static int take_ssh_target(Config *c)
 {
     const char *value = env_get(c->env, "SSH_TARGET");
 
-    return split_server(str_empty(value) ? SSH_TARGET_DEFAULT : value, &c->ssh_host, &c->ssh_port);
+    return host_port_split(str_empty(value) ? SSH_TARGET_DEFAULT : value, &c->ssh_host, &c->ssh_port);
 }
 
 static int take_lan_listen(Config *c)
@@ -90,14 +77,14 @@ static int take_lan_listen(Config *c)
 
     if (str_equal(value, "off") || (str_empty(value) && !c->database_url))
         return 0;
-    return split_server(str_empty(value) ? LAN_LISTEN_DEFAULT : value, &c->lan_address, &c->lan_port);
+    return host_port_split(str_empty(value) ? LAN_LISTEN_DEFAULT : value, &c->lan_address, &c->lan_port);
 }
 
 static int take_media_listen(Config *c)
 {
     const char *value = env_get(c->env, "MEDIA_LISTEN");
 
-    return str_empty(value) || str_equal(value, "off") ? 0 : split_server(value, &c->media_address, &c->media_port);
+    return str_empty(value) || str_equal(value, "off") ? 0 : host_port_split(value, &c->media_address, &c->media_port);
 }
 
 /* env_validate() has seen it. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
+#include "lib/net/host-port.h"
 #include "lib/net/stream.h"
 
 #define STATUS_LINE_MIN 12 /* "HTTP/1.1 200" */
@@ -64,7 +65,7 @@ static int parse_listener(Listener *p, const char *text)
     static const char *const kinds[] = {
         [LISTENER_TCP] = "tcp:", [LISTENER_BANNER] = "banner:", [LISTENER_HTTP] = "http:"
     };
-    uint64_t port = 0;
+    uint16_t port = 0;
     size_t kind = 0;
     while (kind < ELEMENTSOF(kinds) && !str_starts(text, kinds[kind]))
         kind++;
@@ -72,22 +73,17 @@ static int parse_listener(Listener *p, const char *text)
         return -EINVAL;
     const char *host = text + strlen(kinds[kind]), *slash = strchr(host, '/');
     _cleanup_(freep) char *authority = strndup(host, slash ? (size_t) (slash - host) : strlen(host));
-    char *colon = authority ? strrchr(authority, ':') : NULL;
-    if (!colon || str_to_u64(colon + 1, 1, UINT16_MAX, &port) < 0 || (slash && kind != LISTENER_HTTP))
-        return -EINVAL;
-    *colon = '\0';
-    char *first = authority;
-    if (*first == '[' && colon > first + 1 && colon[-1] == ']') {
-        first++;
-        colon[-1] = '\0';
-    }
-    if (!*first || first[strspn(first, "0123456789abcdefABCDEF.:")])
+    _cleanup_(freep) char *address = NULL;
+    int r = authority ? host_port_split(authority, &address, &port) : -ENOMEM;
+    if (r < 0)
+        return r;
+    if (port == 0 || (slash && kind != LISTENER_HTTP) || address[strspn(address, "0123456789abcdefABCDEF.:")])
         return -EINVAL;
     *p = (Listener) { .owner = p->owner,
                       .kind = (ListenerKind) kind,
-                      .port = (uint16_t) port,
+                      .port = port,
                       .name = strdup(text),
-                      .host = strdup(first),
+                      .host = TAKE_PTR(address),
                       .path = strdup(slash ? slash : "/") };
     return p->name && p->host && p->path ? 0 : -ENOMEM;
 }

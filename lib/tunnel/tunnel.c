@@ -15,6 +15,7 @@
 #include "lib/tunnel/message.h"
 #include "lib/mux/carrier.h"
 #include "lib/net/address-memory.h"
+#include "lib/net/host-port.h"
 #include "lib/net/send-queue.h"
 #include "lib/net/stream.h"
 #include "lib/tunnel/protocol.h"
@@ -622,16 +623,11 @@ int tunnel_set_known(Tunnel *t, const char *const *addresses, uint64_t time_floo
 
 const char *tunnel_address(Tunnel *t)
 {
-    const char *peer = peer_of(t);
-    const char *end = strrchr(peer, ':');
-    if (!end)
-        return NULL;
-    bool bracketed = peer[0] == '[' && end > peer + 1;
-    size_t len = (size_t) (end - peer) - (bracketed ? 2 : 0);
+    _cleanup_(freep) char *host = host_port_host(peer_of(t));
+    size_t len = host ? strlen(host) : sizeof t->address;
     if (len >= sizeof t->address)
         return NULL;
-    memcpy(t->address, peer + bracketed, len);
-    t->address[len] = '\0';
+    memcpy(t->address, host, len + 1);
     return t->address;
 }
 

@@ -7,6 +7,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
+#include "lib/net/host-port.h"
 #include "relay-client/rathole/rathole-impl.h"
 
 /* How soon one that failed, or that was lost while it waited, is made again: a random time up to this. */
@@ -42,15 +43,6 @@ static void remove_channel(Rathole *r, unsigned i)
     r->channels[i] = r->channels[--r->n];
 }
 
-/* "192.0.2.1:443" or "[::1]:443" → the address alone; a new string, or NULL. */
-static char *address_of(const char *peer)
-{
-    const char *colon = strrchr(peer, ':');
-    bool bracketed = peer[0] == '[';
-
-    return colon ? strndup(peer + bracketed, (size_t) (colon - peer) - (bracketed ? 2 : 0)) : NULL;
-}
-
 static void on_state(DataChannel *c, void *userdata)
 {
     Rathole *r = userdata;
@@ -59,7 +51,7 @@ static void on_state(DataChannel *c, void *userdata)
         relay_report_counts(r->report)->visitors++;
     if (data_channel_state(c) == DATA_CHANNEL_COPYING) {
         free(r->target_address);
-        r->target_address = address_of(data_channel_target(c)); /* a container that was made anew has another one */
+        r->target_address = host_port_host(data_channel_target(c)); /* a container that was made anew has another one */
         if (r->up_since)
             relay_report_set(r->report, RELAY_CONNECTED, NULL, 0);
     }

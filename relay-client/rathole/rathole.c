@@ -9,6 +9,7 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
+#include "lib/net/host-port.h"
 #include "relay-client/rathole/rathole-impl.h"
 
 #define HANDSHAKE_TIMEOUT (10 * USEC_PER_SEC)
@@ -141,13 +142,10 @@ static void on_open(Stream *s, void *userdata)
 {
     Rathole *r = userdata;
     uint8_t hello[RATHOLE_HELLO_SIZE];
-    const char *colon = strrchr(stream_peer(s), ':');
-    bool bracketed = stream_peer(s)[0] == '[';
     int k = rathole_control_hello(r->settings->remote_name, hello);
 
-    if (colon)
-        r->server_address =
-            strndup(stream_peer(s) + bracketed, (size_t) (colon - stream_peer(s)) - (bracketed ? 2 : 0));
+    free(r->server_address);
+    r->server_address = host_port_host(stream_peer(s));
     if (k >= 0)
         k = stream_send(s, hello, sizeof(hello));
     if (k < 0 || !await(r, HANDSHAKE_TIMEOUT))

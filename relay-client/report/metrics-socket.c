@@ -114,12 +114,13 @@ static int on_connection(sd_event_source *source _unused_, int fd, uint32_t reve
 static int listen_at(const char *path, Error *err)
 {
     struct sockaddr_un addr = { .sun_family = AF_UNIX };
-    _cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    _cleanup_(closep) int fd = -1;
 
     if (strlen(path) >= sizeof(addr.sun_path))
         return error_set(err, ENAMETOOLONG, "relay.socket", "%s is too long for a socket; shorten RELAY_RUN", path);
     memcpy(addr.sun_path, path, strlen(path) + 1);
     (void) unlink(path);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0 || bind(fd, (const struct sockaddr *) &addr, sizeof(addr)) < 0 || chmod(path, 0660) < 0 ||
         listen(fd, READERS_MAX) < 0)
         return error_set(err, errno, "relay.socket", "cannot listen at %s: %s", path, strerror(errno));

@@ -8,6 +8,7 @@
 #include "env/env-rules.h"
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
+#include "lib/net/host-port.h"
 
 #define ENVIRONMENT "the environment"
 #define TARGET_DEFAULT "127.0.0.1:8444"
@@ -46,20 +47,6 @@ static const char *value_or_null(const EnvFile *env, const char *key)
     return str_empty(value) ? NULL : value;
 }
 
-/* HOST:PORT or [IPV6]:PORT, which env_validate() has seen. */
-static int split_server(const char *value, char **ret_host, uint16_t *ret_port)
-{
-    const char *colon = strrchr(value, ':');
-    bool bracketed = value[0] == '[';
-    uint64_t port = 0;
-
-    if (!colon || str_to_u64(colon + 1, 1, UINT16_MAX, &port) < 0)
-        return -EINVAL;
-    *ret_port = (uint16_t) port;
-    *ret_host = strndup(value + bracketed, (size_t) (colon - value) - (bracketed ? 2 : 0));
-    return *ret_host ? 0 : -ENOMEM;
-}
-
 static usec_t seconds(const EnvFile *env, const char *key, uint64_t fallback)
 {
     const char *value = value_or_null(env, key);
@@ -73,10 +60,10 @@ static usec_t seconds(const EnvFile *env, const char *key, uint64_t fallback)
 static int fill(RelaySettings *s)
 {
     const char *target = value_or_null(s->env, "RELAY_TARGET"), *server = value_or_null(s->env, "TUNNEL_SERVER");
-    int r = split_server(target ? target : TARGET_DEFAULT, &s->target_host, &s->target_port);
+    int r = host_port_split(target ? target : TARGET_DEFAULT, &s->target_host, &s->target_port);
 
     if (r >= 0 && server)
-        r = split_server(server, &s->server_host, &s->server_port);
+        r = host_port_split(server, &s->server_host, &s->server_port);
     s->token = value_or_null(s->env, "TUNNEL_TOKEN");
     s->remote_name = value_or_null(s->env, "TUNNEL_REMOTE_NAME");
     if (!s->remote_name)

@@ -17,6 +17,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/self-check.h"
 #include "lib/event/daemon.h"
+#include "lib/net/host-port.h"
 #include "lib/net/listener.h"
 
 static void test_judge(void **state)
@@ -43,6 +44,37 @@ static void test_judge(void **state)
     for (size_t i = 0; i < ELEMENTSOF(cases); i++)
         if (listener_judge(cases[i].kind, cases[i].data, strlen(cases[i].data)) != cases[i].r)
             fail_msg("case %zu", i);
+}
+
+static void test_host_and_port(void **state)
+{
+    static const struct {
+        const char *text, *host;
+        uint16_t port;
+    } cases[] = {
+        { "cloud.example:443", "cloud.example", 443 },
+        { "192.0.2.1:0", "192.0.2.1", 0 },
+        { "[::1]:65535", "::1", 65535 },
+        { "::1:22", "::1", 22 },
+        { "[]:1", NULL, 0 },
+        { ":22", NULL, 0 },
+        { "cloud.example", NULL, 0 },
+        { "cloud.example:", NULL, 0 },
+        { "cloud.example:65536", NULL, 0 },
+        { "cloud.example:+1", NULL, 0 },
+        { "", NULL, 0 },
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *host = NULL, *alone = host_port_host(cases[i].text);
+        uint16_t port = 0;
+        int r = host_port_split(cases[i].text, &host, &port);
+
+        assert_int_equal(r, cases[i].host ? 0 : -EINVAL);
+        if (!str_equal(host, cases[i].host) || !str_equal(alone, cases[i].host) || port != cases[i].port)
+            fail_msg("case %zu", i);
+    }
 }
 
 static void test_lists(void **state)
@@ -196,11 +228,9 @@ static void test_alive(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_judge),
-        cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_real_listeners),
-        cmocka_unit_test(test_alive),
-        cmocka_unit_test(test_alive_never_waits),
+        cmocka_unit_test(test_judge), cmocka_unit_test(test_host_and_port),
+        cmocka_unit_test(test_lists), cmocka_unit_test(test_real_listeners),
+        cmocka_unit_test(test_alive), cmocka_unit_test(test_alive_never_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
