@@ -30,6 +30,7 @@ const Setting settings[] = {
     NUMBER("RECOVERY_HEARTBEAT_STALE", stale, "7", 2, HOUR),
     NUMBER("RECOVERY_OFFLINE", offline, "150", 0, HOUR),
     NUMBER("RECOVERY_CLOSE_AFTER", close_after, "300", 1, 24 * HOUR),
+    NUMBER("RECOVERY_TRY_OTHER", try_other, "120", 1, HOUR),
     NUMBER("RECOVERY_ACT", act, "1", 0, 1),
     NUMBER("RECOVERY_RESTART_AFTER", restart_after, "30", 0, HOUR),
     NUMBER("RECOVERY_RECREATE_AFTER", recreate_after, "180", 0, 6 * HOUR),

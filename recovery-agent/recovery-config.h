@@ -10,7 +10,8 @@ typedef struct Config {
     char *device_id, *bootstrap, *gateway_url, *mgmt_url, *ca_file;
     char *heartbeat, *service, *probes;
     uint64_t ssh_port;
-    uint64_t interval, probe_timeout, failures, good, grace, stale, offline, close_after; /* seconds, or rounds */
+    uint64_t interval, probe_timeout, failures, good, grace, stale, offline, close_after,
+        try_other; /* seconds, or rounds */
     uint64_t act, restart_after, recreate_after, reboot, reboot_after;
 } Config;
 

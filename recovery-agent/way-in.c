@@ -17,7 +17,6 @@
 #include "recovery-agent/status.h"
 
 /* How long a new configuration may try to reach the gateway before the one that worked before gets its turn. */
-#define AGAIN_AFTER (2 * USEC_PER_MINUTE)
 
 static cJSON *answer_challenge(Tunnel *t _unused_, const cJSON *challenge, void *userdata)
 {
@@ -68,7 +67,7 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata);
 
 static void try_again_later(Recovery *r)
 {
-    if (timer_arm(r->event, &r->again, AGAIN_AFTER, on_again, r) < 0)
+    if (timer_arm(r->event, &r->again, r->config.try_other * USEC_PER_SEC, on_again, r) < 0)
         log_error("no memory for another try");
 }
 

@@ -168,6 +168,7 @@ def test_an_edit_that_is_wrong_leaves_what_worked_and_is_told(gw, box):
 def test_an_edit_that_leads_nowhere_gives_way_to_what_worked(gw, box):
     env = gw.enroll(box.device)
     box.write_env("mgmt-agent.env", env)
+    box.write_env("recovery.env", {**box.settings, "RECOVERY_TRY_OTHER": 10})
     box.start()
     wait_connected(box)
     wait_until(lambda: os.path.exists(box.state("config.env")), "the configuration is kept", box.daemon.death)
