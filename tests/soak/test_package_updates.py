@@ -14,10 +14,11 @@ import pytest
 from tests.conftest import require_programs, skip
 from tests.lab import whole_box
 from tests.lab.gateway import Gateway
+from tests.lab.self_signed import make_certificate
 from tests.lab.util import Daemon, LabError, free_port, port_answers, read_text, wait_until
+from tests.system.enrolled import DEVICE
 from tests.system.test_packages import PACKAGES, STACK, PackagedBox, make_newer
 from tests.system.test_packages import packed  # noqa: F401  pylint: disable=unused-import
-from tests.system.test_whole_box import DEVICE, make_certificate
 
 SOURCE = "/etc/apt/sources.list.d/secbox.sources"
 HELD_UP = "/var/tmp/held-up"  # the first run of a postinst has come so far

@@ -3,20 +3,16 @@
 import json
 import os
 import shlex
-import shutil
 import ssl
 import subprocess
-import tempfile
-import types
 import urllib.request
 
 import pytest
 
-from tests.conftest import require_programs, skip
 from tests.lab import box_image, whole_box
-from tests.lab.gateway import Gateway
-from tests.lab.util import ROOT, LabError, bin_dir, read_text, wait_until
-from tests.system.test_whole_box import CA_FILE, DEVICE, answers, make_certificate, push, settling
+from tests.lab.util import ROOT, bin_dir, read_text, wait_until
+from tests.system.enrolled import DEVICE, enrolled
+from tests.system.test_whole_box import answers, push, settling
 
 STACK = """
 services:
@@ -47,24 +43,11 @@ def packages_of(group):
 
 @pytest.fixture(scope="module")
 def bare():
-    require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "secboxctl", "secbox-gateway", "secbox-fleet")
-    why = whole_box.why_not()
-    if why:
-        skip(f"no whole box here: {why}")
-    folder = tempfile.mkdtemp(prefix="secbox-bare-")
-    try:
-        box = whole_box.WholeBox()
-    except LabError as e:
-        skip(f"a whole box does not start here: {e}")
-    with box, Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
-        box.write(CA_FILE, read_text(gateway.tls[0]))
-        box.image("localhost/server:1", "server", "1")
-        box.write_env("mgmt-agent.env", {**gateway.enroll(DEVICE), "CLOUD_CA_FILE": CA_FILE})
-        box.run("systemctl", "daemon-reload")
-        box.run("systemctl", "enable", "--now", "mgmt-agent", "mgmt-link", "recovery-agent")
-        gateway.wait_connected(DEVICE)
-        yield types.SimpleNamespace(box=box, gateway=gateway, folder=folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    with enrolled("mgmt-worker", "secboxctl", "recovery-agent") as it:
+        it.box.image("localhost/server:1", "server", "1")
+        it.box.run("systemctl", "enable", "--now", "mgmt-agent", "mgmt-link", "recovery-agent")
+        it.gateway.wait_connected(DEVICE)
+        yield it
 
 
 def test_the_image_has_what_the_readme_names(bare):

@@ -18,8 +18,9 @@ from tests.conftest import note, require_programs, skip
 from tests.lab import whole_box
 from tests.lab.gateway import Gateway
 from tests.lab.installer import Repository
+from tests.lab.self_signed import make_certificate
 from tests.lab.util import ROOT, LabError, make_words, read_text, wait_until
-from tests.system.test_whole_box import DEVICE, make_certificate
+from tests.system.enrolled import DEVICE
 
 KILLS = int(os.environ.get("INSTALL_KILLS", "5"))
 CYCLES = int(os.environ.get("INSTALL_CYCLES", "1"))

@@ -20,7 +20,8 @@ from tests.lab.gateway import Gateway  # noqa: E402
 from tests.lab.name_server import NameServer  # noqa: E402
 from tests.lab.util import ROOT, LabError, bin_dir, read_text, wait_until  # noqa: E402
 from tests.lab.wrong_clock import own_clock  # noqa: E402
-from tests.system.test_whole_box import DEVICE, STACK as PLAIN, push  # noqa: E402
+from tests.system.enrolled import DEVICE  # noqa: E402
+from tests.system.test_whole_box import STACK as PLAIN, push  # noqa: E402
 
 STACK = PLAIN.replace("  web:\n", '  web:\n    volumes: ["/var/lib/tucomunidad/volumes/web:/data"]\n')
 UNITS = ["mgmt-agent", "mgmt-link", "recovery-agent", "ssh"]

@@ -3,46 +3,28 @@
 import contextlib
 import json
 import shlex
-import shutil
 import subprocess
-import tempfile
 
 import pytest
 
-from tests.conftest import require_programs, skip
-from tests.lab import whole_box
 from tests.lab.fleet import Fleet
-from tests.lab.gateway import Gateway
 from tests.lab.util import ROOT, LabError, make_words, read_text, wait_until
-from tests.system.test_whole_box import CA_FILE, make_certificate
+from tests.system.enrolled import DEVICE, enrolled
 
-DEVICE = "caseta5"
 README_UNITS = ["mgmt-agent", "mgmt-link", "recovery-agent"]
 UNITS = ["recovery-agent", "secbox-recovery-sshd", "secbox-principals.path", "recovery-sshd-restart.path", "recovery-reboot.path"]
 
 
 @pytest.fixture(scope="module")
 def whole():
-    require_programs("mgmt-agent", "mgmt-link", "recovery-agent", "secbox-gateway", "secbox-fleet")
-    why = whole_box.why_not()
-    if why:
-        skip(f"no whole box here: {why}")
-    folder = tempfile.mkdtemp(prefix="secbox-recovery-")
-    try:
-        box = whole_box.WholeBox()
-    except LabError as e:
-        skip(f"a whole box does not start here: {e}")
-    with box, Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
-        box.write(CA_FILE, read_text(gateway.tls[0]))
+    with enrolled("recovery-agent") as it:
+        box, gateway = it.box, it.gateway
         box.write("/etc/tucomunidad/trust/support-ca.pub", gateway.request("GET", "/v1/support-ca").json["publicKey"] + "\n")
-        box.write_env("mgmt-agent.env", {**gateway.enroll(DEVICE), "CLOUD_CA_FILE": CA_FILE})
-        box.run("systemctl", "daemon-reload")
-        box.run("systemctl", "enable", "--now", "mgmt-agent", "mgmt-link", "recovery-agent")
-        box.gateway, box.fleet = gateway, Fleet(gateway.url, gateway.token, folder)
+        box.run("systemctl", "enable", "--now", *README_UNITS)
+        box.gateway, box.fleet = gateway, Fleet(gateway.url, gateway.token, it.folder)
         box.fleet.env["SECBOX_CA"] = gateway.tls[0]
         wait_until(lambda: connected(box), "recovery-agent is connected")
         yield box
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def connected(box):

@@ -2,22 +2,16 @@
 """SecBox as installed: on a Debian 12 with systemd as process 1, from its units, with rootless podman."""
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 import threading
-import types
 import urllib.request
 
 import pytest
 
-from tests.conftest import require_programs, skip
 from tests.lab import images, whole_box
-from tests.lab.gateway import Gateway
 from tests.lab.util import LabError, program, read_text, wait_until
+from tests.system.enrolled import DEVICE, enrolled
 
-DEVICE = "caseta5"
-CA_FILE = "/etc/ssl/certs/lab-cloud.pem"
 UNITS = ["mgmt-agent", "mgmt-link"]
 SANITY_OK = "[compose-snapshot] secbox.env sanity ok (2/2 required keys present)"
 # Shorter waits; and a score that a child would inherit if it could (lowering it takes a capability that machines lack)
@@ -54,43 +48,23 @@ print(next(line for line in s.makefile() if json.loads(line)["type"] in ("contai
 STACK_2 = STACK.replace("server:1", "server:2")
 
 
-def make_certificate(folder, address):
-    cert, key = os.path.join(folder, "cloud.crt"), os.path.join(folder, "cloud.key")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-keyout", key, "-out", cert, "-subj", "/CN=cloud", "-addext", f"subjectAltName=IP:{address}"],
-                   check=True, capture_output=True)
-    return cert, key
-
-
 @pytest.fixture(scope="module")
 def whole():
     """One box for all tests of this file, and a gateway outside it."""
-    require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "secboxctl", "secbox-gateway", "secbox-fleet")
-    why = whole_box.why_not()
-    if why:
-        skip(f"no whole box here: {why}")
-    folder = tempfile.mkdtemp(prefix="secbox-whole-")
-    try:
-        box = whole_box.WholeBox()
-    except LabError as e:
-        skip(f"a whole box does not start here: {e}")
-    with box, Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
-        box.write(CA_FILE, read_text(gateway.tls[0]))
-        agent_env = {**gateway.enroll(DEVICE), "CLOUD_CA_FILE": CA_FILE}
+    with enrolled("mgmt-worker", "secboxctl") as it:
+        box = it.box
         for version in ("1", "2"):
             box.image(f"localhost/server:{version}", "server", version)
         box.image("localhost/crash:1", "crash")
         box.run("mkdir", "-p", "/etc/systemd/system/mgmt-agent.service.d")
         box.write("/etc/systemd/system/mgmt-agent.service.d/lab.conf", DROP_IN)
-        box.write_env("mgmt-agent.env", agent_env)
         box.run("systemctl", "daemon-reload")
         box.run("systemctl", "enable", "--now", *UNITS)
         try:
-            gateway.wait_connected(DEVICE)
+            it.gateway.wait_connected(DEVICE)
         except LabError as e:
             pytest.fail(f"{e}\n{box.run('systemctl', 'status', '--no-pager', *UNITS, check=False).stdout}{box.log()}")
-        yield types.SimpleNamespace(box=box, gateway=gateway, agent_env=agent_env, folder=folder)
-    shutil.rmtree(folder, ignore_errors=True)
+        yield it
 
 
 def push(whole, text):
