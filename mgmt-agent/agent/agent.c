@@ -207,6 +207,11 @@ int agent_deploy(Agent *a, const char *job, const char *id, const cJSON *request
     return 0;
 }
 
+static unsigned pause_seconds(const Agent *a)
+{
+    return (unsigned) (a->recover_pause / USEC_PER_SEC);
+}
+
 void agent_start_job(Agent *a, const char *job, bool tell_cloud)
 {
     _cleanup_(cJSON_Deletep) cJSON *nothing = cJSON_CreateObject();
@@ -215,8 +220,9 @@ void agent_start_job(Agent *a, const char *job, bool tell_cloud)
                     : -ENOMEM;
 
     if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the job '%s', trying again in 30 s", job);
-        agent_follow_later(a, RECOVER_PAUSE_USEC);
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "Cannot start the job '%s', trying again in %u s", job,
+                    pause_seconds(a));
+        agent_follow_later(a, a->recover_pause);
     }
 }
 
@@ -289,8 +295,9 @@ static void wait_for_confirmation(Agent *a, bool stuck)
         a->connection.confirmed = true;
     }
     if (stuck) { /* or a commit that cannot be written down would have the tunnel cycle without a pause */
-        log_warning("Snapshot %s could not be committed or taken back, trying again in 30 s", a->journal.version);
-        agent_follow_later(a, RECOVER_PAUSE_USEC);
+        log_warning("Snapshot %s could not be committed or taken back, trying again in %u s", a->journal.version,
+                    pause_seconds(a));
+        agent_follow_later(a, a->recover_pause);
         return;
     }
     if (a->connection.confirmed) { /* the commit could not be written down yet */
@@ -364,9 +371,9 @@ void agent_follow_journal(Agent *a)
             deploy_from_journal(a, "recover");
             return;
         }
-        log_error("Snapshot %s is stuck in state '%s', trying again in 30 s", a->journal.version,
-                  deploy_state_to_string(a->journal.state));
-        agent_follow_later(a, RECOVER_PAUSE_USEC);
+        log_error("Snapshot %s is stuck in state '%s', trying again in %u s", a->journal.version,
+                  deploy_state_to_string(a->journal.state), pause_seconds(a));
+        agent_follow_later(a, a->recover_pause);
     }
 }
 
@@ -560,6 +567,7 @@ int agent_new(sd_event *event, const AgentOptions *options, Agent **ret, Error *
         return error_set(err, ENOMEM, "agent.start", "no memory");
     a->event = sd_event_ref(event);
     a->runner_options = (RunnerOptions) { options->worker, options->arguments, worker_unit_is_needed(), 0 };
+    a->recover_pause = RECOVER_PAUSE_USEC / options->pace;
     a->stop_alarm = STOP_ALARM_DEFAULT_USEC;
     a->started_realtime = realtime_usec();
     r = make_folders(err);

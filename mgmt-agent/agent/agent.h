@@ -18,7 +18,7 @@ typedef struct AgentOptions {
     const char *link_user;     /* whose processes may speak as mgmt-link; NULL = mgmt-link, if there is such a user */
     const char *recovery_user; /* the same of recovery-agent; NULL = secbox-recovery */
     usec_t poll_interval;      /* between checks for new images; 0: as the settings say */
-    unsigned pace;             /* divides the periods of the service watch */
+    unsigned pace; /* divides the periods of the service watch, and the pause between tries to finish a change */
 } AgentOptions;
 
 /* A question that a worker answers, waiting for its turn. */
@@ -41,9 +41,10 @@ typedef struct Agent {
     sd_event *event;
     RunnerOptions runner_options;
     Control *control;
-    char *device_id;   /* NULL until mgmt-agent.env has been good once */
-    BoxConfig *config; /* see box-config.h */
-    usec_t stop_alarm; /* a service that was stopped by hand so long ago is an alarm; 0: none ever is */
+    char *device_id;      /* NULL until mgmt-agent.env has been good once */
+    BoxConfig *config;    /* see box-config.h */
+    usec_t recover_pause; /* between tries to finish a change that does not end */
+    usec_t stop_alarm;    /* a service that was stopped by hand so long ago is an alarm; 0: none ever is */
     usec_t started_realtime;
 
     /* the deployment */

@@ -25,7 +25,7 @@ static const CliOption options[] = {
     { "podman-compose", "FILE", "the podman-compose to drive", .text = &opt_podman_compose },
     { "settle", "SECONDS", "how long new containers must stay up (5)", .text = &opt_settle },
     { "pull-timeout", "SECONDS", "how long pulling one image may take (1800)", .text = &opt_pull_timeout },
-    { "watch-pace", "N", "how many times as fast services that are down are judged and tried (1)", .text = &opt_pace },
+    { "watch-pace", "N", "how many times as fast what does not work is judged and tried again (1)", .text = &opt_pace },
     { "save", "FILE", "write standard input to a file durably, and end: what the service does", .text = &opt_save },
     { "poll-interval", "SECONDS", "how often images are looked up (as the env files say)", .text = &opt_poll_interval },
     {},

@@ -63,6 +63,9 @@ def test_a_restart_long_ago_does_not_stop_later_pushes(box):
 
 
 def test_one_container_that_cannot_come_back_does_not_keep_the_others_away(box):
+    box.stop()
+    box.agent_args += ["--watch-pace", "10"]  # three seconds from one try to the next
+    box.start()
     shared = box.path("var/lib/tucomunidad/volumes/shared")
     os.makedirs(shared)
     mounting = service("a", more=f"volumes: [\"{shared}:/shared\"]")
