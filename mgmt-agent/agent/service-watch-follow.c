@@ -241,11 +241,13 @@ void service_watch_follow(ServiceWatch *w)
 {
     _cleanup_(current_freep) Current *current = NULL;
     const char *id;
+    bool deployed;
 
     if (current_load(&current, NULL) < 0 || !current)
         return;
     id = current->id ? current->id : "";
-    if (!str_equal(id, w->followed)) {
+    deployed = !str_equal(id, w->followed);
+    if (deployed) {
         rebuild(w, current);
         free(w->followed);
         free(w->version);
@@ -256,9 +258,10 @@ void service_watch_follow(ServiceWatch *w)
     for (size_t i = 0; i < w->n; i++) {
         ServiceState seen = w->entries[i].record.seen;
         bool known = seen == SERVICE_BY_HAND || seen == SERVICE_ENDED; /* not to run, and that is no news */
+        bool gone = is_gone(&w->entries[i]);
 
-        /* what was just done may have helped */
-        if (service_in_trouble(&w->entries[i].record) || (is_gone(&w->entries[i]) && !known))
+        /* what was just done may have helped, or have started what somebody had stopped */
+        if (service_in_trouble(&w->entries[i].record) || (gone && !known) || (deployed && known && !gone))
             service_watch_ask_in(w, PAUSE_USEC);
     }
 }

@@ -163,6 +163,10 @@ def test_an_operator_who_stops_a_service_is_left_in_peace(box):
     box.lab.podman("start", containers["web"]["Id"])
     assert "trouble" not in wait_state(box, "web", "running")
     assert "starting it again" not in box.log()
+    # a push starts what it changes
+    assert box.apply(text.replace("server:1", "server:2"))["status"] == 200
+    for name in ("web", "other"):
+        assert "trouble" not in wait_state(box, name, "running")
 
 
 def test_a_policy_that_forbids_a_restart_is_kept_to(box):
