@@ -84,11 +84,15 @@ def registry(lab):
         yield it
 
 
+DEVICE = "caseta5"
+SOON = ("--settle=2",)  # what has run for two seconds counts as proved
+
+
 @pytest.fixture
 def box(lab, folder):
     """One box with mgmt-agent, driven by secboxctl; no cloud."""
     require_programs("mgmt-agent", "secboxctl")
-    with Box(lab, os.path.join(folder, "box")) as it:
+    with Box(lab, os.path.join(folder, "box"), agent_args=SOON) as it:
         it.start()
         yield it
     lab.remove_all()
@@ -104,14 +108,11 @@ def gateway(tmp_path_factory):
         yield it
 
 
-DEVICE = "caseta5"
-
-
 @contextlib.contextmanager
-def running_box(lab, folder, gateway, **options):
+def running_box(lab, folder, gateway, agent_args=SOON, **options):
     """A box whose tunnel to a gateway is up, until the end of the block."""
     require_programs("mgmt-agent", "mgmt-link", "secboxctl")
-    with Box(lab, os.path.join(folder, "box"), gateway.enroll(DEVICE), **options) as it:
+    with Box(lab, os.path.join(folder, "box"), gateway.enroll(DEVICE), agent_args, **options) as it:
         it.start()
         gateway.wait_connected(DEVICE)
         yield it

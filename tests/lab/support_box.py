@@ -86,7 +86,7 @@ class SupportBox:
         self.lab, self.cloud, self.gateway, self.wrap = lab, cloud, cloud.gateway, list(wrap)
         self.sshd = Sshd(os.path.join(folder, "sshd"), cloud.public.strip(), [DEVICE], address="0.0.0.0")
         env = {**cloud.gateway.enroll(DEVICE), "CLOUD_CA_FILE": cloud.authority.file, "SSH_PORT": str(self.sshd.port)}
-        self.box = Box(lab, os.path.join(folder, "box"), env)
+        self.box = Box(lab, os.path.join(folder, "box"), env, ["--settle=1"])
         self.box.write_policy({"bind": [cloud.authority.file]})
         settings = {**RECOVERY, "RECOVERY_PROBES": f"banner:127.0.0.1:{self.sshd.port}", **(recovery or {})}
         self.recovery = Recovery(self.box.root, **settings)

@@ -14,6 +14,9 @@ RUNNING = {"always", "stopped", "plain"}
 
 @pytest.fixture
 def deployed(box):
+    box.stop()
+    box.agent_args = []  # the one-shot has surely ended when its time is over
+    box.start()
     assert box.apply(STACK)["outcome"] == "done"
     assert box.running() == RUNNING
     return box

@@ -110,6 +110,10 @@ def test_a_variable_that_nobody_knows_stops_the_push(gateway, deployed):
 @pytest.mark.parametrize("image", ["crash:1", "short-lived:1", "unhealthy:1"])
 def test_what_does_not_stay_up_is_rolled_back(gateway, deployed, image):
     before = deployed.ids()
+    deployed.agent.stop()
+    deployed.agent_args = []  # it looks for longer than the image lives
+    deployed.start_agent()
+    gateway.wait_connected(DEVICE)
     answer = push(gateway, compose(service("web", image)))
     result = result_of(answer)
     assert answer.status == 500
@@ -122,7 +126,7 @@ def test_what_does_not_stay_up_is_rolled_back(gateway, deployed, image):
 def test_a_one_shot_may_end(gateway, fleet_box):
     answer = push(gateway, compose(service("web"), service("migrate", "one-shot:1")))
     assert answer.status == 200, answer
-    assert fleet_box.running() == {"web"}
+    wait_until(lambda: fleet_box.running() == {"web"}, "the one-shot has ended")
 
 
 def test_an_image_that_cannot_be_had_changes_nothing(gateway, deployed):
