@@ -29,7 +29,7 @@ from tests.lab import box_image, compose_versions, isolate  # noqa: E402  pylint
 BUILD = os.environ.get("BUILD", "build")
 CORES = os.cpu_count() or 1
 JOBS = str(CORES)
-TESTS_AT_ONCE = 2 * CORES  # they wait more than they compute
+TESTS_AT_ONCE = 2 * CORES + 1  # they wait more than they compute
 SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all"
 FUZZ_RUNS = os.environ.get("FUZZ_RUNS", "20000")
 FUZZ_SECONDS = os.environ.get("FUZZ_SECONDS", "20")
