@@ -144,6 +144,17 @@ int device_registry_put_key(DeviceRegistry *r, const char *id, Role role, const 
     return 0;
 }
 
+void device_registry_remove_key(DeviceRegistry *r, const char *id, Role role)
+{
+    Device *d = map_get(r->devices, id);
+    if (!d || !d->roles[role].thumbprint)
+        return;
+    free(d->roles[role].thumbprint);
+    free(d->roles[role].proofs);
+    d->roles[role] = (RoleEntry) {};
+    r->n_keys--;
+}
+
 void device_registry_remove(DeviceRegistry *r, const char *id)
 {
     const Device *d = map_get(r->devices, id);

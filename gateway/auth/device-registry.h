@@ -34,6 +34,8 @@ DEFINE_CLEANUP(DeviceRegistry, device_registry_free)
 int device_registry_put_device(DeviceRegistry *r, const char *id, bool blocked) _must_check_;
 /* Sets the key of one role; the device must be there (-ENOENT). */
 int device_registry_put_key(DeviceRegistry *r, const char *id, Role role, const char *thumbprint) _must_check_;
+/* Forgets the key of one role; one that is not there is no error. */
+void device_registry_remove_key(DeviceRegistry *r, const char *id, Role role);
 /* Forgets a device and its keys; one that is not there is no error. */
 void device_registry_remove(DeviceRegistry *r, const char *id);
 bool device_registry_has_device(const DeviceRegistry *r, const char *id);

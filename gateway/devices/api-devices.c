@@ -221,6 +221,31 @@ static void unblock(Request *c)
     request_query(c, sql_device_set_blocked(c->args[0], false, c->actor), on_block);
 }
 
+static void on_key_revoked(Request *c, const StoreRows *rows)
+{
+    const DevicesApi *api = c->module;
+    Error err = {};
+    Role role;
+    if (store_rows_count(rows) > 0 && !store_rows_get(rows, 0, 2)) {
+        error_set(&err, ENOENT, "device.no-key", "device %s has claimed no key as %s: see secbox-fleet devices keys %s",
+                  c->args[0], c->args[1], c->args[0]);
+        request_fail(c, -ENOENT, &err);
+        error_done(&err);
+        return;
+    }
+    if (store_rows_count(rows) > 0 && role_parse(c->args[1], &role) >= 0) {
+        device_registry_remove_key(api->registry, c->args[0], role);
+        device_conns_replace_key(api->conns, c->args[0], role);
+    }
+    on_device(c, rows);
+}
+
+/* Without it a thief of one key would have to be kept out by blocking the whole box. */
+static void revoke_key(Request *c)
+{
+    request_query(c, sql_device_key_revoke(c->args[0], c->args[1], c->actor), on_key_revoked);
+}
+
 static void on_relabelled(Request *c, const StoreRows *rows)
 {
     const DevicesApi *api = c->module;
@@ -369,6 +394,7 @@ const Route device_routes[] = {
     { "PATCH", "/v1/devices/*", ACCESS_OPERATOR, relabel, "change its labels" },
     { "DELETE", "/v1/devices/*", ACCESS_ADMIN, remove_device, "forget it for good" },
     { "POST", "/v1/devices/*/bootstrap", ACCESS_OPERATOR, renew_bootstrap, "a new bootstrap token" },
+    { "DELETE", "/v1/devices/*/keys/*", ACCESS_ADMIN, revoke_key, "revoke the key of one of its roles" },
     { "POST", "/v1/devices/*/block", ACCESS_OPERATOR, block, "keep a device out" },
     { "POST", "/v1/devices/*/unblock", ACCESS_OPERATOR, unblock, "let it in again" },
     {},

@@ -109,6 +109,7 @@ int verb_devices_add(int argc, char **argv, void *userdata);
 int verb_devices_list(int argc, char **argv, void *userdata);
 int verb_devices_show(int argc, char **argv, void *userdata);
 int verb_devices_bootstrap(int argc, char **argv, void *userdata);
+int verb_devices_keys(int argc, char **argv, void *userdata);
 int verb_devices_block(int argc, char **argv, void *userdata);
 int verb_devices_unblock(int argc, char **argv, void *userdata);
 int verb_devices_relabel(int argc, char **argv, void *userdata);

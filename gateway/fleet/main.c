@@ -32,6 +32,8 @@ static const CliVerb verbs[] = {
     { "devices show", "ID", 1, 1, "one box, as the gateway knows it", verb_devices_show, NULL },
     { "devices bootstrap", "ID", 1, 1, "a new bootstrap token, for a box that is set up anew", verb_devices_bootstrap,
       "qr qr-png" },
+    { "devices keys", "ID [revoke ROLE]", 1, 3, "the keys that a box has claimed; or end one of them",
+      verb_devices_keys, NULL },
     { "devices block", "ID", 1, 1, "keep a box out, and end its tunnels and sessions", verb_devices_block, NULL },
     { "devices unblock", "ID", 1, 1, "let it in again", verb_devices_unblock, NULL },
     { "devices relabel", "ID K=V…", 2, 1 + LABELS_MAX, "set labels; K= takes one away", verb_devices_relabel, NULL },

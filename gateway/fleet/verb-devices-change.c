@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* devices bootstrap, block, unblock, relabel, remove: changes of a box that the gateway knows. */
+/* devices bootstrap, keys, block, unblock, relabel, remove: changes of a box that the gateway knows. */
 #include <errno.h>
 #include <string.h>
 
-#include "gateway/fleet/fleet.h"
+#include "gateway/fleet/show.h"
 #include "lib/base/strv.h"
 #include "lib/cli/confirm.h"
 #include "lib/cli/report.h"
@@ -36,6 +36,44 @@ int verb_devices_bootstrap(int argc, char **argv, void *userdata)
     return fleet->json && !fleet->qr && !fleet->qr_png
                ? report_json(reply.body, EXIT_OK)
                : fleet_show_bootstrap(fleet, argv[0], "may be set up anew, and its former token is void", reply.body);
+}
+
+static char *keys_text(const cJSON *device)
+{
+    static const char *const headers[] = { "ROLE", "THUMBPRINT", NULL };
+    _cleanup_(table_freep) Table *table = table_new(headers);
+    const cJSON *key;
+
+    if (!table)
+        return NULL;
+    cJSON_ArrayForEach(key, cJSON_GetObjectItemCaseSensitive(device, "keys"))
+        if (table_row(table, key->string, cJSON_GetStringValue(key)) < 0)
+            return NULL;
+    return table_rows(table) > 0 ? table_print(table, 0) : strdup("it has claimed no key yet\n");
+}
+
+int verb_devices_keys(int argc, char **argv, void *userdata)
+{
+    static const FleetView view = { .member = "device", .text = keys_text };
+    _cleanup_(error_done) Error err = {};
+    _cleanup_(freep) char *role = NULL, *suffix = NULL;
+
+    if (argc == 1)
+        return fleet_show(userdata, "GET", fleet_device_path(argv[0], ""), NULL, &view);
+    int r = argc == 3 && str_equal(argv[1], "revoke")
+                ? 0
+                : error_set(&err, EINVAL, "usage", "say: secbox-fleet devices keys %s revoke ROLE", argv[0]);
+    if (r >= 0) {
+        role = api_encode(argv[2]);
+        suffix = role ? str_format("/keys/%s", role) : NULL;
+        r = suffix ? 0 : -ENOMEM;
+    }
+    if (r < 0)
+        return fleet_fail(userdata, NULL, &err, r);
+    return change(
+        userdata, argv[0], "DELETE", suffix, NULL,
+        "lets nobody in by that key any more, and its bootstrap token is void: secbox-fleet devices bootstrap "
+        "makes another");
 }
 
 int verb_devices_block(int argc, char **argv, void *userdata)

@@ -155,6 +155,18 @@ BootstrapRow bootstrap_row(const StoreRows *rows)
     };
 }
 
+Statement sql_device_key_revoke(const char *id, const char *role, const char *actor)
+{
+    return STATEMENT("WITH k AS (DELETE FROM device_keys WHERE device = $1 AND role = $2 RETURNING role, thumbprint),"
+                     " b AS (UPDATE bootstraps SET replaced_at = now() WHERE device = $1 AND replaced_at IS NULL"
+                     " AND EXISTS (SELECT 1 FROM k)),"
+                     " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $3, 'device.key-revoked', $1,"
+                     " jsonb_build_object('role', role, 'thumbprint', thumbprint) FROM k)"
+                     " SELECT id, jsonb_strip_nulls(jsonb_build_object(" DEVICE_COMMON
+                     ")), (SELECT role FROM k) FROM devices WHERE id = $1",
+                     sql_text(id), sql_text(role), sql_text(actor));
+}
+
 Statement sql_device_key_register(const NewDeviceKey *k)
 {
     return STATEMENT("WITH k AS ("

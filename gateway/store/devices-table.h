@@ -43,6 +43,9 @@ Statement sql_device_status(const char *id, const char *status, const char *agen
 Statement sql_device_host_keys(const char *id, const char *sshd, const char *keys);
 Statement sql_device_seen(const char *id);
 
+/* Forgets the key of one role, and makes the bootstrap token void, by which it could be claimed again. Answers with 0 id, 1 the
+ * device as JSON, 2 the role; no row: no such device; NULL as 2: it has no such key. */
+Statement sql_device_key_revoke(const char *id, const char *role, const char *actor);
 /* What has to be known to let boxes in: 0 id, 1 whether it is blocked, 2 its host keys, a JSON object; 0 device, 1 role,
  * 2 thumbprint. */
 Statement sql_devices_known(void);

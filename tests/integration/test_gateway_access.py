@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import serialization  # noqa: E402
 from tests.integration.gateway_lab import (COMPOSE, NUMBERS, Push, device, enroll, error_id, gw, refused, refusing, shared,
                                            tunnel_url)
 from tests.lab.device import Device, DeviceKey, Tunnel, b64
+from tests.lab.fleet import Fleet
 from tests.lab.postgres import Postgres
 from tests.lab.gateway import Answer
 from tests.lab.util import Daemon, free_port, port_answers, program, wait_until
@@ -206,6 +207,31 @@ def test_a_blocked_device_is_kept_out(gw, device):
     assert device.refresh().status == 403
     assert device.claim().status == 403
     assert gw.request("POST", f"/v1/devices/{device.id}/unblock").status == 200
+    device.connect()
+
+
+def test_a_stolen_key_is_revoked_alone(gw, device, tmp_path):
+    path = f"/v1/devices/{device.id}/keys"
+    other = Device(gw.url, device.post, device.id, device.bootstrap, "device")
+    assert other.claim().status == 201
+    stolen, stays = device.connect(), other.connect()
+    nothing = gw.request("DELETE", f"{path}/recovery")
+    assert (nothing.status, error_id(nothing)) == (404, "device.no-key")
+    fleet = Fleet(gw.url, gw.token, str(tmp_path))
+    rows = [line.split() for line in fleet.run("devices", "keys", device.id, check=0).stdout.splitlines()]
+    assert rows == [["ROLE", "THUMBPRINT"], *([role, key] for role, key in gw.device(device.id)["keys"].items())] and len(rows) == 3
+    assert "devices keys" in fleet.run("devices", "keys", device.id, "mgmt", check=2).stderr
+    assert f"devices keys {device.id}" in fleet.run("devices", "keys", device.id, "revoke", "recovery", check=1).stderr
+    assert "bootstrap token is void" in fleet.run("devices", "keys", device.id, "revoke", "mgmt", check=0).stdout
+    assert stolen.next("none") is None and stolen.code == 1008
+    assert refused(tunnel_url(gw), device.token) == 401 and device.refresh().status == 401
+    assert device.claim().status == 401, "nor by the bootstrap token, which may be stolen with it"
+    assert set(gw.device(device.id)["keys"]) == {"device"} and gw.device(device.id)["roles"] == ["device"]
+    assert stays.code is None and other.refresh().status == 200
+    entry, = [e for e in gw.audit("device.key-revoked") if e["device"] == device.id]
+    assert entry["detail"]["role"] == "mgmt" and entry["actor"] == "operator:lab"
+    device.bootstrap = gw.request("POST", f"/v1/devices/{device.id}/bootstrap").json["bootstrap"]
+    assert device.claim().status == 201
     device.connect()
 
 

@@ -56,6 +56,7 @@ static void test_each_parameter_is_named(void **state _unused_)
     check(sql_device_seen(""));
     check(sql_devices_known());
     check(sql_device_host_keys("", "", ""));
+    check(sql_device_key_revoke("", "", ""));
     check(sql_device_keys());
     check(sql_devices_labelled(""));
     check(sql_bootstrap("", "", "", ""));
