@@ -10,6 +10,7 @@
 #include "gateway/deployments/deployments-send.h"
 #include "gateway/deployments/deployments-waiting.h"
 #include "gateway/http/compose-body.h"
+#include "gateway/http/order-body.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 
@@ -21,15 +22,24 @@
 /* What a request keeps while it follows a deployment. */
 typedef struct Follow {
     uint64_t version;
-    int64_t after; /* events from here on */
-    bool wait;     /* a push: answer with the result, not at once */
+    int64_t after;  /* events from here on */
+    bool wait;      /* a push: answer with the result, not at once */
+    char *envelope; /* what was signed, or NULL */
 } Follow;
+
+static void follow_free(void *scratch)
+{
+    Follow *f = scratch;
+    if (f)
+        free(f->envelope);
+    free(f);
+}
 
 static Follow *follow_new(Request *c)
 {
     Follow *f = calloc(1, sizeof(*f));
     c->scratch = f;
-    c->scratch_free = free;
+    c->scratch_free = follow_free;
     return f;
 }
 
@@ -98,6 +108,10 @@ static int change_read(Request *c, const cJSON *body, DeploymentRequest *request
     if (!f)
         return error_from_errno(err, -ENOMEM, "pushing");
     f->wait = !str_equal(wait, "0");
+    r = order_body_read(body, &f->envelope, err);
+    if (r < 0)
+        return r;
+    request->envelope = f->envelope;
     request->may_wait = str_equal(offline, "wait");
     request->on_sent = on_sent;
     request->on_waits = on_waits;

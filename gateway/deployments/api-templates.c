@@ -6,6 +6,7 @@
 
 #include "gateway/deployments/deployments-waiting.h"
 #include "gateway/http/compose-body.h"
+#include "gateway/http/order-body.h"
 #include "gateway/store/waiting-table.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
@@ -78,6 +79,9 @@ static void set(Request *c)
     if (!body)
         return;
     int r = check_template(c, body, &compose, &err);
+    _cleanup_(freep) char *envelope = NULL;
+    if (r >= 0)
+        r = order_body_read(body, &envelope, &err);
     _cleanup_(freep) char *selector = r < 0 ? NULL : json_print(cJSON_GetObjectItemCaseSensitive(body, "selector"));
     if (r >= 0 && (!selector || sha256_hex(compose, strlen(compose), sha256) < 0))
         r = -ENOMEM;
@@ -85,7 +89,7 @@ static void set(Request *c)
         request_fail(c, r, &err);
     } else {
         deployments_expect_templates(api->deployments);
-        request_query(c, sql_template_put(c->args[0], selector, compose, sha256, c->actor), on_text);
+        request_query(c, sql_template_put(c->args[0], selector, compose, sha256, envelope, c->actor), on_text);
     }
     error_done(&err);
 }

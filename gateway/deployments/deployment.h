@@ -28,6 +28,7 @@ struct Deployment {
     char *compose;                  /* until it was sent, as the next four */
     char *image, *digest, *service; /* of an update; service may be NULL */
     char *target;                   /* of a rollback, where it may be NULL; of an agent update */
+    char *envelope;                 /* what an operator has signed, as JSON, until it was sent; or NULL */
     char *rollout;                  /* that it is part of, or NULL */
     char starter[RANDOM_ID_SIZE];   /* the request that asked for it, which may be gone */
     deployment_sent_t on_sent;

@@ -33,6 +33,16 @@ static int add_content(const Deployment *d, cJSON *m)
                : 0;
 }
 
+static int add_envelope(const Deployment *d, cJSON *m)
+{
+    cJSON *envelope = NULL;
+
+    if (!d->envelope)
+        return 0;
+    int r = json_parse_object(d->envelope, strlen(d->envelope), &envelope, NULL);
+    return r < 0 ? r : json_add_item(m, "order", envelope);
+}
+
 static cJSON *deployment_message(const Deployment *d)
 {
     static const char *const types[] = {
@@ -47,7 +57,7 @@ static cJSON *deployment_message(const Deployment *d)
         json_add_string(m, "deviceId", d->device) < 0 || add_content(d, m) < 0 ||
         json_add_string(m, "issuedAt", timestamp_format(realtime_usec(), now)) < 0 ||
         json_add_string(m, "nonce", d->nonce) < 0 ||
-        json_add_int(m, "confirmDeadlineSeconds", (int) d->confirm_deadline) < 0)
+        json_add_int(m, "confirmDeadlineSeconds", (int) d->confirm_deadline) < 0 || add_envelope(d, m) < 0)
         return NULL;
     return TAKE_PTR(m);
 }
@@ -57,12 +67,16 @@ static void deployment_send(Deployment *d)
 {
     DeviceConn *s = device_conn_find(d->owner->conns, d->device, ROLE_MGMT);
     _cleanup_(cJSON_Deletep) cJSON *m = deployment_message(d);
-    int r = !m ? -ENOMEM : s ? device_conn_send(s, m) : -ENOTCONN;
+    Error err = {};
+    /* an agent that does not look at the signature would take the order as it is */
+    int r = !m ? -ENOMEM : !s ? -ENOTCONN : d->envelope ? device_conn_check_takes(s, ORDER_SIGNED, &err) : 0;
+    if (r >= 0)
+        r = device_conn_send(s, m);
     d->unsent = false;
     if (r < 0) {
-        Error err = {};
-        device_offline_error(d->device, &err);
-        deployment_end_here(d, 503, r, &err);
+        if (!err.id)
+            device_offline_error(d->device, &err);
+        deployment_end_here(d, r == -EBADMSG ? 422 : 503, r, &err);
         error_done(&err);
         return;
     }
@@ -72,6 +86,7 @@ static void deployment_send(Deployment *d)
     d->digest = (free(d->digest), NULL);
     d->service = (free(d->service), NULL);
     d->target = (free(d->target), NULL);
+    d->envelope = (free(d->envelope), NULL);
     deployment_log(d, LOG_LEVEL_INFO, "sent");
 }
 
@@ -106,6 +121,8 @@ static void on_stored(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
 {
     Deployment *d = userdata;
     d->query = NULL;
+    if (r >= 0 && d->rollout && store_rows_count(rows) > 0)
+        r = store_rows_copy(rows, 0, 1, &d->envelope);
     if (r < 0 || store_rows_u64(rows, 0, 0, UINT64_MAX, &d->version) < 0) {
         deployment_abandon(d, r, err);
         return;
@@ -139,6 +156,7 @@ static int deployment_store(Deployment *d, const Request *c, const DeploymentReq
         .target = d->target,
         .actor = c->actor,
         .reason = request->reason,
+        .envelope = request->envelope,
         .confirm_deadline = d->confirm_deadline,
     };
     return store_query(d->owner->store, sql_deployment_add(&row), on_stored, d, &d->query, err);
@@ -149,7 +167,8 @@ static void on_waiting(StoreQuery *q, int r, const StoreRows *rows, const Error 
     Deployment *d = userdata;
     uint64_t deadline = CONFIRM_SECONDS_DEFAULT;
     if (r >= 0 && store_rows_count(rows) > 0 &&
-        (store_rows_copy(rows, 0, 1, &d->compose) < 0 || store_rows_u64(rows, 0, 2, UINT32_MAX, &deadline) < 0))
+        (store_rows_copy(rows, 0, 1, &d->compose) < 0 || store_rows_u64(rows, 0, 2, UINT32_MAX, &deadline) < 0 ||
+         store_rows_copy(rows, 0, 3, &d->envelope) < 0))
         r = -ENOMEM;
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "what waits for %s is not sent yet", d->device);
@@ -209,6 +228,8 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
     int r = request->kind == DEPLOYMENT_COMPOSE
                 ? 0
                 : device_conn_check_takes(s, request->kind == DEPLOYMENT_AGENT ? ORDER_AGENT : ORDER_ROLLBACK, &err);
+    if (r >= 0 && request->envelope)
+        r = device_conn_check_takes(s, ORDER_SIGNED, &err);
     Deployment *d = r < 0 ? NULL : deployment_new(ds, c->args[0]);
     if (r >= 0 && !d)
         r = -ENOMEM;
@@ -220,6 +241,8 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
         r = copy(request->compose, &d->compose);
         if (r >= 0)
             r = copy(request->target, &d->target);
+        if (r >= 0)
+            r = copy(request->envelope, &d->envelope);
         if (r >= 0)
             r = deployment_store(d, c, request, device_conn_version_floor(s), &err);
     }
@@ -268,7 +291,7 @@ static void on_content(StoreQuery *q _unused_, int r, const StoreRows *rows, con
         return;
     if (r >= 0 && (store_rows_copy(rows, 0, 0, &d->compose) < 0 || store_rows_copy(rows, 0, 1, &d->image) < 0 ||
                    store_rows_copy(rows, 0, 2, &d->digest) < 0 || store_rows_copy(rows, 0, 3, &d->service) < 0 ||
-                   store_rows_copy(rows, 0, 4, &d->target) < 0))
+                   store_rows_copy(rows, 0, 4, &d->target) < 0 || store_rows_copy(rows, 0, 5, &d->envelope) < 0))
         r = -ENOMEM;
     if (r < 0)
         log_failure(LOG_LEVEL_WARNING, NULL, err, r, "cannot send the deployment of %s again", d->device);

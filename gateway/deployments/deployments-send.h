@@ -9,6 +9,7 @@ typedef struct DeploymentRequest {
     const char *compose; /* NULL unless it is one */
     const char *target;  /* back to this version, or as the box decides; or the version of the packages */
     const char *reason;
+    const char *envelope;      /* what an operator has signed, as JSON; or NULL */
     unsigned confirm_deadline; /* seconds */
     bool may_wait;             /* for a box that is away: see deployments-waiting.h */
     deployment_sent_t on_sent; /* answers the request */

@@ -84,6 +84,7 @@ bool deployment_waits(Deployments *ds, Request *c, const DeploymentRequest *requ
         .sha256 = sha256,
         .actor = c->actor,
         .reason = request->reason,
+        .envelope = request->envelope,
         .confirm_deadline = request->confirm_deadline,
     };
     request_query(c, sql_waiting_put(&row), request->on_waits);

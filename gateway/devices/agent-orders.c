@@ -17,6 +17,8 @@ static const struct {
     [ORDER_DOCTOR] = { "doctor.ask", "doctor.unsupported", "for this question", "run `secboxctl doctor` on the box" },
     [ORDER_AGENT] = { "agent.update", "agent-update.unsupported", "to be updated from here",
                       "install the newer packages there by apt" },
+    [ORDER_SIGNED] = { "orders.signed", "order.unsupported", "to check a signature",
+                       "update it first, or leave --key away" },
 };
 
 static bool accepts(const cJSON *status, const char *type)

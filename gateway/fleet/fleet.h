@@ -45,6 +45,7 @@ typedef struct Fleet {
     const char *secret_file;      /* --secret-file */
     const char *tail;             /* --tail */
     const char *boxes;            /* --boxes */
+    char **keys;                  /* --key */
     char **files;                 /* --file */
     char **profiles;              /* --profile */
     char **env_files;             /* --env-file */
@@ -58,6 +59,7 @@ typedef struct Fleet {
     bool json, yes;
     bool plain_http;
     bool auto_approve;
+    bool passphrase;
     Api api;     /* set by fleet_begin() */
     char *login; /* the same: the account to log in as; owned */
 } Fleet;
@@ -120,6 +122,7 @@ int verb_devices_deny(int argc, char **argv, void *userdata);
 int verb_enrolment_create(int argc, char **argv, void *userdata);
 int verb_enrolment_list(int argc, char **argv, void *userdata);
 int verb_enrolment_revoke(int argc, char **argv, void *userdata);
+int verb_keygen(int argc, char **argv, void *userdata);
 int verb_push(int argc, char **argv, void *userdata);
 int verb_push_cancel(int argc, char **argv, void *userdata);
 int verb_template_list(int argc, char **argv, void *userdata);

@@ -23,7 +23,7 @@
 #define FILE_OPTIONS "file profile env-file"
 #define ROLLOUT_OPTIONS                                                                                                \
     "label wait confirm-deadline reason to compose agent service groups halt-at soak parallel offline-after "          \
-    "timeout " FILE_OPTIONS
+    "timeout key for " FILE_OPTIONS
 
 static const CliVerb verbs[] = {
     { "devices add", "ID", 1, 1, "register a box; prints its bootstrap token, once", verb_devices_add,
@@ -52,19 +52,21 @@ static const CliVerb verbs[] = {
       FILE_OPTIONS },
     { "config", "[FILE]", 0, 1, "print the one compose file that files come to; asks nobody", verb_config,
       FILE_OPTIONS },
+    { "keygen", "FILE", 1, 1, "a key that signs orders for boxes, and FILE.pub, which they trust; asks nobody",
+      verb_keygen, "passphrase" },
     { "push", "DEVICE [FILE]", 1, 2, "push a compose file to a box", verb_push,
-      "wait confirm-deadline reason timeout now " FILE_OPTIONS },
+      "wait confirm-deadline reason timeout now key for " FILE_OPTIONS },
     { "push-cancel", "DEVICE", 1, 1, "cancel the push that waits for a box that is away", verb_push_cancel, NULL },
     { "template set", "NAME FILE", 2, 2, "what new boxes with these labels get when they first appear",
-      verb_template_set, "selector" },
+      verb_template_set, "selector key for reason" },
     { "template list", "", 0, 0, "all templates", verb_template_list, NULL },
     { "template show", "NAME", 1, 1, "its compose file", verb_template_show, NULL },
     { "template remove", "NAME", 1, 1, "new boxes get it no more", verb_template_remove, NULL },
     { "plan", "DEVICE [FILE]", 1, 2, "what the push would change, service by service", verb_plan, FILE_OPTIONS },
     { "rollback", "DEVICE [VERSION]", 1, 2, "back to what a box ran before, or to this version", verb_rollback,
-      "wait confirm-deadline reason timeout" },
+      "wait confirm-deadline reason timeout key for" },
     { "agent update", "DEVICE VERSION", 2, 2, "bring a box's mgmt-agent and recovery-agent to this version",
-      verb_agent_update, "wait confirm-deadline reason timeout" },
+      verb_agent_update, "wait confirm-deadline reason timeout key for" },
     { "history", "DEVICE", 1, 1, "a box's pushes and how they ended", verb_history, "limit" },
     { "status", "DEVICE", 1, 1, "ask a box, live, how it is", verb_status, NULL },
     { "doctor", "DEVICE", 1, 1, "what is wrong with a box, seen from the gateway and on it, and what mends it",
@@ -240,7 +242,11 @@ int main(int argc, char **argv)
         { "confirm-deadline", "SECONDS", "a box rolls back when the cloud has not confirmed by then",
           .text = &fleet.confirm_deadline },
         { "reason", "TEXT", "why, for the audit log", .text = &fleet.reason },
-        { "for", "TIME", "how long the grant holds (1h), or an enrolment token (24h)", .text = &fleet.for_time },
+        { "for", "TIME", "how long the grant holds (1h), an enrolment token (24h), or a signed order (24h)",
+          .text = &fleet.for_time },
+        { "key", "FILE", "sign the order: a file of keygen, or an ssh key; .pub: one in ssh-agent or on hardware",
+          .list = &fleet.keys },
+        { "passphrase", NULL, "ask for a pass phrase for the key", .flag = &fleet.passphrase },
         { "boxes", "N", "how many boxes may come by the token (1)", .text = &fleet.boxes },
         { "auto-approve", NULL, "let them in at once, and ask nobody", .flag = &fleet.auto_approve },
         { "max", "TIME", "how long one session may last (1h)", .text = &fleet.max },
@@ -299,6 +305,7 @@ int main(int argc, char **argv)
     int exit_code = cli_run(&cli, argc, argv, &fleet);
     api_done(&fleet.api);
     free(fleet.login);
+    strv_free(fleet.keys);
     strv_free(fleet.files);
     strv_free(fleet.profiles);
     strv_free(fleet.env_files);

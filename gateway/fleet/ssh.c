@@ -100,6 +100,23 @@ int ssh_make_key(const char *path, Error *err)
     return r;
 }
 
+int ssh_make_folder(char **ret, Error *err)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR"), *temporary = getenv("TMPDIR");
+    const char *base = !str_empty(runtime) && access(runtime, W_OK) == 0 ? runtime
+                       : !str_empty(temporary)                           ? temporary
+                                                                         : "/tmp";
+    char *folder = str_format("%s/secbox-ssh-XXXXXX", base);
+
+    if (!folder || !mkdtemp(folder)) {
+        int r = folder ? -errno : -ENOMEM;
+        free(folder);
+        return error_from_errno(err, r, "make a folder for the key below %s", base);
+    }
+    *ret = folder;
+    return 0;
+}
+
 static int read_public(const char *path, cJSON **ret, Error *err)
 {
     _cleanup_(freep) char *public = str_format("%s.pub", path), *text = NULL;

@@ -4,6 +4,8 @@
 
 #include "gateway/fleet/fleet.h"
 
+/* An empty folder of our own for what is needed for a moment: a new string. */
+int ssh_make_folder(char **ret, Error *err) _must_check_;
 /* Makes an Ed25519 key pair at `path` and `path`.pub. ssh.keygen. */
 int ssh_make_key(const char *path, Error *err) _must_check_;
 /* Has the gateway certify `path`.pub under the grant, into `path`-cert.pub. As api_call(). */

@@ -3,13 +3,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 
-#include "gateway/fleet/fleet.h"
+#include "gateway/fleet/sign.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/cli/progress.h"
 #include "lib/cli/report.h"
+#include "lib/data/digest.h"
 
 #define SEND_TIMEOUT (60 * USEC_PER_SEC)
 #define POLL_WAIT_SECONDS 20
@@ -224,17 +226,32 @@ static int ask_for(Fleet *fleet, const char *device, const char *suffix, const c
     return r < 0 ? fleet_fail(fleet, &reply, &err, r) : sent(fleet, device, &reply, timeout * USEC_PER_SEC);
 }
 
+/* Where --key was given: `what` holds what is asked for. */
+static int sign_for(const Fleet *fleet, OrderKind kind, const char *device, OrderStatement what, cJSON *request,
+                    Error *err)
+{
+    const char *devices[] = { device, NULL };
+
+    what.devices = (char **) (uintptr_t) devices;
+    return fleet_sign(fleet, kind, &what, ORDER_LIFETIME_DEFAULT, request, err);
+}
+
 int verb_push(int argc, char **argv, void *userdata)
 {
     _cleanup_(freep) char *text = NULL;
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
+    char sha256[SHA256_HEX_SIZE] = "";
 
     const Fleet *fleet = userdata;
     bool offline_fails = fleet->now || fleet->wait;
     int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &text, &err);
     if (r >= 0)
         r = make_request(userdata, "compose", text, &request, &err);
+    if (r >= 0)
+        r = sha256_hex(text, strlen(text), sha256);
+    if (r >= 0)
+        r = sign_for(fleet, ORDER_KIND_DEPLOYMENT, argv[0], (OrderStatement) { .sha256 = sha256 }, request, &err);
     return r < 0
                ? fleet_fail(userdata, NULL, &err, r)
                : ask_for(userdata, argv[0],
@@ -248,6 +265,8 @@ int verb_agent_update(int argc, char **argv, void *userdata)
 
     (void) argc;
     int r = make_request(userdata, "to", argv[1], &request, &err);
+    if (r >= 0)
+        r = sign_for(userdata, ORDER_KIND_AGENT_PACKAGE, argv[0], (OrderStatement) { .to = argv[1] }, request, &err);
     return r < 0 ? fleet_fail(userdata, NULL, &err, r) : ask_for(userdata, argv[0], "/agent-update?wait=0", request);
 }
 
@@ -255,7 +274,10 @@ int verb_rollback(int argc, char **argv, void *userdata)
 {
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
+    char *to = argc > 1 ? argv[1] : NULL;
 
-    int r = make_request(userdata, "to", argc > 1 ? argv[1] : NULL, &request, &err);
+    int r = make_request(userdata, "to", to, &request, &err);
+    if (r >= 0)
+        r = sign_for(userdata, ORDER_KIND_ROLLBACK, argv[0], (OrderStatement) { .to = to }, request, &err);
     return r < 0 ? fleet_fail(userdata, NULL, &err, r) : ask_for(userdata, argv[0], "/rollback?wait=0", request);
 }

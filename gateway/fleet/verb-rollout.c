@@ -7,10 +7,12 @@
 
 #include "gateway/fleet/show.h"
 #include "gateway/fleet/rollout-view.h"
+#include "gateway/fleet/sign.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
 #include "lib/cli/report.h"
+#include "lib/data/digest.h"
 
 #define ROLLOUT_CALL_TIMEOUT (60 * USEC_PER_SEC)
 #define POLL_WAIT_SECONDS 20
@@ -254,6 +256,62 @@ static int timeout_of(const Fleet *fleet, uint64_t *ret, Error *err)
     return fleet_number(fleet->timeout, "timeout", 1, TIMEOUT_MAX_SECONDS, 0, ret, err);
 }
 
+static bool has_labels(const cJSON *device, const cJSON *wanted)
+{
+    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(device, "labels"), *label;
+
+    cJSON_ArrayForEach(label, wanted)
+        if (!str_equal(json_string(labels, label->string), label->valuestring))
+            return false;
+    return true;
+}
+
+/* The boxes that the rollout may reach, by what the gateway says now: what it would add to them later is not signed. */
+static int find_boxes(Fleet *fleet, const cJSON *labels, char ***ret, ApiReply *reply, Error *err)
+{
+    const cJSON *device;
+    int r = fleet_ask(fleet, "GET", "/v1/devices", NULL, ROLLOUT_CALL_TIMEOUT, reply, err);
+
+    if (r < 0)
+        return r;
+    cJSON_ArrayForEach(device, cJSON_GetObjectItemCaseSensitive(reply->body, "devices"))
+        if (json_string(device, "id") && has_labels(device, labels) && strv_add(ret, json_string(device, "id")) < 0)
+            return error_from_errno(err, -ENOMEM, "sign a rollout");
+    return strv_length(*ret) > 0 ? 0 : error_set(err, ENOENT, "rollout.no-boxes", "no box has these labels");
+}
+
+static int sign(Fleet *fleet, cJSON *request, ApiReply *reply, Error *err)
+{
+    const char *compose = json_string(request, "compose"), *image = json_string(request, "image");
+    _cleanup_(strv_freep) char **devices = NULL;
+    char sha256[SHA256_HEX_SIZE];
+    OrderStatement what = { .image = (char *) (uintptr_t) image,
+                            .digest = (char *) (uintptr_t) json_string(request, "digest"),
+                            .service = (char *) (uintptr_t) json_string(request, "service"),
+                            .to = (char *) (uintptr_t) fleet->agent };
+    int r = 0;
+
+    if (!fleet_signs(fleet))
+        return 0;
+    if (compose) {
+        r = sha256_hex(compose, strlen(compose), sha256);
+        what.sha256 = sha256;
+    }
+    if (r >= 0)
+        r = find_boxes(fleet, cJSON_GetObjectItemCaseSensitive(request, "labels"), &devices, reply, err);
+    if (r < 0)
+        return r;
+    api_reply_done(reply);
+    *reply = (ApiReply) {};
+    what.devices = devices;
+    fprintf(stderr, "signed for %zu box%s\n", strv_length(devices), strv_length(devices) == 1 ? "" : "es");
+    return fleet_sign(fleet,
+                      compose ? ORDER_KIND_DEPLOYMENT
+                      : image ? ORDER_KIND_IMAGE_UPDATE
+                              : ORDER_KIND_AGENT_PACKAGE,
+                      &what, ORDER_LIFETIME_DEFAULT, request, err);
+}
+
 int verb_rollout_start(int argc, char **argv, void *userdata)
 {
     Fleet *fleet = userdata;
@@ -265,6 +323,8 @@ int verb_rollout_start(int argc, char **argv, void *userdata)
     int r = timeout_of(fleet, &timeout, &err);
     if (r >= 0)
         r = make_request(fleet, argc > 0 ? argv[0] : NULL, &request, &err);
+    if (r >= 0)
+        r = sign(fleet, request, &reply, &err);
     if (r >= 0)
         r = fleet_ask(fleet, "POST", "/v1/rollouts", request, ROLLOUT_CALL_TIMEOUT, &reply, &err);
     if (r < 0)

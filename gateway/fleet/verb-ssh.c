@@ -148,23 +148,6 @@ static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc,
     return r;
 }
 
-static int make_folder(char **ret, Error *err)
-{
-    const char *runtime = getenv("XDG_RUNTIME_DIR"), *temporary = getenv("TMPDIR");
-    const char *base = !str_empty(runtime) && access(runtime, W_OK) == 0 ? runtime
-                       : !str_empty(temporary)                           ? temporary
-                                                                         : "/tmp";
-    char *folder = str_format("%s/secbox-ssh-XXXXXX", base);
-
-    if (!folder || !mkdtemp(folder)) {
-        int r = folder ? -errno : -ENOMEM;
-        free(folder);
-        return error_from_errno(err, r, "make a folder for the key below %s", base);
-    }
-    *ret = folder;
-    return 0;
-}
-
 static int check_device(const char *device, Error *err)
 {
     if (device[0] == '-' || device[0] == '.' || strpbrk(device, "/@ \t\n\"'"))
@@ -185,7 +168,7 @@ int verb_ssh(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = take_grant(fleet, argv[0], &grant, &reply, &err);
     if (r >= 0)
-        r = make_folder(&folder, &err);
+        r = ssh_make_folder(&folder, &err);
     if (r < 0)
         return fleet_fail(fleet, &reply, &err, r);
     r = log_in(fleet, grant, folder, argc, argv, &reply, &err);

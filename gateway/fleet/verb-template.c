@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "gateway/fleet/show.h"
+#include "gateway/fleet/sign.h"
 #include "lib/base/strv.h"
 #include "lib/base/text.h"
+#include "lib/data/digest.h"
 
 static char *template_path(const char *name)
 {
@@ -68,6 +70,17 @@ static char *set_text(const cJSON *entry)
                  : NULL;
 }
 
+/* Which boxes there will be, nobody knows: it is for whichever box the gateway gives it to. */
+static int sign(const Fleet *fleet, const char *compose, cJSON *request, Error *err)
+{
+    const char *devices[] = { ORDER_ANY_BOX, NULL };
+    char sha256[SHA256_HEX_SIZE];
+    OrderStatement what = { .devices = (char **) (uintptr_t) devices, .sha256 = sha256 };
+    int r = sha256_hex(compose, strlen(compose), sha256);
+
+    return r < 0 ? r : fleet_sign(fleet, ORDER_KIND_DEPLOYMENT, &what, ORDER_LIFETIME_MAX, request, err);
+}
+
 int verb_template_set(int argc _unused_, char **argv, void *userdata)
 {
     static const FleetView view = { .member = "template", .text = set_text };
@@ -86,6 +99,8 @@ int verb_template_set(int argc _unused_, char **argv, void *userdata)
         r = fleet_read_compose(fleet, argv[1], &compose, &err);
     if (r >= 0)
         r = json_add_string(request, "compose", compose);
+    if (r >= 0)
+        r = sign(fleet, compose, request, &err);
     return r < 0 ? fleet_fail(fleet, NULL, &err, r) : fleet_show(fleet, "PUT", template_path(argv[0]), request, &view);
 }
 

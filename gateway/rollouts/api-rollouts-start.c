@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "gateway/http/compose-body.h"
+#include "gateway/http/order-body.h"
 #include "gateway/rollouts/api-rollouts.h"
 #include "gateway/rollouts/rollout-groups.h"
 #include "gateway/rollouts/rollout-plan.h"
@@ -35,7 +36,7 @@
 typedef struct Start {
     char id[sizeof("r-") + ID_DIGITS];
     RolloutGroups groups;
-    char *labels;
+    char *labels, *envelope;
     const char *compose, *image, *digest, *service, *target, *reason; /* borrowed from the body */
     char sha256[SHA256_HEX_SIZE];
     unsigned halt_at;
@@ -47,6 +48,7 @@ static void start_free(void *scratch)
     Start *s = scratch;
     rollout_groups_done(&s->groups);
     free(s->labels);
+    free(s->envelope);
     free(s);
 }
 
@@ -254,6 +256,7 @@ static void store(Request *c, const Start *s, const char *boxes, const char *dev
         .digest = s->digest,
         .service = s->service,
         .target = s->target,
+        .envelope = s->envelope,
         .compose = s->compose,
         .sha256 = s->sha256,
         .labels = s->labels,
@@ -326,6 +329,8 @@ static void start(Request *c)
     int r = read_what(body, s, &err);
     if (r >= 0)
         r = read_settings(body, s, &err);
+    if (r >= 0)
+        r = order_body_read(body, &s->envelope, &err);
     if (r < 0) {
         fail(c, r, &err);
         return;

@@ -25,6 +25,7 @@ typedef struct Rollout {
     char *id;
     bool update;
     char *image, *digest, *service, *compose, *target;
+    bool is_signed;
     char **groups; /* names */
     unsigned confirm_deadline;
     usec_t offline_after;

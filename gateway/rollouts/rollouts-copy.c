@@ -94,6 +94,7 @@ static int adopt_row(Rollouts *rs, Map *map, const RolloutRow *row)
     r->owner = rs;
     r->event = -1;
     r->update = row->update;
+    r->is_signed = row->is_signed;
     r->offline_after = row->offline_after * USEC_PER_SEC;
     r->confirm_deadline = (unsigned) row->confirm_deadline;
     r->by_device = map_new(NULL);

@@ -82,13 +82,18 @@ static usec_t find_away(Rollout *r, usec_t now)
 
 static bool agent_takes(const Rollout *r, const DeviceConn *s)
 {
+    if (r->is_signed && !device_conn_takes(s, ORDER_SIGNED))
+        return false;
     return r->target ? device_conn_takes(s, ORDER_AGENT) : !r->update || device_conn_takes(s, ORDER_UPDATE);
 }
 
 static void skip_old_agent(Rollout *r, RolloutBox *box)
 {
     Error err = {};
-    if (r->target)
+    if (r->is_signed)
+        error_set(&err, EOPNOTSUPP, "rollout.old-agent",
+                  "the agent of this box is too old for this order or to check its signature: install a newer one");
+    else if (r->target)
         error_set(&err, EOPNOTSUPP, "rollout.old-agent",
                   "the agent of this box is too old to be updated from here: install the newer package there by apt");
     else

@@ -12,7 +12,7 @@
     "jsonb_strip_nulls(jsonb_build_object('id', d.id, 'device', d.device, 'version', d.version::text,"                 \
     " 'kind', d.kind, 'sha256', nullif(d.sha256, ''), 'image', d.image, 'digest', d.digest,"                           \
     " 'service', d.service, 'rollout', d.rollout, 'target', d.target,"                                                 \
-    " 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state,"                                            \
+    " 'requestedBy', d.requested_by, 'reason', d.reason, 'state', d.state, 'signed', d.envelope IS NOT NULL OR NULL,"  \
     " 'phase', d.phase, 'status', d.status, 'confirmDeadlineSeconds', d.confirm_deadline,"                             \
     " 'outcome', d.result->'outcome', 'failedPhase', d.result->'failedPhase', 'error', d.result->'error',"             \
     " 'noop', d.result->'noop', 'seconds', d.result->'seconds',"                                                       \
@@ -109,8 +109,9 @@ int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *re
 
 Statement sql_deployment_content(const char *id)
 {
-    return STATEMENT("SELECT compose, image, digest, service, target FROM deployments WHERE id = $1 AND state = 'open'",
-                     sql_text(id));
+    return STATEMENT(
+        "SELECT compose, image, digest, service, target, envelope FROM deployments WHERE id = $1 AND state = 'open'",
+        sql_text(id));
 }
 
 Statement sql_deployment_add(const NewDeployment *d)
@@ -118,7 +119,8 @@ Statement sql_deployment_add(const NewDeployment *d)
     return STATEMENT(
         "WITH " NEXT_VERSION
         " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline, kind, target) SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer, $10, $11 FROM v"
+        " confirm_deadline, kind, target, envelope)"
+        " SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer, $10, $11, $12 FROM v"
         " ON CONFLICT DO NOTHING RETURNING device, version),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6,"
         " CASE $10::text WHEN 'rollback' THEN 'compose.rollback' WHEN 'agent' THEN 'agent.update'"
@@ -130,7 +132,7 @@ Statement sql_deployment_add(const NewDeployment *d)
         " SELECT version FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
         sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
-        sql_number(d->confirm_deadline), sql_text(kinds[d->kind]), sql_text(d->target));
+        sql_number(d->confirm_deadline), sql_text(kinds[d->kind]), sql_text(d->target), sql_text(d->envelope));
 }
 
 Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
@@ -142,15 +144,15 @@ Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)
         " WHERE b.rollout = r.id AND b.device = $1 AND b.state IN ('waiting', 'offline')"
         " AND b.group_index <= r.group_index RETURNING b.device, v.version),"
         " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline, kind, image, digest, service, target, rollout)"
+        " confirm_deadline, kind, image, digest, service, target, envelope, rollout)"
         " SELECT b.device, b.version, $3, r.sha256, r.compose, r.created_by, r.reason, $4, r.confirm_deadline,"
-        " r.kind, r.image, r.digest, r.service, r.target, r.id FROM b, r RETURNING *),"
+        " r.kind, r.image, r.digest, r.service, r.target, r.envelope, r.id FROM b, r RETURNING *),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT requested_by,"
         " CASE kind WHEN 'update' THEN 'image.update' WHEN 'agent' THEN 'agent.update' ELSE 'compose.push' END, device,"
         " jsonb_strip_nulls(jsonb_build_object('id', id, 'version', version::text, 'rollout', rollout,"
         " 'image', image, 'digest', digest, 'target', target, 'sha256', nullif(sha256, ''), 'reason', reason)) FROM d),"
         " w AS (DELETE FROM waiting_pushes WHERE device IN (SELECT device FROM d WHERE kind = 'compose'))"
-        " SELECT version FROM d",
+        " SELECT version, envelope FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->nonce),
         sql_text(rollout));
 }

@@ -35,7 +35,7 @@ typedef struct OpenDeploymentRow {
 Statement sql_deployments_open(void);
 /* 0 or -EBADMSG. */
 int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *ret) _must_check_;
-/* What an open one brings: 0 compose, 1 image, 2 digest, 3 service, 4 target. */
+/* What an open one brings: 0 compose, 1 image, 2 digest, 3 service, 4 target, 5 envelope. */
 Statement sql_deployment_content(const char *id);
 
 typedef struct NewDeployment {
@@ -45,6 +45,7 @@ typedef struct NewDeployment {
     const char *compose, *sha256; /* "" of a rollback and of an agent update */
     const char *target; /* of a rollback: the snapshot to go back to; NULL: as the box decides; else the version */
     const char *actor, *reason; /* reason may be NULL */
+    const char *envelope;       /* what an operator has signed, as JSON; or NULL */
     unsigned confirm_deadline;
 } NewDeployment;
 
@@ -53,7 +54,7 @@ Statement sql_deployment_add(const NewDeployment *d);
 
 /* A box's turn in its rollout and the deployment that it gets are one transaction: whatever is killed when, no box gets its
  * turn twice. A box that has another one open makes the statement fail as a whole. Only device, id, nonce and
- * version_floor are read. 0 version: none when it is not the box's turn. */
+ * version_floor are read. 0 version, 1 envelope: none when it is not the box's turn. */
 Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout);
 
 /* `events`: a JSON array; what is there already stays. */

@@ -51,9 +51,9 @@ static const char add_sql[] =
     " AND EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = s.id AND b.device = ANY ($19::text[])"
     " AND b.state IN " UNFINISHED_BOXES ") LIMIT 1),"
     " r AS (INSERT INTO rollouts(id, kind, image, digest, service, compose, sha256, labels, groups, halt_at,"
-    " soak_seconds, parallel, offline_after, confirm_deadline, reason, created_by, target)"
+    " soak_seconds, parallel, offline_after, confirm_deadline, reason, created_by, target, envelope)"
     " SELECT $2, $3, nullif($4, ''), nullif($5, ''), $6, $7, $8, $9::jsonb, $10::jsonb, $11::integer,"
-    " $12::integer, $13::integer, $14::integer, $15::integer, $16, $17, $20 WHERE NOT EXISTS (SELECT 1 FROM busy)"
+    " $12::integer, $13::integer, $14::integer, $15::integer, $16, $17, $20, $21 WHERE NOT EXISTS (SELECT 1 FROM busy)"
     " AND (SELECT count(*) FROM rollouts WHERE state IN " OPEN_STATES ")"
     " < $18::integer RETURNING *),"
     " b AS (INSERT INTO rollout_boxes(rollout, device, position, group_index)"
@@ -79,7 +79,7 @@ Statement sql_rollout_add(const NewRollout *n)
                      sql_number(n->halt_at), sql_number((int64_t) n->soak_seconds), sql_number((int64_t) n->parallel),
                      sql_number((int64_t) n->offline_after), sql_number((int64_t) n->confirm_deadline),
                      sql_text(n->reason), sql_text(n->actor), sql_number(n->open_max), sql_text(n->devices),
-                     sql_text(n->target));
+                     sql_text(n->target), sql_text(n->envelope));
 }
 
 Statement sql_rollouts(uint64_t limit)
@@ -159,12 +159,12 @@ Statement sql_rollouts_halted(void)
 Statement sql_rollouts_open(void)
 {
     return (Statement) {
-        .sql =
-            "SELECT r.id, r.kind = 'update', r.image, r.digest, r.service, r.compose, r.groups::text, r.halt_at,"
-            " r.parallel, r.soak_seconds, r.offline_after, r.confirm_deadline, r.state, r.group_index, r.forgiven,"
-            " extract(epoch FROM now() - r.soaking_since)::bigint, r.target FROM rollouts r WHERE r.state <> 'aborted'"
-            " AND (r.state <> 'done' OR EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = r.id"
-            " AND b.state IN " UNFINISHED_BOXES ")) ORDER BY r.created_at",
+        .sql = "SELECT r.id, r.kind = 'update', r.image, r.digest, r.service, r.compose, r.groups::text, r.halt_at,"
+               " r.parallel, r.soak_seconds, r.offline_after, r.confirm_deadline, r.state, r.group_index, r.forgiven,"
+               " extract(epoch FROM now() - r.soaking_since)::bigint, r.target, r.envelope IS NOT NULL FROM rollouts r"
+               " WHERE r.state <> 'aborted'"
+               " AND (r.state <> 'done' OR EXISTS (SELECT 1 FROM rollout_boxes b WHERE b.rollout = r.id"
+               " AND b.state IN " UNFINISHED_BOXES ")) ORDER BY r.created_at",
     };
 }
 
@@ -180,6 +180,7 @@ int rollout_row(const StoreRows *rows, size_t row, RolloutRow *ret)
         .groups = store_rows_get(rows, row, 6),
         .state = store_rows_get(rows, row, 12),
         .target = store_rows_get(rows, row, 16),
+        .is_signed = store_rows_true(rows, row, 17),
     };
     uint64_t *const numbers[] = { &ret->halt_at, &ret->parallel, &ret->soak_seconds, &ret->offline_after,
                                   &ret->confirm_deadline };

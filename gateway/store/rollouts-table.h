@@ -10,6 +10,7 @@ typedef struct NewRollout {
     const char *image, *digest, *service; /* an update; image NULL: a compose file; service may be NULL */
     const char *compose, *sha256;         /* "" for an update */
     const char *target;                   /* an agent update: the version of the packages; NULL: it is none */
+    const char *envelope;                 /* what an operator has signed, as JSON; or NULL */
     const char *labels;                   /* which boxes were asked for; a JSON object */
     const char *groups;                   /* names; a JSON array */
     const char *boxes;                    /* [{device, position, group}, …] */
@@ -64,7 +65,7 @@ Statement sql_rollout_box_skip(const char *rollout, const char *device, const ch
 typedef struct RolloutRow {
     const char *id, *image, *digest, *service, *compose, *groups, *state,
         *target; /* borrowed; image, digest, service, target may be NULL */
-    bool update;
+    bool update, is_signed;
     uint64_t halt_at, parallel, soak_seconds, offline_after, confirm_deadline, group, forgiven;
     uint64_t soaked; /* seconds */
 } RolloutRow;

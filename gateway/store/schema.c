@@ -200,6 +200,11 @@ static const SchemaStep schema_steps[] = {
           " ADD COLUMN target text;\n" },
     { 18, schema_enrolments },
     { 19, "ALTER TABLE devices ADD COLUMN host_keys jsonb NOT NULL DEFAULT '{}';\n" },
+    /* what operators have signed, as it is carried to boxes */
+    { 20, "ALTER TABLE deployments ADD COLUMN envelope text;\n"
+          "ALTER TABLE rollouts ADD COLUMN envelope text;\n"
+          "ALTER TABLE waiting_pushes ADD COLUMN envelope text;\n"
+          "ALTER TABLE templates ADD COLUMN envelope text;\n" },
     {},
 };
 

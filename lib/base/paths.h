@@ -11,6 +11,8 @@
 #define AGENT_ENV_PATH ETC_DIR "/mgmt-agent.env"
 #define SECBOX_ENV_PATH ETC_DIR "/secbox.env"
 #define POLICY_PATH ETC_DIR "/policy.json"
+/* whose orders count: lib/data/order-signers.h; nothing else below trust/ has a say in that */
+#define SIGNERS_DIR ETC_DIR "/trust/signers"
 /* where host folders of containers are, unless policy.json opens others */
 #define VOLUMES_DIR STATE_DIR "/volumes"
 /* the main service's /run/secbox as the host sees it, with its heartbeat; and the parent of such a folder for each

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SHA-256 and comparison of secrets. */
+/* SHA-2 and comparison of secrets. */
 #include "lib/data/digest.h"
 
 #include <errno.h>
@@ -12,6 +12,11 @@
 int sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE])
 {
     return EVP_Digest(data, len, ret, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
+}
+
+int sha512(const void *data, size_t len, uint8_t ret[static SHA512_SIZE])
+{
+    return EVP_Digest(data, len, ret, NULL, EVP_sha512(), NULL) == 1 ? 0 : -EIO;
 }
 
 int sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE])

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* SHA-256 (FIPS 180-4) and HMAC (RFC 2104) with it by libcrypto, and comparison in constant time. */
+/* SHA-256 and SHA-512 (FIPS 180-4) and HMAC (RFC 2104) with the former by libcrypto, and comparison in constant time. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,8 +10,10 @@
 
 #define SHA256_SIZE 32
 #define SHA256_HEX_SIZE 65
+#define SHA512_SIZE 64
 
 int sha256(const void *data, size_t len, uint8_t ret[static SHA256_SIZE]) _must_check_;
+int sha512(const void *data, size_t len, uint8_t ret[static SHA512_SIZE]) _must_check_;
 /* Lower-case hexadecimal with a NUL. */
 int sha256_hex(const void *data, size_t len, char ret[static SHA256_HEX_SIZE]) _must_check_;
 int hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,

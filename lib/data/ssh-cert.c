@@ -9,18 +9,17 @@
 #include "lib/base/buf.h"
 #include "lib/base/encode.h"
 #include "lib/base/strv.h"
-#include "lib/data/digest.h"
+#include "lib/data/key-ed25519.h"
 #include "lib/data/key-pem.h"
 #include "lib/data/key.h"
+#include "lib/data/ssh-wire.h"
 
-#define ED25519 "ssh-ed25519"
+#define ED25519 SSH_ED25519
 #define ECDSA "ecdsa-sha2-nistp256"
 #define ECDSA_CURVE "nistp256"
 #define CERT_SUFFIX "-cert-v01@openssh.com"
 #define CERT_TYPE_USER 1
 #define CERT_SIZE_MAX 8192
-#define ED25519_SIZE 32
-#define ED25519_SIGNATURE_SIZE 64
 #define NONCE_SIZE 32
 
 DEFINE_CLEANUP(EVP_MD_CTX, EVP_MD_CTX_free)
@@ -30,81 +29,43 @@ struct SshCa {
     uint8_t public[ED25519_SIZE];
 };
 
-/* What is left of a wire text. */
-typedef struct Wire {
-    const uint8_t *data;
-    size_t len;
-} Wire;
-
-/* RFC 4251 §5: uint32 length, then that many bytes. */
-static int wire_string(Wire *w, Wire *ret)
+static int check_ed25519(SshText w)
 {
-    if (w->len < 4)
-        return -EBADMSG;
-    size_t len = (size_t) w->data[0] << 24 | (size_t) w->data[1] << 16 | (size_t) w->data[2] << 8 | w->data[3];
-    if (len > w->len - 4)
-        return -EBADMSG;
-    *ret = (Wire) { w->data + 4, len };
-    w->data += 4 + len;
-    w->len -= 4 + len;
-    return 0;
+    SshText point;
+    return ssh_wire_string(&w, &point) < 0 || w.len > 0 || point.len != ED25519_SIZE ? -EBADMSG : 0;
 }
 
-static bool wire_is(const Wire *w, const char *text)
-{
-    return w->len == strlen(text) && memcmp(w->data, text, w->len) == 0;
-}
-
-static int check_ed25519(Wire w)
-{
-    Wire point;
-    return wire_string(&w, &point) < 0 || w.len > 0 || point.len != ED25519_SIZE ? -EBADMSG : 0;
-}
-
-static int check_ecdsa(Wire w)
+static int check_ecdsa(SshText w)
 {
     _cleanup_(key_freep) Key *key = NULL;
-    Wire curve, point;
+    SshText curve, point;
 
-    if (wire_string(&w, &curve) < 0 || !wire_is(&curve, ECDSA_CURVE) || wire_string(&w, &point) < 0 || w.len > 0 ||
-        point.len != KEY_POINT_SIZE || point.data[0] != 4)
+    if (ssh_wire_string(&w, &curve) < 0 || !ssh_wire_is(&curve, ECDSA_CURVE) || ssh_wire_string(&w, &point) < 0 ||
+        w.len > 0 || point.len != KEY_POINT_SIZE || point.data[0] != 4)
         return -EBADMSG;
     return key_from_point(point.data, &key);
 }
 
 static const struct {
     const char *type;
-    int (*check)(Wire fields);
+    int (*check)(SshText fields);
 } key_types[] = {
     { ED25519, check_ed25519 },
     { ECDSA, check_ecdsa },
 };
 
-static int make_fingerprint(const uint8_t *blob, size_t len, char ret[static SSH_FINGERPRINT_SIZE])
+static int take_blob(const char *type, int (*check)(SshText fields), const uint8_t *blob, size_t len, SshPublicKey *ret)
 {
-    uint8_t digest[SHA256_SIZE];
-    _cleanup_(freep) char *text = sha256(blob, len, digest) < 0 ? NULL : base64_encode(digest, sizeof(digest));
-
-    if (!text)
-        return -ENOMEM;
-    memcpy(ret, "SHA256:", 7);
-    memcpy(ret + 7, text, SSH_FINGERPRINT_SIZE - 8); /* without the padding */
-    ret[SSH_FINGERPRINT_SIZE - 1] = '\0';
-    return 0;
-}
-
-static int take_blob(const char *type, int (*check)(Wire fields), const uint8_t *blob, size_t len, SshPublicKey *ret)
-{
-    Wire w = { blob, len }, inner;
+    SshText w = { blob, len }, inner;
     SshPublicKey k = { .type = type };
 
-    if (wire_string(&w, &inner) < 0 || !wire_is(&inner, type))
+    if (ssh_wire_string(&w, &inner) < 0 || !ssh_wire_is(&inner, type))
         return -EBADMSG;
     int r = check(w);
     if (r < 0)
         return r;
     k.fields = malloc(w.len);
-    if (!k.fields || make_fingerprint(blob, len, k.fingerprint) < 0) {
+    if (!k.fields || ssh_fingerprint(blob, len, k.fingerprint) < 0) {
         free(k.fields);
         return -ENOMEM;
     }
@@ -114,23 +75,10 @@ static int take_blob(const char *type, int (*check)(Wire fields), const uint8_t 
     return 0;
 }
 
-/* The length of one line without control characters, or 0. */
-static size_t line_length(const char *text)
-{
-    size_t len = strnlen(text, SSH_PUBLIC_KEY_MAX + 1);
-
-    if (len > 0 && text[len - 1] == '\n')
-        len--;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char) text[i] < ' ' || text[i] == 0x7f)
-            return 0;
-    return len > SSH_PUBLIC_KEY_MAX ? 0 : len;
-}
-
 int ssh_public_key_parse(const char *text, SshPublicKey *ret, Error *err)
 {
     _cleanup_(freep) uint8_t *blob = NULL;
-    size_t len = line_length(text), type_len = strcspn(text, " "), blob_len = 0, i = 0;
+    size_t len = ssh_line_length(text), type_len = strcspn(text, " "), blob_len = 0, i = 0;
 
     while (i < ELEMENTSOF(key_types) &&
            (strlen(key_types[i].type) != type_len || strncmp(key_types[i].type, text, type_len) != 0))
@@ -221,46 +169,23 @@ int ssh_ca_load_or_make(const char *path, SshCa **ret, Error *err)
     return 0;
 }
 
-static int put_u32(Buf *b, uint32_t n)
-{
-    const uint8_t bytes[] = { (uint8_t) (n >> 24), (uint8_t) (n >> 16), (uint8_t) (n >> 8), (uint8_t) n };
-    return buf_append(b, bytes, sizeof(bytes));
-}
-
-static int put_u64(Buf *b, uint64_t n)
-{
-    int r = put_u32(b, (uint32_t) (n >> 32));
-    return r < 0 ? r : put_u32(b, (uint32_t) n);
-}
-
-static int put_string(Buf *b, const void *data, size_t len)
-{
-    int r = put_u32(b, (uint32_t) len);
-    return r < 0 || len == 0 ? r : buf_append(b, data, len);
-}
-
-static int put_text(Buf *b, const char *text)
-{
-    return put_string(b, text, strlen(text));
-}
-
 /* The wire form of a pair of an algorithm and its bytes: a public key, or a signature. */
 static int put_pair(Buf *b, const char *type, const void *data, size_t len)
 {
     _cleanup_(buf_done) Buf inner = BUF_INIT(CERT_SIZE_MAX);
 
-    int r = put_text(&inner, type);
+    int r = ssh_put_text(&inner, type);
     if (r >= 0)
-        r = put_string(&inner, data, len);
-    return r < 0 ? r : put_string(b, inner.data, inner.len);
+        r = ssh_put_string(&inner, data, len);
+    return r < 0 ? r : ssh_put_string(b, inner.data, inner.len);
 }
 
 static int put_principal(Buf *b, const char *principal)
 {
     _cleanup_(buf_done) Buf list = BUF_INIT(CERT_SIZE_MAX);
 
-    int r = put_text(&list, principal);
-    return r < 0 ? r : put_string(b, list.data, list.len);
+    int r = ssh_put_text(&list, principal);
+    return r < 0 ? r : ssh_put_string(b, list.data, list.len);
 }
 
 static int put_extensions(Buf *b, const char *const *names)
@@ -269,11 +194,11 @@ static int put_extensions(Buf *b, const char *const *names)
     int r = 0;
 
     for (; *names && r >= 0; names++) {
-        r = put_text(&list, *names);
+        r = ssh_put_text(&list, *names);
         if (r >= 0)
-            r = put_text(&list, "");
+            r = ssh_put_text(&list, "");
     }
-    return r < 0 ? r : put_string(b, list.data, list.len);
+    return r < 0 ? r : ssh_put_string(b, list.data, list.len);
 }
 
 /* Everything that is signed. */
@@ -283,29 +208,29 @@ static int put_body(Buf *b, const SshCa *ca, const SshCertSpec *spec)
     _cleanup_(freep) char *type = str_format("%s" CERT_SUFFIX, spec->key->type);
 
     random_bytes(nonce, sizeof(nonce));
-    int r = type ? put_text(b, type) : -ENOMEM;
+    int r = type ? ssh_put_text(b, type) : -ENOMEM;
     if (r >= 0)
-        r = put_string(b, nonce, sizeof(nonce));
+        r = ssh_put_string(b, nonce, sizeof(nonce));
     if (r >= 0)
         r = buf_append(b, spec->key->fields, spec->key->fields_len);
     if (r >= 0)
-        r = put_u64(b, spec->serial);
+        r = ssh_put_u64(b, spec->serial);
     if (r >= 0)
-        r = put_u32(b, CERT_TYPE_USER);
+        r = ssh_put_u32(b, CERT_TYPE_USER);
     if (r >= 0)
-        r = put_text(b, spec->key_id);
+        r = ssh_put_text(b, spec->key_id);
     if (r >= 0)
         r = put_principal(b, spec->principal);
     if (r >= 0)
-        r = put_u64(b, spec->valid_after);
+        r = ssh_put_u64(b, spec->valid_after);
     if (r >= 0)
-        r = put_u64(b, spec->valid_before);
+        r = ssh_put_u64(b, spec->valid_before);
     if (r >= 0)
-        r = put_text(b, ""); /* no critical options */
+        r = ssh_put_text(b, ""); /* no critical options */
     if (r >= 0)
         r = put_extensions(b, spec->extensions);
     if (r >= 0)
-        r = put_text(b, ""); /* reserved */
+        r = ssh_put_text(b, ""); /* reserved */
     return r < 0 ? r : put_pair(b, ED25519, ca->public, sizeof(ca->public));
 }
 
@@ -342,10 +267,5 @@ int ssh_cert_sign(const SshCa *ca, const SshCertSpec *spec, char **ret, Error *e
 
 char *ssh_ca_public(const SshCa *ca, const char *comment)
 {
-    _cleanup_(buf_done) Buf b = BUF_INIT(CERT_SIZE_MAX);
-
-    if (put_text(&b, ED25519) < 0 || put_string(&b, ca->public, sizeof(ca->public)) < 0)
-        return NULL;
-    _cleanup_(freep) char *encoded = base64_encode(b.data, b.len);
-    return encoded ? str_format(ED25519 " %s %s", encoded, comment) : NULL;
+    return ssh_ed25519_line(ca->public, comment);
 }

@@ -7,9 +7,7 @@
 #include <stdint.h>
 
 #include "lib/base/error.h"
-
-#define SSH_PUBLIC_KEY_MAX 2048 /* one line */
-#define SSH_FINGERPRINT_SIZE 51 /* "SHA256:" and 43 characters of base64, with NUL */
+#include "lib/data/ssh-wire.h"
 
 /* A user's public key: what ssh-keygen writes into KEY.pub. */
 typedef struct SshPublicKey {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATEMENT_PARAMS_MAX 20
+#define STATEMENT_PARAMS_MAX 24
 
 typedef struct StatementParam {
     const char *text; /* NULL, and not a number: SQL null */

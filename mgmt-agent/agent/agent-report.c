@@ -102,8 +102,8 @@ static int add_last(cJSON *o)
 /* What agents of an earlier time would have ignored without a word. */
 static int add_accepts(cJSON *o)
 {
-    static const char *const types[] = { "image.update", "updates.halted", "compose.rollback", "doctor.ask",
-                                         "agent.update" };
+    static const char *const types[] = { "image.update", "updates.halted", "compose.rollback",
+                                         "doctor.ask",   "agent.update",   "orders.signed" };
 
     return json_add_item(o, "accepts", cJSON_CreateStringArray(types, ELEMENTSOF(types)));
 }

@@ -18,6 +18,7 @@
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
 #include "mgmt-agent/agent/host-addresses-file.h"
+#include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/agent/service-watch.h"
@@ -47,6 +48,7 @@ Agent *agent_free(Agent *a)
     watch_free(a->watch);
     service_watch_free(a->services);
     cJSON_Delete(a->parked.message);
+    order_forget(a);
     runner_free(a->deploying);
     runner_free(a->query);
     agent_doctor_done(a);

@@ -36,6 +36,7 @@ typedef struct ServiceWatch ServiceWatch;
 typedef struct HostHealth HostHealth;
 typedef struct Pairing Pairing;
 typedef struct PackageUpdate PackageUpdate;
+typedef struct SignedOrder SignedOrder;
 
 typedef struct Agent {
     sd_event *event;
@@ -70,6 +71,7 @@ typedef struct Agent {
     Pairing *pairing;        /* see pairing.h */
     PackageUpdate *packages; /* see package-update.h */
     bool own_job;            /* the job under way is of the latter */
+    SignedOrder *order;      /* the signed order that is being handled; see order-admission.h */
     struct {
         cJSON *message;
         ControlClient *from;

@@ -138,9 +138,9 @@ static int check_named(const Memory *m, const char *version, Error *err)
  * like a push. */
 static int make_snapshot(const cJSON *message, const cJSON *kept, bool from_cloud, cJSON **ret)
 {
-    static const char *const of_order[] = { "id",       "version", "deviceId",
-                                            "issuedAt", "nonce",   "confirmDeadlineSeconds",
-                                            "expiresAt" };
+    static const char *const of_order[] = { "id",        "version", "deviceId",
+                                            "issuedAt",  "nonce",   "confirmDeadlineSeconds",
+                                            "expiresAt", "order" };
     _cleanup_(cJSON_Deletep) cJSON *snapshot = cJSON_Duplicate(kept, 1);
     int r = snapshot ? 0 : -ENOMEM;
 

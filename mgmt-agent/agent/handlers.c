@@ -9,6 +9,7 @@
 #include "mgmt-agent/agent/host-health.h"
 #include "mgmt-agent/agent/image-watch.h"
 #include "mgmt-agent/agent/box-config.h"
+#include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update.h"
 #include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/state/journal.h"
@@ -198,6 +199,11 @@ void agent_take_snapshot(Agent *a, ControlClient *c, const cJSON *wire, bool goe
         agent_refuse(c, message, goes_back ? KIND_ROLLBACK : NULL, 409, &err, r);
         return;
     }
+    r = order_take(a, &err);
+    if (r < 0) {
+        agent_refuse(c, message, goes_back ? KIND_ROLLBACK : NULL, 503, &err, r);
+        return;
+    }
     if (!goes_back && agent_check_unchanged(a, message, from_cloud, &result)) {
         agent_deliver_result(a, result, from_cloud, from_cloud ? NULL : c);
         agent_tell_cloud(a);
@@ -258,7 +264,9 @@ static void handle_update(Agent *a, ControlClient *c, const cJSON *message)
         return;
     }
     request = make_request(message, "cloud");
-    r = request ? agent_deploy(a, "update", id, request, NULL, true, &err) : -ENOMEM;
+    r = request ? order_take(a, &err) : -ENOMEM;
+    if (r == 0)
+        r = agent_deploy(a, "update", id, request, NULL, true, &err);
     if (r < 0)
         agent_refuse(c, message, KIND_UPDATE, 503, &err, r);
 }
@@ -431,7 +439,9 @@ void agent_handle(Agent *a, ControlClient *c, const cJSON *message, const Messag
 
     for (size_t i = 0; i < ELEMENTSOF(handlers); i++)
         if (str_equal(handlers[i].name, type->name)) {
-            handlers[i].handle(a, c, message);
+            if (order_admit(a, c, message, type))
+                handlers[i].handle(a, c, message);
+            order_forget(a);
             return;
         }
     log_debug("Message '%s' is not for mgmt-agent, ignoring it", type->name);

@@ -6,10 +6,10 @@
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/package-update-impl.h"
+#include "mgmt-agent/state/order-floors.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/state-file.h"
 
-#define KIND_AGENT "agent"
 #define STATE_FILE "agent-update.json"
 
 static const struct {
@@ -58,6 +58,7 @@ static cJSON *make_result(const AgentUpdate *u)
             json_add_string(m, "phase", ends[i].failed_phase ? ends[i].failed_phase : "done") < 0 ||
             json_add_string(m, "outcome", ends[i].outcome) < 0 ||
             json_add_string(m, "failedPhase", ends[i].failed_phase) < 0 || add_package(m, u) < 0 ||
+            (!str_starts(u->number, "local-") && order_floors_describe(m) < 0) ||
             json_add_int(m, "seconds", now > begun ? (int) ((now - begun) / USEC_PER_SEC) : 0) < 0 ||
             json_add_string(m, "at", timestamp_format(now, at)) < 0 ||
             (ends[i].failed_phase && add_failure(m, u) < 0) ||

@@ -11,6 +11,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
+#include "mgmt-agent/agent/order-admission.h"
 #include "mgmt-agent/agent/package-update-impl.h"
 #include "mgmt-agent/state/update-lock.h"
 
@@ -122,7 +123,9 @@ void package_update_handle(Agent *a, ControlClient *c, const cJSON *message)
     }
     p->asker = c;
     p->order = from_cloud ? cJSON_Duplicate(message, 1) : with_number(message);
-    r = p->order ? package_plan_start(p, &err) : -ENOMEM;
+    r = p->order ? order_take(a, &err) : -ENOMEM;
+    if (r == 0)
+        r = package_plan_start(p, &err);
     if (r < 0)
         refuse(p, 503, &err, r);
 }

@@ -11,6 +11,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
 #include "lib/base/proc.h"
+#include "mgmt-agent/state/order-floors.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 /* A container never changes its image or settings while it lives: its first process, alive since we proved it, is proof. A
@@ -77,7 +78,7 @@ static int add_kept_services(cJSON *m, const Current *current)
     return 0;
 }
 
-static cJSON *make_result(const cJSON *message, const Current *current)
+static cJSON *make_result(const cJSON *message, bool from_cloud, const Current *current)
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.result");
     char at[TIMESTAMP_SIZE];
@@ -87,7 +88,7 @@ static cJSON *make_result(const cJSON *message, const Current *current)
         json_add_string(m, "phase", "done") < 0 || json_add_string(m, "outcome", "done") < 0 ||
         json_add_bool(m, "noop", true) < 0 || json_add_string(m, "sha256", current->sha256) < 0 ||
         json_add_int(m, "seconds", 0) < 0 || json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 ||
-        add_kept_services(m, current) < 0)
+        (from_cloud && order_floors_describe(m) < 0) || add_kept_services(m, current) < 0)
         return NULL;
     return TAKE_PTR(m);
 }
@@ -129,7 +130,7 @@ int agent_check_unchanged(Agent *a, const cJSON *message, bool from_cloud, cJSON
         store_inputs_digest(json_string(message, "compose"), &inputs, &err) < 0 ||
         !str_equal(inputs, current->inputs) || !all_unchanged(current))
         return 0;
-    result = make_result(message, current);
+    result = make_result(message, from_cloud, current);
     if (!result || remember(current, message, from_cloud, version, result, &err) < 0)
         return 0;
     *ret = TAKE_PTR(result);

@@ -6,16 +6,12 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "lib/base/fileio.h"
-#include "lib/base/paths.h"
+#include "lib/base/gateway-time.h"
 #include "lib/cli/finding-clock.h"
 #include "mgmt-agent/secboxctl/doctor.h"
 
 /* what certificates and tokens bear, and more than a clock loses in a month */
 #define TOLERANCE (5 * USEC_PER_MINUTE)
-/* 2100 */
-#define LATEST (4102444800 * USEC_PER_SEC)
-#define TIME_FILE_MAX 128
 #define DATE_SIZE 32
 
 extern const char build_time[];
@@ -28,19 +24,6 @@ static usec_t commit_time(void)
     return rfc3339_parse(build_time, &at) < 0 ? 0 : at;
 }
 
-/* The gateway's time by what recovery-agent heard of it since the boot; 0 when it heard none, or one that cannot be. */
-static usec_t gateway_now(void)
-{
-    _cleanup_(freep) char *path = path_in_root(GATEWAY_TIME_PATH), *text = NULL;
-    uintmax_t server, heard;
-
-    if (!path || file_read(path, TIME_FILE_MAX, &text, NULL, NULL) < 0 ||
-        sscanf(text, "%ju %ju", &server, &heard) != 2 || heard > boottime_usec())
-        return 0;
-    usec_t now = (usec_t) server + (boottime_usec() - (usec_t) heard);
-    return now < commit_time() || now > LATEST ? 0 : now;
-}
-
 /* The program's own file is as old as its build: an earlier clock has lost the time. */
 static usec_t file_time(void)
 {
@@ -51,7 +34,7 @@ static usec_t file_time(void)
 
 bool clock_is_wrong(usec_t *ret_right)
 {
-    usec_t now = realtime_usec(), right = gateway_now();
+    usec_t now = realtime_usec(), right = gateway_time_now(commit_time());
 
     *ret_right = right;
     if (right == 0)

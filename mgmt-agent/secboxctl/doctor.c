@@ -40,6 +40,7 @@ const DoctorCheck doctor_checks[] = {
     { "services", check_services, false },
     { "images", check_images, false },
     { "journal", check_journal, true },
+    { "signers", check_signers, false },
     { "clock", check_clock, false },
     { "time-sync", check_time_sync, false },
     { "time-zone", check_time_zone, true },

@@ -143,6 +143,9 @@ void check_clock(Doctor *d, Finding *f);
 /* Whether certificates must seem wrong with it; what it should say, or 0 when nobody has told. */
 bool clock_is_wrong(usec_t *ret_right);
 
+/* doctor-signers.c */
+void check_signers(Doctor *d, Finding *f);
+
 /* doctor-host.c */
 void check_time_sync(Doctor *d, Finding *f);
 void check_time_zone(Doctor *d, Finding *f);

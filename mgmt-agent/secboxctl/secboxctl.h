@@ -80,4 +80,8 @@ int verb_relay_status(int argc, char **argv, void *userdata);
 int verb_relay_use(int argc, char **argv, void *userdata);
 int verb_pair(int argc, char **argv, void *userdata);
 int verb_unpair(int argc, char **argv, void *userdata);
+int verb_trust_list(int argc, char **argv, void *userdata);
+int verb_trust_add(int argc, char **argv, void *userdata);
+int verb_trust_remove(int argc, char **argv, void *userdata);
+int verb_trust_threshold(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);

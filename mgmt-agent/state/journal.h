@@ -12,6 +12,7 @@
 
 /* Journal.kind; a push has none. */
 #define KIND_UPDATE "update"
+#define KIND_AGENT "agent" /* of the packages that look after the box */
 #define KIND_RECREATE "recreate"
 
 /* How one container is undone. By id, since names move. */

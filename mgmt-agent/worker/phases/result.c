@@ -12,6 +12,7 @@
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
 #include "lib/tunnel/message.h"
+#include "mgmt-agent/state/order-floors.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/worker/phases/report.h"
 #include "mgmt-agent/worker/phases/update-failure.h"
@@ -176,6 +177,8 @@ static cJSON *make_result(const Deploy *d, const char *outcome, int status, cons
         json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || add_services(d, m) < 0)
         return NULL;
     if (str_equal(outcome, "done") && json_add_bool(m, "noop", d->plan && d->plan->n_changes == 0) < 0)
+        return NULL;
+    if (d->order.from_cloud && order_floors_describe(m) < 0)
         return NULL;
     if (d->journal.updates && json_add_item(m, "updates", journal_updates_to_json(&d->journal)) < 0)
         return NULL;

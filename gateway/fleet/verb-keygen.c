@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* keygen: a key that signs orders. */
+#include <errno.h>
+#include <string.h>
+
+#include "gateway/fleet/fleet.h"
+#include "lib/base/fileio.h"
+#include "lib/base/strv.h"
+#include "lib/cli/report.h"
+#include "lib/data/key-ed25519.h"
+#include "lib/data/order-signer.h"
+
+#define COMMENT_MAX 128
+
+static int write_both(const char *path, const char *private, const char *public, Error *err)
+{
+    _cleanup_(freep) char *public_path = str_format("%s.pub", path);
+
+    if (!public_path)
+        return error_from_errno(err, -ENOMEM, "cannot write a key");
+    if (access(path, F_OK) == 0 || access(public_path, F_OK) == 0)
+        return error_set(err, EEXIST, "key.exists", "%s or %s is there already: name another file", path, public_path);
+    int r = file_write_atomic(path, private, strlen(private), 0600, (uid_t) -1, (gid_t) -1, err);
+    return r < 0 ? r : file_write_atomic(public_path, public, strlen(public), 0644, (uid_t) -1, (gid_t) -1, err);
+}
+
+static int make(const Fleet *fleet, const char *path, char **ret_line, Error *err)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    _cleanup_(ed25519_freep) SignerKey *key = NULL;
+    _cleanup_(secret_freep) char *private = NULL;
+    uint8_t public[ED25519_SIZE];
+    _cleanup_(freep) char *line = NULL;
+
+    if (str_empty(name) || strlen(name) > COMMENT_MAX)
+        return error_set(err, EINVAL, "usage", "name the file that the key shall be in");
+    int r = ed25519_make(&key, err);
+    if (r >= 0)
+        r = ed25519_print(key, fleet->passphrase, &private, err);
+    if (r >= 0)
+        r = ed25519_public(key, public);
+    if (r < 0)
+        return error_from_errno(err, r, "cannot make a key");
+    *ret_line = ssh_ed25519_line(public, name);
+    line = *ret_line ? str_format("%s\n", *ret_line) : NULL;
+    return line ? write_both(path, private, line, err) : error_from_errno(err, -ENOMEM, "cannot make a key");
+}
+
+int verb_keygen(int argc, char **argv, void *userdata)
+{
+    const Fleet *fleet = userdata;
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+    _cleanup_(order_signer_done) OrderSigner signer = {};
+    _cleanup_(freep) char *line = NULL;
+    _cleanup_(error_done) Error err = {};
+
+    (void) argc;
+    int r = make(fleet, argv[0], &line, &err);
+    if (r >= 0)
+        r = order_signer_parse(line, &signer, &err);
+    if (r >= 0 && fleet->json &&
+        (json_add_string(body, "publicKey", line) < 0 || json_add_string(body, "keyId", signer.fingerprint) < 0))
+        r = error_from_errno(&err, -ENOMEM, "cannot make a key");
+    if (r < 0)
+        return fleet_fail(fleet, NULL, &err, r);
+    if (fleet->json)
+        return report_json(body, EXIT_OK);
+    return report_text(str_format("%s signs orders; on each box that shall take them: secboxctl trust add %s.pub\n%s\n",
+                                  argv[0], argv[0], signer.fingerprint),
+                       EXIT_OK);
+}

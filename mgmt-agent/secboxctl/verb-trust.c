@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* trust list, add, remove, threshold: whose signed orders this box takes. The agent reads the folder at each order. */
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/cli/report.h"
+#include "lib/cli/table.h"
+#include "lib/data/order-signers.h"
+#include "mgmt-agent/secboxctl/secboxctl.h"
+
+#define NAME_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+#define NAME_SIZE_MAX 64
+#define NOBODY                                                                                                         \
+    "No signers are pinned: this box takes orders of whomever the gateway has let in.\n"                               \
+    "`secboxctl trust add FILE.pub` ends that; `secbox-fleet keygen` makes a key.\n"
+
+static int check_name(const char *name, Error *err)
+{
+    size_t len = strlen(name);
+
+    return len > 0 && len <= NAME_SIZE_MAX && name[0] != '.' && strspn(name, NAME_CHARACTERS) == len
+               ? 0
+               : error_set(err, EINVAL, "usage", "a signer's name has letters, digits, '.', '_' and '-', not \"%s\"",
+                           name);
+}
+
+static char *path_of(const char *name)
+{
+    _cleanup_(freep) char *relative = str_format(SIGNERS_DIR "/%s" ORDER_SIGNER_SUFFIX, name);
+
+    return relative ? path_in_root(relative) : NULL;
+}
+
+static int write_threshold(unsigned threshold, Error *err)
+{
+    _cleanup_(freep) char *path = path_in_root(SIGNERS_DIR "/" ORDER_THRESHOLD_NAME),
+                          *text = str_format("%u\n", threshold);
+
+    if (!path || !text)
+        return error_from_errno(err, -ENOMEM, "change the signers");
+    return threshold > 1 ? file_write_atomic(path, text, strlen(text), 0644, (uid_t) -1, (gid_t) -1, err)
+                         : file_remove(path, err);
+}
+
+static cJSON *describe(const OrderSigners *signers)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    cJSON *list = o ? cJSON_AddArrayToObject(o, "signers") : NULL;
+
+    for (size_t i = 0; list && i < signers->n; i++) {
+        cJSON *entry = cJSON_CreateObject();
+        if (json_append(list, entry) < 0 || json_add_string(entry, "name", signers->list[i].name) < 0 ||
+            json_add_string(entry, "keyId", signers->list[i].fingerprint) < 0 ||
+            json_add_bool(entry, "hardware", signers->list[i].application) < 0)
+            return NULL;
+    }
+    return list && json_add_int(o, "threshold", (int) signers->threshold) == 0 ? TAKE_PTR(o) : NULL;
+}
+
+static char *print(const OrderSigners *signers)
+{
+    static const char *const headers[] = { "NAME", "KEY", "KIND", NULL };
+    _cleanup_(table_freep) Table *t = table_new(headers);
+    _cleanup_(freep) char *table = NULL;
+
+    if (signers->n == 0)
+        return strdup(NOBODY);
+    for (size_t i = 0; i < signers->n; i++) {
+        const OrderSigner *s = &signers->list[i];
+        if (!t || table_row(t, s->name, s->fingerprint, s->application ? "hardware" : "file") < 0)
+            return NULL;
+    }
+    table = table_print(t, 0);
+    return table ? str_format("%s%u of them must sign an order\n", table, signers->threshold) : NULL;
+}
+
+/* What is pinned now, after whatever was done. */
+static int show(const Secboxctl *ctl, Error *err, int r)
+{
+    _cleanup_(order_signers_done) OrderSigners signers = {};
+    _cleanup_(cJSON_Deletep) cJSON *document = NULL;
+
+    if (r >= 0)
+        r = order_signers_load(&signers, err);
+    if (r < 0)
+        return secboxctl_fail(ctl, err, r);
+    if (!ctl->json)
+        return report_text(print(&signers), EXIT_OK);
+    document = describe(&signers);
+    return document ? report_json(document, EXIT_OK) : secboxctl_fail(ctl, NULL, -ENOMEM);
+}
+
+int verb_trust_list(int argc, char **argv, void *userdata)
+{
+    const Secboxctl *ctl = secboxctl_begin(userdata);
+    _cleanup_(error_done) Error err = {};
+
+    (void) argc;
+    (void) argv;
+    return show(ctl, &err, 0);
+}
+
+/* FILE.pub and ana.pub are FILE and ana. */
+static char *name_of(const char *file)
+{
+    const char *slash = strrchr(file, '/'), *name = slash ? slash + 1 : file;
+    size_t len = strlen(name), suffix = strlen(ORDER_SIGNER_SUFFIX);
+
+    return strndup(name, str_ends(name, ORDER_SIGNER_SUFFIX) ? len - suffix : len);
+}
+
+static int check_new(const char *text, const char *name, Error *err)
+{
+    _cleanup_(order_signers_done) OrderSigners signers = {};
+    _cleanup_(order_signer_done) OrderSigner signer = {};
+    int r = order_signer_parse(text, &signer, err);
+
+    if (r >= 0)
+        r = order_signers_load(&signers, err);
+    if (r < 0)
+        return r;
+    const OrderSigner *same = order_signers_find(&signers, signer.fingerprint);
+    if (same)
+        return error_set(err, EEXIST, "signer.twice", "this key is pinned already, as %s", same->name);
+    for (size_t i = 0; i < signers.n; i++)
+        if (str_equal(signers.list[i].name, name))
+            return error_set(err, EEXIST, "signer.twice",
+                             "%s is pinned already with another key: give a name behind the file", name);
+    return signers.n < ORDER_SIGNERS_MAX
+               ? 0
+               : error_set(err, E2BIG, "signer.too-many", "%d signers are pinned already", ORDER_SIGNERS_MAX);
+}
+
+static int add(const char *file, const char *given, Error *err)
+{
+    _cleanup_(freep) char *name = given ? strdup(given) : name_of(file), *text = NULL,
+                          *path = name ? path_of(name) : NULL, *folder = path_in_root(SIGNERS_DIR);
+    int r = path && folder ? check_name(name, err) : error_from_errno(err, -ENOMEM, "add a signer");
+
+    if (r >= 0)
+        r = file_read_followed(file, SSH_PUBLIC_KEY_MAX, &text, NULL, err);
+    if (r >= 0)
+        r = check_new(text, name, err);
+    if (r >= 0)
+        r = dir_make(folder, 0755, (uid_t) -1, (gid_t) -1, err);
+    return r < 0 ? r : file_write_atomic(path, text, strlen(text), 0644, (uid_t) -1, (gid_t) -1, err);
+}
+
+int verb_trust_add(int argc, char **argv, void *userdata)
+{
+    const Secboxctl *ctl = secboxctl_begin(userdata);
+    _cleanup_(error_done) Error err = {};
+    int denied = secboxctl_fail_unless_root(ctl);
+
+    return denied ? denied : show(ctl, &err, add(argv[0], argc > 1 ? argv[1] : NULL, &err));
+}
+
+static int remove_signer(const char *name, Error *err)
+{
+    _cleanup_(order_signers_done) OrderSigners signers = {};
+    _cleanup_(freep) char *path = path_of(name);
+    bool there = false;
+    int r = check_name(name, err);
+
+    if (r >= 0)
+        r = path ? order_signers_load(&signers, err) : error_from_errno(err, -ENOMEM, "remove a signer");
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < signers.n; i++)
+        there = there || str_equal(signers.list[i].name, name);
+    if (!there)
+        return error_set(err, ENOENT, "signer.unknown", "no signer is pinned as %s: see secboxctl trust list", name);
+    if (signers.n > 1 && signers.n - 1 < signers.threshold)
+        return error_set(
+            err, EINVAL, "signer.bad-threshold",
+            "%u signers must sign an order, and fewer would be left: add one, or lower it by secboxctl trust threshold",
+            signers.threshold);
+    if (signers.n == 1) /* nobody is left: first what would make the folder a fault */
+        r = write_threshold(1, err);
+    return r < 0 ? r : file_remove(path, err);
+}
+
+int verb_trust_remove(int argc, char **argv, void *userdata)
+{
+    const Secboxctl *ctl = secboxctl_begin(userdata);
+    _cleanup_(error_done) Error err = {};
+    int denied = secboxctl_fail_unless_root(ctl);
+
+    (void) argc;
+    return denied ? denied : show(ctl, &err, remove_signer(argv[0], &err));
+}
+
+static int set_threshold(const char *text, Error *err)
+{
+    _cleanup_(order_signers_done) OrderSigners signers = {};
+    uint64_t threshold = 0;
+    int r = order_signers_load(&signers, err);
+
+    if (r < 0)
+        return r;
+    if (str_to_u64(text, 1, ORDER_THRESHOLD_MAX, &threshold) < 0 || threshold > signers.n)
+        return error_set(err, EINVAL, "signer.bad-threshold",
+                         "the threshold is from 1 to the number of signers, %zu here and %d at most", signers.n,
+                         ORDER_THRESHOLD_MAX);
+    return write_threshold((unsigned) threshold, err);
+}
+
+int verb_trust_threshold(int argc, char **argv, void *userdata)
+{
+    const Secboxctl *ctl = secboxctl_begin(userdata);
+    _cleanup_(error_done) Error err = {};
+    int denied = secboxctl_fail_unless_root(ctl);
+
+    (void) argc;
+    return denied ? denied : show(ctl, &err, set_threshold(argv[0], &err));
+}
