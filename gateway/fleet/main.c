@@ -58,7 +58,7 @@ static const CliVerb verbs[] = {
       "wait confirm-deadline reason timeout now key for " FILE_OPTIONS },
     { "push-cancel", "DEVICE", 1, 1, "cancel the push that waits for a box that is away", verb_push_cancel, NULL },
     { "template set", "NAME FILE", 2, 2, "what new boxes with these labels get when they first appear",
-      verb_template_set, "selector key for reason" },
+      verb_template_set, "selector key for" },
     { "template list", "", 0, 0, "all templates", verb_template_list, NULL },
     { "template show", "NAME", 1, 1, "its compose file", verb_template_show, NULL },
     { "template remove", "NAME", 1, 1, "new boxes get it no more", verb_template_remove, NULL },

@@ -115,7 +115,7 @@ int fleet_sign(const Fleet *fleet, OrderKind kind, OrderStatement *what, usec_t 
     _cleanup_(freep) char *statement = NULL;
 
     if (!fleet_signs(fleet))
-        return 0;
+        return fleet->for_time ? error_set(err, EINVAL, "usage", "--for says how long what --key signs is good") : 0;
     if (strv_length(fleet->keys) > ORDER_SIGNATURES_MAX)
         return error_set(err, EINVAL, "usage", "at most %d keys sign an order", ORDER_SIGNATURES_MAX);
     int r = complete(fleet, kind, what, lifetime, err);

@@ -292,7 +292,7 @@ static int sign(Fleet *fleet, cJSON *request, ApiReply *reply, Error *err)
     int r = 0;
 
     if (!fleet_signs(fleet))
-        return 0;
+        return fleet_sign(fleet, ORDER_KIND_DEPLOYMENT, &what, 0, request, err);
     if (compose) {
         r = sha256_hex(compose, strlen(compose), sha256);
         what.sha256 = sha256;
@@ -304,12 +304,14 @@ static int sign(Fleet *fleet, cJSON *request, ApiReply *reply, Error *err)
     api_reply_done(reply);
     *reply = (ApiReply) {};
     what.devices = devices;
-    fprintf(stderr, "signed for %zu box%s\n", strv_length(devices), strv_length(devices) == 1 ? "" : "es");
-    return fleet_sign(fleet,
-                      compose ? ORDER_KIND_DEPLOYMENT
-                      : image ? ORDER_KIND_IMAGE_UPDATE
-                              : ORDER_KIND_AGENT_PACKAGE,
-                      &what, ORDER_LIFETIME_DEFAULT, request, err);
+    r = fleet_sign(fleet,
+                   compose ? ORDER_KIND_DEPLOYMENT
+                   : image ? ORDER_KIND_IMAGE_UPDATE
+                           : ORDER_KIND_AGENT_PACKAGE,
+                   &what, ORDER_LIFETIME_DEFAULT, request, err);
+    if (r >= 0)
+        fprintf(stderr, "signed for %zu box%s\n", strv_length(devices), strv_length(devices) == 1 ? "" : "es");
+    return r;
 }
 
 int verb_rollout_start(int argc, char **argv, void *userdata)

@@ -2,8 +2,10 @@
 """Orders that operators sign, with secbox-fleet and the real ssh-keygen; a real gateway carries them, a real agent judges."""
 # pylint: disable=redefined-outer-name,unused-import
 import base64
+import contextlib
 import json
 import os
+import pty
 import shutil
 import subprocess
 import uuid
@@ -306,7 +308,44 @@ def test_keygen_overwrites_nothing(fleet, folder):
     before = read_text(key)
     p = fleet.run("keygen", key)
     assert p.returncode == 1 and "key.exists" in p.stderr and read_text(key) == before
+    p = fleet.run("push", "caseta5", compose_file(folder), "--for", "1h")
+    assert p.returncode == 2 and "--key" in p.stderr, p
     os.chmod(key, 0o644)
     p = fleet.run("push", "caseta5", compose_file(folder), "--key", key)
     assert p.returncode == 1 and "key.bad-mode" in p.stderr, p
     assert fleet.run("push", "caseta5", compose_file(folder), "--key", os.path.join(folder, "none")).returncode == 1
+
+
+def typing(fleet, folder, answers, *arguments):
+    """secbox-fleet on a terminal at which somebody types these; (exit status, what was shown)."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        try:
+            os.chdir(folder)
+            os.execve(program("secbox-fleet"), ["secbox-fleet", *arguments], fleet.env)
+        finally:
+            os._exit(127)
+    shown = b""
+    with open(terminal, "r+b", buffering=0) as f:
+        with contextlib.suppress(OSError):  # so a terminal ends whose program has gone
+            while piece := f.read(1024):
+                shown += piece
+                if answers and shown.endswith(b"phrase:"):
+                    f.write(answers.pop(0).encode() + b"\n")
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+
+def test_a_key_may_have_a_pass_phrase(fleet, device, judge, folder):
+    secret, key = "correct horse", os.path.join(folder, "ana")
+    code, shown = typing(fleet, folder, [secret, secret], "keygen", key, "--passphrase")
+    assert code == 0 and secret not in shown, shown
+    assert read_text(key).startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+    trust(judge, "add", key + ".pub")
+    tunnel = device.connect(ACCEPTS)
+    push = ("push", device.id, compose_file(folder), "--key", key)
+    code, shown = typing(fleet, folder, ["another one"], *push)
+    assert code == 1 and "key.bad" in shown, shown
+    # without a terminal nobody can be asked
+    assert "key.bad" in fleet.run(*push, start_new_session=True).stderr
+    wait_until(lambda: typing(fleet, folder, [secret], *push)[0] == 0, "it is on its way")
+    assert answer(judge, tunnel.next("compose.snapshot")) == TAKEN
