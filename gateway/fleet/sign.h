@@ -11,6 +11,7 @@
 /* Whether --key was given. */
 bool fleet_signs(const Fleet *fleet);
 /* Adds "order" to a request where --key was given. Of `what`, the content and `devices` are set; when it was made and how long
- * it is good (--for, else `lifetime`), the reason and the deadline come from here. key.bad, key.bad-mode, ssh.keygen, order.malformed */
+ * it is good (--for, else `lifetime`), the reason and the deadline come from here. key.bad, key.bad-mode, ssh.keygen,
+ * order.malformed */
 int fleet_sign(const Fleet *fleet, OrderKind kind, OrderStatement *what, usec_t lifetime, cJSON *request,
                Error *err) _must_check_;

@@ -274,8 +274,8 @@ def test_a_rollout_and_a_template_are_signed(gw, fleet, device, judge, folder):
     assert gw.request("PATCH", f"/v1/devices/{device.id}", {"labels": {"site": site}}).status == 200
     tunnel = device.connect(ACCEPTS)
     digest = "sha256:" + "ab" * 32
-    p = fleet.run("rollout", "start", "registry.example/web", "--to", digest, "--label", f"site={site}", "--groups", "100%", "--soak", "0",
-                  "--key", key, check=0)
+    p = fleet.run("rollout", "start", "registry.example/web", "--to", digest, "--label", f"site={site}", "--groups", "100%",
+                  "--soak", "0", "--key", key, check=0)
     assert "signed for 1 box" in p.stderr
     update = tunnel.next("image.update")
     assert answer(judge, changed(update, digest="sha256:" + "ac" * 32)) == (401, "order.other-content")
