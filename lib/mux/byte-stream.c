@@ -104,6 +104,18 @@ void mux_stream_consumed(MuxStream *s, size_t len)
         mux_wake(s->mux);
 }
 
+size_t mux_stream_waiting(const MuxStream *s)
+{
+    uint64_t tail = mux_stream_tail(s);
+
+    return tail > s->next ? (size_t) (tail - s->next) : 0;
+}
+
+void mux_stream_set_low(MuxStream *s)
+{
+    s->is_low = true;
+}
+
 void mux_stream_finish(MuxStream *s)
 {
     s->is_finished = true;

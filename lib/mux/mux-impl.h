@@ -66,6 +66,7 @@ struct MuxStream {
     uint64_t confirmed, next, sent_max, peer_limit;
     bool is_finished, end_sent, end_was_sent, end_confirmed;
     bool wants_room;
+    bool is_low;
     size_t deficit;
 };
 
@@ -76,9 +77,9 @@ struct Mux {
     MuxFarewell *farewells;
     uint8_t scratch[MUX_RESUME_MAX];
     usec_t now, rtt;
-    uint32_t next_id, peer_id; /* the highest of the peer on this connection */
-    unsigned turn, small_turn; /* indices of streams: who is next */
-    size_t small_bytes;        /* sent past waiting bulk */
+    uint32_t next_id, peer_id;           /* the highest of the peer on this connection */
+    unsigned turn, small_turn, low_turn; /* indices of streams: who is next */
+    size_t small_bytes;                  /* sent past waiting bulk */
     bool turn_paid;
     bool is_attached;
     Lifetime life;

@@ -73,9 +73,9 @@ void mux_detach(Mux *m, usec_t now);
  * (mux.protocol, close with 1002): something that is not a frame. What concerns one stream only resets that stream. */
 int mux_feed(Mux *m, const uint8_t *frame, size_t len, usec_t now, Error *err) _must_check_;
 
-/* The next frame to send, by priority: control, then streams with small backlogs, then bulk in turn; 4 KiB of data at the
- * most while several streams are active, nearly 16 KiB otherwise. 1: header and *ret_data (borrowed until the next call of any
- * function here; may be empty) make one frame, which counts as sent. 0: nothing now. */
+/* The next frame to send, by priority: control, then streams with small backlogs, then bulk in turn, then low ones; 4 KiB of data
+ * at the most while several streams are active, nearly 16 KiB otherwise. 1: header and *ret_data (borrowed until the next call of
+ * any function here; may be empty) make one frame, which counts as sent. 0: nothing now. */
 int mux_pull(Mux *m, usec_t now, uint8_t header[static MUX_HEADER_SIZE], const uint8_t **ret_data, size_t *ret_len);
 bool mux_is_sendable(const Mux *m);
 
@@ -111,6 +111,11 @@ uint8_t *mux_stream_reserve(MuxStream *s, size_t *ret_len);
 void mux_stream_commit(MuxStream *s, size_t len);
 /* This many bytes of on_data have been dealt with: gives the peer credit. */
 void mux_stream_consumed(MuxStream *s, size_t len);
+/* What was written and did not go out yet. */
+size_t mux_stream_waiting(const MuxStream *s);
+/* What is written to it goes only while no other stream has anything to send, and in small frames: video, beside which a shell
+ * stays quick. */
+void mux_stream_set_low(MuxStream *s);
 /* Ends our direction after what is queued. */
 void mux_stream_finish(MuxStream *s);
 /* Ends both at once; reason is a stable id. on_closed is not called; the stream is freed. */

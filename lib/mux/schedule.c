@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which frame goes next: control frames, then streams that somebody types into, then bulk in turn. */
+/* Which frame goes next: control frames, then streams that somebody types into, then bulk in turn, then low streams. */
 #include "lib/mux/mux-impl.h"
 
 #include <stdio.h>
@@ -28,12 +28,12 @@ static bool mux_half_close_is_due(const MuxStream *s)
 static bool is_small(const MuxStream *s)
 {
     return mux_half_close_is_due(s) ||
-           (mux_stream_sendable(s) > 0 && mux_stream_tail(s) - s->next <= MUX_SMALL_BACKLOG);
+           (!s->is_low && mux_stream_sendable(s) > 0 && mux_stream_tail(s) - s->next <= MUX_SMALL_BACKLOG);
 }
 
 static bool is_bulk(const MuxStream *s)
 {
-    return mux_stream_sendable(s) > 0 && mux_stream_tail(s) - s->next > MUX_SMALL_BACKLOG;
+    return !s->is_low && mux_stream_sendable(s) > 0 && mux_stream_tail(s) - s->next > MUX_SMALL_BACKLOG;
 }
 
 bool mux_is_sendable(const Mux *m)
@@ -194,16 +194,27 @@ static MuxStream *next_bulk(Mux *m, size_t max)
     return NULL;
 }
 
-static MuxStream *next_small(Mux *m)
+static bool is_low(const MuxStream *s)
+{
+    return s->is_low && mux_stream_sendable(s) > 0;
+}
+
+/* One frame for each in turn. */
+static MuxStream *next_of(const Mux *m, unsigned *turn, bool (*is_one)(const MuxStream *s))
 {
     for (unsigned i = 0; i < MUX_STREAMS_MAX; i++) {
-        unsigned at = (m->small_turn + i) % MUX_STREAMS_MAX;
-        if (m->streams[at] && is_small(m->streams[at])) {
-            m->small_turn = (at + 1) % MUX_STREAMS_MAX;
+        unsigned at = (*turn + i) % MUX_STREAMS_MAX;
+        if (m->streams[at] && is_one(m->streams[at])) {
+            *turn = (at + 1) % MUX_STREAMS_MAX;
             return m->streams[at];
         }
     }
     return NULL;
+}
+
+static MuxStream *next_small(Mux *m)
+{
+    return next_of(m, &m->small_turn, is_small);
 }
 
 static void pull_data(MuxStream *s, size_t max, MuxFrame *f)
@@ -234,6 +245,10 @@ static bool pull_stream(Mux *m, MuxFrame *f)
         m->small_bytes = 0;
     if (!s)
         s = small = next_small(m);
+    if (!s) {
+        s = next_of(m, &m->low_turn, is_low);
+        max = MUX_FRAME_DATA_SHARED;
+    }
     if (!s)
         return false;
     pull_data(s, max, f);

@@ -77,6 +77,45 @@ static void test_nobody_starves(void **state _unused_)
     pair_end(&p, &bulk, &bulk_there);
 }
 
+/* Video waits for all else, a copy included, whatever little of it is left; two of it take turns, in small frames. */
+static void test_low_streams_come_last(void **state _unused_)
+{
+    Pair p;
+    User video, video_there, other, other_there, shell, shell_there;
+    size_t len;
+    pair_init_sized(&p, 1024 * 1024, 1024 * 1024, 16 * 1024 * 1024);
+    pair_open(&p, &video, &video_there);
+    pair_open(&p, &other, &other_there);
+    pair_open(&p, &shell, &shell_there);
+    uint32_t ids[] = { video.stream->id, other.stream->id };
+    mux_stream_set_low(video.stream);
+    mux_stream_set_low(other.stream);
+    write_filled(&video, 100);
+    write_filled(&other, 300 * 1024);
+    assert_int_equal(mux_stream_waiting(video.stream), 100);
+    write_filled(&shell, 40 * 1024);
+    for (size_t sent = 0; sent < 40 * 1024; sent += len)
+        assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), shell.stream->id);
+    assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), ids[0]);
+    assert_int_equal(mux_stream_waiting(video.stream), 0);
+    write_filled(&video, 300 * 1024);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), ids[(i + 1) % 2]);
+        assert_int_equal(len, MUX_FRAME_DATA_SHARED);
+    }
+    mux_stream_write(shell.stream, "l", 1);
+    assert_int_equal(data_frame(end_pull(&p, &p.gateway), &len), shell.stream->id);
+    pair_run(&p);
+    assert_int_equal(video_there.in.len, 100 + 300 * 1024);
+    mux_stream_finish(video.stream);
+    pair_run(&p);
+    user_done(&video);
+    user_done(&video_there);
+    user_done(&other);
+    user_done(&other_there);
+    pair_end(&p, &shell, &shell_there);
+}
+
 static void test_bulk_in_turn(void **state _unused_)
 {
     enum { COPIES = 4 };
@@ -288,7 +327,7 @@ int main(void)
         cmocka_unit_test(test_a_keystroke_overtakes), cmocka_unit_test(test_nobody_starves),
         cmocka_unit_test(test_bulk_in_turn),          cmocka_unit_test(test_windows_grow),
         cmocka_unit_test(test_session_is_bounded),    cmocka_unit_test(test_memory_is_bounded),
-        cmocka_unit_test(test_bursts_in_turn),
+        cmocka_unit_test(test_bursts_in_turn),        cmocka_unit_test(test_low_streams_come_last),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
