@@ -211,6 +211,19 @@ static int check_data_old_hours(const char *value)
     return check_count(value, DATA_OLD_HOURS_MAX);
 }
 
+/* Only where it is: what is asked there, secbox knows. */
+static int check_frigate_url(const char *value)
+{
+    const char *host = strstr(value, "://"), *path = host ? strchr(host + 3, '/') : NULL;
+
+    return path && path[1] != '\0' ? -EINVAL : check_web_url(value);
+}
+
+static int check_uplink(const char *value)
+{
+    return check_count(value, CAMERA_UPLINK_KBIT_MAX);
+}
+
 static int check_port_number(const char *value)
 {
     return check_port(value, strlen(value));
@@ -311,6 +324,16 @@ const EnvRule env_rules[] = {
       "How many days events may wait for the cloud, and ended visits and notes are kept; 180 unless set." },
     { "DATA_OLD_HOURS", ENV_SECBOX, 0, false, check_data_old_hours, "a whole number from 1 to 8760", "24",
       "How many hours old the community's data, bans among them, may be before that is a fault; 24 unless set." },
+    { "FRIGATE_URL", ENV_SECBOX, 0, false, check_frigate_url, "a URL http://HOST[:PORT] or https://HOST[:PORT]",
+      "http://frigate:5000",
+      "Where the box's Frigate is, as its container sees it: port 5000, or 8971 with a login; no cameras unless set." },
+    { "FRIGATE_USER", ENV_SECBOX, 0, false, check_name,
+      "1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit", "secbox",
+      "Whom secbox logs in as at Frigate's port 8971; a viewer is enough." },
+    { "FRIGATE_PASSWORD", ENV_SECBOX, 0, true, check_secret, "1 to 2048 printable characters without spaces",
+      "the-viewer-s-password", "The password of FRIGATE_USER." },
+    { "CAMERA_UPLINK_KBIT", ENV_SECBOX, 0, false, check_uplink, "a whole number from 1 to 1000000", "4000",
+      "How many kilobits a second cameras may take of the way to the cloud, all together; 4000 unless set." },
     { "CLOUD_CA_FILE", ENV_AGENT | ENV_SECBOX, 0, false, check_path, "an absolute path of a PEM file",
       "/etc/tucomunidad/cloud-ca.pem",
       "Authorities that the cloud's certificate is checked with, instead of the system's." },

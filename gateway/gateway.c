@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "gateway/auth/audit.h"
+#include "gateway/cameras/box-cameras.h"
 #include "gateway/communities/api-boxes.h"
 #include "gateway/communities/api-communities.h"
 #include "gateway/communities/api-import.h"
@@ -57,7 +58,6 @@
 #include "lib/base/strv.h"
 #include "lib/base/tmp-sweep.h"
 #include "lib/data/config-fault.h"
-#include "lib/data/json.h"
 #include "lib/data/ssh-cert.h"
 #include "lib/event/config-watch.h"
 #include "lib/event/daemon.h"
@@ -114,6 +114,7 @@ struct Gateway {
     BoxApi box_api;
     ImportApi import_api;
     SupportSessions *sessions;
+    BoxCameras *cameras;
     ConfigWatch *certificate_watch, *env_watch;
     bool cert_refused, env_changed;
     sd_event_source *sweep, *farewell, *reload, *load_again;
@@ -400,6 +401,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         box_events_sweep(g->box_events);
         webhooks_sweep(g->webhooks);
         photos_sweep(g->photos);
+        box_cameras_sweep(g->cameras);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
@@ -546,7 +548,8 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     g->box_events =
         box_events_new(g->store, g->requests, g->conns, &(BoxEventsListener) { on_events_stored, g }, o->event_days);
     g->health = device_health_new(g->store, g->conns);
-    return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health ? 0 : -ENOMEM;
+    g->cameras = box_cameras_new(g->store, g->requests, g->conns, g->registry);
+    return g->rollouts && g->sessions && g->community_sync && g->box_events && g->health && g->cameras ? 0 : -ENOMEM;
 }
 
 static void on_community_changed(const char *community, const char *epoch, uint64_t version, void *userdata)
@@ -584,6 +587,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { rollout_start_routes, g->rollouts },
         { grant_routes, g->sessions },
         { certificate_routes, g->ca },
+        { camera_routes, g->cameras },
         { operator_routes, support_sessions_operators(g->sessions) },
         { import_routes, &g->import_api },
         { box_event_routes, g->box_events },
@@ -657,6 +661,7 @@ Gateway *gateway_free(Gateway *g)
         return NULL;
     requests_free(g->requests);
     router_free(g->router);
+    box_cameras_free(g->cameras);
     community_sync_free(g->community_sync);
     box_events_free(g->box_events);
     webhooks_free(g->webhooks);

@@ -31,6 +31,7 @@ struct DataPlane {
     bool tunnel_up;
     Error fault; /* of DATABASE_URL; empty when there is none */
     ControlParts parts;
+    Cameras *cameras; /* NULL: there is no Frigate */
     PhotoStore *photos;
     PhotoSender *photo_sender;
     Control *control;
@@ -199,6 +200,24 @@ void data_plane_tell_config(const DataPlane *d)
     config_tell(d->fault.id ? &d->fault : NULL, -EINVAL);
 }
 
+static void on_cameras(void *userdata)
+{
+    tell_status(userdata);
+}
+
+static int start_cameras(DataPlane *d, Error *err)
+{
+    const CamerasOptions options = {
+        .url = d->config->frigate_url,
+        .user = d->config->frigate_user,
+        .password = d->config->frigate_password,
+        .on_change = on_cameras,
+        .userdata = d,
+    };
+
+    return options.url ? cameras_new(d->event, &options, &d->cameras, err) : 0;
+}
+
 static int start_health(DataPlane *d, Error *err)
 {
     const DataHealthParts parts = {
@@ -207,6 +226,7 @@ static int start_health(DataPlane *d, Error *err)
         .lan_serves = d->config->lan_address ? lan_serves : NULL,
         .certificate_until = certificate_until,
         .old_seconds = d->config->data_old_hours * 3600ULL,
+        .cameras = d->cameras,
         .send = send_copy,
         .userdata = d,
     };
@@ -248,6 +268,9 @@ int data_plane_new(sd_event *event, const Config *config, DataPlane **ret, Error
     int r = start_database(d, err);
     if (r < 0)
         return r;
+    r = start_cameras(d, err);
+    if (r < 0)
+        return r;
     r = start_health(d, err);
     if (r < 0)
         return r;
@@ -273,6 +296,7 @@ DataPlane *data_plane_free(DataPlane *d)
     photo_sender_free(d->photo_sender);
     photo_store_free(d->photos);
     data_health_free(d->health);
+    cameras_free(d->cameras);
     queue_free(d->parts.queue);
     replica_free(d->parts.replica);
     error_done(&d->fault);
@@ -285,6 +309,11 @@ void data_plane_set_send(DataPlane *d, data_plane_send_t send, void *userdata)
 {
     d->send = send;
     d->userdata = userdata;
+}
+
+Cameras *data_plane_cameras(const DataPlane *d)
+{
+    return d->cameras;
 }
 
 void data_plane_tunnel_up(DataPlane *d)

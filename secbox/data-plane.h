@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "lib/base/error.h"
+#include "secbox/cameras/cameras.h"
 #include "secbox/secbox-config.h"
 
 typedef struct DataPlane DataPlane;
@@ -24,6 +25,8 @@ DEFINE_CLEANUP(DataPlane, data_plane_free)
 void data_plane_set_send(DataPlane *d, data_plane_send_t send, void *userdata);
 void data_plane_tunnel_up(DataPlane *d);
 void data_plane_tunnel_down(DataPlane *d);
+/* Borrowed; NULL: this box has no Frigate. */
+Cameras *data_plane_cameras(const DataPlane *d);
 /* Leaves word of what is wrong with its part of the configuration, or that nothing is. */
 void data_plane_tell_config(const DataPlane *d);
 /* A message of the gateway, with its raw line; those about something else are passed over. */

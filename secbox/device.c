@@ -9,15 +9,18 @@
 #include "lib/base/paths.h"
 #include "lib/base/redact.h"
 #include "lib/base/strv.h"
+#include "lib/data/json.h"
 #include "lib/event/self-check.h"
 #include "lib/tunnel/device-tunnel.h"
 #include "secbox/authority-watch.h"
+#include "secbox/cameras/camera-streams.h"
 
 struct Device {
     const Config *config;
     DataPlane *data;
     HttpClient *http;
     DeviceTunnel *tunnel;
+    CameraStreams *cameras;
     AuthorityWatch *authorities;
     Alive alive;
     char *state_dir, *last_failure;
@@ -77,7 +80,18 @@ static void on_refresh_failed(DeviceTunnel *t _unused_, int r, const Error *err,
     log_failure(LOG_LEVEL_WARNING, NULL, err, r, "%s", decision);
 }
 
+static bool on_open(DeviceTunnel *t _unused_, MuxStream *s, const cJSON *open, void *userdata)
+{
+    const Device *d = userdata;
+    bool is_ours = str_equal(json_string(open, "target"), CAMERA_TARGET);
+
+    if (is_ours)
+        camera_streams_open(d->cameras, s, open);
+    return is_ours;
+}
+
 static const DeviceTunnelEvents tunnel_events = {
+    .on_open = on_open,
     .on_up = on_up,
     .on_message = on_message,
     .on_down = on_down,
@@ -142,6 +156,9 @@ int device_new(sd_event *event, const Config *config, DataPlane *data, Device **
         return error_from_errno(err, -ENOMEM, "cannot start the device tunnel");
     if (config->bootstrap)
         redact_add_secret(config->bootstrap);
+    d->cameras = camera_streams_new(data_plane_cameras(data), config->camera_kbit);
+    if (!d->cameras)
+        return error_from_errno(err, -ENOMEM, "cannot start the device tunnel");
     r = authority_watch_new(event, config, on_authorities, d, &d->authorities, err);
     if (r >= 0)
         r = device_connect(d, event, err);
@@ -164,6 +181,7 @@ Device *device_free(Device *d)
     if (!d)
         return NULL;
     authority_watch_free(d->authorities);
+    camera_streams_free(d->cameras);
     device_tunnel_free(d->tunnel);
     loopback_done(&d->alive.loopback);
     http_client_free(d->http);

@@ -136,6 +136,10 @@ int config_load(Config *ret, Error *err)
     c.queue_mb = number_of(c.env, "QUEUE_MAX_MB", QUEUE_MB_MAX, QUEUE_MB_DEFAULT);
     c.queue_days = number_of(c.env, "QUEUE_MAX_DAYS", QUEUE_DAYS_MAX, QUEUE_DAYS_DEFAULT);
     c.data_old_hours = number_of(c.env, "DATA_OLD_HOURS", DATA_OLD_HOURS_MAX, DATA_OLD_HOURS_DEFAULT);
+    c.frigate_url = value_or_null(c.env, "FRIGATE_URL");
+    c.frigate_user = value_or_null(c.env, "FRIGATE_USER");
+    c.frigate_password = value_or_null(c.env, "FRIGATE_PASSWORD");
+    c.camera_kbit = number_of(c.env, "CAMERA_UPLINK_KBIT", CAMERA_UPLINK_KBIT_MAX, CAMERA_UPLINK_KBIT_DEFAULT);
     r = take_lan_listen(&c);
     if (r < 0)
         return error_from_errno(err, r, "cannot take LAN_LISTEN");

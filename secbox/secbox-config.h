@@ -20,10 +20,13 @@ typedef struct Config {
     unsigned lan_rate; /* requests a second of one guard; 0: no bounds */
     unsigned queue_mb, queue_days;
     unsigned data_old_hours;
-    char *state_dir; /* $SECBOX_STATE */
-    char *run_dir;   /* $SECBOX_RUN */
-    char *heartbeat; /* in it */
-    char *ssh_host;  /* where the box's sshd is, seen from here */
+    const char *frigate_url;                     /* NULL: there is no Frigate */
+    const char *frigate_user, *frigate_password; /* NULL: it wants none */
+    unsigned camera_kbit;                        /* of the uplink, for all cameras together */
+    char *state_dir;                             /* $SECBOX_STATE */
+    char *run_dir;                               /* $SECBOX_RUN */
+    char *heartbeat;                             /* in it */
+    char *ssh_host;                              /* where the box's sshd is, seen from here */
     uint16_t ssh_port;
 } Config;
 

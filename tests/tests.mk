@@ -70,6 +70,10 @@ data-kills: deps all ## kill secbox DATA_KILLS times while it syncs and sends, a
 	  SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
 	  -m pytest -q tests/integration/test_replica_kill.py tests/integration/test_data_faults.py
 
+camera-faults: deps all ## the tests of cameras with a Frigate that hangs and falls silent, too
+	$(Q)CAMERA_FAULTS=1 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) -m tests.lab.isolate $(TEST_PYTHON) \
+	  -m pytest -q tests/integration/test_cameras.py
+
 data-large: deps all ## the same of a community with 10,000 bans and 100,000 guests, DATA_LARGE_KILLS times
 	$(Q)DATA_KILLS=$(DATA_LARGE_KILLS) DATA_BANS=10000 DATA_GUESTS=100000 SECBOX_BIN=$(abspath $(BUILD))/bin $(TEST_PYTHON) \
 	  -m tests.lab.isolate $(TEST_PYTHON) -m pytest -q tests/integration/test_replica_kill.py
@@ -110,7 +114,7 @@ fuzz-bins: $(FUZZ_BINS)
 # what the agent, the gateway and recovery-agent alone parse
 $(addprefix $(BUILD)/bin/fuzz-,podman watch health): TEST_LIBS = $(AGENT_LIB) $(LIB)
 $(addprefix $(BUILD)/bin/fuzz-,rollout csv): TEST_LIBS = $(GATEWAY_LIB) $(LIB)
-$(addprefix $(BUILD)/bin/fuzz-,sync gate): TEST_LIBS = $(SECBOX_LIB) $(LIB)
+$(addprefix $(BUILD)/bin/fuzz-,sync gate camera): TEST_LIBS = $(SECBOX_LIB) $(LIB)
 $(BUILD)/bin/fuzz-recovery: TEST_LIBS = $(RECOVERY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-rathole: TEST_LIBS = $(RELAY_LIB) $(LIB)
 $(BUILD)/bin/fuzz-%: $(BUILD)/obj/tests/fuzz/fuzz-%.o | $$(TEST_LIBS)
@@ -149,5 +153,5 @@ coverage: ## lines and branches that the unit tests run: a page in build/coverag
 
 .PHONY: errors docs-faults tidy coverage
 .PHONY: check quick unit-passed check-compilers check-lint check-unit check-unit-asan check-fuzz check-integration \
-  check-integration-asan check-system soak data-kills data-large check-engines agent-updates install-kills unit-bins \
+  check-integration-asan check-system soak data-kills data-large camera-faults check-engines agent-updates install-kills unit-bins \
   fuzz-bins

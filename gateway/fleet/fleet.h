@@ -136,6 +136,7 @@ int verb_history(int argc, char **argv, void *userdata);
 int verb_status(int argc, char **argv, void *userdata);
 int verb_doctor(int argc, char **argv, void *userdata);
 int verb_logs(int argc, char **argv, void *userdata);
+int verb_camera(int argc, char **argv, void *userdata);
 int verb_certificate_show(int argc, char **argv, void *userdata);
 int verb_certificate_request(int argc, char **argv, void *userdata);
 int verb_certificate_send(int argc, char **argv, void *userdata);

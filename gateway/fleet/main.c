@@ -72,6 +72,7 @@ static const CliVerb verbs[] = {
     { "doctor", "DEVICE", 1, 1, "what is wrong with a box, seen from the gateway and on it, and what mends it",
       verb_doctor, NULL },
     { "health", "DEVICE", 1, 1, "how a box said last that it is, and how it was", verb_health, "since" },
+    { "camera", "DEVICE [CAMERA]", 1, 2, "a box's cameras, or a picture of one on standard output", verb_camera, NULL },
     { "certificate show", "DEVICE", 1, 1, "the cloud's certificate for a box's guards' pages", verb_certificate_show,
       NULL },
     { "certificate request", "DEVICE NAME…", 2, 1 + LAN_CERTIFICATE_NAMES_MAX,

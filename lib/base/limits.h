@@ -49,6 +49,10 @@
 #define MUX_SESSION_MAX_GATEWAY (4 * 1024 * 1024)
 #define MUX_NOTSENT_LOWAT 8192
 #define BRIDGE_SESSIONS_MAX 8
+#define CAMERA_STREAMS_MAX 6                          /* of one box's tunnel, beside those sessions */
+#define CAMERA_PICTURE_MAX ((size_t) 2 * 1024 * 1024) /* one JPEG */
+#define CAMERA_UPLINK_KBIT_DEFAULT 4000
+#define CAMERA_UPLINK_KBIT_MAX 1000000
 /* services' logs that people read on a box at the same time, and for how long and how far back they can */
 #define LOG_READERS_MAX 4
 #define LOG_HOURS_MAX 12

@@ -51,6 +51,8 @@ static void on_down(Tunnel *t _unused_, int http_status, usec_t retry_in, const 
 static void on_stream(Tunnel *t _unused_, MuxStream *s, const cJSON *open, void *userdata)
 {
     DeviceTunnel *d = userdata;
+    if (d->events->on_open && d->events->on_open(d, s, open, d->userdata))
+        return;
     bridge_open(d->bridge, s, open);
     if (d->events->on_stream && !bridge_is_passive(d->bridge, open))
         d->events->on_stream(d, d->userdata);

@@ -21,7 +21,9 @@ typedef struct DeviceTunnelEvents {
     void (*on_message)(DeviceTunnel *d, const cJSON *message, const char *text, void *userdata); /* may be NULL */
     /* As in TunnelEvents. After 401 and 403 another token is being fetched. */
     void (*on_down)(DeviceTunnel *d, int http_status, usec_t retry_in, const Error *err, void *userdata);
-    void (*on_token)(DeviceTunnel *d, void *userdata);  /* may be NULL */
+    void (*on_token)(DeviceTunnel *d, void *userdata); /* may be NULL */
+    /* A stream is asked for. True: it was taken, or refused; false: it is for one of the targets. May be NULL. */
+    bool (*on_open)(DeviceTunnel *d, MuxStream *s, const cJSON *open, void *userdata);
     void (*on_stream)(DeviceTunnel *d, void *userdata); /* somebody comes in, not by a passive target; may be NULL */
     /* No token could be obtained. retry_in = USEC_INFINITY: the configuration is wrong and is not tried again. */
     void (*on_no_token)(DeviceTunnel *d, usec_t retry_in, const Error *err, void *userdata);

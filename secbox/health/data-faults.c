@@ -74,13 +74,51 @@ static int judge_lan(cJSON *faults, const cJSON *lan)
                                                   days->valuedouble + 1));
 }
 
+static int judge_frigate(cJSON *faults, const char *state)
+{
+    static const struct {
+        const char *state, *sentence;
+    } known[] = {
+        { "away", "nothing answers at FRIGATE_URL: is Frigate running?" },
+        { "slow", "Frigate takes requests and does not answer in time" },
+        { "refuses", "Frigate does not let secbox in: correct FRIGATE_USER and FRIGATE_PASSWORD in secbox.env" },
+        { "strange", "what answers at FRIGATE_URL is no Frigate, or one that fails" },
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(known); i++)
+        if (str_equal(known[i].state, state))
+            return add(faults, "cameras.frigate", strdup(known[i].sentence));
+    return 0;
+}
+
+/* What it said of them last is old while Frigate itself is away. */
+static int judge_cameras(cJSON *faults, const cJSON *cameras)
+{
+    const char *state = json_string(cameras, "frigate");
+    _cleanup_(freep) char *names = NULL;
+    const cJSON *camera;
+
+    if (!str_equal(state, "up"))
+        return judge_frigate(faults, state);
+    cJSON_ArrayForEach(camera, find(cameras, "cameras")) {
+        _cleanup_(freep) char *before = TAKE_PTR(names);
+        const char *name = json_string(camera, "name");
+        if (!str_equal(json_string(camera, "state"), "offline"))
+            names = TAKE_PTR(before);
+        else if (!(names = str_format("%s%s%s", before ? before : "", before ? ", " : "", name ? name : "?")))
+            return -ENOMEM;
+    }
+    return names ? add(faults, "cameras.offline", str_format("no pictures come from %s", names)) : 0;
+}
+
 cJSON *data_faults(const cJSON *values, uint64_t old_seconds)
 {
     _cleanup_(cJSON_Deletep) cJSON *faults = cJSON_CreateObject();
 
     if (!faults || judge_database(faults, find(values, "database")) < 0 ||
         judge_data(faults, find(values, "replica"), old_seconds) < 0 ||
-        judge_queue(faults, find(values, "queue")) < 0 || judge_lan(faults, find(values, "lan")) < 0)
+        judge_queue(faults, find(values, "queue")) < 0 || judge_cameras(faults, find(values, "cameras")) < 0 ||
+        judge_lan(faults, find(values, "lan")) < 0)
         return NULL;
     return TAKE_PTR(faults);
 }

@@ -150,6 +150,15 @@ static int add_rest(const DataHealth *h, cJSON *o)
     return h->queue ? json_add_item(o, "queue", cJSON_Duplicate(h->queue, true)) : 0;
 }
 
+/* Without the reason: it tells milliseconds, and would be news each time. */
+static int add_cameras(const DataHealth *h, cJSON *o)
+{
+    cJSON *cameras = h->parts.cameras ? cameras_describe(h->parts.cameras) : NULL;
+
+    cJSON_DeleteItemFromObjectCaseSensitive(cameras, "why");
+    return h->parts.cameras ? json_add_item(o, "cameras", cameras) : 0;
+}
+
 /* Of this container alone. */
 static int add_network(cJSON *o)
 {
@@ -170,7 +179,7 @@ static cJSON *gather(void *userdata)
         ask_database(h);
     h->answered = false;
     if (!o || health_add_origin(o, "startedAt", h->started) < 0 || add_database(h, o) < 0 || add_replica(h, o) < 0 ||
-        add_rest(h, o) < 0 || add_network(o) < 0 ||
+        add_rest(h, o) < 0 || add_cameras(h, o) < 0 || add_network(o) < 0 ||
         json_add_item(o, "faults", data_faults(o, h->parts.old_seconds)) < 0)
         return NULL;
     return TAKE_PTR(o);

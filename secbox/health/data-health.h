@@ -8,6 +8,7 @@
 #include <systemd/sd-event.h>
 
 #include "lib/base/error.h"
+#include "secbox/cameras/cameras.h"
 #include "secbox/queue/queue.h"
 #include "secbox/replica/replica.h"
 
@@ -18,6 +19,7 @@ typedef struct DataHealthParts {
     Queue *queue;
     bool (*lan_serves)(void *userdata);            /* NULL: guards' pages are not wanted */
     uint64_t (*certificate_until)(void *userdata); /* seconds since 1970; NULL, 0: the cloud has sent none */
+    const Cameras *cameras;                        /* NULL: there is no Frigate */
     uint64_t old_seconds;                          /* from what age on the community's data are a fault */
     /* To the gateway. */
     int (*send)(const cJSON *message, void *userdata);

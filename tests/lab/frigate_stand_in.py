@@ -143,6 +143,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def arrive(self):
         """What comes before any answer. False: there will be none."""
         self.frigate.note(self)
+        if self.frigate.behaviour in ("hang", "slow", "error"):
+            self.frigate.misdeeds += 1
         if self.frigate.behaviour == "hang":
             self.frigate.released.wait()
             return False
@@ -266,6 +268,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def part(self, name, height):
         """One picture of a stream; False: it is over."""
         does = self.frigate.behaviour
+        self.frigate.misdeeds += does is not None
         picture = Pictures.black(height) if does == "black" or name in self.frigate.offline else self.frigate.picture(name, height)
         boundary = b"--other" if does == "boundary" else b"--frame"
         if does == "garbage":
@@ -273,8 +276,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         head = boundary + b"\r\nContent-Type: image/jpeg\r\n\r\n"
         if does in ("truncate", "stall"):
             self.chunk(head + picture[:len(picture) // 2])
-            if does == "stall":
-                self.frigate.released.wait()
+            while does == "stall" and self.frigate.behaviour == does and not self.frigate.released.wait(0.05):
+                pass
             return False
         if does == "endless":
             self.chunk(head + picture[:-2])
@@ -379,6 +382,7 @@ class FrigateStandIn:
         self.requests = []       # (method, path with query, headers)
         self.open_streams = []   # a camera's name for each
         self.streams_begun = 0
+        self.misdeeds = 0        # how often it did what behave() said
         self.lock = threading.Lock()
         self.frames = 0
         self.started = time.time()

@@ -402,6 +402,10 @@ static void test_checks(void **state)
           { "8443", "localhost:8443", "0.0.0.0", "0.0.0.0:0", "[::]", "[]:8443", "::1:8443", "[::1:8443", "OFF",
             ":8443" } },
         { "LAN_NAMES", { "192.168.1.20", "10.0.0.1, gate.secbox.local", "fd00::1" }, { "a\"b", "a;b", "caf\xC3\xA9" } },
+        { "FRIGATE_URL",
+          { "http://frigate:5000", "https://10.0.0.2:8971/" },
+          { "frigate:5000", "http://frigate:5000/api", "ftp://frigate", "http://", "http://u@frigate" } },
+        { "CAMERA_UPLINK_KBIT", { "1", "1000000" }, { "0", "1000001", "off", "4k" } },
         { "LAN_RATE", { "1", "20", "1000", "off" }, { "0", "1001", "-1", "1.5", "20 ", "OFF" } },
         { "QUEUE_MAX_MB", { "1", "256", "65536" }, { "0", "65537", "-1", "1.5", "020", "off" } },
         { "QUEUE_MAX_DAYS", { "1", "180", "3650" }, { "0", "3651", "7d", "+1" } },
@@ -439,6 +443,7 @@ static void test_secrets_are_not_shown(void **state)
         SECBOX_OK "DATABASE_URL=mysql://u:hunter2@a/b\n",
         SECBOX_OK "DATABASE_URL=postgresql://u:a/hunter2@a/b\n",
         "DEVICE_ID=a\nCLOUD_BASE_URL=https://u:hunter2@a\n",
+        SECBOX_OK "FRIGATE_PASSWORD=hunter2 x\n",
         SECBOX_OK "X=hunter2${A}\n",
     };
 
@@ -452,7 +457,8 @@ static void test_secrets_are_not_shown(void **state)
     }
     for (const EnvRule *rule = env_rules; rule->key; rule++)
         assert_int_equal(rule->secret, strstr(rule->key, "TOKEN") || strstr(rule->key, "BOOTSTRAP") ||
-                                           strstr(rule->key, "ENROLMENT") || strstr(rule->key, "DATABASE"));
+                                           strstr(rule->key, "ENROLMENT") || strstr(rule->key, "DATABASE") ||
+                                           strstr(rule->key, "PASSWORD"));
 }
 
 static void test_derive(void **state)

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "gateway/auth/roles.h"
+#include "gateway/cameras/box-cameras.h"
 #include "gateway/communities/api-boxes.h"
 #include "gateway/communities/api-communities.h"
 #include "gateway/communities/api-import.h"
@@ -42,7 +43,7 @@ static const Route *const tables[] = {
     audit_routes,         box_event_routes, box_routes,     certificate_routes,     claim_routes,  community_routes,
     device_routes,        enrolment_routes, grant_routes,   deployment_routes,      health_routes, import_routes,
     metrics_routes,       operator_routes,  pass_routes,    photo_routes,           query_routes,  rollout_routes,
-    rollout_start_routes, template_routes,  webhook_routes, lan_certificate_routes,
+    rollout_start_routes, template_routes,  webhook_routes, lan_certificate_routes, camera_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)
@@ -108,7 +109,8 @@ static bool is_among(const Route *r, const char *const *routes)
  * goes, is for admins. */
 static void test_what_each_route_needs(void **state _unused_)
 {
-    static const char *const for_operators[] = { "GET /v1/devices/*/bridge", NULL };
+    static const char *const for_operators[] = { "GET /v1/devices/*/bridge", "GET /v1/devices/*/cameras/*/frame.jpg",
+                                                 "GET /v1/devices/*/cameras/*/stream.mjpeg", NULL };
     /* questions that take a body */
     static const char *const for_viewers[] = { "POST /v1/devices/*/doctor", NULL };
     static const char *const for_admins[] = { "DELETE /v1/devices/*", "DELETE /v1/communities/*",

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* The cameras of a box, as its Frigate has them: which there are, how they and Frigate are, and pictures of them for those who
+ * look. However many look at a camera, Frigate is asked once for each size and rate. */
+#pragma once
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <systemd/sd-event.h>
+
+#include "lib/base/clock.h"
+#include "lib/base/error.h"
+#include "lib/http/mjpeg-viewer.h"
+
+typedef struct Cameras Cameras;
+typedef struct CameraView CameraView; /* somebody who looks */
+
+typedef enum FrigateState {
+    FRIGATE_UNKNOWN, /* it was not asked yet */
+    FRIGATE_UP,
+    FRIGATE_AWAY,    /* nothing answers there */
+    FRIGATE_SLOW,    /* it takes requests, and does not answer in time */
+    FRIGATE_REFUSES, /* it does not take our login */
+    FRIGATE_STRANGE, /* what answers there is no Frigate, or not well */
+    _FRIGATE_STATES
+} FrigateState;
+
+const char *frigate_state_name(int state);
+
+typedef struct CamerasOptions {
+    const char *url;             /* of Frigate */
+    const char *user, *password; /* NULL: none */
+    /* Frigate or a camera is in another state; may be NULL. */
+    void (*on_change)(void *userdata);
+    void *userdata;
+    usec_t interval; /* between looks at Frigate; 0: the usual */
+} CamerasOptions;
+
+int cameras_new(sd_event *event, const CamerasOptions *options, Cameras **ret, Error *err) _must_check_;
+/* Views end without a word. NULL-safe. */
+Cameras *cameras_free(Cameras *c);
+DEFINE_CLEANUP(Cameras, cameras_free)
+
+FrigateState cameras_frigate(const Cameras *c);
+/* {"frigate": STATE, "why"?, "restarts", "cameras": [{"name", "state": online|offline|off}]}; NULL: out of memory. */
+cJSON *cameras_describe(const Cameras *c);
+
+typedef struct CameraRequest {
+    const char *camera;
+    unsigned height; /* of the picture; 0: the usual. What is given is one of a few */
+    unsigned fps;    /* 0: one picture and no more */
+} CameraRequest;
+
+typedef struct CameraViewEvents {
+    /* Not from inside camera_view_open(). */
+    void (*on_picture)(CameraView *v, Picture *p, void *userdata);
+    /* Once, last; the view is freed afterwards. err NULL: that was the one picture. */
+    void (*on_end)(CameraView *v, int r, const Error *err, void *userdata);
+} CameraViewEvents;
+
+/* A stream outlives Frigate's restarts: pictures come again when it is back. Errors: camera.unknown, camera.busy, camera.off, and
+ * camera.frigate when Frigate is not there. */
+int camera_view_open(Cameras *c, const CameraRequest *want, const CameraViewEvents *events, void *userdata,
+                     CameraView **ret, Error *err) _must_check_;
+/* NULL-safe; allowed in every callback. on_end is not called. */
+CameraView *camera_view_free(CameraView *v);
+
+/* How many streams are open to Frigate, and how many look on. */
+size_t cameras_feeds(const Cameras *c);
+size_t cameras_views(const Cameras *c);

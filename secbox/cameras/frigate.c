@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "secbox/cameras/frigate.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "lib/base/limits.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+
+#define ANSWER_TIMEOUT (10 * USEC_PER_SEC)
+#define CONNECT_TIMEOUT (5 * USEC_PER_SEC)
+/* A stream is asked for again when it ends; this only keeps one from living for ever by accident. */
+#define STREAM_TIMEOUT USEC_PER_HOUR
+#define STREAM_STALL (10 * USEC_PER_SEC)
+#define PICTURE_QUALITY 70
+#define COOKIE "frigate_token="
+
+struct Frigate {
+    HttpClient *http;
+    char *url, *user, *password;
+    char *bearer; /* "Authorization: Bearer …"; NULL: not logged in */
+};
+
+bool camera_name_is_valid(const char *name)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+    size_t len = name ? strnlen(name, CAMERA_NAME_MAX + 1) : 0;
+
+    return len > 0 && len <= CAMERA_NAME_MAX && strspn(name, allowed) == len;
+}
+
+int frigate_new(HttpClient *http, const char *url, const char *user, const char *password, Frigate **ret)
+{
+    _cleanup_(frigate_freep) Frigate *f = calloc(1, sizeof(*f));
+    size_t len = strlen(url);
+
+    if (!f)
+        return -ENOMEM;
+    f->http = http;
+    f->url = strndup(url, len > 0 && url[len - 1] == '/' ? len - 1 : len);
+    f->user = user ? strdup(user) : NULL;
+    f->password = password ? strdup(password) : NULL;
+    if (!f->url || (user && !f->user) || (password && !f->password))
+        return -ENOMEM;
+    if (password)
+        redact_add_secret(password);
+    *ret = TAKE_PTR(f);
+    return 0;
+}
+
+Frigate *frigate_free(Frigate *f)
+{
+    if (!f)
+        return NULL;
+    free(f->url);
+    free(f->user);
+    free(f->password);
+    free(f->bearer);
+    free(f);
+    return NULL;
+}
+
+static char *url_of(const Frigate *f, const FrigateRequest *get)
+{
+    switch (get->what) {
+    case FRIGATE_CONFIG:
+        return str_format("%s/api/config", f->url);
+    case FRIGATE_STATS:
+        return str_format("%s/api/stats", f->url);
+    case FRIGATE_LATEST:
+        return str_format("%s/api/%s/latest.jpg?height=%u&quality=%d", f->url, get->camera, get->height,
+                          PICTURE_QUALITY);
+    case FRIGATE_STREAM:
+        return str_format("%s/api/%s?fps=%u&height=%u", f->url, get->camera, get->fps, get->height);
+    }
+    return NULL;
+}
+
+int frigate_get(Frigate *f, const FrigateRequest *get, http_done_t on_done, void *userdata, HttpCall **ret, Error *err)
+{
+    bool stream = get->what == FRIGATE_STREAM, picture = stream || get->what == FRIGATE_LATEST;
+    _cleanup_(freep) char *url = !picture || camera_name_is_valid(get->camera) ? url_of(f, get) : NULL;
+    /* its cache would tell what was true five seconds ago */
+    const char *const headers[] = { "X-Cache-Bypass: 1", f->bearer, NULL };
+    static const char *const kept[] = { "X-Frigate-Offline", NULL };
+    const HttpRequest request = {
+        .url = url,
+        .headers = headers,
+        .timeout_usec = stream ? STREAM_TIMEOUT : ANSWER_TIMEOUT,
+        .connect_timeout_usec = CONNECT_TIMEOUT,
+        .stall_usec = stream ? STREAM_STALL : 0,
+        .response_max = get->what == FRIGATE_LATEST ? CAMERA_PICTURE_MAX : 0,
+        .keep_headers = kept,
+        .on_data = get->on_data,
+        .userdata = get->userdata,
+    };
+
+    if (!url)
+        return error_set(err, ENOENT, "camera.unknown", "there is no such camera");
+    return http_start(f->http, &request, on_done, userdata, ret, err);
+}
+
+bool frigate_needs_login(const Frigate *f)
+{
+    return f->user && !f->bearer;
+}
+
+int frigate_login(Frigate *f, http_done_t on_done, void *userdata, HttpCall **ret, Error *err)
+{
+    static const char *const headers[] = { "Content-Type: application/json", NULL }, *const kept[] = { "Set-Cookie",
+                                                                                                       NULL };
+    _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
+    _cleanup_(freep) char *url = str_format("%s/api/login", f->url), *body = NULL;
+
+    if (o && json_add_string(o, "user", f->user) >= 0 && json_add_string(o, "password", f->password) >= 0)
+        body = json_print(o);
+    if (!url || !body)
+        return error_from_errno(err, -ENOMEM, "cannot log in at Frigate");
+    const HttpRequest request = {
+        .method = "POST",
+        .url = url,
+        .headers = headers,
+        .body = body,
+        .body_len = strlen(body),
+        .timeout_usec = ANSWER_TIMEOUT,
+        .connect_timeout_usec = CONNECT_TIMEOUT,
+        .keep_headers = kept,
+    };
+    return http_start(f->http, &request, on_done, userdata, ret, err);
+}
+
+int frigate_take_login(Frigate *f, const HttpResponse *response, Error *err)
+{
+    const char *value;
+
+    for (size_t n = 0; response->status == 200 && (value = http_response_header(response, "Set-Cookie", n)); n++) {
+        if (!str_starts(value, COOKIE))
+            continue;
+        _cleanup_(freep) char *token = strndup(value + strlen(COOKIE), strcspn(value + strlen(COOKIE), "; "));
+        char *bearer = token ? str_format("Authorization: Bearer %s", token) : NULL;
+        if (!bearer)
+            return error_from_errno(err, -ENOMEM, "cannot log in at Frigate");
+        redact_add_secret(token);
+        free(f->bearer);
+        f->bearer = bearer;
+        return 0;
+    }
+    return error_set(
+        err, EACCES, "camera.frigate-login",
+        "Frigate does not let secbox in (HTTP status %d): correct FRIGATE_USER and FRIGATE_PASSWORD in secbox.env",
+        response->status);
+}
+
+void frigate_forget_login(Frigate *f)
+{
+    free(TAKE_PTR(f->bearer));
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* Pictures out of multipart bodies, which cameras Frigate has, and the bound of the uplink. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/base/buf.h"
+#include "lib/base/strv.h"
+#include "lib/data/json.h"
+#include "secbox/cameras/camera-list.h"
+#include "secbox/cameras/camera-streams.h"
+#include "secbox/cameras/frigate.h"
+#include "secbox/cameras/multipart.h"
+
+#define PICTURE_MAX ((size_t) 64)
+#define HEAD "Content-Type: image/jpeg\r\n\r\n"
+#define A                                                                                                              \
+    "\xff\xd8"                                                                                                         \
+    "aaaa"                                                                                                             \
+    "\xff\xd9"
+#define B                                                                                                              \
+    "\xff\xd8"                                                                                                         \
+    "b\r\n--fram\r\n"                                                                                                  \
+    "\xff\xd9"
+
+/* What comes is written as its letters, one picture in each pair of brackets. */
+static void on_picture(const uint8_t *data, size_t len, void *userdata)
+{
+    assert_true(len >= 4 && data[0] == 0xff && data[len - 1] == 0xd9);
+    assert_int_equal(buf_printf(userdata, "[%.1s%zu]", (const char *) data + 2, len), 0);
+}
+
+/* The same whatever the pieces in which it comes, but that a picture may be told early. */
+static char *split(const char *body, size_t len, size_t piece, const char **ret_error, unsigned *ret_bad)
+{
+    _cleanup_(error_done) Error err = {};
+    Buf out = BUF_INIT(4096);
+    Multipart m;
+    int r = 0;
+
+    assert_int_equal(buf_puts(&out, ""), 0);
+    multipart_init(&m, PICTURE_MAX, on_picture, &out);
+    for (size_t at = 0; at < len && r >= 0; at += piece)
+        r = multipart_feed(&m, body + at, len - at < piece ? len - at : piece, &err);
+    *ret_error = r < 0 ? err.id : NULL;
+    *ret_bad = m.bad;
+    multipart_done(&m);
+    return buf_take(&out);
+}
+
+static void test_pictures(void **state)
+{
+    (void) state;
+#define CASE(text) (text), sizeof(text) - 1
+    static const struct {
+        const char *body;
+        size_t len;
+        const char *pictures, *error;
+        unsigned bad;
+    } cases[] = {
+        { CASE(""), "", NULL, 0 },
+        { CASE("--frame\r\n" HEAD A "\r\n\r\n--frame\r\n" HEAD B "\r\n\r\n--frame\r\n"), "[a8][b15]", NULL, 0 },
+        /* the next boundary has not come */
+        { CASE("--frame\r\n" HEAD A "\r\n\r\n"), "[a8]", NULL, 0 },
+        { CASE("--frame\r\n" HEAD A), "", NULL, 0 },
+        { CASE("--x\r\n" HEAD A "\r\n--x\r\n" HEAD A "\r\n"), "[a8][a8]", NULL, 0 },
+        /* what is no picture is passed over */
+        { CASE("--frame\r\n" HEAD "<html>\r\n\r\n--frame\r\n" HEAD A "\r\n\r\n--frame"), "[a8]", NULL, 1 },
+        { CASE("--frame\r\n" HEAD "\r\n--frame\r\n" HEAD A "\r\n--frame"), "[a8]", NULL, 1 },
+        { CASE("--frame\r\n" HEAD A "\r\n--frame--"), "[a8]", "camera.multipart", 0 },
+        { CASE("{\"success\": false}"), "", "camera.multipart", 0 },
+        { CASE("--\r\n" HEAD A), "", "camera.multipart", 0 },
+        { CASE("--frame\r\nContent-Type: image/jpeg" A "\r\n\r\n"), "", NULL, 0 },
+    };
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        for (size_t piece = 1; piece <= cases[i].len + 1; piece++) {
+            const char *error;
+            unsigned bad;
+            _cleanup_(freep) char *pictures = split(cases[i].body, cases[i].len, piece, &error, &bad);
+            assert_string_equal(pictures, cases[i].pictures);
+            assert_true(str_equal(error, cases[i].error));
+            assert_int_equal(bad, cases[i].bad);
+        }
+}
+
+/* A thumbnail within a picture ends like one, and whole pieces may end there: the whole picture follows. */
+static void test_a_picture_told_too_early(void **state)
+{
+    (void) state;
+    static const char head[] = "--f\r\n" HEAD "\xff\xd8"
+                               "a"
+                               "\xff\xd9"
+                               "\r\n";
+    static const char rest[] = "more"
+                               "\xff\xd9"
+                               "\r\n--f\r\n";
+    _cleanup_(buf_done) Buf out = BUF_INIT(256);
+    Multipart m;
+
+    multipart_init(&m, PICTURE_MAX, on_picture, &out);
+    assert_int_equal(multipart_feed(&m, head, sizeof(head) - 1, NULL), 0);
+    assert_string_equal(out.data, "[a5]");
+    assert_int_equal(multipart_feed(&m, rest, sizeof(rest) - 1, NULL), 0);
+    assert_string_equal(out.data, "[a5][a13]");
+    multipart_done(&m);
+}
+
+/* Where the boundary is another one from some picture on, not all that follows is taken for that picture. */
+static void test_another_boundary(void **state)
+{
+    (void) state;
+    static const char first[] = "--f\r\n" HEAD A "\r\n", next[] = "--g\r\n" HEAD A "\r\n";
+    _cleanup_(buf_done) Buf out = BUF_INIT(256);
+    _cleanup_(error_done) Error err = {};
+    Multipart m;
+    int r;
+
+    multipart_init(&m, (size_t) 1024 * 1024, on_picture, &out);
+    r = multipart_feed(&m, first, sizeof(first) - 1, &err);
+    for (int i = 0; i < 5 && r >= 0; i++)
+        r = multipart_feed(&m, next, sizeof(next) - 1, &err);
+    assert_true(r < 0);
+    assert_string_equal(err.id, "camera.multipart");
+    multipart_done(&m);
+}
+
+static void test_bounds(void **state)
+{
+    (void) state;
+    char line[MULTIPART_BOUNDARY_MAX + 8], many[2 * MULTIPART_HEAD_MAX];
+    const char *error;
+    unsigned bad;
+
+    memset(line, '-', sizeof(line));
+    free(split(line, sizeof(line), 1, &error, &bad));
+    assert_string_equal(error, "camera.multipart");
+    memset(many, 'x', sizeof(many));
+    memcpy(many, "--f\r\n", 5);
+    free(split(many, sizeof(many), sizeof(many), &error, &bad));
+    assert_string_equal(error, "camera.multipart");
+    /* a picture that does not end */
+    memset(many, 'x', sizeof(many));
+    memcpy(many, "--f\r\n" HEAD, strlen("--f\r\n" HEAD));
+    free(split(many, sizeof(many), 100, &error, &bad));
+    assert_string_equal(error, "camera.too-large");
+}
+
+static void assert_list(const CameraList *l, const char *expected)
+{
+    _cleanup_(cJSON_Deletep) cJSON *o = camera_list_describe(l);
+    _cleanup_(freep) char *text = json_print(o);
+    assert_string_equal(text, expected);
+}
+
+static int config(CameraList *l, const char *text)
+{
+    return camera_list_take_config(l, text, strlen(text), NULL);
+}
+
+static int stats(CameraList *l, const char *text)
+{
+    return camera_list_take_stats(l, text, strlen(text), NULL);
+}
+
+static void test_cameras(void **state)
+{
+    (void) state;
+    _cleanup_(camera_list_done) CameraList l = {};
+    static const char two[] =
+        "{\"cameras\":{\"a\":{\"enabled\":true},\"b-1\":{\"enabled\":false},\"../x\":{},\"\":{}}}";
+
+    assert_int_equal(config(&l, two), 1);
+    assert_int_equal(config(&l, two), 0);
+    assert_list(&l, "[{\"name\":\"a\",\"state\":\"online\"},{\"name\":\"b-1\",\"state\":\"off\"}]");
+    assert_int_equal(stats(&l, "{\"cameras\":{\"a\":{\"camera_fps\":0.0}},\"service\":{\"uptime\":50}}"), 1);
+    assert_list(&l, "[{\"name\":\"a\",\"state\":\"offline\"},{\"name\":\"b-1\",\"state\":\"off\"}]");
+    assert_int_equal(config(&l, two), 0);
+    assert_int_equal(stats(&l, "{\"cameras\":{\"a\":{\"camera_fps\":0}},\"service\":{\"uptime\":60}}"), 0);
+    assert_int_equal(l.restarts, 0);
+    assert_int_equal(stats(&l, "{\"cameras\":{\"a\":{\"camera_fps\":5.1}},\"service\":{\"uptime\":3}}"), 1);
+    assert_int_equal(l.restarts, 1);
+    assert_true(camera_list_set_offline(&l, "a") && !camera_list_set_offline(&l, "a") &&
+                !camera_list_set_offline(&l, "z"));
+    assert_true(config(&l, "{}") < 0 && config(&l, "<html>") < 0 && config(&l, "{\"cameras\":[]}") < 0 &&
+                stats(&l, "[") < 0);
+    assert_int_equal(l.n, 2);
+    assert_int_equal(config(&l, "{\"cameras\":{}}"), 1);
+    assert_list(&l, "[]");
+}
+
+static void assert_refused(const CameraList *l, const char *name, const char *id)
+{
+    _cleanup_(error_done) Error err = {};
+    assert_true(camera_list_check(l, name, &err) < 0);
+    assert_string_equal(err.id, id);
+}
+
+static void test_names(void **state)
+{
+    (void) state;
+    _cleanup_(camera_list_done) CameraList l = {};
+    char name[CAMERA_NAME_MAX + 2] = "";
+
+    assert_int_equal(config(&l, "{\"cameras\":{\"a\":{},\"b\":{\"enabled\":false}}}"), 1);
+    assert_int_equal(camera_list_check(&l, "a", NULL), 0);
+    assert_refused(&l, "b", "camera.off");
+    assert_refused(&l, NULL, "camera.unknown");
+    assert_refused(&l, "a/../config", "camera.unknown");
+    assert_false(camera_name_is_valid("") || camera_name_is_valid("a/b") || camera_name_is_valid("a%2f") ||
+                 camera_name_is_valid("..") || camera_name_is_valid("a b") || camera_name_is_valid("a?x") ||
+                 camera_name_is_valid("caf\xc3\xa9"));
+    memset(name, 'a', CAMERA_NAME_MAX);
+    assert_true(camera_name_is_valid(name));
+    name[CAMERA_NAME_MAX] = 'a';
+    assert_false(camera_name_is_valid(name));
+}
+
+/* A second's worth at once, then what time brings; one picture may be larger than that, and is paid back. */
+static void test_uplink(void **state)
+{
+    (void) state;
+    usec_t now = 7 * USEC_PER_DAY;
+    UplinkBudget b = uplink_budget_make(1000, now);
+
+    assert_true(uplink_budget_take(&b, 400, now) && uplink_budget_take(&b, 5000, now));
+    assert_false(uplink_budget_take(&b, 1, now));
+    assert_false(uplink_budget_take(&b, 1, now + 4 * USEC_PER_SEC + 400 * USEC_PER_MSEC));
+    assert_true(uplink_budget_take(&b, 1, now + 4 * USEC_PER_SEC + 401 * USEC_PER_MSEC));
+    now += USEC_PER_DAY;
+    assert_true(uplink_budget_take(&b, 1000, now));
+    assert_false(uplink_budget_take(&b, 1, now));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pictures),         cmocka_unit_test(test_a_picture_told_too_early),
+        cmocka_unit_test(test_another_boundary), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_cameras),          cmocka_unit_test(test_names),
+        cmocka_unit_test(test_uplink),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
