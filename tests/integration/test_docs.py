@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Every command in the README and the docs names a target, program, verb, option and file that exist."""
+import functools
 import glob
 import os
 import re
@@ -55,14 +56,21 @@ def need_paths(args):
             need(os.path.exists(os.path.join(ROOT, arg)), f"there is no {arg}")
 
 
+@functools.cache
+def why_not_made(*targets):
+    """What make says against them, or None; several pages name the same ones."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    p = subprocess.run(make_words("-n", *targets), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    return None if p.returncode == 0 else p.stderr
+
+
 def check_make(args):
     for name in [a.split("=", 1)[0] for a in args if "=" in a]:
         text = "".join(map(text_of, ["Makefile", "installer/install.mk", "tests/demo.mk", "tests/tests.mk"]))
         need(re.search(rf"\$\({name}\)|^{name}\b|,{name}\)", text, re.M), f"make knows no {name}")
     targets = [a for a in args if "=" not in a]
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-    p = subprocess.run(make_words("-n", *targets), cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    need(p.returncode == 0, f"make {' '.join(targets)}: {p.stderr}")
+    why = why_not_made(*targets)
+    need(why is None, f"make {' '.join(targets)}: {why}")
 
 
 def check_program(name, args):
