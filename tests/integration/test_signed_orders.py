@@ -8,6 +8,7 @@ import os
 import pty
 import shutil
 import subprocess
+import termios
 import uuid
 
 import pytest
@@ -331,6 +332,7 @@ def typing(fleet, folder, answers, *arguments):
             while piece := f.read(1024):
                 shown += piece
                 if answers and shown.endswith(b"phrase:"):
+                    wait_until(lambda: not termios.tcgetattr(f)[3] & termios.ECHO, "what is typed is not shown")
                     f.write(answers.pop(0).encode() + b"\n")
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
@@ -338,7 +340,7 @@ def typing(fleet, folder, answers, *arguments):
 def test_a_key_may_have_a_pass_phrase(fleet, device, judge, folder):
     secret, key = "correct horse", os.path.join(folder, "ana")
     code, shown = typing(fleet, folder, [secret, secret], "keygen", key, "--passphrase")
-    assert code == 0 and secret not in shown, shown
+    assert code == 0, shown
     assert read_text(key).startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----")
     trust(judge, "add", key + ".pub")
     tunnel = device.connect(ACCEPTS)
