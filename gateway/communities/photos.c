@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "gateway/communities/api-communities.h"
 #include "gateway/store/photos-table.h"
@@ -22,6 +23,8 @@
 #include "lib/tunnel/message.h"
 
 #define SELF "/proc/self/exe"
+/* before all others */
+#define UUID_NONE "00000000-0000-0000-0000-000000000000"
 #define PART_MAX ((size_t) 32 * 1024)
 #define BYTES_UNDER_WAY_MAX ((size_t) 64 * 1024 * 1024)
 #define FORGOTTEN_AFTER (10 * USEC_PER_MINUTE)
@@ -38,6 +41,8 @@ struct Photos {
     size_t bytes;  /* of all of them */
     usec_t tidied;
     StoreQuery *query; /* for what is old */
+    /* the last that this was done with: one that cannot be removed does not keep the others */
+    char old_community[UUID_SIZE], old_sha256[SHA256_HEX_SIZE];
 };
 
 typedef enum IncomingState {
@@ -79,6 +84,14 @@ bool photo_name_is_valid(const char *sha256)
 static char *photo_path(const Photos *p, const char *community, const char *sha256)
 {
     return str_format("%s/%s/%s.jpg", p->folder, community, sha256);
+}
+
+/* A folder that is away, as that of a disk which is not mounted, says nothing about the photos in it. */
+static bool has_folder(const Photos *p, const char *community)
+{
+    _cleanup_(freep) char *folder = str_format("%s/%s", p->folder, community);
+
+    return folder && access(folder, F_OK) == 0;
 }
 
 /* `id` NULL: it is not refused. */
@@ -349,6 +362,27 @@ static void on_offer(DeviceConn *s, const cJSON *message, void *userdata)
 }
 
 /* The file goes first: what is said to be there is there, but for this moment. */
+static void remove_old(Photos *p, const char *community, const char *sha256)
+{
+    _cleanup_(freep) char *path = photo_path(p, community, sha256);
+    _cleanup_(error_done) Error err = {};
+
+    if (!has_folder(p, community))
+        return;
+    int r = path ? file_remove(path, &err) : -ENOMEM;
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "an old photo stays");
+    else
+        (void) !store_query(p->store, sql_photo_gone(community, sha256), NULL, NULL, NULL, NULL);
+}
+
+/* Where the next round begins. */
+static void set_old(Photos *p, const char *community, const char *sha256)
+{
+    snprintf(p->old_community, sizeof(p->old_community), "%s", community);
+    snprintf(p->old_sha256, sizeof(p->old_sha256), "%s", sha256);
+}
+
 static void on_old(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     Photos *p = userdata;
@@ -357,17 +391,13 @@ static void on_old(StoreQuery *q _unused_, int r, const StoreRows *rows, const E
     if (r < 0)
         log_debug("old photos wait for the database: %s", error_message(err, r));
     for (size_t n = 0; r >= 0 && n < store_rows_count(rows); n++) {
-        const char *community = store_rows_get(rows, n, 0), *sha256 = store_rows_get(rows, n, 1);
-        _cleanup_(freep) char *path = photo_path(p, community, sha256);
-        _cleanup_(error_done) Error why = {};
-
-        if (!path || file_remove(path, &why) < 0)
-            log_failure(LOG_LEVEL_WARNING, NULL, &why, -EIO, "an old photo stays");
-        else
-            (void) !store_query(p->store, sql_photo_gone(community, sha256), NULL, NULL, NULL, NULL);
+        remove_old(p, store_rows_get(rows, n, 0), store_rows_get(rows, n, 1));
+        set_old(p, store_rows_get(rows, n, 0), store_rows_get(rows, n, 1));
     }
-    if (r >= 0 && store_rows_count(rows) > 0)
+    if (r >= 0 && store_rows_count(rows) == PHOTOS_OLD_STEP)
         p->tidied = 0; /* there may be more */
+    else
+        set_old(p, UUID_NONE, "");
 }
 
 void photos_sweep(Photos *p)
@@ -385,7 +415,8 @@ void photos_sweep(Photos *p)
     if (p->query || store_is_busy(p->store) || (p->tidied > 0 && now - p->tidied < TIDY_INTERVAL))
         return;
     p->tidied = now;
-    (void) !store_query(p->store, sql_photos_old(p->days), on_old, p, &p->query, NULL);
+    (void) !store_query(p->store, sql_photos_forget(), NULL, NULL, NULL, NULL);
+    (void) !store_query(p->store, sql_photos_old(p->days, p->old_community, p->old_sha256), on_old, p, &p->query, NULL);
 }
 
 static void fail_no_photo(Request *c, bool gone)
@@ -415,6 +446,15 @@ static void on_found(Request *c, const StoreRows *rows)
         return;
     }
     int r = path ? file_read(path, PHOTO_BYTES_MAX, &data, &len, &err) : -ENOMEM;
+    if (r == -ENOENT && !has_folder(p, c->args[0])) {
+        error_done(&err);
+        r = error_set(&err, ENOENT, "photo.no-folder",
+                      "the folder of this community's photos is not there: the gateway's log names it");
+        log_warning("photos of the community %s cannot be shown: there is no folder for them in %s", c->args[0],
+                    p->folder);
+        request_fail_status(c, 503, r, &err);
+        return;
+    }
     if (r == -ENOENT) { /* as after a restore, when it came after the copy of the files */
         (void) !store_query(p->store, sql_photo_gone(c->args[0], c->args[1]), NULL, NULL, NULL, NULL);
         fail_no_photo(c, true);
@@ -462,6 +502,7 @@ int photos_new(sd_event *event, Store *store, DeviceConns *conns, const PhotosOp
     p->store = store;
     p->conns = conns;
     p->days = options->days;
+    set_old(p, UUID_NONE, "");
     p->folder = strdup(options->folder);
     p->incoming = map_new(incoming_free);
     if (!p->folder || !p->incoming)

@@ -26,13 +26,21 @@ Statement sql_photo_find(const char *community, const char *sha256)
                      sql_text(community), sql_text(sha256));
 }
 
-Statement sql_photos_old(unsigned days)
+Statement sql_photos_old(unsigned days, const char *community, const char *sha256)
 {
     return STATEMENT("SELECT f.community, f.sha256 FROM photo_files f WHERE f.gone_at IS NULL"
+                     " AND (f.community, f.sha256) > ($2::uuid, $3::text)"
                      " AND NOT EXISTS (SELECT FROM box_photos p JOIN box_events e ON e.seq = p.event"
                      " WHERE p.community = f.community AND p.sha256 = f.sha256"
-                     " AND e.received_at >= now() - $1::bigint * interval '1 day') LIMIT 20",
-                     sql_number(days));
+                     " AND e.received_at >= now() - $1::bigint * interval '1 day')"
+                     " ORDER BY f.community, f.sha256 LIMIT $4::bigint",
+                     sql_number(days), sql_text(community), sql_text(sha256), sql_number(PHOTOS_OLD_STEP));
+}
+
+Statement sql_photos_forget(void)
+{
+    return (Statement) { .sql = "DELETE FROM photo_files f WHERE f.gone_at IS NOT NULL AND NOT EXISTS (SELECT"
+                                " FROM box_photos p WHERE p.community = f.community AND p.sha256 = f.sha256)" };
 }
 
 Statement sql_photo_gone(const char *community, const char *sha256)

@@ -12,7 +12,11 @@ Statement sql_photo_offered(const char *device, const char *community, const cha
 Statement sql_photo_stored(const char *community, const char *sha256, uint64_t bytes);
 /* 0 whether an event names it, 1 whether it is stored, 2 whether it was deleted. */
 Statement sql_photo_find(const char *community, const char *sha256);
-/* A few whose events are all gone or older than so many days: 0 community, 1 sha256. */
-Statement sql_photos_old(unsigned days);
+#define PHOTOS_OLD_STEP 20
+
+/* The next ones in order, PHOTOS_OLD_STEP at most, whose events are all gone or older than so many days: 0 community, 1 sha256. */
+Statement sql_photos_old(unsigned days, const char *community, const char *sha256);
+/* Those that were deleted, and that no event names any more. */
+Statement sql_photos_forget(void);
 /* Its file is no more. Without an event that names it, it is forgotten. */
 Statement sql_photo_gone(const char *community, const char *sha256);

@@ -200,6 +200,43 @@ def test_a_photo_whose_file_is_lost_is_gone(gw, community, boxes):
     assert fetch(gw, community, digest(photo))[0] == 200
 
 
+def test_a_folder_that_is_away_for_a_moment(gw, community, boxes):
+    """As that of a disk which is not mounted: its photos are not gone."""
+    box = boxes(community.id).connect()
+    photo = jpeg()
+    push(box, named(community, photo))
+    assert send(box, community, photo)["state"] == "stored"
+    folder = os.path.dirname(file_of(gw, community, photo))
+    os.rename(folder, folder + "-away")
+    try:
+        status, _, body = fetch(gw, community, digest(photo))
+    finally:
+        os.rename(folder + "-away", folder)
+    assert status == 503 and b"photo.no-folder" in body and gw.state.encode() not in body
+    assert fetch(gw, community, digest(photo))[0] == 200
+    assert states(gw, community) == [{digest(photo): "stored"}]
+
+
+def test_old_photos_behind_some_that_stay(gw, community):
+    """Those that cannot be removed are left, and the others go on; what was deleted long ago is forgotten with its event."""
+    folder = os.path.join(gw.state, "photos", community.id)
+    stuck, last, long_gone = [f"{n:064x}" for n in range(40)], "e" * 64, "f" * 64
+    for name in stuck:
+        os.makedirs(os.path.join(folder, name + ".jpg"))  # no file, so that it cannot be unlinked
+    gw.postgres.sql("INSERT INTO photo_files (community, sha256, bytes, gone_at) VALUES" + ",".join(
+        f"('{community.id}', '{name}', 1, {'now()' if name == long_gone else 'NULL'})" for name in [*stuck, last, long_gone]))
+    gw.stop()
+    gw.start()  # it tidies up at its first sweep
+
+    def names():
+        return [s for s, in gw.postgres.sql(f"SELECT sha256 FROM photo_files WHERE community = '{community.id}' ORDER BY 1")]
+
+    wait_until(lambda: names() == stuck, "the others are forgotten")
+    for name in stuck:
+        os.rmdir(os.path.join(folder, name + ".jpg"))
+    gw.postgres.sql(f"DELETE FROM photo_files WHERE community = '{community.id}'")
+
+
 def test_a_disk_that_takes_nothing(gw, community, boxes):
     box = boxes(community.id).connect()
     photo = jpeg()
