@@ -38,14 +38,17 @@ Statement sql_events(const char *community, const char *kind, uint64_t after, ui
                      sql_text(community), sql_text(kind), sql_number((int64_t) after), sql_number((int64_t) limit));
 }
 
-/* Of each community those that came first: what a webhook has not sent yet lies behind all that may go. */
+/* Of each community those that came first: what a webhook has not sent yet lies behind all that may go. Nothing is sent any more by
+ * a webhook that has stopped, nor for a community that is gone. */
 Statement sql_events_remove_old(unsigned days, unsigned step)
 {
-    return STATEMENT("DELETE FROM box_events WHERE seq IN (SELECT o.seq FROM communities c"
-                     " CROSS JOIN LATERAL (SELECT b.seq, b.received_at FROM box_events b WHERE b.community = c.id"
-                     " ORDER BY b.seq LIMIT $2::bigint) o LEFT JOIN webhooks w ON w.community = c.id"
-                     " WHERE o.received_at < now() - $1::bigint * interval '1 day'"
-                     " AND (w.community IS NULL OR o.seq <= w.behind) LIMIT $2::bigint)"
-                     " RETURNING 1",
-                     sql_number(days), sql_number(step));
+    return STATEMENT(
+        "DELETE FROM box_events WHERE seq IN (SELECT o.seq FROM communities c"
+        " CROSS JOIN LATERAL (SELECT b.seq, b.received_at FROM box_events b WHERE b.community = c.id"
+        " ORDER BY b.seq LIMIT $2::bigint) o LEFT JOIN webhooks w ON w.community = c.id"
+        " WHERE o.received_at < now() - $1::bigint * interval '1 day'"
+        " AND (w.community IS NULL OR o.seq <= w.behind OR w.stopped OR NOT EXISTS (SELECT FROM community_rows r"
+        " WHERE r.kind = 'communities' AND r.id = c.id AND NOT r.deleted)) LIMIT $2::bigint)"
+        " RETURNING 1",
+        sql_number(days), sql_number(step));
 }

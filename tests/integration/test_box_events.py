@@ -149,6 +149,17 @@ def test_only_the_device_tunnel_reports(gw, community):
     box.close()
 
 
+def with_an_unsent_event(gw, boxes):
+    """A community whose webhook has not sent an event that came six years ago."""
+    found = Community(gw)
+    box = boxes(found.id).connect()
+    push(box, event(found))
+    box.device.close()
+    assert gw.request("PUT", f"{found.path}/webhook", {"url": "https://receiver.example/x", "after": "0"}).status == 201
+    gw.postgres.sql(f"UPDATE box_events SET received_at = now() - interval '2190 days' WHERE community = '{found.id}'")
+    return found
+
+
 def test_old_events_go(gw, community, boxes):
     """But for those that a webhook has not sent yet. The gateway looks after a start, and then every hour."""
     box = boxes(community.id).connect()
@@ -157,6 +168,9 @@ def test_old_events_go(gw, community, boxes):
     seqs = [int(e["seq"]) for e in read(gw, community)["events"]]
     hook = {"url": "https://receiver.example/x", "after": str(seqs[2])}
     assert gw.request("PUT", f"{community.path}/webhook", hook).status == 201
+    unsent = [with_an_unsent_event(gw, boxes) for _ in range(2)]
+    gw.postgres.sql(f"UPDATE webhooks SET stopped = true WHERE community = '{unsent[0].id}'")
+    assert gw.request("DELETE", unsent[1].path).status == 200
     gw.postgres.sql(f"UPDATE box_events SET received_at = now() - interval '1824 days' WHERE seq IN ({seqs[1]}, {seqs[5]})")
     gw.postgres.sql("UPDATE box_events SET received_at = now() - interval '1826 days' WHERE seq IN"
                     f" ({seqs[0]}, {seqs[2]}, {seqs[3]}, {seqs[4]})")
@@ -168,6 +182,9 @@ def test_old_events_go(gw, community, boxes):
         return [e["data"]["n"] for e in answer.json["events"]] if answer.status == 200 else None
 
     wait_until(lambda: left() == [1, 3, 4, 5], "two are gone, and two wait for their receiver")
+    others = ", ".join(f"'{c.id}'" for c in unsent)
+    wait_until(lambda: not gw.postgres.sql(f"SELECT 1 FROM box_events WHERE community IN ({others})"),
+               "nothing waits for a webhook that has stopped, nor for a community that is gone")
     assert gw.request("DELETE", f"{community.path}/webhook").status == 200
     gw.stop()
     gw.start()
