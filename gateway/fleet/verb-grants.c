@@ -85,20 +85,34 @@ static bool is_as_asked(const Fleet *fleet, const cJSON *grant)
            !fleet->idle && str_equal(json_string(grant, "reason"), fleet->reason);
 }
 
+/* Of several the one with the least rights: nobody breaks glass who has another way in. */
+static const char *pick_grant(const Fleet *fleet, const cJSON *grants)
+{
+    const cJSON *grant, *best = NULL;
+    int least = 0;
+
+    cJSON_ArrayForEach(grant, grants) {
+        int rights = 2 * json_bool(grant, "breakGlass", false) + json_bool(grant, "forwarding", false);
+
+        if (is_as_asked(fleet, grant) && (!best || rights < least)) {
+            best = grant;
+            least = rights;
+        }
+    }
+    return best ? json_string(best, "id") : NULL;
+}
+
 int fleet_grant_find(Fleet *fleet, const char *device, char **ret, ApiReply *reply, Error *err)
 {
     _cleanup_(freep) char *encoded = api_encode(device), *path = NULL;
     const char *id = fleet->grant;
-    const cJSON *grant;
 
     path = encoded ? str_format("/v1/grants?device=%s&open=1&mine=1", encoded) : NULL;
     if (!id && path) {
         int r = api_call(&fleet->api, "GET", path, NULL, CALL_TIMEOUT, reply, err);
         if (r < 0)
             return r;
-        cJSON_ArrayForEach(grant, cJSON_GetObjectItemCaseSensitive(reply->body, "grants"))
-            if (!id && is_as_asked(fleet, grant))
-                id = json_string(grant, "id");
+        id = pick_grant(fleet, cJSON_GetObjectItemCaseSensitive(reply->body, "grants"));
         if (!id)
             return no_grant(fleet, device, err);
     }

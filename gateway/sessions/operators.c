@@ -20,6 +20,8 @@
 #define ROLE_OPERATOR "operator"
 #define CONNECTION_KEY_SIZE 24
 #define RESUME_DIGITS_MIN 32
+/* All sessions that a person may have, and one that waits for its place among them. */
+#define BRIDGES_PERSON_MAX (BRIDGE_SESSIONS_PERSON_MAX + BRIDGE_SESSIONS_BREAK_GLASS + 1)
 #define RESUME_DIGITS_MAX 64
 
 typedef struct OperatorConn OperatorConn;
@@ -183,14 +185,32 @@ static size_t count_of(const Operators *os, const char *person)
     return n;
 }
 
+/* Ends the person's oldest bridge that carries nothing: whether a new one is for an emergency is known when its first stream names
+ * a grant, and then its place is judged (take_place() of support-session.c). False: all of them carry something. */
+static bool make_room(const Operators *os, const char *person)
+{
+    OperatorConn *oldest = NULL;
+    void *value;
+
+    for (size_t i = 0; map_next(os->bridges, &i, NULL, &value);) {
+        const Operator *o = value;
+        if (o->conn && operator_streams(o) == 0 && str_equal(o->person, person) &&
+            (!oldest || o->conn->number < oldest->number))
+            oldest = o->conn;
+    }
+    if (oldest)
+        conn_close(oldest, WS_CLOSE_POLICY, "operator.too-many");
+    return oldest;
+}
+
 /* Makes this the connection of what the hello goes on with, or of something new. */
 static int conn_join(OperatorConn *c, const char *resume, Error *err)
 {
     _cleanup_(secret_freep) char *key = str_format("%s/%s/%s", c->person, c->device, resume);
     Operator *o = key ? map_get(c->owner->bridges, key) : NULL;
-    if (key && !o && count_of(c->owner, c->person) >= BRIDGE_SESSIONS_PERSON_MAX)
+    if (key && !o && count_of(c->owner, c->person) >= BRIDGES_PERSON_MAX && !make_room(c->owner, c->person))
         return error_set(err, EBUSY, "operator.too-many", "%s has %d bridges open already: close one", c->person,
-                         BRIDGE_SESSIONS_PERSON_MAX);
+                         BRIDGES_PERSON_MAX);
     if (key && !o)
         o = operator_new(c, key);
     char *token = o ? strdup(c->token) : NULL;

@@ -97,3 +97,17 @@ void support_session_audit_refusal(const SupportSession *v)
                                                  .device = v->device,
                                                  .detail = detail });
 }
+
+void support_session_audit_displaced(const SupportSession *v, const SupportSession *by)
+{
+    _cleanup_(freep) char *actor = str_format(OPERATOR_ACTOR_PREFIX "%s", by->person);
+    cJSON *detail = cJSON_CreateObject();
+    if (detail &&
+        (json_add_string(detail, "session", v->id) < 0 || json_add_string(detail, "grant", v->grant_id) < 0 ||
+         json_add_string(detail, "person", v->person) < 0 || json_add_string(detail, "byGrant", by->grant_id) < 0))
+        detail = (cJSON_Delete(detail), NULL);
+    audit_write(v->owner->store, &(AuditEntry) { .actor = actor ? actor : OPERATOR_ACTOR_PREFIX,
+                                                 .action = "bridge.displaced",
+                                                 .device = v->device,
+                                                 .detail = detail });
+}

@@ -69,6 +69,7 @@ static int take_place(SupportSession *v, const char *person, const char *device,
         SupportSession *victim = v->grant.break_glass ? most_silent(ss, person, device, v) : NULL;
         if (!victim)
             return error_set(err, EBUSY, id, "%s has %zu sessions open already", person ? person : device, max);
+        support_session_audit_displaced(victim, v);
         support_session_end(victim, "session.displaced", "a break-glass session needed its place");
     }
     return 0;

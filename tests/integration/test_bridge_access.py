@@ -108,6 +108,14 @@ def test_a26_a_grant_as_asked_for(gw, alice):
     assert gw.request("GET", "/v1/grants?mine=1&open=1").json["grants"][0]["forwarding"] is True
 
 
+def test_a29_glass_is_not_broken_for_nothing(gw, alice):
+    """Whoever gives no reason takes the grant with the least rights, not the newest."""
+    plain = grant_of(gw)
+    grant_of(gw, breakGlass=True)
+    alice.run("ssh", BOX, "--", "true", check=0)
+    assert sessions(gw)[0]["grant"] == plain
+
+
 def test_a27_plain_ssh_reaches_no_other_machine(gw, alice, folder):
     """Without a grant, also where names lead somewhere else."""
     with socket.create_server(("127.0.0.1", 0)) as other:
@@ -212,6 +220,8 @@ def test_a22_break_glass_gets_in_where_all_places_are_taken(gw, alice):
     assert len(open_sessions(gw)) <= 6
     gone = wait_until(lambda: [s for s in sessions(gw) if s.get("endReason") == "session.displaced"], "one has made room")
     assert [s["grant"] for s in gone] == [grant]
+    told = wait_until(lambda: [e for e in gw.audit() if e["action"] == "bridge.displaced"], "the audit log tells it")
+    assert [(e["device"], e["detail"]["session"], e["detail"]["byGrant"]) for e in told] == [(BOX, gone[0]["id"], emergency)]
     code, text = end_of(there[0])
     assert code == 255 and "a break-glass session needed its place" in text, text
     for p in more + there[1:]:
