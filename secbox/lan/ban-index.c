@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A list with folded keys, all of which every search goes through: what costs little is looked at first. For names each ban has a
- * set of 64 bits, one for each of its groups of three characters: how many groups of the other name may be in both is counted by
- * it, never too few. Another such set tells which characters are in a name. */
+/* A list with folded keys. What may fit is found by postings, which never leave out one that does; it is then looked at, first by what
+ * costs little. Plates: two that are at most one edit apart have themselves, or what is left without one of their characters, in
+ * common; one that begins like another has its first three characters. Names: by groups of three characters, of which only the rarest
+ * are looked up, so many that who has none of them cannot have enough of the others. For names each ban has a set of 64 bits, too, one
+ * for each of its groups: how many groups of the other name may be in both is counted by it, never too few. Another such set tells
+ * which characters are in a name. What is too long for postings is looked at always. */
 #include "secbox/lan/ban-index.h"
 
 #include <errno.h>
@@ -11,7 +14,13 @@
 
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "secbox/lan/postings.h"
 #include "secbox/lan/record.h"
+
+#define PREFIX_LEN 3
+#define PLATE_POSTED_MAX 16
+/* all groups of such a name are counted: there is one behind its last character, too */
+#define NAME_POSTED_MAX (NAME_GROUPS_MAX - 1)
 
 /* A folded text. */
 typedef struct Key {
@@ -31,7 +40,11 @@ typedef struct Entry {
 struct BanIndex {
     Entry *entries;
     size_t n, cap;
-    uint64_t tag; /* of all that was added */
+    uint64_t tag;    /* of all that was added */
+    size_t n_sealed; /* those behind have no postings, and are looked at always */
+    Postings keys, groups;
+    uint32_t *always; /* those that are too long */
+    size_t n_always;
 };
 
 /* FNV-1a */
@@ -68,6 +81,9 @@ BanIndex *ban_index_free(BanIndex *index)
     for (size_t i = 0; i < index->n; i++)
         entry_done(&index->entries[i]);
     free(index->entries);
+    postings_done(&index->keys);
+    postings_done(&index->groups);
+    free(index->always);
     free(index);
     return NULL;
 }
@@ -94,6 +110,45 @@ static uint64_t characters_of(const Key *k)
     for (size_t i = 0; i < k->len; i++)
         set |= UINT64_C(1) << (k->text[i] & 63);
     return set;
+}
+
+/* Keys of what a plate or a document is found by; they must not be mixed up. */
+enum {
+    KEY_PLATE = 1,
+    KEY_PREFIX,
+    KEY_DOCUMENT,
+};
+
+/* Of the text without the character at `without`. */
+static uint32_t key_of(unsigned kind, const char *text, size_t len, size_t without)
+{
+    uint64_t hash = hash_byte(HASH_START, (uint8_t) kind);
+
+    for (size_t i = 0; i < len; i++)
+        if (i != without)
+            hash = hash_byte(hash, (uint8_t) text[i]);
+    return (uint32_t) (hash ^ hash >> 32);
+}
+
+static bool is_posted(const Entry *e)
+{
+    return e->plate.len <= PLATE_POSTED_MAX && e->name.len <= NAME_POSTED_MAX;
+}
+
+static int post_keys(Postings *keys, const Entry *e, uint32_t number)
+{
+    const Key *plate = &e->plate, *document = &e->document;
+    int r = 0;
+
+    if (document->len > 0)
+        r = postings_add(keys, key_of(KEY_DOCUMENT, document->text, document->len, SIZE_MAX), number);
+    if (r >= 0 && plate->len > 0)
+        r = postings_add(keys, key_of(KEY_PLATE, plate->text, plate->len, SIZE_MAX), number);
+    for (size_t i = 0; i < plate->len && r >= 0; i++)
+        r = postings_add(keys, key_of(KEY_PLATE, plate->text, plate->len, i), number);
+    if (r >= 0 && plate->len >= PREFIX_LEN)
+        r = postings_add(keys, key_of(KEY_PREFIX, plate->text, PREFIX_LEN, SIZE_MAX), number);
+    return r;
 }
 
 static int entry_fill(Entry *e, const char *id, const char *data, bool unconfirmed)
@@ -156,6 +211,51 @@ uint64_t ban_index_tag(const BanIndex *index)
     return index->tag;
 }
 
+static int post(BanIndex *index, uint32_t number, Postings *keys, Postings *groups)
+{
+    const Entry *e = &index->entries[number];
+    NameGroups of;
+    int r = 0;
+
+    if (!is_posted(e)) {
+        index->always[index->n_always++] = number;
+        return 0;
+    }
+    name_groups(e->name.text, &of);
+    for (size_t i = 0; i < of.n && e->name.len > 0 && r >= 0; i++)
+        r = postings_add(groups, of.of[i], number);
+    return r < 0 ? r : post_keys(keys, e, number);
+}
+
+int ban_index_seal(BanIndex *index)
+{
+    Postings keys = {}, groups = {};
+    int r = 0;
+
+    free(index->always);
+    index->n_sealed = index->n_always = 0;
+    index->always = calloc(index->n + 1, sizeof(*index->always));
+    if (!index->always)
+        r = -ENOMEM;
+    for (size_t i = 0; i < index->n && r >= 0; i++)
+        r = post(index, (uint32_t) i, &keys, &groups);
+    if (r >= 0)
+        r = postings_seal(&keys);
+    if (r >= 0)
+        r = postings_seal(&groups);
+    if (r < 0) {
+        postings_done(&keys);
+        postings_done(&groups);
+        return r;
+    }
+    postings_done(&index->keys);
+    postings_done(&index->groups);
+    index->keys = keys;
+    index->groups = groups;
+    index->n_sealed = index->n;
+    return 0;
+}
+
 const Ban *ban_index_at(const BanIndex *index, size_t i)
 {
     return &index->entries[i].ban;
@@ -205,9 +305,120 @@ static bool may_fit_otherwise(const Asked *a, const Entry *e)
     return (may_be_within && strstr(e->name.text, a->name.text)) || may_look_alike(a, e);
 }
 
+/* One bit a ban, of those that may fit. */
+typedef struct Chosen {
+    const BanIndex *index;
+    uint64_t *bits;
+} Chosen;
+
+static void choose(Chosen *c, size_t number)
+{
+    c->bits[number / 64] |= UINT64_C(1) << (number % 64);
+}
+
+static void choose_all(Chosen *c, const Postings *p, uint32_t key)
+{
+    const uint32_t *numbers;
+    size_t n = postings_find(p, key, &numbers);
+
+    for (size_t i = 0; i < n; i++)
+        choose(c, numbers[i]);
+}
+
+static void choose_by_keys(Chosen *c, const Asked *a)
+{
+    const Postings *keys = &c->index->keys;
+    const Key *plate = &a->plate;
+
+    if (a->document.len > 0)
+        choose_all(c, keys, key_of(KEY_DOCUMENT, a->document.text, a->document.len, SIZE_MAX));
+    if (plate->len >= PREFIX_LEN)
+        choose_all(c, keys, key_of(KEY_PREFIX, plate->text, PREFIX_LEN, SIZE_MAX));
+    if (plate->len == 0 || plate->len > PLATE_POSTED_MAX + 1)
+        return;
+    for (size_t i = 0; i < plate->len; i++)
+        choose_all(c, keys, key_of(KEY_PLATE, plate->text, plate->len, i));
+    choose_all(c, keys, key_of(KEY_PLATE, plate->text, plate->len, SIZE_MAX));
+}
+
+typedef struct Rarity {
+    uint32_t group;
+    size_t n;
+} Rarity;
+
+static int by_rarity(const void *a, const void *b)
+{
+    const Rarity *x = a, *y = b;
+
+    return (x->n > y->n) - (x->n < y->n);
+}
+
+/* Who begins like this has the group of its first three characters; of a shorter first word, the one that ends with the space. */
+static uint32_t first_group(const char *name)
+{
+    uint32_t last3 = ' ' << 8 | ' ';
+
+    for (size_t i = 0; i < PREFIX_LEN && name[i]; i++) {
+        last3 = last3 << 8 | (uint8_t) name[i];
+        if (name[i] == ' ')
+            break;
+    }
+    return last3 & 0xffffff;
+}
+
+/* Two names look alike when they have two thirds of their groups in common, which are half of each at least. */
+static void choose_by_names(Chosen *c, const Asked *a)
+{
+    const size_t n = a->groups.n;
+    Rarity of[NAME_GROUPS_MAX];
+    const uint32_t *numbers;
+
+    if (a->name.len == 0)
+        return;
+    for (size_t i = 0; i < n; i++)
+        of[i] = (Rarity) { a->groups.of[i], postings_find(&c->index->groups, a->groups.of[i], &numbers) };
+    qsort(of, n, sizeof(of[0]), by_rarity);
+    for (size_t i = 0; i < n - (n + 1) / 2 + 1; i++)
+        choose_all(c, &c->index->groups, of[i].group);
+    if (a->name.len >= PREFIX_LEN)
+        choose_all(c, &c->index->groups, first_group(a->name.text));
+}
+
+static int choose_what_may_fit(Chosen *c, const Asked *a)
+{
+    c->bits = calloc(c->index->n / 64 + 1, sizeof(*c->bits));
+    if (!c->bits)
+        return -ENOMEM;
+    for (size_t i = c->index->n_sealed; i < c->index->n; i++)
+        choose(c, i);
+    if (c->index->n_sealed == 0)
+        return 0;
+    for (size_t i = 0; i < c->index->n_always; i++)
+        choose(c, c->index->always[i]);
+    choose_by_keys(c, a);
+    choose_by_names(c, a);
+    return 0;
+}
+
+/* Calls back for those that fit exactly, or for those that fit otherwise. */
+static int tell(const Chosen *c, const Asked *a, bool exactly, ban_found_t found, void *userdata)
+{
+    int r = 0;
+
+    for (size_t word = 0; word <= c->index->n / 64; word++)
+        for (uint64_t left = c->bits[word]; left && r >= 0; left &= left - 1) {
+            const Entry *e = &c->index->entries[word * 64 + (unsigned) __builtin_ctzll(left)];
+            bool fits = fits_exactly(a, e);
+            if (exactly ? fits : !fits && may_fit_otherwise(a, e))
+                r = found(&e->ban, userdata);
+        }
+    return r;
+}
+
 int ban_index_search(const BanIndex *index, const char *name, const char *plate, const char *document,
                      ban_found_t found, void *userdata)
 {
+    Chosen chosen = { .index = index };
     Asked a = {};
     int r = fold(match_name, name, &a.name);
 
@@ -219,12 +430,13 @@ int ban_index_search(const BanIndex *index, const char *name, const char *plate,
         a.characters = characters_of(&a.name);
         name_groups(a.name.text, &a.groups);
     }
-    for (size_t i = 0; i < index->n && r >= 0; i++)
-        if (fits_exactly(&a, &index->entries[i]))
-            r = found(&index->entries[i].ban, userdata);
-    for (size_t i = 0; i < index->n && r >= 0; i++)
-        if (!fits_exactly(&a, &index->entries[i]) && may_fit_otherwise(&a, &index->entries[i]))
-            r = found(&index->entries[i].ban, userdata);
+    if (r >= 0)
+        r = choose_what_may_fit(&chosen, &a);
+    if (r >= 0)
+        r = tell(&chosen, &a, true, found, userdata);
+    if (r >= 0)
+        r = tell(&chosen, &a, false, found, userdata);
+    free(chosen.bits);
     free(a.name.text);
     free(a.plate.text);
     free(a.document.text);

@@ -23,6 +23,8 @@ DEFINE_CLEANUP(BanIndex, ban_index_free)
 /* `data` is the row's JSON text (members name, plate, document, until); copied. -EBADMSG when it is none: the caller keeps
  * the index that it has. */
 int ban_index_add(BanIndex *index, const char *id, const char *data, bool unconfirmed) _must_check_;
+/* Makes searches quick, for those that were added before; what is found stays the same. -ENOMEM. */
+int ban_index_seal(BanIndex *index) _must_check_;
 size_t ban_index_count(const BanIndex *index);
 /* The same for the same bans in the same order. */
 uint64_t ban_index_tag(const BanIndex *index);

@@ -129,6 +129,8 @@ static void on_bans(StoreQuery *q _unused_, int r, const StoreRows *rows, const 
         r = -ENOMEM;
     for (size_t i = 0; r >= 0 && i < store_rows_count(rows); i++)
         r = take_ban(d->next.bans, rows, i);
+    if (r >= 0)
+        r = ban_index_seal(d->next.bans);
     if (r < 0)
         reading_failed(d, r, err);
     else

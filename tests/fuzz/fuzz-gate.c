@@ -38,6 +38,8 @@ static void check(const char *typed, char *const *lines, size_t n)
         if (kind == RECORD_BAN && ban_index_add(index, "b", lines[i], false) < 0)
             abort();
     }
+    if (strlen(typed) % 2 == 0 && ban_index_seal(index) < 0)
+        abort();
     if (verdict_decide(typed, records, used, &at, fits, &d) < 0 ||
         ban_index_search(index, typed, typed, typed, on_ban, &found) < 0)
         abort();

@@ -45,7 +45,32 @@ static char *some_name(void)
 
 static char *some_plate(void)
 {
-    return str_format("%c%c%c-%u", 'A' + (int) below(3), 'A' + (int) below(3), 'O', 100 + below(40));
+    char *plate = str_format("%c%c%c-%u", 'A' + (int) below(3), 'A' + (int) below(3), 'O', 100 + below(40));
+
+    assert_non_null(plate);
+    char *at = plate + below((unsigned) strlen(plate) - 1);
+    switch (below(4)) {
+    case 0: /* two changed places */
+        *at ^= at[1];
+        at[1] ^= *at;
+        *at ^= at[1];
+        break;
+    case 1: /* one is missing */
+        memmove(at, at + 1, strlen(at));
+        break;
+    default:
+        break;
+    }
+    return plate;
+}
+
+/* Behind which nothing counts any more for names that look alike; of a plate, longer than any is. */
+static char *some_long_text(void)
+{
+    _cleanup_(freep) char *name = some_name(), *plate = some_plate();
+
+    return below(2) ? str_format("%0*d %s", 240 + (int) below(20), 7, name)
+                    : str_format("%s%0*d", plate, 9 + (int) below(4), 7);
 }
 
 typedef struct Seen {
@@ -71,28 +96,32 @@ static bool rules_name(const char *name, const char *plate, const Ban *ban)
     return match_names(a, b) != MATCH_NONE || match_plates(c, d) != MATCH_NONE;
 }
 
-static BanIndex *some_index(void)
+/* Sealed after so many of them. */
+static BanIndex *some_index(size_t sealed)
 {
     BanIndex *index = ban_index_new();
 
     for (size_t i = 0; i < BANS; i++) {
-        _cleanup_(freep) char *name = some_name(), *plate = some_plate(), *id = str_format("ban-%zu", i);
+        _cleanup_(freep) char *name = i % 20 == 1 ? some_long_text() : some_name(), *id = str_format("ban-%zu", i);
+        _cleanup_(freep) char *plate = i % 20 == 2 ? some_long_text() : some_plate();
         _cleanup_(freep) char *data =
             str_format("{\"%s\":\"%s\",\"reason\":\"x\"}", i % 2 ? "name" : "plate", i % 2 ? name : plate);
 
         assert_int_equal(ban_index_add(index, id, data, false), 0);
+        if (i + 1 == sealed)
+            assert_int_equal(ban_index_seal(index), 0);
     }
     return index;
 }
 
-static void test_nobody_is_left_out(void **state)
+static void nobody_is_left_out(size_t sealed)
 {
-    _cleanup_(ban_index_freep) BanIndex *index = some_index();
+    _cleanup_(ban_index_freep) BanIndex *index = some_index(sealed);
     size_t named = 0, found = 0;
 
-    (void) state;
     for (size_t q = 0; q < QUERIES; q++) {
-        _cleanup_(freep) char *name = some_name(), *plate = some_plate();
+        _cleanup_(freep) char *name = q % 20 == 1 ? some_long_text() : some_name();
+        _cleanup_(freep) char *plate = q % 20 == 2 ? some_long_text() : some_plate();
         Seen seen = { .index = index };
 
         if (below(3) == 0)
@@ -109,10 +138,18 @@ static void test_nobody_is_left_out(void **state)
     assert_true(named > 0 && found < QUERIES * BANS / 2);
 }
 
+static void test_nobody_is_left_out(void **state)
+{
+    (void) state;
+    nobody_is_left_out(0);
+    nobody_is_left_out(BANS);
+    nobody_is_left_out(BANS / 2);
+}
+
 static void test_documents(void **state)
 {
     _cleanup_(ban_index_freep) BanIndex *index = ban_index_new();
-    Seen seen = { .index = index };
+    Seen seen = { .index = index }, sealed = { .index = index };
 
     (void) state;
     assert_int_equal(ban_index_add(index, "a", "{\"document\":\"V-12.345\"}", true), 0);
@@ -121,6 +158,9 @@ static void test_documents(void **state)
     assert_true(ban_index_at(index, 0)->record.unconfirmed);
     assert_int_equal(ban_index_search(index, NULL, NULL, "v12345", on_found, &seen), 0);
     assert_true(seen.of[0]);
+    assert_int_equal(ban_index_seal(index), 0);
+    assert_int_equal(ban_index_search(index, NULL, NULL, "v12345", on_found, &sealed), 0);
+    assert_true(sealed.of[0]);
 }
 
 static Record parsed(RecordKind kind, const char *text, cJSON **ret_row)
