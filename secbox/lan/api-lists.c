@@ -99,7 +99,7 @@ static void ban_list(LanRequest *q)
     for (size_t i = p->offset; list && i < count && n < p->limit; i++, n++) {
         const Ban *ban = ban_index_at(bans, i);
         cJSON *row = row_of(ban->id, ban->data);
-        int r = row && ban->record.unconfirmed ? json_add_bool(row, "unconfirmed", true) : 0;
+        int r = row && ban->unconfirmed ? json_add_bool(row, "unconfirmed", true) : 0;
         if (json_append(list, row) < 0 || r < 0) {
             cJSON_Delete(list);
             list = NULL;

@@ -60,7 +60,7 @@ static int add_ban(const Ban *ban, void *userdata)
     if (r < 0)
         return r;
     l->records[l->n] = record_from(RECORD_BAN, row);
-    l->records[l->n].unconfirmed = ban->record.unconfirmed;
+    l->records[l->n].unconfirmed = ban->unconfirmed;
     l->owned_ids[l->n] = strdup(ban->id);
     l->ids[l->n] = l->owned_ids[l->n];
     l->rows[l->n++] = row;

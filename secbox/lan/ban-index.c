@@ -14,6 +14,7 @@
 
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
+#include "secbox/lan/match.h"
 #include "secbox/lan/postings.h"
 #include "secbox/lan/record.h"
 
@@ -31,7 +32,6 @@ typedef struct Key {
 
 typedef struct Entry {
     Ban ban;
-    cJSON *row; /* what the record borrows from */
     Key name, plate, document;
     uint64_t groups, characters;
     size_t n_groups;
@@ -68,7 +68,6 @@ static void entry_done(Entry *e)
 {
     free(e->ban.id);
     free(e->ban.data);
-    cJSON_Delete(e->row);
     free(e->name.text);
     free(e->plate.text);
     free(e->document.text);
@@ -153,15 +152,15 @@ static int post_keys(Postings *keys, const Entry *e, uint32_t number)
 
 static int entry_fill(Entry *e, const char *id, const char *data, bool unconfirmed)
 {
+    _cleanup_(cJSON_Deletep) cJSON *row = NULL;
     NameGroups groups;
 
-    if (json_parse_object(data, strlen(data), &e->row, NULL) < 0)
+    if (json_parse_object(data, strlen(data), &row, NULL) < 0)
         return -EBADMSG;
-    e->ban = (Ban) { .id = strdup(id), .data = strdup(data), .record = record_from(RECORD_BAN, e->row) };
-    e->ban.record.unconfirmed = unconfirmed;
-    if (!e->ban.id || !e->ban.data || fold(match_name, e->ban.record.name, &e->name) < 0 ||
-        fold(match_plate, e->ban.record.plate, &e->plate) < 0 ||
-        fold(match_plate, e->ban.record.document, &e->document) < 0)
+    const Record record = record_from(RECORD_BAN, row);
+    e->ban = (Ban) { .id = strdup(id), .data = strdup(data), .unconfirmed = unconfirmed };
+    if (!e->ban.id || !e->ban.data || fold(match_name, record.name, &e->name) < 0 ||
+        fold(match_plate, record.plate, &e->plate) < 0 || fold(match_plate, record.document, &e->document) < 0)
         return -ENOMEM;
     e->characters = characters_of(&e->name);
     name_groups(e->name.text, &groups);

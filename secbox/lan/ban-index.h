@@ -3,17 +3,17 @@
  * preselects: what belongs to what was typed is decided by verdict.h. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "lib/base/mem.h"
-#include "secbox/lan/verdict.h"
 
 typedef struct BanIndex BanIndex;
 
 typedef struct Ban {
     char *id, *data; /* data: the row's JSON text, as the cloud wrote it */
-    Record record;   /* its texts belong to the ban */
+    bool unconfirmed;
 } Ban;
 
 BanIndex *ban_index_new(void);

@@ -6,6 +6,7 @@
 
 #define BITS_MIN 4
 #define BITS_MAX 24
+#define BUCKET_FILLED 2
 
 void postings_done(Postings *p)
 {
@@ -39,7 +40,7 @@ static size_t bucket_of(const Postings *p, uint32_t key)
 int postings_seal(Postings *p)
 {
     p->bits = BITS_MIN;
-    while (p->bits < BITS_MAX && (size_t) 1 << p->bits < p->n)
+    while (p->bits < BITS_MAX && (size_t) BUCKET_FILLED << p->bits < p->n)
         p->bits++;
     size_t buckets = (size_t) 1 << p->bits;
     p->at = calloc(buckets + 1, sizeof(*p->at));

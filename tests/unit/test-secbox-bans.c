@@ -90,8 +90,12 @@ static int on_found(const Ban *ban, void *userdata)
 
 static bool rules_name(const char *name, const char *plate, const Ban *ban)
 {
-    _cleanup_(freep) char *a = match_name(name), *b = match_name(ban->record.name ? ban->record.name : "");
-    _cleanup_(freep) char *c = match_plate(plate), *d = match_plate(ban->record.plate ? ban->record.plate : "");
+    _cleanup_(cJSON_Deletep) cJSON *row = NULL;
+
+    assert_int_equal(json_parse_object(ban->data, strlen(ban->data), &row, NULL), 0);
+    const Record r = record_from(RECORD_BAN, row);
+    _cleanup_(freep) char *a = match_name(name), *b = match_name(r.name ? r.name : "");
+    _cleanup_(freep) char *c = match_plate(plate), *d = match_plate(r.plate ? r.plate : "");
 
     return match_names(a, b) != MATCH_NONE || match_plates(c, d) != MATCH_NONE;
 }
@@ -155,7 +159,7 @@ static void test_documents(void **state)
     assert_int_equal(ban_index_add(index, "a", "{\"document\":\"V-12.345\"}", true), 0);
     assert_int_equal(ban_index_add(index, "b", "[1]", false), -EBADMSG);
     assert_int_equal(ban_index_count(index), 1);
-    assert_true(ban_index_at(index, 0)->record.unconfirmed);
+    assert_true(ban_index_at(index, 0)->unconfirmed);
     assert_int_equal(ban_index_search(index, NULL, NULL, "v12345", on_found, &seen), 0);
     assert_true(seen.of[0]);
     assert_int_equal(ban_index_seal(index), 0);
