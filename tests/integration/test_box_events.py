@@ -155,6 +155,7 @@ def with_an_unsent_event(gw, boxes):
     box = boxes(found.id).connect()
     push(box, event(found))
     box.device.close()
+    assert gw.request("PATCH", f"/v1/devices/{box.device.id}", {"labels": {"community": None}}).status == 200
     assert gw.request("PUT", f"{found.path}/webhook", {"url": "https://receiver.example/x", "after": "0"}).status == 201
     gw.postgres.sql(f"UPDATE box_events SET received_at = now() - interval '2190 days' WHERE community = '{found.id}'")
     return found
