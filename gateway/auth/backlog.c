@@ -19,6 +19,8 @@
 #define FILE_MAX (64U << 20)
 /* of a round, which then ends: so much fails for one reason */
 #define FAILURES_MAX 20
+/* audit entries that are written together: each for itself would take a commit, and a look through all that is there */
+#define TOGETHER_MAX 500
 
 typedef struct Entry {
     struct Entry *next;
@@ -34,6 +36,8 @@ struct Backlog {
     Entry **at;        /* the round's next; NULL between two rounds */
     StoreQuery *query; /* about that */
     unsigned failures; /* in this round */
+    size_t together;   /* so many are asked about at once */
+    size_t alone;      /* so many are asked about one by one: together they were refused */
     usec_t newest;     /* time of an audit entry: no two have the same */
     bool torn;         /* the file ends within a line */
     void (*on_settled)(void *userdata);
@@ -74,11 +78,15 @@ static Statement close_statement(const Entry *e)
     return sql_session_close(&end);
 }
 
+enum {
+    KIND_AUDIT,
+};
+
 static const struct Kind {
     const char *name;
     Statement (*make)(const Entry *e);
 } kinds[] = {
-    { "audit", audit_statement },
+    [KIND_AUDIT] = { "audit", audit_statement },
     { "session.open", open_statement },
     { "session.close", close_statement },
 };
@@ -137,6 +145,7 @@ static void go_on(Backlog *b);
 static void end_round(Backlog *b)
 {
     b->at = NULL;
+    b->alone = 0;
     settled(b);
 }
 
@@ -148,16 +157,34 @@ static void log_lost(const Backlog *b, const Error *err, int r)
                 text ? text : "?");
 }
 
+/* Those that failed together: one of them may be to blame, and any may have been carried out. */
+static void part(Backlog *b)
+{
+    Entry *e = *b->at;
+
+    for (size_t i = 0; i < b->together; i++, e = e->next)
+        e->again = true;
+    b->alone = b->together;
+}
+
 /* What fails at once does not keep the others waiting; what takes long, and an outage, ends the round. */
 static void on_written(StoreQuery *q _unused_, int r, const StoreRows *rows _unused_, const Error *err, void *userdata)
 {
     Backlog *b = userdata;
 
     b->query = NULL;
-    if (r >= 0 || store_refused_for_good(b->store, r)) {
+    if (r < 0 && b->together > 1) {
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "%zu entries wait until the database takes them", b->together);
+        part(b);
+        if (r == -ENOTCONN || r == -ENOBUFS) {
+            end_round(b);
+            return;
+        }
+    } else if (r >= 0 || store_refused_for_good(b->store, r)) {
         if (r < 0)
             log_lost(b, err, r);
-        drop(b);
+        for (size_t i = 0; i < b->together; i++)
+            drop(b);
     } else {
         log_failure(LOG_LEVEL_ERROR, NULL, err, r, "an entry waits until the database takes it");
         (*b->at)->again = true;
@@ -181,14 +208,44 @@ static bool waits_for_another(const Backlog *b, const Entry *e)
     return false;
 }
 
+/* The audit entries from here on, as an array; `n` are in it. NULL when out of memory. */
+static char *print_together(const Entry *first, size_t n)
+{
+    _cleanup_(cJSON_Deletep) cJSON *list = cJSON_CreateArray();
+
+    for (const Entry *e = first; list && n > 0; e = e->next, n--)
+        if (!cJSON_AddItemReferenceToArray(list, e->values))
+            return NULL;
+    return list ? json_print(list) : NULL;
+}
+
+static size_t count_together(const Backlog *b)
+{
+    size_t n = 0;
+
+    for (const Entry *e = *b->at; e && n < TOGETHER_MAX && kind_of(e->values) == &kinds[KIND_AUDIT]; e = e->next)
+        n++;
+    return n > 1 && b->alone == 0 ? n : 1;
+}
+
+static int write_next(Backlog *b)
+{
+    _cleanup_(freep) char *entries = NULL;
+    const Entry *e = *b->at;
+
+    b->together = count_together(b);
+    b->alone -= b->alone > 0;
+    if (b->together == 1)
+        return store_query(b->store, kind_of(e->values)->make(e), on_written, b, &b->query, NULL);
+    entries = print_together(e, b->together);
+    return entries ? store_query(b->store, sql_audit_add_all(entries), on_written, b, &b->query, NULL) : -ENOMEM;
+}
+
 static void go_on(Backlog *b)
 {
-    _cleanup_(error_done) Error err = {};
-
     while (*b->at && waits_for_another(b, *b->at))
         b->at = &(*b->at)->next;
-    if (!*b->at || !store_is_up(b->store) ||
-        store_query(b->store, kind_of((*b->at)->values)->make(*b->at), on_written, b, &b->query, &err) < 0)
+    if (!*b->at || !store_is_up(b->store) || write_next(b) < 0)
         end_round(b);
 }
 

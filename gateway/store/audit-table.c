@@ -31,6 +31,19 @@ Statement sql_audit_add_again(const AuditRow *a, uint64_t at)
                      sql_text(a->detail), sql_number((int64_t) at));
 }
 
+/* In order, each unless it is there. */
+Statement sql_audit_add_all(const char *entries)
+{
+    return STATEMENT("INSERT INTO audit(actor, action, device, alarm, detail, at)"
+                     " SELECT e.actor, e.action, e.device, e.alarm, e.detail::jsonb, e.moment"
+                     " FROM (SELECT x.*, 'epoch'::timestamptz + x.at * interval '1 microsecond' AS moment"
+                     " FROM jsonb_to_recordset($1::jsonb) AS x(actor text, action text, device text, alarm boolean,"
+                     " detail text, at bigint)) e"
+                     " WHERE NOT EXISTS (SELECT FROM audit a WHERE a.id > " LATEST " AND a.at = e.moment"
+                     " AND a.actor = e.actor AND a.action = e.action AND a.detail = e.detail::jsonb) ORDER BY e.at",
+                     sql_text(entries));
+}
+
 Statement sql_audit_add_once(const AuditRow *a, const char *key, const char *other_key)
 {
     return STATEMENT("INSERT INTO audit(actor, action, device, alarm, detail)"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A list with folded keys. What may fit is found by postings, which never leave out one that does; it is then looked at, first by what
- * costs little. Plates: two that are at most one edit apart have themselves, or what is left without one of their characters, in
- * common; one that begins like another has its first three characters. Names: by groups of three characters, of which only the rarest
- * are looked up, so many that who has none of them cannot have enough of the others. For names each ban has a set of 64 bits, too, one
- * for each of its groups: how many groups of the other name may be in both is counted by it, never too few. Another such set tells
- * which characters are in a name. What is too long for postings is looked at always. */
+/* A list with folded keys. What may fit is found by postings, which never leave out one that does; it is then looked at, first
+ * by what costs little. Plates: two that are at most one edit apart have themselves, or what is left without one of their
+ * characters, in common; one that begins like another has its first three characters. Names: by groups of three characters, of
+ * which only the rarest are looked up, so many that who has none of them cannot have enough of the others. For names each ban
+ * has a set of 64 bits, too, one for each of its groups: how many groups of the other name may be in both is counted by it,
+ * never too few. Another such set tells which characters are in a name. What is too long for postings is looked at always. */
 #include "secbox/lan/ban-index.h"
 
 #include <errno.h>

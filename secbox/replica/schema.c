@@ -128,8 +128,8 @@ static const char sql_swap_bans[] =
     "  WHERE live.version <> excluded.version OR live.data <> excluded.data OR live.epoch <> excluded.epoch\n"
     "   OR live.unconfirmed_since IS NOT NULL $fn$;\n";
 
-/* The first rows of an empty table. Its indexes are made when all rows are there, which costs a third of what it costs to put each row
- * into each. That needs the table for itself: where somebody reads it just now, it goes without. */
+/* The first rows of an empty table. Its indexes are made when all rows are there, which costs a third of what it costs to put
+ * each row into each. That needs the table for itself: where somebody reads it just now, it goes without. */
 static const char sql_fill[] =
     "CREATE OR REPLACE FUNCTION replica_fill(name text) RETURNS void LANGUAGE plpgsql AS $fn$\n"
     "DECLARE indexes regclass[]; makers text[]; maker text; one regclass; many boolean;\n"
@@ -144,7 +144,8 @@ static const char sql_fill[] =
     "  END;\n"
     " END IF;\n"
     " FOREACH one IN ARRAY coalesce(indexes, '{}') LOOP EXECUTE format('DROP INDEX %s', one); END LOOP;\n"
-    " EXECUTE format('INSERT INTO %1$I (id, version, data) SELECT id, version, data FROM %2$I', name, 'stage_' || name);\n"
+    " EXECUTE format('INSERT INTO %1$I (id, version, data) SELECT id, version, data FROM %2$I', name, 'stage_' || "
+    "name);\n"
     " FOREACH maker IN ARRAY coalesce(makers, '{}') LOOP EXECUTE maker; END LOOP;\n"
     "END $fn$;\n";
 

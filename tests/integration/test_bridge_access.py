@@ -3,6 +3,7 @@
 with those of the field's cases."""
 # pylint: disable=redefined-outer-name,unused-import
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -282,6 +283,22 @@ def test_a15_a_backlog_that_is_too_long_keeps_no_gateway_down(gw):
     assert "cannot be taken up whole and becomes" in gw.log()
     assert os.path.getsize(path + ".aside") == 65 << 20 and os.path.getsize(path) < 10**6
     os.unlink(path + ".aside")
+
+
+def test_a15_many_entries_wait(gw):
+    """They are written together; one that the database will never take keeps none of the others."""
+    path = os.path.join(gw.state, "backlog.jsonl")
+    entries = [{"kind": "audit", "at": str(1790000000000000 + n), "actor": "gateway", "action": "lab.waited", "alarm": False,
+                "detail": json.dumps({"n": n})} for n in range(1200)]
+    entries[700]["detail"] = "{"
+    for _ in range(2):  # what a crash leaves in the file is there already
+        gw.stop()
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("".join(json.dumps(e) + "\n" for e in entries))
+        gw.start()
+        wait_until(lambda: os.path.getsize(path) == 0, "nothing waits any more", gw.daemon.death)
+        found = gw.postgres.sql("SELECT detail->>'n' FROM audit WHERE action = 'lab.waited' ORDER BY id")
+        assert [int(n) for n, in found] == [n for n in range(1200) if n != 700]
 
 
 def test_a15_a_table_that_is_locked_while_the_connection_is_lost(gw, alice):
