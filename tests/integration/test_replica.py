@@ -18,6 +18,8 @@ def test_snapshot_then_changes(box):
     box.start()
     box.wait_applied(c.version)
     box.assert_same()
+    assert [n for n, in box.sql("SELECT indexname FROM pg_indexes WHERE tablename = 'guests' ORDER BY 1")] == [
+        "guests_code", "guests_name", "guests_norm_code", "guests_pkey", "guests_plate", "guests_words"]
     assert box.sql("SELECT norm_name, norm_plate FROM bans") == [["NATO PEREZ ORTIZ", "A820158"]]
     assert box.sql("SELECT norm_name FROM users") == [["JOSE NUNEZ"]]
     before = c.version
