@@ -313,6 +313,7 @@ static void lookup(LanRequest *q)
     } else if (!gate_data_has_database(q->lan->data) && !l->by_id) {
         answer(q);
     } else {
+        q->without = l->by_id ? NULL : answer;
         lan_query(q, l->by_id ? sql_gate_person(l->typed) : sql_gate_candidates(l->typed), on_people);
     }
 }

@@ -57,6 +57,7 @@ struct LanRequest {
     cJSON *body;              /* of POST */
     StoreQuery *query;
     void (*on_rows)(LanRequest *q, const StoreRows *rows);
+    void (*without)(LanRequest *q); /* NULL: nothing can be told without the rows */
     void *scratch; /* what one handler keeps between its steps */
     void (*scratch_free)(void *scratch);
 };
@@ -101,7 +102,7 @@ void lan_reply_raw(HttpExchange *x, int status, const char *content_type, const 
                    const char *const *more);
 
 /* Runs a statement and hands its rows to on_rows; where that is not possible the request is answered (503
- * lan.no-database). */
+ * lan.no-database), or, where the database is lost meanwhile, q->without is called. */
 void lan_query(LanRequest *q, Statement st, void (*on_rows)(LanRequest *q, const StoreRows *rows));
 
 /* A decimal query parameter, or the fallback; false: the request was answered. */

@@ -165,6 +165,8 @@ static void on_rows(StoreQuery *query _unused_, int r, const StoreRows *rows, co
     q->query = NULL;
     if (r >= 0)
         q->on_rows(q, rows);
+    else if (r == -ENOTCONN && q->without)
+        q->without(q);
     else
         lan_fail(q, r == -ENOTCONN ? 503 : 500, r, err);
 }
