@@ -19,6 +19,10 @@ written=/run/secbox-package-update # the journal was written in this boot
 INSTALL_SECONDS=3600
 LOCK_SECONDS=1800
 BOOTS_MAX=3
+# apt's words for what may be well in a while, and for what is not, whatever else it says
+away='Could not (connect|resolve|get lock)|Unable to (connect|lock)|Connection (failed|refused|timed out|reset)|Temporary failure'
+away="$away|Network is unreachable|No route to host|timed out|^  50[0-9] "
+wrong='GPG error|NO_PUBKEY|not signed|no longer signed|Hash Sum mismatch'
 
 say() { printf '%s\n' "$*"; }
 
@@ -32,9 +36,10 @@ load() {
     [ -f "$journal" ] || return 1
     state=$(value state) id=$(value id) number=$(value number) package=$(value package) from=$(value from) to=$(value to)
     next=$(value next) tunnel=$(value tunnel) plan=$(value plan) seconds=$(value seconds) boot=$(value boot)
-    deadline=$(value deadline) boots=$(value boots) began=$(value began) why=$(value why)
+    deadline=$(value deadline) boots=$(value boots) began=$(value began) refusal=$(value refusal) why=$(value why)
     old_sum=$(value old_sum) new_sum=$(value new_sum)
     old=$folder/$package-old.deb new=$folder/$package-new.deb
+    put_back="somebody has put $package $from back before $to had proved itself"
 }
 
 # A power cut leaves the old journal or the new one.
@@ -42,7 +47,7 @@ write() {
     {
         printf '%s=%s\n' state "$state" id "$id" number "$number" package "$package" from "$from" to "$to" next "$next" \
             tunnel "$tunnel" plan "$plan" seconds "$seconds" boot "$boot" deadline "$deadline" boots "$boots" began "$began" \
-            old_sum "$old_sum" new_sum "$new_sum"
+            refusal "$refusal" old_sum "$old_sum" new_sum "$new_sum"
         # without what has a meaning in an env file, which this is
         printf 'why=%s\n' "$(printf '%s' "$why" | tr '\n\t"$' '   -' | tr "'" '-' | tr -cd ' -~' | cut -c 1-400 | sed 's/ *$//')"
     } >"$journal.new" && sync "$journal.new" && mv -f "$journal.new" "$journal" && sync "$folder"
@@ -57,6 +62,9 @@ enter() {
     }
     : >$written
     say "$package $to: $state${why:+: $why}"
+    # Whoever asked waits for this word: from now on the journal has the update. dpkg's scripts have nothing to say to it.
+    [ -z "${NOTIFY_SOCKET:-}" ] || systemd-notify --ready 9>&- || true
+    unset NOTIFY_SOCKET
 }
 
 # One at a time, whoever asks. Programs that are started here do not hold it.
@@ -67,10 +75,25 @@ lock() {
 
 status_of() { dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null; }
 is_at() { [ "$(status_of "$package")" = "installed $1" ]; }
+# Somebody installed a third version in the meantime: that is theirs, and nothing is put over it.
+is_taken_over() {
+    case $(status_of "$package") in
+    "installed $from" | "installed $to") return 1 ;;
+    "installed "*) return 0 ;;
+    esac
+    return 1
+}
 sum() { sha256sum "$1" | cut -d ' ' -f 1; }
 is_whole() { [ -n "$2" ] && [ -f "$1" ] && [ "$(sum "$1")" = "$2" ]; }
 # what apt or dpkg found wrong, in its own words
 last_said() { sed -n 's/^E: //p; s/^dpkg: error[: ]*//p' "$said" | head -n 1; }
+
+# Whether it may be well in a while, by the words of apt: $1 is its exit status, 124 when its time was over. What is signed wrongly
+# or not there is none of this.
+was_away() {
+    ! grep -qiE "$wrong" "$said" || return 1
+    [ "$1" = 124 ] || grep -qiE "$away" "$said"
+}
 
 # Only what the box itself is installed from, and only signed.
 find_source() {
@@ -92,12 +115,12 @@ from it first"
 }
 
 our_apt() {
-    timeout -k 60 900 apt-get -q -y -o Dir::Etc::sourcelist="$source" -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 \
-        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root -o APT::Update::Error-Mode=any \
-        -o Acquire::AllowInsecureRepositories=false -o Acquire::AllowWeakRepositories=false \
-        -o Acquire::AllowDowngradeToInsecureRepositories=false -o APT::Get::AllowUnauthenticated=false \
-        -o DPkg::Lock::Timeout=$LOCK_SECONDS -o Acquire::Retries=2 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 \
-        "$@" >"$said" 2>&1 9>&-
+    timeout -k 60 $((LOCK_SECONDS + 900)) apt-get -q -y -o Dir::Etc::sourcelist="$source" -o Dir::Etc::sourceparts=- \
+        -o APT::Get::List-Cleanup=0 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root \
+        -o APT::Update::Error-Mode=any -o Acquire::AllowInsecureRepositories=false \
+        -o Acquire::AllowWeakRepositories=false -o Acquire::AllowDowngradeToInsecureRepositories=false \
+        -o APT::Get::AllowUnauthenticated=false -o DPkg::Lock::Timeout=$LOCK_SECONDS -o Acquire::Retries=2 \
+        -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@" >"$said" 2>&1 9>&-
 }
 
 # fetch VERSION FILE: by apt, which checks it against the signed lists
@@ -119,13 +142,20 @@ is_installed_one() {
 
 # Without a way back there is no way forward.
 keep_old() {
+    got=0
     arch=$(dpkg --print-architecture)
     cached=/var/cache/apt/archives/${package}_$(printf '%s' "$from" | sed 's/:/%3a/g')_$arch.deb
     if ! is_installed_one "$old"; then
         rm -f "$old"
-        fetch "$from" "$old" || true
+        fetch "$from" "$old"
+        got=$?
     fi
     is_installed_one "$old" || { is_installed_one "$cached" && cp "$cached" "$old"; } || {
+        if was_away $got; then
+            refusal=away
+            why="$package $from, which is installed now and without which there is no way back, cannot be fetched: $(last_said)"
+            return 1
+        fi
         why="the package that is installed now, $package $from, is neither in the repository nor in the cache of apt: \
 without it there is no way back, so nothing is changed"
         return 1
@@ -134,7 +164,10 @@ without it there is no way back, so nothing is changed"
 }
 
 fetch_new() {
-    fetch "$to" "$new" || {
+    fetch "$to" "$new"
+    got=$?
+    [ $got = 0 ] || {
+        ! was_away $got || refusal=away
         why="$package $to cannot be fetched from the repository of this box: $(last_said)"
         return 1
     }
@@ -171,14 +204,18 @@ check_versions() {
         ;;
     esac
     dpkg --compare-versions "$to" gt "$from" || {
-        why="$package is at $from already, and goes to no older version ($to) but by the way back"
+        refusal=newer
+        why="$package is at $from already, which is newer than $to: an update goes to newer versions only"
         return 1
     }
 }
 
 stage() {
     check_versions && check_watcher && find_source || return 1
-    our_apt update || {
+    our_apt update
+    got=$?
+    [ $got = 0 ] || {
+        ! was_away $got || refusal=away
         why="the repository of this box cannot be used: $(last_said)"
         return 1
     }
@@ -213,6 +250,7 @@ install_needed() {
         return 1
     }
     needed=$(sed -n 's/^Inst \([^ ]*\).*/\1/p' "$said" | grep -v '^secbox' | tr '\n' ' ')
+    printf '%s' "$needed" >"$folder/needed" && sync "$folder/needed" || return 1
     [ -z "$needed" ] || {
         say "needed beside it: $needed"
         # shellcheck disable=SC2086
@@ -223,11 +261,39 @@ install_needed() {
     }
 }
 
-install_new() { install_needed && dpkg_in_turn -i "$new" && is_at "$to"; }
+install_new() { install_needed && ! is_taken_over && dpkg_in_turn -i "$new" && is_at "$to"; }
+
+# A postinst may not restart anything, by a policy-rc.d of the box: what runs would still be the version before.
+restart_old_programs() {
+    case $package in secbox-agent) units='mgmt-agent mgmt-link' ;; *) units=recovery-agent ;; esac
+    for unit in $units; do
+        pid=$(systemctl show -P MainPID "$unit.service" 2>/dev/null)
+        case $(readlink "/proc/${pid:-0}/exe") in *' (deleted)') systemctl --no-block try-restart "$unit.service" ;; esac
+    done
+}
+
+# From now on the other agent waits for its proof.
+prove() {
+    restart_old_programs
+    enter proving "$seconds"
+}
+
+leave_to_others() {
+    refusal=taken-over
+    why="somebody installed $package $(dpkg-query -W -f '${Version}' "$package") while it was being updated from $from to $to: \
+theirs stays"
+    enter failed 0
+    rm -f "$new"
+}
 
 go_back() {
+    if is_taken_over; then
+        leave_to_others
+        return
+    fi
     enter going-back $INSTALL_SECONDS
-    if is_whole "$old" "$old_sum" && dpkg_in_turn -i "$old" && is_at "$from"; then
+    ! is_whole "$old" "$old_sum" || dpkg_in_turn -i "$old"
+    if is_at "$from"; then
         enter rolled-back 0
     else
         why="$why; and $package $from could not be put back: $(last_said)"
@@ -250,12 +316,13 @@ run() {
         package=$next next=''
     fi
     from=$(dpkg-query -W -f '${Version}' "$package" 2>/dev/null) || true
-    old=$folder/$package-old.deb new=$folder/$package-new.deb old_sum='' new_sum='' boots=0 began=$(date +%s) why=''
+    old=$folder/$package-old.deb new=$folder/$package-new.deb old_sum='' new_sum='' boots=0 began=$(date +%s) refusal='' why=''
     [ -z "$before" ] || began=$began_before
     if is_at "$to"; then
         enter confirmed 0
         return
     fi
+    rm -f "$folder/needed"
     enter staged $((INSTALL_SECONDS + LOCK_SECONDS))
     if ! stage; then
         rm -f "$new"
@@ -264,7 +331,7 @@ run() {
     fi
     enter installing $((2 * INSTALL_SECONDS))
     if install_new; then
-        enter proving "$seconds"
+        prove
     else
         why="$package $to could not be installed: $(last_said)"
         go_back
@@ -280,8 +347,9 @@ keep() {
         return 75
     fi
     is_at "$to" || {
-        say "$package is not at $to: not kept"
-        return 1
+        why=$put_back
+        go_back
+        return
     }
     enter confirmed 0
     mv -f "$new" "$old"
@@ -302,9 +370,17 @@ back() {
     fi
     if [ "$state" = proving ]; then
         why="$package $to did not prove itself in $seconds s: its tunnel or a dry plan was missing"
+        ! is_at "$from" || why="$put_back"
     fi
     [ -n "$why" ] || why="installing $package $to did not come to an end"
     go_back
+}
+
+# of these packages, what dpkg has yet to configure
+unfinished() {
+    for one in "$@"; do
+        case $(status_of "$one") in unpacked\ * | half-configured\ * | triggers-*) printf '%s ' "$one" ;; esac
+    done
 }
 
 # The power went. Only what we began is finished.
@@ -317,9 +393,12 @@ boot() {
         ;;
     installing)
         enter installing $INSTALL_SECONDS
-        dpkg_in_turn --configure -a || true
+        # shellcheck disable=SC2046
+        ours=$(unfinished $(cat "$folder/needed" 2>/dev/null) "$package")
+        # shellcheck disable=SC2086
+        [ -z "$ours" ] || dpkg_in_turn --configure $ours || true
         if is_at "$to" || { is_whole "$new" "$new_sum" && dpkg_in_turn -i "$new" && is_at "$to"; }; then
-            enter proving "$seconds"
+            prove
         else
             why="the machine was started anew while $package $to was being installed, and that could not be finished: $(last_said)"
             go_back
@@ -355,7 +434,10 @@ main() {
         shift
         run "$@"
     elif load && [ "$package" = "$2" ]; then
-        case $verb in keep) keep ;; back) back ;; boot) boot ;; esac
+        case $state in
+        installing | proving | going-back) ! is_taken_over || verb=leave ;;
+        esac
+        case $verb in keep) keep ;; back) back ;; boot) boot ;; leave) leave_to_others ;; esac
     fi
 }
 

@@ -70,7 +70,8 @@ static bool is_since(const AgentWatch *w, usec_t asked)
 static void watch_agent(AgentWatch *w, const AgentUpdate *u, usec_t now)
 {
     const AgentUpdateProof proof = { .here = agent_update_is_proved_by(u, AGENT_PROOF_PATH, w->boot),
-                                     .far = is_since(w, w->answered) };
+                                     .far = is_since(w, w->answered),
+                                     .said = agent_update_is_proved_by(u, AGENT_REACHED_PATH, w->boot) };
     AgentUpdateVerdict verdict = agent_update_judge(u, AGENT_PACKAGE, &proof, w->boot, *w->up_since, now);
 
     if (verdict != AGENT_UPDATE_WAIT)

@@ -8,6 +8,9 @@
 
 /* on top of its confirm deadline */
 #define SILENCE_MAX (30 * USEC_PER_MINUTE)
+/* Of the agents' packages, which say a word at each step: fetching one or installing one, behind other users of dpkg, may take two
+ * hours by the limits of the box's own script. */
+#define PACKAGE_SILENCE_MAX (150 * USEC_PER_MINUTE)
 
 bool deployment_is_named(const Deployment *d, const cJSON *object)
 {
@@ -45,7 +48,9 @@ RetryVerdict deployment_judge_retry(const Deployment *d, usec_t now, bool sendin
 
 bool deployment_is_silent(const Deployment *d, usec_t now)
 {
-    return now - d->last_word > d->confirm_deadline * USEC_PER_SEC + SILENCE_MAX;
+    usec_t silence_max = d->kind == DEPLOYMENT_AGENT ? PACKAGE_SILENCE_MAX : SILENCE_MAX;
+
+    return now - d->last_word > d->confirm_deadline * USEC_PER_SEC + silence_max;
 }
 
 const char *deployment_end_state(const cJSON *result)

@@ -15,8 +15,8 @@ static const struct {
     [ORDER_ROLLBACK] = { "compose.rollback", "rollback.unsupported", "to go back by an order",
                          "update it, run `secboxctl rollback` on the box, or push the earlier compose file again" },
     [ORDER_DOCTOR] = { "doctor.ask", "doctor.unsupported", "for this question", "run `secboxctl doctor` on the box" },
-    [ORDER_AGENT] = { "agent.update", "agent-update.unsupported", "to be updated from here",
-                      "install the newer packages there by apt" },
+    [ORDER_AGENT] = { "agent.update", "agent-update.unsupported", "to be updated from here, or not from a package",
+                      "update it on the box, as it was installed" },
     [ORDER_SIGNED] = { "orders.signed", "order.unsupported", "to check a signature",
                        "update it first, or leave --key away" },
 };

@@ -122,6 +122,15 @@ bool rollout_is_sending(RolloutState state)
     return state == ROLLOUT_RUNNING || state == ROLLOUT_SOAKING || state == ROLLOUT_DONE;
 }
 
+/* Nothing here runs it, or may be given it. */
+static bool is_not_for_box(const char *error)
+{
+    static const char *const ids[] = { "update.pinned", "update.pull-policy", "agent-update.no-package",
+                                       "agent-update.newer", "agent-update.taken-over" };
+
+    return index_of(ids, ELEMENTSOF(ids), error) >= 0;
+}
+
 RolloutBoxEvent rollout_box_event(const char *outcome, unsigned status, const char *error)
 {
     if (str_equal(outcome, "done"))
@@ -132,8 +141,7 @@ RolloutBoxEvent rollout_box_event(const char *outcome, unsigned status, const ch
         return ROLLOUT_BOX_FAIL; /* recovery, unknown: worse than a rollback */
     if (status == 423 || str_equal(error, "update.not-now"))
         return ROLLOUT_BOX_HOLD;
-    /* nothing here runs it, or may be given it */
-    if (status == 404 || str_equal(error, "update.pinned") || str_equal(error, "update.pull-policy"))
+    if (status == 404 || is_not_for_box(error))
         return ROLLOUT_BOX_SKIP;
     return status == 409 || status == 503 ? ROLLOUT_BOX_RETRY : ROLLOUT_BOX_FAIL;
 }

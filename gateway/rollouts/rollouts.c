@@ -16,7 +16,8 @@
 #define AWAY_BATCH 1000
 #define RETRY_DELAY (2 * USEC_PER_SEC)
 #define RETRY_DELAY_MAX (10 * USEC_PER_MINUTE)
-#define RETRY_DOUBLINGS 7
+/* of a box that holds updates back, perhaps for weeks: each time is an entry of its history and of the audit log */
+#define HELD_DELAY_MAX USEC_PER_HOUR
 /* how often a box that is busy gets its turn anew */
 #define ATTEMPTS_MAX 10
 
@@ -94,8 +95,10 @@ static void skip_old_agent(Rollout *r, RolloutBox *box)
         error_set(&err, EOPNOTSUPP, "rollout.old-agent",
                   "the agent of this box is too old for this order or to check its signature: install a newer one");
     else if (r->target)
-        error_set(&err, EOPNOTSUPP, "rollout.old-agent",
-                  "the agent of this box is too old to be updated from here: install the newer package there by apt");
+        error_set(
+            &err, EOPNOTSUPP, "rollout.old-agent",
+            "the agents of this box are not updated from here: they are too old for it, or were not installed from "
+            "packages; update them on the box, as they were installed");
     else
         error_set(
             &err, EOPNOTSUPP, "rollout.old-agent",
@@ -196,12 +199,13 @@ static RolloutBox *find_box(const Rollouts *rs, const char *rollout, const char 
     return *ret ? map_get((*ret)->by_device, device) : NULL;
 }
 
-static void retry_later(RolloutBox *box)
+static void retry_later(RolloutBox *box, usec_t delay_max)
 {
-    unsigned doublings = box->tries < RETRY_DOUBLINGS ? box->tries : RETRY_DOUBLINGS;
-    usec_t delay = RETRY_DELAY << doublings;
+    usec_t delay = RETRY_DELAY;
+    for (unsigned i = 0; i < box->tries && delay < delay_max; i++)
+        delay *= 2;
     box->tries++;
-    box->not_before = boottime_usec() + (delay < RETRY_DELAY_MAX ? delay : RETRY_DELAY_MAX);
+    box->not_before = boottime_usec() + (delay < delay_max ? delay : delay_max);
 }
 
 static void on_stored(const char *rollout, const char *device, int r, void *userdata)
@@ -217,7 +221,7 @@ static void on_stored(const char *rollout, const char *device, int r, void *user
         return;
     }
     box->state = box->before;
-    retry_later(box);
+    retry_later(box, RETRY_DELAY_MAX);
     if (r == -EBUSY) /* it was not its turn: the copy is wrong, or the rollout was stopped just now */
         rollouts_reload(rs);
     else
@@ -237,7 +241,7 @@ static void on_end(const char *rollout, const char *device, const char *state, v
     box->state = (RolloutBoxState) now;
     box->away_since = 0;
     if (is_unsent(box))
-        retry_later(box);
+        retry_later(box, box->state == ROLLOUT_BOX_OFFLINE ? HELD_DELAY_MAX : RETRY_DELAY_MAX);
     rollout_tell(r);
     rollouts_wake(rs);
 }

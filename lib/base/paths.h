@@ -30,6 +30,7 @@
 #define AGENT_UPDATE_DIR STATE_DIR "/agent-update"
 #define AGENT_UPDATE_JOURNAL AGENT_UPDATE_DIR "/journal"
 #define AGENT_PROOF_PATH AGENT_UPDATE_DIR "/agent-proof"
+#define AGENT_REACHED_PATH AGENT_UPDATE_DIR "/agent-reached"
 #define RECOVERY_PROOF_PATH RUN_DIR "/recovery/recovery-proof"
 #define RECOVERY_REACHED_PATH RUN_DIR "/recovery/recovery-reached"
 #define LINK_STATE_DIR STATE_DIR "/mgmt-link"

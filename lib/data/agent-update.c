@@ -2,7 +2,9 @@
 #include "lib/data/agent-update.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/base/fileio.h"
 #include "lib/base/paths.h"
@@ -12,8 +14,8 @@
 #define JOURNAL_SIZE_MAX 8192
 #define PROOF_SIZE_MAX 256
 #define VERSION_LENGTH_MAX 64
-/* how long our own tunnel has been up before a missing one counts against the new version */
-#define SETTLED (2 * USEC_PER_MINUTE)
+/* how long after its time it is waited for a line of ours: a box of which both tunnels stay down may be lost to the new version */
+#define OUTAGE_MAX (24 * USEC_PER_HOUR)
 
 static const char *const state_names[_AGENT_UPDATE_STATES] = {
     [AGENT_UPDATE_NONE] = "none",
@@ -37,6 +39,7 @@ static const Setting members[] = {
     SETTING_TEXT(AgentUpdate, "next", next, NULL),
     SETTING_TEXT(AgentUpdate, "boot", boot, NULL),
     SETTING_TEXT(AgentUpdate, "why", why, NULL),
+    SETTING_TEXT(AgentUpdate, "refusal", refusal, NULL),
     SETTING_NUMBER(AgentUpdate, "tunnel", tunnel, "0", 0, 1),
     SETTING_NUMBER(AgentUpdate, "plan", plan, "0", 0, 999),
     SETTING_NUMBER(AgentUpdate, "seconds", seconds, "300", 1, 86400),
@@ -127,9 +130,11 @@ AgentUpdateVerdict agent_update_judge(const AgentUpdate *u, const char *package,
         return AGENT_UPDATE_KEEP;
     if (!late)
         return AGENT_UPDATE_WAIT;
-    if (!proof->here)
+    if (proof->here && proof->said && own_up_since == 0)
+        return AGENT_UPDATE_KEEP;
+    if (!proof->here || agent_update_is_late(u, boot, now > OUTAGE_MAX ? now - OUTAGE_MAX : 0))
         return AGENT_UPDATE_BACK;
-    return own_up_since > 0 && now - own_up_since >= SETTLED ? AGENT_UPDATE_BACK : AGENT_UPDATE_WAIT;
+    return own_up_since > 0 && now - own_up_since >= AGENT_UPDATE_SETTLED ? AGENT_UPDATE_BACK : AGENT_UPDATE_WAIT;
 }
 
 static char *proof_text(const AgentUpdate *u, const char *boot)
@@ -144,8 +149,22 @@ bool agent_update_is_proved_by(const AgentUpdate *u, const char *path, const cha
     return at && wanted && file_read(at, PROOF_SIZE_MAX, &text, NULL, NULL) >= 0 && str_equal(text, wanted);
 }
 
+/* dpkg has put another file in our place. */
+static bool is_replaced(void)
+{
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    self[n > 0 ? n : 0] = '\0';
+    return str_ends(self, " (deleted)");
+}
+
 int agent_update_write_proof(const AgentUpdate *u, const char *path, const char *boot, Error *err)
 {
+    if (is_replaced())
+        return error_set(err, ESTALE, "agent-update.old-program",
+                         "what runs is still the program from before the update, which proves nothing: it has to be "
+                         "restarted");
     _cleanup_(freep) char *at = path_in_root(path), *text = proof_text(u, boot);
 
     return at && text ? file_write_atomic(at, text, strlen(text), 0644, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;

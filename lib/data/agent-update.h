@@ -21,7 +21,7 @@ typedef enum AgentUpdateState {
     AGENT_UPDATE_GOING_BACK,
     AGENT_UPDATE_CONFIRMED,
     AGENT_UPDATE_ROLLED_BACK,
-    AGENT_UPDATE_FAILED, /* nothing was changed */
+    AGENT_UPDATE_FAILED, /* nothing was changed, or what somebody else installed meanwhile was left */
     AGENT_UPDATE_STUCK,  /* the old version could not be put back */
     _AGENT_UPDATE_STATES,
 } AgentUpdateState;
@@ -33,6 +33,7 @@ typedef struct AgentUpdate {
     char *package, *from, *to;
     char *next; /* the package whose turn it is then, or NULL */
     char *boot, *why;
+    char *refusal;   /* of one that failed, where that is more than a fault: newer, away, taken-over; else NULL */
     uint64_t tunnel; /* 1: the tunnel was up before, and has to come back */
     uint64_t plan;   /* the status of a dry plan before: with 200 it has to be so again */
     uint64_t seconds, deadline, began;
@@ -52,9 +53,13 @@ bool agent_update_is_proving(const AgentUpdate *u, const char *package);
 /* Its time is over. */
 bool agent_update_is_late(const AgentUpdate *u, const char *boot, usec_t now);
 
+/* How long a tunnel has been up before it says something: of the new version, or against it. */
+#define AGENT_UPDATE_SETTLED (2 * USEC_PER_MINUTE)
+
 typedef struct AgentUpdateProof {
     bool here; /* what the new version shows on the box itself */
     bool far;  /* it was reached through its tunnel */
+    bool said; /* its tunnel has been up for a while, as it says itself: counts where nobody else can say it */
 } AgentUpdateProof;
 
 typedef enum AgentUpdateVerdict {
@@ -64,12 +69,13 @@ typedef enum AgentUpdateVerdict {
 } AgentUpdateVerdict;
 
 /* What the watching agent, whose own tunnel is up since own_up_since (0 = down), does about the update of `package`. A line that
- * is down says nothing about the new version. Pure. */
+ * is down says nothing about the new version; but after a day the version that could connect is put back. Pure. */
 AgentUpdateVerdict agent_update_judge(const AgentUpdate *u, const char *package, const AgentUpdateProof *proof,
                                       const char *boot, usec_t own_up_since, usec_t now);
 
 /* "BOOT ID": the file in which the program says that it has proved itself, in this boot and for this update. */
 bool agent_update_is_proved_by(const AgentUpdate *u, const char *path, const char *boot);
+/* agent-update.old-program: we are what the package had before. */
 int agent_update_write_proof(const AgentUpdate *u, const char *path, const char *boot, Error *err) _must_check_;
 
 /* A version of a Debian package: nothing that apt could take for anything else. */

@@ -99,13 +99,18 @@ static int add_last(cJSON *o)
     return json_add_item(o, "last", last);
 }
 
-/* What agents of an earlier time would have ignored without a word. */
+/* What agents of an earlier time would have ignored without a word, and what not every box can do. */
 static int add_accepts(cJSON *o)
 {
-    static const char *const types[] = { "image.update", "updates.halted", "compose.rollback",
-                                         "doctor.ask",   "agent.update",   "orders.signed" };
+    static const char *const types[] = { "image.update", "updates.halted", "compose.rollback", "doctor.ask",
+                                         "orders.signed" };
+    cJSON *list = cJSON_CreateStringArray(types, ELEMENTSOF(types));
 
-    return json_add_item(o, "accepts", cJSON_CreateStringArray(types, ELEMENTSOF(types)));
+    if (list && package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) {
+        cJSON_Delete(list);
+        return -ENOMEM;
+    }
+    return json_add_item(o, "accepts", list);
 }
 
 /* Absent while all is well. */

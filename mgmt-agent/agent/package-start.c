@@ -5,15 +5,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lib/base/log.h"
+#include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/package-update-impl.h"
 #include "mgmt-agent/agent/worker-unit.h"
 
 #define SCRIPT "/usr/lib/secbox/package-update"
+#define DPKG_LIST "/var/lib/dpkg/info/" AGENT_PACKAGE ".list"
 #define RUN_UNIT "secbox-package-update.service"
 #define VERDICT_UNIT "secbox-package-verdict.service"
-#define START_TIMEOUT (2 * USEC_PER_MINUTE)
+/* An order has begun when the script has written its journal: until then systemd-run waits, and fails when the script ends. */
+#define RUN_TYPE "notify"
+#define VERDICT_TYPE "exec"
+#define START_TIMEOUT (12 * USEC_PER_MINUTE)
 
 static void on_line(Process *process _unused_, ProcessStream stream _unused_, const char *line, void *userdata)
 {
@@ -32,14 +36,23 @@ static void on_done(Process *process _unused_, int status, bool timed_out, void 
 
     p->starter = process_free(p->starter);
     if (timed_out || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        r = error_set(&err, EIO, "agent-update.start", "systemd did not start the package update: %s",
+        r = error_set(&err, EIO, "agent-update.start",
+                      "the package update did not begin, and nothing was changed: %s; `journalctl -u " RUN_UNIT
+                      "` on the box tells why",
                       said    ? said
                       : ended ? ended
-                              : "unknown");
+                              : "no reason is known");
     package_start_ended(p, r < 0 ? &err : NULL, r);
 }
 
-static int start(PackageUpdate *p, const char *unit, const char *const *words, Error *err)
+bool package_start_is_possible(void)
+{
+    _cleanup_(freep) char *list = path_in_root(DPKG_LIST);
+
+    return worker_unit_is_needed() && access(SCRIPT, X_OK) == 0 && list && access(list, F_OK) == 0;
+}
+
+static int start(PackageUpdate *p, const char *unit, const char *type, const char *const *words, Error *err)
 {
     static const char *const fixed[] = {
         "/usr/bin/systemd-run",
@@ -47,7 +60,8 @@ static int start(PackageUpdate *p, const char *unit, const char *const *words, E
         "--system",
         "--no-ask-password",
         "--collect",
-        "--service-type=exec",
+        "--property=NotifyAccess=all",
+        "--property=TimeoutStartSec=10min",
         "--property=RuntimeMaxSec=3h",
         "--property=TimeoutStopSec=10min",
         "--property=OOMPolicy=continue",
@@ -56,15 +70,18 @@ static int start(PackageUpdate *p, const char *unit, const char *const *words, E
     _cleanup_(strv_freep) char **argv = NULL;
     int r = 0;
 
-    if (!worker_unit_is_needed() || access(SCRIPT, X_OK) < 0)
+    if (!package_start_is_possible())
         return error_set(err, EOPNOTSUPP, "agent-update.no-package",
-                         "mgmt-agent is not here as a service of the package secbox-agent, so no package is updated");
+                         "mgmt-agent was not installed from the package secbox-agent here, so there is no package to "
+                         "update: update it as it was installed");
     if (p->starter)
         return error_set(err, EBUSY, "agent.busy", "a package update is being started already");
     for (size_t i = 0; r >= 0 && i < ELEMENTSOF(fixed); i++)
         r = strv_add(&argv, fixed[i]);
     if (r >= 0)
         r = strv_addf(&argv, "--unit=%s", unit);
+    if (r >= 0)
+        r = strv_addf(&argv, "--service-type=%s", type);
     if (r >= 0)
         r = strv_add(&argv, "--");
     if (r >= 0)
@@ -83,12 +100,12 @@ int package_start_run(PackageUpdate *p, const UpdateRequest *run, Error *err)
         plan,  seconds,      NULL
     };
 
-    return plan && seconds ? start(p, RUN_UNIT, words, err) : -ENOMEM;
+    return plan && seconds ? start(p, RUN_UNIT, RUN_TYPE, words, err) : -ENOMEM;
 }
 
 int package_start_verdict(PackageUpdate *p, const char *verb, const char *package, Error *err)
 {
     const char *const words[] = { verb, package, NULL };
 
-    return start(p, VERDICT_UNIT, words, err);
+    return start(p, VERDICT_UNIT, VERDICT_TYPE, words, err);
 }

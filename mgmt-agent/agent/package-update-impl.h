@@ -25,15 +25,16 @@ struct PackageUpdate {
     Runner *planner;
     unsigned plan_status; /* of the last dry plan */
 
-    Process *starter; /* systemd-run, which ends at once */
-    char *starter_said;
-    bool starts_order; /* what it starts is the order, not a verdict or the second package */
+    Process *starter;   /* systemd-run, which ends at once */
+    char *starter_said; /* its first line */
+    bool starts_order;  /* what it starts is the order, not a verdict or the second package */
 };
 
 /* package-plan.c: a dry plan of what runs, by a worker; package_plan_ended() follows, with plan_status set. */
 int package_plan_start(PackageUpdate *p, Error *err) _must_check_;
 
-/* package-start.c: the script of root's in a unit of its own. package_start_ended() follows: err NULL, it runs. */
+/* package-start.c: the script of root's in a unit of its own. package_start_ended() follows: err NULL, it runs, and an order is in
+ * its journal. */
 typedef struct UpdateRequest {
     const char *package, *to, *id, *number, *next;
     bool tunnel;
@@ -50,7 +51,11 @@ void package_start_ended(PackageUpdate *p, const Error *err, int r);
 /* Reads the journal and does what follows. */
 void package_update_look(PackageUpdate *p);
 
-/* package-result.c: tells how the journal's update ended, once. */
+/* package-result.c: whether the cloud ordered it. */
+bool package_is_from_cloud(const AgentUpdate *u);
+/* How far the journal's update is. */
+void package_progress_tell(const PackageUpdate *p, ControlClient *to);
+/* Tells how the journal's update ended, once. */
 void package_result_tell(PackageUpdate *p);
 /* Of an order that was not begun. */
 void package_result_refuse(const PackageUpdate *p, int status, const Error *err, int r);

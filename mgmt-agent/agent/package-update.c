@@ -130,20 +130,6 @@ void package_update_handle(Agent *a, ControlClient *c, const cJSON *message)
         refuse(p, 503, &err, r);
 }
 
-static void tell_started(PackageUpdate *p)
-{
-    _cleanup_(cJSON_Deletep) cJSON *m = message_new("compose.progress");
-    char at[TIMESTAMP_SIZE];
-
-    if (!m || json_add_string(m, "id", json_string(p->order, "id")) < 0 ||
-        json_add_string(m, "version", json_string(p->order, "version")) < 0 ||
-        json_add_string(m, "phase", "stage") < 0 || json_add_string(m, "state", "started") < 0 ||
-        json_add_string(m, "message", "the packages are being fetched and installed") < 0 ||
-        json_add_string(m, "at", timestamp_format(realtime_usec(), at)) < 0 || json_add_int(m, "seq", 1) < 0)
-        return;
-    control_send(p->asker, m);
-}
-
 /* What was so before has to be so afterwards, and no more. */
 static void begin_order(PackageUpdate *p)
 {
@@ -172,17 +158,17 @@ void package_start_ended(PackageUpdate *p, const Error *err, int r)
     bool order = p->starts_order && p->order;
 
     p->starts_order = false;
-    if (order && r < 0) {
-        refuse(p, 503, err, r);
-        return;
-    }
-    if (r < 0)
-        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "The package update waits");
-    if (order) {
-        tell_started(p);
-        drop_order(p);
-    }
     package_update_look(p);
+    bool begun = order && (r >= 0 || str_equal(p->journal.id, json_string(p->order, "id")));
+    if (begun) {
+        if (p->asker && !control_client_is_link(p->asker))
+            package_progress_tell(p, p->asker);
+        drop_order(p);
+    } else if (order) {
+        refuse(p, 503, err, r);
+    } else if (r < 0) {
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "The package update waits");
+    }
 }
 
 /* Following the journal */
@@ -207,10 +193,24 @@ void package_plan_ended(PackageUpdate *p)
         log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "recovery-agent cannot be shown that this version works");
 }
 
+/* For a recovery-agent that cannot ask the gateway. */
+static void say_reached(const PackageUpdate *p, usec_t now)
+{
+    _cleanup_(error_done) Error err = {};
+
+    if (p->link_up_since == 0 || now - p->link_up_since < AGENT_UPDATE_SETTLED ||
+        agent_update_is_proved_by(&p->journal, AGENT_REACHED_PATH, p->boot))
+        return;
+    int r = agent_update_write_proof(&p->journal, AGENT_REACHED_PATH, p->boot, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "recovery-agent cannot be shown that the tunnel is up");
+}
+
 static void prove_ourselves(PackageUpdate *p, usec_t now)
 {
     _cleanup_(error_done) Error err = {};
 
+    say_reached(p, now);
     if (p->planner || now < p->plan_again || agent_update_is_proved_by(&p->journal, AGENT_PROOF_PATH, p->boot))
         return;
     p->plan_again = now + AGAIN;
@@ -222,7 +222,7 @@ static void prove_ourselves(PackageUpdate *p, usec_t now)
 static void watch_recovery(PackageUpdate *p, usec_t now)
 {
     const AgentUpdateProof proof = { agent_update_is_proved_by(&p->journal, RECOVERY_PROOF_PATH, p->boot),
-                                     agent_update_is_proved_by(&p->journal, RECOVERY_REACHED_PATH, p->boot) };
+                                     agent_update_is_proved_by(&p->journal, RECOVERY_REACHED_PATH, p->boot), false };
     AgentUpdateVerdict verdict =
         agent_update_judge(&p->journal, RECOVERY_PACKAGE, &proof, p->boot, p->link_up_since, now);
     _cleanup_(error_done) Error err = {};
@@ -274,8 +274,11 @@ void package_update_look(PackageUpdate *p)
     int r = agent_update_load(&p->journal, &err);
     if (r < 0)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "The journal of the package update says nothing");
-    if (p->journal.state != before && p->journal.state != AGENT_UPDATE_NONE)
+    if (p->journal.state != before && p->journal.state != AGENT_UPDATE_NONE) {
         log_notice("Package update to %s: %s is %s", p->journal.to, p->journal.package, p->journal.state_name);
+        if (agent_update_is_open(&p->journal) && package_is_from_cloud(&p->journal))
+            package_progress_tell(p, control_link(p->agent->control));
+    }
     p->link_up_since = !link_is_up(p) ? 0 : p->link_up_since > 0 ? p->link_up_since : now;
     if (agent_update_is_proving(&p->journal, AGENT_PACKAGE))
         prove_ourselves(p, now);
@@ -303,8 +306,12 @@ int package_update_check_free(const PackageUpdate *p, Error *err)
 {
     const AgentUpdate *u = p ? &p->journal : NULL;
 
-    if (!u || u->state < AGENT_UPDATE_INSTALLING || !agent_update_is_open(u) ||
-        agent_update_is_late(u, p->boot, boottime_usec()))
+    if (p && p->order)
+        return error_set(err, EBUSY, "deploy.busy",
+                         "an update of the agents' packages to %s is about to begin; wait for its end",
+                         json_string(p->order, "to"));
+    if (!u || !(goes_on(u) ? p->starter != NULL : agent_update_is_open(u)) ||
+        (!goes_on(u) && agent_update_is_late(u, p->boot, boottime_usec())))
         return 0;
     return error_set(err, EBUSY, "deploy.busy", "the package %s is being updated to %s (%s); wait for its end",
                      u->package, u->to, u->state_name);

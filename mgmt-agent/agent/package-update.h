@@ -15,6 +15,9 @@ void package_update_handle(Agent *a, ControlClient *c, const cJSON *message);
 /* Whoever asked may be gone. */
 void package_update_note_gone(PackageUpdate *p, const ControlClient *c);
 
+/* Whether an order could be carried out: we are a service here, and from the package. */
+bool package_start_is_possible(void);
+
 /* What is under way, so that nothing else is begun meanwhile: 0, or deploy.busy. NULL-safe. */
 int package_update_check_free(const PackageUpdate *p, Error *err) _must_check_;
 /* As `pending` of agent.status; NULL when none is under way. NULL-safe. */

@@ -26,7 +26,7 @@ def test_an_order_and_its_end(gw, device, status, phase, outcome, alarm):
     tunnel.close()
     # the agent is replaced: the new one says that it is at work, and is not asked again
     again = device.connect({"accepts": ["agent.update"], "pending": {"id": message["id"], "version": "1", "phase": "proving"}})
-    assert order(gw, device, to="1.2.0").status == 409
+    wait_until(lambda: order(gw, device, to="1.2.0").status == 409, "the gateway knows of it")
     again.send(device.result(message, status, phase, outcome, kind="agent",
                              package={"name": "secbox-agent", "from": "1.1.0", "to": "1.2.0"}))
     assert again.next("compose.result.ack")["id"] == message["id"]
@@ -60,19 +60,21 @@ def test_what_a_box_cannot_do(gw, device):
 
 
 def test_a_rollout_brings_it_to_boxes_in_groups(gw, fleet, site):
-    first, second, bad, old = boxes(fleet, site, 4)
-    for box in (first, second, bad):
+    first, second, bad, newer, old = boxes(fleet, site, 5)
+    for box in (first, second, bad, newer):
         fleet.disconnect(box)
         box.accepts = ["image.update", "agent.update"]
         fleet.connect(box)
     bad.outcome = lambda message: ("rolled-back", 500, None)
+    newer.outcome = lambda message: ("failed", 422, {"id": "agent-update.newer", "message": "it is at 1.3.0"})
     rollout = start(gw, site, agent="1.2.0", groups="100%", haltAt="100%")
     assert (rollout["kind"], rollout["target"]) == ("agent", "1.2.0") and "image" not in rollout
     answer = gw.request("POST", "/v1/rollouts", {"agent": "1.3.0", "labels": {"site": site}})
     assert answer.status == 409 and error_id(answer) == "rollout.busy", "one at a time"
     done = wait_state(gw, rollout, "done")
     assert [box.changes[0][1:] for box in (first, second)] == [("agent.update", "1.2.0")] * 2
-    assert not old.received and {b["device"]: b["error"]["id"] for b in done["skipped"]} == {old.id: "rollout.old-agent"}
+    assert not old.received and {b["device"]: b["error"]["id"] for b in done["skipped"]} == {
+        old.id: "rollout.old-agent", newer.id: "agent-update.newer"}
     assert [b["device"] for b in show(gw, rollout)["failures"]] == [bad.id]
 
 

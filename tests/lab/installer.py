@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The installer's script as it is published, and the folder that it is published in: an apt repository with a key of its own."""
+import hashlib
 import os
 import shutil
 import subprocess
@@ -26,6 +27,18 @@ def script(key, cloud="@CLOUD@"):
     build = next(word.removeprefix("BUILD=") for word in words if word.startswith("BUILD="))
     _run(*words, "-C", ROOT, f"{build}/get-secbox.sh", env=env)
     return read_text(os.path.join(ROOT, build, "get-secbox.sh")).replace("@KEY@", key.strip()).replace("@CLOUD@", cloud)
+
+
+def _sums(tree):
+    """As debhelper adds them to a package: dpkg keeps them of what is installed."""
+    lines = []
+    for folder, _, names in os.walk(tree):
+        for path in (os.path.join(folder, name) for name in names):
+            inside = os.path.relpath(path, tree)
+            if not os.path.islink(path) and not inside.startswith("DEBIAN/"):
+                with open(path, "rb") as f:
+                    lines.append(f"{hashlib.md5(f.read(), usedforsecurity=False).hexdigest()}  {inside}\n")
+    return "".join(sorted(lines))
 
 
 class Repository:
@@ -64,6 +77,7 @@ class Repository:
             self._put(tree + path, text.encode())
         control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: lab <lab@localhost>\nDescription: lab\n"
         self._put(f"{tree}/DEBIAN/control", (control + (f"Depends: {depends}\n" if depends else "")).encode())
+        self._put(f"{tree}/DEBIAN/md5sums", _sums(tree).encode())
         for script_name, text in (scripts or {}).items():
             self._put(f"{tree}/DEBIAN/{script_name}", f"#!/bin/sh\nset -e\n{text}".encode())
             os.chmod(f"{tree}/DEBIAN/{script_name}", 0o755)

@@ -135,10 +135,10 @@ def test_what_the_repository_does_not_have_changes_nothing(world):
     code, end = w.update("98")
     assert code == 1 and end["state"] == "failed" and "cannot be fetched" in end["why"], end
     code, end = w.update("0.0.0.1")
-    assert code == 1 and end["state"] == "failed" and "no older version" in end["why"], end
+    assert code == 1 and end["state"] == "failed" and "newer versions only" in end["why"], end
     assert w.versions() == world.first
     last = w.last()
-    assert (last["kind"], last["outcome"], last["status"], last["error"]["id"]) == ("agent", "failed", 422, "agent-update.refused")
+    assert (last["kind"], last["outcome"], last["status"], last["error"]["id"]) == ("agent", "failed", 422, "agent-update.newer")
 
 
 def test_both_packages_prove_themselves_one_after_the_other(world):

@@ -119,6 +119,11 @@ static void test_silence(void **state _unused_)
     assert_true(deployment_is_silent(&d, MINUTE));
     d.last_word = MINUTE - 30 * MINUTE;
     assert_false(deployment_is_silent(&d, MINUTE));
+    /* as long as a box may take for one step, and no longer */
+    d.kind = DEPLOYMENT_AGENT;
+    d.last_word = 0;
+    assert_false(deployment_is_silent(&d, 155 * MINUTE));
+    assert_true(deployment_is_silent(&d, 155 * MINUTE + 1));
 }
 
 static void test_how_it_ends(void **state _unused_)
