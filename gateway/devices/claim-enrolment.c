@@ -110,13 +110,24 @@ static void on_query_done(StoreQuery *q _unused_, int r, const StoreRows *rows, 
         c->on_rows(c, rows);
 }
 
+static int refuse_busy(Error *err)
+{
+    return error_set(err, ENOBUFS, "store.busy", "too many claims at once, or no database: try again");
+}
+
+/* Anyone may ask: strangers get no more than half of the queue. */
+static int query(EnrolmentClaim *c, Statement st, Error *err)
+{
+    return store_is_busy(c->store) ? refuse_busy(err) : store_query(c->store, st, on_query_done, c, &c->query, err);
+}
+
 /* After it the claim may be gone. */
 static void claim_query(EnrolmentClaim *c, Statement st, void (*on_rows)(EnrolmentClaim *c, const StoreRows *rows))
 {
     Error err = {};
 
     c->on_rows = on_rows;
-    int r = store_query(c->store, st, on_query_done, c, &c->query, &err);
+    int r = query(c, st, &err);
     if (r < 0)
         claim_end(c, r, &err);
     error_done(&err);
@@ -203,11 +214,13 @@ static void on_look(EnrolmentClaim *c, const StoreRows *rows)
 static void claim_look(EnrolmentClaim *c)
 {
     const EnrolmentAsk ask = ask_of(c);
+    Error err = {};
 
     if (++c->tries > TRIES)
-        claim_refuse(c, EAGAIN, "store.busy", "too many claims at once: try again");
+        claim_end(c, refuse_busy(&err), &err);
     else
         claim_query(c, sql_enrolment_look(&ask), on_look);
+    error_done(&err);
 }
 
 static int copy_request(EnrolmentClaim *c, const EnrolmentRequest *q)
@@ -240,7 +253,7 @@ int enrolment_claim_start(Store *store, const EnrolmentRequest *request, enrolme
     int r = copy_request(c, request);
     if (r >= 0) {
         const EnrolmentAsk ask = ask_of(c);
-        r = store_query(store, sql_enrolment_look(&ask), on_query_done, c, &c->query, err);
+        r = query(c, sql_enrolment_look(&ask), err);
     }
     if (r < 0) {
         enrolment_claim_free(c);

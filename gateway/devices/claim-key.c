@@ -193,14 +193,14 @@ static void on_device_found(KeyClaim *k, const StoreRows *rows)
     const BootstrapRow b = bootstrap_row(rows);
     if (b.blocked)
         claim_refuse(k, EACCES, "device.blocked", "this device is blocked: an operator has to unblock it");
-    else if (b.of_another)
-        claim_refuse(k, EKEYREJECTED, "enrolment.other-key",
-                     "an operator has let this box in with another key: whoever stands between may have read its token;"
-                     " give it a new bootstrap token by another way");
     else if (b.used && str_equal(b.thumbprint, k->thumbprint))
         claim_accept(k, false); /* the answer was lost: also when the token has expired since */
     else if (b.used)
         claim_refuse_reused(k, b.thumbprint);
+    else if (b.of_another)
+        claim_refuse(k, EKEYREJECTED, "enrolment.other-key",
+                     "an operator has let this box in with another key: whoever stands between may have read its token;"
+                     " give it a new bootstrap token by another way");
     else if (b.expired)
         claim_refuse(k, EKEYREJECTED, "bootstrap.expired",
                      "the bootstrap token has expired: an operator has to give the box a new one");

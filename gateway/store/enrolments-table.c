@@ -80,17 +80,18 @@ Statement sql_enrolment_revoke(const char *id, const char *actor)
         sql_text(id), sql_text(actor));
 }
 
-/* The name $3 belongs to a device, or to another key than $2 that waits. */
+/* The name $3 belongs to a device, or to another key than $2 that waits. The same key may have waited by an earlier token. */
 #define NAME_TAKEN                                                                                                     \
     "(EXISTS (SELECT 1 FROM devices WHERE devices.id = $3) OR EXISTS (SELECT 1 FROM pending_devices o WHERE"           \
-    " o.device = $3 AND o.state = 'pending' AND (o.enrolment <> e.id OR o.thumbprint <> $2)))"
+    " o.device = $3 AND o.state = 'pending' AND o.thumbprint <> $2))"
 
 Statement sql_enrolment_look(const EnrolmentAsk *ask)
 {
     return STATEMENT("WITH s AS (UPDATE pending_devices p SET seen_at = now(), device = $3, bootstrap_hash = $4,"
                      " machine = $5::jsonb, peer = $6 FROM enrolments e WHERE e.hash = $1 AND e.revoked_at IS NULL"
                      " AND p.enrolment = e.id AND p.thumbprint = $2 AND p.state = 'pending' AND NOT " NAME_TAKEN
-                     " RETURNING 1)"
+                     " AND NOT EXISTS (SELECT 1 FROM pending_devices o WHERE o.device = $3 AND o.state = 'pending'"
+                     " AND o.enrolment <> e.id) RETURNING 1)"
                      " SELECT " ENROLMENT_STATE ", p.state, p.device, " NAME_TAKEN " FROM enrolments e"
                      " LEFT JOIN pending_devices p ON p.enrolment = e.id AND p.thumbprint = $2 WHERE e.hash = $1",
                      sql_text(ask->hash), sql_text(ask->thumbprint), sql_text(ask->device),
@@ -112,10 +113,13 @@ Statement sql_enrolment_take(const EnrolmentAsk *ask)
     return STATEMENT(
         "WITH e AS (UPDATE enrolments SET used = used + 1 WHERE hash = $1 AND revoked_at IS NULL"
         " AND expires_at > now() AND used < boxes RETURNING *),"
+        /* the same box, by an earlier token: its name is free before it is taken again */
+        " o AS (DELETE FROM pending_devices o USING e WHERE o.thumbprint = $2 AND o.enrolment <> e.id"
+        " AND o.state = 'pending' RETURNING 1),"
         " p AS (INSERT INTO pending_devices(enrolment, thumbprint, device, bootstrap_hash, machine, peer, state,"
         " decided_at, decided_by) SELECT id, $2, $3, $4, $5::jsonb, $6, CASE WHEN auto_approve THEN 'approved'"
         " ELSE 'pending' END, CASE WHEN auto_approve THEN now() END, CASE WHEN auto_approve THEN 'enrolment:' || id END"
-        " FROM e RETURNING *),"
+        " FROM e WHERE (SELECT count(*) FROM o) >= 0 RETURNING *),"
         " d AS (INSERT INTO devices(id, labels, created_by) SELECT p.device, e.labels, 'enrolment:' || e.id FROM p, e"
         " WHERE p.state = 'approved' RETURNING id),"
         " b AS (INSERT INTO bootstraps(device, hash, created_by, expires_at) SELECT d.id, $4, 'enrolment:' || e.id,"

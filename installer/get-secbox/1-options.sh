@@ -123,9 +123,18 @@ names_box() { case $1 in sbe_*) ;; *) [ -n "$device" ] ;; esac }
 
 is_piped() { case $- in *s*) ;; *) return 1 ;; esac }
 
+# What cannot be read twice is read now, and kept; sudo would start this script anew, with nothing left to read.
+read_token() {
+    token_text=''
+    if [ -z "$token" ] || [ "$token" = - ] || [ ! -r "$token" ]; then return; fi
+    [ -f "$token" ] || [ -n "$dry" ] || [ "$(id -u)" = 0 ] ||
+        stop 10 "--bootstrap $token: this needs root, and sudo cannot take a pipe along; run it as root, or name a file"
+    token_text=$(head -c 4096 "$token")
+    names_box "$token_text" || stop 2 "--bootstrap: --device NAME says which box this is"
+}
+
 check_pairing() {
-    [ -z "$token" ] || [ "$token" = - ] || [ ! -r "$token" ] || names_box "$(head -c 4096 "$token")" ||
-        stop 2 "--bootstrap: --device NAME says which box this is"
+    read_token
     [ -z "$device" ] || [ -n "$token" ] || stop 2 "--device goes with --bootstrap FILE"
     case $device in *[!A-Za-z0-9._-]*) stop 2 "--device $device: letters, digits and . _ -" ;; esac
     [ -z "$token" ] || [ -n "$CLOUD" ] || stop 2 "--bootstrap: of which cloud? --cloud https://…"

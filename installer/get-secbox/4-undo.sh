@@ -101,8 +101,8 @@ remove_folders() {
 # The podman user, unless it goes with what the installer has made.
 staying_user() {
     user=$(podman_user)
-    if was_made "user $user" && is_our_user "$user"; then return; fi
-    echo "$user"
+    if [ -n "$user" ] && was_made "user $user" && is_our_user "$user"; then return; fi
+    echo "${user:-root}" # without such a user it is root's podman
 }
 
 say_what_goes() {

@@ -127,7 +127,8 @@ last_screen() {
     if [ -n "$claim" ]; then
         secboxctl pair "$claim" >&3 2>&4 || stop 26 "the box is installed, but not paired; try again: secboxctl pair $claim"
     elif [ -n "$token" ]; then
-        case $token in -) claim_token=$(head -c 4096) ;; *) claim_token=$(head -c 4096 "$token") ;; esac
+        claim_token=$token_text
+        [ "$token" != - ] || claim_token=$(head -c 4096)
         case $claim_token in
         '' | *[!A-Za-z0-9._~+/=-]*) stop 26 "the box is installed, but not paired: $token holds no bootstrap token" ;;
         esac

@@ -410,6 +410,8 @@ static void refused(Identity *i, const HttpResponse *response, cJSON *body)
         return;
     }
     (void) error_prefix(&err, -EACCES, "%s (HTTP %d)", what, response->status);
+    if (is_waiting(body))
+        i->network = NETWORK_BACKOFF; /* the cloud says when, and nothing is wrong */
     if (response->status == 429 || response->status >= 500 || is_waiting(body)) {
         fail_network(i, response->retry_after_usec, &err);
         return;

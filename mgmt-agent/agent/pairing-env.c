@@ -11,6 +11,7 @@
 #include "lib/base/log.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
+#include "lib/data/digest.h"
 #include "mgmt-agent/agent/pairing-impl.h"
 
 static const char *const claim_keys[] = { "CLOUD_BASE_URL", "DEVICE_ID", "BOOTSTRAP", "MGMT_GATEWAY_URL" };
@@ -67,11 +68,27 @@ int pairing_env_make(const char *text, const ClaimDocument *claim, char **ret, E
     return 0;
 }
 
-int pairing_env_settle(const char *text, char **ret, Error *err)
+/* Whether the file still has the token of the claim. */
+static bool is_of_claim(const EnvFile *env, const char *boot_digest)
+{
+    const char *enrolment = env_get(env, "ENROLMENT"), *bootstrap = env_get(env, "BOOTSTRAP");
+    const char *token = !str_empty(enrolment) ? enrolment : bootstrap ? bootstrap : "";
+    char digest[SHA256_HEX_SIZE];
+
+    return sha256_hex(token, strlen(token), digest) >= 0 && str_equal(digest, boot_digest);
+}
+
+int pairing_env_settle(const char *text, const char *boot_digest, char **ret, Error *err)
 {
     static const EnvChange changes[] = { { "ENROLMENT", NULL }, { "CLOUD_FINGERPRINT", NULL }, {} };
-    _cleanup_(secret_freep) char *made = env_edit(text, changes);
+    _cleanup_(secret_freep) char *made = NULL;
+    _cleanup_(env_freep) EnvFile *env = NULL;
+    int r = env_parse(text, strlen(text), AGENT_ENV_PATH, &env, err);
 
+    *ret = NULL;
+    if (r < 0 || !is_of_claim(env, boot_digest))
+        return r;
+    made = env_edit(text, changes);
     if (!made)
         return error_from_errno(err, -ENOMEM, "cannot make mgmt-agent.env");
     *ret = str_equal(made, text) ? NULL : TAKE_PTR(made);

@@ -43,7 +43,8 @@ bool pairing_env_is_configured(void);
 /* The text with the claim in it, checked as a whole; without a claim: with what a claim had put into it taken away. A new secret
  * string. A claim names its box, and has a bootstrap token, by then. */
 int pairing_env_make(const char *text, const ClaimDocument *claim, char **ret, Error *err) _must_check_;
-/* The text without what only the claim needed, which is over: a new secret string; *ret is NULL when nothing of that is in it. */
-int pairing_env_settle(const char *text, char **ret, Error *err) _must_check_;
+/* The text without what only the claim needed, which is over: a new secret string; *ret is NULL when nothing of that is in it, or
+ * when the token there is not the claim's, of which boot_digest is. */
+int pairing_env_settle(const char *text, const char *boot_digest, char **ret, Error *err) _must_check_;
 /* Writes mgmt-agent.env, and brings a secbox.env that is there to the same box and cloud. */
 int pairing_env_install(const char *text, Error *err) _must_check_;

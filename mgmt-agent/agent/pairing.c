@@ -348,8 +348,8 @@ void pairing_note_hello(Pairing *p)
         send_forget(p);
 }
 
-/* What only the claim needed goes, as the token by which many boxes come. Not from a file that was written by hand, whose box may
- * not be in yet. */
+/* What only the claim needed goes, as the token by which many boxes come. Not from a file that was written by hand, be it after the
+ * claim: its box may not be in yet. */
 static void settle_env(Pairing *p)
 {
     _cleanup_(secret_freep) char *text = NULL, *made = NULL;
@@ -359,7 +359,7 @@ static void settle_env(Pairing *p)
         return;
     int r = pairing_env_read(&text, &err);
     if (r >= 0)
-        r = pairing_env_settle(text, &made, &err);
+        r = pairing_env_settle(text, p->file.boot_digest, &made, &err);
     if (r >= 0 && made)
         r = pairing_env_install(made, &err);
     if (r < 0)

@@ -195,6 +195,19 @@ def test_a_name_that_waits_is_taken(gw):
     assert error_id(box.ask()) == "enrolment.name-taken"
 
 
+def test_a_box_that_waits_comes_with_another_token(gw):
+    before, token = make_token(gw), make_token(gw, labels={"site": "south"})
+    box, other = Newcomer(gw, before), Newcomer(gw, token)
+    assert is_pending(box.ask())
+    other.id = box.id
+    assert error_id(other.ask()) == "enrolment.name-taken"  # another key is another box
+    box.enrolment = token["token"]
+    assert is_pending(box.ask()) and is_pending(box.ask())
+    assert (waiting(gw)[box.id]["labels"], entry(gw, before)["waiting"], entry(gw, token)["waiting"]) == ({"site": "south"}, 0, 1)
+    assert gw.request("POST", f"/v1/pending-devices/{box.id}/approve").status == 201
+    assert box.ask().status == 201
+
+
 def test_guessing_leaves_nothing_behind(gw):
     before = gw.postgres.sql("SELECT count(*) FROM pending_devices"), len(gw.audit())
     box = Newcomer(gw, {"token": "?"})

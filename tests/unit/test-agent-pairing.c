@@ -227,6 +227,9 @@ static void test_an_enrolment_by_hand_stays(void **state)
 {
     static const char env[] = "CLOUD_BASE_URL=https://x.example\nDEVICE_ID=a\nMGMT_GATEWAY_URL=wss://x.example/mgmt\n"
                               "BOOTSTRAP=own\nENROLMENT=sbe_many\n";
+    static const char env_of_another[] =
+        "CLOUD_BASE_URL=https://x.example\nDEVICE_ID=a\nMGMT_GATEWAY_URL=wss://x.example/mgmt\n"
+        "BOOTSTRAP=own\nENROLMENT=sbe_other\nCLOUD_FINGERPRINT=" DIGITS "\n";
     Agent a = {};
 
     (void) state;
@@ -235,6 +238,18 @@ static void test_an_enrolment_by_hand_stays(void **state)
     Pairing *p = start(&a);
     _cleanup_(freep) char *after = read_env();
     assert_string_equal(after, env);
+    pairing_free(p);
+    /* also of a box that was paired by a claim before */
+    fresh(NULL);
+    p = start(&a);
+    assert_int_equal(pairing_claim(p, ENROLMENT, NULL), 0);
+    tell_link(p, "\"connected\":true");
+    assert_int_equal(p->file.state, PAIRING_CLAIMED);
+    pairing_free(p);
+    agent_root_write(AGENT_ENV_PATH, env_of_another);
+    p = start(&a);
+    _cleanup_(freep) char *later = read_env();
+    assert_string_equal(later, env_of_another);
     pairing_free(p);
 }
 

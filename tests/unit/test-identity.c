@@ -73,6 +73,7 @@ typedef enum Answer {
     ANSWER_REUSED,
     ANSWER_UNAUTHORIZED,
     ANSWER_BUSY,
+    ANSWER_PENDING,
     ANSWER_NONSENSE,
 } Answer;
 
@@ -193,6 +194,8 @@ static void on_request(HttpExchange *x, void *userdata)
         respond_error(w, x, 401, "jwt.signature");
     } else if (answer == ANSWER_BUSY) {
         respond_error(w, x, 503, "gateway.busy");
+    } else if (answer == ANSWER_PENDING) {
+        respond_error(w, x, 403, "enrolment.pending");
     } else {
         http_respond(x, 200, "text/html", "<html>", 6, NULL);
     }
@@ -374,6 +377,22 @@ static void test_busy_and_nonsense(void **state)
     run_until(w, 1, 2); /* by itself */
 }
 
+/* An operator may take days, and the box is to be in soon after that. */
+static void test_who_waits_asks_as_often_in_the_end(void **state)
+{
+    World *w = *state;
+
+    for (unsigned i = 0; i < 4; i++)
+        w->answers[i] = ANSWER_PENDING;
+    start(w);
+    for (unsigned i = 1; i <= 4; i++) {
+        run_until(w, 0, i);
+        assert_string_equal(w->last_id, "enrolment.pending");
+        assert_true(w->retry_in <= 2 * USEC_PER_SEC);
+    }
+    run_until(w, 1, 4);
+}
+
 static void test_nobody_there(void **state)
 {
     World *w = *state;
@@ -519,11 +538,17 @@ static void test_freed_in_callbacks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refresh_delay), WITH_WORLD(test_claim_and_restart),
-        WITH_WORLD(test_wrong_clock),         WITH_WORLD(test_refused_claim),
-        WITH_WORLD(test_busy_and_nonsense),   WITH_WORLD(test_nobody_there),
-        WITH_WORLD(test_refused_token),       WITH_WORLD(test_inband),
-        WITH_WORLD(test_bad_config),          WITH_WORLD(test_no_bootstrap_is_never_retried),
+        cmocka_unit_test(test_refresh_delay),
+        WITH_WORLD(test_claim_and_restart),
+        WITH_WORLD(test_wrong_clock),
+        WITH_WORLD(test_refused_claim),
+        WITH_WORLD(test_who_waits_asks_as_often_in_the_end),
+        WITH_WORLD(test_busy_and_nonsense),
+        WITH_WORLD(test_nobody_there),
+        WITH_WORLD(test_refused_token),
+        WITH_WORLD(test_inband),
+        WITH_WORLD(test_bad_config),
+        WITH_WORLD(test_no_bootstrap_is_never_retried),
         WITH_WORLD(test_freed_in_callbacks),
     };
 
