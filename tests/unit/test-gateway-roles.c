@@ -113,9 +113,10 @@ static void test_what_each_route_needs(void **state _unused_)
                                                  "GET /v1/devices/*/cameras/*/stream.mjpeg", NULL };
     /* questions that take a body */
     static const char *const for_viewers[] = { "POST /v1/devices/*/doctor", NULL };
-    static const char *const for_admins[] = { "DELETE /v1/devices/*", "DELETE /v1/communities/*",
-                                              "PUT /v1/communities/*/webhook", "DELETE /v1/communities/*/webhook",
-                                              NULL };
+    static const char *const for_admins[] = {
+        "DELETE /v1/devices/*",          "DELETE /v1/devices/*/keys/*",      "DELETE /v1/communities/*",
+        "PUT /v1/communities/*/webhook", "DELETE /v1/communities/*/webhook", NULL
+    };
     size_t admins = 0, viewers = 0;
 
     for (size_t t = 0; t < ELEMENTSOF(tables); t++)
