@@ -30,7 +30,8 @@
 #include "gateway/devices/recovery-reports.h"
 #include "gateway/devices/unnamed-root.h"
 #include "gateway/devices/unsafe-binds.h"
-#include "gateway/gateway-env.h"
+#include "gateway/gateway-files.h"
+#include "gateway/gateway-lease.h"
 #include "gateway/health/api-health.h"
 #include "gateway/health/api-metrics.h"
 #include "gateway/http/api-audit.h"
@@ -57,9 +58,7 @@
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
 #include "lib/base/tmp-sweep.h"
-#include "lib/data/config-fault.h"
 #include "lib/data/ssh-cert.h"
-#include "lib/event/config-watch.h"
 #include "lib/event/daemon.h"
 
 #define KEY_NAME "jwt-key.pem"
@@ -75,13 +74,12 @@ struct Gateway {
     Backlog *backlog;
     Store *store, *bulk, *imports; /* the second for what takes long, the third for what takes longest */
     HttpServer *server;
-    SshCa *ca;                        /* signs the certificates of support staff */
-    char *issuer;                     /* public base URL, without a trailing slash */
-    bool issuer_set;                  /* by the configuration: proofs must then name it */
-    bool issuer_missed;               /* it was said that a proxy needs --issuer */
-    const char *cert_file, *key_file; /* read again when asked; NULL = plain HTTP */
-    usec_t complained;                /* of a proxy, last */
-    bool ready;                       /* the registry and the open deployments are loaded */
+    SshCa *ca;          /* signs the certificates of support staff */
+    char *issuer;       /* public base URL, without a trailing slash */
+    bool issuer_set;    /* by the configuration: proofs must then name it */
+    bool issuer_missed; /* it was said that a proxy needs --issuer */
+    usec_t complained;  /* of a proxy, last */
+    bool ready;         /* the registry and the open deployments are loaded */
     unsigned loading;
 
     Requests *requests;
@@ -115,8 +113,9 @@ struct Gateway {
     ImportApi import_api;
     SupportSessions *sessions;
     BoxCameras *cameras;
-    ConfigWatch *certificate_watch, *env_watch;
-    bool cert_refused, env_changed;
+    GatewayFiles *files;
+    GatewayLease *lease;
+    bool stands_by; /* another gateway serves, which has been said */
     sd_event_source *sweep, *farewell, *reload, *load_again;
 };
 
@@ -191,12 +190,38 @@ static const struct {
 
 static void gateway_load(Gateway *g);
 
+static void load_later(Gateway *g, const Error *err, int r);
+
+/* A sweep asks for more of the lease: what the database says else is seen by others. */
+static void on_lease_renewed(int r, const Error *err, void *userdata)
+{
+    Gateway *g = userdata;
+    if (r != -EBUSY)
+        return;
+    log_failure(LOG_LEVEL_ERROR, NULL, err, r, "ending, since two gateways would undo each other's work");
+    sd_event_exit(g->event, r);
+}
+
+static void on_lease(int r, const Error *err, void *userdata)
+{
+    Gateway *g = userdata;
+    if (r == -EBUSY && g->ready) {
+        on_lease_renewed(r, err, g);
+    } else if (r < 0) {
+        load_later(g, err, r);
+    } else {
+        g->loading = 0;
+        gateway_load(g);
+    }
+}
+
 /* What an earlier run could not write comes before sessions that it left open count as lost. */
 static void on_backlog_settled(void *userdata)
 {
     Gateway *g = userdata;
-    g->loading = 0;
-    gateway_load(g);
+    int r = gateway_lease_ask(g->lease, on_lease, g);
+    if (r < 0)
+        load_later(g, NULL, r);
 }
 
 static int on_load_again(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -210,7 +235,11 @@ static int on_load_again(sd_event_source *source _unused_, uint64_t usec _unused
 /* A lock, a disk that is full, rights that are missing: it passes, and meanwhile what stands goes on. */
 static void load_later(Gateway *g, const Error *err, int r)
 {
-    log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load what the database knows yet");
+    if (r == -EBUSY)
+        service_status("waiting: another gateway serves with this database");
+    if (r != -EBUSY || !g->stands_by)
+        log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load what the database knows yet");
+    g->stands_by = r == -EBUSY;
     if (timer_arm(g->event, &g->load_again, LOAD_AGAIN, on_load_again, g) < 0)
         sd_event_exit(g->event, -ENOMEM); /* without the timer it would wait for ever */
 }
@@ -230,11 +259,8 @@ static void on_loaded(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
 
 static void tell_status(const Gateway *g)
 {
-    if (!g->ready)
-        return;
-    service_ready(g->cert_refused  ? "serving, with the old certificate: the new one is refused"
-                  : g->env_changed ? "serving; " GATEWAY_ENV_FILE " has changed: a restart takes it"
-                                   : "serving");
+    if (g->ready)
+        service_ready(gateway_files_status(g->files));
 }
 
 static void gateway_load(Gateway *g)
@@ -327,71 +353,27 @@ static void on_bad_proxy(const Error *err, void *userdata)
     log_failure(LOG_LEVEL_WARNING, NULL, err, -EBADMSG, "a connection from a proxy was closed");
 }
 
-/* What boxes are connected by stays; the next ones see the new certificate. */
-static void renew_certificate(Gateway *g)
-{
-    _cleanup_(error_done) Error err = {};
-    int r = http_server_renew(g->server, g->cert_file, g->key_file, &err);
-    g->cert_refused = r < 0;
-    if (r < 0) {
-        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "the certificate stays as it was");
-        config_faults_raise(g->store, "secbox-gateway", &err, r);
-    } else {
-        log_notice("%s was read again", g->cert_file);
-    }
-}
-
 static int on_reload(sd_event_source *source _unused_, const struct signalfd_siginfo *si _unused_, void *userdata)
 {
     Gateway *g = userdata;
     if (g->ready)
         service_reloading();
-    if (g->cert_file)
-        renew_certificate(g);
-    else
-        log_notice("there is no --cert, so there is nothing to read again");
+    gateway_files_renew(g->files);
     tell_status(g);
     return 0;
 }
 
-static void on_certificate_changed(void *userdata)
+static void on_file_changed(void *userdata)
 {
-    Gateway *g = userdata;
-    renew_certificate(g);
-    tell_status(g);
-}
-
-/* The service manager made our environment of it, which never changes. */
-static void on_env_changed(void *userdata)
-{
-    Gateway *g = userdata;
-    _cleanup_(error_done) Error err = {};
-    int r = error_set(&err, EAGAIN, CONFIG_WAITS,
-                      GATEWAY_ENV_FILE " has changed; `systemctl restart secbox-gateway` takes it, and the boxes come "
-                                       "back by themselves");
-    log_warning("%s", err.message);
-    if (!g->env_changed)
-        config_faults_raise(g->store, "secbox-gateway", &err, r);
-    g->env_changed = true;
-    tell_status(g);
-}
-
-static int watch_files(Gateway *g, Error *err)
-{
-    const char *env[] = { GATEWAY_ENV_FILE, NULL }, *certificate[] = { g->cert_file, g->key_file, NULL };
-    int r = config_watch_new(g->event, on_env_changed, g, &g->env_watch, err);
-    if (r >= 0)
-        r = config_watch_set(g->env_watch, env);
-    if (r < 0 || !g->cert_file)
-        return r;
-    r = config_watch_new(g->event, on_certificate_changed, g, &g->certificate_watch, err);
-    return r < 0 ? r : config_watch_set(g->certificate_watch, certificate);
+    tell_status(userdata);
 }
 
 static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
 {
     Gateway *g = userdata;
     if (g->ready && store_is_up(g->store)) {
+        if (gateway_lease_ask(g->lease, on_lease_renewed, g) < 0)
+            log_debug("the lease is renewed later");
         backlog_go_on(g->backlog);
         deployments_sweep(g->deployments);
         device_conns_sweep(g->conns);
@@ -438,8 +420,6 @@ static int gateway_open_server(Gateway *g, const GatewayOptions *o, Error *err)
     r = http_server_new(g->event, &options, &g->server, err);
     if (r < 0)
         return r;
-    g->cert_file = o->cert;
-    g->key_file = o->key;
     g->issuer_set = o->issuer != NULL;
     if (o->issuer)
         g->issuer = strdup(o->issuer);
@@ -482,7 +462,9 @@ static int make_devices(Gateway *g, const GatewayOptions *o, Error *err)
     int r = load_keys_of(g, o->state_dir, &key, err);
     if (r < 0)
         return r;
-    r = make_backlog(g, o, err);
+    r = gateway_lease_new(g->store, o->state_dir, key, &g->lease, err);
+    if (r >= 0)
+        r = make_backlog(g, o, err);
     if (r < 0) {
         key_free(key);
         return r;
@@ -640,7 +622,9 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = sd_event_add_exit(event, &g->farewell, on_ending, g);
     if (r >= 0)
-        r = watch_files(g, err);
+        r = gateway_files_new(
+            event, &(GatewayFilesOptions) { g->server, g->store, options->cert, options->key, on_file_changed, g },
+            &g->files, err);
     if (r >= 0)
         r = sd_event_add_signal(event, &g->reload, SIGHUP | SD_EVENT_SIGNAL_PROCMASK, on_reload, g);
     if (r < 0)
@@ -685,11 +669,11 @@ Gateway *gateway_free(Gateway *g)
     store_free(g->bulk);
     audit_keep(NULL, NULL);
     backlog_free(g->backlog);
+    gateway_lease_free(g->lease);
     store_free(g->store);
     ssh_ca_free(g->ca);
     free(g->issuer);
-    config_watch_free(g->certificate_watch);
-    config_watch_free(g->env_watch);
+    gateway_files_free(g->files);
     sd_event_source_disable_unref(g->sweep);
     sd_event_source_disable_unref(g->farewell);
     sd_event_source_disable_unref(g->reload);

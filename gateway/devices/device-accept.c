@@ -3,10 +3,12 @@
 #include "gateway/devices/device-accept.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/auth/secrets.h"
 #include "gateway/devices/challenger.h"
+#include "gateway/devices/clone-alarm.h"
 #include "gateway/devices/device-connection-impl.h"
 #include "gateway/devices/device-messages.h"
 #include "gateway/http/request.h"
@@ -51,6 +53,10 @@ static int take_hello(const DeviceAccept *a, DeviceConn *s, const char *text, si
         return r;
     s->agent_version = str_format("%.*s %.*s", AGENT_VERSION_MAX, json_string(m, "program"), AGENT_VERSION_MAX,
                                   json_string(m, "version"));
+    (void) snprintf(s->boot, sizeof(s->boot), "%s", json_string(m, "bootId"));
+    const DeviceConn *older = device_conn_find(a->conns, s->device, s->role);
+    if (older && s->role == ROLE_MGMT) /* the other roles' alarms would say the same */
+        clone_alarm_compare(s, older);
     r = s->agent_version ? say_welcome(a, s) : -ENOMEM;
     if (r >= 0)
         r = device_conn_register(s);

@@ -6,6 +6,7 @@
 #include "gateway/devices/device-streams.h"
 #include "lib/base/log.h"
 #include "lib/base/map.h"
+#include "lib/base/uuid.h"
 
 #define CONNECTION_KEY_SIZE 24
 
@@ -36,7 +37,9 @@ struct DeviceConn {
     bool takes_streams; /* it said so; older boxes close for the first frame */
     bool ended;         /* closing: what still arrives counts no more */
     unsigned bad_messages;
-    usec_t since; /* wall clock of the welcome */
+    usec_t since;                                 /* wall clock of the welcome */
+    char boot[UUID_SIZE], boot_before[UUID_SIZE]; /* of the machine, and of that which it was connected as before; "" */
+    usec_t cloned_told;                           /* CLOCK_BOOTTIME, when that alarm was raised last; 0: never */
     AgentOrders orders;
     uint64_t halted_told;
     uint64_t version_floor;

@@ -3,6 +3,7 @@
 
 #include "gateway/store/enrolments-table.h"
 #include "gateway/store/schema-communities.h"
+#include "gateway/store/serving-table.h"
 #include "gateway/store/waiting-table.h"
 
 #include "lib/base/clock.h"
@@ -205,6 +206,7 @@ static const SchemaStep schema_steps[] = {
           "ALTER TABLE rollouts ADD COLUMN envelope text;\n"
           "ALTER TABLE waiting_pushes ADD COLUMN envelope text;\n"
           "ALTER TABLE templates ADD COLUMN envelope text;\n" },
+    { 21, schema_serving },
     {},
 };
 

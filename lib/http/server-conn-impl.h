@@ -46,6 +46,7 @@ struct HttpConn {
     HttpSource source; /* of the rest of the answer */
     uint64_t to_read;
     usec_t read_until; /* CLOCK_BOOTTIME; 0: no limit */
+    usec_t since;      /* CLOCK_BOOTTIME, when the connection began, or its present request */
     int fd;            /* until there is a stream */
     Buf in;
     size_t scanned;

@@ -18,6 +18,8 @@
 #define BODY_TIMEOUT (60 * USEC_PER_SEC)
 #define IDLE_TIMEOUT (60 * USEC_PER_SEC)
 #define SEND_TIMEOUT (120 * USEC_PER_SEC)
+/* A hello comes in one piece, or two; a busy box on a slow line takes longer for what follows our answer. */
+#define ANSWERED_TIMES 4
 #define ANSWER_MAX ((size_t) 16 * 1024 * 1024)
 /* What a client may send ahead of its answer before we stop reading. */
 #define PIPELINE_MAX ((size_t) 64 * 1024)
@@ -437,6 +439,8 @@ static bool process_one(HttpConn *c)
         return take_piece(c);
     if (c->phase == HTTP_IDLE && c->in.len > 0) {
         c->phase = HTTP_HEAD;
+        if (c->used)
+            c->since = boottime_usec();
         conn_deadline(c, HEAD_TIMEOUT);
     }
     if (c->phase == HTTP_HEAD && take_head(c) == 0)
@@ -560,6 +564,7 @@ int http_conn_start(HttpServer *s, int fd, bool proxied)
     }
     c->server = s;
     c->fd = fd;
+    c->since = boottime_usec();
     c->in = BUF_INIT(INPUT_MAX);
     c->next = s->conns;
     if (c->next)
@@ -575,16 +580,39 @@ int http_conn_start(HttpServer *s, int fd, bool proxied)
     return 0;
 }
 
+/* Whoever has asked for nothing yet: the whole request of an honest client is here a moment after it began. */
+static bool has_no_request(const HttpConn *c)
+{
+    return c->phase == HTTP_PROXY || c->phase == HTTP_IDLE || c->phase == HTTP_HEAD || c->phase == HTTP_BODY;
+}
+
 int http_conn_evict(HttpServer *s)
 {
-    HttpConn *oldest = NULL;
-    for (HttpConn *c = s->conns; c; c = c->next)
+    HttpConn *idle = NULL, *slow = NULL;
+    usec_t now = boottime_usec();
+    for (HttpConn *c = s->conns; c; c = c->next) {
         if (c->phase == HTTP_IDLE && c->in.len == 0 && c->used)
-            oldest = c;
-    if (!oldest)
+            idle = c;
+        else if (has_no_request(c) && now - c->since >= s->slow && (!slow || c->since <= slow->since))
+            slow = c;
+    }
+    if (!idle && !slow)
         return -ENOENT;
-    conn_free(oldest);
+    conn_free(idle ? idle : slow);
     return 0;
+}
+
+void http_conn_end_stalled(HttpServer *s)
+{
+    usec_t now = boottime_usec();
+    HttpConn *next;
+    for (HttpConn *c = s->conns; c; c = next) {
+        bool answered = false;
+        next = c->next;
+        if (c->greeting && stream_handshake_stalls(c->stream, &answered) &&
+            now - c->since >= s->hello_slow * (answered ? ANSWERED_TIMES : 1))
+            conn_free(c);
+    }
 }
 
 void http_conn_free_all(HttpServer *s)

@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -23,11 +24,18 @@
 /* The kernel's own limit (net.core.somaxconn) is what counts. */
 #define BACKLOG 65535
 #define SILENCE_SECONDS 5
+#define SLOW_REQUEST (5 * USEC_PER_SEC)
+#define SLOW_HELLO (500 * USEC_PER_MSEC)
+#define CROWD_LOOK (250 * USEC_PER_MSEC)
+
+static int on_crowd(sd_event_source *source, uint64_t usec, void *userdata);
 
 /* A socket that nobody accepts from is not watched either: it would wake the loop again and again. */
 static int listener_watch(HttpServer *s)
 {
-    bool accepts = !s->starved && s->n_handshakes < s->max_handshakes;
+    bool full = s->n_handshakes >= s->max_handshakes, accepts = !s->starved && !full;
+    if (full && !s->crowded)
+        s->crowded = timer_arm(s->event, &s->crowd, CROWD_LOOK, on_crowd, s) >= 0;
     return s->io ? sd_event_source_set_enabled(s->io, accepts ? SD_EVENT_ON : SD_EVENT_OFF) : 0;
 }
 
@@ -35,6 +43,22 @@ void http_server_handshake_over(HttpServer *s)
 {
     s->n_handshakes--;
     (void) listener_watch(s);
+}
+
+static bool somebody_waits(const HttpServer *s)
+{
+    struct pollfd p = { .fd = s->fd, .events = POLLIN };
+    return poll(&p, 1, 0) > 0;
+}
+
+/* Strangers who begin handshakes and leave them keep nobody out: their places are for those who come. */
+static int on_crowd(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
+{
+    HttpServer *s = userdata;
+    s->crowded = false;
+    if (s->n_handshakes >= s->max_handshakes && somebody_waits(s))
+        http_conn_end_stalled(s);
+    return listener_watch(s);
 }
 
 static int on_pause_over(sd_event_source *source _unused_, uint64_t usec _unused_, void *userdata)
@@ -54,10 +78,12 @@ static int reserve_open(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Out of descriptors: give the spare one up to take the waiting connection and close it, so that its client knows and
- * the listener does not stay readable for ever. */
+/* Out of descriptors: whoever holds one for nothing gives it up. Where nobody does, give the spare one up to take the waiting
+ * connection and close it, so that its client knows and the listener does not stay readable for ever. */
 static void accept_starved(HttpServer *s)
 {
+    if (http_conn_evict(s) >= 0)
+        return;
     if (s->reserve_fd >= 0) {
         close(TAKE_FD(s->reserve_fd));
         int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC);
@@ -189,6 +215,8 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
     s->userdata = options->userdata;
     s->max_conns = options->max_connections ? options->max_connections : CONNECTIONS_DEFAULT;
     s->max_handshakes = options->max_handshakes ? options->max_handshakes : HTTP_HANDSHAKES_MAX;
+    s->slow = SLOW_REQUEST;
+    s->hello_slow = SLOW_HELLO;
     int r = coarse_clock_new(event, &s->clock);
     if (r >= 0)
         r = proxy_list_new(options->proxy_protocol, &s->proxy_protocol, err);
@@ -226,6 +254,7 @@ HttpServer *http_server_free(HttpServer *s)
     s->io = sd_event_source_disable_unref(s->io);
     s->pause = sd_event_source_disable_unref(s->pause);
     http_conn_free_all(s);
+    s->crowd = sd_event_source_disable_unref(s->crowd);
     coarse_clock_unref(s->clock);
     tls_free(s->tls);
     tls_free(s->named_tls);

@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "lib/base/user-name.h"
 #include "lib/data/x509-issuer.h"
@@ -301,6 +302,15 @@ int stream_tls_handshake(Stream *s, bool *ret_wants_write)
         return -EAGAIN;
     }
     return handshake_failed(s);
+}
+
+bool stream_handshake_stalls(const Stream *s, bool *ret_answered)
+{
+    int unread = 0;
+    if (!s->tls || s->state != STREAM_HANDSHAKE || ioctl(s->fd, FIONREAD, &unread) < 0 || unread > 0)
+        return false;
+    *ret_answered = BIO_number_written(SSL_get_wbio(s->tls)) > 0;
+    return true;
 }
 
 static ssize_t io_failed(Stream *s, int e)

@@ -68,6 +68,10 @@ int stream_connect(sd_event *event, const StreamTarget *target, const StreamEven
 int stream_accept(sd_event *event, int fd, Tls *tls, const StreamEvents *events, void *userdata,
                   Stream **ret) _must_check_;
 
+/* Of a TLS handshake that a server has begun: whether there is nothing to do until the peer sends more. *ret_answered: it has the
+ * server's answer to its hello. */
+bool stream_handshake_stalls(const Stream *s, bool *ret_answered);
+
 /* `events` must stay where it is. */
 void stream_set_events(Stream *s, const StreamEvents *events, void *userdata);
 void stream_set_queue_max(Stream *s, size_t max);

@@ -122,7 +122,7 @@ def test_when_a_box_was_seen_last(fleet):
     assert "Z (3 min ago)" in shown and "Z (9 days ago)" in shown, shown
 
 
-def test_what_changes_a_box(fleet):
+def test_a77_what_changes_a_box(fleet):
     fleet.gateway.devices["caseta5"] = {"id": "caseta5", "labels": {"site": "norte", "ring": "canary"}}
     p = fleet.run("devices", "bootstrap", "caseta5")
     assert (p.returncode, p.stdout) == (0, "new-strap.token\n") and "set up anew" in p.stderr

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.gateway_lab import (COMPOSE, WAIT_SECONDS, Gateway, Push, deployment, device, error_id, gw, refused,
                                            refusing, shared, tunnel_url)
-from tests.lab.util import wait_until
+from tests.lab.util import Daemon, free_port, program, wait_until
 
 
 # pushes
@@ -518,6 +518,53 @@ def test_a_gateway_that_starts_before_its_database(gw, device):
     gw.postgres.resume()
     wait_until(lambda: gw.raw("GET", "/healthz", None, {}).status == 200, "the gateway serves", gw.daemon.death)
     device.connect()
+
+
+def test_a29_a_second_gateway_with_the_same_database_waits(gw, device, tmp_path):
+    grant = gw.request("POST", "/v1/grants", {"device": device.id, "reason": "CASE-29"}).json["grant"]["id"]
+    gw.postgres.sql(f"INSERT INTO bridge_sessions(id, grant_id, way, opened_at) VALUES ('a29', '{grant}', 'device', now())")
+    device.connect()
+    port = free_port()
+
+    def second(state):
+        return Daemon("second", [program("secbox-gateway"), "serve", "--listen", f"127.0.0.1:{port}", "--state", str(state)],
+                      str(tmp_path / "log"), gw.env)
+
+    def served_by(url):
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=60) as answer:
+                return answer.status == 200
+        except OSError:  # HTTP errors, too
+            return False
+
+    def open_sessions():
+        return gw.postgres.sql("SELECT count(*) FROM bridge_sessions WHERE id = 'a29' AND closed_at IS NULL")
+
+    same_state = second(gw.state)
+    wait_until(lambda: same_state.process.poll() is not None, "it has refused to start")
+    assert "is in use by another secbox-gateway" in same_state.log()
+    other = second(tmp_path / "state")
+    try:
+        wait_until(lambda: "serves with this database" in other.log(), "it waits", other.death)
+        assert not served_by(f"http://127.0.0.1:{port}")
+        assert open_sessions() == [["1"]] and gw.device(device.id)["connected"]
+        gw.stop()
+        gw.postgres.sql("UPDATE serving SET seen_at = now() - interval '2 minutes'")
+        wait_until(lambda: served_by(f"http://127.0.0.1:{port}"), "it has taken over", other.death)
+        assert open_sessions() == [["0"]]
+    finally:
+        other.stop()
+        gw.postgres.sql("DELETE FROM serving")
+        if not gw.daemon:
+            gw.start()
+    wait_until(lambda: served_by(gw.url), "the first one serves", gw.daemon.death)
+    # one that was taken for dead, and was not, ends when it hears of the other
+    gw.postgres.sql("UPDATE serving SET place = 'elsewhere', seen_at = now()")
+    wait_until(lambda: gw.daemon.process.poll() is not None, "it has ended")
+    assert "another secbox-gateway, elsewhere, serves with this database" in gw.log()
+    gw.postgres.sql("DELETE FROM serving")
+    gw.start()
+    wait_until(lambda: served_by(gw.url), "it serves again", gw.daemon.death)
 
 
 def test_a_box_that_is_silent_for_too_long(gw, device):

@@ -336,6 +336,28 @@ def test_the_newest_tunnel_wins(gw, device):
     wait_until(lambda: not gw.device(device.id)["connected"], "the box is gone")
 
 
+def test_a14_two_machines_with_one_key_raise_the_alarm(gw, device):
+    def alarms():
+        return [e for e in gw.audit("device.cloned") if e["device"] == device.id]
+
+    # restarts, also those that the gateway has not noticed yet, and programs that start anew are one machine
+    for boot in ("first", "first", "second", "second", "third"):
+        device.connect(bootId=boot)
+    device.connect(bootId="copy")
+    assert gw.device(device.id)["connected"] is True and not alarms()
+    device.connect(bootId="third")
+    alarm, = wait_until(alarms, "the alarm")
+    assert alarm["alarm"] is True and alarm["detail"]["bootIds"] == ["copy", "third"]
+    assert all(peer in alarm["detail"]["message"] for peer in alarm["detail"]["peers"])
+    # they go on, and nobody needs a row for each time
+    for boot in ("copy", "third", "copy"):
+        device.connect(bootId=boot)
+    last = device.status(current={"version": "9", "sha256": "0" * 64, "at": "2026-01-02T03:04:05.678Z"})
+    device.connect(bootId="other").send(last)
+    wait_until(lambda: gw.device(device.id).get("current"), "all before it was taken")
+    assert len(alarms()) == 1
+
+
 def test_unknown_and_bad_messages_do_not_cut_the_box_off(gw, device):
     tunnel = device.connect()
     tunnel.send({"type": "from.the-future", "a": [1]})
@@ -528,6 +550,9 @@ def test_tls_and_a_configured_issuer(gw, tmp_path):
                     "-keyout", key, "-out", cert, "-subj", "/CN=cloud", "-addext", "subjectAltName=IP:127.0.0.1"],
                    check=True, capture_output=True)
     trust = ssl.create_default_context(cafile=cert)
+    bootstrap = gw.request("POST", "/v1/devices", {"id": "behind-tls"}).json["bootstrap"]
+    gw.stop()  # one gateway serves with a database
+    gw.postgres.sql("DELETE FROM serving")
     daemon = Daemon("secbox-gateway", [program("secbox-gateway"), "serve", "--listen", f"127.0.0.1:{port}", "--cert", cert,
                                        "--key", key, "--state", str(tmp_path / "state"), "--issuer", "https://cloud.example/"],
                     str(tmp_path / "log"), gw.env)
@@ -543,14 +568,15 @@ def test_tls_and_a_configured_issuer(gw, tmp_path):
 
     try:
         wait_until(lambda: port_answers(port) and ask("/healthz").status == 200, "it serves TLS", daemon.death)
-        answer = gw.request("POST", "/v1/devices", {"id": "behind-tls"})
-        box = Device("https://cloud.example", lambda path, body, headers: ask(path, body), "behind-tls", answer.json["bootstrap"])
+        box = Device("https://cloud.example", lambda path, body, headers: ask(path, body), "behind-tls", bootstrap)
         wrong = box.claim(proof=box.key.proof(f"https://127.0.0.1:{port}/api/device/claim"))
         assert wrong.status == 401 and error_id(wrong) == "proof.uri"
         assert box.claim().status == 201
         assert json.loads(base64.urlsafe_b64decode(box.token.split(".")[1] + "=="))["iss"] == "https://cloud.example"
     finally:
-        assert daemon.stop() == 0
+        ended = daemon.stop()
+        gw.postgres.sql("DELETE FROM serving")
+        assert ended == 0
 
 
 @pytest.mark.parametrize("argv, word, code", [

@@ -329,7 +329,7 @@ def ask(gw, token, *request):
         gw.token = usual
 
 
-def test_what_a_token_has_opened_ends_with_it(gw, box):
+def test_a01_a02_what_a_token_has_opened_ends_with_it(gw, box):
     """Also when its person has got a new one: a token is revoked because somebody else may have it."""
     name = f"leaked-{time.monotonic_ns()}"
     token = gw.run("tokens", "add", name).strip()

@@ -100,7 +100,7 @@ def test_an_edit_that_cannot_work_is_told_and_cuts_nobody_off(cloud, box, change
     box.stop()
 
 
-def test_what_the_file_names_is_watched_too(cloud, box):
+def test_a04_what_the_file_names_is_watched_too(cloud, box):
     authorities = os.path.join(box.root, "ca.pem")
     tunnel = start(cloud, box)
     box.write_env(CLOUD_CA_FILE=authorities)

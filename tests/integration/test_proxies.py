@@ -120,7 +120,7 @@ def tunnel_of(box, context):
     ("haproxy", ["--proxy-protocol", "127.0.0.1"], {}),
     ("haproxy", ["--proxy-protocol", "127.0.0.0/8,::1"], {"send-proxy-v2": "send-proxy"}),
 ], ids=["nginx", "caddy", "haproxy-v2", "haproxy-v1"])
-def test_the_shipped_settings(folder, address, authority, name, options, changes):
+def test_a32_a33_the_shipped_settings(folder, address, authority, name, options, changes):
     """A claim, a tunnel and an operator through the proxy; the gateway knows who called, and nobody can pretend."""
     context = ssl.create_default_context(cafile=authority.file)
     with gateway_with(folder) as gateway:
@@ -240,7 +240,7 @@ def serial_of(port, authority):
         return t.getpeercert()["serialNumber"]
 
 
-def test_a_renewed_certificate_is_taken_without_dropping_a_tunnel(folder, authority):
+def test_a30_a_renewed_certificate_is_taken_without_dropping_a_tunnel(folder, authority):
     cert, key = authority.issue(name="renewed", hosts=("127.0.0.1",))
     context = ssl.create_default_context(cafile=authority.file)
     with gateway_with(folder, tls=(cert, key, authority.file)) as gateway:

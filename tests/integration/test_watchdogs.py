@@ -2,6 +2,7 @@
 """What the service manager's watchdog hears of each daemon: that it works, not only that it runs."""
 import fcntl
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -162,3 +163,35 @@ def test_gateway(folder, manager):
         gateway.env.update(manager.env)
         gateway.start()
         check(manager, gateway.daemon)
+
+
+def test_a70_slow_strangers_do_not_end_a_gateway(folder, manager):
+    """More requests that never come whole than it has descriptors: they give way, and the manager hears that it works."""
+    require_programs("secbox-gateway")
+    if not available():
+        pytest.skip("PostgreSQL is not installed")
+    with Gateway(os.path.join(folder, "gateway")) as gateway:
+        gateway.stop()
+        gateway.env.update(manager.env)
+        gateway.start()
+        manager.wait_pings()
+        pid = gateway.daemon.process.pid
+        limit = len(os.listdir(f"/proc/{pid}/fd")) + 20
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
+        strangers = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(60)]
+        try:
+            for stranger in strangers:
+                stranger.sendall(b"POST /api/device/claim HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
+            manager.wait_pings(50)
+            assert gateway.daemon.death() is None
+            wait_until(lambda: answers(gateway), "somebody else is served", gateway.daemon.death)
+        finally:
+            for stranger in strangers:
+                stranger.close()
+
+
+def answers(gateway):
+    try:
+        return gateway.request("GET", "/healthz").status == 200
+    except OSError:  # no place yet
+        return False

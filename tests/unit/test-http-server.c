@@ -17,6 +17,7 @@
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
 #include "lib/http/server.h"
+#include "lib/http/server-conn.h"
 #include "lib/websocket/accept.h"
 #include "tests/unit/http-caller.h"
 
@@ -299,6 +300,32 @@ static void test_limits_of_places(void **state)
     assert_false(client_read(w->event, second, &out, "GET / []"));
 }
 
+/* A request that does not come gives its place up; one that waits for its answer keeps it. */
+static void test_a70_slow_requests_give_way(void **state)
+{
+    World *w = *state;
+    static const char park[] = "GET /park HTTP/1.1\r\nHost: a\r\n\r\n";
+    static const char slow[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nslow";
+    _cleanup_(buf_done) Buf out = BUF_INIT(1024 * 1024);
+    _cleanup_(closep) int parked = client_open(w->server);
+    client_send(w->event, parked, park, sizeof park - 1);
+    _cleanup_(closep) int body = client_open(w->server);
+    client_send(w->event, body, slow, sizeof slow - 1);
+    while (!w->parked || w->server->n_conns < 2)
+        assert_true(sd_event_run(w->event, 1000) >= 0);
+    w->server->slow = 0;
+    _cleanup_(closep) int head = client_open(w->server);
+    client_send(w->event, head, GET, strlen(GET));
+    assert_true(client_read(w->event, body, &out, NULL));
+    _cleanup_(closep) int good = client_open(w->server);
+    client_send(w->event, good, GET "\r\n", strlen(GET "\r\n"));
+    assert_false(client_read(w->event, good, &out, "GET / []"));
+    assert_true(client_read(w->event, head, &out, NULL));
+    assert_int_equal(w->gone, 0);
+    http_respond(w->parked, 200, "text/plain", "late", 4, NULL);
+    assert_false(client_read(w->event, parked, &out, "late"));
+}
+
 static void test_out_of_descriptors(void **state)
 {
     World *w = *state;
@@ -559,6 +586,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_peer_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_server_freed_with_parked, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits_of_places, setup_two, teardown),
+        cmocka_unit_test_setup_teardown(test_a70_slow_requests_give_way, setup_two, teardown),
         cmocka_unit_test_setup_teardown(test_out_of_descriptors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_upgrade, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ws_refusals, setup, teardown),

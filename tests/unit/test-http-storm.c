@@ -4,6 +4,7 @@
 #include "tests/unit/certificate.h"
 
 #include <arpa/inet.h>
+#include <openssl/ssl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,6 +57,7 @@ static int setup(void **state)
                                   .userdata = w };
     assert_true(service_loop_new(&w->event, NULL) >= 0);
     assert_true(http_server_new(w->event, &options, &w->server, NULL) >= 0);
+    w->server->hello_slow = USEC_PER_MINUTE; /* nobody is sent away for it */
     assert_true(tls_new_client(cert, &w->tls, NULL) >= 0);
     for (size_t i = 0; i < CROWD; i++)
         w->crowd[i] = -1;
@@ -82,16 +84,37 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Connects and begins a TLS record that never ends. */
-static void come(World *w, size_t i)
+static void come_with(World *w, size_t i, const void *data, size_t len)
 {
-    static const uint8_t begin[] = { 0x16, 0x03, 0x01, 0x01, 0x00, 0x01 };
     struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(http_server_port(w->server)) };
     addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     w->crowd[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(w->crowd[i] >= 0);
     assert_int_equal(connect(w->crowd[i], (struct sockaddr *) &addr, sizeof addr), 0);
-    assert_int_equal(send(w->crowd[i], begin, sizeof begin, MSG_NOSIGNAL), sizeof begin);
+    assert_int_equal(send(w->crowd[i], data, len, MSG_NOSIGNAL), len);
+}
+
+/* Connects and begins a TLS record that never ends. */
+static void come(World *w, size_t i)
+{
+    static const uint8_t begin[] = { 0x16, 0x03, 0x01, 0x01, 0x00, 0x01 };
+    come_with(w, i, begin, sizeof begin);
+}
+
+/* The first words of a client who then says nothing more. */
+static size_t make_hello(uint8_t *to, size_t size)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = SSL_new(ctx);
+    BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl, in, out);
+    SSL_set_connect_state(ssl);
+    assert_true(SSL_do_handshake(ssl) < 0);
+    int n = BIO_read(out, to, (int) size);
+    assert_true(n > 0 && (size_t) n < size);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    return (size_t) n;
 }
 
 /* How often the loop wakes up in a while. */
@@ -184,6 +207,32 @@ static void test_idle_takes_no_place(void **state)
         stream_free(idle[i]);
 }
 
+/* Strangers who stall before the server's answer, and after it; none of them ever leaves. */
+static void check_stalled(World *w, const void *data, size_t len)
+{
+    w->server->hello_slow = 50 * USEC_PER_MSEC;
+    for (size_t i = 0; i < CROWD; i++)
+        come_with(w, i, data, len);
+    good_client(w);
+    RUN_UNTIL(w, w->answered == 1 || w->failed > 0);
+    assert_int_equal(w->answered, 1);
+    assert_true(w->server->n_conns <= 1 + PLACES);
+    assert_true(turns(w) < TURNS_MAX);
+}
+
+static void test_a21_stalled_hellos_keep_nobody_out(void **state)
+{
+    static const uint8_t begin[] = { 0x16, 0x03, 0x01 };
+    check_stalled(*state, begin, sizeof begin);
+}
+
+static void test_a21_stalled_answers_keep_nobody_out(void **state)
+{
+    uint8_t hello[4096];
+    size_t len = make_hello(hello, sizeof hello);
+    check_stalled(*state, hello, len);
+}
+
 static void test_freed_while_full(void **state)
 {
     World *w = *state;
@@ -212,6 +261,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_places_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_idle_takes_no_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a21_stalled_hellos_keep_nobody_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a21_stalled_answers_keep_nobody_out, setup, teardown),
         cmocka_unit_test_setup_teardown(test_freed_while_full, setup, teardown),
     };
     return cmocka_run_group_tests(tests, make_certificate, remove_certificate);

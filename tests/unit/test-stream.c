@@ -551,7 +551,7 @@ static void test_resolver_hangs(void **state)
 }
 
 /* The first address takes the connection: and says nothing, or is somebody else's. */
-static void test_next_address(void **state)
+static void test_a06_a07_next_address(void **state)
 {
     World *w = *state;
     struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(w->port) };
@@ -663,7 +663,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_next_address, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a06_a07_next_address, setup, teardown),
         cmocka_unit_test_setup_teardown(test_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tls_by_address, setup, teardown),
