@@ -184,12 +184,17 @@ static bool is_made_anew(const PlanStep *step)
 
 static int replace_too(Plan *plan, PlanStep *step, const char *before, const char *other, const char *after)
 {
-    char *reason = str_format("%s%s%s", before, other, after);
+    char *reason = str_format("%s%s%s", before, other, after), *with = strdup(other);
 
-    if (!reason)
+    if (!reason || !with) {
+        free(reason);
+        free(with);
         return -ENOMEM;
+    }
     free(step->reason);
+    free(step->with);
     step->reason = reason;
+    step->with = with;
     step->action = PLAN_REPLACE;
     plan->n_changes++;
     return 0;
@@ -264,6 +269,7 @@ static void step_done(PlanStep *s)
     free(s->reason);
     free(s->engine);
     free(s->why);
+    free(s->with);
 }
 
 Plan *plan_free(Plan *p)

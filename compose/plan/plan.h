@@ -43,6 +43,7 @@ typedef struct PlanStep {
     char *reason;    /* "image changed; environment changed: A, B (values hidden)" */
     char *engine;    /* what makes its new container; set by who knows the box, else NULL */
     char *why;       /* that engine; NULL: it was asked for */
+    char *with;      /* the service whose change takes it along; NULL: none does */
 } PlanStep;
 
 typedef struct Plan {

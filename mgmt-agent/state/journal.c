@@ -25,6 +25,7 @@ static const JsonField step_fields[] = {
     { JSON_FIELD(JournalStep, old_id, "oldId") },
     { JSON_FIELD(JournalStep, old_name, "oldName") },
     { JSON_FIELD(JournalStep, backup, "backup") },
+    { JSON_FIELD(JournalStep, with, "with") },
     { JSON_FIELD(JournalStep, was_running, "wasRunning") },
     { JSON_REST_FIELD(JournalStep, rest) },
     {},

@@ -23,6 +23,7 @@ typedef struct JournalStep {
     char *old_id;    /* replace, remove: the container to bring back */
     char *old_name;  /* the name that it had */
     char *backup;    /* the name that it has meanwhile */
+    char *with;      /* the service whose change took it along; NULL: none did, or the agent was an older one */
     bool was_running;
     cJSON *rest;
 } JournalStep;

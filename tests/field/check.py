@@ -63,7 +63,7 @@ def full_name(image):
 
 def absent_devices(policies):
     entries = [entry for service in (policies or {}).values() for entry in service.get("allow", [])]
-    return [e.removeprefix("devices:") for e in entries if e.startswith("devices:") and not os.path.exists(e[8:])]
+    return [e.removeprefix("devices:") for e in entries if e.startswith("devices:/") and not os.path.exists(e[8:])]
 
 
 def with_stand_ins(case):

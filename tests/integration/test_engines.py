@@ -243,6 +243,12 @@ def test_what_services_share(box, lab):
     again = box.ids()
     assert again["guest"] != made["guest"]["Id"] and again["visitor"] == made["visitor"]["Id"]
     assert len(lab.containers()) == 4, "nothing is left over"
+    # nobody looks after a stranger between pushes; a push finds that another one has its name
+    lab.podman("rename", "stranger", "former")
+    lab.podman("run", "-d", "--name", "stranger", "localhost/server:1")
+    push(box, text)
+    moved, other = box.containers()["visitor"], shown(lab, "container", "stranger")["Id"]
+    assert moved["Id"] != again["visitor"] and mode_of(moved, "NetworkMode") == "container:" + other
     lab.podman("stop", "-t", "0", "stranger")
     error = box.plan(text.replace("command: '100000'", "command: '99999'"))["error"]
     assert error["id"] == "preflight.container-missing" and "container:stranger" in error["message"]
@@ -308,6 +314,19 @@ def test_a_name_that_a_killed_creation_left_behind_is_freed(box, lab):
     assert box.running() == {"app", "late", "more"}
 
 
+def test_a_name_that_is_the_beginning_of_a_strangers_id(box, lab):
+    """Podman takes it for the stranger, where no container has that name."""
+    box.set_engine(None)
+    app = service("app", more=QUICK)
+    push(box, compose(app))
+    stranger = lab.podman("create", "localhost/server:1").stdout.strip()
+    push(box, compose(app, service("late", more=QUICK + f"container_name: '{stranger[:12]}'")))
+    assert box.running() == {"app", "late"} and shown(lab, "container", stranger)["State"]["Status"] == "created"
+    push(box, compose(app))
+    assert box.running() == {"app"} and shown(lab, "container", stranger)["State"]["Status"] == "created"
+    lab.podman("rm", stranger)
+
+
 COLON = "/dev/secbox-lab:0"
 
 
@@ -336,7 +355,8 @@ def test_names_and_devices_that_podman_has_in_other_forms(box, lab):
         push(box, text.replace("1m", "2m"))
         assert box.ids()["app"] != made["app"]["Id"]
         assert lab.podman("exec", "secbox_app_1", "/bin/busybox", "ls", "/var/lib/kept").stdout == "it\n"
-        assert "no file in /etc/cdi" in box.plan(text.replace("lab.example/gate", "lab.example/door"))["error"]["message"]
+        for other in ("lab.example/door", "lab.example/gat", "ab.example/gate"):
+            assert "no file in /etc/cdi" in box.plan(text.replace("lab.example/gate", other))["error"]["message"]
     finally:
         os.unlink(COLON)
         os.unlink("/etc/cdi/lab.json")

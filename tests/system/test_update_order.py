@@ -2,12 +2,13 @@
 """A new image on the cloud's order: proved and confirmed, or taken back, through the same engine as a push."""
 # pylint: disable=redefined-outer-name
 import contextlib
+import json
 
 import pytest
 
 from tests.lab.agent_socket import AgentSocket
 from tests.lab.two_service_box import WEB
-from tests.lab.util import wait_until
+from tests.lab.util import read_text, wait_until
 from tests.system.shop import opened
 
 
@@ -119,6 +120,14 @@ def test_refused_before_anything_is_touched(shop, cloud, name):
 def test_u08_an_order_for_what_is_never_to_be_pulled(shop, cloud):
     assert shop.push(cloud, web="    pull_policy: never\n")["outcome"] == "done"
     before = shop.box.ids()
+    result = shop.update(cloud, "server:2")
+    assert (result["outcome"], result["status"], result["error"]["id"]) == ("failed", 422, "update.pull-policy"), result
+    assert shop.box.ids() == before
+    # an agent from before has not written it down
+    kept = "var/lib/tucomunidad/mgmt-agent/current.json"
+    current = json.loads(read_text(shop.box.path(kept)))
+    assert [service.pop("pullPolicy", None) for service in current["services"] if service["name"] == "web"] == ["never"]
+    shop.box.write(kept, json.dumps(current), 0o600)
     result = shop.update(cloud, "server:2")
     assert (result["outcome"], result["status"], result["error"]["id"]) == ("failed", 422, "update.pull-policy"), result
     assert shop.box.ids() == before

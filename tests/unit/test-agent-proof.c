@@ -161,6 +161,37 @@ static void whose_fault_it_is(void **state _unused_)
     }
 }
 
+/* Two images are updated at once, and a service that shares what one of them has fails: the other one is not to blame. */
+static void whose_guest_it_is(void **state _unused_)
+{
+    static const struct {
+        const char *failed;
+        bool web, api;
+    } cases[] = {
+        { "web", true, false }, { "guest", true, false }, { "last", true, false },
+        { "api", false, true }, { "both", true, true },   { "db", false, false },
+    };
+    ImageUpdate updates[] = { { .service = "web" }, { .service = "api" } };
+    JournalStep steps[] = { { .service = "web" },
+                            { .service = "api" },
+                            { .service = "guest", .with = "web" },
+                            { .service = "last", .with = "guest" },
+                            { .service = "both" } };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        JournalFailure failure = { .id = "prove.died", .key = (char *) cases[i].failed };
+        const Journal j = { .kind = KIND_UPDATE,
+                            .failure = &failure,
+                            .updates = updates,
+                            .n_updates = ELEMENTSOF(updates),
+                            .steps = steps,
+                            .n_steps = ELEMENTSOF(steps) };
+
+        if (update_is_the_one(&j, &updates[0]) != cases[i].web || update_is_the_one(&j, &updates[1]) != cases[i].api)
+            fail_msg("%s", cases[i].failed);
+    }
+}
+
 /* The history of an older agent is read with the same table. */
 static void what_is_not_of_this_box(void **state _unused_)
 {
@@ -207,6 +238,7 @@ int main(void)
         cmocka_unit_test(the_files_check_comes_first),
         cmocka_unit_test(the_file_can_switch_the_images_check_off),
         cmocka_unit_test(whose_fault_it_is),
+        cmocka_unit_test(whose_guest_it_is),
         cmocka_unit_test(what_just_comes_again),
         cmocka_unit_test(what_is_not_of_this_box),
     };

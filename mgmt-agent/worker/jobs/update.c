@@ -29,6 +29,14 @@ static int check_digest(const char *digest, Error *err)
                      "'%.80s' is no digest; it must be sha256: and 64 hexadecimal digits", digest ? digest : "");
 }
 
+static int check_pull_policy(const ImageUpdate *update, const char *pull_policy, Error *err)
+{
+    if (!str_equal(pull_policy, "never"))
+        return 0;
+    return error_set(err, EINVAL, "update.pull-policy",
+                     "service %s has the pull_policy never, so only a push can change its image", update->service);
+}
+
 /* What is pulled: the repository that this box's own compose file names, at the digest. */
 static int set_reference(ImageUpdate *update, const char *pull_policy, const char *digest, Error *err)
 {
@@ -40,10 +48,9 @@ static int set_reference(ImageUpdate *update, const char *pull_policy, const cha
                          update->image);
     if (!digest)
         return 0;
-    if (str_equal(pull_policy, "never"))
-        return error_set(err, EINVAL, "update.pull-policy",
-                         "service %s has the pull_policy never, so only a push can change its image", update->service);
-    r = check_digest(digest, err);
+    r = check_pull_policy(update, pull_policy, err);
+    if (r == 0)
+        r = check_digest(digest, err);
     if (r < 0)
         return r;
     update->reference = str_format("%.*s@%s", (int) image_repository_length(update->image), update->image, digest);
@@ -244,6 +251,20 @@ static int keep_environment(Deploy *d, Error *err)
     return 0;
 }
 
+/* An older agent did not keep it with what runs. */
+static int check_pull_policies(const Deploy *d, Error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < d->journal.n_updates; i++) {
+        const ImageUpdate *u = &d->journal.updates[i];
+        const ComposeService *s = compose_service_find(d->target.project, u->service);
+
+        r = s && u->digest ? check_pull_policy(u, s->pull_policy, err) : 0;
+    }
+    return r;
+}
+
 /* A service that is not in the compose file any more cannot be there: both come from the same snapshot. */
 static int prepare(Deploy *d, const cJSON *request, const cJSON *message, Error *err)
 {
@@ -258,6 +279,8 @@ static int prepare(Deploy *d, const cJSON *request, const cJSON *message, Error 
         r = check_failed(d, force, err);
     if (r == 0)
         r = phases_run(d, PHASE_PARSE, PHASE_RENDER, err);
+    if (r == 0)
+        r = check_pull_policies(d, err);
     if (r == 0)
         r = keep_environment(d, err);
     if (r == 0)

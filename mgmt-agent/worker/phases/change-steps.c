@@ -31,6 +31,7 @@ int change_steps_add(const Plan *plan, const DeployPast *before, const char *ver
                                    .old_id = old ? old->id : NULL,
                                    .old_name = old ? old->name : NULL,
                                    .backup = backup,
+                                   .with = s->with,
                                    .was_running =
                                        old && (str_equal(old->state, "running") || str_equal(old->state, "paused")) };
 

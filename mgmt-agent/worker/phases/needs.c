@@ -69,6 +69,18 @@ static int check_each(Podman *podman, const DeployTarget *t, const ComposeServic
     return r;
 }
 
+/* Whether the word stands in the text by itself: "a.example/gate" is not in "a.example/gates". */
+static bool has_kind(const char *text, const char *kind)
+{
+    static const char part[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/";
+    size_t len = strlen(kind);
+
+    for (const char *at = text; (at = strstr(at, kind)) != NULL; at++)
+        if ((at == text || !strchr(part, at[-1])) && (at[len] == '\0' || !strchr(part, at[len])))
+            return true;
+    return false;
+}
+
 /* Whether a file of the folder speaks of that kind of device. */
 static bool folder_defines(const char *folder, const char *kind)
 {
@@ -81,7 +93,7 @@ static bool folder_defines(const char *folder, const char *kind)
         _cleanup_(freep) char *path = str_format("%s/%s", folder, e->d_name), *text = NULL;
 
         found = path && (str_ends(path, ".json") || str_ends(path, ".yaml")) &&
-                file_read(path, CDI_SIZE_MAX, &text, NULL, NULL) >= 0 && strstr(text, kind);
+                file_read(path, CDI_SIZE_MAX, &text, NULL, NULL) >= 0 && has_kind(text, kind);
     }
     closedir(dir);
     return found;

@@ -57,18 +57,26 @@ static char *make_printable(const char *log)
     return text;
 }
 
-static void show_log(const ProofContext *p, const char *container, const char *service)
+/* By its id, where it was looked at: the name may be another's by now. */
+static const char *container_of(const ProofContext *p, const ComposeService *s)
 {
-    _cleanup_(freep) char *raw = podman_log_tail(p->podman, container, LOG_LINES_SHOWN);
+    const char *id = p->proof->inspections ? json_string(map_get(p->proof->inspections, s->name), "Id") : NULL;
+
+    return id ? id : s->container_name;
+}
+
+static void show_log(const ProofContext *p, const ComposeService *s)
+{
+    _cleanup_(freep) char *raw = podman_log_tail(p->podman, container_of(p, s), LOG_LINES_SHOWN);
     const char *log;
 
     free(p->proof->failed_log);
     p->proof->failed_log = raw ? make_printable(raw) : NULL;
     log = p->proof->failed_log;
     if (str_empty(log))
-        report_progress(p->report, "info", service, "container %s wrote no log", container);
+        report_progress(p->report, "info", s->name, "container %s wrote no log", s->container_name);
     else
-        report_progress(p->report, "info", service, "last lines of container %s:\n%s", container, log);
+        report_progress(p->report, "info", s->name, "last lines of container %s:\n%s", s->container_name, log);
 }
 
 static int not_proved(const ProofContext *p, const ComposeService *s, Error *err, const char *id, const char *fmt, ...)
@@ -81,7 +89,7 @@ static int not_proved(const ProofContext *p, const ComposeService *s, Error *err
     va_start(ap, fmt);
     text = str_vformat(fmt, ap);
     va_end(ap);
-    show_log(p, s->container_name, s->name);
+    show_log(p, s);
     return error_set_at(err, EIO, id, NULL, s->line, s->name, "service %s: %s", s->name, text ? text : "not proved");
 }
 
@@ -139,14 +147,13 @@ static int check_state(const ProofContext *p, const ComposeService *s, const cJS
 }
 
 /* 1 healthy, 0 not (or the check itself could not be run: reason says why). */
-static int run_health_check(const ProofContext *p, const ComposeService *s, const ContainerHealth *h, Error *reason)
+static int run_health_check(const ProofContext *p, const char *container, const ContainerHealth *h, Error *reason)
 {
     int r;
 
     if (!h->argv)
-        return podman_healthcheck(p->podman, s->container_name, h->rules.timeout + HEALTH_CALL_MARGIN_USEC, reason) ==
-               1;
-    r = podman_exec(p->podman, s->container_name, h->argv, h->rules.timeout, reason);
+        return podman_healthcheck(p->podman, container, h->rules.timeout + HEALTH_CALL_MARGIN_USEC, reason) == 1;
+    r = podman_exec(p->podman, container, h->argv, h->rules.timeout, reason);
     if (r > 0)
         error_set(reason, EIO, "prove.unhealthy", "it ended with status %d (124: not within its timeout)", r);
     return r == 0;
@@ -174,28 +181,29 @@ static bool is_due(usec_t *next)
 }
 
 /* Runs the check until it passes, or has failed as often as its own settings allow. Podman's own timer cannot be relied on:
- * without a systemd session its status says "starting" for ever. `started`: when the container was. */
-static int wait_healthy(const ProofContext *p, const ComposeService *s, const ContainerHealth *h, usec_t started,
+ * without a systemd session its status says "starting" for ever. `info`: its container. */
+static int wait_healthy(const ProofContext *p, const ComposeService *s, const ContainerHealth *h, const cJSON *info,
                         Error *err)
 {
+    const char *id = json_string(info, "Id"), *container = id ? id : s->container_name;
     usec_t often =
         h->start_interval > 0 && h->start_interval < h->rules.interval ? h->start_interval : h->rules.interval;
     usec_t pause = often < HEALTH_PAUSE_MAX_USEC ? often : HEALTH_PAUSE_MAX_USEC;
     usec_t told = boottime_usec() + WORD_USEC;
-    HealthTrial trial = health_trial_new(&h->rules, started);
+    HealthTrial trial = health_trial_new(&h->rules, started_at(info));
 
     for (;;) {
         _cleanup_(error_done) Error reason = {};
-        _cleanup_(cJSON_Deletep) cJSON *info = NULL;
+        _cleanup_(cJSON_Deletep) cJSON *now = NULL;
         usec_t begun = boottime_usec();
         ContainerState state;
         int r;
 
-        if (run_health_check(p, s, h, &reason))
+        if (run_health_check(p, container, h, &reason))
             return 0;
-        r = inspect_settled(p, s, &info, err);
+        r = inspect_settled(p, s, &now, err);
         if (r == 0)
-            r = check_state(p, s, info, &state, err);
+            r = check_state(p, s, now, &state, err);
         if (r < 0)
             return r;
         if (health_trial_failed(&trial, &h->rules, begun, boottime_usec()))
@@ -243,7 +251,7 @@ int deploy_wait_ready(const ProofContext *p, const ComposeService *s, bool compl
     if (r < 0)
         return r;
     health = container_health(s, info);
-    return health.exists ? wait_healthy(p, s, &health, started_at(info), err) : 0;
+    return health.exists ? wait_healthy(p, s, &health, info, err) : 0;
 }
 
 /* Identity and settings, which cannot change while the container lives. */
@@ -333,7 +341,7 @@ static int prove_changed(const ProofContext *p, const ComposeService *s, Error *
     health = container_health(s, info);
     if (!health.exists || state != CONTAINER_RUNNING)
         return 0;
-    r = wait_healthy(p, s, &health, started_at(info), err);
+    r = wait_healthy(p, s, &health, info, err);
     if (r < 0)
         return r;
     report_progress(p->report, "info", s->name, "%s is healthy", s->container_name);

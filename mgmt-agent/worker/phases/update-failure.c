@@ -10,22 +10,35 @@
 #include "mgmt-agent/state/failed-images.h"
 #include "mgmt-agent/state/failure-kind.h"
 
-static bool was_changed(const Journal *j, const char *service)
+static const JournalStep *step_of(const Journal *j, const char *service)
 {
     for (size_t i = 0; i < j->n_steps; i++)
         if (str_equal(j->steps[i].service, service))
-            return true;
-    return false;
+            return &j->steps[i];
+    return NULL;
+}
+
+/* The updated service whose change took this one along, maybe by way of others; the last that is known of that way. */
+static const char *origin_of(const Journal *j, const char *service)
+{
+    for (size_t turns = 0; turns <= j->n_steps && !journal_find_update(j, service); turns++) {
+        const JournalStep *step = step_of(j, service);
+
+        if (!step || !step->with)
+            break;
+        service = step->with;
+    }
+    return service;
 }
 
 /* A failure names its service as its key, where it has one. */
-static bool is_to_blame(const Journal *j, const ImageUpdate *update)
+bool update_is_the_one(const Journal *j, const ImageUpdate *update)
 {
-    const char *failed = j->failure->key;
+    const char *failed = j->failure->key, *origin = failed ? origin_of(j, failed) : NULL;
 
-    if (failed && journal_find_update(j, failed))
-        return str_equal(update->service, failed);
-    return !failed || was_changed(j, failed); /* that was made anew with it, or only stood beside it */
+    if (origin && journal_find_update(j, origin))
+        return str_equal(update->service, origin);
+    return !failed || step_of(j, failed); /* that was made anew with it, or only stood beside it */
 }
 
 bool update_is_to_blame(const Journal *j)
@@ -33,7 +46,7 @@ bool update_is_to_blame(const Journal *j)
     if (!str_equal(j->kind, KIND_UPDATE) || !j->failure || failure_kind(j->failure->id) != FAILURE_OF_IMAGE)
         return false;
     for (size_t i = 0; i < j->n_updates; i++)
-        if (is_to_blame(j, &j->updates[i]))
+        if (update_is_the_one(j, &j->updates[i]))
             return true;
     return false;
 }
@@ -62,7 +75,7 @@ void update_note_failure(const Journal *j)
     for (size_t i = 0; i < j->n_updates; i++) {
         _cleanup_(error_done) Error err = {};
         const ImageUpdate *update = &j->updates[i];
-        int r = is_to_blame(j, update) ? note_failure(update, j->failure, &err) : 0;
+        int r = update_is_the_one(j, update) ? note_failure(update, j->failure, &err) : 0;
 
         if (r < 0)
             log_failure(LOG_LEVEL_WARNING, NULL, &err, r,

@@ -7,6 +7,8 @@
 
 /* Whether it failed by the fault of one of its images: not when a service failed that was not changed. */
 bool update_is_to_blame(const Journal *j);
+/* Whether it is the fault of this one of the journal's updates, if it is that of any. */
+bool update_is_the_one(const Journal *j, const ImageUpdate *update);
 /* Remembers what could not be proved, an image in a service, before the journal forgets why it is rolled back. Another service of
  * the same image may do well with it. */
 void update_note_failure(const Journal *j);
