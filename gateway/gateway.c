@@ -107,6 +107,7 @@ struct Gateway {
     Photos *photos;
     DeviceHealth *health;
     HealthApi health_api;
+    CertificatesApi certificates_api;
     MetricsApi metrics_api;
     CommunityEvents community_events;
     BoxApi box_api;
@@ -548,6 +549,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
     g->community_events = (CommunityEvents) { on_community_changed, g };
     g->import_api = (ImportApi) { .store = g->imports, .events = &g->community_events, .body_max = o->import_bytes };
     g->box_api = (BoxApi) { g->community_sync };
+    g->certificates_api = (CertificatesApi) { g->ca, g->health };
     g->health_api = (HealthApi) { g->health, g->conns };
     g->metrics_api.health = g->health;
     g->metrics_api.conns = g->conns;
@@ -568,7 +570,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { rollout_routes, g->rollouts },
         { rollout_start_routes, g->rollouts },
         { grant_routes, g->sessions },
-        { certificate_routes, g->ca },
+        { certificate_routes, &g->certificates_api },
         { camera_routes, g->cameras },
         { operator_routes, support_sessions_operators(g->sessions) },
         { import_routes, &g->import_api },

@@ -218,7 +218,9 @@ static int certify(Fleet *fleet, const char *device, const char *key, const char
         r = ssh_certify(fleet, grant, key, reply, err);
     if (r >= 0)
         r = known_hosts_strict(fleet, device, json_bool(reply->body, "hostKeysKnown", false), &strict, err);
-    return r < 0 ? r : file_write_atomic(path, grant, strlen(grant), 0600, (uid_t) -1, (gid_t) -1, err);
+    if (r < 0 || json_bool(reply->body, "once", false)) /* the next login has one of its own */
+        return r;
+    return file_write_atomic(path, grant, strlen(grant), 0600, (uid_t) -1, (gid_t) -1, err);
 }
 
 /* Several ssh may start at once: one makes the key, the others find it. */

@@ -12,6 +12,10 @@
 #include "lib/data/ssh-cert.h"
 
 #define CA_COMMENT "secbox-support-ca"
+/* Nobody knows how a clock goes of which nothing was heard for longer. */
+#define CLOCK_TOLD_LATELY (15 * USEC_PER_MINUTE)
+/* A connection fetches its certificate as it begins. */
+#define MOMENT_SECONDS 300
 
 static void scratch_free(void *scratch)
 {
@@ -19,23 +23,42 @@ static void scratch_free(void *scratch)
     free(scratch);
 }
 
-/* The certificate's clock begins in 1970, where a box's clock may stand; what bounds it is the grant, at the gateway. */
-static int sign(const Request *c, const Grant *g, uint64_t serial, char **ret, Error *err)
+/* Whether it is for one login, now. The certificate's clock begins in 1970, where a box's clock may stand; what bounds it is the grant, at the gateway. A box that is
+ * ahead of the grant's end would take it for expired: it gets one for a moment of its own time, which is none of the right one. */
+static bool set_validity(const CertificatesApi *api, const Grant *g, SshCertSpec *spec)
+{
+    const HealthPart *box = device_health_find(api->health, g->device, "box");
+    usec_t now = realtime_usec();
+    double there;
+
+    spec->valid_before = g->expires_at;
+    if (!box || !box->at || now - box->received_at > CLOCK_TOLD_LATELY)
+        return false;
+    there = (double) now / (double) USEC_PER_SEC + box->clock_offset;
+    if (there + MOMENT_SECONDS < (double) g->expires_at)
+        return false;
+    spec->valid_after = (uint64_t) there - MOMENT_SECONDS;
+    spec->valid_before = (uint64_t) there + MOMENT_SECONDS;
+    return true;
+}
+
+static int sign(const Request *c, const Grant *g, uint64_t serial, char **ret, bool *ret_once, Error *err)
 {
     static const char *const plain[] = { "permit-pty", NULL };
     static const char *const forwarding[] = { "permit-port-forwarding", "permit-pty", NULL };
     _cleanup_(freep) char *key_id = str_format("%s/%s/%" PRIu64, g->person, g->id, serial);
     if (!key_id)
         return error_from_errno(err, -ENOMEM, "signing a certificate");
-    const SshCertSpec spec = {
+    const CertificatesApi *api = c->module;
+    SshCertSpec spec = {
         .key = c->scratch,
         .serial = serial,
         .key_id = key_id,
         .principal = g->device,
-        .valid_before = g->expires_at,
         .extensions = g->forwarding ? forwarding : plain,
     };
-    return ssh_cert_sign(c->module, &spec, ret, err);
+    *ret_once = set_validity(api, g, &spec);
+    return ssh_cert_sign(api->ca, &spec, ret, err);
 }
 
 static int answer_certificate(Request *c, const Grant *g, const GrantExtra *extra, cJSON **ret, Error *err)
@@ -43,11 +66,13 @@ static int answer_certificate(Request *c, const Grant *g, const GrantExtra *extr
     char until[TIMESTAMP_SIZE];
     _cleanup_(freep) char *text = NULL;
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
-    int r = sign(c, g, extra->serial, &text, err);
+    bool once = false;
+    int r = sign(c, g, extra->serial, &text, &once, err);
     if (r < 0)
         return r;
     if (!body || json_add_string(body, "certificate", text) < 0 || json_add_u64(body, "serial", extra->serial) < 0 ||
         json_add_bool(body, "hostKeysKnown", extra->host_keys_known) < 0 ||
+        (once && json_add_bool(body, "once", true) < 0) ||
         json_add_string(body, "expiresAt", timestamp_format(g->expires_at * USEC_PER_SEC, until)) < 0)
         return error_from_errno(err, -ENOMEM, "signing a certificate");
     *ret = TAKE_PTR(body);
@@ -96,7 +121,8 @@ static void issue(Request *c)
 
 static void show_authority(Request *c)
 {
-    _cleanup_(freep) char *line = ssh_ca_public(c->module, CA_COMMENT);
+    const CertificatesApi *api = c->module;
+    _cleanup_(freep) char *line = ssh_ca_public(api->ca, CA_COMMENT);
     _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
     if (!line || !body || json_add_string(body, "publicKey", line) < 0)
         request_fail(c, -ENOMEM, NULL);

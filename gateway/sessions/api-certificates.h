@@ -2,6 +2,13 @@
 /* Routes for SSH user certificates: a box trusts the gateway's support authority, and the principal is the box. */
 #pragma once
 
+#include "gateway/health/device-health.h"
 #include "gateway/http/request.h"
+#include "lib/data/ssh-cert.h"
 
-extern const Route certificate_routes[]; /* of the SshCa */
+typedef struct CertificatesApi {
+    const SshCa *ca;
+    const DeviceHealth *health; /* which knows how the boxes' clocks go */
+} CertificatesApi;
+
+extern const Route certificate_routes[]; /* of the CertificatesApi */

@@ -5,11 +5,12 @@ import os
 import re
 import stat
 import subprocess
+import time
 
 import pytest
 
 from tests.conftest import require_programs
-from tests.integration.gateway_lab import error_id, gw, shared
+from tests.integration.gateway_lab import enroll, error_id, gw, shared
 from tests.lab.fleet import Fleet
 from tests.lab.util import wait_until
 
@@ -124,6 +125,29 @@ def test_openssh_reads_the_certificate(gw, bob, folder, kind, forwarding):
     until = subprocess.run(["date", "-d", grant["expiresAt"], "+%Y-%m-%dT%H:%M:%S"], capture_output=True, text=True,
                            check=True).stdout.strip()
     assert shown["Valid"] == [f"before {until}"]  # from the beginning of time
+
+
+@pytest.mark.parametrize("ahead, within", [(26 * 3600, True), (5 * 365 * 86400, True), (60, False), (-20 * 365 * 86400, False)])
+def test_a65_a_certificate_is_good_by_the_clock_of_a_box_that_is_ahead(gw, folder, ahead, within):
+    """Of others it is good from the beginning of time until the grant's end."""
+    box = enroll(gw, f"clock-{ahead}")
+    assert box.claim().status == 201
+    tunnel = box.connect()
+    there = time.time() + ahead
+    tunnel.send({"type": "health.report", "seq": "1", "values": {"version": "1"},
+                 "at": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(there))})
+    tunnel.next("health.ack")
+    grant = gw.request("POST", "/v1/grants", {"device": box.id, "reason": REASON}).json["grant"]
+    path, public = make_key(folder, "ed25519")
+    answer = gw.request("POST", f"/v1/grants/{grant['id']}/certificate", {"publicKey": public})
+    shown, = show_certificate(path, answer.json["certificate"])["Valid"]
+    if not within:
+        assert shown.startswith("before ") and "once" not in answer.json, shown
+        return
+    first, last = (time.mktime(time.strptime(word, "%Y-%m-%dT%H:%M:%S")) for word in shown.split()[1:4:2])
+    # of the box's time: when its clock is right again, nobody can use it beside the gateway
+    assert time.time() < first < there < last and last - first == 600 and answer.json["once"] is True, shown
+    box.close()
 
 
 def test_who_gets_no_certificate(gw, bob, folder):
