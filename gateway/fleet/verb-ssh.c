@@ -10,6 +10,7 @@
 #include "gateway/fleet/known-hosts.h"
 #include "gateway/fleet/ssh.h"
 #include "lib/base/buf.h"
+#include "lib/base/clock.h"
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/base/tmp-sweep.h"
@@ -19,6 +20,8 @@
 #define GRANT_FILE_MAX 256
 #define COMMAND_MAX 65536
 #define SSH_FAILED 255
+/* Whoever was in for longer was not denied. */
+#define DENIED_WITHIN (30 * USEC_PER_SEC)
 
 /* The grant to use; one is asked for when none is as it shall be and a reason is given. */
 static int take_grant(Fleet *fleet, const char *device, char **ret, ApiReply *reply, Error *err)
@@ -125,6 +128,13 @@ static int make_argv(const Fleet *fleet, const char *grant, const char *folder, 
     return r;
 }
 
+/* What ssh has said is on the terminal, and nowhere else. */
+static const char denied_hint[] = "(\"Permission denied (publickey)\" is said by an sshd that does not know the "
+                                  "gateway's authority: on the box its setting\n"
+                                  "TrustedUserCAKeys has to name a file with the line that `secbox-fleet support-ca` "
+                                  "prints; --way recovery comes to another "
+                                  "sshd.)\n";
+
 static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc, char **args, ApiReply *reply,
                   Error *err)
 {
@@ -141,10 +151,13 @@ static int log_in(Fleet *fleet, const char *grant, const char *folder, int argc,
         r = known_hosts_strict(fleet, args[0], json_bool(reply->body, "hostKeysKnown", false), &strict, err);
     if (r >= 0)
         r = error_from_errno(err, make_argv(fleet, grant, folder, known_hosts, strict, argc, args, &argv), "run ssh");
+    usec_t begun = boottime_usec();
     if (r >= 0)
         r = ssh_run(argv, true, err);
     if (known_hosts)
         known_hosts_own_ended(known_hosts, r == SSH_FAILED);
+    if (r == SSH_FAILED && boottime_usec() - begun < DENIED_WITHIN)
+        fprintf(stderr, "%s", denied_hint);
     return r;
 }
 

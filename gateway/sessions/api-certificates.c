@@ -45,7 +45,7 @@ static bool set_validity(const CertificatesApi *api, const Grant *g, SshCertSpec
 static int sign(const Request *c, const Grant *g, uint64_t serial, char **ret, bool *ret_once, Error *err)
 {
     static const char *const plain[] = { "permit-pty", NULL };
-    static const char *const forwarding[] = { "permit-port-forwarding", "permit-pty", NULL };
+    static const char *const forwarding[] = { "permit-agent-forwarding", "permit-port-forwarding", "permit-pty", NULL };
     _cleanup_(freep) char *key_id = str_format("%s/%s/%" PRIu64, g->person, g->id, serial);
     if (!key_id)
         return error_from_errno(err, -ENOMEM, "signing a certificate");

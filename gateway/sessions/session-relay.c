@@ -149,6 +149,14 @@ static void on_box_end(MuxStream *s _unused_, void *userdata)
     flow_flush(&v->from_box);
 }
 
+static const char *why_the_box_ended_it(const char *reason)
+{
+    return str_equal(reason, "stream.unknown") ? "the box has come back without this session: its program has started "
+                                                 "anew, or another machine came with its "
+                                                 "key, which is device.cloned in the audit log"
+                                               : "the box ended the session";
+}
+
 static void on_box_closed(MuxStream *s _unused_, const char *reason, void *userdata)
 {
     SupportSession *v = userdata;
@@ -156,7 +164,7 @@ static void on_box_closed(MuxStream *s _unused_, const char *reason, void *userd
     if (v->state == SESSION_TRYING)
         support_session_route_refused(v, reason);
     else if (reason)
-        support_session_end(v, reason, "the box ended the session");
+        support_session_end(v, reason, why_the_box_ended_it(reason));
     else if (!v->theirs)
         support_session_end(v, "closed", NULL);
 }

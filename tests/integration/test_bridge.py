@@ -237,6 +237,21 @@ def test_port_forwarding(gw, alice, allowed):
     assert ("remote port forwarding failed" in p.stderr.read()) != allowed
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a55_the_agent_goes_along_where_the_grant_allows_it(gw, alice, folder, allowed):
+    grant_of(gw, forwarding=allowed)
+    path = os.path.join(folder, "agent")
+    with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL) as agent:
+        try:
+            wait_until(lambda: os.path.exists(path), "there is an agent", agent.poll)
+            alice.env["SSH_AUTH_SOCK"] = path
+            p = alice.run("ssh", BOX, "--", "-A", 'test -n "$SSH_AUTH_SOCK" && ssh-add -l; echo over', check=0)
+        finally:
+            alice.env.pop("SSH_AUTH_SOCK", None)
+            agent.terminate()
+    assert ("The agent has no identities." in p.stdout) == allowed and p.stdout.endswith("over\n"), p
+
+
 # who may not
 
 def test_without_a_grant(gw, box, alice, folder):

@@ -211,6 +211,21 @@ def test_a25_an_sshd_that_greets_and_then_hangs(gw, box, alice):
     assert p.stdout == "in\n" and "trying" not in p.stderr, p
 
 
+def test_a82_an_sshd_that_does_not_know_the_authority(gw, box, alice):
+    grant_of(gw)
+    knows = box.sshds["device"]
+    knows.stop()
+    stranger = sshd.Sshd(os.path.join(knows.folder, f"stranger-{os.urandom(4).hex()}"), port=knows.port)
+    stranger.start()
+    try:
+        p = alice.run("ssh", BOX, "--way", "device", "--", "true", check=255)
+        assert "Permission denied (publickey)" in p.stderr and "the line that `secbox-fleet support-ca` prints" in p.stderr, p
+    finally:
+        stranger.stop()
+        knows.start()
+    assert "support-ca" not in alice.run("ssh", BOX, "--", "exit 3", check=3).stderr
+
+
 def test_a22_break_glass_gets_in_where_all_places_are_taken(gw, alice):
     grant = grant_of(gw)
     there = [begin(alice, grant=grant) for _ in range(4)]  # a laptop that dies leaves them behind

@@ -121,7 +121,7 @@ def test_openssh_reads_the_certificate(gw, bob, folder, kind, forwarding):
     serial = answer.json["serial"]
     assert shown["Serial"] == [serial] and shown["Key ID"] == [f'"lab/{grant["id"]}/{serial}"']
     assert shown["Principals"] == [BOX] and shown["Critical Options"] == ["(none)"]
-    assert shown["Extensions"] == (["permit-port-forwarding"] if forwarding else []) + ["permit-pty"]
+    assert shown["Extensions"] == (["permit-agent-forwarding", "permit-port-forwarding"] if forwarding else []) + ["permit-pty"]
     until = subprocess.run(["date", "-d", grant["expiresAt"], "+%Y-%m-%dT%H:%M:%S"], capture_output=True, text=True,
                            check=True).stdout.strip()
     assert shown["Valid"] == [f"before {until}"]  # from the beginning of time
