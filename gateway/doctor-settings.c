@@ -40,6 +40,7 @@ static void read_words(Doctor *d)
         { "webhook-networks", &s->webhook_networks },
         { "webhook-tries", &s->webhook_tries },
         { "photo-days", &s->photo_days },
+        { "keepalive", &s->keepalive },
         { "event-days", &s->event_days },
         { "bans-behind", &s->bans_behind },
         { "bans-away", &s->bans_away },

@@ -22,6 +22,7 @@ typedef struct GatewayOptions {
     const char *webhook_ca, *webhook_networks; /* as of WebhooksOptions */
     unsigned webhook_tries;
     unsigned photo_days, event_days;
+    unsigned keepalive_seconds;
     unsigned bans_behind_minutes, bans_away_hours; /* as of CommunitySyncOptions */
     size_t import_bytes;                           /* of a file in one request */
 } GatewayOptions;

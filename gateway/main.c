@@ -46,6 +46,7 @@ int main(int argc, char **argv)
           .text = &s.webhook_networks },
         { "webhook-tries", "N", "how often an event is sent before it is a dead letter (20)",
           .text = &s.webhook_tries },
+        { "keepalive", "N", "ask each tunnel in which nothing comes after so many seconds (25)", .text = &s.keepalive },
         { "photo-days", "N", "how long photos are kept after their events (30)", .text = &s.photo_days },
         { "event-days", "N", "how long what boxes have reported is kept (1825)", .text = &s.event_days },
         { "bans-behind", "MINUTES", "an alarm when a connected box has not had a ban for so long (15)",
@@ -62,7 +63,8 @@ int main(int argc, char **argv)
     static const CliVerb verbs[] = {
         { "serve", "", 0, 0, "serve boxes and operators", verb_serve,
           "listen state issuer cert key proxy-protocol forwarded-for install-dir token-hours bootstrap-hours "
-          "accept-rate accept-burst webhook-ca webhook-networks webhook-tries photo-days event-days bans-behind "
+          "accept-rate accept-burst webhook-ca webhook-networks webhook-tries keepalive photo-days event-days "
+          "bans-behind "
           "bans-away "
           "import-max" },
         { "tokens add", "NAME", 1, 1, "make an operator token; it is printed once", verb_tokens_add, "env-file role" },

@@ -21,10 +21,13 @@
 #include "lib/base/token-bucket.h"
 #include "lib/event/daemon.h"
 #include "lib/http/client.h"
+#include "lib/websocket/connection.h"
 
 #define HOURS_MAX 8784         /* a year */
 #define IMPORT_MAX_DEFAULT 512 /* MiB */
 #define IMPORT_MAX_MAX 4096
+#define KEEPALIVE_DEFAULT ((unsigned) (WS_PING_IDLE / USEC_PER_SEC))
+#define KEEPALIVE_MIN 5
 
 static int parse_hours(const char *text, const char *option, unsigned *ret, Error *err)
 {
@@ -104,6 +107,9 @@ static int read_options(const Settings *s, GatewayOptions *ret, Error *err)
         r = parse_number(s->webhook_tries, "webhook-tries", WEBHOOK_TRIES_DEFAULT, WEBHOOK_TRIES_MAX,
                          &ret->webhook_tries, err);
     if (r >= 0)
+        r = parse_between(s->keepalive, "keepalive", KEEPALIVE_DEFAULT, KEEPALIVE_MIN, KEEPALIVE_DEFAULT,
+                          &ret->keepalive_seconds, err);
+    if (r >= 0)
         r = parse_number(s->photo_days, "photo-days", PHOTO_DAYS_DEFAULT, PHOTO_DAYS_MAX, &ret->photo_days, err);
     if (r >= 0)
         r = parse_between(s->event_days, "event-days", EVENT_DAYS_DEFAULT, EVENT_DAYS_MIN, EVENT_DAYS_MAX,
@@ -135,6 +141,7 @@ int verb_serve(int argc _unused_, char **argv _unused_, void *userdata)
         return EXIT_USAGE;
     }
     raise_descriptor_limit();
+    ws_set_idle_ping(options.keepalive_seconds * USEC_PER_SEC);
     r = service_loop_new(&event, &err);
     if (r >= 0)
         r = gateway_new(event, &options, &g, &err);

@@ -9,7 +9,7 @@
 typedef struct Settings {
     const char *listen, *database, *state, *issuer, *cert, *key, *token_hours, *bootstrap_hours;
     const char *accept_rate, *accept_burst, *proxy_protocol, *forwarded_for, *install_dir;
-    const char *webhook_ca, *webhook_networks, *webhook_tries, *photo_days, *import_max;
+    const char *webhook_ca, *webhook_networks, *webhook_tries, *photo_days, *import_max, *keepalive;
     const char *event_days, *bans_behind, *bans_away;
     const char *role;     /* of a new token; NULL: operator */
     const char *env_file; /* where the verbs that people type find what the unit is told; NULL: GATEWAY_ENV_FILE */

@@ -25,7 +25,7 @@ int tunnel_upgrade(HttpExchange *x, const WsEvents *events, void *userdata, WsCo
     if (r < 0)
         return r == -ENOMEM ? r : -EINVAL;
     ws_conn_set_events(*ret, events, userdata);
-    ws_conn_set_keepalive(*ret, WS_PING_IDLE, WS_DEAD_IDLE);
+    ws_conn_set_keepalive(*ret, ws_idle_ping(), WS_DEAD_IDLE);
     ws_conn_set_message_max(*ret, HELLO_SIZE_MAX);
     return 0;
 }

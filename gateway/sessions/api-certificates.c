@@ -23,8 +23,9 @@ static void scratch_free(void *scratch)
     free(scratch);
 }
 
-/* Whether it is for one login, now. The certificate's clock begins in 1970, where a box's clock may stand; what bounds it is the grant, at the gateway. A box that is
- * ahead of the grant's end would take it for expired: it gets one for a moment of its own time, which is none of the right one. */
+/* Whether it is for one login, now. The certificate's clock begins in 1970, where a box's clock may stand; what bounds it is the
+ * grant, at the gateway. A box that is ahead of the grant's end would take it for expired: it gets one for a moment of its own
+ * time, which is none of the right one. */
 static bool set_validity(const CertificatesApi *api, const Grant *g, SshCertSpec *spec)
 {
     const HealthPart *box = device_health_find(api->health, g->device, "box");

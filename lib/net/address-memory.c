@@ -12,6 +12,8 @@
 
 static char remembered[REMEMBERED_MAX][ADDRESS_SIZE]; /* the latest last */
 static unsigned n_remembered;
+static char narrow[REMEMBERED_MAX][ADDRESS_SIZE];
+static unsigned next_narrow;
 
 static void forget(unsigned i)
 {
@@ -40,4 +42,27 @@ unsigned address_rank(const char *address)
         if (str_equal(remembered[i], address))
             return i + 1;
     return 0;
+}
+
+static char *find_narrow(const char *address)
+{
+    for (unsigned i = 0; i < REMEMBERED_MAX; i++)
+        if (!str_empty(address) && str_equal(narrow[i], address))
+            return narrow[i];
+    return NULL;
+}
+
+void address_note_silence(const char *address)
+{
+    char *known = find_narrow(address);
+
+    if (known)
+        known[0] = '\0';
+    else if (!str_empty(address))
+        (void) snprintf(narrow[next_narrow++ % REMEMBERED_MAX], ADDRESS_SIZE, "%s", address);
+}
+
+bool address_is_narrow(const char *address)
+{
+    return find_narrow(address) != NULL;
 }

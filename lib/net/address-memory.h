@@ -8,5 +8,9 @@
 
 /* `address` with its port, in the form of stream_address_format(); NULL and "" are ignored. */
 void address_note(const char *address, bool good);
+/* A connection there was silent until it was given up, which is what a path does that loses large packets and does not say so:
+ * the next one takes small segments. Where that was silent, too, it was something else. */
+void address_note_silence(const char *address);
+bool address_is_narrow(const char *address);
 /* 0: nothing is known against it; otherwise the higher, the later it failed. */
 unsigned address_rank(const char *address);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -13,6 +14,7 @@
 #include "lib/net/stream-impl.h"
 
 #define HOST_MAX 253
+#define SMALL_SEGMENT 1160 /* goes through every tunnel in which IPv6 does */
 const char *stream_resolver = "/usr/bin/getent";
 
 struct StreamDial {
@@ -159,6 +161,13 @@ static int on_connect_deadline(sd_event_source *source _unused_, uint64_t usec _
     return 0;
 }
 
+/* Both sides keep to what is said before the connection. Without it large segments are as good as before. */
+static void keep_segments_small(int fd)
+{
+    int bytes = SMALL_SEGMENT;
+    (void) setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, sizeof bytes);
+}
+
 /* 0: under way or connected; negative: this address will not do. */
 static int try_address(Stream *s, const StreamAddress *a)
 {
@@ -173,6 +182,8 @@ static int try_address(Stream *s, const StreamAddress *a)
     int r = stream_set_socket(s, fd);
     if (r < 0)
         return r;
+    if (address_is_narrow(d->last_address))
+        keep_segments_small(fd);
     if (connect(fd, (const struct sockaddr *) &a->addr, a->len) < 0 && errno != EINPROGRESS)
         return -errno;
     r = timer_arm(s->event, &s->timer, STREAM_CONNECT_TIMEOUT, on_connect_deadline, s);
@@ -256,6 +267,8 @@ bool stream_dial_again(Stream *s, int r)
     if (!d)
         return false;
     address_note(s->peer, false);
+    if (r == -ETIMEDOUT)
+        address_note_silence(s->peer);
     if (!best_address(d) || stream_tls_restart(s, d->host) < 0)
         return false;
     if (!d->handshake.id && error_copy(&d->handshake, &s->err) >= 0)

@@ -139,6 +139,8 @@ static void down(Tunnel *t, int r, const Error *err)
     /* Silence, another program, a gateway in distress: the next try begins with another address, if there is one. */
     if (t->up_since == 0 && t->end.http_status != 401 && t->end.http_status != 403)
         address_note(peer_of(t), false);
+    if (err && str_equal(err->id, "ws.dead"))
+        address_note_silence(peer_of(t));
     if (t->up_since > 0)
         t->end.lasted_usec = boottime_usec() - t->up_since;
     t->up_since = 0;

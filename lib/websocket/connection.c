@@ -318,6 +318,18 @@ void ws_conn_set_clock(WsConn *c, CoarseClock *clock)
     c->clock = coarse_clock_ref(clock);
 }
 
+static usec_t idle_ping = WS_PING_IDLE;
+
+void ws_set_idle_ping(usec_t interval)
+{
+    idle_ping = interval;
+}
+
+usec_t ws_idle_ping(void)
+{
+    return idle_ping;
+}
+
 void ws_conn_set_keepalive(WsConn *c, usec_t interval, usec_t dead)
 {
     if (c->state != WS_OPEN || interval == 0 || dead == 0)
@@ -339,7 +351,7 @@ void ws_conn_set_busy(WsConn *c, bool busy)
     if (busy)
         ws_conn_set_keepalive(c, WS_PING_BUSY, WS_DEAD_BUSY);
     else
-        ws_conn_set_keepalive(c, WS_PING_IDLE, WS_DEAD_IDLE);
+        ws_conn_set_keepalive(c, idle_ping, WS_DEAD_IDLE);
 }
 
 static void send_close(WsConn *c, uint16_t code, const char *reason)

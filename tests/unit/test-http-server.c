@@ -556,6 +556,24 @@ static void test_ws_keepalive(void **state)
 }
 
 /* A peer that asks and never reads costs us one unanswered ping, not a queue. */
+/* Something on the way ends connections that are silent for less than the usual time. */
+static void test_a38_a_shorter_keepalive(void **state)
+{
+    World *w = *state;
+    _cleanup_(closep) int fd = client_open(w->server);
+    _cleanup_(buf_done) Buf out = BUF_INIT(64 * 1024);
+    client_send(w->event, fd, UPGRADE, strlen(UPGRADE));
+    assert_false(client_read(w->event, fd, &out, "\r\n\r\n"));
+    buf_clear(&out);
+    usec_t begun = boottime_usec();
+    ws_set_idle_ping(50 * USEC_PER_MSEC);
+    ws_conn_set_busy(w->ws, true);
+    ws_conn_set_busy(w->ws, false);
+    assert_false(client_read(w->event, fd, &out, "\x89\x04"));
+    assert_true(boottime_usec() - begun < WS_PING_IDLE / 2);
+    ws_set_idle_ping(WS_PING_IDLE);
+}
+
 static void test_ws_ping_flood(void **state)
 {
     World *w = *state;
@@ -595,6 +613,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_ws_ping_goes_ahead, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ws_writable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ws_keepalive, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a38_a_shorter_keepalive, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ws_ping_flood, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
