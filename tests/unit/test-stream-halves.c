@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams of which one direction ends before the other, plain and TLS. */
+/* Streams of which one direction ends before the other, plain and TLS; and what their packets are like. */
 #include "tests/unit/certificate.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -11,6 +12,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/fileio.h"
 #include "lib/event/daemon.h"
+#include "lib/net/address-memory.h"
 #include "lib/net/stream-impl.h"
 
 #define LATE ((size_t) 3 * 1024 * 1024)
@@ -213,6 +215,32 @@ static int remove_certificate(void **state _unused_)
     return dir_remove(folder, NULL);
 }
 
+static int segment_of(const Stream *s)
+{
+    int bytes = 0;
+    socklen_t len = sizeof(bytes);
+
+    assert_int_equal(getsockopt(s->fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, &len), 0);
+    return bytes;
+}
+
+/* Both sides send small ones behind a connection that was silent to its end, and full ones where that was not the reason. */
+static void test_a63_segments_behind_a_silence(void **state)
+{
+    World *w = *state;
+    _cleanup_(freep) char *address = str_format("127.0.0.1:%u", w->port);
+
+    for (int i = 0; i < 4; i++) {
+        w->client.opened = 0;
+        connect_both(w);
+        assert_true(i % 2 == 0 ? segment_of(w->client.s) > 1400 : segment_of(w->client.s) <= 1160);
+        assert_true(i % 2 == 0 ? segment_of(w->server.s) > 1400 : segment_of(w->server.s) <= 1160);
+        address_note_silence(address);
+        w->client.s = stream_free(w->client.s);
+        w->server.s = stream_free(w->server.s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +248,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_lies_there_when_both_have_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_reset_behind_the_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a63_segments_behind_a_silence, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, make_certificate, remove_certificate);

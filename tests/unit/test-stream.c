@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <linux/sockios.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +21,6 @@
 #include "lib/base/fileio.h"
 #include "lib/base/strv.h"
 #include "lib/event/daemon.h"
-#include "lib/net/address-memory.h"
 #include "lib/net/stream-impl.h"
 
 static char folder[] = "/tmp/secbox-test-stream-XXXXXX";
@@ -583,32 +581,6 @@ static void test_a06_a07_next_address(void **state)
     stream_resolver = usual;
 }
 
-static int segment_of(const Stream *s)
-{
-    int bytes = 0;
-    socklen_t len = sizeof bytes;
-    assert_int_equal(getsockopt(s->fd, IPPROTO_TCP, TCP_MAXSEG, &bytes, &len), 0);
-    return bytes;
-}
-
-/* Both sides send small segments behind a connection that was silent to its end, and full ones when that was not the reason. */
-static void test_a63_segments_behind_a_silence(void **state)
-{
-    World *w = *state;
-    _cleanup_(freep) char *address = str_format("127.0.0.1:%u", w->port);
-    for (int turn = 0; turn < 3; turn++) {
-        w->client.opened = 0, w->client.in.len = 0;
-        dial(w, "127.0.0.1", NULL);
-        hello(w);
-        bool small = segment_of(w->client.s) <= 1160 && segment_of(w->server.s) <= 1160;
-        bool full = segment_of(w->client.s) > 1400 && segment_of(w->server.s) > 1400;
-        assert_true(turn == 1 ? small : full);
-        w->client.s = stream_free(w->client.s);
-        address_note_silence(address);
-    }
-    address_note_silence(address);
-}
-
 static void test_free_inside(void **state)
 {
     World *w = *state;
@@ -692,7 +664,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_plain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a06_a07_next_address, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a63_segments_behind_a_silence, setup, teardown),
         cmocka_unit_test_setup_teardown(test_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tls_by_address, setup, teardown),
