@@ -52,3 +52,6 @@ int gather_include(Gathering *g, YamlNode *root, const char *path, Error *err) _
  * be from. */
 int gather_rebase_service(YamlNode *service, const char *folder) _must_check_;
 int gather_rebase(YamlNode *root, const char *folder) _must_check_;
+
+/* named-files.c: what the whole file names beside itself, for the services that run. */
+int gather_named_files(Gathering *g, const YamlNode *root) _must_check_;

@@ -22,6 +22,11 @@ void gathered_done(Gathered *g)
         free(g->values[i].file);
     }
     free(g->values);
+    for (size_t i = 0; i < g->n_files; i++) {
+        free(g->files[i].path);
+        free(g->files[i].source);
+    }
+    free(g->files);
     *g = (Gathered) {};
 }
 
@@ -234,11 +239,6 @@ static int write_out(Gathering *g, YamlNode *root, char *const *files, Error *er
 
 static int load_all(Gathering *g, const GatherOptions *o, YamlNode **ret, Error *err)
 {
-    _cleanup_(freep) char *first = gather_folder(o->files[0]), *project = first ? gather_join(first, "") : NULL;
-
-    if (!project)
-        return -ENOMEM;
-    g->base = project;
     for (char *const *file = o->files; *file; file++) {
         int r = gather_load_over(g, *file, ret, err);
 
@@ -273,14 +273,16 @@ static int gather_in(Gathering *g, const GatherOptions *o, size_t n_env, Error *
     if (r < 0)
         return r;
     choose(g, root, o->profiles);
-    return write_out(g, root, o->files, err);
+    r = gather_named_files(g, root);
+    return r < 0 ? r : write_out(g, root, o->files, err);
 }
 
 int compose_gather(const GatherOptions *options, const GatherSource *source, Gathered *ret, Error *err)
 {
-    Gathering g = { .source = source, .result = ret };
+    _cleanup_(freep) char *first = gather_folder(options->files[0]), *project = first ? gather_join(first, "") : NULL;
+    Gathering g = { .source = source, .result = ret, .base = project };
     size_t n_env = strv_length(options->env_files);
-    int r = gather_in(&g, options, n_env, err);
+    int r = project ? gather_in(&g, options, n_env, err) : -ENOMEM;
 
     return r < 0 ? error_from_errno(err, r, "cannot gather the compose file") : 0;
 }

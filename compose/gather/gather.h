@@ -5,12 +5,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "lib/base/error.h"
 
 typedef struct GatherSource {
     /* A file's text, by its path below or beside the project's folder; -ENOENT when there is none. */
     int (*read)(const char *path, char **ret, size_t *ret_len, void *userdata, Error *err);
+    /* What is there, as stat() tells it: 0 or a negative errno. NULL: no files beside the text are looked for. */
+    int (*look)(const char *path, mode_t *ret_mode, void *userdata);
     void *userdata;
 } GatherSource;
 
@@ -26,12 +29,30 @@ typedef struct GatheredValue {
     bool is_secret; /* by its name or its shape: its value does not travel */
 } GatheredValue;
 
+typedef enum GatheredKind {
+    GATHERED_ENV_FILE,
+    GATHERED_CONFIG,
+    GATHERED_SECRET, /* also when it is named as something else besides */
+    GATHERED_FILE,   /* a service mounts it */
+    GATHERED_FOLDER, /* services mount it, and all of them read-only */
+} GatheredKind;
+
+/* A file or folder that the text names beside itself, and that is on this machine. */
+typedef struct GatheredFile {
+    char *path;   /* from the project's folder, which it is in, without "." and ".." */
+    char *source; /* where it is here; it may be a link */
+    GatheredKind kind;
+    mode_t mode; /* the permissions that it has here */
+} GatheredFile;
+
 typedef struct Gathered {
     char *text;   /* the one file */
     size_t len;   /* of the text, in which a NUL byte may stand when it is the same */
     bool is_same; /* as the only file that there was, to the byte */
     GatheredValue *values;
     size_t n_values; /* that the file uses */
+    GatheredFile *files;
+    size_t n_files; /* no path twice, and of what is in a folder of the list only secrets */
 } Gathered;
 
 void gathered_done(Gathered *g);

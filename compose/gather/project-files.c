@@ -31,6 +31,16 @@ static int read_file(const char *path, char **ret, size_t *ret_len, void *userda
     return error_set(err, r, str_equal(path, first) ? error_id(&why) : "gather.missing", "%s", error_message(&why, r));
 }
 
+static int look_at_file(const char *path, mode_t *ret_mode, void *userdata _unused_)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0)
+        return -errno;
+    *ret_mode = st.st_mode;
+    return 0;
+}
+
 /* The first of them that is there. */
 static int add_first(char ***files, const char *folder, const char *const *names)
 {
@@ -99,7 +109,7 @@ int project_gather(const ProjectFiles *p, Gathered *ret, Error *err)
     if (r < 0)
         return error_from_errno(err, r, "cannot look for compose files");
     const GatherOptions options = { .files = files, .profiles = p->profiles, .env_files = p->env_files };
-    const GatherSource source = { .read = read_file, .userdata = files[0] };
+    const GatherSource source = { .read = read_file, .look = look_at_file, .userdata = files[0] };
     r = compose_gather(&options, &source, ret, &why);
     if (r >= 0)
         return 0;

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "compose/gather/defaults.h"
 #include "compose/gather/gather.h"
@@ -31,10 +32,21 @@ static int read_file(const char *path, char **ret, size_t *ret_len, void *userda
     return error_set(err, ENOENT, "gather.missing", "there is no %s", path);
 }
 
+/* A file without a text is a folder. */
+static int look_at_file(const char *path, mode_t *ret_mode, void *userdata)
+{
+    for (const File *f = userdata; f->path; f++)
+        if (str_equal(f->path, path)) {
+            *ret_mode = f->text ? S_IFREG | 0640 : S_IFDIR | 0755;
+            return 0;
+        }
+    return -ENOENT;
+}
+
 static int gather(const File *files, char *const *names, char *const *profiles, Gathered *ret, Error *err)
 {
     const GatherOptions options = { .files = names, .profiles = profiles };
-    const GatherSource source = { .read = read_file, .userdata = (void *) files };
+    const GatherSource source = { .read = read_file, .look = look_at_file, .userdata = (void *) files };
 
     return compose_gather(&options, &source, ret, err);
 }
@@ -534,6 +546,89 @@ static void test_paths(void **state)
     }
 }
 
+static void expect_files(const File *files, char *const *names, const char *expected)
+{
+    _cleanup_(gathered_done) Gathered out = {};
+    _cleanup_(error_done) Error err = {};
+    static const char *const kinds[] = { "env_file", "config", "secret", "file", "folder" };
+    _cleanup_(freep) char *found = strdup("");
+
+    if (gather(files, names, NULL, &out, &err) < 0)
+        fail_msg("%s", error_message(&err, -1));
+    for (size_t i = 0; i < out.n_files; i++) {
+        const GatheredFile *f = &out.files[i];
+        char *longer = str_format("%s%s %s=%s %o\n", found, kinds[f->kind], f->path, f->source, f->mode);
+
+        free(found);
+        found = longer;
+    }
+    assert_string_equal(found, expected);
+}
+
+static void test_files_beside_it(void **state)
+{
+    static const File files[] = {
+        { "p/a.yml", "include: [db/b.yml]\n"
+                     "services:\n"
+                     "  a:\n"
+                     "    env_file: [a.env, {path: ./maybe.env, required: false}, '${X}.env', /etc/x.env, ../up.env]\n"
+                     "    configs: [c, {source: external}]\n"
+                     "    secrets: [{source: s, target: t}]\n"
+                     "    volumes: ['./nginx.conf:/n', './html:/h:ro,z', './data:/d', 'vol:/v', '/abs:/abs', './sock:/s',\n"
+                     "      './both:/b:ro', {type: bind, source: long, target: /l, read_only: true}, './html/x:/x',\n"
+                     "      './outer:/o:ro', './${V}:/var']\n"
+                     "  b: {volumes: ['./both:/b', './outer/in:/i', './$$x:/x'], env_file: a.env}\n"
+                     "  off: {profiles: [p], env_file: off.env}\n"
+                     "configs: {c: {file: ./c.conf}, unused: {file: u.conf}, external: {external: true}}\n"
+                     "secrets: {s: {file: ./sub/../s.txt}}\n" },
+        { "p/db/b.yml", "services: {d: {volumes: ['./init.sql:/i:ro', '../s.txt:/s']}}\n" },
+        { "p/a.env", "" },
+        { "p/maybe.env", "" },
+        { "p/off.env", "" },
+        { "up.env", "" },
+        { "p/c.conf", "" },
+        { "p/u.conf", "" },
+        { "p/s.txt", "" },
+        { "p/nginx.conf", "" },
+        { "p/html", NULL },
+        { "p/html/x", "" },
+        { "p/data", NULL },
+        { "p/both", NULL },
+        { "p/outer", NULL },
+        { "p/outer/in", NULL },
+        { "p/long", NULL },
+        { "p/db/init.sql", "" },
+        {},
+    };
+
+    (void) state;
+    expect_files(files, NAMES("p/a.yml"),
+                 "env_file a.env=p/a.env 640\n"
+                 "env_file maybe.env=p/maybe.env 640\n"
+                 "config c.conf=p/c.conf 640\n"
+                 "secret s.txt=p/s.txt 640\n"
+                 "file nginx.conf=p/nginx.conf 640\n"
+                 "folder html=p/html 755\n"
+                 "folder long=p/long 755\n"
+                 "file db/init.sql=p/db/init.sql 640\n");
+}
+
+/* A folder of which nothing is written holds its files, but for a secret, which is named for itself. */
+static void test_files_in_a_folder(void **state)
+{
+    static const File files[] = {
+        { "a.yml", "services: {a: {volumes: ['./conf:/c:ro', './conf/a.conf:/a.conf:ro'], secrets: [s]}}\n"
+                   "secrets: {s: {file: conf/key}}\n" },
+        { "conf", NULL },
+        { "conf/a.conf", "" },
+        { "conf/key", "" },
+        {},
+    };
+
+    (void) state;
+    expect_files(files, NAMES("a.yml"), "secret conf/key=conf/key 640\nfolder conf=conf 755\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -553,6 +648,8 @@ int main(void)
         cmocka_unit_test(test_where_values_come_from),
         cmocka_unit_test(test_what_is_secret),
         cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_files_beside_it),
+        cmocka_unit_test(test_files_in_a_folder),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
