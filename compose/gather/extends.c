@@ -7,6 +7,8 @@
 #include "compose/gather/tree.h"
 #include "lib/base/strv.h"
 
+#define DEPTH_MAX 32
+
 static int fail(const char *path, const YamlNode *at, Error *err, const char *id, const char *what, const char *name)
 {
     return error_set_at(err, EINVAL, id, path, at->key_line ? at->key_line : at->line, NULL, "%s \"%.128s\"", what,
@@ -46,6 +48,8 @@ static int find_base(Gathering *g, YamlNode *root, const char *path, const YamlN
     if (r == 0 && file && file->value) {
         there = gather_join(folder, file->value);
         r = there ? gather_read(g, there, &other, err) : -ENOMEM;
+        if (r < 0)
+            gather_place(err, path, extends);
     }
     if (r < 0)
         return r;
@@ -61,26 +65,16 @@ static int find_base(Gathering *g, YamlNode *root, const char *path, const YamlN
     return r;
 }
 
-static int resolve(Gathering *g, YamlNode *root, const char *path, YamlNode *service, unsigned depth, Error *err)
+/* The service itself stays where it is. */
+static int put_over(YamlNode *base, YamlNode *service)
 {
-    const YamlNode *extends = yaml_get(service, "extends");
-    _cleanup_(yaml_node_freep) YamlNode *base = NULL;
-
-    if (!extends)
-        return 0;
-    g->changed = true;
-    if (depth > GATHER_DEPTH_MAX)
-        return fail(path, extends, err, "gather.cycle", "services extend each other in a circle:", service->key);
-    /* it stays until then, so that a circle is seen */
-    int r = find_base(g, root, path, extends, depth, &base, err);
-    yaml_node_free(tree_take(service, "extends"));
-    if (r == 0)
-        r = compose_merge(base, service, "services.*");
-    if (r < 0)
-        return r;
-    /* the service itself stays where it is */
     YamlNode **items = service->items;
     size_t n = service->n_items;
+
+    (void) tree_apply_tags(base);
+    int r = compose_merge(base, service, "services.*");
+    if (r < 0)
+        return r;
     service->items = base->items;
     service->n_items = base->n_items;
     base->items = items;
@@ -88,12 +82,42 @@ static int resolve(Gathering *g, YamlNode *root, const char *path, YamlNode *ser
     return 0;
 }
 
-int gather_extends(Gathering *g, YamlNode *root, const char *path, Error *err)
+static int resolve(Gathering *g, YamlNode *root, const char *path, YamlNode *service, unsigned depth, Error *err)
+{
+    const YamlNode *extends = yaml_get(service, "extends");
+    _cleanup_(yaml_node_freep) YamlNode *base = NULL;
+    GatherFrame frame = { .file = path, .service = service->key };
+    const GatherFrame *outer = g->frames;
+
+    if (!extends)
+        return 0;
+    g->changed = true;
+    int r = gather_enter(g, &frame, "services extend", err);
+    if (r < 0)
+        return r;
+    if (depth > DEPTH_MAX)
+        r = error_set(err, ELOOP, "gather.cycle", "services extend each other more than %d deep", DEPTH_MAX);
+    else
+        r = find_base(g, root, path, extends, depth, &base, err);
+    g->frames = outer;
+    gather_place(r < 0 ? err : NULL, path, extends);
+    /* it stays until then, so that a circle is seen */
+    yaml_node_free(tree_take(service, "extends"));
+    if (r == 0)
+        r = put_over(base, service);
+    return r;
+}
+
+int gather_extends(Gathering *g, YamlNode *root, const char *path)
 {
     YamlNode *services = tree_get(root, "services");
     int r = 0;
 
-    for (size_t i = 0; services && r == 0 && i < services->n_items; i++)
-        r = resolve(g, root, path, services->items[i], 0, err);
+    for (size_t i = 0; services && r == 0 && i < services->n_items; i++) {
+        _cleanup_(error_done) Error why = {};
+
+        r = resolve(g, root, path, services->items[i], 0, &why);
+        r = r < 0 ? gather_fault(g, &why, r) : 0;
+    }
     return r;
 }

@@ -27,6 +27,9 @@ void gathered_done(Gathered *g)
         free(g->files[i].source);
     }
     free(g->files);
+    strv_free(g->sources);
+    free(g->lines);
+    error_list_done(&g->faults);
     *g = (Gathered) {};
 }
 
@@ -103,24 +106,37 @@ static const char *lookup(const char *name, bool *ret_secret, void *userdata)
     return value;
 }
 
-static int put_in(Gathering *g, YamlNode *node, const char *path, Error *err)
+static int put_in(Gathering *g, YamlNode *node, const char *path)
 {
     const ValueSource context = { .lookup = lookup, .userdata = g };
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < node->n_items; i++)
-        r = put_in(g, node->items[i], path, err);
+        r = put_in(g, node->items[i], path);
     if (r < 0 || node->type != YAML_SCALAR || !node->value || !strchr(node->value, '$'))
         return r;
     _cleanup_(freep) char *text = NULL;
-    _cleanup_(error_done) Error why = {};
+    _cleanup_(error_done) Error why = {}, placed = {};
     r = defaults_put_in(node->value, &context, &text, &why);
-    if (r < 0)
-        return error_set_at(err, r, error_id(&why), path, node->line, node->key, "%s", error_message(&why, r));
+    if (r < 0) {
+        (void) error_set_at(&placed, r, error_id(&why), path, node->line, node->key, "%s", error_message(&why, r));
+        return gather_fault(g, &placed, r);
+    }
     if (str_equal(text, node->value))
         return 0;
     g->changed = true;
     return tree_set_value(node, text);
+}
+
+/* The path as it lives on with the result. */
+static const char *source_name(Gathered *out, const char *path)
+{
+    size_t n = strv_length(out->sources);
+
+    for (size_t i = 0; i < n; i++)
+        if (str_equal(out->sources[i], path))
+            return out->sources[i];
+    return strv_add(&out->sources, path) < 0 ? NULL : out->sources[n];
 }
 
 int gather_read(Gathering *g, const char *path, YamlNode **ret, Error *err)
@@ -128,33 +144,41 @@ int gather_read(Gathering *g, const char *path, YamlNode **ret, Error *err)
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
     _cleanup_(freep) char *text = NULL;
     size_t len = 0;
-    int r = g->source->read(path, &text, &len, g->source->userdata, err);
+    const char *name = source_name(g->result, path);
+    int r = name ? g->source->read(path, &text, &len, g->source->userdata, err) : -ENOMEM;
 
     if (r == 0)
-        r = yaml_parse(text, len, path, &root, err);
+        r = yaml_parse_tagged(text, len, path, &root, err);
     if (r == 0 && root->type != YAML_MAPPING)
         r = error_set_at(err, EINVAL, "compose.bad-type", path, root->line, NULL, "a compose file is a mapping");
     if (r == 0)
-        r = put_in(g, root, path, err);
-    if (r == 0)
+        r = put_in(g, root, path);
+    if (r == 0) {
+        tree_set_file(root, name);
         *ret = TAKE_PTR(root);
+    }
     return r;
 }
 
 static int load(Gathering *g, const char *path, YamlNode **ret, Error *err)
 {
     _cleanup_(yaml_node_freep) YamlNode *root = NULL;
-    int r;
+    GatherFrame frame = { .file = path };
+    const GatherFrame *outer = g->frames;
+    int r = gather_enter(g, &frame, "files include", err);
 
-    if (g->depth >= GATHER_DEPTH_MAX)
-        return error_set(err, ELOOP, "gather.cycle", "files include each other in a circle, or too deep: %s", path);
-    g->depth++;
-    r = gather_read(g, path, &root, err);
+    if (r < 0)
+        return r;
+    if (g->depth++ >= GATHER_DEPTH_MAX)
+        r = error_set(err, ELOOP, "gather.cycle", "files include each other more than %d deep", GATHER_DEPTH_MAX);
     if (r == 0)
-        r = gather_extends(g, root, path, err);
+        r = gather_read(g, path, &root, err);
     if (r == 0)
-        r = gather_include(g, root, path, err);
+        r = gather_extends(g, root, path);
+    if (r == 0)
+        r = gather_include(g, root, path);
     g->depth--;
+    g->frames = outer;
     if (r == 0)
         *ret = TAKE_PTR(root);
     return r;
@@ -234,18 +258,38 @@ static int write_out(Gathering *g, YamlNode *root, char *const *files, Error *er
     if (r < 0)
         return error_set(err, r, "gather.write", "the files come to one that cannot be written: %s", strerror(-r));
     g->result->len = strlen(g->result->text);
-    return 0;
+    return gather_note_lines(g->result, root);
 }
 
-static int load_all(Gathering *g, const GatherOptions *o, YamlNode **ret, Error *err)
+static int load_all(Gathering *g, const GatherOptions *o, YamlNode **ret)
 {
-    for (char *const *file = o->files; *file; file++) {
-        int r = gather_load_over(g, *file, ret, err);
+    int r = 0;
 
-        if (r < 0)
-            return r;
+    for (char *const *file = o->files; r == 0 && *file; file++) {
+        _cleanup_(error_done) Error why = {};
+
+        r = gather_load_over(g, *file, ret, &why);
+        r = r < 0 ? gather_fault(g, &why, r) : 0;
     }
-    return 0;
+    return r;
+}
+
+/* Of the result, when all files could be read. */
+static int finish(Gathering *g, const GatherOptions *o, YamlNode *root, Error *err)
+{
+    if (tree_apply_tags(root))
+        g->changed = true;
+    choose(g, root, o->profiles);
+    int r = gather_named_files(g, root);
+    return r < 0 ? r : write_out(g, root, o->files, err);
+}
+
+static int gather_scope_or_fault(Gathering *g, const char *path, bool wanted, ValueScope *ret)
+{
+    _cleanup_(error_done) Error why = {};
+    int r = path ? gather_scope(g, path, wanted, ret, &why) : -ENOMEM;
+
+    return r < 0 ? gather_fault(g, &why, r) : 0;
 }
 
 /* Of several env files the later goes before. */
@@ -256,7 +300,7 @@ static int gather_in(Gathering *g, const GatherOptions *o, size_t n_env, Error *
     int r;
 
     if (n_env > 0) {
-        r = gather_scope(g, o->env_files[n_env - 1], true, &scope, err);
+        r = gather_scope_or_fault(g, o->env_files[n_env - 1], true, &scope);
         g->scope = &scope;
         return r < 0 ? r : gather_in(g, o, n_env - 1, err);
     }
@@ -264,17 +308,15 @@ static int gather_in(Gathering *g, const GatherOptions *o, size_t n_env, Error *
         _cleanup_(freep) char *folder = gather_folder(o->files[0]);
         _cleanup_(freep) char *path = folder ? gather_join(folder, ".env") : NULL;
 
-        r = path ? gather_scope(g, path, false, &scope, err) : -ENOMEM;
+        r = gather_scope_or_fault(g, path, false, &scope);
         if (r < 0)
             return r;
         g->scope = &scope;
     }
-    r = load_all(g, o, &root, err);
-    if (r < 0)
+    r = load_all(g, o, &root);
+    if (r < 0 || g->result->faults.n > 0)
         return r;
-    choose(g, root, o->profiles);
-    r = gather_named_files(g, root);
-    return r < 0 ? r : write_out(g, root, o->files, err);
+    return finish(g, o, root, err);
 }
 
 int compose_gather(const GatherOptions *options, const GatherSource *source, Gathered *ret, Error *err)
@@ -284,5 +326,9 @@ int compose_gather(const GatherOptions *options, const GatherSource *source, Gat
     size_t n_env = strv_length(options->env_files);
     int r = project ? gather_in(&g, options, n_env, err) : -ENOMEM;
 
+    if (r == 0 && ret->faults.n > 0) {
+        (void) error_copy(err, &ret->faults.items[0]);
+        return -EINVAL;
+    }
     return r < 0 ? error_from_errno(err, r, "cannot gather the compose file") : 0;
 }

@@ -3,11 +3,12 @@
  * profiles, and the values of .env files as defaults. Pure: files are read by the caller. */
 #pragma once
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "lib/base/error.h"
+#include "lib/base/error-list.h"
 
 typedef struct GatherSource {
     /* A file's text, by its path below or beside the project's folder; -ENOENT when there is none. */
@@ -45,6 +46,12 @@ typedef struct GatheredFile {
     mode_t mode; /* the permissions that it has here */
 } GatheredFile;
 
+/* Where a line of the text is from. */
+typedef struct GatheredLine {
+    const char *file; /* NULL: not known; it is one of the sources */
+    unsigned line;
+} GatheredLine;
+
 typedef struct Gathered {
     char *text;   /* the one file */
     size_t len;   /* of the text, in which a NUL byte may stand when it is the same */
@@ -53,10 +60,24 @@ typedef struct Gathered {
     size_t n_values; /* that the file uses */
     GatheredFile *files;
     size_t n_files; /* no path twice, and of what is in a folder of the list only secrets */
+    char **sources; /* the compose files that were read */
+    GatheredLine *lines;
+    size_t n_lines;   /* none when the text is the same */
+    ErrorList faults; /* when it fails: all that is wrong in any of the files */
 } Gathered;
 
 void gathered_done(Gathered *g);
 
-/* Errors are those of the YAML parser, and gather.missing, gather.include, gather.extends, gather.cycle, gather.conflict,
- * gather.braces, gather.env, gather.folder, all with file and line where there are any. */
+/* An error in a line of the text becomes one in the line that it is from, where that is known. */
+void gathered_locate(const Gathered *g, Error *e);
+void gathered_locate_all(const Gathered *g, ErrorList *list);
+/* The same of what a gateway or a box says of the text, which they call by a name of their own; errors of other files stay. */
+void gathered_locate_answer(const Gathered *g, Error *e);
+/* The same of an error in a message; NULL is none. Without memory it stays as it is. */
+void gathered_locate_json(const Gathered *g, cJSON *error);
+/* A box's plan says of a variable that a default is taken; for one that an env file here gave, the file is said instead. */
+void gathered_name_values(const Gathered *g, cJSON *plan);
+
+/* The first of the faults is the error. Errors are those of the YAML parser, and gather.missing, gather.include, gather.extends,
+ * gather.cycle, gather.conflict, gather.braces, gather.env, gather.folder, all with file and line where there are any. */
 int compose_gather(const GatherOptions *options, const GatherSource *source, Gathered *ret, Error *err) _must_check_;

@@ -100,6 +100,8 @@ static int include_one(Gathering *g, YamlNode *root, const char *path, const Yam
     g->base = base;
     if (r == 0)
         r = gather_way(base, own, first, &way, err);
+    if (r == 0)
+        (void) tree_apply_tags(tree);
     if (r == 0 && *way)
         r = gather_rebase(tree, way);
     for (size_t i = 0; r == 0 && i < ELEMENTSOF(sections); i++)
@@ -107,7 +109,7 @@ static int include_one(Gathering *g, YamlNode *root, const char *path, const Yam
     return r;
 }
 
-int gather_include(Gathering *g, YamlNode *root, const char *path, Error *err)
+int gather_include(Gathering *g, YamlNode *root, const char *path)
 {
     _cleanup_(yaml_node_freep) YamlNode *include = tree_take(root, "include");
     size_t n = !include ? 0 : include->type == YAML_SEQUENCE ? include->n_items : 1;
@@ -115,7 +117,13 @@ int gather_include(Gathering *g, YamlNode *root, const char *path, Error *err)
 
     if (include)
         g->changed = true;
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = include_one(g, root, path, include->type == YAML_SEQUENCE ? include->items[i] : include, err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const YamlNode *entry = include->type == YAML_SEQUENCE ? include->items[i] : include;
+        _cleanup_(error_done) Error why = {};
+
+        r = include_one(g, root, path, entry, &why);
+        gather_place(r < 0 ? &why : NULL, path, entry);
+        r = r < 0 ? gather_fault(g, &why, r) : 0;
+    }
     return r;
 }

@@ -41,7 +41,7 @@ static int replace(YamlNode *base, const YamlNode *over, const char *at _unused_
         return -ENOMEM;
     *base = *copy;
     base->key = old.key;
-    base->key_line = old.key_line;
+    base->key_line = copy->key_line ? copy->key_line : old.key_line;
     base->position = old.position;
     old.key = copy->key; /* freed with it */
     *copy = old;
@@ -332,7 +332,7 @@ static int hosts_to_list(YamlNode *node)
     list = tree_new(YAML_SEQUENCE, NULL, node);
     for (size_t i = 0; list && i < node->n_items; i++) {
         const YamlNode *host = node->items[i];
-        size_t n = host->type == YAML_SEQUENCE ? host->n_items : 1;
+        size_t n = host->tag == YAML_TAG_RESET ? 0 : host->type == YAML_SEQUENCE ? host->n_items : 1;
 
         for (size_t k = 0; r == 0 && k < n; k++) {
             const YamlNode *address = host->type == YAML_SEQUENCE ? host->items[k] : host;
@@ -449,7 +449,10 @@ static int merge_mappings(YamlNode *base, const YamlNode *over, const char *at)
         const YamlNode *member = over->items[i];
         _cleanup_(freep) char *path = path_below(at, member->key);
         YamlNode *there = tree_get(base, member->key);
-        int r = !path ? -ENOMEM : there ? merge_node(there, member, path) : tree_add(base, yaml_node_copy(member));
+        bool is_merged = there && there->tag != YAML_TAG_RESET && member->tag == YAML_TAG_NONE;
+        int r = !path       ? -ENOMEM
+                : is_merged ? merge_node(there, member, path)
+                            : tree_set(base, member->key, yaml_node_copy(member));
 
         if (r < 0)
             return r;

@@ -14,7 +14,8 @@ YamlNode *tree_new(YamlType type, const char *value, const YamlNode *like)
         return NULL;
     node->type = type;
     node->line = like ? like->line : 0;
-    node->key_line = like ? like->key_line : 0;
+    node->key_line = like && like->key_line ? like->key_line : node->line; /* also of an entry that becomes a member */
+    node->file = like ? like->file : NULL;
     node->value = value ? strdup(value) : NULL;
     return value && !node->value ? yaml_node_free(node) : node;
 }
@@ -80,6 +81,34 @@ YamlNode *tree_take(YamlNode *mapping, const char *key)
 YamlNode *tree_get(YamlNode *mapping, const char *key)
 {
     return (YamlNode *) yaml_get(mapping, key);
+}
+
+bool tree_apply_tags(YamlNode *node)
+{
+    bool any = node->tag != YAML_TAG_NONE;
+    size_t n = 0;
+
+    node->tag = YAML_TAG_NONE;
+    for (size_t i = 0; i < node->n_items; i++) {
+        YamlNode *item = node->items[i];
+
+        if (item->tag == YAML_TAG_RESET) {
+            any = true;
+            yaml_node_free(item);
+            continue;
+        }
+        any = tree_apply_tags(item) || any;
+        node->items[n++] = item;
+    }
+    node->n_items = n;
+    return any;
+}
+
+void tree_set_file(YamlNode *node, const char *file)
+{
+    node->file = file;
+    for (size_t i = 0; i < node->n_items; i++)
+        tree_set_file(node->items[i], file);
 }
 
 int tree_set_value(YamlNode *scalar, const char *value)

@@ -141,3 +141,55 @@ int compose_required_keys(const ComposeFile *f, compose_lookup_t lookup, void *u
     *ret = m.keys;
     return 0;
 }
+
+/* --- used variables --- */
+
+typedef struct Used {
+    compose_lookup_t lookup;
+    void *userdata;
+    char **known, **unknown;
+    size_t n;
+    int r;
+} Used;
+
+static const char *lookup_and_note(const char *key, void *userdata)
+{
+    Used *u = userdata;
+    const char *value = u->lookup(key, u->userdata);
+    char ***names = value ? &u->known : &u->unknown;
+    bool is_empty = value && !*value;
+
+    if (!is_empty && u->r == 0 && u->n < COMPOSE_USED_VARIABLES_MAX && !strv_contains(*names, key)) {
+        u->r = strv_add(names, key);
+        u->n++;
+    }
+    return value;
+}
+
+static int ignore_unset(const char *name, void *userdata)
+{
+    (void) name;
+    (void) userdata;
+    return 0;
+}
+
+int compose_used_variables(const ComposeFile *f, compose_lookup_t lookup, void *userdata, char ***ret_known,
+                           char ***ret_unknown, Error *err)
+{
+    _cleanup_(yaml_node_freep) YamlNode *root = NULL;
+    Used u = { .lookup = lookup, .userdata = userdata };
+    int r = compose_interpolate(f, lookup_and_note, &u, ignore_unset, &root, err);
+
+    if (r == 0)
+        r = u.r;
+    if (r < 0) {
+        strv_free(u.known);
+        strv_free(u.unknown);
+        return error_from_errno(err, r, "cannot look for variables in %s", f->name);
+    }
+    strv_sort(u.known);
+    strv_sort(u.unknown);
+    *ret_known = u.known;
+    *ret_unknown = u.unknown;
+    return 0;
+}

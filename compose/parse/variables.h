@@ -14,3 +14,11 @@ int compose_interpolate(const ComposeFile *f, compose_lookup_t lookup, void *use
  * interpolate.h has the grammar), sorted, without duplicates. New strv in *ret. */
 int compose_required_keys(const ComposeFile *f, compose_lookup_t lookup, void *userdata, char ***ret,
                           Error *err) _must_check_;
+
+#define COMPOSE_USED_VARIABLES_MAX 256
+
+/* Variables that the file uses: those that lookup() knows, and those that get a default, or nothing; sorted, without duplicates.
+ * One whose value is empty is in neither list: it is its operator that says whether the default is taken then. At most
+ * COMPOSE_USED_VARIABLES_MAX, since a file may have many more than anybody reads. New strvs; NULL for none. */
+int compose_used_variables(const ComposeFile *f, compose_lookup_t lookup, void *userdata, char ***ret_known,
+                           char ***ret_unknown, Error *err) _must_check_;

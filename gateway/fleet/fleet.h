@@ -60,8 +60,9 @@ typedef struct Fleet {
     bool plain_http;
     bool auto_approve;
     bool passphrase;
-    Api api;     /* set by fleet_begin() */
-    char *login; /* the same: the account to log in as; owned */
+    Api api;              /* set by fleet_begin() */
+    char *login;          /* the same: the account to log in as; owned */
+    const Gathered *sent; /* by fleet_read_compose(): what errors of the gateway and of boxes are about */
 } Fleet;
 
 /* Every verb's first call: finds gateway, token and CA (gateway/fleet/config.c). Errors have the id "usage" or are fleet.*. */
@@ -89,8 +90,9 @@ int fleet_number(const char *text, const char *option, uint64_t min, uint64_t ma
 int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int r);
 
 /* Gathers a compose file (path: a file, a folder, or NULL; and the options), says which values of env files it uses, and checks it
- * with the box's own code. Policy findings are printed as warnings. New string. */
-int fleet_read_compose(const Fleet *fleet, const char *path, char **ret, Error *err) _must_check_;
+ * with the box's own code. Policy findings are printed as warnings, and so are further faults. *ret
+ * has to last as long as the verb. */
+int fleet_read_compose(Fleet *fleet, const char *path, Gathered *ret, Error *err) _must_check_;
 /* The same without a word or a check, and what errors shall call it (a new string, too). */
 int fleet_gather(const Fleet *fleet, const char *path, Gathered *ret, char **ret_name, Error *err) _must_check_;
 

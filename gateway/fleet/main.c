@@ -57,8 +57,8 @@ static const CliVerb verbs[] = {
     { "push", "DEVICE [FILE]", 1, 2, "push a compose file to a box", verb_push,
       "wait confirm-deadline reason timeout now key for " FILE_OPTIONS },
     { "push-cancel", "DEVICE", 1, 1, "cancel the push that waits for a box that is away", verb_push_cancel, NULL },
-    { "template set", "NAME FILE", 2, 2, "what new boxes with these labels get when they first appear",
-      verb_template_set, "selector key for" },
+    { "template set", "NAME [FILE]", 1, 2, "what new boxes with these labels get when they first appear",
+      verb_template_set, "selector key for " FILE_OPTIONS },
     { "template list", "", 0, 0, "all templates", verb_template_list, NULL },
     { "template show", "NAME", 1, 1, "its compose file", verb_template_show, NULL },
     { "template remove", "NAME", 1, 1, "new boxes get it no more", verb_template_remove, NULL },
@@ -160,8 +160,13 @@ int fleet_ask(Fleet *fleet, const char *method, const char *path, const cJSON *b
 
 int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int r)
 {
+    _cleanup_(error_done) Error placed = {};
     int exit_code = EXIT_FAILED;
 
+    if (fleet->sent && err && err->id && error_copy(&placed, err) == 0) {
+        gathered_locate_answer(fleet->sent, &placed);
+        err = &placed;
+    }
     if (str_equal(error_id(err), "usage"))
         exit_code = EXIT_USAGE;
     else if (api_is_unreachable(reply, r))
@@ -170,14 +175,15 @@ int fleet_fail(const Fleet *fleet, const ApiReply *reply, const Error *err, int 
 }
 
 /* The first fault is the answer; whoever mends it wants to know that there are others. */
-static void tell_of_others(const char *text, size_t len, const char *path, Error *first)
+static void tell_of_others(const Gathered *g, const char *name, Error *first)
 {
     _cleanup_(compose_faults_done) ComposeFaults faults = {};
     char *message = NULL;
 
-    if (compose_find_faults(text, len, path, &faults) >= 0 && faults.refused.n > 1)
-        message = str_format("%s; and %s%zu more: secbox-fleet check %s", error_message(first, -EINVAL),
-                             faults.more ? "at least " : "", faults.refused.n - 1 + faults.more, path);
+    if (compose_find_faults(g->text, g->len, name, &faults) >= 0 && faults.refused.n > 1)
+        message =
+            str_format("%s; and %s%zu more: secbox-fleet check %s", error_message(first, -EINVAL),
+                       faults.more ? "at least " : "", faults.refused.n - 1 + faults.more, g->is_same ? name : "-f …");
     if (!message)
         return;
     free(first->message);
@@ -196,29 +202,32 @@ int fleet_gather(const Fleet *fleet, const char *path, Gathered *ret, char **ret
     return r < 0 ? r : *ret_name ? 0 : error_from_errno(err, -ENOMEM, "read a compose file");
 }
 
-int fleet_read_compose(const Fleet *fleet, const char *path, char **ret, Error *err)
+int fleet_read_compose(Fleet *fleet, const char *path, Gathered *ret, Error *err)
 {
-    _cleanup_(gathered_done) Gathered gathered = {};
     _cleanup_(error_done) Error policy = {};
     _cleanup_(freep) char *name = NULL, *values = NULL;
 
-    int r = fleet_gather(fleet, path, &gathered, &name, err);
-    if (r < 0)
+    int r = fleet_gather(fleet, path, ret, &name, err);
+    if (r < 0) {
+        report_other_errors(&ret->faults);
         return r;
-    values = project_describe_values(&gathered);
+    }
+    values = project_describe_values(ret);
     if (!str_empty(values) && !fleet->json)
         fprintf(stderr, "%s", values);
-    r = compose_precheck(gathered.text, gathered.len, name, &policy, err);
+    r = compose_precheck(ret->text, ret->len, name, &policy, err);
     if (r < 0) {
-        tell_of_others(gathered.text, gathered.len, name, err);
+        tell_of_others(ret, name, err);
+        gathered_locate(ret, err);
         return r;
     }
     if (policy.id) {
+        gathered_locate(ret, &policy);
         _cleanup_(freep) char *finding = text_error(&policy, 0);
         fprintf(stderr, "%s\nwarning: the box will refuse this unless its policy.json allows it\n",
                 finding ? finding : name);
     }
-    *ret = TAKE_PTR(gathered.text);
+    fleet->sent = ret;
     return 0;
 }
 

@@ -78,10 +78,21 @@ static int find(const Fleet *fleet, const char *path, char **ret_name, ComposeFa
     _cleanup_(error_done) Error err = {};
     int r = fleet_gather(fleet, path, &gathered, ret_name, &err);
 
-    if (r >= 0)
-        return compose_find_faults(gathered.text, gathered.len, *ret_name, faults);
+    if (r >= 0) {
+        r = compose_find_faults(gathered.text, gathered.len, *ret_name, faults);
+        gathered_locate_all(&gathered, &faults->refused);
+        gathered_locate_all(&gathered, &faults->policy);
+        gathered_locate(&gathered, &faults->engine);
+        return r;
+    }
     *ret_name = strdup(path ? path : ".");
-    return *ret_name ? error_list_take(&faults->refused, &err) : -ENOMEM;
+    if (!*ret_name)
+        return -ENOMEM;
+    if (gathered.faults.n == 0)
+        return error_list_take(&faults->refused, &err);
+    faults->refused = gathered.faults;
+    gathered.faults = (ErrorList) {};
+    return 0;
 }
 
 int verb_config(int argc, char **argv, void *userdata)
@@ -92,8 +103,10 @@ int verb_config(int argc, char **argv, void *userdata)
     _cleanup_(freep) char *name = NULL, *values = NULL;
     int r = fleet_gather(fleet, argc > 0 ? argv[0] : NULL, &gathered, &name, &err);
 
-    if (r < 0)
+    if (r < 0) {
+        report_other_errors(&gathered.faults);
         return fleet_fail(fleet, NULL, &err, r);
+    }
     values = project_describe_values(&gathered);
     if (!str_empty(values))
         fprintf(stderr, "%s", values);

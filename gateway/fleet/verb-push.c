@@ -147,8 +147,11 @@ static int follow(Follow *f)
             say_lost(f, &err, r);
         } else {
             const cJSON *result = cJSON_GetObjectItemCaseSensitive(reply.body, "result");
+            cJSON *error = cJSON_GetObjectItemCaseSensitive(result, "error");
             f->lost = false;
             shown = show_events(f, reply.body);
+            if (f->fleet->sent)
+                gathered_locate_json(f->fleet->sent, error);
             if (cJSON_IsObject(result))
                 return progress_result(&f->view, result);
             if (gave_up(reply.body))
@@ -238,18 +241,18 @@ static int sign_for(const Fleet *fleet, OrderKind kind, const char *device, Orde
 
 int verb_push(int argc, char **argv, void *userdata)
 {
-    _cleanup_(freep) char *text = NULL;
+    _cleanup_(gathered_done) Gathered gathered = {};
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
     char sha256[SHA256_HEX_SIZE] = "";
 
-    const Fleet *fleet = userdata;
+    Fleet *fleet = userdata;
     bool offline_fails = fleet->now || fleet->wait;
-    int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &text, &err);
+    int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &gathered, &err);
     if (r >= 0)
-        r = make_request(userdata, "compose", text, &request, &err);
+        r = make_request(userdata, "compose", gathered.text, &request, &err);
     if (r >= 0)
-        r = sha256_hex(text, strlen(text), sha256);
+        r = sha256_hex(gathered.text, strlen(gathered.text), sha256);
     if (r >= 0)
         r = sign_for(fleet, ORDER_KIND_DEPLOYMENT, argv[0], (OrderStatement) { .sha256 = sha256 }, request, &err);
     return r < 0

@@ -65,9 +65,9 @@ static int add_agent(const Fleet *fleet, const char *image, cJSON *request, Erro
     return json_add_string(request, "agent", fleet->agent);
 }
 
-static int add_what(const Fleet *fleet, const char *image, cJSON *request, Error *err)
+static int add_what(Fleet *fleet, const char *image, cJSON *request, Error *err)
 {
-    _cleanup_(freep) char *compose = NULL;
+    _cleanup_(gathered_done) Gathered gathered = {};
 
     if (fleet->agent)
         return add_agent(fleet, image, request, err);
@@ -77,8 +77,9 @@ static int add_what(const Fleet *fleet, const char *image, cJSON *request, Error
     if (!image) {
         if (fleet->to || fleet->service)
             return error_set(err, EINVAL, "usage", "--to and --service belong to an image, not to a compose file");
-        int r = fleet_read_compose(fleet, fleet->compose, &compose, err);
-        return r < 0 ? r : json_add_string(request, "compose", compose);
+        int r = fleet_read_compose(fleet, fleet->compose, &gathered, err);
+        fleet->sent = NULL; /* it ends here */
+        return r < 0 ? r : json_add_string(request, "compose", gathered.text);
     }
     if (!fleet->to)
         return error_set(err, EINVAL, "usage", "say with --to which digest the image shall have, sha256:…");
@@ -88,7 +89,7 @@ static int add_what(const Fleet *fleet, const char *image, cJSON *request, Error
                : 0;
 }
 
-static int make_request(const Fleet *fleet, const char *image, cJSON **ret, Error *err)
+static int make_request(Fleet *fleet, const char *image, cJSON **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
     cJSON *labels = cJSON_CreateObject();

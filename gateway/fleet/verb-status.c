@@ -13,17 +13,23 @@
 
 int verb_plan(int argc, char **argv, void *userdata)
 {
-    static const FleetView view = { .member = "plan", .timeout = BOX_TIMEOUT, .text = report_plan };
+    static const FleetView view = { .member = "plan", .text = report_plan };
     Fleet *fleet = userdata;
-    _cleanup_(freep) char *text = NULL;
+    _cleanup_(gathered_done) Gathered gathered = {};
+    _cleanup_(api_reply_done) ApiReply reply = {};
+    _cleanup_(freep) char *path = fleet_device_path(argv[0], "/plan");
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
     _cleanup_(error_done) Error err = {};
 
-    int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &text, &err);
+    int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &gathered, &err);
     if (r >= 0)
-        r = request ? json_add_string(request, "compose", text) : -ENOMEM;
-    return r < 0 ? fleet_fail(fleet, NULL, &err, r)
-                 : fleet_show(fleet, "POST", fleet_device_path(argv[0], "/plan"), request, &view);
+        r = request ? json_add_string(request, "compose", gathered.text) : -ENOMEM;
+    if (r >= 0)
+        r = fleet_ask(fleet, "POST", path, request, BOX_TIMEOUT, &reply, &err);
+    if (r < 0)
+        return fleet_fail(fleet, &reply, &err, r);
+    gathered_name_values(&gathered, cJSON_GetObjectItemCaseSensitive(reply.body, "plan"));
+    return fleet_show_body(fleet, reply.body, &view);
 }
 
 int verb_status(int argc, char **argv, void *userdata)

@@ -81,13 +81,13 @@ static int sign(const Fleet *fleet, const char *compose, cJSON *request, Error *
     return r < 0 ? r : fleet_sign(fleet, ORDER_KIND_DEPLOYMENT, &what, ORDER_LIFETIME_MAX, request, err);
 }
 
-int verb_template_set(int argc _unused_, char **argv, void *userdata)
+int verb_template_set(int argc, char **argv, void *userdata)
 {
     static const FleetView view = { .member = "template", .text = set_text };
     Fleet *fleet = userdata;
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
     cJSON *selector = request ? cJSON_AddObjectToObject(request, "selector") : NULL;
-    _cleanup_(freep) char *compose = NULL;
+    _cleanup_(gathered_done) Gathered gathered = {};
     _cleanup_(error_done) Error err = {};
     int r = selector ? 0 : -ENOMEM;
 
@@ -96,11 +96,11 @@ int verb_template_set(int argc _unused_, char **argv, void *userdata)
     if (r >= 0)
         r = fleet_labels(fleet->selector, selector, &err);
     if (r >= 0)
-        r = fleet_read_compose(fleet, argv[1], &compose, &err);
+        r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &gathered, &err);
     if (r >= 0)
-        r = json_add_string(request, "compose", compose);
+        r = json_add_string(request, "compose", gathered.text);
     if (r >= 0)
-        r = sign(fleet, compose, request, &err);
+        r = sign(fleet, gathered.text, request, &err);
     return r < 0 ? fleet_fail(fleet, NULL, &err, r) : fleet_show(fleet, "PUT", template_path(argv[0]), request, &view);
 }
 

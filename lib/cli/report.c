@@ -63,11 +63,28 @@ char *report_when(const char *at)
     return str_format("%s (%s)", at, age_format(time, realtime_usec(), age));
 }
 
+/* "variables: A from secbox.env, B from the file's default", with a line feed; "" for none. */
+static char *plan_variables(const cJSON *plan)
+{
+    const cJSON *entry;
+    _cleanup_(strv_freep) char **parts = NULL;
+
+    cJSON_ArrayForEach(entry, member(plan, "variables")) {
+        const char *name = json_string(entry, "name"), *from = json_string(entry, "from");
+
+        if (name && from &&
+            strv_addf(&parts, "%s from %s", name, str_equal(from, "default") ? "the file's default" : from) < 0)
+            return NULL;
+    }
+    _cleanup_(freep) char *all = parts ? strv_join(parts, ", ") : NULL, *shown = all ? text_printable(all) : NULL;
+    return !parts ? strdup("") : shown ? str_format("variables: %s\n", shown) : NULL;
+}
+
 char *report_plan(const cJSON *plan)
 {
     static const char *const headers[] = { "SERVICE", "ACTION", "CONTAINER", "ENGINE", "REASON", NULL };
     _cleanup_(table_freep) Table *table = table_new(headers);
-    _cleanup_(freep) char *rows = NULL;
+    _cleanup_(freep) char *rows = NULL, *variables = NULL;
     unsigned changes = 0;
     const cJSON *step;
 
@@ -82,11 +99,12 @@ char *report_plan(const cJSON *plan)
             return NULL;
     }
     rows = table_print(table, 0);
-    if (!rows)
+    variables = plan_variables(plan);
+    if (!rows || !variables)
         return NULL;
     if (changes == 0)
-        return str_format("%snothing would change\n", table_rows(table) > 0 ? rows : "");
-    return str_format("%s%u of %zu would change\n", rows, changes, table_rows(table));
+        return str_format("%s%snothing would change\n", table_rows(table) > 0 ? rows : "", variables);
+    return str_format("%s%s%u of %zu would change\n", rows, variables, changes, table_rows(table));
 }
 
 static const char *outcome_of(const cJSON *result)
@@ -411,6 +429,15 @@ int report_failure(const char *program, bool json, const Error *err, int r, int 
         (void) report_json(document, exit_code);
     }
     return exit_code;
+}
+
+void report_other_errors(const ErrorList *list)
+{
+    for (size_t i = 1; i < list->n; i++) {
+        _cleanup_(freep) char *text = text_error(&list->items[i], -EINVAL);
+
+        fprintf(stderr, "%s\n", text ? text : "out of memory");
+    }
 }
 
 char *report_json_line(const cJSON *document)

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "lib/base/error.h"
+#include "lib/base/error-list.h"
 #include "lib/data/json.h"
 
 /* An `error` object as "FILE:LINE: MESSAGE [ID] (KEY)". */
@@ -18,7 +18,8 @@ char *report_member(const cJSON *object, const char *key);
 /* A time and how far it is, "2026-01-02T03:04:05.000Z (3 min ago)"; what is no time stays as it is. A new string, NULL for NULL. */
 char *report_when(const char *at);
 
-/* {"changes", "steps"} as a table, or one sentence when nothing would change. */
+/* {"changes", "steps", "variables"} as a table, a line that says where values are from, and a sentence that says what it
+ * comes to. */
 char *report_plan(const cJSON *plan);
 
 /* An array of compose.result objects, or of deployments that hold one as `result`, newest first. */
@@ -33,6 +34,9 @@ char *report_status(const cJSON *status);
 /* Prints an error for people on stderr ("PROGRAM: " in front unless it names a file) and, with `json`, as a document on
  * stdout. Returns exit_code. */
 int report_failure(const char *program, bool json, const Error *err, int r, int exit_code);
+
+/* Prints all but the first of them, for people, on stderr: the first is what a program fails with. */
+void report_other_errors(const ErrorList *list);
 
 /* Prints a document on stdout, indented for people's eyes. Returns exit_code, or EXIT_FAILED when it cannot. */
 int report_json(const cJSON *document, int exit_code);

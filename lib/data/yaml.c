@@ -29,6 +29,7 @@ typedef struct Builder {
     char *key; /* read, its value not yet */
     unsigned key_line;
     bool key_merges;
+    bool takes_tags; /* those of merging */
     size_t n_events; /* and what aliases and merges put in */
     size_t n_bytes;  /* that aliases and merges put in */
     size_t n_documents;
@@ -179,9 +180,20 @@ static int builder_attach(Builder *b, YamlNode *node)
     return 0;
 }
 
-static int builder_check_tag(const Builder *b, const yaml_event_t *event, const yaml_char_t *tag, Error *err)
+static int builder_take_tag(const Builder *b, const yaml_event_t *event, const yaml_char_t *tag, YamlTag *ret,
+                            Error *err)
 {
-    return tag ? fail(b, err, event, "yaml.tag", "tags (!name) are not accepted; remove the tag") : 0;
+    const char *name = (const char *) tag;
+
+    *ret = str_equal(name, "!reset")      ? YAML_TAG_RESET
+           : str_equal(name, "!override") ? YAML_TAG_OVERRIDE
+                                          : YAML_TAG_NONE;
+    if (!tag || (b->takes_tags && *ret != YAML_TAG_NONE && b->key))
+        return 0;
+    return fail(b, err, event, "yaml.tag",
+                b->takes_tags && *ret != YAML_TAG_NONE
+                    ? "!reset and !override stand behind a key and its colon; put the tag there"
+                    : "tags (!name) are not accepted; remove the tag");
 }
 
 /* Remembers where the node stands that has just been attached; a later anchor of the same name takes its place. */
@@ -355,9 +367,10 @@ static int builder_scalar(Builder *b, const yaml_event_t *event, Error *err)
     const char *value = (const char *) event->data.scalar.value;
     YamlNode *top = builder_top(b);
     YamlNode *node;
+    YamlTag mark;
 
     /* event->data.scalar.tag is NULL for untagged values, quoted or not */
-    int r = builder_check_tag(b, event, event->data.scalar.tag, err);
+    int r = builder_take_tag(b, event, event->data.scalar.tag, &mark, err);
     if (r < 0)
         return r;
     if (strlen(value) != event->data.scalar.length)
@@ -368,6 +381,7 @@ static int builder_scalar(Builder *b, const yaml_event_t *event, Error *err)
     if (!node)
         return -ENOMEM;
     node->type = YAML_SCALAR;
+    node->tag = mark;
     node->line = event_line(event);
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     node->value = strdup(value);
@@ -379,12 +393,16 @@ static int builder_scalar(Builder *b, const yaml_event_t *event, Error *err)
     return r < 0 ? r : builder_note_anchor(b, event, event->data.scalar.anchor, node, err);
 }
 
-static int builder_open(Builder *b, const yaml_event_t *event, YamlType type, const yaml_char_t *anchor, Error *err)
+static int builder_open(Builder *b, const yaml_event_t *event, YamlType type, const yaml_char_t *tag,
+                        const yaml_char_t *anchor, Error *err)
 {
     YamlNode *top = builder_top(b);
     YamlNode *node;
-    int r;
+    YamlTag mark;
+    int r = builder_take_tag(b, event, tag, &mark, err);
 
+    if (r < 0)
+        return r;
     if (top && top->type == YAML_MAPPING && !b->key)
         return fail(b, err, event, "yaml.syntax", "a key must be text, not a list or a mapping");
     if (b->depth == YAML_DEPTH_MAX)
@@ -394,6 +412,7 @@ static int builder_open(Builder *b, const yaml_event_t *event, YamlType type, co
     if (!node)
         return -ENOMEM;
     node->type = type;
+    node->tag = mark;
     node->line = event_line(event);
     r = builder_attach(b, node);
     if (r < 0)
@@ -441,8 +460,6 @@ static int builder_close(Builder *b, Error *err)
 
 static int builder_event(Builder *b, const yaml_event_t *event, Error *err)
 {
-    int r;
-
     if (++b->n_events > YAML_EVENTS_MAX)
         return error_set_at(err, EMSGSIZE, "yaml.too-many-nodes", b->file, event_line(event), NULL,
                             "more than %d values, keys and brackets", YAML_EVENTS_MAX);
@@ -456,11 +473,11 @@ static int builder_event(Builder *b, const yaml_event_t *event, Error *err)
     case YAML_SCALAR_EVENT:
         return builder_scalar(b, event, err);
     case YAML_SEQUENCE_START_EVENT:
-        r = builder_check_tag(b, event, event->data.sequence_start.tag, err);
-        return r < 0 ? r : builder_open(b, event, YAML_SEQUENCE, event->data.sequence_start.anchor, err);
+        return builder_open(b, event, YAML_SEQUENCE, event->data.sequence_start.tag, event->data.sequence_start.anchor,
+                            err);
     case YAML_MAPPING_START_EVENT:
-        r = builder_check_tag(b, event, event->data.mapping_start.tag, err);
-        return r < 0 ? r : builder_open(b, event, YAML_MAPPING, event->data.mapping_start.anchor, err);
+        return builder_open(b, event, YAML_MAPPING, event->data.mapping_start.tag, event->data.mapping_start.anchor,
+                            err);
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
         return builder_close(b, err);
@@ -498,9 +515,9 @@ static int parse_events(yaml_parser_t *parser, Builder *b, Error *err)
     }
 }
 
-int yaml_parse(const char *text, size_t len, const char *file, YamlNode **ret, Error *err)
+static int parse(const char *text, size_t len, const char *file, bool takes_tags, YamlNode **ret, Error *err)
 {
-    _cleanup_(builder_done) Builder b = { .file = file };
+    _cleanup_(builder_done) Builder b = { .file = file, .takes_tags = takes_tags };
     yaml_parser_t parser;
     int r;
 
@@ -521,6 +538,16 @@ int yaml_parse(const char *text, size_t len, const char *file, YamlNode **ret, E
     return 0;
 }
 
+int yaml_parse(const char *text, size_t len, const char *file, YamlNode **ret, Error *err)
+{
+    return parse(text, len, file, false, ret, err);
+}
+
+int yaml_parse_tagged(const char *text, size_t len, const char *file, YamlNode **ret, Error *err)
+{
+    return parse(text, len, file, true, ret, err);
+}
+
 YamlNode *yaml_node_copy(const YamlNode *node)
 {
     _cleanup_(yaml_node_freep) YamlNode *copy = calloc(1, sizeof(*copy));
@@ -531,6 +558,8 @@ YamlNode *yaml_node_copy(const YamlNode *node)
     copy->line = node->line;
     copy->key_line = node->key_line;
     copy->plain = node->plain;
+    copy->file = node->file;
+    copy->tag = node->tag;
     if (node->key && !(copy->key = strdup(node->key)))
         return NULL;
     if (node->value && !(copy->value = strdup(node->value)))

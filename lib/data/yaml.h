@@ -14,13 +14,22 @@ typedef enum YamlType {
     YAML_MAPPING,
 } YamlType;
 
+/* What a file that is put over another one says of a member, as compose files do. */
+typedef enum YamlTag {
+    YAML_TAG_NONE,
+    YAML_TAG_RESET,    /* !reset: it goes, whatever its value */
+    YAML_TAG_OVERRIDE, /* !override: it replaces what is there */
+} YamlTag;
+
 typedef struct YamlNode YamlNode;
 
 /* A tree whose fields its owner may read directly. */
 struct YamlNode {
     YamlType type;
-    unsigned line; /* 1-based */
-    char *key;     /* in a mapping: this member's key; else NULL */
+    unsigned line;    /* 1-based */
+    const char *file; /* for the tree's owner to say where it is from; NULL as it is parsed */
+    YamlTag tag;      /* in a mapping: by yaml_parse_tagged() */
+    char *key;        /* in a mapping: this member's key; else NULL */
     unsigned key_line;
     char *value;      /* scalar: NUL-terminated UTF-8 text */
     bool merges;      /* a merge key's value, while the tree is built */
@@ -37,6 +46,8 @@ struct YamlNode {
  * stands in), yaml.anchor (at a key), yaml.tag, yaml.merge-key (no mapping), yaml.duplicate-key, yaml.multiple-documents,
  * yaml.empty, yaml.not-utf8; all with file and line. */
 int yaml_parse(const char *text, size_t len, const char *file, YamlNode **ret, Error *err) _must_check_;
+/* The same, and takes the tags !reset and !override at the members of mappings. */
+int yaml_parse_tagged(const char *text, size_t len, const char *file, YamlNode **ret, Error *err) _must_check_;
 
 /* Not yaml_free, which libyaml exports. */
 YamlNode *yaml_node_free(YamlNode *node);

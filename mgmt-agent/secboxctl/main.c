@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* secboxctl: the operators' verbs on the box itself, for when the cloud is gone. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,13 +16,14 @@
 
 #define TIMEOUT_DEFAULT_SECONDS 900
 #define TIMEOUT_MAX_SECONDS 86400
+#define FILE_OPTIONS "file profile env-file"
 
 static const CliVerb verbs[] = {
     { "status", "", 0, 0, "what runs, the tunnel, the last push", verb_status, NULL },
     { "plan", "[FILE]", 0, 1, "what applying a compose file would change, service by service", verb_plan,
-      "timeout file profile" },
+      "timeout " FILE_OPTIONS },
     { "apply", "[FILE]", 0, 1, "push a compose file from here, as the cloud would", verb_apply,
-      "timeout file profile" },
+      "timeout " FILE_OPTIONS },
     { "rollback", "[VERSION]", 0, 1, "go back to the push before the current one, or to this one", verb_rollback,
       "timeout" },
     { "history", "", 0, 0, "the last pushes and how they ended", verb_history, "limit" },
@@ -30,8 +32,8 @@ static const CliVerb verbs[] = {
       "force forget lock unlock timeout" },
     { "agent update", "VERSION", 1, 1, "bring the packages of mgmt-agent and recovery-agent to this version",
       verb_agent_update, "deadline timeout" },
-    { "render", "FILE", 1, 1, "print a compose file without variables; needs no agent", verb_render,
-      "env-file project" },
+    { "render", "[FILE]", 0, 1, "print a compose file without variables; needs no agent", verb_render,
+      "project " FILE_OPTIONS },
     { "env check", "", 0, 0, "check mgmt-agent.env and secbox.env", verb_env_check, NULL },
     { "env ensure", "", 0, 0, "create secbox.env from mgmt-agent.env if it is not there", verb_env_ensure, NULL },
     { "env show", "", 0, 0, "keys and values of both files, secrets hidden", verb_env_show, NULL },
@@ -112,6 +114,24 @@ cJSON *secboxctl_request(const char *type)
     return TAKE_PTR(request);
 }
 
+int secboxctl_gather(const Secboxctl *ctl, const char *path, char *const *env_files, Gathered *ret, char **ret_name,
+                     Error *err)
+{
+    const ProjectFiles files = { .path = path, .files = ctl->files, .profiles = ctl->profiles, .env_files = env_files };
+    _cleanup_(freep) char *values = NULL;
+    int r = project_gather(&files, ret, err);
+
+    if (r < 0) {
+        report_other_errors(&ret->faults);
+        return r;
+    }
+    values = project_describe_values(ret);
+    if (!str_empty(values) && !ctl->json)
+        fprintf(stderr, "%s", values);
+    *ret_name = project_name(&files, ret);
+    return *ret_name ? 0 : error_from_errno(err, -ENOMEM, "read a compose file");
+}
+
 int secboxctl_timeout(const Secboxctl *ctl, usec_t *ret, Error *err)
 {
     uint64_t seconds = TIMEOUT_DEFAULT_SECONDS;
@@ -143,7 +163,11 @@ int main(int argc, char **argv)
         { "file", "FILE", "or -f: a compose file, over those before it; a folder's own ones without it",
           .list = &ctl.files, .letter = 'f' },
         { "profile", "NAME", "with the services of this profile; * is all", .list = &ctl.profiles },
-        { "env-file", "ENV", "variables from this file, not from secbox.env", .text = &ctl.env_file },
+        { "env-file", "ENV",
+          "plan, apply: defaults for variables that secbox.env does not know (.env beside the file); render: instead "
+          "of "
+          "secbox.env",
+          .list = &ctl.env_files },
         { "project", "NAME", "the compose project's name", .text = &ctl.project },
         { "limit", "N", "show N entries (20)", .text = &ctl.limit },
         { "force", NULL, "whatever the lock, a hook or the image's age say", .flag = &ctl.force },
@@ -172,5 +196,6 @@ int main(int argc, char **argv)
     int exit_code = cli_run(&cli, argc, argv, &ctl);
     strv_free(ctl.files);
     strv_free(ctl.profiles);
+    strv_free(ctl.env_files);
     return exit_code;
 }

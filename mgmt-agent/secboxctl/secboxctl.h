@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "compose/gather/project-files.h"
 #include "lib/cli/cli.h"
 #include "lib/base/clock.h"
 #include "lib/base/error.h"
@@ -14,7 +15,6 @@
 typedef struct Secboxctl {
     const char *root;     /* --root */
     const char *socket;   /* --socket */
-    const char *env_file; /* --env-file */
     const char *project;  /* --project */
     const char *limit;    /* --limit */
     const char *timeout;  /* --timeout, seconds */
@@ -26,6 +26,7 @@ typedef struct Secboxctl {
     const char *tail;  /* --tail */
     char **files;      /* --file */
     char **profiles;   /* --profile */
+    char **env_files;  /* --env-file */
     bool json, force, unlock, follow;
 } Secboxctl;
 
@@ -47,6 +48,11 @@ cJSON *secboxctl_request(const char *type);
 
 /* A verb of secbox's own socket, which has no members; *ret is the report. */
 int secboxctl_ask_secbox(const char *verb, usec_t timeout, cJSON **ret, Error *err) _must_check_;
+
+/* Gathers a compose file (path: a file, a folder, or NULL; and the options), with these env files, says which of their values it
+ * uses, and what errors shall call it (a new string). */
+int secboxctl_gather(const Secboxctl *ctl, const char *path, char *const *env_files, Gathered *ret, char **ret_name,
+                     Error *err) _must_check_;
 
 /* --timeout as microseconds; usage errors have the id "usage". */
 int secboxctl_timeout(const Secboxctl *ctl, usec_t *ret, Error *err) _must_check_;

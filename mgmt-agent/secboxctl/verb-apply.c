@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* plan, apply, rollback: changes asked of the agent, after the checks that need no agent. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "compose/gather/project-files.h"
 #include "compose/precheck.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
@@ -13,28 +11,19 @@
 #include "mgmt-agent/secboxctl/agent-socket.h"
 #include "mgmt-agent/secboxctl/secboxctl.h"
 
-/* The text that the files come to, once the box's own parser has accepted it. */
-static int read_compose(const Secboxctl *ctl, const char *path, char **ret, Error *err)
+/* What the files come to, once the box's own parser has accepted it. */
+static int read_compose(const Secboxctl *ctl, const char *path, Gathered *ret, Error *err)
 {
-    const ProjectFiles files = { .path = path, .files = ctl->files, .profiles = ctl->profiles };
-    _cleanup_(gathered_done) Gathered gathered = {};
     _cleanup_(error_done) Error policy = {}; /* the box's policy.json decides, in the agent */
-    _cleanup_(freep) char *name = NULL, *values = NULL;
+    _cleanup_(freep) char *name = NULL;
 
-    int r = project_gather(&files, &gathered, err);
+    int r = secboxctl_gather(ctl, path, ctl->env_files, ret, &name, err);
     if (r < 0)
         return r;
-    name = project_name(&files, &gathered);
-    values = project_describe_values(&gathered);
-    if (!name)
-        return error_from_errno(err, -ENOMEM, "read a compose file");
-    if (!str_empty(values) && !ctl->json)
-        fprintf(stderr, "%s", values);
-    r = compose_precheck(gathered.text, gathered.len, name, &policy, err);
+    r = compose_precheck(ret->text, ret->len, name, &policy, err);
     if (r < 0)
-        return r;
-    *ret = TAKE_PTR(gathered.text);
-    return 0;
+        gathered_locate(ret, err);
+    return r;
 }
 
 /* Version "0" asks the agent for the next local version; whoever reaches its socket means this box. */
@@ -52,7 +41,7 @@ static int make_snapshot(const char *text, cJSON **ret, Error *err)
 }
 
 /* Sends a request whose answer is compose.progress until compose.result, and shows it. */
-static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request, usec_t timeout)
+static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request, const Gathered *sent, usec_t timeout)
 {
     _cleanup_(error_done) Error err = {};
     usec_t deadline = boottime_usec() + timeout;
@@ -64,8 +53,11 @@ static int follow(const Secboxctl *ctl, AgentSocket *agent, const cJSON *request
         _cleanup_(cJSON_Deletep) cJSON *message = NULL;
 
         r = agent_receive(agent, json_string(request, "id"), deadline, &message, &err);
-        if (r >= 0 && str_equal(json_string(message, "type"), "compose.result"))
+        if (r >= 0 && str_equal(json_string(message, "type"), "compose.result")) {
+            if (sent)
+                gathered_locate_json(sent, cJSON_GetObjectItemCaseSensitive(message, "error"));
             return progress_result(&view, message);
+        }
         if (r >= 0 && str_equal(json_string(message, "type"), "compose.progress"))
             progress_event(&view, message);
     }
@@ -81,17 +73,17 @@ int verb_apply(int argc, char **argv, void *userdata)
     _cleanup_(agent_closep) AgentSocket *agent = NULL;
     _cleanup_(cJSON_Deletep) cJSON *request = NULL;
     _cleanup_(error_done) Error err = {};
-    _cleanup_(freep) char *text = NULL;
+    _cleanup_(gathered_done) Gathered gathered = {};
     usec_t timeout;
 
     int r = secboxctl_timeout(ctl, &timeout, &err);
     if (r >= 0)
-        r = read_compose(ctl, argc > 0 ? argv[0] : NULL, &text, &err);
+        r = read_compose(ctl, argc > 0 ? argv[0] : NULL, &gathered, &err);
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
     if (r >= 0)
-        r = make_snapshot(text, &request, &err);
-    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, timeout);
+        r = make_snapshot(gathered.text, &request, &err);
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, &gathered, timeout);
 }
 
 int verb_rollback(int argc, char **argv, void *userdata)
@@ -107,10 +99,10 @@ int verb_rollback(int argc, char **argv, void *userdata)
         r = secboxctl_timeout(ctl, &timeout, &err);
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
-    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, timeout);
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : follow(ctl, agent, request, NULL, timeout);
 }
 
-static int show_plan(const Secboxctl *ctl, cJSON *answer)
+static int show_plan(const Secboxctl *ctl, const Gathered *sent, cJSON *answer)
 {
     _cleanup_(error_done) Error err = {};
     cJSON *plan = cJSON_GetObjectItemCaseSensitive(answer, "plan");
@@ -118,8 +110,10 @@ static int show_plan(const Secboxctl *ctl, cJSON *answer)
 
     if (!cJSON_IsObject(plan)) {
         int r = json_to_error(error, EREMOTEIO, &err);
+        gathered_locate_answer(sent, &err);
         return secboxctl_fail(ctl, &err, r);
     }
+    gathered_name_values(sent, plan);
     if (!ctl->json)
         return report_text(report_plan(plan), EXIT_OK);
     _cleanup_(cJSON_Deletep) cJSON *document = cJSON_CreateObject();
@@ -134,17 +128,17 @@ int verb_plan(int argc, char **argv, void *userdata)
     _cleanup_(agent_closep) AgentSocket *agent = NULL;
     _cleanup_(cJSON_Deletep) cJSON *request = secboxctl_request("compose.plan"), *answer = NULL;
     _cleanup_(error_done) Error err = {};
-    _cleanup_(freep) char *text = NULL;
+    _cleanup_(gathered_done) Gathered gathered = {};
     usec_t timeout;
 
     int r = secboxctl_timeout(ctl, &timeout, &err);
     if (r >= 0)
-        r = read_compose(ctl, argc > 0 ? argv[0] : NULL, &text, &err);
+        r = read_compose(ctl, argc > 0 ? argv[0] : NULL, &gathered, &err);
     if (r >= 0)
-        r = request ? json_add_string(request, "compose", text) : -ENOMEM;
+        r = request ? json_add_string(request, "compose", gathered.text) : -ENOMEM;
     if (r >= 0)
         r = secboxctl_connect(ctl, &agent, &err);
     if (r >= 0)
         r = agent_ask(agent, request, "compose.plan.result", timeout, &answer, &err);
-    return r < 0 ? secboxctl_fail(ctl, &err, r) : show_plan(ctl, answer);
+    return r < 0 ? secboxctl_fail(ctl, &err, r) : show_plan(ctl, &gathered, answer);
 }

@@ -77,20 +77,17 @@ static int check_engine(const ComposeProject *project, const char *path, Error *
     return r;
 }
 
-static int render(const Secboxctl *ctl, const char *path, char **ret, Error *err)
+static int render_text(const Secboxctl *ctl, const Gathered *g, const char *name, char **ret, Error *err)
 {
-    _cleanup_(freep) char *env_path = ctl->env_file ? strdup(ctl->env_file) : path_in_root(SECBOX_ENV_PATH);
-    _cleanup_(freep) char *base_dir = path_in_root(STATE_DIR "/volumes"), *text = NULL;
+    _cleanup_(freep) char *env_path = ctl->env_files ? strdup(ctl->env_files[0]) : path_in_root(SECBOX_ENV_PATH);
+    _cleanup_(freep) char *base_dir = path_in_root(STATE_DIR "/volumes");
     _cleanup_(compose_file_freep) ComposeFile *file = NULL;
     _cleanup_(compose_project_freep) ComposeProject *project = NULL;
     _cleanup_(env_freep) EnvFile *env = NULL;
-    size_t len;
 
     if (!env_path || !base_dir)
-        return error_from_errno(err, -ENOMEM, "render %s", path);
-    int r = file_read(path, YAML_SIZE_MAX, &text, &len, err);
-    if (r >= 0)
-        r = compose_parse(text, len, path, &file, err);
+        return error_from_errno(err, -ENOMEM, "render %s", name);
+    int r = compose_parse(g->text, g->len, name, &file, err);
     if (r >= 0)
         r = env_load_kind(ENV_SECBOX, env_path, &env, err);
     if (r >= 0)
@@ -109,11 +106,27 @@ static int render(const Secboxctl *ctl, const char *path, char **ret, Error *err
     };
     r = compose_resolve(file, &options, &project, err);
     if (r >= 0)
-        r = check_engine(project, path, err);
+        r = check_engine(project, name, err);
     if (r < 0)
         return r;
     *ret = compose_print(project);
-    return *ret ? 0 : error_from_errno(err, -ENOMEM, "render %s", path);
+    return *ret ? 0 : error_from_errno(err, -ENOMEM, "render %s", name);
+}
+
+static int render(const Secboxctl *ctl, const char *path, char **ret, Error *err)
+{
+    _cleanup_(gathered_done) Gathered gathered = {};
+    _cleanup_(freep) char *name = NULL;
+
+    if (ctl->env_files && ctl->env_files[1])
+        return error_set(err, EINVAL, "usage", "render takes one --env-file, which stands for the box's secbox.env");
+    int r = secboxctl_gather(ctl, path, NULL, &gathered, &name, err);
+    if (r < 0)
+        return r;
+    r = render_text(ctl, &gathered, name, ret, err);
+    if (r < 0 && str_equal(err->file, name))
+        gathered_locate(&gathered, err);
+    return r;
 }
 
 int verb_render(int argc, char **argv, void *userdata)
@@ -122,10 +135,10 @@ int verb_render(int argc, char **argv, void *userdata)
     _cleanup_(error_done) Error err = {};
     _cleanup_(secret_freep) char *text = NULL;
 
-    (void) argc;
-    int r = render(ctl, argv[0], &text, &err);
+    int r = render(ctl, argc > 0 ? argv[0] : NULL, &text, &err);
     if (r < 0)
-        return report_failure(PROGRAM, ctl->json, &err, r, EXIT_FAILED);
+        return report_failure(PROGRAM, ctl->json, &err, r,
+                              str_equal(error_id(&err), "usage") ? EXIT_USAGE : EXIT_FAILED);
     if (!ctl->json)
         return report_text(TAKE_PTR(text), EXIT_OK);
 

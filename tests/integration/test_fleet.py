@@ -320,7 +320,7 @@ def test_plan(fleet):
     fleet.gateway.plan_error = error(422, "env.missing-keys", "secbox.env lacks X", file="compose.yaml", line=5, key="k")
     p = fleet.run("plan", "caseta5", path)
     assert p.returncode == 1
-    assert p.stderr == "compose.yaml:5: secbox.env lacks X [env.missing-keys] (k)\n"
+    assert p.stderr == f"{path}:5: secbox.env lacks X [env.missing-keys] (k)\n", "the file that was typed"
 
 
 def test_history_status_and_audit(fleet):

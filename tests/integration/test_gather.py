@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A project of several files, as command lines make one of it: no gateway, no box."""
+import json
 import os
 import subprocess
 
@@ -116,3 +117,44 @@ def test_the_same_from_wherever_it_is_named(run, folder):
                        ("project", "../q/./up.yaml"), (".", os.path.join(folder, "q/up.yaml"))):
         p = run("config", *args, cwd=cwd)
         assert p.returncode == 0 and p.stdout == inside.stdout, (cwd, args, p)
+
+
+def test_faults_of_all_files_have_their_own_places(run, folder):
+    for name, text in {"f/a.yml": "services:\n  web:\n    image: x\n    tty: perhaps\n",
+                       "f/b.yml": "\nservices:\n  web:\n    restart: sometimes\n    privileged: true\n",
+                       "f/c.yml": "services:\n  web: {tty: !reset null, restart: !override always}\n",
+                       "f/d.yml": "include: [gone.yml]\nservices: [\n"}.items():
+        os.makedirs(os.path.join(folder, "f"), exist_ok=True)
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    p = run("check", "-f", "a.yml", "-f", "b.yml", cwd="f")
+    assert p.returncode == 1 and "a.yml:4: " in p.stdout and "b.yml:4: " in p.stdout and "b.yml:5: " in p.stdout, p
+    errors = json.loads(run("check", "--json", "-f", "a.yml", "-f", "b.yml", cwd="f").stdout)["files"][0]["errors"]
+    assert sorted((e["file"], e["line"]) for e in errors) == [("a.yml", 4), ("b.yml", 4)], errors
+    p = run("push", "box", "-f", "a.yml", "-f", "b.yml", cwd="f")
+    assert p.returncode == 1 and ".yml:4: " in p.stderr and "1 more: secbox-fleet check -f" in p.stderr, p
+    p = run("config", "-f", "a.yml", "-f", "b.yml", "-f", "c.yml", cwd="f")
+    assert p.returncode == 0 and "tty" not in p.stdout and "restart: always" in p.stdout, p
+    p = run("check", "-f", "a.yml", "-f", "d.yml", "-f", "e.yml", cwd="f")
+    assert p.returncode == 1 and "d.yml:3: " in p.stdout and "e.yml" in p.stdout, p
+    p = run("config", "-f", "a.yml", "-f", "d.yml", "-f", "e.yml", cwd="f")
+    assert p.returncode == 1 and "d.yml:3: " in p.stderr and "e.yml" in p.stderr and p.stdout == "", p
+
+
+def test_what_env_files_say_of_gathering(run, folder):
+    for name, text in {"e/.env": "COMPOSE_FILE=one.yml:sub/two.yml\nCOMPOSE_PROFILES=p,,q\n",
+                       "e/one.yml": "services: {one: {image: x}}\n",
+                       "e/sub/two.yml": "services:\n  one: {profiles: [p]}\n  two: {image: x, profiles: [q]}\n"
+                                        "  three: {image: x, profiles: [r]}\n",
+                       "e/compose.yaml": "services: {unused: {image: x}}\n",
+                       "e/other.env": "COMPOSE_PATH_SEPARATOR=;\nCOMPOSE_FILE='./compose.yaml;one.yml'\n"}.items():
+        os.makedirs(os.path.join(folder, os.path.dirname(name)), exist_ok=True)
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+            f.write(text)
+    for cwd, *args in (("e",), (".", "e")):
+        p = run("config", *args, cwd=cwd)
+        assert services(p.stdout) == {"one": ["image: x"], "two": ["image: x"], "three": ["image: x", "profiles:", "- r"]}, p
+    assert "profiles:" in run("config", "--profile", "r", cwd="e").stdout, "what is typed goes before"
+    p = run("config", "--env-file", "other.env", cwd="e")
+    assert set(services(p.stdout)) == {"unused", "one"}, p
+    assert run("config", "-f", "compose.yaml", cwd="e").stdout == "services: {unused: {image: x}}\n"

@@ -686,7 +686,8 @@ def test_doctor_names_services_that_are_not_well(ctl, agent):
     assert look()["result"] == "pass", "it runs again, and is watched for a while"
 
 
-@pytest.mark.parametrize("args", [[], ["nonsense"], ["env"], ["plan", "a", "b"], ["apply", "a", "b"], ["--nonsense"], ["render"],
+@pytest.mark.parametrize("args", [[], ["nonsense"], ["env"], ["plan", "a", "b"], ["apply", "a", "b"], ["--nonsense"],
+                                  ["render", "a", "b"],
                                   ["history", "--limit", "many"], ["rollback", "--timeout", "0"], ["status", "--json=x"]])
 def test_usage_errors(ctl, args):
     p = ctl.run(*args)

@@ -640,14 +640,18 @@ static void test_required_keys(void **state)
                        "  d: {image: $NEVER, profiles: [debug]}\n"
                        "volumes: {v: {name: 'n-${M}'}}\n";
     _cleanup_(compose_file_freep) ComposeFile *f = NULL;
-    _cleanup_(strv_freep) char **keys = NULL;
-    _cleanup_(freep) char *joined = NULL;
+    _cleanup_(strv_freep) char **keys = NULL, **known = NULL, **unknown = NULL;
+    _cleanup_(freep) char *joined = NULL, *others = NULL;
 
     (void) state;
     assert_int_equal(compose_parse(text, strlen(text), "c.yml", &f, NULL), 0);
     assert_int_equal(compose_required_keys(f, lookup, NULL, &keys, NULL), 0);
     joined = strv_join(keys, " ");
     assert_string_equal(joined, "EMPTY M O P W X Z");
+    assert_int_equal(compose_used_variables(f, lookup, NULL, &known, &unknown, NULL), 0);
+    others = strv_join(unknown, " ");
+    assert_true(strv_length(known) == 1 && str_equal(known[0], "SET"));
+    assert_string_equal(others, "M V W X Y Z");
 }
 
 static void test_no_required_keys(void **state)

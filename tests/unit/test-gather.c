@@ -1,69 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Several files as one: a table of what the Compose specification says about merging, extending and including, of values as
  * defaults, and of what cannot be gathered. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
-
 #include "compose/gather/defaults.h"
-#include "compose/gather/gather.h"
 #include "compose/gather/gather-impl.h"
-#include "lib/base/strv.h"
-
-typedef struct File {
-    const char *path, *text;
-} File;
-
-static int read_file(const char *path, char **ret, size_t *ret_len, void *userdata, Error *err)
-{
-    for (const File *f = userdata; f->path; f++)
-        if (str_equal(f->path, path)) {
-            *ret = strdup(f->text);
-            *ret_len = strlen(f->text);
-            return 0;
-        }
-    return error_set(err, ENOENT, "gather.missing", "there is no %s", path);
-}
-
-/* A file without a text is a folder. */
-static int look_at_file(const char *path, mode_t *ret_mode, void *userdata)
-{
-    for (const File *f = userdata; f->path; f++)
-        if (str_equal(f->path, path)) {
-            *ret_mode = f->text ? S_IFREG | 0640 : S_IFDIR | 0755;
-            return 0;
-        }
-    return -ENOENT;
-}
-
-static int gather(const File *files, char *const *names, char *const *profiles, Gathered *ret, Error *err)
-{
-    const GatherOptions options = { .files = names, .profiles = profiles };
-    const GatherSource source = { .read = read_file, .look = look_at_file, .userdata = (void *) files };
-
-    return compose_gather(&options, &source, ret, err);
-}
-
-#define NAMES(...) ((char *[]) { __VA_ARGS__, NULL })
-
-/* The same as it is written when files are gathered. */
-static char *written(const char *text)
-{
-    const File files[] = { { "a.yml", text }, { "b.yml", "{}\n" }, {} };
-    _cleanup_(gathered_done) Gathered out = {};
-    _cleanup_(error_done) Error err = {};
-
-    if (gather(files, NAMES("a.yml", "b.yml"), NULL, &out, &err) < 0)
-        fail_msg("%s", error_message(&err, -1));
-    return TAKE_PTR(out.text);
-}
+#include "tests/unit/gather-files.h"
 
 /* A file with one service, `a`, that has these lines. */
 static char *service(const char *lines)
@@ -82,12 +22,30 @@ static char *service(const char *lines)
     return text;
 }
 
+typedef struct MergeCase {
+    const char *what, *base, *over, *result;
+} MergeCase;
+
 /* Of service `a` in both files; the result is that of the one service. */
+static void expect_merged(const MergeCase *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        _cleanup_(freep) char *base = service(cases[i].base), *over = service(cases[i].over);
+        _cleanup_(freep) char *result = service(cases[i].result), *expected = written(result);
+        _cleanup_(gathered_done) Gathered out = {};
+        _cleanup_(error_done) Error err = {};
+        const File files[] = { { "a.yml", base }, { "b.yml", over }, {} };
+
+        if (gather(files, NAMES("a.yml", "b.yml"), NULL, &out, &err) < 0)
+            fail_msg("%s: %s", cases[i].what, error_message(&err, -1));
+        if (!str_equal(out.text, expected))
+            fail_msg("%s:\n%s\ninstead of\n%s", cases[i].what, out.text, expected);
+    }
+}
+
 static void test_merge_rules(void **state)
 {
-    static const struct {
-        const char *what, *base, *over, *result;
-    } cases[] = {
+    static const MergeCase cases[] = {
         { "a value is replaced", "image: x\n", "image: y\n", "image: y\n" },
         { "what only one has stays", "image: x\n", "init: true\n", "image: x\ninit: true\n" },
         { "an empty mapping changes nothing", "deploy:\n  replicas: 2\n", "deploy:\n", "deploy:\n  replicas: \"2\"\n" },
@@ -164,29 +122,25 @@ static void test_merge_rules(void **state)
     };
 
     (void) state;
-    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        _cleanup_(freep) char *base = service(cases[i].base), *over = service(cases[i].over);
-        _cleanup_(freep) char *result = service(cases[i].result), *expected = written(result);
-        _cleanup_(gathered_done) Gathered out = {};
-        _cleanup_(error_done) Error err = {};
-        const File files[] = { { "a.yml", base }, { "b.yml", over }, {} };
-
-        if (gather(files, NAMES("a.yml", "b.yml"), NULL, &out, &err) < 0)
-            fail_msg("%s: %s", cases[i].what, error_message(&err, -1));
-        if (!str_equal(out.text, expected))
-            fail_msg("%s:\n%s\ninstead of\n%s", cases[i].what, out.text, expected);
-    }
+    expect_merged(cases, ELEMENTSOF(cases));
 }
 
-static void expect(const File *files, char *const *names, char *const *profiles, const char *text)
+static void test_tags(void **state)
 {
-    _cleanup_(gathered_done) Gathered out = {};
-    _cleanup_(error_done) Error err = {};
+    static const MergeCase cases[] = {
+        { "!reset takes a member away", "image: x\nports: ['80:80']\n", "ports: !reset []\n", "image: x\n" },
+        { "!reset of one value of several", "environment: {A: 1, B: 2}\n", "environment: {A: !reset null}\n",
+          "environment:\n  B: \"2\"\n" },
+        { "!reset of one value of a list", "environment: [A=1, B=2]\n", "environment: {A: !reset null}\n",
+          "environment:\n  B: \"2\"\n" },
+        { "!reset of what is not there", "image: x\n", "ports: !reset null\n", "image: x\n" },
+        { "!override replaces", "ports: ['80:80']\n", "ports: !override ['443:443']\n", "ports:\n  - \"443:443\"\n" },
+        { "!override of a mapping", "environment: {A: 1, B: 2}\n", "environment: !override {B: 3, C: !reset x}\n",
+          "environment:\n  B: \"3\"\n" },
+    };
 
-    if (gather(files, names, profiles, &out, &err) < 0)
-        fail_msg("%s", error_message(&err, -1));
-    _cleanup_(freep) char *expected = written(text);
-    assert_string_equal(out.text, expected);
+    (void) state;
+    expect_merged(cases, ELEMENTSOF(cases));
 }
 
 static void test_a_name_may_have_dots(void **state)
@@ -284,12 +238,12 @@ static void test_extends_that_cannot_be(void **state)
 {
     (void) state;
     expect_error((File[]) { { "a.yml", "services:\n  a:\n    extends: b\n  b:\n    extends: a\n" }, {} },
-                 "gather.cycle", NULL, 0);
+                 "gather.cycle", "a.yml", 5);
     expect_error((File[]) { { "a.yml", "services:\n  a:\n    extends: b\n" }, {} }, "gather.extends", "a.yml", 3);
     expect_error((File[]) { { "a.yml", "services:\n  a:\n    extends: {file: b.yml}\n" }, {} }, "gather.extends",
                  "a.yml", 3);
     expect_error((File[]) { { "a.yml", "services:\n  a:\n    extends: {file: b.yml, service: x}\n" }, {} },
-                 "gather.missing", NULL, 0);
+                 "gather.missing", "a.yml", 3);
 }
 
 static void test_include(void **state)
@@ -400,11 +354,11 @@ static void test_include_that_cannot_be(void **state)
                             { "b.yml", "services: {a: {image: y}}\n" },
                             {} },
                  "gather.conflict", "a.yml", 3);
-    expect_error((File[]) { { "a.yml", "include: [a.yml]\n" }, {} }, "gather.cycle", NULL, 0);
+    expect_error((File[]) { { "a.yml", "include: [a.yml]\n" }, {} }, "gather.cycle", "a.yml", 1);
     expect_error((File[]) { { "a.yml", "include:\n  - {env_file: x}\n" }, {} }, "gather.include", "a.yml", 2);
     expect_error(
         (File[]) { { "a.yml", "include:\n  - {path: b.yml, env_file: x}\n" }, { "b.yml", "services: {}\n" }, {} },
-        "gather.env", NULL, 0);
+        "gather.env", "a.yml", 2);
 }
 
 static const char *lookup(const char *name, bool *ret_secret, void *userdata)
@@ -546,93 +500,11 @@ static void test_paths(void **state)
     }
 }
 
-static void expect_files(const File *files, char *const *names, const char *expected)
-{
-    _cleanup_(gathered_done) Gathered out = {};
-    _cleanup_(error_done) Error err = {};
-    static const char *const kinds[] = { "env_file", "config", "secret", "file", "folder" };
-    _cleanup_(freep) char *found = strdup("");
-
-    if (gather(files, names, NULL, &out, &err) < 0)
-        fail_msg("%s", error_message(&err, -1));
-    for (size_t i = 0; i < out.n_files; i++) {
-        const GatheredFile *f = &out.files[i];
-        char *longer = str_format("%s%s %s=%s %o\n", found, kinds[f->kind], f->path, f->source, f->mode);
-
-        free(found);
-        found = longer;
-    }
-    assert_string_equal(found, expected);
-}
-
-static void test_files_beside_it(void **state)
-{
-    static const File files[] = {
-        { "p/a.yml", "include: [db/b.yml]\n"
-                     "services:\n"
-                     "  a:\n"
-                     "    env_file: [a.env, {path: ./maybe.env, required: false}, '${X}.env', /etc/x.env, ../up.env]\n"
-                     "    configs: [c, {source: external}]\n"
-                     "    secrets: [{source: s, target: t}]\n"
-                     "    volumes: ['./nginx.conf:/n', './html:/h:ro,z', './data:/d', 'vol:/v', '/abs:/abs', './sock:/s',\n"
-                     "      './both:/b:ro', {type: bind, source: long, target: /l, read_only: true}, './html/x:/x',\n"
-                     "      './outer:/o:ro', './${V}:/var']\n"
-                     "  b: {volumes: ['./both:/b', './outer/in:/i', './$$x:/x'], env_file: a.env}\n"
-                     "  off: {profiles: [p], env_file: off.env}\n"
-                     "configs: {c: {file: ./c.conf}, unused: {file: u.conf}, external: {external: true}}\n"
-                     "secrets: {s: {file: ./sub/../s.txt}}\n" },
-        { "p/db/b.yml", "services: {d: {volumes: ['./init.sql:/i:ro', '../s.txt:/s']}}\n" },
-        { "p/a.env", "" },
-        { "p/maybe.env", "" },
-        { "p/off.env", "" },
-        { "up.env", "" },
-        { "p/c.conf", "" },
-        { "p/u.conf", "" },
-        { "p/s.txt", "" },
-        { "p/nginx.conf", "" },
-        { "p/html", NULL },
-        { "p/html/x", "" },
-        { "p/data", NULL },
-        { "p/both", NULL },
-        { "p/outer", NULL },
-        { "p/outer/in", NULL },
-        { "p/long", NULL },
-        { "p/db/init.sql", "" },
-        {},
-    };
-
-    (void) state;
-    expect_files(files, NAMES("p/a.yml"),
-                 "env_file a.env=p/a.env 640\n"
-                 "env_file maybe.env=p/maybe.env 640\n"
-                 "config c.conf=p/c.conf 640\n"
-                 "secret s.txt=p/s.txt 640\n"
-                 "file nginx.conf=p/nginx.conf 640\n"
-                 "folder html=p/html 755\n"
-                 "folder long=p/long 755\n"
-                 "file db/init.sql=p/db/init.sql 640\n");
-}
-
-/* A folder of which nothing is written holds its files, but for a secret, which is named for itself. */
-static void test_files_in_a_folder(void **state)
-{
-    static const File files[] = {
-        { "a.yml", "services: {a: {volumes: ['./conf:/c:ro', './conf/a.conf:/a.conf:ro'], secrets: [s]}}\n"
-                   "secrets: {s: {file: conf/key}}\n" },
-        { "conf", NULL },
-        { "conf/a.conf", "" },
-        { "conf/key", "" },
-        {},
-    };
-
-    (void) state;
-    expect_files(files, NAMES("a.yml"), "secret conf/key=conf/key 640\nfolder conf=conf 755\n");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merge_rules),
+        cmocka_unit_test(test_tags),
         cmocka_unit_test(test_a_name_may_have_dots),
         cmocka_unit_test(test_pools_of_one_subnet_are_one),
         cmocka_unit_test(test_env_files_of_what_is_included),
@@ -648,8 +520,6 @@ int main(void)
         cmocka_unit_test(test_where_values_come_from),
         cmocka_unit_test(test_what_is_secret),
         cmocka_unit_test(test_paths),
-        cmocka_unit_test(test_files_beside_it),
-        cmocka_unit_test(test_files_in_a_folder),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,10 @@ static void test_plan(void **state)
         "relay    keep     relay      -       -\n"
         "1 of 2 would change\n");
     check(report_plan, "{\"changes\":0,\"steps\":[]}", "nothing would change\n");
+    check(report_plan,
+          "{\"changes\":0,\"steps\":[],\"variables\":[{\"name\":\"TAG\",\"from\":\"secbox.env\"},{\"name\":\"PG\"},"
+          "{\"name\":\"X\",\"from\":\"default\"},{\"name\":\"Y\\u001b\",\"from\":\"db/.env\"}]}",
+          "variables: TAG from secbox.env, X from the file's default, Y? from db/.env\nnothing would change\n");
     check(report_plan, "{}", "nothing would change\n");
 }
 

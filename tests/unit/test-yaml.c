@@ -118,6 +118,7 @@ static void test_refused(void **state)
         { "x: 1\n\na: !!str 1\n", "yaml.tag", 3 },
         { "a: ! x\n", "yaml.tag", 1 },
         { "a: !local [x]\n", "yaml.tag", 1 },
+        { "a: !reset [x]\n", "yaml.tag", 1 },
         { "a: !<tag:yaml.org,2002:python/object:os.system> x\n", "yaml.tag", 1 },
         { "a: 1\n<<: b\n", "yaml.merge-key", 2 },
         { "a: 1\n<<: [{b: 1}, c]\n", "yaml.merge-key", 2 },
@@ -373,9 +374,34 @@ static void test_depth(void **state)
     expect_id(text, YAML_DEPTH_MAX * 2 + 2, "yaml.too-deep", "one level more");
 }
 
+/* Tags of merging stand at members of mappings, and nowhere else. */
+static void test_tags_of_merging(void **state)
+{
+    static const char text[] = "a: !reset null\nb: !override {c: 1, d: !reset }\ne: &e !override [x]\nf: *e\n";
+    static const char *const refused[] = { "!reset {a: 1}\n", "a: [!override x]\n", "!reset a: 1\n", "a: !other x\n",
+                                           "a: !!str x\n" };
+    _cleanup_(yaml_node_freep) YamlNode *root = NULL;
+
+    (void) state;
+    assert_int_equal(yaml_parse_tagged(text, strlen(text), "f.yml", &root, NULL), 0);
+    assert_int_equal(yaml_get(root, "a")->tag, YAML_TAG_RESET);
+    assert_int_equal(yaml_get(root, "b")->tag, YAML_TAG_OVERRIDE);
+    assert_int_equal(yaml_get(yaml_get(root, "b"), "c")->tag, YAML_TAG_NONE);
+    assert_int_equal(yaml_get(yaml_get(root, "b"), "d")->tag, YAML_TAG_RESET);
+    assert_int_equal(yaml_get(root, "f")->tag, YAML_TAG_OVERRIDE);
+    for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+        _cleanup_(yaml_node_freep) YamlNode *none = NULL;
+        _cleanup_(error_done) Error err = {};
+
+        assert_true(yaml_parse_tagged(refused[i], strlen(refused[i]), "f.yml", &none, &err) < 0);
+        assert_string_equal(error_id(&err), "yaml.tag");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tags_of_merging),
         cmocka_unit_test(test_tree),
         cmocka_unit_test(test_copy),
         cmocka_unit_test(test_types),

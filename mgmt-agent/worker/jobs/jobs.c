@@ -187,6 +187,8 @@ static int emit_plan_result(Deploy *d, int status, const Error *failure, int r)
     if (failure ? json_add_item(m, "error", safe_error_json(failure, r))
                 : json_add_item(m, "plan", plan_to_json(d->plan)))
         return 1;
+    if (!failure && deploy_name_variables(&d->target, cJSON_GetObjectItemCaseSensitive(m, "plan")) < 0)
+        return 1;
     report_emit(m);
     return failure ? 1 : 0;
 }

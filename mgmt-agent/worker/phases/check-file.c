@@ -316,3 +316,32 @@ int deploy_render(DeployTarget *t, const char *project, const char *engine, Repo
     /* what the engine could not be told is found now, not when the container is made */
     return engine_check_all(engine, t->project, err);
 }
+
+static int add_variables(cJSON *list, char *const *names, const char *from)
+{
+    int r = 0;
+
+    for (; r == 0 && names && *names; names++) {
+        cJSON *entry = cJSON_CreateObject();
+
+        if (!entry || json_add_string(entry, "name", *names) < 0 || json_add_string(entry, "from", from) < 0) {
+            cJSON_Delete(entry);
+            return -ENOMEM;
+        }
+        r = json_append(list, entry);
+    }
+    return r;
+}
+
+int deploy_name_variables(const DeployTarget *t, cJSON *plan)
+{
+    _cleanup_(strv_freep) char **known = NULL, **unknown = NULL;
+    cJSON *list;
+    int r = compose_used_variables(t->file, lookup_env, (void *) t, &known, &unknown, NULL);
+
+    if (r < 0 || (!known && !unknown))
+        return r;
+    list = cJSON_AddArrayToObject(plan, "variables");
+    r = list ? add_variables(list, known, "secbox.env") : -ENOMEM;
+    return r < 0 ? r : add_variables(list, unknown, "default");
+}

@@ -20,3 +20,5 @@ int deploy_env_plan(Box *box, Report *report, EnvFile **ret, Error *err) _must_c
 int deploy_env_sanity(DeployTarget *t, const char *project, Report *report, Error *err) _must_check_;
 /* `engine`: COMPOSE_ENGINE of mgmt-agent.env, or NULL. */
 int deploy_render(DeployTarget *t, const char *project, const char *engine, Report *report, Error *err) _must_check_;
+/* Adds to a plan where the values of the file's variables are from, by name alone. */
+int deploy_name_variables(const DeployTarget *t, cJSON *plan) _must_check_;
