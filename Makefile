@@ -2,7 +2,7 @@
 BUILD ?= build
 V ?= 0
 Q = $(if $(filter 1,$(V)),,@)
-PKGS = libsystemd libcjson yaml-0.1 libcurl libssl libcrypto libpq libqrencode
+PKGS = libsystemd libcjson yaml-0.1 libcurl libssl libcrypto libpq libqrencode libarchive
 VERSION = 0.2.0
 
 # All cores, unless -j says otherwise. While it reads, make does not tell what its -j is: its command line does. A make

@@ -6,13 +6,13 @@
 set -eu
 
 BUILD="gcc libc6-dev make pkg-config libcurl4-openssl-dev libyaml-dev libcjson-dev libsystemd-dev libpq-dev libssl-dev
-    libqrencode-dev"
+    libqrencode-dev libarchive-dev"
 # What Debian's podman only recommends is needed as well: netavark makes its bridges and published ports by iptables, `init: true`
 # is catatonit, and a rootless user has control groups and a bus only by a session of its own.
 RUN="openssh-server podman podman-compose crun catatonit netavark aardvark-dns iptables uidmap slirp4netns fuse-overlayfs
     dbus dbus-user-session libpam-systemd ca-certificates"
 # a box onto which only the programs are copied: in place of `build`, the libraries that it brings
-BOX="$RUN libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3 libqrencode4"
+BOX="$RUN libcurl4 libcjson1 libyaml-0-2 libsystemd0 libssl3 libqrencode4 libarchive13"
 # runc where the cgroups are v1, which crun refuses; crun where they are v2
 LAB="$RUN runc crun iproute2 iptables util-linux procps python3 busybox-static postgresql"
 TEST="$LAB libcmocka-dev clang clang-format clang-tidy llvm libclang-rt-14-dev pmccabe binutils python3-pytest python3-websockets

@@ -25,6 +25,12 @@
 #define INTERPOLATE_DEPTH_MAX 16
 #define INTERPOLATE_RESULT_MAX (64 * 1024)
 
+/* the files that travel with a compose file: their archive, what is in it, how many, and the name of one */
+#define BUNDLE_SIZE_MAX (8 * 1024 * 1024)
+#define BUNDLE_CONTENT_MAX (32 * 1024 * 1024)
+#define BUNDLE_FILES_MAX 2000
+#define BUNDLE_PATH_MAX 512
+
 #define HTTP_HEADER_MAX 8192
 #define HTTP_HEADERS_COUNT_MAX 64
 #define HTTP_BODY_MAX (1024 * 1024)

@@ -62,6 +62,7 @@ THIRD_PARTY = {
     "openssl/": [r"lib/data/(digest|key|jwt|ssh-cert|x509)[\w-]*\.[ch]", r"lib/net/stream[\w-]*\.[ch]"],
     "curl/": [r"lib/http/client[\w-]*\.[ch]"],
     "qrencode.h": [r"lib/cli/qr-code\.c"],
+    "archive": [r"lib/data/bundle[\w-]*\.c"],
     "libpq": [r"lib/postgres/[\w-]*\.[ch]"],
     "postgresql/": [r"lib/postgres/[\w-]*\.[ch]"],
     "systemd/sd-event.h": [r"lib/(event|net|http|websocket|mux|tunnel|registry|postgres)/.*", *(p + ".*" for p in PROGRAMS)],
