@@ -53,11 +53,12 @@ int resolve_anonymous_volumes(ComposeProject *p, const Place *services)
         size_t k = 0;
 
         cJSON_ArrayForEach(mount, cJSON_GetObjectItemCaseSensitive(p->services[i].config, "volumes")) {
-            Place at = place_child(&list, k++);
-            bool is_nameless =
-                str_equal(json_string(mount, "type"), "volume") && str_empty(json_string(mount, "source"));
-            int r = is_nameless ? name_volume(p, &p->services[i], mount, &at) : 0;
+            size_t item = k++; /* those that come from elsewhere are behind those of the list */
 
+            if (!str_equal(json_string(mount, "type"), "volume") || !str_empty(json_string(mount, "source")))
+                continue;
+            Place at = place_child(&list, item);
+            int r = name_volume(p, &p->services[i], mount, &at);
             if (r < 0)
                 return r;
         }

@@ -63,7 +63,6 @@
 
 #define KEY_NAME "jwt-key.pem"
 #define CA_NAME "support-ca.pem"
-#define PHOTOS_NAME "photos"
 #define BACKLOG_NAME "backlog.jsonl"
 /* the database is there, and does not say what it knows */
 #define LOAD_AGAIN (5 * USEC_PER_SEC)
@@ -105,6 +104,7 @@ struct Gateway {
     BoxEvents *box_events;
     Webhooks *webhooks;
     Photos *photos;
+    Bundles *bundles;
     DeviceHealth *health;
     HealthApi health_api;
     CertificatesApi certificates_api;
@@ -341,8 +341,7 @@ static void on_request(HttpExchange *x, void *userdata)
 
 static size_t long_body(const HttpExchange *x, void *userdata)
 {
-    const Gateway *g = userdata;
-    return import_body_max(&g->import_api, x);
+    return bundle_body_max(x) + import_body_max(&((const Gateway *) userdata)->import_api, x);
 }
 
 static void on_bad_proxy(const Error *err, void *userdata)
@@ -385,6 +384,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         webhooks_sweep(g->webhooks);
         photos_sweep(g->photos);
         box_cameras_sweep(g->cameras);
+        bundles_sweep(g->bundles);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }
@@ -492,15 +492,9 @@ static void on_events_stored(const char *community, void *userdata)
     webhooks_wake(g->webhooks, community);
 }
 
-static int make_webhooks(Gateway *g, const GatewayOptions *o, Error *err)
-{
-    const WebhooksOptions options = { o->webhook_ca, o->webhook_networks, o->webhook_tries };
-    return webhooks_new(g->event, g->store, &options, &g->webhooks, err);
-}
-
 static int make_photos(Gateway *g, const GatewayOptions *o, Error *err)
 {
-    _cleanup_(freep) char *folder = path_join(o->state_dir, PHOTOS_NAME);
+    _cleanup_(freep) char *folder = path_join(o->state_dir, "photos");
     const PhotosOptions options = { .folder = folder, .days = o->photo_days };
     return folder ? photos_new(g->event, g->store, g->conns, &options, &g->photos, err) : -ENOMEM;
 }
@@ -545,7 +539,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
 {
     g->devices_api =
         (DevicesApi) { g->conns, g->registry, g->store, o->bootstrap_hours, g->issuer_set ? g->issuer : NULL };
-    g->deployments_api = (DeploymentsApi) { g->deployments, g->registry };
+    g->deployments_api = (DeploymentsApi) { g->deployments, g->registry, g->bundles };
     g->community_events = (CommunityEvents) { on_community_changed, g };
     g->import_api = (ImportApi) { .store = g->imports, .events = &g->community_events, .body_max = o->import_bytes };
     g->box_api = (BoxApi) { g->community_sync };
@@ -566,6 +560,7 @@ static int make_routes(Gateway *g, const GatewayOptions *o)
         { query_routes, &g->queries },
         { lan_certificate_routes, &g->queries },
         { deployment_routes, &g->deployments_api },
+        { bundle_routes, g->bundles },
         { template_routes, &g->deployments_api },
         { rollout_routes, g->rollouts },
         { rollout_start_routes, g->rollouts },
@@ -612,11 +607,15 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
     if (r >= 0)
         r = make_devices(g, options, err);
     if (r >= 0)
-        r = make_webhooks(g, options, err);
+        r = webhooks_new(event, g->store,
+                         &(WebhooksOptions) { options->webhook_ca, options->webhook_networks, options->webhook_tries },
+                         &g->webhooks, err);
     if (r >= 0)
         r = make_listeners(g, options);
     if (r >= 0)
         r = make_photos(g, options, err);
+    if (r >= 0)
+        r = bundles_new(event, options->state_dir, g->requests, g->tokens, &g->bundles, err);
     if (r >= 0)
         r = make_routes(g, options);
     if (r >= 0)
@@ -652,6 +651,7 @@ Gateway *gateway_free(Gateway *g)
     box_events_free(g->box_events);
     webhooks_free(g->webhooks);
     photos_free(g->photos);
+    bundles_free(g->bundles);
     device_health_free(g->health);
     rollouts_free(g->rollouts);
     deployments_free(g->deployments);

@@ -20,4 +20,7 @@ typedef struct ComposeResolveOptions {
     /* Text of a service's env_file; new string in *ret. The path is clean: relative to base_dir and below it when the
      * file has a relative one, else absolute, for the callback to judge. NULL: env_file is refused. */
     int (*read_env_file)(const char *path, char **ret, void *userdata, Error *err);
+    /* Where a file that came with the compose file is on this box; NULL in *ret when none did under that path, which is clean and
+     * below base_dir. Of folders only those that are mounted `read_only`: others hold data. NULL: no files come along. */
+    int (*find_file)(const char *path, bool read_only, char **ret, void *userdata, Error *err);
 } ComposeResolveOptions;

@@ -253,6 +253,7 @@ static int check_hosts(const Place *at, const ComposeService *s)
 int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
 {
     Place depends_on = place_member(at, "depends_on"), networks = place_member(at, "networks");
+    Place configs = place_member(at, "configs");
     int r = 0;
 
     s->line = place_line(at);
@@ -262,6 +263,8 @@ int normalise_service(const Place *at, const Normaliser *n, ComposeService *s)
     if (!s->config || !s->depends_conditions)
         return -ENOMEM;
     r = normalise_keys(at, n, s);
+    if (r >= 0 && configs.node) /* behind the volumes */
+        r = normalise_configs(&configs, n, s);
     if (r >= 0)
         r = check_networks(at, s);
     if (r >= 0)

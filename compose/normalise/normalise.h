@@ -88,6 +88,7 @@ int normalise_deploy(const Place *at, const Normaliser *n, ComposeService *s) _m
 int normalise_ulimits(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_ports(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_volumes(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
+int normalise_configs(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_environment(const Place *service, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_healthcheck(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
 int normalise_depends_on(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;
@@ -104,6 +105,11 @@ int normalise_network_mode(const Place *at, const Normaliser *n, ComposeService 
 int take_host_path(const Place *at, const Normaliser *n, const char *path, char **ret) _must_check_;
 /* What such a path is relative to base_dir, "" for base_dir itself: a part of it. */
 int path_below_base(const Place *at, const Normaliser *n, const char *path, const char **ret) _must_check_;
+
+/* The options' find_file() for a path that take_host_path() has made of a relative one. */
+int find_travelled(const Place *at, const Normaliser *n, const char *source, bool read_only, char **ret) _must_check_;
+/* A file of the host at a place in the container, for reading. */
+int put_file_mount(const Place *at, ComposeService *s, const char *source, const char *target) _must_check_;
 
 /* A whole service; s is zeroed and has its name. Also on failure the caller frees what is in s. */
 int normalise_service(const Place *at, const Normaliser *n, ComposeService *s) _must_check_;

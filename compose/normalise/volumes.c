@@ -16,6 +16,7 @@ typedef struct Mount {
     char *source;     /* owned; "" for tmpfs */
     char *target;     /* owned */
     bool read_only;
+    bool relative;           /* the source, as it was written */
     const char *propagation; /* or NULL */
     uint64_t size;           /* tmpfs; 0: none */
     const char *mode;        /* tmpfs, octal digits, or NULL */
@@ -153,20 +154,34 @@ static int take_volume_name(const Place *at, const char *name, Mount *m)
     return m->source ? 0 : -ENOMEM;
 }
 
-static int take_bind_source(const Place *at, const Normaliser *n, const char *service, const char *source, Mount *m)
+static int take_bind_source(const Place *at, const Normaliser *n, const char *source, Mount *m)
 {
-    int r;
-
     m->type = "bind";
-    r = take_host_path(at, n, source, &m->source);
-    return r < 0 || *source == '/' ? r : take_data_folder(at, n, service, &m->source);
+    m->relative = *source != '/';
+    return take_host_path(at, n, source, &m->source);
 }
 
-static int take_source(const Place *at, const Normaliser *n, const char *service, const char *source, Mount *m)
+static int take_source(const Place *at, const Normaliser *n, const char *source, Mount *m)
 {
     if (*source != '/' && *source != '.' && *source != '~' && !strpbrk(source, "\\"))
         return take_volume_name(at, source, m);
-    return take_bind_source(at, n, service, source, m);
+    return take_bind_source(at, n, source, m);
+}
+
+/* Where a relative source is on this box. What came with the file is the same for all who mount it, and nobody's to change. */
+static int place_source(const Place *at, const Normaliser *n, const char *service, Mount *m)
+{
+    char *found = NULL;
+    int r = m->relative ? find_travelled(at, n, m->source, m->read_only, &found) : 0;
+
+    if (r < 0 || !m->relative)
+        return r;
+    if (!found)
+        return take_data_folder(at, n, service, &m->source);
+    free(m->source);
+    m->source = found;
+    m->read_only = true;
+    return 0;
 }
 
 static int take_short_option(const Place *at, const char *word, Mount *m)
@@ -196,7 +211,7 @@ static int take_nameless(const Place *at, const char *target, Mount *m)
     return m->source ? take_target(at, target, m) : -ENOMEM;
 }
 
-static int take_short(const Place *at, const Normaliser *n, const char *service, Mount *m)
+static int take_short(const Place *at, const Normaliser *n, Mount *m)
 {
     _cleanup_(freep) char *copy = NULL;
     const char *value = NULL;
@@ -218,7 +233,7 @@ static int take_short(const Place *at, const Normaliser *n, const char *service,
     options = strchr(target, ':');
     if (options)
         *options++ = '\0';
-    r = take_source(at, n, service, copy, m);
+    r = take_source(at, n, copy, m);
     if (r >= 0)
         r = take_target(at, target, m);
     for (char *word = options, *next; r >= 0 && word; word = next) {
@@ -271,7 +286,7 @@ static int take_bind_options(const Place *at, Mount *m)
     return 0;
 }
 
-static int take_long_source(const Place *at, const Normaliser *n, const char *service, const char *type, Mount *m)
+static int take_long_source(const Place *at, const Normaliser *n, const char *type, Mount *m)
 {
     Place source = place_member(at, "source");
     const char *text = "";
@@ -296,11 +311,11 @@ static int take_long_source(const Place *at, const Normaliser *n, const char *se
         return take_volume_name(&source, text, m);
     if (!str_equal(type, "bind"))
         return place_fail(at, EINVAL, "compose.bad-value", "the type \"%s\" is not bind, volume or tmpfs", type);
-    r = take_bind_source(&source, n, service, text, m);
+    r = take_bind_source(&source, n, text, m);
     return r < 0 ? r : take_bind_options(at, m);
 }
 
-static int take_long(const Place *at, const Normaliser *n, const char *service, Mount *m)
+static int take_long(const Place *at, const Normaliser *n, Mount *m)
 {
     Place type = place_member(at, "type"), target = place_member(at, "target");
     Place read_only = place_member(at, "read_only");
@@ -313,7 +328,7 @@ static int take_long(const Place *at, const Normaliser *n, const char *service, 
         r = take_target(&target, target_text, m);
     if (r >= 0 && read_only.node)
         r = take_bool(&read_only, &m->read_only);
-    return r < 0 ? r : take_long_source(at, n, service, type_text, m);
+    return r < 0 ? r : take_long_source(at, n, type_text, m);
 }
 
 static int put_options(const Mount *m, cJSON *entry)
@@ -361,25 +376,64 @@ static int put_mount(const Mount *m, ComposeService *s, cJSON *mounts)
     return r;
 }
 
+/* `configs` add to them, behind these. */
+static cJSON *mounts_of(ComposeService *s)
+{
+    cJSON *mounts = cJSON_GetObjectItemCaseSensitive(s->config, "volumes");
+
+    return mounts ? mounts : put_array(s->config, "volumes");
+}
+
+static int check_target(const Place *at, const cJSON *mounts, const char *target)
+{
+    const cJSON *other;
+
+    cJSON_ArrayForEach(other, mounts) {
+        if (str_equal(json_string(other, "target"), target))
+            return place_fail(at, EINVAL, "compose.bad-value", "%s is mounted over twice; remove one", target);
+    }
+    return 0;
+}
+
+int find_travelled(const Place *at, const Normaliser *n, const char *source, bool read_only, char **ret)
+{
+    const ComposeResolveOptions *o = n->options;
+    const char *path = NULL;
+    int r = path_below_base(at, n, source, &path);
+
+    return r < 0 || !*path || !o->find_file ? r : o->find_file(path, read_only, ret, o->userdata, at->err);
+}
+
+int put_file_mount(const Place *at, ComposeService *s, const char *source, const char *target)
+{
+    _cleanup_(mount_done) Mount m = { .type = "bind", .source = strdup(source), .read_only = true };
+    cJSON *mounts = mounts_of(s);
+    int r = m.source && mounts ? take_target(at, target, &m) : -ENOMEM;
+
+    if (r >= 0)
+        r = check_target(at, mounts, m.target);
+    return r < 0 ? r : put_mount(&m, s, mounts);
+}
+
 int normalise_volumes(const Place *at, const Normaliser *n, ComposeService *s)
 {
-    cJSON *mounts = put_array(s->config, "volumes");
+    cJSON *mounts = mounts_of(s);
 
     if (!mounts)
         return -ENOMEM;
     for (size_t i = 0; i < at->node->n_items; i++) {
         _cleanup_(mount_done) Mount m = {};
         Place item = place_child(at, i);
-        const cJSON *other;
-        int r = item.node->type == YAML_MAPPING ? take_long(&item, n, s->name, &m) : take_short(&item, n, s->name, &m);
+        bool is_long = item.node->type == YAML_MAPPING;
+        Place source = is_long ? place_member(&item, "source") : item;
+        int r = is_long ? take_long(&item, n, &m) : take_short(&item, n, &m);
 
-        if (r < 0)
-            return r;
-        cJSON_ArrayForEach(other, mounts) {
-            if (str_equal(json_string(other, "target"), m.target))
-                return place_fail(&item, EINVAL, "compose.bad-value", "%s is mounted over twice; remove one", m.target);
-        }
-        r = put_mount(&m, s, mounts);
+        if (r >= 0)
+            r = place_source(&source, n, s->name, &m);
+        if (r >= 0)
+            r = check_target(&item, mounts, m.target);
+        if (r >= 0)
+            r = put_mount(&m, s, mounts);
         if (r < 0)
             return r;
     }

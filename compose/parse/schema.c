@@ -115,6 +115,13 @@ const Shape shape_env_file = {
     .items = &env_file_item,
 };
 
+static const ComposeKey config_use_keys[] = {
+    { .key = "gid", .shape = &text },    { .key = "mode", .shape = &text }, { .key = "source", .shape = &text },
+    { .key = "target", .shape = &text }, { .key = "uid", .shape = &text },  {},
+};
+static const Shape config_use = { .allowed = SHAPE_TEXT | SHAPE_MAP, .members = config_use_keys };
+const Shape shape_configs = { .allowed = SHAPE_LIST | SHAPE_NULL, .items = &config_use };
+
 static const ComposeKey healthcheck_keys[] = {
     { .key = "disable", .shape = &text },      { .key = "interval", .shape = &text },
     { .key = "retries", .shape = &text },      { .key = "start_interval", .shape = &text },
@@ -254,16 +261,29 @@ static const ComposeKey volume_keys[] = {
 };
 static const Shape volume = { .allowed = SHAPE_MAP | SHAPE_NULL, .members = volume_keys };
 
+static const ComposeKey config_keys[] = {
+    { .key = "content",
+      .shape = &shape_anything,
+      .unsupported = "write the text into a file beside this one, and name it with `file`" },
+    { .key = "environment",
+      .shape = &shape_anything,
+      .unsupported = "give the service the variable itself by `environment`, or name a file with `file`" },
+    { .key = "external", .shape = &shape_anything, .unsupported = "name a file beside this one with `file`" },
+    { .key = "file", .shape = &text },
+    {},
+};
+static const Shape config = { .allowed = SHAPE_MAP, .members = config_keys };
+
 /* --- the file --- */
 
 static const Shape services = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &service };
 static const Shape networks = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &network };
 static const Shape volumes = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &volume };
 
+static const Shape configs = { .allowed = SHAPE_MAP | SHAPE_NULL, .values = &config };
+
 static const ComposeKey top_keys[] = {
-    { .key = "configs",
-      .shape = &shape_anything,
-      .unsupported = "podman-compose 1.0.3 ignores it; bind-mount the files with `volumes`" },
+    { .key = "configs", .shape = &configs },
     { .key = "include",
       .shape = &shape_anything,
       .unsupported = "a pushed file must be whole; write the included services out" },

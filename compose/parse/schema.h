@@ -9,8 +9,8 @@ extern const Shape compose_shape;
 
 /* Shapes of a service's members, for the rows of compose/service-keys.c. */
 extern const Shape shape_text_or_null, shape_texts, shape_text_or_texts, shape_map_or_texts, shape_anything;
-extern const Shape shape_depends_on, shape_devices, shape_gpus, shape_deploy, shape_env_file, shape_healthcheck,
-    shape_logging, shape_service_networks;
+extern const Shape shape_configs, shape_depends_on, shape_devices, shape_gpus, shape_deploy, shape_env_file,
+    shape_healthcheck, shape_logging, shape_service_networks;
 extern const Shape shape_ports, shape_ulimits, shape_mounts;
 
 /* Removes x- members (where keys are fixed) from the tree and checks the rest. Errors: compose.unknown-key,

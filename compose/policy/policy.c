@@ -36,6 +36,7 @@ struct ComposePolicy {
     char *root_env;
     char *root_run;
     char *root_services;
+    char *root_files;
 };
 
 /* Folders through which a container gets at the host itself: an entry above them does not cover them, each
@@ -160,6 +161,15 @@ static bool is_own_run_dir(const ComposePolicy *p, const char *service, const ch
     return false;
 }
 
+/* What came with a push, as the box keeps it: FILES_DIR, a name made of the content, and the file. */
+static bool is_travelled_file(const ComposePolicy *p, const char *source)
+{
+    const char *name = path_is_below(source, p->root_files) ? source + strlen(p->root_files) + 1 : "";
+    size_t id = strspn(name, "0123456789abcdef");
+
+    return id == 32 && name[id] == '/' && name[id + 1] && !strchr(name + id + 1, '/');
+}
+
 static bool allows_bind(const ComposePolicy *p, const char *service, const char *source, bool read_only, bool lenient)
 {
     bool sensitive;
@@ -169,6 +179,8 @@ static bool allows_bind(const ComposePolicy *p, const char *service, const char 
     if (path_is_volumes_dir(p, source) && !lenient)
         return false;
     if (is_own_run_dir(p, service, source, lenient))
+        return true;
+    if (read_only && is_travelled_file(p, source))
         return true;
     sensitive = path_is_sensitive(p, source);
     if (list_allows_path(p, p->bind, source, sensitive, lenient) ||
@@ -454,8 +466,9 @@ int policy_parse(const char *text, size_t len, const char *file, ComposePolicy *
     p->root_env = path_in_root(SECBOX_ENV_PATH);
     p->root_run = path_in_root(SECBOX_RUN_DIR);
     p->root_services = path_in_root(SERVICES_RUN_DIR);
-    if (!p->root_volumes || !p->root_env || !p->root_run || !p->root_services || strv_add(&p->bind, VOLUMES_DIR) < 0 ||
-        strv_add(&p->bind, p->root_volumes) < 0)
+    p->root_files = path_in_root(FILES_DIR);
+    if (!p->root_files || !p->root_volumes || !p->root_env || !p->root_run || !p->root_services ||
+        strv_add(&p->bind, VOLUMES_DIR) < 0 || strv_add(&p->bind, p->root_volumes) < 0)
         return -ENOMEM;
     if (!text) {
         *ret = TAKE_PTR(p);
@@ -493,6 +506,7 @@ ComposePolicy *policy_free(ComposePolicy *p)
     free(p->root_env);
     free(p->root_run);
     free(p->root_services);
+    free(p->root_files);
     free(p);
     return NULL;
 }

@@ -118,10 +118,31 @@ static int change_read(Request *c, const cJSON *body, DeploymentRequest *request
     return 0;
 }
 
+/* Files do not wait for a box that is away: whether its agent takes them is known when it is here. */
+static int bundle_read(const Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
+{
+    const DeploymentsApi *api = c->module;
+    const cJSON *bundle = cJSON_GetObjectItemCaseSensitive(body, "bundle");
+    if (!bundle)
+        return 0;
+    request->may_wait = false;
+    request->bundle = json_string(bundle, "digest");
+    if (!bundle_digest_is_valid(request->bundle))
+        return error_set(err, EINVAL, "bundle.bad-digest",
+                         "\"bundle\" needs a \"digest\": sha256: and 64 hexadecimal digits");
+    return bundles_have(api->bundles, request->bundle)
+               ? 0
+               : error_set(err, EINVAL, "bundle.not-here",
+                           "the files that belong to the compose file are not here: bring them by PUT /v1/bundles/%s",
+                           request->bundle);
+}
+
 static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)
 {
     int r = compose_body_check(body, &request->compose, err);
-    return r < 0 ? r : change_read(c, body, request, err);
+    if (r >= 0)
+        r = change_read(c, body, request, err);
+    return r < 0 ? r : bundle_read(c, body, request, err);
 }
 
 static int rollback_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)

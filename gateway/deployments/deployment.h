@@ -26,7 +26,7 @@ struct Deployment {
     unsigned confirm_deadline;
     DeploymentKind kind;
     char *compose;                  /* until it was sent, as the next four */
-    char *image, *digest, *service; /* of an update; service may be NULL */
+    char *image, *digest, *service; /* of an update; service may be NULL. The digest also of a compose file's files */
     char *target;                   /* of a rollback, where it may be NULL; of an agent update */
     char *envelope;                 /* what an operator has signed, as JSON, until it was sent; or NULL */
     char *rollout;                  /* that it is part of, or NULL */

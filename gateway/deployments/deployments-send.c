@@ -12,7 +12,7 @@
 #include "gateway/store/waiting-table.h"
 #include "lib/base/limits.h"
 #include "lib/base/strv.h"
-#include "lib/data/digest.h"
+#include "lib/data/bundle.h"
 #include "lib/data/json.h"
 #include "lib/tunnel/message.h"
 
@@ -21,10 +21,17 @@ static Request *deployment_starter(const Deployment *d)
     return d->starter[0] ? requests_find(d->owner->requests, d->starter) : NULL;
 }
 
+static int add_bundle(cJSON *m, const char *digest)
+{
+    cJSON *bundle = digest ? cJSON_AddObjectToObject(m, "bundle") : NULL;
+
+    return !digest ? 0 : bundle ? json_add_string(bundle, "digest", digest) : -ENOMEM;
+}
+
 static int add_content(const Deployment *d, cJSON *m)
 {
     if (d->kind == DEPLOYMENT_COMPOSE)
-        return json_add_string(m, "compose", d->compose);
+        return json_add_string(m, "compose", d->compose) < 0 ? -ENOMEM : add_bundle(m, d->digest);
     if (d->kind == DEPLOYMENT_ROLLBACK || d->kind == DEPLOYMENT_AGENT)
         return json_add_string(m, "to", d->target);
     return json_add_string(m, "image", d->image) < 0 || json_add_string(m, "digest", d->digest) < 0 ||
@@ -142,7 +149,7 @@ static int deployment_store(Deployment *d, const Request *c, const DeploymentReq
                             Error *err)
 {
     char sha256[SHA256_HEX_SIZE] = "";
-    int r = d->compose ? sha256_hex(d->compose, strlen(d->compose), sha256) : 0;
+    int r = d->compose ? bundle_snapshot_digest(d->compose, d->digest, sha256) : 0;
     if (r < 0)
         return error_from_errno(err, r, "opening a deployment");
     const NewDeployment row = {
@@ -153,6 +160,7 @@ static int deployment_store(Deployment *d, const Request *c, const DeploymentReq
         .kind = d->kind,
         .compose = d->compose ? d->compose : "",
         .sha256 = sha256,
+        .digest = d->digest,
         .target = d->target,
         .actor = c->actor,
         .reason = request->reason,
@@ -225,9 +233,10 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
         fail_busy(ds, c);
         return;
     }
-    int r = request->kind == DEPLOYMENT_COMPOSE
-                ? 0
-                : device_conn_check_takes(s, request->kind == DEPLOYMENT_AGENT ? ORDER_AGENT : ORDER_ROLLBACK, &err);
+    AgentOrder order = request->kind == DEPLOYMENT_AGENT      ? ORDER_AGENT
+                       : request->kind == DEPLOYMENT_ROLLBACK ? ORDER_ROLLBACK
+                                                              : ORDER_BUNDLE;
+    int r = request->kind == DEPLOYMENT_COMPOSE && !request->bundle ? 0 : device_conn_check_takes(s, order, &err);
     if (r >= 0 && request->envelope)
         r = device_conn_check_takes(s, ORDER_SIGNED, &err);
     Deployment *d = r < 0 ? NULL : deployment_new(ds, c->args[0]);
@@ -243,6 +252,8 @@ void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *reque
             r = copy(request->target, &d->target);
         if (r >= 0)
             r = copy(request->envelope, &d->envelope);
+        if (r >= 0)
+            r = copy(request->bundle, &d->digest);
         if (r >= 0)
             r = deployment_store(d, c, request, device_conn_version_floor(s), &err);
     }

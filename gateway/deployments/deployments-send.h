@@ -7,6 +7,7 @@
 typedef struct DeploymentRequest {
     DeploymentKind kind; /* not DEPLOYMENT_UPDATE */
     const char *compose; /* NULL unless it is one */
+    const char *bundle;  /* the digest of the files that come with it, which are here; NULL: none */
     const char *target;  /* back to this version, or as the box decides; or the version of the packages */
     const char *reason;
     const char *envelope;      /* what an operator has signed, as JSON; or NULL */
@@ -17,7 +18,8 @@ typedef struct DeploymentRequest {
 } DeploymentRequest;
 
 /* Stores a deployment for the box args[0] and sends it. The request is answered when that is not possible: 503
- * device.offline or device.agent-silent, 409 deployment.busy, 422 rollback.unsupported, agent-update.unsupported. */
+ * device.offline or device.agent-silent, 409 deployment.busy, 422 rollback.unsupported, agent-update.unsupported,
+ * bundle.unsupported. */
 void deployment_push(Deployments *ds, Request *c, const DeploymentRequest *request);
 
 /* What a rollout gives each of its boxes; it holds all of this in the database too. */

@@ -19,6 +19,8 @@ static const struct {
                       "update it on the box, as it was installed" },
     [ORDER_SIGNED] = { "orders.signed", "order.unsupported", "to check a signature",
                        "update it first, or leave --key away" },
+    [ORDER_BUNDLE] = { "bundle", "bundle.unsupported", "for files beside the compose file",
+                       "update it, or put the files on the box and push the compose file alone" },
 };
 
 static bool accepts(const cJSON *status, const char *type)

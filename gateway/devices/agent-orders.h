@@ -14,6 +14,7 @@ typedef enum AgentOrder {
     ORDER_DOCTOR,   /* doctor.ask */
     ORDER_AGENT,    /* agent.update */
     ORDER_SIGNED,   /* none of its own: that a signature is checked */
+    ORDER_BUNDLE,   /* files beside a compose file */
     _ORDER_MAX,
 } AgentOrder;
 
@@ -26,6 +27,6 @@ typedef struct AgentOrders {
 /* From its agent.status. */
 AgentOrders agent_orders_read(const cJSON *status);
 /* Why the box cannot be sent this order, for whoever asked for it: device.agent-silent (-ENOTCONN), else rollback.unsupported,
- * doctor.unsupported, agent-update.unsupported or order.unsupported (-EBADMSG). Rollouts pass over boxes that do not take
- * theirs. */
+ * doctor.unsupported, agent-update.unsupported, order.unsupported or bundle.unsupported (-EBADMSG). Rollouts pass over boxes
+ * that do not take theirs. */
 int agent_orders_check(const AgentOrders *orders, AgentOrder order, const char *device, Error *err) _must_check_;

@@ -119,20 +119,28 @@ Statement sql_deployment_add(const NewDeployment *d)
     return STATEMENT(
         "WITH " NEXT_VERSION
         " d AS (INSERT INTO deployments(device, version, id, sha256, compose, requested_by, reason, nonce,"
-        " confirm_deadline, kind, target, envelope)"
-        " SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer, $10, $11, $12 FROM v"
+        " confirm_deadline, kind, target, envelope, digest)"
+        " SELECT $1, version, $3, $4, $5, $6, $7, $8, $9::integer, $10, $11, $12, $13 FROM v"
         " ON CONFLICT DO NOTHING RETURNING device, version),"
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $6,"
         " CASE $10::text WHEN 'rollback' THEN 'compose.rollback' WHEN 'agent' THEN 'agent.update'"
         " ELSE 'compose.push' END, device,"
         " jsonb_build_object('id', $3::text, 'version', version::text, 'reason', $7::text)"
-        " || jsonb_strip_nulls(jsonb_build_object('sha256', nullif($4::text, ''), 'target', $11::text)) FROM d),"
+        " || jsonb_strip_nulls(jsonb_build_object('sha256', nullif($4::text, ''), 'target', $11::text,"
+        " 'digest', $13::text)) FROM d),"
         /* it is newer than what waited */
         " w AS (DELETE FROM waiting_pushes WHERE $10::text <> 'agent' AND device IN (SELECT device FROM d))"
         " SELECT version FROM d",
         sql_text(d->device), sql_number((int64_t) d->version_floor), sql_text(d->id), sql_text(d->sha256),
         sql_text(d->compose), sql_text(d->actor), sql_text(d->reason), sql_text(d->nonce),
-        sql_number(d->confirm_deadline), sql_text(kinds[d->kind]), sql_text(d->target), sql_text(d->envelope));
+        sql_number(d->confirm_deadline), sql_text(kinds[d->kind]), sql_text(d->target), sql_text(d->envelope),
+        sql_text(d->digest));
+}
+
+Statement sql_deployment_has_bundle(const char *device, const char *digest)
+{
+    return STATEMENT("SELECT EXISTS (SELECT 1 FROM deployments WHERE device = $1 AND kind = 'compose' AND digest = $2)",
+                     sql_text(device), sql_text(digest));
 }
 
 Statement sql_deployment_add_turn(const NewDeployment *d, const char *rollout)

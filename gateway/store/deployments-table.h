@@ -35,13 +35,17 @@ typedef struct OpenDeploymentRow {
 Statement sql_deployments_open(void);
 /* 0 or -EBADMSG. */
 int open_deployment_row(const StoreRows *rows, size_t row, OpenDeploymentRow *ret) _must_check_;
-/* What an open one brings: 0 compose, 1 image, 2 digest, 3 service, 4 target, 5 envelope. */
+/* What an open one brings: 0 compose, 1 image, 2 digest (of the image, or of the files), 3 service, 4 target, 5 envelope. */
 Statement sql_deployment_content(const char *id);
+
+/* 0 whether one of the box's has these files. */
+Statement sql_deployment_has_bundle(const char *device, const char *digest);
 
 typedef struct NewDeployment {
     const char *device, *id, *nonce;
     uint64_t version_floor; /* its version is above this */
     DeploymentKind kind;
+    const char *digest;           /* of the files that a compose file comes with; NULL: none */
     const char *compose, *sha256; /* "" of a rollback and of an agent update */
     const char *target; /* of a rollback: the snapshot to go back to; NULL: as the box decides; else the version */
     const char *actor, *reason; /* reason may be NULL */

@@ -34,6 +34,11 @@
 #define RECOVERY_PROOF_PATH RUN_DIR "/recovery/recovery-proof"
 #define RECOVERY_REACHED_PATH RUN_DIR "/recovery/recovery-reached"
 #define LINK_STATE_DIR STATE_DIR "/mgmt-link"
+/* the files that came with snapshots, see mgmt-agent/state/bundle-store.h: as mgmt-link fetched them, as they were unpacked, and
+ * what containers mount of them */
+#define LINK_BUNDLES_DIR LINK_STATE_DIR "/bundles"
+#define BUNDLES_DIR AGENT_STATE_DIR "/bundles"
+#define FILES_DIR STATE_DIR "/files"
 /* the text of mgmt-agent.env with which mgmt-link came through last */
 #define LINK_KEPT_ENV "kept.env"
 #define AGENT_SOCKET_PATH RUN_DIR "/mgmt-agent.sock"

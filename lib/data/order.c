@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "lib/base/strv.h"
-#include "lib/data/digest.h"
+#include "lib/data/bundle.h"
 #include "lib/data/json-fields.h"
 
 /* An operator's clock may be ahead of the box's by this much. */
@@ -124,13 +124,15 @@ static bool deadline_is(const cJSON *message, unsigned stated)
 static int compose_is(const OrderStatement *s, OrderKind kind, const cJSON *message)
 {
     const char *compose = json_string(message, "compose");
+    /* the files that come with it are signed with it */
+    const char *bundle = json_string(cJSON_GetObjectItemCaseSensitive(message, "bundle"), "digest");
     char hex[SHA256_HEX_SIZE];
 
     if (kind != ORDER_KIND_DEPLOYMENT)
         return !s->sha256 && !compose;
     if (!compose)
         return 0;
-    int r = sha256_hex(compose, strlen(compose), hex);
+    int r = bundle_snapshot_digest(compose, bundle, hex);
     return r < 0 ? r : str_equal(s->sha256, hex);
 }
 

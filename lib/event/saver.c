@@ -9,12 +9,13 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/fileio.h"
+#include "lib/base/limits.h"
 #include "lib/base/strv.h"
 #include "lib/event/process.h"
 #include "lib/event/daemon.h"
 
 #define QUEUE_MAX 6
-#define SAVE_SIZE_MAX (2 * 1024 * 1024)
+#define SAVE_SIZE_MAX BUNDLE_SIZE_MAX /* nothing larger is saved */
 #define DEADLINE (10 * USEC_PER_SEC)
 
 typedef struct Job {

@@ -102,8 +102,8 @@ static int add_last(cJSON *o)
 /* What agents of an earlier time would have ignored without a word, and what not every box can do. */
 static int add_accepts(cJSON *o)
 {
-    static const char *const types[] = { "image.update", "updates.halted", "compose.rollback", "doctor.ask",
-                                         "orders.signed" };
+    static const char *const types[] = { "image.update", "updates.halted", "compose.rollback",
+                                         "doctor.ask",   "orders.signed",  "bundle" };
     cJSON *list = cJSON_CreateStringArray(types, ELEMENTSOF(types));
 
     if (list && package_start_is_possible() && json_append(list, cJSON_CreateString("agent.update")) < 0) {

@@ -15,6 +15,7 @@
 #include "mgmt-agent/agent/pairing.h"
 #include "mgmt-agent/agent/service-watch.h"
 #include "mgmt-agent/agent/ssh-host-keys.h"
+#include "mgmt-agent/state/bundle-store.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
 struct BoxConfig {
@@ -66,11 +67,14 @@ static int check_waiting(Error *err)
     _cleanup_(current_freep) Current *current = NULL;
     _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
     _cleanup_(freep) char *inputs = NULL;
+    const char *bundle = NULL;
 
     if (current_load(&current, NULL) < 0 || !current || !current->version || !current->inputs)
         return 0;
     if (store_load_snapshot(current->version, &snapshot, NULL) < 0 || !json_string(snapshot, "compose") ||
-        store_inputs_digest(json_string(snapshot, "compose"), &inputs, NULL) < 0 || str_equal(inputs, current->inputs))
+        bundle_of_snapshot(snapshot, &bundle, NULL) < 0 ||
+        store_inputs_digest(json_string(snapshot, "compose"), bundle, &inputs, NULL) < 0 ||
+        str_equal(inputs, current->inputs))
         return 0;
     return error_set(err, EAGAIN, CONFIG_WAITS,
                      "secbox.env or policy.json has changed since version %s was deployed; the containers take it with "

@@ -6,8 +6,8 @@
 
 #include "lib/base/log.h"
 #include "lib/base/strv.h"
-#include "lib/data/digest.h"
 #include "mgmt-agent/agent/agent.h"
+#include "mgmt-agent/state/bundle-store.h"
 #include "mgmt-agent/state/snapshot-store.h"
 #include "mgmt-agent/state/way-back.h"
 
@@ -45,12 +45,14 @@ static int memory_load(Memory *m, Error *err)
 static int load_snapshot(const char *version, cJSON **ret, char sha256[static SHA256_HEX_SIZE], Error *err)
 {
     int r = store_load_snapshot(version, ret, err);
-    const char *text = r == 0 ? json_string(*ret, "compose") : NULL;
+    const char *text = r == 0 ? json_string(*ret, "compose") : NULL, *bundle = NULL;
 
     if (r == 0 && !text)
         r = error_set(err, EINVAL, "snapshot.unknown", "snapshot %s is kept on this box without its compose file",
                       version);
-    return r == 0 ? sha256_hex(text, strlen(text), sha256) : r;
+    if (r == 0)
+        r = bundle_of_snapshot(*ret, &bundle, err);
+    return r == 0 ? bundle_snapshot_digest(text, bundle, sha256) : r;
 }
 
 static const cJSON *verdict_on(const Memory *m, const char *version)

@@ -11,6 +11,7 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/agent/agent.h"
 #include "lib/base/proc.h"
+#include "mgmt-agent/state/bundle-store.h"
 #include "mgmt-agent/state/order-floors.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
@@ -123,11 +124,13 @@ int agent_check_unchanged(Agent *a, const cJSON *message, bool from_cloud, cJSON
     _cleanup_(cJSON_Deletep) cJSON *result = NULL;
     _cleanup_(error_done) Error err = {};
     _cleanup_(freep) char *inputs = NULL;
+    const char *bundle = NULL;
     uint64_t version = 0;
 
     if (a->journal.state != DEPLOY_IDLE || current_load(&current, &err) < 0 || !current ||
         !would_be_accepted(a, message, from_cloud, &version) || may_name_files(json_string(message, "compose")) ||
-        store_inputs_digest(json_string(message, "compose"), &inputs, &err) < 0 ||
+        bundle_of_snapshot(message, &bundle, &err) < 0 ||
+        store_inputs_digest(json_string(message, "compose"), bundle, &inputs, &err) < 0 ||
         !str_equal(inputs, current->inputs) || !all_unchanged(current))
         return 0;
     result = make_result(message, from_cloud, current);

@@ -16,6 +16,8 @@
 
 #define LINK_PROGRAM "mgmt-link"
 
+typedef struct LinkFiles LinkFiles;
+
 struct Link {
     sd_event *event;
     sd_event_source *recheck, *wait, *look;
@@ -35,7 +37,8 @@ struct Link {
     bool kept;                    /* the configuration that works was written down */
     bool on_kept;                 /* the configuration is the one that worked last, not that on the box */
     AgentClient *agent;
-    Map *complained; /* message types that were dropped, each logged once; values are not used */
+    LinkFiles *files; /* that are being fetched, with what waits for them; NULL until there are any */
+    Map *complained;  /* message types that were dropped, each logged once; values are not used */
     Alive alive;
     char **addresses;       /* of this machine, as mgmt-agent knows them */
     unsigned progress_held; /* progress messages given to the tunnel while it was down */
@@ -88,6 +91,11 @@ void link_tell_config(const Error *err, int r);
 /* link-pass.c: one message from one side to the other. */
 void link_from_cloud(Link *l, const cJSON *message, const char *text);
 void link_from_agent(Link *l, const char *line, size_t len);
+
+/* link-files.c: whether the message waits for files that it names. It is handed to mgmt-agent when they are here, or do not
+ * come. */
+bool link_hold_for_files(Link *l, const cJSON *message, LineKind kind, const char *text);
+LinkFiles *link_files_free(LinkFiles *f);
 
 /* link-logs.c */
 /* A BridgeTarget's: a connection to mgmt-agent at the path `socket`, over which it says what a service writes. */

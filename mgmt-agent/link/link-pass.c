@@ -66,6 +66,8 @@ void link_from_cloud(Link *l, const cJSON *message, const char *text)
         }
         text = line;
     }
+    if (link_hold_for_files(l, message, kind_of(type->name), text))
+        return;
     r = agent_client_send(l->agent, kind_of(type->name), text, strlen(text));
     if (r < 0)
         log_warning("a message of type \"%s\" is lost: mgmt-agent does not take any more (%s)", type->name,

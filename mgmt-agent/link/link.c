@@ -356,6 +356,7 @@ Link *link_free(Link *l)
     device_tunnel_free(l->tunnel);
     config_watch_free(l->watch);
     loopback_done(&l->alive.loopback);
+    link_files_free(l->files);
     http_client_free(l->http);
     agent_client_free(l->agent);
     sd_event_source_disable_unref(l->recheck);

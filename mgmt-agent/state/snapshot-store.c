@@ -16,7 +16,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/paths.h"
 #include "lib/base/strv.h"
-#include "lib/data/digest.h"
+#include "lib/data/bundle.h"
 #include "mgmt-agent/state/state-file.h"
 
 #define HISTORY_BYTES_MAX (4 * 1024 * 1024)
@@ -324,11 +324,11 @@ static int add_file_digest(Buf *b, const char *path_below_root)
     return buf_printf(b, "%s\n", hex);
 }
 
-int store_inputs_digest(const char *compose, char **ret, Error *err)
+int store_inputs_digest(const char *compose, const char *bundle, char **ret, Error *err)
 {
     Buf b = BUF_INIT(1024);
     char hex[SHA256_HEX_SIZE];
-    int r = sha256_hex(compose, strlen(compose), hex);
+    int r = bundle_snapshot_digest(compose, bundle, hex);
 
     if (r == 0)
         r = buf_printf(&b, "%s\n", hex);

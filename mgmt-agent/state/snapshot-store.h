@@ -37,9 +37,9 @@ int store_load_history(size_t limit, cJSON **ret, Error *err) _must_check_;
 int store_save_unacked(const cJSON *result, Error *err) _must_check_;
 int store_load_unacked(cJSON **ret, Error *err) _must_check_;
 
-/* One digest over everything that decides what would be done with a compose text: the text, secbox.env, policy.json.
- * A missing file counts as empty. New hexadecimal string. */
-int store_inputs_digest(const char *compose, char **ret, Error *err) _must_check_;
+/* One digest over everything that decides what would be done with a compose text: the text, the files that come with it (their
+ * digest, or NULL), secbox.env, policy.json. A missing file counts as empty. New hexadecimal string. */
+int store_inputs_digest(const char *compose, const char *bundle, char **ret, Error *err) _must_check_;
 
 /* Whether `version` may be a folder's name here: digits, or local-…; snapshot.bad-version otherwise. */
 int store_check_version(const char *version, Error *err) _must_check_;

@@ -279,9 +279,9 @@ def test_row33_a_port_of_another_program_is_refused_before_anything_stops(box):
     assert box.ids() == before and box.running() == {"web"}
 
 
-def test_row34_configs_are_refused(box):
+def test_row34_configs_without_their_file_are_refused(box):
     text = compose(service("web", more="configs: [app]")) + "configs:\n  app:\n    file: ./app\n"
-    assert box.apply(text)["error"]["id"] == "compose.unsupported-key"
+    assert box.apply(text)["error"]["id"] == "compose.file-missing"
 
 
 def test_row35_secrets_are_not_printed(box):

@@ -216,13 +216,19 @@ static void test_unacked(void **state)
 static void test_inputs_digest(void **state)
 {
     static const struct {
-        const char *compose, *env, *policy;
+        const char *compose, *env, *policy, *bundle;
     } inputs[] = {
-        { "services:\n", NULL, NULL },       { "services:\n ", NULL, NULL },
-        { "services:\n", "A=1\n", NULL },    { "services:\n", "A=2\n", NULL },
-        { "services:\n", NULL, "A=1\n" },    { "services:\n", NULL, "{}" },
-        { "services:\n", "A=1\n", "A=1\n" }, { "", NULL, NULL },
-        { "", "services:\n", NULL },
+        { "services:\n", NULL, NULL, NULL },
+        { "services:\n ", NULL, NULL, NULL },
+        { "services:\n", "A=1\n", NULL, NULL },
+        { "services:\n", "A=2\n", NULL, NULL },
+        { "services:\n", NULL, "A=1\n", NULL },
+        { "services:\n", NULL, "{}", NULL },
+        { "services:\n", "A=1\n", "A=1\n", NULL },
+        { "", NULL, NULL, NULL },
+        { "", "services:\n", NULL, NULL },
+        { "", NULL, NULL, "sha256:a" },
+        { "", NULL, NULL, "sha256:b" },
     };
     char *digests[ELEMENTSOF(inputs)] = {};
 
@@ -232,8 +238,8 @@ static void test_inputs_digest(void **state)
 
         agent_root_write(SECBOX_ENV_PATH, inputs[i].env);
         agent_root_write(POLICY_PATH, inputs[i].policy);
-        assert_int_equal(store_inputs_digest(inputs[i].compose, &digests[i], NULL), 0);
-        assert_int_equal(store_inputs_digest(inputs[i].compose, &again, NULL), 0);
+        assert_int_equal(store_inputs_digest(inputs[i].compose, inputs[i].bundle, &digests[i], NULL), 0);
+        assert_int_equal(store_inputs_digest(inputs[i].compose, inputs[i].bundle, &again, NULL), 0);
         assert_string_equal(digests[i], again);
         assert_int_equal(strlen(again), 64);
         for (size_t j = 0; j < i; j++)

@@ -19,7 +19,7 @@ static void commit(void)
 
     agent_root_write(SECBOX_ENV_PATH, "A=1\n");
     agent_root_write(POLICY_PATH, NULL);
-    assert_int_equal(store_inputs_digest(TEXT, &inputs, NULL), 0);
+    assert_int_equal(store_inputs_digest(TEXT, NULL, &inputs, NULL), 0);
     text =
         str_format("{\"version\":\"7\",\"sha256\":\"s\",\"inputs\":\"%s\",\"id\":\"old\",\"services\":["
                    "{\"name\":\"web\",\"container\":\"box_web_1\",\"id\":\"i\",\"image\":\"a\",\"state\":\"running\","

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whole services in forms that public compose files have: what becomes of each. */
 #include <setjmp.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -189,6 +190,72 @@ static void test_a_nested_folder(void **state)
     assert_string_equal(sources, "/srv/d /srv/d/e /srv/f+g");
 }
 
+/* "came/FILE" is a file that came along, "came/folder" a folder. */
+static int find_came(const char *path, bool read_only, char **ret, void *userdata, Error *err)
+{
+    (void) userdata;
+    if (str_equal(path, "came/broken"))
+        return error_set(err, EIO, "bundle.write", "no room for it");
+    if (!str_starts(path, "came/") || (str_equal(path, "came/folder") && !read_only))
+        return 0;
+    *ret = str_format("/files/%s", path + strlen("came/"));
+    return *ret ? 0 : -ENOMEM;
+}
+
+/* What came along is mounted from where it is, for reading; the rest is data, as ever. */
+static void test_files_that_came_along(void **state)
+{
+    static const struct {
+        const char *service, *top, *wanted; /* mounts as SOURCE:TARGET:ro|rw, or the error's id */
+    } cases[] = {
+        { "volumes: ['./came/a.conf:/a']", "", "/files/a.conf:/a:ro" },
+        { "volumes: [{type: bind, source: ./came/a.conf, target: /a}]", "", "/files/a.conf:/a:ro" },
+        { "volumes: ['./came/folder:/f:ro']", "", "/files/folder:/f:ro" },
+        { "volumes: ['./came/folder:/f']", "", "/srv/came+folder:/f:rw" },
+        { "volumes: ['./data:/d', './came/../came/a.conf:/a:rw']", "", "/srv/data:/d:rw /files/a.conf:/a:ro" },
+        { "volumes: ['/came/a.conf:/a']", "", "/came/a.conf:/a:rw" },
+        { "volumes: ['./came/broken:/a']", "", "bundle.write" },
+        { "configs: [c]", "configs: {c: {file: ./came/c.yml}}", "/files/c.yml:/c:ro" },
+        { "configs: [{source: c, target: /etc/c.yml, mode: 0444, uid: \"0\"}]", "configs: {c: {file: came/c.yml}}",
+          "/files/c.yml:/etc/c.yml:ro" },
+        { "configs: [{source: c, target: c.yml}], volumes: ['./d:/d']", "configs: {c: {file: ./came/c.yml}}",
+          "/srv/d:/d:rw /files/c.yml:/c.yml:ro" },
+        { "configs: [{source: c, mode: 0400}]", "configs: {c: {file: ./came/c.yml}}", "compose.bad-value" },
+        { "configs: [{source: c, uid: \"103\"}]", "configs: {c: {file: ./came/c.yml}}", "compose.bad-value" },
+        { "configs: [c, c]", "configs: {c: {file: ./came/c.yml}}", "compose.bad-value" },
+        { "configs: [other]", "configs: {c: {file: ./came/c.yml}}", "compose.bad-value" },
+        { "configs: [c]", "configs: {c: {file: ./stayed.yml}}", "compose.file-missing" },
+        { "configs: [c]", "configs: {c: {content: x}}", "compose.unsupported-key" },
+        { "configs: [c]", "configs: {c: {external: true}}", "compose.unsupported-key" },
+    };
+    const ComposeResolveOptions options = {
+        .project = "box", .base_dir = "/srv", .lookup = lookup, .find_file = find_came
+    };
+
+    (void) state;
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_(freep) char *text = str_format("services: {a: {image: x, %s}}\n%s\n", cases[i].service, cases[i].top);
+        _cleanup_(compose_file_freep) ComposeFile *f = NULL;
+        _cleanup_(compose_project_freep) ComposeProject *p = NULL;
+        _cleanup_(strv_freep) char **mounts = NULL;
+        _cleanup_(freep) char *found = NULL;
+        _cleanup_(error_done) Error err = {};
+        const cJSON *m;
+        int r = compose_parse(text, strlen(text), "c.yml", &f, &err);
+
+        if (r == 0)
+            r = compose_resolve(f, &options, &p, &err);
+        if (r == 0)
+            cJSON_ArrayForEach(m, cJSON_GetObjectItemCaseSensitive(p->services[0].config, "volumes"))
+                assert_int_equal(strv_addf(&mounts, "%s:%s:%s", json_string(m, "source"), json_string(m, "target"),
+                                           json_bool(m, "read_only", false) ? "ro" : "rw"),
+                                 0);
+        found = r < 0 ? strdup(error_id(&err)) : strv_join(mounts, " ");
+        if (!str_equal(found, cases[i].wanted))
+            fail_msg("%s: %s, not %s", text, found, cases[i].wanted);
+    }
+}
+
 static const char *large_lookup(const char *key, void *userdata)
 {
     static char large[1001];
@@ -231,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_what_is_shared),
         cmocka_unit_test(test_how_often_a_check_looks_at_first),
         cmocka_unit_test(test_a_nested_folder),
+        cmocka_unit_test(test_files_that_came_along),
         cmocka_unit_test(test_expansion_is_bounded),
     };
 

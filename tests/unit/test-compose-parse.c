@@ -56,11 +56,11 @@ static const struct {
     /* keys that reach outside or that podman-compose gets wrong */
     { "include: [a.yml]\nservices: {a: {image: x}}\n", "compose.unsupported-key", 1, "include", "whole" },
     { "services: {a: {image: x}}\nsecrets: {s: {file: ./s}}\n", "compose.unsupported-key", 2, "secrets", NULL },
-    { "services: {a: {image: x}}\nconfigs: {s: {file: ./s}}\n", "compose.unsupported-key", 2, "configs", NULL },
+    { "services: {a: {image: x}}\nconfigs: {s: {content: x}}\n", "compose.unsupported-key", 2, "configs.s.content",
+      NULL },
     { "services: {a: {extends: {service: b}}}\n", "compose.unsupported-key", 1, "services.a.extends", NULL },
     { "services: {a: {build: .}}\n", "compose.unsupported-key", 1, "services.a.build", "`image`" },
     { "services: {a: {secrets: [s]}}\n", "compose.unsupported-key", 1, NULL, NULL },
-    { "services: {a: {configs: [s]}}\n", "compose.unsupported-key", 1, NULL, NULL },
     { "services: {a: {external_links: [b]}}\n", "compose.unsupported-key", 1, NULL, NULL },
     { "services: {a: {platform: linux/arm64}}\n", "compose.unsupported-key", 1, NULL, NULL },
     { "services: {a: {credential_spec: {}}}\n", "compose.unsupported-key", 1, NULL, NULL },

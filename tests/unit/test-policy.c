@@ -86,6 +86,14 @@ static const Refusal refusals[] = {
     { MOUNT("/var/lib/tucomunidad"), "volumes: [\"/var/lib/tucomunidad:/x\"]", NULL, OUTSIDE },
     { MOUNT("/var/lib/tucomunidad/volumesx"), "volumes: [\"/var/lib/tucomunidad/volumesx:/x\"]", NULL, OUTSIDE },
     { MOUNT("/var/lib/tucomunidad/volumes/../mgmt-agent"), NULL, NULL, OUTSIDE },
+    { MOUNT("/var/lib/tucomunidad/files/0123456789abcdef0123456789abcdef/a"),
+      "volumes: [\"/var/lib/tucomunidad/files/0123456789abcdef0123456789abcdef/a:/x\"]", NULL, OUTSIDE },
+    { MOUNT("/var/lib/tucomunidad/files"), "volumes: [\"/var/lib/tucomunidad/files:/x\"]", NULL, OUTSIDE },
+    { "\"volumes\":[{\"type\":\"bind\",\"source\":\"/var/lib/tucomunidad/files/0123456789abcdef0123456789abcdef\","
+      "\"target\":\"/x\",\"read_only\":true}]",
+      "volumes: [\"/var/lib/tucomunidad/files/0123456789abcdef0123456789abcdef:/x:ro\"]", NULL, OUTSIDE },
+    { "\"volumes\":[{\"type\":\"bind\",\"source\":\"/etc/shadow\",\"target\":\"/x\",\"read_only\":true}]", NULL, NULL,
+      OUTSIDE }, /* as it is after `configs: {c: {file: /etc/shadow}}` */
     { MOUNT("/mnt/recordings"), "volumes: [\"/mnt/recordings:/x\"]", NULL, OUTSIDE },
     { "\"tmpfs\":[\"/run:exec\"]", "tmpfs: [\"/run:size=1m,exec\"]", "tmpfs:exec", REFUSED },
     { "\"tmpfs\":[\"/run:suid\"]", "tmpfs: \"/run:suid\"", "tmpfs", REFUSED },
@@ -200,7 +208,6 @@ static void top_level_refused(void **state _unused_)
     static const char *const files[] = {
         "include: [other.yml]\nservices: {web: {image: a}}\n",
         "secrets: {s: {file: /etc/shadow}}\nservices: {web: {image: a}}\n",
-        "configs: {s: {file: /etc/shadow}}\nservices: {web: {image: a}}\n",
         ("services: {web: {image: a, volumes: [\"v:/x\"]}}\n"
          "volumes: {v: {driver_opts: {type: none, o: bind, device: /}}}\n"),
         "services: {web: {image: a, volumes: [\"v:/x\"]}}\nvolumes: {v: {external: true, name: /etc}}\n",

@@ -202,7 +202,11 @@ static int job_plan(Deploy *d, const cJSON *request)
 
     d->report.phase = "verify";
     if (r == 0)
+        r = deploy_take_bundle(&d->order, message, &err);
+    if (r == 0)
         r = phases_plan(d, &err);
+    d->target.bundle = kept_bundle_free(d->target.bundle);
+    bundle_store_sweep(); /* a plan leaves nothing behind */
     return r < 0 ? emit_plan_result(d, deploy_status_for(d->report.phase, &err), &err, r)
                  : emit_plan_result(d, 200, NULL, 0);
 }

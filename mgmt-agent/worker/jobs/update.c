@@ -340,7 +340,8 @@ int update_load_deployed(Deploy *d, Error *err)
     free(d->order.text);
     d->order.text = strdup(json_string(snapshot, "compose") ? json_string(snapshot, "compose") : "");
     d->order.sha256 = strdup(d->before.current->sha256 ? d->before.current->sha256 : "");
-    return d->order.text && d->order.sha256 && d->before.project ? 0 : -ENOMEM;
+    r = deploy_take_bundle(&d->order, snapshot, err);
+    return r < 0 ? r : d->order.text && d->order.sha256 && d->before.project ? 0 : -ENOMEM;
 }
 
 static int begin(Deploy *d, const cJSON *request, Error *err)

@@ -101,7 +101,9 @@ int deploy_verify(DeployOrder *order, Box *box, Report *report, const cJSON *mes
         return r;
     r = check_addressee(order, box->agent_env, report, message, err);
     if (r == 0)
-        r = sha256_hex(order->text, strlen(order->text), hex);
+        r = deploy_take_bundle(order, message, err);
+    if (r == 0)
+        r = bundle_snapshot_digest(order->text, order->bundle, hex);
     if (r < 0)
         return r;
     order->sha256 = strdup(hex);
@@ -220,6 +222,20 @@ int deploy_env_plan(Box *box, Report *report, EnvFile **ret, Error *err)
     return env_derive_secbox(box->agent_env, ret, err);
 }
 
+int deploy_open_bundle(const DeployOrder *order, Box *box, DeployTarget *t, Error *err)
+{
+    int r = order->bundle ? box_load_env(box, err) : 0;
+
+    if (r < 0 || !order->bundle)
+        return r;
+    if (!box->user.name)
+        r = podman_user_find(env_get(box->agent_env, "PODMAN_USER"), &box->user, err);
+    if (r < 0)
+        return r;
+    t->files_gid = box->user.gid;
+    return kept_bundle_open(order->bundle, &t->bundle, err);
+}
+
 static const char *lookup_env(const char *key, void *userdata)
 {
     const DeployTarget *t = userdata;
@@ -227,10 +243,13 @@ static const char *lookup_env(const char *key, void *userdata)
     return env_get(t->env, key);
 }
 
+/* What came with the compose file stands for what is on the box. */
 static int read_env_file(const char *path, char **ret, void *userdata, Error *err)
 {
     const DeployTarget *t = userdata;
 
+    if (kept_bundle_find(t->bundle, path) == KEPT_FILE)
+        return kept_bundle_read(t->bundle, path, ENV_FILE_SIZE_MAX, ret, err);
     return service_env_file_read(path, t->env, ret, err);
 }
 
@@ -243,12 +262,23 @@ static bool is_nested(const char *service, const char *nested, const char *direc
                                  policy_is_lenient(t->policy) || policy_lists_bind(t->policy, service, nested));
 }
 
+static int find_file(const char *path, bool read_only, char **ret, void *userdata, Error *err)
+{
+    const DeployTarget *t = userdata;
+    KeptKind kind = kept_bundle_find(t->bundle, path);
+
+    return kind == KEPT_FILE || (kind == KEPT_FOLDER && read_only)
+               ? kept_bundle_place(t->bundle, path, t->files_gid, ret, err)
+               : 0;
+}
+
 static int resolve(const DeployTarget *t, const char *project, ComposeProject **ret, Error *err)
 {
     ComposeResolveOptions options = { .project = project,
                                       .lookup = lookup_env,
                                       .userdata = (void *) t,
                                       .read_env_file = read_env_file,
+                                      .find_file = find_file,
                                       .is_nested = is_nested };
     _cleanup_(freep) char *base = path_in_root(VOLUMES_DIR);
 

@@ -8,6 +8,8 @@
 int deploy_verify(DeployOrder *order, Box *box, Report *report, const cJSON *message, Error *err) _must_check_;
 /* The same of an order that carries no compose file. */
 int deploy_verify_update(DeployOrder *order, Box *box, Report *report, const cJSON *message, Error *err) _must_check_;
+/* The files that come with the order, unpacked. Nothing where there are none. */
+int deploy_open_bundle(const DeployOrder *order, Box *box, DeployTarget *t, Error *err) _must_check_;
 int deploy_parse(const char *text, ComposeFile **ret, Error *err) _must_check_;
 /* Reads the box's policy into the target, and asks it. `ran_before`: what was accepted and runs goes on; a new file is judged by
  * what the entries mean now. */

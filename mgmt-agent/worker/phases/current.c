@@ -143,7 +143,7 @@ static Current *current_of_project(const Deploy *d, Error *err)
 {
     const ComposeProject *p = d->target.project;
     _cleanup_(current_freep) Current *c = calloc(1, sizeof(*c));
-    int r = c ? store_inputs_digest(d->order.text, &c->inputs, err) : -ENOMEM;
+    int r = c ? store_inputs_digest(d->order.text, d->order.bundle, &c->inputs, err) : -ENOMEM;
 
     if (r < 0)
         return NULL;

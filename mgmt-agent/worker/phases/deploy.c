@@ -13,6 +13,8 @@ void deploy_done(Deploy *d)
     free(d->order.text);
     free(d->order.sha256);
     free(d->order.nonce);
+    free(d->order.bundle);
+    kept_bundle_free(d->target.bundle);
     strv_free(d->order.only);
     strv_free(d->order.again);
     free(d->proof.failed_log);
@@ -50,6 +52,18 @@ int deploy_take_message(Deploy *d, const cJSON *request, const cJSON **ret_messa
     d->order.nonce = copy_member(message, "nonce", NULL);
     *ret_message = message;
     return d->report.id && d->report.version && d->order.text ? 0 : -ENOMEM;
+}
+
+int deploy_take_bundle(DeployOrder *order, const cJSON *snapshot, Error *err)
+{
+    const char *digest = NULL;
+    int r = bundle_of_snapshot(snapshot, &digest, err);
+
+    if (r < 0 || !digest)
+        return r;
+    free(order->bundle);
+    order->bundle = strdup(digest);
+    return order->bundle ? 0 : -ENOMEM;
 }
 
 const JournalStep *deploy_change_of(const Journal *j, const char *service)

@@ -10,6 +10,7 @@
 #include "compose/policy/policy.h"
 #include "lib/base/map.h"
 #include "lib/base/paths.h"
+#include "mgmt-agent/state/bundle-store.h"
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/worker/phases/box.h"
 #include "mgmt-agent/worker/phases/report.h"
@@ -25,6 +26,7 @@ typedef struct WorkerOptions {
 /* What was asked. */
 typedef struct DeployOrder {
     char *text, *sha256, *nonce;
+    char *bundle; /* the digest of the files that come with it; NULL: none do */
     bool from_cloud;
     bool goes_back; /* to a snapshot that this box ran before */
     usec_t confirm_usec;
@@ -39,8 +41,10 @@ typedef struct DeployTarget {
     ComposeFile *file;
     ComposePolicy *policy;
     ComposeProject *project;
-    Map *bind_targets; /* source that is a link → what it leads to */
-    Map *image_ids;    /* service → image id */
+    KeptBundle *bundle; /* the files that came with it; NULL: none did */
+    gid_t files_gid;    /* who may enter the folder in which containers' copies of them are */
+    Map *bind_targets;  /* source that is a link → what it leads to */
+    Map *image_ids;     /* service → image id */
 } DeployTarget;
 
 /* What is there already: as it was remembered, and as podman shows it. */
@@ -72,6 +76,9 @@ void deploy_done(Deploy *d);
 
 /* What every job with a message takes from its request. *ret_message is borrowed from it. */
 int deploy_take_message(Deploy *d, const cJSON *request, const cJSON **ret_message) _must_check_;
+
+/* What a snapshot has beside its text: names its files, whose digest `order` gets. */
+int deploy_take_bundle(DeployOrder *order, const cJSON *snapshot, Error *err) _must_check_;
 
 /* The journaled step that makes this service's new container; NULL when the service is kept as it is. */
 const JournalStep *deploy_change_of(const Journal *j, const char *service);

@@ -117,6 +117,8 @@ int deploy_commit(Deploy *d, Error *err)
     if (!repeated)
         podman_drop_others(d->box.podman, KEEP_REPOSITORY, keep);
     store_prune_snapshots(now->version, now->previous);
+    d->target.bundle = kept_bundle_free(d->target.bundle);
+    bundle_store_sweep();
     deploy_note_snapshots(d->before.current, now);
     deploy_sweep_images(d->box.podman, d->options->project, NULL);
     deploy_keep_by_hand(&d->report, now->name);

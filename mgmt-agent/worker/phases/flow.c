@@ -73,6 +73,8 @@ int flow_fail_untouched(Deploy *d, const Error *err, int r)
 
     report_failure(&d->report, err, r);
     deploy_unstage(&d->report);
+    d->target.bundle = kept_bundle_free(d->target.bundle);
+    bundle_store_sweep();
     if (!str_starts(error_id(err), "podman."))
         deploy_sweep_images(d->box.podman, d->options->project, &new);
     return deploy_finish(d, "failed", status_of(d->report.phase, err, r), err, r, EVENT_FAILED);

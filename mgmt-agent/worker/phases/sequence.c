@@ -11,7 +11,9 @@
 /* One signature for all: what each phase needs of the deployment. Those that decide over most of it take it whole. */
 static int parse(Deploy *d, Error *err)
 {
-    return deploy_parse(d->order.text, &d->target.file, err);
+    int r = deploy_parse(d->order.text, &d->target.file, err);
+
+    return r < 0 ? r : deploy_open_bundle(&d->order, &d->box, &d->target, err);
 }
 
 static int policy(Deploy *d, Error *err)

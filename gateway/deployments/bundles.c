@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+#include "gateway/deployments/bundles.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "gateway/auth/secrets.h"
+#include "gateway/install/range.h"
+#include "gateway/store/deployments-table.h"
+#include "lib/base/buf.h"
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/map.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/base/tmp-sweep.h"
+#include "lib/data/json.h"
+#include "lib/event/saver.h"
+
+#define SELF "/proc/self/exe"
+#define FOLDER "bundles"
+#define PREFIX "/v1/bundles/"
+#define TOPIC "bundle %s"
+/* each is in memory until it is on disk */
+#define UPLOADS_MAX 4
+#define SAVE_WAIT (120 * USEC_PER_SEC)
+#define DAYS_KEPT 7
+#define TIDY_INTERVAL USEC_PER_HOUR
+/* who takes longer than this goes on with a range */
+#define GRACE (60 * USEC_PER_SEC)
+#define BYTES_PER_SECOND 4096
+
+struct Bundles {
+    char *folder;
+    Requests *requests;
+    const DeviceTokens *tokens;
+    Saver *saver;
+    Map *saving; /* digest → Saving, owned */
+    unsigned n_uploads;
+    usec_t tidied;
+};
+
+typedef struct Saving {
+    Bundles *owner;
+    char digest[BUNDLE_DIGEST_SIZE];
+} Saving;
+
+typedef struct Upload {
+    Bundles *owner;
+    Buf data;
+} Upload;
+
+static char *path_of(const Bundles *b, const char *digest)
+{
+    return path_join(b->folder, digest + strlen(BUNDLE_DIGEST_PREFIX));
+}
+
+bool bundles_have(const Bundles *b, const char *digest)
+{
+    _cleanup_(freep) char *path = path_of(b, digest);
+
+    return path && access(path, R_OK) == 0;
+}
+
+static void fail(Request *c, int status, int code, const char *id, const char *sentence)
+{
+    _cleanup_(error_done) Error err = {};
+
+    request_fail_status(c, status, error_set(&err, code, id, "%s", sentence), &err);
+}
+
+/* an operator brings one */
+
+static void upload_free(void *upload)
+{
+    Upload *u = upload;
+
+    u->owner->n_uploads--;
+    buf_done(&u->data);
+    free(u);
+}
+
+static void answer_kept(Request *c)
+{
+    _cleanup_(cJSON_Deletep) cJSON *body = cJSON_CreateObject();
+
+    if (!body || json_add_string(body, "digest", c->args[0]) < 0)
+        request_fail(c, -ENOMEM, NULL);
+    else
+        request_answer(c, 200, TAKE_PTR(body));
+}
+
+static void on_save_news(Request *c, const void *news)
+{
+    if (news && *(const bool *) news)
+        answer_kept(c);
+    else
+        fail(c, 507, ENOSPC, "bundle.not-kept", "the gateway cannot keep these files now: is its disk full?");
+}
+
+static void on_saved(bool written, void *userdata)
+{
+    Saving *s = userdata;
+    Bundles *b = s->owner;
+    char digest[BUNDLE_DIGEST_SIZE];
+
+    memcpy(digest, s->digest, sizeof(digest));
+    map_remove(b->saving, digest);
+    requests_tell(b->requests, &written, TOPIC, digest);
+}
+
+static int start_saving(Bundles *b, const char *digest, const Buf *data)
+{
+    _cleanup_(freep) char *path = path_of(b, digest);
+    Saving *s = calloc(1, sizeof(*s));
+    int r;
+
+    if (!path || !s) {
+        free(s);
+        return -ENOMEM;
+    }
+    s->owner = b;
+    memcpy(s->digest, digest, sizeof(s->digest));
+    r = map_put(b->saving, digest, s);
+    if (r < 0) {
+        free(s);
+        return r;
+    }
+    r = dir_make(b->folder, 0700, (uid_t) -1, (gid_t) -1, NULL);
+    if (r == 0)
+        r = saver_write_data(b->saver, path, data->data, data->len, on_saved, s);
+    if (r < 0)
+        map_remove(b->saving, digest);
+    return r;
+}
+
+static void take(Request *c)
+{
+    Bundles *b = c->module;
+    Upload *u = c->scratch;
+    _cleanup_(freep) char *path = path_of(b, c->args[0]);
+    char found[BUNDLE_DIGEST_SIZE];
+    int r = path ? bundle_digest(u->data.data ? u->data.data : "", u->data.len, found) : -ENOMEM;
+
+    if (r < 0) {
+        request_fail(c, r, NULL);
+        return;
+    }
+    if (!str_equal(found, c->args[0])) {
+        fail(c, 422, EBADMSG, "bundle.digest", "what came is not what its digest says; send it again");
+        return;
+    }
+    if (utimensat(AT_FDCWD, path, NULL, 0) == 0) { /* it is here, and wanted for another week */
+        answer_kept(c);
+        return;
+    }
+    r = map_get(b->saving, c->args[0]) ? 0 : start_saving(b, c->args[0], &u->data);
+    if (r < 0)
+        fail(c, 503, EBUSY, "bundle.busy", "the gateway's disk is busy: try again in a moment");
+    else
+        request_wait(c, SAVE_WAIT, on_save_news, TOPIC, c->args[0]);
+}
+
+static void on_body(HttpExchange *x, const char *data, size_t len, void *userdata)
+{
+    Request *c = userdata;
+    Upload *u = c->scratch;
+
+    (void) x;
+    if (len == 0)
+        take(c);
+    else if (buf_append(&u->data, data, len) < 0)
+        fail(c, 413, EFBIG, "bundle.too-large", "the files that travel with a push may have 8 MB, compressed");
+}
+
+static void put(Request *c)
+{
+    Bundles *b = c->module;
+    Upload *u;
+    size_t len = 0;
+
+    if (!bundle_digest_is_valid(c->args[0])) {
+        fail(c, 400, EINVAL, "bundle.bad-digest", "name the archive by its digest: sha256: and 64 hexadecimal digits");
+        return;
+    }
+    if (b->n_uploads >= UPLOADS_MAX) {
+        fail(c, 503, EBUSY, "bundle.busy", "the files of other pushes are coming in: try again in a moment");
+        return;
+    }
+    u = calloc(1, sizeof(*u));
+    if (!u) {
+        request_fail(c, -ENOMEM, NULL);
+        return;
+    }
+    u->owner = b;
+    u->data = BUF_INIT(BUNDLE_SIZE_MAX);
+    b->n_uploads++;
+    c->scratch = u;
+    c->scratch_free = upload_free;
+    if (http_body_is_coming(c->exchange)) {
+        http_body_receive(c->exchange, on_body, c);
+        return;
+    }
+    const char *body = http_body(c->exchange, &len);
+    if (buf_append(&u->data, body, len) < 0)
+        request_fail(c, -ENOMEM, NULL);
+    else
+        take(c);
+}
+
+size_t bundle_body_max(const HttpExchange *x)
+{
+    return str_equal(http_method(x), "PUT") && str_starts(http_path(x), PREFIX) ? BUNDLE_SIZE_MAX : 0;
+}
+
+/* a box fetches one */
+
+typedef struct Sending {
+    int fd;
+    uint64_t at;
+} Sending;
+
+static int sending_read(void *userdata, uint8_t *to, size_t len)
+{
+    Sending *s = userdata;
+
+    while (len > 0) {
+        ssize_t n = pread(s->fd, to, len, (off_t) s->at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : -EIO;
+        s->at += (uint64_t) n;
+        to += n;
+        len -= (size_t) n;
+    }
+    return 0;
+}
+
+static void sending_close(void *userdata)
+{
+    Sending *s = userdata;
+
+    close(s->fd);
+    free(s);
+}
+
+static void serve(Request *c, int fd, uint64_t size)
+{
+    _cleanup_(freep) char *range = NULL;
+    uint64_t first = 0, len = size;
+    Sending *s = calloc(1, sizeof(*s));
+    HttpExchange *x = TAKE_PTR(c->exchange);
+    int part = range_parse(http_header(x, "Range"), size, &first, &len);
+
+    request_free(c);
+    if (part > 0)
+        range = str_format("Content-Range: bytes %llu-%llu/%llu", (unsigned long long) first,
+                           (unsigned long long) (first + len - 1), (unsigned long long) size);
+    else if (part < 0)
+        range = str_format("Content-Range: bytes */%llu", (unsigned long long) size);
+    const char *const headers[] = { "Accept-Ranges: bytes", "Cache-Control: private, no-store", range, NULL };
+    if (!s || (part != 0 && !range) || part < 0) {
+        close(fd);
+        free(s);
+        if (part < 0 && range)
+            http_respond(x, 416, NULL, NULL, 0, headers);
+        else
+            exchange_fail(x, 500, -ENOMEM, NULL);
+        return;
+    }
+    *s = (Sending) { fd, first };
+    const HttpSource source = { sending_read, sending_close, s, GRACE + len / BYTES_PER_SECOND * USEC_PER_SEC };
+    http_respond_from(x, part > 0 ? 206 : 200, "application/gzip", len, &source, headers);
+}
+
+static void on_known(Request *c, const StoreRows *rows)
+{
+    const Bundles *b = c->module;
+    _cleanup_(freep) char *path = path_of(b, c->args[0]);
+    _cleanup_(closep) int fd = -1;
+    struct stat st;
+
+    if (!store_rows_true(rows, 0, 0)) {
+        fail(c, 404, ENOENT, "bundle.not-found", "no push to this box has these files");
+        return;
+    }
+    fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        fail(c, 410, ENOENT, "bundle.gone", "these files are not kept here any more; push again");
+    else
+        serve(c, TAKE_FD(fd), (uint64_t) st.st_size);
+}
+
+/* A box gets what was pushed to it, and nobody else does. */
+static void show(Request *c)
+{
+    const Bundles *b = c->module;
+    const char *token = bearer_token(c->exchange);
+    _cleanup_(jwt_claims_done) JwtClaims claims = {};
+    _cleanup_(error_done) Error err = {};
+    int r = token ? device_token_check(b->tokens, token, ROLE_MGMT, &claims, &err)
+                  : error_set(&err, EKEYREJECTED, "jwt.missing", "this needs \"Authorization: Bearer TOKEN\"");
+
+    if (r < 0)
+        request_fail(c, r, &err);
+    else if (!bundle_digest_is_valid(c->args[0]))
+        fail(c, 404, ENOENT, "bundle.not-found", "no push to this box has these files");
+    else
+        request_query(c, sql_deployment_has_bundle(claims.subject, c->args[0]), on_known);
+}
+
+const Route bundle_routes[] = {
+    { "PUT", PREFIX "*", ACCESS_OPERATOR, put, "the files that travel with a push" },
+    { "GET", "/device/v1/bundles/*", ACCESS_ANYONE, show, "the same, for the box that they were pushed to" },
+    {},
+};
+
+/* all of them */
+
+void bundles_sweep(Bundles *b)
+{
+    usec_t now = boottime_usec();
+    DIR *dir = b->tidied > 0 && now - b->tidied < TIDY_INTERVAL ? NULL : opendir(b->folder);
+
+    if (!dir)
+        return;
+    b->tidied = now;
+    for (struct dirent *e; (e = readdir(dir));) {
+        struct stat st;
+        int64_t age;
+
+        if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        age = (int64_t) (realtime_usec() / USEC_PER_SEC) - st.st_mtim.tv_sec;
+        if (age > DAYS_KEPT * 24 * 3600 && unlinkat(dirfd(dir), e->d_name, 0) < 0)
+            log_warning("%s in %s stays: %s", e->d_name, b->folder, strerror(errno));
+    }
+    closedir(dir);
+}
+
+int bundles_new(sd_event *event, const char *state_dir, Requests *requests, const DeviceTokens *tokens, Bundles **ret,
+                Error *err)
+{
+    _cleanup_(bundles_freep) Bundles *b = calloc(1, sizeof(*b));
+    int r;
+
+    if (!b)
+        return -ENOMEM;
+    b->folder = path_join(state_dir, FOLDER);
+    b->requests = requests;
+    b->tokens = tokens;
+    b->saving = map_new(free);
+    if (!b->folder || !b->saving)
+        return -ENOMEM;
+    (void) tmp_sweep(b->folder, false);
+    r = saver_new(event, SELF, &b->saver, err);
+    if (r == 0)
+        *ret = TAKE_PTR(b);
+    return r;
+}
+
+Bundles *bundles_free(Bundles *b)
+{
+    if (!b)
+        return NULL;
+    saver_free(b->saver);
+    map_free(b->saving);
+    free(b->folder);
+    free(b);
+    return NULL;
+}

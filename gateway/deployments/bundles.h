@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The files that travel with pushes: operators bring each archive once, under its digest, and the boxes that a push of it goes to
+ * fetch it. On disk, not in the database; what nobody has brought again for a week goes. */
+#pragma once
+
+#include "gateway/auth/device-tokens.h"
+#include "gateway/http/request.h"
+#include "lib/data/bundle.h"
+
+typedef struct Bundles Bundles;
+
+/* In a folder below the state folder, which is made when there is something to keep. Requests and tokens are borrowed. */
+int bundles_new(sd_event *event, const char *state_dir, Requests *requests, const DeviceTokens *tokens, Bundles **ret,
+                Error *err) _must_check_;
+Bundles *bundles_free(Bundles *b);
+DEFINE_CLEANUP(Bundles, bundles_free)
+bool bundles_have(const Bundles *b, const char *digest);
+/* Removes what is old. Now and then. */
+void bundles_sweep(Bundles *b);
+
+/* How long the body of this request may be: of what brings an archive, else 0. */
+size_t bundle_body_max(const HttpExchange *x);
+
+extern const Route bundle_routes[]; /* of a Bundles */

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* Files that belong to a push: fetched before mgmt-agent hears of it, and left in our own folder, where it takes them. What has
+ * come of them is kept over a lost connection. mgmt-agent believes nothing of this: it asks the digest itself. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "lib/data/bundle.h"
+#include "lib/data/json.h"
+#include "lib/event/daemon.h"
+#include "mgmt-agent/link/link-impl.h"
+
+#define FETCH_PATH "/device/v1/bundles/"
+#define HELD_MAX 4
+#define KEPT_MAX 4
+/* Nobody waits longer for a push; and a line that is slower than this is none. */
+#define FETCH_MAX (15 * USEC_PER_MINUTE)
+#define STALL (30 * USEC_PER_SEC)
+#define CONNECT_TIMEOUT (20 * USEC_PER_SEC)
+#define RETRY_PAUSE (3 * USEC_PER_SEC)
+
+typedef struct HeldLine {
+    char *id, *text;
+    char digest[BUNDLE_DIGEST_SIZE];
+    LineKind kind;
+} HeldLine;
+
+struct LinkFiles {
+    Link *link;
+    HeldLine held[HELD_MAX];
+    size_t n;
+    /* of the first one */
+    char *path, *part;
+    int fd;
+    off_t before; /* what had come when we asked for the rest */
+    usec_t since; /* CLOCK_BOOTTIME */
+    HttpCall *call;
+    sd_event_source *again;
+};
+
+static char *path_of(const char *digest)
+{
+    _cleanup_(freep) char *path = str_format(LINK_BUNDLES_DIR "/%s", digest + strlen(BUNDLE_DIGEST_PREFIX));
+
+    return path ? path_in_root(path) : NULL;
+}
+
+static void fetch_done(LinkFiles *f)
+{
+    f->call = http_call_free(f->call);
+    f->again = sd_event_source_disable_unref(f->again);
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+    f->path = (free(f->path), NULL);
+    f->part = (free(f->part), NULL);
+}
+
+LinkFiles *link_files_free(LinkFiles *f)
+{
+    if (!f)
+        return NULL;
+    fetch_done(f);
+    for (size_t i = 0; i < f->n; i++) {
+        free(f->held[i].id);
+        free(f->held[i].text);
+    }
+    free(f);
+    return NULL;
+}
+
+static int compare_names(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int is_visible(const struct dirent *e)
+{
+    return e->d_name[0] != '.';
+}
+
+/* A plan is often followed by its push, which then finds the files here. */
+static void prune(const char *keep)
+{
+    _cleanup_(freep) char *folder = path_in_root(LINK_BUNDLES_DIR);
+    struct dirent **entries = NULL;
+    int n = folder ? scandir(folder, &entries, is_visible, compare_names) : 0, left = n;
+
+    for (int i = 0; i < n; i++, left--) {
+        _cleanup_(freep) char *path = path_join(folder, entries[i]->d_name);
+
+        if (path && left > KEPT_MAX && !str_equal(path, keep) && unlink(path) < 0)
+            log_debug("%s stays: %s", path, strerror(errno));
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+static void start_next(LinkFiles *f);
+
+/* Whatever became of it: without its files the push is refused by mgmt-agent, in a result that the cloud gets. */
+static void hand_over(LinkFiles *f)
+{
+    char digest[BUNDLE_DIGEST_SIZE];
+    size_t left = 0;
+
+    memcpy(digest, f->held[0].digest, sizeof(digest));
+    fetch_done(f);
+    for (size_t i = 0; i < f->n; i++) {
+        HeldLine *line = &f->held[i];
+
+        if (!str_equal(line->digest, digest)) {
+            f->held[left++] = *line;
+            continue;
+        }
+        if (agent_client_send(f->link->agent, line->kind, line->text, strlen(line->text)) < 0)
+            log_warning("a push is lost: mgmt-agent does not take any more");
+        free(line->id);
+        free(line->text);
+    }
+    f->n = left;
+    start_next(f);
+}
+
+static int start_fetch(LinkFiles *f);
+
+static int on_again(sd_event_source *s, uint64_t usec, void *userdata)
+{
+    LinkFiles *f = userdata;
+
+    (void) s;
+    (void) usec;
+    if (start_fetch(f) < 0)
+        hand_over(f);
+    return 0;
+}
+
+/* Once more in a moment, unless it has taken too long. */
+static void try_again(LinkFiles *f, const Error *err, int r)
+{
+    log_failure(LOG_LEVEL_WARNING, NULL, err, r, "the files of a push are not here yet");
+    if (boottime_usec() - f->since > FETCH_MAX || timer_arm(f->link->event, &f->again, RETRY_PAUSE, on_again, f) < 0) {
+        log_error("the files of a push did not come; it is refused");
+        hand_over(f);
+    }
+}
+
+static int on_data(const char *data, size_t len, void *userdata)
+{
+    LinkFiles *f = userdata;
+
+    return fd_write_all(f->fd, data, len) < 0;
+}
+
+static bool is_whole(const LinkFiles *f)
+{
+    _cleanup_(freep) char *data = NULL;
+    char found[BUNDLE_DIGEST_SIZE];
+    size_t len = 0;
+
+    return file_read(f->part, BUNDLE_SIZE_MAX, &data, &len, NULL) == 0 && bundle_digest(data, len, found) == 0 &&
+           str_equal(found, f->held[0].digest);
+}
+
+/* What cannot be continued is begun again. */
+static void begin_anew(LinkFiles *f, const char *why)
+{
+    _cleanup_(error_done) Error err = {};
+    int r = error_set(&err, EBADMSG, "bundle.digest", "%s", why);
+
+    if (ftruncate(f->fd, 0) < 0)
+        log_debug("%s cannot be cut: %s", f->part, strerror(errno));
+    try_again(f, &err, r);
+}
+
+static void take_answer(LinkFiles *f, int status, const Error *err, int r)
+{
+    _cleanup_(error_done) Error refused = {};
+
+    if (status != 200 && status != 206 && ftruncate(f->fd, f->before) < 0)
+        log_debug("%s cannot be cut: %s", f->part, strerror(errno));
+    if (r < 0) {
+        try_again(f, err, r);
+    } else if (status == 200 || status == 206 || status == 416) {
+        if (!is_whole(f)) {
+            begin_anew(f, "what came is not what the push names");
+        } else if (fsync(f->fd) < 0 || rename(f->part, f->path) < 0) {
+            log_error("%s cannot be kept: %s", f->path, strerror(errno));
+            hand_over(f);
+        } else {
+            log_info("the files of a push are here");
+            prune(f->path);
+            hand_over(f);
+        }
+    } else {
+        r = error_set(&refused, EBADMSG, "bundle.status", "the gateway answers with HTTP status %d", status);
+        if (status == 401 || status == 429 || status >= 500) {
+            try_again(f, &refused, r);
+        } else {
+            log_failure(LOG_LEVEL_ERROR, NULL, &refused, r, "the files of a push did not come; it is refused");
+            hand_over(f);
+        }
+    }
+}
+
+static void on_fetched(HttpCall *call, int r, const HttpResponse *response, const Error *err, void *userdata)
+{
+    LinkFiles *f = userdata;
+
+    (void) call;
+    f->call = NULL; /* freed behind this */
+    take_answer(f, response ? response->status : 0, err, r);
+}
+
+static int open_part(LinkFiles *f)
+{
+    _cleanup_(freep) char *folder = path_in_root(LINK_BUNDLES_DIR);
+
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+    if (!folder || dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, NULL) < 0)
+        return -EIO;
+    f->fd = open(f->part, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    f->before = f->fd < 0 ? -1 : lseek(f->fd, 0, SEEK_END);
+    if (f->before > BUNDLE_SIZE_MAX && ftruncate(f->fd, 0) == 0)
+        f->before = 0;
+    return f->before < 0 ? -errno : 0;
+}
+
+static int ask(LinkFiles *f, const char *token, Error *err)
+{
+    const LinkConfig *c = &f->link->config;
+    size_t len = strlen(c->cloud_url);
+
+    while (len > 0 && c->cloud_url[len - 1] == '/')
+        len--;
+    _cleanup_(freep) char *url = str_format("%.*s" FETCH_PATH "%s", (int) len, c->cloud_url, f->held[0].digest);
+    _cleanup_(secret_freep) char *bearer = str_format("Authorization: Bearer %s", token);
+    _cleanup_(freep) char *range = str_format("Range: bytes=%lld-", (long long) f->before);
+    if (!url || !bearer || !range)
+        return -ENOMEM;
+    const char *const headers[] = { bearer, f->before > 0 ? range : NULL, NULL };
+    const HttpRequest request = {
+        .url = url,
+        .headers = headers,
+        .ca_file = c->ca_file,
+        .timeout_usec = FETCH_MAX,
+        .connect_timeout_usec = CONNECT_TIMEOUT,
+        .stall_usec = STALL,
+        .response_max = BUNDLE_SIZE_MAX,
+        .on_data = on_data,
+        .userdata = f,
+    };
+    return http_start(f->link->http, &request, on_fetched, f, &f->call, err);
+}
+
+/* Negative when it never can. */
+static int start_fetch(LinkFiles *f)
+{
+    const char *token = device_tunnel_token(f->link->tunnel);
+    _cleanup_(error_done) Error err = {};
+    int r = open_part(f);
+
+    if (r < 0) {
+        log_error("the files of a push cannot be kept: %s", strerror(-r));
+        return r;
+    }
+    if (!token) {
+        r = error_set(&err, EAGAIN, "bundle.no-token", "there is no device token");
+        try_again(f, &err, r);
+        return 0;
+    }
+    r = ask(f, token, &err);
+    if (r < 0)
+        log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "the files of a push cannot be fetched");
+    return r;
+}
+
+static void start_next(LinkFiles *f)
+{
+    if (f->n == 0)
+        return;
+    f->since = boottime_usec();
+    f->path = path_of(f->held[0].digest);
+    f->part = f->path ? str_format("%s.part", f->path) : NULL;
+    if (!f->part || start_fetch(f) < 0)
+        hand_over(f);
+}
+
+static const char *digest_of(const cJSON *message)
+{
+    const char *type = json_string(message, "type");
+    const char *digest = json_string(cJSON_GetObjectItemCaseSensitive(message, "bundle"), "digest");
+    _cleanup_(freep) char *path = NULL;
+
+    if ((!str_equal(type, "compose.snapshot") && !str_equal(type, "compose.plan")) || !bundle_digest_is_valid(digest))
+        return NULL; /* mgmt-agent says what is wrong with it */
+    path = path_of(digest);
+    return path && access(path, F_OK) < 0 ? digest : NULL;
+}
+
+/* The gateway says it again after a reconnect. */
+static HeldLine *find_held(LinkFiles *f, const char *id)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (str_equal(f->held[i].id, id))
+            return &f->held[i];
+    return NULL;
+}
+
+bool link_hold_for_files(Link *l, const cJSON *message, LineKind kind, const char *text)
+{
+    const char *digest = digest_of(message), *id = json_string(message, "id");
+    _cleanup_(freep) char *copy = NULL, *name = NULL;
+
+    if (!digest || !id)
+        return false;
+    if (!l->files) {
+        l->files = calloc(1, sizeof(*l->files));
+        if (!l->files)
+            return false;
+        *l->files = (LinkFiles) { .link = l, .fd = -1 };
+    }
+    if (find_held(l->files, id))
+        return true;
+    copy = strdup(text);
+    name = strdup(id);
+    if (!copy || !name || l->files->n == HELD_MAX)
+        return false;
+    HeldLine *line = &l->files->held[l->files->n++];
+    *line = (HeldLine) { .id = TAKE_PTR(name), .text = TAKE_PTR(copy), .kind = kind };
+    memcpy(line->digest, digest, sizeof(line->digest));
+    if (l->files->n == 1)
+        start_next(l->files);
+    return true;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the store share. */
+#pragma once
+
+#include "mgmt-agent/state/bundle-store.h"
+
+struct KeptBundle {
+    char *folder; /* of this bundle */
+    char *tree;   /* in it, what was unpacked */
+    char *placed; /* in it: the names below FILES_DIR that were made of it, one a line */
+    int lock;     /* shared */
+};
+
+/* The way to something of ours below BUNDLES_DIR: a new string, or NULL. */
+char *bundle_store_path(const char *name);
+/* A folder with all that is in it is on the disk when this returns. */
+int bundle_store_sync(const char *path, Error *err) _must_check_;
+/* -EAGAIN: somebody else has it. */
+int bundle_store_lock(int kind, int *ret, Error *err) _must_check_;

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/limits.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/bundle-store-impl.h"
+
+#define ARCHIVE_ENDING ".tar.gz"
+
+int bundle_of_snapshot(const cJSON *snapshot, const char **ret, Error *err)
+{
+    const cJSON *bundle = cJSON_GetObjectItemCaseSensitive(snapshot, "bundle");
+
+    *ret = json_string(bundle, "digest");
+    if (!bundle || (*ret && bundle_digest_is_valid(*ret)))
+        return 0;
+    return error_set(err, EINVAL, "bundle.bad-digest",
+                     "the snapshot's `bundle` has no digest like sha256: and 64 hexadecimal digits");
+}
+
+char *bundle_store_path(const char *name)
+{
+    _cleanup_(freep) char *path = str_format(BUNDLES_DIR "/%s", name);
+
+    return path ? path_in_root(path) : NULL;
+}
+
+int bundle_store_lock(int kind, int *ret, Error *err)
+{
+    _cleanup_(freep) char *folder = path_in_root(BUNDLES_DIR), *path = bundle_store_path("lock");
+    _cleanup_(closep) int fd = -1;
+    int r = folder && path ? dir_make(folder, 0700, (uid_t) -1, (gid_t) -1, err) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_set(err, errno, "bundle.write", "%s cannot be opened: %s", path, strerror(errno));
+    if (flock(fd, kind) < 0)
+        return errno == EWOULDBLOCK
+                   ? -EAGAIN
+                   : error_set(err, errno, "bundle.write", "%s cannot be locked: %s", path, strerror(errno));
+    *ret = TAKE_FD(fd);
+    return 0;
+}
+
+KeptBundle *kept_bundle_free(KeptBundle *b)
+{
+    if (!b)
+        return NULL;
+    if (b->lock >= 0)
+        close(b->lock);
+    free(b->folder);
+    free(b->tree);
+    free(b->placed);
+    free(b);
+    return NULL;
+}
+
+/* The archive as it lies in one place, once it is what it should be. -ENOENT when it does not lie there. */
+static int read_archive(const char *path, const char *digest, char **ret, size_t *ret_len, Error *err)
+{
+    _cleanup_(freep) char *data = NULL;
+    char found[BUNDLE_DIGEST_SIZE];
+    int r = file_read(path, BUNDLE_SIZE_MAX, &data, ret_len, err);
+
+    if (r == 0)
+        r = bundle_digest(data, *ret_len, found);
+    if (r == 0 && !str_equal(found, digest))
+        return error_set(err, EBADMSG, "bundle.digest",
+                         "the files that came with the snapshot are not those that it names: %s, and not %s", found,
+                         digest);
+    if (r == 0)
+        *ret = TAKE_PTR(data);
+    return r;
+}
+
+static int find_archive(const char *hex, const char *digest, char **ret, size_t *ret_len, Error *err)
+{
+    _cleanup_(freep) char *name = str_format("%s" ARCHIVE_ENDING, hex), *own = name ? bundle_store_path(name) : NULL;
+    _cleanup_(freep) char *fetched = str_format(LINK_BUNDLES_DIR "/%s", hex),
+                          *links = fetched ? path_in_root(fetched) : NULL;
+    _cleanup_(error_done) Error unused = {};
+    int r = own && links ? read_archive(own, digest, ret, ret_len, &unused) : -ENOMEM;
+
+    if (r == 0 || r == -ENOMEM)
+        return r;
+    r = read_archive(links, digest, ret, ret_len, err);
+    if (r == -ENOENT) {
+        error_done(err);
+        return error_set(err, ENOENT, "bundle.not-here",
+                         "the files that belong to the snapshot (%.19s…) did not come; push it again", digest);
+    }
+    return r;
+}
+
+/* Beside its place, synced, and then renamed: a power cut leaves it there as a whole or not at all. */
+static int unpack_beside(const KeptBundle *b, const char *data, size_t len, const char *beside, Error *err)
+{
+    _cleanup_(freep) char *tree = path_join(beside, "tree"), *parent = path_in_root(BUNDLES_DIR);
+    _cleanup_(closep) int dir = -1;
+    int r = tree && parent ? dir_remove(beside, err) : -ENOMEM;
+
+    if (r == 0)
+        r = dir_make(tree, 0700, (uid_t) -1, (gid_t) -1, err);
+    if (r == 0)
+        r = bundle_unpack(data, len, tree, err);
+    if (r == 0)
+        r = bundle_store_sync(beside, err);
+    if (r < 0)
+        return r;
+    dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0 || (rename(beside, b->folder) < 0 && errno != ENOTEMPTY && errno != EEXIST) || fsync(dir) < 0)
+        return error_set(err, errno, "bundle.write", "%s cannot be kept: %s", b->folder, strerror(errno));
+    return 0;
+}
+
+static int unpack(const KeptBundle *b, const char *hex, const char *digest, Error *err)
+{
+    _cleanup_(freep) char *name = str_format("new-%s-%d", hex, (int) getpid()),
+                          *beside = name ? bundle_store_path(name) : NULL, *data = NULL;
+    _cleanup_(freep) char *archive_name = str_format("%s" ARCHIVE_ENDING, hex),
+                          *archive = archive_name ? bundle_store_path(archive_name) : NULL;
+    size_t len = 0;
+    int r = beside && archive ? find_archive(hex, digest, &data, &len, err) : -ENOMEM;
+
+    if (r < 0)
+        return r;
+    r = unpack_beside(b, data, len, beside, err);
+    if (dir_remove(beside, NULL) < 0) /* it is there when that failed, or when another worker was faster */
+        log_debug("%s is left for the next sweep", beside);
+    return r < 0 ? r : file_remove(archive, err);
+}
+
+int kept_bundle_open(const char *digest, KeptBundle **ret, Error *err)
+{
+    _cleanup_(kept_bundle_freep) KeptBundle *b = calloc(1, sizeof(*b));
+    const char *hex = digest + strlen(BUNDLE_DIGEST_PREFIX);
+    struct stat st;
+    int r;
+
+    if (!b)
+        return -ENOMEM;
+    b->lock = -1;
+    b->folder = bundle_store_path(hex);
+    b->tree = b->folder ? path_join(b->folder, "tree") : NULL;
+    b->placed = b->folder ? path_join(b->folder, "placed") : NULL;
+    if (!b->tree || !b->placed)
+        return -ENOMEM;
+    r = bundle_store_lock(LOCK_SH, &b->lock, err);
+    if (r == 0 && lstat(b->tree, &st) < 0)
+        r = unpack(b, hex, digest, err);
+    if (r == 0)
+        *ret = TAKE_PTR(b);
+    return r;
+}
+
+int bundle_store_put(const char *digest, const char *data, size_t len, int *ret_lock, Error *err)
+{
+    _cleanup_(freep) char *name = str_format("%s" ARCHIVE_ENDING, digest + strlen(BUNDLE_DIGEST_PREFIX)),
+                          *path = name ? bundle_store_path(name) : NULL;
+    _cleanup_(closep) int lock = -1;
+    int r = path ? bundle_store_lock(LOCK_SH, &lock, err) : -ENOMEM;
+
+    if (r == 0)
+        r = file_write_atomic(path, data, len, 0600, (uid_t) -1, (gid_t) -1, err);
+    if (r == 0)
+        *ret_lock = TAKE_FD(lock);
+    return r;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* The files that came with snapshots. Each archive is unpacked once, into a folder of root's alone that its digest names. What
+ * services mount of it is copied from there to FILES_DIR, under a name made of its content: as long as a file stays the same its
+ * path does, so that a push with one changed file replaces only the services that mount it. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "lib/data/bundle.h"
+#include "lib/data/json.h"
+
+typedef struct KeptBundle KeptBundle;
+
+/* The digest of a snapshot's `bundle`, NULL when there is none; borrowed. bundle.bad-digest when it is none. */
+int bundle_of_snapshot(const cJSON *snapshot, const char **ret, Error *err) _must_check_;
+
+/* Unpacks the archive if that has not been done, from where secboxctl or mgmt-link left it. Nothing half unpacked is ever seen. As
+ * long as it is open, nothing is swept. Errors: bundle.not-here, bundle.digest, those of bundle_unpack(). */
+int kept_bundle_open(const char *digest, KeptBundle **ret, Error *err) _must_check_;
+KeptBundle *kept_bundle_free(KeptBundle *b);
+DEFINE_CLEANUP(KeptBundle, kept_bundle_free)
+
+typedef enum KeptKind { KEPT_NOTHING, KEPT_FILE, KEPT_FOLDER } KeptKind;
+
+/* NULL-safe: nothing is in no bundle. */
+KeptKind kept_bundle_find(const KeptBundle *b, const char *path);
+/* A text file; -ENOENT, bundle.damaged. */
+int kept_bundle_read(const KeptBundle *b, const char *path, size_t max, char **ret, Error *err) _must_check_;
+/* Copies it to where containers mount it, unless it is there, and tells its path. The podman user's group may enter. */
+int kept_bundle_place(const KeptBundle *b, const char *path, gid_t gid, char **ret, Error *err) _must_check_;
+
+/* Leaves an archive for a job that is about to be asked for. Nothing is swept before *ret_lock is closed. */
+int bundle_store_put(const char *digest, const char *data, size_t len, int *ret_lock, Error *err) _must_check_;
+/* Removes what no kept snapshot came with. Nothing happens while a bundle is open anywhere, or a snapshot cannot be read. */
+void bundle_store_sweep(void);

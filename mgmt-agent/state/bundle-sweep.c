@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* A snapshot that a rollback may return to has its files; nothing else is kept. */
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lib/base/fileio.h"
+#include "lib/base/log.h"
+#include "lib/base/paths.h"
+#include "lib/base/strv.h"
+#include "mgmt-agent/state/bundle-store-impl.h"
+#include "mgmt-agent/state/current.h"
+#include "mgmt-agent/state/journal.h"
+#include "mgmt-agent/state/snapshot-store.h"
+
+#define PLACED_MAX ((size_t) 1024 * 1024)
+
+/* Names below BUNDLES_DIR, and below FILES_DIR. */
+typedef struct Wanted {
+    char **bundles, **places;
+} Wanted;
+
+static void wanted_done(Wanted *w)
+{
+    strv_free(w->bundles);
+    strv_free(w->places);
+}
+
+static int want_places(const char *hex, Wanted *w)
+{
+    _cleanup_(freep) char *name = str_format("%s/placed", hex), *path = name ? bundle_store_path(name) : NULL;
+    _cleanup_(freep) char *text = NULL;
+    int r = path ? file_read(path, PLACED_MAX, &text, NULL, NULL) : -ENOMEM;
+
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    for (char *line = text, *next; r == 0 && *line; line = next) {
+        next = line + strcspn(line, "\n");
+        if (*next)
+            *next++ = '\0';
+        r = strv_add(&w->places, line);
+    }
+    return r;
+}
+
+static int want_snapshot(const char *version, Wanted *w)
+{
+    _cleanup_(cJSON_Deletep) cJSON *snapshot = NULL;
+    _cleanup_(error_done) Error unused = {};
+    const char *digest = NULL;
+    int r = store_load_snapshot(version, &snapshot, &unused);
+
+    if (r == 0)
+        r = bundle_of_snapshot(snapshot, &digest, &unused);
+    if (r < 0 || !digest)
+        return r;
+    r = strv_add(&w->bundles, digest + strlen(BUNDLE_DIGEST_PREFIX));
+    return r == 0 ? want_places(digest + strlen(BUNDLE_DIGEST_PREFIX), w) : r;
+}
+
+static int want_named(const char *version, Wanted *w)
+{
+    int r = version ? want_snapshot(version, w) : 0;
+
+    return r == -ENOENT ? 0 : r;
+}
+
+/* By their names, too: the list of snapshots is a short one. */
+static int want_present(Wanted *w)
+{
+    _cleanup_(current_freep) Current *current = NULL;
+    _cleanup_(journal_done) Journal journal = {};
+    int r = current_load(&current, NULL);
+
+    if (r == 0)
+        r = journal_load(&journal, NULL);
+    if (r == 0 && current)
+        r = want_named(current->version, w);
+    if (r == 0 && current)
+        r = want_named(current->previous, w);
+    return r == 0 ? want_named(journal.version, w) : r;
+}
+
+static int want_all(Wanted *w)
+{
+    _cleanup_(strv_freep) char **versions = NULL;
+    int r = store_list_snapshots(&versions);
+
+    for (char **version = versions; r == 0 && version && *version; version++)
+        r = want_snapshot(*version, w);
+    return r < 0 ? r : want_present(w);
+}
+
+static void remove_others(const char *folder, char *const *wanted)
+{
+    _cleanup_(freep) char *path = path_in_root(folder);
+    DIR *dir = path ? opendir(path) : NULL;
+
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        _cleanup_(freep) char *below = path_join(path, e->d_name);
+        _cleanup_(error_done) Error err = {};
+        int r;
+
+        if (str_equal(e->d_name, ".") || str_equal(e->d_name, "..") || str_equal(e->d_name, "lock") ||
+            strv_contains(wanted, e->d_name))
+            continue;
+        r = !below ? -ENOMEM : unlink(below) == 0 ? 0 : dir_remove(below, &err);
+        if (r < 0)
+            log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot remove the files of an earlier snapshot");
+    }
+    if (dir)
+        closedir(dir);
+}
+
+void bundle_store_sweep(void)
+{
+    _cleanup_(wanted_done) Wanted wanted = {};
+    _cleanup_(closep) int lock = -1;
+    _cleanup_(freep) char *folder = path_in_root(BUNDLES_DIR);
+
+    /* most boxes never had any */
+    if (!folder || access(folder, F_OK) < 0 || bundle_store_lock(LOCK_EX | LOCK_NB, &lock, NULL) < 0)
+        return;
+    if (want_all(&wanted) < 0) {
+        log_warning("The files of earlier snapshots stay until all snapshots can be read");
+        return;
+    }
+    remove_others(BUNDLES_DIR, wanted.bundles);
+    remove_others(FILES_DIR, wanted.places);
+}

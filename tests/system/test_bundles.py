@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: MIT
+"""Files that travel with a push: from the operator by the gateway to the box, into containers, and back with a rollback."""
+import contextlib
+import gzip
+import hashlib
+import http.client
+import io
+import json
+import os
+import tarfile
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.lab.util import read_text, wait_until
+
+DEVICE = "caseta5"
+NOBODY = "sha256:" + "0" * 64
+
+
+def archive(files):
+    """Some archive of these files, {path: text}, and its digest. SecBox itself makes them in C."""
+    inside = io.BytesIO()
+    with tarfile.open(fileobj=inside, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path, text in sorted(files.items()):
+            entry = tarfile.TarInfo(path)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    data = gzip.compress(inside.getvalue(), mtime=0)
+    return data, "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def bring(gateway, digest, data, token=None):
+    request = urllib.request.Request(f"{gateway.url}/v1/bundles/{digest}", data=data, method="PUT",
+                                     headers={"Authorization": f"Bearer {token or gateway.token}"})
+    try:
+        with urllib.request.urlopen(request, context=gateway.context) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as e:
+        with e:
+            return e.code, json.loads(e.read())["error"]
+
+
+def too_long(gateway):
+    """The answer to a body whose length alone is too much."""
+    with contextlib.closing(http.client.HTTPConnection(gateway.host, gateway.port)) as connection:
+        connection.putrequest("PUT", f"/v1/bundles/{NOBODY}")
+        connection.putheader("Authorization", f"Bearer {gateway.token}")
+        connection.putheader("Content-Length", str(9 * 1024 * 1024))
+        connection.endheaders()
+        return connection.getresponse().status
+
+
+def push(gateway, text, files=None, **more):
+    """Brings the files and pushes the text with them; the compose.result."""
+    if files is not None:
+        data, digest = archive(files)
+        assert bring(gateway, digest, data) == (200, {"digest": digest})
+        more["bundle"] = {"digest": digest}
+    return gateway.push(DEVICE, text, **more)
+
+
+def stack(volumes="", configs="", env=""):
+    return ("services:\n  web:\n    image: localhost/server:1\n    stop_grace_period: 1s\n" + env + volumes +
+            "  other:\n    image: localhost/server:1\n    stop_grace_period: 1s\n" + configs)
+
+
+MOUNTS = "    volumes: ['./web/site.conf:/etc/site.conf', './web/init:/init:ro', './data:/data']\n    configs: [tune]\n"
+CONFIGS = "configs:\n  tune: {file: ./web/tune.yml}\n"
+FILES = {"web/site.conf": "one\n", "web/init/1.sql": "create\n", "web/tune.yml": "fast: true\n", "web/app.env": "FROM=file\n"}
+TEXT = stack(MOUNTS, CONFIGS, "    env_file: ./web/app.env\n")
+
+
+def seen(box, path):
+    """What the container of `web` has there."""
+    return box.lab.podman("exec", box.ids()["web"], "busybox", "cat", path).stdout
+
+
+def kept(box, inside):
+    with contextlib.suppress(FileNotFoundError):
+        return {name for name in os.listdir(box.path(inside)) if name != "lock"}
+    return set()
+
+
+@pytest.fixture
+def box(fleet_box):
+    return fleet_box
+
+
+def test_files_come_to_the_box_and_go_back_with_it(gateway, box):
+    answer = push(gateway, TEXT, FILES)
+    assert answer.status == 200 and answer.json["result"]["outcome"] == "done", answer
+    assert [seen(box, path) for path in ("/etc/site.conf", "/init/1.sql", "/tune")] == ["one\n", "create\n", "fast: true\n"]
+    assert box.environment("web")["FROM"] == "file"
+    modes = {m["Destination"]: m["RW"] for m in box.containers()["web"]["Mounts"]}
+    assert modes == {"/etc/site.conf": False, "/init": False, "/tune": False, "/data": True}
+    # nobody but root and the podman user gets at them, and the env file is in no container's reach
+    files = box.path("var/lib/tucomunidad/files")
+    assert os.stat(files).st_mode & 0o7777 == 0o750 and os.stat(files).st_uid == 0
+    assert not [name for _, _, names in os.walk(files) for name in names if name == "app.env"]
+    before = box.ids()
+    assert push(gateway, TEXT, FILES).json["result"]["noop"] and box.ids() == before
+    # one file is another: only who mounts it is made anew
+    changed = push(gateway, TEXT, {**FILES, "web/init/2.sql": "insert\n"})
+    assert changed.json["result"]["outcome"] == "done", changed
+    assert box.ids()["other"] == before["other"] and box.ids()["web"] != before["web"]
+    assert seen(box, "/init/2.sql") == "insert\n"
+    # the text is the same, the files are those of before
+    back = gateway.request("POST", f"/v1/devices/{DEVICE}/rollback", {})
+    assert back.json["result"]["outcome"] == "done", back
+    assert "2.sql" not in box.lab.podman("exec", box.ids()["web"], "busybox", "ls", "/init").stdout
+    assert seen(box, "/etc/site.conf") == "one\n" and box.ids()["other"] == before["other"]
+
+
+def test_what_nothing_needs_goes(gateway, box):
+    assert push(gateway, TEXT, FILES).json["result"]["outcome"] == "done"
+    # a push that fails leaves nothing of its own
+    failed = push(gateway, TEXT.replace("server:1", "absent:1", 1), {**FILES, "web/site.conf": "never\n"})
+    assert failed.json["result"]["outcome"] == "failed", failed
+    assert len(kept(box, "var/lib/tucomunidad/mgmt-agent/bundles")) == 1
+    assert len(kept(box, "var/lib/tucomunidad/files")) == 3
+    # nor does what no rollback returns to: five snapshots are kept
+    for i in range(6):
+        assert push(gateway, stack() + f"# {i}\n").json["result"]["outcome"] == "done"
+    assert kept(box, "var/lib/tucomunidad/mgmt-agent/bundles") == set() and kept(box, "var/lib/tucomunidad/files") == set()
+
+
+def test_what_is_refused(gateway, box):
+    data, digest = archive(FILES)
+    # what is not here, what is not what it says, what is no digest
+    assert gateway.push(DEVICE, TEXT, bundle={"digest": NOBODY}).json["error"]["id"] == "bundle.not-here"
+    assert gateway.push(DEVICE, TEXT, bundle={"digest": "sha256:1"}).json["error"]["id"] == "bundle.bad-digest"
+    assert bring(gateway, NOBODY, data)[1]["id"] == "bundle.digest"
+    assert bring(gateway, "sha256:1", data)[1]["id"] == "bundle.bad-digest"
+    assert too_long(gateway) == 413
+    # nobody without a role for it
+    viewer = gateway.run("tokens", "add", "--role", "viewer", "looker").strip().split()[-1]
+    assert bring(gateway, digest, data, viewer)[0] == 403
+    # a box gets what was pushed to it, and an operator is no box
+    fetch = f"/device/v1/bundles/{digest}"
+    assert gateway.request("GET", fetch).status == 401
+    # what a service names and did not come
+    missing = push(gateway, TEXT, {k: v for k, v in FILES.items() if k != "web/tune.yml"})
+    error = missing.json["result"]["error"]
+    assert error["id"] == "compose.file-missing" and "./web/tune.yml" in error["message"], missing
+    # an archive that is none
+    broken = gzip.compress(b"no archive", mtime=0)
+    name = "sha256:" + hashlib.sha256(broken).hexdigest()
+    assert bring(gateway, name, broken)[0] == 200
+    refused = gateway.push(DEVICE, TEXT, bundle={"digest": name})
+    assert refused.json["result"]["error"]["id"] == "bundle.damaged", refused
+    assert box.ids() == {} and kept(box, "var/lib/tucomunidad/mgmt-agent/bundles") == set()
+
+
+def test_a_fetch_goes_on_where_it_was(gateway, box):
+    data, digest = archive({**FILES, "web/site.conf": "begun\n"})
+    folder = box.path("var/lib/tucomunidad/mgmt-link/bundles")
+    os.makedirs(folder, mode=0o700)
+    part = os.path.join(folder, digest.split(":")[1] + ".part")
+    with open(part, "wb") as f:
+        f.write(data[:100])
+    assert push(gateway, TEXT, {**FILES, "web/site.conf": "begun\n"}).json["result"]["outcome"] == "done"
+    assert seen(box, "/etc/site.conf") == "begun\n" and not os.path.exists(part)
+    # what cannot be gone on with is fetched anew
+    data, digest = archive({**FILES, "web/site.conf": "anew\n"})
+    with open(os.path.join(folder, digest.split(":")[1] + ".part"), "wb") as f:
+        f.write(b"something else")
+    assert push(gateway, TEXT, {**FILES, "web/site.conf": "anew\n"}).json["result"]["outcome"] == "done"
+    assert seen(box, "/etc/site.conf") == "anew\n"
+    assert "the files of a push are here" in read_text(os.path.join(box.logs, "mgmt-link.log"))
+    wait_until(lambda: not box.status_pending(), "the push has ended")
