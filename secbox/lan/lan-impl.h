@@ -58,7 +58,7 @@ struct LanRequest {
     StoreQuery *query;
     void (*on_rows)(LanRequest *q, const StoreRows *rows);
     void (*without)(LanRequest *q); /* NULL: nothing can be told without the rows */
-    void *scratch; /* what one handler keeps between its steps */
+    void *scratch;                  /* what one handler keeps between its steps */
     void (*scratch_free)(void *scratch);
 };
 
