@@ -373,6 +373,11 @@ static void test_what_an_order_is_good_for(void **state)
         { ORDER_KIND_DEPLOYMENT, "deployment", NULL, "{\"compose\":\"services: {} \\n\"}", &here, one,
           "order.other-content" },
         { ORDER_KIND_DEPLOYMENT, "deployment", NULL, "{}", &here, one, "order.other-content" },
+        /* files that nobody has signed */
+        { ORDER_KIND_DEPLOYMENT, "deployment", NULL,
+          "{\"compose\":\"services: {}\\n\",\"bundle\":{\"digest\":\"sha256:"
+          "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae\"}}",
+          &here, one, "order.other-content" },
         { ORDER_KIND_DEPLOYMENT, "rollback", NULL, "{\"compose\":\"services: {}\\n\"}", &here, one,
           "order.other-kind" },
         { ORDER_KIND_ROLLBACK, "rollback", NULL, "{}", &here, one, NULL },
