@@ -505,8 +505,7 @@ static int make_listeners(Gateway *g, const GatewayOptions *o)
     g->requests = requests_new(g->event, g->store);
     if (!g->requests)
         return -ENOMEM;
-    g->queries =
-        (DeviceQueries) { .store = g->store, .conns = g->conns, .requests = g->requests, .registry = g->registry };
+    g->queries = (DeviceQueries) { g->store, g->conns, g->requests, g->registry, bundles_offer, NULL };
     if (device_queries_listen(&g->queries) < 0)
         return -ENOMEM;
     g->recovery = recovery_reports_new(g->event, g->store, g->conns);
@@ -616,6 +615,8 @@ int gateway_new(sd_event *event, const GatewayOptions *options, Gateway **ret, E
         r = make_photos(g, options, err);
     if (r >= 0)
         r = bundles_new(event, options->state_dir, g->requests, g->tokens, &g->bundles, err);
+    if (r >= 0)
+        g->queries.offer_userdata = g->bundles;
     if (r >= 0)
         r = make_routes(g, options);
     if (r >= 0)

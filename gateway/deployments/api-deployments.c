@@ -123,18 +123,9 @@ static int bundle_read(const Request *c, const cJSON *body, DeploymentRequest *r
 {
     const DeploymentsApi *api = c->module;
     const cJSON *bundle = cJSON_GetObjectItemCaseSensitive(body, "bundle");
-    if (!bundle)
-        return 0;
-    request->may_wait = false;
-    request->bundle = json_string(bundle, "digest");
-    if (!bundle_digest_is_valid(request->bundle))
-        return error_set(err, EINVAL, "bundle.bad-digest",
-                         "\"bundle\" needs a \"digest\": sha256: and 64 hexadecimal digits");
-    return bundles_have(api->bundles, request->bundle)
-               ? 0
-               : error_set(err, EINVAL, "bundle.not-here",
-                           "the files that belong to the compose file are not here: bring them by PUT /v1/bundles/%s",
-                           request->bundle);
+    if (bundle)
+        request->may_wait = false;
+    return bundles_check(api->bundles, bundle, &request->bundle, err);
 }
 
 static int push_read(Request *c, const cJSON *body, DeploymentRequest *request, Error *err)

@@ -31,6 +31,7 @@
 #define UPLOADS_MAX 4
 #define SAVE_WAIT (120 * USEC_PER_SEC)
 #define DAYS_KEPT 7
+#define OFFERS_MAX 1024
 #define TIDY_INTERVAL USEC_PER_HOUR
 /* who takes longer than this goes on with a range */
 #define GRACE (60 * USEC_PER_SEC)
@@ -41,7 +42,8 @@ struct Bundles {
     Requests *requests;
     const DeviceTokens *tokens;
     Saver *saver;
-    Map *saving; /* digest → Saving, owned */
+    Map *saving;  /* digest → Saving, owned */
+    Map *offered; /* "DEVICE DIGEST": what boxes were asked about, without having been pushed it */
     unsigned n_uploads;
     usec_t tidied;
 };
@@ -61,11 +63,47 @@ static char *path_of(const Bundles *b, const char *digest)
     return path_join(b->folder, digest + strlen(BUNDLE_DIGEST_PREFIX));
 }
 
-bool bundles_have(const Bundles *b, const char *digest)
+int bundles_check(const Bundles *b, const cJSON *bundle, const char **ret, Error *err)
 {
-    _cleanup_(freep) char *path = path_of(b, digest);
+    const char *digest = json_string(bundle, "digest");
+    _cleanup_(freep) char *path = NULL;
 
-    return path && access(path, R_OK) == 0;
+    *ret = NULL;
+    if (!bundle)
+        return 0;
+    if (!bundle_digest_is_valid(digest))
+        return error_set(err, EINVAL, "bundle.bad-digest",
+                         "\"bundle\" needs a \"digest\": sha256: and 64 hexadecimal digits");
+    path = path_of(b, digest);
+    if (!path || access(path, R_OK) < 0)
+        return error_set(err, EINVAL, "bundle.not-here",
+                         "the files that belong to the compose file are not here: bring them by PUT " PREFIX "%s",
+                         digest);
+    *ret = digest;
+    return 0;
+}
+
+static void forget_offers(Bundles *b)
+{
+    const char *key;
+    void *value;
+
+    for (size_t i = 0; map_next(b->offered, &i, &key, &value);)
+        map_remove(b->offered, key);
+}
+
+int bundles_offer(const char *device, const cJSON *bundle, void *bundles, Error *err)
+{
+    Bundles *b = bundles;
+    const char *digest;
+    int r = bundles_check(b, bundle, &digest, err);
+
+    if (r < 0 || !digest)
+        return r;
+    if (map_size(b->offered) >= OFFERS_MAX)
+        forget_offers(b);
+    _cleanup_(freep) char *key = str_format("%s %s", device, digest);
+    return key && map_put(b->offered, key, b) == 0 ? 0 : error_from_errno(err, -ENOMEM, "offer files");
 }
 
 static void fail(Request *c, int status, int code, const char *id, const char *sentence)
@@ -281,17 +319,13 @@ static void serve(Request *c, int fd, uint64_t size)
     http_respond_from(x, part > 0 ? 206 : 200, "application/gzip", len, &source, headers);
 }
 
-static void on_known(Request *c, const StoreRows *rows)
+static void serve_kept(Request *c)
 {
     const Bundles *b = c->module;
     _cleanup_(freep) char *path = path_of(b, c->args[0]);
     _cleanup_(closep) int fd = -1;
     struct stat st;
 
-    if (!store_rows_true(rows, 0, 0)) {
-        fail(c, 404, ENOENT, "bundle.not-found", "no push to this box has these files");
-        return;
-    }
     fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
     if (fd < 0 || fstat(fd, &st) < 0)
         fail(c, 410, ENOENT, "bundle.gone", "these files are not kept here any more; push again");
@@ -299,7 +333,22 @@ static void on_known(Request *c, const StoreRows *rows)
         serve(c, TAKE_FD(fd), (uint64_t) st.st_size);
 }
 
-/* A box gets what was pushed to it, and nobody else does. */
+static void on_known(Request *c, const StoreRows *rows)
+{
+    if (store_rows_true(rows, 0, 0))
+        serve_kept(c);
+    else
+        fail(c, 404, ENOENT, "bundle.not-found", "no push to this box has these files");
+}
+
+static bool is_offered(const Bundles *b, const char *device, const char *digest)
+{
+    _cleanup_(freep) char *key = str_format("%s %s", device, digest);
+
+    return key && map_get(b->offered, key);
+}
+
+/* A box gets what was pushed to it, or what it is asked about, and nobody else does. */
 static void show(Request *c)
 {
     const Bundles *b = c->module;
@@ -313,6 +362,8 @@ static void show(Request *c)
         request_fail(c, r, &err);
     else if (!bundle_digest_is_valid(c->args[0]))
         fail(c, 404, ENOENT, "bundle.not-found", "no push to this box has these files");
+    else if (is_offered(b, claims.subject, c->args[0]))
+        serve_kept(c);
     else
         request_query(c, sql_deployment_has_bundle(claims.subject, c->args[0]), on_known);
 }
@@ -333,6 +384,7 @@ void bundles_sweep(Bundles *b)
     if (!dir)
         return;
     b->tidied = now;
+    forget_offers(b);
     for (struct dirent *e; (e = readdir(dir));) {
         struct stat st;
         int64_t age;
@@ -358,7 +410,8 @@ int bundles_new(sd_event *event, const char *state_dir, Requests *requests, cons
     b->requests = requests;
     b->tokens = tokens;
     b->saving = map_new(free);
-    if (!b->folder || !b->saving)
+    b->offered = map_new(NULL);
+    if (!b->folder || !b->saving || !b->offered)
         return -ENOMEM;
     (void) tmp_sweep(b->folder, false);
     r = saver_new(event, SELF, &b->saver, err);
@@ -373,6 +426,7 @@ Bundles *bundles_free(Bundles *b)
         return NULL;
     saver_free(b->saver);
     map_free(b->saving);
+    map_free(b->offered);
     free(b->folder);
     free(b);
     return NULL;

@@ -14,7 +14,11 @@ int bundles_new(sd_event *event, const char *state_dir, Requests *requests, cons
                 Error *err) _must_check_;
 Bundles *bundles_free(Bundles *b);
 DEFINE_CLEANUP(Bundles, bundles_free)
-bool bundles_have(const Bundles *b, const char *digest);
+/* Of a request's `bundle`, an object with a digest: whether the files are here. NULL is no bundle, and *ret then NULL. Errors:
+ * bundle.bad-digest, bundle.not-here. */
+int bundles_check(const Bundles *b, const cJSON *bundle, const char **ret, Error *err) _must_check_;
+/* The same for a question to this box, which may fetch them from now on, for an hour or so; `bundles` is a Bundles. */
+int bundles_offer(const char *device, const cJSON *bundle, void *bundles, Error *err) _must_check_;
 /* Removes what is old. Now and then. */
 void bundles_sweep(Bundles *b);
 

@@ -52,11 +52,12 @@ static void on_plan_result(Request *c, const char *type, const cJSON *message)
         answer_with(c, box_status(message, 502), message, "error");
 }
 
-static void ask(Request *c, const char *type, const char *compose, usec_t timeout,
+static void ask(Request *c, const char *type, const char *compose, const cJSON *bundle, usec_t timeout,
                 void (*on_answer)(Request *c, const char *type, const cJSON *message))
 {
     _cleanup_(cJSON_Deletep) cJSON *m = message_new(type);
-    if (!m || json_add_string(m, "id", c->id) < 0 || json_add_string(m, "compose", compose) < 0)
+    if (!m || json_add_string(m, "id", c->id) < 0 || json_add_string(m, "compose", compose) < 0 ||
+        (bundle && json_add_item(m, "bundle", cJSON_Duplicate(bundle, true)) < 0))
         request_fail(c, -ENOMEM, NULL);
     else
         device_query(c->module, c, ROLE_MGMT, m, timeout, on_answer);
@@ -64,7 +65,7 @@ static void ask(Request *c, const char *type, const char *compose, usec_t timeou
 
 static void get_status(Request *c)
 {
-    ask(c, "status.get", NULL, STATUS_TIMEOUT, on_status_report);
+    ask(c, "status.get", NULL, NULL, STATUS_TIMEOUT, on_status_report);
 }
 
 static void plan(Request *c)
@@ -74,11 +75,15 @@ static void plan(Request *c)
     const cJSON *body = request_parse_body(c);
     if (!body)
         return;
+    const DeviceQueries *q = c->module;
+    const cJSON *bundle = cJSON_GetObjectItemCaseSensitive(body, "bundle");
     int r = compose_body_check(body, &compose, &err);
+    if (r >= 0)
+        r = q->offer(c->args[0], bundle, q->offer_userdata, &err);
     if (r < 0)
         request_fail(c, r, &err);
     else
-        ask(c, "compose.plan", compose, PLAN_TIMEOUT, on_plan_result);
+        ask(c, "compose.plan", compose, bundle, PLAN_TIMEOUT, on_plan_result);
     error_done(&err);
 }
 
@@ -126,7 +131,7 @@ static void doctor(Request *c)
     }
     if (s)
         audit_write(q->store, &(AuditEntry) { .actor = c->actor, .action = "device.doctor", .device = c->args[0] });
-    ask(c, "doctor.ask", NULL, DOCTOR_TIMEOUT, on_doctor_report);
+    ask(c, "doctor.ask", NULL, NULL, DOCTOR_TIMEOUT, on_doctor_report);
 }
 
 const Route query_routes[] = {

@@ -10,6 +10,9 @@ typedef struct DeviceQueries {
     DeviceConns *conns;
     Requests *requests;
     const DeviceRegistry *registry;
+    /* Whether the files of a question (its `bundle`, or NULL) are here; the box may then fetch them. */
+    int (*offer)(const char *device, const cJSON *bundle, void *userdata, Error *err);
+    void *offer_userdata;
 } DeviceQueries;
 
 /* Listens to what boxes answer. */

@@ -7,6 +7,7 @@
 #include "compose/gather/project-files.h"
 #include "gateway/fleet/gateway-client.h"
 #include "lib/cli/cli.h"
+#include "lib/data/digest.h"
 
 #define PROGRAM "secbox-fleet"
 /* for what the gateway answers by itself */
@@ -51,7 +52,7 @@ typedef struct Fleet {
     char **env_files;             /* --env-file */
     bool follow;
     bool dry_run;
-    bool qr, now;
+    bool qr, now, no_files;
     bool replace;
     bool forwarding;
     bool break_glass;
@@ -70,6 +71,14 @@ int fleet_begin(Fleet *fleet, Error *err) _must_check_;
 
 /* A file of the operator's own settings, whether it exists or not: a new string; NULL when there is no home or no memory. */
 char *fleet_config_path(const char *name);
+
+/* Brings the files that the compose file names beside itself to the gateway, and names them in the request; nothing when there are
+ * none, or with --no-files. ret_digest: that of the text with them, as orders are signed. Errors: gather.secret, bundle.*,
+ * fleet.no-files, those of api_send(). */
+int fleet_send_files(Fleet *fleet, const Gathered *g, cJSON *request, char ret_digest[static SHA256_HEX_SIZE],
+                     Error *err) _must_check_;
+/* Where files cannot come along: says so to the person. */
+void fleet_tell_of_files(const Fleet *fleet, const Gathered *g, const char *what);
 
 /* Begins, and does one request to `path` (NULL = out of memory). As api_call(). */
 int fleet_ask(Fleet *fleet, const char *method, const char *path, const cJSON *body, usec_t timeout, ApiReply *reply,

@@ -20,10 +20,13 @@ int verb_plan(int argc, char **argv, void *userdata)
     _cleanup_(freep) char *path = fleet_device_path(argv[0], "/plan");
     _cleanup_(cJSON_Deletep) cJSON *request = cJSON_CreateObject();
     _cleanup_(error_done) Error err = {};
+    char sha256[SHA256_HEX_SIZE];
 
     int r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &gathered, &err);
     if (r >= 0)
         r = request ? json_add_string(request, "compose", gathered.text) : -ENOMEM;
+    if (r >= 0)
+        r = fleet_send_files(fleet, &gathered, request, sha256, &err);
     if (r >= 0)
         r = fleet_ask(fleet, "POST", path, request, BOX_TIMEOUT, &reply, &err);
     if (r < 0)

@@ -13,6 +13,7 @@ import urllib.request
 
 import pytest
 
+from tests.lab.fleet import Fleet
 from tests.lab.util import read_text, wait_until
 
 DEVICE = "caseta5"
@@ -111,6 +112,42 @@ def test_files_come_to_the_box_and_go_back_with_it(gateway, box):
     assert back.json["result"]["outcome"] == "done", back
     assert "2.sql" not in box.lab.podman("exec", box.ids()["web"], "busybox", "ls", "/init").stdout
     assert seen(box, "/etc/site.conf") == "one\n" and box.ids()["other"] == before["other"]
+
+
+def test_an_operators_folder(gateway, box, tmp_path):
+    """As secbox-fleet sends it: what the compose file names, and nothing else that lies there."""
+    fleet = Fleet(gateway.url, gateway.token, str(tmp_path))
+    project = os.path.join(str(tmp_path), "project")
+    for path, text in {**FILES, "compose.yml": TEXT, "web/notes.txt": "not named\n", "data/big": "stays\n"}.items():
+        os.makedirs(os.path.dirname(os.path.join(project, path)), exist_ok=True)
+        with open(os.path.join(project, path), "w", encoding="utf-8") as f:
+            f.write(text)
+    said = fleet.run("plan", DEVICE, project, check=0)
+    assert "create" in said.stdout and "travel with it" in said.stderr, said
+    fleet.run("push", DEVICE, project, "--wait", check=0)
+    assert [seen(box, path) for path in ("/etc/site.conf", "/init/1.sql", "/tune")] == ["one\n", "create\n", "fast: true\n"]
+    assert box.environment("web")["FROM"] == "file" and "big" not in os.listdir(box.path("var/lib/tucomunidad/volumes/data"))
+    # the same again is a no-op, and so is its plan
+    assert "keep" in fleet.run("plan", DEVICE, project, check=0).stdout
+    before = box.ids()
+    fleet.run("push", DEVICE, project, "--wait", check=0)
+    assert box.ids() == before
+    # a plan sees that a file is another
+    with open(os.path.join(project, "web/tune.yml"), "w", encoding="utf-8") as f:
+        f.write("fast: false\n")
+    assert "replace" in fleet.run("plan", DEVICE, project, check=0).stdout
+    # without them the box misses what it has to mount
+    alone = fleet.run("push", DEVICE, project, "--wait", "--no-files")
+    assert alone.returncode == 1 and "compose.file-missing" in alone.stdout + alone.stderr, alone
+    # what is secret does not pass through the cloud
+    for path, text in {"web/app.env": "DB_PASSWORD=hunter2\n", "web/site.conf": "-----BEGIN PRIVATE KEY-----\n"}.items():
+        kept_text = read_text(os.path.join(project, path))
+        with open(os.path.join(project, path), "w", encoding="utf-8") as f:
+            f.write(text)
+        refused = fleet.run("push", DEVICE, project, check=1)
+        assert "gather.secret" in refused.stderr and path in refused.stderr and "hunter2" not in refused.stderr, refused
+        with open(os.path.join(project, path), "w", encoding="utf-8") as f:
+            f.write(kept_text)
 
 
 def test_what_nothing_needs_goes(gateway, box):

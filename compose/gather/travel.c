@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "compose/gather/travel.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "env/dotenv.h"
+#include "env/env-file.h"
+#include "lib/base/redact.h"
+#include "lib/base/strv.h"
+
+#define PRIVATE_KEY "PRIVATE KEY-----"
+
+int project_pack(const Gathered *g, BundlePack **ret, Error *err)
+{
+    _cleanup_(bundle_pack_freep) BundlePack *pack = g->n_files > 0 ? bundle_pack_new() : NULL;
+    int r = g->n_files > 0 && !pack ? -ENOMEM : 0;
+
+    for (size_t i = 0; r == 0 && i < g->n_files; i++) {
+        const GatheredFile *f = &g->files[i];
+
+        r = f->kind == GATHERED_SECRET
+                ? error_set(err, EPERM, "gather.secret",
+                            "%s is a secret's file, and those do not travel; put it on the box, and mount it from "
+                            "there by its absolute path",
+                            f->path)
+                : bundle_pack_add(pack, f->path, f->source, err);
+    }
+    if (r == 0)
+        *ret = TAKE_PTR(pack);
+    return r;
+}
+
+static bool is_env_file(const Gathered *g, const char *path)
+{
+    for (size_t i = 0; i < g->n_files; i++)
+        if (g->files[i].kind == GATHERED_ENV_FILE && str_equal(g->files[i].path, path))
+            return true;
+    return false;
+}
+
+/* What cannot be read is refused where it is used. */
+static int check_env_file(const char *path, const char *text, size_t len, Error *err)
+{
+    _cleanup_(env_freep) EnvFile *env = NULL;
+
+    if (dotenv_parse(text, len, path, &env, NULL) < 0)
+        return 0;
+    for (size_t i = 0; i < env_size(env); i++)
+        if (!str_empty(env_value_at(env, i)) && redact_key_is_secret(env_key_at(env, i)))
+            return error_set_at(err, EPERM, "gather.secret", path, env_line_at(env, i), env_key_at(env, i),
+                                "%s looks like a secret, and a file that travels with a push passes through the cloud; "
+                                "put the line into the box's secbox.env, and write `%s: ${%s}` under `environment`",
+                                env_key_at(env, i), env_key_at(env, i), env_key_at(env, i));
+    return 0;
+}
+
+int project_pack_check_open(const Gathered *g, const BundlePack *pack, Error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < bundle_pack_count(pack); i++) {
+        const char *path = bundle_pack_path(pack, i);
+        size_t len = 0;
+        const char *content = bundle_pack_content(pack, i, &len);
+
+        if (memmem(content, len, PRIVATE_KEY, strlen(PRIVATE_KEY)))
+            r = error_set(
+                err, EPERM, "gather.secret",
+                "%s holds a private key, and a file that travels with a push passes through the cloud; put it "
+                "on the box, and mount it from there by its absolute path",
+                path);
+        else if (is_env_file(g, path))
+            r = check_env_file(path, content, len, err);
+    }
+    return r;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* The files that a project names beside its text, put together for the way to a box. */
+#pragma once
+
+#include "compose/gather/gather.h"
+#include "lib/data/bundle.h"
+
+/* NULL in *ret when there are none. Files of `secrets` do not travel. Errors: gather.secret, those of bundle_pack_add(). */
+int project_pack(const Gathered *g, BundlePack **ret, Error *err) _must_check_;
+
+/* Whether all of it may pass through the cloud as it is: gather.secret for an env file with a value that looks like a secret, and
+ * for private keys. */
+int project_pack_check_open(const Gathered *g, const BundlePack *pack, Error *err) _must_check_;
