@@ -19,6 +19,7 @@
 #include "gateway/communities/box-events.h"
 #include "gateway/communities/photos.h"
 #include "gateway/deployments/api-deployments.h"
+#include "gateway/deployments/bundles.h"
 #include "gateway/devices/api-devices.h"
 #include "gateway/devices/api-enrolments.h"
 #include "gateway/devices/api-lan-certificate.h"
@@ -43,7 +44,7 @@ static const Route *const tables[] = {
     audit_routes,         box_event_routes, box_routes,     certificate_routes,     claim_routes,  community_routes,
     device_routes,        enrolment_routes, grant_routes,   deployment_routes,      health_routes, import_routes,
     metrics_routes,       operator_routes,  pass_routes,    photo_routes,           query_routes,  rollout_routes,
-    rollout_start_routes, template_routes,  webhook_routes, lan_certificate_routes, camera_routes,
+    rollout_start_routes, template_routes,  webhook_routes, lan_certificate_routes, camera_routes, bundle_routes,
 };
 
 static void test_each_may_what_the_one_below_may(void **state _unused_)
