@@ -45,6 +45,17 @@ def paths_exist():
                     yield f"{path}:{i}: there is no {name}"
 
 
+def tests_exist():
+    """Tests that a document names are there, so that what it says of them has not been forgotten."""
+    there = {m.group(1) for path in files() if path.startswith("tests/") and path.endswith((".py", ".c"))
+             for m in re.finditer(r"^(?:def |static void )(test_\w+)\(", text(path), re.M)}
+    for path in _documents():
+        for i, line in enumerate(lines(path), 1):
+            for name in re.findall(r"`(test_\w+)`", line):
+                if name not in there:
+                    yield f"{path}:{i}: there is no test {name}"
+
+
 def readme_commands_exist():
     """Commands of the README's code blocks are programs of the tree, make, or of the system."""
     if "README.md" not in files():
@@ -102,5 +113,5 @@ def faults_are_those_of_the_table():
         yield "docs/faults.md: not what tests/lab/faults.py has: run make docs-faults"
 
 
-CHECKS = [faults_are_those_of_the_table, make_targets_exist, paths_exist, readme_commands_exist, fuzz_targets_have_a_corpus,
-          unit_tests_run_again_when_what_they_read_changes]
+CHECKS = [faults_are_those_of_the_table, make_targets_exist, paths_exist, tests_exist, readme_commands_exist,
+          fuzz_targets_have_a_corpus, unit_tests_run_again_when_what_they_read_changes]
