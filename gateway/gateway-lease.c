@@ -79,6 +79,11 @@ static void on_answer(StoreQuery *q _unused_, int r, const StoreRows *rows, cons
     l->on_done(r, &own, l->userdata);
 }
 
+bool gateway_lease_asks(const GatewayLease *l)
+{
+    return l->query;
+}
+
 int gateway_lease_ask(GatewayLease *l, gateway_lease_done_t on_done, void *userdata)
 {
     l->query = store_query_free(l->query);

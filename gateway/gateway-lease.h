@@ -15,6 +15,8 @@ DEFINE_CLEANUP(GatewayLease, gateway_lease_free)
 
 typedef void (*gateway_lease_done_t)(int r, const Error *err, void *userdata);
 
+/* Whether a question is under way. */
+bool gateway_lease_asks(const GatewayLease *l);
 /* Asks for the lease, or for more of it; what another call still waits for is not waited for any more. on_done runs from the loop:
  * 0, -EBUSY with "gateway.elsewhere", or as of a store_query(). Negative, and not called: nothing was asked. */
 int gateway_lease_ask(GatewayLease *l, gateway_lease_done_t on_done, void *userdata) _must_check_;

@@ -237,7 +237,7 @@ static int on_load_again(sd_event_source *source _unused_, uint64_t usec _unused
 static void load_later(Gateway *g, const Error *err, int r)
 {
     if (r == -EBUSY)
-        service_status("waiting: another gateway serves with this database");
+        service_waits(LOAD_AGAIN, "another gateway serves with this database");
     if (r != -EBUSY || !g->stands_by)
         log_failure(LOG_LEVEL_ERROR, NULL, err, r, "cannot load what the database knows yet");
     g->stands_by = r == -EBUSY;
@@ -372,7 +372,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
 {
     Gateway *g = userdata;
     if (g->ready && store_is_up(g->store)) {
-        if (gateway_lease_ask(g->lease, on_lease_renewed, g) < 0)
+        if (!gateway_lease_asks(g->lease) && gateway_lease_ask(g->lease, on_lease_renewed, g) < 0)
             log_debug("the lease is renewed later");
         backlog_go_on(g->backlog);
         deployments_sweep(g->deployments);

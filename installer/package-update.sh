@@ -79,7 +79,7 @@ is_at() { [ "$(status_of "$package")" = "installed $1" ]; }
 is_taken_over() {
     case $(status_of "$package") in
     "installed $from" | "installed $to") return 1 ;;
-    "installed "*) return 0 ;;
+    "installed "* | "config-files "* | "not-installed "* | '') return 0 ;;
     esac
     return 1
 }
@@ -92,7 +92,8 @@ last_said() { sed -n 's/^E: //p; s/^dpkg: error[: ]*//p' "$said" | head -n 1; }
 # or not there is none of this.
 was_away() {
     ! grep -qiE "$wrong" "$said" || return 1
-    [ "$1" = 124 ] || grep -qiE "$away" "$said"
+    case $1 in 124 | 137) return 0 ;; esac
+    grep -qiE "$away" "$said"
 }
 
 # Only what the box itself is installed from, and only signed.
@@ -233,6 +234,7 @@ dpkg_in_turn() {
         [ $((waited % 60)) != 0 ] || say "dpkg is in use by another program: waiting"
         sleep 5
         waited=$((waited + 5))
+        ! is_taken_over || return 1
     done
     cat "$said"
 }
@@ -280,8 +282,13 @@ prove() {
 
 leave_to_others() {
     refusal=taken-over
-    why="somebody installed $package $(dpkg-query -W -f '${Version}' "$package") while it was being updated from $from to $to: \
-theirs stays"
+    there=$(dpkg-query -W -f '${db:Status-Status} ${Version}' "$package" 2>/dev/null)
+    case $there in
+    "installed "*)
+        why="somebody installed $package ${there#installed } while it was being updated from $from to $to: theirs stays"
+        ;;
+    *) why="somebody removed $package while it was being updated from $from to $to: it stays removed" ;;
+    esac
     enter failed 0
     rm -f "$new"
 }
@@ -294,7 +301,11 @@ go_back() {
     enter going-back $INSTALL_SECONDS
     ! is_whole "$old" "$old_sum" || dpkg_in_turn -i "$old"
     if is_at "$from"; then
+        restart_old_programs
         enter rolled-back 0
+    elif is_taken_over; then
+        leave_to_others
+        return
     else
         why="$why; and $package $from could not be put back: $(last_said)"
         enter stuck 0

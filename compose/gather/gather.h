@@ -31,7 +31,7 @@ typedef struct GatheredValue {
 } GatheredValue;
 
 typedef enum GatheredKind {
-    GATHERED_ENV_FILE,
+    GATHERED_ENV_FILE, /* also when a service mounts it */
     GATHERED_CONFIG,
     GATHERED_SECRET, /* also when it is named as something else besides */
     GATHERED_FILE,   /* a service mounts it */
@@ -59,7 +59,7 @@ typedef struct Gathered {
     GatheredValue *values;
     size_t n_values; /* that the file uses */
     GatheredFile *files;
-    size_t n_files; /* no path twice, and of what is in a folder of the list only secrets */
+    size_t n_files; /* no path twice, and of what is in a folder of the list only secrets and env files */
     char **sources; /* the compose files that were read */
     GatheredLine *lines;
     size_t n_lines;   /* none when the text is the same */

@@ -61,7 +61,7 @@ static int name_file(Gathering *g, const char *value, GatheredKind kind)
     if (!there)
         return add(g->result, path, source, kind, mode);
     /* the more careful kind of the two */
-    if (kind == GATHERED_SECRET)
+    if (kind == GATHERED_SECRET || (kind == GATHERED_ENV_FILE && there->kind != GATHERED_SECRET))
         there->kind = kind;
     return 0;
 }
@@ -192,7 +192,8 @@ static bool comes_with_a_folder(const Gathered *out, const GatheredFile *file)
 static void drop_what_folders_hold(Gathered *out)
 {
     for (size_t i = out->n_files; i-- > 0;)
-        if (out->files[i].kind != GATHERED_SECRET && comes_with_a_folder(out, &out->files[i]))
+        if (out->files[i].kind != GATHERED_SECRET && out->files[i].kind != GATHERED_ENV_FILE &&
+            comes_with_a_folder(out, &out->files[i]))
             drop(out, i);
 }
 

@@ -79,6 +79,17 @@ static void release(Look *l)
         look_free(l);
 }
 
+/* The box holds pictures back while nobody takes one. */
+static void adapt(Look *l)
+{
+    bool taken = false;
+
+    for (const Viewer *v = l->viewers; v && !taken; v = v->next)
+        taken = !v->http || mjpeg_viewer_is_free(v->http);
+    if (l->flow)
+        camera_flow_hold(l->flow, !taken);
+}
+
 /* Without a word to whoever it is. */
 static void viewer_free(Viewer *v)
 {
@@ -95,6 +106,8 @@ static void viewer_free(Viewer *v)
     free(v->person);
     free(v->token);
     free(v);
+    if (l->viewers)
+        adapt(l);
     release(l);
 }
 
@@ -118,17 +131,6 @@ static void end_look(Look *l, int r, const Error *err)
     while (l->viewers)
         fail_viewer(l->viewers, r, err);
     release(l);
-}
-
-/* The box holds pictures back while nobody takes one. */
-static void adapt(Look *l)
-{
-    bool taken = false;
-
-    for (const Viewer *v = l->viewers; v && !taken; v = v->next)
-        taken = !v->http || mjpeg_viewer_is_free(v->http);
-    if (l->flow)
-        camera_flow_hold(l->flow, !taken);
 }
 
 static void on_viewer_gone(MjpegViewer *http _unused_, void *userdata)
@@ -297,21 +299,28 @@ static Viewer *viewer_new(Look *l, Request *c)
     return NULL;
 }
 
-static int check_bounds(const BoxCameras *b, const char *device, const char *person, Error *err)
+/* What takes no part in a stream that is there needs one of the box's; the others are for people who log in. */
+static int check_bounds(const BoxCameras *b, const Look *wanted, const char *person, Error *err)
 {
-    size_t of_person = 0, of_device = 0;
+    const char *device = wanted->device;
+    size_t of_person = 0, of_device = 0, streams = 0;
 
-    for (const Look *l = b->looks; l; l = l->next)
+    for (const Look *l = b->looks; l; l = l->next) {
+        streams += str_equal(l->device, device);
         for (const Viewer *v = l->viewers; v; v = v->next) {
             of_person += str_equal(v->person, person);
             of_device += str_equal(l->device, device);
         }
+    }
     if (of_person >= VIEWERS_OF_PERSON_MAX)
         return error_set(err, EAGAIN, "camera.busy", "%s looks at %d cameras already: end one of them", person,
                          VIEWERS_OF_PERSON_MAX);
     if (of_device >= VIEWERS_OF_DEVICE_MAX)
         return error_set(err, EAGAIN, "camera.busy", "%d people look at cameras of %s already", VIEWERS_OF_DEVICE_MAX,
                          device);
+    if (streams >= CAMERA_STREAMS_MAX && !find(b, wanted))
+        return error_set(err, EAGAIN, "camera.busy", "%d pictures of %s are on their way already: try again later",
+                         CAMERA_STREAMS_MAX, device);
     return 0;
 }
 
@@ -343,7 +352,7 @@ static void look(Request *c, const Look *wanted)
     _cleanup_(error_done) Error err = {};
     Look *l = NULL;
     int r = device_registry_has_device(b->registry, wanted->device)
-                ? check_bounds(b, wanted->device, request_person(c), &err)
+                ? check_bounds(b, wanted, request_person(c), &err)
                 : error_set(&err, ENOENT, "device.not-found", "there is no device \"%s\" here", wanted->device);
 
     if (r >= 0) {
@@ -356,6 +365,8 @@ static void look(Request *c, const Look *wanted)
     }
     if (r >= 0)
         r = start(l, request_person(c), &err);
+    if (r >= 0)
+        adapt(l); /* who comes takes a picture */
     if (r < 0)
         request_fail(c, r, &err);
     else

@@ -42,8 +42,9 @@ struct Bundles {
     Requests *requests;
     const DeviceTokens *tokens;
     Saver *saver;
-    Map *saving;  /* digest → Saving, owned */
-    Map *offered; /* "DEVICE DIGEST": what boxes were asked about, without having been pushed it */
+    Map *saving; /* digest → Saving, owned */
+    /* "DEVICE DIGEST": what boxes were asked about, without having been pushed it; in this hour, and in the one before */
+    Map *offered, *offered_before;
     unsigned n_uploads;
     usec_t tidied;
 };
@@ -83,13 +84,15 @@ int bundles_check(const Bundles *b, const cJSON *bundle, const char **ret, Error
     return 0;
 }
 
-static void forget_offers(Bundles *b)
+static void age_offers(Bundles *b)
 {
-    const char *key;
-    void *value;
+    Map *fresh = map_new(NULL);
 
-    for (size_t i = 0; map_next(b->offered, &i, &key, &value);)
-        map_remove(b->offered, key);
+    if (!fresh)
+        return;
+    map_free(b->offered_before);
+    b->offered_before = b->offered;
+    b->offered = fresh;
 }
 
 int bundles_offer(const char *device, const cJSON *bundle, void *bundles, Error *err)
@@ -101,7 +104,7 @@ int bundles_offer(const char *device, const cJSON *bundle, void *bundles, Error 
     if (r < 0 || !digest)
         return r;
     if (map_size(b->offered) >= OFFERS_MAX)
-        forget_offers(b);
+        age_offers(b);
     _cleanup_(freep) char *key = str_format("%s %s", device, digest);
     return key && map_put(b->offered, key, b) == 0 ? 0 : error_from_errno(err, -ENOMEM, "offer files");
 }
@@ -345,7 +348,7 @@ static bool is_offered(const Bundles *b, const char *device, const char *digest)
 {
     _cleanup_(freep) char *key = str_format("%s %s", device, digest);
 
-    return key && map_get(b->offered, key);
+    return key && (map_get(b->offered, key) || map_get(b->offered_before, key));
 }
 
 /* A box gets what was pushed to it, or what it is asked about, and nobody else does. */
@@ -384,7 +387,7 @@ void bundles_sweep(Bundles *b)
     if (!dir)
         return;
     b->tidied = now;
-    forget_offers(b);
+    age_offers(b);
     for (struct dirent *e; (e = readdir(dir));) {
         struct stat st;
         int64_t age;
@@ -411,7 +414,8 @@ int bundles_new(sd_event *event, const char *state_dir, Requests *requests, cons
     b->tokens = tokens;
     b->saving = map_new(free);
     b->offered = map_new(NULL);
-    if (!b->folder || !b->saving || !b->offered)
+    b->offered_before = map_new(NULL);
+    if (!b->folder || !b->saving || !b->offered || !b->offered_before)
         return -ENOMEM;
     (void) tmp_sweep(b->folder, false);
     r = saver_new(event, SELF, &b->saver, err);
@@ -427,6 +431,7 @@ Bundles *bundles_free(Bundles *b)
     saver_free(b->saver);
     map_free(b->saving);
     map_free(b->offered);
+    map_free(b->offered_before);
     free(b->folder);
     free(b);
     return NULL;

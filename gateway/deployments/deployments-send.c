@@ -77,6 +77,8 @@ static void deployment_send(Deployment *d)
     Error err = {};
     /* an agent that does not look at the signature would take the order as it is */
     int r = !m ? -ENOMEM : !s ? -ENOTCONN : d->envelope ? device_conn_check_takes(s, ORDER_SIGNED, &err) : 0;
+    if (r >= 0 && d->kind == DEPLOYMENT_COMPOSE && d->digest)
+        r = device_conn_check_takes(s, ORDER_BUNDLE, &err);
     if (r >= 0)
         r = device_conn_send(s, m);
     d->unsent = false;

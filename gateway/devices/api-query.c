@@ -78,6 +78,9 @@ static void plan(Request *c)
     const DeviceQueries *q = c->module;
     const cJSON *bundle = cJSON_GetObjectItemCaseSensitive(body, "bundle");
     int r = compose_body_check(body, &compose, &err);
+    DeviceConn *s = device_conn_find(q->conns, c->args[0], ROLE_MGMT);
+    if (r >= 0 && bundle && s)
+        r = device_conn_check_takes(s, ORDER_BUNDLE, &err);
     if (r >= 0)
         r = q->offer(c->args[0], bundle, q->offer_userdata, &err);
     if (r < 0)

@@ -114,7 +114,10 @@ static void take(HostKeys *h, const char *device, Role role, const cJSON *keys)
     const char *sshd = sshd_of(role);
     const cJSON *before = get(h->waiting, device, sshd);
 
-    if (cJSON_GetArraySize(keys) == 0 || cJSON_Compare(keys, before ? before : get(h->boxes, device, sshd), true))
+    if (!before)
+        before = get(h->boxes, device, sshd);
+    /* a box that cannot tell any more takes back what it has told */
+    if ((cJSON_GetArraySize(keys) == 0 && !before) || cJSON_Compare(keys, before, true) || store_is_busy(h->store))
         return;
     int r = text ? put(h->waiting, device, sshd, keys) : -ENOMEM;
     if (r >= 0)

@@ -7,6 +7,7 @@
 #include "lib/data/order.h"
 
 #define ORDER_LIFETIME_DEFAULT USEC_PER_DAY
+#define ORDER_LIFETIME_ROLLOUT (30 * USEC_PER_DAY) /* boxes come when they come */
 
 /* Whether --key was given. */
 bool fleet_signs(const Fleet *fleet);

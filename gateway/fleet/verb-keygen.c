@@ -2,6 +2,7 @@
 /* keygen: a key that signs orders. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "gateway/fleet/fleet.h"
 #include "lib/base/fileio.h"
@@ -20,8 +21,12 @@ static int write_both(const char *path, const char *private, const char *public,
         return error_from_errno(err, -ENOMEM, "cannot write a key");
     if (access(path, F_OK) == 0 || access(public_path, F_OK) == 0)
         return error_set(err, EEXIST, "key.exists", "%s or %s is there already: name another file", path, public_path);
-    int r = file_write_atomic(path, private, strlen(private), 0600, (uid_t) -1, (gid_t) -1, err);
-    return r < 0 ? r : file_write_atomic(public_path, public, strlen(public), 0644, (uid_t) -1, (gid_t) -1, err);
+    int r = file_write_atomic(public_path, public, strlen(public), 0644, (uid_t) -1, (gid_t) -1, err);
+    if (r >= 0)
+        r = file_write_atomic(path, private, strlen(private), 0600, (uid_t) -1, (gid_t) -1, err);
+    if (r < 0)
+        (void) unlink(public_path); /* half a key would be in the way of the next try */
+    return r;
 }
 
 static int make(const Fleet *fleet, const char *path, char **ret_line, Error *err)

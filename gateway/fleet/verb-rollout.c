@@ -311,7 +311,7 @@ static int sign(Fleet *fleet, cJSON *request, ApiReply *reply, Error *err)
                    compose ? ORDER_KIND_DEPLOYMENT
                    : image ? ORDER_KIND_IMAGE_UPDATE
                            : ORDER_KIND_AGENT_PACKAGE,
-                   &what, ORDER_LIFETIME_DEFAULT, request, err);
+                   &what, ORDER_LIFETIME_ROLLOUT, request, err);
     if (r >= 0)
         fprintf(stderr, "signed for %zu box%s\n", strv_length(devices), strv_length(devices) == 1 ? "" : "es");
     return r;

@@ -126,7 +126,9 @@ bool rollout_is_sending(RolloutState state)
 static bool is_not_for_box(const char *error)
 {
     static const char *const ids[] = { "update.pinned", "update.pull-policy", "agent-update.no-package",
-                                       "agent-update.newer", "agent-update.taken-over" };
+                                       "agent-update.newer", "agent-update.taken-over",
+                                       /* it was away for too long, or has been told something since */
+                                       "order.older", "order.expired" };
 
     return index_of(ids, ELEMENTSOF(ids), error) >= 0;
 }

@@ -16,6 +16,8 @@
 #define CLOCK_TOLD_LATELY (15 * USEC_PER_MINUTE)
 /* A connection fetches its certificate as it begins. */
 #define MOMENT_SECONDS 300
+/* A clock that is ahead by more is no clock. */
+#define AHEAD_MAX (10.0 * 365 * 86400)
 
 static void scratch_free(void *scratch)
 {
@@ -25,7 +27,7 @@ static void scratch_free(void *scratch)
 
 /* Whether it is for one login, now. The certificate's clock begins in 1970, where a box's clock may stand; what bounds it is the
  * grant, at the gateway. A box that is ahead of the grant's end would take it for expired: it gets one for a moment of its own
- * time, which is none of the right one. */
+ * time: for those ten minutes it is good there again when the right time gets that far, and nowhere else. */
 static bool set_validity(const CertificatesApi *api, const Grant *g, SshCertSpec *spec)
 {
     const HealthPart *box = device_health_find(api->health, g->device, "box");
@@ -33,7 +35,8 @@ static bool set_validity(const CertificatesApi *api, const Grant *g, SshCertSpec
     double there;
 
     spec->valid_before = g->expires_at;
-    if (!box || !box->at || now - box->received_at > CLOCK_TOLD_LATELY)
+    if (!box || !box->at || now - box->received_at > CLOCK_TOLD_LATELY || !(box->clock_offset > 0) ||
+        box->clock_offset > AHEAD_MAX)
         return false;
     there = (double) now / (double) USEC_PER_SEC + box->clock_offset;
     if (there + MOMENT_SECONDS < (double) g->expires_at)

@@ -100,15 +100,15 @@ Statement sql_device_status(const char *id, const char *status, const char *agen
 
 Statement sql_device_host_keys(const char *id, const char *sshd, const char *keys)
 {
-    return STATEMENT(
-        "WITH o AS (SELECT id AS name, host_keys->$2::text AS was FROM devices WHERE id = $1 FOR UPDATE),"
-        " d AS (UPDATE devices SET host_keys = host_keys || jsonb_build_object($2::text, $3::jsonb) FROM o"
-        " WHERE id = name AND was IS DISTINCT FROM $3::jsonb RETURNING id, was),"
-        " a AS (INSERT INTO audit(actor, action, device, alarm, detail)"
-        " SELECT 'device:' || id, 'device.host-keys', id, was IS NOT NULL, jsonb_strip_nulls(jsonb_build_object("
-        "'sshd', $2::text, 'keys', $3::jsonb, 'before', was)) FROM d)"
-        " SELECT name, $2::text, EXISTS (SELECT 1 FROM d WHERE was IS NOT NULL) FROM o",
-        sql_text(id), sql_text(sshd), sql_text(keys));
+    return STATEMENT("WITH o AS (SELECT id AS name, host_keys->$2::text AS was FROM devices WHERE id = $1 FOR UPDATE),"
+                     " d AS (UPDATE devices SET host_keys = host_keys || jsonb_build_object($2::text, $3::jsonb) FROM o"
+                     " WHERE id = name AND was IS DISTINCT FROM $3::jsonb RETURNING id, was),"
+                     " a AS (INSERT INTO audit(actor, action, device, alarm, detail)"
+                     " SELECT 'device:' || id, 'device.host-keys', id, coalesce(was <> '[]', false), "
+                     "jsonb_strip_nulls(jsonb_build_object("
+                     "'sshd', $2::text, 'keys', $3::jsonb, 'before', was)) FROM d)"
+                     " SELECT name, $2::text, EXISTS (SELECT 1 FROM d WHERE was <> '[]') FROM o",
+                     sql_text(id), sql_text(sshd), sql_text(keys));
 }
 
 Statement sql_device_seen(const char *id)

@@ -86,8 +86,9 @@ Statement sql_grant_for_certificate(const char *id, const char *person, const ch
         " a AS (INSERT INTO audit(actor, action, device, detail) SELECT $3, 'certificate.issued', g.device,"
         " jsonb_build_object('grant', g.id, 'serial', s.serial::text, 'key', $4::text,"
         " 'forwarding', g.forwarding) FROM g, s)"
-        " SELECT " GRANT_COLUMNS ", NULL, s.serial, (SELECT host_keys ?& ARRAY['host', 'recovery'] FROM devices d"
-        " WHERE d.id = g.device) FROM g LEFT JOIN s ON true",
+        " SELECT " GRANT_COLUMNS ", NULL, s.serial, (SELECT jsonb_array_length(host_keys->'host') > 0"
+        " AND jsonb_array_length(host_keys->'recovery') > 0 FROM devices d WHERE d.id = g.device) FROM g LEFT JOIN s "
+        "ON true",
         sql_text(id), sql_text(person), sql_text(actor), sql_text(key));
 }
 

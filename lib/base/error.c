@@ -13,7 +13,8 @@ static _printf_(4, 0) int error_vset(Error *e, int code, const char *id, const c
 {
     int r = code < 0 ? code : -code;
 
-    if (!e || e->id)
+    /* nothing has gone wrong, or the first cause counts */
+    if (r == 0 || !e || e->id)
         return r;
     e->id = id;
     e->message = str_vformat(fmt, ap);

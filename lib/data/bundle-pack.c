@@ -236,7 +236,7 @@ static int write_all(const BundlePack *p, Buf *out)
     if (r == ARCHIVE_OK)
         r = archive_write_add_filter_gzip(a);
     if (r == ARCHIVE_OK)
-        r = archive_write_set_options(a, "gzip:!timestamp");
+        r = archive_write_set_options(a, "hdrcharset=BINARY,gzip:!timestamp");
     if (r == ARCHIVE_OK)
         r = archive_write_open(a, out, NULL, on_write, NULL);
     for (size_t i = 0; r == ARCHIVE_OK && i < p->n; i++)

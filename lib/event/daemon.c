@@ -9,6 +9,9 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+/* For a loop that is held up. */
+#define START_GRACE (25 * USEC_PER_SEC)
+
 static int on_stop_signal(sd_event_source *s, const struct signalfd_siginfo *si, void *userdata)
 {
     (void) si;
@@ -46,6 +49,12 @@ void service_ready(const char *status)
 void service_status(const char *status)
 {
     (void) sd_notifyf(0, "STATUS=%s", status);
+}
+
+void service_waits(uint64_t again, const char *what_for)
+{
+    (void) sd_notifyf(0, "STATUS=waiting: %s\nEXTEND_TIMEOUT_USEC=%llu", what_for,
+                      (unsigned long long) (again + START_GRACE));
 }
 
 void service_reloading(void)

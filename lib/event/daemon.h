@@ -17,6 +17,8 @@ int service_loop_new_stopping(sd_event_signal_handler_t on_stop, void *userdata,
 /* sd_notify(3) READY=1 with a STATUS= sentence; nothing when not run by systemd. */
 void service_ready(const char *status);
 void service_status(const char *status);
+/* It is not ready yet, and will say so again within `again`: systemd is not to give it up before that. */
+void service_waits(uint64_t again, const char *what_for);
 /* Tells systemd that a reload (SIGHUP) has begun; service_ready() says that it is over. */
 void service_reloading(void);
 

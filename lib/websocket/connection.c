@@ -349,7 +349,7 @@ void ws_conn_set_busy(WsConn *c, bool busy)
         return;
     stream_set_bulk(c->stream, busy);
     if (busy)
-        ws_conn_set_keepalive(c, WS_PING_BUSY, WS_DEAD_BUSY);
+        ws_conn_set_keepalive(c, idle_ping < WS_PING_BUSY ? idle_ping : WS_PING_BUSY, WS_DEAD_BUSY);
     else
         ws_conn_set_keepalive(c, idle_ping, WS_DEAD_IDLE);
 }

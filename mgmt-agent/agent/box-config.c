@@ -113,7 +113,7 @@ static void take_stop_alarm(Agent *a, const EnvFile *env)
     const char *value = env_get(env, "STOP_ALARM_AFTER");
 
     a->stop_alarm = STOP_ALARM_DEFAULT_USEC;
-    if (value && duration_parse(value, &a->stop_alarm) < 0)
+    if (!str_empty(value) && duration_parse(value, &a->stop_alarm) < 0)
         a->stop_alarm = 0; /* off */
     service_watch_take_settings(a->services);
 }

@@ -35,6 +35,15 @@ static OrderView view_of(const Agent *a, const OrderFloor *floor)
     };
 }
 
+/* Refused for now, and nothing was changed: the cloud is meant to ask again. */
+static bool was_put_off(const cJSON *result)
+{
+    uint64_t status = 0;
+
+    return str_equal(json_string(result, "outcome"), "failed") && json_u64(result, "status", &status) == 0 &&
+           (status == 409 || status == 423 || status == 503);
+}
+
 /* The newest order may come again as long as nothing has come of it: a connection may break at any moment. */
 static int check_serial(const OrderFloor *floor, const OrderStatement *s, const char *sha256, Error *err)
 {
@@ -48,7 +57,7 @@ static int check_serial(const OrderFloor *floor, const OrderStatement *s, const 
             "this box has taken an order since that was signed later, by %s: sign this one anew if it is still meant",
             floor->who ? floor->who : "somebody");
     ended = agent_find_result(floor->id);
-    if (!ended && str_equal(floor->statement, sha256))
+    if ((!ended || was_put_off(ended)) && str_equal(floor->statement, sha256))
         return 0;
     return error_set(err, EACCES, "order.replayed",
                      "this box has carried out this order already: sign it anew to have it done again");

@@ -150,7 +150,10 @@ void package_result_tell(PackageUpdate *p)
 
 void package_result_refuse(const PackageUpdate *p, int status, const Error *err, int r)
 {
-    if (json_string(p->order, "version"))
+    const char *version = json_string(p->order, "version");
+
+    /* who asks on the box waits for an answer, not for a result */
+    if (version && !str_starts(version, "local-"))
         agent_refuse(p->asker, p->order, KIND_AGENT, status, err, r);
     else
         control_send_error(p->asker, json_string(p->order, "id"), err, r);

@@ -121,7 +121,9 @@ static int measure(ServiceEntry *e, cJSON *all)
     return json_add_item(all, e->name, o) < 0 ||
                    json_add_string(o, "state", service_state_to_string(e->record.state)) < 0 ||
                    json_add_int(o, "restarts", (int) e->record.restarts_seen) < 0 ||
-                   (is_forgotten(&e->record) && json_add_bool(o, "forgotten", true) < 0) || add_usage(e, o) < 0
+                   (e->record.state == SERVICE_BY_HAND && is_forgotten(&e->record) &&
+                    json_add_bool(o, "forgotten", true) < 0) ||
+                   add_usage(e, o) < 0
                ? -ENOMEM
                : 0;
 }

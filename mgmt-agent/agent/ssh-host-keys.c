@@ -35,8 +35,8 @@ static char *value_of(const char *line, const char *keyword)
     return strndup(line, strcspn(line, "\" \t\r\n"));
 }
 
-/* Adds the files of HostKey; -EXDEV when a line leads where we do not look. */
-static int read_lines(const char *text, char ***files)
+/* Adds the files of HostKey, and tells whether there is more below PARTS; -EXDEV when a line leads where we do not look. */
+static int read_lines(const char *text, char ***files, bool *more)
 {
     int r = 0;
 
@@ -46,18 +46,19 @@ static int read_lines(const char *text, char ***files)
 
         if (include && !str_equal(include, PARTS))
             return -EXDEV;
+        *more |= include != NULL;
         if (file)
             r = strv_addf(files, "%s.pub", file);
     }
     return r;
 }
 
-static int read_config(const char *path, char ***files)
+static int read_config(const char *path, char ***files, bool *more)
 {
     _cleanup_(freep) char *text = NULL;
     int r = file_read_followed(path, CONFIG_MAX, &text, NULL, NULL);
 
-    return r == -ENOENT ? 0 : r < 0 ? r : read_lines(text, files);
+    return r == -ENOENT ? 0 : r < 0 ? r : read_lines(text, files, more);
 }
 
 /* The files that sshd's configuration names; none: the usual ones. */
@@ -65,11 +66,12 @@ static int find_files(char ***files)
 {
     _cleanup_(freep) char *config = path_in_root(SSH_DIR "/sshd_config"), *parts = path_in_root(PARTS);
     glob_t found = {};
-    int r = config && parts ? read_config(config, files) : -ENOMEM;
+    bool more = false;
+    int r = config && parts ? read_config(config, files, &more) : -ENOMEM;
 
-    if (r >= 0 && glob(parts, 0, NULL, &found) == 0)
+    if (r >= 0 && more && glob(parts, 0, NULL, &found) == 0)
         for (size_t i = 0; r >= 0 && i < found.gl_pathc; i++)
-            r = read_config(found.gl_pathv[i], files);
+            r = read_config(found.gl_pathv[i], files, &more);
     globfree(&found);
     bool none = r >= 0 && !*files;
     for (size_t i = 0; r >= 0 && none && ssh_host_key_paths[i]; i++)

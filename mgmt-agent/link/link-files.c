@@ -187,7 +187,8 @@ static void take_answer(LinkFiles *f, int status, const Error *err, int r)
 {
     _cleanup_(error_done) Error refused = {};
 
-    if (status != 200 && status != 206 && ftruncate(f->fd, f->before) < 0)
+    /* what a connection that broke off has brought stays; it is gone on with */
+    if (r >= 0 && status != 200 && status != 206 && ftruncate(f->fd, f->before) < 0)
         log_debug("%s cannot be cut: %s", f->part, strerror(errno));
     if (r < 0) {
         try_again(f, err, r);

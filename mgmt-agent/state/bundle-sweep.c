@@ -2,6 +2,7 @@
 /* A snapshot that a rollback may return to has its files; nothing else is kept. */
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #include "mgmt-agent/state/snapshot-store.h"
 
 #define PLACED_MAX ((size_t) 1024 * 1024)
+#define OLD "old-"
+#define ID_MIN 32
 
 /* Names below BUNDLES_DIR, and below FILES_DIR. */
 typedef struct Wanted {
@@ -93,20 +96,38 @@ static int want_all(Wanted *w)
     return r < 0 ? r : want_present(w);
 }
 
+/* Names that we give: digests, what is on its way there, and what is on its way out. Others may have put something here, too. */
+static bool is_ours(const char *name)
+{
+    return str_starts(name, "new-") || str_starts(name, OLD) || strspn(name, "0123456789abcdef") >= ID_MIN;
+}
+
+/* Under its own name there is never half of it. */
+static int remove_whole(const char *folder, const char *name, Error *err)
+{
+    _cleanup_(freep) char *below = path_join(folder, name), *old = str_format("%s/" OLD "%s", folder, name);
+
+    if (!below || !old)
+        return -ENOMEM;
+    if (unlink(below) == 0)
+        return 0;
+    if (str_starts(name, OLD))
+        return dir_remove(below, err);
+    return rename(below, old) < 0 ? -errno : dir_remove(old, err);
+}
+
 static void remove_others(const char *folder, char *const *wanted)
 {
     _cleanup_(freep) char *path = path_in_root(folder);
     DIR *dir = path ? opendir(path) : NULL;
 
     for (struct dirent *e; dir && (e = readdir(dir));) {
-        _cleanup_(freep) char *below = path_join(path, e->d_name);
         _cleanup_(error_done) Error err = {};
         int r;
 
-        if (str_equal(e->d_name, ".") || str_equal(e->d_name, "..") || str_equal(e->d_name, "lock") ||
-            strv_contains(wanted, e->d_name))
+        if (!is_ours(e->d_name) || strv_contains(wanted, e->d_name))
             continue;
-        r = !below ? -ENOMEM : unlink(below) == 0 ? 0 : dir_remove(below, &err);
+        r = remove_whole(path, e->d_name, &err);
         if (r < 0)
             log_failure(LOG_LEVEL_WARNING, NULL, &err, r, "Cannot remove the files of an earlier snapshot");
     }

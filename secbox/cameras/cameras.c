@@ -27,6 +27,7 @@ struct Cameras {
     FrigateState state;
     char *why; /* a sentence; NULL: it is up, or was not asked */
     CameraList list;
+    bool logs_in_anew; /* since it was up last: a token that is refused at once is no old one */
     void (*on_change)(void *userdata);
     void *userdata;
 };
@@ -95,8 +96,12 @@ static void look_failed(Cameras *c, int r, int status, const Error *err)
         : status != 0 ? str_format("Frigate answers with HTTP status %d", status)
                       : str_format("Frigate does not answer: %s", error_message(err, r));
 
-    if (status == 401)
-        frigate_forget_login(c->frigate);
+    /* a token ends, and so does each one when Frigate is set up anew */
+    if (status == 401 && frigate_forget_login(c->frigate) && !c->logs_in_anew &&
+        timer_arm(c->event, &c->timer, 0, look, c) >= 0) {
+        c->logs_in_anew = true;
+        return;
+    }
     set_state(c, judge(status, err), why);
     look_later(c);
 }
@@ -116,6 +121,7 @@ static void on_stats(HttpCall *call _unused_, int r, const HttpResponse *respons
         set_state(c, FRIGATE_STRANGE, error_message(&why, r));
     } else {
         bool was_up = c->state == FRIGATE_UP;
+        c->logs_in_anew = false;
         set_state(c, FRIGATE_UP, NULL);
         if (r > 0 && was_up)
             tell(c);
@@ -195,7 +201,7 @@ static void on_trouble(int r _unused_, int status, const Error *err _unused_, vo
     Cameras *c = userdata;
 
     if (status == 401)
-        frigate_forget_login(c->frigate);
+        (void) frigate_forget_login(c->frigate);
     if (!c->call && timer_arm(c->event, &c->timer, 0, look, c) < 0)
         log_debug("Frigate is looked at later");
 }

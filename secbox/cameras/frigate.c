@@ -153,7 +153,10 @@ int frigate_take_login(Frigate *f, const HttpResponse *response, Error *err)
         response->status);
 }
 
-void frigate_forget_login(Frigate *f)
+bool frigate_forget_login(Frigate *f)
 {
+    bool had = f->bearer;
+
     free(TAKE_PTR(f->bearer));
+    return had;
 }

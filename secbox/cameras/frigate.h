@@ -44,5 +44,5 @@ bool frigate_needs_login(const Frigate *f);
 int frigate_login(Frigate *f, http_done_t on_done, void *userdata, HttpCall **ret, Error *err) _must_check_;
 /* Takes the token out of the answer to that. camera.frigate-login: it holds none. */
 int frigate_take_login(Frigate *f, const HttpResponse *response, Error *err) _must_check_;
-/* The token was refused. */
-void frigate_forget_login(Frigate *f);
+/* The token was refused; false: there was none. */
+bool frigate_forget_login(Frigate *f);

@@ -102,7 +102,7 @@ void lan_reply_raw(HttpExchange *x, int status, const char *content_type, const 
                    const char *const *more);
 
 /* Runs a statement and hands its rows to on_rows; where that is not possible the request is answered (503
- * lan.no-database), or, where the database is lost meanwhile, q->without is called. */
+ * lan.no-database), or, where the database is lost or does not answer meanwhile, q->without is called. */
 void lan_query(LanRequest *q, Statement st, void (*on_rows)(LanRequest *q, const StoreRows *rows));
 
 /* A decimal query parameter, or the fallback; false: the request was answered. */

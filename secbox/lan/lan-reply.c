@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/base/log.h"
 #include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "secbox/lan/lan-impl.h"
@@ -163,9 +164,14 @@ static void on_rows(StoreQuery *query _unused_, int r, const StoreRows *rows, co
     LanRequest *q = userdata;
 
     q->query = NULL;
-    if (r >= 0)
+    if (r >= 0) {
         q->on_rows(q, rows);
-    else if (r == -ENOTCONN && q->without)
+        return;
+    }
+    /* lost, or locked for longer than a guard can wait */
+    if (r != -ENOTCONN && q->without)
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "the database did not answer; what is in memory has to do");
+    if (q->without)
         q->without(q);
     else
         lan_fail(q, r == -ENOTCONN ? 503 : 500, r, err);

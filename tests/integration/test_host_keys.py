@@ -154,6 +154,23 @@ def test_whoever_knows_better_gets_in(gw, box, alice, tmp_path):
     assert read_text(f"{known}/{BOX}@host") == f"secbox-{BOX} {box.own_line()}\n"
 
 
+def test_what_cannot_be_told_any_more_is_taken_back(gw, box, alice, tmp_path):
+    """secbox leads elsewhere by now: whose keys those are nobody knows, and nobody is kept out for it."""
+    ways = ways_of(alice, tmp_path)
+    assert ways[0]().stdout == "in\n" and os.path.exists(f"{known_hosts(alice, gw)}/{BOX}@strict")
+    env = os.path.join(box.root, "etc/tucomunidad/secbox.env")
+    with open(env, "w", encoding="ascii") as f:
+        f.write("SSH_TARGET=192.0.2.1:22\n")
+    os.chmod(env, 0o600)
+    try:
+        wait_until(lambda: gw.device(BOX)["hostKeys"]["host"] == [], "they are taken back", box.daemons["agent"].death)
+        box.set_up_anew("ecdsa")
+        assert ways[0]().stdout == "in\n" and not os.path.exists(f"{known_hosts(alice, gw)}/{BOX}@strict")
+    finally:
+        os.unlink(env)
+        box.set_up_anew()
+
+
 def test_they_outlive_the_gateway(gw, box, alice, tmp_path):
     """It knows them before the box has told them again."""
     box.daemons["agent"].stop()

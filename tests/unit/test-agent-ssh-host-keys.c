@@ -45,9 +45,11 @@ static void test_those_that_are_named(void **state _unused_)
     for (size_t i = 0; i < ELEMENTSOF(lines); i++) {
         lay(lines[i], NULL);
         assert_told("[\"ssh-ed25519 MINE\"]");
-        lay("", lines[i]);
+        lay("Include /etc/ssh/sshd_config.d/*.conf\n", lines[i]);
         assert_told("[\"ssh-ed25519 MINE\"]");
     }
+    lay("", "HostKey /etc/ssh/mine\n"); /* nothing leads there */
+    assert_told("[\"" ED25519 "\",\"" ECDSA "\"]");
     lay("HostKey /etc/ssh/not-there\n", NULL);
     assert_told("[]");
 }

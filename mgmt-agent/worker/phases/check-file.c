@@ -40,8 +40,7 @@ static int check_times(const cJSON *message, usec_t *ret_confirm, Error *err)
     return 0;
 }
 
-/* Signatures (SPEC §4.1) are checked here, first of all, once snapshots carry them: the message came over an
- * authenticated tunnel, and its `signatures` member is reserved for that. */
+/* Who has ordered it was looked at before the worker: mgmt-agent/agent/order-admission.c. The member `signatures` is reserved. */
 static int check_authority(const cJSON *message, Error *err)
 {
     const cJSON *signatures = cJSON_GetObjectItemCaseSensitive(message, "signatures");
