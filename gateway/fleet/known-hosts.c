@@ -26,6 +26,8 @@
 static const char *const kinds[] = { "@host", "@recovery" };
 /* What the gateway said, and a person did not believe. */
 static const char *const refused[] = { "@host.refused", "@recovery.refused" };
+/* What the gateway said last. */
+static const char *const tolds[] = { "@host.told", "@recovery.told" };
 
 /* "@cloud.example_8443": a new string or NULL. */
 static char *gateway_name(const char *url)
@@ -276,20 +278,41 @@ static bool holds(const char *path, const char *text)
     return file_read(path, KEYS_TEXT_MAX, &there, NULL, NULL) >= 0 && str_equal(there, text);
 }
 
+/* The gateway does not know any more: what it said before is not believed for ever. */
+static int take_back(const char *path, const char *told, Error *err)
+{
+    _cleanup_(freep) char *text = NULL;
+
+    if (file_read(told, KEYS_TEXT_MAX, &text, NULL, NULL) < 0)
+        return 0;
+    int r = holds(path, text) ? file_remove(path, err) : 0;
+    return r < 0 ? r : file_remove(told, err);
+}
+
+static int write_text(const char *path, const char *text, Error *err)
+{
+    return holds(path, text) ? 0 : file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+}
+
 /* Puts them into `path`, unless a person did not believe just these. */
 static int write_keys(const Fleet *fleet, const char *path, const char *device, bool recovery, const cJSON *keys,
                       Error *err)
 {
-    _cleanup_(freep) char *text = keys_text(device, keys), *doubted = NULL;
+    _cleanup_(freep) char *text = keys_text(device, keys), *doubted = NULL, *told = NULL;
 
     int r = find_path(fleet->api.gateway, device, refused[recovery], &doubted, err);
+    if (r >= 0)
+        r = find_path(fleet->api.gateway, device, tolds[recovery], &told, err);
     if (r < 0 || !text)
         return error_from_errno(err, r < 0 ? r : -ENOMEM, "keep host keys");
-    if (!*text || holds(doubted, text))
+    if (!*text)
+        return keys ? take_back(path, told, err) : 0;
+    if (holds(doubted, text))
         return 0;
     r = file_remove(doubted, err);
-    return r < 0 || holds(path, text) ? r
-                                      : file_write_atomic(path, text, strlen(text), 0600, (uid_t) -1, (gid_t) -1, err);
+    if (r >= 0)
+        r = write_text(told, text, err);
+    return r < 0 ? r : write_text(path, text, err);
 }
 
 int known_hosts_use(const Fleet *fleet, const char *link, const char *device, bool recovery, const cJSON *keys,

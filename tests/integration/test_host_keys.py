@@ -165,7 +165,9 @@ def test_what_cannot_be_told_any_more_is_taken_back(gw, box, alice, tmp_path):
     try:
         wait_until(lambda: gw.device(BOX)["hostKeys"]["host"] == [], "they are taken back", box.daemons["agent"].death)
         box.set_up_anew("ecdsa")
-        assert ways[0]().stdout == "in\n" and not os.path.exists(f"{known_hosts(alice, gw)}/{BOX}@strict")
+        p = ways[0]()
+        assert p.stdout == "in\n", p.stderr
+        assert not os.path.exists(f"{known_hosts(alice, gw)}/{BOX}@strict")
     finally:
         os.unlink(env)
         box.set_up_anew()

@@ -293,7 +293,7 @@ def test_a_box_updates_itself_from_its_own_signed_repository_alone(lab):
     code, end = update(box, "100")
     assert code == 1 and "secbox-agent 100 cannot be fetched" in end["why"], end
     code, end = update(box, "98")
-    assert code == 1 and "no older version" in end["why"], end
+    assert code == 1 and "newer versions only" in end["why"], end
     assert update(box, "99")[1]["state"] == "confirmed", "it is there already"
     box.run("systemctl", "stop", "recovery-agent")
     code, end = update(box, "100")
