@@ -85,14 +85,16 @@ static bool is_as_asked(const Fleet *fleet, const cJSON *grant)
            !fleet->idle && str_equal(json_string(grant, "reason"), fleet->reason);
 }
 
-/* Of several the one with the least rights: nobody breaks glass who has another way in. */
+/* Of several the one with the least rights: nobody breaks glass who has another way in. The recovery way alone is open to
+ * nobody else while the box is well. */
 static const char *pick_grant(const Fleet *fleet, const cJSON *grants)
 {
     const cJSON *grant, *best = NULL;
+    const int glass = str_equal(fleet->way, "recovery") ? -2 : 2;
     int least = 0;
 
     cJSON_ArrayForEach(grant, grants) {
-        int rights = 2 * json_bool(grant, "breakGlass", false) + json_bool(grant, "forwarding", false);
+        int rights = glass * json_bool(grant, "breakGlass", false) + json_bool(grant, "forwarding", false);
 
         if (is_as_asked(fleet, grant) && (!best || rights < least)) {
             best = grant;

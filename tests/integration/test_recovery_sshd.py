@@ -233,11 +233,11 @@ def test_a_host_key_is_never_anybody_elses_to_read(sshd, folder):
                            check=False, capture_output=True, text=True)
         assert p.returncode == 0, p.stderr
     modes = [line.split() for line in read_text(seen).splitlines()]
-    assert len([name for _, name in modes if "host_key" in name]) == 2
+    assert len([name for _, name in modes if "host_key" in name and ".pub" not in name]) == 2
     assert {mode for mode, _ in modes} == {"600"}
     facts = {name: os.stat(sshd.path(f"run/tucomunidad/recovery-sshd/{name}")).st_mode & 0o777
-             for name in ("principals", "listen.conf", "host_key")}
-    assert facts == {"principals": 0o644, "listen.conf": 0o644, "host_key": 0o600}
+             for name in ("principals", "listen.conf", "host_key", "host_key.pub")}
+    assert facts == {"principals": 0o644, "listen.conf": 0o644, "host_key": 0o600, "host_key.pub": 0o644}
     assert os.stat(sshd.path("run/tucomunidad")).st_mode & 0o777 == 0o755
 
 

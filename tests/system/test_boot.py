@@ -56,5 +56,6 @@ def test_a_container_that_is_gone_keeps_the_others_from_nothing(deployed):
     boot(deployed)
     wait_until(lambda: deployed.running() == RUNNING - {"always"}, "the others are started")
     wait_until(lambda: "cannot be started again" in deployed.log(), "the log names the one that is gone")
+    wait_until(lambda: not deployed.status_pending(), "nothing is under way")
     result = deployed.apply(STACK)
-    assert result["outcome"] == "done" and deployed.running() == RUNNING
+    assert result["outcome"] == "done" and deployed.running() == RUNNING, result
