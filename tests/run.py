@@ -478,4 +478,6 @@ def main():
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # a shell's background jobs ignore it, and so would all programs under test
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

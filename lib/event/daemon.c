@@ -3,6 +3,7 @@
 #include "lib/event/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,8 +54,9 @@ void service_status(const char *status)
 
 void service_waits(uint64_t again, const char *what_for)
 {
-    (void) sd_notifyf(0, "STATUS=waiting: %s\nEXTEND_TIMEOUT_USEC=%llu", what_for,
-                      (unsigned long long) (again + START_GRACE));
+    uint64_t until = again + START_GRACE;
+
+    (void) sd_notifyf(0, "STATUS=waiting: %s\nEXTEND_TIMEOUT_USEC=%" PRIu64, what_for, until);
 }
 
 void service_reloading(void)
