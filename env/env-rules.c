@@ -360,7 +360,7 @@ const EnvRule env_rules[] = {
       "1 to 64 letters, digits, '.', '_' or '-', starting with a letter or digit", "production",
       "Only services whose scope label says the same are watched; all unless set." },
     { "STOP_ALARM_AFTER", ENV_AGENT, 0, false, check_stop_alarm, "a whole number followed by s, m or h, or off", "72h",
-      "How long a service may stay stopped by hand before that is an alarm; 24h unless set, off: for ever." },
+      "How long a service may stay stopped by hand before that is an alarm; 24h unless set, off: never." },
     { "TUNNEL_PROVIDER", ENV_SECBOX | ENV_RELAY, 0, false, check_provider, "cloudflare, rathole or none", "none",
       "What carries recordings to viewers; none unless set. See secboxctl relay use." },
     { "TUNNEL_TOKEN", ENV_SECBOX | ENV_RELAY, 0, true, check_secret, "1 to 2048 printable characters without spaces",

@@ -385,6 +385,7 @@ static int on_sweep(sd_event_source *source _unused_, uint64_t usec _unused_, vo
         photos_sweep(g->photos);
         box_cameras_sweep(g->cameras);
         bundles_sweep(g->bundles);
+        host_keys_sweep(g->host_keys);
     }
     return timer_arm(g->event, &g->sweep, SWEEP_INTERVAL, on_sweep, g);
 }

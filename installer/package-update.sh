@@ -75,11 +75,17 @@ lock() {
 
 status_of() { dpkg-query -W -f '${db:Status-Status} ${Version}' "$1" 2>/dev/null; }
 is_at() { [ "$(status_of "$package")" = "installed $1" ]; }
-# Somebody installed a third version in the meantime: that is theirs, and nothing is put over it.
+# Somebody installed a third version in the meantime, or removed it: that is theirs, and nothing is put over it.
 is_taken_over() {
     case $(status_of "$package") in
     "installed $from" | "installed $to") return 1 ;;
-    "installed "* | "config-files "* | "not-installed "* | '') return 0 ;;
+    "installed "* | "config-files "* | "not-installed "*) return 0 ;;
+    '')
+        # 1: there is no such package any more; what dpkg cannot read is no removal
+        dpkg-query -W "$package" >/dev/null 2>&1
+        [ $? = 1 ]
+        return
+        ;;
     esac
     return 1
 }

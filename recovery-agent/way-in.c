@@ -16,8 +16,6 @@
 #include "recovery-agent/round.h"
 #include "recovery-agent/status.h"
 
-/* How long a new configuration may try to reach the gateway before the one that worked before gets its turn. */
-
 static cJSON *answer_challenge(Tunnel *t _unused_, const cJSON *challenge, void *userdata)
 {
     const Recovery *r = userdata;

@@ -4,6 +4,7 @@
 #include "gateway/auth/backlog.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -278,7 +279,8 @@ static void write_line(Backlog *b, const cJSON *values)
         return;
     line = text ? str_format("%s%s\n", b->torn ? "\n" : "", text) : NULL;
     ssize_t n = line ? write(b->fd, line, strlen(line)) : 0;
-    b->torn = line && n > 0 && (size_t) n < strlen(line);
+    if (n > 0) /* a write that fails leaves what the one before has torn */
+        b->torn = (size_t) n < strlen(line);
     if (!line || n < 0 || b->torn)
         log_warning("what waits for the database cannot be kept on the disk: %s", strerror(!line   ? ENOMEM
                                                                                            : n < 0 ? errno
@@ -353,7 +355,7 @@ static int open_file(const char *path)
 /* Neither too many entries nor a file that cannot be read may keep the gateway down: it is set aside for people to look at. */
 static int set_aside(Backlog *b, const char *path, const Error *err, int r)
 {
-    _cleanup_(freep) char *aside = str_format("%s.aside", path);
+    _cleanup_(freep) char *aside = str_format("%s.aside-%" PRIu64, path, (uint64_t) realtime_usec());
 
     if (!aside)
         return -ENOMEM;

@@ -287,6 +287,8 @@ static Viewer *viewer_new(Look *l, Request *c)
 {
     Viewer *v = calloc(1, sizeof(*v));
 
+    if (!v && !l->viewers)
+        look_free(l);
     if (!v)
         return NULL;
     *v = (Viewer) {

@@ -15,21 +15,13 @@
 struct HostKeys {
     Store *store;
     Map *boxes;   /* device → what the database has */
-    Map *waiting; /* device → what was told last, and may be on its way there */
+    Map *waiting; /* device → what was told since, and may be on its way there */
+    unsigned saving;
 };
 
 static void delete_json(void *json)
 {
     cJSON_Delete(json);
-}
-
-static void forget_waiting(HostKeys *h)
-{
-    const char *device;
-    void *value;
-
-    for (size_t i = 0; map_next(h->waiting, &i, &device, &value);)
-        map_remove(h->waiting, device);
 }
 
 static const char *sshd_of(Role role)
@@ -86,45 +78,68 @@ static const cJSON *get(const Map *boxes, const char *device, const char *sshd)
     return cJSON_GetObjectItemCaseSensitive(map_get(boxes, device), sshd);
 }
 
-/* Only what the database has counts: a restart must not bring other keys back. What it did not take is told again. */
+/* Only what the database has counts: a restart must not bring other keys back. What it did not take is tried again. */
 static void on_saved(StoreQuery *q _unused_, int r, const StoreRows *rows, const Error *err, void *userdata)
 {
     HostKeys *h = userdata;
-    const char *device = r < 0 || store_rows_count(rows) == 0 ? NULL : store_rows_get(rows, 0, 0);
 
+    h->saving--;
     if (r < 0)
-        log_failure(LOG_LEVEL_WARNING, NULL, err, r,
-                    "host keys of boxes are not kept; they are when they are told again");
-    if (!device) {
-        forget_waiting(h);
+        log_failure(LOG_LEVEL_WARNING, NULL, err, r, "host keys of boxes are not kept yet");
+    if (r < 0 || store_rows_count(rows) == 0)
         return;
-    }
-    const char *sshd = store_rows_get(rows, 0, 1);
+    const char *device = store_rows_get(rows, 0, 0), *sshd = store_rows_get(rows, 0, 1);
     const cJSON *keys = get(h->waiting, device, sshd);
     if (keys && put(h->boxes, device, sshd, keys) < 0)
         log_debug("host keys of %s wait for the next time", device);
     if (store_rows_true(rows, 0, 2))
-        log_warning("%s has other host keys for ssh than before (%s)", device, sshd);
+        log_warning("%s %s (%s)", device,
+                    cJSON_GetArraySize(keys) > 0 ? "has other host keys for ssh than before"
+                                                 : "does not tell its host keys for ssh any more",
+                    sshd);
+}
+
+static void save(HostKeys *h, const char *device, const char *sshd, const cJSON *keys)
+{
+    _cleanup_(freep) char *text = json_print(keys);
+
+    if (text && !store_is_busy(h->store) &&
+        store_query(h->store, sql_device_host_keys(device, sshd, text), on_saved, h, NULL, NULL) >= 0)
+        h->saving++;
 }
 
 static void take(HostKeys *h, const char *device, Role role, const cJSON *keys)
 {
-    _cleanup_(error_done) Error err = {};
-    _cleanup_(freep) char *text = json_print(keys);
     const char *sshd = sshd_of(role);
     const cJSON *before = get(h->waiting, device, sshd);
 
     if (!before)
         before = get(h->boxes, device, sshd);
     /* a box that cannot tell any more takes back what it has told */
-    if ((cJSON_GetArraySize(keys) == 0 && !before) || cJSON_Compare(keys, before, true) || store_is_busy(h->store))
+    if ((cJSON_GetArraySize(keys) == 0 && !before) || cJSON_Compare(keys, before, true))
         return;
-    int r = text ? put(h->waiting, device, sshd, keys) : -ENOMEM;
-    if (r >= 0)
-        r = store_query(h->store, sql_device_host_keys(device, sshd, text), on_saved, h, NULL, &err);
-    if (r < 0) {
-        map_remove(h->waiting, device);
-        log_debug("host keys of %s wait: %s", device, error_message(&err, r));
+    if (put(h->waiting, device, sshd, keys) == 0)
+        save(h, device, sshd, keys);
+}
+
+void host_keys_sweep(HostKeys *h)
+{
+    const char *device;
+    void *told;
+    const cJSON *keys;
+    const bool idle = h->saving == 0; /* what is on its way is not sent twice */
+
+    for (size_t i = 0; idle && map_next(h->waiting, &i, &device, &told);) {
+        bool kept = true;
+
+        cJSON_ArrayForEach(keys, (cJSON *) told) {
+            if (cJSON_Compare(keys, get(h->boxes, device, keys->string), true))
+                continue;
+            save(h, device, keys->string, keys);
+            kept = false;
+        }
+        if (kept)
+            map_remove(h->waiting, device);
     }
 }
 

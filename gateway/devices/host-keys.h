@@ -15,6 +15,9 @@ HostKeys *host_keys_new(Store *store, DeviceConns *conns);
 /* NULL-safe. */
 HostKeys *host_keys_free(HostKeys *h);
 
+/* Tries again what the database has not taken yet. Now and then. */
+void host_keys_sweep(HostKeys *h);
+
 /* What the database has of a device: sql_devices_known(). 0 or -ENOMEM. */
 int host_keys_adopt(HostKeys *h, const char *device, const char *json) _must_check_;
 

@@ -105,6 +105,15 @@ static int kind_before(const char *link)
     return -1;
 }
 
+/* Keys that are not in the file are taken again, until a certificate is fetched the next time. */
+static void unmark_strict(const Fleet *fleet, const char *device)
+{
+    _cleanup_(freep) char *mark = NULL;
+
+    if (find_path(fleet->api.gateway, device, HOST_KEYS_STRICT_SUFFIX, &mark, NULL) == 0)
+        (void) unlink(mark);
+}
+
 /* All of the box's keys; those that a person took out of `link` are not believed of the gateway either. */
 static void forget(const Fleet *fleet, const char *device, const char *link)
 {
@@ -121,6 +130,7 @@ static void forget(const Fleet *fleet, const char *device, const char *link)
         else
             (void) unlink(path);
     }
+    unmark_strict(fleet, device);
 }
 
 static bool was_edited(const char *link)
@@ -226,8 +236,7 @@ static int set_link(const char *link, const char *target)
     return r;
 }
 
-/* What a person has edited counts before anything else is done about this box. */
-static void settle(const Fleet *fleet, const char *device)
+void known_hosts_settle(const Fleet *fleet, const char *device)
 {
     take_plain(fleet, device);
     take_left(fleet, device);
@@ -237,7 +246,7 @@ int known_hosts_strict(const Fleet *fleet, const char *device, bool known, bool 
 {
     _cleanup_(freep) char *mark = NULL;
 
-    settle(fleet, device);
+    known_hosts_settle(fleet, device);
     int r = find_path(fleet->api.gateway, device, HOST_KEYS_STRICT_SUFFIX, &mark, err);
     for (size_t i = 0; r >= 0 && i < ELEMENTSOF(refused); i++) {
         _cleanup_(freep) char *path = NULL;
@@ -279,10 +288,11 @@ static bool holds(const char *path, const char *text)
 }
 
 /* The gateway does not know any more: what it said before is not believed for ever. */
-static int take_back(const char *path, const char *told, Error *err)
+static int take_back(const Fleet *fleet, const char *device, const char *path, const char *told, Error *err)
 {
     _cleanup_(freep) char *text = NULL;
 
+    unmark_strict(fleet, device);
     if (file_read(told, KEYS_TEXT_MAX, &text, NULL, NULL) < 0)
         return 0;
     int r = holds(path, text) ? file_remove(path, err) : 0;
@@ -306,7 +316,7 @@ static int write_keys(const Fleet *fleet, const char *path, const char *device, 
     if (r < 0 || !text)
         return error_from_errno(err, r < 0 ? r : -ENOMEM, "keep host keys");
     if (!*text)
-        return keys ? take_back(path, told, err) : 0;
+        return keys ? take_back(fleet, device, path, told, err) : 0;
     if (holds(doubted, text))
         return 0;
     r = file_remove(doubted, err);
@@ -328,7 +338,7 @@ int known_hosts_use(const Fleet *fleet, const char *link, const char *device, bo
     if (!link)
         link = own;
     (void) take_edited(fleet, device, link);
-    settle(fleet, device);
+    known_hosts_settle(fleet, device);
     take_old(target, device, kinds[recovery]);
     r = write_keys(fleet, target, device, recovery, keys, err);
     if (r < 0)

@@ -3,8 +3,8 @@
  * only when the way in is found. So ssh is given a link, and the link is set to the one file or the other before ssh has
  * heard the first byte. Each gateway has a folder of its own for both: its boxes are not another one's.
  *
- * The gateway says which keys they are, as the box has told it; only of boxes whose programs are older than that a key is
- * believed on first sight.
+ * The gateway says which keys they are, as the box has told it; only of boxes that do not tell them, or no more, a key is believed
+ * on first sight.
  *
  * A person who follows ssh's advice puts a file in the link's place (`ssh-keygen -R`): then what is known of that box is
  * forgotten, and what the gateway says is not used either until it says something else. */
@@ -25,6 +25,8 @@ int known_hosts_link(const Fleet *fleet, const char *device, char **ret, Error *
 int known_hosts_own_link(const Fleet *fleet, const char *device, char **ret, Error *err) _must_check_;
 /* That ssh has ended. Where it has failed, its advice may name the link: it stays for a day. */
 void known_hosts_own_ended(const char *link, bool failed);
+/* What a person has edited counts before anything else is done about this box. The next two do it themselves. */
+void known_hosts_settle(const Fleet *fleet, const char *device);
 /* Whether ssh is to refuse every key that is not in the file; `known`: the gateway knows those of each of the box's sshds. Kept
  * for an `ssh` by way of ~/.ssh/config. */
 int known_hosts_strict(const Fleet *fleet, const char *device, bool known, bool *ret, Error *err) _must_check_;

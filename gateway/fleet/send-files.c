@@ -23,7 +23,7 @@ static int upload(Fleet *fleet, const char *digest, const char *data, size_t len
         return error_set(
             err, EOPNOTSUPP, "fleet.no-files",
             "the gateway is too old to take the files that the compose file names beside itself: update it, or "
-            "put them on the box and give --no-files");
+            "put them on the box, name what `configs` have by its absolute path, and give --no-files");
     }
     return r;
 }
@@ -56,9 +56,9 @@ int fleet_send_files(Fleet *fleet, const Gathered *g, cJSON *request, char ret_d
     return error_from_errno(err, r, "make a request");
 }
 
-void fleet_tell_of_files(const Fleet *fleet, const Gathered *g, const char *what)
+void fleet_tell_of_files(const Gathered *g, const char *what)
 {
-    if (g->n_files > 0 && !fleet->no_files)
+    if (g->n_files > 0)
         fprintf(
             stderr,
             "warning: %s has files beside it (%s%s), and they do not travel with a %s: they have to be on the boxes\n",

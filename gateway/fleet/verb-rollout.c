@@ -80,7 +80,7 @@ static int add_what(Fleet *fleet, const char *image, cJSON *request, Error *err)
         int r = fleet_read_compose(fleet, fleet->compose, &gathered, err);
         fleet->sent = NULL; /* it ends here */
         if (r >= 0)
-            fleet_tell_of_files(fleet, &gathered, "rollout");
+            fleet_tell_of_files(&gathered, "rollout");
         return r < 0 ? r : json_add_string(request, "compose", gathered.text);
     }
     if (!fleet->to)

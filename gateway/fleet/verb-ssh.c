@@ -269,6 +269,8 @@ int verb_ssh_cert(int argc _unused_, char **argv, void *userdata)
         r = fleet_begin(fleet, &err);
     if (r >= 0)
         r = take_grant(fleet, argv[0], &grant, &reply, &err);
+    if (r >= 0)
+        known_hosts_settle(fleet, argv[0]);
     if (r >= 0 && !is_certified(key, grant))
         r = certify(fleet, argv[0], key, grant, &reply, &err);
     return r < 0 ? fleet_fail(fleet, &reply, &err, r) : EXIT_OK;

@@ -98,7 +98,7 @@ int verb_template_set(int argc, char **argv, void *userdata)
     if (r >= 0)
         r = fleet_read_compose(fleet, argc > 1 ? argv[1] : NULL, &gathered, &err);
     if (r >= 0)
-        fleet_tell_of_files(fleet, &gathered, "template");
+        fleet_tell_of_files(&gathered, "template");
     if (r >= 0)
         r = json_add_string(request, "compose", gathered.text);
     if (r >= 0)

@@ -21,7 +21,7 @@ typedef enum AgentUpdateState {
     AGENT_UPDATE_GOING_BACK,
     AGENT_UPDATE_CONFIRMED,
     AGENT_UPDATE_ROLLED_BACK,
-    AGENT_UPDATE_FAILED, /* nothing was changed, or what somebody else installed meanwhile was left */
+    AGENT_UPDATE_FAILED, /* nothing was changed, or what somebody else installed or removed meanwhile was left */
     AGENT_UPDATE_STUCK,  /* the old version could not be put back */
     _AGENT_UPDATE_STATES,
 } AgentUpdateState;

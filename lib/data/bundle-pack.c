@@ -203,7 +203,7 @@ static la_ssize_t on_write(struct archive *a, void *userdata, const void *data, 
 
     if (r == 0)
         return (la_ssize_t) len;
-    archive_set_error(a, -r, "the archive is too large");
+    archive_set_error(a, EFBIG, "the archive is too large");
     return -1;
 }
 
@@ -226,7 +226,19 @@ static int write_file(struct archive *a, const PackedFile *f)
     return r;
 }
 
-static int write_all(const BundlePack *p, Buf *out)
+static int write_error(struct archive *a, Error *err)
+{
+    if (a && archive_errno(a) != EFBIG)
+        return error_set(err, EIO, "bundle.write", "the files that travel cannot be packed: %s",
+                         archive_error_string(a) ? archive_error_string(a) : "no reason is given");
+    return !a ? -ENOMEM
+              : error_set(err, EFBIG, "bundle.too-large",
+                          "the files that travel with the compose file come to more than %d MB, compressed; keep large "
+                          "ones out of it",
+                          BUNDLE_SIZE_MAX / (1024 * 1024));
+}
+
+static int write_all(const BundlePack *p, Buf *out, Error *err)
 {
     struct archive *a = archive_write_new();
     int r = a ? ARCHIVE_OK : ARCHIVE_FATAL;
@@ -244,8 +256,9 @@ static int write_all(const BundlePack *p, Buf *out)
             r = write_file(a, &p->files[i]);
     if (r == ARCHIVE_OK)
         r = archive_write_close(a);
+    r = r == ARCHIVE_OK ? 0 : write_error(a, err);
     archive_write_free(a);
-    return r == ARCHIVE_OK ? 0 : -EFBIG;
+    return r;
 }
 
 int bundle_pack_finish(BundlePack *p, char **ret, size_t *ret_len, char ret_digest[static BUNDLE_DIGEST_SIZE],
@@ -256,12 +269,9 @@ int bundle_pack_finish(BundlePack *p, char **ret, size_t *ret_len, char ret_dige
 
     if (p->n > 0)
         qsort(p->files, p->n, sizeof(p->files[0]), compare_paths);
-    r = write_all(p, &out);
+    r = write_all(p, &out, err);
     if (r < 0)
-        return error_set(err, EFBIG, "bundle.too-large",
-                         "the files that travel with the compose file come to more than %d MB, compressed; keep large "
-                         "ones out of it",
-                         BUNDLE_SIZE_MAX / (1024 * 1024));
+        return r;
     r = bundle_digest(out.data, out.len, ret_digest);
     if (r < 0)
         return r;

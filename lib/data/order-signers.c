@@ -50,6 +50,8 @@ static int check_mode(const char *path, Error *err)
 
     if (lstat(path, &st) < 0)
         return error_set(err, errno, "signer.unreadable", "%s cannot be looked at: %s", path, strerror(errno));
+    if (S_ISLNK(st.st_mode))
+        return error_set(err, ELOOP, "signer.bad-mode", "%s is a link: put what it leads to there itself", path);
     if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & 022))
         return error_set(err, EPERM, "signer.bad-mode",
                          "others than root may change %s: chown root: %s && chmod go-w %s", path, path, path);

@@ -66,7 +66,8 @@ void ws_conn_close(WsConn *c, uint16_t code, const char *reason);
 /* Pings after `interval` without received data (±20 % jitter); the connection is dead after a time of `dead` in which
  * nothing came in and nothing in the queue could be sent. A ping goes ahead of the messages that wait. */
 void ws_conn_set_keepalive(WsConn *c, usec_t interval, usec_t dead);
-/* The interval of this process's idle connections, WS_PING_IDLE unless something on the way ends what is silent for less. */
+/* The interval of this process's idle connections, WS_PING_IDLE unless something on the way ends what is silent for less; busy ones
+ * ping no less often. */
 void ws_set_idle_ping(usec_t interval);
 usec_t ws_idle_ping(void);
 /* Says whether streams are open on it: if so, it is watched more closely, and keeps buffers for bulk (stream.h). */

@@ -68,7 +68,7 @@ static cJSON *make_result(const AgentUpdate *u)
         json_add_string(m, "version", u->number) < 0 || json_add_int(m, "status", end->status) < 0 ||
         json_add_string(m, "phase", end->failed_phase ? end->failed_phase : "done") < 0 ||
         json_add_string(m, "outcome", end->outcome) < 0 || json_add_string(m, "failedPhase", end->failed_phase) < 0 ||
-        add_package(m, u) < 0 || (package_is_from_cloud(u) && order_floors_describe(m) < 0) ||
+        add_package(m, u) < 0 || (package_is_from_cloud(u->number) && order_floors_describe(m) < 0) ||
         json_add_int(m, "seconds", now > begun ? (int) ((now - begun) / USEC_PER_SEC) : 0) < 0 ||
         json_add_string(m, "at", timestamp_format(now, at)) < 0 || (end->failed_phase && add_failure(m, end, u) < 0) ||
         (!end->failed_phase && json_add_bool(m, "noop", str_equal(u->from, u->to)) < 0))
@@ -76,9 +76,9 @@ static cJSON *make_result(const AgentUpdate *u)
     return TAKE_PTR(m);
 }
 
-bool package_is_from_cloud(const AgentUpdate *u)
+bool package_is_from_cloud(const char *number)
 {
-    return !str_starts(u->number, "local-");
+    return !str_starts(number, "local-");
 }
 
 /* Numbered by package and state, so that a new mgmt-agent goes on counting where the old one was. */
@@ -124,7 +124,7 @@ static int note_told(PackageUpdate *p, Error *err)
 /* A power cut between two of these has it told twice, which changes nothing: whoever hears it knows it by its id. */
 void package_result_tell(PackageUpdate *p)
 {
-    bool from_cloud = package_is_from_cloud(&p->journal);
+    bool from_cloud = package_is_from_cloud(p->journal.number);
     _cleanup_(cJSON_Deletep) cJSON *result = NULL, *before = NULL;
     _cleanup_(error_done) Error err = {};
 
@@ -153,7 +153,7 @@ void package_result_refuse(const PackageUpdate *p, int status, const Error *err,
     const char *version = json_string(p->order, "version");
 
     /* who asks on the box waits for an answer, not for a result */
-    if (version && !str_starts(version, "local-"))
+    if (version && package_is_from_cloud(version))
         agent_refuse(p->asker, p->order, KIND_AGENT, status, err, r);
     else
         control_send_error(p->asker, json_string(p->order, "id"), err, r);

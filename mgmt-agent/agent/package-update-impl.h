@@ -25,7 +25,7 @@ struct PackageUpdate {
     Runner *planner;
     unsigned plan_status; /* of the last dry plan */
 
-    Process *starter;   /* systemd-run, which ends at once */
+    Process *starter;   /* systemd-run, which ends when the script has begun */
     char *starter_said; /* its first line */
     bool starts_order;  /* what it starts is the order, not a verdict or the second package */
 };
@@ -52,7 +52,7 @@ void package_start_ended(PackageUpdate *p, const Error *err, int r);
 void package_update_look(PackageUpdate *p);
 
 /* package-result.c: whether the cloud ordered it. */
-bool package_is_from_cloud(const AgentUpdate *u);
+bool package_is_from_cloud(const char *number);
 /* How far the journal's update is. */
 void package_progress_tell(const PackageUpdate *p, ControlClient *to);
 /* Tells how the journal's update ended, once. */

@@ -116,7 +116,7 @@ void package_update_handle(Agent *a, ControlClient *c, const cJSON *message)
                 : check_order(p, message, from_cloud, &err);
     if (r < 0) {
         if (from_cloud)
-            agent_refuse(c, message, "agent", r == -EBUSY ? 409 : r == -EEXIST ? 423 : 400, &err, r);
+            agent_refuse(c, message, KIND_AGENT, r == -EBUSY ? 409 : r == -EEXIST ? 423 : 400, &err, r);
         else
             control_send_error(c, id, &err, r);
         return;
@@ -276,7 +276,7 @@ void package_update_look(PackageUpdate *p)
         log_failure(LOG_LEVEL_ERROR, NULL, &err, r, "The journal of the package update says nothing");
     if (p->journal.state != before && p->journal.state != AGENT_UPDATE_NONE) {
         log_notice("Package update to %s: %s is %s", p->journal.to, p->journal.package, p->journal.state_name);
-        if (agent_update_is_open(&p->journal) && package_is_from_cloud(&p->journal))
+        if (agent_update_is_open(&p->journal) && package_is_from_cloud(p->journal.number))
             package_progress_tell(p, control_link(p->agent->control));
     }
     p->link_up_since = !link_is_up(p) ? 0 : p->link_up_since > 0 ? p->link_up_since : now;

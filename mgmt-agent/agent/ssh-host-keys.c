@@ -23,7 +23,8 @@ const char *const ssh_host_key_paths[] = {
     NULL,
 };
 
-/* What stands behind the keyword, when the line has this one: a new string. Quotes and an equals sign as in sshd_config(5). */
+/* What stands behind the keyword, to the end of the line, when the line has this one: a new string. Quotes and an equals sign as in
+ * sshd_config(5); what follows a name is part of it, and so leads to no file. */
 static char *value_of(const char *line, const char *keyword)
 {
     size_t len = strlen(keyword);
@@ -32,7 +33,10 @@ static char *value_of(const char *line, const char *keyword)
     if (strncasecmp(line, keyword, len) != 0 || !line[len] || !strchr(" \t=", line[len]))
         return NULL;
     line += len + strspn(line + len, " \t=\"");
-    return strndup(line, strcspn(line, "\" \t\r\n"));
+    len = strcspn(line, "\"\r\n");
+    while (len > 0 && strchr(" \t", line[len - 1]))
+        len--;
+    return strndup(line, len);
 }
 
 /* Adds the files of HostKey, and tells whether there is more below PARTS; -EXDEV when a line leads where we do not look. */

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,31 +80,44 @@ LinkFiles *link_files_free(LinkFiles *f)
     return NULL;
 }
 
-static int compare_names(const struct dirent **a, const struct dirent **b)
+/* The name of the file that was written first, and how many there are; `keep` and what is hidden are not looked at. */
+static size_t find_oldest(DIR *dir, const char *keep, char ret[static NAME_MAX + 1])
 {
-    return strcmp((*a)->d_name, (*b)->d_name);
+    struct timespec first = {};
+    size_t n = 0;
+
+    rewinddir(dir);
+    for (struct dirent *e; (e = readdir(dir));) {
+        struct stat st;
+
+        if (e->d_name[0] == '.' || str_equal(e->d_name, keep) ||
+            fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        if (n++ == 0 || st.st_mtim.tv_sec < first.tv_sec ||
+            (st.st_mtim.tv_sec == first.tv_sec && st.st_mtim.tv_nsec < first.tv_nsec)) {
+            first = st.st_mtim;
+            snprintf(ret, NAME_MAX + 1, "%s", e->d_name);
+        }
+    }
+    return n;
 }
 
-static int is_visible(const struct dirent *e)
-{
-    return e->d_name[0] != '.';
-}
-
-/* A plan is often followed by its push, which then finds the files here. */
+/* A plan is often followed by its push, which then finds the files here; those of the last few stay. */
 static void prune(const char *keep)
 {
     _cleanup_(freep) char *folder = path_in_root(LINK_BUNDLES_DIR);
-    struct dirent **entries = NULL;
-    int n = folder ? scandir(folder, &entries, is_visible, compare_names) : 0, left = n;
+    const char *slash = strrchr(keep, '/');
+    char oldest[NAME_MAX + 1];
+    DIR *dir = folder ? opendir(folder) : NULL;
 
-    for (int i = 0; i < n; i++, left--) {
-        _cleanup_(freep) char *path = path_join(folder, entries[i]->d_name);
-
-        if (path && left > KEPT_MAX && !str_equal(path, keep) && unlink(path) < 0)
-            log_debug("%s stays: %s", path, strerror(errno));
-        free(entries[i]);
+    while (dir && find_oldest(dir, slash ? slash + 1 : keep, oldest) >= KEPT_MAX) {
+        if (unlinkat(dirfd(dir), oldest, 0) < 0) {
+            log_debug("%s/%s stays: %s", folder, oldest, strerror(errno));
+            break;
+        }
     }
-    free(entries);
+    if (dir)
+        closedir(dir);
 }
 
 static void start_next(LinkFiles *f);

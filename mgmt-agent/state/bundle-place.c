@@ -19,7 +19,6 @@
 
 #define PLACE_DIGITS 32
 #define LISTING_MAX ((size_t) 4 * 1024 * 1024)
-#define PLACED_MAX ((size_t) 1024 * 1024)
 
 static char *path_in_tree(const KeptBundle *b, const char *path)
 {
@@ -53,11 +52,6 @@ int kept_bundle_read(const KeptBundle *b, const char *path, size_t max, char **r
 /* One step of a walk over a file, or over a folder and what is in it, in the order of the names. */
 typedef int (*visit_t)(const char *path, const char *below, const struct stat *st, void *userdata, Error *err);
 
-static int compare_names(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 static int is_named(const struct dirent *e)
 {
     return !str_equal(e->d_name, ".") && !str_equal(e->d_name, "..");
@@ -72,7 +66,7 @@ static int walk(const char *path, const char *below, visit_t visit, void *userda
     if (lstat(path, &st) < 0)
         return error_set(err, errno, "bundle.damaged", "%s is gone: %s", path, strerror(errno));
     r = visit(path, below, &st, userdata, err);
-    if (r == 0 && S_ISDIR(st.st_mode) && (n = scandir(path, &entries, is_named, compare_names)) < 0)
+    if (r == 0 && S_ISDIR(st.st_mode) && (n = scandir(path, &entries, is_named, alphasort)) < 0)
         return error_set(err, errno, "bundle.damaged", "%s cannot be read: %s", path, strerror(errno));
     for (int i = 0; i < n; i++) {
         _cleanup_(freep) char *next = path_join(path, entries[i]->d_name), *name = path_join(below, entries[i]->d_name);
@@ -116,14 +110,9 @@ int bundle_store_sync(const char *path, Error *err)
     return walk(path, "", sync_one, NULL, err);
 }
 
-typedef struct Copy {
-    const char *target;
-} Copy;
-
 static int copy(const char *path, const char *below, const struct stat *st, void *userdata, Error *err)
 {
-    const Copy *c = userdata;
-    _cleanup_(freep) char *to = path_join(c->target, below);
+    _cleanup_(freep) char *to = path_join(userdata, below);
     _cleanup_(secret_freep) char *content = NULL;
     _cleanup_(closep) int fd = -1;
     size_t len = 0;
@@ -163,13 +152,12 @@ static int make_place(const char *from, const char *name, const char *files, con
 {
     _cleanup_(freep) char *beside = str_format("%s/new-%s-%d", files, strrchr(place, '/') + 1, (int) getpid());
     _cleanup_(closep) int dir = open(files, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    Copy c = { .target = beside };
     int r = beside ? dir_remove(beside, err) : -ENOMEM;
 
     if (r == 0)
         r = dir_make(beside, 0755, (uid_t) -1, (gid_t) -1, err);
     if (r == 0)
-        r = walk(from, name, copy, &c, err);
+        r = walk(from, name, copy, beside, err);
     if (r == 0)
         r = bundle_store_sync(beside, err);
     if (r == 0 && (dir < 0 || (rename(beside, place) < 0 && errno != ENOTEMPTY && errno != EEXIST) || fsync(dir) < 0))

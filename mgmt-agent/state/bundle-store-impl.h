@@ -4,6 +4,8 @@
 
 #include "mgmt-agent/state/bundle-store.h"
 
+#define PLACED_MAX ((size_t) 1024 * 1024) /* bytes of the list of names below FILES_DIR */
+
 struct KeptBundle {
     char *folder; /* of this bundle */
     char *tree;   /* in it, what was unpacked */

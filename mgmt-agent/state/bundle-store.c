@@ -15,8 +15,6 @@
 #include "lib/base/strv.h"
 #include "mgmt-agent/state/bundle-store-impl.h"
 
-#define ARCHIVE_ENDING ".tar.gz"
-
 int bundle_of_snapshot(const cJSON *snapshot, const char **ret, Error *err)
 {
     const cJSON *bundle = cJSON_GetObjectItemCaseSensitive(snapshot, "bundle");
@@ -85,22 +83,19 @@ static int read_archive(const char *path, const char *digest, char **ret, size_t
     return r;
 }
 
+/* As mgmt-link has fetched it. */
 static int find_archive(const char *hex, const char *digest, char **ret, size_t *ret_len, Error *err)
 {
-    _cleanup_(freep) char *name = str_format("%s" ARCHIVE_ENDING, hex), *own = name ? bundle_store_path(name) : NULL;
     _cleanup_(freep) char *fetched = str_format(LINK_BUNDLES_DIR "/%s", hex),
-                          *links = fetched ? path_in_root(fetched) : NULL;
-    _cleanup_(error_done) Error unused = {};
-    int r = own && links ? read_archive(own, digest, ret, ret_len, &unused) : -ENOMEM;
+                          *path = fetched ? path_in_root(fetched) : NULL;
+    _cleanup_(error_done) Error why = {};
+    int r = path ? read_archive(path, digest, ret, ret_len, &why) : -ENOMEM;
 
-    if (r == 0 || r == -ENOMEM)
-        return r;
-    r = read_archive(links, digest, ret, ret_len, err);
-    if (r == -ENOENT) {
-        error_done(err);
+    if (r == -ENOENT)
         return error_set(err, ENOENT, "bundle.not-here",
                          "the files that belong to the snapshot (%.19s…) did not come; push it again", digest);
-    }
+    if (r < 0)
+        (void) error_copy(err, &why);
     return r;
 }
 
@@ -129,17 +124,15 @@ static int unpack(const KeptBundle *b, const char *hex, const char *digest, Erro
 {
     _cleanup_(freep) char *name = str_format("new-%s-%d", hex, (int) getpid()),
                           *beside = name ? bundle_store_path(name) : NULL, *data = NULL;
-    _cleanup_(freep) char *archive_name = str_format("%s" ARCHIVE_ENDING, hex),
-                          *archive = archive_name ? bundle_store_path(archive_name) : NULL;
     size_t len = 0;
-    int r = beside && archive ? find_archive(hex, digest, &data, &len, err) : -ENOMEM;
+    int r = beside ? find_archive(hex, digest, &data, &len, err) : -ENOMEM;
 
     if (r < 0)
         return r;
     r = unpack_beside(b, data, len, beside, err);
     if (dir_remove(beside, NULL) < 0) /* it is there when that failed, or when another worker was faster */
         log_debug("%s is left for the next sweep", beside);
-    return r < 0 ? r : file_remove(archive, err);
+    return r;
 }
 
 int kept_bundle_open(const char *digest, KeptBundle **ret, Error *err)
@@ -162,19 +155,5 @@ int kept_bundle_open(const char *digest, KeptBundle **ret, Error *err)
         r = unpack(b, hex, digest, err);
     if (r == 0)
         *ret = TAKE_PTR(b);
-    return r;
-}
-
-int bundle_store_put(const char *digest, const char *data, size_t len, int *ret_lock, Error *err)
-{
-    _cleanup_(freep) char *name = str_format("%s" ARCHIVE_ENDING, digest + strlen(BUNDLE_DIGEST_PREFIX)),
-                          *path = name ? bundle_store_path(name) : NULL;
-    _cleanup_(closep) int lock = -1;
-    int r = path ? bundle_store_lock(LOCK_SH, &lock, err) : -ENOMEM;
-
-    if (r == 0)
-        r = file_write_atomic(path, data, len, 0600, (uid_t) -1, (gid_t) -1, err);
-    if (r == 0)
-        *ret_lock = TAKE_FD(lock);
     return r;
 }

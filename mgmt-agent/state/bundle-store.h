@@ -14,7 +14,7 @@ typedef struct KeptBundle KeptBundle;
 /* The digest of a snapshot's `bundle`, NULL when there is none; borrowed. bundle.bad-digest when it is none. */
 int bundle_of_snapshot(const cJSON *snapshot, const char **ret, Error *err) _must_check_;
 
-/* Unpacks the archive if that has not been done, from where secboxctl or mgmt-link left it. Nothing half unpacked is ever seen. As
+/* Unpacks the archive if that has not been done, from where mgmt-link left it. Nothing half unpacked is ever seen. As
  * long as it is open, nothing is swept. Errors: bundle.not-here, bundle.digest, those of bundle_unpack(). */
 int kept_bundle_open(const char *digest, KeptBundle **ret, Error *err) _must_check_;
 KeptBundle *kept_bundle_free(KeptBundle *b);
@@ -29,7 +29,5 @@ int kept_bundle_read(const KeptBundle *b, const char *path, size_t max, char **r
 /* Copies it to where containers mount it, unless it is there, and tells its path. The podman user's group may enter. */
 int kept_bundle_place(const KeptBundle *b, const char *path, gid_t gid, char **ret, Error *err) _must_check_;
 
-/* Leaves an archive for a job that is about to be asked for. Nothing is swept before *ret_lock is closed. */
-int bundle_store_put(const char *digest, const char *data, size_t len, int *ret_lock, Error *err) _must_check_;
 /* Removes what no kept snapshot came with. Nothing happens while a bundle is open anywhere, or a snapshot cannot be read. */
 void bundle_store_sweep(void);

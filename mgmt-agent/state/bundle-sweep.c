@@ -16,7 +16,6 @@
 #include "mgmt-agent/state/journal.h"
 #include "mgmt-agent/state/snapshot-store.h"
 
-#define PLACED_MAX ((size_t) 1024 * 1024)
 #define OLD "old-"
 #define ID_MIN 32
 

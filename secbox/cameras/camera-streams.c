@@ -17,6 +17,7 @@ typedef struct CameraStream {
     MuxStream *stream;
     CameraView *view;
     Picture *sending; /* NULL: none is on its way */
+    Picture *last;    /* goes behind it: a text that ends the stream */
     size_t sent;      /* bytes of its length and of itself */
     char *person, *camera;
     uint64_t shown, lost; /* pictures */
@@ -58,6 +59,7 @@ static void stream_done(CameraStream *s)
         log_info("%s has looked at the camera %s: %llu pictures sent, %llu passed over", s->person, s->camera,
                  (unsigned long long) s->shown, (unsigned long long) s->lost);
     picture_unref(s->sending);
+    picture_unref(s->last);
     free(s->person);
     free(s->camera);
     free(s);
@@ -72,7 +74,7 @@ static void finish_if_last(const CameraStream *s)
 /* As much of it as there is room for. */
 static void push(CameraStream *s)
 {
-    while (s->sending) {
+    while (s->sending || (s->sending = TAKE_PTR(s->last))) {
         uint32_t len = (uint32_t) s->sending->len;
         const uint8_t head[CAMERA_LENGTH_SIZE] = { (uint8_t) (len >> 24), (uint8_t) (len >> 16), (uint8_t) (len >> 8),
                                                    (uint8_t) len };
@@ -97,12 +99,9 @@ static void send_text(CameraStream *s, cJSON *o)
     _cleanup_(cJSON_Deletep) cJSON *owned = o;
     _cleanup_(freep) char *text = owned ? json_print(owned) : NULL;
 
-    if (text && !s->sending)
-        s->sending = picture_new(text, strlen(text));
-    if (s->sending)
-        push(s);
-    else
-        finish_if_last(s);
+    if (text)
+        s->last = picture_new(text, strlen(text));
+    push(s);
 }
 
 static void send_error(CameraStream *s, int r, const Error *err)

@@ -37,11 +37,6 @@ static const char *const state_names[] = {
     [FRIGATE_SLOW] = "slow",       [FRIGATE_REFUSES] = "refuses", [FRIGATE_STRANGE] = "strange",
 };
 
-const char *frigate_state_name(int state)
-{
-    return state >= 0 && state < _FRIGATE_STATES ? state_names[state] : NULL;
-}
-
 static void tell(const Cameras *c)
 {
     if (c->on_change)
@@ -106,26 +101,37 @@ static void look_failed(Cameras *c, int r, int status, const Error *err)
     look_later(c);
 }
 
-static void on_stats(HttpCall *call _unused_, int r, const HttpResponse *response, const Error *err, void *userdata)
+/* What an answer of a look tells, by `take`, which says whether that is news. Negative: the look is over. */
+static int take_answer(Cameras *c, int r, const HttpResponse *response, const Error *err,
+                       int (*take)(CameraList *list, const char *body, size_t len, Error *err))
 {
-    Cameras *c = userdata;
     _cleanup_(error_done) Error why = {};
 
     c->call = NULL;
     if (r < 0 || response->status != 200) {
         look_failed(c, r, r < 0 ? 0 : response->status, err);
-        return;
+        return -EBADMSG;
     }
-    r = camera_list_take_stats(&c->list, response->body, response->body_len, &why);
+    r = take(&c->list, response->body, response->body_len, &why);
     if (r < 0) {
         set_state(c, FRIGATE_STRANGE, error_message(&why, r));
-    } else {
-        bool was_up = c->state == FRIGATE_UP;
-        c->logs_in_anew = false;
-        set_state(c, FRIGATE_UP, NULL);
-        if (r > 0 && was_up)
-            tell(c);
+        look_later(c);
     }
+    return r;
+}
+
+static void on_stats(HttpCall *call _unused_, int r, const HttpResponse *response, const Error *err, void *userdata)
+{
+    Cameras *c = userdata;
+
+    r = take_answer(c, r, response, err, camera_list_take_stats);
+    if (r < 0)
+        return;
+    bool was_up = c->state == FRIGATE_UP;
+    c->logs_in_anew = false;
+    set_state(c, FRIGATE_UP, NULL);
+    if (r > 0 && was_up)
+        tell(c);
     look_later(c);
 }
 
@@ -143,19 +149,10 @@ static int get(Cameras *c, FrigateKind what, http_done_t on_done)
 static void on_config(HttpCall *call _unused_, int r, const HttpResponse *response, const Error *err, void *userdata)
 {
     Cameras *c = userdata;
-    _cleanup_(error_done) Error why = {};
 
-    c->call = NULL;
-    if (r < 0 || response->status != 200) {
-        look_failed(c, r, r < 0 ? 0 : response->status, err);
+    r = take_answer(c, r, response, err, camera_list_take_config);
+    if (r < 0)
         return;
-    }
-    r = camera_list_take_config(&c->list, response->body, response->body_len, &why);
-    if (r < 0) {
-        set_state(c, FRIGATE_STRANGE, error_message(&why, r));
-        look_later(c);
-        return;
-    }
     if (r > 0 && c->state == FRIGATE_UP)
         tell(c);
     (void) get(c, FRIGATE_STATS, on_stats);
@@ -200,9 +197,11 @@ static void on_trouble(int r _unused_, int status, const Error *err _unused_, vo
 {
     Cameras *c = userdata;
 
+    if (c->call)
+        return; /* that look sees it itself, and may have a newer login */
     if (status == 401)
         (void) frigate_forget_login(c->frigate);
-    if (!c->call && timer_arm(c->event, &c->timer, 0, look, c) < 0)
+    if (timer_arm(c->event, &c->timer, 0, look, c) < 0)
         log_debug("Frigate is looked at later");
 }
 
@@ -253,11 +252,6 @@ Cameras *cameras_free(Cameras *c)
     return NULL;
 }
 
-FrigateState cameras_frigate(const Cameras *c)
-{
-    return c->state;
-}
-
 cJSON *cameras_describe(const Cameras *c)
 {
     _cleanup_(cJSON_Deletep) cJSON *o = cJSON_CreateObject();
@@ -267,16 +261,6 @@ cJSON *cameras_describe(const Cameras *c)
         json_add_item(o, "cameras", camera_list_describe(&c->list)) < 0)
         return NULL;
     return TAKE_PTR(o);
-}
-
-size_t cameras_feeds(const Cameras *c)
-{
-    return c->feeds.n;
-}
-
-size_t cameras_views(const Cameras *c)
-{
-    return c->feeds.views;
 }
 
 /* The largest of a few that is not above what is wanted: who looks at nearly the same shares it. */

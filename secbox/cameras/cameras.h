@@ -21,10 +21,7 @@ typedef enum FrigateState {
     FRIGATE_SLOW,    /* it takes requests, and does not answer in time */
     FRIGATE_REFUSES, /* it does not take our login */
     FRIGATE_STRANGE, /* what answers there is no Frigate, or not well */
-    _FRIGATE_STATES
 } FrigateState;
-
-const char *frigate_state_name(int state);
 
 typedef struct CamerasOptions {
     const char *url;             /* of Frigate */
@@ -40,7 +37,6 @@ int cameras_new(sd_event *event, const CamerasOptions *options, Cameras **ret, E
 Cameras *cameras_free(Cameras *c);
 DEFINE_CLEANUP(Cameras, cameras_free)
 
-FrigateState cameras_frigate(const Cameras *c);
 /* {"frigate": STATE, "why"?, "restarts", "cameras": [{"name", "state": online|offline|off}]}; NULL: out of memory. */
 cJSON *cameras_describe(const Cameras *c);
 
@@ -63,7 +59,3 @@ int camera_view_open(Cameras *c, const CameraRequest *want, const CameraViewEven
                      CameraView **ret, Error *err) _must_check_;
 /* NULL-safe; allowed in every callback. on_end is not called. */
 CameraView *camera_view_free(CameraView *v);
-
-/* How many streams are open to Frigate, and how many look on. */
-size_t cameras_feeds(const Cameras *c);
-size_t cameras_views(const Cameras *c);

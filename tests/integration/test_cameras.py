@@ -204,6 +204,18 @@ def test_viewers_share_one_stream(gateway, box):
     wait_until(lambda: box.frigate.open_streams == [], "Frigate is left alone", box.alive)
 
 
+def test_looking_leaves_room_for_people(gateway, box):
+    """Each way of looking is a stream in the tunnel by which people log in, too: there are only so many. Who joins needs none."""
+    with contextlib.ExitStack() as viewers:
+        for fps in range(1, 7):
+            assert viewers.enter_context(Viewer(gateway, query=f"fps={fps}&height=90")).next() is not None
+        with Viewer(gateway, query="fps=7&height=90") as one_too_many:
+            assert one_too_many.status == 429 and b"camera.busy" in one_too_many.answer.read()
+        with Viewer(gateway, query="fps=6&height=90") as joining:
+            assert joining.status == 200 and joining.next() is not None
+    wait_until(lambda: box.frigate.open_streams == [], "Frigate is left alone", box.alive)
+
+
 def test_a_slow_viewer_loses_pictures(gateway, box):
     """One who takes nothing for a while goes on with what is new then, and holds up nobody."""
     with Viewer(gateway, query="fps=10&height=720", buffer=32768) as slow, Viewer(gateway, query="fps=10&height=720") as quick:

@@ -157,6 +157,19 @@ def test_what_somebody_else_installed_meanwhile_stays(proving, verb):
     assert proving.status() == "3 installed"
 
 
+@pytest.mark.parametrize("verb", ["keep", "back", "boot"])
+def test_what_somebody_else_removed_meanwhile_stays_away(proving, verb):
+    proving.run("dpkg", "--purge", AGENT)
+    proving.prove()
+    proving.change_journal(deadline="1")
+    if verb == "boot":
+        proving.boot_anew()
+    assert proving.judge(verb)[0] == 0
+    end = proving.journal()
+    assert (end["state"], end["refusal"]) == ("failed", "taken-over") and f"removed {AGENT}" in end["why"], end
+    assert "installed" not in proving.status().replace("not-installed", "").split()
+
+
 @pytest.mark.parametrize("verb", ["keep", "back"])
 def test_what_somebody_put_back_is_rolled_back(proving, verb):
     proving.install(AGENT, "1")

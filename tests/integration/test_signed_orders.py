@@ -136,6 +136,11 @@ def test_a_push_is_signed_carried_and_judged(fleet, device, judge, folder):
     # nothing has come of it: it may come again, as after a broken connection; once it has ended, it may not
     assert answer(judge, changed(signed)) == TAKEN
     took = json.loads(read_text(os.path.join(judge.state, "orders.json")))["services"]["id"]
+    # nor when it was put off, which the cloud answers by asking again
+    put_off = {"type": "compose.result", "id": took, "outcome": "failed", "status": 423}
+    judge.write(os.path.join(judge.state, "history.jsonl"), json.dumps(put_off) + "\n")
+    assert answer(judge, changed(signed)) == TAKEN
+    took = json.loads(read_text(os.path.join(judge.state, "orders.json")))["services"]["id"]
     ended = {"type": "compose.result", "id": took, "status": 200}
     judge.write(os.path.join(judge.state, "history.jsonl"), json.dumps(ended) + "\n")
     assert answer(judge, changed(signed)) == (401, "order.replayed")

@@ -154,7 +154,9 @@ def test_a_disk_that_hangs_does_not_hold_up_mgmt_agent(folder, manager):
         signal.signal(signal.SIGIO, signal.SIG_DFL)
 
 
-def test_gateway(folder, manager):
+@pytest.fixture
+def watched(folder, manager):
+    """A gateway that tells the manager that it works."""
     require_programs("secbox-gateway")
     if not available():
         pytest.skip("PostgreSQL is not installed")
@@ -162,32 +164,29 @@ def test_gateway(folder, manager):
         gateway.stop()
         gateway.env.update(manager.env)
         gateway.start()
-        check(manager, gateway.daemon)
+        yield gateway
 
 
-def test_a70_slow_strangers_do_not_end_a_gateway(folder, manager):
+def test_gateway(watched, manager):
+    check(manager, watched.daemon)
+
+
+def test_a70_slow_strangers_do_not_end_a_gateway(watched, manager):
     """More requests that never come whole than it has descriptors: they give way, and the manager hears that it works."""
-    require_programs("secbox-gateway")
-    if not available():
-        pytest.skip("PostgreSQL is not installed")
-    with Gateway(os.path.join(folder, "gateway")) as gateway:
-        gateway.stop()
-        gateway.env.update(manager.env)
-        gateway.start()
-        manager.wait_pings()
-        pid = gateway.daemon.process.pid
-        limit = len(os.listdir(f"/proc/{pid}/fd")) + 20
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
-        strangers = [socket.create_connection(("127.0.0.1", gateway.port)) for _ in range(60)]
-        try:
-            for stranger in strangers:
-                stranger.sendall(b"POST /api/device/claim HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
-            manager.wait_pings(50)
-            assert gateway.daemon.death() is None
-            wait_until(lambda: answers(gateway), "somebody else is served", gateway.daemon.death)
-        finally:
-            for stranger in strangers:
-                stranger.close()
+    manager.wait_pings()
+    pid = watched.daemon.process.pid
+    limit = len(os.listdir(f"/proc/{pid}/fd")) + 20
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
+    strangers = [socket.create_connection(("127.0.0.1", watched.port)) for _ in range(60)]
+    try:
+        for stranger in strangers:
+            stranger.sendall(b"POST /api/device/claim HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{")
+        manager.wait_pings(50)
+        assert watched.daemon.death() is None
+        wait_until(lambda: answers(watched), "somebody else is served", watched.daemon.death)
+    finally:
+        for stranger in strangers:
+            stranger.close()
 
 
 def answers(gateway):

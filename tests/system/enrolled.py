@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A whole box with a gateway outside of it, as the tests of what is installed have them."""
 import contextlib
-import shutil
 import tempfile
 import types
 
@@ -16,21 +15,28 @@ CA_FILE = "/etc/ssl/certs/lab-cloud.pem"
 
 
 @contextlib.contextmanager
-def enrolled(*programs):
-    """The box knows the gateway, and nothing of it is started; the test is skipped where there can be none."""
+def bare_box(*programs):
+    """A whole box, and a folder for what belongs to its test; the test is skipped where there can be none."""
     require_programs("mgmt-agent", "mgmt-link", "secbox-gateway", "secbox-fleet", *programs)
     why = whole_box.why_not()
     if why:
         skip(f"no whole box here: {why}")
-    folder = tempfile.mkdtemp(prefix="secbox-whole-")
-    try:
-        box = whole_box.WholeBox()
-    except LabError as e:
-        skip(f"a whole box does not start here: {e}")
-    with box, Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
+    with tempfile.TemporaryDirectory(prefix="secbox-whole-", ignore_cleanup_errors=True) as folder:
+        try:
+            box = whole_box.WholeBox()
+        except LabError as e:
+            skip(f"a whole box does not start here: {e}")
+        with box:
+            yield box, folder
+
+
+@contextlib.contextmanager
+def enrolled(*programs):
+    """The box knows the gateway, and nothing of it is started."""
+    with bare_box(*programs) as (box, folder), \
+            Gateway(folder, make_certificate(folder, box.gateway_address), box.gateway_address) as gateway:
         box.write(CA_FILE, read_text(gateway.tls[0]))
         agent_env = {**gateway.enroll(DEVICE), "CLOUD_CA_FILE": CA_FILE}
         box.write_env("mgmt-agent.env", agent_env)
         box.run("systemctl", "daemon-reload")
         yield types.SimpleNamespace(box=box, gateway=gateway, agent_env=agent_env, folder=folder)
-    shutil.rmtree(folder, ignore_errors=True)

@@ -199,11 +199,13 @@ def test_a_fetch_goes_on_where_it_was(gateway, box):
         f.write(data[:100])
     assert push(gateway, TEXT, {**FILES, "web/site.conf": "begun\n"}).json["result"]["outcome"] == "done"
     assert seen(box, "/etc/site.conf") == "begun\n" and not os.path.exists(part)
+    log = os.path.join(box.logs, "mgmt-link.log")
+    assert "are not here yet" not in read_text(log), "what was there was used"
     # what cannot be gone on with is fetched anew
     data, digest = archive({**FILES, "web/site.conf": "anew\n"})
     with open(os.path.join(folder, digest.split(":")[1] + ".part"), "wb") as f:
         f.write(b"something else")
     assert push(gateway, TEXT, {**FILES, "web/site.conf": "anew\n"}).json["result"]["outcome"] == "done"
     assert seen(box, "/etc/site.conf") == "anew\n"
-    assert "the files of a push are here" in read_text(os.path.join(box.logs, "mgmt-link.log"))
+    assert "are not here yet" in read_text(log) and "the files of a push are here" in read_text(log)
     wait_until(lambda: not box.status_pending(), "the push has ended")

@@ -5,22 +5,20 @@ import os
 import shutil
 import ssl
 import subprocess
-import tempfile
 import types
 
 import pytest
 
 pytest.importorskip("cryptography")
 
-from tests.conftest import require_programs, skip  # noqa: E402
-from tests.lab import faults, whole_box  # noqa: E402
+from tests.lab import faults  # noqa: E402
 from tests.lab.authority import Authority  # noqa: E402
 from tests.lab.fleet import Fleet  # noqa: E402
 from tests.lab.gateway import Gateway  # noqa: E402
 from tests.lab.name_server import NameServer  # noqa: E402
 from tests.lab.util import ROOT, LabError, bin_dir, read_text, wait_until  # noqa: E402
 from tests.lab.wrong_clock import own_clock  # noqa: E402
-from tests.system.enrolled import DEVICE  # noqa: E402
+from tests.system.enrolled import DEVICE, bare_box  # noqa: E402
 from tests.system.test_whole_box import STACK as PLAIN, push  # noqa: E402
 
 STACK = PLAIN.replace("  web:\n", '  web:\n    volumes: ["/var/lib/tucomunidad/volumes/web:/data"]\n')
@@ -136,19 +134,10 @@ def deploy(whole):
 @pytest.fixture(scope="module")
 def machine():
     """A box before anything is deployed on it."""
-    require_programs("mgmt-agent", "mgmt-worker", "mgmt-link", "secboxctl", "secbox-gateway", "secbox-fleet", "recovery-agent")
-    why = whole_box.why_not()
-    if why:
-        skip(f"no whole box here: {why}")
-    folder = tempfile.mkdtemp(prefix="secbox-faults-")
-    try:
-        box = whole_box.WholeBox()
-    except LabError as e:
-        skip(f"a whole box does not start here: {e}")
-    certificates = Certificates(os.path.join(folder, "certificates"), box.gateway_address)
-    with box, Gateway(folder, certificates.files, box.gateway_address, authority=certificates.authority) as gateway:
-        yield types.SimpleNamespace(box=box, gateway=gateway, folder=folder, certificates=certificates)
-    shutil.rmtree(folder, ignore_errors=True)
+    with bare_box("mgmt-worker", "secboxctl", "recovery-agent") as (box, folder):
+        certificates = Certificates(os.path.join(folder, "certificates"), box.gateway_address)
+        with Gateway(folder, certificates.files, box.gateway_address, authority=certificates.authority) as gateway:
+            yield types.SimpleNamespace(box=box, gateway=gateway, folder=folder, certificates=certificates)
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,8 @@ static void test_what_cannot_be_told(void **state _unused_)
 {
     lay("Include /etc/ssh/other/*.conf\n", NULL);
     assert_told("[]");
+    lay("Include /etc/ssh/sshd_config.d/*.conf /etc/ssh/other.conf\n", NULL);
+    assert_told("[]");
     lay(NULL, NULL);
     agent_root_write("/etc/ssh/ssh_host_ed25519_key.pub", "nonsense\n");
     agent_root_write("/etc/ssh/ssh_host_ecdsa_key.pub", "");

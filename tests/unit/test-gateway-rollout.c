@@ -96,6 +96,9 @@ static void test_what_a_result_means(void **state)
         { "failed", 422, ROLLOUT_BOX_SKIP, "agent-update.taken-over" },
         { "failed", 422, ROLLOUT_BOX_FAIL, "agent-update.refused" },
         { "failed", 503, ROLLOUT_BOX_RETRY, "agent-update.repository" },
+        { "failed", 401, ROLLOUT_BOX_SKIP, "order.expired" },
+        { "failed", 401, ROLLOUT_BOX_SKIP, "order.older" },
+        { "failed", 401, ROLLOUT_BOX_FAIL, "order.unsigned" },
     };
 
     (void) state;

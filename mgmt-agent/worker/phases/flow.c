@@ -34,8 +34,6 @@ int flow_roll_back(Deploy *d, const Error *failure, int failure_r, const char *f
         return deploy_finish(d, "recovery", 500, &err, r, EVENT_FAILED);
     }
     report_progress(&d->report, "done", NULL, "the containers are as they were before");
-    d->target.bundle = kept_bundle_free(d->target.bundle);
-    bundle_store_sweep();
     d->report.phase = failed_phase;
     return deploy_finish(d, "rolled-back", 500, failure, failure_r, EVENT_FINISHED);
 }
