@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whatever somebody sends as the files of a push: only files and folders come out of it, which nobody else may change, and none beside
- * the folder. */
+/* Whatever somebody sends as the files of a push: only files and folders come out of it, which nobody else may change, and none
+ * beside the folder. */
 #include <ftw.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Cameras from a stand-in for Frigate, by a real secbox, through the tunnel, to a real gateway and those who look."""
+import contextlib
 import http.client
 import os
 import re

@@ -85,7 +85,8 @@ static void the_same_files_are_the_same_archive(void **state)
 
 static void a_name_in_any_language_travels(void **state)
 {
-    static const char name[] = "site/se\xc3\xb1" "al.conf";
+    static const char name[] = "site/se\xc3\xb1"
+                               "al.conf";
     _cleanup_(archive_done) Archive a = {};
     _cleanup_(freep) char *to = work_path("unpacked"), *there = NULL, *text = NULL;
     _cleanup_(error_done) Error err = {};
@@ -404,14 +405,10 @@ static void a_snapshot_is_known_by_its_files_too(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(the_same_files_are_the_same_archive),
-        TEST(a_name_in_any_language_travels),
-        TEST(what_cannot_travel_is_refused),
-        TEST(only_plain_files_come_out),
-        TEST(a_damaged_archive_is_refused),
-        TEST(a_file_that_stays_the_same_stays_where_it_is),
-        TEST(nothing_goes_while_it_may_be_needed),
-        TEST(what_did_not_come_as_it_was_sent_is_not_unpacked),
+        TEST(the_same_files_are_the_same_archive),  TEST(a_name_in_any_language_travels),
+        TEST(what_cannot_travel_is_refused),        TEST(only_plain_files_come_out),
+        TEST(a_damaged_archive_is_refused),         TEST(a_file_that_stays_the_same_stays_where_it_is),
+        TEST(nothing_goes_while_it_may_be_needed),  TEST(what_did_not_come_as_it_was_sent_is_not_unpacked),
         TEST(a_snapshot_is_known_by_its_files_too),
     };
 
