@@ -20,6 +20,7 @@
 #define LINK_BYTES 64
 #define CGROUP_MAX 4096
 #define TCP_LISTEN 10
+#define UDP_UNCONNECTED 7
 #define ADDRESS_DIGITS 32
 #define INIT_PID 1
 
@@ -70,8 +71,8 @@ static bool in_each_others_way(const struct in6_addr *a, const struct in6_addr *
     return IN6_IS_ADDR_V4MAPPED(a) && IN6_IS_ADDR_V4MAPPED(b) && (is_any_v4(a) || is_any_v4(b));
 }
 
-/* The inode of the socket that listens where a TCP port is wanted, from a table of the kernel's; 0 when there is none. */
-static uint64_t listener_in(const char *table, const struct in6_addr *wanted, unsigned port)
+/* The inode of the socket in that state where a port is wanted, from a table of the kernel's; 0 when there is none. */
+static uint64_t socket_in(const char *table, const struct in6_addr *wanted, unsigned port, unsigned wanted_state)
 {
     char line[LINE_BYTES];
     FILE *f = fopen(table, "re");
@@ -85,7 +86,7 @@ static uint64_t listener_in(const char *table, const struct in6_addr *wanted, un
 
         if (sscanf(line, "%*u: %32[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %ju", hex, &local, &state,
                    &inode) == 4 &&
-            local == port && state == TCP_LISTEN && address_from_table(hex, &address) &&
+            local == port && state == wanted_state && address_from_table(hex, &address) &&
             in_each_others_way(&address, wanted))
             found = inode;
     }
@@ -101,8 +102,38 @@ uint64_t port_listener(const char *address, unsigned port)
 
     if (!address_from_text(address, &wanted))
         return 0;
-    inode = listener_in("/proc/net/tcp", &wanted, port);
-    return inode != 0 ? inode : listener_in("/proc/net/tcp6", &wanted, port);
+    inode = socket_in("/proc/net/tcp", &wanted, port, TCP_LISTEN);
+    return inode != 0 ? inode : socket_in("/proc/net/tcp6", &wanted, port, TCP_LISTEN);
+}
+
+/* "ADDRESS:PORT/PROTOCOL" */
+static bool host_port_parse(const char *text, struct in6_addr *ret_address, unsigned *ret_port)
+{
+    const char *colon = strrchr(text, ':'), *slash = colon ? strchr(colon, '/') : NULL;
+    _cleanup_(freep) char *digits = slash ? strndup(colon + 1, (size_t) (slash - colon - 1)) : NULL;
+    bool bracketed = text[0] == '[' && colon && colon > text + 1 && colon[-1] == ']';
+    _cleanup_(freep) char *address =
+        colon ? strndup(text + bracketed, (size_t) (colon - text) - (bracketed ? 2 : 0)) : NULL;
+    uint64_t port;
+
+    if (!digits || !address || str_to_u64(digits, 1, UINT16_MAX, &port) < 0)
+        return false;
+    *ret_port = (unsigned) port;
+    return address_from_text(address, ret_address);
+}
+
+bool port_is_served(const char *tables, const char *host_port)
+{
+    bool udp = str_ends(host_port, "/udp");
+    _cleanup_(freep) char *v4 = str_format("%s/%s", tables, udp ? "udp" : "tcp");
+    _cleanup_(freep) char *v6 = str_format("%s/%s", tables, udp ? "udp6" : "tcp6");
+    unsigned port, state = udp ? UDP_UNCONNECTED : TCP_LISTEN;
+    struct in6_addr wanted;
+
+    if (!v4 || !v6 || (!udp && !str_ends(host_port, "/tcp")) || access(v4, R_OK) < 0 ||
+        !host_port_parse(host_port, &wanted, &port))
+        return true;
+    return socket_in(v4, &wanted, port, state) != 0 || socket_in(v6, &wanted, port, state) != 0;
 }
 
 /* Whether the process has the socket of that name. */

@@ -11,6 +11,7 @@
 #define EXIT_KILLED 137     /* SIGKILL */
 #define EXIT_TERMINATED 143 /* SIGTERM */
 #define RECREATE_AT 2       /* tries before */
+#define RESTARTS_OF_CUT_OFF 2
 
 /* Seconds from one try to the next; the last one for ever. */
 static const unsigned delays[] = { 0, 10, 60, 300, 900, 3600 };
@@ -67,7 +68,7 @@ ServiceState service_judge(const ServiceFacts *f)
     if (!f->status || str_equal(f->status, "paused"))
         return SERVICE_BY_HAND;
     if (str_equal(f->status, "running") && f->alive)
-        return str_equal(f->health, "unhealthy") ? SERVICE_UNHEALTHY : SERVICE_RUNNING;
+        return f->cut_off || str_equal(f->health, "unhealthy") ? SERVICE_UNHEALTHY : SERVICE_RUNNING;
     if (str_equal(f->status, "exited"))
         return judge_ended(f);
     if (str_equal(f->status, "removing") || (str_equal(f->status, "stopping") && f->alive))
@@ -206,6 +207,7 @@ bool service_note(ServiceRecord *r, const ServiceTimes *t, const ServiceFacts *f
     r->seen = seen;
     r->stuck = !f->alive && (str_equal(f->status, "running") || str_equal(f->status, "stopping"));
     r->leave = f->policy == RESTART_NO && str_equal(f->status, "exited");
+    r->cut_off = f->cut_off && seen == SERVICE_UNHEALTHY && !str_equal(f->health, "unhealthy");
     if (seen != SERVICE_RUNNING)
         r->running_at = 0;
     else if (r->running_at == 0)
@@ -217,7 +219,7 @@ bool service_note(ServiceRecord *r, const ServiceTimes *t, const ServiceFacts *f
 
 static usec_t step_due(const ServiceRecord *r, const ServiceTimes *t)
 {
-    usec_t first = r->trouble_at + (r->state == SERVICE_DOWN ? 0 : t->patience);
+    usec_t first = r->trouble_at + (r->state == SERVICE_DOWN || r->cut_off ? 0 : t->patience);
 
     return first > r->not_before ? first : r->not_before;
 }
@@ -228,6 +230,8 @@ static ServiceStep step_for(const ServiceRecord *r)
         return SERVICE_STEP_NONE;
     if (r->state == SERVICE_LOOPING) /* podman starts it often enough */
         return r->recreated ? SERVICE_STEP_NONE : SERVICE_STEP_RECREATE;
+    if (r->cut_off) /* where fresh forwarders have not helped, a fresh container would not, and what it does inside may be well */
+        return r->tries < RESTARTS_OF_CUT_OFF ? SERVICE_STEP_RESTART : SERVICE_STEP_NONE;
     if ((r->stuck || r->tries >= RECREATE_AT) && !r->recreated)
         return SERVICE_STEP_RECREATE;
     return r->state == SERVICE_DOWN ? SERVICE_STEP_START : SERVICE_STEP_RESTART;

@@ -36,6 +36,7 @@ typedef struct ServiceFacts {
     bool stopped_by_user;
     bool restart_failed; /* podman meant to restart it, and could not */
     bool out_of_memory;
+    bool cut_off; /* it runs, and nobody listens on a port that it publishes */
     int exit_code;
     unsigned restarts, max_retries; /* by podman, since a person or we started it; 0: no limit */
     RestartPolicy policy;
@@ -69,6 +70,7 @@ typedef struct ServiceRecord {
     usec_t ends[SERVICE_ENDS]; /* CLOCK_BOOTTIME of the last restarts by podman, oldest first; 0: none */
     bool leave;                /* its policy forbids that we start it */
     bool stuck;                /* its monitor was killed with it, and podman cannot start it any more */
+    bool cut_off;              /* all that ails it is that nobody listens on a port that it publishes */
 
     /* the last time that it was not well */
     ServiceState trouble;                /* SERVICE_UNKNOWN: never */

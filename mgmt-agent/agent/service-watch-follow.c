@@ -151,7 +151,7 @@ static int make_entry(ServiceWatch *w, ServiceEntry *e, const CurrentService *s,
     read_policy(e, s->config);
     return json_set(&e->name, s->name ? s->name : "") < 0 || json_set(&e->id, s->id ? s->id : "") < 0 ||
                    json_set(&e->pid_file, s->pid_file) < 0 || json_set(&e->health, s->health) < 0 ||
-                   read_owners(e, s->config) < 0
+                   read_owners(e, s->config) < 0 || service_entry_take_ports(e, s) < 0
                ? -ENOMEM
                : 0;
 }

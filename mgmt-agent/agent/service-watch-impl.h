@@ -31,6 +31,9 @@ typedef struct ServiceEntry {
     usec_t health_interval,
         health_at;         /* of its health check; CLOCK_BOOTTIME of its last result, or since when one is expected */
     bool health_by_us;     /* podman does not run it by itself */
+    char **ports;          /* of the machine that podman publishes for it: "ADDRESS:PORT/PROTOCOL" */
+    uint64_t missed_ticks; /* the start of the process for which a look at them has found nobody; 0: it was fine */
+    char *cut_off;         /* a sentence about it, when the look after that has found the same; NULL: all is well */
     ContainerValues usage; /* at the look before */
 } ServiceEntry;
 
@@ -47,6 +50,7 @@ struct ServiceWatch {
     sd_event_source *timer;
     Runner *runner;
     cJSON *answer;
+    sd_event_source *ports_timer;
     sd_event_source *health_timer;
     Runner *health_runner;
     usec_t health_ended; /* CLOCK_BOOTTIME: when we had checks run last */
@@ -69,6 +73,11 @@ void service_watch_follow_found(ServiceWatch *w, const cJSON *facts);
 void service_watch_arm_health(ServiceWatch *w);
 /* A result has come. */
 void service_entry_checked(ServiceEntry *e);
+
+/* service-watch-ports.c: published ports that nobody listens on. */
+int service_entry_take_ports(ServiceEntry *e, const CurrentService *s);
+bool service_entry_is_cut_off(const ServiceEntry *e);
+void service_watch_arm_ports(ServiceWatch *w);
 
 /* service-watch-report.c: what is remembered and said. */
 void service_watch_save(const ServiceWatch *w);

@@ -51,7 +51,9 @@ static void tell(const ServiceEntry *entries, size_t n, ServiceStatus *ret, Serv
             .until = r->trouble_until,
             .exit_code = e->exit_code,
             .restarts = (int) r->restarts,
-            .error = service_in_trouble(r) ? e->watch->error : NULL,
+            .error = !service_in_trouble(r) ? NULL
+                     : e->watch->error      ? e->watch->error
+                                            : e->cut_off,
             .log = (char *) log_end(e->log),
         };
     }

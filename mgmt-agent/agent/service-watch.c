@@ -29,7 +29,9 @@ void service_entry_done(ServiceEntry *e)
     free(e->log);
     free(e->health);
     free(e->pid_file);
+    free(e->cut_off);
     strv_free(e->owners);
+    strv_free(e->ports);
     *e = (ServiceEntry) {};
 }
 
@@ -137,6 +139,7 @@ static bool note(ServiceEntry *e, const cJSON *facts, bool asked)
         .stopped_by_user = json_bool(facts, "stoppedByUser", false),
         .restart_failed = json_bool(facts, "restartFailed", false),
         .out_of_memory = json_bool(facts, "outOfMemory", false),
+        .cut_off = service_entry_is_cut_off(e),
         .exit_code = number(facts, "exitCode"),
         .restarts = asked ? (unsigned) number(facts, "restarts") : r->restarts_seen,
         .max_retries = e->max_retries,
@@ -371,6 +374,7 @@ void service_watch_continue(ServiceWatch *w)
         return;
     service_watch_follow(w);
     service_watch_arm_health(w);
+    service_watch_arm_ports(w);
     if (w->ask_at != USEC_INFINITY)
         arm(w);
 }
@@ -382,6 +386,7 @@ ServiceWatch *service_watch_free(ServiceWatch *w)
     runner_free(w->runner);
     runner_free(w->health_runner);
     sd_event_source_disable_unref(w->health_timer);
+    sd_event_source_disable_unref(w->ports_timer);
     manual_changes_free(w->processes);
     sd_event_source_disable_unref(w->timer);
     for (size_t i = 0; i < w->n; i++)

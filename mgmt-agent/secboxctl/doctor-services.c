@@ -18,6 +18,7 @@ typedef struct Services {
     char **bad;            /* a sentence each */
     char **down;           /* containers */
     char **ill;            /* the same, of those that run and are unhealthy */
+    char **cut_off;        /* the same, of those that are well inside, and nobody can reach them */
     char **by_hand;        /* a sentence each */
     bool looping, failing; /* failing: one is not well that nobody stopped */
 } Services;
@@ -27,6 +28,7 @@ static void services_done(Services *s)
     strv_free(s->bad);
     strv_free(s->down);
     strv_free(s->ill);
+    strv_free(s->cut_off);
     strv_free(s->by_hand);
 }
 
@@ -64,6 +66,13 @@ static void remedy_of_services(Doctor *d, const Services *s, Finding *f)
 {
     bool way_back = json_string(d->status, "wayBack") != NULL;
 
+    if (s->cut_off && !s->ill && !s->down && !s->looping) { /* another version would not get a better forwarder */
+        _cleanup_(freep) char *again = podman_command(d, "restart", (const char *const *) s->cut_off);
+
+        if (again)
+            finding_remedy(f, "%s", again);
+        return;
+    }
     for (size_t i = 0; !s->ill && s->down && s->down[i]; i++)
         if (finding_of_taken_port(d, s->down[i], f))
             return;
@@ -133,7 +142,10 @@ static int add_service(const Doctor *d, const cJSON *service, Services *s)
     s->looping = s->looping || ends_again_and_again(trouble);
     r = text ? strv_add(&s->bad, text) : -ENOMEM;
     if (r >= 0 && container && !str_equal(what, "restarting"))
-        r = strv_add(str_equal(what, "down") ? &s->down : &s->ill, container);
+        r = strv_add(str_equal(what, "down")         ? &s->down
+                     : json_string(trouble, "error") ? &s->cut_off
+                                                     : &s->ill,
+                     container);
     return r;
 }
 

@@ -9,7 +9,7 @@ typedef struct ServiceTrouble {
     char *what;          /* a state of the service, by its name */
     usec_t since, until; /* until 0: it goes on */
     int exit_code, restarts;
-    char *error; /* podman cannot be asked */
+    char *error; /* podman cannot be asked; or what is wrong with one that runs, where its health check says nothing */
     char *log;
 } ServiceTrouble;
 

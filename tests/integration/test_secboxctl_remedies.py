@@ -170,6 +170,23 @@ def test_doctor_has_root_type_no_container_that_is_more_than_a_name(ctl, agent, 
     assert found["result"] == "fail" and "podman start" not in json.dumps(found), found
 
 
+def test_doctor_gives_a_service_that_nobody_can_reach_a_fresh_start(ctl, agent):
+    """An older version would be cut off, too: there is nothing wrong with this one."""
+    why = "it runs, and nobody listens on its published port 8080/tcp: podman's port forwarder is gone"
+    trouble = {"what": "unhealthy", "since": "2026-01-02T03:04:05.000Z", "exitCode": 0, "restarts": 2, "log": "all is well\n"}
+    ctl.env_files()
+
+    def look(**more):
+        tell(agent, services=[{**STATUS["services"][0], "name": "web", "container": "web-1"}], wayBack="7",
+             watched=[{"name": "web", "state": "unhealthy", "since": trouble["since"], "trouble": {**trouble, **more}}])
+        return check(ctl, "services")
+
+    found = look(error=why)
+    assert found["result"] == "fail" and why in found["detail"] and "all is well" not in found["detail"], found
+    assert found["remedy"].endswith("podman restart web-1"), found
+    assert look()["remedy"] == "secboxctl rollback", "its health check fails"
+
+
 def drip(listener, sent):
     """Answers a byte at a time, without an end."""
     peer = listener.accept()[0]

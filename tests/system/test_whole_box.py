@@ -426,6 +426,32 @@ def test_services_come_back_after_their_user_manager(deployed):
     wait_until(lambda: box.running() == ids and answers(deployed), "the same containers run again, and answer")
 
 
+def forwarders(box):
+    """The processes by which rootless podman publishes ports; podman knows nothing of them once they run."""
+    return [int(pid) for pid in box.run("pgrep", "-u", str(box.uid), "-x", "rootlessport", check=False).stdout.split()]
+
+
+def test_a_service_that_nobody_can_reach_is_seen(deployed):
+    """Podman's port forwarder ends, as it may be missing after a boot: podman takes no notice, and the container is healthy."""
+    box = deployed.box
+    before = box.containers()
+    since = box.run("date", "+%s").stdout.strip()
+    box.run("kill", "-KILL", *(str(pid) for pid in forwarders(box)))
+
+    def told():
+        trouble = next((s.get("trouble") for s in box.status().get("watched", []) if s["name"] == "web"), None)
+        return trouble and trouble["what"] == "unhealthy" and trouble
+    wait_until(told, "the agent sees it")
+    wait_until(lambda: answers(deployed), "the agent has it published again")
+    after = box.containers()
+    assert after["web"]["Id"] == before["web"]["Id"] and after["web"]["State"]["Pid"] != before["web"]["State"]["Pid"]
+    assert after["store"]["State"]["Pid"] == before["store"]["State"]["Pid"], "what publishes nothing goes on"
+    lines = [e["MESSAGE"] for e in box.journal("mgmt-agent", f"--since=@{since}")]
+    assert (f"Service web: it runs, and nobody listens on its published port {PORT}/tcp: podman's port forwarder is gone"
+            in lines), lines
+    assert "Service web is unhealthy: restarting it" in lines, lines
+
+
 @pytest.mark.parametrize("hard", [False, True], ids=["reboot", "power-cut"])
 def test_after_a_restart_of_the_box_everything_runs_again(deployed, hard):
     box = deployed.box

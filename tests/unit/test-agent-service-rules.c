@@ -151,6 +151,36 @@ static void test_unhealthy(void **state)
     assert_string_equal(steps, "restart@60 restart@70 recreate@130 restart@430 restart@1330");
 }
 
+/* Nothing inside of it is wrong: it gets a fresh start twice, at once, and is told as long as it lasts. */
+static void test_cut_off(void **state)
+{
+    const ServiceFacts f = { .status = "running", .alive = true, .cut_off = true, .policy = RESTART_ALWAYS };
+    const ServiceFacts ill = {
+        .status = "running", .alive = true, .cut_off = true, .health = "unhealthy", .policy = RESTART_ALWAYS
+    };
+    Service s = new_service();
+    char steps[512];
+
+    (void) state;
+    assert_int_equal(service_judge(&f), SERVICE_UNHEALTHY);
+    assert_int_equal(service_judge(&(ServiceFacts) { .status = "exited", .exit_code = 1, .cut_off = true }),
+                     SERVICE_DOWN);
+    play(&s, &f, 5000, steps, sizeof(steps));
+    assert_string_equal(steps, "restart@0 restart@10");
+    assert_true(service_in_trouble(&s.r));
+    assert_int_equal(s.r.trouble, SERVICE_UNHEALTHY);
+    play(&s, &well, 61, steps, sizeof(steps));
+    assert_string_equal(steps, "");
+    assert_false(service_in_trouble(&s.r));
+    /* a new one has tries of its own */
+    play(&s, &f, 5, steps, sizeof(steps));
+    assert_string_equal(steps, "restart@0");
+    /* where its health check fails, too, there is more to it */
+    s = new_service();
+    play(&s, &ill, 200, steps, sizeof(steps));
+    assert_string_equal(steps, "restart@60 restart@70 recreate@130");
+}
+
 static void test_a_policy_that_leaves_it(void **state)
 {
     const ServiceFacts f = { .status = "exited", .exit_code = 3, .policy = RESTART_NO };
@@ -398,6 +428,7 @@ int main(void)
         cmocka_unit_test(test_podman_gets_its_moment),
         cmocka_unit_test(test_less_and_less_often_and_anew_once),
         cmocka_unit_test(test_unhealthy),
+        cmocka_unit_test(test_cut_off),
         cmocka_unit_test(test_a_policy_that_leaves_it),
         cmocka_unit_test(test_a_loop),
         cmocka_unit_test(test_a_first_look_counts_one),

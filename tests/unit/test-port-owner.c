@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -136,6 +138,79 @@ static void test_since_when_a_process_runs(void **state)
     assert_int_equal(process_started(child), 0);
 }
 
+static const char tables_tcp[] =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+    "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 101 1 0 100 0 0 10 0\n"
+    "   1: 00000000:1F91 0100007F:0050 01 00000000:00000000 00:00000000 00000000     0        0 102 1 0 100 0 0 10 0\n";
+static const char tables_tcp6[] =
+    "  sl  local_address                         remote_address                        st tx_queue rx_queue\n"
+    "   0: 00000000000000000000000000000000:1F92 00000000000000000000000000000000:0000 0A 00000000:00000000 "
+    "00:00000000 "
+    "00000000  1000        0 103 1 0 100 0 0 10 0\n";
+static const char tables_udp[] =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer "
+    "drops\n"
+    "  10: 00000000:1F93 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 104 2 0 0\n";
+
+static const struct {
+    const char *port;
+    bool served;
+} served_cases[] = {
+    { "127.0.0.1:8080/tcp", true },
+    { ":8080/tcp", true },
+    { "0.0.0.0:8080/tcp", true },
+    { "192.0.2.1:8080/tcp", false },
+    { ":8081/tcp", false }, /* a connection, and nobody who listens */
+    { ":8082/tcp", true },
+    { "192.0.2.1:8082/tcp", true },
+    { "[2001:db8::1]:8082/tcp", true },
+    { "[2001:db8::1]:8080/tcp", false },
+    { ":8083/udp", true },
+    { ":8083/tcp", false },
+    { ":8082/udp", false },
+    /* what cannot be told is no fault */
+    { ":8084/sctp", true },
+    { "name.example:8081/tcp", true },
+    { ":/tcp", true },
+    { "[:8081/tcp", true },
+    { "]:8081/tcp", true },
+    { ":70000/tcp", true },
+    { "/tcp", true },
+    { "", true },
+};
+
+static void write_table(const char *folder, const char *name, const char *text)
+{
+    _cleanup_(freep) char *path = str_format("%s/%s", folder, name);
+    FILE *f = fopen(path, "we");
+
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void test_published_ports(void **state)
+{
+    static const char *const names[] = { "tcp", "tcp6", "udp" };
+    char folder[] = "/tmp/secbox-ports-XXXXXX";
+
+    (void) state;
+    assert_non_null(mkdtemp(folder));
+    assert_true(port_is_served(folder, ":8081/tcp")); /* there are no tables */
+    write_table(folder, "tcp", tables_tcp);
+    write_table(folder, "tcp6", tables_tcp6);
+    write_table(folder, "udp", tables_udp);
+    for (size_t i = 0; i < ELEMENTSOF(served_cases); i++)
+        if (port_is_served(folder, served_cases[i].port) != served_cases[i].served)
+            fail_msg("%s", served_cases[i].port);
+    for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+        _cleanup_(freep) char *path = str_format("%s/%s", folder, names[i]);
+
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +218,7 @@ int main(void)
         cmocka_unit_test(test_only_that_process_is_ended),
         cmocka_unit_test(test_nobody_is_told_to_end_process_1),
         cmocka_unit_test(test_since_when_a_process_runs),
+        cmocka_unit_test(test_published_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
