@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "lib/base/encode.h"
@@ -17,6 +16,7 @@
 #define PROOF_AGE_MAX 300
 #define PROOF_ID_SIZE 16
 #define CLAIM_LENGTH_MAX 1024
+#define ID_BYTES 12
 
 void jwt_claims_done(JwtClaims *c)
 {
@@ -137,6 +137,30 @@ static int claim_time(const cJSON *payload, const char *name, uint64_t *ret, Err
         return error_set_at(err, EBADMSG, "jwt.malformed", NULL, 0, name,
                             "the token's claim %s is not a whole number of seconds", name);
     *ret = (uint64_t) value;
+    return 0;
+}
+
+bool jwt_seconds(const cJSON *claims, const char *name, uint64_t *ret)
+{
+    return claim_time(claims, name, ret, NULL) >= 0;
+}
+
+bool jwt_id_is_valid(const char *text)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    return text && strlen(text) == JWT_ID_SIZE - 1 && strspn(text, alphabet) == JWT_ID_SIZE - 1;
+}
+
+int jwt_id_make(char ret[static JWT_ID_SIZE])
+{
+    uint8_t random[ID_BYTES];
+
+    random_bytes(random, sizeof(random));
+    _cleanup_(freep) char *text = base64url_encode(random, sizeof(random));
+    if (!text)
+        return -ENOMEM;
+    memcpy(ret, text, JWT_ID_SIZE);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/clock.h"
@@ -21,6 +22,13 @@
  * jwt.malformed, jwt.algorithm, jwt.type, jwt.header, jwt.signature. */
 int jwt_sign(const Key *key, const char *type, const cJSON *claims, char **ret, Error *err) _must_check_;
 int jwt_open(const Key *key, const char *token, const char *type, cJSON **ret, Error *err) _must_check_;
+
+/* A jti: 96 random bits in base64url. */
+#define JWT_ID_SIZE 17
+int jwt_id_make(char ret[static JWT_ID_SIZE]) _must_check_;
+bool jwt_id_is_valid(const char *text);
+/* A claim that is a whole number of seconds since 1970. */
+bool jwt_seconds(const cJSON *claims, const char *name, uint64_t *ret);
 
 typedef struct JwtClaims {
     char *issuer;                               /* iss */

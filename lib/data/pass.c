@@ -2,59 +2,24 @@
 #include "lib/data/pass.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
-#include "lib/base/encode.h"
-#include "lib/base/strv.h"
 #include "lib/data/json.h"
 #include "lib/data/jwt.h"
 
 #define PASS_VERSION 1
-#define ID_BYTES 12
-#define SECONDS_MAX 9007199254740992.0 /* 2^53 */
-
-bool pass_id_is_valid(const char *text)
-{
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-    return text && strlen(text) == PASS_ID_SIZE - 1 && strspn(text, alphabet) == PASS_ID_SIZE - 1;
-}
-
-static int make_id(char ret[static PASS_ID_SIZE])
-{
-    uint8_t random[ID_BYTES];
-
-    random_bytes(random, sizeof(random));
-    _cleanup_(freep) char *text = base64url_encode(random, sizeof(random));
-    if (!text)
-        return -ENOMEM;
-    memcpy(ret, text, PASS_ID_SIZE);
-    return 0;
-}
 
 int pass_sign(const Key *key, Pass *pass, char **ret, Error *err)
 {
     _cleanup_(cJSON_Deletep) cJSON *claims = cJSON_CreateObject();
 
-    if (!claims || make_id(pass->id) < 0 || json_add_int(claims, "v", PASS_VERSION) < 0 ||
+    if (!claims || jwt_id_make(pass->id) < 0 || json_add_int(claims, "v", PASS_VERSION) < 0 ||
         json_add_string(claims, "aud", pass->community) < 0 || json_add_string(claims, "sub", pass->guest) < 0 ||
         json_add_string(claims, "jti", pass->id) < 0 ||
         json_add_item(claims, "nbf", cJSON_CreateNumber((double) pass->from)) < 0 ||
         json_add_item(claims, "exp", cJSON_CreateNumber((double) pass->until)) < 0)
         return error_from_errno(err, -ENOMEM, "cannot make a pass");
     return jwt_sign(key, PASS_TYPE, claims, ret, err);
-}
-
-static bool take_seconds(const cJSON *claims, const char *name, uint64_t *ret)
-{
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(claims, name);
-
-    if (!cJSON_IsNumber(item) || !(item->valuedouble >= 0 && item->valuedouble < SECONDS_MAX) ||
-        trunc(item->valuedouble) < item->valuedouble)
-        return false;
-    *ret = (uint64_t) item->valuedouble;
-    return true;
 }
 
 static bool take_uuid(const cJSON *claims, const char *name, char ret[static UUID_SIZE])
@@ -76,8 +41,8 @@ int pass_open(const Key *key, const char *text, Pass *ret, Error *err)
     const char *id = json_string(claims, "jti");
     if (!cJSON_IsNumber(version) || version->valueint != PASS_VERSION)
         return error_set(err, EBADMSG, "pass.malformed", "the pass is of another version than %d", PASS_VERSION);
-    if (!pass_id_is_valid(id) || !take_uuid(claims, "aud", p.community) || !take_uuid(claims, "sub", p.guest) ||
-        !take_seconds(claims, "nbf", &p.from) || !take_seconds(claims, "exp", &p.until))
+    if (!jwt_id_is_valid(id) || !take_uuid(claims, "aud", p.community) || !take_uuid(claims, "sub", p.guest) ||
+        !jwt_seconds(claims, "nbf", &p.from) || !jwt_seconds(claims, "exp", &p.until))
         return error_set(err, EBADMSG, "pass.malformed", "the pass does not say whose it is, for which time");
     memcpy(p.id, id, sizeof(p.id));
     *ret = p;

@@ -3,16 +3,15 @@
  * with nobody to ask. */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "lib/base/error.h"
 #include "lib/base/uuid.h"
+#include "lib/data/jwt.h"
 #include "lib/data/key.h"
 
 #define PASS_TYPE "pass+jwt"
-/* 96 random bits in base64url */
-#define PASS_ID_SIZE 17
+#define PASS_ID_SIZE JWT_ID_SIZE
 #define PASS_TEXT_MAX 1024
 
 typedef struct Pass {
@@ -20,8 +19,6 @@ typedef struct Pass {
     char id[PASS_ID_SIZE]; /* of this one pass: it is used once */
     uint64_t from, until;  /* seconds since 1970; until is past the last one */
 } Pass;
-
-bool pass_id_is_valid(const char *text);
 
 /* Gives the pass its id and signs it. */
 int pass_sign(const Key *key, Pass *pass, char **ret, Error *err) _must_check_;

@@ -172,7 +172,7 @@ static bool take_pass(LanRequest *q, cJSON *data)
 
     if (!item || cJSON_IsNull(item))
         return true;
-    if (pass_id_is_valid(cJSON_GetStringValue(item)) && json_string(data, "guest") &&
+    if (jwt_id_is_valid(cJSON_GetStringValue(item)) && json_string(data, "guest") &&
         json_add_string(data, "pass", item->valuestring) >= 0)
         return true;
     lan_refuse(q, 400, "lan.bad-request", "pass must be the id of a pass, and goes with a guest");

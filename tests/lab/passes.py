@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import subprocess
+import time
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -32,9 +33,19 @@ class PassKey:
         """The text of a pass and its id."""
         claims = {"v": 1, "aud": community, "sub": guest, "jti": _encode(os.urandom(12)), "nbf": 1600000000, "exp": 4000000000,
                   **changed}
-        text = _json({"typ": "pass+jwt", "alg": "ES256"}) + "." + _json(claims)
+        return self.sign_claims("pass+jwt", claims), claims["jti"]
+
+    def sign_media(self, device, camera, start, end, **changed):
+        """The text of a token for a recording."""
+        now = int(time.time())
+        claims = {"v": 1, "aud": device, "cam": camera, "sub": "ana", "jti": _encode(os.urandom(12)), "from": start, "until": end,
+                  "nbf": now, "exp": now + 300, **changed}
+        return self.sign_claims("media+jwt", claims)
+
+    def sign_claims(self, kind, claims):
+        text = _json({"typ": kind, "alg": "ES256"}) + "." + _json(claims)
         r, s = decode_dss_signature(self.key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
-        return f"{text}.{_encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}", claims["jti"]
+        return f"{text}.{_encode(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 
 def draw_video(text, path):
