@@ -74,7 +74,9 @@ int answer_head_write(Buf *out, int status, const char *content_type, uint64_t l
     char date[HTTP_DATE_SIZE];
     http_date_print(realtime_usec() / USEC_PER_SEC, date);
     int r = buf_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, status_text(status), date);
-    if (r >= 0 && status != 204 && status != 304)
+    if (r >= 0 && len == HTTP_LENGTH_UNKNOWN)
+        r = buf_puts(out, "Transfer-Encoding: chunked\r\n");
+    else if (r >= 0 && status != 204 && status != 304)
         r = buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long) len);
     if (r >= 0 && content_type && len > 0)
         r = buf_printf(out, "Content-Type: %s\r\n", content_type);

@@ -224,6 +224,20 @@ int http_start(HttpClient *c, const HttpRequest *request, http_done_t on_done, v
     return 0;
 }
 
+void http_call_pause(HttpCall *call, bool paused)
+{
+    HttpClient *c = call->client;
+
+    if (call->finished)
+        return;
+    lifetime_hold(&c->life);
+    c->in_curl++;
+    (void) curl_easy_pause(call->transfer->easy, paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+    c->in_curl--;
+    if (lifetime_release(&c->life))
+        client_destroy(c);
+}
+
 HttpCall *http_call_free(HttpCall *call)
 {
     if (!call || call->finished)

@@ -16,6 +16,18 @@
 #define RETRY_AFTER_MAX_SECONDS (7 * 86400)
 #define STALL_BYTES_PER_SECOND 32L
 
+static bool tell_head(Transfer *t)
+{
+    long status = 0;
+
+    if (!t->on_head || t->head_told)
+        return true;
+    t->head_told = true;
+    (void) curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    const HttpResponse head = { .status = (int) status, .headers = t->headers };
+    return t->on_head(&head, t->userdata) == 0;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 {
     Transfer *t = userdata;
@@ -29,7 +41,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *userdata)
     }
     t->received += len;
     if (t->on_data) {
-        t->stopped = len > 0 && t->on_data(data, len, t->userdata) != 0;
+        t->stopped = len > 0 && (!tell_head(t) || t->on_data(data, len, t->userdata) != 0);
         return t->stopped ? 0 : len;
     }
     t->out_of_memory = buf_append(&t->body, data, len) < 0;
@@ -350,6 +362,7 @@ int transfer_new(const HttpRequest *request, Transfer **ret, Error *err)
         t->response_max = HTTP_BODY_MAX;
     t->body = BUF_INIT(t->response_max);
     t->on_data = request->on_data;
+    t->on_head = request->on_head;
     t->may_connect = request->may_connect;
     t->userdata = request->userdata;
     t->timeout_usec = request->timeout_usec;

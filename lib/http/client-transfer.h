@@ -14,6 +14,8 @@ typedef struct Transfer {
     Buf body;
     size_t received, response_max;
     int (*on_data)(const char *data, size_t len, void *userdata);
+    int (*on_head)(const HttpResponse *head, void *userdata);
+    bool head_told;
     bool (*may_connect)(const struct sockaddr *address, void *userdata);
     bool cert_wanted; /* by the server, and there is none to show */
     void *userdata;

@@ -11,6 +11,8 @@
 
 struct sockaddr;
 
+typedef struct HttpResponse HttpResponse;
+
 typedef struct HttpRequest {
     const char *method;         /* NULL = GET */
     const char *url;            /* http, https */
@@ -32,6 +34,9 @@ typedef struct HttpRequest {
     size_t response_max; /* bytes; 0 = HTTP_BODY_MAX, or no limit when streaming */
     /* streaming: called with each piece of the body instead of collecting it; non-zero aborts. May be NULL. */
     int (*on_data)(const char *data, size_t len, void *userdata);
+    /* With on_data: called once before the first piece, with the status and the headers that are kept, and nothing else; non-zero
+     * aborts. An answer without a body has none. May be NULL. */
+    int (*on_head)(const HttpResponse *head, void *userdata);
     /* Asked for each address before it is connected to, and for that one; others are passed over. With it there is no proxy.
      * May be NULL. */
     bool (*may_connect)(const struct sockaddr *address, void *userdata);
@@ -40,7 +45,7 @@ typedef struct HttpRequest {
     bool reuse;                      /* http_start(): leave the connection open for the client's next request */
 } HttpRequest;
 
-typedef struct HttpResponse {
+struct HttpResponse {
     int status; /* 0 when there was no answer */
     char *body; /* NUL-terminated, never NULL on success; owned */
     size_t body_len;
@@ -49,7 +54,7 @@ typedef struct HttpResponse {
     usec_t retry_after_usec; /* Retry-After; a date is taken relative to Date; 0 when absent */
     char **headers;          /* "Name: value" of those asked for, as they came; owned */
     size_t wire_bytes;       /* heads and bodies of request and answer, without TLS */
-} HttpResponse;
+};
 
 void http_response_done(HttpResponse *r);
 /* The value of the n-th kept header of that name (from 0), or NULL; borrowed. */
@@ -82,6 +87,10 @@ int http_start(HttpClient *c, const HttpRequest *request, http_done_t on_done, v
                Error *err) _must_check_;
 /* Cancels and silences. NULL-safe; only before the callback has run. */
 HttpCall *http_call_free(HttpCall *call);
+
+/* While paused next to nothing of the answer is read, and on_data is not called, but for what is on its way already; stall_usec
+ * does not count. Allowed in on_data; letting it go on may call on_data at once. */
+void http_call_pause(HttpCall *call, bool paused);
 
 /* Whether text is an absolute URL with a scheme of the list ("https,http"), a host, no user info, no "${", no white
  * space or control character. "url.bad" with a sentence that names what is wrong. */

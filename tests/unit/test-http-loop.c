@@ -180,6 +180,96 @@ static void test_loop_cancel_from_on_data(void **state)
     async_end(&a);
 }
 
+typedef struct Slow {
+    HttpCall *call;
+    unsigned heads, pieces;
+    int status;
+    char length[64];
+    size_t len;
+    bool pause;
+} Slow;
+
+static int slow_head(const HttpResponse *head, void *userdata)
+{
+    Slow *s = userdata;
+
+    assert_int_equal(s->pieces, 0);
+    s->heads++;
+    s->status = head->status;
+    assert_non_null(http_response_header(head, "Content-Length", 0));
+    snprintf(s->length, sizeof(s->length), "%s", http_response_header(head, "Content-Length", 0));
+    return 0;
+}
+
+static int slow_data(const char *data _unused_, size_t len, void *userdata)
+{
+    Slow *s = userdata;
+
+    s->pieces++;
+    s->len += len;
+    if (s->pause)
+        http_call_pause(s->call, true);
+    return 0;
+}
+
+/* What is not read stays with the server, and comes when it is asked for. */
+static void test_loop_pause(void **state)
+{
+    static const char *const kept[] = { "Content-Length", NULL };
+    _cleanup_(freep) char *url = url_of("/full");
+    Async a = { .expected = 1 };
+    Slow slow = { .pause = true };
+    HttpRequest q = { .url = url,
+                      .timeout_usec = LONG,
+                      .keep_headers = kept,
+                      .on_head = slow_head,
+                      .on_data = slow_data,
+                      .userdata = &slow };
+    size_t before;
+
+    (void) state;
+    async_begin(&a);
+    assert_int_equal(http_start(a.client, &q, async_done, &a, &slow.call, NULL), 0);
+    while (slow.len == 0)
+        assert_true(sd_event_run(a.event, USEC_PER_SEC) >= 0);
+    before = slow.len;
+    for (unsigned i = 0; i < 100; i++)
+        assert_true(sd_event_run(a.event, 1000) >= 0);
+    assert_int_equal(slow.len, before);
+    assert_true(before < HTTP_BODY_MAX);
+    slow.pause = false;
+    http_call_pause(slow.call, false);
+    assert_int_equal(sd_event_loop(a.event), 0);
+    assert_int_equal(slow.len, HTTP_BODY_MAX);
+    assert_int_equal(slow.heads, 1);
+    assert_int_equal(slow.status, 200);
+    assert_int_equal(strtoul(slow.length, NULL, 10), HTTP_BODY_MAX);
+    async_end(&a);
+}
+
+static int stop_at_head(const HttpResponse *head _unused_, void *userdata _unused_)
+{
+    return -1;
+}
+
+static void test_loop_stopped_at_head(void **state)
+{
+    _cleanup_(freep) char *url = url_of("/full");
+    Async a = { .expected = 1 };
+    Slow slow = {};
+    HttpRequest q = {
+        .url = url, .timeout_usec = LONG, .on_head = stop_at_head, .on_data = slow_data, .userdata = &slow
+    };
+
+    (void) state;
+    async_begin(&a);
+    assert_int_equal(http_start(a.client, &q, async_done, &a, NULL, NULL), 0);
+    assert_int_equal(sd_event_loop(a.event), 0);
+    assert_true(a.last_r < 0);
+    assert_int_equal(slow.pieces, 0);
+    async_end(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +279,8 @@ int main(void)
         cmocka_unit_test(test_loop_client_freed_in_callback),
         cmocka_unit_test(test_loop_cancel_from_on_data),
         cmocka_unit_test(test_loop_reuse),
+        cmocka_unit_test(test_loop_pause),
+        cmocka_unit_test(test_loop_stopped_at_head),
     };
 
     return cmocka_run_group_tests_name("http-loop", tests, setup, teardown);
